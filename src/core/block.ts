@@ -1,0 +1,25 @@
+/** A block's name and place: all of it but its bytes. */
+
+/** SHA-256 of the prefix that ends with this block, as 64 lower-case hex digits. */
+export type BlockKey = string;
+
+/** Digest over all bytes of a block, as 16 lower-case hex digits. */
+export type BlockDigest = string;
+
+export interface BlockMeta {
+  readonly key: BlockKey;
+  /** Key of the block before it; null for the first block of a prompt. */
+  readonly parent: BlockKey | null;
+  /** Position in its prompt, in blocks. */
+  readonly index: number;
+  /** Key of the first block of its segment; places the block on the ring. */
+  readonly segment: BlockKey;
+}
+
+/** A block whose bytes are final. */
+export interface SealedBlock extends BlockMeta {
+  readonly digest: BlockDigest;
+}
+
+/** Why a worker holds a block: as its duty (first R on the ring), or because it computed or fetched it. */
+export type BlockRole = 'home' | 'guest';

@@ -1,0 +1,50 @@
+import type { KvLayout } from '../core/kv-layout.js';
+
+/**
+ * Memory of one device in which K/V lives, and the copies inside it. The engine and the worker's cache know a device only
+ * by this port; a block never leaves it unless `download` is called.
+ */
+export interface Device {
+  readonly kind: 'cpu' | 'webgpu' | 'cuda';
+  readonly layout: KvLayout;
+
+  /** Takes a block's memory from the pool. Null when the pool's budget is used up: evict, then ask again. Contents are undefined. */
+  allocateBlock(): DeviceBlock | null;
+  /** Gives it back. The caller must be the last that reads it. */
+  freeBlock(block: DeviceBlock): void;
+
+  /** Copies tokens `[position, position + blockTokens)` of a slot out into the block. Resolves when the device has finished writing. */
+  cut(slot: KvSlot, position: number, block: DeviceBlock): Promise<void>;
+  /** Copies a run of blocks into a slot, the first at token `position`. Resolves when the sequence may be run. */
+  join(slot: KvSlot, position: number, blocks: readonly DeviceBlock[]): Promise<void>;
+
+  /** The block's bytes as host memory that can be read and written in place, or null where the device has memory of its own. Valid until `freeBlock`. */
+  view(block: DeviceBlock): Uint8Array | null;
+  /** Host to device. `bytes` has exactly `blockBytes(layout)` bytes. */
+  upload(block: DeviceBlock, bytes: Uint8Array): Promise<void>;
+  /** Device to host. */
+  download(block: DeviceBlock, into: Uint8Array): Promise<void>;
+
+  memory(): DeviceMemory;
+  /** Frees everything. No slot or block may be in use. */
+  close(): void;
+}
+
+/** An opaque handle; only the device that made it can read it. */
+export interface DeviceBlock {
+  readonly id: number;
+}
+
+/** K/V of one running sequence: `[2 x layers]` buffers of `[kvHeads, capacityTokens, headDim]`. */
+export interface KvSlot {
+  readonly capacityTokens: number;
+}
+
+export interface DeviceMemory {
+  /** Memory of blocks, used and allowed. */
+  readonly blockBytes: number;
+  readonly blockBudgetBytes: number;
+  /** Memory of the buffers of running sequences. */
+  readonly sequenceBytes: number;
+  readonly blocks: number;
+}

@@ -1,0 +1,22 @@
+import type { BlockKey, SealedBlock } from '../core/block.js';
+
+/** What the peer server needs of the worker's cache: to lend blocks to others, and to take what is pushed. */
+export interface BlockHost {
+  /** Lends a block; null if it is not here. Its memory stays as it is until `release` is called. */
+  lend(key: BlockKey): Promise<LentBlock | null>;
+  /** Takes a place for a block that a peer wants to push here. */
+  admit(block: SealedBlock): Admission;
+}
+
+export interface LentBlock {
+  readonly block: SealedBlock;
+  readonly bytes: Uint8Array;
+  release(): void;
+}
+
+export type Admission =
+  /** `into` is to be filled; `commit` once its digest agrees, else `abort`. */
+  | { readonly kind: 'accepted'; readonly into: Uint8Array; commit(): Promise<void>; abort(): void }
+  /** It is here already, or on its way. */
+  | { readonly kind: 'held' }
+  | { readonly kind: 'full' };
