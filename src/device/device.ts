@@ -1,4 +1,5 @@
 import type { KvLayout } from '../core/kv-layout.js';
+import type { Value } from '../ort/value.js';
 
 /**
  * Memory of one device in which K/V lives, and the copies inside it. The engine and the worker's cache know a device only
@@ -24,6 +25,16 @@ export interface Device {
   upload(block: DeviceBlock, bytes: Uint8Array): Promise<void>;
   /** Device to host. */
   download(block: DeviceBlock, into: Uint8Array): Promise<void>;
+
+  /** How many sequences can run in place at once. A row of the batch is a slot; rows `[0, n)` are decoded together. */
+  readonly slots: number;
+  slot(row: number): KvSlot;
+  /** `2 x layers` tensors `[count, kvHeads, capacityTokens, headDim]` (K0, V0, K1, ...) over rows `[first, first + count)`, to be bound as past and present alike. Owned by the device. */
+  rows(first: number, count: number): readonly Value[];
+  /** Copies the first `tokens` tokens of a row to another row. */
+  moveRow(from: number, to: number, tokens: number): Promise<void>;
+  /** A slot over tensors `[1, kvHeads, tokens, headDim]` of a graph that hands its K/V on. Releasing the tensors stays the caller's business. */
+  looseSlot(values: readonly Value[]): KvSlot;
 
   memory(): DeviceMemory;
   /** Frees everything. No slot or block may be in use. */
