@@ -37,7 +37,7 @@ export interface PrefixSource {
 export interface PreparedPrefix {
   /** Blocks in order from the first, pinned until `release`. */
   readonly blocks: readonly DeviceBlock[];
-  /** How many of them were here before, and how many were fetched for this request (by it or by one it waited with). */
+  /** How many of them this worker had used before, and how many a peer computed that are used here for the first time (fetched now, or pushed earlier). */
   readonly localBlocks: number;
   readonly remoteBlocks: number;
   /**

@@ -1,0 +1,20 @@
+/** Names on the bus, by fleet. Actors have names of their own (`src/actors`). */
+export interface FleetSubjects {
+  readonly announce: string;
+  readonly leave: string;
+  readonly coordinator: string;
+  /** Asks everybody to announce itself now. */
+  readonly hello: string;
+  holdings(worker: string): string;
+}
+
+/** `namespace` is one token of letters, digits, `-` and `_`. */
+export function fleetSubjects(namespace: string): FleetSubjects {
+  return {
+    announce: `${namespace}.announce`,
+    leave: `${namespace}.leave`,
+    coordinator: `${namespace}.coordinator`,
+    hello: `${namespace}.hello`,
+    holdings: (worker) => `${namespace}.holdings.${worker}`,
+  };
+}

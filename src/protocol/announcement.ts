@@ -1,0 +1,41 @@
+import { z } from 'zod';
+import type { Announcement } from '../core/member.js';
+
+/** Checker of what workers say of themselves on `<fleet>.announce`. */
+
+const Name = z.string().min(1).max(128);
+const Count = z.int().min(0);
+const Bytes = z.strictObject({ device: Count, host: Count });
+const Rate = z.number().gt(0).nullable();
+
+export const AnnouncementMessage: z.ZodType<Announcement> = z.strictObject({
+  id: Name,
+  incarnation: Name,
+  state: z.enum(['starting', 'serving', 'draining']),
+  pid: Count,
+  host: z.string().max(256),
+  device: Name,
+  address: z.strictObject({
+    hostId: Name,
+    unixPath: z.string().max(256).nullable(),
+    tcpHost: z.string().max(256).nullable(),
+    tcpPort: z.int().min(1).max(65535).nullable(),
+  }),
+  fingerprint: z.string().length(64),
+  budget: Bytes,
+  bytes: Bytes,
+  blocks: Count,
+  blockBytes: z.int().min(1),
+  running: Count,
+  waiting: Count,
+  hitRate: z.number().min(0).max(1),
+  rates: z.strictObject({ computeMsPerToken: Rate, decodeMsPerStep: Rate, fetchBytesPerMs: Rate }),
+  holdingsSeq: Count,
+});
+
+/** A worker that goes in good order says so on `<fleet>.leave`, so that nobody has to find out. */
+export const LeaveMessage = z.strictObject({ id: Name, incarnation: Name });
+
+/** A coordinator's sign of life on `<fleet>.coordinator`. */
+export const CoordinatorMessage = z.strictObject({ id: Name, pid: Count, host: z.string().max(256) });
+export type CoordinatorMessage = z.infer<typeof CoordinatorMessage>;

@@ -1,0 +1,196 @@
+import type { BlockKey, BlockMeta, BlockRole, SealedBlock } from '../src/core/block.js';
+import { blockBytes } from '../src/core/kv-layout.js';
+import type { Shard } from '../src/core/shard.js';
+import type { Device, DeviceBlock } from '../src/device/device.js';
+import type { ReservedBlock } from '../src/engine/prefix-cache.js';
+import { InternalError } from '../src/errors.js';
+import type { Admission, BlockHost, LentBlock } from '../src/peer/block-host.js';
+import { digestOf } from '../src/peer/digest.js';
+
+/** What others want to know of the store. Called after the change. */
+export interface StoreListener {
+  added(block: SealedBlock, origin: BlockOrigin): void;
+  removed(key: BlockKey, reason: 'evicted' | 'reset'): void;
+}
+
+export type BlockOrigin = 'computed' | 'fetched' | 'pushed';
+
+/** A block that stays where it is until `release`. */
+export interface BorrowedBlock {
+  readonly sealed: SealedBlock;
+  readonly block: DeviceBlock;
+  /** It came from a peer, and no sequence of this worker has used it yet. */
+  readonly foreign: boolean;
+  release(): void;
+}
+
+/** Memory for a block whose bytes are still to come. Either `commit` or `abandon` must follow. */
+export interface BlockPlace {
+  readonly block: DeviceBlock;
+  commit(sealed: SealedBlock, origin: BlockOrigin): void;
+  abandon(): void;
+}
+
+/**
+ * The blocks of this worker: the shard decides which stay, the device has the bytes. All that reads a block holds it by a pin, so that its
+ * memory is never used again under a reader.
+ */
+export class BlockStore implements BlockHost {
+  private readonly resident = new Map<BlockKey, { sealed: SealedBlock; block: DeviceBlock; foreign: boolean }>();
+  private readonly coming = new Set<BlockKey>();
+  private readonly listeners: StoreListener[] = [];
+
+  /** `roleOf` says whether the ring makes this worker a home of the block. */
+  constructor(
+    private readonly device: Device,
+    private readonly shard: Shard,
+    private readonly roleOf: (block: BlockMeta) => BlockRole,
+  ) {}
+
+  listen(listener: StoreListener): void {
+    this.listeners.push(listener);
+  }
+
+  has(key: BlockKey): boolean {
+    return this.resident.has(key);
+  }
+
+  /** Keys of all blocks, as they are now. */
+  keys(): BlockKey[] {
+    return [...this.resident.keys()];
+  }
+
+  sealed(key: BlockKey): SealedBlock | null {
+    return this.resident.get(key)?.sealed ?? null;
+  }
+
+  /** Pins a block and counts the use of it; null if it is not here. */
+  borrow(key: BlockKey): BorrowedBlock | null {
+    const entry = this.resident.get(key);
+    if (!entry) return null;
+    this.shard.touch(key);
+    this.shard.pin(key);
+    let pinned = true;
+    const release = () => {
+      if (!pinned) return;
+      pinned = false;
+      this.shard.unpin(key);
+    };
+    return { ...entry, release };
+  }
+
+  /** A sequence of this worker uses the block from now on: it is no longer foreign. */
+  adopt(key: BlockKey): void {
+    const entry = this.resident.get(key);
+    if (entry) entry.foreign = false;
+  }
+
+  /** Takes memory for a block, evicting what is least worth keeping. Null if it is here or on its way, or if all that is here is in use. */
+  place(key: BlockKey): BlockPlace | null {
+    if (this.resident.has(key) || this.coming.has(key)) return null;
+    const block = this.allocate();
+    if (!block) return null;
+    this.coming.add(key);
+    let open = true;
+    const close = () => {
+      if (!open) throw new InternalError(`place of block ${key} was already given back or filled`);
+      open = false;
+      this.coming.delete(key);
+    };
+    return {
+      block,
+      commit: (sealed, origin) => {
+        close();
+        this.insert(sealed, block, origin);
+      },
+      abandon: () => {
+        close();
+        this.device.freeBlock(block);
+      },
+    };
+  }
+
+  /** A place for a block that the engine computes; sealed with the digest of its bytes. */
+  reserve(meta: BlockMeta): ReservedBlock | null {
+    const place = this.place(meta.key);
+    if (!place) return null;
+    return {
+      block: place.block,
+      seal: () => place.commit({ ...meta, digest: digestOf(this.bytes(place.block)) }, 'computed'),
+      abandon: () => place.abandon(),
+    };
+  }
+
+  async lend(key: BlockKey): Promise<LentBlock | null> {
+    const borrowed = this.borrow(key);
+    if (!borrowed) return null;
+    return { block: borrowed.sealed, bytes: this.bytes(borrowed.block), release: borrowed.release };
+  }
+
+  admit(block: SealedBlock): Admission {
+    if (this.resident.has(block.key) || this.coming.has(block.key)) return { kind: 'held' };
+    const place = this.place(block.key);
+    if (!place) return { kind: 'full' };
+    return {
+      kind: 'accepted',
+      into: this.bytes(place.block),
+      commit: async () => place.commit(block, 'pushed'),
+      abort: () => place.abandon(),
+    };
+  }
+
+  /** Host memory of a block. Devices with memory of their own will need a staging copy here; the CPU device has none. */
+  bytes(block: DeviceBlock): Uint8Array {
+    const view = this.device.view(block);
+    if (!view) throw new InternalError(`blocks of the ${this.device.kind} device cannot be read in place`);
+    return view;
+  }
+
+  /** The ring has changed: says anew which blocks are kept as a duty. */
+  reassignRoles(): void {
+    for (const { sealed } of this.resident.values()) this.shard.setRole(sealed.key, this.roleOf(sealed));
+  }
+
+  /** Drops every block that nothing reads. Returns how many. */
+  reset(): number {
+    let dropped = 0;
+    for (;;) {
+      const victim = this.shard.evict();
+      if (!victim) return dropped;
+      this.drop(victim, 'reset');
+      dropped++;
+    }
+  }
+
+  get usedBytes(): number {
+    return this.resident.size * blockBytes(this.device.layout);
+  }
+
+  get blocks(): number {
+    return this.resident.size;
+  }
+
+  private allocate(): DeviceBlock | null {
+    for (;;) {
+      const block = this.device.allocateBlock();
+      if (block) return block;
+      const victim = this.shard.evict();
+      if (!victim) return null;
+      this.drop(victim, 'evicted');
+    }
+  }
+
+  private insert(sealed: SealedBlock, block: DeviceBlock, origin: BlockOrigin): void {
+    this.resident.set(sealed.key, { sealed, block, foreign: origin !== 'computed' });
+    this.shard.insert(sealed, this.roleOf(sealed));
+    for (const listener of this.listeners) listener.added(sealed, origin);
+  }
+
+  private drop(key: BlockKey, reason: 'evicted' | 'reset'): void {
+    const entry = this.resident.get(key);
+    if (!entry) throw new InternalError(`the shard evicted block ${key}, which is not here`);
+    this.resident.delete(key);
+    this.device.freeBlock(entry.block);
+    for (const listener of this.listeners) listener.removed(key, reason);
+  }
+}
