@@ -1,0 +1,74 @@
+/** What changes the logits before a token is chosen. */
+export interface AdjustmentSettings {
+  readonly presencePenalty: number;
+  readonly frequencyPenalty: number;
+  /** 1 is off. */
+  readonly repetitionPenalty: number;
+  /** `[token id, added to its logit]`. */
+  readonly logitBias: readonly (readonly [number, number])[];
+  /** While fewer tokens than this were generated, `endIds` cannot be chosen. */
+  readonly minTokens: number;
+  /** Tokens that would end the sequence. */
+  readonly endIds: readonly number[];
+}
+
+/**
+ * The adjustments of one sequence, with the counts they need. The order is that of vLLM: minimum length, bias, then penalties: repetition
+ * (Keskar et al., "CTRL", 2019; over prompt and answer), frequency and presence (OpenAI; over the answer alone).
+ */
+export class Adjustment {
+  readonly #settings: AdjustmentSettings;
+  readonly #counts = new Map<number, number>();
+  readonly #seen: Set<number> | null;
+  #generated = 0;
+
+  /** `generated` is what was generated before on another worker. */
+  constructor(settings: AdjustmentSettings, prompt: ArrayLike<number>, generated: ArrayLike<number>) {
+    this.#settings = settings;
+    this.#seen = settings.repetitionPenalty === 1 ? null : new Set(Array.from(prompt));
+    for (let i = 0; i < generated.length; i++) this.count(generated[i]!);
+  }
+
+  /** Whether `apply` would change anything for the next token. */
+  get active(): boolean {
+    const { logitBias } = this.#settings;
+    return (
+      this.#tooShort || logitBias.length > 0 || this.#seen !== null || (this.#penalizesAnswer && this.#generated > 0)
+    );
+  }
+
+  /** Tokens generated so far, here and before. */
+  get generated(): number {
+    return this.#generated;
+  }
+
+  /** Changes the logits of the next token in place. */
+  apply(logits: Float32Array): void {
+    const { presencePenalty, frequencyPenalty, repetitionPenalty, logitBias, endIds } = this.#settings;
+    if (this.#tooShort) for (const id of endIds) logits[id] = Number.NEGATIVE_INFINITY;
+    for (const [id, bias] of logitBias) logits[id]! += bias;
+    if (this.#seen !== null) {
+      for (const id of this.#seen) {
+        const logit = logits[id]!;
+        logits[id] = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
+      }
+    }
+    if (!this.#penalizesAnswer) return;
+    for (const [id, count] of this.#counts) logits[id]! -= frequencyPenalty * count + presencePenalty;
+  }
+
+  /** Takes note of a generated token. */
+  count(id: number): void {
+    this.#generated++;
+    if (this.#penalizesAnswer) this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1);
+    this.#seen?.add(id);
+  }
+
+  get #tooShort(): boolean {
+    return this.#generated < this.#settings.minTokens && this.#settings.endIds.length > 0;
+  }
+
+  get #penalizesAnswer(): boolean {
+    return this.#settings.presencePenalty !== 0 || this.#settings.frequencyPenalty !== 0;
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * Token ids in order of their logits, highest first, equal ones by lowest id; found one at a time by a binary heap, so that the few that are
+ * wanted do not cost a sort of the vocabulary (O(n) to begin, O(log n) each).
+ */
+export class Ranking {
+  readonly #logits: Float32Array;
+  readonly #ids: Int32Array;
+  readonly #total: number;
+  #left: number;
+
+  /** Ranks `ids[0, count)` in place. What was taken lies at the end of that range, the first taken last. */
+  constructor(logits: Float32Array, ids: Int32Array, count: number) {
+    this.#logits = logits;
+    this.#ids = ids;
+    this.#total = count;
+    this.#left = count;
+    for (let node = (count >> 1) - 1; node >= 0; node--) this.#sink(node);
+  }
+
+  get left(): number {
+    return this.#left;
+  }
+
+  /** The best id that was not taken yet. There must be one left. */
+  take(): number {
+    const best = this.#ids[0]!;
+    this.#left--;
+    this.#ids[0] = this.#ids[this.#left]!;
+    this.#ids[this.#left] = best;
+    this.#sink(0);
+    return best;
+  }
+
+  /** The ids taken so far, worst first: a view of the range given. */
+  taken(): Int32Array {
+    return this.#ids.subarray(this.#left, this.#total);
+  }
+
+  #sink(from: number): void {
+    const ids = this.#ids;
+    const id = ids[from]!;
+    let node = from;
+    for (;;) {
+      let child = 2 * node + 1;
+      if (child >= this.#left) break;
+      if (child + 1 < this.#left && this.#before(ids[child + 1]!, ids[child]!)) child++;
+      if (!this.#before(ids[child]!, id)) break;
+      ids[node] = ids[child]!;
+      node = child;
+    }
+    ids[node] = id;
+  }
+
+  #before(a: number, b: number): boolean {
+    const ofA = this.#logits[a]!;
+    const ofB = this.#logits[b]!;
+    return ofA > ofB || (ofA === ofB && a < b);
+  }
+}

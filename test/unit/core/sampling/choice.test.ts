@@ -1,0 +1,126 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { argmax, type ChoiceSettings, choose, SamplingScratch } from '../../../../src/core/sampling/choice.js';
+import { uniformAt } from '../../../../src/core/sampling/philox.js';
+import { InternalError } from '../../../../src/errors.js';
+
+const PLAIN: ChoiceSettings = { temperature: 1, topK: 0, topP: 1, minP: 0 };
+
+/** The set that may be drawn, by sorting everything. */
+function naiveSet(logits: Float32Array, { temperature, topK, topP, minP }: ChoiceSettings): Set<number> {
+  const highest = Math.max(...logits);
+  const weight = (id: number) => Math.exp((logits[id]! - highest) / temperature);
+  let ids = Array.from(logits.keys()).filter((id) => weight(id) > 0 && weight(id) >= minP);
+  ids.sort((a, b) => logits[b]! - logits[a]! || a - b);
+  if (topK > 0) ids = ids.slice(0, topK);
+  const total = ids.reduce((sum, id) => sum + weight(id), 0);
+  const kept: number[] = [];
+  for (let sum = 0; kept.length < ids.length && (kept.length === 0 || sum < topP * total - 1e-12); ) {
+    const id = ids[kept.length]!;
+    kept.push(id);
+    sum += weight(id);
+  }
+  return new Set(topP === 1 ? ids : kept);
+}
+
+/** Every token that some draw gives. A grid of draws finds each token at least as likely as a step. */
+function drawnSet(logits: Float32Array, settings: ChoiceSettings): Set<number> {
+  const scratch = new SamplingScratch(logits.length);
+  const drawn = new Set<number>();
+  for (let i = 0; i < 4000; i++) drawn.add(choose(logits, settings, i / 4000, scratch));
+  return drawn;
+}
+
+// Multiples of an odd fraction keep clear of sums that fall on top-p's edge by chance, and still have equal logits.
+const logitsOf = fc
+  .array(fc.integer({ min: -9, max: 9 }), { minLength: 1, maxLength: 40 })
+  .map((steps) => Float32Array.from(steps, (n) => n * 0.3137));
+
+test('argmax takes the lowest id of equals', () => {
+  expect(argmax(Float32Array.of(1, 3, 3, 2))).toBe(1);
+});
+
+test('logits that are no distribution are an error, wherever they stand', () => {
+  for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
+    for (let at = 0; at < 3; at++) {
+      const logits = Float32Array.of(1, 2, 3);
+      logits[at] = bad;
+      expect(() => argmax(logits)).toThrow(InternalError);
+      expect(() => choose(logits, PLAIN, 0.5, new SamplingScratch(3))).toThrow(InternalError);
+    }
+  }
+  expect(() => argmax(new Float32Array(4).fill(Number.NEGATIVE_INFINITY))).toThrow(InternalError);
+});
+
+test('temperature 0 takes the most likely token whatever the draw', () => {
+  fc.assert(
+    fc.property(logitsOf, fc.double({ min: 0, max: 0.999, noNaN: true }), (logits, draw) => {
+      const settings = { ...PLAIN, temperature: 0 };
+      expect(choose(logits, settings, draw, new SamplingScratch(logits.length))).toBe(argmax(logits));
+    }),
+  );
+});
+
+test('top-k, top-p and min-p leave the same tokens as a full sort does', () => {
+  fc.assert(
+    fc.property(
+      logitsOf,
+      fc.constantFrom(0, 1, 2, 5, 100),
+      fc.constantFrom(1, 0.97, 0.73, 0.31, 0.001),
+      fc.constantFrom(0, 0.0537, 0.313, 1),
+      fc.constantFrom(0.37, 1, 1.9),
+      (logits, topK, topP, minP, temperature) => {
+        const settings = { temperature, topK, topP, minP };
+        const allowed = naiveSet(logits, settings);
+        const drawn = drawnSet(logits, settings);
+        for (const id of drawn) expect(allowed).toContain(id);
+        const highest = Math.max(...logits);
+        const weight = (id: number) => Math.exp((logits[id]! - highest) / temperature);
+        const total = [...allowed].reduce((sum, id) => sum + weight(id), 0);
+        for (const id of allowed) if (weight(id) / total > 1 / 1000) expect(drawn).toContain(id);
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
+test('a peaked and a flat distribution of many tokens give the sets of a full sort', () => {
+  for (const spread of [0.01, 1, 8]) {
+    const logits = Float32Array.from({ length: 1500 }, (_, id) => (uniformAt(3, id) - 0.5) * 2 * spread);
+    for (const settings of [
+      { ...PLAIN, topP: 0.9 },
+      { ...PLAIN, topK: 50 },
+      { ...PLAIN, topK: 700, topP: 0.5 },
+      { ...PLAIN, minP: 0.2, topP: 0.8 },
+    ]) {
+      const allowed = naiveSet(logits, settings);
+      const drawn = drawnSet(logits, settings);
+      expect([...drawn].filter((id) => !allowed.has(id))).toEqual([]);
+      if (allowed.size < 100) expect(drawn).toEqual(allowed);
+    }
+  }
+});
+
+test('tokens are drawn in proportion to their probabilities (chi-square)', () => {
+  const logits = Float32Array.of(0, 1, 2, -1, 0.5, 3);
+  const temperature = 0.8;
+  const weights = Array.from(logits, (logit) => Math.exp(logit / temperature));
+  const total = weights.reduce((a, b) => a + b);
+  const draws = 30_000;
+  const counts = new Float64Array(logits.length);
+  const scratch = new SamplingScratch(logits.length);
+  for (let position = 0; position < draws; position++) {
+    counts[choose(logits, { ...PLAIN, temperature }, uniformAt(11, position), scratch)]! += 1;
+  }
+  const chiSquare = counts.reduce((sum, n, id) => {
+    const expected = (draws * weights[id]!) / total;
+    return sum + (n - expected) ** 2 / expected;
+  }, 0);
+  // 5 degrees of freedom: 0.0001 quantile.
+  expect(chiSquare).toBeLessThan(25.7);
+});
+
+test('a draw next to 1 still gives a token that is allowed', () => {
+  const logits = Float32Array.of(0, 0, 0, Number.NEGATIVE_INFINITY);
+  expect(choose(logits, PLAIN, 1 - 2 ** -53, new SamplingScratch(4))).toBe(2);
+});

@@ -1,0 +1,126 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { SamplingScratch } from '../../../../src/core/sampling/choice.js';
+import { uniformAt } from '../../../../src/core/sampling/philox.js';
+import { Sampler, type SamplerSettings } from '../../../../src/core/sampling/sampler.js';
+import { InternalError } from '../../../../src/errors.js';
+
+const VOCAB = 24;
+const GREEDY: SamplerSettings = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  seed: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  repetitionPenalty: 1,
+  logitBias: [],
+  logprobs: null,
+  minTokens: 0,
+  endIds: [],
+};
+
+function sampler(settings: Partial<SamplerSettings>, prompt: number[] = [], generated: number[] = []): Sampler {
+  return new Sampler({ ...GREEDY, ...settings }, prompt, generated, new SamplingScratch(VOCAB));
+}
+
+function logits(...values: number[]): Float32Array {
+  const all = new Float32Array(VOCAB).fill(-5);
+  all.set(values);
+  return all;
+}
+
+/** A model of sorts: logits that depend on the tokens so far. */
+function logitsAfter(tokens: readonly number[]): Float32Array {
+  const state = tokens.reduce((hash, id) => (hash * 31 + id + 1) % 1_000_003, 7);
+  return Float32Array.from({ length: VOCAB }, (_, id) => 4 * uniformAt(state, id));
+}
+
+function generate(of: Sampler, tokens: readonly number[], count: number): number[] {
+  const all = [...tokens];
+  for (let i = 0; i < count; i++) all.push(of.next(logitsAfter(all), all.length).token);
+  return all.slice(tokens.length);
+}
+
+test('logits are left as they were', () => {
+  const given = logits(1, 2, 3);
+  const before = Float32Array.from(given);
+  sampler({ logitBias: [[0, 9]], repetitionPenalty: 2, temperature: 1, logprobs: 3 }, [2]).next(given, 1);
+  expect(given).toEqual(before);
+});
+
+test('bias adds to a logit', () => {
+  expect(sampler({ logitBias: [[0, 2.5]] }).next(logits(1, 2, 3), 0).token).toBe(0);
+  expect(sampler({ logitBias: [[2, -100]] }).next(logits(1, 2, 3), 0).token).toBe(1);
+});
+
+test('repetition penalty counts the prompt, presence and frequency penalties do not', () => {
+  expect(sampler({ repetitionPenalty: 2 }, [2]).next(logits(1, 2, 3), 1).token).toBe(1);
+  expect(sampler({ presencePenalty: 2, frequencyPenalty: 2 }, [2]).next(logits(1, 2, 3), 1).token).toBe(2);
+});
+
+test('repetition penalty makes a token less likely on both sides of zero', () => {
+  expect(sampler({ repetitionPenalty: 3 }, [0]).next(logits(-2, -3), 1).token).toBe(1);
+});
+
+test('presence penalty is taken once, frequency penalty each time', () => {
+  const presence = sampler({ presencePenalty: 1.5 }, [], [2, 2, 2]);
+  expect(presence.next(logits(1, 2, 4), 3).token).toBe(2);
+  const frequency = sampler({ frequencyPenalty: 0.8 }, [], [2, 2, 2]);
+  expect(frequency.next(logits(1, 2, 4), 3).token).toBe(1);
+});
+
+test('tokens that end the sequence cannot be chosen before the minimum, whatever their bias', () => {
+  const ends = sampler({ minTokens: 3, endIds: [2, 1], logitBias: [[1, 100]] }, [], [5]);
+  expect(ends.next(logits(1, 2, 3), 1).token).toBe(0);
+  expect(ends.next(logits(1, 2, 3), 2).token).toBe(0);
+  expect(ends.next(logits(1, 2, 3), 3).token).toBe(1);
+});
+
+test('a logit that is not a number is an error even where it would be masked', () => {
+  expect(() => sampler({ minTokens: 1, endIds: [2] }).next(logits(1, 2, Number.NaN), 0)).toThrow(InternalError);
+});
+
+test('log-probabilities are those of the raw logits, most likely first', () => {
+  const raw = logits(1, 2, 3);
+  const { token, logprobs } = sampler({ logprobs: 2, logitBias: [[0, 50]] }).next(raw, 0);
+  const normalizer = Math.log(raw.reduce((sum, logit) => sum + Math.exp(logit), 0));
+  expect(token).toBe(0);
+  expect(logprobs!.logprob).toBeCloseTo(1 - normalizer, 12);
+  expect(logprobs!.top.map(([id]) => id)).toEqual([2, 1]);
+  expect(logprobs!.top[0]![1]).toBeCloseTo(3 - normalizer, 12);
+});
+
+test('zero alternatives give the chosen token alone', () => {
+  expect(sampler({ logprobs: 0 }).next(logits(1, 2, 3), 0).logprobs!.top).toEqual([]);
+});
+
+test('a stream that goes on elsewhere goes on exactly, penalties and minimum included', () => {
+  const settings = fc.record({
+    temperature: fc.constantFrom(0, 0.7, 1.5),
+    topK: fc.constantFrom(0, 3, 10),
+    topP: fc.constantFrom(1, 0.8),
+    minP: fc.constantFrom(0, 0.1),
+    seed: fc.maxSafeNat(),
+    presencePenalty: fc.constantFrom(0, 0.9),
+    frequencyPenalty: fc.constantFrom(0, 0.4),
+    repetitionPenalty: fc.constantFrom(1, 1.3),
+    minTokens: fc.nat(20),
+    endIds: fc.constantFrom([], [3, 4]),
+  });
+  fc.assert(
+    fc.property(settings, fc.array(fc.nat(VOCAB - 1), { minLength: 1, maxLength: 8 }), fc.nat(20), (s, prompt, cut) => {
+      const whole = generate(sampler(s, prompt), prompt, 20);
+      const before = whole.slice(0, cut);
+      const after = generate(sampler(s, prompt, before), [...prompt, ...before], 20 - cut);
+      expect([...before, ...after]).toEqual(whole);
+    }),
+  );
+});
+
+test('other seeds give other streams', () => {
+  const streams = new Set<string>();
+  for (let seed = 0; seed < 20; seed++) streams.add(generate(sampler({ temperature: 1, seed }), [1], 20).join());
+  expect(streams.size).toBe(20);
+});
