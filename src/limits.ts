@@ -59,8 +59,40 @@ export const MAILBOX_MESSAGES = 1024;
 export const CALLS_IN_FLIGHT = 8192;
 /** Items of a stream that may be on their way before the reader has acknowledged any. */
 export const STREAM_WINDOW_ITEMS = 256;
+/** The same in bytes, and the bytes of items that are put into one message where several are ready at once. */
+export const STREAM_WINDOW_BYTES = 16 * MiB;
+export const STREAM_BATCH_BYTES = 32 * KiB;
+/** An open call that is quiet says that it is alive this often; after what silence it counts as lost. */
+export const CALL_HEARTBEAT_MS = 1_000;
+export const CALL_SILENCE_MS = 5_000;
+/** Calls that a node remembers after their end, so that a message delivered twice is handled once. */
+export const CALLS_REMEMBERED = 16_384;
+/** Incarnations known to be gone that a node remembers, so that a call to one fails at once. */
+export const GONE_NODES_REMEMBERED = 4_096;
+/** Name of an actor, a node, a method. */
+export const ACTOR_NAME_CHARS = 128;
 /** Payload of one message on the bus. NATS refuses more than 1 MiB unless told otherwise. */
 export const BUS_MESSAGE_BYTES = 960 * KiB;
+/** Bytes published that the server has not read yet. */
+export const BUS_PENDING_BYTES = 64 * MiB;
+/** How long to wait before trying a lost server again: the first time, and at most. */
+export const BUS_RECONNECT_MS = 100;
+export const BUS_RECONNECT_CEILING_MS = 2_000;
+/** A server that does not answer two pings in a row is lost. */
+export const BUS_PING_INTERVAL_MS = 3_000;
+export const BUS_CONNECT_TIMEOUT_MS = 5_000;
+
+/** A release of nats-server that is fetched: its size, how long connecting, and all of it may take. */
+export const NATS_DOWNLOAD_BYTES = 64 * MiB;
+export const NATS_CONNECT_TIMEOUT_MS = 5_000;
+export const NATS_DOWNLOAD_TIMEOUT_MS = 120_000;
+/** How long one run of apt-get or dpkg-deb may take. */
+export const NATS_PACKAGE_TIMEOUT_MS = 180_000;
+/** What the embedded server keeps for JetStream, in memory and on disk, and how long it may take to start and to stop. */
+export const NATS_STORE_MEMORY_BYTES = 64 * MiB;
+export const NATS_STORE_FILE_BYTES = 512 * MiB;
+export const NATS_START_TIMEOUT_MS = 15_000;
+export const NATS_STOP_TIMEOUT_MS = 5_000;
 
 /** Blocks that wait to be pushed to their homes. The oldest is dropped first: a copy is lost, never an answer. */
 export const REPLICATION_QUEUE_BLOCKS = 8192;
@@ -75,6 +107,23 @@ export const SUSPECT_AFTER_MS = 1_500;
 export const PROBE_TIMEOUT_MS = 500;
 /** How long a dead member is remembered, so that its old incarnation stays refused. */
 export const FORGET_AFTER_MS = 600_000;
+
+/** Options: workers that `shoal up` starts, homes of a block, sequences of a worker, tokens of a sequence, keys of clients. */
+export const LOCAL_WORKERS = 64;
+export const REPLICAS = 16;
+export const SEQUENCES = 256;
+export const CONTEXT_TOKENS = 1_048_576;
+export const API_KEYS = 1024;
+/** A file that holds a secret or keys. */
+export const SECRET_FILE_BYTES = 1 * MiB;
+
+/** Processes of one machine: how long one may take until it is ready, and to end in good order before it is killed. */
+export const PROCESS_READY_MS = 120_000;
+export const PROCESS_STOP_MS = 10_000;
+/** A second Ctrl-C means "at once"; within this time after the first it is the same one, which npm hands on once more. */
+export const SAME_INTERRUPT_MS = 750;
+/** Last output of a child that is kept, to be shown if it fails. */
+export const CHILD_OUTPUT_TAIL_BYTES = 16 * KiB;
 
 /** Restarts of a crashed actor or process within the window before the supervisor gives up. */
 export const RESTARTS = 8;

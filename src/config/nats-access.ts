@@ -1,0 +1,25 @@
+import { WrongUsage } from './wrong-usage.js';
+
+/** How to reach and enter the NATS server. */
+export interface NatsAccess {
+  /** Without credentials, so that it may be shown. */
+  readonly url: string;
+  readonly user: string | null;
+  readonly password: string | null;
+}
+
+/**
+ * Takes credentials out of the URL. Those of the options of their own win.
+ * @throws WrongUsage if a password has no user
+ */
+export function natsAccess(rawUrl: string, user: string | null, password: string | null): NatsAccess {
+  const url = new URL(rawUrl);
+  const access = {
+    user: user ?? (url.username === '' ? null : decodeURIComponent(url.username)),
+    password: password ?? (url.password === '' ? null : decodeURIComponent(url.password)),
+  };
+  if (access.password !== null && access.user === null) {
+    throw new WrongUsage('SHOAL_NATS_PASSWORD is set without a user: give --nats-user (SHOAL_NATS_USER) too.');
+  }
+  return Object.freeze({ url: `${url.protocol}//${url.host}`, ...access });
+}

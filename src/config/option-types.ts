@@ -1,0 +1,90 @@
+import { z } from 'zod';
+import { parseByteSize } from './byte-size.js';
+
+/** How the text of an option becomes a value, and in words what it may be: the end of "must be ...". */
+export interface OptionType<T> {
+  readonly allowed: string;
+  readonly check: z.ZodType<T, string>;
+}
+
+/** Makes a type of a parser that gives null for what it does not take. */
+function parsed<T>(allowed: string, parse: (text: string) => T | null): OptionType<T> {
+  const check = z.string().transform((text, context) => {
+    const value = parse(text.trim());
+    if (value !== null) return value;
+    context.addIssue({ code: 'custom', message: `must be ${allowed}` });
+    return z.NEVER;
+  });
+  return { allowed, check };
+}
+
+export function wholeNumber(min: number, max: number): OptionType<number> {
+  return parsed(`a whole number from ${min} to ${max}`, (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    return value >= min && value <= max ? value : null;
+  });
+}
+
+export const port = wholeNumber(0, 65_535);
+
+/** A port, or null for `off`. Wrapped, as null is what a parser says of text that it does not take. */
+export const portOrOff: OptionType<{ readonly port: number | null }> = parsed(`${port.allowed}, or off`, (text) => {
+  if (text === 'off') return { port: null };
+  const result = port.check.safeParse(text);
+  return result.success ? { port: result.data } : null;
+});
+
+export function choice<const V extends string>(...values: readonly V[]): OptionType<V> {
+  return parsed(`one of ${values.join(', ')}`, (text) => values.find((value) => value === text.toLowerCase()) ?? null);
+}
+
+const YES = ['on', '1', 'true', 'yes'];
+const NO = ['off', '0', 'false', 'no'];
+
+export const onOff: OptionType<boolean> = parsed('on or off (or 1, 0, true, false, yes, no)', (text) => {
+  const word = text.toLowerCase();
+  return YES.includes(word) ? true : NO.includes(word) ? false : null;
+});
+
+export function byteSize(minBytes: number, min: string): OptionType<number> {
+  return parsed(`a size such as 512MiB, 1.5GB or 1073741824, at least ${min}`, (text) => {
+    const bytes = parseByteSize(text);
+    return bytes !== null && bytes >= minBytes ? bytes : null;
+  });
+}
+
+/** A name that can stand in subjects, file names and labels. */
+export const plainName: OptionType<string> = parsed('1 to 64 letters, digits, "-" or "_"', (text) =>
+  /^[A-Za-z0-9_-]{1,64}$/.test(text) ? text : null,
+);
+
+export function text(allowed: string, minChars: number, maxChars: number): OptionType<string> {
+  return parsed(allowed, (value) => (value.length >= minChars && value.length <= maxChars ? value : null));
+}
+
+export const path = text('a path', 1, 4096);
+
+export const host: OptionType<string> = parsed('a host name or an IP address', (value) =>
+  /^[A-Za-z0-9._:%-]{1,255}$/.test(value) ? value : null,
+);
+
+/** A URL of one of these schemes; a bare `host[:port]` gets the first of them. */
+export function url(...schemes: readonly string[]): OptionType<string> {
+  const allowed = `a URL that begins with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`;
+  return parsed(allowed, (value) => {
+    const whole = value.includes('://') ? value : `${schemes[0]}://${value}`;
+    if (!URL.canParse(whole)) return null;
+    const { protocol, hostname } = new URL(whole);
+    return schemes.includes(protocol.slice(0, -1)) && hostname !== '' ? whole : null;
+  });
+}
+
+export function list(allowed: string, max: number): OptionType<readonly string[]> {
+  return parsed(allowed, (value) => {
+    const items = value
+      .split(/[\s,]+/)
+      .map((item) => item.trim())
+      .filter((item) => item !== '');
+    return items.length > 0 && items.length <= max ? Object.freeze(items) : null;
+  });
+}

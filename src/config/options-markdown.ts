@@ -1,0 +1,21 @@
+import type { OptionTable } from './option.js';
+import { OPTIONS } from './options.js';
+
+const HEAD = '| flag | variable | default | commands | what it is |\n| --- | --- | --- | --- | --- |';
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|');
+}
+
+/** The table of options for the README, between its markers `<!-- options -->` and `<!-- /options -->`. */
+export function optionsMarkdown(table: OptionTable = OPTIONS): string {
+  const rows = Object.values(table).map((spec) => {
+    const flag =
+      spec.flag === null ? '' : `\`--${spec.flag}${spec.placeholder === null ? '' : ` ${spec.placeholder}`}\``;
+    const preset = spec.defaultNote ?? (spec.default === null ? '' : `\`${spec.default}\``);
+    const unit = spec.unit === undefined || spec.unit === 'bytes' || preset === '' ? '' : ` ${spec.unit}`;
+    const cells = [flag, `\`${spec.variable}\``, `${preset}${unit}`, spec.commands.join(', '), spec.help];
+    return `| ${cells.map(cell).join(' | ')} |`;
+  });
+  return [HEAD, ...rows].join('\n');
+}

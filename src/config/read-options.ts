@@ -1,0 +1,68 @@
+import { type Command, flagKey, type OptionSpec, type OptionTable, type OptionValues } from './option.js';
+import { WrongUsage } from './wrong-usage.js';
+
+/** What the command line gave, by flag in camel case. A switch is `true`. */
+export type Flags = Readonly<Record<string, unknown>>;
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Text of an option and the name under which it was given, or null if it was not. */
+function given(spec: OptionSpec, flags: Flags, environment: Environment): { name: string; text: string } | null {
+  const flag = spec.flag === null ? undefined : flags[flagKey(spec.flag)];
+  if (flag === true) return { name: `--${spec.flag}`, text: 'on' };
+  if (typeof flag === 'string') return { name: `--${spec.flag}`, text: flag };
+  const text = environment[spec.variable];
+  // An empty variable is how compose files and shells say "not set".
+  return text === undefined || text.trim() === '' ? null : { name: spec.variable, text };
+}
+
+function parse(spec: OptionSpec, name: string, text: string): unknown {
+  const result = spec.type.check.safeParse(text);
+  if (result.success) return result.data;
+  const value = spec.secret ? 'has a wrong value' : `is ${JSON.stringify(text.slice(0, 200))}`;
+  throw new WrongUsage(`${name} ${value}: it must be ${spec.type.allowed}.`);
+}
+
+/**
+ * Reads the options of one command: a flag wins over its variable, that over the default. Options of other commands are null or
+ * their default.
+ * @throws WrongUsage naming the flag or variable, and what it may be
+ */
+export function readOptions<Table extends OptionTable>(
+  table: Table,
+  command: Command,
+  flags: Flags,
+  environment: Environment,
+): OptionValues<Table> {
+  const values = Object.entries(table).map(([key, spec]) => {
+    const source = spec.commands.includes(command) ? given(spec, flags, environment) : null;
+    if (source) return [key, parse(spec, source.name, source.text)];
+    return [key, spec.default === null ? null : parse(spec, spec.variable, spec.default)];
+  });
+  return Object.freeze(Object.fromEntries(values)) as OptionValues<Table>;
+}
+
+/** The variables, as text, of the options that were given to `command` and that `child` knows too. */
+export function inheritedVariables(
+  table: OptionTable,
+  command: Command,
+  child: Command,
+  flags: Flags,
+  environment: Environment,
+): Record<string, string> {
+  const inherited: Record<string, string> = {};
+  for (const spec of Object.values(table)) {
+    if (!spec.commands.includes(command) || !spec.commands.includes(child)) continue;
+    const source = given(spec, flags, environment);
+    if (source) inherited[spec.variable] = source.text;
+  }
+  return inherited;
+}
+
+/** The environment without any option of the table, so that a child takes only what it is given on purpose. */
+export function withoutOptions(table: OptionTable, environment: Environment): Record<string, string> {
+  const variables = new Set(Object.values(table).map((spec) => spec.variable));
+  const kept = Object.entries(environment).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined && !variables.has(entry[0]),
+  );
+  return Object.fromEntries(kept);
+}

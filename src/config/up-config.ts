@@ -1,0 +1,81 @@
+import { clientKeys, modelName } from './coordinator-config.js';
+import type { Machine } from './machine.js';
+import { modelFolder } from './model-folder.js';
+import { type NatsAccess, natsAccess } from './nats-access.js';
+import type { Values } from './options.js';
+import { chooseDevice, clusterSecret, defaultCacheBytes, defaultThreads } from './worker-config.js';
+
+/** What `shoal up` itself needs; the options of its children go to them as `coordinator` and `worker`. */
+export interface UpConfig {
+  readonly workers: number;
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** The server to use; null to start one. */
+  readonly nats: NatsAccess | null;
+  /** The program to start; null to look for it. */
+  readonly natsServer: string | null;
+  /** Null: make one. Never logged. */
+  readonly secret: string | null;
+  readonly modelDir: string;
+  readonly modelName: string;
+  readonly deviceReason: string;
+  readonly apiKeys: readonly string[];
+  /** Whether only this machine can reach the HTTP API. */
+  readonly loopback: boolean;
+  readonly json: boolean;
+  /** Variables of SHOAL_* for the children, by role, apart from their names and sockets, NATS and the secret. */
+  readonly coordinator: Readonly<Record<string, string>>;
+  readonly worker: Readonly<Record<string, string>>;
+}
+
+/** What `up` settles itself, and gives to each child anew. */
+const SETTLED = ['SHOAL_NATS', 'SHOAL_NATS_USER', 'SHOAL_NATS_PASSWORD', 'SHOAL_SECRET', 'SHOAL_SECRET_FILE'];
+
+function withoutSettled(variables: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(variables).filter(([variable]) => !SETTLED.includes(variable)));
+}
+
+/** Whether an address is reachable from this machine alone. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/**
+ * @param inherited options given to `up` that its children know too, as variables
+ * @throws WrongUsage
+ */
+export function upConfig(
+  values: Values,
+  machine: Machine,
+  inherited: { readonly coordinator: Record<string, string>; readonly worker: Record<string, string> },
+): UpConfig {
+  const modelDir = modelFolder(values.model);
+  const loopback = isLoopback(values.host);
+  const shared = { SHOAL_MODEL: modelDir, SHOAL_LOG_LEVEL: values.logLevel ?? 'warn' };
+  return {
+    workers: values.workers,
+    host: values.host,
+    port: values.port,
+    nats: values.nats === null ? null : natsAccess(values.nats, values.natsUser, values.natsPassword),
+    natsServer: values.natsServer,
+    secret: clusterSecret(values),
+    modelDir,
+    modelName: modelName(values, modelDir),
+    deviceReason: chooseDevice(values.device).deviceReason,
+    apiKeys: clientKeys(values),
+    loopback,
+    json: values.json,
+    coordinator: {
+      ...withoutSettled(inherited.coordinator),
+      ...shared,
+      SHOAL_ALLOW_ROUTING: (values.allowRouting ?? loopback) ? '1' : '0',
+    },
+    worker: {
+      ...withoutSettled(inherited.worker),
+      ...shared,
+      SHOAL_CACHE_BYTES: String(values.cacheBytes ?? defaultCacheBytes(machine, values.workers)),
+      SHOAL_THREADS: String(values.threads ?? defaultThreads(machine, values.workers)),
+    },
+  };
+}

@@ -1,0 +1,143 @@
+import { formatByteSize } from './byte-size.js';
+import type { Machine } from './machine.js';
+import { modelFolder } from './model-folder.js';
+import { type NatsAccess, natsAccess } from './nats-access.js';
+import type { Values } from './options.js';
+import { readSecretFile } from './secret-file.js';
+import { WrongUsage } from './wrong-usage.js';
+
+export type LogLevel = NonNullable<Values['logLevel']>;
+
+/** Everything that one worker is told from outside. */
+export interface WorkerConfig {
+  readonly id: string;
+  readonly namespace: string;
+  readonly nats: NatsAccess;
+  /** Shared by the workers of the fleet. Never logged. */
+  readonly secret: string;
+  /** Absolute. */
+  readonly modelDir: string;
+  readonly device: 'cpu';
+  /** Why this device, for the log. */
+  readonly deviceReason: string;
+  readonly replicas: number;
+  /** Whether prefixes are kept and shared. */
+  readonly cache: boolean;
+  /** Budget of blocks, and the worker's share of the ring. */
+  readonly cacheBytes: number;
+  /** Slots for running sequences. */
+  readonly sequences: number;
+  /** Longest sequence; the model's own limit holds if it is less. */
+  readonly contextTokens: number;
+  readonly threads: number;
+  readonly prefillChunkTokens: number;
+  /** Requests that may wait for a slot. */
+  readonly maxWaiting: number;
+  readonly peer: PeerConfig;
+  /** Where /metrics listens; null for nowhere. Port 0 takes a free one. */
+  readonly metrics: { readonly host: string; readonly port: number } | null;
+  readonly logLevel: LogLevel;
+}
+
+/** Where a worker listens for its peers: at one of the two at least. */
+export interface PeerConfig {
+  /** Absolute path of a Unix socket, in a folder that exists. */
+  readonly socketPath: string | null;
+  /** TCP. Port 0 takes a free one; null for no TCP. */
+  readonly host: string;
+  readonly port: number | null;
+  /** The address that peers are told. */
+  readonly advertiseHost: string;
+}
+
+const DEFAULT_CACHE_BYTES = 2 ** 30;
+const DEFAULT_THREADS_CEILING = 16;
+/** Workers of one machine that may each use all cores. */
+const FEW_WORKERS = 4;
+
+/**
+ * Memory for blocks where none is given: 1 GiB, or this worker's part of half of the free memory if that is less, so that a small
+ * machine is not driven out of memory.
+ */
+export function defaultCacheBytes(machine: Machine, localWorkers: number): number {
+  return Math.min(DEFAULT_CACHE_BYTES, Math.floor(machine.availableBytes / 2 / localWorkers));
+}
+
+/** All cores for each of few workers, as they are seldom busy at once; with more, at most `FEW_WORKERS` threads a core in all. */
+export function defaultThreads(machine: Machine, localWorkers: number): number {
+  const share = localWorkers <= FEW_WORKERS ? machine.cores : Math.ceil((FEW_WORKERS * machine.cores) / localWorkers);
+  return Math.max(1, Math.min(share, machine.cores, DEFAULT_THREADS_CEILING));
+}
+
+/** The device that this version can give, and why. */
+export function chooseDevice(device: Values['device']): { device: 'cpu'; deviceReason: string } {
+  if (device === 'cpu') return { device, deviceReason: 'cpu was asked for' };
+  if (device === 'auto') return { device: 'cpu', deviceReason: 'auto takes cpu, the one device of this version' };
+  throw new WrongUsage(
+    `--device (SHOAL_DEVICE) is "${device}", which is not in this version: it must be auto or cpu, and auto takes cpu.`,
+  );
+}
+
+/** The cluster secret from the variable or the file, null if neither is given. */
+export function clusterSecret(values: Pick<Values, 'secret' | 'secretFile'>): string | null {
+  if (values.secret !== null || values.secretFile === null) return values.secret;
+  const secret = readSecretFile('--secret-file (SHOAL_SECRET_FILE)', values.secretFile);
+  if (secret.length >= 16 && secret.length <= 1024) return secret;
+  throw new WrongUsage(
+    `--secret-file (SHOAL_SECRET_FILE) names ${values.secretFile}: it must hold 16 to 1024 characters.`,
+  );
+}
+
+function peerConfig(values: Values, machine: Machine): PeerConfig {
+  if (values.peerPort.port === null && values.peerSocket === null) {
+    throw new WrongUsage(
+      '--peer-port (SHOAL_PEER_PORT) is off and there is no --peer-socket (SHOAL_PEER_SOCKET): give one of them.',
+    );
+  }
+  const wildcard = ['0.0.0.0', '::'].includes(values.peerHost);
+  const own = wildcard ? (machine.outsideAddress ?? machine.hostname) : values.peerHost;
+  return {
+    socketPath: values.peerSocket,
+    host: values.peerHost,
+    port: values.peerPort.port,
+    advertiseHost: values.advertiseHost ?? own,
+  };
+}
+
+/** @throws WrongUsage */
+export function workerConfig(values: Values, machine: Machine): WorkerConfig {
+  const secret = clusterSecret(values);
+  if (secret === null) {
+    throw new WrongUsage(
+      'SHOAL_SECRET is not set: it must be 16 to 1024 characters, the same for all workers, or in a --secret-file.',
+    );
+  }
+  const cacheBytes = values.cacheBytes ?? defaultCacheBytes(machine, 1);
+  if (cacheBytes > machine.availableBytes) {
+    throw new WrongUsage(
+      `--cache-bytes (SHOAL_CACHE_BYTES) is ${formatByteSize(cacheBytes)}: it must be within the ` +
+        `${formatByteSize(machine.availableBytes)} of memory that are free on this machine.`,
+    );
+  }
+  const { device, deviceReason } = chooseDevice(values.device);
+  return {
+    id: values.workerId ?? machine.processName,
+    namespace: values.namespace,
+    nats: natsAccess(values.nats ?? 'nats://127.0.0.1:4222', values.natsUser, values.natsPassword),
+    secret,
+    modelDir: modelFolder(values.model),
+    device,
+    deviceReason,
+    replicas: values.replicas,
+    cache: values.cache,
+    cacheBytes,
+    sequences: values.sequences,
+    contextTokens: values.context,
+    threads: values.threads ?? defaultThreads(machine, 1),
+    prefillChunkTokens: values.prefillChunk,
+    maxWaiting: values.maxWaiting,
+    peer: peerConfig(values, machine),
+    metrics: values.metricsPort.port === null ? null : { host: values.metricsHost, port: values.metricsPort.port },
+    logLevel: values.logLevel ?? 'info',
+  };
+}
