@@ -1,0 +1,145 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  blockKeys,
+  firstBlock,
+  type KeyRoot,
+  metasFromKeys,
+  nextBlock,
+  nextBlockKey,
+  packKeys,
+  rootSeed,
+  unpackKeys,
+} from '../../../src/core/key.js';
+import { InvalidRequest } from '../../../src/errors.js';
+
+interface Vector extends KeyRoot {
+  description: string;
+  blockTokens: number;
+  tokens: number[];
+  keys: string[];
+}
+const { vectors } = JSON.parse(readFileSync(new URL('../../vectors/keys.json', import.meta.url), 'utf8')) as {
+  vectors: Vector[];
+};
+
+/** docs/KEYS.md written a second time, as plainly as possible. */
+function keysByTheBook(root: KeyRoot, tokens: readonly number[], blockTokens: number): string[] {
+  const keys: string[] = [];
+  const field = (bytes: Uint8Array) => [...new Uint8Array(Uint32Array.of(bytes.length).buffer), ...bytes];
+  const text = (s: string) => field(new TextEncoder().encode(s));
+  for (let at = 0; at + blockTokens <= tokens.length; at += blockTokens) {
+    const ids = new DataView(new ArrayBuffer(4 * blockTokens));
+    for (let i = 0; i < blockTokens; i++) ids.setUint32(4 * i, tokens[at + i]!, true);
+    const before =
+      keys.length === 0
+        ? ['shoal/block/first/1', root.fingerprint, root.adapter, root.salt].flatMap(text)
+        : [...text('shoal/block/next/1'), ...field(Uint8Array.from(Buffer.from(keys.at(-1)!, 'hex')))];
+    const bytes = [...before, ...field(new Uint8Array(ids.buffer))];
+    keys.push(createHash('sha256').update(Uint8Array.from(bytes)).digest('hex'));
+  }
+  return keys;
+}
+
+const token = fc.integer({ min: 0, max: 0xffffffff });
+const root = fc.record({
+  fingerprint: fc.constantFrom('0'.repeat(64), 'f'.repeat(64)),
+  adapter: fc.constantFrom('', 'a', 'ab'),
+  salt: fc.constantFrom('', 'b', 'ba', 'ü'),
+});
+const keysOf = (tokens: readonly number[], under: KeyRoot, blockTokens: number) =>
+  blockKeys(Uint32Array.from(tokens), rootSeed(under), blockTokens).map((block) => block.key);
+
+describe('block keys', () => {
+  it.each(vectors)('agree with the published vector: $description', (vector) => {
+    expect(keysOf(vector.tokens, vector, vector.blockTokens)).toEqual(vector.keys);
+    expect(keysByTheBook(vector, vector.tokens, vector.blockTokens)).toEqual(vector.keys);
+  });
+
+  it('agree with a second writing of the specification', () => {
+    fc.assert(
+      fc.property(
+        root,
+        fc.array(token, { maxLength: 60 }),
+        fc.integer({ min: 1, max: 9 }),
+        (under, tokens, blockTokens) => {
+          expect(keysOf(tokens, under, blockTokens)).toEqual(keysByTheBook(under, tokens, blockTokens));
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  it('are shared by exactly the blocks of a common prefix', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 0, max: 1 }), { maxLength: 24 }),
+        fc.array(fc.integer({ min: 0, max: 1 }), { maxLength: 24 }),
+        (a, b) => {
+          const under = { fingerprint: '0'.repeat(64), adapter: '', salt: '' };
+          const [keysA, keysB] = [keysOf(a, under, 2), keysOf(b, under, 2)];
+          let common = 0;
+          while (common < Math.min(a.length, b.length) && a[common] === b[common]) common++;
+          const shared = keysA.filter((key, i) => key === keysB[i]).length;
+          expect(shared).toBe(Math.floor(common / 2));
+        },
+      ),
+    );
+  });
+
+  it('differ as soon as any part of the root differs', () => {
+    fc.assert(
+      fc.property(root, root, (one, other) => {
+        const same = one.fingerprint === other.fingerprint && one.adapter === other.adapter && one.salt === other.salt;
+        expect(keysOf([1, 2], one, 2)[0] === keysOf([1, 2], other, 2)[0]).toBe(same);
+      }),
+    );
+  });
+
+  it('know their parent, their index and the segment they are placed with', () => {
+    const blocks = blockKeys(
+      Uint32Array.from({ length: 40 }, (_, i) => i),
+      rootSeed({ fingerprint: '', adapter: '', salt: '' }),
+      2,
+    );
+    expect(blocks).toHaveLength(20);
+    blocks.forEach((block, i) => {
+      expect(block.index).toBe(i);
+      expect(block.parent).toBe(i === 0 ? null : blocks[i - 1]!.key);
+      expect(block.segment).toBe(blocks[i - (i % 8)]!.key);
+    });
+  });
+
+  it('can be had one after another as tokens come', () => {
+    const seed = rootSeed({ fingerprint: 'f', adapter: '', salt: 's' });
+    const tokens = Uint32Array.from({ length: 36 }, (_, i) => i * 7);
+    let block = firstBlock(seed, tokens.subarray(0, 4));
+    const chained = [block];
+    for (let at = 4; at < 36; at += 4) {
+      expect(nextBlockKey(block.key, tokens.subarray(at, at + 4))).toBe(
+        nextBlock(block, [...tokens.subarray(at, at + 4)]).key,
+      );
+      block = nextBlock(block, tokens.subarray(at, at + 4));
+      chained.push(block);
+    }
+    expect(chained).toEqual(blockKeys(tokens, seed, 4));
+  });
+
+  it('travel packed and come back with their places, whatever the alignment', () => {
+    const blocks = blockKeys(Uint32Array.from({ length: 40 }), rootSeed({ fingerprint: '', adapter: '', salt: '' }), 2);
+    const keys = blocks.map((block) => block.key);
+    const shifted = new Uint8Array(1 + 32 * keys.length);
+    shifted.set(packKeys(keys), 1);
+    expect(unpackKeys(shifted.subarray(1))).toEqual(keys);
+    expect(metasFromKeys(shifted.subarray(1))).toEqual(blocks);
+  });
+
+  it('are refused where they are not whole', () => {
+    expect(() => unpackKeys(new Uint8Array(33))).toThrow(InvalidRequest);
+    expect(() => packKeys(['abc'])).toThrow(InvalidRequest);
+    expect(() => packKeys([`${'0'.repeat(64)}0`])).toThrow(InvalidRequest);
+    expect(() => nextBlockKey('no key', [1])).toThrow(InvalidRequest);
+  });
+});
