@@ -40,6 +40,10 @@ export const ENGINE_WAITING = 512;
 /** Tokens of a prompt that one run of the graph takes. */
 export const PREFILL_CHUNK_TOKENS = 256;
 
+/** A packed value on the wire, of whatever plane, and how deep its arrays and maps may nest. */
+export const WIRE_VALUE_BYTES = 64 * MiB;
+export const WIRE_VALUE_DEPTH = 32;
+
 /** Header of a frame between peers. */
 export const FRAME_HEADER_BYTES = 64 * KiB;
 /** Payload of a frame between peers: one block of the largest model that is served. */
