@@ -12,6 +12,9 @@ export const BLOCK_TOKENS = 64;
 export const SEGMENT_BLOCKS = 8;
 /** Control points of a worker of average memory on the ring. */
 export const RING_POINTS = 160;
+/** Control points of the smallest and of the largest worker. */
+export const RING_POINTS_FLOOR = 8;
+export const RING_POINTS_CEILING = 2560;
 
 /** Largest body of an HTTP request. */
 export const HTTP_BODY_BYTES = 8 * MiB;
@@ -109,6 +112,10 @@ export const INDEX_KEYS_PER_WORKER = 1_000_000;
 export const ANNOUNCE_INTERVAL_MS = 400;
 export const SUSPECT_AFTER_MS = 1_500;
 export const PROBE_TIMEOUT_MS = 500;
+/** How long a worker whose connection closed, and whom no probe reaches, has to prove on the bus that it lives. */
+export const LAST_WORD_MS = 600;
+/** After the bus came back: how long nobody is blamed for silence. */
+export const BUS_GRACE_MS = 3_000;
 /** How long a dead member is remembered, so that its old incarnation stays refused. */
 export const FORGET_AFTER_MS = 600_000;
 
@@ -124,6 +131,8 @@ export const SECRET_FILE_BYTES = 1 * MiB;
 /** Processes of one machine: how long one may take until it is ready, and to end in good order before it is killed. */
 export const PROCESS_READY_MS = 120_000;
 export const PROCESS_STOP_MS = 10_000;
+/** The same for a process whose parent is gone. */
+export const ORPHAN_STOP_MS = 3_000;
 /** A second Ctrl-C means "at once"; within this time after the first it is the same one, which npm hands on once more. */
 export const SAME_INTERRUPT_MS = 750;
 /** Last output of a child that is kept, to be shown if it fails. */

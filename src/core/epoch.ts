@@ -1,0 +1,18 @@
+import { hash } from 'node:crypto';
+
+/** A worker with a place on the ring. */
+export interface RingMember {
+  readonly id: string;
+  readonly incarnation: string;
+  /** Bytes of memory for blocks; its share of the ring. */
+  readonly weight: number;
+}
+
+/**
+ * Names a member list, whatever its order: 12 hex digits. On every message that depends on the ring, so that who has another list
+ * notices it.
+ */
+export function epochOf(members: readonly RingMember[]): string {
+  const sorted = members.map((m) => [m.id, m.incarnation, m.weight] as const).sort((a, b) => (a[0] < b[0] ? -1 : 1));
+  return hash('sha256', JSON.stringify(sorted), 'hex').slice(0, 12);
+}

@@ -1,0 +1,136 @@
+import { hash } from 'node:crypto';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { epochOf, type RingMember } from '../../../src/core/epoch.js';
+import { Ring } from '../../../src/ring/ring.js';
+
+const GiB = 2 ** 30;
+const member = (id: string, weight = GiB): RingMember => ({ id, incarnation: `${id}-1`, weight });
+const fleet = (size: number) => Array.from({ length: size }, (_, i) => member(`worker-${i}`));
+const segments = Array.from({ length: 20_000 }, (_, i) => hash('sha256', `segment ${i}`));
+const owners = (ring: Ring) => segments.map((segment) => ring.homes(segment, 1)[0]!);
+
+function shares(ring: Ring): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const owner of owners(ring)) counts.set(owner, (counts.get(owner) ?? 0) + 1);
+  return counts;
+}
+
+const members = fc
+  .uniqueArray(fc.record({ id: fc.string({ minLength: 1, maxLength: 8 }), weight: fc.integer({ min: 0, max: 9 }) }), {
+    selector: (m) => m.id,
+    maxLength: 12,
+  })
+  .map((list) => list.map(({ id, weight }) => member(id, weight)));
+
+describe('the ring', () => {
+  it('is the same whatever the order of its members', () => {
+    fc.assert(
+      fc.property(
+        members.chain((list) => fc.tuple(fc.constant(list), fc.shuffledSubarray(list, { minLength: list.length }))),
+        ([list, shuffled]) => {
+          const [one, other] = [new Ring(list), new Ring(shuffled)];
+          expect(other.epoch).toBe(one.epoch);
+          for (const segment of segments.slice(0, 50)) expect(other.homes(segment, 3)).toEqual(one.homes(segment, 3));
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  it('is the same in every version and on every machine', () => {
+    const ring = new Ring(fleet(3));
+    expect(segments.slice(0, 4).map((segment) => ring.homes(segment, 2))).toMatchInlineSnapshot(`
+      [
+        [
+          "worker-1",
+          "worker-0",
+        ],
+        [
+          "worker-0",
+          "worker-1",
+        ],
+        [
+          "worker-2",
+          "worker-0",
+        ],
+        [
+          "worker-2",
+          "worker-1",
+        ],
+      ]
+    `);
+    expect(ring.epoch).toMatchInlineSnapshot(`"c8ed77b38ac9"`);
+  });
+
+  it('gives as many distinct homes as asked for, or all there are with a place', () => {
+    fc.assert(
+      fc.property(members, fc.integer({ min: 0, max: 15 }), (list, count) => {
+        const homes = new Ring(list).homes(segments[0]!, count);
+        expect(new Set(homes).size).toBe(homes.length);
+        expect(homes).toHaveLength(Math.min(count, list.filter((m) => m.weight > 0).length));
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('lists homes so that a longer list begins with the shorter', () => {
+    const ring = new Ring(fleet(5));
+    for (const segment of segments.slice(0, 200))
+      expect(ring.homes(segment, 5).slice(0, 2)).toEqual(ring.homes(segment, 2));
+  });
+
+  it.each([3, 5, 8, 13])('gives %i equal workers equal shares', (size) => {
+    for (const count of shares(new Ring(fleet(size))).values())
+      expect(count / (segments.length / size)).toBeLessThan(1.3);
+  });
+
+  it.each([3, 5, 8, 13])('moves only the share of the one that leaves %i', (size) => {
+    const before = owners(new Ring(fleet(size)));
+    const after = owners(new Ring(fleet(size).slice(0, -1)));
+    const moved = before.filter((owner, i) => owner !== after[i]);
+    expect(new Set(moved)).toEqual(new Set([`worker-${size - 1}`]));
+    expect(moved.length).toBeLessThanOrEqual((1.2 * segments.length) / size);
+  });
+
+  it('lets the next home take over when the first goes', () => {
+    const [before, after] = [new Ring(fleet(6)), new Ring(fleet(6).slice(1))];
+    for (const segment of segments.slice(0, 500)) {
+      const [first, second] = before.homes(segment, 2);
+      expect(after.homes(segment, 1)).toEqual([first === 'worker-0' ? second : first]);
+    }
+  });
+
+  it('gives a worker its share back when it returns with a new incarnation', () => {
+    const returned = fleet(4).map((m, i) => (i === 2 ? { ...m, incarnation: 'later' } : m));
+    expect(owners(new Ring(returned))).toEqual(owners(new Ring(fleet(4))));
+    expect(new Ring(returned).epoch).not.toBe(new Ring(fleet(4)).epoch);
+  });
+
+  it('gives memory its share', () => {
+    const counts = shares(new Ring([member('small'), member('large', 3 * GiB), member('middle', 2 * GiB)]));
+    expect(counts.get('large')! / segments.length).toBeCloseTo(3 / 6, 1);
+    expect(counts.get('middle')! / segments.length).toBeCloseTo(2 / 6, 1);
+    expect(counts.get('small')! / segments.length).toBeCloseTo(1 / 6, 1);
+  });
+
+  it('may be empty', () => {
+    expect(new Ring([]).homes(segments[0]!, 2)).toEqual([]);
+  });
+});
+
+describe('the epoch', () => {
+  it('changes with id, incarnation and weight', () => {
+    const base = member('a');
+    const epochs = [
+      [base],
+      [{ ...base, id: 'b' }],
+      [{ ...base, incarnation: 'x' }],
+      [{ ...base, weight: 1 }],
+      [],
+      [base, member('b')],
+    ].map(epochOf);
+    expect(new Set(epochs).size).toBe(epochs.length);
+    for (const epoch of epochs) expect(epoch).toMatch(/^[0-9a-f]{12}$/);
+  });
+});
