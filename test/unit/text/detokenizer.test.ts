@@ -1,0 +1,63 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Detokenizer } from '../../../src/text/detokenizer.js';
+import { ByteDecoder, SPECIAL_ID, VOCABULARY } from './byte-decoder.js';
+
+const bytesOf = (text: string): number[] => [...new TextEncoder().encode(text)];
+const anyIds = fc.array(
+  fc.oneof(
+    fc.nat({ max: VOCABULARY - 1 }).map((id) => [id]),
+    fc.string({ unit: 'grapheme', maxLength: 4 }).map(bytesOf),
+    fc.constantFrom([0xf0, 0x9f], [0x80, 0x80, 0x80], [0xef, 0xbf, 0xbd], [SPECIAL_ID]),
+  ),
+  { maxLength: 60 },
+);
+
+describe('Detokenizer', () => {
+  it('gives, all in all, what decoding all ids at once gives', () => {
+    fc.assert(
+      fc.property(anyIds, fc.boolean(), (groups, skipSpecialTokens) => {
+        const ids = groups.flat();
+        const decoder = new ByteDecoder();
+        const detokenizer = new Detokenizer(decoder, { skipSpecialTokens });
+        const text = ids.map((id) => detokenizer.push(id)).join('') + detokenizer.flush();
+        expect(text).toBe(decoder.decode(ids, { skipSpecialTokens }));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('holds a character back until its last byte is there', () => {
+    const detokenizer = new Detokenizer(new ByteDecoder());
+    expect(bytesOf('a😀b').map((id) => detokenizer.push(id))).toEqual(['a', '', '', '', '😀', 'b']);
+  });
+
+  it('gives a replacement character for bytes that never became a character', () => {
+    const detokenizer = new Detokenizer(new ByteDecoder());
+    expect([0x61, 0xe2, 0x82].map((id) => detokenizer.push(id))).toEqual(['a', '', '']);
+    expect(detokenizer.flush()).toBe('\uFFFD');
+    expect(detokenizer.flush()).toBe('');
+  });
+
+  it('skips special tokens, or shows them if told so', () => {
+    const ids = [0x61, SPECIAL_ID, 0x62];
+    const shown = (skipSpecialTokens: boolean) => {
+      const detokenizer = new Detokenizer(new ByteDecoder(), { skipSpecialTokens });
+      return ids.map((id) => detokenizer.push(id)).join('');
+    };
+    expect(shown(true)).toBe('ab');
+    expect(shown(false)).toBe('a<|end|>b');
+  });
+
+  it.each([
+    ['text', 0x61],
+    ['bytes that are no text', 0x80],
+    ['begins of characters', 0xf0],
+    ['special tokens', SPECIAL_ID],
+  ])('decodes a bounded number of tokens for each of many %s', (_, id) => {
+    const decoder = new ByteDecoder();
+    const detokenizer = new Detokenizer(decoder);
+    for (let i = 0; i < 3_000; i++) detokenizer.push(id);
+    expect(decoder.decodedTokens / 3_000).toBeLessThan(20);
+  });
+});
