@@ -113,7 +113,7 @@ export const ANNOUNCE_INTERVAL_MS = 400;
 export const SUSPECT_AFTER_MS = 1_500;
 export const PROBE_TIMEOUT_MS = 500;
 /** How long a worker whose connection closed, and whom no probe reaches, has to prove on the bus that it lives. */
-export const LAST_WORD_MS = 600;
+export const LAST_WORD_MS = 800;
 /** After the bus came back: how long nobody is blamed for silence. */
 export const BUS_GRACE_MS = 3_000;
 /** How long a dead member is remembered, so that its old incarnation stays refused. */
@@ -143,3 +143,8 @@ export const RESTARTS = 8;
 export const RESTART_WINDOW_MS = 60_000;
 export const RESTART_BACKOFF_MS = 200;
 export const RESTART_BACKOFF_CEILING_MS = 10_000;
+
+/** JSON files of a model folder; the largest tokenizers have some 35 MB. */
+export const MODEL_JSON_BYTES = 128 * MiB;
+/** Weights of a made-up model that are kept inside its ONNX file; more of them go to a file beside it. */
+export const SYNTH_INLINE_BYTES = 1024 * MiB;

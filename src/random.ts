@@ -1,0 +1,55 @@
+import { randomBytes } from 'node:crypto';
+
+/** Chance as a port: the system's, or one that repeats itself from a seed. */
+export interface Random {
+  /** Uniform in [0, 1). */
+  next(): number;
+  /** Uniform integer in [0, `bound`). */
+  below(bound: number): number;
+  bytes(count: number): Uint8Array;
+}
+
+/** Unpredictable, fit for secrets. */
+export class SystemRandom implements Random {
+  next(): number {
+    // 53 bits: as many as a double in [0, 1) can tell apart.
+    return Number(randomBytes(8).readBigUInt64LE() >> 11n) / 2 ** 53;
+  }
+
+  below(bound: number): number {
+    return Math.floor(this.next() * bound);
+  }
+
+  bytes(count: number): Uint8Array {
+    return new Uint8Array(randomBytes(count));
+  }
+}
+
+/** Repeatable: splitmix32 (G. Steele et al., 2014, in its 32-bit form). Not fit for secrets. */
+export class SeededRandom implements Random {
+  private state: number;
+
+  constructor(seed: number) {
+    this.state = seed >>> 0;
+  }
+
+  next(): number {
+    return (this.uint32() * 2 ** 21 + (this.uint32() >>> 11)) / 2 ** 53;
+  }
+
+  below(bound: number): number {
+    return Math.floor(this.next() * bound);
+  }
+
+  bytes(count: number): Uint8Array {
+    return Uint8Array.from({ length: count }, () => this.uint32() & 0xff);
+  }
+
+  private uint32(): number {
+    this.state = (this.state + 0x9e3779b9) >>> 0;
+    let z = this.state;
+    z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
+    z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
+    return (z ^ (z >>> 15)) >>> 0;
+  }
+}

@@ -1,0 +1,117 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, statSync, watch } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createConnection, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { connectNats } from '../../../src/bus/nats-bus.js';
+import { Refused, Unavailable } from '../../../src/errors.js';
+import { type EmbeddedServer, startNatsServer } from '../../../src/nats/embedded-server.js';
+import { findNatsServer } from '../../../src/nats/find-server.js';
+
+/** A process of its own needs the module as `npm run build` made it. */
+const BUILT = new URL('../../../dist/src/nats/embedded-server.js', import.meta.url).href;
+
+let path: string;
+let base: string;
+
+beforeAll(async () => {
+  path = (await findNatsServer()).path;
+  base = await mkdtemp(join(tmpdir(), 'shoal-test-'));
+});
+
+afterAll(() => rm(base, { recursive: true, force: true }));
+
+describe('the embedded NATS server', () => {
+  test('listens on loopback with credentials and JetStream, in a folder that nobody else can read', async () => {
+    const server = await startNatsServer({ path, dir: base });
+    try {
+      const bus = await connectNats({ url: server.url, user: server.user, password: server.password });
+      expect(bus.connection.info?.jetstream).toBe(true);
+      expect(bus.connection.info?.host).toBe('127.0.0.1');
+      await bus.close();
+      expect(statSync(server.dir).mode & 0o777).toBe(0o700);
+      expect(statSync(join(server.dir, 'nats.conf')).mode & 0o777).toBe(0o600);
+    } finally {
+      await server.stop();
+    }
+  });
+
+  test('refuses who does not know the password, and the error does not tell it', async () => {
+    const server = await startNatsServer({ path, dir: base });
+    try {
+      const wrong = connectNats({ url: `nats://${server.user}:sesame@127.0.0.1:${server.port}` });
+      await expect(wrong).rejects.toThrow(Refused);
+      await expect(wrong).rejects.not.toThrow('sesame');
+    } finally {
+      await server.stop();
+    }
+  });
+
+  test('is gone, with its folder, when it has been stopped; stopping again is harmless', async () => {
+    const server = await startNatsServer({ path, dir: base });
+    await server.stop();
+    await server.stop();
+    expect(existsSync(server.dir)).toBe(false);
+    expect(isAlive(server.pid)).toBe(false);
+    await expect(connectNats({ url: server.url })).rejects.toThrow(Unavailable);
+  });
+
+  test('tells when the server ends by itself', async () => {
+    const server = await startNatsServer({ path, dir: base });
+    process.kill(server.pid, 'SIGKILL');
+    expect((await server.exited).code).toBe(128 + 9);
+    await server.stop();
+    expect(existsSync(server.dir)).toBe(false);
+  });
+
+  test('says in the words of the server why it does not start', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const address = taken.address();
+    const port = typeof address === 'object' && address ? address.port : 0;
+    const started = startNatsServer({ path, dir: base, port });
+    await expect(started).rejects.toThrow(/ended while starting.*address already in use/);
+    await expect(startNatsServer({ path: '/no/such/server', dir: base })).rejects.toThrow(Unavailable);
+    taken.close();
+  });
+
+  test('dies with its parent, even if that is killed, and its folder goes too', async () => {
+    const home = await mkdtemp(join(base, 'killed-'));
+    const script = `
+      import { startNatsServer } from ${JSON.stringify(BUILT)};
+      const { port, pid, dir } = await startNatsServer({ path: ${JSON.stringify(path)}, dir: ${JSON.stringify(home)} });
+      console.log(JSON.stringify({ port, pid, dir }));
+      setInterval(() => {}, 1000);
+    `;
+    const parent = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [line] = (await once(parent.stdout, 'data')) as [Buffer];
+    const server = JSON.parse(line.toString()) as Pick<EmbeddedServer, 'port' | 'pid' | 'dir'>;
+    const socket = createConnection(server.port, '127.0.0.1').resume();
+    await once(socket, 'connect');
+    const folderGone = whenGone(server.dir, home);
+
+    parent.kill('SIGKILL');
+    await once(socket, 'close');
+    await folderGone;
+    expect(isAlive(server.pid)).toBe(false);
+  });
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+async function whenGone(path: string, parentDir: string): Promise<void> {
+  const watcher = watch(parentDir);
+  while (existsSync(path)) await once(watcher, 'change');
+  watcher.close();
+}
