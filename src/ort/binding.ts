@@ -1,0 +1,139 @@
+import { InternalError } from '../errors.js';
+import type { Environment } from './environment.js';
+import { NULL, type Pointer, readPointer } from './ffi.js';
+import { Handle } from './handles.js';
+import type { NativeMemory } from './memory.js';
+import type { Session } from './session.js';
+import { Value } from './value.js';
+
+/**
+ * What a run reads and writes, by name. Stays from run to run, so that only what changes is bound anew. The same value may be
+ * bound as an input and an output: the graph then works in place. Serves one run at a time, and is not to be changed during it.
+ */
+export class Binding extends Handle {
+  readonly #inputs = new Map<string, NativeMemory | null>();
+  /** In the order in which ONNX Runtime lists them: by first binding. `'host'` where it allocates the tensor itself. */
+  readonly #outputs = new Map<string, NativeMemory | null | 'host'>();
+  readonly #environment: Environment;
+  #running = false;
+  /** A run left tensors behind; `#succeeded` if it left all of them. */
+  #hasRun = false;
+  #succeeded = false;
+
+  /** Use `session.createBinding()`. */
+  constructor(
+    private readonly session: Session,
+    environment: Environment,
+    pointer: Pointer,
+  ) {
+    super('binding', pointer);
+    this.#environment = environment;
+    session.hold();
+  }
+
+  /** The run reads `value`. It may be released once it is bound; its bytes stay until it is unbound. Throws `OrtError` for an unknown name. */
+  bindInput(name: string, value: Value): void {
+    const { calls } = this.#environment;
+    const status = calls.api.bindInput(this.#idle(), this.session.encodedName(name), value.pointer);
+    if (status !== NULL) throw calls.failure(status, `binding the input ${name}`);
+    hold(this.#inputs, name, value.memory);
+  }
+
+  /** The run writes into `value`, whose shape must be the output's. Throws `OrtError` for an unknown name. */
+  bindOutput(name: string, value: Value): void {
+    const { calls } = this.#environment;
+    const status = calls.api.bindOutput(this.#idle(), this.session.encodedName(name), value.pointer);
+    if (status !== NULL) throw calls.failure(status, `binding the output ${name}`);
+    hold(this.#outputs, name, value.memory);
+  }
+
+  /** Each run makes a new tensor for this output; see `outputs`. */
+  bindOutputToDevice(name: string, _device: 'cpu'): void {
+    this.#bindToHost(name);
+    hold(this.#outputs, name, 'host');
+  }
+
+  #bindToHost(name: string): void {
+    const { calls, hostMemory } = this.#environment;
+    const status = calls.api.bindOutputToDevice(this.#idle(), this.session.encodedName(name), hostMemory);
+    if (status !== NULL) throw calls.failure(status, `leaving the output ${name} to the device`);
+  }
+
+  /** What the last run made for `bindOutputToDevice`, by name. The caller must release them; they outlive the binding. */
+  outputs(): Map<string, Value> {
+    const binding = this.#idle();
+    if (!this.#succeeded) throw new InternalError('the outputs of a binding were asked for without a run before');
+    const { calls, allocator } = this.#environment;
+    const doing = 'reading the outputs of a run';
+    const list = calls.take(calls.api.getBoundOutputValues(binding, allocator, calls.out, calls.out2), doing);
+    if (list === NULL) return new Map();
+    const pointers = Array.from({ length: calls.takeSecond() }, (_, index) => readPointer(list + 8 * index));
+    calls.check(calls.api.allocatorFree(allocator, list), doing);
+    const made = new Map<string, Value>();
+    let index = 0;
+    for (const [name, held] of this.#outputs) {
+      const pointer = pointers[index]!;
+      index += 1;
+      if (held === 'host') made.set(name, Value.adopt(this.#environment, pointer));
+      else calls.api.releaseValue(pointer);
+    }
+    return made;
+  }
+
+  clearInputs(): void {
+    this.#environment.calls.api.clearBoundInputs(this.#idle());
+    dropAll(this.#inputs);
+  }
+
+  clearOutputs(): void {
+    this.#environment.calls.api.clearBoundOutputs(this.#idle());
+    dropAll(this.#outputs);
+    this.#succeeded = false;
+  }
+
+  /** A run begins. For `Session.run`. */
+  begin(): void {
+    this.#idle();
+    // A tensor left by the last run would be taken as the place to write to, whatever its shape.
+    if (this.#hasRun) for (const [name, held] of this.#outputs) if (held === 'host') this.#bindToHost(name);
+    this.#succeeded = false;
+    this.#running = true;
+    this.hold();
+  }
+
+  /** It is over. For `Session.run`. */
+  end(succeeded: boolean): void {
+    this.#running = false;
+    this.#hasRun = true;
+    this.#succeeded = succeeded;
+    this.drop();
+  }
+
+  #idle(): Pointer {
+    if (this.#running) throw new InternalError('a binding was used while a run has it');
+    return this.pointer;
+  }
+
+  protected override free(pointer: Pointer): void {
+    this.#environment.calls.api.releaseIoBinding(pointer);
+    dropAll(this.#inputs);
+    dropAll(this.#outputs);
+    this.session.drop();
+  }
+}
+
+type Held = NativeMemory | null | 'host';
+
+/** Notes that the memory is in use under this name, in place of what was before. */
+function hold<H extends Held>(names: Map<string, H>, name: string, memory: H): void {
+  const before = names.get(name);
+  if (before === memory) return;
+  if (memory !== null && memory !== 'host') memory.hold();
+  names.set(name, memory);
+  if (before !== undefined && before !== null && before !== 'host') before.drop();
+}
+
+function dropAll(names: Map<string, Held>): void {
+  for (const memory of names.values()) if (memory !== null && memory !== 'host') memory.drop();
+  names.clear();
+}

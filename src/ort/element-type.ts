@@ -1,0 +1,50 @@
+import { InternalError } from '../errors.js';
+
+/** Element types of tensors, by ONNX's number, with bytes an element. Text and types of less than a byte are not served. */
+const ELEMENT_TYPES = {
+  float32: { onnx: 1, bytes: 4 },
+  uint8: { onnx: 2, bytes: 1 },
+  int8: { onnx: 3, bytes: 1 },
+  uint16: { onnx: 4, bytes: 2 },
+  int16: { onnx: 5, bytes: 2 },
+  int32: { onnx: 6, bytes: 4 },
+  int64: { onnx: 7, bytes: 8 },
+  bool: { onnx: 9, bytes: 1 },
+  float16: { onnx: 10, bytes: 2 },
+  float64: { onnx: 11, bytes: 8 },
+  uint32: { onnx: 12, bytes: 4 },
+  uint64: { onnx: 13, bytes: 8 },
+  bfloat16: { onnx: 16, bytes: 2 },
+} as const;
+
+export type ElementType = keyof typeof ELEMENT_TYPES;
+
+const BY_NUMBER = new Map<number, ElementType>();
+for (const name of Object.keys(ELEMENT_TYPES) as ElementType[]) BY_NUMBER.set(ELEMENT_TYPES[name].onnx, name);
+
+export function elementBytes(type: ElementType): number {
+  return ELEMENT_TYPES[type].bytes;
+}
+
+/** ONNX's number of an element type (`TensorProto.DataType`). */
+export function onnxNumber(type: ElementType): number {
+  return ELEMENT_TYPES[type].onnx;
+}
+
+/** The element type of an ONNX number. Throws `InternalError` for one that is not served. */
+export function elementTypeOf(number: number): ElementType {
+  const type = BY_NUMBER.get(number);
+  if (type === undefined) {
+    throw new InternalError(
+      `a tensor has ONNX element type ${number}, which is not served (served: ${Object.keys(ELEMENT_TYPES).join(', ')})`,
+    );
+  }
+  return type;
+}
+
+/** Bytes of a dense tensor. */
+export function tensorBytes(type: ElementType, shape: readonly number[]): number {
+  let elements = 1;
+  for (const dim of shape) elements *= dim;
+  return elements * ELEMENT_TYPES[type].bytes;
+}

@@ -1,0 +1,51 @@
+import { Calls } from './calls.js';
+import type { Pointer } from './ffi.js';
+import { Handle } from './handles.js';
+
+/** From what severity on ONNX Runtime writes to stderr. */
+export type OrtLogLevel = 'verbose' | 'info' | 'warning' | 'error' | 'fatal';
+const LOG_LEVELS: readonly OrtLogLevel[] = ['verbose', 'info', 'warning', 'error', 'fatal'];
+
+const ARENA_ALLOCATOR_OFF = 0;
+const MEMORY_TYPE_DEFAULT = 0;
+
+/** ONNX Runtime's environment: one for the process, alive as long as somebody holds it. */
+export class Environment extends Handle {
+  static #current: Environment | null = null;
+
+  /** ONNX Runtime's allocator of host memory: aligned to 64 bytes, not zeroed. */
+  readonly allocator: Pointer;
+  /** Says "host memory" to calls that ask where a tensor is. */
+  readonly hostMemory: Pointer;
+
+  /** The environment of the process, held for the caller, who must `drop` it. Only the first caller's log level counts. */
+  static shared(logLevel: OrtLogLevel): Environment {
+    const current = Environment.#current;
+    if (current !== null) {
+      current.hold();
+      return current;
+    }
+    Environment.#current = new Environment(Calls.load(), logLevel);
+    return Environment.#current;
+  }
+
+  private constructor(
+    readonly calls: Calls,
+    logLevel: OrtLogLevel,
+  ) {
+    const { api, out } = calls;
+    const level = LOG_LEVELS.indexOf(logLevel);
+    super('environment', calls.take(api.createEnv(level, 'shoal', out), 'making its environment'));
+    this.allocator = calls.take(api.getAllocatorWithDefaultOptions(out), 'finding its allocator');
+    this.hostMemory = calls.take(
+      api.createCpuMemoryInfo(ARENA_ALLOCATOR_OFF, MEMORY_TYPE_DEFAULT, out),
+      'describing host memory',
+    );
+  }
+
+  protected override free(pointer: Pointer): void {
+    Environment.#current = null;
+    this.calls.api.releaseMemoryInfo(this.hostMemory);
+    this.calls.api.releaseEnv(pointer);
+  }
+}

@@ -1,0 +1,238 @@
+import { constants } from 'node:buffer';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import koffi from 'koffi';
+import { Unavailable } from '../errors.js';
+
+/**
+ * The foreign side of ONNX Runtime: finds the library, and makes JavaScript functions of its table of function pointers.
+ * The one file that knows how foreign functions are called.
+ */
+
+/** An address. Those of user space have 48 bits (57 at most where a process asks for it), so a number holds them exactly. */
+export type Pointer = number;
+export const NULL: Pointer = 0;
+
+const API_VERSION = 23;
+const NAMES: Partial<Record<NodeJS.Platform, string>> = {
+  linux: 'libonnxruntime.so.1',
+  darwin: 'libonnxruntime.1.dylib',
+  win32: 'onnxruntime.dll',
+};
+
+/** How an argument or result is handed over, and what it is in JavaScript. */
+interface Kinds {
+  /** `OrtStatus*`: null for success. */
+  status: Pointer;
+  pointer: Pointer;
+  size: number;
+  int: number;
+  text: string;
+  /** `ORTCHAR_T*`: UTF-16 on Windows. */
+  path: string;
+  /** Memory of JavaScript, passed without a copy. Text must end with a zero byte. */
+  bytes: Uint8Array | BigUint64Array;
+  void: undefined;
+}
+type Kind = keyof Kinds;
+
+const NATIVE_TYPES: Record<Kind, string> = {
+  status: 'uintptr_t',
+  pointer: 'uintptr_t',
+  size: 'size_t',
+  int: 'int',
+  text: 'str',
+  path: process.platform === 'win32' ? 'str16' : 'str',
+  bytes: 'void *',
+  void: 'void',
+};
+
+interface Signature<R extends Kind, A extends readonly Kind[]> {
+  readonly slot: number;
+  readonly gives: R;
+  readonly takes: A;
+}
+
+function at<R extends Kind, A extends Kind[]>(slot: number, gives: R, ...takes: A): Signature<R, A> {
+  return { slot, gives, takes };
+}
+
+/** Slots of the OrtApi table. They never change once shipped. */
+const SIGNATURES = {
+  getErrorCode: at(1, 'int', 'pointer'),
+  getErrorMessage: at(2, 'text', 'pointer'),
+  createEnv: at(3, 'status', 'int', 'text', 'pointer'),
+  createSession: at(7, 'status', 'pointer', 'path', 'pointer', 'bytes'),
+  createSessionFromArray: at(8, 'status', 'pointer', 'bytes', 'size', 'pointer', 'bytes'),
+  createSessionOptions: at(10, 'status', 'pointer'),
+  disableMemPattern: at(17, 'status', 'pointer'),
+  disableCpuMemArena: at(19, 'status', 'pointer'),
+  setSessionGraphOptimizationLevel: at(23, 'status', 'pointer', 'int'),
+  setIntraOpNumThreads: at(24, 'status', 'pointer', 'int'),
+  setInterOpNumThreads: at(25, 'status', 'pointer', 'int'),
+  sessionGetInputCount: at(30, 'status', 'pointer', 'pointer'),
+  sessionGetOutputCount: at(31, 'status', 'pointer', 'pointer'),
+  sessionGetInputTypeInfo: at(33, 'status', 'pointer', 'size', 'pointer'),
+  sessionGetOutputTypeInfo: at(34, 'status', 'pointer', 'size', 'pointer'),
+  sessionGetInputName: at(36, 'status', 'pointer', 'size', 'pointer', 'pointer'),
+  sessionGetOutputName: at(37, 'status', 'pointer', 'size', 'pointer', 'pointer'),
+  createRunOptions: at(39, 'status', 'pointer'),
+  runOptionsSetTerminate: at(46, 'status', 'pointer'),
+  runOptionsUnsetTerminate: at(47, 'status', 'pointer'),
+  createTensorAsOrtValue: at(48, 'status', 'pointer', 'pointer', 'size', 'int', 'pointer'),
+  createTensorWithDataAsOrtValue: at(49, 'status', 'pointer', 'pointer', 'size', 'pointer', 'size', 'int', 'pointer'),
+  getTensorMutableData: at(51, 'status', 'pointer', 'pointer'),
+  castTypeInfoToTensorInfo: at(55, 'status', 'pointer', 'pointer'),
+  getTensorElementType: at(60, 'status', 'pointer', 'pointer'),
+  getDimensionsCount: at(61, 'status', 'pointer', 'pointer'),
+  getDimensions: at(62, 'status', 'pointer', 'pointer', 'size'),
+  getSymbolicDimensions: at(63, 'status', 'pointer', 'pointer', 'size'),
+  getTensorTypeAndShape: at(65, 'status', 'pointer', 'pointer'),
+  createCpuMemoryInfo: at(69, 'status', 'int', 'int', 'pointer'),
+  allocatorAlloc: at(75, 'status', 'pointer', 'size', 'pointer'),
+  allocatorFree: at(76, 'status', 'pointer', 'pointer'),
+  getAllocatorWithDefaultOptions: at(78, 'status', 'pointer'),
+  releaseEnv: at(92, 'void', 'pointer'),
+  releaseStatus: at(93, 'void', 'pointer'),
+  releaseMemoryInfo: at(94, 'void', 'pointer'),
+  releaseSession: at(95, 'void', 'pointer'),
+  releaseValue: at(96, 'void', 'pointer'),
+  releaseRunOptions: at(97, 'void', 'pointer'),
+  releaseTypeInfo: at(98, 'void', 'pointer'),
+  releaseTensorTypeAndShapeInfo: at(99, 'void', 'pointer'),
+  releaseSessionOptions: at(100, 'void', 'pointer'),
+  sessionGetModelMetadata: at(111, 'status', 'pointer', 'pointer'),
+  modelMetadataLookup: at(116, 'status', 'pointer', 'pointer', 'text', 'pointer'),
+  releaseModelMetadata: at(118, 'void', 'pointer'),
+  getAvailableProviders: at(125, 'status', 'pointer', 'pointer'),
+  releaseAvailableProviders: at(126, 'status', 'pointer', 'int'),
+  addSessionConfigEntry: at(130, 'status', 'pointer', 'text', 'text'),
+  runWithBinding: at(133, 'status', 'pointer', 'pointer', 'pointer'),
+  createIoBinding: at(134, 'status', 'pointer', 'pointer'),
+  releaseIoBinding: at(135, 'void', 'pointer'),
+  bindInput: at(136, 'status', 'pointer', 'bytes', 'pointer'),
+  bindOutput: at(137, 'status', 'pointer', 'bytes', 'pointer'),
+  bindOutputToDevice: at(138, 'status', 'pointer', 'bytes', 'pointer'),
+  getBoundOutputValues: at(140, 'status', 'pointer', 'pointer', 'pointer', 'pointer'),
+  clearBoundInputs: at(141, 'void', 'pointer'),
+  clearBoundOutputs: at(142, 'void', 'pointer'),
+};
+
+type Arguments<A extends readonly Kind[]> = { [I in keyof A]: Kinds[A[I]] };
+
+export interface NativeFunction<A extends readonly unknown[], R> {
+  (...args: A): R;
+  /** Calls on a thread of the pool. What the arguments refer to must be kept alive until `done` is called. */
+  async(...args: [...A, (error: Error | null, result: R) => void]): void;
+}
+
+type NativeOf<S> = S extends Signature<infer R, infer A> ? NativeFunction<Arguments<A>, Kinds[R]> : never;
+
+export type OrtApi = { readonly [N in keyof typeof SIGNATURES]: NativeOf<(typeof SIGNATURES)[N]> };
+
+export interface Library {
+  readonly path: string;
+  readonly version: string;
+  readonly api: OrtApi;
+}
+
+let stacksAreSet = false;
+/** A library whose handle is garbage-collected is unloaded, whoever still calls its functions. */
+const loaded: unknown[] = [];
+
+/** Loads the library. Throws `Unavailable` if it is not there, or too old. */
+export function loadLibrary(file = libraryPath()): Library {
+  // WebGPU's shader compiler needs more stack than foreign calls get by default: it would end the process with SIGSEGV.
+  if (!stacksAreSet) koffi.config({ sync_stack_size: 8 << 20, async_stack_size: 8 << 20 });
+  stacksAreSet = true;
+  const base = openBase(file);
+  const getApi: (version: number) => Pointer = nativeFunction(readPointer(base), 'uintptr_t', ['uint32_t']);
+  const getVersion: () => string = nativeFunction(readPointer(base + 8), 'str', []);
+  const table = getApi(API_VERSION);
+  if (table === NULL) {
+    throw new Unavailable(
+      `ONNX Runtime ${getVersion()} in ${file} is too old: 1.${API_VERSION} or later is needed. Point SHOAL_ORT_LIBRARY at one, or reinstall onnxruntime-node.`,
+    );
+  }
+  const entries = Object.entries(SIGNATURES).map(([name, { slot, gives, takes }]) => [
+    name,
+    nativeFunction(
+      readPointer(table + 8 * slot),
+      NATIVE_TYPES[gives],
+      takes.map((kind) => NATIVE_TYPES[kind]),
+    ),
+  ]);
+  return { path: file, version: getVersion(), api: Object.fromEntries(entries) };
+}
+
+function openBase(file: string): Pointer {
+  try {
+    const library = koffi.load(file);
+    loaded.push(library);
+    return library.func('OrtGetApiBase', 'uintptr_t', [])();
+  } catch (cause) {
+    throw new Unavailable(
+      `cannot load ONNX Runtime from ${file}: install the package onnxruntime-node for ${process.platform} ${process.arch}, or point SHOAL_ORT_LIBRARY at a libonnxruntime`,
+      { cause },
+    );
+  }
+}
+
+function libraryPath(): string {
+  const chosen = process.env.SHOAL_ORT_LIBRARY;
+  if (chosen !== undefined && chosen !== '') return path.resolve(chosen);
+  const name = NAMES[process.platform];
+  if (name === undefined) {
+    throw new Unavailable(
+      `onnxruntime-node has no ONNX Runtime for ${process.platform}: point SHOAL_ORT_LIBRARY at a libonnxruntime`,
+    );
+  }
+  const folder = path.dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
+  return path.join(folder, 'bin', 'napi-v6', process.platform, process.arch, name);
+}
+
+function nativeFunction(address: Pointer, result: string, takes: string[]) {
+  return koffi.decode(BigInt(address), koffi.proto(result, takes));
+}
+
+/** The pointer that is stored at an address. */
+export function readPointer(address: Pointer): Pointer {
+  return Number(koffi.decode.uint64(BigInt(address)));
+}
+
+/** The text that ends with a zero byte at an address. */
+export function readText(address: Pointer): string {
+  return koffi.decode.string(BigInt(address));
+}
+
+/**
+ * Memory at an address, without a copy. Whoever holds the result must not touch it after the memory is freed: the process
+ * would crash.
+ */
+export function viewMemory(address: Pointer, byteLength: number): Uint8Array {
+  if (byteLength === 0) return new Uint8Array(0);
+  // Beyond it the runtime aborts the process instead of throwing.
+  if (byteLength > constants.MAX_LENGTH) {
+    throw new RangeError(`${byteLength} bytes are more than one view can show (${constants.MAX_LENGTH} bytes)`);
+  }
+  return new Uint8Array(koffi.view(BigInt(address), byteLength));
+}
+
+/** Memory for the results and short arrays of calls. Never freed: there is one for the process. */
+export function allocateScratch(byteLength: number): Pointer {
+  return Number(koffi.address(koffi.alloc('uint8_t', byteLength)));
+}
+
+const argumentsInUse = new Set<readonly unknown[]>();
+
+/** Calls on a thread of the pool, and keeps the arguments alive meanwhile. */
+export function callAsync<A extends readonly unknown[], R>(native: NativeFunction<A, R>, ...args: A): Promise<R> {
+  return new Promise((resolve, reject) => {
+    native.async(...args, (error, result) => {
+      argumentsInUse.delete(args);
+      if (error === null) resolve(result);
+      else reject(error);
+    });
+    argumentsInUse.add(args);
+  });
+}

@@ -1,0 +1,44 @@
+import { InternalError } from '../errors.js';
+import type { Environment } from './environment.js';
+import { type Pointer, viewMemory } from './ffi.js';
+import { Handle } from './handles.js';
+import type { OrtRuntime } from './runtime.js';
+
+/**
+ * Host memory outside of JavaScript's heap, aligned to 64 bytes. Its contents are undefined at first: large allocations take
+ * up real memory only where they are touched. Values over it, and bindings of those, keep it after `release`.
+ */
+export class NativeMemory extends Handle {
+  #bytes: Uint8Array | null = null;
+
+  /** Throws `OrtError` when the system has no such memory. */
+  static allocate(runtime: OrtRuntime, byteLength: number): NativeMemory {
+    if (!Number.isSafeInteger(byteLength) || byteLength < 1) {
+      throw new InternalError(`native memory of ${byteLength} bytes was asked for; at least 1 is needed`);
+    }
+    return new NativeMemory(runtime.environment, byteLength);
+  }
+
+  private constructor(
+    readonly environment: Environment,
+    readonly byteLength: number,
+  ) {
+    const { calls, allocator } = environment;
+    const status = calls.api.allocatorAlloc(allocator, byteLength, calls.out);
+    super('memory', calls.take(status, `allocating ${byteLength} bytes of host memory`));
+    environment.hold();
+  }
+
+  /** All of it, in place. Not to be touched after the memory is freed: that would crash the process. */
+  get bytes(): Uint8Array {
+    this.#bytes ??= viewMemory(this.pointer, this.byteLength);
+    return this.#bytes;
+  }
+
+  protected override free(pointer: Pointer): void {
+    this.#bytes = null;
+    const { calls, allocator } = this.environment;
+    calls.check(calls.api.allocatorFree(allocator, pointer), 'freeing host memory');
+    this.environment.drop();
+  }
+}

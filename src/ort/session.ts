@@ -1,0 +1,133 @@
+import { Cancelled, InternalError } from '../errors.js';
+import { Binding } from './binding.js';
+import { type ElementType, elementTypeOf } from './element-type.js';
+import type { Environment } from './environment.js';
+import { NULL, type Pointer } from './ffi.js';
+import { Handle, withHandle } from './handles.js';
+import type { RunOptions } from './run-options.js';
+
+/** An input or output of a graph. */
+export interface TensorInfo {
+  readonly name: string;
+  readonly elementType: ElementType;
+  /** A number where the size is fixed, else the name that the graph has for it (empty if it has none). */
+  readonly dims: readonly (number | string)[];
+}
+
+/** A loaded graph. */
+export class Session extends Handle {
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  readonly #environment: Environment;
+  readonly #encodedNames = new Map<string, Uint8Array>();
+
+  /** Use `runtime.openSession()`. */
+  constructor(environment: Environment, pointer: Pointer) {
+    super('session', pointer);
+    this.#environment = environment;
+    environment.hold();
+    try {
+      this.inputs = describe(environment, pointer, 'input');
+      this.outputs = describe(environment, pointer, 'output');
+    } catch (error) {
+      this.release();
+      throw error;
+    }
+    for (const { name } of [...this.inputs, ...this.outputs]) this.#encodedNames.set(name, encode(name));
+  }
+
+  /** A text that the model carries under `key`; null if there is none. */
+  metadata(key: string): string | null {
+    const { calls, allocator } = this.#environment;
+    const { api, out } = calls;
+    const doing = "reading the model's metadata";
+    const metadata = calls.take(api.sessionGetModelMetadata(this.pointer, out), doing);
+    return withHandle('metadata', metadata, api.releaseModelMetadata, () =>
+      calls.takeText(api.modelMetadataLookup(metadata, allocator, key, out), allocator, doing),
+    );
+  }
+
+  createBinding(): Binding {
+    const { calls } = this.#environment;
+    const pointer = calls.take(calls.api.createIoBinding(this.pointer, calls.out), 'making a binding');
+    return new Binding(this, this.#environment, pointer);
+  }
+
+  /**
+   * Runs the graph on a thread of the pool; the event loop goes on. Several runs with bindings of their own may be on their
+   * way at once. Rejects with `Cancelled` if `options.terminate()` stopped it, else with `OrtError`.
+   */
+  run(binding: Binding, options?: RunOptions): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const { calls } = this.#environment;
+      const session = this.pointer;
+      const runOptions = options?.pointer ?? NULL;
+      binding.begin();
+      this.hold();
+      options?.hold();
+      const settle = (error: Error | null, status: Pointer): void => {
+        const failed = error !== null || status !== NULL;
+        const reason = failed ? this.#reason(error, status, options) : null;
+        binding.end(!failed);
+        options?.drop();
+        this.drop();
+        if (reason === null) resolve();
+        else reject(reason);
+      };
+      try {
+        calls.api.runWithBinding.async(session, runOptions, binding.pointer, settle);
+      } catch (error) {
+        settle(error instanceof Error ? error : new Error(String(error)), NULL);
+      }
+    });
+  }
+
+  #reason(error: Error | null, status: Pointer, options: RunOptions | undefined): Error {
+    if (error !== null) return new InternalError('a run could not be started', { cause: error });
+    const failure = this.#environment.calls.failure(status, 'running a graph');
+    return options?.terminated === true ? new Cancelled('a run was stopped', { cause: failure }) : failure;
+  }
+
+  /** A name as the C API takes it. For `Binding`. */
+  encodedName(name: string): Uint8Array {
+    return this.#encodedNames.get(name) ?? encode(name);
+  }
+
+  protected override free(pointer: Pointer): void {
+    this.#environment.calls.api.releaseSession(pointer);
+    this.#environment.drop();
+  }
+}
+
+function encode(name: string): Uint8Array {
+  return Buffer.from(`${name}\0`);
+}
+
+function describe({ calls, allocator }: Environment, session: Pointer, side: 'input' | 'output'): TensorInfo[] {
+  const { api, out } = calls;
+  const doing = `reading the ${side}s of a graph`;
+  const [count, name, type] =
+    side === 'input'
+      ? [api.sessionGetInputCount, api.sessionGetInputName, api.sessionGetInputTypeInfo]
+      : [api.sessionGetOutputCount, api.sessionGetOutputName, api.sessionGetOutputTypeInfo];
+  return Array.from({ length: calls.take(count(session, out), doing) }, (_, index) => {
+    const itsName = calls.takeText(name(session, index, allocator, out), allocator, doing) ?? '';
+    const itsType = calls.take(type(session, index, out), doing);
+    return withHandle('typeInfo', itsType, api.releaseTypeInfo, () => {
+      const tensor = calls.take(api.castTypeInfoToTensorInfo(itsType, out), doing);
+      if (tensor === NULL) throw new InternalError(`the ${side} ${itsName} of a graph is no tensor`);
+      return { name: itsName, ...describeTensor(calls, tensor, doing) };
+    });
+  });
+}
+
+function describeTensor(calls: Environment['calls'], info: Pointer, doing: string): Omit<TensorInfo, 'name'> {
+  const { api, out, dims } = calls;
+  const elementType = elementTypeOf(calls.takeInt(api.getTensorElementType(info, out), doing));
+  const rank = calls.takeRank(api.getDimensionsCount(info, out), doing);
+  calls.check(api.getDimensions(info, dims, rank), doing);
+  const sizes = calls.takeShape(rank);
+  calls.check(api.getSymbolicDimensions(info, dims, rank), doing);
+  const names = calls.takeTexts(rank);
+  return { elementType, dims: sizes.map((size, axis) => (size >= 0 ? size : names[axis]!)) };
+}
