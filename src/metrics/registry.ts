@@ -1,0 +1,67 @@
+import * as prometheus from 'prom-client';
+
+/** The one place that knows prom-client. Counters, gauges and histograms by name, given out as Prometheus text. */
+
+export type Labels<L extends string> = Readonly<Record<L, string>>;
+
+export interface Counter<L extends string = never> {
+  /** `by` is not negative. */
+  add(by: number, labels?: Labels<L>): void;
+}
+
+export interface Gauge<L extends string = never> {
+  set(value: number, labels?: Labels<L>): void;
+  add(by: number, labels?: Labels<L>): void;
+}
+
+export interface Histogram<L extends string = never> {
+  observe(value: number, labels?: Labels<L>): void;
+}
+
+/** Name, what it says (with its unit), and its labels. */
+export interface MetricSpec<L extends string> {
+  readonly name: string;
+  readonly help: string;
+  readonly labels?: readonly L[];
+}
+
+export class MetricsRegistry {
+  readonly contentType = prometheus.Registry.PROMETHEUS_CONTENT_TYPE;
+  readonly #registry = new prometheus.Registry();
+
+  /** CPU, memory, event loop and garbage collection of this process too. Once for a process. */
+  watchProcess(): void {
+    prometheus.collectDefaultMetrics({ register: this.#registry });
+  }
+
+  counter<L extends string = never>(spec: MetricSpec<L>): Counter<L> {
+    const counter = new prometheus.Counter<L>(this.#options(spec));
+    return { add: (by, labels) => (labels ? counter.inc(labels, by) : counter.inc(by)) };
+  }
+
+  /** `collect`, if given, is called before each reading of the metrics, and sets the gauge. */
+  gauge<L extends string = never>(spec: MetricSpec<L>, collect?: (gauge: Gauge<L>) => void): Gauge<L> {
+    const options = this.#options(spec);
+    const gauge = new prometheus.Gauge<L>(collect ? { ...options, collect: () => collect(port) } : options);
+    const port: Gauge<L> = {
+      set: (value, labels) => (labels ? gauge.set(labels, value) : gauge.set(value)),
+      add: (by, labels) => (labels ? gauge.inc(labels, by) : gauge.inc(by)),
+    };
+    return port;
+  }
+
+  /** `buckets` are upper bounds, in order. */
+  histogram<L extends string = never>(spec: MetricSpec<L> & { readonly buckets: readonly number[] }): Histogram<L> {
+    const histogram = new prometheus.Histogram<L>({ ...this.#options(spec), buckets: [...spec.buckets] });
+    return { observe: (value, labels) => (labels ? histogram.observe(labels, value) : histogram.observe(value)) };
+  }
+
+  /** All metrics in Prometheus' text format. */
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  #options<L extends string>({ name, help, labels }: MetricSpec<L>) {
+    return { name, help, labelNames: labels ?? [], registers: [this.#registry] };
+  }
+}

@@ -1,0 +1,62 @@
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { MetricsRegistry } from './registry.js';
+
+export interface MetricsServerOptions {
+  readonly registry: MetricsRegistry;
+  /** Loopback unless told otherwise: metrics name workers and models. */
+  readonly host?: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** Whether the process can do its work now. */
+  readonly ready: () => boolean;
+}
+
+export interface MetricsServer {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Serves `GET /metrics`, `/health/live` and `/health/ready`. Rejects if the address is taken. */
+export function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
+  const server = createServer((request, response) => {
+    const path = (request.url ?? '/').split('?', 1)[0];
+    if (request.method !== 'GET' && request.method !== 'HEAD') return answer(response, 405, 'method not allowed\n');
+    if (path === '/health/live') return answer(response, 200, 'ok\n');
+    if (path === '/health/ready')
+      return options.ready() ? answer(response, 200, 'ok\n') : answer(response, 503, 'not ready\n');
+    if (path === '/metrics') {
+      options.registry.text().then(
+        (text) => answer(response, 200, text, options.registry.contentType),
+        () => answer(response, 500, 'the metrics could not be read\n'),
+      );
+      return;
+    }
+    answer(response, 404, 'not found: try /metrics, /health/live or /health/ready\n');
+  });
+  const host = options.host ?? '127.0.0.1';
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port, host, () => {
+      server.off('error', reject);
+      const { port } = server.address() as AddressInfo;
+      resolve({
+        url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
+        close: () =>
+          new Promise((done) => {
+            server.close(() => done());
+            server.closeAllConnections();
+          }),
+      });
+    });
+  });
+}
+
+function answer(
+  response: ServerResponse,
+  status: number,
+  body: string,
+  contentType = 'text/plain; charset=utf-8',
+): void {
+  response.writeHead(status, { 'content-type': contentType }).end(body);
+}
