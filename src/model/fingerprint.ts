@@ -1,0 +1,49 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import type { KvLayout } from '../core/kv-layout.js';
+import type { ModelFolder } from './folder.js';
+
+const TAG = 'shoal/model/1';
+
+/**
+ * What must be equal in two workers for the K/V of one to be right in the other, as 64 lower-case hex digits. It is SHA-256 over
+ * these fields in order, each preceded by its length in bytes as a little-endian uint32:
+ *
+ * 1. `shoal/model/1` in ASCII: the version of this format;
+ * 2. SHA-256 of the graph's file, 32 bytes;
+ * 3. SHA-256s of its external data files, 32 bytes each, one after another in the order of the UTF-16 code units of their names
+ *    (an empty field if there are none);
+ * 4. SHA-256 of tokenizer.json, 32 bytes;
+ * 5. K/V shape: `layers,kvHeads,headDim` as ASCII decimals, such as `12,4,64`;
+ * 6. K/V element type in ASCII: `float32`, `float16` or `bfloat16`;
+ * 7. tokens in a block as an ASCII decimal, such as `64`.
+ *
+ * Files are read as streams.
+ */
+export async function modelFingerprint(folder: ModelFolder, layout: KvLayout): Promise<string> {
+  const externals: Buffer[] = [];
+  for (const path of folder.externalDataFiles) externals.push(await fileDigest(path));
+  const fields = [
+    TAG,
+    await fileDigest(folder.graphPath),
+    Buffer.concat(externals),
+    await fileDigest(folder.tokenizerPath),
+    `${layout.layers},${layout.kvHeads},${layout.headDim}`,
+    layout.elementType,
+    String(layout.blockTokens),
+  ];
+  const hash = createHash('sha256');
+  for (const field of fields.map((value) => Buffer.from(value))) {
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(field.length);
+    hash.update(length).update(field);
+  }
+  return hash.digest('hex');
+}
+
+async function fileDigest(path: string): Promise<Buffer> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path, { highWaterMark: 1024 * 1024 }), hash);
+  return hash.digest();
+}

@@ -1,0 +1,177 @@
+import { Corrupt } from '../../errors.js';
+import type { ByteSource } from './byte-source.js';
+import { GRAPH, MODEL, NODE, TENSOR } from './messages.js';
+import { fields, readInts, readText, type WireField } from './wire.js';
+
+/** What an ONNX file says of its graph: everything but the weights' elements, which are not read. */
+export interface Graph {
+  /** Version of ONNX's own operator set. */
+  readonly opset: number;
+  readonly inputs: readonly GraphValue[];
+  readonly outputs: readonly GraphValue[];
+  /** Types that the file states for tensors between nodes. */
+  readonly values: readonly GraphValue[];
+  /** In the order of the file. */
+  readonly nodes: readonly GraphNode[];
+  readonly initializers: readonly Initializer[];
+  /** Files with external data, relative to the graph's own folder, sorted. */
+  readonly externalFiles: readonly string[];
+  /** Where the graph lies in its file. */
+  readonly place: WireField;
+}
+
+export interface GraphValue {
+  readonly name: string;
+  /** ONNX's number of its element type (`TensorProto.DataType`); 0 for what is no tensor. */
+  readonly elementCode: number;
+  /** A string is a symbolic dimension, null an unknown one. */
+  readonly dims: readonly (number | string | null)[];
+  readonly place: WireField;
+}
+
+export interface GraphNode {
+  readonly opType: string;
+  readonly domain: string;
+  /** An absent optional input or output is ''. */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly place: WireField;
+}
+
+export interface Initializer {
+  readonly name: string;
+  readonly dims: readonly number[];
+}
+
+/**
+ * Reads the graph of an ONNX model.
+ * @throws Corrupt if it is none
+ */
+export function readGraph(source: ByteSource): Graph {
+  let place: WireField | undefined;
+  let opset = 0;
+  for (const field of fields(source)) {
+    if (field.number === MODEL.graph) {
+      if (place) throw new Corrupt('reading an ONNX model: it has two graphs');
+      place = field;
+    } else if (field.number === MODEL.opset) opset = readOpset(source, field) ?? opset;
+  }
+  if (!place) throw new Corrupt('reading an ONNX model: it has no graph, so it is no ONNX model');
+  return { opset, place, ...readContents(source, place) };
+}
+
+function readOpset(source: ByteSource, place: WireField): number | null {
+  let domain = '';
+  let version = 0;
+  for (const field of fields(source, place.payload, place.end)) {
+    if (field.number === 1) domain = readText(source, field);
+    else if (field.number === 2) version = field.value;
+  }
+  return domain === '' || domain === 'ai.onnx' ? version : null;
+}
+
+function readContents(source: ByteSource, graph: WireField): Omit<Graph, 'opset' | 'place'> {
+  const inputs: GraphValue[] = [];
+  const outputs: GraphValue[] = [];
+  const values: GraphValue[] = [];
+  const nodes: GraphNode[] = [];
+  const initializers: Initializer[] = [];
+  const files = new Set<string>();
+  for (const field of fields(source, graph.payload, graph.end)) {
+    if (field.number === GRAPH.node) nodes.push(readNode(source, field, files));
+    else if (field.number === GRAPH.initializer) initializers.push(readTensor(source, field, files));
+    else if (field.number === GRAPH.input) inputs.push(readValue(source, field));
+    else if (field.number === GRAPH.output) outputs.push(readValue(source, field));
+    else if (field.number === GRAPH.valueInfo) values.push(readValue(source, field));
+  }
+  const names = new Set(initializers.map((initializer) => initializer.name));
+  return {
+    // Older files list their weights among the inputs.
+    inputs: inputs.filter((input) => !names.has(input.name)),
+    outputs,
+    values,
+    nodes,
+    initializers,
+    externalFiles: [...files].sort(),
+  };
+}
+
+function readNode(source: ByteSource, place: WireField, files: Set<string>): GraphNode {
+  const node = { opType: '', domain: '', inputs: [] as string[], outputs: [] as string[], place };
+  for (const field of fields(source, place.payload, place.end)) {
+    if (field.number === NODE.input) node.inputs.push(readText(source, field));
+    else if (field.number === NODE.output) node.outputs.push(readText(source, field));
+    else if (field.number === NODE.opType) node.opType = readText(source, field);
+    else if (field.number === NODE.domain) node.domain = readText(source, field);
+    else if (field.number === NODE.attribute) readAttribute(source, field, files);
+  }
+  return node;
+}
+
+/** Tensors and graphs that an attribute holds may have external data too. */
+function readAttribute(source: ByteSource, place: WireField, files: Set<string>): void {
+  for (const field of fields(source, place.payload, place.end)) {
+    if (field.number === 5 || field.number === 10) readTensor(source, field, files);
+    else if (field.number === 6 || field.number === 11) {
+      for (const file of readContents(source, field).externalFiles) files.add(file);
+    }
+  }
+}
+
+function readTensor(source: ByteSource, place: WireField, files: Set<string>): Initializer {
+  const dims: number[] = [];
+  let name = '';
+  for (const field of fields(source, place.payload, place.end)) {
+    if (field.number === TENSOR.dims) readInts(source, field, dims);
+    else if (field.number === TENSOR.name) name = readText(source, field);
+    else if (field.number === TENSOR.external) {
+      const [key, value] = readEntry(source, field);
+      if (key === 'location') files.add(value);
+    }
+  }
+  return { name, dims };
+}
+
+function readEntry(source: ByteSource, place: WireField): [string, string] {
+  const entry: [string, string] = ['', ''];
+  for (const field of fields(source, place.payload, place.end)) {
+    if (field.number === 1) entry[0] = readText(source, field);
+    else if (field.number === 2) entry[1] = readText(source, field);
+  }
+  return entry;
+}
+
+function readValue(source: ByteSource, place: WireField): GraphValue {
+  const value = { name: '', elementCode: 0, dims: [] as (number | string | null)[] };
+  for (const field of fields(source, place.payload, place.end)) {
+    if (field.number === 1) value.name = readText(source, field);
+    else if (field.number === 2) {
+      for (const type of fields(source, field.payload, field.end)) {
+        if (type.number === 1) readTensorType(source, type, value);
+      }
+    }
+  }
+  return { ...value, place };
+}
+
+function readTensorType(
+  source: ByteSource,
+  place: WireField,
+  into: { elementCode: number; dims: (number | string | null)[] },
+): void {
+  for (const field of fields(source, place.payload, place.end)) {
+    if (field.number === 1) into.elementCode = field.value;
+    else if (field.number === 2) {
+      for (const dim of fields(source, field.payload, field.end)) into.dims.push(readDimension(source, dim));
+    }
+  }
+}
+
+function readDimension(source: ByteSource, place: WireField): number | string | null {
+  let dim: number | string | null = null;
+  for (const field of fields(source, place.payload, place.end)) {
+    if (field.number === 1) dim = field.value;
+    else if (field.number === 2) dim = readText(source, field) || null;
+  }
+  return dim;
+}
