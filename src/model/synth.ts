@@ -3,40 +3,8 @@ import { access, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path';
 import { writeModelFile } from './synth/model-file.js';
 import { buildNetwork, RMS_NORM_EPSILON, ROPE_THETA } from './synth/network.js';
-import { parseSynthSpec, type SynthSpec } from './synth/spec.js';
+import { parseSynthSpec, SYNTH_PRESETS, type SynthPreset, type SynthSpec } from './synth/spec.js';
 import { CHAT_TEMPLATE, END_TOKEN, synthTokenizer } from './synth/vocabulary.js';
-
-/** Shapes with a name: one for tests, one to measure with. */
-export const SYNTH_PRESETS = {
-  tiny: {
-    layers: 2,
-    hidden: 64,
-    heads: 4,
-    kvHeads: 2,
-    headDim: 16,
-    ffn: 128,
-    vocab: 512,
-    dtype: 'float32',
-    contextTokens: 2048,
-    seed: 1,
-    attention: 'gqa',
-  },
-  'bench-90m': {
-    layers: 12,
-    hidden: 768,
-    heads: 12,
-    kvHeads: 4,
-    headDim: 64,
-    ffn: 2048,
-    vocab: 8192,
-    dtype: 'float32',
-    contextTokens: 4096,
-    seed: 1,
-    attention: 'gqa',
-  },
-} as const satisfies Record<string, SynthSpec>;
-
-export type SynthPreset = keyof typeof SYNTH_PRESETS;
 
 /** Changes with the bytes that a spec gives, so that models of an older kind in a cache folder are not taken for new ones. */
 const FORMAT = 1;

@@ -24,6 +24,38 @@ const Spec = z
 /** Shape of a model with random weights. */
 export type SynthSpec = z.infer<typeof Spec>;
 
+/** Shapes with a name: one for tests, one to measure with. */
+export const SYNTH_PRESETS = {
+  tiny: {
+    layers: 2,
+    hidden: 64,
+    heads: 4,
+    kvHeads: 2,
+    headDim: 16,
+    ffn: 128,
+    vocab: 512,
+    dtype: 'float32',
+    contextTokens: 2048,
+    seed: 1,
+    attention: 'gqa',
+  },
+  'bench-90m': {
+    layers: 12,
+    hidden: 768,
+    heads: 12,
+    kvHeads: 4,
+    headDim: 64,
+    ffn: 2048,
+    vocab: 8192,
+    dtype: 'float32',
+    contextTokens: 4096,
+    seed: 1,
+    attention: 'gqa',
+  },
+} as const satisfies Record<string, SynthSpec>;
+
+export type SynthPreset = keyof typeof SYNTH_PRESETS;
+
 /**
  * A spec from outside, checked.
  * @throws InvalidRequest that names the field
