@@ -31,6 +31,8 @@ export const STOP_TOKEN_IDS = 256;
 export const LOGIT_BIAS_ENTRIES = 1024;
 /** Most likely alternatives that `logprobs` may ask for. */
 export const LOGPROBS = 20;
+/** Tokens of a prompt, whatever the model's context. */
+export const PROMPT_TOKENS = 4 * 1024 * 1024;
 /** Messages in a chat request. */
 export const CHAT_MESSAGES = 4096;
 /** Requests that a coordinator has accepted and not yet answered. */

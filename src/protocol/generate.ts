@@ -1,15 +1,11 @@
 import { z } from 'zod';
 import * as limits from '../limits.js';
+import { packed } from './bytes.js';
 
 /**
  * The one message of a request to a worker, and the one stream back. Token ids travel as little-endian uint32 and keys as 32 bytes
  * each, one after another.
  */
-
-const bytes = (unit: number, max: number) =>
-  z
-    .instanceof(Uint8Array)
-    .refine((b) => b.byteLength % unit === 0 && b.byteLength <= unit * max, `must be whole units of ${unit} bytes, at most ${max}`);
 
 export const Sampling = z.strictObject({
   /** 0 is greedy. */
@@ -44,10 +40,10 @@ export const GenerateRequest = z.strictObject({
   requestId: z.string().max(128),
   fingerprint: z.string().length(64),
   /** Prompt, then what was generated before on another worker (`resumeTokens` of them). uint32[]. */
-  tokens: bytes(4, 16 * 1024 * 1024),
+  tokens: packed(4, limits.PROMPT_TOKENS),
   resumeTokens: z.int().min(0),
   /** Keys of the full blocks of `tokens`. 32 bytes each. */
-  keys: bytes(32, 1024 * 1024),
+  keys: packed(32, limits.PROMPT_TOKENS / limits.BLOCK_TOKENS),
   sources: z.array(z.strictObject({ worker: z.string().max(128), blocks: z.int().min(0) })).max(16),
   sampling: Sampling,
   stopping: Stopping,
@@ -82,6 +78,6 @@ export function packTokens(ids: ArrayLike<number>): Uint8Array {
 }
 
 /** Reads packed token ids, whatever the alignment of the bytes. */
-export function unpackTokens(packed: Uint8Array): Uint32Array {
-  return new Uint32Array(packed.slice().buffer);
+export function unpackTokens(bytes: Uint8Array): Uint32Array {
+  return new Uint32Array(bytes.slice().buffer);
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ask, defineProtocol, stream } from '../actors/protocol.js';
 import { GenerateEvent, GenerateRequest } from './generate.js';
+import { HoldingsKeys } from './holdings.js';
 
 /** Runs sequences. One message out, one stream back. */
 export const EngineProtocol = defineProtocol('engine', {
@@ -12,7 +13,7 @@ const Empty = z.strictObject({});
 /** Holds a worker's blocks. */
 export const ShardProtocol = defineProtocol('shard', {
   /** Keys of all blocks, in pages, each with the sequence number of the last delta that it includes. */
-  holdings: stream(Empty, z.strictObject({ seq: z.int().min(0), keys: z.instanceof(Uint8Array), last: z.boolean() })),
+  holdings: stream(Empty, z.strictObject({ seq: z.int().min(0), keys: HoldingsKeys, last: z.boolean() })),
   /** Drops every block that nothing reads. */
   reset: ask(Empty, z.strictObject({ dropped: z.int().min(0) })),
 });

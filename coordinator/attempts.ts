@@ -1,0 +1,93 @@
+import { Cancelled, InternalError, Overloaded, type ShoalError, Unavailable } from '../src/errors.js';
+import { REQUEST_ATTEMPTS } from '../src/limits.js';
+import { type GenerateEvent, type GenerateRequest, packTokens, type Sampling, type Stopping } from '../src/protocol/generate.js';
+import type { FleetEvent } from './fleet.js';
+
+/** One worker that may run the request, and the way to ask it. */
+export interface Candidate {
+  readonly worker: string;
+  run(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>;
+}
+
+/** What stays the same over all tries of a request. */
+export interface Attempted {
+  readonly requestId: string;
+  readonly fingerprint: string;
+  readonly tokens: Uint32Array;
+  readonly sampling: Sampling;
+  readonly stopping: Stopping;
+}
+
+/** Says who should run a request next; null if nobody is left. `tried` have failed or refused. Keys and sources belong to the tokens as they are now. */
+export type ChooseCandidate = (
+  tokens: Uint32Array,
+  tried: ReadonlySet<string>,
+) => { candidate: Candidate; keys: Uint8Array; sources: GenerateRequest['sources']; done(): void } | null;
+
+/**
+ * Runs a request to its one end. A worker that is lost costs nothing but time: the next one gets the prompt with the tokens that have come so
+ * far and goes on where the other ended. A worker whose queue is full passes the request on; only if all are full is the client told.
+ */
+export async function* runToItsEnd(
+  request: Attempted,
+  choose: ChooseCandidate,
+  signal: AbortSignal,
+  onResumed: () => void,
+): AsyncGenerator<FleetEvent> {
+  const tried = new Set<string>();
+  const generated: number[] = [];
+  let promptSent = false;
+  let started = false;
+  let last: ShoalError | null = null;
+  for (let attempt = 0; attempt < REQUEST_ATTEMPTS; attempt++) {
+    const tokens = withGenerated(request.tokens, generated);
+    const chosen = choose(tokens, tried);
+    if (!chosen) break;
+    const { candidate, keys, sources } = chosen;
+    tried.add(candidate.worker);
+    if (attempt > 0 && generated.length > 0) onResumed();
+    try {
+      const message: GenerateRequest = {
+        requestId: request.requestId,
+        fingerprint: request.fingerprint,
+        tokens: packTokens(tokens),
+        resumeTokens: generated.length,
+        keys,
+        sources,
+        // The prompt's own log-probabilities came with the first try.
+        sampling: promptSent ? { ...request.sampling, promptLogprobs: false } : request.sampling,
+        stopping: request.stopping,
+      };
+      let start: FleetEvent | null = null;
+      for await (const event of candidate.run(message, signal)) {
+        if (event.type === 'start') {
+          // Held back until something came of it: the worker that is named is the one whose words these are.
+          start = { ...event, worker: candidate.worker };
+          continue;
+        }
+        if (start && !started) yield start;
+        started = true;
+        if (event.type === 'prompt') promptSent = true;
+        if (event.type === 'tokens') generated.push(...event.ids);
+        yield event;
+        if (event.type === 'end') return;
+      }
+      throw new InternalError(`worker ${candidate.worker} ended the stream of request ${request.requestId} without an end`);
+    } catch (error) {
+      if (signal.aborted) throw new Cancelled('the client went away');
+      if (!(error instanceof Unavailable || error instanceof Overloaded)) throw error;
+      last = error;
+    } finally {
+      chosen.done();
+    }
+  }
+  throw last ?? new Unavailable('no worker is serving; try again when /health/ready says so');
+}
+
+function withGenerated(tokens: Uint32Array, generated: readonly number[]): Uint32Array {
+  if (generated.length === 0) return tokens;
+  const all = new Uint32Array(tokens.length + generated.length);
+  all.set(tokens);
+  all.set(generated, tokens.length);
+  return all;
+}

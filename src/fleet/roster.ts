@@ -1,0 +1,126 @@
+import type { Bus, Subscription } from '../bus/bus.js';
+import type { Clock, Timer } from '../clock.js';
+import type { Announcement, Member, PeerAddress } from '../core/member.js';
+import { step } from '../core/membership.js';
+import type { MembershipEffect, MembershipEvent, MembershipView } from '../core/membership-events.js';
+import { emptyMembership, type MembershipState, viewOf } from '../core/membership-state.js';
+import { ANNOUNCE_INTERVAL_MS } from '../limits.js';
+import { AnnouncementMessage, LeaveMessage } from '../protocol/announcement.js';
+import { Ring } from '../ring/ring.js';
+import { decode } from '../wire/msgpack.js';
+import type { FleetSubjects } from './subjects.js';
+
+/** Asks a worker directly whether it lives. Rejects if it does not answer in time. */
+export type Probe = (target: { id: string; incarnation: string; address: PeerAddress }) => Promise<void>;
+
+/** What happens in the fleet, as this process sees it. `changed` says that the view is another one. */
+export type RosterListener = (effect: MembershipEffect) => void;
+
+export interface RosterOptions {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly subjects: FleetSubjects;
+  readonly fingerprint: string;
+  /** This worker's id; null for a coordinator. */
+  readonly self: string | null;
+  readonly probe: Probe;
+}
+
+/** Keeps the member list and the ring up to date: `src/core/membership` with the world around it. */
+export class Roster {
+  private state: MembershipState;
+  private current: MembershipView;
+  private currentRing: Ring;
+  private readonly listeners: RosterListener[] = [];
+  private readonly subscriptions: Subscription[] = [];
+  private ticking: Timer | null = null;
+  private unlisten: (() => void) | null = null;
+
+  constructor(private readonly options: RosterOptions) {
+    this.state = emptyMembership(options.self, options.fingerprint, options.clock.now());
+    this.current = viewOf(this.state);
+    this.currentRing = new Ring(this.current.ring);
+  }
+
+  /** Begins to listen, and asks everybody to announce itself. */
+  start(): void {
+    const { bus, clock, subjects } = this.options;
+    this.subscriptions.push(
+      bus.subscribe(subjects.announce, ({ payload }) => {
+        const parsed = AnnouncementMessage.safeParse(tryDecode(payload));
+        if (parsed.success) this.tell({ type: 'announced', announcement: parsed.data });
+      }),
+      bus.subscribe(subjects.leave, ({ payload }) => {
+        const parsed = LeaveMessage.safeParse(tryDecode(payload));
+        if (parsed.success) this.tell({ type: 'leaving', ...parsed.data });
+      }),
+    );
+    this.unlisten = bus.onStatus((status) => this.tell({ type: status === 'lost' ? 'busLost' : 'busFound' }));
+    this.ticking = clock.every(ANNOUNCE_INTERVAL_MS / 2, () => this.tell({ type: 'tick' }));
+    if (bus.connected) bus.publish(subjects.hello, new Uint8Array());
+  }
+
+  stop(): void {
+    this.ticking?.cancel();
+    this.unlisten?.();
+    for (const subscription of this.subscriptions) subscription.unsubscribe();
+  }
+
+  listen(listener: RosterListener): void {
+    this.listeners.push(listener);
+  }
+
+  /** A connection to a worker closed. */
+  linkClosed(id: string): void {
+    this.tell({ type: 'linkClosed', id });
+  }
+
+  /** Everybody, with load as of the last announcements. */
+  members(): readonly Member[] {
+    return viewOf(this.state).members;
+  }
+
+  /** The member, if it has not died or left. */
+  alive(id: string): Announcement | null {
+    const entry = this.state.entries.get(id);
+    return entry && entry.standing.kind !== 'dead' && entry.standing.kind !== 'left' ? entry.announcement : null;
+  }
+
+  get ring(): Ring {
+    return this.currentRing;
+  }
+
+  get epoch(): string {
+    return this.current.epoch;
+  }
+
+  private tell(event: MembershipEvent): void {
+    const { state, effects } = step(this.state, event, this.options.clock.now());
+    this.state = state;
+    for (const effect of effects) {
+      if (effect.type === 'changed') this.viewChanged(effect.view);
+      if (effect.type === 'probe') this.probe(effect);
+      for (const listener of this.listeners) listener(effect);
+    }
+  }
+
+  private viewChanged(view: MembershipView): void {
+    if (view.epoch !== this.current.epoch) this.currentRing = new Ring(view.ring);
+    this.current = view;
+  }
+
+  private probe({ id, incarnation, address }: Extract<MembershipEffect, { type: 'probe' }>): void {
+    this.options.probe({ id, incarnation, address }).then(
+      () => this.tell({ type: 'probeAnswered', id, incarnation }),
+      () => this.tell({ type: 'probeFailed', id, incarnation }),
+    );
+  }
+}
+
+function tryDecode(payload: Uint8Array): unknown {
+  try {
+    return decode(payload);
+  } catch {
+    return undefined;
+  }
+}
