@@ -44,6 +44,10 @@ export const REQUEST_ATTEMPTS = 4;
 export const ENGINE_WAITING = 512;
 /** Tokens of a prompt that one run of the graph takes. */
 export const PREFILL_CHUNK_TOKENS = 256;
+/** Logits of one run where those of the prompt are wanted, or where the graph makes all of them; the chunk is made to fit. */
+export const PROMPT_LOGITS_BYTES = 64 * MiB;
+/** Sequences beyond the free slots for which prefixes are brought while they wait. What is brought is pinned. */
+export const PREPARE_AHEAD_SEQUENCES = 8;
 
 /** A packed value on the wire, of whatever plane, and how deep its arrays and maps may nest. */
 export const WIRE_VALUE_BYTES = 64 * MiB;
@@ -56,6 +60,14 @@ export const FRAME_PAYLOAD_BYTES = 256 * MiB;
 /** A frame of a peer that has not yet proved that it knows the cluster secret. */
 export const HANDSHAKE_FRAME_BYTES = 1 * KiB;
 export const HANDSHAKE_TIMEOUT_MS = 2_000;
+/** Largest read from a peer's socket, so that the bytes are still in the processor's cache when their digest is taken. */
+export const PEER_READ_BYTES = 512 * KiB;
+/** A connection to a peer on which nothing moves for so long, though something should, is closed. */
+export const PEER_PROGRESS_TIMEOUT_MS = 10_000;
+/** Blocks that one connection has handed to the socket and that are not on their way yet. */
+export const PEER_BLOCKS_IN_SOCKET = 3;
+/** Blocks in one offer to a peer, for which it takes memory before they come. */
+export const PEER_OFFER_BLOCKS = 16;
 /** Keys in one request to a peer. */
 export const PEER_KEYS_PER_REQUEST = 1024;
 /** Connections that a worker accepts from peers, and requests in flight on each. */
@@ -107,6 +119,8 @@ export const NATS_STOP_TIMEOUT_MS = 5_000;
 export const REPLICATION_QUEUE_BLOCKS = 8192;
 /** Workers in a fleet. */
 export const FLEET_WORKERS = 1024;
+/** Coordinators of a fleet that are listed. */
+export const FLEET_COORDINATORS = 256;
 /** Keys of a worker that a coordinator keeps in its index. */
 export const INDEX_KEYS_PER_WORKER = 1_000_000;
 

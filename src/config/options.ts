@@ -344,6 +344,16 @@ export const OPTIONS = {
     commands: ['status', 'explain'],
     help: 'Coordinator to ask.',
   }),
+  rounds: option({
+    flag: 'rounds',
+    variable: 'SHOAL_ROUNDS',
+    placeholder: 'N',
+    type: types.wholeNumber(1, 1000),
+    default: null,
+    defaultNote: 'as many as the benchmark needs',
+    commands: ['bench'],
+    help: 'Rounds to measure.',
+  }),
   apiKey: option({
     flag: null,
     variable: 'SHOAL_API_KEY',

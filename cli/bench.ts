@@ -1,0 +1,29 @@
+import type { Benchmark, Report } from '../bench/report.js';
+import { readValues } from '../src/config/config.js';
+import { WrongUsage } from '../src/config/wrong-usage.js';
+import { InternalError } from '../src/errors.js';
+import type { CommandContext } from './context.js';
+
+const NAMES = ['peer', 'ttft', 'decode'];
+
+/** Runs one benchmark and shows its report. Exit code 1 if a bound is missed. */
+export async function bench(context: CommandContext): Promise<number> {
+  const { json, rounds } = readValues('bench', context);
+  const name = context.args[0] ?? '';
+  if (!NAMES.includes(name)) {
+    throw new WrongUsage(`There is no benchmark ${JSON.stringify(name)}: it must be one of ${NAMES.join(', ')}.`);
+  }
+  const run = await load(name);
+  const report: Report = await run({ rounds, progress: (line) => context.io.err(`${line}\n`) });
+  const { formatReport, keepsBound } = await import('../bench/report.js');
+  context.io.out(json ? `${JSON.stringify(report)}\n` : `${formatReport(report)}\n`);
+  return report.ratios.every(keepsBound) ? 0 : 1;
+}
+
+async function load(name: string): Promise<Benchmark> {
+  const module: unknown = await import(new URL(`../bench/${name}.js`, import.meta.url).href);
+  if (typeof module === 'object' && module !== null && 'run' in module && typeof module.run === 'function') {
+    return module.run as Benchmark;
+  }
+  throw new InternalError(`bench/${name} exports no run.`);
+}

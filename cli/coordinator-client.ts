@@ -1,0 +1,95 @@
+import { z } from 'zod';
+import { Unavailable } from '../src/errors.js';
+
+const Row = z.object({
+  id: z.string(),
+  state: z.string(),
+  pid: z.number(),
+  host: z.string(),
+  device: z.string(),
+  blocks: z.number(),
+  bytes: z.object({ device: z.number(), host: z.number() }),
+  budget: z.object({ device: z.number(), host: z.number() }),
+  running: z.number(),
+  waiting: z.number(),
+  hit_rate: z.number(),
+});
+
+const FleetAnswer = z.object({
+  model: z.string(),
+  replicas: z.number(),
+  epoch: z.union([z.string(), z.number()]),
+  coordinators: z.array(z.object({ id: z.string(), pid: z.number(), host: z.string() })),
+  workers: z.array(Row),
+});
+export type FleetAnswer = z.infer<typeof FleetAnswer>;
+
+const ExplainAnswer = z.object({
+  blocks: z.array(
+    z.object({
+      index: z.number(),
+      key: z.string(),
+      homes: z.array(z.string()),
+      holders: z.array(z.string()),
+      state: z.enum(['hit', 'miss']),
+      reason: z.string().nullable(),
+    }),
+  ),
+});
+export type ExplainAnswer = z.infer<typeof ExplainAnswer> & Readonly<Record<string, unknown>>;
+
+const ErrorAnswer = z.object({ error: z.object({ message: z.string() }) });
+
+const ANSWER_TIMEOUT_MS = 30_000;
+
+/** The coordinator's HTTP API, as far as the command line asks it. */
+export class CoordinatorClient {
+  constructor(
+    private readonly url: string,
+    private readonly apiKey: string | null,
+  ) {}
+
+  /** @throws Unavailable if nobody answers, or not as a coordinator does */
+  async fleet(): Promise<FleetAnswer> {
+    return FleetAnswer.parse(await this.call('GET', '/v1/fleet'));
+  }
+
+  /** Where the blocks of a prompt are. @throws Unavailable */
+  async explain(prompt: string): Promise<ExplainAnswer> {
+    const answer = await this.call('POST', '/v1/cache/explain', { prompt });
+    return { ...(typeof answer === 'object' ? answer : {}), ...ExplainAnswer.parse(answer) };
+  }
+
+  /** Whether it takes requests. */
+  async isReady(): Promise<boolean> {
+    return this.request('GET', '/health/ready').then(
+      (response) => response.ok,
+      () => false,
+    );
+  }
+
+  private async call(method: string, path: string, body?: unknown): Promise<unknown> {
+    const response = await this.request(method, path, body).catch((error: unknown) => {
+      const why = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
+      throw new Unavailable(`No coordinator answers at ${this.url} (${why}): start one with shoal up, or give --url.`);
+    });
+    const answer: unknown = await response.json().catch(() => null);
+    if (response.ok) return answer;
+    const known = ErrorAnswer.safeParse(answer);
+    throw new Unavailable(
+      `${this.url}${path} answered ${response.status}: ${known.success ? known.data.error.message : response.statusText}`,
+    );
+  }
+
+  private request(method: string, path: string, body?: unknown): Promise<Response> {
+    return fetch(new URL(path, this.url), {
+      method,
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(this.apiKey === null ? {} : { authorization: `Bearer ${this.apiKey}` }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+    });
+  }
+}

@@ -1,0 +1,119 @@
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { formatByteSize } from '../src/config/byte-size.js';
+import { readValues } from '../src/config/config.js';
+import { readMachine } from '../src/config/machine.js';
+import { modelFolder } from '../src/config/model-folder.js';
+import { OPTIONS } from '../src/config/options.js';
+import { SYNTH_OPTIONS } from '../src/config/synth-options.js';
+import type { CommandContext } from './context.js';
+
+/** One thing that was looked at. `fix` is null where nothing is missing. */
+export interface Finding {
+  readonly name: string;
+  readonly state: 'ok' | 'warning' | 'missing';
+  readonly detail: string;
+  readonly fix: string | null;
+}
+
+const OLDEST_NODE = [20, 19] as const;
+/** Under this, three workers with the model that comes with shoal have no room. */
+const LITTLE_MEMORY_BYTES = 2 ** 30;
+
+/** Looks at what shoal needs of this machine. Exit code 1 if something is missing. */
+export async function doctor(context: CommandContext): Promise<number> {
+  const { model, natsServer, json } = readValues('doctor', context);
+  const findings = [
+    nodeFinding(process.versions.node),
+    machineFinding(),
+    await runtimeFinding(),
+    await natsFinding(natsServer),
+    await modelFinding(model),
+    ...unknownVariables(context.environment),
+  ];
+  context.io.out(json ? `${JSON.stringify(findings)}\n` : `${findings.map(describe).join('\n')}\n`);
+  return findings.some((finding) => finding.state === 'missing') ? 1 : 0;
+}
+
+function describe(finding: Finding): string {
+  const line = `${finding.state.padEnd(7)}  ${finding.name.padEnd(12)}  ${finding.detail}`;
+  return finding.fix === null ? line : `${line}\n${' '.repeat(23)}${finding.fix}`;
+}
+
+function ok(name: string, detail: string): Finding {
+  return { name, state: 'ok', detail, fix: null };
+}
+
+function missing(name: string, error: unknown, fix: string | null): Finding {
+  return { name, state: 'missing', detail: error instanceof Error ? error.message : String(error), fix };
+}
+
+export function nodeFinding(version: string): Finding {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const recent = major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1]);
+  if (recent) return ok('Node', version);
+  return missing('Node', `${version} is too old`, `Install Node ${OLDEST_NODE.join('.')} or newer: https://nodejs.org`);
+}
+
+function machineFinding(): Finding {
+  const { cores, availableBytes } = readMachine();
+  const detail = `${cores} cores, ${formatByteSize(availableBytes)} of memory free`;
+  if (availableBytes >= LITTLE_MEMORY_BYTES) return ok('machine', detail);
+  return { name: 'machine', state: 'warning', detail, fix: 'Give a smaller --cache-bytes, or fewer --workers.' };
+}
+
+async function runtimeFinding(): Promise<Finding> {
+  try {
+    const { OrtRuntime } = await import('../src/ort/runtime.js');
+    const runtime = OrtRuntime.open();
+    try {
+      return ok('ONNX Runtime', `${runtime.version}, providers ${runtime.providers().join(', ')}`);
+    } finally {
+      runtime.release();
+    }
+  } catch (error) {
+    return missing('ONNX Runtime', error, 'Install the packages again: npm ci');
+  }
+}
+
+async function natsFinding(named: string | null): Promise<Finding> {
+  try {
+    const { lookForNatsServer } = await import('./nats-process.js');
+    const found = await lookForNatsServer(named);
+    if (found) return ok('nats-server', `${found.path}, version ${found.version}`);
+    return {
+      name: 'nats-server',
+      state: 'warning',
+      detail: 'none on this machine; shoal up installs one',
+      fix: 'Or install it (apt-get install nats-server), set SHOAL_NATS_SERVER, or give --nats URL.',
+    };
+  } catch (error) {
+    return missing('nats-server', error, 'Set SHOAL_NATS_SERVER to the path of a nats-server, or unset it.');
+  }
+}
+
+async function modelFinding(named: string | null): Promise<Finding> {
+  try {
+    const folder = modelFolder(named);
+    const absent = ['tokenizer.json', 'tokenizer_config.json', join('onnx', 'model.onnx')].filter(
+      (file) => !existsSync(join(folder, file)),
+    );
+    if (absent.length > 0) throw new Error(`${folder} lacks ${absent.join(', ')}`);
+    return ok('model', `${folder}, graph of ${formatByteSize(statSync(join(folder, 'onnx', 'model.onnx')).size)}`);
+  } catch (error) {
+    return missing('model', error, 'Give a whole model folder with --model (SHOAL_MODEL).');
+  }
+}
+
+/** Variables that look like options and are none: most likely misspelt. */
+export function unknownVariables(environment: Readonly<Record<string, string | undefined>>): Finding[] {
+  const known = new Set([...Object.values(OPTIONS), ...Object.values(SYNTH_OPTIONS)].map((spec) => spec.variable));
+  return Object.keys(environment)
+    .filter((name) => name.startsWith('SHOAL_') && !known.has(name))
+    .map((name) => ({
+      name: 'variable',
+      state: 'warning' as const,
+      detail: `${name} is set, but there is no such option`,
+      fix: 'See shoal up --help for the names.',
+    }));
+}

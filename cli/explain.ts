@@ -1,0 +1,29 @@
+import { readValues } from '../src/config/config.js';
+import type { CommandContext } from './context.js';
+import { CoordinatorClient, type ExplainAnswer } from './coordinator-client.js';
+import { table } from './table.js';
+
+/** Shows where the blocks of a prompt are. */
+export async function explain(context: CommandContext): Promise<number> {
+  const { url, apiKey, json } = readValues('explain', context);
+  const answer = await new CoordinatorClient(url, apiKey).explain(context.args[0] ?? '');
+  context.io.out(json ? `${JSON.stringify(answer)}\n` : `${describeBlocks(answer.blocks)}\n`);
+  return 0;
+}
+
+/** Blocks of a prompt for people. */
+export function describeBlocks(blocks: ExplainAnswer['blocks']): string {
+  if (blocks.length === 0) return 'The prompt has no full block: it is shorter than what is kept and shared.';
+  const firstMiss = blocks.findIndex((block) => block.state === 'miss');
+  const hits = firstMiss === -1 ? blocks.length : firstMiss;
+  const rows = blocks.map((block) => [
+    block.index,
+    block.key.slice(0, 12),
+    block.state,
+    block.holders.join(', ') || '-',
+    block.homes.join(', ') || '-',
+    block.reason ?? '',
+  ]);
+  const grid = table(['block', 'key', 'state', 'held by', 'homes', 'why'], rows);
+  return `${hits} of ${blocks.length} blocks need not be computed again.\n\n${grid}`;
+}

@@ -1,0 +1,218 @@
+import type { Clock } from '../src/clock.js';
+import type { NatsAccess } from '../src/config/nats-access.js';
+import { OPTIONS } from '../src/config/options.js';
+import { type Environment, withoutOptions } from '../src/config/read-options.js';
+import type { UpConfig } from '../src/config/up-config.js';
+import { Cancelled, Unavailable } from '../src/errors.js';
+import * as limits from '../src/limits.js';
+import type { EmbeddedServer } from '../src/nats/embedded-server.js';
+import { Child } from '../src/process/child.js';
+import { RestartPolicy } from '../src/process/restart-policy.js';
+import { RunDirectory } from '../src/process/run-directory.js';
+import { Supervised, type SupervisedEvent, type SupervisedProcess } from '../src/process/supervised.js';
+import { CoordinatorClient } from './coordinator-client.js';
+import type { NatsCommand } from './nats-process.js';
+import type { Progress } from './progress.js';
+
+/** What a local fleet needs of the world. */
+export interface LocalFleetPorts {
+  readonly clock: Clock;
+  readonly environment: Environment;
+  readonly progress: Progress;
+  /** Cluster secret of this run. */
+  readonly secret: string;
+  /** Script that runs a role: it is given `coordinator` or `worker`. */
+  readonly script: string;
+  readonly findNats: (path: string | null, onProgress: (line: string) => void) => Promise<string>;
+  readonly startNats: (command: NatsCommand) => SupervisedProcess & { readonly ready: Promise<EmbeddedServer> };
+  /** A line of a child's log. */
+  readonly onLog: (line: string) => void;
+}
+
+export interface FleetAddresses {
+  readonly url: string;
+  readonly nats: string;
+  readonly workers: readonly { readonly id: string; readonly pid: number }[];
+}
+
+const POLL_MS = 100;
+
+/** NATS, one coordinator and some workers on this machine, each in a process of its own, kept running until stopped. */
+export class LocalFleet {
+  /** Rejects when something is down for good that the fleet cannot do without. */
+  readonly failed: Promise<never>;
+  private fail!: (error: Error) => void;
+  private readonly aborted = new AbortController();
+  private readonly workers = new Map<string, Supervised>();
+  private readonly down = new Set<string>();
+  private coordinator: Supervised | null = null;
+  private nats: Supervised | null = null;
+  private directory: RunDirectory | null = null;
+
+  constructor(
+    private readonly config: UpConfig,
+    private readonly ports: LocalFleetPorts,
+  ) {
+    this.failed = new Promise((_, reject) => {
+      this.fail = reject;
+    });
+    this.failed.catch(() => {});
+  }
+
+  /**
+   * Starts everything and waits until it serves. Call `stop` whatever comes of it.
+   * @throws ChildFailed, Unavailable; Cancelled after `stop`
+   */
+  async start(): Promise<FleetAddresses> {
+    const nats = await this.startNats();
+    this.checkAborted();
+    this.directory = RunDirectory.create();
+    const ids = Array.from({ length: this.config.workers }, (_, index) => `worker-${index + 1}`);
+    const [url] = await Promise.all([
+      this.startCoordinator(natsVariables(nats)),
+      ...ids.map((id) => this.startWorker(id, natsVariables(nats))),
+    ]);
+    await Promise.race([this.untilServing(url, ids), this.failed]);
+    const workers = ids.map((id) => ({ id, pid: this.workers.get(id)?.pid ?? 0 }));
+    return { url, nats: nats.url, workers };
+  }
+
+  /** Stops workers, then the coordinator, then NATS, each in good order and within a limit. Leaves nothing behind. */
+  async stop(): Promise<void> {
+    this.aborted.abort();
+    await Promise.all([...this.workers.values()].map((worker) => worker.stop()));
+    await this.coordinator?.stop();
+    await this.nats?.stop();
+    this.directory?.remove();
+  }
+
+  /** Ends everything at once. */
+  kill(): void {
+    this.aborted.abort();
+    for (const process of [...this.workers.values(), this.coordinator, this.nats]) process?.kill();
+    this.directory?.remove();
+  }
+
+  private checkAborted(): void {
+    if (this.aborted.signal.aborted) throw new Cancelled('Stopped while starting.');
+  }
+
+  private async startNats(): Promise<NatsAccess> {
+    const { config, ports } = this;
+    if (config.nats !== null) {
+      ports.progress.step('nats', `using ${config.nats.url}`);
+      return config.nats;
+    }
+    const path = await ports.findNats(config.natsServer, (line) => ports.progress.step('nats-server', line));
+    this.checkAborted();
+    let before: NatsCommand['before'] = null;
+    this.nats = this.supervise('nats', () => ports.startNats({ path, before }));
+    const server = (await this.nats.start()) as EmbeddedServer;
+    before = { port: server.port, user: server.user, password: server.password };
+    return server;
+  }
+
+  private async startCoordinator(nats: Record<string, string>): Promise<string> {
+    // A coordinator that is started again listens where the one before it did, even if that port was a free one.
+    let port: Record<string, string> = {};
+    this.coordinator = this.supervise('coordinator', () =>
+      this.child('coordinator', 'coordinator', {
+        ...this.config.coordinator,
+        ...nats,
+        ...port,
+        SHOAL_COORDINATOR_ID: 'coordinator',
+      }),
+    );
+    const url = readUrl(await this.coordinator.start());
+    port = { SHOAL_PORT: url.port === '' ? '80' : url.port };
+    return url.origin;
+  }
+
+  private async startWorker(id: string, nats: Record<string, string>): Promise<void> {
+    const worker = this.supervise(id, () =>
+      this.child(id, 'worker', {
+        ...this.config.worker,
+        ...nats,
+        SHOAL_WORKER_ID: id,
+        SHOAL_SECRET: this.ports.secret,
+        SHOAL_PEER_SOCKET: this.directory!.file(`${id}.sock`),
+      }),
+    );
+    this.workers.set(id, worker);
+    await worker.start();
+  }
+
+  private child(name: string, role: 'coordinator' | 'worker', variables: Record<string, string>): Child {
+    return new Child({
+      name,
+      script: this.ports.script,
+      args: [role],
+      environment: { ...withoutOptions(OPTIONS, this.ports.environment), ...variables },
+      onLine: this.ports.onLog,
+    });
+  }
+
+  private supervise(name: string, spawn: () => SupervisedProcess): Supervised {
+    const { clock } = this.ports;
+    return new Supervised({ spawn, clock, policy: new RestartPolicy(), onEvent: (event) => this.onEvent(name, event) });
+  }
+
+  private onEvent(name: string, event: SupervisedEvent): void {
+    const { progress } = this.ports;
+    if (event.type === 'ready') progress.step(name, `is up (pid ${event.pid})`);
+    if (event.type === 'restarting') {
+      progress.step(name, `ended (${event.exit.reason}); starting it again in ${event.inMs} ms`);
+    }
+    if (event.type === 'given-up') {
+      progress.step(name, `ended too often (${event.exit.reason}); it stays down`);
+      this.down.add(name);
+      const someWorker = [...this.workers.keys()].some((id) => !this.down.has(id));
+      if (!this.workers.has(name) || !someWorker) this.fail(new Unavailable(`${name} is down: ${event.exit.reason}`));
+    }
+  }
+
+  private async untilServing(url: string, ids: readonly string[]): Promise<void> {
+    const client = new CoordinatorClient(url, this.config.apiKeys[0] ?? null);
+    const deadlineMs = this.ports.clock.now() + limits.PROCESS_READY_MS;
+    this.ports.progress.step('fleet', 'waiting until all workers serve');
+    for (;;) {
+      const missing = await this.missing(client, ids);
+      if (missing === null) return;
+      this.checkAborted();
+      if (this.ports.clock.now() > deadlineMs) {
+        throw new Unavailable(`The fleet did not serve within ${limits.PROCESS_READY_MS / 1000} s: ${missing}.`);
+      }
+      await new Promise<void>((resolve) => this.ports.clock.after(POLL_MS, resolve));
+    }
+  }
+
+  /** What is not there yet, in words; null if nothing. */
+  private async missing(client: CoordinatorClient, ids: readonly string[]): Promise<string | null> {
+    if (!(await client.isReady())) return 'the coordinator is not ready';
+    const fleet = await client.fleet().catch((error: Error) => error.message);
+    if (typeof fleet === 'string') return fleet;
+    const serving = new Set(fleet.workers.filter((worker) => worker.state === 'serving').map((worker) => worker.id));
+    const absent = ids.filter((id) => !serving.has(id));
+    return absent.length === 0 ? null : `not serving: ${absent.join(', ')}`;
+  }
+}
+
+/** The variables that lead a child to NATS. */
+function natsVariables(nats: NatsAccess): Record<string, string> {
+  return {
+    SHOAL_NATS: nats.url,
+    ...(nats.user === null ? {} : { SHOAL_NATS_USER: nats.user }),
+    ...(nats.password === null ? {} : { SHOAL_NATS_PASSWORD: nats.password }),
+  };
+}
+
+/** The address in a coordinator's `ready`, as this machine reaches it. */
+function readUrl(ready: unknown): URL {
+  const text = typeof ready === 'object' && ready !== null && 'url' in ready ? ready.url : null;
+  if (typeof text !== 'string' || !URL.canParse(text))
+    throw new Unavailable('The coordinator did not say where it listens.');
+  const url = new URL(text);
+  if (url.hostname === '0.0.0.0') url.hostname = '127.0.0.1';
+  if (url.hostname === '[::]') url.hostname = '[::1]';
+  return url;
+}

@@ -1,0 +1,132 @@
+import { fileURLToPath } from 'node:url';
+import { SystemClock } from '../src/clock.js';
+import { formatByteSize } from '../src/config/byte-size.js';
+import { readUpConfig } from '../src/config/config.js';
+import { packageVersion } from '../src/config/package-root.js';
+import type { UpConfig } from '../src/config/up-config.js';
+import { SystemRandom } from '../src/random.js';
+import type { CommandContext } from './context.js';
+import { Interrupts } from './interrupts.js';
+import { type FleetAddresses, LocalFleet } from './local-fleet.js';
+import { natsProcess, natsProgram } from './nats-process.js';
+import { Progress } from './progress.js';
+
+const SECRET_BYTES = 32;
+const PARENT_CHECK_MS = 500;
+
+/** Starts a fleet on this machine, and keeps it running until it is told to stop. */
+export async function up(context: CommandContext): Promise<number> {
+  const config = readUpConfig(context);
+  const clock = new SystemClock();
+  const progress = new Progress(context.io, config.json);
+  const fleet = new LocalFleet(config, {
+    clock,
+    environment: context.environment,
+    progress,
+    secret: config.secret ?? Buffer.from(new SystemRandom().bytes(SECRET_BYTES)).toString('base64url'),
+    script: fileURLToPath(new URL('./main.js', import.meta.url)),
+    findNats: natsProgram,
+    startNats: natsProcess,
+    onLog: (line) => context.io.err(`${line}\n`),
+  });
+  const interrupts = new Interrupts(process, clock);
+  watchNpm(context, clock, interrupts);
+  // However this process ends by itself, its children end with it.
+  process.once('exit', () => fleet.kill());
+  announceStart(config, progress);
+  const code = await runUntilInterrupted(fleet, interrupts, context, config, progress);
+  await Promise.race([fleet.stop(), interrupts.second.then(() => fleet.kill())]);
+  interrupts.close();
+  if (code === 0) progress.line('Stopped.');
+  return code;
+}
+
+async function runUntilInterrupted(
+  fleet: LocalFleet,
+  interrupts: Interrupts,
+  context: CommandContext,
+  config: UpConfig,
+  progress: Progress,
+): Promise<number> {
+  const interrupted = interrupts.first.then(() => {
+    progress.line('Stopping. Ctrl-C again ends it at once.');
+    return 'interrupted' as const;
+  });
+  try {
+    const started = fleet.start();
+    // After an interrupt it is cancelled, which is nobody's business.
+    started.catch(() => {});
+    const addresses = await Promise.race([started, interrupted]);
+    if (addresses === 'interrupted') return 0;
+    announceReady(addresses, config, context, progress);
+    await Promise.race([interrupted, fleet.failed]);
+    return 0;
+  } catch (error) {
+    context.io.err(`shoal: ${error instanceof Error ? error.message : String(error)}\n`);
+    progress.line('Stopping.');
+    return 1;
+  }
+}
+
+/**
+ * Under npm, the end of npm or of its shell is the end of this too: npm hands a signal to its shell, which ends without handing it
+ * on.
+ */
+function watchNpm(context: CommandContext, clock: SystemClock, interrupts: Interrupts): void {
+  if (context.environment.npm_package_name !== 'shoal') return;
+  const parent = process.ppid;
+  const watch = clock.every(PARENT_CHECK_MS, () => {
+    if (process.ppid === parent) return;
+    watch.cancel();
+    interrupts.raise();
+  });
+}
+
+function announceStart(config: UpConfig, progress: Progress): void {
+  progress.line(`shoal ${packageVersion()}`);
+  progress.step('model', `${config.modelName} (${config.modelDir})`);
+  progress.step('device', config.deviceReason);
+  const { SHOAL_CACHE_BYTES: cacheBytes, SHOAL_THREADS: threads } = config.worker;
+  const each = `each ${formatByteSize(Number(cacheBytes))} for blocks and ${threads} threads`;
+  progress.step('workers', `${config.workers}, ${each}`);
+  if (!config.loopback && config.apiKeys.length === 0) {
+    progress.step('warning', `whoever reaches ${config.host} may ask: SHOAL_API_KEYS is not set`);
+  }
+}
+
+function announceReady(addresses: FleetAddresses, config: UpConfig, context: CommandContext, progress: Progress): void {
+  if (config.json) {
+    context.io.out(`${JSON.stringify({ ready: true, ...addresses, pid: process.pid })}\n`);
+    return;
+  }
+  progress.line(`
+Ready.
+  API            ${addresses.url}/v1
+  fleet          ${addresses.url}/v1/fleet, or: shoal status --url ${addresses.url}
+  metrics        ${addresses.url}/metrics
+  NATS           ${addresses.nats}
+
+Try it, twice: the second answer comes from memory, see cached_tokens.
+
+${exampleRequest(addresses.url, config)}
+
+Ctrl-C stops all of it.`);
+}
+
+const NOTES = [
+  'The amber key is in the harbor.',
+  'The plum lamp belongs to Mara.',
+  'The teal chest opens with 4821.',
+  'The silver violin is in the lighthouse.',
+  'The green kite belongs to Otto.',
+  'The bronze clock opens with 7350.',
+  'The ivory mask is in the museum.',
+  'The scarlet drum belongs to Lena.',
+];
+
+function exampleRequest(url: string, config: UpConfig): string {
+  const prompt = `Notes:\n${NOTES.join('\n')}\n\nQ: What opens the teal chest?\nA:`;
+  const body = JSON.stringify({ model: config.modelName, prompt, max_tokens: 24, temperature: 0 }, null, 1);
+  const key = config.apiKeys.length > 0 ? " -H 'authorization: Bearer YOUR-KEY'" : '';
+  return `curl ${url}/v1/completions -H 'content-type: application/json'${key} -d '${body.replaceAll("'", "'\\''")}'`;
+}

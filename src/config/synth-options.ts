@@ -1,0 +1,79 @@
+import { type Command, type OptionTable, type OptionValues, option } from './option.js';
+import * as types from './option-types.js';
+
+const SYNTH = ['model synth'] as const satisfies readonly Command[];
+
+function size(flag: string, help: string, max: number) {
+  return option({
+    flag,
+    variable: `SHOAL_SYNTH_${flag.toUpperCase().replaceAll('-', '_')}`,
+    placeholder: 'N',
+    type: types.wholeNumber(1, max),
+    default: null,
+    defaultNote: 'that of the preset',
+    commands: SYNTH,
+    help,
+  });
+}
+
+/** Options of `shoal model synth`. A size given by itself wins over that of the preset. */
+export const SYNTH_OPTIONS = {
+  preset: option({
+    flag: 'preset',
+    variable: 'SHOAL_SYNTH_PRESET',
+    placeholder: 'NAME',
+    type: types.choice('tiny', 'bench-90m'),
+    default: 'tiny',
+    commands: SYNTH,
+    help: 'Shape to begin with: tiny or bench-90m.',
+  }),
+  layers: size('layers', 'Layers.', 256),
+  hidden: size('hidden', 'Width of the hidden state.', 32_768),
+  heads: size('heads', 'Query heads.', 256),
+  kvHeads: size('kv-heads', 'K/V heads; they divide the query heads.', 256),
+  headDim: size('head-dim', 'Width of a head, even.', 512),
+  ffn: size('ffn', 'Width of the feed-forward layers.', 262_144),
+  vocab: size('vocab', 'Tokens in the vocabulary.', 262_144),
+  context: size('context', 'Longest sequence, in tokens.', 1_048_576),
+  dtype: option({
+    flag: 'dtype',
+    variable: 'SHOAL_SYNTH_DTYPE',
+    placeholder: 'TYPE',
+    type: types.choice('float32', 'float16'),
+    default: null,
+    defaultNote: 'that of the preset',
+    commands: SYNTH,
+    help: 'Element type of weights and K/V: float32 or float16.',
+  }),
+  attention: option({
+    flag: 'attention',
+    variable: 'SHOAL_SYNTH_ATTENTION',
+    placeholder: 'KIND',
+    type: types.choice('gqa', 'concat'),
+    default: null,
+    defaultNote: 'that of the preset',
+    commands: SYNTH,
+    help: 'gqa appends K/V in place, concat joins past and new in the graph.',
+  }),
+  seed: option({
+    flag: 'seed',
+    variable: 'SHOAL_SYNTH_SEED',
+    placeholder: 'N',
+    type: types.wholeNumber(0, Number.MAX_SAFE_INTEGER),
+    default: null,
+    defaultNote: 'that of the preset',
+    commands: SYNTH,
+    help: 'Seed of the weights: the same seed and shape give the same bytes.',
+  }),
+  out: option({
+    flag: 'out',
+    variable: 'SHOAL_SYNTH_OUT',
+    placeholder: 'DIR',
+    type: types.path,
+    default: null,
+    commands: SYNTH,
+    help: 'Folder to write. Required.',
+  }),
+} as const satisfies OptionTable;
+
+export type SynthValues = OptionValues<typeof SYNTH_OPTIONS>;

@@ -1,0 +1,69 @@
+import * as limits from '../limits.js';
+import { openParentLink, type ParentLink } from './parent-link.js';
+
+/** A coordinator or worker that runs in this process. */
+export interface RunningRole {
+  /** What whoever started it wants to know: addresses, mostly. Plain data. */
+  readonly ready: unknown;
+  /** Ends it in good order. Called once. */
+  stop(): Promise<void>;
+}
+
+/** How a role's process begins and ends. */
+export interface RoleOptions {
+  readonly start: () => Promise<RunningRole>;
+  /** Told the error that kept it from starting or stopping. */
+  readonly onError: (error: unknown) => void;
+  /** Text of an error that the parent may show. */
+  readonly describe: (error: unknown) => string;
+}
+
+type Ending = 'signal' | 'parent-gone';
+
+function nextSignal(): Promise<Ending> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+      // `on`, not `once`: a signal that comes twice must not end the process in the middle of its stop.
+      process.on(signal, () => resolve('signal'));
+    }
+  });
+}
+
+function within<T>(timeMs: number, promise: Promise<T>, what: string): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`${what} took longer than ${timeMs} ms`)), timeMs);
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
+
+/**
+ * Runs a role until a signal comes or its parent is gone, then stops it, within a limit. The caller exits the process with the
+ * code that this resolves with.
+ */
+export async function runRole(options: RoleOptions, link: ParentLink | null = openParentLink()): Promise<0 | 1> {
+  const never = new Promise<Ending>(() => {});
+  const ending = Promise.race([nextSignal(), link?.gone.then((): Ending => 'parent-gone') ?? never]);
+  // Without a parent nobody reads what is written: that must not end the process before its role has stopped.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+  const starting = options.start();
+  try {
+    const first = await Promise.race([starting, ending]);
+    if (typeof first === 'object') await link?.send({ type: 'ready', info: first.ready });
+  } catch (error) {
+    options.onError(error);
+    await link?.send({ type: 'failed', reason: options.describe(error) });
+    return 1;
+  }
+  const stopMs = (await ending) === 'signal' ? limits.PROCESS_STOP_MS : limits.ORPHAN_STOP_MS;
+  try {
+    await within(
+      stopMs,
+      starting.then((role) => role.stop()),
+      'Stopping',
+    );
+    return 0;
+  } catch (error) {
+    options.onError(error);
+    return 1;
+  }
+}

@@ -1,0 +1,59 @@
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** The shortest limit on the path of a Unix socket is macOS's 104 bytes; Linux takes 108. Name and ending zero must fit too. */
+const LONGEST_FOLDER_BYTES = 80;
+
+/** A folder for one run's sockets, which only this user can enter. Its name carries the process that answers for it. */
+export class RunDirectory {
+  private constructor(readonly path: string) {}
+
+  /**
+   * Makes one, and first removes those whose process was killed before it could.
+   * @param base where; the system's folder for temporary files, if a socket's path can be that long
+   */
+  static create(base: string = defaultBase()): RunDirectory {
+    const prefix = `shoal-${process.getuid?.() ?? 0}-`;
+    for (const name of readdirSync(base)) {
+      const owner = name.startsWith(prefix) ? /^(\d+)-\w+$/.exec(name.slice(prefix.length)) : null;
+      if (owner && !isRunning(Number(owner[1])) && isOurs(join(base, name))) remove(join(base, name));
+    }
+    return new RunDirectory(mkdtempSync(join(base, `${prefix}${process.pid}-`)));
+  }
+
+  file(name: string): string {
+    return join(this.path, name);
+  }
+
+  /** Removes it and what is in it. Idempotent. */
+  remove(): void {
+    remove(this.path);
+  }
+}
+
+function defaultBase(): string {
+  const base = tmpdir();
+  return Buffer.byteLength(base) <= LONGEST_FOLDER_BYTES - 32 ? base : '/tmp';
+}
+
+function remove(path: string): void {
+  rmSync(path, { recursive: true, force: true });
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
+
+function isOurs(path: string): boolean {
+  try {
+    return statSync(path).uid === process.getuid?.();
+  } catch {
+    return false;
+  }
+}
