@@ -1,0 +1,403 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Announcement } from '../../../src/core/member.js';
+import { step } from '../../../src/core/membership.js';
+import type { MembershipEffect, MembershipEvent } from '../../../src/core/membership-events.js';
+import { emptyMembership, type MembershipState, viewOf } from '../../../src/core/membership-state.js';
+import * as limits from '../../../src/limits.js';
+
+const FINGERPRINT = 'f'.repeat(64);
+const TICK_MS = 100;
+
+function announcement(id: string, over: Partial<Announcement> = {}): Announcement {
+  return {
+    id,
+    incarnation: '1',
+    state: 'serving',
+    pid: 1,
+    host: 'h',
+    device: 'cpu',
+    address: { hostId: 'h', unixPath: `/${id}`, tcpHost: null, tcpPort: null },
+    fingerprint: FINGERPRINT,
+    budget: { device: 1000, host: 0 },
+    bytes: { device: 0, host: 0 },
+    blocks: 0,
+    blockBytes: 10,
+    running: 0,
+    waiting: 0,
+    hitRate: 0,
+    rates: { computeMsPerToken: null, decodeMsPerStep: null, fetchBytesPerMs: null },
+    holdingsSeq: 0,
+    ...over,
+  };
+}
+
+/** One process's membership, its clock, and the workers it hears. */
+class Observer {
+  nowMs = 5_000;
+  state: MembershipState;
+  effects: MembershipEffect[] = [];
+  readonly audible = new Map<string, Announcement>();
+  readonly epochs: string[] = [];
+
+  constructor(self: string | null = null) {
+    this.state = emptyMembership(self, FINGERPRINT, this.nowMs);
+  }
+  send(event: MembershipEvent): MembershipEffect[] {
+    const { state, effects } = step(this.state, event, this.nowMs);
+    this.state = state;
+    this.effects.push(...effects);
+    const { epoch } = viewOf(state);
+    if (this.epochs.at(-1) !== epoch) this.epochs.push(epoch);
+    return effects;
+  }
+  hear(id: string, over: Partial<Announcement> = {}): MembershipEffect[] {
+    return this.send({ type: 'announced', announcement: announcement(id, over) });
+  }
+  /** Lets time pass: a tick every 100 ms, an announcement of each audible worker every 400 ms. */
+  pass(ms: number): void {
+    for (let passed = TICK_MS; passed <= ms; passed += TICK_MS) {
+      this.nowMs += TICK_MS;
+      this.send({ type: 'tick' });
+      if (this.nowMs % limits.ANNOUNCE_INTERVAL_MS === 0) {
+        for (const said of this.audible.values()) this.send({ type: 'announced', announcement: said });
+      }
+    }
+  }
+  join(...ids: string[]): this {
+    for (const id of ids) {
+      this.audible.set(id, announcement(id));
+      this.hear(id);
+    }
+    this.effects = [];
+    this.epochs.splice(0, this.epochs.length - 1);
+    return this;
+  }
+  stateOf(id: string) {
+    return viewOf(this.state).members.find((member) => member.id === id)?.state;
+  }
+  ringIds() {
+    return viewOf(this.state).ring.map((member) => member.id);
+  }
+  types(): string[] {
+    return this.effects.map((effect) => effect.type).filter((type) => type !== 'changed');
+  }
+}
+
+const probe = (type: 'probeAnswered' | 'probeFailed', id: string, incarnation = '1') =>
+  ({ type, id, incarnation }) as const;
+const linkClosed = (id: string, incarnation = '1') => ({ type: 'linkClosed', id, incarnation }) as const;
+
+describe('a worker that announces itself', () => {
+  it('joins, and is on the ring once it serves', () => {
+    const observer = new Observer();
+    expect(observer.hear('a', { state: 'starting' }).map((e) => e.type)).toEqual(['joined', 'changed']);
+    expect(observer.ringIds()).toEqual([]);
+    expect(observer.hear('a').map((e) => e.type)).toEqual(['changed']);
+    expect(observer.ringIds()).toEqual(['a']);
+    expect(observer.hear('a', { state: 'draining' }).at(-1)).toMatchObject({
+      type: 'changed',
+      view: { ring: [], members: [{ state: 'draining' }] },
+    });
+  });
+
+  it('changes the view by what it is, not by its load', () => {
+    const observer = new Observer().join('a');
+    expect(observer.hear('a', { running: 7, blocks: 3 })).toEqual([]);
+    expect(viewOf(observer.state).members[0]).toMatchObject({ running: 7, blocks: 3 });
+    expect(observer.hear('a', { budget: { device: 5, host: 5 } }).map((e) => e.type)).toEqual(['changed']);
+  });
+
+  it('is refused with both values named if it has another fingerprint, and reported once', () => {
+    const observer = new Observer();
+    const [refused] = observer.hear('a', { fingerprint: 'e'.repeat(64) });
+    expect(refused).toMatchObject({ type: 'refused', reason: 'fingerprint', first: true });
+    expect((refused as { message: string }).message).toContain('e'.repeat(64));
+    expect((refused as { message: string }).message).toContain(FINGERPRINT);
+    expect(observer.hear('a', { fingerprint: 'e'.repeat(64) })).toMatchObject([{ type: 'refused', first: false }]);
+    expect(observer.stateOf('a')).toBeUndefined();
+  });
+
+  it('stays as long as it is heard', () => {
+    const observer = new Observer().join('a', 'b');
+    observer.pass(20_000);
+    expect(observer.effects).toEqual([]);
+  });
+
+  it('is refused when the fleet is full, until somebody goes', () => {
+    const observer = new Observer();
+    for (let i = 0; i < limits.FLEET_WORKERS; i++) observer.hear(`w${i}`);
+    expect(observer.hear('late')).toMatchObject([{ type: 'refused', reason: 'full' }]);
+    observer.send({ type: 'leaving', id: 'w0', incarnation: '1' });
+    expect(observer.hear('late').map((e) => e.type)).toEqual(['joined', 'changed']);
+  });
+});
+
+describe('a worker that falls silent', () => {
+  it('is suspect and probed, and dead when the probe fails', () => {
+    const observer = new Observer().join('a', 'b');
+    observer.audible.delete('a');
+    observer.pass(limits.SUSPECT_AFTER_MS);
+    expect(observer.effects).toEqual([]);
+    observer.pass(200);
+    expect(observer.types()).toEqual(['suspect', 'probe']);
+    expect(observer.ringIds()).toEqual(['a', 'b']);
+    observer.send(probe('probeFailed', 'a'));
+    expect(observer.types()).toEqual(['suspect', 'probe', 'dead']);
+    expect(observer.stateOf('a')).toBe('dead');
+    expect(observer.ringIds()).toEqual(['b']);
+    expect(observer.epochs).toHaveLength(2);
+  });
+
+  it('is dead when nobody answers for it', () => {
+    const observer = new Observer().join('a');
+    observer.audible.delete('a');
+    observer.pass(limits.SUSPECT_AFTER_MS + limits.PROBE_TIMEOUT_MS + 300);
+    expect(observer.stateOf('a')).toBe('dead');
+  });
+
+  it('is suspect once only, as long as it answers probes', () => {
+    const observer = new Observer().join('a');
+    observer.audible.delete('a');
+    let probes = 0;
+    for (let i = 0; i < 300; i++) {
+      const before = observer.effects.length;
+      observer.pass(TICK_MS);
+      if (observer.effects.slice(before).some((effect) => effect.type === 'probe')) {
+        probes++;
+        observer.send(probe('probeAnswered', 'a'));
+      }
+    }
+    expect(probes).toBeGreaterThan(5);
+    expect(observer.types().filter((type) => type === 'suspect')).toHaveLength(1);
+    expect(observer.stateOf('a')).toBe('serving');
+    observer.pass(limits.SUSPECT_AFTER_MS + limits.PROBE_TIMEOUT_MS + 300);
+    expect(observer.stateOf('a')).toBe('dead');
+  });
+
+  it('serves again as soon as it is heard', () => {
+    const observer = new Observer().join('a');
+    observer.audible.delete('a');
+    observer.pass(limits.SUSPECT_AFTER_MS + 200);
+    expect(observer.stateOf('a')).toBe('suspect');
+    observer.hear('a');
+    expect(observer.stateOf('a')).toBe('serving');
+    expect(observer.send(probe('probeFailed', 'a'))).toEqual([]);
+  });
+});
+
+describe('a worker whose connection closes', () => {
+  it('is suspect at once, and dead within a second if it was killed, even with a last announcement on its way', () => {
+    const observer = new Observer().join('a', 'b');
+    expect(observer.send(linkClosed('a')).map((e) => e.type)).toEqual(['suspect', 'probe', 'changed']);
+    observer.audible.delete('a');
+    observer.hear('a');
+    expect(observer.stateOf('a')).toBe('suspect');
+    observer.send(probe('probeFailed', 'a'));
+    observer.pass(900);
+    expect(observer.stateOf('a')).toBe('dead');
+    expect(observer.types()).toEqual(['suspect', 'probe', 'dead']);
+  });
+
+  it('stays on the ring if only the way to it is cut and the bus still carries its word', () => {
+    const observer = new Observer().join('a', 'b');
+    for (let i = 0; i < 5; i++) {
+      observer.send(linkClosed('a'));
+      observer.send(probe('probeFailed', 'a'));
+      observer.pass(2_000);
+    }
+    expect(observer.stateOf('a')).toBe('serving');
+    expect(observer.epochs).toHaveLength(1);
+    expect(observer.types()).not.toContain('dead');
+  });
+
+  it('serves again when it answers the probe', () => {
+    const observer = new Observer().join('a');
+    observer.send(linkClosed('a'));
+    expect(observer.send(probe('probeAnswered', 'a')).map((e) => e.type)).toEqual(['cleared', 'changed']);
+  });
+
+  it('is not blamed for the connection of an earlier incarnation', () => {
+    const observer = new Observer().join('a');
+    observer.hear('a', { incarnation: '2' });
+    observer.effects = [];
+    expect(observer.send(linkClosed('a', '1'))).toEqual([]);
+    expect(observer.send(probe('probeFailed', 'a', '1'))).toEqual([]);
+  });
+});
+
+describe('an incarnation', () => {
+  it('that is dead stays refused, and the next one is welcome', () => {
+    const observer = new Observer().join('a');
+    observer.audible.delete('a');
+    observer.pass(limits.SUSPECT_AFTER_MS + limits.PROBE_TIMEOUT_MS + 300);
+    expect(observer.hear('a')).toMatchObject([{ type: 'refused', reason: 'stale', first: true }]);
+    expect(observer.hear('a')).toMatchObject([{ type: 'refused', reason: 'stale', first: false }]);
+    expect(observer.stateOf('a')).toBe('dead');
+    expect(observer.hear('a', { incarnation: '2' }).map((e) => e.type)).toEqual(['joined', 'changed']);
+  });
+
+  it('that is newer fences the older', () => {
+    const observer = new Observer().join('a');
+    const effects = observer.hear('a', { incarnation: '2' });
+    expect(effects).toMatchObject([
+      { type: 'dead', incarnation: '1', cause: 'fenced' },
+      { type: 'joined', incarnation: '2' },
+      { type: 'changed' },
+    ]);
+    expect(observer.hear('a', { incarnation: '1' })).toMatchObject([{ type: 'refused', reason: 'stale' }]);
+    expect(viewOf(observer.state).members).toMatchObject([{ id: 'a', incarnation: '2', state: 'serving' }]);
+  });
+
+  it('that left does not come back by an announcement that was on its way', () => {
+    const observer = new Observer().join('a');
+    expect(observer.send({ type: 'leaving', id: 'a', incarnation: '1' }).map((e) => e.type)).toEqual([
+      'left',
+      'changed',
+    ]);
+    expect(observer.hear('a')).toMatchObject([{ type: 'refused', reason: 'stale' }]);
+    expect(viewOf(observer.state)).toMatchObject({ ring: [], members: [] });
+  });
+
+  it('that is dead is forgotten after a while', () => {
+    const observer = new Observer().join('a');
+    observer.audible.delete('a');
+    observer.pass(limits.FORGET_AFTER_MS + 10_000);
+    expect(observer.state.entries.size).toBe(0);
+    expect(observer.effects.at(-1)).toMatchObject({ type: 'changed', view: { members: [] } });
+  });
+});
+
+describe('silence of everybody', () => {
+  it('is blamed on nobody while the bus is lost, nor soon after', () => {
+    const observer = new Observer().join('a', 'b');
+    const heard = new Map(observer.audible);
+    observer.audible.clear();
+    observer.pass(limits.SUSPECT_AFTER_MS + 200);
+    observer.send({ type: 'busLost' });
+    expect([observer.stateOf('a'), observer.stateOf('b')]).toEqual(['serving', 'serving']);
+    observer.pass(10_000);
+    observer.send({ type: 'busFound' });
+    observer.pass(limits.BUS_GRACE_MS);
+    for (const [id, said] of heard) observer.audible.set(id, said);
+    observer.pass(5_000);
+    expect(observer.types()).not.toContain('dead');
+    expect(observer.epochs).toHaveLength(1);
+  });
+
+  it('is blamed on those who do not come back with the bus', () => {
+    const observer = new Observer().join('a', 'b');
+    observer.send({ type: 'busLost' });
+    observer.audible.delete('a');
+    observer.send(linkClosed('a'));
+    observer.send(probe('probeFailed', 'a'));
+    observer.pass(10_000);
+    expect(observer.stateOf('a')).toBe('suspect');
+    observer.send({ type: 'busFound' });
+    observer.pass(limits.BUS_GRACE_MS + 1_000);
+    expect([observer.stateOf('a'), observer.stateOf('b')]).toEqual(['dead', 'serving']);
+  });
+
+  it('is blamed on nobody by a process that was stopped itself', () => {
+    const observer = new Observer().join('a', 'b');
+    observer.nowMs += 10_000;
+    observer.send({ type: 'tick' });
+    observer.pass(5_000);
+    expect(observer.types()).toEqual([]);
+  });
+
+  it('is never blamed on oneself', () => {
+    const observer = new Observer('a').join('a');
+    observer.audible.clear();
+    observer.send(linkClosed('a'));
+    observer.pass(20_000);
+    expect(observer.stateOf('a')).toBe('serving');
+  });
+});
+
+describe('whatever happens', () => {
+  const id = fc.constantFrom('a', 'b', 'c');
+  const incarnation = fc.constantFrom('1', '2', '3');
+  const event: fc.Arbitrary<MembershipEvent> = fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        type: fc.constant('announced' as const),
+        announcement: fc
+          .record({
+            id,
+            incarnation,
+            state: fc.constantFrom('starting', 'serving', 'draining'),
+            fingerprint: fc.constantFrom(FINGERPRINT, FINGERPRINT, FINGERPRINT, 'bad'),
+          })
+          .map((said) => announcement(said.id, said as Partial<Announcement>)),
+      }),
+    },
+    { weight: 3, arbitrary: fc.constant({ type: 'tick' as const }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        type: fc.constantFrom(
+          'linkClosed' as const,
+          'probeAnswered' as const,
+          'probeFailed' as const,
+          'leaving' as const,
+        ),
+        id,
+        incarnation,
+      }),
+    },
+    { weight: 1, arbitrary: fc.record({ type: fc.constantFrom('busLost' as const, 'busFound' as const) }) },
+  );
+  const timed = fc.array(fc.tuple(event, fc.integer({ min: 0, max: 700 })), { maxLength: 120 });
+
+  it('the dead stay dead, every death is told once, and the view changes exactly when it is said to', () => {
+    fc.assert(
+      fc.property(timed, (events) => {
+        let state = emptyMembership('c', FINGERPRINT, 0);
+        let [nowMs, busLost] = [0, false];
+        const over = new Set<string>();
+        const present = new Set<string>();
+        for (const [next, gapMs] of events) {
+          nowMs += gapMs;
+          const before = viewOf(state);
+          const frozen = JSON.stringify(before);
+          const result = step(state, next, nowMs);
+          expect(JSON.stringify(viewOf(state))).toBe(frozen);
+          if (next.type === 'busLost' || next.type === 'busFound') busLost = next.type === 'busLost';
+          for (const effect of result.effects) {
+            const name = 'id' in effect ? `${effect.id} ${effect.incarnation}` : '';
+            if (effect.type === 'joined') {
+              expect(over.has(name) || present.has(name)).toBe(false);
+              present.add(name);
+            }
+            if (effect.type === 'dead' || effect.type === 'left') {
+              expect(present.delete(name)).toBe(true);
+              over.add(name);
+              if (busLost && effect.type === 'dead') expect(effect.cause).toBe('fenced');
+            }
+            if (effect.type === 'suspect')
+              expect(effect.id === 'c' || (busLost && effect.cause === 'silence')).toBe(false);
+          }
+          const after = viewOf(result.state);
+          const shape = (view: typeof after) =>
+            JSON.stringify([view.ring, view.members.map((m) => [m.id, m.incarnation, m.state])]);
+          const said = result.effects.filter((effect) => effect.type === 'changed');
+          if (shape(before) !== shape(after)) expect(said).toEqual([{ type: 'changed', view: after }]);
+          expect(said.length).toBeLessThanOrEqual(1);
+          expect(
+            after.members
+              .filter((m) => m.state !== 'dead')
+              .map((m) => `${m.id} ${m.incarnation}`)
+              .sort(),
+          ).toEqual([...present].sort());
+          expect((before.epoch === after.epoch) === (JSON.stringify(before.ring) === JSON.stringify(after.ring))).toBe(
+            true,
+          );
+          state = result.state;
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
