@@ -1,0 +1,73 @@
+/** What a heap remembers in its items: where they are in it, -1 for nowhere. */
+export interface HeapItem {
+  heapIndex: number;
+}
+
+/** A binary heap whose items can be moved and removed anywhere in it, in O(log n). */
+export class Heap<T extends HeapItem> {
+  readonly #items: T[] = [];
+  readonly #before: (a: T, b: T) => boolean;
+
+  /** `before(a, b)`: a comes out before b. */
+  constructor(before: (a: T, b: T) => boolean) {
+    this.#before = before;
+  }
+
+  get size(): number {
+    return this.#items.length;
+  }
+
+  first(): T | undefined {
+    return this.#items[0];
+  }
+
+  /** The item must be in no heap. */
+  add(item: T): void {
+    this.#set(this.#items.length, item);
+    this.#rise(item);
+  }
+
+  remove(item: T): void {
+    const last = this.#items.pop()!;
+    const hole = item.heapIndex;
+    item.heapIndex = -1;
+    if (last === item) return;
+    this.#set(hole, last);
+    this.moved(last);
+  }
+
+  /** To be called when what `before` compares has changed. */
+  moved(item: T): void {
+    this.#rise(item);
+    this.#sink(item);
+  }
+
+  #rise(item: T): void {
+    while (item.heapIndex > 0) {
+      const parent = this.#items[(item.heapIndex - 1) >> 1]!;
+      if (!this.#before(item, parent)) return;
+      this.#swap(item, parent);
+    }
+  }
+
+  #sink(item: T): void {
+    for (;;) {
+      const left = this.#items[2 * item.heapIndex + 1];
+      const right = this.#items[2 * item.heapIndex + 2];
+      const child = right !== undefined && left !== undefined && this.#before(right, left) ? right : left;
+      if (child === undefined || !this.#before(child, item)) return;
+      this.#swap(item, child);
+    }
+  }
+
+  #swap(a: T, b: T): void {
+    const at = a.heapIndex;
+    this.#set(b.heapIndex, a);
+    this.#set(at, b);
+  }
+
+  #set(at: number, item: T): void {
+    this.#items[at] = item;
+    item.heapIndex = at;
+  }
+}

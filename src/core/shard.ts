@@ -1,0 +1,193 @@
+import { InternalError } from '../errors.js';
+import type { BlockKey, BlockMeta, BlockRole } from './block.js';
+import { Heap, type HeapItem } from './heap.js';
+
+/** A block that was dropped to make room, and in what role it was here. */
+export interface Eviction {
+  readonly key: BlockKey;
+  readonly meta: BlockMeta;
+  readonly role: BlockRole;
+  /** `room`: for another block. `reset`: all were to go. */
+  readonly reason: 'room' | 'reset';
+}
+
+export interface Insertion {
+  /** False if it was here before, or if there is no room because everything is pinned or in the way of something that is. */
+  readonly inserted: boolean;
+  /** What had to go. Their memory is the caller's to free. */
+  readonly evicted: readonly Eviction[];
+}
+
+interface Resident extends HeapItem {
+  readonly meta: BlockMeta;
+  role: BlockRole;
+  pins: number;
+  usedAt: number;
+}
+
+/**
+ * Index of the blocks of one tier of a worker's memory, within a hard budget. Knows names, not bytes. Evicts guests before homes, a
+ * block only when none of its children is here, least recently used first, pinned ones never. All in O(log n).
+ *
+ * A block may be here without its parent, since the ring spreads the segments of a prompt. Such an orphan is as good as any.
+ */
+export class Shard {
+  readonly budgetBlocks: number;
+  readonly #blocks = new Map<BlockKey, Resident>();
+  /** Children that are here, by parent, whether the parent is here or not. */
+  readonly #children = new Map<BlockKey, number>();
+  /** Blocks that may go, by role. */
+  readonly #evictable: Record<BlockRole, Heap<Resident>> = { guest: new Heap(usedBefore), home: new Heap(usedBefore) };
+  /** Counts uses; stands in for a clock. */
+  #use = 0;
+  #homes = 0;
+
+  constructor(budgetBlocks: number) {
+    this.budgetBlocks = budgetBlocks;
+  }
+
+  get size(): number {
+    return this.#blocks.size;
+  }
+
+  /** How many are here as a duty. */
+  get homes(): number {
+    return this.#homes;
+  }
+
+  has(key: BlockKey): boolean {
+    return this.#blocks.has(key);
+  }
+
+  get(key: BlockKey): { readonly meta: BlockMeta; readonly role: BlockRole; readonly pins: number } | undefined {
+    return this.#blocks.get(key);
+  }
+
+  /** All blocks, in the order they came. */
+  residents(): IterableIterator<{ readonly meta: BlockMeta; readonly role: BlockRole }> {
+    return this.#blocks.values();
+  }
+
+  /** How many of the keys, from the first, are here without a gap. */
+  longestRun(keys: readonly BlockKey[]): number {
+    const gap = keys.findIndex((key) => !this.#blocks.has(key));
+    return gap === -1 ? keys.length : gap;
+  }
+
+  /** Takes a block in, as the most recently used, with one pin if `pinned`. Evicts where the budget is used up, never the block's parent. */
+  insert(meta: BlockMeta, role: BlockRole, pinned = false): Insertion {
+    if (this.#blocks.has(meta.key)) return { inserted: false, evicted: [] };
+    const parent = meta.parent === null ? undefined : this.#blocks.get(meta.parent);
+    if (parent !== undefined) this.#setPins(parent, parent.pins + 1);
+    const evicted: Eviction[] = [];
+    while (this.#blocks.size >= this.budgetBlocks) {
+      const eviction = this.evict();
+      if (eviction === null) break;
+      evicted.push(eviction);
+    }
+    if (parent !== undefined) this.#setPins(parent, parent.pins - 1);
+    if (this.#blocks.size >= this.budgetBlocks) return { inserted: false, evicted };
+
+    const resident: Resident = { meta, role, pins: pinned ? 1 : 0, usedAt: ++this.#use, heapIndex: -1 };
+    this.#blocks.set(meta.key, resident);
+    if (role === 'home') this.#homes++;
+    this.#countChild(meta.parent, 1);
+    this.#settle(resident);
+    return { inserted: true, evicted };
+  }
+
+  /** Drops a block for another reason than room, pinned or not. False if it was not here. */
+  remove(key: BlockKey): boolean {
+    const resident = this.#blocks.get(key);
+    if (resident === undefined) return false;
+    this.#drop(resident);
+    return true;
+  }
+
+  /** Picks the block that is missed least and drops it; only from among guests if so asked. Null if none may go. */
+  evict(among: 'all' | 'guests' = 'all'): Eviction | null {
+    const victim = this.#evictable.guest.first() ?? (among === 'all' ? this.#evictable.home.first() : undefined);
+    if (victim === undefined) return null;
+    this.#drop(victim);
+    return { key: victim.meta.key, meta: victim.meta, role: victim.role, reason: 'room' };
+  }
+
+  /** Drops everything that is not pinned, nor the parent of something that stays. */
+  reset(): Eviction[] {
+    const evicted: Eviction[] = [];
+    for (let next = this.evict(); next !== null; next = this.evict()) evicted.push({ ...next, reason: 'reset' });
+    return evicted;
+  }
+
+  /** Says that blocks of a prefix were used. The earlier ones of the keys count as used later. Those that are not here are passed over. */
+  touch(keys: readonly BlockKey[]): void {
+    for (let i = keys.length - 1; i >= 0; i--) {
+      const resident = this.#blocks.get(keys[i]!);
+      if (resident === undefined) continue;
+      resident.usedAt = ++this.#use;
+      if (resident.heapIndex !== -1) this.#evictable[resident.role].moved(resident);
+    }
+  }
+
+  /** Keeps a block from being evicted until as many `unpin` as `pin` have come. The block must be here. */
+  pin(key: BlockKey): void {
+    const resident = this.#present(key);
+    this.#setPins(resident, resident.pins + 1);
+  }
+
+  unpin(key: BlockKey): void {
+    const resident = this.#present(key);
+    if (resident.pins === 0) throw new InternalError(`Unpinning block ${key}: it is not pinned.`);
+    this.#setPins(resident, resident.pins - 1);
+  }
+
+  /** Follows a change of the ring. False if the block is not here or has that role. */
+  setRole(key: BlockKey, role: BlockRole): boolean {
+    const resident = this.#blocks.get(key);
+    if (resident === undefined || resident.role === role) return false;
+    if (resident.heapIndex !== -1) this.#evictable[resident.role].remove(resident);
+    resident.role = role;
+    this.#homes += role === 'home' ? 1 : -1;
+    this.#settle(resident);
+    return true;
+  }
+
+  #present(key: BlockKey): Resident {
+    const resident = this.#blocks.get(key);
+    if (resident === undefined) throw new InternalError(`Pinning or unpinning block ${key}: it is not here.`);
+    return resident;
+  }
+
+  #setPins(resident: Resident, pins: number): void {
+    resident.pins = pins;
+    this.#settle(resident);
+  }
+
+  #drop(resident: Resident): void {
+    this.#blocks.delete(resident.meta.key);
+    if (resident.role === 'home') this.#homes--;
+    if (resident.heapIndex !== -1) this.#evictable[resident.role].remove(resident);
+    this.#countChild(resident.meta.parent, -1);
+  }
+
+  #countChild(parent: BlockKey | null, change: 1 | -1): void {
+    if (parent === null) return;
+    const count = (this.#children.get(parent) ?? 0) + change;
+    if (count === 0) this.#children.delete(parent);
+    else this.#children.set(parent, count);
+    const resident = this.#blocks.get(parent);
+    if (resident !== undefined) this.#settle(resident);
+  }
+
+  /** Puts a block among the evictable or takes it out. */
+  #settle(resident: Resident): void {
+    const evictable = resident.pins === 0 && !this.#children.has(resident.meta.key);
+    if (evictable === (resident.heapIndex !== -1)) return;
+    if (evictable) this.#evictable[resident.role].add(resident);
+    else this.#evictable[resident.role].remove(resident);
+  }
+}
+
+function usedBefore(a: Resident, b: Resident): boolean {
+  return a.usedAt < b.usedAt;
+}
