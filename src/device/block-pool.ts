@@ -1,0 +1,97 @@
+import { InternalError } from '../errors.js';
+import { NativeMemory } from '../ort/memory.js';
+import type { OrtRuntime } from '../ort/runtime.js';
+import type { DeviceBlock } from './device.js';
+
+/** Memory is taken from the system in slabs of about this size. */
+const SLAB_BYTES = 256 * 1024 * 1024;
+
+/** One lease of a place in the pool. A later lease of the same place is another block. */
+class PoolBlock implements DeviceBlock {
+  constructor(
+    readonly id: number,
+    readonly pool: BlockPool,
+    /** Null once it is freed. */
+    public bytes: Uint8Array | null,
+  ) {}
+}
+
+/** Blocks of equal size in host memory, up to a budget in bytes. Memory is taken when it is first needed, and given back by `close`. */
+export class BlockPool {
+  readonly #slabs: NativeMemory[] = [];
+  /** Places that were used and freed, the last one on top: its memory is the likeliest to be in the processor's cache. */
+  readonly #free: Uint8Array[] = [];
+  readonly #capacity: number;
+  #inUse = 0;
+  /** Places cut out of slabs so far. */
+  #places = 0;
+  #slabEnd = 0;
+  #nextId = 0;
+
+  constructor(
+    private readonly runtime: OrtRuntime,
+    private readonly blockBytes: number,
+    budgetBytes: number,
+  ) {
+    this.#capacity = Math.floor(budgetBytes / blockBytes);
+  }
+
+  /** Blocks in use. */
+  get size(): number {
+    return this.#inUse;
+  }
+
+  /** Null when the budget is used up. */
+  take(): DeviceBlock | null {
+    const bytes = this.#free.pop() ?? this.#freshPlace();
+    if (bytes === null) return null;
+    this.#inUse += 1;
+    this.#nextId += 1;
+    return new PoolBlock(this.#nextId, this, bytes);
+  }
+
+  /** Throws `InternalError` if it was freed before, or is of another pool. */
+  give(block: DeviceBlock): void {
+    const own = this.#own(block);
+    this.#free.push(own.bytes);
+    (own as PoolBlock).bytes = null;
+    this.#inUse -= 1;
+  }
+
+  /** The block's memory, in place. Throws `InternalError` if it is not in use. */
+  bytes(block: DeviceBlock): Uint8Array {
+    return this.#own(block).bytes;
+  }
+
+  /** Gives all memory back. Throws `InternalError` while blocks are in use. */
+  close(): void {
+    if (this.size > 0) throw new InternalError(`a device was closed while ${this.size} of its blocks are in use`);
+    this.#free.length = 0;
+    this.#places = this.#capacity;
+    for (const slab of this.#slabs.splice(0)) slab.release();
+  }
+
+  #own(block: DeviceBlock): PoolBlock & { bytes: Uint8Array } {
+    if (!(block instanceof PoolBlock) || block.pool !== this) {
+      throw new InternalError(`block ${block.id} is of another device`);
+    }
+    if (block.bytes === null) throw new InternalError(`block ${block.id} was used after it was freed`);
+    return block as PoolBlock & { bytes: Uint8Array };
+  }
+
+  #freshPlace(): Uint8Array | null {
+    if (this.#places >= this.#capacity) return null;
+    if (this.#places === this.#slabEnd) this.#addSlab();
+    const slab = this.#slabs.at(-1)!;
+    const end = slab.byteLength - (this.#slabEnd - this.#places - 1) * this.blockBytes;
+    this.#places += 1;
+    return slab.bytes.subarray(end - this.blockBytes, end);
+  }
+
+  #addSlab(): void {
+    const wanted = Math.max(1, Math.floor(SLAB_BYTES / this.blockBytes));
+    const blocks = Math.min(wanted, this.#capacity - this.#places);
+    this.#slabs.push(NativeMemory.allocate(this.runtime, blocks * this.blockBytes));
+    this.#slabEnd += blocks;
+  }
+}
