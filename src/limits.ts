@@ -18,6 +18,18 @@ export const RING_POINTS_CEILING = 2560;
 
 /** Largest body of an HTTP request. */
 export const HTTP_BODY_BYTES = 8 * MiB;
+/** Until a request has come in whole. */
+export const HTTP_REQUEST_TIMEOUT_MS = 60_000;
+/** A client that reads nothing of its stream for so long is given up. */
+export const HTTP_STALL_TIMEOUT_MS = 120_000;
+/** Answers that run when the coordinator is told to stop have so long to end. */
+export const HTTP_CLOSE_GRACE_MS = 8_000;
+/** What `retry-after` says when a queue is full or no worker is there. */
+export const RETRY_AFTER_S = 1;
+/** Names that a client gives: a model, a tenant's salt, a user. */
+export const CLIENT_NAME_CHARS = 256;
+/** Token ids to turn into text in one request. */
+export const DETOKENIZE_TOKENS = 262_144;
 /** Prompts in one completion request. */
 export const PROMPTS_PER_REQUEST = 64;
 /** Value of `n`, and choices in one request over all its prompts. */

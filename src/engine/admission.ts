@@ -1,0 +1,78 @@
+import type { BlockMeta } from '../core/block.js';
+import { metasFromKeys, nextBlockKey } from '../core/key.js';
+import { InvalidRequest, Refused } from '../errors.js';
+import { type GenerateRequest, unpackTokens } from '../protocol/generate.js';
+
+/** What an engine can take. */
+export interface AdmissionBounds {
+  readonly fingerprint: string;
+  readonly vocab: number;
+  readonly contextTokens: number;
+  readonly blockTokens: number;
+}
+
+/** A request that was found right. */
+export interface AdmittedRequest {
+  readonly request: GenerateRequest;
+  /** Prompt, and what was generated before. */
+  readonly tokens: Uint32Array;
+  readonly blocks: readonly BlockMeta[];
+}
+
+/**
+ * Checks all of a request that its decoding could not.
+ * @throws Refused if it is meant for another fleet
+ * @throws InvalidRequest naming the field
+ */
+export function admit(request: GenerateRequest, bounds: AdmissionBounds): AdmittedRequest {
+  if (request.fingerprint !== bounds.fingerprint) {
+    throw new Refused(
+      `the request is for the fleet with fingerprint ${request.fingerprint}, this worker has ${bounds.fingerprint}: both must run the same model and version`,
+    );
+  }
+  const tokens = unpackTokens(request.tokens);
+  checkTokens(tokens, request.resumeTokens, bounds);
+  for (const [id] of request.sampling.logitBias) {
+    if (id >= bounds.vocab) {
+      throw new InvalidRequest(
+        `logit_bias names token ${id}, the model's vocabulary has ${bounds.vocab} tokens`,
+        'logit_bias',
+      );
+    }
+  }
+  return { request, tokens, blocks: checkedBlocks(request.keys, tokens, bounds.blockTokens) };
+}
+
+function checkTokens(tokens: Uint32Array, resumeTokens: number, { vocab, contextTokens }: AdmissionBounds): void {
+  if (tokens.length - resumeTokens < 1) throw new InvalidRequest('the prompt has no tokens', 'prompt');
+  if (tokens.length + 1 > contextTokens) {
+    throw new InvalidRequest(
+      `the prompt has ${tokens.length} tokens, the model's context is ${contextTokens}, of which at least one must be left for the answer`,
+      'prompt',
+    );
+  }
+  for (const id of tokens) {
+    if (id >= vocab) {
+      throw new InvalidRequest(`the prompt has token ${id}, the model's vocabulary has ${vocab} tokens`, 'prompt');
+    }
+  }
+}
+
+/** A wrong key would give other prompts this one's K/V. That of the first block hangs on a salt which is not known here. */
+function checkedBlocks(keys: Uint8Array, tokens: Uint32Array, blockTokens: number): BlockMeta[] {
+  const blocks = metasFromKeys(keys);
+  const full = Math.floor(tokens.length / blockTokens);
+  if (blocks.length !== full) {
+    throw new InvalidRequest(
+      `${tokens.length} tokens are ${full} full blocks of ${blockTokens}, but ${blocks.length} keys came with them`,
+      'keys',
+    );
+  }
+  for (const { key, parent, index } of blocks) {
+    const own = tokens.subarray(index * blockTokens, (index + 1) * blockTokens);
+    if (parent !== null && nextBlockKey(parent, own) !== key) {
+      throw new InvalidRequest(`key ${index} is not that of its tokens after the block before it`, 'keys');
+    }
+  }
+  return blocks;
+}

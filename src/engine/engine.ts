@@ -1,0 +1,201 @@
+import { SamplingScratch } from '../core/sampling/choice.js';
+import type { Device } from '../device/device.js';
+import { Cancelled, InternalError, ShoalError, Unavailable } from '../errors.js';
+import { PREPARE_AHEAD_SEQUENCES, PROMPT_LOGITS_BYTES } from '../limits.js';
+import { elementBytes } from '../ort/element-type.js';
+import type { GenerateEvent, GenerateRequest } from '../protocol/generate.js';
+import { type AdmissionBounds, admit } from './admission.js';
+import { EventStream } from './event-stream.js';
+import type { GraphRunner } from './graph-runner.js';
+import { HandOnRunner } from './hand-on-runner.js';
+import { InPlaceRunner } from './in-place-runner.js';
+import type { ModelGraph } from './model-graph.js';
+import { type EngineObserver, NO_OBSERVER } from './observer.js';
+import type { PrefixCache } from './prefix-cache.js';
+import { Scheduler } from './scheduler.js';
+import { Sequence, type SequenceBounds } from './sequence.js';
+import { WaitingLine } from './waiting-line.js';
+
+export interface EngineOptions {
+  readonly graph: ModelGraph;
+  readonly device: Device;
+  readonly cache: PrefixCache;
+  /** The fleet's. */
+  readonly fingerprint: string;
+  readonly eosTokenIds: readonly number[];
+  /** Tokens of a prompt in one run. */
+  readonly prefillChunkTokens: number;
+  /** Sequences without a slot. */
+  readonly maxWaiting: number;
+  /** Milliseconds that never go back. */
+  readonly clockNow: () => number;
+  readonly observer?: EngineObserver;
+}
+
+export interface EngineStats {
+  readonly running: number;
+  readonly waiting: number;
+  /** Since the start. */
+  readonly generatedTokens: number;
+  readonly promptTokens: { readonly local: number; readonly remote: number; readonly computed: number };
+  /** Of prefill; null until measured. */
+  readonly computeMsPerToken: number | null;
+  /** Of a decode step of all that run; null until measured. */
+  readonly decodeMsPerStep: number | null;
+}
+
+/** Runs sequences over one graph on one device. The graph, the device and the cache stay the caller's, and must outlive it. */
+export class Engine {
+  /** The most tokens that prompt and answer may have together. */
+  readonly contextTokens: number;
+  readonly #options: EngineOptions;
+  readonly #bounds: AdmissionBounds & SequenceBounds;
+  readonly #scratch: SamplingScratch;
+  readonly #observer: EngineObserver;
+  readonly #runner: GraphRunner;
+  readonly #line: WaitingLine;
+  readonly #scheduler: Scheduler;
+  readonly #run: Promise<void>;
+  readonly #abortListeners = new Map<Sequence, () => void>();
+  #idle: (() => void)[] = [];
+  #closed = false;
+
+  constructor(options: EngineOptions) {
+    const { graph, device, cache, clockNow } = options;
+    const inPlace = graph.kind === 'in-place';
+    this.#options = options;
+    this.#observer = options.observer ?? NO_OBSERVER;
+    this.contextTokens = inPlace ? Math.min(graph.contextTokens, device.slot(0).capacityTokens) : graph.contextTokens;
+    this.#bounds = {
+      fingerprint: options.fingerprint,
+      vocab: graph.vocab,
+      contextTokens: this.contextTokens,
+      blockTokens: device.layout.blockTokens,
+      eosTokenIds: options.eosTokenIds,
+    };
+    this.#scratch = new SamplingScratch(graph.vocab);
+    const withLogits = Math.max(1, Math.floor(PROMPT_LOGITS_BYTES / (graph.vocab * elementBytes(graph.logitsType))));
+    const chunkTokensWithLogits = Math.min(options.prefillChunkTokens, withLogits);
+    const chunkTokens = graph.names.logitsToKeep === null ? chunkTokensWithLogits : options.prefillChunkTokens;
+    this.#runner = new (inPlace ? InPlaceRunner : HandOnRunner)(graph, device, chunkTokens);
+    this.#line = new WaitingLine({
+      cache,
+      longest: options.maxWaiting,
+      ahead: this.#runner.capacity + PREPARE_AHEAD_SEQUENCES,
+      onReady: () => this.#scheduler.wake(),
+      onFailed: (sequence, error) => {
+        this.#line.leave(sequence);
+        this.#end(sequence, error);
+      },
+    });
+    this.#scheduler = new Scheduler({
+      runner: this.#runner,
+      line: this.#line,
+      cache,
+      blockTokens: device.layout.blockTokens,
+      chunkTokens,
+      chunkTokensWithLogits,
+      observer: this.#observer,
+      clockNow,
+      onEnd: (sequence, error) => this.#end(sequence, error),
+    });
+    this.#run = this.#scheduler.run();
+  }
+
+  /**
+   * Runs a request. It begins at once, whether or not events are read; a reader that leaves early, or `signal`, cancels it.
+   *
+   * The iteration throws: `InvalidRequest` naming the field, `Refused` for another fleet's fingerprint, `Overloaded` where too many wait,
+   * `Unavailable` after `close`, `Cancelled` or the signal's own reason, and what the graph's run failed with.
+   */
+  generate(request: GenerateRequest, signal: AbortSignal): AsyncIterableIterator<GenerateEvent> {
+    try {
+      if (this.#closed) throw new Unavailable('this worker takes no requests any more');
+      if (signal.aborted) throw reasonOf(signal);
+      const admitted = admit(request, this.#bounds);
+      const arrivedMs = this.#options.clockNow();
+      const sequence = new Sequence(admitted, this.#bounds, this.#scratch, arrivedMs, (of) => this.#drop(of));
+      this.#line.join(sequence, () => this.#listen(sequence, signal));
+      return sequence.events;
+    } catch (error) {
+      return failed(error);
+    }
+  }
+
+  #listen(sequence: Sequence, signal: AbortSignal): void {
+    const onAbort = () => sequence.cancel(reasonOf(signal));
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.#abortListeners.set(sequence, () => signal.removeEventListener('abort', onAbort));
+  }
+
+  stats(): EngineStats {
+    const { counts, compute, step, running } = this.#scheduler;
+    return {
+      running,
+      waiting: this.#line.length,
+      generatedTokens: counts.generatedTokens,
+      promptTokens: { ...counts.promptTokens },
+      computeMsPerToken: compute.msPerUnit,
+      decodeMsPerStep: step.msPerUnit,
+    };
+  }
+
+  /** Resolves when no sequence runs or waits: then no slot is taken and no block is pinned for this engine. */
+  idle(): Promise<void> {
+    if (this.#abortListeners.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#idle.push(resolve);
+    });
+  }
+
+  /** Refuses what comes, ends what is there with `Unavailable`, and frees what the engine made. Idempotent. */
+  async close(): Promise<void> {
+    const first = !this.#closed;
+    this.#closed = true;
+    if (first) {
+      const gone = new Unavailable('this worker is closing');
+      for (const sequence of [...this.#line.sequences(), ...this.#scheduler.sequences()]) sequence.cancel(gone);
+      this.#scheduler.stop();
+    }
+    await this.#run;
+    if (first) this.#runner.release();
+  }
+
+  /** Nobody wants the sequence any more. */
+  #drop(sequence: Sequence): void {
+    const { name } = sequence.state;
+    if (name === 'ended') return;
+    if (name === 'prefilling' || name === 'decoding') {
+      this.#scheduler.drop(sequence);
+      return;
+    }
+    this.#line.leave(sequence);
+    this.#end(sequence, null);
+  }
+
+  /** The sequence holds nothing any more. */
+  #end(sequence: Sequence, error: unknown): void {
+    if (error !== null) sequence.events.fail(errorOf(error));
+    const outcome = error !== null ? 'failed' : sequence.cancelled ? 'cancelled' : 'done';
+    this.#observer.onEnd(outcome, this.#options.clockNow() - sequence.arrivedMs);
+    this.#abortListeners.get(sequence)?.();
+    this.#abortListeners.delete(sequence);
+    if (this.#abortListeners.size > 0) return;
+    for (const resolve of this.#idle) resolve();
+    this.#idle = [];
+  }
+}
+
+function reasonOf(signal: AbortSignal): Error {
+  return signal.reason instanceof ShoalError ? signal.reason : new Cancelled('the request was cancelled');
+}
+
+function failed(error: unknown): EventStream {
+  const events = new EventStream(() => {});
+  events.fail(errorOf(error));
+  return events;
+}
+
+function errorOf(error: unknown): Error {
+  return error instanceof Error ? error : new InternalError(String(error));
+}

@@ -1,0 +1,60 @@
+import { widenBfloat16, widenFloat16 } from '../core/sampling/half.js';
+import type { Binding } from '../ort/binding.js';
+import { elementBytes } from '../ort/element-type.js';
+import { NativeMemory } from '../ort/memory.js';
+import { Value } from '../ort/value.js';
+import { sameShape } from './int64-input.js';
+import type { ModelGraph } from './model-graph.js';
+
+/** The logits that runs write, `[batch, positions, vocab]`, over memory that grows to the largest shape seen. */
+export class LogitsOutput {
+  readonly #graph: ModelGraph;
+  readonly #rowBytes: number;
+  readonly #widened: Float32Array;
+  #memory: NativeMemory;
+  #shape: readonly number[] = [];
+  #bound: Binding | null = null;
+
+  /** @param rows of `[vocab]` in the usual run */
+  constructor(graph: ModelGraph, rows: number) {
+    this.#graph = graph;
+    this.#rowBytes = graph.vocab * elementBytes(graph.logitsType);
+    this.#widened = new Float32Array(graph.logitsType === 'float32' ? 0 : graph.vocab);
+    this.#memory = NativeMemory.allocate(graph.runtime, rows * this.#rowBytes);
+  }
+
+  /** Binds it with the shape `[batch, positions, vocab]`, unless it is so bound already. */
+  bind(binding: Binding, batch: number, positions: number): void {
+    const shape = [batch, positions, this.#graph.vocab];
+    if (this.#bound === binding && sameShape(shape, this.#shape)) return;
+    this.#fit(batch * positions);
+    const value = Value.over(this.#memory, 0, this.#graph.logitsType, shape);
+    binding.bindOutput(this.#graph.names.logits, value);
+    value.release();
+    this.#bound = binding;
+    this.#shape = shape;
+  }
+
+  /** The `index`-th `[vocab]` in float32. Valid until the next call, and until the next run. */
+  row(index: number): Float32Array {
+    const { vocab, logitsType } = this.#graph;
+    const { buffer, byteOffset } = this.#memory.bytes;
+    const at = byteOffset + index * this.#rowBytes;
+    if (logitsType === 'float32') return new Float32Array(buffer, at, vocab);
+    const halves = new Uint16Array(buffer, at, vocab);
+    if (logitsType === 'float16') widenFloat16(halves, this.#widened);
+    else widenBfloat16(halves, this.#widened);
+    return this.#widened;
+  }
+
+  /** Grows; bindings that have the memory from before keep it until they are bound again, which they then must be. */
+  #fit(rows: number): void {
+    if (rows * this.#rowBytes <= this.#memory.byteLength) return;
+    this.#memory.release();
+    this.#memory = NativeMemory.allocate(this.#graph.runtime, rows * this.#rowBytes);
+  }
+
+  release(): void {
+    this.#memory.release();
+  }
+}

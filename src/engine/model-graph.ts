@@ -1,0 +1,95 @@
+import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { KvElementType, KvLayout } from '../core/kv-layout.js';
+import { Refused } from '../errors.js';
+import { BLOCK_TOKENS } from '../limits.js';
+import type { ModelFolder } from '../model/folder.js';
+import { graphSignature } from '../model/graph-signature.js';
+import { LOGITS_TO_KEEP, withLogitsToKeep } from '../model/onnx/logits-to-keep.js';
+import type { OrtRuntime } from '../ort/runtime.js';
+import type { Session } from '../ort/session.js';
+
+/** Names of a graph's inputs and outputs; null for those it does not have. */
+export interface GraphNames {
+  readonly inputIds: string;
+  readonly attentionMask: string | null;
+  readonly positionIds: string | null;
+  /** Without it every run makes the logits of all its positions. */
+  readonly logitsToKeep: string | null;
+  readonly logits: string;
+  /** K of layer 0, V of layer 0, K of layer 1, ... */
+  readonly past: readonly string[];
+  readonly present: readonly string[];
+}
+
+/** A model's graph, loaded, and what the engine must know to run it. */
+export interface ModelGraph {
+  readonly runtime: OrtRuntime;
+  readonly session: Session;
+  readonly layout: KvLayout;
+  /** `in-place`: appends to K/V that is bound as past and present alike. `hand-on`: its outputs become the next inputs. */
+  readonly kind: 'in-place' | 'hand-on';
+  readonly vocab: number;
+  readonly contextTokens: number;
+  readonly logitsType: KvElementType;
+  readonly names: GraphNames;
+  release(): void;
+}
+
+export interface GraphOptions {
+  /** Threads of one run; 0 lets ONNX Runtime choose. */
+  readonly threads: number;
+  /** Whether threads burn time while they wait: a little faster alone, much slower where others share the processor. */
+  readonly allowSpinning: boolean;
+}
+
+/**
+ * Loads a model's graph. Where it would make the logits of all positions, it is changed in memory so that it makes only those that are asked
+ * for; a graph that cannot be changed so is run as it is.
+ * @throws Refused for a graph that can't be run as a decoder
+ * @throws OrtError where ONNX Runtime does not take it
+ */
+export async function loadModelGraph(
+  runtime: OrtRuntime,
+  folder: ModelFolder,
+  { threads, allowSpinning }: GraphOptions,
+): Promise<ModelGraph> {
+  const signature = graphSignature(folder.graph, folder.config, BLOCK_TOKENS);
+  if (signature.kind === 'in-place' && !signature.hasAttentionMask) {
+    throw new Refused(
+      `the model ${folder.name} appends K/V in place but has no input "attention_mask" that says where: export it with one`,
+    );
+  }
+  const edited = signature.hasLogitsToKeep ? null : withLogitsToKeep(await readFile(folder.graphPath));
+  const session = await runtime.openSession(edited?.kind === 'edited' ? edited.model : folder.graphPath, {
+    intraOpThreads: threads,
+    allowSpinning,
+    ...(folder.externalDataFiles.length === 0 ? {} : { externalDataFolder: dirname(folder.graphPath) }),
+  });
+  const keeps = signature.hasLogitsToKeep || edited?.kind === 'edited';
+  return {
+    runtime,
+    session,
+    layout: signature.layout,
+    kind: signature.kind,
+    vocab: vocabOf(session, folder),
+    contextTokens: folder.config.contextTokens,
+    logitsType: signature.logitsElementType,
+    names: {
+      inputIds: 'input_ids',
+      attentionMask: signature.hasAttentionMask ? 'attention_mask' : null,
+      positionIds: signature.hasPositionIds ? 'position_ids' : null,
+      logitsToKeep: keeps ? LOGITS_TO_KEEP : null,
+      logits: 'logits',
+      past: signature.pastNames,
+      present: signature.presentNames,
+    },
+    release: () => session.release(),
+  };
+}
+
+/** The graph's own word, where it has one: some models have more logits than tokens. */
+function vocabOf(session: Session, folder: ModelFolder): number {
+  const dim = session.outputs.find(({ name }) => name === 'logits')?.dims.at(-1);
+  return typeof dim === 'number' ? dim : folder.config.vocabSize;
+}

@@ -1,0 +1,76 @@
+import type { Binding } from '../ort/binding.js';
+import type { LogitRows } from './graph-runner.js';
+import { Int64Input } from './int64-input.js';
+import { LogitsOutput } from './logits-output.js';
+import type { ModelGraph } from './model-graph.js';
+
+/** What one run of the graph is about. */
+export interface RunShape {
+  /** Token ids `[batch, new tokens]`. */
+  readonly ids: ArrayLike<number>;
+  /** Tokens whose K/V is there already, for each row of the batch. */
+  readonly pasts: readonly number[];
+  /** How many of the last positions' logits are wanted; at most the new tokens of a row. */
+  readonly keep: number;
+}
+
+/**
+ * All that a run reads and writes beside K/V: ids, mask, positions, logits. Their memory serves every run, so there is one run at a time.
+ */
+export class RunFeed {
+  readonly #ids: Int64Input;
+  readonly #mask: Int64Input | null;
+  readonly #positions: Int64Input | null;
+  readonly #keep: Int64Input | null;
+  readonly #logits: LogitsOutput;
+
+  /**
+   * @param idCount token ids in the largest run
+   * @param maskCount rows times tokens of the largest mask
+   * @param rows sequences in the largest batch
+   */
+  constructor(graph: ModelGraph, idCount: number, maskCount: number, rows: number) {
+    const { runtime, names } = graph;
+    const optional = (name: string | null, capacity: number) =>
+      name === null ? null : new Int64Input(runtime, name, capacity);
+    this.#ids = new Int64Input(runtime, names.inputIds, idCount);
+    this.#mask = optional(names.attentionMask, maskCount);
+    this.#positions = optional(names.positionIds, idCount);
+    this.#keep = optional(names.logitsToKeep, 1);
+    this.#logits = new LogitsOutput(graph, rows);
+  }
+
+  /** Binds a run's inputs and its logits. The rows returned hold its logits once it has run: `keep` of each row of the batch. */
+  bind(binding: Binding, { ids, pasts, keep }: RunShape): LogitRows {
+    const batch = pasts.length;
+    const newTokens = ids.length / batch;
+    for (let i = 0; i < ids.length; i++) this.#ids.set(i, ids[i]!);
+    this.#ids.bind(binding, [batch, newTokens]);
+    if (this.#mask !== null) bindMask(this.#mask, binding, pasts, newTokens);
+    if (this.#positions !== null) {
+      for (let i = 0; i < ids.length; i++) this.#positions.set(i, pasts[Math.floor(i / newTokens)]! + (i % newTokens));
+      this.#positions.bind(binding, [batch, newTokens]);
+    }
+    this.#keep?.set(0, keep);
+    this.#keep?.bind(binding, []);
+    // A graph that cannot be told makes them all.
+    const made = this.#keep === null ? newTokens : keep;
+    this.#logits.bind(binding, batch, made);
+    return { row: (i) => this.#logits.row(Math.floor(i / keep) * made + (made - keep) + (i % keep)) };
+  }
+
+  release(): void {
+    for (const input of [this.#ids, this.#mask, this.#positions, this.#keep]) input?.release();
+    this.#logits.release();
+  }
+}
+
+/** `[batch, longest]`, with ones for each row's own length. */
+function bindMask(mask: Int64Input, binding: Binding, pasts: readonly number[], newTokens: number): void {
+  const longest = Math.max(...pasts) + newTokens;
+  mask.words.fill(1n, 0, pasts.length * longest);
+  for (let row = 0; row < pasts.length; row++) {
+    mask.words.fill(0n, row * longest + pasts[row]! + newTokens, (row + 1) * longest);
+  }
+  mask.bind(binding, [pasts.length, longest]);
+}

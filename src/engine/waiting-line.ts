@@ -1,0 +1,118 @@
+import { Overloaded } from '../errors.js';
+import type { PrefixCache, PreparedPrefix } from './prefix-cache.js';
+import type { Sequence } from './sequence.js';
+
+export interface ReadySequence {
+  readonly sequence: Sequence;
+  readonly prefix: PreparedPrefix;
+}
+
+/**
+ * Sequences that have no lane yet, in order of arrival. The prefixes of the first few are brought while they wait; not of all, because what
+ * is brought is pinned. Among those whose prefix is there the first come is the first served: none waits for the network of another.
+ */
+export class WaitingLine {
+  readonly #cache: PrefixCache;
+  readonly #longest: number;
+  readonly #ahead: number;
+  readonly #onReady: () => void;
+  readonly #onFailed: (sequence: Sequence, error: unknown) => void;
+  readonly #line: Sequence[] = [];
+
+  /** @param ahead for how many sequences prefixes are brought at a time */
+  constructor(options: {
+    cache: PrefixCache;
+    longest: number;
+    ahead: number;
+    onReady: () => void;
+    onFailed: (sequence: Sequence, error: unknown) => void;
+  }) {
+    this.#cache = options.cache;
+    this.#longest = options.longest;
+    this.#ahead = options.ahead;
+    this.#onReady = options.onReady;
+    this.#onFailed = options.onFailed;
+  }
+
+  get length(): number {
+    return this.#line.length;
+  }
+
+  /**
+   * @param onJoined called once it is in the line, before anything is done for it
+   * @throws Overloaded if the line is as long as it may be
+   */
+  join(sequence: Sequence, onJoined: () => void): void {
+    if (this.#line.length >= this.#longest) {
+      throw new Overloaded(`${this.#longest} requests wait in this worker already: try again later, or another worker`);
+    }
+    this.#line.push(sequence);
+    onJoined();
+    this.#prepareAhead();
+  }
+
+  /** Whether `take` may find one. */
+  get ready(): boolean {
+    return this.#line.some(({ state }) => state.name === 'ready');
+  }
+
+  /** Takes the next sequence out of the line, with its prefix claimed. Null if none is ready. */
+  take(): ReadySequence | null {
+    for (const sequence of this.sequences()) {
+      if (sequence.state.name !== 'ready') continue;
+      const { prefix } = sequence.state;
+      if (prefix.claim()) {
+        this.#drop(sequence);
+        return { sequence, prefix };
+      }
+      giveBack(prefix);
+      sequence.to({ name: 'waiting' });
+    }
+    this.#prepareAhead();
+    return null;
+  }
+
+  /** Takes a sequence that nobody wants any more out of the line. */
+  leave(sequence: Sequence): void {
+    if (sequence.state.name === 'ready') giveBack(sequence.state.prefix);
+    sequence.to({ name: 'ended' });
+    this.#drop(sequence);
+  }
+
+  sequences(): readonly Sequence[] {
+    return [...this.#line];
+  }
+
+  #drop(sequence: Sequence): void {
+    this.#line.splice(this.#line.indexOf(sequence), 1);
+    this.#prepareAhead();
+  }
+
+  #prepareAhead(): void {
+    for (const sequence of this.#line.slice(0, this.#ahead)) {
+      if (sequence.state.name === 'waiting') void this.#prepare(sequence);
+    }
+  }
+
+  async #prepare(sequence: Sequence): Promise<void> {
+    sequence.to({ name: 'preparing' });
+    const { requestId, sources } = sequence.request;
+    try {
+      const blocks = sequence.prefixBlocks();
+      const prefix = await this.#cache.prepare({ requestId, blocks, sources }, sequence.signal);
+      if (sequence.state.name !== 'preparing') {
+        giveBack(prefix);
+        return;
+      }
+      sequence.to({ name: 'ready', prefix });
+      this.#onReady();
+    } catch (error) {
+      if (sequence.state.name === 'preparing') this.#onFailed(sequence, error);
+    }
+  }
+}
+
+function giveBack(prefix: PreparedPrefix): void {
+  prefix.release();
+  prefix.settle();
+}
