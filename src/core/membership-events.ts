@@ -6,8 +6,8 @@ export type MembershipEvent =
   | { readonly type: 'announced'; readonly announcement: Announcement }
   /** A worker said that it goes. */
   | { readonly type: 'leaving'; readonly id: string; readonly incarnation: string }
-  /** An established connection to a worker closed. Not: one could not be established. */
-  | { readonly type: 'linkClosed'; readonly id: string; readonly incarnation: string }
+  /** An established connection to a worker closed. Not: one could not be established. Of which incarnation, where that is known. */
+  | { readonly type: 'linkClosed'; readonly id: string; readonly incarnation?: string }
   | { readonly type: 'probeAnswered'; readonly id: string; readonly incarnation: string }
   | { readonly type: 'probeFailed'; readonly id: string; readonly incarnation: string }
   | { readonly type: 'busLost' }

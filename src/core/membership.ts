@@ -146,8 +146,8 @@ class Turn {
     this.#put(id, { ...entry, standing: { kind: 'left', sinceMs: this.#nowMs } });
   }
 
-  #linkClosed(id: string, incarnation: string): void {
-    const entry = this.#current(id, incarnation);
+  #linkClosed(id: string, incarnation = this.#entries.get(id)?.announcement.incarnation): void {
+    const entry = incarnation === undefined ? undefined : this.#current(id, incarnation);
     if (entry === undefined || id === this.#before.self) return;
     if (entry.standing.kind === 'trusted' || entry.standing.kind === 'vouched') this.#suspect(id, entry, 'link');
   }

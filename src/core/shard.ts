@@ -2,20 +2,17 @@ import { InternalError } from '../errors.js';
 import type { BlockKey, BlockMeta, BlockRole } from './block.js';
 import { Heap, type HeapItem } from './heap.js';
 
-/** A block that was dropped to make room, and in what role it was here. */
-export interface Eviction {
+/** A block that may go, and in what role it is here. */
+export interface Victim {
   readonly key: BlockKey;
-  readonly meta: BlockMeta;
   readonly role: BlockRole;
-  /** `room`: for another block. `reset`: all were to go. */
-  readonly reason: 'room' | 'reset';
 }
 
 export interface Insertion {
   /** False if it was here before, or if there is no room because everything is pinned or in the way of something that is. */
   readonly inserted: boolean;
   /** What had to go. Their memory is the caller's to free. */
-  readonly evicted: readonly Eviction[];
+  readonly evicted: readonly Victim[];
 }
 
 interface Resident extends HeapItem {
@@ -79,11 +76,12 @@ export class Shard {
     if (this.#blocks.has(meta.key)) return { inserted: false, evicted: [] };
     const parent = meta.parent === null ? undefined : this.#blocks.get(meta.parent);
     if (parent !== undefined) this.#setPins(parent, parent.pins + 1);
-    const evicted: Eviction[] = [];
+    const evicted: Victim[] = [];
     while (this.#blocks.size >= this.budgetBlocks) {
-      const eviction = this.evict();
-      if (eviction === null) break;
-      evicted.push(eviction);
+      const victim = this.victim();
+      if (victim === null) break;
+      this.remove(victim.key);
+      evicted.push(victim);
     }
     if (parent !== undefined) this.#setPins(parent, parent.pins - 1);
     if (this.#blocks.size >= this.budgetBlocks) return { inserted: false, evicted };
@@ -104,29 +102,32 @@ export class Shard {
     return true;
   }
 
-  /** Picks the block that is missed least and drops it; only from among guests if so asked. Null if none may go. */
-  evict(among: 'all' | 'guests' = 'all'): Eviction | null {
-    const victim = this.#evictable.guest.first() ?? (among === 'all' ? this.#evictable.home.first() : undefined);
-    if (victim === undefined) return null;
-    this.#drop(victim);
-    return { key: victim.meta.key, meta: victim.meta, role: victim.role, reason: 'room' };
+  /** The block that is missed least; only from among guests if so asked. Null if none may go. */
+  victim(among: 'all' | 'guests' = 'all'): Victim | null {
+    const first = this.#evictable.guest.first() ?? (among === 'all' ? this.#evictable.home.first() : undefined);
+    return first === undefined ? null : { key: first.meta.key, role: first.role };
+  }
+
+  /** Drops the victim and names it. Null if none may go. */
+  evict(among: 'all' | 'guests' = 'all'): BlockKey | null {
+    const victim = this.victim(among);
+    if (victim !== null) this.remove(victim.key);
+    return victim?.key ?? null;
   }
 
   /** Drops everything that is not pinned, nor the parent of something that stays. */
-  reset(): Eviction[] {
-    const evicted: Eviction[] = [];
-    for (let next = this.evict(); next !== null; next = this.evict()) evicted.push({ ...next, reason: 'reset' });
-    return evicted;
+  reset(): BlockKey[] {
+    const dropped: BlockKey[] = [];
+    for (let key = this.evict(); key !== null; key = this.evict()) dropped.push(key);
+    return dropped;
   }
 
-  /** Says that blocks of a prefix were used. The earlier ones of the keys count as used later. Those that are not here are passed over. */
-  touch(keys: readonly BlockKey[]): void {
-    for (let i = keys.length - 1; i >= 0; i--) {
-      const resident = this.#blocks.get(keys[i]!);
-      if (resident === undefined) continue;
-      resident.usedAt = ++this.#use;
-      if (resident.heapIndex !== -1) this.#evictable[resident.role].moved(resident);
-    }
+  /** Says that a block was used. Nothing, if it is not here. */
+  touch(key: BlockKey): void {
+    const resident = this.#blocks.get(key);
+    if (resident === undefined) return;
+    resident.usedAt = ++this.#use;
+    if (resident.heapIndex !== -1) this.#evictable[resident.role].moved(resident);
   }
 
   /** Keeps a block from being evicted until as many `unpin` as `pin` have come. The block must be here. */
