@@ -1,0 +1,117 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ModelFolder } from '../../../src/model/folder.js';
+import { ask, noise, Rig, SAMPLED, tinyModel } from './support/rig.js';
+
+describe.each([
+  ['in place', 'gqa'],
+  ['handed on', 'concat'],
+] as const)('with K/V %s', (_, attention) => {
+  let folder: ModelFolder;
+  let remove: () => Promise<void>;
+  let rig: Rig;
+
+  beforeAll(async () => {
+    ({ folder, remove } = await tinyModel({ attention }));
+    rig = await Rig.open(folder);
+  });
+  afterAll(async () => {
+    expect(await rig.close()).toEqual([]);
+    await remove();
+  });
+
+  test('the graph is run as its kind asks', () => {
+    expect(rig.graph.kind).toBe(attention === 'gqa' ? 'in-place' : 'hand-on');
+  });
+
+  test.each([
+    ['greedy', {}],
+    ['sampled', SAMPLED],
+  ])('%s: the tokens are the same with the prefix cached, not cached and partly cached', async (_name, sampling) => {
+    const request = ask(noise(300, 512, 5), { sampling });
+    rig.cache.clear();
+    const cold = await rig.run(request);
+    expect(cold.cached).toEqual({ local: 0, remote: 0, computed: 300 });
+    const warm = await rig.run(request);
+    expect(warm.cached).toEqual({ local: 256, remote: 0, computed: 44 });
+    rig.cache.clear(2);
+    const partly = await rig.run(request);
+    expect(partly.cached).toEqual({ local: 128, remote: 0, computed: 172 });
+    expect(cold.ids).toHaveLength(10);
+    expect(warm.ids).toEqual(cold.ids);
+    expect(partly.ids).toEqual(cold.ids);
+  });
+
+  test('blocks that the answer filled are right too', async () => {
+    const prompt = noise(100, 512, 9);
+    rig.cache.clear();
+    const first = await rig.run(ask(prompt, { stopping: { maxTokens: 120 } }));
+    await rig.engine.idle();
+    // 100 + 120 tokens, of which the last has no K/V: three full blocks.
+    expect(rig.cache.size).toBe(3);
+    const longer = [...prompt, ...first.ids, ...noise(30, 512, 10)];
+    const warm = await rig.run(ask(longer));
+    expect(warm.cached.local).toBe(192);
+    rig.cache.clear();
+    const cold = await rig.run(ask(longer));
+    expect(cold.cached.local).toBe(0);
+    expect(warm.ids).toEqual(cold.ids);
+  });
+
+  test.each([
+    ['greedy', {}],
+    ['sampled', { ...SAMPLED, presencePenalty: 0.5, repetitionPenalty: 1.2 }],
+  ])('%s: a stream resumed halfway goes on exactly', async (_name, sampling) => {
+    const prompt = noise(70, 512, 3);
+    const stopping = { maxTokens: 24 };
+    const whole = await rig.run(ask(prompt, { sampling, stopping }));
+    for (const cut of [1, 11, 23]) {
+      const resumed = ask([...prompt, ...whole.ids.slice(0, cut)], { sampling, stopping, resumeTokens: cut });
+      const rest = await rig.run(resumed);
+      expect(rest.ids).toEqual(whole.ids.slice(cut));
+      expect(rest.end).toEqual({ reason: 'length', token: null });
+    }
+  });
+
+  test('a prompt of any length around chunks and blocks gives the same tokens in other chunks', async () => {
+    const other = await Rig.open(folder, { prefillChunkTokens: 7 });
+    for (const length of [1, 2, 63, 64, 65, 128, 129]) {
+      const request = ask(noise(length, 512, length));
+      expect((await other.run(request)).ids, `${length} tokens`).toEqual((await rig.run(request)).ids);
+    }
+    expect(await other.close()).toEqual([]);
+  });
+
+  test('many at once, more than there are slots, get what each gets alone', async () => {
+    const requests = Array.from({ length: 20 }, (_ignored, i) =>
+      ask(noise(5 + 23 * (i % 7), 512, i + 20), {
+        sampling: i % 2 === 0 ? {} : { ...SAMPLED, seed: i },
+        stopping: { maxTokens: 3 + 5 * (i % 4) },
+      }),
+    );
+    const together = await Promise.all(requests.map((request) => rig.run(request)));
+    for (const [i, request] of requests.entries()) {
+      expect(together[i]!.ids, `request ${i}`).toEqual((await rig.run(request)).ids);
+    }
+  });
+
+  test('log-probabilities of prompt and answer agree whichever way they were computed', async () => {
+    const prompt = noise(150, 512, 77);
+    const sampling = { logprobs: 3 };
+    const first = await rig.run(ask(prompt, { sampling }));
+    const all = [...prompt, ...first.ids];
+    const echoed = await rig.run(
+      ask(all, { sampling: { ...sampling, promptLogprobs: true }, stopping: { maxTokens: 0 } }),
+    );
+    expect(echoed.types).toEqual(['start', 'prompt', 'end']);
+    expect(echoed.end).toEqual({ reason: 'length', token: null });
+    expect(echoed.cached.computed).toBe(160);
+    expect(echoed.prompt).toHaveLength(160);
+    expect(echoed.prompt![0]).toBeNull();
+    for (const [i, token] of first.logprobs.entries()) {
+      const again = echoed.prompt![150 + i]!;
+      expect(again.logprob).toBeCloseTo(token.logprob, 4);
+      expect(again.top.map(([id]) => id)).toEqual(token.top.map(([id]) => id));
+      expect(token.top[0]![0]).toBe(first.ids[i]);
+    }
+  });
+});

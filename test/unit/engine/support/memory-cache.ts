@@ -1,0 +1,119 @@
+import type { BlockKey, BlockMeta } from '../../../../src/core/block.js';
+import type { Device, DeviceBlock } from '../../../../src/device/device.js';
+import type { PrefixCache, PrefixRequest, PreparedPrefix, ReservedBlock } from '../../../../src/engine/prefix-cache.js';
+
+/** A cache of one worker without peers: blocks in the device's own memory, by key, kept until `clear`. */
+export class MemoryCache implements PrefixCache {
+  /** Prefixes handed out and not yet released; blocks reserved and neither sealed nor abandoned; keys claimed and not settled. */
+  pins = 0;
+  reservations = 0;
+  prepared = 0;
+  /** Where set, `prepare` waits for it. */
+  gate: Promise<void> | null = null;
+  readonly #blocks = new Map<BlockKey, DeviceBlock>();
+  readonly #claims = new Map<BlockKey, object>();
+  #changed = new Set<() => void>();
+
+  constructor(private readonly device: Device) {}
+
+  get size(): number {
+    return this.#blocks.size;
+  }
+
+  get claims(): number {
+    return this.#claims.size;
+  }
+
+  async prepare(prefix: PrefixRequest, signal: AbortSignal): Promise<PreparedPrefix> {
+    this.prepared++;
+    if (this.gate !== null) await raceAbort(this.gate, signal);
+    for (;;) {
+      const found = this.#found(prefix.blocks);
+      const next = prefix.blocks[found.length];
+      if (next === undefined || !this.#claims.has(next.key)) return this.#pin(found, prefix.blocks.slice(found.length));
+      await raceAbort(this.#change(), signal);
+    }
+  }
+
+  reserve({ key }: BlockMeta): ReservedBlock | null {
+    if (this.#blocks.has(key)) return null;
+    const block = this.device.allocateBlock();
+    if (block === null) return null;
+    this.reservations++;
+    return {
+      block,
+      seal: () => {
+        this.reservations--;
+        this.#blocks.set(key, block);
+        this.#claims.delete(key);
+        this.#tell();
+      },
+      abandon: () => {
+        this.reservations--;
+        this.device.freeBlock(block);
+      },
+    };
+  }
+
+  /** Drops all blocks from the `keep`-th on, in the order in which they came. */
+  clear(keep = 0): void {
+    for (const [key, block] of [...this.#blocks].slice(keep)) {
+      this.#blocks.delete(key);
+      this.device.freeBlock(block);
+    }
+  }
+
+  #found(blocks: readonly BlockMeta[]): DeviceBlock[] {
+    const found: DeviceBlock[] = [];
+    for (const { key } of blocks) {
+      const block = this.#blocks.get(key);
+      if (block === undefined) break;
+      found.push(block);
+    }
+    return found;
+  }
+
+  #pin(blocks: DeviceBlock[], rest: readonly BlockMeta[]): PreparedPrefix {
+    const self = {};
+    let released = false;
+    this.pins++;
+    return {
+      blocks,
+      localBlocks: blocks.length,
+      remoteBlocks: 0,
+      claim: () => {
+        if (rest.some(({ key }) => this.#claims.has(key) || this.#blocks.has(key))) return false;
+        for (const { key } of rest) this.#claims.set(key, self);
+        return true;
+      },
+      release: () => {
+        if (!released) this.pins--;
+        released = true;
+      },
+      settle: () => {
+        for (const [key, claimer] of this.#claims) if (claimer === self) this.#claims.delete(key);
+        this.#tell();
+      },
+    };
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#changed.add(resolve);
+    });
+  }
+
+  #tell(): void {
+    const waiting = this.#changed;
+    this.#changed = new Set();
+    for (const resolve of waiting) resolve();
+  }
+}
+
+function raceAbort(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    promise.then(resolve, reject);
+  });
+}
