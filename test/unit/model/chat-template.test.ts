@@ -1,0 +1,77 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { InvalidRequest, Refused } from '../../../src/errors.js';
+import { type ChatMessage, ChatTemplate } from '../../../src/model/chat-template.js';
+import { type ModelFolder, openModelFolder } from '../../../src/model/folder.js';
+import { RECALL } from './folders.js';
+
+let recall: ModelFolder;
+beforeAll(async () => {
+  recall = await openModelFolder(RECALL);
+});
+
+const templateOf = (chatTemplate: string, tokenizerConfig: Record<string, unknown> = {}) =>
+  ChatTemplate.from({ ...recall, chatTemplate, tokenizerConfig })!;
+const hello: ChatMessage[] = [{ role: 'user', content: 'hello' }];
+
+describe('a chat template', () => {
+  it('writes recall’s conversations as it was trained on them', () => {
+    const text = ChatTemplate.from(recall)!.render([
+      { role: 'system', content: 'Notes:\nThe amber key is in the harbor.' },
+      { role: 'user', content: 'Where is the amber key?' },
+      { role: 'assistant', content: 'The amber key is in the harbor.' },
+      { role: 'user', content: 'Who?' },
+    ]);
+    expect(text).toBe(
+      'Notes:\nThe amber key is in the harbor.\n\nQ: Where is the amber key?\nA: The amber key is in the harbor.<|end|>\nQ: Who?\nA:',
+    );
+  });
+
+  it('takes contents as text, as parts of text, and absent', () => {
+    const template = templateOf('{% for m in messages %}[{{ m.role }}|{{ m.name }}|{{ m.content }}]{% endfor %}');
+    const parts = [
+      { type: 'text', text: 'a' },
+      { type: 'text', text: 'b' },
+    ] as const;
+    const text = template.render([
+      { role: 'user', content: parts, name: 'Ada' },
+      { role: 'assistant', content: null },
+    ]);
+    expect(text).toBe('[user|Ada|a\nb][assistant||]');
+  });
+
+  it('knows the special tokens, whether text or object, and its variables', () => {
+    const template = templateOf('{{ bos_token }}{{ eos_token }}{% if add_generation_prompt %}+{% endif %}{{ mode }}', {
+      bos_token: { content: '<s>', lstrip: false },
+      eos_token: '</s>',
+    });
+    expect(template.render(hello)).toBe('<s></s>+');
+    expect(template.render(hello, { addGenerationPrompt: false, variables: { mode: 'x' } })).toBe('<s></s>x');
+  });
+
+  it('turns its own exception into a wrong request that says why', () => {
+    const template = templateOf("{{ raise_exception('roles must alternate') }}");
+    expect(() => template.render(hello)).toThrow(InvalidRequest);
+    expect(() => template.render(hello)).toThrow(/roles must alternate/);
+  });
+
+  it('refuses parts that are not text, by their place', () => {
+    const image = [{ type: 'image_url', image_url: { url: 'x' } }] as unknown as ChatMessage['content'];
+    try {
+      templateOf('').render([...hello, { role: 'user', content: image }]);
+      expect.unreachable();
+    } catch (error) {
+      expect(error).toBeInstanceOf(InvalidRequest);
+      expect((error as InvalidRequest).param).toBe('messages[1].content');
+    }
+  });
+
+  it('does not read templates inside of messages', () => {
+    const text = templateOf('{{ messages[0].content }}').render([{ role: 'user', content: '{{ bos_token }}' }]);
+    expect(text).toBe('{{ bos_token }}');
+  });
+
+  it('is null for a model that has none, and refused where it is no Jinja', () => {
+    expect(ChatTemplate.from({ ...recall, chatTemplate: null })).toBeNull();
+    expect(() => templateOf('{% for %}')).toThrow(Refused);
+  });
+});

@@ -1,0 +1,124 @@
+import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { Refused } from '../../../src/errors.js';
+import { openModelFolder } from '../../../src/model/folder.js';
+import { SYNTH_PRESETS } from '../../../src/model/synth/spec.js';
+import { synthesize } from '../../../src/model/synth.js';
+import { RECALL, scratchFolder } from './folders.js';
+
+let scratch: string;
+let made = 0;
+
+beforeAll(async () => {
+  scratch = await scratchFolder();
+  await synthesize(SYNTH_PRESETS.tiny, join(scratch, 'tiny'));
+});
+
+/** A copy of the tiny model in which files are replaced (by text or JSON) or left out (null). */
+async function variantOf(changes: Record<string, unknown>): Promise<string> {
+  const folder = join(scratch, `copy-${made++}`);
+  await cp(join(scratch, 'tiny'), folder, { recursive: true });
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null) await rm(join(folder, name), { recursive: true });
+    else await writeFile(join(folder, name), typeof value === 'string' ? value : JSON.stringify(value));
+  }
+  return folder;
+}
+
+const config = {
+  hidden_size: 64,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  max_position_embeddings: 2048,
+  vocab_size: 512,
+};
+
+describe('a model folder', () => {
+  it('of this repository opens with its shape, end token and greedy default', async () => {
+    const folder = await openModelFolder(RECALL);
+    expect(folder).toMatchObject({
+      name: 'recall',
+      graphPath: join(RECALL, 'onnx', 'model.onnx'),
+      externalDataFiles: [],
+      config: { layers: 4, heads: 4, kvHeads: 2, headDim: 64, contextTokens: 4096, vocabSize: 990, hiddenSize: 256 },
+      eosTokenIds: [989],
+      defaults: { temperature: 0, topP: null },
+    });
+    expect(folder.chatTemplate).toContain("message['role']");
+  });
+
+  it('needs no optional file, and derives what config.json leaves out', async () => {
+    const dir = await variantOf({
+      'config.json': { ...config, eos_token_id: [3, 4, 3], extra: { deep: 1 } },
+      'generation_config.json': null,
+      'tokenizer_config.json': null,
+    });
+    const folder = await openModelFolder(dir);
+    expect(folder.config).toMatchObject({ kvHeads: 4, headDim: 16, modelType: 'unknown' });
+    expect(folder.eosTokenIds).toEqual([3, 4]);
+    expect(folder.chatTemplate).toBeNull();
+    expect(folder.defaults.temperature).toBeNull();
+  });
+
+  it('takes end tokens and sampling from generation_config.json first', async () => {
+    const generation = { eos_token_id: [7], do_sample: true, temperature: 0.6, top_p: 0.95, top_k: 20 };
+    const folder = await openModelFolder(await variantOf({ 'generation_config.json': generation }));
+    expect(folder.eosTokenIds).toEqual([7]);
+    expect(folder.defaults).toEqual({ temperature: 0.6, topP: 0.95, topK: 20, minP: null, repetitionPenalty: null });
+  });
+
+  it('opens without an end token', async () => {
+    const dir = await variantOf({ 'config.json': { ...config, eos_token_id: null }, 'generation_config.json': {} });
+    expect((await openModelFolder(dir)).eosTokenIds).toEqual([]);
+  });
+
+  it('prefers chat_template.jinja, then the template called default', async () => {
+    const chat_template = [
+      { name: 'tool_use', template: 'tools' },
+      { name: 'default', template: 'plain' },
+    ];
+    const named = await variantOf({ 'tokenizer_config.json': { chat_template } });
+    expect((await openModelFolder(named)).chatTemplate).toBe('plain');
+    await writeFile(join(named, 'chat_template.jinja'), 'of a file');
+    expect((await openModelFolder(named)).chatTemplate).toBe('of a file');
+  });
+
+  it('has variants of its graph, and names those that there are', async () => {
+    const dir = await variantOf({});
+    await rename(join(dir, 'onnx', 'model.onnx'), join(dir, 'onnx', 'model_fp16.onnx'));
+    expect((await openModelFolder(dir, { variant: 'fp16' })).graphPath).toBe(join(dir, 'onnx', 'model_fp16.onnx'));
+    await expect(openModelFolder(dir)).rejects.toThrow(/onnx\/model\.onnx is missing\. There are: model_fp16\.onnx/);
+  });
+
+  it('names the files in which its graph has weights', async () => {
+    const dir = join(scratch, 'external');
+    await synthesize(SYNTH_PRESETS.tiny, dir, { inlineBytes: 0 });
+    const data = join(dir, 'onnx', 'model.onnx_data');
+    expect((await openModelFolder(dir)).externalDataFiles).toEqual([data]);
+    await rm(data);
+    await expect(openModelFolder(dir)).rejects.toThrow(/model\.onnx_data is missing/);
+  });
+
+  it.each([
+    ['config.json', null, /config\.json is missing/],
+    ['config.json', '{', /config\.json is no JSON object/],
+    ['config.json', [], /config\.json is no JSON object/],
+    ['config.json', { ...config, vocab_size: 'many' }, /config\.json: vocab_size/],
+    ['generation_config.json', { temperature: -1 }, /generation_config\.json: temperature/],
+    ['tokenizer_config.json', { chat_template: 7 }, /chat_template in tokenizer_config\.json/],
+    ['tokenizer.json', null, /tokenizer\.json is missing/],
+    ['onnx', null, /onnx\/model\.onnx is missing/],
+    ['onnx/model.onnx', 'version https://git-lfs.github.com/spec/v1', /no ONNX model/],
+  ])('is refused by name where %s is %j', async (name, value, message) => {
+    const opening = openModelFolder(await variantOf({ [name]: value }));
+    await expect(opening).rejects.toThrow(message);
+    await expect(opening).rejects.toBeInstanceOf(Refused);
+  });
+
+  it('that is not there is refused with its path', async () => {
+    await expect(openModelFolder(join(scratch, 'none'))).rejects.toThrow(/none: there is no such folder/);
+    await mkdir(join(scratch, 'empty'));
+    await expect(openModelFolder(join(scratch, 'empty'))).rejects.toThrow(/config\.json is missing/);
+  });
+});

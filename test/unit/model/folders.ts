@@ -1,0 +1,15 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll } from 'vitest';
+
+/** The model of this repository. */
+export const RECALL = fileURLToPath(new URL('../../../models/recall', import.meta.url));
+
+/** A fresh folder, which is removed after the file's tests. */
+export async function scratchFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'shoal-model-'));
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}

@@ -1,0 +1,154 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { InvalidRequest, Refused } from '../../../src/errors.js';
+import { type ModelFolder, openModelFolder } from '../../../src/model/folder.js';
+import { Tokenizer } from '../../../src/model/tokenizer.js';
+import { RECALL, scratchFolder } from './folders.js';
+
+let folder: ModelFolder;
+let recall: Tokenizer;
+
+beforeAll(async () => {
+  folder = await openModelFolder(RECALL);
+  recall = await Tokenizer.load(folder);
+});
+
+const textOf = (bytes: readonly Uint8Array[]) => Buffer.concat(bytes).toString();
+
+/** A tokenizer of these contents, for a model of `vocabSize` ids. */
+async function tokenizerOf(json: unknown, vocabSize: number): Promise<Tokenizer> {
+  const tokenizerPath = join(await scratchFolder(), 'tokenizer.json');
+  await writeFile(tokenizerPath, typeof json === 'string' ? json : JSON.stringify(json));
+  return Tokenizer.load({ ...folder, tokenizerPath, config: { ...folder.config, vocabSize } });
+}
+
+/** Six tokens as SentencePiece models have them: pieces with a mark for spaces, and bytes for what is not among them. */
+const pieces = {
+  version: '1.0',
+  added_tokens: [{ id: 0, content: '<s>', special: true, normalized: false }],
+  normalizer: {
+    type: 'Sequence',
+    normalizers: [
+      { type: 'Prepend', prepend: '▁' },
+      { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
+    ],
+  },
+  pre_tokenizer: null,
+  post_processor: {
+    type: 'TemplateProcessing',
+    single: [{ SpecialToken: { id: '<s>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
+    pair: [],
+    special_tokens: { '<s>': { id: '<s>', ids: [0], tokens: ['<s>'] } },
+  },
+  decoder: {
+    type: 'Sequence',
+    decoders: [
+      { type: 'Replace', pattern: { String: '▁' }, content: ' ' },
+      { type: 'ByteFallback' },
+      { type: 'Fuse' },
+      { type: 'Strip', content: ' ', start: 1, stop: 0 },
+    ],
+  },
+  model: {
+    type: 'BPE',
+    byte_fallback: true,
+    unk_token: null,
+    vocab: { '<s>': 0, '▁a': 1, '<0xC3>': 2, '<0xA9>': 3, '▁': 4, a: 5 },
+    merges: [['▁', 'a']],
+  },
+};
+
+describe('a byte-level tokenizer', () => {
+  it('takes recall’s words as one token each', () => {
+    const ids = recall.encode('Notes:\nThe amber key is in the harbor.\n');
+    expect(ids).toEqual([328, 58, 10, 258, 431, 505, 268, 272, 261, 755, 46, 10]);
+    expect(ids.map((id) => recall.tokenText(id)).slice(3, 6)).toEqual(['The', 'Ġamber', 'Ġkey']);
+  });
+
+  it('gives any text back, whole and from the bytes of its tokens', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme', maxLength: 60 }), (text) => {
+        const ids = recall.encode(text);
+        expect(recall.decode(ids)).toBe(text);
+        expect(textOf(ids.map((id) => recall.tokenBytes(id)))).toBe(text);
+      }),
+    );
+  });
+
+  it('splits an emoji over tokens whose bytes are not UTF-8 alone', () => {
+    const ids = recall.encode('👋🏽');
+    expect(ids.length).toBeGreaterThan(2);
+    expect(recall.decode(ids.slice(0, 1))).toBe('\uFFFD');
+    expect(textOf(ids.map((id) => recall.tokenBytes(id)))).toBe('👋🏽');
+  });
+
+  it('takes U+FFFD for half a surrogate pair', () => {
+    expect(recall.decode(recall.encode('a\uD800b'))).toBe('a\uFFFDb');
+  });
+
+  it('knows the end token in a text, and can leave it out of one', () => {
+    const ids = recall.encode('harbor<|end|>');
+    expect(ids.at(-1)).toBe(989);
+    expect(recall.specialIds).toEqual(new Set([989]));
+    expect(recall.decode(ids)).toBe('harbor<|end|>');
+    expect(recall.decode(ids, { skipSpecialTokens: true })).toBe('harbor');
+    expect(textOf([recall.tokenBytes(989)])).toBe('<|end|>');
+  });
+
+  it('gives no tokens for no text, and no text for no tokens', () => {
+    expect(recall.encode('')).toEqual([]);
+    expect(recall.decode([])).toBe('');
+  });
+
+  it('refuses ids that the model has not', () => {
+    expect(recall.vocabSize).toBe(990);
+    for (const id of [-1, 990, 1.5, Number.NaN, 2 ** 32]) {
+      expect(() => recall.decode([1, id])).toThrow(InvalidRequest);
+      expect(() => recall.tokenText(id)).toThrow(/0 to 989/);
+      expect(() => recall.tokenBytes(id)).toThrow(InvalidRequest);
+    }
+  });
+});
+
+describe('a tokenizer with byte fallback', () => {
+  it('adds its begin token unless told not to', async () => {
+    const tokenizer = await tokenizerOf(pieces, 6);
+    expect(tokenizer.encode('a a')).toEqual([0, 1, 1]);
+    expect(tokenizer.encode('a a', { addSpecialTokens: false })).toEqual([1, 1]);
+    expect(tokenizer.decode([0, 1, 1], { skipSpecialTokens: true })).toBe('a a');
+  });
+
+  it('gives the exact bytes of a token, with the space before it', async () => {
+    const tokenizer = await tokenizerOf(pieces, 6);
+    expect(tokenizer.encode('é', { addSpecialTokens: false })).toEqual([4, 2, 3]);
+    expect(textOf([1, 2, 3].map((id) => tokenizer.tokenBytes(id)))).toBe(' aé');
+    expect(textOf([tokenizer.tokenBytes(0)])).toBe('<s>');
+  });
+
+  it('says so where a text has characters without tokens', async () => {
+    const tokenizer = await tokenizerOf({ ...pieces, model: { ...pieces.model, unk_token: '<unk>' } }, 6);
+    expect(() => tokenizer.encode('ab')).toThrow(InvalidRequest);
+  });
+});
+
+describe('loading a tokenizer', () => {
+  it('gives ids that the model has beyond its vocabulary no text', async () => {
+    const tokenizer = await tokenizerOf(pieces, 8);
+    expect(tokenizer.vocabSize).toBe(8);
+    expect(tokenizer.tokenText(7)).toBe('');
+    expect(tokenizer.tokenBytes(7)).toEqual(new Uint8Array(0));
+    expect(tokenizer.decode([1, 7, 5])).toBe('aa');
+    expect(tokenizer.decode([7])).toBe('');
+  });
+
+  it.each([
+    ['damaged JSON', '{"model":'],
+    ['no model', { decoder: { type: 'ByteLevel' } }],
+    ['a vocabulary without exact bytes', { ...pieces, decoder: { type: 'WordPiece', prefix: '##', cleanup: true } }],
+    ['no decoder', { ...pieces, decoder: null }],
+  ])('is refused with %s', async (_, json) => {
+    await expect(tokenizerOf(json, 6)).rejects.toThrow(Refused);
+  });
+});
