@@ -211,7 +211,8 @@ export class CpuDevice implements Device {
     this.#pool.close();
     for (const values of this.#rows.values()) for (const value of values) value.release();
     this.#rows.clear();
-    for (const buffer of this.#buffers) buffer.release();
+    this.#slots.length = 0;
+    for (const buffer of this.#buffers.splice(0)) buffer.release();
   }
 
   #slot(row: number): CpuSlot {
@@ -223,6 +224,7 @@ export class CpuDevice implements Device {
   /** A slot of this device, with room for so many blocks at `position`. */
   #own(slot: KvSlot, position: number, blocks: number): CpuSlot {
     if (!(slot instanceof CpuSlot) || slot.device !== this) throw new InternalError('a slot is of another device');
+    if (this.#slots.length === 0) throw new InternalError('a slot was used after its device was closed');
     const end = position + blocks * this.layout.blockTokens;
     if (!(Number.isSafeInteger(position) && position >= 0 && end <= slot.capacityTokens)) {
       throw new InternalError(`tokens ${position} to ${end} do not lie in a slot of ${slot.capacityTokens} tokens`);

@@ -34,15 +34,15 @@ export class Binding extends Handle {
   /** The run reads `value`. It may be released once it is bound; its bytes stay until it is unbound. Throws `OrtError` for an unknown name. */
   bindInput(name: string, value: Value): void {
     const { calls } = this.#environment;
-    const status = calls.api.bindInput(this.#idle(), this.session.encodedName(name), value.pointer);
+    const status = calls.api.bindInput(this.#idle(), this.session.inputName(name), value.pointer);
     if (status !== NULL) throw calls.failure(status, `binding the input ${name}`);
     hold(this.#inputs, name, value.memory);
   }
 
-  /** The run writes into `value`, whose shape must be the output's. Throws `OrtError` for an unknown name. */
+  /** The run writes into `value`, whose shape must be the output's. Throws `InternalError` for an unknown name. */
   bindOutput(name: string, value: Value): void {
     const { calls } = this.#environment;
-    const status = calls.api.bindOutput(this.#idle(), this.session.encodedName(name), value.pointer);
+    const status = calls.api.bindOutput(this.#idle(), this.session.outputName(name), value.pointer);
     if (status !== NULL) throw calls.failure(status, `binding the output ${name}`);
     hold(this.#outputs, name, value.memory);
   }
@@ -55,7 +55,7 @@ export class Binding extends Handle {
 
   #bindToHost(name: string): void {
     const { calls, hostMemory } = this.#environment;
-    const status = calls.api.bindOutputToDevice(this.#idle(), this.session.encodedName(name), hostMemory);
+    const status = calls.api.bindOutputToDevice(this.#idle(), this.session.outputName(name), hostMemory);
     if (status !== NULL) throw calls.failure(status, `leaving the output ${name} to the device`);
   }
 

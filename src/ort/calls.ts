@@ -58,7 +58,7 @@ export class Calls {
 
   /** The error of a status, which it releases. */
   failure(status: Pointer, doing: string): OrtError {
-    const error = new OrtError(doing, this.api.getErrorMessage(status), this.api.getErrorCode(status));
+    const error = new OrtError(doing, this.api.getErrorMessage(status).trim(), this.api.getErrorCode(status));
     this.api.releaseStatus(status);
     return error;
   }

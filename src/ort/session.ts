@@ -19,7 +19,8 @@ export class Session extends Handle {
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
   readonly #environment: Environment;
-  readonly #encodedNames = new Map<string, Uint8Array>();
+  readonly #inputNames: ReadonlyMap<string, Uint8Array>;
+  readonly #outputNames: ReadonlyMap<string, Uint8Array>;
 
   /** Use `runtime.openSession()`. */
   constructor(environment: Environment, pointer: Pointer) {
@@ -33,7 +34,8 @@ export class Session extends Handle {
       this.release();
       throw error;
     }
-    for (const { name } of [...this.inputs, ...this.outputs]) this.#encodedNames.set(name, encode(name));
+    this.#inputNames = new Map(this.inputs.map(({ name }) => [name, encode(name)]));
+    this.#outputNames = new Map(this.outputs.map(({ name }) => [name, encode(name)]));
   }
 
   /** A text that the model carries under `key`; null if there is none. */
@@ -88,9 +90,19 @@ export class Session extends Handle {
     return options?.terminated === true ? new Cancelled('a run was stopped', { cause: failure }) : failure;
   }
 
-  /** A name as the C API takes it. For `Binding`. */
-  encodedName(name: string): Uint8Array {
-    return this.#encodedNames.get(name) ?? encode(name);
+  /** An input's name as the C API takes it; for `Binding`. The C API itself refuses a name that is none. */
+  inputName(name: string): Uint8Array {
+    return this.#inputNames.get(name) ?? encode(name);
+  }
+
+  /** An output's name as the C API takes it; for `Binding`. */
+  outputName(name: string): Uint8Array {
+    const encoded = this.#outputNames.get(name);
+    // The C API would take it, and then fail each run.
+    if (encoded === undefined) {
+      throw new InternalError(`the graph has no output ${name}; it has ${[...this.#outputNames.keys()].join(', ')}`);
+    }
+    return encoded;
   }
 
   protected override free(pointer: Pointer): void {

@@ -1,0 +1,27 @@
+import { expect } from 'vitest';
+import { CpuDevice } from '../../src/device/cpu.js';
+import { liveHandles } from '../../src/ort/handles.js';
+import { OrtRuntime } from '../../src/ort/runtime.js';
+import { Value } from '../../src/ort/value.js';
+import { deviceContract } from './device.contract.js';
+
+deviceContract('cpu', () => {
+  const runtime = OrtRuntime.open();
+  const values: Value[] = [];
+  return {
+    open: (options) => new CpuDevice({ runtime, ...options }),
+    tensor: ({ elementType }, shape, bytes) => {
+      const value = Value.allocate(runtime, elementType, shape);
+      value.bytes().set(bytes);
+      values.push(value);
+      return value;
+    },
+    read: async (value) => value.bytes(),
+    close: () => {
+      for (const value of values) value.release();
+      runtime.release();
+      // A device that was closed has given everything back.
+      expect(Object.values(liveHandles()).every((count) => count === 0)).toBe(true);
+    },
+  };
+});
