@@ -31,7 +31,7 @@ export class Binding extends Handle {
     session.hold();
   }
 
-  /** The run reads `value`. It may be released once it is bound; its bytes stay until it is unbound. Throws `OrtError` for an unknown name. */
+  /** The run reads `value`. It may be released once it is bound; its bytes stay until it is unbound. Throws `InternalError` for an unknown name. */
   bindInput(name: string, value: Value): void {
     const { calls } = this.#environment;
     const status = calls.api.bindInput(this.#idle(), this.session.inputName(name), value.pointer);

@@ -90,19 +90,14 @@ export class Session extends Handle {
     return options?.terminated === true ? new Cancelled('a run was stopped', { cause: failure }) : failure;
   }
 
-  /** An input's name as the C API takes it; for `Binding`. The C API itself refuses a name that is none. */
+  /** An input's name as the C API takes it; for `Binding`. */
   inputName(name: string): Uint8Array {
-    return this.#inputNames.get(name) ?? encode(name);
+    return this.#inputNames.get(name) ?? unknownName(name, 'input', this.#inputNames);
   }
 
   /** An output's name as the C API takes it; for `Binding`. */
   outputName(name: string): Uint8Array {
-    const encoded = this.#outputNames.get(name);
-    // The C API would take it, and then fail each run.
-    if (encoded === undefined) {
-      throw new InternalError(`the graph has no output ${name}; it has ${[...this.#outputNames.keys()].join(', ')}`);
-    }
-    return encoded;
+    return this.#outputNames.get(name) ?? unknownName(name, 'output', this.#outputNames);
   }
 
   protected override free(pointer: Pointer): void {
@@ -113,6 +108,11 @@ export class Session extends Handle {
 
 function encode(name: string): Uint8Array {
   return Buffer.from(`${name}\0`);
+}
+
+/** The C API would let a wrong name into the binding, and then fail each run. */
+function unknownName(name: string, side: 'input' | 'output', known: ReadonlyMap<string, Uint8Array>): never {
+  throw new InternalError(`the graph has no ${side} ${name}; it has ${[...known.keys()].join(', ')}`);
 }
 
 function describe({ calls, allocator }: Environment, session: Pointer, side: 'input' | 'output'): TensorInfo[] {
