@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import type { Clock } from '../src/clock.js';
 import type { NatsAccess } from '../src/config/nats-access.js';
 import { OPTIONS } from '../src/config/options.js';
@@ -129,15 +130,18 @@ export class LocalFleet {
   }
 
   private async startWorker(id: string, nats: Record<string, string>): Promise<void> {
-    const worker = this.supervise(id, () =>
-      this.child(id, 'worker', {
+    const socket = this.directory!.file(`${id}.sock`);
+    const worker = this.supervise(id, () => {
+      // One that was killed has left its socket behind.
+      rmSync(socket, { force: true });
+      return this.child(id, 'worker', {
         ...this.config.worker,
         ...nats,
         SHOAL_WORKER_ID: id,
         SHOAL_SECRET: this.ports.secret,
-        SHOAL_PEER_SOCKET: this.directory!.file(`${id}.sock`),
-      }),
-    );
+        SHOAL_PEER_SOCKET: socket,
+      });
+    });
     this.workers.set(id, worker);
     await worker.start();
   }

@@ -7,10 +7,12 @@ import { WrongUsage } from '../src/config/wrong-usage.js';
 import type { CommandContext, CommandRun } from './context.js';
 
 interface CommandSpec {
-  readonly name: CommandName | 'version';
+  readonly name: CommandName | 'version' | 'options';
   readonly argument?: readonly [name: string, help: string];
   readonly help: string;
   readonly options: OptionTable;
+  /** Left out of the help: for those who work on shoal. */
+  readonly hidden?: true;
   /** Commands are loaded when they run, so that none waits for what another one needs. */
   readonly load: () => Promise<CommandRun>;
 }
@@ -75,6 +77,19 @@ const COMMANDS: readonly CommandSpec[] = [
       return 0;
     },
   },
+  {
+    name: 'options',
+    help: 'Print the table of options for the README.',
+    options: {},
+    hidden: true,
+    load: async () => {
+      const { optionsMarkdown } = await import('../src/config/options-markdown.js');
+      return async (context) => {
+        context.io.out(`${optionsMarkdown()}\n`);
+        return 0;
+      };
+    },
+  },
 ];
 
 /** Runs one command line. Resolves with the exit code: 0 done, 1 failed, 2 wrong usage. Never rejects. */
@@ -116,7 +131,7 @@ function add(
   world: Pick<CommandContext, 'environment' | 'io'>,
   done: (code: number) => void,
 ): void {
-  const command = parent.command(spec.name.split(' ').at(-1)!).description(spec.help);
+  const command = parent.command(spec.name.split(' ').at(-1)!, { hidden: spec.hidden ?? false }).description(spec.help);
   if (spec.argument) command.argument(...spec.argument);
   for (const option of Object.values(spec.options)) {
     if (option.flag === null || !(option.commands as readonly string[]).includes(spec.name)) continue;

@@ -320,11 +320,11 @@ export const OPTIONS = {
     flag: 'log-level',
     variable: 'SHOAL_LOG_LEVEL',
     placeholder: 'LEVEL',
-    type: types.choice('silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'),
+    type: types.choice('silent', 'error', 'warn', 'info', 'debug'),
     default: null,
     defaultNote: 'info; up: warn',
     commands: ROLES,
-    help: 'Least level of the JSON lines on stderr: silent, fatal, error, warn, info, debug or trace.',
+    help: 'Least level of the JSON lines on stderr: silent, error, warn, info or debug.',
   }),
   json: option({
     flag: 'json',

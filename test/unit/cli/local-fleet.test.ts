@@ -1,0 +1,178 @@
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { LocalFleet, type LocalFleetPorts } from '../../../cli/local-fleet.js';
+import type { NatsCommand } from '../../../cli/nats-process.js';
+import { Progress } from '../../../cli/progress.js';
+import { SystemClock } from '../../../src/clock.js';
+import { readUpConfig } from '../../../src/config/config.js';
+import type { EmbeddedServer } from '../../../src/nats/embedded-server.js';
+import type { ChildExit } from '../../../src/process/child.js';
+import { type Compiled, compileScripts } from '../process/support/compiled.js';
+import { Door } from '../process/support/door.js';
+
+/** A nats-server that is only said to run. */
+class FakeNats {
+  readonly commands: NatsCommand[] = [];
+  stopped = 0;
+  end: (exit: ChildExit) => void = () => {};
+
+  start = (command: NatsCommand) => {
+    this.commands.push(command);
+    const server = { url: 'nats://127.0.0.1:4', port: 4, user: 'u', password: 'p', pid: 4 } as EmbeddedServer;
+    const exited = new Promise<ChildExit>((resolve) => {
+      this.end = resolve;
+    });
+    const stop = () => {
+      this.stopped++;
+      this.end({ code: 0, signal: null, reason: 'stopped' });
+      return exited;
+    };
+    return { pid: 4, ready: Promise.resolve(server), exited, stop, kill: stop };
+  };
+}
+
+describe('a fleet of processes on one machine', () => {
+  let compiled: Compiled;
+  let door: Door;
+  let folder: string;
+  let lines: string[];
+  let nats: FakeNats;
+  let fleet: LocalFleet | null;
+  let onLine: (line: string) => void;
+
+  beforeAll(() => {
+    compiled = compileScripts();
+  });
+  afterAll(() => compiled.remove());
+  beforeEach(async () => {
+    door = await Door.open();
+    folder = mkdtempSync(join(tmpdir(), 'shoal-test-'));
+    lines = [];
+    onLine = () => {};
+    nats = new FakeNats();
+    fleet = null;
+  });
+  afterEach(async () => {
+    fleet?.kill();
+    await door.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  function make(flags: Record<string, string> = {}, environment: Record<string, string> = {}): LocalFleet {
+    const say = (text: string) => {
+      lines.push(text);
+      onLine(text);
+    };
+    const ports: LocalFleetPorts = {
+      clock: new SystemClock(),
+      environment: { STUB_DOOR: door.path, STUB_FOLDER: folder, SHOAL_PEER_PORT: '7', ...environment },
+      progress: new Progress({ out: say, err: say }, false),
+      secret: 'the secret of this run',
+      script: compiled.script('stub-role'),
+      findNats: async () => '/usr/bin/nats-server',
+      startNats: nats.start,
+      onLog: () => {},
+    };
+    fleet = new LocalFleet(readUpConfig({ flags: { port: '0', workers: '2', ...flags }, environment: {} }), ports);
+    return fleet;
+  }
+
+  /** Resolves with the first line from now on that has all these words. */
+  function said(...words: string[]): Promise<string> {
+    return new Promise((resolve) => {
+      onLine = (line) => words.every((word) => line.includes(word)) && resolve(line);
+    });
+  }
+
+  /** Folders of this process's runs. */
+  const runFolders = () =>
+    readdirSync(tmpdir()).filter((name) => name.startsWith(`shoal-${process.getuid?.()}-${process.pid}-`));
+
+  it('starts, says where it is, and leaves no process, socket or folder when stopped', async () => {
+    const running = make();
+    const addresses = await running.start();
+    expect(addresses).toMatchObject({
+      url: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
+      nats: 'nats://127.0.0.1:4',
+    });
+    const visitors = [await door.next(), await door.next(), await door.next()];
+    const workers = visitors.filter((visitor) => visitor.id.startsWith('worker-')).map(({ id, pid }) => ({ id, pid }));
+    expect([...addresses.workers].sort((a, b) => a.id.localeCompare(b.id))).toEqual(
+      workers.sort((a, b) => a.id.localeCompare(b.id)),
+    );
+    expect(runFolders()).toHaveLength(1);
+    expect(readdirSync(join(tmpdir(), runFolders()[0]!)).sort()).toEqual(['worker-1.sock', 'worker-2.sock']);
+    await running.stop();
+    await door.empty();
+    expect(runFolders()).toEqual([]);
+    expect(readdirSync(folder)).toEqual([]);
+    expect(nats.stopped).toBe(1);
+  });
+
+  it('starts a worker again under its name when it was killed', async () => {
+    const running = make();
+    const { workers } = await running.start();
+    const [first] = workers;
+    for (let i = 0; i < 3; i++) await door.next();
+    const back = said('worker-1', 'is up');
+    process.kill(first!.pid, 'SIGKILL');
+    expect(await back).toMatch(/worker-1 +is up \(pid \d+\)/);
+    const again = await door.next();
+    expect(again.id).toBe('worker-1');
+    expect(again.pid).not.toBe(first!.pid);
+    await running.stop();
+    await door.empty();
+  });
+
+  it('starts a coordinator again on the port that it had', async () => {
+    const running = make({ workers: '1' });
+    const { url } = await running.start();
+    const visitors = [await door.next(), await door.next()];
+    const back = said('coordinator', 'is up');
+    process.kill(visitors.find((visitor) => visitor.id === 'coordinator')!.pid, 'SIGKILL');
+    await back;
+    expect((await fetch(`${url}/health/ready`)).status).toBe(200);
+    await running.stop();
+  });
+
+  it('starts NATS again with the port and credentials that it had', async () => {
+    const running = make({ workers: '1' });
+    await running.start();
+    const back = said('nats', 'is up');
+    nats.end({ code: 2, signal: null, reason: 'it exited with code 2' });
+    await back;
+    expect(nats.commands).toEqual([
+      { path: '/usr/bin/nats-server', before: null },
+      { path: '/usr/bin/nats-server', before: { port: 4, user: 'u', password: 'p' } },
+    ]);
+    await running.stop();
+  });
+
+  it('fails with the words of the child that cannot start, and leaves nothing', async () => {
+    const running = make({}, { STUB_FAILS: 'worker-2' });
+    await expect(running.start()).rejects.toThrow('worker-2 failed: worker-2 finds its port in use');
+    await running.stop();
+    await door.empty();
+    expect(runFolders()).toEqual([]);
+  });
+
+  it('can be stopped while it starts', async () => {
+    const running = make();
+    const started = expect(running.start()).rejects.toThrow();
+    await door.next();
+    await running.stop();
+    await started;
+    await door.empty();
+    expect(runFolders()).toEqual([]);
+  });
+
+  it('can be ended at once, even if a worker does not stop', async () => {
+    const running = make({}, { STUB_STOP: 'hangs' });
+    await running.start();
+    running.kill();
+    await door.empty();
+    expect(existsSync(folder) && runFolders()).toEqual([]);
+  });
+});

@@ -1,0 +1,93 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { run } from '../../../cli/program.js';
+import { OPTIONS } from '../../../src/config/options.js';
+import { SYNTH_OPTIONS } from '../../../src/config/synth-options.js';
+
+async function shoal(args: string, environment: Record<string, string> = {}) {
+  const out: string[] = [];
+  const err: string[] = [];
+  const io = { out: (text: string) => void out.push(text), err: (text: string) => void err.push(text) };
+  const code = await run(args === '' ? [] : args.split(' '), { environment, io });
+  return { code, out: out.join(''), err: err.join('') };
+}
+
+describe('the command line', () => {
+  it('shows every command and every option in its help', async () => {
+    const { code, out } = await shoal('--help');
+    expect(code).toBe(0);
+    for (const name of ['up', 'coordinator', 'worker', 'status', 'explain', 'bench', 'model', 'doctor', 'version']) {
+      expect(out).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
+    }
+    for (const spec of [...Object.values(OPTIONS), ...Object.values(SYNTH_OPTIONS)]) {
+      const help = (await shoal(`${spec.commands[0]} --help`)).out;
+      if (spec.flag !== null) expect(help).toContain(`--${spec.flag}`);
+      if (spec.flag !== null) expect(help).toContain(`[${spec.variable}]`);
+    }
+  });
+
+  it('shows the version of the package', async () => {
+    const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));
+    expect(await shoal('version')).toEqual({ code: 0, out: `${version}\n`, err: '' });
+    expect(await shoal('--version')).toEqual({ code: 0, out: `${version}\n`, err: '' });
+  });
+
+  it.each([
+    ['up --prot 1', "shoal: unknown option '--prot'\n(Did you mean --port?)"],
+    ['up --port', "shoal: option '--port <PORT>' argument missing"],
+    ['up --port abc', 'shoal: --port is "abc": it must be a whole number from 0 to 65535.'],
+    ['up --workers 1000', 'shoal: --workers is "1000": it must be a whole number from 1 to 64.'],
+    [
+      'up --device cuda',
+      'shoal: --device (SHOAL_DEVICE) is "cuda", which is not in this version: it must be auto or cpu',
+    ],
+    [
+      'up --model /nonexistent',
+      'shoal: --model (SHOAL_MODEL) is "/nonexistent": it must be a folder with a config.json',
+    ],
+    ['up --url http://x', "shoal: unknown option '--url'"],
+    ['up extra', 'shoal: too many arguments'],
+    ['worker', 'shoal: SHOAL_SECRET is not set'],
+    ['coordinator --replicas many', 'shoal: --replicas is "many": it must be a whole number from 1 to 16.'],
+    ['explain', "shoal: missing required argument 'prompt'"],
+    ['bench speed', 'shoal: There is no benchmark "speed": it must be one of peer, ttft, decode.'],
+    ['model synth', 'shoal: --out (SHOAL_SYNTH_OUT) is not set'],
+    ['model synth --out x --dtype int8', 'shoal: --dtype is "int8": it must be one of float32, float16.'],
+    ['flock', "shoal: unknown command 'flock'"],
+    ['', 'Usage: shoal'],
+  ])('ends %j with 2 and says why', async (args, message) => {
+    const { code, out, err } = await shoal(args);
+    expect(err).toContain(message);
+    expect(code).toBe(2);
+    expect(out).toBe('');
+  });
+
+  it('names the variable that is wrong', async () => {
+    const { code, err } = await shoal('status', { SHOAL_URL: 'ftp://x' });
+    expect(code).toBe(2);
+    expect(err).toBe('shoal: SHOAL_URL is "ftp://x": it must be a URL that begins with http:// or https://.\n');
+  });
+
+  it('ends with 1 and a way out when nobody answers', async () => {
+    const { code, err } = await shoal('status --url http://127.0.0.1:1');
+    expect(code).toBe(1);
+    expect(err).toMatch(/^shoal: No coordinator answers at http:\/\/127.0.0.1:1 .*shoal up/);
+  });
+
+  it('makes a model of any shape, and says which part of a shape is impossible', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'shoal-test-'));
+    try {
+      const made = await shoal(`model synth --out ${folder}/m --layers 1 --context 128`, { SHOAL_SYNTH_HEADS: '2' });
+      expect(made).toMatchObject({ code: 0, err: '' });
+      const config = JSON.parse(readFileSync(`${folder}/m/config.json`, 'utf8'));
+      expect(config).toMatchObject({ num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 });
+      const impossible = await shoal(`model synth --out ${folder}/m --heads 3 --kv-heads 2`);
+      expect(impossible.code).toBe(2);
+      expect(impossible.err).toContain('heads');
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+});

@@ -1,0 +1,178 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readCoordinatorConfig, readUpConfig, readWorkerConfig } from '../../../src/config/config.js';
+import type { Machine } from '../../../src/config/machine.js';
+import { isLoopback } from '../../../src/config/up-config.js';
+import { WrongUsage } from '../../../src/config/wrong-usage.js';
+
+const GiB = 2 ** 30;
+const SECRET = 'a secret of the whole fleet';
+const machine: Machine = {
+  cores: 8,
+  availableBytes: 64 * GiB,
+  hostname: 'box',
+  outsideAddress: '10.0.0.7',
+  processName: 'box-1a2b3c',
+};
+const worker = (environment: Record<string, string> = {}, on: Partial<Machine> = {}) =>
+  readWorkerConfig({
+    flags: {},
+    environment: { SHOAL_SECRET: SECRET, ...environment },
+    machine: { ...machine, ...on },
+  });
+const coordinator = (environment: Record<string, string> = {}) =>
+  readCoordinatorConfig({ flags: {}, environment, machine });
+const up = (flags: Record<string, unknown> = {}, environment: Record<string, string> = {}, on: Partial<Machine> = {}) =>
+  readUpConfig({ flags, environment, machine: { ...machine, ...on } });
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'shoal-test-'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('the configuration of a worker', () => {
+  it('has defaults for all but the secret', () => {
+    expect(worker()).toMatchObject({
+      id: 'box-1a2b3c',
+      namespace: 'shoal',
+      nats: { url: 'nats://127.0.0.1:4222', user: null, password: null },
+      secret: SECRET,
+      modelDir: expect.stringMatching(/\/models\/recall$/),
+      device: 'cpu',
+      replicas: 2,
+      cache: true,
+      cacheBytes: GiB,
+      sequences: 8,
+      contextTokens: 4096,
+      threads: 8,
+      prefillChunkTokens: 256,
+      maxWaiting: 512,
+      peer: { socketPath: null, host: '127.0.0.1', port: 0, advertiseHost: '127.0.0.1' },
+      metrics: { host: '127.0.0.1', port: 0 },
+      logLevel: 'info',
+    });
+    expect(() => readWorkerConfig({ flags: {}, environment: {}, machine })).toThrow(/SHOAL_SECRET is not set/);
+  });
+
+  it('is frozen to the ground', () => {
+    const config = worker();
+    expect(Object.isFrozen(config)).toBe(true);
+    expect(Object.isFrozen(config.peer)).toBe(true);
+    expect(Object.isFrozen(config.nats)).toBe(true);
+  });
+
+  it('takes no more memory and threads than a small machine has to give', () => {
+    expect(worker({}, { availableBytes: GiB, cores: 1 })).toMatchObject({ cacheBytes: GiB / 2, threads: 1 });
+    expect(worker({}, { cores: 128 }).threads).toBe(16);
+    expect(() => worker({ SHOAL_CACHE_BYTES: '2GiB' }, { availableBytes: GiB })).toThrow(
+      /SHOAL_CACHE_BYTES.*2 GiB.*1 GiB/,
+    );
+  });
+
+  it('takes NATS credentials out of the URL', () => {
+    expect(worker({ SHOAL_NATS: 'nats://me:p%40ss@nats.example:4333' }).nats).toEqual({
+      url: 'nats://nats.example:4333',
+      user: 'me',
+      password: 'p@ss',
+    });
+    expect(worker({ SHOAL_NATS: 'h:1', SHOAL_NATS_USER: 'u', SHOAL_NATS_PASSWORD: 'p' }).nats).toEqual({
+      url: 'nats://h:1',
+      user: 'u',
+      password: 'p',
+    });
+    expect(() => worker({ SHOAL_NATS_PASSWORD: 'p' })).toThrow(/SHOAL_NATS_USER/);
+  });
+
+  it('reads the secret from a file, and says what is wrong with one', () => {
+    const file = join(folder, 'secret');
+    writeFileSync(file, `${SECRET} in a file\n`);
+    expect(worker({ SHOAL_SECRET: '', SHOAL_SECRET_FILE: file }).secret).toBe(`${SECRET} in a file`);
+    writeFileSync(file, 'short');
+    expect(() => worker({ SHOAL_SECRET: '', SHOAL_SECRET_FILE: file })).toThrow(/16 to 1024 characters/);
+    expect(() => worker({ SHOAL_SECRET: '', SHOAL_SECRET_FILE: join(folder, 'none') })).toThrow(
+      /SHOAL_SECRET_FILE.*cannot be read/,
+    );
+  });
+
+  it.each(['webgpu', 'cuda'])('refuses %s, which this version has not', (device) => {
+    expect(() => worker({ SHOAL_DEVICE: device })).toThrow(/not in this version.*auto or cpu/);
+  });
+
+  it('tells peers an address that they can reach', () => {
+    expect(worker({ SHOAL_PEER_HOST: '0.0.0.0' }).peer.advertiseHost).toBe('10.0.0.7');
+    expect(worker({ SHOAL_PEER_HOST: '0.0.0.0' }, { outsideAddress: null }).peer.advertiseHost).toBe('box');
+    expect(worker({ SHOAL_PEER_HOST: '0.0.0.0', SHOAL_ADVERTISE_HOST: 'pod-1' }).peer.advertiseHost).toBe('pod-1');
+    expect(worker({ SHOAL_PEER_PORT: 'off', SHOAL_PEER_SOCKET: '/run/a.sock' }).peer).toMatchObject({
+      port: null,
+      socketPath: '/run/a.sock',
+    });
+    expect(() => worker({ SHOAL_PEER_PORT: 'off' })).toThrow(/--peer-socket/);
+    expect(worker({ SHOAL_METRICS_PORT: 'off' }).metrics).toBeNull();
+  });
+
+  it('refuses a model folder that is none', () => {
+    expect(() => worker({ SHOAL_MODEL: folder })).toThrow(WrongUsage);
+    expect(() => worker({ SHOAL_MODEL: folder })).toThrow(/--model \(SHOAL_MODEL\).*config.json/);
+  });
+});
+
+describe('the configuration of a coordinator', () => {
+  it('has defaults for everything', () => {
+    expect(coordinator()).toMatchObject({
+      id: 'box-1a2b3c',
+      host: '127.0.0.1',
+      port: 8080,
+      servedModelName: 'recall',
+      allowRouting: false,
+      apiKeys: [],
+    });
+  });
+
+  it('takes keys from the variable or a file', () => {
+    expect(coordinator({ SHOAL_API_KEYS: 'one, two' }).apiKeys).toEqual(['one', 'two']);
+    const file = join(folder, 'keys');
+    writeFileSync(file, 'three\nfour\n');
+    expect(coordinator({ SHOAL_API_KEYS_FILE: file }).apiKeys).toEqual(['three', 'four']);
+  });
+
+  it('allows routing where it is told to', () => {
+    expect(coordinator({ SHOAL_ALLOW_ROUTING: '1' }).allowRouting).toBe(true);
+  });
+});
+
+describe('the configuration of shoal up', () => {
+  it('shares memory and cores among its workers', () => {
+    expect(up().worker).toMatchObject({ SHOAL_CACHE_BYTES: String(GiB), SHOAL_THREADS: '8', SHOAL_LOG_LEVEL: 'warn' });
+    const small = up({ workers: '16' }, {}, { availableBytes: 8 * GiB });
+    expect(small.worker).toMatchObject({ SHOAL_CACHE_BYTES: String(GiB / 4), SHOAL_THREADS: '2' });
+  });
+
+  it('allows routing on loopback addresses alone', () => {
+    expect(up().coordinator.SHOAL_ALLOW_ROUTING).toBe('1');
+    expect(up({ host: '0.0.0.0' }).coordinator.SHOAL_ALLOW_ROUTING).toBe('0');
+    expect(up({ host: '0.0.0.0', allowRouting: true }).coordinator.SHOAL_ALLOW_ROUTING).toBe('1');
+    expect(['localhost', '127.0.0.1', '127.8.9.1', '::1'].every(isLoopback)).toBe(true);
+    expect(['0.0.0.0', '::', '10.0.0.1', '127.evil.example', '127.0.0.1.example'].some(isLoopback)).toBe(false);
+  });
+
+  it('hands on to workers what was given, but neither NATS nor the secret, which it settles itself', () => {
+    const {
+      worker: variables,
+      secret,
+      nats,
+    } = up({ sequences: '4', nats: 'nats://u:p@h:1' }, { SHOAL_SECRET: SECRET, SHOAL_CONTEXT: '1024' });
+    expect(variables).toMatchObject({ SHOAL_SEQUENCES: '4', SHOAL_CONTEXT: '1024' });
+    expect(Object.keys(variables).filter((name) => /NATS|SECRET/.test(name))).toEqual([]);
+    expect(secret).toBe(SECRET);
+    expect(nats).toEqual({ url: 'nats://h:1', user: 'u', password: 'p' });
+  });
+
+  it('gives children variables that they can read', () => {
+    const config = up({ cacheBytes: '64MiB', cache: 'off', servedModelName: 'echo' });
+    expect(worker({ ...config.worker })).toMatchObject({ cacheBytes: 64 * 2 ** 20, cache: false, logLevel: 'warn' });
+    expect(coordinator({ ...config.coordinator })).toMatchObject({ servedModelName: 'echo', allowRouting: true });
+  });
+});
