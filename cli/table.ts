@@ -1,14 +1,21 @@
-/** Rows under their headings, in columns as wide as they need. Numbers go to the right. */
-export function table(headings: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
-  const widths = headings.map((heading, column) =>
-    Math.max(heading.length, ...rows.map((row) => String(row[column] ?? '').length)),
-  );
-  const line = (cells: readonly (string | number)[]) =>
-    cells
-      .map((cell, column) =>
-        typeof cell === 'number' ? String(cell).padStart(widths[column]!) : cell.padEnd(widths[column]!),
-      )
+type Cell = string | number;
+
+/** Rows under their headings, in columns as wide as they need. Numbers, and what stands above them, go to the right. */
+export function table(headings: readonly string[], rows: readonly (readonly Cell[])[]): string {
+  const columns = headings.map((heading, index) => {
+    const cells = rows.map((row) => row[index] ?? '');
+    return {
+      width: Math.max(heading.length, ...cells.map((cell) => String(cell).length)),
+      right: cells.length > 0 && cells.every((cell) => typeof cell === 'number'),
+    };
+  });
+  const line = (cells: readonly Cell[]) =>
+    columns
+      .map(({ width, right }, index) => {
+        const text = String(cells[index] ?? '');
+        return right ? text.padStart(width) : text.padEnd(width);
+      })
       .join('  ')
       .trimEnd();
-  return [line(headings), ...rows.map(line)].join('\n');
+  return [headings, ...rows].map(line).join('\n');
 }

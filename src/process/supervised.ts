@@ -24,7 +24,9 @@ export interface SupervisedOptions {
  * `idle` -> `running` <-> `waiting` (for a restart), `running` -> `down` (given up), and from each of them -> `stopped`.
  */
 type State =
-  | { readonly kind: 'idle' | 'down' | 'stopped' }
+  | { readonly kind: 'idle' | 'down' }
+  /** The child is the one that still has to end. */
+  | { readonly kind: 'stopped'; readonly child: SupervisedProcess | null }
   | { readonly kind: 'running'; readonly child: SupervisedProcess }
   | { readonly kind: 'waiting'; readonly timer: Timer };
 
@@ -53,18 +55,21 @@ export class Supervised {
 
   /** Ends it for good; resolves when it is gone. Bounded by the grace after which it is killed. */
   async stop(): Promise<void> {
-    const { state } = this;
-    this.state = { kind: 'stopped' };
-    if (state.kind === 'waiting') state.timer.cancel();
-    if (state.kind === 'running') await state.child.stop(this.options.clock);
+    if (this.state.kind === 'stopped') await this.state.child?.exited;
+    else await this.leave()?.stop(this.options.clock);
   }
 
-  /** Ends it at once and for good. */
+  /** Ends it at once and for good, even if it is being stopped. */
   kill(): void {
-    const { state } = this;
-    this.state = { kind: 'stopped' };
-    if (state.kind === 'waiting') state.timer.cancel();
-    if (state.kind === 'running') state.child.kill();
+    this.leave()?.kill();
+  }
+
+  /** No more restarts from here on. Gives the process that is still to be ended. */
+  private leave(): SupervisedProcess | null {
+    if (this.state.kind === 'waiting') this.state.timer.cancel();
+    const child = 'child' in this.state ? this.state.child : null;
+    this.state = { kind: 'stopped', child };
+    return child;
   }
 
   private launch(): SupervisedProcess {

@@ -130,6 +130,22 @@ describe('a supervised process', () => {
   });
 });
 
+describe('a supervised process that does not stop', () => {
+  it('can still be killed', async () => {
+    const process = new FakeProcess(1);
+    process.stop = () => process.exited;
+    const policy = new RestartPolicy();
+    const supervised = new Supervised({ spawn: () => process, policy, clock: new SimulatedClock(), onEvent: () => {} });
+    const start = supervised.start();
+    process.become('info');
+    await start;
+    const stops = Promise.all([supervised.stop(), supervised.stop()]);
+    supervised.kill();
+    expect(process.killed).toBe(true);
+    await stops;
+  });
+});
+
 describe('a supervised real process', () => {
   let compiled: Compiled;
   let door: Door;

@@ -1,0 +1,125 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { CommandContext } from '../../../cli/context.js';
+import { nodeFinding, unknownVariables } from '../../../cli/doctor.js';
+import { explain } from '../../../cli/explain.js';
+import { status } from '../../../cli/status.js';
+import { table } from '../../../cli/table.js';
+
+const FLEET = {
+  model: 'recall',
+  replicas: 2,
+  epoch: 'ab12',
+  coordinators: [{ id: 'coordinator', pid: 1, host: 'box' }],
+  workers: [
+    {
+      id: 'worker-1',
+      incarnation: 'x',
+      pid: 42,
+      host: 'box',
+      device: 'cpu',
+      state: 'serving',
+      address: {},
+      blocks: 12,
+      bytes: { device: 3 * 2 ** 20, host: 0 },
+      budget: { device: 2 ** 30, host: 0 },
+      running: 1,
+      waiting: 0,
+      hit_rate: 0.875,
+    },
+  ],
+};
+
+const BLOCKS = [
+  { index: 0, key: 'a'.repeat(64), homes: ['worker-1', 'worker-2'], holders: ['worker-1'], state: 'hit', reason: null },
+  { index: 1, key: 'b'.repeat(64), homes: ['worker-1'], holders: [], state: 'miss', reason: 'never computed' },
+];
+
+describe('what commands show', () => {
+  let server: Server | null = null;
+  afterEach(() => server?.close());
+
+  /** A coordinator that gives these answers; the requests that it got are added to `asked`. */
+  async function coordinator(answers: Record<string, unknown>, asked: unknown[] = []): Promise<string> {
+    server = createServer((request, response) => {
+      const chunks: Buffer[] = [];
+      request.on('data', (chunk: Buffer) => chunks.push(chunk));
+      request.on('end', () => {
+        asked.push([request.method, request.url, request.headers.authorization, Buffer.concat(chunks).toString()]);
+        const answer = answers[request.url ?? ''];
+        response.statusCode = answer === undefined ? 401 : 200;
+        response.end(JSON.stringify(answer ?? { error: { message: 'a key is needed', type: 'x' } }));
+      });
+    });
+    await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve));
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }
+
+  function context(
+    url: string,
+    flags: Record<string, unknown> = {},
+    args: string[] = [],
+  ): CommandContext & { said: string[] } {
+    const said: string[] = [];
+    const say = (text: string) => void said.push(text);
+    return { flags: { url, ...flags }, args, environment: { SHOAL_API_KEY: 'k' }, io: { out: say, err: say }, said };
+  }
+
+  it('status: a row for each worker', async () => {
+    const on = context(await coordinator({ '/v1/fleet': FLEET }));
+    expect(await status(on)).toBe(0);
+    expect(on.said.join('')).toBe(
+      [
+        'model recall, 2 replicas, epoch ab12, coordinators coordinator',
+        '',
+        'worker    state    device  pid  host  running  waiting  blocks  memory          hit rate',
+        'worker-1  serving  cpu      42  box         1        0      12  3 MiB of 1 GiB  88 %',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  it('status --json: one line', async () => {
+    const on = context(await coordinator({ '/v1/fleet': FLEET }), { json: true });
+    await status(on);
+    expect(on.said).toHaveLength(1);
+    expect(JSON.parse(on.said[0]!)).toMatchObject({ model: 'recall', workers: [{ id: 'worker-1', pid: 42 }] });
+  });
+
+  it('status: what the coordinator says if it refuses', async () => {
+    await expect(status(context(await coordinator({})))).rejects.toThrow('/v1/fleet answered 401: a key is needed');
+  });
+
+  it('explain: where each block is, and how far the prompt is known', async () => {
+    const asked: unknown[] = [];
+    const on = context(await coordinator({ '/v1/cache/explain': { blocks: BLOCKS } }, asked), {}, ['the prompt']);
+    expect(await explain(on)).toBe(0);
+    expect(asked).toEqual([['POST', '/v1/cache/explain', 'Bearer k', JSON.stringify({ prompt: 'the prompt' })]]);
+    expect(on.said.join('')).toBe(
+      [
+        '1 of 2 blocks need not be computed again.',
+        '',
+        'block  key           state  held by   homes               why',
+        '    0  aaaaaaaaaaaa  hit    worker-1  worker-1, worker-2',
+        '    1  bbbbbbbbbbbb  miss   -         worker-1            never computed',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  it('doctor: a Node that is too old, and variables that are misspelt', () => {
+    expect(['20.19.0', '22.1.0', '24.0.0'].map((version) => nodeFinding(version).state)).toEqual(['ok', 'ok', 'ok']);
+    expect(['18.20.1', '20.18.9'].map((version) => nodeFinding(version).state)).toEqual(['missing', 'missing']);
+    const found = unknownVariables({ SHOAL_PROT: '1', SHOAL_PORT: '1', SHOAL_SYNTH_OUT: 'x', HOME: '/' });
+    expect(found.map((finding) => finding.detail)).toEqual(['SHOAL_PROT is set, but there is no such option']);
+  });
+
+  it('tables: columns as wide as they need, numbers to the right', () => {
+    const rows = [
+      ['x', 10],
+      ['long name', 5],
+    ] as const;
+    expect(table(['name', 'n'], rows)).toBe('name        n\nx          10\nlong name   5');
+  });
+});
