@@ -1,0 +1,211 @@
+import type { Clock, Timer } from '../clock.js';
+import { InternalError, InvalidRequest, Overloaded, Refused, ShoalError, Unavailable } from '../errors.js';
+import type { CallMessage } from './envelope.js';
+import type { ObserveActors } from './event.js';
+import type { IncomingCall } from './incoming-call.js';
+import type { Call, Protocol } from './protocol.js';
+import { afterCrash, type RestartPolicy } from './restart-policy.js';
+
+/** What the user's object looks like from here; its types were checked where it was given. */
+export type AnyBehavior = Readonly<Record<string, (request: never, call: Call) => unknown>>;
+
+export interface ActorSettings {
+  readonly name: string;
+  readonly protocol: Protocol;
+  readonly create: (life: Life) => Promise<AnyBehavior>;
+  readonly mailbox: number;
+  readonly policy: RestartPolicy;
+  readonly onGiveUp: (error: unknown) => void;
+  readonly clock: Clock;
+  readonly observe: ObserveActors;
+}
+
+/** One life of an actor, from its creation to its crash or stop. */
+export class Life {
+  /** Calls that this life has begun to handle. */
+  readonly calls = new Set<IncomingCall>();
+  behavior: AnyBehavior | null = null;
+  busy = false;
+  private readonly abort = new AbortController();
+  private readonly releases: (() => void | Promise<void>)[] = [];
+
+  constructor(private readonly onReleaseError: (error: unknown) => void) {}
+
+  get signal(): AbortSignal {
+    return this.abort.signal;
+  }
+
+  /** Registers what is to be released at the end; if that has come, releases it now. */
+  onStop(release: () => void | Promise<void>): void {
+    this.releases.push(release);
+    if (this.signal.aborted) void this.releaseAll();
+  }
+
+  /** Fails the calls that run, and releases what was registered, the last first. */
+  async end(reason: Unavailable): Promise<void> {
+    this.abort.abort(reason);
+    for (const call of [...this.calls]) call.fail(reason);
+    await this.releaseAll();
+  }
+
+  private async releaseAll(): Promise<void> {
+    for (let release = this.releases.pop(); release; release = this.releases.pop()) {
+      try {
+        await release();
+      } catch (error) {
+        this.onReleaseError(error);
+      }
+    }
+  }
+}
+
+/**
+ * An actor with its mailbox and its supervisor. Messages wait in the mailbox while it is busy, and while it is being started again
+ * after a crash.
+ */
+export class Actor {
+  private readonly waiting = new Map<IncomingCall, unknown>();
+  private life: Life | null = null;
+  private crashesMs: readonly number[] = [];
+  private restart: Timer | null = null;
+  private ending: Promise<void> = Promise.resolve();
+  private ended: Unavailable | null = null;
+
+  constructor(private readonly settings: ActorSettings) {}
+
+  /** Starts the first life. Rejects with what its creation throws. */
+  async start(): Promise<void> {
+    const life = this.newLife();
+    life.behavior = await this.settings.create(life);
+    if (this.ended) throw this.ended;
+    void this.work(life);
+  }
+
+  /** Puts a call into the mailbox, or fails it at once. */
+  offer(call: IncomingCall): void {
+    const { name, mailbox } = this.settings;
+    try {
+      if (this.ended) throw this.ended;
+      if (this.waiting.size >= mailbox)
+        throw new Overloaded(`the mailbox of ${name} is full: ${mailbox} messages wait`);
+      this.waiting.set(call, this.check(call.message));
+    } catch (error) {
+      call.fail(error as ShoalError);
+      return;
+    }
+    call.onSettled = () => this.waiting.delete(call);
+    if (this.life?.behavior) void this.work(this.life);
+  }
+
+  /** Ends the actor: what waits and what runs fails with the reason. Resolves when the functions given to `onStop` are done. Idempotent. */
+  async stop(reason: Unavailable): Promise<void> {
+    if (!this.ended) {
+      this.ended = reason;
+      this.restart?.cancel();
+      for (const call of [...this.waiting.keys()]) call.fail(reason);
+      this.endLife(reason);
+    }
+    await this.ending;
+  }
+
+  private newLife(): Life {
+    const { name, observe } = this.settings;
+    this.life = new Life((error) => observe({ type: 'stopFailed', actor: name, error }));
+    return this.life;
+  }
+
+  private endLife(reason: Unavailable): void {
+    const { life } = this;
+    this.life = null;
+    if (life) this.ending = life.end(reason);
+  }
+
+  /** The request as the protocol allows it. */
+  private check(message: CallMessage): unknown {
+    const { name, protocol } = this.settings;
+    const { method, kind } = message;
+    const definition = Object.hasOwn(protocol.methods, method) ? protocol.methods[method] : undefined;
+    if (message.protocol !== protocol.name || definition?.kind !== kind) {
+      const wanted = `${kind} ${message.protocol}.${method}`;
+      throw new Refused(`the actor ${name} has the protocol ${protocol.name}, in which there is no ${wanted}`);
+    }
+    const parsed = definition.request.safeParse(message.request);
+    if (parsed.success) return parsed.data;
+    const [issue] = parsed.error.issues;
+    const param = issue?.path.join('.') ?? '';
+    const where = param && `, at ${param}`;
+    throw new InvalidRequest(
+      `wrong request for ${protocol.name}.${method}${where}: ${issue?.message}`,
+      param || undefined,
+    );
+  }
+
+  private async work(life: Life): Promise<void> {
+    if (life.busy) return;
+    life.busy = true;
+    while (this.life === life) {
+      const [next] = this.waiting;
+      if (!next) break;
+      this.waiting.delete(next[0]);
+      await this.handle(life, ...next);
+    }
+    life.busy = false;
+  }
+
+  private async handle(life: Life, call: IncomingCall, request: unknown): Promise<void> {
+    const { method, kind } = call.message;
+    life.calls.add(call);
+    call.onSettled = () => life.calls.delete(call);
+    try {
+      const handler = life.behavior?.[method] as ((request: unknown, call: Call) => unknown) | undefined;
+      if (!handler) throw new InternalError(`the actor ${this.settings.name} has no handler for ${method}`);
+      const result = await Reflect.apply(handler, life.behavior, [request, call.call]);
+      if (kind === 'stream') call.stream(asIterable(result, method), (error) => this.failed(life, call, error));
+      else call.answer(result);
+    } catch (error) {
+      this.failed(life, call, error);
+    }
+  }
+
+  private failed(life: Life, call: IncomingCall, error: unknown): void {
+    // An aborted handler may throw whatever its libraries make of an abort.
+    if (!call.wanted) return;
+    const expected = error instanceof ShoalError && !(error instanceof InternalError);
+    call.failWith(error, expected ? error : new InternalError(`${this.settings.name} crashed`));
+    if (!expected) this.crash(life, error);
+  }
+
+  private crash(life: Life, error: unknown): void {
+    if (this.life !== life) return;
+    const { name, clock, policy, observe, onGiveUp } = this.settings;
+    this.endLife(new Unavailable(`the actor ${name} crashed`));
+    const decision = afterCrash(policy, this.crashesMs, clock.now());
+    this.crashesMs = decision.crashesMs;
+    const restartAfterMs = decision.kind === 'restart' ? decision.afterMs : null;
+    observe({ type: 'crashed', actor: name, error, restartAfterMs });
+    if (restartAfterMs !== null) {
+      this.restart = clock.after(restartAfterMs, () => void this.ending.then(() => this.startAgain()));
+      return;
+    }
+    void this.stop(new Unavailable(`the actor ${name} crashed ${decision.crashesMs.length} times and was given up`));
+    observe({ type: 'gaveUp', actor: name, error });
+    onGiveUp(error);
+  }
+
+  private async startAgain(): Promise<void> {
+    if (this.ended) return;
+    const life = this.newLife();
+    try {
+      life.behavior = await this.settings.create(life);
+    } catch (error) {
+      this.crash(life, error);
+    }
+    await this.work(life);
+  }
+}
+
+function asIterable(value: unknown, method: string): AsyncIterable<unknown> {
+  if (typeof value === 'object' && value !== null && Symbol.asyncIterator in value)
+    return value as AsyncIterable<unknown>;
+  throw new InternalError(`the handler of the stream ${method} returned nothing that can be iterated`);
+}

@@ -1,0 +1,108 @@
+import type { Clock } from '../clock.js';
+import { Overloaded, Unavailable } from '../errors.js';
+import * as limits from '../limits.js';
+import { type CallMessage, type NodeAddress, type NodeMessage, nodeKey, sameNode } from './envelope.js';
+import type { ObserveActors } from './event.js';
+import { IncomingCall, type IncomingOwner } from './incoming-call.js';
+import type { Post } from './post.js';
+
+type Message<T extends NodeMessage['type']> = Extract<NodeMessage, { type: T }>;
+
+/** The calls that have come to the actors of this node and have not ended. */
+export class Incoming implements IncomingOwner {
+  private readonly open = new Map<string, IncomingCall>();
+  /** Calls that were taken in, or cancelled before they came, oldest first. */
+  private readonly seen = new Set<string>();
+
+  constructor(
+    readonly clock: Clock,
+    readonly post: Post,
+    private readonly observe: ObserveActors,
+    /** Hands a new call to its actor, or fails it. */
+    private readonly deliver: (call: IncomingCall) => void,
+  ) {}
+
+  receiveCall(message: CallMessage): void {
+    const key = callKey(message);
+    if (this.seen.has(key)) {
+      this.observe({ type: 'dropped', reason: 'duplicate', what: `${message.protocol}.${message.method}` });
+      return;
+    }
+    this.remember(key);
+    const call = new IncomingCall(message, this);
+    if (this.open.size >= limits.CALLS_IN_FLIGHT) {
+      call.fail(new Overloaded(`this node already serves ${limits.CALLS_IN_FLIGHT} calls`));
+      return;
+    }
+    this.open.set(key, call);
+    this.deliver(call);
+  }
+
+  cancel(message: Message<'cancel'>): void {
+    this.remember(callKey(message));
+    this.open.get(callKey(message))?.cancel('the caller does not want it any more');
+  }
+
+  credit(message: Message<'credit'>): void {
+    this.open.get(callKey(message))?.credit(message.read);
+  }
+
+  probe(message: Message<'probe'>): void {
+    const { from } = message;
+    const calls = message.calls.map(([id, read]): [number, number | null] => {
+      const call = this.open.get(callKey({ from, id }));
+      call?.credit(read);
+      return [id, call?.itemsSent ?? null];
+    });
+    try {
+      this.post.toNode(from, { type: 'alive', from: this.post.self, calls });
+    } catch {
+      // The next probe is answered again.
+    }
+  }
+
+  /** Sends what waits, and gives up calls whose callers have not been heard of for too long. */
+  sweep(): void {
+    const silentSinceMs = this.clock.now() - limits.CALL_SILENCE_MS;
+    for (const call of [...this.open.values()]) {
+      const local = this.post.isLocal(call.message.from);
+      if (!local && call.heardMs <= silentSinceMs) call.lose(`has been silent for ${limits.CALL_SILENCE_MS} ms`);
+      else call.retry();
+    }
+  }
+
+  /** Counts silence from now on: before, this side could not have heard anything. */
+  excuse(): void {
+    for (const call of this.open.values()) {
+      call.heardMs = this.clock.now();
+      call.retry();
+    }
+  }
+
+  nodeGone(address: NodeAddress): void {
+    for (const call of [...this.open.values()]) {
+      if (sameNode(call.message.from, address)) call.lose('is gone');
+    }
+  }
+
+  stop(): void {
+    for (const call of [...this.open.values()]) call.fail(new Unavailable('the node is stopping'));
+  }
+
+  closed(call: IncomingCall): void {
+    this.open.delete(callKey(call.message));
+  }
+
+  private remember(key: string): void {
+    this.seen.add(key);
+    if (this.seen.size <= limits.CALLS_REMEMBERED) return;
+    for (const oldest of this.seen) {
+      this.seen.delete(oldest);
+      return;
+    }
+  }
+}
+
+function callKey(call: { from: NodeAddress; id: number }): string {
+  return `${nodeKey(call.from)}\n${call.id}`;
+}

@@ -1,0 +1,143 @@
+import type { Clock } from '../clock.js';
+import { Overloaded, type ShoalError, Unavailable } from '../errors.js';
+import * as limits from '../limits.js';
+import {
+  type ActorAddress,
+  type CallMessage,
+  type NodeAddress,
+  type NodeMessage,
+  nodeKey,
+  sameNode,
+} from './envelope.js';
+import type { ObserveActors } from './event.js';
+import { type Asked, type CallOptions, type CallOwner, OutgoingCall, type Receiver } from './outgoing-call.js';
+import type { Post } from './post.js';
+
+/** The calls of this node towards actors, here and elsewhere. */
+export class Outgoing implements CallOwner {
+  private readonly open = new Map<number, OutgoingCall>();
+  private readonly gone = new Set<string>();
+  private lastId = 0;
+  private stopped = false;
+
+  constructor(
+    readonly self: NodeAddress,
+    readonly clock: Clock,
+    private readonly post: Post,
+    private readonly observe: ObserveActors,
+  ) {}
+
+  call(to: ActorAddress, asked: Asked, options: CallOptions, receiver: Receiver): OutgoingCall {
+    const call = new OutgoingCall(this.nextId(), to, asked, options, receiver, this);
+    call.begin();
+    return call;
+  }
+
+  tell(to: ActorAddress, told: Pick<CallMessage, 'protocol' | 'method' | 'request'>): void {
+    const { actor } = to;
+    const message = {
+      type: 'call',
+      id: this.nextId(),
+      from: this.self,
+      actor,
+      kind: 'tell',
+      deadlineMs: null,
+    } as const;
+    if (this.stopped || !this.trySend(to, { ...message, ...told })) {
+      this.observe({ type: 'dropped', reason: 'undeliverable', what: `${told.protocol}.${told.method} to ${actor}` });
+    }
+  }
+
+  nextId(): number {
+    return ++this.lastId;
+  }
+
+  get(id: number): OutgoingCall | undefined {
+    return this.open.get(id);
+  }
+
+  /** Fails every call to a node, from now on at once. */
+  nodeGone(address: NodeAddress): void {
+    this.gone.add(nodeKey(address));
+    if (this.gone.size > limits.GONE_NODES_REMEMBERED) {
+      for (const oldest of this.gone) {
+        this.gone.delete(oldest);
+        break;
+      }
+    }
+    this.failWhere((to) => sameNode(to, address), 'is gone');
+  }
+
+  nobodyForCall(id: number): void {
+    const call = this.open.get(id);
+    call?.fail(new Unavailable(`${call.what} cannot be reached: nobody has the address ${call.to.incarnation}`));
+  }
+
+  failWhere(is: (address: NodeAddress) => boolean, why: string): void {
+    for (const call of [...this.open.values()]) {
+      if (is(call.to)) call.fail(new Unavailable(`${call.what} has failed: the node ${why}`));
+    }
+  }
+
+  /** Asks all nodes after the calls that are open there, and gives up those of which nothing was heard for too long. */
+  sweep(): void {
+    const silentSinceMs = this.clock.now() - limits.CALL_SILENCE_MS;
+    const byNode = new Map<string, OutgoingCall[]>();
+    for (const call of [...this.open.values()]) {
+      if (this.post.isLocal(call.to)) continue;
+      if (call.heardMs <= silentSinceMs) {
+        call.abandon(new Unavailable(`${call.what} has been silent for ${limits.CALL_SILENCE_MS} ms`));
+        continue;
+      }
+      const key = nodeKey(call.to);
+      byNode.set(key, [...(byNode.get(key) ?? []), call]);
+    }
+    for (const calls of byNode.values()) {
+      const asked = calls.map((call): [number, number] => [call.id, call.read]);
+      const { node, incarnation } = (calls[0] as OutgoingCall).to;
+      this.trySend({ node, incarnation }, { type: 'probe', from: this.self, calls: asked });
+    }
+  }
+
+  /** Counts silence from now on: before, this side could not have heard anything. */
+  excuse(): void {
+    for (const call of this.open.values()) call.heardMs = this.clock.now();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    for (const call of [...this.open.values()]) call.abandon(new Unavailable(`${call.what}: the caller is stopping`));
+  }
+
+  refusal(call: OutgoingCall): ShoalError | null {
+    if (this.stopped) return new Unavailable(`${call.what}: this actor system has stopped`);
+    if (this.gone.has(nodeKey(call.to))) return new Unavailable(`${call.what} cannot be reached: the node is gone`);
+    if (this.open.size < limits.CALLS_IN_FLIGHT) return null;
+    return new Overloaded(`${call.what}: ${limits.CALLS_IN_FLIGHT} calls of this node are already in flight`);
+  }
+
+  opened(call: OutgoingCall): void {
+    this.open.set(call.id, call);
+  }
+
+  closed(call: OutgoingCall): void {
+    this.open.delete(call.id);
+  }
+
+  send(to: NodeAddress, message: NodeMessage): void {
+    this.post.toNode(to, message);
+  }
+
+  trySend(to: NodeAddress, message: NodeMessage): boolean {
+    try {
+      this.send(to, message);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  dropped(reason: 'malformed' | 'duplicate', what: string): void {
+    this.observe({ type: 'dropped', reason, what });
+  }
+}

@@ -1,0 +1,99 @@
+import type { z } from 'zod';
+
+/**
+ * What can be said to a kind of actor. A protocol is a value: it types references and behaviours, and checks every message that arrives.
+ *
+ *     const Counter = defineProtocol('counter', {
+ *       add: tell(z.strictObject({ amount: z.int() })),
+ *       total: ask(z.strictObject({}), z.int()),
+ *     });
+ */
+export interface Protocol<M extends Methods = Methods> {
+  readonly name: string;
+  readonly methods: M;
+}
+
+export type Methods = Readonly<Record<string, Method>>;
+export type Method = AskMethod | TellMethod | StreamMethod;
+
+/** One request, one answer. */
+export interface AskMethod<Req extends z.ZodType = z.ZodType, Res extends z.ZodType = z.ZodType> {
+  readonly kind: 'ask';
+  readonly request: Req;
+  readonly response: Res;
+}
+
+/** One request, no answer: it may be lost, and the sender is not told. */
+export interface TellMethod<Req extends z.ZodType = z.ZodType> {
+  readonly kind: 'tell';
+  readonly request: Req;
+}
+
+/** One request, any number of items. */
+export interface StreamMethod<Req extends z.ZodType = z.ZodType, Item extends z.ZodType = z.ZodType> {
+  readonly kind: 'stream';
+  readonly request: Req;
+  readonly item: Item;
+}
+
+export function defineProtocol<const M extends Methods>(name: string, methods: M): Protocol<M> {
+  return { name, methods };
+}
+
+export function ask<Req extends z.ZodType, Res extends z.ZodType>(request: Req, response: Res): AskMethod<Req, Res> {
+  return { kind: 'ask', request, response };
+}
+
+export function tell<Req extends z.ZodType>(request: Req): TellMethod<Req> {
+  return { kind: 'tell', request };
+}
+
+export function stream<Req extends z.ZodType, Item extends z.ZodType>(
+  request: Req,
+  item: Item,
+): StreamMethod<Req, Item> {
+  return { kind: 'stream', request, item };
+}
+
+/** What a handler knows of the call that it handles. */
+export interface Call {
+  /** Aborts when the caller cancels, goes away, or its deadline passes, and when this actor ends. The reason is a ShoalError. */
+  readonly signal: AbortSignal;
+  /** How long the caller still waits; null if for ever. */
+  readonly deadlineMs: number | null;
+  /** Node of the caller. */
+  readonly from: string;
+}
+
+/**
+ * The actor itself: an object (or an instance of a class) with a handler for each method. It handles one message at a time: the
+ * next one waits until the handler's promise is settled. A `stream` handler is done when it has returned its iterable, which then
+ * runs beside later messages.
+ *
+ * A ShoalError that a handler throws is the answer to the caller, but InternalError and whatever is no ShoalError crash the actor.
+ */
+export type Behavior<P extends Protocol> = { [K in keyof P['methods']]: Handler<P['methods'][K]> };
+
+export type Handler<M extends Method> =
+  M extends AskMethod<infer Req, infer Res>
+    ? (request: z.output<Req>, call: Call) => z.input<Res> | Promise<z.input<Res>>
+    : M extends StreamMethod<infer Req, infer Item>
+      ? (request: z.output<Req>, call: Call) => AsyncIterable<z.input<Item>> | Promise<AsyncIterable<z.input<Item>>>
+      : M extends TellMethod<infer Req>
+        ? (request: z.output<Req>, call: Call) => void | Promise<void>
+        : never;
+
+type MethodsOf<P extends Protocol, Kind extends Method['kind']> = {
+  [K in keyof P['methods']]: P['methods'][K]['kind'] extends Kind ? K : never;
+}[keyof P['methods']] &
+  string;
+
+export type AskNames<P extends Protocol> = MethodsOf<P, 'ask'>;
+export type TellNames<P extends Protocol> = MethodsOf<P, 'tell'>;
+export type StreamNames<P extends Protocol> = MethodsOf<P, 'stream'>;
+
+export type RequestOf<P extends Protocol, K extends keyof P['methods']> = z.input<P['methods'][K]['request']>;
+export type ResponseOf<P extends Protocol, K extends keyof P['methods']> =
+  P['methods'][K] extends AskMethod<z.ZodType, infer Res> ? z.output<Res> : never;
+export type ItemOf<P extends Protocol, K extends keyof P['methods']> =
+  P['methods'][K] extends StreamMethod<z.ZodType, infer Item> ? z.output<Item> : never;

@@ -1,0 +1,283 @@
+import type { Bus, Subscription } from '../bus/bus.js';
+import type { Clock, Timer } from '../clock.js';
+import { InvalidRequest, Unavailable } from '../errors.js';
+import * as limits from '../limits.js';
+import type { Random } from '../random.js';
+import { Actor, type AnyBehavior, type Life } from './actor.js';
+import {
+  type ActorAddress,
+  type AnswerMessage,
+  type LookupMessage,
+  NodeAddress,
+  type NodeMessage,
+  sameNode,
+} from './envelope.js';
+import type { ObserveActors } from './event.js';
+import { Incoming } from './incoming.js';
+import type { IncomingCall } from './incoming-call.js';
+import { Outgoing } from './outgoing.js';
+import { type Inbox, Post } from './post.js';
+import type { Behavior, Protocol } from './protocol.js';
+import { ActorRef } from './ref.js';
+import { DEFAULT_RESTART_POLICY, type RestartPolicy } from './restart-policy.js';
+
+export interface ActorSystemOptions {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** `incarnation` must be fresh at every start. */
+  readonly node: { readonly id: string; readonly incarnation: string };
+  /** First tokens of all subjects: systems of different namespaces do not see each other. */
+  readonly namespace: string;
+  readonly observe?: ObserveActors;
+}
+
+/** What an actor is given when it is created. */
+export interface ActorContext<P extends Protocol> {
+  readonly self: ActorRef<P>;
+  readonly system: ActorSystem;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Aborts when this life of the actor ends: it crashed, or was stopped. */
+  readonly signal: AbortSignal;
+  /** Registers what is to be released when this life ends, the last first. It is waited for before the next life begins. */
+  onStop(release: () => void | Promise<void>): void;
+}
+
+export interface SpawnOptions {
+  /** Messages that may wait. */
+  readonly mailbox?: number;
+  readonly supervision?: Partial<RestartPolicy> & { readonly onGiveUp?: (error: unknown) => void };
+}
+
+interface Entry {
+  readonly actor: Actor;
+  readonly protocol: Protocol;
+  readonly listening: Subscription;
+}
+
+/** The actors of one process, and its references to those of others. */
+export class ActorSystem {
+  readonly node: NodeAddress;
+  private readonly actors = new Map<string, Entry>();
+  private readonly lookups = new Map<number, (from: NodeAddress) => void>();
+  private readonly post: Post;
+  private readonly outgoing: Outgoing;
+  private readonly incoming: Incoming;
+  private readonly observe: ObserveActors;
+  private readonly sweeping: Timer;
+  private readonly endStatus: () => void;
+  private sweptMs: number;
+  private stopped: Promise<void> | null = null;
+
+  constructor(private readonly options: ActorSystemOptions) {
+    const { bus, clock, node, namespace } = options;
+    this.node = NodeAddress.parse({ node: node.id, incarnation: node.incarnation });
+    this.observe = options.observe ?? (() => undefined);
+    this.post = new Post(bus, namespace, this.node, this.inbox(), this.observe);
+    this.outgoing = new Outgoing(this.node, clock, this.post, this.observe);
+    this.incoming = new Incoming(clock, this.post, this.observe, (call) => this.deliver(call));
+    this.sweptMs = clock.now();
+    this.sweeping = clock.every(limits.CALL_HEARTBEAT_MS, () => this.sweep());
+    this.endStatus = bus.onStatus((status) => {
+      if (status === 'found') this.excuse();
+    });
+  }
+
+  /**
+   * Creates an actor. The factory is called now, and again after each crash. Rejects with what the first call throws, or InvalidRequest
+   * if the name is taken.
+   */
+  async spawn<P extends Protocol>(
+    protocol: P,
+    name: string,
+    factory: (context: ActorContext<P>) => Behavior<P> | Promise<Behavior<P>>,
+    options: SpawnOptions = {},
+  ): Promise<ActorRef<P>> {
+    if (this.stopped) throw new Unavailable(`cannot create the actor ${name}: the actor system has stopped`);
+    if (this.actors.has(name)) throw new InvalidRequest(`there is already an actor ${name} on ${this.node.node}`);
+    if (name === '' || name.length > limits.ACTOR_NAME_CHARS) {
+      throw new InvalidRequest(
+        `the name of an actor has 1 to ${limits.ACTOR_NAME_CHARS} characters, not ${name.length}`,
+      );
+    }
+    const self = this.ref(protocol, { ...this.node, actor: name });
+    const { onGiveUp, ...policy } = options.supervision ?? {};
+    const actor = new Actor({
+      name,
+      protocol,
+      create: async (life) => (await factory(this.context(self, life))) as AnyBehavior,
+      mailbox: options.mailbox ?? limits.MAILBOX_MESSAGES,
+      policy: { ...DEFAULT_RESTART_POLICY, ...policy },
+      onGiveUp: (error) => {
+        this.remove(name, actor);
+        onGiveUp?.(error);
+      },
+      clock: this.options.clock,
+      observe: this.observe,
+    });
+    this.actors.set(name, { actor, protocol, listening: this.post.listen(name) });
+    try {
+      await actor.start();
+    } catch (error) {
+      this.remove(name, actor);
+      await actor.stop(new Unavailable(`the actor ${name} could not be created`));
+      throw error;
+    }
+    return self;
+  }
+
+  /** A reference to an actor whose address is known. Nothing is sent. */
+  ref<P extends Protocol>(protocol: P, address: ActorAddress): ActorRef<P> {
+    return new ActorRef(protocol, address, this.outgoing);
+  }
+
+  /**
+   * Finds all actors of a name and protocol, here and elsewhere. Returns when `enough` have answered, when it is sure that there are none, or
+   * else after `timeoutMs`: nobody knows how many there are. Without a bus it finds those of this node.
+   */
+  async lookup<P extends Protocol>(
+    protocol: P,
+    name: string,
+    timeoutMs: number,
+    enough = Number.POSITIVE_INFINITY,
+  ): Promise<ActorRef<P>[]> {
+    const found = new Map<string, ActorRef<P>>();
+    const add = (at: NodeAddress) => {
+      found.set(`${at.node}\n${at.incarnation}`, this.ref(protocol, { ...at, actor: name }));
+    };
+    if (this.has(protocol.name, name)) add(this.node);
+    if (found.size >= enough || this.stopped) return [...found.values()];
+    const id = this.outgoing.nextId();
+    await new Promise<void>((resolve) => {
+      const timer = this.options.clock.after(timeoutMs, resolve);
+      const done = () => {
+        timer.cancel();
+        resolve();
+      };
+      this.lookups.set(id, (from) => {
+        if (sameNode(from, NOBODY)) return done();
+        add(from);
+        if (found.size >= enough) done();
+      });
+      try {
+        this.post.lookup({ id, from: this.node, protocol: protocol.name, actor: name });
+      } catch {
+        done();
+      }
+    });
+    this.lookups.delete(id);
+    return [...found.values()];
+  }
+
+  /** Ends one actor: its waiting and running calls fail with Unavailable. */
+  async stopActor(name: string): Promise<void> {
+    const entry = this.actors.get(name);
+    if (!entry) return;
+    this.remove(name, entry.actor);
+    await entry.actor.stop(new Unavailable(`the actor ${name} was stopped`));
+  }
+
+  /** Membership says that a life of a node is over: calls to it fail at once, calls from it are cancelled. */
+  nodeGone(node: string, incarnation: string): void {
+    this.outgoing.nodeGone({ node, incarnation });
+    this.incoming.nodeGone({ node, incarnation });
+  }
+
+  /** Ends all actors and calls, and resolves when they have released what they held. The bus stays open. Idempotent. */
+  stop(): Promise<void> {
+    this.stopped ??= this.stopAll();
+    return this.stopped;
+  }
+
+  private async stopAll(): Promise<void> {
+    await Promise.all([...this.actors.keys()].map((name) => this.stopActor(name)));
+    this.incoming.stop();
+    this.outgoing.stop();
+    for (const tellOf of [...this.lookups.values()]) tellOf(NOBODY);
+    this.sweeping.cancel();
+    this.endStatus();
+    this.post.close();
+  }
+
+  private inbox(): Inbox {
+    return {
+      nodeMessage: (message) => this.onNodeMessage(message),
+      answer: (id, message) => this.onAnswer(id, message),
+      lookup: (message) => this.onLookup(message),
+      nobodyForCall: (id) => {
+        this.lookups.get(id)?.(NOBODY);
+        this.outgoing.nobodyForCall(id);
+      },
+      nobodyForProbe: (is) => this.outgoing.failWhere(is, 'is not there any more'),
+    };
+  }
+
+  private onNodeMessage(message: NodeMessage): void {
+    if (message.type === 'call') this.incoming.receiveCall(message);
+    else if (message.type === 'cancel') this.incoming.cancel(message);
+    else if (message.type === 'credit') this.incoming.credit(message);
+    else if (message.type === 'probe') this.incoming.probe(message);
+    else for (const [id, sent] of message.calls) this.outgoing.get(id)?.alive(sent);
+  }
+
+  private onAnswer(id: number, message: AnswerMessage): void {
+    if (message.type === 'here') this.lookups.get(id)?.(message.from);
+    else this.outgoing.get(id)?.receive(message);
+  }
+
+  private onLookup(message: LookupMessage): void {
+    if (!this.has(message.protocol, message.actor)) return;
+    try {
+      this.post.toCall(message.from, message.id, { type: 'here', from: this.node });
+    } catch {
+      this.observe({ type: 'dropped', reason: 'undeliverable', what: `look-up of ${message.actor}` });
+    }
+  }
+
+  private deliver(call: IncomingCall): void {
+    const { actor } = call.message;
+    const entry = this.actors.get(actor);
+    if (entry) entry.actor.offer(call);
+    else call.fail(new Unavailable(`there is no actor ${actor} on ${this.node.node}`));
+  }
+
+  private has(protocol: string, name: string): boolean {
+    return this.actors.get(name)?.protocol.name === protocol;
+  }
+
+  private context<P extends Protocol>(self: ActorRef<P>, life: Life): ActorContext<P> {
+    const { clock, random } = this.options;
+    const { signal } = life;
+    return { self, system: this, clock, random, signal, onStop: (release) => life.onStop(release) };
+  }
+
+  private remove(name: string, actor: Actor): void {
+    const entry = this.actors.get(name);
+    if (entry?.actor !== actor) return;
+    this.actors.delete(name);
+    entry.listening.unsubscribe();
+  }
+
+  private sweep(): void {
+    const nowMs = this.options.clock.now();
+    const late = nowMs - this.sweptMs > 2 * limits.CALL_HEARTBEAT_MS;
+    this.sweptMs = nowMs;
+    // A process that stood still has not read what the others sent.
+    if (late || !this.options.bus.connected) {
+      this.excuse();
+    } else {
+      this.outgoing.sweep();
+      this.incoming.sweep();
+    }
+  }
+
+  private excuse(): void {
+    this.outgoing.excuse();
+    this.incoming.excuse();
+    if (this.options.bus.connected) this.outgoing.sweep();
+  }
+}
+
+/** Stands for the answer that there is nobody to answer. */
+const NOBODY: NodeAddress = { node: '', incarnation: '' };
