@@ -41,6 +41,11 @@ export class BlockPool {
     return this.#inUse;
   }
 
+  /** Memory taken from the system so far: never more than the budget. */
+  get reservedBytes(): number {
+    return this.#slabEnd * this.blockBytes;
+  }
+
   /** Null when the budget is used up. */
   take(): DeviceBlock | null {
     const bytes = this.#free.pop() ?? this.#freshPlace();
@@ -68,6 +73,7 @@ export class BlockPool {
     if (this.size > 0) throw new InternalError(`a device was closed while ${this.size} of its blocks are in use`);
     this.#free.length = 0;
     this.#places = this.#capacity;
+    this.#slabEnd = 0;
     for (const slab of this.#slabs.splice(0)) slab.release();
   }
 

@@ -45,12 +45,14 @@ export class Binding extends Handle {
     const status = calls.api.bindOutput(this.#idle(), this.session.outputName(name), value.pointer);
     if (status !== NULL) throw calls.failure(status, `binding the output ${name}`);
     hold(this.#outputs, name, value.memory);
+    this.#succeeded = false;
   }
 
   /** Each run makes a new tensor for this output; see `outputs`. */
   bindOutputToDevice(name: string, _device: 'cpu'): void {
     this.#bindToHost(name);
     hold(this.#outputs, name, 'host');
+    this.#succeeded = false;
   }
 
   #bindToHost(name: string): void {

@@ -1,0 +1,63 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { BlockPool } from '../../../src/device/block-pool.js';
+import { liveHandles } from '../../../src/ort/handles.js';
+import { OrtRuntime } from '../../../src/ort/runtime.js';
+
+const MiB = 1024 * 1024;
+
+let runtime: OrtRuntime;
+beforeEach(() => {
+  runtime = OrtRuntime.open();
+});
+afterEach(() => {
+  runtime.release();
+  expect(liveHandles()).toMatchObject({ environment: 0, memory: 0 });
+});
+
+test('takes memory in slabs of 256 MiB, when it is needed, and never more than the budget', () => {
+  const pool = new BlockPool(runtime, 100 * MiB, 599 * MiB);
+  expect(pool.reservedBytes).toBe(0);
+  const reserved: number[] = [];
+  const blocks = Array.from({ length: 5 }, () => {
+    const block = pool.take()!;
+    reserved.push(pool.reservedBytes / MiB);
+    return block;
+  });
+  expect(reserved).toEqual([200, 200, 400, 400, 500]);
+  expect(pool.take()).toBeNull();
+  expect(liveHandles().memory).toBe(3);
+
+  for (const [index, block] of blocks.entries()) {
+    const bytes = pool.bytes(block);
+    expect(bytes).toHaveLength(100 * MiB);
+    bytes[0] = index;
+    bytes[bytes.length - 1] = 100 + index;
+  }
+  for (const [index, block] of blocks.entries()) {
+    expect([pool.bytes(block)[0], pool.bytes(block).at(-1)]).toEqual([index, 100 + index]);
+    pool.give(block);
+  }
+  pool.close();
+});
+
+test('takes a slab for each block that is larger than one', () => {
+  const pool = new BlockPool(runtime, 300 * MiB, 600 * MiB);
+  const blocks = [pool.take()!, pool.take()!];
+  expect(pool.take()).toBeNull();
+  expect(liveHandles().memory).toBe(2);
+  for (const block of blocks) pool.give(block);
+  pool.close();
+});
+
+test('lends the place that was freed last before any other', () => {
+  const pool = new BlockPool(runtime, 64, 640);
+  const [first, second] = [pool.take()!, pool.take()!];
+  pool.bytes(first).fill(1);
+  pool.bytes(second).fill(2);
+  pool.give(second);
+  pool.give(first);
+  const again = pool.take()!;
+  expect(pool.bytes(again)[0]).toBe(1);
+  pool.give(again);
+  pool.close();
+});
