@@ -1,0 +1,4 @@
+import { actorSuite } from './suite.js';
+import { SimulatedWorld } from './world.js';
+
+actorSuite('in simulated time', () => new SimulatedWorld());
