@@ -64,7 +64,10 @@ export async function openModelFolder(dir: string, options: ModelFolderOptions =
   const generation = parseGeneration(await readJson(home, 'generation_config.json', 'optional'), home);
   const tokenizerConfig = (await readJson(home, 'tokenizer_config.json', 'optional')) as Record<string, unknown>;
   const tokenizerPath = join(home, 'tokenizer.json');
-  await requireFile(tokenizerPath, 'It holds the vocabulary; take it from where the model came from.');
+  requireReadable(
+    tokenizerPath,
+    await requireFile(tokenizerPath, 'It holds the vocabulary; take it from where the model came from.'),
+  );
   const graphPath = await findGraph(home, options.variant);
   const graph = readGraphFile(graphPath);
   return {
@@ -91,10 +94,19 @@ async function requireFolder(dir: string): Promise<void> {
   }
 }
 
-async function requireFile(path: string, advice: string): Promise<void> {
+/** Gives the file's size. */
+async function requireFile(path: string, advice: string): Promise<number> {
   const found = await stat(path).catch(() => null);
-  if (!found?.isFile())
-    throw new Refused(`opening model folder ${dirname(path)}: ${basename(path)} is missing. ${advice}`);
+  if (found?.isFile()) return found.size;
+  throw new Refused(`opening model folder ${dirname(path)}: ${basename(path)} is missing. ${advice}`);
+}
+
+function requireReadable(path: string, byteLength: number): void {
+  if (byteLength <= MODEL_JSON_BYTES) return;
+  const sizes = `has ${byteLength} bytes, more than ${MODEL_JSON_BYTES}`;
+  throw new Refused(
+    `opening model folder ${dirname(path)}: ${basename(path)} ${sizes}. It can't be what it should be.`,
+  );
 }
 
 /** A JSON object; of an optional file that is not there, an empty one. */
@@ -107,9 +119,7 @@ async function readJson(dir: string, name: string, need: 'required' | 'optional'
       `opening model folder ${dir}: ${name} is missing. Give a folder as the model hub has them, not one of its parts.`,
     );
   }
-  if (found.size > MODEL_JSON_BYTES) {
-    throw new Refused(`opening model folder ${dir}: ${name} has ${found.size} bytes, more than ${MODEL_JSON_BYTES}.`);
-  }
+  requireReadable(path, found.size);
   try {
     return z.record(z.string(), z.unknown()).parse(JSON.parse(await readFile(path, 'utf8')));
   } catch (error) {

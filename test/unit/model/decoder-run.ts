@@ -10,6 +10,7 @@ export interface Logits {
 export class DecoderRun {
   private past: Record<string, Tensor> = {};
   private tokens = 0;
+  private padding = 0;
 
   private constructor(
     private readonly session: InferenceSession,
@@ -33,15 +34,21 @@ export class DecoderRun {
     return new DecoderRun(session, signature);
   }
 
+  /** Tokens at the beginning that later ones are not to see. */
+  ignoreSoFar(): void {
+    this.padding = this.tokens;
+  }
+
   /** Runs the next tokens of the sequence. `keep` is given to a graph that takes it. */
   async step(ids: readonly number[], keep = 1): Promise<Logits> {
     const total = this.tokens + ids.length;
     const int64 = (values: readonly number[], dims: number[]) =>
       new ort.Tensor('int64', BigInt64Array.from(values, BigInt), dims);
     const feeds: Record<string, Tensor> = { ...this.past, input_ids: int64(ids, [1, ids.length]) };
-    if (this.signature.hasAttentionMask) feeds.attention_mask = int64(new Array(total).fill(1), [1, total]);
+    if (this.signature.hasAttentionMask)
+      feeds.attention_mask = int64(new Array(total).fill(1).fill(0, 0, this.padding), [1, total]);
     if (this.signature.hasPositionIds) {
-      const positions = ids.map((_, i) => this.tokens + i);
+      const positions = ids.map((_, i) => this.tokens - this.padding + i);
       feeds.position_ids = int64(positions, [1, ids.length]);
     }
     if (this.signature.hasLogitsToKeep) feeds.num_logits_to_keep = int64([keep], []);

@@ -1,8 +1,11 @@
-import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Refused } from '../../../src/errors.js';
+import { MODEL_JSON_BYTES } from '../../../src/limits.js';
 import { openModelFolder } from '../../../src/model/folder.js';
+import { externalTensorMessage, GRAPH, MODEL } from '../../../src/model/onnx/messages.js';
+import { bytesField } from '../../../src/model/onnx/wire.js';
 import { SYNTH_PRESETS } from '../../../src/model/synth/spec.js';
 import { synthesize } from '../../../src/model/synth.js';
 import { RECALL, scratchFolder } from './folders.js';
@@ -114,6 +117,25 @@ describe('a model folder', () => {
     const opening = openModelFolder(await variantOf({ [name]: value }));
     await expect(opening).rejects.toThrow(message);
     await expect(opening).rejects.toBeInstanceOf(Refused);
+  });
+
+  it.each(['../secret.bin', '/etc/hosts', 'a/../../secret.bin'])(
+    'is refused if its weights are said to be in %s',
+    async (file) => {
+      const tensor = externalTensorMessage({ name: 'w', type: 'float32', dims: [1] }, file, 0, 4);
+      const dir = await variantOf({});
+      await writeFile(join(dir, 'onnx', 'model.onnx'), bytesField(MODEL.graph, bytesField(GRAPH.initializer, tensor)));
+      await expect(openModelFolder(dir)).rejects.toThrow(/outside of its folder/);
+    },
+  );
+
+  it('is refused if a file that is read whole is too large', async () => {
+    const dir = await variantOf({});
+    await truncate(join(dir, 'config.json'), MODEL_JSON_BYTES + 1);
+    await expect(openModelFolder(dir)).rejects.toThrow(/config\.json has \d+ bytes, more than/);
+    const other = await variantOf({});
+    await truncate(join(other, 'tokenizer.json'), MODEL_JSON_BYTES + 1);
+    await expect(openModelFolder(other)).rejects.toThrow(/tokenizer\.json has \d+ bytes, more than/);
   });
 
   it('that is not there is refused with its path', async () => {

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -95,6 +95,15 @@ describe('a byte-level tokenizer', () => {
     expect(recall.decode(ids)).toBe('harbor<|end|>');
     expect(recall.decode(ids, { skipSpecialTokens: true })).toBe('harbor');
     expect(textOf([recall.tokenBytes(989)])).toBe('<|end|>');
+  });
+
+  it('gives an added token’s own text, though its characters stand for bytes elsewhere', async () => {
+    const json: unknown = JSON.parse(await readFile(folder.tokenizerPath, 'utf8'));
+    const token = { id: 990, content: '<Ġé|>', special: true, normalized: false };
+    const added_tokens = [token];
+    const tokenizer = await tokenizerOf({ ...(json as object), added_tokens }, 991);
+    expect(textOf([tokenizer.tokenBytes(990)])).toBe('<Ġé|>');
+    expect(tokenizer.decode(tokenizer.encode('é<Ġé|>'))).toBe('é<Ġé|>');
   });
 
   it('gives no tokens for no text, and no text for no tokens', () => {

@@ -73,6 +73,11 @@ describe('protobuf wire format', () => {
     expect(() => [...fields(memorySource(bytes.subarray(0, -1)))]).toThrow(Corrupt);
   });
 
+  it('refuses fields with the number 0, and groups', () => {
+    expect(() => [...fields(memorySource(Uint8Array.of(0, 1)))]).toThrow(Corrupt);
+    expect(() => [...fields(memorySource(Uint8Array.of((1 << 3) | 3, (1 << 3) | 4)))]).toThrow(Corrupt);
+  });
+
   it('writes 64-bit integers in two’s complement', () => {
     expect([...varint(2n ** 63n - 1n)]).toEqual([255, 255, 255, 255, 255, 255, 255, 255, 127]);
     expect([...varint(-1)]).toEqual([255, 255, 255, 255, 255, 255, 255, 255, 255, 1]);

@@ -115,6 +115,17 @@ describe('a made-up model', () => {
     await Promise.all([whole.close(), cut.close()]);
   });
 
+  it('does not see what the mask hides, with attention of plain nodes', async () => {
+    const dir = await make({ attention: 'concat' });
+    const [plain, padded] = [await open(dir), await open(dir)];
+    await padded.step([5, 6, 7]);
+    padded.ignoreSoFar();
+    const [expected, seen] = [await plain.step(prompt), await padded.step(prompt)];
+    const furthest = Math.max(...seen.data.map((logit, i) => Math.abs(logit - expected.data[i]!)));
+    expect(furthest).toBeLessThan(1e-4);
+    await Promise.all([plain.close(), padded.close()]);
+  });
+
   it('computes the same with its weights in a file of their own', async () => {
     const dir = await make({}, { inlineBytes: 0 });
     const [external, inline] = [await open(dir), await open(await make())];
