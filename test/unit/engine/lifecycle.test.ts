@@ -1,0 +1,279 @@
+import { afterEach, beforeAll, expect, test } from 'vitest';
+import type { EngineOptions } from '../../../src/engine/engine.js';
+import type { EngineObserver } from '../../../src/engine/observer.js';
+import { Cancelled, DeadlineExceeded, InvalidRequest, Overloaded, Refused, Unavailable } from '../../../src/errors.js';
+import type { ModelFolder } from '../../../src/model/folder.js';
+import type { GenerateEvent } from '../../../src/protocol/generate.js';
+import { ask, collect, noise, Rig, tinyModel } from './support/rig.js';
+
+let folder: ModelFolder;
+let rig: Rig;
+
+beforeAll(async () => {
+  const tiny = await tinyModel({ contextTokens: 512 });
+  folder = tiny.folder;
+  return tiny.remove;
+});
+afterEach(async () => {
+  expect(await rig.close()).toEqual([]);
+});
+
+async function open(options: Partial<EngineOptions> & { slots?: number; budgetBlocks?: number } = {}): Promise<void> {
+  rig = await Rig.open(folder, options);
+}
+
+/** Reads events until one of the type comes. */
+async function until(events: AsyncIterator<GenerateEvent>, type: GenerateEvent['type']): Promise<void> {
+  for (;;) {
+    const { value, done } = await events.next();
+    if (done) throw new Error(`the stream ended without ${type}`);
+    if (value.type === type) return;
+  }
+}
+
+const LONG = { stopping: { maxTokens: 400 } };
+
+test('a prompt over the context is refused with both numbers', async () => {
+  await open();
+  const error = await rig.run(ask(noise(512, 512))).catch((e: unknown) => e);
+  expect(error).toBeInstanceOf(InvalidRequest);
+  expect((error as InvalidRequest).param).toBe('prompt');
+  expect((error as InvalidRequest).message).toContain('512 tokens');
+  expect((error as InvalidRequest).message).toContain('context is 512');
+});
+
+test('the answer ends where the context does', async () => {
+  await open();
+  const { ids, end } = await rig.run(ask(noise(505, 512), LONG));
+  expect(ids).toHaveLength(7);
+  expect(end).toEqual({ reason: 'length', token: null });
+});
+
+test('requests that do not fit are refused before anything runs, with the field named', async () => {
+  await open();
+  const good = ask(noise(100, 512));
+  const bad: [Parameters<typeof rig.run>[0], string][] = [
+    [ask([]), 'prompt'],
+    [ask([1, 512, 2]), 'prompt'],
+    [ask([1, 2], { resumeTokens: 2 }), 'prompt'],
+    [{ ...good, keys: new Uint8Array(0) }, 'keys'],
+    [{ ...good, keys: new Uint8Array(64) }, 'keys'],
+    [{ ...ask(noise(128, 512)), keys: new Uint8Array(64) }, 'keys'],
+    [ask([1, 2], { sampling: { logitBias: [[512, 1]] } }), 'logit_bias'],
+  ];
+  for (const [request, param] of bad) {
+    await expect(rig.run(request)).rejects.toSatisfy((e) => e instanceof InvalidRequest && e.param === param);
+  }
+  expect(rig.cache.prepared).toBe(0);
+});
+
+test("another fleet's request is refused with both fingerprints", async () => {
+  await open();
+  const error = await rig.run({ ...ask([1]), fingerprint: 'a'.repeat(64) }).catch((e: unknown) => e);
+  expect(error).toBeInstanceOf(Refused);
+  expect((error as Refused).message).toContain('a'.repeat(64));
+  expect((error as Refused).message).toContain('f'.repeat(64));
+});
+
+test('one more than may wait is turned away at once, and those that wait are served', async () => {
+  await open({ slots: 1, maxWaiting: 3 });
+  let letIn: () => void = () => {};
+  rig.cache.gate = new Promise((resolve) => {
+    letIn = resolve;
+  });
+  const waiting = [1, 2, 3].map((id) => rig.run(ask([id])));
+  await expect(rig.run(ask([4]))).rejects.toThrow(Overloaded);
+  expect(rig.engine.stats()).toMatchObject({ waiting: 3, running: 0 });
+  letIn();
+  for (const answer of waiting) expect((await answer).ids).toHaveLength(10);
+});
+
+test('a request cancelled while its prefix is brought leaves at once', async () => {
+  await open();
+  rig.cache.gate = new Promise(() => {});
+  const abort = new AbortController();
+  const answer = rig.run(ask(noise(100, 512)), abort.signal);
+  abort.abort();
+  await expect(answer).rejects.toThrow(Cancelled);
+  expect(rig.engine.stats().waiting).toBe(0);
+});
+
+test('a request cancelled while it waits for a slot gives its prefix back', async () => {
+  await open({ slots: 1 });
+  const shared = noise(200, 512);
+  await rig.run(ask(shared));
+  const first = new AbortController();
+  const running = rig.engine.generate(ask(noise(20, 512), LONG), first.signal);
+  await until(running, 'tokens');
+  const abort = new AbortController();
+  const answer = rig.run(ask(shared), abort.signal);
+  await expect.poll(() => rig.cache.pins).toBe(1);
+  abort.abort(new DeadlineExceeded('too late'));
+  await expect(answer).rejects.toThrow(DeadlineExceeded);
+  expect(rig.cache.pins).toBe(0);
+  first.abort();
+  await expect(collect(running)).rejects.toThrow(Cancelled);
+});
+
+test('a prefill that is running is stopped, and those who waited for its blocks go on', async () => {
+  await open({ prefillChunkTokens: 400 });
+  const prompt = noise(400, 512);
+  const reference = await rig.run(ask(prompt));
+  rig.cache.clear();
+  const abort = new AbortController();
+  const stopped = rig.engine.generate(ask(prompt), abort.signal);
+  const other = rig.run(ask(prompt));
+  await until(stopped, 'start');
+  abort.abort();
+  await expect(collect(stopped)).rejects.toThrow(Cancelled);
+  expect((await other).ids).toEqual(reference.ids);
+});
+
+test('cancelling reaches the graph: the run of its prefill is stopped, and the next one is not', async () => {
+  await open();
+  const run = rig.graph.session.run.bind(rig.graph.session);
+  const abort = new AbortController();
+  const outcomes: string[] = [];
+  rig.graph.session.run = (...args) => {
+    abort.abort();
+    const ran = run(...args);
+    ran.then(
+      () => outcomes.push('done'),
+      (error: Error) => outcomes.push(error.name),
+    );
+    return ran;
+  };
+  await expect(rig.run(ask(noise(20, 512)), abort.signal)).rejects.toThrow(Cancelled);
+  await rig.run(ask(noise(20, 512), { stopping: { maxTokens: 1 } }));
+  expect(outcomes).toEqual(['Cancelled', 'done']);
+});
+
+test('one that is cancelled while it decodes leaves the batch, and the others get the same tokens', async () => {
+  await open();
+  const prompts = Array.from({ length: 4 }, (_, i) => noise(30 + 17 * i, 512, i + 1));
+  const alone = [];
+  for (const prompt of prompts) alone.push((await rig.run(ask(prompt, { stopping: { maxTokens: 60 } }))).ids);
+  const abort = new AbortController();
+  const cancelled = rig.engine.generate(ask(noise(50, 512, 99), LONG), abort.signal);
+  await until(cancelled, 'tokens');
+  const others = prompts.map((prompt) => rig.run(ask(prompt, { stopping: { maxTokens: 60 } })));
+  for (let i = 0; i < 10; i++) await until(cancelled, 'tokens');
+  abort.abort();
+  await expect(collect(cancelled)).rejects.toThrow(Cancelled);
+  for (const [i, other] of others.entries()) expect((await other).ids).toEqual(alone[i]);
+});
+
+test('a reader that leaves early cancels its request', async () => {
+  await open();
+  for await (const event of rig.engine.generate(ask([1, 2, 3], LONG), new AbortController().signal)) {
+    if (event.type === 'tokens') break;
+  }
+  await rig.engine.idle();
+  expect(rig.engine.stats().generatedTokens).toBeLessThan(400);
+});
+
+test('a reader that does not read holds nobody up, and finds everything later', async () => {
+  await open();
+  const unread = rig.engine.generate(ask([5, 6, 7], { stopping: { maxTokens: 50 } }), new AbortController().signal);
+  await rig.engine.idle();
+  const late = await collect(unread);
+  expect(late.ids).toHaveLength(50);
+  expect(late.types).toEqual(['start', 'tokens', 'end']);
+});
+
+test('a run that fails ends its own sequence alone, and the engine goes on', async () => {
+  await open();
+  const good = await rig.run(ask(noise(20, 512)));
+  const run = rig.graph.session.run.bind(rig.graph.session);
+  let failing = 1;
+  rig.graph.session.run = (...args) => (failing-- > 0 ? Promise.reject(new Error('no more memory')) : run(...args));
+  await expect(rig.run(ask(noise(20, 512, 2)))).rejects.toThrow('no more memory');
+  expect((await rig.run(ask(noise(20, 512)))).ids).toEqual(good.ids);
+});
+
+test('a decode step that fails ends the sequences in it, and the engine goes on', async () => {
+  await open();
+  const good = await rig.run(ask(noise(20, 512)));
+  const run = rig.graph.session.run.bind(rig.graph.session);
+  let runs = 0;
+  rig.graph.session.run = (...args) => (++runs === 4 ? Promise.reject(new Error('no more memory')) : run(...args));
+  const both = [3, 4].map((seed) => rig.run(ask(noise(10, 512, seed), LONG)).catch((e: Error) => e.message));
+  expect(await Promise.all(both)).toEqual(['no more memory', 'no more memory']);
+  expect((await rig.run(ask(noise(20, 512)))).ids).toEqual(good.ids);
+});
+
+test('a row that cannot be moved fails those that run, and the engine goes on', async () => {
+  await open();
+  const good = await rig.run(ask(noise(20, 512)));
+  const move = rig.device.moveRow.bind(rig.device);
+  rig.device.moveRow = () => Promise.reject(new Error('the device is lost'));
+  const short = rig.run(ask(noise(9, 512), { stopping: { maxTokens: 4 } }));
+  const long = rig.run(ask(noise(8, 512), LONG));
+  expect((await short).ids).toHaveLength(4);
+  await expect(long).rejects.toThrow('the device is lost');
+  rig.device.moveRow = move;
+  expect((await rig.run(ask(noise(20, 512)))).ids).toEqual(good.ids);
+});
+
+test('a block that cannot be copied is given back, and fails its sequence alone', async () => {
+  await open();
+  const prompt = noise(130, 512);
+  const good = await rig.run(ask(prompt));
+  rig.cache.clear();
+  const cut = rig.device.cut.bind(rig.device);
+  rig.device.cut = () => Promise.reject(new Error('the device is lost'));
+  await expect(rig.run(ask(prompt))).rejects.toThrow('the device is lost');
+  rig.device.cut = cut;
+  expect(rig.device.memory().blocks).toBe(0);
+  expect((await rig.run(ask(prompt))).ids).toEqual(good.ids);
+});
+
+test('a cache without room keeps nothing and costs no answer', async () => {
+  await open();
+  const prompt = noise(300, 512);
+  const good = await rig.run(ask(prompt));
+  await rig.close();
+  await open({ budgetBlocks: 2 });
+  const first = await rig.run(ask(prompt));
+  const second = await rig.run(ask(prompt));
+  expect(rig.cache.size).toBe(2);
+  expect([first.ids, second.ids]).toEqual([good.ids, good.ids]);
+  expect(second.cached.local).toBe(128);
+});
+
+test('prompts that begin alike and come at once are computed once', async () => {
+  await open();
+  const shared = noise(256, 512);
+  const answers = await Promise.all([1, 2, 3, 4].map((id) => rig.run(ask([...shared, id]))));
+  expect(answers.map(({ cached }) => cached.local)).toEqual([0, 256, 256, 256]);
+  expect(rig.engine.stats().promptTokens).toEqual({ local: 768, remote: 0, computed: 260 });
+});
+
+test('after close, requests are refused and those that ran have an error', async () => {
+  await open();
+  const running = rig.engine.generate(ask([1, 2, 3], LONG), new AbortController().signal);
+  await until(running, 'tokens');
+  const closed = rig.engine.close();
+  await expect(collect(running)).rejects.toThrow(Unavailable);
+  await closed;
+  await expect(rig.run(ask([1]))).rejects.toThrow(Unavailable);
+});
+
+test('the observer hears of every sequence, and the rates are measured', async () => {
+  const heard: string[] = [];
+  const observer: EngineObserver = {
+    onQueue: () => heard.push('queue'),
+    onFirstToken: () => heard.push('first'),
+    onInterToken: () => heard.push('next'),
+    onEnd: (outcome) => heard.push(outcome),
+  };
+  await open({ observer });
+  expect(rig.engine.stats()).toMatchObject({ computeMsPerToken: null, decodeMsPerStep: null });
+  await rig.run(ask([1, 2, 3], { stopping: { maxTokens: 3 } }));
+  await rig.engine.idle();
+  expect(heard).toEqual(['queue', 'first', 'next', 'next', 'done']);
+  const { computeMsPerToken, decodeMsPerStep, generatedTokens } = rig.engine.stats();
+  expect(computeMsPerToken).toBeGreaterThan(0);
+  expect(decodeMsPerStep).toBeGreaterThan(0);
+  expect(generatedTokens).toBe(3);
+});
