@@ -1,0 +1,12 @@
+/** What is assumed of a worker that has measured nothing yet, nor has any other. Modest, so that a measurement soon takes over. */
+export const ASSUMED_RATES = {
+  computeMsPerToken: 0.5,
+  decodeMsPerStep: 20,
+  fetchBytesPerMs: 500_000,
+} as const;
+
+/** The middle one of what was measured; `assumed` if nothing was. */
+export function typical(measured: readonly (number | null)[], assumed: number): number {
+  const known = measured.filter((rate) => rate !== null).sort((a, b) => a - b);
+  return known[known.length >> 1] ?? assumed;
+}

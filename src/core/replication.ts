@@ -1,0 +1,68 @@
+import type { BlockKey, BlockMeta, BlockRole } from './block.js';
+
+/** The homes of a segment under some ring: its first R distinct workers clockwise. */
+export type HomesOf = (segment: BlockKey) => readonly string[];
+
+/** Blocks of one segment, in order, that are to be copied to a worker. */
+export interface Push<B extends BlockMeta> {
+  readonly to: string;
+  readonly segment: BlockKey;
+  readonly blocks: readonly B[];
+}
+
+/** In what role a worker keeps a block. */
+export function roleOf(block: BlockMeta, self: string, homesOf: HomesOf): BlockRole {
+  return homesOf(block.segment).includes(self) ? 'home' : 'guest';
+}
+
+/** Where copies of new blocks go: to all their homes but this worker. */
+export function pushesOf<B extends BlockMeta>(blocks: readonly B[], self: string, homesOf: HomesOf): Push<B>[] {
+  return bySegment(blocks).flatMap(({ segment, blocks: own }) =>
+    homesOf(segment)
+      .filter((home) => home !== self)
+      .map((to) => ({ to, segment, blocks: own })),
+  );
+}
+
+export interface RingChange<B extends BlockMeta> {
+  /** Blocks that are kept here in another role than before. */
+  readonly roles: readonly { readonly key: BlockKey; readonly role: BlockRole }[];
+  /** Blocks to copy to workers that became their homes. */
+  readonly pushes: readonly Push<B>[];
+}
+
+/**
+ * What another ring means for the blocks that are here. A new home is given its copies by the first of the old homes that is still
+ * there, so that it gets each once; if none is, by everybody who has a copy. `present`: can this worker still act, whether or not it has
+ * a place on the ring?
+ */
+export function ringChange<B extends BlockMeta>(
+  residents: readonly B[],
+  self: string,
+  before: HomesOf,
+  after: HomesOf,
+  present: (worker: string) => boolean,
+): RingChange<B> {
+  const roles: { key: BlockKey; role: BlockRole }[] = [];
+  const pushes: Push<B>[] = [];
+  for (const { segment, blocks } of bySegment(residents)) {
+    const [old, next] = [before(segment), after(segment)];
+    const role: BlockRole = next.includes(self) ? 'home' : 'guest';
+    if (old.includes(self) !== next.includes(self)) roles.push(...blocks.map(({ key }) => ({ key, role })));
+    const giver = old.find((home) => home === self || present(home)) ?? self;
+    if (giver !== self) continue;
+    for (const to of next) if (to !== self && !old.includes(to)) pushes.push({ to, segment, blocks });
+  }
+  return { roles, pushes };
+}
+
+/** Blocks together with those of their segment, each segment in order. */
+function bySegment<B extends BlockMeta>(blocks: readonly B[]): { segment: BlockKey; blocks: readonly B[] }[] {
+  const segments = new Map<BlockKey, B[]>();
+  for (const block of blocks) {
+    const own = segments.get(block.segment);
+    if (own === undefined) segments.set(block.segment, [block]);
+    else own.push(block);
+  }
+  return [...segments].map(([segment, own]) => ({ segment, blocks: own.sort((a, b) => a.index - b.index) }));
+}

@@ -1,0 +1,139 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { BlockMeta } from '../../../src/core/block.js';
+import { type FetchRequest, patienceMs, planFetch, worthWaiting } from '../../../src/core/fetch-plan.js';
+
+const SEGMENT = 8;
+const blocks = Array.from({ length: 32 }, (_, index): BlockMeta => {
+  const segment = `block ${index - (index % SEGMENT)}`;
+  return { key: `block ${index}`, parent: index === 0 ? null : `block ${index - 1}`, index, segment };
+});
+
+/** A block takes 64 ms to compute and 1 ms to fetch. */
+function request(over: Partial<FetchRequest> = {}): FetchRequest {
+  return {
+    wanted: blocks.slice(0, 16),
+    hints: [],
+    homesOf: () => [],
+    reachable: (worker) => worker !== 'self',
+    fetchBytesPerMs: () => 1_000_000,
+    computeMsPerToken: 1,
+    blockTokens: 64,
+    blockBytes: 1_000_000,
+    ...over,
+  };
+}
+/** `from: first block - last block`, a part a line. */
+const outline = (over: Partial<FetchRequest>) =>
+  planFetch(request(over)).parts.map((part) => `${part.from}: ${part.blocks[0]!.index}-${part.blocks.at(-1)!.index}`);
+
+describe('a fetch plan', () => {
+  it('asks whom the hints name, as far as they go', () => {
+    expect(outline({ hints: [{ worker: 'a', blocks: 11 }] })).toEqual(['a: 0-10']);
+  });
+
+  it('takes different segments from different holders, and keeps a segment together', () => {
+    const hints = ['a', 'b'].map((worker) => ({ worker, blocks: 32 }));
+    expect(outline({ wanted: blocks, hints })).toEqual(['a: 0-7', 'b: 8-15', 'a: 16-23', 'b: 24-31']);
+  });
+
+  it('takes more from whoever is faster', () => {
+    const hints = ['a', 'b'].map((worker) => ({ worker, blocks: 32 }));
+    const fetchBytesPerMs = (worker: string) => (worker === 'a' ? 100_000 : 1_000_000);
+    expect(outline({ wanted: blocks, hints, fetchBytesPerMs })).toEqual(['b: 0-31']);
+  });
+
+  it('asks the homes where no hint leads, and knows whom to ask otherwise', () => {
+    const plan = planFetch(request({ hints: [{ worker: 'a', blocks: 8 }], homesOf: () => ['self', 'h', 'a'] }));
+    expect(plan.parts.map(({ from, otherwise }) => [from, otherwise])).toEqual([
+      ['a', ['h']],
+      ['h', ['a']],
+    ]);
+    expect(plan.computeMs).toBe(16 * 64);
+  });
+
+  it('asks nobody who is out of reach or slower than computing', () => {
+    const hints = [
+      { worker: 'gone', blocks: 16 },
+      { worker: 'slow', blocks: 16 },
+    ];
+    const fetchBytesPerMs = (worker: string) => (worker === 'slow' ? 10_000 : null);
+    expect(outline({ hints, reachable: (worker) => worker !== 'gone', fetchBytesPerMs })).toEqual([]);
+    expect(outline({ hints, reachable: () => true, fetchBytesPerMs })).toEqual(['gone: 0-15']);
+  });
+
+  it('stops at the first block that nobody has', () => {
+    const homesOf = (segment: string) => (segment === 'block 0' ? ['h'] : []);
+    expect(outline({ wanted: blocks, homesOf, hints: [] })).toEqual(['h: 0-7']);
+  });
+
+  it('is empty where asking alone takes longer than computing', () => {
+    expect(
+      planFetch(request({ hints: [{ worker: 'a', blocks: 16 }], computeMsPerToken: 1e-5, blockBytes: 1 })),
+    ).toEqual({ parts: [], computeMs: 0 });
+  });
+
+  it('covers a run of what was wanted, each block once, by peers that may be asked', () => {
+    const worker: fc.Arbitrary<string> = fc.constantFrom('a', 'b', 'c', 'self');
+    fc.assert(
+      fc.property(
+        fc.subarray(blocks),
+        fc.array(fc.record({ worker, blocks: fc.nat(32) }), { maxLength: 5 }),
+        fc.array(fc.uniqueArray(worker, { maxLength: 2 }), { minLength: 4, maxLength: 4 }),
+        fc.dictionary(worker, fc.option(fc.integer({ min: 5_000, max: 1_000_000 }), { nil: null })),
+        (wanted, hints, homes, rates) => {
+          const homesOf = (segment: string) => homes[Number(segment.slice(6)) / SEGMENT]!;
+          const asked = request({ wanted, hints, homesOf, fetchBytesPerMs: (id) => rates[id] ?? null });
+          const { parts } = planFetch(asked);
+          const planned = parts.flatMap((part) => part.blocks);
+          expect(planned).toEqual(wanted.slice(0, planned.length));
+          for (const { from, otherwise, blocks: own } of parts) {
+            expect([from, ...otherwise]).not.toContain('self');
+            expect(new Set([from, ...otherwise]).size).toBe(otherwise.length + 1);
+            for (const id of [from, ...otherwise]) {
+              expect(1_000_000 / (rates[id] ?? 500_000)).toBeLessThan(64);
+              for (const block of own)
+                expect(
+                  homesOf(block.segment).includes(id) || hints.some((h) => h.worker === id && h.blocks > block.index),
+                ).toBe(true);
+            }
+          }
+        },
+      ),
+    );
+  });
+});
+
+describe('waiting for what was asked for', () => {
+  const plan = planFetch(request({ hints: [{ worker: 'a', blocks: 16 }] }));
+  const wantedBytes = 16_000_000;
+
+  it('is always worth a tenth of what computing would take', () => {
+    expect(patienceMs(plan)).toBeCloseTo(102.4);
+    expect(worthWaiting(plan, { elapsedMs: 102, arrivedBytes: 0, wantedBytes })).toBe(true);
+    expect(worthWaiting(plan, { elapsedMs: 103, arrivedBytes: 0, wantedBytes })).toBe(false);
+  });
+
+  it('is worth more as long as the rest comes sooner than it is computed', () => {
+    expect(worthWaiting(plan, { elapsedMs: 500, arrivedBytes: 9_000_000, wantedBytes })).toBe(true);
+    expect(worthWaiting(plan, { elapsedMs: 500, arrivedBytes: 7_000_000, wantedBytes })).toBe(false);
+    expect(worthWaiting(plan, { elapsedMs: 5_000, arrivedBytes: wantedBytes, wantedBytes })).toBe(true);
+  });
+
+  it('costs at most a tenth of computing everything, however the peer behaves', () => {
+    const arrivals = fc.array(fc.nat(3_000_000), { maxLength: 60 });
+    fc.assert(
+      fc.property(arrivals, (bytes) => {
+        let [elapsedMs, arrivedBytes] = [0, 0];
+        for (const more of [...bytes, ...Array<number>(200).fill(0)]) {
+          if (!worthWaiting(plan, { elapsedMs, arrivedBytes, wantedBytes })) break;
+          if (arrivedBytes >= wantedBytes) break;
+          elapsedMs += 10;
+          arrivedBytes = Math.min(wantedBytes, arrivedBytes + more);
+        }
+        const restMs = plan.computeMs * (1 - arrivedBytes / wantedBytes);
+        expect(elapsedMs + restMs).toBeLessThanOrEqual(1.1 * plan.computeMs + 10);
+      }),
+    );
+  });
+});
