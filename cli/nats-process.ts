@@ -14,6 +14,7 @@ export interface NatsCommand {
 /** A nats-server as a supervisor sees it. `ready` gives its `EmbeddedServer`. */
 export function natsProcess(command: NatsCommand): SupervisedProcess & { readonly ready: Promise<EmbeddedServer> } {
   let server: EmbeddedServer | null = null;
+  let over = false;
   const ready = startNatsServer({ path: command.path, ...command.before }).then((started) => {
     server = started;
     return started;
@@ -21,6 +22,7 @@ export function natsProcess(command: NatsCommand): SupervisedProcess & { readonl
   const exited: Promise<ChildExit> = ready.then(
     async (started) => {
       const { code } = await started.exited;
+      over = true;
       return { code, signal: null, reason: `it exited with code ${code}` };
     },
     (error: unknown) => ({ code: null, signal: null, reason: error instanceof Error ? error.message : String(error) }),
@@ -34,8 +36,11 @@ export function natsProcess(command: NatsCommand): SupervisedProcess & { readonl
     ready,
     exited,
     stop,
-    // It ends by itself when this process does.
-    kill: () => void stop(),
+    kill: () => {
+      // What guards it sees its end, and clears up after it.
+      if (server !== null && !over) process.kill(server.pid, 'SIGKILL');
+      void stop();
+    },
     get pid() {
       return server?.pid ?? 0;
     },

@@ -35,7 +35,8 @@ export async function up(context: CommandContext): Promise<number> {
   process.once('exit', () => fleet.kill());
   announceStart(config, progress);
   const code = await runUntilInterrupted(fleet, interrupts, context, config, progress);
-  await Promise.race([fleet.stop(), interrupts.second.then(() => fleet.kill())]);
+  interrupts.second.then(() => fleet.kill());
+  await fleet.stop();
   interrupts.close();
   if (code === 0) progress.line('Stopped.');
   return code;
