@@ -18,12 +18,16 @@ export const RING_POINTS_CEILING = 2560;
 
 /** Largest body of an HTTP request. */
 export const HTTP_BODY_BYTES = 8 * MiB;
+/** Connections of clients that a coordinator accepts. */
+export const HTTP_CONNECTIONS = 16_384;
 /** Until a request has come in whole. */
 export const HTTP_REQUEST_TIMEOUT_MS = 60_000;
 /** A client that reads nothing of its stream for so long is given up. */
 export const HTTP_STALL_TIMEOUT_MS = 120_000;
 /** Answers that run when the coordinator is told to stop have so long to end. */
 export const HTTP_CLOSE_GRACE_MS = 8_000;
+/** After that they end with an error, for which their clients have so long to take it. */
+export const HTTP_CLOSE_ERROR_MS = 500;
 /** What `retry-after` says when a queue is full or no worker is there. */
 export const RETRY_AFTER_S = 1;
 /** Names that a client gives: a model, a tenant's salt, a user. */
@@ -129,6 +133,11 @@ export const NATS_STOP_TIMEOUT_MS = 5_000;
 
 /** Blocks that wait to be pushed to their homes. The oldest is dropped first: a copy is lost, never an answer. */
 export const REPLICATION_QUEUE_BLOCKS = 8192;
+/** Fresh blocks that are sorted by home at a time. */
+export const REPLICATION_BATCH_BLOCKS = 64;
+/** Tries to copy a block, and the pause before each further one. */
+export const REPLICATION_ATTEMPTS = 4;
+export const REPLICATION_PAUSE_MS = 500;
 /** Workers in a fleet. */
 export const FLEET_WORKERS = 1024;
 /** Coordinators of a fleet that are listed. */
@@ -176,3 +185,10 @@ export const RESTART_BACKOFF_CEILING_MS = 10_000;
 export const MODEL_JSON_BYTES = 128 * MiB;
 /** Weights of a made-up model that are kept inside its ONNX file; more of them go to a file beside it. */
 export const SYNTH_INLINE_BYTES = 1024 * MiB;
+
+/** A request whose prefill has not ended by then is no longer expected to leave blocks. */
+export const PROMISE_TIMEOUT_MS = 120_000;
+/** A worker gives its full account of blocks within this time. */
+export const HOLDINGS_TIMEOUT_MS = 10_000;
+/** A worker that is told to go finishes what runs within this time. */
+export const DRAIN_TIMEOUT_MS = 20_000;

@@ -1,0 +1,35 @@
+import type { BlockDigest } from '../core/block.js';
+import type { ShoalError } from '../errors.js';
+import type { Payload } from './connection.js';
+import type { ClientMessage, ServerMessage } from './messages.js';
+import type { Permits } from './permits.js';
+
+/** One request of ours on a link, from its first frame to the last of the answer. */
+export interface Exchange<T> {
+  readonly result: Promise<T>;
+  /** Says the first message. Called once, before all others. */
+  start(line: Line): void;
+  /** A frame of the answer begins. Gives the memory for its payload, or null to read past it. What it throws ends the link. */
+  begin(message: ServerMessage): Uint8Array | null;
+  /** The frame is here whole, with the digest of its payload if that was kept. What it throws ends the link. */
+  end(message: ServerMessage, digest: BlockDigest | null): void;
+  /**
+   * The result is not wanted any more: cancels the request, and settles as soon as no memory of it is read or written. The exchange stays on
+   * the link until the peer has ended it.
+   */
+  giveUp(reason: ShoalError): void;
+  /** The link is over before the answer was. No memory of the exchange is read or written any more. */
+  fail(reason: ShoalError): void;
+}
+
+/** How an exchange speaks. */
+export interface Line {
+  send(message: ClientMessage, payload?: Payload): void;
+  /** One is needed for each payload that is handed to `send`. */
+  readonly payloads: Permits;
+}
+
+/** The message with which the peer ends a request. */
+export function endsExchange(message: ServerMessage): boolean {
+  return message.type === 'done' || message.type === 'missing' || message.type === 'pong' || message.type === 'error';
+}

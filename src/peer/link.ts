@@ -1,0 +1,177 @@
+import type { Socket } from 'node:net';
+import type { Clock, Timer } from '../clock.js';
+import type { BlockDigest } from '../core/block.js';
+import { Corrupt, fromWire, Overloaded, type ShoalError, toWire, Unavailable } from '../errors.js';
+import {
+  FRAME_HEADER_BYTES,
+  HANDSHAKE_FRAME_BYTES,
+  PEER_BLOCKS_IN_SOCKET,
+  PEER_REQUESTS_IN_FLIGHT,
+} from '../limits.js';
+import { abortReason, orAbort } from './abort.js';
+import { Connection, type ConnectionOwner, type Payload } from './connection.js';
+import { type Exchange, endsExchange } from './exchange.js';
+import { checkLengths, PRELUDE_BYTES, type Prelude } from './frame.js';
+import type { ClientHandshake } from './handshake.js';
+import { type ClientMessage, fromClient, fromServer, type ServerMessage } from './messages.js';
+import { Outcome } from './outcome.js';
+import { Permits } from './permits.js';
+import type { Inlet } from './socket.js';
+
+export interface LinkOptions {
+  readonly open: (inlet: Inlet) => Socket;
+  readonly handshake: ClientHandshake;
+  /** Bytes of every block, by the fleet's K/V layout. */
+  readonly blockBytes: number;
+  readonly clock: Clock;
+  readonly handshakeTimeoutMs: number;
+  readonly progressTimeoutMs: number;
+  /** The link is over; `wasOpen` says whether it had come about. */
+  readonly onClosed: (reason: ShoalError, wasOpen: boolean) => void;
+}
+
+export type LinkState = 'greeting' | 'proving' | 'open' | 'closed';
+
+/** The dialling side of one connection: proves itself, then carries exchanges. */
+export class Link implements ConnectionOwner {
+  private phase: LinkState = 'greeting';
+  private readonly opened = new Outcome<void>();
+  private readonly exchanges = new Map<number, Exchange<unknown>>();
+  private requests = 0;
+  private readonly payloads = new Permits(PEER_BLOCKS_IN_SOCKET);
+  private readonly connection: Connection;
+  private readonly deadline: Timer;
+  /** The frame that is coming in, and what it is for. */
+  private message: ServerMessage | null = null;
+  private request = 0;
+
+  constructor(private readonly options: LinkOptions) {
+    const { clock, handshakeTimeoutMs, handshake } = options;
+    this.connection = new Connection(options.open, this, options.progressTimeoutMs);
+    this.deadline = clock.after(handshakeTimeoutMs, () =>
+      this.close(new Unavailable(`a peer did not greet within ${handshakeTimeoutMs} ms`)),
+    );
+    this.say(0, handshake.hello);
+  }
+
+  get state(): LinkState {
+    return this.phase;
+  }
+
+  get requestsInFlight(): number {
+    return this.exchanges.size;
+  }
+
+  /** Carries an exchange out. Rejects with Overloaded if too many are under way, else with what it or the link came to. */
+  async run<T>(exchange: Exchange<T>, signal: AbortSignal): Promise<T> {
+    try {
+      await orAbort(this.opened.promise, signal);
+      this.enter(exchange);
+    } catch (error) {
+      exchange.fail(fromWire(toWire(error)));
+      return exchange.result;
+    }
+    const giveUp = () => exchange.giveUp(abortReason(signal));
+    signal.addEventListener('abort', giveUp, { once: true });
+    try {
+      return await exchange.result;
+    } finally {
+      signal.removeEventListener('abort', giveUp);
+    }
+  }
+
+  close(reason: ShoalError): void {
+    this.connection.close(reason);
+  }
+
+  admit(prelude: Prelude): void {
+    const type = fromServer.typeOf(prelude.type);
+    if (this.phase !== 'open') {
+      const due = this.phase === 'greeting' ? 'challenge' : 'welcome';
+      checkLengths(prelude, HANDSHAKE_FRAME_BYTES - PRELUDE_BYTES, 0);
+      if (prelude.request === 0 && (type === due || type === 'error')) return;
+      throw new Corrupt(`a peer sent '${type}' where '${due}' was due`);
+    }
+    checkLengths(prelude, FRAME_HEADER_BYTES, type === 'block' ? this.options.blockBytes : 0);
+    if (this.exchanges.has(prelude.request) || (prelude.request === 0 && type === 'error')) return;
+    throw new Corrupt(`a peer sent '${type}' for request ${prelude.request}, which is not in flight`);
+  }
+
+  begin(prelude: Prelude, header: Uint8Array): Uint8Array | null {
+    this.request = prelude.request;
+    this.message = fromServer.read(fromServer.typeOf(prelude.type), header);
+    return this.exchanges.get(this.request)?.begin(this.message) ?? null;
+  }
+
+  end(digest: BlockDigest | null): void {
+    const message = this.message!;
+    this.message = null;
+    if (this.request === 0) {
+      this.greeted(message);
+      return;
+    }
+    const exchange = this.exchanges.get(this.request)!;
+    if (endsExchange(message)) this.exchanges.delete(this.request);
+    exchange.end(message, digest);
+  }
+
+  awaits(): boolean {
+    return this.phase !== 'open' || this.exchanges.size > 0;
+  }
+
+  closed(reason: ShoalError): void {
+    const wasOpen = this.phase === 'open';
+    this.phase = 'closed';
+    this.deadline.cancel();
+    this.payloads.close();
+    this.opened.reject(reason);
+    const exchanges = [...this.exchanges.values()];
+    this.exchanges.clear();
+    for (const exchange of exchanges) exchange.fail(reason);
+    this.options.onClosed(reason, wasOpen);
+  }
+
+  private greeted(message: ServerMessage): void {
+    const { handshake } = this.options;
+    switch (message.type) {
+      case 'challenge':
+        this.phase = 'proving';
+        this.say(0, handshake.prove(message));
+        return;
+      case 'welcome':
+        handshake.accept(message);
+        this.phase = 'open';
+        this.deadline.cancel();
+        this.connection.trust();
+        this.opened.resolve();
+        return;
+      case 'error':
+        throw fromWire(message);
+    }
+  }
+
+  private enter(exchange: Exchange<unknown>): void {
+    if (this.phase !== 'open') throw new Unavailable('the connection to a peer was closed');
+    if (this.exchanges.size >= PEER_REQUESTS_IN_FLIGHT) {
+      throw new Overloaded(`a peer has ${PEER_REQUESTS_IN_FLIGHT} requests of this worker in flight: ask another`);
+    }
+    const request = this.nextRequest();
+    this.exchanges.set(request, exchange);
+    exchange.start({
+      send: (message, payload) => this.say(request, message, payload),
+      payloads: this.payloads,
+    });
+  }
+
+  /** Numbers go round; after four milliards of requests one may still be in flight. */
+  private nextRequest(): number {
+    do this.requests = (this.requests + 1) >>> 0;
+    while (this.requests === 0 || this.exchanges.has(this.requests));
+    return this.requests;
+  }
+
+  private say(request: number, message: ClientMessage, payload?: Payload): void {
+    const { code, header } = fromClient.pack(message);
+    this.connection.send(code, request, header, payload);
+  }
+}

@@ -1,0 +1,29 @@
+import type { BlockDigest } from '../core/block.js';
+import type { Payload } from './connection.js';
+import type { ServerMessage } from './messages.js';
+import type { Permits } from './permits.js';
+
+/** One request of a peer that is being served. */
+export interface Service {
+  /** Called once, before all others. */
+  start(reply: Reply): void;
+  /** The payload of a `put` begins. Gives the memory for it. What it throws ends the session. */
+  put(index: number): Uint8Array;
+  /** The payload that began last is here whole. What it throws ends the session. */
+  filled(digest: BlockDigest): void;
+  /** Whether it cannot go on before the peer sends something. */
+  awaits(): boolean;
+  /** The peer does not want it any more: end it soon. */
+  cancel(): void;
+  /** The session is over: no memory of the service is read or written any more, and nothing can be said. */
+  closed(): void;
+}
+
+/** How a service answers. */
+export interface Reply {
+  send(message: ServerMessage, payload?: Payload): void;
+  /** Sends the last message of the answer; the service is not called any more. */
+  finish(message: ServerMessage): void;
+  /** One is needed for each payload that is handed to `send`. */
+  readonly payloads: Permits;
+}

@@ -1,0 +1,175 @@
+import type { Socket } from 'node:net';
+import type { Clock, Timer } from '../clock.js';
+import type { BlockDigest } from '../core/block.js';
+import { Corrupt, fromWire, Overloaded, Refused, type ShoalError, toWire } from '../errors.js';
+import {
+  FRAME_HEADER_BYTES,
+  HANDSHAKE_FRAME_BYTES,
+  PEER_BLOCKS_IN_SOCKET,
+  PEER_REQUESTS_IN_FLIGHT,
+} from '../limits.js';
+import type { BlockHost } from './block-host.js';
+import { Connection, type ConnectionOwner, type Payload } from './connection.js';
+import { FetchService } from './fetch-service.js';
+import { checkLengths, PRELUDE_BYTES, type Prelude } from './frame.js';
+import type { PeerIdentity, ServerHandshake } from './handshake.js';
+import { type ClientMessage, fromClient, fromServer, type ServerMessage } from './messages.js';
+import type { PeerObserver } from './observer.js';
+import { OfferService } from './offer-service.js';
+import { Permits } from './permits.js';
+import { PONG } from './pong.js';
+import type { Service } from './service.js';
+import type { Inlet } from './socket.js';
+import { failureOf } from './wire-failure.js';
+
+export interface SessionOptions {
+  readonly open: (inlet: Inlet) => Socket;
+  readonly handshake: ServerHandshake;
+  readonly host: BlockHost;
+  /** Bytes of every block, by the fleet's K/V layout. */
+  readonly blockBytes: number;
+  readonly clock: Clock;
+  readonly observer: PeerObserver;
+  readonly handshakeTimeoutMs: number;
+  readonly progressTimeoutMs: number;
+  /** The session is over; `peer` is who it was with, null if that was never proved. */
+  readonly onClosed: (reason: ShoalError, peer: PeerIdentity | null) => void;
+}
+
+/** The dialled side of one connection: has the peer prove itself, then serves its requests. */
+export class Session implements ConnectionOwner {
+  private phase: 'greeting' | 'proving' | 'open' | 'closed' = 'greeting';
+  private peer: PeerIdentity | null = null;
+  private readonly services = new Map<number, Service>();
+  /** Answers of which the last message is not on its way yet. */
+  private ending = 0;
+  private readonly payloads = new Permits(PEER_BLOCKS_IN_SOCKET);
+  private readonly connection: Connection;
+  private readonly deadline: Timer;
+  /** The frame that is coming in, and what it is for. */
+  private message: ClientMessage | null = null;
+  private request = 0;
+
+  constructor(private readonly options: SessionOptions) {
+    const { clock, handshakeTimeoutMs } = options;
+    this.connection = new Connection(options.open, this, options.progressTimeoutMs);
+    this.deadline = clock.after(handshakeTimeoutMs, () =>
+      this.connection.close(new Refused(`a peer did not prove itself within ${handshakeTimeoutMs} ms`)),
+    );
+  }
+
+  close(reason: ShoalError): void {
+    this.connection.close(reason);
+  }
+
+  admit(prelude: Prelude): void {
+    const type = fromClient.typeOf(prelude.type);
+    if (this.phase !== 'open') {
+      const due = this.phase === 'greeting' ? 'hello' : 'proof';
+      checkLengths(prelude, HANDSHAKE_FRAME_BYTES - PRELUDE_BYTES, 0);
+      if (prelude.request === 0 && type === due) return;
+      throw new Corrupt(`a peer sent '${type}' where '${due}' was due`);
+    }
+    checkLengths(prelude, FRAME_HEADER_BYTES, type === 'put' ? this.options.blockBytes : 0);
+    const going = this.services.has(prelude.request);
+    if (type === 'cancel') return;
+    if (type === 'put' ? going : !going && prelude.request !== 0) return;
+    throw new Corrupt(`a peer sent '${type}' for request ${prelude.request}, which is ${going ? '' : 'not '}in flight`);
+  }
+
+  begin(prelude: Prelude, header: Uint8Array): Uint8Array | null {
+    this.request = prelude.request;
+    const message = fromClient.read(fromClient.typeOf(prelude.type), header);
+    this.message = message;
+    return message.type === 'put' ? this.services.get(this.request)!.put(message.index) : null;
+  }
+
+  end(digest: BlockDigest | null): void {
+    const message = this.message!;
+    this.message = null;
+    try {
+      if (this.phase === 'open') this.serve(message, digest);
+      else this.greeted(message);
+    } catch (error) {
+      this.refuse(fromWire(toWire(error)));
+    }
+  }
+
+  awaits(): boolean {
+    return this.phase !== 'open' || [...this.services.values()].some((service) => service.awaits());
+  }
+
+  closed(reason: ShoalError): void {
+    this.phase = 'closed';
+    this.deadline.cancel();
+    this.payloads.close();
+    for (const service of this.services.values()) service.closed();
+    this.services.clear();
+    this.options.onClosed(reason, this.peer);
+  }
+
+  private greeted(message: ClientMessage): void {
+    const { handshake } = this.options;
+    if (message.type === 'hello') {
+      this.phase = 'proving';
+      this.say(0, handshake.answer(message));
+      return;
+    }
+    if (message.type !== 'proof') return;
+    const { welcome, peer } = handshake.accept(message);
+    this.peer = peer;
+    this.phase = 'open';
+    this.deadline.cancel();
+    this.connection.trust();
+    this.say(0, welcome);
+  }
+
+  private serve(message: ClientMessage, digest: BlockDigest | null): void {
+    const { host, blockBytes, clock, observer } = this.options;
+    switch (message.type) {
+      case 'fetch':
+        this.enter(new FetchService(message.keys, host, blockBytes, clock, observer));
+        return;
+      case 'offer':
+        this.enter(new OfferService(message.blocks, host, blockBytes, observer));
+        return;
+      case 'ping':
+        this.enter(PONG);
+        return;
+      case 'put':
+        this.services.get(this.request)?.filled(digest!);
+        return;
+      case 'cancel':
+        this.services.get(this.request)?.cancel();
+        return;
+    }
+  }
+
+  private enter(service: Service): void {
+    // Only a peer that asks for more than it may, or does not read its answers, gets here.
+    if (this.services.size + this.ending >= 2 * PEER_REQUESTS_IN_FLIGHT) {
+      throw new Overloaded(`a peer has more than ${PEER_REQUESTS_IN_FLIGHT} requests in flight`);
+    }
+    const request = this.request;
+    this.services.set(request, service);
+    service.start({
+      send: (message, payload) => this.say(request, message, payload),
+      finish: (message) => {
+        this.services.delete(request);
+        this.ending++;
+        this.say(request, message, undefined, () => this.ending--);
+      },
+      payloads: this.payloads,
+    });
+  }
+
+  private refuse(reason: ShoalError): void {
+    const { code, header } = fromServer.pack({ type: 'error', ...failureOf(reason) });
+    this.connection.refuse(code, header, reason);
+  }
+
+  private say(request: number, message: ServerMessage, payload?: Payload, sent?: () => void): void {
+    const { code, header } = fromServer.pack(message);
+    this.connection.send(code, request, header, payload, sent);
+  }
+}

@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto';
+import type { BlockKey, SealedBlock } from '../../../../src/core/block.js';
+import type { Admission, BlockHost, LentBlock } from '../../../../src/peer/block-host.js';
+import { digestOf } from '../../../../src/peer/digest.js';
+
+export const BLOCK_BYTES = 40_000;
+export const FINGERPRINT = 'f'.repeat(64);
+
+export function keyOf(name: string): BlockKey {
+  return createHash('sha256').update(name).digest('hex');
+}
+
+export function bytesOf(name: string, length = BLOCK_BYTES): Uint8Array {
+  const seed = createHash('sha256').update(`bytes of ${name}`).digest();
+  return Uint8Array.from({ length }, (_, i) => seed[i % 32]! ^ (i >> 5) ^ (i >> 11));
+}
+
+/** A run of blocks of one prompt, with their bytes. */
+export function blocksOf(
+  prompt: string,
+  count: number,
+  length = BLOCK_BYTES,
+): { block: SealedBlock; bytes: Uint8Array }[] {
+  return Array.from({ length: count }, (_, index) => {
+    const bytes = bytesOf(`${prompt} ${index}`, length);
+    const key = keyOf(`${prompt} ${index}`);
+    const parent = index === 0 ? null : keyOf(`${prompt} ${index - 1}`);
+    return { block: { key, parent, index, segment: keyOf(`${prompt} 0`), digest: digestOf(bytes) }, bytes };
+  });
+}
+
+/** Blocks in plain memory, which counts what is lent and taken. */
+export class MemoryHost implements BlockHost {
+  readonly blocks = new Map<BlockKey, { block: SealedBlock; bytes: Uint8Array }>();
+  /** Memory given for pushes that are neither kept nor given back. */
+  readonly admitted = new Set<BlockKey>();
+  lent = 0;
+  lendings = 0;
+  admissions = 0;
+  /** Blocks for which there is room. */
+  room = Number.POSITIVE_INFINITY;
+  /** Called in `lend`, before the block is given. */
+  beforeLend: (key: BlockKey) => Promise<void> | void = () => {};
+  beforeCommit: (key: BlockKey) => Promise<void> | void = () => {};
+
+  constructor(private readonly blockBytes = BLOCK_BYTES) {}
+
+  add(blocks: readonly { block: SealedBlock; bytes: Uint8Array }[]): this {
+    for (const entry of blocks) this.blocks.set(entry.block.key, entry);
+    return this;
+  }
+
+  async lend(key: BlockKey): Promise<LentBlock | null> {
+    this.lendings++;
+    await this.beforeLend(key);
+    const entry = this.blocks.get(key);
+    if (!entry) return null;
+    return this.lease(entry);
+  }
+
+  lease(entry: { block: SealedBlock; bytes: Uint8Array }): LentBlock {
+    this.lent++;
+    let held = true;
+    const release = () => {
+      if (!held) throw new Error(`block ${entry.block.key} was released twice`);
+      held = false;
+      this.lent--;
+    };
+    return { ...entry, release };
+  }
+
+  admit(block: SealedBlock): Admission {
+    if (this.blocks.has(block.key) || this.admitted.has(block.key)) return { kind: 'held' };
+    if (this.room === 0) return { kind: 'full' };
+    this.room--;
+    this.admissions++;
+    this.admitted.add(block.key);
+    const into = new Uint8Array(this.blockBytes);
+    const settle = () => {
+      if (!this.admitted.delete(block.key)) throw new Error(`block ${block.key} was settled twice`);
+    };
+    return {
+      kind: 'accepted',
+      into,
+      commit: async () => {
+        await this.beforeCommit(block.key);
+        settle();
+        this.blocks.set(block.key, { block, bytes: into });
+      },
+      abort: () => {
+        settle();
+        this.room++;
+      },
+    };
+  }
+}

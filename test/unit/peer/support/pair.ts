@@ -1,0 +1,56 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PeerClient, type PeerClientOptions, type PeerTarget } from '../../../../src/peer/client.js';
+import type { PeerIdentity } from '../../../../src/peer/handshake.js';
+import { type PeerAddresses, PeerServer, type PeerServerOptions } from '../../../../src/peer/server.js';
+import { BLOCK_BYTES, FINGERPRINT, MemoryHost } from './host.js';
+
+export const SECRET = 'a secret that all workers of the fleet know';
+export const ALICE: PeerIdentity = { id: 'alice', incarnation: '0001', fingerprint: FINGERPRINT };
+export const BOB: PeerIdentity = { id: 'bob', incarnation: '0001', fingerprint: FINGERPRINT };
+
+export type Via = 'unix' | 'tcp';
+
+/** A server of Bob's and clients of Alice's, all gone with `close`. */
+export class Pair {
+  private readonly clients: PeerClient[] = [];
+
+  private constructor(
+    readonly server: PeerServer,
+    readonly host: MemoryHost,
+    readonly addresses: PeerAddresses,
+    private readonly folder: string,
+  ) {}
+
+  static async open(options: Partial<PeerServerOptions> = {}): Promise<Pair> {
+    const folder = await mkdtemp(join(tmpdir(), 'shoal-peer-'));
+    const host = (options.host as MemoryHost | undefined) ?? new MemoryHost();
+    const server = new PeerServer({ identity: BOB, secret: SECRET, blockBytes: BLOCK_BYTES, ...options, host });
+    const addresses = await server.listen({ unixPath: join(folder, 'bob.sock'), tcpHost: '127.0.0.1' });
+    return new Pair(server, host, addresses, folder);
+  }
+
+  client(options: Partial<PeerClientOptions> = {}): PeerClient {
+    const client = new PeerClient({
+      identity: ALICE,
+      hostId: 'here',
+      secret: SECRET,
+      blockBytes: BLOCK_BYTES,
+      ...options,
+    });
+    this.clients.push(client);
+    return client;
+  }
+
+  target(via: Via, peer: { id: string; incarnation: string } = BOB): PeerTarget {
+    const hostId = via === 'unix' ? 'here' : 'there';
+    return { id: peer.id, incarnation: peer.incarnation, address: { hostId, ...this.addresses } };
+  }
+
+  async close(): Promise<void> {
+    for (const client of this.clients) client.close();
+    await this.server.close();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
