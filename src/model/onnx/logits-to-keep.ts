@@ -35,14 +35,7 @@ interface Head {
 }
 
 /** Nodes `[.., tokens, n] x [n, vocab]` whose first input is the hidden states and whose others are weights. */
-const HEADS = new Set([
-  'MatMul',
-  'MatMulNBits',
-  'FusedMatMul',
-  'MatMulInteger',
-  'MatMulIntegerToFloat',
-  'QLinearMatMul',
-]);
+const HEADS = new Set(['MatMul', 'MatMulNBits', 'MatMulInteger', 'MatMulIntegerToFloat', 'QLinearMatMul']);
 /** Nodes that treat each element alone. */
 const ELEMENTWISE = new Set('Cast Add Sub Mul Div Tanh Clip Identity QuantizeLinear DequantizeLinear'.split(' '));
 /** Nodes that make a weight of weights. */
