@@ -1,0 +1,84 @@
+import type { Clock } from '../../src/clock.js';
+import { COORDINATOR_REQUESTS } from '../../src/limits.js';
+import type { Log } from '../../src/log.js';
+import type { CoordinatorMetrics } from '../../src/metrics/coordinator-metrics.js';
+import { watchFleet } from '../../src/metrics/fleet-metrics.js';
+import { type Random, SystemRandom } from '../../src/random.js';
+import type { Fleet } from '../fleet.js';
+import { Admission } from '../openai/admission.js';
+import { PromptReader } from '../openai/prompt.js';
+import type { ServedModel } from '../openai/served-model.js';
+import { Access } from './access.js';
+import type { Route } from './route.js';
+import { aboutRoutes } from './routes/about.js';
+import { cacheRoutes } from './routes/cache.js';
+import { chatRoute } from './routes/chat.js';
+import { completionsRoute } from './routes/completions.js';
+import { fleetRoutes } from './routes/fleet.js';
+import { healthRoutes } from './routes/health.js';
+import { modelRoutes } from './routes/models.js';
+import { tokenizeRoutes } from './routes/tokenize.js';
+import { type HttpListenOptions, type HttpServer, listen } from './server.js';
+
+export interface HttpOptions extends HttpListenOptions {
+  /** Of this package. */
+  readonly version: string;
+  /** Whether a client may name the worker. */
+  readonly allowRouting: boolean;
+  /** Keys of which a client must send one; none: no key is asked for. */
+  readonly apiKeys?: readonly string[];
+  /** Sequences accepted and not yet answered. */
+  readonly maxRequests?: number;
+}
+
+export interface HttpDeps {
+  readonly fleet: Fleet;
+  readonly model: ServedModel;
+  readonly options: HttpOptions;
+  readonly log: Log;
+  /** Gets the gauges of the fleet, too. */
+  readonly metrics: CoordinatorMetrics;
+  readonly clock: Clock;
+  /** Of ids, and of seeds that clients leave open. */
+  readonly random?: Random;
+}
+
+/** Serves OpenAI's API over a fleet. Resolves when it listens; rejects if the address is taken. */
+export function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
+  const { fleet, options, log, metrics, clock } = deps;
+  watchFleet(metrics.registry, () => fleet.view());
+  return listen(routesOf(deps), options, {
+    access: new Access(options.apiKeys ?? []),
+    clock,
+    log,
+    onEnd: (route, status, durationMs) => {
+      if (!route.generates) return;
+      metrics.requests.total.add(1, { status: String(status) });
+      metrics.requests.durationSeconds.observe(durationMs / 1_000);
+    },
+  });
+}
+
+function routesOf({ fleet, model, options, metrics, clock, random }: HttpDeps): Route[] {
+  const prompts = new PromptReader(model);
+  const generation = {
+    fleet,
+    model,
+    prompts,
+    admission: new Admission(options.maxRequests ?? COORDINATOR_REQUESTS),
+    metrics: metrics.requests,
+    clock,
+    random: random ?? new SystemRandom(),
+    allowRouting: options.allowRouting,
+  };
+  return [
+    completionsRoute(generation),
+    chatRoute(generation),
+    ...modelRoutes(model),
+    ...tokenizeRoutes(model, prompts),
+    ...cacheRoutes(fleet, model, prompts),
+    ...fleetRoutes(fleet, model.name),
+    ...healthRoutes(fleet),
+    ...aboutRoutes(options.version, metrics.registry),
+  ];
+}

@@ -1,0 +1,55 @@
+import { InvalidRequest } from '../../../src/errors.js';
+import type { Fleet } from '../../fleet.js';
+import type { PromptReader } from '../../openai/prompt.js';
+import { ExplainRequest, readBody } from '../../openai/requests.js';
+import { checkModelName, type ServedModel } from '../../openai/served-model.js';
+import { saltOf } from '../access.js';
+import { json, type Route } from '../route.js';
+
+/** `POST /v1/cache/explain`: which blocks of a prompt are where; `POST /reset_prefix_cache`: forget all blocks. */
+export function cacheRoutes(fleet: Fleet, model: ServedModel, prompts: PromptReader): Route[] {
+  return [
+    {
+      method: 'POST',
+      path: '/v1/cache/explain',
+      access: 'key',
+      handle: async ({ body, tenant }) => {
+        const request = readBody(ExplainRequest, body);
+        checkModelName(model, request.model);
+        const { tokens } = promptOf(request, prompts);
+        const { blocks, wouldRunOn } = await fleet.explain(tokens, saltOf(tenant, request.cache_salt));
+        return json({
+          tokens: tokens.length,
+          blocks: blocks.map(({ index, key, homes, holders, state, reason }) => ({
+            index,
+            key,
+            homes,
+            holders,
+            state,
+            reason,
+          })),
+          would_run_on: wouldRunOn,
+        });
+      },
+    },
+    {
+      method: 'POST',
+      path: '/reset_prefix_cache',
+      access: 'key',
+      handle: async () => {
+        await fleet.resetCache();
+        return json({ status: 'ok' });
+      },
+    },
+  ];
+}
+
+function promptOf({ prompt, messages, tokens }: ExplainRequest, prompts: PromptReader) {
+  const given = [prompt, messages, tokens].filter((value) => value !== undefined).length;
+  if (given !== 1)
+    throw new InvalidRequest('prompt: exactly one of prompt, messages and tokens must be given.', 'prompt');
+  if (messages !== undefined) return prompts.readMessages(messages);
+  if (prompt !== undefined) return prompts.readText(prompt, 'prompt');
+  if (!Array.isArray(tokens)) throw new InvalidRequest('tokens: must be a list of token ids.', 'tokens');
+  return prompts.readIds(tokens, 'tokens');
+}

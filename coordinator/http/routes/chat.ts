@@ -1,0 +1,41 @@
+import { InvalidRequest } from '../../../src/errors.js';
+import { CHAT_SHAPE } from '../../openai/chat-shape.js';
+import { ChatRequest, readBody } from '../../openai/requests.js';
+import type { Route } from '../route.js';
+import { answerWithTokens, type Endpoint, type GenerationDeps } from './generation.js';
+
+/** `POST /v1/chat/completions`: messages in, the model's own template makes the prompt, an assistant message out. */
+export function chatRoute(deps: GenerationDeps): Route {
+  const endpoint: Endpoint<ChatRequest> = {
+    shape: CHAT_SHAPE,
+    demand: (request) => ({
+      prompts: [deps.prompts.readMessages(request.messages)],
+      maxTokens: maxTokensOf(request),
+      defaultMaxTokens: deps.model.contextTokens,
+      logprobs: logprobsOf(request),
+      echo: false,
+    }),
+  };
+  return {
+    method: 'POST',
+    path: '/v1/chat/completions',
+    access: 'key',
+    generates: true,
+    handle: (exchange) => answerWithTokens(readBody(ChatRequest, exchange.body), endpoint, exchange, deps),
+  };
+}
+
+/** The newer name counts if both are there. */
+function maxTokensOf(request: ChatRequest) {
+  for (const param of ['max_completion_tokens', 'max_tokens'] as const) {
+    const value = request[param];
+    if (value !== undefined) return { value, param };
+  }
+  return null;
+}
+
+function logprobsOf(request: ChatRequest): number | null {
+  if (request.logprobs) return request.top_logprobs ?? 0;
+  if (request.top_logprobs === undefined || request.top_logprobs === 0) return null;
+  throw new InvalidRequest('top_logprobs: needs logprobs to be true.', 'top_logprobs');
+}

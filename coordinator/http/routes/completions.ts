@@ -1,0 +1,28 @@
+import { COMPLETION_SHAPE } from '../../openai/completion-shape.js';
+import { CompletionRequest, readBody } from '../../openai/requests.js';
+import type { Route } from '../route.js';
+import { answerWithTokens, type Endpoint, type GenerationDeps } from './generation.js';
+
+/** What OpenAI gives to a completion that does not say. */
+const DEFAULT_MAX_TOKENS = 16;
+
+/** `POST /v1/completions`: text or token ids in, text out. */
+export function completionsRoute(deps: GenerationDeps): Route {
+  const endpoint: Endpoint<CompletionRequest> = {
+    shape: COMPLETION_SHAPE,
+    demand: async (request) => ({
+      prompts: await deps.prompts.readPrompts(request.prompt),
+      maxTokens: request.max_tokens === undefined ? null : { value: request.max_tokens, param: 'max_tokens' },
+      defaultMaxTokens: DEFAULT_MAX_TOKENS,
+      logprobs: request.logprobs ?? null,
+      echo: request.echo ?? false,
+    }),
+  };
+  return {
+    method: 'POST',
+    path: '/v1/completions',
+    access: 'key',
+    generates: true,
+    handle: (exchange) => answerWithTokens(readBody(CompletionRequest, exchange.body), endpoint, exchange, deps),
+  };
+}

@@ -1,0 +1,66 @@
+import type { Member, PeerAddress } from '../../../src/core/member.js';
+import type { Fleet } from '../../fleet.js';
+import { ApiError } from '../../openai/api-error.js';
+import { json, type Route } from '../route.js';
+
+/** `GET /v1/fleet`: who is there; `POST /v1/fleet/workers/{id}/drain`: let one go. */
+export function fleetRoutes(fleet: Fleet, modelName: string): Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/v1/fleet',
+      access: 'key',
+      handle: () => {
+        const { epoch, replicas, coordinators, workers } = fleet.view();
+        return json({
+          model: modelName,
+          replicas,
+          epoch,
+          coordinators: coordinators.map(({ id, pid, host }) => ({ id, pid, host })),
+          workers: workers.map(workerRow),
+        });
+      },
+    },
+    {
+      method: 'POST',
+      path: '/v1/fleet/workers/:id/drain',
+      access: 'key',
+      handle: async ({ params }) => {
+        const id = params.id ?? '';
+        if (!fleet.view().workers.some((worker) => worker.id === id)) {
+          throw new ApiError(404, `There is no worker '${id}' in the fleet: GET /v1/fleet lists them.`, {
+            param: 'id',
+            code: 'worker_not_found',
+          });
+        }
+        await fleet.drain(id);
+        return json({ id, state: 'draining' });
+      },
+    },
+  ];
+}
+
+function workerRow(worker: Member) {
+  return {
+    id: worker.id,
+    incarnation: worker.incarnation,
+    pid: worker.pid,
+    host: worker.host,
+    device: worker.device,
+    state: worker.state,
+    address: addressText(worker.address),
+    blocks: worker.blocks,
+    bytes: { device: worker.bytes.device, host: worker.bytes.host },
+    budget: { device: worker.budget.device, host: worker.budget.host },
+    running: worker.running,
+    waiting: worker.waiting,
+    hit_rate: worker.hitRate,
+  };
+}
+
+/** Where other hosts reach it if they can, else its Unix socket. */
+function addressText({ unixPath, tcpHost, tcpPort }: PeerAddress): string | null {
+  if (tcpHost !== null && tcpPort !== null)
+    return `tcp://${tcpHost.includes(':') ? `[${tcpHost}]` : tcpHost}:${tcpPort}`;
+  return unixPath === null ? null : `unix:${unixPath}`;
+}

@@ -1,0 +1,85 @@
+import type { Clock } from '../../../src/clock.js';
+import type { RequestMetrics } from '../../../src/metrics/request-metrics.js';
+import type { Random } from '../../../src/random.js';
+import type { Fleet } from '../../fleet.js';
+import type { Admission } from '../../openai/admission.js';
+import { answerChunks, wholeAnswer } from '../../openai/answer.js';
+import type { AnswerShape } from '../../openai/answer-shape.js';
+import { ApiError } from '../../openai/api-error.js';
+import { generate } from '../../openai/generation.js';
+import { type Demand, planChoices } from '../../openai/plan.js';
+import type { PromptReader } from '../../openai/prompt.js';
+import type { CommonRequest } from '../../openai/requests.js';
+import { checkModelName, type ServedModel } from '../../openai/served-model.js';
+import { Tally } from '../../openai/tally.js';
+import { saltOf } from '../access.js';
+import { type Answer, type Exchange, json } from '../route.js';
+
+/** What the routes that ask the fleet for tokens need. */
+export interface GenerationDeps {
+  readonly fleet: Fleet;
+  readonly model: ServedModel;
+  readonly prompts: PromptReader;
+  readonly admission: Admission;
+  readonly metrics: RequestMetrics;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Whether a client may name the worker. */
+  readonly allowRouting: boolean;
+}
+
+/** One endpoint's own part: how it writes answers, and what it makes of its request. */
+export interface Endpoint<R extends CommonRequest> {
+  readonly shape: AnswerShape;
+  demand(request: R): Demand | Promise<Demand>;
+}
+
+/** The way of a request for tokens, from its checked fields to its answer, which begins when there is something to say. */
+export async function answerWithTokens<R extends CommonRequest>(
+  request: R,
+  { shape, demand: demandOf }: Endpoint<R>,
+  exchange: Exchange,
+  deps: GenerationDeps,
+): Promise<Answer> {
+  const { model, clock } = deps;
+  checkModelName(model, request.model);
+  const demand = await demandOf(request);
+  const id = `${shape.idPrefix}${Buffer.from(deps.random.bytes(16)).toString('hex')}`;
+  const caller = { answerId: id, salt: saltOf(exchange.tenant, request.cache_salt), worker: workerOf(exchange, deps) };
+  const choices = planChoices(request, demand, caller, model, () => deps.random.below(2 ** 53));
+  const tally = new Tally(choices);
+  const asked = { choices, tally, arrivedMs: exchange.arrivedMs, signal: exchange.signal };
+  const deltas = generate(asked, { ...deps, tokenizer: model.tokenizer });
+  const head = { id, created: Math.floor(clock.now() / 1_000), model: model.name };
+  const options = { head, shape, tally, logprobs: demand.logprobs !== null };
+  if (!request.stream) return json(await wholeAnswer(deltas, options));
+  const includeUsage = request.stream_options?.include_usage ?? false;
+  return { kind: 'events', events: await begun(answerChunks(deltas, { ...options, includeUsage })) };
+}
+
+/** Waits for the first event, so that what fails before it can still be told by the status. */
+async function begun(events: AsyncGenerator<object, void>): Promise<AsyncIterable<object>> {
+  const first = await events.next();
+  return (async function* () {
+    try {
+      if (first.done) return;
+      yield first.value;
+      yield* events;
+    } finally {
+      await events.return();
+    }
+  })();
+}
+
+function workerOf(exchange: Exchange, { allowRouting }: GenerationDeps): string | null {
+  const worker = exchange.header('x-shoal-worker');
+  if (worker === null || allowRouting) return worker;
+  throw new ApiError(
+    403,
+    'This coordinator does not let clients choose the worker: it must be started with SHOAL_ALLOW_ROUTING=1.',
+    {
+      param: 'x-shoal-worker',
+      code: 'routing_not_allowed',
+    },
+  );
+}

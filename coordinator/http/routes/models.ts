@@ -1,0 +1,33 @@
+import { checkModelName, type ServedModel } from '../../openai/served-model.js';
+import { json, type Route } from '../route.js';
+
+/** `GET /v1/models`, and one of them by its name. */
+export function modelRoutes(model: ServedModel): Route[] {
+  const entry = (id: string) => ({
+    id,
+    object: 'model',
+    created: model.createdAt,
+    owned_by: 'shoal',
+    root: model.name,
+    max_model_len: model.contextTokens,
+  });
+  return [
+    {
+      method: 'GET',
+      path: '/v1/models',
+      access: 'key',
+      handle: () => json({ object: 'list', data: [model.name, ...model.aliases].map(entry) }),
+    },
+    {
+      method: 'GET',
+      // Names may have slashes in them.
+      path: '/v1/models/*',
+      access: 'key',
+      handle: ({ params }) => {
+        const name = params['*'] ?? '';
+        checkModelName(model, name);
+        return json(entry(name));
+      },
+    },
+  ];
+}

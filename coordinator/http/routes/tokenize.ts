@@ -1,0 +1,50 @@
+import { InvalidRequest } from '../../../src/errors.js';
+import type { PromptReader } from '../../openai/prompt.js';
+import { DetokenizeRequest, readBody, TokenizeRequest } from '../../openai/requests.js';
+import { checkModelName, type ServedModel } from '../../openai/served-model.js';
+import { json, type Route } from '../route.js';
+
+/** `POST /tokenize` and `POST /detokenize`, in the shapes of vLLM. */
+export function tokenizeRoutes(model: ServedModel, prompts: PromptReader): Route[] {
+  return [
+    {
+      method: 'POST',
+      path: '/tokenize',
+      access: 'key',
+      handle: ({ body }) => {
+        const request = readBody(TokenizeRequest, body);
+        checkModelName(model, request.model);
+        const tokens = tokensOf(request, prompts);
+        return json({ count: tokens.length, max_model_len: model.contextTokens, tokens });
+      },
+    },
+    {
+      method: 'POST',
+      path: '/detokenize',
+      access: 'key',
+      handle: ({ body }) => {
+        const request = readBody(DetokenizeRequest, body);
+        checkModelName(model, request.model);
+        prompts.checkIds(request.tokens, 'tokens');
+        return json({ prompt: model.tokenizer.decode(request.tokens, { skipSpecialTokens: false }) });
+      },
+    },
+  ];
+}
+
+function tokensOf(request: TokenizeRequest, prompts: PromptReader): number[] {
+  const {
+    prompt,
+    messages,
+    add_special_tokens: addSpecialTokens,
+    add_generation_prompt: addGenerationPrompt,
+  } = request;
+  if ((prompt === undefined) === (messages === undefined)) {
+    throw new InvalidRequest('prompt: either prompt or messages must be given.', 'prompt');
+  }
+  if (messages !== undefined) {
+    const options = { addGenerationPrompt: addGenerationPrompt ?? true, addSpecialTokens: addSpecialTokens ?? false };
+    return [...prompts.readMessages(messages, options).tokens];
+  }
+  return [...prompts.readText(prompt, 'prompt', addSpecialTokens ?? true).tokens];
+}

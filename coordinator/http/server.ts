@@ -1,0 +1,304 @@
+import type { AddressInfo, Socket } from 'node:net';
+import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import type { Clock } from '../../src/clock.js';
+import { Cancelled, Unavailable } from '../../src/errors.js';
+import * as limits from '../../src/limits.js';
+import type { Log } from '../../src/log.js';
+import { ApiError } from '../openai/api-error.js';
+import type { Access } from './access.js';
+import { EventSink } from './event-sink.js';
+import { parseJsonBody } from './json-body.js';
+import { requestIdOf } from './request-id.js';
+import type { EventsAnswer, Exchange, Route } from './route.js';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    route?: Route;
+  }
+  interface FastifyRequest {
+    /** On the server's clock. */
+    arrivedMs: number;
+    tenant: string | null;
+  }
+}
+
+export interface HttpListenOptions {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  readonly bodyLimitBytes?: number;
+  /** How long answers that run may go on once the server is told to close. */
+  readonly closeGraceMs?: number;
+  /** A client that takes nothing of its stream for so long is cut off. */
+  readonly stallTimeoutMs?: number;
+}
+
+/** What happens around the routes. */
+export interface HttpServerDeps {
+  readonly access: Access;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Called once for each request that a route was found for, with the status it ended with; 499 if the client went away. */
+  onEnd(route: Route, status: number, durationMs: number): void;
+}
+
+export interface HttpServer {
+  readonly url: string;
+  /** Takes nothing new, lets what runs end within the grace time, then ends it with a 503. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Listens and serves the routes. The one place that knows fastify. Rejects if the address is taken. */
+export async function listen(
+  routes: readonly Route[],
+  options: HttpListenOptions,
+  deps: HttpServerDeps,
+): Promise<HttpServer> {
+  const server = new Server(options, deps);
+  for (const route of routes) server.serve(route);
+  server.refuseOtherMethods(routes);
+  await server.listen();
+  return server;
+}
+
+class Server implements HttpServer {
+  url = '';
+  readonly #app: FastifyInstance;
+  readonly #options: HttpListenOptions;
+  readonly #deps: HttpServerDeps;
+  /** Of the requests that are being answered. */
+  readonly #running = new Set<AbortController>();
+  #idle = () => {};
+  #closed: Promise<void> | null = null;
+
+  constructor(options: HttpListenOptions, deps: HttpServerDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#app = fastify({
+      bodyLimit: options.bodyLimitBytes ?? limits.HTTP_BODY_BYTES,
+      requestTimeout: limits.HTTP_REQUEST_TIMEOUT_MS,
+      routerOptions: { maxParamLength: limits.CLIENT_NAME_CHARS },
+      genReqId: (request) => requestIdOf(request.headers['x-request-id']),
+      return503OnClosing: false,
+      clientErrorHandler: (error, socket) => refuseMalformed(error.code, socket),
+      frameworkErrors: (error, request, reply) => this.#fail(error, request, reply),
+    });
+    this.#app.server.maxConnections = limits.HTTP_CONNECTIONS;
+    this.#app.removeAllContentTypeParsers();
+    this.#app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_: FastifyRequest, body: Buffer) =>
+      parseJsonBody(body),
+    );
+    this.#app.decorateRequest('arrivedMs', 0);
+    this.#app.decorateRequest('tenant', null);
+    this.#app.addHook('onRequest', async (request, reply) => this.#enter(request, reply));
+    this.#app.setErrorHandler((error: FastifyError, request, reply) => this.#fail(error, request, reply));
+    this.#app.setNotFoundHandler((request) => {
+      throw new ApiError(404, `There is no ${request.method} ${pathOf(request)} here.`, { code: 'unknown_url' });
+    });
+  }
+
+  serve(route: Route): void {
+    this.#app.route({
+      method: route.method,
+      url: route.path,
+      config: { route },
+      handler: (request, reply) => this.#answer(route, request, reply),
+    });
+  }
+
+  /** Known paths answer other methods with a 405. */
+  refuseOtherMethods(routes: readonly Route[]): void {
+    const known = new Map<string, string[]>();
+    for (const { path, method } of routes) {
+      const allowed = known.get(path) ?? known.set(path, []).get(path)!;
+      allowed.push(method, ...(method === 'GET' ? ['HEAD'] : []));
+    }
+    for (const [url, allowed] of known) {
+      this.#app.route({
+        method: this.#app.supportedMethods.filter((method) => !allowed.includes(method)),
+        url,
+        handler: async (request, reply) => {
+          reply.header('allow', allowed.join(', '));
+          const message = `${pathOf(request)} takes ${allowed.join(' and ')}, not ${request.method}.`;
+          throw new ApiError(405, message, { code: 'method_not_allowed' });
+        },
+      });
+    }
+  }
+
+  async listen(): Promise<void> {
+    const { host, port } = this.#options;
+    await this.#app.listen({ host, port });
+    const address = this.#app.server.address() as AddressInfo;
+    this.url = `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`;
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#drain();
+    return this.#closed;
+  }
+
+  async #drain(): Promise<void> {
+    const closed = this.#app.close();
+    const { clock } = this.#deps;
+    const graceMs = this.#options.closeGraceMs ?? limits.HTTP_CLOSE_GRACE_MS;
+    const timers = [
+      clock.after(graceMs, () => {
+        for (const running of this.#running) running.abort(new Unavailable('the coordinator stops: try another one'));
+      }),
+      // Of who does not even take its error.
+      clock.after(graceMs + limits.HTTP_CLOSE_ERROR_MS, () => this.#app.server.closeAllConnections()),
+    ];
+    while (this.#running.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve;
+      });
+    }
+    for (const timer of timers) timer.cancel();
+    // Connections that are kept alive for requests to come would keep the server open.
+    this.#app.server.closeAllConnections();
+    await closed;
+  }
+
+  #enter(request: FastifyRequest, reply: FastifyReply): void {
+    request.arrivedMs = this.#deps.clock.now();
+    reply.header('x-request-id', request.id);
+    if (this.#closed !== null) {
+      reply.header('connection', 'close');
+      throw new Unavailable('the coordinator stops: try another one');
+    }
+    if (request.routeOptions.config.route?.access !== 'key') return;
+    request.tenant = this.#deps.access.tenantOf(request.headers.authorization ?? null);
+  }
+
+  async #answer(route: Route, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    const running = this.#watch(reply);
+    const answer = await route.handle(exchangeOf(request, running.signal));
+    if (answer.kind === 'events') {
+      reply.hijack();
+      await this.#stream(answer, request, reply);
+      return reply;
+    }
+    const status = answer.kind === 'json' ? answer.status : 200;
+    this.#ended(request, status);
+    if (answer.kind === 'json') return reply.code(status).send(answer.body);
+    return reply.header('content-type', answer.contentType).send(answer.text);
+  }
+
+  /** Aborted when the client goes away, or takes too long to get its answer when the server is to close. */
+  #watch(reply: FastifyReply): AbortController {
+    const running = new AbortController();
+    if (reply.raw.destroyed) {
+      running.abort(new Cancelled('the client went away'));
+      return running;
+    }
+    this.#running.add(running);
+    reply.raw.once('close', () => {
+      if (!reply.raw.writableFinished) running.abort(new Cancelled('the client went away'));
+      this.#running.delete(running);
+      if (this.#running.size === 0) this.#idle();
+    });
+    return running;
+  }
+
+  async #stream({ events }: EventsAnswer, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const { clock } = this.#deps;
+    const stallTimeoutMs = this.#options.stallTimeoutMs ?? limits.HTTP_STALL_TIMEOUT_MS;
+    const sink = new EventSink(reply.raw, { 'x-request-id': request.id }, clock, stallTimeoutMs);
+    let status = 200;
+    try {
+      for await (const event of events) await sink.send(JSON.stringify(event));
+      await sink.send('[DONE]');
+    } catch (error) {
+      const failure = this.#failureOf(error, request);
+      status = failure.status;
+      await sink.send(JSON.stringify(failure.toBody())).catch(() => {});
+    }
+    sink.end();
+    this.#ended(request, status);
+  }
+
+  #fail(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    const failure = this.#failureOf(error, request);
+    this.#ended(request, failure.status);
+    if (failure.retryAfterS !== null) reply.header('retry-after', String(failure.retryAfterS));
+    if (failure.status === 401) reply.header('www-authenticate', 'Bearer');
+    return reply.header('x-request-id', request.id).code(failure.status).send(failure.toBody());
+  }
+
+  #failureOf(error: unknown, request: FastifyRequest): ApiError {
+    const failure =
+      frameworkFailure(error, this.#options.bodyLimitBytes ?? limits.HTTP_BODY_BYTES) ?? ApiError.from(error);
+    if (failure.status === 500) this.#deps.log.error({ requestId: request.id, err: error }, 'a request failed');
+    return failure;
+  }
+
+  #ended(request: FastifyRequest, status: number): void {
+    const durationMs = this.#deps.clock.now() - request.arrivedMs;
+    const route = request.routeOptions.config.route;
+    const fields = { requestId: request.id, method: request.method, route: route?.path ?? null, status, durationMs };
+    if (route?.generates) this.#deps.log.info(fields, 'answered');
+    else this.#deps.log.debug(fields, 'answered');
+    if (route !== undefined) this.#deps.onEnd(route, status, durationMs);
+  }
+}
+
+function exchangeOf(request: FastifyRequest, signal: AbortSignal): Exchange {
+  return {
+    requestId: request.id,
+    params: request.params as Record<string, string>,
+    body: request.body,
+    tenant: request.tenant,
+    arrivedMs: request.arrivedMs,
+    signal,
+    header: (name) => {
+      const value = request.headers[name];
+      return (Array.isArray(value) ? value[0] : value) ?? null;
+    },
+  };
+}
+
+/** The path alone: a query may hold what nobody should read. */
+function pathOf(request: FastifyRequest): string {
+  return request.url.split('?', 1)[0]!;
+}
+
+/** What fastify itself refuses; null for errors that are not its own. */
+function frameworkFailure(error: unknown, bodyLimitBytes: number): ApiError | null {
+  if (!(error instanceof Error) || !('statusCode' in error) || !('code' in error)) return null;
+  const { code, statusCode } = error as FastifyError;
+  if (statusCode === 413)
+    return new ApiError(413, `The body has more than ${bodyLimitBytes} bytes.`, { code: 'body_too_large' });
+  if (statusCode === 415) {
+    return new ApiError(415, 'The body must be JSON: send the header "content-type: application/json".', {
+      code: 'unsupported_media_type',
+    });
+  }
+  if (statusCode === undefined || statusCode < 400 || statusCode >= 500) return null;
+  return new ApiError(statusCode, 'The request is malformed.', { code: String(code).toLowerCase() });
+}
+
+const MALFORMED: Readonly<Record<string, readonly [number, string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
+};
+
+/** Answers bytes that are no HTTP, for which there is no request yet. */
+function refuseMalformed(code: string, socket: Socket): void {
+  if (code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, reason] = MALFORMED[code] ?? [400, 'Bad Request'];
+  const body = JSON.stringify(
+    new ApiError(status, `${reason}: the request could not be read.`, { code: 'malformed_http' }).toBody(),
+  );
+  const head = [
+    `HTTP/1.1 ${status} ${reason}`,
+    `content-length: ${Buffer.byteLength(body)}`,
+    'content-type: application/json; charset=utf-8',
+    `x-request-id: ${requestIdOf(undefined)}`,
+    'connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}

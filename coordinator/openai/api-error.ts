@@ -1,0 +1,85 @@
+import { type ErrorCode, InvalidRequest, ShoalError } from '../../src/errors.js';
+import { RETRY_AFTER_S } from '../../src/limits.js';
+
+/** OpenAI's names for kinds of errors, by status. */
+const TYPES: Readonly<Record<number, string>> = {
+  401: 'authentication_error',
+  403: 'permission_error',
+  408: 'timeout_error',
+  409: 'conflict_error',
+  429: 'rate_limit_error',
+  499: 'cancelled_error',
+  500: 'server_error',
+  503: 'service_unavailable_error',
+};
+
+const STATUSES: Readonly<Record<ErrorCode, number>> = {
+  invalid: 400,
+  overloaded: 429,
+  unavailable: 503,
+  deadline: 408,
+  cancelled: 499,
+  refused: 409,
+  corrupt: 500,
+  internal: 500,
+};
+
+const CODES: Readonly<Record<number, string>> = {
+  408: 'deadline_exceeded',
+  409: 'refused',
+  429: 'rate_limit_exceeded',
+  499: 'cancelled',
+  500: 'internal_error',
+  503: 'unavailable',
+};
+
+export interface ErrorBody {
+  readonly error: {
+    readonly message: string;
+    readonly type: string;
+    /** The field of the request that is wrong. */
+    readonly param: string | null;
+    readonly code: string | null;
+  };
+}
+
+/** An error as clients of OpenAI's API know them: a status and a body. */
+export class ApiError extends Error {
+  readonly param: string | null;
+  readonly code: string | null;
+
+  constructor(
+    readonly status: number,
+    message: string,
+    { param = null, code = null }: { param?: string | null; code?: string | null } = {},
+  ) {
+    super(message);
+    this.param = param;
+    this.code = code ?? CODES[status] ?? null;
+  }
+
+  /** Any thrown value as one that a client may see. Of our own mistakes it sees nothing. */
+  static from(error: unknown): ApiError {
+    if (error instanceof ApiError) return error;
+    const status = error instanceof ShoalError ? STATUSES[error.code] : 500;
+    if (status === 500)
+      return new ApiError(500, 'An error inside shoal: its log says more, under the same request id.');
+    const param = error instanceof InvalidRequest ? (error.param ?? null) : null;
+    return new ApiError(status, (error as ShoalError).message, { param });
+  }
+
+  /** After how many seconds to try again; null where that would not help. */
+  get retryAfterS(): number | null {
+    return this.status === 429 || this.status === 503 ? RETRY_AFTER_S : null;
+  }
+
+  toBody(): ErrorBody {
+    const type = TYPES[this.status] ?? 'invalid_request_error';
+    return { error: { message: this.message, type, param: this.param, code: this.code } };
+  }
+}
+
+/** The prompt, or the prompt with the tokens asked for, is longer than the model can take. */
+export function contextLengthExceeded(message: string, param: string): ApiError {
+  return new ApiError(400, message, { param, code: 'context_length_exceeded' });
+}

@@ -1,0 +1,105 @@
+import type { TokenLogprobs } from '../../src/protocol/generate.js';
+import { Detokenizer } from '../../src/text/detokenizer.js';
+import { StopStrings } from '../../src/text/stop-strings.js';
+import type { FleetEvent } from '../fleet.js';
+import type { ChoicePlan } from './plan.js';
+import type { TextTokenizer } from './served-model.js';
+import { codePoints, type TokenReport, tokenReport } from './token-report.js';
+
+export type FinishReason = 'stop' | 'length';
+
+/** What a choice has to show since the last time. */
+export interface Delta {
+  readonly index: number;
+  readonly text: string;
+  /** Of all tokens since the last delta, the held back ones among them. Empty unless asked for. */
+  readonly reports: readonly TokenReport[];
+  /** Not null in the last delta of the choice. */
+  readonly finish: FinishReason | null;
+}
+
+/** Turns the fleet's events for one sequence into text, up to its first stop string. */
+export class Choice {
+  /** Tokens generated, up to the one that completed a stop string. A stop token is not among them. */
+  completionTokens = 0;
+  finish: FinishReason | null = null;
+  readonly #plan: ChoicePlan;
+  readonly #tokenizer: TextTokenizer;
+  readonly #detokenizer: Detokenizer;
+  readonly #stops: StopStrings;
+  readonly #logprobs: boolean;
+  #reports: TokenReport[] = [];
+  /** Characters of text so far, those held back because of stop strings among them. */
+  #offset = 0;
+
+  constructor(plan: ChoicePlan, tokenizer: TextTokenizer) {
+    this.#plan = plan;
+    this.#tokenizer = tokenizer;
+    this.#detokenizer = new Detokenizer(tokenizer);
+    this.#stops = new StopStrings(plan.stops);
+    this.#logprobs = plan.request.sampling.logprobs !== null;
+  }
+
+  /** The delta that the event makes, or null if there is nothing to show yet. Not to be called again once `finish` is set. */
+  take(event: FleetEvent): Delta | null {
+    switch (event.type) {
+      case 'start':
+        return this.#plan.request.sampling.promptLogprobs ? null : this.#delta(this.#echo());
+      case 'prompt':
+        this.#reportPrompt(event.logprobs);
+        return this.#delta(this.#echo());
+      case 'tokens':
+        return this.#delta(this.#takeTokens(event.ids, event.logprobs ?? []));
+      case 'end':
+        return this.#delta(this.#takeEnd(event.reason));
+    }
+  }
+
+  #takeTokens(ids: readonly number[], logprobs: readonly TokenLogprobs[]): string {
+    let text = '';
+    for (const [i, id] of ids.entries()) {
+      this.completionTokens++;
+      if (this.#logprobs) this.#reports.push(tokenReport(this.#tokenizer, id, logprobs[i] ?? null, this.#offset));
+      const piece = this.#detokenizer.push(id);
+      this.#offset += codePoints(piece);
+      if (this.completionTokens <= this.#plan.request.stopping.minTokens) {
+        text += piece;
+        continue;
+      }
+      const { text: safe, stopped } = this.#stops.push(piece);
+      text += safe;
+      if (!stopped) continue;
+      this.finish = 'stop';
+      break;
+    }
+    return text;
+  }
+
+  #takeEnd(reason: FinishReason): string {
+    const { text, stopped } = this.#stops.push(this.#detokenizer.flush());
+    this.finish = stopped ? 'stop' : reason;
+    return text + this.#stops.flush();
+  }
+
+  #echo(): string {
+    const text = this.#plan.echo ?? '';
+    this.#offset = codePoints(text);
+    return text;
+  }
+
+  #reportPrompt(logprobs: readonly (TokenLogprobs | null)[]): void {
+    const detokenizer = new Detokenizer(this.#tokenizer, { skipSpecialTokens: false });
+    let offset = 0;
+    for (const [i, id] of this.#plan.request.tokens.entries()) {
+      this.#reports.push(tokenReport(this.#tokenizer, id, logprobs[i] ?? null, offset));
+      offset += codePoints(detokenizer.push(id));
+    }
+  }
+
+  #delta(text: string): Delta | null {
+    if (text === '' && this.finish === null) return null;
+    const reports = this.#reports;
+    this.#reports = [];
+    return { index: this.#plan.index, text, reports, finish: this.finish };
+  }
+}

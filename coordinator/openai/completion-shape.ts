@@ -1,0 +1,40 @@
+import type { AnswerShape } from './answer-shape.js';
+import type { TokenReport } from './token-report.js';
+
+/** `POST /v1/completions`. */
+export const COMPLETION_SHAPE: AnswerShape = {
+  idPrefix: 'cmpl-',
+  wholeObject: 'text_completion',
+  chunkObject: 'text_completion',
+  whole: ({ index, text, reports, finish }, logprobs) => ({
+    index,
+    text,
+    logprobs: logprobs ? logprobsOf(reports) : null,
+    finish_reason: finish,
+  }),
+  chunk: ({ index, text, reports, finish }, logprobs) => ({
+    index,
+    text,
+    logprobs: logprobs && reports.length > 0 ? logprobsOf(reports) : null,
+    finish_reason: finish,
+  }),
+};
+
+function logprobsOf(reports: readonly TokenReport[]) {
+  return {
+    tokens: reports.map((report) => report.text),
+    token_logprobs: reports.map((report) => report.logprob),
+    top_logprobs: reports.map(topOf),
+    text_offset: reports.map((report) => report.offset),
+  };
+}
+
+/** The most likely tokens by their text, and the chosen one if it is not among them. Of two with the same text, the likelier. */
+function topOf({ text, logprob, top }: TokenReport): Record<string, number> | null {
+  if (logprob === null) return null;
+  const entries = new Map<string, number>();
+  for (const other of [...top, { text, logprob }]) {
+    if (!entries.has(other.text)) entries.set(other.text, other.logprob);
+  }
+  return Object.fromEntries(entries);
+}

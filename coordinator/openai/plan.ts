@@ -1,0 +1,149 @@
+import { InvalidRequest } from '../../src/errors.js';
+import { CHOICES_PER_REQUEST } from '../../src/limits.js';
+import type { Sampling, Stopping } from '../../src/protocol/generate.js';
+import type { FleetRequest } from '../fleet.js';
+import { contextLengthExceeded } from './api-error.js';
+import type { Prompt } from './prompt.js';
+import type { CommonRequest } from './requests.js';
+import type { ServedModel } from './served-model.js';
+
+/** One choice of an answer: one sequence of the fleet, and how its tokens become text. */
+export interface ChoicePlan {
+  readonly index: number;
+  /** Which of the request's prompts it answers. */
+  readonly promptIndex: number;
+  readonly request: FleetRequest;
+  readonly stops: readonly string[];
+  /** Text of the prompt to begin with; null for none. */
+  readonly echo: string | null;
+}
+
+/** What one endpoint makes of its request's fields, in the terms of the fleet. */
+export interface Demand {
+  readonly prompts: readonly Prompt[];
+  /** Tokens asked for, and the field that says so; null for as many as the endpoint gives. */
+  readonly maxTokens: { readonly value: number; readonly param: string } | null;
+  readonly defaultMaxTokens: number;
+  /** As in `Sampling`. */
+  readonly logprobs: number | null;
+  readonly echo: boolean;
+}
+
+/** Who asks, and how the fleet is to treat it. */
+export interface Caller {
+  readonly answerId: string;
+  readonly salt: string | null;
+  readonly worker: string | null;
+}
+
+/**
+ * Plans all choices of a request, those of the first prompt first. Choice k of a prompt draws from seed + k, so that it is the same
+ * whatever else is asked in the same request. Throws `InvalidRequest` or `ApiError` for what does not fit the model.
+ */
+export function planChoices(
+  fields: CommonRequest,
+  demand: Demand,
+  caller: Caller,
+  model: ServedModel,
+  randomSeed: () => number,
+): ChoicePlan[] {
+  const n = fields.n ?? 1;
+  const { prompts } = demand;
+  if (prompts.length * n > CHOICES_PER_REQUEST) {
+    throw new InvalidRequest(`n: ${n} choices of ${prompts.length} prompts are more than ${CHOICES_PER_REQUEST}.`, 'n');
+  }
+  const shared = { ...caller, sampling: samplingOf(fields, demand, model), stops: fields.stop ?? [] };
+  return prompts.flatMap((prompt, promptIndex) => {
+    const stopping = stoppingOf(fields, demand, prompt, model);
+    const seed = fields.seed ?? randomSeed();
+    const echo = demand.echo ? (prompt.text ?? textOf(prompt, model)) : null;
+    return Array.from({ length: n }, (_, k): ChoicePlan => {
+      const index = promptIndex * n + k;
+      const request: FleetRequest = {
+        requestId: `${caller.answerId}-${index}`,
+        tokens: prompt.tokens,
+        salt: caller.salt,
+        sampling: { ...shared.sampling, seed: wholeSeed(seed, k) },
+        stopping,
+        worker: caller.worker,
+      };
+      return { index, promptIndex, request, stops: shared.stops, echo };
+    });
+  });
+}
+
+function samplingOf(
+  fields: CommonRequest,
+  { logprobs, echo }: Demand,
+  { defaults, tokenizer }: ServedModel,
+): Omit<Sampling, 'seed'> {
+  const logitBias = Object.entries(fields.logit_bias ?? {}).map(([key, bias]): [number, number] => [Number(key), bias]);
+  checkIds(
+    logitBias.map(([id]) => id),
+    'logit_bias',
+    tokenizer.vocabSize,
+  );
+  return {
+    temperature: fields.temperature ?? defaults.temperature ?? 1,
+    topK: Math.max(0, fields.top_k ?? defaults.topK ?? 0),
+    topP: fields.top_p ?? defaults.topP ?? 1,
+    minP: fields.min_p ?? defaults.minP ?? 0,
+    presencePenalty: fields.presence_penalty ?? 0,
+    frequencyPenalty: fields.frequency_penalty ?? 0,
+    repetitionPenalty: fields.repetition_penalty ?? defaults.repetitionPenalty ?? 1,
+    logitBias,
+    logprobs,
+    promptLogprobs: echo && logprobs !== null,
+  };
+}
+
+function stoppingOf(fields: CommonRequest, demand: Demand, prompt: Prompt, model: ServedModel): Stopping {
+  const maxTokens = maxTokensOf(demand, prompt, model.contextTokens);
+  const minTokens = fields.min_tokens ?? 0;
+  if (minTokens > maxTokens) {
+    throw new InvalidRequest(
+      `min_tokens: ${minTokens} is more than the ${maxTokens} tokens the answer may have.`,
+      'min_tokens',
+    );
+  }
+  const tokenIds = fields.stop_token_ids ?? [];
+  checkIds(tokenIds, 'stop_token_ids', model.tokenizer.vocabSize);
+  return { maxTokens, minTokens, tokenIds, ignoreEos: fields.ignore_eos ?? false };
+}
+
+function maxTokensOf({ maxTokens, defaultMaxTokens, echo }: Demand, prompt: Prompt, contextTokens: number): number {
+  const length = prompt.tokens.length;
+  const room = contextTokens - length;
+  if (room < 0 || (room === 0 && maxTokens?.value !== 0)) {
+    throw contextLengthExceeded(
+      `The prompt has ${length} tokens, and the model's context ${contextTokens}, which must hold the answer too.`,
+      prompt.param,
+    );
+  }
+  if (maxTokens === null) return Math.min(defaultMaxTokens, room);
+  if (maxTokens.value > room) {
+    throw contextLengthExceeded(
+      `${maxTokens.param}: ${maxTokens.value} tokens after a prompt of ${length} are more than the model's context of ${contextTokens}.`,
+      maxTokens.param,
+    );
+  }
+  if (maxTokens.value === 0 && !echo) {
+    throw new InvalidRequest(`${maxTokens.param}: 0 makes sense with echo alone.`, maxTokens.param);
+  }
+  return maxTokens.value;
+}
+
+function checkIds(ids: readonly number[], param: string, vocabSize: number): void {
+  const wrong = ids.find((id) => id >= vocabSize);
+  if (wrong === undefined) return;
+  throw new InvalidRequest(`${param}: ${wrong} is no token id, 0 to ${vocabSize - 1}.`, param);
+}
+
+/** Any whole number as one of 53 bits, which `Sampling.seed` takes. */
+function wholeSeed(seed: number, offset: number): number {
+  return Number(BigInt.asUintN(53, BigInt(seed) + BigInt(offset)));
+}
+
+function textOf(prompt: Prompt, { tokenizer }: ServedModel): string {
+  return tokenizer.decode([...prompt.tokens], { skipSpecialTokens: false });
+}

@@ -1,0 +1,143 @@
+import { z } from 'zod';
+import { InvalidRequest } from '../../src/errors.js';
+import * as limits from '../../src/limits.js';
+
+/** Checkers of what clients send. Fields that are not named here are ignored; null is as if the field were not there. */
+
+/** Looks at the length before the items, so that a list of millions is refused at once. */
+function listOf<T>(item: z.ZodType<T>, max: number) {
+  return z
+    .unknown()
+    .superRefine((value, context) => {
+      if (!Array.isArray(value) || value.length <= max) return;
+      context.addIssue({ code: 'custom', message: `must have at most ${max} items, and has ${value.length}` });
+    })
+    .pipe(z.array(item));
+}
+
+const Name = z.string().max(limits.CLIENT_NAME_CHARS);
+const Count = z.int().min(0);
+const Penalty = z.number().min(-2).max(2);
+
+const LogitBias = z
+  .unknown()
+  .superRefine((value, context) => {
+    const entries = typeof value === 'object' && value !== null ? Object.keys(value).length : 0;
+    if (entries <= limits.LOGIT_BIAS_ENTRIES) return;
+    context.addIssue({
+      code: 'custom',
+      message: `must have at most ${limits.LOGIT_BIAS_ENTRIES} entries, and has ${entries}`,
+    });
+  })
+  .pipe(z.record(z.string().regex(/^\d{1,9}$/, 'must be a token id'), z.number().min(-100).max(100)));
+
+const Stop = z
+  .unknown()
+  .transform((value) => (typeof value === 'string' ? [value] : value))
+  .pipe(listOf(z.string().min(1).max(limits.STOP_STRING_CHARS), limits.STOP_STRINGS));
+
+const common = {
+  model: Name.optional(),
+  max_tokens: Count.optional(),
+  min_tokens: Count.optional(),
+  temperature: z.number().min(0).max(2).optional(),
+  top_p: z.number().gt(0).max(1).optional(),
+  /** vLLM's -1 and 0 both mean off. */
+  top_k: z.int().min(-1).optional(),
+  min_p: z.number().min(0).max(1).optional(),
+  seed: z.int().optional(),
+  presence_penalty: Penalty.optional(),
+  frequency_penalty: Penalty.optional(),
+  repetition_penalty: z.number().gt(0).max(10).optional(),
+  logit_bias: LogitBias.optional(),
+  stop: Stop.optional(),
+  stop_token_ids: listOf(Count, limits.STOP_TOKEN_IDS).optional(),
+  ignore_eos: z.boolean().optional(),
+  n: z.int().min(1).max(limits.CHOICES_PER_REQUEST).optional(),
+  stream: z.boolean().optional(),
+  stream_options: z.object({ include_usage: z.boolean().nullish() }).optional(),
+  cache_salt: Name.optional(),
+  prompt_cache_key: Name.optional(),
+  user: Name.optional(),
+};
+
+/** A text, or a list of text parts, as one text. */
+const Content = z
+  .union(
+    [z.string(), listOf(z.object({ type: z.literal('text'), text: z.string() }), limits.CHAT_MESSAGES), z.null()],
+    {
+      error: 'must be a text or a list of parts {"type":"text","text":…}; this model takes nothing else',
+    },
+  )
+  .transform((content) => (Array.isArray(content) ? content.map((part) => part.text).join('') : (content ?? '')));
+
+const Message = z.object({
+  // Templates know the older name alone.
+  role: z
+    .enum(['system', 'developer', 'user', 'assistant', 'tool'])
+    .transform((role) => (role === 'developer' ? 'system' : role)),
+  content: Content,
+  name: Name.optional(),
+});
+export type ChatMessage = z.infer<typeof Message>;
+
+const Messages = listOf(Message, limits.CHAT_MESSAGES).refine((messages) => messages.length > 0, 'must not be empty');
+
+export const CompletionRequest = z.object({
+  ...common,
+  /** Checked by `readPrompts`: lists of millions of ids are no matter for a general checker. */
+  prompt: z.unknown(),
+  echo: z.boolean().optional(),
+  logprobs: z.int().min(0).max(limits.LOGPROBS).optional(),
+});
+export type CompletionRequest = z.infer<typeof CompletionRequest>;
+
+export const ChatRequest = z.object({
+  ...common,
+  messages: Messages,
+  max_completion_tokens: Count.optional(),
+  logprobs: z.boolean().optional(),
+  top_logprobs: z.int().min(0).max(limits.LOGPROBS).optional(),
+});
+export type ChatRequest = z.infer<typeof ChatRequest>;
+
+/** What completions and chats have in common. */
+export type CommonRequest = Omit<CompletionRequest, 'prompt' | 'echo' | 'logprobs'>;
+
+export const TokenizeRequest = z.object({
+  model: Name.optional(),
+  prompt: z.string().optional(),
+  messages: Messages.optional(),
+  add_special_tokens: z.boolean().optional(),
+  add_generation_prompt: z.boolean().optional(),
+});
+export type TokenizeRequest = z.infer<typeof TokenizeRequest>;
+
+export const DetokenizeRequest = z.object({ model: Name.optional(), tokens: listOf(Count, limits.DETOKENIZE_TOKENS) });
+
+export const ExplainRequest = z.object({
+  model: Name.optional(),
+  prompt: z.string().optional(),
+  messages: Messages.optional(),
+  tokens: z.unknown(),
+  cache_salt: Name.optional(),
+});
+export type ExplainRequest = z.infer<typeof ExplainRequest>;
+
+/** The body as `schema` has it. Throws `InvalidRequest` that names the first field that is wrong. */
+export function readBody<T>(schema: z.ZodType<T>, body: unknown): T {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new InvalidRequest('The body must be a JSON object.');
+  }
+  const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
+  const result = schema.safeParse(given);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0]!;
+  const param = pathOf(issue.path);
+  throw new InvalidRequest(`${param}: ${issue.message}.`, param);
+}
+
+/** `messages[2].content`. */
+function pathOf(path: readonly PropertyKey[]): string {
+  return path.map((key, i) => (typeof key === 'number' ? `[${key}]` : `${i > 0 ? '.' : ''}${String(key)}`)).join('');
+}

@@ -1,0 +1,167 @@
+import { describe, expect, it } from 'vitest';
+import { saying } from './support/scripted-fleet.js';
+import { CONTEXT_TOKENS, idsOf, MODEL, testServer } from './support/test-server.js';
+
+interface ErrorAnswer {
+  readonly error: {
+    readonly message: string;
+    readonly type: string;
+    readonly param: string | null;
+    readonly code: string | null;
+  };
+}
+
+const hello = { role: 'user', content: 'hello' };
+const long = idsOf('harbor '.repeat(600)).length;
+
+/** What is wrong, the body's fields, the field that the error names. */
+const COMPLETIONS: readonly [string, Record<string, unknown>, string][] = [
+  ['no prompt', { prompt: undefined }, 'prompt'],
+  ['a prompt that is null', { prompt: null }, 'prompt'],
+  ['an empty prompt', { prompt: '' }, 'prompt'],
+  ['an empty list of prompts', { prompt: [] }, 'prompt'],
+  ['an empty prompt among others', { prompt: ['x', ''] }, 'prompt[1]'],
+  ['an empty list of ids', { prompt: [[]] }, 'prompt[0]'],
+  ['a prompt of another type', { prompt: { text: 'x' } }, 'prompt'],
+  ['a number as prompt', { prompt: 3 }, 'prompt'],
+  ['texts and ids in one list', { prompt: [1, 'x'] }, 'prompt[1]'],
+  ['a token id that is too large', { prompt: [1, 990] }, 'prompt[1]'],
+  ['a token id that is negative', { prompt: [[1], [-1]] }, 'prompt[1][0]'],
+  ['a token id with a fraction', { prompt: [0.5] }, 'prompt[0]'],
+  ['too many prompts', { prompt: Array(65).fill('x') }, 'prompt'],
+  ['a prompt longer than the context', { prompt: 'harbor '.repeat(600) }, 'prompt'],
+  ['a prompt much longer than the context', { prompt: 'x'.repeat(1_000_000) }, 'prompt'],
+  ['more ids than the context', { prompt: Array(CONTEXT_TOKENS + 1).fill(1) }, 'prompt'],
+  ['millions of ids', { prompt: Array(2_000_000).fill(1) }, 'prompt'],
+  ['a prompt that leaves no room', { prompt: Array(CONTEXT_TOKENS).fill(1) }, 'prompt'],
+  ['negative max_tokens', { max_tokens: -1 }, 'max_tokens'],
+  ['huge max_tokens', { max_tokens: 1e9 }, 'max_tokens'],
+  ['max_tokens beyond any integer', { max_tokens: 1e300 }, 'max_tokens'],
+  ['max_tokens of 0 without echo', { max_tokens: 0 }, 'max_tokens'],
+  ['max_tokens as a text', { max_tokens: '5' }, 'max_tokens'],
+  ['min_tokens over max_tokens', { max_tokens: 5, min_tokens: 6 }, 'min_tokens'],
+  ['n of 0', { n: 0 }, 'n'],
+  ['huge n', { n: 1e6 }, 'n'],
+  ['too many choices in all', { n: 65, prompt: ['x', 'y'] }, 'n'],
+  ['negative temperature', { temperature: -0.1 }, 'temperature'],
+  ['huge temperature', { temperature: 1e6 }, 'temperature'],
+  ['temperature as a text', { temperature: 'hot' }, 'temperature'],
+  ['top_p of 0', { top_p: 0 }, 'top_p'],
+  ['top_k below -1', { top_k: -2 }, 'top_k'],
+  ['min_p over 1', { min_p: 1.1 }, 'min_p'],
+  ['a seed with a fraction', { seed: 0.5 }, 'seed'],
+  ['a huge presence_penalty', { presence_penalty: 3 }, 'presence_penalty'],
+  ['a huge frequency_penalty', { frequency_penalty: -3 }, 'frequency_penalty'],
+  ['repetition_penalty of 0', { repetition_penalty: 0 }, 'repetition_penalty'],
+  ['5,000 stop strings', { stop: Array(5_000).fill('x') }, 'stop'],
+  ['an empty stop string', { stop: '' }, 'stop[0]'],
+  ['a stop string that is a number', { stop: ['x', 3] }, 'stop[1]'],
+  ['a very long stop string', { stop: ['x'.repeat(257)] }, 'stop[0]'],
+  ['a stop token id out of range', { stop_token_ids: [990] }, 'stop_token_ids'],
+  ['too many stop token ids', { stop_token_ids: Array(257).fill(1) }, 'stop_token_ids'],
+  ['a bias for what is no token', { logit_bias: { the: 1 } }, 'logit_bias.the'],
+  ['a bias for a token out of range', { logit_bias: { 990: 1 } }, 'logit_bias'],
+  ['a huge bias', { logit_bias: { 5: 101 } }, 'logit_bias.5'],
+  [
+    'too many biases',
+    { logit_bias: Object.fromEntries(Array.from({ length: 1_025 }, (_, i) => [i, 1])) },
+    'logit_bias',
+  ],
+  ['a list of biases', { logit_bias: [1] }, 'logit_bias'],
+  ['logprobs as a boolean', { logprobs: true }, 'logprobs'],
+  ['too many logprobs', { logprobs: 21 }, 'logprobs'],
+  ['stream as a text', { stream: 'yes' }, 'stream'],
+  ['include_usage as a number', { stream: true, stream_options: { include_usage: 1 } }, 'stream_options.include_usage'],
+  ['echo as a number', { echo: 1 }, 'echo'],
+  ['ignore_eos as a text', { ignore_eos: 'no' }, 'ignore_eos'],
+  ['a salt that is a number', { cache_salt: 1 }, 'cache_salt'],
+  ['a model that is a number', { model: 5 }, 'model'],
+];
+
+const CHATS: readonly [string, Record<string, unknown>, string][] = [
+  ['no messages', { messages: undefined }, 'messages'],
+  ['an empty list of messages', { messages: [] }, 'messages'],
+  ['messages as a text', { messages: 'hello' }, 'messages'],
+  ['a role that does not exist', { messages: [{ role: 'king', content: 'x' }] }, 'messages[0].role'],
+  ['content of another type', { messages: [hello, { role: 'user', content: 5 }] }, 'messages[1].content'],
+  [
+    'an image',
+    { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: {} }] }] },
+    'messages[0].content',
+  ],
+  ['too many messages', { messages: Array(4_097).fill(hello) }, 'messages'],
+  ['messages longer than the context', { messages: [{ role: 'user', content: 'harbor '.repeat(600) }] }, 'messages'],
+  ['huge max_completion_tokens', { max_completion_tokens: 1e6 }, 'max_completion_tokens'],
+  ['top_logprobs without logprobs', { top_logprobs: 2 }, 'top_logprobs'],
+  ['logprobs as a number', { logprobs: 2 }, 'logprobs'],
+];
+
+const BODIES: readonly [string, string | Uint8Array, Record<string, string>, number][] = [
+  ['JSON that is cut off', '{"prompt": "x"', {}, 400],
+  ['no body', '', {}, 400],
+  ['a list', '[]', {}, 400],
+  ['null', 'null', {}, 400],
+  ['invalid UTF-8', Uint8Array.of(...Buffer.from('{"prompt":"'), 0xff, 0xfe, ...Buffer.from('"}')), {}, 400],
+  ['a __proto__ key', '{"prompt":"x","__proto__":{"n":2}}', {}, 400],
+  ['a __proto__ key deep inside', '{"prompt":"x","a":[{"b":{"__proto__":1}}]}', {}, 400],
+  ['a __proto__ key in escapes', '{"prompt":"x","\\u005f_proto__":1}', {}, 400],
+  ['deep nesting', `${'['.repeat(500_000)}`, {}, 400],
+  ['another content type', 'prompt=x', { 'content-type': 'application/x-www-form-urlencoded' }, 415],
+  ['plain text', '{"prompt":"x"}', { 'content-type': 'text/plain' }, 415],
+  ['a body of 10 MB', JSON.stringify({ prompt: 'x'.repeat(10_000_000) }), {}, 413],
+];
+
+describe('bad input', () => {
+  it.each(COMPLETIONS)('of a completion: %s is a 400 that names its field', async (_, fields, param) => {
+    await refused('/v1/completions', { model: 'recall', prompt: 'x', ...fields }, param);
+  });
+
+  it.each(CHATS)('of a chat: %s is a 400 that names its field', async (_, fields, param) => {
+    await refused('/v1/chat/completions', { model: 'recall', messages: [hello], ...fields }, param);
+  });
+
+  it.each(BODIES)('as a whole: %s is refused', async (_, body, headers, status) => {
+    const { post, fleet } = await testServer();
+    const response = await post('/v1/completions', body, headers);
+    expect(response.status).toBe(status);
+    expect(((await response.json()) as ErrorAnswer).error.message).not.toBe('');
+    expect(fleet.asked).toEqual([]);
+    fleet.script = () => saying(idsOf(' yes'));
+    expect((await post('/v1/completions', { prompt: 'x' })).status).toBe(200);
+  });
+
+  it('says how long a prompt is and how long it may be', async () => {
+    const { post } = await testServer();
+    const response = await post('/v1/completions', { prompt: 'harbor '.repeat(600) });
+    const { error } = (await response.json()) as ErrorAnswer;
+    expect(error.code).toBe('context_length_exceeded');
+    expect(error.message).toContain(String(long));
+    expect(error.message).toContain(String(CONTEXT_TOKENS));
+  });
+
+  it('repeats nothing of a prompt in errors and logs', async () => {
+    const { post, logged } = await testServer();
+    const bodies = ['{"prompt":"hush" hush}', '{"prompt":"hush","n":"x"}', '{"prompt":["hush",3]}'];
+    const answers = await Promise.all(bodies.map(async (body) => (await post('/v1/completions', body)).text()));
+    expect(answers.join() + logged.join()).not.toContain('hush');
+  });
+
+  it('takes null for a field that is not there, and ignores fields that it does not know', async () => {
+    const { post, fleet } = await testServer();
+    fleet.script = () => saying(idsOf(' yes'));
+    const nothing = { n: null, temperature: null, stop: null, logit_bias: null, stream_options: null, logprobs: null };
+    const response = await post('/v1/completions', { prompt: 'x', ...nothing, best_of: 'many', __other__: [{}] });
+    expect(response.status).toBe(200);
+    expect(fleet.asked[0]!.request.sampling.temperature).toBe(MODEL.defaults.temperature ?? 1);
+  });
+
+  async function refused(path: string, body: object, param: string): Promise<void> {
+    const { post, fleet } = await testServer();
+    const response = await post(path, body);
+    expect(response.status).toBe(400);
+    const { error } = (await response.json()) as ErrorAnswer;
+    expect(error).toMatchObject({ type: 'invalid_request_error', param });
+    expect(error.message.length).toBeGreaterThan(param.length + 5);
+    expect(fleet.asked).toEqual([]);
+  }
+});

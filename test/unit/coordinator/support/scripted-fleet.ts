@@ -1,0 +1,113 @@
+import type {
+  Explanation,
+  Fleet,
+  FleetEvent,
+  FleetRequest,
+  FleetView,
+  HealthCheck,
+} from '../../../../coordinator/fleet.js';
+import type { Member } from '../../../../src/core/member.js';
+import { Cancelled } from '../../../../src/errors.js';
+import type { TokenLogprobs } from '../../../../src/protocol/generate.js';
+
+type Script = (request: FleetRequest, signal: AbortSignal) => AsyncIterable<FleetEvent>;
+
+/** A fleet that answers as it is told to. */
+export class ScriptedFleet implements Fleet {
+  readonly asked: { readonly request: FleetRequest; readonly signal: AbortSignal }[] = [];
+  readonly calls: string[] = [];
+  script: Script = () => saying([]);
+  checks: HealthCheck[] = [{ name: 'nats', ok: true, latencyMs: 1.5, detail: 'connected' }];
+  workers: Member[] = [member('w1')];
+
+  generate(request: FleetRequest, signal: AbortSignal): AsyncIterable<FleetEvent> {
+    this.asked.push({ request, signal });
+    return this.script(request, signal);
+  }
+
+  view(): FleetView {
+    const coordinators = [{ id: 'c1', pid: 7, host: 'here' }];
+    return { epoch: '0000000000ff', replicas: 2, coordinators, workers: this.workers };
+  }
+
+  async explain(tokens: Uint32Array, salt: string | null): Promise<Explanation> {
+    this.calls.push(`explain ${tokens.length} ${salt}`);
+    const block = { index: 0, key: 'ab', homes: ['w1'], holders: [], state: 'miss' as const, reason: 'never computed' };
+    return { blocks: [block], wouldRunOn: 'w1' };
+  }
+
+  async drain(worker: string): Promise<void> {
+    this.calls.push(`drain ${worker}`);
+  }
+
+  async resetCache(): Promise<void> {
+    this.calls.push('reset');
+  }
+
+  async health(): Promise<HealthCheck[]> {
+    return this.checks;
+  }
+}
+
+export interface Saying {
+  readonly cached?: { local: number; remote: number; computed: number };
+  readonly reason?: 'stop' | 'length';
+  /** Of each token. */
+  readonly logprobs?: readonly TokenLogprobs[];
+  /** Of the prompt. */
+  readonly prompt?: readonly (TokenLogprobs | null)[];
+}
+
+export function started({ cached = { local: 64, remote: 32, computed: 8 } }: Saying = {}): FleetEvent {
+  return { type: 'start', worker: 'w1', cached, queueMs: 3 };
+}
+
+/** Says these tokens, one at a time. */
+export async function* saying(ids: readonly number[], options: Saying = {}): AsyncGenerator<FleetEvent> {
+  yield started(options);
+  if (options.prompt) yield { type: 'prompt', logprobs: [...options.prompt] };
+  for (const [i, id] of ids.entries()) {
+    yield { type: 'tokens', ids: [id], ...(options.logprobs ? { logprobs: [options.logprobs[i]!] } : {}) };
+  }
+  yield { type: 'end', reason: options.reason ?? 'stop', token: null };
+}
+
+/** Says these tokens, then nothing more until it is cancelled. */
+export async function* sayingForever(ids: readonly number[], signal: AbortSignal): AsyncGenerator<FleetEvent> {
+  yield started();
+  for (const id of ids) yield { type: 'tokens', ids: [id] };
+  await aborted(signal);
+  throw new Cancelled('the request was cancelled');
+}
+
+export function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
+/** Fails before it has said anything. */
+export function failing(error: Error): AsyncIterable<FleetEvent> {
+  return { [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(error) }) };
+}
+
+export function member(id: string): Member {
+  return {
+    id,
+    incarnation: `${id}-1`,
+    state: 'serving',
+    pid: 11,
+    host: 'here',
+    device: 'cpu',
+    address: { hostId: 'h', unixPath: `/run/${id}.sock`, tcpHost: '10.0.0.1', tcpPort: 7001 },
+    fingerprint: 'f'.repeat(64),
+    budget: { device: 100, host: 200 },
+    bytes: { device: 10, host: 20 },
+    blocks: 3,
+    blockBytes: 10,
+    running: 1,
+    waiting: 0,
+    hitRate: 0.5,
+    rates: { computeMsPerToken: null, decodeMsPerStep: null, fetchBytesPerMs: null },
+    holdingsSeq: 0,
+  };
+}

@@ -1,0 +1,74 @@
+import { onTestFinished } from 'vitest';
+import { createHttpServer, type HttpOptions } from '../../../../coordinator/http/create-http-server.js';
+import type { HttpServer } from '../../../../coordinator/http/server.js';
+import type { ServedModel } from '../../../../coordinator/openai/served-model.js';
+import { SystemClock } from '../../../../src/clock.js';
+import { createLog } from '../../../../src/log.js';
+import { CoordinatorMetrics } from '../../../../src/metrics/coordinator-metrics.js';
+import { MetricsRegistry } from '../../../../src/metrics/registry.js';
+import { ChatTemplate } from '../../../../src/model/chat-template.js';
+import { openModelFolder } from '../../../../src/model/folder.js';
+import { Tokenizer } from '../../../../src/model/tokenizer.js';
+import { SeededRandom } from '../../../../src/random.js';
+import { ScriptedFleet } from './scripted-fleet.js';
+
+const folder = await openModelFolder('models/recall');
+const tokenizer = await Tokenizer.load(folder);
+
+export const CONTEXT_TOKENS = 512;
+/** The real tokenizer and template of `models/recall`, with a context that is quickly full. */
+export const MODEL: ServedModel = {
+  name: 'recall',
+  aliases: ['shoal/recall'],
+  tokenizer,
+  template: ChatTemplate.from(folder),
+  contextTokens: CONTEXT_TOKENS,
+  defaults: folder.defaults,
+  createdAt: 1_700_000_000,
+};
+
+export const idsOf = (text: string): number[] => tokenizer.encode(text, { addSpecialTokens: false });
+
+export interface TestServer extends HttpServer {
+  readonly fleet: ScriptedFleet;
+  readonly logged: string[];
+  post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
+  /** The value of a metric's line, by the line's beginning. */
+  metric(name: string): Promise<number | null>;
+}
+
+/** A server over a scripted fleet on a free port, closed when the test is over. */
+export async function testServer(
+  options: Partial<HttpOptions> = {},
+  model: Partial<ServedModel> = {},
+): Promise<TestServer> {
+  const fleet = new ScriptedFleet();
+  const logged: string[] = [];
+  const server = await createHttpServer({
+    fleet,
+    model: { ...MODEL, ...model },
+    options: { host: '127.0.0.1', port: 0, version: '1.2.3', allowRouting: true, closeGraceMs: 0, ...options },
+    log: createLog({ level: 'debug', write: (line) => logged.push(line) }),
+    metrics: new CoordinatorMetrics(new MetricsRegistry()),
+    clock: new SystemClock(),
+    random: new SeededRandom(1),
+  });
+  onTestFinished(() => server.close());
+  return {
+    fleet,
+    logged,
+    url: server.url,
+    close: () => server.close(),
+    post: (path, body, headers = {}) =>
+      fetch(server.url + path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...headers },
+        body: typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body),
+      }),
+    metric: async (name) => {
+      const text = await (await fetch(`${server.url}/metrics`)).text();
+      const line = text.split('\n').find((candidate) => candidate.startsWith(`${name} `));
+      return line === undefined ? null : Number(line.slice(name.length + 1));
+    },
+  };
+}
