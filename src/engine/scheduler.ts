@@ -1,4 +1,5 @@
 import { setImmediate as breath } from 'node:timers/promises';
+import type { BlockMeta } from '../core/block.js';
 import type { GraphRunner, Lane } from './graph-runner.js';
 import type { EngineObserver } from './observer.js';
 import type { PrefixCache, PreparedPrefix } from './prefix-cache.js';
@@ -192,7 +193,7 @@ export class Scheduler {
       const lane = batch[i]!;
       const { over, error } = outcomes[i]!;
       if (over) await this.#end(sequence, lane, error);
-      else await this.#offer(sequence, lane).catch((failed: unknown) => this.#end(sequence, lane, failed));
+      else await this.#offer(sequence, lane);
     }
   }
 
@@ -219,26 +220,38 @@ export class Scheduler {
     return goesOn;
   }
 
-  /** Offers the cache what has become a full block, of the prompt and of the answer. */
+  /**
+   * Offers the cache what has become a full block, of the prompt and of the answer. Where that fails a copy is lost, never an answer: the rest of
+   * the sequence is not offered.
+   */
   async #offer(sequence: Sequence, lane: Lane): Promise<void> {
-    const { cache, runner, blockTokens } = this.#options;
-    for (let meta = sequence.nextOffer(lane.tokens); meta !== null; meta = sequence.nextOffer(lane.tokens)) {
-      const reserved = cache.reserve(meta);
-      if (reserved === null) continue;
-      try {
-        await runner.cut(lane, meta.index * blockTokens, reserved.block);
-      } catch (error) {
-        reserved.abandon();
-        throw error;
+    try {
+      for (let meta = sequence.nextOffer(lane.tokens); meta !== null; meta = sequence.nextOffer(lane.tokens)) {
+        await this.#offerOne(meta, lane);
       }
-      reserved.seal();
+    } catch (error) {
+      sequence.stopOffers();
+      this.#options.observer.onOfferFailed(error);
     }
+  }
+
+  async #offerOne(meta: BlockMeta, lane: Lane): Promise<void> {
+    const { cache, runner, blockTokens } = this.#options;
+    const reserved = cache.reserve(meta);
+    if (reserved === null) return;
+    try {
+      await runner.cut(lane, meta.index * blockTokens, reserved.block);
+    } catch (error) {
+      reserved.abandon();
+      throw error;
+    }
+    reserved.seal();
   }
 
   /** Ends a sequence that has a lane: what it computed is offered, unless it failed; then it holds nothing any more. */
   async #end(sequence: Sequence, lane: Lane, error: unknown): Promise<void> {
     const failed = sequence.cancelled ? null : error;
-    if (failed === null) await this.#offer(sequence, lane).catch(() => {});
+    if (failed === null) await this.#offer(sequence, lane);
     if (sequence === this.#prefilling) this.#prefilling = null;
     this.#decoding.delete(lane);
     this.#letGo(sequence, failed);

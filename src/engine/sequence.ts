@@ -144,6 +144,11 @@ export class Sequence {
     this.#offered = blocks;
   }
 
+  /** Nothing more of it is offered. */
+  stopOffers(): void {
+    this.#offered = Number.POSITIVE_INFINITY;
+  }
+
   /**
    * The next full block among the first `final` tokens that was not offered yet; it then is. The names of blocks that the answer fills are made
    * here. A prompt without a full block has no name to go on from: the name of a first block hangs on a salt which is not known here.

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ModelFolder } from '../../../src/model/folder.js';
+import { slowGreedy } from './support/reference.js';
 import { ask, noise, Rig, SAMPLED, tinyModel } from './support/rig.js';
 
 describe.each([
@@ -26,6 +27,15 @@ describe.each([
 
   test('the graph is run as its kind asks', () => {
     expect(rig.graph.kind).toBe(attention === 'gqa' ? 'in-place' : 'hand-on');
+  });
+
+  test('greedy tokens are those of computing each from nothing', async () => {
+    for (const length of [1, 40, 200]) {
+      const prompt = noise(length, 512, length);
+      const { ids } = await rig.run(ask(prompt));
+      expect(new Set(ids).size, 'tokens that differ from each other').toBeGreaterThan(3);
+      expect(ids).toEqual(await slowGreedy(rig.graph, prompt, 10));
+    }
   });
 
   test.each([
