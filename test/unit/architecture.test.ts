@@ -1,0 +1,169 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+/** The rules of the source tree that no compiler knows: what may import what, and how large a file may be. */
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
+const FOLDERS = ['src', 'coordinator', 'workers', 'cli', 'bench'];
+const FILE_LINES = 350;
+/** Packages that may be imported in more than one file: a checker stands beside each message and each option. */
+const EVERYWHERE = ['zod'];
+
+interface Import {
+  /** `node:crypto`, the name of a package, or the path of a file in this repository. */
+  readonly target: string;
+  readonly typeOnly: boolean;
+}
+
+interface Source {
+  readonly path: string;
+  readonly text: string;
+  readonly imports: readonly Import[];
+}
+
+const STATIC = /^\s*(?:import|export)\s+(type\s)?(?:[^'";]*?\sfrom\s+)?'([^']+)'/gm;
+const DYNAMIC =
+  /(?:\bimport|\brequire|\brequire\.resolve|\bcreateRequire\([^()]*\)|\bimport\.meta\.resolve)\(\s*'([^']+)'/g;
+
+function importsOf(path: string, text: string): Import[] {
+  const found = [
+    ...[...text.matchAll(STATIC)].map((match) => ({ name: match[2]!, typeOnly: match[1] !== undefined })),
+    ...[...text.matchAll(DYNAMIC)].map((match) => ({ name: match[1]!, typeOnly: false })),
+  ];
+  return found.map(({ name, typeOnly }) => {
+    if (name.startsWith('.')) return { target: join(dirname(path), name).replace(/\.js$/, '.ts'), typeOnly };
+    if (isBuiltin(name)) return { target: name, typeOnly };
+    return { target: name.split('/', name.startsWith('@') ? 2 : 1).join('/'), typeOnly };
+  });
+}
+
+const sources: readonly Source[] = FOLDERS.flatMap((folder) => {
+  const at = join(ROOT, folder);
+  const names = existsSync(at) ? readdirSync(at, { recursive: true, encoding: 'utf8' }) : [];
+  return names
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => {
+      const path = relative(ROOT, join(at, name));
+      const text = readFileSync(join(ROOT, path), 'utf8');
+      return { path, text, imports: importsOf(path, text) };
+    });
+});
+const inside = (folder: string) => (path: string) => path.startsWith(`${folder}/`);
+const isFile = (target: string) => FOLDERS.some((folder) => inside(folder)(target));
+
+/** `file -> target` for each import of these files that is not allowed. */
+function strays(files: readonly Source[], allowed: (entry: Import) => boolean): string[] {
+  return files.flatMap(({ path, imports }) =>
+    imports.filter((entry) => !allowed(entry)).map(({ target }) => `${path} -> ${target}`),
+  );
+}
+
+describe('the source tree', () => {
+  it('is read by this test', () => {
+    expect(sources.length).toBeGreaterThan(20);
+    expect(
+      importsOf(
+        'src/a/b.ts',
+        "import type { A } from '../c.js';\nimport {\n  x,\n} from '@s/p/q';\nexport * from './d.js';\nimport 'e';\nawait import('f');\nconst g = createRequire(import.meta.url)('g');",
+      ),
+    ).toEqual([
+      { target: 'src/c.ts', typeOnly: true },
+      { target: '@s/p', typeOnly: false },
+      { target: 'src/a/d.ts', typeOnly: false },
+      { target: 'e', typeOnly: false },
+      { target: 'f', typeOnly: false },
+      { target: 'g', typeOnly: false },
+    ]);
+  });
+
+  it('keeps the core pure: it imports itself, bounds, errors and hashing, and knows no clock, chance or timer', () => {
+    const core = sources.filter(({ path }) => inside('src/core')(path));
+    const own = ['src/limits.ts', 'src/errors.ts', 'node:crypto'];
+    expect(
+      strays(
+        core,
+        ({ target, typeOnly }) =>
+          own.includes(target) || inside('src/core')(target) || (typeOnly && inside('src/protocol')(target)),
+      ),
+    ).toEqual([]);
+    const impure =
+      /\b(?:Date\.now|new Date|Math\.random|performance\.|process\.|setTimeout|setInterval|setImmediate|queueMicrotask|console\.|randomBytes|randomUUID|fetch\()/;
+    expect(core.filter(({ text }) => impure.test(text)).map(({ path }) => path)).toEqual([]);
+  });
+
+  it('imports downwards only', () => {
+    const below: Record<string, readonly string[]> = {
+      src: ['src'],
+      coordinator: ['src', 'coordinator'],
+      workers: ['src', 'workers'],
+      cli: FOLDERS,
+      bench: FOLDERS,
+    };
+    for (const [folder, lower] of Object.entries(below)) {
+      const files = sources.filter(({ path }) => inside(folder)(path));
+      const climbs = ({ target }: Import) =>
+        (isFile(target) || inside('test')(target)) && !lower.some((other) => inside(other)(target));
+      expect(strays(files, (entry) => !climbs(entry))).toEqual([]);
+    }
+  });
+
+  it('imports each package in one file, so that it can be changed in one', () => {
+    const places = new Map<string, Set<string>>();
+    for (const { path, imports } of sources) {
+      for (const { target } of imports) {
+        if (isFile(target) || isBuiltin(target) || EVERYWHERE.includes(target)) continue;
+        places.set(target, (places.get(target) ?? new Set()).add(path));
+      }
+    }
+    expect(
+      [...places].filter(([, files]) => files.size > 1).map(([name, files]) => `${name}: ${[...files].join(', ')}`),
+    ).toEqual([]);
+    const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+      dependencies: Record<string, string>;
+    };
+    const used = [...places.keys()].filter((name) => !name.startsWith('.') && !name.endsWith('package.json'));
+    expect(used.filter((name) => !(name in dependencies))).toEqual([]);
+  });
+
+  it('has no circle of imports', () => {
+    const graph = new Map(
+      sources.map(({ path, imports }) => [
+        path,
+        imports.filter(({ typeOnly }) => !typeOnly).map(({ target }) => target),
+      ]),
+    );
+    const done = new Set<string>();
+    const walk = (path: string, way: readonly string[]): string | null => {
+      if (way.includes(path)) return [...way.slice(way.indexOf(path)), path].join(' -> ');
+      if (done.has(path)) return null;
+      done.add(path);
+      for (const next of graph.get(path) ?? []) {
+        const circle = walk(next, [...way, path]);
+        if (circle !== null) return circle;
+      }
+      return null;
+    };
+    expect([...graph.keys()].map((path) => walk(path, [])).filter((circle) => circle !== null)).toEqual([]);
+  });
+
+  it(`has files of at most ${FILE_LINES} lines`, () => {
+    const lines = ({ text }: Source) => text.trimEnd().split('\n').length;
+    expect(
+      sources.filter((source) => lines(source) > FILE_LINES).map((source) => `${source.path}: ${lines(source)}`),
+    ).toEqual([]);
+  });
+
+  it('names files by what they hold, and has no barrels', () => {
+    expect(
+      sources.filter(({ path }) => /(?:utils?|helpers?|manager|service)\.ts$/.test(path)).map(({ path }) => path),
+    ).toEqual([]);
+    const barrel = ({ path, text }: Source) =>
+      path !== 'src/index.ts' &&
+      (path.endsWith('/index.ts') ||
+        text.replace(/\/\*[\s\S]*?\*\/|\/\/.*|export\s[^;]*?\sfrom\s+'[^']+';/g, '').trim() === '');
+    expect(sources.filter(barrel).map(({ path }) => path)).toEqual([]);
+  });
+});
