@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs';
+import { DEFAULT_RESTART_POLICY } from '../src/actors/restart-policy.js';
 import type { Clock } from '../src/clock.js';
 import type { NatsAccess } from '../src/config/nats-access.js';
 import { OPTIONS } from '../src/config/options.js';
@@ -8,7 +9,6 @@ import { Cancelled, Unavailable } from '../src/errors.js';
 import * as limits from '../src/limits.js';
 import type { EmbeddedServer } from '../src/nats/embedded-server.js';
 import { Child } from '../src/process/child.js';
-import { RestartPolicy } from '../src/process/restart-policy.js';
 import { RunDirectory } from '../src/process/run-directory.js';
 import { Supervised, type SupervisedEvent, type SupervisedProcess } from '../src/process/supervised.js';
 import { CoordinatorClient } from './coordinator-client.js';
@@ -158,7 +158,12 @@ export class LocalFleet {
 
   private supervise(name: string, spawn: () => SupervisedProcess): Supervised {
     const { clock } = this.ports;
-    return new Supervised({ spawn, clock, policy: new RestartPolicy(), onEvent: (event) => this.onEvent(name, event) });
+    return new Supervised({
+      spawn,
+      clock,
+      policy: DEFAULT_RESTART_POLICY,
+      onEvent: (event) => this.onEvent(name, event),
+    });
   }
 
   private onEvent(name: string, event: SupervisedEvent): void {

@@ -1,7 +1,7 @@
+import { afterCrash, type RestartPolicy } from '../actors/restart-policy.js';
 import type { Clock, Timer } from '../clock.js';
 import * as limits from '../limits.js';
 import type { Child, ChildExit } from './child.js';
-import type { RestartPolicy } from './restart-policy.js';
 
 /** What a supervisor needs of a process. */
 export type SupervisedProcess = Pick<Child, 'pid' | 'ready' | 'exited' | 'stop' | 'kill'>;
@@ -33,6 +33,7 @@ type State =
 /** One process that is kept running: if it ends by itself it is started again, with back-off and a limit. */
 export class Supervised {
   private state: State = { kind: 'idle' };
+  private crashesMs: readonly number[] = [];
 
   constructor(private readonly options: SupervisedOptions) {}
 
@@ -88,12 +89,14 @@ export class Supervised {
   private ended(child: SupervisedProcess, exit: ChildExit): void {
     if (this.state.kind !== 'running' || this.state.child !== child) return;
     const { policy, clock, onEvent } = this.options;
-    const inMs = policy.next(clock.now());
-    if (inMs === null) {
+    const decision = afterCrash(policy, this.crashesMs, clock.now());
+    this.crashesMs = decision.crashesMs;
+    if (decision.kind === 'giveUp') {
       this.state = { kind: 'down' };
       onEvent({ type: 'given-up', exit });
       return;
     }
+    const inMs = decision.afterMs;
     this.state = { kind: 'waiting', timer: clock.after(inMs, () => this.restart()) };
     onEvent({ type: 'restarting', exit, inMs });
   }

@@ -6,7 +6,7 @@ import { optionsMarkdown } from '../../../src/config/options-markdown.js';
 describe('the configuration table', () => {
   it('of the README is that of the code (shoal options prints it)', () => {
     const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
-    const table = /<!-- options -->\n([\s\S]*?)\n<!-- \/options -->/.exec(readme)?.[1];
+    const table = /<!-- options -->([\s\S]*?)<!-- \/options -->/.exec(readme)?.[1];
     expect(table?.trim()).toBe(optionsMarkdown());
   });
 

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { DEFAULT_RESTART_POLICY } from '../../../src/actors/restart-policy.js';
 import { SimulatedClock, settled } from '../../../src/clock.js';
 import * as limits from '../../../src/limits.js';
 import { Child, type ChildExit } from '../../../src/process/child.js';
-import { RestartPolicy } from '../../../src/process/restart-policy.js';
 import { Supervised, type SupervisedEvent, type SupervisedProcess } from '../../../src/process/supervised.js';
 import { type Compiled, compileScripts } from './support/compiled.js';
 import { Door } from './support/door.js';
@@ -50,7 +50,7 @@ describe('a supervised process', () => {
         spawned.push(new FakeProcess(spawned.length + 100));
         return newest();
       },
-      policy: new RestartPolicy({ restarts: 3, windowMs: 60_000, backoffMs: 200, ceilingMs: 500 }),
+      policy: { restarts: 3, windowMs: 60_000, backoffMs: 200, ceilingMs: 500 },
       clock,
       onEvent: (event) => events.push(event),
     });
@@ -134,7 +134,7 @@ describe('a supervised process that does not stop', () => {
   it('can still be killed', async () => {
     const process = new FakeProcess(1);
     process.stop = () => process.exited;
-    const policy = new RestartPolicy();
+    const policy = DEFAULT_RESTART_POLICY;
     const supervised = new Supervised({ spawn: () => process, policy, clock: new SimulatedClock(), onEvent: () => {} });
     const start = supervised.start();
     process.become('info');
@@ -176,7 +176,7 @@ describe('a supervised real process', () => {
     const supervised = new Supervised({
       spawn,
       clock,
-      policy: new RestartPolicy(),
+      policy: DEFAULT_RESTART_POLICY,
       onEvent: (event) => onEvent(event),
     });
     await supervised.start();
