@@ -122,6 +122,7 @@ export class LocalFleet {
         ...nats,
         ...port,
         SHOAL_COORDINATOR_ID: 'coordinator',
+        SHOAL_SECRET: this.ports.secret,
       }),
     );
     const url = readUrl(await this.coordinator.start());

@@ -1,6 +1,12 @@
 import { Cancelled, InternalError, Overloaded, type ShoalError, Unavailable } from '../src/errors.js';
 import { REQUEST_ATTEMPTS } from '../src/limits.js';
-import { type GenerateEvent, type GenerateRequest, packTokens, type Sampling, type Stopping } from '../src/protocol/generate.js';
+import {
+  type GenerateEvent,
+  type GenerateRequest,
+  packTokens,
+  type Sampling,
+  type Stopping,
+} from '../src/protocol/generate.js';
 import type { FleetEvent } from './fleet.js';
 
 /** One worker that may run the request, and the way to ask it. */
@@ -18,11 +24,19 @@ export interface Attempted {
   readonly stopping: Stopping;
 }
 
-/** Says who should run a request next; null if nobody is left. `tried` have failed or refused. Keys and sources belong to the tokens as they are now. */
-export type ChooseCandidate = (
-  tokens: Uint32Array,
-  tried: ReadonlySet<string>,
-) => { candidate: Candidate; keys: Uint8Array; sources: GenerateRequest['sources']; done(): void } | null;
+/** A worker that was chosen, and what it is told beside the prompt. Keys and sources belong to the tokens as they were when it was chosen. */
+export interface Placed {
+  readonly candidate: Candidate;
+  readonly keys: Uint8Array;
+  readonly sources: GenerateRequest['sources'];
+  /** The prefill is over: what it left is there to be taken. */
+  prefilled(): void;
+  /** The request is over at this worker, in whatever way. */
+  done(): void;
+}
+
+/** Says who should run a request next; null if nobody is left. `tried` have failed or refused. */
+export type Choose = (tokens: Uint32Array, tried: ReadonlySet<string>, signal: AbortSignal) => Promise<Placed | null>;
 
 /**
  * Runs a request to its one end. A worker that is lost costs nothing but time: the next one gets the prompt with the tokens that have come so
@@ -30,7 +44,7 @@ export type ChooseCandidate = (
  */
 export async function* runToItsEnd(
   request: Attempted,
-  choose: ChooseCandidate,
+  choose: Choose,
   signal: AbortSignal,
   onResumed: () => void,
 ): AsyncGenerator<FleetEvent> {
@@ -41,7 +55,7 @@ export async function* runToItsEnd(
   let last: ShoalError | null = null;
   for (let attempt = 0; attempt < REQUEST_ATTEMPTS; attempt++) {
     const tokens = withGenerated(request.tokens, generated);
-    const chosen = choose(tokens, tried);
+    const chosen = await choose(tokens, tried, signal);
     if (!chosen) break;
     const { candidate, keys, sources } = chosen;
     tried.add(candidate.worker);
@@ -67,12 +81,15 @@ export async function* runToItsEnd(
         }
         if (start && !started) yield start;
         started = true;
+        chosen.prefilled();
         if (event.type === 'prompt') promptSent = true;
         if (event.type === 'tokens') generated.push(...event.ids);
         yield event;
         if (event.type === 'end') return;
       }
-      throw new InternalError(`worker ${candidate.worker} ended the stream of request ${request.requestId} without an end`);
+      throw new InternalError(
+        `worker ${candidate.worker} ended the stream of request ${request.requestId} without an end`,
+      );
     } catch (error) {
       if (signal.aborted) throw new Cancelled('the client went away');
       if (!(error instanceof Unavailable || error instanceof Overloaded)) throw error;

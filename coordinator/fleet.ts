@@ -31,7 +31,9 @@ export interface FleetRequest {
 }
 
 /** A worker's events; the first says who. */
-export type FleetEvent = Exclude<GenerateEvent, { type: 'start' }> | (Extract<GenerateEvent, { type: 'start' }> & { worker: string });
+export type FleetEvent =
+  | Exclude<GenerateEvent, { type: 'start' }>
+  | (Extract<GenerateEvent, { type: 'start' }> & { worker: string });
 
 export interface FleetView {
   readonly epoch: string;

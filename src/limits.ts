@@ -191,4 +191,8 @@ export const PROMISE_TIMEOUT_MS = 120_000;
 /** A worker gives its full account of blocks within this time. */
 export const HOLDINGS_TIMEOUT_MS = 10_000;
 /** A worker that is told to go finishes what runs within this time. */
-export const DRAIN_TIMEOUT_MS = 20_000;
+export const DRAIN_TIMEOUT_MS = 5_000;
+/** And hands its blocks to their next homes within this time. */
+export const HAND_OVER_TIMEOUT_MS = 3_000;
+/** An order to a worker (drain, reset) is answered within this time. */
+export const CONTROL_TIMEOUT_MS = 5_000;

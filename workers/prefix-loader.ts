@@ -89,7 +89,8 @@ export class PrefixLoader implements PrefixCache {
       remoteBlocks,
       claim: () => {
         const next = blocks[held.length];
-        if (next && (this.store.has(next.key) || this.computing.has(next.key) || this.fetching.has(next.key))) return false;
+        if (next && (this.store.has(next.key) || this.computing.has(next.key) || this.fetching.has(next.key)))
+          return false;
         for (const { sealed } of held) this.store.adopt(sealed.key);
         for (const { key } of blocks.slice(held.length)) {
           if (this.store.has(key) || this.computing.has(key)) continue;

@@ -1,11 +1,12 @@
 import { basename } from 'node:path';
 import * as limits from '../limits.js';
+import { requiredSecret } from './cluster-secret.js';
 import type { Machine } from './machine.js';
 import { modelFolder } from './model-folder.js';
 import { type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
 import { readSecretFile } from './secret-file.js';
-import type { LogLevel } from './worker-config.js';
+import { type LogLevel, requiredSecret } from './worker-config.js';
 import { WrongUsage } from './wrong-usage.js';
 
 /** Everything that one coordinator is told from outside. */
@@ -13,6 +14,10 @@ export interface CoordinatorConfig {
   readonly id: string;
   readonly namespace: string;
   readonly nats: NatsAccess;
+  /** Shared by the whole fleet. Never logged. */
+  readonly secret: string;
+  /** Shared by the whole fleet. Never logged. */
+  readonly secret: string;
   /** Where HTTP listens. Port 0 takes a free one. */
   readonly host: string;
   readonly port: number;
@@ -51,6 +56,8 @@ export function coordinatorConfig(values: Values, machine: Machine): Coordinator
     id: values.coordinatorId ?? machine.processName,
     namespace: values.namespace,
     nats: natsAccess(values.nats ?? 'nats://127.0.0.1:4222', values.natsUser, values.natsPassword),
+    secret: requiredSecret(values),
+    secret: requiredSecret(values),
     host: values.host,
     port: values.port,
     modelDir,

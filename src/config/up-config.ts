@@ -1,9 +1,10 @@
+import { clusterSecret } from './cluster-secret.js';
 import { clientKeys, modelName } from './coordinator-config.js';
 import type { Machine } from './machine.js';
 import { modelFolder } from './model-folder.js';
 import { type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
-import { chooseDevice, clusterSecret, defaultCacheBytes, defaultThreads } from './worker-config.js';
+import { chooseDevice, defaultCacheBytes, defaultThreads } from './worker-config.js';
 
 /** What `shoal up` itself needs; the options of its children go to them as `coordinator` and `worker`. */
 export interface UpConfig {

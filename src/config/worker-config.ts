@@ -1,9 +1,9 @@
 import { formatByteSize } from './byte-size.js';
+import { requiredSecret } from './cluster-secret.js';
 import type { Machine } from './machine.js';
 import { modelFolder } from './model-folder.js';
 import { type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
-import { readSecretFile } from './secret-file.js';
 import { WrongUsage } from './wrong-usage.js';
 
 export type LogLevel = NonNullable<Values['logLevel']>;
@@ -13,7 +13,7 @@ export interface WorkerConfig {
   readonly id: string;
   readonly namespace: string;
   readonly nats: NatsAccess;
-  /** Shared by the workers of the fleet. Never logged. */
+  /** Shared by the whole fleet. Never logged. */
   readonly secret: string;
   /** Absolute. */
   readonly modelDir: string;
@@ -78,16 +78,6 @@ export function chooseDevice(device: Values['device']): { device: 'cpu'; deviceR
   );
 }
 
-/** The cluster secret from the variable or the file, null if neither is given. */
-export function clusterSecret(values: Pick<Values, 'secret' | 'secretFile'>): string | null {
-  if (values.secret !== null || values.secretFile === null) return values.secret;
-  const secret = readSecretFile('--secret-file (SHOAL_SECRET_FILE)', values.secretFile);
-  if (secret.length >= 16 && secret.length <= 1024) return secret;
-  throw new WrongUsage(
-    `--secret-file (SHOAL_SECRET_FILE) names ${values.secretFile}: it must hold 16 to 1024 characters.`,
-  );
-}
-
 function peerConfig(values: Values, machine: Machine): PeerConfig {
   if (values.peerPort.port === null && values.peerSocket === null) {
     throw new WrongUsage(
@@ -106,12 +96,6 @@ function peerConfig(values: Values, machine: Machine): PeerConfig {
 
 /** @throws WrongUsage */
 export function workerConfig(values: Values, machine: Machine): WorkerConfig {
-  const secret = clusterSecret(values);
-  if (secret === null) {
-    throw new WrongUsage(
-      'SHOAL_SECRET is not set: it must be 16 to 1024 characters, the same for all workers, or in a --secret-file.',
-    );
-  }
   const cacheBytes = values.cacheBytes ?? defaultCacheBytes(machine, 1);
   if (cacheBytes > machine.availableBytes) {
     throw new WrongUsage(
@@ -124,7 +108,7 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
     id: values.workerId ?? machine.processName,
     namespace: values.namespace,
     nats: natsAccess(values.nats ?? 'nats://127.0.0.1:4222', values.natsUser, values.natsPassword),
-    secret,
+    secret: requiredSecret(values),
     modelDir: modelFolder(values.model),
     device,
     deviceReason,

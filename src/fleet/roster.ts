@@ -7,7 +7,7 @@ import { emptyMembership, type MembershipState, viewOf } from '../core/membershi
 import { ANNOUNCE_INTERVAL_MS } from '../limits.js';
 import { AnnouncementMessage, LeaveMessage } from '../protocol/announcement.js';
 import { Ring } from '../ring/ring.js';
-import { decode } from '../wire/msgpack.js';
+import { readMessage } from '../wire/read-message.js';
 import type { FleetSubjects } from './subjects.js';
 
 /** Asks a worker directly whether it lives. Rejects if it does not answer in time. */
@@ -47,12 +47,12 @@ export class Roster {
     const { bus, clock, subjects } = this.options;
     this.subscriptions.push(
       bus.subscribe(subjects.announce, ({ payload }) => {
-        const parsed = AnnouncementMessage.safeParse(tryDecode(payload));
-        if (parsed.success) this.tell({ type: 'announced', announcement: parsed.data });
+        const announcement = readMessage(AnnouncementMessage, payload);
+        if (announcement) this.tell({ type: 'announced', announcement });
       }),
       bus.subscribe(subjects.leave, ({ payload }) => {
-        const parsed = LeaveMessage.safeParse(tryDecode(payload));
-        if (parsed.success) this.tell({ type: 'leaving', ...parsed.data });
+        const leave = readMessage(LeaveMessage, payload);
+        if (leave) this.tell({ type: 'leaving', ...leave });
       }),
     );
     this.unlisten = bus.onStatus((status) => this.tell({ type: status === 'lost' ? 'busLost' : 'busFound' }));
@@ -70,9 +70,9 @@ export class Roster {
     this.listeners.push(listener);
   }
 
-  /** A connection to a worker closed. */
-  linkClosed(id: string): void {
-    this.tell({ type: 'linkClosed', id });
+  /** An established connection to a worker closed. */
+  linkClosed(id: string, incarnation: string): void {
+    this.tell({ type: 'linkClosed', id, incarnation });
   }
 
   /** Everybody, with load as of the last announcements. */
@@ -114,13 +114,5 @@ export class Roster {
       () => this.tell({ type: 'probeAnswered', id, incarnation }),
       () => this.tell({ type: 'probeFailed', id, incarnation }),
     );
-  }
-}
-
-function tryDecode(payload: Uint8Array): unknown {
-  try {
-    return decode(payload);
-  } catch {
-    return undefined;
   }
 }

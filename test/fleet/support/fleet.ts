@@ -1,17 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { RunningFleet, type UpReady } from '../../../bench/running-fleet.js';
 
 const CLI = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
-
-export interface Ready {
-  readonly ready: true;
-  readonly url: string;
-  readonly nats: string;
-  readonly pid: number;
-  readonly workers: readonly { readonly id: string; readonly pid: number }[];
-}
 
 export interface WorkerRow {
   readonly id: string;
@@ -23,48 +13,53 @@ export interface WorkerRow {
   readonly waiting: number;
 }
 
-/** A real fleet: `shoal up --json` as a user starts it, on a free port. */
-export class Fleet {
-  private constructor(
-    private readonly child: ChildProcess,
-    readonly ready: Ready,
-    private readonly errors: string[],
-  ) {}
+export interface Completion {
+  readonly choices: readonly { readonly text: string; readonly finish_reason: string; readonly index: number }[];
+  readonly usage: {
+    readonly prompt_tokens: number;
+    readonly completion_tokens: number;
+    readonly prompt_tokens_details: { readonly cached_tokens: number };
+  };
+  readonly shoal: {
+    readonly worker: string;
+    readonly cached: { readonly local: number; readonly remote: number; readonly computed: number };
+    readonly ttft_ms: number;
+    readonly queue_ms: number;
+  };
+}
 
-  /** Resolves when it is ready; rejects with what it printed if it is not. */
+/** A real fleet, and what tests ask of it. */
+export class Fleet {
+  private constructor(private readonly running: RunningFleet) {}
+
   static async up(args: readonly string[] = [], env: Record<string, string> = {}): Promise<Fleet> {
-    const child = spawn(process.execPath, [CLI, 'up', '--json', '--port', '0', ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...env },
-    });
-    const errors: string[] = [];
-    createInterface({ input: child.stderr! }).on('line', (line) => errors.push(line));
-    const ready = new Promise<Ready>((resolve, reject) => {
-      createInterface({ input: child.stdout! }).once('line', (line) => resolve(JSON.parse(line) as Ready));
-      child.once('exit', (code) => reject(new Error(`shoal up exited with ${code}:\n${errors.join('\n')}`)));
-    });
-    return new Fleet(child, await ready, errors);
+    return new Fleet(await RunningFleet.up(CLI, args, env));
+  }
+
+  get ready(): UpReady {
+    return this.running.ready;
   }
 
   get url(): string {
-    return this.ready.url;
+    return this.running.url;
   }
 
-  /** What the fleet has said on stderr so far. */
   get log(): string {
-    return this.errors.join('\n');
+    return this.running.log;
   }
 
-  async post(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {
-    return fetch(`${this.url}${path}`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...headers },
-      body: JSON.stringify(body),
-    });
+  post(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {
+    return this.running.post(path, body, headers);
   }
 
+  stop(signal?: NodeJS.Signals): Promise<number | null> {
+    return this.running.stop(signal);
+  }
+
+  /** A greedy completion by the recall model, unless the body says otherwise. Throws what is not a 200. */
   async complete(body: Record<string, unknown>, headers: Record<string, string> = {}): Promise<Completion> {
-    const response = await this.post('/v1/completions', { model: 'recall', temperature: 0, max_tokens: 32, ...body }, headers);
+    const request = { model: 'recall', temperature: 0, max_tokens: 32, ...body };
+    const response = await this.post('/v1/completions', request, headers);
     const answer = (await response.json()) as Completion & { error?: { message: string } };
     if (response.status !== 200) throw new Error(`${response.status}: ${answer.error?.message}`);
     return answer;
@@ -83,29 +78,17 @@ export class Fleet {
     }
   }
 
-  /** As Ctrl-C does. Resolves with the exit code. */
-  async stop(signal: NodeJS.Signals = 'SIGINT'): Promise<number | null> {
-    if (this.child.exitCode !== null) return this.child.exitCode;
-    const exited = once(this.child, 'exit');
-    this.child.kill(signal);
-    const [code] = (await exited) as [number | null];
-    return code;
+  /** Workers that hold any block of the prompt. */
+  async holders(prompt: string): Promise<Set<string>> {
+    const response = await this.post('/v1/cache/explain', { prompt });
+    const { blocks } = (await response.json()) as { blocks: { holders: string[] }[] };
+    return new Set(blocks.flatMap((block) => block.holders));
   }
-}
 
-export interface Completion {
-  readonly choices: readonly { readonly text: string; readonly finish_reason: string; readonly index: number }[];
-  readonly usage: {
-    readonly prompt_tokens: number;
-    readonly completion_tokens: number;
-    readonly prompt_tokens_details: { readonly cached_tokens: number };
-  };
-  readonly shoal: {
-    readonly worker: string;
-    readonly cached: { readonly local: number; readonly remote: number; readonly computed: number };
-    readonly ttft_ms: number;
-    readonly queue_ms: number;
-  };
+  async countTokens(prompt: string): Promise<number> {
+    const response = await this.post('/tokenize', { prompt });
+    return ((await response.json()) as { count: number }).count;
+  }
 }
 
 /** Runs `jobs` with at most `concurrency` at a time; the results keep their order. */

@@ -1,0 +1,70 @@
+import type { RunningFleet } from './running-fleet.js';
+
+/** What a client sees of one streamed completion. */
+export interface Streamed {
+  /** From sending the request to the first chunk with text. */
+  readonly ttftMs: number;
+  /** When each chunk with text came, from sending the request. */
+  readonly chunkMs: readonly number[];
+  readonly completionTokens: number;
+  readonly worker: string;
+  readonly cached: { readonly local: number; readonly remote: number; readonly computed: number };
+}
+
+interface Chunk {
+  readonly choices: readonly { readonly finish_reason: string | null }[];
+  readonly usage?: { readonly completion_tokens: number } | null;
+  readonly shoal?: { readonly worker: string; readonly cached: Streamed['cached'] };
+  readonly error?: { readonly message: string };
+}
+
+/** Sends token ids and reads the stream as a client does. Throws what the stream ended with, if that was an error. */
+export async function streamed(
+  fleet: RunningFleet,
+  prompt: readonly number[],
+  maxTokens: number,
+  worker: string,
+): Promise<Streamed> {
+  const body = {
+    model: 'bench-90m',
+    prompt,
+    max_tokens: maxTokens,
+    temperature: 0,
+    ignore_eos: true,
+    stream: true,
+    stream_options: { include_usage: true },
+  };
+  const startMs = performance.now();
+  const response = await fleet.post('/v1/completions', body, { 'x-shoal-worker': worker });
+  if (!response.ok || !response.body)
+    throw new Error(`the fleet answered ${response.status}: ${await response.text()}`);
+  const chunkMs: number[] = [];
+  let last: Chunk | null = null;
+  for await (const chunk of chunks(response.body)) {
+    if (chunk.error) throw new Error(`the stream failed: ${chunk.error.message}`);
+    if (chunk.choices.length > 0) chunkMs.push(performance.now() - startMs);
+    last = chunk;
+  }
+  if (!last?.usage || !last.shoal || chunkMs.length === 0) throw new Error('the stream ended without its usage');
+  return {
+    ttftMs: chunkMs[0]!,
+    chunkMs,
+    completionTokens: last.usage.completion_tokens,
+    worker: last.shoal.worker,
+    cached: last.shoal.cached,
+  };
+}
+
+async function* chunks(body: ReadableStream<Uint8Array>): AsyncGenerator<Chunk> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const bytes of body) {
+    rest += decoder.decode(bytes, { stream: true });
+    const events = rest.split('\n\n');
+    rest = events.pop()!;
+    for (const event of events) {
+      const data = event.replace(/^data: /, '');
+      if (data !== '[DONE]') yield JSON.parse(data) as Chunk;
+    }
+  }
+}

@@ -1,0 +1,70 @@
+import type { ActorSystem } from '../src/actors/system.js';
+import type { Bus, Subscription } from '../src/bus/bus.js';
+import type { Clock, Timer } from '../src/clock.js';
+import type { Holdings, Resync } from '../src/core/holdings.js';
+import { ShoalError } from '../src/errors.js';
+import type { Roster } from '../src/fleet/roster.js';
+import type { FleetSubjects } from '../src/fleet/subjects.js';
+import { ANNOUNCE_INTERVAL_MS, HOLDINGS_TIMEOUT_MS } from '../src/limits.js';
+import type { Log } from '../src/log.js';
+import { HoldingsDelta } from '../src/protocol/holdings.js';
+import { ShardProtocol } from '../src/protocol/worker.js';
+import { readMessage } from '../src/wire/read-message.js';
+
+/** Keeps the index of holdings up to date: listens to the workers' changes, and asks for a full account where one was missed. */
+export class IndexKeeper {
+  private listening: Subscription | null = null;
+  private ticking: Timer | null = null;
+  private readonly stopped = new AbortController();
+
+  constructor(
+    private readonly holdings: Holdings,
+    private readonly roster: Roster,
+    private readonly actors: ActorSystem,
+    private readonly bus: Bus,
+    private readonly clock: Clock,
+    private readonly subjects: FleetSubjects,
+    private readonly log: Log,
+  ) {}
+
+  start(): void {
+    this.listening = this.bus.subscribe(this.subjects.holdings('*'), ({ payload }) => {
+      const change = readMessage(HoldingsDelta, payload);
+      if (change && this.roster.alive(change.worker)) this.resync(this.holdings.applyChange(change));
+    });
+    this.roster.listen((effect) => {
+      if (effect.type === 'joined') this.resync(this.holdings.beginSnapshot(effect.id, effect.incarnation));
+      if (effect.type === 'dead' || effect.type === 'left') this.holdings.drop(effect.id);
+    });
+    this.ticking = this.clock.every(ANNOUNCE_INTERVAL_MS, () => this.compare());
+  }
+
+  stop(): void {
+    this.stopped.abort();
+    this.listening?.unsubscribe();
+    this.ticking?.cancel();
+  }
+
+  private compare(): void {
+    this.holdings.expire(this.clock.now());
+    for (const { id, incarnation, state, holdingsSeq } of this.roster.members()) {
+      if (state !== 'dead') this.resync(this.holdings.announced(id, incarnation, holdingsSeq));
+    }
+  }
+
+  private resync(wanted: Resync | null): void {
+    if (wanted) void this.account(wanted);
+  }
+
+  private async account(wanted: Resync): Promise<void> {
+    const { worker, incarnation } = wanted;
+    const shard = this.actors.ref(ShardProtocol, { node: worker, incarnation, actor: 'shard' });
+    try {
+      const pages = shard.stream('holdings', {}, { signal: this.stopped.signal, timeoutMs: HOLDINGS_TIMEOUT_MS });
+      for await (const page of pages) this.resync(this.holdings.applyPage(wanted, page));
+    } catch (error) {
+      if (!(error instanceof ShoalError)) throw error;
+      if (!this.stopped.signal.aborted) this.log.warn({ worker, err: error }, 'a worker gave no account of its blocks');
+    }
+  }
+}

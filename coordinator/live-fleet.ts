@@ -1,0 +1,93 @@
+import type { ActorSystem } from '../src/actors/system.js';
+import type { Bus } from '../src/bus/bus.js';
+import type { Clock } from '../src/clock.js';
+import type { Holdings } from '../src/core/holdings.js';
+import type { Member } from '../src/core/member.js';
+import { InvalidRequest, Unavailable } from '../src/errors.js';
+import type { Roster } from '../src/fleet/roster.js';
+import { CONTROL_TIMEOUT_MS } from '../src/limits.js';
+import { ShardProtocol, WorkerProtocol } from '../src/protocol/worker.js';
+import type { Explanation, Fleet, FleetEvent, FleetRequest, FleetView, HealthCheck } from './fleet.js';
+import type { Router } from './router.js';
+import type { Siblings } from './siblings.js';
+
+export interface LiveFleetOptions {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly actors: ActorSystem;
+  readonly roster: Roster;
+  readonly holdings: Holdings;
+  readonly router: Router;
+  readonly siblings: Siblings;
+  readonly replicas: number;
+}
+
+/** The fleet as HTTP sees it, made of the parts that know it. */
+export class LiveFleet implements Fleet {
+  constructor(private readonly options: LiveFleetOptions) {}
+
+  generate(request: FleetRequest, signal: AbortSignal): AsyncIterable<FleetEvent> {
+    return this.options.router.generate(request, signal);
+  }
+
+  view(): FleetView {
+    const { roster, replicas, siblings } = this.options;
+    return { epoch: roster.epoch, replicas, coordinators: siblings.list(), workers: roster.members() };
+  }
+
+  async explain(tokens: Uint32Array, salt: string | null): Promise<Explanation> {
+    const { router, roster, holdings, replicas } = this.options;
+    const named = router.blocksOf(tokens, salt);
+    let gap = false;
+    const blocks = named.map(({ key, index, segment }) => {
+      const holders = [...holdings.holders(key)];
+      const missing = holders.length === 0;
+      const reason = gap
+        ? 'a block before it is missing, so it would be computed even if it were held'
+        : missing
+          ? 'no worker holds it: it was never computed, or has been evicted since'
+          : null;
+      gap ||= missing;
+      const state = gap ? ('miss' as const) : ('hit' as const);
+      return { index, key, homes: roster.ring.homes(segment, replicas), holders, state, reason };
+    });
+    return { blocks, wouldRunOn: router.rank(tokens, named, new Set())[0]?.worker ?? null };
+  }
+
+  async drain(worker: string): Promise<void> {
+    const member = this.members().find(({ id }) => id === worker);
+    if (!member) throw new InvalidRequest(`there is no worker ${worker}: /v1/fleet lists those that are there`, 'id');
+    const node = { node: member.id, incarnation: member.incarnation, actor: 'worker' };
+    await this.options.actors.ref(WorkerProtocol, node).ask('drain', {}, { timeoutMs: CONTROL_TIMEOUT_MS });
+  }
+
+  async resetCache(): Promise<void> {
+    const asked = this.members().map(({ id, incarnation }) =>
+      this.options.actors
+        .ref(ShardProtocol, { node: id, incarnation, actor: 'shard' })
+        .ask('reset', {}, { timeoutMs: CONTROL_TIMEOUT_MS }),
+    );
+    const failed = (await Promise.allSettled(asked)).filter(({ status }) => status === 'rejected').length;
+    if (failed > 0)
+      throw new Unavailable(`${failed} of ${asked.length} workers did not forget their blocks: try again`);
+  }
+
+  async health(): Promise<HealthCheck[]> {
+    const { bus, clock, roster } = this.options;
+    const startedMs = clock.now();
+    const reached = await bus.flush().then(
+      () => true,
+      () => false,
+    );
+    const latencyMs = clock.now() - startedMs;
+    const serving = roster.members().filter(({ state }) => state === 'serving').length;
+    return [
+      { name: 'nats', ok: reached, latencyMs, detail: reached ? 'connected' : 'not connected; running requests go on' },
+      { name: 'workers', ok: serving > 0, latencyMs: 0, detail: `${serving} serving` },
+    ];
+  }
+
+  private members(): Member[] {
+    return this.options.roster.members().filter(({ state }) => state !== 'dead');
+  }
+}

@@ -1,0 +1,124 @@
+import type { ActorSystem } from '../src/actors/system.js';
+import type { Clock } from '../src/clock.js';
+import type { BlockMeta } from '../src/core/block.js';
+import type { Holdings } from '../src/core/holdings.js';
+import { blockKeys, packKeys, rootSeed } from '../src/core/key.js';
+import { type Candidate, place } from '../src/core/placement.js';
+import { Unavailable } from '../src/errors.js';
+import type { Roster } from '../src/fleet/roster.js';
+import { BLOCK_TOKENS, PROMISE_TIMEOUT_MS } from '../src/limits.js';
+import { EngineProtocol } from '../src/protocol/worker.js';
+import { type Placed, runToItsEnd } from './attempts.js';
+import type { FleetEvent, FleetRequest } from './fleet.js';
+import { InFlight } from './in-flight.js';
+import { Prefills } from './prefills.js';
+
+/** Blocks are told of so long after the first token at the latest: until then a promise of them is believed. */
+const TOLD_AFTER_MS = 50;
+/** Workers of the ring that are named to placement in order. */
+const RING_ORDER = 64;
+
+export interface RouterOptions {
+  readonly actors: ActorSystem;
+  readonly roster: Roster;
+  readonly holdings: Holdings;
+  readonly clock: Clock;
+  readonly fingerprint: string;
+  readonly replicas: number;
+  readonly onResumed: () => void;
+}
+
+/** Decides where each request runs, and sees it to its end. */
+export class Router {
+  private readonly inFlight = new InFlight();
+  private readonly prefills = new Prefills();
+  private placements = 0;
+
+  constructor(private readonly options: RouterOptions) {}
+
+  generate(request: FleetRequest, signal: AbortSignal): AsyncIterable<FleetEvent> {
+    const { fingerprint, onResumed } = this.options;
+    const attempted = { ...request, fingerprint };
+    return runToItsEnd(
+      attempted,
+      (tokens, tried, aborted) => this.choose(request, tokens, tried, aborted),
+      signal,
+      onResumed,
+    );
+  }
+
+  /** Names of the full blocks of a prompt. */
+  blocksOf(tokens: Uint32Array, salt: string | null): BlockMeta[] {
+    return blockKeys(tokens, rootSeed({ fingerprint: this.options.fingerprint, adapter: '', salt: salt ?? '' }));
+  }
+
+  /** Workers that could take the prompt now, the best first. */
+  rank(tokens: Uint32Array, blocks: readonly BlockMeta[], excluded: ReadonlySet<string>): Candidate[] {
+    const { roster, holdings } = this.options;
+    const members = roster.members();
+    const giving = new Set(members.filter(({ state }) => state !== 'dead' && state !== 'suspect').map(({ id }) => id));
+    return place({
+      promptTokens: tokens.length,
+      blockTokens: BLOCK_TOKENS,
+      coverage: holdings.coverage(
+        blocks.map(({ key }) => key),
+        (worker) => giving.has(worker),
+      ),
+      members,
+      ringOrder: blocks[0] ? roster.ring.homes(blocks[0].segment, RING_ORDER) : [],
+      inFlight: this.inFlight.loadsByWorker,
+      excluded,
+    });
+  }
+
+  private async choose(
+    request: FleetRequest,
+    tokens: Uint32Array,
+    tried: ReadonlySet<string>,
+    signal: AbortSignal,
+  ): Promise<Placed | null> {
+    const blocks = this.blocksOf(tokens, request.salt);
+    for (;;) {
+      const ranked = this.rank(tokens, blocks, tried);
+      const best = request.worker === null ? ranked[0] : ranked.find(({ worker }) => worker === request.worker);
+      if (!best) {
+        if (request.worker === null || tried.has(request.worker)) return null;
+        throw new Unavailable(`worker ${request.worker} is not serving: /v1/fleet lists those that are`);
+      }
+      if (best.awaits === null || request.worker !== null) return this.placed(best, blocks);
+      // Another request is computing what this one would fetch: look again when that is over.
+      await this.prefills.next(best.awaits, signal);
+    }
+  }
+
+  private placed(best: Candidate, blocks: readonly BlockMeta[]): Placed {
+    const { actors, holdings, clock } = this.options;
+    const { worker, incarnation } = best;
+    const engine = actors.ref(EngineProtocol, { node: worker, incarnation, actor: 'engine' });
+    const load = this.inFlight.add(worker, best.computeTokens);
+    const placement = `placement-${++this.placements}`;
+    const keys = blocks.map(({ key }) => key);
+    holdings.promise(placement, worker, keys, clock.now() + PROMISE_TIMEOUT_MS);
+    let told = false;
+    const settle = () => {
+      holdings.settle(placement);
+      this.prefills.over(worker);
+    };
+    const prefilled = () => {
+      load.prefilled();
+      if (told) return;
+      told = true;
+      clock.after(TOLD_AFTER_MS, settle);
+    };
+    return {
+      candidate: { worker, run: (message, signal) => engine.stream('generate', message, { signal }) },
+      keys: packKeys(keys),
+      sources: [...best.sources],
+      prefilled,
+      done: () => {
+        prefilled();
+        load.done();
+      },
+    };
+  }
+}

@@ -1,0 +1,50 @@
+import type { Bus, Subscription } from '../src/bus/bus.js';
+import type { Clock, Timer } from '../src/clock.js';
+import type { FleetSubjects } from '../src/fleet/subjects.js';
+import { ANNOUNCE_INTERVAL_MS, FLEET_COORDINATORS, SUSPECT_AFTER_MS } from '../src/limits.js';
+import { CoordinatorMessage } from '../src/protocol/announcement.js';
+import { encode } from '../src/wire/msgpack.js';
+import { readMessage } from '../src/wire/read-message.js';
+
+/** The coordinators of the fleet, this one among them. Any number run at once and know nothing of each other but that they are there. */
+export class Siblings {
+  private readonly heard = new Map<string, { message: CoordinatorMessage; atMs: number }>();
+  private ticking: Timer | null = null;
+  private listening: Subscription | null = null;
+
+  constructor(
+    private readonly bus: Bus,
+    private readonly clock: Clock,
+    private readonly subjects: FleetSubjects,
+    private readonly self: CoordinatorMessage,
+  ) {}
+
+  start(): void {
+    this.listening = this.bus.subscribe(this.subjects.coordinator, ({ payload }) => this.hear(payload));
+    this.ticking = this.clock.every(ANNOUNCE_INTERVAL_MS, () => this.announce());
+    this.announce();
+  }
+
+  stop(): void {
+    this.ticking?.cancel();
+    this.listening?.unsubscribe();
+  }
+
+  /** All that were heard of lately, by id. */
+  list(): CoordinatorMessage[] {
+    const sinceMs = this.clock.now() - 2 * SUSPECT_AFTER_MS;
+    for (const [id, { atMs }] of this.heard) if (atMs < sinceMs) this.heard.delete(id);
+    const others = [...this.heard.values()].map(({ message }) => message).filter(({ id }) => id !== this.self.id);
+    return [this.self, ...others].sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  private announce(): void {
+    if (this.bus.connected) this.bus.publish(this.subjects.coordinator, encode(this.self));
+  }
+
+  private hear(payload: Uint8Array): void {
+    const message = readMessage(CoordinatorMessage, payload);
+    if (!message || (this.heard.size >= FLEET_COORDINATORS && !this.heard.has(message.id))) return;
+    this.heard.set(message.id, { message, atMs: this.clock.now() });
+  }
+}

@@ -1,0 +1,80 @@
+import type { EngineStats } from '../src/engine/engine.js';
+import type { EngineObserver } from '../src/engine/observer.js';
+import { type FleetCounts, watchFleet } from '../src/metrics/fleet-metrics.js';
+import { MetricsRegistry } from '../src/metrics/registry.js';
+import { type MetricsServer, startMetricsServer } from '../src/metrics/server.js';
+import { WorkerMetrics } from '../src/metrics/worker-metrics.js';
+import type { PeerObserver } from '../src/peer/observer.js';
+import type { BlockStore } from './block-store.js';
+
+const STATUS = { done: '200', cancelled: '499', failed: '500' } as const;
+
+/** Fills in a worker's metrics from what its parts tell, and serves them. */
+export class Instruments {
+  private readonly metrics = new WorkerMetrics(new MetricsRegistry());
+  private server: MetricsServer | null = null;
+  private counted = { local: 0, remote: 0, computed: 0, generated: 0 };
+
+  readonly engine: EngineObserver = {
+    onQueue: (ms) => this.metrics.requests.queueSeconds.observe(ms / 1000),
+    onFirstToken: (ms) => this.metrics.requests.firstTokenSeconds.observe(ms / 1000),
+    onInterToken: (ms) => this.metrics.requests.interTokenSeconds.observe(ms / 1000),
+    onEnd: (outcome, ms) => {
+      this.metrics.requests.durationSeconds.observe(ms / 1000);
+      this.metrics.requests.total.add(1, { status: STATUS[outcome] });
+    },
+    onOfferFailed: (error) => this.onOfferFailed(error),
+  };
+
+  readonly peers: PeerObserver = {
+    onFetch: (bytes, ms, direction) => {
+      this.metrics.fetchBytes.add(bytes, { direction });
+      if (direction === 'in') this.metrics.fetchSeconds.observe(ms / 1000);
+    },
+    onFailure: (reason) => this.metrics.fetchFailures.add(1, { reason }),
+    onIntegrityFailure: (stage) => this.metrics.integrityFailures.add(1, { stage }),
+  };
+
+  constructor(private readonly onOfferFailed: (error: unknown) => void) {}
+
+  lag(blocks: number): void {
+    this.metrics.replicationLagBlocks.set(blocks);
+  }
+
+  moved(blocks: number): void {
+    this.metrics.rebalancedBlocks.add(blocks);
+  }
+
+  /** Takes what the engine has counted since it was last asked. */
+  sample({ running, waiting, promptTokens, generatedTokens }: EngineStats): void {
+    const { requests } = this.metrics;
+    requests.running.set(running);
+    requests.waiting.set(waiting);
+    for (const source of ['local', 'remote', 'computed'] as const) {
+      requests.promptTokens.add(promptTokens[source] - this.counted[source], { source });
+    }
+    requests.generatedTokens.add(generatedTokens - this.counted.generated);
+    this.counted = { ...promptTokens, generated: generatedTokens };
+  }
+
+  /** What is read anew each time somebody asks for the metrics. Call once. */
+  watch(store: BlockStore, budgetBytes: number, fleet: () => FleetCounts): void {
+    const { registry } = this.metrics;
+    registry.watchProcess();
+    watchFleet(registry, fleet);
+    this.metrics.watchCache(() => [{ tier: 'device', blocks: store.blocks, bytes: store.usedBytes, budgetBytes }]);
+    store.listen({
+      added: () => {},
+      removed: (_, reason) => this.metrics.evictions.add(1, { tier: 'device', reason }),
+    });
+  }
+
+  async serve(at: { host: string; port: number }, ready: () => boolean): Promise<string> {
+    this.server = await startMetricsServer({ registry: this.metrics.registry, ...at, ready });
+    return this.server.url;
+  }
+
+  async close(): Promise<void> {
+    await this.server?.close();
+  }
+}

@@ -1,0 +1,74 @@
+import { hostname } from 'node:os';
+import { connectNats } from '../src/bus/nats-bus.js';
+import { SystemClock } from '../src/clock.js';
+import type { WorkerConfig } from '../src/config/worker-config.js';
+import { CpuDevice } from '../src/device/cpu.js';
+import { loadModelGraph } from '../src/engine/model-graph.js';
+import { newIncarnation } from '../src/fleet/identity.js';
+import { createLog } from '../src/log.js';
+import { modelFingerprint } from '../src/model/fingerprint.js';
+import { openModelFolder } from '../src/model/folder.js';
+import { OrtRuntime } from '../src/ort/runtime.js';
+import type { RunningRole } from '../src/process/role.js';
+import { checkBudgets } from './budgets.js';
+import { Worker } from './worker.js';
+
+/**
+ * Runs one worker in this process: loads the model, joins the fleet, answers. Resolves when it serves.
+ * @throws Refused for a model or budget that cannot be, Unavailable where NATS is not reached
+ */
+export async function runWorker(config: WorkerConfig): Promise<RunningRole> {
+  const incarnation = newIncarnation();
+  const log = createLog({ level: config.logLevel, fields: { role: 'worker', worker: config.id, incarnation } });
+  const folder = await openModelFolder(config.modelDir);
+  const runtime = OrtRuntime.open();
+  log.info(
+    { model: folder.name, device: config.device, why: config.deviceReason, ort: runtime.version },
+    'loading the model',
+  );
+  const graph = await loadModelGraph(runtime, folder, { threads: config.threads, allowSpinning: false });
+  checkBudgets(graph.layout, config.cacheBytes);
+  const device = new CpuDevice({
+    runtime,
+    layout: graph.layout,
+    blockBudgetBytes: config.cacheBytes,
+    slots: config.sequences,
+    capacityTokens: Math.min(config.contextTokens, graph.contextTokens),
+  });
+  const fingerprint = await modelFingerprint(folder, graph.layout);
+  const bus = await connectNats({
+    url: config.nats.url,
+    ...(config.nats.user === null ? {} : { user: config.nats.user }),
+    ...(config.nats.password === null ? {} : { password: config.nats.password }),
+    name: `shoal worker ${config.id}`,
+    waitForServer: true,
+  });
+  const worker = new Worker({
+    config,
+    identity: { id: config.id, incarnation, pid: process.pid, host: hostname() },
+    fingerprint,
+    eosTokenIds: folder.eosTokenIds,
+    graph,
+    device,
+    bus,
+    clock: new SystemClock(),
+    log,
+    onFenced: () => {
+      log.error({}, 'another worker has taken this name: this one goes. Give every worker an id of its own');
+      process.kill(process.pid, 'SIGTERM');
+    },
+  });
+  const addresses = await worker.start();
+  log.info(addresses, 'serving');
+  return {
+    ready: { id: config.id, incarnation, ...addresses },
+    stop: async () => {
+      await worker.stop();
+      await bus.close();
+      device.close();
+      graph.release();
+      runtime.release();
+      log.info({}, 'stopped');
+    },
+  };
+}

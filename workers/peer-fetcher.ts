@@ -1,0 +1,165 @@
+import type { Clock } from '../src/clock.js';
+import type { BlockKey, BlockMeta, SealedBlock } from '../src/core/block.js';
+import { type FetchPart, type FetchPlan, patienceMs, planFetch, worthWaiting } from '../src/core/fetch-plan.js';
+import type { PrefixRequest } from '../src/engine/prefix-cache.js';
+import { Cancelled, Unavailable } from '../src/errors.js';
+import type { Roster } from '../src/fleet/roster.js';
+import type { PeerClient } from '../src/peer/client.js';
+import type { FetchSink } from '../src/peer/fetch-exchange.js';
+import type { BlockPlace, BlockStore } from './block-store.js';
+import { FetchRates } from './fetch-rates.js';
+import type { PrefixFetcher } from './prefix-loader.js';
+
+export interface PeerFetcherOptions {
+  readonly self: string;
+  readonly store: BlockStore;
+  readonly peers: PeerClient;
+  readonly roster: Roster;
+  readonly clock: Clock;
+  readonly replicas: number;
+  readonly blockTokens: number;
+  readonly blockBytes: number;
+  readonly computeMsPerToken: () => number | null;
+}
+
+/** Gets blocks from the peers that can give them sooner than they are computed. */
+export class PeerFetcher implements PrefixFetcher {
+  readonly rates: FetchRates;
+
+  constructor(private readonly options: PeerFetcherOptions) {
+    this.rates = new FetchRates(options.clock);
+  }
+
+  async fetch(wanted: readonly BlockMeta[], request: PrefixRequest, signal: AbortSignal): Promise<void> {
+    const { self, roster, replicas, blockTokens, blockBytes, computeMsPerToken } = this.options;
+    const plan = planFetch({
+      wanted,
+      hints: request.sources,
+      homesOf: (segment) => roster.ring.homes(segment, replicas),
+      reachable: (worker) => worker !== self && roster.alive(worker) !== null,
+      fetchBytesPerMs: (worker) => this.rates.of(worker),
+      computeMsPerToken: computeMsPerToken(),
+      blockTokens,
+      blockBytes,
+    });
+    if (plan.parts.length === 0) return;
+    const arrival = new Arrival(plan, blockBytes, this.options.clock, signal);
+    try {
+      await Promise.all(plan.parts.map((part) => this.fetchPart(part, arrival)));
+    } finally {
+      arrival.end();
+    }
+    if (signal.aborted) throw new Cancelled('the request was withdrawn while its prefix was fetched');
+  }
+
+  /** Asks one peer after the other until nothing is left to ask for. */
+  private async fetchPart(part: FetchPart, arrival: Arrival): Promise<void> {
+    for (const worker of [part.from, ...part.otherwise]) {
+      const left = part.blocks.filter(({ key }) => !this.options.store.has(key));
+      if (left.length === 0 || arrival.signal.aborted) return;
+      await this.ask(worker, left, arrival);
+    }
+  }
+
+  private async ask(worker: string, blocks: readonly BlockMeta[], arrival: Arrival): Promise<void> {
+    const { peers, roster, clock, blockBytes } = this.options;
+    const target = roster.alive(worker);
+    if (!target) return;
+    const startedMs = clock.now();
+    const before = arrival.arrivedBytes;
+    const sink = new StoreSink(this.options.store, blocks, () => arrival.arrived(blockBytes));
+    try {
+      const { bytes, ms } = await peers.fetch(
+        target,
+        blocks.map(({ key }) => key),
+        sink,
+        arrival.signal,
+      );
+      if (bytes > 0) this.rates.note(worker, bytes, ms);
+    } catch {
+      // The peer client counts the failure. What did not come is asked of the next, or computed.
+      if (arrival.tooSlow) this.rates.note(worker, arrival.arrivedBytes - before, clock.now() - startedMs);
+    }
+  }
+}
+
+/** Puts what arrives into the store. What a block is, the one who asked knows; of the peer's word only the digest counts, and it is checked. */
+class StoreSink implements FetchSink {
+  private readonly wanted: ReadonlyMap<BlockKey, BlockMeta>;
+  private readonly places = new Map<BlockKey, BlockPlace>();
+
+  constructor(
+    private readonly store: BlockStore,
+    blocks: readonly BlockMeta[],
+    private readonly onArrived: () => void,
+  ) {
+    this.wanted = new Map(blocks.map((block) => [block.key, block]));
+  }
+
+  place(block: SealedBlock): Uint8Array | null {
+    const place = this.store.place(block.key);
+    if (!place) return null;
+    this.places.set(block.key, place);
+    return this.store.bytes(place.block);
+  }
+
+  done(block: SealedBlock): void {
+    this.take(block.key).commit({ ...this.wanted.get(block.key)!, digest: block.digest }, 'fetched');
+    this.onArrived();
+  }
+
+  failed(block: SealedBlock): void {
+    this.take(block.key).abandon();
+  }
+
+  private take(key: BlockKey): BlockPlace {
+    const place = this.places.get(key)!;
+    this.places.delete(key);
+    return place;
+  }
+}
+
+/** Watches how fast a plan's blocks arrive, and gives the fetch up when computing the rest would be faster. */
+class Arrival {
+  arrivedBytes = 0;
+  tooSlow = false;
+  private readonly given = new AbortController();
+  private readonly startedMs: number;
+  private readonly wantedBytes: number;
+  private readonly watching: { cancel(): void };
+  private readonly onAbort = () => this.given.abort(new Cancelled('the request was withdrawn'));
+
+  constructor(
+    private readonly plan: FetchPlan,
+    blockBytes: number,
+    private readonly clock: Clock,
+    private readonly outer: AbortSignal,
+  ) {
+    this.startedMs = clock.now();
+    this.wantedBytes = blockBytes * plan.parts.reduce((blocks, part) => blocks + part.blocks.length, 0);
+    this.watching = clock.every(Math.max(1, patienceMs(plan)), () => this.judge());
+    outer.addEventListener('abort', this.onAbort, { once: true });
+    if (outer.aborted) this.onAbort();
+  }
+
+  get signal(): AbortSignal {
+    return this.given.signal;
+  }
+
+  arrived(bytes: number): void {
+    this.arrivedBytes += bytes;
+  }
+
+  end(): void {
+    this.watching.cancel();
+    this.outer.removeEventListener('abort', this.onAbort);
+  }
+
+  private judge(): void {
+    const { arrivedBytes, wantedBytes } = this;
+    const elapsedMs = this.clock.now() - this.startedMs;
+    if (worthWaiting(this.plan, { elapsedMs, arrivedBytes, wantedBytes })) return;
+    this.tooSlow = true;
+    this.given.abort(new Unavailable('computing the blocks is faster than waiting for them'));
+  }
+}

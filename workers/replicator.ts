@@ -1,0 +1,154 @@
+import type { Clock, Timer } from '../src/clock.js';
+import type { SealedBlock } from '../src/core/block.js';
+import { type HomesOf, type Push, pushesOf, ringChange } from '../src/core/replication.js';
+import type { Roster } from '../src/fleet/roster.js';
+import {
+  REPLICATION_ATTEMPTS,
+  REPLICATION_BATCH_BLOCKS,
+  REPLICATION_PAUSE_MS,
+  REPLICATION_QUEUE_BLOCKS,
+} from '../src/limits.js';
+import type { LentBlock } from '../src/peer/block-host.js';
+import type { PeerClient } from '../src/peer/client.js';
+import type { Ring } from '../src/ring/ring.js';
+import type { BlockStore } from './block-store.js';
+
+interface Task {
+  readonly push: Push<SealedBlock>;
+  readonly attempt: number;
+  readonly cause: 'new' | 'moved';
+}
+
+export interface ReplicatorOptions {
+  readonly self: string;
+  readonly store: BlockStore;
+  readonly peers: PeerClient;
+  readonly roster: Roster;
+  readonly clock: Clock;
+  readonly replicas: number;
+  /** How many blocks wait now, and how many of a push came to be held by another because the ring changed. */
+  readonly onLag: (blocks: number) => void;
+  readonly onMoved: (blocks: number) => void;
+}
+
+/**
+ * Off the reply path: copies new blocks to their homes, and, when the ring changes, blocks to workers that became homes of them. One push at
+ * a time, so that transfers do not crowd out requests. A copy that cannot be made is tried again a few times; then the block has one copy less
+ * until the ring changes or somebody fetches it.
+ */
+export class Replicator {
+  private readonly fresh: SealedBlock[] = [];
+  private readonly tasks: Task[] = [];
+  private readonly retries = new Set<Timer>();
+  private readonly ended = new AbortController();
+  private ring: Ring;
+  private working = false;
+  private waiters: (() => void)[] = [];
+
+  constructor(private readonly options: ReplicatorOptions) {
+    this.ring = options.roster.ring;
+    options.store.listen({
+      added: (block, origin) => {
+        if (origin === 'computed') this.enqueueFresh(block);
+      },
+      removed: () => {},
+    });
+    options.roster.listen((effect) => {
+      if (effect.type === 'changed') this.followRing();
+    });
+  }
+
+  /** Blocks that wait for a copy. */
+  get lagBlocks(): number {
+    return this.tasks.reduce((sum, task) => sum + task.push.blocks.length, this.fresh.length);
+  }
+
+  /** Resolves when nothing is left to be copied. */
+  idle(): Promise<void> {
+    if (!this.working && this.retries.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.waiters.push(resolve);
+    });
+  }
+
+  stop(): void {
+    this.ended.abort();
+    for (const timer of this.retries) timer.cancel();
+    this.retries.clear();
+    this.tasks.length = 0;
+    this.fresh.length = 0;
+  }
+
+  private enqueueFresh(block: SealedBlock): void {
+    // The oldest goes first: a copy is lost, never an answer.
+    if (this.lagBlocks >= REPLICATION_QUEUE_BLOCKS) this.fresh.shift();
+    this.fresh.push(block);
+    this.work();
+  }
+
+  private followRing(): void {
+    const { self, store, roster, replicas, clock } = this.options;
+    const before = this.ring;
+    if (before.epoch === roster.epoch) return;
+    this.ring = roster.ring;
+    const residents = store.keys().flatMap((key) => store.sealed(key) ?? []);
+    const homes =
+      (ring: Ring): HomesOf =>
+      (segment) =>
+        ring.homes(segment, replicas);
+    const present = (worker: string) => roster.alive(worker) !== null;
+    const { pushes } = ringChange(residents, self, homes(before), homes(this.ring), present);
+    store.reassignRoles();
+    for (const push of pushes) this.tasks.push({ push, attempt: 1, cause: 'moved' });
+    // A worker that has just come is not yet known to all: not at once, but soon.
+    if (pushes.length > 0) clock.after(0, () => this.work());
+  }
+
+  private work(): void {
+    if (this.working || this.ended.signal.aborted) return;
+    this.working = true;
+    setImmediate(() => void this.drain());
+  }
+
+  private async drain(): Promise<void> {
+    const { self, roster, replicas, onLag } = this.options;
+    for (;;) {
+      onLag(this.lagBlocks);
+      const fresh = this.fresh.splice(0, REPLICATION_BATCH_BLOCKS);
+      for (const push of pushesOf(fresh, self, (segment) => roster.ring.homes(segment, replicas))) {
+        this.tasks.push({ push, attempt: 1, cause: 'new' });
+      }
+      const task = this.tasks.shift();
+      if (!task && this.fresh.length === 0) break;
+      if (task) await this.run(task);
+    }
+    this.working = false;
+    onLag(0);
+    if (this.retries.size > 0) return;
+    for (const go of this.waiters.splice(0)) go();
+  }
+
+  private async run(task: Task): Promise<void> {
+    const { store, peers, roster, onMoved } = this.options;
+    const target = roster.alive(task.push.to);
+    if (!target) return;
+    const lent = await Promise.all(task.push.blocks.map(({ key }) => store.lend(key)));
+    const blocks = lent.filter((block): block is LentBlock => block !== null);
+    try {
+      const acknowledged = await peers.push(target, blocks, this.ended.signal);
+      if (task.cause === 'moved') onMoved(acknowledged.size);
+    } catch {
+      this.again(task);
+    }
+  }
+
+  private again(task: Task): void {
+    if (task.attempt >= REPLICATION_ATTEMPTS || this.ended.signal.aborted) return;
+    const timer = this.options.clock.after(REPLICATION_PAUSE_MS * task.attempt, () => {
+      this.retries.delete(timer);
+      this.tasks.push({ ...task, attempt: task.attempt + 1 });
+      this.work();
+    });
+    this.retries.add(timer);
+  }
+}

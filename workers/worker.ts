@@ -1,0 +1,253 @@
+import { ActorSystem } from '../src/actors/system.js';
+import type { Bus } from '../src/bus/bus.js';
+import type { Clock } from '../src/clock.js';
+import type { WorkerConfig } from '../src/config/worker-config.js';
+import { blockBytes } from '../src/core/kv-layout.js';
+import type { Announcement, PeerAddress } from '../src/core/member.js';
+import type { MembershipEffect } from '../src/core/membership-events.js';
+import { roleOf } from '../src/core/replication.js';
+import { Shard } from '../src/core/shard.js';
+import type { Device } from '../src/device/device.js';
+import { Engine } from '../src/engine/engine.js';
+import type { ModelGraph } from '../src/engine/model-graph.js';
+import { Announcer } from '../src/fleet/announcer.js';
+import { hostId } from '../src/fleet/identity.js';
+import { Roster } from '../src/fleet/roster.js';
+import { fleetSubjects } from '../src/fleet/subjects.js';
+import { DRAIN_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROBE_TIMEOUT_MS } from '../src/limits.js';
+import type { Log } from '../src/log.js';
+import { PeerClient } from '../src/peer/client.js';
+import { PeerServer } from '../src/peer/server.js';
+import { EngineProtocol, ShardProtocol, WorkerProtocol } from '../src/protocol/worker.js';
+import { SystemRandom } from '../src/random.js';
+import { BlockStore } from './block-store.js';
+import { HoldingsLog } from './holdings-log.js';
+import { Instruments } from './instruments.js';
+import { NO_CACHE } from './no-cache.js';
+import { PeerFetcher } from './peer-fetcher.js';
+import { PrefixLoader } from './prefix-loader.js';
+import { Replicator } from './replicator.js';
+import { within } from './within.js';
+
+export interface WorkerOptions {
+  readonly config: WorkerConfig;
+  readonly identity: { readonly id: string; readonly incarnation: string; readonly pid: number; readonly host: string };
+  readonly fingerprint: string;
+  readonly eosTokenIds: readonly number[];
+  readonly graph: ModelGraph;
+  readonly device: Device;
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Another worker took this one's name: this process has to go. */
+  readonly onFenced: () => void;
+}
+
+/** One worker: engine, shard and peers over one device, put together. Of its own it has but its life: starting, serving, draining. */
+export class Worker {
+  private state: Announcement['state'] = 'starting';
+  private address: PeerAddress = { hostId: hostId(), unixPath: null, tcpHost: null, tcpPort: null };
+  private readonly instruments: Instruments;
+  private readonly store: BlockStore;
+  private readonly roster: Roster;
+  private readonly peers: PeerClient;
+  private readonly server: PeerServer;
+  private readonly fetcher: PeerFetcher;
+  private readonly engine: Engine;
+  private readonly holdings: HoldingsLog;
+  private readonly replicator: Replicator;
+  private readonly announcer: Announcer;
+  private readonly actors: ActorSystem;
+  private readonly blockBytes: number;
+
+  constructor(private readonly options: WorkerOptions) {
+    const { config, identity, fingerprint, graph, device, bus, clock, log } = options;
+    const { secret, replicas } = config;
+    const { id, incarnation } = identity;
+    const subjects = fleetSubjects(config.namespace);
+    const layout = device.layout;
+    const bytes = blockBytes(layout);
+    this.blockBytes = bytes;
+    this.instruments = new Instruments((error) => log.error({ err: error }, 'a computed block could not be kept'));
+    const peerIdentity = { id, incarnation, fingerprint };
+    const observer = this.instruments.peers;
+    this.peers = new PeerClient({
+      identity: peerIdentity,
+      hostId: hostId(),
+      secret,
+      blockBytes: bytes,
+      observer,
+      clock,
+    });
+    this.roster = new Roster({
+      bus,
+      clock,
+      subjects,
+      fingerprint,
+      self: id,
+      probe: async (target) => void (await this.peers.ping(target, PROBE_TIMEOUT_MS)),
+    });
+    const shard = new Shard(Math.floor(config.cacheBytes / bytes));
+    const homesOf = (segment: string) => this.roster.ring.homes(segment, replicas);
+    this.store = new BlockStore(device, shard, (block) => roleOf(block, id, homesOf));
+    this.server = new PeerServer({
+      identity: peerIdentity,
+      secret,
+      host: this.store,
+      blockBytes: bytes,
+      observer,
+      clock,
+    });
+    this.fetcher = new PeerFetcher({
+      self: id,
+      store: this.store,
+      peers: this.peers,
+      roster: this.roster,
+      clock,
+      replicas,
+      blockTokens: layout.blockTokens,
+      blockBytes: bytes,
+      computeMsPerToken: () => this.engine.stats().computeMsPerToken,
+    });
+    this.engine = new Engine({
+      graph,
+      device,
+      cache: config.cache ? new PrefixLoader(this.store, this.fetcher) : NO_CACHE,
+      fingerprint,
+      eosTokenIds: options.eosTokenIds,
+      prefillChunkTokens: config.prefillChunkTokens,
+      maxWaiting: config.maxWaiting,
+      clockNow: () => clock.now(),
+      observer: this.instruments.engine,
+    });
+    this.holdings = new HoldingsLog(this.store, bus, clock, { id, incarnation, subject: subjects.holdings(id) });
+    this.replicator = new Replicator({
+      self: id,
+      store: this.store,
+      peers: this.peers,
+      roster: this.roster,
+      clock,
+      replicas,
+      onLag: (blocks) => this.instruments.lag(blocks),
+      onMoved: (blocks) => this.instruments.moved(blocks),
+    });
+    this.announcer = new Announcer(bus, clock, subjects, () => this.describe());
+    const node = { id, incarnation };
+    this.actors = new ActorSystem({ bus, clock, random: new SystemRandom(), node, namespace: config.namespace });
+    this.instruments.watch(this.store, config.cacheBytes, () => ({
+      epoch: this.roster.epoch,
+      workers: this.roster.members(),
+    }));
+  }
+
+  /** Joins the fleet. Resolves with the addresses when this worker serves. */
+  async start(): Promise<{ peer: PeerAddress; metrics: string | null }> {
+    const { config, identity, log } = this.options;
+    const { socketPath, host, port, advertiseHost } = config.peer;
+    const listening = await this.server.listen({
+      unixPath: socketPath,
+      tcpHost: port === null ? null : host,
+      tcpPort: port,
+    });
+    const tcpHost = listening.tcpPort === null ? null : advertiseHost;
+    this.address = { ...this.address, unixPath: listening.unixPath, tcpPort: listening.tcpPort, tcpHost };
+    await this.spawnActors();
+    this.peers.onLinkClosed((id, incarnation) => this.roster.linkClosed(id, incarnation));
+    this.server.onLinkClosed((id, incarnation) => this.roster.linkClosed(id, incarnation));
+    this.roster.listen((effect) => this.follow(effect));
+    this.roster.start();
+    this.announcer.start();
+    const metrics = config.metrics
+      ? await this.instruments.serve(config.metrics, () => this.state === 'serving')
+      : null;
+    this.become('serving');
+    log.info({ worker: identity.id, address: this.address }, 'joined');
+    return { peer: this.address, metrics };
+  }
+
+  /** Takes nothing new, finishes what runs, hands blocks on, leaves; each within a limit. */
+  async stop(): Promise<void> {
+    const { clock, log } = this.options;
+    this.drain();
+    const finished = await within(clock, DRAIN_TIMEOUT_MS, this.engine.idle());
+    if (!finished)
+      log.warn({ running: this.engine.stats().running }, 'requests were cut off: they took too long to finish');
+    const handedOn = await within(clock, HAND_OVER_TIMEOUT_MS, this.replicator.idle());
+    if (!handedOn) log.warn({ blocks: this.replicator.lagBlocks }, 'not all blocks were handed on in time');
+    this.replicator.stop();
+    await this.engine.close();
+    await this.actors.stop();
+    this.announcer.leave();
+    this.roster.stop();
+    this.peers.close();
+    await this.server.close();
+    await this.instruments.close();
+    this.store.reset();
+  }
+
+  private async spawnActors(): Promise<void> {
+    await this.actors.spawn(EngineProtocol, 'engine', () => ({
+      generate: (request, call) => this.engine.generate(request, call.signal),
+    }));
+    const holdings = this.holdings;
+    await this.actors.spawn(ShardProtocol, 'shard', () => ({
+      holdings: async function* () {
+        yield* holdings.pages();
+      },
+      reset: () => ({ dropped: this.store.reset() }),
+    }));
+    await this.actors.spawn(WorkerProtocol, 'worker', () => ({
+      drain: () => {
+        this.drain();
+        return {};
+      },
+    }));
+  }
+
+  private drain(): void {
+    if (this.state !== 'draining') this.become('draining');
+  }
+
+  private become(state: Announcement['state']): void {
+    this.state = state;
+    this.announcer.announce();
+  }
+
+  private follow(effect: MembershipEffect): void {
+    const { identity, log, onFenced } = this.options;
+    if (effect.type === 'refused' && effect.first) log.warn({ reason: effect.reason }, effect.message);
+    if (effect.type !== 'dead') return;
+    if (effect.id === identity.id) {
+      onFenced();
+      return;
+    }
+    log.warn({ peer: effect.id, cause: effect.cause }, 'a worker is dead');
+    this.fetcher.rates.forget(effect.id);
+    this.actors.nodeGone(effect.id, effect.incarnation);
+  }
+
+  private describe(): Announcement {
+    const { config, identity, fingerprint, device } = this.options;
+    const stats = this.engine.stats();
+    this.instruments.sample(stats);
+    const { running, waiting, promptTokens, computeMsPerToken, decodeMsPerStep } = stats;
+    const cached = promptTokens.local + promptTokens.remote;
+    const prompts = cached + promptTokens.computed;
+    return {
+      ...identity,
+      state: this.state,
+      device: device.kind,
+      address: this.address,
+      fingerprint,
+      budget: { device: config.cacheBytes, host: 0 },
+      bytes: { device: this.store.usedBytes, host: 0 },
+      blocks: this.store.blocks,
+      blockBytes: this.blockBytes,
+      running,
+      waiting,
+      hitRate: prompts === 0 ? 0 : cached / prompts,
+      rates: { computeMsPerToken, decodeMsPerStep, fetchBytesPerMs: this.fetcher.rates.overall },
+      holdingsSeq: this.holdings.lastSeq,
+    };
+  }
+}
