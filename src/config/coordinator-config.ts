@@ -6,7 +6,7 @@ import { modelFolder } from './model-folder.js';
 import { type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
 import { readSecretFile } from './secret-file.js';
-import { type LogLevel, requiredSecret } from './worker-config.js';
+import type { LogLevel } from './worker-config.js';
 import { WrongUsage } from './wrong-usage.js';
 
 /** Everything that one coordinator is told from outside. */
@@ -14,8 +14,6 @@ export interface CoordinatorConfig {
   readonly id: string;
   readonly namespace: string;
   readonly nats: NatsAccess;
-  /** Shared by the whole fleet. Never logged. */
-  readonly secret: string;
   /** Shared by the whole fleet. Never logged. */
   readonly secret: string;
   /** Where HTTP listens. Port 0 takes a free one. */
@@ -56,7 +54,6 @@ export function coordinatorConfig(values: Values, machine: Machine): Coordinator
     id: values.coordinatorId ?? machine.processName,
     namespace: values.namespace,
     nats: natsAccess(values.nats ?? 'nats://127.0.0.1:4222', values.natsUser, values.natsPassword),
-    secret: requiredSecret(values),
     secret: requiredSecret(values),
     host: values.host,
     port: values.port,

@@ -50,6 +50,7 @@ describe('the command line', () => {
     ['up --url http://x', "shoal: unknown option '--url'"],
     ['up extra', 'shoal: too many arguments'],
     ['worker', 'shoal: SHOAL_SECRET is not set'],
+    ['coordinator', 'shoal: SHOAL_SECRET is not set'],
     ['coordinator --replicas many', 'shoal: --replicas is "many": it must be a whole number from 1 to 16.'],
     ['explain', "shoal: missing required argument 'prompt'"],
     ['bench speed', 'shoal: There is no benchmark "speed": it must be one of peer, ttft, decode.'],

@@ -23,7 +23,7 @@ const worker = (environment: Record<string, string> = {}, on: Partial<Machine> =
     machine: { ...machine, ...on },
   });
 const coordinator = (environment: Record<string, string> = {}) =>
-  readCoordinatorConfig({ flags: {}, environment, machine });
+  readCoordinatorConfig({ flags: {}, environment: { SHOAL_SECRET: SECRET, ...environment }, machine });
 const up = (flags: Record<string, unknown> = {}, environment: Record<string, string> = {}, on: Partial<Machine> = {}) =>
   readUpConfig({ flags, environment, machine: { ...machine, ...on } });
 
