@@ -194,12 +194,12 @@ function callSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'els
         }),
       ),
     );
-    const call = actor.ask('run', { note: null }, { timeoutMs: 50 });
+    const call = actor.ask('run', { note: null }, { timeoutMs: 400 });
     const outcome = expect(call).rejects.toThrow(DeadlineExceeded);
     const deadlineMs = await begun.promise;
     expect(deadlineMs).toBeGreaterThan(0);
-    expect(deadlineMs).toBeLessThanOrEqual(50);
-    await world.pass(60);
+    expect(deadlineMs).toBeLessThanOrEqual(400);
+    await world.pass(500);
     await outcome;
     expect(await reason.promise).toSatisfy((why) => why instanceof DeadlineExceeded || why instanceof Cancelled);
     await expect(actor.ask('run', { note: null }, { timeoutMs: 0 })).rejects.toThrow(DeadlineExceeded);
@@ -228,6 +228,9 @@ function callSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'els
     const third = actor.ask('run', { note: 3 });
     abort.abort();
     await expect(second).rejects.toThrow(Cancelled);
+    // Messages from one node to another keep their order, so the cancellation is there when this is answered.
+    const other = seen(await home.spawn(CounterProtocol, 'counter', () => new Counter()));
+    await other.ask('total', {});
     gate.resolve();
     await Promise.all([first, third]);
     expect(seenNotes).toEqual([1, 3]);
@@ -434,8 +437,8 @@ function streamSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'e
         }),
       ),
     );
-    const done = drain(actor.stream('flow', { note: null }, { timeoutMs: 50 }));
-    await world.pass(60);
+    const done = drain(actor.stream('flow', { note: null }, { timeoutMs: 400 }));
+    await world.pass(500);
     expect(await done).toMatchObject({ items: [1], error: expect.any(DeadlineExceeded) });
   });
 

@@ -1,0 +1,132 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { connectNats, type NatsOptions } from '../../../src/bus/nats-bus.js';
+import { Overloaded, Refused, Unavailable } from '../../../src/errors.js';
+import { type EmbeddedServer, startNatsServer } from '../../../src/nats/embedded-server.js';
+import { findNatsServer } from '../../../src/nats/find-server.js';
+import { busContract, once } from '../../contract/bus-suite.js';
+
+let path: string;
+let dir: string;
+let server: EmbeddedServer;
+
+beforeAll(async () => {
+  path = (await findNatsServer()).path;
+  dir = await mkdtemp(join(tmpdir(), 'shoal-test-'));
+  server = await startNatsServer({ path, dir });
+});
+
+afterAll(async () => {
+  await server.stop();
+  await rm(dir, { recursive: true, force: true });
+});
+
+function credentials(): NatsOptions {
+  return { url: server.url, user: server.user, password: server.password };
+}
+
+busContract('NatsBus', () => ({
+  connect: (onError) => connectNats({ ...credentials(), ...(onError ? { onError } : {}) }),
+  async close() {},
+}));
+
+test('takes credentials from the URL, with characters that a URL escapes', async () => {
+  const special = await startNatsServer({ path, dir, user: 'a user', password: 'p@ss/w%rd' });
+  const url = `nats://a%20user:p%40ss%2Fw%25rd@127.0.0.1:${special.port}`;
+  const bus = await connectNats({ url });
+  await bus.flush();
+  await bus.close();
+  await special.stop();
+});
+
+test('refuses what is no URL of NATS without repeating it', async () => {
+  for (const url of ['http://user:sesame@host', 'nats://user:sesame@host:port', '']) {
+    const outcome = connectNats({ url });
+    await expect(outcome).rejects.toThrow(Refused);
+    await expect(outcome).rejects.not.toThrow('sesame');
+  }
+});
+
+test('finds a server again that was gone, and says when', async () => {
+  const first = await startNatsServer({ path, dir });
+  const { user, password, port } = first;
+  const bus = await connectNats({ url: first.url, user, password });
+  const statuses: string[] = [];
+  const changed = (wanted: string) =>
+    new Promise<void>((resolve) => {
+      bus.onStatus((status) => {
+        statuses.push(status);
+        if (status === wanted) resolve();
+      });
+    });
+  const heard = once(bus, 'hello');
+
+  const lost = changed('lost');
+  await first.stop();
+  await lost;
+  expect(bus.connected).toBe(false);
+  expect(() => bus.publish('hello', new Uint8Array(1))).toThrow(Unavailable);
+  await expect(bus.flush()).rejects.toThrow(Unavailable);
+
+  const found = changed('found');
+  const second = await startNatsServer({ path, dir, port, user, password });
+  await found;
+  bus.publish('hello', new Uint8Array(3));
+  expect((await heard).payload.byteLength).toBe(3);
+  await bus.close();
+  await second.stop();
+});
+
+test('can be closed while the server is gone', async () => {
+  const gone = await startNatsServer({ path, dir });
+  const bus = await connectNats({ url: gone.url, user: gone.user, password: gone.password });
+  const lost = new Promise<void>((resolve) => bus.onStatus(() => resolve()));
+  await gone.stop();
+  await lost;
+  await bus.close();
+  expect(bus.connected).toBe(false);
+});
+
+test('waits for a server that is not there yet, if told so', async () => {
+  const reserved = await startNatsServer({ path, dir });
+  const { port, user, password } = reserved;
+  await reserved.stop();
+  await expect(connectNats({ url: reserved.url, user, password })).rejects.toThrow(Unavailable);
+  const waiting = connectNats({ url: reserved.url, user, password, waitForServer: true });
+  const late = await startNatsServer({ path, dir, port, user, password });
+  const bus = await waiting;
+  await bus.flush();
+  await bus.close();
+  await late.stop();
+});
+
+test('is Overloaded when the server does not read what is published', async () => {
+  const sockets: Socket[] = [];
+  // Speaks just enough of the protocol to be connected to, then reads nothing more.
+  const deaf = createServer((socket) => {
+    sockets.push(socket);
+    socket.on('error', () => undefined);
+    socket.write(
+      `INFO ${JSON.stringify({ server_id: 'deaf', version: '2.9.0', max_payload: 1 << 20, headers: true })}\r\n`,
+    );
+    socket.once('data', () => {
+      socket.pause();
+      socket.write('PONG\r\n');
+    });
+  });
+  await new Promise<void>((resolve) => deaf.listen(0, '127.0.0.1', resolve));
+  const address = deaf.address();
+  const port = typeof address === 'object' && address ? address.port : 0;
+  const bus = await connectNats({ url: `nats://127.0.0.1:${port}`, maxPendingBytes: 4 << 20 });
+  const publish = () => {
+    for (let i = 0; i < 32; i++) bus.publish('flood', new Uint8Array(256 * 1024));
+  };
+  expect(publish).toThrow(Overloaded);
+  for (const socket of sockets) socket.destroy();
+  deaf.close();
+  await bus.connection.close();
+  await bus.close();
+});
