@@ -196,3 +196,10 @@ export const DRAIN_TIMEOUT_MS = 5_000;
 export const HAND_OVER_TIMEOUT_MS = 3_000;
 /** An order to a worker (drain, reset) is answered within this time. */
 export const CONTROL_TIMEOUT_MS = 5_000;
+
+/** Axes of a tensor. */
+export const TENSOR_AXES = 32;
+/** Memory for blocks is taken from the system in slabs of about this size, as long as the budget lasts. */
+export const SLAB_BYTES = 256 * MiB;
+/** Bytes of K/V that are copied before other work of the event loop gets its turn: about a millisecond. */
+export const COPY_TURN_BYTES = 8 * MiB;

@@ -1,10 +1,8 @@
 import { InternalError } from '../errors.js';
+import { SLAB_BYTES } from '../limits.js';
 import { NativeMemory } from '../ort/memory.js';
 import type { OrtRuntime } from '../ort/runtime.js';
 import type { DeviceBlock } from './device.js';
-
-/** Memory is taken from the system in slabs of about this size. */
-const SLAB_BYTES = 256 * 1024 * 1024;
 
 /** One lease of a place in the pool. A later lease of the same place is another block. */
 class PoolBlock implements DeviceBlock {

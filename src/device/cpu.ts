@@ -1,14 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
 import { blockBytes, ELEMENT_BYTES, type KvLayout } from '../core/kv-layout.js';
 import { InternalError } from '../errors.js';
+import { COPY_TURN_BYTES } from '../limits.js';
 import { NativeMemory } from '../ort/memory.js';
 import type { OrtRuntime } from '../ort/runtime.js';
 import { Value } from '../ort/value.js';
 import { BlockPool } from './block-pool.js';
 import type { Device, DeviceBlock, DeviceMemory, KvSlot } from './device.js';
-
-/** Bytes that are copied before other work of the event loop gets its turn: about a millisecond. */
-const COPY_TURN_BYTES = 8 * 1024 * 1024;
 
 export interface CpuDeviceOptions {
   readonly runtime: OrtRuntime;

@@ -1,4 +1,5 @@
 import { InternalError } from '../errors.js';
+import { TENSOR_AXES } from '../limits.js';
 import {
   allocateScratch,
   loadLibrary,
@@ -10,9 +11,6 @@ import {
   viewMemory,
 } from './ffi.js';
 import { OrtError } from './ort-error.js';
-
-/** Longest shape that is passed; ONNX models stay far below. */
-const MAX_RANK = 32;
 
 /**
  * The functions of ONNX Runtime, and the scratch memory over which they take shapes and give results.
@@ -43,12 +41,12 @@ export class Calls {
     const { api, version } = loadLibrary();
     this.api = api;
     this.version = version;
-    this.out = allocateScratch(16 + 8 * MAX_RANK);
+    this.out = allocateScratch(16 + 8 * TENSOR_AXES);
     this.out2 = this.out + 8;
     this.dims = this.out + 16;
-    const scratch = viewMemory(this.out, 16 + 8 * MAX_RANK);
+    const scratch = viewMemory(this.out, 16 + 8 * TENSOR_AXES);
     this.#out = new Uint32Array(scratch.buffer, 0, 4);
-    this.#dims = new BigInt64Array(scratch.buffer, 16, MAX_RANK);
+    this.#dims = new BigInt64Array(scratch.buffer, 16, TENSOR_AXES);
   }
 
   /** Throws the `OrtError` of a status that is not success. */
@@ -121,6 +119,6 @@ export class Calls {
   }
 
   #fits(rank: number): void {
-    if (rank > MAX_RANK) throw new InternalError(`a tensor has ${rank} axes; at most ${MAX_RANK} are served`);
+    if (rank > TENSOR_AXES) throw new InternalError(`a tensor has ${rank} axes; at most ${TENSOR_AXES} are served`);
   }
 }

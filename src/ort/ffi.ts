@@ -236,3 +236,22 @@ export function callAsync<A extends readonly unknown[], R>(native: NativeFunctio
     argumentsInUse.add(args);
   });
 }
+
+/**
+ * Has the C library give freed memory back to the system. glibc keeps what loading a model took meanwhile: as much again as
+ * the model. Does nothing with a C library that has no such call.
+ */
+export async function giveBackFreedMemory(): Promise<void> {
+  const trim = findTrim();
+  if (trim !== null) await callAsync(trim, 0);
+}
+
+function findTrim(): NativeFunction<[number], number> | null {
+  try {
+    const program = koffi.load(null);
+    loaded.push(program);
+    return program.func('malloc_trim', 'int', ['size_t']);
+  } catch {
+    return null;
+  }
+}

@@ -1,6 +1,6 @@
 import { InternalError } from '../errors.js';
 import { Environment, type OrtLogLevel } from './environment.js';
-import { callAsync, type Pointer, readPointer, readText } from './ffi.js';
+import { callAsync, giveBackFreedMemory, type Pointer, readPointer, readText } from './ffi.js';
 import { Session } from './session.js';
 import { NativeSessionOptions, type SessionOptions } from './session-options.js';
 
@@ -56,7 +56,9 @@ export class OrtRuntime {
     const { environment } = this;
     const native = new NativeSessionOptions(environment, options);
     try {
-      return new Session(environment, await createSession(environment, model, native.pointer));
+      const session = new Session(environment, await createSession(environment, model, native.pointer));
+      await giveBackFreedMemory();
+      return session;
     } finally {
       native.release();
     }

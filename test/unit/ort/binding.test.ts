@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -5,7 +6,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Cancelled, InternalError, Unavailable } from '../../../src/errors.js';
 import { type ElementType, elementBytes, elementTypeOf, onnxNumber } from '../../../src/ort/element-type.js';
-import { loadLibrary } from '../../../src/ort/ffi.js';
+import { loadLibrary, viewMemory } from '../../../src/ort/ffi.js';
 import { liveHandles } from '../../../src/ort/handles.js';
 import { NativeMemory } from '../../../src/ort/memory.js';
 import { OrtError } from '../../../src/ort/ort-error.js';
@@ -404,6 +405,10 @@ describe('native memory', () => {
     for (const byteLength of [1, 100, 5000, 2 ** 20]) {
       expect(own(NativeMemory.allocate(runtime, byteLength)).pointer % 64).toBe(0);
     }
+  });
+
+  test('of more bytes than one view can show is refused instead of ending the process', () => {
+    expect(() => viewMemory(4096, constants.MAX_LENGTH + 1)).toThrow(RangeError);
   });
 
   test('of no size or more than there is is refused', () => {
