@@ -43,7 +43,7 @@ export interface HttpDeps {
   readonly random?: Random;
 }
 
-/** Serves OpenAI's API over a fleet. Resolves when it listens; rejects if the address is taken. */
+/** Serves OpenAI's API over a fleet. Resolves when it listens; rejects with `Unavailable` if the address is taken. */
 export function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
   const { fleet, options, log, metrics, clock } = deps;
   watchFleet(metrics.registry, () => fleet.view());

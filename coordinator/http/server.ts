@@ -48,7 +48,7 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-/** Listens and serves the routes. The one place that knows fastify. Rejects if the address is taken. */
+/** Listens and serves the routes. The one place that knows fastify. Rejects with `Unavailable` if the address is taken. */
 export async function listen(
   routes: readonly Route[],
   options: HttpListenOptions,
@@ -128,7 +128,11 @@ class Server implements HttpServer {
 
   async listen(): Promise<void> {
     const { host, port } = this.#options;
-    await this.#app.listen({ host, port });
+    await this.#app.listen({ host, port }).catch(async (error: unknown) => {
+      await this.#app.close();
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new Unavailable(`listening on ${host}:${port}: ${reason}. Choose another host or port.`, { cause: error });
+    });
     const address = this.#app.server.address() as AddressInfo;
     this.url = `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`;
   }

@@ -59,6 +59,7 @@ async function* runChoice(
   const unlink = linked(signal, own);
   try {
     for await (const event of fleet.generate(plan.request, own.signal)) {
+      own.signal.throwIfAborted();
       const before = choice.completionTokens;
       const delta = choice.take(event);
       meter.saw(event, choice.completionTokens - before);

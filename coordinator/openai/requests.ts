@@ -86,7 +86,7 @@ const Messages = listOf(Message, limits.CHAT_MESSAGES).refine((messages) => mess
 export const CompletionRequest = z.object({
   ...common,
   /** Checked by `readPrompts`: lists of millions of ids are no matter for a general checker. */
-  prompt: z.unknown(),
+  prompt: z.unknown().optional(),
   echo: z.boolean().optional(),
   logprobs: z.int().min(0).max(limits.LOGPROBS).optional(),
 });
@@ -119,7 +119,7 @@ export const ExplainRequest = z.object({
   model: Name.optional(),
   prompt: z.string().optional(),
   messages: Messages.optional(),
-  tokens: z.unknown(),
+  tokens: z.unknown().optional(),
   cache_salt: Name.optional(),
 });
 export type ExplainRequest = z.infer<typeof ExplainRequest>;

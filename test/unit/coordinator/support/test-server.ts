@@ -2,7 +2,7 @@ import { onTestFinished } from 'vitest';
 import { createHttpServer, type HttpOptions } from '../../../../coordinator/http/create-http-server.js';
 import type { HttpServer } from '../../../../coordinator/http/server.js';
 import type { ServedModel } from '../../../../coordinator/openai/served-model.js';
-import { SystemClock } from '../../../../src/clock.js';
+import { type Clock, SystemClock } from '../../../../src/clock.js';
 import { createLog } from '../../../../src/log.js';
 import { CoordinatorMetrics } from '../../../../src/metrics/coordinator-metrics.js';
 import { MetricsRegistry } from '../../../../src/metrics/registry.js';
@@ -40,17 +40,17 @@ export interface TestServer extends HttpServer {
 /** A server over a scripted fleet on a free port, closed when the test is over. */
 export async function testServer(
   options: Partial<HttpOptions> = {},
-  model: Partial<ServedModel> = {},
+  clock: Clock = new SystemClock(),
 ): Promise<TestServer> {
   const fleet = new ScriptedFleet();
   const logged: string[] = [];
   const server = await createHttpServer({
     fleet,
-    model: { ...MODEL, ...model },
+    model: MODEL,
     options: { host: '127.0.0.1', port: 0, version: '1.2.3', allowRouting: true, closeGraceMs: 0, ...options },
     log: createLog({ level: 'debug', write: (line) => logged.push(line) }),
     metrics: new CoordinatorMetrics(new MetricsRegistry()),
-    clock: new SystemClock(),
+    clock,
     random: new SeededRandom(1),
   });
   onTestFinished(() => server.close());

@@ -1,0 +1,142 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { FleetEvent } from '../../../coordinator/fleet.js';
+import { Choice, type Delta } from '../../../coordinator/openai/choice.js';
+import type { ChoicePlan } from '../../../coordinator/openai/plan.js';
+import type { TokenLogprobs } from '../../../src/protocol/generate.js';
+import { started } from './support/scripted-fleet.js';
+import { idsOf, MODEL } from './support/test-server.js';
+
+interface Wish {
+  readonly stops?: readonly string[];
+  readonly minTokens?: number;
+  readonly logprobs?: number;
+  readonly echo?: string;
+}
+
+function choiceOf({ stops = [], minTokens = 0, logprobs, echo }: Wish = {}): Choice {
+  const plan: ChoicePlan = {
+    index: 4,
+    promptIndex: 0,
+    stops,
+    echo: echo ?? null,
+    request: {
+      requestId: 'r',
+      tokens: Uint32Array.from(idsOf(echo ?? 'x')),
+      salt: null,
+      worker: null,
+      stopping: { maxTokens: 100, minTokens, tokenIds: [], ignoreEos: false },
+      sampling: {
+        temperature: 0,
+        topK: 0,
+        topP: 1,
+        minP: 0,
+        seed: 0,
+        presencePenalty: 0,
+        frequencyPenalty: 0,
+        repetitionPenalty: 1,
+        logitBias: [],
+        logprobs: logprobs ?? null,
+        promptLogprobs: echo !== undefined && logprobs !== undefined,
+      },
+    },
+  };
+  return new Choice(plan, MODEL.tokenizer);
+}
+
+const end: FleetEvent = { type: 'end', reason: 'length', token: null };
+const one = (id: number, logprob?: number): FleetEvent => ({
+  type: 'tokens',
+  ids: [id],
+  ...(logprob === undefined ? {} : { logprobs: [{ logprob, top: [] }] }),
+});
+
+/** Feeds events until the choice is finished; the deltas that were not null. */
+function run(choice: Choice, events: readonly FleetEvent[]): Delta[] {
+  const deltas: Delta[] = [];
+  for (const event of [started(), ...events]) {
+    if (choice.finish !== null) break;
+    const delta = choice.take(event);
+    if (delta !== null) deltas.push(delta);
+  }
+  return deltas;
+}
+
+const textOf = (deltas: readonly Delta[]) => deltas.map((delta) => delta.text).join('');
+
+describe('a choice', () => {
+  it('shows the text of all tokens, and why it ended', () => {
+    const ids = idsOf('The café 😀 is open');
+    const choice = choiceOf();
+    const deltas = run(choice, [...ids.map((id) => one(id)), end]);
+    expect(textOf(deltas)).toBe('The café 😀 is open');
+    expect(deltas.at(-1)).toMatchObject({ index: 4, finish: 'length' });
+    expect(deltas.slice(0, -1).every((delta) => delta.finish === null && delta.text !== '')).toBe(true);
+    expect(choice.completionTokens).toBe(ids.length);
+  });
+
+  it('shows at its end what never became a character', () => {
+    const [first] = idsOf('😀');
+    const deltas = run(choiceOf(), [one(first!), end]);
+    expect(deltas.map((delta) => delta.text)).toEqual(['\uFFFD']);
+  });
+
+  it('ends before a stop string, and counts the tokens up to the one that completed it', () => {
+    const ids = idsOf(' in the harbor.\n\nQ: What');
+    const upToStop = idsOf(' in the harbor.\n\nQ');
+    const choice = choiceOf({ stops: ['\n\nQ', 'never'] });
+    const deltas = run(choice, [{ type: 'tokens', ids }, end]);
+    expect(textOf(deltas)).toBe(' in the harbor.');
+    expect(choice.finish).toBe('stop');
+    expect(choice.completionTokens).toBe(upToStop.length);
+  });
+
+  it('finds a stop string that is split over tokens in every way', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: fc.constantFrom('a', 'b', 'é'), minLength: 1, maxLength: 20 }), (text) => {
+        const stop = 'éa';
+        const bytes = [...Buffer.from(text)].map((byte) => one(byte));
+        const at = text.indexOf(stop);
+        expect(textOf(run(choiceOf({ stops: [stop] }), [...bytes, end]))).toBe(at < 0 ? text : text.slice(0, at));
+      }),
+    );
+  });
+
+  it('does not look at stop strings before min_tokens', () => {
+    const ids = [...Buffer.from('xaxaxb')];
+    const deltas = run(choiceOf({ stops: ['x'], minTokens: 4 }), [...ids.map((id) => one(id)), end]);
+    expect(textOf(deltas)).toBe('xaxa');
+  });
+
+  it('brings the log-probabilities of tokens that were held back together with their text', () => {
+    const [first, ...rest] = idsOf('😀');
+    const deltas = run(choiceOf({ logprobs: 0 }), [
+      one(first!, -1),
+      ...rest.map((id) => one(id, -2)),
+      one(97, -3),
+      end,
+    ]);
+    expect(deltas.map((delta) => [delta.text, delta.reports.length])).toEqual([
+      ['😀', 1 + rest.length],
+      ['a', 1],
+      ['', 0],
+    ]);
+    expect(deltas[0]!.reports[0]).toMatchObject({ text: 'bytes:\\xf0', bytes: [0xf0], logprob: -1, offset: 0 });
+    expect(deltas[1]!.reports[0]).toMatchObject({ text: 'a', offset: 1 });
+  });
+
+  it('echoes its prompt, with the log-probabilities of the prompt', () => {
+    const echo = 'é the';
+    const prompt = idsOf(echo);
+    const logprobs: (TokenLogprobs | null)[] = prompt.map((_, i) => (i === 0 ? null : { logprob: -i, top: [] }));
+    const deltas = run(choiceOf({ echo, logprobs: 0 }), [{ type: 'prompt', logprobs }, one(97, -9), end]);
+    expect(textOf(deltas)).toBe('é thea');
+    const reports = deltas.flatMap((delta) => delta.reports);
+    expect(reports.map((report) => report.logprob)).toEqual([null, ...prompt.slice(1).map((_, i) => -1 - i), -9]);
+    expect(reports.slice(-2).map((report) => report.offset)).toEqual([1, 5]);
+  });
+
+  it('echoes its prompt at once where no log-probabilities are wanted', () => {
+    expect(run(choiceOf({ echo: 'the' }), [end]).map((delta) => delta.text)).toEqual(['the', '']);
+  });
+});

@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import { merged } from '../../../coordinator/openai/merged.js';
+import { settled } from '../../../src/clock.js';
+import { collect } from './support/collect.js';
+
+async function* of(...items: string[]): AsyncGenerator<string, void> {
+  yield* items;
+}
+
+/** Yields its items, then waits for ever. Says when it is told to return. */
+function hanging(items: string[], onReturn: () => void): AsyncGenerator<string, void> {
+  const inner = (async function* () {
+    try {
+      yield* items;
+    } finally {
+      onReturn();
+    }
+  })();
+  return inner;
+}
+
+describe('merged', () => {
+  it('yields the items of all generators, each in its own order', async () => {
+    const items = await collect(merged([of('a1', 'a2', 'a3'), of(), of('b1', 'b2')]));
+    expect(items.filter((item) => item.startsWith('a'))).toEqual(['a1', 'a2', 'a3']);
+    expect(items.filter((item) => item.startsWith('b'))).toEqual(['b1', 'b2']);
+    expect(items.indexOf('b1')).toBeLessThan(items.indexOf('a3'));
+  });
+
+  it('fetches no more than one item ahead of its reader', async () => {
+    let fetched = 0;
+    const endless = (async function* () {
+      for (;;) yield String(fetched++);
+    })();
+    const reader = merged([endless]);
+    for (let read = 1; read <= 3; read++) {
+      await reader.next();
+      await settled();
+      expect(fetched).toBeLessThanOrEqual(read + 1);
+    }
+    await reader.return();
+  });
+
+  it('throws the first error, and has the others return', async () => {
+    let returned = false;
+    const failing = (async function* (): AsyncGenerator<string, void> {
+      yield 'x';
+      throw new Error('broken');
+    })();
+    const reading = collect(merged([hanging(['a', 'b', 'c', 'd'], () => (returned = true)), failing]));
+    await expect(reading).rejects.toThrow('broken');
+    await settled();
+    expect(returned).toBe(true);
+  });
+
+  it('has all return when its reader leaves', async () => {
+    let returned = 0;
+    const both = merged([hanging(['a', 'b'], () => returned++), hanging(['c', 'd'], () => returned++)]);
+    for await (const _ of both) break;
+    await settled();
+    expect(returned).toBe(2);
+  });
+});
