@@ -97,7 +97,8 @@ function announceStart(config: UpConfig, progress: Progress): void {
 
 function announceReady(addresses: FleetAddresses, config: UpConfig, context: CommandContext, progress: Progress): void {
   if (config.json) {
-    context.io.out(`${JSON.stringify({ ready: true, ...addresses, pid: process.pid })}\n`);
+    const { url, nats, workers } = addresses;
+    context.io.out(`${JSON.stringify({ ready: true, url, nats, pid: process.pid, workers })}\n`);
     return;
   }
   progress.line(`

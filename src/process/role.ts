@@ -12,7 +12,7 @@ export interface RunningRole {
 /** How a role's process begins and ends. */
 export interface RoleOptions {
   readonly start: () => Promise<RunningRole>;
-  /** Told the error that kept it from starting or stopping. */
+  /** Told the error that kept it from starting or stopping, unless a parent is told. */
   readonly onError: (error: unknown) => void;
   /** Text of an error that the parent may show. */
   readonly describe: (error: unknown) => string;
@@ -50,8 +50,8 @@ export async function runRole(options: RoleOptions, link: ParentLink | null = op
     const first = await Promise.race([starting, ending]);
     if (typeof first === 'object') await link?.send({ type: 'ready', info: first.ready });
   } catch (error) {
-    options.onError(error);
-    await link?.send({ type: 'failed', reason: options.describe(error) });
+    if (link === null) options.onError(error);
+    else await link.send({ type: 'failed', reason: options.describe(error) });
     return 1;
   }
   const stopMs = (await ending) === 'signal' ? limits.PROCESS_STOP_MS : limits.ORPHAN_STOP_MS;
