@@ -1,6 +1,6 @@
 import { InternalError } from '../errors.js';
 import type { Environment } from './environment.js';
-import { NULL, type Pointer, readPointer } from './ffi.js';
+import { NULL, type Pointer, viewMemory } from './ffi.js';
 import { Handle } from './handles.js';
 import type { NativeMemory } from './memory.js';
 import type { Session } from './session.js';
@@ -69,7 +69,7 @@ export class Binding extends Handle {
     const doing = 'reading the outputs of a run';
     const list = calls.take(calls.api.getBoundOutputValues(binding, allocator, calls.out, calls.out2), doing);
     if (list === NULL) return new Map();
-    const pointers = Array.from({ length: calls.takeSecond() }, (_, index) => readPointer(list + 8 * index));
+    const pointers = Array.from(new BigUint64Array(viewMemory(list, 8 * calls.takeSecond()).buffer), Number);
     calls.check(calls.api.allocatorFree(allocator, list), doing);
     const made = new Map<string, Value>();
     let index = 0;

@@ -6,9 +6,15 @@ import { Handle, withHandle } from './handles.js';
 import type { NativeMemory } from './memory.js';
 import type { OrtRuntime } from './runtime.js';
 
+interface Tensor {
+  readonly elementType: ElementType;
+  readonly shape: readonly number[];
+}
+
 /** A dense tensor in host memory. */
 export class Value extends Handle {
   #bytes: Uint8Array | null = null;
+  #tensor: Tensor | null;
 
   /** A tensor whose memory is its own. Its contents are undefined at first. */
   static allocate(runtime: OrtRuntime, elementType: ElementType, shape: readonly number[]): Value {
@@ -19,7 +25,7 @@ export class Value extends Handle {
       calls.api.createTensorAsOrtValue(allocator, calls.dims, shape.length, onnxNumber(elementType), calls.out),
       `allocating a tensor ${elementType}[${shape}]`,
     );
-    return new Value(runtime.environment, pointer, elementType, shape, null, 0);
+    return new Value(runtime.environment, pointer, { elementType, shape }, null, 0);
   }
 
   /** A view of `memory` from `byteOffset` on, which it keeps alive. */
@@ -44,39 +50,34 @@ export class Value extends Handle {
       calls.out,
     );
     const pointer = calls.take(status, `making a tensor ${elementType}[${shape}] over memory`);
-    return new Value(memory.environment, pointer, elementType, shape, memory, byteOffset);
+    return new Value(memory.environment, pointer, { elementType, shape }, memory, byteOffset);
   }
 
-  /** Takes over a tensor that ONNX Runtime made. Frees it if it cannot be read. */
+  /** Takes over a tensor that ONNX Runtime made. What it is like is asked for when somebody wants to know. */
   static adopt(environment: Environment, pointer: Pointer): Value {
-    const { calls } = environment;
-    const { api, out } = calls;
-    try {
-      const info = calls.take(api.getTensorTypeAndShape(pointer, out), "reading a tensor's shape");
-      return withHandle('shapeInfo', info, api.releaseTensorTypeAndShapeInfo, () => {
-        const type = elementTypeOf(calls.takeInt(api.getTensorElementType(info, out), "reading a tensor's type"));
-        const rank = calls.takeRank(api.getDimensionsCount(info, out), "reading a tensor's rank");
-        calls.check(api.getDimensions(info, calls.dims, rank), "reading a tensor's shape");
-        return new Value(environment, pointer, type, calls.takeShape(rank), null, 0);
-      });
-    } catch (error) {
-      api.releaseValue(pointer);
-      throw error;
-    }
+    return new Value(environment, pointer, null, null, 0);
   }
 
   private constructor(
     private readonly environment: Environment,
     pointer: Pointer,
-    readonly elementType: ElementType,
-    readonly shape: readonly number[],
+    tensor: Tensor | null,
     /** The memory it is a view of; null if it has its own. */
     readonly memory: NativeMemory | null,
     private readonly byteOffset: number,
   ) {
     super('value', pointer);
+    this.#tensor = tensor;
     environment.hold();
     memory?.hold();
+  }
+
+  get elementType(): ElementType {
+    return this.#describe().elementType;
+  }
+
+  get shape(): readonly number[] {
+    return this.#describe().shape;
   }
 
   get byteLength(): number {
@@ -88,6 +89,11 @@ export class Value extends Handle {
     const pointer = this.pointer;
     this.#bytes ??= this.#view(pointer);
     return this.#bytes;
+  }
+
+  #describe(): Tensor {
+    this.#tensor ??= readTensor(this.environment, this.pointer);
+    return this.#tensor;
   }
 
   #view(pointer: Pointer): Uint8Array {
@@ -103,6 +109,18 @@ export class Value extends Handle {
     this.memory?.drop();
     this.environment.drop();
   }
+}
+
+function readTensor({ calls }: Environment, value: Pointer): Tensor {
+  const { api, out, dims } = calls;
+  const doing = 'reading what a tensor is like';
+  const info = calls.take(api.getTensorTypeAndShape(value, out), doing);
+  return withHandle('shapeInfo', info, api.releaseTensorTypeAndShapeInfo, () => {
+    const elementType = elementTypeOf(calls.takeInt(api.getTensorElementType(info, out), doing));
+    const rank = calls.takeRank(api.getDimensionsCount(info, out), doing);
+    calls.check(api.getDimensions(info, dims, rank), doing);
+    return { elementType, shape: calls.takeShape(rank) };
+  });
 }
 
 function checkShape(shape: readonly number[]): void {
