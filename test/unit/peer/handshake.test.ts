@@ -1,0 +1,122 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Refused } from '../../../src/errors.js';
+import { ClientHandshake, type PeerIdentity, ServerHandshake } from '../../../src/peer/handshake.js';
+
+const SECRET = 'known to both';
+const ALICE: PeerIdentity = { id: 'alice', incarnation: '0001', fingerprint: 'a'.repeat(64) };
+const BOB: PeerIdentity = { id: 'bob', incarnation: '0007', fingerprint: 'a'.repeat(64) };
+
+let nonces = 0;
+const nonce = () => new Uint8Array(32).fill(++nonces);
+
+function sides(change: { client?: string; server?: string; alice?: PeerIdentity; wanted?: PeerIdentity } = {}) {
+  return {
+    client: new ClientHandshake(change.alice ?? ALICE, change.wanted ?? BOB, change.client ?? SECRET, nonce()),
+    server: new ServerHandshake(BOB, change.server ?? SECRET, nonce()),
+  };
+}
+
+/** What each side makes of the other. */
+function shake({ client, server }: ReturnType<typeof sides>) {
+  const proof = client.prove(server.answer(client.hello));
+  const { welcome, peer } = server.accept(proof);
+  return { atServer: peer, atClient: client.accept(welcome) };
+}
+
+describe('the handshake', () => {
+  it('tells each side who the other is', () => {
+    expect(shake(sides())).toEqual({ atServer: ALICE, atClient: BOB });
+  });
+
+  it('is refused by a server with another secret, which gives nothing away', () => {
+    expect(() => shake(sides({ client: 'a guess' }))).toThrow(Refused);
+    expect(() => shake(sides({ client: 'a guess' }))).not.toThrow(/a guess|known to both|aaaa/);
+  });
+
+  it('is refused by a client that was welcomed without the secret', () => {
+    const { client, server } = sides();
+    client.prove(server.answer(client.hello));
+    const impostor = new ServerHandshake(BOB, 'a guess', nonce());
+    const guessing = new ClientHandshake(ALICE, BOB, 'a guess', nonce());
+    const { welcome } = impostor.accept(guessing.prove(impostor.answer(guessing.hello)));
+    expect(() => client.accept(welcome)).toThrow('another cluster secret');
+  });
+
+  it('is refused if the fingerprints differ, with both named', () => {
+    const alice = { ...ALICE, fingerprint: 'c'.repeat(64) };
+    expect(() => shake(sides({ alice }))).toThrow(/c{64}.*a{64}/s);
+    expect(() => shake(sides({ alice }))).toThrow(Refused);
+  });
+
+  it.each([
+    ['worker', { ...BOB, id: 'carol' }, /carol.*bob/],
+    ['incarnation', { ...BOB, incarnation: '0006' }, /0006.*0007/],
+  ])('is refused if another %s was meant, with both named', (_, wanted, names) => {
+    expect(() => shake(sides({ wanted }))).toThrow(names);
+    expect(() => shake(sides({ wanted }))).toThrow(Refused);
+  });
+
+  it('cannot be replayed to a server, since its nonce is new', () => {
+    const { client, server } = sides();
+    const proof = client.prove(server.answer(client.hello));
+    server.accept(proof);
+    const again = new ServerHandshake(BOB, SECRET, nonce());
+    again.answer(client.hello);
+    expect(() => again.accept(proof)).toThrow('another cluster secret');
+  });
+
+  it('cannot be replayed to a client', () => {
+    const recorded = sides();
+    const challenge = recorded.server.answer(recorded.client.hello);
+    const { welcome } = recorded.server.accept(recorded.client.prove(challenge));
+    const client = new ClientHandshake(ALICE, BOB, SECRET, nonce());
+    client.prove(challenge);
+    expect(() => client.accept(welcome)).toThrow('another cluster secret');
+  });
+
+  it('cannot be answered with a MAC of its own', () => {
+    const { client, server } = sides();
+    const proof = client.prove(server.answer(client.hello));
+    expect(() => client.accept({ type: 'welcome', mac: proof.mac })).toThrow(Refused);
+  });
+
+  it('refuses a proof before a hello, and a welcome before a challenge', () => {
+    const { client, server } = sides();
+    expect(() => server.accept({ type: 'proof', mac: new Uint8Array(32) })).toThrow(Refused);
+    expect(() => client.accept({ type: 'welcome', mac: new Uint8Array(32) })).toThrow(Refused);
+  });
+
+  it('binds every field: what was changed on the way is refused', () => {
+    const fields = ['id', 'incarnation', 'fingerprint', 'nonce', 'wantedId', 'wantedIncarnation'] as const;
+    const changed = (value: string | Uint8Array) =>
+      typeof value === 'string' ? `${value.slice(1)}x` : value.map((byte) => byte ^ 1);
+    for (const field of fields) {
+      const { client, server } = sides();
+      const hello = { ...client.hello, [field]: changed(client.hello[field]) };
+      const proof = client.prove(server.answer(hello));
+      expect(() => server.accept(proof)).toThrow('another cluster secret');
+    }
+    for (const field of fields.slice(0, 4) as ('id' | 'incarnation' | 'fingerprint' | 'nonce')[]) {
+      const { client, server } = sides();
+      const challenge = server.answer(client.hello);
+      const proof = client.prove({ ...challenge, [field]: changed(challenge[field]) });
+      expect(() => server.accept(proof)).toThrow('another cluster secret');
+    }
+  });
+
+  it('does not take fields that were cut elsewhere for the same', () => {
+    fc.assert(
+      fc.property(fc.string({ minLength: 2, maxLength: 20 }), fc.nat(), fc.nat(), (text, a, b) => {
+        const [one, two] = [a, b].map((cut) => 1 + (cut % (text.length - 1)));
+        fc.pre(one !== two);
+        const at = (cut: number) => ({ ...ALICE, id: text.slice(0, cut), incarnation: text.slice(cut) });
+        const client = new ClientHandshake(at(one!), BOB, SECRET, new Uint8Array(32));
+        const server = new ServerHandshake(BOB, SECRET, new Uint8Array(32));
+        const other = new ClientHandshake(at(two!), BOB, SECRET, new Uint8Array(32));
+        const proof = client.prove(server.answer(other.hello));
+        expect(() => server.accept(proof)).toThrow(Refused);
+      }),
+    );
+  });
+});
