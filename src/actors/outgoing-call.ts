@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Clock, Timer } from '../clock.js';
 import { Cancelled, DeadlineExceeded, fromWire, InternalError, ShoalError, Unavailable } from '../errors.js';
 import * as limits from '../limits.js';
@@ -73,6 +74,8 @@ export class OutgoingCall {
       this.deadline = this.owner.clock.after(timeoutMs, () => this.abandon(this.late(timeoutMs)));
     }
     if (signal) {
+      // Any number of calls may share a signal; Node takes more than ten listeners for a leak.
+      setMaxListeners(0, signal);
       this.onAbort = () => this.abandon(this.cancelled());
       signal.addEventListener('abort', this.onAbort, { once: true });
     }

@@ -1,0 +1,486 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ActorSystem } from '../../../src/actors/system.js';
+import { settled } from '../../../src/clock.js';
+import { InternalError, InvalidRequest, Overloaded, Unavailable } from '../../../src/errors.js';
+import * as limits from '../../../src/limits.js';
+import { decode, encode } from '../../../src/wire/msgpack.js';
+import { Counter, CounterProtocol, deferred, drain, ScriptProtocol, SimulatedWorld, scripted } from './world.js';
+
+let world: SimulatedWorld;
+
+beforeEach(() => {
+  world = new SimulatedWorld();
+});
+
+afterEach(() => world.close());
+
+async function remoteCounter(counter = new Counter()) {
+  const { address } = await world.b.spawn(CounterProtocol, 'counter', () => counter);
+  return world.a.ref(CounterProtocol, address);
+}
+
+async function remoteScript(script: Parameters<typeof scripted>[0]) {
+  const { address } = await world.b.spawn(ScriptProtocol, 'script', () => scripted(script));
+  return world.a.ref(ScriptProtocol, address);
+}
+
+/** A stream that gives one item, then nothing more; `aborted` has the reason why its signal aborted. */
+async function quietStream() {
+  const aborted = deferred<unknown>();
+  const actor = await remoteScript({
+    async *flow(_note, { signal }) {
+      signal.addEventListener('abort', () => aborted.resolve(signal.reason));
+      yield 1;
+      await new Promise(() => undefined);
+    },
+  });
+  return { actor, aborted: aborted.promise };
+}
+
+type Sent = { readonly type: string; readonly items?: number | unknown[]; readonly first?: number };
+
+function sentBy(payload: Uint8Array): Sent {
+  return decode(payload) as Sent;
+}
+
+describe('messages that are lost, doubled or late', () => {
+  test('a lost item fails the stream after the items before it', async () => {
+    const counter = await remoteCounter();
+    let count = 0;
+    world.broker.fault = ({ payload }) => (sentBy(payload).type === 'items' && ++count === 3 ? 0 : 1);
+    const done = drain(counter.stream('upTo', { limit: 1_000 }));
+    await world.pass(limits.CALL_HEARTBEAT_MS);
+    const { items, error } = await done;
+    expect(error).toBeInstanceOf(Unavailable);
+    expect((error as Error).message).toMatch(/lost/);
+    expect(items).toEqual(Array.from({ length: items.length }, (_, i) => i + 1));
+    expect(items.length).toBeLessThan(1_000);
+  });
+
+  test('items lost at the end are noticed, with or without the end of the stream', async () => {
+    const counter = await remoteCounter();
+    world.broker.fault = ({ payload }) => (sentBy(payload).type === 'items' ? 0 : 1);
+    expect((await drain(counter.stream('upTo', { limit: 1 }))).error).toBeInstanceOf(Unavailable);
+    const { actor } = await quietStream();
+    const done = drain(actor.stream('flow', { note: null }));
+    await world.pass(limits.CALL_HEARTBEAT_MS);
+    expect(await done).toMatchObject({ items: [], error: expect.any(Unavailable) });
+  });
+
+  test('doubled messages change nothing: no call is handled twice, no item read twice', async () => {
+    const counter = await remoteCounter();
+    world.broker.fault = () => 2;
+    counter.tell('add', { amount: 5 });
+    expect(await counter.ask('total', {})).toBe(5);
+    const { items, error } = await drain(counter.stream('upTo', { limit: 600 }));
+    expect(error).toBeNull();
+    expect(items).toEqual(Array.from({ length: 600 }, (_, i) => i + 1));
+    expect(world.events.every((event) => event.type === 'dropped' && event.reason === 'duplicate')).toBe(true);
+  });
+
+  test('a lost answer is noticed by the next probe', async () => {
+    const counter = await remoteCounter();
+    world.broker.fault = ({ payload }) => (sentBy(payload).type === 'answer' ? 0 : 1);
+    const outcome = expect(counter.ask('total', {})).rejects.toThrow(Unavailable);
+    await world.pass(limits.CALL_HEARTBEAT_MS);
+    await outcome;
+  });
+
+  test('a lost call is noticed by the next probe', async () => {
+    const counter = await remoteCounter();
+    world.broker.fault = ({ payload }) => (sentBy(payload).type === 'call' ? 0 : 1);
+    const outcome = expect(counter.ask('total', {})).rejects.toThrow(Unavailable);
+    await world.pass(limits.CALL_HEARTBEAT_MS);
+    await outcome;
+  });
+
+  test('lost credit is made good by the next probe', async () => {
+    const counter = await remoteCounter();
+    world.broker.fault = ({ payload }) => (sentBy(payload).type === 'credit' ? 0 : 1);
+    const limit = limits.STREAM_WINDOW_ITEMS * 3;
+    const done = drain(counter.stream('upTo', { limit }));
+    await world.pass(limits.CALL_HEARTBEAT_MS * 4);
+    expect((await done).items).toHaveLength(limit);
+  });
+
+  test('a lost cancellation is made good by silence', async () => {
+    const { actor, aborted } = await quietStream();
+    world.broker.fault = ({ payload }) => (sentBy(payload).type === 'cancel' ? 0 : 1);
+    for await (const _ of actor.stream('flow', { note: null })) break;
+    await world.pass(limits.CALL_SILENCE_MS + limits.CALL_HEARTBEAT_MS);
+    expect(await aborted).toBeInstanceOf(Unavailable);
+  });
+
+  test('a call that comes after its own cancellation is not handled', async () => {
+    const counter = await remoteCounter();
+    const held: Uint8Array[] = [];
+    world.broker.fault = ({ payload }) => {
+      if (sentBy(payload).type !== 'call') return 1;
+      held.push(payload);
+      return 0;
+    };
+    const abort = new AbortController();
+    const call = counter.ask('total', {}, { signal: abort.signal }).catch(() => 'gave up');
+    abort.abort();
+    expect(await call).toBe('gave up');
+    await settled();
+    world.broker.fault = null;
+    world.busA.publish('test.node.b.1.in', held[0] as Uint8Array);
+    await settled();
+    expect(world.events).toMatchObject([{ type: 'dropped', reason: 'duplicate' }]);
+  });
+
+  test('what is no message is dropped and counted', async () => {
+    const counter = await remoteCounter();
+    const cases: [string, Uint8Array][] = [
+      ['test.node.b.1.in', new Uint8Array([0xc1, 0xff])],
+      ['test.node.b.1.in', encode({ type: 'call', id: 1 })],
+      ['test.node.b.1.in', encode({ type: 'cancel', id: 1, from: { node: 'a', incarnation: '1' }, more: 1 })],
+      ['test.node.b.1.call.1', encode({ type: 'answer', surplus: true })],
+      ['test.node.b.1.call.x', encode({ type: 'items', first: 0, items: ['not packed'] })],
+      ['test.lookup.counter', encode({})],
+    ];
+    for (const [subject, payload] of cases) world.busA.publish(subject, payload);
+    await settled();
+    expect(world.events).toEqual(cases.map(([what]) => ({ type: 'dropped', reason: 'malformed', what })));
+    expect(await counter.ask('total', {})).toBe(0);
+  });
+});
+
+describe('nodes that go', () => {
+  test('a call to nobody fails at once', async () => {
+    const ref = world.a.ref(CounterProtocol, { node: 'c', incarnation: '1', actor: 'counter' });
+    await expect(ref.ask('total', {})).rejects.toThrow(Unavailable);
+    expect((await drain(ref.stream('upTo', { limit: 1 }))).error).toBeInstanceOf(Unavailable);
+  });
+
+  test('a later life of a node does not get the messages of an earlier one', async () => {
+    const old = await remoteCounter();
+    await world.b.stop();
+    const reborn = world.node(world.busB, 'b', '2');
+    const { address } = await reborn.spawn(CounterProtocol, 'counter', () => new Counter());
+    await expect(old.ask('total', {})).rejects.toThrow(Unavailable);
+    expect(await world.a.ref(CounterProtocol, address).ask('total', {})).toBe(0);
+    await reborn.stop();
+  });
+
+  test('membership ends calls in both directions, and later ones at once', async () => {
+    const { actor, aborted } = await quietStream();
+    const done = drain(actor.stream('flow', { note: null }));
+    await settled();
+    world.a.nodeGone('b', '1');
+    expect(await done).toMatchObject({ items: [1], error: expect.any(Unavailable) });
+    await expect(actor.ask('run', { note: null })).rejects.toThrow('is gone');
+
+    world.b.nodeGone('a', '1');
+    expect(await aborted).toBeInstanceOf(Unavailable);
+  });
+
+  test('an open call to a node whose connection has ended fails at the next probe', async () => {
+    const { actor } = await quietStream();
+    const done = drain(actor.stream('flow', { note: null }));
+    await settled();
+    await world.busB.close();
+    await world.pass(limits.CALL_HEARTBEAT_MS);
+    expect(await done).toMatchObject({ items: [1], error: expect.any(Unavailable) });
+  });
+
+  test('a silent partition ends open calls on both sides within the bound, not before', async () => {
+    const { actor, aborted } = await quietStream();
+    let done = false;
+    const outcome = drain(actor.stream('flow', { note: null })).finally(() => {
+      done = true;
+    });
+    let lost = false;
+    void aborted.then(() => {
+      lost = true;
+    });
+    await world.pass(limits.CALL_SILENCE_MS * 2);
+    expect([done, lost]).toEqual([false, false]);
+    world.broker.sever('a', 'b');
+    world.broker.sever('b', 'a');
+    await world.pass(limits.CALL_SILENCE_MS - 2 * limits.CALL_HEARTBEAT_MS);
+    expect([done, lost]).toEqual([false, false]);
+    await world.pass(3 * limits.CALL_HEARTBEAT_MS);
+    expect((await outcome).error).toBeInstanceOf(Unavailable);
+    expect(await aborted).toBeInstanceOf(Unavailable);
+  });
+
+  test('a caller that loses the bus keeps its open calls; new ones fail at once', async () => {
+    const gate = deferred();
+    const actor = await remoteScript({
+      async *flow() {
+        yield 1;
+        await gate.promise;
+        yield 2;
+      },
+    });
+    const done = drain(actor.stream('flow', { note: null }));
+    await settled();
+    world.busA.lose();
+    await world.pass(limits.CALL_SILENCE_MS - limits.CALL_HEARTBEAT_MS);
+    await expect(actor.ask('run', { note: null })).rejects.toThrow(Unavailable);
+    world.busA.restore();
+    gate.resolve();
+    expect(await done).toEqual({ items: [1, 2], error: null });
+  });
+
+  test('an actor whose node loses the bus sends its items when it is found again', async () => {
+    const gate = deferred();
+    const actor = await remoteScript({
+      async *flow() {
+        yield 1;
+        await gate.promise;
+        for (let i = 2; i <= 500; i++) yield i;
+      },
+    });
+    const done = drain(actor.stream('flow', { note: null }));
+    await settled();
+    world.busB.lose();
+    gate.resolve();
+    await settled();
+    world.busB.restore();
+    await world.pass(limits.CALL_HEARTBEAT_MS);
+    expect((await done).items).toHaveLength(500);
+  });
+
+  test('a node that stood still gives the others time to be heard', async () => {
+    const { actor } = await quietStream();
+    let nowMs = 0;
+    let sweep = (): void => undefined;
+    const frozen = world.node(world.busA, 'frozen', '1', {
+      now: () => nowMs,
+      after: (ms, fn) => world.clock.after(ms, fn),
+      every: (_ms, fn) => {
+        sweep = fn;
+        return { cancel: () => undefined };
+      },
+    });
+    let done = false;
+    void drain(frozen.ref(ScriptProtocol, actor.address).stream('flow', { note: null })).then(() => {
+      done = true;
+    });
+    await settled();
+    nowMs += 3 * limits.CALL_SILENCE_MS;
+    sweep();
+    await settled();
+    expect(done).toBe(false);
+    await frozen.stop();
+  });
+});
+
+describe('bounds', () => {
+  test('calls in flight are bounded, and the next is Overloaded', async () => {
+    const actor = await remoteScript({ run: () => new Promise(() => undefined) });
+    const open = () => actor.stream('flow', { note: null })[Symbol.asyncIterator]();
+    const streams = Array.from({ length: limits.CALLS_IN_FLIGHT }, open);
+    await expect(actor.ask('run', { note: null })).rejects.toThrow(Overloaded);
+    await streams[0]?.return?.();
+    const inTime = actor.ask('run', { note: null }, { timeoutMs: 1 });
+    const outcome = expect(inTime).rejects.toThrow('did not finish');
+    await world.pass(1);
+    await outcome;
+  });
+
+  test('a request or answer that is too large for the bus is an error that says so', async () => {
+    const small = new SimulatedWorld(4_096);
+    const large = 'x'.repeat(5_000);
+    const { address } = await small.b.spawn(ScriptProtocol, 'script', () =>
+      scripted({
+        run: (note) => (note === 'large' ? large : note),
+        async *flow() {
+          yield 1;
+          yield large;
+        },
+      }),
+    );
+    const actor = small.a.ref(ScriptProtocol, address);
+    await expect(actor.ask('run', { note: large })).rejects.toThrow(InvalidRequest);
+    await expect(actor.ask('run', { note: 'large' })).rejects.toThrow(/cannot send its answer/);
+    const { items, error } = await drain(actor.stream('flow', { note: null }));
+    expect(items).toEqual([1]);
+    expect(error).toBeInstanceOf(InternalError);
+    expect(await actor.ask('run', { note: 'small' })).toBe('small');
+    await small.close();
+  });
+
+  test('items that are ready together share messages; the first does not wait for them', async () => {
+    const counter = await remoteCounter();
+    const batches: number[] = [];
+    world.broker.fault = ({ payload }) => {
+      const { type, items } = sentBy(payload);
+      if (type === 'items') batches.push((items as unknown[]).length);
+      return 1;
+    };
+    await drain(counter.stream('upTo', { limit: 200 }));
+    expect(batches[0]).toBe(1);
+    expect(batches.length).toBeLessThan(10);
+  });
+
+  test('large items travel in messages of their own, and no more bytes are on the way than the window has', async () => {
+    const bytes = 512 * 1024;
+    let made = 0;
+    const actor = await remoteScript({
+      async *flow() {
+        for (;;) {
+          made++;
+          yield new Uint8Array(bytes);
+        }
+      },
+    });
+    const items = actor.stream('flow', { note: null })[Symbol.asyncIterator]();
+    await items.next();
+    await settled();
+    expect(made).toBeLessThanOrEqual(limits.STREAM_WINDOW_BYTES / bytes + 2);
+    for (let i = 0; i < 20; i++) await items.next();
+    await items.return?.();
+  });
+});
+
+describe('supervision', () => {
+  const crashing = () =>
+    scripted({
+      run() {
+        throw new RangeError('again');
+      },
+    });
+
+  test('pauses grow, and after too many crashes the actor is given up', async () => {
+    const reports: unknown[] = [];
+    const supervision = { restarts: 2, backoffMs: 100, onGiveUp: (error: unknown) => reports.push(error) };
+    const actor = await world.a.spawn(ScriptProtocol, 'fragile', crashing, { supervision });
+    await expect(actor.ask('run', { note: null })).rejects.toThrow('again');
+    for (const pauseMs of [100, 200]) {
+      let answered = false;
+      void actor.ask('run', { note: null }).catch(() => {
+        answered = true;
+      });
+      await world.pass(pauseMs - 1);
+      expect(answered).toBe(false);
+      await world.pass(1);
+      expect(answered).toBe(true);
+    }
+    expect(reports).toEqual([new RangeError('again')]);
+    await expect(actor.ask('run', { note: null })).rejects.toThrow(Unavailable);
+    expect(await world.b.lookup(ScriptProtocol, 'fragile', 1_000)).toEqual([]);
+    expect(world.events.map((event) => event.type)).toEqual(['crashed', 'crashed', 'crashed', 'gaveUp']);
+  });
+
+  test('a factory that fails again counts as a crash; one that fails at first fails the creation', async () => {
+    let lives = 0;
+    const factory = () => {
+      lives++;
+      if (lives === 2) throw new RangeError('no luck');
+      return scripted({
+        run(note) {
+          if (note === 'crash') throw new TypeError('crash');
+          return lives;
+        },
+      });
+    };
+    const actor = await world.a.spawn(ScriptProtocol, 'unlucky', factory);
+    await expect(actor.ask('run', { note: 'crash' })).rejects.toThrow(InternalError);
+    const waiting = actor.ask('run', { note: null });
+    await world.pass(3 * limits.RESTART_BACKOFF_MS);
+    expect(await waiting).toBe(3);
+
+    lives = 1;
+    await expect(world.a.spawn(ScriptProtocol, 'stillborn', factory)).rejects.toThrow('no luck');
+    lives = 5;
+    await world.a.spawn(ScriptProtocol, 'stillborn', factory);
+  });
+
+  test('what was held is released before the next life begins, the last first, whatever throws', async () => {
+    const trace: string[] = [];
+    const actor = await world.a.spawn(ScriptProtocol, 'holder', ({ onStop, signal }) => {
+      trace.push('begin');
+      signal.addEventListener('abort', () => trace.push('abort'));
+      onStop(async () => {
+        await settled();
+        trace.push('first');
+      });
+      onStop(() => {
+        trace.push('second');
+        throw new Error('while releasing');
+      });
+      return crashing();
+    });
+    await expect(actor.ask('run', { note: null })).rejects.toThrow(InternalError);
+    await world.pass(limits.RESTART_BACKOFF_MS);
+    expect(trace).toEqual(['begin', 'abort', 'second', 'first', 'begin']);
+    expect(world.events).toContainEqual({ type: 'stopFailed', actor: 'holder', error: new Error('while releasing') });
+  });
+
+  test('an actor stopped while it is created releases what it took', async () => {
+    const gate = deferred();
+    let released = 0;
+    const spawning = world.a.spawn(ScriptProtocol, 'slow', async ({ onStop }) => {
+      await gate.promise;
+      onStop(() => {
+        released++;
+      });
+      return scripted({});
+    });
+    const outcome = expect(spawning).rejects.toThrow(Unavailable);
+    await world.a.stopActor('slow');
+    gate.resolve();
+    await outcome;
+    expect(released).toBe(1);
+  });
+
+  test('names are taken once at a time', async () => {
+    await world.a.spawn(CounterProtocol, 'counter', () => new Counter());
+    await expect(world.a.spawn(CounterProtocol, 'counter', () => new Counter())).rejects.toThrow(InvalidRequest);
+    await world.a.stopActor('counter');
+    await world.a.spawn(CounterProtocol, 'counter', () => new Counter());
+  });
+});
+
+describe('look-up', () => {
+  test('finds actors by name and protocol on all nodes', async () => {
+    const here = await world.a.spawn(CounterProtocol, 'counter', () => new Counter());
+    const there = await world.b.spawn(CounterProtocol, 'counter', () => new Counter());
+    expect((await world.a.lookup(CounterProtocol, 'counter', 1_000, 2)).map((ref) => ref.address)).toEqual([
+      here.address,
+      there.address,
+    ]);
+    const [first] = await world.a.lookup(CounterProtocol, 'counter', 1_000, 1);
+    expect(await first?.ask('total', {})).toBe(0);
+    const wrong = world.a.lookup(ScriptProtocol, 'counter', 1_000);
+    await world.pass(1_000);
+    expect(await wrong).toEqual([]);
+  });
+
+  test('waits for its time, since nobody knows how many there are', async () => {
+    await world.b.spawn(CounterProtocol, 'counter', () => new Counter());
+    let found: unknown[] | null = null;
+    void world.a.lookup(CounterProtocol, 'counter', 100).then((refs) => {
+      found = refs;
+    });
+    await world.pass(99);
+    expect(found).toBeNull();
+    await world.pass(1);
+    expect(found).toHaveLength(1);
+  });
+
+  test('does not wait where there are none, and without a bus finds its own', async () => {
+    expect(await world.a.lookup(CounterProtocol, 'counter', 600_000)).toEqual([]);
+    await world.a.spawn(CounterProtocol, 'counter', () => new Counter());
+    world.busA.lose();
+    expect(await world.a.lookup(CounterProtocol, 'counter', 600_000)).toHaveLength(1);
+  });
+});
+
+test('a stopped system refuses everything, and its callers are told', async () => {
+  const { actor } = await quietStream();
+  const done = drain(actor.stream('flow', { note: null }));
+  await settled();
+  await world.b.stop();
+  expect(await done).toMatchObject({ items: [1], error: expect.any(Unavailable) });
+  await expect(actor.ask('run', { note: null })).rejects.toThrow(Unavailable);
+  await expect(world.b.spawn(CounterProtocol, 'late', () => new Counter())).rejects.toThrow(Unavailable);
+  await world.a.stop();
+  await expect(actor.ask('run', { note: null })).rejects.toThrow(Unavailable);
+  expect(world.clock.nextAtMs()).toBeNull();
+  expect(world.a).toBeInstanceOf(ActorSystem);
+});
