@@ -56,14 +56,7 @@ export class FetchExchange implements Exchange<Fetched> {
     const asked = this.keys[this.begun++];
     if (block.key !== asked) throw new Corrupt(`a peer sent block ${block.key} where ${asked} was due`);
     if (this.reason) return null;
-    try {
-      const place = this.sink.place(block, this.blockBytes);
-      if (place !== null) this.receiving = block;
-      return place;
-    } catch (error) {
-      this.giveUp(fromWire(toWire(error)));
-      return null;
-    }
+    return this.place(block);
   }
 
   end(message: ServerMessage, digest: BlockDigest | null): void {
@@ -102,6 +95,23 @@ export class FetchExchange implements Exchange<Fetched> {
     this.receiving = null;
     if (block) this.sink.failed(block, reason);
     this.settle(null);
+  }
+
+  private place(block: SealedBlock): Uint8Array | null {
+    // Before the call, as the sink may give up in it: the block that it gives memory for is waited for all the same.
+    this.receiving = block;
+    let place: Uint8Array | null = null;
+    let failure: ShoalError | null = null;
+    try {
+      place = this.sink.place(block, this.blockBytes);
+    } catch (error) {
+      failure = fromWire(toWire(error));
+    }
+    if (place !== null) return place;
+    this.receiving = null;
+    if (failure) this.giveUp(failure);
+    if (this.reason) this.settle(null);
+    return null;
   }
 
   private arrived(digest: BlockDigest | null): void {

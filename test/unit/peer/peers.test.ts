@@ -1,62 +1,409 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { blocksOf, keyOf } from './support/host.js';
-import { Pair, type Via } from './support/pair.js';
+import {
+  Cancelled,
+  Corrupt,
+  DeadlineExceeded,
+  InvalidRequest,
+  Overloaded,
+  Refused,
+  Unavailable,
+} from '../../../src/errors.js';
+import { PEER_BLOCKS_IN_SOCKET, PEER_KEYS_PER_REQUEST, PEER_REQUESTS_IN_FLIGHT } from '../../../src/limits.js';
+import { BLOCK_BYTES, blocksOf, bytesOf, keyOf, MemoryHost } from './support/host.js';
+import { NotingObserver } from './support/observer.js';
+import { ALICE, BOB, Pair, type Via } from './support/pair.js';
 import { MemorySink } from './support/sink.js';
+import { until } from './support/until.js';
 
 const NEVER = new AbortController().signal;
+const keysOf = (blocks: readonly { block: { key: string } }[]) => blocks.map(({ block }) => block.key);
 
-describe.each<Via>(['unix', 'tcp'])('peers over %s', (via) => {
-  let pair: Pair;
-  afterEach(() => pair.close());
+let pair: Pair;
+afterEach(() => pair.close());
 
-  it('fetch blocks in order, with their bytes', async () => {
-    pair = await Pair.open();
+function expectBytes(sink: MemorySink, blocks: ReturnType<typeof blocksOf>): void {
+  for (const { block, bytes } of blocks) {
+    expect(Buffer.compare(sink.places.get(block.key)!, bytes)).toBe(0);
+  }
+}
+
+describe.each<Via>(['unix', 'tcp'])('a fetch over %s', (via) => {
+  it('brings blocks in order, with their bytes', async () => {
+    const observer = new NotingObserver();
+    pair = await Pair.open({ observer });
     const blocks = blocksOf('a', 20);
     pair.host.add(blocks);
     const sink = new MemorySink();
-    const keys = blocks.map(({ block }) => block.key);
-    const outcome = await pair.client().fetch(pair.target(via), keys, sink, NEVER);
-    expect(outcome).toMatchObject({ blocks: 20, missing: null });
-    expect(sink.arrived).toEqual(keys);
-    for (const { block, bytes } of blocks) expect(Buffer.compare(sink.places.get(block.key)!, bytes)).toBe(0);
-    expect(pair.host.lent).toBe(0);
+    const outcome = await pair.client({ observer }).fetch(pair.target(via), keysOf(blocks), sink, NEVER);
+    expect(outcome).toMatchObject({ blocks: 20, bytes: 20 * BLOCK_BYTES, missing: null });
+    expect(sink.arrived).toEqual(keysOf(blocks));
+    expectBytes(sink, blocks);
+    await until(() => pair.host.lent === 0);
+    expect(observer.fetches).toEqual([
+      { bytes: 20 * BLOCK_BYTES, direction: 'out' },
+      { bytes: 20 * BLOCK_BYTES, direction: 'in' },
+    ]);
   });
 
-  it('stop a fetch at the first block that is missing', async () => {
+  it('stops at the first block that is missing', async () => {
     pair = await Pair.open();
     const blocks = blocksOf('a', 6);
     pair.host.add([...blocks.slice(0, 3), ...blocks.slice(4)]);
     const sink = new MemorySink();
-    const keys = blocks.map(({ block }) => block.key);
-    const outcome = await pair.client().fetch(pair.target(via), keys, sink, NEVER);
+    const outcome = await pair.client().fetch(pair.target(via), keysOf(blocks), sink, NEVER);
     expect(outcome).toMatchObject({ blocks: 3, missing: keyOf('a 3') });
-    expect(sink.arrived).toEqual(keys.slice(0, 3));
+    expect(sink.arrived).toEqual(keysOf(blocks.slice(0, 3)));
     expect(pair.host.lendings).toBe(4);
   });
 
-  it('push what the other wants, and acknowledge what it has', async () => {
+  it('that is given up leaves the link in step, for others that are on it and for later ones', async () => {
+    pair = await Pair.open();
+    const client = pair.client();
+    const [one, two, three] = [blocksOf('a', 30), blocksOf('b', 30), blocksOf('c', 5)];
+    pair.host.add([...one, ...two, ...three]);
+    const giveUp = new AbortController();
+    const [first, second, third] = [new MemorySink(), new MemorySink(), new MemorySink()];
+    first.onPlace = ({ index }) => {
+      if (index === 3) giveUp.abort();
+    };
+    const other = client.fetch(pair.target(via), keysOf(two), second, NEVER);
+    await expect(client.fetch(pair.target(via), keysOf(one), first, giveUp.signal)).rejects.toThrow(Cancelled);
+    expect(first.open.size).toBe(0);
+    expect(first.places.size).toBe(4);
+    await client.fetch(pair.target(via), keysOf(three), third, NEVER);
+    await other;
+    expectBytes(second, two);
+    expectBytes(third, three);
+    expect(pair.server.connections).toBe(1);
+    await until(() => pair.host.lent === 0);
+  });
+
+  it('rejects when the server goes, and the client is told that its link is lost', async () => {
+    pair = await Pair.open();
+    const client = pair.client();
+    const lost: string[] = [];
+    client.onLinkClosed((id, incarnation) => lost.push(`${id} ${incarnation}`));
+    pair.host.add(blocksOf('a', 5));
+    pair.host.beforeLend = (key) => (key === keyOf('a 3') ? pair.server.close() : undefined);
+    const sink = new MemorySink();
+    const fetch = client.fetch(pair.target(via), keysOf(blocksOf('a', 5)), sink, NEVER);
+    await expect(fetch).rejects.toThrow(Unavailable);
+    expect(sink.open.size).toBe(0);
+    expect(lost).toEqual(['bob 0001']);
+    expect(client.links()).toEqual([]);
+    await until(() => pair.host.lent === 0);
+  });
+
+  it('with bytes that do not agree with their digest is Corrupt and ends the link, which is made anew when it is needed', async () => {
+    const observer = new NotingObserver();
+    pair = await Pair.open();
+    const client = pair.client({ observer });
+    const blocks = blocksOf('a', 4);
+    pair.host.add(blocks);
+    pair.host.add([{ block: blocks[2]!.block, bytes: bytesOf('something else') }]);
+    const sink = new MemorySink();
+    await expect(client.fetch(pair.target(via), keysOf(blocks), sink, NEVER)).rejects.toThrow(Corrupt);
+    expect(sink.arrived).toEqual(keysOf(blocks.slice(0, 2)));
+    expect(sink.failures).toMatchObject([{ key: keyOf('a 2'), error: { code: 'corrupt' } }]);
+    expect(observer.integrityFailures).toEqual(['fetch']);
+    expect(observer.failures).toEqual(['corrupt']);
+    expect(client.links()).toEqual([]);
+    const again = new MemorySink();
+    await client.fetch(pair.target(via), keysOf(blocks.slice(0, 2)), again, NEVER);
+    expectBytes(again, blocks.slice(0, 2));
+  });
+});
+
+describe('a fetch', () => {
+  it('asks for more keys than fit one request', async () => {
+    pair = await Pair.open({ host: new MemoryHost(64), blockBytes: 64 });
+    const blocks = blocksOf('a', PEER_KEYS_PER_REQUEST + 10, 64);
+    pair.host.add(blocks);
+    const sink = new MemorySink();
+    const outcome = await pair.client({ blockBytes: 64 }).fetch(pair.target('unix'), keysOf(blocks), sink, NEVER);
+    expect(outcome).toMatchObject({ blocks: blocks.length, missing: null });
+    expectBytes(sink, blocks);
+  });
+
+  it('shares one link with many others, and the server lends few blocks at a time', async () => {
+    pair = await Pair.open();
+    const client = pair.client();
+    const prompts = Array.from({ length: 20 }, (_, i) => blocksOf(`prompt ${i}`, 4));
+    for (const blocks of prompts) pair.host.add(blocks);
+    let mostLent = 0;
+    pair.host.beforeLend = () => {
+      mostLent = Math.max(mostLent, pair.host.lent + 1);
+    };
+    await Promise.all(
+      prompts.map(async (blocks) => {
+        const sink = new MemorySink();
+        await client.fetch(pair.target('unix'), keysOf(blocks), sink, NEVER);
+        expectBytes(sink, blocks);
+      }),
+    );
+    expect(pair.server.connections).toBe(1);
+    expect(mostLent).toBeLessThanOrEqual(PEER_BLOCKS_IN_SOCKET);
+  });
+
+  it('is Overloaded if too many are in flight, and the others are not disturbed', async () => {
+    pair = await Pair.open();
+    const client = pair.client();
+    const blocks = blocksOf('a', 1);
+    pair.host.add(blocks);
+    let open = () => {};
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    pair.host.beforeLend = () => gate;
+    const fetch = () => client.fetch(pair.target('unix'), keysOf(blocks), new MemorySink(), NEVER);
+    const going = Array.from({ length: PEER_REQUESTS_IN_FLIGHT }, fetch);
+    await until(() => client.links()[0]?.requestsInFlight === PEER_REQUESTS_IN_FLIGHT);
+    await expect(fetch()).rejects.toThrow(Overloaded);
+    open();
+    for (const { blocks: came } of await Promise.all(going)) expect(came).toBe(1);
+  });
+
+  it('passes over blocks that are not wanted any more', async () => {
+    pair = await Pair.open();
+    const blocks = blocksOf('a', 6);
+    pair.host.add(blocks);
+    const sink = new MemorySink();
+    sink.wants = ({ index }) => index % 2 === 0;
+    const outcome = await pair.client().fetch(pair.target('unix'), keysOf(blocks), sink, NEVER);
+    expect(outcome).toMatchObject({ blocks: 3, missing: null });
+    expectBytes(
+      sink,
+      blocks.filter(({ block }) => block.index % 2 === 0),
+    );
+  });
+
+  it('rejects with what its sink throws, and the link goes on', async () => {
+    pair = await Pair.open();
+    const client = pair.client();
+    const blocks = blocksOf('a', 6);
+    pair.host.add(blocks);
+    const placing = new MemorySink();
+    placing.onPlace = ({ index, key }) => {
+      placing.open.delete(key);
+      if (index === 2) throw new Overloaded('no room');
+      placing.open.add(key);
+    };
+    await expect(client.fetch(pair.target('unix'), keysOf(blocks), placing, NEVER)).rejects.toThrow('no room');
+    const keeping = new MemorySink();
+    keeping.onDone = async ({ index }) => {
+      if (index === 2) throw new Overloaded('no room');
+    };
+    await expect(client.fetch(pair.target('unix'), keysOf(blocks), keeping, NEVER)).rejects.toThrow(Overloaded);
+    expect(keeping.open.size).toBe(0);
+    const sink = new MemorySink();
+    await client.fetch(pair.target('unix'), keysOf(blocks), sink, NEVER);
+    expectBytes(sink, blocks);
+    expect(pair.server.connections).toBe(1);
+  });
+
+  it('waits until all blocks are kept', async () => {
+    pair = await Pair.open();
+    pair.host.add(blocksOf('a', 1));
+    const sink = new MemorySink();
+    let kept = false;
+    sink.onDone = async () => {
+      await until(() => pair.host.lent === 0);
+      kept = true;
+    };
+    await pair.client().fetch(pair.target('unix'), [keyOf('a 0')], sink, NEVER);
+    expect(kept).toBe(true);
+  });
+
+  it('rejects with the error that the host gave for lending, as the same class', async () => {
+    pair = await Pair.open();
+    pair.host.beforeLend = () => {
+      throw new Overloaded('the device is busy');
+    };
+    const client = pair.client();
+    const fetch = () => client.fetch(pair.target('unix'), [keyOf('a')], new MemorySink(), NEVER);
+    await expect(fetch()).rejects.toThrow(Overloaded);
+    await expect(fetch()).rejects.toThrow('the device is busy');
+    expect(pair.server.connections).toBe(1);
+  });
+
+  it('is not begun if its signal was raised before, and rejects with the reason', async () => {
+    pair = await Pair.open();
+    const signal = AbortSignal.abort(new DeadlineExceeded('too late'));
+    const fetch = pair.client().fetch(pair.target('unix'), [keyOf('a')], new MemorySink(), signal);
+    await expect(fetch).rejects.toThrow(DeadlineExceeded);
+    expect(pair.host.lendings).toBe(0);
+  });
+
+  it('rejects when nothing moves for the time allowed', async () => {
+    pair = await Pair.open();
+    pair.host.beforeLend = () => new Promise(() => {});
+    const client = pair.client({ progressTimeoutMs: 30 });
+    const fetch = client.fetch(pair.target('unix'), [keyOf('a')], new MemorySink(), NEVER);
+    await expect(fetch).rejects.toThrow('nothing came from or went to a peer for 30 ms');
+  });
+});
+
+describe('a push', () => {
+  it.each<Via>(['unix', 'tcp'])('over %s sends what the other wants, and tells what it has', async (via) => {
     pair = await Pair.open();
     const blocks = blocksOf('a', 40);
     pair.host.add(blocks.slice(5, 7));
     pair.host.room = 30;
-    const own = pair.host;
-    const acknowledged = await pair.client().push(
-      pair.target(via),
-      blocks.map((b) => own.lease(b)),
-      NEVER,
-    );
-    expect(acknowledged.size).toBe(32);
-    for (const key of acknowledged) {
-      const entry = pair.host.blocks.get(key)!;
-      expect(Buffer.compare(entry.bytes, blocks[entry.block.index]!.bytes)).toBe(0);
-      expect(entry.block).toEqual(blocks[entry.block.index]!.block);
+    const own = new MemoryHost();
+    const lent = blocks.map((entry) => own.lease(entry));
+    const acknowledged = await pair.client().push(pair.target(via), lent, NEVER);
+    expect([...acknowledged].sort()).toEqual(keysOf(blocks.slice(0, 32)).sort());
+    for (const { block, bytes } of blocks.slice(0, 32)) {
+      const kept = pair.host.blocks.get(block.key)!;
+      expect(kept.block).toEqual(block);
+      expect(Buffer.compare(kept.bytes, bytes)).toBe(0);
     }
+    expect(pair.host.blocks.size).toBe(32);
     expect(own.lent).toBe(0);
-    expect(own.admitted.size).toBe(0);
+    expect(pair.host.admitted.size).toBe(0);
   });
 
-  it('answer pings', async () => {
+  it('does not count a block that could not be kept', async () => {
     pair = await Pair.open();
-    expect(await pair.client().ping(pair.target(via), 5_000)).toBeGreaterThanOrEqual(0);
+    pair.host.beforeCommit = (key) => {
+      if (key === keyOf('a 1')) throw new Overloaded('no');
+    };
+    const own = new MemoryHost();
+    const lent = blocksOf('a', 3).map((entry) => own.lease(entry));
+    const acknowledged = await pair.client().push(pair.target('unix'), lent, NEVER);
+    expect(acknowledged).toEqual(new Set([keyOf('a 0'), keyOf('a 2')]));
+  });
+
+  it('with bytes that do not agree with their digest is refused, not kept, and ends the connection', async () => {
+    const observer = new NotingObserver();
+    pair = await Pair.open({ observer });
+    const own = new MemoryHost();
+    const blocks = blocksOf('a', 3);
+    blocks[1]!.bytes = bytesOf('something else');
+    const lent = blocks.map((entry) => own.lease(entry));
+    await expect(pair.client().push(pair.target('unix'), lent, NEVER)).rejects.toThrow(Corrupt);
+    await until(() => pair.server.connections === 0);
+    expect(observer.integrityFailures).toEqual(['push']);
+    expect(own.lent).toBe(0);
+    expect(pair.host.admitted.size).toBe(0);
+    expect([...pair.host.blocks.keys()]).toEqual([keyOf('a 0')]);
+  });
+
+  it('that is given up releases its blocks, has the memory given back, and leaves the link in step', async () => {
+    pair = await Pair.open();
+    const client = pair.client();
+    const own = new MemoryHost();
+    const giveUp = new AbortController();
+    pair.host.beforeCommit = (key) => {
+      if (key === keyOf('a 1')) giveUp.abort();
+    };
+    const lent = blocksOf('a', 16).map((entry) => own.lease(entry));
+    await expect(client.push(pair.target('unix'), lent, giveUp.signal)).rejects.toThrow(Cancelled);
+    await until(() => own.lent === 0 && client.links()[0]?.requestsInFlight === 0);
+    await until(() => pair.host.admitted.size === 0);
+    const later = await client.push(pair.target('unix'), [own.lease(blocksOf('b', 1)[0]!)], NEVER);
+    expect(later).toEqual(new Set([keyOf('b 0')]));
+    expect(pair.server.connections).toBe(1);
+  });
+
+  it('to nobody releases its blocks', async () => {
+    pair = await Pair.open();
+    await pair.server.close();
+    const own = new MemoryHost();
+    const lent = blocksOf('a', 40).map((entry) => own.lease(entry));
+    await expect(pair.client().push(pair.target('unix'), lent, NEVER)).rejects.toThrow(Unavailable);
+    expect(own.lent).toBe(0);
+  });
+
+  it('that is broken off gives the memory back on both sides', async () => {
+    pair = await Pair.open();
+    const client = pair.client();
+    const own = new MemoryHost();
+    pair.host.beforeCommit = (key) => {
+      if (key === keyOf('a 4')) client.close();
+    };
+    const lent = blocksOf('a', 16).map((entry) => own.lease(entry));
+    await expect(client.push(pair.target('unix'), lent, NEVER)).rejects.toThrow(Unavailable);
+    expect(own.lent).toBe(0);
+    await until(() => pair.server.connections === 0 && pair.host.admitted.size === 0);
+  });
+});
+
+describe('a link', () => {
+  it('answers pings', async () => {
+    pair = await Pair.open();
+    expect(await pair.client().ping(pair.target('unix'), 5_000)).toBeGreaterThanOrEqual(0);
+  });
+
+  it('is shared, and can be seen', async () => {
+    pair = await Pair.open();
+    const client = pair.client();
+    await Promise.all([client.ping(pair.target('unix'), 5_000), client.ping(pair.target('unix'), 5_000)]);
+    const endpoint = pair.addresses.unixPath;
+    expect(client.links()).toEqual([{ id: 'bob', incarnation: '0001', endpoint, state: 'open', requestsInFlight: 0 }]);
+    expect(pair.server.connections).toBe(1);
+  });
+
+  it('takes TCP to another host, and fails if there is no way', async () => {
+    pair = await Pair.open();
+    const client = pair.client();
+    await client.ping(pair.target('tcp'), 5_000);
+    expect(client.links()[0]!.endpoint).toBe(`127.0.0.1:${pair.addresses.tcpPort}`);
+    const nowhere = { hostId: 'there', unixPath: pair.addresses.unixPath, tcpHost: null, tcpPort: null };
+    await expect(client.ping({ ...BOB, id: 'carol', address: nowhere }, 5_000)).rejects.toThrow(Unavailable);
+  });
+
+  it('is refused with another secret', async () => {
+    const observer = new NotingObserver();
+    pair = await Pair.open({ observer });
+    const refused = observer.failed('refused');
+    await expect(pair.client({ secret: 'a guess' }).ping(pair.target('unix'), 5_000)).rejects.toThrow(Refused);
+    await refused;
+    expect(await pair.client().ping(pair.target('unix'), 5_000)).toBeGreaterThanOrEqual(0);
+  });
+
+  it('is refused with another fingerprint, and both are named', async () => {
+    pair = await Pair.open();
+    const client = pair.client({ identity: { ...ALICE, fingerprint: 'e'.repeat(64) } });
+    await expect(client.ping(pair.target('unix'), 5_000)).rejects.toThrow(/e{64}.*f{64}/s);
+    await expect(client.ping(pair.target('unix'), 5_000)).rejects.toThrow(Refused);
+  });
+
+  it.each([
+    ['worker', { id: 'carol', incarnation: '0001' }],
+    ['incarnation', { id: 'bob', incarnation: '0002' }],
+  ])('to another %s than answers is refused', async (_, meant) => {
+    pair = await Pair.open();
+    await expect(pair.client().ping(pair.target('unix', meant), 5_000)).rejects.toThrow(Refused);
+  });
+
+  it('gives way to one with a newer incarnation, and not to an older one', async () => {
+    pair = await Pair.open({ identity: { ...BOB, incarnation: '0002' } });
+    const client = pair.client();
+    const at = (incarnation: string) => pair.target('unix', { id: 'bob', incarnation });
+    await expect(client.ping(at('0001'), 5_000)).rejects.toThrow(Refused);
+    await client.ping(at('0002'), 5_000);
+    await expect(client.ping(at('0001'), 5_000)).rejects.toThrow('by now');
+    await client.ping(at('0002'), 5_000);
+  });
+
+  it('that is closed by its owner is not told as lost there, but on the other side', async () => {
+    pair = await Pair.open();
+    const client = pair.client();
+    const lost: string[] = [];
+    client.onLinkClosed((id) => lost.push(id));
+    pair.server.onLinkClosed((id) => lost.push(id));
+    await client.ping(pair.target('unix'), 5_000);
+    client.close();
+    await until(() => pair.server.connections === 0);
+    expect(lost).toEqual(['alice']);
+    await expect(client.ping(pair.target('unix'), 5_000)).rejects.toThrow(Unavailable);
+  });
+});
+
+describe('listening', () => {
+  it('refuses a path that is too long', async () => {
+    pair = await Pair.open();
+    await expect(pair.server.listen({ unixPath: `/tmp/${'x'.repeat(110)}` })).rejects.toThrow(InvalidRequest);
   });
 });

@@ -1,0 +1,27 @@
+import type { PeerObserver } from '../../../../src/peer/observer.js';
+
+/** Writes down what it is told. */
+export class NotingObserver implements PeerObserver {
+  readonly fetches: { bytes: number; direction: 'in' | 'out' }[] = [];
+  readonly failures: string[] = [];
+  readonly integrityFailures: string[] = [];
+  private readonly waiting: { reason: string; resolve: () => void }[] = [];
+
+  onFetch(bytes: number, _ms: number, direction: 'in' | 'out'): void {
+    this.fetches.push({ bytes, direction });
+  }
+
+  onFailure(reason: string): void {
+    this.failures.push(reason);
+    for (const waiting of this.waiting.filter((entry) => entry.reason === reason)) waiting.resolve();
+  }
+
+  onIntegrityFailure(stage: 'fetch' | 'push'): void {
+    this.integrityFailures.push(stage);
+  }
+
+  /** Resolves at the next failure for this reason. */
+  failed(reason: string): Promise<void> {
+    return new Promise((resolve) => this.waiting.push({ reason, resolve }));
+  }
+}
