@@ -120,6 +120,7 @@ describe("OpenAI's SDK", () => {
     expect(answer.choices.map(({ index, text }) => [index, text])).toEqual([0, 1, 2, 3].map((i) => [i, ` ${i}`]));
     expect(fleet.asked.map(({ request }) => request.sampling.seed)).toEqual([40, 41, 40, 41]);
     expect(answer.usage!.prompt_tokens).toBe(2);
+    expect(answer.usage!.prompt_tokens_details!.cached_tokens).toBe(2 * 96);
     expect(answer).toMatchObject({ shoal: { cached: { local: 4 * 64 } } });
   });
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Detokenizer } from '../../../src/text/detokenizer.js';
+import type { TokenDecoder } from '../../../src/text/token-decoder.js';
 import { ByteDecoder, SPECIAL_ID, VOCABULARY } from './byte-decoder.js';
 
 const bytesOf = (text: string): number[] => [...new TextEncoder().encode(text)];
@@ -24,6 +25,26 @@ describe('Detokenizer', () => {
         expect(text).toBe(decoder.decode(ids, { skipSpecialTokens }));
       }),
       { numRuns: 2_000 },
+    );
+  });
+
+  it('keeps the space before a word where the decoder drops it at the begin of a text', () => {
+    const words = ['▁the', '▁amber', '▁key', 's', '▁'];
+    const decoder: TokenDecoder = {
+      specialIds: new Set(),
+      decode: (ids) =>
+        ids
+          .map((id) => words[id])
+          .join('')
+          .replaceAll('▁', ' ')
+          .replace(/^ /, ''),
+    };
+    fc.assert(
+      fc.property(fc.array(fc.nat({ max: words.length - 1 }), { maxLength: 40 }), (ids) => {
+        const detokenizer = new Detokenizer(decoder);
+        const text = ids.map((id) => detokenizer.push(id)).join('') + detokenizer.flush();
+        expect(text).toBe(decoder.decode(ids, { skipSpecialTokens: true }));
+      }),
     );
   });
 

@@ -23,7 +23,7 @@ function inPieces(pieces: readonly string[], stops: readonly string[]): { text: 
 }
 
 const fewLetters = (options: { minLength?: number; maxLength: number }) =>
-  fc.string({ unit: fc.constantFrom('a', 'b', '😀'), ...options });
+  fc.string({ unit: fc.constantFrom('a', 'a', 'b', '😀'), ...options });
 
 describe('StopStrings', () => {
   it('cuts where a search of the whole text cuts, however the text is cut into pieces', () => {
@@ -32,6 +32,20 @@ describe('StopStrings', () => {
         fc.array(fewLetters({ maxLength: 6 }), { maxLength: 12 }),
         fc.array(fewLetters({ minLength: 1, maxLength: 6 }), { maxLength: 4 }),
         (pieces, stops) => {
+          expect(inPieces(pieces, stops)).toEqual(naive(pieces.join(''), stops));
+        },
+      ),
+      { numRuns: 3_000 },
+    );
+  });
+
+  it('finds stop strings that repeat themselves', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.constantFrom('a', 'aab', 'aabaa'), { minLength: 2, maxLength: 4 }),
+        fc.array(fc.constantFrom('a', 'aab', 'aabaa', 'b'), { maxLength: 16 }),
+        (parts, pieces) => {
+          const stops = [parts.join('')];
           expect(inPieces(pieces, stops)).toEqual(naive(pieces.join(''), stops));
         },
       ),
