@@ -10,7 +10,7 @@ import { Value } from '../src/ort/value.js';
  * The floor under the engine: the same graph, with the same session, threads and kind of run, over K/V bound once; nothing is scheduled, cached,
  * sampled or sent. Logits of the last position only, as the engine asks for them.
  */
-class BareLoop {
+export class BareLoop {
   readonly #graph: ModelGraph;
   readonly #binding: Binding;
   readonly #memories: NativeMemory[] = [];

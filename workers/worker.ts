@@ -5,6 +5,7 @@ import type { WorkerConfig } from '../src/config/worker-config.js';
 import { blockBytes } from '../src/core/kv-layout.js';
 import type { Announcement, PeerAddress } from '../src/core/member.js';
 import type { MembershipEffect } from '../src/core/membership-events.js';
+import { middle } from '../src/core/rates.js';
 import { roleOf } from '../src/core/replication.js';
 import { Shard } from '../src/core/shard.js';
 import type { Device } from '../src/device/device.js';
@@ -107,7 +108,7 @@ export class Worker {
       replicas,
       blockTokens: layout.blockTokens,
       blockBytes: bytes,
-      computeMsPerToken: () => this.engine.stats().computeMsPerToken,
+      computeMsPerToken: () => this.computeMsPerToken(),
     });
     this.engine = new Engine({
       graph,
@@ -202,6 +203,12 @@ export class Worker {
         return {};
       },
     }));
+  }
+
+  /** As measured here, else as the others have measured it. */
+  private computeMsPerToken(): number | null {
+    const others = () => this.roster.members().map(({ rates }) => rates.computeMsPerToken);
+    return this.engine.stats().computeMsPerToken ?? middle(others());
   }
 
   private drain(): void {

@@ -5,8 +5,13 @@ export const ASSUMED_RATES = {
   fetchBytesPerMs: 500_000,
 } as const;
 
+/** The middle one of what was measured; null if nothing was. */
+export function middle(measured: readonly (number | null)[]): number | null {
+  const known = measured.filter((rate) => rate !== null).sort((a, b) => a - b);
+  return known[known.length >> 1] ?? null;
+}
+
 /** The middle one of what was measured; `assumed` if nothing was. */
 export function typical(measured: readonly (number | null)[], assumed: number): number {
-  const known = measured.filter((rate) => rate !== null).sort((a, b) => a - b);
-  return known[known.length >> 1] ?? assumed;
+  return middle(measured) ?? assumed;
 }

@@ -15,7 +15,12 @@ describe('a fleet of three workers, asked about one sheet of notes', () => {
   beforeAll(async () => {
     const uncached = await Fleet.up(['--workers', '1', '--cache', 'off']);
     try {
-      reference = (await pooled(6, prompts.map((prompt) => () => uncached.complete({ prompt })))).map(textOf);
+      reference = (
+        await pooled(
+          6,
+          prompts.map((prompt) => () => uncached.complete({ prompt })),
+        )
+      ).map(textOf);
     } finally {
       await uncached.stop();
     }
@@ -31,10 +36,16 @@ describe('a fleet of three workers, asked about one sheet of notes', () => {
   });
 
   it('gives the same answers at concurrency 6, and computes the sheet hardly more than once', async () => {
-    const answers = await pooled(6, prompts.map((prompt) => () => fleet.complete({ prompt })));
+    const answers = await pooled(
+      6,
+      prompts.map((prompt) => () => fleet.complete({ prompt })),
+    );
     expect(answers.map(textOf)).toEqual(reference);
     const sheetTokens = await fleet.countTokens(sheet.notes);
-    const again = await pooled(6, prompts.map((prompt) => () => fleet.complete({ prompt })));
+    const again = await pooled(
+      6,
+      prompts.map((prompt) => () => fleet.complete({ prompt })),
+    );
     expect(again.map(textOf)).toEqual(reference);
     for (const answer of [...answers.slice(6), ...again]) {
       expect(answer.usage.prompt_tokens_details.cached_tokens).toBeGreaterThanOrEqual(0.85 * sheetTokens);

@@ -1,0 +1,133 @@
+import { fileURLToPath } from 'node:url';
+import { BareLoop } from './bare-loop.js';
+import { benchGraph, benchModel, benchThreads, randomTokens } from './bench-model.js';
+import { type Streamed, streamed } from './first-token.js';
+import { type BenchOptions, machineLine, median, type Report, reportRow } from './report.js';
+import { RunningFleet } from './running-fleet.js';
+
+const CLI = fileURLToPath(new URL('../cli/main.js', import.meta.url));
+const SHARED_TOKENS = 1_024;
+const OWN_TOKENS = 32;
+const ROUNDS = 9;
+/** The prompt that is measured goes through the same chunks as a worker's. */
+const CHUNK_TOKENS = 256;
+
+/**
+ * Time to the first token as a client sees it, of 1,024 shared and 32 own tokens: cold, with the shared ones in the worker's memory, and with
+ * them in a peer's; beside it, in the same rounds, the bare graph prefilling 32 tokens after 1,024. One copy of a block each (`--replicas 1`),
+ * so that there is always a worker that has none.
+ */
+export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
+  const model = await benchModel();
+  const graph = await benchGraph(model, benchThreads());
+  const floor = new Floor(new BareLoop(graph, SHARED_TOKENS + OWN_TOKENS));
+  progress('starting three workers');
+  const fleet = await RunningFleet.up(CLI, ['--workers', '3', '--replicas', '1', '--model', model]);
+  const samples = { cold: [] as number[], local: [] as number[], remote: [] as number[], floor: [] as number[] };
+  try {
+    await floor.warm();
+    for (let round = -1; round < (rounds ?? ROUNDS); round++) {
+      const one = await measure(fleet, floor);
+      progress(
+        `round ${round + 1}: ${Object.entries(one)
+          .map(([name, ms]) => `${name} ${ms.toFixed(1)} ms`)
+          .join(', ')}`,
+      );
+      // The first one warms up.
+      if (round >= 0) for (const name of ['cold', 'local', 'remote', 'floor'] as const) samples[name].push(one[name]);
+    }
+  } finally {
+    await fleet.stop();
+    floor.release();
+    graph.release();
+  }
+  const of = (name: keyof typeof samples) => median(samples[name]);
+  return {
+    name: 'ttft',
+    machine: machineLine(),
+    rows: [
+      reportRow('cold', 'ms', samples.cold),
+      reportRow('local hit', 'ms', samples.local),
+      reportRow('remote hit', 'ms', samples.remote),
+      reportRow('floor: bare graph, 32 tokens after 1,024', 'ms', samples.floor),
+    ],
+    ratios: [
+      { name: 'local hit / floor', value: of('local') / of('floor'), bound: { kind: 'at most', value: 1.25 } },
+      { name: 'remote hit / local hit', value: of('remote') / of('local'), bound: { kind: 'at most', value: 1.25 } },
+      { name: 'cold / remote hit', value: of('cold') / of('remote'), bound: { kind: 'at least', value: 10 } },
+    ],
+  };
+}
+
+async function measure(
+  fleet: RunningFleet,
+  floor: Floor,
+): Promise<Record<'cold' | 'local' | 'remote' | 'floor', number>> {
+  const shared = randomTokens(SHARED_TOKENS);
+  const ask = async (worker: string) => {
+    await quiet(fleet);
+    return streamed(fleet, [...shared, ...randomTokens(OWN_TOKENS)], 1, worker);
+  };
+  const where = await explain(fleet, shared);
+  const cold = await ask(where.wouldRunOn);
+  expectCached(cold, 'computed', SHARED_TOKENS + OWN_TOKENS);
+  await quiet(fleet);
+  const { holders } = await explain(fleet, shared);
+  const stranger = fleet.ready.workers.map(({ id }) => id).find((id) => !holders.has(id));
+  if (!stranger) throw new Error('every worker holds the prefix: there is nobody to fetch it');
+  const local = await ask(cold.worker);
+  expectCached(local, 'local', SHARED_TOKENS);
+  const remote = await ask(stranger);
+  expectCached(remote, 'remote', SHARED_TOKENS);
+  await quiet(fleet);
+  return { cold: cold.ttftMs, local: local.ttftMs, remote: remote.ttftMs, floor: await floor.measure() };
+}
+
+function expectCached(answer: Streamed, source: keyof Streamed['cached'], tokens: number): void {
+  if (answer.cached[source] === tokens) return;
+  throw new Error(`expected ${tokens} ${source} tokens, there were ${JSON.stringify(answer.cached)}`);
+}
+
+async function explain(
+  fleet: RunningFleet,
+  tokens: readonly number[],
+): Promise<{ wouldRunOn: string; holders: Set<string> }> {
+  const response = await fleet.post('/v1/cache/explain', { tokens });
+  const answer = (await response.json()) as { would_run_on: string; blocks: { holders: string[] }[] };
+  return { wouldRunOn: answer.would_run_on, holders: new Set(answer.blocks.flatMap(({ holders }) => holders)) };
+}
+
+/** Copies to homes are made off the reply path, but they would be in the way of the next measurement. */
+async function quiet(fleet: RunningFleet): Promise<void> {
+  let before = '';
+  for (let same = 0; same < 3; ) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const response = await fetch(`${fleet.url}/v1/fleet`);
+    const { workers } = (await response.json()) as { workers: { blocks: number; running: number; waiting: number }[] };
+    const now = JSON.stringify(workers.map(({ blocks, running, waiting }) => [blocks, running + waiting]));
+    same = now === before && workers.every(({ running, waiting }) => running + waiting === 0) ? same + 1 : 0;
+    before = now;
+  }
+}
+
+/** The bare graph prefilling the own tokens after the shared ones, whose K/V is there. */
+class Floor {
+  private readonly own = randomTokens(OWN_TOKENS);
+
+  constructor(private readonly loop: BareLoop) {}
+
+  async warm(): Promise<void> {
+    const shared = randomTokens(SHARED_TOKENS);
+    for (let i = 0; i < SHARED_TOKENS; i += CHUNK_TOKENS) await this.loop.run(shared.slice(i, i + CHUNK_TOKENS), i);
+  }
+
+  async measure(): Promise<number> {
+    const startMs = performance.now();
+    await this.loop.run(this.own, SHARED_TOKENS);
+    return performance.now() - startMs;
+  }
+
+  release(): void {
+    this.loop.release();
+  }
+}

@@ -1,0 +1,100 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
+import { Fleet, pooled } from './support/fleet.js';
+
+describe('a worker that is killed', () => {
+  let fleet: Fleet;
+
+  afterEach(async () => {
+    await fleet?.stop();
+  });
+
+  it('costs nobody an answer: 100 running requests get 100 right answers', async () => {
+    fleet = await Fleet.up(['--workers', '3', '--replicas', '2']);
+    const sheets = [1, 2, 3, 4].map((seed) => recallSheet(24, seed));
+    const asked = Array.from({ length: 100 }, (_, i) => {
+      const sheet = sheets[i % sheets.length]!;
+      const { question, answer } = sheet.questions[Math.floor(i / sheets.length) % 24]!;
+      return { prompt: recallPrompt(sheet, question), answer };
+    });
+    const victim = fleet.ready.workers[1]!;
+    let answered = 0;
+    const answers = await pooled(
+      asked.length,
+      asked.map(({ prompt }) => async () => {
+        const answer = await fleet.complete({ prompt });
+        if (++answered === 10) process.kill(victim.pid, 'SIGKILL');
+        return answer.choices[0]!.text.trim();
+      }),
+    );
+    expect(answers).toEqual(asked.map(({ answer }) => answer));
+    const workers = await fleet.until((all) => all.every(({ state }) => state === 'serving'));
+    expect(workers.find(({ id }) => id === victim.id)!.pid).not.toBe(victim.pid);
+  });
+
+  it('leaves its prefixes to the surviving homes', async () => {
+    fleet = await Fleet.up(['--workers', '3', '--replicas', '2']);
+    const sheet = recallSheet(48, 5);
+    const prompt = recallPrompt(sheet, sheet.questions[0]!.question);
+    const first = await fleet.complete({ prompt });
+    const copied = async () => {
+      while ((await fleet.holders(prompt)).size < 2);
+    };
+    await copied();
+    const victim = fleet.ready.workers.find(({ id }) => id === first.shoal.worker)!;
+    process.kill(victim.pid, 'SIGKILL');
+    const second = await fleet.complete({ prompt });
+    expect(second.shoal.worker).not.toBe(victim.id);
+    expect(second.choices[0]!.text).toBe(first.choices[0]!.text);
+    expect(second.usage.prompt_tokens_details.cached_tokens).toBeGreaterThanOrEqual(448);
+  });
+
+  it('lets a stream that had begun go on elsewhere, with the text it would have had', async () => {
+    fleet = await Fleet.up(['--workers', '2', '--replicas', '2']);
+    const sheet = recallSheet(16, 6);
+    const body = {
+      prompt: recallPrompt(sheet, sheet.questions[0]!.question),
+      max_tokens: 1_000,
+      ignore_eos: true,
+      temperature: 0.8,
+      seed: 3,
+    };
+    const undisturbed = await fleet.complete(body);
+    const response = await fleet.post('/v1/completions', {
+      ...body,
+      model: 'recall',
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    let text = '';
+    let killed = false;
+    for await (const chunk of chunksOf(response)) {
+      text += chunk.choices[0]?.text ?? '';
+      if (killed || text.length < 40) continue;
+      killed = true;
+      // It holds the prefix, so the stream runs there.
+      process.kill(fleet.ready.workers.find(({ id }) => id === undisturbed.shoal.worker)!.pid, 'SIGKILL');
+    }
+    expect(text).toBe(undisturbed.choices[0]!.text);
+    const metrics = await (await fetch(`${fleet.url}/metrics`)).text();
+    expect(/^shoal_requests_resumed_total (\d+)$/m.exec(metrics)?.[1]).toBe('1');
+  });
+});
+
+interface Chunk {
+  readonly choices: readonly { readonly text: string }[];
+}
+
+async function* chunksOf(response: Response): AsyncGenerator<Chunk> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const bytes of response.body!) {
+    rest += decoder.decode(bytes, { stream: true });
+    const events = rest.split('\n\n');
+    rest = events.pop()!;
+    for (const event of events) {
+      const data = event.replace(/^data: /, '');
+      if (data !== '[DONE]') yield JSON.parse(data) as Chunk;
+    }
+  }
+}
