@@ -1,4 +1,4 @@
-import { SamplingScratch } from '../core/sampling/choice.js';
+import { SamplingScratch } from '../core/sampling/scratch.js';
 import type { Device } from '../device/device.js';
 import { Cancelled, InternalError, ShoalError, Unavailable } from '../errors.js';
 import { PREPARE_AHEAD_SEQUENCES, PROMPT_LOGITS_BYTES } from '../limits.js';

@@ -1,8 +1,8 @@
 import type { BlockMeta } from '../core/block.js';
 import { nextBlock } from '../core/key.js';
-import type { SamplingScratch } from '../core/sampling/choice.js';
 import { logprobsOf } from '../core/sampling/logprobs.js';
 import { Sampler } from '../core/sampling/sampler.js';
+import type { SamplingScratch } from '../core/sampling/scratch.js';
 import { InternalError } from '../errors.js';
 import type { GenerateRequest, TokenLogprobs } from '../protocol/generate.js';
 import type { AdmittedRequest } from './admission.js';
@@ -50,7 +50,6 @@ export class Sequence {
 
   readonly #abort = new AbortController();
   readonly #bounds: SequenceBounds;
-  readonly #scratch: SamplingScratch;
   readonly #sampler: Sampler;
   readonly #endIds: ReadonlySet<number>;
   readonly #tokens: Uint32Array;
@@ -76,7 +75,6 @@ export class Sequence {
     this.signal.addEventListener('abort', () => onCancel(this), { once: true });
     this.promptTokens = tokens.length - request.resumeTokens;
     this.#bounds = bounds;
-    this.#scratch = scratch;
     this.#endLength = Math.min(bounds.contextTokens, this.promptTokens + stopping.maxTokens);
     this.#tokens = new Uint32Array(Math.max(this.#endLength, tokens.length));
     this.#tokens.set(tokens);
@@ -170,7 +168,7 @@ export class Sequence {
   notePrompt(logits: Float32Array, position: number): void {
     if (position + 1 >= this.promptTokens) return;
     const alternatives = this.request.sampling.logprobs ?? 0;
-    this.#promptLogprobs.push(logprobsOf(logits, this.#tokens[position + 1]!, alternatives, this.#scratch));
+    this.#promptLogprobs.push(logprobsOf(logits, this.#tokens[position + 1]!, alternatives));
   }
 
   sendPrompt(): void {

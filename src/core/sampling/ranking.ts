@@ -5,14 +5,12 @@
 export class Ranking {
   readonly #logits: Float32Array;
   readonly #ids: Int32Array;
-  readonly #total: number;
   #left: number;
 
-  /** Ranks `ids[0, count)` in place. What was taken lies at the end of that range, the first taken last. */
+  /** Ranks `ids[0, count)`, whose order it changes. */
   constructor(logits: Float32Array, ids: Int32Array, count: number) {
     this.#logits = logits;
     this.#ids = ids;
-    this.#total = count;
     this.#left = count;
     for (let node = (count >> 1) - 1; node >= 0; node--) this.#sink(node);
   }
@@ -26,14 +24,8 @@ export class Ranking {
     const best = this.#ids[0]!;
     this.#left--;
     this.#ids[0] = this.#ids[this.#left]!;
-    this.#ids[this.#left] = best;
     this.#sink(0);
     return best;
-  }
-
-  /** The ids taken so far, worst first: a view of the range given. */
-  taken(): Int32Array {
-    return this.#ids.subarray(this.#left, this.#total);
   }
 
   #sink(from: number): void {

@@ -1,7 +1,8 @@
 import { Adjustment, type AdjustmentSettings } from './adjustment.js';
-import { argmax, type ChoiceSettings, choose, type SamplingScratch } from './choice.js';
+import { argmax, type ChoiceSettings, choose } from './choice.js';
 import { logprobsOf, type TokenLogprobs } from './logprobs.js';
 import { uniformAt } from './philox.js';
+import type { SamplingScratch } from './scratch.js';
 
 export interface SamplerSettings extends ChoiceSettings, AdjustmentSettings {
   readonly seed: number;
@@ -52,7 +53,7 @@ export class Sampler {
     const token =
       temperature === 0 ? argmax(adjusted) : choose(adjusted, this.#settings, uniformAt(seed, position), this.#scratch);
     this.#adjustment.count(token);
-    return { token, logprobs: logprobs === null ? null : logprobsOf(logits, token, logprobs, this.#scratch) };
+    return { token, logprobs: logprobs === null ? null : logprobsOf(logits, token, logprobs) };
   }
 
   #adjusted(logits: Float32Array): Float32Array {

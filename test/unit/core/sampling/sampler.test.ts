@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { SamplingScratch } from '../../../../src/core/sampling/choice.js';
 import { uniformAt } from '../../../../src/core/sampling/philox.js';
 import { Sampler, type SamplerSettings } from '../../../../src/core/sampling/sampler.js';
+import { SamplingScratch } from '../../../../src/core/sampling/scratch.js';
 import { InternalError } from '../../../../src/errors.js';
 
 const VOCAB = 24;
