@@ -114,6 +114,12 @@ describe('the ring', () => {
     expect(counts.get('small')! / segments.length).toBeCloseTo(1 / 6, 1);
   });
 
+  it('is the same whatever the order where two members have one point in common', () => {
+    // SHA-256 gives both of them the position 231336689.
+    const [one, other] = [member('worker-124'), member('worker-151')];
+    expect(owners(new Ring([one, other]))).toEqual(owners(new Ring([other, one])));
+  });
+
   it('may be empty', () => {
     expect(new Ring([]).homes(segments[0]!, 2)).toEqual([]);
   });
