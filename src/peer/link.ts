@@ -111,8 +111,9 @@ export class Link implements ConnectionOwner {
       return;
     }
     const exchange = this.exchanges.get(this.request)!;
-    if (endsExchange(message)) this.exchanges.delete(this.request);
     exchange.end(message, digest);
+    // After the call: if it throws, the exchange is among those that end with the link.
+    if (endsExchange(message)) this.exchanges.delete(this.request);
   }
 
   awaits(): boolean {

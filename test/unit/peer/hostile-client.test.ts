@@ -1,0 +1,288 @@
+import net from 'node:net';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SimulatedClock } from '../../../src/clock.js';
+import type { SealedBlock } from '../../../src/core/block.js';
+import { FRAME_HEADER_BYTES, HANDSHAKE_TIMEOUT_MS, PEER_REQUESTS_IN_FLIGHT } from '../../../src/limits.js';
+import { packFrame } from '../../../src/peer/frame.js';
+import { ClientHandshake } from '../../../src/peer/handshake.js';
+import { type ClientMessage, fromClient } from '../../../src/peer/messages.js';
+import { SeededRandom } from '../../../src/random.js';
+import { blocksOf, bytesOf, keyOf, MemoryHost } from './support/host.js';
+import { NotingObserver } from './support/observer.js';
+import { ALICE, BOB, Pair, SECRET } from './support/pair.js';
+import { provedClient, type RawClient, rawClient } from './support/raw-peer.js';
+import { MemorySink } from './support/sink.js';
+import { until } from './support/until.js';
+
+/** What a server does with peers that break the rules: it closes the connection, keeps nothing, and serves the others. */
+
+const BYTES = 96;
+const PUT = fromClient.pack({ type: 'put', index: 0 }).code;
+const [stored] = blocksOf('stored', 1, BYTES);
+const [pushed] = blocksOf('pushed', 1, BYTES) as [{ block: SealedBlock; bytes: Uint8Array }];
+
+let pair: Pair;
+let observer: NotingObserver;
+
+async function open(options: Parameters<typeof Pair.open>[0] = {}): Promise<void> {
+  observer = new NotingObserver();
+  const host = new MemoryHost(BYTES).add([stored!]);
+  pair = await Pair.open({ host, blockBytes: BYTES, observer, ...options });
+}
+
+beforeEach(() => open());
+afterEach(() => pair.close());
+
+async function expectUnharmed(admissions = 0): Promise<void> {
+  await until(() => pair.server.connections === 0);
+  expect(pair.host).toMatchObject({ lent: 0, admissions });
+  expect(pair.host.admitted.size).toBe(0);
+  expect([...pair.host.blocks.keys()]).toEqual([stored!.block.key]);
+  const sink = new MemorySink();
+  const client = pair.client({ blockBytes: BYTES });
+  const outcome = await client.fetch(pair.target('unix'), [stored!.block.key], sink, new AbortController().signal);
+  expect(outcome.blocks).toBe(1);
+  client.close();
+}
+
+function frameOf(request: number, message: ClientMessage, payload: Uint8Array = new Uint8Array(0)): Uint8Array {
+  const { code, header } = fromClient.pack(message);
+  return Buffer.concat([packFrame(code, request, header, payload.byteLength), payload]);
+}
+
+/** Sends bytes, says no more, and waits until the server has closed. */
+async function sendAll(bytes: Uint8Array): Promise<void> {
+  const socket = net.connect(pair.addresses.unixPath!);
+  socket.on('error', () => {});
+  socket.resume();
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  socket.end(bytes);
+  await closed;
+}
+
+/** All that a client says who fetches a block and pushes another, to a server whose nonce is always the same. */
+async function conversation(): Promise<Uint8Array> {
+  const handshake = new ClientHandshake(ALICE, BOB, SECRET, new Uint8Array(32).fill(1));
+  const peer = await rawClient(pair.addresses.unixPath!);
+  peer.send(0, handshake.hello);
+  const { message: challenge } = await peer.next('challenge');
+  peer.socket.destroy();
+  await until(() => pair.server.connections === 0);
+  return Buffer.concat([
+    frameOf(0, handshake.hello),
+    frameOf(0, handshake.prove(challenge)),
+    frameOf(1, { type: 'fetch', keys: [stored!.block.key] }),
+    frameOf(2, { type: 'offer', blocks: [pushed.block] }),
+    frameOf(2, { type: 'put', index: 0 }, pushed.bytes),
+  ]);
+}
+
+const SAME_NONCE = {
+  random: { next: () => 0, below: () => 0, bytes: (count: number) => new Uint8Array(count).fill(7) },
+};
+
+async function inBatches(count: number, run: (i: number) => Promise<void>): Promise<void> {
+  for (let from = 0; from < count; from += 50) {
+    await Promise.all(Array.from({ length: Math.min(50, count - from) }, (_, i) => run(from + i)));
+  }
+}
+
+describe('a server that is sent', () => {
+  it('random bytes closes the connection and goes on', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 3000 }), (bytes) => sendAll(bytes)),
+      { numRuns: 50 },
+    );
+    expect(observer.failures.length).toBeGreaterThanOrEqual(50);
+    await expectUnharmed();
+  });
+
+  it('random bytes by a peer that proved itself closes the connection and goes on', async () => {
+    const random = new SeededRandom(1);
+    for (let i = 0; i < 20; i++) {
+      const peer = await provedClient(pair.addresses.unixPath!);
+      peer.socket.write(random.bytes(1 + random.below(3000)));
+      peer.socket.end();
+      await peer.closed;
+    }
+    await expectUnharmed();
+  });
+
+  it('a conversation cut off at any byte keeps nothing of it', async () => {
+    await pair.close();
+    await open(SAME_NONCE);
+    const bytes = await conversation();
+    await inBatches(bytes.byteLength, (length) => sendAll(bytes.subarray(0, length)));
+    await until(() => pair.server.connections === 0);
+    await expectUnharmed(pair.host.admissions);
+    // The whole of it is right: so it was the cuts that were refused.
+    await sendAll(bytes);
+    await until(() => pair.host.blocks.has(pushed.block.key));
+  });
+
+  it('a conversation with any one byte changed closes the connection and keeps nothing', async () => {
+    await pair.close();
+    await open(SAME_NONCE);
+    const bytes = await conversation();
+    const failuresBefore = observer.failures.length;
+    await inBatches(bytes.byteLength, (at) => {
+      const changed = Uint8Array.from(bytes);
+      changed[at]! ^= 1 << (at % 8);
+      return sendAll(changed);
+    });
+    await until(() => pair.server.connections === 0);
+    expect(observer.failures.length - failuresBefore).toBe(bytes.byteLength);
+    expect(observer.integrityFailures).toEqual(Array(BYTES).fill('push'));
+    await expectUnharmed(pair.host.admissions);
+  });
+
+  it('requests by a peer that has not proved itself does not look at them', async () => {
+    const requests: ClientMessage[] = [
+      { type: 'fetch', keys: [stored!.block.key] },
+      { type: 'offer', blocks: [pushed.block] },
+      { type: 'ping' },
+      { type: 'proof', mac: new Uint8Array(32) },
+    ];
+    for (const message of requests) await sendAll(frameOf(message.type === 'proof' ? 0 : 1, message));
+    expect(pair.host.lendings).toBe(0);
+    await expectUnharmed();
+  });
+
+  it('a handshake that it has seen before refuses it', async () => {
+    const peer = await rawClient(pair.addresses.unixPath!);
+    const handshake = new ClientHandshake(ALICE, BOB, SECRET, new Uint8Array(32).fill(1));
+    peer.send(0, handshake.hello);
+    const proof = handshake.prove((await peer.next('challenge')).message);
+    peer.send(0, proof);
+    await peer.next('welcome');
+    peer.socket.destroy();
+    const replayed = await rawClient(pair.addresses.unixPath!);
+    replayed.send(0, handshake.hello);
+    await replayed.next('challenge');
+    replayed.send(0, proof);
+    expect((await replayed.next('error')).message).toMatchObject({ code: 'refused' });
+    await replayed.closed;
+    await expectUnharmed();
+  });
+
+  it('lengths over the bounds takes no memory for them', async () => {
+    const header = fromClient.pack({
+      type: 'hello',
+      ...ALICE,
+      nonce: new Uint8Array(32),
+      wantedId: 'bob',
+      wantedIncarnation: '0001',
+    });
+    await sendAll(packFrame(header.code, 0, new Uint8Array(1100), 0));
+    await sendAll(packFrame(header.code, 0, header.header, 1));
+    const long: [string, (peer: RawClient) => void][] = [
+      ['header', (peer) => peer.sendFrame(16, 5, new Uint8Array(FRAME_HEADER_BYTES + 1), 0)],
+      ['payload where none is due', (peer) => peer.sendFrame(16, 5, new Uint8Array(0), BYTES)],
+      ['short block', (peer) => peer.sendFrame(PUT, 1, fromClient.pack({ type: 'put', index: 0 }).header, BYTES - 1)],
+      ['long block', (peer) => peer.sendFrame(PUT, 1, fromClient.pack({ type: 'put', index: 0 }).header, 0xffffffff)],
+    ];
+    for (const [, send] of long) {
+      const peer = await provedClient(pair.addresses.unixPath!);
+      peer.send(1, { type: 'offer', blocks: [pushed.block] });
+      await peer.next('wanted');
+      send(peer);
+      await peer.closed;
+    }
+    await expectUnharmed(long.length);
+  });
+
+  it.each<[string, (peer: RawClient) => void]>([
+    ['a block that was not offered', (peer) => peer.send(9, { type: 'put', index: 0 }, bytesOf('x', BYTES))],
+    ['a block out of turn', (peer) => peer.send(1, { type: 'put', index: 1 }, bytesOf('x', BYTES))],
+    ['a request with a number that is in flight', (peer) => peer.send(1, { type: 'ping' })],
+    ['a request with the number 0', (peer) => peer.send(0, { type: 'ping' })],
+    ['a second hello', (peer) => peer.send(0, { type: 'proof', mac: new Uint8Array(32) })],
+    ['a message of the other direction', (peer) => peer.sendFrame(34, 1, Uint8Array.of(0x80), 0)],
+    ['a message that means nothing', (peer) => peer.sendFrame(99, 1, Uint8Array.of(0x80), 0)],
+  ])('%s closes the connection', async (_, send) => {
+    const peer = await provedClient(pair.addresses.unixPath!);
+    peer.send(1, { type: 'offer', blocks: [pushed.block] });
+    await peer.next('wanted');
+    send(peer);
+    await peer.closed;
+    await expectUnharmed(1);
+  });
+
+  it('cancellations of what is not in flight goes on', async () => {
+    const peer = await provedClient(pair.addresses.unixPath!);
+    peer.send(77, { type: 'cancel' });
+    peer.send(1, { type: 'ping' });
+    expect((await peer.next('pong')).request).toBe(1);
+    peer.socket.destroy();
+    await expectUnharmed();
+  });
+
+  it('more requests than it may be closes the connection', async () => {
+    pair.host.beforeLend = () => new Promise(() => {});
+    const peer = await provedClient(pair.addresses.unixPath!);
+    for (let request = 1; request <= 2 * PEER_REQUESTS_IN_FLIGHT + 1; request++) {
+      peer.send(request, { type: 'fetch', keys: [keyOf('a')] });
+    }
+    await peer.closed;
+    expect(observer.failures).toContain('overloaded');
+    pair.host.beforeLend = () => {};
+    await expectUnharmed();
+  });
+});
+
+describe('a server whose peer', () => {
+  it('says nothing closes the connection when the time for the handshake is over', async () => {
+    await pair.close();
+    const clock = new SimulatedClock();
+    await open({ clock });
+    const peers = await Promise.all(Array.from({ length: 3 }, () => rawClient(pair.addresses.unixPath!)));
+    await until(() => pair.server.connections === 3);
+    await clock.advance(HANDSHAKE_TIMEOUT_MS - 1);
+    expect(pair.server.connections).toBe(3);
+    await clock.advance(1);
+    await Promise.all(peers.map((peer) => peer.closed));
+    expect(observer.failures).toEqual(['refused', 'refused', 'refused']);
+    await expectUnharmed();
+  });
+
+  it('does not read what it asked for lets go of the blocks after the time allowed', async () => {
+    await pair.close();
+    const big = blocksOf('big', 4, 1 << 20);
+    const host = new MemoryHost(1 << 20).add(big);
+    await open({ host, blockBytes: 1 << 20, progressTimeoutMs: 30 });
+    const peer = await provedClient(pair.addresses.unixPath!);
+    const failed = observer.failed('unavailable');
+    pair.server.onLinkClosed(() => observer.onFailure('unavailable'));
+    peer.socket.pause();
+    peer.send(1, { type: 'fetch', keys: big.map(({ block }) => block.key) });
+    await until(() => host.lent > 0);
+    await failed;
+    await until(() => pair.server.connections === 0);
+    expect(host.lent).toBe(0);
+    peer.socket.destroy();
+  });
+
+  it('does not send what it offered gives the memory back after the time allowed', async () => {
+    await pair.close();
+    await open({ progressTimeoutMs: 30 });
+    const peer = await provedClient(pair.addresses.unixPath!);
+    peer.send(1, { type: 'offer', blocks: [pushed.block] });
+    await peer.next('wanted');
+    expect(pair.host.admitted.size).toBe(1);
+    await peer.closed;
+    await expectUnharmed(1);
+  });
+
+  it('is one too many closes the connection', async () => {
+    await pair.close();
+    await open({ connections: 2 });
+    const peers = [await provedClient(pair.addresses.unixPath!), await provedClient(pair.addresses.unixPath!)];
+    const third = await rawClient(pair.addresses.unixPath!);
+    await third.closed;
+    expect(observer.failures).toEqual(['overloaded']);
+    expect(pair.server.connections).toBe(2);
+    for (const peer of peers) peer.socket.destroy();
+    await expectUnharmed();
+  });
+});
