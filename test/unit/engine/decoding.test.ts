@@ -4,15 +4,16 @@ import { slowGreedy } from './support/reference.js';
 import { ask, noise, Rig, SAMPLED, tinyModel } from './support/rig.js';
 
 describe.each([
-  ['in place', 'gqa'],
-  ['handed on', 'concat'],
-] as const)('with K/V %s', (_, attention) => {
+  ['in place', { attention: 'gqa' }],
+  ['in place, in float16', { attention: 'gqa', dtype: 'float16' }],
+  ['handed on', { attention: 'concat' }],
+] as const)('with K/V %s', (_, spec) => {
   let folder: ModelFolder;
   let remove: () => Promise<void>;
   let rig: Rig;
 
   beforeAll(async () => {
-    ({ folder, remove } = await tinyModel({ attention }));
+    ({ folder, remove } = await tinyModel(spec));
     rig = await Rig.open(folder);
   });
   afterAll(async () => {
@@ -26,7 +27,7 @@ describe.each([
   }
 
   test('the graph is run as its kind asks', () => {
-    expect(rig.graph.kind).toBe(attention === 'gqa' ? 'in-place' : 'hand-on');
+    expect(rig.graph.kind).toBe(spec.attention === 'gqa' ? 'in-place' : 'hand-on');
   });
 
   test('greedy tokens are those of computing each from nothing', async () => {

@@ -1,10 +1,9 @@
 import { afterEach, beforeAll, expect, test } from 'vitest';
-import type { EngineOptions } from '../../../src/engine/engine.js';
 import { type EngineObserver, NO_OBSERVER } from '../../../src/engine/observer.js';
 import { Cancelled, DeadlineExceeded, InvalidRequest, Overloaded, Refused, Unavailable } from '../../../src/errors.js';
 import type { ModelFolder } from '../../../src/model/folder.js';
 import type { GenerateEvent } from '../../../src/protocol/generate.js';
-import { ask, collect, noise, Rig, tinyModel } from './support/rig.js';
+import { ask, collect, noise, Rig, type RigOptions, tinyModel } from './support/rig.js';
 
 let folder: ModelFolder;
 let rig: Rig;
@@ -18,7 +17,7 @@ afterEach(async () => {
   expect(await rig.close()).toEqual([]);
 });
 
-async function open(options: Partial<EngineOptions> & { slots?: number; budgetBlocks?: number } = {}): Promise<void> {
+async function open(options: RigOptions = {}): Promise<void> {
   rig = await Rig.open(folder, options);
 }
 

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { loadModelGraph } from '../../../src/engine/model-graph.js';
 import { openModelFolder } from '../../../src/model/folder.js';
 import { Tokenizer } from '../../../src/model/tokenizer.js';
 import { ask, Rig } from './support/rig.js';
@@ -61,6 +62,26 @@ test('eight ragged questions decoded together are answered right, as each alone,
     expect(alone.end.reason).toBe('stop');
     expect(rig.folder.eosTokenIds).toContain(alone.end.token);
   }
+});
+
+test('a graph that makes the logits of every position gives the same answer', async () => {
+  const unchanged: typeof loadModelGraph = async (runtime, folder, options) => {
+    const graph = await loadModelGraph(runtime, folder, options);
+    expect(graph.names.logitsToKeep).not.toBeNull();
+    graph.release();
+    const { threads: intraOpThreads, allowSpinning } = options;
+    const session = await runtime.openSession(folder.graphPath, { intraOpThreads, allowSpinning });
+    const names = { ...graph.names, logitsToKeep: null };
+    return { ...graph, session, names, release: () => session.release() };
+  };
+  const other = await Rig.open(rig.folder, { load: unchanged });
+  for (const sampling of [{}, { logprobs: 2, promptLogprobs: true }]) {
+    const request = ask(prompt('Who owns the ivory flute?'), { sampling, stopping: UNTIL_END });
+    const [expected, given] = [await rig.run(request), await other.run(request)];
+    expect(given.ids).toEqual(expected.ids);
+    expect(given.prompt).toEqual(expected.prompt);
+  }
+  expect(await other.close()).toEqual([]);
 });
 
 test('a stop id ends the answer and is not part of it', async () => {

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { blockKeys, packKeys, rootSeed } from '../../../../src/core/key.js';
+import { blockBytes } from '../../../../src/core/kv-layout.js';
 import { CpuDevice } from '../../../../src/device/cpu.js';
 import { Engine, type EngineOptions } from '../../../../src/engine/engine.js';
 import { loadModelGraph, type ModelGraph } from '../../../../src/engine/model-graph.js';
@@ -91,19 +92,22 @@ export async function collect(events: AsyncIterable<GenerateEvent>): Promise<Ans
   return { ids, cached, end, logprobs, prompt, types };
 }
 
+export type RigOptions = Partial<EngineOptions> & {
+  slots?: number;
+  budgetBlocks?: number;
+  load?: typeof loadModelGraph;
+};
+
 /** An engine over a real graph on the CPU, with a cache that keeps what it is given. */
 export class Rig {
-  static async open(
-    folder: ModelFolder,
-    options: Partial<EngineOptions> & { slots?: number; budgetBlocks?: number } = {},
-  ) {
+  static async open(folder: ModelFolder, options: RigOptions = {}): Promise<Rig> {
     const runtime = OrtRuntime.open();
-    const graph = await loadModelGraph(runtime, folder, { threads: 2, allowSpinning: false });
-    const blockBytes = 64 * 2 * graph.layout.layers * graph.layout.kvHeads * graph.layout.headDim * 4;
+    const load = options.load ?? loadModelGraph;
+    const graph = await load(runtime, folder, { threads: 2, allowSpinning: false });
     const device = new CpuDevice({
       runtime,
       layout: graph.layout,
-      blockBudgetBytes: (options.budgetBlocks ?? 256) * blockBytes,
+      blockBudgetBytes: (options.budgetBlocks ?? 256) * blockBytes(graph.layout),
       slots: options.slots ?? 8,
       capacityTokens: graph.contextTokens,
     });
