@@ -1,4 +1,4 @@
-import { COORDINATOR_REQUESTS, INDEX_KEYS_PER_WORKER } from '../limits.js';
+import { ANNOUNCE_INTERVAL_MS, COORDINATOR_REQUESTS, HOLDINGS_TIMEOUT_MS, INDEX_KEYS_PER_WORKER } from '../limits.js';
 import type { BlockKey } from './block.js';
 import { KEY_BYTES, unpackKeys } from './key.js';
 
@@ -59,7 +59,12 @@ interface Account {
   pendingBytes: number;
   /** A number that was announced before the change itself came. */
   awaitedSeq: number | null;
+  /** Announcements since the snapshot was begun, or since its last page. */
+  announcements: number;
 }
+
+/** So many announcements without a page, and the snapshot has failed. */
+const SNAPSHOT_ANNOUNCEMENTS = Math.ceil(HOLDINGS_TIMEOUT_MS / ANNOUNCE_INTERVAL_MS) + 1;
 
 /**
  * Who holds which block, as far as a coordinator knows: from the workers' own numbered changes, after one full account of each.
@@ -102,6 +107,7 @@ export class Holdings {
       pending: [],
       pendingBytes: 0,
       awaitedSeq: null,
+      announcements: 0,
     });
     return { worker, incarnation, snapshot };
   }
@@ -116,6 +122,7 @@ export class Holdings {
       this.#clear(worker, account);
       account.seq = Math.max(page.seq, account.pending.at(-1)?.seq ?? 0);
     }
+    account.announcements = 0;
     this.#add(worker, account, page.keys);
     // The page may be older than changes that came before it.
     for (const change of account.pending) if (change.seq > page.seq) this.#apply(account, change);
@@ -143,11 +150,18 @@ export class Holdings {
     return account.pending === null ? null : this.#defer(account, change);
   }
 
-  /** Compares with the number that a worker announces. A change may be late, but not later than the next announcement. */
+  /**
+   * Compares with the number that a worker announces. A change may be late, but not later than the next announcement. To be called for
+   * each announcement, or every `ANNOUNCE_INTERVAL_MS`: a full account of which nothing comes is asked for again.
+   */
   announced(worker: string, incarnation: string, seq: number): Resync | null {
     const account = this.#accounts.get(worker);
     if (account === undefined || account.incarnation < incarnation) return this.beginSnapshot(worker, incarnation);
-    if (account.incarnation > incarnation || account.pending !== null || account.seq === null) return null;
+    if (account.incarnation > incarnation) return null;
+    if (account.pending !== null || account.seq === null) {
+      const failed = ++account.announcements > SNAPSHOT_ANNOUNCEMENTS;
+      return failed ? this.beginSnapshot(worker, incarnation) : null;
+    }
     if (account.awaitedSeq !== null && account.seq < account.awaitedSeq) return this.beginSnapshot(worker, incarnation);
     account.awaitedSeq = seq > account.seq ? seq : null;
     return null;

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Holdings, type HoldingsChange, type HoldingsPage, type Resync } from '../../../src/core/holdings.js';
 import { packKeys } from '../../../src/core/key.js';
-import { COORDINATOR_REQUESTS } from '../../../src/limits.js';
+import { ANNOUNCE_INTERVAL_MS, COORDINATOR_REQUESTS, HOLDINGS_TIMEOUT_MS } from '../../../src/limits.js';
 
 const key = (name: string | number) => hash('sha256', String(name));
 const keys = (...names: (string | number)[]) => names.map(key);
@@ -76,6 +76,18 @@ describe('the index of holdings', () => {
     holdings.applyChange(change(1, ['a']));
     expect(holdings.announced('w', '1', 2)).toBeNull();
     expect(holdings.announced('w', '1', 3)).toMatchObject({ worker: 'w' });
+  });
+
+  it('asks again when a full account does not come, and not while it does', () => {
+    const holdings = new Holdings();
+    const resync = holdings.beginSnapshot('w', '1');
+    const turns = HOLDINGS_TIMEOUT_MS / ANNOUNCE_INTERVAL_MS;
+    for (let turn = 0; turn < turns; turn++) expect(holdings.announced('w', '1', 0)).toBeNull();
+    holdings.applyPage(resync, page(0, ['a'], false));
+    for (let turn = 0; turn < turns; turn++) expect(holdings.announced('w', '1', 0)).toBeNull();
+    const again = Array.from({ length: 3 }, () => holdings.announced('w', '1', 0)).find((asked) => asked !== null);
+    expect(again?.snapshot).toBeGreaterThan(resync.snapshot);
+    expect(holdings.holders(key('a'))).toEqual(['w']);
   });
 
   it('forgets what an earlier incarnation held, and what it still says', () => {
