@@ -16,14 +16,18 @@ export class Instruments {
   private counted = { local: 0, remote: 0, computed: 0, generated: 0 };
 
   readonly engine: EngineObserver = {
-    onQueue: (ms) => this.metrics.requests.queueSeconds.observe(ms / 1000),
+    onQueue: (ms) => {
+      this.metrics.requests.queueSeconds.observe(ms / 1000);
+      this.tell.loadChanged();
+    },
     onFirstToken: (ms) => this.metrics.requests.firstTokenSeconds.observe(ms / 1000),
     onInterToken: (ms) => this.metrics.requests.interTokenSeconds.observe(ms / 1000),
     onEnd: (outcome, ms) => {
       this.metrics.requests.durationSeconds.observe(ms / 1000);
       this.metrics.requests.total.add(1, { status: STATUS[outcome] });
+      this.tell.loadChanged();
     },
-    onOfferFailed: (error) => this.onOfferFailed(error),
+    onOfferFailed: (error) => this.tell.blockNotKept(error),
   };
 
   readonly peers: PeerObserver = {
@@ -35,7 +39,7 @@ export class Instruments {
     onIntegrityFailure: (stage) => this.metrics.integrityFailures.add(1, { stage }),
   };
 
-  constructor(private readonly onOfferFailed: (error: unknown) => void) {}
+  constructor(private readonly tell: { loadChanged(): void; blockNotKept(error: unknown): void }) {}
 
   lag(blocks: number): void {
     this.metrics.replicationLagBlocks.set(blocks);

@@ -69,7 +69,10 @@ export class Worker {
     const layout = device.layout;
     const bytes = blockBytes(layout);
     this.blockBytes = bytes;
-    this.instruments = new Instruments((error) => log.error({ err: error }, 'a computed block could not be kept'));
+    this.instruments = new Instruments({
+      loadChanged: () => this.announcer.soon(),
+      blockNotKept: (err) => log.error({ err }, 'a computed block could not be kept'),
+    });
     const peerIdentity = { id, incarnation, fingerprint };
     const observer = this.instruments.peers;
     this.peers = new PeerClient({

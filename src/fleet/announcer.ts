@@ -5,10 +5,14 @@ import { ANNOUNCE_INTERVAL_MS } from '../limits.js';
 import { encode } from '../wire/msgpack.js';
 import type { FleetSubjects } from './subjects.js';
 
+/** Changes of load are gathered for so long before they are told. */
+const GATHER_MS = 10;
+
 /** Tells the fleet what this worker is, regularly, at each change, and whenever somebody new asks. */
 export class Announcer {
   private ticking: Timer | null = null;
   private asked: Subscription | null = null;
+  private due: Timer | null = null;
 
   constructor(
     private readonly bus: Bus,
@@ -23,13 +27,21 @@ export class Announcer {
     this.announce();
   }
 
+  /** Load has changed: says so shortly, together with what else changes until then. */
+  soon(): void {
+    this.due ??= this.clock.after(GATHER_MS, () => this.announce());
+  }
+
   announce(): void {
+    this.due?.cancel();
+    this.due = null;
     if (this.bus.connected) this.bus.publish(this.subjects.announce, encode(this.describe()));
   }
 
   /** Stops, and says goodbye. */
   leave(): void {
     this.ticking?.cancel();
+    this.due?.cancel();
     this.asked?.unsubscribe();
     const { id, incarnation } = this.describe();
     if (this.bus.connected) this.bus.publish(this.subjects.leave, encode({ id, incarnation }));
