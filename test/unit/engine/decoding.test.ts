@@ -114,6 +114,35 @@ describe.each([
     }
   });
 
+  test('sequences that come, end, and are cancelled in any order neither disturb each other nor leave anything', async () => {
+    const dice = noise(400, 100, 4321);
+    let thrown = 0;
+    const roll = (sides: number) => dice[thrown++ % dice.length]! % sides;
+    const requests = Array.from({ length: 12 }, (_ignored, i) =>
+      ask([...noise(64 * roll(3), 512, 1 + roll(2)), ...noise(1 + roll(40), 512, i + 50)], {
+        sampling: roll(2) === 0 ? {} : { ...SAMPLED, seed: i },
+        stopping: { maxTokens: 1 + roll(30) },
+      }),
+    );
+    const alone: number[][] = [];
+    for (const request of requests) alone.push((await rig.run(request)).ids);
+    rig.cache.clear();
+    const small = await Rig.open(folder, { slots: 3, budgetBlocks: 5, prefillChunkTokens: 48 });
+    const runs = Array.from({ length: 60 }, async () => {
+      const which = roll(requests.length);
+      const leaveAfter = roll(3) === 0 ? roll(12) : Number.POSITIVE_INFINITY;
+      const ids: number[] = [];
+      for await (const event of small.engine.generate(requests[which]!, new AbortController().signal)) {
+        if (event.type === 'tokens') ids.push(...event.ids);
+        if (ids.length >= leaveAfter) break;
+      }
+      expect(ids, `request ${which}`).toEqual(alone[which]!.slice(0, ids.length));
+      if (leaveAfter > 100) expect(ids).toHaveLength(alone[which]!.length);
+    });
+    await Promise.all(runs);
+    expect(await small.close()).toEqual([]);
+  });
+
   test('log-probabilities of prompt and answer agree whichever way they were computed', async () => {
     const prompt = noise(150, 512, 77);
     const sampling = { logprobs: 3 };
