@@ -91,6 +91,20 @@ export function busContract(name: string, makeStage: () => BusStage | Promise<Bu
       subscription.unsubscribe();
     });
 
+    test('gives nothing to a subscription that was ended while a message was given to another', async () => {
+      let count = 0;
+      const subscriptions = [0, 1].map((i) =>
+        b.subscribe('shared', () => {
+          count++;
+          subscriptions[1 - i]?.unsubscribe();
+        }),
+      );
+      await b.flush();
+      a.publish('shared', bytes(''));
+      await arrival(a, b);
+      expect(count).toBe(1);
+    });
+
     test('says that nobody listens, to the reply', async () => {
       const reply = once(a, 'inbox.*');
       await a.flush();

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Call } from '../../../src/actors/protocol.js';
 import type { ActorRef } from '../../../src/actors/ref.js';
 import type { ActorSystem } from '../../../src/actors/system.js';
 import {
@@ -425,6 +426,20 @@ function streamSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'e
     expect((await items.next()).done).toBe(true);
   });
 
+  test('throws Cancelled at once, even if items wait to be read', async () => {
+    const { home, seen, world } = stage();
+    const counter = seen(await home.spawn(CounterProtocol, 'counter', () => new Counter()));
+    const abort = new AbortController();
+    const source = counter.stream('upTo', { limit: 10_000 }, { signal: abort.signal });
+    const items = source[Symbol.asyncIterator]();
+    await items.next();
+    await counter.ask('total', {});
+    await world.pass(1);
+    abort.abort();
+    await expect(items.next()).rejects.toThrow(Cancelled);
+    expect((await items.next()).done).toBe(true);
+  });
+
   test('ends with DeadlineExceeded after the items that came before it', async () => {
     const { home, seen, world } = stage();
     const actor = seen(
@@ -489,17 +504,20 @@ function streamSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'e
 
   test('refuses items that the protocol does not allow', async () => {
     const { home, seen } = stage();
+    const aborted = deferred();
     const counter = await home.spawn(CounterProtocol, 'counter', () =>
       Object.assign(new Counter(), {
-        async *upTo() {
+        async *upTo(_request: unknown, { signal }: Call) {
+          signal.addEventListener('abort', () => aborted.resolve());
           yield 1;
           yield 1.5;
-          yield 2;
+          await new Promise<never>(() => undefined);
         },
       }),
     );
     const { items, error } = await drain(seen(counter).stream('upTo', { limit: 3 }));
     expect(items).toEqual([1]);
     expect(error).toBeInstanceOf(InternalError);
+    await aborted.promise;
   });
 }
