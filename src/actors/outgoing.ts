@@ -90,7 +90,9 @@ export class Outgoing implements CallOwner {
         continue;
       }
       const key = nodeKey(call.to);
-      byNode.set(key, [...(byNode.get(key) ?? []), call]);
+      const calls = byNode.get(key);
+      if (calls) calls.push(call);
+      else byNode.set(key, [call]);
     }
     for (const calls of byNode.values()) {
       const asked = calls.map((call): [number, number] => [call.id, call.read]);
