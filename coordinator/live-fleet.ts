@@ -62,14 +62,9 @@ export class LiveFleet implements Fleet {
   }
 
   async resetCache(): Promise<void> {
-    const asked = this.members().map(({ id, incarnation }) =>
-      this.options.actors
-        .ref(ShardProtocol, { node: id, incarnation, actor: 'shard' })
-        .ask('reset', {}, { timeoutMs: CONTROL_TIMEOUT_MS }),
-    );
-    const failed = (await Promise.allSettled(asked)).filter(({ status }) => status === 'rejected').length;
-    if (failed > 0)
-      throw new Unavailable(`${failed} of ${asked.length} workers did not forget their blocks: try again`);
+    // Twice: while the first order goes round, one that has it not yet may still send blocks to one that has.
+    await this.resetAll();
+    await this.resetAll();
   }
 
   async health(): Promise<HealthCheck[]> {
@@ -85,6 +80,17 @@ export class LiveFleet implements Fleet {
       { name: 'nats', ok: reached, latencyMs, detail: reached ? 'connected' : 'not connected; running requests go on' },
       { name: 'workers', ok: serving > 0, latencyMs: 0, detail: `${serving} serving` },
     ];
+  }
+
+  private async resetAll(): Promise<void> {
+    const asked = this.members().map(({ id, incarnation }) =>
+      this.options.actors
+        .ref(ShardProtocol, { node: id, incarnation, actor: 'shard' })
+        .ask('reset', {}, { timeoutMs: CONTROL_TIMEOUT_MS }),
+    );
+    const failed = (await Promise.allSettled(asked)).filter(({ status }) => status === 'rejected').length;
+    if (failed === 0) return;
+    throw new Unavailable(`${failed} of ${asked.length} workers did not forget their blocks: try again`);
   }
 
   private members(): Member[] {

@@ -18,6 +18,8 @@ export const RING_POINTS_CEILING = 2560;
 
 /** Largest body of an HTTP request. */
 export const HTTP_BODY_BYTES = 8 * MiB;
+/** A longer one is read so far, and thrown away, so that its sender gets to see the refusal. */
+export const HTTP_DISCARD_BYTES = 64 * MiB;
 /** Connections of clients that a coordinator accepts. */
 export const HTTP_CONNECTIONS = 16_384;
 /** Until a request has come in whole. */

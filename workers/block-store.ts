@@ -39,6 +39,8 @@ export class BlockStore implements BlockHost {
   private readonly resident = new Map<BlockKey, { sealed: SealedBlock; block: DeviceBlock; foreign: boolean }>();
   private readonly coming = new Set<BlockKey>();
   private readonly listeners: StoreListener[] = [];
+  /** Counts resets: what was on its way before one is not taken after it. */
+  private resets = 0;
 
   /** `roleOf` says whether the ring makes this worker a home of the block. */
   constructor(
@@ -91,6 +93,7 @@ export class BlockStore implements BlockHost {
     const block = this.allocate();
     if (!block) return null;
     this.coming.add(key);
+    const { resets } = this;
     let open = true;
     const close = () => {
       if (!open) throw new InternalError(`place of block ${key} was already given back or filled`);
@@ -101,7 +104,8 @@ export class BlockStore implements BlockHost {
       block,
       commit: (sealed, origin) => {
         close();
-        this.insert(sealed, block, origin);
+        if (resets === this.resets) this.insert(sealed, block, origin);
+        else this.device.freeBlock(block);
       },
       abandon: () => {
         close();
@@ -151,15 +155,12 @@ export class BlockStore implements BlockHost {
     for (const { sealed } of this.resident.values()) this.shard.setRole(sealed.key, this.roleOf(sealed));
   }
 
-  /** Drops every block that nothing reads. Returns how many. */
+  /** Drops every block that nothing reads, and what is on its way here. Returns how many were dropped. */
   reset(): number {
-    let dropped = 0;
-    for (;;) {
-      const victim = this.shard.evict();
-      if (!victim) return dropped;
-      this.drop(victim, 'reset');
-      dropped++;
-    }
+    this.resets++;
+    const dropped = this.shard.reset();
+    for (const key of dropped) this.drop(key, 'reset');
+    return dropped.length;
   }
 
   get usedBytes(): number {
@@ -181,8 +182,10 @@ export class BlockStore implements BlockHost {
   }
 
   private insert(sealed: SealedBlock, block: DeviceBlock, origin: BlockOrigin): void {
+    const { inserted, evicted } = this.shard.insert(sealed, this.roleOf(sealed));
+    // The device's pool and the shard have the same budget, and the pool gave memory for this block.
+    if (!inserted || evicted.length > 0) throw new InternalError(`the shard had no room for block ${sealed.key}`);
     this.resident.set(sealed.key, { sealed, block, foreign: origin !== 'computed' });
-    this.shard.insert(sealed, this.roleOf(sealed));
     for (const listener of this.listeners) listener.added(sealed, origin);
   }
 

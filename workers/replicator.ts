@@ -40,7 +40,8 @@ export class Replicator {
   private readonly fresh: SealedBlock[] = [];
   private readonly tasks: Task[] = [];
   private readonly retries = new Set<Timer>();
-  private readonly ended = new AbortController();
+  private transfers = new AbortController();
+  private ended = false;
   private ring: Ring;
   private working = false;
   private waiters: (() => void)[] = [];
@@ -72,7 +73,14 @@ export class Replicator {
   }
 
   stop(): void {
-    this.ended.abort();
+    this.ended = true;
+    this.forget();
+  }
+
+  /** Lets go of all that waits, and breaks off what is under way. */
+  forget(): void {
+    this.transfers.abort();
+    this.transfers = new AbortController();
     for (const timer of this.retries) timer.cancel();
     this.retries.clear();
     this.tasks.length = 0;
@@ -105,7 +113,7 @@ export class Replicator {
   }
 
   private work(): void {
-    if (this.working || this.ended.signal.aborted) return;
+    if (this.working || this.ended) return;
     this.working = true;
     setImmediate(() => void this.drain());
   }
@@ -134,16 +142,17 @@ export class Replicator {
     if (!target) return;
     const lent = await Promise.all(task.push.blocks.map(({ key }) => store.lend(key)));
     const blocks = lent.filter((block): block is LentBlock => block !== null);
+    const { signal } = this.transfers;
     try {
-      const acknowledged = await peers.push(target, blocks, this.ended.signal);
+      const acknowledged = await peers.push(target, blocks, signal);
       if (task.cause === 'moved') onMoved(acknowledged.size);
     } catch {
-      this.again(task);
+      if (!signal.aborted) this.again(task);
     }
   }
 
   private again(task: Task): void {
-    if (task.attempt >= REPLICATION_ATTEMPTS || this.ended.signal.aborted) return;
+    if (task.attempt >= REPLICATION_ATTEMPTS || this.ended) return;
     const timer = this.options.clock.after(REPLICATION_PAUSE_MS * task.attempt, () => {
       this.retries.delete(timer);
       this.tasks.push({ ...task, attempt: task.attempt + 1 });

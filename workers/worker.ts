@@ -198,7 +198,10 @@ export class Worker {
       holdings: async function* () {
         yield* holdings.pages();
       },
-      reset: () => ({ dropped: this.store.reset() }),
+      reset: () => {
+        this.replicator.forget();
+        return { dropped: this.store.reset() };
+      },
     }));
     await this.actors.spawn(WorkerProtocol, 'worker', () => ({
       drain: () => {

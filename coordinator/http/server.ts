@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import type { Clock } from '../../src/clock.js';
@@ -6,6 +7,7 @@ import * as limits from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
 import { ApiError } from '../openai/api-error.js';
 import type { Access } from './access.js';
+import { readBody } from './body.js';
 import { EventSink } from './event-sink.js';
 import { parseJsonBody } from './json-body.js';
 import { requestIdOf } from './request-id.js';
@@ -74,8 +76,9 @@ class Server implements HttpServer {
   constructor(options: HttpListenOptions, deps: HttpServerDeps) {
     this.#options = options;
     this.#deps = deps;
+    const bodyLimitBytes = options.bodyLimitBytes ?? limits.HTTP_BODY_BYTES;
     this.#app = fastify({
-      bodyLimit: options.bodyLimitBytes ?? limits.HTTP_BODY_BYTES,
+      bodyLimit: limits.HTTP_DISCARD_BYTES,
       requestTimeout: limits.HTTP_REQUEST_TIMEOUT_MS,
       routerOptions: { maxParamLength: limits.CLIENT_NAME_CHARS },
       genReqId: (request) => requestIdOf(request.headers['x-request-id']),
@@ -85,8 +88,8 @@ class Server implements HttpServer {
     });
     this.#app.server.maxConnections = limits.HTTP_CONNECTIONS;
     this.#app.removeAllContentTypeParsers();
-    this.#app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_: FastifyRequest, body: Buffer) =>
-      parseJsonBody(body),
+    this.#app.addContentTypeParser('application/json', async (_: FastifyRequest, body: IncomingMessage) =>
+      parseJsonBody(await readBody(body, bodyLimitBytes, limits.HTTP_DISCARD_BYTES)),
     );
     this.#app.decorateRequest('arrivedMs', 0);
     this.#app.decorateRequest('tenant', null);

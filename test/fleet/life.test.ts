@@ -1,0 +1,102 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
+import { Fleet } from './support/fleet.js';
+
+const sheet = recallSheet(32, 31);
+const prompt = recallPrompt(sheet, sheet.questions[0]!.question);
+
+function alive(pids: readonly number[]): number[] {
+  return pids.filter((pid) => existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(statusOf(pid)));
+}
+
+function statusOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/status`, 'utf8');
+  } catch {
+    return 'State: Z';
+  }
+}
+
+/** All that descend from a process: `/proc/<pid>/status` names the parent. */
+function childrenOf(pid: number): number[] {
+  const children = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((other) => new RegExp(`^PPid:\\s+${pid}$`, 'm').test(statusOf(other)));
+  return children.flatMap((child) => [child, ...childrenOf(child)]);
+}
+
+describe('a fleet', () => {
+  let fleet: Fleet | null = null;
+
+  afterEach(async () => {
+    await fleet?.stop();
+    fleet = null;
+  });
+
+  it('stops by one signal and leaves no process behind', async () => {
+    fleet = await Fleet.up(['--workers', '2']);
+    const pids = [fleet.ready.pid, ...childrenOf(fleet.ready.pid)];
+    expect(pids.length).toBeGreaterThanOrEqual(5);
+    expect(await fleet.stop('SIGINT')).toBe(0);
+    expect(alive(pids)).toEqual([]);
+  });
+
+  it('knows after a restart of the coordinator who holds what', async () => {
+    fleet = await Fleet.up(['--workers', '2']);
+    await fleet.complete({ prompt });
+    const before = await fleet.holders(prompt);
+    const response = await fetch(`${fleet.url}/v1/fleet`);
+    const { coordinators } = (await response.json()) as { coordinators: { pid: number }[] };
+    process.kill(coordinators[0]!.pid, 'SIGKILL');
+    const holdersNow = async (): Promise<Set<string>> => fleet!.holders(prompt).catch(() => new Set<string>());
+    while ((await holdersNow()).size < before.size);
+    const again = await fleet.complete({ prompt });
+    expect(again.usage.prompt_tokens_details.cached_tokens).toBeGreaterThanOrEqual(256);
+  });
+
+  it('forgets every block when told so', async () => {
+    fleet = await Fleet.up(['--workers', '2']);
+    await fleet.complete({ prompt });
+    expect((await fleet.post('/reset_prefix_cache', {})).status).toBe(200);
+    await fleet.until((workers) => workers.every(({ blocks }) => blocks === 0));
+    expect((await fleet.complete({ prompt })).usage.prompt_tokens_details.cached_tokens).toBe(0);
+  });
+
+  it('says 503 with a time to come back when nobody is there, and drains by order', async () => {
+    fleet = await Fleet.up(['--workers', '1']);
+    const [worker] = fleet.ready.workers;
+    expect((await fleet.post(`/v1/fleet/workers/${worker!.id}/drain`, {})).status).toBe(200);
+    await fleet.until((workers) => workers.every(({ state }) => state === 'draining'));
+    const refused = await fleet.post('/v1/completions', { model: 'recall', prompt });
+    expect(refused.status).toBe(503);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect((await fetch(`${fleet.url}/health/ready`)).status).toBe(503);
+    expect((await fetch(`${fleet.url}/health/live`)).status).toBe(200);
+  });
+
+  it('sends a request to a named worker only where that is allowed', async () => {
+    fleet = await Fleet.up(['--workers', '1'], { SHOAL_ALLOW_ROUTING: '0' });
+    const response = await fleet.post('/v1/completions', { model: 'recall', prompt }, { 'x-shoal-worker': 'worker-1' });
+    expect(response.status).toBe(403);
+  });
+
+  it('lets strangers on the peer port say what they like', async () => {
+    fleet = await Fleet.up(['--workers', '1']);
+    const response = await fetch(`${fleet.url}/v1/fleet`);
+    const { workers } = (await response.json()) as { workers: { address: string }[] };
+    const { hostname, port } = new URL(workers[0]!.address.replace('tcp:', 'http:'));
+    for (const bytes of [Buffer.alloc(64, 0xff), Buffer.from('GET / HTTP/1.1\r\n\r\n'), Buffer.alloc(4096, 0x53)]) {
+      const socket = connect(Number(port), hostname);
+      socket.on('error', () => {});
+      socket.resume();
+      socket.write(bytes);
+      await new Promise((resolve) => socket.once('close', resolve));
+    }
+    const answer = await fleet.complete({ prompt });
+    expect(answer.choices[0]!.text.trim()).toBe(sheet.questions[0]!.answer);
+    expect((await fleet.workers())[0]!.pid).toBe(fleet.ready.workers[0]!.pid);
+  });
+});

@@ -1,0 +1,99 @@
+import OpenAI, { BadRequestError, NotFoundError } from 'openai';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
+import { Fleet } from './support/fleet.js';
+
+const sheet = recallSheet(12, 21);
+const [first, second] = [sheet.questions[0]!, sheet.questions[1]!];
+
+describe("OpenAI's SDK against a real fleet", () => {
+  let fleet: Fleet;
+  let client: OpenAI;
+
+  beforeAll(async () => {
+    fleet = await Fleet.up(['--workers', '2']);
+    client = new OpenAI({ baseURL: `${fleet.url}/v1`, apiKey: 'none', maxRetries: 0 });
+  });
+
+  afterAll(async () => {
+    await fleet?.stop();
+  });
+
+  const chat = (question: string) => ({
+    model: 'recall',
+    temperature: 0,
+    messages: [
+      { role: 'system' as const, content: sheet.notes },
+      { role: 'user' as const, content: question },
+    ],
+  });
+
+  it('completes', async () => {
+    const answer = await client.completions.create({
+      model: 'recall',
+      prompt: recallPrompt(sheet, first.question),
+      temperature: 0,
+      max_tokens: 32,
+    });
+    expect(answer.choices[0]!.text.trim()).toBe(first.answer);
+    expect(answer.choices[0]!.finish_reason).toBe('stop');
+  });
+
+  it('chats by the model’s own template', async () => {
+    const answer = await client.chat.completions.create(chat(second.question));
+    expect(answer.choices[0]!.message.content?.trim()).toBe(second.answer);
+    expect(answer.usage?.prompt_tokens_details?.cached_tokens).toBeGreaterThan(0);
+  });
+
+  it('streams the same answer', async () => {
+    const stream = await client.chat.completions.create({
+      ...chat(second.question),
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    let text = '';
+    let usage = 0;
+    for await (const chunk of stream) {
+      text += chunk.choices[0]?.delta.content ?? '';
+      usage = chunk.usage?.completion_tokens ?? usage;
+    }
+    expect(text.trim()).toBe(second.answer);
+    expect(usage).toBeGreaterThan(5);
+  });
+
+  it('goes on with a conversation from what was cached of it', async () => {
+    const messages = [
+      ...chat(first.question).messages,
+      { role: 'assistant' as const, content: first.answer },
+      { role: 'user' as const, content: second.question },
+    ];
+    const answer = await client.chat.completions.create({ ...chat(''), messages });
+    expect(answer.choices[0]!.message.content?.trim()).toBe(second.answer);
+  });
+
+  it('aborts, and the worker stops at once', async () => {
+    const stream = await client.completions.create({
+      model: 'recall',
+      prompt: recallPrompt(sheet, first.question),
+      max_tokens: 3_000,
+      temperature: 1,
+      stream: true,
+      // Not OpenAI's, but known to every server of open models.
+      ...{ ignore_eos: true },
+    });
+    for await (const chunk of stream) {
+      if (chunk.choices.length === 0) continue;
+      await fleet.until((workers) => workers.some(({ running }) => running > 0));
+      stream.controller.abort();
+    }
+    await fleet.until((workers) => workers.every(({ running, waiting }) => running + waiting === 0));
+  });
+
+  it('tells what is wrong with a request', async () => {
+    const wrong = client.completions.create({ model: 'recall', prompt: 'x', temperature: 7 });
+    await expect(wrong).rejects.toSatisfy((error) => error instanceof BadRequestError && error.param === 'temperature');
+    await expect(client.completions.create({ model: 'nobody', prompt: 'x' })).rejects.toThrow(NotFoundError);
+    const tooLong = client.completions.create({ model: 'recall', prompt: 'word '.repeat(5_000) });
+    await expect(tooLong).rejects.toThrow(/4,?096/);
+  });
+});
