@@ -68,8 +68,9 @@ async function measure(
     await quiet(fleet);
     return streamed(fleet, [...shared, ...randomTokens(OWN_TOKENS)], 1, worker);
   };
+  // Computed where the ring would have it, so that copies of both segments leave one worker without any.
   const where = await explain(fleet, shared);
-  const cold = await ask(where.wouldRunOn);
+  const cold = await ask(where.firstHome);
   expectCached(cold, 'computed', SHARED_TOKENS + OWN_TOKENS);
   await quiet(fleet);
   const { holders } = await explain(fleet, shared);
@@ -91,10 +92,10 @@ function expectCached(answer: Streamed, source: keyof Streamed['cached'], tokens
 async function explain(
   fleet: RunningFleet,
   tokens: readonly number[],
-): Promise<{ wouldRunOn: string; holders: Set<string> }> {
+): Promise<{ firstHome: string; holders: Set<string> }> {
   const response = await fleet.post('/v1/cache/explain', { tokens });
-  const answer = (await response.json()) as { would_run_on: string; blocks: { holders: string[] }[] };
-  return { wouldRunOn: answer.would_run_on, holders: new Set(answer.blocks.flatMap(({ holders }) => holders)) };
+  const answer = (await response.json()) as { blocks: { homes: string[]; holders: string[] }[] };
+  return { firstHome: answer.blocks[0]!.homes[0]!, holders: new Set(answer.blocks.flatMap(({ holders }) => holders)) };
 }
 
 /** Copies to homes are made off the reply path, but they would be in the way of the next measurement. */
