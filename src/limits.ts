@@ -79,7 +79,7 @@ export const FRAME_PAYLOAD_BYTES = 256 * MiB;
 export const HANDSHAKE_FRAME_BYTES = 1 * KiB;
 export const HANDSHAKE_TIMEOUT_MS = 2_000;
 /** Largest read from a peer's socket, so that the bytes are still in the processor's cache when their digest is taken. */
-export const PEER_READ_BYTES = 512 * KiB;
+export const PEER_READ_BYTES = 256 * KiB;
 /** A connection to a peer on which nothing moves for so long, though something should, is closed. */
 export const PEER_PROGRESS_TIMEOUT_MS = 10_000;
 /** Blocks that one connection has handed to the socket and that are not on their way yet. */

@@ -52,7 +52,7 @@ export class FetchExchange implements Exchange<Fetched> {
 
   begin(message: ServerMessage): Uint8Array | null {
     if (message.type !== 'block') return null;
-    const { type, ...block } = message;
+    const { block } = message;
     const asked = this.keys[this.begun++];
     if (block.key !== asked) throw new Corrupt(`a peer sent block ${block.key} where ${asked} was due`);
     if (this.reason) return null;

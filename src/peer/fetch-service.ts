@@ -62,7 +62,7 @@ export class FetchService implements Service {
         lent.release();
         reply.payloads.give();
       };
-      reply.send({ type: 'block', ...lent.block }, { bytes: lent.bytes, released });
+      reply.send({ type: 'block', block: lent.block }, { bytes: lent.bytes, released });
       bytes += this.blockBytes;
     }
     if (bytes > 0) this.observer.onFetch(bytes, this.clock.now() - startedMs, 'out');

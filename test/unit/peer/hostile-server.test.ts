@@ -70,7 +70,7 @@ async function listening(then: (socket: net.Socket) => void): Promise<void> {
 }
 
 const KEYS = [first.block.key, second.block.key];
-const block = (entry: Block): ServerMessage => ({ type: 'block', ...entry.block });
+const block = (entry: Block): ServerMessage => ({ type: 'block', block: entry.block });
 
 describe('a client whose server', () => {
   it.each<[string, (peer: RawServer, request: number) => void, number]>([

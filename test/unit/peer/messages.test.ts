@@ -22,7 +22,7 @@ const CLIENT: ClientMessage[] = [
 const SERVER: ServerMessage[] = [
   { type: 'challenge', ...identity },
   { type: 'welcome', mac: bytes },
-  { type: 'block', ...second!.block },
+  { type: 'block', block: second!.block },
   { type: 'missing', key: keyOf('a') },
   { type: 'done' },
   { type: 'wanted', wanted: [0, 2], held: [1] },
