@@ -9,6 +9,8 @@ const CLI = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 const SHARED_TOKENS = 1_024;
 const OWN_TOKENS = 32;
 const ROUNDS = 9;
+/** Requests to each worker before anything is measured. */
+const WARM_UPS = 15;
 /** The prompt that is measured goes through the same chunks as a worker's. */
 const CHUNK_TOKENS = 256;
 
@@ -26,6 +28,8 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   const samples = { cold: [] as number[], local: [] as number[], remote: [] as number[], floor: [] as number[] };
   try {
     await floor.warm();
+    progress('warming up');
+    await warmUp(fleet);
     for (let round = -1; round < (rounds ?? ROUNDS); round++) {
       const one = await measure(fleet, floor);
       progress(

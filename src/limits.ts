@@ -80,6 +80,8 @@ export const HANDSHAKE_FRAME_BYTES = 1 * KiB;
 export const HANDSHAKE_TIMEOUT_MS = 2_000;
 /** Largest read from a peer's socket, so that the bytes are still in the processor's cache when their digest is taken. */
 export const PEER_READ_BYTES = 256 * KiB;
+/** What the kernel may hold of what was written to a peer's Unix socket, where it can be told. */
+export const PEER_SEND_BUFFER_BYTES = 1 * MiB;
 /** A connection to a peer on which nothing moves for so long, though something should, is closed. */
 export const PEER_PROGRESS_TIMEOUT_MS = 10_000;
 /** Blocks that one connection has handed to the socket and that are not on their way yet. */
@@ -203,5 +205,7 @@ export const CONTROL_TIMEOUT_MS = 5_000;
 export const TENSOR_AXES = 32;
 /** Memory for blocks is taken from the system in slabs of about this size, as long as the budget lasts. */
 export const SLAB_BYTES = 256 * MiB;
+/** Memory of blocks that is had from the system before it is needed. */
+export const COMMIT_AHEAD_BYTES = 64 * MiB;
 /** Bytes of K/V that are copied before other work of the event loop gets its turn: about a millisecond. */
 export const COPY_TURN_BYTES = 8 * MiB;

@@ -35,6 +35,7 @@ export async function runWorker(config: WorkerConfig): Promise<RunningRole> {
     slots: config.sequences,
     capacityTokens: Math.min(config.contextTokens, graph.contextTokens),
   });
+  if (config.cache) void device.commitAhead();
   const fingerprint = await modelFingerprint(folder, graph.layout);
   const bus = await connectNats({
     url: config.nats.url,

@@ -1,5 +1,5 @@
 import { InternalError } from '../errors.js';
-import { SLAB_BYTES } from '../limits.js';
+import { COMMIT_AHEAD_BYTES, SLAB_BYTES } from '../limits.js';
 import { NativeMemory } from '../ort/memory.js';
 import type { OrtRuntime } from '../ort/runtime.js';
 import type { DeviceBlock } from './device.js';
@@ -24,6 +24,11 @@ export class BlockPool {
   /** Places cut out of slabs so far. */
   #places = 0;
   #slabEnd = 0;
+  /** Places whose memory is there, or is being had, before anybody writes to it. */
+  #committed = 0;
+  #keepsAhead = false;
+  readonly #ahead: number;
+  readonly #perSlab: number;
   #nextId = 0;
 
   constructor(
@@ -32,6 +37,19 @@ export class BlockPool {
     budgetBytes: number,
   ) {
     this.#capacity = Math.floor(budgetBytes / blockBytes);
+    this.#ahead = Math.ceil(COMMIT_AHEAD_BYTES / blockBytes);
+    this.#perSlab = Math.max(1, Math.floor(SLAB_BYTES / blockBytes));
+  }
+
+  /** From now on, gets real memory for the blocks that will be taken next, so that whoever takes them need not wait for it. */
+  async commitAhead(): Promise<void> {
+    this.#keepsAhead = true;
+    while (this.#committed < Math.min(this.#places + this.#ahead, this.#capacity)) {
+      const { slab, from } = this.#placeAt(this.#committed);
+      const to = Math.min(slab.byteLength, from + this.#ahead * this.blockBytes);
+      this.#committed += (to - from) / this.blockBytes;
+      await slab.commit(from, to);
+    }
   }
 
   /** Blocks in use. */
@@ -71,6 +89,7 @@ export class BlockPool {
     if (this.size > 0) throw new InternalError(`a device was closed while ${this.size} of its blocks are in use`);
     this.#free.length = 0;
     this.#places = this.#capacity;
+    this.#committed = this.#capacity;
     this.#slabEnd = 0;
     for (const slab of this.#slabs.splice(0)) slab.release();
   }
@@ -85,16 +104,21 @@ export class BlockPool {
 
   #freshPlace(): Uint8Array | null {
     if (this.#places >= this.#capacity) return null;
-    if (this.#places === this.#slabEnd) this.#addSlab();
-    const slab = this.#slabs.at(-1)!;
-    const end = slab.byteLength - (this.#slabEnd - this.#places - 1) * this.blockBytes;
+    const { slab, from } = this.#placeAt(this.#places);
     this.#places += 1;
-    return slab.bytes.subarray(end - this.blockBytes, end);
+    this.#committed = Math.max(this.#committed, this.#places);
+    if (this.#keepsAhead && this.#committed < this.#places + this.#ahead / 2) void this.commitAhead();
+    return slab.bytes.subarray(from, from + this.blockBytes);
+  }
+
+  /** Where a place is. Slabs up to it are made as needed; all but the last one have `#perSlab` places. */
+  #placeAt(place: number): { slab: NativeMemory; from: number } {
+    while (place >= this.#slabEnd) this.#addSlab();
+    return { slab: this.#slabs[Math.floor(place / this.#perSlab)]!, from: (place % this.#perSlab) * this.blockBytes };
   }
 
   #addSlab(): void {
-    const wanted = Math.max(1, Math.floor(SLAB_BYTES / this.blockBytes));
-    const blocks = Math.min(wanted, this.#capacity - this.#places);
+    const blocks = Math.min(this.#perSlab, this.#capacity - this.#slabEnd);
     this.#slabs.push(NativeMemory.allocate(this.runtime, blocks * this.blockBytes));
     this.#slabEnd += blocks;
   }

@@ -120,6 +120,11 @@ export class CpuDevice implements Device {
     }
   }
 
+  /** Gets real memory for the first blocks in the background: worth it right after the start. */
+  commitAhead(): Promise<void> {
+    return this.#pool.commitAhead();
+  }
+
   view(block: DeviceBlock): Uint8Array {
     return this.#pool.bytes(block);
   }

@@ -1,6 +1,6 @@
 import { InternalError } from '../errors.js';
 import type { Environment } from './environment.js';
-import { type Pointer, viewMemory } from './ffi.js';
+import { commitMemory, type Pointer, viewMemory } from './ffi.js';
 import { Handle } from './handles.js';
 import type { OrtRuntime } from './runtime.js';
 
@@ -33,6 +33,16 @@ export class NativeMemory extends Handle {
   get bytes(): Uint8Array {
     this.#bytes ??= viewMemory(this.pointer, this.byteLength);
     return this.#bytes;
+  }
+
+  /** Has the system back bytes `[from, to)` with real memory now, off this thread, and not at the first write to each page. */
+  async commit(from: number, to: number): Promise<void> {
+    this.hold();
+    try {
+      await commitMemory(this.pointer + from, to - from);
+    } finally {
+      this.drop();
+    }
   }
 
   protected override free(pointer: Pointer): void {

@@ -61,3 +61,25 @@ test('lends the place that was freed last before any other', () => {
   pool.give(again);
   pool.close();
 });
+
+test('gets real memory ahead of need, across slabs, within the budget, and without touching what is in blocks', async () => {
+  const pool = new BlockPool(runtime, 48 * MiB, 500 * MiB);
+  const resident = () => process.memoryUsage().rss / MiB;
+  const before = resident();
+  await pool.commitAhead();
+  expect(resident() - before).toBeGreaterThan(60);
+  const blocks = Array.from({ length: 10 }, (_, index) => {
+    const block = pool.take()!;
+    pool.bytes(block).fill(index + 1);
+    return block;
+  });
+  await pool.commitAhead();
+  expect(pool.take()).toBeNull();
+  expect(pool.reservedBytes).toBe(480 * MiB);
+  for (const [index, block] of blocks.entries()) {
+    const bytes = pool.bytes(block);
+    expect([bytes[0], bytes[bytes.length >> 1], bytes.at(-1)]).toEqual([index + 1, index + 1, index + 1]);
+    pool.give(block);
+  }
+  pool.close();
+});
