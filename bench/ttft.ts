@@ -63,6 +63,14 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   };
 }
 
+/** A fleet that serves is warm: its code is compiled, and memory that is used again and again is there. */
+async function warmUp(fleet: RunningFleet): Promise<void> {
+  for (const { id } of fleet.ready.workers) {
+    const shared = randomTokens(SHARED_TOKENS);
+    for (let i = 0; i < WARM_UPS; i++) await streamed(fleet, [...shared, ...randomTokens(OWN_TOKENS)], 1, id);
+  }
+}
+
 async function measure(
   fleet: RunningFleet,
   floor: Floor,

@@ -27,6 +27,7 @@ export class BlockPool {
   /** Places whose memory is there, or is being had, before anybody writes to it. */
   #committed = 0;
   #keepsAhead = false;
+  #committing: Promise<void> = Promise.resolve();
   readonly #ahead: number;
   readonly #perSlab: number;
   #nextId = 0;
@@ -41,15 +42,11 @@ export class BlockPool {
     this.#perSlab = Math.max(1, Math.floor(SLAB_BYTES / blockBytes));
   }
 
-  /** From now on, gets real memory for the blocks that will be taken next, so that whoever takes them need not wait for it. */
-  async commitAhead(): Promise<void> {
+  /** From now on, gets real memory for the blocks that will be taken next, so that whoever takes them need not wait for it. Resolves when it is there. */
+  commitAhead(): Promise<void> {
     this.#keepsAhead = true;
-    while (this.#committed < Math.min(this.#places + this.#ahead, this.#capacity)) {
-      const { slab, from } = this.#placeAt(this.#committed);
-      const to = Math.min(slab.byteLength, from + this.#ahead * this.blockBytes);
-      this.#committed += (to - from) / this.blockBytes;
-      await slab.commit(from, to);
-    }
+    this.#committing = this.#committing.then(() => this.#commit());
+    return this.#committing;
   }
 
   /** Blocks in use. */
@@ -109,6 +106,15 @@ export class BlockPool {
     this.#committed = Math.max(this.#committed, this.#places);
     if (this.#keepsAhead && this.#committed < this.#places + this.#ahead / 2) void this.commitAhead();
     return slab.bytes.subarray(from, from + this.blockBytes);
+  }
+
+  async #commit(): Promise<void> {
+    while (this.#committed < Math.min(this.#places + this.#ahead, this.#capacity)) {
+      const { slab, from } = this.#placeAt(this.#committed);
+      const to = Math.min(slab.byteLength, from + this.#ahead * this.blockBytes);
+      this.#committed += (to - from) / this.blockBytes;
+      await slab.commit(from, to);
+    }
   }
 
   /** Where a place is. Slabs up to it are made as needed; all but the last one have `#perSlab` places. */
