@@ -156,6 +156,19 @@ describe('the source tree', () => {
     ).toEqual([]);
   });
 
+  it('is told in docs/ARCHITECTURE.md, a line for each file, and no file is told of that is not there', () => {
+    const page = readFileSync(join(ROOT, 'docs/ARCHITECTURE.md'), 'utf8');
+    const listed = page.split(/^### /m).flatMap((section) => {
+      const folder = /^`([\w/-]+\/)`\n/.exec(section)?.[1];
+      if (folder === undefined) return [];
+      return [...section.matchAll(/^- `([\w-]+\.ts)` – \S/gm)].map((match) => `${folder}${match[1]}`);
+    });
+    expect(listed.toSorted()).toEqual(sources.map(({ path }) => path).toSorted());
+    const mentioned = [...page.matchAll(/`((?:src|coordinator|workers|cli|bench|test|docs)\/[\w./-]*)`/g)];
+    const there = (path: string) => existsSync(join(ROOT, path)) || existsSync(join(ROOT, `${path}.ts`));
+    expect(mentioned.map((match) => match[1]!).filter((path) => !there(path))).toEqual([]);
+  });
+
   it('names files by what they hold, and has no barrels', () => {
     expect(
       sources.filter(({ path }) => /(?:utils?|helpers?|manager|service)\.ts$/.test(path)).map(({ path }) => path),

@@ -1,0 +1,101 @@
+/** What the package `shoal` gives to programs that build on it. What is not named here is a matter of the inside. */
+
+// Actors: typed references, mailboxes, streams, deadlines and supervision.
+
+export type { ActorAddress } from './actors/envelope.js';
+export type { ActorEvent, ObserveActors } from './actors/event.js';
+export type { CallOptions } from './actors/outgoing-call.js';
+export {
+  type AskMethod,
+  ask,
+  type Behavior,
+  type Call,
+  defineProtocol,
+  type Methods,
+  type Protocol,
+  type StreamMethod,
+  stream,
+  type TellMethod,
+  tell,
+} from './actors/protocol.js';
+export { ActorRef } from './actors/ref.js';
+export { DEFAULT_RESTART_POLICY, type RestartPolicy } from './actors/restart-policy.js';
+export { type ActorContext, ActorSystem, type ActorSystemOptions, type SpawnOptions } from './actors/system.js';
+
+// Buses between nodes: NATS, and one in memory.
+
+export type { Bus, BusMessage, BusStatus, Subscription } from './bus/bus.js';
+export { MemoryBroker, type MemoryBrokerOptions, MemoryBus } from './bus/memory-bus.js';
+export { connectNats, type NatsBus, type NatsOptions } from './bus/nats-bus.js';
+
+// Time and chance as ports: the machine's, and those that a test rules.
+
+export { type Clock, SimulatedClock, SystemClock, type Timer } from './clock.js';
+export { type Random, SeededRandom, SystemRandom } from './random.js';
+
+// Errors, one class for each decision that a caller can take.
+
+export {
+  Cancelled,
+  Corrupt,
+  DeadlineExceeded,
+  type ErrorCode,
+  InternalError,
+  InvalidRequest,
+  Overloaded,
+  Refused,
+  ShoalError,
+  Unavailable,
+} from './errors.js';
+
+// Names of blocks (docs/KEYS.md), and the ring that maps them to workers.
+
+export type { BlockDigest, BlockKey, BlockMeta, SealedBlock } from './core/block.js';
+export type { RingMember } from './core/epoch.js';
+export { blockKeys, type KeyRoot, type KeySeed, nextBlockKey, packKeys, rootSeed, unpackKeys } from './core/key.js';
+export { Ring } from './ring/ring.js';
+
+// ONNX Runtime by its C API. Every handle is released by whoever made it.
+
+export type { Binding } from './ort/binding.js';
+export type { ElementType } from './ort/element-type.js';
+export { NativeMemory } from './ort/memory.js';
+export { OrtError, type OrtErrorCode } from './ort/ort-error.js';
+export { RunOptions } from './ort/run-options.js';
+export { OrtRuntime, type RuntimeOptions } from './ort/runtime.js';
+export { Session, type TensorInfo } from './ort/session.js';
+export type { SessionOptions } from './ort/session-options.js';
+export { Value } from './ort/value.js';
+
+// Memory of a device in which K/V lives.
+
+export { blockBytes, type KvElementType, type KvLayout, tokenBytes } from './core/kv-layout.js';
+export { CpuDevice, type CpuDeviceOptions } from './device/cpu.js';
+export type { Device, DeviceBlock, DeviceMemory, KvSlot } from './device/device.js';
+
+// Models, and the engine that runs them over such a device.
+
+export { Engine, type EngineOptions, type EngineStats } from './engine/engine.js';
+export { type GraphOptions, loadModelGraph, type ModelGraph } from './engine/model-graph.js';
+export type { PrefixCache, PrefixRequest, PreparedPrefix, ReservedBlock } from './engine/prefix-cache.js';
+export { modelFingerprint } from './model/fingerprint.js';
+export { type ModelFolder, type ModelFolderOptions, openModelFolder } from './model/folder.js';
+export { Tokenizer } from './model/tokenizer.js';
+export {
+  type GenerateEvent,
+  type GenerateRequest,
+  packTokens,
+  type Sampling,
+  type Stopping,
+  unpackTokens,
+} from './protocol/generate.js';
+
+// Blocks between workers (docs/PEER-PROTOCOL.md).
+
+export type { PeerAddress } from './core/member.js';
+export type { Admission, BlockHost, LentBlock } from './peer/block-host.js';
+export { type FetchOutcome, PeerClient, type PeerClientOptions, type PeerTarget } from './peer/client.js';
+export type { Fetched, FetchSink } from './peer/fetch-exchange.js';
+export type { PeerIdentity } from './peer/handshake.js';
+export type { PeerObserver } from './peer/observer.js';
+export { type ListenOptions, type PeerAddresses, PeerServer, type PeerServerOptions } from './peer/server.js';
