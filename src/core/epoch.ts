@@ -8,10 +8,7 @@ export interface RingMember {
   readonly weight: number;
 }
 
-/**
- * Names a member list, whatever its order: 12 hex digits. On every message that depends on the ring, so that who has another list
- * notices it.
- */
+/** Names a member list, whatever its order: 12 hex digits. Equal where two processes have the same ring. */
 export function epochOf(members: readonly RingMember[]): string {
   const sorted = members.map((m) => [m.id, m.incarnation, m.weight] as const).sort((a, b) => (a[0] < b[0] ? -1 : 1));
   return hash('sha256', JSON.stringify(sorted), 'hex').slice(0, 12);
