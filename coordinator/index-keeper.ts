@@ -30,7 +30,9 @@ export class IndexKeeper {
   start(): void {
     this.listening = this.bus.subscribe(this.subjects.holdings('*'), ({ payload }) => {
       const change = readMessage(HoldingsDelta, payload);
-      if (change && this.roster.alive(change.worker)) this.resync(this.holdings.applyChange(change));
+      // Of no other incarnation: another fleet's worker of that name, say, must not take the place of ours.
+      if (change && this.roster.alive(change.worker)?.incarnation === change.incarnation)
+        this.resync(this.holdings.applyChange(change));
     });
     this.roster.listen((effect) => {
       if (effect.type === 'joined') this.resync(this.holdings.beginSnapshot(effect.id, effect.incarnation));

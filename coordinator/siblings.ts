@@ -1,6 +1,7 @@
 import type { Bus, Subscription } from '../src/bus/bus.js';
 import type { Clock, Timer } from '../src/clock.js';
 import type { FleetSubjects } from '../src/fleet/subjects.js';
+import { tell } from '../src/fleet/tell.js';
 import { ANNOUNCE_INTERVAL_MS, FLEET_COORDINATORS, SUSPECT_AFTER_MS } from '../src/limits.js';
 import { CoordinatorMessage } from '../src/protocol/announcement.js';
 import { encode } from '../src/wire/msgpack.js';
@@ -32,18 +33,23 @@ export class Siblings {
 
   /** All that were heard of lately, by id. */
   list(): CoordinatorMessage[] {
-    const sinceMs = this.clock.now() - 2 * SUSPECT_AFTER_MS;
-    for (const [id, { atMs }] of this.heard) if (atMs < sinceMs) this.heard.delete(id);
+    this.forget();
     const others = [...this.heard.values()].map(({ message }) => message).filter(({ id }) => id !== this.self.id);
     return [this.self, ...others].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
   private announce(): void {
-    if (this.bus.connected) this.bus.publish(this.subjects.coordinator, encode(this.self));
+    tell(this.bus, this.subjects.coordinator, encode(this.self));
+  }
+
+  private forget(): void {
+    const sinceMs = this.clock.now() - 2 * SUSPECT_AFTER_MS;
+    for (const [id, { atMs }] of this.heard) if (atMs < sinceMs) this.heard.delete(id);
   }
 
   private hear(payload: Uint8Array): void {
     const message = readMessage(CoordinatorMessage, payload);
+    this.forget();
     if (!message || (this.heard.size >= FLEET_COORDINATORS && !this.heard.has(message.id))) return;
     this.heard.set(message.id, { message, atMs: this.clock.now() });
   }

@@ -1,20 +1,24 @@
 import type { Bus } from '../src/bus/bus.js';
-import type { Clock } from '../src/clock.js';
+import type { Clock, Timer } from '../src/clock.js';
 import type { BlockKey } from '../src/core/block.js';
-import { packKeys } from '../src/core/key.js';
+import { KEY_BYTES, packKeys } from '../src/core/key.js';
+import { tell } from '../src/fleet/tell.js';
 import { HOLDINGS_KEYS_PER_MESSAGE, type HoldingsDelta } from '../src/protocol/holdings.js';
 import { encode } from '../src/wire/msgpack.js';
 import type { BlockStore } from './block-store.js';
 
 /** Changes are gathered for so long before they are told: a prefill makes several blocks at a time. */
 const GATHER_MS = 5;
+/** Of a message, for what is in it beside keys. */
+const ENVELOPE_BYTES = 4096;
 
 /** Tells the fleet what this worker takes up and drops, as numbered changes; and the whole of it to those who ask. */
 export class HoldingsLog {
   private seq = 0;
   private readonly added = new Set<BlockKey>();
   private readonly removed = new Set<BlockKey>();
-  private gathering = false;
+  private stopped = false;
+  private gathering: Timer | null = null;
 
   constructor(
     private readonly store: BlockStore,
@@ -33,27 +37,35 @@ export class HoldingsLog {
     return this.seq;
   }
 
+  /** Nothing is told any more. */
+  stop(): void {
+    this.gathering?.cancel();
+    this.gathering = null;
+    this.stopped = true;
+  }
+
   /** All keys, in pages. What changes meanwhile comes as a later number. */
   *pages(): Generator<{ seq: number; keys: Uint8Array; last: boolean }> {
     this.tell();
     const seq = this.seq;
     const keys = this.store.keys();
+    const pageKeys = this.keysPerMessage;
     let from = 0;
     do {
-      const page = keys.slice(from, from + HOLDINGS_KEYS_PER_MESSAGE);
-      from += HOLDINGS_KEYS_PER_MESSAGE;
+      const page = keys.slice(from, from + pageKeys);
+      from += pageKeys;
       yield { seq, keys: packKeys(page), last: from >= keys.length };
     } while (from < keys.length);
   }
 
   private note(key: BlockKey, to: Set<BlockKey>, from: Set<BlockKey>): void {
+    if (this.stopped) return;
     // What came and went since the last message was never known to anybody, but saying it twice does no harm.
     from.delete(key);
     to.add(key);
     if (this.gathering) return;
-    this.gathering = true;
-    this.clock.after(GATHER_MS, () => {
-      this.gathering = false;
+    this.gathering = this.clock.after(GATHER_MS, () => {
+      this.gathering = null;
       this.tell();
     });
   }
@@ -64,11 +76,18 @@ export class HoldingsLog {
         worker: this.self.id,
         incarnation: this.self.incarnation,
         seq: ++this.seq,
-        added: packKeys(take(this.added, HOLDINGS_KEYS_PER_MESSAGE / 2)),
-        removed: packKeys(take(this.removed, HOLDINGS_KEYS_PER_MESSAGE / 2)),
+        added: packKeys(take(this.added, this.keysPerMessage / 2)),
+        removed: packKeys(take(this.removed, this.keysPerMessage / 2)),
       };
-      this.bus.publish(this.self.subject, encode(delta));
+      // What does not get through is missed by its number, which is announced too: then the whole is asked for.
+      tell(this.bus, this.self.subject, encode(delta));
     }
+  }
+
+  /** An even number. */
+  private get keysPerMessage(): number {
+    const fitting = Math.floor((this.bus.maxPayloadBytes - ENVELOPE_BYTES) / (2 * KEY_BYTES)) * 2;
+    return Math.max(2, Math.min(HOLDINGS_KEYS_PER_MESSAGE, fitting));
   }
 }
 

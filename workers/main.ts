@@ -4,6 +4,7 @@ import { SystemClock } from '../src/clock.js';
 import type { WorkerConfig } from '../src/config/worker-config.js';
 import { CpuDevice } from '../src/device/cpu.js';
 import { loadModelGraph } from '../src/engine/model-graph.js';
+import { Unavailable } from '../src/errors.js';
 import { newIncarnation } from '../src/fleet/identity.js';
 import { createLog } from '../src/log.js';
 import { modelFingerprint } from '../src/model/fingerprint.js';
@@ -27,7 +28,7 @@ export async function runWorker(config: WorkerConfig): Promise<RunningRole> {
     'loading the model',
   );
   const graph = await loadModelGraph(runtime, folder, { threads: config.threads, allowSpinning: false });
-  checkBudgets(graph.layout, config.cacheBytes);
+  if (config.cache) checkBudgets(graph.layout, config.cacheBytes);
   const device = new CpuDevice({
     runtime,
     layout: graph.layout,
@@ -44,6 +45,7 @@ export async function runWorker(config: WorkerConfig): Promise<RunningRole> {
     name: `shoal worker ${config.id}`,
     waitForServer: true,
   });
+  let over: string | null = null;
   const worker = new Worker({
     config,
     identity: { id: config.id, incarnation, pid: process.pid, host: hostname() },
@@ -54,8 +56,9 @@ export async function runWorker(config: WorkerConfig): Promise<RunningRole> {
     bus,
     clock: new SystemClock(),
     log,
-    onFenced: () => {
-      log.error({}, 'another worker has taken this name: this one goes. Give every worker an id of its own');
+    onOver: (why) => {
+      over = why;
+      log.error({}, `this worker ends: ${why}`);
       process.kill(process.pid, 'SIGTERM');
     },
   });
@@ -70,6 +73,8 @@ export async function runWorker(config: WorkerConfig): Promise<RunningRole> {
       graph.release();
       runtime.release();
       log.info({}, 'stopped');
+      // So that whoever watches the process sees that nobody told it to go.
+      if (over !== null) throw new Unavailable(`worker ${config.id} ended by itself: ${over}`);
     },
   };
 }

@@ -40,13 +40,21 @@ export interface WorkerOptions {
   readonly bus: Bus;
   readonly clock: Clock;
   readonly log: Log;
-  /** Another worker took this one's name: this process has to go. */
-  readonly onFenced: () => void;
+  /** This incarnation is over for the others, for the reason given: this process has to go. Called once. */
+  readonly onOver: (why: string) => void;
 }
+
+const WHY_OVER = {
+  fenced: 'another worker has taken this name: give every worker an id of its own',
+  silence: 'the others took this worker for dead, as it slept or was cut off: it has to be started anew',
+  link: 'the others took this worker for dead, as it could not be reached: it has to be started anew',
+};
 
 /** One worker: engine, shard and peers over one device, put together. Of its own it has but its life: starting, serving, draining. */
 export class Worker {
   private state: Announcement['state'] = 'starting';
+  /** Others have buried this worker: nobody waits any more for what it still does. */
+  private over = false;
   private address: PeerAddress = { hostId: hostId(), unixPath: null, tcpHost: null, tcpPort: null };
   private readonly instruments: Instruments;
   private readonly store: BlockStore;
@@ -173,12 +181,13 @@ export class Worker {
   async stop(): Promise<void> {
     const { clock, log } = this.options;
     this.drain();
-    const finished = await within(clock, DRAIN_TIMEOUT_MS, this.engine.idle());
+    const finished = this.over || (await within(clock, DRAIN_TIMEOUT_MS, this.engine.idle()));
     if (!finished)
       log.warn({ running: this.engine.stats().running }, 'requests were cut off: they took too long to finish');
-    const handedOn = await within(clock, HAND_OVER_TIMEOUT_MS, this.replicator.idle());
+    const handedOn = this.over || (await within(clock, HAND_OVER_TIMEOUT_MS, this.replicator.idle()));
     if (!handedOn) log.warn({ blocks: this.replicator.lagBlocks }, 'not all blocks were handed on in time');
     this.replicator.stop();
+    this.holdings.stop();
     await this.engine.close();
     await this.actors.stop();
     this.announcer.leave();
@@ -223,20 +232,29 @@ export class Worker {
 
   private become(state: Announcement['state']): void {
     this.state = state;
+    this.roster.hear(this.describe());
     this.announcer.announce();
   }
 
   private follow(effect: MembershipEffect): void {
-    const { identity, log, onFenced } = this.options;
+    const { identity, log } = this.options;
     if (effect.type === 'refused' && effect.first) log.warn({ reason: effect.reason }, effect.message);
-    if (effect.type !== 'dead') return;
+    if (effect.type === 'refused' && effect.reason === 'stale' && effect.incarnation === identity.incarnation)
+      this.end('a newer worker has this name: give every worker an id of its own');
+    if (effect.type !== 'dead' && effect.type !== 'left') return;
     if (effect.id === identity.id) {
-      onFenced();
+      if (effect.type === 'dead') this.end(WHY_OVER[effect.cause]);
       return;
     }
-    log.warn({ peer: effect.id, cause: effect.cause }, 'a worker is dead');
+    if (effect.type === 'dead') log.warn({ peer: effect.id, cause: effect.cause }, 'a worker is dead');
     this.fetcher.rates.forget(effect.id);
     this.actors.nodeGone(effect.id, effect.incarnation);
+  }
+
+  private end(why: string): void {
+    if (this.over) return;
+    this.over = true;
+    this.options.onOver(why);
   }
 
   private describe(): Announcement {

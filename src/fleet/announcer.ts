@@ -4,6 +4,7 @@ import type { Announcement } from '../core/member.js';
 import { ANNOUNCE_INTERVAL_MS } from '../limits.js';
 import { encode } from '../wire/msgpack.js';
 import type { FleetSubjects } from './subjects.js';
+import { tell } from './tell.js';
 
 /** Changes of load are gathered for so long before they are told. */
 const GATHER_MS = 10;
@@ -13,6 +14,7 @@ export class Announcer {
   private ticking: Timer | null = null;
   private asked: Subscription | null = null;
   private due: Timer | null = null;
+  private gone = false;
 
   constructor(
     private readonly bus: Bus,
@@ -29,21 +31,23 @@ export class Announcer {
 
   /** Load has changed: says so shortly, together with what else changes until then. */
   soon(): void {
+    if (this.gone) return;
     this.due ??= this.clock.after(GATHER_MS, () => this.announce());
   }
 
   announce(): void {
     this.due?.cancel();
     this.due = null;
-    if (this.bus.connected) this.bus.publish(this.subjects.announce, encode(this.describe()));
+    if (!this.gone) tell(this.bus, this.subjects.announce, encode(this.describe()));
   }
 
-  /** Stops, and says goodbye. */
+  /** Stops, and says goodbye. Nothing is announced after it. */
   leave(): void {
+    this.gone = true;
     this.ticking?.cancel();
     this.due?.cancel();
     this.asked?.unsubscribe();
     const { id, incarnation } = this.describe();
-    if (this.bus.connected) this.bus.publish(this.subjects.leave, encode({ id, incarnation }));
+    tell(this.bus, this.subjects.leave, encode({ id, incarnation }));
   }
 }

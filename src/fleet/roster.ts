@@ -7,13 +7,18 @@ import { emptyMembership, type MembershipState, viewOf } from '../core/membershi
 import { ANNOUNCE_INTERVAL_MS } from '../limits.js';
 import { AnnouncementMessage, LeaveMessage } from '../protocol/announcement.js';
 import { Ring } from '../ring/ring.js';
+import { encode } from '../wire/msgpack.js';
 import { readMessage } from '../wire/read-message.js';
 import type { FleetSubjects } from './subjects.js';
+import { tell } from './tell.js';
 
 /** Asks a worker directly whether it lives. Rejects if it does not answer in time. */
 export type Probe = (target: { id: string; incarnation: string; address: PeerAddress }) => Promise<void>;
 
-/** What happens in the fleet, as this process sees it. `changed` says that the view is another one. */
+/**
+ * What happens in the fleet, as this process sees it. `changed` says that the view is another one. `dead` with this worker's own id says that it
+ * is over for others: `fenced` by a newer incarnation, or taken for dead in its `silence`.
+ */
 export type RosterListener = (effect: MembershipEffect) => void;
 
 export interface RosterOptions {
@@ -48,16 +53,17 @@ export class Roster {
     this.subscriptions.push(
       bus.subscribe(subjects.announce, ({ payload }) => {
         const announcement = readMessage(AnnouncementMessage, payload);
-        if (announcement) this.tell({ type: 'announced', announcement });
+        if (announcement) this.hear(announcement);
       }),
       bus.subscribe(subjects.leave, ({ payload }) => {
         const leave = readMessage(LeaveMessage, payload);
-        if (leave) this.tell({ type: 'leaving', ...leave });
+        if (leave) this.take({ type: 'leaving', ...leave });
       }),
+      bus.subscribe(subjects.stale, ({ payload }) => this.hearStale(readMessage(LeaveMessage, payload))),
     );
-    this.unlisten = bus.onStatus((status) => this.tell({ type: status === 'lost' ? 'busLost' : 'busFound' }));
-    this.ticking = clock.every(ANNOUNCE_INTERVAL_MS / 2, () => this.tell({ type: 'tick' }));
-    if (bus.connected) bus.publish(subjects.hello, new Uint8Array());
+    this.unlisten = bus.onStatus((status) => this.take({ type: status === 'lost' ? 'busLost' : 'busFound' }));
+    this.ticking = clock.every(ANNOUNCE_INTERVAL_MS / 2, () => this.take({ type: 'tick' }));
+    tell(bus, subjects.hello, new Uint8Array());
   }
 
   stop(): void {
@@ -70,9 +76,14 @@ export class Roster {
     this.listeners.push(listener);
   }
 
+  /** Takes an announcement in. A worker gives its own here, so that its view of itself does not wait for the bus. */
+  hear(announcement: Announcement): void {
+    this.take({ type: 'announced', announcement });
+  }
+
   /** An established connection to a worker closed. */
   linkClosed(id: string, incarnation: string): void {
-    this.tell({ type: 'linkClosed', id, incarnation });
+    this.take({ type: 'linkClosed', id, incarnation });
   }
 
   /** Everybody, with load as of the last announcements. */
@@ -94,14 +105,27 @@ export class Roster {
     return this.current.epoch;
   }
 
-  private tell(event: MembershipEvent): void {
+  private take(event: MembershipEvent): void {
     const { state, effects } = step(this.state, event, this.options.clock.now());
     this.state = state;
     for (const effect of effects) {
       if (effect.type === 'changed') this.viewChanged(effect.view);
       if (effect.type === 'probe') this.probe(effect);
+      if (effect.type === 'refused' && effect.reason === 'stale') this.tellStale(effect);
       for (const listener of this.listeners) listener(effect);
     }
+  }
+
+  /** A worker that slept, or was cut off, does not know that it was taken for dead: it would be refused for as long as that is remembered. */
+  private tellStale({ id, incarnation }: { id: string; incarnation: string }): void {
+    const { bus, subjects, self } = this.options;
+    if (id !== self) tell(bus, subjects.stale, encode({ id, incarnation }));
+  }
+
+  private hearStale(stale: { id: string; incarnation: string } | null): void {
+    if (stale === null || stale.id !== this.options.self) return;
+    if (this.alive(stale.id)?.incarnation !== stale.incarnation) return;
+    for (const listener of this.listeners) listener({ type: 'dead', ...stale, cause: 'silence' });
   }
 
   private viewChanged(view: MembershipView): void {
@@ -111,8 +135,8 @@ export class Roster {
 
   private probe({ id, incarnation, address }: Extract<MembershipEffect, { type: 'probe' }>): void {
     this.options.probe({ id, incarnation, address }).then(
-      () => this.tell({ type: 'probeAnswered', id, incarnation }),
-      () => this.tell({ type: 'probeFailed', id, incarnation }),
+      () => this.take({ type: 'probeAnswered', id, incarnation }),
+      () => this.take({ type: 'probeFailed', id, incarnation }),
     );
   }
 }

@@ -2,6 +2,8 @@
 export interface FleetSubjects {
   readonly announce: string;
   readonly leave: string;
+  /** Tells a worker that it speaks as an incarnation which is over for the one who tells. */
+  readonly stale: string;
   readonly coordinator: string;
   /** Asks everybody to announce itself now. */
   readonly hello: string;
@@ -13,6 +15,7 @@ export function fleetSubjects(namespace: string): FleetSubjects {
   return {
     announce: `${namespace}.announce`,
     leave: `${namespace}.leave`,
+    stale: `${namespace}.stale`,
     coordinator: `${namespace}.coordinator`,
     hello: `${namespace}.hello`,
     holdings: (worker) => `${namespace}.holdings.${worker}`,
