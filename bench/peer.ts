@@ -1,169 +1,108 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { BlockKey } from '../src/core/block.js';
-import { PeerClient, type PeerTarget } from '../src/peer/client.js';
-import {
-  BLOCK_BYTES,
-  BLOCKS,
-  benchBlocks,
-  benchBytes,
-  blockAt,
-  FINGERPRINT,
-  SECRET,
-  SENDER,
-  type Senders,
-} from './peer-sender.js';
+import { BLOCK_BYTES, BLOCKS, SENDER, type Senders } from './peer-sender.js';
+import { peerTransfer, rawTransfer, type Transfer } from './peer-transfers.js';
 import { type Benchmark, type BenchOptions, machineLine, median, type Report, reportRow } from './report.js';
 
 /**
  * 16 blocks of 4 MiB from one process to another, over a Unix socket and over TCP: fetched by the peer protocol with every digest verified,
- * beside a raw Node socket of the same kind that reads the same bytes with `onread` into one large buffer. The two take turns, in each
- * round anew which goes first.
+ * beside raw Node sockets of the same kind that read the same bytes with `onread` into one large buffer. They take turns, and each round
+ * begins with the next. The ratios are medians over the rounds.
  */
 
-const ROUNDS = 15;
-const WARM_UP_ROUNDS = 3;
+const ROUNDS = 21;
+const WARM_UP_ROUNDS = 5;
 const LEAST_OF_RAW = 0.7;
 
-type Kind = 'unix' | 'tcp';
+interface Contender {
+  readonly name: string;
+  readonly transfer: Transfer;
+  /** GB/s, of 10^9 bytes, a round each. */
+  readonly samples: number[];
+}
 
-/** Seconds that one transfer of all bytes takes. */
-type Transfer = () => Promise<number>;
-
+/** All that goes over one kind of socket. */
 interface Lane {
-  readonly kind: Kind;
-  readonly shoal: Transfer;
-  readonly raw: Transfer;
-  readonly samples: { readonly shoal: number[]; readonly raw: number[] };
+  readonly kind: 'unix' | 'tcp';
+  readonly peer: Contender;
+  readonly kept: Contender;
+  readonly overwritten: Contender;
 }
 
 export const run: Benchmark = async (options: BenchOptions): Promise<Report> => {
   const rounds = Math.max(options.rounds ?? ROUNDS, 1);
   const folder = await mkdtemp(join(tmpdir(), 'shoal-bench-'));
-  const sender = fork(
-    fileURLToPath(new URL('./peer-sender.js', import.meta.url)),
-    ['shoal-bench-peer-sender', folder],
-    {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    },
-  );
-  const closers: (() => void)[] = [];
+  const file = fileURLToPath(new URL('./peer-sender.js', import.meta.url));
+  const sender = fork(file, ['shoal-bench-peer-sender', folder], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  let contenders: Contender[] = [];
   try {
     options.progress('starting the sending process');
     const senders = await firstMessage(sender);
-    const lanes = await Promise.all((['unix', 'tcp'] as const).map((kind) => lane(kind, senders, closers)));
+    const lanes = [await openLane('unix', senders), await openLane('tcp', senders)];
+    contenders = lanes.flatMap(contendersOf);
     for (let round = -WARM_UP_ROUNDS; round < rounds; round++) {
       if (round >= 0) options.progress(`round ${round + 1} of ${rounds}`);
-      for (const { shoal, raw, samples } of lanes) {
-        const turns = [
-          async () => samples.shoal.push(rate(await shoal())),
-          async () => samples.raw.push(rate(await raw())),
-        ];
-        if (round % 2 === 0) turns.reverse();
-        for (const turn of turns) await turn();
-        if (round < 0) for (const list of Object.values(samples)) list.pop();
-      }
+      for (const lane of lanes) await takeTurns(contendersOf(lane), round + WARM_UP_ROUNDS);
     }
+    for (const { transfer } of contenders) transfer.check();
+    for (const { samples } of contenders) samples.splice(0, WARM_UP_ROUNDS);
     return report(lanes);
   } finally {
-    for (const close of closers) close();
-    sender.disconnect();
-    await once(sender, 'exit');
+    for (const { transfer } of contenders) transfer.close();
+    if (sender.connected) {
+      sender.disconnect();
+      await once(sender, 'exit');
+    }
     await rm(folder, { recursive: true, force: true });
   }
 };
 
 async function firstMessage(sender: ChildProcess): Promise<Senders> {
-  const gone = once(sender, 'exit').then(([code]) => {
-    throw new Error(`the sending process ended with ${code} before it was ready`);
+  return new Promise((resolve, reject) => {
+    sender.once('message', (message) => resolve(message as Senders));
+    sender.once('exit', (code) => reject(new Error(`the sending process ended with ${code} before it was ready`)));
   });
-  const [message] = (await Promise.race([once(sender, 'message'), gone])) as [Senders];
-  return message;
 }
 
-async function lane(kind: Kind, senders: Senders, closers: (() => void)[]): Promise<Lane> {
+async function openLane(kind: Lane['kind'], senders: Senders): Promise<Lane> {
   const { unixPath, tcpHost, tcpPort } = senders.raw;
-  const raw = await rawTransfer(kind === 'unix' ? { path: unixPath } : { host: tcpHost, port: tcpPort }, closers);
-  const hostId = kind === 'unix' ? 'here' : 'elsewhere';
-  const shoal = shoalTransfer(
-    { id: SENDER.id, incarnation: SENDER.incarnation, address: { hostId, ...senders.shoal } },
-    closers,
-  );
-  return { kind, shoal, raw, samples: { shoal: [], raw: [] } };
-}
-
-function shoalTransfer(target: PeerTarget, closers: (() => void)[]): Transfer {
-  const client = new PeerClient({
-    identity: { id: 'receiver', incarnation: '1', fingerprint: FINGERPRINT },
-    hostId: 'here',
-    secret: SECRET,
-    blockBytes: BLOCK_BYTES,
-  });
-  closers.push(() => client.close());
-  const keys: BlockKey[] = benchBlocks(benchBytes()).map(({ key }) => key);
-  const memory = new Uint8Array(BLOCKS * BLOCK_BYTES).fill(1);
-  const never = new AbortController().signal;
-  const sink = {
-    place: ({ index }: { index: number }) => blockAt(memory, index),
-    done: () => {},
-    failed: () => {},
-  };
-  return async () => {
-    const startMs = performance.now();
-    const { blocks } = await client.fetch(target, keys, sink, never);
-    const seconds = (performance.now() - startMs) / 1000;
-    if (blocks !== BLOCKS) throw new Error(`${blocks} of ${BLOCKS} blocks came`);
-    return seconds;
+  const to = kind === 'unix' ? { path: unixPath } : { host: tcpHost, port: tcpPort };
+  const target = { id: SENDER.id, incarnation: SENDER.incarnation, address: { hostId: 'here', ...senders.shoal } };
+  const contender = (name: string, transfer: Transfer): Contender => ({ name, transfer, samples: [] });
+  return {
+    kind,
+    peer: contender('peer, digests verified', peerTransfer(target, kind === 'unix' ? 'here' : 'elsewhere')),
+    kept: contender('raw socket', await rawTransfer(to, true)),
+    overwritten: contender('raw socket, bytes overwritten', await rawTransfer(to, false)),
   };
 }
 
-async function rawTransfer(to: net.NetConnectOpts, closers: (() => void)[]): Promise<Transfer> {
-  const buffer = Buffer.alloc(BLOCK_BYTES, 1);
-  let left = 0;
-  let arrived = () => {};
-  const callback = (bytes: number) => {
-    left -= bytes;
-    if (left === 0) arrived();
-    return true;
-  };
-  const socket = net.connect({ ...to, onread: { buffer, callback } });
-  socket.setNoDelay(true);
-  closers.push(() => socket.destroy());
-  await once(socket, 'connect');
-  return async () => {
-    left = BLOCKS * BLOCK_BYTES;
-    const startMs = performance.now();
-    const all = new Promise<void>((resolve) => {
-      arrived = resolve;
-    });
-    socket.write('.');
-    await all;
-    return (performance.now() - startMs) / 1000;
-  };
+function contendersOf({ peer, kept, overwritten }: Lane): Contender[] {
+  return [peer, kept, overwritten];
 }
 
-/** GB/s, of 10^9 bytes. */
-function rate(seconds: number): number {
-  return (BLOCKS * BLOCK_BYTES) / seconds / 1e9;
+async function takeTurns(contenders: readonly Contender[], round: number): Promise<void> {
+  for (let turn = 0; turn < contenders.length; turn++) {
+    const { transfer, samples } = contenders[(round + turn) % contenders.length]!;
+    samples.push((BLOCKS * BLOCK_BYTES) / (await transfer.run()) / 1e9);
+  }
 }
 
 function report(lanes: readonly Lane[]): Report {
+  const ratio = (over: Contender, under: Contender) => median(over.samples.map((rate, i) => rate / under.samples[i]!));
   return {
     name: 'peer',
-    rows: lanes.flatMap(({ kind, samples }) => [
-      reportRow(`${kind} peer, digests verified`, 'GB/s', samples.shoal),
-      reportRow(`${kind} raw socket`, 'GB/s', samples.raw),
+    rows: lanes.flatMap((lane) =>
+      contendersOf(lane).map(({ name, samples }) => reportRow(`${lane.kind} ${name}`, 'GB/s', samples)),
+    ),
+    ratios: lanes.flatMap(({ kind, peer, kept, overwritten }) => [
+      { name: `${kind} peer / raw`, value: ratio(peer, kept), bound: { kind: 'at least', value: LEAST_OF_RAW } },
+      { name: `${kind} peer / raw, bytes overwritten`, value: ratio(peer, overwritten), bound: null },
     ]),
-    ratios: lanes.map(({ kind, samples }) => ({
-      name: `${kind} peer / raw`,
-      value: median(samples.shoal) / median(samples.raw),
-      bound: { kind: 'at least', value: LEAST_OF_RAW },
-    })),
     machine: machineLine(),
   };
 }
