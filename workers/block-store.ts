@@ -6,6 +6,7 @@ import type { ReservedBlock } from '../src/engine/prefix-cache.js';
 import { InternalError } from '../src/errors.js';
 import type { Admission, BlockHost, LentBlock } from '../src/peer/block-host.js';
 import { digestOf } from '../src/peer/digest.js';
+import { Latch } from './latch.js';
 
 /** What others want to know of the store. Called after the change. */
 export interface StoreListener {
@@ -31,13 +32,17 @@ export interface BlockPlace {
   abandon(): void;
 }
 
+/** Why there is no memory for a block: it is here or on its way, or all that is here is in use or needed by it. */
+export type NoPlace = 'held' | 'full';
+
 /**
  * The blocks of this worker: the shard decides which stay, the device has the bytes. All that reads a block holds it by a pin, so that its
  * memory is never used again under a reader.
  */
 export class BlockStore implements BlockHost {
   private readonly resident = new Map<BlockKey, { sealed: SealedBlock; block: DeviceBlock; foreign: boolean }>();
-  private readonly coming = new Set<BlockKey>();
+  /** Blocks that have memory and no bytes yet; the latch opens when that is over. */
+  private readonly coming = new Map<BlockKey, Latch>();
   private readonly listeners: StoreListener[] = [];
   /** Counts resets: what was on its way before one is not taken after it. */
   private resets = 0;
@@ -55,6 +60,16 @@ export class BlockStore implements BlockHost {
 
   has(key: BlockKey): boolean {
     return this.resident.has(key);
+  }
+
+  /** Whether it is on its way here: computed, fetched or pushed at this moment. */
+  comes(key: BlockKey): boolean {
+    return this.coming.has(key);
+  }
+
+  /** Resolves when the block is not on its way any more, whether or not it is here then. Rejects with `Cancelled` if the signal comes first. */
+  async settled(key: BlockKey, signal: AbortSignal): Promise<void> {
+    await this.coming.get(key)?.wait(signal);
   }
 
   /** Keys of all blocks, as they are now. */
@@ -87,18 +102,20 @@ export class BlockStore implements BlockHost {
     if (entry) entry.foreign = false;
   }
 
-  /** Takes memory for a block, evicting what is least worth keeping. Null if it is here or on its way, or if all that is here is in use. */
-  place(key: BlockKey): BlockPlace | null {
-    if (this.resident.has(key) || this.coming.has(key)) return null;
-    const block = this.allocate();
-    if (!block) return null;
-    this.coming.add(key);
+  /** Takes memory for a block, evicting what is least worth keeping, but never the block's parent. */
+  place({ key, parent }: BlockMeta): BlockPlace | NoPlace {
+    if (this.has(key) || this.comes(key)) return 'held';
+    const block = this.allocate(parent);
+    if (!block) return 'full';
+    const landed = new Latch();
+    this.coming.set(key, landed);
     const { resets } = this;
     let open = true;
     const close = () => {
       if (!open) throw new InternalError(`place of block ${key} was already given back or filled`);
       open = false;
       this.coming.delete(key);
+      landed.open();
     };
     return {
       block,
@@ -114,10 +131,15 @@ export class BlockStore implements BlockHost {
     };
   }
 
-  /** A place for a block that the engine computes; sealed with the digest of its bytes. */
+  /**
+   * A place for a block that the engine computes; sealed with the digest of its bytes. Null for one whose parent is not here: a prompt that is
+   * longer than the cache would else push its own beginning out.
+   */
   reserve(meta: BlockMeta): ReservedBlock | null {
-    const place = this.place(meta.key);
-    if (!place) return null;
+    const { parent } = meta;
+    if (parent !== null && !this.has(parent) && !this.comes(parent)) return null;
+    const place = this.place(meta);
+    if (typeof place === 'string') return null;
     return {
       block: place.block,
       seal: () => place.commit({ ...meta, digest: digestOf(this.bytes(place.block)) }, 'computed'),
@@ -132,9 +154,8 @@ export class BlockStore implements BlockHost {
   }
 
   admit(block: SealedBlock): Admission {
-    if (this.resident.has(block.key) || this.coming.has(block.key)) return { kind: 'held' };
-    const place = this.place(block.key);
-    if (!place) return { kind: 'full' };
+    const place = this.place(block);
+    if (typeof place === 'string') return { kind: place };
     return {
       kind: 'accepted',
       into: this.bytes(place.block),
@@ -171,13 +192,18 @@ export class BlockStore implements BlockHost {
     return this.resident.size;
   }
 
-  private allocate(): DeviceBlock | null {
-    for (;;) {
-      const block = this.device.allocateBlock();
-      if (block) return block;
-      const victim = this.shard.evict();
-      if (!victim) return null;
-      this.drop(victim, 'evicted');
+  private allocate(parent: BlockKey | null): DeviceBlock | null {
+    const kept = parent === null ? null : this.borrow(parent);
+    try {
+      for (;;) {
+        const block = this.device.allocateBlock();
+        if (block) return block;
+        const victim = this.shard.evict();
+        if (!victim) return null;
+        this.drop(victim, 'evicted');
+      }
+    } finally {
+      kept?.release();
     }
   }
 

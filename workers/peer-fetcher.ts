@@ -2,13 +2,16 @@ import type { Clock } from '../src/clock.js';
 import type { BlockKey, BlockMeta, SealedBlock } from '../src/core/block.js';
 import { type FetchPart, type FetchPlan, patienceMs, planFetch, worthWaiting } from '../src/core/fetch-plan.js';
 import type { PrefixRequest } from '../src/engine/prefix-cache.js';
-import { Cancelled, Unavailable } from '../src/errors.js';
+import { Cancelled, Overloaded, type ShoalError, Unavailable } from '../src/errors.js';
 import type { Roster } from '../src/fleet/roster.js';
 import type { PeerClient } from '../src/peer/client.js';
 import type { FetchSink } from '../src/peer/fetch-exchange.js';
 import type { BlockPlace, BlockStore } from './block-store.js';
 import { FetchRates } from './fetch-rates.js';
 import type { PrefixFetcher } from './prefix-loader.js';
+
+/** Parts of a plan that are under way at a time: the later ones are worth nothing without the earlier. */
+const PARTS_AT_A_TIME = 4;
 
 export interface PeerFetcherOptions {
   readonly self: string;
@@ -45,20 +48,43 @@ export class PeerFetcher implements PrefixFetcher {
     if (plan.parts.length === 0) return;
     const arrival = new Arrival(plan, blockBytes, this.options.clock, signal);
     try {
-      await Promise.all(plan.parts.map((part) => this.fetchPart(part, arrival)));
+      await this.fetchParts(plan.parts, arrival);
     } finally {
       arrival.end();
     }
     if (signal.aborted) throw new Cancelled('the request was withdrawn while its prefix was fetched');
   }
 
-  /** Asks one peer after the other until nothing is left to ask for. */
-  private async fetchPart(part: FetchPart, arrival: Arrival): Promise<void> {
-    for (const worker of [part.from, ...part.otherwise]) {
-      const left = part.blocks.filter(({ key }) => !this.options.store.has(key));
-      if (left.length === 0 || arrival.signal.aborted) return;
+  /** Fetches parts in order, up to the first that nobody can give whole. */
+  private async fetchParts(parts: readonly FetchPart[], arrival: Arrival): Promise<void> {
+    let next = 0;
+    let end = parts.length;
+    const lane = async () => {
+      while (next < end) {
+        const index = next++;
+        if (!(await this.fetchPart(parts[index]!, arrival))) end = Math.min(end, index);
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(PARTS_AT_A_TIME, parts.length) }, lane));
+  }
+
+  /** Asks one peer after the other until nothing is left to ask for. False if something was not to be had. */
+  private async fetchPart({ from, otherwise, blocks }: FetchPart, arrival: Arrival): Promise<boolean> {
+    const { store } = this.options;
+    for (const worker of [from, ...otherwise]) {
+      const left = blocks.filter(({ key }) => !store.has(key) && !store.comes(key));
+      if (left.length === 0 || arrival.signal.aborted) break;
       await this.ask(worker, left, arrival);
     }
+    for (const { key } of blocks) if (store.comes(key)) await this.awaitPush(key, arrival);
+    return blocks.every(({ key }) => store.has(key));
+  }
+
+  /** Who computed a block may be pushing it here at this moment: it is not asked for a second time. */
+  private async awaitPush(key: BlockKey, arrival: Arrival): Promise<void> {
+    const { store, blockBytes } = this.options;
+    await store.settled(key, arrival.signal).catch(() => {});
+    if (store.has(key)) arrival.arrived(blockBytes);
   }
 
   private async ask(worker: string, blocks: readonly BlockMeta[], arrival: Arrival): Promise<void> {
@@ -66,8 +92,14 @@ export class PeerFetcher implements PrefixFetcher {
     const target = roster.alive(worker);
     if (!target) return;
     const startedMs = clock.now();
-    const before = arrival.arrivedBytes;
-    const sink = new StoreSink(this.options.store, blocks, () => arrival.arrived(blockBytes));
+    let arrivedBytes = 0;
+    const sink = new StoreSink(this.options.store, blocks, {
+      arrived: () => {
+        arrivedBytes += blockBytes;
+        arrival.arrived(blockBytes);
+      },
+      full: () => arrival.stop(new Overloaded('there is no room for the blocks of a peer')),
+    });
     try {
       const { bytes, ms } = await peers.fetch(
         target,
@@ -78,7 +110,7 @@ export class PeerFetcher implements PrefixFetcher {
       if (bytes > 0) this.rates.note(worker, bytes, ms);
     } catch {
       // The peer client counts the failure. What did not come is asked of the next, or computed.
-      if (arrival.tooSlow) this.rates.note(worker, arrival.arrivedBytes - before, clock.now() - startedMs);
+      if (arrival.tooSlow) this.rates.note(worker, arrivedBytes, clock.now() - startedMs);
     }
   }
 }
@@ -91,21 +123,22 @@ class StoreSink implements FetchSink {
   constructor(
     private readonly store: BlockStore,
     blocks: readonly BlockMeta[],
-    private readonly onArrived: () => void,
+    private readonly on: { arrived(): void; full(): void },
   ) {
     this.wanted = new Map(blocks.map((block) => [block.key, block]));
   }
 
   place(block: SealedBlock): Uint8Array | null {
-    const place = this.store.place(block.key);
-    if (!place) return null;
+    const place = this.store.place(this.wanted.get(block.key)!);
+    if (place === 'full') this.on.full();
+    if (typeof place === 'string') return null;
     this.places.set(block.key, place);
     return this.store.bytes(place.block);
   }
 
   done(block: SealedBlock): void {
     this.take(block.key).commit({ ...this.wanted.get(block.key)!, digest: block.digest }, 'fetched');
-    this.onArrived();
+    this.on.arrived();
   }
 
   failed(block: SealedBlock): void {
@@ -150,6 +183,11 @@ class Arrival {
     this.arrivedBytes += bytes;
   }
 
+  /** Gives up what is still to come. */
+  stop(reason: ShoalError): void {
+    this.given.abort(reason);
+  }
+
   end(): void {
     this.watching.cancel();
     this.outer.removeEventListener('abort', this.onAbort);
@@ -158,8 +196,8 @@ class Arrival {
   private judge(): void {
     const { arrivedBytes, wantedBytes } = this;
     const elapsedMs = this.clock.now() - this.startedMs;
-    if (worthWaiting(this.plan, { elapsedMs, arrivedBytes, wantedBytes })) return;
+    if (this.signal.aborted || worthWaiting(this.plan, { elapsedMs, arrivedBytes, wantedBytes })) return;
     this.tooSlow = true;
-    this.given.abort(new Unavailable('computing the blocks is faster than waiting for them'));
+    this.stop(new Unavailable('computing the blocks is faster than waiting for them'));
   }
 }

@@ -27,7 +27,8 @@ export class PrefixLoader implements PrefixCache {
   async prepare(prefix: PrefixRequest, signal: AbortSignal): Promise<PreparedPrefix> {
     const held: BorrowedBlock[] = [];
     try {
-      let fetchedAt = -1;
+      // Blocks before this one were asked for: what nobody could give, or did not stay, is computed.
+      let asked = 0;
       for (;;) {
         this.borrowRun(prefix.blocks, held);
         const next = prefix.blocks[held.length];
@@ -37,10 +38,8 @@ export class PrefixLoader implements PrefixCache {
           await busy.wait(signal);
           continue;
         }
-        // What nobody could give, or did not stay, is computed: a fetch that gained nothing is not tried again.
-        if (fetchedAt === held.length) break;
-        fetchedAt = held.length;
-        await this.fetchRun(prefix, held.length, signal);
+        if (held.length < asked) break;
+        asked = await this.fetchRun(prefix, held.length, signal);
       }
     } catch (error) {
       for (const borrowed of held) borrowed.release();
@@ -61,22 +60,24 @@ export class PrefixLoader implements PrefixCache {
     }
   }
 
-  private async fetchRun(prefix: PrefixRequest, from: number, signal: AbortSignal): Promise<void> {
-    const wanted = prefix.blocks.slice(from).filter((block) => !this.store.has(block.key));
-    const latches = new Map<BlockKey, Latch>();
-    for (const { key } of wanted) {
-      if (this.fetching.has(key) || this.computing.has(key)) break;
-      const latch = new Latch();
-      latches.set(key, latch);
-      this.fetching.set(key, latch);
+  /** Fetches what is not here from block `from` on, up to the first that is on its way already. Gives the block up to which it asked. */
+  private async fetchRun(prefix: PrefixRequest, from: number, signal: AbortSignal): Promise<number> {
+    const { blocks } = prefix;
+    const flights = new Map<BlockKey, Latch>();
+    const wanted: BlockMeta[] = [];
+    let to = from;
+    for (; to < blocks.length; to++) {
+      const block = blocks[to]!;
+      if (this.store.has(block.key)) continue;
+      if (this.fetching.has(block.key) || this.computing.has(block.key)) break;
+      wanted.push(block);
+      begin(this.fetching, flights, block.key);
     }
     try {
-      await this.fetcher.fetch(wanted.slice(0, latches.size), prefix, signal);
+      await this.fetcher.fetch(wanted, prefix, signal);
+      return to;
     } finally {
-      for (const [key, latch] of latches) {
-        this.fetching.delete(key);
-        latch.open();
-      }
+      end(this.fetching, flights);
     }
   }
 
@@ -94,22 +95,14 @@ export class PrefixLoader implements PrefixCache {
         for (const { sealed } of held) this.store.adopt(sealed.key);
         for (const { key } of blocks.slice(held.length)) {
           if (this.store.has(key) || this.computing.has(key)) continue;
-          const latch = new Latch();
-          claimed.set(key, latch);
-          this.computing.set(key, latch);
+          begin(this.computing, claimed, key);
         }
         return true;
       },
       release: () => {
         for (const borrowed of held) borrowed.release();
       },
-      settle: () => {
-        for (const [key, latch] of claimed) {
-          if (this.computing.get(key) === latch) this.computing.delete(key);
-          latch.open();
-        }
-        claimed.clear();
-      },
+      settle: () => end(this.computing, claimed),
     };
   }
 
@@ -120,4 +113,19 @@ export class PrefixLoader implements PrefixCache {
       latch?.open();
     }
   }
+}
+
+function begin(flights: Map<BlockKey, Latch>, own: Map<BlockKey, Latch>, key: BlockKey): void {
+  const latch = new Latch();
+  own.set(key, latch);
+  flights.set(key, latch);
+}
+
+/** Ends one's own flights. A key that arrived, and was lost again, may be another's flight by now. */
+function end(flights: Map<BlockKey, Latch>, own: Map<BlockKey, Latch>): void {
+  for (const [key, latch] of own) {
+    if (flights.get(key) === latch) flights.delete(key);
+    latch.open();
+  }
+  own.clear();
 }
