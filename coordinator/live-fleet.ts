@@ -11,6 +11,9 @@ import type { Explanation, Fleet, FleetEvent, FleetRequest, FleetView, HealthChe
 import type { Router } from './router.js';
 import type { Siblings } from './siblings.js';
 
+/** NATS has answered by then, or counts as not reached. */
+const HEALTH_TIMEOUT_MS = 1_000;
+
 export interface LiveFleetOptions {
   readonly bus: Bus;
   readonly clock: Clock;
@@ -70,10 +73,17 @@ export class LiveFleet implements Fleet {
   async health(): Promise<HealthCheck[]> {
     const { bus, clock, roster } = this.options;
     const startedMs = clock.now();
-    const reached = await bus.flush().then(
-      () => true,
-      () => false,
-    );
+    const reached = await new Promise<boolean>((resolve) => {
+      // A server that stands still is noticed later than those who ask have patience.
+      const timer = clock.after(HEALTH_TIMEOUT_MS, () => resolve(false));
+      bus
+        .flush()
+        .then(
+          () => resolve(true),
+          () => resolve(false),
+        )
+        .finally(() => timer.cancel());
+    });
     const latencyMs = clock.now() - startedMs;
     const serving = roster.members().filter(({ state }) => state === 'serving').length;
     return [

@@ -15,6 +15,11 @@ import { Prefills } from './prefills.js';
 
 /** Blocks are told of so long after the first token at the latest: until then a promise of them is believed. */
 const TOLD_AFTER_MS = 50;
+/** A request that waits for another's prefill looks this often whether that is still the best it can do. */
+const LOOK_AGAIN_MS = 1_000;
+/** It waits so long at most, and so many times longer than it should take: rates are estimates, and a graph may hang. */
+const PATIENCE_MS = 10_000;
+const PATIENCE_TIMES = 4;
 /** Workers of the ring that are named to placement in order. */
 const RING_ORDER = 64;
 
@@ -31,10 +36,12 @@ export interface RouterOptions {
 /** Decides where each request runs, and sees it to its end. */
 export class Router {
   private readonly inFlight = new InFlight();
-  private readonly prefills = new Prefills();
+  private readonly prefills: Prefills;
   private placements = 0;
 
-  constructor(private readonly options: RouterOptions) {}
+  constructor(private readonly options: RouterOptions) {
+    this.prefills = new Prefills(options.clock);
+  }
 
   generate(request: FleetRequest, signal: AbortSignal): AsyncIterable<FleetEvent> {
     const { fingerprint, onResumed } = this.options;
@@ -77,7 +84,9 @@ export class Router {
     tried: ReadonlySet<string>,
     signal: AbortSignal,
   ): Promise<Placed | null> {
+    const { clock } = this.options;
     const blocks = this.blocksOf(tokens, request.salt);
+    let untilMs: number | null = null;
     for (;;) {
       const ranked = this.rank(tokens, blocks, tried);
       const best = request.worker === null ? ranked[0] : ranked.find(({ worker }) => worker === request.worker);
@@ -87,7 +96,9 @@ export class Router {
       }
       if (best.awaits === null || request.worker !== null) return this.placed(best, blocks);
       // Another request is computing what this one would fetch: look again when that is over.
-      await this.prefills.next(best.awaits, signal);
+      untilMs ??= clock.now() + PATIENCE_MS + PATIENCE_TIMES * best.costMs;
+      if (clock.now() >= untilMs) return this.placed(best, blocks);
+      await this.prefills.next(best.awaits, LOOK_AGAIN_MS, signal);
     }
   }
 

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../src/clock.js';
-import type { SealedBlock } from '../src/core/block.js';
+import type { BlockKey, SealedBlock } from '../src/core/block.js';
 import { type HomesOf, type Push, pushesOf, ringChange } from '../src/core/replication.js';
 import type { Roster } from '../src/fleet/roster.js';
 import {
@@ -38,7 +38,9 @@ export interface ReplicatorOptions {
  */
 export class Replicator {
   private readonly fresh: SealedBlock[] = [];
-  private readonly tasks: Task[] = [];
+  private tasks: Task[] = [];
+  /** Blocks of all tasks. */
+  private taskBlocks = 0;
   private readonly retries = new Set<Timer>();
   private transfers = new AbortController();
   private ended = false;
@@ -61,12 +63,12 @@ export class Replicator {
 
   /** Blocks that wait for a copy. */
   get lagBlocks(): number {
-    return this.tasks.reduce((sum, task) => sum + task.push.blocks.length, this.fresh.length);
+    return this.taskBlocks + this.fresh.length;
   }
 
   /** Resolves when nothing is left to be copied. */
   idle(): Promise<void> {
-    if (!this.working && this.retries.size === 0) return Promise.resolve();
+    if (!this.working && this.lagBlocks === 0 && this.retries.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
       this.waiters.push(resolve);
     });
@@ -83,8 +85,9 @@ export class Replicator {
     this.transfers = new AbortController();
     for (const timer of this.retries) timer.cancel();
     this.retries.clear();
-    this.tasks.length = 0;
+    this.setTasks([]);
     this.fresh.length = 0;
+    if (!this.working) this.rest();
   }
 
   private enqueueFresh(block: SealedBlock): void {
@@ -107,7 +110,9 @@ export class Replicator {
     const present = (worker: string) => roster.alive(worker) !== null;
     const { pushes } = ringChange(residents, self, homes(before), homes(this.ring), present);
     store.reassignRoles();
-    for (const push of pushes) this.tasks.push({ push, attempt: 1, cause: 'moved' });
+    // What an earlier ring had moved elsewhere is not moved there any more.
+    this.setTasks(this.tasks.filter((task) => task.cause === 'new' || this.isDue(task)));
+    for (const push of pushes) this.addTask({ push, attempt: 1, cause: 'moved' });
     // A worker that has just come is not yet known to all: not at once, but soon.
     if (pushes.length > 0) clock.after(0, () => this.work());
   }
@@ -119,30 +124,37 @@ export class Replicator {
   }
 
   private async drain(): Promise<void> {
-    const { self, roster, replicas, onLag } = this.options;
+    const { self, onLag } = this.options;
     for (;;) {
       onLag(this.lagBlocks);
       const fresh = this.fresh.splice(0, REPLICATION_BATCH_BLOCKS);
-      for (const push of pushesOf(fresh, self, (segment) => roster.ring.homes(segment, replicas))) {
-        this.tasks.push({ push, attempt: 1, cause: 'new' });
+      for (const push of pushesOf(fresh, self, (segment) => this.homes(segment))) {
+        this.addTask({ push, attempt: 1, cause: 'new' });
       }
       const task = this.tasks.shift();
       if (!task && this.fresh.length === 0) break;
-      if (task) await this.run(task);
+      if (!task) continue;
+      this.taskBlocks -= task.push.blocks.length;
+      await this.run(task);
     }
     this.working = false;
     onLag(0);
-    if (this.retries.size > 0) return;
-    for (const go of this.waiters.splice(0)) go();
+    if (this.retries.size === 0) this.rest();
   }
 
   private async run(task: Task): Promise<void> {
     const { store, peers, roster, onMoved } = this.options;
+    if (!this.isDue(task)) {
+      // The ring has changed: new blocks go to the homes that they have now.
+      if (task.cause === 'new') this.fresh.push(...task.push.blocks);
+      return;
+    }
     const target = roster.alive(task.push.to);
     if (!target) return;
+    // Before anything is lent: what is forgotten from now on is not sent.
+    const { signal } = this.transfers;
     const lent = await Promise.all(task.push.blocks.map(({ key }) => store.lend(key)));
     const blocks = lent.filter((block): block is LentBlock => block !== null);
-    const { signal } = this.transfers;
     try {
       const acknowledged = await peers.push(target, blocks, signal);
       if (task.cause === 'moved') onMoved(acknowledged.size);
@@ -155,9 +167,33 @@ export class Replicator {
     if (task.attempt >= REPLICATION_ATTEMPTS || this.ended) return;
     const timer = this.options.clock.after(REPLICATION_PAUSE_MS * task.attempt, () => {
       this.retries.delete(timer);
-      this.tasks.push({ ...task, attempt: task.attempt + 1 });
+      this.addTask({ ...task, attempt: task.attempt + 1 });
       this.work();
     });
     this.retries.add(timer);
+  }
+
+  private homes(segment: BlockKey): readonly string[] {
+    const { roster, replicas } = this.options;
+    return roster.ring.homes(segment, replicas);
+  }
+
+  /** Whether the push still goes to a home of its blocks. */
+  private isDue({ push }: Task): boolean {
+    return this.homes(push.segment).includes(push.to);
+  }
+
+  private addTask(task: Task): void {
+    this.tasks.push(task);
+    this.taskBlocks += task.push.blocks.length;
+  }
+
+  private setTasks(tasks: Task[]): void {
+    this.tasks = tasks;
+    this.taskBlocks = tasks.reduce((sum, { push }) => sum + push.blocks.length, 0);
+  }
+
+  private rest(): void {
+    for (const go of this.waiters.splice(0)) go();
   }
 }
