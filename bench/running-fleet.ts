@@ -31,8 +31,15 @@ export class RunningFleet {
     const lines: string[] = [];
     createInterface({ input: child.stderr }).on('line', (line) => lines.push(line));
     const ready = await new Promise<UpReady>((resolve, reject) => {
-      createInterface({ input: child.stdout }).once('line', (line) => resolve(JSON.parse(line) as UpReady));
-      child.once('exit', (code) => reject(new Unavailable(`shoal up exited with ${code}:\n${lines.join('\n')}`)));
+      const failed = (what: string) => reject(new Unavailable(`shoal up ${what}:\n${lines.join('\n')}`));
+      createInterface({ input: child.stdout }).once('line', (line) => {
+        const said = readyOf(line);
+        if (said) return resolve(said);
+        child.kill();
+        failed(`said ${line}`);
+      });
+      child.once('error', (error) => failed(`could not be started (${error.message})`));
+      child.once('exit', (code) => failed(`exited with ${code}`));
     });
     return new RunningFleet(child, ready, lines);
   }
@@ -61,5 +68,13 @@ export class RunningFleet {
     this.child.kill(signal);
     const [code] = (await exited) as [number | null];
     return code;
+  }
+}
+
+function readyOf(line: string): UpReady | null {
+  try {
+    return JSON.parse(line) as UpReady;
+  } catch {
+    return null;
   }
 }
