@@ -1,4 +1,5 @@
 import { InternalError } from '../errors.js';
+import { COMMIT_STEP_BYTES } from '../limits.js';
 import type { Environment } from './environment.js';
 import { commitMemory, type Pointer, viewMemory } from './ffi.js';
 import { Handle } from './handles.js';
@@ -39,7 +40,10 @@ export class NativeMemory extends Handle {
   async commit(from: number, to: number): Promise<void> {
     this.hold();
     try {
-      await commitMemory(this.pointer + from, to - from);
+      // Little by little: meanwhile the system makes other changes of the process's memory wait, on whatever thread.
+      for (let at = from; at < to; at += COMMIT_STEP_BYTES) {
+        await commitMemory(this.pointer + at, Math.min(COMMIT_STEP_BYTES, to - at));
+      }
     } finally {
       this.drop();
     }
