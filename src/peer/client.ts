@@ -1,7 +1,16 @@
 import { type Clock, SystemClock } from '../clock.js';
 import type { BlockKey } from '../core/block.js';
 import type { PeerAddress } from '../core/member.js';
-import { DeadlineExceeded, fromWire, Overloaded, Refused, type ShoalError, toWire, Unavailable } from '../errors.js';
+import {
+  DeadlineExceeded,
+  fromWire,
+  InternalError,
+  Overloaded,
+  Refused,
+  type ShoalError,
+  toWire,
+  Unavailable,
+} from '../errors.js';
 import {
   FLEET_WORKERS,
   HANDSHAKE_TIMEOUT_MS,
@@ -17,7 +26,7 @@ import { Link, type LinkState } from './link.js';
 import { type PeerObserver, SILENT } from './observer.js';
 import { PingExchange } from './ping-exchange.js';
 import { PushExchange } from './push-exchange.js';
-import { describe, dial, type Endpoint, endpointOf, type SetSendBuffer } from './socket.js';
+import { describe, dial, type Endpoint, endpointOf, type SocketOptions } from './socket.js';
 
 /** A worker to speak to, in the incarnation that is known of it. */
 export interface PeerTarget {
@@ -30,7 +39,7 @@ export interface FetchOutcome extends Fetched {
   readonly ms: number;
 }
 
-export interface PeerClientOptions {
+export interface PeerClientOptions extends SocketOptions {
   readonly identity: PeerIdentity;
   /** The machine this process is on, as in `PeerAddress`. */
   readonly hostId: string;
@@ -40,8 +49,6 @@ export interface PeerClientOptions {
   readonly observer?: PeerObserver;
   readonly clock?: Clock;
   readonly random?: Random;
-  /** Makes Unix sockets faster where it is given. */
-  readonly setSendBuffer?: SetSendBuffer | undefined;
   readonly handshakeTimeoutMs?: number;
   readonly progressTimeoutMs?: number;
 }
@@ -112,6 +119,7 @@ export class PeerClient {
     const acknowledged = new Set<BlockKey>();
     let from = 0;
     try {
+      for (const { block, bytes } of blocks) this.checkLength(block.key, bytes);
       while (from < blocks.length) {
         const some = blocks.slice(from, from + PEER_OFFER_BLOCKS);
         const link = this.linkTo(to);
@@ -181,7 +189,7 @@ export class PeerClient {
   private connect(target: PeerTarget, endpoint: Endpoint): Link {
     const { identity, secret, blockBytes } = this.options;
     const link = new Link({
-      open: (inlet) => dial(endpoint, inlet, this.options.setSendBuffer),
+      open: (inlet) => dial(endpoint, inlet, this.options),
       handshake: new ClientHandshake(identity, target, secret, this.random.bytes(NONCE_BYTES)),
       blockBytes,
       clock: this.clock,
@@ -196,6 +204,12 @@ export class PeerClient {
     });
     this.pool.set(target.id, { target, endpoint, link });
     return link;
+  }
+
+  private checkLength(key: BlockKey, { byteLength }: Uint8Array): void {
+    const { blockBytes } = this.options;
+    if (byteLength !== blockBytes)
+      throw new InternalError(`block ${key} has ${byteLength} bytes and not ${blockBytes}`);
   }
 
   private drop(id: string, why: string): void {

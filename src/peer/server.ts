@@ -1,5 +1,5 @@
 import { chmod, lstat, rm } from 'node:fs/promises';
-import net from 'node:net';
+import type net from 'node:net';
 import { type Clock, SystemClock } from '../clock.js';
 import { InvalidRequest, Overloaded, type ShoalError, Unavailable } from '../errors.js';
 import { HANDSHAKE_TIMEOUT_MS, PEER_CONNECTIONS, PEER_PROGRESS_TIMEOUT_MS } from '../limits.js';
@@ -7,10 +7,11 @@ import { type Random, SystemRandom } from '../random.js';
 import type { BlockHost } from './block-host.js';
 import { NONCE_BYTES, type PeerIdentity, ServerHandshake } from './handshake.js';
 import { type PeerObserver, SILENT } from './observer.js';
+import { Outcome } from './outcome.js';
 import { Session } from './session.js';
-import { adopt, type SetSendBuffer } from './socket.js';
+import { adopt, listener, type SocketOptions } from './socket.js';
 
-export interface PeerServerOptions {
+export interface PeerServerOptions extends SocketOptions {
   readonly identity: PeerIdentity;
   readonly secret: string;
   readonly host: BlockHost;
@@ -19,8 +20,6 @@ export interface PeerServerOptions {
   readonly observer?: PeerObserver;
   readonly clock?: Clock;
   readonly random?: Random;
-  /** Makes Unix sockets faster where it is given. */
-  readonly setSendBuffer?: SetSendBuffer | undefined;
   readonly connections?: number;
   readonly handshakeTimeoutMs?: number;
   readonly progressTimeoutMs?: number;
@@ -53,6 +52,7 @@ export class PeerServer {
   private readonly observer: PeerObserver;
   private readonly clock: Clock;
   private readonly random: Random;
+  private readonly emptied = new Outcome<void>();
   private over = false;
 
   constructor(private readonly options: PeerServerOptions) {
@@ -81,29 +81,32 @@ export class PeerServer {
     return this.sessions.size;
   }
 
+  private get most(): number {
+    return this.options.connections ?? PEER_CONNECTIONS;
+  }
+
   /** Calls back when a connection that a peer had made and proved is lost. Not for those that this server closes itself. */
   onLinkClosed(listener: ClosedListener): void {
     this.closedListeners.push(listener);
   }
 
-  /** Stops listening and breaks all connections off. */
+  /** Stops listening and breaks all connections off. Resolves when no memory is lent to them or taken for them any more. */
   async close(): Promise<void> {
     this.over = true;
+    const closed = this.servers.map((server) => new Promise((resolve) => server.close(resolve)));
     for (const session of this.sessions) session.close(new Unavailable('this worker is closing'));
-    await Promise.all(this.servers.map((server) => new Promise((resolve) => server.close(resolve))));
+    if (this.sessions.size > 0) await this.emptied.promise;
+    await Promise.all(closed);
   }
 
   private bind(options: net.ListenOptions): Promise<net.Server> {
-    // Paused, so that nothing is read before the bytes have somewhere to go.
-    const server = net.createServer({ pauseOnConnect: true }, (socket) => this.accept(socket));
+    const { setSendBuffer, tls } = this.options;
+    const server = listener(options.path === undefined ? { tls } : { setSendBuffer }, (socket) => this.accept(socket));
+    server.maxConnections = this.most;
+    const where = options.path ?? `${options.host}:${options.port}`;
     return new Promise((resolve, reject) => {
-      server.once('error', (error) =>
-        reject(
-          new Unavailable(
-            `cannot listen for peers on ${options.path ?? `${options.host}:${options.port}`}: ${error.message}`,
-          ),
-        ),
-      );
+      // Stays for errors of later connections, which concern nobody else.
+      server.on('error', (error) => reject(new Unavailable(`cannot listen for peers on ${where}: ${error.message}`)));
       server.listen(options, () => {
         this.servers.push(server);
         resolve(server);
@@ -112,14 +115,14 @@ export class PeerServer {
   }
 
   private accept(socket: net.Socket): void {
-    if (this.over || this.sessions.size >= (this.options.connections ?? PEER_CONNECTIONS)) {
+    if (this.over || this.sessions.size >= this.most) {
       socket.destroy();
       this.observer.onFailure(new Overloaded('').code);
       return;
     }
     const { identity, secret, host, blockBytes } = this.options;
     const session: Session = new Session({
-      open: (inlet) => adopt(socket, inlet, this.options.setSendBuffer),
+      open: (inlet) => adopt(socket, inlet, this.options),
       handshake: new ServerHandshake(identity, secret, this.random.bytes(NONCE_BYTES)),
       host,
       blockBytes,
@@ -134,6 +137,7 @@ export class PeerServer {
 
   private ended(session: Session, reason: ShoalError, peer: PeerIdentity | null): void {
     this.sessions.delete(session);
+    if (this.over && this.sessions.size === 0) this.emptied.resolve();
     if (this.over) return;
     if (!peer || reason.code !== 'unavailable') this.observer.onFailure(reason.code);
     if (!peer) return;

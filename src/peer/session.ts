@@ -18,7 +18,7 @@ import type { PeerObserver } from './observer.js';
 import { OfferService } from './offer-service.js';
 import { Permits } from './permits.js';
 import { PONG } from './pong.js';
-import type { Service } from './service.js';
+import type { Reply, Service } from './service.js';
 import type { Inlet } from './socket.js';
 import { failureOf } from './wire-failure.js';
 
@@ -151,8 +151,7 @@ export class Session implements ConnectionOwner {
       throw new Overloaded(`a peer has more than ${PEER_REQUESTS_IN_FLIGHT} requests in flight`);
     }
     const request = this.request;
-    this.services.set(request, service);
-    service.start({
+    const reply: Reply = {
       send: (message, payload) => this.say(request, message, payload),
       finish: (message) => {
         this.services.delete(request);
@@ -160,7 +159,14 @@ export class Session implements ConnectionOwner {
         this.say(request, message, undefined, () => this.ending--);
       },
       payloads: this.payloads,
-    });
+    };
+    this.services.set(request, service);
+    try {
+      service.start(reply);
+    } catch (error) {
+      service.closed();
+      reply.finish({ type: 'error', ...failureOf(error) });
+    }
   }
 
   private refuse(reason: ShoalError): void {

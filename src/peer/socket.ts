@@ -1,7 +1,8 @@
 import net from 'node:net';
+import tls from 'node:tls';
 import type { PeerAddress } from '../core/member.js';
 import { Unavailable } from '../errors.js';
-import { PEER_SEND_BUFFER_BYTES } from '../limits.js';
+import { HANDSHAKE_TIMEOUT_MS, PEER_SEND_BUFFER_BYTES } from '../limits.js';
 
 /** Takes the bytes of a socket: `target` gives the memory for what comes next, `advance` says how much of it is filled. */
 export interface Inlet {
@@ -14,6 +15,20 @@ export interface Inlet {
  * sender and receiver then wait for each other's wake-up more often than they copy. TCP finds its size by itself.
  */
 export type SetSendBuffer = (fileDescriptor: number, bytes: number) => void;
+
+/** What a worker shows its peers over TCP, and by what it knows them; all PEM. */
+export interface PeerTls {
+  readonly key: string;
+  readonly cert: string;
+  /** Signs the certificates of all workers of the fleet, and of nobody else. */
+  readonly ca: string;
+}
+
+export interface SocketOptions {
+  readonly setSendBuffer?: SetSendBuffer | undefined;
+  /** For TCP; Unix sockets go without. */
+  readonly tls?: PeerTls | undefined;
+}
 
 /** Where a peer listens, as seen from here. */
 export type Endpoint = { readonly path: string } | { readonly host: string; readonly port: number };
@@ -31,30 +46,53 @@ export function describe(endpoint: Endpoint): string {
   return 'path' in endpoint ? endpoint.path : `${endpoint.host}:${endpoint.port}`;
 }
 
-/** Begins to connect. What comes in is read straight into the memory that the inlet gives. */
-export function dial(endpoint: Endpoint, inlet: Inlet, setSendBuffer?: SetSendBuffer): net.Socket {
-  const socket = net.connect({ ...endpoint, onread: onread(inlet) });
-  socket.once('connect', () => tune(socket, setSendBuffer));
+/** Begins to connect. What comes in is read straight into the memory that the inlet gives, but with TLS, where it is copied. */
+export function dial(endpoint: Endpoint, inlet: Inlet, options: SocketOptions): net.Socket {
+  if ('path' in endpoint || !options.tls) {
+    const socket = net.connect({ ...endpoint, onread: onread(inlet) });
+    socket.once('connect', () => tune(socket, options));
+    return socket;
+  }
+  // The certificate says that the peer is of the fleet; which one it is, the handshake of the peers finds out.
+  const socket = tls.connect({
+    ...endpoint,
+    ...options.tls,
+    minVersion: 'TLSv1.3',
+    checkServerIdentity: () => undefined,
+  });
+  socket.once('secureConnect', () => tune(socket, options));
+  socket.on('data', (chunk) => pour(chunk, inlet));
   return socket;
 }
 
+/** A server whose connections are ready for `adopt`. */
+export function listener(options: SocketOptions, onSocket: (socket: net.Socket) => void): net.Server {
+  // Paused, so that nothing is read before the bytes have somewhere to go.
+  if (!options.tls) return net.createServer({ pauseOnConnect: true }, onSocket);
+  const { tls: own } = options;
+  const demands = { requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.3' } as const;
+  const server = tls.createServer({ ...own, ...demands, handshakeTimeout: HANDSHAKE_TIMEOUT_MS }, onSocket);
+  server.on('tlsClientError', (_, socket) => socket.destroy());
+  return server;
+}
+
 /**
- * Takes over a connection from a server with `pauseOnConnect`, so that it too reads straight into the inlet's memory. Node's own servers
- * have no option for that, hence the move of the handle to a new socket; where there is none to move, bytes are copied.
+ * Takes over a connection from a listener, so that it too reads straight into the inlet's memory. Node's own servers have no option for
+ * that, hence the move of the handle to a new socket; where there is none to move, as with TLS, bytes are copied.
  */
-export function adopt(accepted: net.Socket, inlet: Inlet, setSendBuffer?: SetSendBuffer): net.Socket {
+export function adopt(accepted: net.Socket, inlet: Inlet, options: SocketOptions): net.Socket {
   const handle = handleOf(accepted);
-  if (handle === null) {
+  if (handle === null || accepted instanceof tls.TLSSocket) {
     accepted.on('data', (chunk: Buffer) => pour(chunk, inlet));
     accepted.resume();
-    tune(accepted, setSendBuffer);
+    tune(accepted, options);
     return accepted;
   }
   (accepted as unknown as WithHandle)._handle = null;
   accepted.destroy();
-  const options = { handle, allowHalfOpen: false, onread: onread(inlet) };
-  const socket = new net.Socket(options as net.SocketConstructorOpts);
-  tune(socket, setSendBuffer);
+  const moved = { handle, allowHalfOpen: false, onread: onread(inlet) };
+  const socket = new net.Socket(moved as net.SocketConstructorOpts);
+  tune(socket, options);
   socket.read(0);
   return socket;
 }
@@ -89,7 +127,7 @@ function pour(chunk: Uint8Array, inlet: Inlet): void {
   }
 }
 
-function tune(socket: net.Socket, setSendBuffer: SetSendBuffer | undefined): void {
+function tune(socket: net.Socket, { setSendBuffer }: SocketOptions): void {
   if (socket.remoteFamily !== undefined) {
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 10_000);

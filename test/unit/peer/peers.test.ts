@@ -1,8 +1,13 @@
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import net from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
   Cancelled,
   Corrupt,
   DeadlineExceeded,
+  InternalError,
   InvalidRequest,
   Overloaded,
   Refused,
@@ -289,6 +294,33 @@ describe('a push', () => {
     expect([...pair.host.blocks.keys()]).toEqual([keyOf('a 0')]);
   });
 
+  it('of blocks of another length is a mistake of the caller, and releases them', async () => {
+    pair = await Pair.open();
+    const own = new MemoryHost();
+    const lent = blocksOf('a', 2, BLOCK_BYTES - 1).map((entry) => own.lease(entry));
+    await expect(pair.client().push(pair.target('unix'), lent, NEVER)).rejects.toThrow(InternalError);
+    expect(own.lent).toBe(0);
+  });
+
+  it('rejects with the error that the host gave for admitting, and the link goes on', async () => {
+    pair = await Pair.open();
+    const client = pair.client();
+    const own = new MemoryHost();
+    pair.host.beforeAdmit = ({ index }) => {
+      if (index === 1) throw new Overloaded('the store is closing');
+    };
+    const push = client.push(
+      pair.target('unix'),
+      blocksOf('a', 3).map((entry) => own.lease(entry)),
+      NEVER,
+    );
+    await expect(push).rejects.toThrow('the store is closing');
+    expect(own.lent).toBe(0);
+    expect(pair.host.admitted.size).toBe(0);
+    await client.ping(pair.target('unix'), 5_000);
+    expect(pair.server.connections).toBe(1);
+  });
+
   it('that is given up releases its blocks, has the memory given back, and leaves the link in step', async () => {
     pair = await Pair.open();
     const client = pair.client();
@@ -405,5 +437,54 @@ describe('listening', () => {
   it('refuses a path that is too long', async () => {
     pair = await Pair.open();
     await expect(pair.server.listen({ unixPath: `/tmp/${'x'.repeat(110)}` })).rejects.toThrow(InvalidRequest);
+  });
+
+  it('lets nobody else at its Unix socket, and leaves none behind', async () => {
+    pair = await Pair.open();
+    const path = pair.addresses.unixPath!;
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+    await pair.server.close();
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it('takes the place of a socket that a dead process left, but not of anything else', async () => {
+    pair = await Pair.open();
+    const left = `${pair.addresses.unixPath}.left`;
+    const other = net.createServer().listen(left);
+    await once(other, 'listening');
+    await pair.server.listen({ unixPath: left });
+    other.close();
+    const file = `${pair.addresses.unixPath}.txt`;
+    await writeFile(file, 'kept');
+    await expect(pair.server.listen({ unixPath: file })).rejects.toThrow(InvalidRequest);
+    expect(await readFile(file, 'utf8')).toBe('kept');
+  });
+
+  it('says which address cannot be had', async () => {
+    pair = await Pair.open();
+    const { tcpHost, tcpPort } = pair.addresses;
+    await expect(pair.server.listen({ tcpHost, tcpPort })).rejects.toThrow(`127.0.0.1:${tcpPort}`);
+  });
+
+  it('ends without memory that is lent or taken', async () => {
+    pair = await Pair.open();
+    const client = pair.client();
+    pair.host.add(blocksOf('a', 30));
+    const own = new MemoryHost();
+    const sink = new MemorySink();
+    const closed = new Promise<void>((resolve) => {
+      sink.onPlace = ({ index }) => {
+        if (index === 5) void pair.server.close().then(resolve);
+      };
+    });
+    const fetch = client.fetch(pair.target('unix'), keysOf(blocksOf('a', 30)), sink, NEVER);
+    const lent = blocksOf('b', 16).map((entry) => own.lease(entry));
+    const push = client.push(pair.target('unix'), lent, NEVER);
+    await Promise.allSettled([fetch, push]);
+    await closed;
+    expect(pair.host.lent).toBe(0);
+    expect(pair.host.admitted.size).toBe(0);
+    expect(own.lent).toBe(0);
+    expect(sink.open.size).toBe(0);
   });
 });

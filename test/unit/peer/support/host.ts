@@ -41,6 +41,7 @@ export class MemoryHost implements BlockHost {
   room = Number.POSITIVE_INFINITY;
   /** Called in `lend`, before the block is given. */
   beforeLend: (key: BlockKey) => Promise<void> | void = () => {};
+  beforeAdmit: (block: SealedBlock) => void = () => {};
   beforeCommit: (key: BlockKey) => Promise<void> | void = () => {};
 
   constructor(private readonly blockBytes = BLOCK_BYTES) {}
@@ -70,6 +71,7 @@ export class MemoryHost implements BlockHost {
   }
 
   admit(block: SealedBlock): Admission {
+    this.beforeAdmit(block);
     if (this.blocks.has(block.key) || this.admitted.has(block.key)) return { kind: 'held' };
     if (this.room === 0) return { kind: 'full' };
     this.room--;
