@@ -1,0 +1,27 @@
+import type { Announcement } from '../../src/core/member.js';
+
+export const FINGERPRINT = 'f'.repeat(64);
+
+/** What a worker that serves says of itself. */
+export function announcement(id: string, over: Partial<Announcement> = {}): Announcement {
+  return {
+    id,
+    incarnation: '0001',
+    state: 'serving',
+    pid: 1,
+    host: 'host',
+    device: 'cpu',
+    address: { hostId: 'here', unixPath: `/nowhere/${id}.sock`, tcpHost: null, tcpPort: null },
+    fingerprint: FINGERPRINT,
+    budget: { device: 1_000_000, host: 0 },
+    bytes: { device: 0, host: 0 },
+    blocks: 0,
+    blockBytes: 128,
+    running: 0,
+    waiting: 0,
+    hitRate: 0,
+    rates: { computeMsPerToken: null, decodeMsPerStep: null, fetchBytesPerMs: null },
+    holdingsSeq: 0,
+    ...over,
+  };
+}
