@@ -9,12 +9,20 @@ export interface Streamed {
   readonly completionTokens: number;
   readonly worker: string;
   readonly cached: { readonly local: number; readonly remote: number; readonly computed: number };
+  /** As the coordinator saw the first token, and as the worker had the prefix in place; from the arrival at each. */
+  readonly coordinatorMs: number;
+  readonly prefixMs: number;
 }
 
 interface Chunk {
   readonly choices: readonly { readonly finish_reason: string | null }[];
   readonly usage?: { readonly completion_tokens: number } | null;
-  readonly shoal?: { readonly worker: string; readonly cached: Streamed['cached'] };
+  readonly shoal?: {
+    readonly worker: string;
+    readonly cached: Streamed['cached'];
+    readonly ttft_ms: number;
+    readonly queue_ms: number;
+  };
   readonly error?: { readonly message: string };
 }
 
@@ -52,6 +60,8 @@ export async function streamed(
     completionTokens: last.usage.completion_tokens,
     worker: last.shoal.worker,
     cached: last.shoal.cached,
+    coordinatorMs: last.shoal.ttft_ms,
+    prefixMs: last.shoal.queue_ms,
   };
 }
 

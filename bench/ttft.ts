@@ -31,12 +31,7 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
     progress('warming up');
     await warmUp(fleet);
     for (let round = -1; round < (rounds ?? ROUNDS); round++) {
-      const one = await measure(fleet, floor);
-      progress(
-        `round ${round + 1}: ${Object.entries(one)
-          .map(([name, ms]) => `${name} ${ms.toFixed(1)} ms`)
-          .join(', ')}`,
-      );
+      const one = await measure(fleet, floor, (line) => progress(`round ${round + 1}: ${line}`));
       // The first one warms up.
       if (round >= 0) for (const name of ['cold', 'local', 'remote', 'floor'] as const) samples[name].push(one[name]);
     }
@@ -74,6 +69,7 @@ async function warmUp(fleet: RunningFleet): Promise<void> {
 async function measure(
   fleet: RunningFleet,
   floor: Floor,
+  progress: (line: string) => void,
 ): Promise<Record<'cold' | 'local' | 'remote' | 'floor', number>> {
   const shared = randomTokens(SHARED_TOKENS);
   const ask = async (worker: string) => {
@@ -93,7 +89,11 @@ async function measure(
   const remote = await ask(stranger);
   expectCached(remote, 'remote', SHARED_TOKENS);
   await quiet(fleet);
-  return { cold: cold.ttftMs, local: local.ttftMs, remote: remote.ttftMs, floor: await floor.measure() };
+  const floorMs = await floor.measure();
+  const shown = ({ ttftMs, coordinatorMs, prefixMs }: Streamed) =>
+    `${ttftMs.toFixed(1)} ms (${coordinatorMs.toFixed(1)} at the coordinator, prefix in place after ${prefixMs.toFixed(1)})`;
+  progress(`cold ${shown(cold)}, local ${shown(local)}, remote ${shown(remote)}, floor ${floorMs.toFixed(1)} ms`);
+  return { cold: cold.ttftMs, local: local.ttftMs, remote: remote.ttftMs, floor: floorMs };
 }
 
 function expectCached(answer: Streamed, source: keyof Streamed['cached'], tokens: number): void {
