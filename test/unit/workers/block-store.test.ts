@@ -65,7 +65,7 @@ describe('a block store', () => {
     const [meta] = chain('a', 1);
     const reserved = store.reserve(meta!)!;
     const bytes = store.bytes(reserved.block);
-    bytes.forEach((_, i) => (bytes[i] = i));
+    bytes.set(Uint8Array.from(bytes, (_, i) => i));
     reserved.seal();
     expect(store.sealed(meta!.key)).toEqual({ ...meta, digest: digestOf(Uint8Array.from(bytes)) });
     expect(cache.events).toEqual(['+computed']);
@@ -193,14 +193,16 @@ describe('a block store in any order of events', () => {
 
   type Op =
     | { readonly do: 'place' | 'reserve' | 'admit' | 'borrow'; readonly block: number }
-    | { readonly do: 'commit' | 'abandon' | 'release'; readonly nth: number }
+    | { readonly do: 'commit' | 'abandon'; readonly nth: number }
+    | { readonly do: 'release'; readonly nth: number }
     | { readonly do: 'reset' | 'roles' };
 
   const block = fc.nat(BLOCKS.length - 1);
   const nth = fc.nat(20);
   const op: fc.Arbitrary<Op> = fc.oneof(
     fc.record({ do: fc.constantFrom('place', 'reserve', 'admit', 'borrow', 'borrow'), block }),
-    fc.record({ do: fc.constantFrom('commit', 'commit', 'commit', 'abandon', 'release', 'release'), nth }),
+    fc.record({ do: fc.constantFrom('commit', 'commit', 'commit', 'abandon'), nth }),
+    fc.record({ do: fc.constant('release'), nth }),
     { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('reset', 'roles') }) },
   );
 

@@ -1,0 +1,369 @@
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { settled } from '../../../src/clock.js';
+import type { BlockMeta } from '../../../src/core/block.js';
+import type { PreparedPrefix } from '../../../src/engine/prefix-cache.js';
+import { Cancelled } from '../../../src/errors.js';
+import { type PrefixFetcher, PrefixLoader } from '../../../workers/prefix-loader.js';
+import { deferred } from '../actors/world.js';
+import { Cache, chain, markOf } from './support/cache.js';
+
+/** A fetcher that does what a test says, and keeps what it was asked for. */
+class Fetcher implements PrefixFetcher {
+  readonly asked: number[][] = [];
+  answer: (wanted: readonly BlockMeta[], signal: AbortSignal) => Promise<void> | void = () => {};
+
+  async fetch(wanted: readonly BlockMeta[], _: unknown, signal: AbortSignal): Promise<void> {
+    this.asked.push(wanted.map(({ index }) => index));
+    await this.answer(wanted, signal);
+    if (signal.aborted) throw new Cancelled('withdrawn');
+  }
+}
+
+describe('a prefix loader', () => {
+  let cache: Cache;
+  let fetcher: Fetcher;
+  let loader: PrefixLoader;
+  const blocks = chain('prompt', 8);
+  const never = new AbortController().signal;
+
+  beforeEach(() => {
+    cache = new Cache(16);
+    fetcher = new Fetcher();
+    loader = new PrefixLoader(cache.store, fetcher);
+  });
+  afterEach(() => expect(cache.close()).toEqual([]));
+
+  function prepare(count = blocks.length, signal = never): Promise<PreparedPrefix> {
+    return loader.prepare({ requestId: 'r', blocks: blocks.slice(0, count), sources: [] }, signal);
+  }
+  function bring(wanted: readonly BlockMeta[]): void {
+    cache.fill(
+      wanted.filter(({ key }) => !cache.store.has(key)),
+      'fetched',
+    );
+  }
+  function letGo(...prefixes: PreparedPrefix[]): void {
+    for (const prefix of prefixes) {
+      prefix.release();
+      prefix.settle();
+    }
+  }
+  /** Computes blocks as an engine does that has claimed them. */
+  function compute(from: number, to = blocks.length): void {
+    for (const meta of blocks.slice(from, to)) {
+      const reserved = loader.reserve(meta);
+      if (reserved === null) continue;
+      cache.store.bytes(reserved.block).fill(markOf(meta.key));
+      reserved.seal();
+    }
+  }
+  async function isOpen(promise: Promise<unknown>): Promise<boolean> {
+    let open = true;
+    promise.then(
+      () => (open = false),
+      () => (open = false),
+    );
+    await settled();
+    return open;
+  }
+
+  it('takes what is here, then what peers have, and asks them once for the rest', async () => {
+    cache.fill(blocks.slice(0, 2));
+    fetcher.answer = (wanted) => bring(wanted.slice(0, 3));
+    const prefix = await prepare();
+    expect(fetcher.asked).toEqual([[2, 3, 4, 5, 6, 7]]);
+    expect(prefix.blocks.length).toBe(5);
+    expect(prefix.localBlocks).toBe(2);
+    expect(prefix.remoteBlocks).toBe(3);
+    letGo(prefix);
+  });
+
+  it('asks nobody where all is here, or nothing is wanted', async () => {
+    cache.fill(blocks);
+    letGo(await prepare(), await prepare(0));
+    expect(fetcher.asked).toEqual([]);
+  });
+
+  it('counts what a peer computed as remote until it is used here', async () => {
+    cache.fill(blocks.slice(0, 2), 'pushed');
+    const first = await prepare(2);
+    expect([first.localBlocks, first.remoteBlocks]).toEqual([0, 2]);
+    expect(first.claim()).toBe(true);
+    const second = await prepare(2);
+    expect([second.localBlocks, second.remoteBlocks]).toEqual([2, 0]);
+    letGo(first, second);
+  });
+
+  it('pins what it gives until it is released', async () => {
+    cache.fill(blocks);
+    const prefix = await prepare();
+    cache.store.reset();
+    expect(cache.run(blocks)).toBe(8);
+    prefix.release();
+    prefix.release();
+    expect(cache.store.reset()).toBe(8);
+    prefix.settle();
+  });
+
+  it('lets others wait for a computation, block by block', async () => {
+    const first = await prepare();
+    expect(first.claim()).toBe(true);
+    const second = prepare();
+    expect(await isOpen(second)).toBe(true);
+    compute(0, 4);
+    expect(await isOpen(second)).toBe(true);
+    compute(4);
+    const prefix = await second;
+    expect(prefix.blocks.length).toBe(8);
+    expect(prefix.localBlocks).toBe(8);
+    expect(fetcher.asked.length).toBe(1);
+    letGo(first, prefix);
+  });
+
+  it('lets the next compute what the first did not finish', async () => {
+    const first = await prepare();
+    first.claim();
+    const second = prepare();
+    compute(0, 3);
+    letGo(first);
+    const prefix = await second;
+    expect(prefix.blocks.length).toBe(3);
+    expect(prefix.claim()).toBe(true);
+    letGo(prefix);
+  });
+
+  it('does not let two compute the same: the second claim is refused', async () => {
+    const [first, second] = [await prepare(), await prepare()];
+    expect(first.claim()).toBe(true);
+    expect(second.claim()).toBe(false);
+    letGo(second);
+    const again = prepare();
+    expect(await isOpen(again)).toBe(true);
+    letGo(first);
+    const third = await again;
+    expect(third.claim()).toBe(true);
+    letGo(third);
+  });
+
+  it('refuses a claim where the next block has come meanwhile', async () => {
+    const prefix = await prepare();
+    cache.fill(blocks.slice(0, 1), 'pushed');
+    expect(prefix.claim()).toBe(false);
+    letGo(prefix);
+  });
+
+  it('goes on when a claimed block is pushed by a peer', async () => {
+    const first = await prepare(1);
+    first.claim();
+    const second = prepare(1);
+    expect(await isOpen(second)).toBe(true);
+    cache.fill(blocks.slice(0, 1), 'pushed');
+    const prefix = await second;
+    expect(prefix.blocks.length).toBe(1);
+    letGo(first, prefix);
+  });
+
+  it('fetches a key once at a time', async () => {
+    const arrives = deferred();
+    fetcher.answer = async (wanted) => {
+      await arrives.promise;
+      bring(wanted);
+    };
+    const [first, second] = [prepare(), prepare(6)];
+    expect(await isOpen(second)).toBe(true);
+    expect(fetcher.asked.length).toBe(1);
+    arrives.resolve();
+    const prefixes = await Promise.all([first, second]);
+    expect(prefixes.map((prefix) => prefix.blocks.length)).toEqual([8, 6]);
+    expect(fetcher.asked.length).toBe(1);
+    letGo(...prefixes);
+  });
+
+  it('lets the next fetch what the first was called off from', async () => {
+    const off = new AbortController();
+    const stalled = deferred();
+    fetcher.answer = () => stalled.promise;
+    const first = prepare(8, off.signal);
+    const second = prepare();
+    await settled();
+    fetcher.answer = (wanted) => bring(wanted);
+    off.abort();
+    stalled.resolve();
+    await expect(first).rejects.toBeInstanceOf(Cancelled);
+    const prefix = await second;
+    expect(prefix.blocks.length).toBe(8);
+    letGo(prefix);
+  });
+
+  it('fetches up to what is on its way, waits for that, and goes on behind it', async () => {
+    cache.fill(blocks.slice(0, 2));
+    const first = await prepare(4);
+    expect(fetcher.asked).toEqual([[2, 3]]);
+    first.claim();
+    cache.store.reset();
+    first.release();
+    cache.store.reset();
+    fetcher.asked.length = 0;
+    fetcher.answer = (wanted) => bring(wanted);
+    const second = prepare();
+    await settled();
+    expect(fetcher.asked).toEqual([[0, 1]]);
+    compute(2, 4);
+    first.settle();
+    const prefix = await second;
+    expect(fetcher.asked).toEqual([
+      [0, 1],
+      [4, 5, 6, 7],
+    ]);
+    expect(prefix.blocks.length).toBe(8);
+    letGo(prefix);
+  });
+
+  it('withdraws what it pinned when it is called off while it waits', async () => {
+    cache.fill(blocks.slice(0, 2));
+    const first = await prepare();
+    first.claim();
+    const off = new AbortController();
+    const second = prepare(8, off.signal);
+    await settled();
+    off.abort();
+    await expect(second).rejects.toBeInstanceOf(Cancelled);
+    letGo(first);
+    expect(cache.store.reset()).toBe(2);
+  });
+
+  it('does not end the flight of another, where its own block came and went', async () => {
+    const [slow, quick] = [deferred(), deferred()];
+    fetcher.answer = async (wanted) => {
+      bring(wanted.slice(0, 1));
+      await slow.promise;
+    };
+    const first = prepare(2);
+    await settled();
+    cache.store.reset();
+    fetcher.answer = () => quick.promise;
+    const second = prepare(1);
+    await settled();
+    expect(fetcher.asked).toEqual([[0, 1], [0]]);
+    slow.resolve();
+    await settled();
+    // The second still fetches the block: the first and a third wait for it.
+    const third = prepare(1);
+    expect(await isOpen(first)).toBe(true);
+    expect(await isOpen(third)).toBe(true);
+    expect(fetcher.asked.length).toBe(2);
+    quick.resolve();
+    letGo(await second, await first);
+    letGo(await third);
+  });
+
+  it('comes to an end, leaves nothing pinned and computes each block once, whatever happens around it', async () => {
+    const steps = fc.array(
+      fc.record({
+        what: fc.constantFrom('ask', 'ask', 'ask', 'bring', 'fail', 'claim', 'compute', 'finish', 'abort', 'reset'),
+        nth: fc.nat(10),
+        count: fc.integer({ min: 0, max: 8 }),
+      }),
+      { maxLength: 40 },
+    );
+    await fc.assert(fc.asyncProperty(steps, playSteps), { numRuns: 120 });
+  });
+
+  interface Sequence {
+    readonly abort: AbortController;
+    readonly count: number;
+    prefix: PreparedPrefix | null;
+    claimed: boolean;
+    over: boolean;
+  }
+
+  /** Sequences that are prepared, claim, compute and end in any order, over fetches that end in any way. */
+  async function playSteps(steps: readonly { what: string; nth: number; count: number }[]): Promise<void> {
+    const world = new Cache(5);
+    const fetches: { wanted: readonly BlockMeta[]; go: () => void }[] = [];
+    const own = new PrefixLoader(world.store, {
+      fetch: async (wanted, _, signal) => {
+        const done = deferred();
+        fetches.push({ wanted, go: done.resolve });
+        signal.addEventListener('abort', () => done.resolve());
+        await done.promise;
+        if (signal.aborted) throw new Cancelled('withdrawn');
+      },
+    });
+    const sequences: Sequence[] = [];
+    const computing = () => sequences.filter(({ claimed, over }) => claimed && !over);
+    const pick = <T>(from: readonly T[], nth: number): T | undefined => from[nth % Math.max(1, from.length)];
+    const end = (sequence: Sequence) => {
+      sequence.over = true;
+      sequence.abort.abort();
+      sequence.prefix?.release();
+      sequence.prefix?.settle();
+    };
+    const put = (wanted: readonly BlockMeta[]) => {
+      for (const meta of wanted) {
+        const place = world.store.place(meta);
+        if (typeof place !== 'string') place.commit({ ...meta, digest: '' }, 'fetched');
+      }
+    };
+    for (const { what, nth, count } of steps) {
+      if (what === 'ask') {
+        const sequence: Sequence = { abort: new AbortController(), count, prefix: null, claimed: false, over: false };
+        sequences.push(sequence);
+        const asked = { requestId: 'r', blocks: blocks.slice(0, count), sources: [] };
+        own.prepare(asked, sequence.abort.signal).then(
+          (prefix) => {
+            sequence.prefix = prefix;
+            if (sequence.over) end(sequence);
+          },
+          (error) => {
+            if (!sequence.over) throw error;
+          },
+        );
+      }
+      if (what === 'bring' || what === 'fail') {
+        const [fetch] = fetches.splice(nth % Math.max(1, fetches.length), 1);
+        if (what === 'bring' && fetch) put(fetch.wanted.slice(0, count));
+        fetch?.go();
+      }
+      if (what === 'claim') {
+        const ready = pick(
+          sequences.filter(({ prefix, over, claimed }) => prefix && !over && !claimed),
+          nth,
+        );
+        if (ready) {
+          ready.claimed = ready.prefix!.claim();
+          if (!ready.claimed) end(ready);
+        }
+      }
+      if (what === 'compute') {
+        const sequence = pick(computing(), nth);
+        const next = sequence && blocks.slice(0, sequence.count).find(({ key }) => !world.store.has(key));
+        const reserved = next ? own.reserve(next) : null;
+        reserved?.seal();
+      }
+      if (what === 'finish') {
+        const sequence = pick(computing(), nth);
+        if (sequence) end(sequence);
+      }
+      if (what === 'abort') {
+        const sequence = pick(sequences, nth);
+        if (sequence) end(sequence);
+      }
+      if (what === 'reset') world.store.reset();
+      await settled();
+      // No block is claimed by two that compute.
+      const claims = computing().map(({ prefix, count: to }) => blocks.slice(prefix!.blocks.length, to)[0]?.key);
+      const first = claims.filter((key) => key !== undefined && !world.store.has(key));
+      expect(new Set(first).size).toBe(first.length);
+    }
+    // All that still waits comes to an end when what it waits for does.
+    for (let round = 0; round < 40; round++) {
+      for (const { go } of fetches.splice(0)) go();
+      for (const sequence of sequences) if (sequence.prefix && !sequence.over) end(sequence);
+      await settled();
+    }
+    expect(sequences.every(({ over }) => over)).toBe(true);
+    expect(world.close()).toEqual([]);
+  }
+});
