@@ -195,7 +195,8 @@ describe('a block store in any order of events', () => {
     | { readonly do: 'place' | 'reserve' | 'admit' | 'borrow'; readonly block: number }
     | { readonly do: 'commit' | 'abandon'; readonly nth: number }
     | { readonly do: 'release'; readonly nth: number }
-    | { readonly do: 'reset' | 'roles' };
+    | { readonly do: 'reset' }
+    | { readonly do: 'roles' };
 
   const block = fc.nat(BLOCKS.length - 1);
   const nth = fc.nat(20);
