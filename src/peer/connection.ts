@@ -111,6 +111,7 @@ export class Connection implements Inlet {
 
   private finish(): void {
     this.over = true;
+    // Node calls back for each write before this; a lent block must not depend on it.
     for (const flushed of [...this.pending]) flushed();
     this.owner.closed(this.reason ?? new Unavailable('the peer closed the connection'));
   }

@@ -51,13 +51,14 @@ function frameOf(request: number, message: ClientMessage, payload: Uint8Array = 
   return Buffer.concat([packFrame(code, request, header, payload.byteLength), payload]);
 }
 
-/** Sends bytes, says no more, and waits until the server has closed. */
-async function sendAll(bytes: Uint8Array): Promise<void> {
+/** Sends bytes, says that there are no more, and waits until the server has closed. */
+async function sendAll(bytes: Uint8Array, end = true): Promise<void> {
   const socket = net.connect(pair.addresses.unixPath!);
   socket.on('error', () => {});
   socket.resume();
   const closed = new Promise((resolve) => socket.once('close', resolve));
-  socket.end(bytes);
+  if (end) socket.end(bytes);
+  else socket.write(bytes);
   await closed;
 }
 
@@ -144,7 +145,7 @@ describe('a server that is sent', () => {
       { type: 'ping' },
       { type: 'proof', mac: new Uint8Array(32) },
     ];
-    for (const message of requests) await sendAll(frameOf(message.type === 'proof' ? 0 : 1, message));
+    for (const message of requests) await sendAll(frameOf(message.type === 'proof' ? 0 : 1, message), false);
     expect(pair.host.lendings).toBe(0);
     await expectUnharmed();
   });
@@ -174,8 +175,8 @@ describe('a server that is sent', () => {
       wantedId: 'bob',
       wantedIncarnation: '0001',
     });
-    await sendAll(packFrame(header.code, 0, new Uint8Array(1100), 0));
-    await sendAll(packFrame(header.code, 0, header.header, 1));
+    await sendAll(packFrame(header.code, 0, new Uint8Array(1100), 0), false);
+    await sendAll(packFrame(header.code, 0, header.header, 1), false);
     const long: [string, (peer: RawClient) => void][] = [
       ['header', (peer) => peer.sendFrame(16, 5, new Uint8Array(FRAME_HEADER_BYTES + 1), 0)],
       ['payload where none is due', (peer) => peer.sendFrame(16, 5, new Uint8Array(0), BYTES)],

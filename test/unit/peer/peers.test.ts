@@ -14,6 +14,8 @@ import {
   Unavailable,
 } from '../../../src/errors.js';
 import { PEER_BLOCKS_IN_SOCKET, PEER_KEYS_PER_REQUEST, PEER_REQUESTS_IN_FLIGHT } from '../../../src/limits.js';
+import { digestOf } from '../../../src/peer/digest.js';
+import { SeededRandom } from '../../../src/random.js';
 import { BLOCK_BYTES, blocksOf, bytesOf, keyOf, MemoryHost } from './support/host.js';
 import { NotingObserver } from './support/observer.js';
 import { ALICE, BOB, Pair, type Via } from './support/pair.js';
@@ -430,6 +432,56 @@ describe('a link', () => {
     await until(() => pair.server.connections === 0);
     expect(lost).toEqual(['alice']);
     await expect(client.ping(pair.target('unix'), 5_000)).rejects.toThrow(Unavailable);
+  });
+});
+
+describe('one link in a storm of fetches, pushes and changes of mind', () => {
+  it.each([1, 2, 3])('loses no memory, mixes no bytes up and stays in step (seed %i)', async (seed) => {
+    const random = new SeededRandom(seed);
+    pair = await Pair.open();
+    const client = pair.client();
+    const own = new MemoryHost();
+    const stored = Array.from({ length: 6 }, (_, i) => blocksOf(`stored ${i}`, 6));
+    for (const blocks of stored) pair.host.add(blocks.slice(0, 1 + random.below(6)));
+
+    const aborting = (sink: MemorySink | null) => {
+      const giveUp = new AbortController();
+      if (random.below(3) === 0) {
+        const at = random.below(6);
+        if (sink && random.below(2) === 0) sink.onPlace = ({ index }) => index === at && giveUp.abort();
+        else setImmediate(() => giveUp.abort());
+      }
+      return giveUp.signal;
+    };
+    const fetch = async () => {
+      const blocks = stored[random.below(stored.length)]!;
+      const sink = new MemorySink();
+      const wanted = random.below(2);
+      sink.wants = ({ index }) => wanted === 0 || index % 2 === 0;
+      await client.fetch(pair.target('unix'), keysOf(blocks), sink, aborting(sink)).catch((error) => {
+        expect(error).toBeInstanceOf(Cancelled);
+      });
+      expect(sink.open.size).toBe(0);
+      const came = new Set(sink.arrived);
+      expectBytes(
+        sink,
+        blocks.filter(({ block }) => came.has(block.key)),
+      );
+    };
+    const push = async (name: string) => {
+      const lent = blocksOf(name, 1 + random.below(4)).map((entry) => own.lease(entry));
+      await client.push(pair.target('unix'), lent, aborting(null)).catch((error) => {
+        expect(error).toBeInstanceOf(Cancelled);
+      });
+    };
+    for (let wave = 0; wave < 8; wave++) {
+      await Promise.all(Array.from({ length: 20 }, (_, i) => (random.below(3) === 0 ? push(`${wave} ${i}`) : fetch())));
+    }
+    await client.ping(pair.target('unix'), 5_000);
+    await until(() => own.lent === 0 && pair.host.lent === 0 && pair.host.admitted.size === 0);
+    await until(() => client.links()[0]?.requestsInFlight === 0);
+    for (const { block, bytes } of pair.host.blocks.values()) expect(digestOf(bytes)).toBe(block.digest);
+    expect(pair.server.connections).toBe(1);
   });
 });
 
