@@ -8,6 +8,7 @@ import { Holdings } from '../src/core/holdings.js';
 import { blockBytes } from '../src/core/kv-layout.js';
 import type { MembershipEffect } from '../src/core/membership-events.js';
 import { hostId, newIncarnation } from '../src/fleet/identity.js';
+import { joinFleet } from '../src/fleet/joining.js';
 import { Roster } from '../src/fleet/roster.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { BLOCK_TOKENS, PROBE_TIMEOUT_MS } from '../src/limits.js';
@@ -30,7 +31,7 @@ import { Siblings } from './siblings.js';
 
 /**
  * Runs one coordinator in this process. Resolves when it listens, whether or not workers are there.
- * @throws Refused for a model that cannot be served, Unavailable where NATS is not reached or the port is taken
+ * @throws Refused for a model that cannot be served, or does not fit the fleet, Unavailable where NATS is not reached or the port is taken
  */
 export async function runCoordinator(config: CoordinatorConfig): Promise<RunningRole> {
   const incarnation = newIncarnation();
@@ -47,6 +48,7 @@ export async function runCoordinator(config: CoordinatorConfig): Promise<Running
     waitForServer: true,
   });
   const clock = new SystemClock();
+  await joinFleet({ bus, clock, log, config, fingerprint, model: folder.name });
   const subjects = fleetSubjects(config.namespace);
   const metrics = new CoordinatorMetrics(new MetricsRegistry());
   metrics.registry.watchProcess();

@@ -122,6 +122,9 @@ export const BUS_RECONNECT_CEILING_MS = 2_000;
 /** A server that does not answer two pings in a row is lost. */
 export const BUS_PING_INTERVAL_MS = 3_000;
 export const BUS_CONNECT_TIMEOUT_MS = 5_000;
+/** A bucket of values that all of a fleet must see alike, and how long one question to it may take. */
+export const KEY_VALUE_BYTES = 64 * KiB;
+export const KEY_VALUE_TIMEOUT_MS = 2_000;
 
 /** A release of nats-server that is fetched: its size, how long connecting, and all of it may take. */
 export const NATS_DOWNLOAD_BYTES = 64 * MiB;
@@ -155,6 +158,8 @@ export const SUSPECT_AFTER_MS = 1_500;
 export const PROBE_TIMEOUT_MS = 500;
 /** How long a worker whose connection closed, and whom no probe reaches, has to prove on the bus that it lives. */
 export const LAST_WORD_MS = 800;
+/** Of a fleet that is not heard within two announcements' time, and some more for those who have much to do, nobody lives. */
+export const LISTEN_FOR_MEMBERS_MS = 2 * ANNOUNCE_INTERVAL_MS + 200;
 /** After the bus came back: how long nobody is blamed for silence. */
 export const BUS_GRACE_MS = 3_000;
 /** How long a dead member is remembered, so that its old incarnation stays refused. */

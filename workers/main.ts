@@ -6,6 +6,7 @@ import { CpuDevice } from '../src/device/cpu.js';
 import { loadModelGraph } from '../src/engine/model-graph.js';
 import { Unavailable } from '../src/errors.js';
 import { newIncarnation } from '../src/fleet/identity.js';
+import { joinFleet } from '../src/fleet/joining.js';
 import { createLog } from '../src/log.js';
 import { modelFingerprint } from '../src/model/fingerprint.js';
 import { openModelFolder } from '../src/model/folder.js';
@@ -16,7 +17,7 @@ import { Worker } from './worker.js';
 
 /**
  * Runs one worker in this process: loads the model, joins the fleet, answers. Resolves when it serves.
- * @throws Refused for a model or budget that cannot be, Unavailable where NATS is not reached
+ * @throws Refused for a model or budget that cannot be, or does not fit the fleet, Unavailable where NATS is not reached
  */
 export async function runWorker(config: WorkerConfig): Promise<RunningRole> {
   const incarnation = newIncarnation();
@@ -45,6 +46,8 @@ export async function runWorker(config: WorkerConfig): Promise<RunningRole> {
     name: `shoal worker ${config.id}`,
     waitForServer: true,
   });
+  const clock = new SystemClock();
+  await joinFleet({ bus, clock, log, config, fingerprint, model: folder.name });
   let over: string | null = null;
   const worker = new Worker({
     config,
@@ -54,7 +57,7 @@ export async function runWorker(config: WorkerConfig): Promise<RunningRole> {
     graph,
     device,
     bus,
-    clock: new SystemClock(),
+    clock,
     log,
     onOver: (why) => {
       over = why;

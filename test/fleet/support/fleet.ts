@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { RunningFleet, type UpReady } from '../../../bench/running-fleet.js';
 
-const CLI = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
+export const CLI = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
 
 export interface WorkerRow {
   readonly id: string;

@@ -1,0 +1,28 @@
+import type { KeyValue, KeyValueEntry } from './key-value.js';
+
+/** A bucket in this process. */
+export class MemoryKeyValue implements KeyValue {
+  private readonly entries = new Map<string, KeyValueEntry>();
+  private revisions = 0;
+
+  async get(key: string): Promise<KeyValueEntry | null> {
+    return this.entries.get(key) ?? null;
+  }
+
+  async create(key: string, value: Uint8Array): Promise<boolean> {
+    return !this.entries.has(key) && this.set(key, value);
+  }
+
+  async update(key: string, value: Uint8Array, revision: number): Promise<boolean> {
+    return this.entries.get(key)?.revision === revision && this.set(key, value);
+  }
+
+  async delete(key: string): Promise<void> {
+    this.entries.delete(key);
+  }
+
+  private set(key: string, value: Uint8Array): true {
+    this.entries.set(key, { value: value.slice(), revision: ++this.revisions });
+    return true;
+  }
+}

@@ -1,0 +1,79 @@
+import { JetStreamApiCodes, JetStreamApiError, jetstream, StorageType } from '@nats-io/jetstream';
+import { type KV, Kvm } from '@nats-io/kv';
+import { Unavailable } from '../errors.js';
+import { KEY_VALUE_BYTES, KEY_VALUE_TIMEOUT_MS } from '../limits.js';
+import type { KeyValue, KeyValueEntry } from './key-value.js';
+import type { NatsBus } from './nats-bus.js';
+
+/** A bucket of NATS JetStream, kept in the server's files. Names of buckets have letters, digits, `-` and `_`; keys also `.`, `/` and `=`. */
+export class NatsKeyValue implements KeyValue {
+  private constructor(
+    private readonly bucket: string,
+    private readonly kv: KV,
+  ) {}
+
+  /**
+   * Opens a bucket, which is made if it is not there. `timeoutMs` bounds each question to the server.
+   * @throws Unavailable, as does all that is asked of it later, where JetStream is off, not allowed, or does not answer
+   */
+  static async open(
+    bus: Pick<NatsBus, 'connection'>,
+    bucket: string,
+    timeoutMs: number = KEY_VALUE_TIMEOUT_MS,
+  ): Promise<NatsKeyValue> {
+    return reaching(bucket, async () => {
+      const stream = jetstream(bus.connection, { timeout: timeoutMs, checkAPI: false });
+      const kv = await new Kvm(stream).create(bucket, {
+        history: 1,
+        storage: StorageType.File,
+        max_bytes: KEY_VALUE_BYTES,
+        // Direct reads may be answered by a replica that lags behind.
+        allow_direct: false,
+      });
+      return new NatsKeyValue(bucket, kv);
+    });
+  }
+
+  get(key: string): Promise<KeyValueEntry | null> {
+    return reaching(this.bucket, async () => {
+      const entry = await this.kv.get(key);
+      return entry?.operation === 'PUT' ? { value: entry.value, revision: entry.revision } : null;
+    });
+  }
+
+  create(key: string, value: Uint8Array): Promise<boolean> {
+    return reaching(this.bucket, () => unlessChanged(this.kv.create(key, value)));
+  }
+
+  update(key: string, value: Uint8Array, revision: number): Promise<boolean> {
+    return reaching(this.bucket, () => unlessChanged(this.kv.update(key, value, revision)));
+  }
+
+  delete(key: string): Promise<void> {
+    return reaching(this.bucket, () => this.kv.delete(key));
+  }
+}
+
+/** The server refuses what was written on the ground of a revision that is over. */
+async function unlessChanged(writing: Promise<number>): Promise<boolean> {
+  const { StreamWrongLastSequence, StreamWrongLastSequenceUnknown } = JetStreamApiCodes;
+  const codes: readonly number[] = [StreamWrongLastSequence, StreamWrongLastSequenceUnknown];
+  try {
+    await writing;
+    return true;
+  } catch (error) {
+    if (error instanceof JetStreamApiError && codes.includes(error.code)) return false;
+    throw error;
+  }
+}
+
+async function reaching<T>(bucket: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Unavailable(
+      `cannot use the bucket ${bucket} of NATS (${reason}): check that JetStream is on, and that these credentials may use it`,
+    );
+  }
+}

@@ -1,0 +1,68 @@
+import type { Bus } from '../bus/bus.js';
+import type { NatsBus } from '../bus/nats-bus.js';
+import { NatsKeyValue } from '../bus/nats-key-value.js';
+import type { Clock } from '../clock.js';
+import { Unavailable } from '../errors.js';
+import { BLOCK_TOKENS, LISTEN_FOR_MEMBERS_MS, SEGMENT_BLOCKS } from '../limits.js';
+import type { Log } from '../log.js';
+import { CHARTER_FORMAT_VERSION, type Charter, joinCharter } from './charter.js';
+import { type FleetSubjects, fleetSubjects } from './subjects.js';
+import { tell } from './tell.js';
+
+export interface JoiningOptions {
+  readonly bus: NatsBus;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly config: { readonly namespace: string; readonly replicas: number };
+  readonly fingerprint: string;
+  /** The name of the model, for people. */
+  readonly model: string;
+}
+
+/**
+ * Joins the charter of the fleet. Without JetStream there is none, and the log says so. To be called right before this process can be heard.
+ * @throws Refused if this process does not fit the fleet
+ */
+export async function joinFleet({ bus, clock, log, config, fingerprint, model }: JoiningOptions): Promise<void> {
+  const mine: Charter = {
+    formatVersion: CHARTER_FORMAT_VERSION,
+    blockTokens: BLOCK_TOKENS,
+    segmentBlocks: SEGMENT_BLOCKS,
+    fingerprint,
+    replicas: config.replicas,
+    model,
+  };
+  const subjects = fleetSubjects(config.namespace);
+  try {
+    const kv = await NatsKeyValue.open(bus, `shoal-${config.namespace}`);
+    const how = await joinCharter(kv, mine, { anybodyAlive: () => anybodyAlive(bus, clock, subjects) });
+    if (how === 'replaced') log.warn(mine, 'the charter of an older fleet, of which nobody lives, was replaced');
+    else log.info(mine, how === 'founded' ? 'founded the fleet' : 'fits the charter of the fleet');
+  } catch (error) {
+    if (!(error instanceof Unavailable)) throw error;
+    const consequence =
+      'the fleet has no charter: nobody is refused at the start, but workers with another model are ignored';
+    log.warn({ reason: error.message }, consequence);
+  }
+}
+
+/** Whether a worker or coordinator is heard, or could be missed as the bus is lost. Takes `LISTEN_FOR_MEMBERS_MS` at most. */
+export async function anybodyAlive(bus: Bus, clock: Clock, subjects: FleetSubjects): Promise<boolean> {
+  const endings: (() => void)[] = [];
+  try {
+    return await new Promise<boolean>((resolve) => {
+      const timer = clock.after(LISTEN_FOR_MEMBERS_MS, () => resolve(false));
+      endings.push(
+        () => timer.cancel(),
+        bus.onStatus(() => resolve(true)),
+      );
+      for (const subject of [subjects.announce, subjects.coordinator]) {
+        const subscription = bus.subscribe(subject, () => resolve(true));
+        endings.push(() => subscription.unsubscribe());
+      }
+      if (!tell(bus, subjects.hello, new Uint8Array())) resolve(true);
+    });
+  } finally {
+    for (const end of endings) end();
+  }
+}

@@ -1,0 +1,139 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { connectNats, type NatsBus } from '../../../src/bus/nats-bus.js';
+import { NatsKeyValue } from '../../../src/bus/nats-key-value.js';
+import { SystemClock } from '../../../src/clock.js';
+import { Refused, Unavailable } from '../../../src/errors.js';
+import { joinFleet } from '../../../src/fleet/joining.js';
+import { fleetSubjects } from '../../../src/fleet/subjects.js';
+import { BLOCK_TOKENS } from '../../../src/limits.js';
+import { createLog } from '../../../src/log.js';
+import { modelFingerprint } from '../../../src/model/fingerprint.js';
+import { openModelFolder } from '../../../src/model/folder.js';
+import { graphSignature } from '../../../src/model/graph-signature.js';
+import { SYNTH_PRESETS } from '../../../src/model/synth/spec.js';
+import { synthesize } from '../../../src/model/synth.js';
+import { type EmbeddedServer, startNatsServer } from '../../../src/nats/embedded-server.js';
+import { findNatsServer } from '../../../src/nats/find-server.js';
+import { keyValueContract } from '../../contract/key-value-suite.js';
+import { CLI, Fleet } from '../support/fleet.js';
+import { plainNats } from '../support/plain-nats.js';
+
+let path: string;
+let dir: string;
+let server: EmbeddedServer;
+let buses: readonly NatsBus[];
+let buckets = 0;
+
+beforeAll(async () => {
+  path = (await findNatsServer()).path;
+  dir = await mkdtemp(join(tmpdir(), 'shoal-test-'));
+  server = await startNatsServer({ path, dir });
+  const { url, user, password } = server;
+  buses = await Promise.all(Array.from({ length: 8 }, () => connectNats({ url, user, password })));
+});
+
+afterAll(async () => {
+  await Promise.all(buses.map((bus) => bus.close()));
+  await server.stop();
+  await rm(dir, { recursive: true, force: true });
+});
+
+keyValueContract('NatsKeyValue', async () => {
+  const bucket = `bucket-${++buckets}`;
+  const [a, b] = await Promise.all([NatsKeyValue.open(buses[0]!, bucket), NatsKeyValue.open(buses[1]!, bucket)]);
+  return [a, b];
+});
+
+test('a bucket outlives its server', async () => {
+  const args = ['-js', '-sd', join(dir, 'store')];
+  for (const expected of [null, [7]]) {
+    const own = await plainNats(path, args);
+    const bus = await connectNats({ url: own.url });
+    const kv = await NatsKeyValue.open(bus, 'lasting');
+    const found = await kv.get('x');
+    expect(found && [...found.value]).toEqual(expected);
+    await kv.create('x', Uint8Array.of(7));
+    await bus.close();
+    await own.stop();
+  }
+});
+
+/** Joins with a log that is kept. */
+async function joining(bus: NatsBus, namespace: string, fingerprint: string): Promise<string> {
+  const lines: string[] = [];
+  const log = createLog({ level: 'info', write: (line) => lines.push(line) });
+  const config = { namespace, replicas: 2 };
+  await joinFleet({ bus, clock: new SystemClock(), log, config, fingerprint, model: 'm' });
+  return lines.join('');
+}
+
+describe('joining a fleet', () => {
+  const [ours, theirs] = ['a'.repeat(64), 'b'.repeat(64)] as const;
+
+  test('eight processes that start at once found it together, and the one with another model is refused', async () => {
+    const logs = await Promise.all(buses.map((bus) => joining(bus, 'race', ours)));
+    expect(logs.filter((log) => log.includes('founded the fleet'))).toHaveLength(1);
+    expect(logs.filter((log) => log.includes('fits the charter'))).toHaveLength(7);
+
+    const { hello, announce } = fleetSubjects('race');
+    const member = buses[1]!.subscribe(hello, () => buses[1]!.publish(announce, new Uint8Array()));
+    await buses[1]!.flush();
+    await expect(joining(buses[0]!, 'race', theirs)).rejects.toThrow(Refused);
+    member.unsubscribe();
+  });
+
+  test('eight processes of a new fleet replace the charter of one that is gone, once', async () => {
+    await joining(buses[0]!, 'anew', theirs);
+    const logs = await Promise.all(buses.map((bus) => joining(bus, 'anew', ours)));
+    expect(logs.filter((log) => log.includes('was replaced'))).toHaveLength(1);
+    expect(logs.filter((log) => log.includes('fits the charter'))).toHaveLength(7);
+  });
+
+  test('goes on with a warning where there is no JetStream, and fails in time where it says nothing', async () => {
+    const plain = await plainNats(path);
+    const bus = await connectNats({ url: plain.url });
+    expect(await joining(bus, 'plain', ours)).toMatch(/"level":"warn".*jetstream is not enabled.*JetStream is on/i);
+    bus.subscribe('$JS.API.>', () => undefined);
+    await expect(NatsKeyValue.open(bus, 'silent', 50)).rejects.toThrow(Unavailable);
+    await bus.close();
+    await plain.stop();
+  });
+});
+
+async function fingerprintOf(modelDir: string): Promise<string> {
+  const folder = await openModelFolder(modelDir);
+  return modelFingerprint(folder, graphSignature(folder.graph, folder.config, BLOCK_TOKENS).layout);
+}
+
+test('a worker with another model ends at its start while the fleet lives, and may found the next fleet', async () => {
+  const models = { one: join(dir, 'one'), two: join(dir, 'two') };
+  await synthesize(SYNTH_PRESETS.tiny, models.one);
+  await synthesize({ ...SYNTH_PRESETS.tiny, seed: 2 }, models.two);
+  const access = { SHOAL_NATS: server.url, SHOAL_NATS_USER: server.user, SHOAL_NATS_PASSWORD: server.password };
+  const up = (model: string) => Fleet.up(['--workers', '1', '--model', model], access);
+  const first = await up(models.one);
+  try {
+    const stranger = spawn(process.execPath, [CLI, 'worker', '--model', models.two, '--metrics-port', 'off'], {
+      env: { ...process.env, ...access, SHOAL_SECRET: 'a secret of the cluster' },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let said = '';
+    stranger.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    expect(await once(stranger, 'close')).toEqual([1, null]);
+    const [there, here] = [await fingerprintOf(models.one), await fingerprintOf(models.two)];
+    expect(said).toContain(`fingerprint is ${there} there, ${here} here; the model is one there, two here`);
+    expect((await first.workers()).map(({ state }) => state)).toEqual(['serving']);
+  } finally {
+    await first.stop();
+  }
+  const second = await up(models.two);
+  expect((await second.workers()).map(({ state }) => state)).toEqual(['serving']);
+  expect(await second.stop()).toBe(0);
+});

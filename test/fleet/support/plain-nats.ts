@@ -1,0 +1,28 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { Unavailable } from '../../../src/errors.js';
+
+export interface PlainNats {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** A nats-server as somebody else might run it: on loopback, with these arguments and no credentials. */
+export async function plainNats(path: string, args: readonly string[] = []): Promise<PlainNats> {
+  const child = spawn(path, ['-a', '127.0.0.1', '-p', '-1', ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const exited = once(child, 'exit');
+  const port = await new Promise<string>((resolve, reject) => {
+    let found = '';
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      found = /Listening for client connections on .*:(\d+)/.exec(line)?.[1] ?? found;
+      if (line.includes('Server is ready')) resolve(found);
+    });
+    exited.then(() => reject(new Unavailable('nats-server ended while starting')), reject);
+  });
+  const stop = async () => {
+    child.kill('SIGTERM');
+    await exited;
+  };
+  return { url: `nats://127.0.0.1:${port}`, stop };
+}

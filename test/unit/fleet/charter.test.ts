@@ -1,0 +1,195 @@
+import { describe, expect, test } from 'vitest';
+import type { KeyValue } from '../../../src/bus/key-value.js';
+import { MemoryBroker } from '../../../src/bus/memory-bus.js';
+import { MemoryKeyValue } from '../../../src/bus/memory-key-value.js';
+import { SimulatedClock, settled } from '../../../src/clock.js';
+import { Refused } from '../../../src/errors.js';
+import { type Charter, joinCharter } from '../../../src/fleet/charter.js';
+import { anybodyAlive } from '../../../src/fleet/joining.js';
+import { fleetSubjects } from '../../../src/fleet/subjects.js';
+import { ANNOUNCE_INTERVAL_MS, LISTEN_FOR_MEMBERS_MS } from '../../../src/limits.js';
+import { encode } from '../../../src/wire/msgpack.js';
+
+const recall: Charter = {
+  formatVersion: 1,
+  blockTokens: 64,
+  segmentBlocks: 8,
+  fingerprint: 'a'.repeat(64),
+  replicas: 2,
+  model: 'recall',
+};
+const other: Charter = { ...recall, fingerprint: 'b'.repeat(64), model: 'other' };
+const alive = { anybodyAlive: async () => true };
+const dead = { anybodyAlive: async () => false };
+/** For those who have no reason to listen. */
+const unasked = {
+  anybodyAlive: async () => {
+    throw new Error('listened without need');
+  },
+};
+
+async function founded(charter: Charter): Promise<MemoryKeyValue> {
+  const kv = new MemoryKeyValue();
+  expect(await joinCharter(kv, charter, unasked)).toBe('founded');
+  return kv;
+}
+
+/** Another one that writes between the reads and writes of this one: `meanwhile` runs once, before its first write. */
+function disturbed(kv: KeyValue, meanwhile: () => Promise<unknown>): KeyValue {
+  let due = true;
+  const disturb = async () => {
+    if (due) {
+      due = false;
+      await meanwhile();
+    }
+  };
+  return {
+    get: (key) => kv.get(key),
+    create: async (key, value) => disturb().then(() => kv.create(key, value)),
+    update: async (key, value, revision) => disturb().then(() => kv.update(key, value, revision)),
+    delete: (key) => kv.delete(key),
+  };
+}
+
+describe('the charter', () => {
+  test('is founded by the first and joined by those who fit, none of whom has to listen', async () => {
+    const kv = await founded(recall);
+    expect(await joinCharter(kv, recall, unasked)).toBe('joined');
+    expect(await joinCharter(kv, { ...recall, model: 'the same by another name' }, unasked)).toBe('joined');
+  });
+
+  test('refuses another model while somebody lives, with both values and what to do', async () => {
+    const kv = await founded(recall);
+    const outcome = joinCharter(kv, other, alive);
+    await expect(outcome).rejects.toThrow(Refused);
+    await expect(outcome).rejects.toThrow(
+      `fingerprint is ${recall.fingerprint} there, ${other.fingerprint} here; the model is recall there, other here`,
+    );
+    await expect(outcome).rejects.toThrow(/--model.*--namespace/);
+    expect(await joinCharter(kv, recall, unasked)).toBe('joined');
+  });
+
+  test.each([
+    ['blockTokens', 128],
+    ['segmentBlocks', 4],
+    ['replicas', 3],
+    ['formatVersion', 2],
+  ] as const)('refuses another %s', async (field, value) => {
+    const outcome = joinCharter(await founded(recall), { ...recall, [field]: value }, alive);
+    await expect(outcome).rejects.toThrow(`${field} is ${recall[field]} there, ${value} here`);
+  });
+
+  test('names all that differs', async () => {
+    const outcome = joinCharter(await founded(recall), { ...other, replicas: 3 }, alive);
+    await expect(outcome).rejects.toThrow(/fingerprint is .*replicas is 2 there, 3 here/);
+  });
+
+  test('knows that a charter of a later version is one, whatever else it says', async () => {
+    const kv = new MemoryKeyValue();
+    await kv.create('charter', encode({ formatVersion: 7, quorum: 'all' }));
+    await expect(joinCharter(kv, recall, alive)).rejects.toThrow('formatVersion is 7 there, 1 here');
+    expect(await joinCharter(kv, recall, dead)).toBe('replaced');
+  });
+
+  test('is not taken for fitting if nobody can read it', async () => {
+    const kv = new MemoryKeyValue();
+    await kv.create('charter', Uint8Array.of(0xc1));
+    await expect(joinCharter(kv, recall, alive)).rejects.toThrow(Refused);
+    expect(await joinCharter(kv, recall, dead)).toBe('replaced');
+    expect(await joinCharter(kv, recall, unasked)).toBe('joined');
+  });
+
+  test('is replaced where nobody lives under it any more', async () => {
+    const kv = await founded(recall);
+    expect(await joinCharter(kv, other, dead)).toBe('replaced');
+    expect(await joinCharter(kv, other, unasked)).toBe('joined');
+    await expect(joinCharter(kv, recall, alive)).rejects.toThrow(Refused);
+  });
+
+  test('is founded, joined or replaced once by eight who start together, half of them with another model', async () => {
+    const all = async (kv: KeyValue, options: typeof alive, charters: readonly Charter[]) =>
+      (await Promise.all(charters.map((charter) => joinCharter(kv, charter, options).catch(String)))).toSorted();
+    const eight = Array.from({ length: 8 }, (_, i) => ({ ...recall, model: `name ${i}` }));
+    const kv = new MemoryKeyValue();
+    expect(await all(kv, unasked, eight)).toEqual(['founded', ...Array(7).fill('joined')]);
+
+    const anew = eight.map((charter) => ({ ...charter, fingerprint: other.fingerprint }));
+    expect(await all(kv, dead, anew)).toEqual([...Array(7).fill('joined'), 'replaced']);
+
+    const mixed = eight.map((charter, i) => (i % 2 === 0 ? charter : anew[i]!));
+    const outcomes = await all(new MemoryKeyValue(), alive, mixed);
+    expect(outcomes.slice(0, 4)).toEqual(Array(4).fill(expect.stringContaining('Refused')));
+    expect(outcomes.slice(4)).toEqual(['founded', 'joined', 'joined', 'joined']);
+  });
+
+  test('refuses who lost the race to found it to somebody with another model', async () => {
+    const kv = new MemoryKeyValue();
+    const late = disturbed(kv, () => joinCharter(kv, recall, unasked));
+    await expect(joinCharter(late, other, alive)).rejects.toThrow(Refused);
+  });
+
+  test('is not replaced if somebody who is not to be heard yet joined it meanwhile', async () => {
+    const kv = await founded(recall);
+    let times = 0;
+    const joinedMeanwhile = async () => {
+      if (++times > 1) return true;
+      await joinCharter(kv, recall, unasked);
+      return false;
+    };
+    await expect(joinCharter(kv, other, { anybodyAlive: joinedMeanwhile })).rejects.toThrow(Refused);
+    expect(times).toBe(2);
+  });
+
+  test('takes in who hears the first members of the fleet that has just replaced the old one', async () => {
+    const kv = await founded(recall);
+    const replacedMeanwhile = async () => (await joinCharter(kv, other, dead)) === 'replaced';
+    expect(await joinCharter(kv, other, { anybodyAlive: replacedMeanwhile })).toBe('joined');
+  });
+});
+
+describe('listening for members', () => {
+  const subjects = fleetSubjects('fleet');
+  const nothing = new Uint8Array();
+  const stage = () => {
+    const broker = new MemoryBroker();
+    const clock = new SimulatedClock();
+    const [bus, member] = [broker.connect('bus'), broker.connect('member')] as const;
+    let heard: boolean | null = null;
+    const listened = anybodyAlive(bus, clock, subjects).then((alive) => {
+      heard = alive;
+    });
+    return { bus, member, clock, listened, heard: () => heard };
+  };
+
+  test('hears nobody only after two announcements were due, and the listening leaves nothing behind', async () => {
+    const { clock, heard } = stage();
+    await clock.advance(2 * ANNOUNCE_INTERVAL_MS);
+    expect(heard()).toBeNull();
+    await clock.advance(LISTEN_FOR_MEMBERS_MS - 2 * ANNOUNCE_INTERVAL_MS);
+    expect(heard()).toBe(false);
+    expect(clock.nextAtMs()).toBeNull();
+  });
+
+  test('asks everybody to announce itself, so that it hears a worker at once', async () => {
+    const { member, clock, listened, heard } = stage();
+    member.subscribe(subjects.hello, () => member.publish(subjects.announce, nothing));
+    await listened;
+    expect(heard()).toBe(true);
+    expect(clock.nextAtMs()).toBeNull();
+  });
+
+  test('hears a coordinator', async () => {
+    const { member, listened, heard } = stage();
+    member.publish(subjects.coordinator, nothing);
+    await listened;
+    expect(heard()).toBe(true);
+  });
+
+  test('takes a lost bus for no proof that nobody lives', async () => {
+    const { bus, heard } = stage();
+    bus.lose();
+    await settled();
+    expect(heard()).toBe(true);
+    expect(await anybodyAlive(bus, new SimulatedClock(), subjects)).toBe(true);
+  });
+});
