@@ -44,12 +44,15 @@ export class Replicator {
   private readonly retries = new Set<Timer>();
   private transfers = new AbortController();
   private ended = false;
+  /** As it was when blocks were last moved, and who was who then. */
   private ring: Ring;
+  private incarnations: ReadonlyMap<string, string>;
   private working = false;
   private waiters: (() => void)[] = [];
 
   constructor(private readonly options: ReplicatorOptions) {
     this.ring = options.roster.ring;
+    this.incarnations = incarnationsOf(options.roster);
     options.store.listen({
       added: (block, origin) => {
         if (origin === 'computed') this.enqueueFresh(block);
@@ -99,16 +102,15 @@ export class Replicator {
 
   private followRing(): void {
     const { self, store, roster, replicas, clock } = this.options;
-    const before = this.ring;
+    const { ring: before, incarnations } = this;
     if (before.epoch === roster.epoch) return;
     this.ring = roster.ring;
+    this.incarnations = incarnationsOf(roster);
     const residents = store.keys().flatMap((key) => store.sealed(key) ?? []);
-    const homes =
-      (ring: Ring): HomesOf =>
-      (segment) =>
-        ring.homes(segment, replicas);
-    const present = (worker: string) => roster.alive(worker) !== null;
-    const { pushes } = ringChange(residents, self, homes(before), homes(this.ring), present);
+    // Who was started anew has nothing, as if it had not been there.
+    const present = (worker: string) => worker === self || this.incarnations.get(worker) === incarnations.get(worker);
+    const homesBefore: HomesOf = (segment) => before.homes(segment, replicas).filter(present);
+    const { pushes } = ringChange(residents, self, homesBefore, (segment) => this.homes(segment), present);
     store.reassignRoles();
     // What an earlier ring had moved elsewhere is not moved there any more.
     this.setTasks(this.tasks.filter((task) => task.cause === 'new' || this.isDue(task)));
@@ -196,4 +198,10 @@ export class Replicator {
   private rest(): void {
     for (const go of this.waiters.splice(0)) go();
   }
+}
+
+/** Of those who have not died or left. */
+function incarnationsOf(roster: Roster): ReadonlyMap<string, string> {
+  const alive = roster.members().filter(({ state }) => state !== 'dead');
+  return new Map(alive.map(({ id, incarnation }) => [id, incarnation]));
 }

@@ -1,0 +1,247 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { settled } from '../../../src/clock.js';
+import type { BlockMeta } from '../../../src/core/block.js';
+import {
+  REPLICATION_ATTEMPTS,
+  REPLICATION_PAUSE_MS,
+  REPLICATION_QUEUE_BLOCKS,
+  SEGMENT_BLOCKS,
+} from '../../../src/limits.js';
+import { Replicator } from '../../../workers/replicator.js';
+import { deferred } from '../actors/world.js';
+import { until } from '../peer/support/until.js';
+import { chain } from './support/cache.js';
+import { type Neighbour, Town } from './support/town.js';
+
+describe('a replicator', () => {
+  let town: Town;
+  let own: Neighbour;
+  let moved: number;
+  const lags: number[] = [];
+
+  beforeEach(async () => {
+    town = await Town.open();
+    own = await town.add('own', 2 * SEGMENT_BLOCKS);
+    moved = 0;
+    lags.length = 0;
+  });
+  afterEach(async () => expect(await town.close()).toEqual([]));
+
+  function replicator(replicas: number, of = own): Replicator {
+    return new Replicator({
+      self: of.id,
+      store: of.cache.store,
+      peers: of.client,
+      roster: of.roster,
+      clock: town.clock,
+      replicas,
+      onLag: (blocks) => lags.push(blocks),
+      onMoved: (blocks) => (moved += blocks),
+    });
+  }
+  /** Lets simulated time and real connections go on until nothing is left to copy. */
+  async function done(of: Replicator): Promise<void> {
+    let idle = false;
+    void of.idle().then(() => (idle = true));
+    await settled();
+    while (!idle) {
+      await town.clock.advance(1);
+      await settled();
+    }
+  }
+  /** Until a copy has failed, and is to be tried again. */
+  function untilRetry(): Promise<void> {
+    return until(() => town.clock.nextAtMs() === town.clock.now() + REPLICATION_PAUSE_MS);
+  }
+  function holders(blocks: readonly BlockMeta[]): string[] {
+    return town.neighbours.filter(({ cache }) => cache.run(blocks) === blocks.length).map(({ id }) => id);
+  }
+  /** A prompt whose first segment has these homes. */
+  function promptAt(homes: readonly string[], blocks = SEGMENT_BLOCKS): BlockMeta[] {
+    for (let i = 0; ; i++) {
+      const prompt = chain(`prompt ${i}`, blocks);
+      const its = own.roster.ring.homes(prompt[0]!.segment, homes.length);
+      if (its.join() === homes.join()) return prompt;
+    }
+  }
+
+  it('copies what was computed here to its homes, and to nobody else', async () => {
+    await town.add('a');
+    await town.add('b');
+    const copies = replicator(2);
+    const [mine, others] = [promptAt(['own', 'a']), promptAt(['b', 'a'])];
+    own.cache.fill(mine);
+    own.cache.fill(others);
+    expect(copies.lagBlocks).toBe(2 * SEGMENT_BLOCKS);
+    await done(copies);
+    expect(holders(mine)).toEqual(['own', 'a']);
+    expect(holders(others)).toEqual(['own', 'a', 'b']);
+    expect(copies.lagBlocks).toBe(0);
+    expect(lags.at(-1)).toBe(0);
+    expect(Math.max(...lags)).toBeGreaterThan(0);
+    expect(moved).toBe(0);
+  });
+
+  it('copies nothing that came from others', async () => {
+    await town.add('a');
+    const copies = replicator(2);
+    own.cache.fill(chain('fetched', 2), 'fetched');
+    own.cache.fill(chain('pushed', 2), 'pushed');
+    await done(copies);
+    expect(town.neighbours[1]!.door.offered).toEqual([]);
+  });
+
+  it('gives blocks to the workers that become their homes', async () => {
+    const copies = replicator(2);
+    await town.add('later', 64, false);
+    const blocks = chain('prompt', SEGMENT_BLOCKS);
+    own.cache.fill(blocks);
+    await done(copies);
+    town.tell();
+    await done(copies);
+    expect(holders(blocks)).toEqual(['own', 'later']);
+    expect(moved).toBe(SEGMENT_BLOCKS);
+  });
+
+  it('gives blocks anew to a home that was started anew, though it was missed by nobody', async () => {
+    await town.add('a');
+    const copies = replicator(2);
+    const blocks = chain('prompt', SEGMENT_BLOCKS);
+    own.cache.fill(blocks);
+    await done(copies);
+    await town.restart('a');
+    town.tell();
+    await done(copies);
+    expect(holders(blocks)).toEqual(['own', 'a']);
+    expect(moved).toBe(SEGMENT_BLOCKS);
+  });
+
+  it('hands everything on when its own worker leaves the ring, and is not idle before', async () => {
+    await town.add('a');
+    const copies = replicator(1);
+    const blocks = promptAt(['own']);
+    own.cache.fill(blocks);
+    await done(copies);
+    expect(holders(blocks)).toEqual(['own']);
+    own.roster.hear({ ...own.says, state: 'draining' });
+    let idle = false;
+    void copies.idle().then(() => (idle = true));
+    await settled();
+    expect(idle).toBe(false);
+    await done(copies);
+    expect(idle).toBe(true);
+    expect(holders(blocks)).toEqual(['own', 'a']);
+  });
+
+  it('tries again where a home could not be reached', async () => {
+    const home = await town.add('a');
+    const copies = replicator(2);
+    await home.shut();
+    const blocks = chain('prompt', 3);
+    own.cache.fill(blocks);
+    await untilRetry();
+    await home.reopen();
+    await done(copies);
+    expect(holders(blocks)).toEqual(['own', 'a']);
+  });
+
+  it('gives up after some tries, and has nothing left to do', async () => {
+    const home = await town.add('a');
+    await home.shut();
+    const copies = replicator(2);
+    own.cache.fill(chain('prompt', 3));
+    const startedMs = town.clock.now();
+    await done(copies);
+    expect(copies.lagBlocks).toBe(0);
+    const pauses = (REPLICATION_PAUSE_MS * (REPLICATION_ATTEMPTS * (REPLICATION_ATTEMPTS - 1))) / 2;
+    expect(town.clock.now() - startedMs).toBeGreaterThanOrEqual(pauses);
+    expect(own.cache.store.reset()).toBe(3);
+  });
+
+  it('copies new blocks to the homes that they have when it comes to that', async () => {
+    const [gone, home] = [await town.add('gone'), await town.add('a')];
+    const copies = replicator(2);
+    // The first is under way, and the others wait for it, when their home dies.
+    const begun = deferred();
+    const admit = home.door.admit.bind(home.door);
+    home.door.admit = (block) => {
+      begun.resolve();
+      return admit(block);
+    };
+    const [first, waiting] = [promptAt(['a', 'own'], 1), promptAt(['gone', 'own'], 2)];
+    own.cache.fill(first);
+    own.cache.fill(waiting);
+    await begun.promise;
+    town.bury('gone');
+    await done(copies);
+    expect(gone.door.offered).toEqual([]);
+    expect(holders(waiting)).toEqual(['own', 'a']);
+  });
+
+  it('drops what an earlier ring had moved, when the ring changes again', async () => {
+    const copies = replicator(1);
+    own.cache.fill(Array.from({ length: 12 }, (_, i) => chain(`prompt ${i}`, 1)).flat());
+    await done(copies);
+    const later = await town.add('later', 64, false);
+    for (let i = 1; i < 5; i++) {
+      own.roster.hear({ ...later.says, incarnation: `000${2 * i}` });
+      expect(copies.lagBlocks).toBeGreaterThan(0);
+      expect(copies.lagBlocks).toBeLessThanOrEqual(12);
+      own.roster.hear({ ...later.says, incarnation: `000${2 * i + 1}`, state: 'draining' });
+      expect(copies.lagBlocks).toBe(0);
+    }
+    await done(copies);
+    expect(later.door.offered).toEqual([]);
+  });
+
+  it('lets go of everything when it is told to forget', async () => {
+    const home = await town.add('a');
+    const copies = replicator(2);
+    const blocks = chain('prompt', 4);
+    const reached = deferred();
+    const admit = home.door.admit.bind(home.door);
+    home.door.admit = (block) => {
+      reached.resolve();
+      return admit(block);
+    };
+    own.cache.fill(blocks.slice(0, 2));
+    await reached.promise;
+    own.cache.fill(chain('waiting', 4));
+    copies.forget();
+    expect(copies.lagBlocks).toBe(0);
+    await done(copies);
+    await until(() => own.cache.store.reset() === 0 && own.cache.store.blocks === 0);
+    expect(home.cache.run(chain('waiting', 1))).toBe(0);
+  });
+
+  it('tells those who wait for it when what it would try again is forgotten', async () => {
+    const home = await town.add('a');
+    await home.shut();
+    const copies = replicator(2);
+    own.cache.fill(chain('prompt', 1));
+    await untilRetry();
+    const idle = copies.idle();
+    copies.forget();
+    await idle;
+    expect(town.clock.nextAtMs()).toBeNull();
+  });
+
+  it('does nothing any more once it is stopped', async () => {
+    const home = await town.add('a');
+    const copies = replicator(2);
+    copies.stop();
+    own.cache.fill(chain('prompt', 2));
+    await settled();
+    await settled();
+    expect(home.door.offered).toEqual([]);
+  });
+
+  it('keeps the newest of what waits, where that is too much', async () => {
+    const blocks = Array.from({ length: REPLICATION_QUEUE_BLOCKS + 3 }, (_, i) => chain(`prompt ${i}`, 1)[0]!);
+    const large = await town.add('large', blocks.length);
+    const copies = replicator(2, large);
+    large.cache.fill(blocks);
+    expect(copies.lagBlocks).toBe(REPLICATION_QUEUE_BLOCKS);
+    copies.stop();
+  });
+});

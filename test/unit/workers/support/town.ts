@@ -1,0 +1,145 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MemoryBroker } from '../../../../src/bus/memory-bus.js';
+import { SimulatedClock } from '../../../../src/clock.js';
+import type { Announcement } from '../../../../src/core/member.js';
+import { Roster } from '../../../../src/fleet/roster.js';
+import { fleetSubjects } from '../../../../src/fleet/subjects.js';
+import type { Admission, BlockHost, LentBlock } from '../../../../src/peer/block-host.js';
+import { PeerClient } from '../../../../src/peer/client.js';
+import { PeerServer } from '../../../../src/peer/server.js';
+import { announcement, FINGERPRINT } from '../../../support/announcement.js';
+import { BLOCK_BYTES, Cache } from './cache.js';
+
+const SECRET = 'a secret that all workers of the fleet know';
+
+/** What a peer sees of a neighbour's store, with a door in it. */
+class Door implements BlockHost {
+  /** Keys that were asked for, and that were offered. */
+  readonly asked: string[] = [];
+  readonly offered: string[] = [];
+  /** Called before a block is given; may change it. */
+  onLend: (lent: LentBlock | null) => Promise<LentBlock | null> | LentBlock | null = (lent) => lent;
+
+  constructor(private readonly store: BlockHost) {}
+
+  async lend(key: string): Promise<LentBlock | null> {
+    this.asked.push(key);
+    return this.onLend(await this.store.lend(key));
+  }
+
+  admit(block: Parameters<BlockHost['admit']>[0]): Admission {
+    this.offered.push(block.key);
+    return this.store.admit(block);
+  }
+}
+
+/** A worker without an engine: a cache, and the ways to others. */
+export class Neighbour {
+  readonly door: Door;
+  readonly client: PeerClient;
+  readonly roster: Roster;
+  private server: PeerServer;
+  private closed = false;
+
+  constructor(
+    readonly id: string,
+    readonly cache: Cache,
+    private readonly town: Town,
+    readonly incarnation = '0001',
+  ) {
+    const identity = { id, incarnation, fingerprint: FINGERPRINT };
+    const common = { identity, secret: SECRET, blockBytes: BLOCK_BYTES, clock: town.clock };
+    this.door = new Door(cache.store);
+    this.server = new PeerServer({ ...common, host: this.door });
+    this.client = new PeerClient({ ...common, hostId: 'here' });
+    const { clock, subjects } = town;
+    const bus = town.broker.connect(id);
+    this.roster = new Roster({ bus, clock, subjects, fingerprint: FINGERPRINT, self: id, probe: async () => {} });
+  }
+
+  get says(): Announcement {
+    const address = { hostId: 'here', unixPath: this.town.path(this.id), tcpHost: null, tcpPort: null };
+    return announcement(this.id, { incarnation: this.incarnation, address, blockBytes: BLOCK_BYTES });
+  }
+
+  async listen(): Promise<void> {
+    await this.server.listen({ unixPath: this.town.path(this.id) });
+  }
+
+  /** Nobody reaches it any more. */
+  async shut(): Promise<void> {
+    if (!this.closed) await this.server.close();
+    this.closed = true;
+  }
+
+  /** It can be reached again. */
+  async reopen(): Promise<void> {
+    const identity = { id: this.id, incarnation: this.incarnation, fingerprint: FINGERPRINT };
+    const { clock } = this.town;
+    this.server = new PeerServer({ identity, secret: SECRET, blockBytes: BLOCK_BYTES, clock, host: this.door });
+    this.closed = false;
+    await this.listen();
+  }
+}
+
+/** Neighbours that know each other, over real connections, in simulated time. */
+export class Town {
+  readonly clock = new SimulatedClock(1_000_000);
+  readonly broker = new MemoryBroker();
+  readonly subjects = fleetSubjects('town');
+  readonly neighbours: Neighbour[] = [];
+
+  private constructor(private readonly folder: string) {}
+
+  static async open(): Promise<Town> {
+    return new Town(await mkdtemp(join(tmpdir(), 'shoal-town-')));
+  }
+
+  path(id: string): string {
+    return join(this.folder, `${id}.sock`);
+  }
+
+  /** A new neighbour. All know of it at once, unless it is to be told later. */
+  async add(id: string, budgetBlocks = 64, tell = true): Promise<Neighbour> {
+    const neighbour = new Neighbour(id, new Cache(budgetBlocks), this);
+    await neighbour.listen();
+    this.neighbours.push(neighbour);
+    if (tell) this.tell();
+    return neighbour;
+  }
+
+  /** A neighbour whose process died, and was started again. Nobody has heard of either. */
+  async restart(id: string): Promise<Neighbour> {
+    const at = this.neighbours.findIndex((neighbour) => neighbour.id === id);
+    const old = this.neighbours[at]!;
+    old.client.close();
+    await old.shut();
+    old.cache.close();
+    const neighbour = new Neighbour(id, new Cache(old.cache.budgetBlocks), this, '0002');
+    await neighbour.listen();
+    this.neighbours[at] = neighbour;
+    return neighbour;
+  }
+
+  /** All hear what all say. */
+  tell(over: Partial<Announcement> & { id?: string } = {}): void {
+    for (const { roster } of this.neighbours) {
+      for (const { says } of this.neighbours) roster.hear(says.id === over.id ? { ...says, ...over } : says);
+    }
+  }
+
+  /** All take it for dead, as its successor speaks in a state in which it has no place. */
+  bury(id: string): void {
+    this.tell({ id, incarnation: '0002', state: 'starting' });
+  }
+
+  /** Ends it all; says what was left behind. */
+  async close(): Promise<string[]> {
+    for (const { client } of this.neighbours) client.close();
+    await Promise.all(this.neighbours.map((neighbour) => neighbour.shut()));
+    await rm(this.folder, { recursive: true, force: true });
+    return this.neighbours.flatMap(({ id, cache }) => cache.close().map((left) => `${id}: ${left}`));
+  }
+}
