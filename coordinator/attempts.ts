@@ -79,9 +79,10 @@ export async function* runToItsEnd(
           start = { ...event, worker: candidate.worker };
           continue;
         }
+        // Before anything is yielded: a client may be slow to take it.
+        chosen.prefilled();
         if (start && !started) yield start;
         started = true;
-        chosen.prefilled();
         if (event.type === 'prompt') promptSent = true;
         if (event.type === 'tokens') generated.push(...event.ids);
         yield event;

@@ -1,0 +1,194 @@
+import { describe, expect, it } from 'vitest';
+import { type Attempted, type Choose, type Placed, runToItsEnd } from '../../../coordinator/attempts.js';
+import type { FleetEvent } from '../../../coordinator/fleet.js';
+import { Cancelled, InternalError, InvalidRequest, Overloaded, Refused, Unavailable } from '../../../src/errors.js';
+import { REQUEST_ATTEMPTS } from '../../../src/limits.js';
+import { type GenerateEvent, type GenerateRequest, unpackTokens } from '../../../src/protocol/generate.js';
+import { GREEDY, TEN_TOKENS } from '../engine/support/rig.js';
+
+const REQUEST: Attempted = {
+  requestId: 'r',
+  fingerprint: 'f'.repeat(64),
+  tokens: Uint32Array.of(1, 2, 3),
+  sampling: GREEDY,
+  stopping: TEN_TOKENS,
+};
+const START: GenerateEvent = { type: 'start', cached: { local: 0, remote: 0, computed: 3 }, queueMs: 1 };
+const END: GenerateEvent = { type: 'end', reason: 'stop', token: 9 };
+const tokens = (...ids: number[]): GenerateEvent => ({ type: 'tokens', ids });
+
+type Step = GenerateEvent | Error | 'forever';
+
+/** Workers that each play their part, in the order in which they are chosen. */
+class Stage {
+  readonly requests: GenerateRequest[] = [];
+  readonly placements: { readonly tokens: number[]; readonly tried: string[] }[] = [];
+  readonly calls: string[] = [];
+  resumed = 0;
+  readonly abort = new AbortController();
+
+  constructor(private readonly parts: readonly (readonly Step[])[]) {}
+
+  readonly choose: Choose = async (prompt, tried) => {
+    const index = this.placements.length;
+    const part = this.parts[index];
+    if (!part) return null;
+    this.placements.push({ tokens: [...prompt], tried: [...tried] });
+    const placed: Placed = {
+      candidate: { worker: `w${index}`, run: (request, signal) => this.play(part, request, signal) },
+      keys: Uint8Array.of(index),
+      sources: [{ worker: 'peer', blocks: index }],
+      prefilled: () => this.calls.push(`prefilled w${index}`),
+      done: () => this.calls.push(`done w${index}`),
+    };
+    return placed;
+  };
+
+  run(request = REQUEST): AsyncGenerator<FleetEvent> {
+    return runToItsEnd(request, this.choose, this.abort.signal, () => this.resumed++);
+  }
+
+  async all(request = REQUEST): Promise<{ events: FleetEvent[]; error: unknown }> {
+    const events: FleetEvent[] = [];
+    try {
+      for await (const event of this.run(request)) events.push(event);
+    } catch (error) {
+      return { events, error };
+    }
+    return { events, error: null };
+  }
+
+  private async *play(part: readonly Step[], request: GenerateRequest, signal: AbortSignal) {
+    this.requests.push(request);
+    for (const step of part) {
+      if (step === 'forever') {
+        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        throw new Unavailable('the call was dropped');
+      }
+      if (step instanceof Error) throw step;
+      yield step;
+    }
+  }
+}
+
+describe('a request on its way to its end', () => {
+  it('ends with the worker that ends it', async () => {
+    const stage = new Stage([[START, tokens(4), tokens(5, 6), END]]);
+    const { events, error } = await stage.all();
+    expect(error).toBeNull();
+    expect(events).toEqual([{ ...START, worker: 'w0' }, tokens(4), tokens(5, 6), END]);
+    expect(stage.requests[0]).toMatchObject({ requestId: 'r', resumeTokens: 0, keys: Uint8Array.of(0) });
+    expect(stage.requests[0]!.sources).toEqual([{ worker: 'peer', blocks: 0 }]);
+    expect(stage.resumed).toBe(0);
+    expect(stage.calls.filter((call) => call === 'done w0').length).toBe(1);
+  });
+
+  it('goes on elsewhere with what has come so far, neither repeated nor missing', async () => {
+    const lost = new Unavailable('gone');
+    const stage = new Stage([
+      [START, tokens(4), tokens(5, 6), lost],
+      [START, lost],
+      [START, tokens(7), END],
+    ]);
+    const { events, error } = await stage.all();
+    expect(error).toBeNull();
+    expect(events).toEqual([{ ...START, worker: 'w0' }, tokens(4), tokens(5, 6), tokens(7), END]);
+    expect(stage.placements).toEqual([
+      { tokens: [1, 2, 3], tried: [] },
+      { tokens: [1, 2, 3, 4, 5, 6], tried: ['w0'] },
+      { tokens: [1, 2, 3, 4, 5, 6], tried: ['w0', 'w1'] },
+    ]);
+    expect(stage.requests.map((request) => [...unpackTokens(request.tokens)])).toEqual([
+      [1, 2, 3],
+      [1, 2, 3, 4, 5, 6],
+      [1, 2, 3, 4, 5, 6],
+    ]);
+    expect(stage.requests.map(({ resumeTokens }) => resumeTokens)).toEqual([0, 3, 3]);
+    expect(stage.requests.map(({ keys }) => keys[0])).toEqual([0, 1, 2]);
+    expect(stage.requests.map(({ stopping }) => stopping)).toEqual([TEN_TOKENS, TEN_TOKENS, TEN_TOKENS]);
+    expect(stage.resumed).toBe(2);
+    expect(stage.calls.filter((call) => call.startsWith('done'))).toEqual(['done w0', 'done w1', 'done w2']);
+  });
+
+  it('names the worker whose words these are, once', async () => {
+    const stage = new Stage([
+      [START, new Unavailable('gone')],
+      [START, tokens(4), new Unavailable('gone')],
+      [START, tokens(5), END],
+    ]);
+    const { events } = await stage.all();
+    expect(events).toEqual([{ ...START, worker: 'w1' }, tokens(4), tokens(5), END]);
+    expect(stage.resumed).toBe(1);
+  });
+
+  it('asks for the log-probabilities of the prompt until they came', async () => {
+    const prompt: GenerateEvent = { type: 'prompt', logprobs: [null] };
+    const stage = new Stage([
+      [START, new Unavailable('gone')],
+      [START, prompt, new Unavailable('gone')],
+      [START, tokens(5), END],
+    ]);
+    const { events } = await stage.all({ ...REQUEST, sampling: { ...GREEDY, promptLogprobs: true } });
+    expect(events.filter(({ type }) => type === 'prompt').length).toBe(1);
+    expect(stage.requests.map(({ sampling }) => sampling.promptLogprobs)).toEqual([true, true, false]);
+  });
+
+  it('says that the prefill is over when something came of it, and not before', async () => {
+    const stage = new Stage([[START, tokens(4), END]]);
+    const events = stage.run();
+    await events.next();
+    expect(stage.calls).toEqual(['prefilled w0']);
+    const other = new Stage([[START, 'forever']]);
+    const waiting = other.run().next();
+    other.abort.abort();
+    await expect(waiting).rejects.toBeInstanceOf(Cancelled);
+    expect(other.calls).toEqual(['done w0']);
+    await events.return(undefined);
+    expect(stage.calls.at(-1)).toBe('done w0');
+  });
+
+  it('passes on from a worker whose queue is full; where all are full, says so', async () => {
+    const full = new Overloaded('full');
+    const passed = await new Stage([[full], [START, tokens(4), END]]).all();
+    expect(passed.error).toBeNull();
+    const stage = new Stage([[full], [full]]);
+    expect((await stage.all()).error).toBe(full);
+  });
+
+  it('is Unavailable where nobody serves', async () => {
+    expect((await new Stage([]).all()).error).toBeInstanceOf(Unavailable);
+  });
+
+  it.each([new InvalidRequest('wrong', 'prompt'), new Refused('another fleet'), new InternalError('crashed')])(
+    'is not tried elsewhere after %s',
+    async (error) => {
+      const stage = new Stage([[error], [START, tokens(4), END]]);
+      expect((await stage.all()).error).toBe(error);
+      expect(stage.placements.length).toBe(1);
+      expect(stage.calls).toEqual(['done w0']);
+    },
+  );
+
+  it('is tried on so many workers and no more', async () => {
+    const lost = new Unavailable('gone');
+    const stage = new Stage(Array.from({ length: REQUEST_ATTEMPTS + 1 }, () => [lost]));
+    expect((await stage.all()).error).toBe(lost);
+    expect(stage.placements.length).toBe(REQUEST_ATTEMPTS);
+  });
+
+  it('fails where a worker ends a stream without an end', async () => {
+    expect((await new Stage([[START, tokens(4)]]).all()).error).toBeInstanceOf(InternalError);
+  });
+
+  it('ends as cancelled when the client goes, whatever the worker makes of that', async () => {
+    const stage = new Stage([[START, tokens(4), 'forever'], [END]]);
+    const events = stage.run();
+    await events.next();
+    await events.next();
+    const last = events.next();
+    stage.abort.abort();
+    await expect(last).rejects.toBeInstanceOf(Cancelled);
+    expect(stage.placements.length).toBe(1);
+    expect(stage.calls.at(-1)).toBe('done w0');
+  });
+});

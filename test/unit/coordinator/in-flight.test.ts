@@ -1,0 +1,30 @@
+import { describe, expect, it } from 'vitest';
+import { InFlight } from '../../../coordinator/in-flight.js';
+
+describe('what is in flight', () => {
+  it('counts requests until they are done, and their tokens until they are computed, each once', () => {
+    const inFlight = new InFlight();
+    const [a, b] = [inFlight.add('w', 100), inFlight.add('w', 10)];
+    inFlight.add('v', 1);
+    expect(inFlight.loadsByWorker.get('w')).toEqual({ requests: 2, computeTokens: 110 });
+    a.prefilled();
+    a.prefilled();
+    expect(inFlight.loadsByWorker.get('w')).toEqual({ requests: 2, computeTokens: 10 });
+    b.done();
+    b.done();
+    b.prefilled();
+    expect(inFlight.loadsByWorker.get('w')).toEqual({ requests: 1, computeTokens: 0 });
+    a.done();
+    expect([...inFlight.loadsByWorker.keys()]).toEqual(['v']);
+  });
+
+  it('does not mix a late end up with what was placed after it', () => {
+    const inFlight = new InFlight();
+    const first = inFlight.add('w', 5);
+    first.done();
+    inFlight.add('w', 7);
+    first.done();
+    first.prefilled();
+    expect(inFlight.loadsByWorker.get('w')).toEqual({ requests: 1, computeTokens: 7 });
+  });
+});

@@ -1,0 +1,321 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { FleetEvent, FleetRequest } from '../../../coordinator/fleet.js';
+import { blockKeys, packKeys, rootSeed } from '../../../src/core/key.js';
+import { Cancelled, Overloaded, Unavailable } from '../../../src/errors.js';
+import { BLOCK_TOKENS } from '../../../src/limits.js';
+import { GenerateRequest, unpackTokens } from '../../../src/protocol/generate.js';
+import { FINGERPRINT } from '../../support/announcement.js';
+import { deferred } from '../actors/world.js';
+import { GREEDY, TEN_TOKENS } from '../engine/support/rig.js';
+import { Hive, type ScriptedWorker, saying } from './support/hive.js';
+
+const RATES = { computeMsPerToken: 1, decodeMsPerStep: 1, fetchBytesPerMs: 1_000_000 };
+
+function prompt(blocks: number, over: Partial<FleetRequest> = {}): FleetRequest {
+  const tokens = Uint32Array.from({ length: blocks * BLOCK_TOKENS + 5 }, (_, i) => i % 1000);
+  return { requestId: 'r', tokens, salt: null, sampling: GREEDY, stopping: TEN_TOKENS, worker: null, ...over };
+}
+function keysOf({ tokens, salt }: FleetRequest): string[] {
+  return blockKeys(tokens, rootSeed({ fingerprint: FINGERPRINT, adapter: '', salt: salt ?? '' })).map(({ key }) => key);
+}
+
+describe('a router', () => {
+  let hive: Hive;
+  const controllers: AbortController[] = [];
+
+  beforeEach(() => {
+    hive = new Hive();
+  });
+  afterEach(async () => {
+    for (const controller of controllers.splice(0)) controller.abort();
+    await hive.clock.advance(100);
+    await hive.close();
+  });
+
+  interface Run {
+    readonly events: FleetEvent[];
+    readonly abort: AbortController;
+    error: unknown;
+    over: boolean;
+  }
+  /** Runs a request; what comes of it is read as time passes. */
+  function run(request: FleetRequest): Run {
+    const abort = new AbortController();
+    controllers.push(abort);
+    const its: Run = { events: [], abort, error: null, over: false };
+    void (async () => {
+      try {
+        for await (const event of hive.router.generate(request, abort.signal)) its.events.push(event);
+      } catch (error) {
+        its.error = error;
+      }
+      its.over = true;
+    })();
+    return its;
+  }
+  function startedBy({ events }: Run): string | undefined {
+    const [first] = events;
+    return first?.type === 'start' ? first.worker : undefined;
+  }
+  /** A worker that has said nothing yet holds its requests until it is told to go on. */
+  function held(worker: ScriptedWorker): { go(): void } {
+    const gate = deferred();
+    worker.generate = async function* () {
+      await gate.promise;
+      yield* saying([7]);
+    };
+    return { go: gate.resolve };
+  }
+
+  it('sends a request with its keys to who holds most of it, and says who else does', async () => {
+    const [a, b] = [await hive.add('a', { rates: RATES }), await hive.add('b', { rates: RATES })];
+    const request = prompt(4);
+    const keys = keysOf(request);
+    a.take(keys.slice(0, 1));
+    b.take(keys.slice(0, 3));
+    await hive.pass(10);
+    const its = run(request);
+    await hive.pass(100);
+    expect(its.over).toBe(true);
+    expect(startedBy(its)).toBe('b');
+    expect(b.requests.length).toBe(1);
+    expect(b.requests[0]!.keys).toEqual(packKeys(keys));
+    expect(b.requests[0]!.sources).toEqual([{ worker: 'a', blocks: 1 }]);
+    expect([...unpackTokens(b.requests[0]!.tokens)]).toEqual([...request.tokens]);
+  });
+
+  it('keeps tenants apart', async () => {
+    const a = await hive.add('a');
+    run(prompt(2, { salt: 'one' }));
+    run(prompt(2, { salt: 'two' }));
+    await hive.pass(200);
+    expect(a.requests.length).toBe(2);
+    expect(a.requests[0]!.keys).not.toEqual(a.requests[1]!.keys);
+  });
+
+  it('never says more than a worker takes, however many hold the prompt', async () => {
+    const request = prompt(40);
+    for (let i = 0; i < 30; i++) {
+      const worker = await hive.add(`worker-${i}`, { rates: RATES });
+      worker.take(keysOf(request).slice(0, 1 + i));
+    }
+    await hive.pass(10);
+    run(request);
+    await hive.pass(100);
+    const asked = hive.workers.flatMap(({ requests }) => requests);
+    expect(asked.length).toBe(1);
+    expect(GenerateRequest.safeParse(asked[0]).success).toBe(true);
+    expect(asked[0]!.sources.length).toBe(16);
+  });
+
+  it('lets a prompt wait for the blocks that another is computing, then takes them from there', async () => {
+    const [a, b] = [await hive.add('a', { rates: RATES }), await hive.add('b', { rates: RATES })];
+    const gate = held(a);
+    const first = run(prompt(8, { worker: 'a' }));
+    await hive.pass(10);
+    expect(a.requests.length).toBe(1);
+    // Many requests run there, so that it is better to take the blocks elsewhere once they are there.
+    Object.assign(a.over, { running: 500 });
+    await hive.pass(10);
+    const second = run(prompt(8));
+    await hive.pass(100);
+    expect(second.events).toEqual([]);
+    expect(b.requests.length).toBe(0);
+    a.take(keysOf(prompt(8)));
+    gate.go();
+    await hive.pass(200);
+    expect(first.over).toBe(true);
+    expect(startedBy(second)).toBe('b');
+    expect(b.requests[0]!.sources).toEqual([{ worker: 'a', blocks: 8 }]);
+  });
+
+  describe('while a prompt waits for another', () => {
+    let a: ScriptedWorker;
+    let b: ScriptedWorker;
+    let first: Run;
+    let second: Run;
+
+    beforeEach(async () => {
+      [a, b] = [await hive.add('a', { rates: RATES }), await hive.add('b', { rates: RATES })];
+      held(a);
+      first = run(prompt(8, { worker: 'a' }));
+      await hive.pass(10);
+      Object.assign(a.over, { running: 500 });
+      await hive.pass(10);
+      second = run(prompt(8));
+      await hive.pass(400);
+      expect(b.requests.length).toBe(0);
+    });
+
+    it('lets it go when its client does, and leaves no timer', async () => {
+      second.abort.abort();
+      await hive.pass(1);
+      expect(second.error).toBeInstanceOf(Cancelled);
+      expect(b.requests.length).toBe(0);
+    });
+
+    it('goes on when the other is cancelled', async () => {
+      first.abort.abort();
+      await hive.pass(100);
+      expect(startedBy(second)).toBe('b');
+    });
+
+    it('goes on when the worker of the other dies', async () => {
+      await a.die();
+      await hive.pass(3_000);
+      expect(startedBy(second)).toBe('b');
+    });
+
+    it('goes on when the other takes much longer than it should', async () => {
+      await hive.pass(15_000);
+      expect(startedBy(second)).toBe('b');
+      expect(first.over).toBe(false);
+    });
+
+    it('goes on when it is better off elsewhere, though nobody says that the other is over', async () => {
+      b.take(keysOf(prompt(8)));
+      await hive.pass(1_500);
+      expect(startedBy(second)).toBe('b');
+      expect(first.over).toBe(false);
+    });
+  });
+
+  it('believes a promise of blocks until shortly after the first token', async () => {
+    const a = await hive.add('a', { rates: RATES });
+    const gate = deferred();
+    a.generate = async function* () {
+      yield { type: 'start', cached: { local: 0, remote: 0, computed: 1 }, queueMs: 0 };
+      await gate.promise;
+      yield { type: 'tokens', ids: [1] };
+      await new Promise(() => {});
+    };
+    const request = prompt(3);
+    run(request);
+    await hive.pass(400);
+    const expected = () => hive.holdings.coverage(keysOf(request)).expectedBlocks;
+    expect(expected()).toBe(3);
+    gate.resolve();
+    await hive.clock.advance(40);
+    expect(expected()).toBe(3);
+    await hive.clock.advance(20);
+    expect(expected()).toBe(0);
+  });
+
+  it('forgets what it expected of a request that failed, and its load', async () => {
+    const a = await hive.add('a', { rates: RATES });
+    a.generate = async function* () {
+      yield* [] as never[];
+      throw new Overloaded('full');
+    };
+    const its = run(prompt(3));
+    await hive.pass(100);
+    expect(its.error).toBeInstanceOf(Overloaded);
+    expect(hive.holdings.coverage(keysOf(prompt(3))).expectedBlocks).toBe(0);
+    const [candidate] = hive.router.rank(prompt(3).tokens, hive.router.blocksOf(prompt(3).tokens, null), new Set());
+    const cost = candidate!.costMs;
+    await hive.pass(100);
+    const again = hive.router.rank(prompt(3).tokens, hive.router.blocksOf(prompt(3).tokens, null), new Set());
+    expect(again[0]!.costMs).toBe(cost);
+    expect(cost).toBe(prompt(3).tokens.length);
+  });
+
+  it('goes on at another worker when one dies in the middle, with the tokens that came', async () => {
+    const [a, b] = [await hive.add('a', { rates: RATES }), await hive.add('b', { rates: RATES })];
+    a.generate = async function* () {
+      yield { type: 'start', cached: { local: 0, remote: 0, computed: 1 }, queueMs: 0 };
+      yield { type: 'tokens', ids: [11, 12] };
+      await new Promise(() => {});
+    };
+    b.generate = () => saying([13]);
+    a.take(keysOf(prompt(1)));
+    await hive.pass(10);
+    const its = run(prompt(1));
+    await hive.pass(100);
+    expect(startedBy(its)).toBe('a');
+    await a.die();
+    await hive.pass(4_000);
+    expect(its.over).toBe(true);
+    expect(its.events.flatMap((event) => (event.type === 'tokens' ? event.ids : []))).toEqual([11, 12, 13]);
+    expect([...unpackTokens(b.requests[0]!.tokens)].slice(-2)).toEqual([11, 12]);
+    expect(b.requests[0]!.resumeTokens).toBe(2);
+    expect(hive.resumed).toBe(1);
+  });
+
+  it('names blocks anew where what came so far fills one', async () => {
+    const [a, b] = [await hive.add('a', { rates: RATES }), await hive.add('b', { rates: RATES })];
+    const answer = Array.from({ length: BLOCK_TOKENS }, (_, i) => i);
+    const dying = async function* () {
+      yield { type: 'start' as const, cached: { local: 0, remote: 0, computed: 1 }, queueMs: 0 };
+      yield { type: 'tokens' as const, ids: answer };
+      throw new Unavailable('gone');
+    };
+    a.generate = (request) => (request.resumeTokens > 0 ? saying([1]) : dying());
+    b.generate = a.generate;
+    run(prompt(1));
+    await hive.pass(200);
+    const resumed = [...a.requests, ...b.requests].find(({ resumeTokens }) => resumeTokens > 0)!;
+    expect(resumed.keys.byteLength / 32).toBe(2);
+    expect(resumed.keys).toEqual(packKeys(keysOf({ ...prompt(1), tokens: unpackTokens(resumed.tokens) })));
+  });
+
+  it('sends a request to the worker that it names and no other', async () => {
+    const [a, b] = [await hive.add('a'), await hive.add('b')];
+    a.take(keysOf(prompt(2)));
+    await hive.pass(10);
+    const its = run(prompt(2, { worker: 'b' }));
+    await hive.pass(100);
+    expect(startedBy(its)).toBe('b');
+    b.generate = async function* () {
+      yield* [] as never[];
+      throw new Unavailable('gone');
+    };
+    const failed = run(prompt(2, { worker: 'b' }));
+    const unknown = run(prompt(2, { worker: 'c' }));
+    await b.die();
+    await hive.pass(4_000);
+    const dead = run(prompt(2, { worker: 'b' }));
+    await hive.pass(100);
+    for (const { error } of [failed, unknown, dead]) expect(error).toBeInstanceOf(Unavailable);
+    expect(a.requests).toEqual([]);
+  });
+
+  it('is Unavailable at once where nobody serves', async () => {
+    const its = run(prompt(1));
+    await hive.pass(1);
+    expect(its.error).toBeInstanceOf(Unavailable);
+    await hive.add('a', { state: 'draining' });
+    const other = run(prompt(1));
+    await hive.pass(1);
+    expect(other.error).toBeInstanceOf(Unavailable);
+  });
+
+  it('is Unavailable while the bus is lost, and goes on when it is back', async () => {
+    await hive.add('a');
+    hive.bus.lose();
+    const its = run(prompt(1));
+    await hive.pass(10);
+    expect(its.error).toBeInstanceOf(Unavailable);
+    await hive.pass(10_000);
+    hive.bus.restore();
+    const later = run(prompt(1));
+    await hive.pass(100);
+    expect(later.over).toBe(true);
+    expect(later.error).toBeNull();
+  });
+
+  it('cancels the work of a client that goes, down to the worker', async () => {
+    const a = await hive.add('a');
+    const aborted = deferred();
+    a.generate = async function* (_, signal) {
+      yield { type: 'start', cached: { local: 0, remote: 0, computed: 1 }, queueMs: 0 };
+      signal.addEventListener('abort', () => aborted.resolve());
+      await new Promise(() => {});
+    };
+    const its = run(prompt(1));
+    await hive.pass(10);
+    its.abort.abort();
+    await hive.pass(10);
+    await aborted.promise;
+    expect(its.error).toBeInstanceOf(Cancelled);
+  });
+});

@@ -1,0 +1,168 @@
+import { IndexKeeper } from '../../../../coordinator/index-keeper.js';
+import { Router } from '../../../../coordinator/router.js';
+import { ActorSystem } from '../../../../src/actors/system.js';
+import { MemoryBroker, type MemoryBus } from '../../../../src/bus/memory-bus.js';
+import { SimulatedClock } from '../../../../src/clock.js';
+import { Holdings } from '../../../../src/core/holdings.js';
+import { packKeys } from '../../../../src/core/key.js';
+import type { Announcement } from '../../../../src/core/member.js';
+import { Roster } from '../../../../src/fleet/roster.js';
+import { fleetSubjects } from '../../../../src/fleet/subjects.js';
+import { SILENT_LOG } from '../../../../src/log.js';
+import type { GenerateEvent, GenerateRequest } from '../../../../src/protocol/generate.js';
+import { EngineProtocol, ShardProtocol, WorkerProtocol } from '../../../../src/protocol/worker.js';
+import { SeededRandom } from '../../../../src/random.js';
+import { encode } from '../../../../src/wire/msgpack.js';
+import { announcement, FINGERPRINT } from '../../../support/announcement.js';
+
+const NAMESPACE = 'hive';
+
+type Generate = (request: GenerateRequest, signal: AbortSignal) => AsyncIterable<GenerateEvent>;
+
+/** A worker as a coordinator sees it: its actors answer as a test says. */
+export class ScriptedWorker {
+  readonly requests: GenerateRequest[] = [];
+  readonly orders: string[] = [];
+  keys: string[] = [];
+  seq = 0;
+  generate: Generate = () => saying([7]);
+  onReset: () => void = () => {};
+  /** How often its full account was asked for. */
+  accounts = 0;
+  private actors!: ActorSystem;
+  bus!: MemoryBus;
+
+  constructor(
+    private readonly hive: Hive,
+    readonly id: string,
+    readonly over: Partial<Announcement> = {},
+  ) {}
+
+  get says(): Announcement {
+    return announcement(this.id, { holdingsSeq: this.seq, ...this.over });
+  }
+
+  async start(): Promise<void> {
+    this.bus = this.hive.broker.connect(this.id);
+    const { incarnation } = this.says;
+    this.actors = this.hive.system(this.bus, this.id, incarnation);
+    await this.actors.spawn(EngineProtocol, 'engine', () => ({
+      generate: (request, { signal }) => {
+        this.requests.push(request);
+        return this.generate(request, signal);
+      },
+    }));
+    const worker = this;
+    await this.actors.spawn(ShardProtocol, 'shard', () => ({
+      holdings: async function* () {
+        worker.accounts++;
+        yield { seq: worker.seq, keys: packKeys(worker.keys), last: true };
+      },
+      reset: () => {
+        this.orders.push('reset');
+        this.onReset();
+        return { dropped: 0 };
+      },
+    }));
+    await this.actors.spawn(WorkerProtocol, 'worker', () => ({
+      drain: () => {
+        this.orders.push('drain');
+        return {};
+      },
+    }));
+  }
+
+  announce(over: Partial<Announcement> = {}): void {
+    this.bus.publish(this.hive.subjects.announce, encode({ ...this.says, ...over }));
+  }
+
+  /** Takes keys up, and tells it unless the message is lost. */
+  take(keys: readonly string[], told = true): void {
+    this.keys.push(...keys);
+    this.seq++;
+    const { id, incarnation } = this.says;
+    const delta = { worker: id, incarnation, seq: this.seq, added: packKeys(keys), removed: new Uint8Array() };
+    if (told) this.bus.publish(this.hive.subjects.holdings(id), encode(delta));
+  }
+
+  /** Its process is gone. */
+  async die(): Promise<void> {
+    await this.bus.close();
+  }
+
+  stop(): Promise<void> {
+    return this.actors.stop();
+  }
+}
+
+/** A coordinator's parts over a bus in memory, in simulated time, with workers that do what a test says. */
+export class Hive {
+  readonly clock = new SimulatedClock(1_000_000);
+  readonly broker = new MemoryBroker();
+  readonly subjects = fleetSubjects(NAMESPACE);
+  readonly bus = this.broker.connect('coordinator');
+  readonly actors = this.system(this.bus, 'coordinator', '0001');
+  readonly roster: Roster;
+  readonly holdings = new Holdings();
+  readonly keeper: IndexKeeper;
+  readonly router: Router;
+  readonly workers: ScriptedWorker[] = [];
+  resumed = 0;
+
+  constructor() {
+    const { bus, clock, subjects, actors } = this;
+    const probe = async () => {
+      throw new Error('nobody is reached directly');
+    };
+    this.roster = new Roster({ bus, clock, subjects, fingerprint: FINGERPRINT, self: null, probe });
+    this.keeper = new IndexKeeper(this.holdings, this.roster, actors, bus, clock, subjects, SILENT_LOG);
+    this.router = new Router({
+      actors,
+      roster: this.roster,
+      holdings: this.holdings,
+      clock,
+      fingerprint: FINGERPRINT,
+      replicas: 2,
+      onResumed: () => this.resumed++,
+    });
+    this.roster.listen((effect) => {
+      if (effect.type === 'dead' || effect.type === 'left') actors.nodeGone(effect.id, effect.incarnation);
+    });
+    this.keeper.start();
+    this.roster.start();
+  }
+
+  system(bus: MemoryBus, id: string, incarnation: string): ActorSystem {
+    const random = new SeededRandom(1);
+    return new ActorSystem({ bus, clock: this.clock, random, node: { id, incarnation }, namespace: NAMESPACE });
+  }
+
+  async add(id: string, over: Partial<Announcement> = {}): Promise<ScriptedWorker> {
+    const worker = new ScriptedWorker(this, id, over);
+    await worker.start();
+    this.workers.push(worker);
+    worker.announce();
+    await this.clock.advance(0);
+    return worker;
+  }
+
+  /** Lets time pass in which all workers announce themselves. */
+  async pass(ms: number): Promise<void> {
+    for (let passed = 0; passed < ms; passed += 400) {
+      for (const worker of this.workers) if (worker.bus.connected) worker.announce();
+      await this.clock.advance(Math.min(400, ms - passed));
+    }
+  }
+
+  async close(): Promise<void> {
+    this.keeper.stop();
+    this.roster.stop();
+    await Promise.all([this.actors.stop(), ...this.workers.map((worker) => worker.stop())]);
+  }
+}
+
+export async function* saying(ids: readonly number[]): AsyncGenerator<GenerateEvent> {
+  yield { type: 'start', cached: { local: 0, remote: 0, computed: 1 }, queueMs: 0 };
+  for (const id of ids) yield { type: 'tokens', ids: [id] };
+  yield { type: 'end', reason: 'length', token: null };
+}
