@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Attempted, type Choose, type Placed, runToItsEnd } from '../../../coordinator/attempts.js';
 import type { FleetEvent } from '../../../coordinator/fleet.js';
+import { settled } from '../../../src/clock.js';
 import { Cancelled, InternalError, InvalidRequest, Overloaded, Refused, Unavailable } from '../../../src/errors.js';
 import { REQUEST_ATTEMPTS } from '../../../src/limits.js';
 import { type GenerateEvent, type GenerateRequest, unpackTokens } from '../../../src/protocol/generate.js';
@@ -62,7 +63,7 @@ class Stage {
     this.requests.push(request);
     for (const step of part) {
       if (step === 'forever') {
-        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve));
         throw new Unavailable('the call was dropped');
       }
       if (step instanceof Error) throw step;
@@ -140,6 +141,7 @@ describe('a request on its way to its end', () => {
     expect(stage.calls).toEqual(['prefilled w0']);
     const other = new Stage([[START, 'forever']]);
     const waiting = other.run().next();
+    await settled();
     other.abort.abort();
     await expect(waiting).rejects.toBeInstanceOf(Cancelled);
     expect(other.calls).toEqual(['done w0']);
