@@ -4,7 +4,7 @@ import { KEY_BYTES, packKeys, unpackKeys } from '../core/key.js';
 import { Corrupt } from '../errors.js';
 import { PEER_KEYS_PER_REQUEST, PEER_OFFER_BLOCKS } from '../limits.js';
 import { decode, encode } from '../wire/msgpack.js';
-import { PACKED_BLOCK_BYTES, packBlocks, unpackBlocks } from './packed-block.js';
+import { PACKED_BLOCK_BYTES, packBlocks, unpackBlock, unpackBlocks } from './packed-block.js';
 
 /** What peers say to each other, one union a direction. `docs/PEER-PROTOCOL.md` tells what follows what. */
 
@@ -19,7 +19,6 @@ const Run = (unit: number, most: number) =>
 
 const Key = Bytes(KEY_BYTES).transform((bytes): BlockKey => unpackKeys(bytes)[0]!);
 const Keys = Run(KEY_BYTES, PEER_KEYS_PER_REQUEST).transform(unpackKeys);
-const Block = Bytes(PACKED_BLOCK_BYTES).transform((bytes): SealedBlock => unpackBlocks(bytes)[0]!);
 const Blocks = Run(PACKED_BLOCK_BYTES, PEER_OFFER_BLOCKS).transform(unpackBlocks);
 
 const Name = z.string().min(1).max(128);
@@ -35,20 +34,27 @@ const Failure = z.strictObject({
 const Identity = { id: Name, incarnation: Name, fingerprint: z.string().length(64), nonce: Bytes(32) };
 const Empty: z.ZodType<unknown> = z.strictObject({});
 
-/** A type of message: its code in frames, and the checker of its header. */
+/** A type of message: its code in frames, and how its header is written and read. */
 interface Kind<Fields> {
   readonly code: number;
-  readonly header: z.ZodType<Fields>;
-  /** The header for these fields, where it is not the fields themselves. */
-  pack(fields: Fields): object;
+  pack(fields: Fields): Uint8Array;
+  /** Throws Corrupt naming the field that is wrong. */
+  read(header: Uint8Array): Fields;
 }
 
+/** A header that is a MessagePack map; `toMap` makes it of the fields, where they are not it themselves. */
 function kind<Fields>(
   code: number,
-  header: z.ZodType<Fields>,
-  pack: (fields: Fields) => object = (fields) => fields as object,
+  schema: z.ZodType<Fields>,
+  toMap: (fields: Fields) => unknown = (fields) => fields,
 ): Kind<Fields> {
-  return { code, header, pack };
+  const read = (header: Uint8Array) => {
+    const fields = schema.safeParse(decode(header));
+    if (fields.success) return fields.data;
+    const [issue] = fields.error.issues;
+    throw new Corrupt(`a peer sent a wrong header: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`);
+  };
+  return { code, pack: (fields) => encode(toMap(fields)), read };
 }
 
 const CLIENT = {
@@ -61,10 +67,17 @@ const CLIENT = {
   ping: kind(20, Empty),
 };
 
+/** The one header that is no map: there is one for each block, and reading a map would cost as much as all else that is done for it. */
+const BLOCK: Kind<{ block: SealedBlock }> = {
+  code: 32,
+  pack: ({ block }) => packBlocks([block]),
+  read: (header) => ({ block: unpackBlock(header) }),
+};
+
 const SERVER = {
   challenge: kind(2, z.strictObject(Identity)),
   welcome: kind(4, z.strictObject({ mac: Bytes(32) })),
-  block: kind(32, z.strictObject({ block: Block }), ({ block }) => ({ block: packBlocks([block]) })),
+  block: BLOCK,
   missing: kind(33, z.strictObject({ key: Key }), ({ key }) => ({ key: packKeys([key]) })),
   done: kind(34, Empty),
   wanted: kind(35, z.strictObject({ wanted: Indexes, held: Indexes })),
@@ -102,15 +115,12 @@ export class Direction<M extends { type: string }> {
   pack(message: M): { code: number; header: Uint8Array } {
     const { type, ...fields } = message;
     const { code, pack } = this.kinds[type]!;
-    return { code, header: encode(pack(fields)) };
+    return { code, header: pack(fields) };
   }
 
   /** Reads a header. Throws Corrupt naming the field that is wrong. */
   read(type: M['type'], header: Uint8Array): M {
-    const fields = this.kinds[type]!.header.safeParse(decode(header));
-    if (fields.success) return { type, ...(fields.data as object) } as M;
-    const [issue] = fields.error.issues;
-    throw new Corrupt(`a peer sent a wrong '${type}' frame: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`);
+    return { type, ...(this.kinds[type]!.read(header) as object) } as M;
   }
 }
 

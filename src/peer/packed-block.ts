@@ -30,26 +30,33 @@ export function packBlocks(blocks: readonly SealedBlock[]): Uint8Array {
 
 /** @throws Corrupt if the bytes are not whole blocks, or not as `packBlocks` would write them. */
 export function unpackBlocks(packed: Uint8Array): SealedBlock[] {
-  if (packed.byteLength % PACKED_BLOCK_BYTES !== 0) {
-    throw new Corrupt(`${packed.byteLength} bytes are not whole blocks of ${PACKED_BLOCK_BYTES}`);
+  const blocks: SealedBlock[] = [];
+  for (let at = 0; at < packed.byteLength; at += PACKED_BLOCK_BYTES) {
+    blocks.push(unpackBlock(packed.subarray(at, at + PACKED_BLOCK_BYTES)));
   }
-  const bytes = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
-  return Array.from({ length: packed.byteLength / PACKED_BLOCK_BYTES }, (_, i) =>
-    unpackBlock(bytes, i * PACKED_BLOCK_BYTES),
-  );
+  return blocks;
 }
 
-function unpackBlock(bytes: Buffer, at: number): SealedBlock {
-  const hasParent = bytes.readUInt32LE(at + HAS_PARENT);
-  const parent = bytes.toString('hex', at + PARENT, at + SEGMENT);
-  if (hasParent > 1 || (hasParent === 0 && parent !== NO_PARENT))
-    throw new Corrupt('a block neither has a parent nor has none');
+/** @throws Corrupt if the bytes are not one block, or not as `packBlocks` would write it. */
+export function unpackBlock(packed: Uint8Array): SealedBlock {
+  if (packed.byteLength !== PACKED_BLOCK_BYTES) {
+    throw new Corrupt(`a block is described in ${packed.byteLength} bytes and not ${PACKED_BLOCK_BYTES}`);
+  }
+  const bytes = Buffer.from(packed.buffer, packed.byteOffset, PACKED_BLOCK_BYTES);
+  // One conversion for all fields: each costs more than its digits.
+  const hex = bytes.toString('hex');
+  const field = (from: number, to: number) => hex.slice(2 * from, 2 * to);
+  const hasParent = bytes.readUInt32LE(HAS_PARENT);
+  const parent = field(PARENT, SEGMENT);
+  if (hasParent > 1 || (hasParent === 0 && parent !== NO_PARENT)) {
+    throw new Corrupt('a block is described as one that neither has a parent nor has none');
+  }
   return {
-    index: bytes.readUInt32LE(at + INDEX),
-    digest: bytes.toString('hex', at + DIGEST, at + KEY),
-    key: bytes.toString('hex', at + KEY, at + PARENT),
+    index: bytes.readUInt32LE(INDEX),
+    digest: field(DIGEST, KEY),
+    key: field(KEY, PARENT),
     parent: hasParent === 1 ? parent : null,
-    segment: bytes.toString('hex', at + SEGMENT, at + PACKED_BLOCK_BYTES),
+    segment: field(SEGMENT, PACKED_BLOCK_BYTES),
   };
 }
 
