@@ -137,8 +137,9 @@ export class Hive {
     return new ActorSystem({ bus, clock: this.clock, random, node: { id, incarnation }, namespace: NAMESPACE });
   }
 
-  async add(id: string, over: Partial<Announcement> = {}): Promise<ScriptedWorker> {
+  async add(id: string, over: Partial<Announcement> = {}, keys: readonly string[] = []): Promise<ScriptedWorker> {
     const worker = new ScriptedWorker(this, id, over);
+    worker.keys.push(...keys);
     await worker.start();
     this.workers.push(worker);
     worker.announce();

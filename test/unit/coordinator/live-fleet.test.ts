@@ -1,0 +1,101 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { LiveFleet } from '../../../coordinator/live-fleet.js';
+import { Siblings } from '../../../coordinator/siblings.js';
+import { InvalidRequest, Unavailable } from '../../../src/errors.js';
+import { BLOCK_TOKENS } from '../../../src/limits.js';
+import { Hive } from './support/hive.js';
+
+describe('a live fleet', () => {
+  let hive: Hive;
+  let fleet: LiveFleet;
+
+  beforeEach(() => {
+    hive = new Hive();
+    const { bus, clock, actors, roster, holdings, router, subjects } = hive;
+    const siblings = new Siblings(bus, clock, subjects, { id: 'coordinator', pid: 1, host: 'h' });
+    fleet = new LiveFleet({ bus, clock, actors, roster, holdings, router, siblings, replicas: 2 });
+  });
+  afterEach(() => hive.close());
+
+  it('shows who is there', async () => {
+    await hive.add('b');
+    await hive.add('a');
+    const view = fleet.view();
+    expect(view.workers.map(({ id, state }) => `${id} ${state}`)).toEqual(['a serving', 'b serving']);
+    expect(view.coordinators.map(({ id }) => id)).toEqual(['coordinator']);
+    expect(view.replicas).toBe(2);
+    expect(view.epoch).toBe(hive.roster.epoch);
+  });
+
+  it('tells which blocks of a prompt are where, and why a miss is a miss', async () => {
+    const a = await hive.add('a');
+    const tokens = new Uint32Array(4 * BLOCK_TOKENS + 3);
+    const keys = hive.router.blocksOf(tokens, null).map(({ key }) => key);
+    a.take([keys[0]!, keys[1]!, keys[3]!]);
+    await hive.pass(1);
+    const { blocks, wouldRunOn } = await fleet.explain(tokens, null);
+    expect(blocks.map(({ state }) => state)).toEqual(['hit', 'hit', 'miss', 'miss']);
+    expect(blocks.map(({ holders }) => holders)).toEqual([['a'], ['a'], [], ['a']]);
+    expect(blocks.map(({ homes }) => homes)).toEqual(blocks.map(() => ['a']));
+    expect(blocks[2]!.reason).toContain('no worker holds it');
+    expect(blocks[3]!.reason).toContain('a block before it is missing');
+    expect(wouldRunOn).toBe('a');
+    expect((await fleet.explain(tokens, 'a tenant')).blocks[0]!.state).toBe('miss');
+    expect((await fleet.explain(new Uint32Array(3), null)).blocks).toEqual([]);
+  });
+
+  it('orders a worker to drain, in the incarnation that is alive', async () => {
+    const a = await hive.add('a');
+    await hive.add('b');
+    const draining = fleet.drain('a');
+    await hive.pass(10);
+    await draining;
+    expect(a.orders).toEqual(['drain']);
+    await expect(fleet.drain('c')).rejects.toBeInstanceOf(InvalidRequest);
+    expect(hive.workers[1]!.orders).toEqual([]);
+  });
+
+  it('has all workers forget, twice', async () => {
+    const [a, b] = [await hive.add('a'), await hive.add('b')];
+    const reset = fleet.resetCache();
+    await hive.pass(10);
+    await reset;
+    expect([a.orders, b.orders]).toEqual([
+      ['reset', 'reset'],
+      ['reset', 'reset'],
+    ]);
+  });
+
+  it('says so where a worker did not forget', async () => {
+    const [a] = [await hive.add('a'), await hive.add('b')];
+    a.onReset = () => {
+      throw new Unavailable('not now');
+    };
+    const reset = fleet.resetCache();
+    reset.catch(() => {});
+    await hive.pass(10);
+    await expect(reset).rejects.toThrow('1 of 2 workers');
+  });
+
+  it('is healthy with a bus and a worker', async () => {
+    expect((await fleet.health()).map(({ name, ok }) => [name, ok])).toEqual([
+      ['nats', true],
+      ['workers', false],
+    ]);
+    await hive.add('a');
+    expect((await fleet.health()).every(({ ok }) => ok)).toBe(true);
+    hive.bus.lose();
+    expect((await fleet.health()).map(({ ok }) => ok)).toEqual([false, true]);
+  });
+
+  it('does not wait long for a bus that stands still, nor leaves a timer where it does not', async () => {
+    const before = hive.clock.nextAtMs();
+    await fleet.health();
+    expect(hive.clock.nextAtMs()).toBe(before);
+    hive.bus.flush = () => new Promise(() => {});
+    const checked = fleet.health();
+    await hive.pass(1_500);
+    const [nats] = await checked;
+    expect(nats!.ok).toBe(false);
+  });
+});

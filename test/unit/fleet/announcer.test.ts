@@ -1,0 +1,121 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { MemoryBroker, type MemoryBus } from '../../../src/bus/memory-bus.js';
+import { SimulatedClock } from '../../../src/clock.js';
+import type { Announcement } from '../../../src/core/member.js';
+import { InternalError, Overloaded } from '../../../src/errors.js';
+import { Announcer } from '../../../src/fleet/announcer.js';
+import { fleetSubjects } from '../../../src/fleet/subjects.js';
+import { tell } from '../../../src/fleet/tell.js';
+import { ANNOUNCE_INTERVAL_MS } from '../../../src/limits.js';
+import { AnnouncementMessage, LeaveMessage } from '../../../src/protocol/announcement.js';
+import { readMessage } from '../../../src/wire/read-message.js';
+import { announcement } from '../../support/announcement.js';
+
+const subjects = fleetSubjects('fleet');
+
+describe('an announcer', () => {
+  let clock: SimulatedClock;
+  let bus: MemoryBus;
+  let out: MemoryBus;
+  let announcer: Announcer;
+  let running: number;
+  let heard: (Announcement | null)[];
+  let left: unknown[];
+
+  beforeEach(() => {
+    clock = new SimulatedClock();
+    const broker = new MemoryBroker();
+    bus = broker.connect('own');
+    out = broker.connect('outside');
+    running = 0;
+    heard = [];
+    left = [];
+    out.subscribe(subjects.announce, ({ payload }) => heard.push(readMessage(AnnouncementMessage, payload)));
+    out.subscribe(subjects.leave, ({ payload }) => left.push(readMessage(LeaveMessage, payload)));
+    announcer = new Announcer(bus, clock, subjects, () => announcement('own', { running }));
+  });
+
+  it('says at once, regularly, and when asked, what its worker is', async () => {
+    announcer.start();
+    await clock.advance(1);
+    expect(heard).toEqual([announcement('own')]);
+    await clock.advance(2 * ANNOUNCE_INTERVAL_MS);
+    expect(heard.length).toBe(3);
+    out.publish(subjects.hello, new Uint8Array());
+    await clock.advance(1);
+    expect(heard.length).toBe(4);
+    announcer.leave();
+  });
+
+  it('says soon that load has changed, once for many changes', async () => {
+    announcer.start();
+    await clock.advance(1);
+    for (running = 1; running < 5; running++) announcer.soon();
+    await clock.advance(20);
+    expect(heard.length).toBe(2);
+    expect(heard[1]!.running).toBe(5);
+    announcer.soon();
+    announcer.announce();
+    await clock.advance(20);
+    expect(heard.length).toBe(3);
+    announcer.leave();
+  });
+
+  it('says goodbye, and nothing after it', async () => {
+    announcer.start();
+    await clock.advance(1);
+    announcer.soon();
+    announcer.leave();
+    announcer.soon();
+    announcer.announce();
+    out.publish(subjects.hello, new Uint8Array());
+    await clock.advance(2_000);
+    expect(left).toEqual([{ id: 'own', incarnation: '0001' }]);
+    expect(heard.length).toBe(1);
+    expect(clock.nextAtMs()).toBeNull();
+  });
+
+  it('lives through a lost bus, and speaks again when it is back', async () => {
+    announcer.start();
+    bus.lose();
+    announcer.soon();
+    await clock.advance(10_000);
+    bus.restore();
+    heard.length = 0;
+    await clock.advance(ANNOUNCE_INTERVAL_MS);
+    expect(heard.length).toBe(1);
+    bus.lose();
+    announcer.leave();
+    expect(left).toEqual([]);
+  });
+
+  it('lives through a bus that takes nothing', async () => {
+    const { publish } = bus;
+    bus.publish = () => {
+      throw new Overloaded('too much waits');
+    };
+    announcer.start();
+    announcer.soon();
+    await clock.advance(1_000);
+    bus.publish = publish;
+    await clock.advance(ANNOUNCE_INTERVAL_MS);
+    expect(heard.length).toBe(1);
+    announcer.leave();
+  });
+});
+
+describe('telling', () => {
+  it('says whether the bus took it, and hides no mistake', () => {
+    const bus = new MemoryBroker({ maxPayloadBytes: 10 }).connect('own');
+    expect(tell(bus, 'a.b', new Uint8Array(10))).toBe(true);
+    expect(() => tell(bus, 'a.b', new Uint8Array(11))).toThrow('10 bytes');
+    expect(() => tell(bus, 'a b', new Uint8Array(1))).toThrow('a b');
+    bus.lose();
+    expect(tell(bus, 'a.b', new Uint8Array(10))).toBe(false);
+    bus.restore();
+    bus.publish = () => {
+      throw new InternalError('a mistake');
+    };
+    expect(() => tell(bus, 'a.b', new Uint8Array(1))).toThrow('a mistake');
+  });
+});

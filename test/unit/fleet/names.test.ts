@@ -1,0 +1,33 @@
+import { describe, expect, it } from 'vitest';
+import { checkPattern, checkSubject, matches } from '../../../src/bus/subject.js';
+import { hostId, newIncarnation } from '../../../src/fleet/identity.js';
+import { fleetSubjects } from '../../../src/fleet/subjects.js';
+
+describe('names in a fleet', () => {
+  it('give an incarnation that is fresh, and sorts after all earlier ones', async () => {
+    const first = newIncarnation();
+    const startedMs = Date.now();
+    while (Date.now() === startedMs) await new Promise((resolve) => setImmediate(resolve));
+    const second = newIncarnation();
+    expect(second > first).toBe(true);
+    expect(newIncarnation()).not.toBe(newIncarnation());
+    expect(second.length).toBe(first.length);
+    expect(second).toMatch(/^[0-9a-z]{9}-[0-9a-f]{8}$/);
+  });
+
+  it('give a host the same name each time', () => {
+    expect(hostId()).toBe(hostId());
+    expect(hostId().length).toBeGreaterThan(0);
+    expect(hostId().length).toBeLessThanOrEqual(128);
+  });
+
+  it('are subjects of their own for each fleet and each kind of message', () => {
+    const [one, two] = [fleetSubjects('one'), fleetSubjects('two')];
+    const all = [one, two].flatMap(({ holdings, ...others }) => [...Object.values(others), holdings('worker-1')]);
+    expect(new Set(all).size).toBe(all.length);
+    for (const subject of all) checkSubject(subject);
+    checkPattern(one.holdings('*'));
+    expect(matches(one.holdings('*'), one.holdings('worker-1'))).toBe(true);
+    expect(matches(one.holdings('*'), two.holdings('worker-1'))).toBe(false);
+  });
+});

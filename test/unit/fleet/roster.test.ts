@@ -1,0 +1,226 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { MemoryBroker } from '../../../src/bus/memory-bus.js';
+import { SimulatedClock } from '../../../src/clock.js';
+import type { Announcement } from '../../../src/core/member.js';
+import type { MembershipEffect } from '../../../src/core/membership-events.js';
+import { Overloaded } from '../../../src/errors.js';
+import { Roster } from '../../../src/fleet/roster.js';
+import { fleetSubjects } from '../../../src/fleet/subjects.js';
+import { LeaveMessage } from '../../../src/protocol/announcement.js';
+import { encode } from '../../../src/wire/msgpack.js';
+import { readMessage } from '../../../src/wire/read-message.js';
+import { announcement, FINGERPRINT } from '../../support/announcement.js';
+
+const subjects = fleetSubjects('fleet');
+
+class World {
+  readonly clock = new SimulatedClock(1_000_000);
+  readonly broker = new MemoryBroker();
+  readonly out = this.broker.connect('outside');
+  readonly rosters: Roster[] = [];
+  probe: (id: string) => Promise<void> = async () => {
+    throw new Error('not reached');
+  };
+
+  roster(self: string | null, name = self ?? 'coordinator') {
+    const bus = this.broker.connect(name);
+    const effects: MembershipEffect[] = [];
+    const { clock } = this;
+    const probe = ({ id }: { id: string }) => this.probe(id);
+    const roster = new Roster({ bus, clock, subjects, fingerprint: FINGERPRINT, self, probe });
+    roster.listen((effect) => effects.push(effect));
+    roster.start();
+    this.rosters.push(roster);
+    return { bus, roster, effects, types: () => effects.map(({ type }) => type) };
+  }
+
+  announce(id: string, over: Partial<Announcement> = {}): void {
+    this.out.publish(subjects.announce, encode(announcement(id, over)));
+  }
+
+  /** Time passes, in which these workers announce themselves. */
+  async pass(ms: number, ids: readonly string[] = []): Promise<void> {
+    for (let passed = 0; passed < ms; passed += 200) {
+      for (const id of ids) this.announce(id);
+      await this.clock.advance(200);
+    }
+  }
+}
+
+describe('a roster', () => {
+  let world = new World();
+  afterEach(() => {
+    for (const roster of world.rosters) roster.stop();
+    expect(world.clock.nextAtMs()).toBeNull();
+    world = new World();
+  });
+
+  it('asks who is there, and knows who answers', async () => {
+    let hellos = 0;
+    world.out.subscribe(subjects.hello, () => {
+      hellos++;
+      world.announce('a');
+    });
+    const { roster } = world.roster(null);
+    await world.pass(200);
+    expect(hellos).toBe(1);
+    expect(roster.alive('a')?.incarnation).toBe('0001');
+    expect(roster.members().map(({ id, state }) => [id, state])).toEqual([['a', 'serving']]);
+    expect(roster.ring.homes('ab'.repeat(32), 2)).toEqual(['a']);
+    expect(roster.ring.epoch).toBe(roster.epoch);
+  });
+
+  it('tells its listeners of the new ring when that is the ring', async () => {
+    const { roster } = world.roster(null);
+    const seen: string[] = [];
+    roster.listen((effect) => {
+      if (effect.type === 'changed')
+        seen.push(`${roster.epoch === effect.view.epoch} ${roster.ring.epoch === roster.epoch}`);
+    });
+    world.announce('a');
+    await world.pass(200);
+    expect(seen).toEqual(['true true']);
+  });
+
+  it('shows load as it was announced last', async () => {
+    const { roster } = world.roster(null);
+    world.announce('a', { running: 3 });
+    await world.pass(200);
+    world.announce('a', { running: 5 });
+    await world.pass(200);
+    expect(roster.members()[0]!.running).toBe(5);
+  });
+
+  it('finds the silent dead, unless they answer when asked directly', async () => {
+    const { roster, types } = world.roster(null);
+    world.probe = async (id) => {
+      if (id !== 'shy') throw new Error('not reached');
+    };
+    await world.pass(400, ['a', 'shy', 'b']);
+    await world.pass(4_000, ['b']);
+    expect(roster.alive('a')).toBeNull();
+    expect(roster.alive('shy')).not.toBeNull();
+    expect(roster.members().map(({ id, state }) => [id, state])).toEqual([
+      ['a', 'dead'],
+      ['b', 'serving'],
+      ['shy', 'serving'],
+    ]);
+    expect(types().filter((type) => type === 'dead').length).toBe(1);
+  });
+
+  it('suspects at once who closed a connection', async () => {
+    const { roster, types } = world.roster(null);
+    await world.pass(400, ['a']);
+    roster.linkClosed('a', '0001');
+    expect(types()).toContain('suspect');
+    expect(roster.members()[0]!.state).toBe('suspect');
+  });
+
+  it('goes on with what it knew while its bus is lost', async () => {
+    const { roster, bus } = world.roster(null);
+    await world.pass(400, ['a']);
+    bus.lose();
+    await world.pass(10_000, ['a']);
+    expect(roster.alive('a')).not.toBeNull();
+    bus.restore();
+    await world.pass(600, ['a']);
+    expect(roster.members().map(({ state }) => state)).toEqual(['serving']);
+  });
+
+  it('tells a worker that it was buried, which it cannot know itself', async () => {
+    const others = world.roster(null);
+    const own = world.roster('a');
+    own.roster.hear(announcement('a'));
+    await world.pass(400, ['a']);
+    const told: unknown[] = [];
+    world.out.subscribe(subjects.stale, ({ payload }) => told.push(readMessage(LeaveMessage, payload)));
+    await world.pass(4_000);
+    expect(others.roster.alive('a')).toBeNull();
+    expect(own.roster.alive('a')).not.toBeNull();
+    expect(told).toEqual([]);
+    world.announce('a');
+    await world.pass(200);
+    expect(told).toEqual([{ id: 'a', incarnation: '0001' }]);
+    expect(own.effects.filter(({ type }) => type === 'dead')).toEqual([
+      { type: 'dead', id: 'a', incarnation: '0001', cause: 'silence' },
+    ]);
+    // Under a new incarnation it is welcome.
+    world.announce('a', { incarnation: '0002' });
+    await world.pass(200);
+    expect(others.roster.alive('a')?.incarnation).toBe('0002');
+  });
+
+  it('does not take for its own what another, or an earlier one, is told', async () => {
+    const own = world.roster('a');
+    own.roster.hear(announcement('a', { incarnation: '0002' }));
+    for (const [id, incarnation] of [
+      ['a', '0001'],
+      ['b', '0002'],
+      ['a', '0003'],
+    ])
+      world.out.publish(subjects.stale, encode({ id, incarnation }));
+    world.out.publish(subjects.stale, Uint8Array.of(0xc1));
+    await world.pass(200);
+    expect(own.types().filter((type) => type === 'dead')).toEqual([]);
+    const coordinator = world.roster(null);
+    world.announce('c');
+    await world.pass(200);
+    world.out.publish(subjects.stale, encode({ id: 'c', incarnation: '0001' }));
+    await world.pass(200);
+    expect(coordinator.types()).not.toContain('dead');
+  });
+
+  it('refuses another model with both fingerprints named, and tells nobody that he is over', async () => {
+    const { roster, effects } = world.roster(null);
+    const told: unknown[] = [];
+    world.out.subscribe(subjects.stale, ({ payload }) => told.push(payload));
+    world.announce('a', { fingerprint: 'e'.repeat(64) });
+    world.announce('a', { fingerprint: 'e'.repeat(64) });
+    await world.pass(200);
+    expect(roster.members()).toEqual([]);
+    expect(told).toEqual([]);
+    const refused = effects.filter((effect) => effect.type === 'refused');
+    expect(refused.map(({ first }) => first)).toEqual([true, false]);
+    expect(refused[0]!.message).toContain('e'.repeat(64));
+    expect(refused[0]!.message).toContain(FINGERPRINT);
+  });
+
+  it('lets a worker know that another has its name', async () => {
+    const own = world.roster('a');
+    own.roster.hear(announcement('a'));
+    world.announce('a', { incarnation: '0002' });
+    await world.pass(200);
+    expect(own.effects).toContainEqual({ type: 'dead', id: 'a', incarnation: '0001', cause: 'fenced' });
+  });
+
+  it('forgets who leaves in good order', async () => {
+    const { roster, types } = world.roster(null);
+    await world.pass(400, ['a']);
+    world.out.publish(subjects.leave, encode({ id: 'a', incarnation: '0001' }));
+    await world.pass(200);
+    expect(roster.members()).toEqual([]);
+    expect(types()).toContain('left');
+  });
+
+  it('passes over what it cannot read', async () => {
+    const { roster } = world.roster(null);
+    world.out.publish(subjects.announce, Uint8Array.of(0xc1, 2, 3));
+    world.out.publish(subjects.announce, encode({ ...announcement('a'), blocks: -1 }));
+    world.out.publish(subjects.announce, encode({ ...announcement('a'), more: 1 }));
+    world.out.publish(subjects.leave, encode({ id: 7 }));
+    await world.pass(200);
+    expect(roster.members()).toEqual([]);
+  });
+
+  it('lives through a bus that takes nothing', async () => {
+    const own = world.roster(null);
+    await world.pass(400, ['a']);
+    await world.pass(4_000);
+    own.bus.publish = () => {
+      throw new Overloaded('too much waits');
+    };
+    world.announce('a');
+    await world.pass(200);
+    expect(own.types()).toContain('refused');
+  });
+});
