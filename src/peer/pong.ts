@@ -1,8 +1,8 @@
 import { Corrupt } from '../errors.js';
-import type { Service } from './service.js';
+import type { Answer } from './answer.js';
 
 /** Answers a ping. */
-export const PONG: Service = {
+export const PONG: Answer = {
   start: (reply) => reply.finish({ type: 'pong' }),
   put: () => {
     throw new Corrupt('a peer sent a block for a request that is a ping');

@@ -8,17 +8,17 @@ import {
   PEER_BLOCKS_IN_SOCKET,
   PEER_REQUESTS_IN_FLIGHT,
 } from '../limits.js';
+import type { Answer, Reply } from './answer.js';
 import type { BlockHost } from './block-host.js';
 import { Connection, type ConnectionOwner, type Payload } from './connection.js';
-import { FetchService } from './fetch-service.js';
+import { FetchAnswer } from './fetch-answer.js';
 import { checkLengths, PRELUDE_BYTES, type Prelude } from './frame.js';
 import type { PeerIdentity, ServerHandshake } from './handshake.js';
 import { type ClientMessage, fromClient, fromServer, type ServerMessage } from './messages.js';
 import type { PeerObserver } from './observer.js';
-import { OfferService } from './offer-service.js';
+import { OfferAnswer } from './offer-answer.js';
 import { Permits } from './permits.js';
 import { PONG } from './pong.js';
-import type { Reply, Service } from './service.js';
 import type { Inlet } from './socket.js';
 import { failureOf } from './wire-failure.js';
 
@@ -40,7 +40,7 @@ export interface SessionOptions {
 export class Session implements ConnectionOwner {
   private phase: 'greeting' | 'proving' | 'open' | 'closed' = 'greeting';
   private peer: PeerIdentity | null = null;
-  private readonly services = new Map<number, Service>();
+  private readonly answers = new Map<number, Answer>();
   /** Answers of which the last message is not on its way yet. */
   private ending = 0;
   private readonly payloads = new Permits(PEER_BLOCKS_IN_SOCKET);
@@ -71,7 +71,7 @@ export class Session implements ConnectionOwner {
       throw new Corrupt(`a peer sent '${type}' where '${due}' was due`);
     }
     checkLengths(prelude, FRAME_HEADER_BYTES, type === 'put' ? this.options.blockBytes : 0);
-    const going = this.services.has(prelude.request);
+    const going = this.answers.has(prelude.request);
     if (type === 'cancel') return;
     if (type === 'put' ? going : !going && prelude.request !== 0) return;
     throw new Corrupt(`a peer sent '${type}' for request ${prelude.request}, which is ${going ? '' : 'not '}in flight`);
@@ -81,7 +81,7 @@ export class Session implements ConnectionOwner {
     this.request = prelude.request;
     const message = fromClient.read(fromClient.typeOf(prelude.type), header);
     this.message = message;
-    return message.type === 'put' ? this.services.get(this.request)!.put(message.index) : null;
+    return message.type === 'put' ? this.answers.get(this.request)!.put(message.index) : null;
   }
 
   end(digest: BlockDigest | null): void {
@@ -96,15 +96,15 @@ export class Session implements ConnectionOwner {
   }
 
   awaits(): boolean {
-    return this.phase !== 'open' || [...this.services.values()].some((service) => service.awaits());
+    return this.phase !== 'open' || [...this.answers.values()].some((answer) => answer.awaits());
   }
 
   closed(reason: ShoalError): void {
     this.phase = 'closed';
     this.deadline.cancel();
     this.payloads.close();
-    for (const service of this.services.values()) service.closed();
-    this.services.clear();
+    for (const answer of this.answers.values()) answer.closed();
+    this.answers.clear();
     this.options.onClosed(reason, this.peer);
   }
 
@@ -128,43 +128,43 @@ export class Session implements ConnectionOwner {
     const { host, blockBytes, clock, observer } = this.options;
     switch (message.type) {
       case 'fetch':
-        this.enter(new FetchService(message.keys, host, blockBytes, clock, observer));
+        this.enter(new FetchAnswer(message.keys, host, blockBytes, clock, observer));
         return;
       case 'offer':
-        this.enter(new OfferService(message.blocks, host, blockBytes, observer));
+        this.enter(new OfferAnswer(message.blocks, host, blockBytes, observer));
         return;
       case 'ping':
         this.enter(PONG);
         return;
       case 'put':
-        this.services.get(this.request)?.filled(digest!);
+        this.answers.get(this.request)?.filled(digest!);
         return;
       case 'cancel':
-        this.services.get(this.request)?.cancel();
+        this.answers.get(this.request)?.cancel();
         return;
     }
   }
 
-  private enter(service: Service): void {
+  private enter(answer: Answer): void {
     // Only a peer that asks for more than it may, or does not read its answers, gets here.
-    if (this.services.size + this.ending >= 2 * PEER_REQUESTS_IN_FLIGHT) {
+    if (this.answers.size + this.ending >= 2 * PEER_REQUESTS_IN_FLIGHT) {
       throw new Overloaded(`a peer has more than ${PEER_REQUESTS_IN_FLIGHT} requests in flight`);
     }
     const request = this.request;
     const reply: Reply = {
       send: (message, payload) => this.say(request, message, payload),
       finish: (message) => {
-        this.services.delete(request);
+        this.answers.delete(request);
         this.ending++;
         this.say(request, message, undefined, () => this.ending--);
       },
       payloads: this.payloads,
     };
-    this.services.set(request, service);
+    this.answers.set(request, answer);
     try {
-      service.start(reply);
+      answer.start(reply);
     } catch (error) {
-      service.closed();
+      answer.closed();
       reply.finish({ type: 'error', ...failureOf(error) });
     }
   }

@@ -3,8 +3,8 @@ import type { Payload } from './connection.js';
 import type { ServerMessage } from './messages.js';
 import type { Permits } from './permits.js';
 
-/** One request of a peer that is being served. */
-export interface Service {
+/** What this worker does about one request of a peer. */
+export interface Answer {
   /** Called once, before all others. */
   start(reply: Reply): void;
   /** The payload of a `put` begins. Gives the memory for it. What it throws ends the session. */
@@ -15,14 +15,14 @@ export interface Service {
   awaits(): boolean;
   /** The peer does not want it any more: end it soon. */
   cancel(): void;
-  /** The session is over: no memory of the service is read or written any more, and nothing can be said. */
+  /** The session is over: no memory of the answer is read or written any more, and nothing can be said. */
   closed(): void;
 }
 
-/** How a service answers. */
+/** How an answer is given. */
 export interface Reply {
   send(message: ServerMessage, payload?: Payload): void;
-  /** Sends the last message of the answer; the service is not called any more. */
+  /** Sends the last message; the answer is not called any more. */
   finish(message: ServerMessage): void;
   /** One is needed for each payload that is handed to `send`. */
   readonly payloads: Permits;

@@ -1,14 +1,14 @@
 import type { Clock } from '../clock.js';
 import type { BlockKey } from '../core/block.js';
 import { Corrupt, InternalError } from '../errors.js';
+import type { Answer, Reply } from './answer.js';
 import type { BlockHost, LentBlock } from './block-host.js';
 import type { ServerMessage } from './messages.js';
 import type { PeerObserver } from './observer.js';
-import type { Reply, Service } from './service.js';
 import { failureOf } from './wire-failure.js';
 
 /** Sends the blocks that a peer asked for, in order, up to the first that is not here. */
-export class FetchService implements Service {
+export class FetchAnswer implements Answer {
   private over = false;
 
   constructor(

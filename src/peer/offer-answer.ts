@@ -1,14 +1,14 @@
 import type { BlockDigest, SealedBlock } from '../core/block.js';
 import { Corrupt, InternalError } from '../errors.js';
+import type { Answer, Reply } from './answer.js';
 import type { Admission, BlockHost } from './block-host.js';
 import type { PeerObserver } from './observer.js';
-import type { Reply, Service } from './service.js';
 import { failureOf } from './wire-failure.js';
 
 type Place = Extract<Admission, { kind: 'accepted' }>;
 
 /** Takes the blocks that a peer offers, as far as there is room for them. */
-export class OfferService implements Service {
+export class OfferAnswer implements Answer {
   private reply: Reply | null = null;
   /** Memory for blocks that have not come, by position in the offer, in the order in which they are due. */
   private readonly due = new Map<number, Place>();
