@@ -212,7 +212,9 @@ export const TENSOR_AXES = 32;
 export const SLAB_BYTES = 256 * MiB;
 /** Memory of blocks that is had from the system before it is needed. */
 export const COMMIT_AHEAD_BYTES = 64 * MiB;
-/** And had in steps of so much. */
+/** So long after some of it was used up, */
+export const COMMIT_DELAY_MS = 200;
+/** in steps of so much. */
 export const COMMIT_STEP_BYTES = 4 * MiB;
 /** Bytes of K/V that are copied before other work of the event loop gets its turn: about a millisecond. */
 export const COPY_TURN_BYTES = 8 * MiB;

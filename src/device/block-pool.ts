@@ -1,5 +1,5 @@
 import { InternalError } from '../errors.js';
-import { COMMIT_AHEAD_BYTES, SLAB_BYTES } from '../limits.js';
+import { COMMIT_AHEAD_BYTES, COMMIT_DELAY_MS, SLAB_BYTES } from '../limits.js';
 import { NativeMemory } from '../ort/memory.js';
 import type { OrtRuntime } from '../ort/runtime.js';
 import type { DeviceBlock } from './device.js';
@@ -27,6 +27,7 @@ export class BlockPool {
   /** Places whose memory is there, or is being had, before anybody writes to it. */
   #committed = 0;
   #keepsAhead = false;
+  #due: NodeJS.Timeout | null = null;
   #committing: Promise<void> = Promise.resolve();
   readonly #ahead: number;
   readonly #perSlab: number;
@@ -84,6 +85,7 @@ export class BlockPool {
   /** Gives all memory back. Throws `InternalError` while blocks are in use. */
   close(): void {
     if (this.size > 0) throw new InternalError(`a device was closed while ${this.size} of its blocks are in use`);
+    clearTimeout(this.#due ?? undefined);
     this.#free.length = 0;
     this.#places = this.#capacity;
     this.#committed = this.#capacity;
@@ -104,8 +106,16 @@ export class BlockPool {
     const { slab, from } = this.#placeAt(this.#places);
     this.#places += 1;
     this.#committed = Math.max(this.#committed, this.#places);
-    if (this.#keepsAhead && this.#committed < this.#places + this.#ahead / 2) void this.commitAhead();
+    if (this.#keepsAhead && this.#committed < this.#places + this.#ahead / 2) this.#commitSoon();
     return slab.bytes.subarray(from, from + this.blockBytes);
+  }
+
+  /** Not at once: what takes blocks now is in a hurry, and needs the processor and the memory itself. */
+  #commitSoon(): void {
+    this.#due ??= setTimeout(() => {
+      this.#due = null;
+      void this.commitAhead();
+    }, COMMIT_DELAY_MS).unref();
   }
 
   async #commit(): Promise<void> {
