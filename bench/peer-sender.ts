@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import net from 'node:net';
 import { join } from 'node:path';
 import type { SealedBlock } from '../src/core/block.js';
+import { setSendBuffer } from '../src/ort/ffi.js';
 import type { BlockHost } from '../src/peer/block-host.js';
 import { digestOf } from '../src/peer/digest.js';
 import { PeerServer } from '../src/peer/server.js';
@@ -56,7 +57,7 @@ async function send(folder: string): Promise<void> {
     },
     admit: () => ({ kind: 'full' }),
   };
-  const server = new PeerServer({ identity: SENDER, secret: SECRET, host, blockBytes: BLOCK_BYTES });
+  const server = new PeerServer({ identity: SENDER, secret: SECRET, host, blockBytes: BLOCK_BYTES, setSendBuffer });
   const shoal = await server.listen({ unixPath: join(folder, 'shoal.sock'), tcpHost: '127.0.0.1' });
   const unixPath = join(folder, 'raw.sock');
   await rawServer({ path: unixPath }, bytes);

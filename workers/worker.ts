@@ -17,6 +17,7 @@ import { Roster } from '../src/fleet/roster.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { DRAIN_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROBE_TIMEOUT_MS } from '../src/limits.js';
 import type { Log } from '../src/log.js';
+import { setSendBuffer } from '../src/ort/ffi.js';
 import { PeerClient } from '../src/peer/client.js';
 import { PeerServer } from '../src/peer/server.js';
 import { EngineProtocol, ShardProtocol, WorkerProtocol } from '../src/protocol/worker.js';
@@ -90,6 +91,7 @@ export class Worker {
       blockBytes: bytes,
       observer,
       clock,
+      setSendBuffer,
     });
     this.roster = new Roster({
       bus,
@@ -109,6 +111,7 @@ export class Worker {
       blockBytes: bytes,
       observer,
       clock,
+      setSendBuffer,
     });
     this.fetcher = new PeerFetcher({
       self: id,

@@ -267,6 +267,30 @@ export async function commitMemory(pointer: Pointer, byteLength: number): Promis
   await callAsync(madvise, from, bytes, ADVICE_POPULATE_WRITE);
 }
 
+type SetSocketOption = NativeFunction<[number, number, number, Uint8Array, number], number>;
+let setSocketOption: SetSocketOption | null | undefined;
+
+/** Of Linux. */
+const LEVEL_SOCKET = 1;
+const OPTION_SEND_BUFFER = 7;
+
+/**
+ * Sets how much the kernel holds of what was written to a socket and not yet read from its other end, at most what the system allows
+ * (`net.core.wmem_max`). Does nothing but on Linux.
+ */
+export function setSendBuffer(fileDescriptor: number, byteLength: number): void {
+  if (process.platform !== 'linux') return;
+  setSocketOption ??= findInProgram('setsockopt', 'int', [
+    'int',
+    'int',
+    'int',
+    'void *',
+    'uint32_t',
+  ]) as SetSocketOption | null;
+  const value = new Uint8Array(Int32Array.of(byteLength).buffer);
+  setSocketOption?.(fileDescriptor, LEVEL_SOCKET, OPTION_SEND_BUFFER, value, value.byteLength);
+}
+
 /** A function of the C library that this program is linked with; null if it has none of that name. */
 function findInProgram(name: string, result: string, parameters: string[]): unknown {
   try {

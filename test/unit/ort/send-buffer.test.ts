@@ -1,0 +1,28 @@
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { setSendBuffer } from '../../../src/ort/ffi.js';
+
+/** More than a Unix socket takes by itself, less than any Linux allows. */
+const BYTES = 300 * 1024;
+
+it.runIf(process.platform === 'linux')('a Unix socket takes more at once when its send buffer is larger', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'shoal-send-buffer-'));
+  const server = net.createServer({ pauseOnConnect: true }).listen(join(folder, 'socket'));
+  await once(server, 'listening');
+  const accepted = once(server, 'connection');
+  const socket = net.connect(join(folder, 'socket'));
+  const [other] = (await accepted) as [net.Socket];
+  const { fd } = (socket as unknown as { _handle: { fd: number } })._handle;
+  setSendBuffer(fd, BYTES);
+  // The other end reads nothing, so that this comes back only if the kernel has taken all of it.
+  await new Promise((resolve) => socket.write(Buffer.alloc(BYTES), resolve));
+  expect(other.bytesRead).toBe(0);
+  socket.destroy();
+  other.destroy();
+  server.close();
+  await rm(folder, { recursive: true });
+});
