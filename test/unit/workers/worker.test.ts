@@ -1,0 +1,347 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { ActorSystem } from '../../../src/actors/system.js';
+import { MemoryBroker, type MemoryBus } from '../../../src/bus/memory-bus.js';
+import { SystemClock, settled } from '../../../src/clock.js';
+import type { WorkerConfig } from '../../../src/config/worker-config.js';
+import { unpackKeys } from '../../../src/core/key.js';
+import { blockBytes } from '../../../src/core/kv-layout.js';
+import type { Announcement } from '../../../src/core/member.js';
+import { CpuDevice } from '../../../src/device/cpu.js';
+import { loadModelGraph, type ModelGraph } from '../../../src/engine/model-graph.js';
+import { Unavailable } from '../../../src/errors.js';
+import { fleetSubjects } from '../../../src/fleet/subjects.js';
+import { SILENT_LOG } from '../../../src/log.js';
+import type { ModelFolder } from '../../../src/model/folder.js';
+import { OrtRuntime } from '../../../src/ort/runtime.js';
+import { AnnouncementMessage, LeaveMessage } from '../../../src/protocol/announcement.js';
+import type { GenerateRequest } from '../../../src/protocol/generate.js';
+import { EngineProtocol, ShardProtocol, WorkerProtocol } from '../../../src/protocol/worker.js';
+import { SystemRandom } from '../../../src/random.js';
+import { encode } from '../../../src/wire/msgpack.js';
+import { readMessage } from '../../../src/wire/read-message.js';
+import { Worker } from '../../../workers/worker.js';
+import { FINGERPRINT } from '../../support/announcement.js';
+import { type Answer, ask, collect, noise, tinyModel } from '../engine/support/rig.js';
+import { until } from '../peer/support/until.js';
+
+const NAMESPACE = 'fleet';
+const subjects = fleetSubjects(NAMESPACE);
+const BLOCK = 64;
+
+let folder: ModelFolder;
+let remove: () => Promise<void>;
+beforeAll(async () => {
+  ({ folder, remove } = await tinyModel({}));
+});
+afterAll(() => remove());
+
+/** A worker over a real graph, and all that a process would give it. */
+class Station {
+  readonly device: CpuDevice;
+  readonly worker: Worker;
+  readonly over: string[] = [];
+  readonly bus: MemoryBus;
+  readonly address: { readonly node: string; readonly incarnation: string };
+  private stopped = false;
+
+  constructor(
+    id: string,
+    private readonly runtime: OrtRuntime,
+    private readonly graph: ModelGraph,
+    broker: MemoryBroker,
+    socketFolder: string,
+    { incarnation = '0001', cache = true, replicas = 2 } = {},
+  ) {
+    const cacheBytes = 64 * blockBytes(graph.layout);
+    this.device = new CpuDevice({
+      runtime,
+      layout: graph.layout,
+      blockBudgetBytes: cacheBytes,
+      slots: 4,
+      capacityTokens: graph.contextTokens,
+    });
+    this.bus = broker.connect(id);
+    this.address = { node: id, incarnation };
+    const socketPath = join(socketFolder, `${id}-${incarnation}.sock`);
+    const config: WorkerConfig = {
+      id,
+      namespace: NAMESPACE,
+      nats: { url: 'nats://nowhere', user: null, password: null },
+      secret: 'a secret that all workers of the fleet know',
+      modelDir: '/nowhere',
+      device: 'cpu',
+      deviceReason: 'a test',
+      replicas,
+      cache,
+      cacheBytes,
+      sequences: 4,
+      contextTokens: graph.contextTokens,
+      threads: 1,
+      prefillChunkTokens: BLOCK,
+      maxWaiting: 16,
+      peer: { socketPath, host: '127.0.0.1', port: null, advertiseHost: '127.0.0.1' },
+      metrics: null,
+      logLevel: 'silent',
+    };
+    this.worker = new Worker({
+      config,
+      identity: { id, incarnation, pid: 1, host: 'h' },
+      fingerprint: FINGERPRINT,
+      eosTokenIds: folder.eosTokenIds,
+      graph,
+      device: this.device,
+      bus: this.bus,
+      clock: new SystemClock(),
+      log: SILENT_LOG,
+      onOver: (why) => this.over.push(why),
+    });
+  }
+
+  /** Ends it as its process does. Throws if a block is still in use. */
+  async stop(): Promise<void> {
+    if (this.stopped) return;
+    this.stopped = true;
+    await this.worker.stop();
+    await this.bus.close();
+    this.device.close();
+    this.graph.release();
+    this.runtime.release();
+  }
+}
+
+/** Stations on one bus, and somebody who asks them. */
+class Fleet {
+  readonly broker = new MemoryBroker();
+  readonly bus = this.broker.connect('client');
+  readonly heard = new Map<string, Announcement>();
+  readonly left: string[] = [];
+  readonly stations: Station[] = [];
+  private readonly actors = new ActorSystem({
+    bus: this.bus,
+    clock: new SystemClock(),
+    random: new SystemRandom(),
+    node: { id: 'client', incarnation: '1' },
+    namespace: NAMESPACE,
+  });
+
+  private constructor(private readonly sockets: string) {
+    this.bus.subscribe(subjects.announce, ({ payload }) => {
+      const said = readMessage(AnnouncementMessage, payload)!;
+      this.heard.set(`${said.id} ${said.incarnation}`, said);
+    });
+    this.bus.subscribe(subjects.leave, ({ payload }) => this.left.push(readMessage(LeaveMessage, payload)!.id));
+  }
+
+  static async open(): Promise<Fleet> {
+    return new Fleet(await mkdtemp(join(tmpdir(), 'shoal-worker-')));
+  }
+
+  async add(id: string, options: { incarnation?: string; cache?: boolean; replicas?: number } = {}): Promise<Station> {
+    const runtime = OrtRuntime.open();
+    const graph = await loadModelGraph(runtime, folder, { threads: 1, allowSpinning: false });
+    const station = new Station(id, runtime, graph, this.broker, this.sockets, options);
+    this.stations.push(station);
+    await station.worker.start();
+    return station;
+  }
+
+  said({ address: { node, incarnation } }: Station): Announcement | undefined {
+    return this.heard.get(`${node} ${incarnation}`);
+  }
+
+  /** Until each has heard all others say that they serve. */
+  async joined(): Promise<void> {
+    await until(() => this.stations.every((station) => this.said(station)?.state === 'serving'));
+    this.bus.publish(subjects.hello, new Uint8Array());
+    await this.bus.flush();
+  }
+
+  ask(of: Station, request: GenerateRequest, signal?: AbortSignal): Promise<Answer> {
+    const engine = this.actors.ref(EngineProtocol, { ...of.address, actor: 'engine' });
+    return collect(engine.stream('generate', request, { signal }));
+  }
+
+  order(of: Station, what: 'drain' | 'reset'): Promise<unknown> {
+    if (what === 'reset') return this.actors.ref(ShardProtocol, { ...of.address, actor: 'shard' }).ask('reset', {});
+    return this.actors.ref(WorkerProtocol, { ...of.address, actor: 'worker' }).ask('drain', {});
+  }
+
+  async keys(of: Station): Promise<Set<string>> {
+    const keys = new Set<string>();
+    const shard = this.actors.ref(ShardProtocol, { ...of.address, actor: 'shard' });
+    for await (const page of shard.stream('holdings', {})) for (const key of unpackKeys(page.keys)) keys.add(key);
+    return keys;
+  }
+
+  /** Until a worker holds all these. */
+  async holds(of: Station, keys: readonly string[]): Promise<void> {
+    for (let held = new Set<string>(); !keys.every((key) => held.has(key)); ) {
+      held = await this.keys(of);
+      // A bus in memory goes round without a turn of the event loop, in which connections come about.
+      await settled();
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.stations.map((station) => station.stop()));
+    await this.actors.stop();
+    await rm(this.sockets, { recursive: true, force: true });
+  }
+}
+
+describe('a worker', () => {
+  let fleet: Fleet;
+  afterEach(() => fleet.close());
+
+  const vocab = () => 256;
+  const tokens = (blocks: number, seed = 1) => noise(blocks * BLOCK + 7, vocab(), seed);
+
+  it('joins, answers, keeps what it computed, and leaves without a trace', async () => {
+    fleet = await Fleet.open();
+    const a = await fleet.add('a');
+    await fleet.joined();
+    const request = ask(tokens(3));
+    const first = await fleet.ask(a, request);
+    expect(first.cached).toEqual({ local: 0, remote: 0, computed: tokens(3).length });
+    const second = await fleet.ask(a, request);
+    expect(second.cached).toEqual({ local: 3 * BLOCK, remote: 0, computed: 7 });
+    expect(second.ids).toEqual(first.ids);
+    await a.stop();
+    expect(fleet.left).toEqual(['a']);
+    expect(a.over).toEqual([]);
+  });
+
+  it('takes from a peer what that has computed, and answers the same', async () => {
+    fleet = await Fleet.open();
+    const [a, b] = [await fleet.add('a', { replicas: 1 }), await fleet.add('b', { replicas: 1 })];
+    await fleet.joined();
+    const request = ask(tokens(4));
+    const first = await fleet.ask(a, request);
+    await fleet.holds(a, unpackKeys(request.keys));
+    const second = await fleet.ask(b, { ...request, sources: [{ worker: 'a', blocks: 4 }] });
+    expect(second.ids).toEqual(first.ids);
+    expect(second.cached).toEqual({ local: 0, remote: 4 * BLOCK, computed: 7 });
+  });
+
+  it('keeps nothing where the cache is off', async () => {
+    fleet = await Fleet.open();
+    const a = await fleet.add('a', { cache: false });
+    await fleet.joined();
+    const request = ask(tokens(2));
+    const [first, second] = [await fleet.ask(a, request), await fleet.ask(a, request)];
+    expect(second.cached).toEqual({ local: 0, remote: 0, computed: tokens(2).length });
+    expect(second.ids).toEqual(first.ids);
+    expect(await fleet.keys(a)).toEqual(new Set());
+  });
+
+  it('forgets when it is told to', async () => {
+    fleet = await Fleet.open();
+    const a = await fleet.add('a');
+    await fleet.joined();
+    const request = ask(tokens(2));
+    await fleet.ask(a, request);
+    await fleet.holds(a, unpackKeys(request.keys));
+    expect(await fleet.order(a, 'reset')).toEqual({ dropped: 2 });
+    expect(await fleet.keys(a)).toEqual(new Set());
+    expect((await fleet.ask(a, request)).cached.local).toBe(0);
+  });
+
+  it('works on while its bus is lost, and what it answered then arrives', async () => {
+    fleet = await Fleet.open();
+    const a = await fleet.add('a');
+    await fleet.joined();
+    const reference = await fleet.ask(a, ask(tokens(3, 5), { stopping: { maxTokens: 70 } }));
+    await fleet.order(a, 'reset');
+    const answer = fleet.ask(a, ask(tokens(3, 5), { stopping: { maxTokens: 70 } }));
+    await until(() => a.device.memory().blocks > 0);
+    // Blocks are told of, load is announced and tokens are sent, all in vain.
+    const inVain = new Set<string>();
+    const { publish } = a.bus;
+    a.bus.publish = (subject) => {
+      inVain.add(subject);
+      throw new Unavailable('the bus is lost');
+    };
+    await until(() => a.device.memory().blocks >= 4);
+    await until(() => inVain.has(subjects.announce) && inVain.has(subjects.holdings('a')) && inVain.size > 2);
+    a.bus.lose();
+    a.bus.publish = publish;
+    a.bus.restore();
+    expect((await answer).ids).toEqual(reference.ids);
+  });
+
+  it('hands its blocks on before it goes, though nothing else keeps it', async () => {
+    fleet = await Fleet.open();
+    const [a, b] = [await fleet.add('a', { replicas: 1 }), await fleet.add('b', { replicas: 1 })];
+    await fleet.joined();
+    const requests = Array.from({ length: 6 }, (_, seed) => ask(tokens(1, seed + 1)));
+    for (const request of requests) await fleet.ask(a, request);
+    const keys = requests.flatMap((request) => unpackKeys(request.keys));
+    await fleet.holds(a, keys);
+    await a.stop();
+    await fleet.holds(b, keys);
+  });
+
+  it('drains by order: it says so, and finishes what it has', async () => {
+    fleet = await Fleet.open();
+    const a = await fleet.add('a');
+    await fleet.joined();
+    const answer = fleet.ask(a, ask(tokens(2), { stopping: { maxTokens: 30 } }));
+    await until(() => a.device.memory().blocks > 0);
+    await fleet.order(a, 'drain');
+    await until(() => fleet.said(a)?.state === 'draining');
+    expect((await answer).ids.length).toBe(30);
+  });
+
+  it('ends when it hears that it was buried, once, and cuts off what nobody waits for', async () => {
+    fleet = await Fleet.open();
+    const a = await fleet.add('a');
+    await fleet.joined();
+    const cut = fleet.ask(a, ask(tokens(1), { stopping: { maxTokens: 2_000 } }));
+    cut.catch(() => {});
+    await until(() => a.device.memory().blocks > 0);
+    for (let i = 0; i < 3; i++) fleet.bus.publish(subjects.stale, encode({ id: 'a', incarnation: '0001' }));
+    await until(() => a.over.length > 0);
+    expect(a.over[0]).toContain('took this worker for dead');
+    await a.stop();
+    expect(a.over.length).toBe(1);
+    await expect(cut).rejects.toBeInstanceOf(Unavailable);
+  });
+
+  it('ends when another takes its name, and lets that live', async () => {
+    fleet = await Fleet.open();
+    const [first, second] = [await fleet.add('a'), await fleet.add('a', { incarnation: '0002' })];
+    await until(() => first.over.length > 0);
+    expect(first.over[0]).toContain('an id of its own');
+    await first.stop();
+    expect(second.over).toEqual([]);
+    expect((await fleet.ask(second, ask(tokens(1)))).ids.length).toBe(10);
+  });
+
+  it('ends at its start where a newer one has its name', async () => {
+    fleet = await Fleet.open();
+    const newer = await fleet.add('a', { incarnation: '0002' });
+    await fleet.joined();
+    const older = await fleet.add('a', { incarnation: '0001' });
+    await until(() => older.over.length > 0);
+    expect(older.over.length).toBe(1);
+    expect(newer.over).toEqual([]);
+  });
+
+  it('comes back under a new incarnation, and is given its share of blocks', async () => {
+    fleet = await Fleet.open();
+    const [a, b] = [await fleet.add('a'), await fleet.add('b')];
+    await fleet.joined();
+    const request = ask(tokens(2));
+    await fleet.ask(a, request);
+    await fleet.holds(b, unpackKeys(request.keys));
+    await b.stop();
+    fleet.stations.pop();
+    const again = await fleet.add('b', { incarnation: '0002' });
+    await fleet.holds(again, unpackKeys(request.keys));
+    const answer = await fleet.ask(again, request);
+    expect(answer.cached.remote).toBe(2 * BLOCK);
+  });
+});
