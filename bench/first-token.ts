@@ -1,3 +1,4 @@
+import { Agent, type IncomingMessage, request } from 'node:http';
 import type { RunningFleet } from './running-fleet.js';
 
 /** What a client sees of one streamed completion. */
@@ -26,14 +27,16 @@ interface Chunk {
   readonly error?: { readonly message: string };
 }
 
-/** Sends token ids and reads the stream as a client does. Throws what the stream ended with, if that was an error. */
+const agent = new Agent({ keepAlive: true });
+
+/** Sends token ids and reads the stream, as plainly as a client can. Throws what the stream ended with, if that was an error. */
 export async function streamed(
   fleet: RunningFleet,
   prompt: readonly number[],
   maxTokens: number,
   worker: string,
 ): Promise<Streamed> {
-  const body = {
+  const body = JSON.stringify({
     model: 'bench-90m',
     prompt,
     max_tokens: maxTokens,
@@ -41,15 +44,13 @@ export async function streamed(
     ignore_eos: true,
     stream: true,
     stream_options: { include_usage: true },
-  };
+  });
   const startMs = performance.now();
-  const response = await fleet.post('/v1/completions', body, { 'x-shoal-worker': worker });
-  if (!response.ok || !response.body)
-    throw new Error(`the fleet answered ${response.status}: ${await response.text()}`);
+  const response = await post(`${fleet.url}/v1/completions`, body, worker);
   const chunkMs: number[] = [];
   let last: Chunk | null = null;
-  for await (const chunk of chunks(response.body)) {
-    if (chunk.error) throw new Error(`the stream failed: ${chunk.error.message}`);
+  for await (const chunk of chunks(response)) {
+    if (chunk.error) throw new Error(`the fleet answered: ${chunk.error.message}`);
     if (chunk.choices.length > 0) chunkMs.push(performance.now() - startMs);
     last = chunk;
   }
@@ -65,10 +66,22 @@ export async function streamed(
   };
 }
 
-async function* chunks(body: ReadableStream<Uint8Array>): AsyncGenerator<Chunk> {
+function post(url: string, body: string, worker: string): Promise<IncomingMessage> {
+  const headers = {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    'x-shoal-worker': worker,
+  };
+  return new Promise((resolve, reject) => {
+    request(url, { method: 'POST', agent, headers }, resolve).on('error', reject).end(body);
+  });
+}
+
+/** Events of a stream; of an answer that is no stream, the one error that it is. */
+async function* chunks(body: IncomingMessage): AsyncGenerator<Chunk> {
   const decoder = new TextDecoder();
   let rest = '';
-  for await (const bytes of body) {
+  for await (const bytes of body as AsyncIterable<Buffer>) {
     rest += decoder.decode(bytes, { stream: true });
     const events = rest.split('\n\n');
     rest = events.pop()!;
@@ -77,4 +90,5 @@ async function* chunks(body: ReadableStream<Uint8Array>): AsyncGenerator<Chunk> 
       if (data !== '[DONE]') yield JSON.parse(data) as Chunk;
     }
   }
+  if (body.statusCode !== 200) yield JSON.parse(rest) as Chunk;
 }
