@@ -44,6 +44,9 @@ export class BlockStore implements BlockHost {
   /** Blocks that have memory and no bytes yet; the latch opens when that is over. */
   private readonly coming = new Map<BlockKey, Latch>();
   private readonly listeners: StoreListener[] = [];
+  /** Blocks that are held by pins, each as often as it is. */
+  private pins = 0;
+  private waiters: (() => void)[] = [];
   /** Counts resets: what was on its way before one is not taken after it. */
   private resets = 0;
 
@@ -87,11 +90,14 @@ export class BlockStore implements BlockHost {
     if (!entry) return null;
     this.shard.touch(key);
     this.shard.pin(key);
+    this.pins++;
     let pinned = true;
     const release = () => {
       if (!pinned) return;
       pinned = false;
       this.shard.unpin(key);
+      this.pins--;
+      this.tellIfQuiet();
     };
     return { ...entry, release };
   }
@@ -116,6 +122,7 @@ export class BlockStore implements BlockHost {
       open = false;
       this.coming.delete(key);
       landed.open();
+      this.tellIfQuiet();
     };
     return {
       block,
@@ -184,12 +191,25 @@ export class BlockStore implements BlockHost {
     return dropped.length;
   }
 
+  /** Resolves when nothing reads a block, and none is on its way: then `reset` drops everything. */
+  quiet(): Promise<void> {
+    return new Promise((resolve) => {
+      this.waiters.push(resolve);
+      this.tellIfQuiet();
+    });
+  }
+
   get usedBytes(): number {
     return this.resident.size * blockBytes(this.device.layout);
   }
 
   get blocks(): number {
     return this.resident.size;
+  }
+
+  private tellIfQuiet(): void {
+    if (this.pins > 0 || this.coming.size > 0) return;
+    for (const go of this.waiters.splice(0)) go();
   }
 
   private allocate(parent: BlockKey | null): DeviceBlock | null {

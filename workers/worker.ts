@@ -198,6 +198,8 @@ export class Worker {
     this.peers.close();
     await this.server.close();
     await this.instruments.close();
+    // Connections let go of blocks a turn or two after they were closed.
+    await within(clock, HAND_OVER_TIMEOUT_MS, this.store.quiet());
     this.store.reset();
   }
 

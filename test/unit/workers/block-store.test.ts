@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
+import { settled } from '../../../src/clock.js';
 import type { BlockMeta } from '../../../src/core/block.js';
 import { InternalError } from '../../../src/errors.js';
 import { digestOf } from '../../../src/peer/digest.js';
@@ -167,6 +168,25 @@ describe('a block store', () => {
     cache.role = 'guest';
     cache.fill([b!, c!]);
     expect(store.keys().sort()).toEqual([a!.key, c!.key].sort());
+  });
+
+  it('says when nothing reads or writes a block any more', async () => {
+    const { store } = open(2);
+    await store.quiet();
+    const [a, b] = [chain('a', 1)[0]!, chain('b', 1)[0]!];
+    cache.fill([a]);
+    const borrowed = [store.borrow(a.key)!, store.borrow(a.key)!];
+    const place = placeOf(b);
+    let quiet = false;
+    const wait = store.quiet().then(() => (quiet = true));
+    borrowed[0]!.release();
+    borrowed[0]!.release();
+    place.abandon();
+    await settled();
+    expect(quiet).toBe(false);
+    borrowed[1]!.release();
+    await wait;
+    expect(store.reset()).toBe(1);
   });
 
   it('says when a block is not on its way any more, whatever came of it', async () => {

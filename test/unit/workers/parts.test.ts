@@ -1,0 +1,123 @@
+import { describe, expect, it } from 'vitest';
+import { SimulatedClock, settled } from '../../../src/clock.js';
+import { blockBytes, type KvLayout } from '../../../src/core/kv-layout.js';
+import { Refused } from '../../../src/errors.js';
+import { FRAME_PAYLOAD_BYTES } from '../../../src/limits.js';
+import { checkBudgets } from '../../../workers/budgets.js';
+import { Instruments } from '../../../workers/instruments.js';
+import { NO_CACHE } from '../../../workers/no-cache.js';
+import { within } from '../../../workers/within.js';
+import { deferred } from '../actors/world.js';
+import { Cache, chain } from './support/cache.js';
+
+describe('waiting within a time', () => {
+  it('says whether it came in time, and leaves no timer', async () => {
+    const clock = new SimulatedClock();
+    const slow = deferred();
+    const [early, late] = [within(clock, 100, Promise.resolve()), within(clock, 100, slow.promise)];
+    expect(await early).toBe(true);
+    await clock.advance(100);
+    expect(await late).toBe(false);
+    slow.resolve();
+    await settled();
+    expect(clock.nextAtMs()).toBeNull();
+  });
+
+  it('passes on what failed', async () => {
+    const clock = new SimulatedClock();
+    await expect(within(clock, 100, Promise.reject(new Error('broken')))).rejects.toThrow('broken');
+    await settled();
+    expect(clock.nextAtMs()).toBeNull();
+  });
+});
+
+describe('a budget', () => {
+  const layout: KvLayout = { layers: 2, kvHeads: 2, headDim: 8, blockTokens: 64, elementType: 'float16' };
+
+  it('holds a block at least', () => {
+    checkBudgets(layout, blockBytes(layout));
+    expect(() => checkBudgets(layout, blockBytes(layout) - 1)).toThrow(Refused);
+    expect(() => checkBudgets(layout, blockBytes(layout) - 1)).toThrow('--cache-bytes');
+  });
+
+  it('is of no use where a block does not fit a frame', () => {
+    const huge = { ...layout, layers: Math.ceil(FRAME_PAYLOAD_BYTES / blockBytes({ ...layout, layers: 1 })) + 1 };
+    expect(() => checkBudgets(huge, Number.MAX_SAFE_INTEGER)).toThrow(Refused);
+  });
+});
+
+describe('no cache', () => {
+  it('has nothing, keeps nothing, and keeps nobody waiting', async () => {
+    const blocks = chain('prompt', 2);
+    const request = { requestId: 'r', blocks, sources: [] };
+    const prefix = await NO_CACHE.prepare(request, new AbortController().signal);
+    expect(prefix.blocks).toEqual([]);
+    expect(prefix.claim()).toBe(true);
+    expect((await NO_CACHE.prepare(request, new AbortController().signal)).claim()).toBe(true);
+    expect(NO_CACHE.reserve(blocks[0]!)).toBeNull();
+    prefix.release();
+    prefix.settle();
+  });
+});
+
+describe('the instruments of a worker', () => {
+  const stats = {
+    running: 2,
+    waiting: 1,
+    generatedTokens: 10,
+    promptTokens: { local: 100, remote: 50, computed: 7 },
+    computeMsPerToken: null,
+    decodeMsPerStep: null,
+  };
+
+  it('show what its parts tell, each thing once', async () => {
+    const cache = new Cache(2);
+    let changes = 0;
+    const instruments = new Instruments({ loadChanged: () => changes++, blockNotKept: () => {} });
+    instruments.watch(cache.store, 1_000, () => ({ epoch: 'abcdef012345', workers: [] }));
+    instruments.sample(stats);
+    instruments.sample({ ...stats, generatedTokens: 13, promptTokens: { local: 100, remote: 60, computed: 7 } });
+    instruments.lag(5);
+    instruments.moved(3);
+    instruments.engine.onQueue(10);
+    instruments.engine.onEnd('done', 100);
+    instruments.engine.onEnd('cancelled', 100);
+    instruments.peers.onFetch(640, 2, 'in');
+    instruments.peers.onFailure('unavailable');
+    cache.fill(['a', 'b', 'c'].flatMap((name) => chain(name, 1)));
+    cache.store.reset();
+    cache.fill(chain('d', 1));
+    const url = await instruments.serve({ host: '127.0.0.1', port: 0 }, () => true);
+    const text = await (await fetch(`${url}/metrics`)).text();
+    await instruments.close();
+    const value = (line: string) =>
+      text
+        .split('\n')
+        .find((shown) => shown.startsWith(`${line} `))
+        ?.split(' ')[1];
+    expect(value('shoal_generated_tokens_total')).toBe('13');
+    expect(value('shoal_prompt_tokens_total{source="remote"}')).toBe('60');
+    expect(value('shoal_prompt_tokens_total{source="local"}')).toBe('100');
+    expect(value('shoal_requests_running')).toBe('2');
+    expect(value('shoal_requests_waiting')).toBe('1');
+    expect(value('shoal_replication_lag_blocks')).toBe('5');
+    expect(value('shoal_rebalance_moved_blocks_total')).toBe('3');
+    expect(value('shoal_requests_total{status="200"}')).toBe('1');
+    expect(value('shoal_requests_total{status="499"}')).toBe('1');
+    expect(value('shoal_peer_fetch_bytes_total{direction="in"}')).toBe('640');
+    expect(value('shoal_peer_fetch_failures_total{reason="unavailable"}')).toBe('1');
+    expect(value('shoal_cache_evictions_total{tier="device",reason="evicted"}')).toBe('1');
+    expect(value('shoal_cache_evictions_total{tier="device",reason="reset"}')).toBe('2');
+    expect(value('shoal_cache_blocks{tier="device"}')).toBe('1');
+    expect(value('shoal_cache_budget_bytes{tier="device"}')).toBe('1000');
+    expect(changes).toBe(3);
+    expect(cache.close()).toEqual([]);
+  });
+
+  it('pass on what could not be kept', () => {
+    const errors: unknown[] = [];
+    const instruments = new Instruments({ loadChanged: () => {}, blockNotKept: (error) => errors.push(error) });
+    instruments.engine.onOfferFailed('no memory');
+    expect(errors).toEqual(['no memory']);
+  });
+});
