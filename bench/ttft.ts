@@ -16,13 +16,14 @@ const CHUNK_TOKENS = 256;
 
 /**
  * Time to the first token as a client sees it, of 1,024 shared and 32 own tokens: cold, with the shared ones in the worker's memory, and with
- * them in a peer's; beside it, in the same rounds, the bare graph prefilling 32 tokens after 1,024. One copy of a block each (`--replicas 1`),
+ * them in a peer's; beside it, in the same rounds, the bare graph prefilling 32 tokens after 1,024,
+ * over K/V buffers as large as a worker's. One copy of a block each (`--replicas 1`),
  * so that there is always a worker that has none.
  */
 export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   const model = await benchModel();
   const graph = await benchGraph(model, benchThreads());
-  const floor = new Floor(new BareLoop(graph, SHARED_TOKENS + OWN_TOKENS));
+  const floor = new Floor(new BareLoop(graph, graph.contextTokens));
   progress('starting three workers');
   const fleet = await RunningFleet.up(CLI, ['--workers', '3', '--replicas', '1', '--model', model]);
   const samples = { cold: [] as number[], local: [] as number[], remote: [] as number[], floor: [] as number[] };
