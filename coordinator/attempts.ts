@@ -53,13 +53,13 @@ export async function* runToItsEnd(
   let promptSent = false;
   let started = false;
   let last: ShoalError | null = null;
-  for (let attempt = 0; attempt < REQUEST_ATTEMPTS; attempt++) {
+  for (let losses = 0; losses < REQUEST_ATTEMPTS; ) {
     const tokens = withGenerated(request.tokens, generated);
     const chosen = await choose(tokens, tried, signal);
     if (!chosen) break;
     const { candidate, keys, sources } = chosen;
     tried.add(candidate.worker);
-    if (attempt > 0 && generated.length > 0) onResumed();
+    if (generated.length > 0) onResumed();
     try {
       const message: GenerateRequest = {
         requestId: request.requestId,
@@ -94,6 +94,8 @@ export async function* runToItsEnd(
     } catch (error) {
       if (signal.aborted) throw new Cancelled('the client went away');
       if (!(error instanceof Unavailable || error instanceof Overloaded)) throw error;
+      // A full queue costs next to nothing; a worker that is lost may have been lost by this request.
+      if (error instanceof Unavailable) losses++;
       last = error;
     } finally {
       chosen.done();

@@ -1,3 +1,4 @@
+import type { DeviceCopies } from '../src/device/device.js';
 import type { EngineStats } from '../src/engine/engine.js';
 import type { EngineObserver } from '../src/engine/observer.js';
 import { type FleetCounts, watchFleet } from '../src/metrics/fleet-metrics.js';
@@ -13,6 +14,7 @@ const STATUS = { done: '200', cancelled: '499', failed: '500' } as const;
 export class Instruments {
   private readonly metrics = new WorkerMetrics(new MetricsRegistry());
   private server: MetricsServer | null = null;
+  private copied: DeviceCopies = { h2d: 0, d2h: 0, d2d: 0 };
   private counted = { local: 0, remote: 0, computed: 0, generated: 0 };
 
   readonly engine: EngineObserver = {
@@ -41,16 +43,18 @@ export class Instruments {
 
   constructor(private readonly tell: { loadChanged(): void; blockNotKept(error: unknown): void }) {}
 
-  lag(blocks: number): void {
-    this.metrics.replicationLagBlocks.set(blocks);
+  /** Blocks that wait for a copy, and those that have fewer copies than they should. */
+  lag(waitingBlocks: number, lackingBlocks: number): void {
+    this.metrics.replicationLagBlocks.set(waitingBlocks);
+    this.metrics.underReplicatedBlocks.set(lackingBlocks);
   }
 
   moved(blocks: number): void {
     this.metrics.rebalancedBlocks.add(blocks);
   }
 
-  /** Takes what the engine has counted since it was last asked. */
-  sample({ running, waiting, promptTokens, generatedTokens }: EngineStats): void {
+  /** Takes what engine and device have counted since it was last asked. */
+  sample({ running, waiting, promptTokens, generatedTokens }: EngineStats, copies: DeviceCopies): void {
     const { requests } = this.metrics;
     requests.running.set(running);
     requests.waiting.set(waiting);
@@ -58,7 +62,11 @@ export class Instruments {
       requests.promptTokens.add(promptTokens[source] - this.counted[source], { source });
     }
     requests.generatedTokens.add(generatedTokens - this.counted.generated);
+    for (const direction of ['h2d', 'd2h', 'd2d'] as const) {
+      this.metrics.deviceCopyBytes.add(copies[direction] - this.copied[direction], { direction });
+    }
     this.counted = { ...promptTokens, generated: generatedTokens };
+    this.copied = copies;
   }
 
   /** What is read anew each time somebody asks for the metrics. Call once. */

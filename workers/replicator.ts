@@ -27,7 +27,7 @@ export interface ReplicatorOptions {
   readonly clock: Clock;
   readonly replicas: number;
   /** How many blocks wait now, and how many of a push came to be held by another because the ring changed. */
-  readonly onLag: (blocks: number) => void;
+  readonly onLag: (waitingBlocks: number, lackingBlocks: number) => void;
   readonly onMoved: (blocks: number) => void;
 }
 
@@ -48,6 +48,8 @@ export class Replicator {
   private ring: Ring;
   private incarnations: ReadonlyMap<string, string>;
   private working = false;
+  /** Blocks of which a copy could not be made, since the ring changed last. */
+  private givenUp = 0;
   private waiters: (() => void)[] = [];
 
   constructor(private readonly options: ReplicatorOptions) {
@@ -105,6 +107,7 @@ export class Replicator {
     const { ring: before, incarnations } = this;
     if (before.epoch === roster.epoch) return;
     this.ring = roster.ring;
+    this.givenUp = 0;
     this.incarnations = incarnationsOf(roster);
     const residents = store.keys().flatMap((key) => store.sealed(key) ?? []);
     // Who was started anew has nothing, as if it had not been there.
@@ -128,7 +131,7 @@ export class Replicator {
   private async drain(): Promise<void> {
     const { self, onLag } = this.options;
     for (;;) {
-      onLag(this.lagBlocks);
+      onLag(this.lagBlocks, this.lagBlocks + this.givenUp);
       const fresh = this.fresh.splice(0, REPLICATION_BATCH_BLOCKS);
       for (const push of pushesOf(fresh, self, (segment) => this.homes(segment))) {
         this.addTask({ push, attempt: 1, cause: 'new' });
@@ -140,7 +143,7 @@ export class Replicator {
       await this.run(task);
     }
     this.working = false;
-    onLag(0);
+    onLag(0, this.givenUp);
     if (this.retries.size === 0) this.rest();
   }
 
@@ -166,7 +169,11 @@ export class Replicator {
   }
 
   private again(task: Task): void {
-    if (task.attempt >= REPLICATION_ATTEMPTS || this.ended) return;
+    if (this.ended) return;
+    if (task.attempt >= REPLICATION_ATTEMPTS) {
+      this.givenUp += task.push.blocks.length;
+      return;
+    }
     const timer = this.options.clock.after(REPLICATION_PAUSE_MS * task.attempt, () => {
       this.retries.delete(timer);
       this.addTask({ ...task, attempt: task.attempt + 1 });

@@ -11,6 +11,7 @@ import { Shard } from '../src/core/shard.js';
 import type { Device } from '../src/device/device.js';
 import { Engine } from '../src/engine/engine.js';
 import type { ModelGraph } from '../src/engine/model-graph.js';
+import { Unavailable } from '../src/errors.js';
 import { Announcer } from '../src/fleet/announcer.js';
 import { hostId } from '../src/fleet/identity.js';
 import { Roster } from '../src/fleet/roster.js';
@@ -143,7 +144,7 @@ export class Worker {
       roster: this.roster,
       clock,
       replicas,
-      onLag: (blocks) => this.instruments.lag(blocks),
+      onLag: (waiting, lacking) => this.instruments.lag(waiting, lacking),
       onMoved: (blocks) => this.instruments.moved(blocks),
     });
     this.announcer = new Announcer(bus, clock, subjects, () => this.describe());
@@ -205,7 +206,11 @@ export class Worker {
 
   private async spawnActors(): Promise<void> {
     await this.actors.spawn(EngineProtocol, 'engine', () => ({
-      generate: (request, call) => this.engine.generate(request, call.signal),
+      generate: (request, call) => {
+        // Who sent it had not heard yet. Elsewhere it costs nobody anything.
+        if (this.state === 'draining') throw new Unavailable('this worker is about to go and takes nothing new');
+        return this.engine.generate(request, call.signal);
+      },
     }));
     const holdings = this.holdings;
     await this.actors.spawn(ShardProtocol, 'shard', () => ({
@@ -265,7 +270,7 @@ export class Worker {
   private describe(): Announcement {
     const { config, identity, fingerprint, device } = this.options;
     const stats = this.engine.stats();
-    this.instruments.sample(stats);
+    this.instruments.sample(stats, device.copies());
     const { running, waiting, promptTokens, computeMsPerToken, decodeMsPerStep } = stats;
     const cached = promptTokens.local + promptTokens.remote;
     const prompts = cached + promptTokens.computed;

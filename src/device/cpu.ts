@@ -6,7 +6,7 @@ import { NativeMemory } from '../ort/memory.js';
 import type { OrtRuntime } from '../ort/runtime.js';
 import { Value } from '../ort/value.js';
 import { BlockPool } from './block-pool.js';
-import type { Device, DeviceBlock, DeviceMemory, KvSlot } from './device.js';
+import type { Device, DeviceBlock, DeviceCopies, DeviceMemory, KvSlot } from './device.js';
 
 export interface CpuDeviceOptions {
   readonly runtime: OrtRuntime;
@@ -43,6 +43,7 @@ export class CpuDevice implements Device {
   readonly #tokenBytes: number;
   readonly #runBytes: number;
   readonly #strideBytes: number;
+  readonly #copied = { h2d: 0, d2h: 0, d2d: 0 };
 
   constructor({ runtime, layout, blockBudgetBytes, slots, capacityTokens }: CpuDeviceOptions) {
     this.layout = layout;
@@ -84,6 +85,7 @@ export class CpuDevice implements Device {
     const into = this.#pool.bytes(block);
     const stride = capacityTokens * this.#tokenBytes;
     const run = this.#runBytes;
+    this.#copied.d2d += into.length;
     let to = 0;
     for (const tensor of tensors) {
       for (let from = position * this.#tokenBytes; from < tensor.length; from += stride) {
@@ -104,6 +106,7 @@ export class CpuDevice implements Device {
         turnBytes = 0;
       }
       this.#joinOne(own, position + index * this.layout.blockTokens, source);
+      this.#copied.d2d += source.length;
       turnBytes += source.length;
     }
   }
@@ -131,11 +134,13 @@ export class CpuDevice implements Device {
 
   async upload(block: DeviceBlock, bytes: Uint8Array): Promise<void> {
     this.#checkLength(bytes);
+    this.#copied.h2d += bytes.length;
     this.#pool.bytes(block).set(bytes);
   }
 
   async download(block: DeviceBlock, into: Uint8Array): Promise<void> {
     this.#checkLength(into);
+    this.#copied.d2h += into.length;
     into.set(this.#pool.bytes(block));
   }
 
@@ -179,6 +184,7 @@ export class CpuDevice implements Device {
       for (let head = 0; head < tensor.length; head += this.#strideBytes) {
         tensors[index]!.set(tensor.subarray(head, head + bytes), head);
       }
+      this.#copied.d2d += this.layout.kvHeads * bytes;
       turnBytes += this.layout.kvHeads * bytes;
     }
   }
@@ -198,6 +204,10 @@ export class CpuDevice implements Device {
       capacityTokens,
       values.map((value) => value.bytes()),
     );
+  }
+
+  copies(): DeviceCopies {
+    return { ...this.#copied };
   }
 
   memory(): DeviceMemory {

@@ -37,6 +37,8 @@ export interface Device {
   looseSlot(values: readonly Value[]): KvSlot;
 
   memory(): DeviceMemory;
+  /** Bytes copied since the start. */
+  copies(): DeviceCopies;
   /** Frees everything. No slot or block may be in use. */
   close(): void;
 }
@@ -58,4 +60,11 @@ export interface DeviceMemory {
   /** Memory of the buffers of running sequences. */
   readonly sequenceBytes: number;
   readonly blocks: number;
+}
+
+/** Bytes copied between the host and the device, and within the device. */
+export interface DeviceCopies {
+  readonly h2d: number;
+  readonly d2h: number;
+  readonly d2d: number;
 }

@@ -276,6 +276,21 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
       device.close();
     });
 
+    test('counts every byte that it copies, and between what', async () => {
+      const device = open();
+      const block = take(device);
+      const bytes = blockBytes(LAYOUT);
+      await device.upload(block, new Uint8Array(bytes));
+      await device.join(device.slot(0), 0, [block]);
+      await device.join(device.slot(0), LAYOUT.blockTokens, [block]);
+      await device.moveRow(0, 1, 2 * LAYOUT.blockTokens);
+      await device.cut(device.slot(1), 0, block);
+      await device.download(block, new Uint8Array(bytes));
+      expect(device.copies()).toEqual({ h2d: bytes, d2h: bytes, d2d: 5 * bytes });
+      device.freeBlock(block);
+      device.close();
+    });
+
     test('shows a block in place, where it shows it at all', async () => {
       const device = open();
       const block = take(device);

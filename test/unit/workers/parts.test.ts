@@ -75,9 +75,10 @@ describe('the instruments of a worker', () => {
     let changes = 0;
     const instruments = new Instruments({ loadChanged: () => changes++, blockNotKept: () => {} });
     instruments.watch(cache.store, 1_000, () => ({ epoch: 'abcdef012345', workers: [] }));
-    instruments.sample(stats);
-    instruments.sample({ ...stats, generatedTokens: 13, promptTokens: { local: 100, remote: 60, computed: 7 } });
-    instruments.lag(5);
+    instruments.sample(stats, { h2d: 0, d2h: 10, d2d: 100 });
+    const later = { ...stats, generatedTokens: 13, promptTokens: { local: 100, remote: 60, computed: 7 } };
+    instruments.sample(later, { h2d: 5, d2h: 10, d2d: 160 });
+    instruments.lag(5, 7);
     instruments.moved(3);
     instruments.engine.onQueue(10);
     instruments.engine.onEnd('done', 100);
@@ -101,6 +102,9 @@ describe('the instruments of a worker', () => {
     expect(value('shoal_requests_running')).toBe('2');
     expect(value('shoal_requests_waiting')).toBe('1');
     expect(value('shoal_replication_lag_blocks')).toBe('5');
+    expect(value('shoal_under_replicated_blocks')).toBe('7');
+    expect(value('shoal_device_copy_bytes_total{direction="h2d"}')).toBe('5');
+    expect(value('shoal_device_copy_bytes_total{direction="d2d"}')).toBe('160');
     expect(value('shoal_rebalance_moved_blocks_total')).toBe('3');
     expect(value('shoal_requests_total{status="200"}')).toBe('1');
     expect(value('shoal_requests_total{status="499"}')).toBe('1');
