@@ -57,15 +57,14 @@ export class PeerFetcher implements PrefixFetcher {
 
   /** Fetches parts in order, up to the first that nobody can give whole. */
   private async fetchParts(parts: readonly FetchPart[], arrival: Arrival): Promise<void> {
-    let next = 0;
-    let end = parts.length;
-    const lane = async () => {
-      while (next < end) {
-        const index = next++;
-        if (!(await this.fetchPart(parts[index]!, arrival))) end = Math.min(end, index);
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(PARTS_AT_A_TIME, parts.length) }, lane));
+    /** Whether this part and all before it came. */
+    const came: Promise<boolean>[] = [];
+    for (const [index, part] of parts.entries()) {
+      const begun = came[index - PARTS_AT_A_TIME] ?? Promise.resolve(true);
+      const own = begun.then((worth) => worth && this.fetchPart(part, arrival));
+      came.push(Promise.all([came.at(-1) ?? true, own]).then(([before, whole]) => before && whole));
+    }
+    await came.at(-1);
   }
 
   /** Asks one peer after the other until nothing is left to ask for. False if something was not to be had. */
