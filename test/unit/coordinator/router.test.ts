@@ -279,6 +279,17 @@ describe('a router', () => {
     expect(a.requests).toEqual([]);
   });
 
+  it('says that the worker it names is full, where it is', async () => {
+    const [a] = [await hive.add('a'), await hive.add('b')];
+    a.generate = async function* () {
+      yield* [] as never[];
+      throw new Overloaded('full');
+    };
+    const its = run(prompt(2, { worker: 'a' }));
+    await hive.pass(100);
+    expect(its.error).toBeInstanceOf(Overloaded);
+  });
+
   it('is Unavailable at once where nobody serves', async () => {
     const its = run(prompt(1));
     await hive.pass(1);

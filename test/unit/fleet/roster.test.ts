@@ -212,6 +212,23 @@ describe('a roster', () => {
     expect(roster.members()).toEqual([]);
   });
 
+  it('says nothing any more once it is stopped', async () => {
+    const { roster, bus, effects } = world.roster(null);
+    let answer: () => void = () => {};
+    world.probe = () => new Promise((resolve) => (answer = resolve));
+    await world.pass(400, ['a']);
+    await world.pass(1_800);
+    expect(effects.at(-2)?.type).toBe('probe');
+    roster.stop();
+    const before = effects.length;
+    bus.lose();
+    bus.restore();
+    world.announce('b');
+    await world.pass(5_000);
+    expect(effects.length).toBe(before);
+    answer();
+  });
+
   it('lives through a bus that takes nothing', async () => {
     const own = world.roster(null);
     await world.pass(400, ['a']);

@@ -181,10 +181,12 @@ describe('a block store', () => {
     const wait = store.quiet().then(() => (quiet = true));
     borrowed[0]!.release();
     borrowed[0]!.release();
-    place.abandon();
     await settled();
     expect(quiet).toBe(false);
     borrowed[1]!.release();
+    await settled();
+    expect(quiet).toBe(false);
+    place.abandon();
     await wait;
     expect(store.reset()).toBe(1);
   });

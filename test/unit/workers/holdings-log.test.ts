@@ -4,7 +4,7 @@ import { MemoryBroker, type MemoryBus } from '../../../src/bus/memory-bus.js';
 import { SimulatedClock } from '../../../src/clock.js';
 import { Holdings } from '../../../src/core/holdings.js';
 import { unpackKeys } from '../../../src/core/key.js';
-import { HOLDINGS_KEYS_PER_MESSAGE, HoldingsDelta } from '../../../src/protocol/holdings.js';
+import { HOLDINGS_KEYS_PER_MESSAGE, HoldingsDelta, HoldingsKeys } from '../../../src/protocol/holdings.js';
 import { readMessage } from '../../../src/wire/read-message.js';
 import { HoldingsLog } from '../../../workers/holdings-log.js';
 import { Cache, chain } from './support/cache.js';
@@ -120,6 +120,8 @@ describe('a log of holdings', () => {
     const large = new World(count);
     large.cache.fill(Array.from({ length: count }, (_, i) => chain(`prompt ${i}`, 1)[0]!));
     await large.clock.advance(10);
+    const pages = [...large.log.pages()];
+    expect(pages.every(({ keys }) => HoldingsKeys.safeParse(keys).success)).toBe(true);
     large.cache.store.reset();
     await large.clock.advance(10);
     expect(large.heard.every((delta) => delta !== null)).toBe(true);

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { settled } from '../../../src/clock.js';
 import { Cancelled } from '../../../src/errors.js';
@@ -26,9 +27,9 @@ describe('a latch', () => {
     off.abort();
     await expect(called).rejects.toBeInstanceOf(Cancelled);
     await expect(latch.wait(off.signal)).rejects.toBeInstanceOf(Cancelled);
+    expect(getEventListeners(on.signal, 'abort').length).toBe(1);
     latch.open();
     await stays;
-    on.abort();
-    await expect(stays).resolves.toBeUndefined();
+    expect(getEventListeners(on.signal, 'abort').length).toBe(0);
   });
 });

@@ -160,6 +160,8 @@ describe('a replicator', () => {
 
   it('copies new blocks to the homes that they have when it comes to that', async () => {
     const [gone, home] = [await town.add('gone'), await town.add('a')];
+    await town.add('b');
+    await town.add('c');
     const copies = replicator(2);
     // The first is under way, and the others wait for it, when their home dies.
     const begun = deferred();
@@ -168,14 +170,27 @@ describe('a replicator', () => {
       begun.resolve();
       return admit(block);
     };
-    const [first, waiting] = [promptAt(['a', 'own'], 1), promptAt(['gone', 'own'], 2)];
+    const [first, waiting] = [promptAt(['a', 'own'], 1), promptAt(['gone', 'b'], 2)];
     own.cache.fill(first);
     own.cache.fill(waiting);
     await begun.promise;
     town.bury('gone');
     await done(copies);
     expect(gone.door.offered).toEqual([]);
-    expect(holders(waiting)).toEqual(['own', 'a']);
+    const homes = own.roster.ring.homes(waiting[0]!.segment, 2);
+    expect(homes).toContain('b');
+    expect(holders(waiting)).toEqual(expect.arrayContaining(homes));
+  });
+
+  it('has the store keep as a duty what the new ring says', async () => {
+    await town.add('later', 64, false);
+    const copies = replicator(1);
+    const [sealed] = own.cache.fill(chain('prompt', 1), 'fetched');
+    expect(own.cache.shard.get(sealed!.key)!.role).toBe('guest');
+    own.cache.role = 'home';
+    town.tell();
+    expect(own.cache.shard.get(sealed!.key)!.role).toBe('home');
+    await done(copies);
   });
 
   it('drops what an earlier ring had moved, when the ring changes again', async () => {
@@ -210,8 +225,8 @@ describe('a replicator', () => {
     copies.forget();
     expect(copies.lagBlocks).toBe(0);
     await done(copies);
-    await until(() => own.cache.store.reset() === 0 && own.cache.store.blocks === 0);
-    expect(home.cache.run(chain('waiting', 1))).toBe(0);
+    await Promise.all([own.cache.store.quiet(), home.cache.store.quiet()]);
+    expect(home.cache.store.blocks).toBe(0);
   });
 
   it('tells those who wait for it when what it would try again is forgotten', async () => {

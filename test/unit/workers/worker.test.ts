@@ -272,17 +272,21 @@ describe('a worker', () => {
     expect((await answer).ids).toEqual(reference.ids);
   });
 
-  it('hands its blocks on before it goes, though nothing else keeps it', async () => {
-    fleet = await Fleet.open();
-    const [a, b] = [await fleet.add('a', { replicas: 1 }), await fleet.add('b', { replicas: 1 })];
-    await fleet.joined();
-    const requests = Array.from({ length: 6 }, (_, seed) => ask(tokens(1, seed + 1)));
-    for (const request of requests) await fleet.ask(a, request);
-    const keys = requests.flatMap((request) => unpackKeys(request.keys));
-    await fleet.holds(a, keys);
-    await a.stop();
-    await fleet.holds(b, keys);
-  });
+  it.each(['there', 'lost'])(
+    'hands its blocks on before it goes, though nothing else keeps it, the bus being %s',
+    async (bus) => {
+      fleet = await Fleet.open();
+      const [a, b] = [await fleet.add('a', { replicas: 1 }), await fleet.add('b', { replicas: 1 })];
+      await fleet.joined();
+      const requests = Array.from({ length: 6 }, (_, seed) => ask(tokens(1, seed + 1)));
+      for (const request of requests) await fleet.ask(a, request);
+      const keys = requests.flatMap((request) => unpackKeys(request.keys));
+      await fleet.holds(a, keys);
+      if (bus === 'lost') a.bus.lose();
+      await a.stop();
+      await fleet.holds(b, keys);
+    },
+  );
 
   it('drains by order: it says so, and finishes what it has', async () => {
     fleet = await Fleet.open();
