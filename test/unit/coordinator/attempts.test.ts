@@ -155,6 +155,8 @@ describe('a request on its way to its end', () => {
     expect(passed.error).toBeNull();
     const stage = new Stage([[full], [full]]);
     expect((await stage.all()).error).toBe(full);
+    const many = new Stage([...Array.from({ length: 3 * REQUEST_ATTEMPTS }, () => [full]), [START, tokens(4), END]]);
+    expect((await many.all()).error).toBeNull();
   });
 
   it('is Unavailable where nobody serves', async () => {

@@ -285,8 +285,18 @@ describe('a worker', () => {
       if (bus === 'lost') a.bus.lose();
       await a.stop();
       await fleet.holds(b, keys);
+      // Else the other waits to hand them back.
+      fleet.bus.publish(subjects.leave, encode({ id: 'a', incarnation: '0001' }));
     },
   );
+
+  it('takes nothing new while it drains', async () => {
+    fleet = await Fleet.open();
+    const a = await fleet.add('a');
+    await fleet.joined();
+    await fleet.order(a, 'drain');
+    await expect(fleet.ask(a, ask(tokens(1)))).rejects.toBeInstanceOf(Unavailable);
+  });
 
   it('drains by order: it says so, and finishes what it has', async () => {
     fleet = await Fleet.open();
