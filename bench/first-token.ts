@@ -1,4 +1,5 @@
 import { Agent, type IncomingMessage, request } from 'node:http';
+import { text } from 'node:stream/consumers';
 import type { RunningFleet } from './running-fleet.js';
 
 /** What a client sees of one streamed completion. */
@@ -47,10 +48,12 @@ export async function streamed(
   });
   const startMs = performance.now();
   const response = await post(`${fleet.url}/v1/completions`, body, worker);
+  if (response.statusCode !== 200)
+    throw new Error(`the fleet answered ${response.statusCode}: ${await text(response)}`);
   const chunkMs: number[] = [];
   let last: Chunk | null = null;
   for await (const chunk of chunks(response)) {
-    if (chunk.error) throw new Error(`the fleet answered: ${chunk.error.message}`);
+    if (chunk.error) throw new Error(`the stream failed: ${chunk.error.message}`);
     if (chunk.choices.length > 0) chunkMs.push(performance.now() - startMs);
     last = chunk;
   }
@@ -77,7 +80,6 @@ function post(url: string, body: string, worker: string): Promise<IncomingMessag
   });
 }
 
-/** Events of a stream; of an answer that is no stream, the one error that it is. */
 async function* chunks(body: IncomingMessage): AsyncGenerator<Chunk> {
   const decoder = new TextDecoder();
   let rest = '';
@@ -90,5 +92,4 @@ async function* chunks(body: IncomingMessage): AsyncGenerator<Chunk> {
       if (data !== '[DONE]') yield JSON.parse(data) as Chunk;
     }
   }
-  if (body.statusCode !== 200) yield JSON.parse(rest) as Chunk;
 }
