@@ -101,6 +101,8 @@ describe('an announcer', () => {
     await clock.advance(ANNOUNCE_INTERVAL_MS);
     expect(heard.length).toBe(1);
     announcer.leave();
+    announcer.soon();
+    expect(clock.nextAtMs()).toBeNull();
   });
 });
 
