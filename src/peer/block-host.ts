@@ -17,6 +17,7 @@ export interface LentBlock {
 export type Admission =
   /** `into` is to be filled; `commit` once its digest agrees, else `abort`. */
   | { readonly kind: 'accepted'; readonly into: Uint8Array; commit(): Promise<void>; abort(): void }
-  /** It is here already, or on its way. */
+  /** It is here already. */
   | { readonly kind: 'held' }
+  /** There is no room, or it is on its way here and may still not come. */
   | { readonly kind: 'full' };

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
-import { Fleet } from './support/fleet.js';
+import { Fleet, type WorkerRow } from './support/fleet.js';
 
 const sheet = recallSheet(32, 31);
 const prompt = recallPrompt(sheet, sheet.questions[0]!.question);
@@ -98,5 +98,18 @@ describe('a fleet', () => {
     const answer = await fleet.complete({ prompt });
     expect(answer.choices[0]!.text.trim()).toBe(sheet.questions[0]!.answer);
     expect((await fleet.workers())[0]!.pid).toBe(fleet.ready.workers[0]!.pid);
+  });
+
+  it('takes a worker back that slept long enough to be taken for dead', async () => {
+    fleet = await Fleet.up(['--workers', '2']);
+    const before = (await fleet.workers())[0]!;
+    process.kill(before.pid, 'SIGSTOP');
+    await fleet.until((workers) => workers.some(({ id, state }) => id === before.id && state === 'dead'));
+    process.kill(before.pid, 'SIGCONT');
+    const back = ({ id, state, incarnation }: WorkerRow) =>
+      id === before.id && state === 'serving' && incarnation > before.incarnation;
+    const after = await fleet.until((workers) => workers.some(back));
+    expect(after.find(back)!.pid).not.toBe(before.pid);
+    expect((await fleet.complete({ prompt }, { 'x-shoal-worker': before.id })).shoal.worker).toBe(before.id);
   });
 });
