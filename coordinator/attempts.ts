@@ -97,6 +97,11 @@ export async function* runToItsEnd(
       // A full queue costs next to nothing; a worker that is lost may have been lost by this request.
       if (error instanceof Unavailable) losses++;
       last = error;
+      if (generated.length > 0 && generated.length >= request.stopping.maxTokens) {
+        // Only the end itself was lost, and it is known: nobody need be asked for it.
+        yield { type: 'end', reason: 'length', token: null };
+        return;
+      }
     } finally {
       chosen.done();
     }

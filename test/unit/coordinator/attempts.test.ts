@@ -111,6 +111,19 @@ describe('a request on its way to its end', () => {
     expect(stage.calls.filter((call) => call.startsWith('done'))).toEqual(['done w0', 'done w1', 'done w2']);
   });
 
+  it('asks nobody for an end that is known: all tokens came before the worker was lost', async () => {
+    const ten = tokens(...Array.from({ length: 10 }, (_, i) => i));
+    const stage = new Stage([
+      [START, ten, new Unavailable('lost')],
+      [START, END],
+    ]);
+    const { events, error } = await stage.all();
+    expect(error).toBeNull();
+    expect(events.at(-1)).toEqual({ type: 'end', reason: 'length', token: null });
+    expect(stage.placements).toHaveLength(1);
+    expect(stage.calls).toContain('done w0');
+  });
+
   it('names the worker whose words these are, once', async () => {
     const stage = new Stage([
       [START, new Unavailable('gone')],
