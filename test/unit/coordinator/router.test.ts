@@ -251,7 +251,8 @@ describe('a router', () => {
     };
     a.generate = (request) => (request.resumeTokens > 0 ? saying([1]) : dying());
     b.generate = a.generate;
-    run(prompt(1));
+    const request = prompt(1);
+    run({ ...request, stopping: { ...request.stopping, maxTokens: 2 * BLOCK_TOKENS } });
     await hive.pass(200);
     const resumed = [...a.requests, ...b.requests].find(({ resumeTokens }) => resumeTokens > 0)!;
     expect(resumed.keys.byteLength / 32).toBe(2);

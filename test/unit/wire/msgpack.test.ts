@@ -22,8 +22,9 @@ const plain = fc.letrec((tie) => ({
   ),
 })).value;
 
-/** Byte strings come back as Buffers, which vitest does not take for equal to other Uint8Arrays. */
+/** Byte strings come back as Buffers, which vitest does not take for equal to other Uint8Arrays, and -0 as the integer that it equals. */
 function normal(value: unknown): unknown {
+  if (value === 0) return 0;
   if (value instanceof Uint8Array) return Array.from(value);
   if (Array.isArray(value)) return value.map(normal);
   if (value === null || typeof value !== 'object') return value;
