@@ -43,6 +43,12 @@ const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./status.js')).status,
   },
   {
+    name: 'health',
+    help: 'Ask a coordinator or worker whether it can do its work. Exit code 0 if so, else 1.',
+    options: OPTIONS,
+    load: async () => (await import('./health.js')).health,
+  },
+  {
     name: 'explain',
     argument: ['<prompt>', 'the prompt'],
     help: 'Show which blocks of a prompt are where, and why a miss is a miss.',

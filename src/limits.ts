@@ -26,6 +26,8 @@ export const HTTP_CONNECTIONS = 16_384;
 export const HTTP_REQUEST_TIMEOUT_MS = 60_000;
 /** A client that reads nothing of its stream for so long is given up. */
 export const HTTP_STALL_TIMEOUT_MS = 120_000;
+/** `shoal health` waits so long for an answer. */
+export const HEALTH_ANSWER_MS = 4_000;
 /** Answers that run when the coordinator is told to stop have so long to end. */
 export const HTTP_CLOSE_GRACE_MS = 8_000;
 /** After that they end with an error, for which their clients have so long to take it. */

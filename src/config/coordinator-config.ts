@@ -53,7 +53,7 @@ export function coordinatorConfig(values: Values, machine: Machine): Coordinator
   return {
     id: values.coordinatorId ?? machine.processName,
     namespace: values.namespace,
-    nats: natsAccess(values.nats ?? 'nats://127.0.0.1:4222', values.natsUser, values.natsPassword),
+    nats: natsAccess(values.nats ?? 'nats://127.0.0.1:4222', values),
     secret: requiredSecret(values),
     host: values.host,
     port: values.port,

@@ -1,6 +1,15 @@
 import type { OptionType } from './option-types.js';
 
-export type Command = 'up' | 'coordinator' | 'worker' | 'status' | 'explain' | 'bench' | 'doctor' | 'model synth';
+export type Command =
+  | 'up'
+  | 'coordinator'
+  | 'worker'
+  | 'status'
+  | 'health'
+  | 'explain'
+  | 'bench'
+  | 'doctor'
+  | 'model synth';
 
 /** One option: everything that the command line, the environment, the help and the README know about it. */
 export interface OptionSpec<T = unknown, D extends string | null = string | null> {

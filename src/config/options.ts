@@ -105,6 +105,15 @@ export const OPTIONS = {
     help: 'Password for NATS.',
     secret: true,
   }),
+  natsPasswordFile: option({
+    flag: 'nats-password-file',
+    variable: 'SHOAL_NATS_PASSWORD_FILE',
+    placeholder: 'FILE',
+    type: types.path,
+    default: null,
+    commands: ROLES,
+    help: 'File that holds the password for NATS, instead of SHOAL_NATS_PASSWORD.',
+  }),
   natsServer: option({
     flag: 'nats-server',
     variable: 'SHOAL_NATS_SERVER',
@@ -209,8 +218,8 @@ export const OPTIONS = {
     placeholder: 'URL',
     type: types.url('http', 'https'),
     default: 'http://127.0.0.1:8080',
-    commands: ['status', 'explain'],
-    help: 'Coordinator to ask.',
+    commands: ['status', 'health', 'explain'],
+    help: 'Coordinator to ask; for health, a worker at the address of its metrics too.',
   }),
   rounds: option({
     flag: 'rounds',

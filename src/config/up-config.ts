@@ -31,7 +31,14 @@ export interface UpConfig {
 }
 
 /** What `up` settles itself, and gives to each child anew. */
-const SETTLED = ['SHOAL_NATS', 'SHOAL_NATS_USER', 'SHOAL_NATS_PASSWORD', 'SHOAL_SECRET', 'SHOAL_SECRET_FILE'];
+const SETTLED = [
+  'SHOAL_NATS',
+  'SHOAL_NATS_USER',
+  'SHOAL_NATS_PASSWORD',
+  'SHOAL_NATS_PASSWORD_FILE',
+  'SHOAL_SECRET',
+  'SHOAL_SECRET_FILE',
+];
 
 function withoutSettled(variables: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(variables).filter(([variable]) => !SETTLED.includes(variable)));
@@ -58,7 +65,7 @@ export function upConfig(
     workers: values.workers,
     host: values.host,
     port: values.port,
-    nats: values.nats === null ? null : natsAccess(values.nats, values.natsUser, values.natsPassword),
+    nats: values.nats === null ? null : natsAccess(values.nats, values),
     natsServer: values.natsServer,
     secret: clusterSecret(values),
     modelDir,

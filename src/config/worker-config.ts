@@ -107,7 +107,7 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
   return {
     id: values.workerId ?? machine.processName,
     namespace: values.namespace,
-    nats: natsAccess(values.nats ?? 'nats://127.0.0.1:4222', values.natsUser, values.natsPassword),
+    nats: natsAccess(values.nats ?? 'nats://127.0.0.1:4222', values),
     secret: requiredSecret(values),
     modelDir: modelFolder(values.model),
     device,

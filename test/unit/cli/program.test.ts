@@ -18,7 +18,18 @@ describe('the command line', () => {
   it('shows every command and every option in its help', async () => {
     const { code, out } = await shoal('--help');
     expect(code).toBe(0);
-    for (const name of ['up', 'coordinator', 'worker', 'status', 'explain', 'bench', 'model', 'doctor', 'version']) {
+    for (const name of [
+      'up',
+      'coordinator',
+      'worker',
+      'status',
+      'health',
+      'explain',
+      'bench',
+      'model',
+      'doctor',
+      'version',
+    ]) {
       expect(out).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
     }
     for (const spec of [...Object.values(OPTIONS), ...Object.values(SYNTH_OPTIONS)]) {

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { CommandContext } from '../../../cli/context.js';
 import { nodeFinding, unknownVariables } from '../../../cli/doctor.js';
 import { explain } from '../../../cli/explain.js';
+import { health } from '../../../cli/health.js';
 import { status } from '../../../cli/status.js';
 import { table } from '../../../cli/table.js';
 
@@ -89,6 +90,16 @@ describe('what commands show', () => {
 
   it('status: what the coordinator says if it refuses', async () => {
     await expect(status(context(await coordinator({})))).rejects.toThrow('/v1/fleet answered 401: a key is needed');
+  });
+
+  it('health: 0 and the checks where all is well, else what is wrong', async () => {
+    const ready = { status: 'ok', checks: [] };
+    const on = context(await coordinator({ '/health/ready': ready }));
+    expect(await health(on)).toBe(0);
+    expect(JSON.parse(on.said.join(''))).toEqual(ready);
+    server?.close();
+    await expect(health(context(await coordinator({})))).rejects.toThrow('/health/ready answered 401: ');
+    await expect(health(context('http://127.0.0.1:1'))).rejects.toThrow('Nobody answers at http://127.0.0.1:1/');
   });
 
   it('explain: where each block is, and how far the prompt is known', async () => {

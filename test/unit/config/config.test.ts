@@ -86,6 +86,19 @@ describe('the configuration of a worker', () => {
     expect(() => worker({ SHOAL_NATS_PASSWORD: 'p' })).toThrow(/SHOAL_NATS_USER/);
   });
 
+  it('reads the password for NATS from a file, unless there is a variable', () => {
+    const file = join(folder, 'password');
+    writeFileSync(file, 'from a file\n');
+    const given = { SHOAL_NATS_USER: 'u', SHOAL_NATS_PASSWORD_FILE: file };
+    expect(worker(given).nats.password).toBe('from a file');
+    expect(coordinator(given).nats.password).toBe('from a file');
+    expect(up({}, { ...given, SHOAL_NATS: 'nats://h:1' }).nats?.password).toBe('from a file');
+    expect(worker({ ...given, SHOAL_NATS_PASSWORD: 'p' }).nats.password).toBe('p');
+    expect(() => worker({ ...given, SHOAL_NATS_PASSWORD_FILE: join(folder, 'none') })).toThrow(
+      /SHOAL_NATS_PASSWORD_FILE.*cannot be read/,
+    );
+  });
+
   it('reads the secret from a file, and says what is wrong with one', () => {
     const file = join(folder, 'secret');
     writeFileSync(file, `${SECRET} in a file\n`);
