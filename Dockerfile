@@ -1,0 +1,55 @@
+# One image for both roles: `docker run shoal coordinator`, `docker run shoal worker`. See docs/DEPLOY.md.
+
+FROM node:22-bookworm-slim AS packages
+WORKDIR /opt/shoal
+COPY package.json package-lock.json .npmrc ./
+# cuda12 also fetches the files of ONNX Runtime's CUDA provider.
+ARG ONNXRUNTIME_NODE_INSTALL=skip
+RUN npm ci
+
+FROM packages AS build
+COPY tsconfig.json tsconfig.build.json ./
+COPY src src
+COPY workers workers
+COPY coordinator coordinator
+COPY cli cli
+COPY bench bench
+RUN npm run build && find dist \( -name '*.d.ts' -o -name '*.map' \) -delete
+
+FROM packages AS production
+# What is for other platforms, for compilers and for readers stays behind.
+RUN npm prune --omit=dev \
+ && cd node_modules \
+ && find onnxruntime-node/bin -mindepth 3 -maxdepth 3 -not -path "*/linux/$(node -p process.arch)" -exec rm -rf {} + \
+ && rm -rf onnxruntime-node/bin/*/linux/*/*_tensorrt.so koffi/vendor koffi/doc @koromix/koffi-*/musl_* zod/src \
+ && find . -type d \( -name test -o -name tests -o -name docs -o -name 'example*' -o -name 'benchmark*' \) -prune -exec rm -rf {} + \
+ && find . -type f \( -name '*.[cm]ts' -o -name '*.ts' -o -name '*.map' -o -name '*.cc' -o -name '*.hh' -o -iname '*.md' \) \
+    -not -iname 'licen*' -delete
+
+FROM node:22-bookworm-slim
+# Packages of Debian that a GPU needs, such as libvulkan1.
+ARG PACKAGES=
+RUN test -z "$PACKAGES" || { apt-get update && apt-get install -y --no-install-recommends $PACKAGES && rm -rf /var/lib/apt/lists/*; }
+WORKDIR /opt/shoal
+# The folders of the fleet's volumes belong to the user of the image, and so do volumes that are first mounted there.
+RUN install -d -o node -g node -m 0750 /run/shoal /var/lib/nats
+COPY package.json LICENSE ./
+COPY --from=production /opt/shoal/node_modules node_modules
+COPY models models
+COPY deploy/fleet-secrets.sh deploy/fleet-secrets.sh
+COPY --from=build /opt/shoal/dist dist
+
+# Both roles answer /metrics and /health on 8080; workers talk to each other on 7400.
+ENV NODE_ENV=production \
+    SHOAL_HOST=0.0.0.0 \
+    SHOAL_PORT=8080 \
+    SHOAL_METRICS_HOST=0.0.0.0 \
+    SHOAL_METRICS_PORT=8080 \
+    SHOAL_PEER_HOST=0.0.0.0 \
+    SHOAL_PEER_PORT=7400
+EXPOSE 8080 7400
+
+USER node
+ENTRYPOINT ["node", "/opt/shoal/dist/cli/main.js"]
+CMD ["--help"]
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=3 CMD ["node", "/opt/shoal/dist/cli/main.js", "health"]
