@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import net from 'node:net';
 import { join } from 'node:path';
 import type { SealedBlock } from '../src/core/block.js';
-import { setSendBuffer } from '../src/ort/ffi.js';
+import { setSendBuffer } from '../src/native/libc.js';
 import type { BlockHost } from '../src/peer/block-host.js';
 import { digestOf } from '../src/peer/digest.js';
 import { PeerServer } from '../src/peer/server.js';
@@ -53,7 +53,7 @@ async function send(folder: string): Promise<void> {
   const host: BlockHost = {
     lend: async (key) => {
       const block = blocks.get(key);
-      return block ? { block, bytes: blockAt(bytes, block.index), release: () => {} } : null;
+      return block ? { block, bytes: blockAt(bytes, block.index), shared: null, release: () => {} } : null;
     },
     admit: () => ({ kind: 'full' }),
   };

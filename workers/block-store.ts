@@ -157,7 +157,12 @@ export class BlockStore implements BlockHost {
   async lend(key: BlockKey): Promise<LentBlock | null> {
     const borrowed = this.borrow(key);
     if (!borrowed) return null;
-    return { block: borrowed.sealed, bytes: this.bytes(borrowed.block), release: borrowed.release };
+    return {
+      block: borrowed.sealed,
+      bytes: this.bytes(borrowed.block),
+      shared: this.device.sharedPlace(borrowed.block),
+      release: borrowed.release,
+    };
   }
 
   admit(block: SealedBlock): Admission {

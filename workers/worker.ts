@@ -18,7 +18,8 @@ import { Roster } from '../src/fleet/roster.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { DRAIN_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROBE_TIMEOUT_MS } from '../src/limits.js';
 import type { Log } from '../src/log.js';
-import { setSendBuffer } from '../src/ort/ffi.js';
+import { setSendBuffer } from '../src/native/libc.js';
+import { openPeerMemory } from '../src/native/peer-memory.js';
 import { PeerClient } from '../src/peer/client.js';
 import { PeerServer } from '../src/peer/server.js';
 import { EngineProtocol, ShardProtocol, WorkerProtocol } from '../src/protocol/worker.js';
@@ -90,6 +91,7 @@ export class Worker {
       hostId: hostId(),
       secret,
       blockBytes: bytes,
+      openMemory: openPeerMemory,
       observer,
       clock,
       setSendBuffer,

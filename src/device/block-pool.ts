@@ -1,8 +1,16 @@
+import type { SharedPlace } from '../core/shared-place.js';
 import { InternalError } from '../errors.js';
 import { COMMIT_AHEAD_BYTES, COMMIT_DELAY_MS, SLAB_BYTES } from '../limits.js';
+import { SharedMemory } from '../native/shared-memory.js';
 import { NativeMemory } from '../ort/memory.js';
 import type { OrtRuntime } from '../ort/runtime.js';
 import type { DeviceBlock } from './device.js';
+
+/** Room for one block in a slab. */
+interface Place {
+  readonly bytes: Uint8Array;
+  readonly shared: SharedPlace | null;
+}
 
 /** One lease of a place in the pool. A later lease of the same place is another block. */
 class PoolBlock implements DeviceBlock {
@@ -10,15 +18,15 @@ class PoolBlock implements DeviceBlock {
     readonly id: number,
     readonly pool: BlockPool,
     /** Null once it is freed. */
-    public bytes: Uint8Array | null,
+    public place: Place | null,
   ) {}
 }
 
-/** Blocks of equal size in host memory, up to a budget in bytes. Memory is taken when it is first needed, and given back by `close`. */
+/** Blocks of equal size in host memory, which other processes of the host can read where the system has such memory, up to a budget in bytes. Memory is taken when it is first needed, and given back by `close`. */
 export class BlockPool {
-  readonly #slabs: NativeMemory[] = [];
+  readonly #slabs: (SharedMemory | NativeMemory)[] = [];
   /** Places that were used and freed, the last one on top: its memory is the likeliest to be in the processor's cache. */
-  readonly #free: Uint8Array[] = [];
+  readonly #free: Place[] = [];
   readonly #capacity: number;
   #inUse = 0;
   /** Places cut out of slabs so far. */
@@ -62,24 +70,29 @@ export class BlockPool {
 
   /** Null when the budget is used up. */
   take(): DeviceBlock | null {
-    const bytes = this.#free.pop() ?? this.#freshPlace();
-    if (bytes === null) return null;
+    const place = this.#free.pop() ?? this.#freshPlace();
+    if (place === null) return null;
     this.#inUse += 1;
     this.#nextId += 1;
-    return new PoolBlock(this.#nextId, this, bytes);
+    return new PoolBlock(this.#nextId, this, place);
   }
 
   /** Throws `InternalError` if it was freed before, or is of another pool. */
   give(block: DeviceBlock): void {
     const own = this.#own(block);
-    this.#free.push(own.bytes);
-    (own as PoolBlock).bytes = null;
+    this.#free.push(own.place);
+    (own as PoolBlock).place = null;
     this.#inUse -= 1;
   }
 
   /** The block's memory, in place. Throws `InternalError` if it is not in use. */
   bytes(block: DeviceBlock): Uint8Array {
-    return this.#own(block).bytes;
+    return this.#own(block).place.bytes;
+  }
+
+  /** Where other processes find it; null where they cannot. Throws as `bytes` does. */
+  sharedPlace(block: DeviceBlock): SharedPlace | null {
+    return this.#own(block).place.shared;
   }
 
   /** Gives all memory back. Throws `InternalError` while blocks are in use. */
@@ -93,21 +106,22 @@ export class BlockPool {
     for (const slab of this.#slabs.splice(0)) slab.release();
   }
 
-  #own(block: DeviceBlock): PoolBlock & { bytes: Uint8Array } {
+  #own(block: DeviceBlock): PoolBlock & { place: Place } {
     if (!(block instanceof PoolBlock) || block.pool !== this) {
       throw new InternalError(`block ${block.id} is of another device`);
     }
-    if (block.bytes === null) throw new InternalError(`block ${block.id} was used after it was freed`);
-    return block as PoolBlock & { bytes: Uint8Array };
+    if (block.place === null) throw new InternalError(`block ${block.id} was used after it was freed`);
+    return block as PoolBlock & { place: Place };
   }
 
-  #freshPlace(): Uint8Array | null {
+  #freshPlace(): Place | null {
     if (this.#places >= this.#capacity) return null;
     const { slab, from } = this.#placeAt(this.#places);
     this.#places += 1;
     this.#committed = Math.max(this.#committed, this.#places);
     if (this.#keepsAhead && this.#committed < this.#places + this.#ahead / 2) this.#commitSoon();
-    return slab.bytes.subarray(from, from + this.blockBytes);
+    const shared = slab instanceof SharedMemory ? { fileDescriptor: slab.fileDescriptor, offset: from } : null;
+    return { bytes: slab.bytes.subarray(from, from + this.blockBytes), shared };
   }
 
   /** Not at once: what takes blocks now is in a hurry, and needs the processor and the memory itself. */
@@ -128,14 +142,15 @@ export class BlockPool {
   }
 
   /** Where a place is. Slabs up to it are made as needed; all but the last one have `#perSlab` places. */
-  #placeAt(place: number): { slab: NativeMemory; from: number } {
+  #placeAt(place: number): { slab: SharedMemory | NativeMemory; from: number } {
     while (place >= this.#slabEnd) this.#addSlab();
     return { slab: this.#slabs[Math.floor(place / this.#perSlab)]!, from: (place % this.#perSlab) * this.blockBytes };
   }
 
   #addSlab(): void {
     const blocks = Math.min(this.#perSlab, this.#capacity - this.#slabEnd);
-    this.#slabs.push(NativeMemory.allocate(this.runtime, blocks * this.blockBytes));
+    const byteLength = blocks * this.blockBytes;
+    this.#slabs.push(SharedMemory.allocate(byteLength) ?? NativeMemory.allocate(this.runtime, byteLength));
     this.#slabEnd += blocks;
   }
 }

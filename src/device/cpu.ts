@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { blockBytes, ELEMENT_BYTES, type KvLayout } from '../core/kv-layout.js';
+import type { SharedPlace } from '../core/shared-place.js';
 import { InternalError } from '../errors.js';
 import { COPY_TURN_BYTES } from '../limits.js';
 import { NativeMemory } from '../ort/memory.js';
@@ -130,6 +131,10 @@ export class CpuDevice implements Device {
 
   view(block: DeviceBlock): Uint8Array {
     return this.#pool.bytes(block);
+  }
+
+  sharedPlace(block: DeviceBlock): SharedPlace | null {
+    return this.#pool.sharedPlace(block);
   }
 
   async upload(block: DeviceBlock, bytes: Uint8Array): Promise<void> {

@@ -1,4 +1,5 @@
 import type { KvLayout } from '../core/kv-layout.js';
+import type { SharedPlace } from '../core/shared-place.js';
 import type { Value } from '../ort/value.js';
 
 /**
@@ -21,6 +22,8 @@ export interface Device {
 
   /** The block's bytes as host memory that can be read and written in place, or null where the device has memory of its own. Valid until `freeBlock`. */
   view(block: DeviceBlock): Uint8Array | null;
+  /** Where other processes of this host can read the block's bytes, or null where they cannot. Valid until `freeBlock`. */
+  sharedPlace(block: DeviceBlock): SharedPlace | null;
   /** Host to device. `bytes` has exactly `blockBytes(layout)` bytes. */
   upload(block: DeviceBlock, bytes: Uint8Array): Promise<void>;
   /** Device to host. */

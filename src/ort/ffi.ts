@@ -237,62 +237,8 @@ export function callAsync<A extends readonly unknown[], R>(native: NativeFunctio
   });
 }
 
-/**
- * Has the C library give freed memory back to the system. glibc keeps what loading a model took meanwhile: as much again as
- * the model. Does nothing with a C library that has no such call.
- */
-export async function giveBackFreedMemory(): Promise<void> {
-  const trim = findInProgram('malloc_trim', 'int', ['size_t']) as NativeFunction<[number], number> | null;
-  if (trim !== null) await callAsync(trim, 0);
-}
-
-type Madvise = NativeFunction<[number, number, number], number>;
-let madvise: Madvise | null | undefined;
-
-const PAGE_BYTES = 4096;
-/** Of Linux. Older kernels than 5.14 do not know the second one, and answer with an error that harms nobody. */
-const ADVICE_HUGE_PAGES = 14;
-const ADVICE_POPULATE_WRITE = 23;
-
-/**
- * Has the system put real memory behind a range that was only promised so far, on a thread of the pool, in large pages where it can: a first
- * write costs a page fault each 4 KiB else, which is slower than the copy itself. Contents stay. Does nothing where there is no such call.
- */
-export async function commitMemory(pointer: Pointer, byteLength: number): Promise<void> {
-  madvise ??= findInProgram('madvise', 'int', ['uint64_t', 'size_t', 'int']) as Madvise | null;
-  const from = Math.ceil(pointer / PAGE_BYTES) * PAGE_BYTES;
-  const bytes = Math.floor((pointer + byteLength - from) / PAGE_BYTES) * PAGE_BYTES;
-  if (madvise === null || bytes <= 0) return;
-  madvise(from, bytes, ADVICE_HUGE_PAGES);
-  await callAsync(madvise, from, bytes, ADVICE_POPULATE_WRITE);
-}
-
-type SetSocketOption = NativeFunction<[number, number, number, Uint8Array, number], number>;
-let setSocketOption: SetSocketOption | null | undefined;
-
-/** Of Linux. */
-const LEVEL_SOCKET = 1;
-const OPTION_SEND_BUFFER = 7;
-
-/**
- * Sets how much the kernel holds of what was written to a socket and not yet read from its other end, at most what the system allows
- * (`net.core.wmem_max`). Does nothing but on Linux.
- */
-export function setSendBuffer(fileDescriptor: number, byteLength: number): void {
-  if (process.platform !== 'linux') return;
-  setSocketOption ??= findInProgram('setsockopt', 'int', [
-    'int',
-    'int',
-    'int',
-    'void *',
-    'uint32_t',
-  ]) as SetSocketOption | null;
-  const value = new Uint8Array(Int32Array.of(byteLength).buffer);
-  setSocketOption?.(fileDescriptor, LEVEL_SOCKET, OPTION_SEND_BUFFER, value, value.byteLength);
-}
-
 /** A function of the C library that this program is linked with; null if it has none of that name. */
-function findInProgram(name: string, result: string, parameters: string[]): unknown {
+export function programFunction(name: string, result: string, parameters: string[]): unknown {
   try {
     const program = koffi.load(null);
     loaded.push(program);

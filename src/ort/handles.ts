@@ -11,6 +11,7 @@ const KINDS = [
   'binding',
   'value',
   'memory',
+  'mapping',
   'runOptions',
 ] as const;
 

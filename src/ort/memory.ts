@@ -1,7 +1,7 @@
 import { InternalError } from '../errors.js';
-import { COMMIT_STEP_BYTES } from '../limits.js';
+import { commitInSteps } from '../native/commit.js';
 import type { Environment } from './environment.js';
-import { commitMemory, type Pointer, viewMemory } from './ffi.js';
+import { type Pointer, viewMemory } from './ffi.js';
 import { Handle } from './handles.js';
 import type { OrtRuntime } from './runtime.js';
 
@@ -37,16 +37,8 @@ export class NativeMemory extends Handle {
   }
 
   /** Has the system back bytes `[from, to)` with real memory now, off this thread, and not at the first write to each page. */
-  async commit(from: number, to: number): Promise<void> {
-    this.hold();
-    try {
-      // Little by little: meanwhile the system makes other changes of the process's memory wait, on whatever thread.
-      for (let at = from; at < to; at += COMMIT_STEP_BYTES) {
-        await commitMemory(this.pointer + at, Math.min(COMMIT_STEP_BYTES, to - at));
-      }
-    } finally {
-      this.drop();
-    }
+  commit(from: number, to: number): Promise<void> {
+    return commitInSteps(this, from, to);
   }
 
   protected override free(pointer: Pointer): void {

@@ -1,6 +1,7 @@
 import { InternalError } from '../errors.js';
+import { giveBackFreedMemory } from '../native/libc.js';
 import { Environment, type OrtLogLevel } from './environment.js';
-import { callAsync, giveBackFreedMemory, type Pointer, readPointer, readText } from './ffi.js';
+import { callAsync, type Pointer, readPointer, readText } from './ffi.js';
 import { Session } from './session.js';
 import { NativeSessionOptions, type SessionOptions } from './session-options.js';
 

@@ -11,6 +11,8 @@ export interface Answer {
   put(index: number): Uint8Array;
   /** The payload that began last is here whole. What it throws ends the session. */
   filled(digest: BlockDigest): void;
+  /** The peer reads nothing any more of what was lent to it last. What it throws ends the session. */
+  returned(): void;
   /** Whether it cannot go on before the peer sends something. */
   awaits(): boolean;
   /** The peer does not want it any more: end it soon. */
@@ -26,4 +28,6 @@ export interface Reply {
   finish(message: ServerMessage): void;
   /** One is needed for each payload that is handed to `send`. */
   readonly payloads: Permits;
+  /** One is needed for each block that the peer reads by itself. */
+  readonly loans: Permits;
 }

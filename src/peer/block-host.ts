@@ -1,4 +1,5 @@
 import type { BlockKey, SealedBlock } from '../core/block.js';
+import type { SharedPlace } from '../core/shared-place.js';
 
 /** What the peer server needs of the worker's cache: to lend blocks to others, and to take what is pushed. */
 export interface BlockHost {
@@ -11,6 +12,8 @@ export interface BlockHost {
 export interface LentBlock {
   readonly block: SealedBlock;
   readonly bytes: Uint8Array;
+  /** Where processes of this host can read the same bytes; null where they cannot. */
+  readonly shared: SharedPlace | null;
   release(): void;
 }
 

@@ -20,10 +20,12 @@ import {
 } from '../limits.js';
 import { type Random, SystemRandom } from '../random.js';
 import type { LentBlock } from './block-host.js';
+import { BorrowExchange } from './borrow-exchange.js';
 import { FetchExchange, type Fetched, type FetchSink } from './fetch-exchange.js';
 import { ClientHandshake, NONCE_BYTES, type PeerIdentity } from './handshake.js';
 import { Link, type LinkState } from './link.js';
 import { type PeerObserver, SILENT } from './observer.js';
+import type { OpenPeerMemory } from './peer-memory.js';
 import { PingExchange } from './ping-exchange.js';
 import { PushExchange } from './push-exchange.js';
 import { describe, dial, type Endpoint, endpointOf, type SocketOptions } from './socket.js';
@@ -46,6 +48,8 @@ export interface PeerClientOptions extends SocketOptions {
   readonly secret: string;
   /** Bytes of every block, by the fleet's K/V layout. */
   readonly blockBytes: number;
+  /** For peers on this host: without it, all goes through the socket. */
+  readonly openMemory?: OpenPeerMemory | undefined;
   readonly observer?: PeerObserver;
   readonly clock?: Clock;
   readonly random?: Random;
@@ -98,10 +102,7 @@ export class PeerClient {
     let missing: BlockKey | null = null;
     for (let from = 0; from < keys.length && missing === null; from += PEER_KEYS_PER_REQUEST) {
       const some = keys.slice(from, from + PEER_KEYS_PER_REQUEST);
-      const fetched = await this.counted(() => {
-        const exchange = new FetchExchange(some, sink, this.options.blockBytes, this.observer);
-        return this.linkTo(to).run(exchange, signal);
-      });
+      const fetched = await this.counted(() => this.fetchSome(to, some, sink, signal));
       blocks += fetched.blocks;
       bytes += fetched.bytes;
       missing = fetched.missing;
@@ -168,6 +169,31 @@ export class PeerClient {
     for (const { target } of [...this.pool.values()]) this.drop(target.id, 'this worker is closing');
   }
 
+  /** Out of the peer's memory as far as it can be read from here; else through the socket. */
+  private async fetchSome(
+    to: PeerTarget,
+    keys: readonly BlockKey[],
+    sink: FetchSink,
+    signal: AbortSignal,
+  ): Promise<Fetched> {
+    const { blockBytes } = this.options;
+    const link = this.linkTo(to);
+    // What it came to instead, the exchange is told.
+    await link.whenOpen(signal).catch(() => {});
+    const { memory } = link;
+    const fetch = (some: readonly BlockKey[]) =>
+      link.run(new FetchExchange(some, sink, blockBytes, this.observer), signal);
+    if (memory === null) return fetch(keys);
+    const borrowed = await link.run(new BorrowExchange(keys, sink, memory, blockBytes, this.observer), signal);
+    if (borrowed.unshared === 0) return borrowed;
+    const fetched = await fetch(keys.slice(keys.length - borrowed.unshared));
+    return {
+      blocks: borrowed.blocks + fetched.blocks,
+      bytes: borrowed.bytes + fetched.bytes,
+      missing: fetched.missing,
+    };
+  }
+
   private linkTo(target: PeerTarget): Link {
     if (this.over) throw new Unavailable('this worker is closing its links to peers');
     const { id, incarnation } = target;
@@ -192,6 +218,7 @@ export class PeerClient {
       open: (inlet) => dial(endpoint, inlet, this.options),
       handshake: new ClientHandshake(identity, target, secret, this.random.bytes(NONCE_BYTES)),
       blockBytes,
+      openMemory: 'path' in endpoint ? this.options.openMemory : undefined,
       clock: this.clock,
       handshakeTimeoutMs: this.options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
       progressTimeoutMs: this.options.progressTimeoutMs ?? PEER_PROGRESS_TIMEOUT_MS,

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { InternalError, ShoalError, Unavailable } from '../errors.js';
 import { packFrame } from './frame.js';
 import { FrameReader, type FrameTaker } from './frame-reader.js';
-import type { Inlet } from './socket.js';
+import { fileDescriptorOf, type Inlet } from './socket.js';
 
 export interface ConnectionOwner extends FrameTaker {
   /** Whether something is due from the peer, so that silence is a fault. */
@@ -46,6 +46,11 @@ export class Connection implements Inlet {
   /** Whether frames can still be sent. */
   get open(): boolean {
     return this.reason === null && !this.over && !this.socket.destroyed;
+  }
+
+  /** Of the socket; -1 where it has none. */
+  get fileDescriptor(): number {
+    return fileDescriptorOf(this.socket);
   }
 
   /** The peer has proved who it is: headers may be of full size from now on. */

@@ -27,9 +27,13 @@ export interface Line {
   send(message: ClientMessage, payload?: Payload): void;
   /** One is needed for each payload that is handed to `send`. */
   readonly payloads: Permits;
+  /** The peer has broken a rule: ends the link. */
+  close(reason: ShoalError): void;
 }
+
+const LAST: ReadonlySet<ServerMessage['type']> = new Set(['done', 'missing', 'unshared', 'pong', 'error']);
 
 /** The message with which the peer ends a request. */
 export function endsExchange(message: ServerMessage): boolean {
-  return message.type === 'done' || message.type === 'missing' || message.type === 'pong' || message.type === 'error';
+  return LAST.has(message.type);
 }

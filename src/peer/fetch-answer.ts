@@ -32,6 +32,10 @@ export class FetchAnswer implements Answer {
 
   filled(): void {}
 
+  returned(): never {
+    throw new Corrupt('a peer gave back blocks that nobody lent: its request is a fetch');
+  }
+
   awaits(): boolean {
     return false;
   }

@@ -6,6 +6,7 @@ import {
   FRAME_HEADER_BYTES,
   HANDSHAKE_FRAME_BYTES,
   PEER_BLOCKS_IN_SOCKET,
+  PEER_MEMORY_REST_MS,
   PEER_REQUESTS_IN_FLIGHT,
 } from '../limits.js';
 import { abortReason, orAbort } from './abort.js';
@@ -15,6 +16,7 @@ import { checkLengths, PRELUDE_BYTES, type Prelude } from './frame.js';
 import type { ClientHandshake } from './handshake.js';
 import { type ClientMessage, fromClient, fromServer, type ServerMessage } from './messages.js';
 import { Outcome } from './outcome.js';
+import type { OpenPeerMemory, PeerMemory } from './peer-memory.js';
 import { Permits } from './permits.js';
 import type { Inlet } from './socket.js';
 
@@ -26,6 +28,8 @@ export interface LinkOptions {
   readonly clock: Clock;
   readonly handshakeTimeoutMs: number;
   readonly progressTimeoutMs: number;
+  /** Not for TCP. */
+  readonly openMemory?: OpenPeerMemory | undefined;
   /** The link is over; `wasOpen` says whether it had come about. */
   readonly onClosed: (reason: ShoalError, wasOpen: boolean) => void;
 }
@@ -39,6 +43,8 @@ export class Link implements ConnectionOwner {
   private readonly exchanges = new Map<number, Exchange<unknown>>();
   private requests = 0;
   private readonly payloads = new Permits(PEER_BLOCKS_IN_SOCKET);
+  private peerMemory: PeerMemory | null = null;
+  private resting: Timer | null = null;
   private readonly connection: Connection;
   private readonly deadline: Timer;
   /** The frame that is coming in, and what it is for. */
@@ -62,10 +68,20 @@ export class Link implements ConnectionOwner {
     return this.exchanges.size;
   }
 
+  /** Memory of the peer that can be read from here; null where there is none, or the link is not open. */
+  get memory(): PeerMemory | null {
+    return this.phase === 'open' && this.peerMemory?.usable ? this.peerMemory : null;
+  }
+
+  /** Resolves when the link has come about. Rejects with what it came to, or the reason of `signal`. */
+  whenOpen(signal: AbortSignal): Promise<void> {
+    return orAbort(this.opened.promise, signal);
+  }
+
   /** Carries an exchange out. Rejects with Overloaded if too many are under way, else with what it or the link came to. */
   async run<T>(exchange: Exchange<T>, signal: AbortSignal): Promise<T> {
     try {
-      await orAbort(this.opened.promise, signal);
+      await this.whenOpen(signal);
       this.enter(exchange);
     } catch (error) {
       exchange.fail(fromWire(toWire(error)));
@@ -114,6 +130,7 @@ export class Link implements ConnectionOwner {
     exchange.end(message, digest);
     // After the call: if it throws, the exchange is among those that end with the link.
     if (endsExchange(message)) this.exchanges.delete(this.request);
+    this.restSoon();
   }
 
   awaits(): boolean {
@@ -129,6 +146,8 @@ export class Link implements ConnectionOwner {
     const exchanges = [...this.exchanges.values()];
     this.exchanges.clear();
     for (const exchange of exchanges) exchange.fail(reason);
+    this.resting?.cancel();
+    this.peerMemory?.close();
     this.options.onClosed(reason, wasOpen);
   }
 
@@ -144,11 +163,21 @@ export class Link implements ConnectionOwner {
         this.phase = 'open';
         this.deadline.cancel();
         this.connection.trust();
+        this.peerMemory = this.options.openMemory?.(this.connection.fileDescriptor) ?? null;
         this.opened.resolve();
         return;
       case 'error':
         throw fromWire(message);
     }
+  }
+
+  /** Not at once: what was fetched is in use now, by somebody in a hurry. */
+  private restSoon(): void {
+    if (this.peerMemory === null || this.exchanges.size > 0) return;
+    this.resting?.cancel();
+    this.resting = this.options.clock.after(PEER_MEMORY_REST_MS, () => {
+      if (this.exchanges.size === 0) this.peerMemory?.rest();
+    });
   }
 
   private enter(exchange: Exchange<unknown>): void {
@@ -161,6 +190,7 @@ export class Link implements ConnectionOwner {
     exchange.start({
       send: (message, payload) => this.say(request, message, payload),
       payloads: this.payloads,
+      close: (reason) => this.close(reason),
     });
   }
 

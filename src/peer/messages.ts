@@ -5,6 +5,7 @@ import { Corrupt } from '../errors.js';
 import { PEER_KEYS_PER_REQUEST, PEER_OFFER_BLOCKS } from '../limits.js';
 import { decode, encode } from '../wire/msgpack.js';
 import { PACKED_BLOCK_BYTES, packBlocks, unpackBlock, unpackBlocks } from './packed-block.js';
+import { type PlacedBlock, packPlacedBlocks, unpackPlacedBlocks } from './placed-block.js';
 
 /** What peers say to each other, one union a direction. `docs/PEER-PROTOCOL.md` tells what follows what. */
 
@@ -65,13 +66,21 @@ const CLIENT = {
   offer: kind(18, z.strictObject({ blocks: Blocks }), ({ blocks }) => ({ blocks: packBlocks(blocks) })),
   put: kind(19, z.strictObject({ index: Index })),
   ping: kind(20, Empty),
+  borrow: kind(21, z.strictObject({ keys: Keys }), ({ keys }) => ({ keys: packKeys(keys) })),
+  return: kind(22, Empty),
 };
 
-/** The one header that is no map: there is one for each block, and reading a map would cost as much as all else that is done for it. */
+/** Two headers are no maps: there is one for each block, and reading a map would cost as much as all else that is done for it. */
 const BLOCK: Kind<{ block: SealedBlock }> = {
   code: 32,
   pack: ({ block }) => packBlocks([block]),
   read: (header) => ({ block: unpackBlock(header) }),
+};
+
+const LENT: Kind<{ blocks: PlacedBlock[] }> = {
+  code: 39,
+  pack: ({ blocks }) => packPlacedBlocks(blocks),
+  read: (header) => ({ blocks: unpackPlacedBlocks(header) }),
 };
 
 const SERVER = {
@@ -84,6 +93,8 @@ const SERVER = {
   stored: kind(36, z.strictObject({ index: Index, error: Failure.nullable() })),
   pong: kind(37, Empty),
   error: kind(38, Failure),
+  lent: LENT,
+  unshared: kind(40, Empty),
 };
 
 type MessageOf<T> = { [K in keyof T]: T[K] extends Kind<infer Fields> ? { type: K } & Fields : never }[keyof T];

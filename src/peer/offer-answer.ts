@@ -56,6 +56,10 @@ export class OfferAnswer implements Answer {
     void this.commit(index, place);
   }
 
+  returned(): never {
+    throw new Corrupt('a peer gave back blocks that nobody lent: its request is an offer');
+  }
+
   awaits(): boolean {
     return this.due.size > 0;
   }

@@ -15,6 +15,13 @@ export class Permits {
     return new Promise((resolve) => this.waiting.push(resolve));
   }
 
+  /** Takes a permit if there is one at once. */
+  takeNow(): boolean {
+    if (this.closed || this.free === 0) return false;
+    this.free--;
+    return true;
+  }
+
   give(): void {
     const next = this.waiting.shift();
     if (next) next(true);

@@ -8,6 +8,9 @@ export const PONG: Answer = {
     throw new Corrupt('a peer sent a block for a request that is a ping');
   },
   filled: () => {},
+  returned: () => {
+    throw new Corrupt('a peer gave back blocks that nobody lent: its request is a ping');
+  },
   awaits: () => false,
   cancel: () => {},
   closed: () => {},

@@ -6,10 +6,12 @@ import {
   FRAME_HEADER_BYTES,
   HANDSHAKE_FRAME_BYTES,
   PEER_BLOCKS_IN_SOCKET,
+  PEER_BLOCKS_LENT,
   PEER_REQUESTS_IN_FLIGHT,
 } from '../limits.js';
 import type { Answer, Reply } from './answer.js';
 import type { BlockHost } from './block-host.js';
+import { BorrowAnswer } from './borrow-answer.js';
 import { Connection, type ConnectionOwner, type Payload } from './connection.js';
 import { FetchAnswer } from './fetch-answer.js';
 import { checkLengths, PRELUDE_BYTES, type Prelude } from './frame.js';
@@ -44,6 +46,7 @@ export class Session implements ConnectionOwner {
   /** Answers of which the last message is not on its way yet. */
   private ending = 0;
   private readonly payloads = new Permits(PEER_BLOCKS_IN_SOCKET);
+  private readonly loans = new Permits(PEER_BLOCKS_LENT);
   private readonly connection: Connection;
   private readonly deadline: Timer;
   /** The frame that is coming in, and what it is for. */
@@ -73,7 +76,8 @@ export class Session implements ConnectionOwner {
     checkLengths(prelude, FRAME_HEADER_BYTES, type === 'put' ? this.options.blockBytes : 0);
     const going = this.answers.has(prelude.request);
     if (type === 'cancel') return;
-    if (type === 'put' ? going : !going && prelude.request !== 0) return;
+    const followsUp = type === 'put' || type === 'return';
+    if (followsUp ? going : !going && prelude.request !== 0) return;
     throw new Corrupt(`a peer sent '${type}' for request ${prelude.request}, which is ${going ? '' : 'not '}in flight`);
   }
 
@@ -103,6 +107,7 @@ export class Session implements ConnectionOwner {
     this.phase = 'closed';
     this.deadline.cancel();
     this.payloads.close();
+    this.loans.close();
     for (const answer of this.answers.values()) answer.closed();
     this.answers.clear();
     this.options.onClosed(reason, this.peer);
@@ -129,6 +134,12 @@ export class Session implements ConnectionOwner {
     switch (message.type) {
       case 'fetch':
         this.enter(new FetchAnswer(message.keys, host, blockBytes, clock, observer));
+        return;
+      case 'borrow':
+        this.enter(new BorrowAnswer(message.keys, host, blockBytes, clock, observer));
+        return;
+      case 'return':
+        this.answers.get(this.request)?.returned();
         return;
       case 'offer':
         this.enter(new OfferAnswer(message.blocks, host, blockBytes, observer));
@@ -159,6 +170,7 @@ export class Session implements ConnectionOwner {
         this.say(request, message, undefined, () => this.ending--);
       },
       payloads: this.payloads,
+      loans: this.loans,
     };
     this.answers.set(request, answer);
     try {

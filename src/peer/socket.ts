@@ -107,6 +107,12 @@ function handleOf(socket: net.Socket): { readonly fd?: unknown } | null {
   return typeof handle === 'object' ? handle : null;
 }
 
+/** Of an open socket; -1 where it has none. */
+export function fileDescriptorOf(socket: net.Socket): number {
+  const fd = handleOf(socket)?.fd;
+  return typeof fd === 'number' ? fd : -1;
+}
+
 function onread(inlet: Inlet): net.OnReadOpts {
   return {
     buffer: () => inlet.target(),
@@ -133,6 +139,6 @@ function tune(socket: net.Socket, { setSendBuffer }: SocketOptions): void {
     socket.setKeepAlive(true, 10_000);
     return;
   }
-  const fd = handleOf(socket)?.fd;
-  if (typeof fd === 'number' && fd >= 0) setSendBuffer?.(fd, PEER_SEND_BUFFER_BYTES);
+  const fd = fileDescriptorOf(socket);
+  if (fd >= 0) setSendBuffer?.(fd, PEER_SEND_BUFFER_BYTES);
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Corrupt, ShoalError } from '../../../src/errors.js';
-import { FRAME_HEADER_BYTES, PEER_KEYS_PER_REQUEST, PEER_OFFER_BLOCKS } from '../../../src/limits.js';
+import { FRAME_HEADER_BYTES, PEER_BLOCKS_LENT, PEER_KEYS_PER_REQUEST, PEER_OFFER_BLOCKS } from '../../../src/limits.js';
 import { type ClientMessage, fromClient, fromServer, type ServerMessage } from '../../../src/peer/messages.js';
 import { encode } from '../../../src/wire/msgpack.js';
 import { blocksOf, FINGERPRINT, keyOf } from './support/host.js';
@@ -18,6 +18,8 @@ const CLIENT: ClientMessage[] = [
   { type: 'offer', blocks: [first!.block, second!.block] },
   { type: 'put', index: 3 },
   { type: 'ping' },
+  { type: 'borrow', keys: [keyOf('a'), keyOf('b')] },
+  { type: 'return' },
 ];
 const SERVER: ServerMessage[] = [
   { type: 'challenge', ...identity },
@@ -30,6 +32,11 @@ const SERVER: ServerMessage[] = [
   { type: 'stored', index: 1, error: { code: 'overloaded', message: 'full' } },
   { type: 'pong' },
   { type: 'error', code: 'invalid', message: 'no', param: 'keys' },
+  {
+    type: 'lent',
+    blocks: [first!, second!].map(({ block }, i) => ({ block, place: { fileDescriptor: 7, offset: i * 2 ** 40 } })),
+  },
+  { type: 'unshared' },
 ];
 
 /** Byte strings come back as Buffers, which vitest does not take for equal to other Uint8Arrays. */
@@ -49,6 +56,9 @@ describe('messages', () => {
   it('fit their frames at their largest', () => {
     const keys = Array.from({ length: PEER_KEYS_PER_REQUEST }, (_, i) => keyOf(`${i}`));
     expect(fromClient.pack({ type: 'fetch', keys }).header.byteLength).toBeLessThanOrEqual(FRAME_HEADER_BYTES);
+    const place = { fileDescriptor: 7, offset: 0 };
+    const lent = blocksOf('a', PEER_BLOCKS_LENT, 64).map(({ block }) => ({ block, place }));
+    expect(fromServer.pack({ type: 'lent', blocks: lent }).header.byteLength).toBeLessThanOrEqual(FRAME_HEADER_BYTES);
     const blocks = blocksOf('a', PEER_OFFER_BLOCKS, 64).map(({ block }) => block);
     expect(fromClient.pack({ type: 'offer', blocks }).header.byteLength).toBeLessThanOrEqual(FRAME_HEADER_BYTES);
   });

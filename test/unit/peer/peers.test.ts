@@ -34,14 +34,14 @@ function expectBytes(sink: MemorySink, blocks: ReturnType<typeof blocksOf>): voi
   }
 }
 
-describe.each<Via>(['unix', 'tcp'])('a fetch over %s', (via) => {
+describe.each<Via>(['unix', 'tcp', 'memory'])('a fetch over %s', (via) => {
   it('brings blocks in order, with their bytes', async () => {
     const observer = new NotingObserver();
-    pair = await Pair.open({ observer });
+    pair = await Pair.openFor(via, { observer });
     const blocks = blocksOf('a', 20);
     pair.host.add(blocks);
     const sink = new MemorySink();
-    const outcome = await pair.client({ observer }).fetch(pair.target(via), keysOf(blocks), sink, NEVER);
+    const outcome = await pair.clientFor(via, { observer }).fetch(pair.target(via), keysOf(blocks), sink, NEVER);
     expect(outcome).toMatchObject({ blocks: 20, bytes: 20 * BLOCK_BYTES, missing: null });
     expect(sink.arrived).toEqual(keysOf(blocks));
     expectBytes(sink, blocks);
@@ -53,19 +53,19 @@ describe.each<Via>(['unix', 'tcp'])('a fetch over %s', (via) => {
   });
 
   it('stops at the first block that is missing', async () => {
-    pair = await Pair.open();
+    pair = await Pair.openFor(via);
     const blocks = blocksOf('a', 6);
     pair.host.add([...blocks.slice(0, 3), ...blocks.slice(4)]);
     const sink = new MemorySink();
-    const outcome = await pair.client().fetch(pair.target(via), keysOf(blocks), sink, NEVER);
+    const outcome = await pair.clientFor(via).fetch(pair.target(via), keysOf(blocks), sink, NEVER);
     expect(outcome).toMatchObject({ blocks: 3, missing: keyOf('a 3') });
     expect(sink.arrived).toEqual(keysOf(blocks.slice(0, 3)));
     expect(pair.host.lendings).toBe(4);
   });
 
   it('that is given up leaves the link in step, for others that are on it and for later ones', async () => {
-    pair = await Pair.open();
-    const client = pair.client();
+    pair = await Pair.openFor(via);
+    const client = pair.clientFor(via);
     const [one, two, three] = [blocksOf('a', 30), blocksOf('b', 30), blocksOf('c', 5)];
     pair.host.add([...one, ...two, ...three]);
     const giveUp = new AbortController();
@@ -86,8 +86,8 @@ describe.each<Via>(['unix', 'tcp'])('a fetch over %s', (via) => {
   });
 
   it('rejects when the server goes, and the client is told that its link is lost', async () => {
-    pair = await Pair.open();
-    const client = pair.client();
+    pair = await Pair.openFor(via);
+    const client = pair.clientFor(via);
     const lost: string[] = [];
     client.onLinkClosed((id, incarnation) => lost.push(`${id} ${incarnation}`));
     pair.host.add(blocksOf('a', 5));
@@ -103,8 +103,8 @@ describe.each<Via>(['unix', 'tcp'])('a fetch over %s', (via) => {
 
   it('with bytes that do not agree with their digest is Corrupt and ends the link, which is made anew when it is needed', async () => {
     const observer = new NotingObserver();
-    pair = await Pair.open();
-    const client = pair.client({ observer });
+    pair = await Pair.openFor(via);
+    const client = pair.clientFor(via, { observer });
     const blocks = blocksOf('a', 4);
     pair.host.add(blocks);
     pair.host.add([{ block: blocks[2]!.block, bytes: bytesOf('something else') }]);

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { BlockKey, SealedBlock } from '../../../../src/core/block.js';
+import type { SharedPlace } from '../../../../src/core/shared-place.js';
+import type { SharedMemory } from '../../../../src/native/shared-memory.js';
 import type { Admission, BlockHost, LentBlock } from '../../../../src/peer/block-host.js';
 import { digestOf } from '../../../../src/peer/digest.js';
 
@@ -31,7 +33,8 @@ export function blocksOf(
 
 /** Blocks in plain memory, which counts what is lent and taken. */
 export class MemoryHost implements BlockHost {
-  readonly blocks = new Map<BlockKey, { block: SealedBlock; bytes: Uint8Array }>();
+  readonly blocks = new Map<BlockKey, { block: SealedBlock; bytes: Uint8Array; shared: SharedPlace | null }>();
+  private places = 0;
   /** Memory given for pushes that are neither kept nor given back. */
   readonly admitted = new Set<BlockKey>();
   lent = 0;
@@ -44,11 +47,23 @@ export class MemoryHost implements BlockHost {
   beforeAdmit: (block: SealedBlock) => void = () => {};
   beforeCommit: (key: BlockKey) => Promise<void> | void = () => {};
 
-  constructor(private readonly blockBytes = BLOCK_BYTES) {}
+  /** `memory` is where blocks are put, one behind the other, if processes of the host are to find them there. */
+  constructor(
+    private readonly blockBytes = BLOCK_BYTES,
+    readonly memory: SharedMemory | null = null,
+  ) {}
 
   add(blocks: readonly { block: SealedBlock; bytes: Uint8Array }[]): this {
-    for (const entry of blocks) this.blocks.set(entry.block.key, entry);
+    for (const { block, bytes } of blocks) this.blocks.set(block.key, { block, ...this.keep(bytes) });
     return this;
+  }
+
+  private keep(bytes: Uint8Array): { bytes: Uint8Array; shared: SharedPlace | null } {
+    if (this.memory === null) return { bytes, shared: null };
+    const offset = this.places++ * this.blockBytes;
+    this.memory.bytes.set(bytes, offset);
+    const { fileDescriptor } = this.memory;
+    return { bytes: this.memory.bytes.subarray(offset, offset + bytes.byteLength), shared: { fileDescriptor, offset } };
   }
 
   async lend(key: BlockKey): Promise<LentBlock | null> {
@@ -59,7 +74,7 @@ export class MemoryHost implements BlockHost {
     return this.lease(entry);
   }
 
-  lease(entry: { block: SealedBlock; bytes: Uint8Array }): LentBlock {
+  lease(entry: { block: SealedBlock; bytes: Uint8Array; shared?: SharedPlace | null }): LentBlock {
     this.lent++;
     let held = true;
     const release = () => {
@@ -67,7 +82,7 @@ export class MemoryHost implements BlockHost {
       held = false;
       this.lent--;
     };
-    return { ...entry, release };
+    return { shared: null, ...entry, release };
   }
 
   admit(block: SealedBlock): Admission {
@@ -87,7 +102,7 @@ export class MemoryHost implements BlockHost {
       commit: async () => {
         await this.beforeCommit(block.key);
         settle();
-        this.blocks.set(block.key, { block, bytes: into });
+        this.blocks.set(block.key, { block, bytes: into, shared: null });
       },
       abort: () => {
         settle();

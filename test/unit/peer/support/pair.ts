@@ -1,6 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openPeerMemory } from '../../../../src/native/peer-memory.js';
+import { SharedMemory } from '../../../../src/native/shared-memory.js';
 import { PeerClient, type PeerClientOptions, type PeerTarget } from '../../../../src/peer/client.js';
 import type { PeerIdentity } from '../../../../src/peer/handshake.js';
 import { type PeerAddresses, PeerServer, type PeerServerOptions } from '../../../../src/peer/server.js';
@@ -10,7 +12,10 @@ export const SECRET = 'a secret that all workers of the fleet know';
 export const ALICE: PeerIdentity = { id: 'alice', incarnation: '0001', fingerprint: FINGERPRINT };
 export const BOB: PeerIdentity = { id: 'bob', incarnation: '0001', fingerprint: FINGERPRINT };
 
-export type Via = 'unix' | 'tcp';
+/** `memory` is a Unix socket between workers that read blocks in each other's memory. */
+export type Via = 'unix' | 'tcp' | 'memory';
+
+const SHARED_BYTES = 8 << 20;
 
 /** A server of Bob's and clients of Alice's, all gone with `close`. */
 export class Pair {
@@ -31,6 +36,16 @@ export class Pair {
     return new Pair(server, host, addresses, folder);
   }
 
+  /** With a host whose blocks are where `via` needs them. */
+  static async openFor(via: Via, options: Partial<PeerServerOptions> = {}): Promise<Pair> {
+    const memory = via === 'memory' ? SharedMemory.allocate(SHARED_BYTES) : null;
+    return Pair.open({ host: new MemoryHost(BLOCK_BYTES, memory), ...options });
+  }
+
+  clientFor(via: Via, options: Partial<PeerClientOptions> = {}): PeerClient {
+    return this.client({ ...(via === 'memory' ? { openMemory: openPeerMemory } : {}), ...options });
+  }
+
   client(options: Partial<PeerClientOptions> = {}): PeerClient {
     const client = new PeerClient({
       identity: ALICE,
@@ -44,13 +59,14 @@ export class Pair {
   }
 
   target(via: Via, peer: { id: string; incarnation: string } = BOB): PeerTarget {
-    const hostId = via === 'unix' ? 'here' : 'there';
+    const hostId = via === 'tcp' ? 'there' : 'here';
     return { id: peer.id, incarnation: peer.incarnation, address: { hostId, ...this.addresses } };
   }
 
   async close(): Promise<void> {
     for (const client of this.clients) client.close();
     await this.server.close();
+    this.host.memory?.release();
     await rm(this.folder, { recursive: true, force: true });
   }
 }

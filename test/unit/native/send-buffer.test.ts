@@ -4,7 +4,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { setSendBuffer } from '../../../src/ort/ffi.js';
+import { setSendBuffer } from '../../../src/native/libc.js';
 
 /** More than a Unix socket takes by itself, less than any Linux allows. */
 const BYTES = 300 * 1024;

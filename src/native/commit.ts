@@ -1,0 +1,17 @@
+import { COMMIT_STEP_BYTES } from '../limits.js';
+import type { Handle } from '../ort/handles.js';
+import { commitMemory } from './libc.js';
+
+/** Has the system back bytes `[from, to)` of some memory with real memory, off this thread. The memory is held meanwhile. */
+export async function commitInSteps(memory: Handle, from: number, to: number): Promise<void> {
+  const { pointer } = memory;
+  memory.hold();
+  try {
+    // Little by little: meanwhile the system makes other changes of the process's memory wait, on whatever thread.
+    for (let at = from; at < to; at += COMMIT_STEP_BYTES) {
+      await commitMemory(pointer + at, Math.min(COMMIT_STEP_BYTES, to - at));
+    }
+  } finally {
+    memory.drop();
+  }
+}

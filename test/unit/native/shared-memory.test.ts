@@ -1,0 +1,40 @@
+import { closeSync, constants, ftruncateSync, openSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { mapFile, neverShrinks } from '../../../src/native/libc.js';
+import { SharedMemory } from '../../../src/native/shared-memory.js';
+import { liveHandles } from '../../../src/ort/handles.js';
+
+const BYTES = 1 << 20;
+
+describe.runIf(process.platform === 'linux')('shared memory', () => {
+  let memory: SharedMemory;
+  const path = () => `/proc/self/fd/${memory.fileDescriptor}`;
+
+  beforeEach(() => {
+    memory = SharedMemory.allocate(BYTES)!;
+  });
+
+  afterEach(() => {
+    memory.release();
+    expect(liveHandles().memory).toBe(0);
+  });
+
+  it('can be written by its owner, and mapped by nobody else to write', () => {
+    memory.bytes.fill(7);
+    const file = openSync(path(), constants.O_RDWR);
+    expect(mapFile(file, BYTES, 'write')).toBeNull();
+    closeSync(file);
+    expect(memory.bytes[BYTES - 1]).toBe(7);
+  });
+
+  it('keeps its size for ever', () => {
+    expect(neverShrinks(memory.fileDescriptor)).toBe(true);
+    expect(() => ftruncateSync(memory.fileDescriptor, 1)).toThrow();
+  });
+
+  it('keeps what is in it while real memory is put behind it', async () => {
+    memory.bytes[5] = 9;
+    await memory.commit(0, BYTES);
+    expect([...memory.bytes.subarray(4, 7)]).toEqual([0, 9, 0]);
+  });
+});

@@ -1,0 +1,195 @@
+import { closeSync, ftruncateSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { SharedPlace } from '../../../src/core/shared-place.js';
+import { Cancelled, Corrupt } from '../../../src/errors.js';
+import { PEER_BLOCKS_LENT } from '../../../src/limits.js';
+import { memoryFile } from '../../../src/native/libc.js';
+import { liveHandles } from '../../../src/ort/handles.js';
+import type { PeerMemory } from '../../../src/peer/peer-memory.js';
+import { BLOCK_BYTES, blocksOf, bytesOf, keyOf } from './support/host.js';
+import { Pair } from './support/pair.js';
+import { provedClient, type RawClient } from './support/raw-peer.js';
+import { MemorySink } from './support/sink.js';
+import { until } from './support/until.js';
+
+/** Blocks that a peer on this host reads where they lie. */
+
+const NEVER = new AbortController().signal;
+const keysOf = (blocks: readonly { block: { key: string } }[]) => blocks.map(({ block }) => block.key);
+
+/** A file in memory that has what it takes but for its seals. */
+function unsealed(): number {
+  const file = memoryFile('shoal-blocks')!;
+  files.push(file);
+  ftruncateSync(file, 8 << 20);
+  return file;
+}
+
+const files: number[] = [];
+let pair: Pair;
+let before: ReturnType<typeof liveHandles>;
+
+beforeEach(async () => {
+  before = liveHandles();
+  pair = await Pair.openFor('memory');
+});
+
+afterEach(async () => {
+  await pair.close();
+  for (const file of files.splice(0)) closeSync(file);
+  expect(liveHandles()).toEqual(before);
+});
+
+/** What the server would send through a socket is wrong: then only what lies in memory can be right. */
+function spoilSocket(blocks: ReturnType<typeof blocksOf>): void {
+  for (const { block } of blocks) {
+    const entry = pair.host.blocks.get(block.key)!;
+    pair.host.blocks.set(block.key, { ...entry, bytes: bytesOf('never to be seen') });
+  }
+}
+
+function place(key: string, shared: SharedPlace | null): void {
+  pair.host.blocks.set(key, { ...pair.host.blocks.get(key)!, shared });
+}
+
+async function fetched(count: number, options: Parameters<Pair['clientFor']>[1] = {}): Promise<MemorySink> {
+  const blocks = blocksOf('a', count);
+  const sink = new MemorySink();
+  const outcome = await pair.clientFor('memory', options).fetch(pair.target('memory'), keysOf(blocks), sink, NEVER);
+  expect(outcome).toMatchObject({ blocks: count, bytes: count * BLOCK_BYTES, missing: null });
+  for (const { block, bytes } of blocks) expect(Buffer.compare(sink.places.get(block.key)!, bytes)).toBe(0);
+  await until(() => pair.host.lent === 0);
+  return sink;
+}
+
+describe('blocks in shared memory', () => {
+  it('are copied out of it, and not sent', async () => {
+    const blocks = blocksOf('a', PEER_BLOCKS_LENT + 6);
+    pair.host.add(blocks);
+    spoilSocket(blocks);
+    await fetched(blocks.length);
+  });
+
+  it('and others behind them are fetched each in its way', async () => {
+    pair.host.add(blocksOf('a', 7));
+    spoilSocket(blocksOf('a', 3));
+    place(keyOf('a 3'), null);
+    await fetched(7);
+  });
+
+  it.each<[string, () => SharedPlace]>([
+    ['beyond the end of their file', () => ({ fileDescriptor: pair.host.memory!.fileDescriptor, offset: 8 << 20 })],
+    ['in a file that is not open', () => ({ fileDescriptor: 999_999, offset: 0 })],
+    ['in a file of another kind', () => ({ fileDescriptor: 0, offset: 0 })],
+    ['in a file that can be cut short', () => ({ fileDescriptor: unsealed(), offset: 0 })],
+  ])('that are said to lie %s come through the socket', async (_, where) => {
+    pair.host.add(blocksOf('a', 4));
+    place(keyOf('a 2'), where());
+    await fetched(4);
+  });
+
+  it('that change while they are lent are not kept, and the link is over', async () => {
+    const blocks = blocksOf('a', 4);
+    pair.host.add(blocks);
+    const sink = new MemorySink();
+    const client = pair.clientFor('memory');
+    sink.onPlace = ({ index }) => {
+      if (index === 2) pair.host.memory!.bytes.fill(0, 2 * BLOCK_BYTES, 2 * BLOCK_BYTES + 1);
+    };
+    await expect(client.fetch(pair.target('memory'), keysOf(blocks), sink, NEVER)).rejects.toThrow(Corrupt);
+    expect(sink.arrived).toEqual(keysOf(blocks.slice(0, 2)));
+    expect(sink.open.size).toBe(0);
+    expect(client.links()).toEqual([]);
+    await until(() => pair.host.lent === 0);
+  });
+
+  it('are given up in the middle', async () => {
+    const blocks = blocksOf('a', 8);
+    pair.host.add(blocks);
+    const giveUp = new AbortController();
+    const sink = new MemorySink();
+    sink.onPlace = ({ index }) => {
+      if (index === 5) giveUp.abort();
+    };
+    const client = pair.clientFor('memory');
+    await expect(client.fetch(pair.target('memory'), keysOf(blocks), sink, giveUp.signal)).rejects.toThrow(Cancelled);
+    expect(sink.arrived).toEqual(keysOf(blocks.slice(0, 5)));
+    expect(sink.open.size).toBe(0);
+    await until(() => pair.host.lent === 0);
+    await client.ping(pair.target('memory'), 1000);
+  });
+
+  it('stop counting as the memory of who read them', async () => {
+    pair.host.add(blocksOf('a', 4));
+    let rested: () => void;
+    const resting = new Promise<void>((resolve) => {
+      rested = resolve;
+    });
+    const memory: PeerMemory = {
+      usable: true,
+      view: ({ offset }, length) => pair.host.memory!.bytes.subarray(offset, offset + length),
+      rest: () => rested(),
+      close: () => {},
+    };
+    await fetched(4, { openMemory: () => memory });
+    await resting;
+  });
+});
+
+describe('a server that lends', () => {
+  let peer: RawClient;
+  const blocks = blocksOf('a', PEER_BLOCKS_LENT + 3);
+
+  beforeEach(async () => {
+    pair.host.add(blocks);
+    peer = await provedClient(pair.addresses.unixPath!);
+    peer.send(1, { type: 'borrow', keys: keysOf(blocks) });
+    await peer.next('lent');
+  });
+
+  afterEach(() => peer.socket.destroy());
+
+  it('lends so many at a time, and the next when these are returned', async () => {
+    expect(pair.host.lent).toBe(PEER_BLOCKS_LENT);
+    peer.send(1, { type: 'return' });
+    const { message } = await peer.next('lent');
+    expect(message.blocks.map(({ block }) => block)).toEqual(blocks.slice(PEER_BLOCKS_LENT).map(({ block }) => block));
+    expect(pair.host.lent).toBe(3);
+    peer.send(1, { type: 'return' });
+    await peer.next('done');
+    expect(pair.host.lent).toBe(0);
+  });
+
+  it('lends no more to other requests of the same peer meanwhile', async () => {
+    peer.send(2, { type: 'borrow', keys: keysOf(blocks) });
+    peer.send(3, { type: 'ping' });
+    await peer.next('pong');
+    expect(pair.host.lent).toBe(PEER_BLOCKS_LENT);
+    peer.send(1, { type: 'cancel' });
+    const { request } = await peer.next('lent');
+    expect(request).toBe(2);
+  });
+
+  it('takes back what is lent when the peer gives up', async () => {
+    peer.send(1, { type: 'cancel' });
+    await peer.next('done');
+    expect(pair.host.lent).toBe(0);
+  });
+
+  it('takes back what is lent when the peer is gone', async () => {
+    peer.socket.destroy();
+    await until(() => pair.host.lent === 0);
+  });
+
+  it('closes on a peer that returns what it does not have', async () => {
+    peer.send(1, { type: 'return' });
+    await peer.next('lent');
+    peer.send(1, { type: 'return' });
+    await peer.next('done');
+    peer.send(2, { type: 'fetch', keys: keysOf(blocks) });
+    peer.send(2, { type: 'return' });
+    expect((await peer.next('error')).message).toMatchObject({ code: 'corrupt' });
+    await peer.closed;
+    await until(() => pair.host.lent === 0);
+  });
+});
