@@ -3,6 +3,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import type { SealedBlock } from '../src/core/block.js';
 import { setSendBuffer } from '../src/native/libc.js';
+import { SharedMemory } from '../src/native/shared-memory.js';
 import type { BlockHost } from '../src/peer/block-host.js';
 import { digestOf } from '../src/peer/digest.js';
 import { PeerServer } from '../src/peer/server.js';
@@ -48,12 +49,16 @@ export function benchBytes(): Uint8Array {
 }
 
 async function send(folder: string): Promise<void> {
-  const bytes = benchBytes();
+  const memory = SharedMemory.allocate(BLOCKS * BLOCK_BYTES);
+  const bytes = memory?.bytes ?? new Uint8Array(BLOCKS * BLOCK_BYTES);
+  bytes.set(benchBytes());
   const blocks = new Map(benchBlocks(bytes).map((block) => [block.key, block]));
   const host: BlockHost = {
     lend: async (key) => {
       const block = blocks.get(key);
-      return block ? { block, bytes: blockAt(bytes, block.index), shared: null, release: () => {} } : null;
+      if (!block) return null;
+      const shared = memory && { fileDescriptor: memory.fileDescriptor, offset: block.index * BLOCK_BYTES };
+      return { block, bytes: blockAt(bytes, block.index), shared, release: () => {} };
     },
     admit: () => ({ kind: 'full' }),
   };

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import type { BlockKey } from '../src/core/block.js';
 import { PeerClient, type PeerTarget } from '../src/peer/client.js';
+import type { OpenPeerMemory } from '../src/peer/peer-memory.js';
 import { BLOCK_BYTES, BLOCKS, benchBlocks, benchBytes, blockAt, FINGERPRINT, SECRET } from './peer-sender.js';
 
 /** Ways in which `peer.ts` gets the same bytes from the sending process. */
@@ -15,13 +16,14 @@ export interface Transfer {
 
 const TOTAL_BYTES = BLOCKS * BLOCK_BYTES;
 
-/** By the peer protocol, every digest verified, each block into its own memory. */
-export function peerTransfer(target: PeerTarget, hostId: string): Transfer {
+/** By the peer protocol, every digest verified, each block into its own memory; out of the sender's memory if `openMemory` is given. */
+export function peerTransfer(target: PeerTarget, hostId: string, openMemory?: OpenPeerMemory): Transfer {
   const client = new PeerClient({
     identity: { id: 'receiver', incarnation: '1', fingerprint: FINGERPRINT },
     hostId,
     secret: SECRET,
     blockBytes: BLOCK_BYTES,
+    openMemory,
   });
   const keys: BlockKey[] = benchBlocks(benchBytes()).map(({ key }) => key);
   const memory = touched(TOTAL_BYTES);

@@ -4,13 +4,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { openPeerMemory } from '../src/native/peer-memory.js';
 import { BLOCK_BYTES, BLOCKS, SENDER, type Senders } from './peer-sender.js';
 import { peerTransfer, rawTransfer, type Transfer } from './peer-transfers.js';
 import { type Benchmark, type BenchOptions, machineLine, median, type Report, reportRow } from './report.js';
 
 /**
- * 16 blocks of 4 MiB from one process to another, over a Unix socket and over TCP: fetched by the peer protocol with every digest verified,
- * beside raw Node sockets of the same kind that read the same bytes with `onread` into one large buffer. They take turns, and each round
+ * 16 blocks of 4 MiB from one process to another, over a Unix socket, over TCP, and out of memory that the two share: fetched by the peer protocol
+ * with every digest verified, beside raw Node sockets of the same kind that read the same bytes with `onread` into one large buffer. They take turns, and each round
  * begins with the next. The ratios are medians over the rounds.
  */
 
@@ -28,7 +29,7 @@ interface Contender {
 
 /** All that goes over one kind of socket. */
 interface Lane {
-  readonly kind: 'unix' | 'tcp';
+  readonly kind: 'unix' | 'tcp' | 'memory';
   readonly peer: Contender;
   readonly kept: Contender;
   readonly overwritten: Contender;
@@ -43,7 +44,7 @@ export const run: Benchmark = async (options: BenchOptions): Promise<Report> => 
   try {
     options.progress('starting the sending process');
     const senders = await firstMessage(sender);
-    const lanes = [await openLane('unix', senders), await openLane('tcp', senders)];
+    const lanes = [await openLane('unix', senders), await openLane('tcp', senders), await openLane('memory', senders)];
     contenders = lanes.flatMap(contendersOf);
     for (let round = -WARM_UP_ROUNDS; round < rounds; round++) {
       if (round >= 0) options.progress(`round ${round + 1} of ${rounds}`);
@@ -71,12 +72,15 @@ async function firstMessage(sender: ChildProcess): Promise<Senders> {
 
 async function openLane(kind: Lane['kind'], senders: Senders): Promise<Lane> {
   const { unixPath, tcpHost, tcpPort } = senders.raw;
-  const to = kind === 'unix' ? { path: unixPath } : { host: tcpHost, port: tcpPort };
+  const to = kind === 'tcp' ? { host: tcpHost, port: tcpPort } : { path: unixPath };
   const target = { id: SENDER.id, incarnation: SENDER.incarnation, address: { hostId: 'here', ...senders.shoal } };
   const contender = (name: string, transfer: Transfer): Contender => ({ name, transfer, samples: [] });
   return {
     kind,
-    peer: contender('peer, digests verified', peerTransfer(target, kind === 'unix' ? 'here' : 'elsewhere')),
+    peer: contender(
+      'peer, digests verified',
+      peerTransfer(target, kind === 'tcp' ? 'elsewhere' : 'here', kind === 'memory' ? openPeerMemory : undefined),
+    ),
     kept: contender('raw socket', await rawTransfer(to, true)),
     overwritten: contender('raw socket, bytes overwritten', await rawTransfer(to, false)),
   };
@@ -101,7 +105,11 @@ function report(lanes: readonly Lane[]): Report {
       contendersOf(lane).map(({ name, samples }) => reportRow(`${lane.kind} ${name}`, 'GB/s', samples)),
     ),
     ratios: lanes.flatMap(({ kind, peer, kept, overwritten }) => [
-      { name: `${kind} peer / raw`, value: ratio(peer, kept), bound: { kind: 'at least', value: LEAST_OF_RAW } },
+      {
+        name: `${kind} peer / raw`,
+        value: ratio(peer, kept),
+        bound: kind === 'memory' ? null : { kind: 'at least', value: LEAST_OF_RAW },
+      },
       { name: `${kind} peer / raw, bytes overwritten`, value: ratio(peer, overwritten), bound: null },
     ]),
     machine: machineLine(),
