@@ -35,6 +35,8 @@ export interface FetchPlan {
 
 /** Share of the time that computing would take which may be lost by waiting for a peer that then does not deliver. */
 const PATIENCE_SHARE = 0.1;
+/** So much waiting nobody notices, and a peer whose processor is busy elsewhere is not given up for it. */
+const PATIENCE_FLOOR_MS = 20;
 /** Asking takes so long whatever comes of it. */
 const FETCH_LATENCY_MS = 1;
 
@@ -74,7 +76,7 @@ export function planFetch(request: FetchRequest): FetchPlan {
 
 /** How long to wait for a plan before asking `worthWaiting`. */
 export function patienceMs(plan: FetchPlan): number {
-  return PATIENCE_SHARE * plan.computeMs;
+  return Math.max(PATIENCE_FLOOR_MS, PATIENCE_SHARE * plan.computeMs);
 }
 
 /**

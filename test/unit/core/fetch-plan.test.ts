@@ -114,6 +114,13 @@ describe('waiting for what was asked for', () => {
     expect(worthWaiting(plan, { elapsedMs: 103, arrivedBytes: 0, wantedBytes })).toBe(false);
   });
 
+  it('is always worth a moment in which a busy machine does something else', () => {
+    const quick = planFetch(request({ hints: [{ worker: 'a', blocks: 16 }], computeMsPerToken: 0.1 }));
+    expect(quick.parts).not.toEqual([]);
+    expect(worthWaiting(quick, { elapsedMs: 20, arrivedBytes: 0, wantedBytes })).toBe(true);
+    expect(worthWaiting(quick, { elapsedMs: 21, arrivedBytes: 0, wantedBytes })).toBe(false);
+  });
+
   it('is worth more as long as the rest comes sooner than it is computed', () => {
     expect(worthWaiting(plan, { elapsedMs: 500, arrivedBytes: 9_000_000, wantedBytes })).toBe(true);
     expect(worthWaiting(plan, { elapsedMs: 500, arrivedBytes: 7_000_000, wantedBytes })).toBe(false);
