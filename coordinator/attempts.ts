@@ -20,6 +20,8 @@ export interface Attempted {
   readonly requestId: string;
   readonly fingerprint: string;
   readonly tokens: Uint32Array;
+  /** Empty for none. */
+  readonly salt: string;
   readonly sampling: Sampling;
   readonly stopping: Stopping;
 }
@@ -67,6 +69,7 @@ export async function* runToItsEnd(
         tokens: packTokens(tokens),
         resumeTokens: generated.length,
         keys,
+        salt: request.salt,
         sources,
         // The prompt's own log-probabilities came with the first try.
         sampling: promptSent ? { ...request.sampling, promptLogprobs: false } : request.sampling,

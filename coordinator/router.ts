@@ -45,7 +45,7 @@ export class Router {
 
   generate(request: FleetRequest, signal: AbortSignal): AsyncIterable<FleetEvent> {
     const { fingerprint, onResumed } = this.options;
-    const attempted = { ...request, fingerprint };
+    const attempted = { ...request, fingerprint, salt: request.salt ?? '' };
     return runToItsEnd(
       attempted,
       (tokens, tried, aborted) => this.choose(request, tokens, tried, aborted),

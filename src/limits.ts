@@ -36,6 +36,8 @@ export const HTTP_CLOSE_ERROR_MS = 500;
 export const RETRY_AFTER_S = 1;
 /** Names that a client gives: a model, a tenant's salt, a user. */
 export const CLIENT_NAME_CHARS = 256;
+/** A tenant's salt: the name that a client gave, and what binds it to the client's key. */
+export const SALT_CHARS = 2 * CLIENT_NAME_CHARS;
 /** Token ids to turn into text in one request. */
 export const DETOKENIZE_TOKENS = 262_144;
 /** Prompts in one completion request. */

@@ -91,16 +91,6 @@ export function unpackKeys(packed: Uint8Array): BlockKey[] {
   );
 }
 
-/** Blocks of one prompt from their packed keys, the first block first. Throws `InvalidRequest` if there is a part of a key. */
-export function metasFromKeys(packed: Uint8Array): BlockMeta[] {
-  const blocks: BlockMeta[] = [];
-  for (const key of unpackKeys(packed)) {
-    const previous = blocks.at(-1);
-    blocks.push(previous === undefined ? { key, parent: null, index: 0, segment: key } : placed(key, previous));
-  }
-  return blocks;
-}
-
 function placed(key: BlockKey, previous: BlockMeta): BlockMeta {
   const index = previous.index + 1;
   return { key, parent: previous.key, index, segment: index % SEGMENT_BLOCKS === 0 ? key : previous.segment };

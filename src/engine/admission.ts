@@ -1,5 +1,5 @@
 import type { BlockMeta } from '../core/block.js';
-import { metasFromKeys, nextBlockKey } from '../core/key.js';
+import { blockKeys, type KeySeed, rootSeed, unpackKeys } from '../core/key.js';
 import { InvalidRequest, Refused } from '../errors.js';
 import { type GenerateRequest, unpackTokens } from '../protocol/generate.js';
 
@@ -16,6 +16,8 @@ export interface AdmittedRequest {
   readonly request: GenerateRequest;
   /** Prompt, and what was generated before. */
   readonly tokens: Uint32Array;
+  /** Of the names of its blocks, those of the answer too. */
+  readonly seed: KeySeed;
   readonly blocks: readonly BlockMeta[];
 }
 
@@ -40,7 +42,8 @@ export function admit(request: GenerateRequest, bounds: AdmissionBounds): Admitt
       );
     }
   }
-  return { request, tokens, blocks: checkedBlocks(request.keys, tokens, bounds.blockTokens) };
+  const seed = rootSeed({ fingerprint: bounds.fingerprint, adapter: '', salt: request.salt });
+  return { request, tokens, seed, blocks: checkedBlocks(request.keys, tokens, seed, bounds.blockTokens) };
 }
 
 function checkTokens(tokens: Uint32Array, resumeTokens: number, { vocab, contextTokens }: AdmissionBounds): void {
@@ -58,21 +61,18 @@ function checkTokens(tokens: Uint32Array, resumeTokens: number, { vocab, context
   }
 }
 
-/** A wrong key would give other prompts this one's K/V. That of the first block hangs on a salt which is not known here. */
-function checkedBlocks(keys: Uint8Array, tokens: Uint32Array, blockTokens: number): BlockMeta[] {
-  const blocks = metasFromKeys(keys);
-  const full = Math.floor(tokens.length / blockTokens);
-  if (blocks.length !== full) {
+/** A wrong key would give other prompts this one's K/V. */
+function checkedBlocks(keys: Uint8Array, tokens: Uint32Array, seed: KeySeed, blockTokens: number): BlockMeta[] {
+  const given = unpackKeys(keys);
+  const blocks = blockKeys(tokens, seed, blockTokens);
+  if (blocks.length !== given.length) {
     throw new InvalidRequest(
-      `${tokens.length} tokens are ${full} full blocks of ${blockTokens}, but ${blocks.length} keys came with them`,
+      `${tokens.length} tokens are ${blocks.length} full blocks of ${blockTokens}, but ${given.length} keys came with them`,
       'keys',
     );
   }
-  for (const { key, parent, index } of blocks) {
-    const own = tokens.subarray(index * blockTokens, (index + 1) * blockTokens);
-    if (parent !== null && nextBlockKey(parent, own) !== key) {
-      throw new InvalidRequest(`key ${index} is not that of its tokens after the block before it`, 'keys');
-    }
-  }
+  const wrong = blocks.findIndex(({ key }, index) => key !== given[index]);
+  if (wrong !== -1)
+    throw new InvalidRequest(`key ${wrong} is not that of its tokens after the block before it`, 'keys');
   return blocks;
 }

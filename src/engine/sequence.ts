@@ -1,5 +1,5 @@
 import type { BlockMeta } from '../core/block.js';
-import { nextBlock } from '../core/key.js';
+import { firstBlock, type KeySeed, nextBlock } from '../core/key.js';
 import { logprobsOf } from '../core/sampling/logprobs.js';
 import { Sampler } from '../core/sampling/sampler.js';
 import type { SamplingScratch } from '../core/sampling/scratch.js';
@@ -55,6 +55,7 @@ export class Sequence {
   readonly #tokens: Uint32Array;
   /** Its length in tokens when it must end. */
   readonly #endLength: number;
+  readonly #seed: KeySeed;
   readonly #blocks: BlockMeta[];
   #length: number;
   #offered = 0;
@@ -62,7 +63,7 @@ export class Sequence {
   #state: SequenceState = { name: 'waiting' };
 
   constructor(
-    { request, tokens, blocks }: AdmittedRequest,
+    { request, tokens, seed, blocks }: AdmittedRequest,
     bounds: SequenceBounds,
     scratch: SamplingScratch,
     readonly arrivedMs: number,
@@ -79,6 +80,7 @@ export class Sequence {
     this.#tokens = new Uint32Array(Math.max(this.#endLength, tokens.length));
     this.#tokens.set(tokens);
     this.#length = tokens.length;
+    this.#seed = seed;
     this.#blocks = [...blocks];
     const endIds = stopping.ignoreEos ? stopping.tokenIds : [...stopping.tokenIds, ...bounds.eosTokenIds];
     this.#endIds = new Set(endIds);
@@ -148,8 +150,7 @@ export class Sequence {
   }
 
   /**
-   * The next full block among the first `final` tokens that was not offered yet; it then is. The names of blocks that the answer fills are made
-   * here. A prompt without a full block has no name to go on from: the name of a first block hangs on a salt which is not known here.
+   * The next full block among the first `final` tokens that was not offered yet; it then is. The names of blocks that the answer fills are made here.
    */
   nextOffer(final: number): BlockMeta | null {
     const size = this.#bounds.blockTokens;
@@ -157,8 +158,8 @@ export class Sequence {
     if ((index + 1) * size > final) return null;
     if (index >= this.#blocks.length) {
       const previous = this.#blocks.at(-1);
-      if (previous === undefined) return null;
-      this.#blocks.push(nextBlock(previous, this.tokens(index * size, (index + 1) * size)));
+      const own = this.tokens(index * size, (index + 1) * size);
+      this.#blocks.push(previous === undefined ? firstBlock(this.#seed, own) : nextBlock(previous, own));
     }
     this.#offered++;
     return this.#blocks[index]!;

@@ -44,6 +44,8 @@ export const GenerateRequest = z.strictObject({
   resumeTokens: z.int().min(0),
   /** Keys of the full blocks of `tokens`. 32 bytes each. */
   keys: packed(32, limits.PROMPT_TOKENS / limits.BLOCK_TOKENS),
+  /** What the keys hang on beside fingerprint and tokens: empty for none. The answer's blocks are named with it too. */
+  salt: z.string().max(limits.SALT_CHARS),
   sources: z.array(z.strictObject({ worker: z.string().max(128), blocks: z.int().min(0) })).max(16),
   sampling: Sampling,
   stopping: Stopping,

@@ -11,6 +11,7 @@ const REQUEST: Attempted = {
   requestId: 'r',
   fingerprint: 'f'.repeat(64),
   tokens: Uint32Array.of(1, 2, 3),
+  salt: 'tenant',
   sampling: GREEDY,
   stopping: TEN_TOKENS,
 };
@@ -80,6 +81,7 @@ describe('a request on its way to its end', () => {
     expect(events).toEqual([{ ...START, worker: 'w0' }, tokens(4), tokens(5, 6), END]);
     expect(stage.requests[0]).toMatchObject({ requestId: 'r', resumeTokens: 0, keys: Uint8Array.of(0) });
     expect(stage.requests[0]!.sources).toEqual([{ worker: 'peer', blocks: 0 }]);
+    expect(stage.requests[0]!.salt).toBe('tenant');
     expect(stage.resumed).toBe(0);
     expect(stage.calls.filter((call) => call === 'done w0').length).toBe(1);
   });

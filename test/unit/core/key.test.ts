@@ -6,7 +6,6 @@ import {
   blockKeys,
   firstBlock,
   type KeyRoot,
-  metasFromKeys,
   nextBlock,
   nextBlockKey,
   packKeys,
@@ -127,13 +126,12 @@ describe('block keys', () => {
     expect(chained).toEqual(blockKeys(tokens, seed, 4));
   });
 
-  it('travel packed and come back with their places, whatever the alignment', () => {
+  it('travel packed and come back, whatever the alignment', () => {
     const blocks = blockKeys(Uint32Array.from({ length: 40 }), rootSeed({ fingerprint: '', adapter: '', salt: '' }), 2);
     const keys = blocks.map((block) => block.key);
     const shifted = new Uint8Array(1 + 32 * keys.length);
     shifted.set(packKeys(keys), 1);
     expect(unpackKeys(shifted.subarray(1))).toEqual(keys);
-    expect(metasFromKeys(shifted.subarray(1))).toEqual(blocks);
   });
 
   it('are refused where they are not whole', () => {

@@ -77,6 +77,22 @@ describe.each([
     expect(warm.ids).toEqual(cold.ids);
   });
 
+  test('a prompt of less than a block is found again, with its answer, in the next turn', async () => {
+    const prompt = noise(7, 512, 11);
+    rig.cache.clear();
+    const first = await rig.run(ask(prompt, { salt: 'tenant', stopping: { maxTokens: 70 } }));
+    await rig.engine.idle();
+    expect(rig.cache.size).toBe(1);
+    const longer = [...prompt, ...first.ids];
+    expect((await rig.run(ask(longer, { salt: 'other' }))).cached.local).toBe(0);
+    await scrub();
+    const warm = await rig.run(ask(longer, { salt: 'tenant' }));
+    expect(warm.cached.local).toBe(64);
+    rig.cache.clear();
+    await scrub();
+    expect((await rig.run(ask(longer, { salt: 'tenant' }))).ids).toEqual(warm.ids);
+  });
+
   test.each([
     ['greedy', {}],
     ['sampled', { ...SAMPLED, presencePenalty: 0.5, repetitionPenalty: 1.2 }],

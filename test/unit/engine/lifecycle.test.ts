@@ -58,6 +58,7 @@ test('requests that do not fit are refused before anything runs, with the field 
     [{ ...good, keys: new Uint8Array(0) }, 'keys'],
     [{ ...good, keys: new Uint8Array(64) }, 'keys'],
     [{ ...ask(noise(128, 512)), keys: new Uint8Array(64) }, 'keys'],
+    [{ ...good, salt: 'of another tenant' }, 'keys'],
     [ask([1, 2], { sampling: { logitBias: [[512, 1]] } }), 'logit_bias'],
   ];
   for (const [request, param] of bad) {

@@ -56,6 +56,7 @@ export function ask(tokens: ArrayLike<number>, asked: Asked = {}): GenerateReque
     tokens: packTokens(ids),
     resumeTokens: asked.resumeTokens ?? 0,
     keys: packKeys(blockKeys(ids, seed).map(({ key }) => key)),
+    salt: asked.salt ?? '',
     sources: [],
     sampling: { ...GREEDY, ...asked.sampling },
     stopping: { ...TEN_TOKENS, ...asked.stopping },
