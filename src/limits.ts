@@ -53,8 +53,8 @@ export const STOP_TOKEN_IDS = 256;
 export const LOGIT_BIAS_ENTRIES = 1024;
 /** Most likely alternatives that `logprobs` may ask for. */
 export const LOGPROBS = 20;
-/** Tokens of a prompt, whatever the model's context. */
-export const PROMPT_TOKENS = 4 * 1024 * 1024;
+/** Tokens of a prompt, whatever the model's context: they go to a worker in one message, with a key for each block. */
+export const PROMPT_TOKENS = 192 * 1024;
 /** Messages in a chat request. */
 export const CHAT_MESSAGES = 4096;
 /** Requests that a coordinator has accepted and not yet answered. */
@@ -180,7 +180,7 @@ export const FORGET_AFTER_MS = 600_000;
 export const LOCAL_WORKERS = 64;
 export const REPLICAS = 16;
 export const SEQUENCES = 256;
-export const CONTEXT_TOKENS = 1_048_576;
+export const CONTEXT_TOKENS = PROMPT_TOKENS;
 export const API_KEYS = 1024;
 /** A file that holds a secret or keys. */
 export const SECRET_FILE_BYTES = 1 * MiB;
