@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { DEFAULT_RESTART_POLICY } from '../src/actors/restart-policy.js';
 import type { Clock } from '../src/clock.js';
 import type { NatsAccess } from '../src/config/nats-access.js';
@@ -132,6 +133,7 @@ export class LocalFleet {
 
   private async startWorker(id: string, nats: Record<string, string>): Promise<void> {
     const socket = this.directory!.file(`${id}.sock`);
+    const disk = this.config.worker.SHOAL_DISK_CACHE_DIR;
     const worker = this.supervise(id, () => {
       // One that was killed has left its socket behind.
       rmSync(socket, { force: true });
@@ -141,6 +143,7 @@ export class LocalFleet {
         SHOAL_WORKER_ID: id,
         SHOAL_SECRET: this.ports.secret,
         SHOAL_PEER_SOCKET: socket,
+        ...(disk === undefined ? {} : { SHOAL_DISK_CACHE_DIR: join(disk, id) }),
       });
     });
     this.workers.set(id, worker);

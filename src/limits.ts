@@ -229,3 +229,15 @@ export const COMMIT_DELAY_MS = 200;
 export const COMMIT_STEP_BYTES = 4 * MiB;
 /** Bytes of K/V that are copied before other work of the event loop gets its turn: about a millisecond. */
 export const COPY_TURN_BYTES = 8 * MiB;
+/** Blocks of host memory for what is on its way from a device or a disk, and as many for what is on its way to it. */
+export const STAGING_BLOCKS = 16;
+/** Of the blocks that would be dropped next, this share of a tier has copies in the tier below, so that room is made at once; */
+export const DEMOTE_AHEAD_SHARE = 1 / 8;
+/** but not more of them than this. */
+export const DEMOTE_AHEAD_BYTES = 256 * MiB;
+/** Blocks of lower tiers that are read at a time for one prompt. */
+export const PROMOTIONS_AT_A_TIME = 4;
+/** So long nothing is written to a disk that refused something. */
+export const DISK_PAUSE_MS = 30_000;
+/** A worker that goes has so long to write to disk what is not there yet. */
+export const FLUSH_TIMEOUT_MS = 3_000;

@@ -1,24 +1,23 @@
-import type { BlockKey, BlockMeta, BlockRole, SealedBlock } from '../src/core/block.js';
+import type { BlockKey, BlockMeta, SealedBlock } from '../src/core/block.js';
 import { blockBytes } from '../src/core/kv-layout.js';
-import type { Shard } from '../src/core/shard.js';
+import { Shard } from '../src/core/shard.js';
 import type { Device, DeviceBlock } from '../src/device/device.js';
 import type { ReservedBlock } from '../src/engine/prefix-cache.js';
-import { InternalError } from '../src/errors.js';
+import type { TierUse } from '../src/metrics/worker-metrics.js';
 import type { Admission, BlockHost, LentBlock } from '../src/peer/block-host.js';
 import { digestOf } from '../src/peer/digest.js';
-import { Latch } from './latch.js';
+import { Announced, type BlockOrigin, type StoreListener } from './announced.js';
+import { Arrivals, type Arriving, type NoPlace } from './arrivals.js';
+import { Demoter } from './demoter.js';
+import { type DeviceResident, DeviceTier } from './device-tier.js';
+import { Lending } from './lending.js';
+import type { LowerTiers, Passage } from './lower-tiers.js';
+import { Sealer } from './sealer.js';
+import type { RoleOf } from './tier.js';
 
-/** What others want to know of the store. Called after the change. */
-export interface StoreListener {
-  added(block: SealedBlock, origin: BlockOrigin): void;
-  removed(key: BlockKey, reason: 'evicted' | 'reset'): void;
-}
-
-export type BlockOrigin = 'computed' | 'fetched' | 'pushed';
-
-/** A block that stays where it is until `release`. */
+/** A block on the device that stays where it is until `release`. */
 export interface BorrowedBlock {
-  readonly sealed: SealedBlock;
+  readonly meta: BlockMeta;
   readonly block: DeviceBlock;
   /** It came from a peer, and no sequence of this worker has used it yet. */
   readonly foreign: boolean;
@@ -27,178 +26,211 @@ export interface BorrowedBlock {
 
 /** Memory for a block whose bytes are still to come. Either `commit` or `abandon` must follow. */
 export interface BlockPlace {
-  readonly block: DeviceBlock;
-  commit(sealed: SealedBlock, origin: BlockOrigin): void;
+  /** To be filled. */
+  readonly into: Uint8Array;
+  /** Resolves when the block is on the device. Rejects where the device does not take it. */
+  commit(sealed: SealedBlock, origin: BlockOrigin): Promise<void>;
   abandon(): void;
 }
 
-/** Why there is no memory for a block: it is here or on its way, or all that is here is in use or needed by it. */
-export type NoPlace = 'held' | 'full';
+export interface BlockStoreOptions {
+  readonly device: Device;
+  readonly budgetBlocks: number;
+  readonly lower: LowerTiers;
+  readonly roleOf: RoleOf;
+  /** A block could not be moved from one memory to another. */
+  readonly onFailed: (error: unknown) => void;
+}
+
+/** For bytes that are where they belong already. */
+const NOTHING_MORE = { keep: () => {}, drop: () => {} };
 
 /**
- * The blocks of this worker: the shard decides which stay, the device has the bytes. All that reads a block holds it by a pin, so that its
- * memory is never used again under a reader.
+ * The blocks of this worker, in all tiers. Sequences are given those on the device; peers those of any tier. All that reads a block holds it by a
+ * pin, so that its memory is never used again under a reader.
  */
 export class BlockStore implements BlockHost {
-  private readonly resident = new Map<BlockKey, { sealed: SealedBlock; block: DeviceBlock; foreign: boolean }>();
-  /** Blocks that have memory and no bytes yet; the latch opens when that is over. */
-  private readonly coming = new Map<BlockKey, Latch>();
-  private readonly listeners: StoreListener[] = [];
-  /** Blocks that are held by pins, each as often as it is. */
-  private pins = 0;
+  private readonly device: Device;
+  private readonly lower: LowerTiers;
+  private readonly upper: DeviceTier;
+  private readonly demoter: Demoter | null;
+  private readonly arrivals: Arrivals;
+  private readonly announced = new Announced((key) => this.sealed(key) !== null);
+  private readonly lending: Lending;
+  private readonly sealer: Sealer;
   private waiters: (() => void)[] = [];
-  /** Counts resets: what was on its way before one is not taken after it. */
-  private resets = 0;
 
-  /** `roleOf` says whether the ring makes this worker a home of the block. */
-  constructor(
-    private readonly device: Device,
-    private readonly shard: Shard,
-    private readonly roleOf: (block: BlockMeta) => BlockRole,
-  ) {}
-
-  listen(listener: StoreListener): void {
-    this.listeners.push(listener);
+  constructor(private readonly options: BlockStoreOptions) {
+    const { device, budgetBlocks, lower, roleOf } = options;
+    this.device = device;
+    this.lower = lower;
+    this.upper = new DeviceTier(device, new Shard(budgetBlocks), roleOf, {
+      evicting: ({ sealed, block }) => {
+        const bytes = sealed && device.view(block);
+        if (bytes) lower.rescue(sealed, bytes);
+      },
+      evicted: (key) => this.announced.left('device', key, lower.has(key) ? 'demoted' : 'evicted'),
+    });
+    this.lending = new Lending(device, this.upper, lower, {
+      ended: () => this.tellIfQuiet(),
+      failed: options.onFailed,
+    });
+    this.arrivals = new Arrivals(device, this.upper, () => this.tellIfQuiet());
+    lower.listen((tier) => ({
+      landed: (sealed) => this.announced.added(sealed, 'kept'),
+      left: (key, reason) => this.announced.left(tier, key, reason),
+    }));
+    this.sealer = new Sealer(device, lower, {
+      sealed: (resident, block) => this.sealedLater(resident, block),
+      failed: (resident, error) => {
+        if (this.upper.get(resident.meta.key) === resident) this.upper.drop(resident.meta.key);
+        options.onFailed(error);
+      },
+      released: () => this.tellIfQuiet(),
+    });
+    const lend = (key: BlockKey) => this.lending.lendDown(key);
+    this.demoter = lower.first && new Demoter(this.upper, lend, lower.first, blockBytes(device.layout));
   }
 
+  /** Takes up what outlived an earlier process; to be called before anything else. */
+  async open(): Promise<void> {
+    await this.lower.open();
+    for (const tier of this.lower.tiers) for (const key of tier.keys()) this.announced.found(key);
+  }
+
+  listen(listener: Partial<StoreListener>): void {
+    this.announced.listen(listener);
+  }
+
+  /** Whether it is on the device. */
   has(key: BlockKey): boolean {
-    return this.resident.has(key);
+    return this.upper.has(key);
   }
 
-  /** Whether it is on its way here: computed, fetched or pushed at this moment. */
+  /** Whether it is on its way to the device: computed, fetched, pushed or brought up at this moment. */
   comes(key: BlockKey): boolean {
-    return this.coming.has(key);
+    return this.arrivals.has(key);
   }
 
   /** Resolves when the block is not on its way any more, whether or not it is here then. Rejects with `Cancelled` if the signal comes first. */
   async settled(key: BlockKey, signal: AbortSignal): Promise<void> {
-    await this.coming.get(key)?.wait(signal);
+    await this.arrivals.settled(key, signal);
   }
 
-  /** Keys of all blocks, as they are now. */
+  /** Keys of all blocks that can be given to others, as they are now. */
   keys(): BlockKey[] {
-    return [...this.resident.keys()];
+    return [...this.announced.keys()];
   }
 
+  /** Null for what cannot be given to others. */
   sealed(key: BlockKey): SealedBlock | null {
-    return this.resident.get(key)?.sealed ?? null;
+    return this.upper.get(key)?.sealed ?? this.lower.sealed(key);
   }
 
-  /** Pins a block and counts the use of it; null if it is not here. */
+  /** Pins a block on the device and counts the use of it; null if it is not there. */
   borrow(key: BlockKey): BorrowedBlock | null {
-    const entry = this.resident.get(key);
-    if (!entry) return null;
-    this.shard.touch(key);
-    this.shard.pin(key);
-    this.pins++;
-    let pinned = true;
+    this.upper.touch(key);
+    const held = this.upper.hold(key);
+    if (!held) return null;
+    const { meta, block, foreign } = held.value;
     const release = () => {
-      if (!pinned) return;
-      pinned = false;
-      this.shard.unpin(key);
-      this.pins--;
+      held.release();
       this.tellIfQuiet();
     };
-    return { ...entry, release };
+    return { meta, block, foreign, release };
   }
 
   /** A sequence of this worker uses the block from now on: it is no longer foreign. */
   adopt(key: BlockKey): void {
-    const entry = this.resident.get(key);
-    if (entry) entry.foreign = false;
+    const resident = this.upper.get(key);
+    if (resident) resident.foreign = false;
   }
 
-  /** Takes memory for a block, evicting what is least worth keeping, but never the block's parent. */
-  place({ key, parent }: BlockMeta): BlockPlace | NoPlace {
-    if (this.has(key) || this.comes(key)) return 'held';
-    const block = this.allocate(parent);
-    if (!block) return 'full';
-    const landed = new Latch();
-    this.coming.set(key, landed);
-    const { resets } = this;
-    let open = true;
-    const close = () => {
-      if (!open) throw new InternalError(`place of block ${key} was already given back or filled`);
-      open = false;
-      this.coming.delete(key);
-      landed.open();
-      this.tellIfQuiet();
-    };
+  /**
+   * Takes memory for a block that comes from elsewhere, evicting what is least worth keeping, but never the block's parent.
+   * @param source the block's bytes, where they are in host memory already: then `into` may be that, and need not be filled
+   */
+  place(meta: BlockMeta, source: Uint8Array | null = null): BlockPlace | NoPlace {
+    const arriving = this.arrivals.begin(meta);
+    if (typeof arriving === 'string') return arriving;
+    const { block } = arriving;
+    const view = this.device.view(block);
+    const passage = view ? null : source ? { ...NOTHING_MORE, bytes: source } : this.lower.passageIn(meta);
+    if (!view && !passage) {
+      arriving.giveUp();
+      return 'full';
+    }
     return {
-      block,
+      into: view ?? passage!.bytes,
       commit: (sealed, origin) => {
-        close();
-        if (resets === this.resets) this.insert(sealed, block, origin);
-        else this.device.freeBlock(block);
+        arriving.settle();
+        if (passage) return this.upload(arriving, passage, sealed, origin);
+        this.land(arriving, sealed, origin);
+        return Promise.resolve();
       },
       abandon: () => {
-        close();
-        this.device.freeBlock(block);
+        arriving.settle();
+        passage?.drop();
+        arriving.giveUp();
       },
     };
   }
 
   /**
-   * A place for a block that the engine computes; sealed with the digest of its bytes. Null for one whose parent is not here: a prompt that is
-   * longer than the cache would else push its own beginning out.
+   * A place for a block that the engine computes. Where the device's memory can be read in place, its digest is taken at once; else off the reply
+   * path, and until then it is only for the sequences of this worker, whose own work it is. Null for a block whose parent is not here: a prompt
+   * that is longer than the cache would else push its own beginning out.
    */
   reserve(meta: BlockMeta): ReservedBlock | null {
     const { parent } = meta;
-    if (parent !== null && !this.has(parent) && !this.comes(parent)) return null;
-    const place = this.place(meta);
-    if (typeof place === 'string') return null;
+    if (parent !== null && !this.has(parent) && !this.comes(parent) && !this.lower.has(parent)) return null;
+    const arriving = this.arrivals.begin(meta);
+    if (typeof arriving === 'string') return null;
     return {
-      block: place.block,
-      seal: () => place.commit({ ...meta, digest: digestOf(this.bytes(place.block)) }, 'computed'),
-      abandon: () => place.abandon(),
+      block: arriving.block,
+      seal: () => {
+        arriving.settle();
+        const bytes = this.device.view(arriving.block);
+        if (bytes) this.land(arriving, { ...meta, digest: digestOf(bytes) }, 'computed');
+        else this.landUnsealed(arriving);
+      },
+      abandon: () => {
+        arriving.settle();
+        arriving.giveUp();
+      },
     };
   }
 
-  async lend(key: BlockKey): Promise<LentBlock | null> {
-    const borrowed = this.borrow(key);
-    if (!borrowed) return null;
-    return {
-      block: borrowed.sealed,
-      bytes: this.bytes(borrowed.block),
-      shared: this.device.sharedPlace(borrowed.block),
-      release: borrowed.release,
-    };
+  lend(key: BlockKey): Promise<LentBlock | null> {
+    return this.lending.lend(key);
   }
 
   admit(block: SealedBlock): Admission {
-    // On its way is not here yet: who pushes it must not count on this copy.
-    if (this.comes(block.key)) return { kind: 'full' };
+    if (this.sealed(block.key)) return { kind: 'held' };
     const place = this.place(block);
-    if (typeof place === 'string') return { kind: place };
-    return {
-      kind: 'accepted',
-      into: this.bytes(place.block),
-      commit: async () => place.commit(block, 'pushed'),
-      abort: () => place.abandon(),
-    };
-  }
-
-  /** Host memory of a block. Devices with memory of their own will need a staging copy here; the CPU device has none. */
-  bytes(block: DeviceBlock): Uint8Array {
-    const view = this.device.view(block);
-    if (!view) throw new InternalError(`blocks of the ${this.device.kind} device cannot be read in place`);
-    return view;
+    // On its way is not here yet, nor is what nobody else may have: who pushes it must not count on this copy.
+    if (typeof place === 'string') return { kind: 'full' };
+    const { into } = place;
+    return { kind: 'accepted', into, commit: () => place.commit(block, 'pushed'), abort: () => place.abandon() };
   }
 
   /** The ring has changed: says anew which blocks are kept as a duty. */
   reassignRoles(): void {
-    for (const { sealed } of this.resident.values()) this.shard.setRole(sealed.key, this.roleOf(sealed));
+    this.upper.reassign();
+    this.lower.reassign(this.options.roleOf);
   }
 
-  /** Drops every block that nothing reads, and what is on its way here. Returns how many were dropped. */
+  /** Drops every block in every tier, and what is on its way here; memory that is read is given back after that. Returns how many were dropped. */
   reset(): number {
-    this.resets++;
-    const dropped = this.shard.reset();
-    for (const key of dropped) this.drop(key, 'reset');
-    return dropped.length;
+    this.arrivals.reset();
+    const dropped = this.upper.reset();
+    const count = new Set([...dropped, ...this.announced.keys()]).size;
+    for (const key of dropped) this.announced.left('device', key, 'reset');
+    this.lower.reset();
+    return count;
   }
 
-  /** Resolves when nothing reads a block, and none is on its way: then `reset` drops everything. */
+  /** Resolves when nothing reads a block, none is on its way, and no digest is to be taken. */
   quiet(): Promise<void> {
     return new Promise((resolve) => {
       this.waiters.push(resolve);
@@ -206,47 +238,74 @@ export class BlockStore implements BlockHost {
     });
   }
 
-  get usedBytes(): number {
-    return this.resident.size * blockBytes(this.device.layout);
+  /** Resolves when all is copied to lower tiers that is to be, and what is dropped there is gone. */
+  async idle(): Promise<void> {
+    await this.sealer.idle();
+    await this.demoter?.idle();
+    await this.lower.idle();
   }
 
+  /** Gives all memory back; what is on disk stays there. To be called when it is quiet. */
+  async close(): Promise<void> {
+    await this.demoter?.stop();
+    this.upper.reset();
+    await this.lower.close();
+  }
+
+  /** Blocks that can be given to others, each counted once. */
   get blocks(): number {
-    return this.resident.size;
+    return this.announced.size;
+  }
+
+  get tiers(): readonly TierUse[] {
+    const { blocks, bytes, budgetBytes } = this.upper;
+    const device = { tier: 'device' as const, blocks, bytes, budgetBytes };
+    return [device, ...this.lower.uses()];
+  }
+
+  /** The block is on the device, with its digest. */
+  private land(arriving: Arriving, sealed: SealedBlock, origin: BlockOrigin): boolean {
+    if (!arriving.land()) return false;
+    const foreign = origin === 'fetched' || origin === 'pushed';
+    this.upper.insert({ meta: arriving.meta, block: arriving.block, sealed, foreign });
+    this.announced.usable(sealed.key);
+    this.announced.added(sealed, origin);
+    this.demoter?.wake();
+    return true;
+  }
+
+  /** The block is on the device, which has to be asked for its bytes. */
+  private landUnsealed(arriving: Arriving): void {
+    if (!arriving.land()) return;
+    const { meta, block } = arriving;
+    this.upper.insert({ meta, block, sealed: null, foreign: false });
+    this.announced.usable(meta.key);
+    this.sealer.add(this.upper.hold(meta.key)!);
+  }
+
+  private sealedLater(resident: DeviceResident, block: SealedBlock): boolean {
+    if (this.upper.get(block.key) !== resident) return false;
+    resident.sealed = block;
+    this.announced.added(block, 'computed');
+    this.demoter?.wake();
+    return true;
+  }
+
+  private async upload(arriving: Arriving, passage: Passage, sealed: SealedBlock, origin: BlockOrigin): Promise<void> {
+    try {
+      await this.device.upload(arriving.block, passage.bytes);
+    } catch (error) {
+      passage.drop();
+      arriving.giveUp();
+      throw error;
+    }
+    if (this.land(arriving, sealed, origin)) passage.keep(sealed);
+    else passage.drop();
   }
 
   private tellIfQuiet(): void {
-    if (this.pins > 0 || this.coming.size > 0) return;
+    if (this.upper.held > 0 || this.lending.size > 0 || this.arrivals.size > 0) return;
+    this.demoter?.wake();
     for (const go of this.waiters.splice(0)) go();
-  }
-
-  private allocate(parent: BlockKey | null): DeviceBlock | null {
-    const kept = parent === null ? null : this.borrow(parent);
-    try {
-      for (;;) {
-        const block = this.device.allocateBlock();
-        if (block) return block;
-        const victim = this.shard.evict();
-        if (!victim) return null;
-        this.drop(victim, 'evicted');
-      }
-    } finally {
-      kept?.release();
-    }
-  }
-
-  private insert(sealed: SealedBlock, block: DeviceBlock, origin: BlockOrigin): void {
-    const { inserted, evicted } = this.shard.insert(sealed, this.roleOf(sealed));
-    // The device's pool and the shard have the same budget, and the pool gave memory for this block.
-    if (!inserted || evicted.length > 0) throw new InternalError(`the shard had no room for block ${sealed.key}`);
-    this.resident.set(sealed.key, { sealed, block, foreign: origin !== 'computed' });
-    for (const listener of this.listeners) listener.added(sealed, origin);
-  }
-
-  private drop(key: BlockKey, reason: 'evicted' | 'reset'): void {
-    const entry = this.resident.get(key);
-    if (!entry) throw new InternalError(`the shard evicted block ${key}, which is not here`);
-    this.resident.delete(key);
-    this.device.freeBlock(entry.block);
-    for (const listener of this.listeners) listener.removed(key, reason);
   }
 }

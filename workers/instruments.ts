@@ -49,6 +49,11 @@ export class Instruments {
     this.metrics.underReplicatedBlocks.set(lackingBlocks);
   }
 
+  /** A file of the disk tier was not what it should be. */
+  damaged(): void {
+    this.metrics.integrityFailures.add(1, { stage: 'disk' });
+  }
+
   moved(blocks: number): void {
     this.metrics.rebalancedBlocks.add(blocks);
   }
@@ -70,15 +75,12 @@ export class Instruments {
   }
 
   /** What is read anew each time somebody asks for the metrics. Call once. */
-  watch(store: BlockStore, budgetBytes: number, fleet: () => FleetCounts): void {
+  watch(store: BlockStore, fleet: () => FleetCounts): void {
     const { registry } = this.metrics;
     registry.watchProcess();
     watchFleet(registry, fleet);
-    this.metrics.watchCache(() => [{ tier: 'device', blocks: store.blocks, bytes: store.usedBytes, budgetBytes }]);
-    store.listen({
-      added: () => {},
-      removed: (_, reason) => this.metrics.evictions.add(1, { tier: 'device', reason }),
-    });
+    this.metrics.watchCache(() => store.tiers);
+    store.listen({ left: (tier, _, reason) => this.metrics.evictions.add(1, { tier, reason }) });
   }
 
   async serve(at: { host: string; port: number }, ready: () => boolean): Promise<string> {

@@ -12,6 +12,7 @@ import { modelFingerprint } from '../src/model/fingerprint.js';
 import { openModelFolder } from '../src/model/folder.js';
 import { OrtRuntime } from '../src/ort/runtime.js';
 import type { RunningRole } from '../src/process/role.js';
+import { BlockFolder } from './block-folder.js';
 import { checkBudgets } from './budgets.js';
 import { Worker } from './worker.js';
 
@@ -29,7 +30,7 @@ export async function runWorker(config: WorkerConfig): Promise<RunningRole> {
     'loading the model',
   );
   const graph = await loadModelGraph(runtime, folder, { threads: config.threads, allowSpinning: false });
-  if (config.cache) checkBudgets(graph.layout, config.cacheBytes);
+  if (config.cache) checkBudgets(graph.layout, config);
   const device = new CpuDevice({
     runtime,
     layout: graph.layout,
@@ -38,6 +39,7 @@ export async function runWorker(config: WorkerConfig): Promise<RunningRole> {
     capacityTokens: Math.min(config.contextTokens, graph.contextTokens),
   });
   if (config.cache) void device.commitAhead();
+  const files = config.cache && config.diskCacheDir !== null ? await BlockFolder.open(config.diskCacheDir) : null;
   const fingerprint = await modelFingerprint(folder, graph.layout);
   const bus = await connectNats({
     url: config.nats.url,
@@ -56,6 +58,7 @@ export async function runWorker(config: WorkerConfig): Promise<RunningRole> {
     eosTokenIds: folder.eosTokenIds,
     graph,
     device,
+    files,
     bus,
     clock,
     log,

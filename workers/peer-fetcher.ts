@@ -79,11 +79,11 @@ export class PeerFetcher implements PrefixFetcher {
     return blocks.every(({ key }) => store.has(key));
   }
 
-  /** Who computed a block may be pushing it here at this moment: it is not asked for a second time. */
+  /** Who computed a block may be pushing it here at this moment, or the device is taking it: it is not asked for a second time. */
   private async awaitPush(key: BlockKey, arrival: Arrival): Promise<void> {
-    const { store, blockBytes } = this.options;
+    const { store } = this.options;
     await store.settled(key, arrival.signal).catch(() => {});
-    if (store.has(key)) arrival.arrived(blockBytes);
+    if (store.has(key)) arrival.arrived(key);
   }
 
   private async ask(worker: string, blocks: readonly BlockMeta[], arrival: Arrival): Promise<void> {
@@ -93,9 +93,9 @@ export class PeerFetcher implements PrefixFetcher {
     const startedMs = clock.now();
     let arrivedBytes = 0;
     const sink = new StoreSink(this.options.store, blocks, {
-      arrived: () => {
+      arrived: (key) => {
         arrivedBytes += blockBytes;
-        arrival.arrived(blockBytes);
+        arrival.arrived(key);
       },
       full: () => arrival.stop(new Overloaded('there is no room for the blocks of a peer')),
     });
@@ -122,7 +122,7 @@ class StoreSink implements FetchSink {
   constructor(
     private readonly store: BlockStore,
     blocks: readonly BlockMeta[],
-    private readonly on: { arrived(): void; full(): void },
+    private readonly on: { arrived(key: BlockKey): void; full(): void },
   ) {
     this.wanted = new Map(blocks.map((block) => [block.key, block]));
   }
@@ -132,12 +132,16 @@ class StoreSink implements FetchSink {
     if (place === 'full') this.on.full();
     if (typeof place === 'string') return null;
     this.places.set(block.key, place);
-    return this.store.bytes(place.block);
+    return place.into;
   }
 
   done(block: SealedBlock): void {
-    this.take(block.key).commit({ ...this.wanted.get(block.key)!, digest: block.digest }, 'fetched');
-    this.on.arrived();
+    const sealed = { ...this.wanted.get(block.key)!, digest: block.digest };
+    // What the device does not take is computed.
+    this.take(block.key)
+      .commit(sealed, 'fetched')
+      .catch(() => {});
+    this.on.arrived(block.key);
   }
 
   failed(block: SealedBlock): void {
@@ -153,8 +157,8 @@ class StoreSink implements FetchSink {
 
 /** Watches how fast a plan's blocks arrive, and gives the fetch up when computing the rest would be faster. */
 class Arrival {
-  arrivedBytes = 0;
   tooSlow = false;
+  private readonly keys = new Set<BlockKey>();
   private readonly given = new AbortController();
   private readonly startedMs: number;
   private readonly wantedBytes: number;
@@ -163,7 +167,7 @@ class Arrival {
 
   constructor(
     private readonly plan: FetchPlan,
-    blockBytes: number,
+    private readonly blockBytes: number,
     private readonly clock: Clock,
     private readonly outer: AbortSignal,
   ) {
@@ -178,8 +182,8 @@ class Arrival {
     return this.given.signal;
   }
 
-  arrived(bytes: number): void {
-    this.arrivedBytes += bytes;
+  arrived(key: BlockKey): void {
+    this.keys.add(key);
   }
 
   /** Gives up what is still to come. */
@@ -193,7 +197,8 @@ class Arrival {
   }
 
   private judge(): void {
-    const { arrivedBytes, wantedBytes } = this;
+    const { wantedBytes } = this;
+    const arrivedBytes = this.blockBytes * this.keys.size;
     const elapsedMs = this.clock.now() - this.startedMs;
     if (this.signal.aborted || worthWaiting(this.plan, { elapsedMs, arrivedBytes, wantedBytes })) return;
     this.tooSlow = true;

@@ -1,5 +1,6 @@
-import type { BlockKey, BlockMeta, SealedBlock } from '../src/core/block.js';
+import type { BlockKey, BlockMeta } from '../src/core/block.js';
 import type { PrefixCache, PrefixRequest, PreparedPrefix, ReservedBlock } from '../src/engine/prefix-cache.js';
+import { Cancelled } from '../src/errors.js';
 import type { BlockStore, BorrowedBlock } from './block-store.js';
 import { Latch } from './latch.js';
 
@@ -8,9 +9,17 @@ export interface PrefixFetcher {
   fetch(wanted: readonly BlockMeta[], request: PrefixRequest, signal: AbortSignal): Promise<void>;
 }
 
+/** Brings blocks of lower tiers to the device. */
+export interface PrefixPromoter {
+  /** Whether a lower tier has the block, and gives it sooner than it is computed. */
+  worth(key: BlockKey): boolean;
+  /** Brings the blocks `[0, n)` that can be had so, in order. */
+  promote(blocks: readonly BlockMeta[], signal: AbortSignal): Promise<void>;
+}
+
 /**
- * The worker's side of a look-up: blocks that are here, then blocks that another sequence of this worker is computing or fetching at the
- * moment (single flight: one load and one computation of a key at a time), then blocks of peers.
+ * The worker's side of a look-up: blocks on the device, then blocks that another sequence of this worker is computing or fetching at the
+ * moment (single flight: one load and one computation of a key at a time), then blocks of lower tiers, then blocks of peers.
  */
 export class PrefixLoader implements PrefixCache {
   /** Keys that a running prefill is going to seal, and keys that are being fetched; the latch opens at each change. */
@@ -20,8 +29,9 @@ export class PrefixLoader implements PrefixCache {
   constructor(
     private readonly store: BlockStore,
     private readonly fetcher: PrefixFetcher,
+    private readonly promoter: PrefixPromoter,
   ) {
-    store.listen({ added: (block) => this.arrived(block), removed: () => {} });
+    store.listen({ usable: (key) => this.arrived(key) });
   }
 
   async prepare(prefix: PrefixRequest, signal: AbortSignal): Promise<PreparedPrefix> {
@@ -29,6 +39,8 @@ export class PrefixLoader implements PrefixCache {
     try {
       // Blocks before this one were asked for: what nobody could give, or did not stay, is computed.
       let asked = 0;
+      /** Blocks that a lower tier was asked for: what it did not give, peers may. */
+      const tried = new Set<BlockKey>();
       for (;;) {
         this.borrowRun(prefix.blocks, held);
         const next = prefix.blocks[held.length];
@@ -38,8 +50,13 @@ export class PrefixLoader implements PrefixCache {
           await busy.wait(signal);
           continue;
         }
+        if (this.isBelow(next.key, tried)) {
+          await this.promoteRun(prefix.blocks, held.length, tried, signal);
+          asked = Math.min(asked, held.length);
+          continue;
+        }
         if (held.length < asked) break;
-        asked = await this.fetchRun(prefix, held.length, signal);
+        asked = await this.fetchRun(prefix, held.length, tried, signal);
       }
     } catch (error) {
       for (const borrowed of held) borrowed.release();
@@ -60,15 +77,50 @@ export class PrefixLoader implements PrefixCache {
     }
   }
 
-  /** Fetches what is not here from block `from` on, up to the first that is on its way already. Gives the block up to which it asked. */
-  private async fetchRun(prefix: PrefixRequest, from: number, signal: AbortSignal): Promise<number> {
+  private isBelow(key: BlockKey, tried: ReadonlySet<BlockKey>): boolean {
+    return !tried.has(key) && this.promoter.worth(key);
+  }
+
+  /** Brings the run of blocks of lower tiers that begins at `from`. */
+  private async promoteRun(
+    blocks: readonly BlockMeta[],
+    from: number,
+    tried: Set<BlockKey>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const flights = new Map<BlockKey, Latch>();
+    const run: BlockMeta[] = [];
+    for (const block of blocks.slice(from)) {
+      if (this.fetching.has(block.key) || this.computing.has(block.key) || !this.isBelow(block.key, tried)) break;
+      run.push(block);
+      begin(this.fetching, flights, block.key);
+      tried.add(block.key);
+    }
+    try {
+      await this.promoter.promote(run, signal);
+    } finally {
+      end(this.fetching, flights);
+    }
+    if (signal.aborted) throw new Cancelled('the request was withdrawn while its prefix was brought to the device');
+  }
+
+  /**
+   * Fetches what is not here from block `from` on, up to the first that is on its way already; what a lower tier has is left to that. Gives the
+   * block up to which it asked.
+   */
+  private async fetchRun(
+    prefix: PrefixRequest,
+    from: number,
+    tried: ReadonlySet<BlockKey>,
+    signal: AbortSignal,
+  ): Promise<number> {
     const { blocks } = prefix;
     const flights = new Map<BlockKey, Latch>();
     const wanted: BlockMeta[] = [];
     let to = from;
     for (; to < blocks.length; to++) {
       const block = blocks[to]!;
-      if (this.store.has(block.key)) continue;
+      if (this.store.has(block.key) || this.isBelow(block.key, tried)) continue;
       if (this.fetching.has(block.key) || this.computing.has(block.key)) break;
       wanted.push(block);
       begin(this.fetching, flights, block.key);
@@ -92,7 +144,7 @@ export class PrefixLoader implements PrefixCache {
         const next = blocks[held.length];
         if (next && (this.store.has(next.key) || this.computing.has(next.key) || this.fetching.has(next.key)))
           return false;
-        for (const { sealed } of held) this.store.adopt(sealed.key);
+        for (const { meta } of held) this.store.adopt(meta.key);
         for (const { key } of blocks.slice(held.length)) {
           if (this.store.has(key) || this.computing.has(key)) continue;
           begin(this.computing, claimed, key);
@@ -106,10 +158,10 @@ export class PrefixLoader implements PrefixCache {
     };
   }
 
-  private arrived(block: SealedBlock): void {
+  private arrived(key: BlockKey): void {
     for (const flights of [this.computing, this.fetching]) {
-      const latch = flights.get(block.key);
-      flights.delete(block.key);
+      const latch = flights.get(key);
+      flights.delete(key);
       latch?.open();
     }
   }

@@ -59,7 +59,6 @@ export class Replicator {
       added: (block, origin) => {
         if (origin === 'computed') this.enqueueFresh(block);
       },
-      removed: () => {},
     });
     options.roster.listen((effect) => {
       if (effect.type === 'changed') this.followRing();

@@ -7,7 +7,6 @@ import type { Announcement, PeerAddress } from '../src/core/member.js';
 import type { MembershipEffect } from '../src/core/membership-events.js';
 import { middle } from '../src/core/rates.js';
 import { roleOf } from '../src/core/replication.js';
-import { Shard } from '../src/core/shard.js';
 import type { Device } from '../src/device/device.js';
 import { Engine } from '../src/engine/engine.js';
 import type { ModelGraph } from '../src/engine/model-graph.js';
@@ -16,7 +15,7 @@ import { Announcer } from '../src/fleet/announcer.js';
 import { hostId } from '../src/fleet/identity.js';
 import { Roster } from '../src/fleet/roster.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
-import { DRAIN_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROBE_TIMEOUT_MS } from '../src/limits.js';
+import { DRAIN_TIMEOUT_MS, FLUSH_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROBE_TIMEOUT_MS } from '../src/limits.js';
 import type { Log } from '../src/log.js';
 import { setSendBuffer } from '../src/native/libc.js';
 import { openPeerMemory } from '../src/native/peer-memory.js';
@@ -24,13 +23,18 @@ import { PeerClient } from '../src/peer/client.js';
 import { PeerServer } from '../src/peer/server.js';
 import { EngineProtocol, ShardProtocol, WorkerProtocol } from '../src/protocol/worker.js';
 import { SystemRandom } from '../src/random.js';
+import type { BlockFiles } from './block-folder.js';
 import { BlockStore } from './block-store.js';
+import { hostBudgetBytes } from './budgets.js';
 import { HoldingsLog } from './holdings-log.js';
 import { Instruments } from './instruments.js';
+import { LowerTiers } from './lower-tiers.js';
 import { NO_CACHE } from './no-cache.js';
 import { PeerFetcher } from './peer-fetcher.js';
 import { PrefixLoader } from './prefix-loader.js';
+import { Promoter } from './promoter.js';
 import { Replicator } from './replicator.js';
+import type { RoleOf, TierName } from './tier.js';
 import { within } from './within.js';
 
 export interface WorkerOptions {
@@ -40,6 +44,8 @@ export interface WorkerOptions {
   readonly eosTokenIds: readonly number[];
   readonly graph: ModelGraph;
   readonly device: Device;
+  /** The folder of the disk tier; null for none. This worker closes it. */
+  readonly files: BlockFiles | null;
   readonly bus: Bus;
   readonly clock: Clock;
   readonly log: Log;
@@ -71,6 +77,7 @@ export class Worker {
   private readonly announcer: Announcer;
   private readonly actors: ActorSystem;
   private readonly blockBytes: number;
+  private readonly hostBudgetBytes: number;
 
   constructor(private readonly options: WorkerOptions) {
     const { config, identity, fingerprint, graph, device, bus, clock, log } = options;
@@ -80,6 +87,7 @@ export class Worker {
     const layout = device.layout;
     const bytes = blockBytes(layout);
     this.blockBytes = bytes;
+    this.hostBudgetBytes = config.cache ? hostBudgetBytes(config, device.kind) : 0;
     this.instruments = new Instruments({
       loadChanged: () => this.announcer.soon(),
       blockNotKept: (err) => log.error({ err }, 'a computed block could not be kept'),
@@ -104,9 +112,12 @@ export class Worker {
       self: id,
       probe: async (target) => void (await this.peers.ping(target, PROBE_TIMEOUT_MS)),
     });
-    const shard = new Shard(Math.floor(config.cacheBytes / bytes));
     const homesOf = (segment: string) => this.roster.ring.homes(segment, replicas);
-    this.store = new BlockStore(device, shard, (block) => roleOf(block, id, homesOf));
+    const role: RoleOf = (block) => roleOf(block, id, homesOf);
+    const lower = this.makeLower(bytes, role);
+    const budgetBlocks = Math.floor(config.cacheBytes / bytes);
+    const onFailed = (err: unknown) => log.error({ err }, 'a block could not be copied to or from the device');
+    this.store = new BlockStore({ device, budgetBlocks, lower, roleOf: role, onFailed });
     this.server = new PeerServer({
       identity: peerIdentity,
       secret,
@@ -127,10 +138,19 @@ export class Worker {
       blockBytes: bytes,
       computeMsPerToken: () => this.computeMsPerToken(),
     });
+    const promoter = new Promoter({
+      store: this.store,
+      lower,
+      clock,
+      blockTokens: layout.blockTokens,
+      blockBytes: bytes,
+      computeMsPerToken: () => this.computeMsPerToken(),
+      onFailed,
+    });
     this.engine = new Engine({
       graph,
       device,
-      cache: config.cache ? new PrefixLoader(this.store, this.fetcher) : NO_CACHE,
+      cache: config.cache ? new PrefixLoader(this.store, this.fetcher, promoter) : NO_CACHE,
       fingerprint,
       eosTokenIds: options.eosTokenIds,
       prefillChunkTokens: config.prefillChunkTokens,
@@ -152,7 +172,7 @@ export class Worker {
     this.announcer = new Announcer(bus, clock, subjects, () => this.describe());
     const node = { id, incarnation };
     this.actors = new ActorSystem({ bus, clock, random: new SystemRandom(), node, namespace: config.namespace });
-    this.instruments.watch(this.store, config.cacheBytes, () => ({
+    this.instruments.watch(this.store, () => ({
       epoch: this.roster.epoch,
       workers: this.roster.members(),
     }));
@@ -162,6 +182,7 @@ export class Worker {
   async start(): Promise<{ peer: PeerAddress; metrics: string | null }> {
     const { config, identity, log } = this.options;
     const { socketPath, host, port, advertiseHost } = config.peer;
+    await this.store.open();
     const listening = await this.server.listen({
       unixPath: socketPath,
       tcpHost: port === null ? null : host,
@@ -203,7 +224,24 @@ export class Worker {
     await this.instruments.close();
     // Connections let go of blocks a turn or two after they were closed.
     await within(clock, HAND_OVER_TIMEOUT_MS, this.store.quiet());
-    this.store.reset();
+    const flushed = this.over || (await within(clock, FLUSH_TIMEOUT_MS, this.store.idle()));
+    if (!flushed) log.warn({}, 'not all blocks were written to disk in time');
+    await this.store.close();
+  }
+
+  private makeLower(bytes: number, role: RoleOf): LowerTiers {
+    const { config, fingerprint, graph, files, clock, log } = this.options;
+    return new LowerTiers({
+      runtime: graph.runtime,
+      blockBytes: bytes,
+      deviceBudgetBytes: config.cacheBytes,
+      hostBudgetBytes: this.hostBudgetBytes,
+      disk: files && { files, budgetBytes: config.diskCacheBytes, fingerprint },
+      roleOf: role,
+      clock,
+      log,
+      onDamage: () => this.instruments.damaged(),
+    });
   }
 
   private async spawnActors(): Promise<void> {
@@ -219,9 +257,11 @@ export class Worker {
       holdings: async function* () {
         yield* holdings.pages();
       },
-      reset: () => {
+      reset: async () => {
         this.replicator.forget();
-        return { dropped: this.store.reset() };
+        const dropped = this.store.reset();
+        await this.store.idle();
+        return { dropped };
       },
     }));
     await this.actors.spawn(WorkerProtocol, 'worker', () => ({
@@ -236,6 +276,10 @@ export class Worker {
   private computeMsPerToken(): number | null {
     const others = () => this.roster.members().map(({ rates }) => rates.computeMsPerToken);
     return this.engine.stats().computeMsPerToken ?? middle(others());
+  }
+
+  private bytesOf(name: TierName): number {
+    return this.store.tiers.find(({ tier }) => tier === name)?.bytes ?? 0;
   }
 
   private drain(): void {
@@ -282,8 +326,8 @@ export class Worker {
       device: device.kind,
       address: this.address,
       fingerprint,
-      budget: { device: config.cacheBytes, host: 0 },
-      bytes: { device: this.store.usedBytes, host: 0 },
+      budget: { device: config.cacheBytes, host: this.hostBudgetBytes },
+      bytes: { device: this.bytesOf('device'), host: this.bytesOf('host') },
       blocks: this.store.blocks,
       blockBytes: this.blockBytes,
       running,

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { formatByteSize } from './byte-size.js';
 import { requiredSecret } from './cluster-secret.js';
 import type { Machine } from './machine.js';
@@ -25,6 +26,11 @@ export interface WorkerConfig {
   readonly cache: boolean;
   /** Budget of blocks, and the worker's share of the ring. */
   readonly cacheBytes: number;
+  /** Budget of the tier below the device; 0 for none, null for what suits the device. */
+  readonly hostCacheBytes: number | null;
+  /** Folder of the disk tier, of this worker alone; null for none. */
+  readonly diskCacheDir: string | null;
+  readonly diskCacheBytes: number;
   /** Slots for running sequences. */
   readonly sequences: number;
   /** Longest sequence; the model's own limit holds if it is less. */
@@ -78,6 +84,14 @@ export function chooseDevice(device: Values['device']): { device: 'cpu'; deviceR
   );
 }
 
+function checkFree(option: string, bytes: number, { availableBytes }: Machine): void {
+  if (bytes <= availableBytes) return;
+  throw new WrongUsage(
+    `${option} is ${formatByteSize(bytes)}: it must be within the ` +
+      `${formatByteSize(availableBytes)} of memory that are free on this machine.`,
+  );
+}
+
 function peerConfig(values: Values, machine: Machine): PeerConfig {
   if (values.peerPort.port === null && values.peerSocket === null) {
     throw new WrongUsage(
@@ -97,12 +111,8 @@ function peerConfig(values: Values, machine: Machine): PeerConfig {
 /** @throws WrongUsage */
 export function workerConfig(values: Values, machine: Machine): WorkerConfig {
   const cacheBytes = values.cacheBytes ?? defaultCacheBytes(machine, 1);
-  if (cacheBytes > machine.availableBytes) {
-    throw new WrongUsage(
-      `--cache-bytes (SHOAL_CACHE_BYTES) is ${formatByteSize(cacheBytes)}: it must be within the ` +
-        `${formatByteSize(machine.availableBytes)} of memory that are free on this machine.`,
-    );
-  }
+  checkFree('--cache-bytes (SHOAL_CACHE_BYTES)', cacheBytes, machine);
+  checkFree('--host-cache-bytes (SHOAL_HOST_CACHE_BYTES)', values.hostCacheBytes ?? 0, machine);
   const { device, deviceReason } = chooseDevice(values.device);
   return {
     id: values.workerId ?? machine.processName,
@@ -115,6 +125,9 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
     replicas: values.replicas,
     cache: values.cache,
     cacheBytes,
+    hostCacheBytes: values.hostCacheBytes,
+    diskCacheDir: values.diskCacheDir === null ? null : resolve(values.diskCacheDir),
+    diskCacheBytes: values.diskCacheBytes,
     sequences: values.sequences,
     contextTokens: values.context,
     threads: values.threads ?? defaultThreads(machine, 1),

@@ -21,6 +21,16 @@ export class Heap<T extends HeapItem> {
     return this.#items[0];
   }
 
+  /** All items, in no order. */
+  items(): readonly T[] {
+    return this.#items;
+  }
+
+  clear(): void {
+    for (const item of this.#items) item.heapIndex = -1;
+    this.#items.length = 0;
+  }
+
   /** The item must be in no heap. */
   add(item: T): void {
     this.#set(this.#items.length, item);

@@ -3,6 +3,8 @@ export const ASSUMED_RATES = {
   computeMsPerToken: 0.5,
   decodeMsPerStep: 20,
   fetchBytesPerMs: 500_000,
+  hostBytesPerMs: 2_000_000,
+  diskBytesPerMs: 500_000,
 } as const;
 
 /** The middle one of what was measured; null if nothing was. */

@@ -22,6 +22,11 @@ interface Resident extends HeapItem {
   usedAt: number;
 }
 
+/** A block in an order of eviction that is only thought of. */
+interface Going extends HeapItem {
+  readonly resident: Resident;
+}
+
 /**
  * Index of the blocks of one tier of a worker's memory, within a hard budget. Knows names, not bytes. Evicts guests before homes, a
  * block only when none of its children is here, least recently used first, pinned ones never. All in O(log n).
@@ -63,12 +68,6 @@ export class Shard {
   /** All blocks, in the order they came. */
   residents(): IterableIterator<{ readonly meta: BlockMeta; readonly role: BlockRole }> {
     return this.#blocks.values();
-  }
-
-  /** How many of the keys, from the first, are here without a gap. */
-  longestRun(keys: readonly BlockKey[]): number {
-    const gap = keys.findIndex((key) => !this.#blocks.has(key));
-    return gap === -1 ? keys.length : gap;
   }
 
   /** Takes a block in, as the most recently used, with one pin if `pinned`. Evicts where the budget is used up, never the block's parent. */
@@ -115,11 +114,36 @@ export class Shard {
     return victim?.key ?? null;
   }
 
-  /** Drops everything that is not pinned, nor the parent of something that stays. */
-  reset(): BlockKey[] {
-    const dropped: BlockKey[] = [];
-    for (let key = this.evict(); key !== null; key = this.evict()) dropped.push(key);
+  /** Drops everything, pinned or not; names what it was. */
+  clear(): BlockKey[] {
+    const dropped = [...this.#blocks.keys()];
+    this.#blocks.clear();
+    this.#children.clear();
+    for (const heap of Object.values(this.#evictable)) heap.clear();
+    this.#homes = 0;
     return dropped;
+  }
+
+  /**
+   * The blocks in the order in which they would go if one after another had to, without those that may not. To be read at once: a change
+   * of the shard ends what it is good for.
+   */
+  *evictionOrder(): Generator<BlockMeta> {
+    const going = new Heap<Going>((a, b) => goesBefore(a.resident, b.resident));
+    for (const heap of Object.values(this.#evictable))
+      for (const resident of heap.items()) going.add({ resident, heapIndex: -1 });
+    /** Children that would be left. */
+    const left = new Map<BlockKey, number>();
+    for (let next = going.first(); next !== undefined; next = going.first()) {
+      going.remove(next);
+      const { meta } = next.resident;
+      yield meta;
+      const parent = meta.parent === null ? undefined : this.#blocks.get(meta.parent);
+      if (parent === undefined) continue;
+      const children = (left.get(parent.meta.key) ?? this.#children.get(parent.meta.key)!) - 1;
+      left.set(parent.meta.key, children);
+      if (children === 0 && parent.pins === 0) going.add({ resident: parent, heapIndex: -1 });
+    }
   }
 
   /** Says that a block was used. Nothing, if it is not here. */
@@ -191,4 +215,8 @@ export class Shard {
 
 function usedBefore(a: Resident, b: Resident): boolean {
   return a.usedAt < b.usedAt;
+}
+
+function goesBefore(a: Resident, b: Resident): boolean {
+  return a.role === b.role ? usedBefore(a, b) : a.role === 'guest';
 }

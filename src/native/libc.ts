@@ -141,3 +141,15 @@ export function neverShrinks(fileDescriptor: number): boolean {
   const seals = fcntl()?.(fileDescriptor, GET_SEALS, 0) ?? -1;
   return seals >= 0 && (seals & NO_SHRINKING) !== 0;
 }
+
+/** Exclusive, and without waiting. */
+const LOCK_AT_ONCE = 2 | 4;
+
+/**
+ * Takes the lock of an open file, which lasts until that is closed, or this process ends in whatever way. False where another process has it. True
+ * where the system knows no such locks.
+ */
+export function lockFile(fileDescriptor: number): boolean {
+  const lock = libc<[number, number]>('flock', 'int', ['int', 'int']);
+  return lock === null || lock(fileDescriptor, LOCK_AT_ONCE) === 0;
+}

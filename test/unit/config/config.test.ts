@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readCoordinatorConfig, readUpConfig, readWorkerConfig } from '../../../src/config/config.js';
 import type { Machine } from '../../../src/config/machine.js';
@@ -45,6 +45,9 @@ describe('the configuration of a worker', () => {
       replicas: 2,
       cache: true,
       cacheBytes: GiB,
+      hostCacheBytes: null,
+      diskCacheDir: null,
+      diskCacheBytes: 10 * GiB,
       sequences: 8,
       contextTokens: 4096,
       threads: 8,
@@ -70,6 +73,15 @@ describe('the configuration of a worker', () => {
     expect(() => worker({ SHOAL_CACHE_BYTES: '2GiB' }, { availableBytes: GiB })).toThrow(
       /SHOAL_CACHE_BYTES.*2 GiB.*1 GiB/,
     );
+  });
+
+  it('takes the budgets and the folder of lower tiers', () => {
+    expect(worker({ SHOAL_HOST_CACHE_BYTES: '0' }).hostCacheBytes).toBe(0);
+    expect(worker({ SHOAL_HOST_CACHE_BYTES: '3GiB' }).hostCacheBytes).toBe(3 * GiB);
+    expect(() => worker({ SHOAL_HOST_CACHE_BYTES: '65GiB' })).toThrow(/SHOAL_HOST_CACHE_BYTES.*65 GiB.*64 GiB/);
+    const disk = worker({ SHOAL_DISK_CACHE_DIR: 'blocks', SHOAL_DISK_CACHE_BYTES: '2MiB' });
+    expect(disk).toMatchObject({ diskCacheDir: resolve('blocks'), diskCacheBytes: 2 * 2 ** 20 });
+    expect(() => worker({ SHOAL_DISK_CACHE_BYTES: '1KiB' })).toThrow(/SHOAL_DISK_CACHE_BYTES.*at least 1MiB/);
   });
 
   it('takes NATS credentials out of the URL', () => {

@@ -82,18 +82,23 @@ describe('a shard', () => {
     expect(evicted(shard, 2)).toEqual(['ab', null]);
   });
 
-  it('counts the run that is here without a gap', () => {
-    const shard = shardOf(9, 'a', 'ab', 'abcd');
-    expect(shard.longestRun(['a', 'ab', 'abc', 'abcd'])).toBe(2);
-    expect(shard.longestRun(['a', 'ab'])).toBe(2);
-    expect(shard.longestRun(['x'])).toBe(0);
+  it('forgets all of it, pinned or not', () => {
+    const shard = shardOf(9, 'a', 'ab', 'abc', 'x');
+    shard.setRole('x', 'home');
+    shard.pin('ab');
+    expect(shard.clear()).toEqual(['a', 'ab', 'abc', 'x']);
+    expect([shard.size, shard.homes, shard.victim()]).toEqual([0, 0, null]);
+    shard.insert(meta('abc'), 'guest');
+    expect(evicted(shard, 2)).toEqual(['abc', null]);
   });
 
-  it('drops all that nothing holds on a reset', () => {
-    const shard = shardOf(9, 'a', 'ab', 'abc', 'x');
-    shard.pin('ab');
-    expect(shard.reset()).toEqual(['abc', 'x']);
-    expect([...shard.residents()].map((block) => block.meta.key)).toEqual(['a', 'ab']);
+  it('tells in what order blocks would go, and changes nothing by it', () => {
+    const shard = shardOf(9, 'a', 'ab', 'abc', 'abd', 'x', 'xy');
+    shard.setRole('xy', 'home');
+    shard.pin('x');
+    const order = [...shard.evictionOrder()].map(({ key }) => key);
+    expect(order).toEqual(['abc', 'abd', 'ab', 'a', 'xy']);
+    expect(evicted(shard, 6)).toEqual([...order, null]);
   });
 
   it('keeps nothing without a budget', () => {
@@ -191,12 +196,17 @@ describe('whatever is done to it, a shard', () => {
             known.pins += act.do === 'pin' ? 1 : -1;
           }
           expect(shard.size).toBeLessThanOrEqual(budget);
+          const order = [...shard.evictionOrder()].map(({ key }) => key);
+          expect(order[0] ?? null).toBe(shard.victim()?.key ?? null);
           expect(shard.homes).toBe(naive.blocks.filter((block) => block.role === 'home').length);
           expect([...shard.residents()].map((block) => block.meta.key).sort()).toEqual(
             naive.blocks.map((block) => block.path).sort(),
           );
           for (const pinned of pinnedBefore) if (act.do !== 'remove') expect(shard.has(pinned)).toBe(true);
         }
+        const order = [...shard.evictionOrder()].map(({ key }) => key);
+        expect(order.map(() => naive.evict())).toEqual(order);
+        expect(naive.evict()).toBeNull();
       }),
       { numRuns: 500 },
     );

@@ -3,7 +3,8 @@ import { SimulatedClock, settled } from '../../../src/clock.js';
 import { blockBytes, type KvLayout } from '../../../src/core/kv-layout.js';
 import { Refused } from '../../../src/errors.js';
 import { FRAME_PAYLOAD_BYTES } from '../../../src/limits.js';
-import { checkBudgets } from '../../../workers/budgets.js';
+import { HEADER_BYTES } from '../../../workers/block-file.js';
+import { checkBudgets, hostBudgetBytes } from '../../../workers/budgets.js';
 import { Instruments } from '../../../workers/instruments.js';
 import { NO_CACHE } from '../../../workers/no-cache.js';
 import { within } from '../../../workers/within.js';
@@ -34,15 +35,31 @@ describe('waiting within a time', () => {
 describe('a budget', () => {
   const layout: KvLayout = { layers: 2, kvHeads: 2, headDim: 8, blockTokens: 64, elementType: 'float16' };
 
+  const bytes = blockBytes(layout);
+  const budgets = { cacheBytes: bytes, hostCacheBytes: null, diskCacheDir: null, diskCacheBytes: 0 };
+
   it('holds a block at least', () => {
-    checkBudgets(layout, blockBytes(layout));
-    expect(() => checkBudgets(layout, blockBytes(layout) - 1)).toThrow(Refused);
-    expect(() => checkBudgets(layout, blockBytes(layout) - 1)).toThrow('--cache-bytes');
+    checkBudgets(layout, budgets);
+    expect(() => checkBudgets(layout, { ...budgets, cacheBytes: bytes - 1 })).toThrow(Refused);
+    expect(() => checkBudgets(layout, { ...budgets, cacheBytes: bytes - 1 })).toThrow('--cache-bytes');
+    checkBudgets(layout, { ...budgets, hostCacheBytes: 0 });
+    expect(() => checkBudgets(layout, { ...budgets, hostCacheBytes: bytes - 1 })).toThrow('--host-cache-bytes');
+    checkBudgets(layout, { ...budgets, diskCacheDir: '/d', diskCacheBytes: bytes + HEADER_BYTES });
+    expect(() => checkBudgets(layout, { ...budgets, diskCacheDir: '/d', diskCacheBytes: bytes })).toThrow(
+      '--disk-cache-bytes',
+    );
   });
 
   it('is of no use where a block does not fit a frame', () => {
     const huge = { ...layout, layers: Math.ceil(FRAME_PAYLOAD_BYTES / blockBytes({ ...layout, layers: 1 })) + 1 };
-    expect(() => checkBudgets(huge, Number.MAX_SAFE_INTEGER)).toThrow(Refused);
+    expect(() => checkBudgets(huge, { ...budgets, cacheBytes: Number.MAX_SAFE_INTEGER })).toThrow(Refused);
+  });
+
+  it('is as large in host memory as on a device that has its own, unless it is said', () => {
+    expect(hostBudgetBytes(budgets, 'cpu')).toBe(0);
+    expect(hostBudgetBytes(budgets, 'cuda')).toBe(bytes);
+    expect(hostBudgetBytes({ ...budgets, hostCacheBytes: 7 }, 'cpu')).toBe(7);
+    expect(hostBudgetBytes({ ...budgets, hostCacheBytes: 0 }, 'webgpu')).toBe(0);
   });
 });
 
@@ -74,12 +91,13 @@ describe('the instruments of a worker', () => {
     const cache = new Cache(2);
     let changes = 0;
     const instruments = new Instruments({ loadChanged: () => changes++, blockNotKept: () => {} });
-    instruments.watch(cache.store, 1_000, () => ({ epoch: 'abcdef012345', workers: [] }));
+    instruments.watch(cache.store, () => ({ epoch: 'abcdef012345', workers: [] }));
     instruments.sample(stats, { h2d: 0, d2h: 10, d2d: 100 });
     const later = { ...stats, generatedTokens: 13, promptTokens: { local: 100, remote: 60, computed: 7 } };
     instruments.sample(later, { h2d: 5, d2h: 10, d2d: 160 });
     instruments.lag(5, 7);
     instruments.moved(3);
+    instruments.damaged();
     instruments.engine.onQueue(10);
     instruments.engine.onEnd('done', 100);
     instruments.engine.onEnd('cancelled', 100);
@@ -113,7 +131,8 @@ describe('the instruments of a worker', () => {
     expect(value('shoal_cache_evictions_total{tier="device",reason="evicted"}')).toBe('1');
     expect(value('shoal_cache_evictions_total{tier="device",reason="reset"}')).toBe('2');
     expect(value('shoal_cache_blocks{tier="device"}')).toBe('1');
-    expect(value('shoal_cache_budget_bytes{tier="device"}')).toBe('1000');
+    expect(value('shoal_cache_budget_bytes{tier="device"}')).toBe(String(cache.device.memory().blockBudgetBytes));
+    expect(value('shoal_integrity_failures_total{stage="disk"}')).toBe('1');
     expect(changes).toBe(3);
     expect(cache.close()).toEqual([]);
   });

@@ -48,8 +48,8 @@ describe('a peer fetcher', () => {
   function expectFetched(wanted: readonly BlockMeta[]): void {
     for (const meta of wanted) {
       const borrowed = own.cache.store.borrow(meta.key)!;
-      expect(own.cache.store.bytes(borrowed.block).every((byte) => byte === markOf(meta.key))).toBe(true);
-      expect(borrowed.sealed).toMatchObject(meta);
+      expect(own.cache.bytes(borrowed.block).every((byte) => byte === markOf(meta.key))).toBe(true);
+      expect(own.cache.store.sealed(meta.key)).toMatchObject(meta);
       expect(borrowed.foreign).toBe(true);
       borrowed.release();
     }

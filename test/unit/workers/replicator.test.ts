@@ -186,10 +186,10 @@ describe('a replicator', () => {
     await town.add('later', 64, false);
     const copies = replicator(1);
     const [sealed] = own.cache.fill(chain('prompt', 1), 'fetched');
-    expect(own.cache.shard.get(sealed!.key)!.role).toBe('guest');
+    expect(own.cache.roles.get(sealed!.key)).toBe('guest');
     own.cache.role = 'home';
     town.tell();
-    expect(own.cache.shard.get(sealed!.key)!.role).toBe('home');
+    expect(own.cache.roles.get(sealed!.key)).toBe('home');
     await done(copies);
   });
 

@@ -1,12 +1,20 @@
+import { type Clock, SystemClock } from '../../../../src/clock.js';
 import type { BlockKey, BlockMeta, BlockRole, SealedBlock } from '../../../../src/core/block.js';
 import { blockKeys, rootSeed } from '../../../../src/core/key.js';
 import { blockBytes, type KvLayout } from '../../../../src/core/kv-layout.js';
-import { Shard } from '../../../../src/core/shard.js';
 import { CpuDevice } from '../../../../src/device/cpu.js';
+import type { DeviceBlock } from '../../../../src/device/device.js';
+import { SILENT_LOG } from '../../../../src/log.js';
 import { OrtRuntime } from '../../../../src/ort/runtime.js';
 import { digestOf } from '../../../../src/peer/digest.js';
-import { type BlockOrigin, BlockStore } from '../../../../workers/block-store.js';
+import type { BlockOrigin } from '../../../../workers/announced.js';
+import { HEADER_BYTES } from '../../../../workers/block-file.js';
+import type { BlockFiles } from '../../../../workers/block-folder.js';
+import { type BlockPlace, BlockStore } from '../../../../workers/block-store.js';
+import { LowerTiers } from '../../../../workers/lower-tiers.js';
+import { Promoter } from '../../../../workers/promoter.js';
 import { FINGERPRINT } from '../../../support/announcement.js';
+import { RemoteDevice } from '../../../support/remote-device.js';
 
 export const LAYOUT: KvLayout = { layers: 1, kvHeads: 1, headDim: 4, blockTokens: 4, elementType: 'float32' };
 export const BLOCK_BYTES = blockBytes(LAYOUT);
@@ -17,69 +25,184 @@ export function chain(name: string, blocks: number): BlockMeta[] {
   return blockKeys(tokens, rootSeed({ fingerprint: FINGERPRINT, adapter: '', salt: name }), LAYOUT.blockTokens);
 }
 
+export interface CacheOptions {
+  /** `remote`: a device whose blocks the host cannot see. */
+  readonly device?: 'viewed' | 'remote';
+  readonly hostBlocks?: number;
+  /** A disk tier over these files, with room for so many. */
+  readonly disk?: { readonly files: BlockFiles; readonly blocks: number; readonly fingerprint?: string };
+  readonly clock?: Clock;
+}
+
 /** A store over a real device that has room for so many blocks. `close` says what it left behind. */
 export class Cache {
   readonly runtime = OrtRuntime.open();
-  readonly device: CpuDevice;
+  /** Reads and writes of its blocks that nobody counts. */
+  readonly memory: CpuDevice;
+  readonly device: CpuDevice | RemoteDevice;
+  readonly lower: LowerTiers;
   readonly store: BlockStore;
-  readonly shard: Shard;
+  readonly promoter: Promoter;
   /** What listeners were told: what is here, and how each block came and went. */
   readonly told = new Set<BlockKey>();
   readonly events: string[] = [];
+  /** Files that were not what they should be, and copies that failed. */
+  damages = 0;
+  readonly failures: unknown[] = [];
   role: BlockRole = 'guest';
+  /** What was last said of each block. */
+  readonly roles = new Map<BlockKey, BlockRole>();
+  private readonly roleOf = ({ key }: BlockMeta) => {
+    this.roles.set(key, this.role);
+    return this.role;
+  };
 
-  constructor(readonly budgetBlocks: number) {
+  constructor(
+    readonly budgetBlocks: number,
+    options: CacheOptions = {},
+  ) {
     // A device takes whole slabs; the budget is in bytes and need not be whole blocks.
     const blockBudgetBytes = budgetBlocks * BLOCK_BYTES + BLOCK_BYTES - 1;
-    this.device = new CpuDevice({
-      runtime: this.runtime,
-      layout: LAYOUT,
-      blockBudgetBytes,
-      slots: 1,
-      capacityTokens: 8,
+    const { runtime } = this;
+    this.memory = new CpuDevice({ runtime, layout: LAYOUT, blockBudgetBytes, slots: 1, capacityTokens: 8 });
+    this.device = options.device === 'remote' ? new RemoteDevice(this.memory) : this.memory;
+    const { disk, hostBlocks = 0, clock = new SystemClock() } = options;
+    this.lower = new LowerTiers({
+      runtime,
+      blockBytes: BLOCK_BYTES,
+      deviceBudgetBytes: budgetBlocks * BLOCK_BYTES,
+      hostBudgetBytes: hostBlocks * BLOCK_BYTES,
+      disk: disk
+        ? {
+            files: disk.files,
+            budgetBytes: disk.blocks * (HEADER_BYTES + BLOCK_BYTES),
+            fingerprint: disk.fingerprint ?? FINGERPRINT,
+          }
+        : null,
+      roleOf: this.roleOf,
+      clock,
+      log: SILENT_LOG,
+      onDamage: () => this.damages++,
     });
-    this.shard = new Shard(budgetBlocks);
-    this.store = new BlockStore(this.device, this.shard, () => this.role);
+    this.store = new BlockStore({
+      device: this.device,
+      budgetBlocks,
+      lower: this.lower,
+      roleOf: this.roleOf,
+      onFailed: (error) => this.failures.push(error),
+    });
+    this.promoter = new Promoter({
+      store: this.store,
+      lower: this.lower,
+      clock,
+      blockTokens: LAYOUT.blockTokens,
+      blockBytes: BLOCK_BYTES,
+      computeMsPerToken: () => 1_000,
+      onFailed: (error) => this.failures.push(error),
+    });
     this.store.listen({
       added: ({ key }, origin) => {
         if (this.told.has(key)) throw new Error(`${key} was told to be added twice`);
         this.told.add(key);
         this.events.push(`+${origin}`);
+        this.check();
       },
       removed: (key, reason) => {
         if (!this.told.delete(key)) throw new Error(`${key} was told to be removed, and was not here`);
         this.events.push(`-${reason}`);
       },
+      usable: () => this.check(),
+      left: () => this.check(),
     });
   }
 
-  /** Puts blocks in that are full of their keys' own bytes. */
+  /** Throws if a tier is over its budget. */
+  check(): void {
+    for (const { tier, bytes, budgetBytes } of this.store.tiers) {
+      if (bytes > budgetBytes) throw new Error(`the ${tier} tier has ${bytes} bytes of ${budgetBytes}`);
+    }
+  }
+
+  /** Puts blocks in that are full of their keys' own bytes. On a viewed device they are there at once. */
   fill(blocks: readonly BlockMeta[], origin: BlockOrigin = 'computed'): SealedBlock[] {
     return blocks.map((meta) => {
-      const place = this.store.place(meta);
-      if (typeof place === 'string') throw new Error(`no place for block ${meta.index}: ${place}`);
-      const bytes = this.store.bytes(place.block);
-      bytes.fill(markOf(meta.key));
-      const sealed = { ...meta, digest: digestOf(bytes) };
-      place.commit(sealed, origin);
+      const { sealed, place } = this.write(meta);
+      void place.commit(sealed, origin);
       return sealed;
     });
   }
 
-  /** How many of the blocks are here, from the first. */
+  /** The same on any device, one after another. */
+  async bring(blocks: readonly BlockMeta[], origin: BlockOrigin = 'fetched'): Promise<SealedBlock[]> {
+    const brought: SealedBlock[] = [];
+    for (const meta of blocks) {
+      const { sealed, place } = this.write(meta);
+      await place.commit(sealed, origin);
+      brought.push(sealed);
+    }
+    return brought;
+  }
+
+  /** Computes blocks as an engine does; gives those for which there was room. They are sealed when the store is idle. */
+  compute(blocks: readonly BlockMeta[]): BlockMeta[] {
+    return blocks.filter((meta) => {
+      const reserved = this.store.reserve(meta);
+      if (reserved === null) return false;
+      this.bytes(reserved.block).fill(markOf(meta.key));
+      reserved.seal();
+      return true;
+    });
+  }
+
+  /** The bytes of a block of the device, as only a test sees them. */
+  bytes(block: DeviceBlock): Uint8Array {
+    return this.memory.view(block);
+  }
+
+  /** How many of the blocks are on the device, from the first. */
   run(blocks: readonly BlockMeta[]): number {
     const gap = blocks.findIndex(({ key }) => !this.store.has(key));
     return gap === -1 ? blocks.length : gap;
   }
 
+  /** For a cache without lower tiers on a viewed device. */
   close(): string[] {
-    this.store.reset();
-    const left = this.device.memory().blocks;
-    if (left > 0) return [`${left} blocks in use`];
+    const left = this.leftAfterReset();
+    if (left.length > 0) return left;
+    void this.store.close();
     this.device.close();
     this.runtime.release();
     return [];
   }
+
+  /** For any: what is on disk stays there. */
+  async end(): Promise<string[]> {
+    await this.store.idle();
+    await this.store.close();
+    const { blocks } = this.device.memory();
+    if (blocks > 0) return [`${blocks} blocks in use`];
+    this.device.close();
+    this.runtime.release();
+    return [];
+  }
+
+  private leftAfterReset(): string[] {
+    this.store.reset();
+    const { blocks } = this.device.memory();
+    return blocks > 0 ? [`${blocks} blocks in use`] : [];
+  }
+
+  private write(meta: BlockMeta): { sealed: SealedBlock; place: BlockPlace } {
+    const place = this.store.place(meta);
+    if (typeof place === 'string') throw new Error(`no place for block ${meta.index}: ${place}`);
+    place.into.fill(markOf(meta.key));
+    return { sealed: sealedOf(meta), place };
+  }
+}
+
+/** The block as it is when it is full of its key's own bytes. */
+export function sealedOf(meta: BlockMeta): SealedBlock {
+  return { ...meta, digest: digestOf(new Uint8Array(BLOCK_BYTES).fill(markOf(meta.key))) };
 }
 
 export function markOf(key: BlockKey): number {

@@ -1,0 +1,69 @@
+import type { CpuDevice } from '../../src/device/cpu.js';
+import type { Device, DeviceBlock, DeviceCopies, DeviceMemory, KvSlot } from '../../src/device/device.js';
+import type { Value } from '../../src/ort/value.js';
+
+/**
+ * A device whose blocks the host cannot see, as those of GPUs: the CPU's, with bytes that only `upload` and `download` move, and that take a
+ * turn of the event loop to arrive.
+ */
+export class RemoteDevice implements Device {
+  readonly kind = 'webgpu';
+  /** Where set, uploads and downloads wait for it, and fail with what it rejects with. */
+  gate: Promise<void> | null = null;
+
+  constructor(private readonly inner: CpuDevice) {}
+
+  get layout() {
+    return this.inner.layout;
+  }
+  get slots() {
+    return this.inner.slots;
+  }
+  allocateBlock(): DeviceBlock | null {
+    return this.inner.allocateBlock();
+  }
+  freeBlock(block: DeviceBlock): void {
+    this.inner.freeBlock(block);
+  }
+  cut(slot: KvSlot, position: number, block: DeviceBlock): Promise<void> {
+    return this.inner.cut(slot, position, block);
+  }
+  join(slot: KvSlot, position: number, blocks: readonly DeviceBlock[]): Promise<void> {
+    return this.inner.join(slot, position, blocks);
+  }
+  view(): null {
+    return null;
+  }
+  sharedPlace(): null {
+    return null;
+  }
+  async upload(block: DeviceBlock, bytes: Uint8Array): Promise<void> {
+    await this.gate;
+    await this.inner.upload(block, bytes);
+  }
+  async download(block: DeviceBlock, into: Uint8Array): Promise<void> {
+    await this.gate;
+    await this.inner.download(block, into);
+  }
+  slot(row: number): KvSlot {
+    return this.inner.slot(row);
+  }
+  rows(first: number, count: number): readonly Value[] {
+    return this.inner.rows(first, count);
+  }
+  moveRow(from: number, to: number, tokens: number): Promise<void> {
+    return this.inner.moveRow(from, to, tokens);
+  }
+  looseSlot(values: readonly Value[]): KvSlot {
+    return this.inner.looseSlot(values);
+  }
+  memory(): DeviceMemory {
+    return this.inner.memory();
+  }
+  copies(): DeviceCopies {
+    return this.inner.copies();
+  }
+  close(): void {
+    this.inner.close();
+  }
+}

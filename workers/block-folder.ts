@@ -1,0 +1,124 @@
+import type { FileHandle } from 'node:fs/promises';
+import { chmod, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { BlockKey } from '../src/core/block.js';
+import { Refused } from '../src/errors.js';
+import { lockFile } from '../src/native/libc.js';
+
+/** The files of a disk tier, by key. What a test puts in its way, it puts in here. */
+export interface BlockFiles {
+  /** All files of blocks that are there, the one that was written longest ago first, with their sizes. */
+  list(): Promise<{ readonly key: BlockKey; readonly byteLength: number }[]>;
+  /** Writes a whole file, or none. Rejects with what the system says. */
+  write(key: BlockKey, parts: readonly Uint8Array[]): Promise<void>;
+  /** Reads from `position` until `into` is full. False where the file is shorter, or not there. */
+  read(key: BlockKey, into: Uint8Array, position: number): Promise<boolean>;
+  /** Does nothing where there is none. */
+  remove(key: BlockKey): Promise<void>;
+  close(): Promise<void>;
+}
+
+const ENDING = '.kv';
+const UNFINISHED = '.kv-part';
+const NAME = /^[0-9a-f]{64}\.kv$/;
+const UNFINISHED_NAME = /^[0-9a-f]{64}\.kv-part$/;
+
+/**
+ * A folder of files of blocks, which belongs to one process at a time. A file is written under another name first, so that whoever is killed
+ * meanwhile leaves a whole one or none. Files of other names are left alone.
+ */
+export class BlockFolder implements BlockFiles {
+  /**
+   * Opens the folder, which is made if it is not there; nobody else may look into it.
+   * @throws Refused if another process has it, or if it cannot be used
+   */
+  static async open(path: string): Promise<BlockFolder> {
+    try {
+      await mkdir(path, { recursive: true, mode: 0o700 });
+      await chmod(path, 0o700);
+      const lock = await open(join(path, 'lock'), 'a', 0o600);
+      if (lockFile(lock.fd)) return new BlockFolder(path, lock);
+      await lock.close();
+    } catch (cause) {
+      throw new Refused(
+        `--disk-cache-dir is ${path}, which cannot be used: ${(cause as Error).message}. Give a folder that this user may write to.`,
+        { cause },
+      );
+    }
+    throw new Refused(
+      `--disk-cache-dir is ${path}, which another worker uses: give every worker a folder of its own, or end the other one.`,
+    );
+  }
+
+  private constructor(
+    private readonly path: string,
+    private readonly lock: FileHandle,
+  ) {}
+
+  async list(): Promise<{ key: BlockKey; byteLength: number }[]> {
+    const names = await readdir(this.path);
+    for (const name of names) if (UNFINISHED_NAME.test(name)) await rm(join(this.path, name), { force: true });
+    const found: { key: BlockKey; byteLength: number; writtenAtMs: number }[] = [];
+    for (const name of names) {
+      if (!NAME.test(name)) continue;
+      const { size, mtimeMs } = await stat(join(this.path, name));
+      found.push({ key: name.slice(0, -ENDING.length), byteLength: size, writtenAtMs: mtimeMs });
+    }
+    return found.sort((a, b) => a.writtenAtMs - b.writtenAtMs).map(({ key, byteLength }) => ({ key, byteLength }));
+  }
+
+  async write(key: BlockKey, parts: readonly Uint8Array[]): Promise<void> {
+    const unfinished = join(this.path, key + UNFINISHED);
+    try {
+      const file = await open(unfinished, 'w', 0o600);
+      try {
+        for (const part of parts) await writeAll(file, part);
+      } finally {
+        await file.close();
+      }
+      await rename(unfinished, this.fileOf(key));
+    } catch (error) {
+      await rm(unfinished, { force: true }).catch(() => {});
+      throw error;
+    }
+  }
+
+  async read(key: BlockKey, into: Uint8Array, position: number): Promise<boolean> {
+    const file = await open(this.fileOf(key), 'r').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return null;
+      throw error;
+    });
+    if (file === null) return false;
+    try {
+      for (let at = 0; at < into.byteLength; ) {
+        const { bytesRead } = await file.read(into, at, into.byteLength - at, position + at);
+        if (bytesRead === 0) return false;
+        at += bytesRead;
+      }
+      return true;
+    } finally {
+      await file.close();
+    }
+  }
+
+  async remove(key: BlockKey): Promise<void> {
+    await rm(this.fileOf(key), { force: true });
+  }
+
+  /** Lets another process have the folder. */
+  async close(): Promise<void> {
+    await this.lock.close();
+  }
+
+  private fileOf(key: BlockKey): string {
+    return join(this.path, key + ENDING);
+  }
+}
+
+/** `write` may take less than it is given, and says why only when it is called again. */
+async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.byteLength; ) {
+    const { bytesWritten } = await file.write(bytes, at, bytes.byteLength - at);
+    at += bytesWritten;
+  }
+}

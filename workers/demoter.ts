@@ -1,0 +1,100 @@
+import { setImmediate as breath } from 'node:timers/promises';
+import type { BlockKey, SealedBlock } from '../src/core/block.js';
+import { DEMOTE_AHEAD_BYTES, DEMOTE_AHEAD_SHARE } from '../src/limits.js';
+import type { LentBlock } from '../src/peer/block-host.js';
+import type { Tier } from './tier.js';
+
+/** The tier that blocks fall out of. */
+export interface UpperTier {
+  readonly blocks: number;
+  readonly budgetBlocks: number;
+  /** In the order in which they would have to make room. To be read at once. */
+  evictionOrder(): Iterable<SealedBlock>;
+}
+
+/** Blocks that are looked for at a time. */
+const BATCH_BLOCKS = 16;
+
+/**
+ * Copies blocks to the tier below before they have to make room, so that room is made at once: all of them while there is room below, else those
+ * that would go next. One at a time, whenever blocks have come.
+ */
+export class Demoter {
+  private readonly aheadBlocks: number;
+  /** What was tried since blocks came last: what the tier below dropped again at once is not copied again and again. */
+  private tried = new Set<BlockKey>();
+  private working = false;
+  private again = false;
+  private stopped = false;
+  private waiters: (() => void)[] = [];
+
+  /** `lend` gives a block's bytes in host memory, until `release`; null if it is not there any more. */
+  constructor(
+    private readonly upper: UpperTier,
+    private readonly lend: (key: BlockKey) => Promise<LentBlock | null>,
+    private readonly lower: Tier,
+    blockBytes: number,
+  ) {
+    const share = Math.ceil(DEMOTE_AHEAD_SHARE * upper.budgetBlocks);
+    this.aheadBlocks = Math.max(1, Math.min(share, Math.floor(DEMOTE_AHEAD_BYTES / blockBytes)));
+  }
+
+  /** Says that blocks came, or may go now that could not before. */
+  wake(): void {
+    this.again = true;
+    if (this.working || this.stopped) return;
+    this.working = true;
+    void this.work();
+  }
+
+  /** Resolves when all is copied that is to be. */
+  idle(): Promise<void> {
+    if (!this.working) return Promise.resolve();
+    return new Promise((resolve) => this.waiters.push(resolve));
+  }
+
+  /** Nothing more is copied after that. */
+  stop(): Promise<void> {
+    this.stopped = true;
+    return this.idle();
+  }
+
+  private async work(): Promise<void> {
+    while (this.again && !this.stopped) {
+      this.again = false;
+      this.tried = new Set();
+      await breath();
+      for (let batch = this.due(); batch.length > 0 && !this.stopped; batch = this.due()) {
+        for (const key of batch) await this.copy(key);
+      }
+    }
+    this.working = false;
+    for (const go of this.waiters.splice(0)) go();
+  }
+
+  /** What is to be copied next. */
+  private due(): BlockKey[] {
+    const { upper, lower, aheadBlocks } = this;
+    const free = upper.budgetBlocks - upper.blocks;
+    const due: BlockKey[] = [];
+    let rank = 0;
+    for (const { key } of upper.evictionOrder()) {
+      if (due.length === BATCH_BLOCKS || (rank >= aheadBlocks - free && !lower.hasRoom)) break;
+      rank++;
+      if (!lower.has(key) && !this.tried.has(key)) due.push(key);
+    }
+    return due;
+  }
+
+  private async copy(key: BlockKey): Promise<void> {
+    this.tried.add(key);
+    const lent = await this.lend(key);
+    if (lent === null) return;
+    try {
+      await this.lower.put(lent.block, lent.bytes);
+    } finally {
+      lent.release();
+    }
+    await breath();
+  }
+}

@@ -1,0 +1,188 @@
+import type { Clock } from '../src/clock.js';
+import type { BlockKey, BlockMeta, SealedBlock } from '../src/core/block.js';
+import { BlockPool } from '../src/device/block-pool.js';
+import { STAGING_BLOCKS } from '../src/limits.js';
+import type { Log } from '../src/log.js';
+import type { TierUse } from '../src/metrics/worker-metrics.js';
+import type { OrtRuntime } from '../src/ort/runtime.js';
+import type { LentBlock } from '../src/peer/block-host.js';
+import type { BlockFiles } from './block-folder.js';
+import { Demoter } from './demoter.js';
+import { DiskTier } from './disk-tier.js';
+import { HostTier } from './host-tier.js';
+import { Staging, type StagingBuffer } from './staging.js';
+import type { RoleOf, Tier, TierListener, TierName } from './tier.js';
+
+export interface LowerTiersOptions {
+  readonly runtime: OrtRuntime;
+  readonly blockBytes: number;
+  readonly deviceBudgetBytes: number;
+  /** 0 for no host tier. */
+  readonly hostBudgetBytes: number;
+  readonly disk: { readonly files: BlockFiles; readonly budgetBytes: number; readonly fingerprint: string } | null;
+  readonly roleOf: RoleOf;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** A file was not what it should be. */
+  readonly onDamage: () => void;
+}
+
+/** Host memory through which a block passes between a device that has memory of its own and the rest. Either `keep` or `drop` must follow. */
+export interface Passage {
+  readonly bytes: Uint8Array;
+  /** The bytes are there, and may be kept as a copy. */
+  keep(block: SealedBlock): void;
+  drop(): void;
+}
+
+/** The tiers below the device: host memory, then disk, or one of them, or none. */
+export class LowerTiers {
+  /** From the first below the device. */
+  readonly tiers: readonly Tier[];
+  private readonly host: HostTier | null;
+  private readonly disk: DiskTier | null;
+  private readonly demoter: Demoter | null;
+  private readonly inbound: Staging;
+  private readonly outbound: Staging;
+
+  constructor(private readonly options: LowerTiersOptions) {
+    const { runtime, blockBytes, hostBudgetBytes, disk, roleOf } = options;
+    const staging = () => new Staging(new BlockPool(runtime, blockBytes, STAGING_BLOCKS * blockBytes));
+    this.inbound = staging();
+    this.outbound = staging();
+    this.disk = disk && new DiskTier({ ...options, ...disk, staging: this.outbound });
+    const hosts = hostBudgetBytes >= blockBytes;
+    const pool = () => new BlockPool(runtime, blockBytes, hostBudgetBytes);
+    const common = { blockBytes, budgetBytes: hostBudgetBytes, below: this.disk, roleOf };
+    const host = hosts ? new HostTier({ pool: pool(), ...common }) : null;
+    this.host = host;
+    this.demoter = host && this.disk && new Demoter(host, (key) => host.lend(key), this.disk, blockBytes);
+    this.tiers = [host, this.disk].filter((tier) => tier !== null);
+  }
+
+  /** The one into which the device's blocks fall. */
+  get first(): Tier | null {
+    return this.tiers[0] ?? null;
+  }
+
+  /** Takes up what outlived an earlier process; to be called before anything else. */
+  async open(): Promise<void> {
+    await this.disk?.open();
+  }
+
+  /** One listener. */
+  listen(listener: (tier: TierName) => TierListener): void {
+    for (const tier of this.tiers) {
+      const told = listener(tier.name);
+      const landed = (block: SealedBlock) => {
+        told.landed(block);
+        if (tier === this.host) this.demoter?.wake();
+      };
+      tier.listen({ ...told, landed });
+    }
+  }
+
+  has(key: BlockKey): boolean {
+    return this.tiers.some((tier) => tier.has(key));
+  }
+
+  sealed(key: BlockKey): SealedBlock | null {
+    return this.tiers.find((tier) => tier.has(key))?.sealed(key) ?? null;
+  }
+
+  /** The first tier that has the block. */
+  of(key: BlockKey): Tier | null {
+    return this.tiers.find((tier) => tier.has(key)) ?? null;
+  }
+
+  /** The block's bytes in memory, until `release`, from whichever tier; null if none has it. */
+  async lend(key: BlockKey): Promise<LentBlock | null> {
+    const tier = this.of(key);
+    const block = tier?.sealed(key);
+    if (!tier || !block) return null;
+    const viewed = tier.view(key);
+    if (viewed !== null) return viewed;
+    const buffer = await this.outbound.take();
+    if (await tier.read(key, buffer.bytes)) return { block, ...buffer };
+    buffer.release();
+    return null;
+  }
+
+  /** The last moment to copy a block that has to make room on the device. */
+  rescue(block: SealedBlock, bytes: Uint8Array): void {
+    if (!this.has(block.key)) this.first?.take(block, bytes);
+  }
+
+  /** Memory for a block that comes from elsewhere. Null if there is none at the moment. */
+  passageIn(meta: BlockMeta): Passage | null {
+    const placed = this.hostPassage(meta);
+    if (placed !== null) return placed;
+    const buffer = this.inbound.takeAtOnce();
+    return buffer && this.staged(buffer);
+  }
+
+  /** Memory for a block that is read from the device; waits for it. */
+  async passageOut(meta: BlockMeta): Promise<Passage> {
+    return this.hostPassage(meta) ?? this.staged(await this.outbound.take());
+  }
+
+  /** Memory for a block that leaves the device, and is not kept; waits for it. */
+  outbox(): Promise<StagingBuffer> {
+    return this.outbound.take();
+  }
+
+  /** The block's bytes in place; null where no tier has them in memory. */
+  view(key: BlockKey): LentBlock | null {
+    return this.of(key)?.view(key) ?? null;
+  }
+
+  uses(): TierUse[] {
+    return this.tiers.map(({ name: tier, blocks, bytes, budgetBytes }) => ({ tier, blocks, bytes, budgetBytes }));
+  }
+
+  reassign(roleOf: RoleOf): void {
+    for (const tier of this.tiers) tier.reassign(roleOf);
+  }
+
+  /** Empties all of them. */
+  reset(): void {
+    for (const tier of this.tiers) tier.reset();
+  }
+
+  /** Resolves when nothing is on its way to a lower tier. */
+  async idle(): Promise<void> {
+    await this.demoter?.idle();
+    for (const tier of this.tiers) await tier.idle();
+  }
+
+  /** What is on disk stays there. Nothing may be read any more. */
+  async close(): Promise<void> {
+    await this.demoter?.stop();
+    for (const tier of this.tiers) await tier.close();
+    this.inbound.close();
+    this.outbound.close();
+  }
+
+  /**
+   * Memory of the host tier, where a copy of every block on the device may be kept: while there is room, or if there is as much host memory for
+   * blocks as device memory. Else what was dropped from the device would make room for what is still on it.
+   */
+  private hostPassage(meta: BlockMeta): Passage | null {
+    const { host, options } = this;
+    if (host === null || host.has(meta.key)) return null;
+    return host.hasRoom || host.budgetBytes >= options.deviceBudgetBytes ? host.place(meta) : null;
+  }
+
+  private staged({ bytes, release }: StagingBuffer): Passage {
+    const { disk } = this;
+    return {
+      bytes,
+      // While it is in memory it costs nothing to read.
+      keep: (block) => {
+        if (disk?.hasRoom) void disk.put(block, bytes).finally(release);
+        else release();
+      },
+      drop: release,
+    };
+  }
+}
