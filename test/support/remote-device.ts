@@ -19,6 +19,12 @@ export class RemoteDevice implements Device {
   get slots() {
     return this.inner.slots;
   }
+  get prefillRow() {
+    return this.inner.prefillRow;
+  }
+  get loosePlace(): Device['loosePlace'] {
+    return this.inner.loosePlace;
+  }
   allocateBlock(): DeviceBlock | null {
     return this.inner.allocateBlock();
   }
@@ -57,6 +63,10 @@ export class RemoteDevice implements Device {
   looseSlot(values: readonly Value[]): KvSlot {
     return this.inner.looseSlot(values);
   }
+  looseTensors(tokens: number): Promise<readonly Value[]> {
+    return this.inner.looseTensors(tokens);
+  }
+  countRun(): void {}
   memory(): DeviceMemory {
     return this.inner.memory();
   }
