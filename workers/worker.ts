@@ -237,7 +237,6 @@ export class Worker {
     return new LowerTiers({
       runtime: graph.runtime,
       blockBytes: bytes,
-      deviceBudgetBytes: config.cacheBytes,
       hostBudgetBytes: this.hostBudgetBytes,
       disk: files && { files, budgetBytes: config.diskCacheBytes, fingerprint },
       roleOf: role,
