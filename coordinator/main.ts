@@ -46,6 +46,7 @@ export async function runCoordinator(config: CoordinatorConfig): Promise<Running
     ...(config.nats.password === null ? {} : { password: config.nats.password }),
     name: `shoal coordinator ${config.id}`,
     waitForServer: true,
+    onWaiting: ({ message }) => log.warn({}, `trying again: ${message}`),
   });
   const clock = new SystemClock();
   await joinFleet({ bus, clock, log, config, fingerprint, model: folder.name });
@@ -59,7 +60,6 @@ export async function runCoordinator(config: CoordinatorConfig): Promise<Running
     hostId: hostId(),
     secret: config.secret,
     blockBytes: blockBytes(layout),
-    tls: config.peerTls ?? undefined,
     clock,
   });
   const probe = async (target: Parameters<PeerClient['ping']>[0]) => void (await peers.ping(target, PROBE_TIMEOUT_MS));

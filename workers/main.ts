@@ -47,6 +47,7 @@ export async function runWorker(config: WorkerConfig): Promise<RunningRole> {
     ...(config.nats.password === null ? {} : { password: config.nats.password }),
     name: `shoal worker ${config.id}`,
     waitForServer: true,
+    onWaiting: ({ message }) => log.warn({}, `trying again: ${message}`),
   });
   const clock = new SystemClock();
   await joinFleet({ bus, clock, log, config, fingerprint, model: folder.name });

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { connect, errors, type Msg, type NatsConnection, type NodeConnectionOptions } from '@nats-io/transport-node';
 import { Overloaded, Refused, Unavailable } from '../errors.js';
 import * as limits from '../limits.js';
@@ -24,6 +25,8 @@ export interface NatsOptions {
   tls?: { caFile?: string; certFile?: string; keyFile?: string };
   /** Keep trying if the server is not there yet, instead of failing. Wrong credentials are tried again too. */
   waitForServer?: boolean;
+  /** While the server is waited for: told why, each time that is another reason than before. */
+  onWaiting?: (why: Error) => void;
   /** Bytes published that the server has not read yet, over which `publish` throws Overloaded. */
   maxPendingBytes?: number;
   onError?: OnBusError;
@@ -34,7 +37,22 @@ export interface NatsOptions {
  * it does not accept the credentials. No error or log carries the credentials.
  */
 export async function connectNats(options: NatsOptions): Promise<NatsBus> {
-  const { servers, ...settings } = connectionOptions(options);
+  const settings = connectionOptions(options);
+  const startedMs = performance.now();
+  let told = '';
+  for (;;) {
+    try {
+      return await connectOnce(options, settings);
+    } catch (error) {
+      if (options.waitForServer !== true || !(error instanceof Error)) throw error;
+      if (error.message !== told) options.onWaiting?.(error);
+      told = error.message;
+      await pause(pauseMs(performance.now() - startedMs));
+    }
+  }
+}
+
+async function connectOnce(options: NatsOptions, { servers, ...settings }: Settings): Promise<NatsBus> {
   const reconnecting = { sinceMs: 0 };
   try {
     const connection = await connect({
@@ -77,7 +95,6 @@ function connectionOptions(options: NatsOptions): Settings {
     name: options.name ?? 'shoal',
     maxReconnectAttempts: -1,
     ignoreAuthErrorAbort: true,
-    waitOnFirstConnect: options.waitForServer ?? false,
     pingInterval: limits.BUS_PING_INTERVAL_MS,
     maxPingOut: 2,
     timeout: limits.BUS_CONNECT_TIMEOUT_MS,

@@ -90,12 +90,24 @@ test('can be closed while the server is gone', async () => {
   expect(bus.connected).toBe(false);
 });
 
-test('waits for a server that is not there yet, if told so', async () => {
+test('waits for a server that is not there yet, or takes other credentials, if told so, and says why', async () => {
   const reserved = await startNatsServer({ path, dir });
   const { port, user, password } = reserved;
   await reserved.stop();
   await expect(connectNats({ url: reserved.url, user, password })).rejects.toThrow(Unavailable);
-  const waiting = connectNats({ url: reserved.url, user, password, waitForServer: true });
+  let tell: (why: Error) => void = () => {};
+  const nextReason = () =>
+    new Promise<Error>((resolve) => {
+      tell = resolve;
+    });
+  const nobody = nextReason();
+  const onWaiting = (why: Error) => tell(why);
+  const waiting = connectNats({ url: reserved.url, user, password, waitForServer: true, onWaiting });
+  expect(await nobody).toBeInstanceOf(Unavailable);
+  const refusal = nextReason();
+  const stranger = await startNatsServer({ path, dir, port, user, password: 'another' });
+  expect(await refusal).toBeInstanceOf(Refused);
+  await stranger.stop();
   const late = await startNatsServer({ path, dir, port, user, password });
   const bus = await waiting;
   await bus.flush();
