@@ -67,6 +67,9 @@ export class WorkerMetrics {
       help: 'Blocks refused because their bytes were not what they were said to be, by stage.',
       labels: ['stage'],
     });
+    // An increase is seen only of what was there before.
+    for (const direction of ['in', 'out']) this.fetchBytes.add(0, { direction });
+    for (const stage of ['fetch', 'push']) this.integrityFailures.add(0, { stage });
   }
 
   /** Has the gauges of the cache read anew each time somebody asks for the metrics. Call once. */

@@ -1,0 +1,80 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { CoordinatorMetrics } from '../../../src/metrics/coordinator-metrics.js';
+import { watchFleet } from '../../../src/metrics/fleet-metrics.js';
+import { MetricsRegistry } from '../../../src/metrics/registry.js';
+import { WorkerMetrics } from '../../../src/metrics/worker-metrics.js';
+
+const read = (path: string) => readFileSync(new URL(`../../../deploy/${path}`, import.meta.url), 'utf8');
+
+/** Names of all series that a coordinator or a worker gives, labels apart. */
+async function exported(): Promise<Set<string>> {
+  const [coordinator, worker] = [new MetricsRegistry(), new MetricsRegistry()];
+  new CoordinatorMetrics(coordinator);
+  new WorkerMetrics(worker).watchCache(() => []);
+  for (const registry of [coordinator, worker]) {
+    registry.watchProcess();
+    watchFleet(registry, () => ({ epoch: '', workers: [] }));
+  }
+  const names = new Set<string>();
+  for (const text of [await coordinator.text(), await worker.text()]) {
+    for (const [, name, type] of text.matchAll(/^# TYPE (\S+) (\S+)$/gm)) {
+      const series = type === 'histogram' ? ['_bucket', '_sum', '_count'] : [''];
+      for (const suffix of series) names.add(`${name}${suffix}`);
+    }
+  }
+  return names;
+}
+
+/** Names that look like ours or like those of every Node process. */
+const namesIn = (text: string) => new Set(text.match(/\b(?:shoal|process|nodejs)_[a-z0-9_]+/g));
+
+const rules = read('prometheus/alerts.yml');
+const alerts = [...rules.matchAll(/^ *- alert: (\w+)$/gm)].map((match) => match[1]!);
+const expressions = rules
+  .split(/^ *- alert: /m)
+  .slice(1)
+  .map((rule) => /expr:([\s\S]*?)\n *(?:for|labels):/.exec(rule)![1]!);
+
+interface Panel {
+  readonly id: number;
+  readonly title: string;
+  readonly type: string;
+  readonly targets?: readonly { readonly expr: string }[];
+}
+const { panels } = JSON.parse(read('grafana/dashboards/shoal.json')) as { panels: readonly Panel[] };
+const dashboard = panels.flatMap(({ targets }) => targets?.map(({ expr }) => expr) ?? []);
+
+describe('alerts and dashboard', () => {
+  it('ask only for what coordinators and workers give', async () => {
+    const known = await exported();
+    for (const texts of [expressions, dashboard]) {
+      const asked = texts.flatMap((text) => [...namesIn(text)]);
+      expect(asked.length).toBeGreaterThan(10);
+      expect(asked.filter((name) => !known.has(name))).toEqual([]);
+    }
+  });
+
+  it('know every metric of ours: what is measured is shown', async () => {
+    const shown = [...namesIn(dashboard.join('\n'))].map((name) => name.replace(/_(?:bucket|sum|count)$/, ''));
+    const ours = [...(await exported())].filter((name) => name.startsWith('shoal_'));
+    const plain = new Set(ours.map((name) => name.replace(/_(?:bucket|sum|count)$/, '')));
+    expect([...plain].filter((name) => !shown.includes(name))).toEqual([]);
+  });
+
+  it('have a test that fires and one that does not for each alert', () => {
+    const tests = read('prometheus/alerts.test.yml');
+    const named = [...tests.matchAll(/- name: (.*)$/gm)].map((match) => match[1]!);
+    expect(named).toEqual(alerts.flatMap((name) => [`${name} fires`, `${name} is quiet`]));
+  });
+
+  it('are told in docs/DEPLOY.md, an alert a line', () => {
+    const page = readFileSync(new URL('../../../docs/DEPLOY.md', import.meta.url), 'utf8');
+    expect(alerts.filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
+  });
+
+  it('have panels with names and numbers of their own', () => {
+    expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+    expect(new Set(panels.map(({ title }) => title)).size).toBe(panels.length);
+  });
+});
