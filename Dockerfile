@@ -20,7 +20,8 @@ FROM packages AS production
 # What is for other platforms, for compilers and for readers stays behind.
 RUN npm prune --omit=dev \
  && cd node_modules \
- && find onnxruntime-node/bin -mindepth 3 -maxdepth 3 -not -path "*/linux/$(node -p process.arch)" -exec rm -rf {} + \
+ && find onnxruntime-node/bin -mindepth 2 -maxdepth 2 -not -name linux -exec rm -rf {} + \
+ && find onnxruntime-node/bin -mindepth 3 -maxdepth 3 -not -name "$(node -p process.arch)" -exec rm -rf {} + \
  && rm -rf onnxruntime-node/bin/*/linux/*/*_tensorrt.so koffi/vendor koffi/doc @koromix/koffi-*/musl_* zod/src \
  && find . -type d \( -name test -o -name tests -o -name docs -o -name 'example*' -o -name 'benchmark*' \) -prune -exec rm -rf {} + \
  && find . -type f \( -name '*.[cm]ts' -o -name '*.ts' -o -name '*.map' -o -name '*.cc' -o -name '*.hh' -o -iname '*.md' \) \

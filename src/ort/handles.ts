@@ -12,9 +12,7 @@ const KINDS = [
   'value',
   'memory',
   'mapping',
-  'allocator',
   'runOptions',
-  'providerOptions',
 ] as const;
 
 export type HandleKind = (typeof KINDS)[number];

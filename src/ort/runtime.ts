@@ -57,9 +57,7 @@ export class OrtRuntime {
     const { environment } = this;
     const native = new NativeSessionOptions(environment, options);
     try {
-      const provider = options.provider?.name ?? 'cpu';
-      const create = () => createSession(environment, model, native.pointer);
-      const session = new Session(environment, await environment.turns[provider].take(create), provider);
+      const session = new Session(environment, await createSession(environment, model, native.pointer));
       await giveBackFreedMemory();
       return session;
     } finally {

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
-import { Fleet, pooled } from './support/fleet.js';
+import { Fleet } from './support/fleet.js';
+import { pooled } from './support/fleet-api.js';
 
 describe('a worker that is killed', () => {
   let fleet: Fleet;

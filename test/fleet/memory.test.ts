@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SYNTH_PRESETS } from '../../src/model/synth/spec.js';
 import { synthesize } from '../../src/model/synth.js';
-import { Fleet, pooled } from './support/fleet.js';
+import { Fleet } from './support/fleet.js';
+import { pooled } from './support/fleet-api.js';
 
 const MiB = 2 ** 20;
 /** The tiny model's K/V: 2 x 2 layers x 2 heads x 16 x 4 bytes a token. */

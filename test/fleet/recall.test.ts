@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
-import { type Completion, Fleet, pooled } from './support/fleet.js';
+import { Fleet } from './support/fleet.js';
+import { type Completion, pooled } from './support/fleet-api.js';
 
 /** 48 notes, 30 questions: right only if the K/V behind the answer is right. */
 const sheet = recallSheet(48, 7);

@@ -8,10 +8,8 @@ import type { Value } from '../../src/ort/value.js';
  */
 export class RemoteDevice implements Device {
   readonly kind = 'webgpu';
-  /** Where set, uploads and downloads wait for it. */
+  /** Where set, uploads and downloads wait for it, and fail with what it rejects with. */
   gate: Promise<void> | null = null;
-  /** Where set, they fail with it. */
-  failure: Error | null = null;
 
   constructor(private readonly inner: CpuDevice) {}
 
@@ -20,12 +18,6 @@ export class RemoteDevice implements Device {
   }
   get slots() {
     return this.inner.slots;
-  }
-  get prefillRow() {
-    return this.inner.prefillRow;
-  }
-  get loosePlace(): Device['loosePlace'] {
-    return this.inner.loosePlace;
   }
   allocateBlock(): DeviceBlock | null {
     return this.inner.allocateBlock();
@@ -47,12 +39,10 @@ export class RemoteDevice implements Device {
   }
   async upload(block: DeviceBlock, bytes: Uint8Array): Promise<void> {
     await this.gate;
-    if (this.failure) throw this.failure;
     await this.inner.upload(block, bytes);
   }
   async download(block: DeviceBlock, into: Uint8Array): Promise<void> {
     await this.gate;
-    if (this.failure) throw this.failure;
     await this.inner.download(block, into);
   }
   slot(row: number): KvSlot {
@@ -67,10 +57,6 @@ export class RemoteDevice implements Device {
   looseSlot(values: readonly Value[]): KvSlot {
     return this.inner.looseSlot(values);
   }
-  looseTensors(tokens: number): Promise<readonly Value[]> {
-    return this.inner.looseTensors(tokens);
-  }
-  countRun(): void {}
   memory(): DeviceMemory {
     return this.inner.memory();
   }

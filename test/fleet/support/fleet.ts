@@ -1,36 +1,14 @@
 import { fileURLToPath } from 'node:url';
 import { RunningFleet, type UpReady } from '../../../bench/running-fleet.js';
+import { FleetApi } from './fleet-api.js';
 
 export const CLI = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
 
-export interface WorkerRow {
-  readonly id: string;
-  readonly incarnation: string;
-  readonly pid: number;
-  readonly state: string;
-  readonly blocks: number;
-  readonly running: number;
-  readonly waiting: number;
-}
-
-export interface Completion {
-  readonly choices: readonly { readonly text: string; readonly finish_reason: string; readonly index: number }[];
-  readonly usage: {
-    readonly prompt_tokens: number;
-    readonly completion_tokens: number;
-    readonly prompt_tokens_details: { readonly cached_tokens: number };
-  };
-  readonly shoal: {
-    readonly worker: string;
-    readonly cached: { readonly local: number; readonly remote: number; readonly computed: number };
-    readonly ttft_ms: number;
-    readonly queue_ms: number;
-  };
-}
-
 /** A real fleet, and what tests ask of it. */
-export class Fleet {
-  private constructor(private readonly running: RunningFleet) {}
+export class Fleet extends FleetApi {
+  private constructor(private readonly running: RunningFleet) {
+    super(running.url);
+  }
 
   static async up(args: readonly string[] = [], env: Record<string, string> = {}): Promise<Fleet> {
     return new Fleet(await RunningFleet.up(CLI, args, env));
@@ -40,67 +18,11 @@ export class Fleet {
     return this.running.ready;
   }
 
-  get url(): string {
-    return this.running.url;
-  }
-
   get log(): string {
     return this.running.log;
-  }
-
-  post(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {
-    return this.running.post(path, body, headers);
   }
 
   stop(signal?: NodeJS.Signals): Promise<number | null> {
     return this.running.stop(signal);
   }
-
-  /** A greedy completion by the recall model, unless the body says otherwise. Throws what is not a 200. */
-  async complete(body: Record<string, unknown>, headers: Record<string, string> = {}): Promise<Completion> {
-    const request = { model: 'recall', temperature: 0, max_tokens: 32, ...body };
-    const response = await this.post('/v1/completions', request, headers);
-    const answer = (await response.json()) as Completion & { error?: { message: string } };
-    if (response.status !== 200) throw new Error(`${response.status}: ${answer.error?.message}`);
-    return answer;
-  }
-
-  async workers(): Promise<WorkerRow[]> {
-    const response = await fetch(`${this.url}/v1/fleet`);
-    return ((await response.json()) as { workers: WorkerRow[] }).workers;
-  }
-
-  /** Asks until the fleet is as wanted. The test's own time limit bounds it. */
-  async until(what: (workers: WorkerRow[]) => boolean): Promise<WorkerRow[]> {
-    for (;;) {
-      const workers = await this.workers();
-      if (what(workers)) return workers;
-    }
-  }
-
-  /** Workers that hold any block of the prompt. */
-  async holders(prompt: string): Promise<Set<string>> {
-    const response = await this.post('/v1/cache/explain', { prompt });
-    const { blocks } = (await response.json()) as { blocks: { holders: string[] }[] };
-    return new Set(blocks.flatMap((block) => block.holders));
-  }
-
-  async countTokens(prompt: string): Promise<number> {
-    const response = await this.post('/tokenize', { prompt });
-    return ((await response.json()) as { count: number }).count;
-  }
-}
-
-/** Runs `jobs` with at most `concurrency` at a time; the results keep their order. */
-export async function pooled<T>(concurrency: number, jobs: readonly (() => Promise<T>)[]): Promise<T[]> {
-  const results: T[] = new Array(jobs.length);
-  let next = 0;
-  const lane = async () => {
-    while (next < jobs.length) {
-      const index = next++;
-      results[index] = await jobs[index]!();
-    }
-  };
-  await Promise.all(Array.from({ length: concurrency }, lane));
-  return results;
 }

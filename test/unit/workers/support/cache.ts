@@ -48,7 +48,6 @@ export class Cache {
   readonly events: string[] = [];
   /** Files that were not what they should be, and copies that failed. */
   damages = 0;
-  computeMsPerToken = 1_000;
   readonly failures: unknown[] = [];
   role: BlockRole = 'guest';
   /** What was last said of each block. */
@@ -71,6 +70,7 @@ export class Cache {
     this.lower = new LowerTiers({
       runtime,
       blockBytes: BLOCK_BYTES,
+      deviceBudgetBytes: budgetBlocks * BLOCK_BYTES,
       hostBudgetBytes: hostBlocks * BLOCK_BYTES,
       disk: disk
         ? {
@@ -97,7 +97,7 @@ export class Cache {
       clock,
       blockTokens: LAYOUT.blockTokens,
       blockBytes: BLOCK_BYTES,
-      computeMsPerToken: () => this.computeMsPerToken,
+      computeMsPerToken: () => 1_000,
       onFailed: (error) => this.failures.push(error),
     });
     this.store.listen({

@@ -1,0 +1,294 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Completion, pooled } from '../fleet/support/fleet-api.js';
+import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
+import { ComposedFleet } from './support/composed-fleet.js';
+import { type Engine, startEngine } from './support/engine.js';
+import { outputOf, ROOT, ran } from './support/programs.js';
+
+const engine: Engine = await startEngine();
+if (!engine.there) console.warn(`The fleet by Compose is not tested: ${engine.why}.`);
+
+const textOf = (answer: Completion) => answer.choices[0]!.text.trim();
+/** Questions over several sheets of notes, each with its answer. */
+const questions = (seeds: readonly number[], perSheet: number) =>
+  seeds
+    .map((seed) => recallSheet(24, seed))
+    .flatMap((sheet) =>
+      sheet.questions
+        .slice(0, perSheet)
+        .map(({ question, answer }) => ({ prompt: recallPrompt(sheet, question), answer })),
+    );
+
+/** One fleet, from its start to its end: each test goes on where the one before it stopped. */
+describe.skipIf(!engine.there)('a fleet by Compose', () => {
+  let fleet: ComposedFleet;
+  let workers: readonly string[];
+
+  /** Asks until `during` has come to its end; every answer must be right. */
+  async function askedDuring(asked: ReturnType<typeof questions>, during: Promise<unknown>): Promise<number> {
+    let over = false;
+    let count = 0;
+    const ended = during.finally(() => {
+      over = true;
+    });
+    const lane = async (first: number) => {
+      for (let i = first; !over; i++) {
+        const { prompt, answer } = asked[i % asked.length]!;
+        expect(textOf(await fleet.complete({ prompt }))).toBe(answer);
+        count++;
+      }
+    };
+    await Promise.all([ended, ...[0, 7, 14, 21].map(lane)]);
+    return count;
+  }
+
+  beforeAll(async () => {
+    if (!engine.there) return;
+    fleet = await ComposedFleet.prepare(engine, { SHOAL_ALLOW_ROUTING: '1' });
+    await fleet.must('build', 'secrets');
+    await fleet.must('build');
+  }, 600_000);
+
+  afterAll(async () => {
+    if (!engine.there) return;
+    await fleet?.remove();
+    engine.stop();
+  }, 120_000);
+
+  it('has files that Compose reads without a complaint', async () => {
+    for (const files of [[], ['-f', 'docker-compose.yml', '-f', 'docker-compose.gpu.yml', '--profile', 'gpus-8']]) {
+      const { code, err } = await fleet.compose(...files, '--profile', 'observability', 'config', '-q');
+      expect(err).toBe('');
+      expect(code).toBe(0);
+    }
+  });
+
+  it('has an image with what runs in it, and nothing else', async () => {
+    const inside = async (command: string) =>
+      (await outputOf('docker', ['run', '--rm', '--network', 'none', '--entrypoint', 'sh', fleet.image, '-c', command]))
+        .split('\n')
+        .toSorted();
+    expect(await inside('ls /opt/shoal')).toEqual(
+      ['LICENSE', 'deploy', 'dist', 'models', 'node_modules', 'package.json'].toSorted(),
+    );
+    const { devDependencies } = JSON.parse(readFileSync(`${ROOT}/package.json`, 'utf8')) as Record<string, object>;
+    for (const name of Object.keys(devDependencies!)) {
+      expect(await inside(`test -e /opt/shoal/node_modules/${name} && echo there || echo not`)).toEqual(['not']);
+    }
+    expect(await inside('cd /opt/shoal/node_modules/onnxruntime-node/bin && echo */*/*')).toEqual([
+      expect.stringMatching(/^napi-v\d+\/linux\/[a-z0-9]+$/),
+    ]);
+    const [{ Size }] = JSON.parse(await outputOf('docker', ['image', 'inspect', fleet.image])) as [{ Size: number }];
+    const [base] = JSON.parse(await outputOf('docker', ['image', 'inspect', 'node:22-bookworm-slim'])) as [
+      { Size: number },
+    ];
+    const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
+    console.info(`The image has ${megabytes(Size)}, of which the base image has ${megabytes(base.Size)}.`);
+    expect(Size - base.Size).toBeLessThan(100e6);
+  });
+
+  it('takes requests within 60 s, without any .env', async () => {
+    const up = fleet.must('up', '-d', '--scale', 'worker=3');
+    expect(await fleet.ready(60_000)).toBe(true);
+    await up;
+    workers = await fleet.serving(3);
+    expect(new Set(workers).size).toBe(3);
+  });
+
+  it('runs nothing as root, nothing that can write to its image, nothing without a limit of memory', async () => {
+    const containers = await fleet.containers();
+    expect(containers.length).toBe(6);
+    for (const { Name, Config, HostConfig, State, Id } of containers) {
+      expect({ Name, user: Config.User }).not.toEqual({ Name, user: '' });
+      expect(HostConfig).toMatchObject({ ReadonlyRootfs: true, Init: true });
+      expect(HostConfig.Memory).toBeGreaterThan(0);
+      if (State.Status !== 'running') continue;
+      const uids = (await outputOf('docker', ['top', Id, '-eo', 'pid,uid'])).split('\n').slice(1);
+      expect({ Name, uids: uids.filter((line) => line.trim().endsWith(' 0')) }).toEqual({ Name, uids: [] });
+    }
+  });
+
+  it('makes its secrets up, and shows them to nobody', async () => {
+    const [coordinator] = await fleet.containers('coordinator');
+    const read = (name: string) => outputOf('docker', ['exec', coordinator!.Id, 'cat', `/run/shoal/${name}`]);
+    const secrets = [await read('secret'), await read('nats-password'), await read('grafana-password')];
+    for (const secret of secrets) expect(secret).toMatch(/^[0-9a-f]{64}$/);
+    expect(new Set(secrets).size).toBe(3);
+    const shown = JSON.stringify(await fleet.containers()) + (await fleet.must('logs'));
+    expect(secrets.filter((secret) => shown.includes(secret))).toEqual([]);
+    const entered = await ran('docker', ['exec', coordinator!.Id, 'node', '-e', GUEST]);
+    expect(entered.out).toContain('Authorization Violation');
+  });
+
+  it('answers from the notes in the prompt', async () => {
+    const sheet = recallSheet(48, 7);
+    const asked = sheet.questions.slice(0, 30);
+    const answers = await pooled(
+      6,
+      asked.map(
+        ({ question }) =>
+          () =>
+            fleet.complete({ prompt: recallPrompt(sheet, question) }),
+      ),
+    );
+    expect(answers.map(textOf)).toEqual(asked.map(({ answer }) => answer));
+  });
+
+  it('has peers fetch from each other over the network of the containers', async () => {
+    const rows = await fleet.workers();
+    expect(new Set(rows.map(({ address }) => address)).size).toBe(3);
+    for (const { address } of rows) expect(address).toMatch(/^tcp:\/\/\d+\.\d+\.\d+\.\d+:7400$/);
+    const sheet = recallSheet(48, 8);
+    const { question, answer } = sheet.questions[0]!;
+    const first = await fleet.complete({ prompt: recallPrompt(sheet, question) });
+    const stranger = workers.find((id) => id !== first.shoal.worker)!;
+    const second = await fleet.complete({ prompt: recallPrompt(sheet, question) }, { 'x-shoal-worker': stranger });
+    expect(textOf(second)).toBe(answer);
+    expect(second.shoal.cached.remote).toBeGreaterThan(0);
+  });
+
+  it('loses no answer when a worker is killed under 60 running requests', async () => {
+    const asked = questions([1, 2, 3, 4], 15);
+    let answered = 0;
+    let killed: Promise<string> | undefined;
+    /** One that has requests, as far as the coordinator has heard. */
+    const kill = async () => {
+      const busiest = (await fleet.workers()).toSorted((a, b) => b.running - a.running)[0]!.id;
+      const { Id } = await fleet.containerOf(busiest);
+      await outputOf('docker', ['kill', '-s', 'KILL', Id]);
+      return Id;
+    };
+    const answers = await pooled(
+      asked.length,
+      asked.map(({ prompt }) => async () => {
+        const answer = await fleet.complete({ prompt });
+        if (++answered === 5) killed = kill();
+        return textOf(answer);
+      }),
+    );
+    expect(answers).toHaveLength(60);
+    expect(answers).toEqual(asked.map(({ answer }) => answer));
+    const victim = await killed;
+    const ended = (await fleet.containers('worker')).find(({ Id }) => Id === victim);
+    expect(ended?.State).toMatchObject({ Status: 'exited', ExitCode: 137 });
+  });
+
+  it('grows to five workers, and moves blocks to the new ones', async () => {
+    const asked = questions(
+      Array.from({ length: 30 }, (_, i) => 100 + i),
+      1,
+    );
+    await pooled(
+      6,
+      asked.map(
+        ({ prompt }) =>
+          () =>
+            fleet.complete({ prompt, max_tokens: 1 }),
+      ),
+    );
+    const before = await fleet.serving(2);
+    const others = await restartCounts(fleet, before);
+    await fleet.must('up', '-d', '--scale', 'worker=5');
+    workers = await fleet.serving(5);
+    const fresh = workers.filter((id) => !before.includes(id));
+    expect(fresh).toHaveLength(3);
+    await fleet.until((rows) => rows.filter(({ id, blocks }) => fresh.includes(id) && blocks > 0).length === 3);
+    expect(await fleet.sumOverWorkers('shoal_rebalance_moved_blocks_total')).toBeGreaterThan(0);
+    expect(await restartCounts(fleet, before)).toEqual(others);
+  });
+
+  it('fails no request while a worker is paused for ten seconds', async () => {
+    const { Id } = await fleet.containerOf(workers[0]!);
+    await outputOf('docker', ['pause', Id]);
+    const tenSeconds = new Promise((resolve) => setTimeout(resolve, 10_000)).finally(() =>
+      outputOf('docker', ['unpause', Id]),
+    );
+    expect(await askedDuring(questions([11, 12, 13], 10), tenSeconds)).toBeGreaterThan(10);
+    workers = await fleet.serving(5);
+  });
+
+  it('lets docker stop end a worker with 0, and take no longer than its grace period', async () => {
+    const { Id } = await fleet.containerOf(workers[2]!);
+    const asked = askedDuring(questions([21, 22], 12), outputOf('docker', ['stop', '-t', '20', Id]));
+    expect(await asked).toBeGreaterThan(0);
+    const [stopped] = JSON.parse(await outputOf('docker', ['inspect', Id])) as [{ State: object }];
+    expect(stopped.State).toMatchObject({ Status: 'exited', ExitCode: 0, OOMKilled: false });
+    await fleet.serving(4);
+  });
+
+  it('shows Prometheus every coordinator and worker, with all that alerts and dashboard ask for', async () => {
+    await fleet.must('up', '-d', '--scale', 'worker=5');
+    await fleet.serving(5);
+    await fleet.must('--profile', 'observability', 'up', '-d', '--scale', 'worker=5', 'prometheus');
+    const ask = async (path: string) => {
+      const response = await fetch(`${fleet.prometheusUrl}${path}`).catch(() => null);
+      return response?.ok ? ((await response.json()) as { data: never }) : null;
+    };
+    const query = async (expr: string) =>
+      (await ask(`/api/v1/query?query=${encodeURIComponent(expr)}`)) as {
+        data: { result: { value: [number, string] }[] };
+      } | null;
+    const count = async (expr: string) => Number((await query(expr))?.data.result[0]?.value[1] ?? 0);
+    while ((await count('sum(up{role="worker"})')) !== 5 || (await count('sum(up{role="coordinator"})')) !== 1);
+    const dashboard = JSON.parse(readFileSync(`${ROOT}/deploy/grafana/dashboards/shoal.json`, 'utf8')) as {
+      panels: { title: string; targets?: { expr: string }[] }[];
+    };
+    for (const { title, targets } of dashboard.panels) {
+      for (const { expr } of targets ?? []) {
+        const answer = await query(expr.replaceAll('$__rate_interval', '1m'));
+        expect({ title, answered: answer !== null }).toEqual({ title, answered: true });
+      }
+    }
+    const rules = (await ask('/api/v1/rules')) as {
+      data: { groups: { rules: { name: string; health: string }[] }[] };
+    } | null;
+    expect(rules?.data.groups[0]?.rules.length).toBeGreaterThan(10);
+  });
+
+  it('shrinks to two workers under load without losing an answer', async () => {
+    const asked = questions([31, 32, 33], 10);
+    const count = await askedDuring(asked, fleet.must('up', '-d', '--scale', 'worker=2'));
+    expect(count).toBeGreaterThan(0);
+    await fleet.serving(2);
+    expect(await fleet.containers('worker')).toHaveLength(2);
+    const again = await fleet.complete({ prompt: asked[0]!.prompt });
+    expect(textOf(again)).toBe(asked[0]!.answer);
+    expect(again.usage.prompt_tokens_details.cached_tokens).toBeGreaterThan(0);
+  });
+
+  it('has every worker replaced, one after another under load, without losing an answer', async () => {
+    const before = (await fleet.containers('worker')).map(({ Id }) => Id);
+    const asked = questions([41, 42], 12);
+    expect(await askedDuring(asked, fleet.upgrade())).toBeGreaterThan(0);
+    await fleet.serving(2);
+    const after = (await fleet.containers('worker')).map(({ Id }) => Id);
+    expect(after.filter((id) => before.includes(id))).toEqual([]);
+  });
+
+  it('leaves nothing behind', async () => {
+    await fleet.must('--profile', 'observability', 'down', '-v');
+    expect(await fleet.leftovers()).toEqual([]);
+  });
+});
+
+/** Tries to enter NATS without its password, and says what it is told. */
+const GUEST = `
+const socket = require('node:net').connect(4222, 'nats');
+socket.write('CONNECT {"verbose":false}\\r\\nPING\\r\\n');
+socket.on('data', (bytes) => process.stdout.write(bytes));
+socket.on('end', () => process.exit());
+`;
+
+/** How often the containers of these workers, and all that are none, were started again. */
+async function restartCounts(fleet: ComposedFleet, ids: readonly string[]): Promise<string[]> {
+  const containers = [
+    ...(await Promise.all(ids.map((id) => fleet.containerOf(id)))),
+    ...(await fleet.containers('coordinator')),
+    ...(await fleet.containers('nats')),
+  ];
+  const started = containers.map(({ Id }) =>
+    outputOf('docker', ['inspect', '-f', '{{.Name}} {{.State.StartedAt}}', Id]),
+  );
+  return (await Promise.all(started)).toSorted();
+}

@@ -1,0 +1,153 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { FleetApi } from '../../fleet/support/fleet-api.js';
+import type { Engine } from './engine.js';
+import { outputOf, type Ran, ran } from './programs.js';
+
+export interface Container {
+  readonly Id: string;
+  readonly Name: string;
+  readonly Config: { readonly User: string; readonly Hostname: string; readonly Env: readonly string[] };
+  readonly HostConfig: { readonly ReadonlyRootfs: boolean; readonly Memory: number; readonly Init: boolean };
+  readonly State: { readonly Status: string; readonly ExitCode: number; readonly OOMKilled: boolean };
+}
+
+/** A fleet that Compose runs under a project, an image and ports of its own, without any .env but the one given here. */
+export class ComposedFleet extends FleetApi {
+  readonly project: string;
+  readonly image: string;
+
+  private constructor(
+    private readonly engine: Engine & { there: true },
+    private readonly folder: string,
+    private readonly environment: NodeJS.ProcessEnv,
+    readonly prometheusUrl: string,
+    name: string,
+  ) {
+    super(`http://127.0.0.1:${environment.SHOAL_PORT}`);
+    this.project = name;
+    this.image = name;
+  }
+
+  static async prepare(engine: Engine & { there: true }, settings: Record<string, string>): Promise<ComposedFleet> {
+    const name = `shoal-test-${randomBytes(4).toString('hex')}`;
+    const folder = await mkdtemp(join(tmpdir(), 'shoal-compose-'));
+    const [port, prometheusPort] = [await freePort(), await freePort()];
+    await writeFile(
+      join(folder, 'env'),
+      Object.entries(settings)
+        .map(([variable, value]) => `${variable}=${value}\n`)
+        .join(''),
+    );
+    const inherited = Object.entries(process.env).filter(([variable]) => !/^(SHOAL|COMPOSE|GRAFANA)_/.test(variable));
+    const ports = { SHOAL_PORT: String(port), PROMETHEUS_PORT: String(prometheusPort), SHOAL_IMAGE: name };
+    const prometheusUrl = `http://127.0.0.1:${prometheusPort}`;
+    return new ComposedFleet(engine, folder, { ...Object.fromEntries(inherited), ...ports }, prometheusUrl, name);
+  }
+
+  /** Runs Compose; see `ran`. */
+  compose(...args: readonly string[]): Promise<Ran> {
+    const [program, ...first] = [...this.engine.compose, '-p', this.project, '--env-file', join(this.folder, 'env')];
+    return ran(program!, [...first, ...args], this.environment);
+  }
+
+  /** Runs Compose, which must succeed. */
+  async must(...args: readonly string[]): Promise<string> {
+    const { code, out, err } = await this.compose(...args);
+    if (code !== 0) throw new Error(`compose ${args.join(' ')} ended with ${code}: ${err}${out}`);
+    return out;
+  }
+
+  /** Replaces the workers by deploy/upgrade.sh. */
+  upgrade(): Promise<string> {
+    const project = ['-p', this.project, '--env-file', join(this.folder, 'env')];
+    return outputOf('deploy/upgrade.sh', project, this.environment);
+  }
+
+  /** The containers of a service, ended ones too; of all services if none is named. */
+  async containers(service?: string): Promise<Container[]> {
+    const labels = ['project', ...(service === undefined ? [] : ['service'])].map((label, index) => [
+      '--filter',
+      `label=com.docker.compose.${label}=${index === 0 ? this.project : service}`,
+    ]);
+    const ids = (await outputOf('docker', ['ps', '-aq', ...labels.flat()])).split('\n').filter((id) => id !== '');
+    return ids.length === 0 ? [] : (JSON.parse(await outputOf('docker', ['inspect', ...ids])) as Container[]);
+  }
+
+  /** The container that a member of the fleet runs in: members are named after the host name of theirs. */
+  async containerOf(workerId: string): Promise<Container> {
+    const all = await this.containers('worker');
+    const found = all.find(({ Config }) => workerId.startsWith(`${Config.Hostname}-`));
+    if (found === undefined) throw new Error(`no container runs ${workerId}`);
+    return found;
+  }
+
+  /** Waits until the fleet takes requests; false if it does not within so long. */
+  async ready(timeoutMs: number): Promise<boolean> {
+    for (const until = performance.now() + timeoutMs; performance.now() < until; ) {
+      const response = await fetch(`${this.url}/health/ready`, { signal: AbortSignal.timeout(1_000) }).catch(
+        () => null,
+      );
+      if (response?.ok) return true;
+    }
+    return false;
+  }
+
+  /** Waits until so many serve, and nobody else is of the fleet but those who died. */
+  async serving(count: number): Promise<readonly string[]> {
+    const workers = await this.until((all) => {
+      const alive = all.filter(({ state }) => state !== 'dead');
+      return alive.length === count && alive.every(({ state }) => state === 'serving');
+    });
+    return workers.filter(({ state }) => state === 'serving').map(({ id }) => id);
+  }
+
+  /** The sum of a metric over all workers, as they give it themselves. */
+  async sumOverWorkers(metric: string): Promise<number> {
+    const running = (await this.containers('worker')).filter(({ State }) => State.Status === 'running');
+    const texts = await Promise.all(
+      running.map(({ Id }) =>
+        outputOf('docker', [
+          'exec',
+          Id,
+          'node',
+          '-e',
+          "fetch('http://127.0.0.1:8080/metrics').then(async (r) => console.log(await r.text()))",
+        ]),
+      ),
+    );
+    const values = texts.flatMap((text) => [...text.matchAll(new RegExp(`^${metric}(?:\\{[^}]*\\})? (\\S+)$`, 'gm'))]);
+    return values.reduce((sum, match) => sum + Number(match[1]), 0);
+  }
+
+  /** Ends and removes all of it, and the image. */
+  async remove(): Promise<void> {
+    await this.must('--profile', 'observability', 'down', '-v', '--timeout', '20');
+    await ran('docker', ['image', 'rm', this.image]);
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  /** What the engine still has of this project. */
+  async leftovers(): Promise<string[]> {
+    const filter = ['--filter', `label=com.docker.compose.project=${this.project}`];
+    const lists = [
+      ['ps', '-aq'],
+      ['volume', 'ls', '-q'],
+      ['network', 'ls', '-q'],
+    ];
+    const found = await Promise.all(lists.map((list) => outputOf('docker', [...list, ...filter])));
+    return found.flatMap((list) => list.split('\n')).filter((id) => id !== '');
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (typeof address !== 'object' || address === null) throw new Error('a listening server has no port');
+  return address.port;
+}

@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { OPTIONS } from '../../../src/config/options.js';
+import { DRAIN_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, HTTP_CLOSE_GRACE_MS, PROCESS_STOP_MS } from '../../../src/limits.js';
+
+const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
+const compose = read('docker-compose.yml');
+const gpu = read('docker-compose.gpu.yml');
+
+/** The lines of one service. */
+function service(file: string, name: string): string {
+  const found = new RegExp(`^  ${name}:\\n((?:(?:    .*)?\\n)+)`, 'm').exec(
+    file.slice(file.indexOf('\nservices:')),
+  )?.[1];
+  if (found === undefined) throw new Error(`there is no service ${name}`);
+  return found;
+}
+
+describe('the files of Compose', () => {
+  it('take from outside what .env.example explains, with the default that it shows', () => {
+    const taken = new Map(
+      [...`${compose}${gpu}`.matchAll(/\$\{(\w+):-([^}]*)\}/g)].map((match) => [match[1]!, match[2]!]),
+    );
+    // With GPUs, other devices are the default than without.
+    taken.set('SHOAL_DEVICE', 'auto');
+    const explained = new Map(
+      [...read('.env.example').matchAll(/^#(\w+)=(.*)$/gm)].map((match) => [match[1]!, match[2]!]),
+    );
+    expect(Object.fromEntries(explained)).toEqual(Object.fromEntries(taken));
+    expect(`${compose}${gpu}`.match(/\$\{?\w+\}?(?!:-)/g)?.filter((use) => !/\$\{\w+$/.test(use)) ?? []).toEqual([]);
+  });
+
+  it('set only options that the roles know', () => {
+    const known = new Map(
+      Object.values(OPTIONS).map(({ variable, commands }) => [variable, commands as readonly string[]]),
+    );
+    const member = /^x-member:[\s\S]*?(?=^\S)/m.exec(compose.slice(compose.indexOf('x-member')))![0];
+    const set = (text: string) => [...text.matchAll(/^ +(SHOAL_\w+):/gm)].map((match) => match[1]!);
+    for (const role of ['coordinator', 'worker']) {
+      const variables = [...set(member), ...set(service(compose, role))];
+      expect(variables.length).toBeGreaterThan(10);
+      expect(variables.filter((variable) => !known.get(variable)?.includes(role))).toEqual([]);
+    }
+  });
+
+  it('give roles the time that they take to end, and more', () => {
+    const graceMs = (role: string) => 1000 * Number(/stop_grace_period: (\d+)s/.exec(service(compose, role))![1]);
+    expect(graceMs('worker')).toBeGreaterThan(Math.max(PROCESS_STOP_MS, DRAIN_TIMEOUT_MS + HAND_OVER_TIMEOUT_MS));
+    expect(graceMs('coordinator')).toBeGreaterThan(Math.max(PROCESS_STOP_MS, HTTP_CLOSE_GRACE_MS));
+  });
+
+  it('name images by version, and publish nothing but HTTP, on loopback', () => {
+    const images = [...`${compose}${gpu}${read('Dockerfile')}`.matchAll(/(?:image:|FROM) ([a-z][\w/.:-]*)/g)];
+    const foreign = images
+      .map((match) => match[1]!)
+      .filter((name) => !['packages', 'build', 'production'].includes(name));
+    expect(foreign.length).toBeGreaterThan(3);
+    for (const name of foreign) expect(name).toMatch(/:v?\d+/);
+    const ports = [...compose.matchAll(/^ +- "(.*:\d+)"$/gm)].map((match) => match[1]!);
+    expect(ports).toHaveLength(3);
+    for (const port of ports) expect(port).toMatch(/^\$\{\w+:-127\.0\.0\.1\}:/);
+    expect(service(compose, 'nats')).not.toContain('ports:');
+    expect(service(compose, 'worker')).not.toContain('ports:');
+  });
+});
