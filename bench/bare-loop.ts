@@ -6,9 +6,11 @@ import { tensorBytes } from '../src/ort/element-type.js';
 import { NativeMemory } from '../src/ort/memory.js';
 import { Value } from '../src/ort/value.js';
 
+const WARM_UP_STEPS = 4;
+
 /**
  * The floor under the engine: the same graph, with the same session, threads and kind of run, over K/V bound once; nothing is scheduled, cached,
- * sampled or sent. Logits of the last position only, as the engine asks for them.
+ * sampled or sent. Logits of the last position only, as the engine asks for them. All its rows have the same length.
  */
 export class BareLoop {
   readonly #graph: ModelGraph;
@@ -19,9 +21,11 @@ export class BareLoop {
   readonly #idsMemory: NativeMemory;
   readonly #positionsMemory: NativeMemory;
   readonly #maskMemory: NativeMemory;
-  readonly #logits: Float32Array;
+  /** One `[vocab]` a row. */
+  readonly #logits: Float32Array[];
+  readonly #rows: number;
 
-  constructor(graph: ModelGraph, capacityTokens: number) {
+  constructor(graph: ModelGraph, capacityTokens: number, rows = 1) {
     if (graph.kind !== 'in-place' || graph.names.logitsToKeep === null || graph.logitsType !== 'float32') {
       throw new InvalidRequest(
         'the bare loop runs graphs that append K/V in place and make float32 logits of the last position',
@@ -30,43 +34,51 @@ export class BareLoop {
     const { layout, names, vocab } = graph;
     this.#graph = graph;
     this.#binding = graph.session.createBinding();
-    const shape = [1, layout.kvHeads, capacityTokens, layout.headDim];
+    this.#rows = rows;
+    const shape = [rows, layout.kvHeads, capacityTokens, layout.headDim];
     names.past.forEach((past, i) => {
       const kv = Value.over(this.#allocate(tensorBytes(layout.elementType, shape)), 0, layout.elementType, shape);
       this.#binding.bindInput(past, kv);
       this.#binding.bindOutput(names.present[i]!, kv);
       kv.release();
     });
-    this.#idsMemory = this.#allocate(8 * capacityTokens);
-    this.#positionsMemory = this.#allocate(8 * capacityTokens);
-    this.#maskMemory = this.#allocate(8 * capacityTokens);
+    this.#idsMemory = this.#allocate(8 * rows * capacityTokens);
+    this.#positionsMemory = this.#allocate(8 * rows * capacityTokens);
+    this.#maskMemory = this.#allocate(8 * rows * capacityTokens);
     this.#ids = words(this.#idsMemory);
     this.#positions = words(this.#positionsMemory);
     words(this.#maskMemory).fill(1n);
     const keep = this.#allocate(8);
     words(keep)[0] = 1n;
     this.#bindInt64(names.logitsToKeep!, keep, []);
-    const logits = this.#allocate(4 * vocab);
-    this.#logits = new Float32Array(logits.bytes.buffer, logits.bytes.byteOffset, vocab);
-    const value = Value.over(logits, 0, 'float32', [1, 1, vocab]);
+    const logits = this.#allocate(4 * rows * vocab);
+    const { buffer, byteOffset } = logits.bytes;
+    this.#logits = Array.from({ length: rows }, (_, row) => {
+      return new Float32Array(buffer, byteOffset + 4 * row * vocab, vocab);
+    });
+    const value = Value.over(logits, 0, 'float32', [rows, 1, vocab]);
     this.#binding.bindOutput(names.logits, value);
     value.release();
   }
 
-  /** Runs the tokens after `past` ones whose K/V is there, and gives the most likely next one. */
-  async run(tokens: readonly number[], past: number): Promise<number> {
+  /** Runs each row's tokens, as many in every row, after `past` ones whose K/V is there, and gives each row's most likely next one. */
+  async run(tokens: readonly (readonly number[])[], past: number): Promise<number[]> {
     const { names, session } = this.#graph;
-    for (let i = 0; i < tokens.length; i++) this.#ids[i] = BigInt(tokens[i]!);
-    this.#bindInt64(names.inputIds, this.#idsMemory, [1, tokens.length]);
+    const rows = this.#rows;
+    const count = tokens[0]!.length;
+    for (const [row, ids] of tokens.entries()) {
+      for (let i = 0; i < count; i++) this.#ids[row * count + i] = BigInt(ids[i]!);
+    }
+    this.#bindInt64(names.inputIds, this.#idsMemory, [rows, count]);
     if (names.attentionMask !== null) {
-      this.#bindInt64(names.attentionMask, this.#maskMemory, [1, past + tokens.length]);
+      this.#bindInt64(names.attentionMask, this.#maskMemory, [rows, past + count]);
     }
     if (names.positionIds !== null) {
-      for (let i = 0; i < tokens.length; i++) this.#positions[i] = BigInt(past + i);
-      this.#bindInt64(names.positionIds, this.#positionsMemory, [1, tokens.length]);
+      for (let i = 0; i < rows * count; i++) this.#positions[i] = BigInt(past + (i % count));
+      this.#bindInt64(names.positionIds, this.#positionsMemory, [rows, count]);
     }
     await session.run(this.#binding);
-    return argmax(this.#logits);
+    return this.#logits.map(argmax);
   }
 
   release(): void {
@@ -87,58 +99,47 @@ export class BareLoop {
   }
 }
 
-export interface BareDecodeOptions {
-  readonly prompt: readonly number[];
-  /** Steps that are measured. */
-  readonly steps: number;
-  /** Steps before them that are not. */
-  readonly warmup?: number;
+/** Some steps of decoding. */
+export interface BareSteps {
+  /** Milliseconds of each step, its choice of the next tokens included. */
+  readonly ms: readonly number[];
+  /** Tokens that each step chose, one a row. */
+  readonly tokens: readonly (readonly number[])[];
 }
 
-/** Decodes one stream greedily after a prompt. Milliseconds of each step, its choice of the next token included. */
-export async function bareDecode(graph: ModelGraph, options: BareDecodeOptions): Promise<number[]> {
-  const { prompt, steps, warmup = 4 } = options;
-  const loop = new BareLoop(graph, prompt.length + warmup + steps + 1);
-  try {
-    let token = await loop.run(prompt, 0);
-    const samples: number[] = [];
-    for (let step = 0; step < warmup + steps; step++) {
-      const beganMs = performance.now();
-      token = await loop.run([token], prompt.length + step);
-      if (step >= warmup) samples.push(performance.now() - beganMs);
-    }
-    return samples;
-  } finally {
-    loop.release();
+/** Decodes greedily after `past` tokens whose K/V is there: `tokens` are the first ones that are run, one a row. */
+export async function bareSteps(
+  loop: BareLoop,
+  tokens: readonly number[],
+  past: number,
+  count: number,
+): Promise<BareSteps> {
+  const ms: number[] = [];
+  const chosen = [tokens];
+  for (let step = 0; step < count; step++) {
+    const beganMs = performance.now();
+    chosen.push(
+      await loop.run(
+        chosen.at(-1)!.map((token) => [token]),
+        past + step,
+      ),
+    );
+    ms.push(performance.now() - beganMs);
   }
+  return { ms, tokens: chosen.slice(1) };
 }
 
-export interface BarePrefillOptions {
-  /** Tokens whose K/V is there before; computed once and not measured. */
-  readonly past: readonly number[];
-  /** Tokens that are prefilled after them, in chunks, each round anew. */
-  readonly tokens: readonly number[];
-  readonly chunkTokens: number;
-  readonly rounds: number;
-  readonly warmup?: number;
-}
-
-/** Prefills tokens after a past, again and again. Milliseconds of each round, its choice of the first token included. */
-export async function barePrefill(graph: ModelGraph, options: BarePrefillOptions): Promise<number[]> {
-  const { past, tokens, chunkTokens, rounds, warmup = 1 } = options;
-  const loop = new BareLoop(graph, past.length + tokens.length);
-  const runAll = async (ids: readonly number[], from: number) => {
-    for (let i = 0; i < ids.length; i += chunkTokens) await loop.run(ids.slice(i, i + chunkTokens), from + i);
-  };
+/** Decodes greedily after prompts of the same length, one a row. Milliseconds of each step; the first few are not among them. */
+export async function bareDecode(
+  graph: ModelGraph,
+  prompts: readonly (readonly number[])[],
+  count: number,
+): Promise<readonly number[]> {
+  const past = prompts[0]!.length;
+  const loop = new BareLoop(graph, past + WARM_UP_STEPS + count + 1, prompts.length);
   try {
-    await runAll(past, 0);
-    const samples: number[] = [];
-    for (let round = 0; round < warmup + rounds; round++) {
-      const beganMs = performance.now();
-      await runAll(tokens, past.length);
-      if (round >= warmup) samples.push(performance.now() - beganMs);
-    }
-    return samples;
+    const { ms } = await bareSteps(loop, await loop.run(prompts, 0), past, WARM_UP_STEPS + count);
+    return ms.slice(WARM_UP_STEPS);
   } finally {
     loop.release();
   }

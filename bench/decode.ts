@@ -1,53 +1,137 @@
 import { fileURLToPath } from 'node:url';
-import { bareDecode } from './bare-loop.js';
+import type { ModelGraph } from '../src/engine/model-graph.js';
+import { openModelFolder } from '../src/model/folder.js';
+import { BareLoop, bareDecode, bareSteps } from './bare-loop.js';
 import { benchGraph, benchModel, benchThreads, randomTokens } from './bench-model.js';
 import { streamed } from './first-token.js';
+import { PlainLoop } from './plain-loop.js';
 import { type BenchOptions, machineLine, median, type Report, reportRow } from './report.js';
 import { RunningFleet } from './running-fleet.js';
 
 const CLI = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 const PROMPT_TOKENS = 128;
 const NEW_TOKENS = 129;
+const LONG_PAST_TOKENS = 2_048;
+const LONG_NEW_TOKENS = 33;
+const CHUNK_TOKENS = 256;
 const ROUNDS = 7;
 
-/** Tokens a second of one stream through the whole fleet, as a client sees it, beside the bare loop over the same graph, in turn. */
+const CONTENDERS = ['fleet', 'bare', 'longFleet', 'longBare', 'plain'] as const;
+/** Tokens a second. */
+type Rates = Record<(typeof CONTENDERS)[number], number>;
+
+/**
+ * Tokens a second of one stream through the whole fleet, as a client sees it, beside the bare loop over the same graph, in turn: after a short
+ * prompt, and after a long past, there beside the plain loop of onnxruntime-node too.
+ */
 export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   const model = await benchModel();
-  const graph = await benchGraph(model, benchThreads());
+  const threads = benchThreads();
+  const graph = await benchGraph(model, threads);
   progress('starting one worker');
   const fleet = await RunningFleet.up(CLI, ['--workers', '1', '--model', model]);
-  const perSecond = { fleet: [] as number[], bare: [] as number[] };
+  const samples: Record<keyof Rates, number[]> = { fleet: [], bare: [], longFleet: [], longBare: [], plain: [] };
+  let longPast: LongPast | null = null;
   try {
+    progress(`computing a past of ${LONG_PAST_TOKENS} tokens, here and in the process of the plain loop`);
+    longPast = await LongPast.open(fleet, graph, model, threads);
     for (let round = -1; round < (rounds ?? ROUNDS); round++) {
-      const prompt = randomTokens(PROMPT_TOKENS);
-      const fleetRate = await fleetTokensPerSecond(fleet, prompt);
-      const steps = await bareDecode(graph, { prompt, steps: NEW_TOKENS - 1 });
-      const bareRate = (1000 * steps.length) / steps.reduce((sum, ms) => sum + ms, 0);
-      progress(`round ${round + 1}: fleet ${fleetRate.toFixed(1)}, bare ${bareRate.toFixed(1)} tokens/s`);
-      if (round < 0) continue;
-      perSecond.fleet.push(fleetRate);
-      perSecond.bare.push(bareRate);
+      const rates: Rates = { ...(await afterShortPrompt(fleet, graph)), ...(await longPast.measure()) };
+      const shown = CONTENDERS.map((name) => `${name} ${rates[name].toFixed(1)}`).join(', ');
+      progress(`round ${round + 1}: ${shown} tokens/s`);
+      // The first one warms up.
+      if (round >= 0) for (const name of CONTENDERS) samples[name].push(rates[name]);
     }
   } finally {
+    await longPast?.close();
     await fleet.stop();
     graph.release();
   }
-  const ratio = median(perSecond.fleet) / median(perSecond.bare);
+  return report(samples);
+}
+
+function report(samples: Record<keyof Rates, number[]>): Report {
+  const ratio = (over: keyof Rates, under: keyof Rates) => median(samples[over]) / median(samples[under]);
+  const after = `after ${LONG_PAST_TOKENS} tokens`;
   return {
     name: 'decode',
     machine: machineLine(),
     rows: [
-      reportRow('one stream through the fleet', 'tokens/s', perSecond.fleet),
-      reportRow('bare IO-bound loop', 'tokens/s', perSecond.bare),
+      reportRow('one stream through the fleet', 'tokens/s', samples.fleet),
+      reportRow('bare IO-bound loop', 'tokens/s', samples.bare),
+      reportRow(`${after}: one stream through the fleet`, 'tokens/s', samples.longFleet),
+      reportRow(`${after}: bare IO-bound loop`, 'tokens/s', samples.longBare),
+      reportRow(`${after}: session.run of onnxruntime-node`, 'tokens/s', samples.plain),
     ],
-    ratios: [{ name: 'fleet / bare loop', value: ratio, bound: { kind: 'at least', value: 0.9 } }],
+    ratios: [
+      { name: 'fleet / bare loop', value: ratio('fleet', 'bare'), bound: { kind: 'at least', value: 0.9 } },
+      { name: `${after}: fleet / bare loop`, value: ratio('longFleet', 'longBare'), bound: null },
+      {
+        name: `${after}: fleet / session.run`,
+        value: ratio('longFleet', 'plain'),
+        bound: { kind: 'at least', value: 3.5 },
+      },
+      { name: `${after}: bare loop / session.run`, value: ratio('longBare', 'plain'), bound: null },
+    ],
   };
 }
 
+async function afterShortPrompt(fleet: RunningFleet, graph: ModelGraph): Promise<Pick<Rates, 'fleet' | 'bare'>> {
+  const prompt = randomTokens(PROMPT_TOKENS);
+  const rate = await fleetRate(fleet, prompt, NEW_TOKENS);
+  return { fleet: rate, bare: rateOf(await bareDecode(graph, [prompt], NEW_TOKENS - 1)) };
+}
+
+/** One long prompt, whose K/V the fleet, the bare loop and the plain loop keep from round to round. */
+class LongPast {
+  private constructor(
+    private readonly fleet: RunningFleet,
+    private readonly prompt: readonly number[],
+    private readonly first: number,
+    private readonly bare: BareLoop,
+    private readonly plain: PlainLoop,
+  ) {}
+
+  static async open(fleet: RunningFleet, graph: ModelGraph, model: string, threads: number): Promise<LongPast> {
+    const prompt = randomTokens(LONG_PAST_TOKENS);
+    const bare = new BareLoop(graph, graph.contextTokens);
+    try {
+      let next: number[] = [];
+      for (let i = 0; i < prompt.length; i += CHUNK_TOKENS)
+        next = await bare.run([prompt.slice(i, i + CHUNK_TOKENS)], i);
+      const { kvHeads, headDim } = graph.layout;
+      const { past, present } = graph.names;
+      const { graphPath: modelPath } = await openModelFolder(model);
+      const plain = await PlainLoop.start({ modelPath, threads, kvHeads, headDim, past, present, prompt });
+      return new LongPast(fleet, prompt, next[0]!, bare, plain);
+    } catch (error) {
+      bare.release();
+      throw error;
+    }
+  }
+
+  async measure(): Promise<Pick<Rates, 'longFleet' | 'longBare' | 'plain'>> {
+    const longFleet = await fleetRate(this.fleet, this.prompt, LONG_NEW_TOKENS);
+    const bare = await bareSteps(this.bare, [this.first], LONG_PAST_TOKENS, LONG_NEW_TOKENS - 1);
+    const plain = await this.plain.steps(this.first, LONG_NEW_TOKENS - 1);
+    if (bare.tokens.flat().join() !== plain.tokens.join()) throw new Error('the two loops chose different tokens');
+    return { longFleet, longBare: rateOf(bare.ms), plain: rateOf(plain.ms) };
+  }
+
+  async close(): Promise<void> {
+    this.bare.release();
+    await this.plain.stop();
+  }
+}
+
 /** From the first token to the last, as they reach the client. */
-async function fleetTokensPerSecond(fleet: RunningFleet, prompt: readonly number[]): Promise<number> {
+async function fleetRate(fleet: RunningFleet, prompt: readonly number[], newTokens: number): Promise<number> {
   const worker = fleet.ready.workers[0]!.id;
-  const { chunkMs, completionTokens } = await streamed(fleet, prompt, NEW_TOKENS, worker);
-  if (completionTokens !== NEW_TOKENS) throw new Error(`expected ${NEW_TOKENS} tokens, there were ${completionTokens}`);
-  return (1000 * (NEW_TOKENS - 1)) / (chunkMs.at(-1)! - chunkMs[0]!);
+  const { chunkMs, completionTokens } = await streamed(fleet, prompt, newTokens, worker);
+  if (completionTokens !== newTokens) throw new Error(`expected ${newTokens} tokens, there were ${completionTokens}`);
+  return (1000 * (newTokens - 1)) / (chunkMs.at(-1)! - chunkMs[0]!);
+}
+
+function rateOf(stepsMs: readonly number[]): number {
+  return (1000 * stepsMs.length) / stepsMs.reduce((sum, ms) => sum + ms, 0);
 }

@@ -4,6 +4,8 @@ import type { RunningFleet } from './running-fleet.js';
 
 /** What a client sees of one streamed completion. */
 export interface Streamed {
+  /** When the request was sent, as `performance.now()` has it. */
+  readonly startMs: number;
   /** From sending the request to the first chunk with text. */
   readonly ttftMs: number;
   /** When each chunk with text came, from sending the request. */
@@ -17,7 +19,7 @@ export interface Streamed {
 }
 
 interface Chunk {
-  readonly choices: readonly { readonly finish_reason: string | null }[];
+  readonly choices: readonly { readonly text: string; readonly finish_reason: string | null }[];
   readonly usage?: { readonly completion_tokens: number } | null;
   readonly shoal?: {
     readonly worker: string;
@@ -28,6 +30,14 @@ interface Chunk {
   readonly error?: { readonly message: string };
 }
 
+/** What is not the same in all requests. */
+export interface StreamedOptions {
+  /** Fields of the request beside those that are always there. */
+  readonly fields?: Readonly<Record<string, unknown>>;
+  /** Called at each chunk with text. */
+  readonly onChunk?: () => void;
+}
+
 const agent = new Agent({ keepAlive: true });
 
 /** Sends token ids and reads the stream, as plainly as a client can. Throws what the stream ended with, if that was an error. */
@@ -36,6 +46,7 @@ export async function streamed(
   prompt: readonly number[],
   maxTokens: number,
   worker: string,
+  { fields, onChunk }: StreamedOptions = {},
 ): Promise<Streamed> {
   const body = JSON.stringify({
     model: 'bench-90m',
@@ -45,6 +56,7 @@ export async function streamed(
     ignore_eos: true,
     stream: true,
     stream_options: { include_usage: true },
+    ...fields,
   });
   const startMs = performance.now();
   const response = await post(`${fleet.url}/v1/completions`, body, worker);
@@ -54,11 +66,16 @@ export async function streamed(
   let last: Chunk | null = null;
   for await (const chunk of chunks(response)) {
     if (chunk.error) throw new Error(`the stream failed: ${chunk.error.message}`);
-    if (chunk.choices.length > 0) chunkMs.push(performance.now() - startMs);
+    // The last chunk often says no more than that it is the last.
+    if (chunk.choices.some(({ text }) => text !== '' || chunkMs.length === 0)) {
+      chunkMs.push(performance.now() - startMs);
+      onChunk?.();
+    }
     last = chunk;
   }
   if (!last?.usage || !last.shoal || chunkMs.length === 0) throw new Error('the stream ended without its usage');
   return {
+    startMs,
     ttftMs: chunkMs[0]!,
     chunkMs,
     completionTokens: last.usage.completion_tokens,

@@ -135,12 +135,12 @@ class Floor {
 
   async warm(): Promise<void> {
     const shared = randomTokens(SHARED_TOKENS);
-    for (let i = 0; i < SHARED_TOKENS; i += CHUNK_TOKENS) await this.loop.run(shared.slice(i, i + CHUNK_TOKENS), i);
+    for (let i = 0; i < SHARED_TOKENS; i += CHUNK_TOKENS) await this.loop.run([shared.slice(i, i + CHUNK_TOKENS)], i);
   }
 
   async measure(): Promise<number> {
     const startMs = performance.now();
-    await this.loop.run(this.own, SHARED_TOKENS);
+    await this.loop.run([this.own], SHARED_TOKENS);
     return performance.now() - startMs;
   }
 

@@ -4,7 +4,7 @@ import { WrongUsage } from '../src/config/wrong-usage.js';
 import { InternalError } from '../src/errors.js';
 import type { CommandContext } from './context.js';
 
-const NAMES = ['peer', 'ttft', 'decode'];
+const NAMES = ['peer', 'ttft', 'decode', 'batch'];
 
 /** Runs one benchmark and shows its report. Exit code 1 if a bound is missed. */
 export async function bench(context: CommandContext): Promise<number> {

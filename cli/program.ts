@@ -57,7 +57,7 @@ const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'bench',
-    argument: ['<name>', 'peer, ttft or decode'],
+    argument: ['<name>', 'peer, ttft, decode or batch'],
     help: 'Measure, beside the bare thing in the same run.',
     options: OPTIONS,
     load: async () => (await import('./bench.js')).bench,

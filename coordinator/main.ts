@@ -60,6 +60,7 @@ export async function runCoordinator(config: CoordinatorConfig): Promise<Running
     hostId: hostId(),
     secret: config.secret,
     blockBytes: blockBytes(layout),
+    tls: config.peerTls ?? undefined,
     clock,
   });
   const probe = async (target: Parameters<PeerClient['ping']>[0]) => void (await peers.ping(target, PROBE_TIMEOUT_MS));

@@ -71,6 +71,9 @@ export const PROMPT_LOGITS_BYTES = 64 * MiB;
 /** Sequences beyond the free slots for which prefixes are brought while they wait. What is brought is pinned. */
 export const PREPARE_AHEAD_SEQUENCES = 8;
 
+/** Later sequences that a worker begins before one whose prefix is still being brought; then they wait for it. */
+export const PREFIX_OVERTAKERS = 32;
+
 /** A packed value on the wire, of whatever plane, and how deep its arrays and maps may nest. */
 export const WIRE_VALUE_BYTES = 64 * MiB;
 export const WIRE_VALUE_DEPTH = 32;

@@ -135,6 +135,8 @@ export class BlockStore implements BlockHost {
     const { meta, block, foreign } = held.value;
     const release = () => {
       held.release();
+      // What was held could not be copied down.
+      if (this.upper.held === 0) this.demoter?.wake();
       this.tellIfQuiet();
     };
     return { meta, block, foreign, release };
@@ -305,7 +307,6 @@ export class BlockStore implements BlockHost {
 
   private tellIfQuiet(): void {
     if (this.upper.held > 0 || this.lending.size > 0 || this.arrivals.size > 0) return;
-    this.demoter?.wake();
     for (const go of this.waiters.splice(0)) go();
   }
 }

@@ -65,23 +65,28 @@ export class Demoter {
       this.tried = new Set();
       await breath();
       for (let batch = this.due(); batch.length > 0 && !this.stopped; batch = this.due()) {
-        for (const key of batch) await this.copy(key);
+        for (const { key, soon } of batch) {
+          if (!soon && !this.lower.hasRoom) break;
+          await this.copy(key);
+        }
       }
     }
     this.working = false;
     for (const go of this.waiters.splice(0)) go();
   }
 
-  /** What is to be copied next. */
-  private due(): BlockKey[] {
+  /** What is to be copied next: `soon` even if the tier below has to drop something for it. */
+  private due(): { readonly key: BlockKey; readonly soon: boolean }[] {
     const { upper, lower, aheadBlocks } = this;
     const free = upper.budgetBlocks - upper.blocks;
-    const due: BlockKey[] = [];
+    const due: { key: BlockKey; soon: boolean }[] = [];
+    if (!lower.accepts) return due;
     let rank = 0;
     for (const { key } of upper.evictionOrder()) {
-      if (due.length === BATCH_BLOCKS || (rank >= aheadBlocks - free && !lower.hasRoom)) break;
+      const soon = rank < aheadBlocks - free;
+      if (due.length === BATCH_BLOCKS || !(soon || lower.hasRoom)) break;
       rank++;
-      if (!lower.has(key) && !this.tried.has(key)) due.push(key);
+      if (!lower.has(key) && !this.tried.has(key)) due.push({ key, soon });
     }
     return due;
   }

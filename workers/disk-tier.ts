@@ -79,8 +79,14 @@ export class DiskTier implements Tier {
     return this.options.budgetBytes;
   }
 
+  /** Whether the disk took what was written to it last, or may have changed its mind. */
+  get accepts(): boolean {
+    const { refusedAtMs, options } = this;
+    return refusedAtMs === null || options.clock.now() - refusedAtMs >= DISK_PAUSE_MS;
+  }
+
   get hasRoom(): boolean {
-    return this.writes && this.usedBytes + this.fileBytes <= this.budgetBytes;
+    return this.accepts && this.usedBytes + this.fileBytes <= this.budgetBytes;
   }
 
   listen(listener: TierListener): void {
@@ -101,6 +107,15 @@ export class DiskTier implements Tier {
 
   view(): null {
     return null;
+  }
+
+  pin(key: BlockKey): (() => void) | null {
+    const held = this.residents.hold(key);
+    if (held === null) return null;
+    return () => {
+      held.release();
+      this.removeLeaving();
+    };
   }
 
   async read(key: BlockKey, into: Uint8Array): Promise<boolean> {
@@ -127,7 +142,7 @@ export class DiskTier implements Tier {
   }
 
   take(block: SealedBlock, bytes: Uint8Array): void {
-    if (!this.writes || this.has(block.key)) return;
+    if (!this.accepts || this.has(block.key)) return;
     const buffer = this.options.staging.takeAtOnce();
     if (buffer === null) return;
     buffer.bytes.set(bytes);
@@ -158,16 +173,11 @@ export class DiskTier implements Tier {
     await this.options.files.close();
   }
 
-  /** Whether the disk took what was written to it last, or may have changed its mind. */
-  private get writes(): boolean {
-    return this.refusedAtMs === null || this.options.clock.now() - this.refusedAtMs >= DISK_PAUSE_MS;
-  }
-
   private async write(block: SealedBlock, bytes: Uint8Array): Promise<boolean> {
     const { files, fingerprint, blockBytes, roleOf } = this.options;
     if (this.has(block.key)) return true;
     const { resets } = this;
-    if (!this.writes || !(await this.makeRoom(block.parent))) return false;
+    if (!this.accepts || !(await this.makeRoom(block.parent))) return false;
     this.usedBytes += this.fileBytes;
     try {
       await files.write(block.key, [encodeHeader({ fingerprint, block, blockBytes }), bytes]);

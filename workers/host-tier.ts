@@ -64,6 +64,10 @@ export class HostTier implements Tier {
     return this.options.budgetBytes;
   }
 
+  get accepts(): boolean {
+    return true;
+  }
+
   get hasRoom(): boolean {
     return this.options.pool.size < this.budgetBlocks;
   }
@@ -97,6 +101,10 @@ export class HostTier implements Tier {
   /** The same for the tier below, which is no use of the block. */
   async lend(key: BlockKey): Promise<LentBlock | null> {
     return this.viewUnused(key);
+  }
+
+  pin(key: BlockKey): (() => void) | null {
+    return this.residents.hold(key)?.release ?? null;
   }
 
   async read(key: BlockKey, into: Uint8Array): Promise<boolean> {

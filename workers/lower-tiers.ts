@@ -16,7 +16,6 @@ import type { RoleOf, Tier, TierListener, TierName } from './tier.js';
 export interface LowerTiersOptions {
   readonly runtime: OrtRuntime;
   readonly blockBytes: number;
-  readonly deviceBudgetBytes: number;
   /** 0 for no host tier. */
   readonly hostBudgetBytes: number;
   readonly disk: { readonly files: BlockFiles; readonly budgetBytes: number; readonly fingerprint: string } | null;
@@ -45,7 +44,7 @@ export class LowerTiers {
   private readonly inbound: Staging;
   private readonly outbound: Staging;
 
-  constructor(private readonly options: LowerTiersOptions) {
+  constructor(options: LowerTiersOptions) {
     const { runtime, blockBytes, hostBudgetBytes, disk, roleOf } = options;
     const staging = () => new Staging(new BlockPool(runtime, blockBytes, STAGING_BLOCKS * blockBytes));
     this.inbound = staging();
@@ -163,14 +162,10 @@ export class LowerTiers {
     this.outbound.close();
   }
 
-  /**
-   * Memory of the host tier, where a copy of every block on the device may be kept: while there is room, or if there is as much host memory for
-   * blocks as device memory. Else what was dropped from the device would make room for what is still on it.
-   */
+  /** Memory of the host tier while there is room: what has left the device does not make room for a copy of what is still on it. */
   private hostPassage(meta: BlockMeta): Passage | null {
-    const { host, options } = this;
-    if (host === null || host.has(meta.key)) return null;
-    return host.hasRoom || host.budgetBytes >= options.deviceBudgetBytes ? host.place(meta) : null;
+    const { host } = this;
+    return host?.hasRoom && !host.has(meta.key) ? host.place(meta) : null;
   }
 
   private staged({ bytes, release }: StagingBuffer): Passage {

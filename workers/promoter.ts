@@ -39,17 +39,22 @@ export class Promoter implements PrefixPromoter {
     const { lower, clock, blockBytes } = this.options;
     const startedMs = clock.now();
     const brought = { host: 0, disk: 0 };
+    // To bring the first ones, others must make room, and fall where the later ones are.
+    const pins = blocks.map(({ key }) => lower.of(key)?.pin(key));
     let next = 0;
     const lane = async () => {
       while (next < blocks.length && !signal.aborted) {
-        const block = blocks[next++]!;
-        const tier = lower.of(block.key);
+        const index = next++;
+        const { key } = blocks[index]!;
+        const tier = lower.of(key);
         // What comes after a gap is of no use.
-        if (tier !== null && this.worth(block.key) && (await this.bring(block.key, tier))) brought[tier.name]++;
+        if (tier !== null && this.worth(key) && (await this.bring(key, tier))) brought[tier.name]++;
         else next = blocks.length;
+        pins[index]?.();
       }
     };
     await Promise.all(Array.from({ length: PROMOTIONS_AT_A_TIME }, lane));
+    for (const unpin of pins) unpin?.();
     const ms = clock.now() - startedMs;
     for (const tier of ['host', 'disk'] as const) {
       if (brought[tier] > 0) this.rates[tier].note(tier, brought[tier] * blockBytes, ms);

@@ -25,6 +25,8 @@ export interface Tier {
   /** What it takes up at this moment, with what is on its way in. */
   readonly bytes: number;
   readonly budgetBytes: number;
+  /** False while it would take nothing, whatever was dropped for it. */
+  readonly accepts: boolean;
   /** Whether one more block could be taken without dropping another. */
   readonly hasRoom: boolean;
 
@@ -36,6 +38,8 @@ export interface Tier {
 
   /** The block's bytes in place, until `release`; null where it is not here, or its bytes are not in memory. */
   view(key: BlockKey): LentBlock | null;
+  /** Keeps the block from being dropped to make room, until the function that it gives is called; null where it is not here. */
+  pin(key: BlockKey): (() => void) | null;
   /** Reads the block into memory. False, with anything in that memory, if it could not be had as it was. */
   read(key: BlockKey, into: Uint8Array): Promise<boolean>;
 

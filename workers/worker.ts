@@ -82,6 +82,7 @@ export class Worker {
   constructor(private readonly options: WorkerOptions) {
     const { config, identity, fingerprint, graph, device, bus, clock, log } = options;
     const { secret, replicas } = config;
+    const tls = config.peerTls ?? undefined;
     const { id, incarnation } = identity;
     const subjects = fleetSubjects(config.namespace);
     const layout = device.layout;
@@ -103,6 +104,7 @@ export class Worker {
       observer,
       clock,
       setSendBuffer,
+      tls,
     });
     this.roster = new Roster({
       bus,
@@ -126,6 +128,7 @@ export class Worker {
       observer,
       clock,
       setSendBuffer,
+      tls,
     });
     this.fetcher = new PeerFetcher({
       self: id,
@@ -234,7 +237,6 @@ export class Worker {
     return new LowerTiers({
       runtime: graph.runtime,
       blockBytes: bytes,
-      deviceBudgetBytes: config.cacheBytes,
       hostBudgetBytes: this.hostBudgetBytes,
       disk: files && { files, budgetBytes: config.diskCacheBytes, fingerprint },
       roleOf: role,

@@ -5,6 +5,7 @@ import type { Machine } from './machine.js';
 import { modelFolder } from './model-folder.js';
 import { type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
+import { type PeerTlsConfig, peerTls } from './peer-tls.js';
 import { readSecretFile } from './secret-file.js';
 import type { LogLevel } from './worker-config.js';
 import { WrongUsage } from './wrong-usage.js';
@@ -16,6 +17,8 @@ export interface CoordinatorConfig {
   readonly nats: NatsAccess;
   /** Shared by the whole fleet. Never logged. */
   readonly secret: string;
+  /** Null for plain TCP between peers. */
+  readonly peerTls: PeerTlsConfig | null;
   /** Where HTTP listens. Port 0 takes a free one. */
   readonly host: string;
   readonly port: number;
@@ -55,6 +58,7 @@ export function coordinatorConfig(values: Values, machine: Machine): Coordinator
     namespace: values.namespace,
     nats: natsAccess(values.nats ?? 'nats://127.0.0.1:4222', values),
     secret: requiredSecret(values),
+    peerTls: peerTls(values),
     host: values.host,
     port: values.port,
     modelDir,

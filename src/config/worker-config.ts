@@ -5,6 +5,7 @@ import type { Machine } from './machine.js';
 import { modelFolder } from './model-folder.js';
 import { type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
+import { type PeerTlsConfig, peerTls } from './peer-tls.js';
 import { WrongUsage } from './wrong-usage.js';
 
 export type LogLevel = NonNullable<Values['logLevel']>;
@@ -16,6 +17,8 @@ export interface WorkerConfig {
   readonly nats: NatsAccess;
   /** Shared by the whole fleet. Never logged. */
   readonly secret: string;
+  /** Null for plain TCP between peers. */
+  readonly peerTls: PeerTlsConfig | null;
   /** Absolute. */
   readonly modelDir: string;
   readonly device: 'cpu';
@@ -119,6 +122,7 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
     namespace: values.namespace,
     nats: natsAccess(values.nats ?? 'nats://127.0.0.1:4222', values),
     secret: requiredSecret(values),
+    peerTls: peerTls(values),
     modelDir: modelFolder(values.model),
     device,
     deviceReason,

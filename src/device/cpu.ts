@@ -7,16 +7,12 @@ import { NativeMemory } from '../ort/memory.js';
 import type { OrtRuntime } from '../ort/runtime.js';
 import { Value } from '../ort/value.js';
 import { BlockPool } from './block-pool.js';
-import type { Device, DeviceBlock, DeviceCopies, DeviceMemory, KvSlot } from './device.js';
+import { CopyCounter } from './copy-counter.js';
+import type { Device, DeviceBlock, DeviceCopies, DeviceMemory, DeviceOptions, KvSlot } from './device.js';
+import { checkLoose } from './loose.js';
 
-export interface CpuDeviceOptions {
+export interface CpuDeviceOptions extends DeviceOptions {
   readonly runtime: OrtRuntime;
-  readonly layout: KvLayout;
-  /** Memory that blocks may take. */
-  readonly blockBudgetBytes: number;
-  /** Sequences that can run in place at once, and the tokens that each may have. */
-  readonly slots: number;
-  readonly capacityTokens: number;
 }
 
 /** K/V of one sequence in host memory: of each tensor the bytes `[kvHeads, capacityTokens, headDim]`. */
@@ -31,6 +27,8 @@ class CpuSlot implements KvSlot {
 /** Host memory as a device: blocks are read and written in place, and copies are the processor's. */
 export class CpuDevice implements Device {
   readonly kind = 'cpu';
+  readonly prefillRow = null;
+  readonly loosePlace = 'cpu';
   readonly layout: KvLayout;
   readonly slots: number;
   readonly #blockBudgetBytes: number;
@@ -44,9 +42,12 @@ export class CpuDevice implements Device {
   readonly #tokenBytes: number;
   readonly #runBytes: number;
   readonly #strideBytes: number;
-  readonly #copied = { h2d: 0, d2h: 0, d2d: 0 };
+  readonly #copied = new CopyCounter();
+
+  readonly #runtime: OrtRuntime;
 
   constructor({ runtime, layout, blockBudgetBytes, slots, capacityTokens }: CpuDeviceOptions) {
+    this.#runtime = runtime;
     this.layout = layout;
     this.slots = slots;
     this.#blockBudgetBytes = blockBudgetBytes;
@@ -195,15 +196,7 @@ export class CpuDevice implements Device {
   }
 
   looseSlot(values: readonly Value[]): KvSlot {
-    const { layers, kvHeads, headDim, elementType } = this.layout;
-    const capacityTokens = values[0]?.shape[2] ?? 0;
-    const shape = [1, kvHeads, capacityTokens, headDim];
-    const fits = values.every((value) => value.elementType === elementType && String(value.shape) === String(shape));
-    if (!fits || values.length !== 2 * layers) {
-      throw new InternalError(
-        `a loose slot needs ${2 * layers} tensors ${elementType}[1,${kvHeads},tokens,${headDim}], not ${values.map((value) => `${value.elementType}[${value.shape}]`)}`,
-      );
-    }
+    const capacityTokens = checkLoose(this.layout, values);
     return new CpuSlot(
       this,
       capacityTokens,
@@ -211,8 +204,17 @@ export class CpuDevice implements Device {
     );
   }
 
+  async looseTensors(tokens: number): Promise<readonly Value[]> {
+    const { layers, kvHeads, headDim, elementType } = this.layout;
+    const shape = [1, kvHeads, tokens, headDim];
+    return Array.from({ length: 2 * layers }, () => Value.allocate(this.#runtime, elementType, shape));
+  }
+
+  /** A run reads and writes host memory in place. */
+  countRun(): void {}
+
   copies(): DeviceCopies {
-    return { ...this.#copied };
+    return this.#copied.seen();
   }
 
   memory(): DeviceMemory {

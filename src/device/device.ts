@@ -1,5 +1,6 @@
 import type { KvLayout } from '../core/kv-layout.js';
 import type { SharedPlace } from '../core/shared-place.js';
+import type { DeviceAllocator } from '../ort/device-memory.js';
 import type { Value } from '../ort/value.js';
 
 /**
@@ -31,19 +32,44 @@ export interface Device {
 
   /** How many sequences can run in place at once. A row of the batch is a slot; rows `[0, n)` are decoded together. */
   readonly slots: number;
+  /**
+   * The row in which each sequence begins, beyond those of the batch, where a graph can be shown rows from row 0 on only; to decode, the sequence is
+   * moved to a row of the batch. Null where a graph can be shown any row.
+   */
+  readonly prefillRow: number | null;
   slot(row: number): KvSlot;
-  /** `2 x layers` tensors `[count, kvHeads, capacityTokens, headDim]` (K0, V0, K1, ...) over rows `[first, first + count)`, to be bound as past and present alike. Owned by the device. */
+  /**
+   * `2 x layers` tensors `[count, kvHeads, capacityTokens, headDim]` (K0, V0, K1, ...) over rows `[first, first + count)`, to be bound as past and
+   * present alike. Where there is a prefill row, it is shown by itself, and others from row 0 on. Owned by the device.
+   */
   rows(first: number, count: number): readonly Value[];
   /** Copies the first `tokens` tokens of a row to another row. */
   moveRow(from: number, to: number, tokens: number): Promise<void>;
   /** A slot over tensors `[1, kvHeads, tokens, headDim]` of a graph that hands its K/V on. Releasing the tensors stays the caller's business. */
   looseSlot(values: readonly Value[]): KvSlot;
+  /** Fresh tensors for such a slot, of so many tokens. The caller must release them. Contents are undefined. */
+  looseTensors(tokens: number): Promise<readonly Value[]>;
+  /** Where such a graph is to make its K/V. */
+  readonly loosePlace: 'cpu' | DeviceAllocator;
+
+  /** Counts what a run took from the host and gave to it, in bytes. Does nothing where the device works in the host's memory. */
+  countRun(inBytes: number, outBytes: number): void;
 
   memory(): DeviceMemory;
   /** Bytes copied since the start. */
   copies(): DeviceCopies;
   /** Frees everything. No slot or block may be in use. */
   close(): void;
+}
+
+/** What every kind of device is told. */
+export interface DeviceOptions {
+  readonly layout: KvLayout;
+  /** Memory that blocks may take. */
+  readonly blockBudgetBytes: number;
+  /** Sequences that can run in place at once, and the tokens that each may have. */
+  readonly slots: number;
+  readonly capacityTokens: number;
 }
 
 /** An opaque handle; only the device that made it can read it. */

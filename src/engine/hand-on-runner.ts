@@ -1,14 +1,14 @@
 import type { Device, DeviceBlock } from '../device/device.js';
 import { InternalError } from '../errors.js';
 import { RunOptions } from '../ort/run-options.js';
-import { Value } from '../ort/value.js';
+import type { Value } from '../ort/value.js';
 import type { GraphRunner, Lane, LogitRows } from './graph-runner.js';
 import type { ModelGraph } from './model-graph.js';
 import { RunFeed } from './run-feed.js';
 
 interface HandedLane extends Lane {
   tokens: number;
-  /** K0, V0, K1, ... `[1, kvHeads, tokens, headDim]` each. */
+  /** K0, V0, K1, ... `[1, kvHeads, tokens, headDim]` each; none until the first run or join. */
   past: readonly Value[];
 }
 
@@ -26,7 +26,7 @@ export class HandOnRunner implements GraphRunner {
   constructor(graph: ModelGraph, device: Device, chunkTokens: number) {
     this.#graph = graph;
     this.#device = device;
-    this.#feed = new RunFeed(graph, chunkTokens, graph.contextTokens, 1);
+    this.#feed = new RunFeed(graph, device, chunkTokens, graph.contextTokens, 1);
     this.#runOptions = new RunOptions(graph.runtime);
   }
 
@@ -42,7 +42,7 @@ export class HandOnRunner implements GraphRunner {
     if (this.#prefilling !== null || this.open >= this.capacity) {
       throw new InternalError(`no place for a sequence: ${this.open} of ${this.capacity} are taken`);
     }
-    const lane = { tokens: 0, past: this.#allocate(0) };
+    const lane: HandedLane = { tokens: 0, past: [] };
     this.#lanes.add(lane);
     this.#prefilling = lane;
     return lane;
@@ -53,7 +53,7 @@ export class HandOnRunner implements GraphRunner {
     if (own.tokens !== 0) throw new InternalError('blocks were joined to a lane that is not fresh');
     if (blocks.length === 0) return;
     const tokens = blocks.length * this.#graph.layout.blockTokens;
-    const past = this.#allocate(tokens);
+    const past = await this.#device.looseTensors(tokens);
     try {
       await this.#device.join(this.#device.looseSlot(past), 0, blocks);
     } catch (error) {
@@ -115,14 +115,20 @@ export class HandOnRunner implements GraphRunner {
   }
 
   async #run(lane: HandedLane, ids: ArrayLike<number>, keep: number, options?: RunOptions): Promise<LogitRows> {
+    if (lane.past.length === 0) lane.past = await this.#device.looseTensors(0);
+    return this.#graph.session.turn(() => this.#runNow(lane, ids, keep, options));
+  }
+
+  async #runNow(lane: HandedLane, ids: ArrayLike<number>, keep: number, options?: RunOptions): Promise<LogitRows> {
     const { session, names } = this.#graph;
+    const { loosePlace } = this.#device;
     // A binding for each run: one that stayed would keep the K/V of a sequence that has ended.
     const binding = session.createBinding();
     try {
-      lane.past.forEach((value, i) => {
+      for (const [i, value] of lane.past.entries()) {
         binding.bindInput(names.past[i]!, value);
-        binding.bindOutputToDevice(names.present[i]!, 'cpu');
-      });
+        binding.bindOutputToDevice(names.present[i]!, loosePlace);
+      }
       const logits = this.#feed.bind(binding, { ids, pasts: [lane.tokens], keep });
       await session.run(binding, options);
       const made = binding.outputs();
@@ -141,12 +147,6 @@ export class HandOnRunner implements GraphRunner {
     releaseAll(lane.past);
     lane.past = past;
     lane.tokens = tokens;
-  }
-
-  #allocate(tokens: number): Value[] {
-    const { runtime, layout } = this.#graph;
-    const shape = [1, layout.kvHeads, tokens, layout.headDim];
-    return Array.from({ length: 2 * layout.layers }, () => Value.allocate(runtime, layout.elementType, shape));
   }
 
   #own(lane: Lane): HandedLane {

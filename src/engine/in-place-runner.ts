@@ -4,7 +4,7 @@ import type { Binding } from '../ort/binding.js';
 import { RunOptions } from '../ort/run-options.js';
 import type { GraphRunner, Lane, LogitRows } from './graph-runner.js';
 import type { ModelGraph } from './model-graph.js';
-import { RunFeed } from './run-feed.js';
+import { RunFeed, type RunShape } from './run-feed.js';
 
 interface Row extends Lane {
   row: number;
@@ -15,8 +15,8 @@ interface Row extends Lane {
  * Runs a graph that appends to K/V in the device's rows.
  *
  * Invariant: the n lanes that decode have the rows `[0, n)`, in the order of `#decoding`, and are run as one batch over a view of these
- * rows; the lane that prefills, if there is one, has a row >= n. A lane begins in row n; when others end meanwhile it stays where it is, and moves
- * to row n when it begins to decode. When a decoding lane ends, the last one moves into its row.
+ * rows; the lane that prefills, if there is one, has a row >= n. A lane begins in the device's prefill row, or else in row n; when others end
+ * meanwhile it stays where it is, and moves to row n when it begins to decode. When a decoding lane ends, the last one moves into its row.
  */
 export class InPlaceRunner implements GraphRunner {
   readonly #graph: ModelGraph;
@@ -33,7 +33,7 @@ export class InPlaceRunner implements GraphRunner {
     this.#graph = graph;
     this.#device = device;
     const { slots } = device;
-    this.#feed = new RunFeed(graph, Math.max(chunkTokens, slots), slots * device.slot(0).capacityTokens, slots);
+    this.#feed = new RunFeed(graph, device, Math.max(chunkTokens, slots), slots * device.slot(0).capacityTokens, slots);
     this.#runOptions = new RunOptions(graph.runtime);
   }
 
@@ -49,7 +49,7 @@ export class InPlaceRunner implements GraphRunner {
     if (this.#prefilling !== null || this.open >= this.capacity) {
       throw new InternalError(`no row for a sequence: ${this.open} of ${this.capacity} are taken`);
     }
-    this.#prefilling = { row: this.#decoding.length, tokens: 0 };
+    this.#prefilling = { row: this.#device.prefillRow ?? this.#decoding.length, tokens: 0 };
     return this.#prefilling;
   }
 
@@ -61,17 +61,15 @@ export class InPlaceRunner implements GraphRunner {
 
   async prefill(lane: Lane, ids: Uint32Array, keep: number): Promise<LogitRows> {
     const row = this.#own(lane);
-    const binding = this.#bindingOf(row.row, 1);
-    const logits = this.#feed.bind(binding, { ids, pasts: [row.tokens], keep });
     if (this.#runOptions.terminated) this.#runOptions.reset();
     this.#interruptible = true;
     try {
-      await this.#graph.session.run(binding, this.#runOptions);
+      const logits = await this.#run(row.row, 1, { ids, pasts: [row.tokens], keep }, this.#runOptions);
+      row.tokens += ids.length;
+      return logits;
     } finally {
       this.#interruptible = false;
     }
-    row.tokens += ids.length;
-    return logits;
   }
 
   interrupt(): void {
@@ -96,9 +94,8 @@ export class InPlaceRunner implements GraphRunner {
     if (batch.length !== this.#decoding.length || batch.some((lane, row) => lane !== this.#decoding[row])) {
       throw new InternalError('a decode step was asked for a batch that is not the rows as they are');
     }
-    const binding = this.#bindingOf(0, batch.length);
-    const logits = this.#feed.bind(binding, { ids, pasts: this.#decoding.map(({ tokens }) => tokens), keep: 1 });
-    await this.#graph.session.run(binding);
+    const pasts = this.#decoding.map(({ tokens }) => tokens);
+    const logits = await this.#run(0, batch.length, { ids, pasts, keep: 1 });
     for (const row of this.#decoding) row.tokens += 1;
     return logits;
   }
@@ -130,6 +127,16 @@ export class InPlaceRunner implements GraphRunner {
     this.#bindings.clear();
     this.#feed.release();
     this.#runOptions.release();
+  }
+
+  #run(first: number, count: number, shape: RunShape, options?: RunOptions): Promise<LogitRows> {
+    const { session } = this.#graph;
+    return session.turn(async () => {
+      const binding = this.#bindingOf(first, count);
+      const logits = this.#feed.bind(binding, shape);
+      await session.run(binding, options);
+      return logits;
+    });
   }
 
   /** The lane's row, which must be where the invariant has it. */

@@ -18,6 +18,8 @@ export class Int64Input {
     runtime: OrtRuntime,
     private readonly name: string,
     capacity: number,
+    /** Whether a device gets a copy when it is bound, and not what is written later. */
+    private readonly copiedWhenBound: boolean,
   ) {
     this.#memory = NativeMemory.allocate(runtime, capacity * INT64_BYTES);
     const { buffer, byteOffset } = this.#memory.bytes;
@@ -31,14 +33,16 @@ export class Int64Input {
     this.#halves[2 * index + 1] = 0;
   }
 
-  /** Binds it with this shape, unless it is so bound already. */
-  bind(binding: Binding, shape: readonly number[]): void {
-    if (this.#bound === binding && sameShape(shape, this.#shape)) return;
+  /** Binds it with this shape, unless it is so bound already. Returns the bytes that the run reads of it. */
+  bind(binding: Binding, shape: readonly number[]): number {
+    const bytes = shape.reduce((product, dim) => product * dim, INT64_BYTES);
+    if (!this.copiedWhenBound && this.#bound === binding && sameShape(shape, this.#shape)) return bytes;
     const value = Value.over(this.#memory, 0, 'int64', shape);
     binding.bindInput(this.name, value);
     value.release();
     this.#bound = binding;
     this.#shape = shape;
+    return bytes;
   }
 
   release(): void {

@@ -23,16 +23,18 @@ export class LogitsOutput {
     this.#memory = NativeMemory.allocate(graph.runtime, rows * this.#rowBytes);
   }
 
-  /** Binds it with the shape `[batch, positions, vocab]`, unless it is so bound already. */
-  bind(binding: Binding, batch: number, positions: number): void {
+  /** Binds it with the shape `[batch, positions, vocab]`, unless it is so bound already. Returns the bytes that the run writes. */
+  bind(binding: Binding, batch: number, positions: number): number {
     const shape = [batch, positions, this.#graph.vocab];
-    if (this.#bound === binding && sameShape(shape, this.#shape)) return;
+    const bytes = batch * positions * this.#rowBytes;
+    if (this.#bound === binding && sameShape(shape, this.#shape)) return bytes;
     this.#fit(batch * positions);
     const value = Value.over(this.#memory, 0, this.#graph.logitsType, shape);
     binding.bindOutput(this.#graph.names.logits, value);
     value.release();
     this.#bound = binding;
     this.#shape = shape;
+    return bytes;
   }
 
   /** The `index`-th `[vocab]` in float32. Valid until the next call, and until the next run. */

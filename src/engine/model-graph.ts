@@ -6,6 +6,7 @@ import { BLOCK_TOKENS } from '../limits.js';
 import type { ModelFolder } from '../model/folder.js';
 import { graphSignature } from '../model/graph-signature.js';
 import { LOGITS_TO_KEEP, withLogitsToKeep } from '../model/onnx/logits-to-keep.js';
+import type { Provider } from '../ort/provider.js';
 import type { OrtRuntime } from '../ort/runtime.js';
 import type { Session } from '../ort/session.js';
 
@@ -37,6 +38,8 @@ export interface ModelGraph {
 }
 
 export interface GraphOptions {
+  /** What runs it. Default: the CPU. */
+  readonly provider?: Provider;
   /** Threads of one run; 0 lets ONNX Runtime choose. */
   readonly threads: number;
   /** Whether threads burn time while they wait: a little faster alone, much slower where others share the processor. */
@@ -52,7 +55,7 @@ export interface GraphOptions {
 export async function loadModelGraph(
   runtime: OrtRuntime,
   folder: ModelFolder,
-  { threads, allowSpinning }: GraphOptions,
+  { provider = { name: 'cpu' }, threads, allowSpinning }: GraphOptions,
 ): Promise<ModelGraph> {
   const signature = graphSignature(folder.graph, folder.config, BLOCK_TOKENS);
   if (signature.kind === 'in-place' && !signature.hasAttentionMask) {
@@ -62,6 +65,7 @@ export async function loadModelGraph(
   }
   const edited = signature.hasLogitsToKeep ? null : withLogitsToKeep(await readFile(folder.graphPath));
   const session = await runtime.openSession(edited?.kind === 'edited' ? edited.model : folder.graphPath, {
+    provider,
     intraOpThreads: threads,
     allowSpinning,
     ...(folder.externalDataFiles.length === 0 ? {} : { externalDataFolder: dirname(folder.graphPath) }),

@@ -1,3 +1,4 @@
+import type { Device } from '../device/device.js';
 import type { Binding } from '../ort/binding.js';
 import type { LogitRows } from './graph-runner.js';
 import { Int64Input } from './int64-input.js';
@@ -23,39 +24,44 @@ export class RunFeed {
   readonly #positions: Int64Input | null;
   readonly #keep: Int64Input | null;
   readonly #logits: LogitsOutput;
+  readonly #device: Device;
 
   /**
    * @param idCount token ids in the largest run
    * @param maskCount rows times tokens of the largest mask
    * @param rows sequences in the largest batch
    */
-  constructor(graph: ModelGraph, idCount: number, maskCount: number, rows: number) {
-    const { runtime, names } = graph;
-    const optional = (name: string | null, capacity: number) =>
-      name === null ? null : new Int64Input(runtime, name, capacity);
-    this.#ids = new Int64Input(runtime, names.inputIds, idCount);
+  constructor(graph: ModelGraph, device: Device, idCount: number, maskCount: number, rows: number) {
+    const { runtime, names, session } = graph;
+    const input = (name: string, capacity: number) =>
+      new Int64Input(runtime, name, capacity, session.provider !== 'cpu');
+    const optional = (name: string | null, capacity: number) => (name === null ? null : input(name, capacity));
+    this.#device = device;
+    this.#ids = input(names.inputIds, idCount);
     this.#mask = optional(names.attentionMask, maskCount);
     this.#positions = optional(names.positionIds, idCount);
     this.#keep = optional(names.logitsToKeep, 1);
     this.#logits = new LogitsOutput(graph, rows);
   }
 
-  /** Binds a run's inputs and its logits. The rows returned hold its logits once it has run: `keep` of each row of the batch. */
+  /**
+   * Binds a run's inputs and its logits, in the session's turn. The rows returned hold its logits once it has run: `keep` of each row of the batch.
+   */
   bind(binding: Binding, { ids, pasts, keep }: RunShape): LogitRows {
     const batch = pasts.length;
     const newTokens = ids.length / batch;
     for (let i = 0; i < ids.length; i++) this.#ids.set(i, ids[i]!);
-    this.#ids.bind(binding, [batch, newTokens]);
-    if (this.#mask !== null) bindMask(this.#mask, binding, pasts, newTokens);
+    let inBytes = this.#ids.bind(binding, [batch, newTokens]);
+    if (this.#mask !== null) inBytes += bindMask(this.#mask, binding, pasts, newTokens);
     if (this.#positions !== null) {
       for (let i = 0; i < ids.length; i++) this.#positions.set(i, pasts[Math.floor(i / newTokens)]! + (i % newTokens));
-      this.#positions.bind(binding, [batch, newTokens]);
+      inBytes += this.#positions.bind(binding, [batch, newTokens]);
     }
     this.#keep?.set(0, keep);
-    this.#keep?.bind(binding, []);
+    inBytes += this.#keep?.bind(binding, []) ?? 0;
     // A graph that cannot be told makes them all.
     const made = this.#keep === null ? newTokens : keep;
-    this.#logits.bind(binding, batch, made);
+    this.#device.countRun(inBytes, this.#logits.bind(binding, batch, made));
     return { row: (i) => this.#logits.row(Math.floor(i / keep) * made + (made - keep) + (i % keep)) };
   }
 
@@ -66,11 +72,11 @@ export class RunFeed {
 }
 
 /** `[batch, longest]`, with ones for each row's own length. */
-function bindMask(mask: Int64Input, binding: Binding, pasts: readonly number[], newTokens: number): void {
+function bindMask(mask: Int64Input, binding: Binding, pasts: readonly number[], newTokens: number): number {
   const longest = Math.max(...pasts) + newTokens;
   mask.words.fill(1n, 0, pasts.length * longest);
   for (let row = 0; row < pasts.length; row++) {
     mask.words.fill(0n, row * longest + pasts[row]! + newTokens, (row + 1) * longest);
   }
-  mask.bind(binding, [pasts.length, longest]);
+  return mask.bind(binding, [pasts.length, longest]);
 }

@@ -111,7 +111,13 @@ export class Scheduler {
   /** Gives the sequence a lane with its prefix in it. */
   async #begin(sequence: Sequence, prefix: PreparedPrefix): Promise<void> {
     const { runner, clockNow, observer, blockTokens } = this.#options;
-    const lane = runner.start();
+    let lane: Lane;
+    try {
+      lane = runner.start();
+    } catch (error) {
+      this.#letGo(sequence, sequence.cancelled ? null : error);
+      return;
+    }
     sequence.to({ name: 'prefilling', prefix, lane });
     this.#prefilling = sequence;
     try {
@@ -259,7 +265,7 @@ export class Scheduler {
   }
 
   #letGo(sequence: Sequence, error: unknown): void {
-    if (sequence.state.name === 'prefilling') {
+    if (sequence.state.name === 'ready' || sequence.state.name === 'prefilling') {
       sequence.state.prefix.release();
       sequence.state.prefix.settle();
     }

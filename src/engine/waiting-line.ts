@@ -1,4 +1,5 @@
 import { Overloaded } from '../errors.js';
+import { PREFIX_OVERTAKERS } from '../limits.js';
 import type { PrefixCache, PreparedPrefix } from './prefix-cache.js';
 import type { Sequence } from './sequence.js';
 
@@ -9,7 +10,9 @@ export interface ReadySequence {
 
 /**
  * Sequences that have no lane yet, in order of arrival. The prefixes of the first few are brought while they wait; not of all, because what
- * is brought is pinned. Among those whose prefix is there the first come is the first served: none waits for the network of another.
+ * is brought is pinned. Among those whose prefix is there the first come is the first served: none waits for the network of another, until
+ * so many have overtaken one that is still without its prefix that it might never get it because of them. So nobody waits for more than what
+ * was before it, and a bounded number of those who came later.
  */
 export class WaitingLine {
   readonly #cache: PrefixCache;
@@ -18,6 +21,8 @@ export class WaitingLine {
   readonly #onReady: () => void;
   readonly #onFailed: (sequence: Sequence, error: unknown) => void;
   readonly #line: Sequence[] = [];
+  /** How many later ones were taken before a sequence. */
+  readonly #overtakers = new WeakMap<Sequence, number>();
 
   /** @param ahead for how many sequences prefixes are brought at a time */
   constructor(options: {
@@ -53,17 +58,17 @@ export class WaitingLine {
 
   /** Whether `take` may find one. */
   get ready(): boolean {
-    return this.#line.some(({ state }) => state.name === 'ready');
+    return this.#next() !== null;
   }
 
-  /** Takes the next sequence out of the line, with its prefix claimed. Null if none is ready. */
+  /** Takes the next sequence out of the line, with its prefix claimed. Null if none is to begin now. */
   take(): ReadySequence | null {
-    for (const sequence of this.sequences()) {
-      if (sequence.state.name !== 'ready') continue;
-      const { prefix } = sequence.state;
+    for (let next = this.#next(); next !== null; next = this.#next()) {
+      const { sequence, prefix } = next;
       if (prefix.claim()) {
+        this.#noteOvertaken(sequence);
         this.#drop(sequence);
-        return { sequence, prefix };
+        return next;
       }
       giveBack(prefix);
       sequence.to({ name: 'waiting' });
@@ -77,10 +82,29 @@ export class WaitingLine {
     if (sequence.state.name === 'ready') giveBack(sequence.state.prefix);
     sequence.to({ name: 'ended' });
     this.#drop(sequence);
+    // Others may have been held up for it.
+    if (this.ready) this.#onReady();
   }
 
   sequences(): readonly Sequence[] {
     return [...this.#line];
+  }
+
+  /** The first whose prefix is there, unless one before it has been overtaken too often. */
+  #next(): ReadySequence | null {
+    for (const sequence of this.#line) {
+      const { state } = sequence;
+      if (state.name === 'ready') return { sequence, prefix: state.prefix };
+      if ((this.#overtakers.get(sequence) ?? 0) >= PREFIX_OVERTAKERS) return null;
+    }
+    return null;
+  }
+
+  #noteOvertaken(by: Sequence): void {
+    for (const sequence of this.#line) {
+      if (sequence === by) return;
+      this.#overtakers.set(sequence, (this.#overtakers.get(sequence) ?? 0) + 1);
+    }
   }
 
   #drop(sequence: Sequence): void {

@@ -1,19 +1,19 @@
 import { InternalError } from '../errors.js';
+import type { DeviceAllocator } from './device-memory.js';
 import type { Environment } from './environment.js';
 import { NULL, type Pointer, viewMemory } from './ffi.js';
 import { Handle } from './handles.js';
-import type { NativeMemory } from './memory.js';
 import type { Session } from './session.js';
-import { Value } from './value.js';
+import { type TensorMemory, Value } from './value.js';
 
 /**
  * What a run reads and writes, by name. Stays from run to run, so that only what changes is bound anew. The same value may be
  * bound as an input and an output: the graph then works in place. Serves one run at a time, and is not to be changed during it.
  */
 export class Binding extends Handle {
-  readonly #inputs = new Map<string, NativeMemory | null>();
-  /** In the order in which ONNX Runtime lists them: by first binding. `'host'` where it allocates the tensor itself. */
-  readonly #outputs = new Map<string, NativeMemory | null | 'host'>();
+  readonly #inputs = new Map<string, TensorMemory | null>();
+  /** In the order in which ONNX Runtime lists them: by first binding. */
+  readonly #outputs = new Map<string, Held>();
   readonly #environment: Environment;
   #running = false;
   /** A run left tensors behind; `#succeeded` if it left all of them. */
@@ -48,16 +48,17 @@ export class Binding extends Handle {
     this.#succeeded = false;
   }
 
-  /** Each run makes a new tensor for this output; see `outputs`. */
-  bindOutputToDevice(name: string, _device: 'cpu'): void {
-    this.#bindToHost(name);
-    hold(this.#outputs, name, 'host');
+  /** Each run makes a new tensor for this output, in host memory or where the allocator's is; see `outputs`. */
+  bindOutputToDevice(name: string, where: 'cpu' | DeviceAllocator): void {
+    const place = where === 'cpu' ? this.#environment.hostMemory : where.place;
+    this.#bindToPlace(name, place);
+    hold(this.#outputs, name, place);
     this.#succeeded = false;
   }
 
-  #bindToHost(name: string): void {
-    const { calls, hostMemory } = this.#environment;
-    const status = calls.api.bindOutputToDevice(this.#idle(), this.session.outputName(name), hostMemory);
+  #bindToPlace(name: string, place: Pointer): void {
+    const { calls } = this.#environment;
+    const status = calls.api.bindOutputToDevice(this.#idle(), this.session.outputName(name), place);
     if (status !== NULL) throw calls.failure(status, `leaving the output ${name} to the device`);
   }
 
@@ -76,10 +77,15 @@ export class Binding extends Handle {
     for (const [name, held] of this.#outputs) {
       const pointer = pointers[index]!;
       index += 1;
-      if (held === 'host') made.set(name, Value.adopt(this.#environment, pointer));
+      if (typeof held === 'number') made.set(name, this.#adopt(pointer, held));
       else calls.api.releaseValue(pointer);
     }
     return made;
+  }
+
+  #adopt(pointer: Pointer, place: Pointer): Value {
+    const onHost = place === this.#environment.hostMemory;
+    return Value.adopt(this.#environment, pointer, onHost ? 'cpu' : this.session.provider);
   }
 
   clearInputs(): void {
@@ -97,7 +103,8 @@ export class Binding extends Handle {
   begin(): void {
     this.#idle();
     // A tensor left by the last run would be taken as the place to write to, whatever its shape.
-    if (this.#hasRun) for (const [name, held] of this.#outputs) if (held === 'host') this.#bindToHost(name);
+    if (this.#hasRun)
+      for (const [name, held] of this.#outputs) if (typeof held === 'number') this.#bindToPlace(name, held);
     this.#succeeded = false;
     this.#running = true;
     this.hold();
@@ -117,25 +124,34 @@ export class Binding extends Handle {
   }
 
   protected override free(pointer: Pointer): void {
-    this.#environment.calls.api.releaseIoBinding(pointer);
-    dropAll(this.#inputs);
-    dropAll(this.#outputs);
-    this.session.drop();
+    const { calls, turns } = this.#environment;
+    // It may be the last that has a tensor of the device.
+    turns[this.session.provider].between(() => {
+      calls.api.releaseIoBinding(pointer);
+      dropAll(this.#inputs);
+      dropAll(this.#outputs);
+      this.session.drop();
+    });
   }
 }
 
-type Held = NativeMemory | null | 'host';
+/** Memory that is bound, null where a value has its own, and where ONNX Runtime makes a new tensor in each run, the place for it. */
+type Held = TensorMemory | null | Pointer;
 
 /** Notes that the memory is in use under this name, in place of what was before. */
 function hold<H extends Held>(names: Map<string, H>, name: string, memory: H): void {
   const before = names.get(name);
   if (before === memory) return;
-  if (memory !== null && memory !== 'host') memory.hold();
+  if (isMemory(memory)) memory.hold();
   names.set(name, memory);
-  if (before !== undefined && before !== null && before !== 'host') before.drop();
+  if (before !== undefined && isMemory(before)) before.drop();
 }
 
 function dropAll(names: Map<string, Held>): void {
-  for (const memory of names.values()) if (memory !== null && memory !== 'host') memory.drop();
+  for (const memory of names.values()) if (isMemory(memory)) memory.drop();
   names.clear();
+}
+
+function isMemory(held: Held): held is TensorMemory {
+  return held !== null && typeof held !== 'number';
 }

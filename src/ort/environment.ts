@@ -1,6 +1,8 @@
 import { Calls } from './calls.js';
 import type { Pointer } from './ffi.js';
 import { Handle } from './handles.js';
+import type { Provider } from './provider.js';
+import { NO_TURNS, OneAtATime, type Turns } from './turns.js';
 
 /** From what severity on ONNX Runtime writes to stderr. */
 export type OrtLogLevel = 'verbose' | 'info' | 'warning' | 'error' | 'fatal';
@@ -17,6 +19,12 @@ export class Environment extends Handle {
   readonly allocator: Pointer;
   /** Says "host memory" to calls that ask where a tensor is. */
   readonly hostMemory: Pointer;
+  /** All that touches a WebGPU device, whatever session, has one context in the provider, which no two threads may enter at once. */
+  readonly turns: Readonly<Record<Provider['name'], Turns>> = {
+    cpu: NO_TURNS,
+    webgpu: new OneAtATime(),
+    cuda: NO_TURNS,
+  };
 
   /** The environment of the process, held for the caller, who must `drop` it. Only the first caller's log level counts. */
   static shared(logLevel: OrtLogLevel): Environment {

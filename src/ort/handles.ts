@@ -12,7 +12,9 @@ const KINDS = [
   'value',
   'memory',
   'mapping',
+  'allocator',
   'runOptions',
+  'providerOptions',
 ] as const;
 
 export type HandleKind = (typeof KINDS)[number];

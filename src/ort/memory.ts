@@ -30,6 +30,15 @@ export class NativeMemory extends Handle {
     environment.hold();
   }
 
+  get place(): Pointer {
+    return this.environment.hostMemory;
+  }
+
+  /** Where the byte at `byteOffset` is. */
+  address(byteOffset: number): Pointer {
+    return this.pointer + byteOffset;
+  }
+
   /** All of it, in place. Not to be touched after the memory is freed: that would crash the process. */
   get bytes(): Uint8Array {
     this.#bytes ??= viewMemory(this.pointer, this.byteLength);

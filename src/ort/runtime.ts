@@ -57,7 +57,9 @@ export class OrtRuntime {
     const { environment } = this;
     const native = new NativeSessionOptions(environment, options);
     try {
-      const session = new Session(environment, await createSession(environment, model, native.pointer));
+      const provider = options.provider?.name ?? 'cpu';
+      const create = () => createSession(environment, model, native.pointer);
+      const session = new Session(environment, await environment.turns[provider].take(create), provider);
       await giveBackFreedMemory();
       return session;
     } finally {

@@ -1,10 +1,13 @@
 import type { Environment } from './environment.js';
 import type { Pointer } from './ffi.js';
-import { Handle } from './handles.js';
+import { Handle, withHandle } from './handles.js';
+import type { Provider } from './provider.js';
 
 const OPTIMIZATION_LEVELS = { none: 0, basic: 1, extended: 2, all: 99 } as const;
 
 export interface SessionOptions {
+  /** What runs the graph's nodes, as far as it can. Default: the CPU. */
+  readonly provider?: Provider;
   /** Threads that share one operator's work. */
   readonly intraOpThreads: number;
   /** Whether those threads spin while they wait: faster between operators, but it burns a core each. */
@@ -62,6 +65,24 @@ export class NativeSessionOptions extends Handle {
     for (const [key, value] of Object.entries(entries)) {
       calls.check(api.addSessionConfigEntry(this.pointer, key, value), `setting the session option ${key}`);
     }
+    this.#append(options.provider ?? { name: 'cpu' });
+  }
+
+  #append(provider: Provider): void {
+    if (provider.name === 'cpu') return;
+    const { calls } = this.environment;
+    const { api } = calls;
+    const [keys, values] = [Object.keys(provider.options), Object.values(provider.options)];
+    const doing = `adding the ${provider.name} provider`;
+    if (provider.name === 'webgpu') {
+      calls.check(api.appendProvider(this.pointer, 'WebGPU', keys, values, keys.length), doing);
+      return;
+    }
+    const cuda = calls.take(api.createCudaProviderOptions(calls.out), doing);
+    withHandle('providerOptions', cuda, api.releaseCudaProviderOptions, () => {
+      calls.check(api.updateCudaProviderOptions(cuda, keys, values, keys.length), doing);
+      calls.check(api.appendCudaProvider(this.pointer, cuda), doing);
+    });
   }
 
   protected override free(pointer: Pointer): void {

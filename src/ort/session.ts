@@ -4,6 +4,7 @@ import { type ElementType, elementTypeOf } from './element-type.js';
 import type { Environment } from './environment.js';
 import { NULL, type Pointer } from './ffi.js';
 import { Handle, withHandle } from './handles.js';
+import type { Provider } from './provider.js';
 import type { RunOptions } from './run-options.js';
 
 /** An input or output of a graph. */
@@ -18,14 +19,18 @@ export interface TensorInfo {
 export class Session extends Handle {
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
-  readonly #environment: Environment;
+  readonly environment: Environment;
   readonly #inputNames: ReadonlyMap<string, Uint8Array>;
   readonly #outputNames: ReadonlyMap<string, Uint8Array>;
 
   /** Use `runtime.openSession()`. */
-  constructor(environment: Environment, pointer: Pointer) {
+  constructor(
+    environment: Environment,
+    pointer: Pointer,
+    readonly provider: Provider['name'],
+  ) {
     super('session', pointer);
-    this.#environment = environment;
+    this.environment = environment;
     environment.hold();
     try {
       this.inputs = describe(environment, pointer, 'input');
@@ -40,7 +45,7 @@ export class Session extends Handle {
 
   /** A text that the model carries under `key`; null if there is none. */
   metadata(key: string): string | null {
-    const { calls, allocator } = this.#environment;
+    const { calls, allocator } = this.environment;
     const { api, out } = calls;
     const doing = "reading the model's metadata";
     const metadata = calls.take(api.sessionGetModelMetadata(this.pointer, out), doing);
@@ -50,18 +55,26 @@ export class Session extends Handle {
   }
 
   createBinding(): Binding {
-    const { calls } = this.#environment;
+    const { calls } = this.environment;
     const pointer = calls.take(calls.api.createIoBinding(this.pointer, calls.out), 'making a binding');
-    return new Binding(this, this.#environment, pointer);
+    return new Binding(this, this.environment, pointer);
+  }
+
+  /**
+   * Runs `work` when nobody else uses the session's device, if only one may at a time. What is bound and run on such a device must be in one
+   * turn: where inputs have to go to the device they are copied when they are bound. No turn may be taken within a turn.
+   */
+  turn<T>(work: () => Promise<T>): Promise<T> {
+    return this.environment.turns[this.provider].take(work);
   }
 
   /**
    * Runs the graph on a thread of the pool; the event loop goes on. Several runs with bindings of their own may be on their
-   * way at once. Rejects with `Cancelled` if `options.terminate()` stopped it, else with `OrtError`.
+   * way at once, unless the session's device takes them by `turn`. Rejects with `Cancelled` if `options.terminate()` stopped it, else with `OrtError`.
    */
   run(binding: Binding, options?: RunOptions): Promise<void> {
     return new Promise((resolve, reject) => {
-      const { calls } = this.#environment;
+      const { calls } = this.environment;
       const session = this.pointer;
       const runOptions = options?.pointer ?? NULL;
       binding.begin();
@@ -86,7 +99,7 @@ export class Session extends Handle {
 
   #reason(error: Error | null, status: Pointer, options: RunOptions | undefined): Error {
     if (error !== null) return new InternalError('a run could not be started', { cause: error });
-    const failure = this.#environment.calls.failure(status, 'running a graph');
+    const failure = this.environment.calls.failure(status, 'running a graph');
     return options?.terminated === true ? new Cancelled('a run was stopped', { cause: failure }) : failure;
   }
 
@@ -101,8 +114,11 @@ export class Session extends Handle {
   }
 
   protected override free(pointer: Pointer): void {
-    this.#environment.calls.api.releaseSession(pointer);
-    this.#environment.drop();
+    const { calls, turns } = this.environment;
+    turns[this.provider].between(() => {
+      calls.api.releaseSession(pointer);
+      this.environment.drop();
+    });
   }
 }
 

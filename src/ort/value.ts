@@ -1,19 +1,26 @@
 import { InternalError } from '../errors.js';
+import type { DeviceAllocator, DeviceMemory } from './device-memory.js';
 import { type ElementType, elementBytes, elementTypeOf, onnxNumber, tensorBytes } from './element-type.js';
 import type { Environment } from './environment.js';
 import { type Pointer, viewMemory } from './ffi.js';
 import { Handle, withHandle } from './handles.js';
-import type { NativeMemory } from './memory.js';
+import { NativeMemory } from './memory.js';
+import type { Provider } from './provider.js';
 import type { OrtRuntime } from './runtime.js';
+
+/** What a tensor can be a view of. */
+export type TensorMemory = NativeMemory | DeviceMemory;
 
 interface Tensor {
   readonly elementType: ElementType;
   readonly shape: readonly number[];
 }
 
-/** A dense tensor in host memory. */
+/** A dense tensor, in host memory or in a device's. */
 export class Value extends Handle {
   #bytes: Uint8Array | null = null;
+  /** Memory of JavaScript that it is a view of; null if it is none. */
+  #source: Uint8Array | null = null;
   #tensor: Tensor | null;
 
   /** A tensor whose memory is its own. Its contents are undefined at first. */
@@ -29,7 +36,7 @@ export class Value extends Handle {
   }
 
   /** A view of `memory` from `byteOffset` on, which it keeps alive. */
-  static over(memory: NativeMemory, byteOffset: number, elementType: ElementType, shape: readonly number[]): Value {
+  static over(memory: TensorMemory, byteOffset: number, elementType: ElementType, shape: readonly number[]): Value {
     checkShape(shape);
     const byteLength = tensorBytes(elementType, shape);
     const fits = byteOffset >= 0 && byteOffset + byteLength <= memory.byteLength;
@@ -38,11 +45,11 @@ export class Value extends Handle {
         `a tensor ${elementType}[${shape}] (${byteLength} bytes) at byte ${byteOffset} does not lie in memory of ${memory.byteLength} bytes, or is not aligned`,
       );
     }
-    const { calls, hostMemory } = memory.environment;
+    const { calls } = memory.environment;
     calls.putShape(shape);
     const status = calls.api.createTensorWithDataAsOrtValue(
-      hostMemory,
-      memory.pointer + byteOffset,
+      memory.place,
+      memory.address(byteOffset),
       byteLength,
       calls.dims,
       shape.length,
@@ -53,18 +60,75 @@ export class Value extends Handle {
     return new Value(memory.environment, pointer, { elementType, shape }, memory, byteOffset);
   }
 
-  /** Takes over a tensor that ONNX Runtime made. What it is like is asked for when somebody wants to know. */
-  static adopt(environment: Environment, pointer: Pointer): Value {
-    return new Value(environment, pointer, null, null, 0);
+  /** A view of bytes of JavaScript, of this shape exactly, which it keeps alive. */
+  static overBytes(runtime: OrtRuntime, bytes: Uint8Array, elementType: ElementType, shape: readonly number[]): Value {
+    checkShape(shape);
+    if (bytes.length !== tensorBytes(elementType, shape)) {
+      throw new InternalError(`${bytes.length} bytes are no tensor ${elementType}[${shape}]`);
+    }
+    const { environment } = runtime;
+    const { calls, hostMemory } = environment;
+    calls.putShape(shape);
+    // Small arrays lie where the garbage collector moves them, until their buffer is asked for.
+    void bytes.buffer;
+    const status = calls.api.createTensorOverBytes(
+      hostMemory,
+      bytes,
+      bytes.length,
+      calls.dims,
+      shape.length,
+      onnxNumber(elementType),
+      calls.out,
+    );
+    const pointer = calls.take(status, `making a tensor ${elementType}[${shape}] over bytes`);
+    const value = new Value(environment, pointer, { elementType, shape }, null, 0);
+    value.#source = bytes;
+    return value;
+  }
+
+  /** Another look at a tensor of the allocator's device: the same memory as this type and shape. `value` must outlive it. */
+  static overValue(
+    allocator: DeviceAllocator,
+    value: Value,
+    elementType: ElementType,
+    shape: readonly number[],
+  ): Value {
+    checkShape(shape);
+    const byteLength = tensorBytes(elementType, shape);
+    if (byteLength > value.byteLength) {
+      throw new InternalError(`a tensor ${elementType}[${shape}] does not lie in one of ${value.byteLength} bytes`);
+    }
+    const { environment, place, provider } = allocator;
+    const { calls } = environment;
+    const doing = `making a tensor ${elementType}[${shape}] over another`;
+    const data = calls.take(calls.api.getTensorMutableData(value.pointer, calls.out), doing);
+    calls.putShape(shape);
+    const status = calls.api.createTensorWithDataAsOrtValue(
+      place,
+      data,
+      byteLength,
+      calls.dims,
+      shape.length,
+      onnxNumber(elementType),
+      calls.out,
+    );
+    return new Value(environment, calls.take(status, doing), { elementType, shape }, null, 0, provider);
+  }
+
+  /** Takes over a tensor that ONNX Runtime made in memory of the provider. What it is like is asked for when somebody wants to know. */
+  static adopt(environment: Environment, pointer: Pointer, provider: Provider['name']): Value {
+    return new Value(environment, pointer, null, null, 0, provider);
   }
 
   private constructor(
-    private readonly environment: Environment,
+    readonly environment: Environment,
     pointer: Pointer,
     tensor: Tensor | null,
     /** The memory it is a view of; null if it has its own. */
-    readonly memory: NativeMemory | null,
+    readonly memory: TensorMemory | null,
     private readonly byteOffset: number,
+    /** Who has its own memory. */
+    private readonly provider: Provider['name'] = 'cpu',
   ) {
     super('value', pointer);
     this.#tensor = tensor;
@@ -84,7 +148,7 @@ export class Value extends Handle {
     return tensorBytes(this.elementType, this.shape);
   }
 
-  /** Its bytes, in place. Not to be touched after `release`: that would crash the process. */
+  /** Its bytes, in place. Not to be touched after `release`: that would crash the process. Throws `InternalError` for a device's. */
   bytes(): Uint8Array {
     const pointer = this.pointer;
     this.#bytes ??= this.#view(pointer);
@@ -97,7 +161,13 @@ export class Value extends Handle {
   }
 
   #view(pointer: Pointer): Uint8Array {
-    if (this.memory !== null) return this.memory.bytes.subarray(this.byteOffset, this.byteOffset + this.byteLength);
+    if (this.memory instanceof NativeMemory) {
+      return this.memory.bytes.subarray(this.byteOffset, this.byteOffset + this.byteLength);
+    }
+    if (this.#source !== null) return this.#source;
+    if (this.memory !== null || this.provider !== 'cpu') {
+      throw new InternalError("a tensor in a device's memory cannot be read in place");
+    }
     const { calls } = this.environment;
     const data = calls.take(calls.api.getTensorMutableData(pointer, calls.out), "finding a tensor's bytes");
     return viewMemory(data, this.byteLength);
@@ -105,9 +175,13 @@ export class Value extends Handle {
 
   protected override free(pointer: Pointer): void {
     this.#bytes = null;
-    this.environment.calls.api.releaseValue(pointer);
-    this.memory?.drop();
-    this.environment.drop();
+    this.#source = null;
+    const { calls, turns } = this.environment;
+    turns[this.provider].between(() => {
+      calls.api.releaseValue(pointer);
+      this.memory?.drop();
+      this.environment.drop();
+    });
   }
 }
 

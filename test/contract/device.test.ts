@@ -9,8 +9,10 @@ deviceContract('cpu', () => {
   const runtime = OrtRuntime.open();
   const values: Value[] = [];
   return {
-    open: (options) => new CpuDevice({ runtime, ...options }),
-    tensor: ({ elementType }, shape, bytes) => {
+    open: async (options) => new CpuDevice({ runtime, ...options }),
+    serves: () => true,
+    cases: (most) => most,
+    tensor: async (_, { elementType }, shape, bytes) => {
       const value = Value.allocate(runtime, elementType, shape);
       value.bytes().set(bytes);
       values.push(value);

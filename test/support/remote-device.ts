@@ -8,8 +8,10 @@ import type { Value } from '../../src/ort/value.js';
  */
 export class RemoteDevice implements Device {
   readonly kind = 'webgpu';
-  /** Where set, uploads and downloads wait for it, and fail with what it rejects with. */
+  /** Where set, uploads and downloads wait for it. */
   gate: Promise<void> | null = null;
+  /** Where set, they fail with it. */
+  failure: Error | null = null;
 
   constructor(private readonly inner: CpuDevice) {}
 
@@ -18,6 +20,12 @@ export class RemoteDevice implements Device {
   }
   get slots() {
     return this.inner.slots;
+  }
+  get prefillRow() {
+    return this.inner.prefillRow;
+  }
+  get loosePlace(): Device['loosePlace'] {
+    return this.inner.loosePlace;
   }
   allocateBlock(): DeviceBlock | null {
     return this.inner.allocateBlock();
@@ -39,10 +47,12 @@ export class RemoteDevice implements Device {
   }
   async upload(block: DeviceBlock, bytes: Uint8Array): Promise<void> {
     await this.gate;
+    if (this.failure) throw this.failure;
     await this.inner.upload(block, bytes);
   }
   async download(block: DeviceBlock, into: Uint8Array): Promise<void> {
     await this.gate;
+    if (this.failure) throw this.failure;
     await this.inner.download(block, into);
   }
   slot(row: number): KvSlot {
@@ -57,6 +67,10 @@ export class RemoteDevice implements Device {
   looseSlot(values: readonly Value[]): KvSlot {
     return this.inner.looseSlot(values);
   }
+  looseTensors(tokens: number): Promise<readonly Value[]> {
+    return this.inner.looseTensors(tokens);
+  }
+  countRun(): void {}
   memory(): DeviceMemory {
     return this.inner.memory();
   }

@@ -74,11 +74,12 @@ describe('a stream as a client sees it', () => {
 
   const cached = { local: 1, remote: 2, computed: 3 };
   const text = (finish: string | null = null) =>
-    `data: ${JSON.stringify({ choices: [{ finish_reason: finish }] })}\n\n`;
+    `data: ${JSON.stringify({ choices: [{ text: 'a', finish_reason: finish }] })}\n\n`;
+  const last = `data: ${JSON.stringify({ choices: [{ text: '', finish_reason: 'length' }] })}\n\n`;
   const usage = `data: ${JSON.stringify({ choices: [], usage: { completion_tokens: 2 }, shoal: { worker: 'w', cached } })}\n\n`;
 
   it('has its times and its usage, however it is cut into pieces', async () => {
-    const whole = `${text()}${text('length')}${usage}data: [DONE]\n\n`;
+    const whole = `${text()}${text('length')}${last}${usage}data: [DONE]\n\n`;
     answer = () => ({ parts: [whole.slice(0, 10), whole.slice(10, 75), whole.slice(75)] });
     const seen = await streamed(fleet, [1, 2, 3], 2, 'w');
     expect(seen).toMatchObject({ completionTokens: 2, worker: 'w', cached });

@@ -64,7 +64,7 @@ describe('the command line', () => {
     ['coordinator', 'shoal: SHOAL_SECRET is not set'],
     ['coordinator --replicas many', 'shoal: --replicas is "many": it must be a whole number from 1 to 16.'],
     ['explain', "shoal: missing required argument 'prompt'"],
-    ['bench speed', 'shoal: There is no benchmark "speed": it must be one of peer, ttft, decode.'],
+    ['bench speed', 'shoal: There is no benchmark "speed": it must be one of peer, ttft, decode, batch.'],
     ['model synth', 'shoal: --out (SHOAL_SYNTH_OUT) is not set'],
     ['model synth --out x --dtype int8', 'shoal: --dtype is "int8": it must be one of float32, float16.'],
     ['flock', "shoal: unknown command 'flock'"],

@@ -67,6 +67,23 @@ describe('the configuration of a worker', () => {
     expect(Object.isFrozen(config.nats)).toBe(true);
   });
 
+  it('takes all that TLS between peers needs, or nothing', () => {
+    const files = Object.fromEntries(
+      ['key', 'cert', 'ca'].map((name) => {
+        const path = join(folder, `${name}.pem`);
+        writeFileSync(path, `the ${name}\n`);
+        return [`SHOAL_PEER_TLS_${name.toUpperCase()}`, path];
+      }),
+    );
+    expect(worker(files).peerTls).toEqual({ key: 'the key', cert: 'the cert', ca: 'the ca' });
+    expect(coordinator(files).peerTls).toEqual({ key: 'the key', cert: 'the cert', ca: 'the ca' });
+    const { SHOAL_PEER_TLS_CERT: _, ...others } = files;
+    expect(() => worker(others)).toThrow(/--peer-tls-cert \(SHOAL_PEER_TLS_CERT\) is missing/);
+    expect(() => worker({ ...files, SHOAL_PEER_TLS_CA: join(folder, 'none') })).toThrow(
+      /SHOAL_PEER_TLS_CA.*cannot be read/,
+    );
+  });
+
   it('takes no more memory and threads than a small machine has to give', () => {
     expect(worker({}, { availableBytes: GiB, cores: 1 })).toMatchObject({ cacheBytes: GiB / 2, threads: 1 });
     expect(worker({}, { cores: 128 }).threads).toBe(16);

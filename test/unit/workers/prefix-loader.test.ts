@@ -20,7 +20,7 @@ class Fetcher implements PrefixFetcher {
   }
 }
 
-describe('a prefix loader', () => {
+describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device', (device) => {
   let cache: Cache;
   let fetcher: Fetcher;
   let loader: PrefixLoader;
@@ -28,20 +28,20 @@ describe('a prefix loader', () => {
   const never = new AbortController().signal;
 
   beforeEach(() => {
-    cache = new Cache(16);
+    cache = new Cache(16, { device });
     fetcher = new Fetcher();
     loader = new PrefixLoader(cache.store, fetcher, cache.promoter);
   });
-  afterEach(() => expect(cache.close()).toEqual([]));
+  afterEach(async () => {
+    cache.store.reset();
+    expect(await cache.end()).toEqual([]);
+  });
 
   function prepare(count = blocks.length, signal = never): Promise<PreparedPrefix> {
     return loader.prepare({ requestId: 'r', blocks: blocks.slice(0, count), sources: [] }, signal);
   }
-  function bring(wanted: readonly BlockMeta[]): void {
-    cache.fill(
-      wanted.filter(({ key }) => !cache.store.has(key)),
-      'fetched',
-    );
+  async function bring(wanted: readonly BlockMeta[]): Promise<void> {
+    await cache.bring(wanted.filter(({ key }) => !cache.store.has(key)));
   }
   function letGo(...prefixes: PreparedPrefix[]): void {
     for (const prefix of prefixes) {
@@ -69,7 +69,7 @@ describe('a prefix loader', () => {
   }
 
   it('takes what is here, then what peers have, and asks them once for the rest', async () => {
-    cache.fill(blocks.slice(0, 2));
+    await cache.bring(blocks.slice(0, 2), 'computed');
     fetcher.answer = (wanted) => bring(wanted.slice(0, 3));
     const prefix = await prepare();
     expect(fetcher.asked).toEqual([[2, 3, 4, 5, 6, 7]]);
@@ -80,13 +80,13 @@ describe('a prefix loader', () => {
   });
 
   it('asks nobody where all is here, or nothing is wanted', async () => {
-    cache.fill(blocks);
+    await cache.bring(blocks, 'computed');
     letGo(await prepare(), await prepare(0));
     expect(fetcher.asked).toEqual([]);
   });
 
   it('counts what a peer computed as remote until it is used here', async () => {
-    cache.fill(blocks.slice(0, 2), 'pushed');
+    await cache.bring(blocks.slice(0, 2), 'pushed');
     const first = await prepare(2);
     expect([first.localBlocks, first.remoteBlocks]).toEqual([0, 2]);
     expect(first.claim()).toBe(true);
@@ -96,7 +96,7 @@ describe('a prefix loader', () => {
   });
 
   it('pins what it gives until it is released', async () => {
-    cache.fill(blocks);
+    await cache.bring(blocks, 'computed');
     const prefix = await prepare();
     cache.store.reset();
     expect(cache.run(blocks)).toBe(0);
@@ -149,7 +149,7 @@ describe('a prefix loader', () => {
 
   it('refuses a claim where the next block has come meanwhile', async () => {
     const prefix = await prepare();
-    cache.fill(blocks.slice(0, 1), 'pushed');
+    await cache.bring(blocks.slice(0, 1), 'pushed');
     expect(prefix.claim()).toBe(false);
     letGo(prefix);
   });
@@ -159,7 +159,7 @@ describe('a prefix loader', () => {
     first.claim();
     const second = prepare(1);
     expect(await isOpen(second)).toBe(true);
-    cache.fill(blocks.slice(0, 1), 'pushed');
+    await cache.bring(blocks.slice(0, 1), 'pushed');
     const prefix = await second;
     expect(prefix.blocks.length).toBe(1);
     letGo(first, prefix);
@@ -169,7 +169,7 @@ describe('a prefix loader', () => {
     const arrives = deferred();
     fetcher.answer = async (wanted) => {
       await arrives.promise;
-      bring(wanted);
+      await bring(wanted);
     };
     const [first, second] = [prepare(), prepare(6)];
     expect(await isOpen(second)).toBe(true);
@@ -198,7 +198,7 @@ describe('a prefix loader', () => {
   });
 
   it('fetches up to what is on its way, waits for that, and goes on behind it', async () => {
-    cache.fill(blocks.slice(0, 2));
+    await cache.bring(blocks.slice(0, 2), 'computed');
     const first = await prepare(4);
     expect(fetcher.asked).toEqual([[2, 3]]);
     first.claim();
@@ -222,7 +222,7 @@ describe('a prefix loader', () => {
   });
 
   it('withdraws what it pinned when it is called off while it waits', async () => {
-    cache.fill(blocks.slice(0, 2));
+    await cache.bring(blocks.slice(0, 2), 'computed');
     const first = await prepare();
     first.claim();
     const off = new AbortController();
@@ -237,7 +237,7 @@ describe('a prefix loader', () => {
   it('does not end the flight of another, where its own block came and went', async () => {
     const [slow, quick] = [deferred(), deferred()];
     fetcher.answer = async (wanted) => {
-      bring(wanted.slice(0, 1));
+      await bring(wanted.slice(0, 1));
       await slow.promise;
     };
     const first = prepare(2);
@@ -281,7 +281,7 @@ describe('a prefix loader', () => {
 
   /** Sequences that are prepared, claim, compute and end in any order, over fetches that end in any way. */
   async function playSteps(steps: readonly { what: string; nth: number; count: number }[]): Promise<void> {
-    const world = new Cache(5);
+    const world = new Cache(5, { device });
     const fetches: { wanted: readonly BlockMeta[]; go: () => void }[] = [];
     const own = new PrefixLoader(
       world.store,
@@ -308,7 +308,7 @@ describe('a prefix loader', () => {
     const put = (wanted: readonly BlockMeta[]) => {
       for (const meta of wanted) {
         const place = world.store.place(meta);
-        if (typeof place !== 'string') place.commit({ ...meta, digest: '' }, 'fetched');
+        if (typeof place !== 'string') void place.commit({ ...meta, digest: '' }, 'fetched');
       }
     };
     for (const { what, nth, count } of steps) {
@@ -369,6 +369,7 @@ describe('a prefix loader', () => {
       await settled();
     }
     expect(sequences.every(({ over }) => over)).toBe(true);
-    expect(world.close()).toEqual([]);
+    world.store.reset();
+    expect(await world.end()).toEqual([]);
   }
 });

@@ -71,6 +71,7 @@ class Station {
       namespace: NAMESPACE,
       nats: { url: 'nats://nowhere', user: null, password: null },
       secret: 'a secret that all workers of the fleet know',
+      peerTls: null,
       modelDir: '/nowhere',
       device: 'cpu',
       deviceReason: 'a test',

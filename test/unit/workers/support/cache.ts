@@ -48,6 +48,7 @@ export class Cache {
   readonly events: string[] = [];
   /** Files that were not what they should be, and copies that failed. */
   damages = 0;
+  computeMsPerToken = 1_000;
   readonly failures: unknown[] = [];
   role: BlockRole = 'guest';
   /** What was last said of each block. */
@@ -70,7 +71,6 @@ export class Cache {
     this.lower = new LowerTiers({
       runtime,
       blockBytes: BLOCK_BYTES,
-      deviceBudgetBytes: budgetBlocks * BLOCK_BYTES,
       hostBudgetBytes: hostBlocks * BLOCK_BYTES,
       disk: disk
         ? {
@@ -97,7 +97,7 @@ export class Cache {
       clock,
       blockTokens: LAYOUT.blockTokens,
       blockBytes: BLOCK_BYTES,
-      computeMsPerToken: () => 1_000,
+      computeMsPerToken: () => this.computeMsPerToken,
       onFailed: (error) => this.failures.push(error),
     });
     this.store.listen({

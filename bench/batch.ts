@@ -1,0 +1,182 @@
+import { fileURLToPath } from 'node:url';
+import { bareDecode } from './bare-loop.js';
+import { benchGraph, benchModel, benchThreads, randomTokens } from './bench-model.js';
+import { type Streamed, type StreamedOptions, streamed } from './first-token.js';
+import { type BenchOptions, machineLine, median, type Report, type ReportRatio, reportRow } from './report.js';
+import { RunningFleet } from './running-fleet.js';
+import { decodeRate, gapsWithin, quantile, wholeRate } from './streams.js';
+
+const CLI = fileURLToPath(new URL('../cli/main.js', import.meta.url));
+const STREAMS = [1, 2, 4, 8, 16] as const;
+const PROMPT_TOKENS = 128;
+const NEW_TOKENS = 128;
+const ROUNDS = 7;
+/** Streams of the bare loop, and its steps: long enough to be steady. */
+const BARE_STREAMS = 8;
+const BARE_STEPS = 64;
+const CHUNK_TOKENS = 256;
+/** A prompt arrives while others decode. */
+const ARRIVING_TOKENS = 2_000;
+const ARRIVING_AMONG = 4;
+/** Tokens that each of the others has had by then, and those that it gets in all. */
+const TOKENS_BEFORE = 16;
+const TOKENS_IN_ALL = 64;
+/** The letter a. Whoever says nothing else gives each token as a chunk of its own, since no character is cut in two. */
+const PLAIN_TOKEN = 97;
+
+/** The two that the bound is about come one right after the other. */
+const TURNS = [2, 1, 8, 4, 16] as const satisfies readonly Count[];
+
+type Count = (typeof STREAMS)[number];
+
+/** What all rounds measured. */
+interface Samples {
+  readonly decode: Record<Count, number[]>;
+  readonly whole: Record<Count, number[]>;
+  readonly bare: number[];
+  readonly chunkMs: number[];
+  /** All gaps, and the longest of each round. */
+  readonly gapsMs: number[];
+  readonly longestMs: number[];
+}
+
+/**
+ * Streams that run together through a whole fleet of one worker, as their clients see them: tokens a second of 1, 2, 4, 8 and 16, beside the bare
+ * loop with 8 rows; and how long tokens of 4 streams let wait for them while a long prompt arrives, beside one chunk of such a prompt. All
+ * prompts are different, each round has all of it, and ratios are medians over the rounds.
+ */
+export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
+  const model = await benchModel();
+  const graph = await benchGraph(model, benchThreads());
+  progress('starting one worker');
+  const sequences = String(Math.max(...STREAMS));
+  const options = ['--workers', '1', '--sequences', sequences, '--prefill-chunk', String(CHUNK_TOKENS)];
+  const fleet = await RunningFleet.up(CLI, [...options, '--model', model]);
+  const samples = noSamples();
+  try {
+    for (let round = -1; round < (rounds ?? ROUNDS); round++) {
+      const tell = (line: string) => progress(`round ${round + 1}: ${line}`);
+      // The first one warms up.
+      const into = round < 0 ? noSamples() : samples;
+      // There and back by turns, so that what drifts does not favour one of them.
+      for (const count of round % 2 === 0 ? TURNS : TURNS.toReversed()) await measure(fleet, count, into, tell);
+      const prompts = Array.from({ length: BARE_STREAMS }, () => randomTokens(PROMPT_TOKENS));
+      const steps = await bareDecode(graph, prompts, BARE_STEPS);
+      into.bare.push((1000 * BARE_STREAMS * steps.length) / steps.reduce((sum, ms) => sum + ms, 0));
+      await measureArrival(fleet, into, tell);
+    }
+  } finally {
+    await fleet.stop();
+    graph.release();
+  }
+  return report(samples);
+}
+
+function noSamples(): Samples {
+  const each = () => ({ 1: [], 2: [], 4: [], 8: [], 16: [] });
+  return { decode: each(), whole: each(), bare: [], chunkMs: [], gapsMs: [], longestMs: [] };
+}
+
+async function measure(
+  fleet: RunningFleet,
+  count: Count,
+  { decode, whole }: Samples,
+  progress: (line: string) => void,
+): Promise<void> {
+  const streams = await Promise.all(Array.from({ length: count }, () => ask(fleet, PROMPT_TOKENS, NEW_TOKENS)));
+  decode[count].push(decodeRate(streams));
+  whole[count].push(wholeRate(streams));
+  const shown = [decodeRate(streams), wholeRate(streams)].map((rate) => rate.toFixed(1));
+  progress(`${count} streams: ${shown[0]} tokens/s decoding, ${shown[1]} with their prompts`);
+}
+
+async function ask(
+  fleet: RunningFleet,
+  promptTokens: number,
+  newTokens: number,
+  options: StreamedOptions = {},
+): Promise<Streamed> {
+  const worker = fleet.ready.workers[0]!.id;
+  const answer = await streamed(fleet, randomTokens(promptTokens), newTokens, worker, options);
+  if (answer.completionTokens !== newTokens) {
+    throw new Error(`expected ${newTokens} tokens, there were ${answer.completionTokens}`);
+  }
+  return answer;
+}
+
+/** A long prompt alone, which tells what a chunk takes; then one among streams that decode. */
+async function measureArrival(
+  fleet: RunningFleet,
+  { chunkMs, gapsMs, longestMs }: Samples,
+  progress: (line: string) => void,
+): Promise<void> {
+  const alone = await ask(fleet, ARRIVING_TOKENS, 1);
+  const oneChunkMs = (alone.ttftMs * CHUNK_TOKENS) / ARRIVING_TOKENS;
+  const fields = { logit_bias: { [PLAIN_TOKEN]: 100 } };
+  const running = Array.from({ length: ARRIVING_AMONG }, () => {
+    let chunks = 0;
+    let stream = Promise.resolve<Streamed | null>(null);
+    const underWay = new Promise<void>((resolve, reject) => {
+      const onChunk = () => {
+        if (++chunks === TOKENS_BEFORE) resolve();
+      };
+      stream = ask(fleet, PROMPT_TOKENS, TOKENS_IN_ALL, { fields, onChunk });
+      stream.catch(reject);
+    });
+    return { stream: stream as Promise<Streamed>, underWay };
+  });
+  await Promise.all(running.map(({ underWay }) => underWay));
+  const arriving = await ask(fleet, ARRIVING_TOKENS, 1);
+  const streams = await Promise.all(running.map(({ stream }) => stream));
+  const untilMs = arriving.startMs + arriving.ttftMs;
+  for (const { startMs, chunkMs: times } of streams) {
+    if (times.length !== TOKENS_IN_ALL) throw new Error(`${TOKENS_IN_ALL} tokens came in ${times.length} chunks`);
+    if (startMs + times.at(-1)! < untilMs) throw new Error('a stream ended while the long prompt was being computed');
+  }
+  const gaps = gapsWithin(streams, arriving.startMs, untilMs);
+  chunkMs.push(oneChunkMs);
+  gapsMs.push(...gaps);
+  longestMs.push(Math.max(...gaps));
+  progress(
+    `a prompt of ${ARRIVING_TOKENS} tokens among ${ARRIVING_AMONG} streams: at most ${Math.max(...gaps).toFixed(0)} ms between tokens, a chunk takes ${oneChunkMs.toFixed(0)} ms`,
+  );
+}
+
+function report({ decode, whole, bare, chunkMs, gapsMs, longestMs }: Samples): Report {
+  const over = (above: readonly number[], below: readonly number[]) => median(above.map((rate, i) => rate / below[i]!));
+  const among = `${ARRIVING_AMONG} streams, ${ARRIVING_TOKENS} tokens arriving`;
+  const speedUps = STREAMS.slice(1).map(
+    (count): ReportRatio => ({
+      name: `decoding: ${count} streams / 1`,
+      value: over(decode[count], decode[1]),
+      bound: count === 8 ? { kind: 'at least', value: 4.5 } : null,
+    }),
+  );
+  return {
+    name: 'batch',
+    machine: machineLine(),
+    rows: [
+      ...STREAMS.map((count) => reportRow(`decoding: streams ${count}`, 'tokens/s', decode[count])),
+      reportRow(`bare IO-bound loop, rows ${BARE_STREAMS}`, 'tokens/s', bare),
+      ...STREAMS.map((count) => reportRow(`with prompts: streams ${count}`, 'tokens/s', whole[count])),
+      reportRow(`one chunk of ${CHUNK_TOKENS} tokens of a prompt, alone`, 'ms', chunkMs),
+      reportRow(`${among}: between tokens`, 'ms', gapsMs),
+      reportRow(`${among}: longest of a round`, 'ms', longestMs),
+    ],
+    ratios: [
+      ...speedUps,
+      { name: 'decoding: 8 streams / bare loop', value: over(decode[BARE_STREAMS], bare), bound: null },
+      { name: 'with prompts: 8 streams / 1', value: over(whole[8], whole[1]), bound: null },
+      {
+        name: 'between tokens, 99th percentile / one chunk',
+        value: quantile(gapsMs, 0.99) / median(chunkMs),
+        bound: null,
+      },
+      {
+        name: 'between tokens, longest of all / one chunk',
+        value: Math.max(...longestMs) / median(chunkMs),
+        bound: { kind: 'at most', value: 2.5 },
+      },
+    ],
+  };
+}

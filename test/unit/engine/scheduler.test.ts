@@ -1,0 +1,286 @@
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { SamplingScratch } from '../../../src/core/sampling/scratch.js';
+import { admit } from '../../../src/engine/admission.js';
+import { NO_OBSERVER } from '../../../src/engine/observer.js';
+import type { PrefixCache } from '../../../src/engine/prefix-cache.js';
+import { Scheduler } from '../../../src/engine/scheduler.js';
+import { Sequence } from '../../../src/engine/sequence.js';
+import { WaitingLine } from '../../../src/engine/waiting-line.js';
+import { PREFIX_OVERTAKERS } from '../../../src/limits.js';
+import { FakeRunner } from './support/fake-runner.js';
+import { ask, FINGERPRINT } from './support/rig.js';
+
+const CHUNK_TOKENS = 256;
+const CONTEXT_TOKENS = 4_096;
+const BOUNDS = {
+  fingerprint: FINGERPRINT,
+  vocab: 4,
+  contextTokens: CONTEXT_TOKENS,
+  blockTokens: 64,
+  eosTokenIds: [],
+};
+
+/** One request, and what became of it. */
+interface Asked {
+  readonly sequence: Sequence;
+  readonly rounds: number;
+  readonly beganAt: () => number | null;
+  readonly ended: Promise<unknown>;
+  /** Runs that had been by its arrival, and by its end. */
+  readonly arrivedAt: number;
+  endedAt: number | null;
+}
+
+/** A scheduler with its line over a runner that runs nothing; prefixes are empty, and there as soon as `gate` says. */
+class World {
+  readonly runner: FakeRunner;
+  readonly line: WaitingLine;
+  readonly scheduler: Scheduler;
+  readonly interTokenMs: number[] = [];
+  readonly held = { pins: 0, claims: 0 };
+  /** What the prefix of a request waits for, by its id; nothing if it is not here. */
+  readonly gates = new Map<string, Promise<void>>();
+  readonly #scratch = new SamplingScratch(BOUNDS.vocab);
+  readonly #ends = new Map<Sequence, (error: unknown) => void>();
+  readonly #run: Promise<void>;
+
+  constructor(capacity: number) {
+    this.runner = new FakeRunner(capacity);
+    const cache = this.#cache();
+    const clockNow = () => this.runner.nowMs;
+    this.line = new WaitingLine({
+      cache,
+      longest: 1_000,
+      ahead: capacity + 8,
+      onReady: () => this.scheduler.wake(),
+      onFailed: (sequence) => this.line.leave(sequence),
+    });
+    this.scheduler = new Scheduler({
+      runner: this.runner,
+      line: this.line,
+      cache,
+      blockTokens: BOUNDS.blockTokens,
+      chunkTokens: CHUNK_TOKENS,
+      chunkTokensWithLogits: CHUNK_TOKENS,
+      observer: { ...NO_OBSERVER, onInterToken: (ms) => this.interTokenMs.push(ms) },
+      clockNow,
+      onEnd: (sequence, error) => this.#ends.get(sequence)!(error),
+    });
+    this.#run = this.scheduler.run();
+  }
+
+  ask(promptTokens: number, maxTokens: number, requestId = 'request'): Asked {
+    const request = ask(new Array(promptTokens).fill(2), { requestId, stopping: { maxTokens } });
+    const sequence = new Sequence(admit(request, BOUNDS), BOUNDS, this.#scratch, this.runner.nowMs, (of) => {
+      if (of.state.name === 'ended') return;
+      if (of.state.name === 'prefilling' || of.state.name === 'decoding') this.scheduler.drop(of);
+      else this.line.leave(of);
+    });
+    let beganAt: number | null = null;
+    const push = sequence.events.push.bind(sequence.events);
+    sequence.events.push = (event) => {
+      if (event.type === 'start') beganAt = this.runner.runs.length;
+      push(event);
+    };
+    const asked: Asked = {
+      sequence,
+      rounds: Math.ceil(promptTokens / CHUNK_TOKENS) + maxTokens,
+      beganAt: () => beganAt,
+      arrivedAt: this.runner.runs.length,
+      endedAt: null,
+      ended: new Promise((resolve) => {
+        this.#ends.set(sequence, (error) => {
+          asked.endedAt = this.runner.runs.length;
+          resolve(error);
+        });
+      }),
+    };
+    this.line.join(sequence, () => {});
+    return asked;
+  }
+
+  async close(): Promise<void> {
+    this.scheduler.stop();
+    await this.#run;
+  }
+
+  #cache(): PrefixCache {
+    return {
+      prepare: async ({ requestId }) => {
+        await this.gates.get(requestId);
+        const pinned = { pins: 1, claims: 0 };
+        const give = (what: 'pins' | 'claims') => {
+          this.held[what] -= pinned[what];
+          pinned[what] = 0;
+        };
+        this.held.pins++;
+        return {
+          blocks: [],
+          localBlocks: 0,
+          remoteBlocks: 0,
+          claim: () => {
+            pinned.claims++;
+            this.held.claims++;
+            return true;
+          },
+          release: () => give('pins'),
+          settle: () => give('claims'),
+        };
+      },
+      reserve: () => null,
+    };
+  }
+}
+
+let world: World;
+beforeEach(() => {
+  world = new World(8);
+});
+afterEach(async () => {
+  await world.close();
+  expect(world.held).toEqual({ pins: 0, claims: 0 });
+  expect(world.runner.open).toBe(0);
+});
+
+/** Does something before the `n`-th run from now. */
+function beforeRun(n: number, act: () => void): void {
+  const at = world.runner.runs.length + n;
+  const before = world.runner.onRun;
+  world.runner.onRun = () => {
+    before();
+    if (world.runner.runs.length === at) act();
+  };
+}
+
+function kinds(): string {
+  return world.runner.runs.map(({ kind }) => kind[0]).join('');
+}
+
+describe('a long prompt among streams', () => {
+  test('is computed chunk by chunk, with a decode step of all streams after each', async () => {
+    const streams = [1, 2, 3, 4].map(() => world.ask(128, 100));
+    const arriving: Asked[] = [];
+    beforeRun(20, () => arriving.push(world.ask(2_000, 1)));
+    await Promise.all(streams.map(({ ended }) => ended));
+    const from = arriving[0]!.arrivedAt;
+    expect(kinds().slice(0, 8)).toBe('pdpdpdpd');
+    // One step is on its way when it comes; then 2,000 tokens are eight chunks.
+    expect(kinds().slice(from, from + 20)).toBe('dpdpdpdpdpdpdpdpdddd');
+    for (const run of world.runner.runs.slice(from, from + 20)) {
+      if (run.kind === 'decode') expect(run.lanes).toHaveLength(4);
+    }
+    // No token waits for more than one chunk and one step.
+    expect(Math.max(...world.interTokenMs)).toBe(CHUNK_TOKENS + FakeRunner.STEP_MS);
+  });
+
+  test('however many come: no two chunks without a step between, while anybody decodes', async () => {
+    const streams = [1, 2].map(() => world.ask(10, 200));
+    const long: Asked[] = [];
+    for (let i = 0; i < 6; i++) beforeRun(10 + i, () => long.push(world.ask(1_000 + 500 * i, 3)));
+    await Promise.all(streams.map(({ ended }) => ended));
+    await Promise.all(long.map(({ ended }) => ended));
+    expect(kinds().slice(1)).not.toContain('pp');
+    expect(Math.max(...world.interTokenMs)).toBeLessThan(2.5 * CHUNK_TOKENS);
+  });
+});
+
+describe('fairness', () => {
+  const Arrival = fc.record({
+    beforeRun: fc.nat(60),
+    promptTokens: fc.oneof(fc.integer({ min: 1, max: 200 }), fc.integer({ min: 1_000, max: 4_000 })),
+    maxTokens: fc.integer({ min: 1, max: 40 }),
+  });
+
+  test('a request ends within rounds that only what was there before it decides, whatever comes later', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 4 }),
+        fc.array(Arrival, { minLength: 1, maxLength: 40 }),
+        async (capacity, arrivals) => {
+          world = new World(capacity);
+          const asked: (Asked & { before: number })[] = [];
+          const arrive = ({ promptTokens, maxTokens }: (typeof arrivals)[number]) => {
+            const before = asked.filter(({ endedAt }) => endedAt === null).reduce((sum, { rounds }) => sum + rounds, 0);
+            asked.push(Object.assign(world.ask(promptTokens, maxTokens), { before }));
+          };
+          const later = arrivals
+            .filter((arrival) => arrival.beforeRun > 0)
+            .toSorted((a, b) => a.beforeRun - b.beforeRun);
+          world.runner.onRun = () => {
+            while (later[0] && later[0].beforeRun <= world.runner.runs.length) arrive(later.shift()!);
+          };
+          for (const arrival of arrivals) if (arrival.beforeRun === 0) arrive(arrival);
+          // Where nothing runs any more, the next ones come.
+          for (let next = later.shift(); ; next = later.shift()) {
+            await Promise.all(asked.map(({ ended }) => ended));
+            if (next === undefined) break;
+            arrive(next);
+          }
+          for (const one of asked) {
+            expect(await one.ended).toBeNull();
+            // Two runs a round at most, and the round that was under way.
+            expect(one.endedAt! - one.arrivedAt).toBeLessThanOrEqual(2 * (one.before + one.rounds + 1));
+          }
+          const order = asked.map(({ beganAt }) => beganAt()!);
+          expect(order).toEqual(order.toSorted((a, b) => a - b));
+          await world.close();
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  test('one whose prefix is slow is overtaken, but not for ever: then those behind it wait, and it is the next', async () => {
+    let open = () => {};
+    world.gates.set(
+      'slow',
+      new Promise((resolve) => {
+        open = resolve;
+      }),
+    );
+    const slow = world.ask(100, 2, 'slow');
+    const others: Asked[] = [];
+    for (let i = 0; i < PREFIX_OVERTAKERS; i++) others.push(world.ask(10, 1));
+    await Promise.all(others.map(({ ended }) => ended));
+    const behind = world.ask(10, 1);
+    await settled();
+    expect(world.line.ready).toBe(false);
+    expect(behind.beganAt()).toBeNull();
+    open();
+    await Promise.all([slow.ended, behind.ended]);
+    expect(slow.beganAt()).toBeLessThan(behind.beganAt()!);
+  });
+
+  test('where such a one leaves, those behind it go on', async () => {
+    world.gates.set('slow', new Promise(() => {}));
+    const slow = world.ask(100, 2, 'slow');
+    for (let i = 0; i < PREFIX_OVERTAKERS; i++) await world.ask(10, 1).ended;
+    const behind = world.ask(10, 1);
+    await settled();
+    expect(behind.beganAt()).toBeNull();
+    slow.sequence.cancel(new Error('gone'));
+    expect(await behind.ended).toBeNull();
+  });
+});
+
+test('where no lane can be had for a sequence, it ends with the error and holds nothing, and others go on', async () => {
+  const running = world.ask(10, 20);
+  const refused: Asked[] = [];
+  beforeRun(5, () => {
+    world.runner.onStart = () => {
+      world.runner.onStart = () => {};
+      throw new Error('no memory for a lane');
+    };
+    refused.push(world.ask(10, 5), world.ask(10, 5));
+  });
+  expect(await running.ended).toBeNull();
+  expect(await refused[0]!.ended).toEqual(new Error('no memory for a lane'));
+  expect(refused[0]!.sequence.state.name).toBe('ended');
+  expect(await refused[1]!.ended).toBeNull();
+});
+
+/** Lets everything go on that waits for nothing. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+}

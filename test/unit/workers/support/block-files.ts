@@ -1,0 +1,45 @@
+import type { BlockKey } from '../../../../src/core/block.js';
+import type { BlockFiles } from '../../../../workers/block-folder.js';
+
+/** Files in memory that outlive the tier over them, and a disk that refuses what it is told to. */
+export class MemoryFiles implements BlockFiles {
+  readonly files = new Map<BlockKey, Uint8Array>();
+  /** Where set, what is asked of the disk fails with it. */
+  refuses: Partial<Record<'write' | 'read' | 'remove', Error>> = {};
+  /** Where set, writes wait for it. */
+  gate: Promise<void> | null = null;
+  writes = 0;
+  /** Bytes beyond which a write is a mistake of whoever writes. */
+  budgetBytes = Number.POSITIVE_INFINITY;
+
+  get bytes(): number {
+    return [...this.files.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
+  }
+
+  async list(): Promise<{ key: BlockKey; byteLength: number }[]> {
+    return [...this.files].map(([key, { byteLength }]) => ({ key, byteLength }));
+  }
+
+  async write(key: BlockKey, parts: readonly Uint8Array[]): Promise<void> {
+    this.writes++;
+    await this.gate;
+    if (this.refuses.write) throw this.refuses.write;
+    this.files.set(key, Buffer.concat(parts));
+    if (this.bytes > this.budgetBytes) throw new Error(`${this.bytes} bytes on a disk of ${this.budgetBytes}`);
+  }
+
+  async read(key: BlockKey, into: Uint8Array, position: number): Promise<boolean> {
+    if (this.refuses.read) throw this.refuses.read;
+    const file = this.files.get(key)?.subarray(position, position + into.byteLength);
+    if (file?.byteLength !== into.byteLength) return false;
+    into.set(file);
+    return true;
+  }
+
+  async remove(key: BlockKey): Promise<void> {
+    if (this.refuses.remove) throw this.refuses.remove;
+    this.files.delete(key);
+  }
+
+  async close(): Promise<void> {}
+}
