@@ -15,6 +15,11 @@ COPY coordinator coordinator
 COPY cli cli
 COPY bench bench
 RUN npm run build && find dist \( -name '*.d.ts' -o -name '*.map' \) -delete
+COPY LICENSE ./
+COPY models models
+COPY deploy deploy
+# Whatever the umask was under which the repository was cloned.
+RUN chmod -R a+rX LICENSE package.json models deploy
 
 FROM packages AS production
 # What is for other platforms, for compilers and for readers stays behind.
@@ -34,10 +39,10 @@ RUN test -z "$PACKAGES" || { apt-get update && apt-get install -y --no-install-r
 WORKDIR /opt/shoal
 # The folders of the fleet's volumes belong to the user of the image, and so do volumes that are first mounted there.
 RUN install -d -o node -g node -m 0750 /run/shoal /var/lib/nats
-COPY package.json LICENSE ./
 COPY --from=production /opt/shoal/node_modules node_modules
-COPY models models
-COPY deploy/fleet-secrets.sh deploy/fleet-secrets.sh
+COPY --from=build /opt/shoal/LICENSE /opt/shoal/package.json ./
+COPY --from=build /opt/shoal/models models
+COPY --from=build /opt/shoal/deploy deploy
 COPY --from=build /opt/shoal/dist dist
 
 # Both roles answer /metrics and /health on 8080; workers talk to each other on 7400.

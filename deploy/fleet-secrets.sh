@@ -29,9 +29,10 @@ quoted() {
 
 cat >nats.conf.new <<END
 port: 4222
-http: 127.0.0.1:8222
 jetstream {
   store_dir: /var/lib/nats
+  max_memory_store: 64MB
+  max_file_store: 512MB
 }
 authorization {
   user: $(quoted "${SHOAL_NATS_USER:-shoal}")
