@@ -6,6 +6,9 @@ import { readMachine } from '../src/config/machine.js';
 import { modelFolder } from '../src/config/model-folder.js';
 import { OPTIONS } from '../src/config/options.js';
 import { SYNTH_OPTIONS } from '../src/config/synth-options.js';
+import { adapterText, chooseDevice, type DeviceSurvey, surveyDevices, WEBGPU_FIX } from '../src/device/choose.js';
+import { CUDA_FIX } from '../src/device/cuda-runtime.js';
+import type { Adapter } from '../src/device/vulkan.js';
 import type { CommandContext } from './context.js';
 
 /** One thing that was looked at. `fix` is null where nothing is missing. */
@@ -26,7 +29,7 @@ export async function doctor(context: CommandContext): Promise<number> {
   const findings = [
     nodeFinding(process.versions.node),
     machineFinding(),
-    await runtimeFinding(),
+    ...(await runtimeFindings()),
     await natsFinding(natsServer),
     await modelFinding(model),
     ...unknownVariables(context.environment),
@@ -62,18 +65,37 @@ function machineFinding(): Finding {
   return { name: 'machine', state: 'warning', detail, fix: 'Give a smaller --cache-bytes, or fewer --workers.' };
 }
 
-async function runtimeFinding(): Promise<Finding> {
+async function runtimeFindings(): Promise<Finding[]> {
   try {
     const { OrtRuntime } = await import('../src/ort/runtime.js');
     const runtime = OrtRuntime.open();
     try {
-      return ok('ONNX Runtime', `${runtime.version}, providers ${runtime.providers().join(', ')}`);
+      const survey = surveyDevices();
+      const detail = `${runtime.version}, providers ${survey.providers.join(', ')}`;
+      return [ok('ONNX Runtime', detail), ...deviceFindings(survey)];
     } finally {
       runtime.release();
     }
   } catch (error) {
-    return missing('ONNX Runtime', error, 'Install the packages again: npm ci');
+    return [missing('ONNX Runtime', error, 'Install the packages again: npm ci')];
   }
+}
+
+/** Which device `auto` takes, and what is there of the others. Nothing of it is a must: the CPU always serves. */
+export function deviceFindings(survey: DeviceSurvey): Finding[] {
+  const { adapters, cudaMissing } = survey;
+  const noCuda: Finding = { name: 'CUDA', state: 'warning', detail: `not installed: ${cudaMissing}`, fix: CUDA_FIX };
+  const noWebGpu: Finding = { name: 'WebGPU', state: 'warning', detail: String(adapters), fix: WEBGPU_FIX };
+  return [
+    ok('device', chooseDevice('auto', survey).why),
+    cudaMissing === null ? ok('CUDA', 'provider, driver and libraries are there') : noCuda,
+    ...(typeof adapters === 'string' ? [noWebGpu] : adapters.map(adapterFinding)),
+  ];
+}
+
+function adapterFinding(adapter: Adapter): Finding {
+  const memory = adapter.memoryBytes > 0 ? `, ${formatByteSize(adapter.memoryBytes)} of memory` : '';
+  return ok('WebGPU', `${adapterText(adapter)}${memory}`);
 }
 
 async function natsFinding(named: string | null): Promise<Finding> {

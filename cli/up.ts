@@ -4,6 +4,7 @@ import { formatByteSize } from '../src/config/byte-size.js';
 import { readUpConfig } from '../src/config/config.js';
 import { packageVersion } from '../src/config/package-root.js';
 import type { UpConfig } from '../src/config/up-config.js';
+import { chooseDevice, type DeviceChoice, surveyDevices } from '../src/device/choose.js';
 import { SystemRandom } from '../src/random.js';
 import type { CommandContext } from './context.js';
 import { Interrupts } from './interrupts.js';
@@ -17,6 +18,8 @@ const PARENT_CHECK_MS = 500;
 /** Starts a fleet on this machine, and keeps it running until it is told to stop. */
 export async function up(context: CommandContext): Promise<number> {
   const config = readUpConfig(context);
+  // What no worker could start with is said here, once.
+  const device = chooseDevice(config.device, surveyDevices());
   const clock = new SystemClock();
   const progress = new Progress(context.io, config.json);
   const fleet = new LocalFleet(config, {
@@ -33,7 +36,7 @@ export async function up(context: CommandContext): Promise<number> {
   watchNpm(context, clock, interrupts);
   // However this process ends by itself, its children end with it.
   process.once('exit', () => fleet.kill());
-  announceStart(config, progress);
+  announceStart(config, device, progress);
   const code = await runUntilInterrupted(fleet, interrupts, context, config, progress);
   interrupts.second.then(() => fleet.kill());
   await fleet.stop();
@@ -83,10 +86,10 @@ function watchNpm(context: CommandContext, clock: SystemClock, interrupts: Inter
   });
 }
 
-function announceStart(config: UpConfig, progress: Progress): void {
+function announceStart(config: UpConfig, device: DeviceChoice, progress: Progress): void {
   progress.line(`shoal ${packageVersion()}`);
   progress.step('model', `${config.modelName} (${config.modelDir})`);
-  progress.step('device', config.deviceReason);
+  progress.step('device', device.why);
   const { SHOAL_CACHE_BYTES: cacheBytes, SHOAL_THREADS: threads } = config.worker;
   const each = `each ${formatByteSize(Number(cacheBytes))} for blocks and ${threads} threads`;
   progress.step('workers', `${config.workers}, ${each}`);

@@ -159,6 +159,8 @@ export const REPLICATION_BATCH_BLOCKS = 64;
 /** Tries to copy a block, and the pause before each further one. */
 export const REPLICATION_ATTEMPTS = 4;
 export const REPLICATION_PAUSE_MS = 500;
+/** Why a worker runs on its device, in words. */
+export const DEVICE_REASON_CHARS = 512;
 /** Workers in a fleet. */
 export const FLEET_WORKERS = 1024;
 /** Coordinators of a fleet that are listed. */

@@ -2,11 +2,14 @@ import { hostname } from 'node:os';
 import { connectNats } from '../src/bus/nats-bus.js';
 import { SystemClock } from '../src/clock.js';
 import type { WorkerConfig } from '../src/config/worker-config.js';
+import { chooseDevice, surveyDevices } from '../src/device/choose.js';
 import { CpuDevice } from '../src/device/cpu.js';
+import { openDevice } from '../src/device/open.js';
 import { loadModelGraph } from '../src/engine/model-graph.js';
 import { Unavailable } from '../src/errors.js';
 import { newIncarnation } from '../src/fleet/identity.js';
 import { joinFleet } from '../src/fleet/joining.js';
+import { DEVICE_REASON_CHARS } from '../src/limits.js';
 import { createLog } from '../src/log.js';
 import { modelFingerprint } from '../src/model/fingerprint.js';
 import { openModelFolder } from '../src/model/folder.js';
@@ -25,20 +28,17 @@ export async function runWorker(config: WorkerConfig): Promise<RunningRole> {
   const log = createLog({ level: config.logLevel, fields: { role: 'worker', worker: config.id, incarnation } });
   const folder = await openModelFolder(config.modelDir);
   const runtime = OrtRuntime.open();
-  log.info(
-    { model: folder.name, device: config.device, why: config.deviceReason, ort: runtime.version },
-    'loading the model',
-  );
-  const graph = await loadModelGraph(runtime, folder, { threads: config.threads, allowSpinning: false });
+  const { provider, why } = chooseDevice(config.device, surveyDevices());
+  log.info({ model: folder.name, device: provider.name, why, ort: runtime.version }, 'loading the model');
+  const graph = await loadModelGraph(runtime, folder, { provider, threads: config.threads, allowSpinning: false });
   if (config.cache) checkBudgets(graph.layout, config);
-  const device = new CpuDevice({
-    runtime,
+  const device = await openDevice(runtime, provider, {
     layout: graph.layout,
     blockBudgetBytes: config.cacheBytes,
     slots: config.sequences,
     capacityTokens: Math.min(config.contextTokens, graph.contextTokens),
   });
-  if (config.cache) void device.commitAhead();
+  if (config.cache && device instanceof CpuDevice) void device.commitAhead();
   const files = config.cache && config.diskCacheDir !== null ? await BlockFolder.open(config.diskCacheDir) : null;
   const fingerprint = await modelFingerprint(folder, graph.layout);
   const bus = await connectNats({
@@ -59,6 +59,7 @@ export async function runWorker(config: WorkerConfig): Promise<RunningRole> {
     eosTokenIds: folder.eosTokenIds,
     graph,
     device,
+    deviceReason: why.slice(0, DEVICE_REASON_CHARS),
     files,
     bus,
     clock,

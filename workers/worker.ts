@@ -44,6 +44,8 @@ export interface WorkerOptions {
   readonly eosTokenIds: readonly number[];
   readonly graph: ModelGraph;
   readonly device: Device;
+  /** Why this device. */
+  readonly deviceReason: string;
   /** The folder of the disk tier; null for none. This worker closes it. */
   readonly files: BlockFiles | null;
   readonly bus: Bus;
@@ -326,6 +328,7 @@ export class Worker {
       ...identity,
       state: this.state,
       device: device.kind,
+      deviceReason: this.options.deviceReason,
       address: this.address,
       fingerprint,
       budget: { device: config.cacheBytes, host: this.hostBudgetBytes },

@@ -4,7 +4,7 @@ import type { Machine } from './machine.js';
 import { modelFolder } from './model-folder.js';
 import { type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
-import { chooseDevice, defaultCacheBytes, defaultThreads } from './worker-config.js';
+import { defaultCacheBytes, defaultThreads } from './worker-config.js';
 
 /** What `shoal up` itself needs; the options of its children go to them as `coordinator` and `worker`. */
 export interface UpConfig {
@@ -20,7 +20,8 @@ export interface UpConfig {
   readonly secret: string | null;
   readonly modelDir: string;
   readonly modelName: string;
-  readonly deviceReason: string;
+  /** What was asked for; each worker sees what there is. */
+  readonly device: Values['device'];
   readonly apiKeys: readonly string[];
   /** Whether only this machine can reach the HTTP API. */
   readonly loopback: boolean;
@@ -70,7 +71,7 @@ export function upConfig(
     secret: clusterSecret(values),
     modelDir,
     modelName: modelName(values, modelDir),
-    deviceReason: chooseDevice(values.device).deviceReason,
+    device: values.device,
     apiKeys: clientKeys(values),
     loopback,
     json: values.json,

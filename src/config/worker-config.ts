@@ -21,9 +21,8 @@ export interface WorkerConfig {
   readonly peerTls: PeerTlsConfig | null;
   /** Absolute. */
   readonly modelDir: string;
-  readonly device: 'cpu';
-  /** Why this device, for the log. */
-  readonly deviceReason: string;
+  /** What was asked for; the worker sees what there is. */
+  readonly device: Values['device'];
   readonly replicas: number;
   /** Whether prefixes are kept and shared. */
   readonly cache: boolean;
@@ -78,15 +77,6 @@ export function defaultThreads(machine: Machine, localWorkers: number): number {
   return Math.max(1, Math.min(share, machine.cores, DEFAULT_THREADS_CEILING));
 }
 
-/** The device that this version can give, and why. */
-export function chooseDevice(device: Values['device']): { device: 'cpu'; deviceReason: string } {
-  if (device === 'cpu') return { device, deviceReason: 'cpu was asked for' };
-  if (device === 'auto') return { device: 'cpu', deviceReason: 'auto takes cpu, the one device of this version' };
-  throw new WrongUsage(
-    `--device (SHOAL_DEVICE) is "${device}", which is not in this version: it must be auto or cpu, and auto takes cpu.`,
-  );
-}
-
 function checkFree(option: string, bytes: number, { availableBytes }: Machine): void {
   if (bytes <= availableBytes) return;
   throw new WrongUsage(
@@ -116,7 +106,6 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
   const cacheBytes = values.cacheBytes ?? defaultCacheBytes(machine, 1);
   checkFree('--cache-bytes (SHOAL_CACHE_BYTES)', cacheBytes, machine);
   checkFree('--host-cache-bytes (SHOAL_HOST_CACHE_BYTES)', values.hostCacheBytes ?? 0, machine);
-  const { device, deviceReason } = chooseDevice(values.device);
   return {
     id: values.workerId ?? machine.processName,
     namespace: values.namespace,
@@ -124,8 +113,7 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
     secret: requiredSecret(values),
     peerTls: peerTls(values),
     modelDir: modelFolder(values.model),
-    device,
-    deviceReason,
+    device: values.device,
     replicas: values.replicas,
     cache: values.cache,
     cacheBytes,

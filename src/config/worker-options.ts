@@ -13,7 +13,7 @@ export const WORKER_OPTIONS = {
     type: types.choice('auto', 'cpu', 'webgpu', 'cuda'),
     default: 'auto',
     commands: WORKER,
-    help: 'Device that runs the model: auto, cpu, webgpu or cuda. This version has cpu, which auto takes.',
+    help: 'Device that runs the model and has its K/V: cpu, webgpu or cuda. auto takes cuda, then webgpu on a GPU, then cpu.',
   }),
   cache: option({
     flag: 'cache',

@@ -21,6 +21,8 @@ export interface Announcement {
   readonly pid: number;
   readonly host: string;
   readonly device: string;
+  /** Why it runs on that device. */
+  readonly deviceReason: string;
   readonly address: PeerAddress;
   readonly fingerprint: string;
   /** Memory for blocks; also its share of the ring. */

@@ -81,7 +81,8 @@ function openBase(file: string): Pointer {
   }
 }
 
-function libraryPath(): string {
+/** Where ONNX Runtime's library is, and the providers that are files of their own beside it. */
+export function libraryPath(): string {
   const chosen = process.env.SHOAL_ORT_LIBRARY;
   if (chosen !== undefined && chosen !== '') return path.resolve(chosen);
   const name = NAMES[process.platform];
@@ -149,4 +150,27 @@ export function programFunction(name: string, result: string, parameters: string
   } catch {
     return null;
   }
+}
+
+/** A library that is not ONNX Runtime's. */
+export interface ForeignLibrary {
+  readonly name: string;
+  /** Throws where it has no function of that name. */
+  function<A extends readonly unknown[], R>(name: string, result: string, parameters: string[]): NativeFunction<A, R>;
+}
+
+/** Loads the first of these that the system's loader finds; null if it finds none. */
+export function openLibrary(names: readonly string[]): ForeignLibrary | null {
+  for (const name of names) {
+    try {
+      const library = koffi.load(name);
+      loaded.push(library);
+      return {
+        name,
+        function: <A extends readonly unknown[], R>(symbol: string, result: string, parameters: string[]) =>
+          library.func(symbol, result, parameters) as unknown as NativeFunction<A, R>,
+      };
+    } catch {}
+  }
+  return null;
 }

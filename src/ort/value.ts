@@ -101,7 +101,7 @@ export class Value extends Handle {
     const { environment, place, provider } = allocator;
     const { calls } = environment;
     const doing = `making a tensor ${elementType}[${shape}] over another`;
-    const data = calls.take(calls.api.getTensorMutableData(value.pointer, calls.out), doing);
+    const data = value.address;
     calls.putShape(shape);
     const status = calls.api.createTensorWithDataAsOrtValue(
       place,
@@ -148,6 +148,11 @@ export class Value extends Handle {
     return tensorBytes(this.elementType, this.shape);
   }
 
+  /** Where its first byte is, in the memory that it lies in. */
+  get address(): Pointer {
+    return this.#addressAt(this.pointer);
+  }
+
   /** Its bytes, in place. Not to be touched after `release`: that would crash the process. Throws `InternalError` for a device's. */
   bytes(): Uint8Array {
     const pointer = this.pointer;
@@ -168,9 +173,12 @@ export class Value extends Handle {
     if (this.memory !== null || this.provider !== 'cpu') {
       throw new InternalError("a tensor in a device's memory cannot be read in place");
     }
+    return viewMemory(this.#addressAt(pointer), this.byteLength);
+  }
+
+  #addressAt(pointer: Pointer): Pointer {
     const { calls } = this.environment;
-    const data = calls.take(calls.api.getTensorMutableData(pointer, calls.out), "finding a tensor's bytes");
-    return viewMemory(data, this.byteLength);
+    return calls.take(calls.api.getTensorMutableData(pointer, calls.out), "finding a tensor's bytes");
   }
 
   protected override free(pointer: Pointer): void {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Announcement } from '../core/member.js';
+import { DEVICE_REASON_CHARS } from '../limits.js';
 
 /** Checker of what workers say of themselves on `<fleet>.announce`. */
 
@@ -15,6 +16,7 @@ export const AnnouncementMessage: z.ZodType<Announcement> = z.strictObject({
   pid: Count,
   host: z.string().max(256),
   device: Name,
+  deviceReason: z.string().max(DEVICE_REASON_CHARS),
   address: z.strictObject({
     hostId: Name,
     unixPath: z.string().max(256).nullable(),

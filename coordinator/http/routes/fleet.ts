@@ -47,6 +47,7 @@ function workerRow(worker: Member) {
     pid: worker.pid,
     host: worker.host,
     device: worker.device,
+    device_reason: worker.deviceReason,
     state: worker.state,
     address: addressText(worker.address),
     blocks: worker.blocks,

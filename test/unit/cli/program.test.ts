@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { run } from '../../../cli/program.js';
 import { OPTIONS } from '../../../src/config/options.js';
 import { SYNTH_OPTIONS } from '../../../src/config/synth-options.js';
+import { cudaMissing } from '../../../src/device/cuda-runtime.js';
 
 async function shoal(args: string, environment: Record<string, string> = {}) {
   const out: string[] = [];
@@ -51,10 +52,6 @@ describe('the command line', () => {
     ['up --port abc', 'shoal: --port is "abc": it must be a whole number from 0 to 65535.'],
     ['up --workers 1000', 'shoal: --workers is "1000": it must be a whole number from 1 to 64.'],
     [
-      'up --device cuda',
-      'shoal: --device (SHOAL_DEVICE) is "cuda", which is not in this version: it must be auto or cpu',
-    ],
-    [
       'up --model /nonexistent',
       'shoal: --model (SHOAL_MODEL) is "/nonexistent": it must be a folder with a config.json',
     ],
@@ -74,6 +71,14 @@ describe('the command line', () => {
     expect(err).toContain(message);
     expect(code).toBe(2);
     expect(out).toBe('');
+  });
+
+  it.skipIf(cudaMissing() === null)('ends with 1 and says what is missing for a device that is not there', async () => {
+    const { code, err } = await shoal('up --device cuda');
+    expect(code).toBe(1);
+    expect(err).toMatch(
+      /^shoal: CUDA provider not installed: .*Fetch the provider with ONNXRUNTIME_NODE_INSTALL=cuda12/,
+    );
   });
 
   it('names the variable that is wrong', async () => {

@@ -33,6 +33,7 @@ describe('the routes', () => {
           pid: 11,
           host: 'here',
           device: 'cpu',
+          device_reason: 'cpu was asked for',
           state: 'serving',
           address: 'tcp://10.0.0.1:7001',
           blocks: 3,

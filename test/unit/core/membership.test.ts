@@ -17,6 +17,7 @@ function announcement(id: string, over: Partial<Announcement> = {}): Announcemen
     pid: 1,
     host: 'h',
     device: 'cpu',
+    deviceReason: 'cpu was asked for',
     address: { hostId: 'h', unixPath: `/${id}`, tcpHost: null, tcpPort: null },
     fingerprint: FINGERPRINT,
     budget: { device: 1000, host: 0 },

@@ -20,6 +20,7 @@ function member(id: string, over: Partial<Member> = {}): Member {
     pid: 1,
     host: 'h',
     device: 'cpu',
+    deviceReason: 'cpu was asked for',
     address: { hostId: 'h', unixPath: null, tcpHost: null, tcpPort: null },
     fingerprint: 'f',
     budget: { device: 1, host: 0 },

@@ -1,0 +1,17 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { footprintBytes } from '../../../src/device/webgpu-footprint.js';
+
+test('a buffer takes up no less than its bytes, and a larger one no less than a smaller one', () => {
+  const bytes = fc.integer({ min: 1, max: 2 ** 30 });
+  fc.assert(
+    fc.property(bytes, bytes, (a, b) => {
+      expect(footprintBytes(a)).toBeGreaterThanOrEqual(a);
+      expect(footprintBytes(footprintBytes(a))).toBe(footprintBytes(a));
+      if (a <= b) expect(footprintBytes(a)).toBeLessThanOrEqual(footprintBytes(b));
+    }),
+  );
+  expect(footprintBytes(256 * 1024)).toBe(256 * 1024);
+  expect(footprintBytes(300 * 1024)).toBe(512 * 1024);
+  expect(footprintBytes(161 * 2 ** 20 + 1)).toBe(161 * 2 ** 20 + 16);
+});
