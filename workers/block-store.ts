@@ -72,7 +72,7 @@ export class BlockStore implements BlockHost {
       evicted: (key) => this.announced.left('device', key, lower.has(key) ? 'demoted' : 'evicted'),
     });
     this.lending = new Lending(device, this.upper, lower, {
-      ended: () => this.tellIfQuiet(),
+      returned: (how) => this.letGo(how),
       failed: options.onFailed,
     });
     this.arrivals = new Arrivals(device, this.upper, () => this.tellIfQuiet());
@@ -135,9 +135,7 @@ export class BlockStore implements BlockHost {
     const { meta, block, foreign } = held.value;
     const release = () => {
       held.release();
-      // What was held could not be copied down.
-      if (this.upper.held === 0) this.demoter?.wake();
-      this.tellIfQuiet();
+      this.letGo('used');
     };
     return { meta, block, foreign, release };
   }
@@ -243,6 +241,7 @@ export class BlockStore implements BlockHost {
   /** Resolves when all is copied to lower tiers that is to be, and what is dropped there is gone. */
   async idle(): Promise<void> {
     await this.sealer.idle();
+    this.demoter?.wake();
     await this.demoter?.idle();
     await this.lower.idle();
   }
@@ -303,6 +302,12 @@ export class BlockStore implements BlockHost {
     }
     if (this.land(arriving, sealed, origin)) passage.keep(sealed);
     else passage.drop();
+  }
+
+  private letGo(how: 'used' | 'down'): void {
+    // What was in use could not be copied down.
+    if (how === 'used' && this.upper.held === 0) this.demoter?.wake();
+    this.tellIfQuiet();
   }
 
   private tellIfQuiet(): void {

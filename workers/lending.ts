@@ -5,6 +5,12 @@ import type { DeviceResident, DeviceTier } from './device-tier.js';
 import type { LowerTiers } from './lower-tiers.js';
 import type { Held } from './residents.js';
 
+export interface LendingOwner {
+  /** A block is read no more by whoever borrowed it; `down` where that was to copy it to another tier. */
+  returned(how: 'used' | 'down'): void;
+  failed(error: unknown): void;
+}
+
 /** Lends the bytes of blocks: in place where they are in memory, else a copy. */
 export class Lending {
   private open = 0;
@@ -13,7 +19,7 @@ export class Lending {
     private readonly device: Device,
     private readonly upper: DeviceTier,
     private readonly lower: LowerTiers,
-    private readonly on: { ended(): void; failed(error: unknown): void },
+    private readonly on: LendingOwner,
   ) {}
 
   /** Blocks that are lent, each as often as it is. */
@@ -24,12 +30,12 @@ export class Lending {
   /** From whatever tier. Counts as a use of the block. */
   async lend(key: BlockKey): Promise<LentBlock | null> {
     this.upper.touch(key);
-    return this.counted((await this.fromDevice(key)) ?? (await this.lower.lend(key)));
+    return this.counted((await this.fromDevice(key)) ?? (await this.lower.lend(key)), 'used');
   }
 
   /** From the device alone, to be copied to another tier, which is no use of the block. */
   async lendDown(key: BlockKey): Promise<LentBlock | null> {
-    return this.counted(await this.fromDevice(key));
+    return this.counted(await this.fromDevice(key), 'down');
   }
 
   private async fromDevice(key: BlockKey): Promise<LentBlock | null> {
@@ -43,7 +49,7 @@ export class Lending {
       return await this.download(held);
     } finally {
       held.release();
-      this.on.ended();
+      this.on.returned('down');
     }
   }
 
@@ -62,7 +68,7 @@ export class Lending {
     }
   }
 
-  private counted(lent: LentBlock | null): LentBlock | null {
+  private counted(lent: LentBlock | null, how: 'used' | 'down'): LentBlock | null {
     if (!lent) return null;
     this.open++;
     let open = true;
@@ -71,7 +77,7 @@ export class Lending {
       open = false;
       this.open--;
       lent.release();
-      this.on.ended();
+      this.on.returned(how);
     };
     return { ...lent, release };
   }

@@ -150,6 +150,7 @@ export class LowerTiers {
 
   /** Resolves when nothing is on its way to a lower tier. */
   async idle(): Promise<void> {
+    this.demoter?.wake();
     await this.demoter?.idle();
     for (const tier of this.tiers) await tier.idle();
   }
