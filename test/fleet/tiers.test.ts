@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
-import { type Completion, Fleet } from './support/fleet.js';
+import { Fleet } from './support/fleet.js';
+import type { Completion } from './support/fleet-api.js';
 
 const sheet = recallSheet(32, 47);
 const { question, answer } = sheet.questions[0]!;
