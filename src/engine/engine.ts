@@ -3,6 +3,7 @@ import type { Device } from '../device/device.js';
 import { Cancelled, InternalError, ShoalError, Unavailable } from '../errors.js';
 import { PREPARE_AHEAD_SEQUENCES, PROMPT_LOGITS_BYTES } from '../limits.js';
 import { elementBytes } from '../ort/element-type.js';
+import { OrtError } from '../ort/ort-error.js';
 import type { GenerateEvent, GenerateRequest } from '../protocol/generate.js';
 import { type AdmissionBounds, admit } from './admission.js';
 import { EventStream } from './event-stream.js';
@@ -106,7 +107,7 @@ export class Engine {
    * Runs a request. It begins at once, whether or not events are read; a reader that leaves early, or `signal`, cancels it.
    *
    * The iteration throws: `InvalidRequest` naming the field, `Refused` for another fleet's fingerprint, `Overloaded` where too many wait,
-   * `Unavailable` after `close`, `Cancelled` or the signal's own reason, and what the graph's run failed with.
+   * `Unavailable` after `close` and where memory ran out, `Cancelled` or the signal's own reason, and what the graph's run failed with.
    */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterableIterator<GenerateEvent> {
     try {
@@ -197,5 +198,10 @@ function failed(error: unknown): EventStream {
 }
 
 function errorOf(error: unknown): Error {
+  if (error instanceof OrtError && error.outOfMemory) {
+    return new Unavailable('this worker has no memory left for the request: try another, or again later', {
+      cause: error,
+    });
+  }
   return error instanceof Error ? error : new InternalError(String(error));
 }

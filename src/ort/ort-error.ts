@@ -33,4 +33,9 @@ export class OrtError extends InternalError {
     super(`ONNX Runtime failed ${doing}: ${ortMessage} (${code})`);
     this.ortCode = code;
   }
+
+  /** Whether host or device had no memory left. There is no code for it: the texts are those of the standard library, of the arenas and of the drivers. */
+  get outOfMemory(): boolean {
+    return /std::bad_alloc|out of memory|failed to allocate memory/i.test(this.ortMessage);
+  }
 }

@@ -10,7 +10,9 @@ export class RemoteDevice implements Device {
   readonly kind = 'webgpu';
   /** Where set, uploads and downloads wait for it. */
   gate: Promise<void> | null = null;
-  /** Where set, they fail with it. */
+  /** Blocks that it has memory for, where that is less than its budget. */
+  capacityBlocks = Number.POSITIVE_INFINITY;
+  /** Where set, uploads and downloads fail with it. */
   failure: Error | null = null;
 
   constructor(private readonly inner: CpuDevice) {}
@@ -28,7 +30,7 @@ export class RemoteDevice implements Device {
     return this.inner.loosePlace;
   }
   allocateBlock(): DeviceBlock | null {
-    return this.inner.allocateBlock();
+    return this.inner.memory().blocks < this.capacityBlocks ? this.inner.allocateBlock() : null;
   }
   freeBlock(block: DeviceBlock): void {
     this.inner.freeBlock(block);

@@ -2,6 +2,7 @@ import { afterEach, beforeAll, expect, test } from 'vitest';
 import { type EngineObserver, NO_OBSERVER } from '../../../src/engine/observer.js';
 import { Cancelled, DeadlineExceeded, InvalidRequest, Overloaded, Refused, Unavailable } from '../../../src/errors.js';
 import type { ModelFolder } from '../../../src/model/folder.js';
+import { Value } from '../../../src/ort/value.js';
 import type { GenerateEvent } from '../../../src/protocol/generate.js';
 import { ask, collect, noise, Rig, type RigOptions, tinyModel } from './support/rig.js';
 
@@ -189,6 +190,21 @@ test('a run that fails ends its own sequence alone, and the engine goes on', asy
   rig.graph.session.run = (...args) => (failing-- > 0 ? Promise.reject(new Error('no more memory')) : run(...args));
   await expect(rig.run(ask(noise(20, 512, 2)))).rejects.toThrow('no more memory');
   expect((await rig.run(ask(noise(20, 512)))).ids).toEqual(good.ids);
+});
+
+test('a request that there is no memory for is sent elsewhere, and costs no other', async () => {
+  await open();
+  const good = await rig.run(ask(noise(20, 512)));
+  const run = rig.graph.session.run.bind(rig.graph.session);
+  // A real refusal, as the allocator words it.
+  let failing = 1;
+  rig.graph.session.run = async (...args) => {
+    if (failing-- > 0) Value.allocate(rig.graph.runtime, 'float32', [2 ** 40, 2 ** 10]);
+    return run(...args);
+  };
+  const [lost, kept] = [rig.run(ask(noise(20, 512, 2))), rig.run(ask(noise(20, 512)))];
+  await expect(lost).rejects.toBeInstanceOf(Unavailable);
+  expect((await kept).ids).toEqual(good.ids);
 });
 
 test('a decode step that fails ends the sequences in it, and the engine goes on', async () => {

@@ -291,6 +291,21 @@ describe('a store over a device whose memory the host cannot see', () => {
     expect(cache.store.tiers.every(({ bytes }) => bytes === 0)).toBe(true);
   });
 
+  it('makes room where the device has less memory than it is allowed, and does without where there is none', async () => {
+    open(8, world);
+    remote().capacityBlocks = 2;
+    const [a, b, c, d] = singles('a', 'b', 'c', 'd');
+    await cache.bring([a!, b!]);
+    const held = cache.store.borrow(b!.key)!;
+    expect(cache.compute([c!])).toEqual([c]);
+    await cache.store.idle();
+    expect([a!, b!, c!].map(tierOf)).toEqual(['host', 'device', 'device']);
+    remote().capacityBlocks = 0;
+    expect(cache.compute([d!])).toEqual([]);
+    expect([b!, c!].map(tierOf)).toEqual(['device', 'host']);
+    held.release();
+  });
+
   it('takes no digest down that was reset meanwhile', async () => {
     open(2, world);
     const download = deferred();

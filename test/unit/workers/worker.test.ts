@@ -22,10 +22,12 @@ import { EngineProtocol, ShardProtocol, WorkerProtocol } from '../../../src/prot
 import { SystemRandom } from '../../../src/random.js';
 import { encode } from '../../../src/wire/msgpack.js';
 import { readMessage } from '../../../src/wire/read-message.js';
+import type { BlockFiles } from '../../../workers/block-folder.js';
 import { Worker } from '../../../workers/worker.js';
 import { FINGERPRINT } from '../../support/announcement.js';
 import { type Answer, ask, collect, noise, tinyModel } from '../engine/support/rig.js';
 import { until } from '../peer/support/until.js';
+import { MemoryFiles } from './support/block-files.js';
 
 const NAMESPACE = 'fleet';
 const subjects = fleetSubjects(NAMESPACE);
@@ -37,6 +39,16 @@ beforeAll(async () => {
   ({ folder, remove } = await tinyModel({}));
 });
 afterAll(() => remove());
+
+interface StationOptions {
+  readonly incarnation?: string;
+  readonly cache?: boolean;
+  readonly replicas?: number;
+  /** Room for blocks on the device, and in host memory below it. */
+  readonly blocks?: number;
+  readonly hostBlocks?: number;
+  readonly files?: BlockFiles;
+}
 
 /** A worker over a real graph, and all that a process would give it. */
 class Station {
@@ -53,9 +65,10 @@ class Station {
     private readonly graph: ModelGraph,
     broker: MemoryBroker,
     socketFolder: string,
-    { incarnation = '0001', cache = true, replicas = 2 } = {},
+    { incarnation = '0001', cache = true, replicas = 2, blocks = 64, hostBlocks = 0, files }: StationOptions = {},
   ) {
-    const cacheBytes = 64 * blockBytes(graph.layout);
+    const bytes = blockBytes(graph.layout);
+    const cacheBytes = blocks * bytes;
     this.device = new CpuDevice({
       runtime,
       layout: graph.layout,
@@ -77,9 +90,9 @@ class Station {
       replicas,
       cache,
       cacheBytes,
-      hostCacheBytes: null,
+      hostCacheBytes: hostBlocks * bytes,
       diskCacheDir: null,
-      diskCacheBytes: 0,
+      diskCacheBytes: 2 ** 30,
       sequences: 4,
       contextTokens: graph.contextTokens,
       threads: 1,
@@ -97,7 +110,7 @@ class Station {
       graph,
       device: this.device,
       deviceReason: 'a test',
-      files: null,
+      files: files ?? null,
       bus: this.bus,
       clock: new SystemClock(),
       log: SILENT_LOG,
@@ -144,7 +157,7 @@ class Fleet {
     return new Fleet(await mkdtemp(join(tmpdir(), 'shoal-worker-')));
   }
 
-  async add(id: string, options: { incarnation?: string; cache?: boolean; replicas?: number } = {}): Promise<Station> {
+  async add(id: string, options: StationOptions = {}): Promise<Station> {
     const runtime = OrtRuntime.open();
     const graph = await loadModelGraph(runtime, folder, { threads: 1, allowSpinning: false });
     const station = new Station(id, runtime, graph, this.broker, this.sockets, options);
@@ -252,6 +265,43 @@ describe('a worker', () => {
     expect(await fleet.order(a, 'reset')).toEqual({ dropped: 2 });
     expect(await fleet.keys(a)).toEqual(new Set());
     expect((await fleet.ask(a, request)).cached.local).toBe(0);
+  });
+
+  it('tells of blocks in host memory, gives them to peers, and takes them back', async () => {
+    fleet = await Fleet.open();
+    const options = { replicas: 1, blocks: 4, hostBlocks: 8 };
+    const [a, b] = [await fleet.add('a', options), await fleet.add('b', options)];
+    await fleet.joined();
+    const [one, other] = [ask(tokens(3, 1)), ask(tokens(3, 2))];
+    const first = await fleet.ask(a, one);
+    await fleet.ask(a, other);
+    await fleet.holds(a, [...unpackKeys(one.keys), ...unpackKeys(other.keys)]);
+    await until(() => (fleet.said(a)?.blocks ?? 0) >= 6);
+    const { bytes, budget, blockBytes: size } = fleet.said(a)!;
+    expect(budget).toEqual({ device: 4 * size, host: 8 * size });
+    expect(bytes.device).toBeLessThanOrEqual(budget.device);
+    expect(bytes.host).toBeGreaterThan(0);
+    const fetched = await fleet.ask(b, { ...one, sources: [{ worker: 'a', blocks: 3 }] });
+    expect([fetched.ids, fetched.cached.remote]).toEqual([first.ids, 3 * BLOCK]);
+    const again = await fleet.ask(a, one);
+    expect([again.ids, again.cached.local]).toEqual([first.ids, 3 * BLOCK]);
+  });
+
+  it('has what it wrote to disk when it is started anew, and none of it after a reset', async () => {
+    fleet = await Fleet.open();
+    const files = new MemoryFiles();
+    const before = await fleet.add('a', { files });
+    await fleet.joined();
+    const request = ask(tokens(3));
+    const first = await fleet.ask(before, request);
+    await before.stop();
+    expect(files.files.size).toBe(3);
+    const after = await fleet.add('a', { files, incarnation: '0002' });
+    expect(await fleet.keys(after)).toEqual(new Set(unpackKeys(request.keys)));
+    const second = await fleet.ask(after, request);
+    expect([second.ids, second.cached.local]).toEqual([first.ids, 3 * BLOCK]);
+    expect(await fleet.order(after, 'reset')).toEqual({ dropped: 3 });
+    expect(files.files.size).toBe(0);
   });
 
   it('works on while its bus is lost, and what it answered then arrives', async () => {
