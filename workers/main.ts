@@ -1,18 +1,19 @@
 import { hostname } from 'node:os';
 import { connectNats } from '../src/bus/nats-bus.js';
-import { SystemClock } from '../src/clock.js';
+import { type Clock, SystemClock } from '../src/clock.js';
 import type { WorkerConfig } from '../src/config/worker-config.js';
 import { chooseDevice, surveyDevices } from '../src/device/choose.js';
 import { CpuDevice } from '../src/device/cpu.js';
+import type { Device } from '../src/device/device.js';
 import { openDevice } from '../src/device/open.js';
-import { loadModelGraph } from '../src/engine/model-graph.js';
+import { loadModelGraph, type ModelGraph } from '../src/engine/model-graph.js';
 import { Unavailable } from '../src/errors.js';
 import { newIncarnation } from '../src/fleet/identity.js';
 import { joinFleet } from '../src/fleet/joining.js';
 import { DEVICE_REASON_CHARS } from '../src/limits.js';
-import { createLog } from '../src/log.js';
+import { createLog, type Log } from '../src/log.js';
 import { modelFingerprint } from '../src/model/fingerprint.js';
-import { openModelFolder } from '../src/model/folder.js';
+import { type ModelFolder, openModelFolder } from '../src/model/folder.js';
 import { OrtRuntime } from '../src/ort/runtime.js';
 import type { RunningRole } from '../src/process/role.js';
 import { BlockFolder } from './block-folder.js';
@@ -21,36 +22,18 @@ import { Worker } from './worker.js';
 
 /**
  * Runs one worker in this process: loads the model, joins the fleet, answers. Resolves when it serves.
- * @throws Refused for a model or budget that cannot be, or does not fit the fleet, Unavailable where NATS is not reached
+ * @throws Refused for a model, device or budget that cannot be, or does not fit the fleet, Unavailable where NATS is not reached
  */
 export async function runWorker(config: WorkerConfig): Promise<RunningRole> {
   const incarnation = newIncarnation();
   const log = createLog({ level: config.logLevel, fields: { role: 'worker', worker: config.id, incarnation } });
-  const folder = await openModelFolder(config.modelDir);
-  const runtime = OrtRuntime.open();
-  const { provider, why } = chooseDevice(config.device, surveyDevices());
-  log.info({ model: folder.name, device: provider.name, why, ort: runtime.version }, 'loading the model');
-  const graph = await loadModelGraph(runtime, folder, { provider, threads: config.threads, allowSpinning: false });
-  if (config.cache) checkBudgets(graph.layout, config);
-  const device = await openDevice(runtime, provider, {
-    layout: graph.layout,
-    blockBudgetBytes: config.cacheBytes,
-    slots: config.sequences,
-    capacityTokens: Math.min(config.contextTokens, graph.contextTokens),
-  });
-  if (config.cache && device instanceof CpuDevice) void device.commitAhead();
-  const files = config.cache && config.diskCacheDir !== null ? await BlockFolder.open(config.diskCacheDir) : null;
-  const fingerprint = await modelFingerprint(folder, graph.layout);
-  const bus = await connectNats({
-    url: config.nats.url,
-    ...(config.nats.user === null ? {} : { user: config.nats.user }),
-    ...(config.nats.password === null ? {} : { password: config.nats.password }),
-    name: `shoal worker ${config.id}`,
-    waitForServer: true,
-    onWaiting: ({ message }) => log.warn({}, `trying again: ${message}`),
-  });
   const clock = new SystemClock();
-  await joinFleet({ bus, clock, log, config, fingerprint, model: folder.name });
+  const model = await openModel(config, log);
+  const { folder, graph, device } = model;
+  const { bus, fingerprint, files } = await join(config, model, clock, log).catch((error) => {
+    model.release();
+    throw error;
+  });
   let over: string | null = null;
   const worker = new Worker({
     config,
@@ -59,7 +42,7 @@ export async function runWorker(config: WorkerConfig): Promise<RunningRole> {
     eosTokenIds: folder.eosTokenIds,
     graph,
     device,
-    deviceReason: why.slice(0, DEVICE_REASON_CHARS),
+    deviceReason: model.deviceReason.slice(0, DEVICE_REASON_CHARS),
     files,
     bus,
     clock,
@@ -77,12 +60,67 @@ export async function runWorker(config: WorkerConfig): Promise<RunningRole> {
     stop: async () => {
       await worker.stop();
       await bus.close();
-      device.close();
-      graph.release();
-      runtime.release();
+      model.release();
       log.info({}, 'stopped');
       // So that whoever watches the process sees that nobody told it to go.
       if (over !== null) throw new Unavailable(`worker ${config.id} ended by itself: ${over}`);
     },
   };
+}
+
+interface OpenModel {
+  readonly folder: ModelFolder;
+  readonly graph: ModelGraph;
+  readonly device: Device;
+  readonly deviceReason: string;
+  /** Not left to the end of the process: a GPU's provider may crash there, and hide why the worker ended. */
+  release(): void;
+}
+
+async function openModel(config: WorkerConfig, log: Log): Promise<OpenModel> {
+  const folder = await openModelFolder(config.modelDir);
+  const { provider, why } = chooseDevice(config.device, surveyDevices());
+  const runtime = OrtRuntime.open();
+  log.info({ model: folder.name, device: provider.name, why, ort: runtime.version }, 'loading the model');
+  const graph = await loadModelGraph(runtime, folder, { provider, threads: config.threads, allowSpinning: false });
+  try {
+    if (config.cache) checkBudgets(graph.layout, config);
+    const device = await openDevice(runtime, provider, {
+      layout: graph.layout,
+      blockBudgetBytes: config.cacheBytes,
+      slots: config.sequences,
+      capacityTokens: Math.min(config.contextTokens, graph.contextTokens),
+    });
+    if (config.cache && device instanceof CpuDevice) void device.commitAhead();
+    const release = () => {
+      device.close();
+      graph.release();
+      runtime.release();
+    };
+    return { folder, graph, device, deviceReason: why, release };
+  } catch (error) {
+    graph.release();
+    runtime.release();
+    throw error;
+  }
+}
+
+async function join(config: WorkerConfig, { folder, graph }: OpenModel, clock: Clock, log: Log) {
+  const files = config.cache && config.diskCacheDir !== null ? await BlockFolder.open(config.diskCacheDir) : null;
+  const fingerprint = await modelFingerprint(folder, graph.layout);
+  const bus = await connectNats({
+    url: config.nats.url,
+    ...(config.nats.user === null ? {} : { user: config.nats.user }),
+    ...(config.nats.password === null ? {} : { password: config.nats.password }),
+    name: `shoal worker ${config.id}`,
+    waitForServer: true,
+    onWaiting: ({ message }) => log.warn({}, `trying again: ${message}`),
+  });
+  try {
+    await joinFleet({ bus, clock, log, config, fingerprint, model: folder.name });
+    return { bus, fingerprint, files };
+  } catch (error) {
+    await bus.close();
+    throw error;
+  }
 }

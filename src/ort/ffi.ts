@@ -39,15 +39,14 @@ export interface Library {
   readonly api: OrtApi;
 }
 
-let stacksAreSet = false;
+// WebGPU's shader compiler needs more stack than foreign calls get by default: it would end the process with SIGSEGV. Nothing may be loaded before.
+koffi.config({ sync_stack_size: 8 << 20, async_stack_size: 8 << 20 });
+
 /** A library whose handle is garbage-collected is unloaded, whoever still calls its functions. */
 const loaded: unknown[] = [];
 
 /** Loads the library. Throws `Unavailable` if it is not there, or too old. */
 export function loadLibrary(file = libraryPath()): Library {
-  // WebGPU's shader compiler needs more stack than foreign calls get by default: it would end the process with SIGSEGV.
-  if (!stacksAreSet) koffi.config({ sync_stack_size: 8 << 20, async_stack_size: 8 << 20 });
-  stacksAreSet = true;
   const base = openBase(file);
   const getApi: (version: number) => Pointer = nativeFunction(readPointer(base), 'uintptr_t', ['uint32_t']);
   const getVersion: () => string = nativeFunction(readPointer(base + 8), 'str', []);

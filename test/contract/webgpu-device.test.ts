@@ -1,6 +1,8 @@
-import { expect, test } from 'vitest';
-import { ELEMENT_BYTES } from '../../src/core/kv-layout.js';
+import { describe, expect, test } from 'vitest';
+import { blockBytes, ELEMENT_BYTES, type KvLayout } from '../../src/core/kv-layout.js';
+import { vulkanAdapters } from '../../src/device/vulkan.js';
 import { WebGpuDevice } from '../../src/device/webgpu.js';
+import { Unavailable } from '../../src/errors.js';
 import { copyTensor } from '../../src/ort/copy.js';
 import type { DeviceAllocator } from '../../src/ort/device-memory.js';
 import { liveHandles } from '../../src/ort/handles.js';
@@ -47,3 +49,41 @@ const makeHarness = (): DeviceHarness => {
 const missing = webGpuMissing();
 if (missing === null) deviceContract('webgpu', makeHarness);
 else test.skip(`a webgpu device: ${missing}`);
+
+describe.skipIf(missing !== null)('a webgpu device that has no more memory', () => {
+  const layout: KvLayout = { layers: 1, kvHeads: 4, headDim: 64, blockTokens: 64, elementType: 'float32' };
+  // More than any device gives in one buffer; ONNX Runtime says on stderr what the device says of it.
+  const runtime = () => OrtRuntime.open({ logLevel: 'fatal' });
+
+  test('refuses sequences at its start, and says what to give less of', async () => {
+    const ort = runtime();
+    const options = { layout, blockBudgetBytes: 2 ** 20, slots: 250, capacityTokens: 500_000 };
+    await expect(WebGpuDevice.open({ runtime: ort, provider, ...options })).rejects.toThrow(
+      /no room for 250 sequences of 500000 tokens \(\d+ bytes, in 4 buffers\): give fewer --sequences or a smaller --context/,
+    );
+    ort.release();
+    expect(Object.values(liveHandles()).every((count) => count === 0)).toBe(true);
+  });
+
+  // What is too much for a GPU is too much for a test.
+  const adapters = vulkanAdapters();
+  const small = typeof adapters !== 'string' && adapters[0]!.type === 'software';
+
+  test.skipIf(!small)('refuses a block that it has no memory for, and lends fewer from then on', async () => {
+    const ort = runtime();
+    // Blocks of 2 GiB, of which the budget allows three.
+    const large: KvLayout = { ...layout, blockTokens: 2 ** 20 };
+    const bytes = new Uint8Array(blockBytes(large));
+    const options = { layout: large, blockBudgetBytes: 3 * bytes.length, slots: 1, capacityTokens: 64 };
+    const device = await WebGpuDevice.open({ runtime: ort, provider, ...options });
+    const block = device.allocateBlock()!;
+    const failed = device.upload(block, bytes);
+    await expect(failed).rejects.toThrow(Unavailable);
+    await expect(failed).rejects.toThrow(/no memory for a buffer of 2147483648 bytes/);
+    expect(device.copies().h2d).toBeLessThan(bytes.length);
+    device.freeBlock(block);
+    expect(device.allocateBlock()).toBeNull();
+    device.close();
+    ort.release();
+  });
+});

@@ -1,4 +1,5 @@
 import type { BlockKey, BlockMeta } from '../../../../src/core/block.js';
+import { blockBytes } from '../../../../src/core/kv-layout.js';
 import type { Device, DeviceBlock } from '../../../../src/device/device.js';
 import type { PrefixCache, PrefixRequest, PreparedPrefix, ReservedBlock } from '../../../../src/engine/prefix-cache.js';
 
@@ -53,6 +54,18 @@ export class MemoryCache implements PrefixCache {
         this.device.freeBlock(block);
       },
     };
+  }
+
+  /** Takes over what another one has, whatever its device. */
+  async copyFrom(other: MemoryCache): Promise<void> {
+    const bytes = new Uint8Array(blockBytes(this.device.layout));
+    for (const [key, theirs] of other.#blocks) {
+      const block = this.device.allocateBlock();
+      if (block === null) throw new Error('there is no room for the blocks of another cache');
+      await other.device.download(theirs, bytes);
+      await this.device.upload(block, bytes);
+      this.#blocks.set(key, block);
+    }
   }
 
   /** Drops all blocks from the `keep`-th on, in the order in which they came. */

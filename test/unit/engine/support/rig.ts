@@ -3,12 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { blockKeys, packKeys, rootSeed } from '../../../../src/core/key.js';
 import { blockBytes } from '../../../../src/core/kv-layout.js';
-import { CpuDevice } from '../../../../src/device/cpu.js';
+import type { Device } from '../../../../src/device/device.js';
+import { openDevice } from '../../../../src/device/open.js';
 import { Engine, type EngineOptions } from '../../../../src/engine/engine.js';
 import { loadModelGraph, type ModelGraph } from '../../../../src/engine/model-graph.js';
 import { type ModelFolder, openModelFolder } from '../../../../src/model/folder.js';
 import { SYNTH_PRESETS, type SynthSpec } from '../../../../src/model/synth/spec.js';
 import { synthesize } from '../../../../src/model/synth.js';
+import type { Provider } from '../../../../src/ort/provider.js';
 import { OrtRuntime } from '../../../../src/ort/runtime.js';
 import {
   type GenerateEvent,
@@ -97,16 +99,17 @@ export type RigOptions = Partial<EngineOptions> & {
   slots?: number;
   budgetBlocks?: number;
   load?: typeof loadModelGraph;
+  provider?: Provider;
 };
 
-/** An engine over a real graph on the CPU, with a cache that keeps what it is given. */
+/** An engine over a real graph, on the CPU unless another provider is given, with a cache that keeps what it is given. */
 export class Rig {
   static async open(folder: ModelFolder, options: RigOptions = {}): Promise<Rig> {
     const runtime = OrtRuntime.open();
     const load = options.load ?? loadModelGraph;
-    const graph = await load(runtime, folder, { threads: 2, allowSpinning: false });
-    const device = new CpuDevice({
-      runtime,
+    const provider = options.provider ?? { name: 'cpu' };
+    const graph = await load(runtime, folder, { provider, threads: 2, allowSpinning: false });
+    const device = await openDevice(runtime, provider, {
       layout: graph.layout,
       blockBudgetBytes: (options.budgetBlocks ?? 256) * blockBytes(graph.layout),
       slots: options.slots ?? 8,
@@ -122,7 +125,7 @@ export class Rig {
     readonly folder: ModelFolder,
     private readonly runtime: OrtRuntime,
     readonly graph: ModelGraph,
-    readonly device: CpuDevice,
+    readonly device: Device,
     options: Partial<EngineOptions>,
   ) {
     this.cache = new MemoryCache(device);

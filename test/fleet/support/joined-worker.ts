@@ -1,0 +1,32 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { CLI } from './fleet.js';
+
+/** A worker in a process of its own that joins a fleet, as on another machine. */
+export class JoinedWorker {
+  /** What it has logged, a line each. */
+  readonly lines: string[] = [];
+  private readonly child: ChildProcess;
+  private readonly closed: Promise<unknown>;
+
+  constructor(
+    readonly id: string,
+    args: readonly string[],
+    env: Record<string, string>,
+  ) {
+    this.child = spawn(process.execPath, [CLI, 'worker', '--worker-id', id, ...args], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    createInterface({ input: this.child.stderr! }).on('line', (line) => this.lines.push(line));
+    this.closed = once(this.child, 'close');
+  }
+
+  /** Ends it in good order; gives its exit code, or the signal that ended it. */
+  async stop(): Promise<number | NodeJS.Signals | null> {
+    this.child.kill('SIGTERM');
+    await this.closed;
+    return this.child.exitCode ?? this.child.signalCode;
+  }
+}

@@ -1,0 +1,110 @@
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type ModelFolder, openModelFolder } from '../../../src/model/folder.js';
+import { Tokenizer } from '../../../src/model/tokenizer.js';
+import { recallPrompt, recallSheet } from '../../support/recall-sheet.js';
+import { webGpuMissing } from '../../support/software-vulkan.js';
+import { ask, collect, noise, Rig, type RigOptions, tinyModel } from './support/rig.js';
+
+/** The engine on a WebGPU device, beside the CPU. In software a step takes a good part of a second. */
+
+const provider = { name: 'webgpu', options: {} } as const;
+const UNTIL_END = { maxTokens: 40, ignoreEos: false };
+const SLOW_MS = 300_000;
+
+const missing = webGpuMissing();
+const onGpu = missing === null ? describe : describe.skip;
+
+onGpu(`on a WebGPU device${missing === null ? '' : ` (${missing})`}`, () => {
+  let folder: ModelFolder;
+  let tokenizer: Tokenizer;
+  const open = (options: RigOptions = {}) => Rig.open(folder, { slots: 4, provider, ...options });
+
+  beforeAll(async () => {
+    folder = await openModelFolder(fileURLToPath(new URL('../../../models/recall', import.meta.url)));
+    tokenizer = await Tokenizer.load(folder);
+  });
+
+  describe('a prompt whose first 1,000 tokens the CPU has computed', () => {
+    let cpu: Rig;
+    let gpu: Rig;
+    beforeAll(async () => {
+      cpu = await Rig.open(folder);
+      gpu = await open();
+    }, SLOW_MS);
+    afterAll(async () => {
+      expect([await cpu.close(), await gpu.close()]).toEqual([[], []]);
+    });
+
+    test('is answered as on the CPU, and copies less than 64 KB but for the logits', { timeout: SLOW_MS }, async () => {
+      const sheet = recallSheet(110, 3);
+      const prompt = tokenizer.encode(recallPrompt(sheet, sheet.questions[0]!.question));
+      expect(prompt.length).toBeGreaterThan(1_000);
+      const request = ask(prompt, { stopping: { maxTokens: 4 } });
+      const { ids } = await cpu.run(request);
+      await gpu.cache.copyFrom(cpu.cache);
+      const before = gpu.device.copies();
+      const answer = await gpu.run(request);
+      const after = gpu.device.copies();
+      expect(answer.ids).toEqual(ids);
+      expect(answer.cached.local).toBeGreaterThanOrEqual(Math.floor((prompt.length - 1) / 64) * 64);
+      const logits = answer.ids.length * gpu.graph.vocab * 4;
+      const moved = after.h2d - before.h2d + (after.d2h - before.d2h) - logits;
+      expect(moved).toBeGreaterThan(0);
+      expect(moved).toBeLessThan(64_000);
+      // It has been copied all the same, within the device.
+      expect(after.d2d - before.d2d).toBeGreaterThan(1_000 * 4096);
+    });
+  });
+
+  test('ragged questions decoded together are answered right, and no K/V comes to the host', {
+    timeout: SLOW_MS,
+  }, async () => {
+    const gpu = await open();
+    const sheet = recallSheet(8, 7);
+    const requests = sheet.questions
+      .slice(0, 3)
+      .map(({ question }) => ask(tokenizer.encode(recallPrompt(sheet, question)), { stopping: UNTIL_END }));
+    const before = gpu.device.copies();
+    const answers = await Promise.all(requests.map((request) => gpu.run(request)));
+    const texts = answers.map(({ ids }) => tokenizer.decode(ids).trim());
+    expect(texts).toEqual(sheet.questions.slice(0, 3).map(({ answer }) => answer));
+    expect(gpu.cache.size).toBeGreaterThan(0);
+    // The logits of each token, of the end tokens, of prompt chunks; and a few words of each block's memory, that it is there.
+    const runs = answers.reduce((sum, { ids }) => sum + ids.length + 1, 0) + 2 * requests.length;
+    const { d2h } = gpu.device.copies();
+    expect(d2h - before.d2h).toBeLessThanOrEqual(runs * gpu.graph.vocab * 4 + 1024);
+    expect(await gpu.close()).toEqual([]);
+  });
+
+  test('a graph that hands its K/V on does so within the device', { timeout: SLOW_MS }, async () => {
+    const model = await tinyModel({ attention: 'concat' });
+    const [cpu, gpu] = [await Rig.open(model.folder), await Rig.open(model.folder, { provider, slots: 2 })];
+    const request = ask(noise(150, cpu.graph.vocab));
+    const { ids } = await cpu.run(request);
+    const before = gpu.device.copies();
+    expect((await gpu.run(request)).ids).toEqual(ids);
+    const hit = await gpu.run(request);
+    expect(hit).toMatchObject({ ids, cached: { local: 128 } });
+    const { d2h } = gpu.device.copies();
+    expect(d2h - before.d2h).toBeLessThanOrEqual((2 * ids.length + 3) * gpu.graph.vocab * 4 + 1024);
+    expect([await cpu.close(), await gpu.close()]).toEqual([[], []]);
+    await model.remove();
+  });
+
+  test('a request that is given up in the middle leaves nothing, and the next one is answered', {
+    timeout: SLOW_MS,
+  }, async () => {
+    const model = await tinyModel({});
+    const gpu = await Rig.open(model.folder, { provider, slots: 2, prefillChunkTokens: 16 });
+    const controller = new AbortController();
+    const prompt = noise(200, gpu.graph.vocab);
+    const given = gpu.engine.generate(ask(prompt), controller.signal);
+    while (gpu.device.copies().d2d === 0) await new Promise((resolve) => setImmediate(resolve));
+    controller.abort();
+    await expect(collect(given)).rejects.toThrow(/cancelled/);
+    expect((await gpu.run(ask(prompt))).ids).toHaveLength(10);
+    expect(await gpu.close()).toEqual([]);
+    await model.remove();
+  });
+});
