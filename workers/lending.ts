@@ -60,7 +60,7 @@ export class Lending {
     const buffer = await this.lower.outbox();
     try {
       await this.device.download(memory, buffer.bytes);
-      return { block, ...buffer };
+      return { block, ...buffer, shared: null };
     } catch (error) {
       buffer.release();
       this.on.failed(error);

@@ -1,7 +1,7 @@
 import type { Clock } from '../src/clock.js';
 import type { BlockKey, BlockMeta, SealedBlock } from '../src/core/block.js';
 import { BlockPool } from '../src/device/block-pool.js';
-import { STAGING_BLOCKS } from '../src/limits.js';
+import { PEER_BLOCKS_LENT, STAGING_BLOCKS, STAGING_IN_BYTES } from '../src/limits.js';
 import type { Log } from '../src/log.js';
 import type { TierUse } from '../src/metrics/worker-metrics.js';
 import type { OrtRuntime } from '../src/ort/runtime.js';
@@ -46,9 +46,8 @@ export class LowerTiers {
 
   constructor(options: LowerTiersOptions) {
     const { runtime, blockBytes, hostBudgetBytes, disk, roleOf } = options;
-    const staging = () => new Staging(new BlockPool(runtime, blockBytes, STAGING_BLOCKS * blockBytes));
-    this.inbound = staging();
-    this.outbound = staging();
+    this.inbound = new Staging(runtime, blockBytes, inboundBlocks(blockBytes));
+    this.outbound = new Staging(runtime, blockBytes, STAGING_BLOCKS);
     this.disk = disk && new DiskTier({ ...options, ...disk, staging: this.outbound });
     const hosts = hostBudgetBytes >= blockBytes;
     const pool = () => new BlockPool(runtime, blockBytes, hostBudgetBytes);
@@ -102,7 +101,8 @@ export class LowerTiers {
     const viewed = tier.view(key);
     if (viewed !== null) return viewed;
     const buffer = await this.outbound.take();
-    if (await tier.read(key, buffer.bytes)) return { block, ...buffer };
+    // Not for others to read in place: whoever does so may hold many, and would be waited for.
+    if (await tier.read(key, buffer.bytes)) return { block, ...buffer, shared: null };
     buffer.release();
     return null;
   }
@@ -117,7 +117,9 @@ export class LowerTiers {
     const placed = this.hostPassage(meta);
     if (placed !== null) return placed;
     const buffer = this.inbound.takeAtOnce();
-    return buffer && this.staged(buffer);
+    if (buffer !== null) return this.staged(buffer);
+    // Before it is not taken at all, something else has to leave the host.
+    return this.host?.has(meta.key) === false ? this.host.place(meta) : null;
   }
 
   /** Memory for a block that is read from the device; waits for it. */
@@ -181,4 +183,9 @@ export class LowerTiers {
       drop: release,
     };
   }
+}
+
+/** As many as a peer lends at a time, unless blocks are large. */
+function inboundBlocks(blockBytes: number): number {
+  return Math.min(PEER_BLOCKS_LENT, Math.max(STAGING_BLOCKS, Math.floor(STAGING_IN_BYTES / blockBytes)));
 }

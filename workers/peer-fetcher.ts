@@ -135,12 +135,8 @@ class StoreSink implements FetchSink {
     return place.into;
   }
 
-  done(block: SealedBlock): void {
-    const sealed = { ...this.wanted.get(block.key)!, digest: block.digest };
-    // What the device does not take is computed.
-    this.take(block.key)
-      .commit(sealed, 'fetched')
-      .catch(() => {});
+  async done(block: SealedBlock): Promise<void> {
+    await this.take(block.key).commit({ ...this.wanted.get(block.key)!, digest: block.digest }, 'fetched');
     this.on.arrived(block.key);
   }
 

@@ -1,25 +1,26 @@
-import type { SharedPlace } from '../src/core/shared-place.js';
-import type { BlockPool } from '../src/device/block-pool.js';
+import { BlockPool } from '../src/device/block-pool.js';
 import { InternalError } from '../src/errors.js';
-import { STAGING_BLOCKS } from '../src/limits.js';
+import type { OrtRuntime } from '../src/ort/runtime.js';
 import { Permits } from '../src/peer/permits.js';
 
 /** Host memory for one block on its way, until `release`. */
 export interface StagingBuffer {
   readonly bytes: Uint8Array;
-  readonly shared: SharedPlace | null;
   release(): void;
 }
 
 /**
  * A few blocks of host memory, through which blocks pass that are read or written elsewhere: on a device that has memory of its own, or on disk.
- * Who waits for a buffer while it holds others must make do with `STAGING_BLOCKS` in all, and be the only one who does so.
+ * Who waits for a buffer while it holds others must make do with all that there are, and be the only one who does so.
  */
 export class Staging {
-  private readonly permits = new Permits(STAGING_BLOCKS);
+  private readonly permits: Permits;
+  private readonly pool: BlockPool;
 
-  /** @param pool with room for `STAGING_BLOCKS` */
-  constructor(private readonly pool: BlockPool) {}
+  constructor(runtime: OrtRuntime, blockBytes: number, blocks: number) {
+    this.permits = new Permits(blocks);
+    this.pool = new BlockPool(runtime, blockBytes, blocks * blockBytes);
+  }
 
   /** Waits for a buffer, in the order in which it was asked for. */
   async take(): Promise<StagingBuffer> {
@@ -43,7 +44,6 @@ export class Staging {
     let held = true;
     return {
       bytes: this.pool.bytes(memory),
-      shared: this.pool.sharedPlace(memory),
       release: () => {
         if (!held) return;
         held = false;

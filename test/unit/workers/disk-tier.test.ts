@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../../src/clock.js';
 import type { SealedBlock } from '../../../src/core/block.js';
-import { BlockPool } from '../../../src/device/block-pool.js';
 import { DISK_PAUSE_MS, STAGING_BLOCKS } from '../../../src/limits.js';
 import { createLog } from '../../../src/log.js';
 import { OrtRuntime } from '../../../src/ort/runtime.js';
@@ -31,7 +30,7 @@ describe('a disk tier', () => {
     damages = 0;
     lines = [];
     runtime = OrtRuntime.open();
-    staging = new Staging(new BlockPool(runtime, BLOCK_BYTES, STAGING_BLOCKS * BLOCK_BYTES));
+    staging = new Staging(runtime, BLOCK_BYTES, STAGING_BLOCKS);
     tier = await open(3);
   });
   afterEach(async () => {

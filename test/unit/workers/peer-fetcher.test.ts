@@ -8,7 +8,8 @@ import type { LentBlock } from '../../../src/peer/block-host.js';
 import { PeerFetcher } from '../../../workers/peer-fetcher.js';
 import { deferred } from '../actors/world.js';
 import { until } from '../peer/support/until.js';
-import { BLOCK_BYTES, chain, LAYOUT, markOf } from './support/cache.js';
+import { MemoryFiles } from './support/block-files.js';
+import { BLOCK_BYTES, Cache, chain, LAYOUT, markOf } from './support/cache.js';
 import { type Neighbour, Town } from './support/town.js';
 
 const NEVER = new AbortController().signal;
@@ -242,6 +243,36 @@ describe('a peer fetcher', () => {
     const before = town.clock.nextAtMs();
     await fetch(blocks, hints('other'));
     await until(() => town.clock.nextAtMs() === before);
+  });
+
+  const disk = (blocksOnDisk: number) => ({ files: new MemoryFiles(), blocks: blocksOnDisk });
+  it.each([
+    [
+      'a remote device',
+      'a remote device',
+      () => [new Cache(96, { device: 'remote' }), new Cache(96, { device: 'remote' })],
+    ],
+    ['a disk', 'a viewed device', () => [new Cache(24, { disk: disk(96) }), new Cache(96)]],
+    ['a disk', 'a remote device', () => [new Cache(24, { disk: disk(96) }), new Cache(96, { device: 'remote' })]],
+    [
+      'host memory under a remote device',
+      'a remote device over full host memory',
+      () => [new Cache(24, { device: 'remote', hostBlocks: 96 }), new Cache(96, { device: 'remote', hostBlocks: 8 })],
+    ],
+  ])('brings a long prompt from %s to %s', async (_, __, caches) => {
+    const [from, to] = caches() as [Cache, Cache];
+    const giver = await town.addOver('giver', from);
+    const prompt = chain('long', 80);
+    // The last first: a prompt that is longer than the device has room for is not kept whole else.
+    for (const block of prompt.toReversed()) {
+      await from.bring([block]);
+      await from.store.idle();
+    }
+    own = await town.addOver('taker', to);
+    await to.bring(chain('other', 8));
+    await fetch(prompt, [{ worker: giver.id, blocks: prompt.length }]);
+    expectFetched(prompt);
+    expect([from.failures, to.failures]).toEqual([[], []]);
   });
 
   function flipped(lent: LentBlock): Uint8Array {

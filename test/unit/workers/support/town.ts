@@ -6,8 +6,10 @@ import { SimulatedClock } from '../../../../src/clock.js';
 import type { Announcement } from '../../../../src/core/member.js';
 import { Roster } from '../../../../src/fleet/roster.js';
 import { fleetSubjects } from '../../../../src/fleet/subjects.js';
+import { openPeerMemory } from '../../../../src/native/peer-memory.js';
 import type { Admission, BlockHost, LentBlock } from '../../../../src/peer/block-host.js';
 import { PeerClient } from '../../../../src/peer/client.js';
+import type { OpenPeerMemory } from '../../../../src/peer/peer-memory.js';
 import { PeerServer } from '../../../../src/peer/server.js';
 import { announcement, FINGERPRINT } from '../../../support/announcement.js';
 import { BLOCK_BYTES, Cache } from './cache.js';
@@ -48,12 +50,13 @@ export class Neighbour {
     readonly cache: Cache,
     private readonly town: Town,
     readonly incarnation = '0001',
+    openMemory: OpenPeerMemory | undefined = undefined,
   ) {
     const identity = { id, incarnation, fingerprint: FINGERPRINT };
     const common = { identity, secret: SECRET, blockBytes: BLOCK_BYTES, clock: town.clock };
     this.door = new Door(cache.store);
     this.server = new PeerServer({ ...common, host: this.door });
-    this.client = new PeerClient({ ...common, hostId: 'here' });
+    this.client = new PeerClient({ ...common, hostId: 'here', ...(openMemory ? { openMemory } : {}) });
     const { clock, subjects } = town;
     const bus = town.broker.connect(id);
     this.roster = new Roster({ bus, clock, subjects, fingerprint: FINGERPRINT, self: id, probe: async () => {} });
@@ -103,7 +106,15 @@ export class Town {
 
   /** A new neighbour. All know of it at once, unless it is to be told later. */
   async add(id: string, budgetBlocks = 64, tell = true): Promise<Neighbour> {
-    const neighbour = new Neighbour(id, new Cache(budgetBlocks), this);
+    return this.welcome(new Neighbour(id, new Cache(budgetBlocks), this), tell);
+  }
+
+  /** One over any kind of tiers, who reads in the memory of others where that can be. */
+  async addOver(id: string, cache: Cache): Promise<Neighbour> {
+    return this.welcome(new Neighbour(id, cache, this, '0001', openPeerMemory), true);
+  }
+
+  private async welcome(neighbour: Neighbour, tell: boolean): Promise<Neighbour> {
     await neighbour.listen();
     this.neighbours.push(neighbour);
     if (tell) this.tell();
@@ -140,6 +151,13 @@ export class Town {
     for (const { client } of this.neighbours) client.close();
     await Promise.all(this.neighbours.map((neighbour) => neighbour.shut()));
     await rm(this.folder, { recursive: true, force: true });
-    return this.neighbours.flatMap(({ id, cache }) => cache.close().map((left) => `${id}: ${left}`));
+    const left = await Promise.all(
+      this.neighbours.map(async ({ id, cache }) => {
+        await cache.store.quiet();
+        cache.store.reset();
+        return (await cache.end()).map((what) => `${id}: ${what}`);
+      }),
+    );
+    return left.flat();
   }
 }
