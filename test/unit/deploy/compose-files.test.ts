@@ -43,6 +43,28 @@ describe('the files of Compose', () => {
     }
   });
 
+  it('have workers on further GPUs be what the one on the first GPU is', () => {
+    const section = (file: string, name: string) => file.slice(file.indexOf(`\nx-${name}:`) + 1).split(/\n\n/)[0]!;
+    const said = (text: string) =>
+      text
+        .split('\n')
+        .slice(1)
+        .map((line) => line.trim())
+        .filter((line) => line !== '' && !/^(?:#|<<:|build:|image:|SHOAL_DEVICE:|logging:)/.test(line));
+    const first = [
+      ...said(section(compose, 'role')),
+      ...said(section(compose, 'member')),
+      ...said(service(compose, 'worker')),
+    ];
+    const further = new Set(said(section(gpu, 'worker')));
+    expect(first.filter((line) => !further.has(line) && !/^(?:deploy|replicas):/.test(line))).toEqual([]);
+    expect([...gpu.matchAll(/^ {2}(worker(?:-\d)?):$/gm)].map((match) => match[1])).toEqual([
+      'worker',
+      ...[1, 2, 3, 4, 5, 6, 7].map((index) => `worker-${index}`),
+    ]);
+    expect([...gpu.matchAll(/device_ids: \["(\d)"\]/g)].map((match) => match[1]).join('')).toBe('01234567');
+  });
+
   it('give roles the time that they take to end, and more', () => {
     const graceMs = (role: string) => 1000 * Number(/stop_grace_period: (\d+)s/.exec(service(compose, role))![1]);
     expect(graceMs('worker')).toBeGreaterThan(Math.max(PROCESS_STOP_MS, DRAIN_TIMEOUT_MS + HAND_OVER_TIMEOUT_MS));
