@@ -24,17 +24,15 @@ import { PeerServer } from '../src/peer/server.js';
 import { EngineProtocol, ShardProtocol, WorkerProtocol } from '../src/protocol/worker.js';
 import { SystemRandom } from '../src/random.js';
 import type { BlockFiles } from './block-folder.js';
-import { BlockStore } from './block-store.js';
-import { hostBudgetBytes } from './budgets.js';
+import type { BlockStore } from './block-store.js';
 import { HoldingsLog } from './holdings-log.js';
 import { Instruments } from './instruments.js';
-import { LowerTiers } from './lower-tiers.js';
 import { NO_CACHE } from './no-cache.js';
 import { PeerFetcher } from './peer-fetcher.js';
 import { PrefixLoader } from './prefix-loader.js';
-import { Promoter } from './promoter.js';
+import type { Promoter } from './promoter.js';
 import { Replicator } from './replicator.js';
-import type { RoleOf, TierName } from './tier.js';
+import { tieredCache } from './tiered-cache.js';
 import { within } from './within.js';
 
 export interface WorkerOptions {
@@ -79,7 +77,6 @@ export class Worker {
   private readonly announcer: Announcer;
   private readonly actors: ActorSystem;
   private readonly blockBytes: number;
-  private readonly hostBudgetBytes: number;
 
   constructor(private readonly options: WorkerOptions) {
     const { config, identity, fingerprint, graph, device, bus, clock, log } = options;
@@ -90,7 +87,6 @@ export class Worker {
     const layout = device.layout;
     const bytes = blockBytes(layout);
     this.blockBytes = bytes;
-    this.hostBudgetBytes = config.cache ? hostBudgetBytes(config, device.kind) : 0;
     this.instruments = new Instruments({
       loadChanged: () => this.announcer.soon(),
       blockNotKept: (err) => log.error({ err }, 'a computed block could not be kept'),
@@ -116,12 +112,16 @@ export class Worker {
       self: id,
       probe: async (target) => void (await this.peers.ping(target, PROBE_TIMEOUT_MS)),
     });
+    const computeMsPerToken = () => this.computeMsPerToken();
     const homesOf = (segment: string) => this.roster.ring.homes(segment, replicas);
-    const role: RoleOf = (block) => roleOf(block, id, homesOf);
-    const lower = this.makeLower(bytes, role);
-    const budgetBlocks = Math.floor(config.cacheBytes / bytes);
-    const onFailed = (err: unknown) => log.error({ err }, 'a block could not be copied to or from the device');
-    this.store = new BlockStore({ device, budgetBlocks, lower, roleOf: role, onFailed });
+    const { store, promoter } = tieredCache({
+      ...options,
+      runtime: graph.runtime,
+      roleOf: (block) => roleOf(block, id, homesOf),
+      computeMsPerToken,
+      onDamage: () => this.instruments.damaged(),
+    });
+    this.store = store;
     this.server = new PeerServer({
       identity: peerIdentity,
       secret,
@@ -141,28 +141,9 @@ export class Worker {
       replicas,
       blockTokens: layout.blockTokens,
       blockBytes: bytes,
-      computeMsPerToken: () => this.computeMsPerToken(),
+      computeMsPerToken,
     });
-    const promoter = new Promoter({
-      store: this.store,
-      lower,
-      clock,
-      blockTokens: layout.blockTokens,
-      blockBytes: bytes,
-      computeMsPerToken: () => this.computeMsPerToken(),
-      onFailed,
-    });
-    this.engine = new Engine({
-      graph,
-      device,
-      cache: config.cache ? new PrefixLoader(this.store, this.fetcher, promoter) : NO_CACHE,
-      fingerprint,
-      eosTokenIds: options.eosTokenIds,
-      prefillChunkTokens: config.prefillChunkTokens,
-      maxWaiting: config.maxWaiting,
-      clockNow: () => clock.now(),
-      observer: this.instruments.engine,
-    });
+    this.engine = this.makeEngine(promoter);
     this.holdings = new HoldingsLog(this.store, bus, clock, { id, incarnation, subject: subjects.holdings(id) });
     this.replicator = new Replicator({
       self: id,
@@ -234,17 +215,18 @@ export class Worker {
     await this.store.close();
   }
 
-  private makeLower(bytes: number, role: RoleOf): LowerTiers {
-    const { config, fingerprint, graph, files, clock, log } = this.options;
-    return new LowerTiers({
-      runtime: graph.runtime,
-      blockBytes: bytes,
-      hostBudgetBytes: this.hostBudgetBytes,
-      disk: files && { files, budgetBytes: config.diskCacheBytes, fingerprint },
-      roleOf: role,
-      clock,
-      log,
-      onDamage: () => this.instruments.damaged(),
+  private makeEngine(promoter: Promoter): Engine {
+    const { config, fingerprint, eosTokenIds, graph, device, clock } = this.options;
+    return new Engine({
+      graph,
+      device,
+      cache: config.cache ? new PrefixLoader(this.store, this.fetcher, promoter) : NO_CACHE,
+      fingerprint,
+      eosTokenIds,
+      prefillChunkTokens: config.prefillChunkTokens,
+      maxWaiting: config.maxWaiting,
+      clockNow: () => clock.now(),
+      observer: this.instruments.engine,
     });
   }
 
@@ -282,10 +264,6 @@ export class Worker {
     return this.engine.stats().computeMsPerToken ?? middle(others());
   }
 
-  private bytesOf(name: TierName): number {
-    return this.store.tiers.find(({ tier }) => tier === name)?.bytes ?? 0;
-  }
-
   private drain(): void {
     if (this.state !== 'draining') this.become('draining');
   }
@@ -320,6 +298,9 @@ export class Worker {
   private describe(): Announcement {
     const { config, identity, fingerprint, device } = this.options;
     const stats = this.engine.stats();
+    const [onDevice, host] = (['device', 'host'] as const).map((name) =>
+      this.store.tiers.find(({ tier }) => tier === name),
+    );
     this.instruments.sample(stats, device.copies());
     const { running, waiting, promptTokens, computeMsPerToken, decodeMsPerStep } = stats;
     const cached = promptTokens.local + promptTokens.remote;
@@ -331,8 +312,8 @@ export class Worker {
       deviceReason: this.options.deviceReason,
       address: this.address,
       fingerprint,
-      budget: { device: config.cacheBytes, host: this.hostBudgetBytes },
-      bytes: { device: this.bytesOf('device'), host: this.bytesOf('host') },
+      budget: { device: config.cacheBytes, host: host?.budgetBytes ?? 0 },
+      bytes: { device: onDevice?.bytes ?? 0, host: host?.bytes ?? 0 },
       blocks: this.store.blocks,
       blockBytes: this.blockBytes,
       running,
