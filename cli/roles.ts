@@ -8,9 +8,9 @@ import type { CommandContext } from './context.js';
 /** Runs one coordinator until a signal comes, or the process that started it is gone. */
 export function coordinator(context: CommandContext): Promise<number> {
   const config = readCoordinatorConfig(context);
-  return role(context, 'coordinator', openParentLink(), async () => {
+  return role(context, 'coordinator', openParentLink(), async (leaving) => {
     const { runCoordinator } = await import('../coordinator/main.js');
-    return runCoordinator(config);
+    return runCoordinator(config, leaving);
   });
 }
 
@@ -18,9 +18,9 @@ export function coordinator(context: CommandContext): Promise<number> {
 export async function worker(context: CommandContext): Promise<number> {
   const config = readWorkerConfig(context);
   const link = openParentLink();
-  const code = await role(context, 'worker', link, async () => {
+  const code = await role(context, 'worker', link, async (leaving) => {
     const { runWorker } = await import('../workers/main.js');
-    return runWorker(config);
+    return runWorker(config, leaving);
   });
   const { socketPath } = config.peer;
   if (link !== null && !process.connected && socketPath !== null) removeIfEmpty(dirname(socketPath));
@@ -40,7 +40,7 @@ function role(
   context: CommandContext,
   name: string,
   link: ParentLink | null,
-  start: () => Promise<RunningRole>,
+  start: (leaving: AbortSignal) => Promise<RunningRole>,
 ): Promise<number> {
   const describe = (error: unknown) => (error instanceof Error ? error.message : String(error));
   // A line of its own: the role's log may not be open yet, or be closed again.

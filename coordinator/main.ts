@@ -31,9 +31,10 @@ import { Siblings } from './siblings.js';
 
 /**
  * Runs one coordinator in this process. Resolves when it listens, whether or not workers are there.
- * @throws Refused for a model that cannot be served, or does not fit the fleet, Unavailable where NATS is not reached or the port is taken
+ * @throws Refused for a model that cannot be served, or does not fit the fleet, Unavailable where the port
+ * is taken, Cancelled where it waited for NATS when `leaving` was raised
  */
-export async function runCoordinator(config: CoordinatorConfig): Promise<RunningRole> {
+export async function runCoordinator(config: CoordinatorConfig, leaving: AbortSignal): Promise<RunningRole> {
   const incarnation = newIncarnation();
   const log = createLog({ level: config.logLevel, fields: { role: 'coordinator', coordinator: config.id } });
   const folder = await openModelFolder(config.modelDir);
@@ -46,6 +47,7 @@ export async function runCoordinator(config: CoordinatorConfig): Promise<Running
     ...(config.nats.password === null ? {} : { password: config.nats.password }),
     name: `shoal coordinator ${config.id}`,
     waitForServer: true,
+    signal: leaving,
     onWaiting: ({ message }) => log.warn({}, `trying again: ${message}`),
   });
   const clock = new SystemClock();

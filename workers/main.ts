@@ -22,15 +22,15 @@ import { Worker } from './worker.js';
 
 /**
  * Runs one worker in this process: loads the model, joins the fleet, answers. Resolves when it serves.
- * @throws Refused for a model, device or budget that cannot be, or does not fit the fleet, Unavailable where NATS is not reached
+ * @throws Refused for a model, device or budget that cannot be, or does not fit the fleet, Cancelled where it waited for NATS when `leaving` was raised
  */
-export async function runWorker(config: WorkerConfig): Promise<RunningRole> {
+export async function runWorker(config: WorkerConfig, leaving: AbortSignal): Promise<RunningRole> {
   const incarnation = newIncarnation();
   const log = createLog({ level: config.logLevel, fields: { role: 'worker', worker: config.id, incarnation } });
   const clock = new SystemClock();
   const model = await openModel(config, log);
   const { folder, graph, device } = model;
-  const { bus, fingerprint, files } = await join(config, model, clock, log).catch((error) => {
+  const { bus, fingerprint, files } = await join(config, model, clock, log, leaving).catch((error) => {
     model.release();
     throw error;
   });
@@ -105,7 +105,7 @@ async function openModel(config: WorkerConfig, log: Log): Promise<OpenModel> {
   }
 }
 
-async function join(config: WorkerConfig, { folder, graph }: OpenModel, clock: Clock, log: Log) {
+async function join(config: WorkerConfig, { folder, graph }: OpenModel, clock: Clock, log: Log, leaving: AbortSignal) {
   const files = config.cache && config.diskCacheDir !== null ? await BlockFolder.open(config.diskCacheDir) : null;
   const fingerprint = await modelFingerprint(folder, graph.layout);
   const bus = await connectNats({
@@ -114,6 +114,7 @@ async function join(config: WorkerConfig, { folder, graph }: OpenModel, clock: C
     ...(config.nats.password === null ? {} : { password: config.nats.password }),
     name: `shoal worker ${config.id}`,
     waitForServer: true,
+    signal: leaving,
     onWaiting: ({ message }) => log.warn({}, `trying again: ${message}`),
   });
   try {

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect, errors, type Msg, type NatsConnection, type NodeConnectionOptions } from '@nats-io/transport-node';
-import { Overloaded, Refused, Unavailable } from '../errors.js';
+import { Cancelled, Overloaded, Refused, Unavailable } from '../errors.js';
 import * as limits from '../limits.js';
 import {
   type Bus,
@@ -27,6 +27,8 @@ export interface NatsOptions {
   waitForServer?: boolean;
   /** While the server is waited for: told why, each time that is another reason than before. */
   onWaiting?: (why: Error) => void;
+  /** Ends the waiting. */
+  signal?: AbortSignal;
   /** Bytes published that the server has not read yet, over which `publish` throws Overloaded. */
   maxPendingBytes?: number;
   onError?: OnBusError;
@@ -34,7 +36,7 @@ export interface NatsOptions {
 
 /**
  * Connects, and from then on reconnects for ever with growing pauses. Throws Unavailable if no server answers, Refused if
- * it does not accept the credentials. No error or log carries the credentials.
+ * it does not accept the credentials, Cancelled if nobody wants to wait any more. No error or log carries the credentials.
  */
 export async function connectNats(options: NatsOptions): Promise<NatsBus> {
   const settings = connectionOptions(options);
@@ -45,9 +47,11 @@ export async function connectNats(options: NatsOptions): Promise<NatsBus> {
       return await connectOnce(options, settings);
     } catch (error) {
       if (options.waitForServer !== true || !(error instanceof Error)) throw error;
+      if (options.signal?.aborted) throw new Cancelled('nobody waits for NATS any more', { cause: error });
       if (error.message !== told) options.onWaiting?.(error);
       told = error.message;
-      await pause(pauseMs(performance.now() - startedMs));
+      // Aborted, it ends at once, and the next try is the last.
+      await pause(pauseMs(performance.now() - startedMs), undefined, { signal: options.signal }).catch(() => {});
     }
   }
 }

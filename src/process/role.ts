@@ -1,3 +1,4 @@
+import { Cancelled } from '../errors.js';
 import * as limits from '../limits.js';
 import { openParentLink, type ParentLink } from './parent-link.js';
 
@@ -11,7 +12,8 @@ export interface RunningRole {
 
 /** How a role's process begins and ends. */
 export interface RoleOptions {
-  readonly start: () => Promise<RunningRole>;
+  /** `leaving` is raised when the role is to end: one that still waits for something rejects with Cancelled. */
+  readonly start: (leaving: AbortSignal) => Promise<RunningRole>;
   /** Told the error that kept it from starting or stopping, unless a parent is told. */
   readonly onError: (error: unknown) => void;
   /** Text of an error that the parent may show. */
@@ -45,7 +47,8 @@ export async function runRole(options: RoleOptions, link: ParentLink | null = op
   const ending = Promise.race([nextSignal(), link?.gone.then((): Ending => 'parent-gone') ?? never]);
   // Without a parent nobody reads what is written: that must not end the process before its role has stopped.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
-  const starting = options.start();
+  const leaving = new AbortController();
+  const starting = options.start(leaving.signal);
   try {
     const first = await Promise.race([starting, ending]);
     if (typeof first === 'object') await link?.send({ type: 'ready', info: first.ready });
@@ -55,15 +58,20 @@ export async function runRole(options: RoleOptions, link: ParentLink | null = op
     return 1;
   }
   const stopMs = (await ending) === 'signal' ? limits.PROCESS_STOP_MS : limits.ORPHAN_STOP_MS;
+  leaving.abort();
   try {
-    await within(
-      stopMs,
-      starting.then((role) => role.stop()),
-      'Stopping',
-    );
+    await within(stopMs, stopped(starting), 'Stopping');
     return 0;
   } catch (error) {
     options.onError(error);
     return 1;
   }
+}
+
+async function stopped(starting: Promise<RunningRole>): Promise<void> {
+  const role = await starting.catch((error: unknown) => {
+    if (error instanceof Cancelled) return null;
+    throw error;
+  });
+  await role?.stop();
 }

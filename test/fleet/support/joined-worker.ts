@@ -7,6 +7,7 @@ import { CLI } from './fleet.js';
 export class JoinedWorker {
   /** What it has logged, a line each. */
   readonly lines: string[] = [];
+  private readonly looking = new Set<() => void>();
   private readonly child: ChildProcess;
   private readonly closed: Promise<unknown>;
 
@@ -19,8 +20,25 @@ export class JoinedWorker {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
-    createInterface({ input: this.child.stderr! }).on('line', (line) => this.lines.push(line));
+    createInterface({ input: this.child.stderr! }).on('line', (line) => {
+      this.lines.push(line);
+      for (const look of [...this.looking]) look();
+    });
     this.closed = once(this.child, 'close');
+  }
+
+  /** The first line that it logs with this in it. */
+  logged(text: string): Promise<string> {
+    return new Promise((resolve) => {
+      const look = () => {
+        const line = this.lines.find((known) => known.includes(text));
+        if (line === undefined) return;
+        this.looking.delete(look);
+        resolve(line);
+      };
+      this.looking.add(look);
+      look();
+    });
   }
 
   /** Ends it in good order; gives its exit code, or the signal that ended it. */
