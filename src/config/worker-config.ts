@@ -104,7 +104,9 @@ function peerConfig(values: Values, machine: Machine): PeerConfig {
 /** @throws WrongUsage */
 export function workerConfig(values: Values, machine: Machine): WorkerConfig {
   const cacheBytes = values.cacheBytes ?? defaultCacheBytes(machine, 1);
-  checkFree('--cache-bytes (SHOAL_CACHE_BYTES)', cacheBytes, machine);
+  // A GPU has memory of its own, of which nothing is known yet.
+  const onHost = values.device === 'cpu' || values.device === 'auto';
+  if (onHost) checkFree('--cache-bytes (SHOAL_CACHE_BYTES)', cacheBytes, machine);
   checkFree('--host-cache-bytes (SHOAL_HOST_CACHE_BYTES)', values.hostCacheBytes ?? 0, machine);
   return {
     id: values.workerId ?? machine.processName,

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { CommandContext } from '../../../cli/context.js';
-import { nodeFinding, unknownVariables } from '../../../cli/doctor.js';
+import { deviceFindings, nodeFinding, unknownVariables } from '../../../cli/doctor.js';
 import { explain } from '../../../cli/explain.js';
 import { health } from '../../../cli/health.js';
 import { status } from '../../../cli/status.js';
@@ -124,6 +124,20 @@ describe('what commands show', () => {
     expect(['18.20.1', '20.18.9'].map((version) => nodeFinding(version).state)).toEqual(['missing', 'missing']);
     const found = unknownVariables({ SHOAL_PROT: '1', SHOAL_PORT: '1', SHOAL_SYNTH_OUT: 'x', HOME: '/' });
     expect(found.map((finding) => finding.detail)).toEqual(['SHOAL_PROT is set, but there is no such option']);
+  });
+
+  it('doctor: which device a worker would take, and what is missing for the others', () => {
+    const gpu = { name: 'Some GPU', type: 'discrete' as const, memoryBytes: 8 * 2 ** 30 };
+    const found = deviceFindings({ providers: [], cudaMissing: 'no driver', adapters: [gpu] });
+    expect(found.map(({ name, state, detail }) => `${state} ${name}: ${detail}`)).toEqual([
+      'ok device: auto takes webgpu on Some GPU (discrete): no cuda (no driver)',
+      'warning CUDA: not installed: no driver',
+      'ok WebGPU: Some GPU (discrete), 8 GiB of memory',
+    ]);
+    expect(found[1]!.fix).toMatch(/ONNXRUNTIME_NODE_INSTALL=cuda12 .* cuDNN 9/);
+    const nothing = deviceFindings({ providers: [], cudaMissing: null, adapters: 'no loader' });
+    expect(nothing.map(({ state }) => state)).toEqual(['ok', 'ok', 'warning']);
+    expect(nothing[2]).toMatchObject({ detail: 'no loader', fix: expect.stringContaining('libvulkan1') });
   });
 
   it('tables: columns as wide as they need, numbers to the right', () => {

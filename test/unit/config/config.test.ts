@@ -139,6 +139,16 @@ describe('the configuration of a worker', () => {
     );
   });
 
+  it('holds the budget of blocks to the memory of the host, where they may be there', () => {
+    const tooMuch = { SHOAL_CACHE_BYTES: '1000GiB' };
+    for (const device of ['cpu', 'auto']) {
+      expect(() => worker({ ...tooMuch, SHOAL_DEVICE: device })).toThrow(/1000 GiB: it must be within/);
+    }
+    for (const device of ['webgpu', 'cuda']) {
+      expect(worker({ ...tooMuch, SHOAL_DEVICE: device }).cacheBytes).toBe(1000 * GiB);
+    }
+  });
+
   it.each(['cpu', 'webgpu', 'cuda'])('leaves it to the worker whether there is %s', (device) => {
     expect(worker({ SHOAL_DEVICE: device }).device).toBe(device);
   });
