@@ -11,7 +11,8 @@ test('a buffer takes up no less than its bytes, and a larger one no less than a 
       if (a <= b) expect(footprintBytes(a)).toBeLessThanOrEqual(footprintBytes(b));
     }),
   );
-  expect(footprintBytes(256 * 1024)).toBe(256 * 1024);
-  expect(footprintBytes(300 * 1024)).toBe(512 * 1024);
+  const KiB = 1024;
+  expect([1, 100, 256, 300].map((n) => footprintBytes(n * KiB) / KiB)).toEqual([2, 128, 256, 512]);
+  expect([3, 9, 20, 100, 130].map((n) => footprintBytes(n * KiB * KiB) / KiB / KiB)).toEqual([4, 12, 25, 128, 160]);
   expect(footprintBytes(161 * 2 ** 20 + 1)).toBe(161 * 2 ** 20 + 16);
 });
