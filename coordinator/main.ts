@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { logged } from '../src/actors/logged.js';
 import { ActorSystem } from '../src/actors/system.js';
 import { connectNats } from '../src/bus/nats-bus.js';
 import { SystemClock } from '../src/clock.js';
@@ -56,7 +57,15 @@ export async function runCoordinator(config: CoordinatorConfig, leaving: AbortSi
   const metrics = new CoordinatorMetrics(new MetricsRegistry());
   metrics.registry.watchProcess();
   const node = { id: config.id, incarnation };
-  const actors = new ActorSystem({ bus, clock, random: new SystemRandom(), node, namespace: config.namespace });
+  const observe = logged(log);
+  const actors = new ActorSystem({
+    bus,
+    clock,
+    random: new SystemRandom(),
+    node,
+    namespace: config.namespace,
+    observe,
+  });
   const peers = new PeerClient({
     identity: { ...node, fingerprint },
     hostId: hostId(),

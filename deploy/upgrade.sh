@@ -11,12 +11,19 @@ if docker compose version >/dev/null 2>&1; then compose='docker compose'; else c
 compose() { $compose "$@"; }
 
 old=$(compose "$@" ps -q worker)
-count=$(echo "$old" | grep -c .)
+count=$(echo "$old" | grep -c . || true)
+if [ "$count" = 0 ]; then
+  echo "There are no workers of this fleet here: run it where docker-compose.yml is, with the -p and -f that started it." >&2
+  exit 1
+fi
 
 all_healthy() {
+  healthy=0
   for id in $(compose "$@" ps -q worker); do
     [ "$(docker inspect -f '{{.State.Health.Status}}' "$id")" = healthy ] || return 1
+    healthy=$((healthy + 1))
   done
+  [ "$healthy" = "$count" ]
 }
 
 for id in $old; do

@@ -62,6 +62,8 @@ export const COORDINATOR_REQUESTS = 4096;
 /** Workers on which one request is tried before the client is told. */
 export const REQUEST_ATTEMPTS = 4;
 
+/** Requests whose runs failed one after another, after which a worker gives up and has to be started anew. */
+export const ENGINE_FAILURES = 8;
 /** Requests that wait in a worker for a sequence slot. */
 export const ENGINE_WAITING = 512;
 /** Tokens of a prompt that one run of the graph takes. */

@@ -1,3 +1,4 @@
+import { logged } from '../src/actors/logged.js';
 import { ActorSystem } from '../src/actors/system.js';
 import type { Bus } from '../src/bus/bus.js';
 import type { Clock } from '../src/clock.js';
@@ -10,7 +11,6 @@ import { roleOf } from '../src/core/replication.js';
 import type { Device } from '../src/device/device.js';
 import { Engine } from '../src/engine/engine.js';
 import type { ModelGraph } from '../src/engine/model-graph.js';
-import { Unavailable } from '../src/errors.js';
 import { Announcer } from '../src/fleet/announcer.js';
 import { hostId } from '../src/fleet/identity.js';
 import { Roster } from '../src/fleet/roster.js';
@@ -21,7 +21,6 @@ import { setSendBuffer } from '../src/native/libc.js';
 import { openPeerMemory } from '../src/native/peer-memory.js';
 import { PeerClient } from '../src/peer/client.js';
 import { PeerServer } from '../src/peer/server.js';
-import { EngineProtocol, ShardProtocol, WorkerProtocol } from '../src/protocol/worker.js';
 import { SystemRandom } from '../src/random.js';
 import type { BlockFiles } from './block-folder.js';
 import type { BlockStore } from './block-store.js';
@@ -34,6 +33,7 @@ import type { Promoter } from './promoter.js';
 import { Replicator } from './replicator.js';
 import { tieredCache } from './tiered-cache.js';
 import { within } from './within.js';
+import { spawnWorkerActors } from './worker-actors.js';
 
 export interface WorkerOptions {
   readonly config: WorkerConfig;
@@ -157,7 +157,15 @@ export class Worker {
     });
     this.announcer = new Announcer(bus, clock, subjects, () => this.describe());
     const node = { id, incarnation };
-    this.actors = new ActorSystem({ bus, clock, random: new SystemRandom(), node, namespace: config.namespace });
+    const observe = logged(log);
+    this.actors = new ActorSystem({
+      bus,
+      clock,
+      random: new SystemRandom(),
+      node,
+      namespace: config.namespace,
+      observe,
+    });
     this.instruments.watch(this.store, () => ({
       epoch: this.roster.epoch,
       workers: this.roster.members(),
@@ -230,32 +238,15 @@ export class Worker {
     });
   }
 
-  private async spawnActors(): Promise<void> {
-    await this.actors.spawn(EngineProtocol, 'engine', () => ({
-      generate: (request, call) => {
-        // Who sent it had not heard yet. Elsewhere it costs nobody anything.
-        if (this.state === 'draining') throw new Unavailable('this worker is about to go and takes nothing new');
-        return this.engine.generate(request, call.signal);
-      },
-    }));
-    const holdings = this.holdings;
-    await this.actors.spawn(ShardProtocol, 'shard', () => ({
-      holdings: async function* () {
-        yield* holdings.pages();
-      },
-      reset: async () => {
-        this.replicator.forget();
-        const dropped = this.store.reset();
-        await this.store.idle();
-        return { dropped };
-      },
-    }));
-    await this.actors.spawn(WorkerProtocol, 'worker', () => ({
-      drain: () => {
-        this.drain();
-        return {};
-      },
-    }));
+  private spawnActors(): Promise<void> {
+    const { engine, store, holdings, replicator } = this;
+    return spawnWorkerActors(this.actors, {
+      ...{ engine, store, holdings, replicator },
+      log: this.options.log,
+      draining: () => this.state === 'draining',
+      drain: () => this.drain(),
+      end: (why) => this.end(why),
+    });
   }
 
   /** As measured here, else as the others have measured it. */

@@ -147,11 +147,11 @@ export class Scheduler {
       if (outcome === 'over') return await this.#end(sequence, lane, null);
       await this.#offer(sequence, lane);
       if (outcome === 'more') return;
+      await this.#options.runner.promote(lane);
     } catch (error) {
       return await this.#end(sequence, lane, error);
     }
     prefix.settle();
-    await this.#options.runner.promote(lane);
     sequence.to({ name: 'decoding', lane });
     this.#prefilling = null;
     this.#decoding.set(lane, sequence);

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ActorSystem } from '../../../src/actors/system.js';
 import { MemoryBroker, type MemoryBus } from '../../../src/bus/memory-bus.js';
 import { SystemClock, settled } from '../../../src/clock.js';
@@ -13,8 +13,10 @@ import { CpuDevice } from '../../../src/device/cpu.js';
 import { loadModelGraph, type ModelGraph } from '../../../src/engine/model-graph.js';
 import { Unavailable } from '../../../src/errors.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
+import { ENGINE_FAILURES } from '../../../src/limits.js';
 import { SILENT_LOG } from '../../../src/log.js';
 import type { ModelFolder } from '../../../src/model/folder.js';
+import { OrtError } from '../../../src/ort/ort-error.js';
 import { OrtRuntime } from '../../../src/ort/runtime.js';
 import { AnnouncementMessage, LeaveMessage } from '../../../src/protocol/announcement.js';
 import type { GenerateRequest } from '../../../src/protocol/generate.js';
@@ -62,7 +64,7 @@ class Station {
   constructor(
     id: string,
     private readonly runtime: OrtRuntime,
-    private readonly graph: ModelGraph,
+    readonly graph: ModelGraph,
     broker: MemoryBroker,
     socketFolder: string,
     { incarnation = '0001', cache = true, replicas = 2, blocks = 64, hostBlocks = 0, files }: StationOptions = {},
@@ -216,6 +218,37 @@ describe('a worker', () => {
 
   const vocab = () => 256;
   const tokens = (blocks: number, seed = 1) => noise(blocks * BLOCK + 7, vocab(), seed);
+
+  it('ends the one request whose run fails, and itself when run after run does', async () => {
+    fleet = await Fleet.open();
+    const a = await fleet.add('a');
+    await fleet.joined();
+    const { session } = a.graph;
+    const long = ask(tokens(2), { stopping: { maxTokens: 30 } });
+    const alone = await fleet.ask(a, long);
+    const run = vi.spyOn(session, 'run');
+    let steps = 0;
+    const second = new Promise<Answer | Error>((resolve) => {
+      run.mockImplementation((...args) => {
+        // In the middle of the first request's decoding another one comes, whose prefill fails.
+        if (++steps === 3) fleet.ask(a, ask(tokens(3, 2))).then(resolve, resolve);
+        const [, options] = args;
+        if (steps > 3 && options !== undefined)
+          return Promise.reject(new OrtError('running a graph', 'no such device', 1));
+        return Reflect.apply(original, session, args);
+      });
+    });
+    const original = Object.getPrototypeOf(session).run as typeof session.run;
+    const first = fleet.ask(a, long);
+    expect((await first).ids).toEqual(alone.ids);
+    const failure = await second;
+    expect(failure).toBeInstanceOf(Unavailable);
+    expect((failure as Error).message).toContain('no such device');
+    expect(a.over).toEqual([]);
+    for (let i = 0; i < ENGINE_FAILURES; i++)
+      await expect(fleet.ask(a, ask(tokens(3, 2 + i)))).rejects.toThrow(Unavailable);
+    expect(a.over).toEqual([expect.stringContaining('no such device')]);
+  });
 
   it('joins, answers, keeps what it computed, and leaves without a trace', async () => {
     fleet = await Fleet.open();

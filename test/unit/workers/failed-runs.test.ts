@@ -1,0 +1,59 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { InternalError, Overloaded, Unavailable } from '../../../src/errors.js';
+import { ENGINE_FAILURES } from '../../../src/limits.js';
+import { OrtError } from '../../../src/ort/ort-error.js';
+import { FailedRuns } from '../../../workers/failed-runs.js';
+
+const lost = () => new OrtError('running a graph', 'device lost', 1);
+
+describe('requests whose runs fail', () => {
+  let failed: unknown[];
+  let beyond: string[];
+  let runs: FailedRuns;
+
+  beforeEach(() => {
+    failed = [];
+    beyond = [];
+    runs = new FailedRuns({
+      failed: (error) => failed.push(error),
+      beyond: ({ ortMessage }) => beyond.push(ortMessage),
+    });
+  });
+
+  async function run(items: readonly number[], error: Error | null = null): Promise<number[]> {
+    const seen: number[] = [];
+    const source = async function* () {
+      yield* items;
+      if (error) throw error;
+    };
+    for await (const item of runs.watch(source())) seen.push(item);
+    return seen;
+  }
+
+  it('say so to whoever may try elsewhere, and to the log', async () => {
+    await expect(run([1, 2], lost())).rejects.toThrow(Unavailable);
+    await expect(run([], new TypeError('of ours'))).rejects.toThrow(/of ours/);
+    expect(failed).toHaveLength(2);
+    expect(beyond).toEqual([]);
+  });
+
+  it('end the worker when none goes well in between, once', async () => {
+    for (let i = 1; i < ENGINE_FAILURES; i++) await run([], lost()).catch(() => {});
+    expect(await run([1, 2, 3])).toEqual([1, 2, 3]);
+    for (let i = 1; i < ENGINE_FAILURES; i++) await run([], lost()).catch(() => {});
+    expect(beyond).toEqual([]);
+    for (let i = 0; i < ENGINE_FAILURES; i++) await run([], lost()).catch(() => {});
+    expect(beyond).toEqual(['device lost']);
+  });
+
+  it('do not end it where it is the request that cannot be run', async () => {
+    const noLogits = new InternalError('the logits are no distribution');
+    for (let i = 0; i < 2 * ENGINE_FAILURES; i++) await expect(run([], noLogits)).rejects.toThrow(/no distribution/);
+    expect(beyond).toEqual([]);
+  });
+
+  it('leave errors that are meant for the caller as they are', async () => {
+    await expect(run([], new Overloaded('full'))).rejects.toThrow(Overloaded);
+    expect(failed).toEqual([]);
+  });
+});
