@@ -54,6 +54,7 @@ async function send(folder: string): Promise<void> {
   bytes.set(benchBytes());
   const blocks = new Map(benchBlocks(bytes).map((block) => [block.key, block]));
   const host: BlockHost = {
+    isShared: () => memory !== null,
     lend: async (key) => {
       const block = blocks.get(key);
       if (!block) return null;

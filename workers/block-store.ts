@@ -201,6 +201,11 @@ export class BlockStore implements BlockHost {
     };
   }
 
+  isShared(key: BlockKey): boolean {
+    const resident = this.upper.get(key);
+    return resident !== null && this.device.sharedPlace(resident.block) !== null;
+  }
+
   lend(key: BlockKey): Promise<LentBlock | null> {
     return this.lending.lend(key);
   }

@@ -5,6 +5,8 @@ import type { SharedPlace } from '../core/shared-place.js';
 export interface BlockHost {
   /** Lends a block; null if it is not here. Its memory stays as it is until `release` is called. */
   lend(key: BlockKey): Promise<LentBlock | null>;
+  /** Whether a block is here in memory that processes of this host can read: then `lend` says where. */
+  isShared(key: BlockKey): boolean;
   /** Takes a place for a block that a peer wants to push here. */
   admit(block: SealedBlock): Admission;
 }

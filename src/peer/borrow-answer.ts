@@ -96,6 +96,8 @@ export class BorrowAnswer implements Answer {
   }
 
   private async take(key: BlockKey): Promise<ServerMessage | null> {
+    // Asked first, as lending others may mean to read a disk or a device.
+    if (!this.host.isShared(key)) return { type: 'unshared' };
     const lent = await this.host.lend(key);
     if (lent === null) return { type: 'missing', key };
     if (lent.shared !== null && lent.bytes.byteLength === this.blockBytes) {

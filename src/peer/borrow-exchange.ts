@@ -119,6 +119,9 @@ export class BorrowExchange implements Exchange<Borrowed> {
       turnBytes += this.blockBytes;
       if (this.over) return;
     }
+    // The peer lends more when these are returned: not before those are where they belong.
+    await Promise.all(this.keeping);
+    if (this.over) return;
     this.copying = false;
     this.line!.send({ type: 'return' });
   }

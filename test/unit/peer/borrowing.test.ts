@@ -77,6 +77,29 @@ describe('blocks in shared memory', () => {
     await fetched(7);
   });
 
+  it('are all that is lent for it: others are not even looked for', async () => {
+    pair.host.add(blocksOf('a', 3));
+    place(keyOf('a 2'), null);
+    await fetched(3);
+    expect(pair.host.lendings).toBe(3);
+  });
+
+  it('are lent anew only when those before are where they belong', async () => {
+    const blocks = blocksOf('a', PEER_BLOCKS_LENT + 1);
+    pair.host.add(blocks);
+    const sink = new MemorySink();
+    let kept = 0;
+    sink.onDone = async () => {
+      await new Promise(setImmediate);
+      kept++;
+    };
+    sink.onPlace = ({ index }) => {
+      if (index === PEER_BLOCKS_LENT) expect(kept).toBe(PEER_BLOCKS_LENT);
+    };
+    await pair.clientFor('memory').fetch(pair.target('memory'), keysOf(blocks), sink, NEVER);
+    expect(kept).toBe(blocks.length);
+  });
+
   it.each<[string, () => SharedPlace]>([
     ['beyond the end of their file', () => ({ fileDescriptor: pair.host.memory!.fileDescriptor, offset: 8 << 20 })],
     ['in a file that is not open', () => ({ fileDescriptor: 999_999, offset: 0 })],

@@ -66,6 +66,10 @@ export class MemoryHost implements BlockHost {
     return { bytes: this.memory.bytes.subarray(offset, offset + bytes.byteLength), shared: { fileDescriptor, offset } };
   }
 
+  isShared(key: BlockKey): boolean {
+    return this.blocks.get(key)?.shared != null;
+  }
+
   async lend(key: BlockKey): Promise<LentBlock | null> {
     this.lendings++;
     await this.beforeLend(key);

@@ -26,6 +26,10 @@ class Door implements BlockHost {
 
   constructor(private readonly store: BlockHost) {}
 
+  isShared(key: string): boolean {
+    return this.store.isShared(key);
+  }
+
   async lend(key: string): Promise<LentBlock | null> {
     this.asked.push(key);
     return this.onLend(await this.store.lend(key));
