@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import { chmod, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlockKey } from '../src/core/block.js';
 import { Refused } from '../src/errors.js';
@@ -21,6 +21,7 @@ export interface BlockFiles {
 const ENDING = '.kv';
 const UNFINISHED = '.kv-part';
 const NAME = /^[0-9a-f]{64}\.kv$/;
+const WRITABLE_BY_OTHERS = 0o022;
 const UNFINISHED_NAME = /^[0-9a-f]{64}\.kv-part$/;
 
 /**
@@ -29,17 +30,19 @@ const UNFINISHED_NAME = /^[0-9a-f]{64}\.kv-part$/;
  */
 export class BlockFolder implements BlockFiles {
   /**
-   * Opens the folder, which is made if it is not there; nobody else may look into it.
-   * @throws Refused if another process has it, or if it cannot be used
+   * Opens the folder. If it is not there it is made, for this user alone; one that is there stays as it is, and only its files of blocks are nobody
+   * else's to read.
+   * @throws Refused if another process has it, if others may write to it, or if it cannot be used
    */
   static async open(path: string): Promise<BlockFolder> {
     try {
-      await mkdir(path, { recursive: true, mode: 0o700 });
-      await chmod(path, 0o700);
+      const made = await mkdir(path, { recursive: true, mode: 0o700 });
+      if (made === undefined) await refuseWritable(path);
       const lock = await open(join(path, 'lock'), 'a', 0o600);
       if (lockFile(lock.fd)) return new BlockFolder(path, lock);
       await lock.close();
     } catch (cause) {
+      if (cause instanceof Refused) throw cause;
       throw new Refused(
         `--disk-cache-dir is ${path}, which cannot be used: ${(cause as Error).message}. Give a folder that this user may write to.`,
         { cause },
@@ -113,6 +116,16 @@ export class BlockFolder implements BlockFiles {
   private fileOf(key: BlockKey): string {
     return join(this.path, key + ENDING);
   }
+}
+
+/** Who may write to a folder can put something else in the place of what is in it. */
+async function refuseWritable(path: string): Promise<void> {
+  const { mode } = await stat(path);
+  if ((mode & WRITABLE_BY_OTHERS) === 0) return;
+  const octal = (mode & 0o7777).toString(8);
+  throw new Refused(
+    `--disk-cache-dir is ${path}, to which others may write (mode ${octal}): give a folder of this worker's own, for example one in it that is not there yet, or take the right to write to it from group and others (chmod go-w).`,
+  );
 }
 
 /** `write` may take less than it is given, and says why only when it is called again. */

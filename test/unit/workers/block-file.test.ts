@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -77,14 +77,31 @@ describe('a folder of blocks', () => {
 
   it('removes what a killed process did not finish, and leaves alone what is not its own', async () => {
     await (await BlockFolder.open(path)).close();
-    await chmod(path, 0o755);
     await writeFile(join(path, `${keys[0]}.kv-part`), 'half');
     await writeFile(join(path, 'notes.txt'), 'mine');
     const folder = await BlockFolder.open(path);
-    expect((await stat(path)).mode & 0o777).toBe(0o700);
     expect(await folder.list()).toEqual([]);
     expect((await readdir(path)).sort()).toEqual(['lock', 'notes.txt']);
     await folder.close();
+  });
+
+  it('leaves the mode of a folder that was there as it is', async () => {
+    await mkdir(path);
+    await chmod(path, 0o755);
+    const folder = await BlockFolder.open(path);
+    await folder.write(keys[0]!, [Uint8Array.of(1)]);
+    expect((await stat(path)).mode & 0o777).toBe(0o755);
+    for (const name of await readdir(path)) expect((await stat(join(path, name))).mode & 0o777).toBe(0o600);
+    await folder.close();
+  });
+
+  it.each([0o1777, 0o775, 0o707])('refuses a folder of mode %o, to which others may write', async (mode) => {
+    await mkdir(path);
+    await chmod(path, mode);
+    await expect(BlockFolder.open(path)).rejects.toThrow(Refused);
+    await expect(BlockFolder.open(path)).rejects.toThrow(/^--disk-cache-dir is .*to which others may write \(mode /);
+    expect((await stat(path)).mode & 0o7777).toBe(mode);
+    expect(await readdir(path)).toEqual([]);
   });
 
   it('says why it cannot be used', async () => {
