@@ -1,6 +1,5 @@
 import type { BlockKey, BlockMeta, SealedBlock } from '../src/core/block.js';
 import { blockBytes } from '../src/core/kv-layout.js';
-import { Shard } from '../src/core/shard.js';
 import type { Device, DeviceBlock } from '../src/device/device.js';
 import type { ReservedBlock } from '../src/engine/prefix-cache.js';
 import type { TierUse } from '../src/metrics/worker-metrics.js';
@@ -35,7 +34,6 @@ export interface BlockPlace {
 
 export interface BlockStoreOptions {
   readonly device: Device;
-  readonly budgetBlocks: number;
   readonly lower: LowerTiers;
   readonly roleOf: RoleOf;
   /** A block could not be moved from one memory to another. */
@@ -61,10 +59,10 @@ export class BlockStore implements BlockHost {
   private waiters: (() => void)[] = [];
 
   constructor(private readonly options: BlockStoreOptions) {
-    const { device, budgetBlocks, lower, roleOf } = options;
+    const { device, lower, roleOf } = options;
     this.device = device;
     this.lower = lower;
-    this.upper = new DeviceTier(device, new Shard(budgetBlocks), roleOf, {
+    this.upper = new DeviceTier(device, roleOf, {
       evicting: ({ sealed, block }) => {
         const bytes = sealed && device.view(block);
         if (bytes) lower.rescue(sealed, bytes);

@@ -7,7 +7,8 @@ import type { Tier } from './tier.js';
 /** The tier that blocks fall out of. */
 export interface UpperTier {
   readonly blocks: number;
-  readonly budgetBlocks: number;
+  /** As of now. */
+  readonly capacityBlocks: number;
   /** In the order in which they would have to make room. To be read at once. */
   evictionOrder(): Iterable<SealedBlock>;
 }
@@ -20,7 +21,6 @@ const BATCH_BLOCKS = 16;
  * that would go next. One at a time, whenever blocks have come.
  */
 export class Demoter {
-  private readonly aheadBlocks: number;
   /** What was tried since blocks came last: what the tier below dropped again at once is not copied again and again. */
   private tried = new Set<BlockKey>();
   private working = false;
@@ -33,11 +33,8 @@ export class Demoter {
     private readonly upper: UpperTier,
     private readonly lend: (key: BlockKey) => Promise<LentBlock | null>,
     private readonly lower: Tier,
-    blockBytes: number,
-  ) {
-    const share = Math.ceil(DEMOTE_AHEAD_SHARE * upper.budgetBlocks);
-    this.aheadBlocks = Math.max(1, Math.min(share, Math.floor(DEMOTE_AHEAD_BYTES / blockBytes)));
-  }
+    private readonly blockBytes: number,
+  ) {}
 
   /** Says that blocks came, or may go now that could not before. */
   wake(): void {
@@ -77,18 +74,26 @@ export class Demoter {
 
   /** What is to be copied next: `soon` even if the tier below has to drop something for it. */
   private due(): { readonly key: BlockKey; readonly soon: boolean }[] {
-    const { upper, lower, aheadBlocks } = this;
-    const free = upper.budgetBlocks - upper.blocks;
+    const { upper, lower } = this;
     const due: { key: BlockKey; soon: boolean }[] = [];
     if (!lower.accepts) return due;
+    const soonBlocks = this.soonBlocks();
     let rank = 0;
     for (const { key } of upper.evictionOrder()) {
-      const soon = rank < aheadBlocks - free;
+      const soon = rank < soonBlocks;
       if (due.length === BATCH_BLOCKS || !(soon || lower.hasRoom)) break;
       rank++;
       if (!lower.has(key) && !this.tried.has(key)) due.push({ key, soon });
     }
     return due;
+  }
+
+  /** How many of the blocks that go first are to have a copy below, since the room that is left is not enough. */
+  private soonBlocks(): number {
+    const { capacityBlocks, blocks } = this.upper;
+    const share = Math.ceil(DEMOTE_AHEAD_SHARE * capacityBlocks);
+    const aheadBlocks = Math.max(1, Math.min(share, Math.floor(DEMOTE_AHEAD_BYTES / this.blockBytes)));
+    return aheadBlocks - Math.max(0, capacityBlocks - blocks);
   }
 
   private async copy(key: BlockKey): Promise<void> {

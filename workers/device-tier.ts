@@ -1,5 +1,5 @@
 import type { BlockKey, BlockMeta, SealedBlock } from '../src/core/block.js';
-import type { Shard } from '../src/core/shard.js';
+import { Shard } from '../src/core/shard.js';
 import type { Device, DeviceBlock } from '../src/device/device.js';
 import { type Held, Residents } from './residents.js';
 import type { RoleOf } from './tier.js';
@@ -28,11 +28,10 @@ export class DeviceTier {
 
   constructor(
     private readonly device: Device,
-    shard: Shard,
     private readonly roleOf: RoleOf,
     private readonly owner: DeviceTierOwner,
   ) {
-    this.residents = new Residents<DeviceResident>(shard, {
+    this.residents = new Residents<DeviceResident>(new Shard(this.capacityBlocks), {
       evicting: (resident) => owner.evicting(resident),
       free: ({ block }) => device.freeBlock(block),
     });
@@ -42,8 +41,9 @@ export class DeviceTier {
     return this.residents.size;
   }
 
-  get budgetBlocks(): number {
-    return this.residents.budgetBlocks;
+  /** As many as the device has memory for, as far as it knows. */
+  get capacityBlocks(): number {
+    return this.device.memory().capacityBlocks;
   }
 
   /** Pins that are not released. */

@@ -39,8 +39,8 @@ export class HostTier implements Tier {
   private listener: TierListener = { landed: () => {}, left: () => {} };
 
   constructor(private readonly options: HostTierOptions) {
-    const { pool, below, blockBytes, budgetBytes } = options;
-    this.residents = new Residents<HostBlock>(new Shard(Math.floor(budgetBytes / blockBytes)), {
+    const { pool, below } = options;
+    this.residents = new Residents<HostBlock>(new Shard(pool.capacityBlocks), {
       evicting: ({ sealed, memory }) => {
         if (below !== null && !below.has(sealed.key)) below.take(sealed, pool.bytes(memory));
       },
@@ -52,8 +52,8 @@ export class HostTier implements Tier {
     return this.residents.size;
   }
 
-  get budgetBlocks(): number {
-    return this.residents.budgetBlocks;
+  get capacityBlocks(): number {
+    return this.options.pool.capacityBlocks;
   }
 
   get bytes(): number {
@@ -69,7 +69,7 @@ export class HostTier implements Tier {
   }
 
   get hasRoom(): boolean {
-    return this.options.pool.size < this.budgetBlocks;
+    return this.options.pool.size < this.capacityBlocks;
   }
 
   listen(listener: TierListener): void {

@@ -41,10 +41,6 @@ export class Residents<T> {
     return this.byKey.size;
   }
 
-  get budgetBlocks(): number {
-    return this.shard.budgetBlocks;
-  }
-
   /** Pins that are not released. */
   get held(): number {
     return this.pins;

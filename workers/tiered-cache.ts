@@ -36,9 +36,8 @@ export function tieredCache(options: TieredCacheOptions): { readonly store: Bloc
     hostBudgetBytes: config.cache ? hostBudgetBytes(config, device.kind) : 0,
     disk: files && { files, budgetBytes: config.diskCacheBytes, fingerprint },
   });
-  const budgetBlocks = Math.floor(config.cacheBytes / bytes);
   const onFailed = (err: unknown) => log.error({ err }, 'a block could not be copied to or from the device');
-  const store = new BlockStore({ device, budgetBlocks, lower, roleOf, onFailed });
+  const store = new BlockStore({ device, lower, roleOf, onFailed });
   const { blockTokens } = device.layout;
   return {
     store,

@@ -28,6 +28,11 @@ export class BlockPlaces {
     return this.#inUse;
   }
 
+  /** Blocks that may be in use at once, as of now. */
+  get capacityBlocks(): number {
+    return this.#limit;
+  }
+
   /** Null when all places are taken. */
   take(): DeviceBlock | null {
     const place = this.#free.pop() ?? this.#freshPlace();

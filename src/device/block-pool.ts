@@ -63,6 +63,11 @@ export class BlockPool {
     return this.#inUse;
   }
 
+  /** Blocks that may be in use at once. */
+  get capacityBlocks(): number {
+    return this.#capacity;
+  }
+
   /** Memory taken from the system so far: never more than the budget. */
   get reservedBytes(): number {
     return this.#slabEnd * this.blockBytes;

@@ -224,6 +224,7 @@ export class CpuDevice implements Device {
       blockBudgetBytes: this.#blockBudgetBytes,
       sequenceBytes: this.#buffers.reduce((sum, { byteLength }) => sum + byteLength, 0),
       blocks,
+      capacityBlocks: this.#pool.capacityBlocks,
     };
   }
 

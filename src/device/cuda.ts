@@ -258,6 +258,7 @@ export class CudaDevice implements Device {
       blockBudgetBytes: this.#blockBudgetBytes,
       sequenceBytes: this.#buffers.reduce((sum, { byteLength }) => sum + byteLength, 0),
       blocks,
+      capacityBlocks: this.#places.capacityBlocks,
     };
   }
 

@@ -89,6 +89,8 @@ export interface DeviceMemory {
   /** Memory of the buffers of running sequences. */
   readonly sequenceBytes: number;
   readonly blocks: number;
+  /** Blocks that may be in use at once. What the budget has room for, and fewer once the device turns out to have less memory than that. */
+  readonly capacityBlocks: number;
 }
 
 /** Bytes copied between the host and the device, and within the device. */

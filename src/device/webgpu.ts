@@ -232,6 +232,7 @@ export class WebGpuDevice implements Device {
       blockBudgetBytes: this.#blockBudgetBytes,
       sequenceBytes: buffers.reduce((sum, { byteLength }) => sum + footprintBytes(byteLength), 0),
       blocks,
+      capacityBlocks: this.#places.capacityBlocks,
     };
   }
 

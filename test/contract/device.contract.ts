@@ -371,6 +371,7 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
         blockBytes: blocks * size,
         blockBudgetBytes: 6 * size - 1,
         sequenceBytes,
+        capacityBlocks: 5,
       });
       expect(device.memory()).toEqual(expected(0));
       const blocks = Array.from({ length: 5 }, () => take(device));
@@ -384,6 +385,22 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
       for (const block of blocks) device.freeBlock(block);
       expect(device.memory()).toEqual(expected(0));
       device.close();
+    });
+
+    test('says how many blocks it has room for, whatever one takes up', async () => {
+      await fc.assert(
+        fc.asyncProperty(layouts, async (layout) => {
+          const device = await open({ layout, blockBudgetBytes: 6 * blockBytes(layout) });
+          const { capacityBlocks } = device.memory();
+          expect(capacityBlocks).toBeLessThanOrEqual(6);
+          const blocks = Array.from({ length: capacityBlocks }, () => take(device));
+          expect(device.allocateBlock()).toBeNull();
+          expect(device.memory().capacityBlocks).toBe(capacityBlocks);
+          for (const block of blocks) device.freeBlock(block);
+          device.close();
+        }),
+        { numRuns: harness.cases(20) },
+      );
     });
 
     test('has no block at all in a budget that is smaller than one', async () => {

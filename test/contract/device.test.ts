@@ -1,15 +1,17 @@
 import { expect } from 'vitest';
 import { CpuDevice } from '../../src/device/cpu.js';
+import type { Device } from '../../src/device/device.js';
 import { liveHandles } from '../../src/ort/handles.js';
 import { OrtRuntime } from '../../src/ort/runtime.js';
 import { Value } from '../../src/ort/value.js';
-import { deviceContract } from './device.contract.js';
+import { RemoteDevice } from '../support/remote-device.js';
+import { type DeviceHarness, deviceContract } from './device.contract.js';
 
-deviceContract('cpu', () => {
+function harness(wrap: (device: CpuDevice) => Device): DeviceHarness {
   const runtime = OrtRuntime.open();
   const values: Value[] = [];
   return {
-    open: async (options) => new CpuDevice({ runtime, ...options }),
+    open: async (options) => wrap(new CpuDevice({ runtime, ...options })),
     serves: () => true,
     cases: (most) => most,
     tensor: async (_, { elementType }, shape, bytes) => {
@@ -26,4 +28,8 @@ deviceContract('cpu', () => {
       expect(Object.values(liveHandles()).every((count) => count === 0)).toBe(true);
     },
   };
-});
+}
+
+deviceContract('cpu', () => harness((device) => device));
+// What stands in for a device with memory of its own, where there is no GPU.
+deviceContract('webgpu', () => harness((device) => new RemoteDevice(device)));

@@ -41,10 +41,12 @@ export class RemoteDevice implements Device {
   join(slot: KvSlot, position: number, blocks: readonly DeviceBlock[]): Promise<void> {
     return this.inner.join(slot, position, blocks);
   }
-  view(): null {
+  view(block: DeviceBlock): null {
+    this.inner.view(block);
     return null;
   }
-  sharedPlace(): null {
+  sharedPlace(block: DeviceBlock): null {
+    this.inner.view(block);
     return null;
   }
   async upload(block: DeviceBlock, bytes: Uint8Array): Promise<void> {
@@ -74,7 +76,8 @@ export class RemoteDevice implements Device {
   }
   countRun(): void {}
   memory(): DeviceMemory {
-    return this.inner.memory();
+    const memory = this.inner.memory();
+    return { ...memory, capacityBlocks: Math.min(memory.capacityBlocks, this.capacityBlocks) };
   }
   copies(): DeviceCopies {
     return this.inner.copies();

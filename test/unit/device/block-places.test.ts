@@ -28,6 +28,7 @@ test('lends each place to one at a time, and never more places than there are, a
           places.shrink(step.shrink);
         }
         expect(places.size).toBe(held.length);
+        expect(places.capacityBlocks).toBe(limit);
         expect(new Set(held.map((block) => places.placeOf(block))).size).toBe(held.length);
       }
       const within = held.filter((block) => places.placeOf(block) < limit).length;

@@ -306,6 +306,18 @@ describe('a store over a device whose memory the host cannot see', () => {
     held.release();
   });
 
+  it('goes on copying down once the tier below is full, where the device has less memory than it is allowed', async () => {
+    open(16, { ...world, host: 2 });
+    remote().capacityBlocks = 4;
+    const blocks = singles('a', 'b', 'c', 'd', 'e', 'f', 'g');
+    for (const block of blocks) {
+      await cache.bring([block]);
+      await cache.store.idle();
+    }
+    expect(blocks.map(tierOf)).toEqual([null, null, 'host', 'device', 'device', 'device', 'device']);
+    expect(cache.lower.has(blocks[3]!.key)).toBe(true);
+  });
+
   it('takes no digest down that was reset meanwhile', async () => {
     open(2, world);
     const download = deferred();

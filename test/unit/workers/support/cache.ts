@@ -86,7 +86,6 @@ export class Cache {
     });
     this.store = new BlockStore({
       device: this.device,
-      budgetBlocks,
       lower: this.lower,
       roleOf: this.roleOf,
       onFailed: (error) => this.failures.push(error),

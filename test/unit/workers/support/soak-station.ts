@@ -80,7 +80,7 @@ export class SoakStation {
       log: SILENT_LOG,
       onDamage: () => this.damages++,
     });
-    this.store = new BlockStore({ device: this.device, budgetBlocks: BUDGET_BLOCKS, lower, roleOf, onFailed });
+    this.store = new BlockStore({ device: this.device, lower, roleOf, onFailed });
     this.memory.onTaken = () => this.check();
     this.store.listen({
       usable: () => this.check(),
