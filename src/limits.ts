@@ -242,8 +242,9 @@ export const STAGING_BLOCKS = 16;
 export const STAGING_IN_BYTES = 512 * MiB;
 /** Of the blocks that would be dropped next, this share of a tier has copies in the tier below, so that room is made at once; */
 export const DEMOTE_AHEAD_SHARE = 1 / 8;
-/** but not more of them than this. */
+/** but not more of them than this, and not so many that it takes long to look for them. */
 export const DEMOTE_AHEAD_BYTES = 256 * MiB;
+export const DEMOTE_AHEAD_BLOCKS = 1024;
 /** Blocks of lower tiers that are read at a time for one prompt. */
 export const PROMOTIONS_AT_A_TIME = 4;
 /** So long nothing is written to a disk that refused something. */

@@ -67,7 +67,10 @@ export class BlockStore implements BlockHost {
         const bytes = sealed && device.view(block);
         if (bytes) lower.rescue(sealed, bytes);
       },
-      evicted: (key) => this.announced.left('device', key, lower.has(key) ? 'demoted' : 'evicted'),
+      evicted: (key) => {
+        this.demoter?.forget(key);
+        this.announced.left('device', key, lower.has(key) ? 'demoted' : 'evicted');
+      },
     });
     this.lending = new Lending(device, this.upper, lower, {
       returned: (how) => this.letGo(how),
@@ -75,13 +78,23 @@ export class BlockStore implements BlockHost {
     });
     this.arrivals = new Arrivals(device, this.upper, () => this.tellIfQuiet());
     lower.listen((tier) => ({
-      landed: (sealed) => this.announced.added(sealed, 'kept'),
-      left: (key, reason) => this.announced.left(tier, key, reason),
+      landed: (sealed) => {
+        if (tier === lower.first?.name) this.demoter?.forget(sealed.key);
+        this.announced.added(sealed, 'kept');
+      },
+      left: (key, reason) => {
+        if (tier === lower.first?.name) this.demoter?.lost(key);
+        this.announced.left(tier, key, reason);
+      },
     }));
     this.sealer = new Sealer(device, lower, {
       sealed: (resident, block) => this.sealedLater(resident, block),
       failed: (resident, error) => {
-        if (this.upper.get(resident.meta.key) === resident) this.upper.drop(resident.meta.key);
+        const { key } = resident.meta;
+        if (this.upper.get(key) === resident) {
+          this.upper.drop(key);
+          this.demoter?.forget(key);
+        }
         options.onFailed(error);
       },
       released: () => this.tellIfQuiet(),
@@ -228,7 +241,10 @@ export class BlockStore implements BlockHost {
     this.arrivals.reset();
     const dropped = this.upper.reset();
     const count = new Set([...dropped, ...this.announced.keys()]).size;
-    for (const key of dropped) this.announced.left('device', key, 'reset');
+    for (const key of dropped) {
+      this.demoter?.forget(key);
+      this.announced.left('device', key, 'reset');
+    }
     this.lower.reset();
     return count;
   }
@@ -274,7 +290,7 @@ export class BlockStore implements BlockHost {
     this.upper.insert({ meta: arriving.meta, block: arriving.block, sealed, foreign });
     this.announced.usable(sealed.key);
     this.announced.added(sealed, origin);
-    this.demoter?.wake();
+    this.demoter?.came(sealed.key);
     return true;
   }
 
@@ -291,7 +307,7 @@ export class BlockStore implements BlockHost {
     if (this.upper.get(block.key) !== resident) return false;
     resident.sealed = block;
     this.announced.added(block, 'computed');
-    this.demoter?.wake();
+    this.demoter?.came(block.key);
     return true;
   }
 

@@ -1,6 +1,6 @@
 import { setImmediate as breath } from 'node:timers/promises';
 import type { BlockKey, SealedBlock } from '../src/core/block.js';
-import { DEMOTE_AHEAD_BYTES, DEMOTE_AHEAD_SHARE } from '../src/limits.js';
+import { DEMOTE_AHEAD_BLOCKS, DEMOTE_AHEAD_BYTES, DEMOTE_AHEAD_SHARE } from '../src/limits.js';
 import type { LentBlock } from '../src/peer/block-host.js';
 import type { Tier } from './tier.js';
 
@@ -9,8 +9,15 @@ export interface UpperTier {
   readonly blocks: number;
   /** As of now. */
   readonly capacityBlocks: number;
+  has(key: BlockKey): boolean;
   /** In the order in which they would have to make room. To be read at once. */
   evictionOrder(): Iterable<SealedBlock>;
+}
+
+interface Due {
+  readonly key: BlockKey;
+  /** Even if the tier below has to drop something for it. */
+  readonly soon: boolean;
 }
 
 /** Blocks that are looked for at a time. */
@@ -21,6 +28,8 @@ const BATCH_BLOCKS = 16;
  * that would go next. One at a time, whenever blocks have come.
  */
 export class Demoter {
+  /** What the tier above has and the one below has not, the one that came first before the others. */
+  private readonly missing = new Set<BlockKey>();
   /** What was tried since blocks came last: what the tier below dropped again at once is not copied again and again. */
   private tried = new Set<BlockKey>();
   private working = false;
@@ -36,7 +45,23 @@ export class Demoter {
     private readonly blockBytes: number,
   ) {}
 
-  /** Says that blocks came, or may go now that could not before. */
+  /** Says that the tier above has a block that may be copied. */
+  came(key: BlockKey): void {
+    if (!this.lower.has(key)) this.missing.add(key);
+    this.wake();
+  }
+
+  /** Says that a block is not above any more, or is below. */
+  forget(key: BlockKey): void {
+    this.missing.delete(key);
+  }
+
+  /** Says that a block is not below any more. */
+  lost(key: BlockKey): void {
+    if (this.upper.has(key)) this.missing.add(key);
+  }
+
+  /** Says that blocks may go now that could not before. */
   wake(): void {
     this.again = true;
     if (this.working || this.stopped) return;
@@ -72,27 +97,38 @@ export class Demoter {
     for (const go of this.waiters.splice(0)) go();
   }
 
-  /** What is to be copied next: `soon` even if the tier below has to drop something for it. */
-  private due(): { readonly key: BlockKey; readonly soon: boolean }[] {
-    const { upper, lower } = this;
-    const due: { key: BlockKey; soon: boolean }[] = [];
-    if (!lower.accepts) return due;
-    const soonBlocks = this.soonBlocks();
-    let rank = 0;
-    for (const { key } of upper.evictionOrder()) {
-      const soon = rank < soonBlocks;
-      if (due.length === BATCH_BLOCKS || !(soon || lower.hasRoom)) break;
-      rank++;
-      if (!lower.has(key) && !this.tried.has(key)) due.push({ key, soon });
+  /** What is to be copied next: first what would go next, then, if there is room below, whatever else. */
+  private due(): Due[] {
+    if (!this.lower.accepts) return [];
+    const soon = this.soon();
+    const due = soon.map((key): Due => ({ key, soon: true }));
+    if (!this.lower.hasRoom) return due;
+    for (const key of this.missing) {
+      if (due.length === BATCH_BLOCKS) break;
+      if (!this.tried.has(key) && !soon.includes(key)) due.push({ key, soon: false });
     }
     return due;
+  }
+
+  /** Looks only at as many blocks as go soon: there may be very many others. */
+  private soon(): BlockKey[] {
+    const soon: BlockKey[] = [];
+    let ranksLeft = this.missing.size > 0 ? this.soonBlocks() : 0;
+    if (ranksLeft <= 0) return soon;
+    for (const { key } of this.upper.evictionOrder()) {
+      if (this.missing.has(key) && !this.tried.has(key)) soon.push(key);
+      ranksLeft--;
+      if (ranksLeft === 0 || soon.length === BATCH_BLOCKS) break;
+    }
+    return soon;
   }
 
   /** How many of the blocks that go first are to have a copy below, since the room that is left is not enough. */
   private soonBlocks(): number {
     const { capacityBlocks, blocks } = this.upper;
     const share = Math.ceil(DEMOTE_AHEAD_SHARE * capacityBlocks);
-    const aheadBlocks = Math.max(1, Math.min(share, Math.floor(DEMOTE_AHEAD_BYTES / this.blockBytes)));
+    const most = Math.min(DEMOTE_AHEAD_BLOCKS, Math.floor(DEMOTE_AHEAD_BYTES / this.blockBytes));
+    const aheadBlocks = Math.max(1, Math.min(share, most));
     return aheadBlocks - Math.max(0, capacityBlocks - blocks);
   }
 

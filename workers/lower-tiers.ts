@@ -72,11 +72,18 @@ export class LowerTiers {
   listen(listener: (tier: TierName) => TierListener): void {
     for (const tier of this.tiers) {
       const told = listener(tier.name);
-      const landed = (block: SealedBlock) => {
-        told.landed(block);
-        if (tier === this.host) this.demoter?.wake();
-      };
-      tier.listen({ ...told, landed });
+      tier.listen({
+        landed: (block) => {
+          told.landed(block);
+          if (tier === this.host) this.demoter?.came(block.key);
+          else this.demoter?.forget(block.key);
+        },
+        left: (key, reason) => {
+          if (tier === this.host) this.demoter?.forget(key);
+          else this.demoter?.lost(key);
+          told.left(key, reason);
+        },
+      });
     }
   }
 

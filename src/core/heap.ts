@@ -21,9 +21,20 @@ export class Heap<T extends HeapItem> {
     return this.#items[0];
   }
 
-  /** All items, in no order. */
-  items(): readonly T[] {
-    return this.#items;
+  /** All items in order, without taking any out: k of them in O(k log k), however many there are. The heap must not change meanwhile. */
+  *inOrder(): Generator<T> {
+    const next = new Heap<{ readonly item: T; heapIndex: number }>((a, b) => this.#before(a.item, b.item));
+    const offer = (item: T | undefined) => {
+      if (item !== undefined) next.add({ item, heapIndex: -1 });
+    };
+    offer(this.#items[0]);
+    for (let first = next.first(); first !== undefined; first = next.first()) {
+      next.remove(first);
+      const { item } = first;
+      offer(this.#items[2 * item.heapIndex + 1]);
+      offer(this.#items[2 * item.heapIndex + 2]);
+      yield item;
+    }
   }
 
   clear(): void {

@@ -30,14 +30,30 @@ describe('a heap', () => {
           );
           expect(heap.size).toBe(items.length);
         }
+        const ranks = items.map((item) => item.rank).sort((a, b) => a - b);
+        expect([...heap.inOrder()].map(({ rank }) => rank)).toEqual(ranks);
+        expect(heap.size).toBe(items.length);
         const out: number[] = [];
         for (let next = heap.first(); next !== undefined; next = heap.first()) {
           heap.remove(next);
           out.push(next.rank);
         }
-        expect(out).toEqual(items.map((item) => item.rank).sort((a, b) => a - b));
+        expect(out).toEqual(ranks);
         expect(items.every((item) => item.heapIndex === -1)).toBe(true);
       }),
     );
+  });
+
+  it('names the first of very many without looking at the rest', () => {
+    let compared = 0;
+    const heap = new Heap<Item>((a, b) => {
+      compared++;
+      return a.rank < b.rank;
+    });
+    for (let n = 0; n < 100_000; n++) heap.add({ rank: (n * 7919) % 100_003, heapIndex: -1 });
+    compared = 0;
+    const order = heap.inOrder();
+    for (let n = 0; n < 100; n++) order.next();
+    expect(compared).toBeLessThan(100 * 2 * 2 * Math.log2(100));
   });
 });
