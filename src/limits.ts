@@ -247,6 +247,8 @@ export const DEMOTE_AHEAD_BYTES = 256 * MiB;
 export const DEMOTE_AHEAD_BLOCKS = 1024;
 /** Blocks of lower tiers that are read at a time for one prompt. */
 export const PROMOTIONS_AT_A_TIME = 4;
+/** Blocks of which a worker remembers that nobody is to ask for them before they are computed. */
+export const CONTENDED_KEYS = 4_096;
 /** So long nothing is written to a disk that refused something. */
 export const DISK_PAUSE_MS = 30_000;
 /** A worker that goes has so long to write to disk what is not there yet. */

@@ -1,6 +1,7 @@
 import type { BlockKey, BlockMeta } from '../src/core/block.js';
 import type { PrefixCache, PrefixRequest, PreparedPrefix, ReservedBlock } from '../src/engine/prefix-cache.js';
 import { Cancelled } from '../src/errors.js';
+import { CONTENDED_KEYS } from '../src/limits.js';
 import type { BlockStore, BorrowedBlock } from './block-store.js';
 import { Latch } from './latch.js';
 
@@ -25,6 +26,11 @@ export class PrefixLoader implements PrefixCache {
   /** Keys that a running prefill is going to seal, and keys that are being fetched; the latch opens at each change. */
   private readonly computing = new Map<BlockKey, Latch>();
   private readonly fetching = new Map<BlockKey, Latch>();
+  /**
+   * Keys that somebody had asked for in vain, and was then kept from computing because another was asking again. Nobody asks any more until one
+   * computes them: else two that take turns in asking would keep each other from computing for ever.
+   */
+  private readonly contended = new Set<BlockKey>();
 
   constructor(
     private readonly store: BlockStore,
@@ -50,6 +56,7 @@ export class PrefixLoader implements PrefixCache {
           await busy.wait(signal);
           continue;
         }
+        if (this.contended.has(next.key)) break;
         if (this.isBelow(next.key, tried)) {
           await this.promoteRun(prefix.blocks, held.length, tried, signal);
           asked = Math.min(asked, held.length);
@@ -91,7 +98,7 @@ export class PrefixLoader implements PrefixCache {
     const flights = new Map<BlockKey, Latch>();
     const run: BlockMeta[] = [];
     for (const block of blocks.slice(from)) {
-      if (this.fetching.has(block.key) || this.computing.has(block.key) || !this.isBelow(block.key, tried)) break;
+      if (this.isTaken(block.key) || !this.isBelow(block.key, tried)) break;
       run.push(block);
       begin(this.fetching, flights, block.key);
       tried.add(block.key);
@@ -121,7 +128,7 @@ export class PrefixLoader implements PrefixCache {
     for (; to < blocks.length; to++) {
       const block = blocks[to]!;
       if (this.store.has(block.key) || this.isBelow(block.key, tried)) continue;
-      if (this.fetching.has(block.key) || this.computing.has(block.key)) break;
+      if (this.isTaken(block.key)) break;
       wanted.push(block);
       begin(this.fetching, flights, block.key);
     }
@@ -142,10 +149,10 @@ export class PrefixLoader implements PrefixCache {
       remoteBlocks,
       claim: () => {
         const next = blocks[held.length];
-        if (next && (this.store.has(next.key) || this.computing.has(next.key) || this.fetching.has(next.key)))
-          return false;
+        if (next && this.isRefused(next.key)) return false;
         for (const { meta } of held) this.store.adopt(meta.key);
         for (const { key } of blocks.slice(held.length)) {
+          this.contended.delete(key);
           if (this.store.has(key) || this.computing.has(key)) continue;
           begin(this.computing, claimed, key);
         }
@@ -158,7 +165,22 @@ export class PrefixLoader implements PrefixCache {
     };
   }
 
+  /** Whether a block is on its way by another, or is to be computed and not to be asked for. */
+  private isTaken(key: BlockKey): boolean {
+    return this.fetching.has(key) || this.computing.has(key) || this.contended.has(key);
+  }
+
+  /** Whether somebody else has begun with the block since it was asked for. */
+  private isRefused(key: BlockKey): boolean {
+    if (this.store.has(key) || this.computing.has(key)) return true;
+    if (!this.fetching.has(key)) return false;
+    if (this.contended.size >= CONTENDED_KEYS) this.contended.clear();
+    this.contended.add(key);
+    return true;
+  }
+
   private arrived(key: BlockKey): void {
+    this.contended.delete(key);
     for (const flights of [this.computing, this.fetching]) {
       const latch = flights.get(key);
       flights.delete(key);

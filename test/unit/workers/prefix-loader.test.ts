@@ -259,6 +259,59 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
     letGo(await third);
   });
 
+  it('lets one of many compute what nobody can give, in whatever turns they ask', async () => {
+    const turns = fc.record({
+      sequences: fc.integer({ min: 2, max: 4 }),
+      startTurns: fc.array(fc.nat(12), { minLength: 4, maxLength: 4 }),
+      fetchTurns: fc.array(fc.nat(8), { minLength: 1, maxLength: 4 }),
+      claimTurns: fc.array(fc.nat(12), { minLength: 1, maxLength: 4 }),
+    });
+    await fc.assert(fc.asyncProperty(turns, contend), { numRuns: 300 });
+  });
+
+  /** Sequences with one prompt, of which a lower tier has blocks and peers say so too, where all room is taken by what is read. */
+  async function contend(on: {
+    sequences: number;
+    startTurns: number[];
+    fetchTurns: number[];
+    claimTurns: number[];
+  }): Promise<void> {
+    const full = new Cache(4, { device, hostBlocks: 8 });
+    const others = [...chain('x', 2), ...chain('y', 2)];
+    await full.bring(blocks.slice(0, 2), 'computed');
+    await full.store.idle();
+    await full.bring(others);
+    const pins = others.map(({ key }) => full.store.borrow(key)!);
+    const pass = async (microtasks: number) => {
+      for (let i = 0; i < microtasks; i++) await null;
+    };
+    const own = new PrefixLoader(
+      full.store,
+      { fetch: () => pass(on.fetchTurns[fetches++ % on.fetchTurns.length]!) },
+      full.promoter,
+    );
+    let fetches = 0;
+    let tries = 0;
+    const sequence = async (_: unknown, nth: number) => {
+      await pass(on.startTurns[nth]!);
+      for (;;) {
+        const prefix = await own.prepare({ requestId: 'r', blocks: blocks.slice(0, 3), sources: [] }, never);
+        // An engine looks at what is ready a few turns later.
+        await pass(on.claimTurns[tries % on.claimTurns.length]!);
+        if (++tries > 100) throw new Error('nobody gets to compute');
+        const claimed = prefix.claim();
+        prefix.release();
+        if (claimed) await settled();
+        prefix.settle();
+        if (claimed) return;
+      }
+    };
+    await Promise.all(Array.from({ length: on.sequences }).map(sequence));
+    for (const pin of pins) pin.release();
+    full.store.reset();
+    expect(await full.end()).toEqual([]);
+  }
+
   it('comes to an end, leaves nothing pinned and computes each block once, whatever happens around it', async () => {
     const steps = fc.array(
       fc.record({
