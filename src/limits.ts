@@ -236,10 +236,14 @@ export const COMMIT_DELAY_MS = 200;
 export const COMMIT_STEP_BYTES = 4 * MiB;
 /** Bytes of K/V that are copied before other work of the event loop gets its turn: about a millisecond. */
 export const COPY_TURN_BYTES = 8 * MiB;
-/** Blocks of host memory for what is on its way from a device or a disk; at least as many for what is on its way to a device, */
+/** Host memory for blocks that are on their way to a device that has memory of its own, and as much again for those that come from it or from a disk; */
+export const STAGING_BYTES = 128 * MiB;
+/** but for two blocks at least, */
+export const STAGING_FLOOR_BLOCKS = 2;
+/** and for no more than so many that come from there, */
 export const STAGING_BLOCKS = 16;
-/** and where this is more, as many as fit it. */
-export const STAGING_IN_BYTES = 512 * MiB;
+/** and so many that go there. */
+export const STAGING_IN_BLOCKS = 4 * PEER_BLOCKS_LENT;
 /** Of the blocks that would be dropped next, this share of a tier has copies in the tier below, so that room is made at once; */
 export const DEMOTE_AHEAD_SHARE = 1 / 8;
 /** but not more of them than this, and not so many that it takes long to look for them. */

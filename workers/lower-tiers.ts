@@ -1,7 +1,7 @@
 import type { Clock } from '../src/clock.js';
 import type { BlockKey, BlockMeta, SealedBlock } from '../src/core/block.js';
 import { BlockPool } from '../src/device/block-pool.js';
-import { PEER_BLOCKS_LENT, STAGING_BLOCKS, STAGING_IN_BYTES } from '../src/limits.js';
+import { STAGING_BLOCKS, STAGING_FLOOR_BLOCKS, STAGING_IN_BLOCKS } from '../src/limits.js';
 import type { Log } from '../src/log.js';
 import type { TierUse } from '../src/metrics/worker-metrics.js';
 import type { OrtRuntime } from '../src/ort/runtime.js';
@@ -16,6 +16,8 @@ import type { RoleOf, Tier, TierListener, TierName } from './tier.js';
 export interface LowerTiersOptions {
   readonly runtime: OrtRuntime;
   readonly blockBytes: number;
+  /** Host memory for blocks on their way in, and as much again for those on their way out. */
+  readonly stagingBytes: number;
   /** 0 for no host tier. */
   readonly hostBudgetBytes: number;
   readonly disk: { readonly files: BlockFiles; readonly budgetBytes: number; readonly fingerprint: string } | null;
@@ -46,8 +48,9 @@ export class LowerTiers {
 
   constructor(options: LowerTiersOptions) {
     const { runtime, blockBytes, hostBudgetBytes, disk, roleOf } = options;
-    this.inbound = new Staging(runtime, blockBytes, inboundBlocks(blockBytes));
-    this.outbound = new Staging(runtime, blockBytes, STAGING_BLOCKS);
+    const staging = (most: number) => new Staging(runtime, blockBytes, stagingBlocks(options, most));
+    this.inbound = staging(STAGING_IN_BLOCKS);
+    this.outbound = staging(STAGING_BLOCKS);
     this.disk = disk && new DiskTier({ ...options, ...disk, staging: this.outbound });
     const hosts = hostBudgetBytes >= blockBytes;
     const pool = () => new BlockPool(runtime, blockBytes, hostBudgetBytes);
@@ -61,6 +64,16 @@ export class LowerTiers {
   /** The one into which the device's blocks fall. */
   get first(): Tier | null {
     return this.tiers[0] ?? null;
+  }
+
+  /** Blocks that may be on their way to the device at a time, where nothing else takes any. */
+  get takesAtOnce(): number {
+    return this.inbound.blocks;
+  }
+
+  /** Blocks that may be lent to one who waits for all of them. */
+  get lendsAtOnce(): number {
+    return this.outbound.blocks;
   }
 
   /** Takes up what outlived an earlier process; to be called before anything else. */
@@ -192,7 +205,6 @@ export class LowerTiers {
   }
 }
 
-/** As many as a peer lends at a time, unless blocks are large. */
-function inboundBlocks(blockBytes: number): number {
-  return Math.min(PEER_BLOCKS_LENT, Math.max(STAGING_BLOCKS, Math.floor(STAGING_IN_BYTES / blockBytes)));
+function stagingBlocks({ stagingBytes, blockBytes }: LowerTiersOptions, most: number): number {
+  return Math.min(most, Math.max(STAGING_FLOOR_BLOCKS, Math.floor(stagingBytes / blockBytes)));
 }

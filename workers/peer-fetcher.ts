@@ -6,6 +6,7 @@ import { Cancelled, Overloaded, type ShoalError, Unavailable } from '../src/erro
 import type { Roster } from '../src/fleet/roster.js';
 import type { PeerClient } from '../src/peer/client.js';
 import type { FetchSink } from '../src/peer/fetch-exchange.js';
+import { Permits } from '../src/peer/permits.js';
 import type { BlockPlace, BlockStore } from './block-store.js';
 import { FetchRates } from './fetch-rates.js';
 import type { PrefixFetcher } from './prefix-loader.js';
@@ -28,9 +29,15 @@ export interface PeerFetcherOptions {
 /** Gets blocks from the peers that can give them sooner than they are computed. */
 export class PeerFetcher implements PrefixFetcher {
   readonly rates: FetchRates;
+  /** So many blocks are asked for at a time in each turn, where there is memory for so many only. */
+  private readonly turns: Permits;
+  private readonly turnBlocks: number;
 
   constructor(private readonly options: PeerFetcherOptions) {
     this.rates = new FetchRates(options.clock);
+    const { takesAtOnce } = options.store;
+    this.turns = new Permits(Math.min(PARTS_AT_A_TIME, takesAtOnce));
+    this.turnBlocks = Math.max(1, Math.floor(takesAtOnce / PARTS_AT_A_TIME));
   }
 
   async fetch(wanted: readonly BlockMeta[], request: PrefixRequest, signal: AbortSignal): Promise<void> {
@@ -99,17 +106,29 @@ export class PeerFetcher implements PrefixFetcher {
       },
       full: () => arrival.stop(new Overloaded('there is no room for the blocks of a peer')),
     });
+    const came = { bytes: 0, ms: 0 };
     try {
-      const { bytes, ms } = await peers.fetch(
-        target,
-        blocks.map(({ key }) => key),
-        sink,
-        arrival.signal,
-      );
-      if (bytes > 0) this.rates.note(worker, bytes, ms);
+      for (let at = 0; at < blocks.length && !arrival.signal.aborted; at += this.turnBlocks) {
+        const keys = blocks.slice(at, at + this.turnBlocks).map(({ key }) => key);
+        const { bytes, ms, missing } = await this.inTurn(() => peers.fetch(target, keys, sink, arrival.signal));
+        came.bytes += bytes;
+        came.ms += ms;
+        if (missing !== null) break;
+      }
+      if (came.bytes > 0) this.rates.note(worker, came.bytes, came.ms);
     } catch {
       // The peer client counts the failure. What did not come is asked of the next, or computed.
       if (arrival.tooSlow) this.rates.note(worker, arrivedBytes, clock.now() - startedMs);
+    }
+  }
+
+  private async inTurn<T>(fetch: () => Promise<T>): Promise<T> {
+    if (this.turnBlocks === Number.POSITIVE_INFINITY) return fetch();
+    await this.turns.take();
+    try {
+      return await fetch();
+    } finally {
+      this.turns.give();
     }
   }
 }

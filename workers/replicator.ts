@@ -157,11 +157,15 @@ export class Replicator {
     if (!target) return;
     // Before anything is lent: what is forgotten from now on is not sent.
     const { signal } = this.transfers;
-    const lent = await Promise.all(task.push.blocks.map(({ key }) => store.lend(key)));
-    const blocks = lent.filter((block): block is LentBlock => block !== null);
+    const { blocks } = task.push;
     try {
-      const acknowledged = await peers.push(target, blocks, signal);
-      if (task.cause === 'moved') onMoved(acknowledged.size);
+      for (let at = 0; at < blocks.length && !signal.aborted; at += store.lendsAtOnce) {
+        const some = blocks.slice(at, at + store.lendsAtOnce);
+        const lent = await Promise.all(some.map(({ key }) => store.lend(key)));
+        const there = lent.filter((block): block is LentBlock => block !== null);
+        const acknowledged = await peers.push(target, there, signal);
+        if (task.cause === 'moved') onMoved(acknowledged.size);
+      }
     } catch {
       if (!signal.aborted) this.again(task);
     }

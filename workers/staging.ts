@@ -17,7 +17,11 @@ export class Staging {
   private readonly permits: Permits;
   private readonly pool: BlockPool;
 
-  constructor(runtime: OrtRuntime, blockBytes: number, blocks: number) {
+  constructor(
+    runtime: OrtRuntime,
+    blockBytes: number,
+    readonly blocks: number,
+  ) {
     this.permits = new Permits(blocks);
     this.pool = new BlockPool(runtime, blockBytes, blocks * blockBytes);
   }

@@ -2,6 +2,7 @@ import type { Clock } from '../src/clock.js';
 import type { WorkerConfig } from '../src/config/worker-config.js';
 import { blockBytes } from '../src/core/kv-layout.js';
 import type { Device } from '../src/device/device.js';
+import { STAGING_BYTES } from '../src/limits.js';
 import type { Log } from '../src/log.js';
 import type { OrtRuntime } from '../src/ort/runtime.js';
 import type { BlockFiles } from './block-folder.js';
@@ -33,6 +34,7 @@ export function tieredCache(options: TieredCacheOptions): { readonly store: Bloc
   const lower = new LowerTiers({
     ...options,
     blockBytes: bytes,
+    stagingBytes: STAGING_BYTES,
     hostBudgetBytes: config.cache ? hostBudgetBytes(config, device.kind) : 0,
     disk: files && { files, budgetBytes: config.diskCacheBytes, fingerprint },
   });

@@ -252,6 +252,14 @@ describe('a peer fetcher', () => {
       'a remote device',
       () => [new Cache(96, { device: 'remote' }), new Cache(96, { device: 'remote' })],
     ],
+    [
+      'a remote device that gives two blocks at a time',
+      'a remote device that takes three',
+      () => [
+        new Cache(96, { device: 'remote', stagingBlocks: 2 }),
+        new Cache(96, { device: 'remote', stagingBlocks: 3 }),
+      ],
+    ],
     ['a disk', 'a viewed device', () => [new Cache(24, { disk: disk(96) }), new Cache(96)]],
     ['a disk', 'a remote device', () => [new Cache(24, { disk: disk(96) }), new Cache(96, { device: 'remote' })]],
     [

@@ -10,7 +10,7 @@ import {
 import { Replicator } from '../../../workers/replicator.js';
 import { deferred } from '../actors/world.js';
 import { until } from '../peer/support/until.js';
-import { chain } from './support/cache.js';
+import { Cache, chain } from './support/cache.js';
 import { type Neighbour, Town } from './support/town.js';
 
 describe('a replicator', () => {
@@ -80,6 +80,18 @@ describe('a replicator', () => {
     expect(lags.at(-1)).toBe(0);
     expect(Math.max(...lags)).toBeGreaterThan(0);
     expect(moved).toBe(0);
+  });
+
+  it('copies a segment that a device gives two blocks of at a time', async () => {
+    await town.add('a');
+    const far = await town.addOver('far', new Cache(2 * SEGMENT_BLOCKS, { device: 'remote', stagingBlocks: 2 }));
+    const copies = replicator(2, far);
+    const mine = promptAt(['far', 'a']);
+    far.cache.compute(mine);
+    await far.cache.store.idle();
+    await done(copies);
+    expect(holders(mine).sort()).toEqual(['a', 'far']);
+    copies.stop();
   });
 
   it('copies nothing that came from others', async () => {

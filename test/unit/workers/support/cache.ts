@@ -4,6 +4,7 @@ import { blockKeys, rootSeed } from '../../../../src/core/key.js';
 import { blockBytes, type KvLayout } from '../../../../src/core/kv-layout.js';
 import { CpuDevice } from '../../../../src/device/cpu.js';
 import type { DeviceBlock } from '../../../../src/device/device.js';
+import { STAGING_BYTES } from '../../../../src/limits.js';
 import { SILENT_LOG } from '../../../../src/log.js';
 import { OrtRuntime } from '../../../../src/ort/runtime.js';
 import { digestOf } from '../../../../src/peer/digest.js';
@@ -29,6 +30,8 @@ export interface CacheOptions {
   /** `remote`: a device whose blocks the host cannot see. */
   readonly device?: 'viewed' | 'remote';
   readonly hostBlocks?: number;
+  /** Blocks that may be on their way in, and out, at a time. */
+  readonly stagingBlocks?: number;
   /** A disk tier over these files, with room for so many. */
   readonly disk?: { readonly files: BlockFiles; readonly blocks: number; readonly fingerprint?: string };
   readonly clock?: Clock;
@@ -67,10 +70,11 @@ export class Cache {
     const { runtime } = this;
     this.memory = new CpuDevice({ runtime, layout: LAYOUT, blockBudgetBytes, slots: 1, capacityTokens: 8 });
     this.device = options.device === 'remote' ? new RemoteDevice(this.memory) : this.memory;
-    const { disk, hostBlocks = 0, clock = new SystemClock() } = options;
+    const { disk, hostBlocks = 0, stagingBlocks, clock = new SystemClock() } = options;
     this.lower = new LowerTiers({
       runtime,
       blockBytes: BLOCK_BYTES,
+      stagingBytes: stagingBlocks === undefined ? STAGING_BYTES : stagingBlocks * BLOCK_BYTES,
       hostBudgetBytes: hostBlocks * BLOCK_BYTES,
       disk: disk
         ? {

@@ -6,6 +6,7 @@ import { CpuDevice } from '../../../../src/device/cpu.js';
 import type { Device, DeviceBlock } from '../../../../src/device/device.js';
 import { Engine } from '../../../../src/engine/engine.js';
 import type { ModelGraph } from '../../../../src/engine/model-graph.js';
+import { STAGING_BYTES } from '../../../../src/limits.js';
 import { SILENT_LOG } from '../../../../src/log.js';
 import type { OrtRuntime } from '../../../../src/ort/runtime.js';
 import { digestOf } from '../../../../src/peer/digest.js';
@@ -71,6 +72,7 @@ export class SoakStation {
     const roleOf = ({ index }: BlockMeta) => (index % 3 === 0 ? ('home' as const) : ('guest' as const));
     const onFailed = (error: unknown) => this.failures.push(error);
     const lower = new LowerTiers({
+      stagingBytes: STAGING_BYTES,
       runtime,
       blockBytes: bytes,
       hostBudgetBytes: budgetBytes,
