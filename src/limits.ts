@@ -255,5 +255,7 @@ export const PROMOTIONS_AT_A_TIME = 4;
 export const CONTENDED_KEYS = 4_096;
 /** So long nothing is written to a disk that refused something. */
 export const DISK_PAUSE_MS = 30_000;
+/** Files that the disk does not let go of, after which no others are tried until the next change. */
+export const DISK_REMOVALS_FAILED = 4;
 /** A worker that goes has so long to write to disk what is not there yet. */
 export const FLUSH_TIMEOUT_MS = 3_000;

@@ -60,7 +60,7 @@ export class BlockFolder implements BlockFiles {
 
   async list(): Promise<{ key: BlockKey; byteLength: number }[]> {
     const names = await readdir(this.path);
-    for (const name of names) if (UNFINISHED_NAME.test(name)) await rm(join(this.path, name), { force: true });
+    for (const name of names) if (UNFINISHED_NAME.test(name)) await this.removeUnfinished(join(this.path, name));
     const found: { key: BlockKey; byteLength: number; writtenAtMs: number }[] = [];
     for (const name of names) {
       if (!NAME.test(name)) continue;
@@ -81,7 +81,7 @@ export class BlockFolder implements BlockFiles {
       }
       await rename(unfinished, this.fileOf(key));
     } catch (error) {
-      await rm(unfinished, { force: true }).catch(() => {});
+      await this.removeUnfinished(unfinished);
       throw error;
     }
   }
@@ -111,6 +111,11 @@ export class BlockFolder implements BlockFiles {
   /** Lets another process have the folder. */
   async close(): Promise<void> {
     await this.lock.close();
+  }
+
+  /** What stays is in nobody's way: the next start tries again, and who writes the same block writes over it. */
+  private async removeUnfinished(path: string): Promise<void> {
+    await rm(path, { force: true }).catch(() => {});
   }
 
   private fileOf(key: BlockKey): string {

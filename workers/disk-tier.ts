@@ -1,7 +1,7 @@
 import type { Clock } from '../src/clock.js';
 import type { BlockKey, SealedBlock } from '../src/core/block.js';
 import { Shard } from '../src/core/shard.js';
-import { DISK_PAUSE_MS } from '../src/limits.js';
+import { DISK_PAUSE_MS, DISK_REMOVALS_FAILED } from '../src/limits.js';
 import type { Log } from '../src/log.js';
 import { digestOf } from '../src/peer/digest.js';
 import { decodeHeader, encodeHeader, HEADER_BYTES } from './block-file.js';
@@ -32,8 +32,10 @@ export class DiskTier implements Tier {
   readonly name = 'disk';
   private readonly residents: Residents<SealedBlock>;
   private readonly fileBytes: number;
-  /** Dropped from the index, and still to be removed. */
+  /** Dropped from the index, and still to be removed; what the disk did not let go of comes last. Their files count until they are gone. */
   private readonly leaving: BlockKey[] = [];
+  /** Files that the disk did not let go of are told of once, until there are none. */
+  private removesAll = true;
   private usedBytes = 0;
   private resets = 0;
   /** Null unless the disk refused a write that nothing was written after. */
@@ -57,12 +59,12 @@ export class DiskTier implements Tier {
       const block = await this.recognized(key, byteLength);
       if (block === null) {
         this.options.onDamage();
-        await files.remove(key);
+        await this.discard(key);
       } else if (await this.makeRoom(block.parent)) {
         this.usedBytes += this.fileBytes;
         this.residents.insert(block, roleOf(block), block);
       } else {
-        await files.remove(key);
+        await this.discard(key);
       }
     }
   }
@@ -169,6 +171,7 @@ export class DiskTier implements Tier {
   }
 
   async close(): Promise<void> {
+    this.removeLeaving();
     await this.idle();
     await this.options.files.close();
   }
@@ -204,9 +207,21 @@ export class DiskTier implements Tier {
       const key = this.residents.evict(parent);
       if (key === null) return false;
       this.listener.left(key, 'evicted');
-      await this.remove();
+      const failure = await this.remove();
+      // Dropping one after another would make no room.
+      if (failure !== null && this.leaving.includes(key)) {
+        this.refused(failure);
+        return false;
+      }
     }
     return true;
+  }
+
+  /** Removes a file that is not in the index. */
+  private async discard(key: BlockKey): Promise<void> {
+    this.usedBytes += this.fileBytes;
+    this.leaving.unshift(key);
+    await this.remove();
   }
 
   private damaged(key: BlockKey): void {
@@ -222,17 +237,31 @@ export class DiskTier implements Tier {
     if (this.leaving.length > 0) void this.inTurn(() => this.remove());
   }
 
-  private async remove(): Promise<void> {
-    for (let key = this.leaving.shift(); key !== undefined; key = this.leaving.shift()) {
+  /** Removes what is to go, each once. Gives what the disk said of the last file that it did not let go of, which is tried again another time. */
+  private async remove(): Promise<Error | null> {
+    const failed: BlockKey[] = [];
+    let failure: Error | null = null;
+    while (failed.length < DISK_REMOVALS_FAILED) {
+      const key = this.leaving.shift();
+      if (key === undefined) break;
       try {
         // The same block may have been written anew since: then its file is that one.
         if (!this.has(key)) await this.options.files.remove(key);
         this.usedBytes -= this.fileBytes;
       } catch (error) {
-        // It counts on: as long as it is there, it takes up room.
-        this.refused(error);
+        failed.push(key);
+        failure = error as Error;
       }
     }
+    this.leaving.push(...failed);
+    if (failure !== null && this.removesAll) {
+      this.options.log.warn(
+        { err: failure },
+        'a file of the disk cache cannot be removed: it counts, and is tried again',
+      );
+    }
+    this.removesAll = this.leaving.length === 0;
+    return failure;
   }
 
   private inTurn<T>(change: () => Promise<T>): Promise<T> {

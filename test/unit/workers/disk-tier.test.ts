@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../../src/clock.js';
 import type { SealedBlock } from '../../../src/core/block.js';
-import { DISK_PAUSE_MS, STAGING_BLOCKS } from '../../../src/limits.js';
+import { DISK_PAUSE_MS, DISK_REMOVALS_FAILED, STAGING_BLOCKS } from '../../../src/limits.js';
 import { createLog } from '../../../src/log.js';
 import { OrtRuntime } from '../../../src/ort/runtime.js';
 import { HEADER_BYTES } from '../../../workers/block-file.js';
@@ -170,6 +170,61 @@ describe('a disk tier', () => {
     expect(await put(d!)).toBe(false);
     expect(tier.bytes).toBe(3 * FILE_BYTES);
     expect(files.writes).toBe(3);
+    expect(tier.blocks).toBe(2);
+    files.refuses = {};
+    await clock.advance(DISK_PAUSE_MS);
+    expect(await put(d!)).toBe(true);
+    expect([tier.bytes, files.bytes]).toEqual([3 * FILE_BYTES, 3 * FILE_BYTES]);
+  });
+
+  it('tries again at the next change to remove what it could not, so that it does not come back', async () => {
+    const [a, b, c] = blocksOf('a', 'b', 'c');
+    await put(a!);
+    await put(b!);
+    files.stuck.add(a!.key);
+    tier.reset();
+    await tier.idle();
+    expect([...files.files.keys()]).toEqual([a!.key]);
+    expect([tier.blocks, tier.bytes]).toEqual([0, FILE_BYTES]);
+    // It is in the way of nothing else.
+    for (const block of [b!, c!]) expect(await put(block)).toBe(true);
+    expect([tier.bytes, files.bytes]).toEqual([3 * FILE_BYTES, 3 * FILE_BYTES]);
+    expect(lines).toEqual(['a file of the disk cache cannot be removed: it counts, and is tried again']);
+    files.stuck.clear();
+    await tier.close();
+    expect(names([b!, c!])).toEqual([...files.files.keys()].sort());
+    tier = await open(3);
+    expect(tier.has(a!.key)).toBe(false);
+  });
+
+  it('tries no more than some of what the disk does not let go of at a time', async () => {
+    const many = blocksOf(...Array.from({ length: 3 * DISK_REMOVALS_FAILED }, (_, i) => `prompt ${i}`));
+    tier = await open(many.length + 1);
+    for (const block of many) await put(block);
+    files.refuses = { remove: new Error('EROFS: read-only file system') };
+    tier.reset();
+    await tier.idle();
+    expect(files.removals).toBe(DISK_REMOVALS_FAILED);
+    files.refuses = {};
+    expect(await put(many[0]!)).toBe(true);
+    await tier.idle();
+    expect([tier.bytes, [...files.files.keys()]]).toEqual([FILE_BYTES, [many[0]!.key]]);
+  });
+
+  it('starts although files of no use cannot be removed, and says so once', async () => {
+    const [a, b, c] = blocksOf('a', 'b', 'c');
+    for (const block of [a!, b!, c!]) await put(block);
+    for (const block of [a!, b!]) {
+      files.files.set(block.key, new Uint8Array(3));
+      files.stuck.add(block.key);
+    }
+    tier = await open(3);
+    expect([...tier.keys()]).toEqual([c!.key]);
+    expect([tier.bytes, damages]).toEqual([3 * FILE_BYTES, 2]);
+    expect(lines).toEqual(['a file of the disk cache cannot be removed: it counts, and is tried again']);
+    files.stuck.clear();
+    expect(await put(b!)).toBe(true);
+    expect([...files.files.keys()].sort()).toEqual(names([b!, c!]));
   });
 
   it('takes a copy of what has to go at once, as much as there is staging memory for', async () => {

@@ -6,9 +6,13 @@ export class MemoryFiles implements BlockFiles {
   readonly files = new Map<BlockKey, Uint8Array>();
   /** Where set, what is asked of the disk fails with it. */
   refuses: Partial<Record<'write' | 'read' | 'remove', Error>> = {};
+  /** Files that the disk does not let go of. */
+  readonly stuck = new Set<BlockKey>();
   /** Where set, writes wait for it. */
   gate: Promise<void> | null = null;
   writes = 0;
+  /** Tries to remove a file. */
+  removals = 0;
   /** Bytes beyond which a write is a mistake of whoever writes. */
   budgetBytes = Number.POSITIVE_INFINITY;
 
@@ -37,7 +41,9 @@ export class MemoryFiles implements BlockFiles {
   }
 
   async remove(key: BlockKey): Promise<void> {
+    this.removals++;
     if (this.refuses.remove) throw this.refuses.remove;
+    if (this.stuck.has(key)) throw new Error('EPERM: operation not permitted');
     this.files.delete(key);
   }
 
