@@ -84,7 +84,7 @@ async function runtimeFindings(): Promise<Finding[]> {
 /** Which device `auto` takes, and what is there of the others. Nothing of it is a must: the CPU always serves. */
 export function deviceFindings(survey: DeviceSurvey): Finding[] {
   const { adapters, cudaMissing } = survey;
-  const noCuda: Finding = { name: 'CUDA', state: 'warning', detail: `not installed: ${cudaMissing}`, fix: CUDA_FIX };
+  const noCuda: Finding = { name: 'CUDA', state: 'warning', detail: `cannot be used: ${cudaMissing}`, fix: CUDA_FIX };
   const noWebGpu: Finding = { name: 'WebGPU', state: 'warning', detail: String(adapters), fix: WEBGPU_FIX };
   return [
     ok('device', chooseDevice('auto', survey).why),

@@ -10,6 +10,9 @@ import {
   type Pointer,
 } from '../ort/ffi.js';
 
+/** `cudaMemcpyKind` */
+const KINDS = { hostToDevice: 1, deviceToHost: 2, deviceToDevice: 3 } as const;
+const SUCCESS = 0;
 const PROVIDER_FILES = ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_cuda.so'];
 const DRIVER = ['libcuda.so.1'];
 const RUNTIME = ['libcudart.so.12', 'libcudart.so.13', 'libcudart.so'];
@@ -24,7 +27,7 @@ const LIBRARIES = [
 
 /** What to do about it. */
 export const CUDA_FIX =
-  "Fetch the provider with ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install, and install NVIDIA's driver, the CUDA 12 runtime libraries (cudart, cublas, cufft, curand) and cuDNN 9 where the system's loader finds them (LD_LIBRARY_PATH).";
+  "Fetch the provider with ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install, and install NVIDIA's driver, the CUDA 12 runtime libraries (cudart, cublas, cufft, curand) and cuDNN 9 where the system's loader finds them (LD_LIBRARY_PATH), and a GPU that nvidia-smi lists (in a container: one that it is given).";
 
 /** What keeps the CUDA provider from running here; null if nothing is seen that does. */
 export function cudaMissing(): string | null {
@@ -36,12 +39,20 @@ export function cudaMissing(): string | null {
   if (absent.length > 0) return `${absent.join(' and ')} not beside ONNX Runtime's library`;
   const lacking = [DRIVER, RUNTIME, ...LIBRARIES].filter((names) => openLibrary(names) === null);
   if (lacking.length > 0) return `the system's loader does not find ${lacking.map((names) => names[0]).join(', ')}`;
-  return null;
+  return gpuMissing(openLibrary(RUNTIME)!);
 }
 
-/** `cudaMemcpyKind` */
-const KINDS = { hostToDevice: 1, deviceToHost: 2, deviceToDevice: 3 } as const;
-const SUCCESS = 0;
+/** What the CUDA runtime says where it has no GPU that it can use; null where it has one. */
+export function gpuMissing(runtime: ForeignLibrary): string | null {
+  const count = Int32Array.of(0);
+  const status = runtime.function<[Int32Array], number>('cudaGetDeviceCount', 'int', ['void *'])(count);
+  if (status !== SUCCESS) {
+    const text = runtime.function<[number], string>('cudaGetErrorString', 'str', ['int'])(status);
+    return `the CUDA runtime (${runtime.name}) has no GPU that it can use: ${text} (${status})`;
+  }
+  return count[0]! > 0 ? null : `the CUDA runtime (${runtime.name}) finds no GPU`;
+}
+
 /** The default stream, with which a run of ONNX Runtime has nothing to do: it has ended when its promise resolves. */
 const DEFAULT_STREAM = 0;
 

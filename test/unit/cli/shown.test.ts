@@ -131,7 +131,7 @@ describe('what commands show', () => {
     const found = deviceFindings({ providers: [], cudaMissing: 'no driver', adapters: [gpu] });
     expect(found.map(({ name, state, detail }) => `${state} ${name}: ${detail}`)).toEqual([
       'ok device: auto takes webgpu on Some GPU (discrete): no cuda (no driver)',
-      'warning CUDA: not installed: no driver',
+      'warning CUDA: cannot be used: no driver',
       'ok WebGPU: Some GPU (discrete), 8 GiB of memory',
     ]);
     expect(found[1]!.fix).toMatch(/ONNXRUNTIME_NODE_INSTALL=cuda12 .* cuDNN 9/);

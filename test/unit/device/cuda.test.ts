@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { copyArguments, cudaMissing } from '../../../src/device/cuda-runtime.js';
+import { copyArguments, cudaMissing, gpuMissing } from '../../../src/device/cuda-runtime.js';
 import { openDevice } from '../../../src/device/open.js';
+import type { ForeignLibrary } from '../../../src/ort/ffi.js';
 import { OrtRuntime } from '../../../src/ort/runtime.js';
 
 test('copies rows that lie apart as cudaMemcpy2DAsync takes them: to, from, bytes of a row, rows, within the device', () => {
@@ -15,6 +16,24 @@ test('copies no rows that lie one over another', () => {
   const at = (pitchBytes: number) => ({ address: 4096, pitchBytes });
   expect(() => copyArguments(at(256), at(4096), 257, 8)).toThrow(/256 bytes apart/);
   expect(() => copyArguments(at(4096), at(128), 257, 8)).toThrow(/128 bytes apart/);
+});
+
+test.each([
+  [0, 1, null],
+  [0, 0, 'the CUDA runtime (libcudart.so.12) finds no GPU'],
+  [100, 0, 'the CUDA runtime (libcudart.so.12) has no GPU that it can use: said of 100 (100)'],
+  // What is in memory after a failure says nothing.
+  [35, 1, 'the CUDA runtime (libcudart.so.12) has no GPU that it can use: said of 35 (35)'],
+])('asks the runtime for GPUs: status %i and %i of them', (status, gpus, missing) => {
+  const functions: Record<string, (argument: never) => unknown> = {
+    cudaGetDeviceCount: (count: Int32Array) => {
+      count[0] = gpus;
+      return status;
+    },
+    cudaGetErrorString: (of: number) => `said of ${of}`,
+  };
+  const runtime = { name: 'libcudart.so.12', function: (name: string) => functions[name] } as unknown as ForeignLibrary;
+  expect(gpuMissing(runtime)).toBe(missing);
 });
 
 test.skipIf(cudaMissing() === null)('refuses to open a CUDA device where its provider is not installed', async () => {
