@@ -84,7 +84,7 @@ describe('blocks on disk', () => {
   it.skipIf(!mayMount())('are done without where the disk is full', async () => {
     for (const worker of WORKERS) {
       mkdirSync(folderOf(worker), { recursive: true });
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folderOf(worker)]);
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k,mode=700', 'tmpfs', folderOf(worker)]);
     }
     try {
       const running = await up();
