@@ -15,6 +15,7 @@ import { readMessage } from '../src/wire/read-message.js';
 export class IndexKeeper {
   private listening: Subscription | null = null;
   private ticking: Timer | null = null;
+  private readonly listeners: ((worker: string) => void)[] = [];
   private readonly stopped = new AbortController();
 
   constructor(
@@ -31,14 +32,18 @@ export class IndexKeeper {
     this.listening = this.bus.subscribe(this.subjects.holdings('*'), ({ payload }) => {
       const change = readMessage(HoldingsDelta, payload);
       // Of no other incarnation: another fleet's worker of that name, say, must not take the place of ours.
-      if (change && this.roster.alive(change.worker)?.incarnation === change.incarnation)
-        this.resync(this.holdings.applyChange(change));
+      if (change && this.roster.alive(change.worker)?.incarnation === change.incarnation) this.apply(change);
     });
     this.roster.listen((effect) => {
       if (effect.type === 'joined') this.resync(this.holdings.beginSnapshot(effect.id, effect.incarnation));
       if (effect.type === 'dead' || effect.type === 'left') this.holdings.drop(effect.id);
     });
     this.ticking = this.clock.every(ANNOUNCE_INTERVAL_MS, () => this.compare());
+  }
+
+  /** Calls back when the index has heard of blocks of a worker. */
+  listen(listener: (worker: string) => void): void {
+    this.listeners.push(listener);
   }
 
   stop(): void {
@@ -52,6 +57,11 @@ export class IndexKeeper {
     for (const { id, incarnation, state, holdingsSeq } of this.roster.members()) {
       if (state !== 'dead') this.resync(this.holdings.announced(id, incarnation, holdingsSeq));
     }
+  }
+
+  private apply(change: HoldingsDelta): void {
+    this.resync(this.holdings.applyChange(change));
+    for (const listener of this.listeners) listener(change.worker);
   }
 
   private resync(wanted: Resync | null): void {

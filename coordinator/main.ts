@@ -88,6 +88,7 @@ export async function runCoordinator(config: CoordinatorConfig, leaving: AbortSi
     replicas: config.replicas,
     onResumed: () => metrics.requests.resumed.add(1),
   });
+  keeper.listen((worker) => router.told(worker));
   const fleet = new LiveFleet({
     bus,
     clock,

@@ -1,6 +1,6 @@
 import type { ActorSystem } from '../src/actors/system.js';
 import type { Clock } from '../src/clock.js';
-import type { BlockMeta } from '../src/core/block.js';
+import type { BlockKey, BlockMeta } from '../src/core/block.js';
 import type { Holdings } from '../src/core/holdings.js';
 import { blockKeys, packKeys, rootSeed } from '../src/core/key.js';
 import { type Candidate, place } from '../src/core/placement.js';
@@ -13,8 +13,8 @@ import type { FleetEvent, FleetRequest } from './fleet.js';
 import { InFlight } from './in-flight.js';
 import { Prefills } from './prefills.js';
 
-/** Blocks are told of so long after the first token at the latest: until then a promise of them is believed. */
-const TOLD_AFTER_MS = 50;
+/** Until the index knows of the blocks that a prefill left, a promise of them is believed, but no longer than so after the first token. */
+const TOLD_AFTER_MS = 200;
 /** A request that waits for another's prefill looks this often whether that is still the best it can do. */
 const LOOK_AGAIN_MS = 1_000;
 /** It waits so long at most, and so many times longer than it should take: rates are estimates, and a graph may hang. */
@@ -37,6 +37,8 @@ export interface RouterOptions {
 export class Router {
   private readonly inFlight = new InFlight();
   private readonly prefills: Prefills;
+  /** Placements by worker whose prefill is over, and whose blocks the index may still not know: each looks whether it does. */
+  private readonly untold = new Map<string, Set<() => void>>();
   private placements = 0;
 
   constructor(private readonly options: RouterOptions) {
@@ -52,6 +54,11 @@ export class Router {
       signal,
       onResumed,
     );
+  }
+
+  /** The index has heard of a worker's blocks. */
+  told(worker: string): void {
+    for (const look of [...(this.untold.get(worker) ?? [])]) look();
   }
 
   /** Names of the full blocks of a prompt. */
@@ -119,7 +126,7 @@ export class Router {
       load.prefilled();
       if (told) return;
       told = true;
-      clock.after(TOLD_AFTER_MS, settle);
+      this.whenTold(worker, keys.at(-1), settle);
     };
     return {
       candidate: { worker, run: (message, signal) => engine.stream('generate', message, { signal }) },
@@ -127,9 +134,30 @@ export class Router {
       sources: [...best.sources],
       prefilled,
       done: () => {
-        prefilled();
         load.done();
+        // Nothing came of it: there will be no blocks.
+        if (!told) settle();
+        told = true;
       },
     };
+  }
+
+  /** Calls back once the index knows that the worker has the block, or after `TOLD_AFTER_MS`: it may not have been kept. */
+  private whenTold(worker: string, key: BlockKey | undefined, then: () => void): void {
+    const { holdings, clock } = this.options;
+    const looks = this.untold.get(worker) ?? new Set();
+    this.untold.set(worker, looks);
+    const end = () => {
+      timer.cancel();
+      looks.delete(look);
+      if (looks.size === 0 && this.untold.get(worker) === looks) this.untold.delete(worker);
+      then();
+    };
+    const look = () => {
+      if (key === undefined || holdings.holders(key).includes(worker)) end();
+    };
+    const timer = clock.after(TOLD_AFTER_MS, end);
+    looks.add(look);
+    look();
   }
 }

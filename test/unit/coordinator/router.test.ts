@@ -180,25 +180,48 @@ describe('a router', () => {
     });
   });
 
-  it('believes a promise of blocks until shortly after the first token', async () => {
-    const a = await hive.add('a', { rates: RATES });
-    const gate = deferred();
-    a.generate = async function* () {
-      yield { type: 'start', cached: { local: 0, remote: 0, computed: 1 }, queueMs: 0 };
-      await gate.promise;
-      yield { type: 'tokens', ids: [1] };
-      await new Promise(() => {});
-    };
+  describe('a promise of blocks', () => {
     const request = prompt(3);
-    run(request);
-    await hive.pass(400);
-    const expected = () => hive.holdings.coverage(keysOf(request)).expectedBlocks;
-    expect(expected()).toBe(3);
-    gate.resolve();
-    await hive.clock.advance(40);
-    expect(expected()).toBe(3);
-    await hive.clock.advance(20);
-    expect(expected()).toBe(0);
+    const coverage = () => hive.holdings.coverage(keysOf(request));
+    let a: ScriptedWorker;
+
+    /** Until the first token is there. */
+    beforeEach(async () => {
+      a = await hive.add('a', { rates: RATES });
+      const gate = deferred();
+      a.generate = async function* () {
+        yield { type: 'start', cached: { local: 0, remote: 0, computed: 1 }, queueMs: 0 };
+        await gate.promise;
+        yield { type: 'tokens', ids: [1] };
+        await new Promise(() => {});
+      };
+      run(request);
+      await hive.pass(400);
+      expect(coverage().expectedBlocks).toBe(3);
+      gate.resolve();
+      await hive.clock.advance(0);
+    });
+
+    it('is believed until shortly after the first token', async () => {
+      await hive.clock.advance(190);
+      expect(coverage().expectedBlocks).toBe(3);
+      await hive.clock.advance(20);
+      expect(coverage().expectedBlocks).toBe(0);
+    });
+
+    it('is kept, and needed no more, when the last of them is told', async () => {
+      const keys = keysOf(request);
+      a.take(keys.slice(0, 2));
+      await hive.clock.advance(10);
+      expect(coverage()).toMatchObject({ heldBlocks: 2, expectedBlocks: 3 });
+      a.take(keys.slice(2));
+      await hive.clock.advance(10);
+      expect(coverage()).toMatchObject({ heldBlocks: 3, expectedBlocks: 3 });
+      const { incarnation } = a.says;
+      const lost = { worker: 'a', incarnation, seq: a.seq + 1, added: new Uint8Array(), removed: packKeys(keys) };
+      hive.holdings.applyChange(lost);
+      expect(coverage().expectedBlocks).toBe(0);
+    });
   });
 
   it('forgets what it expected of a request that failed, and its load', async () => {
