@@ -226,8 +226,13 @@ export const CONTROL_TIMEOUT_MS = 5_000;
 
 /** Axes of a tensor. */
 export const TENSOR_AXES = 32;
-/** Memory for blocks is taken from the system in slabs of about this size, as long as the budget lasts. */
+/** Memory for blocks is taken from a device in slabs of about this size, as long as the budget lasts. */
 export const SLAB_BYTES = 256 * MiB;
+/**
+ * Of the host, it is only reserved at first, and takes up no memory until it is used. So slabs are as large as one view on Node 20 may show by
+ * half: the collector counts each as memory of its own, and goes through the whole heap whenever there is much more of that.
+ */
+export const HOST_SLAB_BYTES = 2048 * MiB;
 /** Memory of blocks that is had from the system before it is needed. */
 export const COMMIT_AHEAD_BYTES = 64 * MiB;
 /** So long after some of it was used up, */

@@ -1,6 +1,6 @@
 import type { SharedPlace } from '../core/shared-place.js';
 import { InternalError } from '../errors.js';
-import { COMMIT_AHEAD_BYTES, COMMIT_DELAY_MS, SLAB_BYTES } from '../limits.js';
+import { COMMIT_AHEAD_BYTES, COMMIT_DELAY_MS, HOST_SLAB_BYTES } from '../limits.js';
 import { SharedMemory } from '../native/shared-memory.js';
 import { NativeMemory } from '../ort/memory.js';
 import type { OrtRuntime } from '../ort/runtime.js';
@@ -22,7 +22,7 @@ class PoolBlock implements DeviceBlock {
   ) {}
 }
 
-/** Blocks of equal size in host memory, which other processes of the host can read where the system has such memory, up to a budget in bytes. Memory is taken when it is first needed, and given back by `close`. */
+/** Blocks of equal size in host memory, which other processes of the host can read where the system has such memory, up to a budget in bytes. Memory is reserved in slabs, when it is first needed, and given back by `close`. */
 export class BlockPool {
   readonly #slabs: (SharedMemory | NativeMemory)[] = [];
   /** Places that were used and freed, the last one on top: its memory is the likeliest to be in the processor's cache. */
@@ -45,10 +45,11 @@ export class BlockPool {
     private readonly runtime: OrtRuntime,
     private readonly blockBytes: number,
     budgetBytes: number,
+    slabBytes: number = HOST_SLAB_BYTES,
   ) {
     this.#capacity = Math.floor(budgetBytes / blockBytes);
     this.#ahead = Math.ceil(COMMIT_AHEAD_BYTES / blockBytes);
-    this.#perSlab = Math.max(1, Math.floor(SLAB_BYTES / blockBytes));
+    this.#perSlab = Math.max(1, Math.floor(slabBytes / blockBytes));
   }
 
   /** From now on, gets real memory for the blocks that will be taken next, so that whoever takes them need not wait for it. Resolves when it is there. */
@@ -68,7 +69,7 @@ export class BlockPool {
     return this.#capacity;
   }
 
-  /** Memory taken from the system so far: never more than the budget. */
+  /** Memory reserved so far, never more than the budget. What of it was not used yet takes up nothing. */
   get reservedBytes(): number {
     return this.#slabEnd * this.blockBytes;
   }

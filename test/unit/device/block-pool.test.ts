@@ -14,8 +14,8 @@ afterEach(() => {
   expect(liveHandles()).toMatchObject({ environment: 0, memory: 0 });
 });
 
-test('takes memory in slabs of 256 MiB, when it is needed, and never more than the budget', () => {
-  const pool = new BlockPool(runtime, 100 * MiB, 599 * MiB);
+test('reserves memory in slabs, when it is needed, and never more than the budget', () => {
+  const pool = new BlockPool(runtime, 100 * MiB, 599 * MiB, 256 * MiB);
   expect(pool.reservedBytes).toBe(0);
   const reserved: number[] = [];
   const blocks = Array.from({ length: 5 }, () => {
@@ -41,11 +41,21 @@ test('takes memory in slabs of 256 MiB, when it is needed, and never more than t
 });
 
 test('takes a slab for each block that is larger than one', () => {
-  const pool = new BlockPool(runtime, 300 * MiB, 600 * MiB);
+  const pool = new BlockPool(runtime, 300 * MiB, 600 * MiB, 256 * MiB);
   const blocks = [pool.take()!, pool.take()!];
   expect(pool.take()).toBeNull();
   expect(liveHandles().memory).toBe(2);
   for (const block of blocks) pool.give(block);
+  pool.close();
+});
+
+test('reserves as much as one view may show by half, and uses none of it before blocks are written to', () => {
+  const before = process.memoryUsage().rss;
+  const pool = new BlockPool(runtime, 64 * MiB, 8192 * MiB);
+  const block = pool.take()!;
+  expect(pool.reservedBytes).toBe(2048 * MiB);
+  expect(process.memoryUsage().rss - before).toBeLessThan(64 * MiB);
+  pool.give(block);
   pool.close();
 });
 
@@ -63,7 +73,7 @@ test('lends the place that was freed last before any other', () => {
 });
 
 test('gets real memory ahead of need, across slabs, within the budget, and without touching what is in blocks', async () => {
-  const pool = new BlockPool(runtime, 48 * MiB, 500 * MiB);
+  const pool = new BlockPool(runtime, 48 * MiB, 500 * MiB, 256 * MiB);
   const resident = () => process.memoryUsage().rss / MiB;
   const before = resident();
   await pool.commitAhead();
