@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type Clock, SystemClock } from '../clock.js';
 import type { BlockKey } from '../core/block.js';
 import type { PeerAddress } from '../core/member.js';
@@ -197,19 +198,18 @@ export class PeerClient {
   private linkTo(target: PeerTarget): Link {
     if (this.over) throw new Unavailable('this worker is closing its links to peers');
     const { id, incarnation } = target;
-    const endpoint = endpointOf(target.address, this.options.hostId);
     const known = this.pool.get(id);
     if (known) {
       // Incarnations sort by age.
       if (incarnation < known.target.incarnation) {
         throw new Refused(`worker ${id} is in incarnation ${known.target.incarnation} by now, not ${incarnation}`);
       }
-      const same = incarnation === known.target.incarnation && describe(endpoint) === describe(known.endpoint);
+      const same = incarnation === known.target.incarnation && isDeepStrictEqual(target.address, known.target.address);
       if (same && known.link.state !== 'closed') return known.link;
       this.drop(id, `worker ${id} has a new incarnation or address`);
     }
     if (this.pool.size >= FLEET_WORKERS) throw new Overloaded(`there are links to ${FLEET_WORKERS} peers already`);
-    return this.connect(target, endpoint);
+    return this.connect(target, endpointOf(target.address, this.options.hostId));
   }
 
   private connect(target: PeerTarget, endpoint: Endpoint): Link {

@@ -1,3 +1,4 @@
+import { accessSync, constants } from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
 import type { PeerAddress } from '../core/member.js';
@@ -33,13 +34,28 @@ export interface SocketOptions {
 /** Where a peer listens, as seen from here. */
 export type Endpoint = { readonly path: string } | { readonly host: string; readonly port: number };
 
-/** The way to a peer: its Unix socket if it is on this host, else TCP. Throws Unavailable if it has neither for us. */
+/**
+ * The way to a peer: its Unix socket if it is on this host and lets us in, which another user's does not; else TCP. Throws Unavailable if it has
+ * neither for us.
+ */
 export function endpointOf(address: PeerAddress, ownHostId: string): Endpoint {
-  if (address.unixPath !== null && address.hostId === ownHostId) return { path: address.unixPath };
-  if (address.tcpHost !== null && address.tcpPort !== null) return { host: address.tcpHost, port: address.tcpPort };
+  const { unixPath, tcpHost, tcpPort } = address;
+  const path = address.hostId === ownHostId ? unixPath : null;
+  const tcp = tcpHost !== null && tcpPort !== null ? { host: tcpHost, port: tcpPort } : null;
+  if (path !== null && (tcp === null || isOpenToUs(path))) return { path };
+  if (tcp !== null) return tcp;
   throw new Unavailable(
     `a peer on host ${address.hostId} has no TCP address, and its Unix socket cannot be reached from host ${ownHostId}`,
   );
+}
+
+function isOpenToUs(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 export function describe(endpoint: Endpoint): string {

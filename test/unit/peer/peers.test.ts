@@ -387,6 +387,14 @@ describe('a link', () => {
     await expect(client.ping({ ...BOB, id: 'carol', address: nowhere }, 5_000)).rejects.toThrow(Unavailable);
   });
 
+  it('takes TCP on this host too where the Unix socket lets nobody in', async () => {
+    pair = await Pair.open();
+    const client = pair.client();
+    const { address } = pair.target('unix');
+    await client.ping({ ...BOB, address: { ...address, unixPath: `${address.unixPath}.of-another` } }, 5_000);
+    expect(client.links()[0]!.endpoint).toBe(`127.0.0.1:${pair.addresses.tcpPort}`);
+  });
+
   it('is refused with another secret', async () => {
     const observer = new NotingObserver();
     pair = await Pair.open({ observer });
