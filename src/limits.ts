@@ -95,8 +95,9 @@ export const PEER_SEND_BUFFER_BYTES = 1 * MiB;
 export const PEER_PROGRESS_TIMEOUT_MS = 10_000;
 /** Blocks that one connection has handed to the socket and that are not on their way yet. */
 export const PEER_BLOCKS_IN_SOCKET = 3;
-/** Blocks in shared memory that a worker lends over one connection at a time; and memory files of one peer that are mapped. */
+/** Blocks in shared memory that a worker lends over one connection at a time, and for how long; and memory files of one peer that are mapped. */
 export const PEER_BLOCKS_LENT = 64;
+export const PEER_LOAN_MS = 30_000;
 export const PEER_MEMORY_REGIONS = 4096;
 /** Memory of a peer that was not read for so long stops counting as this worker's own. */
 export const PEER_MEMORY_REST_MS = 500;

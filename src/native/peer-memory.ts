@@ -1,3 +1,4 @@
+import { constants as bufferConstants } from 'node:buffer';
 import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs';
 import type { SharedPlace } from '../core/shared-place.js';
 import { PEER_MEMORY_REGIONS } from '../limits.js';
@@ -72,7 +73,8 @@ function mapRegion(path: string): Region | null {
     // Not to wait for anybody, should it be something else by now.
     opened = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const { size, uid } = fstatSync(opened);
-    if (size === 0 || uid !== process.getuid?.() || !neverShrinks(opened)) return null;
+    if (size === 0 || size > bufferConstants.MAX_LENGTH) return null;
+    if (uid !== process.getuid?.() || !neverShrinks(opened)) return null;
     const pointer = mapFile(opened, size, 'read');
     return pointer === null ? null : new Region(pointer, size);
   } catch {

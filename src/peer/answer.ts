@@ -1,4 +1,5 @@
 import type { BlockDigest } from '../core/block.js';
+import type { ShoalError } from '../errors.js';
 import type { Payload } from './connection.js';
 import type { ServerMessage } from './messages.js';
 import type { Permits } from './permits.js';
@@ -26,6 +27,8 @@ export interface Reply {
   send(message: ServerMessage, payload?: Payload): void;
   /** Sends the last message; the answer is not called any more. */
   finish(message: ServerMessage): void;
+  /** Ends the session with the peer, which does what it must not. */
+  close(reason: ShoalError): void;
   /** One is needed for each payload that is handed to `send`. */
   readonly payloads: Permits;
   /** One is needed for each block that the peer reads by itself. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js';
 import type { BlockKey } from '../core/block.js';
-import { Corrupt, InternalError } from '../errors.js';
-import { PEER_BLOCKS_LENT } from '../limits.js';
+import { Corrupt, DeadlineExceeded, InternalError } from '../errors.js';
+import { PEER_BLOCKS_LENT, PEER_LOAN_MS } from '../limits.js';
 import type { Answer, Reply } from './answer.js';
 import type { BlockHost, LentBlock } from './block-host.js';
 import type { ServerMessage } from './messages.js';
@@ -115,7 +115,11 @@ export class BorrowAnswer implements Answer {
     this.reading = new Outcome();
     const blocks: PlacedBlock[] = this.lent.map(({ block, shared }) => ({ block, place: shared! }));
     reply.send({ type: 'lent', blocks });
+    const deadline = this.clock.after(PEER_LOAN_MS, () =>
+      reply.close(new DeadlineExceeded(`a peer kept blocks that were lent to it for more than ${PEER_LOAN_MS} ms`)),
+    );
     await this.reading.promise;
+    deadline.cancel();
   }
 
   private takeBack(reply: Reply): void {

@@ -169,6 +169,7 @@ export class Session implements ConnectionOwner {
         this.ending++;
         this.say(request, message, undefined, () => this.ending--);
       },
+      close: (reason) => this.close(reason),
       payloads: this.payloads,
       loans: this.loans,
     };

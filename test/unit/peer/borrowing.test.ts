@@ -1,9 +1,11 @@
+import { constants } from 'node:buffer';
 import { closeSync, ftruncateSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SimulatedClock } from '../../../src/clock.js';
 import type { SharedPlace } from '../../../src/core/shared-place.js';
 import { Cancelled, Corrupt } from '../../../src/errors.js';
-import { PEER_BLOCKS_LENT } from '../../../src/limits.js';
-import { memoryFile } from '../../../src/native/libc.js';
+import { PEER_BLOCKS_LENT, PEER_LOAN_MS } from '../../../src/limits.js';
+import { memoryFile, seal } from '../../../src/native/libc.js';
 import { liveHandles } from '../../../src/ort/handles.js';
 import type { PeerMemory } from '../../../src/peer/peer-memory.js';
 import { BLOCK_BYTES, blocksOf, bytesOf, keyOf } from './support/host.js';
@@ -22,6 +24,14 @@ function unsealed(): number {
   const file = memoryFile('shoal-blocks')!;
   files.push(file);
   ftruncateSync(file, 8 << 20);
+  return file;
+}
+
+function tooLarge(): number {
+  const file = memoryFile('shoal-blocks')!;
+  files.push(file);
+  ftruncateSync(file, Math.min(constants.MAX_LENGTH + 1, 2 ** 50));
+  seal(file);
   return file;
 }
 
@@ -108,6 +118,7 @@ describe('blocks in shared memory', () => {
     ['in a file that is not open', () => ({ fileDescriptor: 999_999, offset: 0 })],
     ['in a file of another kind', () => ({ fileDescriptor: 0, offset: 0 })],
     ['in a file that can be cut short', () => ({ fileDescriptor: unsealed(), offset: 0 })],
+    ['in a file that no view can show', () => ({ fileDescriptor: tooLarge(), offset: 0 })],
   ])('that are said to lie %s come through the socket', async (_, where) => {
     pair.host.add(blocksOf('a', 4));
     place(keyOf('a 2'), where());
@@ -164,9 +175,13 @@ describe('blocks in shared memory', () => {
 
 describe('a server that lends', () => {
   let peer: RawClient;
+  let clock: SimulatedClock;
   const blocks = blocksOf('a', PEER_BLOCKS_LENT + 3);
 
   beforeEach(async () => {
+    await pair.close();
+    clock = new SimulatedClock();
+    pair = await Pair.openFor('memory', { clock });
     pair.host.add(blocks);
     peer = await provedClient(pair.addresses.unixPath!);
     peer.send(1, { type: 'borrow', keys: keysOf(blocks) });
@@ -205,6 +220,25 @@ describe('a server that lends', () => {
   it('takes back what is lent when the peer is gone', async () => {
     peer.socket.destroy();
     await until(() => pair.host.lent === 0);
+  });
+
+  it('closes on a peer that keeps them and goes on with other things', async () => {
+    await clock.advance(PEER_LOAN_MS - 1);
+    peer.send(2, { type: 'ping' });
+    await peer.next('pong');
+    expect(pair.host.lent).toBe(PEER_BLOCKS_LENT);
+    await clock.advance(1);
+    await peer.closed;
+    await until(() => pair.host.lent === 0);
+  });
+
+  it('allows each loan its own time', async () => {
+    await clock.advance(PEER_LOAN_MS - 1);
+    peer.send(1, { type: 'return' });
+    await peer.next('lent');
+    await clock.advance(PEER_LOAN_MS - 1);
+    peer.send(1, { type: 'return' });
+    await peer.next('done');
   });
 
   it('closes on a peer that returns what it does not have', async () => {
