@@ -1,3 +1,5 @@
+import { InternalError } from '../errors.js';
+
 /** Shape and element type of a model's K/V, and the bytes that follow from them. */
 
 export type KvElementType = 'float32' | 'float16' | 'bfloat16';
@@ -21,4 +23,10 @@ export function tokenBytes(layout: KvLayout): number {
 /** Bytes of one block. */
 export function blockBytes(layout: KvLayout): number {
   return layout.blockTokens * tokenBytes(layout);
+}
+
+/** Throws `InternalError` if the bytes are not as many as a block has. */
+export function checkBlockBytes(layout: KvLayout, { byteLength }: Uint8Array): void {
+  const expected = blockBytes(layout);
+  if (byteLength !== expected) throw new InternalError(`a block has ${expected} bytes, not ${byteLength}`);
 }

@@ -13,6 +13,7 @@ class PlacedBlock implements DeviceBlock {
 
 /** Leases of numbered places for blocks, of which a device has so many. Knows nothing of their memory. */
 export class BlockPlaces {
+  /** Places that were used and freed, the last one on top: its memory is the likeliest to be in the processor's cache. */
   readonly #free: number[] = [];
   #fresh = 0;
   #limit: number;

@@ -1,45 +1,28 @@
 import type { SharedPlace } from '../core/shared-place.js';
-import { InternalError } from '../errors.js';
 import { COMMIT_AHEAD_BYTES, COMMIT_DELAY_MS, HOST_SLAB_BYTES } from '../limits.js';
 import { SharedMemory } from '../native/shared-memory.js';
 import { NativeMemory } from '../ort/memory.js';
+import { OrtError } from '../ort/ort-error.js';
 import type { OrtRuntime } from '../ort/runtime.js';
+import { BlockPlaces } from './block-places.js';
 import type { DeviceBlock } from './device.js';
 
-/** Room for one block in a slab. */
-interface Place {
-  readonly bytes: Uint8Array;
-  readonly shared: SharedPlace | null;
-}
-
-/** One lease of a place in the pool. A later lease of the same place is another block. */
-class PoolBlock implements DeviceBlock {
-  constructor(
-    readonly id: number,
-    readonly pool: BlockPool,
-    /** Null once it is freed. */
-    public place: Place | null,
-  ) {}
-}
+type Slab = SharedMemory | NativeMemory;
 
 /** Blocks of equal size in host memory, which other processes of the host can read where the system has such memory, up to a budget in bytes. Memory is reserved in slabs, when it is first needed, and given back by `close`. */
 export class BlockPool {
-  readonly #slabs: (SharedMemory | NativeMemory)[] = [];
-  /** Places that were used and freed, the last one on top: its memory is the likeliest to be in the processor's cache. */
-  readonly #free: Place[] = [];
+  readonly #slabs: Slab[] = [];
+  readonly #places: BlockPlaces;
   readonly #capacity: number;
-  #inUse = 0;
-  /** Places cut out of slabs so far. */
-  #places = 0;
-  #slabEnd = 0;
-  /** Places whose memory is there, or is being had, before anybody writes to it. */
+  readonly #perSlab: number;
+  /** Places that were in use so far are those before this one. */
+  #used = 0;
+  /** Places before this one have memory, or it is being had, before anybody writes to it. */
   #committed = 0;
+  readonly #ahead: number;
   #keepsAhead = false;
   #due: NodeJS.Timeout | null = null;
   #committing: Promise<void> = Promise.resolve();
-  readonly #ahead: number;
-  readonly #perSlab: number;
-  #nextId = 0;
 
   constructor(
     private readonly runtime: OrtRuntime,
@@ -48,6 +31,7 @@ export class BlockPool {
     slabBytes: number = HOST_SLAB_BYTES,
   ) {
     this.#capacity = Math.floor(budgetBytes / blockBytes);
+    this.#places = new BlockPlaces(this.#capacity);
     this.#ahead = Math.ceil(COMMIT_AHEAD_BYTES / blockBytes);
     this.#perSlab = Math.max(1, Math.floor(slabBytes / blockBytes));
   }
@@ -61,73 +45,62 @@ export class BlockPool {
 
   /** Blocks in use. */
   get size(): number {
-    return this.#inUse;
+    return this.#places.size;
   }
 
-  /** Blocks that may be in use at once. */
+  /** Blocks that may be in use at once: what the budget has room for, and fewer once the system turns out to have less memory than that. */
   get capacityBlocks(): number {
-    return this.#capacity;
+    return this.#places.capacityBlocks;
   }
 
   /** Memory reserved so far, never more than the budget. What of it was not used yet takes up nothing. */
   get reservedBytes(): number {
-    return this.#slabEnd * this.blockBytes;
+    return this.#slabs.reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
-  /** Null when the budget is used up. */
+  /** Null when the budget is used up, or the system has no more memory. */
   take(): DeviceBlock | null {
-    const place = this.#free.pop() ?? this.#freshPlace();
-    if (place === null) return null;
-    this.#inUse += 1;
-    this.#nextId += 1;
-    return new PoolBlock(this.#nextId, this, place);
+    const block = this.#places.take();
+    if (block === null) return null;
+    const place = this.#places.placeOf(block);
+    if (!this.#haveSlab(this.#slabOf(place))) {
+      // What the system has no memory for now, it is not asked for again and again.
+      this.#places.shrink(this.#slabs.length * this.#perSlab);
+      this.#places.give(block);
+      return null;
+    }
+    this.#use(place);
+    return block;
   }
 
   /** Throws `InternalError` if it was freed before, or is of another pool. */
   give(block: DeviceBlock): void {
-    const own = this.#own(block);
-    this.#free.push(own.place);
-    (own as PoolBlock).place = null;
-    this.#inUse -= 1;
+    this.#places.give(block);
   }
 
   /** The block's memory, in place. Throws `InternalError` if it is not in use. */
   bytes(block: DeviceBlock): Uint8Array {
-    return this.#own(block).place.bytes;
+    const { slab, from } = this.#at(this.#places.placeOf(block));
+    return slab.bytes.subarray(from, from + this.blockBytes);
   }
 
   /** Where other processes find it; null where they cannot. Throws as `bytes` does. */
   sharedPlace(block: DeviceBlock): SharedPlace | null {
-    return this.#own(block).place.shared;
+    const { slab, from } = this.#at(this.#places.placeOf(block));
+    return slab instanceof SharedMemory ? { fileDescriptor: slab.fileDescriptor, offset: from } : null;
   }
 
   /** Gives all memory back. Throws `InternalError` while blocks are in use. */
   close(): void {
-    if (this.size > 0) throw new InternalError(`a device was closed while ${this.size} of its blocks are in use`);
+    this.#places.close();
     clearTimeout(this.#due ?? undefined);
-    this.#free.length = 0;
-    this.#places = this.#capacity;
-    this.#committed = this.#capacity;
-    this.#slabEnd = 0;
     for (const slab of this.#slabs.splice(0)) slab.release();
   }
 
-  #own(block: DeviceBlock): PoolBlock & { place: Place } {
-    if (!(block instanceof PoolBlock) || block.pool !== this) {
-      throw new InternalError(`block ${block.id} is of another device`);
-    }
-    if (block.place === null) throw new InternalError(`block ${block.id} was used after it was freed`);
-    return block as PoolBlock & { place: Place };
-  }
-
-  #freshPlace(): Place | null {
-    if (this.#places >= this.#capacity) return null;
-    const { slab, from } = this.#placeAt(this.#places);
-    this.#places += 1;
-    this.#committed = Math.max(this.#committed, this.#places);
-    if (this.#keepsAhead && this.#committed < this.#places + this.#ahead / 2) this.#commitSoon();
-    const shared = slab instanceof SharedMemory ? { fileDescriptor: slab.fileDescriptor, offset: from } : null;
-    return { bytes: slab.bytes.subarray(from, from + this.blockBytes), shared };
+  #use(place: number): void {
+    this.#used = Math.max(this.#used, place + 1);
+    this.#committed = Math.max(this.#committed, this.#used);
+    if (this.#keepsAhead && this.#committed < this.#used + this.#ahead / 2) this.#commitSoon();
   }
 
   /** Not at once: what takes blocks now is in a hurry, and needs the processor and the memory itself. */
@@ -139,24 +112,40 @@ export class BlockPool {
   }
 
   async #commit(): Promise<void> {
-    while (this.#committed < Math.min(this.#places + this.#ahead, this.#capacity)) {
-      const { slab, from } = this.#placeAt(this.#committed);
+    while (this.#committed < Math.min(this.#used + this.#ahead, this.capacityBlocks)) {
+      if (!this.#haveSlab(this.#slabOf(this.#committed))) return;
+      const { slab, from } = this.#at(this.#committed);
       const to = Math.min(slab.byteLength, from + this.#ahead * this.blockBytes);
       this.#committed += (to - from) / this.blockBytes;
       await slab.commit(from, to);
     }
   }
 
-  /** Where a place is. Slabs up to it are made as needed; all but the last one have `#perSlab` places. */
-  #placeAt(place: number): { slab: SharedMemory | NativeMemory; from: number } {
-    while (place >= this.#slabEnd) this.#addSlab();
-    return { slab: this.#slabs[Math.floor(place / this.#perSlab)]!, from: (place % this.#perSlab) * this.blockBytes };
+  #at(place: number): { slab: Slab; from: number } {
+    return { slab: this.#slabs[this.#slabOf(place)]!, from: (place % this.#perSlab) * this.blockBytes };
   }
 
-  #addSlab(): void {
-    const blocks = Math.min(this.#perSlab, this.#capacity - this.#slabEnd);
-    const byteLength = blocks * this.blockBytes;
-    this.#slabs.push(SharedMemory.allocate(byteLength) ?? NativeMemory.allocate(this.runtime, byteLength));
-    this.#slabEnd += blocks;
+  #slabOf(place: number): number {
+    return Math.floor(place / this.#perSlab);
+  }
+
+  /** Reserves slabs up to this one, as far as the system lets it; all but the last one have `#perSlab` places. */
+  #haveSlab(index: number): boolean {
+    while (this.#slabs.length <= index) {
+      const blocks = Math.min(this.#perSlab, this.#capacity - this.#slabs.length * this.#perSlab);
+      const slab = this.#reserve(blocks * this.blockBytes);
+      if (slab === null) return false;
+      this.#slabs.push(slab);
+    }
+    return true;
+  }
+
+  #reserve(byteLength: number): Slab | null {
+    try {
+      return SharedMemory.allocate(byteLength) ?? NativeMemory.allocate(this.runtime, byteLength);
+    } catch (error) {
+      if (error instanceof OrtError) return null;
+      throw error;
+    }
   }
 }

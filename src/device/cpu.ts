@@ -1,7 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
-import { blockBytes, ELEMENT_BYTES, type KvLayout } from '../core/kv-layout.js';
+import { blockBytes, checkBlockBytes, ELEMENT_BYTES, type KvLayout } from '../core/kv-layout.js';
 import type { SharedPlace } from '../core/shared-place.js';
-import { InternalError } from '../errors.js';
 import { COPY_TURN_BYTES } from '../limits.js';
 import { NativeMemory } from '../ort/memory.js';
 import type { OrtRuntime } from '../ort/runtime.js';
@@ -9,19 +8,11 @@ import { Value } from '../ort/value.js';
 import { BlockPool } from './block-pool.js';
 import { CopyCounter } from './copy-counter.js';
 import type { Device, DeviceBlock, DeviceCopies, DeviceMemory, DeviceOptions, KvSlot } from './device.js';
-import { checkLoose } from './loose.js';
+import { RowBuffers } from './row-buffers.js';
+import { type Slot, Slots } from './slots.js';
 
 export interface CpuDeviceOptions extends DeviceOptions {
   readonly runtime: OrtRuntime;
-}
-
-/** K/V of one sequence in host memory: of each tensor the bytes `[kvHeads, capacityTokens, headDim]`. */
-class CpuSlot implements KvSlot {
-  constructor(
-    readonly device: CpuDevice,
-    readonly capacityTokens: number,
-    readonly tensors: readonly Uint8Array[],
-  ) {}
 }
 
 /** Host memory as a device: blocks are read and written in place, and copies are the processor's. */
@@ -31,47 +22,33 @@ export class CpuDevice implements Device {
   readonly loosePlace = 'cpu';
   readonly layout: KvLayout;
   readonly slots: number;
+  readonly #runtime: OrtRuntime;
   readonly #blockBudgetBytes: number;
-  readonly #capacityTokens: number;
   readonly #pool: BlockPool;
-  /** K0, V0, K1, ...: each `[slots, kvHeads, capacityTokens, headDim]`. */
-  readonly #buffers: NativeMemory[] = [];
-  readonly #slots: CpuSlot[];
-  readonly #rows = new Map<string, readonly Value[]>();
+  readonly #buffers: RowBuffers<NativeMemory>;
+  /** Of each the tensors' bytes, `[kvHeads, capacityTokens, headDim]`. */
+  readonly #slots: Slots<readonly Uint8Array[]>;
   /** Bytes of one head's K or V: of a token, of a block, and of a slot's whole capacity. */
   readonly #tokenBytes: number;
   readonly #runBytes: number;
   readonly #strideBytes: number;
   readonly #copied = new CopyCounter();
 
-  readonly #runtime: OrtRuntime;
-
-  constructor({ runtime, layout, blockBudgetBytes, slots, capacityTokens }: CpuDeviceOptions) {
+  /** Throws `Refused` where there is no memory for the sequences. */
+  constructor(options: CpuDeviceOptions) {
+    const { runtime, layout, blockBudgetBytes, slots, capacityTokens } = options;
     this.#runtime = runtime;
     this.layout = layout;
     this.slots = slots;
     this.#blockBudgetBytes = blockBudgetBytes;
-    this.#capacityTokens = capacityTokens;
     this.#tokenBytes = layout.headDim * ELEMENT_BYTES[layout.elementType];
     this.#runBytes = layout.blockTokens * this.#tokenBytes;
     this.#strideBytes = capacityTokens * this.#tokenBytes;
     this.#pool = new BlockPool(runtime, blockBytes(layout), blockBudgetBytes);
-    const rowBytes = layout.kvHeads * this.#strideBytes;
-    try {
-      for (let tensor = 0; tensor < 2 * layout.layers; tensor += 1) {
-        this.#buffers.push(NativeMemory.allocate(runtime, slots * rowBytes));
-      }
-      this.#slots = Array.from({ length: slots }, (_, row) => {
-        const tensors = this.#buffers.map(({ bytes }) => bytes.subarray(row * rowBytes, (row + 1) * rowBytes));
-        return new CpuSlot(this, capacityTokens, tensors);
-      });
-    } catch (cause) {
-      for (const buffer of this.#buffers) buffer.release();
-      throw new InternalError(
-        `there is no memory for ${slots} sequences of ${capacityTokens} tokens (${2 * layout.layers} buffers of ${slots * rowBytes} bytes): allow fewer or shorter ones`,
-        { cause },
-      );
-    }
+    this.#buffers = new RowBuffers(this.kind, options, (byteLength) => NativeMemory.allocate(runtime, byteLength));
+    const { rowBytes } = this.#buffers;
+    const rows = this.#buffers.map((buffer, from) => buffer.view(from, rowBytes));
+    this.#slots = new Slots(layout, capacityTokens, rows);
   }
 
   allocateBlock(): DeviceBlock | null {
@@ -83,7 +60,7 @@ export class CpuDevice implements Device {
   }
 
   async cut(slot: KvSlot, position: number, block: DeviceBlock): Promise<void> {
-    const { tensors, capacityTokens } = this.#own(slot, position, 1);
+    const { at: tensors, capacityTokens } = this.#slots.withRoom(slot, position, 1);
     const into = this.#pool.bytes(block);
     const stride = capacityTokens * this.#tokenBytes;
     const run = this.#runBytes;
@@ -98,7 +75,7 @@ export class CpuDevice implements Device {
   }
 
   async join(slot: KvSlot, position: number, blocks: readonly DeviceBlock[]): Promise<void> {
-    const own = this.#own(slot, position, blocks.length);
+    const own = this.#slots.withRoom(slot, position, blocks.length);
     // All or nothing: a block that is not in use is found before any is copied.
     const sources = blocks.map((block) => this.#pool.bytes(block));
     let turnBytes = 0;
@@ -113,7 +90,7 @@ export class CpuDevice implements Device {
     }
   }
 
-  #joinOne({ tensors, capacityTokens }: CpuSlot, position: number, source: Uint8Array): void {
+  #joinOne({ at: tensors, capacityTokens }: Slot<readonly Uint8Array[]>, position: number, source: Uint8Array): void {
     const stride = capacityTokens * this.#tokenBytes;
     const run = this.#runBytes;
     let from = 0;
@@ -139,56 +116,36 @@ export class CpuDevice implements Device {
   }
 
   async upload(block: DeviceBlock, bytes: Uint8Array): Promise<void> {
-    this.#checkLength(bytes);
+    checkBlockBytes(this.layout, bytes);
     this.#copied.h2d += bytes.length;
     this.#pool.bytes(block).set(bytes);
   }
 
   async download(block: DeviceBlock, into: Uint8Array): Promise<void> {
-    this.#checkLength(into);
+    checkBlockBytes(this.layout, into);
     this.#copied.d2h += into.length;
     into.set(this.#pool.bytes(block));
   }
 
-  #checkLength({ length }: Uint8Array): void {
-    const expected = blockBytes(this.layout);
-    if (length !== expected) throw new InternalError(`a block has ${expected} bytes, not ${length}`);
-  }
-
   slot(row: number): KvSlot {
-    return this.#slot(row);
+    return this.#slots.row(row);
   }
 
   rows(first: number, count: number): readonly Value[] {
-    if (!(first >= 0 && count >= 1 && first + count <= this.slots)) {
-      throw new InternalError(`rows ${first} to ${first + count} were asked for; there are ${this.slots}`);
-    }
-    const key = `${first}+${count}`;
-    const cached = this.#rows.get(key);
-    if (cached !== undefined) return cached;
-    const { kvHeads, headDim, elementType } = this.layout;
-    const shape = [count, kvHeads, this.#capacityTokens, headDim];
-    const offset = first * kvHeads * this.#strideBytes;
-    const values = this.#buffers.map((buffer) => Value.over(buffer, offset, elementType, shape));
-    this.#rows.set(key, values);
-    return values;
+    return this.#buffers.view(first, count);
   }
 
   async moveRow(from: number, to: number, tokens: number): Promise<void> {
-    const source = this.#slot(from);
-    const { tensors } = this.#slot(to);
-    if (!(tokens >= 0 && tokens <= this.#capacityTokens)) {
-      throw new InternalError(`${tokens} tokens of a row were to be moved; it has ${this.#capacityTokens}`);
-    }
+    const [source, target] = this.#slots.pair(from, to, tokens);
     const bytes = tokens * this.#tokenBytes;
     let turnBytes = 0;
-    for (const [index, tensor] of source.tensors.entries()) {
+    for (const [index, tensor] of source.at.entries()) {
       if (turnBytes > COPY_TURN_BYTES) {
         await setImmediate();
         turnBytes = 0;
       }
       for (let head = 0; head < tensor.length; head += this.#strideBytes) {
-        tensors[index]!.set(tensor.subarray(head, head + bytes), head);
+        target.at[index]!.set(tensor.subarray(head, head + bytes), head);
       }
       this.#copied.d2d += this.layout.kvHeads * bytes;
       turnBytes += this.layout.kvHeads * bytes;
@@ -196,10 +153,8 @@ export class CpuDevice implements Device {
   }
 
   looseSlot(values: readonly Value[]): KvSlot {
-    const capacityTokens = checkLoose(this.layout, values);
-    return new CpuSlot(
-      this,
-      capacityTokens,
+    return this.#slots.loose(
+      values,
       values.map((value) => value.bytes()),
     );
   }
@@ -222,7 +177,7 @@ export class CpuDevice implements Device {
     return {
       blockBytes: blocks * blockBytes(this.layout),
       blockBudgetBytes: this.#blockBudgetBytes,
-      sequenceBytes: this.#buffers.reduce((sum, { byteLength }) => sum + byteLength, 0),
+      sequenceBytes: this.#buffers.byteLength,
       blocks,
       capacityBlocks: this.#pool.capacityBlocks,
     };
@@ -230,26 +185,7 @@ export class CpuDevice implements Device {
 
   close(): void {
     this.#pool.close();
-    for (const values of this.#rows.values()) for (const value of values) value.release();
-    this.#rows.clear();
-    this.#slots.length = 0;
-    for (const buffer of this.#buffers.splice(0)) buffer.release();
-  }
-
-  #slot(row: number): CpuSlot {
-    const slot = this.#slots[row];
-    if (slot === undefined) throw new InternalError(`row ${row} was asked for; there are ${this.slots}`);
-    return slot;
-  }
-
-  /** A slot of this device, with room for so many blocks at `position`. */
-  #own(slot: KvSlot, position: number, blocks: number): CpuSlot {
-    if (!(slot instanceof CpuSlot) || slot.device !== this) throw new InternalError('a slot is of another device');
-    if (this.#slots.length === 0) throw new InternalError('a slot was used after its device was closed');
-    const end = position + blocks * this.layout.blockTokens;
-    if (!(Number.isSafeInteger(position) && position >= 0 && end <= slot.capacityTokens)) {
-      throw new InternalError(`tokens ${position} to ${end} do not lie in a slot of ${slot.capacityTokens} tokens`);
-    }
-    return slot;
+    this.#slots.close();
+    this.#buffers.release();
   }
 }

@@ -1,5 +1,4 @@
-import { blockBytes, ELEMENT_BYTES, type KvLayout } from '../core/kv-layout.js';
-import { InternalError, Refused } from '../errors.js';
+import { blockBytes, checkBlockBytes, ELEMENT_BYTES, type KvLayout } from '../core/kv-layout.js';
 import { SLAB_BYTES } from '../limits.js';
 import { smallModel } from '../model/onnx/small-model.js';
 import { DeviceAllocator, type DeviceMemory as Memory } from '../ort/device-memory.js';
@@ -13,7 +12,8 @@ import { BlockPlaces } from './block-places.js';
 import { CopyCounter } from './copy-counter.js';
 import type { CudaRuntime } from './cuda-runtime.js';
 import type { Device, DeviceBlock, DeviceCopies, DeviceMemory, DeviceOptions, KvSlot } from './device.js';
-import { checkLoose } from './loose.js';
+import { RowBuffers } from './row-buffers.js';
+import { Slots } from './slots.js';
 
 export interface CudaDeviceOptions extends DeviceOptions {
   readonly runtime: OrtRuntime;
@@ -29,15 +29,6 @@ const NOTHING = smallModel({
   nodes: [{ op: 'Neg', inputs: ['in'], outputs: ['out'] }],
 });
 
-/** K/V of one sequence: where each tensor's `[kvHeads, capacityTokens, headDim]` begins. */
-class CudaSlot implements KvSlot {
-  constructor(
-    readonly device: CudaDevice,
-    readonly capacityTokens: number,
-    readonly tensors: readonly Pointer[],
-  ) {}
-}
-
 /**
  * Memory of an NVIDIA GPU by ONNX Runtime's CUDA provider: rows are views into one buffer a tensor, blocks lie in slabs, and copies are the CUDA
  * runtime's, by rows of bytes that lie apart.
@@ -47,17 +38,15 @@ export class CudaDevice implements Device {
   readonly layout: KvLayout;
   readonly slots: number;
   readonly prefillRow = null;
-  readonly #capacityTokens: number;
   readonly #blockBudgetBytes: number;
   readonly #cuda: CudaRuntime;
   readonly #places: BlockPlaces;
   readonly #perSlab: number;
   readonly #capacity: number;
   readonly #slabs: Memory[] = [];
-  /** K0, V0, K1, ...: each `[slots, kvHeads, capacityTokens, headDim]`. */
-  readonly #buffers: Memory[] = [];
-  readonly #slots: CudaSlot[] = [];
-  readonly #rows = new Map<string, readonly Value[]>();
+  readonly #buffers: RowBuffers<Memory>;
+  /** Of each where its tensors' `[kvHeads, capacityTokens, headDim]` begin. */
+  readonly #slots: Slots<readonly Pointer[]>;
   readonly #copied = new CopyCounter();
   /** Bytes of one head's K or V: of a token, and of a block. */
   readonly #tokenBytes: number;
@@ -79,13 +68,13 @@ export class CudaDevice implements Device {
   }
 
   private constructor(
-    { layout, slots, capacityTokens, blockBudgetBytes, cuda }: CudaDeviceOptions,
+    options: CudaDeviceOptions,
     private readonly session: Session,
     readonly loosePlace: DeviceAllocator,
   ) {
+    const { layout, slots, capacityTokens, blockBudgetBytes, cuda } = options;
     this.layout = layout;
     this.slots = slots;
-    this.#capacityTokens = capacityTokens;
     this.#blockBudgetBytes = blockBudgetBytes;
     this.#cuda = cuda;
     this.#tokenBytes = layout.headDim * ELEMENT_BYTES[layout.elementType];
@@ -94,27 +83,9 @@ export class CudaDevice implements Device {
     this.#capacity = Math.floor(blockBudgetBytes / bytes);
     this.#perSlab = Math.max(1, Math.floor(SLAB_BYTES / bytes));
     this.#places = new BlockPlaces(this.#capacity);
-    this.#allocateRows();
-  }
-
-  #allocateRows(): void {
-    const { layers, kvHeads } = this.layout;
-    const rowBytes = kvHeads * this.#capacityTokens * this.#tokenBytes;
-    try {
-      for (let tensor = 0; tensor < 2 * layers; tensor += 1) {
-        this.#buffers.push(this.loosePlace.allocate(this.slots * rowBytes));
-      }
-    } catch (cause) {
-      for (const buffer of this.#buffers) buffer.release();
-      throw new Refused(
-        `the cuda device has no room for ${this.slots} sequences of ${this.#capacityTokens} tokens (${2 * layers} buffers of ${this.slots * rowBytes} bytes): give fewer --sequences or a smaller --context`,
-        { cause },
-      );
-    }
-    for (let row = 0; row < this.slots; row += 1) {
-      const tensors = this.#buffers.map((buffer) => buffer.address(row * rowBytes));
-      this.#slots.push(new CudaSlot(this, this.#capacityTokens, tensors));
-    }
+    this.#buffers = new RowBuffers(this.kind, options, (byteLength) => loosePlace.allocate(byteLength));
+    const rows = this.#buffers.map((buffer, from) => buffer.address(from));
+    this.#slots = new Slots(layout, capacityTokens, rows);
   }
 
   allocateBlock(): DeviceBlock | null {
@@ -133,7 +104,7 @@ export class CudaDevice implements Device {
   }
 
   async cut(slot: KvSlot, position: number, block: DeviceBlock): Promise<void> {
-    const { tensors, capacityTokens } = this.#own(slot, position, 1);
+    const { at: tensors, capacityTokens } = this.#slots.withRoom(slot, position, 1);
     let to = this.#addressOf(block);
     for (const tensor of tensors) {
       const from = { address: tensor + position * this.#tokenBytes, pitchBytes: capacityTokens * this.#tokenBytes };
@@ -145,7 +116,7 @@ export class CudaDevice implements Device {
   }
 
   async join(slot: KvSlot, position: number, blocks: readonly DeviceBlock[]): Promise<void> {
-    const { tensors, capacityTokens } = this.#own(slot, position, blocks.length);
+    const { at: tensors, capacityTokens } = this.#slots.withRoom(slot, position, blocks.length);
     // All or nothing: a block that is not in use is found before any is copied.
     const sources = blocks.map((block) => this.#addressOf(block));
     const pitchBytes = capacityTokens * this.#tokenBytes;
@@ -171,45 +142,31 @@ export class CudaDevice implements Device {
   }
 
   async upload(block: DeviceBlock, bytes: Uint8Array): Promise<void> {
-    this.#checkLength(bytes);
+    checkBlockBytes(this.layout, bytes);
     await this.#cuda.upload(this.#addressOf(block), bytes);
     this.#copied.h2d += bytes.length;
   }
 
   async download(block: DeviceBlock, into: Uint8Array): Promise<void> {
-    this.#checkLength(into);
+    checkBlockBytes(this.layout, into);
     await this.#cuda.download(this.#addressOf(block), into);
     this.#copied.d2h += into.length;
   }
 
   slot(row: number): KvSlot {
-    return this.#slot(row);
+    return this.#slots.row(row);
   }
 
   rows(first: number, count: number): readonly Value[] {
-    if (!(first >= 0 && count >= 1 && first + count <= this.slots)) {
-      throw new InternalError(`rows ${first} to ${first + count} were asked for; there are ${this.slots}`);
-    }
-    const key = `${first}+${count}`;
-    const cached = this.#rows.get(key);
-    if (cached !== undefined) return cached;
-    const { kvHeads, headDim, elementType } = this.layout;
-    const shape = [count, kvHeads, this.#capacityTokens, headDim];
-    const offset = first * kvHeads * this.#capacityTokens * this.#tokenBytes;
-    const values = this.#buffers.map((buffer) => Value.over(buffer, offset, elementType, shape));
-    this.#rows.set(key, values);
-    return values;
+    return this.#buffers.view(first, count);
   }
 
   async moveRow(from: number, to: number, tokens: number): Promise<void> {
-    const [source, target] = [this.#slot(from), this.#slot(to)];
-    if (!(tokens >= 0 && tokens <= this.#capacityTokens)) {
-      throw new InternalError(`${tokens} tokens of a row were to be moved; it has ${this.#capacityTokens}`);
-    }
-    const pitchBytes = this.#capacityTokens * this.#tokenBytes;
+    const [source, target] = this.#slots.pair(from, to, tokens);
+    const pitchBytes = source.capacityTokens * this.#tokenBytes;
     const rowBytes = tokens * this.#tokenBytes;
-    for (const [n, tensor] of source.tensors.entries()) {
-      const into = { address: target.tensors[n]!, pitchBytes };
+    for (const [n, tensor] of source.at.entries()) {
+      const into = { address: target.at[n]!, pitchBytes };
       this.#cuda.copy(into, { address: tensor, pitchBytes }, rowBytes, this.layout.kvHeads);
       this.#copied.d2d += this.layout.kvHeads * rowBytes;
     }
@@ -217,10 +174,8 @@ export class CudaDevice implements Device {
   }
 
   looseSlot(values: readonly Value[]): KvSlot {
-    const tokens = checkLoose(this.layout, values);
-    return new CudaSlot(
-      this,
-      tokens,
+    return this.#slots.loose(
+      values,
       values.map((value) => value.address),
     );
   }
@@ -256,7 +211,7 @@ export class CudaDevice implements Device {
     return {
       blockBytes: blocks * blockBytes(this.layout),
       blockBudgetBytes: this.#blockBudgetBytes,
-      sequenceBytes: this.#buffers.reduce((sum, { byteLength }) => sum + byteLength, 0),
+      sequenceBytes: this.#buffers.byteLength,
       blocks,
       capacityBlocks: this.#places.capacityBlocks,
     };
@@ -264,10 +219,9 @@ export class CudaDevice implements Device {
 
   close(): void {
     this.#places.close();
-    for (const values of this.#rows.values()) for (const value of values) value.release();
-    this.#rows.clear();
-    this.#slots.length = 0;
-    for (const memory of [...this.#buffers.splice(0), ...this.#slabs.splice(0)]) memory.release();
+    this.#slots.close();
+    this.#buffers.release();
+    for (const slab of this.#slabs.splice(0)) slab.release();
     this.loosePlace.release();
     this.session.release();
   }
@@ -289,27 +243,5 @@ export class CudaDevice implements Device {
   #addressOf(block: DeviceBlock): Pointer {
     const place = this.#places.placeOf(block);
     return this.#slabs[Math.floor(place / this.#perSlab)]!.address((place % this.#perSlab) * blockBytes(this.layout));
-  }
-
-  #checkLength({ length }: Uint8Array): void {
-    const expected = blockBytes(this.layout);
-    if (length !== expected) throw new InternalError(`a block has ${expected} bytes, not ${length}`);
-  }
-
-  #slot(row: number): CudaSlot {
-    const slot = this.#slots[row];
-    if (slot === undefined) throw new InternalError(`row ${row} was asked for; there are ${this.slots}`);
-    return slot;
-  }
-
-  /** A slot of this device, with room for so many blocks at `position`. */
-  #own(slot: KvSlot, position: number, blocks: number): CudaSlot {
-    if (!(slot instanceof CudaSlot) || slot.device !== this) throw new InternalError('a slot is of another device');
-    if (this.#slots.length === 0) throw new InternalError('a slot was used after its device was closed');
-    const end = position + blocks * this.layout.blockTokens;
-    if (!(Number.isSafeInteger(position) && position >= 0 && end <= slot.capacityTokens)) {
-      throw new InternalError(`tokens ${position} to ${end} do not lie in a slot of ${slot.capacityTokens} tokens`);
-    }
-    return slot;
   }
 }

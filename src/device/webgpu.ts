@@ -1,4 +1,4 @@
-import { blockBytes, type KvLayout } from '../core/kv-layout.js';
+import { blockBytes, checkBlockBytes, type KvLayout } from '../core/kv-layout.js';
 import { InternalError, Refused, Unavailable } from '../errors.js';
 import type { DeviceAllocator, DeviceMemory as Memory } from '../ort/device-memory.js';
 import type { Provider } from '../ort/provider.js';
@@ -7,7 +7,7 @@ import { Value } from '../ort/value.js';
 import { BlockPlaces } from './block-places.js';
 import { CopyCounter } from './copy-counter.js';
 import type { Device, DeviceBlock, DeviceCopies, DeviceMemory, DeviceOptions, KvSlot } from './device.js';
-import { checkLoose } from './loose.js';
+import { type Slot, Slots } from './slots.js';
 import { type KvRow, WebGpuCopier } from './webgpu-copier.js';
 import { footprintBytes } from './webgpu-footprint.js';
 import { type WordLayout, wordLayout } from './webgpu-graphs.js';
@@ -21,16 +21,10 @@ export interface WebGpuDeviceOptions extends DeviceOptions {
 /** Places are counted in signed 32-bit numbers on the device. */
 const MOST_PIECES = 2 ** 31;
 
-/** A row of the device's buffers, or tensors that a graph made. */
-class WebGpuSlot implements KvSlot {
-  constructor(
-    readonly device: WebGpuDevice,
-    readonly capacityTokens: number,
-    readonly at:
-      | { readonly kind: 'row'; readonly at: KvRow }
-      | { readonly kind: 'loose'; readonly values: readonly Value[] },
-  ) {}
-}
+/** Where a slot's K/V is: in a row of the device's buffers, or in tensors that a graph made. */
+type Place =
+  | { readonly kind: 'row'; readonly row: KvRow }
+  | { readonly kind: 'loose'; readonly values: readonly Value[] };
 
 /**
  * Memory of a GPU by ONNX Runtime's WebGPU provider. Tensors can begin at the beginning of a buffer only, so the rows that decode are a buffer from
@@ -49,7 +43,7 @@ export class WebGpuDevice implements Device {
   /** By place; undefined where it was never used. */
   readonly #blocks: (Memory | undefined)[] = [];
   readonly #rows = new Map<string, readonly Value[]>();
-  #slots: readonly WebGpuSlot[];
+  readonly #slots: Slots<Place>;
   #closed = false;
 
   /** Throws `Refused` for a layout it cannot serve, and where the device has no room for the sequences. */
@@ -100,9 +94,9 @@ export class WebGpuDevice implements Device {
     this.#capacityTokens = capacityTokens;
     this.#blockBudgetBytes = blockBudgetBytes;
     this.#places = new BlockPlaces(Math.floor(blockBudgetBytes / footprintBytes(blockBytes(layout))));
-    const row = (buffers: OwnKvBuffers, index: number) =>
-      new WebGpuSlot(this, capacityTokens, { kind: 'row', at: { buffers, row: index } });
-    this.#slots = [...Array.from({ length: slots }, (_, index) => row(batch, index)), row(single, 0)];
+    const row = (buffers: OwnKvBuffers, index: number): Place => ({ kind: 'row', row: { buffers, row: index } });
+    const rows = [...Array.from({ length: slots }, (_, index) => row(batch, index)), row(single, 0)];
+    this.#slots = new Slots(layout, capacityTokens, rows);
   }
 
   get loosePlace(): DeviceAllocator {
@@ -118,7 +112,7 @@ export class WebGpuDevice implements Device {
   }
 
   async cut(slot: KvSlot, position: number, block: DeviceBlock): Promise<void> {
-    const own = this.#own(slot, position, 1);
+    const own = this.#slots.withRoom(slot, position, 1);
     const place = this.#places.placeOf(block);
     await this.copier.turn(async () => {
       const memory = await this.#memoryAt(place);
@@ -127,7 +121,7 @@ export class WebGpuDevice implements Device {
   }
 
   async join(slot: KvSlot, position: number, blocks: readonly DeviceBlock[]): Promise<void> {
-    const own = this.#own(slot, position, blocks.length);
+    const own = this.#slots.withRoom(slot, position, blocks.length);
     // All or nothing: a block that is not in use is found before any is copied.
     const places = blocks.map((block) => this.#places.placeOf(block));
     await this.copier.turn(() =>
@@ -151,17 +145,17 @@ export class WebGpuDevice implements Device {
   }
 
   async upload(block: DeviceBlock, bytes: Uint8Array): Promise<void> {
-    this.#checkLength(bytes);
+    checkBlockBytes(this.layout, bytes);
     await this.#withBytes(block, (value) => this.copier.memory.upload(bytes, value));
   }
 
   async download(block: DeviceBlock, into: Uint8Array): Promise<void> {
-    this.#checkLength(into);
+    checkBlockBytes(this.layout, into);
     await this.#withBytes(block, (value) => this.copier.memory.download(value, into));
   }
 
   slot(row: number): KvSlot {
-    return this.#slot(row);
+    return this.#slots.row(row);
   }
 
   rows(first: number, count: number): readonly Value[] {
@@ -183,17 +177,14 @@ export class WebGpuDevice implements Device {
   }
 
   async moveRow(from: number, to: number, tokens: number): Promise<void> {
-    const [source, target] = [this.#slot(from), this.#slot(to)];
-    if (!(tokens >= 0 && tokens <= this.#capacityTokens)) {
-      throw new InternalError(`${tokens} tokens of a row were to be moved; it has ${this.#capacityTokens}`);
-    }
+    const [source, target] = this.#slots.pair(from, to, tokens);
     await this.copier.turn(() =>
       this.#within(source, (fromRow) => this.#within(target, (toRow) => this.copier.move(fromRow, toRow, tokens))),
     );
   }
 
   looseSlot(values: readonly Value[]): KvSlot {
-    return new WebGpuSlot(this, checkLoose(this.layout, values), { kind: 'loose', values });
+    return this.#slots.loose(values, { kind: 'loose', values });
   }
 
   looseTensors(tokens: number): Promise<readonly Value[]> {
@@ -241,7 +232,7 @@ export class WebGpuDevice implements Device {
     if (this.#closed) return;
     this.#closed = true;
     for (const values of this.#rows.values()) for (const value of values) value.release();
-    this.#slots = [];
+    this.#slots.close();
     for (const memory of this.#blocks) memory?.release();
     this.batch.release();
     this.single.release();
@@ -276,37 +267,14 @@ export class WebGpuDevice implements Device {
   }
 
   /** Shows a slot's buffers as they are copied. */
-  async #within(slot: WebGpuSlot, use: (row: KvRow) => Promise<void>): Promise<void> {
-    if (slot.at.kind === 'row') return use(slot.at.at);
-    const { capacityTokens } = slot;
+  async #within({ at, capacityTokens }: Slot<Place>, use: (row: KvRow) => Promise<void>): Promise<void> {
+    if (at.kind === 'row') return use(at.row);
     const shape = piecesShape(this.#words, 1, capacityTokens);
-    const pieces = slot.at.values.map((value) => Value.overValue(this.copier.allocator, value, 'int32', shape));
+    const pieces = at.values.map((value) => Value.overValue(this.copier.allocator, value, 'int32', shape));
     try {
       await use({ buffers: { capacityTokens, pieces }, row: 0 });
     } finally {
       for (const value of pieces) value.release();
     }
-  }
-
-  #checkLength({ length }: Uint8Array): void {
-    const expected = blockBytes(this.layout);
-    if (length !== expected) throw new InternalError(`a block has ${expected} bytes, not ${length}`);
-  }
-
-  #slot(row: number): WebGpuSlot {
-    const slot = this.#slots[row];
-    if (slot === undefined) throw new InternalError(`row ${row} was asked for; there are ${this.#slots.length}`);
-    return slot;
-  }
-
-  /** A slot of this device, with room for so many blocks at `position`. */
-  #own(slot: KvSlot, position: number, blocks: number): WebGpuSlot {
-    if (!(slot instanceof WebGpuSlot) || slot.device !== this) throw new InternalError('a slot is of another device');
-    if (this.#closed) throw new InternalError('a slot was used after its device was closed');
-    const end = position + blocks * this.layout.blockTokens;
-    if (!(Number.isSafeInteger(position) && position >= 0 && end <= slot.capacityTokens)) {
-      throw new InternalError(`tokens ${position} to ${end} do not lie in a slot of ${slot.capacityTokens} tokens`);
-    }
-    return slot;
   }
 }

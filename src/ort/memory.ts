@@ -45,6 +45,16 @@ export class NativeMemory extends Handle {
     return this.#bytes;
   }
 
+  /** A part of it, in place, as `bytes` is: of memory that is larger than one view may be. Throws `RangeError` if the part is so too. */
+  view(byteOffset: number, byteLength: number): Uint8Array {
+    if (!(byteOffset >= 0 && byteLength >= 0 && byteOffset + byteLength <= this.byteLength)) {
+      throw new InternalError(
+        `bytes ${byteOffset} to ${byteOffset + byteLength} do not lie in memory of ${this.byteLength}`,
+      );
+    }
+    return viewMemory(this.address(byteOffset), byteLength);
+  }
+
   /** Has the system back bytes `[from, to)` with real memory now, off this thread, and not at the first write to each page. */
   commit(from: number, to: number): Promise<void> {
     return commitInSteps(this, from, to);

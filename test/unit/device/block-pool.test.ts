@@ -59,6 +59,16 @@ test('reserves as much as one view may show by half, and uses none of it before 
   pool.close();
 });
 
+test('has no more blocks than the system has memory for, and asks it no second time', async () => {
+  const pool = new BlockPool(runtime, 2 ** 46, 2 ** 48, 2 ** 47);
+  expect(pool.capacityBlocks).toBe(4);
+  await pool.commitAhead();
+  expect(pool.take()).toBeNull();
+  expect([pool.size, pool.capacityBlocks, pool.reservedBytes]).toEqual([0, 0, 0]);
+  expect(pool.take()).toBeNull();
+  pool.close();
+});
+
 test('lends the place that was freed last before any other', () => {
   const pool = new BlockPool(runtime, 64, 640);
   const [first, second] = [pool.take()!, pool.take()!];
