@@ -142,6 +142,9 @@ export const BUS_CONNECT_TIMEOUT_MS = 5_000;
 /** A bucket of values that all of a fleet must see alike, and how long one question to it may take. */
 export const KEY_VALUE_BYTES = 64 * KiB;
 export const KEY_VALUE_TIMEOUT_MS = 2_000;
+/** Those who make it at the same moment may get in each other's way: so often it is tried, with one such pause after the first try, two after the next, ... */
+export const KEY_VALUE_ATTEMPTS = 5;
+export const KEY_VALUE_PAUSE_MS = 10;
 
 /** A release of nats-server that is fetched: its size, how long connecting, and all of it may take. */
 export const NATS_DOWNLOAD_BYTES = 64 * MiB;

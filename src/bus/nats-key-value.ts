@@ -1,7 +1,8 @@
+import { setTimeout } from 'node:timers/promises';
 import { JetStreamApiCodes, JetStreamApiError, jetstream, StorageType } from '@nats-io/jetstream';
 import { type KV, Kvm } from '@nats-io/kv';
 import { Unavailable } from '../errors.js';
-import { KEY_VALUE_BYTES, KEY_VALUE_TIMEOUT_MS } from '../limits.js';
+import { KEY_VALUE_ATTEMPTS, KEY_VALUE_BYTES, KEY_VALUE_PAUSE_MS, KEY_VALUE_TIMEOUT_MS } from '../limits.js';
 import type { KeyValue, KeyValueEntry } from './key-value.js';
 import type { NatsBus } from './nats-bus.js';
 
@@ -21,17 +22,8 @@ export class NatsKeyValue implements KeyValue {
     bucket: string,
     timeoutMs: number = KEY_VALUE_TIMEOUT_MS,
   ): Promise<NatsKeyValue> {
-    return reaching(bucket, async () => {
-      const stream = jetstream(bus.connection, { timeout: timeoutMs, checkAPI: false });
-      const kv = await new Kvm(stream).create(bucket, {
-        history: 1,
-        storage: StorageType.File,
-        max_bytes: KEY_VALUE_BYTES,
-        // Direct reads may be answered by a replica that lags behind.
-        allow_direct: false,
-      });
-      return new NatsKeyValue(bucket, kv);
-    });
+    const kvm = new Kvm(jetstream(bus.connection, { timeout: timeoutMs, checkAPI: false }));
+    return reaching(bucket, async () => new NatsKeyValue(bucket, await make(kvm, bucket)));
   }
 
   get(key: string): Promise<KeyValueEntry | null> {
@@ -51,6 +43,27 @@ export class NatsKeyValue implements KeyValue {
 
   delete(key: string): Promise<void> {
     return reaching(this.bucket, () => this.kv.delete(key));
+  }
+}
+
+/** What the server says to one of two who make the same stream at the same moment, as the members of a new fleet do; and for good, if another stream has the subjects. */
+const SUBJECTS_OVERLAP = 10065;
+
+async function make(kvm: Kvm, bucket: string): Promise<KV> {
+  for (let attempts = 1; ; attempts++) {
+    try {
+      return await kvm.create(bucket, {
+        history: 1,
+        storage: StorageType.File,
+        max_bytes: KEY_VALUE_BYTES,
+        // Direct reads may be answered by a replica that lags behind.
+        allow_direct: false,
+      });
+    } catch (error) {
+      const again = error instanceof JetStreamApiError && error.code === SUBJECTS_OVERLAP;
+      if (!again || attempts === KEY_VALUE_ATTEMPTS) throw error;
+      await setTimeout(attempts * KEY_VALUE_PAUSE_MS);
+    }
   }
 }
 

@@ -63,6 +63,19 @@ test('a bucket outlives its server', async () => {
   }
 });
 
+test('a bucket is made where another stream was in its way at first, and fails where that stays', async () => {
+  const bus = buses[0]!;
+  const ask = (question: string, body: object) =>
+    bus.connection.request(`$JS.API.STREAM.${question}`, JSON.stringify(body));
+  await ask('CREATE.other', { name: 'other', subjects: ['$KV.wanted.>'] });
+  await expect(NatsKeyValue.open(bus, 'wanted')).rejects.toThrow(/subjects overlap/);
+  const seen = buses[1]!.subscribe('$JS.API.STREAM.CREATE.KV_wanted', () => void ask('DELETE.other', {}));
+  await buses[1]!.flush();
+  const kv = await NatsKeyValue.open(bus, 'wanted');
+  seen.unsubscribe();
+  expect(await kv.create('x', Uint8Array.of(7))).toBe(true);
+});
+
 /** Joins with a log that is kept. */
 async function joining(bus: NatsBus, namespace: string, fingerprint: string): Promise<string> {
   const lines: string[] = [];
