@@ -1,6 +1,9 @@
 import ort, { type InferenceSession, type Tensor } from 'onnxruntime-node';
 import type { GraphSignature } from '../../../src/model/graph-signature.js';
 
+// Where there are such arrays, from Node 24 on, the package gives its tensors of float16 in them, and then finds nothing in them itself.
+Reflect.deleteProperty(globalThis, 'Float16Array');
+
 export interface Logits {
   readonly dims: readonly number[];
   readonly data: Float32Array;
