@@ -31,6 +31,7 @@ const ExplainAnswer = z.object({
       key: z.string(),
       homes: z.array(z.string()),
       holders: z.array(z.string()),
+      tiers: z.record(z.string(), z.string()),
       state: z.enum(['hit', 'miss']),
       reason: z.string().nullable(),
     }),

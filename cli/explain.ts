@@ -20,7 +20,7 @@ export function describeBlocks(blocks: ExplainAnswer['blocks']): string {
     block.index,
     block.key.slice(0, 12),
     block.state,
-    block.holders.join(', ') || '-',
+    block.holders.map((id) => (block.tiers[id] ? `${id} (${block.tiers[id]})` : id)).join(', ') || '-',
     block.homes.join(', ') || '-',
     block.reason ?? '',
   ]);

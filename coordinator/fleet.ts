@@ -1,3 +1,4 @@
+import type { TierName } from '../src/core/block.js';
 import type { Member } from '../src/core/member.js';
 import type { GenerateEvent, Sampling, Stopping } from '../src/protocol/generate.js';
 
@@ -48,6 +49,8 @@ export interface Explanation {
     readonly key: string;
     readonly homes: readonly string[];
     readonly holders: readonly string[];
+    /** In which tier each holder has it, as far as it says. */
+    readonly tiers: Readonly<Record<string, TierName>>;
     readonly state: 'hit' | 'miss';
     /** For a miss: never computed, evicted, partial parent missing, ... */
     readonly reason: string | null;

@@ -1,18 +1,22 @@
 import type { ActorSystem } from '../src/actors/system.js';
 import type { Bus } from '../src/bus/bus.js';
 import type { Clock } from '../src/clock.js';
+import type { BlockKey, TierName } from '../src/core/block.js';
 import type { Holdings } from '../src/core/holdings.js';
 import type { Member } from '../src/core/member.js';
 import { InvalidRequest, Unavailable } from '../src/errors.js';
 import type { Roster } from '../src/fleet/roster.js';
 import { CONTROL_TIMEOUT_MS } from '../src/limits.js';
 import { ShardProtocol, WorkerProtocol } from '../src/protocol/worker.js';
+import type { BlockTiers } from './block-tiers.js';
 import type { Explanation, Fleet, FleetEvent, FleetRequest, FleetView, HealthCheck } from './fleet.js';
 import type { Router } from './router.js';
 import type { Siblings } from './siblings.js';
 
 /** NATS has answered by then, or counts as not reached. */
 const HEALTH_TIMEOUT_MS = 1_000;
+
+type Explained = Explanation['blocks'][number];
 
 export interface LiveFleetOptions {
   readonly bus: Bus;
@@ -22,6 +26,7 @@ export interface LiveFleetOptions {
   readonly holdings: Holdings;
   readonly router: Router;
   readonly siblings: Siblings;
+  readonly tiers: BlockTiers;
   readonly replicas: number;
 }
 
@@ -54,7 +59,10 @@ export class LiveFleet implements Fleet {
       const state = gap ? ('miss' as const) : ('hit' as const);
       return { index, key, homes: roster.ring.homes(segment, replicas), holders, state, reason };
     });
-    return { blocks, wouldRunOn: router.rank(tokens, named, new Set())[0]?.worker ?? null };
+    return {
+      blocks: await this.withTiers(blocks),
+      wouldRunOn: router.rank(tokens, named, new Set())[0]?.worker ?? null,
+    };
   }
 
   async drain(worker: string): Promise<void> {
@@ -90,6 +98,26 @@ export class LiveFleet implements Fleet {
       { name: 'nats', ok: reached, latencyMs, detail: reached ? 'connected' : 'not connected; running requests go on' },
       { name: 'workers', ok: serving > 0, latencyMs: 0, detail: `${serving} serving` },
     ];
+  }
+
+  private async withTiers(blocks: readonly Omit<Explained, 'tiers'>[]): Promise<Explained[]> {
+    const held = new Map<string, BlockKey[]>();
+    for (const { key, holders } of blocks) {
+      for (const id of holders) {
+        const keys = held.get(id) ?? [];
+        held.set(id, keys);
+        keys.push(key);
+      }
+    }
+    const found = await this.options.tiers.find(held);
+    return blocks.map((block) => {
+      const tiers: Record<string, TierName> = {};
+      for (const id of block.holders) {
+        const tier = found.get(id)?.get(block.key);
+        if (tier !== undefined) tiers[id] = tier;
+      }
+      return { ...block, tiers };
+    });
   }
 
   private async resetAll(): Promise<void> {

@@ -24,6 +24,7 @@ import { Tokenizer } from '../src/model/tokenizer.js';
 import { PeerClient } from '../src/peer/client.js';
 import type { RunningRole } from '../src/process/role.js';
 import { SystemRandom } from '../src/random.js';
+import { BlockTiers } from './block-tiers.js';
 import { createHttpServer } from './http/create-http-server.js';
 import { IndexKeeper } from './index-keeper.js';
 import { LiveFleet } from './live-fleet.js';
@@ -97,6 +98,7 @@ export async function runCoordinator(config: CoordinatorConfig, leaving: AbortSi
     holdings,
     router,
     siblings,
+    tiers: new BlockTiers(roster, actors, log),
     replicas: config.replicas,
   });
 

@@ -1,4 +1,4 @@
-import type { BlockKey, BlockMeta, SealedBlock } from '../src/core/block.js';
+import type { BlockKey, BlockMeta, SealedBlock, TierName } from '../src/core/block.js';
 import { blockBytes } from '../src/core/kv-layout.js';
 import type { Device, DeviceBlock } from '../src/device/device.js';
 import type { ReservedBlock } from '../src/engine/prefix-cache.js';
@@ -7,6 +7,7 @@ import type { Admission, BlockHost, LentBlock } from '../src/peer/block-host.js'
 import { digestOf } from '../src/peer/digest.js';
 import { Announced, type BlockOrigin, type StoreListener } from './announced.js';
 import { Arrivals, type Arriving, type NoPlace } from './arrivals.js';
+import type { BlockPlace } from './block-place.js';
 import { Demoter } from './demoter.js';
 import { type DeviceResident, DeviceTier } from './device-tier.js';
 import { Lending } from './lending.js';
@@ -21,15 +22,6 @@ export interface BorrowedBlock {
   /** It came from a peer, and no sequence of this worker has used it yet. */
   readonly foreign: boolean;
   release(): void;
-}
-
-/** Memory for a block whose bytes are still to come. Either `commit` or `abandon` must follow. */
-export interface BlockPlace {
-  /** To be filled. */
-  readonly into: Uint8Array;
-  /** Resolves when the block is on the device. Rejects where the device does not take it. */
-  commit(sealed: SealedBlock, origin: BlockOrigin): Promise<void>;
-  abandon(): void;
 }
 
 export interface BlockStoreOptions {
@@ -136,6 +128,11 @@ export class BlockStore implements BlockHost {
   /** Null for what cannot be given to others. */
   sealed(key: BlockKey): SealedBlock | null {
     return this.upper.get(key)?.sealed ?? this.lower.sealed(key);
+  }
+
+  /** The fastest tier from which the block can be given to others; null if none can. */
+  tierOf(key: BlockKey): TierName | null {
+    return this.upper.get(key)?.sealed ? 'device' : (this.lower.of(key)?.name ?? null);
   }
 
   /** Pins a block on the device and counts the use of it; null if it is not there. */

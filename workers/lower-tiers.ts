@@ -1,5 +1,5 @@
 import type { Clock } from '../src/clock.js';
-import type { BlockKey, BlockMeta, SealedBlock } from '../src/core/block.js';
+import type { BlockKey, BlockMeta, SealedBlock, TierName } from '../src/core/block.js';
 import { BlockPool } from '../src/device/block-pool.js';
 import { STAGING_BLOCKS, STAGING_FLOOR_BLOCKS, STAGING_IN_BLOCKS } from '../src/limits.js';
 import type { Log } from '../src/log.js';
@@ -11,7 +11,7 @@ import { Demoter } from './demoter.js';
 import { DiskTier } from './disk-tier.js';
 import { HostTier } from './host-tier.js';
 import { Staging, type StagingBuffer } from './staging.js';
-import type { RoleOf, Tier, TierListener, TierName } from './tier.js';
+import type { RoleOf, Tier, TierListener } from './tier.js';
 
 export interface LowerTiersOptions {
   readonly runtime: OrtRuntime;

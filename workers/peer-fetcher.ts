@@ -7,7 +7,8 @@ import type { Roster } from '../src/fleet/roster.js';
 import type { PeerClient } from '../src/peer/client.js';
 import type { FetchSink } from '../src/peer/fetch-exchange.js';
 import { Permits } from '../src/peer/permits.js';
-import type { BlockPlace, BlockStore } from './block-store.js';
+import type { BlockPlace } from './block-place.js';
+import type { BlockStore } from './block-store.js';
 import { FetchRates } from './fetch-rates.js';
 import type { PrefixFetcher } from './prefix-loader.js';
 

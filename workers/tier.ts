@@ -1,8 +1,6 @@
 import type { BlockKey, BlockMeta, BlockRole, SealedBlock } from '../src/core/block.js';
 import type { LentBlock } from '../src/peer/block-host.js';
 
-export type TierName = 'device' | 'host' | 'disk';
-
 /** `demoted`: it had to make room, and a lower tier has it. `damaged`: its bytes were not any more what they had been. */
 export type LeaveReason = 'evicted' | 'demoted' | 'reset' | 'damaged';
 

@@ -1,5 +1,6 @@
 import type { Behavior } from '../src/actors/protocol.js';
 import type { ActorSystem } from '../src/actors/system.js';
+import { unpackKeys } from '../src/core/key.js';
 import type { Engine } from '../src/engine/engine.js';
 import { Unavailable } from '../src/errors.js';
 import { ENGINE_FAILURES } from '../src/limits.js';
@@ -42,6 +43,7 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerParts)
     holdings: async function* () {
       yield* holdings.pages();
     },
+    tiers: ({ keys }) => ({ tiers: unpackKeys(keys).map((key) => store.tierOf(key)) }),
     reset: async () => {
       replicator.forget();
       const dropped = store.reset();

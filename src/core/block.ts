@@ -23,3 +23,7 @@ export interface SealedBlock extends BlockMeta {
 
 /** Why a worker holds a block: as its duty (first R on the ring), or because it computed or fetched it. */
 export type BlockRole = 'home' | 'guest';
+
+/** Where a worker may have a block, the fastest first. */
+export const TIER_NAMES = ['device', 'host', 'disk'] as const;
+export type TierName = (typeof TIER_NAMES)[number];

@@ -1,10 +1,11 @@
+import type { TierName } from '../core/block.js';
 import { FETCH_SECONDS } from './buckets.js';
 import type { Counter, Gauge, Histogram, MetricsRegistry } from './registry.js';
 import { RequestMetrics } from './request-metrics.js';
 
 /** What one tier of a worker's cache holds. */
 export interface TierUse {
-  readonly tier: 'device' | 'host' | 'disk';
+  readonly tier: TierName;
   readonly blocks: number;
   readonly bytes: number;
   readonly budgetBytes: number;

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { ask, defineProtocol, stream } from '../actors/protocol.js';
+import { TIER_NAMES } from '../core/block.js';
 import { GenerateEvent, GenerateRequest } from './generate.js';
-import { HoldingsKeys } from './holdings.js';
+import { HOLDINGS_KEYS_PER_MESSAGE, HoldingsKeys } from './holdings.js';
 
 /** Runs sequences. One message out, one stream back. */
 export const EngineProtocol = defineProtocol('engine', {
@@ -14,6 +15,11 @@ const Empty = z.strictObject({});
 export const ShardProtocol = defineProtocol('shard', {
   /** Keys of all blocks, in pages, each with the sequence number of the last delta that it includes. */
   holdings: stream(Empty, z.strictObject({ seq: z.int().min(0), keys: HoldingsKeys, last: z.boolean() })),
+  /** Of each key the fastest tier that has the block, null where none has. */
+  tiers: ask(
+    z.strictObject({ keys: HoldingsKeys }),
+    z.strictObject({ tiers: z.array(z.enum(TIER_NAMES).nullable()).max(HOLDINGS_KEYS_PER_MESSAGE) }),
+  ),
   /** Drops every block that nothing reads. */
   reset: ask(Empty, z.strictObject({ dropped: z.int().min(0) })),
 });

@@ -49,7 +49,9 @@ describe('blocks on disk', () => {
 
     const second = await up();
     expect((await second.holders(prompt)).size).toBe(2);
+    for (const worker of WORKERS) expect(await second.tiers(prompt, worker)).toEqual(new Set(['disk']));
     const after = await second.complete({ prompt });
+    expect(await second.tiers(prompt, after.shoal.worker)).toContain('device');
     expect(textOf(after)).toBe(textOf(before));
     expect([cachedOf(after), after.shoal.cached.local]).toEqual([64 * blocks, 64 * blocks]);
   });

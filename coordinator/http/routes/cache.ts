@@ -20,11 +20,12 @@ export function cacheRoutes(fleet: Fleet, model: ServedModel, prompts: PromptRea
         const { blocks, wouldRunOn } = await fleet.explain(tokens, saltOf(tenant, request.cache_salt));
         return json({
           tokens: tokens.length,
-          blocks: blocks.map(({ index, key, homes, holders, state, reason }) => ({
+          blocks: blocks.map(({ index, key, homes, holders, tiers, state, reason }) => ({
             index,
             key,
             homes,
             holders,
+            tiers,
             state,
             reason,
           })),

@@ -65,6 +65,13 @@ export class FleetApi {
     return new Set(blocks.flatMap((block) => block.holders));
   }
 
+  /** Tiers in which a worker has blocks of the prompt. */
+  async tiers(prompt: string, worker: string): Promise<Set<string | undefined>> {
+    const response = await this.post('/v1/cache/explain', { prompt });
+    const { blocks } = (await response.json()) as { blocks: { tiers: Record<string, string> }[] };
+    return new Set(blocks.map(({ tiers }) => tiers[worker]));
+  }
+
   async countTokens(prompt: string): Promise<number> {
     const response = await this.post('/tokenize', { prompt });
     return ((await response.json()) as { count: number }).count;

@@ -33,8 +33,24 @@ const FLEET = {
 };
 
 const BLOCKS = [
-  { index: 0, key: 'a'.repeat(64), homes: ['worker-1', 'worker-2'], holders: ['worker-1'], state: 'hit', reason: null },
-  { index: 1, key: 'b'.repeat(64), homes: ['worker-1'], holders: [], state: 'miss', reason: 'never computed' },
+  {
+    index: 0,
+    key: 'a'.repeat(64),
+    homes: ['worker-1', 'worker-2'],
+    holders: ['worker-1', 'worker-2'],
+    tiers: { 'worker-1': 'disk' },
+    state: 'hit',
+    reason: null,
+  },
+  {
+    index: 1,
+    key: 'b'.repeat(64),
+    homes: ['worker-1'],
+    holders: [],
+    tiers: {},
+    state: 'miss',
+    reason: 'never computed',
+  },
 ];
 
 describe('what commands show', () => {
@@ -111,9 +127,9 @@ describe('what commands show', () => {
       [
         '1 of 2 blocks need not be computed again.',
         '',
-        'block  key           state  held by   homes               why',
-        '    0  aaaaaaaaaaaa  hit    worker-1  worker-1, worker-2',
-        '    1  bbbbbbbbbbbb  miss   -         worker-1            never computed',
+        'block  key           state  held by                    homes               why',
+        '    0  aaaaaaaaaaaa  hit    worker-1 (disk), worker-2  worker-1, worker-2',
+        '    1  bbbbbbbbbbbb  miss   -                          worker-1            never computed',
         '',
       ].join('\n'),
     );

@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { BlockTiers } from '../../../coordinator/block-tiers.js';
 import { LiveFleet } from '../../../coordinator/live-fleet.js';
 import { Siblings } from '../../../coordinator/siblings.js';
 import { SimulatedClock, settled } from '../../../src/clock.js';
 import { InvalidRequest, Unavailable } from '../../../src/errors.js';
 import { BLOCK_TOKENS } from '../../../src/limits.js';
+import { SILENT_LOG } from '../../../src/log.js';
 import { Hive } from './support/hive.js';
 
 describe('a live fleet', () => {
@@ -16,7 +18,8 @@ describe('a live fleet', () => {
     clock = new SimulatedClock();
     const { bus, actors, roster, holdings, router, subjects } = hive;
     const siblings = new Siblings(bus, clock, subjects, { id: 'coordinator', pid: 1, host: 'h' });
-    fleet = new LiveFleet({ bus, clock, actors, roster, holdings, router, siblings, replicas: 2 });
+    const tiers = new BlockTiers(roster, actors, SILENT_LOG);
+    fleet = new LiveFleet({ bus, clock, actors, roster, holdings, router, siblings, tiers, replicas: 2 });
   });
   afterEach(() => hive.close());
 
@@ -36,7 +39,9 @@ describe('a live fleet', () => {
     const keys = hive.router.blocksOf(tokens, null).map(({ key }) => key);
     a.take([keys[0]!, keys[1]!, keys[3]!]);
     await hive.pass(1);
-    const { blocks, wouldRunOn } = await fleet.explain(tokens, null);
+    const explaining = fleet.explain(tokens, null);
+    await hive.pass(10);
+    const { blocks, wouldRunOn } = await explaining;
     expect(blocks.map(({ state }) => state)).toEqual(['hit', 'hit', 'miss', 'miss']);
     expect(blocks.map(({ holders }) => holders)).toEqual([['a'], ['a'], [], ['a']]);
     expect(blocks.map(({ homes }) => homes)).toEqual(blocks.map(() => ['a']));
@@ -45,6 +50,27 @@ describe('a live fleet', () => {
     expect(wouldRunOn).toBe('a');
     expect((await fleet.explain(tokens, 'a tenant')).blocks[0]!.state).toBe('miss');
     expect((await fleet.explain(new Uint32Array(3), null)).blocks).toEqual([]);
+  });
+
+  it('tells in which tier each holder has a block, as far as it says', async () => {
+    const [a, b, c] = [await hive.add('a'), await hive.add('b'), await hive.add('c')];
+    const tokens = new Uint32Array(2 * BLOCK_TOKENS);
+    const [first, second] = hive.router.blocksOf(tokens, null).map(({ key }) => key);
+    for (const worker of [a, b, c]) worker.take([first!, second!]);
+    await hive.pass(1);
+    a.tierOf = (key) => (key === first ? 'device' : 'disk');
+    b.tierOf = (key) => (key === first ? null : 'host');
+    c.tierOf = () => {
+      throw new Unavailable('not now');
+    };
+    const explaining = fleet.explain(tokens, null);
+    await hive.pass(10);
+    const { blocks } = await explaining;
+    expect(blocks.map(({ holders }) => holders)).toEqual([
+      ['a', 'b', 'c'],
+      ['a', 'b', 'c'],
+    ]);
+    expect(blocks.map(({ tiers }) => tiers)).toEqual([{ a: 'device' }, { a: 'disk', b: 'host' }]);
   });
 
   it('orders a worker to drain, in the incarnation that is alive', async () => {

@@ -59,7 +59,7 @@ describe('the routes', () => {
     const explained = await post('/v1/cache/explain', { prompt: 'the', cache_salt: 'pepper' });
     expect(await explained.json()).toEqual({
       tokens: idsOf('the').length,
-      blocks: [{ index: 0, key: 'ab', homes: ['w1'], holders: [], state: 'miss', reason: 'never computed' }],
+      blocks: [{ index: 0, key: 'ab', homes: ['w1'], holders: [], tiers: {}, state: 'miss', reason: 'never computed' }],
       would_run_on: 'w1',
     });
     await post('/v1/cache/explain', { tokens: [1, 2, 3] });

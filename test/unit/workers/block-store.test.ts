@@ -5,7 +5,8 @@ import type { BlockMeta } from '../../../src/core/block.js';
 import type { DeviceBlock } from '../../../src/device/device.js';
 import { InternalError } from '../../../src/errors.js';
 import { digestOf } from '../../../src/peer/digest.js';
-import type { BlockPlace, BorrowedBlock } from '../../../workers/block-store.js';
+import type { BlockPlace } from '../../../workers/block-place.js';
+import type { BorrowedBlock } from '../../../workers/block-store.js';
 import { BLOCK_BYTES, Cache, chain, markOf } from './support/cache.js';
 
 const DEVICES = ['viewed', 'remote'] as const;

@@ -3,8 +3,9 @@ import { Router } from '../../../../coordinator/router.js';
 import { ActorSystem } from '../../../../src/actors/system.js';
 import { MemoryBroker, type MemoryBus } from '../../../../src/bus/memory-bus.js';
 import { SimulatedClock } from '../../../../src/clock.js';
+import type { TierName } from '../../../../src/core/block.js';
 import { Holdings } from '../../../../src/core/holdings.js';
-import { packKeys } from '../../../../src/core/key.js';
+import { packKeys, unpackKeys } from '../../../../src/core/key.js';
 import type { Announcement } from '../../../../src/core/member.js';
 import { Roster } from '../../../../src/fleet/roster.js';
 import { fleetSubjects } from '../../../../src/fleet/subjects.js';
@@ -27,6 +28,7 @@ export class ScriptedWorker {
   seq = 0;
   generate: Generate = () => saying([7]);
   onReset: () => void = () => {};
+  tierOf: (key: string) => TierName | null = () => 'device';
   /** How often its full account was asked for. */
   accounts = 0;
   private actors!: ActorSystem;
@@ -58,6 +60,7 @@ export class ScriptedWorker {
         worker.accounts++;
         yield { seq: worker.seq, keys: packKeys(worker.keys), last: true };
       },
+      tiers: ({ keys }) => ({ tiers: unpackKeys(keys).map((key) => this.tierOf(key)) }),
       reset: () => {
         this.orders.push('reset');
         this.onReset();

@@ -32,7 +32,15 @@ export class ScriptedFleet implements Fleet {
 
   async explain(tokens: Uint32Array, salt: string | null): Promise<Explanation> {
     this.calls.push(`explain ${tokens.length} ${salt}`);
-    const block = { index: 0, key: 'ab', homes: ['w1'], holders: [], state: 'miss' as const, reason: 'never computed' };
+    const block = {
+      index: 0,
+      key: 'ab',
+      homes: ['w1'],
+      holders: [],
+      tiers: {},
+      state: 'miss' as const,
+      reason: 'never computed',
+    };
     return { blocks: [block], wouldRunOn: 'w1' };
   }
 
