@@ -31,7 +31,8 @@ const ExplainAnswer = z.object({
       key: z.string(),
       homes: z.array(z.string()),
       holders: z.array(z.string()),
-      tiers: z.record(z.string(), z.string()),
+      // A coordinator of an earlier version does not tell.
+      tiers: z.record(z.string(), z.string()).default({}),
       state: z.enum(['hit', 'miss']),
       reason: z.string().nullable(),
     }),
