@@ -93,6 +93,8 @@ export const PEER_READ_BYTES = 256 * KiB;
 export const PEER_SEND_BUFFER_BYTES = 1 * MiB;
 /** A connection to a peer on which nothing moves for so long, though something should, is closed. */
 export const PEER_PROGRESS_TIMEOUT_MS = 10_000;
+/** So is one that takes so long for the rest of a block that nobody waits for any more, and that stands in the way of all that comes after it. */
+export const PEER_DRAIN_MS = 1_000;
 /** Blocks that one connection has handed to the socket and that are not on their way yet. */
 export const PEER_BLOCKS_IN_SOCKET = 3;
 /** Blocks in shared memory that a worker lends over one connection at a time, and for how long; and memory files of one peer that are mapped. */

@@ -54,6 +54,10 @@ export class BorrowExchange implements Exchange<Borrowed> {
     return null;
   }
 
+  wants(): boolean {
+    return false;
+  }
+
   end(message: ServerMessage): void {
     if (this.copying) throw new Corrupt(`a peer sent '${message.type}' while blocks of its were being read`);
     switch (message.type) {

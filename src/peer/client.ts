@@ -93,8 +93,8 @@ export class PeerClient {
   /**
    * Fetches blocks in order, and stops at the first that the peer does not have. Blocks that came before an error stay delivered.
    * Rejects when the link cannot be had or breaks (Unavailable), the peer is not the one meant or does not fit (Refused), bytes do not agree
-   * with their digest (Corrupt), too much is under way (Overloaded), or with the reason of `signal`; then no memory of the sink is
-   * written any more.
+   * with their digest (Corrupt), too much is under way (Overloaded), or with the reason of `signal`, at once:
+   * memory for a block that was arriving is let go by `failed`, perhaps later.
    */
   async fetch(to: PeerTarget, keys: readonly BlockKey[], sink: FetchSink, signal: AbortSignal): Promise<FetchOutcome> {
     const startedMs = this.clock.now();

@@ -11,11 +11,13 @@ export interface Exchange<T> {
   start(line: Line): void;
   /** A frame of the answer begins. Gives the memory for its payload, or null to read past it. What it throws ends the link. */
   begin(message: ServerMessage): Uint8Array | null;
+  /** Asked after each part of a payload that came into its memory; where not, nothing is written there any more. */
+  wants(): boolean;
   /** The frame is here whole, with the digest of its payload if that was kept. What it throws ends the link. */
   end(message: ServerMessage, digest: BlockDigest | null): void;
   /**
-   * The result is not wanted any more: cancels the request, and settles as soon as no memory of it is read or written. The exchange stays on
-   * the link until the peer has ended it.
+   * The result is not wanted any more: cancels the request, and settles without waiting for the peer. Memory that is read or written at that
+   * moment is let go when that has ended. The exchange stays on the link until the peer has ended it.
    */
   giveUp(reason: ShoalError): void;
   /** The link is over before the answer was. No memory of the exchange is read or written any more. */

@@ -5,7 +5,7 @@ import type { ServerMessage } from './messages.js';
 import type { PeerObserver } from './observer.js';
 import { Outcome } from './outcome.js';
 
-/** Takes the blocks that a fetch brings. After `place` gave memory for a block, either `done` or `failed` follows, once. */
+/** Takes the blocks that a fetch brings. After `place` gave memory for a block, either `done` or `failed` follows, once; where the fetch was given up, perhaps after its end. */
 export interface FetchSink {
   /** Gives memory of `byteLength` bytes for a block that begins to arrive, or null if it is not wanted any more. */
   place(block: SealedBlock, byteLength: number): Uint8Array | null;
@@ -59,6 +59,12 @@ export class FetchExchange implements Exchange<Fetched> {
     return this.place(block);
   }
 
+  wants(): boolean {
+    if (this.reason === null) return true;
+    this.letGo(this.reason);
+    return false;
+  }
+
   end(message: ServerMessage, digest: BlockDigest | null): void {
     switch (message.type) {
       case 'block':
@@ -86,32 +92,32 @@ export class FetchExchange implements Exchange<Fetched> {
     if (this.reason) return;
     this.reason = reason;
     this.line?.send({ type: 'cancel' });
-    if (!this.receiving) this.settle(null);
+    this.settle(null);
   }
 
   fail(reason: ShoalError): void {
     this.reason ??= reason;
-    const block = this.receiving;
-    this.receiving = null;
-    if (block) this.sink.failed(block, reason);
+    this.letGo(reason);
     this.settle(null);
   }
 
+  private letGo(reason: ShoalError): void {
+    const block = this.receiving;
+    this.receiving = null;
+    if (block) this.sink.failed(block, reason);
+  }
+
   private place(block: SealedBlock): Uint8Array | null {
-    // Before the call, as the sink may give up in it: the block that it gives memory for is waited for all the same.
-    this.receiving = block;
     let place: Uint8Array | null = null;
-    let failure: ShoalError | null = null;
     try {
       place = this.sink.place(block, this.blockBytes);
     } catch (error) {
-      failure = fromWire(toWire(error));
+      this.giveUp(fromWire(toWire(error)));
     }
-    if (place !== null) return place;
-    this.receiving = null;
-    if (failure) this.giveUp(failure);
-    if (this.reason) this.settle(null);
-    return null;
+    if (place === null) return null;
+    this.receiving = block;
+    // The sink may have given up in the call.
+    return this.wants() ? place : null;
   }
 
   private arrived(digest: BlockDigest | null): void {
@@ -124,7 +130,6 @@ export class FetchExchange implements Exchange<Fetched> {
     this.receiving = null;
     this.blocks++;
     this.keeping.push(this.keep(block));
-    if (this.reason) this.settle(null);
   }
 
   private async keep(block: SealedBlock): Promise<void> {

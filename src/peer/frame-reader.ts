@@ -13,6 +13,8 @@ export interface FrameTaker {
    * to read past it (as for a frame that has none).
    */
   begin(prelude: Prelude, header: Uint8Array): Uint8Array | null;
+  /** Asked after each part of a payload that came into memory: where not, nothing is written there any more, and the rest is read past. */
+  wants(): boolean;
   /** The frame is here whole, with the digest of its payload, or null if that was not kept. */
   end(digest: BlockDigest | null): void;
 }
@@ -133,7 +135,10 @@ export class FrameReader {
   }
 
   private take(bytes: number): void {
-    if (this.payload) this.digester.update(this.payload.subarray(this.received, this.received + bytes));
+    if (this.payload) {
+      this.digester.update(this.payload.subarray(this.received, this.received + bytes));
+      if (!this.taker.wants()) this.payload = null;
+    }
     this.received += bytes;
     if (this.inPayload) return;
     const digest = this.payload && this.digester.digest();

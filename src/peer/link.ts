@@ -6,6 +6,7 @@ import {
   FRAME_HEADER_BYTES,
   HANDSHAKE_FRAME_BYTES,
   PEER_BLOCKS_IN_SOCKET,
+  PEER_DRAIN_MS,
   PEER_MEMORY_REST_MS,
   PEER_REQUESTS_IN_FLIGHT,
 } from '../limits.js';
@@ -45,6 +46,8 @@ export class Link implements ConnectionOwner {
   private readonly payloads = new Permits(PEER_BLOCKS_IN_SOCKET);
   private peerMemory: PeerMemory | null = null;
   private resting: Timer | null = null;
+  /** Runs while the rest of a payload is read past. */
+  private draining: Timer | null = null;
   private readonly connection: Connection;
   private readonly deadline: Timer;
   /** The frame that is coming in, and what it is for. */
@@ -119,7 +122,18 @@ export class Link implements ConnectionOwner {
     return this.exchanges.get(this.request)?.begin(this.message) ?? null;
   }
 
+  wants(): boolean {
+    if (this.exchanges.get(this.request)!.wants()) return true;
+    const { clock } = this.options;
+    this.draining ??= clock.after(PEER_DRAIN_MS, () =>
+      this.close(new Unavailable(`a peer took over ${PEER_DRAIN_MS} ms for the rest of a block that nobody waits for`)),
+    );
+    return false;
+  }
+
   end(digest: BlockDigest | null): void {
+    this.draining?.cancel();
+    this.draining = null;
     const message = this.message!;
     this.message = null;
     if (this.request === 0) {
@@ -146,6 +160,7 @@ export class Link implements ConnectionOwner {
     const exchanges = [...this.exchanges.values()];
     this.exchanges.clear();
     for (const exchange of exchanges) exchange.fail(reason);
+    this.draining?.cancel();
     this.resting?.cancel();
     this.peerMemory?.close();
     this.options.onClosed(reason, wasOpen);

@@ -19,6 +19,10 @@ export class PingExchange implements Exchange<void> {
     return null;
   }
 
+  wants(): boolean {
+    return false;
+  }
+
   end(message: ServerMessage): void {
     if (message.type === 'pong') this.outcome.resolve();
     else if (message.type === 'error') this.outcome.reject(fromWire(message));

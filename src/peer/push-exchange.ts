@@ -31,6 +31,10 @@ export class PushExchange implements Exchange<Set<BlockKey>> {
     return null;
   }
 
+  wants(): boolean {
+    return false;
+  }
+
   end(message: ServerMessage): void {
     switch (message.type) {
       case 'wanted':

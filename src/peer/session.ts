@@ -88,6 +88,11 @@ export class Session implements ConnectionOwner {
     return message.type === 'put' ? this.answers.get(this.request)!.put(message.index) : null;
   }
 
+  /** What a peer began to put it also finishes, whatever becomes of it. */
+  wants(): boolean {
+    return true;
+  }
+
   end(digest: BlockDigest | null): void {
     const message = this.message!;
     this.message = null;

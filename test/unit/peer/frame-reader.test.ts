@@ -20,6 +20,9 @@ class Collector implements FrameTaker {
   readonly frames: Taken[] = [];
   places = 0;
   headerBytes = FRAME_HEADER_BYTES;
+  /** Parts of payloads that came, and the one after which no more are wanted. */
+  parts = 0;
+  wanted = Number.POSITIVE_INFINITY;
   private current: Taken | null = null;
 
   admit(prelude: Prelude): void {
@@ -31,6 +34,11 @@ class Collector implements FrameTaker {
     if (payload) this.places++;
     this.current = { type: prelude.type, header: Array.from(header), payload, digest: null };
     return payload;
+  }
+
+  wants(): boolean {
+    this.parts++;
+    return this.parts < this.wanted;
   }
 
   end(digest: string | null): void {
@@ -95,6 +103,7 @@ describe('a frame reader', () => {
         place = new Uint8Array(payloadBytes);
         return place;
       },
+      wants: () => true,
       end: () => {},
     });
     feed(reader, packFrame(1, 1, new Uint8Array(10), payloadBytes));
@@ -102,6 +111,32 @@ describe('a frame reader', () => {
     expect(reader.target().byteLength).toBe(PEER_READ_BYTES);
     reader.advance(PEER_READ_BYTES - 1);
     expect(reader.target().byteOffset).toBe(PEER_READ_BYTES - 1);
+  });
+
+  it('reads past the rest of a payload that is not wanted any more, and finds the next frame', () => {
+    const kept = { type: 1, header: new Uint8Array(5), seed: 9 };
+    const bytes = bytesOf([kept, { type: 0, header: new Uint8Array(7), seed: 0 }]);
+    const collector = new Collector();
+    collector.wanted = 3;
+    const begun: Uint8Array[] = [];
+    const reader = new FrameReader({
+      admit: (prelude) => collector.admit(prelude),
+      begin: (prelude, header) => {
+        const payload = collector.begin(prelude, header);
+        if (payload) begun.push(payload);
+        return payload;
+      },
+      wants: () => collector.wants(),
+      end: (digest) => collector.end(digest),
+    });
+    feed(reader, bytes, () => 100);
+    expect(collector.frames.map(({ type, digest }) => [type, digest])).toEqual([
+      [1, null],
+      [0, null],
+    ]);
+    const written = begun[0]!.findLastIndex((byte) => byte === 9) + 1;
+    expect([written > 0, written <= 300]).toEqual([true, true]);
+    expect(reader.midFrame).toBe(false);
   });
 
   it('stays mid-frame at every truncation, and takes no frame before its last byte', () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../../src/clock.js';
 import { Corrupt, DeadlineExceeded, Refused, ShoalError, Unavailable } from '../../../src/errors.js';
-import { HANDSHAKE_TIMEOUT_MS } from '../../../src/limits.js';
+import { HANDSHAKE_TIMEOUT_MS, PEER_DRAIN_MS } from '../../../src/limits.js';
 import { PeerClient, type PeerClientOptions, type PeerTarget } from '../../../src/peer/client.js';
 import { packFrame } from '../../../src/peer/frame.js';
 import { fromServer, type ServerMessage } from '../../../src/peer/messages.js';
@@ -140,24 +140,63 @@ describe('a client whose server', () => {
     expect(sink.failures).toMatchObject([{ key: first.block.key, error: { code: 'unavailable' } }]);
   });
 
-  it('stalls in the middle of a block keeps its memory until the link is closed, even if the fetch is given up', async () => {
-    await answering((peer, request) => {
-      const { code, header } = fromServer.pack(block(first));
-      peer.sendFrame(code, request, header, BYTES, first.bytes.subarray(0, 50));
-    });
+  /** A fetch that is given up when some bytes of its first block have come. */
+  async function givenUpInTheMiddle(options: Partial<PeerClientOptions>): Promise<MemorySink> {
     const sink = new MemorySink();
     const giveUp = new AbortController();
-    sink.onPlace = () => giveUp.abort();
-    const fetch = dialler({ progressTimeoutMs: 30 }).fetch(target(), KEYS, sink, giveUp.signal);
-    let over = false;
-    fetch.catch(() => {
-      over = true;
-    });
-    await until(() => giveUp.signal.aborted);
-    expect(over).toBe(false);
-    expect(sink.open.size).toBe(1);
+    sink.onPlace = () => setImmediate(() => giveUp.abort());
+    const fetch = dialler(options).fetch(target(), KEYS, sink, giveUp.signal);
     await expect(fetch).rejects.toThrow('gave up');
-    expect(sink.open.size).toBe(0);
+    expect(sink.places.size).toBe(1);
+    return sink;
+  }
+
+  function sendPart(peer: RawServer, request: number): void {
+    const { code, header } = fromServer.pack(block(first));
+    peer.sendFrame(code, request, header, BYTES, first.bytes.subarray(0, 50));
+  }
+
+  it('stalls in the middle of a block holds nobody up, and the memory is let go when the link is closed', async () => {
+    await answering(sendPart);
+    const sink = await givenUpInTheMiddle({ progressTimeoutMs: 100 });
+    expect(sink.open.size).toBe(1);
+    await until(() => sink.open.size === 0);
+    expect(sink.failures).toMatchObject([{ key: first.block.key, error: { code: 'unavailable' } }]);
+    expect(client!.links()).toEqual([]);
+  });
+
+  it('is slow with the rest of a block that was given up has the link closed in time', async () => {
+    const clock = new SimulatedClock();
+    let peer!: RawServer;
+    await answering((raw, request) => {
+      peer = raw;
+      sendPart(raw, request);
+    });
+    const sink = await givenUpInTheMiddle({ clock });
+    peer.socket.write(first.bytes.subarray(50, 60));
+    await until(() => sink.open.size === 0);
+    await clock.advance(PEER_DRAIN_MS - 1);
+    expect(client!.links()).toMatchObject([{ state: 'open' }]);
+    await clock.advance(1);
+    await until(() => client!.links().length === 0);
+    expect(sink.failures).toHaveLength(1);
+  });
+
+  it('sends the rest of a block that was given up soon keeps the link', async () => {
+    const clock = new SimulatedClock();
+    await answering((peer, request) => {
+      sendPart(peer, request);
+      peer.next('cancel').then(() => {
+        peer.socket.write(first.bytes.subarray(50));
+        peer.send(request, { type: 'done' });
+      });
+      peer.next('ping').then(({ request: ping }) => peer.send(ping, { type: 'pong' }));
+    });
+    const sink = await givenUpInTheMiddle({ clock });
+    await client!.ping(target(), 5_000);
+    await clock.advance(10 * PEER_DRAIN_MS);
+    expect(client!.links()).toMatchObject([{ state: 'open', requestsInFlight: 0 }]);
+    expect([sink.open.size, sink.arrived]).toEqual([0, []]);
   });
 
   it('wants blocks that were not offered takes it for Corrupt and releases all', async () => {

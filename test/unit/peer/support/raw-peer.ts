@@ -32,6 +32,7 @@ export class RawPeer<In extends { type: string }, Out extends { type: string }> 
         current = { request: prelude.request, message };
         return null;
       },
+      wants: () => true,
       end: () => {
         this.heard.push(current!);
         this.waiting.shift()?.();
