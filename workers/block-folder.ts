@@ -22,6 +22,8 @@ const ENDING = '.kv';
 const UNFINISHED = '.kv-part';
 const NAME = /^[0-9a-f]{64}\.kv$/;
 const WRITABLE_BY_OTHERS = 0o022;
+/** May write wherever it likes, whoever is refused. */
+const SUPERUSER = 0;
 const UNFINISHED_NAME = /^[0-9a-f]{64}\.kv-part$/;
 
 /**
@@ -32,7 +34,7 @@ export class BlockFolder implements BlockFiles {
   /**
    * Opens the folder. If it is not there it is made, for this user alone; one that is there stays as it is, and only its files of blocks are nobody
    * else's to read.
-   * @throws Refused if another process has it, if others may write to it, or if it cannot be used
+   * @throws Refused if another process has it, if it is another user's or others may write to it, or if it cannot be used
    */
   static async open(path: string): Promise<BlockFolder> {
     try {
@@ -64,8 +66,9 @@ export class BlockFolder implements BlockFiles {
     const found: { key: BlockKey; byteLength: number; writtenAtMs: number }[] = [];
     for (const name of names) {
       if (!NAME.test(name)) continue;
-      const { size, mtimeMs } = await stat(join(this.path, name));
-      found.push({ key: name.slice(0, -ENDING.length), byteLength: size, writtenAtMs: mtimeMs });
+      const file = await unlessGone(stat(join(this.path, name)));
+      if (file === null) continue;
+      found.push({ key: name.slice(0, -ENDING.length), byteLength: file.size, writtenAtMs: file.mtimeMs });
     }
     return found.sort((a, b) => a.writtenAtMs - b.writtenAtMs).map(({ key, byteLength }) => ({ key, byteLength }));
   }
@@ -87,10 +90,7 @@ export class BlockFolder implements BlockFiles {
   }
 
   async read(key: BlockKey, into: Uint8Array, position: number): Promise<boolean> {
-    const file = await open(this.fileOf(key), 'r').catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return null;
-      throw error;
-    });
+    const file = await unlessGone(open(this.fileOf(key), 'r'));
     if (file === null) return false;
     try {
       for (let at = 0; at < into.byteLength; ) {
@@ -123,9 +123,23 @@ export class BlockFolder implements BlockFiles {
   }
 }
 
+/** Null where there is no such file, as another may have removed it. */
+async function unlessGone<T>(found: Promise<T>): Promise<T | null> {
+  return found.catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw error;
+  });
+}
+
 /** Who may write to a folder can put something else in the place of what is in it. */
 async function refuseWritable(path: string): Promise<void> {
-  const { mode } = await stat(path);
+  const { mode, uid } = await stat(path);
+  const own = process.getuid?.() ?? uid;
+  if (uid !== own && uid !== SUPERUSER) {
+    throw new Refused(
+      `--disk-cache-dir is ${path}, which belongs to user ${uid}, while this worker runs as user ${own}: give a folder of this worker's own, for example one in it that is not there yet, or make it that user's (chown ${own}).`,
+    );
+  }
   if ((mode & WRITABLE_BY_OTHERS) === 0) return;
   const octal = (mode & 0o7777).toString(8);
   throw new Refused(

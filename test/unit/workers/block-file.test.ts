@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -102,6 +102,22 @@ describe('a folder of blocks', () => {
     await expect(BlockFolder.open(path)).rejects.toThrow(/^--disk-cache-dir is .*to which others may write \(mode /);
     expect((await stat(path)).mode & 0o7777).toBe(mode);
     expect(await readdir(path)).toEqual([]);
+  });
+
+  it.skipIf(process.getuid?.() !== 0)('refuses a folder of another user, who may write to it', async () => {
+    await mkdir(path, { mode: 0o755 });
+    await chown(path, 12_345, 12_345);
+    await expect(BlockFolder.open(path)).rejects.toThrow(/^--disk-cache-dir is .*belongs to user 12345/);
+    expect(await readdir(path)).toEqual([]);
+  });
+
+  it('does without a file that is gone by the time it is looked at', async () => {
+    const folder = await BlockFolder.open(path);
+    await folder.write(keys[0]!, [Uint8Array.of(1)]);
+    // In a listing it is there.
+    await symlink(join(path, 'gone'), join(path, `${keys[1]!}.kv`));
+    expect(await folder.list()).toEqual([{ key: keys[0]!, byteLength: 1 }]);
+    await folder.close();
   });
 
   it('says why it cannot be used', async () => {
