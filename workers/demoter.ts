@@ -137,7 +137,8 @@ export class Demoter {
     const lent = await this.lend(key);
     if (lent === null) return;
     try {
-      await this.lower.put(lent.block, lent.bytes);
+      // Not if all was forgotten while it was read: it would come back.
+      if (this.missing.has(key)) await this.lower.put(lent.block, lent.bytes);
     } finally {
       lent.release();
     }

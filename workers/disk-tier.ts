@@ -140,7 +140,8 @@ export class DiskTier implements Tier {
   }
 
   put(block: SealedBlock, bytes: Uint8Array): Promise<boolean> {
-    return this.inTurn(() => this.write(block, bytes));
+    const { resets } = this;
+    return this.inTurn(() => this.write(block, bytes, resets));
   }
 
   take(block: SealedBlock, bytes: Uint8Array): void {
@@ -176,11 +177,11 @@ export class DiskTier implements Tier {
     await this.options.files.close();
   }
 
-  private async write(block: SealedBlock, bytes: Uint8Array): Promise<boolean> {
+  /** `resets` is how often all had been forgotten when the block came: what a reset finds waiting is not written after it. */
+  private async write(block: SealedBlock, bytes: Uint8Array, resets: number): Promise<boolean> {
     const { files, fingerprint, blockBytes, roleOf } = this.options;
     if (this.has(block.key)) return true;
-    const { resets } = this;
-    if (!this.accepts || !(await this.makeRoom(block.parent))) return false;
+    if (resets !== this.resets || !this.accepts || !(await this.makeRoom(block.parent))) return false;
     this.usedBytes += this.fileBytes;
     try {
       await files.write(block.key, [encodeHeader({ fingerprint, block, blockBytes }), bytes]);

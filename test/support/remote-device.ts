@@ -12,6 +12,8 @@ export class RemoteDevice implements Device {
   gate: Promise<void> | null = null;
   /** Blocks that it has memory for, where that is less than its budget. */
   capacityBlocks = Number.POSITIVE_INFINITY;
+  /** Downloads that were begun. */
+  downloads = 0;
   /** Where set, uploads and downloads fail with it. */
   failure: Error | null = null;
 
@@ -55,6 +57,7 @@ export class RemoteDevice implements Device {
     await this.inner.upload(block, bytes);
   }
   async download(block: DeviceBlock, into: Uint8Array): Promise<void> {
+    this.downloads++;
     await this.gate;
     if (this.failure) throw this.failure;
     await this.inner.download(block, into);

@@ -256,4 +256,21 @@ describe('a disk tier', () => {
     await tier.idle();
     expect([tier.blocks, tier.bytes, files.files.size]).toEqual([0, 0, 0]);
   });
+
+  it('writes nothing that was waiting its turn when all was forgotten, and what comes after that', async () => {
+    const [a, b, c] = blocksOf('a', 'b', 'c');
+    let go = () => {};
+    files.gate = new Promise((resolve) => {
+      go = resolve;
+    });
+    const waiting = [put(a!), put(b!)];
+    tier.take(c!, bytesOf(c!));
+    while (files.writes < 1) await Promise.resolve();
+    tier.reset();
+    const anew = put(b!);
+    go();
+    expect(await Promise.all([...waiting, anew])).toEqual([false, false, true]);
+    await tier.idle();
+    expect([[...tier.keys()], [...files.files.keys()], files.writes]).toEqual([[b!.key], [b!.key], 2]);
+  });
 });

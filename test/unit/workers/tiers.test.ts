@@ -1,13 +1,15 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { settled } from '../../../src/clock.js';
+import { SimulatedClock, settled } from '../../../src/clock.js';
 import type { BlockMeta } from '../../../src/core/block.js';
+import { DISK_PAUSE_MS } from '../../../src/limits.js';
 import type { LentBlock } from '../../../src/peer/block-host.js';
 import { HEADER_BYTES } from '../../../workers/block-file.js';
 import type { BorrowedBlock } from '../../../workers/block-store.js';
 import { PrefixLoader } from '../../../workers/prefix-loader.js';
 import type { RemoteDevice } from '../../support/remote-device.js';
 import { deferred } from '../actors/world.js';
+import { until } from '../peer/support/until.js';
 import { MemoryFiles } from './support/block-files.js';
 import { BLOCK_BYTES, Cache, type CacheOptions, chain, markOf, sealedOf } from './support/cache.js';
 
@@ -330,6 +332,27 @@ describe('a store over a device whose memory the host cannot see', () => {
     await cache.store.idle();
     expect(cache.events).toEqual(['+computed']);
     expect(uses()).toEqual({ device: 1, host: 1 });
+  });
+
+  it('does not bring back what is reset while it is copied down', async () => {
+    files = new MemoryFiles();
+    const clock = new SimulatedClock();
+    cache = new Cache(2, { device: 'remote', disk: { files, blocks: 4 }, clock });
+    files.refuses = { write: new Error('ENOSPC') };
+    await cache.bring(singles('a'));
+    await cache.store.idle();
+    files.refuses = {};
+    await clock.advance(DISK_PAUSE_MS);
+    const download = deferred();
+    const before = remote().downloads;
+    remote().gate = download.promise;
+    const idle = cache.store.idle();
+    await until(() => remote().downloads > before);
+    cache.store.reset();
+    download.resolve();
+    await idle;
+    await cache.store.idle();
+    expect([cache.store.keys(), cache.told.size, files.files.size]).toEqual([[], 0, 0]);
   });
 });
 
