@@ -246,7 +246,7 @@ export class BlockStore implements BlockHost {
     return count;
   }
 
-  /** Resolves when nothing reads a block, none is on its way, and no digest is to be taken. */
+  /** Resolves when nothing reads a block or waits for one to read, none is on its way, and no digest is to be taken. */
   quiet(): Promise<void> {
     return new Promise((resolve) => {
       this.waiters.push(resolve);

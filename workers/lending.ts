@@ -6,7 +6,7 @@ import type { LowerTiers } from './lower-tiers.js';
 import type { Held } from './residents.js';
 
 export interface LendingOwner {
-  /** A block is read no more by whoever borrowed it; `down` where that was to copy it to another tier. */
+  /** A block is read no more by whoever asked for it; `down` where that was no use of it: it was to be copied to another tier, or not to be had. */
   returned(how: 'used' | 'down'): void;
   failed(error: unknown): void;
 }
@@ -22,20 +22,20 @@ export class Lending {
     private readonly on: LendingOwner,
   ) {}
 
-  /** Blocks that are lent, each as often as it is. */
+  /** Blocks that are lent, or looked for to be so, each as often as it is. */
   get size(): number {
     return this.open;
   }
 
   /** From whatever tier. Counts as a use of the block. */
-  async lend(key: BlockKey): Promise<LentBlock | null> {
+  lend(key: BlockKey): Promise<LentBlock | null> {
     this.upper.touch(key);
-    return this.counted((await this.fromDevice(key)) ?? (await this.lower.lend(key)), 'used');
+    return this.counted('used', async () => (await this.fromDevice(key)) ?? (await this.lower.lend(key)));
   }
 
   /** From the device alone, to be copied to another tier, which is no use of the block. */
-  async lendDown(key: BlockKey): Promise<LentBlock | null> {
-    return this.counted(await this.fromDevice(key), 'down');
+  lendDown(key: BlockKey): Promise<LentBlock | null> {
+    return this.counted('down', () => this.fromDevice(key));
   }
 
   private async fromDevice(key: BlockKey): Promise<LentBlock | null> {
@@ -49,7 +49,6 @@ export class Lending {
       return await this.download(held);
     } finally {
       held.release();
-      this.on.returned('down');
     }
   }
 
@@ -68,17 +67,23 @@ export class Lending {
     }
   }
 
-  private counted(lent: LentBlock | null, how: 'used' | 'down'): LentBlock | null {
-    if (!lent) return null;
+  /** Counts a block from the moment that it is asked for: reading it may take long, and its memory is in use meanwhile. */
+  private async counted(how: 'used' | 'down', find: () => Promise<LentBlock | null>): Promise<LentBlock | null> {
     this.open++;
+    let lent: LentBlock | null = null;
     let open = true;
     const release = () => {
       if (!open) return;
       open = false;
       this.open--;
-      lent.release();
-      this.on.returned(how);
+      lent?.release();
+      this.on.returned(lent ? how : 'down');
     };
-    return { ...lent, release };
+    try {
+      lent = await find();
+    } finally {
+      if (!lent) release();
+    }
+    return lent && { ...lent, release };
   }
 }

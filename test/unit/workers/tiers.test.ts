@@ -223,6 +223,37 @@ describe('a store over host memory and a disk', () => {
     expect(cache.told.size).toBe(2);
   });
 
+  it('is not quiet while a block is read from the disk for a peer, so that it can be closed when it is', async () => {
+    open(1, { device: 'viewed', host: 0, disk: 4 });
+    const [a, b] = singles('a', 'b');
+    await cache.bring([a!, b!]);
+    await cache.store.idle();
+    const read = deferred();
+    files.readGate = read.promise;
+    const lending = cache.store.lend(a!.key);
+    let quiet = false;
+    void cache.store.quiet().then(() => (quiet = true));
+    await settled();
+    expect(quiet).toBe(false);
+    read.resolve();
+    const lent = await lending;
+    await settled();
+    expect([lent?.block.key, quiet]).toEqual([a!.key, false]);
+    lent!.release();
+    await settled();
+    expect(quiet).toBe(true);
+  });
+
+  it('is quiet again once a block that a peer asked for turns out not to be had', async () => {
+    open(1, { device: 'viewed', host: 0, disk: 4 });
+    const [a, b] = singles('a', 'b');
+    await cache.bring([a!, b!]);
+    await cache.store.idle();
+    files.files.delete(a!.key);
+    expect(await cache.store.lend(a!.key)).toBeNull();
+    await cache.store.quiet();
+  });
+
   it('leaves a tier alone that would give blocks later than they are computed', async () => {
     open(1, { device: 'viewed', host: 4, disk: 0 });
     const blocks = singles('a', 'b');
@@ -271,6 +302,24 @@ describe('a store over a device whose memory the host cannot see', () => {
     await cache.bring(singles('a', 'b'));
     expect(prompt.map(tierOf)).toEqual(['host', 'host']);
     expect(cache.device.copies().d2h).toBe(2 * BLOCK_BYTES);
+  });
+
+  it('is not quiet while a block is read from the device for a peer', async () => {
+    open(2, { ...world, host: 0 });
+    await cache.bring(singles('a'));
+    const download = deferred();
+    remote().gate = download.promise;
+    const [block] = singles('a');
+    const lending = cache.store.lend(block!.key);
+    let quiet = false;
+    void cache.store.quiet().then(() => (quiet = true));
+    download.resolve();
+    const lent = await lending;
+    await settled();
+    expect(quiet).toBe(false);
+    lent!.release();
+    await settled();
+    expect(quiet).toBe(true);
   });
 
   it('does not keep a block that it cannot read', async () => {

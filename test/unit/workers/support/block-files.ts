@@ -10,6 +10,8 @@ export class MemoryFiles implements BlockFiles {
   readonly stuck = new Set<BlockKey>();
   /** Where set, writes wait for it. */
   gate: Promise<void> | null = null;
+  /** Where set, reads do. */
+  readGate: Promise<void> | null = null;
   writes = 0;
   /** Tries to remove a file. */
   removals = 0;
@@ -33,6 +35,7 @@ export class MemoryFiles implements BlockFiles {
   }
 
   async read(key: BlockKey, into: Uint8Array, position: number): Promise<boolean> {
+    await this.readGate;
     if (this.refuses.read) throw this.refuses.read;
     const file = this.files.get(key)?.subarray(position, position + into.byteLength);
     if (file?.byteLength !== into.byteLength) return false;
