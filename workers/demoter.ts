@@ -37,7 +37,7 @@ export class Demoter {
   private stopped = false;
   private waiters: (() => void)[] = [];
 
-  /** `lend` gives a block's bytes in host memory, until `release`; null if it is not there any more. */
+  /** `lend` gives a block's bytes in host memory, until `release`; null if they are not to be had. It never rejects. */
   constructor(
     private readonly upper: UpperTier,
     private readonly lend: (key: BlockKey) => Promise<LentBlock | null>,

@@ -4,14 +4,16 @@ import type { LentBlock } from '../src/peer/block-host.js';
 import type { DeviceResident, DeviceTier } from './device-tier.js';
 import type { LowerTiers } from './lower-tiers.js';
 import type { Held } from './residents.js';
+import type { StagingBuffer } from './staging.js';
 
 export interface LendingOwner {
   /** A block is read no more by whoever asked for it; `down` where that was no use of it: it was to be copied to another tier, or not to be had. */
   returned(how: 'used' | 'down'): void;
+  /** The bytes of a block could not be copied. */
   failed(error: unknown): void;
 }
 
-/** Lends the bytes of blocks: in place where they are in memory, else a copy. */
+/** Lends the bytes of blocks: in place where they are in memory, else a copy. What cannot be copied is told as failed, and is not to be had. */
 export class Lending {
   private open = 0;
 
@@ -56,12 +58,13 @@ export class Lending {
     if (!block) return null;
     const viewed = this.lower.view(block.key);
     if (viewed) return viewed;
-    const buffer = await this.lower.outbox();
+    let buffer: StagingBuffer | null = null;
     try {
+      buffer = await this.lower.outbox();
       await this.device.download(memory, buffer.bytes);
       return { block, ...buffer, shared: null };
     } catch (error) {
-      buffer.release();
+      buffer?.release();
       this.on.failed(error);
       return null;
     }
@@ -81,9 +84,11 @@ export class Lending {
     };
     try {
       lent = await find();
-    } finally {
-      if (!lent) release();
+    } catch (error) {
+      this.on.failed(error);
     }
-    return lent && { ...lent, release };
+    if (lent) return { ...lent, release };
+    release();
+    return null;
   }
 }

@@ -68,12 +68,12 @@ export class LowerTiers {
 
   /** Blocks that may be on their way to the device at a time, where nothing else takes any. */
   get takesAtOnce(): number {
-    return this.inbound.blocks;
+    return Math.max(1, this.inbound.blocks);
   }
 
   /** Blocks that may be lent to one who waits for all of them. */
   get lendsAtOnce(): number {
-    return this.outbound.blocks;
+    return Math.max(1, this.outbound.blocks);
   }
 
   /** Takes up what outlived an earlier process; to be called before anything else. */
@@ -113,7 +113,7 @@ export class LowerTiers {
     return this.tiers.find((tier) => tier.has(key)) ?? null;
   }
 
-  /** The block's bytes in memory, until `release`, from whichever tier; null if none has it. */
+  /** The block's bytes in memory, until `release`, from whichever tier; null if none has it. Rejects with `Unavailable` where there is no memory. */
   async lend(key: BlockKey): Promise<LentBlock | null> {
     const tier = this.of(key);
     const block = tier?.sealed(key);
@@ -142,12 +142,12 @@ export class LowerTiers {
     return this.host?.has(meta.key) === false ? this.host.place(meta) : null;
   }
 
-  /** Memory for a block that is read from the device; waits for it. */
+  /** Memory for a block that is read from the device; waits for it. Rejects with `Unavailable` where there is none. */
   async passageOut(meta: BlockMeta): Promise<Passage> {
     return this.hostPassage(meta) ?? this.staged(await this.outbound.take());
   }
 
-  /** Memory for a block that leaves the device, and is not kept; waits for it. */
+  /** Memory for a block that leaves the device, and is not kept; waits for it. Rejects with `Unavailable` where there is none. */
   outbox(): Promise<StagingBuffer> {
     return this.outbound.take();
   }

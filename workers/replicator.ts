@@ -159,8 +159,9 @@ export class Replicator {
     const { signal } = this.transfers;
     const { blocks } = task.push;
     try {
-      for (let at = 0; at < blocks.length && !signal.aborted; at += store.lendsAtOnce) {
+      for (let at = 0; at < blocks.length && !signal.aborted; ) {
         const some = blocks.slice(at, at + store.lendsAtOnce);
+        at += some.length;
         const lent = await Promise.all(some.map(({ key }) => store.lend(key)));
         const there = lent.filter((block): block is LentBlock => block !== null);
         const acknowledged = await peers.push(target, there, signal);

@@ -1,5 +1,5 @@
 import { BlockPool } from '../src/device/block-pool.js';
-import { InternalError } from '../src/errors.js';
+import { Unavailable } from '../src/errors.js';
 import type { OrtRuntime } from '../src/ort/runtime.js';
 import { Permits } from '../src/peer/permits.js';
 
@@ -17,22 +17,26 @@ export class Staging {
   private readonly permits: Permits;
   private readonly pool: BlockPool;
 
-  constructor(
-    runtime: OrtRuntime,
-    blockBytes: number,
-    readonly blocks: number,
-  ) {
+  constructor(runtime: OrtRuntime, blockBytes: number, blocks: number) {
     this.permits = new Permits(blocks);
     this.pool = new BlockPool(runtime, blockBytes, blocks * blockBytes);
   }
 
-  /** Waits for a buffer, in the order in which it was asked for. */
-  async take(): Promise<StagingBuffer> {
-    await this.permits.take();
-    return this.buffer();
+  /** Buffers that may be in use at once: fewer, or none, once the system turns out to have less memory than that. */
+  get blocks(): number {
+    return this.pool.capacityBlocks;
   }
 
-  /** Null if all are in use. */
+  /** Waits for a buffer, in the order in which it was asked for. Rejects with `Unavailable` if the system has no memory for a single one. */
+  async take(): Promise<StagingBuffer> {
+    while (await this.permits.take()) {
+      const buffer = this.buffer();
+      if (buffer !== null) return buffer;
+    }
+    throw new Unavailable('the system has no host memory for blocks on their way');
+  }
+
+  /** Null if all are in use, or the system has no memory for more. */
   takeAtOnce(): StagingBuffer | null {
     return this.permits.takeNow() ? this.buffer() : null;
   }
@@ -42,9 +46,13 @@ export class Staging {
     this.pool.close();
   }
 
-  private buffer(): StagingBuffer {
+  /** With a permit. Where the system has no memory for that, the permit is used up: there are to be as many as buffers. */
+  private buffer(): StagingBuffer | null {
     const memory = this.pool.take();
-    if (memory === null) throw new InternalError('more staging memory is in use than there is');
+    if (memory === null) {
+      if (this.blocks === 0) this.permits.close();
+      return null;
+    }
     let held = true;
     return {
       bytes: this.pool.bytes(memory),

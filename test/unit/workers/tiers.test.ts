@@ -1,7 +1,8 @@
 import fc from 'fast-check';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { SimulatedClock, settled } from '../../../src/clock.js';
 import type { BlockMeta } from '../../../src/core/block.js';
+import { Unavailable } from '../../../src/errors.js';
 import { DISK_PAUSE_MS } from '../../../src/limits.js';
 import type { LentBlock } from '../../../src/peer/block-host.js';
 import { HEADER_BYTES } from '../../../workers/block-file.js';
@@ -12,6 +13,7 @@ import { deferred } from '../actors/world.js';
 import { until } from '../peer/support/until.js';
 import { MemoryFiles } from './support/block-files.js';
 import { BLOCK_BYTES, Cache, type CacheOptions, chain, markOf, sealedOf } from './support/cache.js';
+import { refuseMemory } from './support/no-memory.js';
 
 const NEVER = new AbortController().signal;
 
@@ -164,7 +166,10 @@ describe.each(WORLDS.filter(({ host, disk }) => host + disk > 0))('a store over 
 });
 
 describe('a store over host memory and a disk', () => {
-  afterEach(async () => expect(await cache.end()).toEqual([]));
+  afterEach(async () => {
+    vi.restoreAllMocks();
+    expect(await cache.end()).toEqual([]);
+  });
 
   it('has blocks fall from tier to tier, the oldest deepest', async () => {
     open(8, { device: 'viewed', host: 8, disk: 8 });
@@ -244,6 +249,20 @@ describe('a store over host memory and a disk', () => {
     expect(quiet).toBe(true);
   });
 
+  it('gives peers nothing of the disk where the system has no memory to read it into', async () => {
+    open(1, { device: 'viewed', host: 0, disk: 4 });
+    const [a, b] = singles('a', 'b');
+    for (const block of [a!, b!]) {
+      await cache.bring([block]);
+      await cache.store.idle();
+    }
+    refuseMemory();
+    expect(await cache.store.lend(a!.key)).toBeNull();
+    expect(cache.failures).toEqual([expect.any(Unavailable)]);
+    await expectLent(b!);
+    await cache.store.quiet();
+  });
+
   it('is quiet again once a block that a peer asked for turns out not to be had', async () => {
     open(1, { device: 'viewed', host: 0, disk: 4 });
     const [a, b] = singles('a', 'b');
@@ -268,7 +287,10 @@ describe('a store over host memory and a disk', () => {
 });
 
 describe('a store over a device whose memory the host cannot see', () => {
-  afterEach(async () => expect(await cache.end()).toEqual([]));
+  afterEach(async () => {
+    vi.restoreAllMocks();
+    expect(await cache.end()).toEqual([]);
+  });
   const world = { device: 'remote', host: 8, disk: 0 } as const;
   const remote = () => cache.device as RemoteDevice;
 
@@ -383,15 +405,35 @@ describe('a store over a device whose memory the host cannot see', () => {
     expect(uses()).toEqual({ device: 1, host: 1 });
   });
 
-  it('does not bring back what is reset while it is copied down', async () => {
+  /** Has blocks on the device alone, which a disk takes from now on. */
+  async function bringPastDisk(blocks: readonly BlockMeta[]): Promise<void> {
     files = new MemoryFiles();
     const clock = new SimulatedClock();
     cache = new Cache(2, { device: 'remote', disk: { files, blocks: 4 }, clock });
     files.refuses = { write: new Error('ENOSPC') };
-    await cache.bring(singles('a'));
+    await cache.bring(blocks);
     await cache.store.idle();
     files.refuses = {};
     await clock.advance(DISK_PAUSE_MS);
+  }
+
+  it('goes on where the system has no memory through which blocks could be copied', async () => {
+    const [a, b] = singles('a', 'b');
+    await bringPastDisk([a!]);
+    refuseMemory();
+    await cache.store.idle();
+    expect(await cache.store.lend(a!.key)).toBeNull();
+    expect(cache.failures).toEqual([expect.any(Unavailable), expect.any(Unavailable)]);
+    cache.compute([b!]);
+    await cache.store.idle();
+    await cache.store.quiet();
+    expect(uses()).toEqual({ device: 1, disk: 0 });
+    expect(cache.store.lendsAtOnce).toBe(1);
+    cache.store.borrow(a!.key)!.release();
+  });
+
+  it('does not bring back what is reset while it is copied down', async () => {
+    await bringPastDisk(singles('a'));
     const download = deferred();
     const before = remote().downloads;
     remote().gate = download.promise;
