@@ -255,6 +255,8 @@ export const STAGING_FLOOR_BLOCKS = 2;
 export const STAGING_BLOCKS = 16;
 /** and so many that go there. */
 export const STAGING_IN_BLOCKS = 4 * PEER_BLOCKS_LENT;
+/** No more than this share of either is ever held for a disk to write it, however slow the disk is. */
+export const STAGING_DISK_SHARE = 1 / 2;
 /** Of the blocks that would be dropped next, this share of a tier has copies in the tier below, so that room is made at once; */
 export const DEMOTE_AHEAD_SHARE = 1 / 8;
 /** but not more of them than this, and not so many that it takes long to look for them. */

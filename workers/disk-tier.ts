@@ -148,8 +148,12 @@ export class DiskTier implements Tier {
     if (!this.accepts || this.has(block.key)) return;
     const buffer = this.options.staging.takeAtOnce();
     if (buffer === null) return;
-    buffer.bytes.set(bytes);
-    void this.put(block, buffer.bytes).finally(buffer.release);
+    if (buffer.linger()) {
+      buffer.bytes.set(bytes);
+      void this.put(block, buffer.bytes).finally(buffer.release);
+    } else {
+      buffer.release();
+    }
   }
 
   reassign(roleOf: RoleOf): void {

@@ -62,7 +62,7 @@ export class Lending {
     try {
       buffer = await this.lower.outbox();
       await this.device.download(memory, buffer.bytes);
-      return { block, ...buffer, shared: null };
+      return { block, bytes: buffer.bytes, shared: null, release: buffer.release };
     } catch (error) {
       buffer?.release();
       this.on.failed(error);

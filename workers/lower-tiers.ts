@@ -68,12 +68,12 @@ export class LowerTiers {
 
   /** Blocks that may be on their way to the device at a time, where nothing else takes any. */
   get takesAtOnce(): number {
-    return Math.max(1, this.inbound.blocks);
+    return this.atOnce(this.inbound);
   }
 
   /** Blocks that may be lent to one who waits for all of them. */
   get lendsAtOnce(): number {
-    return Math.max(1, this.outbound.blocks);
+    return this.atOnce(this.outbound);
   }
 
   /** Takes up what outlived an earlier process; to be called before anything else. */
@@ -120,10 +120,10 @@ export class LowerTiers {
     if (!tier || !block) return null;
     const viewed = tier.view(key);
     if (viewed !== null) return viewed;
-    const buffer = await this.outbound.take();
+    const { bytes, release } = await this.outbound.take();
     // Not for others to read in place: whoever does so may hold many, and would be waited for.
-    if (await tier.read(key, buffer.bytes)) return { block, ...buffer, shared: null };
-    buffer.release();
+    if (await tier.read(key, bytes)) return { block, bytes, shared: null, release };
+    release();
     return null;
   }
 
@@ -191,17 +191,21 @@ export class LowerTiers {
     return host?.hasRoom && !host.has(meta.key) ? host.place(meta) : null;
   }
 
-  private staged({ bytes, release }: StagingBuffer): Passage {
+  private staged({ bytes, linger, release }: StagingBuffer): Passage {
     const { disk } = this;
     return {
       bytes,
-      // While it is in memory it costs nothing to read.
+      // While it is in memory it costs nothing to read. What the disk is too slow for is copied from the device later.
       keep: (block) => {
-        if (disk?.hasRoom) void disk.put(block, bytes).finally(release);
+        if (disk?.hasRoom && linger()) void disk.put(block, bytes).finally(release);
         else release();
       },
       drop: release,
     };
+  }
+
+  private atOnce({ blocks, quickBlocks }: Staging): number {
+    return Math.max(1, this.disk ? quickBlocks : blocks);
   }
 }
 

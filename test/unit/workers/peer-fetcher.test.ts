@@ -283,6 +283,23 @@ describe('a peer fetcher', () => {
     expect([from.failures, to.failures]).toEqual([[], []]);
   });
 
+  it('brings a long prompt to a remote device whose disk hangs', async () => {
+    const files = new MemoryFiles();
+    const written = deferred();
+    files.gate = written.promise;
+    const givers = [await town.add('first', 96), await town.add('second', 96)];
+    const prompt = chain('long', 80);
+    for (const { cache } of givers) cache.fill(prompt);
+    const to = new Cache(96, { device: 'remote', stagingBlocks: 16, disk: { files, blocks: 96 } });
+    own = await town.addOver('taker', to);
+    await fetch(
+      prompt,
+      givers.map(({ id }) => ({ worker: id, blocks: prompt.length })),
+    );
+    written.resolve();
+    expectFetched(prompt);
+  });
+
   function flipped(lent: LentBlock): Uint8Array {
     const bytes = Uint8Array.from(lent.bytes);
     bytes[5]! ^= 1;

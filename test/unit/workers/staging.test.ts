@@ -38,6 +38,30 @@ describe('staging memory', () => {
     for (const buffer of await Promise.all([third, fourth])) buffer.release();
   });
 
+  it('is held for a disk in part only, so that the rest comes and goes', () => {
+    staging = new Staging(runtime, 64, 8);
+    const buffers = Array.from({ length: 8 }, () => staging.takeAtOnce()!);
+    expect(buffers.map((buffer) => buffer.linger())).toEqual([true, true, true, false, false, false, false, false]);
+    expect(staging.quickBlocks).toBe(4);
+    buffers[3]!.release();
+    expect(buffers[4]!.linger()).toBe(false);
+    buffers[0]!.release();
+    expect([buffers[1]!.linger(), buffers[4]!.linger(), buffers[5]!.linger()]).toEqual([true, true, false]);
+    for (const buffer of buffers) buffer.release();
+  });
+
+  it.each([
+    [1, 1],
+    [2, 1],
+    [3, 2],
+  ])('of %i blocks has %i that no disk can hold up', (blocks, quick) => {
+    staging = new Staging(runtime, 64, blocks);
+    expect(staging.quickBlocks).toBe(quick);
+    const buffer = staging.takeAtOnce()!;
+    expect(buffer.linger()).toBe(false);
+    buffer.release();
+  });
+
   it('fails whoever asks for it where the system has none, and keeps nobody waiting', async () => {
     refuseMemory();
     staging = new Staging(runtime, 64, 2);

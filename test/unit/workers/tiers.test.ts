@@ -405,6 +405,30 @@ describe('a store over a device whose memory the host cannot see', () => {
     expect(uses()).toEqual({ device: 1, host: 1 });
   });
 
+  it('takes and seals blocks while the disk below hangs, and writes them once it goes on', async () => {
+    files = new MemoryFiles();
+    cache = new Cache(80, { device: 'remote', stagingBlocks: 8, disk: { files, blocks: 80 } });
+    const disk = deferred();
+    files.gate = disk.promise;
+    const fetched = chain('fetched', 40);
+    const { takesAtOnce } = cache.store;
+    for (let at = 0; at < fetched.length; at += takesAtOnce) {
+      await Promise.all(fetched.slice(at, at + takesAtOnce).map((block) => cache.bring([block])));
+    }
+    expect(cache.run(fetched)).toBe(40);
+    const computed = chain('computed', 40);
+    expect(cache.compute(computed).length).toBe(40);
+    await until(() => cache.told.size === 80);
+    // Those who wait for all of some blocks get them.
+    const { lendsAtOnce } = cache.store;
+    const lent = await Promise.all(computed.slice(0, lendsAtOnce).map(({ key }) => cache.store.lend(key)));
+    for (const block of lent) block!.release();
+    expect([takesAtOnce, lendsAtOnce, files.writes]).toEqual([4, 4, 1]);
+    disk.resolve();
+    await cache.store.idle();
+    expect(uses()).toEqual({ device: 80, disk: 80 });
+  });
+
   /** Has blocks on the device alone, which a disk takes from now on. */
   async function bringPastDisk(blocks: readonly BlockMeta[]): Promise<void> {
     files = new MemoryFiles();
