@@ -24,8 +24,9 @@ export const HTTP_DISCARD_BYTES = 64 * MiB;
 export const HTTP_CONNECTIONS = 16_384;
 /** Until a request has come in whole. */
 export const HTTP_REQUEST_TIMEOUT_MS = 60_000;
-/** A client that reads nothing of its stream for so long is given up. */
+/** A client that reads nothing of its answer for so long is given up; one that is longer than a part is handed to its socket part by part. */
 export const HTTP_STALL_TIMEOUT_MS = 120_000;
+export const HTTP_PART_BYTES = 64 * KiB;
 /** `shoal health` waits so long for an answer. */
 export const HEALTH_ANSWER_MS = 4_000;
 /** Answers that run when the coordinator is told to stop have so long to end. */

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Clock } from '../../src/clock.js';
 import { Cancelled } from '../../src/errors.js';
+import { StallGuard } from './stall-guard.js';
 
 const HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -32,7 +33,9 @@ export class EventSink {
 
   /** Nothing follows. What was sent is still delivered. */
   end(): void {
-    if (!this.#response.destroyed) this.#response.end();
+    if (this.#response.destroyed) return;
+    new StallGuard(this.#response, this.#clock, this.#stallTimeoutMs);
+    this.#response.end();
   }
 
   #room(): Promise<void> {

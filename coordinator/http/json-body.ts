@@ -1,5 +1,21 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { ApiError } from '../openai/api-error.js';
 
+/** Throws a 415 for a body that is not JSON as it is. */
+export function checkMediaType(headers: IncomingHttpHeaders): void {
+  const encoding = headers['content-encoding'] ?? 'identity';
+  if (encoding !== 'identity') {
+    throw new ApiError(415, 'The body must not be compressed: leave the header "content-encoding" out.', {
+      code: 'unsupported_media_type',
+    });
+  }
+  if (JSON_TYPE.test(headers['content-type'] ?? '')) return;
+  throw new ApiError(415, 'The body must be JSON: send the header "content-type: application/json".', {
+    code: 'unsupported_media_type',
+  });
+}
+
+const JSON_TYPE = /^application\/json\s*(;|$)/i;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** A body as JSON; undefined for an empty one. Throws a 400 that says nothing of what the body holds. */

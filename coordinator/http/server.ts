@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import type { Clock } from '../../src/clock.js';
@@ -9,9 +9,11 @@ import { ApiError } from '../openai/api-error.js';
 import type { Access } from './access.js';
 import { readBody } from './body.js';
 import { EventSink } from './event-sink.js';
-import { parseJsonBody } from './json-body.js';
+import { checkMediaType, parseJsonBody } from './json-body.js';
+import { inParts } from './parts.js';
 import { requestIdOf } from './request-id.js';
 import type { EventsAnswer, Exchange, Route } from './route.js';
+import { StallGuard } from './stall-guard.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -31,7 +33,7 @@ export interface HttpListenOptions {
   readonly bodyLimitBytes?: number;
   /** How long answers that run may go on once the server is told to close. */
   readonly closeGraceMs?: number;
-  /** A client that takes nothing of its stream for so long is cut off. */
+  /** A client that takes nothing of its answer for so long is cut off. */
   readonly stallTimeoutMs?: number;
 }
 
@@ -87,10 +89,13 @@ class Server implements HttpServer {
       frameworkErrors: (error, request, reply) => this.#fail(error, request, reply),
     });
     this.#app.server.maxConnections = limits.HTTP_CONNECTIONS;
+    this.#app.server.on('checkExpectation', refuseExpectation);
     this.#app.removeAllContentTypeParsers();
-    this.#app.addContentTypeParser('application/json', async (_: FastifyRequest, body: IncomingMessage) =>
-      parseJsonBody(await readBody(body, bodyLimitBytes, limits.HTTP_DISCARD_BYTES)),
-    );
+    this.#app.addContentTypeParser('*', async (request: FastifyRequest, body: IncomingMessage) => {
+      const bytes = await readBody(body, bodyLimitBytes, limits.HTTP_DISCARD_BYTES);
+      if (bytes.byteLength > 0) checkMediaType(request.headers);
+      return parseJsonBody(bytes);
+    });
     this.#app.decorateRequest('arrivedMs', 0);
     this.#app.decorateRequest('tenant', null);
     this.#app.addHook('onRequest', async (request, reply) => this.#enter(request, reply));
@@ -98,6 +103,10 @@ class Server implements HttpServer {
     this.#app.setNotFoundHandler((request) => {
       throw new ApiError(404, `There is no ${request.method} ${pathOf(request)} here.`, { code: 'unknown_url' });
     });
+  }
+
+  get #stallTimeoutMs(): number {
+    return this.#options.stallTimeoutMs ?? limits.HTTP_STALL_TIMEOUT_MS;
   }
 
   serve(route: Route): void {
@@ -188,8 +197,15 @@ class Server implements HttpServer {
     }
     const status = answer.kind === 'json' ? answer.status : 200;
     this.#ended(request, status);
-    if (answer.kind === 'json') return reply.code(status).send(answer.body);
-    return reply.header('content-type', answer.contentType).send(answer.text);
+    if (answer.kind === 'text') return this.#send(reply, answer.contentType, answer.text);
+    return this.#send(reply.code(status), 'application/json; charset=utf-8', JSON.stringify(answer.body));
+  }
+
+  #send(reply: FastifyReply, contentType: string, text: string): FastifyReply {
+    const bytes = Buffer.from(text);
+    const guard = new StallGuard(reply.raw, this.#deps.clock, this.#stallTimeoutMs);
+    reply.header('content-type', contentType).header('content-length', bytes.byteLength);
+    return reply.send(bytes.byteLength > limits.HTTP_PART_BYTES ? inParts(bytes, () => guard.moved()) : bytes);
   }
 
   /** Aborted when the client goes away, or takes too long to get its answer when the server is to close. */
@@ -210,8 +226,7 @@ class Server implements HttpServer {
 
   async #stream({ events }: EventsAnswer, request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const { clock } = this.#deps;
-    const stallTimeoutMs = this.#options.stallTimeoutMs ?? limits.HTTP_STALL_TIMEOUT_MS;
-    const sink = new EventSink(reply.raw, { 'x-request-id': request.id }, clock, stallTimeoutMs);
+    const sink = new EventSink(reply.raw, { 'x-request-id': request.id }, clock, this.#stallTimeoutMs);
     let status = 200;
     try {
       for await (const event of events) await sink.send(JSON.stringify(event));
@@ -276,13 +291,18 @@ function frameworkFailure(error: unknown, bodyLimitBytes: number): ApiError | nu
   const { code, statusCode } = error as FastifyError;
   if (statusCode === 413)
     return new ApiError(413, `The body has more than ${bodyLimitBytes} bytes.`, { code: 'body_too_large' });
-  if (statusCode === 415) {
-    return new ApiError(415, 'The body must be JSON: send the header "content-type: application/json".', {
-      code: 'unsupported_media_type',
-    });
-  }
   if (statusCode === undefined || statusCode < 400 || statusCode >= 500) return null;
   return new ApiError(statusCode, 'The request is malformed.', { code: String(code).toLowerCase() });
+}
+
+/** Node answers by itself what only asks whether to go on. */
+function refuseExpectation(request: IncomingMessage, response: ServerResponse): void {
+  const failure = new ApiError(417, 'The only expectation that is met is "100-continue".', { code: 'expectation' });
+  response.writeHead(failure.status, {
+    'content-type': 'application/json; charset=utf-8',
+    'x-request-id': requestIdOf(request.headers['x-request-id']),
+  });
+  response.end(JSON.stringify(failure.toBody()));
 }
 
 const MALFORMED: Readonly<Record<string, readonly [number, string]>> = {

@@ -1,4 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { gzipSync } from 'node:zlib';
+import { describe, expect, it, vi } from 'vitest';
 import { saying } from './support/scripted-fleet.js';
 import { CONTEXT_TOKENS, idsOf, MODEL, testServer } from './support/test-server.js';
 
@@ -79,6 +82,7 @@ const COMPLETIONS: readonly [string, Record<string, unknown>, string][] = [
 ];
 
 const CHATS: readonly [string, Record<string, unknown>, string][] = [
+  ['a user who says nothing', { messages: [{ role: 'user' }] }, 'messages[0].content'],
   ['no messages', { messages: undefined }, 'messages'],
   ['an empty list of messages', { messages: [] }, 'messages'],
   ['messages as a text', { messages: 'hello' }, 'messages'],
@@ -108,6 +112,8 @@ const BODIES: readonly [string, string | Uint8Array, Record<string, string>, num
   ['deep nesting', `${'['.repeat(500_000)}`, {}, 400],
   ['another content type', 'prompt=x', { 'content-type': 'application/x-www-form-urlencoded' }, 415],
   ['plain text', '{"prompt":"x"}', { 'content-type': 'text/plain' }, 415],
+  ['no content type', new TextEncoder().encode('{"prompt":"x"}'), { 'content-type': '' }, 415],
+  ['a compressed body', gzipSync('{"prompt":"x"}'), { 'content-encoding': 'gzip' }, 415],
   ['a body of 10 MB', JSON.stringify({ prompt: 'x'.repeat(10_000_000) }), {}, 413],
 ];
 
@@ -128,6 +134,55 @@ describe('bad input', () => {
     expect(fleet.asked).toEqual([]);
     fleet.script = () => saying(idsOf(' yes'));
     expect((await post('/v1/completions', { prompt: 'x' })).status).toBe(200);
+  });
+
+  it('takes messages as clients keep them: of tools and functions, refused, and without a name', async () => {
+    const { post } = await testServer();
+    const call = { id: 'c', type: 'function', function: { name: 'clock', arguments: '{}' } };
+    const messages = [
+      { role: 'user', content: 'x', name: null },
+      { role: 'assistant', tool_calls: [call] },
+      { role: 'tool', tool_call_id: 'c', content: 'noon' },
+      { role: 'assistant', content: [{ type: 'refusal', refusal: 'no' }] },
+      { role: 'function', name: 'clock', content: 'noon' },
+    ];
+    expect((await post('/v1/chat/completions', { messages })).status).toBe(200);
+  });
+
+  it('takes seeds of 64 bits', async () => {
+    const { post, fleet } = await testServer();
+    for (const seed of [2 ** 63, -(2 ** 63)])
+      expect((await post('/v1/completions', { prompt: 'x', seed })).status).toBe(200);
+    const seeds = fleet.asked.map(({ request }) => request.sampling.seed);
+    expect(seeds.every((seed) => Number.isSafeInteger(seed))).toBe(true);
+  });
+
+  it('asks for no content type of a body that is empty', async () => {
+    const { post } = await testServer();
+    const form = { 'content-type': 'application/x-www-form-urlencoded' };
+    expect((await post('/reset_prefix_cache', '', form)).status).toBe(200);
+    expect((await post('/v1/completions', '', form)).status).toBe(400);
+  });
+
+  it('that breaks off is nobody’s error but the client’s', async () => {
+    const { url, logged, metric } = await testServer();
+    const socket = connect(Number(new URL(url).port), '127.0.0.1');
+    socket.write('POST /v1/completions HTTP/1.1\r\nhost: x\r\n');
+    socket.write('content-type: application/json\r\ncontent-length: 100\r\n\r\n{"prompt":', () => socket.destroy());
+    await vi.waitFor(async () => expect(await metric('shoal_requests_total{status="499"}')).toBe(1));
+    expect(await metric('shoal_requests_total{status="500"}')).toBe(0);
+    expect(logged.filter((line) => line.includes('"level":"error"'))).toEqual([]);
+  });
+
+  it('answers an expectation that it does not know with a 417 and its id', async () => {
+    const { url } = await testServer();
+    const socket = connect(Number(new URL(url).port), '127.0.0.1');
+    socket.end(
+      'GET /version HTTP/1.1\r\nhost: x\r\nexpect: a-miracle\r\nx-request-id: me\r\nconnection: close\r\n\r\n',
+    );
+    const answer = await text(socket);
+    expect(answer).toMatch(/^HTTP\/1.1 417 /);
+    expect(answer).toContain('x-request-id: me');
   });
 
   it('says how long a prompt is and how long it may be', async () => {
