@@ -45,7 +45,13 @@ const common = {
   /** vLLM's -1 and 0 both mean off. */
   top_k: z.int().min(-1).optional(),
   min_p: z.number().min(0).max(1).optional(),
-  seed: z.int().optional(),
+  /** Of 64 bits, as far as JSON's numbers have them. */
+  seed: z
+    .number()
+    .min(-(2 ** 63))
+    .max(2 ** 64)
+    .refine(Number.isInteger, 'must be a whole number')
+    .optional(),
   presence_penalty: Penalty.optional(),
   frequency_penalty: Penalty.optional(),
   repetition_penalty: z.number().gt(0).max(10).optional(),
@@ -61,24 +67,43 @@ const common = {
   user: Name.optional(),
 };
 
+const TextPart = z.object({ type: z.literal('text'), text: z.string() });
+/** What a model of another maker said in place of an answer. */
+const RefusalPart = z.object({ type: z.literal('refusal'), refusal: z.string() });
+
+function textOf(part: z.infer<typeof TextPart> | z.infer<typeof RefusalPart>): string {
+  return part.type === 'text' ? part.text : part.refusal;
+}
+
 /** A text, or a list of text parts, as one text. */
 const Content = z
-  .union(
-    [z.string(), listOf(z.object({ type: z.literal('text'), text: z.string() }), limits.CHAT_MESSAGES), z.null()],
-    {
-      error: 'must be a text or a list of parts {"type":"text","text":…}; this model takes nothing else',
-    },
-  )
-  .transform((content) => (Array.isArray(content) ? content.map((part) => part.text).join('') : (content ?? '')));
+  .union([z.string(), listOf(z.union([TextPart, RefusalPart]), limits.CHAT_MESSAGES), z.null()], {
+    error: 'must be a text or a list of parts {"type":"text","text":…}; this model takes nothing else',
+  })
+  .transform((content) => (Array.isArray(content) ? content.map(textOf).join('') : (content ?? '')));
 
-const Message = z.object({
-  // Templates know the older name alone.
-  role: z
-    .enum(['system', 'developer', 'user', 'assistant', 'tool'])
-    .transform((role) => (role === 'developer' ? 'system' : role)),
-  content: Content,
-  name: Name.optional(),
-});
+/** Templates know one name of each alone. */
+const ROLES = {
+  system: 'system',
+  developer: 'system',
+  user: 'user',
+  assistant: 'assistant',
+  tool: 'tool',
+  function: 'tool',
+} as const;
+
+const Message = z
+  .object({
+    role: z.enum(Object.keys(ROLES) as (keyof typeof ROLES)[]).transform((role) => ROLES[role]),
+    content: Content.optional(),
+    name: Name.nullish().transform((name) => name ?? undefined),
+  })
+  // An assistant that called a tool need not have said anything.
+  .refine(({ role, content }) => role === 'assistant' || content !== undefined, {
+    path: ['content'],
+    error: 'is missing',
+  })
+  .transform((message) => ({ ...message, content: message.content ?? '' }));
 export type ChatMessage = z.infer<typeof Message>;
 
 const Messages = listOf(Message, limits.CHAT_MESSAGES).refine((messages) => messages.length > 0, 'must not be empty');
