@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Unavailable } from '../src/errors.js';
 
-const Row = z.object({
+const Row = z.looseObject({
   id: z.string(),
   state: z.string(),
   pid: z.number(),
@@ -15,7 +15,7 @@ const Row = z.object({
   hit_rate: z.number(),
 });
 
-const FleetAnswer = z.object({
+const FleetAnswer = z.looseObject({
   model: z.string(),
   replicas: z.number(),
   epoch: z.union([z.string(), z.number()]),

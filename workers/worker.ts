@@ -174,7 +174,7 @@ export class Worker {
 
   /** Joins the fleet. Resolves with the addresses when this worker serves. */
   async start(): Promise<{ peer: PeerAddress; metrics: string | null }> {
-    const { config, identity, log } = this.options;
+    const { config, log } = this.options;
     const { socketPath, host, port, advertiseHost } = config.peer;
     await this.store.open();
     const listening = await this.server.listen({
@@ -194,7 +194,7 @@ export class Worker {
       ? await this.instruments.serve(config.metrics, () => this.state === 'serving')
       : null;
     this.become('serving');
-    log.info({ worker: identity.id, address: this.address }, 'joined');
+    log.info({ address: this.address }, 'joined');
     return { peer: this.address, metrics };
   }
 

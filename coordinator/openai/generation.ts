@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Clock } from '../../src/clock.js';
 import { Cancelled, InternalError, ShoalError } from '../../src/errors.js';
 import type { RequestMetrics, TokenSource } from '../../src/metrics/request-metrics.js';
@@ -33,6 +34,8 @@ export interface Asked {
 export async function* generate(asked: Asked, ports: GenerationPorts): AsyncGenerator<Delta, void> {
   const leave = ports.admission.enter(asked.choices.length);
   const group = new AbortController();
+  // One for each choice.
+  setMaxListeners(asked.choices.length, group.signal);
   const unlink = linked(asked.signal, group);
   try {
     yield* merged(asked.choices.map((plan) => runChoice(plan, asked, ports, group.signal)));

@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { saying } from './support/scripted-fleet.js';
 import { CONTEXT_TOKENS, idsOf, testServer } from './support/test-server.js';
 
@@ -17,6 +17,18 @@ describe('the routes', () => {
       error: { param: 'tokens[1]' },
     });
     expect((await post('/detokenize', { tokens: Array(300_000).fill(1) })).status).toBe(400);
+  });
+
+  it('answer many prompts at once without a word on stderr', async () => {
+    const { post, fleet } = await testServer();
+    const warned: Error[] = [];
+    const note = (warning: Error) => void warned.push(warning);
+    process.on('warning', note);
+    onTestFinished(() => void process.off('warning', note));
+    fleet.script = () => saying(idsOf(' yes'));
+    expect((await post('/v1/completions', { prompt: Array(40).fill('x') })).status).toBe(200);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(warned).toEqual([]);
   });
 
   it('show the fleet', async () => {
