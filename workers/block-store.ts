@@ -274,11 +274,6 @@ export class BlockStore implements BlockHost {
     return this.device.kind === 'cpu' ? Number.POSITIVE_INFINITY : this.lower.takesAtOnce;
   }
 
-  /** Blocks that may be lent to one who waits for all of them: more are not there until some are given back. */
-  get lendsAtOnce(): number {
-    return this.lower.lendsAtOnce;
-  }
-
   /** Blocks that can be given to others, each counted once. */
   get blocks(): number {
     return this.announced.size;

@@ -68,12 +68,8 @@ export class LowerTiers {
 
   /** Blocks that may be on their way to the device at a time, where nothing else takes any. */
   get takesAtOnce(): number {
-    return this.atOnce(this.inbound);
-  }
-
-  /** Blocks that may be lent to one who waits for all of them. */
-  get lendsAtOnce(): number {
-    return this.atOnce(this.outbound);
+    const { blocks, quickBlocks } = this.inbound;
+    return Math.max(1, this.disk ? quickBlocks : blocks);
   }
 
   /** Takes up what outlived an earlier process; to be called before anything else. */
@@ -202,10 +198,6 @@ export class LowerTiers {
       },
       drop: release,
     };
-  }
-
-  private atOnce({ blocks, quickBlocks }: Staging): number {
-    return Math.max(1, this.disk ? quickBlocks : blocks);
   }
 }
 

@@ -8,7 +8,6 @@ import {
   REPLICATION_PAUSE_MS,
   REPLICATION_QUEUE_BLOCKS,
 } from '../src/limits.js';
-import type { LentBlock } from '../src/peer/block-host.js';
 import type { PeerClient } from '../src/peer/client.js';
 import type { Ring } from '../src/ring/ring.js';
 import type { BlockStore } from './block-store.js';
@@ -157,16 +156,9 @@ export class Replicator {
     if (!target) return;
     // Before anything is lent: what is forgotten from now on is not sent.
     const { signal } = this.transfers;
-    const { blocks } = task.push;
     try {
-      for (let at = 0; at < blocks.length && !signal.aborted; ) {
-        const some = blocks.slice(at, at + store.lendsAtOnce);
-        at += some.length;
-        const lent = await Promise.all(some.map(({ key }) => store.lend(key)));
-        const there = lent.filter((block): block is LentBlock => block !== null);
-        const acknowledged = await peers.push(target, there, signal);
-        if (task.cause === 'moved') onMoved(acknowledged.size);
-      }
+      const acknowledged = await peers.push(target, task.push.blocks, (key) => store.lend(key), signal);
+      if (task.cause === 'moved') onMoved(acknowledged.size);
     } catch {
       if (!signal.aborted) this.again(task);
     }

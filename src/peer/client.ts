@@ -1,17 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Clock, SystemClock } from '../clock.js';
-import type { BlockKey } from '../core/block.js';
+import type { BlockKey, SealedBlock } from '../core/block.js';
 import type { PeerAddress } from '../core/member.js';
-import {
-  DeadlineExceeded,
-  fromWire,
-  InternalError,
-  Overloaded,
-  Refused,
-  type ShoalError,
-  toWire,
-  Unavailable,
-} from '../errors.js';
+import { DeadlineExceeded, fromWire, Overloaded, Refused, type ShoalError, toWire, Unavailable } from '../errors.js';
 import {
   FLEET_WORKERS,
   HANDSHAKE_TIMEOUT_MS,
@@ -20,7 +11,7 @@ import {
   PEER_PROGRESS_TIMEOUT_MS,
 } from '../limits.js';
 import { type Random, SystemRandom } from '../random.js';
-import type { LentBlock } from './block-host.js';
+import type { BlockHost } from './block-host.js';
 import { BorrowExchange } from './borrow-exchange.js';
 import { FetchExchange, type Fetched, type FetchSink } from './fetch-exchange.js';
 import { ClientHandshake, NONCE_BYTES, type PeerIdentity } from './handshake.js';
@@ -113,25 +104,27 @@ export class PeerClient {
     return { blocks, bytes, ms, missing };
   }
 
+  /** Opens the link to a peer, if it is not open. Rejects as `fetch` does. */
+  async reach(to: PeerTarget, signal: AbortSignal): Promise<void> {
+    await this.counted(async () => this.linkTo(to).whenOpen(signal));
+  }
+
   /**
-   * Offers blocks to a peer and sends those that it wants. Gives the keys of those that it has now for certain. Releases every block,
-   * whatever happens, as soon as nothing reads it any more. Rejects as `fetch` does.
+   * Offers blocks to a peer and sends those that it wants, which are lent by `lend` for as long as they are read. What is not there to be
+   * lent ends the push. Gives the keys of those that the peer has now for certain. Rejects as `fetch` does.
    */
-  async push(to: PeerTarget, blocks: readonly LentBlock[], signal: AbortSignal): Promise<Set<BlockKey>> {
+  async push(
+    to: PeerTarget,
+    blocks: readonly SealedBlock[],
+    lend: BlockHost['lend'],
+    signal: AbortSignal,
+  ): Promise<Set<BlockKey>> {
     const acknowledged = new Set<BlockKey>();
-    let from = 0;
-    try {
-      for (const { block, bytes } of blocks) this.checkLength(block.key, bytes);
-      while (from < blocks.length) {
-        const some = blocks.slice(from, from + PEER_OFFER_BLOCKS);
-        const link = this.linkTo(to);
-        from += some.length;
-        for (const key of await this.counted(() => link.run(new PushExchange(some), signal))) acknowledged.add(key);
-      }
-      return acknowledged;
-    } finally {
-      for (const lent of blocks.slice(from)) lent.release();
+    for (let from = 0; from < blocks.length; from += PEER_OFFER_BLOCKS) {
+      const offer = new PushExchange(blocks.slice(from, from + PEER_OFFER_BLOCKS), lend, this.options.blockBytes);
+      for (const key of await this.counted(async () => this.linkTo(to).run(offer, signal))) acknowledged.add(key);
     }
+    return acknowledged;
   }
 
   /** Asks a peer for a sign of life. Gives the milliseconds that it took. Rejects as `fetch` does, and with DeadlineExceeded after `timeoutMs`. */
@@ -231,12 +224,6 @@ export class PeerClient {
     });
     this.pool.set(target.id, { target, endpoint, link });
     return link;
-  }
-
-  private checkLength(key: BlockKey, { byteLength }: Uint8Array): void {
-    const { blockBytes } = this.options;
-    if (byteLength !== blockBytes)
-      throw new InternalError(`block ${key} has ${byteLength} bytes and not ${blockBytes}`);
   }
 
   private drop(id: string, why: string): void {

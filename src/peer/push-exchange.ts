@@ -1,22 +1,26 @@
-import type { BlockKey } from '../core/block.js';
-import { Corrupt, fromWire, type ShoalError } from '../errors.js';
-import type { LentBlock } from './block-host.js';
+import type { BlockKey, SealedBlock } from '../core/block.js';
+import { Corrupt, fromWire, InternalError, type ShoalError, toWire } from '../errors.js';
+import type { BlockHost, LentBlock } from './block-host.js';
 import type { Exchange, Line } from './exchange.js';
 import type { ServerMessage } from './messages.js';
 import { Outcome } from './outcome.js';
 
-/** Offers blocks and sends those that the peer wants. Gives those that it has then. Releases every block, when nothing reads it any more. */
+/**
+ * Offers blocks and sends those that the peer wants. Gives those that it has then. A block is lent when its turn has come to be sent, and
+ * released when nothing reads it any more: to offer what the peer has costs no more than the offer.
+ */
 export class PushExchange implements Exchange<Set<BlockKey>> {
   private readonly outcome = new Outcome<Set<BlockKey>>();
   private readonly acknowledged = new Set<BlockKey>();
-  /** Blocks that are not released, by position; a block that is being written is not among them. */
-  private readonly held: Map<number, LentBlock>;
   private line: Line | null = null;
   private reason: ShoalError | null = null;
+  private over = false;
 
-  constructor(private readonly blocks: readonly LentBlock[]) {
-    this.held = new Map(blocks.entries());
-  }
+  constructor(
+    private readonly blocks: readonly SealedBlock[],
+    private readonly lend: BlockHost['lend'],
+    private readonly blockBytes: number,
+  ) {}
 
   get result(): Promise<Set<BlockKey>> {
     return this.outcome.promise;
@@ -24,7 +28,7 @@ export class PushExchange implements Exchange<Set<BlockKey>> {
 
   start(line: Line): void {
     this.line = line;
-    line.send({ type: 'offer', blocks: this.blocks.map(({ block }) => block) });
+    line.send({ type: 'offer', blocks: [...this.blocks] });
   }
 
   begin(): null {
@@ -58,7 +62,7 @@ export class PushExchange implements Exchange<Set<BlockKey>> {
   }
 
   giveUp(reason: ShoalError): void {
-    if (this.reason) return;
+    if (this.over) return;
     this.reason = reason;
     this.line?.send({ type: 'cancel' });
     this.settle();
@@ -70,33 +74,51 @@ export class PushExchange implements Exchange<Set<BlockKey>> {
   }
 
   private async sendAll(wanted: readonly number[]): Promise<void> {
-    for (const index of wanted) {
-      const line = this.line!;
-      if (!(await line.payloads.take())) return;
-      const lent = this.held.get(index);
-      if (!lent) {
-        // Given up.
-        line.payloads.give();
+    try {
+      for (const index of wanted) {
+        const lent = await this.lend(this.keyAt(index));
+        if (lent !== null && (await this.send(index, lent))) continue;
+        // It is not here any more; and the peer takes the others in their order alone.
+        if (!this.over) this.line!.send({ type: 'cancel' });
         return;
       }
-      this.held.delete(index);
-      const released = () => {
-        lent.release();
-        line.payloads.give();
-      };
-      line.send({ type: 'put', index }, { bytes: lent.bytes, released });
+    } catch (error) {
+      this.giveUp(fromWire(toWire(error)));
     }
   }
 
+  /** False if it was given up meanwhile. */
+  private async send(index: number, lent: LentBlock): Promise<boolean> {
+    const { payloads, send } = this.line!;
+    const permitted = this.checked(lent) && (await payloads.take());
+    if (this.over || !permitted) {
+      lent.release();
+      if (permitted) payloads.give();
+      return false;
+    }
+    const released = () => {
+      lent.release();
+      payloads.give();
+    };
+    send({ type: 'put', index }, { bytes: lent.bytes, released });
+    return true;
+  }
+
+  private checked(lent: LentBlock): boolean {
+    const { byteLength } = lent.bytes;
+    if (byteLength === this.blockBytes) return true;
+    this.giveUp(new InternalError(`block ${lent.block.key} has ${byteLength} bytes and not ${this.blockBytes}`));
+    return false;
+  }
+
   private keyAt(index: number): BlockKey {
-    const lent = this.blocks[index];
-    if (!lent) throw new Corrupt(`a peer answered for position ${index} of an offer of ${this.blocks.length} blocks`);
-    return lent.block.key;
+    const block = this.blocks[index];
+    if (!block) throw new Corrupt(`a peer answered for position ${index} of an offer of ${this.blocks.length} blocks`);
+    return block.key;
   }
 
   private settle(): void {
-    for (const lent of this.held.values()) lent.release();
-    this.held.clear();
+    this.over = true;
     if (this.reason) this.outcome.reject(this.reason);
     else this.outcome.resolve(this.acknowledged);
   }

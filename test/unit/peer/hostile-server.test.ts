@@ -206,7 +206,7 @@ describe('a client whose server', () => {
       peer.send(request, { type: 'wanted', wanted: [0, 5], held: [] });
     });
     const own = new MemoryHost(BYTES);
-    const push = dialler().push(target(), [own.lease(first), own.lease(second)], NEVER);
+    const push = dialler().push(target(), ...own.offer([first, second]), NEVER);
     await expect(push).rejects.toThrow(Corrupt);
     await until(() => own.lent === 0);
   });

@@ -257,8 +257,7 @@ describe('a push', () => {
     pair.host.add(blocks.slice(5, 7));
     pair.host.room = 30;
     const own = new MemoryHost();
-    const lent = blocks.map((entry) => own.lease(entry));
-    const acknowledged = await pair.client().push(pair.target(via), lent, NEVER);
+    const acknowledged = await pair.client().push(pair.target(via), ...own.offer(blocks), NEVER);
     expect([...acknowledged].sort()).toEqual(keysOf(blocks.slice(0, 32)).sort());
     for (const { block, bytes } of blocks.slice(0, 32)) {
       const kept = pair.host.blocks.get(block.key)!;
@@ -276,8 +275,8 @@ describe('a push', () => {
       if (key === keyOf('a 1')) throw new Overloaded('no');
     };
     const own = new MemoryHost();
-    const lent = blocksOf('a', 3).map((entry) => own.lease(entry));
-    const acknowledged = await pair.client().push(pair.target('unix'), lent, NEVER);
+    const offer = own.offer(blocksOf('a', 3));
+    const acknowledged = await pair.client().push(pair.target('unix'), ...offer, NEVER);
     expect(acknowledged).toEqual(new Set([keyOf('a 0'), keyOf('a 2')]));
   });
 
@@ -287,8 +286,8 @@ describe('a push', () => {
     const own = new MemoryHost();
     const blocks = blocksOf('a', 3);
     blocks[1]!.bytes = bytesOf('something else');
-    const lent = blocks.map((entry) => own.lease(entry));
-    await expect(pair.client().push(pair.target('unix'), lent, NEVER)).rejects.toThrow(Corrupt);
+    const offer = own.offer(blocks);
+    await expect(pair.client().push(pair.target('unix'), ...offer, NEVER)).rejects.toThrow(Corrupt);
     await until(() => pair.server.connections === 0);
     expect(observer.integrityFailures).toEqual(['push']);
     expect(own.lent).toBe(0);
@@ -296,11 +295,47 @@ describe('a push', () => {
     expect([...pair.host.blocks.keys()]).toEqual([keyOf('a 0')]);
   });
 
+  it('lends what the other wants and nothing else, one block after another', async () => {
+    pair = await Pair.open();
+    const blocks = blocksOf('a', 6);
+    pair.host.add(blocks.slice(0, 4));
+    const own = new MemoryHost();
+    const client = pair.client();
+    await client.push(pair.target('unix'), ...own.offer(blocks), NEVER);
+    expect(own.lendings).toBe(2);
+    await client.push(pair.target('unix'), ...own.offer(blocks), NEVER);
+    expect(own.lendings).toBe(2);
+  });
+
+  it('ends at a block that is not there any more, and leaves the link in step', async () => {
+    pair = await Pair.open();
+    const own = new MemoryHost();
+    const blocks = blocksOf('a', 4);
+    const offer = own.offer(blocks);
+    own.blocks.delete(keyOf('a 2'));
+    const client = pair.client();
+    expect(await client.push(pair.target('unix'), ...offer, NEVER)).toEqual(new Set(keysOf(blocks.slice(0, 2))));
+    await until(() => own.lent === 0 && pair.host.admitted.size === 0);
+    expect((await client.push(pair.target('unix'), ...own.offer(blocks), NEVER)).size).toBe(4);
+    expect(pair.server.connections).toBe(1);
+  });
+
+  it('rejects with the error with which a block could not be lent, and releases the others', async () => {
+    pair = await Pair.open();
+    const own = new MemoryHost();
+    own.beforeLend = (key) => {
+      if (key === keyOf('a 1')) throw new Overloaded('the disk does not answer');
+    };
+    const push = pair.client().push(pair.target('unix'), ...own.offer(blocksOf('a', 3)), NEVER);
+    await expect(push).rejects.toThrow('the disk does not answer');
+    await until(() => own.lent === 0 && pair.host.admitted.size === 0);
+  });
+
   it('of blocks of another length is a mistake of the caller, and releases them', async () => {
     pair = await Pair.open();
     const own = new MemoryHost();
-    const lent = blocksOf('a', 2, BLOCK_BYTES - 1).map((entry) => own.lease(entry));
-    await expect(pair.client().push(pair.target('unix'), lent, NEVER)).rejects.toThrow(InternalError);
+    const offer = own.offer(blocksOf('a', 2, BLOCK_BYTES - 1));
+    await expect(pair.client().push(pair.target('unix'), ...offer, NEVER)).rejects.toThrow(InternalError);
     expect(own.lent).toBe(0);
   });
 
@@ -311,11 +346,7 @@ describe('a push', () => {
     pair.host.beforeAdmit = ({ index }) => {
       if (index === 1) throw new Overloaded('the store is closing');
     };
-    const push = client.push(
-      pair.target('unix'),
-      blocksOf('a', 3).map((entry) => own.lease(entry)),
-      NEVER,
-    );
+    const push = client.push(pair.target('unix'), ...own.offer(blocksOf('a', 3)), NEVER);
     await expect(push).rejects.toThrow('the store is closing');
     expect(own.lent).toBe(0);
     expect(pair.host.admitted.size).toBe(0);
@@ -331,11 +362,11 @@ describe('a push', () => {
     pair.host.beforeCommit = (key) => {
       if (key === keyOf('a 1')) giveUp.abort();
     };
-    const lent = blocksOf('a', 16).map((entry) => own.lease(entry));
-    await expect(client.push(pair.target('unix'), lent, giveUp.signal)).rejects.toThrow(Cancelled);
+    const offer = own.offer(blocksOf('a', 16));
+    await expect(client.push(pair.target('unix'), ...offer, giveUp.signal)).rejects.toThrow(Cancelled);
     await until(() => own.lent === 0 && client.links()[0]?.requestsInFlight === 0);
     await until(() => pair.host.admitted.size === 0);
-    const later = await client.push(pair.target('unix'), [own.lease(blocksOf('b', 1)[0]!)], NEVER);
+    const later = await client.push(pair.target('unix'), ...own.offer(blocksOf('b', 1)), NEVER);
     expect(later).toEqual(new Set([keyOf('b 0')]));
     expect(pair.server.connections).toBe(1);
   });
@@ -344,8 +375,8 @@ describe('a push', () => {
     pair = await Pair.open();
     await pair.server.close();
     const own = new MemoryHost();
-    const lent = blocksOf('a', 40).map((entry) => own.lease(entry));
-    await expect(pair.client().push(pair.target('unix'), lent, NEVER)).rejects.toThrow(Unavailable);
+    const offer = own.offer(blocksOf('a', 40));
+    await expect(pair.client().push(pair.target('unix'), ...offer, NEVER)).rejects.toThrow(Unavailable);
     expect(own.lent).toBe(0);
   });
 
@@ -356,8 +387,8 @@ describe('a push', () => {
     pair.host.beforeCommit = (key) => {
       if (key === keyOf('a 4')) client.close();
     };
-    const lent = blocksOf('a', 16).map((entry) => own.lease(entry));
-    await expect(client.push(pair.target('unix'), lent, NEVER)).rejects.toThrow(Unavailable);
+    const offer = own.offer(blocksOf('a', 16));
+    await expect(client.push(pair.target('unix'), ...offer, NEVER)).rejects.toThrow(Unavailable);
     expect(own.lent).toBe(0);
     await until(() => pair.server.connections === 0 && pair.host.admitted.size === 0);
   });
@@ -477,8 +508,8 @@ describe('one link in a storm of fetches, pushes and changes of mind', () => {
       );
     };
     const push = async (name: string) => {
-      const lent = blocksOf(name, 1 + random.below(4)).map((entry) => own.lease(entry));
-      await client.push(pair.target('unix'), lent, aborting(null)).catch((error) => {
+      const offer = own.offer(blocksOf(name, 1 + random.below(4)));
+      await client.push(pair.target('unix'), ...offer, aborting(null)).catch((error) => {
         expect(error).toBeInstanceOf(Cancelled);
       });
     };
@@ -538,8 +569,8 @@ describe('listening', () => {
       };
     });
     const fetch = client.fetch(pair.target('unix'), keysOf(blocksOf('a', 30)), sink, NEVER);
-    const lent = blocksOf('b', 16).map((entry) => own.lease(entry));
-    const push = client.push(pair.target('unix'), lent, NEVER);
+    const offer = own.offer(blocksOf('b', 16));
+    const push = client.push(pair.target('unix'), ...offer, NEVER);
     await Promise.allSettled([fetch, push]);
     await closed;
     expect(pair.host.lent).toBe(0);

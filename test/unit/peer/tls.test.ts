@@ -24,8 +24,8 @@ describe('peers with TLS', () => {
       expect(Buffer.compare(sink.places.get(block.key)!, bytes)).toBe(0);
     }
     const own = new MemoryHost();
-    const lent = blocks.slice(4).map((entry) => own.lease(entry));
-    expect((await client.push(pair.target('tcp'), lent, NEVER)).size).toBe(4);
+    const offer = own.offer(blocks.slice(4));
+    expect((await client.push(pair.target('tcp'), ...offer, NEVER)).size).toBe(4);
     for (const { block, bytes } of blocks) {
       expect(Buffer.compare(pair.host.blocks.get(block.key)!.bytes, bytes)).toBe(0);
     }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { settled } from '../../../src/clock.js';
 import type { BlockMeta } from '../../../src/core/block.js';
+import { Unavailable } from '../../../src/errors.js';
 import {
   REPLICATION_ATTEMPTS,
   REPLICATION_PAUSE_MS,
@@ -153,6 +154,25 @@ describe('a replicator', () => {
     own.cache.fill(blocks);
     await untilRetry();
     await home.reopen();
+    await done(copies);
+    expect(holders(blocks)).toEqual(['own', 'a']);
+  });
+
+  it('lets go of all that it lent when a block cannot be, and tries again', async () => {
+    await town.add('a');
+    const copies = replicator(2);
+    const blocks = chain('prompt', 3);
+    const { store } = own.cache;
+    const lend = store.lend.bind(store);
+    let failed = false;
+    store.lend = async (key) => {
+      if (key !== blocks[1]!.key || failed) return lend(key);
+      failed = true;
+      throw new Unavailable('the device does not answer');
+    };
+    own.cache.fill(blocks);
+    await untilRetry();
+    await store.quiet();
     await done(copies);
     expect(holders(blocks)).toEqual(['own', 'a']);
   });

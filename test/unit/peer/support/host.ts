@@ -58,6 +58,12 @@ export class MemoryHost implements BlockHost {
     return this;
   }
 
+  /** Takes blocks up; gives what a push of them is told. */
+  offer(blocks: readonly { block: SealedBlock; bytes: Uint8Array }[]): [SealedBlock[], BlockHost['lend']] {
+    this.add(blocks);
+    return [blocks.map(({ block }) => block), (key) => this.lend(key)];
+  }
+
   private keep(bytes: Uint8Array): { bytes: Uint8Array; shared: SharedPlace | null } {
     if (this.memory === null) return { bytes, shared: null };
     const offset = this.places++ * this.blockBytes;
@@ -78,7 +84,7 @@ export class MemoryHost implements BlockHost {
     return this.lease(entry);
   }
 
-  lease(entry: { block: SealedBlock; bytes: Uint8Array; shared?: SharedPlace | null }): LentBlock {
+  private lease(entry: { block: SealedBlock; bytes: Uint8Array; shared?: SharedPlace | null }): LentBlock {
     this.lent++;
     let held = true;
     const release = () => {
