@@ -168,6 +168,8 @@ export const REPLICATION_BATCH_BLOCKS = 64;
 /** Tries to copy a block, and the pause before each further one. */
 export const REPLICATION_ATTEMPTS = 4;
 export const REPLICATION_PAUSE_MS = 500;
+/** Homes that are pushed to at a time, so that a slow one does not hold up the others, and transfers do not crowd out requests. */
+export const REPLICATION_PUSHES = 2;
 /** Why a worker runs on its device, in words. */
 export const DEVICE_REASON_CHARS = 512;
 /** Workers in a fleet. */

@@ -1,22 +1,22 @@
-import type { Clock, Timer } from '../src/clock.js';
+import { setMaxListeners } from 'node:events';
+import type { Clock } from '../src/clock.js';
 import type { BlockKey, SealedBlock } from '../src/core/block.js';
+import type { Announcement } from '../src/core/member.js';
 import { type HomesOf, type Push, pushesOf, ringChange } from '../src/core/replication.js';
 import type { Roster } from '../src/fleet/roster.js';
 import {
+  FLEET_WORKERS,
   REPLICATION_ATTEMPTS,
   REPLICATION_BATCH_BLOCKS,
   REPLICATION_PAUSE_MS,
+  REPLICATION_PUSHES,
   REPLICATION_QUEUE_BLOCKS,
 } from '../src/limits.js';
 import type { PeerClient } from '../src/peer/client.js';
+import { Permits } from '../src/peer/permits.js';
 import type { Ring } from '../src/ring/ring.js';
 import type { BlockStore } from './block-store.js';
-
-interface Task {
-  readonly push: Push<SealedBlock>;
-  readonly attempt: number;
-  readonly cause: 'new' | 'moved';
-}
+import { PushQueue, type PushTask } from './push-queue.js';
 
 export interface ReplicatorOptions {
   readonly self: string;
@@ -31,27 +31,29 @@ export interface ReplicatorOptions {
 }
 
 /**
- * Off the reply path: copies new blocks to their homes, and, when the ring changes, blocks to workers that became homes of them. One push at
- * a time, so that transfers do not crowd out requests. A copy that cannot be made is tried again a few times; then the block has one copy less
- * until the ring changes or somebody fetches it.
+ * Off the reply path: copies new blocks to their homes, and, when the ring changes, blocks to workers that became homes of them. To each home
+ * one push after another, and to a few homes at a time, so that transfers do not crowd out requests; a home that cannot be reached keeps nobody
+ * else waiting. A copy that cannot be made, or that the home does not take, is tried again a few times; then the block has one copy less until
+ * the ring changes or somebody fetches it.
  */
 export class Replicator {
   private readonly fresh: SealedBlock[] = [];
-  private tasks: Task[] = [];
-  /** Blocks of all tasks. */
-  private taskBlocks = 0;
-  private readonly retries = new Set<Timer>();
-  private transfers = new AbortController();
+  private readonly queue: PushQueue;
+  private readonly turns = new Permits(REPLICATION_PUSHES);
+  /** Homes whose pushes are being worked off. */
+  private readonly busy = new Set<string>();
+  private sorting = false;
+  private transfers = abortable();
   private ended = false;
   /** As it was when blocks were last moved, and who was who then. */
   private ring: Ring;
   private incarnations: ReadonlyMap<string, string>;
-  private working = false;
   /** Blocks of which a copy could not be made, since the ring changed last. */
   private givenUp = 0;
   private waiters: (() => void)[] = [];
 
   constructor(private readonly options: ReplicatorOptions) {
+    this.queue = new PushQueue(options.clock, (to) => this.work(to));
     this.ring = options.roster.ring;
     this.incarnations = incarnationsOf(options.roster);
     options.store.listen({
@@ -66,14 +68,14 @@ export class Replicator {
 
   /** Blocks that wait for a copy. */
   get lagBlocks(): number {
-    return this.taskBlocks + this.fresh.length;
+    return this.waitingNew + this.queue.waiting('moved');
   }
 
   /** Resolves when nothing is left to be copied. */
   idle(): Promise<void> {
-    if (!this.working && this.lagBlocks === 0 && this.retries.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
       this.waiters.push(resolve);
+      this.tellIfIdle();
     });
   }
 
@@ -85,25 +87,33 @@ export class Replicator {
   /** Lets go of all that waits, and breaks off what is under way. */
   forget(): void {
     this.transfers.abort();
-    this.transfers = new AbortController();
-    for (const timer of this.retries) timer.cancel();
-    this.retries.clear();
-    this.setTasks([]);
+    this.transfers = abortable();
+    this.queue.clear();
     this.fresh.length = 0;
-    if (!this.working) this.rest();
+    this.tellIfIdle();
+  }
+
+  private get waitingNew(): number {
+    return this.fresh.length + this.queue.waiting('new');
   }
 
   private enqueueFresh(block: SealedBlock): void {
     // The oldest goes first: a copy is lost, never an answer.
-    if (this.lagBlocks >= REPLICATION_QUEUE_BLOCKS) this.fresh.shift();
+    if (this.waitingNew >= REPLICATION_QUEUE_BLOCKS) this.dropOldest();
     this.fresh.push(block);
-    this.work();
+    this.sortSoon();
+  }
+
+  private dropOldest(): void {
+    const dropped = this.queue.dropNew()?.push.blocks.length;
+    if (dropped === undefined) this.fresh.shift();
+    this.givenUp += dropped ?? 1;
   }
 
   private followRing(): void {
-    const { self, store, roster, replicas, clock } = this.options;
+    const { self, store, roster, replicas } = this.options;
     const { ring: before, incarnations } = this;
-    if (before.epoch === roster.epoch) return;
+    if (this.ended || before.epoch === roster.epoch) return;
     this.ring = roster.ring;
     this.givenUp = 0;
     this.incarnations = incarnationsOf(roster);
@@ -114,68 +124,96 @@ export class Replicator {
     const { pushes } = ringChange(residents, self, homesBefore, (segment) => this.homes(segment), present);
     store.reassignRoles();
     // What an earlier ring had moved elsewhere is not moved there any more.
-    this.setTasks(this.tasks.filter((task) => task.cause === 'new' || this.isDue(task)));
-    for (const push of pushes) this.addTask({ push, attempt: 1, cause: 'moved' });
+    this.queue.keep(({ cause, push }) => cause === 'new' || this.isDue(push));
     // A worker that has just come is not yet known to all: not at once, but soon.
-    if (pushes.length > 0) clock.after(0, () => this.work());
+    this.queue.addLater(tasksOf(pushes, 'moved'), 0);
+    this.tell();
   }
 
-  private work(): void {
-    if (this.working || this.ended) return;
-    this.working = true;
-    setImmediate(() => void this.drain());
+  private sortSoon(): void {
+    if (this.sorting || this.ended) return;
+    this.sorting = true;
+    setImmediate(() => this.sort());
   }
 
-  private async drain(): Promise<void> {
-    const { self, onLag } = this.options;
-    for (;;) {
-      onLag(this.lagBlocks, this.lagBlocks + this.givenUp);
-      const fresh = this.fresh.splice(0, REPLICATION_BATCH_BLOCKS);
-      for (const push of pushesOf(fresh, self, (segment) => this.homes(segment))) {
-        this.addTask({ push, attempt: 1, cause: 'new' });
-      }
-      const task = this.tasks.shift();
-      if (!task && this.fresh.length === 0) break;
-      if (!task) continue;
-      this.taskBlocks -= task.push.blocks.length;
+  /** Gets new blocks into the lines of their homes, some at a time. */
+  private sort(): void {
+    this.sorting = false;
+    const fresh = this.fresh.splice(0, REPLICATION_BATCH_BLOCKS);
+    const pushes = pushesOf(fresh, this.options.self, (segment) => this.homes(segment));
+    for (const task of tasksOf(pushes, 'new')) this.queue.add(task);
+    if (this.fresh.length > 0) this.sortSoon();
+    this.tell();
+  }
+
+  private work(to: string): void {
+    if (this.busy.has(to) || this.ended) return;
+    this.busy.add(to);
+    setImmediate(() => void this.drain(to));
+  }
+
+  private async drain(to: string): Promise<void> {
+    for (let task = this.queue.next(to); task; task = this.queue.next(to)) {
       await this.run(task);
+      this.tell();
     }
-    this.working = false;
-    onLag(0, this.givenUp);
-    if (this.retries.size === 0) this.rest();
+    this.busy.delete(to);
+    this.tell();
   }
 
-  private async run(task: Task): Promise<void> {
-    const { store, peers, roster, onMoved } = this.options;
-    if (!this.isDue(task)) {
-      // The ring has changed: new blocks go to the homes that they have now.
-      if (task.cause === 'new') this.fresh.push(...task.push.blocks);
+  private async run(task: PushTask): Promise<void> {
+    const { peers, roster } = this.options;
+    const { to } = task.push;
+    if (!this.isDue(task.push)) {
+      this.sortAnew(task);
       return;
     }
-    const target = roster.alive(task.push.to);
+    const target = roster.alive(to);
     if (!target) return;
     // Before anything is lent: what is forgotten from now on is not sent.
     const { signal } = this.transfers;
     try {
-      const acknowledged = await peers.push(target, task.push.blocks, (key) => store.lend(key), signal);
-      if (task.cause === 'moved') onMoved(acknowledged.size);
+      await peers.reach(target, signal);
+    } catch {
+      if (signal.aborted) return;
+      this.again(task);
+      // Whatever else is for it waits as long, and nothing that is for others.
+      this.queue.addLater(this.queue.all(to), pauseAfter(task));
+      return;
+    }
+    await this.turns.take();
+    try {
+      await this.push(task, target, signal);
     } catch {
       if (!signal.aborted) this.again(task);
+    } finally {
+      this.turns.give();
     }
   }
 
-  private again(task: Task): void {
+  private async push(task: PushTask, target: Announcement, signal: AbortSignal): Promise<void> {
+    const { store, peers, onMoved } = this.options;
+    const blocks = task.push.blocks.filter(({ key }) => store.sealed(key));
+    const taken = await peers.push(target, blocks, (key) => store.lend(key), signal);
+    if (task.cause === 'moved') onMoved(taken.size);
+    const lacking = blocks.filter(({ key }) => !taken.has(key) && store.sealed(key));
+    if (lacking.length > 0) this.again({ ...task, push: { ...task.push, blocks: lacking } });
+  }
+
+  /** The ring has changed: new blocks go to the homes that they have now. */
+  private sortAnew({ cause, push }: PushTask): void {
+    if (cause !== 'new') return;
+    this.fresh.push(...push.blocks);
+    this.sortSoon();
+  }
+
+  private again(task: PushTask): void {
     if (this.ended) return;
-    if (task.attempt >= REPLICATION_ATTEMPTS) {
+    if (task.attempt < REPLICATION_ATTEMPTS) {
+      this.queue.addLater([{ ...task, attempt: task.attempt + 1 }], pauseAfter(task));
+    } else {
       this.givenUp += task.push.blocks.length;
-      return;
     }
-    const timer = this.options.clock.after(REPLICATION_PAUSE_MS * task.attempt, () => {
-      this.retries.delete(timer);
-      this.addTask({ ...task, attempt: task.attempt + 1 });
-      this.work();
-    });
-    this.retries.add(timer);
   }
 
   private homes(segment: BlockKey): readonly string[] {
@@ -184,23 +222,35 @@ export class Replicator {
   }
 
   /** Whether the push still goes to a home of its blocks. */
-  private isDue({ push }: Task): boolean {
-    return this.homes(push.segment).includes(push.to);
+  private isDue({ segment, to }: Push<SealedBlock>): boolean {
+    return this.homes(segment).includes(to);
   }
 
-  private addTask(task: Task): void {
-    this.tasks.push(task);
-    this.taskBlocks += task.push.blocks.length;
+  private tell(): void {
+    this.options.onLag(this.lagBlocks, this.lagBlocks + this.givenUp);
+    this.tellIfIdle();
   }
 
-  private setTasks(tasks: Task[]): void {
-    this.tasks = tasks;
-    this.taskBlocks = tasks.reduce((sum, { push }) => sum + push.blocks.length, 0);
-  }
-
-  private rest(): void {
+  private tellIfIdle(): void {
+    if (this.busy.size > 0 || this.lagBlocks > 0) return;
     for (const go of this.waiters.splice(0)) go();
   }
+}
+
+/** For transfers to all workers of a fleet at once. */
+function abortable(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(FLEET_WORKERS, controller.signal);
+  return controller;
+}
+
+function tasksOf(pushes: readonly Push<SealedBlock>[], cause: PushTask['cause']): PushTask[] {
+  return pushes.map((push) => ({ push, attempt: 1, cause }));
+}
+
+/** Milliseconds until it is tried once more. */
+function pauseAfter({ attempt }: PushTask): number {
+  return REPLICATION_PAUSE_MS * attempt;
 }
 
 /** Of those who have not died or left. */

@@ -1,8 +1,11 @@
+import { rm } from 'node:fs/promises';
+import { createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { settled } from '../../../src/clock.js';
 import type { BlockMeta } from '../../../src/core/block.js';
 import { Unavailable } from '../../../src/errors.js';
 import {
+  HANDSHAKE_TIMEOUT_MS,
   REPLICATION_ATTEMPTS,
   REPLICATION_PAUSE_MS,
   REPLICATION_QUEUE_BLOCKS,
@@ -19,12 +22,14 @@ describe('a replicator', () => {
   let own: Neighbour;
   let moved: number;
   const lags: number[] = [];
+  let lacking: number;
 
   beforeEach(async () => {
     town = await Town.open();
     own = await town.add('own', 2 * SEGMENT_BLOCKS);
     moved = 0;
     lags.length = 0;
+    lacking = 0;
   });
   afterEach(async () => expect(await town.close()).toEqual([]));
 
@@ -36,7 +41,10 @@ describe('a replicator', () => {
       roster: of.roster,
       clock: town.clock,
       replicas,
-      onLag: (blocks) => lags.push(blocks),
+      onLag: (waiting, lackingBlocks) => {
+        lags.push(waiting);
+        lacking = lackingBlocks;
+      },
       onMoved: (blocks) => (moved += blocks),
     });
   }
@@ -48,6 +56,14 @@ describe('a replicator', () => {
     while (!idle) {
       await town.clock.advance(1);
       await settled();
+    }
+  }
+  /** Lets so much simulated time pass, and what is done in it be done. */
+  async function pass(ms: number): Promise<void> {
+    const endMs = town.clock.now() + ms;
+    while (town.clock.now() < endMs) {
+      await town.clock.advance(Math.min(20, endMs - town.clock.now()));
+      for (let i = 0; i < 3; i++) await settled();
     }
   }
   /** Until a copy has failed, and is to be tried again. */
@@ -158,6 +174,70 @@ describe('a replicator', () => {
     expect(holders(blocks)).toEqual(['own', 'a']);
   });
 
+  it('keeps nothing from other homes for one that does not answer, and tells what waits for that one', async () => {
+    const [silent, home] = [await town.add('silent'), await town.add('a')];
+    await silent.shut();
+    await rm(town.path('silent'), { force: true });
+    const sockets: Socket[] = [];
+    const listener = createServer((socket) => sockets.push(socket)).listen(town.path('silent'));
+    const copies = replicator(2);
+    const [first, second] = [promptAt(['own', 'silent'], 2), promptAt(['own', 'a'])];
+    const startedMs = town.clock.now();
+    own.cache.fill(first);
+    own.cache.fill(second);
+    await until(() => home.cache.run(second) === second.length);
+    expect(town.clock.now()).toBe(startedMs);
+    await town.clock.advance(HANDSHAKE_TIMEOUT_MS);
+    await untilRetry();
+    expect([copies.lagBlocks, lags.at(-1), lacking]).toEqual([2, 2, 2]);
+    copies.stop();
+    for (const socket of sockets) socket.destroy();
+    listener.close();
+  });
+
+  it('gives up for a home that cannot be reached no more than what it tried to send there', async () => {
+    const home = await town.add('a');
+    await home.shut();
+    const copies = replicator(2);
+    const [first, second] = [chain('first', 1), chain('second', 1)];
+    own.cache.fill([...first, ...second]);
+    const pauses = (REPLICATION_PAUSE_MS * (REPLICATION_ATTEMPTS * (REPLICATION_ATTEMPTS - 1))) / 2;
+    await pass(pauses + 100);
+    expect([copies.lagBlocks, lacking]).toEqual([1, 2]);
+    await home.reopen();
+    await done(copies);
+    expect([holders(first), holders(second)]).toEqual([['own'], ['own', 'a']]);
+    expect(lacking).toBe(1);
+  });
+
+  it('offers again what a home had no place for at the moment', async () => {
+    const home = await town.add('a');
+    const copies = replicator(2);
+    const blocks = chain('prompt', 3);
+    const place = home.cache.store.place(blocks[1]!);
+    own.cache.fill(blocks);
+    await untilRetry();
+    expect([copies.lagBlocks, lacking]).toEqual([1, 1]);
+    if (typeof place !== 'string') place.abandon();
+    await done(copies);
+    expect(holders(blocks)).toEqual(['own', 'a']);
+    expect(lacking).toBe(0);
+  });
+
+  it('counts as lacking what a home did not take in any try, until the ring changes', async () => {
+    const home = await town.add('a');
+    const copies = replicator(2);
+    const blocks = chain('prompt', 3);
+    const place = home.cache.store.place(blocks[1]!);
+    own.cache.fill(blocks);
+    await done(copies);
+    expect([copies.lagBlocks, lacking]).toEqual([0, 1]);
+    if (typeof place !== 'string') place.abandon();
+    town.bury('a');
+    expect(lacking).toBe(0);
+    copies.stop();
+  });
+
   it('lets go of all that it lent when a block cannot be, and tries again', async () => {
     await town.add('a');
     const copies = replicator(2);
@@ -191,21 +271,13 @@ describe('a replicator', () => {
   });
 
   it('copies new blocks to the homes that they have when it comes to that', async () => {
-    const [gone, home] = [await town.add('gone'), await town.add('a')];
-    await town.add('b');
-    await town.add('c');
+    const gone = await town.add('gone');
+    for (const id of ['a', 'b', 'c']) await town.add(id);
     const copies = replicator(2);
-    // The first is under way, and the others wait for it, when their home dies.
-    const begun = deferred();
-    const admit = home.door.admit.bind(home.door);
-    home.door.admit = (block) => {
-      begun.resolve();
-      return admit(block);
-    };
-    const [first, waiting] = [promptAt(['a', 'own'], 1), promptAt(['gone', 'b'], 2)];
-    own.cache.fill(first);
+    await gone.shut();
+    const waiting = promptAt(['gone', 'b'], 2);
     own.cache.fill(waiting);
-    await begun.promise;
+    await untilRetry();
     town.bury('gone');
     await done(copies);
     expect(gone.door.offered).toEqual([]);
@@ -288,6 +360,22 @@ describe('a replicator', () => {
     const large = await town.add('large', blocks.length);
     const copies = replicator(2, large);
     large.cache.fill(blocks);
+    expect(copies.lagBlocks).toBe(REPLICATION_QUEUE_BLOCKS);
+    copies.stop();
+  });
+
+  it('counts among what waits what is to be tried again, and drops that first', async () => {
+    const home = await town.add('a');
+    await home.shut();
+    const large = await town.add('large', REPLICATION_QUEUE_BLOCKS + 10);
+    const copies = replicator(3, large);
+    const [first, ...more] = Array.from({ length: REPLICATION_QUEUE_BLOCKS / SEGMENT_BLOCKS + 1 }, (_, i) =>
+      chain(`prompt ${i}`, SEGMENT_BLOCKS),
+    );
+    large.cache.fill(first!);
+    await untilRetry();
+    expect(copies.lagBlocks).toBe(SEGMENT_BLOCKS);
+    for (const blocks of more) large.cache.fill(blocks);
     expect(copies.lagBlocks).toBe(REPLICATION_QUEUE_BLOCKS);
     copies.stop();
   });
