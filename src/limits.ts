@@ -170,6 +170,8 @@ export const REPLICATION_ATTEMPTS = 4;
 export const REPLICATION_PAUSE_MS = 500;
 /** Homes that are pushed to at a time, so that a slow one does not hold up the others, and transfers do not crowd out requests. */
 export const REPLICATION_PUSHES = 2;
+/** After a change of the ring, when those who do not give the copies make sure that they are there. */
+export const REPLICATION_CHECK_MS = 5_000;
 /** Why a worker runs on its device, in words. */
 export const DEVICE_REASON_CHARS = 512;
 /** Workers in a fleet. */

@@ -2,8 +2,8 @@ import type { Clock, Timer } from '../src/clock.js';
 import type { SealedBlock } from '../src/core/block.js';
 import type { Push } from '../src/core/replication.js';
 
-/** Why blocks are pushed: they are new, or have other homes than before. */
-export type PushCause = 'new' | 'moved';
+/** Why blocks are pushed: they are new, have other homes than before, or are most likely there already. */
+export type PushCause = 'new' | 'moved' | 'check';
 
 export interface PushTask {
   readonly push: Push<SealedBlock>;
@@ -20,7 +20,7 @@ interface Resting {
 export class PushQueue {
   private readonly lines = new Map<string, PushTask[]>();
   private readonly resting = new Set<Resting>();
-  private readonly blocks: Record<PushCause, number> = { new: 0, moved: 0 };
+  private readonly blocks: Record<PushCause, number> = { new: 0, moved: 0, check: 0 };
 
   /** `ready` is called when the line of a worker is not empty any more. */
   constructor(

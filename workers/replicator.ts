@@ -8,6 +8,7 @@ import {
   FLEET_WORKERS,
   REPLICATION_ATTEMPTS,
   REPLICATION_BATCH_BLOCKS,
+  REPLICATION_CHECK_MS,
   REPLICATION_PAUSE_MS,
   REPLICATION_PUSHES,
   REPLICATION_QUEUE_BLOCKS,
@@ -71,7 +72,7 @@ export class Replicator {
     return this.waitingNew + this.queue.waiting('moved');
   }
 
-  /** Resolves when nothing is left to be copied. */
+  /** Resolves when nothing is left to be copied, as far as that is up to this worker. */
   idle(): Promise<void> {
     return new Promise((resolve) => {
       this.waiters.push(resolve);
@@ -121,12 +122,18 @@ export class Replicator {
     // Who was started anew has nothing, as if it had not been there.
     const present = (worker: string) => worker === self || this.incarnations.get(worker) === incarnations.get(worker);
     const homesBefore: HomesOf = (segment) => before.homes(segment, replicas).filter(present);
-    const { pushes } = ringChange(residents, self, homesBefore, (segment) => this.homes(segment), present);
+    const witness = { self, present, lost: !before.members.every(present) };
+    const change = ringChange(residents, homesBefore, (segment) => this.homes(segment), witness);
     store.reassignRoles();
-    // What an earlier ring had moved elsewhere is not moved there any more.
-    this.queue.keep(({ cause, push }) => cause === 'new' || this.isDue(push));
+    const checks = new Set(change.checks.map(nameOf));
+    // What an earlier ring had moved elsewhere is not moved there any more, and nothing is checked twice.
+    this.queue.keep(({ cause, push }) => {
+      if (cause === 'check' && checks.has(nameOf(push))) return false;
+      return cause === 'new' || this.isDue(push);
+    });
     // A worker that has just come is not yet known to all: not at once, but soon.
-    this.queue.addLater(tasksOf(pushes, 'moved'), 0);
+    this.queue.addLater(tasksOf(change.pushes, 'moved'), 0);
+    this.queue.addLater(tasksOf(change.checks, 'check'), REPLICATION_CHECK_MS);
     this.tell();
   }
 
@@ -251,6 +258,11 @@ function tasksOf(pushes: readonly Push<SealedBlock>[], cause: PushTask['cause'])
 /** Milliseconds until it is tried once more. */
 function pauseAfter({ attempt }: PushTask): number {
   return REPLICATION_PAUSE_MS * attempt;
+}
+
+/** The same for pushes of the same segment to the same worker. */
+function nameOf({ segment, to }: Push<SealedBlock>): string {
+  return `${segment} ${to}`;
 }
 
 /** Of those who have not died or left. */

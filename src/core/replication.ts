@@ -29,31 +29,48 @@ export interface RingChange<B extends BlockMeta> {
   readonly roles: readonly { readonly key: BlockKey; readonly role: BlockRole }[];
   /** Blocks to copy to workers that became their homes. */
   readonly pushes: readonly Push<B>[];
+  /** Blocks that homes should come to have without this worker: to be offered to them later. */
+  readonly checks: readonly Push<B>[];
+}
+
+/** Who was there when the ring changed. */
+export interface Witness {
+  readonly self: string;
+  /** Can this worker still act, with what it had, whether or not it has a place on the ring? */
+  readonly present: (worker: string) => boolean;
+  /** Is there any on the ring before that cannot? */
+  readonly lost: boolean;
 }
 
 /**
- * What another ring means for the blocks that are here. A new home is given its copies by the first of the old homes that is still
- * there, so that it gets each once; if none is, by everybody who has a copy. `present`: can this worker still act, whether or not it has
- * a place on the ring?
+ * What another ring means for the blocks that are here. A new home is given its copies at once by the first of the old homes that is still
+ * there; if none is, by everybody who has a copy. But that one may have nothing yet, or die before it is done. So everybody else who has a copy
+ * makes sure of it later, which costs a message without blocks where all went well.
+ *
+ * Whoever had a copy all along has thus seen to every home. Who was given one relies on the giver; when a worker is lost, that may be who it was,
+ * so everybody who has a copy sees to all homes.
  */
 export function ringChange<B extends BlockMeta>(
   residents: readonly B[],
-  self: string,
   before: HomesOf,
   after: HomesOf,
-  present: (worker: string) => boolean,
+  { self, present, lost }: Witness,
 ): RingChange<B> {
   const roles: { key: BlockKey; role: BlockRole }[] = [];
   const pushes: Push<B>[] = [];
+  const checks: Push<B>[] = [];
   for (const { segment, blocks } of bySegment(residents)) {
     const [old, next] = [before(segment), after(segment)];
     const role: BlockRole = next.includes(self) ? 'home' : 'guest';
     if (old.includes(self) !== next.includes(self)) roles.push(...blocks.map(({ key }) => ({ key, role })));
     const giver = old.find((home) => home === self || present(home)) ?? self;
-    if (giver !== self) continue;
-    for (const to of next) if (to !== self && !old.includes(to)) pushes.push({ to, segment, blocks });
+    for (const to of next.filter((home) => home !== self)) {
+      const fresh = !old.includes(to);
+      if (fresh && giver === self) pushes.push({ to, segment, blocks });
+      else if (fresh || lost) checks.push({ to, segment, blocks });
+    }
   }
-  return { roles, pushes };
+  return { roles, pushes, checks };
 }
 
 /** Blocks together with those of their segment, each segment in order. */

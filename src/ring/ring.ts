@@ -25,13 +25,14 @@ const POINTS_PER_HASH = 8;
  */
 export class Ring {
   readonly epoch: string;
-  readonly #size: number;
+  /** Ids of those that have a place. */
+  readonly members: readonly string[];
   readonly #hash = new ConsistentHash({ range: RANGE });
 
   constructor(members: readonly RingMember[]) {
     this.epoch = epochOf(members);
     const placed = members.filter((member) => member.weight > 0).sort((a, b) => (a.id < b.id ? -1 : 1));
-    this.#size = placed.length;
+    this.members = placed.map(({ id }) => id);
     const average = placed.reduce((sum, member) => sum + member.weight, 0) / placed.length;
     // In order of id: where two members have the same point, the later takes it.
     for (const { id, weight } of placed) {
@@ -42,8 +43,9 @@ export class Ring {
 
   /** The first `count` distinct members clockwise from the segment; fewer if there are fewer. The first of them are its homes. */
   homes(segment: BlockKey, count: number): string[] {
-    if (this.#size === 0 || count < 1) return [];
-    return this.#hash.get(segment, Math.min(count, this.#size)) ?? [];
+    const { length } = this.members;
+    if (length === 0 || count < 1) return [];
+    return this.#hash.get(segment, Math.min(count, length)) ?? [];
   }
 }
 

@@ -7,10 +7,12 @@ import { Unavailable } from '../../../src/errors.js';
 import {
   HANDSHAKE_TIMEOUT_MS,
   REPLICATION_ATTEMPTS,
+  REPLICATION_CHECK_MS,
   REPLICATION_PAUSE_MS,
   REPLICATION_QUEUE_BLOCKS,
   SEGMENT_BLOCKS,
 } from '../../../src/limits.js';
+import { Ring } from '../../../src/ring/ring.js';
 import { Replicator } from '../../../workers/replicator.js';
 import { deferred } from '../actors/world.js';
 import { until } from '../peer/support/until.js';
@@ -75,11 +77,17 @@ describe('a replicator', () => {
   }
   /** A prompt whose first segment has these homes. */
   function promptAt(homes: readonly string[], blocks = SEGMENT_BLOCKS): BlockMeta[] {
+    return promptWhere((segment) => own.roster.ring.homes(segment, homes.length).join() === homes.join(), blocks);
+  }
+  function promptWhere(fits: (segment: string) => boolean, blocks = SEGMENT_BLOCKS): BlockMeta[] {
     for (let i = 0; ; i++) {
       const prompt = chain(`prompt ${i}`, blocks);
-      const its = own.roster.ring.homes(prompt[0]!.segment, homes.length);
-      if (its.join() === homes.join()) return prompt;
+      if (fits(prompt[0]!.segment)) return prompt;
     }
+  }
+  /** The homes that a segment has where these are all the workers. */
+  function homesAmong(ids: readonly string[], segment: string): string {
+    return new Ring(ids.map((id) => ({ id, incarnation: '0001', weight: 1 }))).homes(segment, 2).join();
   }
 
   it('copies what was computed here to its homes, and to nobody else', async () => {
@@ -255,6 +263,55 @@ describe('a replicator', () => {
     await store.quiet();
     await done(copies);
     expect(holders(blocks)).toEqual(['own', 'a']);
+  });
+
+  it('makes sure later that a new home was given what another is to give it', async () => {
+    await town.add('a');
+    const later = await town.add('later', 64, false);
+    const moving = (segment: string) =>
+      homesAmong(['own', 'a'], segment) === 'a,own' && homesAmong(['own', 'a', 'later'], segment) === 'a,later';
+    const given = promptWhere(moving);
+    const copies = replicator(2);
+    own.cache.fill(given);
+    await done(copies);
+    town.tell();
+    later.cache.fill(given.slice(0, 1), 'pushed');
+    const lent: string[] = [];
+    const { store } = own.cache;
+    const lend = store.lend.bind(store);
+    store.lend = (key) => {
+      lent.push(key);
+      return lend(key);
+    };
+    await copies.idle();
+    expect(later.door.offered).toEqual([]);
+    expect(copies.lagBlocks).toBe(0);
+    await pass(REPLICATION_CHECK_MS + 100);
+    expect(holders(given)).toEqual(['own', 'a', 'later']);
+    expect(lent).toEqual(given.slice(1).map(({ key }) => key));
+    expect(moved).toBe(0);
+  });
+
+  it('has a block at all its homes again though who was to give it to one died before that', async () => {
+    const ids = ['own', 'b', 'c'];
+    await town.add('b');
+    const c = await town.add('c', 64, false);
+    const copies = town.neighbours.map((neighbour) => replicator(2, neighbour));
+    const blocks = promptWhere((segment) => homesAmong(ids, segment) === 'c,own');
+    own.cache.fill(blocks);
+    await done(copies[0]!);
+    expect(holders(blocks)).toEqual(['own', 'b']);
+    await c.shut();
+    town.tell();
+    await town.clock.advance(0);
+    await untilRetry();
+    copies[0]!.stop();
+    await own.shut();
+    town.bury('own');
+    await c.reopen();
+    await pass(REPLICATION_CHECK_MS + 1_000);
+    expect(holders(blocks)).toEqual(['own', 'b', 'c']);
+    for (const one of copies) one.stop();
   });
 
   it('gives up after some tries, and has nothing left to do', async () => {
