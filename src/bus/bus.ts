@@ -14,7 +14,7 @@ export interface Bus {
    * afterwards. If nobody listens and `reply` is given, a message with `nobody: true` comes back to it.
    *
    * Throws InvalidRequest (payload too large, impossible subject), Unavailable (lost or closed: the message is not
-   * sent later either), Overloaded (too much is waiting to be written).
+   * sent later either), Overloaded (too much is waiting to be written). Clients may get to see what it says: it names no subject.
    */
   publish(subject: string, payload: Uint8Array, reply?: string): void;
 
@@ -59,10 +59,10 @@ export const throwLater: OnBusError = (error) => {
 };
 
 /** Throws InvalidRequest if a payload is over the limit. */
-export function checkPayload(subject: string, payload: Uint8Array, maxBytes: number): void {
+export function checkPayload(payload: Uint8Array, maxBytes: number): void {
   if (payload.byteLength > maxBytes) {
     throw new InvalidRequest(
-      `cannot publish ${payload.byteLength} bytes to ${subject}: a message has at most ${maxBytes} bytes; send large values over the byte plane`,
+      `cannot publish ${payload.byteLength} bytes: a message has at most ${maxBytes} bytes; send large values over the byte plane`,
     );
   }
 }

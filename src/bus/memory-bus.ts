@@ -133,8 +133,8 @@ export class MemoryBus implements Bus {
   publish(subject: string, payload: Uint8Array, reply?: string): void {
     checkSubject(subject);
     if (reply !== undefined) checkSubject(reply);
-    checkPayload(subject, payload, this.maxPayloadBytes);
-    this.mustBeConnected(`publish to ${subject}`);
+    checkPayload(payload, this.maxPayloadBytes);
+    this.mustBeConnected('publish');
     this.broker.route(this, { subject, payload, reply: reply ?? null, nobody: false });
   }
 

@@ -155,12 +155,10 @@ export class NatsBus implements Bus {
   publish(subject: string, payload: Uint8Array, reply?: string): void {
     checkSubject(subject);
     if (reply !== undefined) checkSubject(reply);
-    checkPayload(subject, payload, this.maxPayloadBytes);
-    if (this.state !== 'connected') throw new Unavailable(`cannot publish to ${subject}: NATS is ${this.state}`);
+    checkPayload(payload, this.maxPayloadBytes);
+    if (this.state !== 'connected') throw new Unavailable(`cannot publish: NATS is ${this.state}`);
     if (this.pendingBytes + payload.byteLength > this.maxPendingBytes) {
-      throw new Overloaded(
-        `cannot publish to ${subject}: ${this.pendingBytes} bytes already wait for NATS to read them`,
-      );
+      throw new Overloaded(`cannot publish: ${this.pendingBytes} bytes already wait for NATS to read them`);
     }
     this.connection.publish(subject, payload, reply === undefined ? undefined : { reply });
     this.account(payload.byteLength);
