@@ -189,7 +189,7 @@ export const PROBE_TIMEOUT_MS = 500;
 export const LAST_WORD_MS = 800;
 /** Of a fleet that is not heard within two announcements' time, and some more for those who have much to do, nobody lives. */
 export const LISTEN_FOR_MEMBERS_MS = 2 * ANNOUNCE_INTERVAL_MS + 200;
-/** After the bus came back: how long nobody is blamed for silence. */
+/** After the bus came back: how long nobody is blamed for silence, or for not listening yet. Longer than the pauses before trying it again. */
 export const BUS_GRACE_MS = 3_000;
 /** How long a dead member is remembered, so that its old incarnation stays refused. */
 export const FORGET_AFTER_MS = 600_000;

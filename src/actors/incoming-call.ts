@@ -33,6 +33,7 @@ export class IncomingCall {
   private readonly deadline: Timer | null;
   private sender: StreamSender | null = null;
   private readonly unsent: AnswerMessage[] = [];
+  private heldUntilMs = 0;
   private state: 'open' | 'answered' | 'closed' = 'open';
   /** Called once, when nothing that the actor does for this call counts any more. */
   onSettled: (() => void) | null = null;
@@ -88,9 +89,17 @@ export class IncomingCall {
     else sender.close();
   }
 
+  /** The caller is there: it has read so many items. */
   credit(read: number): void {
     this.heardMs = this.owner.clock.now();
+    this.heldUntilMs = 0;
     this.sender?.credit(read);
+    this.retry();
+  }
+
+  /** Keeps what is to be sent until the caller is heard, or has had so much time to be. */
+  hold(untilMs: number): void {
+    this.heldUntilMs = untilMs;
   }
 
   /** The caller wants no answer. */
@@ -150,6 +159,7 @@ export class IncomingCall {
   /** False if it can be sent later. What can never be sent becomes a failure. */
   private trySend(message: AnswerMessage): boolean {
     const { from, id, protocol, method } = this.message;
+    if (this.owner.clock.now() < this.heldUntilMs) return false;
     try {
       this.owner.post.toCall(from, id, message);
       if (message.type === 'items') this.itemsSent = message.first + message.items.length;

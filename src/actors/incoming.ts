@@ -79,6 +79,15 @@ export class Incoming implements IncomingOwner {
     }
   }
 
+  /** The bus is found, by this node. What it says before a caller has found it too would be lost. */
+  busFound(): void {
+    const untilMs = this.clock.now() + limits.BUS_GRACE_MS;
+    for (const call of this.open.values()) {
+      call.heardMs = this.clock.now();
+      if (!this.post.isLocal(call.message.from)) call.hold(untilMs);
+    }
+  }
+
   nodeGone(address: NodeAddress): void {
     for (const call of [...this.open.values()]) {
       if (sameNode(call.message.from, address)) call.lose('is gone');

@@ -41,6 +41,9 @@ export class OutgoingCall {
   arrived = 0;
   read = 0;
   heardMs: number;
+  /** Nobody was there to take it. */
+  undelivered = false;
+  private readonly begunMs: number;
   private credited = 0;
   private deadline: Timer | null = null;
   private onAbort: (() => void) | null = null;
@@ -54,7 +57,8 @@ export class OutgoingCall {
     private readonly receiver: Receiver,
     private readonly owner: CallOwner,
   ) {
-    this.heardMs = owner.clock.now();
+    this.begunMs = owner.clock.now();
+    this.heardMs = this.begunMs;
   }
 
   get what(): string {
@@ -79,6 +83,11 @@ export class OutgoingCall {
       this.onAbort = () => this.abandon(this.cancelled());
       signal.addEventListener('abort', this.onAbort, { once: true });
     }
+  }
+
+  /** Sends a call that nobody took once more, and if it cannot be sent now, with the next sweep. */
+  sendAgain(): void {
+    this.undelivered = this.trySend() !== null;
   }
 
   receive(message: AnswerMessage): void {
@@ -134,16 +143,22 @@ export class OutgoingCall {
   }
 
   private trySend(): ShoalError | null {
-    const { to, id, asked } = this;
+    const { to, id, asked, deadlineMs } = this;
     const { self } = this.owner;
-    const deadlineMs = this.options.timeoutMs ?? null;
     try {
       this.owner.send(to, { type: 'call', id, from: self, actor: to.actor, deadlineMs, ...asked });
       return null;
     } catch (error) {
-      if (error instanceof ShoalError) return error;
-      return new InternalError(error instanceof Error ? error.message : String(error));
+      if (!(error instanceof ShoalError))
+        return new InternalError(error instanceof Error ? error.message : String(error));
+      return fromWire({ ...error.toWire(), message: `${this.what}: ${error.message}` });
     }
+  }
+
+  /** What is left of its time. */
+  private get deadlineMs(): number | null {
+    const { timeoutMs } = this.options;
+    return timeoutMs === undefined ? null : Math.max(this.begunMs + timeoutMs - this.owner.clock.now(), 0);
   }
 
   private take(first: number, items: readonly unknown[]): void {

@@ -19,6 +19,8 @@ export class Outgoing implements CallOwner {
   private readonly gone = new Set<string>();
   private lastId = 0;
   private stopped = false;
+  /** Before, who does not listen may only be later than this node at finding the bus again. */
+  private judgeFromMs = 0;
 
   constructor(
     readonly self: NodeAddress,
@@ -68,12 +70,24 @@ export class Outgoing implements CallOwner {
     this.failWhere((to) => sameNode(to, address), 'is gone');
   }
 
+  /** Nobody took a call: it fails, or is sent once more by the next sweep. */
   nobodyForCall(id: number): void {
     const call = this.open.get(id);
-    call?.fail(new Unavailable(`${call.what} cannot be reached: nobody has the address ${call.to.incarnation}`));
+    if (!call) return;
+    if (this.patient) call.undelivered = true;
+    else call.fail(new Unavailable(`${call.what} cannot be reached: nobody listens there`));
   }
 
-  failWhere(is: (address: NodeAddress) => boolean, why: string): void {
+  /** Nobody took a probe: the calls to that node fail, or the next sweep asks again. */
+  nobodyForProbe(is: (address: NodeAddress) => boolean): void {
+    if (!this.patient) this.failWhere(is, 'is not there any more');
+  }
+
+  private get patient(): boolean {
+    return this.clock.now() < this.judgeFromMs;
+  }
+
+  private failWhere(is: (address: NodeAddress) => boolean, why: string): void {
     for (const call of [...this.open.values()]) {
       if (is(call.to)) call.fail(new Unavailable(`${call.what} has failed: the node ${why}`));
     }
@@ -87,6 +101,10 @@ export class Outgoing implements CallOwner {
       if (this.post.isLocal(call.to)) continue;
       if (call.heardMs <= silentSinceMs) {
         call.abandon(new Unavailable(`${call.what} has been silent for ${limits.CALL_SILENCE_MS} ms`));
+        continue;
+      }
+      if (call.undelivered) {
+        call.sendAgain();
         continue;
       }
       const key = nodeKey(call.to);
@@ -104,6 +122,13 @@ export class Outgoing implements CallOwner {
   /** Counts silence from now on: before, this side could not have heard anything. */
   excuse(): void {
     for (const call of this.open.values()) call.heardMs = this.clock.now();
+  }
+
+  /** The bus is found, by this node. The others have their time to find it too. */
+  busFound(): void {
+    this.judgeFromMs = this.clock.now() + limits.BUS_GRACE_MS;
+    this.excuse();
+    this.sweep();
   }
 
   stop(): void {

@@ -80,7 +80,7 @@ export class ActorSystem {
     this.sweptMs = clock.now();
     this.sweeping = clock.every(limits.CALL_HEARTBEAT_MS, () => this.sweep());
     this.endStatus = bus.onStatus((status) => {
-      if (status === 'found') this.excuse();
+      if (status === 'found') this.busFound();
     });
   }
 
@@ -209,7 +209,7 @@ export class ActorSystem {
         this.lookups.get(id)?.(NOBODY);
         this.outgoing.nobodyForCall(id);
       },
-      nobodyForProbe: (is) => this.outgoing.failWhere(is, 'is not there any more'),
+      nobodyForProbe: (is) => this.outgoing.nobodyForProbe(is),
     };
   }
 
@@ -270,6 +270,11 @@ export class ActorSystem {
       this.outgoing.sweep();
       this.incoming.sweep();
     }
+  }
+
+  private busFound(): void {
+    this.incoming.busFound();
+    this.outgoing.busFound();
   }
 
   private excuse(): void {

@@ -221,64 +221,6 @@ describe('nodes that go', () => {
     expect(await aborted).toBeInstanceOf(Unavailable);
   });
 
-  test('a caller that loses the bus keeps its open calls; new ones fail at once', async () => {
-    const gate = deferred();
-    const actor = await remoteScript({
-      async *flow() {
-        yield 1;
-        await gate.promise;
-        yield 2;
-      },
-    });
-    const done = drain(actor.stream('flow', { note: null }));
-    await settled();
-    world.busA.lose();
-    await world.pass(limits.CALL_SILENCE_MS - limits.CALL_HEARTBEAT_MS);
-    await expect(actor.ask('run', { note: null })).rejects.toThrow(Unavailable);
-    world.busA.restore();
-    gate.resolve();
-    expect(await done).toEqual({ items: [1, 2], error: null });
-  });
-
-  test('an actor whose node loses the bus sends its items when it is found again', async () => {
-    const gate = deferred();
-    const actor = await remoteScript({
-      async *flow() {
-        yield 1;
-        await gate.promise;
-        for (let i = 2; i <= 500; i++) yield i;
-      },
-    });
-    const done = drain(actor.stream('flow', { note: null }));
-    await settled();
-    world.busB.lose();
-    gate.resolve();
-    await settled();
-    world.busB.restore();
-    expect((await done).items).toHaveLength(500);
-  });
-
-  test('open calls outlast the bus: both sides wait until it is found again', async () => {
-    const gate = deferred();
-    const actor = await remoteScript({
-      async *flow() {
-        yield 1;
-        await gate.promise;
-        yield 2;
-      },
-    });
-    const done = drain(actor.stream('flow', { note: null }));
-    await settled();
-    world.busA.lose();
-    world.busB.lose();
-    await world.pass(3 * limits.CALL_SILENCE_MS);
-    gate.resolve();
-    world.busB.restore();
-    world.busA.restore();
-    await world.pass(limits.CALL_HEARTBEAT_MS);
-    expect(await done).toEqual({ items: [1, 2], error: null });
-  });
-
   test('what a crowded bus did not take is sent later, in its order', async () => {
     const actor = await remoteScript({
       async *flow() {
