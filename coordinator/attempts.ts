@@ -33,6 +33,8 @@ export interface Placed {
   readonly sources: GenerateRequest['sources'];
   /** The prefill is over: what it left is there to be taken. */
   prefilled(): void;
+  /** The bus was lost since. If the request was lost too, that says nothing of the worker. */
+  excused(): boolean;
   /** The request is over at this worker, in whatever way. */
   done(): void;
 }
@@ -60,7 +62,6 @@ export async function* runToItsEnd(
     const chosen = await choose(tokens, tried, signal);
     if (!chosen) break;
     const { candidate, keys, sources } = chosen;
-    tried.add(candidate.worker);
     if (generated.length > 0) onResumed();
     try {
       const message: GenerateRequest = {
@@ -99,6 +100,8 @@ export async function* runToItsEnd(
       if (!(error instanceof Unavailable || error instanceof Overloaded)) throw error;
       // A full queue costs next to nothing; a worker that is lost may have been lost by this request.
       if (error instanceof Unavailable) losses++;
+      // What was lost with the bus may be asked of the same worker again.
+      if (error instanceof Overloaded || !chosen.excused()) tried.add(candidate.worker);
       last = error;
       if (generated.length > 0 && generated.length >= request.stopping.maxTokens) {
         // Only the end itself was lost, and it is known: nobody need be asked for it.

@@ -94,8 +94,9 @@ export class LiveFleet implements Fleet {
     });
     const latencyMs = clock.now() - startedMs;
     const serving = roster.members().filter(({ state }) => state === 'serving').length;
+    const detail = reached ? 'connected' : 'not connected; running requests go on, new ones wait for it';
     return [
-      { name: 'nats', ok: reached, latencyMs, detail: reached ? 'connected' : 'not connected; running requests go on' },
+      { name: 'nats', ok: reached, latencyMs, detail },
       { name: 'workers', ok: serving > 0, latencyMs: 0, detail: `${serving} serving` },
     ];
   }

@@ -81,6 +81,7 @@ export async function runCoordinator(config: CoordinatorConfig, leaving: AbortSi
   const keeper = new IndexKeeper(holdings, roster, actors, bus, clock, subjects, log);
   const siblings = new Siblings(bus, clock, subjects, { id: config.id, pid: process.pid, host: hostname() });
   const router = new Router({
+    bus,
     actors,
     roster,
     holdings,

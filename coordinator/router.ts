@@ -1,4 +1,5 @@
 import type { ActorSystem } from '../src/actors/system.js';
+import type { Bus } from '../src/bus/bus.js';
 import type { Clock } from '../src/clock.js';
 import type { BlockKey, BlockMeta } from '../src/core/block.js';
 import type { Holdings } from '../src/core/holdings.js';
@@ -11,6 +12,7 @@ import { EngineProtocol } from '../src/protocol/worker.js';
 import { type Placed, runToItsEnd } from './attempts.js';
 import type { FleetEvent, FleetRequest } from './fleet.js';
 import { InFlight } from './in-flight.js';
+import { Outages } from './outages.js';
 import { Prefills } from './prefills.js';
 
 /** Until the index knows of the blocks that a prefill left, a promise of them is believed, but no longer than so after the first token. */
@@ -24,6 +26,7 @@ const PATIENCE_TIMES = 4;
 const RING_ORDER = 64;
 
 export interface RouterOptions {
+  readonly bus: Bus;
   readonly actors: ActorSystem;
   readonly roster: Roster;
   readonly holdings: Holdings;
@@ -37,12 +40,14 @@ export interface RouterOptions {
 export class Router {
   private readonly inFlight = new InFlight();
   private readonly prefills: Prefills;
+  private readonly outages: Outages;
   /** Placements by worker whose prefill is over, and whose blocks the index may still not know: each looks whether it does. */
   private readonly untold = new Map<string, Set<() => void>>();
   private placements = 0;
 
   constructor(private readonly options: RouterOptions) {
     this.prefills = new Prefills(options.clock);
+    this.outages = new Outages(options.bus, options.clock);
   }
 
   generate(request: FleetRequest, signal: AbortSignal): AsyncIterable<FleetEvent> {
@@ -95,6 +100,7 @@ export class Router {
     const blocks = this.blocksOf(tokens, request.salt);
     let untilMs: number | null = null;
     for (;;) {
+      await this.outages.over(signal);
       const ranked = this.rank(tokens, blocks, tried);
       const best = request.worker === null ? ranked[0] : ranked.find(({ worker }) => worker === request.worker);
       if (!best) {
@@ -114,6 +120,7 @@ export class Router {
     const { worker, incarnation } = best;
     const engine = actors.ref(EngineProtocol, { node: worker, incarnation, actor: 'engine' });
     const load = this.inFlight.add(worker, best.computeTokens);
+    const outages = this.outages.count;
     const placement = `placement-${++this.placements}`;
     const keys = blocks.map(({ key }) => key);
     holdings.promise(placement, worker, keys, clock.now() + PROMISE_TIMEOUT_MS);
@@ -133,6 +140,7 @@ export class Router {
       keys: packKeys(keys),
       sources: [...best.sources],
       prefilled,
+      excused: () => this.outages.count > outages,
       done: () => {
         load.done();
         // Nothing came of it: there will be no blocks.

@@ -191,6 +191,8 @@ export const LAST_WORD_MS = 800;
 export const LISTEN_FOR_MEMBERS_MS = 2 * ANNOUNCE_INTERVAL_MS + 200;
 /** After the bus came back: how long nobody is blamed for silence, or for not listening yet. Longer than the pauses before trying it again. */
 export const BUS_GRACE_MS = 3_000;
+/** How long a request waits for a bus that is lost, before it is told so. */
+export const BUS_WAIT_MS = 15_000;
 /** How long a dead member is remembered, so that its old incarnation stays refused. */
 export const FORGET_AFTER_MS = 600_000;
 

@@ -26,6 +26,8 @@ class Stage {
   readonly requests: GenerateRequest[] = [];
   readonly placements: { readonly tokens: number[]; readonly tried: string[] }[] = [];
   readonly calls: string[] = [];
+  /** Places in the order of those in whose time the bus is lost. */
+  readonly outages = new Set<number>();
   resumed = 0;
   readonly abort = new AbortController();
 
@@ -41,6 +43,7 @@ class Stage {
       keys: Uint8Array.of(index),
       sources: [{ worker: 'peer', blocks: index }],
       prefilled: () => this.calls.push(`prefilled w${index}`),
+      excused: () => this.outages.has(index),
       done: () => this.calls.push(`done w${index}`),
     };
     return placed;
@@ -191,6 +194,22 @@ describe('a request on its way to its end', () => {
   it('is tried on so many workers and no more', async () => {
     const lost = new Unavailable('gone');
     const stage = new Stage(Array.from({ length: REQUEST_ATTEMPTS + 1 }, () => [lost]));
+    expect((await stage.all()).error).toBe(lost);
+    expect(stage.placements.length).toBe(REQUEST_ATTEMPTS);
+  });
+
+  it('puts a loss of the bus down to no worker, but a full queue always', async () => {
+    const lost = new Unavailable('lost on the way');
+    const stage = new Stage([[START, tokens(4), lost], [new Overloaded('full')], [lost], [START, tokens(5), END]]);
+    stage.outages.add(0).add(1);
+    expect((await stage.all()).events).toEqual([{ ...START, worker: 'w0' }, tokens(4), tokens(5), END]);
+    expect(stage.placements.map(({ tried }) => tried)).toEqual([[], [], ['w1'], ['w1', 'w2']]);
+  });
+
+  it('is given up after so many losses of the bus too', async () => {
+    const lost = new Unavailable('lost on the way');
+    const stage = new Stage(Array.from({ length: REQUEST_ATTEMPTS + 1 }, () => [lost]));
+    for (let i = 0; i <= REQUEST_ATTEMPTS; i++) stage.outages.add(i);
     expect((await stage.all()).error).toBe(lost);
     expect(stage.placements.length).toBe(REQUEST_ATTEMPTS);
   });

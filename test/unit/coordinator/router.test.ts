@@ -324,20 +324,6 @@ describe('a router', () => {
     expect(other.error).toBeInstanceOf(Unavailable);
   });
 
-  it('is Unavailable while the bus is lost, and goes on when it is back', async () => {
-    await hive.add('a');
-    hive.bus.lose();
-    const its = run(prompt(1));
-    await hive.pass(10);
-    expect(its.error).toBeInstanceOf(Unavailable);
-    await hive.pass(10_000);
-    hive.bus.restore();
-    const later = run(prompt(1));
-    await hive.pass(100);
-    expect(later.over).toBe(true);
-    expect(later.error).toBeNull();
-  });
-
   it('cancels the work of a client that goes, down to the worker', async () => {
     const a = await hive.add('a');
     const aborted = deferred();

@@ -120,6 +120,7 @@ export class Hive {
     this.roster = new Roster({ bus, clock, subjects, fingerprint: FINGERPRINT, self: null, probe });
     this.keeper = new IndexKeeper(this.holdings, this.roster, actors, bus, clock, subjects, SILENT_LOG);
     this.router = new Router({
+      bus,
       actors,
       roster: this.roster,
       holdings: this.holdings,

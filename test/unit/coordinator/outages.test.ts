@@ -1,0 +1,210 @@
+import { getEventListeners } from 'node:events';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { FleetEvent, FleetRequest } from '../../../coordinator/fleet.js';
+import { Outages } from '../../../coordinator/outages.js';
+import { MemoryBroker } from '../../../src/bus/memory-bus.js';
+import { SimulatedClock, settled } from '../../../src/clock.js';
+import { Cancelled, Unavailable } from '../../../src/errors.js';
+import { BUS_GRACE_MS, BUS_WAIT_MS, CALL_HEARTBEAT_MS } from '../../../src/limits.js';
+import { unpackTokens } from '../../../src/protocol/generate.js';
+import { deferred } from '../actors/world.js';
+import { GREEDY, TEN_TOKENS } from '../engine/support/rig.js';
+import { Hive, type ScriptedWorker, saying } from './support/hive.js';
+
+const OUTAGE_MS = 10_000;
+/** Between the returns of two processes. */
+const APART_MS = BUS_GRACE_MS - CALL_HEARTBEAT_MS;
+
+describe('an outage of the bus', () => {
+  const clock = new SimulatedClock();
+  const bus = new MemoryBroker().connect('c');
+  const outages = new Outages(bus, clock);
+  const abort = new AbortController();
+
+  afterEach(() => bus.restore());
+
+  it('is waited for by those who come while it lasts, and counted', async () => {
+    await outages.over(abort.signal);
+    bus.lose();
+    expect(outages.count).toBe(1);
+    let waiting = 3;
+    for (let i = 0; i < 3; i++) void outages.over(abort.signal).then(() => waiting--);
+    await clock.advance(BUS_WAIT_MS - 1);
+    expect(waiting).toBe(3);
+    bus.restore();
+    await settled();
+    expect([waiting, outages.count, clock.nextAtMs()]).toEqual([0, 1, null]);
+  });
+
+  it('is waited for no longer than so', async () => {
+    bus.lose();
+    const outcome = expect(outages.over(abort.signal)).rejects.toThrow(/NATS is not reached: try again/);
+    await clock.advance(BUS_WAIT_MS);
+    await outcome;
+    expect(getEventListeners(abort.signal, 'abort')).toEqual([]);
+  });
+
+  it('is not waited for by who is called off', async () => {
+    bus.lose();
+    const off = new AbortController();
+    const wait = outages.over(off.signal);
+    off.abort();
+    await expect(wait).rejects.toBeInstanceOf(Cancelled);
+    expect(clock.nextAtMs()).toBeNull();
+  });
+});
+
+describe('requests and an outage of the bus', () => {
+  let hive: Hive;
+  let a: ScriptedWorker;
+  let b: ScriptedWorker;
+
+  beforeEach(async () => {
+    hive = new Hive();
+    [a, b] = [await hive.add('a'), await hive.add('b')];
+  });
+  afterEach(() => hive.close());
+
+  interface Run {
+    readonly events: FleetEvent[];
+    readonly abort: AbortController;
+    error: unknown;
+  }
+  function run(over: Partial<FleetRequest> = {}): Run {
+    const request: FleetRequest = {
+      requestId: 'r',
+      tokens: Uint32Array.of(1, 2),
+      salt: null,
+      sampling: GREEDY,
+      stopping: TEN_TOKENS,
+      worker: null,
+      ...over,
+    };
+    const its: Run = { events: [], abort: new AbortController(), error: null };
+    void (async () => {
+      try {
+        for await (const event of hive.router.generate(request, its.abort.signal)) its.events.push(event);
+      } catch (error) {
+        its.error = error;
+      }
+    })();
+    return its;
+  }
+  function typesOf({ events }: Run): string[] {
+    return events.map(({ type }) => type);
+  }
+  function idsOf({ events }: Run): number[] {
+    return events.flatMap((event) => (event.type === 'tokens' ? event.ids : []));
+  }
+
+  function lose(): void {
+    for (const { bus } of [hive, a, b]) bus.lose();
+  }
+  const ORDERS = {
+    'the coordinator first': () => [hive.bus, a.bus, b.bus],
+    'the coordinator last': () => [a.bus, b.bus, hive.bus],
+    'the coordinator between': () => [b.bus, hive.bus, a.bus],
+  };
+  /** The processes find it one after another. */
+  async function find(order: keyof typeof ORDERS): Promise<void> {
+    for (const bus of ORDERS[order]()) {
+      bus.restore();
+      await hive.pass(APART_MS / 2);
+    }
+    await hive.pass(BUS_GRACE_MS);
+  }
+  const orders = Object.keys(ORDERS) as (keyof typeof ORDERS)[];
+
+  /** Says its first token at once, the others when it may. */
+  function halting(): { goOn(): void } {
+    const gate = deferred();
+    const generate: ScriptedWorker['generate'] = async function* (request) {
+      yield { type: 'start', cached: { local: 0, remote: 0, computed: 1 }, queueMs: 0 };
+      for (let id = request.resumeTokens; id < 10; id++) {
+        if (id === 1) await gate.promise;
+        yield { type: 'tokens', ids: [id] };
+      }
+      yield { type: 'end', reason: 'length', token: null };
+    };
+    for (const worker of [a, b]) worker.generate = generate;
+    return { goOn: gate.resolve };
+  }
+  const TEN = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+
+  it.each(orders)('one that comes meanwhile is served when it is over, found by %s', async (order) => {
+    lose();
+    await hive.pass(2_000);
+    const its = [run(), run({ worker: 'a' }), run({ worker: 'b' })];
+    await hive.pass(OUTAGE_MS - 2_000);
+    expect(its.map(({ error }) => error)).toEqual([null, null, null]);
+    await find(order);
+    for (const one of its) expect(typesOf(one)).toEqual(['start', 'tokens', 'end']);
+  });
+
+  it.each(orders)('one that runs goes on, with no token twice or missing, found by %s', async (order) => {
+    const { goOn } = halting();
+    const its = [run({ worker: 'a' }), run({ worker: 'b' })];
+    await hive.pass(100);
+    lose();
+    await hive.pass(OUTAGE_MS / 2);
+    goOn();
+    await hive.pass(OUTAGE_MS / 2);
+    await find(order);
+    for (const one of its) expect([idsOf(one), one.events.at(-1)?.type]).toEqual([TEN, 'end']);
+    expect(hive.resumed).toBe(0);
+  });
+
+  it('one whose tokens were lost with it goes on where they ended, at the same worker if need be', async () => {
+    const { goOn } = halting();
+    const its = run({ worker: 'a' });
+    await hive.pass(100);
+    // The server takes them and is gone before it hands them on.
+    hive.broker.sever('a', 'coordinator');
+    goOn();
+    await settled();
+    hive.broker.heal();
+    lose();
+    await hive.pass(OUTAGE_MS);
+    await find('the coordinator first');
+    expect([its.error, idsOf(its), its.events.at(-1)?.type]).toEqual([null, TEN, 'end']);
+    expect(a.requests.map(({ resumeTokens }) => resumeTokens)).toEqual([0, 1]);
+    expect([...unpackTokens(a.requests[1]!.tokens)]).toEqual([1, 2, 0]);
+  });
+
+  it('one goes elsewhere when its worker is gone afterwards', async () => {
+    a.generate = () => saying([1]);
+    b.generate = () => saying([2]);
+    Object.assign(b.over, { running: 500 });
+    await hive.pass(400);
+    lose();
+    await hive.pass(2_000);
+    const its = run();
+    await a.die();
+    await find('the coordinator last');
+    await hive.pass(2 * CALL_HEARTBEAT_MS);
+    expect([idsOf(its), its.error]).toEqual([[2], null]);
+  });
+
+  it('those that wait longer than so are told to try again, without a word on what is inside', async () => {
+    lose();
+    const its = run();
+    await hive.pass(BUS_WAIT_MS - 400);
+    expect(its.error).toBeNull();
+    await hive.pass(800);
+    expect(its.error).toBeInstanceOf(Unavailable);
+    expect((its.error as Error).message).toMatch(/NATS is not reached: try again/);
+    expect((its.error as Error).message).not.toMatch(/hive|\.node\.|0001/);
+    hive.bus.restore();
+  });
+
+  it('one that is called off waits no longer, and is sent to nobody', async () => {
+    lose();
+    const its = run();
+    await hive.pass(400);
+    its.abort.abort();
+    await settled();
+    expect(its.error).toBeInstanceOf(Cancelled);
+    await find('the coordinator last');
+    expect([...a.requests, ...b.requests]).toEqual([]);
+  });
+});
