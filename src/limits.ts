@@ -139,8 +139,8 @@ export const BUS_PENDING_BYTES = 64 * MiB;
 /** How long to wait before trying a lost server again: the first time, and at most. */
 export const BUS_RECONNECT_MS = 100;
 export const BUS_RECONNECT_CEILING_MS = 2_000;
-/** A server that does not answer two pings in a row is lost. */
-export const BUS_PING_INTERVAL_MS = 3_000;
+/** A server that does not answer two pings in a row is lost: it is, before those who are heard by it count as silent (`CALL_SILENCE_MS`). */
+export const BUS_PING_INTERVAL_MS = 1_000;
 export const BUS_CONNECT_TIMEOUT_MS = 5_000;
 /** A bucket of values that all of a fleet must see alike, and how long one question to it may take. */
 export const KEY_VALUE_BYTES = 64 * KiB;

@@ -54,6 +54,11 @@ describe('the bus is lost and found', () => {
     expect(await done).toEqual({ items: [1, 2], error: null });
   });
 
+  test('a server that stands still is noticed before calls count as silent', () => {
+    // The first ping goes out one interval after the last that was answered, and two are waited for.
+    expect(3 * limits.BUS_PING_INTERVAL_MS + limits.CALL_HEARTBEAT_MS).toBeLessThan(limits.CALL_SILENCE_MS);
+  });
+
   test('an actor keeps its items until it has heard of its caller', async () => {
     const { actor, goOn } = await gated(500);
     const done = drain(actor.stream('flow', { note: null }));
