@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
+import { chunksOf } from './support/chunks.js';
 import { Fleet } from './support/fleet.js';
 import { pooled } from './support/fleet-api.js';
 
@@ -81,21 +82,3 @@ describe('a worker that is killed', () => {
     expect(/^shoal_requests_resumed_total (\d+)$/m.exec(metrics)?.[1]).toBe('1');
   });
 });
-
-interface Chunk {
-  readonly choices: readonly { readonly text: string }[];
-}
-
-async function* chunksOf(response: Response): AsyncGenerator<Chunk> {
-  const decoder = new TextDecoder();
-  let rest = '';
-  for await (const bytes of response.body!) {
-    rest += decoder.decode(bytes, { stream: true });
-    const events = rest.split('\n\n');
-    rest = events.pop()!;
-    for (const event of events) {
-      const data = event.replace(/^data: /, '');
-      if (data !== '[DONE]') yield JSON.parse(data) as Chunk;
-    }
-  }
-}

@@ -5,7 +5,8 @@ import { Unavailable } from '../../../src/errors.js';
 
 export interface PlainNats {
   readonly url: string;
-  stop(): Promise<void>;
+  readonly pid: number;
+  stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
 /** A nats-server as somebody else might run it: on loopback, with these arguments and no credentials. */
@@ -20,9 +21,9 @@ export async function plainNats(path: string, args: readonly string[] = []): Pro
     });
     exited.then(() => reject(new Unavailable('nats-server ended while starting')), reject);
   });
-  const stop = async () => {
-    child.kill('SIGTERM');
+  const stop = async (signal: NodeJS.Signals = 'SIGTERM') => {
+    child.kill(signal);
     await exited;
   };
-  return { url: `nats://127.0.0.1:${port}`, stop };
+  return { url: `nats://127.0.0.1:${port}`, pid: child.pid!, stop };
 }
