@@ -33,7 +33,7 @@ export function admit(request: GenerateRequest, bounds: AdmissionBounds): Admitt
     );
   }
   const tokens = unpackTokens(request.tokens);
-  checkTokens(tokens, request.resumeTokens, bounds);
+  checkTokens(tokens, request, bounds);
   for (const [id] of request.sampling.logitBias) {
     if (id >= bounds.vocab) {
       throw new InvalidRequest(
@@ -46,11 +46,17 @@ export function admit(request: GenerateRequest, bounds: AdmissionBounds): Admitt
   return { request, tokens, seed, blocks: checkedBlocks(request.keys, tokens, seed, bounds.blockTokens) };
 }
 
-function checkTokens(tokens: Uint32Array, resumeTokens: number, { vocab, contextTokens }: AdmissionBounds): void {
+function checkTokens(
+  tokens: Uint32Array,
+  { resumeTokens, stopping }: GenerateRequest,
+  { vocab, contextTokens }: AdmissionBounds,
+): void {
   if (tokens.length - resumeTokens < 1) throw new InvalidRequest('the prompt has no tokens', 'prompt');
-  if (tokens.length + 1 > contextTokens) {
+  // Where no answer is wanted, the log-probabilities of the prompt may be.
+  const least = Math.min(1, stopping.maxTokens);
+  if (tokens.length + least > contextTokens) {
     throw new InvalidRequest(
-      `the prompt has ${tokens.length} tokens, the model's context is ${contextTokens}, of which at least one must be left for the answer`,
+      `the prompt has ${tokens.length} tokens, the model's context is ${contextTokens}, of which ${least} must be left for the answer`,
       'prompt',
     );
   }

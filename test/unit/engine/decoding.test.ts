@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { InvalidRequest } from '../../../src/errors.js';
 import type { ModelFolder } from '../../../src/model/folder.js';
 import { slowGreedy } from './support/reference.js';
 import { ask, noise, Rig, SAMPLED, tinyModel } from './support/rig.js';
@@ -178,5 +179,15 @@ describe.each([
       expect(again.top.map(([id]) => id)).toEqual(token.top.map(([id]) => id));
       expect(token.top[0]![0]).toBe(first.ids[i]);
     }
+  });
+
+  test('a prompt that fills the context is computed where no answer is wanted', async () => {
+    const prompt = noise(rig.graph.contextTokens, 512, 79);
+    const { types, prompt: given } = await rig.run(
+      ask(prompt, { sampling: { logprobs: 0, promptLogprobs: true }, stopping: { maxTokens: 0 } }),
+    );
+    expect(types.at(-1)).toBe('end');
+    expect(given).toHaveLength(prompt.length);
+    await expect(rig.run(ask([...prompt, 1], { stopping: { maxTokens: 0 } }))).rejects.toBeInstanceOf(InvalidRequest);
   });
 });
