@@ -8,6 +8,7 @@ import {
   type Stopping,
 } from '../src/protocol/generate.js';
 import type { FleetEvent } from './fleet.js';
+import { PromptParts } from './prompt-parts.js';
 
 /** One worker that may run the request, and the way to ask it. */
 export interface Candidate {
@@ -54,7 +55,7 @@ export async function* runToItsEnd(
 ): AsyncGenerator<FleetEvent> {
   const tried = new Set<string>();
   const generated: number[] = [];
-  let promptSent = false;
+  const prompt = new PromptParts(request.tokens.length);
   let started = false;
   let last: ShoalError | null = null;
   for (let losses = 0; losses < REQUEST_ATTEMPTS; ) {
@@ -72,24 +73,26 @@ export async function* runToItsEnd(
         keys,
         salt: request.salt,
         sources,
-        // The prompt's own log-probabilities came with the first try.
-        sampling: promptSent ? { ...request.sampling, promptLogprobs: false } : request.sampling,
+        // The prompt's own log-probabilities may have come with an earlier try.
+        sampling: prompt.complete ? { ...request.sampling, promptLogprobs: false } : request.sampling,
         stopping: request.stopping,
       };
       let start: FleetEvent | null = null;
+      prompt.beginAnew();
       for await (const event of candidate.run(message, signal)) {
         if (event.type === 'start') {
           // Held back until something came of it: the worker that is named is the one whose words these are.
           start = { ...event, worker: candidate.worker };
           continue;
         }
+        const fresh = event.type === 'prompt' ? prompt.take(event) : event;
         // Before anything is yielded: a client may be slow to take it.
-        chosen.prefilled();
+        if (event.type !== 'prompt' || prompt.complete) chosen.prefilled();
+        if (fresh === null) continue;
         if (start && !started) yield start;
         started = true;
-        if (event.type === 'prompt') promptSent = true;
         if (event.type === 'tokens') generated.push(...event.ids);
-        yield event;
+        yield fresh;
         if (event.type === 'end') return;
       }
       throw new InternalError(

@@ -69,6 +69,8 @@ export const ENGINE_FAILURES = 8;
 export const ENGINE_WAITING = 512;
 /** Tokens of a prompt that one run of the graph takes. */
 export const PREFILL_CHUNK_TOKENS = 256;
+/** Tokens in one event of an answer: with the log-probabilities of all of them, it has to fit one message. */
+export const EVENT_TOKENS = 512;
 /** Logits of one run where those of the prompt are wanted, or where the graph makes all of them; the chunk is made to fit. */
 export const PROMPT_LOGITS_BYTES = 64 * MiB;
 /** Sequences beyond the free slots for which prefixes are brought while they wait. What is brought is pinned. */

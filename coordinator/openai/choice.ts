@@ -28,6 +28,9 @@ export class Choice {
   readonly #detokenizer: Detokenizer;
   readonly #stops: StopStrings;
   readonly #logprobs: boolean;
+  readonly #promptDetokenizer: Detokenizer;
+  /** Tokens of the prompt that were reported. */
+  #promptReported = 0;
   #reports: TokenReport[] = [];
   /** Characters of text so far, those held back because of stop strings among them. */
   #offset = 0;
@@ -36,6 +39,7 @@ export class Choice {
     this.#plan = plan;
     this.#tokenizer = tokenizer;
     this.#detokenizer = new Detokenizer(tokenizer);
+    this.#promptDetokenizer = new Detokenizer(tokenizer, { skipSpecialTokens: false });
     this.#stops = new StopStrings(plan.stops);
     this.#logprobs = plan.request.sampling.logprobs !== null;
   }
@@ -47,7 +51,7 @@ export class Choice {
         return this.#plan.request.sampling.promptLogprobs ? null : this.#delta(this.#echo());
       case 'prompt':
         this.#reportPrompt(event.logprobs);
-        return this.#delta(this.#echo());
+        return this.#promptReported < this.#plan.request.tokens.length ? null : this.#delta(this.#echo());
       case 'tokens':
         return this.#delta(this.#takeTokens(event.ids, event.logprobs ?? []));
       case 'end':
@@ -87,12 +91,12 @@ export class Choice {
     return text;
   }
 
+  /** Of the tokens after those that were reported. */
   #reportPrompt(logprobs: readonly (TokenLogprobs | null)[]): void {
-    const detokenizer = new Detokenizer(this.#tokenizer, { skipSpecialTokens: false });
-    let offset = 0;
-    for (const [i, id] of this.#plan.request.tokens.entries()) {
-      this.#reports.push(tokenReport(this.#tokenizer, id, logprobs[i] ?? null, offset));
-      offset += codePoints(detokenizer.push(id));
+    for (const ofToken of logprobs) {
+      const id = this.#plan.request.tokens[this.#promptReported++]!;
+      this.#reports.push(tokenReport(this.#tokenizer, id, ofToken, this.#offset));
+      this.#offset += codePoints(this.#promptDetokenizer.push(id));
     }
   }
 

@@ -1,8 +1,9 @@
+import { EVENT_TOKENS } from '../limits.js';
 import type { GenerateEvent } from '../protocol/generate.js';
 
 /**
  * Events of one sequence, between the engine, which never waits for a reader, and its one reader. Tokens that the reader has not fetched yet are
- * put together into one event, so that what is kept is bounded by the tokens of the sequence.
+ * put together into events of at most `EVENT_TOKENS`, so that what is kept is bounded by the tokens of the sequence.
  */
 export class EventStream implements AsyncIterableIterator<GenerateEvent> {
   readonly #events: GenerateEvent[] = [];
@@ -22,7 +23,7 @@ export class EventStream implements AsyncIterableIterator<GenerateEvent> {
       return;
     }
     const last = this.#events.at(-1);
-    if (event.type === 'tokens' && last?.type === 'tokens') {
+    if (event.type === 'tokens' && last?.type === 'tokens' && last.ids.length + event.ids.length <= EVENT_TOKENS) {
       last.ids.push(...event.ids);
       if (event.logprobs !== undefined) last.logprobs?.push(...event.logprobs);
     } else {

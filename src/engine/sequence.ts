@@ -4,6 +4,7 @@ import { logprobsOf } from '../core/sampling/logprobs.js';
 import { Sampler } from '../core/sampling/sampler.js';
 import type { SamplingScratch } from '../core/sampling/scratch.js';
 import { InternalError } from '../errors.js';
+import { EVENT_TOKENS } from '../limits.js';
 import type { GenerateRequest, TokenLogprobs } from '../protocol/generate.js';
 import type { AdmittedRequest } from './admission.js';
 import { EventStream } from './event-stream.js';
@@ -165,14 +166,17 @@ export class Sequence {
     return this.#blocks[index]!;
   }
 
-  /** Takes the logits of the prompt's position `position`, which tell how likely the token after it was. */
+  /** Takes the logits of the prompt's position `position`, which tell how likely the token after it was. What fills an event is sent. */
   notePrompt(logits: Float32Array, position: number): void {
     if (position + 1 >= this.promptTokens) return;
     const alternatives = this.request.sampling.logprobs ?? 0;
     this.#promptLogprobs.push(logprobsOf(logits, this.#tokens[position + 1]!, alternatives));
+    if (this.#promptLogprobs.length >= EVENT_TOKENS) this.sendPrompt();
   }
 
+  /** Sends what was noted of the prompt and not sent yet. */
   sendPrompt(): void {
+    if (this.#promptLogprobs.length === 0) return;
     this.events.push({ type: 'prompt', logprobs: this.#promptLogprobs });
     this.#promptLogprobs = [];
   }

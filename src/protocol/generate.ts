@@ -66,7 +66,10 @@ export const GenerateEvent = z.discriminatedUnion('type', [
     cached: z.strictObject({ local: z.int(), remote: z.int(), computed: z.int() }),
     queueMs: z.number(),
   }),
-  /** Log-probabilities of the prompt's tokens, the first of which has none. Only where asked for. */
+  /**
+   * Log-probabilities of the prompt's tokens, the first of which has none. Only where asked for. They come in several events, each of the tokens
+   * after those of the one before it, and all of them before the first `tokens`.
+   */
   z.strictObject({ type: z.literal('prompt'), logprobs: z.array(TokenLogprobs.nullable()) }),
   z.strictObject({ type: z.literal('tokens'), ids: z.array(z.int()), logprobs: z.array(TokenLogprobs).optional() }),
   /** The last event. `token` is the stop token, which is not among the tokens sent. */

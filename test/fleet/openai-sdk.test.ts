@@ -71,6 +71,15 @@ describe("OpenAI's SDK against a real fleet", () => {
     expect(answer.choices[0]!.message.content?.trim()).toBe(second.answer);
   });
 
+  it('echoes a prompt that fills the context, with the log-probabilities of all of it', async () => {
+    const prompt = Array.from({ length: 4_096 }, (_, i) => 40 + ((i * i) % 80));
+    const asked = { model: 'recall', prompt, max_tokens: 0, echo: true, logprobs: 20 };
+    const { tokens, token_logprobs, top_logprobs } = (await client.completions.create(asked)).choices[0]!.logprobs!;
+    expect(tokens).toEqual(prompt.map((id) => String.fromCharCode(id)));
+    expect(token_logprobs!.map((logprob) => logprob === null)).toEqual(prompt.map((_, i) => i === 0));
+    expect(top_logprobs!.slice(1).every((top) => Object.keys(top).length >= 20)).toBe(true);
+  });
+
   it('aborts, and the worker stops at once', async () => {
     const stream = await client.completions.create({
       model: 'recall',

@@ -17,6 +17,10 @@ const REQUEST: Attempted = {
 };
 const START: GenerateEvent = { type: 'start', cached: { local: 0, remote: 0, computed: 3 }, queueMs: 1 };
 const END: GenerateEvent = { type: 'end', reason: 'stop', token: 9 };
+const promptPart = (...logprobs: (number | null)[]): GenerateEvent => ({
+  type: 'prompt',
+  logprobs: logprobs.map((logprob) => (logprob === null ? null : { logprob, top: [] })),
+});
 const tokens = (...ids: number[]): GenerateEvent => ({ type: 'tokens', ids });
 
 type Step = GenerateEvent | Error | 'forever';
@@ -141,15 +145,35 @@ describe('a request on its way to its end', () => {
   });
 
   it('asks for the log-probabilities of the prompt until they came', async () => {
-    const prompt: GenerateEvent = { type: 'prompt', logprobs: [null] };
+    const prompt = promptPart(null, -1, -2);
     const stage = new Stage([
       [START, new Unavailable('gone')],
       [START, prompt, new Unavailable('gone')],
       [START, tokens(5), END],
     ]);
     const { events } = await stage.all({ ...REQUEST, sampling: { ...GREEDY, promptLogprobs: true } });
-    expect(events.filter(({ type }) => type === 'prompt').length).toBe(1);
+    expect(events.filter(({ type }) => type === 'prompt')).toEqual([prompt]);
     expect(stage.requests.map(({ sampling }) => sampling.promptLogprobs)).toEqual([true, true, false]);
+  });
+
+  it('passes on each of the log-probabilities of the prompt once, whichever parts were lost', async () => {
+    const stage = new Stage([
+      [START, promptPart(null), new Unavailable('gone')],
+      [START, promptPart(null), new Unavailable('gone')],
+      [START, promptPart(null, -1), promptPart(-2), tokens(5), END],
+    ]);
+    const { events, error } = await stage.all({ ...REQUEST, sampling: { ...GREEDY, promptLogprobs: true } });
+    expect(error).toBeNull();
+    expect(events).toEqual([
+      { ...START, worker: 'w0' },
+      promptPart(null),
+      promptPart(-1),
+      promptPart(-2),
+      tokens(5),
+      END,
+    ]);
+    expect(stage.requests.map(({ sampling }) => sampling.promptLogprobs)).toEqual([true, true, true]);
+    expect(stage.calls).toEqual(['done w0', 'done w1', 'prefilled w2', 'prefilled w2', 'prefilled w2', 'done w2']);
   });
 
   it('says that the prefill is over when something came of it, and not before', async () => {

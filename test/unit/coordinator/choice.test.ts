@@ -62,6 +62,7 @@ function run(choice: Choice, events: readonly FleetEvent[]): Delta[] {
   return deltas;
 }
 
+const reportsOf = (deltas: readonly Delta[]) => deltas.flatMap(({ reports }) => reports);
 const textOf = (deltas: readonly Delta[]) => deltas.map((delta) => delta.text).join('');
 
 describe('a choice', () => {
@@ -131,9 +132,27 @@ describe('a choice', () => {
     const logprobs: (TokenLogprobs | null)[] = prompt.map((_, i) => (i === 0 ? null : { logprob: -i, top: [] }));
     const deltas = run(choiceOf({ echo, logprobs: 0 }), [{ type: 'prompt', logprobs }, one(97, -9), end]);
     expect(textOf(deltas)).toBe('é thea');
-    const reports = deltas.flatMap((delta) => delta.reports);
+    const reports = reportsOf(deltas);
     expect(reports.map((report) => report.logprob)).toEqual([null, ...prompt.slice(1).map((_, i) => -1 - i), -9]);
     expect(reports.slice(-2).map((report) => report.offset)).toEqual([1, 5]);
+  });
+
+  it('says the same where the log-probabilities of the prompt come in parts, and nothing before the last one', () => {
+    const echo = 'é the 😀 harbor';
+    const prompt = idsOf(echo);
+    const logprobs: (TokenLogprobs | null)[] = prompt.map((_, i) =>
+      i === 0 ? null : { logprob: -i, top: [[97, -i]] },
+    );
+    const whole = run(choiceOf({ echo, logprobs: 1 }), [{ type: 'prompt', logprobs }, one(97, -9), end]);
+    const parts = [logprobs.slice(0, 1), logprobs.slice(1, 4), logprobs.slice(4)];
+    const events = parts.map((part): FleetEvent => ({ type: 'prompt', logprobs: part }));
+    const inParts = run(choiceOf({ echo, logprobs: 1 }), [...events, one(97, -9), end]);
+    expect(inParts.map(({ text, reports }) => [text, reports.length])).toEqual([
+      [echo, prompt.length],
+      ['a', 1],
+      ['', 0],
+    ]);
+    expect(reportsOf(inParts)).toEqual(reportsOf(whole));
   });
 
   it('echoes its prompt at once where no log-probabilities are wanted', () => {

@@ -1,7 +1,14 @@
 import { expect, it } from 'vitest';
 import { blockKeys, packKeys, rootSeed } from '../../../src/core/key.js';
-import { BLOCK_TOKENS, BUS_MESSAGE_BYTES, PROMPT_TOKENS, SALT_CHARS } from '../../../src/limits.js';
-import { type GenerateRequest, packTokens } from '../../../src/protocol/generate.js';
+import {
+  BLOCK_TOKENS,
+  BUS_MESSAGE_BYTES,
+  EVENT_TOKENS,
+  LOGPROBS,
+  PROMPT_TOKENS,
+  SALT_CHARS,
+} from '../../../src/limits.js';
+import { type GenerateEvent, type GenerateRequest, packTokens } from '../../../src/protocol/generate.js';
 import { encode } from '../../../src/wire/msgpack.js';
 import { ask } from '../engine/support/rig.js';
 
@@ -16,4 +23,11 @@ it('a request with the longest prompt fits one message', () => {
   };
   // What else there is in the message, stop ids and biases among it, is less than the rest.
   expect(encode(request).byteLength + 64 * 1024).toBeLessThan(BUS_MESSAGE_BYTES);
+});
+
+it('so does an event with as many log-probabilities as it may have', () => {
+  const top = Array.from({ length: LOGPROBS }, (): [number, number] => [4_000_000_000, -1 / 3]);
+  const logprobs = Array.from({ length: EVENT_TOKENS }, () => ({ logprob: -1 / 3, top }));
+  const event: GenerateEvent = { type: 'tokens', ids: Array(EVENT_TOKENS).fill(4_000_000_000), logprobs };
+  expect(2 * encode(event).byteLength).toBeLessThan(BUS_MESSAGE_BYTES);
 });

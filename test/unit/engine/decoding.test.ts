@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { InvalidRequest } from '../../../src/errors.js';
+import { EVENT_TOKENS } from '../../../src/limits.js';
 import type { ModelFolder } from '../../../src/model/folder.js';
 import { slowGreedy } from './support/reference.js';
 import { ask, noise, Rig, SAMPLED, tinyModel } from './support/rig.js';
@@ -178,6 +179,19 @@ describe.each([
       expect(again.logprob).toBeCloseTo(token.logprob, 4);
       expect(again.top.map(([id]) => id)).toEqual(token.top.map(([id]) => id));
       expect(token.top[0]![0]).toBe(first.ids[i]);
+    }
+  });
+
+  test('log-probabilities of a long prompt come in several events, none missing and none twice', async () => {
+    const prompt = noise(2 * EVENT_TOKENS + 30, 512, 78);
+    const wanted = { sampling: { logprobs: 1, promptLogprobs: true }, stopping: { maxTokens: 1 } };
+    const whole = await rig.run(ask(prompt, wanted));
+    expect(whole.types).toEqual(['start', 'prompt', 'prompt', 'prompt', 'tokens', 'end']);
+    expect(whole.prompt).toHaveLength(prompt.length);
+    const short = await rig.run(ask(prompt.slice(0, EVENT_TOKENS), wanted));
+    expect(short.types).toEqual(['start', 'prompt', 'tokens', 'end']);
+    for (const [i, token] of short.prompt!.entries()) {
+      expect(whole.prompt![i]?.logprob ?? null).toEqual(token === null ? null : expect.closeTo(token.logprob, 4));
     }
   });
 

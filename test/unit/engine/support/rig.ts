@@ -84,7 +84,7 @@ export async function collect(events: AsyncIterable<GenerateEvent>): Promise<Ans
   for await (const event of events) {
     types.push(event.type);
     if (event.type === 'start') cached = event.cached;
-    else if (event.type === 'prompt') prompt = event.logprobs;
+    else if (event.type === 'prompt') prompt = [...(prompt ?? []), ...event.logprobs];
     else if (event.type === 'end') end = { reason: event.reason, token: event.token };
     else {
       ids.push(...event.ids);
