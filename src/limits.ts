@@ -54,6 +54,10 @@ export const STOP_TOKEN_IDS = 256;
 export const LOGIT_BIAS_ENTRIES = 1024;
 /** Most likely alternatives that `logprobs` may ask for. */
 export const LOGPROBS = 20;
+/** Log-probabilities in one answer: over all choices, a token's own and its alternatives', those of an echoed prompt among them; */
+export const ANSWER_LOGPROBS = 512 * 1024;
+/** and those that a coordinator holds for answers that were not taken yet. */
+export const COORDINATOR_LOGPROBS = 4 * ANSWER_LOGPROBS;
 /** Tokens of a prompt, whatever the model's context: they go to a worker in one message, with a key for each block. */
 export const PROMPT_TOKENS = 192 * 1024;
 /** Messages in a chat request. */

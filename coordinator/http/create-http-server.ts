@@ -1,11 +1,12 @@
 import type { Clock } from '../../src/clock.js';
-import { COORDINATOR_REQUESTS } from '../../src/limits.js';
+import { COORDINATOR_LOGPROBS, COORDINATOR_REQUESTS } from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
 import type { CoordinatorMetrics } from '../../src/metrics/coordinator-metrics.js';
 import { watchFleet } from '../../src/metrics/fleet-metrics.js';
 import { type Random, SystemRandom } from '../../src/random.js';
 import type { Fleet } from '../fleet.js';
 import { Admission } from '../openai/admission.js';
+import { LogprobRoom } from '../openai/logprob-room.js';
 import { PromptReader } from '../openai/prompt.js';
 import type { ServedModel } from '../openai/served-model.js';
 import { Access } from './access.js';
@@ -29,6 +30,8 @@ export interface HttpOptions extends HttpListenOptions {
   readonly apiKeys?: readonly string[];
   /** Sequences accepted and not yet answered. */
   readonly maxRequests?: number;
+  /** Log-probabilities held for answers that were not taken yet. */
+  readonly maxLogprobs?: number;
 }
 
 export interface HttpDeps {
@@ -66,6 +69,7 @@ function routesOf({ fleet, model, options, metrics, clock, random }: HttpDeps): 
     model,
     prompts,
     admission: new Admission(options.maxRequests ?? COORDINATOR_REQUESTS),
+    logprobRoom: new LogprobRoom(options.maxLogprobs ?? COORDINATOR_LOGPROBS),
     metrics: metrics.requests,
     clock,
     random: random ?? new SystemRandom(),

@@ -23,6 +23,8 @@ export interface Exchange {
   readonly arrivedMs: number;
   /** Aborted with the error to report: the client went away, or the coordinator stops. */
   readonly signal: AbortSignal;
+  /** Calls `listener` once the answer was sent, or nobody is there to take it. */
+  onClose(listener: () => void): void;
   /** A header's value by its lower-case name; null if it is not there. */
   header(name: string): string | null;
 }

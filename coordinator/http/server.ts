@@ -189,7 +189,7 @@ class Server implements HttpServer {
 
   async #answer(route: Route, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     const running = this.#watch(reply);
-    const answer = await route.handle(exchangeOf(request, running.signal));
+    const answer = await route.handle(exchangeOf(request, reply, running.signal));
     if (answer.kind === 'events') {
       reply.hijack();
       await this.#stream(answer, request, reply);
@@ -265,7 +265,7 @@ class Server implements HttpServer {
   }
 }
 
-function exchangeOf(request: FastifyRequest, signal: AbortSignal): Exchange {
+function exchangeOf(request: FastifyRequest, { raw }: FastifyReply, signal: AbortSignal): Exchange {
   return {
     requestId: request.id,
     params: request.params as Record<string, string>,
@@ -273,6 +273,10 @@ function exchangeOf(request: FastifyRequest, signal: AbortSignal): Exchange {
     tenant: request.tenant,
     arrivedMs: request.arrivedMs,
     signal,
+    onClose: (listener) => {
+      if (raw.closed) listener();
+      else raw.once('close', listener);
+    },
     header: (name) => {
       const value = request.headers[name];
       return (Array.isArray(value) ? value[0] : value) ?? null;

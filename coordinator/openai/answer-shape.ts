@@ -1,11 +1,11 @@
 import type { Delta, FinishReason } from './choice.js';
-import type { TokenReport } from './token-report.js';
+import type { TokenReports } from './token-reports.js';
 
 /** A choice when it is complete. */
 export interface WholeChoice {
   readonly index: number;
   readonly text: string;
-  readonly reports: readonly TokenReport[];
+  readonly reports: TokenReports;
   readonly finish: FinishReason;
 }
 

@@ -1,7 +1,9 @@
 import type { AnswerShape, WholeChoice } from './answer-shape.js';
 import type { Delta, FinishReason } from './choice.js';
+import type { LogprobShare } from './logprob-room.js';
+import type { TextTokenizer } from './served-model.js';
 import type { Tally } from './tally.js';
-import type { TokenReport } from './token-report.js';
+import { TokenReports } from './token-reports.js';
 
 /** What all parts of an answer begin with. */
 export interface AnswerHead {
@@ -19,15 +21,24 @@ export interface AnswerOptions {
   readonly logprobs: boolean;
 }
 
-/** The answer in one piece, once all of it is there. */
+export interface WholeAnswerOptions extends AnswerOptions {
+  readonly tokenizer: TextTokenizer;
+  /** Grows with what is held of the answer. */
+  readonly share: LogprobShare;
+}
+
+/** The answer in one piece, once all of it is there. Throws `Overloaded` where there is no room for its log-probabilities. */
 export async function wholeAnswer(
   deltas: AsyncIterable<Delta>,
-  { head, shape, tally, logprobs }: AnswerOptions,
+  { head, shape, tally, logprobs, tokenizer, share }: WholeAnswerOptions,
 ): Promise<object> {
   const choices = new Map<number, GrowingChoice>();
+  let held = 0;
   for await (const delta of deltas) {
-    const choice = choices.get(delta.index) ?? new GrowingChoice(delta.index);
+    const choice = choices.get(delta.index) ?? new GrowingChoice(delta.index, new TokenReports(tokenizer));
     choices.set(delta.index, choice);
+    held += delta.reports.logprobs;
+    share.growTo(held);
     choice.add(delta);
   }
   const whole = [...choices.values()]
@@ -67,18 +78,20 @@ function usageOf(tally: Tally): object {
 
 class GrowingChoice {
   readonly #texts: string[] = [];
-  readonly #reports: TokenReport[] = [];
   #finish: FinishReason = 'length';
 
-  constructor(readonly index: number) {}
+  constructor(
+    readonly index: number,
+    private readonly reports: TokenReports,
+  ) {}
 
   add(delta: Delta): void {
     this.#texts.push(delta.text);
-    for (const report of delta.reports) this.#reports.push(report);
+    this.reports.append(delta.reports);
     if (delta.finish !== null) this.#finish = delta.finish;
   }
 
   whole(): WholeChoice {
-    return { index: this.index, text: this.#texts.join(''), reports: this.#reports, finish: this.#finish };
+    return { index: this.index, text: this.#texts.join(''), reports: this.reports, finish: this.#finish };
   }
 }

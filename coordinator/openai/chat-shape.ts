@@ -1,5 +1,5 @@
 import type { AnswerShape } from './answer-shape.js';
-import type { TokenReport } from './token-report.js';
+import type { TokenReports } from './token-reports.js';
 
 /** `POST /v1/chat/completions`. */
 export const CHAT_SHAPE: AnswerShape = {
@@ -20,9 +20,9 @@ export const CHAT_SHAPE: AnswerShape = {
   }),
 };
 
-function logprobsOf(reports: readonly TokenReport[]) {
+function logprobsOf(reports: TokenReports) {
   return {
-    content: reports.map(({ text, bytes, logprob, top }) => ({
+    content: reports.listWhenWritten(({ text, bytes, logprob, top }) => ({
       token: text,
       logprob,
       bytes,

@@ -4,7 +4,8 @@ import { StopStrings } from '../../src/text/stop-strings.js';
 import type { FleetEvent } from '../fleet.js';
 import type { ChoicePlan } from './plan.js';
 import type { TextTokenizer } from './served-model.js';
-import { codePoints, type TokenReport, tokenReport } from './token-report.js';
+import { codePoints } from './token-report.js';
+import { TokenReports } from './token-reports.js';
 
 export type FinishReason = 'stop' | 'length';
 
@@ -13,7 +14,7 @@ export interface Delta {
   readonly index: number;
   readonly text: string;
   /** Of all tokens since the last delta, the held back ones among them. Empty unless asked for. */
-  readonly reports: readonly TokenReport[];
+  readonly reports: TokenReports;
   /** Not null in the last delta of the choice. */
   readonly finish: FinishReason | null;
 }
@@ -31,7 +32,7 @@ export class Choice {
   readonly #promptDetokenizer: Detokenizer;
   /** Tokens of the prompt that were reported. */
   #promptReported = 0;
-  #reports: TokenReport[] = [];
+  #reports: TokenReports;
   /** Characters of text so far, those held back because of stop strings among them. */
   #offset = 0;
 
@@ -42,6 +43,7 @@ export class Choice {
     this.#promptDetokenizer = new Detokenizer(tokenizer, { skipSpecialTokens: false });
     this.#stops = new StopStrings(plan.stops);
     this.#logprobs = plan.request.sampling.logprobs !== null;
+    this.#reports = new TokenReports(tokenizer);
   }
 
   /** The delta that the event makes, or null if there is nothing to show yet. Not to be called again once `finish` is set. */
@@ -63,7 +65,7 @@ export class Choice {
     let text = '';
     for (const [i, id] of ids.entries()) {
       this.completionTokens++;
-      if (this.#logprobs) this.#reports.push(tokenReport(this.#tokenizer, id, logprobs[i] ?? null, this.#offset));
+      if (this.#logprobs) this.#reports.add(id, logprobs[i] ?? null, this.#offset);
       const piece = this.#detokenizer.push(id);
       this.#offset += codePoints(piece);
       if (this.completionTokens <= this.#plan.request.stopping.minTokens) {
@@ -95,7 +97,7 @@ export class Choice {
   #reportPrompt(logprobs: readonly (TokenLogprobs | null)[]): void {
     for (const ofToken of logprobs) {
       const id = this.#plan.request.tokens[this.#promptReported++]!;
-      this.#reports.push(tokenReport(this.#tokenizer, id, ofToken, this.#offset));
+      this.#reports.add(id, ofToken, this.#offset);
       this.#offset += codePoints(this.#promptDetokenizer.push(id));
     }
   }
@@ -103,7 +105,7 @@ export class Choice {
   #delta(text: string): Delta | null {
     if (text === '' && this.finish === null) return null;
     const reports = this.#reports;
-    this.#reports = [];
+    this.#reports = new TokenReports(this.#tokenizer);
     return { index: this.#plan.index, text, reports, finish: this.finish };
   }
 }

@@ -1,5 +1,6 @@
 import type { AnswerShape } from './answer-shape.js';
 import type { TokenReport } from './token-report.js';
+import type { TokenReports } from './token-reports.js';
 
 /** `POST /v1/completions`. */
 export const COMPLETION_SHAPE: AnswerShape = {
@@ -20,12 +21,12 @@ export const COMPLETION_SHAPE: AnswerShape = {
   }),
 };
 
-function logprobsOf(reports: readonly TokenReport[]) {
+function logprobsOf(reports: TokenReports) {
   return {
-    tokens: reports.map((report) => report.text),
-    token_logprobs: reports.map((report) => report.logprob),
-    top_logprobs: reports.map(topOf),
-    text_offset: reports.map((report) => report.offset),
+    tokens: reports.list((index) => reports.token(index).text),
+    token_logprobs: reports.list((index) => reports.logprob(index)),
+    top_logprobs: reports.listWhenWritten(topOf),
+    text_offset: reports.list((index) => reports.offset(index)),
   };
 }
 

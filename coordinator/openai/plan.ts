@@ -3,6 +3,7 @@ import { CHOICES_PER_REQUEST } from '../../src/limits.js';
 import type { Sampling, Stopping } from '../../src/protocol/generate.js';
 import type { FleetRequest } from '../fleet.js';
 import { contextLengthExceeded } from './api-error.js';
+import { checkLogprobs, reportableTokens } from './logprob-count.js';
 import type { Prompt } from './prompt.js';
 import type { CommonRequest } from './requests.js';
 import type { ServedModel } from './served-model.js';
@@ -24,8 +25,8 @@ export interface Demand {
   /** Tokens asked for, and the field that says so; null for as many as the endpoint gives. */
   readonly maxTokens: { readonly value: number; readonly param: string } | null;
   readonly defaultMaxTokens: number;
-  /** As in `Sampling`. */
-  readonly logprobs: number | null;
+  /** As in `Sampling`, and the field that says so. */
+  readonly logprobs: { readonly value: number; readonly param: string } | null;
   readonly echo: boolean;
 }
 
@@ -53,7 +54,7 @@ export function planChoices(
     throw new InvalidRequest(`n: ${n} choices of ${prompts.length} prompts are more than ${CHOICES_PER_REQUEST}.`, 'n');
   }
   const shared = { ...caller, sampling: samplingOf(fields, demand, model), stops: fields.stop ?? [] };
-  return prompts.flatMap((prompt, promptIndex) => {
+  const choices = prompts.flatMap((prompt, promptIndex) => {
     const stopping = stoppingOf(fields, demand, prompt, model);
     const seed = fields.seed ?? randomSeed();
     const echo = demand.echo ? (prompt.text ?? textOf(prompt, model)) : null;
@@ -70,6 +71,17 @@ export function planChoices(
       return { index, promptIndex, request, stops: shared.stops, echo };
     });
   });
+  checkReported(choices, demand);
+  return choices;
+}
+
+function checkReported(choices: readonly ChoicePlan[], { logprobs, maxTokens, echo }: Demand): void {
+  if (logprobs === null) return;
+  const requests = choices.map(({ request }) => request);
+  checkLogprobs(requests, logprobs.param, [
+    maxTokens?.param ?? 'max_tokens',
+    ...(echo ? ['echo', 'prompt', 'n'] : ['n']),
+  ]);
 }
 
 function samplingOf(
@@ -92,13 +104,13 @@ function samplingOf(
     frequencyPenalty: fields.frequency_penalty ?? 0,
     repetitionPenalty: fields.repetition_penalty ?? defaults.repetitionPenalty ?? 1,
     logitBias,
-    logprobs,
+    logprobs: logprobs?.value ?? null,
     promptLogprobs: echo && logprobs !== null,
   };
 }
 
 function stoppingOf(fields: CommonRequest, demand: Demand, prompt: Prompt, model: ServedModel): Stopping {
-  const maxTokens = maxTokensOf(demand, prompt, model.contextTokens);
+  const maxTokens = maxTokensOf(demand, prompt, model.contextTokens, fields.n ?? 1);
   const minTokens = fields.min_tokens ?? 0;
   if (minTokens > maxTokens) {
     throw new InvalidRequest(
@@ -111,7 +123,8 @@ function stoppingOf(fields: CommonRequest, demand: Demand, prompt: Prompt, model
   return { maxTokens, minTokens, tokenIds, ignoreEos: fields.ignore_eos ?? false };
 }
 
-function maxTokensOf({ maxTokens, defaultMaxTokens, echo }: Demand, prompt: Prompt, contextTokens: number): number {
+function maxTokensOf(demand: Demand, prompt: Prompt, contextTokens: number, n: number): number {
+  const { prompts, maxTokens, defaultMaxTokens, logprobs, echo } = demand;
   const length = prompt.tokens.length;
   const room = contextTokens - length;
   if (room < 0 || (room === 0 && maxTokens?.value !== 0)) {
@@ -120,7 +133,9 @@ function maxTokensOf({ maxTokens, defaultMaxTokens, echo }: Demand, prompt: Prom
       prompt.param,
     );
   }
-  if (maxTokens === null) return Math.min(defaultMaxTokens, room);
+  if (maxTokens === null) {
+    return Math.min(defaultMaxTokens, room, reportableTokens(logprobs?.value ?? null, prompts.length * n));
+  }
   if (maxTokens.value > room) {
     throw contextLengthExceeded(
       `${maxTokens.param}: ${maxTokens.value} tokens after a prompt of ${length} are more than the model's context of ${contextTokens}.`,

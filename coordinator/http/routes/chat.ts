@@ -34,8 +34,8 @@ function maxTokensOf(request: ChatRequest) {
   return null;
 }
 
-function logprobsOf(request: ChatRequest): number | null {
-  if (request.logprobs) return request.top_logprobs ?? 0;
+function logprobsOf(request: ChatRequest) {
+  if (request.logprobs) return { value: request.top_logprobs ?? 0, param: 'top_logprobs' };
   if (request.top_logprobs === undefined || request.top_logprobs === 0) return null;
   throw new InvalidRequest('top_logprobs: needs logprobs to be true.', 'top_logprobs');
 }

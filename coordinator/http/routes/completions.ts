@@ -14,7 +14,7 @@ export function completionsRoute(deps: GenerationDeps): Route {
       prompts: await deps.prompts.readPrompts(request.prompt),
       maxTokens: request.max_tokens === undefined ? null : { value: request.max_tokens, param: 'max_tokens' },
       defaultMaxTokens: DEFAULT_MAX_TOKENS,
-      logprobs: request.logprobs ?? null,
+      logprobs: request.logprobs === undefined ? null : { value: request.logprobs, param: 'logprobs' },
       echo: request.echo ?? false,
     }),
   };

@@ -7,7 +7,9 @@ import { answerChunks, wholeAnswer } from '../../openai/answer.js';
 import type { AnswerShape } from '../../openai/answer-shape.js';
 import { ApiError } from '../../openai/api-error.js';
 import { generate } from '../../openai/generation.js';
-import { type Demand, planChoices } from '../../openai/plan.js';
+import { promptLogprobs } from '../../openai/logprob-count.js';
+import { type LogprobRoom, LogprobShare } from '../../openai/logprob-room.js';
+import { type ChoicePlan, type Demand, planChoices } from '../../openai/plan.js';
 import type { PromptReader } from '../../openai/prompt.js';
 import type { CommonRequest } from '../../openai/requests.js';
 import { checkModelName, type ServedModel } from '../../openai/served-model.js';
@@ -21,6 +23,7 @@ export interface GenerationDeps {
   readonly model: ServedModel;
   readonly prompts: PromptReader;
   readonly admission: Admission;
+  readonly logprobRoom: LogprobRoom;
   readonly metrics: RequestMetrics;
   readonly clock: Clock;
   readonly random: Random;
@@ -47,14 +50,26 @@ export async function answerWithTokens<R extends CommonRequest>(
   const id = `${shape.idPrefix}${Buffer.from(deps.random.bytes(16)).toString('hex')}`;
   const caller = { answerId: id, salt: saltOf(exchange.tenant, request.cache_salt), worker: workerOf(exchange, deps) };
   const choices = planChoices(request, demand, caller, model, () => deps.random.below(2 ** 53));
+  const share = shareFor(choices, exchange, deps);
   const tally = new Tally(choices);
   const asked = { choices, tally, arrivedMs: exchange.arrivedMs, signal: exchange.signal };
   const deltas = generate(asked, { ...deps, tokenizer: model.tokenizer });
   const head = { id, created: Math.floor(clock.now() / 1_000), model: model.name };
   const options = { head, shape, tally, logprobs: demand.logprobs !== null };
-  if (!request.stream) return json(await wholeAnswer(deltas, options));
+  if (!request.stream) return json(await wholeAnswer(deltas, { ...options, tokenizer: model.tokenizer, share }));
   const includeUsage = request.stream_options?.include_usage ?? false;
   return { kind: 'events', events: await begun(answerChunks(deltas, { ...options, includeUsage })) };
+}
+
+/**
+ * Until the answer was sent. The prompts' log-probabilities have room in it; those of the tokens after them are held, and added, only where the
+ * answer is in one piece.
+ */
+function shareFor(choices: readonly ChoicePlan[], exchange: Exchange, { logprobRoom }: GenerationDeps): LogprobShare {
+  const share = new LogprobShare(logprobRoom);
+  exchange.onClose(() => share.close());
+  share.growTo(choices.reduce((sum, { request }) => sum + promptLogprobs(request), 0));
+  return share;
 }
 
 /** Waits for the first event, so that what fails before it can still be told by the status. */

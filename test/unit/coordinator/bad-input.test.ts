@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it, vi } from 'vitest';
+import { ANSWER_LOGPROBS } from '../../../src/limits.js';
 import { saying } from './support/scripted-fleet.js';
 import { CONTEXT_TOKENS, idsOf, MODEL, testServer } from './support/test-server.js';
 
@@ -15,6 +16,7 @@ interface ErrorAnswer {
 }
 
 const hello = { role: 'user', content: 'hello' };
+const ECHO = { max_tokens: 0, echo: true, logprobs: 20 };
 const long = idsOf('harbor '.repeat(600)).length;
 
 /** What is wrong, the body's fields, the field that the error names. */
@@ -73,6 +75,8 @@ const COMPLETIONS: readonly [string, Record<string, unknown>, string][] = [
   ['a list of biases', { logit_bias: [1] }, 'logit_bias'],
   ['logprobs as a boolean', { logprobs: true }, 'logprobs'],
   ['too many logprobs', { logprobs: 21 }, 'logprobs'],
+  ['too many logprobs over all prompts', { ...ECHO, prompt: Array(64).fill(Array(400).fill(1)) }, 'logprobs'],
+  ['too many logprobs over all choices', { prompt: [1], logprobs: 20, n: 128, max_tokens: 200 }, 'logprobs'],
   ['stream as a text', { stream: 'yes' }, 'stream'],
   ['include_usage as a number', { stream: true, stream_options: { include_usage: 1 } }, 'stream_options.include_usage'],
   ['echo as a number', { echo: 1 }, 'echo'],
@@ -96,6 +100,11 @@ const CHATS: readonly [string, Record<string, unknown>, string][] = [
   ['too many messages', { messages: Array(4_097).fill(hello) }, 'messages'],
   ['messages longer than the context', { messages: [{ role: 'user', content: 'harbor '.repeat(600) }] }, 'messages'],
   ['huge max_completion_tokens', { max_completion_tokens: 1e6 }, 'max_completion_tokens'],
+  [
+    'too many top_logprobs over all choices',
+    { logprobs: true, top_logprobs: 20, n: 128, max_tokens: 200 },
+    'top_logprobs',
+  ],
   ['top_logprobs without logprobs', { top_logprobs: 2 }, 'top_logprobs'],
   ['logprobs as a number', { logprobs: 2 }, 'logprobs'],
 ];
@@ -192,6 +201,15 @@ describe('bad input', () => {
     expect(error.code).toBe('context_length_exceeded');
     expect(error.message).toContain(String(long));
     expect(error.message).toContain(String(CONTEXT_TOKENS));
+  });
+
+  it('says how many log-probabilities an answer would have and may have, and which fields ask for them', async () => {
+    const { post } = await testServer();
+    const response = await post('/v1/completions', { ...ECHO, prompt: Array(64).fill(Array(400).fill(1)) });
+    const { error } = (await response.json()) as ErrorAnswer;
+    for (const part of [64 * 400 * 21, ANSWER_LOGPROBS, 'logprobs', 'max_tokens', 'echo', 'prompt']) {
+      expect(error.message).toContain(String(part));
+    }
   });
 
   it('repeats nothing of a prompt in errors and logs', async () => {

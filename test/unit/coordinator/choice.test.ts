@@ -62,7 +62,8 @@ function run(choice: Choice, events: readonly FleetEvent[]): Delta[] {
   return deltas;
 }
 
-const reportsOf = (deltas: readonly Delta[]) => deltas.flatMap(({ reports }) => reports);
+const reportsOf = (deltas: readonly Delta[]) =>
+  deltas.flatMap(({ reports }) => reports.list((index) => reports.at(index)));
 const textOf = (deltas: readonly Delta[]) => deltas.map((delta) => delta.text).join('');
 
 describe('a choice', () => {
@@ -122,8 +123,8 @@ describe('a choice', () => {
       ['a', 1],
       ['', 0],
     ]);
-    expect(deltas[0]!.reports[0]).toMatchObject({ text: 'bytes:\\xf0', bytes: [0xf0], logprob: -1, offset: 0 });
-    expect(deltas[1]!.reports[0]).toMatchObject({ text: 'a', offset: 1 });
+    expect(deltas[0]!.reports.at(0)).toMatchObject({ text: 'bytes:\\xf0', bytes: [0xf0], logprob: -1, offset: 0 });
+    expect(deltas[1]!.reports.at(0)).toMatchObject({ text: 'a', offset: 1 });
   });
 
   it('echoes its prompt, with the log-probabilities of the prompt', () => {

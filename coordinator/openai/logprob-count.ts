@@ -1,0 +1,33 @@
+import { InvalidRequest } from '../../src/errors.js';
+import { ANSWER_LOGPROBS } from '../../src/limits.js';
+import type { FleetRequest } from '../fleet.js';
+
+/** Log-probabilities of an echoed prompt: for each of its tokens its own and its alternatives'. 0 where none are wanted. */
+export function promptLogprobs({ tokens, sampling }: FleetRequest): number {
+  return sampling.promptLogprobs ? tokens.length * perToken(sampling.logprobs) : 0;
+}
+
+/** Tokens that each of `choices` may generate before their log-probabilities are more than an answer may have. */
+export function reportableTokens(logprobs: number | null, choices: number): number {
+  return logprobs === null ? Number.POSITIVE_INFINITY : Math.floor(ANSWER_LOGPROBS / choices / perToken(logprobs));
+}
+
+/** Throws `InvalidRequest` where an answer with these choices may have too many. `param` and `others` are the fields that ask for them. */
+export function checkLogprobs(requests: readonly FleetRequest[], param: string, others: readonly string[]): void {
+  const most = requests.reduce((sum, request) => sum + promptLogprobs(request) + generatedLogprobs(request), 0);
+  if (most <= ANSWER_LOGPROBS) return;
+  throw new InvalidRequest(
+    `${param}: the answer may have ${most} log-probabilities over all its choices, more than ${ANSWER_LOGPROBS}. Ask for less here, or by ${others.join(', ')}.`,
+    param,
+  );
+}
+
+/** At most. */
+function generatedLogprobs({ sampling, stopping }: FleetRequest): number {
+  return sampling.logprobs === null ? 0 : stopping.maxTokens * perToken(sampling.logprobs);
+}
+
+/** A token's own, and its alternatives'. */
+function perToken(alternatives: number | null): number {
+  return 1 + (alternatives ?? 0);
+}
