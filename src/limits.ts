@@ -100,7 +100,9 @@ export const PEER_READ_BYTES = 256 * KiB;
 export const PEER_SEND_BUFFER_BYTES = 1 * MiB;
 /** A connection to a peer on which nothing moves for so long, though something should, is closed. */
 export const PEER_PROGRESS_TIMEOUT_MS = 10_000;
-/** So is one that takes so long for the rest of a block that nobody waits for any more, and that stands in the way of all that comes after it. */
+/** A block that takes so long to be had is not pushed: nothing moves meanwhile. */
+export const PEER_LEND_MS = 5_000;
+/** So is a connection to a peer that takes so long for the rest of a block that nobody waits for any more, and that stands in the way of all that comes after it. */
 export const PEER_DRAIN_MS = 1_000;
 /** Blocks that one connection has handed to the socket and that are not on their way yet. */
 export const PEER_BLOCKS_IN_SOCKET = 3;
@@ -178,6 +180,9 @@ export const REPLICATION_PAUSE_MS = 500;
 export const REPLICATION_PUSHES = 2;
 /** After a change of the ring, when those who do not give the copies make sure that they are there. */
 export const REPLICATION_CHECK_MS = 5_000;
+/** By then a new home has its copies, unless who was to give them was lost; and as many changes of the ring are remembered meanwhile. */
+export const REPLICATION_SETTLE_MS = 60_000;
+export const REPLICATION_PAST_RINGS = 16;
 /** Why a worker runs on its device, in words. */
 export const DEVICE_REASON_CHARS = 512;
 /** Workers in a fleet. */

@@ -9,9 +9,11 @@ import {
   REPLICATION_ATTEMPTS,
   REPLICATION_BATCH_BLOCKS,
   REPLICATION_CHECK_MS,
+  REPLICATION_PAST_RINGS,
   REPLICATION_PAUSE_MS,
   REPLICATION_PUSHES,
   REPLICATION_QUEUE_BLOCKS,
+  REPLICATION_SETTLE_MS,
 } from '../src/limits.js';
 import type { PeerClient } from '../src/peer/client.js';
 import { Permits } from '../src/peer/permits.js';
@@ -49,6 +51,8 @@ export class Replicator {
   /** As it was when blocks were last moved, and who was who then. */
   private ring: Ring;
   private incarnations: ReadonlyMap<string, string>;
+  /** Who was home of what until a short while ago. Before this worker came, nobody was, as far as it knows. */
+  private past: { readonly homesOf: HomesOf; readonly untilMs: number }[];
   /** Blocks of which a copy could not be made, since the ring changed last. */
   private givenUp = 0;
   private waiters: (() => void)[] = [];
@@ -57,6 +61,7 @@ export class Replicator {
     this.queue = new PushQueue(options.clock, (to) => this.work(to));
     this.ring = options.roster.ring;
     this.incarnations = incarnationsOf(options.roster);
+    this.past = [{ homesOf: () => [], untilMs: options.clock.now() }];
     options.store.listen({
       added: (block, origin) => {
         if (origin === 'computed') this.enqueueFresh(block);
@@ -112,18 +117,25 @@ export class Replicator {
   }
 
   private followRing(): void {
-    const { self, store, roster, replicas } = this.options;
+    const { self, store, roster, clock, replicas } = this.options;
     const { ring: before, incarnations } = this;
     if (this.ended || before.epoch === roster.epoch) return;
     this.ring = roster.ring;
     this.givenUp = 0;
-    this.incarnations = incarnationsOf(roster);
+    const alive = incarnationsOf(roster);
+    this.incarnations = alive;
     const residents = store.keys().flatMap((key) => store.sealed(key) ?? []);
     // Who was started anew has nothing, as if it had not been there.
-    const present = (worker: string) => worker === self || this.incarnations.get(worker) === incarnations.get(worker);
+    const present = (worker: string) => worker === self || alive.get(worker) === incarnations.get(worker);
     const homesBefore: HomesOf = (segment) => before.homes(segment, replicas).filter(present);
-    const witness = { self, present, lost: !before.members.every(present) };
-    const change = ringChange(residents, homesBefore, (segment) => this.homes(segment), witness);
+    const nowMs = clock.now();
+    this.past = this.past
+      .filter(({ untilMs }) => nowMs - untilMs < REPLICATION_SETTLE_MS)
+      .slice(-REPLICATION_PAST_RINGS);
+    const lost = !before.members.every(present);
+    const unsettled = lost ? this.past.map(({ homesOf }) => homesOf) : [];
+    this.past.push({ homesOf: homesBefore, untilMs: nowMs });
+    const change = ringChange(residents, homesBefore, (segment) => this.homes(segment), { self, present, unsettled });
     store.reassignRoles();
     const checks = new Set(change.checks.map(nameOf));
     // What an earlier ring had moved elsewhere is not moved there any more, and nothing is checked twice.

@@ -38,8 +38,8 @@ export interface Witness {
   readonly self: string;
   /** Can this worker still act, with what it had, whether or not it has a place on the ring? */
   readonly present: (worker: string) => boolean;
-  /** Is there any on the ring before that cannot? */
-  readonly lost: boolean;
+  /** Where homes that came to be homes lately were none yet, if a worker was lost that may have owed them copies; else none. */
+  readonly unsettled: readonly HomesOf[];
 }
 
 /**
@@ -48,13 +48,13 @@ export interface Witness {
  * makes sure of it later, which costs a message without blocks where all went well.
  *
  * Whoever had a copy all along has thus seen to every home. Who was given one relies on the giver; when a worker is lost, that may be who it was,
- * so everybody who has a copy sees to all homes.
+ * so everybody who has a copy sees to the homes that are new. Homes of long standing are left alone: what they lack, they had no room for.
  */
 export function ringChange<B extends BlockMeta>(
   residents: readonly B[],
   before: HomesOf,
   after: HomesOf,
-  { self, present, lost }: Witness,
+  { self, present, unsettled }: Witness,
 ): RingChange<B> {
   const roles: { key: BlockKey; role: BlockRole }[] = [];
   const pushes: Push<B>[] = [];
@@ -67,7 +67,8 @@ export function ringChange<B extends BlockMeta>(
     for (const to of next.filter((home) => home !== self)) {
       const fresh = !old.includes(to);
       if (fresh && giver === self) pushes.push({ to, segment, blocks });
-      else if (fresh || lost) checks.push({ to, segment, blocks });
+      else if (fresh || unsettled.some((homesOf) => !homesOf(segment).includes(to)))
+        checks.push({ to, segment, blocks });
     }
   }
   return { roles, pushes, checks };

@@ -36,10 +36,10 @@ describe('another ring', () => {
   const before = homesIn({ s: ['a', 'b'] });
   const blocks = [block('s', 0)];
   const push = (to: string) => ({ to, segment: 's', blocks });
-  const seenBy = (self: string, gone: readonly string[] = []): Witness => ({
+  const seenBy = (self: string, gone: readonly string[] = [], unsettled: readonly HomesOf[] = []): Witness => ({
     self,
     present: (worker) => !gone.includes(worker),
-    lost: gone.length > 0,
+    unsettled,
   });
   const names = (pushes: readonly Push<SealedBlock>[]) => pushes.map(({ to }) => to);
 
@@ -53,7 +53,7 @@ describe('another ring', () => {
     expect(ringChange(blocks, before, after, seenBy('d', ['a']))).toEqual({
       roles: [],
       pushes: [],
-      checks: [push('b'), push('c')],
+      checks: [push('c')],
     });
   });
 
@@ -82,9 +82,17 @@ describe('another ring', () => {
     expect(ringChange(blocks, before, after, seenBy('a'))).toEqual({ roles, pushes: [push('c')], checks: [] });
   });
 
-  it('has everybody see to all homes when a worker is lost that may have been about to give them copies', () => {
-    expect(ringChange(blocks, before, before, seenBy('a', ['x'])).checks).toEqual([push('b')]);
-    expect(names(ringChange(blocks, before, before, seenBy('g', ['x'])).checks)).toEqual(['a', 'b']);
+  it('has everybody see to new homes when a worker is lost that may have been about to give them copies', () => {
+    const lately = homesIn({ s: ['a', 'x'] });
+    expect(ringChange(blocks, before, before, seenBy('a', ['x'], [lately])).checks).toEqual([push('b')]);
+    expect(names(ringChange(blocks, before, before, seenBy('g', ['x'], [lately])).checks)).toEqual(['b']);
+    expect(names(ringChange(blocks, before, before, seenBy('g', ['x'], [() => []])).checks)).toEqual(['a', 'b']);
+  });
+
+  it('leaves homes of long standing alone when another worker is lost', () => {
+    for (const self of ['a', 'g']) {
+      expect(ringChange(blocks, before, before, seenBy(self, ['x'], [before])).checks).toEqual([]);
+    }
   });
 
   it('asks nothing of anybody where a worker came that is no home', () => {
@@ -158,6 +166,8 @@ class Fish {
   /** Segments that it had as a home at some time. */
   readonly kept = new Set<string>();
   due: Push<SealedBlock>[] = [];
+  /** Who was home before each change that it heard of; before it came, nobody. */
+  readonly past: HomesOf[] = [() => []];
 
   constructor(
     readonly id: string,
@@ -178,7 +188,9 @@ class Fish {
     const [old, next] = [homesAmong(before), homesAmong(view)];
     const homesBefore: HomesOf = (segment) => old(segment).filter(present);
     const blocks = [...this.held].map((segment) => block(segment, 0));
-    const { pushes, checks } = ringChange(blocks, homesBefore, next, { self: this.id, present, lost });
+    const unsettled = lost ? [...this.past] : [];
+    this.past.push(homesBefore);
+    const { pushes, checks } = ringChange(blocks, homesBefore, next, { self: this.id, present, unsettled });
     this.due = [...this.due.filter(({ segment, to }) => next(segment).includes(to)), ...pushes, ...checks];
     for (const segment of this.held) this.take(segment);
   }

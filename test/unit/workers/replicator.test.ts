@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { settled } from '../../../src/clock.js';
 import type { BlockMeta } from '../../../src/core/block.js';
 import { Unavailable } from '../../../src/errors.js';
@@ -10,6 +10,7 @@ import {
   REPLICATION_CHECK_MS,
   REPLICATION_PAUSE_MS,
   REPLICATION_QUEUE_BLOCKS,
+  REPLICATION_SETTLE_MS,
   SEGMENT_BLOCKS,
 } from '../../../src/limits.js';
 import { Ring } from '../../../src/ring/ring.js';
@@ -435,5 +436,31 @@ describe('a replicator', () => {
     for (const blocks of more) large.cache.fill(blocks);
     expect(copies.lagBlocks).toBe(REPLICATION_QUEUE_BLOCKS);
     copies.stop();
+  });
+
+  it('sends nothing to a home of long standing that made room for something else when a stranger dies', async () => {
+    const small = await town.add('small', SEGMENT_BLOCKS);
+    await town.add('z');
+    const copies = replicator(2);
+    // Two segments at home on these two, with and without z.
+    const fits = (segment: string) =>
+      [own.roster.ring.homes(segment, 2).join(), homesAmong(['own', 'small'], segment)].every((homes) =>
+        ['own,small', 'small,own'].includes(homes),
+      );
+    const first = promptWhere(fits);
+    const second = promptWhere((segment) => fits(segment) && segment !== first[0]!.segment);
+    for (const prompt of [first, second]) {
+      own.cache.fill(prompt);
+      await done(copies);
+    }
+    expect([small.cache.run(first), small.cache.run(second)]).toEqual([0, SEGMENT_BLOCKS]);
+    await pass(REPLICATION_SETTLE_MS);
+    const lend = vi.spyOn(own.cache.store, 'lend');
+    await town.neighbours.at(-1)!.shut();
+    town.bury('z');
+    await pass(REPLICATION_CHECK_MS + 1_000);
+    copies.stop();
+    expect(lend).not.toHaveBeenCalled();
+    expect([small.cache.run(first), small.cache.run(second)]).toEqual([0, SEGMENT_BLOCKS]);
   });
 });
