@@ -121,7 +121,12 @@ export class PeerClient {
   ): Promise<Set<BlockKey>> {
     const acknowledged = new Set<BlockKey>();
     for (let from = 0; from < blocks.length; from += PEER_OFFER_BLOCKS) {
-      const offer = new PushExchange(blocks.slice(from, from + PEER_OFFER_BLOCKS), lend, this.options.blockBytes);
+      const offer = new PushExchange(
+        blocks.slice(from, from + PEER_OFFER_BLOCKS),
+        lend,
+        this.options.blockBytes,
+        this.clock,
+      );
       for (const key of await this.counted(async () => this.linkTo(to).run(offer, signal))) acknowledged.add(key);
     }
     return acknowledged;

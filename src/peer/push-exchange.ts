@@ -1,5 +1,7 @@
+import type { Clock, Timer } from '../clock.js';
 import type { BlockKey, SealedBlock } from '../core/block.js';
 import { Corrupt, fromWire, InternalError, type ShoalError, toWire } from '../errors.js';
+import { PEER_LEND_MS } from '../limits.js';
 import type { BlockHost, LentBlock } from './block-host.js';
 import type { Exchange, Line } from './exchange.js';
 import type { ServerMessage } from './messages.js';
@@ -14,12 +16,16 @@ export class PushExchange implements Exchange<Set<BlockKey>> {
   private readonly acknowledged = new Set<BlockKey>();
   private line: Line | null = null;
   private reason: ShoalError | null = null;
+  private answered = false;
+  /** With a block that is being lent. */
+  private patience: Timer | null = null;
   private over = false;
 
   constructor(
     private readonly blocks: readonly SealedBlock[],
     private readonly lend: BlockHost['lend'],
     private readonly blockBytes: number,
+    private readonly clock: Clock,
   ) {}
 
   get result(): Promise<Set<BlockKey>> {
@@ -42,8 +48,7 @@ export class PushExchange implements Exchange<Set<BlockKey>> {
   end(message: ServerMessage): void {
     switch (message.type) {
       case 'wanted':
-        for (const index of message.held) this.acknowledged.add(this.keyAt(index));
-        for (const index of message.wanted) this.keyAt(index);
+        this.heard(message);
         void this.sendAll(message.wanted);
         return;
       case 'stored':
@@ -73,17 +78,45 @@ export class PushExchange implements Exchange<Set<BlockKey>> {
     this.settle();
   }
 
+  private heard({ wanted, held }: Extract<ServerMessage, { type: 'wanted' }>): void {
+    if (this.answered) throw new Corrupt('a peer answered an offer twice');
+    this.answered = true;
+    for (const index of held) this.acknowledged.add(this.keyAt(index));
+    for (const [nth, index] of wanted.entries()) {
+      this.keyAt(index);
+      if (nth > 0 && index <= wanted[nth - 1]!) throw new Corrupt('a peer wants blocks of an offer out of turn');
+    }
+  }
+
   private async sendAll(wanted: readonly number[]): Promise<void> {
     try {
       for (const index of wanted) {
-        const lent = await this.lend(this.keyAt(index));
+        const lent = await this.lentInTime(this.keyAt(index));
         if (lent !== null && (await this.send(index, lent))) continue;
-        // It is not here any more; and the peer takes the others in their order alone.
+        // It is not here any more, or not soon; and the peer takes the others in their order alone.
         if (!this.over) this.line!.send({ type: 'cancel' });
         return;
       }
     } catch (error) {
       this.giveUp(fromWire(toWire(error)));
+    }
+  }
+
+  /** Null if it takes so long that the peer, for which nothing comes meanwhile, would take this worker for dead. */
+  private async lentInTime(key: BlockKey): Promise<LentBlock | null> {
+    let late = false;
+    const lending = this.lend(key);
+    lending.then((lent) => late && lent?.release()).catch(() => {});
+    const tooLate = new Promise<null>((resolve) => {
+      this.patience = this.clock.after(PEER_LEND_MS, () => {
+        late = true;
+        resolve(null);
+      });
+    });
+    try {
+      return await Promise.race([lending, tooLate]);
+    } finally {
+      this.patience?.cancel();
     }
   }
 

@@ -199,6 +199,23 @@ describe('a client whose server', () => {
     expect([sink.open.size, sink.arrived]).toEqual([0, []]);
   });
 
+  it.each([
+    ['twice', [[0], [1]]],
+    ['out of turn', [[1, 0]]],
+    ['more than once', [[0, 0]]],
+  ])('wants blocks %s takes it for Corrupt, and lends no more', async (_, answers) => {
+    server = await provedServer(path, async (peer) => {
+      sockets.add(peer.socket);
+      const { request } = await peer.next('offer');
+      for (const wanted of answers) peer.send(request, { type: 'wanted', wanted, held: [] });
+    });
+    const own = new MemoryHost(BYTES);
+    const push = dialler().push(target(), ...own.offer([first, second]), NEVER);
+    await expect(push).rejects.toThrow(Corrupt);
+    await until(() => own.lent === 0);
+    expect(own.lendings).toBeLessThanOrEqual(1);
+  });
+
   it('wants blocks that were not offered takes it for Corrupt and releases all', async () => {
     server = await provedServer(path, async (peer) => {
       sockets.add(peer.socket);

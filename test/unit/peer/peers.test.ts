@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import { SimulatedClock } from '../../../src/clock.js';
 import {
   Cancelled,
   Corrupt,
@@ -13,7 +14,12 @@ import {
   Refused,
   Unavailable,
 } from '../../../src/errors.js';
-import { PEER_BLOCKS_IN_SOCKET, PEER_KEYS_PER_REQUEST, PEER_REQUESTS_IN_FLIGHT } from '../../../src/limits.js';
+import {
+  PEER_BLOCKS_IN_SOCKET,
+  PEER_KEYS_PER_REQUEST,
+  PEER_LEND_MS,
+  PEER_REQUESTS_IN_FLIGHT,
+} from '../../../src/limits.js';
 import { digestOf } from '../../../src/peer/digest.js';
 import { SeededRandom } from '../../../src/random.js';
 import { BLOCK_BYTES, blocksOf, bytesOf, keyOf, MemoryHost } from './support/host.js';
@@ -267,6 +273,28 @@ describe('a push', () => {
     expect(pair.host.blocks.size).toBe(32);
     expect(own.lent).toBe(0);
     expect(pair.host.admitted.size).toBe(0);
+  });
+
+  it('goes on without a block that is not to be had in time, and keeps the link', async () => {
+    const clock = new SimulatedClock();
+    pair = await Pair.open();
+    const client = pair.client({ clock });
+    const own = new MemoryHost();
+    const blocks = blocksOf('a', 3);
+    let goOn = () => {};
+    own.beforeLend = (key) => {
+      if (key !== blocks[1]!.block.key) return;
+      return new Promise((resolve) => {
+        goOn = resolve;
+      });
+    };
+    const push = client.push(pair.target('unix'), ...own.offer(blocks), NEVER);
+    await until(() => own.lendings === 2);
+    await clock.advance(PEER_LEND_MS);
+    expect(await push).toEqual(new Set(keysOf(blocks.slice(0, 1))));
+    expect(client.links()).toMatchObject([{ state: 'open' }]);
+    goOn();
+    await until(() => own.lent === 0);
   });
 
   it('does not count a block that could not be kept', async () => {
