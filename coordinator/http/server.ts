@@ -11,6 +11,7 @@ import { readBody } from './body.js';
 import { EventSink } from './event-sink.js';
 import { checkMediaType, parseJsonBody } from './json-body.js';
 import { inParts } from './parts.js';
+import { Pipelines } from './pipelines.js';
 import { requestIdOf } from './request-id.js';
 import type { EventsAnswer, Exchange, Route } from './route.js';
 import { StallGuard } from './stall-guard.js';
@@ -72,6 +73,7 @@ class Server implements HttpServer {
   readonly #deps: HttpServerDeps;
   /** Of the requests that are being answered. */
   readonly #running = new Set<AbortController>();
+  readonly #pipelines = new Pipelines();
   #idle = () => {};
   #closed: Promise<void> | null = null;
 
@@ -178,6 +180,7 @@ class Server implements HttpServer {
 
   #enter(request: FastifyRequest, reply: FastifyReply): void {
     request.arrivedMs = this.#deps.clock.now();
+    this.#pipelines.enter(request.raw.socket, reply.raw);
     reply.header('x-request-id', request.id);
     if (this.#closed !== null) {
       reply.header('connection', 'close');

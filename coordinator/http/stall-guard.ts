@@ -3,24 +3,25 @@ import type { Clock, Timer } from '../../src/clock.js';
 
 /** Cuts a client off that takes nothing of its answer for `timeoutMs`. Ends with the answer. */
 export class StallGuard {
-  #timer: Timer;
+  /** Null while the answer waits for its turn on the connection, and when it is over. */
+  #timer: Timer | null = null;
 
   constructor(
     private readonly response: ServerResponse,
     private readonly clock: Clock,
     private readonly timeoutMs: number,
   ) {
-    this.#timer = this.#wait();
-    response.once('close', () => this.#timer.cancel());
+    if (response.socket === null) response.once('socket', () => this.moved());
+    else this.moved();
+    response.once('close', () => this.#timer?.cancel());
   }
 
   /** The client took something. */
   moved(): void {
-    this.#timer.cancel();
-    if (!this.response.closed) this.#timer = this.#wait();
-  }
-
-  #wait(): Timer {
-    return this.clock.after(this.timeoutMs, () => this.response.destroy());
+    this.#timer?.cancel();
+    this.#timer = null;
+    const { response } = this;
+    if (response.socket === null || response.closed || response.destroyed) return;
+    this.#timer = this.clock.after(this.timeoutMs, () => response.destroy());
   }
 }

@@ -12,9 +12,18 @@ export function reportableTokens(logprobs: number | null, choices: number): numb
   return logprobs === null ? Number.POSITIVE_INFINITY : Math.floor(ANSWER_LOGPROBS / choices / perToken(logprobs));
 }
 
-/** Throws `InvalidRequest` where an answer with these choices may have too many. `param` and `others` are the fields that ask for them. */
-export function checkLogprobs(requests: readonly FleetRequest[], param: string, others: readonly string[]): void {
-  const most = requests.reduce((sum, request) => sum + promptLogprobs(request) + generatedLogprobs(request), 0);
+/**
+ * Throws `InvalidRequest` where an answer with these choices may have too many: of what a stream generates, none is kept. `param` and `others` are
+ * the fields that ask for them.
+ */
+export function checkLogprobs(
+  requests: readonly FleetRequest[],
+  kind: 'whole' | 'stream',
+  param: string,
+  others: readonly string[],
+): void {
+  const generated = kind === 'whole' ? generatedLogprobs : () => 0;
+  const most = requests.reduce((sum, request) => sum + promptLogprobs(request) + generated(request), 0);
   if (most <= ANSWER_LOGPROBS) return;
   throw new InvalidRequest(
     `${param}: the answer may have ${most} log-probabilities over all its choices, more than ${ANSWER_LOGPROBS}. Ask for less here, or by ${others.join(', ')}.`,

@@ -71,14 +71,18 @@ export function planChoices(
       return { index, promptIndex, request, stops: shared.stops, echo };
     });
   });
-  checkReported(choices, demand);
+  checkReported(choices, demand, fields.stream ? 'stream' : 'whole');
   return choices;
 }
 
-function checkReported(choices: readonly ChoicePlan[], { logprobs, maxTokens, echo }: Demand): void {
+function checkReported(
+  choices: readonly ChoicePlan[],
+  { logprobs, maxTokens, echo }: Demand,
+  kind: 'whole' | 'stream',
+): void {
   if (logprobs === null) return;
   const requests = choices.map(({ request }) => request);
-  checkLogprobs(requests, logprobs.param, [
+  checkLogprobs(requests, kind, logprobs.param, [
     maxTokens?.param ?? 'max_tokens',
     ...(echo ? ['echo', 'prompt', 'n'] : ['n']),
   ]);
@@ -110,7 +114,7 @@ function samplingOf(
 }
 
 function stoppingOf(fields: CommonRequest, demand: Demand, prompt: Prompt, model: ServedModel): Stopping {
-  const maxTokens = maxTokensOf(demand, prompt, model.contextTokens, fields.n ?? 1);
+  const maxTokens = maxTokensOf(demand, prompt, model.contextTokens, mostReported(fields, demand));
   const minTokens = fields.min_tokens ?? 0;
   if (minTokens > maxTokens) {
     throw new InvalidRequest(
@@ -123,8 +127,13 @@ function stoppingOf(fields: CommonRequest, demand: Demand, prompt: Prompt, model
   return { maxTokens, minTokens, tokenIds, ignoreEos: fields.ignore_eos ?? false };
 }
 
-function maxTokensOf(demand: Demand, prompt: Prompt, contextTokens: number, n: number): number {
-  const { prompts, maxTokens, defaultMaxTokens, logprobs, echo } = demand;
+/** Tokens of a choice of which log-probabilities can be told: of a stream's any number. */
+function mostReported({ stream, n = 1 }: CommonRequest, { logprobs, prompts }: Demand): number {
+  return reportableTokens(stream ? null : (logprobs?.value ?? null), prompts.length * n);
+}
+
+function maxTokensOf(demand: Demand, prompt: Prompt, contextTokens: number, most: number): number {
+  const { maxTokens, defaultMaxTokens, echo } = demand;
   const length = prompt.tokens.length;
   const room = contextTokens - length;
   if (room < 0 || (room === 0 && maxTokens?.value !== 0)) {
@@ -133,9 +142,7 @@ function maxTokensOf(demand: Demand, prompt: Prompt, contextTokens: number, n: n
       prompt.param,
     );
   }
-  if (maxTokens === null) {
-    return Math.min(defaultMaxTokens, room, reportableTokens(logprobs?.value ?? null, prompts.length * n));
-  }
+  if (maxTokens === null) return Math.min(defaultMaxTokens, room, most);
   if (maxTokens.value > room) {
     throw contextLengthExceeded(
       `${maxTokens.param}: ${maxTokens.value} tokens after a prompt of ${length} are more than the model's context of ${contextTokens}.`,

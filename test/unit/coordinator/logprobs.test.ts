@@ -53,6 +53,19 @@ describe('the log-probabilities of an answer', () => {
     const [silent] = plan({ prompts: [prompt(1)], defaultMaxTokens: PROMPT_TOKENS }, 4);
     expect(silent!.request.stopping.maxTokens).toBe(PROMPT_TOKENS - 1);
   });
+
+  it('may be any number in a stream, which keeps none of them but the echoed', async () => {
+    const { post, fleet } = await testServer();
+    fleet.script = () => saying([]);
+    const many = { n: 100, max_tokens: 300, logprobs: true, top_logprobs: 20 };
+    const whole = await post('/v1/chat/completions', { messages: QUESTION, ...many });
+    expect(whole.status).toBe(400);
+    const stream = await post('/v1/chat/completions', { messages: QUESTION, ...many, stream: true });
+    expect(stream.status).toBe(200);
+    await stream.text();
+    const echo = { prompt: Array(64).fill(Array(500).fill(5)), max_tokens: 0, echo: true, logprobs: 20, stream: true };
+    expect((await post('/v1/completions', echo)).status).toBe(400);
+  });
 });
 
 describe('token reports', () => {
