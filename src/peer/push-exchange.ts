@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../clock.js';
+import type { Clock } from '../clock.js';
 import type { BlockKey, SealedBlock } from '../core/block.js';
 import { Corrupt, fromWire, InternalError, type ShoalError, toWire } from '../errors.js';
 import { PEER_LEND_MS } from '../limits.js';
@@ -17,8 +17,6 @@ export class PushExchange implements Exchange<Set<BlockKey>> {
   private line: Line | null = null;
   private reason: ShoalError | null = null;
   private answered = false;
-  /** With a block that is being lent. */
-  private patience: Timer | null = null;
   private over = false;
 
   constructor(
@@ -107,16 +105,15 @@ export class PushExchange implements Exchange<Set<BlockKey>> {
     let late = false;
     const lending = this.lend(key);
     lending.then((lent) => late && lent?.release()).catch(() => {});
-    const tooLate = new Promise<null>((resolve) => {
-      this.patience = this.clock.after(PEER_LEND_MS, () => {
-        late = true;
-        resolve(null);
-      });
+    const tooLate = new Outcome<null>();
+    const patience = this.clock.after(PEER_LEND_MS, () => {
+      late = true;
+      tooLate.resolve(null);
     });
     try {
-      return await Promise.race([lending, tooLate]);
+      return await Promise.race([lending, tooLate.promise]);
     } finally {
-      this.patience?.cancel();
+      patience.cancel();
     }
   }
 

@@ -1,40 +1,15 @@
-import { connect, type Socket } from 'node:net';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { Access } from '../../../coordinator/http/access.js';
-import type { Answer, Exchange } from '../../../coordinator/http/route.js';
-import { type HttpServer, listen } from '../../../coordinator/http/server.js';
-import { type Clock, SimulatedClock, SystemClock } from '../../../src/clock.js';
-import { SILENT_LOG } from '../../../src/log.js';
+import { describe, expect, it } from 'vitest';
+import type { Exchange } from '../../../coordinator/http/route.js';
+import { SimulatedClock, SystemClock } from '../../../src/clock.js';
 import { deferred } from '../actors/world.js';
 import { until } from '../peer/support/until.js';
-
-const STALL_TIMEOUT_MS = 1_000;
-const ASK = 'GET /x HTTP/1.1\r\nhost: x\r\n\r\n';
-const answer = (text: string): Answer => ({ kind: 'text', contentType: 'text/plain', text });
-
-/** A server that answers as it is told, and a client that says what it likes. */
-async function talking(
-  clock: Clock,
-  handle: (exchange: Exchange) => Promise<Answer>,
-): Promise<{ server: HttpServer; socket: Socket }> {
-  const server = await listen(
-    [{ method: 'GET', path: '/x', access: 'open', handle }],
-    { host: '127.0.0.1', port: 0, stallTimeoutMs: STALL_TIMEOUT_MS, closeGraceMs: 0 },
-    { access: new Access([]), clock, log: SILENT_LOG, onEnd: () => {} },
-  );
-  const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
-  onTestFinished(async () => {
-    socket.destroy();
-    await server.close();
-  });
-  return { server, socket };
-}
+import { ASK, answer, bareServer, STALL_TIMEOUT_MS } from './support/bare-server.js';
 
 describe('a request that was sent behind another', () => {
   it('ends with their connection, like the one whose turn it is', async () => {
     const asked: Exchange[] = [];
     let closed = 0;
-    const { server, socket } = await talking(new SystemClock(), async (exchange) => {
+    const { server, socket } = await bareServer(new SystemClock(), async (exchange) => {
       asked.push(exchange);
       exchange.onClose(() => closed++);
       await new Promise((resolve) => exchange.signal.addEventListener('abort', resolve));
@@ -52,7 +27,7 @@ describe('a request that was sent behind another', () => {
     const clock = new SimulatedClock();
     const turn = deferred<void>();
     let asked = 0;
-    const { socket } = await talking(clock, async () => {
+    const { socket } = await bareServer(clock, async () => {
       const nth = ++asked;
       if (nth === 1) await turn.promise;
       return answer(`answer ${nth}`);
@@ -75,7 +50,7 @@ describe('an answer for a client that is gone', () => {
     const clock = new SimulatedClock();
     const turn = deferred<void>();
     let gone = false;
-    const { server, socket } = await talking(clock, async (exchange) => {
+    const { server, socket } = await bareServer(clock, async (exchange) => {
       exchange.onClose(() => {
         gone = true;
       });

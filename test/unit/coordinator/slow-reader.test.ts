@@ -1,35 +1,16 @@
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { Access } from '../../../coordinator/http/access.js';
-import { listen } from '../../../coordinator/http/server.js';
+import type { Socket } from 'node:net';
+import { describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../../src/clock.js';
-import { SILENT_LOG } from '../../../src/log.js';
+import { ASK, answer, bareServer, STALL_TIMEOUT_MS } from './support/bare-server.js';
 
-const STALL_TIMEOUT_MS = 1_000;
 /** More than the kernel holds between two sockets. */
 const TEXT = 'x'.repeat(64 * 1024 * 1024);
 
 /** Asks a server for a long answer, and reads nothing of it yet. */
 async function asked(clock: SimulatedClock): Promise<Socket> {
-  const server = await listen(
-    [
-      {
-        method: 'GET',
-        path: '/long',
-        access: 'open',
-        handle: () => ({ kind: 'text', contentType: 'text/plain', text: TEXT }),
-      },
-    ],
-    { host: '127.0.0.1', port: 0, stallTimeoutMs: STALL_TIMEOUT_MS, closeGraceMs: 0 },
-    { access: new Access([]), clock, log: SILENT_LOG, onEnd: () => {} },
-  );
-  const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
-  onTestFinished(async () => {
-    socket.destroy();
-    await server.close();
-  });
-  socket.write('GET /long HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+  const { socket } = await bareServer(clock, () => answer(TEXT));
+  socket.write(ASK.replace('\r\n\r\n', '\r\nconnection: close\r\n\r\n'));
   await once(socket, 'readable');
   return socket;
 }

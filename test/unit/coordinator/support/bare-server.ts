@@ -1,0 +1,31 @@
+import { connect, type Socket } from 'node:net';
+import { onTestFinished } from 'vitest';
+import { Access } from '../../../../coordinator/http/access.js';
+import type { Answer, Exchange } from '../../../../coordinator/http/route.js';
+import { type HttpServer, listen } from '../../../../coordinator/http/server.js';
+import type { Clock } from '../../../../src/clock.js';
+import { SILENT_LOG } from '../../../../src/log.js';
+
+export const STALL_TIMEOUT_MS = 1_000;
+/** What a client sends for it. */
+export const ASK = 'GET /x HTTP/1.1\r\nhost: x\r\n\r\n';
+
+export const answer = (text: string): Answer => ({ kind: 'text', contentType: 'text/plain', text });
+
+/** A server of one route, and a connection to it that says what a test likes; both gone when the test is over. */
+export async function bareServer(
+  clock: Clock,
+  handle: (exchange: Exchange) => Answer | Promise<Answer>,
+): Promise<{ server: HttpServer; socket: Socket }> {
+  const server = await listen(
+    [{ method: 'GET', path: '/x', access: 'open', handle }],
+    { host: '127.0.0.1', port: 0, stallTimeoutMs: STALL_TIMEOUT_MS, closeGraceMs: 0 },
+    { access: new Access([]), clock, log: SILENT_LOG, onEnd: () => {} },
+  );
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+  onTestFinished(async () => {
+    socket.destroy();
+    await server.close();
+  });
+  return { server, socket };
+}
