@@ -13,17 +13,17 @@ const WARM_UP_STEPS = 4;
  * sampled or sent. Logits of the last position only, as the engine asks for them. All its rows have the same length.
  */
 export class BareLoop {
-  readonly #graph: ModelGraph;
-  readonly #binding: Binding;
-  readonly #memories: NativeMemory[] = [];
-  readonly #ids: BigInt64Array;
-  readonly #positions: BigInt64Array;
-  readonly #idsMemory: NativeMemory;
-  readonly #positionsMemory: NativeMemory;
-  readonly #maskMemory: NativeMemory;
+  private readonly graph: ModelGraph;
+  private readonly binding: Binding;
+  private readonly memories: NativeMemory[] = [];
+  private readonly ids: BigInt64Array;
+  private readonly positions: BigInt64Array;
+  private readonly idsMemory: NativeMemory;
+  private readonly positionsMemory: NativeMemory;
+  private readonly maskMemory: NativeMemory;
   /** One `[vocab]` a row. */
-  readonly #logits: Float32Array[];
-  readonly #rows: number;
+  private readonly logits: Float32Array[];
+  private readonly rows: number;
 
   constructor(graph: ModelGraph, capacityTokens: number, rows = 1) {
     if (graph.kind !== 'in-place' || graph.names.logitsToKeep === null || graph.logitsType !== 'float32') {
@@ -32,69 +32,69 @@ export class BareLoop {
       );
     }
     const { layout, names, vocab } = graph;
-    this.#graph = graph;
-    this.#binding = graph.session.createBinding();
-    this.#rows = rows;
+    this.graph = graph;
+    this.binding = graph.session.createBinding();
+    this.rows = rows;
     const shape = [rows, layout.kvHeads, capacityTokens, layout.headDim];
     names.past.forEach((past, i) => {
-      const kv = Value.over(this.#allocate(tensorBytes(layout.elementType, shape)), 0, layout.elementType, shape);
-      this.#binding.bindInput(past, kv);
-      this.#binding.bindOutput(names.present[i]!, kv);
+      const kv = Value.over(this.allocate(tensorBytes(layout.elementType, shape)), 0, layout.elementType, shape);
+      this.binding.bindInput(past, kv);
+      this.binding.bindOutput(names.present[i]!, kv);
       kv.release();
     });
-    this.#idsMemory = this.#allocate(8 * rows * capacityTokens);
-    this.#positionsMemory = this.#allocate(8 * rows * capacityTokens);
-    this.#maskMemory = this.#allocate(8 * rows * capacityTokens);
-    this.#ids = words(this.#idsMemory);
-    this.#positions = words(this.#positionsMemory);
-    words(this.#maskMemory).fill(1n);
-    const keep = this.#allocate(8);
+    this.idsMemory = this.allocate(8 * rows * capacityTokens);
+    this.positionsMemory = this.allocate(8 * rows * capacityTokens);
+    this.maskMemory = this.allocate(8 * rows * capacityTokens);
+    this.ids = words(this.idsMemory);
+    this.positions = words(this.positionsMemory);
+    words(this.maskMemory).fill(1n);
+    const keep = this.allocate(8);
     words(keep)[0] = 1n;
-    this.#bindInt64(names.logitsToKeep!, keep, []);
-    const logits = this.#allocate(4 * rows * vocab);
+    this.bindInt64(names.logitsToKeep!, keep, []);
+    const logits = this.allocate(4 * rows * vocab);
     const { buffer, byteOffset } = logits.bytes;
-    this.#logits = Array.from({ length: rows }, (_, row) => {
+    this.logits = Array.from({ length: rows }, (_, row) => {
       return new Float32Array(buffer, byteOffset + 4 * row * vocab, vocab);
     });
     const value = Value.over(logits, 0, 'float32', [rows, 1, vocab]);
-    this.#binding.bindOutput(names.logits, value);
+    this.binding.bindOutput(names.logits, value);
     value.release();
   }
 
   /** Runs each row's tokens, as many in every row, after `past` ones whose K/V is there, and gives each row's most likely next one. */
   async run(tokens: readonly (readonly number[])[], past: number): Promise<number[]> {
-    const { names, session } = this.#graph;
-    const rows = this.#rows;
+    const { names, session } = this.graph;
+    const rows = this.rows;
     const count = tokens[0]!.length;
     for (const [row, ids] of tokens.entries()) {
-      for (let i = 0; i < count; i++) this.#ids[row * count + i] = BigInt(ids[i]!);
+      for (let i = 0; i < count; i++) this.ids[row * count + i] = BigInt(ids[i]!);
     }
-    this.#bindInt64(names.inputIds, this.#idsMemory, [rows, count]);
+    this.bindInt64(names.inputIds, this.idsMemory, [rows, count]);
     if (names.attentionMask !== null) {
-      this.#bindInt64(names.attentionMask, this.#maskMemory, [rows, past + count]);
+      this.bindInt64(names.attentionMask, this.maskMemory, [rows, past + count]);
     }
     if (names.positionIds !== null) {
-      for (let i = 0; i < rows * count; i++) this.#positions[i] = BigInt(past + (i % count));
-      this.#bindInt64(names.positionIds, this.#positionsMemory, [rows, count]);
+      for (let i = 0; i < rows * count; i++) this.positions[i] = BigInt(past + (i % count));
+      this.bindInt64(names.positionIds, this.positionsMemory, [rows, count]);
     }
-    await session.run(this.#binding);
-    return this.#logits.map(argmax);
+    await session.run(this.binding);
+    return this.logits.map(argmax);
   }
 
   release(): void {
-    this.#binding.release();
-    for (const memory of this.#memories) memory.release();
+    this.binding.release();
+    for (const memory of this.memories) memory.release();
   }
 
-  #bindInt64(name: string, memory: NativeMemory, shape: readonly number[]): void {
+  private bindInt64(name: string, memory: NativeMemory, shape: readonly number[]): void {
     const value = Value.over(memory, 0, 'int64', shape);
-    this.#binding.bindInput(name, value);
+    this.binding.bindInput(name, value);
     value.release();
   }
 
-  #allocate(byteLength: number): NativeMemory {
-    const memory = NativeMemory.allocate(this.#graph.runtime, byteLength);
-    this.#memories.push(memory);
+  private allocate(byteLength: number): NativeMemory {
+    const memory = NativeMemory.allocate(this.graph.runtime, byteLength);
+    this.memories.push(memory);
     return memory;
   }
 }

@@ -4,8 +4,8 @@ import { readMachine } from '../src/config/machine.js';
 import { defaultThreads } from '../src/config/worker-config.js';
 import { loadModelGraph, type ModelGraph } from '../src/engine/model-graph.js';
 import { openModelFolder } from '../src/model/folder.js';
-import { synthModelFolder } from '../src/model/synth.js';
 import { OrtRuntime } from '../src/ort/runtime.js';
+import { synthModelFolder } from './synth/model-folder.js';
 
 /** Makes the model that is measured with, once, in the cache folder. Gives its folder. */
 export function benchModel(): Promise<string> {

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import type { SealedBlock } from '../src/core/block.js';
 import { setSendBuffer } from '../src/native/libc.js';
 import { SharedMemory } from '../src/native/shared-memory.js';
-import type { BlockHost } from '../src/peer/block-host.js';
-import { digestOf } from '../src/peer/digest.js';
-import { PeerServer } from '../src/peer/server.js';
+import type { BlockHost } from '../src/peer/server/block-host.js';
+import { PeerServer } from '../src/peer/server/peer-server.js';
+import { digestOf } from '../src/peer/wire/digest.js';
 
 /** The process that sends, for `peer.ts`: a peer server, and raw sockets that write the same bytes when they are sent a byte. */
 

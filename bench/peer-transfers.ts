@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import type { BlockKey } from '../src/core/block.js';
-import { PeerClient, type PeerTarget } from '../src/peer/client.js';
-import type { OpenPeerMemory } from '../src/peer/peer-memory.js';
+import { PeerClient, type PeerTarget } from '../src/peer/client/peer-client.js';
+import type { OpenPeerMemory } from '../src/peer/client/peer-memory.js';
 import { BLOCK_BYTES, BLOCKS, benchBlocks, benchBytes, blockAt, FINGERPRINT, SECRET } from './peer-sender.js';
 
 /** Ways in which `peer.ts` gets the same bytes from the sending process. */

@@ -7,8 +7,8 @@ import { modelFolder } from '../src/config/model-folder.js';
 import { OPTIONS } from '../src/config/options.js';
 import { SYNTH_OPTIONS } from '../src/config/synth-options.js';
 import { adapterText, chooseDevice, type DeviceSurvey, surveyDevices, WEBGPU_FIX } from '../src/device/choose.js';
-import { CUDA_FIX } from '../src/device/cuda-runtime.js';
-import type { Adapter } from '../src/device/vulkan.js';
+import { CUDA_FIX } from '../src/device/cuda/cuda-runtime.js';
+import type { Adapter } from '../src/device/webgpu/vulkan.js';
 import type { CommandContext } from './context.js';
 
 /** One thing that was looked at. `fix` is null where nothing is missing. */
@@ -100,7 +100,7 @@ function adapterFinding(adapter: Adapter): Finding {
 
 async function natsFinding(named: string | null): Promise<Finding> {
   try {
-    const { lookForNatsServer } = await import('./nats-process.js');
+    const { lookForNatsServer } = await import('./nats/nats-process.js');
     const found = await lookForNatsServer(named);
     if (found) return ok('nats-server', `${found.path}, version ${found.version}`);
     return {

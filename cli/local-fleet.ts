@@ -8,12 +8,12 @@ import { type Environment, withoutOptions } from '../src/config/read-options.js'
 import type { UpConfig } from '../src/config/up-config.js';
 import { Cancelled, Unavailable } from '../src/errors.js';
 import * as limits from '../src/limits.js';
-import type { EmbeddedServer } from '../src/nats/embedded-server.js';
-import { Child } from '../src/process/child.js';
-import { RunDirectory } from '../src/process/run-directory.js';
-import { Supervised, type SupervisedEvent, type SupervisedProcess } from '../src/process/supervised.js';
 import { CoordinatorClient } from './coordinator-client.js';
-import type { NatsCommand } from './nats-process.js';
+import type { EmbeddedServer } from './nats/embedded-server.js';
+import type { NatsCommand } from './nats/nats-process.js';
+import { Child } from './process/child.js';
+import { RunDirectory } from './process/run-directory.js';
+import { Supervised, type SupervisedEvent, type SupervisedProcess } from './process/supervised.js';
 import type { Progress } from './progress.js';
 
 /** What a local fleet needs of the world. */

@@ -14,8 +14,8 @@ export async function modelSynth(context: CommandContext): Promise<number> {
     ...given
   } = readOptions(SYNTH_OPTIONS, 'model synth', context.flags, context.environment);
   if (out === null) throw new WrongUsage('--out (SHOAL_SYNTH_OUT) is not set: it must be the folder to write.');
-  const { synthesize } = await import('../src/model/synth.js');
-  const { SYNTH_PRESETS } = await import('../src/model/synth/spec.js');
+  const { synthesize } = await import('../bench/synth/model-folder.js');
+  const { SYNTH_PRESETS } = await import('../bench/synth/spec.js');
   const changes = Object.entries({ contextTokens, ...given }).filter(([, value]) => value !== null);
   const folder = resolve(out);
   try {

@@ -1,9 +1,10 @@
 import { rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { readCoordinatorConfig, readWorkerConfig } from '../src/config/config.js';
-import { openParentLink, type ParentLink } from '../src/process/parent-link.js';
-import { type RunningRole, runRole } from '../src/process/role.js';
+import type { RunningRole } from '../src/running-role.js';
 import type { CommandContext } from './context.js';
+import { openParentLink, type ParentLink } from './process/parent-link.js';
+import { runRole } from './process/role.js';
 
 /** Runs one coordinator until a signal comes, or the process that started it is gone. */
 export function coordinator(context: CommandContext): Promise<number> {

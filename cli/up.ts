@@ -9,7 +9,7 @@ import { SystemRandom } from '../src/random.js';
 import type { CommandContext } from './context.js';
 import { Interrupts } from './interrupts.js';
 import { type FleetAddresses, LocalFleet } from './local-fleet.js';
-import { natsProcess, natsProgram } from './nats-process.js';
+import { natsProcess, natsProgram } from './nats/nats-process.js';
 import { Progress } from './progress.js';
 
 const SECRET_BYTES = 32;

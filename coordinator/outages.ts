@@ -1,22 +1,22 @@
+import { Condition } from '../src/async/condition.js';
 import type { Bus } from '../src/bus/bus.js';
 import type { Clock } from '../src/clock.js';
 import { Unavailable } from '../src/errors.js';
 import { BUS_WAIT_MS } from '../src/limits.js';
-import { Bell } from './bell.js';
 
 /** When the bus is lost: requests wait for it, and what it costs them is put down to no worker. */
 export class Outages {
   private begun = 0;
-  private readonly found: Bell;
+  private readonly found: Condition;
 
   constructor(
     private readonly bus: Bus,
     clock: Clock,
   ) {
-    this.found = new Bell(clock);
+    this.found = new Condition(clock);
     bus.onStatus((status) => {
       if (status === 'lost') this.begun++;
-      else this.found.ring();
+      else this.found.notifyAll();
     });
   }
 
@@ -27,7 +27,7 @@ export class Outages {
 
   /** Resolves when the bus is there. Rejects with `Unavailable` after `BUS_WAIT_MS`, or with `Cancelled` if the signal comes first. */
   async over(signal: AbortSignal): Promise<void> {
-    if (this.bus.connected || (await this.found.next(BUS_WAIT_MS, signal))) return;
+    if (this.bus.connected || (await this.found.wait(BUS_WAIT_MS, signal))) return;
     throw new Unavailable('no worker can be asked, as NATS is not reached: try again when /health/ready says so');
   }
 }

@@ -1,9 +1,9 @@
+import { Condition } from '../src/async/condition.js';
 import type { Clock } from '../src/clock.js';
-import { Bell } from './bell.js';
 
 /** Prefills that this coordinator has placed and that are not over yet, so that a request can wait for the blocks that another leaves. */
 export class Prefills {
-  private readonly bells = new Map<string, Bell>();
+  private readonly conditions = new Map<string, Condition>();
 
   constructor(private readonly clock: Clock) {}
 
@@ -12,16 +12,16 @@ export class Prefills {
    * comes first.
    */
   async next(worker: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
-    const bell = this.bells.get(worker) ?? new Bell(this.clock);
-    this.bells.set(worker, bell);
+    const condition = this.conditions.get(worker) ?? new Condition(this.clock);
+    this.conditions.set(worker, condition);
     try {
-      await bell.next(timeoutMs, signal);
+      await condition.wait(timeoutMs, signal);
     } finally {
-      if (bell.listeners === 0 && this.bells.get(worker) === bell) this.bells.delete(worker);
+      if (condition.waiters === 0 && this.conditions.get(worker) === condition) this.conditions.delete(worker);
     }
   }
 
   over(worker: string): void {
-    this.bells.get(worker)?.ring();
+    this.conditions.get(worker)?.notifyAll();
   }
 }

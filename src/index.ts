@@ -70,7 +70,7 @@ export { Value } from './ort/value.js';
 // Memory of a device in which K/V lives.
 
 export { blockBytes, type KvElementType, type KvLayout, tokenBytes } from './core/kv-layout.js';
-export { CpuDevice, type CpuDeviceOptions } from './device/cpu.js';
+export { CpuDevice, type CpuDeviceOptions } from './device/cpu/cpu-device.js';
 export type { Device, DeviceBlock, DeviceMemory, KvSlot } from './device/device.js';
 
 // Models, and the engine that runs them over such a device.
@@ -93,9 +93,14 @@ export {
 // Blocks between workers (docs/PEER-PROTOCOL.md).
 
 export type { PeerAddress } from './core/member.js';
-export type { Admission, BlockHost, LentBlock } from './peer/block-host.js';
-export { type FetchOutcome, PeerClient, type PeerClientOptions, type PeerTarget } from './peer/client.js';
-export type { Fetched, FetchSink } from './peer/fetch-exchange.js';
-export type { PeerIdentity } from './peer/handshake.js';
+export type { Fetched, FetchSink } from './peer/client/fetch-exchange.js';
+export { type FetchOutcome, PeerClient, type PeerClientOptions, type PeerTarget } from './peer/client/peer-client.js';
 export type { PeerObserver } from './peer/observer.js';
-export { type ListenOptions, type PeerAddresses, PeerServer, type PeerServerOptions } from './peer/server.js';
+export type { Admission, BlockHost, LentBlock } from './peer/server/block-host.js';
+export {
+  type ListenOptions,
+  type PeerAddresses,
+  PeerServer,
+  type PeerServerOptions,
+} from './peer/server/peer-server.js';
+export type { PeerIdentity } from './peer/wire/handshake.js';

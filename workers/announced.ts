@@ -1,5 +1,5 @@
 import type { BlockKey, SealedBlock, TierName } from '../src/core/block.js';
-import type { LeaveReason } from './tier.js';
+import type { LeaveReason } from './cache/tier.js';
 
 /** `kept`: it had been here before, in another tier. */
 export type BlockOrigin = 'computed' | 'fetched' | 'pushed' | 'kept';

@@ -2,7 +2,7 @@ import { blockBytes, type KvLayout } from '../src/core/kv-layout.js';
 import type { Device } from '../src/device/device.js';
 import { Refused } from '../src/errors.js';
 import { FRAME_PAYLOAD_BYTES } from '../src/limits.js';
-import { HEADER_BYTES } from './block-file.js';
+import { HEADER_BYTES } from './cache/block-file.js';
 
 export interface Budgets {
   readonly cacheBytes: number;

@@ -5,7 +5,7 @@ import { KEY_BYTES, packKeys } from '../src/core/key.js';
 import { tell } from '../src/fleet/tell.js';
 import { HOLDINGS_KEYS_PER_MESSAGE, type HoldingsDelta } from '../src/protocol/holdings.js';
 import { encode } from '../src/wire/msgpack.js';
-import type { BlockStore } from './block-store.js';
+import type { BlockStore } from './cache/block-store.js';
 
 /** Changes are gathered for so long before they are told: a prefill makes several blocks at a time. */
 const GATHER_MS = 5;

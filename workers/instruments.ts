@@ -6,7 +6,7 @@ import { MetricsRegistry } from '../src/metrics/registry.js';
 import { type MetricsServer, startMetricsServer } from '../src/metrics/server.js';
 import { WorkerMetrics } from '../src/metrics/worker-metrics.js';
 import type { PeerObserver } from '../src/peer/observer.js';
-import type { BlockStore } from './block-store.js';
+import type { BlockStore } from './cache/block-store.js';
 
 const STATUS = { done: '200', cancelled: '499', failed: '500' } as const;
 

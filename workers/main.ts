@@ -3,7 +3,7 @@ import { connectNats } from '../src/bus/nats-bus.js';
 import { type Clock, SystemClock } from '../src/clock.js';
 import type { WorkerConfig } from '../src/config/worker-config.js';
 import { chooseDevice, surveyDevices } from '../src/device/choose.js';
-import { CpuDevice } from '../src/device/cpu.js';
+import { CpuDevice } from '../src/device/cpu/cpu-device.js';
 import type { Device } from '../src/device/device.js';
 import { openDevice } from '../src/device/open.js';
 import { loadModelGraph, type ModelGraph } from '../src/engine/model-graph.js';
@@ -15,9 +15,9 @@ import { createLog, type Log } from '../src/log.js';
 import { modelFingerprint } from '../src/model/fingerprint.js';
 import { type ModelFolder, openModelFolder } from '../src/model/folder.js';
 import { OrtRuntime } from '../src/ort/runtime.js';
-import type { RunningRole } from '../src/process/role.js';
-import { BlockFolder } from './block-folder.js';
+import type { RunningRole } from '../src/running-role.js';
 import { checkBudgets } from './budgets.js';
+import { BlockFolder } from './cache/block-folder.js';
 import { Worker } from './worker.js';
 
 /**

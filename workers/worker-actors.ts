@@ -6,10 +6,10 @@ import { Unavailable } from '../src/errors.js';
 import { ENGINE_FAILURES } from '../src/limits.js';
 import type { Log } from '../src/log.js';
 import { EngineProtocol, ShardProtocol, WorkerProtocol } from '../src/protocol/worker.js';
-import type { BlockStore } from './block-store.js';
+import type { BlockStore } from './cache/block-store.js';
 import { FailedRuns } from './failed-runs.js';
 import type { HoldingsLog } from './holdings-log.js';
-import type { Replicator } from './replicator.js';
+import type { Replicator } from './replication/replicator.js';
 
 /** What the actors of a worker speak for. */
 export interface WorkerParts {

@@ -1,5 +1,6 @@
 import { logged } from '../src/actors/logged.js';
 import { ActorSystem } from '../src/actors/system.js';
+import { within } from '../src/async/within.js';
 import type { Bus } from '../src/bus/bus.js';
 import type { Clock } from '../src/clock.js';
 import type { WorkerConfig } from '../src/config/worker-config.js';
@@ -19,20 +20,19 @@ import { DRAIN_TIMEOUT_MS, FLUSH_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROBE_TIMEOUT
 import type { Log } from '../src/log.js';
 import { setSendBuffer } from '../src/native/libc.js';
 import { openPeerMemory } from '../src/native/peer-memory.js';
-import { PeerClient } from '../src/peer/client.js';
-import { PeerServer } from '../src/peer/server.js';
+import { PeerClient } from '../src/peer/client/peer-client.js';
+import { PeerServer } from '../src/peer/server/peer-server.js';
 import { SystemRandom } from '../src/random.js';
-import type { BlockFiles } from './block-folder.js';
-import type { BlockStore } from './block-store.js';
+import type { BlockFiles } from './cache/block-folder.js';
+import type { BlockStore } from './cache/block-store.js';
+import { tieredCache } from './cache/tiered-cache.js';
 import { HoldingsLog } from './holdings-log.js';
 import { Instruments } from './instruments.js';
-import { NO_CACHE } from './no-cache.js';
-import { PeerFetcher } from './peer-fetcher.js';
-import { PrefixLoader } from './prefix-loader.js';
-import type { Promoter } from './promoter.js';
-import { Replicator } from './replicator.js';
-import { tieredCache } from './tiered-cache.js';
-import { within } from './within.js';
+import { NO_CACHE } from './prefix/no-cache.js';
+import { PeerFetcher } from './prefix/peer-fetcher.js';
+import { PrefixLoader } from './prefix/prefix-loader.js';
+import type { Promoter } from './prefix/promoter.js';
+import { Replicator } from './replication/replicator.js';
 import { spawnWorkerActors } from './worker-actors.js';
 
 export interface WorkerOptions {

@@ -3,11 +3,11 @@ import { ApiError } from '../openai/api-error.js';
 
 /** Who may ask, and whose prefixes are whose. */
 export class Access {
-  readonly #digests: readonly Buffer[];
+  private readonly digests: readonly Buffer[];
 
   /** Without keys, everybody may ask. */
   constructor(apiKeys: readonly string[]) {
-    this.#digests = apiKeys.map(digest);
+    this.digests = apiKeys.map(digest);
   }
 
   /**
@@ -15,10 +15,10 @@ export class Access {
    * compared, by digest and in constant time, so that the time taken tells nothing of them.
    */
   tenantOf(authorization: string | null): string | null {
-    if (this.#digests.length === 0) return null;
+    if (this.digests.length === 0) return null;
     const key = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
     const given = digest(key ?? '');
-    const matches = this.#digests.filter((known) => timingSafeEqual(known, given));
+    const matches = this.digests.filter((known) => timingSafeEqual(known, given));
     if (key !== undefined && matches.length > 0) return given.toString('hex');
     throw new ApiError(
       401,

@@ -5,17 +5,17 @@ import type { Socket } from 'node:net';
  * Has answers that wait behind others on a connection end with it: Node tells that the connection is closed to the one alone whose turn it is.
  */
 export class Pipelines {
-  readonly #waiting = new WeakMap<Socket, Set<ServerResponse>>();
+  private readonly waiting = new WeakMap<Socket, Set<ServerResponse>>();
 
   enter(socket: Socket, response: ServerResponse): void {
-    const waiting = this.#waiting.get(socket) ?? this.#begin(socket);
+    const waiting = this.waiting.get(socket) ?? this.begin(socket);
     waiting.add(response);
     response.once('close', () => waiting.delete(response));
   }
 
-  #begin(socket: Socket): Set<ServerResponse> {
+  private begin(socket: Socket): Set<ServerResponse> {
     const waiting = new Set<ServerResponse>();
-    this.#waiting.set(socket, waiting);
+    this.waiting.set(socket, waiting);
     socket.once('close', () => {
       for (const response of [...waiting]) {
         if (response.socket !== null || response.closed) continue;

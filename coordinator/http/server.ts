@@ -68,55 +68,55 @@ export async function listen(
 
 class Server implements HttpServer {
   url = '';
-  readonly #app: FastifyInstance;
-  readonly #options: HttpListenOptions;
-  readonly #deps: HttpServerDeps;
+  private readonly app: FastifyInstance;
+  private readonly options: HttpListenOptions;
+  private readonly deps: HttpServerDeps;
   /** Of the requests that are being answered. */
-  readonly #running = new Set<AbortController>();
-  readonly #pipelines = new Pipelines();
-  #idle = () => {};
-  #closed: Promise<void> | null = null;
+  private readonly running = new Set<AbortController>();
+  private readonly pipelines = new Pipelines();
+  private idle = () => {};
+  private closed: Promise<void> | null = null;
 
   constructor(options: HttpListenOptions, deps: HttpServerDeps) {
-    this.#options = options;
-    this.#deps = deps;
+    this.options = options;
+    this.deps = deps;
     const bodyLimitBytes = options.bodyLimitBytes ?? limits.HTTP_BODY_BYTES;
-    this.#app = fastify({
+    this.app = fastify({
       bodyLimit: limits.HTTP_DISCARD_BYTES,
       requestTimeout: limits.HTTP_REQUEST_TIMEOUT_MS,
       routerOptions: { maxParamLength: limits.CLIENT_NAME_CHARS },
       genReqId: (request) => requestIdOf(request.headers['x-request-id']),
       return503OnClosing: false,
       clientErrorHandler: (error, socket) => refuseMalformed(error.code, socket),
-      frameworkErrors: (error, request, reply) => this.#fail(error, request, reply),
+      frameworkErrors: (error, request, reply) => this.fail(error, request, reply),
     });
-    this.#app.server.maxConnections = limits.HTTP_CONNECTIONS;
-    this.#app.server.on('checkExpectation', refuseExpectation);
-    this.#app.removeAllContentTypeParsers();
-    this.#app.addContentTypeParser('*', async (request: FastifyRequest, body: IncomingMessage) => {
+    this.app.server.maxConnections = limits.HTTP_CONNECTIONS;
+    this.app.server.on('checkExpectation', refuseExpectation);
+    this.app.removeAllContentTypeParsers();
+    this.app.addContentTypeParser('*', async (request: FastifyRequest, body: IncomingMessage) => {
       const bytes = await readBody(body, bodyLimitBytes, limits.HTTP_DISCARD_BYTES);
       if (bytes.byteLength > 0) checkMediaType(request.headers);
       return parseJsonBody(bytes);
     });
-    this.#app.decorateRequest('arrivedMs', 0);
-    this.#app.decorateRequest('tenant', null);
-    this.#app.addHook('onRequest', async (request, reply) => this.#enter(request, reply));
-    this.#app.setErrorHandler((error: FastifyError, request, reply) => this.#fail(error, request, reply));
-    this.#app.setNotFoundHandler((request) => {
+    this.app.decorateRequest('arrivedMs', 0);
+    this.app.decorateRequest('tenant', null);
+    this.app.addHook('onRequest', async (request, reply) => this.enter(request, reply));
+    this.app.setErrorHandler((error: FastifyError, request, reply) => this.fail(error, request, reply));
+    this.app.setNotFoundHandler((request) => {
       throw new ApiError(404, `There is no ${request.method} ${pathOf(request)} here.`, { code: 'unknown_url' });
     });
   }
 
-  get #stallTimeoutMs(): number {
-    return this.#options.stallTimeoutMs ?? limits.HTTP_STALL_TIMEOUT_MS;
+  private get stallTimeoutMs(): number {
+    return this.options.stallTimeoutMs ?? limits.HTTP_STALL_TIMEOUT_MS;
   }
 
   serve(route: Route): void {
-    this.#app.route({
+    this.app.route({
       method: route.method,
       url: route.path,
       config: { route },
-      handler: (request, reply) => this.#answer(route, request, reply),
+      handler: (request, reply) => this.answer(route, request, reply),
     });
   }
 
@@ -128,8 +128,8 @@ class Server implements HttpServer {
       allowed.push(method, ...(method === 'GET' ? ['HEAD'] : []));
     }
     for (const [url, allowed] of known) {
-      this.#app.route({
-        method: this.#app.supportedMethods.filter((method) => !allowed.includes(method)),
+      this.app.route({
+        method: this.app.supportedMethods.filter((method) => !allowed.includes(method)),
         url,
         handler: async (request, reply) => {
           reply.header('allow', allowed.join(', '));
@@ -141,130 +141,130 @@ class Server implements HttpServer {
   }
 
   async listen(): Promise<void> {
-    const { host, port } = this.#options;
-    await this.#app.listen({ host, port }).catch(async (error: unknown) => {
-      await this.#app.close();
+    const { host, port } = this.options;
+    await this.app.listen({ host, port }).catch(async (error: unknown) => {
+      await this.app.close();
       const reason = error instanceof Error ? error.message : String(error);
       throw new Unavailable(`listening on ${host}:${port}: ${reason}. Choose another host or port.`, { cause: error });
     });
-    const address = this.#app.server.address() as AddressInfo;
+    const address = this.app.server.address() as AddressInfo;
     this.url = `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`;
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#drain();
-    return this.#closed;
+    this.closed ??= this.drain();
+    return this.closed;
   }
 
-  async #drain(): Promise<void> {
-    const closed = this.#app.close();
-    const { clock } = this.#deps;
-    const graceMs = this.#options.closeGraceMs ?? limits.HTTP_CLOSE_GRACE_MS;
+  private async drain(): Promise<void> {
+    const closed = this.app.close();
+    const { clock } = this.deps;
+    const graceMs = this.options.closeGraceMs ?? limits.HTTP_CLOSE_GRACE_MS;
     const timers = [
       clock.after(graceMs, () => {
-        for (const running of this.#running) running.abort(new Unavailable('the coordinator stops: try another one'));
+        for (const running of this.running) running.abort(new Unavailable('the coordinator stops: try another one'));
       }),
       // Of who does not even take its error.
-      clock.after(graceMs + limits.HTTP_CLOSE_ERROR_MS, () => this.#app.server.closeAllConnections()),
+      clock.after(graceMs + limits.HTTP_CLOSE_ERROR_MS, () => this.app.server.closeAllConnections()),
     ];
-    while (this.#running.size > 0) {
+    while (this.running.size > 0) {
       await new Promise<void>((resolve) => {
-        this.#idle = resolve;
+        this.idle = resolve;
       });
     }
     for (const timer of timers) timer.cancel();
     // Connections that are kept alive for requests to come would keep the server open.
-    this.#app.server.closeAllConnections();
+    this.app.server.closeAllConnections();
     await closed;
   }
 
-  #enter(request: FastifyRequest, reply: FastifyReply): void {
-    request.arrivedMs = this.#deps.clock.now();
-    this.#pipelines.enter(request.raw.socket, reply.raw);
+  private enter(request: FastifyRequest, reply: FastifyReply): void {
+    request.arrivedMs = this.deps.clock.now();
+    this.pipelines.enter(request.raw.socket, reply.raw);
     reply.header('x-request-id', request.id);
-    if (this.#closed !== null) {
+    if (this.closed !== null) {
       reply.header('connection', 'close');
       throw new Unavailable('the coordinator stops: try another one');
     }
     if (request.routeOptions.config.route?.access !== 'key') return;
-    request.tenant = this.#deps.access.tenantOf(request.headers.authorization ?? null);
+    request.tenant = this.deps.access.tenantOf(request.headers.authorization ?? null);
   }
 
-  async #answer(route: Route, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-    const running = this.#watch(reply);
+  private async answer(route: Route, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    const running = this.watch(reply);
     const answer = await route.handle(exchangeOf(request, reply, running.signal));
     if (answer.kind === 'events') {
       reply.hijack();
-      await this.#stream(answer, request, reply);
+      await this.stream(answer, request, reply);
       return reply;
     }
     const status = answer.kind === 'json' ? answer.status : 200;
-    this.#ended(request, status);
-    if (answer.kind === 'text') return this.#send(reply, answer.contentType, answer.text);
-    return this.#send(reply.code(status), 'application/json; charset=utf-8', JSON.stringify(answer.body));
+    this.ended(request, status);
+    if (answer.kind === 'text') return this.send(reply, answer.contentType, answer.text);
+    return this.send(reply.code(status), 'application/json; charset=utf-8', JSON.stringify(answer.body));
   }
 
-  #send(reply: FastifyReply, contentType: string, text: string): FastifyReply {
+  private send(reply: FastifyReply, contentType: string, text: string): FastifyReply {
     const bytes = Buffer.from(text);
-    const guard = new StallGuard(reply.raw, this.#deps.clock, this.#stallTimeoutMs);
+    const guard = new StallGuard(reply.raw, this.deps.clock, this.stallTimeoutMs);
     reply.header('content-type', contentType).header('content-length', bytes.byteLength);
     return reply.send(bytes.byteLength > limits.HTTP_PART_BYTES ? inParts(bytes, () => guard.moved()) : bytes);
   }
 
   /** Aborted when the client goes away, or takes too long to get its answer when the server is to close. */
-  #watch(reply: FastifyReply): AbortController {
+  private watch(reply: FastifyReply): AbortController {
     const running = new AbortController();
     if (reply.raw.destroyed) {
       running.abort(new Cancelled('the client went away'));
       return running;
     }
-    this.#running.add(running);
+    this.running.add(running);
     reply.raw.once('close', () => {
       if (!reply.raw.writableFinished) running.abort(new Cancelled('the client went away'));
-      this.#running.delete(running);
-      if (this.#running.size === 0) this.#idle();
+      this.running.delete(running);
+      if (this.running.size === 0) this.idle();
     });
     return running;
   }
 
-  async #stream({ events }: EventsAnswer, request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    const { clock } = this.#deps;
-    const sink = new EventSink(reply.raw, { 'x-request-id': request.id }, clock, this.#stallTimeoutMs);
+  private async stream({ events }: EventsAnswer, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const { clock } = this.deps;
+    const sink = new EventSink(reply.raw, { 'x-request-id': request.id }, clock, this.stallTimeoutMs);
     let status = 200;
     try {
       for await (const event of events) await sink.send(JSON.stringify(event));
       await sink.send('[DONE]');
     } catch (error) {
-      const failure = this.#failureOf(error, request);
+      const failure = this.failureOf(error, request);
       status = failure.status;
       await sink.send(JSON.stringify(failure.toBody())).catch(() => {});
     }
     sink.end();
-    this.#ended(request, status);
+    this.ended(request, status);
   }
 
-  #fail(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-    const failure = this.#failureOf(error, request);
-    this.#ended(request, failure.status);
+  private fail(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    const failure = this.failureOf(error, request);
+    this.ended(request, failure.status);
     if (failure.retryAfterS !== null) reply.header('retry-after', String(failure.retryAfterS));
     if (failure.status === 401) reply.header('www-authenticate', 'Bearer');
     return reply.header('x-request-id', request.id).code(failure.status).send(failure.toBody());
   }
 
-  #failureOf(error: unknown, request: FastifyRequest): ApiError {
+  private failureOf(error: unknown, request: FastifyRequest): ApiError {
     const failure =
-      frameworkFailure(error, this.#options.bodyLimitBytes ?? limits.HTTP_BODY_BYTES) ?? ApiError.from(error);
-    if (failure.status === 500) this.#deps.log.error({ requestId: request.id, err: error }, 'a request failed');
+      frameworkFailure(error, this.options.bodyLimitBytes ?? limits.HTTP_BODY_BYTES) ?? ApiError.from(error);
+    if (failure.status === 500) this.deps.log.error({ requestId: request.id, err: error }, 'a request failed');
     return failure;
   }
 
-  #ended(request: FastifyRequest, status: number): void {
-    const durationMs = this.#deps.clock.now() - request.arrivedMs;
+  private ended(request: FastifyRequest, status: number): void {
+    const durationMs = this.deps.clock.now() - request.arrivedMs;
     const route = request.routeOptions.config.route;
     const fields = { requestId: request.id, method: request.method, route: route?.path ?? null, status, durationMs };
-    if (route?.generates) this.#deps.log.info(fields, 'answered');
-    else this.#deps.log.debug(fields, 'answered');
-    if (route !== undefined) this.#deps.onEnd(route, status, durationMs);
+    if (route?.generates) this.deps.log.info(fields, 'answered');
+    else this.deps.log.debug(fields, 'answered');
+    if (route !== undefined) this.deps.onEnd(route, status, durationMs);
   }
 }
 

@@ -4,7 +4,7 @@ import type { Clock, Timer } from '../../src/clock.js';
 /** Cuts a client off that takes nothing of its answer for `timeoutMs`. Ends with the answer. */
 export class StallGuard {
   /** Null while the answer waits for its turn on the connection, and when it is over. */
-  #timer: Timer | null = null;
+  private timer: Timer | null = null;
 
   constructor(
     private readonly response: ServerResponse,
@@ -13,15 +13,15 @@ export class StallGuard {
   ) {
     if (response.socket === null) response.once('socket', () => this.moved());
     else this.moved();
-    response.once('close', () => this.#timer?.cancel());
+    response.once('close', () => this.timer?.cancel());
   }
 
   /** The client took something. */
   moved(): void {
-    this.#timer?.cancel();
-    this.#timer = null;
+    this.timer?.cancel();
+    this.timer = null;
     const { response } = this;
     if (response.socket === null || response.closed || response.destroyed) return;
-    this.#timer = this.clock.after(this.timeoutMs, () => response.destroy());
+    this.timer = this.clock.after(this.timeoutMs, () => response.destroy());
   }
 }

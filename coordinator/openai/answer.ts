@@ -77,8 +77,8 @@ function usageOf(tally: Tally): object {
 }
 
 class GrowingChoice {
-  readonly #texts: string[] = [];
-  #finish: FinishReason = 'length';
+  private readonly texts: string[] = [];
+  private finish: FinishReason = 'length';
 
   constructor(
     readonly index: number,
@@ -86,12 +86,12 @@ class GrowingChoice {
   ) {}
 
   add(delta: Delta): void {
-    this.#texts.push(delta.text);
+    this.texts.push(delta.text);
     this.reports.append(delta.reports);
-    if (delta.finish !== null) this.#finish = delta.finish;
+    if (delta.finish !== null) this.finish = delta.finish;
   }
 
   whole(): WholeChoice {
-    return { index: this.index, text: this.#texts.join(''), reports: this.reports, finish: this.#finish };
+    return { index: this.index, text: this.texts.join(''), reports: this.reports, finish: this.finish };
   }
 }

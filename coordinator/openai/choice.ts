@@ -24,55 +24,55 @@ export class Choice {
   /** Tokens generated, up to the one that completed a stop string. A stop token is not among them. */
   completionTokens = 0;
   finish: FinishReason | null = null;
-  readonly #plan: ChoicePlan;
-  readonly #tokenizer: TextTokenizer;
-  readonly #detokenizer: Detokenizer;
-  readonly #stops: StopStrings;
-  readonly #logprobs: boolean;
-  readonly #promptDetokenizer: Detokenizer;
+  private readonly plan: ChoicePlan;
+  private readonly tokenizer: TextTokenizer;
+  private readonly detokenizer: Detokenizer;
+  private readonly stops: StopStrings;
+  private readonly logprobs: boolean;
+  private readonly promptDetokenizer: Detokenizer;
   /** Tokens of the prompt that were reported. */
-  #promptReported = 0;
-  #reports: TokenReports;
+  private promptReported = 0;
+  private reports: TokenReports;
   /** Characters of text so far, those held back because of stop strings among them. */
-  #offset = 0;
+  private offset = 0;
 
   constructor(plan: ChoicePlan, tokenizer: TextTokenizer) {
-    this.#plan = plan;
-    this.#tokenizer = tokenizer;
-    this.#detokenizer = new Detokenizer(tokenizer);
-    this.#promptDetokenizer = new Detokenizer(tokenizer, { skipSpecialTokens: false });
-    this.#stops = new StopStrings(plan.stops);
-    this.#logprobs = plan.request.sampling.logprobs !== null;
-    this.#reports = new TokenReports(tokenizer);
+    this.plan = plan;
+    this.tokenizer = tokenizer;
+    this.detokenizer = new Detokenizer(tokenizer);
+    this.promptDetokenizer = new Detokenizer(tokenizer, { skipSpecialTokens: false });
+    this.stops = new StopStrings(plan.stops);
+    this.logprobs = plan.request.sampling.logprobs !== null;
+    this.reports = new TokenReports(tokenizer);
   }
 
   /** The delta that the event makes, or null if there is nothing to show yet. Not to be called again once `finish` is set. */
   take(event: FleetEvent): Delta | null {
     switch (event.type) {
       case 'start':
-        return this.#plan.request.sampling.promptLogprobs ? null : this.#delta(this.#echo());
+        return this.plan.request.sampling.promptLogprobs ? null : this.delta(this.echo());
       case 'prompt':
-        this.#reportPrompt(event.logprobs);
-        return this.#promptReported < this.#plan.request.tokens.length ? null : this.#delta(this.#echo());
+        this.reportPrompt(event.logprobs);
+        return this.promptReported < this.plan.request.tokens.length ? null : this.delta(this.echo());
       case 'tokens':
-        return this.#delta(this.#takeTokens(event.ids, event.logprobs ?? []));
+        return this.delta(this.takeTokens(event.ids, event.logprobs ?? []));
       case 'end':
-        return this.#delta(this.#takeEnd(event.reason));
+        return this.delta(this.takeEnd(event.reason));
     }
   }
 
-  #takeTokens(ids: readonly number[], logprobs: readonly TokenLogprobs[]): string {
+  private takeTokens(ids: readonly number[], logprobs: readonly TokenLogprobs[]): string {
     let text = '';
     for (const [i, id] of ids.entries()) {
       this.completionTokens++;
-      if (this.#logprobs) this.#reports.add(id, logprobs[i] ?? null, this.#offset);
-      const piece = this.#detokenizer.push(id);
-      this.#offset += codePoints(piece);
-      if (this.completionTokens <= this.#plan.request.stopping.minTokens) {
+      if (this.logprobs) this.reports.add(id, logprobs[i] ?? null, this.offset);
+      const piece = this.detokenizer.push(id);
+      this.offset += codePoints(piece);
+      if (this.completionTokens <= this.plan.request.stopping.minTokens) {
         text += piece;
         continue;
       }
-      const { text: safe, stopped } = this.#stops.push(piece);
+      const { text: safe, stopped } = this.stops.push(piece);
       text += safe;
       if (!stopped) continue;
       this.finish = 'stop';
@@ -81,31 +81,31 @@ export class Choice {
     return text;
   }
 
-  #takeEnd(reason: FinishReason): string {
-    const { text, stopped } = this.#stops.push(this.#detokenizer.flush());
+  private takeEnd(reason: FinishReason): string {
+    const { text, stopped } = this.stops.push(this.detokenizer.flush());
     this.finish = stopped ? 'stop' : reason;
-    return text + this.#stops.flush();
+    return text + this.stops.flush();
   }
 
-  #echo(): string {
-    const text = this.#plan.echo ?? '';
-    this.#offset = codePoints(text);
+  private echo(): string {
+    const text = this.plan.echo ?? '';
+    this.offset = codePoints(text);
     return text;
   }
 
   /** Of the tokens after those that were reported. */
-  #reportPrompt(logprobs: readonly (TokenLogprobs | null)[]): void {
+  private reportPrompt(logprobs: readonly (TokenLogprobs | null)[]): void {
     for (const ofToken of logprobs) {
-      const id = this.#plan.request.tokens[this.#promptReported++]!;
-      this.#reports.add(id, ofToken, this.#offset);
-      this.#offset += codePoints(this.#promptDetokenizer.push(id));
+      const id = this.plan.request.tokens[this.promptReported++]!;
+      this.reports.add(id, ofToken, this.offset);
+      this.offset += codePoints(this.promptDetokenizer.push(id));
     }
   }
 
-  #delta(text: string): Delta | null {
+  private delta(text: string): Delta | null {
     if (text === '' && this.finish === null) return null;
-    const reports = this.#reports;
-    this.#reports = new TokenReports(this.#tokenizer);
-    return { index: this.#plan.index, text, reports, finish: this.finish };
+    const reports = this.reports;
+    this.reports = new TokenReports(this.tokenizer);
+    return { index: this.plan.index, text, reports, finish: this.finish };
   }
 }

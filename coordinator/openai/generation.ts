@@ -88,8 +88,8 @@ function linked(parent: AbortSignal, child: AbortController): () => void {
 
 /** Measures one choice. */
 class ChoiceMeter {
-  #state: 'waiting' | 'running' | 'closed' = 'waiting';
-  #lastTokenMs: number | null = null;
+  private state: 'waiting' | 'running' | 'closed' = 'waiting';
+  private lastTokenMs: number | null = null;
 
   constructor(
     private readonly index: number,
@@ -101,16 +101,16 @@ class ChoiceMeter {
   }
 
   saw(event: FleetEvent, newTokens: number): void {
-    if (event.type === 'start') this.#started(event);
-    if (newTokens > 0) this.#generated(newTokens);
+    if (event.type === 'start') this.started(event);
+    if (newTokens > 0) this.generated(newTokens);
   }
 
   close(): void {
-    this.#enter('closed');
+    this.enter('closed');
   }
 
-  #started(event: Extract<FleetEvent, { type: 'start' }>): void {
-    this.#enter('running');
+  private started(event: Extract<FleetEvent, { type: 'start' }>): void {
+    this.enter('running');
     this.asked.tally.started(this.index, event);
     this.metrics.queueSeconds.observe(event.queueMs / 1_000);
     for (const source of ['local', 'remote', 'computed'] satisfies TokenSource[]) {
@@ -118,21 +118,21 @@ class ChoiceMeter {
     }
   }
 
-  #generated(tokens: number): void {
+  private generated(tokens: number): void {
     const now = this.clock.now();
     const sinceArrivalMs = now - this.asked.arrivedMs;
     if (this.asked.tally.generated(tokens, sinceArrivalMs))
       this.metrics.firstTokenSeconds.observe(sinceArrivalMs / 1_000);
-    if (this.#lastTokenMs !== null) this.metrics.interTokenSeconds.observe((now - this.#lastTokenMs) / tokens / 1_000);
-    this.#lastTokenMs = now;
+    if (this.lastTokenMs !== null) this.metrics.interTokenSeconds.observe((now - this.lastTokenMs) / tokens / 1_000);
+    this.lastTokenMs = now;
     this.metrics.generatedTokens.add(tokens);
   }
 
-  #enter(state: 'running' | 'closed'): void {
-    if (this.#state === state) return;
-    if (this.#state === 'waiting') this.metrics.waiting.add(-1);
-    if (this.#state === 'running') this.metrics.running.add(-1);
+  private enter(state: 'running' | 'closed'): void {
+    if (this.state === state) return;
+    if (this.state === 'waiting') this.metrics.waiting.add(-1);
+    if (this.state === 'running') this.metrics.running.add(-1);
     if (state === 'running') this.metrics.running.add(1);
-    this.#state = state;
+    this.state = state;
   }
 }

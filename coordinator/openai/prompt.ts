@@ -17,17 +17,17 @@ const NORMALIZER_SHRINKS_BY = 4;
 
 /** Turns what clients send as a prompt into token ids. */
 export class PromptReader {
-  readonly #model: ServedModel;
+  private readonly model: ServedModel;
   /** A longer text can't fit the context, so it need not be tokenized to be refused. */
-  readonly #longestTextBytes: number;
+  private readonly longestTextBytes: number;
 
   constructor(model: ServedModel) {
-    this.#model = model;
+    this.model = model;
     let longest = 1;
     for (let id = 0; id < model.tokenizer.vocabSize; id++) {
       longest = Math.max(longest, model.tokenizer.tokenBytes(id).byteLength);
     }
-    this.#longestTextBytes = model.contextTokens * longest * NORMALIZER_SHRINKS_BY;
+    this.longestTextBytes = model.contextTokens * longest * NORMALIZER_SHRINKS_BY;
   }
 
   /** One or several prompts, as texts or as token ids. Throws what is wrong with which of them. */
@@ -62,15 +62,15 @@ export class PromptReader {
   readText(text: unknown, param: string, addSpecialTokens = true): Prompt {
     if (typeof text !== 'string') throw new InvalidRequest(`${param}: must be a text or a list of token ids.`, param);
     if (text === '') throw empty(param);
-    this.#checkSize(text, param);
-    const tokens = Uint32Array.from(this.#model.tokenizer.encode(text, { addSpecialTokens }));
+    this.checkSize(text, param);
+    const tokens = Uint32Array.from(this.model.tokenizer.encode(text, { addSpecialTokens }));
     if (tokens.length === 0) throw empty(param);
     return { tokens, text, param };
   }
 
   /** Token ids, each in the vocabulary. */
   readIds(ids: readonly unknown[], param: string): Prompt {
-    const { contextTokens } = this.#model;
+    const { contextTokens } = this.model;
     if (ids.length === 0) throw empty(param);
     if (ids.length > contextTokens) {
       throw contextLengthExceeded(
@@ -84,16 +84,16 @@ export class PromptReader {
 
   /** A chat, up to where the model's answer begins unless told otherwise. */
   readMessages(messages: ChatMessage[], { addGenerationPrompt = true, addSpecialTokens = false } = {}): Prompt {
-    if (this.#model.template === null) {
+    if (this.model.template === null) {
       throw new InvalidRequest('messages: this model has no chat template; use /v1/completions.', 'messages');
     }
-    const text = this.#model.template.render(messages, { addGenerationPrompt });
+    const text = this.model.template.render(messages, { addGenerationPrompt });
     return this.readText(text, 'messages', addSpecialTokens);
   }
 
   /** Throws unless each is a token id of the model. */
   checkIds(ids: readonly unknown[], param: string): asserts ids is readonly number[] {
-    const { vocabSize } = this.#model.tokenizer;
+    const { vocabSize } = this.model.tokenizer;
     for (let i = 0; i < ids.length; i++) {
       const id = ids[i];
       if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < vocabSize) continue;
@@ -102,11 +102,11 @@ export class PromptReader {
     }
   }
 
-  #checkSize(text: string, param: string): void {
+  private checkSize(text: string, param: string): void {
     const bytes = Buffer.byteLength(text);
-    if (bytes <= this.#longestTextBytes) return;
-    const { contextTokens } = this.#model;
-    const tokens = Math.floor((bytes / this.#longestTextBytes) * contextTokens);
+    if (bytes <= this.longestTextBytes) return;
+    const { contextTokens } = this.model;
+    const tokens = Math.floor((bytes / this.longestTextBytes) * contextTokens);
     throw contextLengthExceeded(
       `${param}: has at least ${tokens} tokens, and the model's context ${contextTokens}.`,
       param,

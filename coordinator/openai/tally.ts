@@ -25,48 +25,48 @@ export interface ShoalUsage {
 
 /** Counts what the choices of one answer cost. */
 export class Tally {
-  readonly #choices: readonly ChoicePlan[];
-  readonly #starts = new Map<number, Start>();
-  #completionTokens = 0;
-  #firstTokenMs: number | null = null;
+  private readonly choices: readonly ChoicePlan[];
+  private readonly starts = new Map<number, Start>();
+  private completionTokens = 0;
+  private firstTokenMs: number | null = null;
 
   constructor(choices: readonly ChoicePlan[]) {
-    this.#choices = choices;
+    this.choices = choices;
   }
 
   /** The last start of a choice counts: it may have begun anew on another worker. */
   started(index: number, start: Start): void {
-    this.#starts.set(index, start);
+    this.starts.set(index, start);
   }
 
   /** `ms` since the request arrived. True if these are the first tokens of the answer. */
   generated(tokens: number, ms: number): boolean {
-    const first = this.#firstTokenMs === null && tokens > 0;
-    if (first) this.#firstTokenMs = ms;
-    this.#completionTokens += tokens;
+    const first = this.firstTokenMs === null && tokens > 0;
+    if (first) this.firstTokenMs = ms;
+    this.completionTokens += tokens;
     return first;
   }
 
   get usage(): Usage {
-    const starts = [...this.#starts.values()];
+    const starts = [...this.starts.values()];
     const sum = (part: (start: Start) => number) => starts.reduce((total, start) => total + part(start), 0);
     // A prompt counts once, however many choices it has; so do those of its tokens that were not computed.
-    const leaders = this.#choices.filter((c, i, all) => i === 0 || all[i - 1]!.promptIndex !== c.promptIndex);
+    const leaders = this.choices.filter((c, i, all) => i === 0 || all[i - 1]!.promptIndex !== c.promptIndex);
     const promptTokens = leaders.reduce((total, { request }) => total + request.tokens.length, 0);
-    const cachedTokens = leaders.reduce((total, { index }) => total + cachedOf(this.#starts.get(index)), 0);
+    const cachedTokens = leaders.reduce((total, { index }) => total + cachedOf(this.starts.get(index)), 0);
     return {
       prompt_tokens: promptTokens,
-      completion_tokens: this.#completionTokens,
-      total_tokens: promptTokens + this.#completionTokens,
+      completion_tokens: this.completionTokens,
+      total_tokens: promptTokens + this.completionTokens,
       prompt_tokens_details: { cached_tokens: cachedTokens },
       shoal: {
-        worker: this.#starts.get(0)?.worker ?? starts[0]?.worker ?? null,
+        worker: this.starts.get(0)?.worker ?? starts[0]?.worker ?? null,
         cached: {
           local: sum((s) => s.cached.local),
           remote: sum((s) => s.cached.remote),
           computed: sum((s) => s.cached.computed),
         },
-        ttft_ms: round(this.#firstTokenMs ?? 0),
+        ttft_ms: round(this.firstTokenMs ?? 0),
         queue_ms: round(Math.max(0, ...starts.map((s) => s.queueMs))),
       },
     };

@@ -5,90 +5,90 @@ export interface HeapItem {
 
 /** A binary heap whose items can be moved and removed anywhere in it, in O(log n). */
 export class Heap<T extends HeapItem> {
-  readonly #items: T[] = [];
-  readonly #before: (a: T, b: T) => boolean;
+  private readonly items: T[] = [];
+  private readonly before: (a: T, b: T) => boolean;
 
   /** `before(a, b)`: a comes out before b. */
   constructor(before: (a: T, b: T) => boolean) {
-    this.#before = before;
+    this.before = before;
   }
 
   get size(): number {
-    return this.#items.length;
+    return this.items.length;
   }
 
   first(): T | undefined {
-    return this.#items[0];
+    return this.items[0];
   }
 
   /** All items in order, without taking any out: k of them in O(k log k), however many there are. The heap must not change meanwhile. */
   *inOrder(): Generator<T> {
-    const next = new Heap<{ readonly item: T; heapIndex: number }>((a, b) => this.#before(a.item, b.item));
+    const next = new Heap<{ readonly item: T; heapIndex: number }>((a, b) => this.before(a.item, b.item));
     const offer = (item: T | undefined) => {
       if (item !== undefined) next.add({ item, heapIndex: -1 });
     };
-    offer(this.#items[0]);
+    offer(this.items[0]);
     for (let first = next.first(); first !== undefined; first = next.first()) {
       next.remove(first);
       const { item } = first;
-      offer(this.#items[2 * item.heapIndex + 1]);
-      offer(this.#items[2 * item.heapIndex + 2]);
+      offer(this.items[2 * item.heapIndex + 1]);
+      offer(this.items[2 * item.heapIndex + 2]);
       yield item;
     }
   }
 
   clear(): void {
-    for (const item of this.#items) item.heapIndex = -1;
-    this.#items.length = 0;
+    for (const item of this.items) item.heapIndex = -1;
+    this.items.length = 0;
   }
 
   /** The item must be in no heap. */
   add(item: T): void {
-    this.#set(this.#items.length, item);
-    this.#rise(item);
+    this.set(this.items.length, item);
+    this.rise(item);
   }
 
   remove(item: T): void {
-    const last = this.#items.pop()!;
+    const last = this.items.pop()!;
     const hole = item.heapIndex;
     item.heapIndex = -1;
     if (last === item) return;
-    this.#set(hole, last);
+    this.set(hole, last);
     this.moved(last);
   }
 
   /** To be called when what `before` compares has changed. */
   moved(item: T): void {
-    this.#rise(item);
-    this.#sink(item);
+    this.rise(item);
+    this.sink(item);
   }
 
-  #rise(item: T): void {
+  private rise(item: T): void {
     while (item.heapIndex > 0) {
-      const parent = this.#items[(item.heapIndex - 1) >> 1]!;
-      if (!this.#before(item, parent)) return;
-      this.#swap(item, parent);
+      const parent = this.items[(item.heapIndex - 1) >> 1]!;
+      if (!this.before(item, parent)) return;
+      this.swap(item, parent);
     }
   }
 
-  #sink(item: T): void {
+  private sink(item: T): void {
     for (;;) {
-      const left = this.#items[2 * item.heapIndex + 1];
-      const right = this.#items[2 * item.heapIndex + 2];
-      const child = right !== undefined && left !== undefined && this.#before(right, left) ? right : left;
-      if (child === undefined || !this.#before(child, item)) return;
-      this.#swap(item, child);
+      const left = this.items[2 * item.heapIndex + 1];
+      const right = this.items[2 * item.heapIndex + 2];
+      const child = right !== undefined && left !== undefined && this.before(right, left) ? right : left;
+      if (child === undefined || !this.before(child, item)) return;
+      this.swap(item, child);
     }
   }
 
-  #swap(a: T, b: T): void {
+  private swap(a: T, b: T): void {
     const at = a.heapIndex;
-    this.#set(b.heapIndex, a);
-    this.#set(at, b);
+    this.set(b.heapIndex, a);
+    this.set(at, b);
   }
 
-  #set(at: number, item: T): void {
-    this.#items[at] = item;
+  private set(at: number, item: T): void {
+    this.items[at] = item;
     item.heapIndex = at;
   }
 }

@@ -71,35 +71,35 @@ const SNAPSHOT_ANNOUNCEMENTS = Math.ceil(HOLDINGS_TIMEOUT_MS / ANNOUNCE_INTERVAL
  * Being wrong costs time, never truth. Bounded: of a worker's keys, those over `INDEX_KEYS_PER_WORKER` are not taken in.
  */
 export class Holdings {
-  readonly #index = new Map<BlockKey, Held>();
-  readonly #accounts = new Map<string, Account>();
-  readonly #promised = new Map<BlockKey, string[]>();
-  readonly #promises = new Map<string, { worker: string; keys: readonly BlockKey[]; untilMs: number }>();
-  #snapshots = 0;
+  private readonly index = new Map<BlockKey, Held>();
+  private readonly accounts = new Map<string, Account>();
+  private readonly promised = new Map<BlockKey, string[]>();
+  private readonly promises = new Map<string, { worker: string; keys: readonly BlockKey[]; untilMs: number }>();
+  private snapshots = 0;
 
   /** Keys that anybody holds. */
   get size(): number {
-    return this.#index.size;
+    return this.index.size;
   }
 
   /** Keys known of a worker; null if it is not known, or its full account is still to come. */
   keysOf(worker: string): number | null {
-    const account = this.#accounts.get(worker);
+    const account = this.accounts.get(worker);
     return account === undefined || account.pending !== null ? null : account.keys.size;
   }
 
   /** Who holds a block. */
   holders(key: BlockKey): readonly string[] {
-    return this.#index.get(key)?.workers ?? [];
+    return this.index.get(key)?.workers ?? [];
   }
 
   /** Begins to take a worker's full account, or begins again after that failed. What was known of this incarnation is kept until it comes. */
   beginSnapshot(worker: string, incarnation: string): Resync {
-    const known = this.#accounts.get(worker);
+    const known = this.accounts.get(worker);
     if (known !== undefined && known.incarnation !== incarnation) this.drop(worker);
-    const keys = this.#accounts.get(worker)?.keys ?? new Set<Held>();
-    const snapshot = ++this.#snapshots;
-    this.#accounts.set(worker, {
+    const keys = this.accounts.get(worker)?.keys ?? new Set<Held>();
+    const snapshot = ++this.snapshots;
+    this.accounts.set(worker, {
       incarnation,
       keys,
       snapshot,
@@ -114,18 +114,18 @@ export class Holdings {
 
   /** Takes a page of a full account in. Says if one was missed, so that it has to begin again. */
   applyPage({ worker, incarnation, snapshot }: Resync, page: HoldingsPage): Resync | null {
-    const account = this.#accounts.get(worker);
+    const account = this.accounts.get(worker);
     if (account === undefined || account.snapshot !== snapshot || account.pending === null) return null;
     if (account.seq === null) {
       const first = account.pending[0];
       if (first !== undefined && first.seq > page.seq + 1) return this.beginSnapshot(worker, incarnation);
-      this.#clear(worker, account);
+      this.clear(worker, account);
       account.seq = Math.max(page.seq, account.pending.at(-1)?.seq ?? 0);
     }
     account.announcements = 0;
-    this.#add(worker, account, page.keys);
+    this.add(worker, account, page.keys);
     // The page may be older than changes that came before it.
-    for (const change of account.pending) if (change.seq > page.seq) this.#apply(account, change);
+    for (const change of account.pending) if (change.seq > page.seq) this.apply(account, change);
     if (page.last) account.pending = null;
     return null;
   }
@@ -133,8 +133,8 @@ export class Holdings {
   /** Takes a change in. Says if one before it was missed, or the worker is not known yet, so that its full account is needed. */
   applyChange(change: HoldingsChange): Resync | null {
     const { worker, incarnation, seq } = change;
-    const account = this.#accounts.get(worker);
-    if (account === undefined || account.incarnation < incarnation) return this.#resync(change);
+    const account = this.accounts.get(worker);
+    if (account === undefined || account.incarnation < incarnation) return this.resync(change);
     if (account.incarnation > incarnation) return null;
     const lastSeq = account.seq ?? account.pending?.at(-1)?.seq;
     if (lastSeq !== undefined && seq <= lastSeq) return null;
@@ -142,12 +142,12 @@ export class Holdings {
     if (account.seq === null) {
       // Before the first page nothing is missed that it may not bring.
       if (missed) Object.assign(account, { pending: [], pendingBytes: 0 });
-      return this.#defer(account, change);
+      return this.defer(account, change);
     }
-    if (missed) return this.#resync(change);
+    if (missed) return this.resync(change);
     account.seq = seq;
-    this.#apply(account, change);
-    return account.pending === null ? null : this.#defer(account, change);
+    this.apply(account, change);
+    return account.pending === null ? null : this.defer(account, change);
   }
 
   /**
@@ -155,7 +155,7 @@ export class Holdings {
    * each announcement, or every `ANNOUNCE_INTERVAL_MS`: a full account of which nothing comes is asked for again.
    */
   announced(worker: string, incarnation: string, seq: number): Resync | null {
-    const account = this.#accounts.get(worker);
+    const account = this.accounts.get(worker);
     if (account === undefined || account.incarnation < incarnation) return this.beginSnapshot(worker, incarnation);
     if (account.incarnation > incarnation) return null;
     if (account.pending !== null || account.seq === null) {
@@ -169,39 +169,39 @@ export class Holdings {
 
   /** Forgets a worker and what it promised. */
   drop(worker: string): void {
-    const account = this.#accounts.get(worker);
-    if (account !== undefined) this.#clear(worker, account);
-    this.#accounts.delete(worker);
-    for (const [requestId, promise] of this.#promises) if (promise.worker === worker) this.settle(requestId);
+    const account = this.accounts.get(worker);
+    if (account !== undefined) this.clear(worker, account);
+    this.accounts.delete(worker);
+    for (const [requestId, promise] of this.promises) if (promise.worker === worker) this.settle(requestId);
   }
 
   /** Says that a request was placed whose prefill will leave these blocks at a worker. Holds until `settle` or until `untilMs`. */
   promise(requestId: string, worker: string, keys: readonly BlockKey[], untilMs: number): void {
     this.settle(requestId);
-    if (this.#promises.size >= COORDINATOR_REQUESTS) this.settle(this.#promises.keys().next().value!);
-    this.#promises.set(requestId, { worker, keys, untilMs });
+    if (this.promises.size >= COORDINATOR_REQUESTS) this.settle(this.promises.keys().next().value!);
+    this.promises.set(requestId, { worker, keys, untilMs });
     for (const key of keys) {
-      const workers = this.#promised.get(key);
-      if (workers === undefined) this.#promised.set(key, [worker]);
+      const workers = this.promised.get(key);
+      if (workers === undefined) this.promised.set(key, [worker]);
       else workers.push(worker);
     }
   }
 
   /** The prefill of a request is over, in whatever way. */
   settle(requestId: string): void {
-    const promise = this.#promises.get(requestId);
+    const promise = this.promises.get(requestId);
     if (promise === undefined) return;
-    this.#promises.delete(requestId);
+    this.promises.delete(requestId);
     for (const key of promise.keys) {
-      const workers = this.#promised.get(key)!;
+      const workers = this.promised.get(key)!;
       workers.splice(workers.indexOf(promise.worker), 1);
-      if (workers.length === 0) this.#promised.delete(key);
+      if (workers.length === 0) this.promised.delete(key);
     }
   }
 
   /** Forgets promises whose time is over. */
   expire(nowMs: number): void {
-    for (const [requestId, promise] of this.#promises) if (promise.untilMs <= nowMs) this.settle(requestId);
+    for (const [requestId, promise] of this.promises) if (promise.untilMs <= nowMs) this.settle(requestId);
   }
 
   /** How many blocks from the first each worker holds or is going to compute. */
@@ -223,7 +223,7 @@ export class Holdings {
     let [heldBlocks, index] = [0, 0];
     for (; index < keys.length; index++) {
       const holders = this.holders(keys[index]!).filter(counts);
-      const promisers = (this.#promised.get(keys[index]!) ?? []).filter(counts);
+      const promisers = (this.promised.get(keys[index]!) ?? []).filter(counts);
       if (holders.length + promisers.length === 0) break;
       if (holders.length > 0 && heldBlocks === index) heldBlocks++;
       for (const worker of holders) {
@@ -239,46 +239,46 @@ export class Holdings {
     return { heldBlocks, expectedBlocks: index, workers };
   }
 
-  #resync(change: HoldingsChange): Resync {
+  private resync(change: HoldingsChange): Resync {
     const resync = this.beginSnapshot(change.worker, change.incarnation);
-    this.#defer(this.#accounts.get(change.worker)!, change);
+    this.defer(this.accounts.get(change.worker)!, change);
     return resync;
   }
 
   /** Keeps a change for pages that may be older. */
-  #defer(account: Account, change: HoldingsChange): Resync | null {
+  private defer(account: Account, change: HoldingsChange): Resync | null {
     account.pending!.push(change);
     account.pendingBytes += change.added.byteLength + change.removed.byteLength;
     if (account.pendingBytes <= INDEX_KEYS_PER_WORKER * KEY_BYTES) return null;
     return this.beginSnapshot(change.worker, change.incarnation);
   }
 
-  #apply(account: Account, change: HoldingsChange): void {
-    this.#add(change.worker, account, change.added);
+  private apply(account: Account, change: HoldingsChange): void {
+    this.add(change.worker, account, change.added);
     for (const key of unpackKeys(change.removed)) {
-      const held = this.#index.get(key);
-      if (held !== undefined && account.keys.delete(held)) this.#unhold(change.worker, held);
+      const held = this.index.get(key);
+      if (held !== undefined && account.keys.delete(held)) this.unhold(change.worker, held);
     }
   }
 
-  #add(worker: string, account: Account, packed: Uint8Array): void {
+  private add(worker: string, account: Account, packed: Uint8Array): void {
     for (const key of unpackKeys(packed)) {
       if (account.keys.size >= INDEX_KEYS_PER_WORKER) return;
-      const held = this.#index.get(key) ?? { key, workers: [] };
+      const held = this.index.get(key) ?? { key, workers: [] };
       if (account.keys.has(held)) continue;
-      if (held.workers.length === 0) this.#index.set(key, held);
+      if (held.workers.length === 0) this.index.set(key, held);
       held.workers.push(worker);
       account.keys.add(held);
     }
   }
 
-  #clear(worker: string, account: Account): void {
-    for (const held of account.keys) this.#unhold(worker, held);
+  private clear(worker: string, account: Account): void {
+    for (const held of account.keys) this.unhold(worker, held);
     account.keys.clear();
   }
 
-  #unhold(worker: string, held: Held): void {
+  private unhold(worker: string, held: Held): void {
     held.workers.splice(held.workers.indexOf(worker), 1);
-    if (held.workers.length === 0) this.#index.delete(held.key);
+    if (held.workers.length === 0) this.index.delete(held.key);
   }
 }

@@ -34,95 +34,95 @@ export function step(
 
 /** One step: a copy of the state, made when it is first written to. */
 class Turn {
-  readonly #before: MembershipState;
-  readonly #nowMs: number;
-  readonly #effects: MembershipEffect[] = [];
-  #entries: ReadonlyMap<string, Entry>;
-  #own: Map<string, Entry> | null = null;
-  #refusals: ReadonlyMap<string, string>;
-  #busLost: boolean;
-  #judgeFromMs: number;
-  #changed = false;
+  private readonly before: MembershipState;
+  private readonly nowMs: number;
+  private readonly effects: MembershipEffect[] = [];
+  private entries: ReadonlyMap<string, Entry>;
+  private own: Map<string, Entry> | null = null;
+  private refusals: ReadonlyMap<string, string>;
+  private busLost: boolean;
+  private judgeFromMs: number;
+  private changed = false;
 
   constructor(before: MembershipState, nowMs: number) {
-    this.#before = before;
-    this.#nowMs = nowMs;
-    this.#entries = before.entries;
-    this.#refusals = before.refusals;
-    this.#busLost = before.busLost;
+    this.before = before;
+    this.nowMs = nowMs;
+    this.entries = before.entries;
+    this.refusals = before.refusals;
+    this.busLost = before.busLost;
     const asleep = nowMs - before.steppedAtMs > ASLEEP_MS;
-    this.#judgeFromMs = asleep ? Math.max(nowMs, before.judgeFromMs) : before.judgeFromMs;
+    this.judgeFromMs = asleep ? Math.max(nowMs, before.judgeFromMs) : before.judgeFromMs;
   }
 
   handle(event: MembershipEvent): void {
     switch (event.type) {
       case 'announced':
-        this.#announced(event.announcement);
+        this.announced(event.announcement);
         break;
       case 'leaving':
-        this.#leaving(event.id, event.incarnation);
+        this.leaving(event.id, event.incarnation);
         break;
       case 'linkClosed':
-        this.#linkClosed(event.id, event.incarnation);
+        this.linkClosed(event.id, event.incarnation);
         break;
       case 'probeAnswered':
-        this.#probeAnswered(event.id, event.incarnation);
+        this.probeAnswered(event.id, event.incarnation);
         break;
       case 'probeFailed':
-        this.#probeFailed(event.id, event.incarnation);
+        this.probeFailed(event.id, event.incarnation);
         break;
       case 'busLost':
-        this.#busGone();
+        this.busGone();
         break;
       case 'busFound':
-        this.#busLost = false;
-        this.#judgeFromMs = this.#nowMs + BUS_GRACE_MS;
+        this.busLost = false;
+        this.judgeFromMs = this.nowMs + BUS_GRACE_MS;
         break;
       case 'tick':
-        for (const [id, entry] of this.#entries) this.#review(id, entry);
+        for (const [id, entry] of this.entries) this.review(id, entry);
     }
   }
 
   end(): { state: MembershipState; effects: MembershipEffect[] } {
     const state: MembershipState = {
-      ...this.#before,
-      entries: this.#entries,
-      refusals: this.#refusals,
-      busLost: this.#busLost,
-      steppedAtMs: this.#nowMs,
-      judgeFromMs: this.#judgeFromMs,
+      ...this.before,
+      entries: this.entries,
+      refusals: this.refusals,
+      busLost: this.busLost,
+      steppedAtMs: this.nowMs,
+      judgeFromMs: this.judgeFromMs,
     };
-    if (this.#changed) this.#effects.push({ type: 'changed', view: viewOf(state) });
-    return { state, effects: this.#effects };
+    if (this.changed) this.effects.push({ type: 'changed', view: viewOf(state) });
+    return { state, effects: this.effects };
   }
 
-  #announced(announcement: Announcement): void {
-    const refusal = this.#refusal(announcement);
+  private announced(announcement: Announcement): void {
+    const refusal = this.refusal(announcement);
     if (refusal !== null) {
-      this.#refuse(announcement, refusal.reason, refusal.message);
+      this.refuse(announcement, refusal.reason, refusal.message);
       return;
     }
     const { id, incarnation } = announcement;
-    const known = this.#entries.get(id);
+    const known = this.entries.get(id);
     let standing: Standing = { kind: 'trusted' };
     if (known?.announcement.incarnation === incarnation) {
       const { standing: before } = known;
-      if (before.kind === 'suspect' && before.cause === 'link' && this.#nowMs - before.sinceMs < IN_FLIGHT_MS)
+      if (before.kind === 'suspect' && before.cause === 'link' && this.nowMs - before.sinceMs < IN_FLIGHT_MS)
         standing = before;
-      else if (before.kind === 'suspect') this.#effects.push({ type: 'cleared', id, incarnation });
+      else if (before.kind === 'suspect') this.effects.push({ type: 'cleared', id, incarnation });
     } else {
       if (known !== undefined && !isGone(known)) {
-        this.#effects.push({ type: 'dead', id, incarnation: known.announcement.incarnation, cause: 'fenced' });
+        this.effects.push({ type: 'dead', id, incarnation: known.announcement.incarnation, cause: 'fenced' });
       }
-      this.#effects.push({ type: 'joined', id, incarnation });
+      this.effects.push({ type: 'joined', id, incarnation });
     }
-    this.#put(id, { announcement, heardAtMs: this.#nowMs, standing });
+    this.put(id, { announcement, heardAtMs: this.nowMs, standing });
   }
 
-  #refusal({ id, incarnation, fingerprint }: Announcement): { reason: Refusal; message: string } | null {
-    const known = this.#entries.get(id);
-    if (fingerprint !== this.#before.fingerprint) {
-      const message = `Worker ${id} has the fingerprint ${fingerprint}, this fleet has ${this.#before.fingerprint}: give both the same model and version.`;
+  private refusal({ id, incarnation, fingerprint }: Announcement): { reason: Refusal; message: string } | null {
+    const known = this.entries.get(id);
+    if (fingerprint !== this.before.fingerprint) {
+      const message = `Worker ${id} has the fingerprint ${fingerprint}, this fleet has ${this.before.fingerprint}: give both the same model and version.`;
       return { reason: 'fingerprint', message };
     }
     const gone = known === undefined || isGone(known);
@@ -133,145 +133,145 @@ class Turn {
         message: `Worker ${id} speaks as incarnation ${incarnation}, which is over: it has to join anew.`,
       };
     }
-    if (gone && this.#alive() >= FLEET_WORKERS) {
+    if (gone && this.alive() >= FLEET_WORKERS) {
       return { reason: 'full', message: `Worker ${id} finds the fleet full: it has ${FLEET_WORKERS} workers.` };
     }
     return null;
   }
 
-  #leaving(id: string, incarnation: string): void {
-    const entry = this.#current(id, incarnation);
+  private leaving(id: string, incarnation: string): void {
+    const entry = this.current(id, incarnation);
     if (entry === undefined) return;
-    this.#effects.push({ type: 'left', id, incarnation });
-    this.#put(id, { ...entry, standing: { kind: 'left', sinceMs: this.#nowMs } });
+    this.effects.push({ type: 'left', id, incarnation });
+    this.put(id, { ...entry, standing: { kind: 'left', sinceMs: this.nowMs } });
   }
 
-  #linkClosed(id: string, incarnation = this.#entries.get(id)?.announcement.incarnation): void {
-    const entry = incarnation === undefined ? undefined : this.#current(id, incarnation);
-    if (entry === undefined || id === this.#before.self) return;
-    if (entry.standing.kind === 'trusted' || entry.standing.kind === 'vouched') this.#suspect(id, entry, 'link');
+  private linkClosed(id: string, incarnation = this.entries.get(id)?.announcement.incarnation): void {
+    const entry = incarnation === undefined ? undefined : this.current(id, incarnation);
+    if (entry === undefined || id === this.before.self) return;
+    if (entry.standing.kind === 'trusted' || entry.standing.kind === 'vouched') this.suspect(id, entry, 'link');
   }
 
-  #probeAnswered(id: string, incarnation: string): void {
-    const entry = this.#current(id, incarnation);
+  private probeAnswered(id: string, incarnation: string): void {
+    const entry = this.current(id, incarnation);
     if (entry === undefined || entry.standing.kind === 'trusted') return;
-    if (entry.standing.kind === 'suspect') this.#effects.push({ type: 'cleared', id, incarnation });
-    this.#put(id, { ...entry, standing: { kind: 'vouched', sinceMs: this.#nowMs, probing: false } });
+    if (entry.standing.kind === 'suspect') this.effects.push({ type: 'cleared', id, incarnation });
+    this.put(id, { ...entry, standing: { kind: 'vouched', sinceMs: this.nowMs, probing: false } });
   }
 
-  #probeFailed(id: string, incarnation: string): void {
-    const entry = this.#current(id, incarnation);
+  private probeFailed(id: string, incarnation: string): void {
+    const entry = this.current(id, incarnation);
     if (entry === undefined) return;
     const { standing } = entry;
-    if (standing.kind === 'vouched' && standing.probing) this.#bury(id, entry, 'silence');
+    if (standing.kind === 'vouched' && standing.probing) this.bury(id, entry, 'silence');
     if (standing.kind !== 'suspect') return;
     const failed: Entry = { ...entry, standing: { ...standing, probeFailed: true } };
-    this.#put(id, failed);
-    this.#review(id, failed);
+    this.put(id, failed);
+    this.review(id, failed);
   }
 
   /** What was silence of a worker may have been silence of the bus. */
-  #busGone(): void {
-    this.#busLost = true;
-    for (const [id, entry] of this.#entries) {
+  private busGone(): void {
+    this.busLost = true;
+    for (const [id, entry] of this.entries) {
       const { kind } = entry.standing;
-      if (kind === 'vouched') this.#put(id, { ...entry, standing: { kind: 'trusted' } });
+      if (kind === 'vouched') this.put(id, { ...entry, standing: { kind: 'trusted' } });
       if (kind === 'suspect' && entry.standing.cause === 'silence') {
-        this.#effects.push({ type: 'cleared', id, incarnation: entry.announcement.incarnation });
-        this.#put(id, { ...entry, standing: { kind: 'trusted' } });
+        this.effects.push({ type: 'cleared', id, incarnation: entry.announcement.incarnation });
+        this.put(id, { ...entry, standing: { kind: 'trusted' } });
       }
     }
   }
 
   /** What the passing of time alone makes of an entry. */
-  #review(id: string, entry: Entry): void {
+  private review(id: string, entry: Entry): void {
     const { standing } = entry;
     if (standing.kind === 'dead' || standing.kind === 'left') {
-      if (this.#nowMs - standing.sinceMs > FORGET_AFTER_MS) this.#forget(id);
+      if (this.nowMs - standing.sinceMs > FORGET_AFTER_MS) this.forget(id);
       return;
     }
-    if (this.#busLost || id === this.#before.self) return;
+    if (this.busLost || id === this.before.self) return;
     const sinceMs = standing.kind === 'trusted' ? entry.heardAtMs : standing.sinceMs;
-    const elapsedMs = this.#nowMs - Math.max(sinceMs, this.#judgeFromMs);
+    const elapsedMs = this.nowMs - Math.max(sinceMs, this.judgeFromMs);
     switch (standing.kind) {
       case 'trusted':
-        if (elapsedMs > SUSPECT_AFTER_MS) this.#suspect(id, entry, 'silence');
+        if (elapsedMs > SUSPECT_AFTER_MS) this.suspect(id, entry, 'silence');
         return;
       case 'vouched':
-        if (standing.probing && elapsedMs > PROBE_TIMEOUT_MS) this.#bury(id, entry, 'silence');
+        if (standing.probing && elapsedMs > PROBE_TIMEOUT_MS) this.bury(id, entry, 'silence');
         if (!standing.probing && elapsedMs > SUSPECT_AFTER_MS) {
-          this.#probe(entry);
-          this.#put(id, { ...entry, standing: { kind: 'vouched', sinceMs: this.#nowMs, probing: true } });
+          this.probe(entry);
+          this.put(id, { ...entry, standing: { kind: 'vouched', sinceMs: this.nowMs, probing: true } });
         }
         return;
       case 'suspect': {
         const unreached = standing.probeFailed || elapsedMs > PROBE_TIMEOUT_MS;
         if (unreached && (standing.cause === 'silence' || elapsedMs >= LAST_WORD_MS))
-          this.#bury(id, entry, standing.cause);
+          this.bury(id, entry, standing.cause);
       }
     }
   }
 
-  #suspect(id: string, entry: Entry, cause: 'link' | 'silence'): void {
-    this.#effects.push({ type: 'suspect', id, incarnation: entry.announcement.incarnation, cause });
-    this.#probe(entry);
-    this.#put(id, { ...entry, standing: { kind: 'suspect', cause, sinceMs: this.#nowMs, probeFailed: false } });
+  private suspect(id: string, entry: Entry, cause: 'link' | 'silence'): void {
+    this.effects.push({ type: 'suspect', id, incarnation: entry.announcement.incarnation, cause });
+    this.probe(entry);
+    this.put(id, { ...entry, standing: { kind: 'suspect', cause, sinceMs: this.nowMs, probeFailed: false } });
   }
 
-  #bury(id: string, entry: Entry, cause: 'link' | 'silence'): void {
-    this.#effects.push({ type: 'dead', id, incarnation: entry.announcement.incarnation, cause });
-    this.#put(id, { ...entry, standing: { kind: 'dead', sinceMs: this.#nowMs } });
+  private bury(id: string, entry: Entry, cause: 'link' | 'silence'): void {
+    this.effects.push({ type: 'dead', id, incarnation: entry.announcement.incarnation, cause });
+    this.put(id, { ...entry, standing: { kind: 'dead', sinceMs: this.nowMs } });
   }
 
-  #probe({ announcement: { id, incarnation, address } }: Entry): void {
-    this.#effects.push({ type: 'probe', id, incarnation, address });
+  private probe({ announcement: { id, incarnation, address } }: Entry): void {
+    this.effects.push({ type: 'probe', id, incarnation, address });
   }
 
-  #refuse({ id, incarnation }: Announcement, reason: Refusal, message: string): void {
+  private refuse({ id, incarnation }: Announcement, reason: Refusal, message: string): void {
     const what = `${reason} ${incarnation}`;
-    const first = this.#refusals.get(id) !== what;
+    const first = this.refusals.get(id) !== what;
     if (first) {
-      const kept = [...this.#refusals].filter(([other]) => other !== id).slice(1 - FLEET_WORKERS);
-      this.#refusals = new Map([...kept, [id, what]]);
+      const kept = [...this.refusals].filter(([other]) => other !== id).slice(1 - FLEET_WORKERS);
+      this.refusals = new Map([...kept, [id, what]]);
     }
-    this.#effects.push({ type: 'refused', id, incarnation, reason, message, first });
+    this.effects.push({ type: 'refused', id, incarnation, reason, message, first });
   }
 
   /** The entry, if it is this incarnation and not gone. */
-  #current(id: string, incarnation: string): Entry | undefined {
-    const entry = this.#entries.get(id);
+  private current(id: string, incarnation: string): Entry | undefined {
+    const entry = this.entries.get(id);
     return entry === undefined || isGone(entry) || entry.announcement.incarnation !== incarnation ? undefined : entry;
   }
 
-  #alive(): number {
+  private alive(): number {
     let alive = 0;
-    for (const entry of this.#entries.values()) if (!isGone(entry)) alive++;
+    for (const entry of this.entries.values()) if (!isGone(entry)) alive++;
     return alive;
   }
 
-  #put(id: string, entry: Entry): void {
-    this.#changed ||= visible(this.#entries.get(id)) !== visible(entry);
-    this.#writable().set(id, entry);
-    if (this.#entries.size > 2 * FLEET_WORKERS) this.#forgetOldest();
+  private put(id: string, entry: Entry): void {
+    this.changed ||= visible(this.entries.get(id)) !== visible(entry);
+    this.writable().set(id, entry);
+    if (this.entries.size > 2 * FLEET_WORKERS) this.forgetOldest();
   }
 
-  #forget(id: string): void {
-    this.#changed ||= visible(this.#entries.get(id)) !== '';
-    this.#writable().delete(id);
+  private forget(id: string): void {
+    this.changed ||= visible(this.entries.get(id)) !== '';
+    this.writable().delete(id);
   }
 
-  #writable(): Map<string, Entry> {
-    this.#own ??= new Map(this.#entries);
-    this.#entries = this.#own;
-    return this.#own;
+  private writable(): Map<string, Entry> {
+    this.own ??= new Map(this.entries);
+    this.entries = this.own;
+    return this.own;
   }
 
-  #forgetOldest(): void {
+  private forgetOldest(): void {
     let oldest: { id: string; sinceMs: number } | undefined;
-    for (const [id, { standing }] of this.#entries) {
+    for (const [id, { standing }] of this.entries) {
       if (standing.kind !== 'dead' && standing.kind !== 'left') continue;
       if (oldest === undefined || standing.sinceMs < oldest.sinceMs) oldest = { id, sinceMs: standing.sinceMs };
     }
-    if (oldest !== undefined) this.#forget(oldest.id);
+    if (oldest !== undefined) this.forget(oldest.id);
   }
 }

@@ -105,19 +105,19 @@ function compareIds(a: string, b: string): number {
 
 /** Reckons costs for one request. */
 class Prices {
-  readonly #request: PlacementRequest;
-  readonly #rates: { computeMsPerToken: number; decodeMsPerStep: number; fetchBytesPerMs: number };
+  private readonly request: PlacementRequest;
+  private readonly rates: { computeMsPerToken: number; decodeMsPerStep: number; fetchBytesPerMs: number };
   /** Blocks that may be taken over: one token at least is computed, for its logits. */
-  readonly #usableBlocks: number;
-  readonly #expectedBlocks: number;
-  readonly #heldBlocks: number;
-  readonly #sources: readonly BlockSource[];
-  readonly #promiser: Member | undefined;
+  private readonly usableBlocks: number;
+  private readonly expectedBlocks: number;
+  private readonly heldBlocks: number;
+  private readonly sources: readonly BlockSource[];
+  private readonly promiser: Member | undefined;
 
   constructor(request: PlacementRequest, ringPlace: ReadonlyMap<string, number>) {
     const { coverage, members } = request;
-    this.#request = request;
-    this.#rates = {
+    this.request = request;
+    this.rates = {
       computeMsPerToken: typical(
         members.map((m) => m.rates.computeMsPerToken),
         ASSUMED_RATES.computeMsPerToken,
@@ -131,9 +131,9 @@ class Prices {
         ASSUMED_RATES.fetchBytesPerMs,
       ),
     };
-    this.#usableBlocks = Math.max(0, Math.floor((request.promptTokens - 1) / request.blockTokens));
-    this.#expectedBlocks = Math.min(coverage.expectedBlocks, this.#usableBlocks);
-    this.#heldBlocks = Math.min(coverage.heldBlocks, this.#usableBlocks);
+    this.usableBlocks = Math.max(0, Math.floor((request.promptTokens - 1) / request.blockTokens));
+    this.expectedBlocks = Math.min(coverage.expectedBlocks, this.usableBlocks);
+    this.heldBlocks = Math.min(coverage.heldBlocks, this.usableBlocks);
     const byRun = (runs: readonly BlockSource[]) =>
       runs
         .filter(({ blocks }) => blocks > 0)
@@ -144,34 +144,34 @@ class Prices {
               [-b.blocks, ringPlace.get(b.worker) ?? Infinity],
             ) || compareIds(a.worker, b.worker),
         );
-    this.#sources = byRun([...coverage.workers].map(([worker, { heldRun }]) => ({ worker, blocks: heldRun })));
+    this.sources = byRun([...coverage.workers].map(([worker, { heldRun }]) => ({ worker, blocks: heldRun })));
     const [promise] = byRun(
       [...coverage.workers].map(([worker, { expectedRun }]) => ({ worker, blocks: expectedRun })),
     );
-    this.#promiser =
-      this.#expectedBlocks > this.#heldBlocks ? members.find((member) => member.id === promise?.worker) : undefined;
+    this.promiser =
+      this.expectedBlocks > this.heldBlocks ? members.find((member) => member.id === promise?.worker) : undefined;
   }
 
   candidate(member: Member): Candidate {
-    const { promptTokens, blockTokens } = this.#request;
-    const computeMsPerToken = member.rates.computeMsPerToken ?? this.#rates.computeMsPerToken;
-    const fetchMsPerBlock = member.blockBytes / (member.rates.fetchBytesPerMs ?? this.#rates.fetchBytesPerMs);
-    const covered = this.#request.coverage.workers.get(member.id);
-    const run = Math.min(covered?.expectedRun ?? 0, this.#usableBlocks);
+    const { promptTokens, blockTokens } = this.request;
+    const computeMsPerToken = member.rates.computeMsPerToken ?? this.rates.computeMsPerToken;
+    const fetchMsPerBlock = member.blockBytes / (member.rates.fetchBytesPerMs ?? this.rates.fetchBytesPerMs);
+    const covered = this.request.coverage.workers.get(member.id);
+    const run = Math.min(covered?.expectedRun ?? 0, this.usableBlocks);
 
     const worthFetching = fetchMsPerBlock < computeMsPerToken * blockTokens;
     const awaits =
-      worthFetching && run < this.#expectedBlocks && this.#promiser?.id !== member.id ? this.#promiser : undefined;
-    const others = awaits === undefined ? this.#heldBlocks : this.#expectedBlocks;
+      worthFetching && run < this.expectedBlocks && this.promiser?.id !== member.id ? this.promiser : undefined;
+    const others = awaits === undefined ? this.heldBlocks : this.expectedBlocks;
     const reach = worthFetching ? Math.max(run, others) : run;
     const localBlocks = Math.max(run, Math.min(covered?.heldBlocks ?? 0, reach));
     const remoteBlocks = reach - localBlocks;
     const computeTokens = promptTokens - reach * blockTokens;
 
     const fetchMs = remoteBlocks === 0 ? 0 : FETCH_LATENCY_MS + remoteBlocks * fetchMsPerBlock;
-    const waitMs = awaits === undefined ? 0 : this.#computingMs(awaits);
-    const costMs = waitMs + fetchMs + computeTokens * computeMsPerToken + this.#queueMs(member, computeMsPerToken);
-    const sources = this.#sources.filter(({ worker }) => worker !== member.id).slice(0, SOURCES);
+    const waitMs = awaits === undefined ? 0 : this.computingMs(awaits);
+    const costMs = waitMs + fetchMs + computeTokens * computeMsPerToken + this.queueMs(member, computeMsPerToken);
+    const sources = this.sources.filter(({ worker }) => worker !== member.id).slice(0, SOURCES);
     return {
       worker: member.id,
       incarnation: member.incarnation,
@@ -183,7 +183,7 @@ class Prices {
         awaits === undefined
           ? sources
           : [
-              { worker: awaits.id, blocks: this.#expectedBlocks },
+              { worker: awaits.id, blocks: this.expectedBlocks },
               ...sources.filter(({ worker }) => worker !== awaits.id),
             ].slice(0, SOURCES),
       awaits: awaits?.id ?? null,
@@ -191,16 +191,16 @@ class Prices {
   }
 
   /** Until a worker has computed what it is expected to. */
-  #computingMs(member: Member): number {
-    const tokens = (this.#expectedBlocks - this.#heldBlocks) * this.#request.blockTokens;
-    return tokens * (member.rates.computeMsPerToken ?? this.#rates.computeMsPerToken);
+  private computingMs(member: Member): number {
+    const tokens = (this.expectedBlocks - this.heldBlocks) * this.request.blockTokens;
+    return tokens * (member.rates.computeMsPerToken ?? this.rates.computeMsPerToken);
   }
 
   /** How much longer the request takes because of others. A worker's announcement is late, so what we placed there ourselves counts too. */
-  #queueMs({ id, running, waiting, rates }: Member, computeMsPerToken: number): number {
-    const ours = this.#request.inFlight.get(id) ?? { requests: 0, computeTokens: 0 };
+  private queueMs({ id, running, waiting, rates }: Member, computeMsPerToken: number): number {
+    const ours = this.request.inFlight.get(id) ?? { requests: 0, computeTokens: 0 };
     const unseen = Math.max(0, ours.requests - running - waiting);
     const steps = STEPS_PER_RUNNING * (running + unseen) + STEPS_PER_WAITING * waiting;
-    return steps * (rates.decodeMsPerStep ?? this.#rates.decodeMsPerStep) + ours.computeTokens * computeMsPerToken;
+    return steps * (rates.decodeMsPerStep ?? this.rates.decodeMsPerStep) + ours.computeTokens * computeMsPerToken;
   }
 }

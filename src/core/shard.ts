@@ -37,75 +37,78 @@ interface Going extends HeapItem {
  */
 export class Shard {
   readonly budgetBlocks: number;
-  readonly #blocks = new Map<BlockKey, Resident>();
+  private readonly blocks = new Map<BlockKey, Resident>();
   /** Children that are here, by parent, whether the parent is here or not. */
-  readonly #children = new Map<BlockKey, number>();
+  private readonly children = new Map<BlockKey, number>();
   /** Blocks that may go, by role. */
-  readonly #evictable: Record<BlockRole, Heap<Resident>> = { guest: new Heap(usedBefore), home: new Heap(usedBefore) };
+  private readonly evictable: Record<BlockRole, Heap<Resident>> = {
+    guest: new Heap(usedBefore),
+    home: new Heap(usedBefore),
+  };
   /** Counts uses; stands in for a clock. */
-  #use = 0;
-  #homes = 0;
+  private use = 0;
+  private _homes = 0;
 
   constructor(budgetBlocks: number) {
     this.budgetBlocks = budgetBlocks;
   }
 
   get size(): number {
-    return this.#blocks.size;
+    return this.blocks.size;
   }
 
   /** How many are here as a duty. */
   get homes(): number {
-    return this.#homes;
+    return this._homes;
   }
 
   has(key: BlockKey): boolean {
-    return this.#blocks.has(key);
+    return this.blocks.has(key);
   }
 
   get(key: BlockKey): { readonly meta: BlockMeta; readonly role: BlockRole; readonly pins: number } | undefined {
-    return this.#blocks.get(key);
+    return this.blocks.get(key);
   }
 
   /** All blocks, in the order they came. */
   residents(): IterableIterator<{ readonly meta: BlockMeta; readonly role: BlockRole }> {
-    return this.#blocks.values();
+    return this.blocks.values();
   }
 
   /** Takes a block in, as the most recently used, with one pin if `pinned`. Evicts where the budget is used up, never the block's parent. */
   insert(meta: BlockMeta, role: BlockRole, pinned = false): Insertion {
-    if (this.#blocks.has(meta.key)) return { inserted: false, evicted: [] };
-    const parent = meta.parent === null ? undefined : this.#blocks.get(meta.parent);
-    if (parent !== undefined) this.#setPins(parent, parent.pins + 1);
+    if (this.blocks.has(meta.key)) return { inserted: false, evicted: [] };
+    const parent = meta.parent === null ? undefined : this.blocks.get(meta.parent);
+    if (parent !== undefined) this.setPins(parent, parent.pins + 1);
     const evicted: Victim[] = [];
-    while (this.#blocks.size >= this.budgetBlocks) {
+    while (this.blocks.size >= this.budgetBlocks) {
       const victim = this.victim();
       if (victim === null) break;
       this.remove(victim.key);
       evicted.push(victim);
     }
-    if (parent !== undefined) this.#setPins(parent, parent.pins - 1);
-    if (this.#blocks.size >= this.budgetBlocks) return { inserted: false, evicted };
+    if (parent !== undefined) this.setPins(parent, parent.pins - 1);
+    if (this.blocks.size >= this.budgetBlocks) return { inserted: false, evicted };
 
-    const resident: Resident = { meta, role, pins: pinned ? 1 : 0, usedAt: ++this.#use, heapIndex: -1 };
-    this.#blocks.set(meta.key, resident);
-    if (role === 'home') this.#homes++;
-    this.#countChild(meta.parent, 1);
-    this.#settle(resident);
+    const resident: Resident = { meta, role, pins: pinned ? 1 : 0, usedAt: ++this.use, heapIndex: -1 };
+    this.blocks.set(meta.key, resident);
+    if (role === 'home') this._homes++;
+    this.countChild(meta.parent, 1);
+    this.settle(resident);
     return { inserted: true, evicted };
   }
 
   /** Drops a block for another reason than room, pinned or not. False if it was not here. */
   remove(key: BlockKey): boolean {
-    const resident = this.#blocks.get(key);
+    const resident = this.blocks.get(key);
     if (resident === undefined) return false;
-    this.#drop(resident);
+    this.drop(resident);
     return true;
   }
 
   /** The block that is missed least; only from among guests if so asked. Null if none may go. */
   victim(among: 'all' | 'guests' = 'all'): Victim | null {
-    const first = this.#evictable.guest.first() ?? (among === 'all' ? this.#evictable.home.first() : undefined);
+    const first = this.evictable.guest.first() ?? (among === 'all' ? this.evictable.home.first() : undefined);
     return first === undefined ? null : { key: first.meta.key, role: first.role };
   }
 
@@ -118,11 +121,11 @@ export class Shard {
 
   /** Drops everything, pinned or not; names what it was. */
   clear(): BlockKey[] {
-    const dropped = [...this.#blocks.keys()];
-    this.#blocks.clear();
-    this.#children.clear();
-    for (const heap of Object.values(this.#evictable)) heap.clear();
-    this.#homes = 0;
+    const dropped = [...this.blocks.keys()];
+    this.blocks.clear();
+    this.children.clear();
+    for (const heap of Object.values(this.evictable)) heap.clear();
+    this._homes = 0;
     return dropped;
   }
 
@@ -136,7 +139,7 @@ export class Shard {
       const { value, done } = rest.next();
       if (!done) going.add({ resident: value, rest, heapIndex: -1 });
     };
-    for (const heap of Object.values(this.#evictable)) addFirst(heap.inOrder());
+    for (const heap of Object.values(this.evictable)) addFirst(heap.inOrder());
     /** Children that would be left. */
     const left = new Map<BlockKey, number>();
     for (let next = going.first(); next !== undefined; next = going.first()) {
@@ -144,9 +147,9 @@ export class Shard {
       if (next.rest !== null) addFirst(next.rest);
       const { meta } = next.resident;
       yield meta;
-      const parent = meta.parent === null ? undefined : this.#blocks.get(meta.parent);
+      const parent = meta.parent === null ? undefined : this.blocks.get(meta.parent);
       if (parent === undefined) continue;
-      const children = (left.get(parent.meta.key) ?? this.#children.get(parent.meta.key)!) - 1;
+      const children = (left.get(parent.meta.key) ?? this.children.get(parent.meta.key)!) - 1;
       left.set(parent.meta.key, children);
       if (children === 0 && parent.pins === 0) going.add({ resident: parent, rest: null, heapIndex: -1 });
     }
@@ -154,68 +157,68 @@ export class Shard {
 
   /** Says that a block was used. Nothing, if it is not here. */
   touch(key: BlockKey): void {
-    const resident = this.#blocks.get(key);
+    const resident = this.blocks.get(key);
     if (resident === undefined) return;
-    resident.usedAt = ++this.#use;
-    if (resident.heapIndex !== -1) this.#evictable[resident.role].moved(resident);
+    resident.usedAt = ++this.use;
+    if (resident.heapIndex !== -1) this.evictable[resident.role].moved(resident);
   }
 
   /** Keeps a block from being evicted until as many `unpin` as `pin` have come. The block must be here. */
   pin(key: BlockKey): void {
-    const resident = this.#present(key);
-    this.#setPins(resident, resident.pins + 1);
+    const resident = this.present(key);
+    this.setPins(resident, resident.pins + 1);
   }
 
   unpin(key: BlockKey): void {
-    const resident = this.#present(key);
+    const resident = this.present(key);
     if (resident.pins === 0) throw new InternalError(`Unpinning block ${key}: it is not pinned.`);
-    this.#setPins(resident, resident.pins - 1);
+    this.setPins(resident, resident.pins - 1);
   }
 
   /** Follows a change of the ring. False if the block is not here or has that role. */
   setRole(key: BlockKey, role: BlockRole): boolean {
-    const resident = this.#blocks.get(key);
+    const resident = this.blocks.get(key);
     if (resident === undefined || resident.role === role) return false;
-    if (resident.heapIndex !== -1) this.#evictable[resident.role].remove(resident);
+    if (resident.heapIndex !== -1) this.evictable[resident.role].remove(resident);
     resident.role = role;
-    this.#homes += role === 'home' ? 1 : -1;
-    this.#settle(resident);
+    this._homes += role === 'home' ? 1 : -1;
+    this.settle(resident);
     return true;
   }
 
-  #present(key: BlockKey): Resident {
-    const resident = this.#blocks.get(key);
+  private present(key: BlockKey): Resident {
+    const resident = this.blocks.get(key);
     if (resident === undefined) throw new InternalError(`Pinning or unpinning block ${key}: it is not here.`);
     return resident;
   }
 
-  #setPins(resident: Resident, pins: number): void {
+  private setPins(resident: Resident, pins: number): void {
     resident.pins = pins;
-    this.#settle(resident);
+    this.settle(resident);
   }
 
-  #drop(resident: Resident): void {
-    this.#blocks.delete(resident.meta.key);
-    if (resident.role === 'home') this.#homes--;
-    if (resident.heapIndex !== -1) this.#evictable[resident.role].remove(resident);
-    this.#countChild(resident.meta.parent, -1);
+  private drop(resident: Resident): void {
+    this.blocks.delete(resident.meta.key);
+    if (resident.role === 'home') this._homes--;
+    if (resident.heapIndex !== -1) this.evictable[resident.role].remove(resident);
+    this.countChild(resident.meta.parent, -1);
   }
 
-  #countChild(parent: BlockKey | null, change: 1 | -1): void {
+  private countChild(parent: BlockKey | null, change: 1 | -1): void {
     if (parent === null) return;
-    const count = (this.#children.get(parent) ?? 0) + change;
-    if (count === 0) this.#children.delete(parent);
-    else this.#children.set(parent, count);
-    const resident = this.#blocks.get(parent);
-    if (resident !== undefined) this.#settle(resident);
+    const count = (this.children.get(parent) ?? 0) + change;
+    if (count === 0) this.children.delete(parent);
+    else this.children.set(parent, count);
+    const resident = this.blocks.get(parent);
+    if (resident !== undefined) this.settle(resident);
   }
 
   /** Puts a block among the evictable or takes it out. */
-  #settle(resident: Resident): void {
-    const evictable = resident.pins === 0 && !this.#children.has(resident.meta.key);
+  private settle(resident: Resident): void {
+    const evictable = resident.pins === 0 && !this.children.has(resident.meta.key);
     if (evictable === (resident.heapIndex !== -1)) return;
-    if (evictable) this.#evictable[resident.role].add(resident);
-    else this.#evictable[resident.role].remove(resident);
+    if (evictable) this.evictable[resident.role].add(resident);
+    else this.evictable[resident.role].remove(resident);
   }
 }
 

@@ -14,41 +14,41 @@ class PlacedBlock implements DeviceBlock {
 /** Leases of numbered places for blocks, of which a device has so many. Knows nothing of their memory. */
 export class BlockPlaces {
   /** Places that were used and freed, the last one on top: its memory is the likeliest to be in the processor's cache. */
-  readonly #free: number[] = [];
-  #fresh = 0;
-  #limit: number;
-  #inUse = 0;
-  #nextId = 0;
+  private readonly free: number[] = [];
+  private fresh = 0;
+  private limit: number;
+  private inUse = 0;
+  private nextId = 0;
 
   constructor(capacity: number) {
-    this.#limit = capacity;
+    this.limit = capacity;
   }
 
   /** Blocks in use. */
   get size(): number {
-    return this.#inUse;
+    return this.inUse;
   }
 
   /** Blocks that may be in use at once, as of now. */
   get capacityBlocks(): number {
-    return this.#limit;
+    return this.limit;
   }
 
   /** Null when all places are taken. */
   take(): DeviceBlock | null {
-    const place = this.#free.pop() ?? this.#freshPlace();
+    const place = this.free.pop() ?? this.freshPlace();
     if (place === null) return null;
-    this.#inUse += 1;
-    this.#nextId += 1;
-    return new PlacedBlock(this.#nextId, this, place);
+    this.inUse += 1;
+    this.nextId += 1;
+    return new PlacedBlock(this.nextId, this, place);
   }
 
   /** Throws `InternalError` if it was freed before, or is of another device. */
   give(block: DeviceBlock): void {
     const place = this.placeOf(block);
-    if (place < this.#limit) this.#free.push(place);
+    if (place < this.limit) this.free.push(place);
     (block as PlacedBlock).place = null;
-    this.#inUse -= 1;
+    this.inUse -= 1;
   }
 
   /** The number of the block's place. Throws `InternalError` if it is not in use. */
@@ -62,9 +62,9 @@ export class BlockPlaces {
 
   /** From now on there are no places from `limit` on: those that are in use are not taken back into use. */
   shrink(limit: number): void {
-    this.#limit = Math.min(this.#limit, limit);
-    const kept = this.#free.filter((place) => place < this.#limit);
-    this.#free.splice(0, this.#free.length, ...kept);
+    this.limit = Math.min(this.limit, limit);
+    const kept = this.free.filter((place) => place < this.limit);
+    this.free.splice(0, this.free.length, ...kept);
   }
 
   /** No more places. Throws `InternalError` while blocks are in use. */
@@ -73,9 +73,9 @@ export class BlockPlaces {
     this.shrink(0);
   }
 
-  #freshPlace(): number | null {
-    if (this.#fresh >= this.#limit) return null;
-    this.#fresh += 1;
-    return this.#fresh - 1;
+  private freshPlace(): number | null {
+    if (this.fresh >= this.limit) return null;
+    this.fresh += 1;
+    return this.fresh - 1;
   }
 }

@@ -1,8 +1,8 @@
 import { Refused } from '../errors.js';
 import type { Provider } from '../ort/provider.js';
 import { OrtRuntime } from '../ort/runtime.js';
-import { CUDA_FIX, cudaMissing } from './cuda-runtime.js';
-import { type Adapter, vulkanAdapters } from './vulkan.js';
+import { CUDA_FIX, cudaMissing } from './cuda/cuda-runtime.js';
+import { type Adapter, vulkanAdapters } from './webgpu/vulkan.js';
 
 /** What of devices this machine has. */
 export interface DeviceSurvey {

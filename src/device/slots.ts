@@ -14,21 +14,21 @@ export class Slot<At> implements KvSlot {
 
 /** The slots of one device: one for each of its rows, and loose ones. What is of another device, or lies beyond a slot's end, gets no further. */
 export class Slots<At> {
-  #rows: readonly Slot<At>[];
-  #closed = false;
+  private rows: readonly Slot<At>[];
+  private closed = false;
 
   constructor(
     private readonly layout: KvLayout,
     private readonly capacityTokens: number,
     rows: readonly At[],
   ) {
-    this.#rows = rows.map((at) => new Slot(this, capacityTokens, at));
+    this.rows = rows.map((at) => new Slot(this, capacityTokens, at));
   }
 
   /** Throws `InternalError` where the device has no such row. */
   row(row: number): Slot<At> {
-    const slot = this.#rows[row];
-    if (slot === undefined) throw new InternalError(`row ${row} was asked for; there are ${this.#rows.length}`);
+    const slot = this.rows[row];
+    if (slot === undefined) throw new InternalError(`row ${row} was asked for; there are ${this.rows.length}`);
     return slot;
   }
 
@@ -49,7 +49,7 @@ export class Slots<At> {
   /** The slot as one of this device's, with room for so many blocks at `position`. Throws `InternalError` if it is none. */
   withRoom(slot: KvSlot, position: number, blocks: number): Slot<At> {
     if (!(slot instanceof Slot) || slot.owner !== this) throw new InternalError('a slot is of another device');
-    if (this.#closed) throw new InternalError('a slot was used after its device was closed');
+    if (this.closed) throw new InternalError('a slot was used after its device was closed');
     const end = position + blocks * this.layout.blockTokens;
     if (!(Number.isSafeInteger(position) && position >= 0 && end <= slot.capacityTokens)) {
       throw new InternalError(`tokens ${position} to ${end} do not lie in a slot of ${slot.capacityTokens} tokens`);
@@ -67,7 +67,7 @@ export class Slots<At> {
   }
 
   close(): void {
-    this.#closed = true;
-    this.#rows = [];
+    this.closed = true;
+    this.rows = [];
   }
 }

@@ -49,58 +49,58 @@ export interface EngineStats {
 export class Engine {
   /** The most tokens that prompt and answer may have together. */
   readonly contextTokens: number;
-  readonly #options: EngineOptions;
-  readonly #bounds: AdmissionBounds & SequenceBounds;
-  readonly #scratch: SamplingScratch;
-  readonly #observer: EngineObserver;
-  readonly #runner: GraphRunner;
-  readonly #line: WaitingLine;
-  readonly #scheduler: Scheduler;
-  readonly #run: Promise<void>;
-  readonly #abortListeners = new Map<Sequence, () => void>();
-  #idle: (() => void)[] = [];
-  #closed = false;
+  private readonly options: EngineOptions;
+  private readonly bounds: AdmissionBounds & SequenceBounds;
+  private readonly scratch: SamplingScratch;
+  private readonly observer: EngineObserver;
+  private readonly runner: GraphRunner;
+  private readonly line: WaitingLine;
+  private readonly scheduler: Scheduler;
+  private readonly run: Promise<void>;
+  private readonly abortListeners = new Map<Sequence, () => void>();
+  private _idle: (() => void)[] = [];
+  private closed = false;
 
   constructor(options: EngineOptions) {
     const { graph, device, cache, clockNow } = options;
     const inPlace = graph.kind === 'in-place';
-    this.#options = options;
-    this.#observer = options.observer ?? NO_OBSERVER;
+    this.options = options;
+    this.observer = options.observer ?? NO_OBSERVER;
     this.contextTokens = inPlace ? Math.min(graph.contextTokens, device.slot(0).capacityTokens) : graph.contextTokens;
-    this.#bounds = {
+    this.bounds = {
       fingerprint: options.fingerprint,
       vocab: graph.vocab,
       contextTokens: this.contextTokens,
       blockTokens: device.layout.blockTokens,
       eosTokenIds: options.eosTokenIds,
     };
-    this.#scratch = new SamplingScratch(graph.vocab);
+    this.scratch = new SamplingScratch(graph.vocab);
     const withLogits = Math.max(1, Math.floor(PROMPT_LOGITS_BYTES / (graph.vocab * elementBytes(graph.logitsType))));
     const chunkTokensWithLogits = Math.min(options.prefillChunkTokens, withLogits);
     const chunkTokens = graph.names.logitsToKeep === null ? chunkTokensWithLogits : options.prefillChunkTokens;
-    this.#runner = new (inPlace ? InPlaceRunner : HandOnRunner)(graph, device, chunkTokens);
-    this.#line = new WaitingLine({
+    this.runner = new (inPlace ? InPlaceRunner : HandOnRunner)(graph, device, chunkTokens);
+    this.line = new WaitingLine({
       cache,
       longest: options.maxWaiting,
-      ahead: this.#runner.capacity + PREPARE_AHEAD_SEQUENCES,
-      onReady: () => this.#scheduler.wake(),
+      ahead: this.runner.capacity + PREPARE_AHEAD_SEQUENCES,
+      onReady: () => this.scheduler.wake(),
       onFailed: (sequence, error) => {
-        this.#line.leave(sequence);
-        this.#end(sequence, error);
+        this.line.leave(sequence);
+        this.end(sequence, error);
       },
     });
-    this.#scheduler = new Scheduler({
-      runner: this.#runner,
-      line: this.#line,
+    this.scheduler = new Scheduler({
+      runner: this.runner,
+      line: this.line,
       cache,
       blockTokens: device.layout.blockTokens,
       chunkTokens,
       chunkTokensWithLogits,
-      observer: this.#observer,
+      observer: this.observer,
       clockNow,
-      onEnd: (sequence, error) => this.#end(sequence, error),
+      onEnd: (sequence, error) => this.end(sequence, error),
     });
-    this.#run = this.#scheduler.run();
+    this.run = this.scheduler.run();
   }
 
   /**
@@ -111,29 +111,29 @@ export class Engine {
    */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterableIterator<GenerateEvent> {
     try {
-      if (this.#closed) throw new Unavailable('this worker takes no requests any more');
+      if (this.closed) throw new Unavailable('this worker takes no requests any more');
       if (signal.aborted) throw reasonOf(signal);
-      const admitted = admit(request, this.#bounds);
-      const arrivedMs = this.#options.clockNow();
-      const sequence = new Sequence(admitted, this.#bounds, this.#scratch, arrivedMs, (of) => this.#drop(of));
-      this.#line.join(sequence, () => this.#listen(sequence, signal));
+      const admitted = admit(request, this.bounds);
+      const arrivedMs = this.options.clockNow();
+      const sequence = new Sequence(admitted, this.bounds, this.scratch, arrivedMs, (of) => this.drop(of));
+      this.line.join(sequence, () => this.listen(sequence, signal));
       return sequence.events;
     } catch (error) {
       return failed(error);
     }
   }
 
-  #listen(sequence: Sequence, signal: AbortSignal): void {
+  private listen(sequence: Sequence, signal: AbortSignal): void {
     const onAbort = () => sequence.cancel(reasonOf(signal));
     signal.addEventListener('abort', onAbort, { once: true });
-    this.#abortListeners.set(sequence, () => signal.removeEventListener('abort', onAbort));
+    this.abortListeners.set(sequence, () => signal.removeEventListener('abort', onAbort));
   }
 
   stats(): EngineStats {
-    const { counts, compute, step, running } = this.#scheduler;
+    const { counts, compute, step, running } = this.scheduler;
     return {
       running,
-      waiting: this.#line.length,
+      waiting: this.line.length,
       generatedTokens: counts.generatedTokens,
       promptTokens: { ...counts.promptTokens },
       computeMsPerToken: compute.msPerUnit,
@@ -143,47 +143,47 @@ export class Engine {
 
   /** Resolves when no sequence runs or waits: then no slot is taken and no block is pinned for this engine. */
   idle(): Promise<void> {
-    if (this.#abortListeners.size === 0) return Promise.resolve();
+    if (this.abortListeners.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#idle.push(resolve);
+      this._idle.push(resolve);
     });
   }
 
   /** Refuses what comes, ends what is there with `Unavailable`, and frees what the engine made. Idempotent. */
   async close(): Promise<void> {
-    const first = !this.#closed;
-    this.#closed = true;
+    const first = !this.closed;
+    this.closed = true;
     if (first) {
       const gone = new Unavailable('this worker is closing');
-      for (const sequence of [...this.#line.sequences(), ...this.#scheduler.sequences()]) sequence.cancel(gone);
-      this.#scheduler.stop();
+      for (const sequence of [...this.line.sequences(), ...this.scheduler.sequences()]) sequence.cancel(gone);
+      this.scheduler.stop();
     }
-    await this.#run;
-    if (first) this.#runner.release();
+    await this.run;
+    if (first) this.runner.release();
   }
 
   /** Nobody wants the sequence any more. */
-  #drop(sequence: Sequence): void {
+  private drop(sequence: Sequence): void {
     const { name } = sequence.state;
     if (name === 'ended') return;
     if (name === 'prefilling' || name === 'decoding') {
-      this.#scheduler.drop(sequence);
+      this.scheduler.drop(sequence);
       return;
     }
-    this.#line.leave(sequence);
-    this.#end(sequence, null);
+    this.line.leave(sequence);
+    this.end(sequence, null);
   }
 
   /** The sequence holds nothing any more. */
-  #end(sequence: Sequence, error: unknown): void {
+  private end(sequence: Sequence, error: unknown): void {
     if (error !== null) sequence.events.fail(errorOf(error));
     const outcome = error !== null ? 'failed' : sequence.cancelled ? 'cancelled' : 'done';
-    this.#observer.onEnd(outcome, this.#options.clockNow() - sequence.arrivedMs);
-    this.#abortListeners.get(sequence)?.();
-    this.#abortListeners.delete(sequence);
-    if (this.#abortListeners.size > 0) return;
-    for (const resolve of this.#idle) resolve();
-    this.#idle = [];
+    this.observer.onEnd(outcome, this.options.clockNow() - sequence.arrivedMs);
+    this.abortListeners.get(sequence)?.();
+    this.abortListeners.delete(sequence);
+    if (this.abortListeners.size > 0) return;
+    for (const resolve of this._idle) resolve();
+    this._idle = [];
   }
 }
 

@@ -6,60 +6,60 @@ import type { GenerateEvent } from '../protocol/generate.js';
  * put together into events of at most `EVENT_TOKENS`, so that what is kept is bounded by the tokens of the sequence.
  */
 export class EventStream implements AsyncIterableIterator<GenerateEvent> {
-  readonly #events: GenerateEvent[] = [];
-  readonly #onReturn: () => void;
-  #end: { error: Error | null } | null = null;
-  #reader: Reader | null = null;
+  private readonly events: GenerateEvent[] = [];
+  private readonly onReturn: () => void;
+  private end: { error: Error | null } | null = null;
+  private reader: Reader | null = null;
 
   /** `onReturn` is called when the reader leaves before the end. */
   constructor(onReturn: () => void) {
-    this.#onReturn = onReturn;
+    this.onReturn = onReturn;
   }
 
   push(event: GenerateEvent): void {
-    if (this.#end !== null) return;
-    if (this.#reader !== null) {
-      this.#takeReader()!.resolve({ value: event, done: false });
+    if (this.end !== null) return;
+    if (this.reader !== null) {
+      this.takeReader()!.resolve({ value: event, done: false });
       return;
     }
-    const last = this.#events.at(-1);
+    const last = this.events.at(-1);
     if (event.type === 'tokens' && last?.type === 'tokens' && last.ids.length + event.ids.length <= EVENT_TOKENS) {
       last.ids.push(...event.ids);
       if (event.logprobs !== undefined) last.logprobs?.push(...event.logprobs);
     } else {
-      this.#events.push(event);
+      this.events.push(event);
     }
   }
 
   /** Nothing follows. What was pushed before is still read. */
   close(): void {
-    this.#finish(null);
+    this.finish(null);
   }
 
   /** The reader gets the error after what was pushed before. */
   fail(error: Error): void {
-    this.#finish(error);
+    this.finish(error);
   }
 
   next(): Promise<IteratorResult<GenerateEvent>> {
-    const event = this.#events.shift();
+    const event = this.events.shift();
     if (event !== undefined) return Promise.resolve({ value: event, done: false });
-    if (this.#end === null) {
+    if (this.end === null) {
       return new Promise((resolve, reject) => {
-        this.#reader = { resolve, reject };
+        this.reader = { resolve, reject };
       });
     }
-    const { error } = this.#end;
-    this.#end = { error: null };
+    const { error } = this.end;
+    this.end = { error: null };
     return error === null ? Promise.resolve({ value: undefined, done: true }) : Promise.reject(error);
   }
 
   return(): Promise<IteratorResult<GenerateEvent>> {
-    this.#events.length = 0;
-    const early = this.#end === null;
-    this.#finish(null);
-    this.#end = { error: null };
-    if (early) this.#onReturn();
+    this.events.length = 0;
+    const early = this.end === null;
+    this.finish(null);
+    this.end = { error: null };
+    if (early) this.onReturn();
     return Promise.resolve({ value: undefined, done: true });
   }
 
@@ -67,17 +67,17 @@ export class EventStream implements AsyncIterableIterator<GenerateEvent> {
     return this;
   }
 
-  #finish(error: Error | null): void {
-    if (this.#end !== null) return;
-    const reader = this.#takeReader();
-    this.#end = { error: reader === null ? error : null };
+  private finish(error: Error | null): void {
+    if (this.end !== null) return;
+    const reader = this.takeReader();
+    this.end = { error: reader === null ? error : null };
     if (error === null) reader?.resolve({ value: undefined, done: true });
     else reader?.reject(error);
   }
 
-  #takeReader(): Reader | null {
-    const reader = this.#reader;
-    this.#reader = null;
+  private takeReader(): Reader | null {
+    const reader = this.reader;
+    this.reader = null;
     return reader;
   }
 }

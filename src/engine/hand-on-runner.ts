@@ -14,114 +14,119 @@ interface HandedLane extends Lane {
 
 /** Runs a graph that joins past and new K/V itself: what a run makes is the past of the next one, and each lane runs alone. */
 export class HandOnRunner implements GraphRunner {
-  readonly #graph: ModelGraph;
-  readonly #device: Device;
-  readonly #feed: RunFeed;
-  readonly #runOptions: RunOptions;
-  readonly #lanes = new Set<HandedLane>();
-  #prefilling: HandedLane | null = null;
-  #interruptible = false;
+  private readonly graph: ModelGraph;
+  private readonly device: Device;
+  private readonly feed: RunFeed;
+  private readonly runOptions: RunOptions;
+  private readonly lanes = new Set<HandedLane>();
+  private prefilling: HandedLane | null = null;
+  private interruptible = false;
 
   /** @param chunkTokens the most tokens that `prefill` is given */
   constructor(graph: ModelGraph, device: Device, chunkTokens: number) {
-    this.#graph = graph;
-    this.#device = device;
-    this.#feed = new RunFeed(graph, device, chunkTokens, graph.contextTokens, 1);
-    this.#runOptions = new RunOptions(graph.runtime);
+    this.graph = graph;
+    this.device = device;
+    this.feed = new RunFeed(graph, device, chunkTokens, graph.contextTokens, 1);
+    this.runOptions = new RunOptions(graph.runtime);
   }
 
   get capacity(): number {
-    return this.#device.slots;
+    return this.device.slots;
   }
 
   get open(): number {
-    return this.#lanes.size;
+    return this.lanes.size;
   }
 
   start(): Lane {
-    if (this.#prefilling !== null || this.open >= this.capacity) {
+    if (this.prefilling !== null || this.open >= this.capacity) {
       throw new InternalError(`no place for a sequence: ${this.open} of ${this.capacity} are taken`);
     }
     const lane: HandedLane = { tokens: 0, past: [] };
-    this.#lanes.add(lane);
-    this.#prefilling = lane;
+    this.lanes.add(lane);
+    this.prefilling = lane;
     return lane;
   }
 
   async join(lane: Lane, blocks: readonly DeviceBlock[]): Promise<void> {
-    const own = this.#own(lane);
+    const own = this.own(lane);
     if (own.tokens !== 0) throw new InternalError('blocks were joined to a lane that is not fresh');
     if (blocks.length === 0) return;
-    const tokens = blocks.length * this.#graph.layout.blockTokens;
-    const past = await this.#device.looseTensors(tokens);
+    const tokens = blocks.length * this.graph.layout.blockTokens;
+    const past = await this.device.looseTensors(tokens);
     try {
-      await this.#device.join(this.#device.looseSlot(past), 0, blocks);
+      await this.device.join(this.device.looseSlot(past), 0, blocks);
     } catch (error) {
       releaseAll(past);
       throw error;
     }
-    this.#replace(own, past, tokens);
+    this.replace(own, past, tokens);
   }
 
   async prefill(lane: Lane, ids: Uint32Array, keep: number): Promise<LogitRows> {
-    if (this.#runOptions.terminated) this.#runOptions.reset();
-    this.#interruptible = true;
+    if (this.runOptions.terminated) this.runOptions.reset();
+    this.interruptible = true;
     try {
-      return await this.#run(this.#own(lane), ids, keep, this.#runOptions);
+      return await this.run(this.own(lane), ids, keep, this.runOptions);
     } finally {
-      this.#interruptible = false;
+      this.interruptible = false;
     }
   }
 
   interrupt(): void {
-    if (this.#interruptible) this.#runOptions.terminate();
+    if (this.interruptible) this.runOptions.terminate();
   }
 
   async promote(lane: Lane): Promise<void> {
-    if (lane !== this.#prefilling) throw new InternalError('a lane that does not prefill was promoted');
-    this.#prefilling = null;
+    if (lane !== this.prefilling) throw new InternalError('a lane that does not prefill was promoted');
+    this.prefilling = null;
   }
 
   batches(): readonly (readonly Lane[])[] {
-    return [...this.#lanes].filter((lane) => lane !== this.#prefilling).map((lane) => [lane]);
+    return [...this.lanes].filter((lane) => lane !== this.prefilling).map((lane) => [lane]);
   }
 
   async decode(batch: readonly Lane[], ids: readonly number[]): Promise<LogitRows> {
     if (batch.length !== 1)
       throw new InternalError(`${batch.length} sequences in a step of a graph that runs them alone`);
-    return this.#run(this.#own(batch[0]!), ids, 1);
+    return this.run(this.own(batch[0]!), ids, 1);
   }
 
   async cut(lane: Lane, position: number, block: DeviceBlock): Promise<void> {
-    await this.#device.cut(this.#device.looseSlot(this.#own(lane).past), position, block);
+    await this.device.cut(this.device.looseSlot(this.own(lane).past), position, block);
   }
 
   async close(lane: Lane): Promise<void> {
-    const own = this.#own(lane);
+    const own = this.own(lane);
     releaseAll(own.past);
-    this.#lanes.delete(own);
-    if (own === this.#prefilling) this.#prefilling = null;
+    this.lanes.delete(own);
+    if (own === this.prefilling) this.prefilling = null;
   }
 
   closeAll(): void {
-    for (const { past } of this.#lanes) releaseAll(past);
-    this.#lanes.clear();
-    this.#prefilling = null;
+    for (const { past } of this.lanes) releaseAll(past);
+    this.lanes.clear();
+    this.prefilling = null;
   }
 
   release(): void {
-    this.#feed.release();
-    this.#runOptions.release();
+    this.feed.release();
+    this.runOptions.release();
   }
 
-  async #run(lane: HandedLane, ids: ArrayLike<number>, keep: number, options?: RunOptions): Promise<LogitRows> {
-    if (lane.past.length === 0) lane.past = await this.#device.looseTensors(0);
-    return this.#graph.session.turn(() => this.#runNow(lane, ids, keep, options));
+  private async run(lane: HandedLane, ids: ArrayLike<number>, keep: number, options?: RunOptions): Promise<LogitRows> {
+    if (lane.past.length === 0) lane.past = await this.device.looseTensors(0);
+    return this.graph.session.turn(() => this.runNow(lane, ids, keep, options));
   }
 
-  async #runNow(lane: HandedLane, ids: ArrayLike<number>, keep: number, options?: RunOptions): Promise<LogitRows> {
-    const { session, names } = this.#graph;
-    const { loosePlace } = this.#device;
+  private async runNow(
+    lane: HandedLane,
+    ids: ArrayLike<number>,
+    keep: number,
+    options?: RunOptions,
+  ): Promise<LogitRows> {
+    const { session, names } = this.graph;
+    const { loosePlace } = this.device;
     // A binding for each run: one that stayed would keep the K/V of a sequence that has ended.
     const binding = session.createBinding();
     try {
@@ -129,10 +134,10 @@ export class HandOnRunner implements GraphRunner {
         binding.bindInput(names.past[i]!, value);
         binding.bindOutputToDevice(names.present[i]!, loosePlace);
       }
-      const logits = this.#feed.bind(binding, { ids, pasts: [lane.tokens], keep });
+      const logits = this.feed.bind(binding, { ids, pasts: [lane.tokens], keep });
       await session.run(binding, options);
       const made = binding.outputs();
-      this.#replace(
+      this.replace(
         lane,
         names.present.map((name) => made.get(name)!),
         lane.tokens + ids.length,
@@ -143,15 +148,15 @@ export class HandOnRunner implements GraphRunner {
     }
   }
 
-  #replace(lane: HandedLane, past: readonly Value[], tokens: number): void {
+  private replace(lane: HandedLane, past: readonly Value[], tokens: number): void {
     releaseAll(lane.past);
     lane.past = past;
     lane.tokens = tokens;
   }
 
-  #own(lane: Lane): HandedLane {
+  private own(lane: Lane): HandedLane {
     const own = lane as HandedLane;
-    if (!this.#lanes.has(own)) throw new InternalError('a lane was used that is closed');
+    if (!this.lanes.has(own)) throw new InternalError('a lane was used that is closed');
     return own;
   }
 }

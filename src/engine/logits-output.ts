@@ -8,55 +8,55 @@ import type { ModelGraph } from './model-graph.js';
 
 /** The logits that runs write, `[batch, positions, vocab]`, over memory that grows to the largest shape seen. */
 export class LogitsOutput {
-  readonly #graph: ModelGraph;
-  readonly #rowBytes: number;
-  readonly #widened: Float32Array;
-  #memory: NativeMemory;
-  #shape: readonly number[] = [];
-  #bound: Binding | null = null;
+  private readonly graph: ModelGraph;
+  private readonly rowBytes: number;
+  private readonly widened: Float32Array;
+  private memory: NativeMemory;
+  private shape: readonly number[] = [];
+  private bound: Binding | null = null;
 
   /** @param rows of `[vocab]` in the usual run */
   constructor(graph: ModelGraph, rows: number) {
-    this.#graph = graph;
-    this.#rowBytes = graph.vocab * elementBytes(graph.logitsType);
-    this.#widened = new Float32Array(graph.logitsType === 'float32' ? 0 : graph.vocab);
-    this.#memory = NativeMemory.allocate(graph.runtime, rows * this.#rowBytes);
+    this.graph = graph;
+    this.rowBytes = graph.vocab * elementBytes(graph.logitsType);
+    this.widened = new Float32Array(graph.logitsType === 'float32' ? 0 : graph.vocab);
+    this.memory = NativeMemory.allocate(graph.runtime, rows * this.rowBytes);
   }
 
   /** Binds it with the shape `[batch, positions, vocab]`, unless it is so bound already. Returns the bytes that the run writes. */
   bind(binding: Binding, batch: number, positions: number): number {
-    const shape = [batch, positions, this.#graph.vocab];
-    const bytes = batch * positions * this.#rowBytes;
-    if (this.#bound === binding && sameShape(shape, this.#shape)) return bytes;
-    this.#fit(batch * positions);
-    const value = Value.over(this.#memory, 0, this.#graph.logitsType, shape);
-    binding.bindOutput(this.#graph.names.logits, value);
+    const shape = [batch, positions, this.graph.vocab];
+    const bytes = batch * positions * this.rowBytes;
+    if (this.bound === binding && sameShape(shape, this.shape)) return bytes;
+    this.fit(batch * positions);
+    const value = Value.over(this.memory, 0, this.graph.logitsType, shape);
+    binding.bindOutput(this.graph.names.logits, value);
     value.release();
-    this.#bound = binding;
-    this.#shape = shape;
+    this.bound = binding;
+    this.shape = shape;
     return bytes;
   }
 
   /** The `index`-th `[vocab]` in float32. Valid until the next call, and until the next run. */
   row(index: number): Float32Array {
-    const { vocab, logitsType } = this.#graph;
-    const { buffer, byteOffset } = this.#memory.bytes;
-    const at = byteOffset + index * this.#rowBytes;
+    const { vocab, logitsType } = this.graph;
+    const { buffer, byteOffset } = this.memory.bytes;
+    const at = byteOffset + index * this.rowBytes;
     if (logitsType === 'float32') return new Float32Array(buffer, at, vocab);
     const halves = new Uint16Array(buffer, at, vocab);
-    if (logitsType === 'float16') widenFloat16(halves, this.#widened);
-    else widenBfloat16(halves, this.#widened);
-    return this.#widened;
+    if (logitsType === 'float16') widenFloat16(halves, this.widened);
+    else widenBfloat16(halves, this.widened);
+    return this.widened;
   }
 
   /** Grows; bindings that have the memory from before keep it until they are bound again, which they then must be. */
-  #fit(rows: number): void {
-    if (rows * this.#rowBytes <= this.#memory.byteLength) return;
-    this.#memory.release();
-    this.#memory = NativeMemory.allocate(this.#graph.runtime, rows * this.#rowBytes);
+  private fit(rows: number): void {
+    if (rows * this.rowBytes <= this.memory.byteLength) return;
+    this.memory.release();
+    this.memory = NativeMemory.allocate(this.graph.runtime, rows * this.rowBytes);
   }
 
   release(): void {
-    this.#memory.release();
+    this.memory.release();
   }
 }

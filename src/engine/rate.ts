@@ -5,16 +5,16 @@ const MEMORY = 0.9;
  * Milliseconds a unit of work, as an exponentially weighted mean: long runs count for more than short ones, new ones for more than old ones.
  */
 export class Rate {
-  #ms = 0;
-  #units = 0;
+  private ms = 0;
+  private units = 0;
 
   add(ms: number, units: number): void {
-    this.#ms = this.#ms * MEMORY + ms;
-    this.#units = this.#units * MEMORY + units;
+    this.ms = this.ms * MEMORY + ms;
+    this.units = this.units * MEMORY + units;
   }
 
   /** Null until there is a measurement. */
   get msPerUnit(): number | null {
-    return this.#units === 0 ? null : this.#ms / this.#units;
+    return this.units === 0 ? null : this.ms / this.units;
   }
 }

@@ -19,12 +19,12 @@ export interface RunShape {
  * All that a run reads and writes beside K/V: ids, mask, positions, logits. Their memory serves every run, so there is one run at a time.
  */
 export class RunFeed {
-  readonly #ids: Int64Input;
-  readonly #mask: Int64Input | null;
-  readonly #positions: Int64Input | null;
-  readonly #keep: Int64Input | null;
-  readonly #logits: LogitsOutput;
-  readonly #device: Device;
+  private readonly ids: Int64Input;
+  private readonly mask: Int64Input | null;
+  private readonly positions: Int64Input | null;
+  private readonly keep: Int64Input | null;
+  private readonly logits: LogitsOutput;
+  private readonly device: Device;
 
   /**
    * @param idCount token ids in the largest run
@@ -36,12 +36,12 @@ export class RunFeed {
     const input = (name: string, capacity: number) =>
       new Int64Input(runtime, name, capacity, session.provider !== 'cpu');
     const optional = (name: string | null, capacity: number) => (name === null ? null : input(name, capacity));
-    this.#device = device;
-    this.#ids = input(names.inputIds, idCount);
-    this.#mask = optional(names.attentionMask, maskCount);
-    this.#positions = optional(names.positionIds, idCount);
-    this.#keep = optional(names.logitsToKeep, 1);
-    this.#logits = new LogitsOutput(graph, rows);
+    this.device = device;
+    this.ids = input(names.inputIds, idCount);
+    this.mask = optional(names.attentionMask, maskCount);
+    this.positions = optional(names.positionIds, idCount);
+    this.keep = optional(names.logitsToKeep, 1);
+    this.logits = new LogitsOutput(graph, rows);
   }
 
   /**
@@ -50,24 +50,24 @@ export class RunFeed {
   bind(binding: Binding, { ids, pasts, keep }: RunShape): LogitRows {
     const batch = pasts.length;
     const newTokens = ids.length / batch;
-    for (let i = 0; i < ids.length; i++) this.#ids.set(i, ids[i]!);
-    let inBytes = this.#ids.bind(binding, [batch, newTokens]);
-    if (this.#mask !== null) inBytes += bindMask(this.#mask, binding, pasts, newTokens);
-    if (this.#positions !== null) {
-      for (let i = 0; i < ids.length; i++) this.#positions.set(i, pasts[Math.floor(i / newTokens)]! + (i % newTokens));
-      inBytes += this.#positions.bind(binding, [batch, newTokens]);
+    for (let i = 0; i < ids.length; i++) this.ids.set(i, ids[i]!);
+    let inBytes = this.ids.bind(binding, [batch, newTokens]);
+    if (this.mask !== null) inBytes += bindMask(this.mask, binding, pasts, newTokens);
+    if (this.positions !== null) {
+      for (let i = 0; i < ids.length; i++) this.positions.set(i, pasts[Math.floor(i / newTokens)]! + (i % newTokens));
+      inBytes += this.positions.bind(binding, [batch, newTokens]);
     }
-    this.#keep?.set(0, keep);
-    inBytes += this.#keep?.bind(binding, []) ?? 0;
+    this.keep?.set(0, keep);
+    inBytes += this.keep?.bind(binding, []) ?? 0;
     // A graph that cannot be told makes them all.
-    const made = this.#keep === null ? newTokens : keep;
-    this.#device.countRun(inBytes, this.#logits.bind(binding, batch, made));
-    return { row: (i) => this.#logits.row(Math.floor(i / keep) * made + (made - keep) + (i % keep)) };
+    const made = this.keep === null ? newTokens : keep;
+    this.device.countRun(inBytes, this.logits.bind(binding, batch, made));
+    return { row: (i) => this.logits.row(Math.floor(i / keep) * made + (made - keep) + (i % keep)) };
   }
 
   release(): void {
-    for (const input of [this.#ids, this.#mask, this.#positions, this.#keep]) input?.release();
-    this.#logits.release();
+    for (const input of [this.ids, this.mask, this.positions, this.keep]) input?.release();
+    this.logits.release();
   }
 }
 

@@ -37,93 +37,93 @@ export class Scheduler {
   readonly compute = new Rate();
   readonly step = new Rate();
   readonly counts: SchedulerCounts = { generatedTokens: 0, promptTokens: { local: 0, remote: 0, computed: 0 } };
-  readonly #options: SchedulerOptions;
-  readonly #decoding = new Map<Lane, Sequence>();
-  #prefilling: Sequence | null = null;
-  #stopped = false;
-  #asleep: (() => void) | null = null;
+  private readonly options: SchedulerOptions;
+  private readonly decoding = new Map<Lane, Sequence>();
+  private prefilling: Sequence | null = null;
+  private stopped = false;
+  private asleep: (() => void) | null = null;
 
   constructor(options: SchedulerOptions) {
-    this.#options = options;
+    this.options = options;
   }
 
   /** Sequences that have a lane. */
   get running(): number {
-    return this.#decoding.size + (this.#prefilling === null ? 0 : 1);
+    return this.decoding.size + (this.prefilling === null ? 0 : 1);
   }
 
   sequences(): readonly Sequence[] {
-    return [...this.#decoding.values(), ...(this.#prefilling === null ? [] : [this.#prefilling])];
+    return [...this.decoding.values(), ...(this.prefilling === null ? [] : [this.prefilling])];
   }
 
   /** Says that there may be something to do. */
   wake(): void {
-    this.#asleep?.();
+    this.asleep?.();
   }
 
   /** Says that nobody wants the sequence any more. A batch that it is in is not stopped for its sake. */
   drop(sequence: Sequence): void {
-    if (sequence === this.#prefilling) this.#options.runner.interrupt();
+    if (sequence === this.prefilling) this.options.runner.interrupt();
     this.wake();
   }
 
   /** Lets `run` return when no sequence has a lane any more. */
   stop(): void {
-    this.#stopped = true;
+    this.stopped = true;
     this.wake();
   }
 
   async run(): Promise<void> {
-    while (!this.#stopped || this.running > 0) {
+    while (!this.stopped || this.running > 0) {
       try {
-        await this.#round();
+        await this.round();
       } catch (error) {
         // Not a run that failed, which is its sequences' affair: lanes may be in disorder.
-        this.#endAll(error);
+        this.endAll(error);
       }
-      if (this.running === 0 && !this.#stopped) await this.#rest();
+      if (this.running === 0 && !this.stopped) await this.rest();
     }
   }
 
   /** Until woken, unless a sequence is ready. */
-  async #rest(): Promise<void> {
+  private async rest(): Promise<void> {
     await new Promise<void>((resolve) => {
-      this.#asleep = resolve;
-      if (this.#options.line.ready) resolve();
+      this.asleep = resolve;
+      if (this.options.line.ready) resolve();
     });
-    this.#asleep = null;
+    this.asleep = null;
   }
 
-  async #round(): Promise<void> {
-    const { runner, line, clockNow } = this.#options;
-    if (this.#prefilling === null && runner.open < runner.capacity) {
+  private async round(): Promise<void> {
+    const { runner, line, clockNow } = this.options;
+    if (this.prefilling === null && runner.open < runner.capacity) {
       const next = line.take();
-      if (next !== null) await this.#begin(next.sequence, next.prefix);
+      if (next !== null) await this.begin(next.sequence, next.prefix);
     }
-    if (this.#prefilling !== null) await this.#prefill(this.#prefilling);
-    for (const [lane, sequence] of this.#decoding) if (sequence.cancelled) await this.#end(sequence, lane, null);
+    if (this.prefilling !== null) await this.prefill(this.prefilling);
+    for (const [lane, sequence] of this.decoding) if (sequence.cancelled) await this.end(sequence, lane, null);
     const batches = runner.batches();
     const beganMs = clockNow();
-    for (const batch of batches) await this.#decode(batch);
+    for (const batch of batches) await this.decode(batch);
     if (batches.length > 0) this.step.add(clockNow() - beganMs, 1);
   }
 
   /** Gives the sequence a lane with its prefix in it. */
-  async #begin(sequence: Sequence, prefix: PreparedPrefix): Promise<void> {
-    const { runner, clockNow, observer, blockTokens } = this.#options;
+  private async begin(sequence: Sequence, prefix: PreparedPrefix): Promise<void> {
+    const { runner, clockNow, observer, blockTokens } = this.options;
     let lane: Lane;
     try {
       lane = runner.start();
     } catch (error) {
-      this.#letGo(sequence, sequence.cancelled ? null : error);
+      this.letGo(sequence, sequence.cancelled ? null : error);
       return;
     }
     sequence.to({ name: 'prefilling', prefix, lane });
-    this.#prefilling = sequence;
+    this.prefilling = sequence;
     try {
       await runner.join(lane, prefix.blocks);
     } catch (error) {
-      await this.#end(sequence, lane, error);
+      await this.end(sequence, lane, error);
       return;
     }
     prefix.release();
@@ -139,27 +139,27 @@ export class Scheduler {
   }
 
   /** Runs the next chunk of the prompt; after the last one, chooses the first token. */
-  async #prefill(sequence: Sequence): Promise<void> {
+  private async prefill(sequence: Sequence): Promise<void> {
     if (sequence.state.name !== 'prefilling') return;
     const { lane, prefix } = sequence.state;
     try {
-      const outcome = sequence.cancelled ? 'over' : await this.#runChunk(sequence, lane);
-      if (outcome === 'over') return await this.#end(sequence, lane, null);
-      await this.#offer(sequence, lane);
+      const outcome = sequence.cancelled ? 'over' : await this.runChunk(sequence, lane);
+      if (outcome === 'over') return await this.end(sequence, lane, null);
+      await this.offer(sequence, lane);
       if (outcome === 'more') return;
-      await this.#options.runner.promote(lane);
+      await this.options.runner.promote(lane);
     } catch (error) {
-      return await this.#end(sequence, lane, error);
+      return await this.end(sequence, lane, error);
     }
     prefix.settle();
     sequence.to({ name: 'decoding', lane });
-    this.#prefilling = null;
-    this.#decoding.set(lane, sequence);
+    this.prefilling = null;
+    this.decoding.set(lane, sequence);
   }
 
   /** `more` where the prompt goes on, `begun` where the first token was chosen, `over` where that was the end of the sequence. */
-  async #runChunk(sequence: Sequence, lane: Lane): Promise<'more' | 'begun' | 'over'> {
-    const { runner, chunkTokens, chunkTokensWithLogits, clockNow } = this.#options;
+  private async runChunk(sequence: Sequence, lane: Lane): Promise<'more' | 'begun' | 'over'> {
+    const { runner, chunkTokens, chunkTokensWithLogits, clockNow } = this.options;
     const { promptLogprobs } = sequence.request.sampling;
     const from = lane.tokens;
     const to = Math.min(sequence.length, from + (promptLogprobs ? chunkTokensWithLogits : chunkTokens));
@@ -176,21 +176,21 @@ export class Scheduler {
       sequence.endEmpty();
       return 'over';
     }
-    const goesOn = this.#advance(sequence, logits.row(keep - 1));
+    const goesOn = this.advance(sequence, logits.row(keep - 1));
     // Its reader gets the first token before blocks are copied.
     await breath();
     return goesOn ? 'begun' : 'over';
   }
 
   /** One step of the sequences that are run together. */
-  async #decode(batch: readonly Lane[]): Promise<void> {
-    const { runner } = this.#options;
-    const sequences = batch.map((lane) => this.#decoding.get(lane)!);
+  private async decode(batch: readonly Lane[]): Promise<void> {
+    const { runner } = this.options;
+    const sequences = batch.map((lane) => this.decoding.get(lane)!);
     let outcomes: StepOutcome[];
     try {
       const ids = sequences.map(({ lastToken }) => lastToken);
       const logits = await runner.decode(batch, ids);
-      outcomes = sequences.map((sequence, i) => this.#stepOutcome(sequence, () => logits.row(i)));
+      outcomes = sequences.map((sequence, i) => this.stepOutcome(sequence, () => logits.row(i)));
     } catch (error) {
       outcomes = sequences.map(() => ({ over: true, error }));
     }
@@ -198,22 +198,22 @@ export class Scheduler {
       const sequence = sequences[i]!;
       const lane = batch[i]!;
       const { over, error } = outcomes[i]!;
-      if (over) await this.#end(sequence, lane, error);
-      else await this.#offer(sequence, lane);
+      if (over) await this.end(sequence, lane, error);
+      else await this.offer(sequence, lane);
     }
   }
 
-  #stepOutcome(sequence: Sequence, logits: () => Float32Array): StepOutcome {
+  private stepOutcome(sequence: Sequence, logits: () => Float32Array): StepOutcome {
     if (sequence.cancelled) return { over: true, error: null };
     try {
-      return { over: !this.#advance(sequence, logits()), error: null };
+      return { over: !this.advance(sequence, logits()), error: null };
     } catch (error) {
       return { over: true, error };
     }
   }
 
-  #advance(sequence: Sequence, logits: Float32Array): boolean {
-    const { observer, clockNow } = this.#options;
+  private advance(sequence: Sequence, logits: Float32Array): boolean {
+    const { observer, clockNow } = this.options;
     const before = sequence.length;
     const goesOn = sequence.advance(logits);
     if (sequence.length > before) {
@@ -230,19 +230,19 @@ export class Scheduler {
    * Offers the cache what has become a full block, of the prompt and of the answer. Where that fails a copy is lost, never an answer: the rest of
    * the sequence is not offered.
    */
-  async #offer(sequence: Sequence, lane: Lane): Promise<void> {
+  private async offer(sequence: Sequence, lane: Lane): Promise<void> {
     try {
       for (let meta = sequence.nextOffer(lane.tokens); meta !== null; meta = sequence.nextOffer(lane.tokens)) {
-        await this.#offerOne(meta, lane);
+        await this.offerOne(meta, lane);
       }
     } catch (error) {
       sequence.stopOffers();
-      this.#options.observer.onOfferFailed(error);
+      this.options.observer.onOfferFailed(error);
     }
   }
 
-  async #offerOne(meta: BlockMeta, lane: Lane): Promise<void> {
-    const { cache, runner, blockTokens } = this.#options;
+  private async offerOne(meta: BlockMeta, lane: Lane): Promise<void> {
+    const { cache, runner, blockTokens } = this.options;
     const reserved = cache.reserve(meta);
     if (reserved === null) return;
     try {
@@ -255,30 +255,30 @@ export class Scheduler {
   }
 
   /** Ends a sequence that has a lane: what it computed is offered, unless it failed; then it holds nothing any more. */
-  async #end(sequence: Sequence, lane: Lane, error: unknown): Promise<void> {
+  private async end(sequence: Sequence, lane: Lane, error: unknown): Promise<void> {
     const failed = sequence.cancelled ? null : error;
-    if (failed === null) await this.#offer(sequence, lane);
-    if (sequence === this.#prefilling) this.#prefilling = null;
-    this.#decoding.delete(lane);
-    this.#letGo(sequence, failed);
-    await this.#options.runner.close(lane);
+    if (failed === null) await this.offer(sequence, lane);
+    if (sequence === this.prefilling) this.prefilling = null;
+    this.decoding.delete(lane);
+    this.letGo(sequence, failed);
+    await this.options.runner.close(lane);
   }
 
-  #letGo(sequence: Sequence, error: unknown): void {
+  private letGo(sequence: Sequence, error: unknown): void {
     if (sequence.state.name === 'ready' || sequence.state.name === 'prefilling') {
       sequence.state.prefix.release();
       sequence.state.prefix.settle();
     }
     sequence.to({ name: 'ended' });
-    this.#options.onEnd(sequence, error);
+    this.options.onEnd(sequence, error);
   }
 
-  #endAll(error: unknown): void {
+  private endAll(error: unknown): void {
     const sequences = this.sequences();
-    this.#prefilling = null;
-    this.#decoding.clear();
-    this.#options.runner.closeAll();
-    for (const sequence of sequences) this.#letGo(sequence, error);
+    this.prefilling = null;
+    this.decoding.clear();
+    this.options.runner.closeAll();
+    for (const sequence of sequences) this.letGo(sequence, error);
   }
 }
 

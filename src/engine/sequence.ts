@@ -49,19 +49,19 @@ export class Sequence {
   readonly promptTokens: number;
   lastTokenMs: number | null = null;
 
-  readonly #abort = new AbortController();
-  readonly #bounds: SequenceBounds;
-  readonly #sampler: Sampler;
-  readonly #endIds: ReadonlySet<number>;
-  readonly #tokens: Uint32Array;
+  private readonly abort = new AbortController();
+  private readonly bounds: SequenceBounds;
+  private readonly sampler: Sampler;
+  private readonly endIds: ReadonlySet<number>;
+  private readonly _tokens: Uint32Array;
   /** Its length in tokens when it must end. */
-  readonly #endLength: number;
-  readonly #seed: KeySeed;
-  readonly #blocks: BlockMeta[];
-  #length: number;
-  #offered = 0;
-  #promptLogprobs: (TokenLogprobs | null)[] = [null];
-  #state: SequenceState = { name: 'waiting' };
+  private readonly endLength: number;
+  private readonly seed: KeySeed;
+  private readonly blocks: BlockMeta[];
+  private _length: number;
+  private offered = 0;
+  private promptLogprobs: (TokenLogprobs | null)[] = [null];
+  private _state: SequenceState = { name: 'waiting' };
 
   constructor(
     { request, tokens, seed, blocks }: AdmittedRequest,
@@ -72,20 +72,20 @@ export class Sequence {
   ) {
     const { sampling, stopping } = request;
     this.request = request;
-    this.signal = this.#abort.signal;
-    this.events = new EventStream(() => this.#abort.abort());
+    this.signal = this.abort.signal;
+    this.events = new EventStream(() => this.abort.abort());
     this.signal.addEventListener('abort', () => onCancel(this), { once: true });
     this.promptTokens = tokens.length - request.resumeTokens;
-    this.#bounds = bounds;
-    this.#endLength = Math.min(bounds.contextTokens, this.promptTokens + stopping.maxTokens);
-    this.#tokens = new Uint32Array(Math.max(this.#endLength, tokens.length));
-    this.#tokens.set(tokens);
-    this.#length = tokens.length;
-    this.#seed = seed;
-    this.#blocks = [...blocks];
+    this.bounds = bounds;
+    this.endLength = Math.min(bounds.contextTokens, this.promptTokens + stopping.maxTokens);
+    this._tokens = new Uint32Array(Math.max(this.endLength, tokens.length));
+    this._tokens.set(tokens);
+    this._length = tokens.length;
+    this.seed = seed;
+    this.blocks = [...blocks];
     const endIds = stopping.ignoreEos ? stopping.tokenIds : [...stopping.tokenIds, ...bounds.eosTokenIds];
-    this.#endIds = new Set(endIds);
-    this.#sampler = new Sampler(
+    this.endIds = new Set(endIds);
+    this.sampler = new Sampler(
       { ...sampling, minTokens: stopping.minTokens, endIds },
       tokens.subarray(0, this.promptTokens),
       tokens.subarray(this.promptTokens),
@@ -94,21 +94,21 @@ export class Sequence {
   }
 
   get state(): SequenceState {
-    return this.#state;
+    return this._state;
   }
 
   /** @throws InternalError where the table of transitions has no such step. */
   to(state: SequenceState): void {
-    if (!TRANSITIONS[this.#state.name].includes(state.name)) {
-      throw new InternalError(`a sequence cannot go from ${this.#state.name} to ${state.name}`);
+    if (!TRANSITIONS[this._state.name].includes(state.name)) {
+      throw new InternalError(`a sequence cannot go from ${this._state.name} to ${state.name}`);
     }
-    this.#state = state;
+    this._state = state;
   }
 
   /** The reader gets `error`; whatever works on the sequence stops when it can. Without effect after the end. */
   cancel(error: Error): void {
     this.events.fail(error);
-    this.#abort.abort(error);
+    this.abort.abort(error);
   }
 
   get cancelled(): boolean {
@@ -117,68 +117,68 @@ export class Sequence {
 
   /** Tokens known: prompt and answer. */
   get length(): number {
-    return this.#length;
+    return this._length;
   }
 
   get lastToken(): number {
-    return this.#tokens[this.#length - 1]!;
+    return this._tokens[this._length - 1]!;
   }
 
   /** Whether it may have no more tokens. */
   get full(): boolean {
-    return this.#length >= this.#endLength;
+    return this._length >= this.endLength;
   }
 
   /** A view. */
   tokens(from: number, to: number): Uint32Array {
-    return this.#tokens.subarray(from, to);
+    return this._tokens.subarray(from, to);
   }
 
   /** Blocks that a cache may bring: one token at least is left to compute. None where the prompt's own logits are wanted. */
   prefixBlocks(): readonly BlockMeta[] {
     if (this.request.sampling.promptLogprobs) return [];
-    return this.#blocks.slice(0, Math.floor((this.#length - 1) / this.#bounds.blockTokens));
+    return this.blocks.slice(0, Math.floor((this._length - 1) / this.bounds.blockTokens));
   }
 
   /** The first `blocks` blocks came from the cache: they are not offered to it. */
   skipOffers(blocks: number): void {
-    this.#offered = blocks;
+    this.offered = blocks;
   }
 
   /** Nothing more of it is offered. */
   stopOffers(): void {
-    this.#offered = Number.POSITIVE_INFINITY;
+    this.offered = Number.POSITIVE_INFINITY;
   }
 
   /**
    * The next full block among the first `final` tokens that was not offered yet; it then is. The names of blocks that the answer fills are made here.
    */
   nextOffer(final: number): BlockMeta | null {
-    const size = this.#bounds.blockTokens;
-    const index = this.#offered;
+    const size = this.bounds.blockTokens;
+    const index = this.offered;
     if ((index + 1) * size > final) return null;
-    if (index >= this.#blocks.length) {
-      const previous = this.#blocks.at(-1);
+    if (index >= this.blocks.length) {
+      const previous = this.blocks.at(-1);
       const own = this.tokens(index * size, (index + 1) * size);
-      this.#blocks.push(previous === undefined ? firstBlock(this.#seed, own) : nextBlock(previous, own));
+      this.blocks.push(previous === undefined ? firstBlock(this.seed, own) : nextBlock(previous, own));
     }
-    this.#offered++;
-    return this.#blocks[index]!;
+    this.offered++;
+    return this.blocks[index]!;
   }
 
   /** Takes the logits of the prompt's position `position`, which tell how likely the token after it was. What fills an event is sent. */
   notePrompt(logits: Float32Array, position: number): void {
     if (position + 1 >= this.promptTokens) return;
     const alternatives = this.request.sampling.logprobs ?? 0;
-    this.#promptLogprobs.push(logprobsOf(logits, this.#tokens[position + 1]!, alternatives));
-    if (this.#promptLogprobs.length >= EVENT_TOKENS) this.sendPrompt();
+    this.promptLogprobs.push(logprobsOf(logits, this._tokens[position + 1]!, alternatives));
+    if (this.promptLogprobs.length >= EVENT_TOKENS) this.sendPrompt();
   }
 
   /** Sends what was noted of the prompt and not sent yet. */
   sendPrompt(): void {
-    if (this.#promptLogprobs.length === 0) return;
-    this.events.push({ type: 'prompt', logprobs: this.#promptLogprobs });
-    this.#promptLogprobs = [];
+    if (this.promptLogprobs.length === 0) return;
+    this.events.push({ type: 'prompt', logprobs: this.promptLogprobs });
+    this.promptLogprobs = [];
   }
 
   /**
@@ -186,23 +186,23 @@ export class Sequence {
    * @throws InternalError if the logits are no distribution
    */
   advance(logits: Float32Array): boolean {
-    const { token, logprobs } = this.#sampler.next(logits, this.#length);
-    if (this.#endIds.has(token)) {
-      this.#sendEnd('stop', token);
+    const { token, logprobs } = this.sampler.next(logits, this._length);
+    if (this.endIds.has(token)) {
+      this.sendEnd('stop', token);
       return false;
     }
-    this.#tokens[this.#length++] = token;
+    this._tokens[this._length++] = token;
     this.events.push({ type: 'tokens', ids: [token], ...(logprobs === null ? {} : { logprobs: [logprobs] }) });
-    if (this.full) this.#sendEnd('length', null);
+    if (this.full) this.sendEnd('length', null);
     return !this.full;
   }
 
   /** Ends a sequence that may have no token at all. */
   endEmpty(): void {
-    this.#sendEnd('length', null);
+    this.sendEnd('length', null);
   }
 
-  #sendEnd(reason: 'stop' | 'length', token: number | null): void {
+  private sendEnd(reason: 'stop' | 'length', token: number | null): void {
     this.events.push({ type: 'end', reason, token });
     this.events.close();
   }

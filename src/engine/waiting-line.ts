@@ -15,14 +15,14 @@ export interface ReadySequence {
  * was before it, and a bounded number of those who came later.
  */
 export class WaitingLine {
-  readonly #cache: PrefixCache;
-  readonly #longest: number;
-  readonly #ahead: number;
-  readonly #onReady: () => void;
-  readonly #onFailed: (sequence: Sequence, error: unknown) => void;
-  readonly #line: Sequence[] = [];
+  private readonly cache: PrefixCache;
+  private readonly longest: number;
+  private readonly ahead: number;
+  private readonly onReady: () => void;
+  private readonly onFailed: (sequence: Sequence, error: unknown) => void;
+  private readonly line: Sequence[] = [];
   /** How many later ones were taken before a sequence. */
-  readonly #overtakers = new WeakMap<Sequence, number>();
+  private readonly overtakers = new WeakMap<Sequence, number>();
 
   /** @param ahead for how many sequences prefixes are brought at a time */
   constructor(options: {
@@ -32,15 +32,15 @@ export class WaitingLine {
     onReady: () => void;
     onFailed: (sequence: Sequence, error: unknown) => void;
   }) {
-    this.#cache = options.cache;
-    this.#longest = options.longest;
-    this.#ahead = options.ahead;
-    this.#onReady = options.onReady;
-    this.#onFailed = options.onFailed;
+    this.cache = options.cache;
+    this.longest = options.longest;
+    this.ahead = options.ahead;
+    this.onReady = options.onReady;
+    this.onFailed = options.onFailed;
   }
 
   get length(): number {
-    return this.#line.length;
+    return this.line.length;
   }
 
   /**
@@ -48,32 +48,32 @@ export class WaitingLine {
    * @throws Overloaded if the line is as long as it may be
    */
   join(sequence: Sequence, onJoined: () => void): void {
-    if (this.#line.length >= this.#longest) {
-      throw new Overloaded(`${this.#longest} requests wait in this worker already: try again later, or another worker`);
+    if (this.line.length >= this.longest) {
+      throw new Overloaded(`${this.longest} requests wait in this worker already: try again later, or another worker`);
     }
-    this.#line.push(sequence);
+    this.line.push(sequence);
     onJoined();
-    this.#prepareAhead();
+    this.prepareAhead();
   }
 
   /** Whether `take` may find one. */
   get ready(): boolean {
-    return this.#next() !== null;
+    return this.next() !== null;
   }
 
   /** Takes the next sequence out of the line, with its prefix claimed. Null if none is to begin now. */
   take(): ReadySequence | null {
-    for (let next = this.#next(); next !== null; next = this.#next()) {
+    for (let next = this.next(); next !== null; next = this.next()) {
       const { sequence, prefix } = next;
       if (prefix.claim()) {
-        this.#noteOvertaken(sequence);
-        this.#drop(sequence);
+        this.noteOvertaken(sequence);
+        this.drop(sequence);
         return next;
       }
       giveBack(prefix);
       sequence.to({ name: 'waiting' });
     }
-    this.#prepareAhead();
+    this.prepareAhead();
     return null;
   }
 
@@ -81,57 +81,57 @@ export class WaitingLine {
   leave(sequence: Sequence): void {
     if (sequence.state.name === 'ready') giveBack(sequence.state.prefix);
     sequence.to({ name: 'ended' });
-    this.#drop(sequence);
+    this.drop(sequence);
     // Others may have been held up for it.
-    if (this.ready) this.#onReady();
+    if (this.ready) this.onReady();
   }
 
   sequences(): readonly Sequence[] {
-    return [...this.#line];
+    return [...this.line];
   }
 
   /** The first whose prefix is there, unless one before it has been overtaken too often. */
-  #next(): ReadySequence | null {
-    for (const sequence of this.#line) {
+  private next(): ReadySequence | null {
+    for (const sequence of this.line) {
       const { state } = sequence;
       if (state.name === 'ready') return { sequence, prefix: state.prefix };
-      if ((this.#overtakers.get(sequence) ?? 0) >= PREFIX_OVERTAKERS) return null;
+      if ((this.overtakers.get(sequence) ?? 0) >= PREFIX_OVERTAKERS) return null;
     }
     return null;
   }
 
-  #noteOvertaken(by: Sequence): void {
-    for (const sequence of this.#line) {
+  private noteOvertaken(by: Sequence): void {
+    for (const sequence of this.line) {
       if (sequence === by) return;
-      this.#overtakers.set(sequence, (this.#overtakers.get(sequence) ?? 0) + 1);
+      this.overtakers.set(sequence, (this.overtakers.get(sequence) ?? 0) + 1);
     }
   }
 
-  #drop(sequence: Sequence): void {
-    this.#line.splice(this.#line.indexOf(sequence), 1);
-    this.#prepareAhead();
+  private drop(sequence: Sequence): void {
+    this.line.splice(this.line.indexOf(sequence), 1);
+    this.prepareAhead();
   }
 
-  #prepareAhead(): void {
-    for (const sequence of this.#line.slice(0, this.#ahead)) {
-      if (sequence.state.name === 'waiting') void this.#prepare(sequence);
+  private prepareAhead(): void {
+    for (const sequence of this.line.slice(0, this.ahead)) {
+      if (sequence.state.name === 'waiting') void this.prepare(sequence);
     }
   }
 
-  async #prepare(sequence: Sequence): Promise<void> {
+  private async prepare(sequence: Sequence): Promise<void> {
     sequence.to({ name: 'preparing' });
     const { requestId, sources } = sequence.request;
     try {
       const blocks = sequence.prefixBlocks();
-      const prefix = await this.#cache.prepare({ requestId, blocks, sources }, sequence.signal);
+      const prefix = await this.cache.prepare({ requestId, blocks, sources }, sequence.signal);
       if (sequence.state.name !== 'preparing') {
         giveBack(prefix);
         return;
       }
       sequence.to({ name: 'ready', prefix });
-      this.#onReady();
+      this.onReady();
     } catch (error) {
-      if (sequence.state.name === 'preparing') this.#onFailed(sequence, error);
+      if (sequence.state.name === 'preparing') this.onFailed(sequence, error);
     }
   }
 }

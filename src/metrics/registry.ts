@@ -27,21 +27,21 @@ export interface MetricSpec<L extends string> {
 
 export class MetricsRegistry {
   readonly contentType = prometheus.Registry.PROMETHEUS_CONTENT_TYPE;
-  readonly #registry = new prometheus.Registry();
+  private readonly registry = new prometheus.Registry();
 
   /** CPU, memory, event loop and garbage collection of this process too. Once for a process. */
   watchProcess(): void {
-    prometheus.collectDefaultMetrics({ register: this.#registry });
+    prometheus.collectDefaultMetrics({ register: this.registry });
   }
 
   counter<L extends string = never>(spec: MetricSpec<L>): Counter<L> {
-    const counter = new prometheus.Counter<L>(this.#options(spec));
+    const counter = new prometheus.Counter<L>(this.options(spec));
     return { add: (by, labels) => (labels ? counter.inc(labels, by) : counter.inc(by)) };
   }
 
   /** `collect`, if given, is called before each reading of the metrics, and sets the gauge. */
   gauge<L extends string = never>(spec: MetricSpec<L>, collect?: (gauge: Gauge<L>) => void): Gauge<L> {
-    const options = this.#options(spec);
+    const options = this.options(spec);
     const gauge = new prometheus.Gauge<L>(collect ? { ...options, collect: () => collect(port) } : options);
     const port: Gauge<L> = {
       set: (value, labels) => (labels ? gauge.set(labels, value) : gauge.set(value)),
@@ -52,16 +52,16 @@ export class MetricsRegistry {
 
   /** `buckets` are upper bounds, in order. */
   histogram<L extends string = never>(spec: MetricSpec<L> & { readonly buckets: readonly number[] }): Histogram<L> {
-    const histogram = new prometheus.Histogram<L>({ ...this.#options(spec), buckets: [...spec.buckets] });
+    const histogram = new prometheus.Histogram<L>({ ...this.options(spec), buckets: [...spec.buckets] });
     return { observe: (value, labels) => (labels ? histogram.observe(labels, value) : histogram.observe(value)) };
   }
 
   /** All metrics in Prometheus' text format. */
   text(): Promise<string> {
-    return this.#registry.metrics();
+    return this.registry.metrics();
   }
 
-  #options<L extends string>({ name, help, labels }: MetricSpec<L>) {
-    return { name, help, labelNames: labels ?? [], registers: [this.#registry] };
+  private options<L extends string>({ name, help, labels }: MetricSpec<L>) {
+    return { name, help, labelNames: labels ?? [], registers: [this.registry] };
   }
 }

@@ -1,5 +1,5 @@
 import { COMMIT_STEP_BYTES } from '../limits.js';
-import type { Handle } from '../ort/handles.js';
+import type { Handle } from './handle.js';
 import { commitMemory } from './libc.js';
 
 /** Has the system back bytes `[from, to)` of some memory with real memory, off this thread. The memory is held meanwhile. */

@@ -1,4 +1,4 @@
-import { callAsync, type NativeFunction, type Pointer, programFunction } from '../ort/ffi.js';
+import { callAsync, type NativeFunction, type Pointer, programFunction } from './ffi.js';
 
 /** What of the C library, and of Linux behind it, Node has no call for. Where a function is not there, its feature is not. */
 

@@ -2,9 +2,9 @@ import { constants as bufferConstants } from 'node:buffer';
 import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs';
 import type { SharedPlace } from '../core/shared-place.js';
 import { PEER_MEMORY_REGIONS } from '../limits.js';
-import { type Pointer, viewMemory } from '../ort/ffi.js';
-import { Handle } from '../ort/handles.js';
-import type { PeerMemory } from '../peer/peer-memory.js';
+import type { PeerMemory } from '../peer/client/peer-memory.js';
+import { type Pointer, viewMemory } from './ffi.js';
+import { Handle } from './handle.js';
 import { dropPages, mapFile, neverShrinks, peerProcess, unmap } from './libc.js';
 import { SHARED_MEMORY_NAME } from './shared-memory.js';
 

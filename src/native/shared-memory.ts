@@ -1,8 +1,8 @@
 import { closeSync, ftruncateSync } from 'node:fs';
 import { InternalError } from '../errors.js';
-import { type Pointer, viewMemory } from '../ort/ffi.js';
-import { Handle } from '../ort/handles.js';
 import { commitInSteps } from './commit.js';
+import { type Pointer, viewMemory } from './ffi.js';
+import { Handle } from './handle.js';
 import { mapFile, memoryFile, seal, unmap } from './libc.js';
 
 /** By this name, in `/proc/PID/fd`, other processes know what they find. */
@@ -13,7 +13,7 @@ export const SHARED_MEMORY_NAME = 'shoal-blocks';
  * where it is touched, and is gone when nobody has it mapped any more, however its processes ended.
  */
 export class SharedMemory extends Handle {
-  #bytes: Uint8Array | null = null;
+  private _bytes: Uint8Array | null = null;
 
   /** Null where the system has no such memory to give: the caller does with memory of its own. */
   static allocate(byteLength: number): SharedMemory | null {
@@ -39,8 +39,8 @@ export class SharedMemory extends Handle {
 
   /** All of it, in place. Not to be touched after the memory is freed: that would crash the process. */
   get bytes(): Uint8Array {
-    this.#bytes ??= viewMemory(this.pointer, this.byteLength);
-    return this.#bytes;
+    this._bytes ??= viewMemory(this.pointer, this.byteLength);
+    return this._bytes;
   }
 
   /** Has the system back bytes `[from, to)` with real memory now, off this thread, and not at the first write to each page. */
@@ -49,7 +49,7 @@ export class SharedMemory extends Handle {
   }
 
   protected override free(pointer: Pointer): void {
-    this.#bytes = null;
+    this._bytes = null;
     unmap(pointer, this.byteLength);
     closeSync(this.fileDescriptor);
   }

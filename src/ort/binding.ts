@@ -1,8 +1,8 @@
 import { InternalError } from '../errors.js';
+import { NULL, type Pointer, viewMemory } from '../native/ffi.js';
+import { Handle } from '../native/handle.js';
 import type { DeviceAllocator } from './device-memory.js';
 import type { Environment } from './environment.js';
-import { NULL, type Pointer, viewMemory } from './ffi.js';
-import { Handle } from './handles.js';
 import type { Session } from './session.js';
 import { type TensorMemory, Value } from './value.js';
 
@@ -11,14 +11,14 @@ import { type TensorMemory, Value } from './value.js';
  * bound as an input and an output: the graph then works in place. Serves one run at a time, and is not to be changed during it.
  */
 export class Binding extends Handle {
-  readonly #inputs = new Map<string, TensorMemory | null>();
+  private readonly inputs = new Map<string, TensorMemory | null>();
   /** In the order in which ONNX Runtime lists them: by first binding. */
-  readonly #outputs = new Map<string, Held>();
-  readonly #environment: Environment;
-  #running = false;
+  private readonly _outputs = new Map<string, Held>();
+  private readonly environment: Environment;
+  private running = false;
   /** A run left tensors behind; `#succeeded` if it left all of them. */
-  #hasRun = false;
-  #succeeded = false;
+  private hasRun = false;
+  private succeeded = false;
 
   /** Use `session.createBinding()`. */
   constructor(
@@ -27,46 +27,46 @@ export class Binding extends Handle {
     pointer: Pointer,
   ) {
     super('binding', pointer);
-    this.#environment = environment;
+    this.environment = environment;
     session.hold();
   }
 
   /** The run reads `value`. It may be released once it is bound; its bytes stay until it is unbound. Throws `InternalError` for an unknown name. */
   bindInput(name: string, value: Value): void {
-    const { calls } = this.#environment;
-    const status = calls.api.bindInput(this.#idle(), this.session.inputName(name), value.pointer);
+    const { calls } = this.environment;
+    const status = calls.api.bindInput(this.idle(), this.session.inputName(name), value.pointer);
     if (status !== NULL) throw calls.failure(status, `binding the input ${name}`);
-    hold(this.#inputs, name, value.memory);
+    hold(this.inputs, name, value.memory);
   }
 
   /** The run writes into `value`, whose shape must be the output's. Throws `InternalError` for an unknown name. */
   bindOutput(name: string, value: Value): void {
-    const { calls } = this.#environment;
-    const status = calls.api.bindOutput(this.#idle(), this.session.outputName(name), value.pointer);
+    const { calls } = this.environment;
+    const status = calls.api.bindOutput(this.idle(), this.session.outputName(name), value.pointer);
     if (status !== NULL) throw calls.failure(status, `binding the output ${name}`);
-    hold(this.#outputs, name, value.memory);
-    this.#succeeded = false;
+    hold(this._outputs, name, value.memory);
+    this.succeeded = false;
   }
 
   /** Each run makes a new tensor for this output, in host memory or where the allocator's is; see `outputs`. */
   bindOutputToDevice(name: string, where: 'cpu' | DeviceAllocator): void {
-    const place = where === 'cpu' ? this.#environment.hostMemory : where.place;
-    this.#bindToPlace(name, place);
-    hold(this.#outputs, name, place);
-    this.#succeeded = false;
+    const place = where === 'cpu' ? this.environment.hostMemory : where.place;
+    this.bindToPlace(name, place);
+    hold(this._outputs, name, place);
+    this.succeeded = false;
   }
 
-  #bindToPlace(name: string, place: Pointer): void {
-    const { calls } = this.#environment;
-    const status = calls.api.bindOutputToDevice(this.#idle(), this.session.outputName(name), place);
+  private bindToPlace(name: string, place: Pointer): void {
+    const { calls } = this.environment;
+    const status = calls.api.bindOutputToDevice(this.idle(), this.session.outputName(name), place);
     if (status !== NULL) throw calls.failure(status, `leaving the output ${name} to the device`);
   }
 
   /** What the last run made for `bindOutputToDevice`, by name. The caller must release them; they outlive the binding. */
   outputs(): Map<string, Value> {
-    const binding = this.#idle();
-    if (!this.#succeeded) throw new InternalError('the outputs of a binding were asked for without a run before');
-    const { calls, allocator } = this.#environment;
+    const binding = this.idle();
+    if (!this.succeeded) throw new InternalError('the outputs of a binding were asked for without a run before');
+    const { calls, allocator } = this.environment;
     const doing = 'reading the outputs of a run';
     const list = calls.take(calls.api.getBoundOutputValues(binding, allocator, calls.out, calls.out2), doing);
     if (list === NULL) return new Map();
@@ -74,62 +74,62 @@ export class Binding extends Handle {
     calls.check(calls.api.allocatorFree(allocator, list), doing);
     const made = new Map<string, Value>();
     let index = 0;
-    for (const [name, held] of this.#outputs) {
+    for (const [name, held] of this._outputs) {
       const pointer = pointers[index]!;
       index += 1;
-      if (typeof held === 'number') made.set(name, this.#adopt(pointer, held));
+      if (typeof held === 'number') made.set(name, this.adopt(pointer, held));
       else calls.api.releaseValue(pointer);
     }
     return made;
   }
 
-  #adopt(pointer: Pointer, place: Pointer): Value {
-    const onHost = place === this.#environment.hostMemory;
-    return Value.adopt(this.#environment, pointer, onHost ? 'cpu' : this.session.provider);
+  private adopt(pointer: Pointer, place: Pointer): Value {
+    const onHost = place === this.environment.hostMemory;
+    return Value.adopt(this.environment, pointer, onHost ? 'cpu' : this.session.provider);
   }
 
   clearInputs(): void {
-    this.#environment.calls.api.clearBoundInputs(this.#idle());
-    dropAll(this.#inputs);
+    this.environment.calls.api.clearBoundInputs(this.idle());
+    dropAll(this.inputs);
   }
 
   clearOutputs(): void {
-    this.#environment.calls.api.clearBoundOutputs(this.#idle());
-    dropAll(this.#outputs);
-    this.#succeeded = false;
+    this.environment.calls.api.clearBoundOutputs(this.idle());
+    dropAll(this._outputs);
+    this.succeeded = false;
   }
 
   /** A run begins. For `Session.run`. */
   begin(): void {
-    this.#idle();
+    this.idle();
     // A tensor left by the last run would be taken as the place to write to, whatever its shape.
-    if (this.#hasRun)
-      for (const [name, held] of this.#outputs) if (typeof held === 'number') this.#bindToPlace(name, held);
-    this.#succeeded = false;
-    this.#running = true;
+    if (this.hasRun)
+      for (const [name, held] of this._outputs) if (typeof held === 'number') this.bindToPlace(name, held);
+    this.succeeded = false;
+    this.running = true;
     this.hold();
   }
 
   /** It is over. For `Session.run`. */
   end(succeeded: boolean): void {
-    this.#running = false;
-    this.#hasRun = true;
-    this.#succeeded = succeeded;
+    this.running = false;
+    this.hasRun = true;
+    this.succeeded = succeeded;
     this.drop();
   }
 
-  #idle(): Pointer {
-    if (this.#running) throw new InternalError('a binding was used while a run has it');
+  private idle(): Pointer {
+    if (this.running) throw new InternalError('a binding was used while a run has it');
     return this.pointer;
   }
 
   protected override free(pointer: Pointer): void {
-    const { calls, turns } = this.#environment;
+    const { calls, locks } = this.environment;
     // It may be the last that has a tensor of the device.
-    turns[this.session.provider].between(() => {
+    locks[this.session.provider].between(() => {
       calls.api.releaseIoBinding(pointer);
-      dropAll(this.#inputs);
-      dropAll(this.#outputs);
+      dropAll(this.inputs);
+      dropAll(this._outputs);
       this.session.drop();
     });
   }

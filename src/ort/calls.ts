@@ -9,7 +9,7 @@ import {
   readPointer,
   readText,
   viewMemory,
-} from './ffi.js';
+} from '../native/ffi.js';
 import { OrtError } from './ort-error.js';
 
 /**
@@ -19,7 +19,7 @@ import { OrtError } from './ort-error.js';
  * `calls.take(calls.api.createX(..., calls.out), 'making x')`.
  */
 export class Calls {
-  static #loaded: Calls | null = null;
+  private static loaded: Calls | null = null;
 
   readonly api: OrtApi;
   readonly version: string;
@@ -28,13 +28,13 @@ export class Calls {
   readonly out2: Pointer;
   /** Where shapes are passed, as int64[]. */
   readonly dims: Pointer;
-  readonly #out: Uint32Array;
-  readonly #dims: BigInt64Array;
+  private readonly _out: Uint32Array;
+  private readonly _dims: BigInt64Array;
 
   /** Loads the library at the first call; then it stays. Throws `Unavailable` if it cannot be had. */
   static load(): Calls {
-    Calls.#loaded ??= new Calls();
-    return Calls.#loaded;
+    Calls.loaded ??= new Calls();
+    return Calls.loaded;
   }
 
   private constructor() {
@@ -45,8 +45,8 @@ export class Calls {
     this.out2 = this.out + 8;
     this.dims = this.out + 16;
     const scratch = viewMemory(this.out, 16 + 8 * TENSOR_AXES);
-    this.#out = new Uint32Array(scratch.buffer, 0, 4);
-    this.#dims = new BigInt64Array(scratch.buffer, 16, TENSOR_AXES);
+    this._out = new Uint32Array(scratch.buffer, 0, 4);
+    this._dims = new BigInt64Array(scratch.buffer, 16, TENSOR_AXES);
   }
 
   /** Throws the `OrtError` of a status that is not success. */
@@ -64,23 +64,23 @@ export class Calls {
   /** The pointer or size that a call wrote to `out`. */
   take(status: Pointer, doing: string): number {
     if (status !== NULL) throw this.failure(status, doing);
-    return this.#out[0]! + this.#out[1]! * 2 ** 32;
+    return this._out[0]! + this._out[1]! * 2 ** 32;
   }
 
   /** What a call wrote to `out2`. */
   takeSecond(): number {
-    return this.#out[2]! + this.#out[3]! * 2 ** 32;
+    return this._out[2]! + this._out[3]! * 2 ** 32;
   }
 
   /** The `int` that a call wrote to `out`. */
   takeInt(status: Pointer, doing: string): number {
     if (status !== NULL) throw this.failure(status, doing);
-    return this.#out[0]! | 0;
+    return this._out[0]! | 0;
   }
 
   /** The `int` that a call wrote to `out2`. */
   takeSecondInt(): number {
-    return this.#out[2]! | 0;
+    return this._out[2]! | 0;
   }
 
   /** Text that a call allocated and wrote to `out`; it is freed here. Null where there is none. */
@@ -94,13 +94,13 @@ export class Calls {
 
   /** Lays a shape out at `dims`. */
   putShape(shape: readonly number[]): void {
-    this.#fits(shape.length);
-    for (let axis = 0; axis < shape.length; axis += 1) this.#dims[axis] = BigInt(shape[axis]!);
+    this.fits(shape.length);
+    for (let axis = 0; axis < shape.length; axis += 1) this._dims[axis] = BigInt(shape[axis]!);
   }
 
   /** The shape that a call wrote to `dims`. */
   takeShape(rank: number): number[] {
-    return Array.from(this.#dims.subarray(0, rank), Number);
+    return Array.from(this._dims.subarray(0, rank), Number);
   }
 
   /** The texts whose addresses a call wrote to `dims`. They stay their owner's. */
@@ -114,11 +114,11 @@ export class Calls {
   /** The rank at `out`, if there is room for such a shape. */
   takeRank(status: Pointer, doing: string): number {
     const rank = this.take(status, doing);
-    this.#fits(rank);
+    this.fits(rank);
     return rank;
   }
 
-  #fits(rank: number): void {
+  private fits(rank: number): void {
     if (rank > TENSOR_AXES) throw new InternalError(`a tensor has ${rank} axes; at most ${TENSOR_AXES} are served`);
   }
 }

@@ -1,5 +1,5 @@
 import { InternalError } from '../errors.js';
-import { callAsync, NULL } from './ffi.js';
+import { callAsync, NULL } from '../native/ffi.js';
 import type { Value } from './value.js';
 
 /**

@@ -1,7 +1,7 @@
 import { InternalError } from '../errors.js';
+import type { Pointer } from '../native/ffi.js';
+import { Handle } from '../native/handle.js';
 import type { Environment } from './environment.js';
-import type { Pointer } from './ffi.js';
-import { Handle } from './handles.js';
 import { DEVICE_MEMORY, type DeviceProviderName } from './provider.js';
 import type { Session } from './session.js';
 
@@ -57,7 +57,7 @@ export class DeviceAllocator extends Handle {
 export class DeviceMemory extends Handle {
   readonly environment: Environment;
 
-  readonly #allocatorPointer: Pointer;
+  private readonly allocatorPointer: Pointer;
 
   /** Use `allocator.allocate()`. */
   constructor(
@@ -69,7 +69,7 @@ export class DeviceMemory extends Handle {
     const status = calls.api.allocatorAlloc(pointer, byteLength, calls.out);
     super('memory', calls.take(status, `allocating ${byteLength} bytes of ${provider} memory`));
     this.environment = environment;
-    this.#allocatorPointer = pointer;
+    this.allocatorPointer = pointer;
     allocator.hold();
   }
 
@@ -88,10 +88,10 @@ export class DeviceMemory extends Handle {
   }
 
   protected override free(pointer: Pointer): void {
-    const { calls, turns } = this.environment;
+    const { calls, locks } = this.environment;
     const { provider } = this.allocator;
-    turns[provider].between(() => {
-      calls.check(calls.api.allocatorFree(this.#allocatorPointer, pointer), `freeing ${provider} memory`);
+    locks[provider].between(() => {
+      calls.check(calls.api.allocatorFree(this.allocatorPointer, pointer), `freeing ${provider} memory`);
       this.allocator.drop();
     });
   }

@@ -1,8 +1,8 @@
 import { InternalError } from '../errors.js';
 import { commitInSteps } from '../native/commit.js';
+import { type Pointer, viewMemory } from '../native/ffi.js';
+import { Handle } from '../native/handle.js';
 import type { Environment } from './environment.js';
-import { type Pointer, viewMemory } from './ffi.js';
-import { Handle } from './handles.js';
 import type { OrtRuntime } from './runtime.js';
 
 /**
@@ -10,7 +10,7 @@ import type { OrtRuntime } from './runtime.js';
  * up real memory only where they are touched. Values over it, and bindings of those, keep it after `release`.
  */
 export class NativeMemory extends Handle {
-  #bytes: Uint8Array | null = null;
+  private _bytes: Uint8Array | null = null;
 
   /** Throws `OrtError` when the system has no such memory. */
   static allocate(runtime: OrtRuntime, byteLength: number): NativeMemory {
@@ -41,8 +41,8 @@ export class NativeMemory extends Handle {
 
   /** All of it, in place. Not to be touched after the memory is freed: that would crash the process. */
   get bytes(): Uint8Array {
-    this.#bytes ??= viewMemory(this.pointer, this.byteLength);
-    return this.#bytes;
+    this._bytes ??= viewMemory(this.pointer, this.byteLength);
+    return this._bytes;
   }
 
   /** A part of it, in place, as `bytes` is: of memory that is larger than one view may be. Throws `RangeError` if the part is so too. */
@@ -61,7 +61,7 @@ export class NativeMemory extends Handle {
   }
 
   protected override free(pointer: Pointer): void {
-    this.#bytes = null;
+    this._bytes = null;
     const { calls, allocator } = this.environment;
     calls.check(calls.api.allocatorFree(allocator, pointer), 'freeing host memory');
     this.environment.drop();

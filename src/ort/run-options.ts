@@ -1,12 +1,12 @@
+import type { Pointer } from '../native/ffi.js';
+import { Handle } from '../native/handle.js';
 import type { Environment } from './environment.js';
-import type { Pointer } from './ffi.js';
-import { Handle } from './handles.js';
 import type { OrtRuntime } from './runtime.js';
 
 /** What runs can be stopped by. One may serve many runs, one after the other or at once. */
 export class RunOptions extends Handle {
   private readonly environment: Environment;
-  #terminated = false;
+  private _terminated = false;
 
   constructor(runtime: OrtRuntime) {
     const { environment } = runtime;
@@ -17,19 +17,19 @@ export class RunOptions extends Handle {
   }
 
   get terminated(): boolean {
-    return this.#terminated;
+    return this._terminated;
   }
 
   /** Stops the runs that use it, between two nodes of the graph, and refuses new ones until `reset`. They reject with `Cancelled`. */
   terminate(): void {
     this.environment.calls.check(this.environment.calls.api.runOptionsSetTerminate(this.pointer), 'stopping a run');
-    this.#terminated = true;
+    this._terminated = true;
   }
 
   /** Allows runs again. Only when none that was stopped is still on its way. */
   reset(): void {
     this.environment.calls.check(this.environment.calls.api.runOptionsUnsetTerminate(this.pointer), 'allowing runs');
-    this.#terminated = false;
+    this._terminated = false;
   }
 
   protected override free(pointer: Pointer): void {

@@ -1,7 +1,7 @@
 import { InternalError } from '../errors.js';
+import { callAsync, type Pointer, readPointer, readText } from '../native/ffi.js';
 import { giveBackFreedMemory } from '../native/libc.js';
 import { Environment, type OrtLogLevel } from './environment.js';
-import { callAsync, type Pointer, readPointer, readText } from './ffi.js';
 import { Session } from './session.js';
 import { NativeSessionOptions, type SessionOptions } from './session-options.js';
 
@@ -15,8 +15,8 @@ export interface RuntimeOptions {
  * made with them.
  */
 export class OrtRuntime {
-  readonly #environment: Environment;
-  #released = false;
+  private readonly _environment: Environment;
+  private released = false;
 
   /** Throws `Unavailable` if the library cannot be had. */
   static open(options: RuntimeOptions = {}): OrtRuntime {
@@ -24,18 +24,18 @@ export class OrtRuntime {
   }
 
   private constructor(environment: Environment) {
-    this.#environment = environment;
+    this._environment = environment;
   }
 
   /** For the other classes of the binding. */
   get environment(): Environment {
-    if (this.#released) throw new InternalError('a runtime was used after its release');
-    return this.#environment;
+    if (this.released) throw new InternalError('a runtime was used after its release');
+    return this._environment;
   }
 
   /** Of ONNX Runtime, such as `1.30.0`. */
   get version(): string {
-    return this.#environment.calls.version;
+    return this._environment.calls.version;
   }
 
   /** Names of the execution providers that the library was built with. */
@@ -59,7 +59,7 @@ export class OrtRuntime {
     try {
       const provider = options.provider?.name ?? 'cpu';
       const create = () => createSession(environment, model, native.pointer);
-      const session = new Session(environment, await environment.turns[provider].take(create), provider);
+      const session = new Session(environment, await environment.locks[provider].run(create), provider);
       await giveBackFreedMemory();
       return session;
     } finally {
@@ -69,9 +69,9 @@ export class OrtRuntime {
 
   /** Ends the use of it. Sessions, values and memory stay as they are. */
   release(): void {
-    if (this.#released) return;
-    this.#released = true;
-    this.#environment.drop();
+    if (this.released) return;
+    this.released = true;
+    this._environment.drop();
   }
 }
 

@@ -1,6 +1,6 @@
+import type { Pointer } from '../native/ffi.js';
+import { Handle, withHandle } from '../native/handle.js';
 import type { Environment } from './environment.js';
-import type { Pointer } from './ffi.js';
-import { Handle, withHandle } from './handles.js';
 import type { Provider } from './provider.js';
 
 const OPTIMIZATION_LEVELS = { none: 0, basic: 1, extended: 2, all: 99 } as const;
@@ -38,14 +38,14 @@ export class NativeSessionOptions extends Handle {
     super('sessionOptions', calls.take(api.createSessionOptions(calls.out), 'making session options'));
     environment.hold();
     try {
-      this.#set(options);
+      this.set(options);
     } catch (error) {
       this.release();
       throw error;
     }
   }
 
-  #set(options: SessionOptions): void {
+  private set(options: SessionOptions): void {
     const { calls } = this.environment;
     const { api } = calls;
     const level = OPTIMIZATION_LEVELS[options.optimization ?? 'all'];
@@ -65,10 +65,10 @@ export class NativeSessionOptions extends Handle {
     for (const [key, value] of Object.entries(entries)) {
       calls.check(api.addSessionConfigEntry(this.pointer, key, value), `setting the session option ${key}`);
     }
-    this.#append(options.provider ?? { name: 'cpu' });
+    this.append(options.provider ?? { name: 'cpu' });
   }
 
-  #append(provider: Provider): void {
+  private append(provider: Provider): void {
     if (provider.name === 'cpu') return;
     const { calls } = this.environment;
     const { api } = calls;

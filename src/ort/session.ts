@@ -1,9 +1,9 @@
 import { Cancelled, InternalError } from '../errors.js';
+import { NULL, type Pointer } from '../native/ffi.js';
+import { Handle, withHandle } from '../native/handle.js';
 import { Binding } from './binding.js';
 import { type ElementType, elementTypeOf } from './element-type.js';
 import type { Environment } from './environment.js';
-import { NULL, type Pointer } from './ffi.js';
-import { Handle, withHandle } from './handles.js';
 import type { Provider } from './provider.js';
 import type { RunOptions } from './run-options.js';
 
@@ -20,8 +20,8 @@ export class Session extends Handle {
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
   readonly environment: Environment;
-  readonly #inputNames: ReadonlyMap<string, Uint8Array>;
-  readonly #outputNames: ReadonlyMap<string, Uint8Array>;
+  private readonly inputNames: ReadonlyMap<string, Uint8Array>;
+  private readonly outputNames: ReadonlyMap<string, Uint8Array>;
 
   /** Use `runtime.openSession()`. */
   constructor(
@@ -39,8 +39,8 @@ export class Session extends Handle {
       this.release();
       throw error;
     }
-    this.#inputNames = new Map(this.inputs.map(({ name }) => [name, encode(name)]));
-    this.#outputNames = new Map(this.outputs.map(({ name }) => [name, encode(name)]));
+    this.inputNames = new Map(this.inputs.map(({ name }) => [name, encode(name)]));
+    this.outputNames = new Map(this.outputs.map(({ name }) => [name, encode(name)]));
   }
 
   /** A text that the model carries under `key`; null if there is none. */
@@ -65,7 +65,7 @@ export class Session extends Handle {
    * turn: where inputs have to go to the device they are copied when they are bound. No turn may be taken within a turn.
    */
   turn<T>(work: () => Promise<T>): Promise<T> {
-    return this.environment.turns[this.provider].take(work);
+    return this.environment.locks[this.provider].run(work);
   }
 
   /**
@@ -82,7 +82,7 @@ export class Session extends Handle {
       options?.hold();
       const settle = (error: Error | null, status: Pointer): void => {
         const failed = error !== null || status !== NULL;
-        const reason = failed ? this.#reason(error, status, options) : null;
+        const reason = failed ? this.reason(error, status, options) : null;
         binding.end(!failed);
         options?.drop();
         this.drop();
@@ -97,7 +97,7 @@ export class Session extends Handle {
     });
   }
 
-  #reason(error: Error | null, status: Pointer, options: RunOptions | undefined): Error {
+  private reason(error: Error | null, status: Pointer, options: RunOptions | undefined): Error {
     if (error !== null) return new InternalError('a run could not be started', { cause: error });
     const failure = this.environment.calls.failure(status, 'running a graph');
     return options?.terminated === true ? new Cancelled('a run was stopped', { cause: failure }) : failure;
@@ -105,17 +105,17 @@ export class Session extends Handle {
 
   /** An input's name as the C API takes it; for `Binding`. */
   inputName(name: string): Uint8Array {
-    return this.#inputNames.get(name) ?? unknownName(name, 'input', this.#inputNames);
+    return this.inputNames.get(name) ?? unknownName(name, 'input', this.inputNames);
   }
 
   /** An output's name as the C API takes it; for `Binding`. */
   outputName(name: string): Uint8Array {
-    return this.#outputNames.get(name) ?? unknownName(name, 'output', this.#outputNames);
+    return this.outputNames.get(name) ?? unknownName(name, 'output', this.outputNames);
   }
 
   protected override free(pointer: Pointer): void {
-    const { calls, turns } = this.environment;
-    turns[this.provider].between(() => {
+    const { calls, locks } = this.environment;
+    locks[this.provider].between(() => {
       calls.api.releaseSession(pointer);
       this.environment.drop();
     });

@@ -1,9 +1,9 @@
 import { InternalError } from '../errors.js';
+import { type Pointer, viewMemory } from '../native/ffi.js';
+import { Handle, withHandle } from '../native/handle.js';
 import type { DeviceAllocator, DeviceMemory } from './device-memory.js';
 import { type ElementType, elementBytes, elementTypeOf, onnxNumber, tensorBytes } from './element-type.js';
 import type { Environment } from './environment.js';
-import { type Pointer, viewMemory } from './ffi.js';
-import { Handle, withHandle } from './handles.js';
 import { NativeMemory } from './memory.js';
 import type { Provider } from './provider.js';
 import type { OrtRuntime } from './runtime.js';
@@ -18,10 +18,10 @@ interface Tensor {
 
 /** A dense tensor, in host memory or in a device's. */
 export class Value extends Handle {
-  #bytes: Uint8Array | null = null;
+  private _bytes: Uint8Array | null = null;
   /** Memory of JavaScript that it is a view of; null if it is none. */
-  #source: Uint8Array | null = null;
-  #tensor: Tensor | null;
+  private source: Uint8Array | null = null;
+  private tensor: Tensor | null;
 
   /** A tensor whose memory is its own. Its contents are undefined at first. */
   static allocate(runtime: OrtRuntime, elementType: ElementType, shape: readonly number[]): Value {
@@ -82,7 +82,7 @@ export class Value extends Handle {
     );
     const pointer = calls.take(status, `making a tensor ${elementType}[${shape}] over bytes`);
     const value = new Value(environment, pointer, { elementType, shape }, null, 0);
-    value.#source = bytes;
+    value.source = bytes;
     return value;
   }
 
@@ -131,17 +131,17 @@ export class Value extends Handle {
     private readonly provider: Provider['name'] = 'cpu',
   ) {
     super('value', pointer);
-    this.#tensor = tensor;
+    this.tensor = tensor;
     environment.hold();
     memory?.hold();
   }
 
   get elementType(): ElementType {
-    return this.#describe().elementType;
+    return this.describe().elementType;
   }
 
   get shape(): readonly number[] {
-    return this.#describe().shape;
+    return this.describe().shape;
   }
 
   get byteLength(): number {
@@ -150,42 +150,42 @@ export class Value extends Handle {
 
   /** Where its first byte is, in the memory that it lies in. */
   get address(): Pointer {
-    return this.#addressAt(this.pointer);
+    return this.addressAt(this.pointer);
   }
 
   /** Its bytes, in place. Not to be touched after `release`: that would crash the process. Throws `InternalError` for a device's. */
   bytes(): Uint8Array {
     const pointer = this.pointer;
-    this.#bytes ??= this.#view(pointer);
-    return this.#bytes;
+    this._bytes ??= this.view(pointer);
+    return this._bytes;
   }
 
-  #describe(): Tensor {
-    this.#tensor ??= readTensor(this.environment, this.pointer);
-    return this.#tensor;
+  private describe(): Tensor {
+    this.tensor ??= readTensor(this.environment, this.pointer);
+    return this.tensor;
   }
 
-  #view(pointer: Pointer): Uint8Array {
+  private view(pointer: Pointer): Uint8Array {
     if (this.memory instanceof NativeMemory) {
       return this.memory.bytes.subarray(this.byteOffset, this.byteOffset + this.byteLength);
     }
-    if (this.#source !== null) return this.#source;
+    if (this.source !== null) return this.source;
     if (this.memory !== null || this.provider !== 'cpu') {
       throw new InternalError("a tensor in a device's memory cannot be read in place");
     }
-    return viewMemory(this.#addressAt(pointer), this.byteLength);
+    return viewMemory(this.addressAt(pointer), this.byteLength);
   }
 
-  #addressAt(pointer: Pointer): Pointer {
+  private addressAt(pointer: Pointer): Pointer {
     const { calls } = this.environment;
     return calls.take(calls.api.getTensorMutableData(pointer, calls.out), "finding a tensor's bytes");
   }
 
   protected override free(pointer: Pointer): void {
-    this.#bytes = null;
-    this.#source = null;
-    const { calls, turns } = this.environment;
-    turns[this.provider].between(() => {
+    this._bytes = null;
+    this.source = null;
+    const { calls, locks } = this.environment;
+    locks[this.provider].between(() => {
       calls.api.releaseValue(pointer);
       this.memory?.drop();
       this.environment.drop();

@@ -27,7 +27,7 @@ export class Ring {
   readonly epoch: string;
   /** Ids of those that have a place. */
   readonly members: readonly string[];
-  readonly #hash = new ConsistentHash({ range: RANGE });
+  private readonly hash = new ConsistentHash({ range: RANGE });
 
   constructor(members: readonly RingMember[]) {
     this.epoch = epochOf(members);
@@ -37,7 +37,7 @@ export class Ring {
     // In order of id: where two members have the same point, the later takes it.
     for (const { id, weight } of placed) {
       const points = controlPoints(id, pointCount(weight / average));
-      this.#hash.add(id, points.length, points);
+      this.hash.add(id, points.length, points);
     }
   }
 
@@ -45,7 +45,7 @@ export class Ring {
   homes(segment: BlockKey, count: number): string[] {
     const { length } = this.members;
     if (length === 0 || count < 1) return [];
-    return this.#hash.get(segment, Math.min(count, length)) ?? [];
+    return this.hash.get(segment, Math.min(count, length)) ?? [];
   }
 }
 

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
-import { CpuDevice } from '../../src/device/cpu.js';
+import { CpuDevice } from '../../src/device/cpu/cpu-device.js';
 import type { Device } from '../../src/device/device.js';
-import { liveHandles } from '../../src/ort/handles.js';
+import { liveHandles } from '../../src/native/handle.js';
 import { OrtRuntime } from '../../src/ort/runtime.js';
 import { Value } from '../../src/ort/value.js';
 import { RemoteDevice } from '../support/remote-device.js';

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { blockBytes, ELEMENT_BYTES, type KvLayout } from '../../src/core/kv-layout.js';
-import { vulkanAdapters } from '../../src/device/vulkan.js';
-import { WebGpuDevice } from '../../src/device/webgpu.js';
+import { vulkanAdapters } from '../../src/device/webgpu/vulkan.js';
+import { WebGpuDevice } from '../../src/device/webgpu/webgpu-device.js';
 import { Unavailable } from '../../src/errors.js';
+import { liveHandles } from '../../src/native/handle.js';
 import { copyTensor } from '../../src/ort/copy.js';
 import type { DeviceAllocator } from '../../src/ort/device-memory.js';
-import { liveHandles } from '../../src/ort/handles.js';
 import { OrtRuntime } from '../../src/ort/runtime.js';
 import { Value } from '../../src/ort/value.js';
 import { webGpuMissing } from '../support/software-vulkan.js';
@@ -15,7 +15,7 @@ const provider = { name: 'webgpu', options: {} } as const;
 
 const makeHarness = (): DeviceHarness => {
   const runtime = OrtRuntime.open();
-  const { turns } = runtime.environment;
+  const { locks } = runtime.environment;
   const values: Value[] = [];
   return {
     open: (options) => WebGpuDevice.open({ runtime, provider, ...options }),
@@ -27,14 +27,14 @@ const makeHarness = (): DeviceHarness => {
       memory.release();
       values.push(value);
       const source = Value.overBytes(runtime, bytes, elementType, shape);
-      await turns.webgpu.take(() => copyTensor(source, value));
+      await locks.webgpu.run(() => copyTensor(source, value));
       source.release();
       return value;
     },
     read: async (value) => {
       const bytes = new Uint8Array(value.byteLength);
       const target = Value.overBytes(runtime, bytes, value.elementType, value.shape);
-      await turns.webgpu.take(() => copyTensor(value, target));
+      await locks.webgpu.run(() => copyTensor(value, target));
       target.release();
       return bytes;
     },

@@ -2,8 +2,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { SYNTH_PRESETS } from '../../src/model/synth/spec.js';
-import { synthesize } from '../../src/model/synth.js';
+import { synthesize } from '../../bench/synth/model-folder.js';
+import { SYNTH_PRESETS } from '../../bench/synth/spec.js';
 import { Fleet } from './support/fleet.js';
 import { pooled } from './support/fleet-api.js';
 

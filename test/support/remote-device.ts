@@ -1,4 +1,4 @@
-import type { CpuDevice } from '../../src/device/cpu.js';
+import type { CpuDevice } from '../../src/device/cpu/cpu-device.js';
 import type { Device, DeviceBlock, DeviceCopies, DeviceMemory, KvSlot } from '../../src/device/device.js';
 import type { Value } from '../../src/ort/value.js';
 

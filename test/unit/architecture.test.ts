@@ -149,6 +149,17 @@ describe('the source tree', () => {
     expect([...graph.keys()].map((path) => walk(path, [])).filter((circle) => circle !== null)).toEqual([]);
   });
 
+  it('marks private members with `private`, not `#`', () => {
+    const hash = /(?:^\s+(?:(?:static|readonly|async|get|set) )*\*?|[\w)\]}?]\.)#[a-z]\w*/m;
+    expect(sources.filter(({ text }) => hash.test(text)).map(({ path }) => path)).toEqual([]);
+  });
+
+  it('keeps calls to the system below ONNX Runtime', () => {
+    const native = sources.filter(({ path }) => inside('src/native')(path));
+    const climbs = ({ target, typeOnly }: Import) => !typeOnly && inside('src/ort')(target);
+    expect(strays(native, (entry) => !climbs(entry))).toEqual([]);
+  });
+
   it(`has files of at most ${FILE_LINES} lines`, () => {
     const lines = ({ text }: Source) => text.trimEnd().split('\n').length;
     expect(

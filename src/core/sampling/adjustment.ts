@@ -17,58 +17,56 @@ export interface AdjustmentSettings {
  * (Keskar et al., "CTRL", 2019; over prompt and answer), frequency and presence (OpenAI; over the answer alone).
  */
 export class Adjustment {
-  readonly #settings: AdjustmentSettings;
-  readonly #counts = new Map<number, number>();
-  readonly #seen: Set<number> | null;
-  #generated = 0;
+  private readonly settings: AdjustmentSettings;
+  private readonly counts = new Map<number, number>();
+  private readonly seen: Set<number> | null;
+  private _generated = 0;
 
   /** `generated` is what was generated before on another worker. */
   constructor(settings: AdjustmentSettings, prompt: ArrayLike<number>, generated: ArrayLike<number>) {
-    this.#settings = settings;
-    this.#seen = settings.repetitionPenalty === 1 ? null : new Set(Array.from(prompt));
+    this.settings = settings;
+    this.seen = settings.repetitionPenalty === 1 ? null : new Set(Array.from(prompt));
     for (let i = 0; i < generated.length; i++) this.count(generated[i]!);
   }
 
   /** Whether `apply` would change anything for the next token. */
   get active(): boolean {
-    const { logitBias } = this.#settings;
-    return (
-      this.#tooShort || logitBias.length > 0 || this.#seen !== null || (this.#penalizesAnswer && this.#generated > 0)
-    );
+    const { logitBias } = this.settings;
+    return this.tooShort || logitBias.length > 0 || this.seen !== null || (this.penalizesAnswer && this._generated > 0);
   }
 
   /** Tokens generated so far, here and before. */
   get generated(): number {
-    return this.#generated;
+    return this._generated;
   }
 
   /** Changes the logits of the next token in place. */
   apply(logits: Float32Array): void {
-    const { presencePenalty, frequencyPenalty, repetitionPenalty, logitBias, endIds } = this.#settings;
-    if (this.#tooShort) for (const id of endIds) logits[id] = Number.NEGATIVE_INFINITY;
+    const { presencePenalty, frequencyPenalty, repetitionPenalty, logitBias, endIds } = this.settings;
+    if (this.tooShort) for (const id of endIds) logits[id] = Number.NEGATIVE_INFINITY;
     for (const [id, bias] of logitBias) logits[id]! += bias;
-    if (this.#seen !== null) {
-      for (const id of this.#seen) {
+    if (this.seen !== null) {
+      for (const id of this.seen) {
         const logit = logits[id]!;
         logits[id] = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
       }
     }
-    if (!this.#penalizesAnswer) return;
-    for (const [id, count] of this.#counts) logits[id]! -= frequencyPenalty * count + presencePenalty;
+    if (!this.penalizesAnswer) return;
+    for (const [id, count] of this.counts) logits[id]! -= frequencyPenalty * count + presencePenalty;
   }
 
   /** Takes note of a generated token. */
   count(id: number): void {
-    this.#generated++;
-    if (this.#penalizesAnswer) this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1);
-    this.#seen?.add(id);
+    this._generated++;
+    if (this.penalizesAnswer) this.counts.set(id, (this.counts.get(id) ?? 0) + 1);
+    this.seen?.add(id);
   }
 
-  get #tooShort(): boolean {
-    return this.#generated < this.#settings.minTokens && this.#settings.endIds.length > 0;
+  private get tooShort(): boolean {
+    return this._generated < this.settings.minTokens && this.settings.endIds.length > 0;
   }
 
-  get #penalizesAnswer(): boolean {
-    return this.#settings.presencePenalty !== 0 || this.#settings.frequencyPenalty !== 0;
+  private get penalizesAnswer(): boolean {
+    return this.settings.presencePenalty !== 0 || this.settings.frequencyPenalty !== 0;
   }
 }

@@ -17,9 +17,9 @@ export interface Sampled {
 
 /** Chooses the tokens of one sequence. What it chooses depends on nothing but the settings, the tokens before, and the logits. */
 export class Sampler {
-  readonly #settings: SamplerSettings;
-  readonly #adjustment: Adjustment;
-  readonly #scratch: SamplingScratch;
+  private readonly settings: SamplerSettings;
+  private readonly adjustment: Adjustment;
+  private readonly scratch: SamplingScratch;
 
   /**
    * @param generated tokens that were generated before on another worker; they count for penalties and the minimum length
@@ -31,14 +31,14 @@ export class Sampler {
     generated: ArrayLike<number>,
     scratch: SamplingScratch,
   ) {
-    this.#settings = settings;
-    this.#adjustment = new Adjustment(settings, prompt, generated);
-    this.#scratch = scratch;
+    this.settings = settings;
+    this.adjustment = new Adjustment(settings, prompt, generated);
+    this.scratch = scratch;
   }
 
   /** Tokens generated so far, here and before. */
   get generated(): number {
-    return this.#adjustment.generated;
+    return this.adjustment.generated;
   }
 
   /**
@@ -48,21 +48,21 @@ export class Sampler {
    * @throws InternalError if the logits are no distribution
    */
   next(logits: Float32Array, position: number): Sampled {
-    const { temperature, seed, logprobs } = this.#settings;
-    const adjusted = this.#adjusted(logits);
+    const { temperature, seed, logprobs } = this.settings;
+    const adjusted = this.adjusted(logits);
     const token =
-      temperature === 0 ? argmax(adjusted) : choose(adjusted, this.#settings, uniformAt(seed, position), this.#scratch);
-    this.#adjustment.count(token);
+      temperature === 0 ? argmax(adjusted) : choose(adjusted, this.settings, uniformAt(seed, position), this.scratch);
+    this.adjustment.count(token);
     return { token, logprobs: logprobs === null ? null : logprobsOf(logits, token, logprobs) };
   }
 
-  #adjusted(logits: Float32Array): Float32Array {
-    if (!this.#adjustment.active) return logits;
+  private adjusted(logits: Float32Array): Float32Array {
+    if (!this.adjustment.active) return logits;
     // An adjustment could hide what is wrong with a logit.
     argmax(logits);
-    const copy = this.#scratch.logits;
+    const copy = this.scratch.logits;
     copy.set(logits);
-    this.#adjustment.apply(copy);
+    this.adjustment.apply(copy);
     return copy;
   }
 }

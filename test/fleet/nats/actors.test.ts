@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type EmbeddedServer, startNatsServer } from '../../../cli/nats/embedded-server.js';
+import { findNatsServer } from '../../../cli/nats/find-server.js';
 import type { ActorEvent } from '../../../src/actors/event.js';
 import { ActorSystem } from '../../../src/actors/system.js';
 import { connectNats, type NatsBus } from '../../../src/bus/nats-bus.js';
 import { SystemClock } from '../../../src/clock.js';
 import { Unavailable } from '../../../src/errors.js';
-import { type EmbeddedServer, startNatsServer } from '../../../src/nats/embedded-server.js';
-import { findNatsServer } from '../../../src/nats/find-server.js';
 import { SystemRandom } from '../../../src/random.js';
 import { actorSuite } from '../../unit/actors/suite.js';
 import {

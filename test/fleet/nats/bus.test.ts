@@ -3,10 +3,10 @@ import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type EmbeddedServer, startNatsServer } from '../../../cli/nats/embedded-server.js';
+import { findNatsServer } from '../../../cli/nats/find-server.js';
 import { connectNats, type NatsOptions } from '../../../src/bus/nats-bus.js';
 import { Overloaded, Refused, Unavailable } from '../../../src/errors.js';
-import { type EmbeddedServer, startNatsServer } from '../../../src/nats/embedded-server.js';
-import { findNatsServer } from '../../../src/nats/find-server.js';
 import { busContract, once } from '../../contract/bus-suite.js';
 
 let path: string;

@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { installFromDebian } from '../../../src/nats/debian.js';
-import { natsServerVersion } from '../../../src/nats/install.js';
+import { installFromDebian } from '../../../cli/nats/debian.js';
+import { natsServerVersion } from '../../../cli/nats/install.js';
 
 let dir: string;
 

@@ -6,13 +6,13 @@ import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type EmbeddedServer, startNatsServer } from '../../../cli/nats/embedded-server.js';
+import { findNatsServer } from '../../../cli/nats/find-server.js';
 import { connectNats } from '../../../src/bus/nats-bus.js';
 import { Refused, Unavailable } from '../../../src/errors.js';
-import { type EmbeddedServer, startNatsServer } from '../../../src/nats/embedded-server.js';
-import { findNatsServer } from '../../../src/nats/find-server.js';
 
 /** A process of its own needs the module as `npm run build` made it. */
-const BUILT = new URL('../../../dist/src/nats/embedded-server.js', import.meta.url).href;
+const BUILT = new URL('../../../dist/cli/nats/embedded-server.js', import.meta.url).href;
 
 let path: string;
 let base: string;

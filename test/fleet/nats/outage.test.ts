@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { findNatsServer } from '../../../src/nats/find-server.js';
+import { findNatsServer } from '../../../cli/nats/find-server.js';
 import { recallPrompt, recallSheet } from '../../support/recall-sheet.js';
 import { chunksOf } from '../support/chunks.js';
 import { Fleet } from '../support/fleet.js';

@@ -3,14 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { LocalFleet, type LocalFleetPorts } from '../../../cli/local-fleet.js';
-import type { NatsCommand } from '../../../cli/nats-process.js';
+import type { EmbeddedServer } from '../../../cli/nats/embedded-server.js';
+import type { NatsCommand } from '../../../cli/nats/nats-process.js';
+import type { ChildExit } from '../../../cli/process/child.js';
 import { Progress } from '../../../cli/progress.js';
 import { SystemClock } from '../../../src/clock.js';
 import { readUpConfig } from '../../../src/config/config.js';
-import type { EmbeddedServer } from '../../../src/nats/embedded-server.js';
-import type { ChildExit } from '../../../src/process/child.js';
-import { type Compiled, compileScripts } from '../process/support/compiled.js';
-import { Door } from '../process/support/door.js';
+import { type Compiled, compileScripts } from './process/support/compiled.js';
+import { Door } from './process/support/door.js';
 
 /** A nats-server that is only said to run. */
 class FakeNats {

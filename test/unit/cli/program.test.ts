@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { run } from '../../../cli/program.js';
 import { OPTIONS } from '../../../src/config/options.js';
 import { SYNTH_OPTIONS } from '../../../src/config/synth-options.js';
-import { cudaMissing } from '../../../src/device/cuda-runtime.js';
+import { cudaMissing } from '../../../src/device/cuda/cuda-runtime.js';
 
 async function shoal(args: string, environment: Record<string, string> = {}) {
   const out: string[] = [];

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { BlockPool } from '../../../src/device/block-pool.js';
-import { liveHandles } from '../../../src/ort/handles.js';
+import { liveHandles } from '../../../src/native/handle.js';
 import { OrtRuntime } from '../../../src/ort/runtime.js';
 
 const MiB = 1024 * 1024;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { chooseDevice, type DeviceSurvey } from '../../../src/device/choose.js';
-import type { Adapter } from '../../../src/device/vulkan.js';
+import type { Adapter } from '../../../src/device/webgpu/vulkan.js';
 import { Refused } from '../../../src/errors.js';
 
 const GPU: Adapter = { name: 'Some GPU', type: 'discrete', memoryBytes: 8e9 };

@@ -41,13 +41,13 @@ class World {
   readonly held = { pins: 0, claims: 0 };
   /** What the prefix of a request waits for, by its id; nothing if it is not here. */
   readonly gates = new Map<string, Promise<void>>();
-  readonly #scratch = new SamplingScratch(BOUNDS.vocab);
-  readonly #ends = new Map<Sequence, (error: unknown) => void>();
-  readonly #run: Promise<void>;
+  private readonly scratch = new SamplingScratch(BOUNDS.vocab);
+  private readonly ends = new Map<Sequence, (error: unknown) => void>();
+  private readonly run: Promise<void>;
 
   constructor(capacity: number) {
     this.runner = new FakeRunner(capacity);
-    const cache = this.#cache();
+    const cache = this.cache();
     const clockNow = () => this.runner.nowMs;
     this.line = new WaitingLine({
       cache,
@@ -65,14 +65,14 @@ class World {
       chunkTokensWithLogits: CHUNK_TOKENS,
       observer: { ...NO_OBSERVER, onInterToken: (ms) => this.interTokenMs.push(ms) },
       clockNow,
-      onEnd: (sequence, error) => this.#ends.get(sequence)!(error),
+      onEnd: (sequence, error) => this.ends.get(sequence)!(error),
     });
-    this.#run = this.scheduler.run();
+    this.run = this.scheduler.run();
   }
 
   ask(promptTokens: number, maxTokens: number, requestId = 'request'): Asked {
     const request = ask(new Array(promptTokens).fill(2), { requestId, stopping: { maxTokens } });
-    const sequence = new Sequence(admit(request, BOUNDS), BOUNDS, this.#scratch, this.runner.nowMs, (of) => {
+    const sequence = new Sequence(admit(request, BOUNDS), BOUNDS, this.scratch, this.runner.nowMs, (of) => {
       if (of.state.name === 'ended') return;
       if (of.state.name === 'prefilling' || of.state.name === 'decoding') this.scheduler.drop(of);
       else this.line.leave(of);
@@ -90,7 +90,7 @@ class World {
       arrivedAt: this.runner.runs.length,
       endedAt: null,
       ended: new Promise((resolve) => {
-        this.#ends.set(sequence, (error) => {
+        this.ends.set(sequence, (error) => {
           asked.endedAt = this.runner.runs.length;
           resolve(error);
         });
@@ -102,10 +102,10 @@ class World {
 
   async close(): Promise<void> {
     this.scheduler.stop();
-    await this.#run;
+    await this.run;
   }
 
-  #cache(): PrefixCache {
+  private cache(): PrefixCache {
     return {
       prepare: async ({ requestId }) => {
         await this.gates.get(requestId);

@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto';
 import { appendFile, cp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { synthesize } from '../../../bench/synth/model-folder.js';
+import { SYNTH_PRESETS } from '../../../bench/synth/spec.js';
 import type { KvLayout } from '../../../src/core/kv-layout.js';
 import { modelFingerprint } from '../../../src/model/fingerprint.js';
 import { openModelFolder } from '../../../src/model/folder.js';
-import { SYNTH_PRESETS } from '../../../src/model/synth/spec.js';
-import { synthesize } from '../../../src/model/synth.js';
 import { RECALL, scratchFolder } from './folders.js';
 
 const layout: KvLayout = { layers: 4, kvHeads: 2, headDim: 64, blockTokens: 64, elementType: 'float32' };

@@ -1,13 +1,13 @@
 import { cp, mkdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { synthesize } from '../../../bench/synth/model-folder.js';
+import { SYNTH_PRESETS } from '../../../bench/synth/spec.js';
 import { Refused } from '../../../src/errors.js';
 import { MODEL_JSON_BYTES } from '../../../src/limits.js';
 import { openModelFolder } from '../../../src/model/folder.js';
 import { externalTensorMessage, GRAPH, MODEL } from '../../../src/model/onnx/messages.js';
 import { bytesField } from '../../../src/model/onnx/wire.js';
-import { SYNTH_PRESETS } from '../../../src/model/synth/spec.js';
-import { synthesize } from '../../../src/model/synth.js';
 import { RECALL, scratchFolder } from './folders.js';
 
 let scratch: string;

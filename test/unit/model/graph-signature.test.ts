@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { synthesize } from '../../../bench/synth/model-folder.js';
+import { SYNTH_PRESETS } from '../../../bench/synth/spec.js';
 import { Refused } from '../../../src/errors.js';
 import { type ModelFolder, openModelFolder } from '../../../src/model/folder.js';
 import { graphSignature } from '../../../src/model/graph-signature.js';
 import type { Graph, GraphValue } from '../../../src/model/onnx/graph.js';
-import { SYNTH_PRESETS } from '../../../src/model/synth/spec.js';
-import { synthesize } from '../../../src/model/synth.js';
 import { onnxNumber } from '../../../src/ort/element-type.js';
 import { RECALL, scratchFolder } from './folders.js';
 

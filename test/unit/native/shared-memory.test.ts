@@ -1,8 +1,8 @@
 import { closeSync, constants, ftruncateSync, openSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { liveHandles } from '../../../src/native/handle.js';
 import { mapFile, neverShrinks } from '../../../src/native/libc.js';
 import { SharedMemory } from '../../../src/native/shared-memory.js';
-import { liveHandles } from '../../../src/ort/handles.js';
 
 const BYTES = 1 << 20;
 

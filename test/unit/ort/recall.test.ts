@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Cancelled } from '../../../src/errors.js';
+import { liveHandles } from '../../../src/native/handle.js';
 import type { Binding } from '../../../src/ort/binding.js';
-import { liveHandles } from '../../../src/ort/handles.js';
 import { RunOptions } from '../../../src/ort/run-options.js';
 import { OrtRuntime } from '../../../src/ort/runtime.js';
 import type { Session } from '../../../src/ort/session.js';

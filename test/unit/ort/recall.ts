@@ -11,7 +11,7 @@ const [LAYERS, KV_HEADS, HEAD_DIM] = [4, 2, 64];
 
 /** K/V buffers `[rows, kvHeads, capacity, headDim]`, one for each K and V, and tensors over some of their rows. */
 export class Rows {
-  readonly #buffers: NativeMemory[];
+  private readonly buffers: NativeMemory[];
 
   constructor(
     private readonly runtime: OrtRuntime,
@@ -19,7 +19,7 @@ export class Rows {
     private readonly capacityTokens: number,
   ) {
     const byteLength = rows * KV_HEADS * capacityTokens * HEAD_DIM * 4;
-    this.#buffers = Array.from({ length: 2 * LAYERS }, () => NativeMemory.allocate(runtime, byteLength));
+    this.buffers = Array.from({ length: 2 * LAYERS }, () => NativeMemory.allocate(runtime, byteLength));
   }
 
   /**
@@ -32,15 +32,15 @@ export class Rows {
     const length = tokens[0]!.length;
     const longest = Math.max(...past) + length;
     const owned = [
-      this.#ids(tokens.flat(), [count, length]),
-      this.#ids(
+      this.ids(tokens.flat(), [count, length]),
+      this.ids(
         past.flatMap((own) => Array.from({ length: longest }, (_, at) => (at < own + length ? 1 : 0))),
         [count, longest],
       ),
     ];
     binding.bindInput('input_ids', owned[0]!);
     binding.bindInput('attention_mask', owned[1]!);
-    for (const [index, buffer] of this.#buffers.entries()) {
+    for (const [index, buffer] of this.buffers.entries()) {
       const name = `${Math.floor(index / 2)}.${index % 2 === 0 ? 'key' : 'value'}`;
       const offset = first * KV_HEADS * this.capacityTokens * HEAD_DIM * 4;
       const value = Value.over(buffer, offset, 'float32', [count, KV_HEADS, this.capacityTokens, HEAD_DIM]);
@@ -60,14 +60,14 @@ export class Rows {
     return last;
   }
 
-  #ids(ids: number[], shape: number[]): Value {
+  private ids(ids: number[], shape: number[]): Value {
     const value = Value.allocate(this.runtime, 'int64', shape);
     value.bytes().set(new Uint8Array(BigInt64Array.from(ids, BigInt).buffer));
     return value;
   }
 
   release(): void {
-    for (const buffer of this.#buffers) buffer.release();
+    for (const buffer of this.buffers) buffer.release();
   }
 }
 

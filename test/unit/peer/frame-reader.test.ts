@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Corrupt, ShoalError } from '../../../src/errors.js';
 import { FRAME_HEADER_BYTES, HANDSHAKE_FRAME_BYTES, PEER_READ_BYTES } from '../../../src/limits.js';
-import { digestOf } from '../../../src/peer/digest.js';
-import { checkLengths, PRELUDE_BYTES, type Prelude, packFrame } from '../../../src/peer/frame.js';
-import { FrameReader, type FrameTaker } from '../../../src/peer/frame-reader.js';
+import { digestOf } from '../../../src/peer/wire/digest.js';
+import { checkLengths, PRELUDE_BYTES, type Prelude, packFrame } from '../../../src/peer/wire/frame.js';
+import { FrameReader, type FrameTaker } from '../../../src/peer/wire/frame-reader.js';
 
 const PAYLOAD_BYTES = 5000;
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Corrupt, Refused } from '../../../src/errors.js';
-import { checksumOf } from '../../../src/peer/digest.js';
-import { checkHeader, checkLengths, PRELUDE_BYTES, packFrame, readPrelude } from '../../../src/peer/frame.js';
+import { checksumOf } from '../../../src/peer/wire/digest.js';
+import { checkHeader, checkLengths, PRELUDE_BYTES, packFrame, readPrelude } from '../../../src/peer/wire/frame.js';
 
 const uint32 = fc.integer({ min: 0, max: 0xffffffff });
 const frame = fc.record({

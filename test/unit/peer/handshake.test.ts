@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Refused } from '../../../src/errors.js';
-import { ClientHandshake, type PeerIdentity, ServerHandshake } from '../../../src/peer/handshake.js';
+import { ClientHandshake, type PeerIdentity, ServerHandshake } from '../../../src/peer/wire/handshake.js';
 
 const SECRET = 'known to both';
 const ALICE: PeerIdentity = { id: 'alice', incarnation: '0001', fingerprint: 'a'.repeat(64) };

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Corrupt, ShoalError } from '../../../src/errors.js';
 import { FRAME_HEADER_BYTES, PEER_BLOCKS_LENT, PEER_KEYS_PER_REQUEST, PEER_OFFER_BLOCKS } from '../../../src/limits.js';
-import { type ClientMessage, fromClient, fromServer, type ServerMessage } from '../../../src/peer/messages.js';
+import { type ClientMessage, fromClient, fromServer, type ServerMessage } from '../../../src/peer/wire/messages.js';
 import { encode } from '../../../src/wire/msgpack.js';
 import { blocksOf, FINGERPRINT, keyOf } from './support/host.js';
 

@@ -20,7 +20,7 @@ import {
   PEER_LEND_MS,
   PEER_REQUESTS_IN_FLIGHT,
 } from '../../../src/limits.js';
-import { digestOf } from '../../../src/peer/digest.js';
+import { digestOf } from '../../../src/peer/wire/digest.js';
 import { SeededRandom } from '../../../src/random.js';
 import { BLOCK_BYTES, blocksOf, bytesOf, keyOf, MemoryHost } from './support/host.js';
 import { NotingObserver } from './support/observer.js';

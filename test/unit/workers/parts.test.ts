@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import { within } from '../../../src/async/within.js';
 import { SimulatedClock, settled } from '../../../src/clock.js';
 import { blockBytes, type KvLayout } from '../../../src/core/kv-layout.js';
 import { Refused } from '../../../src/errors.js';
 import { FRAME_PAYLOAD_BYTES } from '../../../src/limits.js';
-import { HEADER_BYTES } from '../../../workers/block-file.js';
 import { checkBudgets, hostBudgetBytes } from '../../../workers/budgets.js';
+import { HEADER_BYTES } from '../../../workers/cache/block-file.js';
 import { Instruments } from '../../../workers/instruments.js';
-import { NO_CACHE } from '../../../workers/no-cache.js';
-import { within } from '../../../workers/within.js';
+import { NO_CACHE } from '../../../workers/prefix/no-cache.js';
 import { deferred } from '../actors/world.js';
 import { Cache, chain } from './support/cache.js';
 

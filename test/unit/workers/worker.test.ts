@@ -9,7 +9,7 @@ import type { WorkerConfig } from '../../../src/config/worker-config.js';
 import { unpackKeys } from '../../../src/core/key.js';
 import { blockBytes } from '../../../src/core/kv-layout.js';
 import type { Announcement } from '../../../src/core/member.js';
-import { CpuDevice } from '../../../src/device/cpu.js';
+import { CpuDevice } from '../../../src/device/cpu/cpu-device.js';
 import { loadModelGraph, type ModelGraph } from '../../../src/engine/model-graph.js';
 import { Unavailable } from '../../../src/errors.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
@@ -24,7 +24,7 @@ import { EngineProtocol, ShardProtocol, WorkerProtocol } from '../../../src/prot
 import { SystemRandom } from '../../../src/random.js';
 import { encode } from '../../../src/wire/msgpack.js';
 import { readMessage } from '../../../src/wire/read-message.js';
-import type { BlockFiles } from '../../../workers/block-folder.js';
+import type { BlockFiles } from '../../../workers/cache/block-folder.js';
 import { Worker } from '../../../workers/worker.js';
 import { FINGERPRINT } from '../../support/announcement.js';
 import { type Answer, ask, collect, noise, tinyModel } from '../engine/support/rig.js';

@@ -16,64 +16,64 @@ export class FakeRunner implements GraphRunner {
   /** Called before each run. */
   onRun: () => void = () => {};
   onStart: () => void = () => {};
-  #prefilling: FakeLane | null = null;
-  #decoding: FakeLane[] = [];
+  private prefilling: FakeLane | null = null;
+  private decoding: FakeLane[] = [];
   /** The likeliest token is 1, whatever came before. */
-  readonly #logits: LogitRows = { row: () => Float32Array.of(0, 1, 0, 0) };
+  private readonly logits: LogitRows = { row: () => Float32Array.of(0, 1, 0, 0) };
 
   constructor(readonly capacity: number) {}
 
   get open(): number {
-    return this.#decoding.length + (this.#prefilling === null ? 0 : 1);
+    return this.decoding.length + (this.prefilling === null ? 0 : 1);
   }
 
   start(): Lane {
-    if (this.#prefilling !== null || this.open >= this.capacity) throw new Error('no room');
+    if (this.prefilling !== null || this.open >= this.capacity) throw new Error('no room');
     this.onStart();
-    this.#prefilling = { tokens: 0 };
-    return this.#prefilling;
+    this.prefilling = { tokens: 0 };
+    return this.prefilling;
   }
 
   async join(): Promise<void> {}
 
   async prefill(lane: Lane, ids: Uint32Array): Promise<LogitRows> {
-    this.#note({ kind: 'prefill', lane, tokens: ids.length }, ids.length);
+    this.note({ kind: 'prefill', lane, tokens: ids.length }, ids.length);
     (lane as FakeLane).tokens += ids.length;
-    return this.#logits;
+    return this.logits;
   }
 
   interrupt(): void {}
 
   async promote(lane: Lane): Promise<void> {
-    this.#decoding.push(lane as FakeLane);
-    this.#prefilling = null;
+    this.decoding.push(lane as FakeLane);
+    this.prefilling = null;
   }
 
   batches(): readonly (readonly Lane[])[] {
-    return this.#decoding.length === 0 ? [] : [[...this.#decoding]];
+    return this.decoding.length === 0 ? [] : [[...this.decoding]];
   }
 
   async decode(lanes: readonly Lane[]): Promise<LogitRows> {
-    this.#note({ kind: 'decode', lanes: [...lanes] }, FakeRunner.STEP_MS);
+    this.note({ kind: 'decode', lanes: [...lanes] }, FakeRunner.STEP_MS);
     for (const lane of lanes as FakeLane[]) lane.tokens += 1;
-    return this.#logits;
+    return this.logits;
   }
 
   async cut(): Promise<void> {}
 
   async close(lane: Lane): Promise<void> {
-    if (lane === this.#prefilling) this.#prefilling = null;
-    this.#decoding = this.#decoding.filter((other) => other !== lane);
+    if (lane === this.prefilling) this.prefilling = null;
+    this.decoding = this.decoding.filter((other) => other !== lane);
   }
 
   closeAll(): void {
-    this.#prefilling = null;
-    this.#decoding = [];
+    this.prefilling = null;
+    this.decoding = [];
   }
 
   release(): void {}
 
-  #note(run: Run, ms: number): void {
+  private note(run: Run, ms: number): void {
     this.onRun();
     this.runs.push(run);
     this.nowMs += ms;

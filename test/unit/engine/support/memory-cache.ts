@@ -11,33 +11,33 @@ export class MemoryCache implements PrefixCache {
   prepared = 0;
   /** Where set, `prepare` waits for it. */
   gate: Promise<void> | null = null;
-  readonly #blocks = new Map<BlockKey, DeviceBlock>();
-  readonly #claims = new Map<BlockKey, object>();
-  #changed = new Set<() => void>();
+  private readonly blocks = new Map<BlockKey, DeviceBlock>();
+  private readonly _claims = new Map<BlockKey, object>();
+  private changed = new Set<() => void>();
 
   constructor(private readonly device: Device) {}
 
   get size(): number {
-    return this.#blocks.size;
+    return this.blocks.size;
   }
 
   get claims(): number {
-    return this.#claims.size;
+    return this._claims.size;
   }
 
   async prepare(prefix: PrefixRequest, signal: AbortSignal): Promise<PreparedPrefix> {
     this.prepared++;
     if (this.gate !== null) await raceAbort(this.gate, signal);
     for (;;) {
-      const found = this.#found(prefix.blocks);
+      const found = this.found(prefix.blocks);
       const next = prefix.blocks[found.length];
-      if (next === undefined || !this.#claims.has(next.key)) return this.#pin(found, prefix.blocks.slice(found.length));
-      await raceAbort(this.#change(), signal);
+      if (next === undefined || !this._claims.has(next.key)) return this.pin(found, prefix.blocks.slice(found.length));
+      await raceAbort(this.change(), signal);
     }
   }
 
   reserve({ key }: BlockMeta): ReservedBlock | null {
-    if (this.#blocks.has(key)) return null;
+    if (this.blocks.has(key)) return null;
     const block = this.device.allocateBlock();
     if (block === null) return null;
     this.reservations++;
@@ -45,9 +45,9 @@ export class MemoryCache implements PrefixCache {
       block,
       seal: () => {
         this.reservations--;
-        this.#blocks.set(key, block);
-        this.#claims.delete(key);
-        this.#tell();
+        this.blocks.set(key, block);
+        this._claims.delete(key);
+        this.tell();
       },
       abandon: () => {
         this.reservations--;
@@ -59,34 +59,34 @@ export class MemoryCache implements PrefixCache {
   /** Takes over what another one has, whatever its device. */
   async copyFrom(other: MemoryCache): Promise<void> {
     const bytes = new Uint8Array(blockBytes(this.device.layout));
-    for (const [key, theirs] of other.#blocks) {
+    for (const [key, theirs] of other.blocks) {
       const block = this.device.allocateBlock();
       if (block === null) throw new Error('there is no room for the blocks of another cache');
       await other.device.download(theirs, bytes);
       await this.device.upload(block, bytes);
-      this.#blocks.set(key, block);
+      this.blocks.set(key, block);
     }
   }
 
   /** Drops all blocks from the `keep`-th on, in the order in which they came. */
   clear(keep = 0): void {
-    for (const [key, block] of [...this.#blocks].slice(keep)) {
-      this.#blocks.delete(key);
+    for (const [key, block] of [...this.blocks].slice(keep)) {
+      this.blocks.delete(key);
       this.device.freeBlock(block);
     }
   }
 
-  #found(blocks: readonly BlockMeta[]): DeviceBlock[] {
+  private found(blocks: readonly BlockMeta[]): DeviceBlock[] {
     const found: DeviceBlock[] = [];
     for (const { key } of blocks) {
-      const block = this.#blocks.get(key);
+      const block = this.blocks.get(key);
       if (block === undefined) break;
       found.push(block);
     }
     return found;
   }
 
-  #pin(blocks: DeviceBlock[], rest: readonly BlockMeta[]): PreparedPrefix {
+  private pin(blocks: DeviceBlock[], rest: readonly BlockMeta[]): PreparedPrefix {
     const self = {};
     let released = false;
     this.pins++;
@@ -95,8 +95,8 @@ export class MemoryCache implements PrefixCache {
       localBlocks: blocks.length,
       remoteBlocks: 0,
       claim: () => {
-        if (rest.some(({ key }) => this.#claims.has(key) || this.#blocks.has(key))) return false;
-        for (const { key } of rest) this.#claims.set(key, self);
+        if (rest.some(({ key }) => this._claims.has(key) || this.blocks.has(key))) return false;
+        for (const { key } of rest) this._claims.set(key, self);
         return true;
       },
       release: () => {
@@ -104,21 +104,21 @@ export class MemoryCache implements PrefixCache {
         released = true;
       },
       settle: () => {
-        for (const [key, claimer] of this.#claims) if (claimer === self) this.#claims.delete(key);
-        this.#tell();
+        for (const [key, claimer] of this._claims) if (claimer === self) this._claims.delete(key);
+        this.tell();
       },
     };
   }
 
-  #change(): Promise<void> {
+  private change(): Promise<void> {
     return new Promise((resolve) => {
-      this.#changed.add(resolve);
+      this.changed.add(resolve);
     });
   }
 
-  #tell(): void {
-    const waiting = this.#changed;
-    this.#changed = new Set();
+  private tell(): void {
+    const waiting = this.changed;
+    this.changed = new Set();
     for (const resolve of waiting) resolve();
   }
 }

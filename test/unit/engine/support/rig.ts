@@ -1,6 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { synthesize } from '../../../../bench/synth/model-folder.js';
+import { SYNTH_PRESETS, type SynthSpec } from '../../../../bench/synth/spec.js';
 import { blockKeys, packKeys, rootSeed } from '../../../../src/core/key.js';
 import { blockBytes } from '../../../../src/core/kv-layout.js';
 import type { Device } from '../../../../src/device/device.js';
@@ -8,8 +10,6 @@ import { openDevice } from '../../../../src/device/open.js';
 import { Engine, type EngineOptions } from '../../../../src/engine/engine.js';
 import { loadModelGraph, type ModelGraph } from '../../../../src/engine/model-graph.js';
 import { type ModelFolder, openModelFolder } from '../../../../src/model/folder.js';
-import { SYNTH_PRESETS, type SynthSpec } from '../../../../src/model/synth/spec.js';
-import { synthesize } from '../../../../src/model/synth.js';
 import type { Provider } from '../../../../src/ort/provider.js';
 import { OrtRuntime } from '../../../../src/ort/runtime.js';
 import {

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import type { BlockKey, SealedBlock } from '../../../../src/core/block.js';
 import type { SharedPlace } from '../../../../src/core/shared-place.js';
 import type { SharedMemory } from '../../../../src/native/shared-memory.js';
-import type { Admission, BlockHost, LentBlock } from '../../../../src/peer/block-host.js';
-import { digestOf } from '../../../../src/peer/digest.js';
+import type { Admission, BlockHost, LentBlock } from '../../../../src/peer/server/block-host.js';
+import { digestOf } from '../../../../src/peer/wire/digest.js';
 
 export const BLOCK_BYTES = 40_000;
 export const FINGERPRINT = 'f'.repeat(64);

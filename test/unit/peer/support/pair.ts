@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openPeerMemory } from '../../../../src/native/peer-memory.js';
 import { SharedMemory } from '../../../../src/native/shared-memory.js';
-import { PeerClient, type PeerClientOptions, type PeerTarget } from '../../../../src/peer/client.js';
-import type { PeerIdentity } from '../../../../src/peer/handshake.js';
-import { type PeerAddresses, PeerServer, type PeerServerOptions } from '../../../../src/peer/server.js';
+import { PeerClient, type PeerClientOptions, type PeerTarget } from '../../../../src/peer/client/peer-client.js';
+import { type PeerAddresses, PeerServer, type PeerServerOptions } from '../../../../src/peer/server/peer-server.js';
+import type { PeerIdentity } from '../../../../src/peer/wire/handshake.js';
 import { BLOCK_BYTES, FINGERPRINT, MemoryHost } from './host.js';
 
 export const SECRET = 'a secret that all workers of the fleet know';

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import net from 'node:net';
-import { type Prelude, packFrame } from '../../../../src/peer/frame.js';
-import { FrameReader } from '../../../../src/peer/frame-reader.js';
-import { ClientHandshake, type PeerIdentity, ServerHandshake } from '../../../../src/peer/handshake.js';
+import { type Prelude, packFrame } from '../../../../src/peer/wire/frame.js';
+import { FrameReader } from '../../../../src/peer/wire/frame-reader.js';
+import { ClientHandshake, type PeerIdentity, ServerHandshake } from '../../../../src/peer/wire/handshake.js';
 import {
   type ClientMessage,
   type Direction,
@@ -10,7 +10,7 @@ import {
   fromServer,
   type Message,
   type ServerMessage,
-} from '../../../../src/peer/messages.js';
+} from '../../../../src/peer/wire/messages.js';
 import { ALICE, BOB, SECRET } from './pair.js';
 
 /** One end of a connection that says what a test wants, in whatever order, right or wrong. */

@@ -1,6 +1,6 @@
 import type { BlockKey, SealedBlock } from '../../../../src/core/block.js';
 import type { ShoalError } from '../../../../src/errors.js';
-import type { FetchSink } from '../../../../src/peer/fetch-exchange.js';
+import type { FetchSink } from '../../../../src/peer/client/fetch-exchange.js';
 
 /** Keeps what a fetch brings, and checks that each place gets one end. */
 export class MemorySink implements FetchSink {

@@ -1,4 +1,4 @@
-import type { PeerTls } from '../../../../src/peer/socket.js';
+import type { PeerTls } from '../../../../src/peer/wire/socket.js';
 
 /** Keys and certificates for tests only, signed by two authorities of which nothing else is known. */
 

@@ -1,5 +1,5 @@
 import type { BlockKey } from '../../../../src/core/block.js';
-import type { BlockFiles } from '../../../../workers/block-folder.js';
+import type { BlockFiles } from '../../../../workers/cache/block-folder.js';
 
 /** Files in memory that outlive the tier over them, and a disk that refuses what it is told to. */
 export class MemoryFiles implements BlockFiles {

@@ -7,10 +7,10 @@ import type { Announcement } from '../../../../src/core/member.js';
 import { Roster } from '../../../../src/fleet/roster.js';
 import { fleetSubjects } from '../../../../src/fleet/subjects.js';
 import { openPeerMemory } from '../../../../src/native/peer-memory.js';
-import type { Admission, BlockHost, LentBlock } from '../../../../src/peer/block-host.js';
-import { PeerClient } from '../../../../src/peer/client.js';
-import type { OpenPeerMemory } from '../../../../src/peer/peer-memory.js';
-import { PeerServer } from '../../../../src/peer/server.js';
+import { PeerClient } from '../../../../src/peer/client/peer-client.js';
+import type { OpenPeerMemory } from '../../../../src/peer/client/peer-memory.js';
+import type { Admission, BlockHost, LentBlock } from '../../../../src/peer/server/block-host.js';
+import { PeerServer } from '../../../../src/peer/server/peer-server.js';
 import { announcement, FINGERPRINT } from '../../../support/announcement.js';
 import { BLOCK_BYTES, Cache } from './cache.js';
 

@@ -1,0 +1,111 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { SYNTH_INLINE_BYTES } from '../../src/limits.js';
+import {
+  externalTensorMessage,
+  GRAPH,
+  inlineTensorHead,
+  MODEL,
+  opsetMessage,
+  tensorMessage,
+} from '../../src/model/onnx/messages.js';
+import { bytesField, bytesHeader, intField, join } from '../../src/model/onnx/wire.js';
+import { elementBytes } from '../../src/ort/element-type.js';
+import type { Network, Weight } from './network.js';
+
+const IR_VERSION = 8;
+const OPSET = 17;
+const CHUNK_BYTES = 8 * 1024 * 1024;
+/** External tensors begin at whole pages, so that a runtime can map them. */
+const PAGE_BYTES = 4096;
+
+/**
+ * Writes a network as an ONNX file, with its weights in it, or in a file `PATH_data` beside it if they are more than
+ * `inlineBytes`. Weights are made and written in pieces, and are never in memory whole.
+ */
+export async function writeModelFile(network: Network, path: string, inlineBytes = SYNTH_INLINE_BYTES): Promise<void> {
+  const total = network.weights.reduce((sum, weight) => sum + byteLength(network, weight), 0);
+  await (total > inlineBytes ? writeExternal(network, path) : writeInline(network, path));
+}
+
+async function writeInline(network: Network, path: string): Promise<void> {
+  const heads = network.weights.map((weight) => {
+    const bytes = byteLength(network, weight);
+    const head = inlineTensorHead({ ...weight, type: network.spec.dtype }, bytes);
+    return join([bytesHeader(GRAPH.initializer, head.length + bytes), head]);
+  });
+  const body = graphBody(network);
+  let length = body.length;
+  network.weights.forEach((weight, i) => {
+    length += heads[i]!.length + byteLength(network, weight);
+  });
+  await writing(path, async (file) => {
+    await file.writeFile(join([modelHead(), bytesHeader(MODEL.graph, length), body]));
+    for (const [i, weight] of network.weights.entries()) {
+      await file.writeFile(heads[i]!);
+      await writeElements(file, network, weight);
+    }
+  });
+}
+
+async function writeExternal(network: Network, path: string): Promise<void> {
+  const dataPath = `${path}_data`;
+  const messages: Uint8Array[] = [];
+  await writing(dataPath, async (file) => {
+    let offset = 0;
+    for (const weight of network.weights) {
+      const bytes = byteLength(network, weight);
+      const tensor = { ...weight, type: network.spec.dtype };
+      const message = externalTensorMessage(tensor, basename(dataPath), offset, bytes);
+      messages.push(bytesField(GRAPH.initializer, message));
+      await writeElements(file, network, weight);
+      const padding = (PAGE_BYTES - (bytes % PAGE_BYTES)) % PAGE_BYTES;
+      await file.writeFile(new Uint8Array(padding));
+      offset += bytes + padding;
+    }
+  });
+  const graph = bytesField(MODEL.graph, [graphBody(network), ...messages]);
+  await writing(path, (file) => file.writeFile(join([modelHead(), graph])));
+}
+
+function modelHead(): Uint8Array {
+  return join([
+    intField(MODEL.irVersion, IR_VERSION),
+    bytesField(MODEL.producer, 'shoal'),
+    bytesField(MODEL.opset, opsetMessage('', OPSET)),
+    bytesField(MODEL.opset, opsetMessage('com.microsoft', 1)),
+  ]);
+}
+
+/** All of the graph but its weights. */
+function graphBody(network: Network): Uint8Array {
+  const constants = network.constants.map(({ name, dims, values }) =>
+    bytesField(GRAPH.initializer, tensorMessage({ name, dims, type: 'int64' }, BigInt64Array.from(values))),
+  );
+  return join([bytesField(GRAPH.name, 'shoal-synth'), ...network.messages, ...constants]);
+}
+
+function byteLength(network: Network, weight: Weight): number {
+  return weight.dims.reduce((product, dim) => product * dim, elementBytes(network.spec.dtype));
+}
+
+async function writeElements(file: FileHandle, network: Network, weight: Weight): Promise<void> {
+  const elementSize = elementBytes(network.spec.dtype);
+  const count = byteLength(network, weight) / elementSize;
+  const chunk = Math.min(count, CHUNK_BYTES / elementSize);
+  const buffer = network.spec.dtype === 'float32' ? new Float32Array(chunk) : new Uint16Array(chunk);
+  for (let first = 0; first < count; first += chunk) {
+    const part = buffer.subarray(0, Math.min(chunk, count - first));
+    weight.fill(part, first);
+    await file.writeFile(new Uint8Array(part.buffer, 0, part.byteLength));
+  }
+}
+
+async function writing(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
+  const file = await open(path, 'w');
+  try {
+    await write(file);
+  } finally {
+    await file.close();
+  }
+}

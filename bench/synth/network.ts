@@ -1,0 +1,179 @@
+import { LOGITS_TO_KEEP } from '../../src/model/onnx/logits-to-keep.js';
+import { GRAPH, type Node, nodeMessage, valueMessage } from '../../src/model/onnx/messages.js';
+import { bytesField } from '../../src/model/onnx/wire.js';
+import { type ElementType, onnxNumber } from '../../src/ort/element-type.js';
+import { concatAttention, sharedByConcatLayers } from './concat-attention.js';
+import type { SynthSpec } from './spec.js';
+import { constant, type Fill, normal, rotary } from './weights.js';
+
+export const RMS_NORM_EPSILON = 1e-5;
+export const ROPE_THETA = 10_000;
+
+/** A tensor of the model and how its elements are made. */
+export interface Weight {
+  readonly name: string;
+  readonly dims: readonly number[];
+  readonly fill: Fill;
+}
+
+/** An integer constant of the graph. */
+export interface Constant {
+  readonly name: string;
+  readonly dims: readonly number[];
+  readonly values: readonly bigint[];
+}
+
+type Dims = readonly (number | string)[];
+
+/** A decoder's graph while it is built: its nodes, inputs and outputs as encoded fields of `GraphProto`, its weights as recipes. */
+export class Network {
+  readonly messages: Uint8Array[] = [];
+  readonly weights: Weight[] = [];
+  readonly constants: Constant[] = [];
+
+  constructor(readonly spec: SynthSpec) {}
+
+  /** Adds a node; gives the name of its first output. */
+  node(
+    op: string,
+    inputs: readonly string[],
+    output: string | readonly string[],
+    rest: Pick<Node, 'domain' | 'attributes'> = {},
+  ): string {
+    const outputs = typeof output === 'string' ? [output] : output;
+    this.messages.push(bytesField(GRAPH.node, nodeMessage({ op, inputs, outputs, ...rest })));
+    return outputs[0]!;
+  }
+
+  input(name: string, type: ElementType, dims: Dims): void {
+    this.messages.push(bytesField(GRAPH.input, valueMessage(name, onnxNumber(type), dims)));
+  }
+
+  output(name: string, type: ElementType, dims: Dims): void {
+    this.messages.push(bytesField(GRAPH.output, valueMessage(name, onnxNumber(type), dims)));
+  }
+
+  /** An int64 constant; a bigint is a scalar. */
+  integers(name: string, values: bigint | readonly bigint[]): string {
+    const scalar = typeof values === 'bigint';
+    this.constants.push({ name, dims: scalar ? [] : [values.length], values: scalar ? [values] : values });
+    return name;
+  }
+
+  weight(name: string, dims: readonly number[], fill: Fill): string {
+    this.weights.push({ name, dims, fill });
+    return name;
+  }
+
+  /** `[.., rows] x [rows, columns]` by random weights that keep the scale of what comes in, times `gain`. */
+  project(input: string, name: string, rows: number, columns: number, gain = 1): string {
+    return this.node('MatMul', [input, this.random(`${name}.weight`, rows, columns, gain / Math.sqrt(rows))], name);
+  }
+
+  /** Root mean square normalisation with weights of 1. */
+  normalise(input: string, name: string): string {
+    const weight = this.weight(`${name}.weight`, [this.spec.hidden], constant(1, this.spec.dtype));
+    return this.node('SimplifiedLayerNormalization', [input, weight], name, {
+      attributes: { epsilon: RMS_NORM_EPSILON, axis: -1n },
+    });
+  }
+
+  random(name: string, rows: number, columns: number, deviation: number, zeroColumn?: number): string {
+    const { seed, dtype } = this.spec;
+    const draw = { seed, name, deviation, type: dtype };
+    const zero = zeroColumn === undefined ? undefined : { index: zeroColumn, columns };
+    return this.weight(name, [rows, columns], normal(draw, zero));
+  }
+}
+
+/** Queries and keys are scaled up, so that attention picks out tokens instead of averaging all. */
+const SHARP_ATTENTION = 1.5;
+
+/** Builds the graph of a Llama-shaped decoder (https://arxiv.org/abs/2302.13971) with grouped-query attention. */
+export function buildNetwork(spec: SynthSpec): Network {
+  const net = new Network(spec);
+  net.input('input_ids', 'int64', ['batch_size', 'sequence_length']);
+  net.input('attention_mask', 'int64', ['batch_size', 'total_sequence_length']);
+  if (spec.attention === 'concat') net.input('position_ids', 'int64', ['batch_size', 'sequence_length']);
+  net.input(LOGITS_TO_KEEP, 'int64', []);
+  net.output('logits', 'float32', ['batch_size', 'logits_to_keep', spec.vocab]);
+  rotaryCaches(net);
+  if (spec.attention === 'gqa') sharedByGroupQueryLayers(net);
+  else sharedByConcatLayers(net);
+  let x = net.node('Gather', [net.random('embed.weight', spec.vocab, spec.hidden, 1), 'input_ids'], 'embed');
+  for (let layer = 0; layer < spec.layers; layer++) x = decoderLayer(net, layer, x);
+  head(net, x);
+  return net;
+}
+
+function rotaryCaches(net: Network): void {
+  const { contextTokens, headDim, dtype } = net.spec;
+  for (const part of ['cos', 'sin'] as const) {
+    net.weight(`rotary.${part}`, [contextTokens, headDim / 2], rotary(Math[part], headDim, ROPE_THETA, dtype));
+  }
+}
+
+function decoderLayer(net: Network, layer: number, x: string): string {
+  const { hidden, heads, kvHeads, headDim, ffn, dtype } = net.spec;
+  const name = (part: string) => `layers.${layer}.${part}`;
+  const past = ['key', 'value'].map((part) => `past_key_values.${layer}.${part}`);
+  const present = ['key', 'value'].map((part) => `present.${layer}.${part}`);
+  for (const tensor of past) net.input(tensor, dtype, ['batch_size', kvHeads, 'past_sequence_length', headDim]);
+  for (const tensor of present) net.output(tensor, dtype, ['batch_size', kvHeads, 'total_sequence_length', headDim]);
+
+  const normed = net.normalise(x, name('attention_norm'));
+  const qkv = [
+    net.project(normed, name('q'), hidden, heads * headDim, SHARP_ATTENTION),
+    net.project(normed, name('k'), hidden, kvHeads * headDim, SHARP_ATTENTION),
+    net.project(normed, name('v'), hidden, kvHeads * headDim),
+  ];
+  const attend = net.spec.attention === 'gqa' ? groupQueryAttention : concatAttention;
+  const attention = attend(net, name('attention'), qkv, past, present);
+  const attended = net.node('Add', [x, net.project(attention, name('o'), heads * headDim, hidden)], name('attended'));
+
+  const normed2 = net.normalise(attended, name('ffn_norm'));
+  const gate = net.project(normed2, name('gate'), hidden, ffn);
+  const up = net.project(normed2, name('up'), hidden, ffn);
+  const silu = net.node('Mul', [gate, net.node('Sigmoid', [gate], name('sigmoid'))], name('silu'));
+  const down = net.project(net.node('Mul', [silu, up], name('ffn')), name('down'), ffn, hidden);
+  return net.node('Add', [attended, down], name('out'));
+}
+
+/** Lengths that GroupQueryAttention takes: by row, the place of its last token; and the longest row. */
+function sharedByGroupQueryLayers(net: Network): void {
+  const one = net.integers('one', 1n);
+  const sum = net.node('ReduceSum', ['attention_mask', net.integers('axis1', [1n])], 'mask_sum', {
+    attributes: { keepdims: 0n },
+  });
+  const int32 = { attributes: { to: BigInt(onnxNumber('int32')) } };
+  net.node('Cast', [net.node('Sub', [sum, one], 'last')], 'seqlens_k', int32);
+  const shape = net.node('Shape', ['attention_mask'], 'mask_shape');
+  net.node('Cast', [net.node('Gather', [shape, one], 'total64', { attributes: { axis: 0n } })], 'total', int32);
+}
+
+function groupQueryAttention(
+  net: Network,
+  name: string,
+  qkv: readonly string[],
+  past: readonly string[],
+  present: readonly string[],
+): string {
+  const { heads, kvHeads, headDim } = net.spec;
+  const inputs = [...qkv, ...past, 'seqlens_k', 'total', 'rotary.cos', 'rotary.sin'];
+  return net.node('GroupQueryAttention', inputs, [name, ...present], {
+    domain: 'com.microsoft',
+    attributes: { num_heads: BigInt(heads), kv_num_heads: BigInt(kvHeads), do_rotary: 1n, scale: headDim ** -0.5 },
+  });
+}
+
+/** Logits of the last positions. The end token's logit is always 0, so that a random model does not end by chance. */
+function head(net: Network, x: string): void {
+  const { hidden, vocab, dtype } = net.spec;
+  const first = net.integers('first_axis', [1n]);
+  const last = net.integers('last_position', [2n ** 63n - 1n]);
+  const starts = net.node('Reshape', [net.node('Neg', [LOGITS_TO_KEEP], 'logits_start'), first], 'logits_starts');
+  const kept = net.node('Slice', [net.normalise(x, 'norm'), starts, last, first], 'kept');
+  const weight = net.random('head.weight', hidden, vocab, 1 / Math.sqrt(hidden), vocab - 1);
+  if (dtype === 'float32') net.node('MatMul', [kept, weight], 'logits');
+  else net.node('Cast', [net.node('MatMul', [kept, weight], 'head')], 'logits', { attributes: { to: 1n } });
+}

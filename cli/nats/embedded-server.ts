@@ -1,0 +1,184 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { z } from 'zod';
+import { Unavailable } from '../../src/errors.js';
+import * as limits from '../../src/limits.js';
+
+export interface EmbeddedServerOptions {
+  /** Path of nats-server, from `findNatsServer`. */
+  path: string;
+  /** Where the server's private folder is made; the system's folder for temporary files by default. */
+  dir?: string;
+  /** 0 lets the server choose. */
+  port?: number;
+  /** Random unless given, as for a server that takes the place of another. */
+  user?: string;
+  password?: string;
+}
+
+export interface EmbeddedServer {
+  /** `nats://127.0.0.1:<port>`, without the credentials. */
+  readonly url: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  readonly pid: number;
+  /** The server's private folder, gone when it has ended. */
+  readonly dir: string;
+  /** Resolves when the server has ended, for whatever reason. */
+  readonly exited: Promise<ServerExit>;
+  /** Ends the server and removes its folder. Idempotent. */
+  stop(): Promise<void>;
+}
+
+export interface ServerExit {
+  readonly code: number | null;
+  /** The end of what it wrote to its log. */
+  readonly lastWords: string;
+}
+
+/**
+ * Starts nats-server for this process alone: on loopback, with JetStream in a private folder, and credentials of its own. It
+ * ends with this process, even if that is killed, and does not see signals of this process's terminal. Throws Unavailable with the
+ * server's own words if it does not start.
+ */
+export async function startNatsServer(options: EmbeddedServerOptions): Promise<EmbeddedServer> {
+  const dir = await mkdtemp(join(options.dir ?? tmpdir(), 'shoal-nats-'));
+  const user = options.user ?? `shoal-${randomBytes(4).toString('hex')}`;
+  const password = options.password ?? randomBytes(24).toString('hex');
+  const files = serverFiles(dir);
+  await mkdir(files.ports);
+  const config = serverConfig(files, options.port ?? 0, user, password);
+  await writeFile(files.config, config, { mode: 0o600 });
+
+  const guard = spawnGuard(options.path, files);
+  const stop = () => stopGuard(guard, dir);
+  try {
+    const { port, pid } = await whenListening(files, guard.exited);
+    return { url: `nats://127.0.0.1:${port}`, port, user, password, pid, dir, exited: guard.exited, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/**
+ * Runs the server; when it has ended, says its last words and removes its folder. Ends it when standard input does, which is when the
+ * process at its other end stops or dies. $1 server, $2 folder, $3 configuration, $4 file for its output.
+ */
+const GUARD = `
+exec 3<&0 </dev/null
+"$1" -c "$3" >"$4" 2>&1 3<&- &
+server=$!
+(
+  read -r line <&3
+  kill -TERM "$server"
+  for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.3; kill -0 "$server" || exit; done
+  kill -KILL "$server"
+) >/dev/null 2>&1 &
+watcher=$!
+wait "$server"
+code=$?
+kill "$watcher" 2>/dev/null
+tail -n 1 "$4"
+rm -rf "$2"
+exit "$code"
+`;
+
+interface Guard {
+  readonly process: ChildProcess;
+  readonly exited: Promise<ServerExit>;
+}
+
+function spawnGuard(path: string, files: ServerFiles): Guard {
+  const args = ['-c', GUARD, 'shoal-nats-guard', path, files.dir, files.config, files.output];
+  // A session of its own: an interrupt typed at the terminal must reach this process first, which then stops the server in good order.
+  const guard = spawn('/bin/sh', args, { detached: true, stdio: ['pipe', 'pipe', 'ignore'] });
+  guard.stdin?.on('error', () => undefined);
+  let lastWords = '';
+  guard.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    lastWords = (lastWords + text).slice(-500);
+  });
+  const exited = new Promise<ServerExit>((resolve) => {
+    guard.once('close', (code) => resolve({ code, lastWords: lastWords.trim() }));
+    guard.once('error', (error) => resolve({ code: null, lastWords: error.message }));
+  });
+  return { process: guard, exited };
+}
+
+async function stopGuard(guard: Guard, dir: string): Promise<void> {
+  guard.process.stdin?.end();
+  const late = new AbortController();
+  const killing = pause(limits.NATS_STOP_TIMEOUT_MS, undefined, { signal: late.signal }).then(
+    () => {
+      if (guard.process.pid !== undefined) process.kill(-guard.process.pid, 'SIGKILL');
+    },
+    () => undefined,
+  );
+  await guard.exited;
+  late.abort();
+  await killing;
+  await rm(dir, { recursive: true, force: true });
+}
+
+interface ServerFiles {
+  readonly dir: string;
+  readonly config: string;
+  readonly output: string;
+  readonly ports: string;
+  readonly store: string;
+}
+
+function serverFiles(dir: string): ServerFiles {
+  const at = (name: string) => join(dir, name);
+  return { dir, config: at('nats.conf'), output: at('nats.log'), ports: at('ports'), store: at('store') };
+}
+
+/** In the server's own format, of which JSON is a part. */
+function serverConfig(files: ServerFiles, port: number, user: string, password: string): string {
+  return JSON.stringify({
+    host: '127.0.0.1',
+    port: port === 0 ? -1 : port,
+    ports_file_dir: files.ports,
+    max_payload: 1024 * 1024,
+    authorization: { user, password },
+    jetstream: {
+      store_dir: files.store,
+      max_memory_store: limits.NATS_STORE_MEMORY_BYTES,
+      max_file_store: limits.NATS_STORE_FILE_BYTES,
+    },
+  });
+}
+
+const PortsFile = z.object({ nats: z.array(z.string()).min(1) });
+
+/** The server writes a file with the ports that it listens on, named after its process. */
+async function whenListening(files: ServerFiles, exited: Promise<ServerExit>): Promise<{ port: number; pid: number }> {
+  const startedMs = performance.now();
+  while (performance.now() - startedMs < limits.NATS_START_TIMEOUT_MS) {
+    const found = await readPorts(files.ports);
+    if (found) return found;
+    const exit = await Promise.race([exited, pause(10)]);
+    if (exit) throw new Unavailable(`nats-server ended while starting: ${exit.lastWords || `exit code ${exit.code}`}`);
+  }
+  throw new Unavailable(`nats-server did not listen within ${limits.NATS_START_TIMEOUT_MS} ms`);
+}
+
+async function readPorts(dir: string): Promise<{ port: number; pid: number } | null> {
+  const name = (await readdir(dir).catch(() => [])).find((file) => file.endsWith('.ports'));
+  const pid = Number(/_(\d+)\.ports$/.exec(name ?? '')?.[1]);
+  if (!name || !pid) return null;
+  try {
+    const port = Number(
+      /:(\d+)$/.exec(PortsFile.parse(JSON.parse(await readFile(join(dir, name), 'utf8'))).nats[0] ?? '')?.[1],
+    );
+    return port ? { port, pid } : null;
+  } catch {
+    // Half written.
+    return null;
+  }
+}

@@ -1,0 +1,57 @@
+import { execFile } from 'node:child_process';
+import { chmod, copyFile, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { NATS_PACKAGE_TIMEOUT_MS } from '../../src/limits.js';
+
+const execFileAsync = promisify(execFile);
+
+/** Runs a program to its end and gives its standard output. Rejects with what it wrote to standard error. */
+export async function runProgram(file: string, args: readonly string[], cwd?: string): Promise<string> {
+  const env = { ...process.env, LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' };
+  try {
+    const { stdout } = await execFileAsync(file, args, { cwd, env, timeout: NATS_PACKAGE_TIMEOUT_MS });
+    return stdout;
+  } catch (error) {
+    const stderr = (error as { stderr?: string }).stderr?.trim();
+    const reason = stderr || (error instanceof Error ? error.message : String(error));
+    throw new Error(`${file} ${args[0] ?? ''} failed: ${reason.split('\n').slice(-3).join(' ')}`);
+  }
+}
+
+/** Version of a nats-server, such as `2.9.10`; null if the file does not run or is something else. */
+export async function natsServerVersion(path: string): Promise<string | null> {
+  try {
+    const { stdout } = await execFileAsync(path, ['--version'], { timeout: 10_000 });
+    return /nats-server: v?(\d+\.\d+\.\d+\S*)/.exec(stdout)?.[1] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Makes `<cacheDir>/<name>/nats-server` from the file that `fetch` leaves in the empty folder it is given and returns the path of.
+ * The folder appears at once and whole, so that runs at the same time do not see each other's halves; the first wins.
+ */
+export async function install(
+  cacheDir: string,
+  name: string,
+  fetch: (scratchDir: string) => Promise<string>,
+): Promise<string> {
+  await mkdir(cacheDir, { recursive: true });
+  const scratchDir = await mkdtemp(join(cacheDir, '.partial-'));
+  try {
+    const found = await fetch(scratchDir);
+    const readyDir = join(scratchDir, 'ready');
+    await mkdir(readyDir);
+    await copyFile(found, join(readyDir, 'nats-server'));
+    await chmod(join(readyDir, 'nats-server'), 0o755);
+    if ((await natsServerVersion(join(readyDir, 'nats-server'))) === null) throw new Error('it does not run here');
+    await rename(readyDir, join(cacheDir, name)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+    });
+    return join(cacheDir, name, 'nats-server');
+  } finally {
+    await rm(scratchDir, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as limits from '../../src/limits.js';
+import { install, runProgram } from './install.js';
+
+/** An official release of nats-server, and the SHA-256 of its archives as its makers publish them. */
+export interface NatsRelease {
+  readonly version: string;
+  readonly baseUrl: string;
+  /** By `<platform>-<architecture>` in the words of the release. */
+  readonly sha256: Readonly<Record<string, string>>;
+}
+
+export const PINNED_RELEASE: NatsRelease = {
+  version: '2.12.15',
+  baseUrl: 'https://github.com/nats-io/nats-server/releases/download',
+  sha256: {
+    'linux-amd64': '58ab8131f819263897e2fc38e503e1b755b63bcafeecc7d12582487df48ca15e',
+    'linux-arm64': 'b724db99fefbf8f5c808baa82819ee50350aee9734017e4a478f7e545cef3ab6',
+  },
+};
+
+/** This machine in the words of the release. */
+export function releasePlatform(): string {
+  return `${process.platform}-${process.arch === 'x64' ? 'amd64' : process.arch}`;
+}
+
+/** Folder of the release in the cache. */
+export function releaseFolder(release: NatsRelease): string {
+  return `v${release.version}-${releasePlatform()}`;
+}
+
+/** Downloads the release into the cache and returns the path of the program. Rejects if its checksum is not the published one. */
+export async function installRelease(
+  release: NatsRelease,
+  cacheDir: string,
+  onProgress: (line: string) => void,
+): Promise<string> {
+  const platform = releasePlatform();
+  const expected = release.sha256[platform];
+  if (expected === undefined) throw new Error(`there is no pinned checksum for ${platform}`);
+  const stem = `nats-server-v${release.version}-${platform}`;
+  const url = `${release.baseUrl}/v${release.version}/${stem}.tar.gz`;
+  onProgress(`downloading ${url}`);
+  const archive = await download(url);
+  const actual = createHash('sha256').update(archive).digest('hex');
+  if (actual !== expected) throw new Error(`refused ${url}: its SHA-256 is ${actual}, not the published ${expected}`);
+  return install(cacheDir, releaseFolder(release), async (scratchDir) => {
+    const file = join(scratchDir, 'release.tar.gz');
+    await writeFile(file, archive);
+    await runProgram('tar', ['-xzf', file, '-C', scratchDir, `${stem}/nats-server`]);
+    return join(scratchDir, stem, 'nats-server');
+  });
+}
+
+async function download(url: string): Promise<Uint8Array> {
+  const abort = new AbortController();
+  const give = (reason: string, ms: number) => setTimeout(() => abort.abort(new Error(reason)), ms);
+  const connecting = give(`no answer within ${limits.NATS_CONNECT_TIMEOUT_MS} ms`, limits.NATS_CONNECT_TIMEOUT_MS);
+  const loading = give(`not done within ${limits.NATS_DOWNLOAD_TIMEOUT_MS} ms`, limits.NATS_DOWNLOAD_TIMEOUT_MS);
+  try {
+    const response = await fetch(url, { signal: abort.signal });
+    clearTimeout(connecting);
+    if (!response.ok || !response.body) throw new Error(`HTTP status ${response.status}`);
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const chunk of response.body) {
+      bytes += chunk.byteLength;
+      if (bytes > limits.NATS_DOWNLOAD_BYTES) throw new Error(`more than ${limits.NATS_DOWNLOAD_BYTES} bytes`);
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks);
+  } catch (error) {
+    abort.abort();
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    throw new Error(`download failed: ${cause instanceof Error ? cause.message || String(cause) : String(cause)}`);
+  } finally {
+    clearTimeout(connecting);
+    clearTimeout(loading);
+  }
+}

@@ -1,0 +1,70 @@
+import { Cancelled } from '../../src/errors.js';
+import * as limits from '../../src/limits.js';
+import type { RunningRole } from '../../src/running-role.js';
+import { openParentLink, type ParentLink } from './parent-link.js';
+
+/** How a role's process begins and ends. */
+export interface RoleOptions {
+  /** `leaving` is raised when the role is to end: one that still waits for something rejects with Cancelled. */
+  readonly start: (leaving: AbortSignal) => Promise<RunningRole>;
+  /** Told the error that kept it from starting or stopping, unless a parent is told. */
+  readonly onError: (error: unknown) => void;
+  /** Text of an error that the parent may show. */
+  readonly describe: (error: unknown) => string;
+}
+
+type Ending = 'signal' | 'parent-gone';
+
+function nextSignal(): Promise<Ending> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+      // `on`, not `once`: a signal that comes twice must not end the process in the middle of its stop.
+      process.on(signal, () => resolve('signal'));
+    }
+  });
+}
+
+function within<T>(timeMs: number, promise: Promise<T>, what: string): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`${what} took longer than ${timeMs} ms`)), timeMs);
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
+
+/**
+ * Runs a role until a signal comes or its parent is gone, then stops it, within a limit. The caller exits the process with the
+ * code that this resolves with.
+ */
+export async function runRole(options: RoleOptions, link: ParentLink | null = openParentLink()): Promise<0 | 1> {
+  const never = new Promise<Ending>(() => {});
+  const ending = Promise.race([nextSignal(), link?.gone.then((): Ending => 'parent-gone') ?? never]);
+  // Without a parent nobody reads what is written: that must not end the process before its role has stopped.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+  const leaving = new AbortController();
+  const starting = options.start(leaving.signal);
+  try {
+    const first = await Promise.race([starting, ending]);
+    if (typeof first === 'object') await link?.send({ type: 'ready', info: first.ready });
+  } catch (error) {
+    if (link === null) options.onError(error);
+    else await link.send({ type: 'failed', reason: options.describe(error) });
+    return 1;
+  }
+  const stopMs = (await ending) === 'signal' ? limits.PROCESS_STOP_MS : limits.ORPHAN_STOP_MS;
+  leaving.abort();
+  try {
+    await within(stopMs, stopped(starting), 'Stopping');
+    return 0;
+  } catch (error) {
+    options.onError(error);
+    return 1;
+  }
+}
+
+async function stopped(starting: Promise<RunningRole>): Promise<void> {
+  const role = await starting.catch((error: unknown) => {
+    if (error instanceof Cancelled) return null;
+    throw error;
+  });
+  await role?.stop();
+}

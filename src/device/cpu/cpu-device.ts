@@ -1,0 +1,195 @@
+import { setImmediate } from 'node:timers/promises';
+import { blockBytes, checkBlockBytes, ELEMENT_BYTES, type KvLayout } from '../../core/kv-layout.js';
+import type { SharedPlace } from '../../core/shared-place.js';
+import { COPY_TURN_BYTES } from '../../limits.js';
+import { NativeMemory } from '../../ort/memory.js';
+import type { OrtRuntime } from '../../ort/runtime.js';
+import { Value } from '../../ort/value.js';
+import { BlockPool } from '../block-pool.js';
+import { CopyCounter } from '../copy-counter.js';
+import type { Device, DeviceBlock, DeviceCopies, DeviceMemory, DeviceOptions, KvSlot } from '../device.js';
+import { RowBuffers } from '../row-buffers.js';
+import { type Slot, Slots } from '../slots.js';
+
+export interface CpuDeviceOptions extends DeviceOptions {
+  readonly runtime: OrtRuntime;
+}
+
+/** Host memory as a device: blocks are read and written in place, and copies are the processor's. */
+export class CpuDevice implements Device {
+  readonly kind = 'cpu';
+  readonly prefillRow = null;
+  readonly loosePlace = 'cpu';
+  readonly layout: KvLayout;
+  readonly slots: number;
+  private readonly runtime: OrtRuntime;
+  private readonly blockBudgetBytes: number;
+  private readonly pool: BlockPool;
+  private readonly buffers: RowBuffers<NativeMemory>;
+  /** Of each the tensors' bytes, `[kvHeads, capacityTokens, headDim]`. */
+  private readonly _slots: Slots<readonly Uint8Array[]>;
+  /** Bytes of one head's K or V: of a token, of a block, and of a slot's whole capacity. */
+  private readonly tokenBytes: number;
+  private readonly runBytes: number;
+  private readonly strideBytes: number;
+  private readonly copied = new CopyCounter();
+
+  /** Throws `Refused` where there is no memory for the sequences. */
+  constructor(options: CpuDeviceOptions) {
+    const { runtime, layout, blockBudgetBytes, slots, capacityTokens } = options;
+    this.runtime = runtime;
+    this.layout = layout;
+    this.slots = slots;
+    this.blockBudgetBytes = blockBudgetBytes;
+    this.tokenBytes = layout.headDim * ELEMENT_BYTES[layout.elementType];
+    this.runBytes = layout.blockTokens * this.tokenBytes;
+    this.strideBytes = capacityTokens * this.tokenBytes;
+    this.pool = new BlockPool(runtime, blockBytes(layout), blockBudgetBytes);
+    this.buffers = new RowBuffers(this.kind, options, (byteLength) => NativeMemory.allocate(runtime, byteLength));
+    const { rowBytes } = this.buffers;
+    const rows = this.buffers.map((buffer, from) => buffer.view(from, rowBytes));
+    this._slots = new Slots(layout, capacityTokens, rows);
+  }
+
+  allocateBlock(): DeviceBlock | null {
+    return this.pool.take();
+  }
+
+  freeBlock(block: DeviceBlock): void {
+    this.pool.give(block);
+  }
+
+  async cut(slot: KvSlot, position: number, block: DeviceBlock): Promise<void> {
+    const { at: tensors, capacityTokens } = this._slots.withRoom(slot, position, 1);
+    const into = this.pool.bytes(block);
+    const stride = capacityTokens * this.tokenBytes;
+    const run = this.runBytes;
+    this.copied.d2d += into.length;
+    let to = 0;
+    for (const tensor of tensors) {
+      for (let from = position * this.tokenBytes; from < tensor.length; from += stride) {
+        into.set(tensor.subarray(from, from + run), to);
+        to += run;
+      }
+    }
+  }
+
+  async join(slot: KvSlot, position: number, blocks: readonly DeviceBlock[]): Promise<void> {
+    const own = this._slots.withRoom(slot, position, blocks.length);
+    // All or nothing: a block that is not in use is found before any is copied.
+    const sources = blocks.map((block) => this.pool.bytes(block));
+    let turnBytes = 0;
+    for (const [index, source] of sources.entries()) {
+      if (turnBytes > COPY_TURN_BYTES) {
+        await setImmediate();
+        turnBytes = 0;
+      }
+      this.joinOne(own, position + index * this.layout.blockTokens, source);
+      this.copied.d2d += source.length;
+      turnBytes += source.length;
+    }
+  }
+
+  private joinOne(
+    { at: tensors, capacityTokens }: Slot<readonly Uint8Array[]>,
+    position: number,
+    source: Uint8Array,
+  ): void {
+    const stride = capacityTokens * this.tokenBytes;
+    const run = this.runBytes;
+    let from = 0;
+    for (const tensor of tensors) {
+      for (let to = position * this.tokenBytes; to < tensor.length; to += stride) {
+        tensor.set(source.subarray(from, from + run), to);
+        from += run;
+      }
+    }
+  }
+
+  /** Gets real memory for the first blocks in the background: worth it right after the start. */
+  commitAhead(): Promise<void> {
+    return this.pool.commitAhead();
+  }
+
+  view(block: DeviceBlock): Uint8Array {
+    return this.pool.bytes(block);
+  }
+
+  sharedPlace(block: DeviceBlock): SharedPlace | null {
+    return this.pool.sharedPlace(block);
+  }
+
+  async upload(block: DeviceBlock, bytes: Uint8Array): Promise<void> {
+    checkBlockBytes(this.layout, bytes);
+    this.copied.h2d += bytes.length;
+    this.pool.bytes(block).set(bytes);
+  }
+
+  async download(block: DeviceBlock, into: Uint8Array): Promise<void> {
+    checkBlockBytes(this.layout, into);
+    this.copied.d2h += into.length;
+    into.set(this.pool.bytes(block));
+  }
+
+  slot(row: number): KvSlot {
+    return this._slots.row(row);
+  }
+
+  rows(first: number, count: number): readonly Value[] {
+    return this.buffers.view(first, count);
+  }
+
+  async moveRow(from: number, to: number, tokens: number): Promise<void> {
+    const [source, target] = this._slots.pair(from, to, tokens);
+    const bytes = tokens * this.tokenBytes;
+    let turnBytes = 0;
+    for (const [index, tensor] of source.at.entries()) {
+      if (turnBytes > COPY_TURN_BYTES) {
+        await setImmediate();
+        turnBytes = 0;
+      }
+      for (let head = 0; head < tensor.length; head += this.strideBytes) {
+        target.at[index]!.set(tensor.subarray(head, head + bytes), head);
+      }
+      this.copied.d2d += this.layout.kvHeads * bytes;
+      turnBytes += this.layout.kvHeads * bytes;
+    }
+  }
+
+  looseSlot(values: readonly Value[]): KvSlot {
+    return this._slots.loose(
+      values,
+      values.map((value) => value.bytes()),
+    );
+  }
+
+  async looseTensors(tokens: number): Promise<readonly Value[]> {
+    const { layers, kvHeads, headDim, elementType } = this.layout;
+    const shape = [1, kvHeads, tokens, headDim];
+    return Array.from({ length: 2 * layers }, () => Value.allocate(this.runtime, elementType, shape));
+  }
+
+  /** A run reads and writes host memory in place. */
+  countRun(): void {}
+
+  copies(): DeviceCopies {
+    return this.copied.seen();
+  }
+
+  memory(): DeviceMemory {
+    const blocks = this.pool.size;
+    return {
+      blockBytes: blocks * blockBytes(this.layout),
+      blockBudgetBytes: this.blockBudgetBytes,
+      sequenceBytes: this.buffers.byteLength,
+      blocks,
+      capacityBlocks: this.pool.capacityBlocks,
+    };
+  }
+
+  close(): void {
+    this.pool.close();
+    this._slots.close();
+    this.buffers.release();
+  }
+}

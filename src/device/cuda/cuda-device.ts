@@ -1,0 +1,247 @@
+import { blockBytes, checkBlockBytes, ELEMENT_BYTES, type KvLayout } from '../../core/kv-layout.js';
+import { SLAB_BYTES } from '../../limits.js';
+import { smallModel } from '../../model/onnx/small-model.js';
+import { DeviceAllocator, type DeviceMemory as Memory } from '../../ort/device-memory.js';
+import type { Pointer } from '../../native/ffi.js';
+import { OrtError } from '../../ort/ort-error.js';
+import type { Provider } from '../../ort/provider.js';
+import type { OrtRuntime } from '../../ort/runtime.js';
+import type { Session } from '../../ort/session.js';
+import { Value } from '../../ort/value.js';
+import { BlockPlaces } from '../block-places.js';
+import { CopyCounter } from '../copy-counter.js';
+import type { CudaRuntime } from './cuda-runtime.js';
+import type { Device, DeviceBlock, DeviceCopies, DeviceMemory, DeviceOptions, KvSlot } from '../device.js';
+import { RowBuffers } from '../row-buffers.js';
+import { Slots } from '../slots.js';
+
+export interface CudaDeviceOptions extends DeviceOptions {
+  readonly runtime: OrtRuntime;
+  readonly provider: Provider & { readonly name: 'cuda' };
+  readonly cuda: CudaRuntime;
+}
+
+/** A graph whose only purpose is that its session has the provider's allocator. */
+const NOTHING = smallModel({
+  inputs: [{ name: 'in', type: 'float32', dims: [1] }],
+  outputs: [{ name: 'out', type: 'float32', dims: [1] }],
+  constants: {},
+  nodes: [{ op: 'Neg', inputs: ['in'], outputs: ['out'] }],
+});
+
+/**
+ * Memory of an NVIDIA GPU by ONNX Runtime's CUDA provider: rows are views into one buffer a tensor, blocks lie in slabs, and copies are the CUDA
+ * runtime's, by rows of bytes that lie apart.
+ */
+export class CudaDevice implements Device {
+  readonly kind = 'cuda';
+  readonly layout: KvLayout;
+  readonly slots: number;
+  readonly prefillRow = null;
+  private readonly blockBudgetBytes: number;
+  private readonly cuda: CudaRuntime;
+  private readonly places: BlockPlaces;
+  private readonly perSlab: number;
+  private readonly capacity: number;
+  private readonly slabs: Memory[] = [];
+  private readonly buffers: RowBuffers<Memory>;
+  /** Of each where its tensors' `[kvHeads, capacityTokens, headDim]` begin. */
+  private readonly _slots: Slots<readonly Pointer[]>;
+  private readonly copied = new CopyCounter();
+  /** Bytes of one head's K or V: of a token, and of a block. */
+  private readonly tokenBytes: number;
+  private readonly runBytes: number;
+
+  /** Throws `Refused` where the device has no room for the sequences. */
+  static async open(options: CudaDeviceOptions): Promise<CudaDevice> {
+    const { runtime, provider } = options;
+    const session = await runtime.openSession(NOTHING, { intraOpThreads: 1, allowSpinning: false, provider });
+    let allocator: DeviceAllocator | null = null;
+    try {
+      allocator = new DeviceAllocator(session, 'cuda');
+      return new CudaDevice(options, session, allocator);
+    } catch (error) {
+      allocator?.release();
+      session.release();
+      throw error;
+    }
+  }
+
+  private constructor(
+    options: CudaDeviceOptions,
+    private readonly session: Session,
+    readonly loosePlace: DeviceAllocator,
+  ) {
+    const { layout, slots, capacityTokens, blockBudgetBytes, cuda } = options;
+    this.layout = layout;
+    this.slots = slots;
+    this.blockBudgetBytes = blockBudgetBytes;
+    this.cuda = cuda;
+    this.tokenBytes = layout.headDim * ELEMENT_BYTES[layout.elementType];
+    this.runBytes = layout.blockTokens * this.tokenBytes;
+    const bytes = blockBytes(layout);
+    this.capacity = Math.floor(blockBudgetBytes / bytes);
+    this.perSlab = Math.max(1, Math.floor(SLAB_BYTES / bytes));
+    this.places = new BlockPlaces(this.capacity);
+    this.buffers = new RowBuffers(this.kind, options, (byteLength) => loosePlace.allocate(byteLength));
+    const rows = this.buffers.map((buffer, from) => buffer.address(from));
+    this._slots = new Slots(layout, capacityTokens, rows);
+  }
+
+  allocateBlock(): DeviceBlock | null {
+    const block = this.places.take();
+    if (block === null) return null;
+    const place = this.places.placeOf(block);
+    if (this.haveSlab(Math.floor(place / this.perSlab))) return block;
+    // What the device has no memory for now, it is not asked for again and again.
+    this.places.shrink(this.slabs.length * this.perSlab);
+    this.places.give(block);
+    return null;
+  }
+
+  freeBlock(block: DeviceBlock): void {
+    this.places.give(block);
+  }
+
+  async cut(slot: KvSlot, position: number, block: DeviceBlock): Promise<void> {
+    const { at: tensors, capacityTokens } = this._slots.withRoom(slot, position, 1);
+    let to = this.addressOf(block);
+    for (const tensor of tensors) {
+      const from = { address: tensor + position * this.tokenBytes, pitchBytes: capacityTokens * this.tokenBytes };
+      this.cuda.copy({ address: to, pitchBytes: this.runBytes }, from, this.runBytes, this.layout.kvHeads);
+      to += this.layout.kvHeads * this.runBytes;
+    }
+    this.copied.d2d += blockBytes(this.layout);
+    await this.cuda.finish();
+  }
+
+  async join(slot: KvSlot, position: number, blocks: readonly DeviceBlock[]): Promise<void> {
+    const { at: tensors, capacityTokens } = this._slots.withRoom(slot, position, blocks.length);
+    // All or nothing: a block that is not in use is found before any is copied.
+    const sources = blocks.map((block) => this.addressOf(block));
+    const pitchBytes = capacityTokens * this.tokenBytes;
+    for (const [index, source] of sources.entries()) {
+      const at = (position + index * this.layout.blockTokens) * this.tokenBytes;
+      for (const [n, tensor] of tensors.entries()) {
+        const from = { address: source + n * this.layout.kvHeads * this.runBytes, pitchBytes: this.runBytes };
+        this.cuda.copy({ address: tensor + at, pitchBytes }, from, this.runBytes, this.layout.kvHeads);
+      }
+      this.copied.d2d += blockBytes(this.layout);
+    }
+    await this.cuda.finish();
+  }
+
+  view(block: DeviceBlock): null {
+    this.places.placeOf(block);
+    return null;
+  }
+
+  sharedPlace(block: DeviceBlock): null {
+    this.places.placeOf(block);
+    return null;
+  }
+
+  async upload(block: DeviceBlock, bytes: Uint8Array): Promise<void> {
+    checkBlockBytes(this.layout, bytes);
+    await this.cuda.upload(this.addressOf(block), bytes);
+    this.copied.h2d += bytes.length;
+  }
+
+  async download(block: DeviceBlock, into: Uint8Array): Promise<void> {
+    checkBlockBytes(this.layout, into);
+    await this.cuda.download(this.addressOf(block), into);
+    this.copied.d2h += into.length;
+  }
+
+  slot(row: number): KvSlot {
+    return this._slots.row(row);
+  }
+
+  rows(first: number, count: number): readonly Value[] {
+    return this.buffers.view(first, count);
+  }
+
+  async moveRow(from: number, to: number, tokens: number): Promise<void> {
+    const [source, target] = this._slots.pair(from, to, tokens);
+    const pitchBytes = source.capacityTokens * this.tokenBytes;
+    const rowBytes = tokens * this.tokenBytes;
+    for (const [n, tensor] of source.at.entries()) {
+      const into = { address: target.at[n]!, pitchBytes };
+      this.cuda.copy(into, { address: tensor, pitchBytes }, rowBytes, this.layout.kvHeads);
+      this.copied.d2d += this.layout.kvHeads * rowBytes;
+    }
+    await this.cuda.finish();
+  }
+
+  looseSlot(values: readonly Value[]): KvSlot {
+    return this._slots.loose(
+      values,
+      values.map((value) => value.address),
+    );
+  }
+
+  async looseTensors(tokens: number): Promise<readonly Value[]> {
+    const { layers, kvHeads, headDim, elementType } = this.layout;
+    const bytes = Math.max(1, kvHeads * tokens * this.tokenBytes);
+    const values: Value[] = [];
+    try {
+      for (let tensor = 0; tensor < 2 * layers; tensor += 1) {
+        const memory = this.loosePlace.allocate(bytes);
+        values.push(Value.over(memory, 0, elementType, [1, kvHeads, tokens, headDim]));
+        memory.release();
+      }
+      return values;
+    } catch (error) {
+      for (const value of values) value.release();
+      throw error;
+    }
+  }
+
+  countRun(inBytes: number, outBytes: number): void {
+    this.copied.h2d += inBytes;
+    this.copied.d2h += outBytes;
+  }
+
+  copies(): DeviceCopies {
+    return this.copied.seen();
+  }
+
+  memory(): DeviceMemory {
+    const blocks = this.places.size;
+    return {
+      blockBytes: blocks * blockBytes(this.layout),
+      blockBudgetBytes: this.blockBudgetBytes,
+      sequenceBytes: this.buffers.byteLength,
+      blocks,
+      capacityBlocks: this.places.capacityBlocks,
+    };
+  }
+
+  close(): void {
+    this.places.close();
+    this._slots.close();
+    this.buffers.release();
+    for (const slab of this.slabs.splice(0)) slab.release();
+    this.loosePlace.release();
+    this.session.release();
+  }
+
+  /** Takes slabs up to this one, as far as the device has memory; all but the last one have `#perSlab` places. */
+  private haveSlab(index: number): boolean {
+    while (this.slabs.length <= index) {
+      const places = Math.min(this.perSlab, this.capacity - this.slabs.length * this.perSlab);
+      try {
+        this.slabs.push(this.loosePlace.allocate(places * blockBytes(this.layout)));
+      } catch (error) {
+        if (error instanceof OrtError) return false;
+        throw error;
+      }
+    }
+    return true;
+  }
+
+  private addressOf(block: DeviceBlock): Pointer {
+    const place = this.places.placeOf(block);
+    return this.slabs[Math.floor(place / this.perSlab)]!.address((place % this.perSlab) * blockBytes(this.layout));
+  }
+}

@@ -1,0 +1,149 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { InternalError } from '../../errors.js';
+import {
+  callAsync,
+  type ForeignLibrary,
+  libraryPath,
+  type NativeFunction,
+  openLibrary,
+  type Pointer,
+} from '../../native/ffi.js';
+
+/** `cudaMemcpyKind` */
+const KINDS = { hostToDevice: 1, deviceToHost: 2, deviceToDevice: 3 } as const;
+const SUCCESS = 0;
+const PROVIDER_FILES = ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_cuda.so'];
+const DRIVER = ['libcuda.so.1'];
+const RUNTIME = ['libcudart.so.12', 'libcudart.so.13', 'libcudart.so'];
+/** What else the provider is linked with, in the versions of CUDA 12 and 13. */
+const LIBRARIES = [
+  ['libcublasLt.so.12', 'libcublasLt.so.13'],
+  ['libcublas.so.12', 'libcublas.so.13'],
+  ['libcurand.so.10'],
+  ['libcufft.so.11', 'libcufft.so.12'],
+  ['libcudnn.so.9'],
+];
+
+/** What to do about it. */
+export const CUDA_FIX =
+  "Fetch the provider with ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install, and install NVIDIA's driver, the CUDA 12 runtime libraries (cudart, cublas, cufft, curand) and cuDNN 9 where the system's loader finds them (LD_LIBRARY_PATH), and a GPU that nvidia-smi lists (in a container: one that it is given).";
+
+/** What keeps the CUDA provider from running here; null if nothing is seen that does. */
+export function cudaMissing(): string | null {
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    return `it exists for Linux x64 only, and this is ${process.platform} ${process.arch}`;
+  }
+  const folder = dirname(libraryPath());
+  const absent = PROVIDER_FILES.filter((file) => !existsSync(join(folder, file)));
+  if (absent.length > 0) return `${absent.join(' and ')} not beside ONNX Runtime's library`;
+  const lacking = [DRIVER, RUNTIME, ...LIBRARIES].filter((names) => openLibrary(names) === null);
+  if (lacking.length > 0) return `the system's loader does not find ${lacking.map((names) => names[0]).join(', ')}`;
+  return gpuMissing(openLibrary(RUNTIME)!);
+}
+
+/** What the CUDA runtime says where it has no GPU that it can use; null where it has one. */
+export function gpuMissing(runtime: ForeignLibrary): string | null {
+  const count = Int32Array.of(0);
+  const status = runtime.function<[Int32Array], number>('cudaGetDeviceCount', 'int', ['void *'])(count);
+  if (status !== SUCCESS) {
+    const text = runtime.function<[number], string>('cudaGetErrorString', 'str', ['int'])(status);
+    return `the CUDA runtime (${runtime.name}) has no GPU that it can use: ${text} (${status})`;
+  }
+  return count[0]! > 0 ? null : `the CUDA runtime (${runtime.name}) finds no GPU`;
+}
+
+/** The default stream, with which a run of ONNX Runtime has nothing to do: it has ended when its promise resolves. */
+const DEFAULT_STREAM = 0;
+
+/** Rows of bytes that lie apart, at distances of `pitchBytes`. */
+export interface Pitched {
+  readonly address: Pointer;
+  readonly pitchBytes: number;
+}
+
+type Memcpy2D = NativeFunction<[Pointer, number, Pointer, number, number, number, number, Pointer], number>;
+type Memcpy = NativeFunction<[Pointer | Uint8Array, Pointer | Uint8Array, number, number], number>;
+
+/** The arguments of `cudaMemcpy2DAsync`: dst, dpitch, src, spitch, width, height, kind, stream. */
+export function copyArguments(
+  to: Pitched,
+  from: Pitched,
+  rowBytes: number,
+  rows: number,
+): [Pointer, number, Pointer, number, number, number, number, Pointer] {
+  if (rowBytes > to.pitchBytes || rowBytes > from.pitchBytes) {
+    throw new InternalError(`rows of ${rowBytes} bytes lie ${Math.min(to.pitchBytes, from.pitchBytes)} bytes apart`);
+  }
+  return [
+    to.address,
+    to.pitchBytes,
+    from.address,
+    from.pitchBytes,
+    rowBytes,
+    rows,
+    KINDS.deviceToDevice,
+    DEFAULT_STREAM,
+  ];
+}
+
+/** The copies of the CUDA runtime on device 0, which each thread uses that has not said otherwise; out of the library that ONNX Runtime's provider uses. */
+export class CudaRuntime {
+  private readonly copy2D: Memcpy2D;
+  private readonly _upload: Memcpy;
+  private readonly _download: Memcpy;
+  private readonly synchronize: NativeFunction<[Pointer], number>;
+  private readonly errorText: NativeFunction<[number], string>;
+
+  /** Null where there is no such library. */
+  static open(): CudaRuntime | null {
+    const library = openLibrary(RUNTIME);
+    return library === null ? null : new CudaRuntime(library);
+  }
+
+  private constructor(library: ForeignLibrary) {
+    this.copy2D = library.function('cudaMemcpy2DAsync', 'int', [
+      'uintptr_t',
+      'size_t',
+      'uintptr_t',
+      'size_t',
+      'size_t',
+      'size_t',
+      'int',
+      'uintptr_t',
+    ]);
+    this._upload = library.function('cudaMemcpy', 'int', ['uintptr_t', 'void *', 'size_t', 'int']);
+    this._download = library.function('cudaMemcpy', 'int', ['void *', 'uintptr_t', 'size_t', 'int']);
+    this.synchronize = library.function('cudaStreamSynchronize', 'int', ['uintptr_t']);
+    this.errorText = library.function('cudaGetErrorString', 'str', ['int']);
+  }
+
+  /** Puts a copy of rows within the device in line. It has been made when `finish` resolves. */
+  copy(to: Pitched, from: Pitched, rowBytes: number, rows: number): void {
+    this.check(this.copy2D(...copyArguments(to, from, rowBytes, rows)), 'copying within the device');
+  }
+
+  /** Resolves when all copies in line have been made. */
+  async finish(): Promise<void> {
+    this.check(await callAsync(this.synchronize, DEFAULT_STREAM), 'waiting for copies');
+  }
+
+  async upload(to: Pointer, bytes: Uint8Array): Promise<void> {
+    // Small arrays lie where the garbage collector moves them, until their buffer is asked for.
+    void bytes.buffer;
+    this.check(await callAsync(this._upload, to, bytes, bytes.length, KINDS.hostToDevice), 'copying to the device');
+  }
+
+  async download(from: Pointer, into: Uint8Array): Promise<void> {
+    void into.buffer;
+    this.check(
+      await callAsync(this._download, into, from, into.length, KINDS.deviceToHost),
+      'copying from the device',
+    );
+  }
+
+  private check(status: number, doing: string): void {
+    if (status === SUCCESS) return;
+    throw new InternalError(`CUDA failed ${doing}: ${this.errorText(status)} (${status})`);
+  }
+}

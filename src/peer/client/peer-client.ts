@@ -1,0 +1,249 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type Clock, SystemClock } from '../../clock.js';
+import type { BlockKey, SealedBlock } from '../../core/block.js';
+import type { PeerAddress } from '../../core/member.js';
+import { DeadlineExceeded, fromWire, Overloaded, Refused, type ShoalError, toWire, Unavailable } from '../../errors.js';
+import {
+  FLEET_WORKERS,
+  HANDSHAKE_TIMEOUT_MS,
+  PEER_KEYS_PER_REQUEST,
+  PEER_OFFER_BLOCKS,
+  PEER_PROGRESS_TIMEOUT_MS,
+} from '../../limits.js';
+import { type Random, SystemRandom } from '../../random.js';
+import { type PeerObserver, SILENT } from '../observer.js';
+import type { BlockHost } from '../server/block-host.js';
+import { ClientHandshake, NONCE_BYTES, type PeerIdentity } from '../wire/handshake.js';
+import { describe, dial, type Endpoint, endpointOf, type SocketOptions } from '../wire/socket.js';
+import { BorrowExchange } from './borrow-exchange.js';
+import { FetchExchange, type Fetched, type FetchSink } from './fetch-exchange.js';
+import { Link, type LinkState } from './link.js';
+import type { OpenPeerMemory } from './peer-memory.js';
+import { PingExchange } from './ping-exchange.js';
+import { PushExchange } from './push-exchange.js';
+
+/** A worker to speak to, in the incarnation that is known of it. */
+export interface PeerTarget {
+  readonly id: string;
+  readonly incarnation: string;
+  readonly address: PeerAddress;
+}
+
+export interface FetchOutcome extends Fetched {
+  readonly ms: number;
+}
+
+export interface PeerClientOptions extends SocketOptions {
+  readonly identity: PeerIdentity;
+  /** The machine this process is on, as in `PeerAddress`. */
+  readonly hostId: string;
+  readonly secret: string;
+  /** Bytes of every block, by the fleet's K/V layout. */
+  readonly blockBytes: number;
+  /** For peers on this host: without it, all goes through the socket. */
+  readonly openMemory?: OpenPeerMemory | undefined;
+  readonly observer?: PeerObserver;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly handshakeTimeoutMs?: number;
+  readonly progressTimeoutMs?: number;
+}
+
+export interface LinkView {
+  readonly id: string;
+  readonly incarnation: string;
+  /** Path of a Unix socket, or host and port. */
+  readonly endpoint: string;
+  readonly state: LinkState;
+  readonly requestsInFlight: number;
+}
+
+interface Pooled {
+  readonly target: PeerTarget;
+  readonly endpoint: Endpoint;
+  readonly link: Link;
+}
+
+type ClosedListener = (id: string, incarnation: string) => void;
+
+/** Links to peers, one each, opened when they are first needed and again when they were lost. */
+export class PeerClient {
+  private readonly pool = new Map<string, Pooled>();
+  private readonly closedListeners: ClosedListener[] = [];
+  private readonly observer: PeerObserver;
+  private readonly clock: Clock;
+  private readonly random: Random;
+  private over = false;
+
+  constructor(private readonly options: PeerClientOptions) {
+    this.observer = options.observer ?? SILENT;
+    this.clock = options.clock ?? new SystemClock();
+    this.random = options.random ?? new SystemRandom();
+  }
+
+  /**
+   * Fetches blocks in order, and stops at the first that the peer does not have. Blocks that came before an error stay delivered.
+   * Rejects when the link cannot be had or breaks (Unavailable), the peer is not the one meant or does not fit (Refused), bytes do not agree
+   * with their digest (Corrupt), too much is under way (Overloaded), or with the reason of `signal`, at once:
+   * memory for a block that was arriving is let go by `failed`, perhaps later.
+   */
+  async fetch(to: PeerTarget, keys: readonly BlockKey[], sink: FetchSink, signal: AbortSignal): Promise<FetchOutcome> {
+    const startedMs = this.clock.now();
+    let blocks = 0;
+    let bytes = 0;
+    let missing: BlockKey | null = null;
+    for (let from = 0; from < keys.length && missing === null; from += PEER_KEYS_PER_REQUEST) {
+      const some = keys.slice(from, from + PEER_KEYS_PER_REQUEST);
+      const fetched = await this.counted(() => this.fetchSome(to, some, sink, signal));
+      blocks += fetched.blocks;
+      bytes += fetched.bytes;
+      missing = fetched.missing;
+    }
+    const ms = this.clock.now() - startedMs;
+    if (blocks > 0) this.observer.onFetch(bytes, ms, 'in');
+    return { blocks, bytes, ms, missing };
+  }
+
+  /** Opens the link to a peer, if it is not open. Rejects as `fetch` does. */
+  async reach(to: PeerTarget, signal: AbortSignal): Promise<void> {
+    await this.counted(async () => this.linkTo(to).whenOpen(signal));
+  }
+
+  /**
+   * Offers blocks to a peer and sends those that it wants, which are lent by `lend` for as long as they are read. What is not there to be
+   * lent ends the push. Gives the keys of those that the peer has now for certain. Rejects as `fetch` does.
+   */
+  async push(
+    to: PeerTarget,
+    blocks: readonly SealedBlock[],
+    lend: BlockHost['lend'],
+    signal: AbortSignal,
+  ): Promise<Set<BlockKey>> {
+    const acknowledged = new Set<BlockKey>();
+    for (let from = 0; from < blocks.length; from += PEER_OFFER_BLOCKS) {
+      const offer = new PushExchange(
+        blocks.slice(from, from + PEER_OFFER_BLOCKS),
+        lend,
+        this.options.blockBytes,
+        this.clock,
+      );
+      for (const key of await this.counted(async () => this.linkTo(to).run(offer, signal))) acknowledged.add(key);
+    }
+    return acknowledged;
+  }
+
+  /** Asks a peer for a sign of life. Gives the milliseconds that it took. Rejects as `fetch` does, and with DeadlineExceeded after `timeoutMs`. */
+  async ping(to: PeerTarget, timeoutMs: number): Promise<number> {
+    const startedMs = this.clock.now();
+    const patience = new AbortController();
+    const timer = this.clock.after(timeoutMs, () =>
+      patience.abort(new DeadlineExceeded(`worker ${to.id} did not answer a ping within ${timeoutMs} ms`)),
+    );
+    try {
+      await this.linkTo(to).run(new PingExchange(), patience.signal);
+      return this.clock.now() - startedMs;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** Calls back when a link that was open is lost. Not for those that this client closes itself. */
+  onLinkClosed(listener: ClosedListener): void {
+    this.closedListeners.push(listener);
+  }
+
+  links(): LinkView[] {
+    return [...this.pool.values()].map(({ target, endpoint, link }) => ({
+      id: target.id,
+      incarnation: target.incarnation,
+      endpoint: describe(endpoint),
+      state: link.state,
+      requestsInFlight: link.requestsInFlight,
+    }));
+  }
+
+  /** Closes all links. What is under way rejects with Unavailable. */
+  close(): void {
+    this.over = true;
+    for (const { target } of [...this.pool.values()]) this.drop(target.id, 'this worker is closing');
+  }
+
+  /** Out of the peer's memory as far as it can be read from here; else through the socket. */
+  private async fetchSome(
+    to: PeerTarget,
+    keys: readonly BlockKey[],
+    sink: FetchSink,
+    signal: AbortSignal,
+  ): Promise<Fetched> {
+    const { blockBytes } = this.options;
+    const link = this.linkTo(to);
+    // What it came to instead, the exchange is told.
+    await link.whenOpen(signal).catch(() => {});
+    const { memory } = link;
+    const fetch = (some: readonly BlockKey[]) =>
+      link.run(new FetchExchange(some, sink, blockBytes, this.observer), signal);
+    if (memory === null) return fetch(keys);
+    const borrowed = await link.run(new BorrowExchange(keys, sink, memory, blockBytes, this.observer), signal);
+    if (borrowed.unshared === 0) return borrowed;
+    const fetched = await fetch(keys.slice(keys.length - borrowed.unshared));
+    return {
+      blocks: borrowed.blocks + fetched.blocks,
+      bytes: borrowed.bytes + fetched.bytes,
+      missing: fetched.missing,
+    };
+  }
+
+  private linkTo(target: PeerTarget): Link {
+    if (this.over) throw new Unavailable('this worker is closing its links to peers');
+    const { id, incarnation } = target;
+    const known = this.pool.get(id);
+    if (known) {
+      // Incarnations sort by age.
+      if (incarnation < known.target.incarnation) {
+        throw new Refused(`worker ${id} is in incarnation ${known.target.incarnation} by now, not ${incarnation}`);
+      }
+      const same = incarnation === known.target.incarnation && isDeepStrictEqual(target.address, known.target.address);
+      if (same && known.link.state !== 'closed') return known.link;
+      this.drop(id, `worker ${id} has a new incarnation or address`);
+    }
+    if (this.pool.size >= FLEET_WORKERS) throw new Overloaded(`there are links to ${FLEET_WORKERS} peers already`);
+    return this.connect(target, endpointOf(target.address, this.options.hostId));
+  }
+
+  private connect(target: PeerTarget, endpoint: Endpoint): Link {
+    const { identity, secret, blockBytes } = this.options;
+    const link = new Link({
+      open: (inlet) => dial(endpoint, inlet, this.options),
+      handshake: new ClientHandshake(identity, target, secret, this.random.bytes(NONCE_BYTES)),
+      blockBytes,
+      openMemory: 'path' in endpoint ? this.options.openMemory : undefined,
+      clock: this.clock,
+      handshakeTimeoutMs: this.options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
+      progressTimeoutMs: this.options.progressTimeoutMs ?? PEER_PROGRESS_TIMEOUT_MS,
+      onClosed: (_, wasOpen) => {
+        if (this.pool.get(target.id)?.link !== link) return;
+        this.pool.delete(target.id);
+        if (!wasOpen) return;
+        for (const listener of this.closedListeners) listener(target.id, target.incarnation);
+      },
+    });
+    this.pool.set(target.id, { target, endpoint, link });
+    return link;
+  }
+
+  private drop(id: string, why: string): void {
+    const known = this.pool.get(id);
+    this.pool.delete(id);
+    known?.link.close(new Unavailable(why));
+  }
+
+  private async counted<T>(transfer: () => Promise<T>): Promise<T> {
+    try {
+      return await transfer();
+    } catch (error) {
+      const failure: ShoalError = fromWire(toWire(error));
+      this.observer.onFailure(failure.code);
+      throw failure;
+    }
+  }
+}

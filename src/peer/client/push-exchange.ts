@@ -1,0 +1,155 @@
+import { Deferred } from '../../async/deferred.js';
+import type { Clock } from '../../clock.js';
+import type { BlockKey, SealedBlock } from '../../core/block.js';
+import { Corrupt, fromWire, InternalError, type ShoalError, toWire } from '../../errors.js';
+import { PEER_LEND_MS } from '../../limits.js';
+import type { BlockHost, LentBlock } from '../server/block-host.js';
+import type { ServerMessage } from '../wire/messages.js';
+import type { Exchange, Line } from './exchange.js';
+
+/**
+ * Offers blocks and sends those that the peer wants. Gives those that it has then. A block is lent when its turn has come to be sent, and
+ * released when nothing reads it any more: to offer what the peer has costs no more than the offer.
+ */
+export class PushExchange implements Exchange<Set<BlockKey>> {
+  private readonly outcome = new Deferred<Set<BlockKey>>();
+  private readonly acknowledged = new Set<BlockKey>();
+  private line: Line | null = null;
+  private reason: ShoalError | null = null;
+  private answered = false;
+  private over = false;
+
+  constructor(
+    private readonly blocks: readonly SealedBlock[],
+    private readonly lend: BlockHost['lend'],
+    private readonly blockBytes: number,
+    private readonly clock: Clock,
+  ) {}
+
+  get result(): Promise<Set<BlockKey>> {
+    return this.outcome.promise;
+  }
+
+  start(line: Line): void {
+    this.line = line;
+    line.send({ type: 'offer', blocks: [...this.blocks] });
+  }
+
+  begin(): null {
+    return null;
+  }
+
+  wants(): boolean {
+    return false;
+  }
+
+  end(message: ServerMessage): void {
+    switch (message.type) {
+      case 'wanted':
+        this.heard(message);
+        void this.sendAll(message.wanted);
+        return;
+      case 'stored':
+        if (message.error === null) this.acknowledged.add(this.keyAt(message.index));
+        return;
+      case 'done':
+        this.settle();
+        return;
+      case 'error':
+        this.reason ??= fromWire(message);
+        this.settle();
+        return;
+      default:
+        throw new Corrupt(`a peer answered an offer with '${message.type}'`);
+    }
+  }
+
+  giveUp(reason: ShoalError): void {
+    if (this.over) return;
+    this.reason = reason;
+    this.line?.send({ type: 'cancel' });
+    this.settle();
+  }
+
+  fail(reason: ShoalError): void {
+    this.reason ??= reason;
+    this.settle();
+  }
+
+  private heard({ wanted, held }: Extract<ServerMessage, { type: 'wanted' }>): void {
+    if (this.answered) throw new Corrupt('a peer answered an offer twice');
+    this.answered = true;
+    for (const index of held) this.acknowledged.add(this.keyAt(index));
+    for (const [nth, index] of wanted.entries()) {
+      this.keyAt(index);
+      if (nth > 0 && index <= wanted[nth - 1]!) throw new Corrupt('a peer wants blocks of an offer out of turn');
+    }
+  }
+
+  private async sendAll(wanted: readonly number[]): Promise<void> {
+    try {
+      for (const index of wanted) {
+        const lent = await this.lentInTime(this.keyAt(index));
+        if (lent !== null && (await this.send(index, lent))) continue;
+        // It is not here any more, or not soon; and the peer takes the others in their order alone.
+        if (!this.over) this.line!.send({ type: 'cancel' });
+        return;
+      }
+    } catch (error) {
+      this.giveUp(fromWire(toWire(error)));
+    }
+  }
+
+  /** Null if it takes so long that the peer, for which nothing comes meanwhile, would take this worker for dead. */
+  private async lentInTime(key: BlockKey): Promise<LentBlock | null> {
+    let late = false;
+    const lending = this.lend(key);
+    lending.then((lent) => late && lent?.release()).catch(() => {});
+    const tooLate = new Deferred<null>();
+    const patience = this.clock.after(PEER_LEND_MS, () => {
+      late = true;
+      tooLate.resolve(null);
+    });
+    try {
+      return await Promise.race([lending, tooLate.promise]);
+    } finally {
+      patience.cancel();
+    }
+  }
+
+  /** False if it was given up meanwhile. */
+  private async send(index: number, lent: LentBlock): Promise<boolean> {
+    const { payloads, send } = this.line!;
+    const permitted = this.checked(lent) && (await payloads.acquire());
+    if (this.over || !permitted) {
+      lent.release();
+      if (permitted) payloads.release();
+      return false;
+    }
+    const released = () => {
+      lent.release();
+      payloads.release();
+    };
+    send({ type: 'put', index }, { bytes: lent.bytes, released });
+    return true;
+  }
+
+  private checked(lent: LentBlock): boolean {
+    const { byteLength } = lent.bytes;
+    if (byteLength === this.blockBytes) return true;
+    this.giveUp(new InternalError(`block ${lent.block.key} has ${byteLength} bytes and not ${this.blockBytes}`));
+    return false;
+  }
+
+  private keyAt(index: number): BlockKey {
+    const block = this.blocks[index];
+    if (!block) throw new Corrupt(`a peer answered for position ${index} of an offer of ${this.blocks.length} blocks`);
+    return block.key;
+  }
+
+  private settle(): void {
+    this.over = true;
+    if (this.reason) this.outcome.reject(this.reason);
+    else this.outcome.resolve(this.acknowledged);
+  }
+}

@@ -1,0 +1,87 @@
+import type { Clock } from '../../clock.js';
+import type { BlockKey } from '../../core/block.js';
+import { Corrupt, InternalError } from '../../errors.js';
+import type { PeerObserver } from '../observer.js';
+import type { ServerMessage } from '../wire/messages.js';
+import { failureOf } from '../wire/wire-failure.js';
+import type { Answer, Reply } from './answer.js';
+import type { BlockHost, LentBlock } from './block-host.js';
+
+/** Sends the blocks that a peer asked for, in order, up to the first that is not here. */
+export class FetchAnswer implements Answer {
+  private over = false;
+
+  constructor(
+    private readonly keys: readonly BlockKey[],
+    private readonly host: BlockHost,
+    private readonly blockBytes: number,
+    private readonly clock: Clock,
+    private readonly observer: PeerObserver,
+  ) {}
+
+  start(reply: Reply): void {
+    this.serve(reply).then(
+      (last) => reply.finish(last),
+      (error) => reply.finish({ type: 'error', ...failureOf(error) }),
+    );
+  }
+
+  put(): never {
+    throw new Corrupt('a peer sent a block for a request that is a fetch');
+  }
+
+  filled(): void {}
+
+  returned(): never {
+    throw new Corrupt('a peer gave back blocks that nobody lent: its request is a fetch');
+  }
+
+  awaits(): boolean {
+    return false;
+  }
+
+  cancel(): void {
+    this.over = true;
+  }
+
+  closed(): void {
+    this.over = true;
+  }
+
+  private async serve(reply: Reply): Promise<ServerMessage> {
+    const startedMs = this.clock.now();
+    let bytes = 0;
+    let last: ServerMessage = { type: 'done' };
+    for (const key of this.keys) {
+      // The permit comes first, so that no more is lent than the socket is given.
+      if (!(await reply.payloads.acquire())) break;
+      const lent = this.over ? null : await this.lend(key, reply);
+      if (this.over || lent === null) {
+        lent?.release();
+        reply.payloads.release();
+        if (!this.over) last = { type: 'missing', key };
+        break;
+      }
+      const released = () => {
+        lent.release();
+        reply.payloads.release();
+      };
+      reply.send({ type: 'block', block: lent.block }, { bytes: lent.bytes, released });
+      bytes += this.blockBytes;
+    }
+    if (bytes > 0) this.observer.onFetch(bytes, this.clock.now() - startedMs, 'out');
+    return last;
+  }
+
+  private async lend(key: BlockKey, reply: Reply): Promise<LentBlock | null> {
+    try {
+      const lent = await this.host.lend(key);
+      if (lent === null || lent.bytes.byteLength === this.blockBytes) return lent;
+      lent.release();
+      throw new InternalError(`block ${key} has ${lent.bytes.byteLength} bytes and not ${this.blockBytes}`);
+    } catch (error) {
+      reply.payloads.release();
+      throw error;
+    }
+  }
+}

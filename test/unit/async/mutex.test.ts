@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest';
+import { Mutex } from '../../../src/async/mutex.js';
+
+test('lets one at a time, in order, and goes on after one that failed', async () => {
+  const lock = new Mutex();
+  const seen: string[] = [];
+  let inside = 0;
+  const turn = (name: string, fails = false) =>
+    lock.run(async () => {
+      inside += 1;
+      expect(inside).toBe(1);
+      await Promise.resolve();
+      seen.push(name);
+      inside -= 1;
+      if (fails) throw new Error(name);
+      return name;
+    });
+  const [a, b, c] = [turn('a'), turn('b', true), turn('c')];
+  await expect(b).rejects.toThrow('b');
+  expect([await a, await c]).toEqual(['a', 'c']);
+  expect(seen).toEqual(['a', 'b', 'c']);
+});
+
+test('puts what must not happen in a turn off until its end', async () => {
+  const lock = new Mutex();
+  const seen: string[] = [];
+  lock.between(() => seen.push('at once'));
+  const turn = lock.run(async () => {
+    lock.between(() => seen.push('after'));
+    seen.push('in the turn');
+  });
+  const next = lock.run(async () => void seen.push('next'));
+  await Promise.all([turn, next]);
+  expect(seen).toEqual(['at once', 'in the turn', 'after', 'next']);
+});

@@ -1,0 +1,277 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SimulatedClock } from '../../../../src/clock.js';
+import type { SealedBlock } from '../../../../src/core/block.js';
+import { DISK_PAUSE_MS, DISK_REMOVALS_FAILED, STAGING_BLOCKS, STAGING_DISK_SHARE } from '../../../../src/limits.js';
+import { createLog } from '../../../../src/log.js';
+import { OrtRuntime } from '../../../../src/ort/runtime.js';
+import { HEADER_BYTES } from '../../../../workers/cache/block-file.js';
+import { DiskTier } from '../../../../workers/cache/disk-tier.js';
+import { Staging } from '../../../../workers/cache/staging.js';
+import { FINGERPRINT } from '../../../support/announcement.js';
+import { MemoryFiles } from '../support/block-files.js';
+import { BLOCK_BYTES, chain, markOf, sealedOf } from '../support/cache.js';
+
+const FILE_BYTES = HEADER_BYTES + BLOCK_BYTES;
+const FULL = Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+
+describe('a disk tier', () => {
+  let files: MemoryFiles;
+  let clock: SimulatedClock;
+  let damages: number;
+  let lines: string[];
+  let runtime: OrtRuntime;
+  let staging: Staging;
+  let tier: DiskTier;
+  const into = new Uint8Array(BLOCK_BYTES);
+
+  beforeEach(async () => {
+    files = new MemoryFiles();
+    clock = new SimulatedClock(1_000);
+    damages = 0;
+    lines = [];
+    runtime = OrtRuntime.open();
+    staging = new Staging(runtime, BLOCK_BYTES, STAGING_BLOCKS);
+    tier = await open(3);
+  });
+  afterEach(async () => {
+    await tier.close();
+    staging.close();
+    runtime.release();
+  });
+
+  /** As a process does that is started anew. */
+  async function open(blocks: number, fingerprint = FINGERPRINT): Promise<DiskTier> {
+    const opened = new DiskTier({
+      files,
+      fingerprint,
+      blockBytes: BLOCK_BYTES,
+      budgetBytes: blocks * FILE_BYTES + FILE_BYTES - 1,
+      staging,
+      roleOf: () => 'guest',
+      clock,
+      log: createLog({ level: 'info', write: (line) => lines.push(JSON.parse(line).msg) }),
+      onDamage: () => damages++,
+    });
+    files.budgetBytes = blocks * FILE_BYTES;
+    await opened.open();
+    return opened;
+  }
+  function blocksOf(...names: string[]): SealedBlock[] {
+    return names.map((name) => sealedOf(chain(name, 1)[0]!));
+  }
+  const bytesOf = ({ key }: SealedBlock) => new Uint8Array(BLOCK_BYTES).fill(markOf(key));
+  const put = (block: SealedBlock) => tier.put(block, bytesOf(block));
+  const names = (blocks: readonly SealedBlock[]) => blocks.map(({ key }) => key).sort();
+
+  it('gives to a later process what an earlier one wrote', async () => {
+    const prompt = chain('prompt', 3).map(sealedOf);
+    for (const block of prompt) await put(block);
+    tier = await open(3);
+    expect([...tier.keys()].sort()).toEqual(names(prompt));
+    expect(tier.bytes).toBe(3 * FILE_BYTES);
+    for (const block of prompt) {
+      expect(tier.sealed(block.key)).toEqual(block);
+      expect(await tier.read(block.key, into)).toBe(true);
+      expect(into).toEqual(bytesOf(block));
+    }
+    expect(damages).toBe(0);
+  });
+
+  it('keeps to a budget that is smaller than what it finds, and to the beginning of prompts', async () => {
+    const prompt = chain('prompt', 3).map(sealedOf);
+    for (const block of prompt) await put(block);
+    tier = await open(2);
+    expect([...tier.keys()].sort()).toEqual(names(prompt.slice(0, 2)));
+    expect(files.bytes).toBe(2 * FILE_BYTES);
+  });
+
+  it.each([
+    ['a shorter file', (file: Uint8Array) => file.subarray(0, -1)],
+    ['a longer file', (file: Uint8Array) => Buffer.concat([file, file.subarray(0, 1)])],
+    ['an empty file', () => new Uint8Array()],
+    ['a header with a flipped bit', (file: Uint8Array) => file.map((byte, at) => (at === 70 ? byte ^ 4 : byte))],
+  ])('drops %s at the start, and counts it', async (_, damage) => {
+    const [good, bad] = blocksOf('good', 'bad');
+    await put(good!);
+    await put(bad!);
+    files.files.set(bad!.key, damage(files.files.get(bad!.key)!));
+    tier = await open(3);
+    expect([...tier.keys()]).toEqual([good!.key]);
+    expect([...files.files.keys()]).toEqual([good!.key]);
+    expect(damages).toBe(1);
+  });
+
+  it('drops the files of another model', async () => {
+    for (const block of blocksOf('a', 'b')) await put(block);
+    tier = await open(3, 'e'.repeat(64));
+    expect([tier.blocks, tier.bytes, files.files.size, damages]).toEqual([0, 0, 0, 2]);
+  });
+
+  it('drops a file that has the name of another block', async () => {
+    const [a, b] = blocksOf('a', 'b');
+    await put(a!);
+    files.files.set(b!.key, files.files.get(a!.key)!);
+    tier = await open(3);
+    expect([...tier.keys()]).toEqual([a!.key]);
+    expect(damages).toBe(1);
+  });
+
+  it('finds a flipped bit of the block itself when it is read, and drops the block', async () => {
+    const [a] = blocksOf('a');
+    await put(a!);
+    files.files.get(a!.key)![FILE_BYTES - 1]! ^= 1;
+    const left: string[] = [];
+    tier.listen({ landed: () => {}, left: (_, reason) => left.push(reason) });
+    expect(await tier.read(a!.key, into)).toBe(false);
+    expect([tier.has(a!.key), damages, left]).toEqual([false, 1, ['damaged']]);
+    await tier.idle();
+    expect([files.files.size, tier.bytes]).toEqual([0, 0]);
+    expect(await put(a!)).toBe(true);
+    expect(await tier.read(a!.key, into)).toBe(true);
+  });
+
+  it('does without a block whose file is gone, or cannot be read', async () => {
+    const [a, b] = blocksOf('a', 'b');
+    await put(a!);
+    await put(b!);
+    files.files.delete(a!.key);
+    expect(await tier.read(a!.key, into)).toBe(false);
+    files.refuses = { read: new Error('EIO: i/o error') };
+    expect(await tier.read(b!.key, into)).toBe(false);
+    expect(tier.blocks).toBe(0);
+    expect(lines).toEqual(['a block could not be read from disk']);
+  });
+
+  it('writes nothing for a while to a disk that is full, says so once, and goes on when there is room', async () => {
+    const [a, b, c, d] = blocksOf('a', 'b', 'c', 'd');
+    await put(a!);
+    files.refuses = { write: FULL };
+    expect(await put(b!)).toBe(false);
+    expect(await put(c!)).toBe(false);
+    expect([files.writes, tier.hasRoom, tier.bytes]).toEqual([2, false, FILE_BYTES]);
+    expect(await tier.read(a!.key, into)).toBe(true);
+    await clock.advance(DISK_PAUSE_MS);
+    expect(await put(b!)).toBe(false);
+    expect([files.writes, lines.length]).toEqual([3, 1]);
+    await clock.advance(DISK_PAUSE_MS);
+    files.refuses = {};
+    expect(await put(d!)).toBe(true);
+    expect(lines).toEqual([
+      'the disk takes no blocks: they are kept in memory alone until it does again',
+      'the disk takes blocks again',
+    ]);
+    expect([...tier.keys()].sort()).toEqual(names([a!, d!]));
+  });
+
+  it('counts what it could not remove', async () => {
+    const [a, b, c, d] = blocksOf('a', 'b', 'c', 'd');
+    for (const block of [a!, b!, c!]) await put(block);
+    files.refuses = { remove: new Error('EROFS: read-only file system') };
+    expect(await put(d!)).toBe(false);
+    expect(tier.bytes).toBe(3 * FILE_BYTES);
+    expect(files.writes).toBe(3);
+    expect(tier.blocks).toBe(2);
+    files.refuses = {};
+    await clock.advance(DISK_PAUSE_MS);
+    expect(await put(d!)).toBe(true);
+    expect([tier.bytes, files.bytes]).toEqual([3 * FILE_BYTES, 3 * FILE_BYTES]);
+  });
+
+  it('tries again at the next change to remove what it could not, so that it does not come back', async () => {
+    const [a, b, c] = blocksOf('a', 'b', 'c');
+    await put(a!);
+    await put(b!);
+    files.stuck.add(a!.key);
+    tier.reset();
+    await tier.idle();
+    expect([...files.files.keys()]).toEqual([a!.key]);
+    expect([tier.blocks, tier.bytes]).toEqual([0, FILE_BYTES]);
+    // It is in the way of nothing else.
+    for (const block of [b!, c!]) expect(await put(block)).toBe(true);
+    expect([tier.bytes, files.bytes]).toEqual([3 * FILE_BYTES, 3 * FILE_BYTES]);
+    expect(lines).toEqual(['a file of the disk cache cannot be removed: it counts, and is tried again']);
+    files.stuck.clear();
+    await tier.close();
+    expect(names([b!, c!])).toEqual([...files.files.keys()].sort());
+    tier = await open(3);
+    expect(tier.has(a!.key)).toBe(false);
+  });
+
+  it('tries no more than some of what the disk does not let go of at a time', async () => {
+    const many = blocksOf(...Array.from({ length: 3 * DISK_REMOVALS_FAILED }, (_, i) => `prompt ${i}`));
+    tier = await open(many.length + 1);
+    for (const block of many) await put(block);
+    files.refuses = { remove: new Error('EROFS: read-only file system') };
+    tier.reset();
+    await tier.idle();
+    expect(files.removals).toBe(DISK_REMOVALS_FAILED);
+    files.refuses = {};
+    expect(await put(many[0]!)).toBe(true);
+    await tier.idle();
+    expect([tier.bytes, [...files.files.keys()]]).toEqual([FILE_BYTES, [many[0]!.key]]);
+  });
+
+  it('starts although files of no use cannot be removed, and says so once', async () => {
+    const [a, b, c] = blocksOf('a', 'b', 'c');
+    for (const block of [a!, b!, c!]) await put(block);
+    for (const block of [a!, b!]) {
+      files.files.set(block.key, new Uint8Array(3));
+      files.stuck.add(block.key);
+    }
+    tier = await open(3);
+    expect([...tier.keys()]).toEqual([c!.key]);
+    expect([tier.bytes, damages]).toEqual([3 * FILE_BYTES, 2]);
+    expect(lines).toEqual(['a file of the disk cache cannot be removed: it counts, and is tried again']);
+    files.stuck.clear();
+    expect(await put(b!)).toBe(true);
+    expect([...files.files.keys()].sort()).toEqual(names([b!, c!]));
+  });
+
+  it('takes a copy of what has to go at once, as much as there is staging memory for that may wait for it', async () => {
+    const most = STAGING_DISK_SHARE * STAGING_BLOCKS - 1;
+    const many = Array.from({ length: STAGING_BLOCKS + 2 }, (_, i) => sealedOf(chain(`prompt ${i}`, 1)[0]!));
+    tier = await open(many.length);
+    for (const block of many) {
+      const bytes = bytesOf(block);
+      tier.take(block, bytes);
+      bytes.fill(0);
+    }
+    await tier.idle();
+    expect(tier.blocks).toBe(most);
+    for (const block of many.slice(0, most)) expect(await tier.read(block.key, into)).toBe(true);
+    expect(damages).toBe(0);
+  });
+
+  it('does not bring back what is being written while all is forgotten', async () => {
+    const [a, b] = blocksOf('a', 'b');
+    await put(a!);
+    let go = () => {};
+    files.gate = new Promise((resolve) => {
+      go = resolve;
+    });
+    const writing = put(b!);
+    while (files.writes < 2) await Promise.resolve();
+    expect(tier.reset()).toBe(1);
+    go();
+    expect(await writing).toBe(false);
+    await tier.idle();
+    expect([tier.blocks, tier.bytes, files.files.size]).toEqual([0, 0, 0]);
+  });
+
+  it('writes nothing that was waiting its turn when all was forgotten, and what comes after that', async () => {
+    const [a, b, c] = blocksOf('a', 'b', 'c');
+    let go = () => {};
+    files.gate = new Promise((resolve) => {
+      go = resolve;
+    });
+    const waiting = [put(a!), put(b!)];
+    tier.take(c!, bytesOf(c!));
+    while (files.writes < 1) await Promise.resolve();
+    tier.reset();
+    const anew = put(b!);
+    go();
+    expect(await Promise.all([...waiting, anew])).toEqual([false, false, true]);
+    await tier.idle();
+    expect([[...tier.keys()], [...files.files.keys()], files.writes]).toEqual([[b!.key], [b!.key], 2]);
+  });
+});

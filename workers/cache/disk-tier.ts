@@ -1,0 +1,302 @@
+import type { Clock } from '../../src/clock.js';
+import type { BlockKey, SealedBlock } from '../../src/core/block.js';
+import { Shard } from '../../src/core/shard.js';
+import { DISK_PAUSE_MS, DISK_REMOVALS_FAILED } from '../../src/limits.js';
+import type { Log } from '../../src/log.js';
+import { digestOf } from '../../src/peer/wire/digest.js';
+import { decodeHeader, encodeHeader, HEADER_BYTES } from './block-file.js';
+import type { BlockFiles } from './block-folder.js';
+import { Residents } from './residents.js';
+import type { Staging } from './staging.js';
+import type { RoleOf, Tier, TierListener } from './tier.js';
+
+export interface DiskTierOptions {
+  readonly files: BlockFiles;
+  readonly fingerprint: string;
+  readonly blockBytes: number;
+  readonly budgetBytes: number;
+  /** Memory for copies of what must make room at once. */
+  readonly staging: Staging;
+  readonly roleOf: RoleOf;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The bytes of a file are not those of the block that it should be. */
+  readonly onDamage: () => void;
+}
+
+/**
+ * Files as the lowest tier: outlives the process. A block is read only with the digest that it was written with. What the disk refuses costs a
+ * copy: then nothing is written for a while.
+ */
+export class DiskTier implements Tier {
+  readonly name = 'disk';
+  private readonly residents: Residents<SealedBlock>;
+  private readonly fileBytes: number;
+  /** Dropped from the index, and still to be removed; what the disk did not let go of comes last. Their files count until they are gone. */
+  private readonly leaving: BlockKey[] = [];
+  /** Files that the disk did not let go of are told of once, until there are none. */
+  private removesAll = true;
+  private usedBytes = 0;
+  private resets = 0;
+  /** Null unless the disk refused a write that nothing was written after. */
+  private refusedAtMs: number | null = null;
+  private listener: TierListener = { landed: () => {}, left: () => {} };
+  /** Changes of the folder come one after another. */
+  private changes: Promise<void> = Promise.resolve();
+
+  constructor(private readonly options: DiskTierOptions) {
+    this.fileBytes = HEADER_BYTES + options.blockBytes;
+    this.residents = new Residents<SealedBlock>(new Shard(Math.floor(options.budgetBytes / this.fileBytes)), {
+      evicting: () => {},
+      free: ({ key }) => this.leaving.push(key),
+    });
+  }
+
+  /** Takes up what is in the folder; to be called first. What is of no use is removed, and counted as damage. */
+  async open(): Promise<void> {
+    const { files, roleOf } = this.options;
+    for (const { key, byteLength } of await files.list()) {
+      const block = await this.recognized(key, byteLength);
+      if (block === null) {
+        this.options.onDamage();
+        await this.discard(key);
+      } else if (await this.makeRoom(block.parent)) {
+        this.usedBytes += this.fileBytes;
+        this.residents.insert(block, roleOf(block), block);
+      } else {
+        await this.discard(key);
+      }
+    }
+  }
+
+  get blocks(): number {
+    return this.residents.size;
+  }
+
+  get bytes(): number {
+    return this.usedBytes;
+  }
+
+  get budgetBytes(): number {
+    return this.options.budgetBytes;
+  }
+
+  /** Whether the disk took what was written to it last, or may have changed its mind. */
+  get accepts(): boolean {
+    const { refusedAtMs, options } = this;
+    return refusedAtMs === null || options.clock.now() - refusedAtMs >= DISK_PAUSE_MS;
+  }
+
+  get hasRoom(): boolean {
+    return this.accepts && this.usedBytes + this.fileBytes <= this.budgetBytes;
+  }
+
+  listen(listener: TierListener): void {
+    this.listener = listener;
+  }
+
+  has(key: BlockKey): boolean {
+    return this.residents.has(key);
+  }
+
+  sealed(key: BlockKey): SealedBlock | null {
+    return this.residents.get(key);
+  }
+
+  keys(): IterableIterator<BlockKey> {
+    return this.residents.keys();
+  }
+
+  view(): null {
+    return null;
+  }
+
+  pin(key: BlockKey): (() => void) | null {
+    const held = this.residents.hold(key);
+    if (held === null) return null;
+    return () => {
+      held.release();
+      this.removeLeaving();
+    };
+  }
+
+  async read(key: BlockKey, into: Uint8Array): Promise<boolean> {
+    const held = this.residents.hold(key);
+    if (held === null) return false;
+    this.residents.touch(key);
+    const { resets } = this;
+    try {
+      const whole = await this.options.files.read(key, into, HEADER_BYTES);
+      if (whole && digestOf(into) === held.value.digest) return true;
+      if (resets === this.resets) this.damaged(key);
+    } catch (err) {
+      this.options.log.warn({ err }, 'a block could not be read from disk');
+      if (resets === this.resets) this.lose(key, 'evicted');
+    } finally {
+      held.release();
+      this.removeLeaving();
+    }
+    return false;
+  }
+
+  put(block: SealedBlock, bytes: Uint8Array): Promise<boolean> {
+    const { resets } = this;
+    return this.inTurn(() => this.write(block, bytes, resets));
+  }
+
+  take(block: SealedBlock, bytes: Uint8Array): void {
+    if (!this.accepts || this.has(block.key)) return;
+    const buffer = this.options.staging.takeAtOnce();
+    if (buffer === null) return;
+    if (buffer.linger()) {
+      buffer.bytes.set(bytes);
+      void this.put(block, buffer.bytes).finally(buffer.release);
+    } else {
+      buffer.release();
+    }
+  }
+
+  reassign(roleOf: RoleOf): void {
+    this.residents.reassign(roleOf);
+  }
+
+  reset(): number {
+    this.resets++;
+    const keys = this.residents.clear();
+    for (const key of keys) this.listener.left(key, 'reset');
+    this.removeLeaving();
+    return keys.length;
+  }
+
+  async idle(): Promise<void> {
+    for (let seen: Promise<void> | null = null; seen !== this.changes; ) {
+      seen = this.changes;
+      await seen;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.removeLeaving();
+    await this.idle();
+    await this.options.files.close();
+  }
+
+  /** `resets` is how often all had been forgotten when the block came: what a reset finds waiting is not written after it. */
+  private async write(block: SealedBlock, bytes: Uint8Array, resets: number): Promise<boolean> {
+    const { files, fingerprint, blockBytes, roleOf } = this.options;
+    if (this.has(block.key)) return true;
+    if (resets !== this.resets || !this.accepts || !(await this.makeRoom(block.parent))) return false;
+    this.usedBytes += this.fileBytes;
+    try {
+      await files.write(block.key, [encodeHeader({ fingerprint, block, blockBytes }), bytes]);
+    } catch (error) {
+      this.usedBytes -= this.fileBytes;
+      this.refused(error);
+      return false;
+    }
+    this.accepted();
+    if (resets !== this.resets) {
+      this.leaving.push(block.key);
+      await this.remove();
+      return false;
+    }
+    this.residents.insert(block, roleOf(block), block);
+    this.listener.landed(block);
+    return true;
+  }
+
+  /** Drops what is missed least until one more file fits, and waits until that is gone from the disk. */
+  private async makeRoom(parent: BlockKey | null): Promise<boolean> {
+    await this.remove();
+    while (this.usedBytes + this.fileBytes > this.budgetBytes) {
+      const key = this.residents.evict(parent);
+      if (key === null) return false;
+      this.listener.left(key, 'evicted');
+      const failure = await this.remove();
+      // Dropping one after another would make no room.
+      if (failure !== null && this.leaving.includes(key)) {
+        this.refused(failure);
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** Removes a file that is not in the index. */
+  private async discard(key: BlockKey): Promise<void> {
+    this.usedBytes += this.fileBytes;
+    this.leaving.unshift(key);
+    await this.remove();
+  }
+
+  private damaged(key: BlockKey): void {
+    this.options.onDamage();
+    this.lose(key, 'damaged');
+  }
+
+  private lose(key: BlockKey, reason: 'evicted' | 'damaged'): void {
+    if (this.residents.drop(key)) this.listener.left(key, reason);
+  }
+
+  private removeLeaving(): void {
+    if (this.leaving.length > 0) void this.inTurn(() => this.remove());
+  }
+
+  /** Removes what is to go, each once. Gives what the disk said of the last file that it did not let go of, which is tried again another time. */
+  private async remove(): Promise<Error | null> {
+    const failed: BlockKey[] = [];
+    let failure: Error | null = null;
+    while (failed.length < DISK_REMOVALS_FAILED) {
+      const key = this.leaving.shift();
+      if (key === undefined) break;
+      try {
+        // The same block may have been written anew since: then its file is that one.
+        if (!this.has(key)) await this.options.files.remove(key);
+        this.usedBytes -= this.fileBytes;
+      } catch (error) {
+        failed.push(key);
+        failure = error as Error;
+      }
+    }
+    this.leaving.push(...failed);
+    if (failure !== null && this.removesAll) {
+      this.options.log.warn(
+        { err: failure },
+        'a file of the disk cache cannot be removed: it counts, and is tried again',
+      );
+    }
+    this.removesAll = this.leaving.length === 0;
+    return failure;
+  }
+
+  private inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const done = this.changes.then(change);
+    this.changes = done.then(
+      () => {},
+      () => {},
+    );
+    return done;
+  }
+
+  private refused(err: unknown): void {
+    if (this.refusedAtMs === null) {
+      this.options.log.warn({ err }, 'the disk takes no blocks: they are kept in memory alone until it does again');
+    }
+    this.refusedAtMs = this.options.clock.now();
+  }
+
+  private accepted(): void {
+    if (this.refusedAtMs !== null) this.options.log.info({}, 'the disk takes blocks again');
+    this.refusedAtMs = null;
+  }
+
+  /** The block of a file, if it is whole and of this fleet. Its bytes are looked at when they are read. */
+  private async recognized(key: BlockKey, byteLength: number): Promise<SealedBlock | null> {
+    const { files, fingerprint, blockBytes } = this.options;
+    const bytes = new Uint8Array(HEADER_BYTES);
+    if (byteLength !== this.fileBytes || !(await files.read(key, bytes, 0).catch(() => false))) return null;
+    const header = decodeHeader(bytes);
+    const fits = header?.fingerprint === fingerprint && header.blockBytes === blockBytes && header.block.key === key;
+    return fits ? header.block : null;
+  }
+}

@@ -1,0 +1,206 @@
+import type { Clock } from '../../src/clock.js';
+import type { BlockKey, BlockMeta, SealedBlock, TierName } from '../../src/core/block.js';
+import { BlockPool } from '../../src/device/block-pool.js';
+import { STAGING_BLOCKS, STAGING_FLOOR_BLOCKS, STAGING_IN_BLOCKS } from '../../src/limits.js';
+import type { Log } from '../../src/log.js';
+import type { TierUse } from '../../src/metrics/worker-metrics.js';
+import type { OrtRuntime } from '../../src/ort/runtime.js';
+import type { LentBlock } from '../../src/peer/server/block-host.js';
+import type { BlockFiles } from './block-folder.js';
+import { Demoter } from './demoter.js';
+import { DiskTier } from './disk-tier.js';
+import { HostTier } from './host-tier.js';
+import { Staging, type StagingBuffer } from './staging.js';
+import type { RoleOf, Tier, TierListener } from './tier.js';
+
+export interface LowerTiersOptions {
+  readonly runtime: OrtRuntime;
+  readonly blockBytes: number;
+  /** Host memory for blocks on their way in, and as much again for those on their way out. */
+  readonly stagingBytes: number;
+  /** 0 for no host tier. */
+  readonly hostBudgetBytes: number;
+  readonly disk: { readonly files: BlockFiles; readonly budgetBytes: number; readonly fingerprint: string } | null;
+  readonly roleOf: RoleOf;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** A file was not what it should be. */
+  readonly onDamage: () => void;
+}
+
+/** Host memory through which a block passes between a device that has memory of its own and the rest. Either `keep` or `drop` must follow. */
+export interface Passage {
+  readonly bytes: Uint8Array;
+  /** The bytes are there, and may be kept as a copy. */
+  keep(block: SealedBlock): void;
+  drop(): void;
+}
+
+/** The tiers below the device: host memory, then disk, or one of them, or none. */
+export class LowerTiers {
+  /** From the first below the device. */
+  readonly tiers: readonly Tier[];
+  private readonly host: HostTier | null;
+  private readonly disk: DiskTier | null;
+  private readonly demoter: Demoter | null;
+  private readonly inbound: Staging;
+  private readonly outbound: Staging;
+
+  constructor(options: LowerTiersOptions) {
+    const { runtime, blockBytes, hostBudgetBytes, disk, roleOf } = options;
+    const staging = (most: number) => new Staging(runtime, blockBytes, stagingBlocks(options, most));
+    this.inbound = staging(STAGING_IN_BLOCKS);
+    this.outbound = staging(STAGING_BLOCKS);
+    this.disk = disk && new DiskTier({ ...options, ...disk, staging: this.outbound });
+    const hosts = hostBudgetBytes >= blockBytes;
+    const pool = () => new BlockPool(runtime, blockBytes, hostBudgetBytes);
+    const common = { blockBytes, budgetBytes: hostBudgetBytes, below: this.disk, roleOf };
+    const host = hosts ? new HostTier({ pool: pool(), ...common }) : null;
+    this.host = host;
+    this.demoter = host && this.disk && new Demoter(host, (key) => host.lend(key), this.disk, blockBytes);
+    this.tiers = [host, this.disk].filter((tier) => tier !== null);
+  }
+
+  /** The one into which the device's blocks fall. */
+  get first(): Tier | null {
+    return this.tiers[0] ?? null;
+  }
+
+  /** Blocks that may be on their way to the device at a time, where nothing else takes any. */
+  get takesAtOnce(): number {
+    const { blocks, quickBlocks } = this.inbound;
+    return Math.max(1, this.disk ? quickBlocks : blocks);
+  }
+
+  /** Takes up what outlived an earlier process; to be called before anything else. */
+  async open(): Promise<void> {
+    await this.disk?.open();
+  }
+
+  /** One listener. */
+  listen(listener: (tier: TierName) => TierListener): void {
+    for (const tier of this.tiers) {
+      const told = listener(tier.name);
+      tier.listen({
+        landed: (block) => {
+          told.landed(block);
+          if (tier === this.host) this.demoter?.came(block.key);
+          else this.demoter?.forget(block.key);
+        },
+        left: (key, reason) => {
+          if (tier === this.host) this.demoter?.forget(key);
+          else this.demoter?.lost(key);
+          told.left(key, reason);
+        },
+      });
+    }
+  }
+
+  has(key: BlockKey): boolean {
+    return this.tiers.some((tier) => tier.has(key));
+  }
+
+  sealed(key: BlockKey): SealedBlock | null {
+    return this.tiers.find((tier) => tier.has(key))?.sealed(key) ?? null;
+  }
+
+  /** The first tier that has the block. */
+  of(key: BlockKey): Tier | null {
+    return this.tiers.find((tier) => tier.has(key)) ?? null;
+  }
+
+  /** The block's bytes in memory, until `release`, from whichever tier; null if none has it. Rejects with `Unavailable` where there is no memory. */
+  async lend(key: BlockKey): Promise<LentBlock | null> {
+    const tier = this.of(key);
+    const block = tier?.sealed(key);
+    if (!tier || !block) return null;
+    const viewed = tier.view(key);
+    if (viewed !== null) return viewed;
+    const { bytes, release } = await this.outbound.take();
+    // Not for others to read in place: whoever does so may hold many, and would be waited for.
+    if (await tier.read(key, bytes)) return { block, bytes, shared: null, release };
+    release();
+    return null;
+  }
+
+  /** The last moment to copy a block that has to make room on the device. */
+  rescue(block: SealedBlock, bytes: Uint8Array): void {
+    if (!this.has(block.key)) this.first?.take(block, bytes);
+  }
+
+  /** Memory for a block that comes from elsewhere. Null if there is none at the moment. */
+  passageIn(meta: BlockMeta): Passage | null {
+    const placed = this.hostPassage(meta);
+    if (placed !== null) return placed;
+    const buffer = this.inbound.takeAtOnce();
+    if (buffer !== null) return this.staged(buffer);
+    // Before it is not taken at all, something else has to leave the host.
+    return this.host?.has(meta.key) === false ? this.host.place(meta) : null;
+  }
+
+  /** Memory for a block that is read from the device; waits for it. Rejects with `Unavailable` where there is none. */
+  async passageOut(meta: BlockMeta): Promise<Passage> {
+    return this.hostPassage(meta) ?? this.staged(await this.outbound.take());
+  }
+
+  /** Memory for a block that leaves the device, and is not kept; waits for it. Rejects with `Unavailable` where there is none. */
+  outbox(): Promise<StagingBuffer> {
+    return this.outbound.take();
+  }
+
+  /** The block's bytes in place; null where no tier has them in memory. */
+  view(key: BlockKey): LentBlock | null {
+    return this.of(key)?.view(key) ?? null;
+  }
+
+  uses(): TierUse[] {
+    return this.tiers.map(({ name: tier, blocks, bytes, budgetBytes }) => ({ tier, blocks, bytes, budgetBytes }));
+  }
+
+  reassign(roleOf: RoleOf): void {
+    for (const tier of this.tiers) tier.reassign(roleOf);
+  }
+
+  /** Empties all of them. */
+  reset(): void {
+    for (const tier of this.tiers) tier.reset();
+  }
+
+  /** Resolves when nothing is on its way to a lower tier. */
+  async idle(): Promise<void> {
+    this.demoter?.wake();
+    await this.demoter?.idle();
+    for (const tier of this.tiers) await tier.idle();
+  }
+
+  /** What is on disk stays there. Nothing may be read any more. */
+  async close(): Promise<void> {
+    await this.demoter?.stop();
+    for (const tier of this.tiers) await tier.close();
+    this.inbound.close();
+    this.outbound.close();
+  }
+
+  /** Memory of the host tier while there is room: what has left the device does not make room for a copy of what is still on it. */
+  private hostPassage(meta: BlockMeta): Passage | null {
+    const { host } = this;
+    return host?.hasRoom && !host.has(meta.key) ? host.place(meta) : null;
+  }
+
+  private staged({ bytes, linger, release }: StagingBuffer): Passage {
+    const { disk } = this;
+    return {
+      bytes,
+      // While it is in memory it costs nothing to read. What the disk is too slow for is copied from the device later.
+      keep: (block) => {
+        if (disk?.hasRoom && linger()) void disk.put(block, bytes).finally(release);
+        else release();
+      },
+      drop: release,
+    };
+  }
+}
+
+function stagingBlocks({ stagingBytes, blockBytes }: LowerTiersOptions, most: number): number {
+  return Math.min(most, Math.max(STAGING_FLOOR_BLOCKS, Math.floor(stagingBytes / blockBytes)));
+}

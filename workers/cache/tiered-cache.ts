@@ -1,0 +1,48 @@
+import type { Clock } from '../../src/clock.js';
+import type { WorkerConfig } from '../../src/config/worker-config.js';
+import { blockBytes } from '../../src/core/kv-layout.js';
+import type { Device } from '../../src/device/device.js';
+import { STAGING_BYTES } from '../../src/limits.js';
+import type { Log } from '../../src/log.js';
+import type { OrtRuntime } from '../../src/ort/runtime.js';
+import { hostBudgetBytes } from '../budgets.js';
+import { Promoter } from '../prefix/promoter.js';
+import type { BlockFiles } from './block-folder.js';
+import { BlockStore } from './block-store.js';
+import { LowerTiers } from './lower-tiers.js';
+import type { RoleOf } from './tier.js';
+
+export interface TieredCacheOptions {
+  readonly config: WorkerConfig;
+  readonly fingerprint: string;
+  readonly runtime: OrtRuntime;
+  readonly device: Device;
+  /** Null for no disk tier. */
+  readonly files: BlockFiles | null;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly roleOf: RoleOf;
+  readonly computeMsPerToken: () => number | null;
+  /** A file was not what it should be. */
+  readonly onDamage: () => void;
+}
+
+/** A worker's blocks in all tiers that its configuration gives it, and what brings them up. */
+export function tieredCache(options: TieredCacheOptions): { readonly store: BlockStore; readonly promoter: Promoter } {
+  const { config, fingerprint, device, files, clock, log, roleOf, computeMsPerToken } = options;
+  const bytes = blockBytes(device.layout);
+  const lower = new LowerTiers({
+    ...options,
+    blockBytes: bytes,
+    stagingBytes: STAGING_BYTES,
+    hostBudgetBytes: config.cache ? hostBudgetBytes(config, device.kind) : 0,
+    disk: files && { files, budgetBytes: config.diskCacheBytes, fingerprint },
+  });
+  const onFailed = (err: unknown) => log.error({ err }, 'a block could not be copied to or from the device');
+  const store = new BlockStore({ device, lower, roleOf, onFailed });
+  const { blockTokens } = device.layout;
+  return {
+    store,
+    promoter: new Promoter({ store, lower, clock, blockTokens, blockBytes: bytes, computeMsPerToken, onFailed }),
+  };
+}

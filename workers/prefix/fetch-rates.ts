@@ -1,0 +1,58 @@
+import type { Clock } from '../../src/clock.js';
+import { FLEET_WORKERS } from '../../src/limits.js';
+
+/** Weight of the newest measurement. */
+const NEWEST = 0.3;
+/** A measurement is forgotten after so long, so that those who were slow once are tried again. */
+const FORGET_MS = 30_000;
+
+interface Measured {
+  readonly bytesPerMs: number;
+  readonly atMs: number;
+}
+
+/** How fast peers give blocks, measured; bytes a millisecond. */
+export class FetchRates {
+  /** The longest not measured first. */
+  private readonly byPeer = new Map<string, Measured>();
+  private all: Measured | null = null;
+
+  constructor(private readonly clock: Clock) {}
+
+  /** Of one peer, else of all; null if nothing was measured lately. */
+  of(peer: string): number | null {
+    return this.fresh(this.byPeer.get(peer)) ?? this.overall;
+  }
+
+  get overall(): number | null {
+    return this.fresh(this.all);
+  }
+
+  note(peer: string, bytes: number, ms: number): void {
+    const measured = Math.max(1, bytes) / Math.max(0.1, ms);
+    const before = this.fresh(this.byPeer.get(peer)) ?? measured;
+    this.byPeer.delete(peer);
+    for (const [oldest] of this.byPeer) {
+      if (this.byPeer.size < FLEET_WORKERS) break;
+      this.byPeer.delete(oldest);
+    }
+    this.byPeer.set(peer, this.now(mix(before, measured)));
+    if (bytes > 0) this.all = this.now(mix(this.overall ?? measured, measured));
+  }
+
+  forget(peer: string): void {
+    this.byPeer.delete(peer);
+  }
+
+  private now(bytesPerMs: number): Measured {
+    return { bytesPerMs, atMs: this.clock.now() };
+  }
+
+  private fresh(measured: Measured | null | undefined): number | null {
+    return measured && this.clock.now() - measured.atMs < FORGET_MS ? measured.bytesPerMs : null;
+  }
+}
+
+function mix(before: number, measured: number): number {
+  return (1 - NEWEST) * before + NEWEST * measured;
+}

@@ -1,0 +1,223 @@
+import { Semaphore } from '../../src/async/semaphore.js';
+import type { Clock } from '../../src/clock.js';
+import type { BlockKey, BlockMeta, SealedBlock } from '../../src/core/block.js';
+import { type FetchPart, type FetchPlan, patienceMs, planFetch, worthWaiting } from '../../src/core/fetch-plan.js';
+import type { PrefixRequest } from '../../src/engine/prefix-cache.js';
+import { Cancelled, Overloaded, type ShoalError, Unavailable } from '../../src/errors.js';
+import type { Roster } from '../../src/fleet/roster.js';
+import type { FetchSink } from '../../src/peer/client/fetch-exchange.js';
+import type { PeerClient } from '../../src/peer/client/peer-client.js';
+import type { BlockPlace } from '../cache/block-place.js';
+import type { BlockStore } from '../cache/block-store.js';
+import { FetchRates } from './fetch-rates.js';
+import type { PrefixFetcher } from './prefix-loader.js';
+
+/** Parts of a plan that are under way at a time: the later ones are worth nothing without the earlier. */
+const PARTS_AT_A_TIME = 4;
+
+export interface PeerFetcherOptions {
+  readonly self: string;
+  readonly store: BlockStore;
+  readonly peers: PeerClient;
+  readonly roster: Roster;
+  readonly clock: Clock;
+  readonly replicas: number;
+  readonly blockTokens: number;
+  readonly blockBytes: number;
+  readonly computeMsPerToken: () => number | null;
+}
+
+/** Gets blocks from the peers that can give them sooner than they are computed. */
+export class PeerFetcher implements PrefixFetcher {
+  readonly rates: FetchRates;
+  /** So many blocks are asked for at a time in each turn, where there is memory for so many only. */
+  private readonly turns: Semaphore;
+  private readonly turnBlocks: number;
+
+  constructor(private readonly options: PeerFetcherOptions) {
+    this.rates = new FetchRates(options.clock);
+    const { takesAtOnce } = options.store;
+    this.turns = new Semaphore(Math.min(PARTS_AT_A_TIME, takesAtOnce));
+    this.turnBlocks = Math.max(1, Math.floor(takesAtOnce / PARTS_AT_A_TIME));
+  }
+
+  async fetch(wanted: readonly BlockMeta[], request: PrefixRequest, signal: AbortSignal): Promise<void> {
+    const { self, roster, replicas, blockTokens, blockBytes, computeMsPerToken } = this.options;
+    const plan = planFetch({
+      wanted,
+      hints: request.sources,
+      homesOf: (segment) => roster.ring.homes(segment, replicas),
+      reachable: (worker) => worker !== self && roster.alive(worker) !== null,
+      fetchBytesPerMs: (worker) => this.rates.of(worker),
+      computeMsPerToken: computeMsPerToken(),
+      blockTokens,
+      blockBytes,
+    });
+    if (plan.parts.length === 0) return;
+    const arrival = new Arrival(plan, blockBytes, this.options.clock, signal);
+    try {
+      await this.fetchParts(plan.parts, arrival);
+    } finally {
+      arrival.end();
+    }
+    if (signal.aborted) throw new Cancelled('the request was withdrawn while its prefix was fetched');
+  }
+
+  /** Fetches parts in order, up to the first that nobody can give whole. */
+  private async fetchParts(parts: readonly FetchPart[], arrival: Arrival): Promise<void> {
+    /** Whether this part and all before it came. */
+    const came: Promise<boolean>[] = [];
+    for (const [index, part] of parts.entries()) {
+      const begun = came[index - PARTS_AT_A_TIME] ?? Promise.resolve(true);
+      const own = begun.then((worth) => worth && this.fetchPart(part, arrival));
+      came.push(Promise.all([came.at(-1) ?? true, own]).then(([before, whole]) => before && whole));
+    }
+    await came.at(-1);
+  }
+
+  /** Asks one peer after the other until nothing is left to ask for. False if something was not to be had. */
+  private async fetchPart({ from, otherwise, blocks }: FetchPart, arrival: Arrival): Promise<boolean> {
+    const { store } = this.options;
+    for (const worker of [from, ...otherwise]) {
+      const left = blocks.filter(({ key }) => !store.has(key) && !store.comes(key));
+      if (left.length === 0 || arrival.signal.aborted) break;
+      await this.ask(worker, left, arrival);
+    }
+    for (const { key } of blocks) if (store.comes(key)) await this.awaitPush(key, arrival);
+    return blocks.every(({ key }) => store.has(key));
+  }
+
+  /** Who computed a block may be pushing it here at this moment, or the device is taking it: it is not asked for a second time. */
+  private async awaitPush(key: BlockKey, arrival: Arrival): Promise<void> {
+    const { store } = this.options;
+    await store.settled(key, arrival.signal).catch(() => {});
+    if (store.has(key)) arrival.arrived(key);
+  }
+
+  private async ask(worker: string, blocks: readonly BlockMeta[], arrival: Arrival): Promise<void> {
+    const { peers, roster, clock, blockBytes } = this.options;
+    const target = roster.alive(worker);
+    if (!target) return;
+    const startedMs = clock.now();
+    let arrivedBytes = 0;
+    const sink = new StoreSink(this.options.store, blocks, {
+      arrived: (key) => {
+        arrivedBytes += blockBytes;
+        arrival.arrived(key);
+      },
+      full: () => arrival.stop(new Overloaded('there is no room for the blocks of a peer')),
+    });
+    const came = { bytes: 0, ms: 0 };
+    try {
+      for (let at = 0; at < blocks.length && !arrival.signal.aborted; at += this.turnBlocks) {
+        const keys = blocks.slice(at, at + this.turnBlocks).map(({ key }) => key);
+        const { bytes, ms, missing } = await this.inTurn(() => peers.fetch(target, keys, sink, arrival.signal));
+        came.bytes += bytes;
+        came.ms += ms;
+        if (missing !== null) break;
+      }
+      if (came.bytes > 0) this.rates.note(worker, came.bytes, came.ms);
+    } catch {
+      // The peer client counts the failure. What did not come is asked of the next, or computed.
+      if (arrival.tooSlow) this.rates.note(worker, arrivedBytes, clock.now() - startedMs);
+    }
+  }
+
+  private async inTurn<T>(fetch: () => Promise<T>): Promise<T> {
+    if (this.turnBlocks === Number.POSITIVE_INFINITY) return fetch();
+    await this.turns.acquire();
+    try {
+      return await fetch();
+    } finally {
+      this.turns.release();
+    }
+  }
+}
+
+/** Puts what arrives into the store. What a block is, the one who asked knows; of the peer's word only the digest counts, and it is checked. */
+class StoreSink implements FetchSink {
+  private readonly wanted: ReadonlyMap<BlockKey, BlockMeta>;
+  private readonly places = new Map<BlockKey, BlockPlace>();
+
+  constructor(
+    private readonly store: BlockStore,
+    blocks: readonly BlockMeta[],
+    private readonly on: { arrived(key: BlockKey): void; full(): void },
+  ) {
+    this.wanted = new Map(blocks.map((block) => [block.key, block]));
+  }
+
+  place(block: SealedBlock): Uint8Array | null {
+    const place = this.store.place(this.wanted.get(block.key)!);
+    if (place === 'full') this.on.full();
+    if (typeof place === 'string') return null;
+    this.places.set(block.key, place);
+    return place.into;
+  }
+
+  async done(block: SealedBlock): Promise<void> {
+    await this.take(block.key).commit({ ...this.wanted.get(block.key)!, digest: block.digest }, 'fetched');
+    this.on.arrived(block.key);
+  }
+
+  failed(block: SealedBlock): void {
+    this.take(block.key).abandon();
+  }
+
+  private take(key: BlockKey): BlockPlace {
+    const place = this.places.get(key)!;
+    this.places.delete(key);
+    return place;
+  }
+}
+
+/** Watches how fast a plan's blocks arrive, and gives the fetch up when computing the rest would be faster. */
+class Arrival {
+  tooSlow = false;
+  private readonly keys = new Set<BlockKey>();
+  private readonly given = new AbortController();
+  private readonly startedMs: number;
+  private readonly wantedBytes: number;
+  private readonly watching: { cancel(): void };
+  private readonly onAbort = () => this.given.abort(new Cancelled('the request was withdrawn'));
+
+  constructor(
+    private readonly plan: FetchPlan,
+    private readonly blockBytes: number,
+    private readonly clock: Clock,
+    private readonly outer: AbortSignal,
+  ) {
+    this.startedMs = clock.now();
+    this.wantedBytes = blockBytes * plan.parts.reduce((blocks, part) => blocks + part.blocks.length, 0);
+    this.watching = clock.every(Math.max(1, patienceMs(plan)), () => this.judge());
+    outer.addEventListener('abort', this.onAbort, { once: true });
+    if (outer.aborted) this.onAbort();
+  }
+
+  get signal(): AbortSignal {
+    return this.given.signal;
+  }
+
+  arrived(key: BlockKey): void {
+    this.keys.add(key);
+  }
+
+  /** Gives up what is still to come. */
+  stop(reason: ShoalError): void {
+    this.given.abort(reason);
+  }
+
+  end(): void {
+    this.watching.cancel();
+    this.outer.removeEventListener('abort', this.onAbort);
+  }
+
+  private judge(): void {
+    const { wantedBytes } = this;
+    const arrivedBytes = this.blockBytes * this.keys.size;
+    const elapsedMs = this.clock.now() - this.startedMs;
+    if (this.signal.aborted || worthWaiting(this.plan, { elapsedMs, arrivedBytes, wantedBytes })) return;
+    this.tooSlow = true;
+    this.stop(new Unavailable('computing the blocks is faster than waiting for them'));
+  }
+}

@@ -1,0 +1,284 @@
+import { setMaxListeners } from 'node:events';
+import { Semaphore } from '../../src/async/semaphore.js';
+import type { Clock } from '../../src/clock.js';
+import type { BlockKey, SealedBlock } from '../../src/core/block.js';
+import type { Announcement } from '../../src/core/member.js';
+import { type HomesOf, type Push, pushesOf, ringChange } from '../../src/core/replication.js';
+import type { Roster } from '../../src/fleet/roster.js';
+import {
+  FLEET_WORKERS,
+  REPLICATION_ATTEMPTS,
+  REPLICATION_BATCH_BLOCKS,
+  REPLICATION_CHECK_MS,
+  REPLICATION_PAST_RINGS,
+  REPLICATION_PAUSE_MS,
+  REPLICATION_PUSHES,
+  REPLICATION_QUEUE_BLOCKS,
+  REPLICATION_SETTLE_MS,
+} from '../../src/limits.js';
+import type { PeerClient } from '../../src/peer/client/peer-client.js';
+import type { Ring } from '../../src/ring/ring.js';
+import type { BlockStore } from '../cache/block-store.js';
+import { PushQueue, type PushTask } from './push-queue.js';
+
+export interface ReplicatorOptions {
+  readonly self: string;
+  readonly store: BlockStore;
+  readonly peers: PeerClient;
+  readonly roster: Roster;
+  readonly clock: Clock;
+  readonly replicas: number;
+  /** How many blocks wait now, and how many of a push came to be held by another because the ring changed. */
+  readonly onLag: (waitingBlocks: number, lackingBlocks: number) => void;
+  readonly onMoved: (blocks: number) => void;
+}
+
+/**
+ * Off the reply path: copies new blocks to their homes, and, when the ring changes, blocks to workers that became homes of them. To each home
+ * one push after another, and to a few homes at a time, so that transfers do not crowd out requests; a home that cannot be reached keeps nobody
+ * else waiting. A copy that cannot be made, or that the home does not take, is tried again a few times; then the block has one copy less until
+ * the ring changes or somebody fetches it.
+ */
+export class Replicator {
+  private readonly fresh: SealedBlock[] = [];
+  private readonly queue: PushQueue;
+  private readonly turns = new Semaphore(REPLICATION_PUSHES);
+  /** Homes whose pushes are being worked off. */
+  private readonly busy = new Set<string>();
+  private sorting = false;
+  private transfers = abortable();
+  private ended = false;
+  /** As it was when blocks were last moved, and who was who then. */
+  private ring: Ring;
+  private incarnations: ReadonlyMap<string, string>;
+  /** Who was home of what until a short while ago. Before this worker came, nobody was, as far as it knows. */
+  private past: { readonly homesOf: HomesOf; readonly untilMs: number }[];
+  /** Blocks of which a copy could not be made, since the ring changed last. */
+  private givenUp = 0;
+  private waiters: (() => void)[] = [];
+
+  constructor(private readonly options: ReplicatorOptions) {
+    this.queue = new PushQueue(options.clock, (to) => this.work(to));
+    this.ring = options.roster.ring;
+    this.incarnations = incarnationsOf(options.roster);
+    this.past = [{ homesOf: () => [], untilMs: options.clock.now() }];
+    options.store.listen({
+      added: (block, origin) => {
+        if (origin === 'computed') this.enqueueFresh(block);
+      },
+    });
+    options.roster.listen((effect) => {
+      if (effect.type === 'changed') this.followRing();
+    });
+  }
+
+  /** Blocks that wait for a copy. */
+  get lagBlocks(): number {
+    return this.waitingNew + this.queue.waiting('moved');
+  }
+
+  /** Resolves when nothing is left to be copied, as far as that is up to this worker. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.waiters.push(resolve);
+      this.tellIfIdle();
+    });
+  }
+
+  stop(): void {
+    this.ended = true;
+    this.forget();
+  }
+
+  /** Lets go of all that waits, and breaks off what is under way. */
+  forget(): void {
+    this.transfers.abort();
+    this.transfers = abortable();
+    this.queue.clear();
+    this.fresh.length = 0;
+    this.tellIfIdle();
+  }
+
+  private get waitingNew(): number {
+    return this.fresh.length + this.queue.waiting('new');
+  }
+
+  private enqueueFresh(block: SealedBlock): void {
+    // The oldest goes first: a copy is lost, never an answer.
+    if (this.waitingNew >= REPLICATION_QUEUE_BLOCKS) this.dropOldest();
+    this.fresh.push(block);
+    this.sortSoon();
+  }
+
+  private dropOldest(): void {
+    const dropped = this.queue.dropNew()?.push.blocks.length;
+    if (dropped === undefined) this.fresh.shift();
+    this.givenUp += dropped ?? 1;
+  }
+
+  private followRing(): void {
+    const { self, store, roster, clock, replicas } = this.options;
+    const { ring: before, incarnations } = this;
+    if (this.ended || before.epoch === roster.epoch) return;
+    this.ring = roster.ring;
+    this.givenUp = 0;
+    const alive = incarnationsOf(roster);
+    this.incarnations = alive;
+    const residents = store.keys().flatMap((key) => store.sealed(key) ?? []);
+    // Who was started anew has nothing, as if it had not been there.
+    const present = (worker: string) => worker === self || alive.get(worker) === incarnations.get(worker);
+    const homesBefore: HomesOf = (segment) => before.homes(segment, replicas).filter(present);
+    const nowMs = clock.now();
+    this.past = this.past
+      .filter(({ untilMs }) => nowMs - untilMs < REPLICATION_SETTLE_MS)
+      .slice(-REPLICATION_PAST_RINGS);
+    const lost = !before.members.every(present);
+    const unsettled = lost ? this.past.map(({ homesOf }) => homesOf) : [];
+    this.past.push({ homesOf: homesBefore, untilMs: nowMs });
+    const change = ringChange(residents, homesBefore, (segment) => this.homes(segment), { self, present, unsettled });
+    store.reassignRoles();
+    const checks = new Set(change.checks.map(nameOf));
+    // What an earlier ring had moved elsewhere is not moved there any more, and nothing is checked twice.
+    this.queue.keep(({ cause, push }) => {
+      if (cause === 'check' && checks.has(nameOf(push))) return false;
+      return cause === 'new' || this.isDue(push);
+    });
+    // A worker that has just come is not yet known to all: not at once, but soon.
+    this.queue.addLater(tasksOf(change.pushes, 'moved'), 0);
+    this.queue.addLater(tasksOf(change.checks, 'check'), REPLICATION_CHECK_MS);
+    this.tell();
+  }
+
+  private sortSoon(): void {
+    if (this.sorting || this.ended) return;
+    this.sorting = true;
+    setImmediate(() => this.sort());
+  }
+
+  /** Gets new blocks into the lines of their homes, some at a time. */
+  private sort(): void {
+    this.sorting = false;
+    const fresh = this.fresh.splice(0, REPLICATION_BATCH_BLOCKS);
+    const pushes = pushesOf(fresh, this.options.self, (segment) => this.homes(segment));
+    for (const task of tasksOf(pushes, 'new')) this.queue.add(task);
+    if (this.fresh.length > 0) this.sortSoon();
+    this.tell();
+  }
+
+  private work(to: string): void {
+    if (this.busy.has(to) || this.ended) return;
+    this.busy.add(to);
+    setImmediate(() => void this.drain(to));
+  }
+
+  private async drain(to: string): Promise<void> {
+    for (let task = this.queue.next(to); task; task = this.queue.next(to)) {
+      await this.run(task);
+      this.tell();
+    }
+    this.busy.delete(to);
+    this.tell();
+  }
+
+  private async run(task: PushTask): Promise<void> {
+    const { peers, roster } = this.options;
+    const { to } = task.push;
+    if (!this.isDue(task.push)) {
+      this.sortAnew(task);
+      return;
+    }
+    const target = roster.alive(to);
+    if (!target) return;
+    // Before anything is lent: what is forgotten from now on is not sent.
+    const { signal } = this.transfers;
+    try {
+      await peers.reach(target, signal);
+    } catch {
+      if (signal.aborted) return;
+      this.again(task);
+      // Whatever else is for it waits as long, and nothing that is for others.
+      this.queue.addLater(this.queue.all(to), pauseAfter(task));
+      return;
+    }
+    await this.turns.acquire();
+    try {
+      await this.push(task, target, signal);
+    } catch {
+      if (!signal.aborted) this.again(task);
+    } finally {
+      this.turns.release();
+    }
+  }
+
+  private async push(task: PushTask, target: Announcement, signal: AbortSignal): Promise<void> {
+    const { store, peers, onMoved } = this.options;
+    const blocks = task.push.blocks.filter(({ key }) => store.sealed(key));
+    const taken = await peers.push(target, blocks, (key) => store.lend(key), signal);
+    if (task.cause === 'moved') onMoved(taken.size);
+    const lacking = blocks.filter(({ key }) => !taken.has(key) && store.sealed(key));
+    if (lacking.length > 0) this.again({ ...task, push: { ...task.push, blocks: lacking } });
+  }
+
+  /** The ring has changed: new blocks go to the homes that they have now. */
+  private sortAnew({ cause, push }: PushTask): void {
+    if (cause !== 'new') return;
+    this.fresh.push(...push.blocks);
+    this.sortSoon();
+  }
+
+  private again(task: PushTask): void {
+    if (this.ended) return;
+    if (task.attempt < REPLICATION_ATTEMPTS) {
+      this.queue.addLater([{ ...task, attempt: task.attempt + 1 }], pauseAfter(task));
+    } else {
+      this.givenUp += task.push.blocks.length;
+    }
+  }
+
+  private homes(segment: BlockKey): readonly string[] {
+    const { roster, replicas } = this.options;
+    return roster.ring.homes(segment, replicas);
+  }
+
+  /** Whether the push still goes to a home of its blocks. */
+  private isDue({ segment, to }: Push<SealedBlock>): boolean {
+    return this.homes(segment).includes(to);
+  }
+
+  private tell(): void {
+    this.options.onLag(this.lagBlocks, this.lagBlocks + this.givenUp);
+    this.tellIfIdle();
+  }
+
+  private tellIfIdle(): void {
+    if (this.busy.size > 0 || this.lagBlocks > 0) return;
+    for (const go of this.waiters.splice(0)) go();
+  }
+}
+
+/** For transfers to all workers of a fleet at once. */
+function abortable(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(FLEET_WORKERS, controller.signal);
+  return controller;
+}
+
+function tasksOf(pushes: readonly Push<SealedBlock>[], cause: PushTask['cause']): PushTask[] {
+  return pushes.map((push) => ({ push, attempt: 1, cause }));
+}
+
+/** Milliseconds until it is tried once more. */
+function pauseAfter({ attempt }: PushTask): number {
+  return REPLICATION_PAUSE_MS * attempt;
+}
+
+/** The same for pushes of the same segment to the same worker. */
+function nameOf({ segment, to }: Push<SealedBlock>): string {
+  return `${segment} ${to}`;
+}
+
+/** Of those who have not died or left. */
+function incarnationsOf(roster: Roster): ReadonlyMap<string, string> {
+  const alive = roster.members().filter(({ state }) => state !== 'dead');
+  return new Map(alive.map(({ id, incarnation }) => [id, incarnation]));
+}
