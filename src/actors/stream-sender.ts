@@ -1,5 +1,5 @@
 import * as limits from '../limits.js';
-import type { Parcel } from './post.js';
+import type { Parcel } from './route.js';
 
 /** Where the items of a stream go. */
 export interface StreamTarget {

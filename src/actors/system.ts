@@ -15,14 +15,19 @@ import {
 import type { ObserveActors } from './event.js';
 import { Incoming } from './incoming.js';
 import type { IncomingCall } from './incoming-call.js';
+import { type CallLinks, NO_LINKS } from './links.js';
 import { Outgoing } from './outgoing.js';
+import type { OutgoingCall } from './outgoing-call.js';
 import { type Inbox, Post } from './post.js';
 import type { Behavior, Protocol } from './protocol.js';
 import { ActorRef } from './ref.js';
 import { DEFAULT_RESTART_POLICY, type RestartPolicy } from './restart-policy.js';
+import type { Route, RouteKind } from './route.js';
 
 export interface ActorSystemOptions {
   readonly bus: Bus;
+  /** Connections of their own to other nodes. Without them all calls take the bus. */
+  readonly links?: CallLinks;
   readonly clock: Clock;
   readonly random: Random;
   /** `incarnation` must be fresh at every start. */
@@ -30,6 +35,8 @@ export interface ActorSystemOptions {
   /** First tokens of all subjects: systems of different namespaces do not see each other. */
   readonly namespace: string;
   readonly observe?: ObserveActors;
+  /** Told of each call of this node, with the route on which it set out. */
+  readonly onCall?: (path: RouteKind) => void;
 }
 
 /** What an actor is given when it is created. */
@@ -74,9 +81,10 @@ export class ActorSystem {
     const { bus, clock, node, namespace } = options;
     this.node = NodeAddress.parse({ node: node.id, incarnation: node.incarnation });
     this.observe = options.observe ?? (() => undefined);
-    this.post = new Post(bus, namespace, this.node, this.inbox(), this.observe);
-    this.outgoing = new Outgoing(this.node, clock, this.post, this.observe);
-    this.incoming = new Incoming(clock, this.post, this.observe, (call) => this.deliver(call));
+    const links = options.links ?? NO_LINKS;
+    this.post = new Post({ bus, links, namespace, self: this.node, inbox: this.inbox(), observe: this.observe });
+    this.outgoing = new Outgoing(this.node, clock, this.post, this.observe, options.onCall ?? (() => undefined));
+    this.incoming = new Incoming(clock, this.node, this.observe, (call) => this.deliver(call));
     this.sweptMs = clock.now();
     this.sweeping = clock.every(limits.CALL_HEARTBEAT_MS, () => this.sweep());
     this.endStatus = bus.onStatus((status) => {
@@ -178,6 +186,12 @@ export class ActorSystem {
     await entry.actor.stop(new Unavailable(`the actor ${name} was stopped`));
   }
 
+  /** The route that a call to a node would take now; null if none is open. */
+  pathTo(node: NodeAddress): RouteKind | null {
+    const route = this.post.routeTo(node);
+    return route.open ? route.kind : null;
+  }
+
   /** Membership says that a life of a node is over: calls to it fail at once, calls from it are cancelled. */
   nodeGone(node: string, incarnation: string): void {
     this.outgoing.nodeGone({ node, incarnation });
@@ -202,34 +216,41 @@ export class ActorSystem {
 
   private inbox(): Inbox {
     return {
-      nodeMessage: (message) => this.onNodeMessage(message),
-      answer: (id, message) => this.onAnswer(id, message),
+      nodeMessage: (message, route) => this.onNodeMessage(message, route),
+      answer: (id, message, from) => this.onAnswer(id, message, from),
       lookup: (message) => this.onLookup(message),
       nobodyForCall: (id) => {
         this.lookups.get(id)?.(NOBODY);
         this.outgoing.nobodyForCall(id);
       },
       nobodyForProbe: (is) => this.outgoing.nobodyForProbe(is),
+      routesChanged: () => this.outgoing.reroute(),
     };
   }
 
-  private onNodeMessage(message: NodeMessage): void {
-    if (message.type === 'call') this.incoming.receiveCall(message);
+  private onNodeMessage(message: NodeMessage, route: Route): void {
+    if (message.type === 'call') this.incoming.receiveCall(message, route);
     else if (message.type === 'cancel') this.incoming.cancel(message);
     else if (message.type === 'credit') this.incoming.credit(message);
-    else if (message.type === 'probe') this.incoming.probe(message);
-    else for (const [id, sent] of message.calls) this.outgoing.get(id)?.alive(sent);
+    else if (message.type === 'probe') this.incoming.probe(message, route);
+    else for (const [id, sent] of message.calls) this.callTo(message.from, id)?.alive(sent);
   }
 
-  private onAnswer(id: number, message: AnswerMessage): void {
+  private onAnswer(id: number, message: AnswerMessage, from: NodeAddress | null): void {
     if (message.type === 'here') this.lookups.get(id)?.(message.from);
-    else this.outgoing.get(id)?.receive(message);
+    else this.callTo(from, id)?.receive(message);
+  }
+
+  /** The open call of that number, if it is to that node. */
+  private callTo(node: NodeAddress | null, id: number): OutgoingCall | undefined {
+    const call = this.outgoing.get(id);
+    return call && (node === null || sameNode(call.to, node)) ? call : undefined;
   }
 
   private onLookup(message: LookupMessage): void {
     if (!this.has(message.protocol, message.actor)) return;
     try {
-      this.post.toCall(message.from, message.id, { type: 'here', from: this.node });
+      this.post.routeTo(message.from).toCall(message.id, { type: 'here', from: this.node });
     } catch {
       this.observe({ type: 'dropped', reason: 'undeliverable', what: `look-up of ${message.actor}` });
     }
@@ -263,24 +284,16 @@ export class ActorSystem {
     const nowMs = this.options.clock.now();
     const late = nowMs - this.sweptMs > 2 * limits.CALL_HEARTBEAT_MS;
     this.sweptMs = nowMs;
-    // A process that stood still has not read what the others sent.
-    if (late || !this.options.bus.connected) {
-      this.excuse();
-    } else {
-      this.outgoing.sweep();
-      this.incoming.sweep();
-    }
+    const { connected } = this.options.bus;
+    // A process that stood still has not read what the others sent; nor is anything heard on a bus that is lost.
+    const excused = ({ kind }: Route) => late || (kind === 'nats' && !connected);
+    this.outgoing.sweep(excused);
+    this.incoming.sweep(excused);
   }
 
   private busFound(): void {
     this.incoming.busFound();
     this.outgoing.busFound();
-  }
-
-  private excuse(): void {
-    this.outgoing.excuse();
-    this.incoming.excuse();
-    if (this.options.bus.connected) this.outgoing.sweep();
   }
 }
 
