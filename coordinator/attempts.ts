@@ -27,10 +27,9 @@ export interface Attempted {
   readonly stopping: Stopping;
 }
 
-/** A worker that was chosen, and what it is told beside the prompt. Keys and sources belong to the tokens as they were when it was chosen. */
+/** A worker that was chosen, and what it is told beside the prompt. Sources belong to the tokens as they were when it was chosen. */
 export interface Placed {
   readonly candidate: Candidate;
-  readonly keys: Uint8Array;
   readonly sources: GenerateRequest['sources'];
   /** The prefill is over: what it left is there to be taken. */
   prefilled(): void;
@@ -62,7 +61,7 @@ export async function* runToItsEnd(
     const tokens = withGenerated(request.tokens, generated);
     const chosen = await choose(tokens, tried, signal);
     if (!chosen) break;
-    const { candidate, keys, sources } = chosen;
+    const { candidate, sources } = chosen;
     if (generated.length > 0) onResumed();
     try {
       const message: GenerateRequest = {
@@ -70,7 +69,6 @@ export async function* runToItsEnd(
         fingerprint: request.fingerprint,
         tokens: packTokens(tokens),
         resumeTokens: generated.length,
-        keys,
         salt: request.salt,
         sources,
         // The prompt's own log-probabilities may have come with an earlier try.

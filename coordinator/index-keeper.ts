@@ -31,14 +31,19 @@ export class IndexKeeper {
   start(): void {
     this.listening = this.bus.subscribe(this.subjects.holdings('*'), ({ payload }) => {
       const change = readMessage(HoldingsDelta, payload);
-      // Of no other incarnation: another fleet's worker of that name, say, must not take the place of ours.
-      if (change && this.roster.alive(change.worker)?.incarnation === change.incarnation) this.apply(change);
+      if (change) this.hear(change);
     });
     this.roster.listen((effect) => {
       if (effect.type === 'joined') this.resync(this.holdings.beginSnapshot(effect.id, effect.incarnation));
       if (effect.type === 'dead' || effect.type === 'left') this.holdings.drop(effect.id);
     });
     this.ticking = this.clock.every(ANNOUNCE_INTERVAL_MS, () => this.compare());
+  }
+
+  /** Takes in what a worker took up and dropped. */
+  hear(change: HoldingsDelta): void {
+    // Of no other incarnation: another fleet's worker of that name, say, must not take the place of ours.
+    if (this.roster.alive(change.worker)?.incarnation === change.incarnation) this.apply(change);
   }
 
   /** Calls back when the index has heard of blocks of a worker. */

@@ -1,23 +1,20 @@
+import type { ActorSystem } from '../src/actors/system.js';
 import { Condition } from '../src/async/condition.js';
 import type { Bus } from '../src/bus/bus.js';
 import type { Clock } from '../src/clock.js';
 import { Unavailable } from '../src/errors.js';
-import { BUS_WAIT_MS } from '../src/limits.js';
 
-/** When the bus is lost: requests wait for it, and what it costs them is put down to no worker. */
+/** Outages of NATS: a request waits for a route to a worker, and no worker is blamed for what an outage cost. */
 export class Outages {
   private begun = 0;
-  private readonly found: Condition;
+  private readonly changed: Condition;
 
-  constructor(
-    private readonly bus: Bus,
-    clock: Clock,
-  ) {
-    this.found = new Condition(clock);
+  constructor(bus: Bus, actors: ActorSystem, clock: Clock) {
+    this.changed = new Condition(clock);
     bus.onStatus((status) => {
       if (status === 'lost') this.begun++;
-      else this.found.notifyAll();
     });
+    actors.onRoutesChanged(() => this.changed.notifyAll());
   }
 
   /** Outages so far, the one that lasts among them. */
@@ -25,9 +22,12 @@ export class Outages {
     return this.begun;
   }
 
-  /** Resolves when the bus is there. Rejects with `Unavailable` after `BUS_WAIT_MS`, or with `Cancelled` if the signal comes first. */
-  async over(signal: AbortSignal): Promise<void> {
-    if (this.bus.connected || (await this.found.wait(BUS_WAIT_MS, signal))) return;
-    throw new Unavailable('no worker can be asked, as NATS is not reached: try again when /health/ready says so');
+  /**
+   * Resolves when another worker may be reachable: NATS was found, or a direct link opened.
+   * @throws Unavailable after `timeoutMs`, Cancelled if the signal comes first
+   */
+  async routesChange(timeoutMs: number, signal: AbortSignal): Promise<void> {
+    if (timeoutMs > 0 && (await this.changed.wait(timeoutMs, signal))) return;
+    throw new Unavailable('no worker can be reached, directly or over NATS; try again when /health/ready says so');
   }
 }

@@ -1,13 +1,14 @@
+import type { RouteKind } from '../src/actors/route.js';
 import type { ActorSystem } from '../src/actors/system.js';
 import type { Bus } from '../src/bus/bus.js';
 import type { Clock } from '../src/clock.js';
 import type { BlockKey, BlockMeta } from '../src/core/block.js';
 import type { Holdings } from '../src/core/holdings.js';
-import { blockKeys, packKeys, rootSeed } from '../src/core/key.js';
+import { blockKeys, rootSeed } from '../src/core/key.js';
 import { type Candidate, place } from '../src/core/placement.js';
 import { Unavailable } from '../src/errors.js';
 import type { Roster } from '../src/fleet/roster.js';
-import { BLOCK_TOKENS, PROMISE_TIMEOUT_MS } from '../src/limits.js';
+import { BLOCK_TOKENS, BUS_WAIT_MS, PROMISE_TIMEOUT_MS } from '../src/limits.js';
 import { EngineProtocol } from '../src/protocol/worker.js';
 import { type Placed, runToItsEnd } from './attempts.js';
 import type { FleetEvent, FleetRequest } from './fleet.js';
@@ -47,7 +48,7 @@ export class Router {
 
   constructor(private readonly options: RouterOptions) {
     this.prefills = new Prefills(options.clock);
-    this.outages = new Outages(options.bus, options.clock);
+    this.outages = new Outages(options.bus, options.actors, options.clock);
   }
 
   generate(request: FleetRequest, signal: AbortSignal): AsyncIterable<FleetEvent> {
@@ -96,12 +97,19 @@ export class Router {
     tried: ReadonlySet<string>,
     signal: AbortSignal,
   ): Promise<Placed | null> {
-    const { clock } = this.options;
+    const { bus, clock } = this.options;
     const blocks = this.blocksOf(tokens, request.salt);
     let untilMs: number | null = null;
+    let routesUntilMs: number | null = null;
     for (;;) {
-      await this.outages.over(signal);
-      const ranked = this.rank(tokens, blocks, tried);
+      const candidates = this.rank(tokens, blocks, tried);
+      const ranked = candidates.filter((candidate) => this.pathTo(candidate) !== null);
+      // Nobody is known or reachable. A worker that refused is no reason to wait.
+      if (ranked.length === 0 && !bus.connected && (candidates.length > 0 || tried.size === 0)) {
+        routesUntilMs ??= clock.now() + BUS_WAIT_MS;
+        await this.outages.routesChange(routesUntilMs - clock.now(), signal);
+        continue;
+      }
       const best = request.worker === null ? ranked[0] : ranked.find(({ worker }) => worker === request.worker);
       if (!best) {
         if (request.worker === null || tried.has(request.worker)) return null;
@@ -115,12 +123,17 @@ export class Router {
     }
   }
 
+  private pathTo({ worker, incarnation }: Candidate): RouteKind | null {
+    return this.options.actors.pathTo({ node: worker, incarnation });
+  }
+
   private placed(best: Candidate, blocks: readonly BlockMeta[]): Placed {
     const { actors, holdings, clock } = this.options;
     const { worker, incarnation } = best;
     const engine = actors.ref(EngineProtocol, { node: worker, incarnation, actor: 'engine' });
     const load = this.inFlight.add(worker, best.computeTokens);
     const outages = this.outages.count;
+    const path = this.pathTo(best);
     const placement = `placement-${++this.placements}`;
     const keys = blocks.map(({ key }) => key);
     holdings.promise(placement, worker, keys, clock.now() + PROMISE_TIMEOUT_MS);
@@ -137,10 +150,9 @@ export class Router {
     };
     return {
       candidate: { worker, run: (message, signal) => engine.stream('generate', message, { signal }) },
-      keys: packKeys(keys),
       sources: [...best.sources],
       prefilled,
-      excused: () => this.outages.count > outages,
+      excused: () => path === 'nats' && this.outages.count > outages,
       done: () => {
         load.done();
         // Nothing came of it: there will be no blocks.

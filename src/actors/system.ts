@@ -68,12 +68,14 @@ export class ActorSystem {
   readonly node: NodeAddress;
   private readonly actors = new Map<string, Entry>();
   private readonly lookups = new Map<number, (from: NodeAddress) => void>();
+  private readonly links: CallLinks;
   private readonly post: Post;
   private readonly outgoing: Outgoing;
   private readonly incoming: Incoming;
   private readonly observe: ObserveActors;
   private readonly sweeping: Timer;
   private readonly endStatus: () => void;
+  private readonly routeListeners: (() => void)[] = [];
   private sweptMs: number;
   private stopped: Promise<void> | null = null;
 
@@ -81,8 +83,15 @@ export class ActorSystem {
     const { bus, clock, node, namespace } = options;
     this.node = NodeAddress.parse({ node: node.id, incarnation: node.incarnation });
     this.observe = options.observe ?? (() => undefined);
-    const links = options.links ?? NO_LINKS;
-    this.post = new Post({ bus, links, namespace, self: this.node, inbox: this.inbox(), observe: this.observe });
+    this.links = options.links ?? NO_LINKS;
+    this.post = new Post({
+      bus,
+      links: this.links,
+      namespace,
+      self: this.node,
+      inbox: this.inbox(),
+      observe: this.observe,
+    });
     this.outgoing = new Outgoing(this.node, clock, this.post, this.observe, options.onCall ?? (() => undefined));
     this.incoming = new Incoming(clock, this.node, this.observe, (call) => this.deliver(call));
     this.sweptMs = clock.now();
@@ -192,6 +201,16 @@ export class ActorSystem {
     return route.open ? route.kind : null;
   }
 
+  /** Nodes to which direct links are open. */
+  linkedNodes(): NodeAddress[] {
+    return [...this.links.all()].map(({ peer }) => peer);
+  }
+
+  /** Calls back when a direct link has opened or closed, and when the bus is found. */
+  onRoutesChanged(listener: () => void): void {
+    this.routeListeners.push(listener);
+  }
+
   /** Membership says that a life of a node is over: calls to it fail at once, calls from it are cancelled. */
   nodeGone(node: string, incarnation: string): void {
     this.outgoing.nodeGone({ node, incarnation });
@@ -224,7 +243,7 @@ export class ActorSystem {
         this.outgoing.nobodyForCall(id);
       },
       nobodyForProbe: (is) => this.outgoing.nobodyForProbe(is),
-      routesChanged: () => this.outgoing.reroute(),
+      routesChanged: () => this.routesChanged(),
     };
   }
 
@@ -294,6 +313,12 @@ export class ActorSystem {
   private busFound(): void {
     this.incoming.busFound();
     this.outgoing.busFound();
+    for (const listener of this.routeListeners) listener();
+  }
+
+  private routesChanged(): void {
+    this.outgoing.reroute();
+    for (const listener of this.routeListeners) listener();
   }
 }
 

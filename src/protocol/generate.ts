@@ -3,8 +3,8 @@ import * as limits from '../limits.js';
 import { packed } from './bytes.js';
 
 /**
- * The one message of a request to a worker, and the one stream back. Token ids travel as little-endian uint32 and keys as 32 bytes
- * each, one after another.
+ * The one message of a request to a worker, and the one stream back. Token ids travel as little-endian uint32, one after another. Keys of
+ * blocks do not travel: the worker computes them from the tokens, as it could not trust others.
  */
 
 export const Sampling = z.strictObject({
@@ -42,9 +42,7 @@ export const GenerateRequest = z.strictObject({
   /** Prompt, then what was generated before on another worker (`resumeTokens` of them). uint32[]. */
   tokens: packed(4, limits.PROMPT_TOKENS),
   resumeTokens: z.int().min(0),
-  /** Keys of the full blocks of `tokens`. 32 bytes each. */
-  keys: packed(32, limits.PROMPT_TOKENS / limits.BLOCK_TOKENS),
-  /** What the keys hang on beside fingerprint and tokens: empty for none. The answer's blocks are named with it too. */
+  /** What the keys of its blocks hang on beside fingerprint and tokens: empty for none. The answer's blocks are named with it too. */
   salt: z.string().max(limits.SALT_CHARS),
   sources: z.array(z.strictObject({ worker: z.string().max(128), blocks: z.int().min(0) })).max(16),
   sampling: Sampling,

@@ -44,7 +44,6 @@ class Stage {
     this.placements.push({ tokens: [...prompt], tried: [...tried] });
     const placed: Placed = {
       candidate: { worker: `w${index}`, run: (request, signal) => this.play(part, request, signal) },
-      keys: Uint8Array.of(index),
       sources: [{ worker: 'peer', blocks: index }],
       prefilled: () => this.calls.push(`prefilled w${index}`),
       excused: () => this.outages.has(index),
@@ -86,7 +85,11 @@ describe('a request on its way to its end', () => {
     const { events, error } = await stage.all();
     expect(error).toBeNull();
     expect(events).toEqual([{ ...START, worker: 'w0' }, tokens(4), tokens(5, 6), END]);
-    expect(stage.requests[0]).toMatchObject({ requestId: 'r', resumeTokens: 0, keys: Uint8Array.of(0) });
+    expect(stage.requests[0]).toMatchObject({
+      requestId: 'r',
+      resumeTokens: 0,
+      sources: [{ worker: 'peer', blocks: 0 }],
+    });
     expect(stage.requests[0]!.sources).toEqual([{ worker: 'peer', blocks: 0 }]);
     expect(stage.requests[0]!.salt).toBe('tenant');
     expect(stage.resumed).toBe(0);
@@ -114,7 +117,7 @@ describe('a request on its way to its end', () => {
       [1, 2, 3, 4, 5, 6],
     ]);
     expect(stage.requests.map(({ resumeTokens }) => resumeTokens)).toEqual([0, 3, 3]);
-    expect(stage.requests.map(({ keys }) => keys[0])).toEqual([0, 1, 2]);
+    expect(stage.requests.map(({ sources }) => sources[0]?.blocks)).toEqual([0, 1, 2]);
     expect(stage.requests.map(({ stopping }) => stopping)).toEqual([TEN_TOKENS, TEN_TOKENS, TEN_TOKENS]);
     expect(stage.resumed).toBe(2);
     expect(stage.calls.filter((call) => call.startsWith('done'))).toEqual(['done w0', 'done w1', 'done w2']);

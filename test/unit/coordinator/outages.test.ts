@@ -2,11 +2,13 @@ import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FleetEvent, FleetRequest } from '../../../coordinator/fleet.js';
 import { Outages } from '../../../coordinator/outages.js';
+import { ActorSystem } from '../../../src/actors/system.js';
 import { MemoryBroker } from '../../../src/bus/memory-bus.js';
 import { SimulatedClock, settled } from '../../../src/clock.js';
 import { Cancelled, Unavailable } from '../../../src/errors.js';
 import { BUS_GRACE_MS, BUS_WAIT_MS, CALL_HEARTBEAT_MS } from '../../../src/limits.js';
 import { unpackTokens } from '../../../src/protocol/generate.js';
+import { SeededRandom } from '../../../src/random.js';
 import { deferred } from '../actors/world.js';
 import { GREEDY, TEN_TOKENS } from '../engine/support/rig.js';
 import { Hive, type ScriptedWorker, saying } from './support/hive.js';
@@ -18,39 +20,41 @@ const APART_MS = BUS_GRACE_MS - CALL_HEARTBEAT_MS;
 describe('an outage of the bus', () => {
   const clock = new SimulatedClock();
   const bus = new MemoryBroker().connect('c');
-  const outages = new Outages(bus, clock);
+  const node = { id: 'c', incarnation: '1' };
+  const actors = new ActorSystem({ bus, clock, random: new SeededRandom(1), node, namespace: 'test' });
+  const outages = new Outages(bus, actors, clock);
   const abort = new AbortController();
+  const timers = () => getEventListeners(abort.signal, 'abort').length;
 
   afterEach(() => bus.restore());
 
-  it('is waited for by those who come while it lasts, and counted', async () => {
-    await outages.over(abort.signal);
+  it('is counted, and its end wakes all who wait for a route', async () => {
     bus.lose();
     expect(outages.count).toBe(1);
     let waiting = 3;
-    for (let i = 0; i < 3; i++) void outages.over(abort.signal).then(() => waiting--);
+    for (let i = 0; i < 3; i++) void outages.routesChange(BUS_WAIT_MS, abort.signal).then(() => waiting--);
     await clock.advance(BUS_WAIT_MS - 1);
     expect(waiting).toBe(3);
     bus.restore();
     await settled();
-    expect([waiting, outages.count, clock.nextAtMs()]).toEqual([0, 1, null]);
+    expect([waiting, outages.count, timers()]).toEqual([0, 1, 0]);
   });
 
   it('is waited for no longer than so', async () => {
     bus.lose();
-    const outcome = expect(outages.over(abort.signal)).rejects.toThrow(/NATS is not reached: try again/);
+    const outcome = expect(outages.routesChange(BUS_WAIT_MS, abort.signal)).rejects.toThrow(Unavailable);
     await clock.advance(BUS_WAIT_MS);
     await outcome;
-    expect(getEventListeners(abort.signal, 'abort')).toEqual([]);
+    expect(timers()).toBe(0);
+    await expect(outages.routesChange(0, abort.signal)).rejects.toThrow(Unavailable);
   });
 
-  it('is not waited for by who is called off', async () => {
+  it('is not waited for by a caller that gave up', async () => {
     bus.lose();
     const off = new AbortController();
-    const wait = outages.over(off.signal);
+    const wait = outages.routesChange(BUS_WAIT_MS, off.signal);
     off.abort();
     await expect(wait).rejects.toBeInstanceOf(Cancelled);
-    expect(clock.nextAtMs()).toBeNull();
   });
 });
 
@@ -192,9 +196,54 @@ describe('requests and an outage of the bus', () => {
     expect(its.error).toBeNull();
     await hive.pass(800);
     expect(its.error).toBeInstanceOf(Unavailable);
-    expect((its.error as Error).message).toMatch(/NATS is not reached: try again/);
+    expect((its.error as Error).message).toMatch(/no worker can be reached, directly or over NATS; try again/);
     expect((its.error as Error).message).not.toMatch(/hive|\.node\.|0001/);
     hive.bus.restore();
+  });
+
+  it('one that comes meanwhile is served at once over a direct link, by those that have one', async () => {
+    hive.link(b);
+    lose();
+    const its = [run(), run(), run({ worker: 'b' })];
+    await hive.pass(400);
+    for (const one of its) expect(typesOf(one)).toEqual(['start', 'tokens', 'end']);
+    expect([a.requests.length, b.requests.length]).toEqual([0, 3]);
+  });
+
+  it('one that runs over a direct link goes on while it lasts', async () => {
+    hive.link(a);
+    const { goOn } = halting();
+    const its = run({ worker: 'a' });
+    await hive.pass(100);
+    lose();
+    goOn();
+    await hive.pass(400);
+    expect([idsOf(its), its.events.at(-1)?.type]).toEqual([TEN, 'end']);
+  });
+
+  it('one waits for a link as for the bus, whichever comes first', async () => {
+    lose();
+    const its = run();
+    await hive.pass(2_000);
+    expect(its.events).toEqual([]);
+    hive.link(b);
+    await hive.pass(400);
+    expect(typesOf(its)).toEqual(['start', 'tokens', 'end']);
+  });
+
+  it('one whose direct link closes meanwhile goes on at another worker that has one', async () => {
+    hive.link(a);
+    hive.link(b);
+    const { goOn } = halting();
+    const its = run({ worker: null });
+    await hive.pass(100);
+    lose();
+    const [first, second] = a.requests.length > 0 ? [a, b] : [b, a];
+    hive.cut(first);
+    goOn();
+    await hive.pass(3_000);
+    expect([idsOf(its), its.error, its.events.at(-1)?.type]).toEqual([TEN, null, 'end']);
+    expect(second.requests.length).toBeLessThanOrEqual(1);
   });
 
   it('one that is called off waits no longer, and is sent to nobody', async () => {

@@ -27,7 +27,7 @@ import { readMessage } from '../../../src/wire/read-message.js';
 import type { BlockFiles } from '../../../workers/cache/block-folder.js';
 import { Worker } from '../../../workers/worker.js';
 import { FINGERPRINT } from '../../support/announcement.js';
-import { type Answer, ask, collect, noise, tinyModel } from '../engine/support/rig.js';
+import { type Answer, ask, collect, keysOf, noise, tinyModel } from '../engine/support/rig.js';
 import { until } from '../peer/support/until.js';
 import { MemoryFiles } from './support/block-files.js';
 
@@ -271,7 +271,7 @@ describe('a worker', () => {
     await fleet.joined();
     const request = ask(tokens(4));
     const first = await fleet.ask(a, request);
-    await fleet.holds(a, unpackKeys(request.keys));
+    await fleet.holds(a, keysOf(request));
     const second = await fleet.ask(b, { ...request, sources: [{ worker: 'a', blocks: 4 }] });
     expect(second.ids).toEqual(first.ids);
     expect(second.cached).toEqual({ local: 0, remote: 4 * BLOCK, computed: 7 });
@@ -294,7 +294,7 @@ describe('a worker', () => {
     await fleet.joined();
     const request = ask(tokens(2));
     await fleet.ask(a, request);
-    await fleet.holds(a, unpackKeys(request.keys));
+    await fleet.holds(a, keysOf(request));
     expect(await fleet.order(a, 'reset')).toEqual({ dropped: 2 });
     expect(await fleet.keys(a)).toEqual(new Set());
     expect((await fleet.ask(a, request)).cached.local).toBe(0);
@@ -308,7 +308,7 @@ describe('a worker', () => {
     const [one, other] = [ask(tokens(3, 1)), ask(tokens(3, 2))];
     const first = await fleet.ask(a, one);
     await fleet.ask(a, other);
-    await fleet.holds(a, [...unpackKeys(one.keys), ...unpackKeys(other.keys)]);
+    await fleet.holds(a, [...keysOf(one), ...keysOf(other)]);
     await until(() => (fleet.said(a)?.blocks ?? 0) >= 6);
     const { bytes, budget, blockBytes: size } = fleet.said(a)!;
     expect(budget).toEqual({ device: 4 * size, host: 8 * size });
@@ -330,7 +330,7 @@ describe('a worker', () => {
     await before.stop();
     expect(files.files.size).toBe(3);
     const after = await fleet.add('a', { files, incarnation: '0002' });
-    expect(await fleet.keys(after)).toEqual(new Set(unpackKeys(request.keys)));
+    expect(await fleet.keys(after)).toEqual(new Set(keysOf(request)));
     const second = await fleet.ask(after, request);
     expect([second.ids, second.cached.local]).toEqual([first.ids, 3 * BLOCK]);
     expect(await fleet.order(after, 'reset')).toEqual({ dropped: 3 });
@@ -368,7 +368,7 @@ describe('a worker', () => {
       await fleet.joined();
       const requests = Array.from({ length: 6 }, (_, seed) => ask(tokens(1, seed + 1)));
       for (const request of requests) await fleet.ask(a, request);
-      const keys = requests.flatMap((request) => unpackKeys(request.keys));
+      const keys = requests.flatMap((request) => keysOf(request));
       await fleet.holds(a, keys);
       if (bus === 'lost') a.bus.lose();
       await a.stop();
@@ -438,11 +438,11 @@ describe('a worker', () => {
     await fleet.joined();
     const request = ask(tokens(2));
     await fleet.ask(a, request);
-    await fleet.holds(b, unpackKeys(request.keys));
+    await fleet.holds(b, keysOf(request));
     await b.stop();
     fleet.stations.pop();
     const again = await fleet.add('b', { incarnation: '0002' });
-    await fleet.holds(again, unpackKeys(request.keys));
+    await fleet.holds(again, keysOf(request));
     const answer = await fleet.ask(again, request);
     expect(answer.cached.remote).toBe(2 * BLOCK);
   });

@@ -1,5 +1,6 @@
 import { IndexKeeper } from '../../../../coordinator/index-keeper.js';
 import { Router } from '../../../../coordinator/router.js';
+import { MemoryLinkHub } from '../../../../src/actors/memory-links.js';
 import { ActorSystem } from '../../../../src/actors/system.js';
 import { MemoryBroker, type MemoryBus } from '../../../../src/bus/memory-bus.js';
 import { SimulatedClock } from '../../../../src/clock.js';
@@ -102,6 +103,7 @@ export class ScriptedWorker {
 export class Hive {
   readonly clock = new SimulatedClock(1_000_000);
   readonly broker = new MemoryBroker();
+  readonly hub = new MemoryLinkHub();
   readonly subjects = fleetSubjects(NAMESPACE);
   readonly bus = this.broker.connect('coordinator');
   readonly actors = this.system(this.bus, 'coordinator', '0001');
@@ -139,7 +141,8 @@ export class Hive {
 
   system(bus: MemoryBus, id: string, incarnation: string): ActorSystem {
     const random = new SeededRandom(1);
-    return new ActorSystem({ bus, clock: this.clock, random, node: { id, incarnation }, namespace: NAMESPACE });
+    const links = this.hub.node({ node: id, incarnation });
+    return new ActorSystem({ bus, links, clock: this.clock, random, node: { id, incarnation }, namespace: NAMESPACE });
   }
 
   async add(id: string, over: Partial<Announcement> = {}, keys: readonly string[] = []): Promise<ScriptedWorker> {
@@ -150,6 +153,15 @@ export class Hive {
     worker.announce();
     await this.clock.advance(0);
     return worker;
+  }
+
+  /** Opens a direct link between the coordinator and a worker. */
+  link({ says: { id, incarnation } }: ScriptedWorker): void {
+    this.hub.connect(this.actors.node, { node: id, incarnation });
+  }
+
+  cut({ says: { id, incarnation } }: ScriptedWorker): void {
+    this.hub.cut(this.actors.node, { node: id, incarnation });
   }
 
   /** Lets time pass in which all workers announce themselves. */
