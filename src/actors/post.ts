@@ -27,7 +27,7 @@ export interface Parcel {
  * then the very same object on both sides, and must not be changed once it is sent.
  */
 export class Post {
-  private readonly subscriptions: Subscription[];
+  private readonly subscriptions: Subscription[] = [];
   private readonly base: string;
 
   constructor(
@@ -38,11 +38,15 @@ export class Post {
     private readonly observe: ObserveActors,
   ) {
     this.base = this.nodeSubject(self);
-    this.subscriptions = [
-      bus.subscribe(`${this.base}.in`, (message) => this.onNodeMessage(message)),
-      bus.subscribe(`${this.base}.call.*`, (message) => this.onAnswer(message)),
-      bus.subscribe(`${this.base}.probe.*.*`, (message) => this.onProbeReply(message)),
-    ];
+  }
+
+  /** Begins to take what arrives for this node. Called once. */
+  open(): void {
+    this.subscriptions.push(
+      this.bus.subscribe(`${this.base}.in`, (message) => this.onNodeMessage(message)),
+      this.bus.subscribe(`${this.base}.call.*`, (message) => this.onAnswer(message)),
+      this.bus.subscribe(`${this.base}.probe.*.*`, (message) => this.onProbeReply(message)),
+    );
   }
 
   isLocal(address: NodeAddress): boolean {

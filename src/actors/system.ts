@@ -1,5 +1,5 @@
 import type { Bus, Subscription } from '../bus/bus.js';
-import type { Clock, Timer } from '../clock.js';
+import type { Clock } from '../clock.js';
 import { InvalidRequest, Unavailable } from '../errors.js';
 import * as limits from '../limits.js';
 import type { Random } from '../random.js';
@@ -56,7 +56,10 @@ interface Entry {
   readonly listening: Subscription;
 }
 
-/** The actors of one process, and its references to those of others. */
+/**
+ * The actors of one process, and its references to those of others. It works from `start` on, or from the first actor, reference or look-up:
+ * what its bus went through before is not known to it.
+ */
 export class ActorSystem {
   readonly node: NodeAddress;
   private readonly actors = new Map<string, Entry>();
@@ -65,9 +68,9 @@ export class ActorSystem {
   private readonly outgoing: Outgoing;
   private readonly incoming: Incoming;
   private readonly observe: ObserveActors;
-  private readonly sweeping: Timer;
-  private readonly endStatus: () => void;
-  private sweptMs: number;
+  /** Ends what `start` began; empty until then. */
+  private readonly endings: (() => void)[] = [];
+  private sweptMs = 0;
   private stopped: Promise<void> | null = null;
 
   constructor(private readonly options: ActorSystemOptions) {
@@ -77,11 +80,23 @@ export class ActorSystem {
     this.post = new Post(bus, namespace, this.node, this.inbox(), this.observe);
     this.outgoing = new Outgoing(this.node, clock, this.post, this.observe);
     this.incoming = new Incoming(clock, this.post, this.observe, (call) => this.deliver(call));
+  }
+
+  /** Begins to listen. Idempotent. */
+  start(): void {
+    if (this.stopped || this.endings.length > 0) return;
+    const { bus, clock } = this.options;
+    this.post.open();
     this.sweptMs = clock.now();
-    this.sweeping = clock.every(limits.CALL_HEARTBEAT_MS, () => this.sweep());
-    this.endStatus = bus.onStatus((status) => {
+    const sweeping = clock.every(limits.CALL_HEARTBEAT_MS, () => this.sweep());
+    const endStatus = bus.onStatus((status) => {
       if (status === 'found') this.busFound();
     });
+    this.endings.push(
+      () => sweeping.cancel(),
+      endStatus,
+      () => this.post.close(),
+    );
   }
 
   /**
@@ -129,6 +144,7 @@ export class ActorSystem {
 
   /** A reference to an actor whose address is known. Nothing is sent. */
   ref<P extends Protocol>(protocol: P, address: ActorAddress): ActorRef<P> {
+    this.start();
     return new ActorRef(protocol, address, this.outgoing);
   }
 
@@ -142,6 +158,7 @@ export class ActorSystem {
     timeoutMs: number,
     enough = Number.POSITIVE_INFINITY,
   ): Promise<ActorRef<P>[]> {
+    this.start();
     const found = new Map<string, ActorRef<P>>();
     const add = (at: NodeAddress) => {
       found.set(`${at.node}\n${at.incarnation}`, this.ref(protocol, { ...at, actor: name }));
@@ -195,9 +212,7 @@ export class ActorSystem {
     this.incoming.stop();
     this.outgoing.stop();
     for (const tellOf of [...this.lookups.values()]) tellOf(NOBODY);
-    this.sweeping.cancel();
-    this.endStatus();
-    this.post.close();
+    for (const end of this.endings) end();
   }
 
   private inbox(): Inbox {

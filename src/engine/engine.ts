@@ -56,7 +56,7 @@ export class Engine {
   private readonly runner: GraphRunner;
   private readonly line: WaitingLine;
   private readonly scheduler: Scheduler;
-  private readonly run: Promise<void>;
+  private run: Promise<void> | null = null;
   private readonly abortListeners = new Map<Sequence, () => void>();
   private _idle: (() => void)[] = [];
   private closed = false;
@@ -100,7 +100,11 @@ export class Engine {
       clockNow,
       onEnd: (sequence, error) => this.end(sequence, error),
     });
-    this.run = this.scheduler.run();
+  }
+
+  /** Begins to run sequences, if the first request has not done so. Idempotent. */
+  start(): void {
+    if (!this.closed) this.run ??= this.scheduler.run();
   }
 
   /**
@@ -113,6 +117,7 @@ export class Engine {
     try {
       if (this.closed) throw new Unavailable('this worker takes no requests any more');
       if (signal.aborted) throw reasonOf(signal);
+      this.start();
       const admitted = admit(request, this.bounds);
       const arrivedMs = this.options.clockNow();
       const sequence = new Sequence(admitted, this.bounds, this.scratch, arrivedMs, (of) => this.drop(of));

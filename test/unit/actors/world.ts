@@ -90,7 +90,7 @@ export class SimulatedWorld implements World {
   }
 
   node(bus: MemoryBus, id: string, incarnation: string, clock: Clock = this.clock): ActorSystem {
-    return new ActorSystem({
+    const system = new ActorSystem({
       bus,
       clock,
       random: new SeededRandom(1),
@@ -98,6 +98,8 @@ export class SimulatedWorld implements World {
       namespace: 'test',
       observe: (event) => this.events.push(event),
     });
+    system.start();
+    return system;
   }
 
   pass(ms: number): Promise<void> {
