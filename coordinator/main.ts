@@ -41,14 +41,14 @@ export function runCoordinator(config: CoordinatorConfig, leaving: AbortSignal):
 }
 
 /** Where a coordinator runs. */
-export interface CoordinatorWorld {
+interface CoordinatorWorld {
   readonly clock: Clock;
   readonly log: Log;
   /** Called once, when the model is known. The coordinator closes the transport's bus. */
   readonly connect: () => Promise<Transport>;
 }
 
-/** `runCoordinator` over any transport. */
+/** `runCoordinator` over any transport. @internal exported for tests. */
 export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWorld): Promise<RunningRole> {
   const { clock, log, connect } = world;
   return Lifecycle.build(async (life) => {

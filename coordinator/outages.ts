@@ -2,7 +2,9 @@ import { Condition } from '../src/async/condition.js';
 import type { Bus } from '../src/bus/bus.js';
 import type { Clock } from '../src/clock.js';
 import { Unavailable } from '../src/errors.js';
-import { BUS_WAIT_MS } from '../src/limits.js';
+
+/** How long a request waits for a bus that is lost, before it is told so. @internal exported for tests. */
+export const BUS_WAIT_MS = 15_000;
 
 /** When the bus is lost: requests wait for it, and what it costs them is put down to no worker. */
 export class Outages {

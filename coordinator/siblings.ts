@@ -2,10 +2,13 @@ import type { Bus, Subscription } from '../src/bus/bus.js';
 import type { Clock, Timer } from '../src/clock.js';
 import type { FleetSubjects } from '../src/fleet/subjects.js';
 import { tell } from '../src/fleet/tell.js';
-import { ANNOUNCE_INTERVAL_MS, FLEET_COORDINATORS, SUSPECT_AFTER_MS } from '../src/limits.js';
+import { ANNOUNCE_INTERVAL_MS, SUSPECT_AFTER_MS } from '../src/limits.js';
 import { CoordinatorMessage } from '../src/protocol/announcement.js';
 import { encode } from '../src/wire/msgpack.js';
 import { readMessage } from '../src/wire/read-message.js';
+
+/** Coordinators of a fleet that are listed. @internal exported for tests. */
+export const FLEET_COORDINATORS = 256;
 
 /** The coordinators of the fleet, this one among them. Any number run at once and know nothing of each other but that they are there. */
 export class Siblings {

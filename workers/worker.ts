@@ -6,9 +6,15 @@ import { Announcer } from '../src/fleet/announcer.js';
 import { hostId } from '../src/fleet/identity.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { Lifecycle } from '../src/lifecycle.js';
-import { DRAIN_TIMEOUT_MS, FLUSH_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../src/limits.js';
 import { makeWorkerParts, type WorkerOptions, type WorkerParts } from './compose.js';
 import { spawnWorkerActors } from './worker-actors.js';
+
+/** A worker that is told to go finishes what runs within this time. @internal exported for tests. */
+export const DRAIN_TIMEOUT_MS = 5_000;
+/** And hands its blocks to their next homes within this time. @internal exported for tests. */
+export const HAND_OVER_TIMEOUT_MS = 3_000;
+/** And writes to disk what is not there yet within this time. */
+const FLUSH_TIMEOUT_MS = 3_000;
 
 const WHY_OVER = {
   fenced: 'another worker has taken this name: give every worker an id of its own',

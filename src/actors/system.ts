@@ -21,6 +21,11 @@ import type { Behavior, Protocol } from './protocol.js';
 import { ActorRef } from './ref.js';
 import { DEFAULT_RESTART_POLICY, type RestartPolicy } from './restart-policy.js';
 
+/** Messages that wait in an actor's mailbox. */
+const MAILBOX_MESSAGES = 1024;
+/** An open call that is quiet says that it is alive this often. @internal exported for tests. */
+export const CALL_HEARTBEAT_MS = 1_000;
+
 export interface ActorSystemOptions {
   readonly bus: Bus;
   readonly clock: Clock;
@@ -88,7 +93,7 @@ export class ActorSystem {
     const { bus, clock } = this.options;
     this.post.open();
     this.sweptMs = clock.now();
-    const sweeping = clock.every(limits.CALL_HEARTBEAT_MS, () => this.sweep());
+    const sweeping = clock.every(CALL_HEARTBEAT_MS, () => this.sweep());
     const endStatus = bus.onStatus((status) => {
       if (status === 'found') this.busFound();
     });
@@ -122,7 +127,7 @@ export class ActorSystem {
       name,
       protocol,
       create: async (life) => (await factory(this.context(self, life))) as AnyBehavior,
-      mailbox: options.mailbox ?? limits.MAILBOX_MESSAGES,
+      mailbox: options.mailbox ?? MAILBOX_MESSAGES,
       policy: { ...DEFAULT_RESTART_POLICY, ...policy },
       onGiveUp: (error) => {
         this.remove(name, actor);
@@ -276,7 +281,7 @@ export class ActorSystem {
 
   private sweep(): void {
     const nowMs = this.options.clock.now();
-    const late = nowMs - this.sweptMs > 2 * limits.CALL_HEARTBEAT_MS;
+    const late = nowMs - this.sweptMs > 2 * CALL_HEARTBEAT_MS;
     this.sweptMs = nowMs;
     // A process that stood still has not read what the others sent.
     if (late || !this.options.bus.connected) {

@@ -1,7 +1,6 @@
 import { SamplingScratch } from '../core/sampling/scratch.js';
 import type { Device } from '../device/device.js';
 import { Cancelled, InternalError, ShoalError, Unavailable } from '../errors.js';
-import { PREPARE_AHEAD_SEQUENCES, PROMPT_LOGITS_BYTES } from '../limits.js';
 import { elementBytes } from '../ort/element-type.js';
 import { OrtError } from '../ort/ort-error.js';
 import type { GenerateEvent, GenerateRequest } from '../protocol/generate.js';
@@ -16,6 +15,11 @@ import type { PrefixCache } from './prefix-cache.js';
 import { Scheduler } from './scheduler.js';
 import { Sequence, type SequenceBounds } from './sequence.js';
 import { WaitingLine } from './waiting-line.js';
+
+/** Logits of one run where those of the prompt are wanted, or where the graph makes all of them; the chunk is made to fit. */
+const PROMPT_LOGITS_BYTES = 64 * 2 ** 20;
+/** Sequences beyond the free slots for which prefixes are brought while they wait. The blocks of such a prefix are pinned. */
+const PREPARE_AHEAD_SEQUENCES = 8;
 
 export interface EngineOptions {
   readonly graph: ModelGraph;

@@ -2,11 +2,14 @@ import type { Bus } from '../bus/bus.js';
 import type { Transport } from '../bus/transport.js';
 import type { Clock } from '../clock.js';
 import { Unavailable } from '../errors.js';
-import { BLOCK_TOKENS, LISTEN_FOR_MEMBERS_MS, SEGMENT_BLOCKS } from '../limits.js';
+import { ANNOUNCE_INTERVAL_MS, BLOCK_TOKENS, SEGMENT_BLOCKS } from '../limits.js';
 import type { Log } from '../log.js';
 import { CHARTER_FORMAT_VERSION, type Charter, joinCharter } from './charter.js';
 import { type FleetSubjects, fleetSubjects } from './subjects.js';
 import { tell } from './tell.js';
+
+/** Of a fleet that is not heard within two announcements' time, and some more for busy processes, nobody lives. @internal exported for tests. */
+export const LISTEN_FOR_MEMBERS_MS = 2 * ANNOUNCE_INTERVAL_MS + 200;
 
 export interface JoiningOptions {
   readonly transport: Transport;
@@ -45,7 +48,7 @@ export async function joinFleet({ transport, clock, log, config, fingerprint, mo
   }
 }
 
-/** Whether a worker or coordinator is heard, or could be missed as the bus is lost. Takes `LISTEN_FOR_MEMBERS_MS` at most. */
+/** Whether a worker or coordinator is heard, or could be missed as the bus is lost. Takes `LISTEN_FOR_MEMBERS_MS` at most. @internal exported for tests. */
 export async function anybodyAlive(bus: Bus, clock: Clock, subjects: FleetSubjects): Promise<boolean> {
   const endings: (() => void)[] = [];
   try {

@@ -2,6 +2,9 @@ import { z } from 'zod';
 import * as limits from '../limits.js';
 import { packed } from './bytes.js';
 
+/** A tenant's salt: the name that a client gave, and what binds it to the client's key. @internal exported for tests. */
+export const SALT_CHARS = 2 * limits.CLIENT_NAME_CHARS;
+
 /**
  * The one message of a request to a worker, and the one stream back. Token ids travel as little-endian uint32 and keys as 32 bytes
  * each, one after another.
@@ -45,7 +48,7 @@ export const GenerateRequest = z.strictObject({
   /** Keys of the full blocks of `tokens`. 32 bytes each. */
   keys: packed(32, limits.PROMPT_TOKENS / limits.BLOCK_TOKENS),
   /** What the keys hang on beside fingerprint and tokens: empty for none. The answer's blocks are named with it too. */
-  salt: z.string().max(limits.SALT_CHARS),
+  salt: z.string().max(SALT_CHARS),
   sources: z.array(z.strictObject({ worker: z.string().max(128), blocks: z.int().min(0) })).max(16),
   sampling: Sampling,
   stopping: Stopping,

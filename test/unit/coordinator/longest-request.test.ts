@@ -1,14 +1,7 @@
 import { expect, it } from 'vitest';
 import { blockKeys, packKeys, rootSeed } from '../../../src/core/key.js';
-import {
-  BLOCK_TOKENS,
-  BUS_MESSAGE_BYTES,
-  EVENT_TOKENS,
-  LOGPROBS,
-  PROMPT_TOKENS,
-  SALT_CHARS,
-} from '../../../src/limits.js';
-import { type GenerateEvent, type GenerateRequest, packTokens } from '../../../src/protocol/generate.js';
+import { BLOCK_TOKENS, BUS_MESSAGE_BYTES, EVENT_TOKENS, LOGPROBS, PROMPT_TOKENS } from '../../../src/limits.js';
+import { type GenerateEvent, type GenerateRequest, packTokens, SALT_CHARS } from '../../../src/protocol/generate.js';
 import { encode } from '../../../src/wire/msgpack.js';
 import { ask } from '../engine/support/rig.js';
 

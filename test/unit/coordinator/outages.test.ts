@@ -1,11 +1,12 @@
 import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FleetEvent, FleetRequest } from '../../../coordinator/fleet.js';
-import { Outages } from '../../../coordinator/outages.js';
+import { BUS_WAIT_MS, Outages } from '../../../coordinator/outages.js';
+import { CALL_HEARTBEAT_MS } from '../../../src/actors/system.js';
 import { MemoryBroker } from '../../../src/bus/memory-bus.js';
 import { SimulatedClock, settled } from '../../../src/clock.js';
 import { Cancelled, Unavailable } from '../../../src/errors.js';
-import { BUS_GRACE_MS, BUS_WAIT_MS, CALL_HEARTBEAT_MS } from '../../../src/limits.js';
+import { BUS_GRACE_MS } from '../../../src/limits.js';
 import { unpackTokens } from '../../../src/protocol/generate.js';
 import { deferred } from '../actors/world.js';
 import { GREEDY, TEN_TOKENS } from '../engine/support/rig.js';

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { Siblings } from '../../../coordinator/siblings.js';
+import { FLEET_COORDINATORS, Siblings } from '../../../coordinator/siblings.js';
 import { MemoryBroker } from '../../../src/bus/memory-bus.js';
 import { SimulatedClock } from '../../../src/clock.js';
 import { Overloaded } from '../../../src/errors.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
-import { FLEET_COORDINATORS, SUSPECT_AFTER_MS } from '../../../src/limits.js';
+import { SUSPECT_AFTER_MS } from '../../../src/limits.js';
 import { encode } from '../../../src/wire/msgpack.js';
 
 const subjects = fleetSubjects('fleet');

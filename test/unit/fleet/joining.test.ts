@@ -4,9 +4,8 @@ import { MemoryBroker } from '../../../src/bus/memory-bus.js';
 import { MemoryKeyValue } from '../../../src/bus/memory-key-value.js';
 import { SimulatedClock } from '../../../src/clock.js';
 import { Refused, Unavailable } from '../../../src/errors.js';
-import { joinFleet } from '../../../src/fleet/joining.js';
+import { joinFleet, LISTEN_FOR_MEMBERS_MS } from '../../../src/fleet/joining.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
-import { LISTEN_FOR_MEMBERS_MS } from '../../../src/limits.js';
 import { createLog } from '../../../src/log.js';
 
 const [OURS, THEIRS] = ['a'.repeat(64), 'b'.repeat(64)];
