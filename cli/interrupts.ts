@@ -1,6 +1,8 @@
 import type { EventEmitter } from 'node:events';
 import type { Clock } from '../src/clock.js';
-import * as limits from '../src/limits.js';
+
+/** A second Ctrl-C means "at once"; within this time after the first it is the same one, which npm hands on once more. @internal exported for tests. */
+export const SAME_INTERRUPT_MS = 750;
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
@@ -30,7 +32,7 @@ export class Interrupts {
       if (firstMs === null) {
         firstMs = clock.now();
         begin();
-      } else if (clock.now() - firstMs >= limits.SAME_INTERRUPT_MS) {
+      } else if (clock.now() - firstMs >= SAME_INTERRUPT_MS) {
         force();
       }
     };

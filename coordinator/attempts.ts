@@ -1,5 +1,4 @@
 import { Cancelled, InternalError, Overloaded, type ShoalError, Unavailable } from '../src/errors.js';
-import { REQUEST_ATTEMPTS } from '../src/limits.js';
 import {
   type GenerateEvent,
   type GenerateRequest,
@@ -10,8 +9,11 @@ import {
 import type { FleetEvent } from './fleet.js';
 import { PromptParts } from './prompt-parts.js';
 
+/** Workers on which one request is tried before the client is told. @internal exported for tests. */
+export const REQUEST_ATTEMPTS = 4;
+
 /** One worker that may run the request, and the way to ask it. */
-export interface Candidate {
+interface Candidate {
   readonly worker: string;
   run(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>;
 }

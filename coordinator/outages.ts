@@ -4,6 +4,9 @@ import type { Bus } from '../src/bus/bus.js';
 import type { Clock } from '../src/clock.js';
 import { Unavailable } from '../src/errors.js';
 
+/** How long a request waits for a route to any worker before it fails. */
+export const BUS_WAIT_MS = 15_000;
+
 /** Outages of NATS: a request waits for a route to a worker, and no worker is blamed for what an outage cost. */
 export class Outages {
   private begun = 0;

@@ -8,13 +8,16 @@ import { blockKeys, rootSeed } from '../src/core/key.js';
 import { type Candidate, place } from '../src/core/placement.js';
 import { Unavailable } from '../src/errors.js';
 import type { Roster } from '../src/fleet/roster.js';
-import { BLOCK_TOKENS, BUS_WAIT_MS, PROMISE_TIMEOUT_MS } from '../src/limits.js';
+import { BLOCK_TOKENS } from '../src/limits.js';
 import { EngineProtocol } from '../src/protocol/worker.js';
 import { type Placed, runToItsEnd } from './attempts.js';
 import type { FleetEvent, FleetRequest } from './fleet.js';
 import { InFlight } from './in-flight.js';
-import { Outages } from './outages.js';
+import { BUS_WAIT_MS, Outages } from './outages.js';
 import { Prefills } from './prefills.js';
+
+/** A request whose prefill has not ended by then is no longer expected to leave blocks. */
+const PROMISE_TIMEOUT_MS = 120_000;
 
 /** Until the index knows of the blocks that a prefill left, a promise of them is believed, but no longer than so after the first token. */
 const TOLD_AFTER_MS = 200;

@@ -6,7 +6,12 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { Unavailable } from '../../src/errors.js';
-import * as limits from '../../src/limits.js';
+
+/** Bytes that the embedded server keeps for JetStream, in memory and on disk, and how long it may take to start and to stop. */
+const NATS_STORE_MEMORY_BYTES = 64 * 2 ** 20;
+const NATS_STORE_FILE_BYTES = 512 * 2 ** 20;
+const NATS_START_TIMEOUT_MS = 15_000;
+const NATS_STOP_TIMEOUT_MS = 5_000;
 
 export interface EmbeddedServerOptions {
   /** Path of nats-server, from `findNatsServer`. */
@@ -35,7 +40,7 @@ export interface EmbeddedServer {
   stop(): Promise<void>;
 }
 
-export interface ServerExit {
+interface ServerExit {
   readonly code: number | null;
   /** The end of what it wrote to its log. */
   readonly lastWords: string;
@@ -113,7 +118,7 @@ function spawnGuard(path: string, files: ServerFiles): Guard {
 async function stopGuard(guard: Guard, dir: string): Promise<void> {
   guard.process.stdin?.end();
   const late = new AbortController();
-  const killing = pause(limits.NATS_STOP_TIMEOUT_MS, undefined, { signal: late.signal }).then(
+  const killing = pause(NATS_STOP_TIMEOUT_MS, undefined, { signal: late.signal }).then(
     () => {
       if (guard.process.pid !== undefined) process.kill(-guard.process.pid, 'SIGKILL');
     },
@@ -148,8 +153,8 @@ function serverConfig(files: ServerFiles, port: number, user: string, password: 
     authorization: { user, password },
     jetstream: {
       store_dir: files.store,
-      max_memory_store: limits.NATS_STORE_MEMORY_BYTES,
-      max_file_store: limits.NATS_STORE_FILE_BYTES,
+      max_memory_store: NATS_STORE_MEMORY_BYTES,
+      max_file_store: NATS_STORE_FILE_BYTES,
     },
   });
 }
@@ -159,13 +164,13 @@ const PortsFile = z.object({ nats: z.array(z.string()).min(1) });
 /** The server writes a file with the ports that it listens on, named after its process. */
 async function whenListening(files: ServerFiles, exited: Promise<ServerExit>): Promise<{ port: number; pid: number }> {
   const startedMs = performance.now();
-  while (performance.now() - startedMs < limits.NATS_START_TIMEOUT_MS) {
+  while (performance.now() - startedMs < NATS_START_TIMEOUT_MS) {
     const found = await readPorts(files.ports);
     if (found) return found;
     const exit = await Promise.race([exited, pause(10)]);
     if (exit) throw new Unavailable(`nats-server ended while starting: ${exit.lastWords || `exit code ${exit.code}`}`);
   }
-  throw new Unavailable(`nats-server did not listen within ${limits.NATS_START_TIMEOUT_MS} ms`);
+  throw new Unavailable(`nats-server did not listen within ${NATS_START_TIMEOUT_MS} ms`);
 }
 
 async function readPorts(dir: string): Promise<{ port: number; pid: number } | null> {

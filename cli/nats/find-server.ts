@@ -66,7 +66,7 @@ export async function findNatsServer(options: FindOptions = {}): Promise<FoundSe
   );
 }
 
-/** Folder in which installed servers are kept. */
+/** Folder in which installed servers are kept. @internal exported for tests. */
 export function natsCacheDir(env: Readonly<Record<string, string | undefined>>): string {
   const base = env.XDG_CACHE_HOME;
   return join(base?.startsWith('/') ? base : join(env.HOME ?? homedir(), '.cache'), 'shoal', 'nats-server');

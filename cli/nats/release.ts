@@ -1,8 +1,12 @@
 import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import * as limits from '../../src/limits.js';
 import { install, runProgram } from './install.js';
+
+/** A release of nats-server that is fetched: its size, how long connecting, and all of it may take. */
+const NATS_DOWNLOAD_BYTES = 64 * 2 ** 20;
+const NATS_CONNECT_TIMEOUT_MS = 5_000;
+const NATS_DOWNLOAD_TIMEOUT_MS = 120_000;
 
 /** An official release of nats-server, and the SHA-256 of its archives as its makers publish them. */
 export interface NatsRelease {
@@ -21,7 +25,7 @@ export const PINNED_RELEASE: NatsRelease = {
   },
 };
 
-/** This machine in the words of the release. */
+/** This machine in the words of the release. @internal exported for tests. */
 export function releasePlatform(): string {
   return `${process.platform}-${process.arch === 'x64' ? 'amd64' : process.arch}`;
 }
@@ -57,8 +61,8 @@ export async function installRelease(
 async function download(url: string): Promise<Uint8Array> {
   const abort = new AbortController();
   const give = (reason: string, ms: number) => setTimeout(() => abort.abort(new Error(reason)), ms);
-  const connecting = give(`no answer within ${limits.NATS_CONNECT_TIMEOUT_MS} ms`, limits.NATS_CONNECT_TIMEOUT_MS);
-  const loading = give(`not done within ${limits.NATS_DOWNLOAD_TIMEOUT_MS} ms`, limits.NATS_DOWNLOAD_TIMEOUT_MS);
+  const connecting = give(`no answer within ${NATS_CONNECT_TIMEOUT_MS} ms`, NATS_CONNECT_TIMEOUT_MS);
+  const loading = give(`not done within ${NATS_DOWNLOAD_TIMEOUT_MS} ms`, NATS_DOWNLOAD_TIMEOUT_MS);
   try {
     const response = await fetch(url, { signal: abort.signal });
     clearTimeout(connecting);
@@ -67,7 +71,7 @@ async function download(url: string): Promise<Uint8Array> {
     let bytes = 0;
     for await (const chunk of response.body) {
       bytes += chunk.byteLength;
-      if (bytes > limits.NATS_DOWNLOAD_BYTES) throw new Error(`more than ${limits.NATS_DOWNLOAD_BYTES} bytes`);
+      if (bytes > NATS_DOWNLOAD_BYTES) throw new Error(`more than ${NATS_DOWNLOAD_BYTES} bytes`);
       chunks.push(chunk);
     }
     return Buffer.concat(chunks);

@@ -5,6 +5,9 @@ import * as limits from '../../src/limits.js';
 import { readChildMessage } from './link-messages.js';
 import { OutputTail } from './output-tail.js';
 
+/** Last output of a child that is kept, to be shown if it fails. */
+const CHILD_OUTPUT_TAIL_BYTES = 16 * 1024;
+
 export interface ChildSpec {
   /** For messages. */
   readonly name: string;
@@ -23,7 +26,7 @@ export interface ChildExit {
   readonly reason: string;
 }
 
-/** A child ended before it was ready. */
+/** A child ended before it was ready. @internal exported for tests. */
 export class ChildFailed extends Error {
   override get name(): string {
     return 'ChildFailed';
@@ -54,7 +57,7 @@ export class Child {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       detached: true,
     });
-    const tail = new OutputTail(limits.CHILD_OUTPUT_TAIL_BYTES);
+    const tail = new OutputTail(CHILD_OUTPUT_TAIL_BYTES);
     for (const stream of [this.process.stdout!, this.process.stderr!]) {
       createInterface({ input: stream }).on('line', (line) => {
         tail.add(line);

@@ -3,6 +3,9 @@ import * as limits from '../../src/limits.js';
 import type { RunningRole } from '../../src/running-role.js';
 import { openParentLink, type ParentLink } from './parent-link.js';
 
+/** How long a process whose parent is gone may take to end in good order before it is killed. */
+const ORPHAN_STOP_MS = 3_000;
+
 /** How a role's process begins and ends. */
 export interface RoleOptions {
   /** `leaving` is raised when the role is to end: one that still waits for something rejects with Cancelled. */
@@ -50,7 +53,7 @@ export async function runRole(options: RoleOptions, link: ParentLink | null = op
     else await link.send({ type: 'failed', reason: options.describe(error) });
     return 1;
   }
-  const stopMs = (await ending) === 'signal' ? limits.PROCESS_STOP_MS : limits.ORPHAN_STOP_MS;
+  const stopMs = (await ending) === 'signal' ? limits.PROCESS_STOP_MS : ORPHAN_STOP_MS;
   leaving.abort();
   try {
     await within(stopMs, stopped(starting), 'Stopping');

@@ -1,11 +1,12 @@
 import type { Clock } from '../../src/clock.js';
-import { COORDINATOR_LOGPROBS, COORDINATOR_REQUESTS } from '../../src/limits.js';
+import { COORDINATOR_REQUESTS } from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
 import type { CoordinatorMetrics } from '../../src/metrics/coordinator-metrics.js';
 import { watchFleet } from '../../src/metrics/fleet-metrics.js';
 import { type Random, SystemRandom } from '../../src/random.js';
 import type { Fleet } from '../fleet.js';
 import { Admission } from '../openai/admission.js';
+import { ANSWER_LOGPROBS } from '../openai/logprob-count.js';
 import { LogprobRoom } from '../openai/logprob-room.js';
 import { PromptReader } from '../openai/prompt.js';
 import type { ServedModel } from '../openai/served-model.js';
@@ -21,6 +22,10 @@ import { modelRoutes } from './routes/models.js';
 import { tokenizeRoutes } from './routes/tokenize.js';
 import { type HttpListenOptions, type HttpServer, listen } from './server.js';
 
+/** Log-probabilities that a coordinator holds for answers that were not taken yet. */
+const COORDINATOR_LOGPROBS = 4 * ANSWER_LOGPROBS;
+
+/** @internal exported for tests. */
 export interface HttpOptions extends HttpListenOptions {
   /** Of this package. */
   readonly version: string;

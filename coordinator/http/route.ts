@@ -37,7 +37,7 @@ export interface JsonAnswer {
   readonly body: object;
 }
 
-export interface TextAnswer {
+interface TextAnswer {
   readonly kind: 'text';
   readonly contentType: string;
   readonly text: string;

@@ -16,6 +16,21 @@ import { requestIdOf } from './request-id.js';
 import type { EventsAnswer, Exchange, Route } from './route.js';
 import { StallGuard } from './stall-guard.js';
 
+/** Largest body of an HTTP request. */
+const HTTP_BODY_BYTES = 8 * 2 ** 20;
+/** A longer body is read so far and dropped, so that its sender sees the refusal. */
+const HTTP_DISCARD_BYTES = 64 * 2 ** 20;
+/** Connections of clients that a coordinator accepts. */
+const HTTP_CONNECTIONS = 16_384;
+/** Until a request has come in whole. */
+const HTTP_REQUEST_TIMEOUT_MS = 60_000;
+/** A client that reads nothing of its answer for so long is cut off. */
+const HTTP_STALL_TIMEOUT_MS = 120_000;
+/** Answers that run when the coordinator is told to stop have so long to end. @internal exported for tests. */
+export const HTTP_CLOSE_GRACE_MS = 8_000;
+/** After that they end with an error, for which their clients have so long to take it. @internal exported for tests. */
+export const HTTP_CLOSE_ERROR_MS = 500;
+
 declare module 'fastify' {
   interface FastifyContextConfig {
     route?: Route;
@@ -80,21 +95,21 @@ class Server implements HttpServer {
   constructor(options: HttpListenOptions, deps: HttpServerDeps) {
     this.options = options;
     this.deps = deps;
-    const bodyLimitBytes = options.bodyLimitBytes ?? limits.HTTP_BODY_BYTES;
+    const bodyLimitBytes = options.bodyLimitBytes ?? HTTP_BODY_BYTES;
     this.app = fastify({
-      bodyLimit: limits.HTTP_DISCARD_BYTES,
-      requestTimeout: limits.HTTP_REQUEST_TIMEOUT_MS,
+      bodyLimit: HTTP_DISCARD_BYTES,
+      requestTimeout: HTTP_REQUEST_TIMEOUT_MS,
       routerOptions: { maxParamLength: limits.CLIENT_NAME_CHARS },
       genReqId: (request) => requestIdOf(request.headers['x-request-id']),
       return503OnClosing: false,
       clientErrorHandler: (error, socket) => refuseMalformed(error.code, socket),
       frameworkErrors: (error, request, reply) => this.fail(error, request, reply),
     });
-    this.app.server.maxConnections = limits.HTTP_CONNECTIONS;
+    this.app.server.maxConnections = HTTP_CONNECTIONS;
     this.app.server.on('checkExpectation', refuseExpectation);
     this.app.removeAllContentTypeParsers();
     this.app.addContentTypeParser('*', async (request: FastifyRequest, body: IncomingMessage) => {
-      const bytes = await readBody(body, bodyLimitBytes, limits.HTTP_DISCARD_BYTES);
+      const bytes = await readBody(body, bodyLimitBytes, HTTP_DISCARD_BYTES);
       if (bytes.byteLength > 0) checkMediaType(request.headers);
       return parseJsonBody(bytes);
     });
@@ -108,7 +123,7 @@ class Server implements HttpServer {
   }
 
   private get stallTimeoutMs(): number {
-    return this.options.stallTimeoutMs ?? limits.HTTP_STALL_TIMEOUT_MS;
+    return this.options.stallTimeoutMs ?? HTTP_STALL_TIMEOUT_MS;
   }
 
   serve(route: Route): void {
@@ -159,13 +174,13 @@ class Server implements HttpServer {
   private async drain(): Promise<void> {
     const closed = this.app.close();
     const { clock } = this.deps;
-    const graceMs = this.options.closeGraceMs ?? limits.HTTP_CLOSE_GRACE_MS;
+    const graceMs = this.options.closeGraceMs ?? HTTP_CLOSE_GRACE_MS;
     const timers = [
       clock.after(graceMs, () => {
         for (const running of this.running) running.abort(new Unavailable('the coordinator stops: try another one'));
       }),
       // Of who does not even take its error.
-      clock.after(graceMs + limits.HTTP_CLOSE_ERROR_MS, () => this.app.server.closeAllConnections()),
+      clock.after(graceMs + HTTP_CLOSE_ERROR_MS, () => this.app.server.closeAllConnections()),
     ];
     while (this.running.size > 0) {
       await new Promise<void>((resolve) => {
@@ -252,8 +267,7 @@ class Server implements HttpServer {
   }
 
   private failureOf(error: unknown, request: FastifyRequest): ApiError {
-    const failure =
-      frameworkFailure(error, this.options.bodyLimitBytes ?? limits.HTTP_BODY_BYTES) ?? ApiError.from(error);
+    const failure = frameworkFailure(error, this.options.bodyLimitBytes ?? HTTP_BODY_BYTES) ?? ApiError.from(error);
     if (failure.status === 500) this.deps.log.error({ requestId: request.id, err: error }, 'a request failed');
     return failure;
   }

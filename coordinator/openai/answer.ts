@@ -6,7 +6,7 @@ import type { Tally } from './tally.js';
 import { TokenReports } from './token-reports.js';
 
 /** What all parts of an answer begin with. */
-export interface AnswerHead {
+interface AnswerHead {
   readonly id: string;
   /** Seconds since 1970. */
   readonly created: number;

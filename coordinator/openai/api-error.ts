@@ -1,5 +1,7 @@
 import { type ErrorCode, InvalidRequest, ShoalError } from '../../src/errors.js';
-import { RETRY_AFTER_S } from '../../src/limits.js';
+
+/** The value of `retry-after` when a queue is full or no worker is there. */
+const RETRY_AFTER_S = 1;
 
 /** OpenAI's names for kinds of errors, by status. */
 const TYPES: Readonly<Record<number, string>> = {

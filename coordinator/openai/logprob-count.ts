@@ -1,6 +1,8 @@
 import { InvalidRequest } from '../../src/errors.js';
-import { ANSWER_LOGPROBS } from '../../src/limits.js';
 import type { FleetRequest } from '../fleet.js';
+
+/** Log-probabilities in one answer: of all choices, a token's own and its alternatives', those of an echoed prompt among them. */
+export const ANSWER_LOGPROBS = 512 * 1024;
 
 /** Log-probabilities of an echoed prompt: for each of its tokens its own and its alternatives'. 0 where none are wanted. */
 export function promptLogprobs({ tokens, sampling }: FleetRequest): number {

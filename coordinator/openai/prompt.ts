@@ -1,8 +1,10 @@
 import { InvalidRequest } from '../../src/errors.js';
-import { PROMPTS_PER_REQUEST } from '../../src/limits.js';
 import { contextLengthExceeded } from './api-error.js';
 import type { ChatMessage } from './requests.js';
 import type { ServedModel } from './served-model.js';
+
+/** Prompts in one completion request. */
+const PROMPTS_PER_REQUEST = 64;
 
 export interface Prompt {
   readonly tokens: Uint32Array;

@@ -2,6 +2,14 @@ import { z } from 'zod';
 import { InvalidRequest } from '../../src/errors.js';
 import * as limits from '../../src/limits.js';
 
+/** Token ids to turn into text in one request. */
+const DETOKENIZE_TOKENS = 262_144;
+/** Stop strings in a request, and the length of each. */
+const STOP_STRINGS = 64;
+const STOP_STRING_CHARS = 256;
+/** Messages in a chat request. */
+const CHAT_MESSAGES = 4096;
+
 /** Checkers of what clients send. Fields that are not named here are ignored; null is as if the field were not there. */
 
 /** Looks at the length before the items, so that a list of millions is refused at once. */
@@ -34,7 +42,7 @@ const LogitBias = z
 const Stop = z
   .unknown()
   .transform((value) => (typeof value === 'string' ? [value] : value))
-  .pipe(listOf(z.string().min(1).max(limits.STOP_STRING_CHARS), limits.STOP_STRINGS));
+  .pipe(listOf(z.string().min(1).max(STOP_STRING_CHARS), STOP_STRINGS));
 
 const common = {
   model: Name.optional(),
@@ -77,7 +85,7 @@ function textOf(part: z.infer<typeof TextPart> | z.infer<typeof RefusalPart>): s
 
 /** A text, or a list of text parts, as one text. */
 const Content = z
-  .union([z.string(), listOf(z.union([TextPart, RefusalPart]), limits.CHAT_MESSAGES), z.null()], {
+  .union([z.string(), listOf(z.union([TextPart, RefusalPart]), CHAT_MESSAGES), z.null()], {
     error: 'must be a text or a list of parts {"type":"text","text":…}; this model takes nothing else',
   })
   .transform((content) => (Array.isArray(content) ? content.map(textOf).join('') : (content ?? '')));
@@ -106,7 +114,7 @@ const Message = z
   .transform((message) => ({ ...message, content: message.content ?? '' }));
 export type ChatMessage = z.infer<typeof Message>;
 
-const Messages = listOf(Message, limits.CHAT_MESSAGES).refine((messages) => messages.length > 0, 'must not be empty');
+const Messages = listOf(Message, CHAT_MESSAGES).refine((messages) => messages.length > 0, 'must not be empty');
 
 export const CompletionRequest = z.object({
   ...common,
@@ -138,7 +146,7 @@ export const TokenizeRequest = z.object({
 });
 export type TokenizeRequest = z.infer<typeof TokenizeRequest>;
 
-export const DetokenizeRequest = z.object({ model: Name.optional(), tokens: listOf(Count, limits.DETOKENIZE_TOKENS) });
+export const DetokenizeRequest = z.object({ model: Name.optional(), tokens: listOf(Count, DETOKENIZE_TOKENS) });
 
 export const ExplainRequest = z.object({
   model: Name.optional(),

@@ -12,7 +12,7 @@ export interface TextTokenizer extends TokenDecoder {
 }
 
 /** Turns a chat into a prompt. Throws `InvalidRequest` for messages that the template refuses. */
-export interface ChatRenderer {
+interface ChatRenderer {
   render(messages: ChatMessage[], options: { addGenerationPrompt: boolean }): string;
 }
 

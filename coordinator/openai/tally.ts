@@ -12,7 +12,7 @@ export interface Usage {
   readonly shoal: ShoalUsage;
 }
 
-export interface ShoalUsage {
+interface ShoalUsage {
   /** Of the first choice. */
   readonly worker: string | null;
   /** Prompt tokens by where their K/V came from, over all choices. */

@@ -6,6 +6,9 @@ import type { ObserveActors } from './event.js';
 import { IncomingCall, type IncomingOwner } from './incoming-call.js';
 import type { Route } from './route.js';
 
+/** Calls that a node remembers after their end, so that a message delivered twice is handled once. */
+const CALLS_REMEMBERED = 16_384;
+
 type Message<T extends NodeMessage['type']> = Extract<NodeMessage, { type: T }>;
 
 /** The calls that have come to the actors of this node and have not ended. */
@@ -100,7 +103,7 @@ export class Incoming implements IncomingOwner {
 
   private remember(key: string): void {
     this.seen.add(key);
-    if (this.seen.size <= limits.CALLS_REMEMBERED) return;
+    if (this.seen.size <= CALLS_REMEMBERED) return;
     for (const oldest of this.seen) {
       this.seen.delete(oldest);
       return;

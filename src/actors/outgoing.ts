@@ -17,6 +17,9 @@ import type { Route, RouteKind } from './route.js';
 /** A call whose connection closed while the bus is lost waits so long for another route. */
 const ROUTELESS_MS = 1_000;
 
+/** Incarnations known to be gone that a node remembers, so that a call to one fails at once. */
+const GONE_NODES_REMEMBERED = 4_096;
+
 /** The calls of this node towards actors, here and elsewhere. */
 export class Outgoing implements CallOwner {
   private readonly open = new Map<number, OutgoingCall>();
@@ -69,7 +72,7 @@ export class Outgoing implements CallOwner {
   /** Fails every call to a node, from now on at once. */
   nodeGone(address: NodeAddress): void {
     this.gone.add(nodeKey(address));
-    if (this.gone.size > limits.GONE_NODES_REMEMBERED) {
+    if (this.gone.size > GONE_NODES_REMEMBERED) {
       for (const oldest of this.gone) {
         this.gone.delete(oldest);
         break;

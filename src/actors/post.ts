@@ -45,25 +45,30 @@ export class Post {
   readonly self: NodeAddress;
   private readonly bus: Bus;
   private readonly inbox: Inbox;
-  private readonly subscriptions: Subscription[];
+  private readonly subscriptions: Subscription[] = [];
   private readonly base: string;
   private readonly local: LocalRoute;
   private readonly direct = new WeakMap<CallLink, DirectRoute>();
   private linked = 0;
 
   constructor(private readonly options: PostOptions) {
-    const { bus, namespace, self, inbox, links } = options;
+    const { bus, namespace, self, inbox } = options;
     this.self = self;
     this.bus = bus;
     this.inbox = inbox;
     this.base = nodeSubject(namespace, self);
     this.local = new LocalRoute(inbox);
-    this.subscriptions = [
-      bus.subscribe(`${this.base}.in`, (message) => this.onNodeMessage(message)),
-      bus.subscribe(`${this.base}.call.*`, (message) => this.onAnswer(message)),
-      bus.subscribe(`${this.base}.probe.*.*`, (message) => this.onProbeReply(message)),
-    ];
-    links.listen({
+  }
+
+  /** Starts to take what arrives for this node. Called once. */
+  open(): void {
+    const { bus, base, inbox } = this;
+    this.subscriptions.push(
+      bus.subscribe(`${base}.in`, (message) => this.onNodeMessage(message)),
+      bus.subscribe(`${base}.call.*`, (message) => this.onAnswer(message)),
+      bus.subscribe(`${base}.probe.*.*`, (message) => this.onProbeReply(message)),
+    );
+    this.options.links.listen({
       opened: () => inbox.routesChanged(),
       closed: () => inbox.routesChanged(),
       received: (link, message) => this.onLinked(link, message),

@@ -1,5 +1,5 @@
 import type { Bus, Subscription } from '../bus/bus.js';
-import type { Clock, Timer } from '../clock.js';
+import type { Clock } from '../clock.js';
 import { InvalidRequest, Unavailable } from '../errors.js';
 import * as limits from '../limits.js';
 import type { Random } from '../random.js';
@@ -23,6 +23,11 @@ import type { Behavior, Protocol } from './protocol.js';
 import { ActorRef } from './ref.js';
 import { DEFAULT_RESTART_POLICY, type RestartPolicy } from './restart-policy.js';
 import type { Route, RouteKind } from './route.js';
+
+/** Messages that wait in an actor's mailbox. */
+const MAILBOX_MESSAGES = 1024;
+/** An open call that is quiet says that it is alive this often. @internal exported for tests. */
+export const CALL_HEARTBEAT_MS = 1_000;
 
 export interface ActorSystemOptions {
   readonly bus: Bus;
@@ -63,7 +68,10 @@ interface Entry {
   readonly listening: Subscription;
 }
 
-/** The actors of one process, and its references to those of others. */
+/**
+ * The actors of one process, and its references to those of others. It works from `start` on, or from the first actor, reference or look-up:
+ * what its bus went through before is not known to it.
+ */
 export class ActorSystem {
   readonly node: NodeAddress;
   private readonly actors = new Map<string, Entry>();
@@ -73,10 +81,10 @@ export class ActorSystem {
   private readonly outgoing: Outgoing;
   private readonly incoming: Incoming;
   private readonly observe: ObserveActors;
-  private readonly sweeping: Timer;
-  private readonly endStatus: () => void;
   private readonly routeListeners: (() => void)[] = [];
-  private sweptMs: number;
+  /** Ends what `start` began; empty until then. */
+  private readonly endings: (() => void)[] = [];
+  private sweptMs = 0;
   private stopped: Promise<void> | null = null;
 
   constructor(private readonly options: ActorSystemOptions) {
@@ -94,11 +102,23 @@ export class ActorSystem {
     });
     this.outgoing = new Outgoing(this.node, clock, this.post, this.observe, options.onCall ?? (() => undefined));
     this.incoming = new Incoming(clock, this.node, this.observe, (call) => this.deliver(call));
+  }
+
+  /** Begins to listen. Idempotent. */
+  start(): void {
+    if (this.stopped || this.endings.length > 0) return;
+    const { bus, clock } = this.options;
+    this.post.open();
     this.sweptMs = clock.now();
-    this.sweeping = clock.every(limits.CALL_HEARTBEAT_MS, () => this.sweep());
-    this.endStatus = bus.onStatus((status) => {
+    const sweeping = clock.every(CALL_HEARTBEAT_MS, () => this.sweep());
+    const endStatus = bus.onStatus((status) => {
       if (status === 'found') this.busFound();
     });
+    this.endings.push(
+      () => sweeping.cancel(),
+      endStatus,
+      () => this.post.close(),
+    );
   }
 
   /**
@@ -124,7 +144,7 @@ export class ActorSystem {
       name,
       protocol,
       create: async (life) => (await factory(this.context(self, life))) as AnyBehavior,
-      mailbox: options.mailbox ?? limits.MAILBOX_MESSAGES,
+      mailbox: options.mailbox ?? MAILBOX_MESSAGES,
       policy: { ...DEFAULT_RESTART_POLICY, ...policy },
       onGiveUp: (error) => {
         this.remove(name, actor);
@@ -146,6 +166,7 @@ export class ActorSystem {
 
   /** A reference to an actor whose address is known. Nothing is sent. */
   ref<P extends Protocol>(protocol: P, address: ActorAddress): ActorRef<P> {
+    this.start();
     return new ActorRef(protocol, address, this.outgoing);
   }
 
@@ -159,6 +180,7 @@ export class ActorSystem {
     timeoutMs: number,
     enough = Number.POSITIVE_INFINITY,
   ): Promise<ActorRef<P>[]> {
+    this.start();
     const found = new Map<string, ActorRef<P>>();
     const add = (at: NodeAddress) => {
       found.set(`${at.node}\n${at.incarnation}`, this.ref(protocol, { ...at, actor: name }));
@@ -228,9 +250,7 @@ export class ActorSystem {
     this.incoming.stop();
     this.outgoing.stop();
     for (const tellOf of [...this.lookups.values()]) tellOf(NOBODY);
-    this.sweeping.cancel();
-    this.endStatus();
-    this.post.close();
+    for (const end of this.endings) end();
   }
 
   private inbox(): Inbox {
@@ -301,7 +321,7 @@ export class ActorSystem {
 
   private sweep(): void {
     const nowMs = this.options.clock.now();
-    const late = nowMs - this.sweptMs > 2 * limits.CALL_HEARTBEAT_MS;
+    const late = nowMs - this.sweptMs > 2 * CALL_HEARTBEAT_MS;
     this.sweptMs = nowMs;
     const { connected } = this.options.bus;
     // A process that stood still has not read what the others sent; nor is anything heard on a bus that is lost.

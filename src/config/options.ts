@@ -4,6 +4,10 @@ import * as types from './option-types.js';
 import { PEER_TLS_OPTIONS } from './peer-tls-options.js';
 import { WORKER_OPTIONS } from './worker-options.js';
 
+/** Workers that `shoal up` starts, and homes of a block. */
+const LOCAL_WORKERS = 64;
+const REPLICAS = 16;
+
 const ROLES = ['up', 'coordinator', 'worker'] as const satisfies readonly Command[];
 const COORDINATOR = ['up', 'coordinator'] as const satisfies readonly Command[];
 
@@ -31,7 +35,7 @@ export const OPTIONS = {
     flag: 'workers',
     variable: 'SHOAL_WORKERS',
     placeholder: 'N',
-    type: types.wholeNumber(1, limits.LOCAL_WORKERS),
+    type: types.wholeNumber(1, LOCAL_WORKERS),
     default: '3',
     commands: ['up'],
     help: 'Workers to start on this machine.',
@@ -138,7 +142,7 @@ export const OPTIONS = {
     flag: 'replicas',
     variable: 'SHOAL_REPLICAS',
     placeholder: 'N',
-    type: types.wholeNumber(1, limits.REPLICAS),
+    type: types.wholeNumber(1, REPLICAS),
     default: '2',
     commands: ROLES,
     help: 'Workers that keep a copy of each block as their duty. The same everywhere in a fleet.',
@@ -147,7 +151,7 @@ export const OPTIONS = {
     flag: 'context',
     variable: 'SHOAL_CONTEXT',
     placeholder: 'TOKENS',
-    type: types.wholeNumber(limits.BLOCK_TOKENS, limits.CONTEXT_TOKENS),
+    type: types.wholeNumber(limits.BLOCK_TOKENS, limits.PROMPT_TOKENS),
     default: '4096',
     unit: 'tokens',
     commands: ROLES,

@@ -1,6 +1,8 @@
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
-import * as limits from '../limits.js';
 import { WrongUsage } from './wrong-usage.js';
+
+/** A file that holds a secret or keys. */
+const SECRET_FILE_BYTES = 2 ** 20;
 
 /**
  * Text of a file that holds a secret, without white space around it.
@@ -12,7 +14,7 @@ export function readSecretFile(name: string, path: string): string {
   try {
     const file = openSync(path, 'r');
     try {
-      if (fstatSync(file).size > limits.SECRET_FILE_BYTES) throw new Error('it is too large');
+      if (fstatSync(file).size > SECRET_FILE_BYTES) throw new Error('it is too large');
       text = readFileSync(file, 'utf8').trim();
     } finally {
       closeSync(file);

@@ -1,4 +1,4 @@
-import { type Command, type OptionTable, type OptionValues, option } from './option.js';
+import { type Command, type OptionTable, option } from './option.js';
 import * as types from './option-types.js';
 
 const SYNTH = ['model synth'] as const satisfies readonly Command[];
@@ -75,5 +75,3 @@ export const SYNTH_OPTIONS = {
     help: 'Folder to write. Required.',
   }),
 } as const satisfies OptionTable;
-
-export type SynthValues = OptionValues<typeof SYNTH_OPTIONS>;

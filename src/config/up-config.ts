@@ -45,7 +45,7 @@ function withoutSettled(variables: Readonly<Record<string, string>>): Record<str
   return Object.fromEntries(Object.entries(variables).filter(([variable]) => !SETTLED.includes(variable)));
 }
 
-/** Whether an address is reachable from this machine alone. */
+/** Whether an address is reachable from this machine alone. @internal exported for tests. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }

@@ -48,7 +48,7 @@ export interface WorkerConfig {
 }
 
 /** Where a worker listens for its peers: at one of the two at least. */
-export interface PeerConfig {
+interface PeerConfig {
   /** Absolute path of a Unix socket, in a folder that exists. */
   readonly socketPath: string | null;
   /** TCP. Port 0 takes a free one; null for no TCP. */

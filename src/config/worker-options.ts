@@ -2,6 +2,13 @@ import * as limits from '../limits.js';
 import { type Command, type OptionTable, option } from './option.js';
 import * as types from './option-types.js';
 
+/** Requests that wait in a worker for a sequence slot. */
+const ENGINE_WAITING = 512;
+/** Tokens of a prompt that one run of the graph takes. */
+const PREFILL_CHUNK_TOKENS = 256;
+/** Sequences of a worker. */
+const SEQUENCES = 256;
+
 const WORKER = ['up', 'worker'] as const satisfies readonly Command[];
 
 /** Options of workers alone. */
@@ -70,7 +77,7 @@ export const WORKER_OPTIONS = {
     flag: 'sequences',
     variable: 'SHOAL_SEQUENCES',
     placeholder: 'N',
-    type: types.wholeNumber(1, limits.SEQUENCES),
+    type: types.wholeNumber(1, SEQUENCES),
     default: '8',
     commands: WORKER,
     help: 'Sequences that a worker runs at once. Their K/V buffers are allocated at start.',
@@ -89,8 +96,8 @@ export const WORKER_OPTIONS = {
     flag: 'prefill-chunk',
     variable: 'SHOAL_PREFILL_CHUNK',
     placeholder: 'TOKENS',
-    type: types.wholeNumber(16, limits.CONTEXT_TOKENS),
-    default: String(limits.PREFILL_CHUNK_TOKENS),
+    type: types.wholeNumber(16, limits.PROMPT_TOKENS),
+    default: String(PREFILL_CHUNK_TOKENS),
     unit: 'tokens',
     commands: WORKER,
     help: 'Tokens of a prompt that one run of the model takes, so that other sequences get their turn.',
@@ -99,8 +106,8 @@ export const WORKER_OPTIONS = {
     flag: 'max-waiting',
     variable: 'SHOAL_MAX_WAITING',
     placeholder: 'N',
-    type: types.wholeNumber(0, limits.ENGINE_WAITING),
-    default: String(limits.ENGINE_WAITING),
+    type: types.wholeNumber(0, ENGINE_WAITING),
+    default: String(ENGINE_WAITING),
     commands: WORKER,
     help: 'Requests that may wait in a worker for a sequence. More are answered with 429.',
   }),

@@ -1,6 +1,6 @@
 import type { BlockKey, BlockMeta } from './block.js';
 import type { BlockSource } from './placement.js';
-import { ASSUMED_RATES } from './rates.js';
+import { ASSUMED_RATES, FETCH_LATENCY_MS } from './rates.js';
 
 export interface FetchRequest {
   /** Blocks of a prompt that are not here, in order. */
@@ -37,8 +37,6 @@ export interface FetchPlan {
 const PATIENCE_SHARE = 0.1;
 /** So much waiting nobody notices, and a peer whose processor is busy elsewhere is not given up for it. */
 const PATIENCE_FLOOR_MS = 20;
-/** Asking takes so long whatever comes of it. */
-const FETCH_LATENCY_MS = 1;
 
 /**
  * Decides what to fetch from whom: every block up to the first that nobody can give in less time than computing it would take.

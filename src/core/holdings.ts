@@ -1,6 +1,9 @@
-import { ANNOUNCE_INTERVAL_MS, COORDINATOR_REQUESTS, HOLDINGS_TIMEOUT_MS, INDEX_KEYS_PER_WORKER } from '../limits.js';
+import { ANNOUNCE_INTERVAL_MS, COORDINATOR_REQUESTS, HOLDINGS_TIMEOUT_MS } from '../limits.js';
 import type { BlockKey } from './block.js';
 import { KEY_BYTES, unpackKeys } from './key.js';
+
+/** Keys of a worker that a coordinator keeps in its index. */
+const INDEX_KEYS_PER_WORKER = 1_000_000;
 
 /** What a worker took up and dropped, numbered from 1. Keys are packed. */
 export interface HoldingsChange {
@@ -34,7 +37,7 @@ export interface Coverage {
   readonly workers: ReadonlyMap<string, WorkerCoverage>;
 }
 
-export interface WorkerCoverage {
+interface WorkerCoverage {
   /** Blocks from the first that it holds. */
   readonly heldRun: number;
   /** Blocks from the first that it holds or is going to compute. */

@@ -1,6 +1,6 @@
 import type { Coverage } from './holdings.js';
 import type { Member } from './member.js';
-import { ASSUMED_RATES, typical } from './rates.js';
+import { ASSUMED_RATES, FETCH_LATENCY_MS, typical } from './rates.js';
 
 export interface PlacementRequest {
   readonly promptTokens: number;
@@ -49,8 +49,6 @@ export interface BlockSource {
 /** How much longer a request takes, in decode steps, for each one that runs beside it, or waits before it. */
 const STEPS_PER_RUNNING = 4;
 const STEPS_PER_WAITING = 16;
-/** Asking a peer takes so long whatever it sends. */
-const FETCH_LATENCY_MS = 1;
 /** Sources named to a worker at most. */
 const SOURCES = 16;
 

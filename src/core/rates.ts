@@ -7,6 +7,9 @@ export const ASSUMED_RATES = {
   diskBytesPerMs: 500_000,
 } as const;
 
+/** A request to a peer takes so long, however many bytes it brings. */
+export const FETCH_LATENCY_MS = 1;
+
 /** The middle one of what was measured; null if nothing was. */
 export function middle(measured: readonly (number | null)[]): number | null {
   const known = measured.filter((rate) => rate !== null).sort((a, b) => a - b);

@@ -13,7 +13,7 @@ import type { FleetSubjects } from './subjects.js';
 import { tell } from './tell.js';
 
 /** Asks a worker directly whether it lives. Rejects if it does not answer in time. */
-export type Probe = (target: { id: string; incarnation: string; address: PeerAddress }) => Promise<void>;
+type Probe = (target: { id: string; incarnation: string; address: PeerAddress }) => Promise<void>;
 
 /**
  * What happens in the fleet, as this process sees it. `changed` says that the view is another one. `dead` with this worker's own id says that it

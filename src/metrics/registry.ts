@@ -2,7 +2,7 @@ import * as prometheus from 'prom-client';
 
 /** The one place that knows prom-client. Counters, gauges and histograms by name, given out as Prometheus text. */
 
-export type Labels<L extends string> = Readonly<Record<L, string>>;
+type Labels<L extends string> = Readonly<Record<L, string>>;
 
 export interface Counter<L extends string = never> {
   /** `by` is not negative. */

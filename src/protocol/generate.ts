@@ -2,6 +2,9 @@ import { z } from 'zod';
 import * as limits from '../limits.js';
 import { packed } from './bytes.js';
 
+/** A tenant's salt: the name that a client gave, and what binds it to the client's key. @internal exported for tests. */
+export const SALT_CHARS = 2 * limits.CLIENT_NAME_CHARS;
+
 /**
  * The one message of a request to a worker, and the one stream back. Token ids travel as little-endian uint32, one after another. Keys of
  * blocks do not travel: the worker computes them from the tokens, as it could not trust others.
@@ -43,7 +46,7 @@ export const GenerateRequest = z.strictObject({
   tokens: packed(4, limits.PROMPT_TOKENS),
   resumeTokens: z.int().min(0),
   /** What the keys of its blocks hang on beside fingerprint and tokens: empty for none. The answer's blocks are named with it too. */
-  salt: z.string().max(limits.SALT_CHARS),
+  salt: z.string().max(SALT_CHARS),
   sources: z.array(z.strictObject({ worker: z.string().max(128), blocks: z.int().min(0) })).max(16),
   sampling: Sampling,
   stopping: Stopping,

@@ -2,8 +2,10 @@ import { OneTimeEvent } from '../../src/async/event.js';
 import type { BlockKey, BlockMeta } from '../../src/core/block.js';
 import type { PrefixCache, PrefixRequest, PreparedPrefix, ReservedBlock } from '../../src/engine/prefix-cache.js';
 import { Cancelled } from '../../src/errors.js';
-import { CONTENDED_KEYS } from '../../src/limits.js';
 import type { BlockStore, BorrowedBlock } from '../cache/block-store.js';
+
+/** Blocks of which a worker remembers that nobody is to ask for them before they are computed. */
+const CONTENDED_KEYS = 4_096;
 
 /** Fetches the blocks `[0, n)` of `wanted` that somebody can give sooner than they are computed, in order. */
 export interface PrefixFetcher {

@@ -1,12 +1,14 @@
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey, BlockMeta } from '../../src/core/block.js';
 import { worthPromoting } from '../../src/core/promotion.js';
-import { PROMOTIONS_AT_A_TIME } from '../../src/limits.js';
 import type { BlockStore } from '../cache/block-store.js';
 import type { LowerTiers } from '../cache/lower-tiers.js';
 import type { Tier } from '../cache/tier.js';
 import { FetchRates } from './fetch-rates.js';
 import type { PrefixPromoter } from './prefix-loader.js';
+
+/** Blocks of lower tiers that are read at a time for one prompt. */
+const PROMOTIONS_AT_A_TIME = 4;
 
 export interface PromoterOptions {
   readonly store: BlockStore;

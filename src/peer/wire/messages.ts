@@ -103,7 +103,7 @@ export type ClientMessage = MessageOf<typeof CLIENT>;
 export type ServerMessage = MessageOf<typeof SERVER>;
 export type Message<D extends ClientMessage | ServerMessage, T extends D['type']> = Extract<D, { type: T }>;
 
-/** How the messages of one direction are written and read. */
+/** How the messages of one direction are written and read. @internal exported for tests. */
 export class Direction<M extends { type: string }> {
   private readonly byCode = new Map<number, M['type']>();
   private readonly kinds: Record<string, Kind<unknown>>;

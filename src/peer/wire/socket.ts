@@ -15,9 +15,9 @@ export interface Inlet {
  * Sets the size of a socket's send buffer in the kernel (SO_SNDBUF), which Node has no way to do. Linux gives a Unix socket room for 208 KiB:
  * sender and receiver then wait for each other's wake-up more often than they copy. TCP finds its size by itself.
  */
-export type SetSendBuffer = (fileDescriptor: number, bytes: number) => void;
+type SetSendBuffer = (fileDescriptor: number, bytes: number) => void;
 
-/** What a worker shows its peers over TCP, and by what it knows them; all PEM. */
+/** What a worker shows its peers over TCP, and by what it knows them; all PEM. @internal exported for tests. */
 export interface PeerTls {
   readonly key: string;
   readonly cert: string;

@@ -41,8 +41,8 @@ class NatsWorld implements World {
     const namespace = `test-${randomUUID()}`;
     const connect = () => connectNats({ url: server.url, user: server.user, password: server.password });
     const [busA, busB] = await Promise.all([connect(), connect()]);
-    const node = (bus: NatsBus, id: string) =>
-      new ActorSystem({
+    const node = (bus: NatsBus, id: string) => {
+      const system = new ActorSystem({
         bus,
         clock: new SystemClock(),
         random: new SystemRandom(),
@@ -50,6 +50,9 @@ class NatsWorld implements World {
         namespace,
         observe: (event) => events.push(event),
       });
+      system.start();
+      return system;
+    };
     const world = new NatsWorld(node(busA, 'worker.a'), node(busB, 'worker b'), busA, busB, events);
     await Promise.all([busA.flush(), busB.flush()]);
     return world;

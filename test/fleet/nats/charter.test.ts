@@ -81,7 +81,8 @@ async function joining(bus: NatsBus, namespace: string, fingerprint: string): Pr
   const lines: string[] = [];
   const log = createLog({ level: 'info', write: (line) => lines.push(line) });
   const config = { namespace, replicas: 2 };
-  await joinFleet({ bus, clock: new SystemClock(), log, config, fingerprint, model: 'm' });
+  const transport = { bus, openKeyValue: (bucket: string) => NatsKeyValue.open(bus, bucket) };
+  await joinFleet({ transport, clock: new SystemClock(), log, config, fingerprint, model: 'm' });
   return lines.join('');
 }
 

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { packLinked } from '../../../src/actors/envelope.js';
+import { CALL_HEARTBEAT_MS } from '../../../src/actors/system.js';
 import { settled } from '../../../src/clock.js';
 import { Unavailable } from '../../../src/errors.js';
 import * as limits from '../../../src/limits.js';
@@ -157,7 +158,7 @@ describe('direct links between nodes', () => {
     await settled();
     world.busA.lose();
     world.cut();
-    await world.pass(3 * limits.CALL_HEARTBEAT_MS);
+    await world.pass(3 * CALL_HEARTBEAT_MS);
     const { items, error } = await done;
     expect(items).toEqual([1]);
     expect(error).toBeInstanceOf(Unavailable);
@@ -169,7 +170,7 @@ describe('direct links between nodes', () => {
     const done = drain(actor.stream('flow', { note: null }));
     await settled();
     world.hub.fault = () => 0;
-    await world.pass(limits.CALL_SILENCE_MS + 2 * limits.CALL_HEARTBEAT_MS);
+    await world.pass(limits.CALL_SILENCE_MS + 2 * CALL_HEARTBEAT_MS);
     expect((await done).error).toBeInstanceOf(Unavailable);
   });
 

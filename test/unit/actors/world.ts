@@ -95,7 +95,7 @@ export class SimulatedWorld implements World {
   }
 
   node(bus: MemoryBus, id: string, incarnation: string, clock: Clock = this.clock): ActorSystem {
-    return new ActorSystem({
+    const system = new ActorSystem({
       bus,
       links: this.hub.node({ node: id, incarnation }),
       onCall: (path) => this.paths.push(path),
@@ -105,6 +105,8 @@ export class SimulatedWorld implements World {
       namespace: 'test',
       observe: (event) => this.events.push(event),
     });
+    system.start();
+    return system;
   }
 
   /** Opens a direct link between the two nodes. */

@@ -1,8 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { Interrupts } from '../../../cli/interrupts.js';
+import { Interrupts, SAME_INTERRUPT_MS } from '../../../cli/interrupts.js';
 import { SimulatedClock, settled } from '../../../src/clock.js';
-import * as limits from '../../../src/limits.js';
 
 async function isSettled(promise: Promise<void>): Promise<boolean> {
   let done = false;
@@ -21,7 +20,7 @@ describe('interrupts', () => {
     const interrupts = new Interrupts(terminal, clock);
     expect(await isSettled(interrupts.first)).toBe(false);
     terminal.emit('SIGINT');
-    await clock.advance(limits.SAME_INTERRUPT_MS - 1);
+    await clock.advance(SAME_INTERRUPT_MS - 1);
     terminal.emit('SIGINT');
     expect(await isSettled(interrupts.first)).toBe(true);
     expect(await isSettled(interrupts.second)).toBe(false);
@@ -31,7 +30,7 @@ describe('interrupts', () => {
     const terminal = new EventEmitter();
     const interrupts = new Interrupts(terminal, clock);
     terminal.emit('SIGTERM');
-    await clock.advance(limits.SAME_INTERRUPT_MS);
+    await clock.advance(SAME_INTERRUPT_MS);
     terminal.emit('SIGINT');
     expect(await isSettled(interrupts.second)).toBe(true);
   });

@@ -1,9 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { type Attempted, type Choose, type Placed, runToItsEnd } from '../../../coordinator/attempts.js';
+import {
+  type Attempted,
+  type Choose,
+  type Placed,
+  REQUEST_ATTEMPTS,
+  runToItsEnd,
+} from '../../../coordinator/attempts.js';
 import type { FleetEvent } from '../../../coordinator/fleet.js';
 import { settled } from '../../../src/clock.js';
 import { Cancelled, InternalError, InvalidRequest, Overloaded, Refused, Unavailable } from '../../../src/errors.js';
-import { REQUEST_ATTEMPTS } from '../../../src/limits.js';
 import { type GenerateEvent, type GenerateRequest, unpackTokens } from '../../../src/protocol/generate.js';
 import { GREEDY, TEN_TOKENS } from '../engine/support/rig.js';
 

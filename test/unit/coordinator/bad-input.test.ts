@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it, vi } from 'vitest';
-import { ANSWER_LOGPROBS } from '../../../src/limits.js';
+import { ANSWER_LOGPROBS } from '../../../coordinator/openai/logprob-count.js';
 import { saying } from './support/scripted-fleet.js';
 import { CONTEXT_TOKENS, idsOf, MODEL, testServer } from './support/test-server.js';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { HTTP_CLOSE_ERROR_MS } from '../../../coordinator/http/server.js';
 import { SimulatedClock } from '../../../src/clock.js';
-import { HTTP_CLOSE_ERROR_MS } from '../../../src/limits.js';
 import { aborted, saying, sayingForever, started } from './support/scripted-fleet.js';
 import { idsOf, testServer } from './support/test-server.js';
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { BUS_MESSAGE_BYTES, EVENT_TOKENS, LOGPROBS, PROMPT_TOKENS, SALT_CHARS } from '../../../src/limits.js';
-import { type GenerateEvent, type GenerateRequest, packTokens } from '../../../src/protocol/generate.js';
+import { BUS_MESSAGE_BYTES, EVENT_TOKENS, LOGPROBS, PROMPT_TOKENS } from '../../../src/limits.js';
+import { type GenerateEvent, type GenerateRequest, packTokens, SALT_CHARS } from '../../../src/protocol/generate.js';
 import { encode } from '../../../src/wire/msgpack.js';
 import { ask } from '../engine/support/rig.js';
 

@@ -1,12 +1,12 @@
 import { getEventListeners } from 'node:events';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FleetEvent, FleetRequest } from '../../../coordinator/fleet.js';
-import { Outages } from '../../../coordinator/outages.js';
-import { ActorSystem } from '../../../src/actors/system.js';
+import { BUS_WAIT_MS, Outages } from '../../../coordinator/outages.js';
+import { ActorSystem, CALL_HEARTBEAT_MS } from '../../../src/actors/system.js';
 import { MemoryBroker } from '../../../src/bus/memory-bus.js';
 import { SimulatedClock, settled } from '../../../src/clock.js';
 import { Cancelled, Unavailable } from '../../../src/errors.js';
-import { BUS_GRACE_MS, BUS_WAIT_MS, CALL_HEARTBEAT_MS } from '../../../src/limits.js';
+import { BUS_GRACE_MS } from '../../../src/limits.js';
 import { unpackTokens } from '../../../src/protocol/generate.js';
 import { SeededRandom } from '../../../src/random.js';
 import { deferred } from '../actors/world.js';
@@ -22,11 +22,13 @@ describe('an outage of the bus', () => {
   const bus = new MemoryBroker().connect('c');
   const node = { id: 'c', incarnation: '1' };
   const actors = new ActorSystem({ bus, clock, random: new SeededRandom(1), node, namespace: 'test' });
+  actors.start();
   const outages = new Outages(bus, actors, clock);
   const abort = new AbortController();
   const timers = () => getEventListeners(abort.signal, 'abort').length;
 
   afterEach(() => bus.restore());
+  afterAll(() => actors.stop());
 
   it('is counted, and its end wakes all who wait for a route', async () => {
     bus.lose();

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { HTTP_CLOSE_GRACE_MS } from '../../../coordinator/http/server.js';
 import { OPTIONS } from '../../../src/config/options.js';
-import { DRAIN_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, HTTP_CLOSE_GRACE_MS, PROCESS_STOP_MS } from '../../../src/limits.js';
+import { PROCESS_STOP_MS } from '../../../src/limits.js';
+import { DRAIN_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../../../workers/worker.js';
 
 const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
 const compose = read('docker-compose.yml');

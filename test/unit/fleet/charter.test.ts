@@ -5,9 +5,9 @@ import { MemoryKeyValue } from '../../../src/bus/memory-key-value.js';
 import { SimulatedClock, settled } from '../../../src/clock.js';
 import { Refused } from '../../../src/errors.js';
 import { type Charter, joinCharter } from '../../../src/fleet/charter.js';
-import { anybodyAlive } from '../../../src/fleet/joining.js';
+import { anybodyAlive, LISTEN_FOR_MEMBERS_MS } from '../../../src/fleet/joining.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
-import { ANNOUNCE_INTERVAL_MS, LISTEN_FOR_MEMBERS_MS } from '../../../src/limits.js';
+import { ANNOUNCE_INTERVAL_MS } from '../../../src/limits.js';
 import { encode } from '../../../src/wire/msgpack.js';
 
 const recall: Charter = {

@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -50,6 +51,7 @@ interface StationOptions {
   readonly blocks?: number;
   readonly hostBlocks?: number;
   readonly files?: BlockFiles;
+  readonly metrics?: WorkerConfig['metrics'];
 }
 
 /** A worker over a real graph, and all that a process would give it. */
@@ -67,7 +69,15 @@ class Station {
     readonly graph: ModelGraph,
     broker: MemoryBroker,
     socketFolder: string,
-    { incarnation = '0001', cache = true, replicas = 2, blocks = 64, hostBlocks = 0, files }: StationOptions = {},
+    {
+      incarnation = '0001',
+      cache = true,
+      replicas = 2,
+      blocks = 64,
+      hostBlocks = 0,
+      files,
+      metrics = null,
+    }: StationOptions = {},
   ) {
     const bytes = blockBytes(graph.layout);
     const cacheBytes = blocks * bytes;
@@ -101,7 +111,7 @@ class Station {
       prefillChunkTokens: BLOCK,
       maxWaiting: 16,
       peer: { socketPath, host: '127.0.0.1', port: null, advertiseHost: '127.0.0.1' },
-      metrics: null,
+      metrics,
       logLevel: 'silent',
     };
     this.worker = new Worker({
@@ -147,7 +157,7 @@ class Fleet {
     namespace: NAMESPACE,
   });
 
-  private constructor(private readonly sockets: string) {
+  private constructor(readonly sockets: string) {
     this.bus.subscribe(subjects.announce, ({ payload }) => {
       const said = readMessage(AnnouncementMessage, payload)!;
       this.heard.set(`${said.id} ${said.incarnation}`, said);
@@ -275,6 +285,21 @@ describe('a worker', () => {
     const second = await fleet.ask(b, { ...request, sources: [{ worker: 'a', blocks: 4 }] });
     expect(second.ids).toEqual(first.ids);
     expect(second.cached).toEqual({ local: 0, remote: 4 * BLOCK, computed: 7 });
+  });
+
+  it('leaves nothing behind where a port that it needs is taken', async () => {
+    fleet = await Fleet.open();
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+    const { port } = taken.address() as AddressInfo;
+    await expect(fleet.add('a', { metrics: { host: '127.0.0.1', port } })).rejects.toThrow('EADDRINUSE');
+    taken.close();
+    const [a] = fleet.stations;
+    await a!.stop();
+    // Nothing listens for its peers, and nothing answers or announces itself in its name.
+    expect(await readdir(fleet.sockets)).toEqual([]);
+    expect(fleet.left).toEqual(['a']);
+    await expect(fleet.ask(a!, ask(tokens(1)))).rejects.toThrow(Unavailable);
   });
 
   it('keeps nothing where the cache is off', async () => {

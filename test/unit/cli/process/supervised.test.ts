@@ -186,7 +186,7 @@ describe('a supervised real process', () => {
     process.kill(first.pid, 'SIGKILL');
     expect(await death).toMatchObject({ type: 'restarting', exit: { reason: 'it was ended by SIGKILL' }, inMs: 200 });
     const life = next();
-    await clock.advance(limits.RESTART_BACKOFF_MS);
+    await clock.advance(DEFAULT_RESTART_POLICY.backoffMs);
     expect(await life).toMatchObject({ type: 'ready', info: { id: 'worker-7' } });
     const second = await door.next();
     expect(second.id).toBe('worker-7');
