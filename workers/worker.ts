@@ -19,7 +19,7 @@ import { fleetSubjects } from '../src/fleet/subjects.js';
 import { DRAIN_TIMEOUT_MS, FLUSH_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, PROBE_TIMEOUT_MS } from '../src/limits.js';
 import type { Log } from '../src/log.js';
 import { setSendBuffer } from '../src/native/libc.js';
-import { openPeerMemory } from '../src/native/peer-memory.js';
+import { openProcessMemory } from '../src/native/process-memory.js';
 import { PeerClient } from '../src/peer/client/peer-client.js';
 import { PeerServer } from '../src/peer/server/peer-server.js';
 import { SystemRandom } from '../src/random.js';
@@ -98,7 +98,7 @@ export class Worker {
       hostId: hostId(),
       secret,
       blockBytes: bytes,
-      openMemory: openPeerMemory,
+      openMemory: openProcessMemory,
       observer,
       clock,
       setSendBuffer,

@@ -1,11 +1,11 @@
 import type { Clock } from '../../clock.js';
-import type { BlockKey } from '../../core/block.js';
-import { Corrupt, InternalError } from '../../errors.js';
+import type { BlockKey, LentBlock } from '../../core/block.js';
+import { InternalError } from '../../errors.js';
 import type { PeerObserver } from '../observer.js';
+import { failureOf } from '../wire/message-format.js';
 import type { ServerMessage } from '../wire/messages.js';
-import { failureOf } from '../wire/wire-failure.js';
 import type { Answer, Reply } from './answer.js';
-import type { BlockHost, LentBlock } from './block-host.js';
+import type { BlockHost } from './block-host.js';
 
 /** Sends the blocks that a peer asked for, in order, up to the first that is not here. */
 export class FetchAnswer implements Answer {
@@ -26,16 +26,6 @@ export class FetchAnswer implements Answer {
     );
   }
 
-  put(): never {
-    throw new Corrupt('a peer sent a block for a request that is a fetch');
-  }
-
-  filled(): void {}
-
-  returned(): never {
-    throw new Corrupt('a peer gave back blocks that nobody lent: its request is a fetch');
-  }
-
   awaits(): boolean {
     return false;
   }
@@ -53,7 +43,7 @@ export class FetchAnswer implements Answer {
     let bytes = 0;
     let last: ServerMessage = { type: 'done' };
     for (const key of this.keys) {
-      // The permit comes first, so that no more is lent than the socket is given.
+      // The permit comes first, so that no more blocks are pinned than the socket takes.
       if (!(await reply.payloads.acquire())) break;
       const lent = this.over ? null : await this.lend(key, reply);
       if (this.over || lent === null) {
