@@ -18,6 +18,8 @@ import { type ClientMessage, fromClient, fromServer, type ServerMessage } from '
 import { type Exchange, endsExchange } from './exchange.js';
 import type { OpenSharedMemory, SharedMemoryReader } from './shared-read.js';
 
+/** The dialling side of one connection for blocks. */
+
 export interface LinkOptions extends Omit<ClientGreetingOptions, 'onClosed'> {
   /** Bytes of every block, by the fleet's K/V layout. */
   readonly blockBytes: number;
@@ -29,7 +31,7 @@ export interface LinkOptions extends Omit<ClientGreetingOptions, 'onClosed'> {
 
 export type LinkState = 'greeting' | 'open' | 'closed';
 
-/** The dialling side of one connection for blocks: greets the server, then carries exchanges. */
+/** Greets the server, then carries exchanges. */
 export class Link implements Dialler {
   private phase: LinkState = 'greeting';
   private readonly whenOpened = new Deferred<void>();

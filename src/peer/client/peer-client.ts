@@ -21,6 +21,8 @@ import { Link, type LinkState } from './link.js';
 import { PushExchange } from './push-exchange.js';
 import { type OpenSharedMemory, PinExchange } from './shared-read.js';
 
+/** Links to peers, and fetching, pushing and pinging over them. */
+
 /** A worker to dial, in the incarnation that the caller knows. */
 export interface PeerTarget {
   readonly id: string;
@@ -109,8 +111,8 @@ export class PeerClient {
   }
 
   /**
-   * Offers blocks to a peer and sends those that it wants. `lend` pins a block while it is sent; a block that `lend` does not have ends the
-   * push. Gives the keys of the blocks that the peer has acknowledged. Rejects as `fetch` does.
+   * Offers blocks to a peer and sends those that it wants, which are lent by `lend` for as long as they are read. What is not there to be
+   * lent ends the push. Gives the keys of those that the peer has now for certain. Rejects as `fetch` does.
    */
   async push(
     to: PeerTarget,

@@ -43,7 +43,7 @@ export class FetchAnswer implements Answer {
     let bytes = 0;
     let last: ServerMessage = { type: 'done' };
     for (const key of this.keys) {
-      // The permit comes first, so that no more blocks are pinned than the socket takes.
+      // The permit comes first, so that no more is lent than the socket is given.
       if (!(await reply.payloads.acquire())) break;
       const lent = this.over ? null : await this.lend(key, reply);
       if (this.over || lent === null) {

@@ -13,6 +13,8 @@ import { adopt, listener, type SocketOptions } from '../wire/socket.js';
 import type { BlockHost } from './block-host.js';
 import { Session, type SessionOptions } from './session.js';
 
+/** Listens for peers, and chooses by the purpose of each connection what serves it. */
+
 export interface PeerServerOptions extends SocketOptions {
   readonly identity: PeerIdentity;
   readonly secret: string;

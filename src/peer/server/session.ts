@@ -19,6 +19,8 @@ import { FetchAnswer } from './fetch-answer.js';
 import { OfferAnswer } from './offer-answer.js';
 import { PinAnswer } from './shared-read.js';
 
+/** The dialled side of one connection for blocks, after the handshake. */
+
 export interface SessionOptions {
   readonly host: BlockHost;
   /** Bytes of every block, by the fleet's K/V layout. */
@@ -27,7 +29,7 @@ export interface SessionOptions {
   readonly observer: PeerObserver;
 }
 
-/** The dialled side of one connection for blocks, after the handshake: answers the peer's requests. */
+/** Answers the requests of one peer. */
 export class Session implements ConnectionOwner {
   private readonly answers = new Map<number, Answer>();
   /** Answers whose last message the socket has not taken yet. */

@@ -5,6 +5,8 @@ import type { PeerIdentity } from './handshake.js';
 import { type Direction, ERROR, failureOf } from './message-format.js';
 import { fileDescriptorOf, type Inlet } from './socket.js';
 
+/** Frames over one socket, both ways, and the owner that receives them. */
+
 /** Receives the frames of a connection, and its end. */
 export interface ConnectionOwner extends FrameTaker {
   /** Whether the peer owes a frame, so that silence is a fault. */

@@ -15,8 +15,8 @@ import {
 } from './handshake.js';
 
 /**
- * The greeting on a connection: carries out the handshake, then hands the connection to the owner that serves its purpose. Until then it admits
- * only the frames of the handshake, of at most `HANDSHAKE_FRAME_BYTES`, and only before a deadline. It is the same for all purposes.
+ * The handshake on a connection, then the hand-over to the owner that serves its purpose. Until then a greeting admits only the frames of the
+ * handshake, of at most `HANDSHAKE_FRAME_BYTES`, and only before a deadline. Both sides' greetings are the same for all purposes.
  */
 
 export interface GreetingOptions extends ConnectionOptions {

@@ -4,8 +4,8 @@ import { Refused } from '../../errors.js';
 import { Bytes, Direction, ERROR, kind, type MessageOf } from './message-format.js';
 
 /**
- * How two peers prove to each other that they know the cluster secret, and agree on the purpose of their connection. `docs/PEER-PROTOCOL.md`
- * specifies it. Neither side does I/O or draws random numbers here.
+ * How two peers prove that they know the cluster secret, and agree on a purpose. `docs/PEER-PROTOCOL.md` specifies it. Neither side does I/O
+ * or draws random numbers here.
  */
 
 export const NONCE_BYTES = 32;
