@@ -113,7 +113,7 @@ export const PEER_PIN_MS = 30_000;
 /** Memory files of one peer that this process maps. */
 export const PEER_MEMORY_REGIONS = 4096;
 /** Pages of a peer's memory that were not read for so long are dropped from this process. */
-export const PEER_MEMORY_REST_MS = 500;
+export const PEER_MEMORY_IDLE_MS = 500;
 /** Bytes copied out of a peer's memory at a time, so that they are in the processor's cache when their digest is taken. */
 export const PEER_COPY_BYTES = 256 * KiB;
 /** Blocks in one offer to a peer, for which it takes memory before they come. */

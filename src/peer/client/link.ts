@@ -8,7 +8,7 @@ import {
   FRAME_HEADER_BYTES,
   PEER_BLOCKS_IN_SOCKET,
   PEER_DRAIN_MS,
-  PEER_MEMORY_REST_MS,
+  PEER_MEMORY_IDLE_MS,
   PEER_REQUESTS_IN_FLIGHT,
 } from '../../limits.js';
 import type { Connection, Payload } from '../wire/connection.js';
@@ -31,7 +31,7 @@ export interface LinkOptions extends Omit<ClientGreetingOptions, 'onClosed'> {
 
 export type LinkState = 'greeting' | 'open' | 'closed';
 
-/** Greets the server, then carries exchanges. */
+/** Greets the server, then carries exchanges: requests for blocks, of which many may be in flight. */
 export class Link implements Dialler {
   private phase: LinkState = 'greeting';
   private readonly whenOpened = new Deferred<void>();
@@ -39,7 +39,7 @@ export class Link implements Dialler {
   private requests = 0;
   private readonly payloads = new Semaphore(PEER_BLOCKS_IN_SOCKET);
   private sharedMemory: SharedMemoryReader | null = null;
-  private resting: Timer | null = null;
+  private dropping: Timer | null = null;
   /** Runs while the rest of a payload is discarded. */
   private draining: Timer | null = null;
   private readonly connection: Connection;
@@ -129,7 +129,7 @@ export class Link implements Dialler {
     exchange.end(message, digest);
     // After the call: an exchange that throws ends with the link.
     if (endsExchange(message)) this.exchanges.delete(this.request);
-    this.restSoon();
+    this.dropPagesSoon();
   }
 
   awaits(): boolean {
@@ -145,16 +145,16 @@ export class Link implements Dialler {
     this.exchanges.clear();
     for (const exchange of exchanges) exchange.fail(reason);
     this.draining?.cancel();
-    this.resting?.cancel();
+    this.dropping?.cancel();
     this.sharedMemory?.close();
     this.options.onClosed(reason, wasOpen);
   }
 
   /** Later, because the blocks just fetched are in use now by a request that waits for them. */
-  private restSoon(): void {
+  private dropPagesSoon(): void {
     if (this.sharedMemory === null || this.exchanges.size > 0) return;
-    this.resting?.cancel();
-    this.resting = this.options.clock.after(PEER_MEMORY_REST_MS, () => {
+    this.dropping?.cancel();
+    this.dropping = this.options.clock.after(PEER_MEMORY_IDLE_MS, () => {
       if (this.exchanges.size === 0) this.sharedMemory?.dropPages();
     });
   }
