@@ -42,23 +42,25 @@ export const HANDSHAKE_FRAME_BYTES = 1 * KiB;
 export const HANDSHAKE_TIMEOUT_MS = 2_000;
 /** Largest read from a peer's socket, so that the bytes are still in the processor's cache when their digest is taken. */
 export const PEER_READ_BYTES = 256 * KiB;
-/** What the kernel may hold of what was written to a peer's Unix socket, where it can be told. */
+/** Size of the kernel's send buffer of a Unix socket between peers, where it can be set. */
 export const PEER_SEND_BUFFER_BYTES = 1 * MiB;
-/** A connection to a peer on which nothing moves for so long, though something should, is closed. */
+/** A connection on which nothing moves for so long, though something is due, is closed. */
 export const PEER_PROGRESS_TIMEOUT_MS = 10_000;
 /** A block that takes so long to be had is not pushed: nothing moves meanwhile. */
 export const PEER_LEND_MS = 5_000;
-/** So is a connection to a peer that takes so long for the rest of a block that nobody waits for any more, and that stands in the way of all that comes after it. */
+/** A connection whose peer takes longer than this for the rest of a block that was given up is closed: that rest delays all later frames. */
 export const PEER_DRAIN_MS = 1_000;
-/** Blocks that one connection has handed to the socket and that are not on their way yet. */
+/** Blocks that one connection has given to its socket and that the kernel has not taken yet. */
 export const PEER_BLOCKS_IN_SOCKET = 3;
-/** Blocks in shared memory that a worker lends over one connection at a time, and for how long; and memory files of one peer that are mapped. */
-export const PEER_BLOCKS_LENT = 64;
-export const PEER_LOAN_MS = 30_000;
+/** Blocks in shared memory that a worker pins for one connection at a time. */
+export const PEER_BLOCKS_PINNED = 64;
+/** A peer that keeps blocks pinned for longer loses its connection. */
+export const PEER_PIN_MS = 30_000;
+/** Memory files of one peer that this process maps. */
 export const PEER_MEMORY_REGIONS = 4096;
-/** Memory of a peer that was not read for so long stops counting as this worker's own. */
-export const PEER_MEMORY_REST_MS = 500;
-/** Bytes that are copied out of a peer's memory at a time, so that they are in the processor's cache when their digest is taken. */
+/** Pages of a peer's memory that were not read for so long are dropped from this process. */
+export const PEER_MEMORY_IDLE_MS = 500;
+/** Bytes copied out of a peer's memory at a time, so that they are in the processor's cache when their digest is taken. */
 export const PEER_COPY_BYTES = 256 * KiB;
 /** Blocks in one offer to a peer, for which it takes memory before they come. */
 export const PEER_OFFER_BLOCKS = 16;
@@ -114,7 +116,7 @@ export const STAGING_FLOOR_BLOCKS = 2;
 /** and for no more than so many that come from there, */
 export const STAGING_BLOCKS = 16;
 /** and so many that go there. */
-export const STAGING_IN_BLOCKS = 4 * PEER_BLOCKS_LENT;
+export const STAGING_IN_BLOCKS = 4 * PEER_BLOCKS_PINNED;
 /** No more than this share of either is ever held for a disk to write it, however slow the disk is. */
 export const STAGING_DISK_SHARE = 1 / 2;
 /** Of the blocks that would be dropped next, this share of a tier has copies in the tier below, so that room is made at once; */

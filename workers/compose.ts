@@ -15,7 +15,7 @@ import { fleetSubjects } from '../src/fleet/subjects.js';
 import { PROBE_TIMEOUT_MS } from '../src/limits.js';
 import type { Log } from '../src/log.js';
 import { setSendBuffer } from '../src/native/libc.js';
-import { openPeerMemory } from '../src/native/peer-memory.js';
+import { openProcessMemory } from '../src/native/process-memory.js';
 import { PeerClient } from '../src/peer/client/peer-client.js';
 import { PeerServer } from '../src/peer/server/peer-server.js';
 import { SystemRandom } from '../src/random.js';
@@ -90,7 +90,11 @@ export function makeWorkerParts(options: WorkerOptions): WorkerParts {
 
 function makeFleetParts(options: WorkerOptions, instruments: Instruments): FleetParts {
   const { config, fingerprint, bus, clock, identity } = options;
-  const peers = new PeerClient({ ...peerOptions(options, instruments), hostId: hostId(), openMemory: openPeerMemory });
+  const peers = new PeerClient({
+    ...peerOptions(options, instruments),
+    hostId: hostId(),
+    openMemory: openProcessMemory,
+  });
   const roster = new Roster({
     bus,
     clock,

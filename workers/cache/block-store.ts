@@ -1,10 +1,10 @@
-import type { BlockKey, BlockMeta, SealedBlock, TierName } from '../../src/core/block.js';
+import type { BlockKey, BlockMeta, LentBlock, SealedBlock, TierName } from '../../src/core/block.js';
 import { blockBytes } from '../../src/core/kv-layout.js';
 import type { Device, DeviceBlock } from '../../src/device/device.js';
+import { digestOf } from '../../src/digest.js';
 import type { ReservedBlock } from '../../src/engine/prefix-cache.js';
 import type { TierUse } from '../../src/metrics/worker-metrics.js';
-import type { Admission, BlockHost, LentBlock } from '../../src/peer/server/block-host.js';
-import { digestOf } from '../../src/peer/wire/digest.js';
+import type { Admission, BlockHost } from '../../src/peer/server/block-host.js';
 import { Announced, type BlockOrigin, type StoreListener } from '../announced.js';
 import { Arrivals, type Arriving, type NoPlace } from './arrivals.js';
 import type { BlockPlace } from './block-place.js';

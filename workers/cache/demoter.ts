@@ -1,7 +1,6 @@
 import { setImmediate as breath } from 'node:timers/promises';
-import type { BlockKey, SealedBlock } from '../../src/core/block.js';
+import type { BlockKey, LentBlock, SealedBlock } from '../../src/core/block.js';
 import { DEMOTE_AHEAD_BLOCKS, DEMOTE_AHEAD_BYTES, DEMOTE_AHEAD_SHARE } from '../../src/limits.js';
-import type { LentBlock } from '../../src/peer/server/block-host.js';
 import type { Tier } from './tier.js';
 
 /** The tier that blocks fall out of. */

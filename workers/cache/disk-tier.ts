@@ -1,9 +1,9 @@
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey, SealedBlock } from '../../src/core/block.js';
 import { Shard } from '../../src/core/shard.js';
+import { digestOf } from '../../src/digest.js';
 import { DISK_PAUSE_MS, DISK_REMOVALS_FAILED } from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
-import { digestOf } from '../../src/peer/wire/digest.js';
 import { decodeHeader, encodeHeader, HEADER_BYTES } from './block-file.js';
 import type { BlockFiles } from './block-folder.js';
 import { Residents } from './residents.js';

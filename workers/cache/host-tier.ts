@@ -1,9 +1,8 @@
-import type { BlockKey, BlockMeta, SealedBlock } from '../../src/core/block.js';
+import type { BlockKey, BlockMeta, LentBlock, SealedBlock } from '../../src/core/block.js';
 import { Shard } from '../../src/core/shard.js';
 import type { BlockPool } from '../../src/device/block-pool.js';
 import type { DeviceBlock } from '../../src/device/device.js';
 import { InternalError } from '../../src/errors.js';
-import type { LentBlock } from '../../src/peer/server/block-host.js';
 import { Residents } from './residents.js';
 import type { RoleOf, Tier, TierListener } from './tier.js';
 

@@ -1,6 +1,5 @@
-import type { BlockKey } from '../../src/core/block.js';
+import type { BlockKey, LentBlock } from '../../src/core/block.js';
 import type { Device } from '../../src/device/device.js';
-import type { LentBlock } from '../../src/peer/server/block-host.js';
 import type { DeviceResident, DeviceTier } from './device-tier.js';
 import type { LowerTiers } from './lower-tiers.js';
 import type { Held } from './residents.js';

@@ -1,11 +1,10 @@
 import type { Clock } from '../../src/clock.js';
-import type { BlockKey, BlockMeta, SealedBlock, TierName } from '../../src/core/block.js';
+import type { BlockKey, BlockMeta, LentBlock, SealedBlock, TierName } from '../../src/core/block.js';
 import { BlockPool } from '../../src/device/block-pool.js';
 import { STAGING_BLOCKS, STAGING_FLOOR_BLOCKS, STAGING_IN_BLOCKS } from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
 import type { TierUse } from '../../src/metrics/worker-metrics.js';
 import type { OrtRuntime } from '../../src/ort/runtime.js';
-import type { LentBlock } from '../../src/peer/server/block-host.js';
 import type { BlockFiles } from './block-folder.js';
 import { Demoter } from './demoter.js';
 import { DiskTier } from './disk-tier.js';

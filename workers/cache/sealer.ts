@@ -1,6 +1,6 @@
 import type { SealedBlock } from '../../src/core/block.js';
 import type { Device } from '../../src/device/device.js';
-import { digestOf } from '../../src/peer/wire/digest.js';
+import { digestOf } from '../../src/digest.js';
 import type { DeviceResident } from './device-tier.js';
 import type { LowerTiers, Passage } from './lower-tiers.js';
 import type { Held } from './residents.js';

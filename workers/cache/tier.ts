@@ -1,5 +1,4 @@
-import type { BlockKey, BlockMeta, BlockRole, SealedBlock } from '../../src/core/block.js';
-import type { LentBlock } from '../../src/peer/server/block-host.js';
+import type { BlockKey, BlockMeta, BlockRole, LentBlock, SealedBlock } from '../../src/core/block.js';
 
 /** `demoted`: it had to make room, and a lower tier has it. `damaged`: its bytes were not any more what they had been. */
 export type LeaveReason = 'evicted' | 'demoted' | 'reset' | 'damaged';

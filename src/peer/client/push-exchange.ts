@@ -1,9 +1,9 @@
 import { Deferred } from '../../async/deferred.js';
 import type { Clock } from '../../clock.js';
-import type { BlockKey, SealedBlock } from '../../core/block.js';
+import type { BlockKey, LentBlock, SealedBlock } from '../../core/block.js';
 import { Corrupt, fromWire, InternalError, type ShoalError, toWire } from '../../errors.js';
 import { PEER_LEND_MS } from '../../limits.js';
-import type { BlockHost, LentBlock } from '../server/block-host.js';
+import type { BlockHost } from '../server/block-host.js';
 import type { ServerMessage } from '../wire/messages.js';
 import type { Exchange, Line } from './exchange.js';
 

@@ -1,5 +1,4 @@
-import type { BlockKey, SealedBlock } from '../../core/block.js';
-import type { SharedPlace } from '../../core/shared-place.js';
+import type { BlockKey, LentBlock, SealedBlock } from '../../core/block.js';
 
 /** What the peer server needs of the worker's cache: to lend blocks to others, and to take what is pushed. */
 export interface BlockHost {
@@ -9,14 +8,6 @@ export interface BlockHost {
   isShared(key: BlockKey): boolean;
   /** Takes a place for a block that a peer wants to push here. */
   admit(block: SealedBlock): Admission;
-}
-
-export interface LentBlock {
-  readonly block: SealedBlock;
-  readonly bytes: Uint8Array;
-  /** Where processes of this host can read the same bytes; null where they cannot. */
-  readonly shared: SharedPlace | null;
-  release(): void;
 }
 
 export type Admission =

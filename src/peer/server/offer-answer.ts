@@ -1,7 +1,7 @@
 import type { BlockDigest, SealedBlock } from '../../core/block.js';
 import { Corrupt, InternalError } from '../../errors.js';
 import type { PeerObserver } from '../observer.js';
-import { failureOf } from '../wire/wire-failure.js';
+import { failureOf } from '../wire/message-format.js';
 import type { Answer, Reply } from './answer.js';
 import type { Admission, BlockHost } from './block-host.js';
 
@@ -54,10 +54,6 @@ export class OfferAnswer implements Answer {
     }
     this.committing++;
     void this.commit(index, place);
-  }
-
-  returned(): never {
-    throw new Corrupt('a peer gave back blocks that nobody lent: its request is an offer');
   }
 
   awaits(): boolean {

@@ -4,6 +4,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../../src/clock.js';
+import { digestOf } from '../../../src/digest.js';
 import {
   Cancelled,
   Corrupt,
@@ -20,7 +21,6 @@ import {
   PEER_LEND_MS,
   PEER_REQUESTS_IN_FLIGHT,
 } from '../../../src/limits.js';
-import { digestOf } from '../../../src/peer/wire/digest.js';
 import { SeededRandom } from '../../../src/random.js';
 import { BLOCK_BYTES, blocksOf, bytesOf, keyOf, MemoryHost } from './support/host.js';
 import { NotingObserver } from './support/observer.js';
@@ -252,7 +252,7 @@ describe('a fetch', () => {
     pair.host.beforeLend = () => new Promise(() => {});
     const client = pair.client({ progressTimeoutMs: 30 });
     const fetch = client.fetch(pair.target('unix'), [keyOf('a')], new MemorySink(), NEVER);
-    await expect(fetch).rejects.toThrow('nothing came from or went to a peer for 30 ms');
+    await expect(fetch).rejects.toThrow('no bytes came from or went to a peer for 30 ms');
   });
 });
 
@@ -484,7 +484,7 @@ describe('a link', () => {
     const at = (incarnation: string) => pair.target('unix', { id: 'bob', incarnation });
     await expect(client.ping(at('0001'), 5_000)).rejects.toThrow(Refused);
     await client.ping(at('0002'), 5_000);
-    await expect(client.ping(at('0001'), 5_000)).rejects.toThrow('by now');
+    await expect(client.ping(at('0001'), 5_000)).rejects.toThrow('it is in incarnation 0002 now');
     await client.ping(at('0002'), 5_000);
   });
 

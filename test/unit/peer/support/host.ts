@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { BlockKey, SealedBlock } from '../../../../src/core/block.js';
+import type { BlockKey, LentBlock, SealedBlock } from '../../../../src/core/block.js';
 import type { SharedPlace } from '../../../../src/core/shared-place.js';
+import { digestOf } from '../../../../src/digest.js';
 import type { SharedMemory } from '../../../../src/native/shared-memory.js';
-import type { Admission, BlockHost, LentBlock } from '../../../../src/peer/server/block-host.js';
-import { digestOf } from '../../../../src/peer/wire/digest.js';
+import type { Admission, BlockHost } from '../../../../src/peer/server/block-host.js';
 
 export const BLOCK_BYTES = 40_000;
 export const FINGERPRINT = 'f'.repeat(64);
