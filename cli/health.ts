@@ -14,8 +14,8 @@ export async function health(context: CommandContext): Promise<number> {
     const why = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
     throw new Unavailable(`cannot reach ${asked}: ${why}; set --url to the address of a coordinator or worker`);
   });
-  const words = (await response.text()).trim();
-  if (!response.ok) throw new Unavailable(`not ready: ${asked} returned HTTP status ${response.status}: ${words}`);
-  context.io.out(`${words}\n`);
+  const body = (await response.text()).trim();
+  if (!response.ok) throw new Unavailable(`not ready: ${asked} returned HTTP status ${response.status}: ${body}`);
+  context.io.out(`${body}\n`);
   return 0;
 }

@@ -40,7 +40,7 @@ export interface EmbeddedServer {
 export interface ServerExit {
   readonly code: number | null;
   /** The end of the server's log. */
-  readonly lastWords: string;
+  readonly logTail: string;
 }
 
 /**
@@ -102,13 +102,13 @@ function spawnGuard(path: string, files: ServerFiles): Guard {
   // Its own session: Ctrl-C in the terminal must reach only this process, which then stops the server gracefully.
   const guard = spawn('/bin/sh', args, { detached: true, stdio: ['pipe', 'pipe', 'ignore'] });
   guard.stdin?.on('error', () => undefined);
-  let lastWords = '';
+  let logTail = '';
   guard.stdout?.setEncoding('utf8').on('data', (text: string) => {
-    lastWords = (lastWords + text).slice(-500);
+    logTail = (logTail + text).slice(-500);
   });
   const exited = new Promise<ServerExit>((resolve) => {
-    guard.once('close', (code) => resolve({ code, lastWords: lastWords.trim() }));
-    guard.once('error', (error) => resolve({ code: null, lastWords: error.message }));
+    guard.once('close', (code) => resolve({ code, logTail: logTail.trim() }));
+    guard.once('error', (error) => resolve({ code: null, logTail: error.message }));
   });
   return { process: guard, exited };
 }
@@ -166,7 +166,7 @@ async function whenListening(files: ServerFiles, exited: Promise<ServerExit>): P
     const found = await readPorts(files.ports);
     if (found) return found;
     const exit = await Promise.race([exited, pause(10)]);
-    if (exit) throw new Unavailable(`cannot start nats-server: ${exit.lastWords || `exit code ${exit.code}`}`);
+    if (exit) throw new Unavailable(`cannot start nats-server: ${exit.logTail || `exit code ${exit.code}`}`);
   }
   throw new Unavailable(`cannot start nats-server: it did not listen within ${limits.NATS_START_TIMEOUT_MS} ms`);
 }

@@ -112,6 +112,6 @@ export class Child {
 
 function describeExit(code: number | null, signal: NodeJS.Signals | null, tail: OutputTail): string {
   const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
-  const words = tail.lastWords();
-  return words === null ? how : `${how}: ${words}`;
+  const cause = tail.likelyCause();
+  return cause === null ? how : `${how}: ${cause}`;
 }

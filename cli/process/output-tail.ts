@@ -13,7 +13,7 @@ export class OutputTail {
   }
 
   /** The line that most likely explains the end of the child: its last logged error, else Node's own report, else the last line. */
-  lastWords(): string | null {
+  likelyCause(): string | null {
     const newestFirst = this.lines.filter((line) => line.trim() !== '').reverse();
     for (const line of newestFirst) {
       const logged = loggedError(line);

@@ -25,9 +25,9 @@ function nextSignal(): Promise<Ending> {
   });
 }
 
-function within<T>(timeMs: number, promise: Promise<T>, what: string): Promise<T> {
+function within<T>(timeMs: number, promise: Promise<T>, task: string): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`cannot ${what} within ${timeMs} ms`)), timeMs);
+    const timer = setTimeout(() => reject(new Error(`cannot ${task} within ${timeMs} ms`)), timeMs);
     promise.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }

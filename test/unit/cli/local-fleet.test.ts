@@ -79,7 +79,7 @@ describe('a fleet of processes on one machine', () => {
     return fleet;
   }
 
-  /** Resolves with the first line from now on that has all these words. */
+  /** Resolves with the next line that contains all these words. */
   function said(...words: string[]): Promise<string> {
     return new Promise((resolve) => {
       onLine = (line) => words.every((word) => line.includes(word)) && resolve(line);
