@@ -7,8 +7,8 @@ export const SAME_INTERRUPT_MS = 750;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * The user's wish to end: the first signal asks for a stop in good order, a second one for a stop at once. Under npm one Ctrl-C
- * arrives twice, from the terminal and from npm: what follows within `SAME_INTERRUPT_MS` is the same one.
+ * Signals that end the program: the first one requests a graceful stop, the second an immediate one. Under npm one Ctrl-C arrives
+ * twice, from the terminal and from npm. A signal within `SAME_INTERRUPT_MS` of the first therefore counts as the first.
  */
 export class Interrupts {
   readonly first: Promise<void>;
@@ -39,7 +39,7 @@ export class Interrupts {
     for (const signal of SIGNALS) source.on(signal, this.listener);
   }
 
-  /** Asks for a stop as a signal does. */
+  /** Acts as a signal does. */
   raise(): void {
     this.listener();
   }

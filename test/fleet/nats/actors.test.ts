@@ -68,7 +68,7 @@ class NatsWorld implements World {
 
 actorSuite('over NATS', () => NatsWorld.make());
 
-test('a call to a node that is not there fails at once', async () => {
+test('a call to a missing node fails at once', async () => {
   const world = await NatsWorld.make();
   const nobody = world.a.ref(CounterProtocol, { node: 'nobody', incarnation: '1', actor: 'counter' });
   await expect(nobody.ask('total', {})).rejects.toThrow(Unavailable);
@@ -77,7 +77,7 @@ test('a call to a node that is not there fails at once', async () => {
   await world.close();
 });
 
-test('actors are found by name on all nodes, and nobody is waited for where there are none', async () => {
+test('a look-up finds actors by name on all nodes, and does not wait if there are none', async () => {
   const world = await NatsWorld.make();
   const [a, b] = await Promise.all(
     [world.a, world.b].map((s) => s.spawn(CounterProtocol, 'counter', () => new Counter())),
@@ -89,7 +89,7 @@ test('actors are found by name on all nodes, and nobody is waited for where ther
   await world.close();
 });
 
-test('a stream goes on after its reader has lost NATS and found it again, if nothing was lost meanwhile', async () => {
+test('a stream continues after its reader has reconnected to NATS, if no item was lost', async () => {
   const world = await NatsWorld.make();
   const gate = deferred();
   const actor = await world.b.spawn(ScriptProtocol, 'script', () =>
@@ -114,7 +114,7 @@ test('a stream goes on after its reader has lost NATS and found it again, if not
   await world.close();
 });
 
-test('a reader notices that the node of its stream has gone without a word', async () => {
+test('a reader notices the silent end of the node of its stream', async () => {
   const world = await NatsWorld.make();
   const actor = await world.b.spawn(ScriptProtocol, 'script', () =>
     scripted({

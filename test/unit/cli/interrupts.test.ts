@@ -15,7 +15,7 @@ async function isSettled(promise: Promise<void>): Promise<boolean> {
 describe('interrupts', () => {
   const clock = new SimulatedClock();
 
-  it('take one Ctrl-C that arrives twice, as under npm, for one', async () => {
+  it('count one Ctrl-C that arrives twice, as under npm, as one', async () => {
     const terminal = new EventEmitter();
     const interrupts = new Interrupts(terminal, clock);
     expect(await isSettled(interrupts.first)).toBe(false);
@@ -26,7 +26,7 @@ describe('interrupts', () => {
     expect(await isSettled(interrupts.second)).toBe(false);
   });
 
-  it('take a later one as the wish to end at once', async () => {
+  it('count a later signal as a request to stop at once', async () => {
     const terminal = new EventEmitter();
     const interrupts = new Interrupts(terminal, clock);
     terminal.emit('SIGTERM');
@@ -35,7 +35,7 @@ describe('interrupts', () => {
     expect(await isSettled(interrupts.second)).toBe(true);
   });
 
-  it('listen no more once closed', () => {
+  it('stop listening when closed', () => {
     const terminal = new EventEmitter();
     new Interrupts(terminal, clock).close();
     expect(terminal.eventNames()).toEqual([]);
