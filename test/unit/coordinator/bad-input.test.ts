@@ -126,7 +126,56 @@ const BODIES: readonly [string, string | Uint8Array, Record<string, string>, num
   ['a body of 10 MB', JSON.stringify({ prompt: 'x'.repeat(10_000_000) }), {}, 413],
 ];
 
+/** Fields of a completion, and the message that refuses them. */
+const COMPLETION_MESSAGES: readonly [Record<string, unknown>, string][] = [
+  [
+    { prompt: 3 },
+    'prompt: must be a string, an array of strings, an array of token ids, or an array of arrays of token ids',
+  ],
+  [{ prompt: [1, 'x'] }, 'prompt[1]: must be a token id from 0 to 989'],
+  [{ max_tokens: 0 }, 'max_tokens: may be 0 only with echo'],
+  [{ max_tokens: 1.5 }, 'max_tokens: must be an integer'],
+  [{ max_tokens: -1 }, 'max_tokens: must be at least 0'],
+  [{ max_tokens: 'many' }, 'max_tokens: must be a number'],
+  [{ max_tokens: 1e300 }, 'max_tokens: must be at most 9007199254740991'],
+  [{ max_tokens: 5, min_tokens: 6 }, 'min_tokens: must be at most 5, the maximum length of this answer; is 6'],
+  [{ temperature: 2.5 }, 'temperature: must be at most 2'],
+  [{ top_p: 0 }, 'top_p: must be greater than 0'],
+  [{ seed: 0.5 }, 'seed: must be an integer'],
+  [{ stop: '' }, 'stop[0]: must not be empty'],
+  [{ stop: ['x'.repeat(257)] }, 'stop[0]: must have at most 256 characters'],
+  [{ stop: Array(65).fill('x') }, 'stop: must have at most 64 items; has 65'],
+  [{ stop_token_ids: [990] }, 'stop_token_ids: 990 is not a token id; must be 0 to 989'],
+  [{ logit_bias: { the: 1 } }, 'logit_bias.the: must be a token id'],
+  [{ logit_bias: [1] }, 'logit_bias: must be an object'],
+  [{ stream: 'yes' }, 'stream: must be true or false'],
+  [{ stream_options: { include_usage: 1 } }, 'stream_options.include_usage: must be true or false'],
+];
+
+/** Fields of a chat, and the message that refuses them. */
+const CHAT_MESSAGES: readonly [Record<string, unknown>, string][] = [
+  [{ messages: undefined }, 'messages: is required'],
+  [{ messages: 'hello' }, 'messages: must be an array'],
+  [{ messages: ['hello'] }, 'messages[0]: must be an object'],
+  [{ messages: [{ role: 'user' }] }, 'messages[0].content: is required'],
+  [
+    { messages: [{ role: 'king', content: 'x' }] },
+    'messages[0].role: must be one of "system", "developer", "user", "assistant", "tool", "function"',
+  ],
+];
+
 describe('bad input', () => {
+  it.each([
+    ['completion', '/v1/completions', { prompt: 'x' }, COMPLETION_MESSAGES],
+    ['chat', '/v1/chat/completions', { messages: [hello] }, CHAT_MESSAGES],
+  ] as const)('is refused in a %s with a message that says what is allowed', async (_, path, valid, messages) => {
+    const { post } = await testServer();
+    for (const [fields, message] of messages) {
+      const response = await post(path, { ...valid, ...fields });
+      expect(await response.json()).toMatchObject({ error: { message } });
+    }
+  });
+
   it.each(COMPLETIONS)('in a completion: %s is a 400 that names the field', async (_, fields, param) => {
     await refused('/v1/completions', { model: 'recall', prompt: 'x', ...fields }, param);
   });
