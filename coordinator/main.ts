@@ -32,9 +32,9 @@ import { Router } from './router.js';
 import { Siblings } from './siblings.js';
 
 /**
- * Runs one coordinator in this process. Resolves when it listens, whether or not workers are there.
- * @throws Refused for a model that cannot be served, or does not fit the fleet, Unavailable where the port
- * is taken, Cancelled where it waited for NATS when `leaving` was raised
+ * Runs one coordinator in this process. Resolves once it listens, with or without workers.
+ * @throws Refused if the model cannot be served or does not fit the fleet, Unavailable if it cannot listen, Cancelled if `leaving` aborts
+ * while it waits for NATS
  */
 export async function runCoordinator(config: CoordinatorConfig, leaving: AbortSignal): Promise<RunningRole> {
   const incarnation = newIncarnation();
@@ -107,12 +107,12 @@ export async function runCoordinator(config: CoordinatorConfig, leaving: AbortSi
     if (effect.type === 'refused' && effect.first) log.warn({ reason: effect.reason }, effect.message);
     if (effect.type === 'joined') {
       log.info({ worker: effect.id, incarnation: effect.incarnation }, 'a worker joined');
-      // A link that stays open: when the worker's process ends, it closes at once.
+      // The ping opens a link that stays open, so that its closing reveals the end of the worker's process at once.
       const member = roster.alive(effect.id);
       if (member)
         peers
           .ping(member, PROBE_TIMEOUT_MS)
-          .catch((err) => log.warn({ worker: effect.id, err }, 'no link to a worker'));
+          .catch((err) => log.warn({ worker: effect.id, err }, 'cannot open a link to a worker'));
     }
     if (effect.type === 'dead' || effect.type === 'left') {
       log.warn(

@@ -4,30 +4,30 @@ import type { Clock } from '../src/clock.js';
 import { Unavailable } from '../src/errors.js';
 import { BUS_WAIT_MS } from '../src/limits.js';
 
-/** When the bus is lost: requests wait for it, and what it costs them is put down to no worker. */
+/** Outages of the bus: lets requests wait for its return, and counts outages so that no worker is blamed for them. */
 export class Outages {
-  private begun = 0;
-  private readonly found: Condition;
+  private outages = 0;
+  private readonly restored: Condition;
 
   constructor(
     private readonly bus: Bus,
     clock: Clock,
   ) {
-    this.found = new Condition(clock);
+    this.restored = new Condition(clock);
     bus.onStatus((status) => {
-      if (status === 'lost') this.begun++;
-      else this.found.notifyAll();
+      if (status === 'lost') this.outages++;
+      else this.restored.notifyAll();
     });
   }
 
-  /** Outages so far, the one that lasts among them. */
+  /** Outages so far, including a current one. */
   get count(): number {
-    return this.begun;
+    return this.outages;
   }
 
-  /** Resolves when the bus is there. Rejects with `Unavailable` after `BUS_WAIT_MS`, or with `Cancelled` if the signal comes first. */
-  async over(signal: AbortSignal): Promise<void> {
-    if (this.bus.connected || (await this.found.wait(BUS_WAIT_MS, signal))) return;
-    throw new Unavailable('no worker can be asked, as NATS is not reached: try again when /health/ready says so');
+  /** Resolves when the bus is connected. Rejects with `Unavailable` after `BUS_WAIT_MS`, or with `Cancelled` when `signal` aborts. */
+  async waitForBus(signal: AbortSignal): Promise<void> {
+    if (this.bus.connected || (await this.restored.wait(BUS_WAIT_MS, signal))) return;
+    throw new Unavailable('cannot reach any worker: NATS is not connected; retry when /health/ready returns 200');
   }
 }
