@@ -76,7 +76,7 @@ class Server implements HttpServer {
   /** One for each request being answered. */
   private readonly running = new Set<AbortController>();
   private readonly pipelines = new Pipelines();
-  private onIdle = () => {};
+  private idle = () => {};
   private closed: Promise<void> | null = null;
 
   constructor(options: HttpListenOptions, deps: HttpServerDeps) {
@@ -173,7 +173,7 @@ class Server implements HttpServer {
     ];
     while (this.running.size > 0) {
       await new Promise<void>((resolve) => {
-        this.onIdle = resolve;
+        this.idle = resolve;
       });
     }
     for (const timer of timers) timer.cancel();
@@ -226,7 +226,7 @@ class Server implements HttpServer {
     reply.raw.once('close', () => {
       if (!reply.raw.writableFinished) running.abort(new Cancelled('the client disconnected'));
       this.running.delete(running);
-      if (this.running.size === 0) this.onIdle();
+      if (this.running.size === 0) this.idle();
     });
     return running;
   }
@@ -239,7 +239,7 @@ class Server implements HttpServer {
       for await (const event of events) await sink.send(JSON.stringify(event));
       await sink.send('[DONE]');
     } catch (error) {
-      const failure = this.toApiError(error, request);
+      const failure = this.failureOf(error, request);
       status = failure.status;
       await sink.send(JSON.stringify(failure.toBody())).catch(() => {});
     }
@@ -248,16 +248,16 @@ class Server implements HttpServer {
   }
 
   private sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-    const failure = this.toApiError(error, request);
+    const failure = this.failureOf(error, request);
     this.recordEnd(request, failure.status);
     if (failure.retryAfterS !== null) reply.header('retry-after', String(failure.retryAfterS));
     if (failure.status === 401) reply.header('www-authenticate', 'Bearer');
     return reply.header('x-request-id', request.id).code(failure.status).send(failure.toBody());
   }
 
-  private toApiError(error: unknown, request: FastifyRequest): ApiError {
+  private failureOf(error: unknown, request: FastifyRequest): ApiError {
     const failure =
-      frameworkError(error, this.options.bodyLimitBytes ?? limits.HTTP_BODY_BYTES) ?? ApiError.from(error);
+      frameworkFailure(error, this.options.bodyLimitBytes ?? limits.HTTP_BODY_BYTES) ?? ApiError.from(error);
     if (failure.status === 500) this.deps.log.error({ requestId: request.id, err: error }, 'a request failed');
     return failure;
   }
@@ -301,7 +301,7 @@ function pathOf(request: FastifyRequest): string {
 }
 
 /** An error raised by fastify itself, as an `ApiError`; null for any other error. */
-function frameworkError(error: unknown, bodyLimitBytes: number): ApiError | null {
+function frameworkFailure(error: unknown, bodyLimitBytes: number): ApiError | null {
   if (!(error instanceof Error) || !('statusCode' in error) || !('code' in error)) return null;
   const { code, statusCode } = error as FastifyError;
   if (statusCode === 413)

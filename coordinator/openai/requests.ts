@@ -6,7 +6,7 @@ import { fieldError } from './field-error.js';
 /** Schemas of request bodies. Unknown fields are ignored; a null field counts as absent. */
 
 /** An array of at most `max` items. Checks the length first, so that an array of millions is refused at once. */
-function arrayOf<T>(item: z.ZodType<T>, max: number) {
+function listOf<T>(item: z.ZodType<T>, max: number) {
   return z
     .unknown()
     .superRefine((value, context) => {
@@ -35,7 +35,7 @@ const LogitBias = z
 const Stop = z
   .unknown()
   .transform((value) => (typeof value === 'string' ? [value] : value))
-  .pipe(arrayOf(z.string().min(1).max(limits.STOP_STRING_CHARS), limits.STOP_STRINGS));
+  .pipe(listOf(z.string().min(1).max(limits.STOP_STRING_CHARS), limits.STOP_STRINGS));
 
 const common = {
   model: Name.optional(),
@@ -58,7 +58,7 @@ const common = {
   repetition_penalty: z.number().gt(0).max(10).optional(),
   logit_bias: LogitBias.optional(),
   stop: Stop.optional(),
-  stop_token_ids: arrayOf(Count, limits.STOP_TOKEN_IDS).optional(),
+  stop_token_ids: listOf(Count, limits.STOP_TOKEN_IDS).optional(),
   ignore_eos: z.boolean().optional(),
   n: z.int().min(1).max(limits.CHOICES_PER_REQUEST).optional(),
   stream: z.boolean().optional(),
@@ -78,7 +78,7 @@ function textOf(part: z.infer<typeof TextPart> | z.infer<typeof RefusalPart>): s
 
 /** A string or an array of text parts, as one string. */
 const Content = z
-  .union([z.string(), arrayOf(z.union([TextPart, RefusalPart]), limits.CHAT_MESSAGES), z.null()], {
+  .union([z.string(), listOf(z.union([TextPart, RefusalPart]), limits.CHAT_MESSAGES), z.null()], {
     error: 'must be a string or an array of parts {"type":"text","text":…}; the model supports text only',
   })
   .transform((content) => (Array.isArray(content) ? content.map(textOf).join('') : (content ?? '')));
@@ -107,7 +107,7 @@ const Message = z
   .transform((message) => ({ ...message, content: message.content ?? '' }));
 export type ChatMessage = z.infer<typeof Message>;
 
-const Messages = arrayOf(Message, limits.CHAT_MESSAGES).refine((messages) => messages.length > 0, 'must not be empty');
+const Messages = listOf(Message, limits.CHAT_MESSAGES).refine((messages) => messages.length > 0, 'must not be empty');
 
 export const CompletionRequest = z.object({
   ...common,
@@ -139,7 +139,7 @@ export const TokenizeRequest = z.object({
 });
 export type TokenizeRequest = z.infer<typeof TokenizeRequest>;
 
-export const DetokenizeRequest = z.object({ model: Name.optional(), tokens: arrayOf(Count, limits.DETOKENIZE_TOKENS) });
+export const DetokenizeRequest = z.object({ model: Name.optional(), tokens: listOf(Count, limits.DETOKENIZE_TOKENS) });
 
 export const ExplainRequest = z.object({
   model: Name.optional(),
