@@ -85,12 +85,12 @@ export async function* runToItsEnd(
       prompt.restart();
       for await (const event of candidate.run(message, signal)) {
         if (event.type === 'start') {
-          // Hold the start back until output follows: the worker it names must be the one whose output this is.
+          // Hold back the start until output follows, so that it names the worker whose output the client gets.
           start = { ...event, worker: candidate.worker };
           continue;
         }
         const fresh = event.type === 'prompt' ? prompt.take(event) : event;
-        // Call this before the yield, because a slow client can delay what follows it.
+        // Before the yield, because a slow client can delay everything after it.
         if (event.type !== 'prompt' || prompt.complete) chosen.prefilled();
         if (fresh === null) continue;
         if (start && !started) yield start;

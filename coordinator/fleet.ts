@@ -27,7 +27,7 @@ export interface FleetRequest {
   readonly salt: string | null;
   readonly sampling: Sampling;
   readonly stopping: Stopping;
-  /** The only worker that may run it, `Unavailable` if that is not serving; null for any worker. */
+  /** The only worker that may run the request, which is `Unavailable` if that worker is not serving; null for any worker. */
   readonly worker: string | null;
 }
 

@@ -13,7 +13,7 @@ import type { Explanation, Fleet, FleetEvent, FleetRequest, FleetView, HealthChe
 import type { Router } from './router.js';
 import type { Siblings } from './siblings.js';
 
-/** The fleet behind the HTTP layer: implements its port with the router, the roster and the index. */
+/** The fleet behind the HTTP layer: implements the `Fleet` port with router, roster and index. */
 
 /** NATS counts as unreachable if it has not answered by then. */
 const HEALTH_TIMEOUT_MS = 1_000;

@@ -17,9 +17,7 @@ import { Prefills } from './prefills.js';
 
 /** Chooses the worker for each request, and follows the request to its end. */
 
-/**
- * How long after a prefill its promised blocks count as present although the index has not heard of them: the worker may not have kept them.
- */
+/** How long promised blocks still count after their prefill while the index has not heard of them: the worker may not have kept them. */
 const PROMISE_GRACE_MS = 200;
 /** How often a request that waits for another's prefill is ranked again. */
 const RERANK_INTERVAL_MS = 1_000;

@@ -64,7 +64,7 @@ export class ApiError extends Error {
     if (error instanceof ApiError) return error;
     const status = error instanceof ShoalError ? STATUSES[error.code] : 500;
     if (status === 500)
-      return new ApiError(500, 'internal error; the log of the coordinator has the details under this request id');
+      return new ApiError(500, "internal error; the coordinator's log has the details under the id in x-request-id");
     const param = error instanceof InvalidRequest ? (error.param ?? null) : null;
     return new ApiError(status, (error as ShoalError).message, { param });
   }
@@ -80,7 +80,7 @@ export class ApiError extends Error {
   }
 }
 
-/** The prompt, or the prompt and the requested tokens, exceed the model's context. */
+/** The error for a prompt that does not fit the model's context, alone or with the requested tokens. */
 export function contextLengthExceeded(message: string, param: string): ApiError {
   return new ApiError(400, message, { param, code: 'context_length_exceeded' });
 }

@@ -15,7 +15,7 @@ export type FinishReason = 'stop' | 'length';
 export interface Delta {
   readonly index: number;
   readonly text: string;
-  /** Reports of all tokens since the last delta, tokens without visible text included. Empty unless requested. */
+  /** Reports of all tokens since the last delta, including tokens without visible text. Empty unless requested. */
   readonly reports: TokenReports;
   /** Set in the last delta of the choice. */
   readonly finish: FinishReason | null;

@@ -28,7 +28,7 @@ export function checkLogprobs(
   const most = requests.reduce((sum, request) => sum + promptLogprobs(request) + generated(request), 0);
   if (most <= ANSWER_LOGPROBS) return;
   throw new InvalidRequest(
-    `${param}: allows ${most} log-probabilities over all choices, the limit is ${ANSWER_LOGPROBS}; lower ${[param, ...others].join(', ')}`,
+    `${param}: would allow ${most} log-probabilities over all choices; must be at most ${ANSWER_LOGPROBS}; adjust ${[param, ...others].join(', ')}`,
     param,
   );
 }

@@ -54,7 +54,7 @@ export function planChoices(
   const { prompts } = demand;
   if (prompts.length * n > CHOICES_PER_REQUEST) {
     throw new InvalidRequest(
-      `n: ${n} choices for each of ${prompts.length} prompts exceed the limit of ${CHOICES_PER_REQUEST} choices`,
+      `n: ${n} choices for each of ${prompts.length} prompts; must be at most ${CHOICES_PER_REQUEST} in total`,
       'n',
     );
   }
@@ -132,7 +132,7 @@ function stoppingOf(fields: CommonRequest, demand: Demand, prompt: Prompt, model
   return { maxTokens, minTokens, tokenIds, ignoreEos: fields.ignore_eos ?? false };
 }
 
-/** Limit on the tokens of a choice from its log-probabilities. A stream has none. */
+/** How many tokens a choice may generate before the answer has too many log-probabilities. A stream has no such limit. */
 function maxReportableTokens({ stream, n = 1 }: CommonRequest, { logprobs, prompts }: Demand): number {
   return reportableTokens(stream ? null : (logprobs?.value ?? null), prompts.length * n);
 }
@@ -150,7 +150,7 @@ function maxTokensOf(demand: Demand, prompt: Prompt, contextTokens: number, most
   if (maxTokens === null) return Math.min(defaultMaxTokens, room, most);
   if (maxTokens.value > room) {
     throw contextLengthExceeded(
-      `${maxTokens.param}: ${maxTokens.value} tokens after a prompt of ${length} exceed the model's context of ${contextTokens}`,
+      `${maxTokens.param}: must be at most ${room} after a prompt of ${length} tokens; the model's context is ${contextTokens}`,
       maxTokens.param,
     );
   }

@@ -39,7 +39,7 @@ export interface FetchPlan {
 const PATIENCE_SHARE = 0.1;
 /** A lower bound on that time: too short to notice, and long enough for a peer whose CPU is busy. */
 const PATIENCE_FLOOR_MS = 20;
-/** Time of a request to a peer beside the transfer. */
+/** Latency of a request to a peer, without the transfer. */
 const FETCH_LATENCY_MS = 1;
 
 /**

@@ -51,7 +51,7 @@ export interface BlockSource {
 /** Decode steps by which each running or waiting request delays a new one. */
 const STEPS_PER_RUNNING = 4;
 const STEPS_PER_WAITING = 16;
-/** Time of a request to a peer beside the transfer. */
+/** Latency of a request to a peer, without the transfer. */
 const FETCH_LATENCY_MS = 1;
 /** Limit on the sources named in a request. */
 const MAX_SOURCES = 16;

@@ -1,3 +1,5 @@
+/** Rates of computing and transfer: assumptions, and medians of measurements. */
+
 /** Rates to assume while no worker has measured any. Modest, so that measurements soon replace them. */
 export const ASSUMED_RATES = {
   computeMsPerToken: 0.5,
