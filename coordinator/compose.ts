@@ -106,7 +106,9 @@ function follow(effect: MembershipEffect, { actors, peers, roster }: Coordinator
     // A link that stays open: when the worker's process ends, it closes at once.
     const member = roster.alive(effect.id);
     if (member)
-      peers.ping(member, PROBE_TIMEOUT_MS).catch((err) => log.warn({ worker: effect.id, err }, 'no link to a worker'));
+      peers
+        .ping(member, PROBE_TIMEOUT_MS)
+        .catch((err) => log.warn({ worker: effect.id, err }, 'cannot open a link to a worker'));
   }
   if (effect.type === 'dead' || effect.type === 'left') {
     log.warn(

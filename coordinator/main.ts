@@ -24,9 +24,9 @@ import type { HttpServer } from './http/server.js';
 import type { ServedModel } from './openai/served-model.js';
 
 /**
- * Runs one coordinator in this process. Resolves when it listens, whether or not workers are there. If it rejects, nothing of it is left.
- * @throws Refused for a model that cannot be served, or does not fit the fleet, Unavailable where the port
- * is taken, Cancelled where it waited for NATS when `leaving` was raised
+ * Runs one coordinator in this process. Resolves once it listens, with or without workers. If it rejects, nothing of it is left.
+ * @throws Refused if the model cannot be served or does not fit the fleet, Unavailable if it cannot listen, Cancelled if `leaving` aborts
+ * while it waits for NATS
  */
 export function runCoordinator(config: CoordinatorConfig, leaving: AbortSignal): Promise<RunningRole> {
   const log = createLog({ level: config.logLevel, fields: { role: 'coordinator', coordinator: config.id } });

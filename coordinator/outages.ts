@@ -4,33 +4,34 @@ import type { Bus } from '../src/bus/bus.js';
 import type { Clock } from '../src/clock.js';
 import { Unavailable } from '../src/errors.js';
 
+/** Outages of NATS: lets requests wait for a route to a worker, and counts outages so that no worker is blamed for them. */
+
 /** How long a request waits for a route to any worker before it fails. */
 export const BUS_WAIT_MS = 15_000;
 
-/** Outages of NATS: a request waits for a route to a worker, and no worker is blamed for what an outage cost. */
 export class Outages {
-  private begun = 0;
-  private readonly changed: Condition;
+  private outages = 0;
+  private readonly routesChanged: Condition;
 
   constructor(bus: Bus, actors: ActorSystem, clock: Clock) {
-    this.changed = new Condition(clock);
+    this.routesChanged = new Condition(clock);
     bus.onStatus((status) => {
-      if (status === 'lost') this.begun++;
+      if (status === 'lost') this.outages++;
     });
-    actors.onRoutesChanged(() => this.changed.notifyAll());
+    actors.onRoutesChanged(() => this.routesChanged.notifyAll());
   }
 
-  /** Outages so far, the one that lasts among them. */
+  /** Outages so far, including a current one. */
   get count(): number {
-    return this.begun;
+    return this.outages;
   }
 
   /**
-   * Resolves when another worker may be reachable: NATS was found, or a direct link opened.
-   * @throws Unavailable after `timeoutMs`, Cancelled if the signal comes first
+   * Resolves when another worker may be reachable: NATS is back, or a direct link opened.
+   * @throws Unavailable after `timeoutMs`, Cancelled when `signal` aborts
    */
-  async routesChange(timeoutMs: number, signal: AbortSignal): Promise<void> {
-    if (timeoutMs > 0 && (await this.changed.wait(timeoutMs, signal))) return;
-    throw new Unavailable('no worker can be reached, directly or over NATS; try again when /health/ready says so');
+  async waitForRoute(timeoutMs: number, signal: AbortSignal): Promise<void> {
+    if (timeoutMs > 0 && (await this.routesChanged.wait(timeoutMs, signal))) return;
+    throw new Unavailable('cannot reach any worker, directly or over NATS; retry when /health/ready returns 200');
   }
 }

@@ -11,11 +11,11 @@ it('a request with the longest prompt fits one message', () => {
     tokens: packTokens(tokens),
     salt: 'ü'.repeat(SALT_CHARS),
   };
-  // What else there is in the message, stop ids and biases among it, is less than the rest.
+  // The margin covers the other fields, such as stop token ids and logit biases.
   expect(encode(request).byteLength + 64 * 1024).toBeLessThan(BUS_MESSAGE_BYTES);
 });
 
-it('so does an event with as many log-probabilities as it may have', () => {
+it('an event with the maximum of log-probabilities fits one message', () => {
   const top = Array.from({ length: LOGPROBS }, (): [number, number] => [4_000_000_000, -1 / 3]);
   const logprobs = Array.from({ length: EVENT_TOKENS }, () => ({ logprob: -1 / 3, top }));
   const event: GenerateEvent = { type: 'tokens', ids: Array(EVENT_TOKENS).fill(4_000_000_000), logprobs };

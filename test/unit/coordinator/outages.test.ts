@@ -14,7 +14,7 @@ import { GREEDY, TEN_TOKENS } from '../engine/support/rig.js';
 import { Hive, type ScriptedWorker, saying } from './support/hive.js';
 
 const OUTAGE_MS = 10_000;
-/** Between the returns of two processes. */
+/** Time between the reconnections of the first and the last process. */
 const APART_MS = BUS_GRACE_MS - CALL_HEARTBEAT_MS;
 
 describe('an outage of the bus', () => {
@@ -34,7 +34,7 @@ describe('an outage of the bus', () => {
     bus.lose();
     expect(outages.count).toBe(1);
     let waiting = 3;
-    for (let i = 0; i < 3; i++) void outages.routesChange(BUS_WAIT_MS, abort.signal).then(() => waiting--);
+    for (let i = 0; i < 3; i++) void outages.waitForRoute(BUS_WAIT_MS, abort.signal).then(() => waiting--);
     await clock.advance(BUS_WAIT_MS - 1);
     expect(waiting).toBe(3);
     bus.restore();
@@ -42,25 +42,25 @@ describe('an outage of the bus', () => {
     expect([waiting, outages.count, timers()]).toEqual([0, 1, 0]);
   });
 
-  it('is waited for no longer than so', async () => {
+  it('makes requests wait for a limited time', async () => {
     bus.lose();
-    const outcome = expect(outages.routesChange(BUS_WAIT_MS, abort.signal)).rejects.toThrow(Unavailable);
+    const outcome = expect(outages.waitForRoute(BUS_WAIT_MS, abort.signal)).rejects.toThrow(Unavailable);
     await clock.advance(BUS_WAIT_MS);
     await outcome;
     expect(timers()).toBe(0);
-    await expect(outages.routesChange(0, abort.signal)).rejects.toThrow(Unavailable);
+    await expect(outages.waitForRoute(0, abort.signal)).rejects.toThrow(Unavailable);
   });
 
-  it('is not waited for by a caller that gave up', async () => {
+  it('does not keep a cancelled request waiting', async () => {
     bus.lose();
     const off = new AbortController();
-    const wait = outages.routesChange(BUS_WAIT_MS, off.signal);
+    const wait = outages.waitForRoute(BUS_WAIT_MS, off.signal);
     off.abort();
     await expect(wait).rejects.toBeInstanceOf(Cancelled);
   });
 });
 
-describe('requests and an outage of the bus', () => {
+describe('an outage of the bus with requests', () => {
   let hive: Hive;
   let a: ScriptedWorker;
   let b: ScriptedWorker;
@@ -111,8 +111,8 @@ describe('requests and an outage of the bus', () => {
     'the coordinator last': () => [a.bus, b.bus, hive.bus],
     'the coordinator between': () => [b.bus, hive.bus, a.bus],
   };
-  /** The processes find it one after another. */
-  async function find(order: keyof typeof ORDERS): Promise<void> {
+  /** Reconnects the processes one after another. */
+  async function restore(order: keyof typeof ORDERS): Promise<void> {
     for (const bus of ORDERS[order]()) {
       bus.restore();
       await hive.pass(APART_MS / 2);
@@ -121,7 +121,7 @@ describe('requests and an outage of the bus', () => {
   }
   const orders = Object.keys(ORDERS) as (keyof typeof ORDERS)[];
 
-  /** Says its first token at once, the others when it may. */
+  /** Workers send their first token at once, the others after `goOn`. */
   function halting(): { goOn(): void } {
     const gate = deferred();
     const generate: ScriptedWorker['generate'] = async function* (request) {
@@ -137,47 +137,50 @@ describe('requests and an outage of the bus', () => {
   }
   const TEN = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 
-  it.each(orders)('one that comes meanwhile is served when it is over, found by %s', async (order) => {
+  it.each(orders)('serves a request that arrives meanwhile, with %s to reconnect', async (order) => {
     lose();
     await hive.pass(2_000);
     const its = [run(), run({ worker: 'a' }), run({ worker: 'b' })];
     await hive.pass(OUTAGE_MS - 2_000);
     expect(its.map(({ error }) => error)).toEqual([null, null, null]);
-    await find(order);
+    await restore(order);
     for (const one of its) expect(typesOf(one)).toEqual(['start', 'tokens', 'end']);
   });
 
-  it.each(orders)('one that runs goes on, with no token twice or missing, found by %s', async (order) => {
-    const { goOn } = halting();
-    const its = [run({ worker: 'a' }), run({ worker: 'b' })];
-    await hive.pass(100);
-    lose();
-    await hive.pass(OUTAGE_MS / 2);
-    goOn();
-    await hive.pass(OUTAGE_MS / 2);
-    await find(order);
-    for (const one of its) expect([idsOf(one), one.events.at(-1)?.type]).toEqual([TEN, 'end']);
-    expect(hive.resumed).toBe(0);
-  });
+  it.each(orders)(
+    'continues a running request without repeating or skipping a token, with %s to reconnect',
+    async (order) => {
+      const { goOn } = halting();
+      const its = [run({ worker: 'a' }), run({ worker: 'b' })];
+      await hive.pass(100);
+      lose();
+      await hive.pass(OUTAGE_MS / 2);
+      goOn();
+      await hive.pass(OUTAGE_MS / 2);
+      await restore(order);
+      for (const one of its) expect([idsOf(one), one.events.at(-1)?.type]).toEqual([TEN, 'end']);
+      expect(hive.resumed).toBe(0);
+    },
+  );
 
-  it('one whose tokens were lost with it goes on where they ended, at the same worker if need be', async () => {
+  it('resumes a request whose tokens were lost, on the same worker if necessary', async () => {
     const { goOn } = halting();
     const its = run({ worker: 'a' });
     await hive.pass(100);
-    // The server takes them and is gone before it hands them on.
+    // The server takes the tokens and dies before it delivers them.
     hive.broker.sever('a', 'coordinator');
     goOn();
     await settled();
     hive.broker.heal();
     lose();
     await hive.pass(OUTAGE_MS);
-    await find('the coordinator first');
+    await restore('the coordinator first');
     expect([its.error, idsOf(its), its.events.at(-1)?.type]).toEqual([null, TEN, 'end']);
     expect(a.requests.map(({ resumeTokens }) => resumeTokens)).toEqual([0, 1]);
     expect([...unpackTokens(a.requests[1]!.tokens)]).toEqual([1, 2, 0]);
   });
 
-  it('one goes elsewhere when its worker is gone afterwards', async () => {
+  it('uses another worker if the first is gone after the outage', async () => {
     a.generate = () => saying([1]);
     b.generate = () => saying([2]);
     Object.assign(b.over, { running: 500 });
@@ -186,19 +189,19 @@ describe('requests and an outage of the bus', () => {
     await hive.pass(2_000);
     const its = run();
     await a.die();
-    await find('the coordinator last');
+    await restore('the coordinator last');
     await hive.pass(2 * CALL_HEARTBEAT_MS);
     expect([idsOf(its), its.error]).toEqual([[2], null]);
   });
 
-  it('those that wait longer than so are told to try again, without a word on what is inside', async () => {
+  it('tells a client to retry after the limit, without internal names', async () => {
     lose();
     const its = run();
     await hive.pass(BUS_WAIT_MS - 400);
     expect(its.error).toBeNull();
     await hive.pass(800);
     expect(its.error).toBeInstanceOf(Unavailable);
-    expect((its.error as Error).message).toMatch(/no worker can be reached, directly or over NATS; try again/);
+    expect((its.error as Error).message).toMatch(/cannot reach any worker, directly or over NATS; retry/);
     expect((its.error as Error).message).not.toMatch(/hive|\.node\.|0001/);
     hive.bus.restore();
   });
@@ -248,14 +251,14 @@ describe('requests and an outage of the bus', () => {
     expect(second.requests.length).toBeLessThanOrEqual(1);
   });
 
-  it('one that is called off waits no longer, and is sent to nobody', async () => {
+  it('ends the wait of a cancelled request, and sends it to no worker', async () => {
     lose();
     const its = run();
     await hive.pass(400);
     its.abort.abort();
     await settled();
     expect(its.error).toBeInstanceOf(Cancelled);
-    await find('the coordinator last');
+    await restore('the coordinator last');
     expect([...a.requests, ...b.requests]).toEqual([]);
   });
 });
