@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import { IdleCondition } from '../../src/async/idle.js';
 import type { Clock } from '../../src/clock.js';
 import { Cancelled, Unavailable } from '../../src/errors.js';
 import * as limits from '../../src/limits.js';
@@ -74,7 +75,7 @@ class Server implements HttpServer {
   /** Of the requests that are being answered. */
   private readonly running = new Set<AbortController>();
   private readonly pipelines = new Pipelines();
-  private idle = () => {};
+  private readonly idleCondition = new IdleCondition(() => this.running.size === 0);
   private closed: Promise<void> | null = null;
 
   constructor(options: HttpListenOptions, deps: HttpServerDeps) {
@@ -167,11 +168,7 @@ class Server implements HttpServer {
       // Of who does not even take its error.
       clock.after(graceMs + limits.HTTP_CLOSE_ERROR_MS, () => this.app.server.closeAllConnections()),
     ];
-    while (this.running.size > 0) {
-      await new Promise<void>((resolve) => {
-        this.idle = resolve;
-      });
-    }
+    await this.idleCondition.wait();
     for (const timer of timers) timer.cancel();
     // Connections that are kept alive for requests to come would keep the server open.
     this.app.server.closeAllConnections();
@@ -222,7 +219,7 @@ class Server implements HttpServer {
     reply.raw.once('close', () => {
       if (!reply.raw.writableFinished) running.abort(new Cancelled('the client went away'));
       this.running.delete(running);
-      if (this.running.size === 0) this.idle();
+      this.idleCondition.notify();
     });
     return running;
   }

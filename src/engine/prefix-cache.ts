@@ -1,4 +1,5 @@
 import type { BlockMeta } from '../core/block.js';
+import type { Reservation } from '../core/reservation.js';
 import type { DeviceBlock } from '../device/device.js';
 
 /**
@@ -14,10 +15,10 @@ export interface PrefixCache {
   prepare(prefix: PrefixRequest, signal: AbortSignal): Promise<PreparedPrefix>;
 
   /**
-   * Takes the memory for one newly computed block. Null if the block is there already, or there is no room: then it is not kept.
-   * Either `seal` or `abandon` must follow.
+   * Reserves the memory for one newly computed block. Null if the block is there already, or there is no room: then it is not kept.
+   * `commit` takes the digest, lets others use the block, and sends it to its homes.
    */
-  reserve(block: BlockMeta): ReservedBlock | null;
+  reserve(block: BlockMeta): Reservation<DeviceBlock> | null;
 }
 
 export interface PrefixRequest {
@@ -49,12 +50,4 @@ export interface PreparedPrefix {
   release(): void;
   /** Withdraws the claim on what was not sealed. Call when the prefill is over, in whatever way. Idempotent. */
   settle(): void;
-}
-
-export interface ReservedBlock {
-  readonly block: DeviceBlock;
-  /** The bytes are final: takes the digest, lets others use it, sends it to its homes. */
-  seal(): void;
-  /** The bytes never came. */
-  abandon(): void;
 }

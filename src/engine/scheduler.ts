@@ -246,12 +246,12 @@ export class Scheduler {
     const reserved = cache.reserve(meta);
     if (reserved === null) return;
     try {
-      await runner.cut(lane, meta.index * blockTokens, reserved.block);
+      await runner.cut(lane, meta.index * blockTokens, reserved.memory);
     } catch (error) {
-      reserved.abandon();
+      reserved.abort();
       throw error;
     }
-    reserved.seal();
+    reserved.commit();
   }
 
   /** Ends a sequence that has a lane: what it computed is offered, unless it failed; then it holds nothing any more. */

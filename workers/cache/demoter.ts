@@ -1,7 +1,8 @@
 import { setImmediate as breath } from 'node:timers/promises';
+import { IdleCondition } from '../../src/async/idle.js';
 import type { BlockKey, SealedBlock } from '../../src/core/block.js';
 import { DEMOTE_AHEAD_BLOCKS, DEMOTE_AHEAD_BYTES, DEMOTE_AHEAD_SHARE } from '../../src/limits.js';
-import type { LentBlock } from '../../src/peer/server/block-host.js';
+import type { PinnedBlock } from '../../src/peer/server/block-host.js';
 import type { Tier } from './tier.js';
 
 /** The tier that blocks fall out of. */
@@ -35,12 +36,12 @@ export class Demoter {
   private working = false;
   private again = false;
   private stopped = false;
-  private waiters: (() => void)[] = [];
+  private readonly idleCondition = new IdleCondition(() => !this.working);
 
-  /** `lend` gives a block's bytes in host memory, until `release`; null if they are not to be had. It never rejects. */
+  /** `pin` pins a block's bytes in host memory; null if they are not to be had. It never rejects. */
   constructor(
     private readonly upper: UpperTier,
-    private readonly lend: (key: BlockKey) => Promise<LentBlock | null>,
+    private readonly pin: (key: BlockKey) => Promise<PinnedBlock | null>,
     private readonly lower: Tier,
     private readonly blockBytes: number,
   ) {}
@@ -71,8 +72,7 @@ export class Demoter {
 
   /** Resolves when all is copied that is to be. */
   idle(): Promise<void> {
-    if (!this.working) return Promise.resolve();
-    return new Promise((resolve) => this.waiters.push(resolve));
+    return this.idleCondition.wait();
   }
 
   /** Nothing more is copied after that. */
@@ -94,7 +94,7 @@ export class Demoter {
       }
     }
     this.working = false;
-    for (const go of this.waiters.splice(0)) go();
+    this.idleCondition.notify();
   }
 
   /** What is to be copied next: first what would go next, then, if there is room below, whatever else. */
@@ -134,13 +134,13 @@ export class Demoter {
 
   private async copy(key: BlockKey): Promise<void> {
     this.tried.add(key);
-    const lent = await this.lend(key);
-    if (lent === null) return;
+    const pinned = await this.pin(key);
+    if (pinned === null) return;
     try {
       // Not if all was forgotten while it was read: it would come back.
-      if (this.missing.has(key)) await this.lower.put(lent.block, lent.bytes);
+      if (this.missing.has(key)) await this.lower.put(pinned.block, pinned.bytes);
     } finally {
-      lent.release();
+      pinned.unpin();
     }
     await breath();
   }

@@ -1,14 +1,15 @@
+import { IdleCondition } from '../../src/async/idle.js';
+import { Mutex } from '../../src/async/mutex.js';
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey, SealedBlock } from '../../src/core/block.js';
-import { Shard } from '../../src/core/shard.js';
+import { Residency } from '../../src/core/residency.js';
 import { DISK_PAUSE_MS, DISK_REMOVALS_FAILED } from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
 import { digestOf } from '../../src/peer/wire/digest.js';
 import { decodeHeader, encodeHeader, HEADER_BYTES } from './block-file.js';
 import type { BlockFiles } from './block-folder.js';
-import { Residents } from './residents.js';
 import type { Staging } from './staging.js';
-import type { RoleOf, Tier, TierListener } from './tier.js';
+import type { RoleOf, Tier, TierListener, TierPin } from './tier.js';
 
 export interface DiskTierOptions {
   readonly files: BlockFiles;
@@ -30,7 +31,7 @@ export interface DiskTierOptions {
  */
 export class DiskTier implements Tier {
   readonly name = 'disk';
-  private readonly residents: Residents<SealedBlock>;
+  private readonly residency: Residency<SealedBlock>;
   private readonly fileBytes: number;
   /** Dropped from the index, and still to be removed; what the disk did not let go of comes last. Their files count until they are gone. */
   private readonly leaving: BlockKey[] = [];
@@ -42,14 +43,14 @@ export class DiskTier implements Tier {
   private refusedAtMs: number | null = null;
   private listener: TierListener = { landed: () => {}, left: () => {} };
   /** Changes of the folder come one after another. */
-  private changes: Promise<void> = Promise.resolve();
+  private readonly changes = new Mutex();
+  private pendingChanges = 0;
+  private readonly idleCondition = new IdleCondition(() => this.pendingChanges === 0);
 
   constructor(private readonly options: DiskTierOptions) {
     this.fileBytes = HEADER_BYTES + options.blockBytes;
-    this.residents = new Residents<SealedBlock>(new Shard(Math.floor(options.budgetBytes / this.fileBytes)), {
-      evicting: () => {},
-      free: ({ key }) => this.leaving.push(key),
-    });
+    const budgetBlocks = Math.floor(options.budgetBytes / this.fileBytes);
+    this.residency = new Residency<SealedBlock>(budgetBlocks, ({ key }) => this.leaving.push(key));
   }
 
   /** Takes up what is in the folder; to be called first. What is of no use is removed, and counted as damage. */
@@ -62,7 +63,7 @@ export class DiskTier implements Tier {
         await this.discard(key);
       } else if (await this.makeRoom(block.parent)) {
         this.usedBytes += this.fileBytes;
-        this.residents.insert(block, roleOf(block), block);
+        this.residency.insert(block, roleOf(block), block);
       } else {
         await this.discard(key);
       }
@@ -70,7 +71,7 @@ export class DiskTier implements Tier {
   }
 
   get blocks(): number {
-    return this.residents.size;
+    return this.residency.size;
   }
 
   get bytes(): number {
@@ -96,45 +97,45 @@ export class DiskTier implements Tier {
   }
 
   has(key: BlockKey): boolean {
-    return this.residents.has(key);
+    return this.residency.has(key);
   }
 
   sealed(key: BlockKey): SealedBlock | null {
-    return this.residents.get(key);
+    return this.residency.get(key);
   }
 
   keys(): IterableIterator<BlockKey> {
-    return this.residents.keys();
+    return this.residency.keys();
   }
 
-  view(): null {
-    return null;
+  touch(key: BlockKey): void {
+    this.residency.touch(key);
   }
 
-  pin(key: BlockKey): (() => void) | null {
-    const held = this.residents.hold(key);
-    if (held === null) return null;
-    return () => {
-      held.release();
+  pin(key: BlockKey): TierPin | null {
+    const pin = this.residency.pin(key);
+    if (pin === null) return null;
+    const unpin = () => {
+      pin.unpin();
       this.removeLeaving();
     };
+    return { block: pin.value, bytes: null, shared: null, unpin };
   }
 
   async read(key: BlockKey, into: Uint8Array): Promise<boolean> {
-    const held = this.residents.hold(key);
-    if (held === null) return false;
-    this.residents.touch(key);
+    const pin = this.pin(key);
+    if (pin === null) return false;
+    this.touch(key);
     const { resets } = this;
     try {
       const whole = await this.options.files.read(key, into, HEADER_BYTES);
-      if (whole && digestOf(into) === held.value.digest) return true;
+      if (whole && digestOf(into) === pin.block.digest) return true;
       if (resets === this.resets) this.damaged(key);
     } catch (err) {
       this.options.log.warn({ err }, 'a block could not be read from disk');
       if (resets === this.resets) this.lose(key, 'evicted');
     } finally {
-      held.release();
-      this.removeLeaving();
+      pin.unpin();
     }
     return false;
   }
@@ -157,22 +158,19 @@ export class DiskTier implements Tier {
   }
 
   reassign(roleOf: RoleOf): void {
-    this.residents.reassign(roleOf);
+    this.residency.reassign(roleOf);
   }
 
   reset(): number {
     this.resets++;
-    const keys = this.residents.clear();
+    const keys = this.residency.clear();
     for (const key of keys) this.listener.left(key, 'reset');
     this.removeLeaving();
     return keys.length;
   }
 
-  async idle(): Promise<void> {
-    for (let seen: Promise<void> | null = null; seen !== this.changes; ) {
-      seen = this.changes;
-      await seen;
-    }
+  idle(): Promise<void> {
+    return this.idleCondition.wait();
   }
 
   async close(): Promise<void> {
@@ -200,7 +198,7 @@ export class DiskTier implements Tier {
       await this.remove();
       return false;
     }
-    this.residents.insert(block, roleOf(block), block);
+    this.residency.insert(block, roleOf(block), block);
     this.listener.landed(block);
     return true;
   }
@@ -209,8 +207,10 @@ export class DiskTier implements Tier {
   private async makeRoom(parent: BlockKey | null): Promise<boolean> {
     await this.remove();
     while (this.usedBytes + this.fileBytes > this.budgetBytes) {
-      const key = this.residents.evict(parent);
-      if (key === null) return false;
+      const evicted = this.residency.evict(parent);
+      if (evicted === null) return false;
+      const { key } = evicted;
+      this.leaving.push(key);
       this.listener.left(key, 'evicted');
       const failure = await this.remove();
       // Dropping one after another would make no room.
@@ -235,7 +235,7 @@ export class DiskTier implements Tier {
   }
 
   private lose(key: BlockKey, reason: 'evicted' | 'damaged'): void {
-    if (this.residents.drop(key)) this.listener.left(key, reason);
+    if (this.residency.remove(key)) this.listener.left(key, reason);
   }
 
   private removeLeaving(): void {
@@ -269,13 +269,14 @@ export class DiskTier implements Tier {
     return failure;
   }
 
-  private inTurn<T>(change: () => Promise<T>): Promise<T> {
-    const done = this.changes.then(change);
-    this.changes = done.then(
-      () => {},
-      () => {},
-    );
-    return done;
+  private async inTurn<T>(change: () => Promise<T>): Promise<T> {
+    this.pendingChanges++;
+    try {
+      return await this.changes.run(change);
+    } finally {
+      this.pendingChanges--;
+      this.idleCondition.notify();
+    }
   }
 
   private refused(err: unknown): void {

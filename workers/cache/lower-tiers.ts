@@ -1,17 +1,17 @@
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey, BlockMeta, SealedBlock, TierName } from '../../src/core/block.js';
+import { reservation } from '../../src/core/reservation.js';
 import { BlockPool } from '../../src/device/block-pool.js';
 import { STAGING_BLOCKS, STAGING_FLOOR_BLOCKS, STAGING_IN_BLOCKS } from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
 import type { TierUse } from '../../src/metrics/worker-metrics.js';
 import type { OrtRuntime } from '../../src/ort/runtime.js';
-import type { LentBlock } from '../../src/peer/server/block-host.js';
 import type { BlockFiles } from './block-folder.js';
 import { Demoter } from './demoter.js';
 import { DiskTier } from './disk-tier.js';
 import { HostTier } from './host-tier.js';
 import { Staging, type StagingBuffer } from './staging.js';
-import type { RoleOf, Tier, TierListener } from './tier.js';
+import type { HostReservation, RoleOf, Tier, TierListener } from './tier.js';
 
 export interface LowerTiersOptions {
   readonly runtime: OrtRuntime;
@@ -26,14 +26,6 @@ export interface LowerTiersOptions {
   readonly log: Log;
   /** A file was not what it should be. */
   readonly onDamage: () => void;
-}
-
-/** Host memory through which a block passes between a device that has memory of its own and the rest. Either `keep` or `drop` must follow. */
-export interface Passage {
-  readonly bytes: Uint8Array;
-  /** The bytes are there, and may be kept as a copy. */
-  keep(block: SealedBlock): void;
-  drop(): void;
 }
 
 /** The tiers below the device: host memory, then disk, or one of them, or none. */
@@ -57,7 +49,7 @@ export class LowerTiers {
     const common = { blockBytes, budgetBytes: hostBudgetBytes, below: this.disk, roleOf };
     const host = hosts ? new HostTier({ pool: pool(), ...common }) : null;
     this.host = host;
-    this.demoter = host && this.disk && new Demoter(host, (key) => host.lend(key), this.disk, blockBytes);
+    this.demoter = host && this.disk && new Demoter(host, async (key) => host.pin(key), this.disk, blockBytes);
     this.tiers = [host, this.disk].filter((tier) => tier !== null);
   }
 
@@ -96,61 +88,32 @@ export class LowerTiers {
     }
   }
 
-  has(key: BlockKey): boolean {
-    return this.tiers.some((tier) => tier.has(key));
-  }
-
-  sealed(key: BlockKey): SealedBlock | null {
-    return this.tiers.find((tier) => tier.has(key))?.sealed(key) ?? null;
-  }
-
   /** The first tier that has the block. */
-  of(key: BlockKey): Tier | null {
+  tierOf(key: BlockKey): Tier | null {
     return this.tiers.find((tier) => tier.has(key)) ?? null;
   }
 
-  /** The block's bytes in memory, until `release`, from whichever tier; null if none has it. Rejects with `Unavailable` where there is no memory. */
-  async lend(key: BlockKey): Promise<LentBlock | null> {
-    const tier = this.of(key);
-    const block = tier?.sealed(key);
-    if (!tier || !block) return null;
-    const viewed = tier.view(key);
-    if (viewed !== null) return viewed;
-    const { bytes, release } = await this.outbound.take();
-    // Not for others to read in place: whoever does so may hold many, and would be waited for.
-    if (await tier.read(key, bytes)) return { block, bytes, shared: null, release };
-    release();
-    return null;
-  }
-
-  /** The last moment to copy a block that has to make room on the device. */
-  rescue(block: SealedBlock, bytes: Uint8Array): void {
-    if (!this.has(block.key)) this.first?.take(block, bytes);
-  }
-
-  /** Memory for a block that comes from elsewhere. Null if there is none at the moment. */
-  passageIn(meta: BlockMeta): Passage | null {
-    const placed = this.hostPassage(meta);
-    if (placed !== null) return placed;
+  /** Host memory through which a block passes from elsewhere to the device, and which may keep a copy. Null if there is none at the moment. */
+  reserveIn(meta: BlockMeta): HostReservation | null {
+    const inHost = this.reserveInHost(meta);
+    if (inHost !== null) return inHost;
     const buffer = this.inbound.takeAtOnce();
-    if (buffer !== null) return this.staged(buffer);
+    if (buffer !== null) return this.staged(meta.key, buffer);
     // Before it is not taken at all, something else has to leave the host.
-    return this.host?.has(meta.key) === false ? this.host.place(meta) : null;
+    return this.host?.has(meta.key) === false ? this.host.reserve(meta) : null;
   }
 
-  /** Memory for a block that is read from the device; waits for it. Rejects with `Unavailable` where there is none. */
-  async passageOut(meta: BlockMeta): Promise<Passage> {
-    return this.hostPassage(meta) ?? this.staged(await this.outbound.take());
+  /**
+   * Host memory for a block that is read from the device, and which may keep a copy; waits for the memory. Rejects with `Unavailable` where there
+   * is none.
+   */
+  async reserveOut(meta: BlockMeta): Promise<HostReservation> {
+    return this.reserveInHost(meta) ?? this.staged(meta.key, await this.outbound.take());
   }
 
   /** Memory for a block that leaves the device, and is not kept; waits for it. Rejects with `Unavailable` where there is none. */
   outbox(): Promise<StagingBuffer> {
     return this.outbound.take();
-  }
-
-  /** The block's bytes in place; null where no tier has them in memory. */
-  view(key: BlockKey): LentBlock | null {
-    return this.of(key)?.view(key) ?? null;
   }
 
   uses(): TierUse[] {
@@ -182,22 +145,21 @@ export class LowerTiers {
   }
 
   /** Memory of the host tier while there is room: what has left the device does not make room for a copy of what is still on it. */
-  private hostPassage(meta: BlockMeta): Passage | null {
+  private reserveInHost(meta: BlockMeta): HostReservation | null {
     const { host } = this;
-    return host?.hasRoom && !host.has(meta.key) ? host.place(meta) : null;
+    return host?.hasRoom && !host.has(meta.key) ? host.reserve(meta) : null;
   }
 
-  private staged({ bytes, linger, release }: StagingBuffer): Passage {
+  private staged(key: BlockKey, { bytes, linger, release }: StagingBuffer): HostReservation {
     const { disk } = this;
-    return {
-      bytes,
+    return reservation(key, bytes, {
       // While it is in memory it costs nothing to read. What the disk is too slow for is copied from the device later.
-      keep: (block) => {
+      commit: (block: SealedBlock) => {
         if (disk?.hasRoom && linger()) void disk.put(block, bytes).finally(release);
         else release();
       },
-      drop: release,
-    };
+      abort: release,
+    });
   }
 }
 

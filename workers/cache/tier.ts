@@ -1,5 +1,6 @@
 import type { BlockKey, BlockMeta, BlockRole, SealedBlock } from '../../src/core/block.js';
-import type { LentBlock } from '../../src/peer/server/block-host.js';
+import type { Reservation } from '../../src/core/reservation.js';
+import type { PinnedBlock } from '../../src/peer/server/block-host.js';
 
 /** `demoted`: it had to make room, and a lower tier has it. `damaged`: its bytes were not any more what they had been. */
 export type LeaveReason = 'evicted' | 'demoted' | 'reset' | 'damaged';
@@ -9,6 +10,19 @@ export interface TierListener {
   landed(block: SealedBlock): void;
   left(key: BlockKey, reason: LeaveReason): void;
 }
+
+/** A pinned block of a tier. */
+export type TierPin = Omit<PinnedBlock, 'bytes'> & {
+  /** In place; null where the tier has them elsewhere than in memory. */
+  readonly bytes: Uint8Array | null;
+};
+
+export function inMemory(pin: TierPin | null): pin is PinnedBlock {
+  return pin !== null && pin.bytes !== null;
+}
+
+/** Host memory for a copy of a block; the digest may become known only by its bytes. */
+export type HostReservation = Reservation<Uint8Array, void, [SealedBlock]>;
 
 /** Whether the ring makes this worker a home of the block. */
 export type RoleOf = (block: BlockMeta) => BlockRole;
@@ -34,10 +48,10 @@ export interface Tier {
   sealed(key: BlockKey): SealedBlock | null;
   keys(): IterableIterator<BlockKey>;
 
-  /** The block's bytes in place, until `release`; null where it is not here, or its bytes are not in memory. */
-  view(key: BlockKey): LentBlock | null;
-  /** Keeps the block from being dropped to make room, until the function that it gives is called; null where it is not here. */
-  pin(key: BlockKey): (() => void) | null;
+  /** Counts a use of the block, if it is here. */
+  touch(key: BlockKey): void;
+  /** Keeps the block from being evicted, and its bytes as they are, until `unpin`; null where it is not here. Counts no use. */
+  pin(key: BlockKey): TierPin | null;
   /** Reads the block into memory. False, with anything in that memory, if it could not be had as it was. */
   read(key: BlockKey, into: Uint8Array): Promise<boolean>;
 

@@ -2,12 +2,12 @@ import { Semaphore } from '../../src/async/semaphore.js';
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey, BlockMeta, SealedBlock } from '../../src/core/block.js';
 import { type FetchPart, type FetchPlan, patienceMs, planFetch, worthWaiting } from '../../src/core/fetch-plan.js';
+import type { Reservation } from '../../src/core/reservation.js';
 import type { PrefixRequest } from '../../src/engine/prefix-cache.js';
 import { Cancelled, Overloaded, type ShoalError, Unavailable } from '../../src/errors.js';
 import type { Roster } from '../../src/fleet/roster.js';
 import type { FetchSink } from '../../src/peer/client/fetch-exchange.js';
 import type { PeerClient } from '../../src/peer/client/peer-client.js';
-import type { BlockPlace } from '../cache/block-place.js';
 import type { BlockStore } from '../cache/block-store.js';
 import { FetchRates } from './fetch-rates.js';
 import type { PrefixFetcher } from './prefix-loader.js';
@@ -137,7 +137,6 @@ export class PeerFetcher implements PrefixFetcher {
 /** Puts what arrives into the store. What a block is, the one who asked knows; of the peer's word only the digest counts, and it is checked. */
 class StoreSink implements FetchSink {
   private readonly wanted: ReadonlyMap<BlockKey, BlockMeta>;
-  private readonly places = new Map<BlockKey, BlockPlace>();
 
   constructor(
     private readonly store: BlockStore,
@@ -147,27 +146,15 @@ class StoreSink implements FetchSink {
     this.wanted = new Map(blocks.map((block) => [block.key, block]));
   }
 
-  place(block: SealedBlock): Uint8Array | null {
-    const place = this.store.place(this.wanted.get(block.key)!);
-    if (place === 'full') this.on.full();
-    if (typeof place === 'string') return null;
-    this.places.set(block.key, place);
-    return place.into;
-  }
-
-  async done(block: SealedBlock): Promise<void> {
-    await this.take(block.key).commit({ ...this.wanted.get(block.key)!, digest: block.digest }, 'fetched');
-    this.on.arrived(block.key);
-  }
-
-  failed(block: SealedBlock): void {
-    this.take(block.key).abandon();
-  }
-
-  private take(key: BlockKey): BlockPlace {
-    const place = this.places.get(key)!;
-    this.places.delete(key);
-    return place;
+  reserve({ key, digest }: SealedBlock): Reservation<Uint8Array, Promise<void>> | null {
+    const reserved = this.store.reserveBytes({ ...this.wanted.get(key)!, digest }, 'fetched');
+    if (reserved === 'full') this.on.full();
+    if (typeof reserved === 'string') return null;
+    const commit = async () => {
+      await reserved.commit();
+      this.on.arrived(key);
+    };
+    return { ...reserved, commit };
   }
 }
 

@@ -1,9 +1,11 @@
 import { OneTimeEvent } from '../../src/async/event.js';
 import type { BlockKey, BlockMeta } from '../../src/core/block.js';
-import type { PrefixCache, PrefixRequest, PreparedPrefix, ReservedBlock } from '../../src/engine/prefix-cache.js';
+import type { Reservation } from '../../src/core/reservation.js';
+import type { DeviceBlock } from '../../src/device/device.js';
+import type { PrefixCache, PrefixRequest, PreparedPrefix } from '../../src/engine/prefix-cache.js';
 import { Cancelled } from '../../src/errors.js';
 import { CONTENDED_KEYS } from '../../src/limits.js';
-import type { BlockStore, BorrowedBlock } from '../cache/block-store.js';
+import type { BlockStore, PinnedDeviceBlock } from '../cache/block-store.js';
 
 /** Fetches the blocks `[0, n)` of `wanted` that somebody can give sooner than they are computed, in order. */
 export interface PrefixFetcher {
@@ -41,15 +43,15 @@ export class PrefixLoader implements PrefixCache {
   }
 
   async prepare(prefix: PrefixRequest, signal: AbortSignal): Promise<PreparedPrefix> {
-    const held: BorrowedBlock[] = [];
+    const pinned: PinnedDeviceBlock[] = [];
     try {
       // Blocks before this one were asked for: what nobody could give, or did not stay, is computed.
       let asked = 0;
       /** Blocks that a lower tier was asked for: what it did not give, peers may. */
       const tried = new Set<BlockKey>();
       for (;;) {
-        this.borrowRun(prefix.blocks, held);
-        const next = prefix.blocks[held.length];
+        this.pinRun(prefix.blocks, pinned);
+        const next = prefix.blocks[pinned.length];
         if (!next) break;
         const busy = this.computing.get(next.key) ?? this.fetching.get(next.key);
         if (busy) {
@@ -58,29 +60,29 @@ export class PrefixLoader implements PrefixCache {
         }
         if (this.contended.has(next.key)) break;
         if (this.isBelow(next.key, tried)) {
-          await this.promoteRun(prefix.blocks, held.length, tried, signal);
-          asked = Math.min(asked, held.length);
+          await this.promoteRun(prefix.blocks, pinned.length, tried, signal);
+          asked = Math.min(asked, pinned.length);
           continue;
         }
-        if (held.length < asked) break;
-        asked = await this.fetchRun(prefix, held.length, tried, signal);
+        if (pinned.length < asked) break;
+        asked = await this.fetchRun(prefix, pinned.length, tried, signal);
       }
     } catch (error) {
-      for (const borrowed of held) borrowed.release();
+      for (const { unpin } of pinned) unpin();
       throw error;
     }
-    return this.prepared(prefix.blocks, held);
+    return this.prepared(prefix.blocks, pinned);
   }
 
-  reserve(block: BlockMeta): ReservedBlock | null {
+  reserve(block: BlockMeta): Reservation<DeviceBlock> | null {
     return this.store.reserve(block);
   }
 
-  private borrowRun(blocks: readonly BlockMeta[], held: BorrowedBlock[]): void {
-    for (let i = held.length; i < blocks.length; i++) {
-      const borrowed = this.store.borrow(blocks[i]!.key);
-      if (!borrowed) return;
-      held.push(borrowed);
+  private pinRun(blocks: readonly BlockMeta[], pinned: PinnedDeviceBlock[]): void {
+    for (let i = pinned.length; i < blocks.length; i++) {
+      const pin = this.store.pinOnDevice(blocks[i]!.key);
+      if (!pin) return;
+      pinned.push(pin);
     }
   }
 
@@ -140,18 +142,18 @@ export class PrefixLoader implements PrefixCache {
     }
   }
 
-  private prepared(blocks: readonly BlockMeta[], held: BorrowedBlock[]): PreparedPrefix {
-    const remoteBlocks = held.filter((borrowed) => borrowed.foreign).length;
+  private prepared(blocks: readonly BlockMeta[], pinned: PinnedDeviceBlock[]): PreparedPrefix {
+    const remoteBlocks = pinned.filter(({ foreign }) => foreign).length;
     const claimed = new Map<BlockKey, OneTimeEvent>();
     return {
-      blocks: held.map((borrowed) => borrowed.block),
-      localBlocks: held.length - remoteBlocks,
+      blocks: pinned.map(({ block }) => block),
+      localBlocks: pinned.length - remoteBlocks,
       remoteBlocks,
       claim: () => {
-        const next = blocks[held.length];
+        const next = blocks[pinned.length];
         if (next && this.isRefused(next.key)) return false;
-        for (const { meta } of held) this.store.adopt(meta.key);
-        for (const { key } of blocks.slice(held.length)) {
+        for (const { meta } of pinned) this.store.adopt(meta.key);
+        for (const { key } of blocks.slice(pinned.length)) {
           this.contended.delete(key);
           if (this.store.has(key) || this.computing.has(key)) continue;
           begin(this.computing, claimed, key);
@@ -159,7 +161,7 @@ export class PrefixLoader implements PrefixCache {
         return true;
       },
       release: () => {
-        for (const borrowed of held) borrowed.release();
+        for (const { unpin } of pinned) unpin();
       },
       settle: () => end(this.computing, claimed),
     };

@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { IdleCondition } from '../../src/async/idle.js';
 import { Semaphore } from '../../src/async/semaphore.js';
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey, SealedBlock } from '../../src/core/block.js';
@@ -55,7 +56,7 @@ export class Replicator {
   private past: { readonly homesOf: HomesOf; readonly untilMs: number }[];
   /** Blocks of which a copy could not be made, since the ring changed last. */
   private givenUp = 0;
-  private waiters: (() => void)[] = [];
+  private readonly idleCondition = new IdleCondition(() => this.busy.size === 0 && this.lagBlocks === 0);
 
   constructor(private readonly options: ReplicatorOptions) {
     this.queue = new PushQueue(options.clock, (to) => this.work(to));
@@ -79,10 +80,7 @@ export class Replicator {
 
   /** Resolves when nothing is left to be copied, as far as that is up to this worker. */
   idle(): Promise<void> {
-    return new Promise((resolve) => {
-      this.waiters.push(resolve);
-      this.tellIfIdle();
-    });
+    return this.idleCondition.wait();
   }
 
   stop(): void {
@@ -96,7 +94,7 @@ export class Replicator {
     this.transfers = abortable();
     this.queue.clear();
     this.fresh.length = 0;
-    this.tellIfIdle();
+    this.idleCondition.notify();
   }
 
   private get waitingNew(): number {
@@ -189,7 +187,7 @@ export class Replicator {
     }
     const target = roster.alive(to);
     if (!target) return;
-    // Before anything is lent: what is forgotten from now on is not sent.
+    // Before anything is pinned: what is forgotten from now on is not sent.
     const { signal } = this.transfers;
     try {
       await peers.reach(target, signal);
@@ -213,7 +211,7 @@ export class Replicator {
   private async push(task: PushTask, target: Announcement, signal: AbortSignal): Promise<void> {
     const { store, peers, onMoved } = this.options;
     const blocks = task.push.blocks.filter(({ key }) => store.sealed(key));
-    const taken = await peers.push(target, blocks, (key) => store.lend(key), signal);
+    const taken = await peers.push(target, blocks, (key) => store.pin(key), signal);
     if (task.cause === 'moved') onMoved(taken.size);
     const lacking = blocks.filter(({ key }) => !taken.has(key) && store.sealed(key));
     if (lacking.length > 0) this.again({ ...task, push: { ...task.push, blocks: lacking } });
@@ -247,12 +245,7 @@ export class Replicator {
 
   private tell(): void {
     this.options.onLag(this.lagBlocks, this.lagBlocks + this.givenUp);
-    this.tellIfIdle();
-  }
-
-  private tellIfIdle(): void {
-    if (this.busy.size > 0 || this.lagBlocks > 0) return;
-    for (const go of this.waiters.splice(0)) go();
+    this.idleCondition.notify();
   }
 }
 

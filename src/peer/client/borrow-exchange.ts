@@ -131,27 +131,27 @@ export class BorrowExchange implements Exchange<Borrowed> {
   }
 
   private copyOne(block: SealedBlock, from: Uint8Array): void {
-    let into: Uint8Array | null = null;
+    let reserved: ReturnType<FetchSink['reserve']> = null;
     try {
-      into = this.sink.place(block, this.blockBytes);
+      reserved = this.sink.reserve(block, this.blockBytes);
     } catch (error) {
       this.giveUp(fromWire(toWire(error)));
     }
-    if (into === null) return;
+    if (reserved === null) return;
     // The sink may have given up in the call.
     if (this.reason) {
-      this.sink.failed(block, this.reason);
+      reserved.abort();
       return;
     }
-    const digest = this.copy(from, into);
+    const digest = this.copy(from, reserved.memory);
     if (digest === block.digest) {
       this.blocks++;
-      this.keeping.push(this.keep(block));
+      this.keeping.push(this.keep(reserved));
       return;
     }
     this.observer.onIntegrityFailure('fetch');
     const wrong = new Corrupt(`block ${block.key} came with digest ${digest} and should have ${block.digest}`);
-    this.sink.failed(block, wrong);
+    reserved.abort();
     this.reason = wrong;
     this.line!.close(wrong);
   }
@@ -166,9 +166,9 @@ export class BorrowExchange implements Exchange<Borrowed> {
     return this.digester.digest();
   }
 
-  private async keep(block: SealedBlock): Promise<void> {
+  private async keep(reserved: NonNullable<ReturnType<FetchSink['reserve']>>): Promise<void> {
     try {
-      await this.sink.done(block);
+      await reserved.commit();
     } catch (error) {
       this.giveUp(fromWire(toWire(error)));
     }

@@ -85,7 +85,7 @@ export class PeerClient {
    * Fetches blocks in order, and stops at the first that the peer does not have. Blocks that came before an error stay delivered.
    * Rejects when the link cannot be had or breaks (Unavailable), the peer is not the one meant or does not fit (Refused), bytes do not agree
    * with their digest (Corrupt), too much is under way (Overloaded), or with the reason of `signal`, at once:
-   * memory for a block that was arriving is let go by `failed`, perhaps later.
+   * the reservation of a block that was arriving is aborted, perhaps later.
    */
   async fetch(to: PeerTarget, keys: readonly BlockKey[], sink: FetchSink, signal: AbortSignal): Promise<FetchOutcome> {
     const startedMs = this.clock.now();
@@ -110,20 +110,20 @@ export class PeerClient {
   }
 
   /**
-   * Offers blocks to a peer and sends those that it wants, which are lent by `lend` for as long as they are read. What is not there to be
-   * lent ends the push. Gives the keys of those that the peer has now for certain. Rejects as `fetch` does.
+   * Offers blocks to a peer and sends those that it wants, which `pin` pins for as long as they are read. A block that cannot be pinned ends
+   * the push. Gives the keys of those that the peer has now for certain. Rejects as `fetch` does.
    */
   async push(
     to: PeerTarget,
     blocks: readonly SealedBlock[],
-    lend: BlockHost['lend'],
+    pin: BlockHost['pin'],
     signal: AbortSignal,
   ): Promise<Set<BlockKey>> {
     const acknowledged = new Set<BlockKey>();
     for (let from = 0; from < blocks.length; from += PEER_OFFER_BLOCKS) {
       const offer = new PushExchange(
         blocks.slice(from, from + PEER_OFFER_BLOCKS),
-        lend,
+        pin,
         this.options.blockBytes,
         this.clock,
       );

@@ -8,7 +8,7 @@ import type { ServerMessage } from '../wire/messages.js';
 import type { PlacedBlock } from '../wire/placed-block.js';
 import { failureOf } from '../wire/wire-failure.js';
 import type { Answer, Reply } from './answer.js';
-import type { BlockHost, LentBlock } from './block-host.js';
+import type { BlockHost, PinnedBlock } from './block-host.js';
 
 /**
  * Lends a peer on this host the blocks that it asked for where they lie, in order, up to the first that is not here or not in shared memory. They
@@ -17,7 +17,7 @@ import type { BlockHost, LentBlock } from './block-host.js';
 export class BorrowAnswer implements Answer {
   private over = false;
   /** What the peer reads at this moment, and what opens when it does no more. */
-  private lent: LentBlock[] = [];
+  private lent: PinnedBlock[] = [];
   private reading: Deferred<void> | null = null;
 
   constructor(
@@ -98,13 +98,13 @@ export class BorrowAnswer implements Answer {
   private async take(key: BlockKey): Promise<ServerMessage | null> {
     // Asked first, as lending others may mean to read a disk or a device.
     if (!this.host.isShared(key)) return { type: 'unshared' };
-    const lent = await this.host.lend(key);
+    const lent = await this.host.pin(key);
     if (lent === null) return { type: 'missing', key };
     if (lent.shared !== null && lent.bytes.byteLength === this.blockBytes) {
       this.lent.push(lent);
       return null;
     }
-    lent.release();
+    lent.unpin();
     if (lent.shared === null) return { type: 'unshared' };
     throw new InternalError(`block ${key} has ${lent.bytes.byteLength} bytes and not ${this.blockBytes}`);
   }
@@ -125,7 +125,7 @@ export class BorrowAnswer implements Answer {
   private takeBack(reply: Reply): void {
     this.reading = null;
     for (const block of this.lent.splice(0)) {
-      block.release();
+      block.unpin();
       reply.loans.release();
     }
   }

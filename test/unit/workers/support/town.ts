@@ -9,7 +9,7 @@ import { fleetSubjects } from '../../../../src/fleet/subjects.js';
 import { openPeerMemory } from '../../../../src/native/peer-memory.js';
 import { PeerClient } from '../../../../src/peer/client/peer-client.js';
 import type { OpenPeerMemory } from '../../../../src/peer/client/peer-memory.js';
-import type { Admission, BlockHost, LentBlock } from '../../../../src/peer/server/block-host.js';
+import type { BlockHost, PinnedBlock } from '../../../../src/peer/server/block-host.js';
 import { PeerServer } from '../../../../src/peer/server/peer-server.js';
 import { announcement, FINGERPRINT } from '../../../support/announcement.js';
 import { BLOCK_BYTES, Cache } from './cache.js';
@@ -22,7 +22,7 @@ class Door implements BlockHost {
   readonly asked: string[] = [];
   readonly offered: string[] = [];
   /** Called before a block is given; may change it. */
-  onLend: (lent: LentBlock | null) => Promise<LentBlock | null> | LentBlock | null = (lent) => lent;
+  onPin: (pinned: PinnedBlock | null) => Promise<PinnedBlock | null> | PinnedBlock | null = (pinned) => pinned;
 
   constructor(private readonly store: BlockHost) {}
 
@@ -30,12 +30,12 @@ class Door implements BlockHost {
     return this.store.isShared(key);
   }
 
-  async lend(key: string): Promise<LentBlock | null> {
+  async pin(key: string): Promise<PinnedBlock | null> {
     this.asked.push(key);
-    return this.onLend(await this.store.lend(key));
+    return this.onPin(await this.store.pin(key));
   }
 
-  admit(block: Parameters<BlockHost['admit']>[0]): Admission {
+  admit(block: Parameters<BlockHost['admit']>[0]): ReturnType<BlockHost['admit']> {
     this.offered.push(block.key);
     return this.store.admit(block);
   }
