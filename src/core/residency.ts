@@ -2,6 +2,8 @@ import { InternalError } from '../errors.js';
 import type { BlockKey, BlockMeta, BlockRole } from './block.js';
 import { Heap, type HeapItem } from './heap.js';
 
+/** The blocks that one tier holds, and which of them is evicted next. */
+
 /** A block that stays in its memory until `unpin`. */
 export interface Pin<T> {
   readonly value: T;

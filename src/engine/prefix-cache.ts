@@ -36,18 +36,18 @@ export interface PrefixSource {
 }
 
 export interface PreparedPrefix {
-  /** Blocks in order from the first, pinned until `release`. */
+  /** Blocks in order from the first, pinned until `unpin`. */
   readonly blocks: readonly DeviceBlock[];
   /** How many of them this worker had used before, and how many a peer computed that are used here for the first time (fetched now, or pushed earlier). */
   readonly localBlocks: number;
   readonly remoteBlocks: number;
   /**
    * Says that the rest is going to be computed here, so that others wait for it. False if somebody else has begun a part of it since
-   * `prepare`: release and prepare again.
+   * `prepare`: unpin and prepare again.
    */
   claim(): boolean;
   /** Unpins the blocks. Call when they are copied into the slot, or not wanted. Idempotent. */
-  release(): void;
+  unpin(): void;
   /** Withdraws the claim on what was not sealed. Call when the prefill is over, in whatever way. Idempotent. */
   settle(): void;
 }

@@ -126,7 +126,7 @@ export class Scheduler {
       await this.end(sequence, lane, error);
       return;
     }
-    prefix.release();
+    prefix.unpin();
     sequence.skipOffers(prefix.blocks.length);
     const local = prefix.localBlocks * blockTokens;
     const remote = prefix.remoteBlocks * blockTokens;
@@ -266,7 +266,7 @@ export class Scheduler {
 
   private letGo(sequence: Sequence, error: unknown): void {
     if (sequence.state.name === 'ready' || sequence.state.name === 'prefilling') {
-      sequence.state.prefix.release();
+      sequence.state.prefix.unpin();
       sequence.state.prefix.settle();
     }
     sequence.to({ name: 'ended' });

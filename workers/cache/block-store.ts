@@ -15,6 +15,8 @@ import { PinnedBytes } from './pinned-bytes.js';
 import { Sealer } from './sealer.js';
 import type { HostReservation, RoleOf } from './tier.js';
 
+/** The blocks of a worker in all tiers: reserves memory for them, pins them, and reports what comes and goes. */
+
 /** Memory of the device for a block on its way there. */
 type Arriving = Reservation<DeviceBlock, boolean>;
 
@@ -139,9 +141,10 @@ export class BlockStore implements BlockHost {
 
   /** Pins a block on the device and counts the use of it; null if it is not there. */
   pinOnDevice(key: BlockKey): PinnedDeviceBlock | null {
-    this.upper.touch(key);
     const pin = this.upper.pin(key);
     if (!pin) return null;
+    // A pinned block is in no order of eviction, where its use would have to be sorted in.
+    this.upper.touch(key);
     const { meta, block, foreign } = pin.value;
     const unpin = () => {
       pin.unpin();

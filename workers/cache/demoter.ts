@@ -5,6 +5,8 @@ import { DEMOTE_AHEAD_BLOCKS, DEMOTE_AHEAD_BYTES, DEMOTE_AHEAD_SHARE } from '../
 import type { PinnedBlock } from '../../src/peer/server/block-host.js';
 import type { Tier } from './tier.js';
 
+/** Copies blocks to the tier below before they are evicted from the tier above. */
+
 /** The tier that blocks fall out of. */
 export interface UpperTier {
   readonly blocks: number;

@@ -3,6 +3,8 @@ import { type Pin, Residency } from '../../src/core/residency.js';
 import type { Device, DeviceBlock } from '../../src/device/device.js';
 import type { RoleOf } from './tier.js';
 
+/** The highest tier: blocks in the device's memory, which a sequence can be given at once. */
+
 /** A block on the device. */
 export interface DeviceResident {
   readonly meta: BlockMeta;

@@ -11,6 +11,8 @@ import type { BlockFiles } from './block-folder.js';
 import type { Staging } from './staging.js';
 import type { RoleOf, Tier, TierListener, TierPin } from './tier.js';
 
+/** Files as the lowest tier, which outlives the process. */
+
 export interface DiskTierOptions {
   readonly files: BlockFiles;
   readonly fingerprint: string;

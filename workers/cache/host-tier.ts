@@ -6,6 +6,8 @@ import type { DeviceBlock } from '../../src/device/device.js';
 import type { PinnedBlock } from '../../src/peer/server/block-host.js';
 import type { HostReservation, RoleOf, Tier, TierListener } from './tier.js';
 
+/** Host memory as a tier below a device that has memory of its own. */
+
 interface HostBlock {
   readonly sealed: SealedBlock;
   readonly memory: DeviceBlock;

@@ -13,6 +13,8 @@ import { HostTier } from './host-tier.js';
 import { Staging, type StagingBuffer } from './staging.js';
 import type { HostReservation, RoleOf, Tier, TierListener } from './tier.js';
 
+/** The tiers below the device, and the host memory through which blocks pass. */
+
 export interface LowerTiersOptions {
   readonly runtime: OrtRuntime;
   readonly blockBytes: number;

@@ -7,6 +7,8 @@ import type { LowerTiers } from './lower-tiers.js';
 import type { StagingBuffer } from './staging.js';
 import { inMemory } from './tier.js';
 
+/** Pins the bytes of blocks in host memory: in place, or as a copy. */
+
 export interface PinnedBytesOwner {
   /** A block is unpinned; `down` where the pin was no use of it: the block was to be copied to another tier, or not to be had. */
   unpinned(how: 'used' | 'down'): void;

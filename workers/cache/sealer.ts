@@ -8,6 +8,8 @@ import type { DeviceResident } from './device-tier.js';
 import type { LowerTiers } from './lower-tiers.js';
 import type { HostReservation } from './tier.js';
 
+/** Takes the digests of computed blocks on a device whose memory the host cannot read. */
+
 export interface SealerOwner {
   /** Takes the digest down. False if the block is not wanted any more. */
   sealed(resident: DeviceResident, block: SealedBlock): boolean;

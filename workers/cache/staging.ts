@@ -4,6 +4,8 @@ import { Unavailable } from '../../src/errors.js';
 import { STAGING_DISK_SHARE } from '../../src/limits.js';
 import type { OrtRuntime } from '../../src/ort/runtime.js';
 
+/** A few blocks of host memory for blocks on their way between device, disk and peers. */
+
 /** Host memory for one block on its way, until `release`. */
 export interface StagingBuffer {
   readonly bytes: Uint8Array;

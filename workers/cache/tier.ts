@@ -2,6 +2,8 @@ import type { BlockKey, BlockMeta, BlockRole, SealedBlock } from '../../src/core
 import type { Reservation } from '../../src/core/reservation.js';
 import type { PinnedBlock } from '../../src/peer/server/block-host.js';
 
+/** The port of a tier below the device. */
+
 /** `demoted`: it had to make room, and a lower tier has it. `damaged`: its bytes were not any more what they had been. */
 export type LeaveReason = 'evicted' | 'demoted' | 'reset' | 'damaged';
 

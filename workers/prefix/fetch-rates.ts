@@ -1,6 +1,8 @@
 import type { Clock } from '../../src/clock.js';
 import { FLEET_WORKERS } from '../../src/limits.js';
 
+/** How fast each peer delivers blocks, measured. */
+
 /** Weight of the newest measurement. */
 const NEWEST = 0.3;
 /** A measurement is forgotten after so long, so that those who were slow once are tried again. */

@@ -7,7 +7,7 @@ export const NO_CACHE: PrefixCache = {
     localBlocks: 0,
     remoteBlocks: 0,
     claim: () => true,
-    release: () => {},
+    unpin: () => {},
     settle: () => {},
   }),
   reserve: () => null,

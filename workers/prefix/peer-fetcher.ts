@@ -12,6 +12,8 @@ import type { BlockStore } from '../cache/block-store.js';
 import { FetchRates } from './fetch-rates.js';
 import type { PrefixFetcher } from './prefix-loader.js';
 
+/** Fetches blocks from peers by plan, and gives up what would take longer than computing. */
+
 /** Parts of a plan that are under way at a time: the later ones are worth nothing without the earlier. */
 const PARTS_AT_A_TIME = 4;
 

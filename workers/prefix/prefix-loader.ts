@@ -7,6 +7,8 @@ import { Cancelled } from '../../src/errors.js';
 import { CONTENDED_KEYS } from '../../src/limits.js';
 import type { BlockStore, PinnedDeviceBlock } from '../cache/block-store.js';
 
+/** Looks up a prefix: on the device, on its way there, in lower tiers, at peers. */
+
 /** Fetches the blocks `[0, n)` of `wanted` that somebody can give sooner than they are computed, in order. */
 export interface PrefixFetcher {
   fetch(wanted: readonly BlockMeta[], request: PrefixRequest, signal: AbortSignal): Promise<void>;
@@ -160,7 +162,7 @@ export class PrefixLoader implements PrefixCache {
         }
         return true;
       },
-      release: () => {
+      unpin: () => {
         for (const { unpin } of pinned) unpin();
       },
       settle: () => end(this.computing, claimed),

@@ -8,6 +8,8 @@ import { inMemory, type Tier } from '../cache/tier.js';
 import { FetchRates } from './fetch-rates.js';
 import type { PrefixPromoter } from './prefix-loader.js';
 
+/** Brings blocks of lower tiers to the device, where that is faster than computing them. */
+
 export interface PromoterOptions {
   readonly store: BlockStore;
   /** Of that store. */

@@ -22,6 +22,8 @@ import type { Ring } from '../../src/ring/ring.js';
 import type { BlockStore } from '../cache/block-store.js';
 import { PushQueue, type PushTask } from './push-queue.js';
 
+/** Copies new blocks to their homes, and blocks to workers that become homes. */
+
 export interface ReplicatorOptions {
   readonly self: string;
   readonly store: BlockStore;

@@ -6,6 +6,8 @@ import type { PeerObserver } from '../observer.js';
 import type { ServerMessage } from '../wire/messages.js';
 import type { Exchange, Line } from './exchange.js';
 
+/** Asks a peer for blocks, in order. */
+
 /** Takes the blocks that a fetch brings. */
 export interface FetchSink {
   /**

@@ -124,7 +124,7 @@ class World {
             this.held.claims++;
             return true;
           },
-          release: () => give('pins'),
+          unpin: () => give('pins'),
           settle: () => give('claims'),
         };
       },

@@ -6,7 +6,7 @@ import type { PrefixCache, PrefixRequest, PreparedPrefix } from '../../../../src
 
 /** A cache of one worker without peers: blocks in the device's own memory, by key, kept until `clear`. */
 export class MemoryCache implements PrefixCache {
-  /** Prefixes handed out and not yet released; blocks reserved and neither committed nor aborted; keys claimed and not settled. */
+  /** Prefixes handed out and still pinned; blocks reserved and neither committed nor aborted; keys claimed and not settled. */
   pins = 0;
   reservations = 0;
   prepared = 0;
@@ -89,7 +89,7 @@ export class MemoryCache implements PrefixCache {
 
   private pin(blocks: DeviceBlock[], rest: readonly BlockMeta[]): PreparedPrefix {
     const self = {};
-    let released = false;
+    let pinned = true;
     this.pins++;
     return {
       blocks,
@@ -100,9 +100,9 @@ export class MemoryCache implements PrefixCache {
         for (const { key } of rest) this._claims.set(key, self);
         return true;
       },
-      release: () => {
-        if (!released) this.pins--;
-        released = true;
+      unpin: () => {
+        if (pinned) this.pins--;
+        pinned = false;
       },
       settle: () => {
         for (const [key, claimer] of this._claims) if (claimer === self) this._claims.delete(key);

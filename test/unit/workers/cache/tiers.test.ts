@@ -96,7 +96,7 @@ describe.each(WORLDS.filter(({ host, disk }) => host + disk > 0))('a store over 
       for (const [i, block] of prefix.blocks.entries()) {
         expect(cache.bytes(block).every((byte) => byte === markOf(prompt[i]!.key))).toBe(true);
       }
-      prefix.release();
+      prefix.unpin();
       prefix.settle();
     }
     expect(asked).toEqual([]);
@@ -127,7 +127,7 @@ describe.each(WORLDS.filter(({ host, disk }) => host + disk > 0))('a store over 
     const prefix = await loader.prepare({ requestId: 'r', blocks: prompt.slice(0, 3), sources: [] }, NEVER);
     expect(prefix.blocks.length).toBe(3);
     expect(asked).toEqual([[1]]);
-    prefix.release();
+    prefix.unpin();
     prefix.settle();
   });
 

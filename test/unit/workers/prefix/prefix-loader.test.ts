@@ -45,7 +45,7 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
   }
   function letGo(...prefixes: PreparedPrefix[]): void {
     for (const prefix of prefixes) {
-      prefix.release();
+      prefix.unpin();
       prefix.settle();
     }
   }
@@ -101,8 +101,8 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
     cache.store.reset();
     expect(cache.run(blocks)).toBe(0);
     expect(cache.device.memory().blocks).toBe(8);
-    prefix.release();
-    prefix.release();
+    prefix.unpin();
+    prefix.unpin();
     expect(cache.device.memory().blocks).toBe(0);
     prefix.settle();
   });
@@ -203,7 +203,7 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
     expect(fetcher.asked).toEqual([[2, 3]]);
     first.claim();
     cache.store.reset();
-    first.release();
+    first.unpin();
     cache.store.reset();
     fetcher.asked.length = 0;
     fetcher.answer = (wanted) => bring(wanted);
@@ -300,7 +300,7 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
         await pass(on.claimTurns[tries % on.claimTurns.length]!);
         if (++tries > 100) throw new Error('nobody gets to compute');
         const claimed = prefix.claim();
-        prefix.release();
+        prefix.unpin();
         if (claimed) await settled();
         prefix.settle();
         if (claimed) return;
@@ -355,7 +355,7 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
     const end = (sequence: Sequence) => {
       sequence.over = true;
       sequence.abort.abort();
-      sequence.prefix?.release();
+      sequence.prefix?.unpin();
       sequence.prefix?.settle();
     };
     const put = (wanted: readonly BlockMeta[]) => {
