@@ -17,14 +17,14 @@ import type { HostReservation, RoleOf } from './tier.js';
 
 /** The blocks of a worker in all tiers: reserves memory for them, pins them, and reports what comes and goes. */
 
-/** Memory of the device for a block on its way there. */
+/** Device memory for a block on its way there. */
 type Arriving = Reservation<DeviceBlock, boolean>;
 
 /** A block on the device that stays where it is until `unpin`. */
 export interface PinnedDeviceBlock {
   readonly meta: BlockMeta;
   readonly block: DeviceBlock;
-  /** It came from a peer, and no sequence of this worker has used it yet. */
+  /** The block came from a peer, and no sequence of this worker has used it yet. */
   readonly foreign: boolean;
   unpin(): void;
 }
@@ -38,8 +38,8 @@ export interface BlockStoreOptions {
 }
 
 /**
- * The blocks of this worker, in all tiers. Sequences are given those on the device; peers those of any tier. Each reader of a block pins it, so that its
- * memory is never reused under the reader.
+ * The blocks of this worker, in all tiers. Sequences get blocks of the device alone, peers blocks of any tier. Each reader of a block pins the
+ * block, so that its memory is never reused under the reader.
  */
 export class BlockStore implements BlockHost {
   private readonly device: Device;
@@ -99,7 +99,7 @@ export class BlockStore implements BlockHost {
     this.demoter = lower.first && new Demoter(this.upper, pin, lower.first, blockBytes(device.layout));
   }
 
-  /** Takes up what outlived an earlier process; to be called before anything else. */
+  /** Indexes the blocks that outlived an earlier process; to be called before anything else. */
   async open(): Promise<void> {
     await this.lower.open();
     for (const tier of this.lower.tiers) for (const key of tier.keys()) this.announced.found(key);
@@ -109,12 +109,12 @@ export class BlockStore implements BlockHost {
     this.announced.listen(listener);
   }
 
-  /** Whether it is on the device. */
+  /** Whether the block is on the device. */
   has(key: BlockKey): boolean {
     return this.upper.has(key);
   }
 
-  /** Whether it is on its way to the device: computed, fetched, pushed or brought up at this moment. */
+  /** Whether the block is on its way to the device: computed, fetched, pushed or brought up at this moment. */
   comes(key: BlockKey): boolean {
     return this.arrivals.has(key);
   }
@@ -129,7 +129,7 @@ export class BlockStore implements BlockHost {
     return [...this.announced.keys()];
   }
 
-  /** Null for what cannot be given to others. */
+  /** Null for a block that cannot be given to others. */
   sealed(key: BlockKey): SealedBlock | null {
     return this.upper.get(key)?.sealed ?? this.lower.tierOf(key)?.sealed(key) ?? null;
   }
@@ -139,11 +139,11 @@ export class BlockStore implements BlockHost {
     return this.upper.get(key)?.sealed ? 'device' : (this.lower.tierOf(key)?.name ?? null);
   }
 
-  /** Pins a block on the device and counts the use of it; null if it is not there. */
+  /** Pins a block on the device and counts a use of it; null if the block is not there. */
   pinOnDevice(key: BlockKey): PinnedDeviceBlock | null {
     const pin = this.upper.pin(key);
     if (!pin) return null;
-    // A pinned block is in no order of eviction, where its use would have to be sorted in.
+    // Only then, since the heap of evictable blocks no longer has to be sorted for it.
     this.upper.touch(key);
     const { meta, block, foreign } = pin.value;
     const unpin = () => {
@@ -160,9 +160,9 @@ export class BlockStore implements BlockHost {
   }
 
   /**
-   * Takes memory for a block that comes from elsewhere, evicting what is least worth keeping, but never the block's parent. `commit` resolves when
-   * the block is on the device, and rejects where the device does not take it.
-   * @param source the block's bytes, where they are in host memory already: then the reservation may be of that memory, which is not to be filled
+   * Reserves memory for a block that comes from elsewhere; evicts for it, but never the block's parent. `commit` resolves when the block is on the
+   * device, and rejects where the device fails to take it.
+   * @param source the block's bytes, where host memory has them already: the reservation may be of that memory, which then is not to be filled
    */
   reserveBytes(
     sealed: SealedBlock,
@@ -176,25 +176,24 @@ export class BlockStore implements BlockHost {
       const commit = async () => void this.land(arriving, sealed, origin);
       return reservation(sealed.key, view, { commit, abort: arriving.abort });
     }
-    const copy = source ? null : this.lower.reserveIn(sealed);
-    const bytes = source ?? copy?.memory;
-    if (!bytes) {
+    const copy = source ? keptElsewhere(sealed.key, source) : this.lower.reserveIn(sealed);
+    if (!copy) {
       arriving.abort();
       return 'full';
     }
-    return reservation(sealed.key, bytes, {
-      commit: () => this.upload(arriving, bytes, copy, sealed, origin),
+    return reservation(sealed.key, copy.memory, {
+      commit: () => this.upload(arriving, copy, sealed, origin),
       abort: () => {
-        copy?.abort();
+        copy.abort();
         arriving.abort();
       },
     });
   }
 
   /**
-   * Takes memory for a block that the engine computes. Where the device's memory can be read in place, its digest is taken at once; else off the reply
-   * path, and until then it is only for the sequences of this worker, whose own work it is. Null for a block whose parent is not here: a prompt
-   * that is longer than the cache would else push its own beginning out.
+   * Reserves memory for a block that the engine computes. Where the host can read the device's memory, `commit` takes the digest; else the digest is
+   * taken off the reply path, and until then only sequences of this worker get the block. Null for a block whose parent is not here: otherwise a
+   * prompt that is longer than the cache would evict its own beginning.
    */
   reserve(meta: BlockMeta): Reservation<DeviceBlock> | null {
     const { parent } = meta;
@@ -227,13 +226,13 @@ export class BlockStore implements BlockHost {
     return reserved === 'present' ? 'full' : reserved;
   }
 
-  /** The ring has changed: says anew which blocks are kept as a duty. */
+  /** Gives each block the role that the changed ring has for it. */
   reassignRoles(): void {
     this.upper.reassign();
     this.lower.reassign(this.options.roleOf);
   }
 
-  /** Drops every block in every tier, and what is on its way here; memory that is read is given back after that. Returns how many were dropped. */
+  /** Drops all blocks of all tiers and those on their way here; pinned memory is freed at the last unpin. Returns how many were dropped. */
   reset(): number {
     this.arrivals.reset();
     const dropped = this.upper.reset();
@@ -246,12 +245,12 @@ export class BlockStore implements BlockHost {
     return count;
   }
 
-  /** Resolves when nothing reads a block or waits for one to read, none is on its way, and no digest is to be taken. */
+  /** Resolves when no block is pinned or about to be, none is on its way, and no digest is to be taken. */
   quiet(): Promise<void> {
     return this.quietCondition.wait();
   }
 
-  /** Resolves when all is copied to lower tiers that is to be, and what is dropped there is gone. */
+  /** Resolves when no copy to a lower tier is outstanding, and no file is to be removed. */
   async idle(): Promise<void> {
     await this.sealer.idle();
     this.demoter?.wake();
@@ -259,7 +258,7 @@ export class BlockStore implements BlockHost {
     await this.lower.idle();
   }
 
-  /** Gives all memory back; what is on disk stays there. To be called when it is quiet. */
+  /** Frees all memory; files stay. To be called when the store is quiet. */
   async close(): Promise<void> {
     await this.demoter?.stop();
     this.upper.reset();
@@ -293,7 +292,7 @@ export class BlockStore implements BlockHost {
     return true;
   }
 
-  /** The block is on the device, which has to be asked for its bytes. */
+  /** The block is on the device, whose memory the host cannot read. */
   private landUnsealed(arriving: Arriving, meta: BlockMeta): void {
     if (!arriving.commit()) return;
     this.upper.insert({ meta, block: arriving.memory, sealed: null, foreign: false });
@@ -309,23 +308,22 @@ export class BlockStore implements BlockHost {
     return true;
   }
 
-  /** `copy` is the host memory that the bytes are in, where it may keep them. */
+  /** `copy` is the host memory that the bytes are in. */
   private async upload(
     arriving: Arriving,
-    bytes: Uint8Array,
-    copy: HostReservation | null,
+    copy: HostReservation,
     sealed: SealedBlock,
     origin: BlockOrigin,
   ): Promise<void> {
     try {
-      await this.device.upload(arriving.memory, bytes);
+      await this.device.upload(arriving.memory, copy.memory);
     } catch (error) {
-      copy?.abort();
+      copy.abort();
       arriving.abort();
       throw error;
     }
-    if (this.land(arriving, sealed, origin)) copy?.commit(sealed);
-    else copy?.abort();
+    if (this.land(arriving, sealed, origin)) copy.commit(sealed);
+    else copy.abort();
   }
 
   private unpinned(how: 'used' | 'down'): void {
@@ -333,4 +331,9 @@ export class BlockStore implements BlockHost {
     if (how === 'used' && this.upper.pins === 0) this.demoter?.wake();
     this.quietCondition.notify();
   }
+}
+
+/** For bytes that a lower tier keeps in any case. */
+function keptElsewhere(key: BlockKey, memory: Uint8Array): HostReservation {
+  return reservation(key, memory, { commit: (_: SealedBlock) => {}, abort: () => {} });
 }
