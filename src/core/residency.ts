@@ -21,7 +21,7 @@ interface Resident<T> extends HeapItem {
   removed: boolean;
 }
 
-/** A resident in an order of eviction that is only thought of. */
+/** A resident in a simulated eviction. */
 interface Going<T> extends HeapItem {
   readonly resident: Resident<T>;
   /** Other evictable residents, after this one. */
@@ -29,12 +29,12 @@ interface Going<T> extends HeapItem {
 }
 
 /**
- * The blocks of one tier: their pins, roles, parents and recency, within a hard budget, and which of them is evicted next. `T` is what the tier has
- * of a block; all blocks of a fleet are equally large, so the budget is a number of blocks.
+ * The blocks of one tier: their pins, roles, parents and recency, within a hard budget, and which of them is evicted next. `T` is the tier's record
+ * of a block. All blocks of a fleet have the same size, so the budget is a number of blocks.
  *
  * Guests are evicted before homes, a block only when none of its children is resident, the least recently used first, a pinned block never. All
- * operations are O(log n). A block may be resident without its parent, since the ring spreads the segments of a prompt: nothing distinguishes
- * the orphan from other blocks.
+ * operations on one block are O(log n). A block may be resident without its parent, since the ring spreads the segments of a prompt; such an
+ * orphan is evicted as any other block is.
  */
 export class Residency<T> {
   private readonly residents = new Map<BlockKey, Resident<T>>();
@@ -115,7 +115,7 @@ export class Residency<T> {
     return { value: resident.value, unpin };
   }
 
-  /** Removes the block that is missed least, but never `spared`. The caller frees its memory. Null if none may go. */
+  /** Removes the next block in the order of eviction, but never `spared`. The caller frees its memory. Null if no block may go. */
   evict(spared: BlockKey | null): T | null {
     const victim = this.victim(spared);
     if (victim === null) return null;
@@ -123,7 +123,7 @@ export class Residency<T> {
     return victim.value;
   }
 
-  /** Removes a block for another reason than room, pinned or not. False if it was not resident. */
+  /** Removes a block for another reason than room, pinned or not. False if the block was not resident. */
   remove(key: BlockKey): boolean {
     const resident = this.residents.get(key);
     if (resident === undefined) return false;
@@ -145,7 +145,7 @@ export class Residency<T> {
     return removed.map(({ meta }) => meta.key);
   }
 
-  /** Follows a change of the ring. */
+  /** Gives each block the role that the changed ring has for it. */
   reassign(roleOf: (block: BlockMeta) => BlockRole): void {
     for (const resident of this.residents.values()) {
       const role = roleOf(resident.meta);

@@ -6,9 +6,9 @@ import type { DeviceTier } from './device-tier.js';
 
 /** Blocks that have memory on the device and no bytes yet: one reservation at a time of each key. */
 export class Arrivals {
-  /** Opens when the block is on its way no more. */
+  /** Set when the block is not on its way any more. */
   private readonly events = new Map<BlockKey, OneTimeEvent>();
-  /** Counts resets: what was on its way before one is not taken after it. */
+  /** Counts resets: a block reserved before one is not kept after it. */
   private resets = 0;
 
   constructor(
@@ -30,14 +30,14 @@ export class Arrivals {
     await this.events.get(key)?.wait(signal);
   }
 
-  /** What is on its way now is not wanted any more. */
+  /** Blocks that are on their way now are not wanted any more. */
   reset(): void {
     this.resets++;
   }
 
   /**
-   * Takes memory for a block, evicting what is least worth keeping, but never the block's parent. `commit` says whether the block is still wanted:
-   * then its memory is the caller's to put into the tier, else it is free again.
+   * Reserves memory for a block; evicts for it, but never the block's parent. `commit` says whether the block is still wanted: if so, the caller
+   * puts it into the tier; if not, its memory is free again.
    */
   reserve({ key, parent }: BlockMeta): Reservation<DeviceBlock, boolean> | NoReservation {
     if (this.tier.has(key) || this.has(key)) return 'present';

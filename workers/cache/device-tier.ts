@@ -9,15 +9,15 @@ import type { RoleOf } from './tier.js';
 export interface DeviceResident {
   readonly meta: BlockMeta;
   readonly block: DeviceBlock;
-  /** Null until its digest is taken: till then it is for the sequences of this worker alone. */
+  /** Null until the digest is taken: until then only sequences of this worker get the block. */
   sealed: SealedBlock | null;
-  /** It came from a peer, and no sequence of this worker has used it yet. */
+  /** The block came from a peer, and no sequence of this worker has used it yet. */
   foreign: boolean;
 }
 
-/** What the store wants to be told. */
+/** Hears of evictions. */
 export interface DeviceTierOwner {
-  /** The block has to make room: the last moment to copy it elsewhere. */
+  /** The block is about to be freed: the last moment to copy it elsewhere. */
   evicting(resident: DeviceResident): void;
   /** The block is not on the device any more. */
   evicted(key: BlockKey): void;
@@ -49,7 +49,7 @@ export class DeviceTier {
     return this.residency.pins;
   }
 
-  /** What all blocks of the device take up, with those that are on their way in or out. */
+  /** Memory of all blocks of the device, including those on their way in or out. */
   get bytes(): number {
     return this.device.memory().blockBytes;
   }
@@ -80,12 +80,12 @@ export class DeviceTier {
     return this.residency.pin(key);
   }
 
-  /** In the order in which they would have to make room. */
+  /** The sealed blocks in the order in which they would be evicted. */
   *evictionOrder(): Generator<SealedBlock> {
     for (const { sealed } of this.residency.evictionOrder()) if (sealed !== null) yield sealed;
   }
 
-  /** Takes memory for a block, by evicting what is missed least, but not the block's parent. Null if the device gives none even so. */
+  /** Allocates memory for a block; evicts for it, but never the block's parent. Null if the device has none even so. */
   allocate(parent: BlockKey | null): DeviceBlock | null {
     for (;;) {
       const block = this.device.allocateBlock();
@@ -110,7 +110,7 @@ export class DeviceTier {
     this.residency.reassign(this.roleOf);
   }
 
-  /** Removes everything; what is pinned is freed when it is unpinned. */
+  /** Removes all blocks; pinned memory is freed at the last unpin. */
   reset(): BlockKey[] {
     return this.residency.clear();
   }

@@ -18,33 +18,33 @@ export interface DiskTierOptions {
   readonly fingerprint: string;
   readonly blockBytes: number;
   readonly budgetBytes: number;
-  /** Memory for copies of what must make room at once. */
+  /** Memory for copies of blocks that are evicted at once. */
   readonly staging: Staging;
   readonly roleOf: RoleOf;
   readonly clock: Clock;
   readonly log: Log;
-  /** The bytes of a file are not those of the block that it should be. */
+  /** The bytes of a file do not match the digest of its block. */
   readonly onDamage: () => void;
 }
 
 /**
- * Files as the lowest tier: outlives the process. A block is read only with the digest that it was written with. What the disk refuses costs a
- * copy: then nothing is written for a while.
+ * Files as the lowest tier, which outlives the process. A block is read only with the digest that it was written with. A write that the disk
+ * refuses costs that copy, and nothing is written for a while.
  */
 export class DiskTier implements Tier {
   readonly name = 'disk';
   private readonly residency: Residency<SealedBlock>;
   private readonly fileBytes: number;
-  /** Dropped from the index, and still to be removed; what the disk did not let go of comes last. Their files count until they are gone. */
+  /** Blocks without an entry whose files are still to be removed; failed removals come last. Files count as used until they are gone. */
   private readonly leaving: BlockKey[] = [];
-  /** Files that the disk did not let go of are told of once, until there are none. */
+  /** False once a failed removal was logged, until none is left: the log has one line of it. */
   private removesAll = true;
   private usedBytes = 0;
   private resets = 0;
-  /** Null unless the disk refused a write that nothing was written after. */
+  /** When the disk refused a write; null once a later write succeeded. */
   private refusedAtMs: number | null = null;
   private listener: TierListener = { landed: () => {}, left: () => {} };
-  /** Changes of the folder come one after another. */
+  /** Serializes changes of the folder. */
   private readonly changes = new Mutex();
   private pendingChanges = 0;
   private readonly idleCondition = new IdleCondition(() => this.pendingChanges === 0);
@@ -55,7 +55,7 @@ export class DiskTier implements Tier {
     this.residency = new Residency<SealedBlock>(budgetBlocks, ({ key }) => this.leaving.push(key));
   }
 
-  /** Takes up what is in the folder; to be called first. What is of no use is removed, and counted as damage. */
+  /** Indexes the folder; to be called first. A file that is of no use is removed, and counted as damage. */
   async open(): Promise<void> {
     const { files, roleOf } = this.options;
     for (const { key, byteLength } of await files.list()) {
@@ -84,7 +84,7 @@ export class DiskTier implements Tier {
     return this.options.budgetBytes;
   }
 
-  /** Whether the disk took what was written to it last, or may have changed its mind. */
+  /** Whether the last write succeeded, or the pause after a refused one is over. */
   get accepts(): boolean {
     const { refusedAtMs, options } = this;
     return refusedAtMs === null || options.clock.now() - refusedAtMs >= DISK_PAUSE_MS;
@@ -181,7 +181,7 @@ export class DiskTier implements Tier {
     await this.options.files.close();
   }
 
-  /** `resets` is how often all had been forgotten when the block came: what a reset finds waiting is not written after it. */
+  /** `resets` is the number of resets when the block came: a block that a reset finds waiting is not written. */
   private async write(block: SealedBlock, bytes: Uint8Array, resets: number): Promise<boolean> {
     const { files, fingerprint, blockBytes, roleOf } = this.options;
     if (this.has(block.key)) return true;
@@ -205,7 +205,7 @@ export class DiskTier implements Tier {
     return true;
   }
 
-  /** Drops what is missed least until one more file fits, and waits until that is gone from the disk. */
+  /** Evicts until one more file fits, and waits until the evicted files are gone from the disk. */
   private async makeRoom(parent: BlockKey | null): Promise<boolean> {
     await this.remove();
     while (this.usedBytes + this.fileBytes > this.budgetBytes) {
@@ -215,7 +215,7 @@ export class DiskTier implements Tier {
       this.leaving.push(key);
       this.listener.left(key, 'evicted');
       const failure = await this.remove();
-      // Dropping one after another would make no room.
+      // One eviction after another would free nothing.
       if (failure !== null && this.leaving.includes(key)) {
         this.refused(failure);
         return false;
@@ -244,7 +244,7 @@ export class DiskTier implements Tier {
     if (this.leaving.length > 0) void this.inTurn(() => this.remove());
   }
 
-  /** Removes what is to go, each once. Gives what the disk said of the last file that it did not let go of, which is tried again another time. */
+  /** Tries once to remove each file that is to be. Gives the error of the last failed removal, which is tried again later. */
   private async remove(): Promise<Error | null> {
     const failed: BlockKey[] = [];
     let failure: Error | null = null;
@@ -252,7 +252,7 @@ export class DiskTier implements Tier {
       const key = this.leaving.shift();
       if (key === undefined) break;
       try {
-        // The same block may have been written anew since: then its file is that one.
+        // The same block may have been written again since: then the file is the new one.
         if (!this.has(key)) await this.options.files.remove(key);
         this.usedBytes -= this.fileBytes;
       } catch (error) {
@@ -293,7 +293,7 @@ export class DiskTier implements Tier {
     this.refusedAtMs = null;
   }
 
-  /** The block of a file, if it is whole and of this fleet. Its bytes are looked at when they are read. */
+  /** The block of a file; null if the file is not whole or of another fleet. The digest is checked when the bytes are read. */
   private async recognized(key: BlockKey, byteLength: number): Promise<SealedBlock | null> {
     const { files, fingerprint, blockBytes } = this.options;
     const bytes = new Uint8Array(HEADER_BYTES);

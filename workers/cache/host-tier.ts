@@ -18,7 +18,7 @@ export interface HostTierOptions {
   readonly pool: BlockPool;
   readonly blockBytes: number;
   readonly budgetBytes: number;
-  /** What falls out of here goes there. */
+  /** Gets the blocks that this tier evicts. */
   readonly below: Tier | null;
   readonly roleOf: RoleOf;
 }
@@ -27,7 +27,7 @@ export interface HostTierOptions {
 export class HostTier implements Tier {
   readonly name = 'host';
   private readonly residency: Residency<HostBlock>;
-  /** Counts resets: what was on its way before one is not taken after it. */
+  /** Counts resets: a block reserved before one is not kept after it. */
   private resets = 0;
   private listener: TierListener = { landed: () => {}, left: () => {} };
 
@@ -76,7 +76,7 @@ export class HostTier implements Tier {
     return this.residency.keys();
   }
 
-  /** In the order in which they would have to make room. */
+  /** The blocks in the order in which they would be evicted. */
   *evictionOrder(): Generator<SealedBlock> {
     for (const { sealed } of this.residency.evictionOrder()) yield sealed;
   }
@@ -100,7 +100,7 @@ export class HostTier implements Tier {
     return true;
   }
 
-  /** Memory for a block, by evicting what is missed least, but not the block's parent. Null if all of it is in use. */
+  /** Reserves memory for a block; evicts for it, but never the block's parent. Null if all memory is in use. */
   reserve({ key, parent }: BlockMeta): HostReservation | null {
     const { pool, roleOf } = this.options;
     const memory = this.allocate(parent);
@@ -142,7 +142,7 @@ export class HostTier implements Tier {
 
   async idle(): Promise<void> {}
 
-  /** Nothing may be on its way in. */
+  /** No block may be on its way in. */
   async close(): Promise<void> {
     this.residency.clear();
     this.options.pool.close();

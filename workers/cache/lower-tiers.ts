@@ -26,13 +26,13 @@ export interface LowerTiersOptions {
   readonly roleOf: RoleOf;
   readonly clock: Clock;
   readonly log: Log;
-  /** A file was not what it should be. */
+  /** The bytes of a file do not match the digest of its block. */
   readonly onDamage: () => void;
 }
 
 /** The tiers below the device: host memory, then disk, or one of them, or none. */
 export class LowerTiers {
-  /** From the first below the device. */
+  /** The fastest first. */
   readonly tiers: readonly Tier[];
   private readonly host: HostTier | null;
   private readonly disk: DiskTier | null;
@@ -55,18 +55,18 @@ export class LowerTiers {
     this.tiers = [host, this.disk].filter((tier) => tier !== null);
   }
 
-  /** The one into which the device's blocks fall. */
+  /** The tier that the device's blocks are demoted to. */
   get first(): Tier | null {
     return this.tiers[0] ?? null;
   }
 
-  /** Blocks that may be on their way to the device at a time, where nothing else takes any. */
+  /** Blocks that may be on their way to the device at a time, if all of them belong to one caller. */
   get takesAtOnce(): number {
     const { blocks, quickBlocks } = this.inbound;
     return Math.max(1, this.disk ? quickBlocks : blocks);
   }
 
-  /** Takes up what outlived an earlier process; to be called before anything else. */
+  /** Indexes the blocks that outlived an earlier process; to be called before anything else. */
   async open(): Promise<void> {
     await this.disk?.open();
   }
@@ -95,25 +95,25 @@ export class LowerTiers {
     return this.tiers.find((tier) => tier.has(key)) ?? null;
   }
 
-  /** Host memory through which a block passes from elsewhere to the device, and which may keep a copy. Null if there is none at the moment. */
+  /** Reserves host memory through which a block passes to the device, and which may keep a copy. Null if none is free at the moment. */
   reserveIn(meta: BlockMeta): HostReservation | null {
     const inHost = this.reserveInHost(meta);
     if (inHost !== null) return inHost;
     const buffer = this.inbound.takeAtOnce();
     if (buffer !== null) return this.staged(meta.key, buffer);
-    // Before it is not taken at all, something else has to leave the host.
+    // Better to evict from the host than to refuse the block.
     return this.host?.has(meta.key) === false ? this.host.reserve(meta) : null;
   }
 
   /**
-   * Host memory for a block that is read from the device, and which may keep a copy; waits for the memory. Rejects with `Unavailable` where there
-   * is none.
+   * Reserves host memory for a block that is read from the device, and which may keep a copy; waits until some is free. Rejects with `Unavailable`
+   * where the system has none.
    */
   async reserveOut(meta: BlockMeta): Promise<HostReservation> {
     return this.reserveInHost(meta) ?? this.staged(meta.key, await this.outbound.take());
   }
 
-  /** Memory for a block that leaves the device, and is not kept; waits for it. Rejects with `Unavailable` where there is none. */
+  /** Memory for a copy that is not kept; waits until some is free. Rejects with `Unavailable` where the system has none. */
   outbox(): Promise<StagingBuffer> {
     return this.outbound.take();
   }
@@ -126,19 +126,19 @@ export class LowerTiers {
     for (const tier of this.tiers) tier.reassign(roleOf);
   }
 
-  /** Empties all of them. */
+  /** Drops all blocks. */
   reset(): void {
     for (const tier of this.tiers) tier.reset();
   }
 
-  /** Resolves when nothing is on its way to a lower tier. */
+  /** Resolves when no block is on its way to a lower tier. */
   async idle(): Promise<void> {
     this.demoter?.wake();
     await this.demoter?.idle();
     for (const tier of this.tiers) await tier.idle();
   }
 
-  /** What is on disk stays there. Nothing may be read any more. */
+  /** Frees all memory; files stay. No block may be pinned. */
   async close(): Promise<void> {
     await this.demoter?.stop();
     for (const tier of this.tiers) await tier.close();
@@ -146,7 +146,7 @@ export class LowerTiers {
     this.outbound.close();
   }
 
-  /** Memory of the host tier while there is room: what has left the device does not make room for a copy of what is still on it. */
+  /** Only while there is room: a block that has left the device is not evicted for a copy of one that is still on it. */
   private reserveInHost(meta: BlockMeta): HostReservation | null {
     const { host } = this;
     return host?.hasRoom && !host.has(meta.key) ? host.reserve(meta) : null;
@@ -155,7 +155,7 @@ export class LowerTiers {
   private staged(key: BlockKey, { bytes, linger, release }: StagingBuffer): HostReservation {
     const { disk } = this;
     return reservation(key, bytes, {
-      // While it is in memory it costs nothing to read. What the disk is too slow for is copied from the device later.
+      // The bytes are in memory now and need no download. If the disk is too slow for that, the demoter copies the block later.
       commit: (block: SealedBlock) => {
         if (disk?.hasRoom && linger()) void disk.put(block, bytes).finally(release);
         else release();

@@ -10,13 +10,13 @@ import { inMemory } from './tier.js';
 /** Pins the bytes of blocks in host memory: in place, or as a copy. */
 
 export interface PinnedBytesOwner {
-  /** A block is unpinned; `down` where the pin was no use of it: the block was to be copied to another tier, or not to be had. */
+  /** A block is unpinned. `down`: the pin was no use of the block, which was to be demoted or could not be had. */
   unpinned(how: 'used' | 'down'): void;
   /** The bytes of a block could not be copied. */
   failed(error: unknown): void;
 }
 
-/** Pins the bytes of blocks: in place where they are in memory, else a copy. A copy that fails is reported, and the block is not to be had. */
+/** Pins the bytes of blocks: in place where they are in host memory, else a copy. If the copy fails, that is reported, and the pin is null. */
 export class PinnedBytes {
   private open = 0;
 
@@ -27,7 +27,7 @@ export class PinnedBytes {
     private readonly on: PinnedBytesOwner,
   ) {}
 
-  /** Pins that are open or asked for. */
+  /** Pins that are open or being made. */
   get size(): number {
     return this.open;
   }
@@ -38,7 +38,7 @@ export class PinnedBytes {
     return this.counted('used', async () => (await this.fromDevice(key)) ?? (await this.fromLower(key)));
   }
 
-  /** From the device alone, to be copied to another tier, which is no use of the block. */
+  /** From the device alone, to be copied to a lower tier. Counts as no use of the block. */
   pinToDemote(key: BlockKey): Promise<PinnedBlock | null> {
     return this.counted('down', () => this.fromDevice(key));
   }

@@ -11,7 +11,7 @@ import type { HostReservation } from './tier.js';
 /** Takes the digests of computed blocks on a device whose memory the host cannot read. */
 
 export interface SealerOwner {
-  /** Takes the digest down. False if the block is not wanted any more. */
+  /** Records the digest. False if the block is not wanted any more. */
   sealed(resident: DeviceResident, block: SealedBlock): boolean;
   failed(resident: DeviceResident, error: unknown): void;
   /** The block is unpinned. */
@@ -19,8 +19,8 @@ export interface SealerOwner {
 }
 
 /**
- * Takes the digests of computed blocks on a device that has memory of its own: off the reply path, one after another, over bytes that are then
- * kept in the tier below, so that they are downloaded once.
+ * Takes the digests of computed blocks on a device that has memory of its own: off the reply path, one after another. The tier below keeps the
+ * downloaded bytes, so that they are downloaded once.
  */
 export class Sealer {
   private readonly turns = new Mutex();
@@ -39,7 +39,7 @@ export class Sealer {
     void this.turns.run(() => this.seal(pin));
   }
 
-  /** Resolves when no digest is to be taken. */
+  /** Resolves when no digest is outstanding. */
   idle(): Promise<void> {
     return this.idleCondition.wait();
   }
