@@ -1,6 +1,6 @@
 import type { PrefixCache } from '../../src/engine/prefix-cache.js';
 
-/** Keeps nothing and knows nothing: every prompt is computed whole. What answers are measured against. */
+/** A prefix cache that keeps nothing: each prompt is computed whole, as the baseline of measurements. */
 export const NO_CACHE: PrefixCache = {
   prepare: async () => ({
     blocks: [],

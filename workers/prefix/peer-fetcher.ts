@@ -14,7 +14,7 @@ import type { PrefixFetcher } from './prefix-loader.js';
 
 /** Fetches blocks from peers by plan, and gives up what would take longer than computing. */
 
-/** Parts of a plan that are under way at a time: the later ones are worth nothing without the earlier. */
+/** Parts of a plan that are fetched at a time: a later part is worth nothing without the earlier ones. */
 const PARTS_AT_A_TIME = 4;
 
 export interface PeerFetcherOptions {
@@ -29,10 +29,10 @@ export interface PeerFetcherOptions {
   readonly computeMsPerToken: () => number | null;
 }
 
-/** Gets blocks from the peers that can give them sooner than they are computed. */
+/** Fetches blocks from the peers that deliver them sooner than this worker computes them. */
 export class PeerFetcher implements PrefixFetcher {
   readonly rates: FetchRates;
-  /** So many blocks are asked for at a time in each turn, where there is memory for so many only. */
+  /** Limits how many requests ask for blocks at a time, and for how many each, where memory for blocks on their way is scarce. */
   private readonly turns: Semaphore;
   private readonly turnBlocks: number;
 
@@ -65,7 +65,7 @@ export class PeerFetcher implements PrefixFetcher {
     if (signal.aborted) throw new Cancelled('the request was withdrawn while its prefix was fetched');
   }
 
-  /** Fetches parts in order, up to the first that nobody can give whole. */
+  /** Fetches parts in order, up to the first that no peer has whole. */
   private async fetchParts(parts: readonly FetchPart[], arrival: Arrival): Promise<void> {
     /** Whether this part and all before it came. */
     const came: Promise<boolean>[] = [];
@@ -77,7 +77,7 @@ export class PeerFetcher implements PrefixFetcher {
     await came.at(-1);
   }
 
-  /** Asks one peer after the other until nothing is left to ask for. False if something was not to be had. */
+  /** Asks one peer after another until no block is missing. False if a block could not be had. */
   private async fetchPart({ from, otherwise, blocks }: FetchPart, arrival: Arrival): Promise<boolean> {
     const { store } = this.options;
     for (const worker of [from, ...otherwise]) {
@@ -89,7 +89,7 @@ export class PeerFetcher implements PrefixFetcher {
     return blocks.every(({ key }) => store.has(key));
   }
 
-  /** Who computed a block may be pushing it here at this moment, or the device is taking it: it is not asked for a second time. */
+  /** Waits for a block that a peer is pushing here, or that the device is taking, instead of asking for it a second time. */
   private async awaitPush(key: BlockKey, arrival: Arrival): Promise<void> {
     const { store } = this.options;
     await store.settled(key, arrival.signal).catch(() => {});
@@ -120,7 +120,7 @@ export class PeerFetcher implements PrefixFetcher {
       }
       if (came.bytes > 0) this.rates.note(worker, came.bytes, came.ms);
     } catch {
-      // The peer client counts the failure. What did not come is asked of the next, or computed.
+      // The peer client counts the failure. Blocks that did not come are asked of the next peer, or computed.
       if (arrival.tooSlow) this.rates.note(worker, arrivedBytes, clock.now() - startedMs);
     }
   }
@@ -136,7 +136,7 @@ export class PeerFetcher implements PrefixFetcher {
   }
 }
 
-/** Puts what arrives into the store. What a block is, the one who asked knows; of the peer's word only the digest counts, and it is checked. */
+/** Puts arriving blocks into the store. Of the peer's description of a block only the digest is taken, and checked; the rest is known here. */
 class StoreSink implements FetchSink {
   private readonly wanted: ReadonlyMap<BlockKey, BlockMeta>;
 
@@ -191,7 +191,7 @@ class Arrival {
     this.keys.add(key);
   }
 
-  /** Gives up what is still to come. */
+  /** Gives up the blocks that are still to come. */
   stop(reason: ShoalError): void {
     this.given.abort(reason);
   }

@@ -12,13 +12,13 @@ import type { PrefixPromoter } from './prefix-loader.js';
 
 export interface PromoterOptions {
   readonly store: BlockStore;
-  /** Of that store. */
+  /** The lower tiers of `store`. */
   readonly lower: LowerTiers;
   readonly clock: Clock;
   readonly blockTokens: number;
   readonly blockBytes: number;
   readonly computeMsPerToken: () => number | null;
-  /** The device did not take a block. */
+  /** The device failed to take a block. */
   readonly onFailed: (error: unknown) => void;
 }
 
@@ -41,7 +41,7 @@ export class Promoter implements PrefixPromoter {
     const { lower, clock, blockBytes } = this.options;
     const startedMs = clock.now();
     const brought = { host: 0, disk: 0 };
-    // To bring the first ones, others must make room, and fall where the later ones are.
+    // Promotions evict blocks from the device, which are demoted and may in turn evict the later blocks of this run.
     const pins = blocks.map(({ key }) => lower.tierOf(key)?.pin(key));
     let next = 0;
     const lane = async () => {
@@ -49,7 +49,7 @@ export class Promoter implements PrefixPromoter {
         const index = next++;
         const { key } = blocks[index]!;
         const tier = lower.tierOf(key);
-        // What comes after a gap is of no use.
+        // Blocks after a gap are of no use.
         if (tier !== null && this.worth(key) && (await this.bring(key, tier))) brought[tier.name]++;
         else next = blocks.length;
         pins[index]?.unpin();
@@ -63,7 +63,7 @@ export class Promoter implements PrefixPromoter {
     }
   }
 
-  /** False if the block is not on the device afterwards, and nobody else brings it. */
+  /** False if the block is not on the device afterwards, and is not on its way there either. */
   private async bring(key: BlockKey, tier: Tier): Promise<boolean> {
     const { store, onFailed } = this.options;
     const pin = tier.pin(key);
