@@ -58,7 +58,7 @@ async function expectPinned(meta: BlockMeta): Promise<void> {
 describe.each(WORLDS.filter(({ host, disk }) => host + disk > 0))('a store over $name', (world) => {
   afterEach(async () => expect(await cache.end()).toEqual([]));
 
-  it('keeps what the device has no room for, tells of it as long as it is anywhere, and lends it', async () => {
+  it('keeps what the device has no room for, tells of it as long as any tier has it, and pins it for peers', async () => {
     open(2, world);
     const blocks = singles('a', 'b', 'c', 'd');
     for (const block of blocks) {
