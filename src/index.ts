@@ -94,7 +94,7 @@ export {
 // Blocks between workers (docs/PEER-PROTOCOL.md).
 
 export type { PeerAddress } from './core/member.js';
-export type { Fetched, FetchSink } from './peer/client/fetch-exchange.js';
+export type { Fetched, FetchReservation, FetchSink } from './peer/client/fetch-exchange.js';
 export { type FetchOutcome, PeerClient, type PeerClientOptions, type PeerTarget } from './peer/client/peer-client.js';
 export type { PeerObserver } from './peer/observer.js';
 export type { BlockHost, PinnedBlock } from './peer/server/block-host.js';

@@ -8,7 +8,7 @@ import { Digester } from '../wire/digest.js';
 import type { ServerMessage } from '../wire/messages.js';
 import type { PlacedBlock } from '../wire/placed-block.js';
 import type { Exchange, Line } from './exchange.js';
-import type { Fetched, FetchSink } from './fetch-exchange.js';
+import type { Fetched, FetchReservation, FetchSink } from './fetch-exchange.js';
 import type { PeerMemory } from './peer-memory.js';
 
 /** What was copied out of a peer's memory. */
@@ -131,7 +131,7 @@ export class BorrowExchange implements Exchange<Borrowed> {
   }
 
   private copyOne(block: SealedBlock, from: Uint8Array): void {
-    let reserved: ReturnType<FetchSink['reserve']> = null;
+    let reserved: FetchReservation | null = null;
     try {
       reserved = this.sink.reserve(block, this.blockBytes);
     } catch (error) {
@@ -166,7 +166,7 @@ export class BorrowExchange implements Exchange<Borrowed> {
     return this.digester.digest();
   }
 
-  private async keep(reserved: NonNullable<ReturnType<FetchSink['reserve']>>): Promise<void> {
+  private async keep(reserved: FetchReservation): Promise<void> {
     try {
       await reserved.commit();
     } catch (error) {

@@ -8,19 +8,22 @@ import type { Exchange, Line } from './exchange.js';
 
 /** Asks a peer for blocks, in order. */
 
+/** Memory for a block that a fetch brings; a promise of `commit` settles when the block is kept, or rejects. */
+export type FetchReservation = Reservation<Uint8Array, void | Promise<void>>;
+
 /** Takes the blocks that a fetch brings. */
 export interface FetchSink {
   /**
    * Reserves memory of `byteLength` bytes for a block that begins to arrive; null if the block is not wanted any more. The fetch commits when the
    * bytes agree with the block's digest, and waits for all commits at its end; else it aborts: where it was given up, perhaps after its end.
    */
-  reserve(block: SealedBlock, byteLength: number): Reservation<Uint8Array, void | Promise<void>> | null;
+  reserve(block: SealedBlock, byteLength: number): FetchReservation | null;
 }
 
 /** A block that arrives, and the memory for it. */
 interface Receiving {
   readonly block: SealedBlock;
-  readonly reserved: NonNullable<ReturnType<FetchSink['reserve']>>;
+  readonly reserved: FetchReservation;
 }
 
 /** What a fetch brought. */
@@ -116,7 +119,7 @@ export class FetchExchange implements Exchange<Fetched> {
   }
 
   private reserve(block: SealedBlock): Uint8Array | null {
-    let reserved: Receiving['reserved'] | null = null;
+    let reserved: FetchReservation | null = null;
     try {
       reserved = this.sink.reserve(block, this.blockBytes);
     } catch (error) {
@@ -140,7 +143,7 @@ export class FetchExchange implements Exchange<Fetched> {
     this.keeping.push(this.keep(reserved));
   }
 
-  private async keep(reserved: Receiving['reserved']): Promise<void> {
+  private async keep(reserved: FetchReservation): Promise<void> {
     try {
       await reserved.commit();
     } catch (error) {

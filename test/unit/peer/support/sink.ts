@@ -1,6 +1,5 @@
 import type { BlockKey, SealedBlock } from '../../../../src/core/block.js';
-import type { Reservation } from '../../../../src/core/reservation.js';
-import type { FetchSink } from '../../../../src/peer/client/fetch-exchange.js';
+import type { FetchReservation, FetchSink } from '../../../../src/peer/client/fetch-exchange.js';
 
 /** Keeps what a fetch brings, and checks that each reservation gets one end. */
 export class MemorySink implements FetchSink {
@@ -12,7 +11,7 @@ export class MemorySink implements FetchSink {
   onDone: (block: SealedBlock) => void | Promise<void> = () => {};
   wants: (block: SealedBlock) => boolean = () => true;
 
-  reserve(block: SealedBlock, byteLength: number): Reservation<Uint8Array, void | Promise<void>> | null {
+  reserve(block: SealedBlock, byteLength: number): FetchReservation | null {
     if (!this.wants(block)) return null;
     const bytes = new Uint8Array(byteLength);
     this.places.set(block.key, bytes);
