@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto';
 import net from 'node:net';
 import { join } from 'node:path';
 import type { SealedBlock } from '../src/core/block.js';
+import { digestOf } from '../src/digest.js';
 import { setSendBuffer } from '../src/native/libc.js';
 import { SharedMemory } from '../src/native/shared-memory.js';
 import type { BlockHost } from '../src/peer/server/block-host.js';
 import { PeerServer } from '../src/peer/server/peer-server.js';
-import { digestOf } from '../src/peer/wire/digest.js';
 
 /** The process that sends, for `peer.ts`: a peer server, and raw sockets that write the same bytes when they are sent a byte. */
 

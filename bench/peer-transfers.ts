@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import type { BlockKey } from '../src/core/block.js';
 import { PeerClient, type PeerTarget } from '../src/peer/client/peer-client.js';
-import type { OpenPeerMemory } from '../src/peer/client/peer-memory.js';
+import type { OpenSharedMemory } from '../src/peer/client/shared-read.js';
 import { BLOCK_BYTES, BLOCKS, benchBlocks, benchBytes, blockAt, FINGERPRINT, SECRET } from './peer-sender.js';
 
 /** Ways in which `peer.ts` gets the same bytes from the sending process. */
@@ -17,7 +17,7 @@ export interface Transfer {
 const TOTAL_BYTES = BLOCKS * BLOCK_BYTES;
 
 /** By the peer protocol, every digest verified, each block into its own memory; out of the sender's memory if `openMemory` is given. */
-export function peerTransfer(target: PeerTarget, hostId: string, openMemory?: OpenPeerMemory): Transfer {
+export function peerTransfer(target: PeerTarget, hostId: string, openMemory?: OpenSharedMemory): Transfer {
   const client = new PeerClient({
     identity: { id: 'receiver', incarnation: '1', fingerprint: FINGERPRINT },
     hostId,

@@ -109,7 +109,7 @@ export class SimulatedClock implements Clock {
   }
 }
 
-/** Resolves when no promise callback is left to run. */
+/** Resolves when no promise callback is left to run. @internal exported for tests. */
 export function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

@@ -50,7 +50,7 @@ export {
 
 // Names of blocks (docs/KEYS.md), and the ring that maps them to workers.
 
-export type { BlockDigest, BlockKey, BlockMeta, SealedBlock } from './core/block.js';
+export type { BlockDigest, BlockKey, BlockMeta, PinnedBlock, SealedBlock } from './core/block.js';
 export type { RingMember } from './core/epoch.js';
 export { blockKeys, type KeyRoot, type KeySeed, nextBlockKey, packKeys, rootSeed, unpackKeys } from './core/key.js';
 export type { NoReservation, Reservation } from './core/reservation.js';
@@ -97,7 +97,7 @@ export type { PeerAddress } from './core/member.js';
 export type { Fetched, FetchReservation, FetchSink } from './peer/client/fetch-exchange.js';
 export { type FetchOutcome, PeerClient, type PeerClientOptions, type PeerTarget } from './peer/client/peer-client.js';
 export type { PeerObserver } from './peer/observer.js';
-export type { BlockHost, PinnedBlock } from './peer/server/block-host.js';
+export type { BlockHost } from './peer/server/block-host.js';
 export {
   type ListenOptions,
   type PeerAddresses,

@@ -2,8 +2,8 @@ import { pino } from 'pino';
 
 /** The one place that knows pino. JSON lines, one an event, on stderr. */
 
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
-export type LogFields = Readonly<Record<string, unknown>>;
+type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+type LogFields = Readonly<Record<string, unknown>>;
 
 export interface Log {
   debug(fields: LogFields, message: string): void;
@@ -42,7 +42,7 @@ export function createLog({ level, fields = {}, write }: LogOptions): Log {
   return write ? pino(options, { write }) : pino(options, pino.destination({ dest: 2, sync: true }));
 }
 
-/** For tests and embedding: says nothing. */
+/** For tests and embedding: says nothing. @internal exported for tests. */
 export const SILENT_LOG: Log = createLog({ level: 'silent', write: () => {} });
 
 function withoutCredentials(value: unknown): unknown {

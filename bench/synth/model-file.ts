@@ -1,6 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { SYNTH_INLINE_BYTES } from '../../src/limits.js';
 import {
   externalTensorMessage,
   GRAPH,
@@ -12,6 +11,9 @@ import {
 import { bytesField, bytesHeader, intField, join } from '../../src/model/onnx/wire.js';
 import { elementBytes } from '../../src/ort/element-type.js';
 import type { Network, Weight } from './network.js';
+
+/** Weights of a made-up model that are kept inside its ONNX file; more of them go to a file beside it. */
+const SYNTH_INLINE_BYTES = 1024 * 2 ** 20;
 
 const IR_VERSION = 8;
 const OPSET = 17;

@@ -1,21 +1,21 @@
 import { Overloaded } from '../../src/errors.js';
 
-/** Bounds how many sequences a coordinator has accepted and not yet answered. */
+/** Limits the sequences that a coordinator has accepted and not yet answered. */
 export class Admission {
-  private inside = 0;
+  private admitted = 0;
 
   constructor(private readonly limit: number) {}
 
-  /** Takes `count` places; call what it returns once, to give them back. Throws `Overloaded` if there are not so many. */
-  enter(count: number): () => void {
-    if (this.inside + count > this.limit) {
+  /** Admits `count` sequences. Returns the function that releases them, to be called once. Throws `Overloaded` over the limit. */
+  admit(count: number): () => void {
+    if (this.admitted + count > this.limit) {
       throw new Overloaded(
-        `The coordinator answers ${this.inside} sequences already, of at most ${this.limit}: try again later.`,
+        `cannot admit ${count} sequences: the coordinator is answering ${this.admitted} of at most ${this.limit}; retry later`,
       );
     }
-    this.inside += count;
+    this.admitted += count;
     return () => {
-      this.inside -= count;
+      this.admitted -= count;
     };
   }
 }

@@ -14,7 +14,7 @@ export interface Protocol<M extends Methods = Methods> {
 }
 
 export type Methods = Readonly<Record<string, Method>>;
-export type Method = AskMethod | TellMethod | StreamMethod;
+type Method = AskMethod | TellMethod | StreamMethod;
 
 /** One request, one answer. */
 export interface AskMethod<Req extends z.ZodType = z.ZodType, Res extends z.ZodType = z.ZodType> {
@@ -74,7 +74,7 @@ export interface Call {
  */
 export type Behavior<P extends Protocol> = { [K in keyof P['methods']]: Handler<P['methods'][K]> };
 
-export type Handler<M extends Method> =
+type Handler<M extends Method> =
   M extends AskMethod<infer Req, infer Res>
     ? (request: z.output<Req>, call: Call) => z.input<Res> | Promise<z.input<Res>>
     : M extends StreamMethod<infer Req, infer Item>

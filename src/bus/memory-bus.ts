@@ -19,7 +19,7 @@ export interface MemoryBrokerOptions {
 }
 
 /** A message on its way from one connection to another, for `MemoryBroker.fault`. */
-export interface Passage {
+interface Passage {
   readonly from: string;
   readonly to: string;
   readonly subject: string;

@@ -61,7 +61,10 @@ export function nextBlockKey(parent: BlockKey, tokens: ArrayLike<number>): Block
   bytes.set(NEXT_PREFIX);
   const written = bytes.write(parent, NEXT_PREFIX.length, 'hex');
   if (written !== KEY_BYTES)
-    throw new InvalidRequest(`Naming a block: its parent's key is not ${KEY_BYTES} bytes in hex.`, 'keys');
+    throw new InvalidRequest(
+      `cannot compute the key of a block: the key of its parent is not ${KEY_BYTES} bytes in hex`,
+      'keys',
+    );
   writeTokens(bytes, NEXT_PREFIX.length + KEY_BYTES, tokens);
   return hash('sha256', bytes, 'hex');
 }
@@ -71,7 +74,7 @@ export function packKeys(keys: readonly BlockKey[]): Uint8Array {
   const bytes = Buffer.alloc(keys.length * KEY_BYTES);
   keys.forEach((key, i) => {
     if (bytes.write(key, i * KEY_BYTES, 'hex') !== KEY_BYTES || key.length !== 2 * KEY_BYTES) {
-      throw new InvalidRequest(`Packing keys: key ${i} is not ${KEY_BYTES} bytes in hex.`, 'keys');
+      throw new InvalidRequest(`cannot pack keys: key ${i} is not ${KEY_BYTES} bytes in hex`, 'keys');
     }
   });
   return bytes;
@@ -81,7 +84,7 @@ export function packKeys(keys: readonly BlockKey[]): Uint8Array {
 export function unpackKeys(packed: Uint8Array): BlockKey[] {
   if (packed.byteLength % KEY_BYTES !== 0) {
     throw new InvalidRequest(
-      `Reading keys: ${packed.byteLength} bytes are not whole keys of ${KEY_BYTES} bytes.`,
+      `cannot unpack keys: ${packed.byteLength} bytes are not a multiple of ${KEY_BYTES}`,
       'keys',
     );
   }

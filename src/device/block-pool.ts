@@ -1,11 +1,22 @@
 import type { SharedPlace } from '../core/shared-place.js';
-import { COMMIT_AHEAD_BYTES, COMMIT_DELAY_MS, HOST_SLAB_BYTES } from '../limits.js';
 import { SharedMemory } from '../native/shared-memory.js';
 import { NativeMemory } from '../ort/memory.js';
 import { OrtError } from '../ort/ort-error.js';
 import type { OrtRuntime } from '../ort/runtime.js';
 import { BlockPlaces } from './block-places.js';
 import type { DeviceBlock } from './device.js';
+
+/**
+ * Memory for blocks of the host is taken in slabs of about this size. At first it is only reserved, and takes up no memory until it is used. So
+ * slabs are as large as one view on Node 20 may show by half: the collector counts each as memory of its own, and goes through the whole heap
+ * whenever there is much more of that.
+ * @internal tests check that views of it are shared
+ */
+export const HOST_SLAB_BYTES = 2048 * 2 ** 20;
+/** Memory of blocks that is had from the system before it is needed. */
+const COMMIT_AHEAD_BYTES = 64 * 2 ** 20;
+/** So long after some of it was used up. */
+const COMMIT_DELAY_MS = 200;
 
 type Slab = SharedMemory | NativeMemory;
 

@@ -1,5 +1,5 @@
 import type { BlockMeta } from '../core/block.js';
-import { blockKeys, type KeySeed, rootSeed, unpackKeys } from '../core/key.js';
+import { blockKeys, type KeySeed, rootSeed } from '../core/key.js';
 import { InvalidRequest, Refused } from '../errors.js';
 import { type GenerateRequest, unpackTokens } from '../protocol/generate.js';
 
@@ -16,8 +16,9 @@ export interface AdmittedRequest {
   readonly request: GenerateRequest;
   /** Prompt, and what was generated before. */
   readonly tokens: Uint32Array;
-  /** Of the names of its blocks, those of the answer too. */
+  /** Seeds the keys of its blocks, those of the answer too. */
   readonly seed: KeySeed;
+  /** Its full blocks. Their keys are computed here, from the tokens: a wrong key would give other prompts the K/V of this one. */
   readonly blocks: readonly BlockMeta[];
 }
 
@@ -43,7 +44,7 @@ export function admit(request: GenerateRequest, bounds: AdmissionBounds): Admitt
     }
   }
   const seed = rootSeed({ fingerprint: bounds.fingerprint, adapter: '', salt: request.salt });
-  return { request, tokens, seed, blocks: checkedBlocks(request.keys, tokens, seed, bounds.blockTokens) };
+  return { request, tokens, seed, blocks: blockKeys(tokens, seed, bounds.blockTokens) };
 }
 
 function checkTokens(
@@ -65,20 +66,4 @@ function checkTokens(
       throw new InvalidRequest(`the prompt has token ${id}, the model's vocabulary has ${vocab} tokens`, 'prompt');
     }
   }
-}
-
-/** A wrong key would give other prompts this one's K/V. */
-function checkedBlocks(keys: Uint8Array, tokens: Uint32Array, seed: KeySeed, blockTokens: number): BlockMeta[] {
-  const given = unpackKeys(keys);
-  const blocks = blockKeys(tokens, seed, blockTokens);
-  if (blocks.length !== given.length) {
-    throw new InvalidRequest(
-      `${tokens.length} tokens are ${blocks.length} full blocks of ${blockTokens}, but ${given.length} keys came with them`,
-      'keys',
-    );
-  }
-  const wrong = blocks.findIndex(({ key }, index) => key !== given[index]);
-  if (wrong !== -1)
-    throw new InvalidRequest(`key ${wrong} is not that of its tokens after the block before it`, 'keys');
-  return blocks;
 }

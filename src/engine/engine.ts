@@ -2,7 +2,6 @@ import { IdleCondition } from '../async/idle.js';
 import { SamplingScratch } from '../core/sampling/scratch.js';
 import type { Device } from '../device/device.js';
 import { Cancelled, InternalError, ShoalError, Unavailable } from '../errors.js';
-import { PREPARE_AHEAD_SEQUENCES, PROMPT_LOGITS_BYTES } from '../limits.js';
 import { elementBytes } from '../ort/element-type.js';
 import { OrtError } from '../ort/ort-error.js';
 import type { GenerateEvent, GenerateRequest } from '../protocol/generate.js';
@@ -17,6 +16,11 @@ import type { PrefixCache } from './prefix-cache.js';
 import { Scheduler } from './scheduler.js';
 import { Sequence, type SequenceBounds } from './sequence.js';
 import { WaitingLine } from './waiting-line.js';
+
+/** Logits of one run where those of the prompt are wanted, or where the graph makes all of them; the chunk is made to fit. */
+const PROMPT_LOGITS_BYTES = 64 * 2 ** 20;
+/** Sequences beyond the free slots for which prefixes are brought while they wait. The blocks of such a prefix are pinned. */
+const PREPARE_AHEAD_SEQUENCES = 8;
 
 export interface EngineOptions {
   readonly graph: ModelGraph;
@@ -57,7 +61,7 @@ export class Engine {
   private readonly runner: GraphRunner;
   private readonly line: WaitingLine;
   private readonly scheduler: Scheduler;
-  private readonly run: Promise<void>;
+  private run: Promise<void> | null = null;
   private readonly abortListeners = new Map<Sequence, () => void>();
   private readonly idleCondition = new IdleCondition(() => this.abortListeners.size === 0);
   private closed = false;
@@ -101,7 +105,11 @@ export class Engine {
       clockNow,
       onEnd: (sequence, error) => this.end(sequence, error),
     });
-    this.run = this.scheduler.run();
+  }
+
+  /** Begins to run sequences, if the first request has not done so. Idempotent. */
+  start(): void {
+    if (!this.closed) this.run ??= this.scheduler.run();
   }
 
   /**
@@ -114,6 +122,7 @@ export class Engine {
     try {
       if (this.closed) throw new Unavailable('this worker takes no requests any more');
       if (signal.aborted) throw reasonOf(signal);
+      this.start();
       const admitted = admit(request, this.bounds);
       const arrivedMs = this.options.clockNow();
       const sequence = new Sequence(admitted, this.bounds, this.scratch, arrivedMs, (of) => this.drop(of));

@@ -11,7 +11,7 @@ import type { OrtRuntime } from '../ort/runtime.js';
 import type { Session } from '../ort/session.js';
 
 /** Names of a graph's inputs and outputs; null for those it does not have. */
-export interface GraphNames {
+interface GraphNames {
   readonly inputIds: string;
   readonly attentionMask: string | null;
   readonly positionIds: string | null;

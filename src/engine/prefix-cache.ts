@@ -29,6 +29,7 @@ export interface PrefixRequest {
   readonly sources: readonly PrefixSource[];
 }
 
+/** @internal exported for tests. */
 export interface PrefixSource {
   readonly worker: string;
   /** Blocks `[0, blocks)` of the prompt are said to be there. */

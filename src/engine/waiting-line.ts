@@ -1,7 +1,9 @@
 import { Overloaded } from '../errors.js';
-import { PREFIX_OVERTAKERS } from '../limits.js';
 import type { PrefixCache, PreparedPrefix } from './prefix-cache.js';
 import type { Sequence } from './sequence.js';
+
+/** Later sequences that a worker begins before one whose prefix is still being brought; then they wait for it. @internal exported for tests. */
+export const PREFIX_OVERTAKERS = 32;
 
 export interface ReadySequence {
   readonly sequence: Sequence;

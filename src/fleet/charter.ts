@@ -6,7 +6,7 @@ import { encode } from '../wire/msgpack.js';
 import { readMessage } from '../wire/read-message.js';
 
 /** Grows when what a member says, or how it acts, no longer fits those of before. */
-export const CHARTER_FORMAT_VERSION = 1;
+export const CHARTER_FORMAT_VERSION = 2;
 
 const Charter = z.strictObject({
   formatVersion: z.int(),

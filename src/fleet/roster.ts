@@ -13,7 +13,7 @@ import type { FleetSubjects } from './subjects.js';
 import { tell } from './tell.js';
 
 /** Asks a worker directly whether it lives. Rejects if it does not answer in time. */
-export type Probe = (target: { id: string; incarnation: string; address: PeerAddress }) => Promise<void>;
+type Probe = (target: { id: string; incarnation: string; address: PeerAddress }) => Promise<void>;
 
 /**
  * What happens in the fleet, as this process sees it. `changed` says that the view is another one. `dead` with this worker's own id says that it
@@ -57,7 +57,7 @@ export class Roster {
       }),
       bus.subscribe(subjects.leave, ({ payload }) => {
         const leave = readMessage(LeaveMessage, payload);
-        if (leave) this.take({ type: 'leaving', ...leave });
+        if (leave) this.hearLeave(leave.id, leave.incarnation);
       }),
       bus.subscribe(subjects.stale, ({ payload }) => this.hearStale(readMessage(LeaveMessage, payload))),
     );
@@ -79,6 +79,11 @@ export class Roster {
   /** Takes an announcement in. A worker gives its own here, so that its view of itself does not wait for the bus. */
   hear(announcement: Announcement): void {
     this.take({ type: 'announced', announcement });
+  }
+
+  /** Takes in that a worker said goodbye. */
+  hearLeave(id: string, incarnation: string): void {
+    this.take({ type: 'leaving', id, incarnation });
   }
 
   /** An established connection to a worker closed. */

@@ -2,10 +2,12 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize, resolve } from 'node:path';
 import { z } from 'zod';
 import { Refused } from '../errors.js';
-import { MODEL_JSON_BYTES } from '../limits.js';
 import { type ModelConfig, parseConfig } from './config.js';
 import { FileSource } from './onnx/byte-source.js';
 import { type Graph, readGraph } from './onnx/graph.js';
+
+/** JSON files of a model folder; the largest tokenizers have some 35 MB. @internal exported for tests. */
+export const MODEL_JSON_BYTES = 128 * 2 ** 20;
 
 /** A model folder in the layout of the model hub, read but for its weights and its tokenizer. */
 export interface ModelFolder {

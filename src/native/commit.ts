@@ -1,6 +1,8 @@
-import { COMMIT_STEP_BYTES } from '../limits.js';
 import type { Handle } from './handle.js';
 import { commitMemory } from './libc.js';
+
+/** Memory that is had from the system in one step. */
+const COMMIT_STEP_BYTES = 4 * 2 ** 20;
 
 /** Has the system back bytes `[from, to)` of some memory with real memory, off this thread. The memory is held meanwhile. */
 export async function commitInSteps(memory: Handle, from: number, to: number): Promise<void> {

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import koffi from 'koffi';
 import { Unavailable } from '../errors.js';
-import { type Kind, type Kinds, NATIVE_TYPES, SIGNATURES, type Signature } from '../ort/signatures.js';
+import { type Kind, type Kinds, NATIVE_TYPES, SIGNATURES, type Signature } from './signatures.js';
 
 /**
  * The foreign side of ONNX Runtime: finds the library, and makes JavaScript functions of its table of function pointers.

@@ -25,7 +25,7 @@ const forgotten = new FinalizationRegistry((kind: HandleKind) => {
   process.emitWarning(`an ONNX Runtime ${kind} was collected without release: its memory is lost`, 'HandleLeak');
 });
 
-/** How many foreign objects of each kind are alive in this process. */
+/** How many foreign objects of each kind are alive in this process. @internal exported for tests. */
 export function liveHandles(): Readonly<Record<HandleKind, number>> {
   return { ...live };
 }

@@ -1,5 +1,4 @@
 import { InternalError } from '../errors.js';
-import { TENSOR_AXES } from '../limits.js';
 import {
   allocateScratch,
   loadLibrary,
@@ -11,6 +10,9 @@ import {
   viewMemory,
 } from '../native/ffi.js';
 import { OrtError } from './ort-error.js';
+
+/** Axes of a tensor. */
+const TENSOR_AXES = 32;
 
 /**
  * The functions of ONNX Runtime, and the scratch memory over which they take shapes and give results.

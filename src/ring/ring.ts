@@ -2,7 +2,12 @@ import { hash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import type { BlockKey } from '../core/block.js';
 import { epochOf, type RingMember } from '../core/epoch.js';
-import { RING_POINTS, RING_POINTS_CEILING, RING_POINTS_FLOOR } from '../limits.js';
+
+/** Control points of a worker of average memory on the ring. */
+const RING_POINTS = 160;
+/** Control points of the smallest and of the largest worker. */
+const RING_POINTS_FLOOR = 8;
+const RING_POINTS_CEILING = 2560;
 
 /** What we use of `consistent-hash`, which has no types of its own. */
 interface ConsistentHash {

@@ -4,14 +4,14 @@ import { chunksOf } from './support/chunks.js';
 import { Fleet } from './support/fleet.js';
 import { pooled } from './support/fleet-api.js';
 
-describe('a worker that is killed', () => {
+describe('a killed worker', () => {
   let fleet: Fleet;
 
   afterEach(async () => {
     await fleet?.stop();
   });
 
-  it('costs nobody an answer: 100 running requests get 100 right answers', async () => {
+  it('loses no answer: 100 running requests get 100 right answers', async () => {
     fleet = await Fleet.up(['--workers', '3', '--replicas', '2']);
     const sheets = [1, 2, 3, 4].map((seed) => recallSheet(24, seed));
     const asked = Array.from({ length: 100 }, (_, i) => {
@@ -51,7 +51,7 @@ describe('a worker that is killed', () => {
     expect(second.usage.prompt_tokens_details.cached_tokens).toBeGreaterThanOrEqual(448);
   });
 
-  it('lets a stream that had begun go on elsewhere, with the text it would have had', async () => {
+  it('lets its streams continue on another worker, with unchanged text', async () => {
     fleet = await Fleet.up(['--workers', '2', '--replicas', '1']);
     const sheet = recallSheet(16, 6);
     const body = {

@@ -128,6 +128,17 @@ describe('the source tree', () => {
     expect(used.filter((name) => !(name in dependencies))).toEqual([]);
   });
 
+  it('names a transport in the composition roots alone: nothing else imports NATS', () => {
+    const roots = ['src/index.ts', 'coordinator/main.ts', 'workers/main.ts'];
+    const below = sources.filter(
+      ({ path }) =>
+        !roots.includes(path) &&
+        !inside('src/bus')(path) &&
+        ['src', 'coordinator', 'workers'].some((f) => inside(f)(path)),
+    );
+    expect(strays(below, ({ target }) => !target.startsWith('src/bus/nats-'))).toEqual([]);
+  });
+
   it('has no circle of imports', () => {
     const graph = new Map(
       sources.map(({ path, imports }) => [

@@ -1,5 +1,5 @@
 import type { SealedBlock } from '../../src/core/block.js';
-import { checksumOf } from '../../src/peer/wire/digest.js';
+import { checksumOf } from '../../src/digest.js';
 
 /**
  * A block as a file: a header of `HEADER_BYTES`, then the block's bytes. Integers are little-endian.

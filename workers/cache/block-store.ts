@@ -1,11 +1,11 @@
 import { IdleCondition } from '../../src/async/idle.js';
-import type { BlockKey, BlockMeta, SealedBlock, TierName } from '../../src/core/block.js';
+import type { BlockKey, BlockMeta, PinnedBlock, SealedBlock, TierName } from '../../src/core/block.js';
 import { blockBytes } from '../../src/core/kv-layout.js';
 import { type NoReservation, type Reservation, reservation } from '../../src/core/reservation.js';
 import type { Device, DeviceBlock } from '../../src/device/device.js';
+import { digestOf } from '../../src/digest.js';
 import type { TierUse } from '../../src/metrics/worker-metrics.js';
-import type { BlockHost, PinnedBlock } from '../../src/peer/server/block-host.js';
-import { digestOf } from '../../src/peer/wire/digest.js';
+import type { BlockHost } from '../../src/peer/server/block-host.js';
 import { Announced, type BlockOrigin, type StoreListener } from '../announced.js';
 import { Arrivals } from './arrivals.js';
 import { Demoter } from './demoter.js';

@@ -1,8 +1,7 @@
 import { setImmediate as breath } from 'node:timers/promises';
 import { IdleCondition } from '../../src/async/idle.js';
-import type { BlockKey, SealedBlock } from '../../src/core/block.js';
+import type { BlockKey, PinnedBlock, SealedBlock } from '../../src/core/block.js';
 import { DEMOTE_AHEAD_BLOCKS, DEMOTE_AHEAD_BYTES, DEMOTE_AHEAD_SHARE } from '../../src/limits.js';
-import type { PinnedBlock } from '../../src/peer/server/block-host.js';
 import type { Tier } from './tier.js';
 
 /** Copies blocks to the tier below before they are evicted from the tier above. */

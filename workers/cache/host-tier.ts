@@ -1,9 +1,8 @@
-import type { BlockKey, BlockMeta, SealedBlock } from '../../src/core/block.js';
+import type { BlockKey, BlockMeta, PinnedBlock, SealedBlock } from '../../src/core/block.js';
 import { reservation } from '../../src/core/reservation.js';
 import { Residency } from '../../src/core/residency.js';
 import type { BlockPool } from '../../src/device/block-pool.js';
 import type { DeviceBlock } from '../../src/device/device.js';
-import type { PinnedBlock } from '../../src/peer/server/block-host.js';
 import type { HostReservation, RoleOf, Tier, TierListener } from './tier.js';
 
 /** Host memory as a tier below a device that has memory of its own. */

@@ -1,7 +1,6 @@
-import type { BlockKey } from '../../src/core/block.js';
+import type { BlockKey, PinnedBlock } from '../../src/core/block.js';
 import type { Pin } from '../../src/core/residency.js';
 import type { Device } from '../../src/device/device.js';
-import type { PinnedBlock } from '../../src/peer/server/block-host.js';
 import type { DeviceResident, DeviceTier } from './device-tier.js';
 import type { LowerTiers } from './lower-tiers.js';
 import type { StagingBuffer } from './staging.js';

@@ -3,7 +3,7 @@ import { Mutex } from '../../src/async/mutex.js';
 import type { SealedBlock } from '../../src/core/block.js';
 import type { Pin } from '../../src/core/residency.js';
 import type { Device } from '../../src/device/device.js';
-import { digestOf } from '../../src/peer/wire/digest.js';
+import { digestOf } from '../../src/digest.js';
 import type { DeviceResident } from './device-tier.js';
 import type { LowerTiers } from './lower-tiers.js';
 import type { HostReservation } from './tier.js';

@@ -1,6 +1,5 @@
-import type { BlockKey, BlockMeta, BlockRole, SealedBlock } from '../../src/core/block.js';
+import type { BlockKey, BlockMeta, BlockRole, PinnedBlock, SealedBlock } from '../../src/core/block.js';
 import type { Reservation } from '../../src/core/reservation.js';
-import type { PinnedBlock } from '../../src/peer/server/block-host.js';
 
 /** The port of a tier below the device. */
 

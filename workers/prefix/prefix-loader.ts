@@ -4,10 +4,12 @@ import type { Reservation } from '../../src/core/reservation.js';
 import type { DeviceBlock } from '../../src/device/device.js';
 import type { PrefixCache, PrefixRequest, PreparedPrefix } from '../../src/engine/prefix-cache.js';
 import { Cancelled } from '../../src/errors.js';
-import { CONTENDED_KEYS } from '../../src/limits.js';
 import type { BlockStore, PinnedDeviceBlock } from '../cache/block-store.js';
 
 /** Looks up a prefix: on the device, on its way there, in lower tiers, at peers. */
+
+/** How many blocks a worker remembers that no prompt asks for before they are computed. */
+const CONTENDED_KEYS = 4_096;
 
 /** Fetches, in order, the blocks `[0, n)` of `wanted` that some peer delivers sooner than this worker computes them. */
 export interface PrefixFetcher {

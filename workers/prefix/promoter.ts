@@ -1,7 +1,6 @@
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey, BlockMeta } from '../../src/core/block.js';
 import { worthPromoting } from '../../src/core/promotion.js';
-import { PROMOTIONS_AT_A_TIME } from '../../src/limits.js';
 import type { BlockStore } from '../cache/block-store.js';
 import type { LowerTiers } from '../cache/lower-tiers.js';
 import { inMemory, type Tier } from '../cache/tier.js';
@@ -9,6 +8,9 @@ import { FetchRates } from './fetch-rates.js';
 import type { PrefixPromoter } from './prefix-loader.js';
 
 /** Brings blocks of lower tiers to the device, where that is faster than computing them. */
+
+/** Blocks of lower tiers that are read at a time for one prompt. */
+const PROMOTIONS_AT_A_TIME = 4;
 
 export interface PromoterOptions {
   readonly store: BlockStore;

@@ -6,23 +6,29 @@ import type { BlockKey, SealedBlock } from '../../src/core/block.js';
 import type { Announcement } from '../../src/core/member.js';
 import { type HomesOf, type Push, pushesOf, ringChange } from '../../src/core/replication.js';
 import type { Roster } from '../../src/fleet/roster.js';
-import {
-  FLEET_WORKERS,
-  REPLICATION_ATTEMPTS,
-  REPLICATION_BATCH_BLOCKS,
-  REPLICATION_CHECK_MS,
-  REPLICATION_PAST_RINGS,
-  REPLICATION_PAUSE_MS,
-  REPLICATION_PUSHES,
-  REPLICATION_QUEUE_BLOCKS,
-  REPLICATION_SETTLE_MS,
-} from '../../src/limits.js';
+import { FLEET_WORKERS } from '../../src/limits.js';
 import type { PeerClient } from '../../src/peer/client/peer-client.js';
 import type { Ring } from '../../src/ring/ring.js';
 import type { BlockStore } from '../cache/block-store.js';
 import { PushQueue, type PushTask } from './push-queue.js';
 
 /** Copies new blocks to their homes, and blocks to workers that become homes. */
+
+/** Blocks that wait to be pushed to their homes. The oldest is dropped first: a copy is lost, never an answer. @internal exported for tests. */
+export const REPLICATION_QUEUE_BLOCKS = 8192;
+/** Fresh blocks that are sorted by home at a time. */
+const REPLICATION_BATCH_BLOCKS = 64;
+/** Tries to copy a block, and the pause before each further one. @internal exported for tests. */
+export const REPLICATION_ATTEMPTS = 4;
+/** @internal exported for tests. */
+export const REPLICATION_PAUSE_MS = 500;
+/** Homes that are pushed to at a time, so that a slow one does not hold up the others, and transfers do not crowd out requests. */
+const REPLICATION_PUSHES = 2;
+/** After a change of the ring, when those who do not give the copies make sure that they are there. @internal exported for tests. */
+export const REPLICATION_CHECK_MS = 5_000;
+/** By then a new home has its copies, unless the worker that was to give them was lost; and as many changes of the ring are remembered meanwhile. @internal exported for tests. */
+export const REPLICATION_SETTLE_MS = 60_000;
+const REPLICATION_PAST_RINGS = 16;
 
 export interface ReplicatorOptions {
   readonly self: string;

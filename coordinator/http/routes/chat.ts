@@ -4,7 +4,7 @@ import { ChatRequest, readBody } from '../../openai/requests.js';
 import type { Route } from '../route.js';
 import { answerWithTokens, type Endpoint, type GenerationDeps } from './generation.js';
 
-/** `POST /v1/chat/completions`: messages in, the model's own template makes the prompt, an assistant message out. */
+/** `POST /v1/chat/completions`: messages in, rendered by the model's chat template; an assistant message out. */
 export function chatRoute(deps: GenerationDeps): Route {
   const endpoint: Endpoint<ChatRequest> = {
     shape: CHAT_SHAPE,
@@ -25,7 +25,7 @@ export function chatRoute(deps: GenerationDeps): Route {
   };
 }
 
-/** The newer name counts if both are there. */
+/** `max_completion_tokens`, the newer name, wins if both are given. */
 function maxTokensOf(request: ChatRequest) {
   for (const param of ['max_completion_tokens', 'max_tokens'] as const) {
     const value = request[param];
@@ -37,5 +37,5 @@ function maxTokensOf(request: ChatRequest) {
 function logprobsOf(request: ChatRequest) {
   if (request.logprobs) return { value: request.top_logprobs ?? 0, param: 'top_logprobs' };
   if (request.top_logprobs === undefined || request.top_logprobs === 0) return null;
-  throw new InvalidRequest('top_logprobs: needs logprobs to be true.', 'top_logprobs');
+  throw new InvalidRequest('top_logprobs: is only allowed with logprobs: true', 'top_logprobs');
 }

@@ -3,9 +3,6 @@ import { CompletionRequest, readBody } from '../../openai/requests.js';
 import type { Route } from '../route.js';
 import { answerWithTokens, type Endpoint, type GenerationDeps } from './generation.js';
 
-/** What OpenAI gives to a completion that does not say. */
-const DEFAULT_MAX_TOKENS = 16;
-
 /** `POST /v1/completions`: text or token ids in, text out. */
 export function completionsRoute(deps: GenerationDeps): Route {
   const endpoint: Endpoint<CompletionRequest> = {
@@ -26,3 +23,6 @@ export function completionsRoute(deps: GenerationDeps): Route {
     handle: (exchange) => answerWithTokens(readBody(CompletionRequest, exchange.body), endpoint, exchange, deps),
   };
 }
+
+/** OpenAI's default for completions. */
+const DEFAULT_MAX_TOKENS = 16;

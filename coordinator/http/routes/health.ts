@@ -1,9 +1,9 @@
 import type { Fleet, HealthCheck } from '../../fleet.js';
 import { json, type Route } from '../route.js';
 
-/** `GET /health/live`, `/health/ready` and `/health`: 200, or 503 with what is wrong. */
+/** `GET /health` and `/health/ready`: each check, with 200 or 503; `GET /health/live`: always 200. */
 export function healthRoutes(fleet: Fleet): Route[] {
-  const checked = async () => {
+  const ready = async () => {
     const checks = await checksOf(fleet);
     const ok = checks.every((check) => check.ok);
     const body = {
@@ -14,8 +14,8 @@ export function healthRoutes(fleet: Fleet): Route[] {
   };
   return [
     { method: 'GET', path: '/health/live', access: 'open', handle: () => json({ status: 'ok' }) },
-    { method: 'GET', path: '/health/ready', access: 'open', handle: checked },
-    { method: 'GET', path: '/health', access: 'open', handle: checked },
+    { method: 'GET', path: '/health/ready', access: 'open', handle: ready },
+    { method: 'GET', path: '/health', access: 'open', handle: ready },
   ];
 }
 

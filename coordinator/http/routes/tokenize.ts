@@ -4,7 +4,7 @@ import { DetokenizeRequest, readBody, TokenizeRequest } from '../../openai/reque
 import { checkModelName, type ServedModel } from '../../openai/served-model.js';
 import { json, type Route } from '../route.js';
 
-/** `POST /tokenize` and `POST /detokenize`, in the shapes of vLLM. */
+/** `POST /tokenize` and `POST /detokenize`, compatible with vLLM. */
 export function tokenizeRoutes(model: ServedModel, prompts: PromptReader): Route[] {
   return [
     {
@@ -40,7 +40,7 @@ function tokensOf(request: TokenizeRequest, prompts: PromptReader): number[] {
     add_generation_prompt: addGenerationPrompt,
   } = request;
   if ((prompt === undefined) === (messages === undefined)) {
-    throw new InvalidRequest('prompt: either prompt or messages must be given.', 'prompt');
+    throw new InvalidRequest('prompt: exactly one of prompt and messages is required', 'prompt');
   }
   if (messages !== undefined) {
     const options = { addGenerationPrompt: addGenerationPrompt ?? true, addSpecialTokens: addSpecialTokens ?? false };

@@ -42,7 +42,7 @@ export function cudaMissing(): string | null {
   return gpuMissing(openLibrary(RUNTIME)!);
 }
 
-/** What the CUDA runtime says where it has no GPU that it can use; null where it has one. */
+/** What the CUDA runtime says where it has no GPU that it can use; null where it has one. @internal exported for tests. */
 export function gpuMissing(runtime: ForeignLibrary): string | null {
   const count = Int32Array.of(0);
   const status = runtime.function<[Int32Array], number>('cudaGetDeviceCount', 'int', ['void *'])(count);
@@ -65,7 +65,7 @@ export interface Pitched {
 type Memcpy2D = NativeFunction<[Pointer, number, Pointer, number, number, number, number, Pointer], number>;
 type Memcpy = NativeFunction<[Pointer | Uint8Array, Pointer | Uint8Array, number, number], number>;
 
-/** The arguments of `cudaMemcpy2DAsync`: dst, dpitch, src, spitch, width, height, kind, stream. */
+/** The arguments of `cudaMemcpy2DAsync`: dst, dpitch, src, spitch, width, height, kind, stream. @internal exported for tests. */
 export function copyArguments(
   to: Pitched,
   from: Pitched,
@@ -136,10 +136,7 @@ export class CudaRuntime {
 
   async download(from: Pointer, into: Uint8Array): Promise<void> {
     void into.buffer;
-    this.check(
-      await callAsync(this._download, into, from, into.length, KINDS.deviceToHost),
-      'copying from the device',
-    );
+    this.check(await callAsync(this._download, into, from, into.length, KINDS.deviceToHost), 'copying from the device');
   }
 
   private check(status: number, doing: string): void {

@@ -68,14 +68,14 @@ function instanceCreateInfo(): Uint8Array {
   return info;
 }
 
-/** Of `VkPhysicalDeviceProperties`: `deviceType` at byte 16, `deviceName` from byte 20 on. */
+/** Of `VkPhysicalDeviceProperties`: `deviceType` at byte 16, `deviceName` from byte 20 on. @internal exported for tests. */
 export function readProperties(bytes: Uint8Array): Pick<Adapter, 'name' | 'type'> {
   const type = TYPES[new DataView(bytes.buffer, bytes.byteOffset).getUint32(16, true)] ?? 'other';
   const name = bytes.subarray(20, 20 + 256);
   return { type, name: new TextDecoder().decode(name.subarray(0, name.indexOf(0))) };
 }
 
-/** The device's heaps of `VkPhysicalDeviceMemoryProperties`: their number at byte 260, from 264 on size (uint64) and flags, 16 bytes each. */
+/** The device's heaps of `VkPhysicalDeviceMemoryProperties`: their number at byte 260, from 264 on size (uint64) and flags, 16 bytes each. @internal exported for tests. */
 export function readMemory(bytes: Uint8Array): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   let sum = 0;

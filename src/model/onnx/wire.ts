@@ -6,9 +6,12 @@ import type { ByteSource } from './byte-source.js';
  * asked for, and the encoding of fields. Groups, which ONNX does not use, are refused.
  */
 
+/** @internal exported for tests. */
 export const VARINT = 0;
-export const FIXED64 = 1;
+const FIXED64 = 1;
+/** @internal exported for tests. */
 export const BYTES = 2;
+/** @internal exported for tests. */
 export const FIXED32 = 5;
 
 /** A field and its place in the source, in bytes. */
@@ -97,7 +100,7 @@ function malformed(at: number): Corrupt {
   return new Corrupt(`byte ${at} is not where a protobuf field can be: the file is damaged or no ONNX model`);
 }
 
-/** An integer as a varint; negative ones as 64-bit two's complement. */
+/** An integer as a varint; negative ones as 64-bit two's complement. @internal exported for tests. */
 export function varint(value: number | bigint): Uint8Array {
   let rest = BigInt.asUintN(64, BigInt(value));
   const bytes: number[] = [];

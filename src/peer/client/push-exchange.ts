@@ -1,9 +1,9 @@
 import { Deferred } from '../../async/deferred.js';
 import type { Clock } from '../../clock.js';
-import type { BlockKey, SealedBlock } from '../../core/block.js';
+import type { BlockKey, PinnedBlock, SealedBlock } from '../../core/block.js';
 import { Corrupt, fromWire, InternalError, type ShoalError, toWire } from '../../errors.js';
-import { PEER_LEND_MS } from '../../limits.js';
-import type { BlockHost, PinnedBlock } from '../server/block-host.js';
+import { PEER_PUSH_PIN_MS } from '../../limits.js';
+import type { BlockHost } from '../server/block-host.js';
 import type { ServerMessage } from '../wire/messages.js';
 import type { Exchange, Line } from './exchange.js';
 
@@ -100,13 +100,13 @@ export class PushExchange implements Exchange<Set<BlockKey>> {
     }
   }
 
-  /** Null if it takes so long that the peer, for which nothing comes meanwhile, would take this worker for dead. */
+  /** Null if the pin takes so long that the peer, which receives nothing meanwhile, would take this worker for dead. */
   private async pinnedInTime(key: BlockKey): Promise<PinnedBlock | null> {
     let late = false;
     const pinning = this.pin(key);
     pinning.then((pinned) => late && pinned?.unpin()).catch(() => {});
     const tooLate = new Deferred<null>();
-    const patience = this.clock.after(PEER_LEND_MS, () => {
+    const patience = this.clock.after(PEER_PUSH_PIN_MS, () => {
       late = true;
       tooLate.resolve(null);
     });

@@ -1,6 +1,5 @@
-import type { BlockKey, SealedBlock } from '../../core/block.js';
+import type { BlockKey, PinnedBlock, SealedBlock } from '../../core/block.js';
 import type { NoReservation, Reservation } from '../../core/reservation.js';
-import type { SharedPlace } from '../../core/shared-place.js';
 
 /** What the peer server needs of the worker's cache: to pin blocks that peers read, and to take blocks that peers push. */
 export interface BlockHost {
@@ -13,13 +12,4 @@ export interface BlockHost {
    * be given to others: a block on its way here may still not come.
    */
   admit(block: SealedBlock): Reservation<Uint8Array, Promise<void>> | NoReservation;
-}
-
-/** A block whose memory stays as it is until `unpin`. */
-export interface PinnedBlock {
-  readonly block: SealedBlock;
-  readonly bytes: Uint8Array;
-  /** Where processes of this host can read the same bytes; null where they cannot. */
-  readonly shared: SharedPlace | null;
-  unpin(): void;
 }

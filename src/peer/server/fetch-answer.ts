@@ -1,11 +1,11 @@
 import type { Clock } from '../../clock.js';
-import type { BlockKey } from '../../core/block.js';
-import { Corrupt, InternalError } from '../../errors.js';
+import type { BlockKey, PinnedBlock } from '../../core/block.js';
+import { InternalError } from '../../errors.js';
 import type { PeerObserver } from '../observer.js';
+import { failureOf } from '../wire/message-format.js';
 import type { ServerMessage } from '../wire/messages.js';
-import { failureOf } from '../wire/wire-failure.js';
 import type { Answer, Reply } from './answer.js';
-import type { BlockHost, PinnedBlock } from './block-host.js';
+import type { BlockHost } from './block-host.js';
 
 /** Sends the blocks that a peer asked for, in order, up to the first that is not here. */
 export class FetchAnswer implements Answer {
@@ -24,16 +24,6 @@ export class FetchAnswer implements Answer {
       (last) => reply.finish(last),
       (error) => reply.finish({ type: 'error', ...failureOf(error) }),
     );
-  }
-
-  put(): never {
-    throw new Corrupt('a peer sent a block for a request that is a fetch');
-  }
-
-  filled(): void {}
-
-  returned(): never {
-    throw new Corrupt('a peer gave back blocks that nobody lent: its request is a fetch');
   }
 
   awaits(): boolean {

@@ -2,7 +2,7 @@ import type { BlockDigest, SealedBlock } from '../../core/block.js';
 import type { Reservation } from '../../core/reservation.js';
 import { Corrupt, InternalError } from '../../errors.js';
 import type { PeerObserver } from '../observer.js';
-import { failureOf } from '../wire/wire-failure.js';
+import { failureOf } from '../wire/message-format.js';
 import type { Answer, Reply } from './answer.js';
 import type { BlockHost } from './block-host.js';
 
@@ -55,10 +55,6 @@ export class OfferAnswer implements Answer {
     }
     this.committing++;
     void this.commit(index, reserved);
-  }
-
-  returned(): never {
-    throw new Corrupt('a peer gave back blocks that nobody lent: its request is an offer');
   }
 
   awaits(): boolean {

@@ -21,6 +21,7 @@ describe('an announcer', () => {
   let running: number;
   let heard: (Announcement | null)[];
   let left: unknown[];
+  let told: [string, unknown][];
 
   beforeEach(() => {
     clock = new SimulatedClock();
@@ -30,9 +31,11 @@ describe('an announcer', () => {
     running = 0;
     heard = [];
     left = [];
+    told = [];
+    const linked = { tell: (method: string, message: unknown) => void told.push([method, message]) };
     out.subscribe(subjects.announce, ({ payload }) => heard.push(readMessage(AnnouncementMessage, payload)));
     out.subscribe(subjects.leave, ({ payload }) => left.push(readMessage(LeaveMessage, payload)));
-    announcer = new Announcer(bus, clock, subjects, () => announcement('own', { running }));
+    announcer = new Announcer(bus, clock, subjects, () => announcement('own', { running }), linked);
   });
 
   it('says at once, regularly, and when asked, what its worker is', async () => {
@@ -45,6 +48,19 @@ describe('an announcer', () => {
     await clock.advance(1);
     expect(heard.length).toBe(4);
     announcer.leave();
+  });
+
+  it('tells the coordinators that it is linked to while the bus is lost, and them alone', async () => {
+    announcer.start();
+    await clock.advance(1);
+    expect(told).toEqual([]);
+    bus.lose();
+    await clock.advance(ANNOUNCE_INTERVAL_MS);
+    expect(told).toEqual([['announced', announcement('own')]]);
+    announcer.leave();
+    const { id, incarnation } = announcement('own');
+    expect(told.at(-1)).toEqual(['left', { id, incarnation }]);
+    expect([heard.length, left.length]).toEqual([1, 0]);
   });
 
   it('says soon that load has changed, once for many changes', async () => {

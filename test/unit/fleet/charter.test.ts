@@ -5,13 +5,13 @@ import { MemoryKeyValue } from '../../../src/bus/memory-key-value.js';
 import { SimulatedClock, settled } from '../../../src/clock.js';
 import { Refused } from '../../../src/errors.js';
 import { type Charter, joinCharter } from '../../../src/fleet/charter.js';
-import { anybodyAlive } from '../../../src/fleet/joining.js';
+import { anybodyAlive, LISTEN_FOR_MEMBERS_MS } from '../../../src/fleet/joining.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
-import { ANNOUNCE_INTERVAL_MS, LISTEN_FOR_MEMBERS_MS } from '../../../src/limits.js';
+import { ANNOUNCE_INTERVAL_MS } from '../../../src/limits.js';
 import { encode } from '../../../src/wire/msgpack.js';
 
 const recall: Charter = {
-  formatVersion: 1,
+  formatVersion: 2,
   blockTokens: 64,
   segmentBlocks: 8,
   fingerprint: 'a'.repeat(64),
@@ -73,7 +73,7 @@ describe('the charter', () => {
     ['blockTokens', 128],
     ['segmentBlocks', 4],
     ['replicas', 3],
-    ['formatVersion', 2],
+    ['formatVersion', 3],
   ] as const)('refuses another %s', async (field, value) => {
     const outcome = joinCharter(await founded(recall), { ...recall, [field]: value }, alive);
     await expect(outcome).rejects.toThrow(`${field} is ${recall[field]} there, ${value} here`);
@@ -87,7 +87,7 @@ describe('the charter', () => {
   test('knows that a charter of a later version is one, whatever else it says', async () => {
     const kv = new MemoryKeyValue();
     await kv.create('charter', encode({ formatVersion: 7, quorum: 'all' }));
-    await expect(joinCharter(kv, recall, alive)).rejects.toThrow('formatVersion is 7 there, 1 here');
+    await expect(joinCharter(kv, recall, alive)).rejects.toThrow('formatVersion is 7 there, 2 here');
     expect(await joinCharter(kv, recall, dead)).toBe('replaced');
   });
 

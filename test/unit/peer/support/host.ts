@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import type { BlockKey, SealedBlock } from '../../../../src/core/block.js';
+import type { BlockKey, PinnedBlock, SealedBlock } from '../../../../src/core/block.js';
 import type { NoReservation, Reservation } from '../../../../src/core/reservation.js';
 import type { SharedPlace } from '../../../../src/core/shared-place.js';
+import { digestOf } from '../../../../src/digest.js';
 import type { SharedMemory } from '../../../../src/native/shared-memory.js';
-import type { BlockHost, PinnedBlock } from '../../../../src/peer/server/block-host.js';
-import { digestOf } from '../../../../src/peer/wire/digest.js';
+import type { BlockHost } from '../../../../src/peer/server/block-host.js';
 
 export const BLOCK_BYTES = 40_000;
 export const FINGERPRINT = 'f'.repeat(64);
@@ -32,19 +32,19 @@ export function blocksOf(
   });
 }
 
-/** Blocks in plain memory, which counts what is lent and taken. */
+/** Blocks in plain memory, which counts pins and reservations. */
 export class MemoryHost implements BlockHost {
   readonly blocks = new Map<BlockKey, { block: SealedBlock; bytes: Uint8Array; shared: SharedPlace | null }>();
   private places = 0;
-  /** Memory given for pushes that are neither kept nor given back. */
+  /** Blocks whose reservation is neither committed nor aborted. */
   readonly admitted = new Set<BlockKey>();
-  lent = 0;
-  lendings = 0;
+  pinned = 0;
+  pinCalls = 0;
   admissions = 0;
   /** Blocks for which there is room. */
   room = Number.POSITIVE_INFINITY;
   /** Called in `pin`, before the block is given. */
-  beforeLend: (key: BlockKey) => Promise<void> | void = () => {};
+  beforePin: (key: BlockKey) => Promise<void> | void = () => {};
   beforeAdmit: (block: SealedBlock) => void = () => {};
   beforeCommit: (key: BlockKey) => Promise<void> | void = () => {};
 
@@ -78,20 +78,20 @@ export class MemoryHost implements BlockHost {
   }
 
   async pin(key: BlockKey): Promise<PinnedBlock | null> {
-    this.lendings++;
-    await this.beforeLend(key);
+    this.pinCalls++;
+    await this.beforePin(key);
     const entry = this.blocks.get(key);
     if (!entry) return null;
-    return this.lease(entry);
+    return this.pinEntry(entry);
   }
 
-  private lease(entry: { block: SealedBlock; bytes: Uint8Array; shared?: SharedPlace | null }): PinnedBlock {
-    this.lent++;
+  private pinEntry(entry: { block: SealedBlock; bytes: Uint8Array; shared?: SharedPlace | null }): PinnedBlock {
+    this.pinned++;
     let held = true;
     const unpin = () => {
       if (!held) throw new Error(`block ${entry.block.key} was unpinned twice`);
       held = false;
-      this.lent--;
+      this.pinned--;
     };
     return { shared: null, ...entry, unpin };
   }

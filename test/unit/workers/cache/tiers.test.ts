@@ -1,10 +1,9 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { SimulatedClock, settled } from '../../../../src/clock.js';
-import type { BlockMeta } from '../../../../src/core/block.js';
+import type { BlockMeta, PinnedBlock } from '../../../../src/core/block.js';
 import { Unavailable } from '../../../../src/errors.js';
 import { DISK_PAUSE_MS } from '../../../../src/limits.js';
-import type { PinnedBlock } from '../../../../src/peer/server/block-host.js';
 import { HEADER_BYTES } from '../../../../workers/cache/block-file.js';
 import type { PinnedDeviceBlock } from '../../../../workers/cache/block-store.js';
 import { PrefixLoader } from '../../../../workers/prefix/prefix-loader.js';

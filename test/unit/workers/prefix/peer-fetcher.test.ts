@@ -1,10 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { settled } from '../../../../src/clock.js';
-import type { BlockMeta } from '../../../../src/core/block.js';
+import type { BlockMeta, PinnedBlock } from '../../../../src/core/block.js';
 import type { PrefixSource } from '../../../../src/engine/prefix-cache.js';
 import { Cancelled } from '../../../../src/errors.js';
 import { SEGMENT_BLOCKS } from '../../../../src/limits.js';
-import type { PinnedBlock } from '../../../../src/peer/server/block-host.js';
 import { PeerFetcher } from '../../../../workers/prefix/peer-fetcher.js';
 import { deferred } from '../../actors/world.js';
 import { until } from '../../peer/support/until.js';

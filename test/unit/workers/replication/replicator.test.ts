@@ -4,17 +4,16 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { settled } from '../../../../src/clock.js';
 import type { BlockMeta } from '../../../../src/core/block.js';
 import { Unavailable } from '../../../../src/errors.js';
+import { HANDSHAKE_TIMEOUT_MS, SEGMENT_BLOCKS } from '../../../../src/limits.js';
+import { Ring } from '../../../../src/ring/ring.js';
 import {
-  HANDSHAKE_TIMEOUT_MS,
   REPLICATION_ATTEMPTS,
   REPLICATION_CHECK_MS,
   REPLICATION_PAUSE_MS,
   REPLICATION_QUEUE_BLOCKS,
   REPLICATION_SETTLE_MS,
-  SEGMENT_BLOCKS,
-} from '../../../../src/limits.js';
-import { Ring } from '../../../../src/ring/ring.js';
-import { Replicator } from '../../../../workers/replication/replicator.js';
+  Replicator,
+} from '../../../../workers/replication/replicator.js';
 import { deferred } from '../../actors/world.js';
 import { until } from '../../peer/support/until.js';
 import { Cache, chain, sealedOf } from '../support/cache.js';

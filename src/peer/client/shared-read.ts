@@ -1,31 +1,50 @@
-import { setImmediate as breath } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Deferred } from '../../async/deferred.js';
 import type { BlockDigest, BlockKey, SealedBlock } from '../../core/block.js';
+import type { SharedPlace } from '../../core/shared-place.js';
+import { Digester } from '../../digest.js';
 import { Corrupt, fromWire, type ShoalError, toWire } from '../../errors.js';
 import { COPY_TURN_BYTES, PEER_COPY_BYTES } from '../../limits.js';
 import type { PeerObserver } from '../observer.js';
-import { Digester } from '../wire/digest.js';
+import type { SharedBlock } from '../wire/block-headers.js';
 import type { ServerMessage } from '../wire/messages.js';
-import type { PlacedBlock } from '../wire/placed-block.js';
 import type { Exchange, Line } from './exchange.js';
 import type { Fetched, FetchReservation, FetchSink } from './fetch-exchange.js';
-import type { PeerMemory } from './peer-memory.js';
 
-/** What was copied out of a peer's memory. */
-export interface Borrowed extends Fetched {
-  /** How many keys, from the last, are to be asked for in another way. */
+/** Reading blocks out of the shared memory of a peer on this host, while the peer keeps them pinned. */
+
+/** The port: memory of the process at the other end of a link that this process can read. */
+export interface SharedMemoryReader {
+  /** Whether memory can be read here. Once false, it stays false. */
+  readonly usable: boolean;
+  /**
+   * The bytes at a place, which their owner may change when they are not pinned any more; null if they cannot be read, and then `usable` is
+   * false. Valid until `close`.
+   */
+  bytesAt(place: SharedPlace, byteLength: number): Uint8Array | null;
+  /** Lets go of the pages that were read, so that they do not count as memory of this process. What `bytesAt` gave stays valid. */
+  dropPages(): void;
+  close(): void;
+}
+
+/** Opens the shared memory of the process at the other end of a Unix socket; null if it cannot be read. */
+export type OpenSharedMemory = (socketFileDescriptor: number) => SharedMemoryReader | null;
+
+/** The outcome of a shared read. */
+export interface SharedFetched extends Fetched {
+  /** How many keys at the end of the request the peer does not share: fetch them through the socket. */
   readonly unshared: number;
 }
 
 /**
- * Asks for blocks, in order, that lie in memory of the peer which can be read from here, and copies them. The digest is taken over the copy, so
- * that whatever becomes of the peer's memory meanwhile, what is kept is right.
+ * Asks the peer to pin blocks, in order, in memory that this process can read, and copies them. The digest is taken over the copy: a copy with
+ * the right digest is right, whatever becomes of the peer's memory meanwhile.
  */
-export class BorrowExchange implements Exchange<Borrowed> {
-  private readonly outcome = new Deferred<Borrowed>();
+export class PinExchange implements Exchange<SharedFetched> {
+  private readonly outcome = new Deferred<SharedFetched>();
   private readonly digester = new Digester();
   private line: Line | null = null;
-  /** Blocks that the peer has lent. */
+  /** Blocks that the peer has pinned so far. */
   private begun = 0;
   private blocks = 0;
   private readonly keeping: Promise<void>[] = [];
@@ -36,18 +55,18 @@ export class BorrowExchange implements Exchange<Borrowed> {
   constructor(
     private readonly keys: readonly BlockKey[],
     private readonly sink: FetchSink,
-    private readonly memory: PeerMemory,
+    private readonly memory: SharedMemoryReader,
     private readonly blockBytes: number,
     private readonly observer: PeerObserver,
   ) {}
 
-  get result(): Promise<Borrowed> {
+  get result(): Promise<SharedFetched> {
     return this.outcome.promise;
   }
 
   start(line: Line): void {
     this.line = line;
-    line.send({ type: 'borrow', keys: [...this.keys] });
+    line.send({ type: 'pin', keys: [...this.keys] });
   }
 
   begin(): null {
@@ -59,13 +78,14 @@ export class BorrowExchange implements Exchange<Borrowed> {
   }
 
   end(message: ServerMessage): void {
-    if (this.copying) throw new Corrupt(`a peer sent '${message.type}' while blocks of its were being read`);
+    if (this.copying) throw new Corrupt(`a peer sent '${message.type}' while its pinned blocks were being read`);
     switch (message.type) {
-      case 'lent':
+      case 'pinned':
         if (!this.settled) void this.copyAll(message.blocks);
         return;
       case 'missing':
-        if (message.key !== this.keys[this.begun]) throw new Corrupt(`a peer misses block ${message.key} out of turn`);
+        if (message.key !== this.keys[this.begun])
+          throw new Corrupt(`a peer sent 'missing' for block ${message.key} out of turn`);
         this.settle(message.key, 0);
         return;
       case 'unshared':
@@ -73,7 +93,7 @@ export class BorrowExchange implements Exchange<Borrowed> {
         return;
       case 'done':
         if (!this.settled && this.begun < this.keys.length)
-          throw new Corrupt('a peer ended a loan before its last block');
+          throw new Corrupt("a peer ended 'pin' before its last block");
         this.settle(null, 0);
         return;
       case 'error':
@@ -81,7 +101,7 @@ export class BorrowExchange implements Exchange<Borrowed> {
         this.settle(null, 0);
         return;
       default:
-        throw new Corrupt(`a peer answered a request to borrow with '${message.type}'`);
+        throw new Corrupt(`a peer answered 'pin' with '${message.type}'`);
     }
   }
 
@@ -102,32 +122,32 @@ export class BorrowExchange implements Exchange<Borrowed> {
     return this.settled || this.reason !== null;
   }
 
-  /** A block is copied in one turn: between turns, nothing of the peer's memory or the sink's is read or written. */
-  private async copyAll(lent: readonly PlacedBlock[]): Promise<void> {
+  /** Copies each block in one turn: between turns, no memory of the peer or of the sink is read or written. */
+  private async copyAll(pinned: readonly SharedBlock[]): Promise<void> {
     this.copying = true;
     let turnBytes = 0;
-    for (const { block, place } of lent) {
+    for (const { block, place } of pinned) {
       if (turnBytes >= COPY_TURN_BYTES) {
         turnBytes = 0;
-        await breath();
+        await nextTurn();
         if (this.over) return;
       }
       const asked = this.keys[this.begun];
       if (block.key !== asked) {
-        return this.line!.close(new Corrupt(`a peer lent block ${block.key} where ${asked} was due`));
+        return this.line!.close(new Corrupt(`a peer pinned block ${block.key} where ${asked} was due`));
       }
-      const from = this.memory.view(place, this.blockBytes);
-      if (from === null) return this.leave();
+      const from = this.memory.bytesAt(place, this.blockBytes);
+      if (from === null) return this.unreadable();
       this.begun++;
       this.copyOne(block, from);
       turnBytes += this.blockBytes;
       if (this.over) return;
     }
-    // The peer lends more when these are returned: not before those are where they belong.
+    // The peer pins the next blocks when these are unpinned: not before the sink has stored these.
     await Promise.all(this.keeping);
     if (this.over) return;
     this.copying = false;
-    this.line!.send({ type: 'return' });
+    this.line!.send({ type: 'unpin' });
   }
 
   private copyOne(block: SealedBlock, from: Uint8Array): void {
@@ -150,7 +170,7 @@ export class BorrowExchange implements Exchange<Borrowed> {
       return;
     }
     this.observer.onIntegrityFailure('fetch');
-    const wrong = new Corrupt(`block ${block.key} came with digest ${digest} and should have ${block.digest}`);
+    const wrong = new Corrupt(`block ${block.key} has digest ${digest} after it was copied; ${block.digest} was due`);
     reserved.abort();
     this.reason = wrong;
     this.line!.close(wrong);
@@ -174,8 +194,8 @@ export class BorrowExchange implements Exchange<Borrowed> {
     }
   }
 
-  /** The peer's memory cannot be read after all. */
-  private leave(): void {
+  /** The rest comes through the socket. */
+  private unreadable(): void {
     this.line!.send({ type: 'cancel' });
     this.copying = false;
     this.settle(null, this.keys.length - this.begun);

@@ -1,9 +1,9 @@
 import { xxh3, xxh32 } from '@node-rs/xxhash';
-import type { BlockDigest } from '../../core/block.js';
+import type { BlockDigest } from './core/block.js';
 
 /**
- * Takes a block's digest while its bytes arrive: XXH3, 64 bits, seed 0. It finds what memory and wires do to bytes, not what an attacker
- * does: peers are trusted once they have proved that they know the secret.
+ * Digests of blocks and checksums of a few bytes. A digest is XXH3, 64 bits, seed 0: it detects what memory, disks and wires do to bytes, not
+ * an attacker. Peers are trusted once they have proved that they know the secret.
  */
 export class Digester {
   // The library's one-shot XXH3 runs at a tenth of the speed of its streaming one.
@@ -25,14 +25,14 @@ export class Digester {
 
 const whole = new Digester();
 
-/** Digest over bytes that are all here. */
+/** The digest over all bytes of a block. */
 export function digestOf(bytes: Uint8Array): BlockDigest {
   whole.reset();
   whole.update(bytes);
   return whole.digest();
 }
 
-/** Checksum of a few bytes: XXH32, seed 0. A change within four bytes that stand together at a multiple of four never goes unseen. */
+/** Checksum of a few bytes: XXH32, seed 0. It detects every change that lies within four bytes at an offset that is a multiple of four. */
 export function checksumOf(bytes: Uint8Array): number {
   return xxh32(bytes, 0);
 }

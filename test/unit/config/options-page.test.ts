@@ -3,14 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { OPTIONS } from '../../../src/config/options.js';
 import { optionsMarkdown } from '../../../src/config/options-markdown.js';
 
-describe('the configuration table', () => {
-  it('of the README is that of the code (shoal options prints it)', () => {
-    const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
-    const table = /<!-- options -->([\s\S]*?)<!-- \/options -->/.exec(readme)?.[1];
+describe('the table of options', () => {
+  it('in docs/OPTIONS.md is the output of `shoal options`', () => {
+    const page = readFileSync(new URL('../../../docs/OPTIONS.md', import.meta.url), 'utf8');
+    const table = /<!-- options -->([\s\S]*?)<!-- \/options -->/.exec(page)?.[1];
     expect(table?.trim()).toBe(optionsMarkdown());
   });
 
-  it('has a row for every option, with as many cells as the head', () => {
+  it('has a row for every option, with as many cells as the heading', () => {
     const rows = optionsMarkdown().split('\n');
     expect(rows).toHaveLength(2 + Object.keys(OPTIONS).length);
     for (const row of rows) expect(row.split(/(?<!\\)\|/)).toHaveLength(7);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Corrupt, InternalError } from '../../../src/errors.js';
-import { PACKED_BLOCK_BYTES, packBlocks, unpackBlocks } from '../../../src/peer/wire/packed-block.js';
+import { PACKED_BLOCK_BYTES, packBlocks, unpackBlocks } from '../../../src/peer/wire/block-headers.js';
 import { keyOf } from './support/host.js';
 
 const hex = (bytes: number) =>

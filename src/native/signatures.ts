@@ -1,4 +1,4 @@
-import type { Pointer } from '../native/ffi.js';
+import type { Pointer } from './ffi.js';
 
 /** Slots and signatures of the functions of ONNX Runtime's C API (onnxruntime_c_api.h) that are used. */
 

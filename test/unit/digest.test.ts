@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Digester, digestOf } from '../../../src/peer/wire/digest.js';
+import { Digester, digestOf } from '../../src/digest.js';
 
 describe('digest', () => {
   it('is XXH3 with 64 bits and seed 0', () => {

@@ -4,17 +4,17 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../../src/clock.js';
 import type { SharedPlace } from '../../../src/core/shared-place.js';
 import { Cancelled, Corrupt } from '../../../src/errors.js';
-import { PEER_BLOCKS_LENT, PEER_LOAN_MS } from '../../../src/limits.js';
+import { PEER_BLOCKS_PINNED, PEER_PIN_MS } from '../../../src/limits.js';
 import { liveHandles } from '../../../src/native/handle.js';
 import { memoryFile, seal } from '../../../src/native/libc.js';
-import type { PeerMemory } from '../../../src/peer/client/peer-memory.js';
+import type { SharedMemoryReader } from '../../../src/peer/client/shared-read.js';
 import { BLOCK_BYTES, blocksOf, bytesOf, keyOf } from './support/host.js';
 import { Pair } from './support/pair.js';
 import { provedClient, type RawClient } from './support/raw-peer.js';
 import { MemorySink } from './support/sink.js';
 import { until } from './support/until.js';
 
-/** Blocks that a peer on this host reads where they lie. */
+/** Reading blocks out of the shared memory of a peer on this host, while the peer keeps them pinned. */
 
 const NEVER = new AbortController().signal;
 const keysOf = (blocks: readonly { block: { key: string } }[]) => blocks.map(({ block }) => block.key);
@@ -68,13 +68,13 @@ async function fetched(count: number, options: Parameters<Pair['clientFor']>[1] 
   const outcome = await pair.clientFor('memory', options).fetch(pair.target('memory'), keysOf(blocks), sink, NEVER);
   expect(outcome).toMatchObject({ blocks: count, bytes: count * BLOCK_BYTES, missing: null });
   for (const { block, bytes } of blocks) expect(Buffer.compare(sink.places.get(block.key)!, bytes)).toBe(0);
-  await until(() => pair.host.lent === 0);
+  await until(() => pair.host.pinned === 0);
   return sink;
 }
 
 describe('blocks in shared memory', () => {
   it('are copied out of it, and not sent', async () => {
-    const blocks = blocksOf('a', PEER_BLOCKS_LENT + 6);
+    const blocks = blocksOf('a', PEER_BLOCKS_PINNED + 6);
     pair.host.add(blocks);
     spoilSocket(blocks);
     await fetched(blocks.length);
@@ -87,15 +87,15 @@ describe('blocks in shared memory', () => {
     await fetched(7);
   });
 
-  it('are all that is lent for it: others are not even looked for', async () => {
+  it('are all that the server pins for it: it does not look for others', async () => {
     pair.host.add(blocksOf('a', 3));
     place(keyOf('a 2'), null);
     await fetched(3);
-    expect(pair.host.lendings).toBe(3);
+    expect(pair.host.pinCalls).toBe(3);
   });
 
-  it('are lent anew only when those before are where they belong', async () => {
-    const blocks = blocksOf('a', PEER_BLOCKS_LENT + 1);
+  it('are pinned only when the sink has stored the blocks pinned before', async () => {
+    const blocks = blocksOf('a', PEER_BLOCKS_PINNED + 1);
     pair.host.add(blocks);
     const sink = new MemorySink();
     let open = () => {};
@@ -105,10 +105,10 @@ describe('blocks in shared memory', () => {
     sink.onDone = () => kept;
     const client = pair.clientFor('memory');
     const fetch = client.fetch(pair.target('memory'), keysOf(blocks), sink, NEVER);
-    await until(() => sink.arrived.length === PEER_BLOCKS_LENT);
-    // Whatever the peer lends, it says before it answers these.
+    await until(() => sink.arrived.length === PEER_BLOCKS_PINNED);
+    // The peer would send `pinned` before it answers these pings.
     for (let i = 0; i < 3; i++) await client.ping(pair.target('memory'), 1000);
-    expect(sink.places.size).toBe(PEER_BLOCKS_LENT);
+    expect(sink.places.size).toBe(PEER_BLOCKS_PINNED);
     open();
     expect((await fetch).blocks).toBe(blocks.length);
   });
@@ -125,7 +125,7 @@ describe('blocks in shared memory', () => {
     await fetched(4);
   });
 
-  it('that change while they are lent are not kept, and the link is over', async () => {
+  it('that change while they are pinned are not kept, and the link is closed', async () => {
     const blocks = blocksOf('a', 4);
     pair.host.add(blocks);
     const sink = new MemorySink();
@@ -137,7 +137,7 @@ describe('blocks in shared memory', () => {
     expect(sink.arrived).toEqual(keysOf(blocks.slice(0, 2)));
     expect(sink.open.size).toBe(0);
     expect(client.links()).toEqual([]);
-    await until(() => pair.host.lent === 0);
+    await until(() => pair.host.pinned === 0);
   });
 
   it('are given up in the middle', async () => {
@@ -152,31 +152,31 @@ describe('blocks in shared memory', () => {
     await expect(client.fetch(pair.target('memory'), keysOf(blocks), sink, giveUp.signal)).rejects.toThrow(Cancelled);
     expect(sink.arrived).toEqual(keysOf(blocks.slice(0, 5)));
     expect(sink.open.size).toBe(0);
-    await until(() => pair.host.lent === 0);
+    await until(() => pair.host.pinned === 0);
     await client.ping(pair.target('memory'), 1000);
   });
 
-  it('stop counting as the memory of who read them', async () => {
+  it('do not count as memory of their reader any more when it has been idle', async () => {
     pair.host.add(blocksOf('a', 4));
-    let rested: () => void;
-    const resting = new Promise<void>((resolve) => {
-      rested = resolve;
+    let dropped: () => void;
+    const dropping = new Promise<void>((resolve) => {
+      dropped = resolve;
     });
-    const memory: PeerMemory = {
+    const memory: SharedMemoryReader = {
       usable: true,
-      view: ({ offset }, length) => pair.host.memory!.bytes.subarray(offset, offset + length),
-      rest: () => rested(),
+      bytesAt: ({ offset }, length) => pair.host.memory!.bytes.subarray(offset, offset + length),
+      dropPages: () => dropped(),
       close: () => {},
     };
     await fetched(4, { openMemory: () => memory });
-    await resting;
+    await dropping;
   });
 });
 
-describe('a server that lends', () => {
+describe('a server that pins blocks', () => {
   let peer: RawClient;
   let clock: SimulatedClock;
-  const blocks = blocksOf('a', PEER_BLOCKS_LENT + 3);
+  const blocks = blocksOf('a', PEER_BLOCKS_PINNED + 3);
 
   beforeEach(async () => {
     await pair.close();
@@ -184,72 +184,74 @@ describe('a server that lends', () => {
     pair = await Pair.openFor('memory', { clock });
     pair.host.add(blocks);
     peer = await provedClient(pair.addresses.unixPath!);
-    peer.send(1, { type: 'borrow', keys: keysOf(blocks) });
-    await peer.next('lent');
+    peer.send(1, { type: 'pin', keys: keysOf(blocks) });
+    await peer.next('pinned');
   });
 
   afterEach(() => peer.socket.destroy());
 
-  it('lends so many at a time, and the next when these are returned', async () => {
-    expect(pair.host.lent).toBe(PEER_BLOCKS_LENT);
-    peer.send(1, { type: 'return' });
-    const { message } = await peer.next('lent');
-    expect(message.blocks.map(({ block }) => block)).toEqual(blocks.slice(PEER_BLOCKS_LENT).map(({ block }) => block));
-    expect(pair.host.lent).toBe(3);
-    peer.send(1, { type: 'return' });
+  it('pins a bounded number at a time, and the next when these are unpinned', async () => {
+    expect(pair.host.pinned).toBe(PEER_BLOCKS_PINNED);
+    peer.send(1, { type: 'unpin' });
+    const { message } = await peer.next('pinned');
+    expect(message.blocks.map(({ block }) => block)).toEqual(
+      blocks.slice(PEER_BLOCKS_PINNED).map(({ block }) => block),
+    );
+    expect(pair.host.pinned).toBe(3);
+    peer.send(1, { type: 'unpin' });
     await peer.next('done');
-    expect(pair.host.lent).toBe(0);
+    expect(pair.host.pinned).toBe(0);
   });
 
-  it('lends no more to other requests of the same peer meanwhile', async () => {
-    peer.send(2, { type: 'borrow', keys: keysOf(blocks) });
+  it('pins no more for other requests of the same peer meanwhile', async () => {
+    peer.send(2, { type: 'pin', keys: keysOf(blocks) });
     peer.send(3, { type: 'ping' });
     await peer.next('pong');
-    expect(pair.host.lent).toBe(PEER_BLOCKS_LENT);
+    expect(pair.host.pinned).toBe(PEER_BLOCKS_PINNED);
     peer.send(1, { type: 'cancel' });
-    const { request } = await peer.next('lent');
+    const { request } = await peer.next('pinned');
     expect(request).toBe(2);
   });
 
-  it('takes back what is lent when the peer gives up', async () => {
+  it('unpins all when the peer cancels', async () => {
     peer.send(1, { type: 'cancel' });
     await peer.next('done');
-    expect(pair.host.lent).toBe(0);
+    expect(pair.host.pinned).toBe(0);
   });
 
-  it('takes back what is lent when the peer is gone', async () => {
+  it('unpins all when the connection is closed', async () => {
     peer.socket.destroy();
-    await until(() => pair.host.lent === 0);
+    await until(() => pair.host.pinned === 0);
   });
 
-  it('closes on a peer that keeps them and goes on with other things', async () => {
-    await clock.advance(PEER_LOAN_MS - 1);
+  it('closes the connection of a peer that keeps them pinned too long, even if it sends other requests', async () => {
+    await clock.advance(PEER_PIN_MS - 1);
     peer.send(2, { type: 'ping' });
     await peer.next('pong');
-    expect(pair.host.lent).toBe(PEER_BLOCKS_LENT);
+    expect(pair.host.pinned).toBe(PEER_BLOCKS_PINNED);
     await clock.advance(1);
     await peer.closed;
-    await until(() => pair.host.lent === 0);
+    await until(() => pair.host.pinned === 0);
   });
 
-  it('allows each loan its own time', async () => {
-    await clock.advance(PEER_LOAN_MS - 1);
-    peer.send(1, { type: 'return' });
-    await peer.next('lent');
-    await clock.advance(PEER_LOAN_MS - 1);
-    peer.send(1, { type: 'return' });
+  it('gives each group of pinned blocks its own time', async () => {
+    await clock.advance(PEER_PIN_MS - 1);
+    peer.send(1, { type: 'unpin' });
+    await peer.next('pinned');
+    await clock.advance(PEER_PIN_MS - 1);
+    peer.send(1, { type: 'unpin' });
     await peer.next('done');
   });
 
-  it('closes on a peer that returns what it does not have', async () => {
-    peer.send(1, { type: 'return' });
-    await peer.next('lent');
-    peer.send(1, { type: 'return' });
+  it('closes the connection of a peer that unpins for a request that pins nothing', async () => {
+    peer.send(1, { type: 'unpin' });
+    await peer.next('pinned');
+    peer.send(1, { type: 'unpin' });
     await peer.next('done');
     peer.send(2, { type: 'fetch', keys: keysOf(blocks) });
-    peer.send(2, { type: 'return' });
+    peer.send(2, { type: 'unpin' });
     expect((await peer.next('error')).message).toMatchObject({ code: 'corrupt' });
     await peer.closed;
-    await until(() => pair.host.lent === 0);
+    await until(() => pair.host.pinned === 0);
   });
 });

@@ -2,13 +2,15 @@ import { constants as bufferConstants } from 'node:buffer';
 import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs';
 import type { SharedPlace } from '../core/shared-place.js';
 import { PEER_MEMORY_REGIONS } from '../limits.js';
-import type { PeerMemory } from '../peer/client/peer-memory.js';
+import type { SharedMemoryReader } from '../peer/client/shared-read.js';
 import { type Pointer, viewMemory } from './ffi.js';
 import { Handle } from './handle.js';
 import { dropPages, mapFile, neverShrinks, peerProcess, unmap } from './libc.js';
 import { SHARED_MEMORY_NAME } from './shared-memory.js';
 
-/** One memory file of another process, mapped to be read. */
+/** The shared memory of the process at the other end of a Unix socket, mapped for reading. */
+
+/** One memory file of another process, mapped for reading. */
 class Region extends Handle {
   readonly bytes: Uint8Array;
 
@@ -20,7 +22,7 @@ class Region extends Handle {
     this.bytes = viewMemory(pointer, byteLength);
   }
 
-  rest(): void {
+  dropPages(): void {
     dropPages(this.pointer, this.byteLength);
   }
 
@@ -29,14 +31,14 @@ class Region extends Handle {
   }
 }
 
-/** Shared memory of the process at the other end of a Unix socket: which process that is, the kernel says, and not the process. */
-class ProcessMemory implements PeerMemory {
+/** Shared memory of another process, mapped file by file as it is read. */
+class ProcessMemory implements SharedMemoryReader {
   private readonly regions = new Map<number, Region>();
   usable = true;
 
   constructor(private readonly pid: number) {}
 
-  view({ fileDescriptor, offset }: SharedPlace, byteLength: number): Uint8Array | null {
+  bytesAt({ fileDescriptor, offset }: SharedPlace, byteLength: number): Uint8Array | null {
     const region = this.usable ? this.region(fileDescriptor) : null;
     if (region === null || offset + byteLength > region.byteLength) {
       this.close();
@@ -45,8 +47,8 @@ class ProcessMemory implements PeerMemory {
     return region.bytes.subarray(offset, offset + byteLength);
   }
 
-  rest(): void {
-    for (const region of this.regions.values()) region.rest();
+  dropPages(): void {
+    for (const region of this.regions.values()) region.dropPages();
   }
 
   close(): void {
@@ -65,12 +67,12 @@ class ProcessMemory implements PeerMemory {
   }
 }
 
-/** Maps a memory file that is what `SharedMemory` makes, of this user, and cannot be cut short under its readers; else null. */
+/** Maps a memory file that `SharedMemory` made, that this user owns, and that cannot shrink under its readers; null for any other file. */
 function mapRegion(path: string): Region | null {
   let opened: number | null = null;
   try {
     if (!readlinkSync(path).startsWith(`/memfd:${SHARED_MEMORY_NAME}`)) return null;
-    // Not to wait for anybody, should it be something else by now.
+    // Does not block, should another file have taken this descriptor meanwhile.
     opened = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const { size, uid } = fstatSync(opened);
     if (size === 0 || size > bufferConstants.MAX_LENGTH) return null;
@@ -84,8 +86,11 @@ function mapRegion(path: string): Region | null {
   }
 }
 
-/** The shared memory of the process at the other end of a Unix socket; null where that cannot be known, or is another user's. */
-export function openPeerMemory(socketFileDescriptor: number): PeerMemory | null {
+/**
+ * The shared memory of the process at the other end of a Unix socket. The kernel says which process that is, so a peer cannot lie about it.
+ * Null if the kernel does not say, or the process is another user's.
+ */
+export function openProcessMemory(socketFileDescriptor: number): SharedMemoryReader | null {
   const peer = peerProcess(socketFileDescriptor);
   return peer !== null && peer.uid === process.getuid?.() ? new ProcessMemory(peer.pid) : null;
 }
