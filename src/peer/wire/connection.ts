@@ -42,6 +42,7 @@ export class Connection implements Inlet {
   private readonly pending = new Set<() => void>();
   private reason: ShoalError | null = null;
   private over = false;
+  private corked = false;
   private provedPeer: PeerIdentity | null = null;
 
   constructor(
@@ -118,6 +119,27 @@ export class Connection implements Inlet {
     this.socket.write(head);
     this.socket.write(payload.bytes, flushed);
     this.socket.uncork();
+  }
+
+  /** Frames that are sent until the end of this turn of the event loop go to the kernel in one write. */
+  batch(): void {
+    if (this.corked) return;
+    this.corked = true;
+    this.socket.cork();
+    process.nextTick(() => {
+      this.corked = false;
+      this.socket.uncork();
+    });
+  }
+
+  /** Bytes that wait in this process for the kernel to take them. */
+  get queuedBytes(): number {
+    return this.socket.writableLength;
+  }
+
+  /** Reads up to so many bytes beyond a header along with it, for connections whose frames are mostly small. */
+  readAhead(bytes: number): void {
+    this.reader.readAheadBytes = bytes;
   }
 
   /** Closes at once. */

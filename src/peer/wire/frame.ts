@@ -94,7 +94,7 @@ export interface FrameTaker {
   end(digest: BlockDigest | null): void;
 }
 
-/** Bytes read along with a header, beyond its end. Few, because payload bytes among them are copied once more. */
+/** Default of `FrameReader.readAheadBytes`. */
 const READ_AHEAD_BYTES = 2048;
 
 /**
@@ -111,6 +111,8 @@ export class FrameReader {
   private payloadBytes = 0;
   private received = 0;
   private stopped = false;
+  /** Bytes read along with a header, beyond its end. Few where payloads are large: payload bytes among them are copied once more. */
+  readAheadBytes = READ_AHEAD_BYTES;
   private readonly digester = new Digester();
 
   /** Headers fit `HANDSHAKE_FRAME_BYTES` at first. */
@@ -143,7 +145,7 @@ export class FrameReader {
       return this.payload?.subarray(this.received, this.received + left) ?? this.scratch.subarray(0, left);
     }
     const wanted = this.prelude?.headerBytes ?? PRELUDE_BYTES;
-    return this.scratch.subarray(this.filled, Math.max(wanted, this.filled + READ_AHEAD_BYTES));
+    return this.scratch.subarray(this.filled, Math.max(wanted, this.filled + this.readAheadBytes));
   }
 
   /** The first `bytes` of what `target` gave are filled. Throws what the taker throws, and Corrupt or Refused for bytes that are not a frame. */
