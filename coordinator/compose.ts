@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { logged } from '../src/actors/logged.js';
+import type { RouteKind } from '../src/actors/route.js';
 import { ActorSystem } from '../src/actors/system.js';
 import type { Bus } from '../src/bus/bus.js';
 import type { Clock } from '../src/clock.js';
@@ -13,7 +14,9 @@ import { fleetSubjects } from '../src/fleet/subjects.js';
 import type { Lifecycle } from '../src/lifecycle.js';
 import { PROBE_TIMEOUT_MS } from '../src/limits.js';
 import type { Log } from '../src/log.js';
+import { PeerCallLinks } from '../src/peer/calls/peer-call-links.js';
 import { PeerClient } from '../src/peer/client/peer-client.js';
+import { COORDINATOR_ACTOR, CoordinatorProtocol } from '../src/protocol/coordinator.js';
 import { SystemRandom } from '../src/random.js';
 import { BlockTiers } from './block-tiers.js';
 import type { Fleet } from './fleet.js';
@@ -34,11 +37,14 @@ export interface CoordinatorOptions {
   readonly log: Log;
   /** A request went on at another worker. */
   readonly onResumed: () => void;
+  /** A call set out, on this route. */
+  readonly onCall: (path: RouteKind) => void;
 }
 
 export interface CoordinatorParts {
   readonly fleet: Fleet;
   readonly actors: ActorSystem;
+  readonly links: PeerCallLinks;
   readonly peers: PeerClient;
   readonly roster: Roster;
   readonly keeper: IndexKeeper;
@@ -50,10 +56,11 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const { config, fingerprint, bus, clock, log, onResumed } = options;
   const subjects = fleetSubjects(config.namespace);
   const { replicas } = config;
-  const actors = makeActors(options);
   const peers = makePeers(options);
   const probe = async (target: Parameters<PeerClient['ping']>[0]) => void (await peers.ping(target, PROBE_TIMEOUT_MS));
   const roster = new Roster({ bus, clock, subjects, fingerprint, self: null, probe });
+  const links = makeCallLinks(options, roster);
+  const actors = makeActors(options, links);
   const holdings = new Holdings();
   const keeper = new IndexKeeper(holdings, roster, actors, bus, clock, subjects, log);
   const siblings = new Siblings(bus, clock, subjects, { id: config.id, pid: process.pid, host: hostname() });
@@ -61,14 +68,20 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   keeper.listen((worker) => router.told(worker));
   const tiers = new BlockTiers(roster, actors, log);
   const fleet = new LiveFleet({ bus, clock, actors, roster, holdings, router, siblings, tiers, replicas });
-  return { fleet, actors, peers, roster, keeper, siblings };
+  return { fleet, actors, links, peers, roster, keeper, siblings };
 }
 
 /** Begins to follow the fleet. `life` stops the parts. */
 export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorParts, log: Log): Promise<void> {
-  const { actors, peers, roster, keeper, siblings } = parts;
+  const { actors, links, peers, roster, keeper, siblings } = parts;
   life.use(peers, () => peers.close());
+  life.use(links, () => links.close());
   await life.start(actors);
+  await actors.spawn(CoordinatorProtocol, COORDINATOR_ACTOR, () => ({
+    announced: (announcement) => roster.hear(announcement),
+    left: ({ id, incarnation }) => roster.hearLeave(id, incarnation),
+    holdings: (change) => keeper.hear(change),
+  }));
   roster.listen((effect) => follow(effect, parts, log));
   peers.onLinkClosed((id, incarnation) => roster.linkClosed(id, incarnation));
   await life.start(keeper);
@@ -76,9 +89,27 @@ export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorP
   await life.start(siblings);
 }
 
-function makeActors({ config, incarnation, bus, clock, log }: CoordinatorOptions): ActorSystem {
+function makeCallLinks({ config, incarnation, fingerprint, clock }: CoordinatorOptions, roster: Roster): PeerCallLinks {
+  return new PeerCallLinks({
+    identity: { id: config.id, incarnation, fingerprint },
+    hostId: hostId(),
+    secret: config.secret,
+    tls: config.peerTls ?? undefined,
+    clock,
+    random: new SystemRandom(),
+    addressOf: ({ node, incarnation: of }) => roster.addressOf(node, of),
+    onLinkClosed: ({ node, incarnation: of }) => roster.linkClosed(node, of),
+  });
+}
+
+function makeActors(
+  { config, incarnation, bus, clock, log, onCall }: CoordinatorOptions,
+  links: PeerCallLinks,
+): ActorSystem {
   return new ActorSystem({
     bus,
+    links,
+    onCall,
     clock,
     random: new SystemRandom(),
     node: { id: config.id, incarnation },
@@ -99,10 +130,11 @@ function makePeers({ config, incarnation, fingerprint, layout, clock }: Coordina
 }
 
 /** Answers changes of membership: a link to each worker that joins, and an end to the calls of each that is gone. */
-function follow(effect: MembershipEffect, { actors, peers, roster }: CoordinatorParts, log: Log): void {
+function follow(effect: MembershipEffect, { actors, links, peers, roster }: CoordinatorParts, log: Log): void {
   if (effect.type === 'refused' && effect.first) log.warn({ reason: effect.reason }, effect.message);
   if (effect.type === 'joined') {
     log.info({ worker: effect.id, incarnation: effect.incarnation }, 'a worker joined');
+    links.connect({ node: effect.id, incarnation: effect.incarnation });
     // A link that stays open: when the worker's process ends, it closes at once.
     const member = roster.alive(effect.id);
     if (member)
@@ -115,6 +147,7 @@ function follow(effect: MembershipEffect, { actors, peers, roster }: Coordinator
       { worker: effect.id, incarnation: effect.incarnation },
       `a worker ${effect.type === 'left' ? 'left' : 'is dead'}`,
     );
+    links.forget({ node: effect.id, incarnation: effect.incarnation });
     actors.nodeGone(effect.id, effect.incarnation);
   }
 }

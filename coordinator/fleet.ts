@@ -61,6 +61,8 @@ export interface Explanation {
 export interface HealthCheck {
   readonly name: string;
   readonly ok: boolean;
+  /** Without it nothing is served. If it is not required, its failure only degrades the service. */
+  readonly required: boolean;
   readonly latencyMs: number;
   readonly detail: string;
 }

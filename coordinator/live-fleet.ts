@@ -81,7 +81,7 @@ export class LiveFleet implements Fleet {
   }
 
   async health(): Promise<HealthCheck[]> {
-    const { bus, clock, roster } = this.options;
+    const { actors, bus, clock, roster } = this.options;
     const startedMs = clock.now();
     const reached = await new Promise<boolean>((resolve) => {
       // The bus notices a hung server only after longer than a health check may take.
@@ -95,11 +95,21 @@ export class LiveFleet implements Fleet {
         .finally(() => timer.cancel());
     });
     const latencyMs = clock.now() - startedMs;
-    const serving = roster.members().filter(({ state }) => state === 'serving').length;
-    const detail = reached ? 'connected' : 'not connected; running requests continue, new ones wait';
+    const serving = roster.members().filter(({ state }) => state === 'serving');
+    const linked = serving.filter(
+      ({ id, incarnation }) => actors.pathTo({ node: id, incarnation }) === 'direct',
+    ).length;
+    const reachable = reached ? serving.length : linked;
+    const served = linked > 0 ? 'requests go to workers over direct connections' : 'new requests wait';
     return [
-      { name: 'nats', ok: reached, latencyMs, detail },
-      { name: 'workers', ok: serving > 0, latencyMs: 0, detail: `${serving} serving` },
+      {
+        name: 'nats',
+        ok: reached,
+        required: linked === 0,
+        latencyMs,
+        detail: reached ? 'connected' : `not connected; ${served}`,
+      },
+      { name: 'workers', ok: reachable > 0, required: true, latencyMs: 0, detail: `${reachable} serving` },
     ];
   }
 

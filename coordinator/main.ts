@@ -1,9 +1,12 @@
+import type { RouteKind } from '../src/actors/route.js';
 import { natsTransport } from '../src/bus/nats-transport.js';
+import { sealTransport } from '../src/bus/sealed-transport.js';
 import type { Transport } from '../src/bus/transport.js';
 import { type Clock, SystemClock } from '../src/clock.js';
 import type { CoordinatorConfig } from '../src/config/coordinator-config.js';
 import { packageVersion } from '../src/config/package-root.js';
 import type { KvLayout } from '../src/core/kv-layout.js';
+import { droppedLog } from '../src/fleet/dropped-log.js';
 import { newIncarnation } from '../src/fleet/identity.js';
 import { joinFleet } from '../src/fleet/joining.js';
 import { Lifecycle } from '../src/lifecycle.js';
@@ -16,6 +19,7 @@ import { modelFingerprint } from '../src/model/fingerprint.js';
 import { openModelFolder } from '../src/model/folder.js';
 import { graphSignature } from '../src/model/graph-signature.js';
 import { Tokenizer } from '../src/model/tokenizer.js';
+import { SystemRandom } from '../src/random.js';
 import type { RunningRole } from '../src/running-role.js';
 import { makeCoordinatorParts, startCoordinatorParts } from './compose.js';
 import type { Fleet } from './fleet.js';
@@ -53,14 +57,32 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
   const { clock, log, connect } = world;
   return Lifecycle.build(async (life) => {
     const { served, fingerprint, layout, name } = await openModel(config);
-    const transport = await connect();
+    const incarnation = newIncarnation();
+    const transport = sealTransport(await connect(), {
+      clock,
+      random: new SystemRandom(),
+      secret: config.secret,
+      self: { id: config.id, incarnation },
+      namespace: config.namespace,
+      onDropped: droppedLog(log, clock),
+    });
     const bus = life.use(transport.bus, (open) => open.close());
     await joinFleet({ transport, clock, log, config, fingerprint, model: name });
     const metrics = new CoordinatorMetrics(new MetricsRegistry());
     metrics.registry.watchProcess();
     const onResumed = () => metrics.requests.resumed.add(1);
-    const incarnation = newIncarnation();
-    const parts = makeCoordinatorParts({ config, incarnation, fingerprint, layout, bus, clock, log, onResumed });
+    const onCall = (path: RouteKind) => metrics.calls.add(1, { path });
+    const parts = makeCoordinatorParts({
+      config,
+      incarnation,
+      fingerprint,
+      layout,
+      bus,
+      clock,
+      log,
+      onResumed,
+      onCall,
+    });
     await startCoordinatorParts(life, parts, log);
     const http = life.use(await serveHttp(config, world, parts.fleet, served, metrics), (server) => server.close());
     log.info({ url: http.url, model: config.servedModelName, fingerprint }, 'listening');

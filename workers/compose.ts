@@ -16,6 +16,7 @@ import { PROBE_TIMEOUT_MS } from '../src/limits.js';
 import type { Log } from '../src/log.js';
 import { setSendBuffer } from '../src/native/libc.js';
 import { openProcessMemory } from '../src/native/process-memory.js';
+import { PeerCallLinks } from '../src/peer/calls/peer-call-links.js';
 import { PeerClient } from '../src/peer/client/peer-client.js';
 import { PeerServer } from '../src/peer/server/peer-server.js';
 import { SystemRandom } from '../src/random.js';
@@ -53,6 +54,7 @@ export interface WorkerOptions {
 
 /** The parts that speak with other processes of the fleet. */
 interface FleetParts {
+  readonly links: PeerCallLinks;
   readonly actors: ActorSystem;
   /** What coordinators are told while NATS is lost. */
   readonly linked: LinkedCoordinators;
@@ -103,14 +105,15 @@ function makeFleetParts(options: WorkerOptions, instruments: Instruments): Fleet
     self: identity.id,
     probe: async (target) => void (await peers.ping(target, PROBE_TIMEOUT_MS)),
   });
-  const actors = makeActors(options);
-  return { actors, linked: new LinkedCoordinators(actors), roster, peers };
+  const links = makeCallLinks(options, instruments, roster);
+  const actors = makeActors(options, links, instruments);
+  return { links, actors, linked: new LinkedCoordinators(actors), roster, peers };
 }
 
 function makeCacheParts(
   options: WorkerOptions,
   instruments: Instruments,
-  { linked, roster, peers }: FleetParts,
+  { links, linked, roster, peers }: FleetParts,
   speed: ComputeSpeed,
 ): CacheParts {
   const { config, identity, graph, device, bus, clock } = options;
@@ -131,7 +134,7 @@ function makeCacheParts(
   return {
     store,
     promoter,
-    server: new PeerServer({ ...peerOptions(options, instruments), host: store }),
+    server: new PeerServer({ ...peerOptions(options, instruments), host: store, onCalls: links.accept }),
     fetcher: new PeerFetcher({ ...shared, blockTokens, blockBytes: blockBytes(device.layout), computeMsPerToken }),
     holdings: new HoldingsLog(store, bus, clock, { id, incarnation, subject: subjects.holdings(id) }, linked),
     replicator: new Replicator({
@@ -175,10 +178,26 @@ function makeEngine(
   });
 }
 
-function makeActors({ config, identity, bus, clock, log }: WorkerOptions): ActorSystem {
+function makeCallLinks(options: WorkerOptions, instruments: Instruments, roster: Roster): PeerCallLinks {
+  return new PeerCallLinks({
+    ...peerOptions(options, instruments),
+    hostId: hostId(),
+    random: new SystemRandom(),
+    addressOf: ({ node, incarnation }) => roster.addressOf(node, incarnation),
+    onLinkClosed: ({ node, incarnation }) => roster.linkClosed(node, incarnation),
+  });
+}
+
+function makeActors(
+  { config, identity, bus, clock, log }: WorkerOptions,
+  links: PeerCallLinks,
+  instruments: Instruments,
+): ActorSystem {
   const { id, incarnation } = identity;
   return new ActorSystem({
     bus,
+    links,
+    onCall: (path) => instruments.called(path),
     clock,
     random: new SystemRandom(),
     node: { id, incarnation },

@@ -1,3 +1,4 @@
+import type { RouteKind } from '../src/actors/route.js';
 import type { DeviceCopies } from '../src/device/device.js';
 import type { EngineStats } from '../src/engine/engine.js';
 import type { EngineObserver } from '../src/engine/observer.js';
@@ -60,6 +61,11 @@ export class Instruments {
   /** A file of the disk tier was not what it should be. */
   damaged(): void {
     this.metrics.integrityFailures.add(1, { stage: 'disk' });
+  }
+
+  /** A call of this worker set out on this route. */
+  called(path: RouteKind): void {
+    this.metrics.calls.add(1, { path });
   }
 
   moved(blocks: number): void {

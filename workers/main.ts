@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { natsTransport } from '../src/bus/nats-transport.js';
+import { sealTransport } from '../src/bus/sealed-transport.js';
 import type { Transport } from '../src/bus/transport.js';
 import { SystemClock } from '../src/clock.js';
 import type { WorkerConfig } from '../src/config/worker-config.js';
@@ -9,6 +10,7 @@ import type { Device } from '../src/device/device.js';
 import { openDevice } from '../src/device/open.js';
 import { loadModelGraph, type ModelGraph } from '../src/engine/model-graph.js';
 import { Unavailable } from '../src/errors.js';
+import { droppedLog } from '../src/fleet/dropped-log.js';
 import { newIncarnation } from '../src/fleet/identity.js';
 import { joinFleet } from '../src/fleet/joining.js';
 import { Lifecycle } from '../src/lifecycle.js';
@@ -17,6 +19,7 @@ import { createLog, type Log } from '../src/log.js';
 import { modelFingerprint } from '../src/model/fingerprint.js';
 import { type ModelFolder, openModelFolder } from '../src/model/folder.js';
 import { OrtRuntime } from '../src/ort/runtime.js';
+import { SystemRandom } from '../src/random.js';
 import type { RunningRole } from '../src/running-role.js';
 import { checkBudgets } from './budgets.js';
 import { BlockFolder } from './cache/block-folder.js';
@@ -51,7 +54,14 @@ async function buildWorker(
   const { folder, graph, device, deviceReason } = await openModel(life, config, log);
   const files = await openFiles(life, config);
   const fingerprint = await modelFingerprint(folder, graph.layout);
-  const transport = await connect();
+  const transport = sealTransport(await connect(), {
+    clock,
+    random: new SystemRandom(),
+    secret: config.secret,
+    self: { id, incarnation },
+    namespace: config.namespace,
+    onDropped: droppedLog(log, clock),
+  });
   const bus = life.use(transport.bus, (open) => open.close());
   await joinFleet({ transport, clock, log, config, fingerprint, model: folder.name });
   let over: string | null = null;

@@ -64,7 +64,7 @@ export class Worker {
 
   /** Opens the cache, and gives its blocks to peers. */
   private async startSharing(): Promise<void> {
-    const { store, instruments, server, peers } = this.parts;
+    const { store, instruments, server, peers, links } = this.parts;
     const { socketPath, host, port, advertiseHost } = this.options.config.peer;
     this.life.use(store, () => this.closeStore());
     await store.open();
@@ -78,6 +78,7 @@ export class Worker {
     const tcpHost = listening.tcpPort === null ? null : advertiseHost;
     this.address = { ...this.address, unixPath: listening.unixPath, tcpPort: listening.tcpPort, tcpHost };
     this.life.use(peers, () => peers.close());
+    this.life.use(links, () => links.close());
   }
 
   /** Runs the engine, and lets others call it. */
@@ -153,6 +154,7 @@ export class Worker {
     }
     if (effect.type === 'dead') log.warn({ peer: effect.id, cause: effect.cause }, 'a worker is dead');
     this.parts.fetcher.rates.forget(effect.id);
+    this.parts.links.forget({ node: effect.id, incarnation: effect.incarnation });
     this.parts.actors.nodeGone(effect.id, effect.incarnation);
   }
 

@@ -18,6 +18,9 @@ const COUNTER_BYTES = 8;
 const FIXED_BYTES = 1 + 2 + 2 + COUNTER_BYTES;
 const NAME_BYTES = 512;
 
+/** What is sealed: keys of different uses are different, so that each use counts for itself. */
+export type SealedUse = 'messages' | 'values';
+
 /** One life of a sender. */
 export interface Sender {
   readonly id: string;
@@ -42,8 +45,8 @@ export class Sealer {
   private readonly nonce = Buffer.alloc(NONCE_BYTES);
   private last = 0;
 
-  constructor(secret: string, sender: Sender) {
-    this.key = keyOf(secret, sender);
+  constructor(secret: string, sender: Sender, use: SealedUse = 'messages') {
+    this.key = keyOf(secret, sender, use);
     const id = Buffer.from(sender.id);
     const incarnation = Buffer.from(sender.incarnation);
     this.head = Buffer.alloc(FIXED_BYTES + id.byteLength + incarnation.byteLength);
@@ -80,6 +83,7 @@ export class Opener {
   constructor(
     private readonly secret: string,
     private readonly sendersKept: number,
+    private readonly use: SealedUse = 'messages',
   ) {}
 
   /** Who is said to have sealed these bytes; null if they are not sealed at all. */
@@ -106,7 +110,7 @@ export class Opener {
     nonce.set(head.subarray(headBytes - COUNTER_BYTES), NONCE_BYTES - COUNTER_BYTES);
     const name = `${sender.id}\n${sender.incarnation}`;
     const known = this.keys.get(name);
-    const key = known ?? keyOf(this.secret, sender);
+    const key = known ?? keyOf(this.secret, sender, this.use);
     const decipher = createDecipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES });
     const body = sealed.subarray(headBytes, sealed.byteLength - TAG_BYTES);
     decipher.setAAD(associated(head, subject, reply), { plaintextLength: body.byteLength });
@@ -131,8 +135,8 @@ export class Opener {
   }
 }
 
-function keyOf(secret: string, { id, incarnation }: Sender): Buffer {
-  return Buffer.from(hkdfSync('sha256', secret, `${id}\n${incarnation}`, `shoal-bus-${VERSION}`, KEY_BYTES));
+function keyOf(secret: string, { id, incarnation }: Sender, use: SealedUse): Buffer {
+  return Buffer.from(hkdfSync('sha256', secret, `${id}\n${incarnation}`, `shoal-${use}-${VERSION}`, KEY_BYTES));
 }
 
 /** What is authenticated beside the payload. Subjects hold no line breaks. */

@@ -6,4 +6,6 @@ export interface Transport {
   readonly bus: Bus;
   /** Opens a bucket, which is made if it is not there. Rejects with Unavailable where this transport has no buckets. */
   openKeyValue(bucket: string): Promise<KeyValue>;
+  /** Messages so far that no member of the fleet sent, where this transport can tell. */
+  strangerMessages?(): number;
 }

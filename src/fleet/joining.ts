@@ -1,10 +1,9 @@
-import type { Bus } from '../bus/bus.js';
 import type { Transport } from '../bus/transport.js';
 import type { Clock } from '../clock.js';
 import { Unavailable } from '../errors.js';
 import { ANNOUNCE_INTERVAL_MS, BLOCK_TOKENS, SEGMENT_BLOCKS } from '../limits.js';
 import type { Log } from '../log.js';
-import { CHARTER_FORMAT_VERSION, type Charter, joinCharter } from './charter.js';
+import { type Alive, CHARTER_FORMAT_VERSION, type Charter, joinCharter } from './charter.js';
 import { type FleetSubjects, fleetSubjects } from './subjects.js';
 import { tell } from './tell.js';
 
@@ -37,7 +36,7 @@ export async function joinFleet({ transport, clock, log, config, fingerprint, mo
   const subjects = fleetSubjects(config.namespace);
   try {
     const kv = await transport.openKeyValue(`shoal-${config.namespace}`);
-    const how = await joinCharter(kv, mine, { anybodyAlive: () => anybodyAlive(transport.bus, clock, subjects) });
+    const how = await joinCharter(kv, mine, { anybodyAlive: () => anybodyAlive(transport, clock, subjects) });
     if (how === 'replaced') log.warn(mine, 'the charter of an older fleet, of which nobody lives, was replaced');
     else log.info(mine, how === 'founded' ? 'founded the fleet' : 'fits the charter of the fleet');
   } catch (error) {
@@ -48,21 +47,27 @@ export async function joinFleet({ transport, clock, log, config, fingerprint, mo
   }
 }
 
-/** Whether a worker or coordinator is heard, or could be missed as the bus is lost. Takes `LISTEN_FOR_MEMBERS_MS` at most. @internal exported for tests. */
-export async function anybodyAlive(bus: Bus, clock: Clock, subjects: FleetSubjects): Promise<boolean> {
+/**
+ * Listens for workers and coordinators, for `LISTEN_FOR_MEMBERS_MS` at most. While the bus is lost members could be missed, so they count as
+ * heard. @internal exported for tests.
+ */
+export async function anybodyAlive(transport: Transport, clock: Clock, subjects: FleetSubjects): Promise<Alive> {
+  const { bus } = transport;
+  const strangers = () => transport.strangerMessages?.() ?? 0;
+  const before = strangers();
   const endings: (() => void)[] = [];
   try {
-    return await new Promise<boolean>((resolve) => {
-      const timer = clock.after(LISTEN_FOR_MEMBERS_MS, () => resolve(false));
+    return await new Promise<Alive>((resolve) => {
+      const timer = clock.after(LISTEN_FOR_MEMBERS_MS, () => resolve(strangers() > before ? 'strangers' : 'nobody'));
       endings.push(
         () => timer.cancel(),
-        bus.onStatus(() => resolve(true)),
+        bus.onStatus(() => resolve('members')),
       );
       for (const subject of [subjects.announce, subjects.coordinator]) {
-        const subscription = bus.subscribe(subject, () => resolve(true));
+        const subscription = bus.subscribe(subject, () => resolve('members'));
         endings.push(() => subscription.unsubscribe());
       }
-      if (!tell(bus, subjects.hello, new Uint8Array())) resolve(true);
+      if (!tell(bus, subjects.hello, new Uint8Array())) resolve('members');
     });
   } finally {
     for (const end of endings) end();

@@ -102,6 +102,12 @@ export class Roster {
     return entry && entry.standing.kind !== 'dead' && entry.standing.kind !== 'left' ? entry.announcement : null;
   }
 
+  /** Where an incarnation of a worker listens; null if it is not a living member. */
+  addressOf(id: string, incarnation: string): PeerAddress | null {
+    const member = this.alive(id);
+    return member?.incarnation === incarnation ? member.address : null;
+  }
+
   get ring(): Ring {
     return this.currentRing;
   }

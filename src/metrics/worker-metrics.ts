@@ -1,5 +1,6 @@
 import type { TierName } from '../core/block.js';
 import { FETCH_SECONDS } from './buckets.js';
+import { callCounter } from './call-counter.js';
 import type { Counter, Gauge, Histogram, MetricsRegistry } from './registry.js';
 import { RequestMetrics } from './request-metrics.js';
 
@@ -16,6 +17,7 @@ export interface TierUse {
 /** The metrics of a worker. */
 export class WorkerMetrics {
   readonly requests: RequestMetrics;
+  readonly calls: Counter<'path'>;
   readonly evictions: Counter<'tier' | 'reason'>;
   readonly fetchSeconds: Histogram;
   readonly fetchBytes: Counter<'direction'>;
@@ -28,6 +30,7 @@ export class WorkerMetrics {
 
   constructor(readonly registry: MetricsRegistry) {
     this.requests = new RequestMetrics(registry);
+    this.calls = callCounter(registry);
     this.evictions = registry.counter({
       name: 'shoal_cache_evictions_total',
       help: 'Blocks dropped, by tier and reason.',

@@ -5,9 +5,12 @@ import { json, type Route } from '../route.js';
 export function healthRoutes(fleet: Fleet): Route[] {
   const ready = async () => {
     const checks = await checksOf(fleet);
-    const ok = checks.every((check) => check.ok);
+    const failed = checks.filter((check) => !check.ok);
+    const ok = failed.every((check) => !check.required);
+    const degraded = ok && failed.length > 0 ? failed.map(({ name }) => name).join(', ') : undefined;
     const body = {
-      status: ok ? 'ok' : 'unavailable',
+      status: !ok ? 'unavailable' : degraded ? 'degraded' : 'ok',
+      degraded,
       checks: checks.map(({ name, ok, latencyMs, detail }) => ({ name, ok, latency_ms: latencyMs, detail })),
     };
     return json(body, ok ? 200 : 503);
@@ -24,6 +27,6 @@ async function checksOf(fleet: Fleet): Promise<HealthCheck[]> {
     return await fleet.health();
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
-    return [{ name: 'fleet', ok: false, latencyMs: 0, detail }];
+    return [{ name: 'fleet', ok: false, required: true, latencyMs: 0, detail }];
   }
 }

@@ -106,15 +106,23 @@ describe('a live fleet', () => {
     await expect(reset).rejects.toThrow('1 of 2 workers');
   });
 
-  it('is healthy with a bus and a worker', async () => {
+  it('needs a worker that can be reached, and a bus only where no worker is linked directly', async () => {
     expect((await fleet.health()).map(({ name, ok }) => [name, ok])).toEqual([
       ['nats', true],
       ['workers', false],
     ]);
-    await hive.add('a');
+    const a = await hive.add('a');
     expect((await fleet.health()).every(({ ok }) => ok)).toBe(true);
     hive.bus.lose();
-    expect((await fleet.health()).map(({ ok }) => ok)).toEqual([false, true]);
+    expect((await fleet.health()).map(({ ok, required }) => [ok, required])).toEqual([
+      [false, true],
+      [false, true],
+    ]);
+    hive.link(a);
+    expect((await fleet.health()).map(({ ok, required }) => [ok, required])).toEqual([
+      [false, false],
+      [true, true],
+    ]);
   });
 
   it('does not wait long for a hung bus, and leaves no timer', async () => {

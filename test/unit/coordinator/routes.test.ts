@@ -83,7 +83,13 @@ describe('the routes', () => {
   it('report the health of the fleet', async () => {
     const { url, fleet } = await testServer();
     expect((await fetch(`${url}/health/ready`)).status).toBe(200);
-    fleet.checks = [{ name: 'workers', ok: false, latencyMs: 2, detail: 'none serves' }];
+    const nats = { name: 'nats', ok: false, required: false, latencyMs: 1, detail: 'not connected' };
+    const workers = { name: 'workers', ok: true, required: true, latencyMs: 0, detail: '3 serving' };
+    fleet.checks = [nats, workers];
+    const degraded = await fetch(`${url}/health/ready`);
+    expect(degraded.status).toBe(200);
+    expect(await degraded.json()).toMatchObject({ status: 'degraded', degraded: 'nats' });
+    fleet.checks = [{ ...workers, ok: false, latencyMs: 2, detail: 'none serves' }];
     const health = await fetch(`${url}/health`);
     expect(health.status).toBe(503);
     expect(await health.json()).toEqual({

@@ -4,14 +4,17 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startCoordinator } from '../../../coordinator/main.js';
 import { MemoryBroker } from '../../../src/bus/memory-bus.js';
 import { MemoryKeyValue } from '../../../src/bus/memory-key-value.js';
+import { sealTransport } from '../../../src/bus/sealed-transport.js';
 import { SimulatedClock } from '../../../src/clock.js';
 import type { CoordinatorConfig } from '../../../src/config/coordinator-config.js';
 import { Refused, Unavailable } from '../../../src/errors.js';
-import { joinCharter } from '../../../src/fleet/charter.js';
+import { CHARTER_FORMAT_VERSION, joinCharter } from '../../../src/fleet/charter.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
 import { SILENT_LOG } from '../../../src/log.js';
+import { SeededRandom } from '../../../src/random.js';
 
 const subjects = fleetSubjects('fleet');
+const MEMBER = { id: 'member', incarnation: '0001' };
 
 const config: CoordinatorConfig = {
   id: 'c',
@@ -75,10 +78,20 @@ describe('a coordinator', () => {
 
   it('leaves no connection where the fleet refuses it', async () => {
     const { broker, clock, bus, bucket, ...rest } = world();
-    const charter = { formatVersion: 1, blockTokens: 64, segmentBlocks: 8, replicas: 2, model: 'other' };
-    await joinCharter(bucket, { ...charter, fingerprint: 'b'.repeat(64) }, { anybodyAlive: async () => true });
-    const member = broker.connect('member');
-    member.subscribe(subjects.hello, () => member.publish(subjects.announce, new Uint8Array()));
+    const charter = {
+      formatVersion: CHARTER_FORMAT_VERSION,
+      blockTokens: 64,
+      segmentBlocks: 8,
+      replicas: 2,
+      model: 'other',
+    };
+    const member = sealTransport(
+      { bus: broker.connect('member'), openKeyValue: async () => bucket },
+      { ...rest, clock, random: new SeededRandom(1), secret: config.secret, namespace: 'fleet', self: MEMBER },
+    );
+    const values = await member.openKeyValue('shoal-fleet');
+    await joinCharter(values, { ...charter, fingerprint: 'b'.repeat(64) }, { anybodyAlive: async () => 'members' });
+    member.bus.subscribe(subjects.hello, () => member.bus.publish(subjects.announce, new Uint8Array()));
     await expect(startCoordinator(config, { clock, ...rest })).rejects.toThrow(Refused);
     expect(bus.connected).toBe(false);
     expect(clock.nextAtMs()).toBeNull();

@@ -17,7 +17,7 @@ export class ScriptedFleet implements Fleet {
   readonly asked: { readonly request: FleetRequest; readonly signal: AbortSignal }[] = [];
   readonly calls: string[] = [];
   script: Script = () => saying([]);
-  checks: HealthCheck[] = [{ name: 'nats', ok: true, latencyMs: 1.5, detail: 'connected' }];
+  checks: HealthCheck[] = [{ name: 'nats', ok: true, required: true, latencyMs: 1.5, detail: 'connected' }];
   workers: Member[] = [member('w1')];
 
   generate(request: FleetRequest, signal: AbortSignal): AsyncIterable<FleetEvent> {
