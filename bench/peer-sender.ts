@@ -55,13 +55,13 @@ async function send(folder: string): Promise<void> {
   const blocks = new Map(benchBlocks(bytes).map((block) => [block.key, block]));
   const host: BlockHost = {
     isShared: () => memory !== null,
-    lend: async (key) => {
+    pin: async (key) => {
       const block = blocks.get(key);
       if (!block) return null;
       const shared = memory && { fileDescriptor: memory.fileDescriptor, offset: block.index * BLOCK_BYTES };
-      return { block, bytes: blockAt(bytes, block.index), shared, release: () => {} };
+      return { block, bytes: blockAt(bytes, block.index), shared, unpin: () => {} };
     },
-    admit: () => ({ kind: 'full' }),
+    admit: () => 'full',
   };
   const server = new PeerServer({ identity: SENDER, secret: SECRET, host, blockBytes: BLOCK_BYTES, setSendBuffer });
   const shoal = await server.listen({ unixPath: join(folder, 'shoal.sock'), tcpHost: '127.0.0.1' });

@@ -29,9 +29,11 @@ export function peerTransfer(target: PeerTarget, hostId: string, openMemory?: Op
   const memory = touched(TOTAL_BYTES);
   const never = new AbortController().signal;
   const sink = {
-    place: ({ index }: { readonly index: number }) => blockAt(memory, index),
-    done: () => {},
-    failed: () => {},
+    reserve: ({ index }: { readonly index: number }) => ({
+      memory: blockAt(memory, index),
+      commit: () => {},
+      abort: () => {},
+    }),
   };
   return {
     run: async () => {

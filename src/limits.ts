@@ -46,8 +46,8 @@ export const PEER_READ_BYTES = 256 * KiB;
 export const PEER_SEND_BUFFER_BYTES = 1 * MiB;
 /** A connection on which nothing moves for so long, though something is due, is closed. */
 export const PEER_PROGRESS_TIMEOUT_MS = 10_000;
-/** A block that takes so long to be had is not pushed: nothing moves meanwhile. */
-export const PEER_LEND_MS = 5_000;
+/** A block that takes longer than this to pin is not pushed: nothing moves on the connection meanwhile. */
+export const PEER_PUSH_PIN_MS = 5_000;
 /** A connection whose peer takes longer than this for the rest of a block that was given up is closed: that rest delays all later frames. */
 export const PEER_DRAIN_MS = 1_000;
 /** Blocks that one connection has given to its socket and that the kernel has not taken yet. */

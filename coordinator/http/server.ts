@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import { IdleCondition } from '../../src/async/idle.js';
 import type { Clock } from '../../src/clock.js';
 import { Cancelled, Unavailable } from '../../src/errors.js';
 import * as limits from '../../src/limits.js';
@@ -92,7 +93,7 @@ class Server implements HttpServer {
   /** One for each request being answered. */
   private readonly running = new Set<AbortController>();
   private readonly pipelines = new Pipelines();
-  private idle = () => {};
+  private readonly idleCondition = new IdleCondition(() => this.running.size === 0);
   private closed: Promise<void> | null = null;
 
   constructor(options: HttpListenOptions, deps: HttpServerDeps) {
@@ -187,11 +188,7 @@ class Server implements HttpServer {
       // For clients that do not even read their error.
       clock.after(graceMs + HTTP_CLOSE_ERROR_MS, () => this.app.server.closeAllConnections()),
     ];
-    while (this.running.size > 0) {
-      await new Promise<void>((resolve) => {
-        this.idle = resolve;
-      });
-    }
+    await this.idleCondition.wait();
     for (const timer of timers) timer.cancel();
     // Idle keep-alive connections would keep the server open.
     this.app.server.closeAllConnections();
@@ -242,7 +239,7 @@ class Server implements HttpServer {
     reply.raw.once('close', () => {
       if (!reply.raw.writableFinished) running.abort(new Cancelled('the client disconnected'));
       this.running.delete(running);
-      if (this.running.size === 0) this.idle();
+      this.idleCondition.notify();
     });
     return running;
   }

@@ -23,13 +23,13 @@ export interface SealedBlock extends BlockMeta {
   readonly digest: BlockDigest;
 }
 
-/** The bytes of a block, which stay as they are until `release` is called. */
-export interface LentBlock {
+/** A block whose memory stays as it is until `unpin`. */
+export interface PinnedBlock {
   readonly block: SealedBlock;
   readonly bytes: Uint8Array;
   /** Where processes of this host can read the same bytes; null where they cannot. */
   readonly shared: SharedPlace | null;
-  release(): void;
+  unpin(): void;
 }
 
 /** Why a worker holds a block: as its duty (first R on the ring), or because it computed or fetched it. */

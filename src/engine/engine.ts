@@ -1,3 +1,4 @@
+import { IdleCondition } from '../async/idle.js';
 import { SamplingScratch } from '../core/sampling/scratch.js';
 import type { Device } from '../device/device.js';
 import { Cancelled, InternalError, ShoalError, Unavailable } from '../errors.js';
@@ -62,7 +63,7 @@ export class Engine {
   private readonly scheduler: Scheduler;
   private run: Promise<void> | null = null;
   private readonly abortListeners = new Map<Sequence, () => void>();
-  private _idle: (() => void)[] = [];
+  private readonly idleCondition = new IdleCondition(() => this.abortListeners.size === 0);
   private closed = false;
 
   constructor(options: EngineOptions) {
@@ -152,10 +153,7 @@ export class Engine {
 
   /** Resolves when no sequence runs or waits: then no slot is taken and no block is pinned for this engine. */
   idle(): Promise<void> {
-    if (this.abortListeners.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      this._idle.push(resolve);
-    });
+    return this.idleCondition.wait();
   }
 
   /** Refuses what comes, ends what is there with `Unavailable`, and frees what the engine made. Idempotent. */
@@ -190,9 +188,7 @@ export class Engine {
     this.observer.onEnd(outcome, this.options.clockNow() - sequence.arrivedMs);
     this.abortListeners.get(sequence)?.();
     this.abortListeners.delete(sequence);
-    if (this.abortListeners.size > 0) return;
-    for (const resolve of this._idle) resolve();
-    this._idle = [];
+    this.idleCondition.notify();
   }
 }
 

@@ -1,4 +1,5 @@
 import type { BlockMeta } from '../core/block.js';
+import type { Reservation } from '../core/reservation.js';
 import type { DeviceBlock } from '../device/device.js';
 
 /**
@@ -14,10 +15,10 @@ export interface PrefixCache {
   prepare(prefix: PrefixRequest, signal: AbortSignal): Promise<PreparedPrefix>;
 
   /**
-   * Takes the memory for one newly computed block. Null if the block is there already, or there is no room: then it is not kept.
-   * Either `seal` or `abandon` must follow.
+   * Reserves the memory for one newly computed block. Null if the block is there already, or there is no room: then it is not kept.
+   * `commit` takes the digest, lets others use the block, and sends it to its homes.
    */
-  reserve(block: BlockMeta): ReservedBlock | null;
+  reserve(block: BlockMeta): Reservation<DeviceBlock> | null;
 }
 
 export interface PrefixRequest {
@@ -36,26 +37,18 @@ export interface PrefixSource {
 }
 
 export interface PreparedPrefix {
-  /** Blocks in order from the first, pinned until `release`. */
+  /** Blocks in order from the first, pinned until `unpin`. */
   readonly blocks: readonly DeviceBlock[];
   /** How many of them this worker had used before, and how many a peer computed that are used here for the first time (fetched now, or pushed earlier). */
   readonly localBlocks: number;
   readonly remoteBlocks: number;
   /**
    * Says that the rest is going to be computed here, so that others wait for it. False if somebody else has begun a part of it since
-   * `prepare`: release and prepare again.
+   * `prepare`: unpin and prepare again.
    */
   claim(): boolean;
   /** Unpins the blocks. Call when they are copied into the slot, or not wanted. Idempotent. */
-  release(): void;
+  unpin(): void;
   /** Withdraws the claim on what was not sealed. Call when the prefill is over, in whatever way. Idempotent. */
   settle(): void;
-}
-
-export interface ReservedBlock {
-  readonly block: DeviceBlock;
-  /** The bytes are final: takes the digest, lets others use it, sends it to its homes. */
-  seal(): void;
-  /** The bytes never came. */
-  abandon(): void;
 }

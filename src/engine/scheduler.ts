@@ -126,7 +126,7 @@ export class Scheduler {
       await this.end(sequence, lane, error);
       return;
     }
-    prefix.release();
+    prefix.unpin();
     sequence.skipOffers(prefix.blocks.length);
     const local = prefix.localBlocks * blockTokens;
     const remote = prefix.remoteBlocks * blockTokens;
@@ -246,12 +246,12 @@ export class Scheduler {
     const reserved = cache.reserve(meta);
     if (reserved === null) return;
     try {
-      await runner.cut(lane, meta.index * blockTokens, reserved.block);
+      await runner.cut(lane, meta.index * blockTokens, reserved.memory);
     } catch (error) {
-      reserved.abandon();
+      reserved.abort();
       throw error;
     }
-    reserved.seal();
+    reserved.commit();
   }
 
   /** Ends a sequence that has a lane: what it computed is offered, unless it failed; then it holds nothing any more. */
@@ -266,7 +266,7 @@ export class Scheduler {
 
   private letGo(sequence: Sequence, error: unknown): void {
     if (sequence.state.name === 'ready' || sequence.state.name === 'prefilling') {
-      sequence.state.prefix.release();
+      sequence.state.prefix.unpin();
       sequence.state.prefix.settle();
     }
     sequence.to({ name: 'ended' });

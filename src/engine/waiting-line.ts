@@ -139,6 +139,6 @@ export class WaitingLine {
 }
 
 function giveBack(prefix: PreparedPrefix): void {
-  prefix.release();
+  prefix.unpin();
   prefix.settle();
 }

@@ -69,7 +69,7 @@ describe.skipIf(missing !== null)('a webgpu device that has no more memory', () 
   const adapters = vulkanAdapters();
   const small = typeof adapters !== 'string' && adapters[0]!.type === 'software';
 
-  test.skipIf(!small)('refuses a block that it has no memory for, and lends fewer from then on', async () => {
+  test.skipIf(!small)('refuses a block that it has no memory for, and allocates fewer from then on', async () => {
     const ort = runtime();
     // Blocks of 2 GiB, of which the budget allows three.
     const large: KvLayout = { ...layout, blockTokens: 2 ** 20 };

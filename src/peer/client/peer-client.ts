@@ -86,7 +86,7 @@ export class PeerClient {
    * Fetches blocks in order, and stops at the first block that the peer does not have. Blocks that came before an error stay delivered.
    * Rejects with Unavailable if the link cannot be opened or breaks, Refused if the peer is another worker or has another secret or
    * fingerprint, Corrupt if bytes do not match their digest, Overloaded if too many requests are in flight, and with the reason of `signal` at
-   * once: the sink's `failed` lets go of the memory for a block that was arriving, perhaps later.
+   * once: the reservation of a block that was arriving is aborted, perhaps later.
    */
   async fetch(to: PeerTarget, keys: readonly BlockKey[], sink: FetchSink, signal: AbortSignal): Promise<FetchOutcome> {
     const startedMs = this.clock.now();
@@ -111,20 +111,20 @@ export class PeerClient {
   }
 
   /**
-   * Offers blocks to a peer and sends those that it wants, which are lent by `lend` for as long as they are read. What is not there to be
-   * lent ends the push. Gives the keys of those that the peer has now for certain. Rejects as `fetch` does.
+   * Offers blocks to a peer and sends those that it wants, which `pin` pins for as long as they are read. A block that cannot be pinned ends
+   * the push. Gives the keys of those that the peer has now for certain. Rejects as `fetch` does.
    */
   async push(
     to: PeerTarget,
     blocks: readonly SealedBlock[],
-    lend: BlockHost['lend'],
+    pin: BlockHost['pin'],
     signal: AbortSignal,
   ): Promise<Set<BlockKey>> {
     const acknowledged = new Set<BlockKey>();
     for (let from = 0; from < blocks.length; from += PEER_OFFER_BLOCKS) {
       const offer = new PushExchange(
         blocks.slice(from, from + PEER_OFFER_BLOCKS),
-        lend,
+        pin,
         this.options.blockBytes,
         this.clock,
       );

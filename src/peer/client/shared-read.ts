@@ -9,7 +9,7 @@ import type { PeerObserver } from '../observer.js';
 import type { SharedBlock } from '../wire/block-headers.js';
 import type { ServerMessage } from '../wire/messages.js';
 import type { Exchange, Line } from './exchange.js';
-import type { Fetched, FetchSink } from './fetch-exchange.js';
+import type { Fetched, FetchReservation, FetchSink } from './fetch-exchange.js';
 
 /** Reading blocks out of the shared memory of a peer on this host, while the peer keeps them pinned. */
 
@@ -151,27 +151,27 @@ export class PinExchange implements Exchange<SharedFetched> {
   }
 
   private copyOne(block: SealedBlock, from: Uint8Array): void {
-    let into: Uint8Array | null = null;
+    let reserved: FetchReservation | null = null;
     try {
-      into = this.sink.place(block, this.blockBytes);
+      reserved = this.sink.reserve(block, this.blockBytes);
     } catch (error) {
       this.giveUp(fromWire(toWire(error)));
     }
-    if (into === null) return;
+    if (reserved === null) return;
     // The sink may have given up in the call.
     if (this.reason) {
-      this.sink.failed(block, this.reason);
+      reserved.abort();
       return;
     }
-    const digest = this.copy(from, into);
+    const digest = this.copy(from, reserved.memory);
     if (digest === block.digest) {
       this.blocks++;
-      this.keeping.push(this.keep(block));
+      this.keeping.push(this.keep(reserved));
       return;
     }
     this.observer.onIntegrityFailure('fetch');
     const wrong = new Corrupt(`block ${block.key} has digest ${digest} after it was copied; ${block.digest} was due`);
-    this.sink.failed(block, wrong);
+    reserved.abort();
     this.reason = wrong;
     this.line!.close(wrong);
   }
@@ -186,9 +186,9 @@ export class PinExchange implements Exchange<SharedFetched> {
     return this.digester.digest();
   }
 
-  private async keep(block: SealedBlock): Promise<void> {
+  private async keep(reserved: FetchReservation): Promise<void> {
     try {
-      await this.sink.done(block);
+      await reserved.commit();
     } catch (error) {
       this.giveUp(fromWire(toWire(error)));
     }

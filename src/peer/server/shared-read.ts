@@ -1,6 +1,6 @@
 import { Deferred } from '../../async/deferred.js';
 import type { Clock } from '../../clock.js';
-import type { BlockKey, LentBlock } from '../../core/block.js';
+import type { BlockKey, PinnedBlock } from '../../core/block.js';
 import { Corrupt, DeadlineExceeded, InternalError } from '../../errors.js';
 import { PEER_BLOCKS_PINNED, PEER_PIN_MS } from '../../limits.js';
 import type { PeerObserver } from '../observer.js';
@@ -15,7 +15,7 @@ import type { BlockHost } from './block-host.js';
  */
 export class PinAnswer implements Answer {
   private over = false;
-  private pinned: LentBlock[] = [];
+  private pinned: PinnedBlock[] = [];
   /** Resolves when the peer does not read the pinned blocks any more; null while it reads none. */
   private reading: Deferred<void> | null = null;
 
@@ -91,13 +91,13 @@ export class PinAnswer implements Answer {
   private async take(key: BlockKey): Promise<ServerMessage | null> {
     // Asked first: to pin a block that is not shared may read a disk or a device.
     if (!this.host.isShared(key)) return { type: 'unshared' };
-    const block = await this.host.lend(key);
+    const block = await this.host.pin(key);
     if (block === null) return { type: 'missing', key };
     if (block.shared !== null && block.bytes.byteLength === this.blockBytes) {
       this.pinned.push(block);
       return null;
     }
-    block.release();
+    block.unpin();
     if (block.shared === null) return { type: 'unshared' };
     throw new InternalError(`block ${key} has ${block.bytes.byteLength} bytes and not ${this.blockBytes}`);
   }
@@ -117,7 +117,7 @@ export class PinAnswer implements Answer {
   private unpinAll(reply: Reply): void {
     this.reading = null;
     for (const block of this.pinned.splice(0)) {
-      block.release();
+      block.unpin();
       reply.pins.release();
     }
   }

@@ -39,6 +39,7 @@ export function packFrame(type: number, request: number, header: Uint8Array, pay
 /**
  * Reads the first `PRELUDE_BYTES` of a frame. Its lengths are as the peer sent them; the caller checks them with `checkLengths`.
  * @throws Corrupt if these bytes are not a prelude, Refused if they are a prelude of another version.
+ * @internal exported for tests.
  */
 export function readPrelude(bytes: Uint8Array): Prelude {
   const view = new DataView(bytes.buffer, bytes.byteOffset, PRELUDE_BYTES);
@@ -62,7 +63,11 @@ export function readPrelude(bytes: Uint8Array): Prelude {
   };
 }
 
-/** @throws Corrupt if the header does not match the checksum in its prelude. */
+/**
+ * Checks a header against its prelude.
+ * @throws Corrupt if the header does not match the checksum in its prelude.
+ * @internal exported for tests.
+ */
 export function checkHeader(prelude: Prelude, header: Uint8Array): void {
   if (checksumOf(header) !== prelude.headerChecksum) {
     throw new Corrupt("a peer's frame: the header does not match its checksum");

@@ -19,7 +19,7 @@ import {
  * handshake, of at most `HANDSHAKE_FRAME_BYTES`, and only before a deadline. Both sides' greetings are the same for all purposes.
  */
 
-export interface GreetingOptions extends ConnectionOptions {
+interface GreetingOptions extends ConnectionOptions {
   readonly clock: Clock;
   readonly handshakeTimeoutMs: number;
 }

@@ -12,7 +12,7 @@ export const NONCE_BYTES = 32;
 
 const TAG = 'shoal-peer-2';
 
-/** Which frames a connection carries after the handshake: requests for blocks, or messages between actors. */
+/** Which frames a connection carries after the handshake: requests for blocks, or messages between actors. @internal exported for tests. */
 export const PURPOSES = ['blocks', 'calls'] as const;
 export type Purpose = (typeof PURPOSES)[number];
 

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { BlockPlaces } from '../../../src/device/block-places.js';
 import type { DeviceBlock } from '../../../src/device/device.js';
 
-test('lends each place to one at a time, and never more places than there are, also when they become fewer', () => {
+test('leases each place to one block at a time, and never more places than there are, also when they become fewer', () => {
   const step = fc.oneof(
     fc.constant('take' as const),
     fc.record({ give: fc.nat() }),

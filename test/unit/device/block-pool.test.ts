@@ -69,7 +69,7 @@ test('has no more blocks than the system has memory for, and asks it no second t
   pool.close();
 });
 
-test('lends the place that was freed last before any other', () => {
+test('reuses the place that was freed last before any other', () => {
   const pool = new BlockPool(runtime, 64, 640);
   const [first, second] = [pool.take()!, pool.take()!];
   pool.bytes(first).fill(1);

@@ -123,7 +123,7 @@ class World {
             this.held.claims++;
             return true;
           },
-          release: () => give('pins'),
+          unpin: () => give('pins'),
           settle: () => give('claims'),
         };
       },

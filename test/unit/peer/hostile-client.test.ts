@@ -36,7 +36,7 @@ afterEach(() => pair.close());
 
 async function expectUnharmed(admissions = 0): Promise<void> {
   await until(() => pair.server.connections === 0);
-  expect(pair.host).toMatchObject({ lent: 0, admissions });
+  expect(pair.host).toMatchObject({ pinned: 0, admissions });
   expect(pair.host.admitted.size).toBe(0);
   expect([...pair.host.blocks.keys()]).toEqual([stored!.block.key]);
   const sink = new MemorySink();
@@ -150,7 +150,7 @@ describe('a server that is sent', () => {
       { type: 'proof', mac: new Uint8Array(32) },
     ];
     for (const message of requests) await sendAll(frameOf(message.type === 'proof' ? 0 : 1, message), false);
-    expect(pair.host.lendings).toBe(0);
+    expect(pair.host.pinCalls).toBe(0);
     await expectUnharmed();
   });
 
@@ -270,14 +270,14 @@ describe('a server that is sent', () => {
   });
 
   it('more requests than it may be closes the connection', async () => {
-    pair.host.beforeLend = () => new Promise(() => {});
+    pair.host.beforePin = () => new Promise(() => {});
     const peer = await provedClient(pair.addresses.unixPath!);
     for (let request = 1; request <= 2 * PEER_REQUESTS_IN_FLIGHT + 1; request++) {
       peer.send(request, { type: 'fetch', keys: [keyOf('a')] });
     }
     await peer.closed;
     expect(observer.failures).toContain('overloaded');
-    pair.host.beforeLend = () => {};
+    pair.host.beforePin = () => {};
     await expectUnharmed();
   });
 });
@@ -307,10 +307,10 @@ describe('a server whose peer', () => {
     pair.server.onLinkClosed(() => observer.onFailure('unavailable'));
     peer.socket.pause();
     peer.send(1, { type: 'fetch', keys: big.map(({ block }) => block.key) });
-    await until(() => host.lent > 0);
+    await until(() => host.pinned > 0);
     await failed;
     await until(() => pair.server.connections === 0);
-    expect(host.lent).toBe(0);
+    expect(host.pinned).toBe(0);
     peer.socket.destroy();
   });
 

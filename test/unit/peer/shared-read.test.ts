@@ -68,7 +68,7 @@ async function fetched(count: number, options: Parameters<Pair['clientFor']>[1] 
   const outcome = await pair.clientFor('memory', options).fetch(pair.target('memory'), keysOf(blocks), sink, NEVER);
   expect(outcome).toMatchObject({ blocks: count, bytes: count * BLOCK_BYTES, missing: null });
   for (const { block, bytes } of blocks) expect(Buffer.compare(sink.places.get(block.key)!, bytes)).toBe(0);
-  await until(() => pair.host.lent === 0);
+  await until(() => pair.host.pinned === 0);
   return sink;
 }
 
@@ -91,7 +91,7 @@ describe('blocks in shared memory', () => {
     pair.host.add(blocksOf('a', 3));
     place(keyOf('a 2'), null);
     await fetched(3);
-    expect(pair.host.lendings).toBe(3);
+    expect(pair.host.pinCalls).toBe(3);
   });
 
   it('are pinned only when the sink has stored the blocks pinned before', async () => {
@@ -137,7 +137,7 @@ describe('blocks in shared memory', () => {
     expect(sink.arrived).toEqual(keysOf(blocks.slice(0, 2)));
     expect(sink.open.size).toBe(0);
     expect(client.links()).toEqual([]);
-    await until(() => pair.host.lent === 0);
+    await until(() => pair.host.pinned === 0);
   });
 
   it('are given up in the middle', async () => {
@@ -152,7 +152,7 @@ describe('blocks in shared memory', () => {
     await expect(client.fetch(pair.target('memory'), keysOf(blocks), sink, giveUp.signal)).rejects.toThrow(Cancelled);
     expect(sink.arrived).toEqual(keysOf(blocks.slice(0, 5)));
     expect(sink.open.size).toBe(0);
-    await until(() => pair.host.lent === 0);
+    await until(() => pair.host.pinned === 0);
     await client.ping(pair.target('memory'), 1000);
   });
 
@@ -191,23 +191,23 @@ describe('a server that pins blocks', () => {
   afterEach(() => peer.socket.destroy());
 
   it('pins a bounded number at a time, and the next when these are unpinned', async () => {
-    expect(pair.host.lent).toBe(PEER_BLOCKS_PINNED);
+    expect(pair.host.pinned).toBe(PEER_BLOCKS_PINNED);
     peer.send(1, { type: 'unpin' });
     const { message } = await peer.next('pinned');
     expect(message.blocks.map(({ block }) => block)).toEqual(
       blocks.slice(PEER_BLOCKS_PINNED).map(({ block }) => block),
     );
-    expect(pair.host.lent).toBe(3);
+    expect(pair.host.pinned).toBe(3);
     peer.send(1, { type: 'unpin' });
     await peer.next('done');
-    expect(pair.host.lent).toBe(0);
+    expect(pair.host.pinned).toBe(0);
   });
 
   it('pins no more for other requests of the same peer meanwhile', async () => {
     peer.send(2, { type: 'pin', keys: keysOf(blocks) });
     peer.send(3, { type: 'ping' });
     await peer.next('pong');
-    expect(pair.host.lent).toBe(PEER_BLOCKS_PINNED);
+    expect(pair.host.pinned).toBe(PEER_BLOCKS_PINNED);
     peer.send(1, { type: 'cancel' });
     const { request } = await peer.next('pinned');
     expect(request).toBe(2);
@@ -216,22 +216,22 @@ describe('a server that pins blocks', () => {
   it('unpins all when the peer cancels', async () => {
     peer.send(1, { type: 'cancel' });
     await peer.next('done');
-    expect(pair.host.lent).toBe(0);
+    expect(pair.host.pinned).toBe(0);
   });
 
   it('unpins all when the connection is closed', async () => {
     peer.socket.destroy();
-    await until(() => pair.host.lent === 0);
+    await until(() => pair.host.pinned === 0);
   });
 
   it('closes the connection of a peer that keeps them pinned too long, even if it sends other requests', async () => {
     await clock.advance(PEER_PIN_MS - 1);
     peer.send(2, { type: 'ping' });
     await peer.next('pong');
-    expect(pair.host.lent).toBe(PEER_BLOCKS_PINNED);
+    expect(pair.host.pinned).toBe(PEER_BLOCKS_PINNED);
     await clock.advance(1);
     await peer.closed;
-    await until(() => pair.host.lent === 0);
+    await until(() => pair.host.pinned === 0);
   });
 
   it('gives each group of pinned blocks its own time', async () => {
@@ -252,6 +252,6 @@ describe('a server that pins blocks', () => {
     peer.send(2, { type: 'unpin' });
     expect((await peer.next('error')).message).toMatchObject({ code: 'corrupt' });
     await peer.closed;
-    await until(() => pair.host.lent === 0);
+    await until(() => pair.host.pinned === 0);
   });
 });

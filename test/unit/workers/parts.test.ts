@@ -72,7 +72,7 @@ describe('no cache', () => {
     expect(prefix.claim()).toBe(true);
     expect((await NO_CACHE.prepare(request, new AbortController().signal)).claim()).toBe(true);
     expect(NO_CACHE.reserve(blocks[0]!)).toBeNull();
-    prefix.release();
+    prefix.unpin();
     prefix.settle();
   });
 });

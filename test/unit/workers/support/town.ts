@@ -3,14 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MemoryBroker } from '../../../../src/bus/memory-bus.js';
 import { SimulatedClock } from '../../../../src/clock.js';
-import type { LentBlock } from '../../../../src/core/block.js';
+import type { PinnedBlock } from '../../../../src/core/block.js';
 import type { Announcement } from '../../../../src/core/member.js';
 import { Roster } from '../../../../src/fleet/roster.js';
 import { fleetSubjects } from '../../../../src/fleet/subjects.js';
 import { openProcessMemory } from '../../../../src/native/process-memory.js';
 import { PeerClient } from '../../../../src/peer/client/peer-client.js';
 import type { OpenSharedMemory } from '../../../../src/peer/client/shared-read.js';
-import type { Admission, BlockHost } from '../../../../src/peer/server/block-host.js';
+import type { BlockHost } from '../../../../src/peer/server/block-host.js';
 import { PeerServer } from '../../../../src/peer/server/peer-server.js';
 import { announcement, FINGERPRINT } from '../../../support/announcement.js';
 import { BLOCK_BYTES, Cache } from './cache.js';
@@ -23,7 +23,7 @@ class Door implements BlockHost {
   readonly asked: string[] = [];
   readonly offered: string[] = [];
   /** Called before a block is given; may change it. */
-  onLend: (lent: LentBlock | null) => Promise<LentBlock | null> | LentBlock | null = (lent) => lent;
+  onPin: (pinned: PinnedBlock | null) => Promise<PinnedBlock | null> | PinnedBlock | null = (pinned) => pinned;
 
   constructor(private readonly store: BlockHost) {}
 
@@ -31,12 +31,12 @@ class Door implements BlockHost {
     return this.store.isShared(key);
   }
 
-  async lend(key: string): Promise<LentBlock | null> {
+  async pin(key: string): Promise<PinnedBlock | null> {
     this.asked.push(key);
-    return this.onLend(await this.store.lend(key));
+    return this.onPin(await this.store.pin(key));
   }
 
-  admit(block: Parameters<BlockHost['admit']>[0]): Admission {
+  admit(block: Parameters<BlockHost['admit']>[0]): ReturnType<BlockHost['admit']> {
     this.offered.push(block.key);
     return this.store.admit(block);
   }
