@@ -13,8 +13,8 @@ import { PromptParts } from './prompt-parts.js';
 export const REQUEST_ATTEMPTS = 4;
 
 /** One worker that may run the request, and the way to ask it. */
-interface Candidate {
-  readonly worker: string;
+interface ChosenWorker {
+  readonly id: string;
   run(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>;
 }
 
@@ -31,7 +31,7 @@ export interface Attempted {
 
 /** A worker that was chosen, and what it is told beside the prompt. Keys and sources belong to the tokens as they were when it was chosen. */
 export interface Placed {
-  readonly candidate: Candidate;
+  readonly worker: ChosenWorker;
   readonly keys: Uint8Array;
   readonly sources: GenerateRequest['sources'];
   /** The prefill is over: what it left is there to be taken. */
@@ -64,7 +64,7 @@ export async function* runToItsEnd(
     const tokens = withGenerated(request.tokens, generated);
     const chosen = await choose(tokens, tried, signal);
     if (!chosen) break;
-    const { candidate, keys, sources } = chosen;
+    const { worker, keys, sources } = chosen;
     if (generated.length > 0) onResumed();
     try {
       const message: GenerateRequest = {
@@ -81,10 +81,10 @@ export async function* runToItsEnd(
       };
       let start: FleetEvent | null = null;
       prompt.beginAnew();
-      for await (const event of candidate.run(message, signal)) {
+      for await (const event of worker.run(message, signal)) {
         if (event.type === 'start') {
           // Held back until something came of it: the worker that is named is the one whose words these are.
-          start = { ...event, worker: candidate.worker };
+          start = { ...event, worker: worker.id };
           continue;
         }
         const fresh = event.type === 'prompt' ? prompt.take(event) : event;
@@ -97,16 +97,14 @@ export async function* runToItsEnd(
         yield fresh;
         if (event.type === 'end') return;
       }
-      throw new InternalError(
-        `worker ${candidate.worker} ended the stream of request ${request.requestId} without an end`,
-      );
+      throw new InternalError(`worker ${worker.id} ended the stream of request ${request.requestId} without an end`);
     } catch (error) {
       if (signal.aborted) throw new Cancelled('the client went away');
       if (!(error instanceof Unavailable || error instanceof Overloaded)) throw error;
       // A full queue costs next to nothing; a worker that is lost may have been lost by this request.
       if (error instanceof Unavailable) losses++;
       // What was lost with the bus may be asked of the same worker again.
-      if (error instanceof Overloaded || !chosen.excused()) tried.add(candidate.worker);
+      if (error instanceof Overloaded || !chosen.excused()) tried.add(worker.id);
       last = error;
       if (generated.length > 0 && generated.length >= request.stopping.maxTokens) {
         // Only the end itself was lost, and it is known: nobody need be asked for it.

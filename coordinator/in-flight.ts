@@ -1,4 +1,4 @@
-import type { InFlight as Load } from '../src/core/placement.js';
+import type { PlacedLoad as Load } from '../src/core/placement.js';
 
 /** What this coordinator has placed at each worker and not yet seen answered. */
 export class InFlight {

@@ -139,7 +139,7 @@ export class Router {
       this.whenTold(worker, keys.at(-1), settle);
     };
     return {
-      candidate: { worker, run: (message, signal) => engine.stream('generate', message, { signal }) },
+      worker: { id: worker, run: (message, signal) => engine.stream('generate', message, { signal }) },
       keys: packKeys(keys),
       sources: [...best.sources],
       prefilled,

@@ -112,7 +112,7 @@ const Message = z
     error: 'is missing',
   })
   .transform((message) => ({ ...message, content: message.content ?? '' }));
-export type ChatMessage = z.infer<typeof Message>;
+export type ClientMessage = z.infer<typeof Message>;
 
 const Messages = listOf(Message, CHAT_MESSAGES).refine((messages) => messages.length > 0, 'must not be empty');
 
@@ -158,7 +158,7 @@ export const ExplainRequest = z.object({
 export type ExplainRequest = z.infer<typeof ExplainRequest>;
 
 /** The body as `schema` has it. Throws `InvalidRequest` that names the first field that is wrong. */
-export function readBody<T>(schema: z.ZodType<T>, body: unknown): T {
+export function checkBody<T>(schema: z.ZodType<T>, body: unknown): T {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new InvalidRequest('The body must be a JSON object.');
   }

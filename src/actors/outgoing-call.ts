@@ -19,7 +19,7 @@ export interface Receiver {
   fail(error: ShoalError): void;
 }
 
-export type Asked = Pick<CallMessage, 'protocol' | 'method' | 'request'> & { kind: 'ask' | 'stream' };
+export type CallRequest = Pick<CallMessage, 'protocol' | 'method' | 'request'> & { kind: 'ask' | 'stream' };
 
 /** What a call needs of the calls' keeper. */
 export interface CallOwner {
@@ -52,7 +52,7 @@ export class OutgoingCall {
   constructor(
     readonly id: number,
     readonly to: ActorAddress,
-    readonly asked: Asked,
+    readonly asked: CallRequest,
     private readonly options: CallOptions,
     private readonly receiver: Receiver,
     private readonly owner: CallOwner,

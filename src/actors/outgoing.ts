@@ -10,7 +10,7 @@ import {
   sameNode,
 } from './envelope.js';
 import type { ObserveActors } from './event.js';
-import { type Asked, type CallOptions, type CallOwner, OutgoingCall, type Receiver } from './outgoing-call.js';
+import { type CallOptions, type CallOwner, type CallRequest, OutgoingCall, type Receiver } from './outgoing-call.js';
 import type { Post } from './post.js';
 
 /** Incarnations known to be gone that a node remembers, so that a call to one fails at once. */
@@ -32,7 +32,7 @@ export class Outgoing implements CallOwner {
     private readonly observe: ObserveActors,
   ) {}
 
-  call(to: ActorAddress, asked: Asked, options: CallOptions, receiver: Receiver): OutgoingCall {
+  call(to: ActorAddress, asked: CallRequest, options: CallOptions, receiver: Receiver): OutgoingCall {
     const call = new OutgoingCall(this.nextId(), to, asked, options, receiver, this);
     call.begin();
     return call;

@@ -13,7 +13,7 @@ export type Command =
 
 /** One option: everything that the command line, the environment, the help and the README know about it. */
 export interface OptionSpec<T = unknown, D extends string | null = string | null> {
-  /** `port` is `--port`. Null where a value must not be seen in a list of processes: then it is a variable only. */
+  /** `port` is `--port`. Null for a variable only: a value that must not be seen in a list of processes, or that is read before flags are. */
   readonly flag: string | null;
   readonly variable: string;
   /** Stands for the value in the help. Null is a switch: given or not. */

@@ -1,6 +1,7 @@
 import * as limits from '../limits.js';
 import { type Command, type OptionTable, type OptionValues, option } from './option.js';
 import * as types from './option-types.js';
+import { ORT_LIBRARY_OPTIONS } from './ort-library.js';
 import { PEER_TLS_OPTIONS } from './peer-tls-options.js';
 import { WORKER_OPTIONS } from './worker-options.js';
 
@@ -208,6 +209,7 @@ export const OPTIONS = {
     help: 'Least level of the JSON lines on stderr: silent, error, warn, info or debug.',
   }),
   ...WORKER_OPTIONS,
+  ...ORT_LIBRARY_OPTIONS,
   ...PEER_TLS_OPTIONS,
   json: option({
     flag: 'json',

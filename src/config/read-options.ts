@@ -3,10 +3,14 @@ import { WrongUsage } from './wrong-usage.js';
 
 /** What the command line gave, by flag in camel case. A switch is `true`. */
 export type Flags = Readonly<Record<string, unknown>>;
-export type Environment = Readonly<Record<string, string | undefined>>;
+export type EnvironmentVariables = Readonly<Record<string, string | undefined>>;
 
 /** Text of an option and the name under which it was given, or null if it was not. */
-function given(spec: OptionSpec, flags: Flags, environment: Environment): { name: string; text: string } | null {
+function given(
+  spec: OptionSpec,
+  flags: Flags,
+  environment: EnvironmentVariables,
+): { name: string; text: string } | null {
   const flag = spec.flag === null ? undefined : flags[flagKey(spec.flag)];
   if (flag === true) return { name: `--${spec.flag}`, text: 'on' };
   if (typeof flag === 'string') return { name: `--${spec.flag}`, text: flag };
@@ -31,7 +35,7 @@ export function readOptions<Table extends OptionTable>(
   table: Table,
   command: Command,
   flags: Flags,
-  environment: Environment,
+  environment: EnvironmentVariables,
 ): OptionValues<Table> {
   const values = Object.entries(table).map(([key, spec]) => {
     const source = spec.commands.includes(command) ? given(spec, flags, environment) : null;
@@ -47,7 +51,7 @@ export function inheritedVariables(
   command: Command,
   child: Command,
   flags: Flags,
-  environment: Environment,
+  environment: EnvironmentVariables,
 ): Record<string, string> {
   const inherited: Record<string, string> = {};
   for (const spec of Object.values(table)) {
@@ -59,7 +63,7 @@ export function inheritedVariables(
 }
 
 /** The environment without any option of the table, so that a child takes only what it is given on purpose. */
-export function withoutOptions(table: OptionTable, environment: Environment): Record<string, string> {
+export function withoutOptions(table: OptionTable, environment: EnvironmentVariables): Record<string, string> {
   const variables = new Set(Object.values(table).map((spec) => spec.variable));
   const kept = Object.entries(environment).filter(
     (entry): entry is [string, string] => entry[1] !== undefined && !variables.has(entry[0]),

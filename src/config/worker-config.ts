@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import type { LogLevel } from '../log.js';
 import { formatByteSize } from './byte-size.js';
 import { requiredSecret } from './cluster-secret.js';
 import type { Machine } from './machine.js';
@@ -7,8 +8,6 @@ import { type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
 import { type PeerTlsConfig, peerTls } from './peer-tls.js';
 import { WrongUsage } from './wrong-usage.js';
-
-export type LogLevel = NonNullable<Values['logLevel']>;
 
 /** Everything that one worker is told from outside. */
 export interface WorkerConfig {

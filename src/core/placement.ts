@@ -11,12 +11,12 @@ export interface PlacementRequest {
   /** Workers clockwise from the prompt's first segment, its homes first. */
   readonly ringOrder: readonly string[];
   /** What this coordinator has placed itself and not yet seen answered, by worker. */
-  readonly inFlight: ReadonlyMap<string, InFlight>;
+  readonly inFlight: ReadonlyMap<string, PlacedLoad>;
   /** Workers that are not to be taken, say because they failed this request. */
   readonly excluded: ReadonlySet<string>;
 }
 
-export interface InFlight {
+export interface PlacedLoad {
   /** Requests placed there and not over. */
   readonly requests: number;
   /** Tokens that those of them will compute whose prefill is not known to be over. */

@@ -3,8 +3,8 @@ import type { Clock, Timer } from '../clock.js';
 import type { Announcement } from '../core/member.js';
 import { ANNOUNCE_INTERVAL_MS } from '../limits.js';
 import { encode } from '../wire/msgpack.js';
+import { publishBestEffort } from './best-effort.js';
 import type { FleetSubjects } from './subjects.js';
-import { tell } from './tell.js';
 
 /** Changes of load are gathered for so long before they are told. */
 const GATHER_MS = 10;
@@ -38,7 +38,7 @@ export class Announcer {
   announce(): void {
     this.due?.cancel();
     this.due = null;
-    if (!this.gone) tell(this.bus, this.subjects.announce, encode(this.describe()));
+    if (!this.gone) publishBestEffort(this.bus, this.subjects.announce, encode(this.describe()));
   }
 
   /** Stops, and says goodbye. Nothing is announced after it. */
@@ -48,6 +48,6 @@ export class Announcer {
     this.due?.cancel();
     this.asked?.unsubscribe();
     const { id, incarnation } = this.describe();
-    tell(this.bus, this.subjects.leave, encode({ id, incarnation }));
+    publishBestEffort(this.bus, this.subjects.leave, encode({ id, incarnation }));
   }
 }

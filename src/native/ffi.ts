@@ -2,6 +2,7 @@ import { constants } from 'node:buffer';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import koffi from 'koffi';
+import { chosenOrtLibrary } from '../config/ort-library.js';
 import { Unavailable } from '../errors.js';
 import { type Kind, type Kinds, NATIVE_TYPES, SIGNATURES, type Signature } from './signatures.js';
 
@@ -82,8 +83,8 @@ function openBase(file: string): Pointer {
 
 /** Where ONNX Runtime's library is, and the providers that are files of their own beside it. */
 export function libraryPath(): string {
-  const chosen = process.env.SHOAL_ORT_LIBRARY;
-  if (chosen !== undefined && chosen !== '') return path.resolve(chosen);
+  const chosen = chosenOrtLibrary();
+  if (chosen !== null) return path.resolve(chosen);
   const name = NAMES[process.platform];
   if (name === undefined) {
     throw new Unavailable(
@@ -104,7 +105,7 @@ export function readPointer(address: Pointer): Pointer {
 }
 
 /** The text that ends with a zero byte at an address. */
-export function readText(address: Pointer): string {
+export function readCString(address: Pointer): string {
   return koffi.decode.string(BigInt(address));
 }
 

@@ -1,7 +1,7 @@
 import { Overloaded } from '../../src/errors.js';
 
 /** Bounds how many sequences a coordinator has accepted and not yet answered. */
-export class Admission {
+export class RequestLimit {
   private inside = 0;
 
   constructor(private readonly limit: number) {}
