@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 import { run } from './program.js';
 
+/** The program `shoal`. */
+
 const code = await run(process.argv.slice(2), {
   environment: process.env,
   io: { out: (text) => void process.stdout.write(text), err: (text) => void process.stderr.write(text) },

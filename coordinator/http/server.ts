@@ -1,5 +1,5 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import type { Clock } from '../../src/clock.js';
 import { Cancelled, Unavailable } from '../../src/errors.js';
@@ -12,9 +12,12 @@ import { EventSink } from './event-sink.js';
 import { checkMediaType, parseJsonBody } from './json-body.js';
 import { inParts } from './parts.js';
 import { Pipelines } from './pipelines.js';
+import { refuseExpectation, refuseMalformed } from './refusals.js';
 import { requestIdOf } from './request-id.js';
 import type { EventsAnswer, Exchange, Route } from './route.js';
 import { StallGuard } from './stall-guard.js';
+
+/** Listens, serves, ends; knows fastify. */
 
 /** Largest body of an HTTP request. */
 const HTTP_BODY_BYTES = 8 * 2 ** 20;
@@ -314,39 +317,4 @@ function frameworkFailure(error: unknown, bodyLimitBytes: number): ApiError | nu
     return new ApiError(413, `The body has more than ${bodyLimitBytes} bytes.`, { code: 'body_too_large' });
   if (statusCode === undefined || statusCode < 400 || statusCode >= 500) return null;
   return new ApiError(statusCode, 'The request is malformed.', { code: String(code).toLowerCase() });
-}
-
-/** Node answers by itself what only asks whether to go on. */
-function refuseExpectation(request: IncomingMessage, response: ServerResponse): void {
-  const failure = new ApiError(417, 'The only expectation that is met is "100-continue".', { code: 'expectation' });
-  response.writeHead(failure.status, {
-    'content-type': 'application/json; charset=utf-8',
-    'x-request-id': requestIdOf(request.headers['x-request-id']),
-  });
-  response.end(JSON.stringify(failure.toBody()));
-}
-
-const MALFORMED: Readonly<Record<string, readonly [number, string]>> = {
-  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
-};
-
-/** Answers bytes that are no HTTP, for which there is no request yet. */
-function refuseMalformed(code: string, socket: Socket): void {
-  if (code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const [status, reason] = MALFORMED[code] ?? [400, 'Bad Request'];
-  const body = JSON.stringify(
-    new ApiError(status, `${reason}: the request could not be read.`, { code: 'malformed_http' }).toBody(),
-  );
-  const head = [
-    `HTTP/1.1 ${status} ${reason}`,
-    `content-length: ${Buffer.byteLength(body)}`,
-    'content-type: application/json; charset=utf-8',
-    `x-request-id: ${requestIdOf(undefined)}`,
-    'connection: close',
-  ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }

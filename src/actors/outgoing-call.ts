@@ -4,6 +4,8 @@ import { Cancelled, DeadlineExceeded, fromWire, InternalError, ShoalError, Unava
 import * as limits from '../limits.js';
 import type { ActorAddress, AnswerMessage, CallMessage, NodeAddress, NodeMessage } from './envelope.js';
 
+/** A call to another node, from its caller's side. */
+
 export interface CallOptions {
   /** Gives the call up when it aborts: the caller gets Cancelled at once, the actor's signal aborts. */
   readonly signal?: AbortSignal | undefined;

@@ -11,6 +11,8 @@ import {
 } from './bus.js';
 import { checkPattern, checkSubject, matches } from './subject.js';
 
+/** The bus in one process, with faults for tests. */
+
 export interface MemoryBrokerOptions {
   maxPayloadBytes?: number;
   /** When a message is delivered: as a microtask, unless a simulator decides. Must keep the order of calls for messages to be in order. */

@@ -5,6 +5,8 @@ import { ORT_LIBRARY_OPTIONS } from './ort-library.js';
 import { PEER_TLS_OPTIONS } from './peer-tls-options.js';
 import { WORKER_OPTIONS } from './worker-options.js';
 
+/** Every option: flag, variable, default, meaning. */
+
 /** Workers that `shoal up` starts, and homes of a block. */
 const LOCAL_WORKERS = 64;
 const REPLICAS = 16;

@@ -2,7 +2,8 @@ import { option } from './option.js';
 import * as types from './option-types.js';
 import { type EnvironmentVariables, readOptions } from './read-options.js';
 
-/** The option that names another ONNX Runtime than the one of onnxruntime-node. */
+/** The option that names another ONNX Runtime than the one of onnxruntime-node, and where it is read. */
+
 export const ORT_LIBRARY_OPTIONS = {
   ortLibrary: option({
     flag: null,

@@ -12,6 +12,8 @@ import { readMessage } from '../wire/read-message.js';
 import { publishBestEffort } from './best-effort.js';
 import type { FleetSubjects } from './subjects.js';
 
+/** Keeps member list and ring up to date: membership with the world around it. */
+
 /** Asks a worker directly whether it lives. Rejects if it does not answer in time. */
 type Probe = (target: { id: string; incarnation: string; address: PeerAddress }) => Promise<void>;
 

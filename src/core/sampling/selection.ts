@@ -2,6 +2,8 @@ import { InternalError } from '../../errors.js';
 import { crop } from './crop.js';
 import type { SamplingScratch } from './scratch.js';
 
+/** Greedy selection of a token, and drawing with temperature, min-p, top-k and top-p. */
+
 /** What of a token's distribution may be drawn. */
 export interface SelectionSettings {
   /** 0 takes the most likely token. */
