@@ -1,6 +1,6 @@
 import { InvalidRequest } from '../../src/errors.js';
 import { contextLengthExceeded } from './api-error.js';
-import type { ClientMessage } from './requests.js';
+import type { RequestMessage } from './requests.js';
 import type { ServedModel } from './served-model.js';
 
 /** Prompts in one completion request. */
@@ -85,7 +85,7 @@ export class PromptReader {
   }
 
   /** A chat, up to where the model's answer begins unless told otherwise. */
-  readMessages(messages: ClientMessage[], { addGenerationPrompt = true, addSpecialTokens = false } = {}): Prompt {
+  readMessages(messages: RequestMessage[], { addGenerationPrompt = true, addSpecialTokens = false } = {}): Prompt {
     if (this.model.template === null) {
       throw new InvalidRequest('messages: this model has no chat template; use /v1/completions.', 'messages');
     }

@@ -112,7 +112,7 @@ const Message = z
     error: 'is missing',
   })
   .transform((message) => ({ ...message, content: message.content ?? '' }));
-export type ClientMessage = z.infer<typeof Message>;
+export type RequestMessage = z.infer<typeof Message>;
 
 const Messages = listOf(Message, CHAT_MESSAGES).refine((messages) => messages.length > 0, 'must not be empty');
 

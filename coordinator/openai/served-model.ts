@@ -1,7 +1,7 @@
 import type { SamplingDefaults } from '../../src/model/folder.js';
 import type { TokenDecoder } from '../../src/text/token-decoder.js';
 import { ApiError } from './api-error.js';
-import type { ClientMessage } from './requests.js';
+import type { RequestMessage } from './requests.js';
 
 /** What the HTTP surface needs of a tokenizer. */
 export interface TextTokenizer extends TokenDecoder {
@@ -13,7 +13,7 @@ export interface TextTokenizer extends TokenDecoder {
 
 /** Turns a chat into a prompt. Throws `InvalidRequest` for messages that the template refuses. */
 interface ChatRenderer {
-  render(messages: ClientMessage[], options: { addGenerationPrompt: boolean }): string;
+  render(messages: RequestMessage[], options: { addGenerationPrompt: boolean }): string;
 }
 
 /** The model behind the API. */
