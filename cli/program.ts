@@ -6,8 +6,6 @@ import { SYNTH_OPTIONS } from '../src/config/synth-options.js';
 import { WrongUsage } from '../src/config/wrong-usage.js';
 import type { CommandContext, CommandRun } from './context.js';
 
-/** The commands and their options; knows commander. */
-
 interface CommandSpec {
   readonly name: CommandName | 'version' | 'options';
   readonly argument?: readonly [name: string, help: string];

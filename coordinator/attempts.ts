@@ -9,8 +9,6 @@ import {
 import type { FleetEvent } from './fleet.js';
 import { PromptParts } from './prompt-parts.js';
 
-/** Sees a request to its one end, over as many workers as it takes. */
-
 /** Workers on which one request is tried before the client is told. @internal exported for tests. */
 export const REQUEST_ATTEMPTS = 4;
 

@@ -22,8 +22,6 @@ import { modelRoutes } from './routes/models.js';
 import { tokenizeRoutes } from './routes/tokenize.js';
 import { type HttpListenOptions, type HttpServer, listen } from './server.js';
 
-/** The HTTP server of a coordinator, made of its routes. */
-
 /** Log-probabilities that a coordinator holds for answers that were not taken yet. */
 const COORDINATOR_LOGPROBS = 4 * ANSWER_LOGPROBS;
 

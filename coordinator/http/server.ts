@@ -17,8 +17,6 @@ import { requestIdOf } from './request-id.js';
 import type { EventsAnswer, Exchange, Route } from './route.js';
 import { StallGuard } from './stall-guard.js';
 
-/** Listens, serves, ends; knows fastify. */
-
 /** Largest body of an HTTP request. */
 const HTTP_BODY_BYTES = 8 * 2 ** 20;
 /** A longer body is read so far and dropped, so that its sender sees the refusal. */

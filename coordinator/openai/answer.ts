@@ -5,8 +5,6 @@ import type { TextTokenizer } from './served-model.js';
 import type { Tally } from './tally.js';
 import { TokenReports } from './token-reports.js';
 
-/** The answer, in one piece or in chunks. */
-
 /** What all parts of an answer begin with. */
 interface AnswerHead {
   readonly id: string;

@@ -10,8 +10,6 @@ import type { RequestLimit } from './request-limit.js';
 import type { TextTokenizer } from './served-model.js';
 import type { Tally } from './tally.js';
 
-/** Runs all choices of a request at once. */
-
 export interface GenerationPorts {
   readonly fleet: Fleet;
   readonly tokenizer: TextTokenizer;

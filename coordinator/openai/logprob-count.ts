@@ -1,8 +1,6 @@
 import { InvalidRequest } from '../../src/errors.js';
 import type { FleetRequest } from '../fleet.js';
 
-/** How many log-probabilities an answer may have. */
-
 /** Log-probabilities in one answer: of all choices, a token's own and its alternatives', those of an echoed prompt among them. */
 export const ANSWER_LOGPROBS = 512 * 1024;
 

@@ -4,8 +4,6 @@ import { decode, encode } from '../wire/msgpack.js';
 import { AnswerMessage, LookupMessage, type NodeAddress, NodeMessage, sameNode } from './envelope.js';
 import type { ObserveActors } from './event.js';
 
-/** Carries the messages of actors, over the bus or within a node. */
-
 /** Who takes what arrives. */
 export interface Inbox {
   nodeMessage(message: NodeMessage): void;

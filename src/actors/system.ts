@@ -21,8 +21,6 @@ import type { Behavior, Protocol } from './protocol.js';
 import { ActorRef } from './ref.js';
 import { DEFAULT_RESTART_POLICY, type RestartPolicy } from './restart-policy.js';
 
-/** The actors of one process: creating, looking up, ending. */
-
 /** Messages that wait in an actor's mailbox. */
 const MAILBOX_MESSAGES = 1024;
 /** An open call that is quiet says that it is alive this often. @internal exported for tests. */

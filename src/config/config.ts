@@ -6,8 +6,6 @@ import { type EnvironmentVariables, type Flags, inheritedVariables, readOptions 
 import { type UpConfig, upConfig } from './up-config.js';
 import { type WorkerConfig, workerConfig } from './worker-config.js';
 
-/** The configuration of each command. */
-
 /** Where configuration comes from: flags win over variables, those over defaults. */
 export interface ConfigSource {
   readonly flags: Flags;

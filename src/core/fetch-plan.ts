@@ -2,8 +2,6 @@ import type { BlockKey, BlockMeta } from './block.js';
 import type { BlockSource } from './placement.js';
 import { ASSUMED_RATES, FETCH_LATENCY_MS } from './rates.js';
 
-/** Which blocks to fetch from which worker, and when to stop waiting for them. */
-
 export interface FetchRequest {
   /** Blocks of a prompt that are not here, in order. */
   readonly wanted: readonly BlockMeta[];

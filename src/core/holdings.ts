@@ -2,8 +2,6 @@ import { ANNOUNCE_INTERVAL_MS, COORDINATOR_REQUESTS, HOLDINGS_TIMEOUT_MS } from 
 import type { BlockKey } from './block.js';
 import { KEY_BYTES, unpackKeys } from './key.js';
 
-/** A coordinator's index: which worker has which block, and which is going to have it. */
-
 /** Keys of a worker that a coordinator keeps in its index. */
 const INDEX_KEYS_PER_WORKER = 1_000_000;
 

@@ -2,8 +2,6 @@ import type { Coverage } from './holdings.js';
 import type { Member } from './member.js';
 import { ASSUMED_RATES, FETCH_LATENCY_MS, typical } from './rates.js';
 
-/** Ranks the workers that could take a request, by what it would cost there. */
-
 export interface PlacementRequest {
   readonly promptTokens: number;
   readonly blockTokens: number;

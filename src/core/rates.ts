@@ -1,5 +1,3 @@
-/** The rates that are assumed where nothing was measured. */
-
 /** What is assumed of a worker that has measured nothing yet, nor has any other. Modest, so that a measurement soon takes over. */
 export const ASSUMED_RATES = {
   computeMsPerToken: 0.5,

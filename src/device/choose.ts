@@ -4,8 +4,6 @@ import { OrtRuntime } from '../ort/runtime.js';
 import { CUDA_FIX, cudaMissing } from './cuda/cuda-runtime.js';
 import { type Adapter, vulkanAdapters } from './webgpu/vulkan.js';
 
-/** Which device a worker takes, and why. */
-
 /** What of devices this machine has. */
 export interface DeviceSurvey {
   /** Providers that ONNX Runtime was built with. */

@@ -3,8 +3,6 @@ import { blockKeys, type KeySeed, rootSeed, unpackKeys } from '../core/key.js';
 import { InvalidRequest, Refused } from '../errors.js';
 import { type GenerateRequest, unpackTokens } from '../protocol/generate.js';
 
-/** Checks a request before it waits. */
-
 /** What an engine can take. */
 export interface AdmissionBounds {
   readonly fingerprint: string;

@@ -4,8 +4,6 @@ import { TIER_NAMES } from '../core/block.js';
 import { GenerateEvent, GenerateRequest } from './generate.js';
 import { HOLDINGS_KEYS_PER_MESSAGE, HoldingsKeys } from './holdings.js';
 
-/** The protocols of a worker's three actors. */
-
 /** Runs sequences. One message out, one stream back. */
 export const EngineProtocol = defineProtocol('engine', {
   generate: stream(GenerateRequest, GenerateEvent),

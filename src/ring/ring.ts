@@ -3,8 +3,6 @@ import { createRequire } from 'node:module';
 import type { BlockKey } from '../core/block.js';
 import { epochOf, type RingMember } from '../core/epoch.js';
 
-/** The ring that maps segments to workers; knows `consistent-hash`. */
-
 /** Control points of a worker of average memory on the ring. */
 const RING_POINTS = 160;
 /** Control points of the smallest and of the largest worker. */

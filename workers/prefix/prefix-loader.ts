@@ -4,8 +4,6 @@ import type { PrefixCache, PrefixRequest, PreparedPrefix, ReservedBlock } from '
 import { Cancelled } from '../../src/errors.js';
 import type { BlockStore, BorrowedBlock } from '../cache/block-store.js';
 
-/** Looks up a prefix: on the device, on its way, in lower tiers, at peers. */
-
 /** Blocks of which a worker remembers that nobody is to ask for them before they are computed. */
 const CONTENDED_KEYS = 4_096;
 

@@ -2,8 +2,6 @@ import type { Clock, Timer } from '../../src/clock.js';
 import type { SealedBlock } from '../../src/core/block.js';
 import type { Push } from '../../src/core/replication.js';
 
-/** Pushes that wait, in one line for each worker. */
-
 /** Why blocks are pushed: they are new, have other homes than before, or are most likely there already. */
 export type PushCause = 'new' | 'moved' | 'check';
 

@@ -17,8 +17,6 @@ import { Tally } from '../../openai/tally.js';
 import { saltOf } from '../access.js';
 import { type Exchange, json, type RouteAnswer } from '../route.js';
 
-/** The way of a request for tokens, which chat and text completions share. */
-
 /** What the routes that ask the fleet for tokens need. */
 export interface GenerationDeps {
   readonly fleet: Fleet;

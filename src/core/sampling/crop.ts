@@ -1,8 +1,6 @@
 import { Ranking } from './ranking.js';
 import { SamplingScratch } from './scratch.js';
 
-/** The fewest candidates that make up a number or a weight, without sorting. */
-
 const BUCKETS = SamplingScratch.BUCKETS;
 
 /**

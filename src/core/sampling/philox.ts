@@ -1,5 +1,3 @@
-/** The draw for (seed, position), by a counter-based generator. */
-
 /**
  * Philox4x32-10, the counter-based generator of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3"
  * (SC 2011): a keyed bijection of a counter, so that any draw can be made without those before it.

@@ -9,8 +9,6 @@ import { blockPieces, cutGraph, joinGraph, moveGraph, placesGraph, type WordLayo
 import type { KvBuffers } from './kv-buffers.js';
 import { WebGpuMemory } from './memory.js';
 
-/** Copies K/V within a WebGPU device. */
-
 /** A sequence's place in buffers. */
 export interface KvRow {
   readonly buffers: KvBuffers;

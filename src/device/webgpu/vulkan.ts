@@ -1,7 +1,5 @@
 import { NULL, openLibrary, type Pointer } from '../../native/ffi.js';
 
-/** The adapters that WebGPU can have. */
-
 /** A device that Vulkan has, as far as it matters to whoever chooses one. */
 export interface Adapter {
   readonly name: string;

@@ -5,8 +5,6 @@ import type { PeerAddress } from '../../core/member.js';
 import { Unavailable } from '../../errors.js';
 import { HANDSHAKE_TIMEOUT_MS, PEER_SEND_BUFFER_BYTES } from '../../limits.js';
 
-/** Dials and takes over sockets so that bytes are read where they belong. */
-
 /** Takes the bytes of a socket: `target` gives the memory for what comes next, `advance` says how much of it is filled. */
 export interface Inlet {
   target(): Uint8Array;
