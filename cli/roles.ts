@@ -6,8 +6,6 @@ import type { CommandContext } from './context.js';
 import { openParentLink, type ParentLink } from './process/parent-link.js';
 import { runRole } from './process/role.js';
 
-/** `shoal coordinator` and `shoal worker`. */
-
 /** Runs one coordinator until a signal comes, or the process that started it is gone. */
 export function coordinator(context: CommandContext): Promise<number> {
   const config = readCoordinatorConfig(context);

@@ -2,8 +2,6 @@ import type { AnswerShape } from './answer-shape.js';
 import type { TokenReport } from './token-report.js';
 import type { TokenReports } from './token-reports.js';
 
-/** How `/v1/completions` writes its answers. */
-
 /** `POST /v1/completions`. */
 export const COMPLETION_SHAPE: AnswerShape = {
   idPrefix: 'cmpl-',

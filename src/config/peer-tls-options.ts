@@ -1,8 +1,6 @@
 import { type Command, type OptionTable, option } from './option.js';
 import * as types from './option-types.js';
 
-/** The options of TLS between peers. */
-
 /** Coordinators dial workers too, to see whether they live. */
 const ONE_ROLE = ['coordinator', 'worker'] as const satisfies readonly Command[];
 
