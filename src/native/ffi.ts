@@ -4,7 +4,7 @@ import path from 'node:path';
 import koffi from 'koffi';
 import { chosenOrtLibrary } from '../config/ort-library.js';
 import { Unavailable } from '../errors.js';
-import { type Kind, type Kinds, NATIVE_TYPES, SIGNATURES, type Signature } from './signatures.js';
+import { type ForeignKind, type ForeignKinds, NATIVE_TYPES, SIGNATURES, type Signature } from './signatures.js';
 
 /**
  * The foreign side of ONNX Runtime: finds the library, and makes JavaScript functions of its table of function pointers.
@@ -22,7 +22,7 @@ const NAMES: Partial<Record<NodeJS.Platform, string>> = {
   win32: 'onnxruntime.dll',
 };
 
-type Arguments<A extends readonly Kind[]> = { [I in keyof A]: Kinds[A[I]] };
+type Arguments<A extends readonly ForeignKind[]> = { [I in keyof A]: ForeignKinds[A[I]] };
 
 export interface NativeFunction<A extends readonly unknown[], R> {
   (...args: A): R;
@@ -30,7 +30,7 @@ export interface NativeFunction<A extends readonly unknown[], R> {
   async(...args: [...A, (error: Error | null, result: R) => void]): void;
 }
 
-type NativeOf<S> = S extends Signature<infer R, infer A> ? NativeFunction<Arguments<A>, Kinds[R]> : never;
+type NativeOf<S> = S extends Signature<infer R, infer A> ? NativeFunction<Arguments<A>, ForeignKinds[R]> : never;
 
 export type OrtApi = { readonly [N in keyof typeof SIGNATURES]: NativeOf<(typeof SIGNATURES)[N]> };
 
