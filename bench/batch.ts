@@ -6,6 +6,8 @@ import { type BenchOptions, machineLine, median, type Report, type ReportRatio, 
 import { RunningFleet } from './running-fleet.js';
 import { decodeRate, gapsWithin, quantile, wholeRate } from './streams.js';
 
+/** Tokens a second of many streams together, and what a long prompt costs those that run. */
+
 const CLI = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 const STREAMS = [1, 2, 4, 8, 16] as const;
 const PROMPT_TOKENS = 128;

@@ -8,6 +8,8 @@ import { PlainLoop } from './plain-loop.js';
 import { type BenchOptions, machineLine, median, type Report, reportRow } from './report.js';
 import { RunningFleet } from './running-fleet.js';
 
+/** Tokens a second through the fleet, beside the bare loop; after a long past, beside the plain loop too. */
+
 const CLI = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 const PROMPT_TOKENS = 128;
 const NEW_TOKENS = 129;

@@ -1,11 +1,11 @@
-import type { Environment, Flags } from '../src/config/read-options.js';
+import type { EnvironmentVariables, Flags } from '../src/config/read-options.js';
 
 /** The input and output of a command: flags, arguments, environment, streams. */
 export interface CommandContext {
   readonly flags: Flags;
   /** Arguments without flags, in order. */
   readonly args: readonly string[];
-  readonly environment: Environment;
+  readonly environment: EnvironmentVariables;
   readonly io: Io;
 }
 

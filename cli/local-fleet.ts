@@ -4,7 +4,7 @@ import { DEFAULT_RESTART_POLICY } from '../src/actors/restart-policy.js';
 import type { Clock } from '../src/clock.js';
 import type { NatsAccess } from '../src/config/nats-access.js';
 import { OPTIONS } from '../src/config/options.js';
-import { type Environment, withoutOptions } from '../src/config/read-options.js';
+import { type EnvironmentVariables, withoutOptions } from '../src/config/read-options.js';
 import type { UpConfig } from '../src/config/up-config.js';
 import { Cancelled, Unavailable } from '../src/errors.js';
 import * as limits from '../src/limits.js';
@@ -21,7 +21,7 @@ import type { Progress } from './progress.js';
 /** The dependencies of `LocalFleet`. */
 export interface LocalFleetPorts {
   readonly clock: Clock;
-  readonly environment: Environment;
+  readonly environment: EnvironmentVariables;
   readonly progress: Progress;
   /** Cluster secret of this run. */
   readonly secret: string;

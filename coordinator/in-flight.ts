@@ -1,4 +1,4 @@
-import type { InFlight as Load } from '../src/core/placement.js';
+import type { PlacedLoad as Load } from '../src/core/placement.js';
 
 /** Load that this coordinator has placed on each worker and that has not ended yet. */
 export class InFlight {

@@ -1,5 +1,6 @@
 import type { Bus, Subscription } from '../src/bus/bus.js';
 import type { Clock, Timer } from '../src/clock.js';
+import { publishBestEffort } from '../src/fleet/best-effort.js';
 import type { FleetSubjects } from '../src/fleet/subjects.js';
 import { tell } from '../src/fleet/tell.js';
 import { ANNOUNCE_INTERVAL_MS, FLEET_COORDINATORS, SUSPECT_AFTER_MS } from '../src/limits.js';
@@ -39,7 +40,7 @@ export class Siblings {
   }
 
   private announce(): void {
-    tell(this.bus, this.subjects.coordinator, encode(this.self));
+    publishBestEffort(this.bus, this.subjects.coordinator, encode(this.self));
   }
 
   private forget(): void {

@@ -2,7 +2,7 @@ import { pino } from 'pino';
 
 /** The one place that knows pino. JSON lines, one an event, on stderr. */
 
-type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 type LogFields = Readonly<Record<string, unknown>>;
 
 export interface Log {

@@ -11,6 +11,8 @@ import { FailedRuns } from './failed-runs.js';
 import type { HoldingsLog } from './holdings-log.js';
 import type { Replicator } from './replication/replicator.js';
 
+/** Engine, shard and worker as actors that others reach. */
+
 /** The parts of a worker that its actors speak for. */
 export interface SpokenFor {
   readonly engine: Engine;

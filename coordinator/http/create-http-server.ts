@@ -5,10 +5,10 @@ import type { CoordinatorMetrics } from '../../src/metrics/coordinator-metrics.j
 import { watchFleet } from '../../src/metrics/fleet-metrics.js';
 import { type Random, SystemRandom } from '../../src/random.js';
 import type { Fleet } from '../fleet.js';
-import { Admission } from '../openai/admission.js';
 import { ANSWER_LOGPROBS } from '../openai/logprob-count.js';
 import { LogprobRoom } from '../openai/logprob-room.js';
 import { PromptReader } from '../openai/prompt.js';
+import { RequestLimit } from '../openai/request-limit.js';
 import type { ServedModel } from '../openai/served-model.js';
 import { Access } from './access.js';
 import type { Route } from './route.js';
@@ -75,7 +75,7 @@ function routesOf({ fleet, model, options, metrics, clock, random }: HttpDeps): 
     fleet,
     model,
     prompts,
-    admission: new Admission(options.maxRequests ?? COORDINATOR_REQUESTS),
+    requestLimit: new RequestLimit(options.maxRequests ?? COORDINATOR_REQUESTS),
     logprobRoom: new LogprobRoom(options.maxLogprobs ?? COORDINATOR_LOGPROBS),
     metrics: metrics.requests,
     clock,

@@ -8,7 +8,7 @@ export interface Route {
   /** Whether the request metrics count its requests. */
   readonly generates?: boolean;
   /** Throws `ApiError` or an error of `src/errors.ts`. */
-  handle(exchange: Exchange): Answer | Promise<Answer>;
+  handle(exchange: Exchange): RouteAnswer | Promise<RouteAnswer>;
 }
 
 /** One request, and the connection it came on. */
@@ -29,7 +29,7 @@ export interface Exchange {
   header(name: string): string | null;
 }
 
-export type Answer = JsonAnswer | TextAnswer | EventsAnswer;
+export type RouteAnswer = JsonAnswer | TextAnswer | EventsAnswer;
 
 export interface JsonAnswer {
   readonly kind: 'json';

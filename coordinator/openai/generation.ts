@@ -3,10 +3,10 @@ import type { Clock } from '../../src/clock.js';
 import { Cancelled, InternalError, ShoalError } from '../../src/errors.js';
 import type { RequestMetrics, TokenSource } from '../../src/metrics/request-metrics.js';
 import type { Fleet, FleetEvent } from '../fleet.js';
-import type { Admission } from './admission.js';
 import { Choice, type Delta } from './choice.js';
 import { merged } from './merged.js';
 import type { ChoicePlan } from './plan.js';
+import type { RequestLimit } from './request-limit.js';
 import type { TextTokenizer } from './served-model.js';
 import type { Tally } from './tally.js';
 
@@ -15,7 +15,7 @@ import type { Tally } from './tally.js';
 export interface GenerationPorts {
   readonly fleet: Fleet;
   readonly tokenizer: TextTokenizer;
-  readonly admission: Admission;
+  readonly requestLimit: RequestLimit;
   readonly metrics: RequestMetrics;
   readonly clock: Clock;
 }

@@ -1,6 +1,6 @@
 import { InvalidRequest } from '../../src/errors.js';
 import { contextLengthExceeded } from './api-error.js';
-import type { ChatMessage } from './requests.js';
+import type { RequestMessage } from './requests.js';
 import type { ServedModel } from './served-model.js';
 
 /** Turns the prompts of requests into token ids. */

@@ -113,7 +113,7 @@ const Message = z
     error: 'is required',
   })
   .transform((message) => ({ ...message, content: message.content ?? '' }));
-export type ChatMessage = z.infer<typeof Message>;
+export type RequestMessage = z.infer<typeof Message>;
 
 const Messages = listOf(Message, CHAT_MESSAGES).refine((messages) => messages.length > 0, 'must not be empty');
 

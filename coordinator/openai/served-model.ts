@@ -1,7 +1,7 @@
 import type { SamplingDefaults } from '../../src/model/folder.js';
 import type { TokenDecoder } from '../../src/text/token-decoder.js';
 import { ApiError } from './api-error.js';
-import type { ChatMessage } from './requests.js';
+import type { RequestMessage } from './requests.js';
 
 /** The model behind the API, as the HTTP layer sees it. */
 
@@ -15,7 +15,7 @@ export interface TextTokenizer extends TokenDecoder {
 
 /** A chat template. Throws `InvalidRequest` for messages that the template rejects. */
 interface ChatRenderer {
-  render(messages: ChatMessage[], options: { addGenerationPrompt: boolean }): string;
+  render(messages: RequestMessage[], options: { addGenerationPrompt: boolean }): string;
 }
 
 export interface ServedModel {

@@ -13,6 +13,8 @@ import type { Call } from './protocol.js';
 import type { Route } from './route.js';
 import { StreamSender } from './stream-sender.js';
 
+/** A call from another node, from its actor's side. */
+
 /** What a call needs of the calls' keeper. */
 export interface IncomingOwner {
   readonly clock: Clock;

@@ -5,6 +5,8 @@ import * as limits from '../limits.js';
 import type { ActorAddress, AnswerMessage, CallMessage, NodeAddress, NodeMessage } from './envelope.js';
 import type { Route } from './route.js';
 
+/** A call to another node, from its caller's side. */
+
 export interface CallOptions {
   /** Gives the call up when it aborts: the caller gets Cancelled at once, the actor's signal aborts. */
   readonly signal?: AbortSignal | undefined;
@@ -20,7 +22,7 @@ export interface Receiver {
   fail(error: ShoalError): void;
 }
 
-export type Asked = Pick<CallMessage, 'protocol' | 'method' | 'request'> & { kind: 'ask' | 'stream' };
+export type CallRequest = Pick<CallMessage, 'protocol' | 'method' | 'request'> & { kind: 'ask' | 'stream' };
 
 /** What a call needs of the calls' keeper. */
 export interface CallOwner {
@@ -57,7 +59,7 @@ export class OutgoingCall {
   constructor(
     readonly id: number,
     readonly to: ActorAddress,
-    readonly asked: Asked,
+    readonly asked: CallRequest,
     private readonly options: CallOptions,
     private readonly receiver: Receiver,
     private readonly owner: CallOwner,

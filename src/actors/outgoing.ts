@@ -10,7 +10,7 @@ import {
   sameNode,
 } from './envelope.js';
 import type { ObserveActors } from './event.js';
-import { type Asked, type CallOptions, type CallOwner, OutgoingCall, type Receiver } from './outgoing-call.js';
+import { type CallOptions, type CallOwner, type CallRequest, OutgoingCall, type Receiver } from './outgoing-call.js';
 import type { Post } from './post.js';
 import type { Route, RouteKind } from './route.js';
 
@@ -37,7 +37,7 @@ export class Outgoing implements CallOwner {
     private readonly onCall: (path: RouteKind) => void,
   ) {}
 
-  call(to: ActorAddress, asked: Asked, options: CallOptions, receiver: Receiver): OutgoingCall {
+  call(to: ActorAddress, asked: CallRequest, options: CallOptions, receiver: Receiver): OutgoingCall {
     const call = new OutgoingCall(this.nextId(), to, asked, options, receiver, this);
     this.onCall(call.route.kind);
     call.begin();

@@ -1,5 +1,7 @@
 import type { z } from 'zod';
 
+/** What can be said to a kind of actor: ask, tell and stream, typed and checked. */
+
 /**
  * What can be said to a kind of actor. A protocol is a value: it types references and behaviours, and checks every message that arrives.
  *

@@ -1,6 +1,8 @@
 import * as limits from '../limits.js';
 import type { Parcel } from './route.js';
 
+/** Takes items out of an iterable as fast as the reader's window allows. */
+
 /** Bytes of a stream that may be on their way before the reader has acknowledged any. @internal exported for tests. */
 export const STREAM_WINDOW_BYTES = 16 * 2 ** 20;
 /** Bytes of items that are put into one message where several are ready at once. */

@@ -1,3 +1,5 @@
+/** A mutex: lets one holder at a time use a resource. */
+
 /** Who may use a device when. */
 export interface Lock {
   /** Runs `work` when its turn has come. */

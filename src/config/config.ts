@@ -2,7 +2,7 @@ import { type CoordinatorConfig, coordinatorConfig } from './coordinator-config.
 import { type Machine, readMachine } from './machine.js';
 import type { Command } from './option.js';
 import { OPTIONS, type Values } from './options.js';
-import { type Environment, type Flags, inheritedVariables, readOptions } from './read-options.js';
+import { type EnvironmentVariables, type Flags, inheritedVariables, readOptions } from './read-options.js';
 import { type UpConfig, upConfig } from './up-config.js';
 import { type WorkerConfig, workerConfig } from './worker-config.js';
 

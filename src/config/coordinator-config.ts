@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import * as limits from '../limits.js';
+import type { LogLevel } from '../log.js';
 import { requiredSecret } from './cluster-secret.js';
 import type { Machine } from './machine.js';
 import { modelFolder } from './model-folder.js';
@@ -7,7 +8,6 @@ import { type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
 import { type PeerTlsConfig, peerTls } from './peer-tls.js';
 import { readSecretFile } from './secret-file.js';
-import type { LogLevel } from './worker-config.js';
 import { WrongUsage } from './wrong-usage.js';
 
 /** The complete configuration of one coordinator. */

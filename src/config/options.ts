@@ -1,8 +1,11 @@
 import * as limits from '../limits.js';
 import { type Command, type OptionTable, type OptionValues, option } from './option.js';
 import * as types from './option-types.js';
+import { ORT_LIBRARY_OPTIONS } from './ort-library.js';
 import { PEER_TLS_OPTIONS } from './peer-tls-options.js';
 import { WORKER_OPTIONS } from './worker-options.js';
+
+/** Every option: flag, variable, default, meaning. */
 
 /** Workers that `shoal up` starts, and homes of a block. */
 const LOCAL_WORKERS = 64;
@@ -208,6 +211,7 @@ export const OPTIONS = {
     help: 'Lowest level of the JSON log on stderr: silent, error, warn, info or debug.',
   }),
   ...WORKER_OPTIONS,
+  ...ORT_LIBRARY_OPTIONS,
   ...PEER_TLS_OPTIONS,
   json: option({
     flag: 'json',

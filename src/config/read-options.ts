@@ -5,7 +5,7 @@ import { WrongUsage } from './wrong-usage.js';
 
 /** Flags from the command line, by name in camel case. A switch is `true`. */
 export type Flags = Readonly<Record<string, unknown>>;
-export type Environment = Readonly<Record<string, string | undefined>>;
+export type EnvironmentVariables = Readonly<Record<string, string | undefined>>;
 
 /** The text of an option, and the flag or variable that gave it; null if neither did. */
 function given(spec: OptionSpec, flags: Flags, environment: Environment): { name: string; text: string } | null {
@@ -33,7 +33,7 @@ export function readOptions<Table extends OptionTable>(
   table: Table,
   command: Command,
   flags: Flags,
-  environment: Environment,
+  environment: EnvironmentVariables,
 ): OptionValues<Table> {
   const values = Object.entries(table).map(([key, spec]) => {
     const source = spec.commands.includes(command) ? given(spec, flags, environment) : null;
@@ -49,7 +49,7 @@ export function inheritedVariables(
   command: Command,
   child: Command,
   flags: Flags,
-  environment: Environment,
+  environment: EnvironmentVariables,
 ): Record<string, string> {
   const inherited: Record<string, string> = {};
   for (const spec of Object.values(table)) {

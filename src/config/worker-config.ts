@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import type { LogLevel } from '../log.js';
 import { formatByteSize } from './byte-size.js';
 import { requiredSecret } from './cluster-secret.js';
 import type { Machine } from './machine.js';

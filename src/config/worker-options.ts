@@ -2,6 +2,8 @@ import * as limits from '../limits.js';
 import { type Command, type OptionTable, option } from './option.js';
 import * as types from './option-types.js';
 
+/** The options that are about workers alone. */
+
 /** Requests that wait in a worker for a sequence slot. */
 const ENGINE_WAITING = 512;
 /** Tokens of a prompt that one run of the graph takes. */

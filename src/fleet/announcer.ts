@@ -5,7 +5,6 @@ import { ANNOUNCE_INTERVAL_MS } from '../limits.js';
 import { encode } from '../wire/msgpack.js';
 import type { LinkedCoordinators } from './linked-coordinators.js';
 import type { FleetSubjects } from './subjects.js';
-import { tell } from './tell.js';
 
 /** Changes of load are gathered for so long before they are told. */
 const GATHER_MS = 10;

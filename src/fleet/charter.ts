@@ -5,6 +5,8 @@ import { CLIENT_NAME_CHARS } from '../limits.js';
 import { encode } from '../wire/msgpack.js';
 import { readMessage } from '../wire/read-message.js';
 
+/** What all members must agree on: founded by the first, a reason to refuse later ones. */
+
 /** Grows when what a member says, or how it acts, no longer fits those of before. */
 export const CHARTER_FORMAT_VERSION = 2;
 

@@ -5,7 +5,8 @@ import { ANNOUNCE_INTERVAL_MS, BLOCK_TOKENS, SEGMENT_BLOCKS } from '../limits.js
 import type { Log } from '../log.js';
 import { type Alive, CHARTER_FORMAT_VERSION, type Charter, joinCharter } from './charter.js';
 import { type FleetSubjects, fleetSubjects } from './subjects.js';
-import { tell } from './tell.js';
+
+/** Joins the charter of the fleet, over any transport. */
 
 /** Of a fleet that is not heard within two announcements' time, and some more for busy processes, nobody lives. @internal exported for tests. */
 export const LISTEN_FOR_MEMBERS_MS = 2 * ANNOUNCE_INTERVAL_MS + 200;

@@ -9,8 +9,10 @@ import { AnnouncementMessage, LeaveMessage } from '../protocol/announcement.js';
 import { Ring } from '../ring/ring.js';
 import { encode } from '../wire/msgpack.js';
 import { readMessage } from '../wire/read-message.js';
+import { publishBestEffort } from './best-effort.js';
 import type { FleetSubjects } from './subjects.js';
-import { tell } from './tell.js';
+
+/** Keeps member list and ring up to date: membership with the world around it. */
 
 /** Asks a worker directly whether it lives. Rejects if it does not answer in time. */
 type Probe = (target: { id: string; incarnation: string; address: PeerAddress }) => Promise<void>;
@@ -63,7 +65,7 @@ export class Roster {
     );
     this.unlisten = bus.onStatus((status) => this.take({ type: status === 'lost' ? 'busLost' : 'busFound' }));
     this.ticking = clock.every(ANNOUNCE_INTERVAL_MS / 2, () => this.take({ type: 'tick' }));
-    tell(bus, subjects.hello, new Uint8Array());
+    publishBestEffort(bus, subjects.hello, new Uint8Array());
   }
 
   stop(): void {
@@ -130,7 +132,7 @@ export class Roster {
   /** A worker that slept, or was cut off, does not know that it was taken for dead: it would be refused for as long as that is remembered. */
   private tellStale({ id, incarnation }: { id: string; incarnation: string }): void {
     const { bus, subjects, self } = this.options;
-    if (id !== self) tell(bus, subjects.stale, encode({ id, incarnation }));
+    if (id !== self) publishBestEffort(bus, subjects.stale, encode({ id, incarnation }));
   }
 
   private hearStale(stale: { id: string; incarnation: string } | null): void {

@@ -2,8 +2,9 @@ import { constants } from 'node:buffer';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import koffi from 'koffi';
+import { chosenOrtLibrary } from '../config/ort-library.js';
 import { Unavailable } from '../errors.js';
-import { type Kind, type Kinds, NATIVE_TYPES, SIGNATURES, type Signature } from './signatures.js';
+import { type ForeignKind, type ForeignKinds, NATIVE_TYPES, SIGNATURES, type Signature } from './signatures.js';
 
 /**
  * The foreign side of ONNX Runtime: finds the library, and makes JavaScript functions of its table of function pointers.
@@ -21,7 +22,7 @@ const NAMES: Partial<Record<NodeJS.Platform, string>> = {
   win32: 'onnxruntime.dll',
 };
 
-type Arguments<A extends readonly Kind[]> = { [I in keyof A]: Kinds[A[I]] };
+type Arguments<A extends readonly ForeignKind[]> = { [I in keyof A]: ForeignKinds[A[I]] };
 
 export interface NativeFunction<A extends readonly unknown[], R> {
   (...args: A): R;
@@ -29,7 +30,7 @@ export interface NativeFunction<A extends readonly unknown[], R> {
   async(...args: [...A, (error: Error | null, result: R) => void]): void;
 }
 
-type NativeOf<S> = S extends Signature<infer R, infer A> ? NativeFunction<Arguments<A>, Kinds[R]> : never;
+type NativeOf<S> = S extends Signature<infer R, infer A> ? NativeFunction<Arguments<A>, ForeignKinds[R]> : never;
 
 export type OrtApi = { readonly [N in keyof typeof SIGNATURES]: NativeOf<(typeof SIGNATURES)[N]> };
 
@@ -82,8 +83,8 @@ function openBase(file: string): Pointer {
 
 /** Where ONNX Runtime's library is, and the providers that are files of their own beside it. */
 export function libraryPath(): string {
-  const chosen = process.env.SHOAL_ORT_LIBRARY;
-  if (chosen !== undefined && chosen !== '') return path.resolve(chosen);
+  const chosen = chosenOrtLibrary();
+  if (chosen !== null) return path.resolve(chosen);
   const name = NAMES[process.platform];
   if (name === undefined) {
     throw new Unavailable(
@@ -104,7 +105,7 @@ export function readPointer(address: Pointer): Pointer {
 }
 
 /** The text that ends with a zero byte at an address. */
-export function readText(address: Pointer): string {
+export function readCString(address: Pointer): string {
   return koffi.decode.string(BigInt(address));
 }
 

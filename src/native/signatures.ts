@@ -3,7 +3,7 @@ import type { Pointer } from './ffi.js';
 /** Slots and signatures of the functions of ONNX Runtime's C API (onnxruntime_c_api.h) that are used. */
 
 /** How an argument or result is handed over, and what it is in JavaScript. */
-export interface Kinds {
+export interface ForeignKinds {
   /** `OrtStatus*`: null for success. */
   status: Pointer;
   pointer: Pointer;
@@ -18,9 +18,9 @@ export interface Kinds {
   bytes: Uint8Array | BigUint64Array;
   void: undefined;
 }
-export type Kind = keyof Kinds;
+export type ForeignKind = keyof ForeignKinds;
 
-export const NATIVE_TYPES: Record<Kind, string> = {
+export const NATIVE_TYPES: Record<ForeignKind, string> = {
   status: 'uintptr_t',
   pointer: 'uintptr_t',
   size: 'size_t',
@@ -32,13 +32,13 @@ export const NATIVE_TYPES: Record<Kind, string> = {
   void: 'void',
 };
 
-export interface Signature<R extends Kind, A extends readonly Kind[]> {
+export interface Signature<R extends ForeignKind, A extends readonly ForeignKind[]> {
   readonly slot: number;
   readonly gives: R;
   readonly takes: A;
 }
 
-function at<R extends Kind, A extends Kind[]>(slot: number, gives: R, ...takes: A): Signature<R, A> {
+function at<R extends ForeignKind, A extends ForeignKind[]>(slot: number, gives: R, ...takes: A): Signature<R, A> {
   return { slot, gives, takes };
 }
 

@@ -5,8 +5,8 @@ import {
   NULL,
   type OrtApi,
   type Pointer,
+  readCString,
   readPointer,
-  readText,
   viewMemory,
 } from '../native/ffi.js';
 import { OrtError } from './ort-error.js';
@@ -89,7 +89,7 @@ export class Calls {
   takeText(status: Pointer, allocator: Pointer, doing: string): string | null {
     const address = this.take(status, doing);
     if (address === NULL) return null;
-    const text = readText(address);
+    const text = readCString(address);
     this.check(this.api.allocatorFree(allocator, address), 'freeing a text');
     return text;
   }
@@ -109,7 +109,7 @@ export class Calls {
   takeTexts(count: number): string[] {
     return Array.from({ length: count }, (_, index) => {
       const address = readPointer(this.dims + 8 * index);
-      return address === NULL ? '' : readText(address);
+      return address === NULL ? '' : readCString(address);
     });
   }
 

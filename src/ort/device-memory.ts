@@ -38,11 +38,11 @@ export class DeviceAllocator extends Handle {
   }
 
   /** Memory of the device. Its contents are undefined at first. Throws `OrtError` when the device has no such memory. */
-  allocate(byteLength: number): DeviceMemory {
+  allocate(byteLength: number): DeviceAllocation {
     if (!Number.isSafeInteger(byteLength) || byteLength < 1) {
       throw new InternalError(`device memory of ${byteLength} bytes was asked for; at least 1 is needed`);
     }
-    return new DeviceMemory(this, byteLength);
+    return new DeviceAllocation(this, byteLength);
   }
 
   protected override free(pointer: Pointer): void {
@@ -54,7 +54,7 @@ export class DeviceAllocator extends Handle {
 }
 
 /** Memory of a device, which the host cannot read or write. Values over it, and bindings of those, keep it after `release`. */
-export class DeviceMemory extends Handle {
+export class DeviceAllocation extends Handle {
   readonly environment: Environment;
 
   private readonly allocatorPointer: Pointer;

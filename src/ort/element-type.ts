@@ -1,5 +1,7 @@
 import { InternalError } from '../errors.js';
 
+/** Element types, their bytes and their numbers in ONNX. */
+
 /** Element types of tensors, by ONNX's number, with bytes an element. Text and types of less than a byte are not served. */
 const ELEMENT_TYPES = {
   float32: { onnx: 1, bytes: 4 },

@@ -1,6 +1,8 @@
 import { Packr, Unpackr } from 'msgpackr';
 import { Corrupt, InternalError } from '../errors.js';
 
+/** Plain values packed and read, bounded in size and depth; knows msgpackr. */
+
 /** A packed value on the wire, of every plane, and how deep its arrays and maps may nest. */
 const WIRE_VALUE_BYTES = 64 * 2 ** 20;
 /** @internal exported for tests. */

@@ -1,6 +1,8 @@
 import type { SealedBlock } from '../../src/core/block.js';
 import { checksumOf } from '../../src/digest.js';
 
+/** A block as a file: its header, byte for byte. */
+
 /**
  * A block as a file: a header of `HEADER_BYTES`, then the block's bytes. Integers are little-endian.
  *

@@ -1,7 +1,7 @@
 import { InvalidRequest } from '../../../src/errors.js';
 import type { Fleet } from '../../fleet.js';
 import type { PromptReader } from '../../openai/prompt.js';
-import { ExplainRequest, readBody } from '../../openai/requests.js';
+import { checkBody, ExplainRequest } from '../../openai/requests.js';
 import { checkModelName, type ServedModel } from '../../openai/served-model.js';
 import { saltOf } from '../access.js';
 import { json, type Route } from '../route.js';
@@ -14,7 +14,7 @@ export function cacheRoutes(fleet: Fleet, model: ServedModel, prompts: PromptRea
       path: '/v1/cache/explain',
       access: 'key',
       handle: async ({ body, tenant }) => {
-        const request = readBody(ExplainRequest, body);
+        const request = checkBody(ExplainRequest, body);
         checkModelName(model, request.model);
         const { tokens } = promptOf(request, prompts);
         const { blocks, wouldRunOn } = await fleet.explain(tokens, saltOf(tenant, request.cache_salt));

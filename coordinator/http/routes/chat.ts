@@ -1,12 +1,12 @@
 import { InvalidRequest } from '../../../src/errors.js';
 import { CHAT_SHAPE } from '../../openai/chat-shape.js';
-import { ChatRequest, readBody } from '../../openai/requests.js';
+import { ChatRequest, checkBody } from '../../openai/requests.js';
 import type { Route } from '../route.js';
-import { answerWithTokens, type Endpoint, type GenerationDeps } from './generation.js';
+import { answerWithTokens, type GenerationDeps, type GenerationEndpoint } from './generation.js';
 
 /** `POST /v1/chat/completions`: messages in, rendered by the model's chat template; an assistant message out. */
 export function chatRoute(deps: GenerationDeps): Route {
-  const endpoint: Endpoint<ChatRequest> = {
+  const endpoint: GenerationEndpoint<ChatRequest> = {
     shape: CHAT_SHAPE,
     demand: (request) => ({
       prompts: [deps.prompts.readMessages(request.messages)],
@@ -21,7 +21,7 @@ export function chatRoute(deps: GenerationDeps): Route {
     path: '/v1/chat/completions',
     access: 'key',
     generates: true,
-    handle: (exchange) => answerWithTokens(readBody(ChatRequest, exchange.body), endpoint, exchange, deps),
+    handle: (exchange) => answerWithTokens(checkBody(ChatRequest, exchange.body), endpoint, exchange, deps),
   };
 }
 

@@ -1,11 +1,11 @@
 import { COMPLETION_SHAPE } from '../../openai/completion-shape.js';
-import { CompletionRequest, readBody } from '../../openai/requests.js';
+import { CompletionRequest, checkBody } from '../../openai/requests.js';
 import type { Route } from '../route.js';
-import { answerWithTokens, type Endpoint, type GenerationDeps } from './generation.js';
+import { answerWithTokens, type GenerationDeps, type GenerationEndpoint } from './generation.js';
 
 /** `POST /v1/completions`: text or token ids in, text out. */
 export function completionsRoute(deps: GenerationDeps): Route {
-  const endpoint: Endpoint<CompletionRequest> = {
+  const endpoint: GenerationEndpoint<CompletionRequest> = {
     shape: COMPLETION_SHAPE,
     demand: async (request) => ({
       prompts: await deps.prompts.readPrompts(request.prompt),
@@ -20,7 +20,7 @@ export function completionsRoute(deps: GenerationDeps): Route {
     path: '/v1/completions',
     access: 'key',
     generates: true,
-    handle: (exchange) => answerWithTokens(readBody(CompletionRequest, exchange.body), endpoint, exchange, deps),
+    handle: (exchange) => answerWithTokens(checkBody(CompletionRequest, exchange.body), endpoint, exchange, deps),
   };
 }
 

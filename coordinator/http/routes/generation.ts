@@ -2,7 +2,6 @@ import type { Clock } from '../../../src/clock.js';
 import type { RequestMetrics } from '../../../src/metrics/request-metrics.js';
 import type { Random } from '../../../src/random.js';
 import type { Fleet } from '../../fleet.js';
-import type { Admission } from '../../openai/admission.js';
 import { answerChunks, wholeAnswer } from '../../openai/answer.js';
 import type { AnswerShape } from '../../openai/answer-shape.js';
 import { ApiError } from '../../openai/api-error.js';
@@ -11,11 +10,12 @@ import { promptLogprobs } from '../../openai/logprob-count.js';
 import { type LogprobRoom, LogprobShare } from '../../openai/logprob-room.js';
 import { type ChoicePlan, type Demand, planChoices } from '../../openai/plan.js';
 import type { PromptReader } from '../../openai/prompt.js';
+import type { RequestLimit } from '../../openai/request-limit.js';
 import type { CommonRequest } from '../../openai/requests.js';
 import { checkModelName, type ServedModel } from '../../openai/served-model.js';
 import { Tally } from '../../openai/tally.js';
 import { saltOf } from '../access.js';
-import { type Answer, type Exchange, json } from '../route.js';
+import { type Exchange, json, type RouteAnswer } from '../route.js';
 
 /** The common path of completions and chats, from checked fields to the answer. */
 
@@ -24,7 +24,7 @@ export interface GenerationDeps {
   readonly fleet: Fleet;
   readonly model: ServedModel;
   readonly prompts: PromptReader;
-  readonly admission: Admission;
+  readonly requestLimit: RequestLimit;
   readonly logprobRoom: LogprobRoom;
   readonly metrics: RequestMetrics;
   readonly clock: Clock;
@@ -42,10 +42,10 @@ export interface Endpoint<R extends CommonRequest> {
 /** Answers a request whose fields have been checked. A stream resolves with its first event. */
 export async function answerWithTokens<R extends CommonRequest>(
   request: R,
-  { shape, demand: demandOf }: Endpoint<R>,
+  { shape, demand: demandOf }: GenerationEndpoint<R>,
   exchange: Exchange,
   deps: GenerationDeps,
-): Promise<Answer> {
+): Promise<RouteAnswer> {
   const { model, clock } = deps;
   checkModelName(model, request.model);
   const demand = await demandOf(request);

@@ -1,6 +1,6 @@
 import { InvalidRequest } from '../../../src/errors.js';
 import type { PromptReader } from '../../openai/prompt.js';
-import { DetokenizeRequest, readBody, TokenizeRequest } from '../../openai/requests.js';
+import { checkBody, DetokenizeRequest, TokenizeRequest } from '../../openai/requests.js';
 import { checkModelName, type ServedModel } from '../../openai/served-model.js';
 import { json, type Route } from '../route.js';
 
@@ -12,7 +12,7 @@ export function tokenizeRoutes(model: ServedModel, prompts: PromptReader): Route
       path: '/tokenize',
       access: 'key',
       handle: ({ body }) => {
-        const request = readBody(TokenizeRequest, body);
+        const request = checkBody(TokenizeRequest, body);
         checkModelName(model, request.model);
         const tokens = tokensOf(request, prompts);
         return json({ count: tokens.length, max_model_len: model.contextTokens, tokens });
@@ -23,7 +23,7 @@ export function tokenizeRoutes(model: ServedModel, prompts: PromptReader): Route
       path: '/detokenize',
       access: 'key',
       handle: ({ body }) => {
-        const request = readBody(DetokenizeRequest, body);
+        const request = checkBody(DetokenizeRequest, body);
         checkModelName(model, request.model);
         prompts.checkIds(request.tokens, 'tokens');
         return json({ prompt: model.tokenizer.decode(request.tokens, { skipSpecialTokens: false }) });

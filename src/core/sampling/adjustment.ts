@@ -1,3 +1,5 @@
+/** What changes the logits before a token is chosen: minimum length, bias, penalties. */
+
 /** What changes the logits before a token is chosen. */
 export interface AdjustmentSettings {
   readonly presencePenalty: number;

@@ -1,10 +1,5 @@
-import { argmax } from './choice.js';
-
-/** A token's log-probability, and the most likely tokens at its place with theirs, most likely first. */
-export interface TokenLogprobs {
-  logprob: number;
-  top: [number, number][];
-}
+import type { TokenLogprobs } from '../../protocol/generate.js';
+import { argmax } from './selection.js';
 
 /**
  * Log-probabilities (natural logarithm) from the model's raw logits, before any adjustment, as OpenAI and vLLM give them.

@@ -1,3 +1,5 @@
+/** Token ids from the highest logit down, one at a time. */
+
 /**
  * Token ids in order of their logits, highest first, equal ones by lowest id; found one at a time by a binary heap, so that the few that are
  * wanted do not cost a sort of the vocabulary (O(n) to begin, O(log n) each).

@@ -1,5 +1,5 @@
 import type { Handle } from '../../native/handle.js';
-import { DeviceAllocator, type DeviceMemory } from '../../ort/device-memory.js';
+import { type DeviceAllocation, DeviceAllocator } from '../../ort/device-memory.js';
 import type { Provider } from '../../ort/provider.js';
 import type { OrtRuntime } from '../../ort/runtime.js';
 import type { Session } from '../../ort/session.js';
@@ -28,9 +28,9 @@ type Sessions = Readonly<Record<'places' | 'cut' | 'join' | 'move', Session>>;
 /** Copies K/V within a WebGPU device, by graphs. One call at a time, in the device's turn. */
 export class WebGpuCopier {
   private readonly heads: Value;
-  private readonly numbers: DeviceMemory;
-  private readonly places: DeviceMemory;
-  private readonly sources: DeviceMemory;
+  private readonly numbers: DeviceAllocation;
+  private readonly places: DeviceAllocation;
+  private readonly sources: DeviceAllocation;
 
   /**
    * @param capacityTokens the most tokens that are copied at a time
@@ -85,7 +85,7 @@ export class WebGpuCopier {
     private readonly sessions: Sessions,
     readonly memory: WebGpuMemory,
     private readonly counter: CopyCounter,
-    scratch: { heads: Value; numbers: DeviceMemory; lists: readonly [DeviceMemory, DeviceMemory] },
+    scratch: { heads: Value; numbers: DeviceAllocation; lists: readonly [DeviceAllocation, DeviceAllocation] },
     /** All that is to be released. */
     private readonly opened: readonly Handle[],
   ) {
@@ -104,7 +104,7 @@ export class WebGpuCopier {
   }
 
   /** Copies a row's tokens from `position` on into a block. */
-  async cut(from: KvRow, position: number, block: DeviceMemory): Promise<void> {
+  async cut(from: KvRow, position: number, block: DeviceAllocation): Promise<void> {
     const { layout } = this;
     const [pieces, places] = [blockPieces(layout), this.places];
     await this.name(places, from, position, layout.blockTokens);
@@ -117,7 +117,7 @@ export class WebGpuCopier {
   }
 
   /** Copies a block into a row, from token `position` on. */
-  async join(block: DeviceMemory, into: KvRow, position: number): Promise<void> {
+  async join(block: DeviceAllocation, into: KvRow, position: number): Promise<void> {
     const { layout } = this;
     const [pieces, places] = [blockPieces(layout), this.places];
     await this.name(places, into, position, layout.blockTokens);
@@ -155,7 +155,7 @@ export class WebGpuCopier {
   }
 
   /** Writes the numbers of the pieces of a row's tokens `[position, position + tokens)`. */
-  private async name(into: DeviceMemory, { buffers, row }: KvRow, position: number, tokens: number): Promise<void> {
+  private async name(into: DeviceAllocation, { buffers, row }: KvRow, position: number, tokens: number): Promise<void> {
     const { kvHeads, piecesPerToken } = this.layout;
     const count = tokens * piecesPerToken;
     const { buffer, byteOffset } = this.heads.bytes();
@@ -212,7 +212,7 @@ interface Binder {
   own(value: Value): Value;
 }
 
-async function upload(memory: WebGpuMemory, to: DeviceMemory, words: Int32Array): Promise<void> {
+async function upload(memory: WebGpuMemory, to: DeviceAllocation, words: Int32Array): Promise<void> {
   const value = Value.over(to, 0, 'int32', [words.length]);
   try {
     await memory.upload(new Uint8Array(words.buffer, words.byteOffset, words.byteLength), value);

@@ -1,6 +1,6 @@
 import { Unavailable } from '../../errors.js';
 import { copyTensor } from '../../ort/copy.js';
-import type { DeviceAllocator, DeviceMemory } from '../../ort/device-memory.js';
+import type { DeviceAllocation, DeviceAllocator } from '../../ort/device-memory.js';
 import type { OrtRuntime } from '../../ort/runtime.js';
 import { Value } from '../../ort/value.js';
 import type { CopyCounter } from '../copy-counter.js';
@@ -20,7 +20,7 @@ export class WebGpuMemory {
   ) {}
 
   /** In the device's turn. Throws `Unavailable` where the device has no such memory. */
-  async allocate(byteLength: number): Promise<DeviceMemory> {
+  async allocate(byteLength: number): Promise<DeviceAllocation> {
     const memory = this.allocator.allocate(Math.max(byteLength, PATTERN.byteLength));
     const seen = new Int32Array(PATTERN.length);
     const place = Value.over(memory, 0, 'int32', [PATTERN.length]);

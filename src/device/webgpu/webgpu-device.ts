@@ -1,6 +1,6 @@
 import { blockBytes, checkBlockBytes, type KvLayout } from '../../core/kv-layout.js';
 import { InternalError, Refused, Unavailable } from '../../errors.js';
-import type { DeviceAllocator, DeviceMemory as Memory } from '../../ort/device-memory.js';
+import type { DeviceAllocation, DeviceAllocator } from '../../ort/device-memory.js';
 import type { Provider } from '../../ort/provider.js';
 import type { OrtRuntime } from '../../ort/runtime.js';
 import { Value } from '../../ort/value.js';
@@ -41,7 +41,7 @@ export class WebGpuDevice implements Device {
   private readonly blockBudgetBytes: number;
   private readonly places: BlockPlaces;
   /** By place; undefined where it was never used. */
-  private readonly blocks: (Memory | undefined)[] = [];
+  private readonly blocks: (DeviceAllocation | undefined)[] = [];
   private readonly _rows = new Map<string, readonly Value[]>();
   private readonly _slots: Slots<Place>;
   private closed = false;
@@ -240,7 +240,7 @@ export class WebGpuDevice implements Device {
   }
 
   /** The memory of a place, made when it is first used. In the device's turn. */
-  private async memoryAt(place: number): Promise<Memory> {
+  private async memoryAt(place: number): Promise<DeviceAllocation> {
     const known = this.blocks[place];
     if (known !== undefined) return known;
     try {

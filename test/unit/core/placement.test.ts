@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Holdings } from '../../../src/core/holdings.js';
 import { packKeys } from '../../../src/core/key.js';
 import type { Member, MemberState } from '../../../src/core/member.js';
-import { type InFlight, type PlacementRequest, place } from '../../../src/core/placement.js';
+import { type PlacedLoad, type PlacementRequest, place } from '../../../src/core/placement.js';
 
 const BLOCK_TOKENS = 64;
 const prompt = Array.from({ length: 16 }, (_, i) => hash('sha256', `block ${i}`));
@@ -116,7 +116,7 @@ describe('placement', () => {
 
   it('counts a request once if it was both placed here and announced by the worker', () => {
     const busy = [member('a', { running: 3 }), member('b', { running: 3 })];
-    const inFlight = new Map<string, InFlight>([['a', { requests: 3, computeTokens: 0 }]]);
+    const inFlight = new Map<string, PlacedLoad>([['a', { requests: 3, computeTokens: 0 }]]);
     const [one, other] = place(request({ members: busy, inFlight }));
     expect(one!.costMs).toBe(other!.costMs);
   });
@@ -157,13 +157,13 @@ describe('placement', () => {
 
   it('sends requests to the worker that computes their prefix, and makes others wait for it rather than compute it too', () => {
     const promised = coverage({}, { a: first(16) });
-    const behind = new Map<string, InFlight>([['a', { requests: 1, computeTokens: 1056 }]]);
+    const behind = new Map<string, PlacedLoad>([['a', { requests: 1, computeTokens: 1056 }]]);
     expect(bestOf({ coverage: promised, inFlight: behind })).toMatchObject({
       worker: 'a',
       localBlocks: 16,
       awaits: null,
     });
-    const crowded = new Map<string, InFlight>([['a', { requests: 40, computeTokens: 2_000 }]]);
+    const crowded = new Map<string, PlacedLoad>([['a', { requests: 40, computeTokens: 2_000 }]]);
     expect(bestOf({ coverage: promised, inFlight: crowded })).toMatchObject({
       worker: 'b',
       remoteBlocks: 16,

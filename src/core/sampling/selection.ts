@@ -2,8 +2,10 @@ import { InternalError } from '../../errors.js';
 import { crop } from './crop.js';
 import type { SamplingScratch } from './scratch.js';
 
+/** Greedy selection of a token, and drawing with temperature, min-p, top-k and top-p. */
+
 /** What of a token's distribution may be drawn. */
-export interface ChoiceSettings {
+export interface SelectionSettings {
   /** 0 takes the most likely token. */
   readonly temperature: number;
   /** The k most likely; 0 is off. */
@@ -48,7 +50,7 @@ export function argmax(logits: Float32Array): number {
  */
 export function choose(
   logits: Float32Array,
-  { temperature, topK, topP, minP }: ChoiceSettings,
+  { temperature, topK, topP, minP }: SelectionSettings,
   uniform: number,
   scratch: SamplingScratch,
 ): number {

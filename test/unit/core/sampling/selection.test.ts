@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { argmax, type ChoiceSettings, choose } from '../../../../src/core/sampling/choice.js';
 import { uniformAt } from '../../../../src/core/sampling/philox.js';
 import { SamplingScratch } from '../../../../src/core/sampling/scratch.js';
+import { argmax, choose, type SelectionSettings } from '../../../../src/core/sampling/selection.js';
 import { InternalError } from '../../../../src/errors.js';
 
-const PLAIN: ChoiceSettings = { temperature: 1, topK: 0, topP: 1, minP: 0 };
+const PLAIN: SelectionSettings = { temperature: 1, topK: 0, topP: 1, minP: 0 };
 
 /** The set that may be drawn, by sorting everything. */
-function naiveSet(logits: Float32Array, { temperature, topK, topP, minP }: ChoiceSettings): Set<number> {
+function naiveSet(logits: Float32Array, { temperature, topK, topP, minP }: SelectionSettings): Set<number> {
   const highest = Math.max(...logits);
   const weight = (id: number) => Math.exp((logits[id]! - highest) / temperature);
   let ids = Array.from(logits.keys()).filter((id) => weight(id) > 0 && weight(id) >= minP);
@@ -25,7 +25,7 @@ function naiveSet(logits: Float32Array, { temperature, topK, topP, minP }: Choic
 }
 
 /** Every token that some draw gives. A grid of draws finds each token at least as likely as a step. */
-function drawnSet(logits: Float32Array, settings: ChoiceSettings, draws: number): Set<number> {
+function drawnSet(logits: Float32Array, settings: SelectionSettings, draws: number): Set<number> {
   const scratch = new SamplingScratch(logits.length);
   const drawn = new Set<number>();
   for (let i = 0; i < draws; i++) drawn.add(choose(logits, settings, i / draws, scratch));
