@@ -15,8 +15,8 @@ import { PromptParts } from './prompt-parts.js';
 export const REQUEST_ATTEMPTS = 4;
 
 /** A worker that can run the request, with the call to it. */
-interface Candidate {
-  readonly worker: string;
+interface ChosenWorker {
+  readonly id: string;
   run(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>;
 }
 
@@ -33,7 +33,7 @@ export interface Attempted {
 
 /** One placement of a request: the chosen worker, with sources for the tokens as they were at the time of the choice. */
 export interface Placed {
-  readonly candidate: Candidate;
+  readonly worker: ChosenWorker;
   readonly sources: GenerateRequest['sources'];
   /** To be called when the prefill has ended: its blocks are available to other requests. */
   prefilled(): void;
@@ -67,7 +67,7 @@ export async function* runToItsEnd(
     const tokens = withGenerated(request.tokens, generated);
     const chosen = await choose(tokens, tried, signal);
     if (!chosen) break;
-    const { candidate, sources } = chosen;
+    const { worker, sources } = chosen;
     if (generated.length > 0) onResumed();
     try {
       const message: GenerateRequest = {
@@ -83,10 +83,10 @@ export async function* runToItsEnd(
       };
       let start: FleetEvent | null = null;
       prompt.restart();
-      for await (const event of candidate.run(message, signal)) {
+      for await (const event of worker.run(message, signal)) {
         if (event.type === 'start') {
           // Hold back the start until output follows, so that it names the worker whose output the client gets.
-          start = { ...event, worker: candidate.worker };
+          start = { ...event, worker: worker.id };
           continue;
         }
         const fresh = event.type === 'prompt' ? prompt.take(event) : event;
@@ -100,7 +100,7 @@ export async function* runToItsEnd(
         if (event.type === 'end') return;
       }
       throw new InternalError(
-        `worker ${candidate.worker} ended the stream of request ${request.requestId} without an end event`,
+        `worker ${worker.id} ended the stream of request ${request.requestId} without an end event`,
       );
     } catch (error) {
       if (signal.aborted) throw new Cancelled('the client disconnected');
@@ -108,7 +108,7 @@ export async function* runToItsEnd(
       // A full queue is cheap to skip; a lost worker may have been killed by this very request, so losses are limited.
       if (error instanceof Unavailable) losses++;
       // A worker that failed because the bus was lost may be tried again.
-      if (error instanceof Overloaded || !chosen.busWasLost()) tried.add(candidate.worker);
+      if (error instanceof Overloaded || !chosen.busWasLost()) tried.add(worker.id);
       last = error;
       if (generated.length > 0 && generated.length >= request.stopping.maxTokens) {
         // All tokens have arrived, so the lost end event is known without another attempt.

@@ -154,7 +154,7 @@ export class Router {
       this.whenIndexed(worker, keys.at(-1), settle);
     };
     return {
-      candidate: { worker, run: (message, signal) => engine.stream('generate', message, { signal }) },
+      worker: { id: worker, run: (message, signal) => engine.stream('generate', message, { signal }) },
       sources: [...best.sources],
       prefilled,
       busWasLost: () => path === 'nats' && this.outages.count > outages,

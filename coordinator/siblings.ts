@@ -2,7 +2,6 @@ import type { Bus, Subscription } from '../src/bus/bus.js';
 import type { Clock, Timer } from '../src/clock.js';
 import { publishBestEffort } from '../src/fleet/best-effort.js';
 import type { FleetSubjects } from '../src/fleet/subjects.js';
-import { tell } from '../src/fleet/tell.js';
 import { ANNOUNCE_INTERVAL_MS, FLEET_COORDINATORS, SUSPECT_AFTER_MS } from '../src/limits.js';
 import { CoordinatorMessage } from '../src/protocol/announcement.js';
 import { encode } from '../src/wire/msgpack.js';

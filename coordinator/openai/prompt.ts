@@ -85,7 +85,7 @@ export class PromptReader {
   }
 
   /** Renders a chat, by default up to the start of the assistant's answer. */
-  readMessages(messages: ChatMessage[], { addGenerationPrompt = true, addSpecialTokens = false } = {}): Prompt {
+  readMessages(messages: RequestMessage[], { addGenerationPrompt = true, addSpecialTokens = false } = {}): Prompt {
     if (this.model.template === null) {
       throw new InvalidRequest('messages: the model has no chat template; use /v1/completions', 'messages');
     }

@@ -1,7 +1,7 @@
 import { Overloaded } from '../../src/errors.js';
 
 /** Limits the sequences that a coordinator has accepted and not yet answered. */
-export class Admission {
+export class RequestLimit {
   private admitted = 0;
 
   constructor(private readonly limit: number) {}

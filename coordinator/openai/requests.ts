@@ -159,7 +159,7 @@ export const ExplainRequest = z.object({
 export type ExplainRequest = z.infer<typeof ExplainRequest>;
 
 /** Parses a body with `schema`. Throws `InvalidRequest` that names the first wrong field. */
-export function readBody<T>(schema: z.ZodType<T>, body: unknown): T {
+export function checkBody<T>(schema: z.ZodType<T>, body: unknown): T {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new InvalidRequest('body: must be a JSON object');
   }

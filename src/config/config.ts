@@ -11,7 +11,7 @@ import { type WorkerConfig, workerConfig } from './worker-config.js';
 /** The sources of a configuration: flags win over variables, and variables over defaults. */
 export interface ConfigSource {
   readonly flags: Flags;
-  readonly environment: Environment;
+  readonly environment: EnvironmentVariables;
   /** For tests. The default is this machine. */
   readonly machine?: Machine;
 }

@@ -8,7 +8,11 @@ export type Flags = Readonly<Record<string, unknown>>;
 export type EnvironmentVariables = Readonly<Record<string, string | undefined>>;
 
 /** The text of an option, and the flag or variable that gave it; null if neither did. */
-function given(spec: OptionSpec, flags: Flags, environment: Environment): { name: string; text: string } | null {
+function given(
+  spec: OptionSpec,
+  flags: Flags,
+  environment: EnvironmentVariables,
+): { name: string; text: string } | null {
   const flag = spec.flag === null ? undefined : flags[flagKey(spec.flag)];
   if (flag === true) return { name: `--${spec.flag}`, text: 'on' };
   if (typeof flag === 'string') return { name: `--${spec.flag}`, text: flag };
@@ -61,7 +65,7 @@ export function inheritedVariables(
 }
 
 /** The environment without the options of the table, so that a child sees only the options passed on purpose. */
-export function withoutOptions(table: OptionTable, environment: Environment): Record<string, string> {
+export function withoutOptions(table: OptionTable, environment: EnvironmentVariables): Record<string, string> {
   const variables = new Set(Object.values(table).map((spec) => spec.variable));
   const kept = Object.entries(environment).filter(
     (entry): entry is [string, string] => entry[1] !== undefined && !variables.has(entry[0]),

@@ -11,8 +11,6 @@ import { WrongUsage } from './wrong-usage.js';
 
 /** The complete configuration of one worker. */
 
-export type LogLevel = NonNullable<Values['logLevel']>;
-
 export interface WorkerConfig {
   readonly id: string;
   readonly namespace: string;

@@ -13,12 +13,12 @@ export interface PlacementRequest {
   /** Workers in ring order from the prompt's first segment, its homes first. */
   readonly ringOrder: readonly string[];
   /** Load that this coordinator placed and that has not ended, by worker. */
-  readonly inFlight: ReadonlyMap<string, InFlight>;
+  readonly inFlight: ReadonlyMap<string, PlacedLoad>;
   /** Workers that must not be chosen, for example because they failed this request. */
   readonly excluded: ReadonlySet<string>;
 }
 
-export interface InFlight {
+export interface PlacedLoad {
   /** Requests placed there that have not ended. */
   readonly requests: number;
   /** Tokens to compute of those requests whose prefill is not known to have ended. */

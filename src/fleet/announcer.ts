@@ -3,6 +3,7 @@ import type { Clock, Timer } from '../clock.js';
 import type { Announcement } from '../core/member.js';
 import { ANNOUNCE_INTERVAL_MS } from '../limits.js';
 import { encode } from '../wire/msgpack.js';
+import { publishBestEffort } from './best-effort.js';
 import type { LinkedCoordinators } from './linked-coordinators.js';
 import type { FleetSubjects } from './subjects.js';
 
@@ -41,7 +42,8 @@ export class Announcer {
     this.due = null;
     if (this.gone) return;
     const announcement = this.describe();
-    if (!tell(this.bus, this.subjects.announce, encode(announcement))) this.linked.tell('announced', announcement);
+    if (!publishBestEffort(this.bus, this.subjects.announce, encode(announcement)))
+      this.linked.tell('announced', announcement);
   }
 
   /** Stops, and says goodbye. Nothing is announced after it. */
@@ -51,7 +53,7 @@ export class Announcer {
     this.due?.cancel();
     this.asked?.unsubscribe();
     const { id, incarnation } = this.describe();
-    if (!tell(this.bus, this.subjects.leave, encode({ id, incarnation })))
+    if (!publishBestEffort(this.bus, this.subjects.leave, encode({ id, incarnation })))
       this.linked.tell('left', { id, incarnation });
   }
 }

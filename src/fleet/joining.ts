@@ -3,6 +3,7 @@ import type { Clock } from '../clock.js';
 import { Unavailable } from '../errors.js';
 import { ANNOUNCE_INTERVAL_MS, BLOCK_TOKENS, SEGMENT_BLOCKS } from '../limits.js';
 import type { Log } from '../log.js';
+import { publishBestEffort } from './best-effort.js';
 import { type Alive, CHARTER_FORMAT_VERSION, type Charter, joinCharter } from './charter.js';
 import { type FleetSubjects, fleetSubjects } from './subjects.js';
 
@@ -68,7 +69,7 @@ export async function anybodyAlive(transport: Transport, clock: Clock, subjects:
         const subscription = bus.subscribe(subject, () => resolve('members'));
         endings.push(() => subscription.unsubscribe());
       }
-      if (!tell(bus, subjects.hello, new Uint8Array())) resolve('members');
+      if (!publishBestEffort(bus, subjects.hello, new Uint8Array())) resolve('members');
     });
   } finally {
     for (const end of endings) end();

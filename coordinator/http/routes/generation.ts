@@ -34,7 +34,7 @@ export interface GenerationDeps {
 }
 
 /** The part that differs between endpoints: how fields become a demand, and how answers are rendered. */
-export interface Endpoint<R extends CommonRequest> {
+export interface GenerationEndpoint<R extends CommonRequest> {
   readonly shape: AnswerShape;
   demand(request: R): Demand | Promise<Demand>;
 }

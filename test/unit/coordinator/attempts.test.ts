@@ -48,7 +48,7 @@ class Stage {
     if (!part) return null;
     this.placements.push({ tokens: [...prompt], tried: [...tried] });
     const placed: Placed = {
-      candidate: { worker: `w${index}`, run: (request, signal) => this.play(part, request, signal) },
+      worker: { id: `w${index}`, run: (request, signal) => this.play(part, request, signal) },
       sources: [{ worker: 'peer', blocks: index }],
       prefilled: () => this.calls.push(`prefilled w${index}`),
       busWasLost: () => this.outages.has(index),

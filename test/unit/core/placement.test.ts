@@ -110,7 +110,7 @@ describe('placement', () => {
   });
 
   it('spills because of requests just placed, before the worker announces them', () => {
-    const inFlight = new Map<string, InFlight>([['b', { requests: 3, computeTokens: 2_000 }]]);
+    const inFlight = new Map<string, PlacedLoad>([['b', { requests: 3, computeTokens: 2_000 }]]);
     expect(order({ inFlight })).toEqual(['c', 'a', 'b']);
   });
 
