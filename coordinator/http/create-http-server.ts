@@ -11,7 +11,7 @@ import { PromptReader } from '../openai/prompt.js';
 import { RequestLimit } from '../openai/request-limit.js';
 import type { ServedModel } from '../openai/served-model.js';
 import { Access } from './access.js';
-import type { Route } from './route.js';
+import type { HttpRoute } from './route.js';
 import { aboutRoutes } from './routes/about.js';
 import { cacheRoutes } from './routes/cache.js';
 import { chatRoute } from './routes/chat.js';
@@ -69,7 +69,7 @@ export function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
   });
 }
 
-function routesOf({ fleet, model, options, metrics, clock, random }: HttpDeps): Route[] {
+function routesOf({ fleet, model, options, metrics, clock, random }: HttpDeps): HttpRoute[] {
   const prompts = new PromptReader(model);
   const generation = {
     fleet,

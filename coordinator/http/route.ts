@@ -1,5 +1,5 @@
 /** The interface between the routes and the server; it hides the HTTP framework. */
-export interface Route {
+export interface HttpRoute {
   readonly method: 'GET' | 'POST';
   /** `:name` matches one segment; a final `*` matches the rest. */
   readonly path: string;

@@ -15,7 +15,7 @@ import { streamParts } from './parts.js';
 import { Pipelines } from './pipelines.js';
 import { refuseExpectation, refuseMalformed } from './refusals.js';
 import { requestIdOf } from './request-id.js';
-import type { EventsAnswer, Exchange, Route } from './route.js';
+import type { EventsAnswer, Exchange, HttpRoute } from './route.js';
 import { StallGuard } from './stall-guard.js';
 
 /** The HTTP server: listens, dispatches to routes, renders errors, closes gracefully. The only file that imports fastify. */
@@ -37,7 +37,7 @@ export const HTTP_CLOSE_ERROR_MS = 500;
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    route?: Route;
+    route?: HttpRoute;
   }
   interface FastifyRequest {
     /** On the server's clock. */
@@ -63,7 +63,7 @@ export interface HttpServerDeps {
   readonly clock: Clock;
   readonly log: Log;
   /** Called once for each request that matched a route, with its final status; 499 if the client disconnected. */
-  onEnd(route: Route, status: number, durationMs: number): void;
+  onEnd(route: HttpRoute, status: number, durationMs: number): void;
 }
 
 export interface HttpServer {
@@ -74,7 +74,7 @@ export interface HttpServer {
 
 /** Starts a server for `routes`. Rejects with `Unavailable` if it cannot listen. */
 export async function listen(
-  routes: readonly Route[],
+  routes: readonly HttpRoute[],
   options: HttpListenOptions,
   deps: HttpServerDeps,
 ): Promise<HttpServer> {
@@ -130,7 +130,7 @@ class Server implements HttpServer {
     return this.options.stallTimeoutMs ?? HTTP_STALL_TIMEOUT_MS;
   }
 
-  addRoute(route: Route): void {
+  addRoute(route: HttpRoute): void {
     this.app.route({
       method: route.method,
       url: route.path,
@@ -140,7 +140,7 @@ class Server implements HttpServer {
   }
 
   /** Answers 405 on known paths with other methods. */
-  refuseOtherMethods(routes: readonly Route[]): void {
+  refuseOtherMethods(routes: readonly HttpRoute[]): void {
     const known = new Map<string, string[]>();
     for (const { path, method } of routes) {
       const allowed = known.get(path) ?? known.set(path, []).get(path)!;
@@ -207,7 +207,7 @@ class Server implements HttpServer {
     request.tenant = this.deps.access.tenantOf(request.headers.authorization ?? null);
   }
 
-  private async answer(route: Route, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+  private async answer(route: HttpRoute, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     const running = this.track(reply);
     const answer = await route.handle(exchangeOf(request, reply, running.signal));
     if (answer.kind === 'events') {

@@ -27,7 +27,7 @@ export interface Sender {
   readonly incarnation: string;
 }
 
-/** Who sealed a message, and its number among that sender's messages. Claimed, until `Opener.open` has found it true. */
+/** Who sealed a message, and its number among that sender's messages. Claimed, until `MessageOpener.open` has found it true. */
 export interface Envelope {
   readonly sender: Sender;
   readonly counter: number;
@@ -39,7 +39,7 @@ export function sealBytes(sender: Sender): number {
 }
 
 /** Seals the messages of one sender. */
-export class Sealer {
+export class MessageSealer {
   private readonly key: Buffer;
   private readonly head: Buffer;
   private readonly nonce = Buffer.alloc(NONCE_BYTES);
@@ -77,7 +77,7 @@ export class Sealer {
 }
 
 /** Opens what senders with the same secret have sealed. Keeps the keys of the senders of which messages were opened last. */
-export class Opener {
+export class MessageOpener {
   private readonly keys = new Map<string, Buffer>();
 
   constructor(

@@ -15,7 +15,7 @@ import {
   throwLater,
 } from './bus.js';
 import { ReplayWindow } from './replay-window.js';
-import { type Envelope, Opener, Sealer, type Sender, sealBytes } from './seal.js';
+import { type Envelope, MessageOpener, MessageSealer, type Sender, sealBytes } from './seal.js';
 import { subjectToken } from './subject.js';
 
 /** Incarnations of senders that a process knows. The one that was heard longest ago is forgotten first, and proves itself again. */
@@ -76,8 +76,8 @@ interface Known {
  * message of a sender that is gone is worth nothing.
  */
 export class SealedBus implements Bus {
-  private readonly sealer: Sealer;
-  private readonly opener: Opener;
+  private readonly sealer: MessageSealer;
+  private readonly opener: MessageOpener;
   private readonly known = new Map<string, Known>();
   private readonly active = new Set<number>();
   private readonly proofs: Subscription;
@@ -89,8 +89,8 @@ export class SealedBus implements Bus {
 
   constructor(private readonly options: SealedBusOptions) {
     const { bus, secret, self } = options;
-    this.sealer = new Sealer(secret, self);
-    this.opener = new Opener(secret, SENDERS);
+    this.sealer = new MessageSealer(secret, self);
+    this.opener = new MessageOpener(secret, SENDERS);
     this.ownPart = `.${subjectToken(self.id)}.${subjectToken(self.incarnation)}`;
     this.known.set(keyOf(self), { nonce: null, challengedMs: 0, floor: 0, held: [], windows: new Map() });
     this.proofs = bus.subscribe(this.proofSubject(self), (message) => this.onSealMessage(message));
@@ -175,7 +175,7 @@ export class SealedBus implements Bus {
 
   private open(sealed: BusMessage): { envelope: Envelope; message: BusMessage } | null {
     const { subject, reply } = sealed;
-    const envelope = Opener.peek(sealed.payload);
+    const envelope = MessageOpener.peek(sealed.payload);
     const payload = envelope && this.opener.open(envelope, subject, reply ?? '', sealed.payload);
     if (payload) return { envelope, message: { subject, payload, reply, nobody: false } };
     this.options.onDropped?.('forged', subject);

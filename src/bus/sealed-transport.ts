@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js';
 import type { Random } from '../random.js';
 import type { KeyValue, KeyValueEntry } from './key-value.js';
-import { Opener, Sealer, type Sender } from './seal.js';
+import { MessageOpener, MessageSealer, type Sender } from './seal.js';
 import { SealedBus } from './sealed-bus.js';
 import type { Transport } from './transport.js';
 
@@ -42,22 +42,22 @@ const UNREADABLE = new Uint8Array(0);
 
 /** Seals the values of a bucket, each bound to its bucket and key. A value that no member has sealed reads as empty. */
 class SealedKeyValue implements KeyValue {
-  private readonly sealer: Sealer;
-  private readonly opener: Opener;
+  private readonly sealer: MessageSealer;
+  private readonly opener: MessageOpener;
 
   constructor(
     private readonly below: KeyValue,
     private readonly bucket: string,
     { secret, self }: SealedTransportOptions,
   ) {
-    this.sealer = new Sealer(secret, self, 'values');
-    this.opener = new Opener(secret, SENDERS_KEPT, 'values');
+    this.sealer = new MessageSealer(secret, self, 'values');
+    this.opener = new MessageOpener(secret, SENDERS_KEPT, 'values');
   }
 
   async get(key: string): Promise<KeyValueEntry | null> {
     const entry = await this.below.get(key);
     if (entry === null) return null;
-    const envelope = Opener.peek(entry.value);
+    const envelope = MessageOpener.peek(entry.value);
     const value = envelope && this.opener.open(envelope, this.bucket, key, entry.value);
     return { value: value ?? UNREADABLE, revision: entry.revision };
   }

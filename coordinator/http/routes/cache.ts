@@ -4,10 +4,10 @@ import type { PromptReader } from '../../openai/prompt.js';
 import { checkBody, ExplainRequest } from '../../openai/requests.js';
 import { checkModelName, type ServedModel } from '../../openai/served-model.js';
 import { saltOf } from '../access.js';
-import { json, type Route } from '../route.js';
+import { type HttpRoute, json } from '../route.js';
 
 /** `POST /v1/cache/explain`: where the blocks of a prompt are; `POST /reset_prefix_cache`: drop all blocks. */
-export function cacheRoutes(fleet: Fleet, model: ServedModel, prompts: PromptReader): Route[] {
+export function cacheRoutes(fleet: Fleet, model: ServedModel, prompts: PromptReader): HttpRoute[] {
   return [
     {
       method: 'POST',

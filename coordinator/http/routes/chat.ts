@@ -1,11 +1,11 @@
 import { InvalidRequest } from '../../../src/errors.js';
 import { CHAT_SHAPE } from '../../openai/chat-shape.js';
 import { ChatRequest, checkBody } from '../../openai/requests.js';
-import type { Route } from '../route.js';
+import type { HttpRoute } from '../route.js';
 import { answerWithTokens, type GenerationDeps, type GenerationEndpoint } from './generation.js';
 
 /** `POST /v1/chat/completions`: messages in, rendered by the model's chat template; an assistant message out. */
-export function chatRoute(deps: GenerationDeps): Route {
+export function chatRoute(deps: GenerationDeps): HttpRoute {
   const endpoint: GenerationEndpoint<ChatRequest> = {
     shape: CHAT_SHAPE,
     demand: (request) => ({

@@ -1,10 +1,10 @@
 import { COMPLETION_SHAPE } from '../../openai/completion-shape.js';
 import { CompletionRequest, checkBody } from '../../openai/requests.js';
-import type { Route } from '../route.js';
+import type { HttpRoute } from '../route.js';
 import { answerWithTokens, type GenerationDeps, type GenerationEndpoint } from './generation.js';
 
 /** `POST /v1/completions`: text or token ids in, text out. */
-export function completionsRoute(deps: GenerationDeps): Route {
+export function completionsRoute(deps: GenerationDeps): HttpRoute {
   const endpoint: GenerationEndpoint<CompletionRequest> = {
     shape: COMPLETION_SHAPE,
     demand: async (request) => ({

@@ -1,10 +1,10 @@
 import type { Member, PeerAddress } from '../../../src/core/member.js';
 import type { Fleet } from '../../fleet.js';
 import { ApiError } from '../../openai/api-error.js';
-import { json, type Route } from '../route.js';
+import { type HttpRoute, json } from '../route.js';
 
 /** `GET /v1/fleet`: workers and coordinators; `POST /v1/fleet/workers/{id}/drain`: drains a worker. */
-export function fleetRoutes(fleet: Fleet, modelName: string): Route[] {
+export function fleetRoutes(fleet: Fleet, modelName: string): HttpRoute[] {
   return [
     {
       method: 'GET',

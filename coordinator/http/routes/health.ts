@@ -1,8 +1,8 @@
 import type { Fleet, HealthCheck } from '../../fleet.js';
-import { json, type Route } from '../route.js';
+import { type HttpRoute, json } from '../route.js';
 
 /** `GET /health` and `/health/ready`: each check, with 200 or 503; `GET /health/live`: always 200. */
-export function healthRoutes(fleet: Fleet): Route[] {
+export function healthRoutes(fleet: Fleet): HttpRoute[] {
   const ready = async () => {
     const checks = await checksOf(fleet);
     const failed = checks.filter((check) => !check.ok);

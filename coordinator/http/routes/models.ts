@@ -1,8 +1,8 @@
 import { checkModelName, type ServedModel } from '../../openai/served-model.js';
-import { json, type Route } from '../route.js';
+import { type HttpRoute, json } from '../route.js';
 
 /** `GET /v1/models` and `GET /v1/models/{name}`. */
-export function modelRoutes(model: ServedModel): Route[] {
+export function modelRoutes(model: ServedModel): HttpRoute[] {
   const entry = (id: string) => ({
     id,
     object: 'model',

@@ -2,10 +2,10 @@ import { InvalidRequest } from '../../../src/errors.js';
 import type { PromptReader } from '../../openai/prompt.js';
 import { checkBody, DetokenizeRequest, TokenizeRequest } from '../../openai/requests.js';
 import { checkModelName, type ServedModel } from '../../openai/served-model.js';
-import { json, type Route } from '../route.js';
+import { type HttpRoute, json } from '../route.js';
 
 /** `POST /tokenize` and `POST /detokenize`, compatible with vLLM. */
-export function tokenizeRoutes(model: ServedModel, prompts: PromptReader): Route[] {
+export function tokenizeRoutes(model: ServedModel, prompts: PromptReader): HttpRoute[] {
   return [
     {
       method: 'POST',

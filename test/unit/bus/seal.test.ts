@@ -1,24 +1,24 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Opener, Sealer, sealBytes } from '../../../src/bus/seal.js';
+import { MessageOpener, MessageSealer, sealBytes } from '../../../src/bus/seal.js';
 
 const SECRET = 'a secret of the fleet';
 const SENDER = { id: 'wörker-1', incarnation: '0001-abcd' };
 const payload = Buffer.from('token ids: 17 4 99');
 
 function sealed(secret = SECRET) {
-  return Buffer.from(new Sealer(secret, SENDER).seal('fleet.node.x', 'fleet.reply', payload));
+  return Buffer.from(new MessageSealer(secret, SENDER).seal('fleet.node.x', 'fleet.reply', payload));
 }
 
 function open(bytes: Uint8Array, subject = 'fleet.node.x', reply = 'fleet.reply', secret = SECRET) {
-  const envelope = Opener.peek(bytes);
-  return envelope && new Opener(secret, 4).open(envelope, subject, reply, bytes);
+  const envelope = MessageOpener.peek(bytes);
+  return envelope && new MessageOpener(secret, 4).open(envelope, subject, reply, bytes);
 }
 
 describe('a sealed message', () => {
   test('is opened by the same secret, and says its sender and counter', () => {
     const bytes = sealed();
-    expect(Opener.peek(bytes)).toEqual({ sender: SENDER, counter: 1 });
+    expect(MessageOpener.peek(bytes)).toEqual({ sender: SENDER, counter: 1 });
     expect(open(bytes)).toEqual(payload);
     expect(bytes.byteLength).toBe(payload.byteLength + sealBytes(SENDER));
     expect(bytes.includes(payload)).toBe(false);
@@ -46,17 +46,17 @@ describe('a sealed message', () => {
   });
 
   test('never has the counter of another message of its sender', () => {
-    const sealer = new Sealer(SECRET, SENDER);
-    const counters = [1, 2, 3].map(() => Opener.peek(sealer.seal('a', '', payload))!.counter);
+    const sealer = new MessageSealer(SECRET, SENDER);
+    const counters = [1, 2, 3].map(() => MessageOpener.peek(sealer.seal('a', '', payload))!.counter);
     expect(counters).toEqual([1, 2, 3]);
     expect(sealer.counter).toBe(3);
   });
 
   test('is opened after the keys of more senders than are kept', () => {
-    const opener = new Opener(SECRET, 2);
+    const opener = new MessageOpener(SECRET, 2);
     for (const id of ['a', 'b', 'c', 'a']) {
-      const bytes = new Sealer(SECRET, { id, incarnation: '1' }).seal('s', '', payload);
-      expect(opener.open(Opener.peek(bytes)!, 's', '', bytes)).toEqual(payload);
+      const bytes = new MessageSealer(SECRET, { id, incarnation: '1' }).seal('s', '', payload);
+      expect(opener.open(MessageOpener.peek(bytes)!, 's', '', bytes)).toEqual(payload);
     }
   });
 });
