@@ -16,6 +16,7 @@ const REQUESTS = [
   'shoal_prompt_tokens_total',
   'shoal_generated_tokens_total',
   'shoal_requests_resumed_total',
+  'shoal_calls_total',
 ];
 const FLEET = ['shoal_fleet_workers', 'shoal_ring_epoch'];
 const CACHE = [
