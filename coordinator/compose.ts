@@ -22,7 +22,7 @@ import { LiveFleet } from './live-fleet.js';
 import { Router } from './router.js';
 import { Siblings } from './siblings.js';
 
-/** The parts of a coordinator below HTTP: made and connected to each other in one place, started in another. */
+/** Makes and connects the parts of a coordinator below HTTP, and starts them. */
 
 export interface CoordinatorOptions {
   readonly config: CoordinatorConfig;
@@ -32,7 +32,7 @@ export interface CoordinatorOptions {
   readonly bus: Bus;
   readonly clock: Clock;
   readonly log: Log;
-  /** A request went on at another worker. */
+  /** Called when a request resumes on another worker. */
   readonly onResumed: () => void;
 }
 
@@ -45,7 +45,7 @@ export interface CoordinatorParts {
   readonly siblings: Siblings;
 }
 
-/** Makes the parts. None of them works before `startCoordinatorParts`. */
+/** Makes the parts. They are idle until `startCoordinatorParts`. */
 export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorParts {
   const { config, fingerprint, bus, clock, log, onResumed } = options;
   const subjects = fleetSubjects(config.namespace);
@@ -64,7 +64,7 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   return { fleet, actors, peers, roster, keeper, siblings };
 }
 
-/** Begins to follow the fleet. `life` stops the parts. */
+/** Starts the parts. `life` stops them. */
 export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorParts, log: Log): Promise<void> {
   const { actors, peers, roster, keeper, siblings } = parts;
   life.use(peers, () => peers.close());
@@ -98,12 +98,12 @@ function makePeers({ config, incarnation, fingerprint, layout, clock }: Coordina
   });
 }
 
-/** Answers changes of membership: a link to each worker that joins, and an end to the calls of each that is gone. */
+/** Reacts to a change of membership: opens a link to a worker that joined, and ends the calls of a worker that is gone. */
 function follow(effect: MembershipEffect, { actors, peers, roster }: CoordinatorParts, log: Log): void {
   if (effect.type === 'refused' && effect.first) log.warn({ reason: effect.reason }, effect.message);
   if (effect.type === 'joined') {
     log.info({ worker: effect.id, incarnation: effect.incarnation }, 'a worker joined');
-    // A link that stays open: when the worker's process ends, it closes at once.
+    // The ping opens a link that stays open and closes as soon as the worker's process ends, which membership then sees at once.
     const member = roster.alive(effect.id);
     if (member)
       peers
