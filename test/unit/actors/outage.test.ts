@@ -162,7 +162,7 @@ describe('the bus is lost and found', () => {
       await world.pass(CALL_HEARTBEAT_MS);
       expect(await fresh).toMatchObject({ items: [], error: expect.any(Unavailable) });
       expect(await running).toMatchObject({ items: [1], error: expect.any(Unavailable) });
-      await expect(actor.ask('run', { note: null })).rejects.toThrow('nobody listens there');
+      await expect(actor.ask('run', { note: null })).rejects.toThrow('the node is not on the bus');
     });
 
     test('a call that is given up meanwhile is not sent again', async () => {
