@@ -163,7 +163,7 @@ export class OutgoingCall {
     } catch (error) {
       if (!(error instanceof ShoalError))
         return new InternalError(error instanceof Error ? error.message : String(error));
-      return fromWire({ ...error.toWire(), message: `cannot call ${this.label}: ${error.message}` });
+      return fromWire({ ...error.toWire(), message: `${this.label}: ${error.message}` });
     }
   }
 
