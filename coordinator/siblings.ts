@@ -1,7 +1,7 @@
 import type { Bus, Subscription } from '../src/bus/bus.js';
 import type { Clock, Timer } from '../src/clock.js';
 import type { FleetSubjects } from '../src/fleet/subjects.js';
-import { tell } from '../src/fleet/tell.js';
+import { tryPublish } from '../src/fleet/try-publish.js';
 import { ANNOUNCE_INTERVAL_MS, FLEET_COORDINATORS, SUSPECT_AFTER_MS } from '../src/limits.js';
 import { CoordinatorMessage } from '../src/protocol/announcement.js';
 import { encode } from '../src/wire/msgpack.js';
@@ -39,7 +39,7 @@ export class Siblings {
   }
 
   private announce(): void {
-    tell(this.bus, this.subjects.coordinator, encode(this.self));
+    tryPublish(this.bus, this.subjects.coordinator, encode(this.self));
   }
 
   private forget(): void {

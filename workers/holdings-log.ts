@@ -3,7 +3,7 @@ import type { Clock, Timer } from '../src/clock.js';
 import type { BlockKey } from '../src/core/block.js';
 import { KEY_BYTES, packKeys } from '../src/core/key.js';
 import type { LinkedCoordinators } from '../src/fleet/linked-coordinators.js';
-import { tell } from '../src/fleet/tell.js';
+import { tryPublish } from '../src/fleet/try-publish.js';
 import { HOLDINGS_KEYS_PER_MESSAGE, type HoldingsDelta } from '../src/protocol/holdings.js';
 import { encode } from '../src/wire/msgpack.js';
 import type { BlockStore } from './cache/block-store.js';
@@ -82,7 +82,7 @@ export class HoldingsLog {
         removed: packKeys(take(this.removed, this.keysPerMessage / 2)),
       };
       // What does not get through is missed by its number, which is announced too: then the whole is asked for.
-      if (!tell(this.bus, this.self.subject, encode(delta))) this.linked.tell('holdings', delta);
+      if (!tryPublish(this.bus, this.self.subject, encode(delta))) this.linked.tell('holdings', delta);
     }
   }
 

@@ -2,9 +2,9 @@ import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
 
 /**
  * Seals messages with the cluster secret: encrypted, authenticated, and bound to their sender, its incarnation, a counter and the subject.
- * `docs/PEER-PROTOCOL.md` has the bytes. Pure but for hashing: no clock, no randomness.
+ * `docs/PEER-PROTOCOL.md` specifies the bytes. The module uses no clock and no randomness.
  *
- * The key is HKDF-SHA256 (RFC 5869) of the secret, one for each incarnation of each sender, so that the counter alone is a nonce that never
+ * Each incarnation of each sender has its own key, HKDF-SHA256 (RFC 5869) of the secret, so that the counter alone is a nonce that never
  * repeats. The cipher is ChaCha20-Poly1305 (RFC 8439).
  */
 
@@ -14,17 +14,17 @@ const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const COUNTER_BYTES = 8;
-/** Version, and the lengths of sender and incarnation. */
+/** The fixed part of the head: version, lengths of sender ID and incarnation, counter. */
 const FIXED_BYTES = 1 + 2 + 2 + COUNTER_BYTES;
 const NAME_BYTES = 512;
 
-/** One life of a sender. */
+/** One incarnation of a sender. */
 export interface Sender {
   readonly id: string;
   readonly incarnation: string;
 }
 
-/** Who sealed a message, and its number among that sender's messages. Claimed, until `Opener.open` has found it true. */
+/** The sender of a message, and the message's number among those of the sender. Unverified until `Opener.open` succeeds. */
 export interface Envelope {
   readonly sender: Sender;
   readonly counter: number;
@@ -73,7 +73,7 @@ export class Sealer {
   }
 }
 
-/** Opens what senders with the same secret have sealed. Keeps the keys of the senders of which messages were opened last. */
+/** Opens the messages of senders with the same secret. Caches the keys of the senders that were verified last. */
 export class Opener {
   private readonly keys = new Map<string, Buffer>();
 
@@ -98,7 +98,7 @@ export class Opener {
     return { sender: { id, incarnation }, counter };
   }
 
-  /** The payload that was sealed for this subject and reply; null unless its sender knows the secret and nothing was changed. */
+  /** Decrypts and verifies a payload sealed for this subject and reply subject. Returns null if the secret, a subject or any byte differs. */
   open({ sender }: Envelope, subject: string, reply: string, sealed: Uint8Array): Uint8Array | null {
     const headBytes = FIXED_BYTES + sealed[1]! + 256 * sealed[2]! + sealed[3]! + 256 * sealed[4]!;
     const head = sealed.subarray(0, headBytes);
@@ -135,7 +135,7 @@ function keyOf(secret: string, { id, incarnation }: Sender): Buffer {
   return Buffer.from(hkdfSync('sha256', secret, `${id}\n${incarnation}`, `shoal-bus-${VERSION}`, KEY_BYTES));
 }
 
-/** What is authenticated beside the payload. Subjects hold no line breaks. */
+/** The associated data, authenticated with the payload. Subjects contain no line breaks. */
 function associated(head: Uint8Array, subject: string, reply: string): Buffer {
   return Buffer.concat([head, Buffer.from(`${subject}\n${reply}`)]);
 }

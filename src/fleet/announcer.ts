@@ -5,7 +5,7 @@ import { ANNOUNCE_INTERVAL_MS } from '../limits.js';
 import { encode } from '../wire/msgpack.js';
 import type { LinkedCoordinators } from './linked-coordinators.js';
 import type { FleetSubjects } from './subjects.js';
-import { tell } from './tell.js';
+import { tryPublish } from './try-publish.js';
 
 /** Changes of load are gathered for so long before they are told. */
 const GATHER_MS = 10;
@@ -42,7 +42,8 @@ export class Announcer {
     this.due = null;
     if (this.gone) return;
     const announcement = this.describe();
-    if (!tell(this.bus, this.subjects.announce, encode(announcement))) this.linked.tell('announced', announcement);
+    if (!tryPublish(this.bus, this.subjects.announce, encode(announcement)))
+      this.linked.tell('announced', announcement);
   }
 
   /** Stops, and says goodbye. Nothing is announced after it. */
@@ -52,7 +53,7 @@ export class Announcer {
     this.due?.cancel();
     this.asked?.unsubscribe();
     const { id, incarnation } = this.describe();
-    if (!tell(this.bus, this.subjects.leave, encode({ id, incarnation })))
+    if (!tryPublish(this.bus, this.subjects.leave, encode({ id, incarnation })))
       this.linked.tell('left', { id, incarnation });
   }
 }

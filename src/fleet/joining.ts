@@ -6,7 +6,7 @@ import { ANNOUNCE_INTERVAL_MS, BLOCK_TOKENS, SEGMENT_BLOCKS } from '../limits.js
 import type { Log } from '../log.js';
 import { CHARTER_FORMAT_VERSION, type Charter, joinCharter } from './charter.js';
 import { type FleetSubjects, fleetSubjects } from './subjects.js';
-import { tell } from './tell.js';
+import { tryPublish } from './try-publish.js';
 
 /** Of a fleet that is not heard within two announcements' time, and some more for busy processes, nobody lives. @internal exported for tests. */
 export const LISTEN_FOR_MEMBERS_MS = 2 * ANNOUNCE_INTERVAL_MS + 200;
@@ -62,7 +62,7 @@ export async function anybodyAlive(bus: Bus, clock: Clock, subjects: FleetSubjec
         const subscription = bus.subscribe(subject, () => resolve(true));
         endings.push(() => subscription.unsubscribe());
       }
-      if (!tell(bus, subjects.hello, new Uint8Array())) resolve(true);
+      if (!tryPublish(bus, subjects.hello, new Uint8Array())) resolve(true);
     });
   } finally {
     for (const end of endings) end();

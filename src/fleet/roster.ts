@@ -10,7 +10,7 @@ import { Ring } from '../ring/ring.js';
 import { encode } from '../wire/msgpack.js';
 import { readMessage } from '../wire/read-message.js';
 import type { FleetSubjects } from './subjects.js';
-import { tell } from './tell.js';
+import { tryPublish } from './try-publish.js';
 
 /** Asks a worker directly whether it lives. Rejects if it does not answer in time. */
 type Probe = (target: { id: string; incarnation: string; address: PeerAddress }) => Promise<void>;
@@ -63,7 +63,7 @@ export class Roster {
     );
     this.unlisten = bus.onStatus((status) => this.take({ type: status === 'lost' ? 'busLost' : 'busFound' }));
     this.ticking = clock.every(ANNOUNCE_INTERVAL_MS / 2, () => this.take({ type: 'tick' }));
-    tell(bus, subjects.hello, new Uint8Array());
+    tryPublish(bus, subjects.hello, new Uint8Array());
   }
 
   stop(): void {
@@ -124,7 +124,7 @@ export class Roster {
   /** A worker that slept, or was cut off, does not know that it was taken for dead: it would be refused for as long as that is remembered. */
   private tellStale({ id, incarnation }: { id: string; incarnation: string }): void {
     const { bus, subjects, self } = this.options;
-    if (id !== self) tell(bus, subjects.stale, encode({ id, incarnation }));
+    if (id !== self) tryPublish(bus, subjects.stale, encode({ id, incarnation }));
   }
 
   private hearStale(stale: { id: string; incarnation: string } | null): void {

@@ -5,7 +5,7 @@ import type { Announcement } from '../../../src/core/member.js';
 import { InternalError, Overloaded } from '../../../src/errors.js';
 import { Announcer } from '../../../src/fleet/announcer.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
-import { tell } from '../../../src/fleet/tell.js';
+import { tryPublish } from '../../../src/fleet/try-publish.js';
 import { ANNOUNCE_INTERVAL_MS } from '../../../src/limits.js';
 import { AnnouncementMessage, LeaveMessage } from '../../../src/protocol/announcement.js';
 import { readMessage } from '../../../src/wire/read-message.js';
@@ -125,15 +125,15 @@ describe('an announcer', () => {
 describe('telling', () => {
   it('says whether the bus took it, and hides no mistake', () => {
     const bus = new MemoryBroker({ maxPayloadBytes: 10 }).connect('own');
-    expect(tell(bus, 'a.b', new Uint8Array(10))).toBe(true);
-    expect(() => tell(bus, 'a.b', new Uint8Array(11))).toThrow('10 bytes');
-    expect(() => tell(bus, 'a b', new Uint8Array(1))).toThrow('a b');
+    expect(tryPublish(bus, 'a.b', new Uint8Array(10))).toBe(true);
+    expect(() => tryPublish(bus, 'a.b', new Uint8Array(11))).toThrow('10 bytes');
+    expect(() => tryPublish(bus, 'a b', new Uint8Array(1))).toThrow('a b');
     bus.lose();
-    expect(tell(bus, 'a.b', new Uint8Array(10))).toBe(false);
+    expect(tryPublish(bus, 'a.b', new Uint8Array(10))).toBe(false);
     bus.restore();
     bus.publish = () => {
       throw new InternalError('a mistake');
     };
-    expect(() => tell(bus, 'a.b', new Uint8Array(1))).toThrow('a mistake');
+    expect(() => tryPublish(bus, 'a.b', new Uint8Array(1))).toThrow('a mistake');
   });
 });
