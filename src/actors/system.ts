@@ -54,10 +54,7 @@ export interface ActorContext<P extends Protocol> {
   readonly random: Random;
   /** Aborts when this life of the actor ends, by a crash or a stop. */
   readonly signal: AbortSignal;
-  /**
-   * Registers a function that releases a resource when this life ends. The functions run in reverse order of registration, and all finish
-   * before the next life begins.
-   */
+  /** Registers a function that releases a resource when this life ends. All run in reverse order, and finish before the next life begins. */
   onStop(release: () => void | Promise<void>): void;
 }
 
@@ -137,13 +134,9 @@ export class ActorSystem {
     options: SpawnOptions = {},
   ): Promise<ActorRef<P>> {
     if (this.stopped) throw new Unavailable(`cannot create the actor ${name}: the actor system has stopped`);
-    if (this.actors.has(name)) {
-      throw new InvalidRequest(`cannot create the actor ${name} on ${this.node.node}: the name is already taken`);
-    }
+    if (this.actors.has(name)) throw new InvalidRequest(`name: ${name} is already taken on ${this.node.node}`);
     if (name === '' || name.length > limits.ACTOR_NAME_CHARS) {
-      throw new InvalidRequest(
-        `name: an actor's name has ${name.length} characters; must have 1 to ${limits.ACTOR_NAME_CHARS}`,
-      );
+      throw new InvalidRequest(`name: has ${name.length} characters; must have 1 to ${limits.ACTOR_NAME_CHARS}`);
     }
     const self = this.ref(protocol, { ...this.node, actor: name });
     const { onGiveUp, ...policy } = options.supervision ?? {};

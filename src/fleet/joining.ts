@@ -8,7 +8,9 @@ import { CHARTER_FORMAT_VERSION, type Charter, joinCharter } from './charter.js'
 import { type FleetSubjects, fleetSubjects } from './subjects.js';
 import { tryPublish } from './try-publish.js';
 
-/** Of a fleet that is not heard within two announcements' time, and some more for busy processes, nobody lives. @internal exported for tests. */
+/** Joins the fleet's charter when a process starts. */
+
+/** A fleet that is silent for this time has no live member: two announcement intervals, and a margin for busy processes. @internal exported for tests. */
 export const LISTEN_FOR_MEMBERS_MS = 2 * ANNOUNCE_INTERVAL_MS + 200;
 
 export interface JoiningOptions {
@@ -17,12 +19,13 @@ export interface JoiningOptions {
   readonly log: Log;
   readonly config: { readonly namespace: string; readonly replicas: number };
   readonly fingerprint: string;
-  /** The name of the model, for people. */
+  /** Name of the model, for people. */
   readonly model: string;
 }
 
 /**
- * Joins the charter of the fleet. A transport without buckets has none, and the log says so. To be called right before this process can be heard.
+ * Joins the fleet's charter. On a transport without buckets it logs a warning and joins without a charter. Call it right before this
+ * process announces itself.
  * @throws Refused if this process does not fit the fleet
  */
 export async function joinFleet({ transport, clock, log, config, fingerprint, model }: JoiningOptions): Promise<void> {
@@ -38,17 +41,20 @@ export async function joinFleet({ transport, clock, log, config, fingerprint, mo
   try {
     const kv = await transport.openKeyValue(`shoal-${config.namespace}`);
     const how = await joinCharter(kv, mine, { anybodyAlive: () => anybodyAlive(transport.bus, clock, subjects) });
-    if (how === 'replaced') log.warn(mine, 'the charter of an older fleet, of which nobody lives, was replaced');
-    else log.info(mine, how === 'founded' ? 'founded the fleet' : 'fits the charter of the fleet');
+    if (how === 'replaced') log.warn(mine, 'replaced the charter of an older fleet without live members');
+    else log.info(mine, how === 'founded' ? 'founded the fleet' : 'joined the fleet under its charter');
   } catch (error) {
     if (!(error instanceof Unavailable)) throw error;
     const consequence =
-      'the fleet has no charter: nobody is refused at the start, but workers with another model are ignored';
+      'the fleet has no charter: processes are not checked at their start, but workers with another model are ignored';
     log.warn({ reason: error.message }, consequence);
   }
 }
 
-/** Whether a worker or coordinator is heard, or could be missed as the bus is lost. Takes `LISTEN_FOR_MEMBERS_MS` at most. @internal exported for tests. */
+/**
+ * Listens for a worker or coordinator for at most `LISTEN_FOR_MEMBERS_MS`. Returns true if one is heard, and also if the bus is lost, because
+ * a member could be missed. @internal exported for tests.
+ */
 export async function anybodyAlive(bus: Bus, clock: Clock, subjects: FleetSubjects): Promise<boolean> {
   const endings: (() => void)[] = [];
   try {

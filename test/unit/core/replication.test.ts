@@ -3,7 +3,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SealedBlock } from '../../../src/core/block.js';
 import type { RingMember } from '../../../src/core/epoch.js';
-import { type HomesOf, type Push, pushesOf, ringChange, roleOf, type Witness } from '../../../src/core/replication.js';
+import {
+  type HomesOf,
+  type Push,
+  pushesOf,
+  type RingChangeContext,
+  ringChange,
+  roleOf,
+} from '../../../src/core/replication.js';
 import { Ring } from '../../../src/ring/ring.js';
 
 const REPLICAS = 2;
@@ -26,24 +33,28 @@ describe('replication', () => {
     ]);
   });
 
-  it('knows duty from courtesy', () => {
+  it('distinguishes homes from guests', () => {
     const homesOf = homesIn({ s: ['a', 'b'] });
     expect([roleOf(block('s', 0), 'b', homesOf), roleOf(block('s', 0), 'c', homesOf)]).toEqual(['home', 'guest']);
   });
 });
 
-describe('another ring', () => {
+describe('a ring change', () => {
   const before = homesIn({ s: ['a', 'b'] });
   const blocks = [block('s', 0)];
   const push = (to: string) => ({ to, segment: 's', blocks });
-  const seenBy = (self: string, gone: readonly string[] = [], unsettled: readonly HomesOf[] = []): Witness => ({
+  const seenBy = (
+    self: string,
+    gone: readonly string[] = [],
+    unsettled: readonly HomesOf[] = [],
+  ): RingChangeContext => ({
     self,
     present: (worker) => !gone.includes(worker),
     unsettled,
   });
   const names = (pushes: readonly Push<SealedBlock>[]) => pushes.map(({ to }) => to);
 
-  it('has the first home that is left give a new one its copies, and the others make sure of it', () => {
+  it('makes the first remaining home push to a new home, and the other workers check it', () => {
     const after = homesIn({ s: ['b', 'c'] });
     expect(ringChange(blocks, before, after, seenBy('b', ['a']))).toEqual({
       roles: [],
@@ -57,7 +68,7 @@ describe('another ring', () => {
     });
   });
 
-  it('makes a guest of a home and a home of a guest', () => {
+  it('turns a home into a guest and a guest into a home', () => {
     const after = homesIn({ s: ['c', 'a'] });
     expect(ringChange(blocks, before, after, seenBy('b'))).toEqual({
       roles: [{ key: 's/0', role: 'guest' }],
@@ -71,37 +82,37 @@ describe('another ring', () => {
     });
   });
 
-  it('lets anybody with a copy give it when no old home is left', () => {
+  it('makes every worker with a copy push when no old home is left', () => {
     const after = homesIn({ s: ['c', 'd'] });
     expect(names(ringChange(blocks, before, after, seenBy('e', ['a', 'b'])).pushes)).toEqual(['c', 'd']);
   });
 
-  it('has a worker that drains hand over what it alone was home of', () => {
+  it('makes a draining worker hand over the blocks of which it was the only home', () => {
     const after = homesIn({ s: ['b', 'c'] });
     const roles = [{ key: 's/0', role: 'guest' }];
     expect(ringChange(blocks, before, after, seenBy('a'))).toEqual({ roles, pushes: [push('c')], checks: [] });
   });
 
-  it('has everybody see to new homes when a worker is lost that may have been about to give them copies', () => {
+  it('makes every worker with a copy check recent homes when a worker is lost that may have owed them copies', () => {
     const lately = homesIn({ s: ['a', 'x'] });
     expect(ringChange(blocks, before, before, seenBy('a', ['x'], [lately])).checks).toEqual([push('b')]);
     expect(names(ringChange(blocks, before, before, seenBy('g', ['x'], [lately])).checks)).toEqual(['b']);
     expect(names(ringChange(blocks, before, before, seenBy('g', ['x'], [() => []])).checks)).toEqual(['a', 'b']);
   });
 
-  it('leaves homes of long standing alone when another worker is lost', () => {
+  it('leaves long-standing homes alone when another worker is lost', () => {
     for (const self of ['a', 'g']) {
       expect(ringChange(blocks, before, before, seenBy(self, ['x'], [before])).checks).toEqual([]);
     }
   });
 
-  it('asks nothing of anybody where a worker came that is no home', () => {
+  it('requires no action when a worker joins that is not a home', () => {
     for (const self of ['a', 'b', 'g']) {
       expect(ringChange(blocks, before, before, seenBy(self))).toEqual({ roles: [], pushes: [], checks: [] });
     }
   });
 
-  it('has each new home given its copies once, after up to R - 1 workers died and any number joined', () => {
+  it('pushes to each new home once, after up to R - 1 workers died and any number joined', () => {
     const ids = ['a', 'b', 'c', 'd', 'e', 'f'];
     fc.assert(
       fc.property(fc.subarray(ids, { minLength: 3 }), fc.subarray(ids), fc.nat(), (members, joining, victim) => {
@@ -127,7 +138,7 @@ describe('another ring', () => {
     );
   });
 
-  it('leaves a block at all its homes, in whatever order workers join, die, hear of it and give', () => {
+  it('brings a block to all its homes, in whatever order workers join, die, learn of changes and push', () => {
     const step = fc.record({ what: fc.constantFrom<Step>('join', 'die', 'hear', 'give', 'give'), which: fc.nat() });
     fc.assert(
       fc.property(fc.array(step, { minLength: 4, maxLength: 40 }), (steps) => {
