@@ -58,7 +58,7 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const keeper = new IndexKeeper(holdings, roster, actors, bus, clock, subjects, log);
   const siblings = new Siblings(bus, clock, subjects, { id: config.id, pid: process.pid, host: hostname() });
   const router = new Router({ bus, actors, roster, holdings, clock, fingerprint, replicas, onResumed });
-  keeper.listen((worker) => router.told(worker));
+  keeper.listen((worker) => router.holdingsChanged(worker));
   const tiers = new BlockTiers(roster, actors, log);
   const fleet = new LiveFleet({ bus, clock, actors, roster, holdings, router, siblings, tiers, replicas });
   return { fleet, actors, peers, roster, keeper, siblings };

@@ -65,8 +65,8 @@ export class Router {
     );
   }
 
-  /** To be called when the index has learned of a worker's blocks. */
-  told(worker: string): void {
+  /** To be called after the index applies a change of a worker's holdings. */
+  holdingsChanged(worker: string): void {
     for (const check of [...(this.unindexed.get(worker) ?? [])]) check();
   }
 
