@@ -21,7 +21,7 @@ export class Siblings {
   ) {}
 
   start(): void {
-    this.listening = this.bus.subscribe(this.subjects.coordinator, ({ payload }) => this.hear(payload));
+    this.listening = this.bus.subscribe(this.subjects.coordinator, ({ payload }) => this.onHeartbeat(payload));
     this.ticking = this.clock.every(ANNOUNCE_INTERVAL_MS, () => this.announce());
     this.announce();
   }
@@ -33,7 +33,7 @@ export class Siblings {
 
   /** Coordinators heard from recently, in order of id. */
   list(): CoordinatorMessage[] {
-    this.forget();
+    this.dropSilent();
     const others = [...this.heard.values()].map(({ message }) => message).filter(({ id }) => id !== this.self.id);
     return [this.self, ...others].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
@@ -42,14 +42,14 @@ export class Siblings {
     tryPublish(this.bus, this.subjects.coordinator, encode(this.self));
   }
 
-  private forget(): void {
+  private dropSilent(): void {
     const sinceMs = this.clock.now() - 2 * SUSPECT_AFTER_MS;
     for (const [id, { atMs }] of this.heard) if (atMs < sinceMs) this.heard.delete(id);
   }
 
-  private hear(payload: Uint8Array): void {
+  private onHeartbeat(payload: Uint8Array): void {
     const message = readMessage(CoordinatorMessage, payload);
-    this.forget();
+    this.dropSilent();
     if (!message || (this.heard.size >= FLEET_COORDINATORS && !this.heard.has(message.id))) return;
     this.heard.set(message.id, { message, atMs: this.clock.now() });
   }

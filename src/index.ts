@@ -67,7 +67,7 @@ export { Session, type TensorInfo } from './ort/session.js';
 export type { SessionOptions } from './ort/session-options.js';
 export { Value } from './ort/value.js';
 
-// Devices, whose memory has the K/V.
+// Devices, and the memory in which they keep K/V.
 
 export { blockBytes, type KvElementType, type KvLayout, tokenBytes } from './core/kv-layout.js';
 export { CpuDevice, type CpuDeviceOptions } from './device/cpu/cpu-device.js';

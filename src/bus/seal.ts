@@ -1,7 +1,9 @@
 import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
 
 /**
- * Seals messages with the cluster secret: encrypted, authenticated, and bound to their sender, its incarnation, a counter and the subject.
+ * Seals messages with the cluster secret.
+ *
+ * A sealed message is encrypted, authenticated, and bound to its sender, the sender's incarnation, a counter and the subject.
  * `docs/PEER-PROTOCOL.md` specifies the bytes. The module uses no clock and no randomness.
  *
  * Each incarnation of each sender has its own key, HKDF-SHA256 (RFC 5869) of the secret, so that the counter alone is a nonce that never
@@ -82,7 +84,7 @@ export class Opener {
     private readonly sendersKept: number,
   ) {}
 
-  /** Who is said to have sealed these bytes; null if they are not sealed at all. */
+  /** Reads the unverified envelope of a sealed message. Returns null if the bytes do not have the form of one. */
   static peek(sealed: Uint8Array): Envelope | null {
     const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength);
     if (bytes.byteLength < FIXED_BYTES + TAG_BYTES || bytes[0] !== VERSION) return null;

@@ -1,7 +1,7 @@
 import type { Bus } from './bus.js';
 import type { KeyValue } from './key-value.js';
 
-/** The port through which the processes of a fleet communicate: a bus, and key-value buckets that all of them share. */
+/** The port through which the processes of a fleet communicate: a bus, and shared key-value buckets. */
 export interface Transport {
   readonly bus: Bus;
   /** Opens a bucket, and creates it if necessary. Rejects with Unavailable if this transport has no buckets. */

@@ -10,7 +10,7 @@ import { type Entry, isGone, type MembershipState, type Standing, viewOf, visibl
  * worker stays dead until it joins again with a new incarnation.
  */
 
-/** How long a worker whose connection closed, and which no probe reaches, has to refute the suspicion on the bus. */
+/** Time for a worker to refute a suspicion on the bus after its connection closed and no probe reached it. */
 const REFUTE_WITHIN_MS = 800;
 /** How long a dead member is remembered, so that its old incarnation stays refused. @internal exported for tests. */
 export const FORGET_AFTER_MS = 600_000;

@@ -2,7 +2,7 @@
 export interface FleetSubjects {
   readonly announce: string;
   readonly leave: string;
-  /** Tells a worker that its incarnation has ended for the sender. */
+  /** Tells a worker that a member refuses its incarnation, which has ended. */
   readonly stale: string;
   readonly coordinator: string;
   /** Asks all workers to announce themselves now. */
