@@ -55,7 +55,7 @@ class Observer {
   hear(id: string, over: Partial<Announcement> = {}): MembershipEffect[] {
     return this.send({ type: 'announced', announcement: announcement(id, over) });
   }
-  /** Lets time pass: a tick every 100 ms, an announcement of each audible worker every 400 ms. */
+  /** Advances time, with a tick every 100 ms and an announcement of each audible worker every 400 ms. */
   pass(ms: number): void {
     for (let passed = TICK_MS; passed <= ms; passed += TICK_MS) {
       this.nowMs += TICK_MS;

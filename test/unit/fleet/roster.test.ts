@@ -38,7 +38,7 @@ class World {
     this.out.publish(subjects.announce, encode(announcement(id, over)));
   }
 
-  /** Time passes, in which these workers announce themselves. */
+  /** Advances time, during which these workers announce themselves. */
   async pass(ms: number, ids: readonly string[] = []): Promise<void> {
     for (let passed = 0; passed < ms; passed += 200) {
       for (const id of ids) this.announce(id);
@@ -144,7 +144,7 @@ describe('a roster', () => {
     expect(own.effects.filter(({ type }) => type === 'dead')).toEqual([
       { type: 'dead', id: 'a', incarnation: '0001', cause: 'silence' },
     ]);
-    // Under a new incarnation it is welcome.
+    // The worker is accepted with a new incarnation.
     world.announce('a', { incarnation: '0002' });
     await world.pass(200);
     expect(others.roster.alive('a')?.incarnation).toBe('0002');
