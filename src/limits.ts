@@ -35,40 +35,20 @@ export const EVENT_TOKENS = 512;
 
 /** Limit on the header of a frame between peers. */
 export const FRAME_HEADER_BYTES = 64 * KiB;
-/** Limit on the payload of a frame between peers: one block of the largest supported model. */
-export const FRAME_PAYLOAD_BYTES = 256 * MiB;
 /** Limit on a frame from a peer that has not yet proved that it knows the cluster secret. */
 export const HANDSHAKE_FRAME_BYTES = 1 * KiB;
 /** Time limit for the handshake of a connection between peers. */
 export const HANDSHAKE_TIMEOUT_MS = 2_000;
-/** Limit on one read from a peer's socket, so that the bytes are still in the CPU cache when their digest is computed. */
-export const PEER_READ_BYTES = 256 * KiB;
-/** Size of the kernel's send buffer of a Unix socket between peers, where it can be set. */
-export const PEER_SEND_BUFFER_BYTES = 1 * MiB;
 /** Time without progress, while data is due, after which a connection between peers is closed. */
 export const PEER_PROGRESS_TIMEOUT_MS = 10_000;
-/** Time limit for reading a block from the cache before it is pushed; a slower block is not pushed, because it delays the blocks after it. */
-export const PEER_PUSH_PIN_MS = 5_000;
-/** Time limit for the rest of a block whose transfer was abandoned; after it the connection is closed, because the rest delays all later frames. */
-export const PEER_DRAIN_MS = 1_000;
 /** Limit on the blocks that one connection has passed to its socket and the kernel has not accepted yet. */
 export const PEER_BLOCKS_IN_SOCKET = 3;
 /** Limit on the blocks in shared memory that a worker pins for one connection at a time. */
 export const PEER_BLOCKS_PINNED = 64;
-/** Time after which the connection of a peer that has not unpinned its blocks is closed. */
-export const PEER_PIN_MS = 30_000;
-/** Limit on the memory files of one peer that this process maps. */
-export const PEER_MEMORY_REGIONS = 4096;
-/** Time without a read after which this process drops the mapped pages of a peer's memory. */
-export const PEER_MEMORY_IDLE_MS = 500;
-/** Bytes copied from a peer's memory at a time, so that they are still in the CPU cache when their digest is computed. */
-export const PEER_COPY_BYTES = 256 * KiB;
 /** Limit on the blocks in one offer to a peer, which reserves memory for the ones it wants before they arrive. */
 export const PEER_OFFER_BLOCKS = 16;
 /** Limit on the keys in one request to a peer. */
 export const PEER_KEYS_PER_REQUEST = 1024;
-/** Limit on the connections that a worker accepts from peers. */
-export const PEER_CONNECTIONS = 1024;
 /** Limit on the requests in flight on one connection between peers. */
 export const PEER_REQUESTS_IN_FLIGHT = 64;
 
@@ -114,23 +94,3 @@ export const CONTROL_TIMEOUT_MS = 5_000;
 
 /** Bytes of K/V copied before the event loop runs other work: about one millisecond of copying. */
 export const COPY_TURN_BYTES = 8 * MiB;
-/** Host memory for blocks in transit to a device with its own memory, and as much again for blocks coming from such a device or from a disk. */
-export const STAGING_BYTES = 128 * MiB;
-/** Least number of staging buffers in each direction, even if they exceed `STAGING_BYTES`. */
-export const STAGING_FLOOR_BLOCKS = 2;
-/** Limit on the staging buffers for blocks that come from the device or from a disk. */
-export const STAGING_BLOCKS = 16;
-/** Limit on the staging buffers for blocks on their way to the device. */
-export const STAGING_IN_BLOCKS = 4 * PEER_BLOCKS_PINNED;
-/** Limit on the share of the staging buffers of either direction that wait for a disk write, however slow the disk is. */
-export const STAGING_DISK_SHARE = 1 / 2;
-/** Share of a tier, taken from the blocks to be evicted next, that is copied to the tier below in advance, so that eviction is only a drop. */
-export const DEMOTE_AHEAD_SHARE = 1 / 8;
-/** Limit on the bytes of the blocks that are copied to the tier below in advance. */
-export const DEMOTE_AHEAD_BYTES = 256 * MiB;
-/** Limit on the blocks that are copied to the tier below in advance, so that the search for them stays short. */
-export const DEMOTE_AHEAD_BLOCKS = 1024;
-/** Pause in writes to a disk after it refused one. */
-export const DISK_PAUSE_MS = 30_000;
-/** Failed file removals on a disk, after which removals stop until the next change. */
-export const DISK_REMOVALS_FAILED = 4;

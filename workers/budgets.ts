@@ -1,10 +1,12 @@
 import { blockBytes, type KvLayout } from '../src/core/kv-layout.js';
 import type { Device } from '../src/device/device.js';
 import { Refused } from '../src/errors.js';
-import { FRAME_PAYLOAD_BYTES } from '../src/limits.js';
 import { HEADER_BYTES } from './cache/block-file.js';
 
 /** Memory budgets of a worker's tiers, and their check against the model. */
+
+/** Limit on the payload of a frame between peers: one block of the largest supported model. @internal exported for tests. */
+export const FRAME_PAYLOAD_BYTES = 256 * 2 ** 20;
 
 export interface Budgets {
   readonly cacheBytes: number;
