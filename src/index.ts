@@ -4,6 +4,7 @@
 
 export type { ActorAddress } from './actors/envelope.js';
 export type { ActorEvent, ObserveActors } from './actors/event.js';
+export type { CallLink, CallLinks, LinkListener } from './actors/links.js';
 export type { CallOptions } from './actors/outgoing-call.js';
 export {
   type AskMethod,
@@ -27,6 +28,7 @@ export { type ActorContext, ActorSystem, type ActorSystemOptions, type SpawnOpti
 export type { Bus, BusMessage, BusStatus, Subscription } from './bus/bus.js';
 export { MemoryBroker, type MemoryBrokerOptions, MemoryBus } from './bus/memory-bus.js';
 export { connectNats, type NatsBus, type NatsOptions } from './bus/nats-bus.js';
+export { SealedBus, type SealedBusOptions } from './bus/sealed-bus.js';
 
 // Time and randomness as ports: those of the machine, and those that a test controls.
 
@@ -91,9 +93,10 @@ export {
   unpackTokens,
 } from './protocol/generate.js';
 
-// Transfer of blocks between workers (docs/PEER-PROTOCOL.md).
+// Direct connections between members, for calls and for blocks (docs/PEER-PROTOCOL.md).
 
 export type { PeerAddress } from './core/member.js';
+export { PeerCallLinks, type PeerCallLinksOptions } from './peer/calls/peer-call-links.js';
 export type { Fetched, FetchReservation, FetchSink } from './peer/client/fetch-exchange.js';
 export { type FetchOutcome, PeerClient, type PeerClientOptions, type PeerTarget } from './peer/client/peer-client.js';
 export type { PeerObserver } from './peer/observer.js';
