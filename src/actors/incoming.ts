@@ -8,12 +8,16 @@ import type { Route } from './route.js';
 
 /** Calls that a node remembers after their end, so that a message delivered twice is handled once. */
 const CALLS_REMEMBERED = 16_384;
+/** Open calls of all callers; of one caller at most `CALLS_IN_FLIGHT`, so that one that reads no answers leaves room for others. */
+const CALLS_SERVED = 4 * limits.CALLS_IN_FLIGHT;
 
 type Message<T extends NodeMessage['type']> = Extract<NodeMessage, { type: T }>;
 
 /** The calls that have come to the actors of this node and have not ended. */
 export class Incoming implements IncomingOwner {
   private readonly open = new Map<string, IncomingCall>();
+  /** Open calls by caller. */
+  private readonly openOf = new Map<string, number>();
   /** Calls that were taken in, or cancelled before they came, oldest first. */
   private readonly seen = new Set<string>();
 
@@ -33,11 +37,14 @@ export class Incoming implements IncomingOwner {
     }
     this.remember(key);
     const call = new IncomingCall(message, route, this);
-    if (this.open.size >= limits.CALLS_IN_FLIGHT) {
-      call.fail(new Overloaded(`this node already serves ${limits.CALLS_IN_FLIGHT} calls`));
+    const caller = nodeKey(message.from);
+    const ofCaller = this.openOf.get(caller) ?? 0;
+    if (this.open.size >= CALLS_SERVED || ofCaller >= limits.CALLS_IN_FLIGHT) {
+      call.fail(new Overloaded(`this node already serves ${this.open.size} calls, ${ofCaller} of them of this caller`));
       return;
     }
     this.open.set(key, call);
+    this.openOf.set(caller, ofCaller + 1);
     this.deliver(call);
   }
 
@@ -98,7 +105,11 @@ export class Incoming implements IncomingOwner {
   }
 
   closed(call: IncomingCall): void {
-    this.open.delete(callKey(call.message));
+    if (!this.open.delete(callKey(call.message))) return;
+    const caller = nodeKey(call.message.from);
+    const left = this.openOf.get(caller)! - 1;
+    if (left > 0) this.openOf.set(caller, left);
+    else this.openOf.delete(caller);
   }
 
   private remember(key: string): void {
