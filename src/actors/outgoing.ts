@@ -81,10 +81,10 @@ export class Outgoing implements CallOwner {
     this.failWhere(({ to }) => sameNode(to, address), 'is gone');
   }
 
-  /** Nobody took a call: it fails, or is sent once more by the next sweep. */
+  /** Nobody took a call: it fails, or is sent once more by the next sweep. Anyone on the bus can say so, of a call over the bus. */
   nobodyForCall(id: number): void {
     const call = this.open.get(id);
-    if (!call) return;
+    if (call?.route.kind !== 'nats') return;
     if (this.patient) call.undelivered = true;
     else call.fail(new Unavailable(`${call.what} cannot be reached: nobody listens there`));
   }
