@@ -4,17 +4,19 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findNatsServer } from '../../../cli/nats/find-server.js';
+import { recallPrompt, recallSheet } from '../../support/recall-sheet.js';
+import { chunksOf } from '../support/chunks.js';
 import { Fleet } from '../support/fleet.js';
 import { type PlainNats, plainNats } from '../support/plain-nats.js';
-import { RecallLoad, type Stretch } from '../support/recall-load.js';
+import { RecallLoad } from '../support/recall-load.js';
 
-/** NATS is away for a minute while clients ask: the fleet serves as before, over its direct connections. */
+/** NATS is away while clients ask: the fleet serves as before, over its direct connections. */
 
 const CLIENTS = 6;
 const WARM_UP_MS = 8_000;
 const UNDISTURBED_MS = 15_000;
 const OUTAGE_MS = 60_000;
-/** The rate of a run on a machine with other work is not steady. */
+const OUTAGE_WITH_DEATH_MS = 5_000;
 const LEAST_SHARE = 0.9;
 
 interface Health {
@@ -23,7 +25,7 @@ interface Health {
   readonly degraded?: string;
 }
 
-describe('a fleet under load while NATS is away for a minute', () => {
+describe('a fleet under load while NATS is away', () => {
   let dir: string;
   let path: string;
   let nats: PlainNats;
@@ -33,13 +35,17 @@ describe('a fleet under load while NATS is away for a minute', () => {
     dir = await mkdtemp(join(tmpdir(), 'shoal-test-'));
     path = (await findNatsServer()).path;
     nats = await started();
-    fleet = await Fleet.up(['--workers', '2', '--replicas', '2', '--nats', nats.url]);
   });
   afterEach(async () => {
     await fleet?.stop();
     await nats?.stop('SIGKILL');
     await rm(dir, { recursive: true, force: true });
   });
+
+  async function fleetOf(workers: number): Promise<Fleet> {
+    fleet = await Fleet.up(['--workers', String(workers), '--replicas', '2', '--nats', nats.url]);
+    return fleet;
+  }
 
   function started(args: readonly string[] = []): Promise<PlainNats> {
     return plainNats(path, ['-js', '-sd', join(dir, 'store'), ...args]);
@@ -57,15 +63,6 @@ describe('a fleet under load while NATS is away for a minute', () => {
     return seen;
   }
 
-  async function directCalls(): Promise<number> {
-    const text = await (await fetch(`${fleet.url}/metrics`)).text();
-    return Number(/^shoal_calls_total\{path="direct"\} (\d+)$/m.exec(text)![1]);
-  }
-
-  async function pids(): Promise<number[]> {
-    return (await fleet.workers()).map(({ pid }) => pid);
-  }
-
   const outages = {
     stopped: async () => {
       process.kill(nats.pid, 'SIGSTOP');
@@ -79,43 +76,80 @@ describe('a fleet under load while NATS is away for a minute', () => {
     },
   };
 
-  it('answers as many requests per second as before, all of them right, and keeps its workers', async () => {
-    const workers = await pids();
+  it('for a minute, twice: answers as fast as before, all right, and keeps its workers', async () => {
+    await fleetOf(2);
+    const pids = await fleet.pids();
     const load = new RecallLoad(fleet, CLIENTS, 100);
-    const serves = async (end: Promise<unknown>): Promise<Stretch> => {
-      const stretch = await load.during(end);
-      expect(load.failed).toEqual([]);
-      return stretch;
-    };
     try {
-      await serves(pause(WARM_UP_MS));
+      await pause(WARM_UP_MS);
       for (const outage of ['stopped', 'killed'] as const) {
-        const before = await serves(pause(UNDISTURBED_MS));
-        const directBefore = await directCalls();
+        const before = await load.during(pause(UNDISTURBED_MS));
+        const directBefore = await fleet.calls('direct');
 
-        const over = pause(OUTAGE_MS);
         const back = await outages[outage]();
-        const during = serves(over);
+        const during = load.during(pause(OUTAGE_MS));
         const seen = await healthUntil('degraded');
-        await over;
+        const { requests, requestsPerCpuSecond, cachedShare } = await during;
         seen.push(await health());
-        const direct = (await directCalls()) - directBefore;
+        const direct = (await fleet.calls('direct')) - directBefore;
         await back();
-
         seen.push(...(await healthUntil('ok')));
-        const after = await serves(pause(UNDISTURBED_MS));
-        console.log(outage, before, await during, after);
+
         expect(seen.filter(({ http }) => http !== 200)).toEqual([]);
-        expect(new Set(seen.map(({ degraded }) => degraded))).toEqual(new Set([undefined, 'nats']));
-        expect(direct).toBeGreaterThan(0);
-        expect(await pids()).toEqual(workers);
-        expect((await during).requestsPerSecond).toBeGreaterThan(LEAST_SHARE * before.requestsPerSecond);
-        expect((await during).cachedShare).toBeGreaterThan(LEAST_SHARE * before.cachedShare);
+        // Before the outage was noticed, until NATS was back, and afterwards.
+        expect(seen.map(({ degraded }) => degraded ?? '').join(' ')).toMatch(/^ *(nats ?)+ *$/);
+        expect(direct).toBeGreaterThanOrEqual(requests);
+        expect(await fleet.pids()).toEqual(pids);
+        expect(load.failed).toEqual([]);
+        expect(requestsPerCpuSecond).toBeGreaterThan(LEAST_SHARE * before.requestsPerCpuSecond);
+        expect(cachedShare).toBeGreaterThan(LEAST_SHARE * before.cachedShare);
       }
+      await load.during(pause(WARM_UP_MS));
     } finally {
       await load.stop();
     }
     expect(load.failed).toEqual([]);
     expect(await load.wrong()).toEqual([]);
   }, 300_000);
+
+  it.each(['stopped', 'killed'] as const)('%s: a worker that is killed meanwhile costs no request', async (outage) => {
+    await fleetOf(3);
+    const sheet = recallSheet(16, 6);
+    const long = (seed: number) => {
+      const prompt = recallPrompt(sheet, sheet.questions[seed]!.question);
+      return { model: 'recall', prompt, max_tokens: 400, ignore_eos: true, temperature: 0.8, seed };
+    };
+    const seeds = [1, 2, 3, 4];
+    const undisturbed = await Promise.all(
+      seeds.map(async (seed) => (await fleet.complete(long(seed))).choices[0]!.text),
+    );
+    const before = await fleet.workers();
+    const load = new RecallLoad(fleet, CLIENTS, 100);
+    try {
+      const streams = seeds.map(async (seed) => {
+        let text = '';
+        const response = await fleet.post('/v1/completions', { ...long(seed), stream: true });
+        for await (const chunk of chunksOf(response)) text += chunk.choices[0]?.text ?? '';
+        return text;
+      });
+      const texts = Promise.allSettled(streams);
+      const busy = await fleet.until((all) => all.some(({ running }) => running > 0));
+      const victim = busy.find(({ running }) => running > 0)!;
+      const back = await outages[outage]();
+      if (outage === 'killed') await healthUntil('degraded');
+      process.kill(victim.pid, 'SIGKILL');
+
+      expect(await texts).toEqual(undisturbed.map((value) => ({ status: 'fulfilled', value })));
+      const { requests } = await load.during(pause(OUTAGE_WITH_DEATH_MS));
+      expect(requests).toBeGreaterThan(0);
+      await back();
+      const after = await fleet.until((all) => all.filter(({ state }) => state === 'serving').length === 3);
+      const others = (rows: typeof before) => rows.filter(({ id }) => id !== victim.id).map(({ pid }) => pid);
+      expect(others(after)).toEqual(others(before));
+    } finally {
+      await load.stop();
+    }
+    expect(load.failed).toEqual([]);
+    expect(await load.wrong()).toEqual([]);
+  });
 });

@@ -1,4 +1,5 @@
 import { recallPrompt, recallSheet } from '../../support/recall-sheet.js';
+import { cpuSecondsFor } from './cpu-time.js';
 import type { FleetApi } from './fleet-api.js';
 
 /** A closed-loop load of the recall sheets' questions, for tests that compare rates within one run. */
@@ -9,7 +10,9 @@ const MISREAD_SHARE = 0.05;
 
 /** One stretch of a load. */
 export interface Stretch {
-  readonly requestsPerSecond: number;
+  readonly requests: number;
+  /** Requests for each second of CPU time that the machine had for the fleet and its clients. */
+  readonly requestsPerCpuSecond: number;
   /** Share of the prompts' tokens that came from a cache. */
   readonly cachedShare: number;
 }
@@ -40,12 +43,14 @@ export class RecallLoad {
 
   /** Measures from now until `end` resolves. */
   async during(end: Promise<unknown>): Promise<Stretch> {
+    const pids = await this.fleet.pids();
     const { answered, promptTokens, cachedTokens } = this;
-    const beganMs = performance.now();
+    const cpuSeconds = cpuSecondsFor(pids);
     await end;
-    const seconds = (performance.now() - beganMs) / 1000;
+    const requests = this.answered - answered;
     return {
-      requestsPerSecond: (this.answered - answered) / seconds,
+      requests,
+      requestsPerCpuSecond: requests / (cpuSecondsFor(pids) - cpuSeconds),
       cachedShare: (this.cachedTokens - cachedTokens) / (this.promptTokens - promptTokens),
     };
   }
