@@ -13,10 +13,9 @@ import { RecallLoad } from '../support/recall-load.js';
 /** NATS is away while clients ask: the fleet serves as before, over its direct connections. */
 
 const CLIENTS = 6;
-const WARM_UP_MS = 8_000;
-const UNDISTURBED_MS = 15_000;
+const WARM_UP_MS = 6_000;
+const UNDISTURBED_MS = 10_000;
 const OUTAGE_MS = 60_000;
-const OUTAGE_WITH_DEATH_MS = 5_000;
 const LEAST_SHARE = 0.9;
 
 interface Health {
@@ -82,8 +81,8 @@ describe('a fleet under load while NATS is away', () => {
     const load = new RecallLoad(fleet, CLIENTS, 100);
     try {
       await pause(WARM_UP_MS);
+      let before = await load.during(pause(UNDISTURBED_MS));
       for (const outage of ['stopped', 'killed'] as const) {
-        const before = await load.during(pause(UNDISTURBED_MS));
         const directBefore = await fleet.calls('direct');
 
         const back = await outages[outage]();
@@ -94,6 +93,7 @@ describe('a fleet under load while NATS is away', () => {
         const direct = (await fleet.calls('direct')) - directBefore;
         await back();
         seen.push(...(await healthUntil('ok')));
+        const after = await load.during(pause(UNDISTURBED_MS));
 
         expect(seen.filter(({ http }) => http !== 200)).toEqual([]);
         // Before the outage was noticed, until NATS was back, and afterwards.
@@ -101,10 +101,12 @@ describe('a fleet under load while NATS is away', () => {
         expect(direct).toBeGreaterThanOrEqual(requests);
         expect(await fleet.pids()).toEqual(pids);
         expect(load.failed).toEqual([]);
-        expect(requestsPerCpuSecond).toBeGreaterThan(LEAST_SHARE * before.requestsPerCpuSecond);
+        // Other work of the machine also slows a fleet by the caches that it shares.
+        const undisturbed = Math.min(before.requestsPerCpuSecond, after.requestsPerCpuSecond);
+        expect(requestsPerCpuSecond).toBeGreaterThan(LEAST_SHARE * undisturbed);
         expect(cachedShare).toBeGreaterThan(LEAST_SHARE * before.cachedShare);
+        before = after;
       }
-      await load.during(pause(WARM_UP_MS));
     } finally {
       await load.stop();
     }
@@ -140,8 +142,7 @@ describe('a fleet under load while NATS is away', () => {
       process.kill(victim.pid, 'SIGKILL');
 
       expect(await texts).toEqual(undisturbed.map((value) => ({ status: 'fulfilled', value })));
-      const { requests } = await load.during(pause(OUTAGE_WITH_DEATH_MS));
-      expect(requests).toBeGreaterThan(0);
+      await load.more(100);
       await back();
       const after = await fleet.until((all) => all.filter(({ state }) => state === 'serving').length === 3);
       const others = (rows: typeof before) => rows.filter(({ id }) => id !== victim.id).map(({ pid }) => pid);

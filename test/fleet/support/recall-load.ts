@@ -31,6 +31,7 @@ export class RecallLoad {
   private promptTokens = 0;
   private cachedTokens = 0;
   private over = false;
+  private readonly onAnswer = new Set<() => void>();
   private readonly clients: Promise<void>[];
 
   constructor(
@@ -53,6 +54,19 @@ export class RecallLoad {
       requestsPerCpuSecond: requests / (cpuSecondsFor(pids) - cpuSeconds),
       cachedShare: (this.cachedTokens - cachedTokens) / (this.promptTokens - promptTokens),
     };
+  }
+
+  /** Resolves when so many more requests have been answered. */
+  more(count: number): Promise<void> {
+    const enough = this.answered + count;
+    return new Promise((resolve) => {
+      const look = () => {
+        if (this.answered < enough) return;
+        this.onAnswer.delete(look);
+        resolve();
+      };
+      this.onAnswer.add(look);
+    });
   }
 
   /** Asks nothing new. Resolves when all open requests have ended. */
@@ -89,6 +103,7 @@ export class RecallLoad {
         this.answered++;
         this.promptTokens += usage.prompt_tokens;
         this.cachedTokens += usage.prompt_tokens_details.cached_tokens;
+        for (const look of [...this.onAnswer]) look();
       } catch (error) {
         this.failed.push(String(error));
       }
