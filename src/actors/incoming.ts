@@ -10,12 +10,16 @@ import type { Route } from './route.js';
 
 /** Limit on the remembered IDs of calls, which make a call that is delivered twice run once. */
 const CALLS_REMEMBERED = 16_384;
+/** Limit on the open calls of all callers. One caller has at most `CALLS_IN_FLIGHT`, so that a caller that reads no answers leaves room for others. */
+const CALLS_SERVED = 4 * limits.CALLS_IN_FLIGHT;
 
 type Message<T extends NodeMessage['type']> = Extract<NodeMessage, { type: T }>;
 
 /** The open calls to the actors of this node. */
 export class Incoming implements IncomingOwner {
   private readonly open = new Map<string, IncomingCall>();
+  /** Number of open calls by caller. */
+  private readonly openByCaller = new Map<string, number>();
   /** Calls that have arrived, or were cancelled before they arrived, oldest first. */
   private readonly seen = new Set<string>();
 
@@ -35,11 +39,18 @@ export class Incoming implements IncomingOwner {
     }
     this.remember(key);
     const call = new IncomingCall(message, route, this);
-    if (this.open.size >= limits.CALLS_IN_FLIGHT) {
-      call.fail(new Overloaded(`cannot accept the call: this node already serves ${limits.CALLS_IN_FLIGHT} calls`));
+    const caller = nodeKey(message.from);
+    const ofCaller = this.openByCaller.get(caller) ?? 0;
+    if (this.open.size >= CALLS_SERVED || ofCaller >= limits.CALLS_IN_FLIGHT) {
+      call.fail(
+        new Overloaded(
+          `cannot accept the call: this node already serves ${this.open.size} calls, ${ofCaller} of them of this caller`,
+        ),
+      );
       return;
     }
     this.open.set(key, call);
+    this.openByCaller.set(caller, ofCaller + 1);
     this.deliver(call);
   }
 
@@ -100,7 +111,11 @@ export class Incoming implements IncomingOwner {
   }
 
   closed(call: IncomingCall): void {
-    this.open.delete(callKey(call.message));
+    if (!this.open.delete(callKey(call.message))) return;
+    const caller = nodeKey(call.message.from);
+    const left = this.openByCaller.get(caller)! - 1;
+    if (left > 0) this.openByCaller.set(caller, left);
+    else this.openByCaller.delete(caller);
   }
 
   private remember(key: string): void {

@@ -84,10 +84,13 @@ export class Outgoing implements CallOwner {
     this.failWhere(({ to }) => sameNode(to, address), 'is gone');
   }
 
-  /** A call had no subscriber: it fails, or soon after the bus was found, the next sweep sends it again. */
+  /**
+   * A call had no subscriber: it fails, or soon after the bus was found, the next sweep sends it again. The bus's report is not authenticated,
+   * so it counts only for calls over the bus.
+   */
   nobodyForCall(id: number): void {
     const call = this.open.get(id);
-    if (!call) return;
+    if (call?.route.kind !== 'nats') return;
     if (this.inGracePeriod) call.undelivered = true;
     else call.fail(new Unavailable(`cannot call ${call.label}: the node is not on the bus`));
   }

@@ -130,8 +130,11 @@ export class Post {
   private onLinked(link: CallLink, bytes: Uint8Array): void {
     try {
       const linked = unpackLinked(bytes);
+      const { message } = linked;
+      if ('from' in message && !sameNode(message.from, link.peer)) {
+        throw new Corrupt('the sender is not the peer of the link');
+      }
       if (linked.to === 'call') this.inbox.answer(linked.id, linked.message, link.peer);
-      else if (!sameNode(linked.message.from, link.peer)) throw new Corrupt('from: is not the peer of the link');
       else if (linked.to === 'all') this.inbox.lookup(linked.message);
       else this.inbox.nodeMessage(linked.message, this.routeOver(link));
     } catch {

@@ -72,8 +72,11 @@ describe('an outage of NATS for some seconds', () => {
     return text;
   }
 
-  async function whenNotReady(): Promise<void> {
-    while ((await fetch(`${fleet.url}/health/ready`)).status === 200);
+  async function whenNoticed(): Promise<void> {
+    for (;;) {
+      const response = await fetch(`${fleet.url}/health/ready`);
+      if (((await response.json()) as { degraded?: string }).degraded === 'nats') return;
+    }
   }
 
   type Question = (typeof SHEET.questions)[number];
@@ -96,7 +99,7 @@ describe('an outage of NATS for some seconds', () => {
       await Promise.all(seeds.map((seed) => new Promise<void>((begun) => streams.push(streamed(seed, begun)))));
       const back = await outages[how]();
       const atOnce = answersTo(SHEET.questions.slice(0, 4));
-      await whenNotReady();
+      await whenNoticed();
       const meanwhile = answersTo(SHEET.questions.slice(4, 8));
       await back();
       const afterwards = answersTo(SHEET.questions.slice(8, 12));

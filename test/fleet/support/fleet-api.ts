@@ -50,6 +50,19 @@ export class FleetApi {
     return ((await response.json()) as { workers: WorkerRow[] }).workers;
   }
 
+  /** Process ids of the coordinators and the workers. */
+  async pids(): Promise<number[]> {
+    const response = await fetch(`${this.url}/v1/fleet`);
+    const { coordinators, workers } = (await response.json()) as Record<'coordinators' | 'workers', { pid: number }[]>;
+    return [...coordinators, ...workers].map(({ pid }) => pid);
+  }
+
+  /** Calls of the coordinator so far that took this route. */
+  async calls(path: 'direct' | 'nats'): Promise<number> {
+    const text = await (await fetch(`${this.url}/metrics`)).text();
+    return Number(new RegExp(`^shoal_calls_total\\{path="${path}"\\} (\\d+)$`, 'm').exec(text)![1]);
+  }
+
   /** Polls until the condition holds. The test's time limit bounds it. */
   async until(what: (workers: WorkerRow[]) => boolean): Promise<WorkerRow[]> {
     for (;;) {

@@ -1,0 +1,54 @@
+import { headers } from '@nats-io/transport-node';
+import type { BusMessage } from '../../../src/bus/bus.js';
+import { connectNats, type NatsBus, type NatsOptions } from '../../../src/bus/nats-bus.js';
+import { Sealer, type Sender } from '../../../src/bus/seal.js';
+import { encode } from '../../../src/wire/msgpack.js';
+
+const WRONG_SECRET = 'a secret that is not the one of the fleet';
+
+/** Somebody with the fleet's access to NATS, and without its secret: records all that is said, repeats it, and says things of its own. */
+export class Intruder {
+  readonly recorded: BusMessage[] = [];
+  private recording = true;
+
+  private constructor(readonly bus: NatsBus) {
+    bus.subscribe('>', (message) => {
+      if (this.recording) this.recorded.push(message);
+    });
+  }
+
+  static async connect(access: NatsOptions): Promise<Intruder> {
+    const intruder = new Intruder(await connectNats(access));
+    await intruder.bus.flush();
+    return intruder;
+  }
+
+  /** What is said from now on is not recorded: most of it is this intruder's own. */
+  stopRecording(): void {
+    this.recording = false;
+  }
+
+  /** Says a message in the name of a member: as plain bytes, and sealed with a secret of the intruder's. */
+  forge(subject: string, message: unknown, as: Sender, reply?: string): void {
+    const payload = encode(message);
+    this.bus.publish(subject, payload, reply);
+    this.bus.publish(subject, new Sealer(WRONG_SECRET, as).seal(subject, reply ?? '', payload), reply);
+  }
+
+  /** Claims, as the server would, that nobody listens where a message was sent whose answers go to this subject. */
+  forgeNobody(subject: string): void {
+    this.bus.connection.publish(subject, new Uint8Array(0), { headers: headers(503, 'No Responders') });
+  }
+
+  /** Says again all that was recorded, on the same subjects. */
+  async replay(): Promise<void> {
+    for (const { subject, payload, reply } of this.recorded) {
+      if (!subject.startsWith('$') && !subject.startsWith('_')) this.bus.publish(subject, payload, reply ?? undefined);
+    }
+    await this.bus.flush();
+  }
+
+  close(): Promise<void> {
+    return this.bus.close();
+  }
+}
