@@ -126,7 +126,7 @@ export class Binding extends Handle {
   protected override free(pointer: Pointer): void {
     const { calls, locks } = this.environment;
     // It may be the last that has a tensor of the device.
-    locks[this.session.provider].between(() => {
+    locks[this.session.provider].runOutside(() => {
       calls.api.releaseIoBinding(pointer);
       dropAll(this.inputs);
       dropAll(this._outputs);

@@ -90,7 +90,7 @@ export class DeviceMemory extends Handle {
   protected override free(pointer: Pointer): void {
     const { calls, locks } = this.environment;
     const { provider } = this.allocator;
-    locks[provider].between(() => {
+    locks[provider].runOutside(() => {
       calls.check(calls.api.allocatorFree(this.allocatorPointer, pointer), `freeing ${provider} memory`);
       this.allocator.drop();
     });

@@ -115,7 +115,7 @@ export class Session extends Handle {
 
   protected override free(pointer: Pointer): void {
     const { calls, locks } = this.environment;
-    locks[this.provider].between(() => {
+    locks[this.provider].runOutside(() => {
       calls.api.releaseSession(pointer);
       this.environment.drop();
     });

@@ -185,7 +185,7 @@ export class Value extends Handle {
     this._bytes = null;
     this.source = null;
     const { calls, locks } = this.environment;
-    locks[this.provider].between(() => {
+    locks[this.provider].runOutside(() => {
       calls.api.releaseValue(pointer);
       this.memory?.drop();
       this.environment.drop();
