@@ -116,7 +116,7 @@ export class HandOnRunner implements GraphRunner {
 
   private async run(lane: HandedLane, ids: ArrayLike<number>, keep: number, options?: RunOptions): Promise<LogitRows> {
     if (lane.past.length === 0) lane.past = await this.device.looseTensors(0);
-    return this.graph.session.turn(() => this.runNow(lane, ids, keep, options));
+    return this.graph.session.exclusive(() => this.runNow(lane, ids, keep, options));
   }
 
   private async runNow(

@@ -131,7 +131,7 @@ export class InPlaceRunner implements GraphRunner {
 
   private run(first: number, count: number, shape: RunShape, options?: RunOptions): Promise<LogitRows> {
     const { session } = this.graph;
-    return session.turn(async () => {
+    return session.exclusive(async () => {
       const binding = this.bindingOf(first, count);
       const logits = this.feed.bind(binding, shape);
       await session.run(binding, options);

@@ -2,16 +2,16 @@ import { COMMIT_STEP_BYTES } from '../limits.js';
 import type { Handle } from './handle.js';
 import { commitMemory } from './libc.js';
 
-/** Has the system back bytes `[from, to)` of some memory with real memory, off this thread. The memory is held meanwhile. */
+/** Backs bytes `[from, to)` of native memory with physical pages, off this thread, while keeping the memory alive. */
 export async function commitInSteps(memory: Handle, from: number, to: number): Promise<void> {
   const { pointer } = memory;
-  memory.hold();
+  memory.addReference();
   try {
-    // Little by little: meanwhile the system makes other changes of the process's memory wait, on whatever thread.
+    // In small steps: during each, the kernel blocks every other change of the process's address space, on all threads.
     for (let at = from; at < to; at += COMMIT_STEP_BYTES) {
       await commitMemory(pointer + at, Math.min(COMMIT_STEP_BYTES, to - at));
     }
   } finally {
-    memory.drop();
+    memory.dropReference();
   }
 }

@@ -25,7 +25,7 @@ function harness(wrap: (device: CpuDevice) => Device): DeviceHarness {
       for (const value of values) value.release();
       runtime.release();
       // A device that was closed has given everything back.
-      expect(Object.values(liveHandles()).every((count) => count === 0)).toBe(true);
+      expect(liveHandles()).toEqual({});
     },
   };
 }

@@ -3,12 +3,12 @@ import { dirname, join } from 'node:path';
 import { InternalError } from '../../errors.js';
 import {
   callAsync,
-  type ForeignLibrary,
-  libraryPath,
+  type NativeLibrary,
   type NativeFunction,
-  openLibrary,
+  loadFirstLibrary,
   type Pointer,
 } from '../../native/ffi.js';
+import { ortLibraryPath } from '../../ort/library.js';
 
 /** `cudaMemcpyKind` */
 const KINDS = { hostToDevice: 1, deviceToHost: 2, deviceToDevice: 3 } as const;
@@ -34,16 +34,16 @@ export function cudaMissing(): string | null {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     return `it exists for Linux x64 only, and this is ${process.platform} ${process.arch}`;
   }
-  const folder = dirname(libraryPath());
+  const folder = dirname(ortLibraryPath());
   const absent = PROVIDER_FILES.filter((file) => !existsSync(join(folder, file)));
   if (absent.length > 0) return `${absent.join(' and ')} not beside ONNX Runtime's library`;
-  const lacking = [DRIVER, RUNTIME, ...LIBRARIES].filter((names) => openLibrary(names) === null);
+  const lacking = [DRIVER, RUNTIME, ...LIBRARIES].filter((names) => loadFirstLibrary(names) === null);
   if (lacking.length > 0) return `the system's loader does not find ${lacking.map((names) => names[0]).join(', ')}`;
-  return gpuMissing(openLibrary(RUNTIME)!);
+  return gpuMissing(loadFirstLibrary(RUNTIME)!);
 }
 
 /** What the CUDA runtime says where it has no GPU that it can use; null where it has one. */
-export function gpuMissing(runtime: ForeignLibrary): string | null {
+export function gpuMissing(runtime: NativeLibrary): string | null {
   const count = Int32Array.of(0);
   const status = runtime.function<[Int32Array], number>('cudaGetDeviceCount', 'int', ['void *'])(count);
   if (status !== SUCCESS) {
@@ -97,11 +97,11 @@ export class CudaRuntime {
 
   /** Null where there is no such library. */
   static open(): CudaRuntime | null {
-    const library = openLibrary(RUNTIME);
+    const library = loadFirstLibrary(RUNTIME);
     return library === null ? null : new CudaRuntime(library);
   }
 
-  private constructor(library: ForeignLibrary) {
+  private constructor(library: NativeLibrary) {
     this.copy2D = library.function('cudaMemcpy2DAsync', 'int', [
       'uintptr_t',
       'size_t',

@@ -61,7 +61,7 @@ export class WebGpuCopier {
       const memory = new WebGpuMemory(runtime, allocator, counter);
       const heads = keep(Value.allocate(runtime, 'int32', [layout.kvHeads, 1, 2]));
       const most = Math.max(capacityTokens, layout.blockTokens) * layout.piecesPerToken;
-      return await sessions.cut.turn(async () => {
+      return await sessions.cut.exclusive(async () => {
         const numbers = keep(await memory.allocate(most * 8));
         await upload(
           memory,
@@ -99,8 +99,8 @@ export class WebGpuCopier {
   }
 
   /** Runs `work` in the device's turn. */
-  turn<T>(work: () => Promise<T>): Promise<T> {
-    return this.sessions.cut.turn(work);
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    return this.sessions.cut.exclusive(work);
   }
 
   /** Copies a row's tokens from `position` on into a block. */

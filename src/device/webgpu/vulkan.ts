@@ -1,4 +1,4 @@
-import { NULL, openLibrary, type Pointer } from '../../native/ffi.js';
+import { loadFirstLibrary, NULL, type Pointer } from '../../native/ffi.js';
 
 /** A device that Vulkan has, as far as it matters to whoever chooses one. */
 export interface Adapter {
@@ -26,7 +26,7 @@ const HEAP_DEVICE_LOCAL = 1;
 export function vulkanAdapters(): readonly Adapter[] | string {
   if (process.platform !== 'linux')
     return [{ name: `the adapter of ${process.platform}`, type: 'other', memoryBytes: 0 }];
-  const library = openLibrary(LIBRARY);
+  const library = loadFirstLibrary(LIBRARY);
   if (library === null) return `the Vulkan loader (${LIBRARY}) is not installed`;
   const create = library.function<[Uint8Array, null, BigUint64Array], number>('vkCreateInstance', 'int', [
     'void *',

@@ -59,7 +59,7 @@ export class WebGpuDevice implements Device {
     const copier = await WebGpuCopier.open(runtime, words, provider, capacityTokens, counter);
     try {
       const allocate = (rows: number) => OwnKvBuffers.allocate(copier.memory, words, rows, capacityTokens);
-      return await copier.turn(async () => {
+      return await copier.exclusive(async () => {
         const batch = await allocate(slots);
         try {
           return new WebGpuDevice(options, words, copier, counter, batch, await allocate(1));
@@ -114,7 +114,7 @@ export class WebGpuDevice implements Device {
   async cut(slot: KvSlot, position: number, block: DeviceBlock): Promise<void> {
     const own = this._slots.withRoom(slot, position, 1);
     const place = this.places.placeOf(block);
-    await this.copier.turn(async () => {
+    await this.copier.exclusive(async () => {
       const memory = await this.memoryAt(place);
       await this.within(own, (row) => this.copier.cut(row, position, memory));
     });
@@ -124,7 +124,7 @@ export class WebGpuDevice implements Device {
     const own = this._slots.withRoom(slot, position, blocks.length);
     // All or nothing: a block that is not in use is found before any is copied.
     const places = blocks.map((block) => this.places.placeOf(block));
-    await this.copier.turn(() =>
+    await this.copier.exclusive(() =>
       this.within(own, async (row) => {
         for (const [index, place] of places.entries()) {
           const memory = await this.memoryAt(place);
@@ -178,7 +178,7 @@ export class WebGpuDevice implements Device {
 
   async moveRow(from: number, to: number, tokens: number): Promise<void> {
     const [source, target] = this._slots.pair(from, to, tokens);
-    await this.copier.turn(() =>
+    await this.copier.exclusive(() =>
       this.within(source, (fromRow) => this.within(target, (toRow) => this.copier.move(fromRow, toRow, tokens))),
     );
   }
@@ -190,7 +190,7 @@ export class WebGpuDevice implements Device {
   looseTensors(tokens: number): Promise<readonly Value[]> {
     const { layers, kvHeads, headDim, elementType } = this.layout;
     const bytes = Math.max(1, blockBytes({ ...this.layout, layers: 1, blockTokens: tokens }) / 2);
-    return this.copier.turn(async () => {
+    return this.copier.exclusive(async () => {
       const values: Value[] = [];
       try {
         for (let tensor = 0; tensor < 2 * layers; tensor += 1) {
@@ -256,7 +256,7 @@ export class WebGpuDevice implements Device {
 
   private async withBytes(block: DeviceBlock, use: (value: Value) => Promise<void>): Promise<void> {
     const place = this.places.placeOf(block);
-    await this.copier.turn(async () => {
+    await this.copier.exclusive(async () => {
       const value = Value.over(await this.memoryAt(place), 0, 'int32', [blockBytes(this.layout) / 4]);
       try {
         await use(value);

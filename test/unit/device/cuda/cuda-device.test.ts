@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { copyArguments, cudaMissing, gpuMissing } from '../../../../src/device/cuda/cuda-runtime.js';
 import { openDevice } from '../../../../src/device/open.js';
-import type { ForeignLibrary } from '../../../../src/native/ffi.js';
+import type { NativeLibrary } from '../../../../src/native/ffi.js';
 import { OrtRuntime } from '../../../../src/ort/runtime.js';
 
 test('copies rows that lie apart as cudaMemcpy2DAsync takes them: to, from, bytes of a row, rows, within the device', () => {
@@ -32,7 +32,7 @@ test.each([
     },
     cudaGetErrorString: (of: number) => `said of ${of}`,
   };
-  const runtime = { name: 'libcudart.so.12', function: (name: string) => functions[name] } as unknown as ForeignLibrary;
+  const runtime = { name: 'libcudart.so.12', function: (name: string) => functions[name] } as unknown as NativeLibrary;
   expect(gpuMissing(runtime)).toBe(missing);
 });
 
