@@ -8,9 +8,7 @@ import { Handle } from './handle.js';
 import { dropPages, mapFile, neverShrinks, peerProcess, unmap } from './libc.js';
 import { SHARED_MEMORY_NAME } from './shared-memory.js';
 
-/** Shared memory of the process at the other end of a Unix socket, mapped read-only. */
-
-/** One memory file of another process. */
+/** One memory file of another process, mapped to be read. */
 class Region extends Handle {
   readonly bytes: Uint8Array;
 
@@ -31,7 +29,7 @@ class Region extends Handle {
   }
 }
 
-/** Shared memory of one process, whose id the kernel reported, not the process itself. */
+/** Shared memory of the process at the other end of a Unix socket: which process that is, the kernel says, and not the process. */
 class ProcessMemory implements PeerMemory {
   private readonly regions = new Map<number, Region>();
   usable = true;
@@ -67,12 +65,12 @@ class ProcessMemory implements PeerMemory {
   }
 }
 
-/** Maps a file if it is a memory file of `SharedMemory`, belongs to this user and cannot shrink under its readers; else returns null. */
+/** Maps a memory file that is what `SharedMemory` makes, of this user, and cannot be cut short under its readers; else null. */
 function mapRegion(path: string): Region | null {
   let opened: number | null = null;
   try {
     if (!readlinkSync(path).startsWith(`/memfd:${SHARED_MEMORY_NAME}`)) return null;
-    // Non-blocking: the descriptor may by now refer to something else, such as a pipe, whose open would block.
+    // Not to wait for anybody, should it be something else by now.
     opened = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const { size, uid } = fstatSync(opened);
     if (size === 0 || size > bufferConstants.MAX_LENGTH) return null;
@@ -86,7 +84,7 @@ function mapRegion(path: string): Region | null {
   }
 }
 
-/** Opens the shared memory of the process at the other end of a Unix socket; null if that process is unknown or of another user. */
+/** The shared memory of the process at the other end of a Unix socket; null where that cannot be known, or is another user's. */
 export function openPeerMemory(socketFileDescriptor: number): PeerMemory | null {
   const peer = peerProcess(socketFileDescriptor);
   return peer !== null && peer.uid === process.getuid?.() ? new ProcessMemory(peer.pid) : null;

@@ -5,7 +5,7 @@ import { loadOrtLibrary, type OrtApi } from './library.js';
 import { OrtError } from './ort-error.js';
 
 /**
- * ONNX Runtime's functions, the scratch memory for their results, and the conversion of failed statuses to errors.
+ * ONNX Runtime's functions, scratch memory for their results, and the conversion of failed statuses to errors.
  *
  * The next call overwrites the scratch memory, so a result is read in the expression that makes the call:
  * `calls.result(calls.api.createX(..., calls.out), 'create an x')`. The second argument of each method completes the sentence

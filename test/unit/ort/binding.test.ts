@@ -279,7 +279,7 @@ describe('a binding', () => {
     expect(numbers(own(binding.outputs().get('sum')!))).toEqual([2, 4, 6]);
   });
 
-  test('is not to be touched while a run uses it, and may be released then', async () => {
+  test('refuses changes during a run, but may be released', async () => {
     const session = await openAdd();
     const binding = session.createBinding();
     const [a, sum] = [floats([1, 2, 3]), floats([0, 0, 0])];
