@@ -24,7 +24,7 @@ export interface PlainSteps {
   readonly tokens: readonly number[];
 }
 
-/** The K/V outputs of each run are the inputs of the next. The child process loads ONNX Runtime's library by itself. */
+/** A handle of the child process, which has a copy of ONNX Runtime's library of its own. K/V outputs of a run are inputs of the next. */
 export class PlainLoop {
   private constructor(private readonly child: ChildProcess) {}
 

@@ -13,7 +13,7 @@ class PlacedBlock implements DeviceBlock {
   ) {}
 }
 
-/** Allocates places `[0, capacity)`. */
+/** An allocator of the places `[0, capacity)`. */
 export class BlockPlaces {
   /** Freed places. The last one freed is reused first, because its memory is the most likely to be in the processor's cache. */
   private readonly freed: number[] = [];

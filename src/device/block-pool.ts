@@ -12,8 +12,8 @@ import type { DeviceBlock } from './device.js';
 type Slab = SharedMemory | NativeMemory;
 
 /**
- * Slabs are reserved when they are first needed, and freed by `close`. Other processes of the host can read them if the system supports
- * shared memory.
+ * A pool of blocks. Slabs are reserved when they are first needed, and freed by `close`. Other processes of the host can read the blocks if
+ * the system supports shared memory.
  */
 export class BlockPool {
   private readonly slabs: Slab[] = [];

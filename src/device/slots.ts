@@ -14,7 +14,7 @@ export class Slot<At> implements KvSlot {
   ) {}
 }
 
-/** One slot per row, and loose slots on demand. All methods throw `InternalError` for wrong arguments. */
+/** The slots of one device: one per row, and loose slots on demand. All methods throw `InternalError` for wrong arguments. */
 export class Slots<At> {
   private rows: readonly Slot<At>[];
   private closed = false;

@@ -14,7 +14,7 @@ interface LooseSlot extends SequenceSlot {
   past: readonly Value[];
 }
 
-/** Each slot consists of tensors of its own, so slots run one by one. */
+/** A runner whose slots consist of separate tensors, so that each sequence runs alone. */
 export class HandOnRunner implements GraphRunner {
   private readonly graph: ModelGraph;
   private readonly device: Device;

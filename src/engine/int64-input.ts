@@ -7,7 +7,7 @@ import { Value } from '../ort/value.js';
 
 const INT64_BYTES = 8;
 
-/** The memory of the input is allocated once, for its largest shape. */
+/** An input whose memory is allocated once, for its largest shape. */
 export class Int64Input {
   readonly words: BigInt64Array;
   private readonly memory: NativeMemory;

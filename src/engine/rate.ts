@@ -3,7 +3,7 @@
 /** Factor by which each measurement scales the weight of the earlier ones. */
 const DECAY = 0.9;
 
-/** An exponentially weighted mean. */
+/** An exponentially weighted mean of time per unit. */
 export class Rate {
   private ms = 0;
   private units = 0;

@@ -17,7 +17,7 @@ export interface RunShape {
   readonly keep: number;
 }
 
-/** All runs share the memory of these inputs and outputs, so runs must not overlap. */
+/** The inputs and outputs of all runs, over shared memory: runs must not overlap. */
 export class RunFeed {
   private readonly ids: Int64Input;
   private readonly mask: Int64Input | null;

@@ -41,7 +41,7 @@ export interface SequenceBounds {
   readonly eosTokenIds: readonly number[];
 }
 
-/** The part of a request's processing that depends on neither graph nor cache. */
+/** The state of one request. A sequence knows neither graph nor cache: the scheduler and the waiting line pass data in. */
 export class Sequence {
   readonly request: GenerateRequest;
   readonly events: EventStream;

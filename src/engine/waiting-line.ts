@@ -3,7 +3,7 @@ import { PREFIX_OVERTAKERS } from '../limits.js';
 import type { PrefixCache, PreparedPrefix } from './prefix-cache.js';
 import type { Sequence } from './sequence.js';
 
-/** The queue of sequences that wait for a slot, and the loading of their prefixes meanwhile. */
+/** The queue of sequences that wait for a slot, and the loading of their prefixes. */
 
 export interface ReadySequence {
   readonly sequence: Sequence;

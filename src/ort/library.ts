@@ -56,7 +56,7 @@ function loadApiBase(file: string): Pointer {
     return loadLibrary(file).function<[], Pointer>('OrtGetApiBase', 'uintptr_t', [])();
   } catch (cause) {
     throw new Unavailable(
-      `cannot load ONNX Runtime from ${file}: install the package onnxruntime-node for ${process.platform} ${process.arch}, or point SHOAL_ORT_LIBRARY at a libonnxruntime`,
+      `cannot load ONNX Runtime from ${file}: the file is missing or not loadable; install the package onnxruntime-node for ${process.platform} ${process.arch}, or point SHOAL_ORT_LIBRARY at a libonnxruntime`,
       { cause },
     );
   }

@@ -360,7 +360,7 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
       device.close();
     });
 
-    test('never allocates more blocks than its budget allows, and counts them', async () => {
+    test('never allocates more than its budget, and counts what it allocates', async () => {
       const size = blockBytes(LAYOUT);
       const device = await open({ blockBudgetBytes: 5 * size + size - 1, slots: 3, capacityTokens: 16 });
       const { sequenceBytes } = device.memory();

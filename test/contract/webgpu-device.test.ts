@@ -69,24 +69,21 @@ describe.skipIf(missing !== null)('a webgpu device that is out of memory', () =>
   const adapters = vulkanAdapters();
   const small = typeof adapters !== 'string' && adapters[0]!.type === 'software';
 
-  test.skipIf(!small)(
-    'fails the first use of a block that does not fit, and allocates fewer blocks from then on',
-    async () => {
-      const ort = runtime();
-      // The budget allows three blocks of 2 GiB.
-      const large: KvLayout = { ...layout, blockTokens: 2 ** 20 };
-      const bytes = new Uint8Array(blockBytes(large));
-      const options = { layout: large, blockBudgetBytes: 3 * bytes.length, slots: 1, capacityTokens: 64 };
-      const device = await WebGpuDevice.open({ runtime: ort, provider, ...options });
-      const block = device.allocateBlock()!;
-      const failed = device.upload(block, bytes);
-      await expect(failed).rejects.toThrow(Unavailable);
-      await expect(failed).rejects.toThrow(/cannot allocate a buffer of 2147483648 bytes/);
-      expect(device.copies().h2d).toBeLessThan(bytes.length);
-      device.freeBlock(block);
-      expect(device.allocateBlock()).toBeNull();
-      device.close();
-      ort.release();
-    },
-  );
+  test.skipIf(!small)('refuses a block that it has no memory for, and allocates fewer from then on', async () => {
+    const ort = runtime();
+    // The budget allows three blocks of 2 GiB.
+    const large: KvLayout = { ...layout, blockTokens: 2 ** 20 };
+    const bytes = new Uint8Array(blockBytes(large));
+    const options = { layout: large, blockBudgetBytes: 3 * bytes.length, slots: 1, capacityTokens: 64 };
+    const device = await WebGpuDevice.open({ runtime: ort, provider, ...options });
+    const block = device.allocateBlock()!;
+    const failed = device.upload(block, bytes);
+    await expect(failed).rejects.toThrow(Unavailable);
+    await expect(failed).rejects.toThrow(/cannot allocate a buffer of 2147483648 bytes/);
+    expect(device.copies().h2d).toBeLessThan(bytes.length);
+    device.freeBlock(block);
+    expect(device.allocateBlock()).toBeNull();
+    device.close();
+    ort.release();
+  });
 });

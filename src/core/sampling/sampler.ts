@@ -17,7 +17,7 @@ export interface Sampled {
   readonly logprobs: TokenLogprobs | null;
 }
 
-/** Its choices depend only on the settings, the earlier tokens and the logits. */
+/** A deterministic sampler: its choices depend only on the settings, the earlier tokens and the logits. */
 export class Sampler {
   private readonly settings: SamplerSettings;
   private readonly adjustment: Adjustment;

@@ -17,7 +17,7 @@ export interface CpuDeviceOptions extends DeviceOptions {
   readonly runtime: OrtRuntime;
 }
 
-/** Blocks are read and written in place, and the processor copies. */
+/** A device in host memory: blocks are read and written in place, and the processor copies. */
 export class CpuDevice implements Device {
   readonly kind = 'cpu';
   readonly prefillRow = null;

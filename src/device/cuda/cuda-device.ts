@@ -31,7 +31,10 @@ const UNUSED_GRAPH = smallModel({
   nodes: [{ op: 'Neg', inputs: ['in'], outputs: ['out'] }],
 });
 
-/** Slots are rows of one buffer per tensor, blocks lie in slabs, and the CUDA runtime copies between them with pitched copies. */
+/**
+ * A device in CUDA memory. Slots are rows of one buffer per tensor, blocks lie in slabs, and the CUDA runtime copies between them with
+ * pitched copies.
+ */
 export class CudaDevice implements Device {
   readonly kind = 'cuda';
   readonly layout: KvLayout;

@@ -27,7 +27,7 @@ const SESSION_OPTIONS = {
 
 type Sessions = Readonly<Record<'places' | 'cut' | 'join' | 'move', Session>>;
 
-/** The caller of each copy holds the device's lock (`exclusive`). */
+/** Copies between rows and blocks. The caller of each copy holds the device's lock (`exclusive`). */
 export class WebGpuCopier {
   private readonly heads: Value;
   private readonly numbers: DeviceMemory;

@@ -29,7 +29,7 @@ type SlotMemory =
   | { readonly kind: 'loose'; readonly values: readonly Value[] };
 
 /**
- * A tensor can start only at the start of a WebGPU buffer. So a view of decoding rows starts at row 0 of the batch's buffers, a sequence is
+ * A device in WebGPU memory. A tensor can start only at the start of a WebGPU buffer. So a view of decoding rows starts at row 0 of the batch's buffers, a sequence is
  * prefilled in the single row of separate buffers, and each block has a buffer of its own. A mutex serializes all use of the device.
  */
 export class WebGpuDevice implements Device {
