@@ -39,7 +39,7 @@ export class BareLoop {
     this.rows = rows;
     const shape = [rows, layout.kvHeads, capacityTokens, layout.headDim];
     names.past.forEach((past, i) => {
-      const kv = Value.over(this.allocate(tensorBytes(layout.elementType, shape)), 0, layout.elementType, shape);
+      const kv = Value.view(this.allocate(tensorBytes(layout.elementType, shape)), 0, layout.elementType, shape);
       this.binding.bindInput(past, kv);
       this.binding.bindOutput(names.present[i]!, kv);
       kv.release();
@@ -58,7 +58,7 @@ export class BareLoop {
     this.logits = Array.from({ length: rows }, (_, row) => {
       return new Float32Array(buffer, byteOffset + 4 * row * vocab, vocab);
     });
-    const value = Value.over(logits, 0, 'float32', [rows, 1, vocab]);
+    const value = Value.view(logits, 0, 'float32', [rows, 1, vocab]);
     this.binding.bindOutput(names.logits, value);
     value.release();
   }
@@ -89,7 +89,7 @@ export class BareLoop {
   }
 
   private bindInt64(name: string, memory: NativeMemory, shape: readonly number[]): void {
-    const value = Value.over(memory, 0, 'int64', shape);
+    const value = Value.view(memory, 0, 'int64', shape);
     this.binding.bindInput(name, value);
     value.release();
   }

@@ -59,7 +59,7 @@ export class RowBuffers<Memory extends TensorMemory> {
     if (known !== undefined) return known;
     const { kvHeads, headDim, elementType } = this.layout;
     const shape = [count, kvHeads, this.capacityTokens, headDim];
-    const values = this.buffers.map((buffer) => Value.over(buffer, first * this.rowBytes, elementType, shape));
+    const values = this.buffers.map((buffer) => Value.view(buffer, first * this.rowBytes, elementType, shape));
     this.views.set(key, values);
     return values;
   }

@@ -86,8 +86,8 @@ export class Engine {
     this.runner = new (inPlace ? InPlaceRunner : HandOnRunner)(graph, device, chunkTokens);
     this.line = new WaitingLine({
       cache,
-      longest: options.maxWaiting,
-      ahead: this.runner.capacity + PREPARE_AHEAD_SEQUENCES,
+      maxLength: options.maxWaiting,
+      prepareCount: this.runner.capacity + PREPARE_AHEAD_SEQUENCES,
       onReady: () => this.scheduler.wake(),
       onFailed: (sequence, error) => {
         this.line.remove(sequence);
@@ -121,7 +121,7 @@ export class Engine {
       const admitted = admit(request, this.bounds);
       const arrivedMs = this.options.clockNow();
       const sequence = new Sequence(admitted, this.bounds, this.scratch, arrivedMs, (cancelled) =>
-        this.drop(cancelled),
+        this.onCancelled(cancelled),
       );
       this.line.enqueue(sequence, () => this.listen(sequence, signal));
       return sequence.events;
@@ -169,12 +169,12 @@ export class Engine {
     if (first) this.runner.close();
   }
 
-  /** Removes a cancelled sequence from the line, or has the scheduler end it. */
-  private drop(sequence: Sequence): void {
+  /** Removes a cancelled sequence from the line, or makes the scheduler end it. */
+  private onCancelled(sequence: Sequence): void {
     const { name } = sequence.state;
     if (name === 'ended') return;
     if (name === 'prefilling' || name === 'decoding') {
-      this.scheduler.drop(sequence);
+      this.scheduler.onCancelled(sequence);
       return;
     }
     this.line.remove(sequence);

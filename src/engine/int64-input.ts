@@ -40,7 +40,7 @@ export class Int64Input {
   bind(binding: Binding, shape: readonly number[]): number {
     const bytes = shape.reduce((product, dim) => product * dim, INT64_BYTES);
     if (!this.copiedWhenBound && this.bound === binding && sameShape(shape, this.shape)) return bytes;
-    const value = Value.over(this.memory, 0, 'int64', shape);
+    const value = Value.view(this.memory, 0, 'int64', shape);
     binding.bindInput(this.name, value);
     value.release();
     this.bound = binding;

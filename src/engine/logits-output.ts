@@ -29,7 +29,7 @@ export class LogitsOutput {
     const bytes = batch * positions * this.rowBytes;
     if (this.bound === binding && sameShape(shape, this.shape)) return bytes;
     this.fit(batch * positions);
-    const value = Value.over(this.memory, 0, this.graph.logitsType, shape);
+    const value = Value.view(this.memory, 0, this.graph.logitsType, shape);
     binding.bindOutput(this.graph.names.logits, value);
     value.release();
     this.bound = binding;

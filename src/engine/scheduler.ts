@@ -33,7 +33,7 @@ export interface SchedulerCounts {
  * Runs the sequences of an engine. A round prefills at most one prompt, so a long prompt delays each token of the decoding sequences by one
  * chunk, and they delay each of its chunks by one step. Prompts are prefilled one after another.
  *
- * Only `run` uses the runner's slots; the other methods set flags for it and wake it. `drop` may also interrupt the running prefill.
+ * Only `run` uses the runner's slots; the other methods set flags for it and wake it. `onCancelled` may also interrupt the running prefill.
  */
 export class Scheduler {
   readonly compute = new Rate();
@@ -64,8 +64,8 @@ export class Scheduler {
     this.wakeUp?.();
   }
 
-  /** Notes that a running sequence was cancelled: interrupts its prefill. A decode step of a batch is not interrupted. */
-  drop(sequence: Sequence): void {
+  /** Handles the cancellation of a running sequence: interrupts its prefill. A decode step of a batch is not interrupted. */
+  onCancelled(sequence: Sequence): void {
     if (sequence === this.prefilling) this.options.runner.interrupt();
     this.wake();
   }
@@ -76,7 +76,7 @@ export class Scheduler {
     this.wake();
   }
 
-  /** Runs rounds until `stop`. Must be called once. */
+  /** Runs rounds until `stop`. Call it once. */
   async run(): Promise<void> {
     while (!this.stopped || this.running > 0) {
       try {
@@ -98,6 +98,7 @@ export class Scheduler {
     this.wakeUp = null;
   }
 
+  /** One round: starts a sequence, runs a prefill chunk, ends cancelled sequences, and runs a decode step. */
   private async round(): Promise<void> {
     const { runner, line, clockNow } = this.options;
     if (this.prefilling === null && runner.acquired < runner.capacity) {

@@ -18,8 +18,8 @@ export interface ReadySequence {
  */
 export class WaitingLine {
   private readonly cache: PrefixCache;
-  private readonly longest: number;
-  private readonly ahead: number;
+  private readonly maxLength: number;
+  private readonly prepareCount: number;
   private readonly onReady: () => void;
   private readonly onFailed: (sequence: Sequence, error: unknown) => void;
   private readonly line: Sequence[] = [];
@@ -27,21 +27,21 @@ export class WaitingLine {
   private readonly overtakers = new WeakMap<Sequence, number>();
 
   /**
-   * @param options.longest the maximum length of the line
-   * @param options.ahead the number of sequences, from the head, whose prefixes are loaded
+   * @param options.maxLength the maximum length of the line
+   * @param options.prepareCount the number of sequences, from the head, whose prefixes are loaded
    * @param options.onReady called when `dequeue` may return a sequence
    * @param options.onFailed called when a prefix cannot be prepared; must `remove` the sequence
    */
   constructor(options: {
     cache: PrefixCache;
-    longest: number;
-    ahead: number;
+    maxLength: number;
+    prepareCount: number;
     onReady: () => void;
     onFailed: (sequence: Sequence, error: unknown) => void;
   }) {
     this.cache = options.cache;
-    this.longest = options.longest;
-    this.ahead = options.ahead;
+    this.maxLength = options.maxLength;
+    this.prepareCount = options.prepareCount;
     this.onReady = options.onReady;
     this.onFailed = options.onFailed;
   }
@@ -56,9 +56,9 @@ export class WaitingLine {
    * @throws Overloaded if the line is full
    */
   enqueue(sequence: Sequence, onEnqueued: () => void): void {
-    if (this.line.length >= this.longest) {
+    if (this.line.length >= this.maxLength) {
       throw new Overloaded(
-        `cannot queue the request: ${this.longest} requests already wait on this worker; try again later, or another worker`,
+        `cannot queue the request: ${this.maxLength} requests already wait on this worker; try again later, or another worker`,
       );
     }
     this.line.push(sequence);
@@ -123,7 +123,7 @@ export class WaitingLine {
   }
 
   private prepareAhead(): void {
-    for (const sequence of this.line.slice(0, this.ahead)) {
+    for (const sequence of this.line.slice(0, this.prepareCount)) {
       if (sequence.state.name === 'waiting') void this.prepare(sequence);
     }
   }

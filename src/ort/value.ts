@@ -38,7 +38,7 @@ export class Value extends Handle {
   }
 
   /** A view of `memory` from `byteOffset` on. */
-  static over(memory: TensorMemory, byteOffset: number, elementType: ElementType, shape: readonly number[]): Value {
+  static view(memory: TensorMemory, byteOffset: number, elementType: ElementType, shape: readonly number[]): Value {
     checkShape(shape);
     const byteLength = tensorBytes(elementType, shape);
     const fits = byteOffset >= 0 && byteOffset + byteLength <= memory.byteLength;
@@ -63,7 +63,7 @@ export class Value extends Handle {
   }
 
   /** A view of JavaScript memory, which must have exactly the size of the shape. */
-  static overBytes(runtime: OrtRuntime, bytes: Uint8Array, elementType: ElementType, shape: readonly number[]): Value {
+  static viewBytes(runtime: OrtRuntime, bytes: Uint8Array, elementType: ElementType, shape: readonly number[]): Value {
     checkShape(shape);
     if (bytes.length !== tensorBytes(elementType, shape)) {
       throw new InternalError(
@@ -91,7 +91,7 @@ export class Value extends Handle {
   }
 
   /** A view of a tensor in the allocator's memory, with another type and shape. The caller keeps `value` alive for as long as the view. */
-  static overValue(
+  static reinterpret(
     allocator: DeviceAllocator,
     value: Value,
     elementType: ElementType,
@@ -160,7 +160,7 @@ export class Value extends Handle {
   /** The tensor's bytes, in place. Using them after `release` crashes the process. Throws `InternalError` for device memory. */
   bytes(): Uint8Array {
     const pointer = this.pointer;
-    this._bytes ??= this.view(pointer);
+    this._bytes ??= this.bytesAt(pointer);
     return this._bytes;
   }
 
@@ -169,7 +169,7 @@ export class Value extends Handle {
     return this.tensor;
   }
 
-  private view(pointer: Pointer): Uint8Array {
+  private bytesAt(pointer: Pointer): Uint8Array {
     if (this.memory instanceof NativeMemory) {
       return this.memory.bytes.subarray(this.byteOffset, this.byteOffset + this.byteLength);
     }

@@ -23,17 +23,17 @@ const makeHarness = (): DeviceHarness => {
     cases: (max) => Math.ceil(max / 4),
     tensor: async (device, { elementType }, shape, bytes) => {
       const memory = (device.loosePlace as DeviceAllocator).allocate(bytes.length);
-      const value = Value.over(memory, 0, elementType, shape);
+      const value = Value.view(memory, 0, elementType, shape);
       memory.release();
       values.push(value);
-      const source = Value.overBytes(runtime, bytes, elementType, shape);
+      const source = Value.viewBytes(runtime, bytes, elementType, shape);
       await locks.webgpu.run(() => copyTensor(source, value));
       source.release();
       return value;
     },
     read: async (value) => {
       const bytes = new Uint8Array(value.byteLength);
-      const target = Value.overBytes(runtime, bytes, value.elementType, value.shape);
+      const target = Value.viewBytes(runtime, bytes, value.elementType, value.shape);
       await locks.webgpu.run(() => copyTensor(value, target));
       target.release();
       return bytes;

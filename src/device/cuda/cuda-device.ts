@@ -190,7 +190,7 @@ export class CudaDevice implements Device {
     try {
       for (let tensor = 0; tensor < 2 * layers; tensor += 1) {
         const memory = this.loosePlace.allocate(bytes);
-        values.push(Value.over(memory, 0, elementType, [1, kvHeads, tokens, headDim]));
+        values.push(Value.view(memory, 0, elementType, [1, kvHeads, tokens, headDim]));
         memory.release();
       }
       return values;

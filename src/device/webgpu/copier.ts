@@ -112,8 +112,8 @@ export class WebGpuCopier {
     await this.writeIndices(places, from, position, layout.blockTokens);
     await this.run('cut', (bind) => {
       bind.inputs('kv', from.buffers.pieces);
-      bind.input('places', bind.own(Value.over(places, 0, 'int64', [1, pieces])));
-      bind.output('block', bind.own(Value.over(block, 0, 'int32', [layout.tensors, pieces, layout.pieceWords])));
+      bind.input('places', bind.own(Value.view(places, 0, 'int64', [1, pieces])));
+      bind.output('block', bind.own(Value.view(block, 0, 'int32', [layout.tensors, pieces, layout.pieceWords])));
     });
     this.count(pieces);
   }
@@ -124,8 +124,8 @@ export class WebGpuCopier {
     const [pieces, places] = [blockPieces(layout), this.places];
     await this.writeIndices(places, into, position, layout.blockTokens);
     await this.run('join', (bind) => {
-      bind.input('block', bind.own(Value.over(block, 0, 'int32', [layout.tensors, pieces, layout.pieceWords])));
-      bind.input('places', bind.own(Value.over(places, 0, 'int64', [1, pieces, 1])));
+      bind.input('block', bind.own(Value.view(block, 0, 'int32', [layout.tensors, pieces, layout.pieceWords])));
+      bind.input('places', bind.own(Value.view(places, 0, 'int64', [1, pieces, 1])));
       bind.inPlace(into.buffers.pieces);
     });
     this.count(pieces);
@@ -140,8 +140,8 @@ export class WebGpuCopier {
     await this.writeIndices(places, into, 0, tokens);
     await this.run('move', (bind) => {
       bind.inputs('kv', from.buffers.pieces);
-      bind.input('from', bind.own(Value.over(source, 0, 'int64', [1, pieces])));
-      bind.input('places', bind.own(Value.over(places, 0, 'int64', [1, pieces, 1])));
+      bind.input('from', bind.own(Value.view(source, 0, 'int64', [1, pieces])));
+      bind.input('places', bind.own(Value.view(places, 0, 'int64', [1, pieces, 1])));
       bind.inPlace(into.buffers.pieces);
     });
     this.count(pieces);
@@ -174,8 +174,8 @@ export class WebGpuCopier {
     this.counter.h2d += this.heads.byteLength;
     await this.run('places', (bind) => {
       bind.input('heads', this.heads);
-      bind.input('numbers', bind.own(Value.over(this.numbers, 0, 'int32', [count, 2])));
-      bind.output('places', bind.own(Value.over(into, 0, 'int32', [kvHeads, count, 2])));
+      bind.input('numbers', bind.own(Value.view(this.numbers, 0, 'int32', [count, 2])));
+      bind.output('places', bind.own(Value.view(into, 0, 'int32', [kvHeads, count, 2])));
     });
   }
 
@@ -220,7 +220,7 @@ interface Binder {
 }
 
 async function upload(memory: WebGpuMemory, to: DeviceMemory, words: Int32Array): Promise<void> {
-  const value = Value.over(to, 0, 'int32', [words.length]);
+  const value = Value.view(to, 0, 'int32', [words.length]);
   try {
     await memory.upload(new Uint8Array(words.buffer, words.byteOffset, words.byteLength), value);
   } finally {

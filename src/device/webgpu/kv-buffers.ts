@@ -36,7 +36,7 @@ export class OwnKvBuffers implements KvBuffers {
       for (let tensor = 0; tensor < layout.tensors; tensor += 1) {
         const own = await memory.allocate(bytes);
         made.memories.push(own);
-        made.pieces.push(Value.over(own, 0, 'int32', shape));
+        made.pieces.push(Value.view(own, 0, 'int32', shape));
       }
       return made;
     } catch (error) {

@@ -25,7 +25,7 @@ export class WebGpuMemory {
   async allocate(byteLength: number): Promise<DeviceMemory> {
     const memory = this.allocator.allocate(Math.max(byteLength, PATTERN.byteLength));
     const seen = new Int32Array(PATTERN.length);
-    const probe = Value.over(memory, 0, 'int32', [PATTERN.length]);
+    const probe = Value.view(memory, 0, 'int32', [PATTERN.length]);
     try {
       await this.upload(new Uint8Array(PATTERN.slice().buffer), probe);
       await this.download(probe, new Uint8Array(seen.buffer));
@@ -39,7 +39,7 @@ export class WebGpuMemory {
 
   /** Copies the host's bytes to a tensor of the same size. */
   async upload(bytes: Uint8Array, to: Value): Promise<void> {
-    const from = Value.overBytes(this.runtime, bytes, to.elementType, to.shape);
+    const from = Value.viewBytes(this.runtime, bytes, to.elementType, to.shape);
     try {
       await copyTensor(from, to);
     } finally {
@@ -50,7 +50,7 @@ export class WebGpuMemory {
 
   /** Copies a tensor to host memory of the same size. */
   async download(from: Value, into: Uint8Array): Promise<void> {
-    const to = Value.overBytes(this.runtime, into, from.elementType, from.shape);
+    const to = Value.viewBytes(this.runtime, into, from.elementType, from.shape);
     try {
       await copyTensor(from, to);
     } finally {

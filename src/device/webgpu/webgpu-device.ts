@@ -172,7 +172,7 @@ export class WebGpuDevice implements Device {
     const { kvHeads, headDim, elementType } = this.layout;
     const shape = [count, kvHeads, this.capacityTokens, headDim];
     const { memories } = single ? this.single : this.batch;
-    const values = memories.map((memory) => Value.over(memory, 0, elementType, shape));
+    const values = memories.map((memory) => Value.view(memory, 0, elementType, shape));
     this._rows.set(key, values);
     return values;
   }
@@ -196,7 +196,7 @@ export class WebGpuDevice implements Device {
       try {
         for (let tensor = 0; tensor < 2 * layers; tensor += 1) {
           const memory = await this.copier.memory.allocate(bytes);
-          values.push(Value.over(memory, 0, elementType, [1, kvHeads, tokens, headDim]));
+          values.push(Value.view(memory, 0, elementType, [1, kvHeads, tokens, headDim]));
           memory.release();
         }
         return values;
@@ -258,7 +258,7 @@ export class WebGpuDevice implements Device {
   private async withBytes(block: DeviceBlock, use: (value: Value) => Promise<void>): Promise<void> {
     const place = this.places.placeOf(block);
     await this.copier.exclusive(async () => {
-      const value = Value.over(await this.memoryAt(place), 0, 'int32', [blockBytes(this.layout) / 4]);
+      const value = Value.view(await this.memoryAt(place), 0, 'int32', [blockBytes(this.layout) / 4]);
       try {
         await use(value);
       } finally {
@@ -271,7 +271,7 @@ export class WebGpuDevice implements Device {
   private async withRow({ at, capacityTokens }: Slot<SlotMemory>, use: (row: KvRow) => Promise<void>): Promise<void> {
     if (at.kind === 'row') return use(at.row);
     const shape = piecesShape(this.words, 1, capacityTokens);
-    const pieces = at.values.map((value) => Value.overValue(this.copier.allocator, value, 'int32', shape));
+    const pieces = at.values.map((value) => Value.reinterpret(this.copier.allocator, value, 'int32', shape));
     try {
       await use({ buffers: { capacityTokens, pieces }, row: 0 });
     } finally {

@@ -51,8 +51,8 @@ class World {
     const clockNow = () => this.runner.nowMs;
     this.line = new WaitingLine({
       cache,
-      longest: 1_000,
-      ahead: capacity + 8,
+      maxLength: 1_000,
+      prepareCount: capacity + 8,
       onReady: () => this.scheduler.wake(),
       onFailed: (sequence) => this.line.remove(sequence),
     });
@@ -74,7 +74,7 @@ class World {
     const request = ask(new Array(promptTokens).fill(2), { requestId, stopping: { maxTokens } });
     const sequence = new Sequence(admit(request, BOUNDS), BOUNDS, this.scratch, this.runner.nowMs, (of) => {
       if (of.state.name === 'ended') return;
-      if (of.state.name === 'prefilling' || of.state.name === 'decoding') this.scheduler.drop(of);
+      if (of.state.name === 'prefilling' || of.state.name === 'decoding') this.scheduler.onCancelled(of);
       else this.line.remove(of);
     });
     let startedAt: number | null = null;

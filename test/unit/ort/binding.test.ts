@@ -338,7 +338,7 @@ describe('a value', () => {
     memory.bytes.fill(7);
     const types: ElementType[] = ['float16', 'bfloat16', 'uint8', 'int64', 'float32'];
     for (const type of types) {
-      const value = own(Value.over(memory, 64, type, [2, 3]));
+      const value = own(Value.view(memory, 64, type, [2, 3]));
       expect(value.bytes()).toHaveLength(6 * elementBytes(type));
       value.bytes().fill(9);
       expect([memory.bytes[63], memory.bytes[64], memory.bytes[64 + 6 * elementBytes(type)]]).toEqual([7, 9, 7]);
@@ -349,7 +349,7 @@ describe('a value', () => {
 
   test('may be empty', () => {
     const memory = own(NativeMemory.allocate(runtime, 16));
-    expect(own(Value.over(memory, 16, 'float32', [1, 0, 64])).bytes()).toHaveLength(0);
+    expect(own(Value.view(memory, 16, 'float32', [1, 0, 64])).bytes()).toHaveLength(0);
     expect(own(Value.allocate(runtime, 'float16', [0])).bytes()).toHaveLength(0);
     expect(own(Value.allocate(runtime, 'int64', [])).bytes()).toHaveLength(8);
   });
@@ -358,7 +358,7 @@ describe('a value', () => {
     fc.assert(
       fc.property(fc.integer({ min: -8, max: 80 }), fc.nat({ max: 20 }), (offset, elements) => {
         const memory = NativeMemory.allocate(runtime, 64);
-        const make = () => Value.over(memory, offset, 'float32', [elements]).release();
+        const make = () => Value.view(memory, offset, 'float32', [elements]).release();
         if (offset >= 0 && offset % 4 === 0 && offset + 4 * elements <= 64) make();
         else expect(make).toThrow(/does not lie in memory of 64 bytes/);
         memory.release();
@@ -366,7 +366,7 @@ describe('a value', () => {
     );
     const memory = own(NativeMemory.allocate(runtime, 64));
     for (const shape of [[-1], [1.5], [2 ** 60], [Number.NaN]]) {
-      expect(() => Value.over(memory, 0, 'uint8', shape)).toThrow(InternalError);
+      expect(() => Value.view(memory, 0, 'uint8', shape)).toThrow(InternalError);
       expect(() => Value.allocate(runtime, 'uint8', shape)).toThrow();
     }
   });
@@ -375,11 +375,11 @@ describe('a value', () => {
     const session = await openAdd();
     const binding = session.createBinding();
     const memory = NativeMemory.allocate(runtime, 4096);
-    const value = Value.over(memory, 1024, 'float32', [1, 3]);
+    const value = Value.view(memory, 1024, 'float32', [1, 3]);
     value.bytes().set(new Uint8Array(Float32Array.of(1, 2, 3).buffer));
     memory.release();
     expect(liveHandles().memory).toBe(1);
-    expect(() => Value.over(memory, 0, 'uint8', [1])).toThrow(/after its release/);
+    expect(() => Value.view(memory, 0, 'uint8', [1])).toThrow(/after its release/);
     binding.bindInput('a', value);
     binding.bindInput('b', value);
     binding.bindOutputToDevice('double', 'cpu');

@@ -43,7 +43,7 @@ export class Rows {
     for (const [index, buffer] of this.buffers.entries()) {
       const name = `${Math.floor(index / 2)}.${index % 2 === 0 ? 'key' : 'value'}`;
       const offset = first * KV_HEADS * this.capacityTokens * HEAD_DIM * 4;
-      const value = Value.over(buffer, offset, 'float32', [count, KV_HEADS, this.capacityTokens, HEAD_DIM]);
+      const value = Value.view(buffer, offset, 'float32', [count, KV_HEADS, this.capacityTokens, HEAD_DIM]);
       binding.bindInput(`past_key_values.${name}`, value);
       binding.bindOutput(`present.${name}`, value);
       owned.push(value);
