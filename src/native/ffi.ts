@@ -72,7 +72,7 @@ export function readPointer(address: Pointer): Pointer {
 }
 
 /** Reads the zero-terminated UTF-8 string at an address. */
-export function readText(address: Pointer): string {
+export function readCString(address: Pointer): string {
   return koffi.decode.string(BigInt(address));
 }
 

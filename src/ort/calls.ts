@@ -1,6 +1,6 @@
 import { InternalError } from '../errors.js';
 import { TENSOR_AXES } from '../limits.js';
-import { allocateScratch, NULL, type Pointer, readPointer, readText, viewMemory } from '../native/ffi.js';
+import { allocateScratch, NULL, type Pointer, readCString, readPointer, viewMemory } from '../native/ffi.js';
 import { loadOrtLibrary, type OrtApi } from './library.js';
 import { OrtError } from './ort-error.js';
 
@@ -80,7 +80,7 @@ export class Calls {
   textResult(status: Pointer, allocator: Pointer, action: string): string | null {
     const address = this.result(status, action);
     if (address === NULL) return null;
-    const text = readText(address);
+    const text = readCString(address);
     this.check(this.api.allocatorFree(allocator, address), 'free a string');
     return text;
   }
@@ -107,7 +107,7 @@ export class Calls {
   readTexts(count: number): string[] {
     return Array.from({ length: count }, (_, index) => {
       const address = readPointer(this.dims + 8 * index);
-      return address === NULL ? '' : readText(address);
+      return address === NULL ? '' : readCString(address);
     });
   }
 

@@ -38,11 +38,11 @@ export class DeviceAllocator extends Handle {
   }
 
   /** Allocates uninitialized memory of the device. Throws `OrtError` if the device has not enough. */
-  allocate(byteLength: number): DeviceMemory {
+  allocate(byteLength: number): DeviceAllocation {
     if (!Number.isSafeInteger(byteLength) || byteLength < 1) {
       throw new InternalError(`cannot allocate ${byteLength} bytes of device memory: at least 1 is needed`);
     }
-    return new DeviceMemory(this, byteLength);
+    return new DeviceAllocation(this, byteLength);
   }
 
   protected override free(pointer: Pointer): void {
@@ -54,7 +54,7 @@ export class DeviceAllocator extends Handle {
 }
 
 /** Device memory that the host cannot access. Values over it, and bindings of such values, keep it alive after `release`. */
-export class DeviceMemory extends Handle {
+export class DeviceAllocation extends Handle {
   readonly environment: Environment;
 
   private readonly allocatorPointer: Pointer;

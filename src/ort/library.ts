@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { Unavailable } from '../errors.js';
 import { functionAt, loadLibrary, type NativeFunction, NULL, type Pointer, readPointer } from '../native/ffi.js';
-import { type Kind, type Kinds, NATIVE_TYPES, SIGNATURES, type Signature } from './signatures.js';
+import { type ForeignKind, type ForeignKinds, NATIVE_TYPES, SIGNATURES, type Signature } from './signatures.js';
 
 /** Finds and loads ONNX Runtime's library, and turns its table of function pointers into functions. */
 
@@ -13,8 +13,8 @@ const FILE_NAMES: Partial<Record<NodeJS.Platform, string>> = {
   win32: 'onnxruntime.dll',
 };
 
-type Arguments<A extends readonly Kind[]> = { [I in keyof A]: Kinds[A[I]] };
-type NativeOf<S> = S extends Signature<infer R, infer A> ? NativeFunction<Arguments<A>, Kinds[R]> : never;
+type Arguments<A extends readonly ForeignKind[]> = { [I in keyof A]: ForeignKinds[A[I]] };
+type NativeOf<S> = S extends Signature<infer R, infer A> ? NativeFunction<Arguments<A>, ForeignKinds[R]> : never;
 
 export type OrtApi = { readonly [N in keyof typeof SIGNATURES]: NativeOf<(typeof SIGNATURES)[N]> };
 

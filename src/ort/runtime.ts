@@ -1,5 +1,5 @@
 import { InternalError } from '../errors.js';
-import { callAsync, type Pointer, readPointer, readText } from '../native/ffi.js';
+import { callAsync, type Pointer, readCString, readPointer } from '../native/ffi.js';
 import { trimFreedMemory } from '../native/libc.js';
 import { Environment, type OrtLogLevel } from './environment.js';
 import { Session } from './session.js';
@@ -46,7 +46,7 @@ export class OrtRuntime {
     const { api, out, out2 } = calls;
     const list = calls.result(api.getAvailableProviders(out, out2), 'list its providers');
     const count = calls.secondIntResult();
-    const names = Array.from({ length: count }, (_, index) => readText(readPointer(list + 8 * index)));
+    const names = Array.from({ length: count }, (_, index) => readCString(readPointer(list + 8 * index)));
     calls.check(api.releaseAvailableProviders(list, count), 'list its providers');
     return names;
   }

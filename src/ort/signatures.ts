@@ -2,8 +2,8 @@ import type { Pointer } from '../native/ffi.js';
 
 /** Slots and signatures of the functions of ONNX Runtime's C API (onnxruntime_c_api.h) that shoal uses. */
 
-/** Kinds of arguments and results, with their types in JavaScript. */
-export interface Kinds {
+/** ForeignKinds of arguments and results, with their types in JavaScript. */
+export interface ForeignKinds {
   /** `OrtStatus*`: null for success. */
   status: Pointer;
   pointer: Pointer;
@@ -18,9 +18,9 @@ export interface Kinds {
   bytes: Uint8Array | BigUint64Array;
   void: undefined;
 }
-export type Kind = keyof Kinds;
+export type ForeignKind = keyof ForeignKinds;
 
-export const NATIVE_TYPES: Record<Kind, string> = {
+export const NATIVE_TYPES: Record<ForeignKind, string> = {
   status: 'uintptr_t',
   pointer: 'uintptr_t',
   size: 'size_t',
@@ -32,13 +32,17 @@ export const NATIVE_TYPES: Record<Kind, string> = {
   void: 'void',
 };
 
-export interface Signature<R extends Kind, A extends readonly Kind[]> {
+export interface Signature<R extends ForeignKind, A extends readonly ForeignKind[]> {
   readonly slot: number;
   readonly result: R;
   readonly parameters: A;
 }
 
-function at<R extends Kind, A extends Kind[]>(slot: number, result: R, ...parameters: A): Signature<R, A> {
+function at<R extends ForeignKind, A extends ForeignKind[]>(
+  slot: number,
+  result: R,
+  ...parameters: A
+): Signature<R, A> {
   return { slot, result, parameters };
 }
 

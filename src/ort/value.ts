@@ -1,7 +1,7 @@
 import { InternalError } from '../errors.js';
 import { type Pointer, viewMemory } from '../native/ffi.js';
 import { Handle, withHandle } from '../native/handle.js';
-import type { DeviceAllocator, DeviceMemory } from './device-memory.js';
+import type { DeviceAllocation, DeviceAllocator } from './device-memory.js';
 import { type ElementType, elementBytes, elementTypeOf, onnxNumber, tensorBytes } from './element-type.js';
 import type { Environment } from './environment.js';
 import { NativeMemory } from './memory.js';
@@ -11,7 +11,7 @@ import type { OrtRuntime } from './runtime.js';
 /** A dense tensor, in host memory or in device memory. */
 
 /** Memory that a tensor can be a view of. */
-export type TensorMemory = NativeMemory | DeviceMemory;
+export type TensorMemory = NativeMemory | DeviceAllocation;
 
 interface Tensor {
   readonly elementType: ElementType;

@@ -1,7 +1,7 @@
 import { blockBytes, checkBlockBytes, ELEMENT_BYTES, type KvLayout } from '../../core/kv-layout.js';
 import { SLAB_BYTES } from '../../limits.js';
 import { smallModel } from '../../model/onnx/small-model.js';
-import { DeviceAllocator, type DeviceMemory as Memory } from '../../ort/device-memory.js';
+import { DeviceAllocator, type DeviceAllocation } from '../../ort/device-memory.js';
 import type { Pointer } from '../../native/ffi.js';
 import { OrtError } from '../../ort/ort-error.js';
 import type { Provider } from '../../ort/provider.js';
@@ -45,8 +45,8 @@ export class CudaDevice implements Device {
   private readonly places: BlockPlaces;
   private readonly perSlab: number;
   private readonly capacity: number;
-  private readonly slabs: Memory[] = [];
-  private readonly buffers: RowBuffers<Memory>;
+  private readonly slabs: DeviceAllocation[] = [];
+  private readonly buffers: RowBuffers<DeviceAllocation>;
   /** Each slot has the addresses of its tensors `[kvHeads, capacityTokens, headDim]`. */
   private readonly _slots: Slots<readonly Pointer[]>;
   private readonly copied = new CopyCounter();

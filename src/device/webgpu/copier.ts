@@ -1,5 +1,5 @@
 import type { Handle } from '../../native/handle.js';
-import { DeviceAllocator, type DeviceMemory } from '../../ort/device-memory.js';
+import { type DeviceAllocation, DeviceAllocator } from '../../ort/device-memory.js';
 import type { Provider } from '../../ort/provider.js';
 import type { OrtRuntime } from '../../ort/runtime.js';
 import type { Session } from '../../ort/session.js';
@@ -30,9 +30,9 @@ type Sessions = Readonly<Record<'places' | 'cut' | 'join' | 'move', Session>>;
 /** Copies between rows and blocks. The caller of each copy holds the device's lock (`exclusive`). */
 export class WebGpuCopier {
   private readonly heads: Value;
-  private readonly numbers: DeviceMemory;
-  private readonly places: DeviceMemory;
-  private readonly sources: DeviceMemory;
+  private readonly numbers: DeviceAllocation;
+  private readonly places: DeviceAllocation;
+  private readonly sources: DeviceAllocation;
 
   /**
    * @param capacityTokens the maximum number of tokens of one copy
@@ -87,7 +87,7 @@ export class WebGpuCopier {
     private readonly sessions: Sessions,
     readonly memory: WebGpuMemory,
     private readonly counter: CopyCounter,
-    scratch: { heads: Value; numbers: DeviceMemory; lists: readonly [DeviceMemory, DeviceMemory] },
+    scratch: { heads: Value; numbers: DeviceAllocation; lists: readonly [DeviceAllocation, DeviceAllocation] },
     /** Everything that `release` releases. */
     private readonly opened: readonly Handle[],
   ) {
@@ -106,7 +106,7 @@ export class WebGpuCopier {
   }
 
   /** Copies the tokens of a row from `position` on into a block. */
-  async cut(from: KvRow, position: number, block: DeviceMemory): Promise<void> {
+  async cut(from: KvRow, position: number, block: DeviceAllocation): Promise<void> {
     const { layout } = this;
     const [pieces, places] = [blockPieces(layout), this.places];
     await this.writeIndices(places, from, position, layout.blockTokens);
@@ -119,7 +119,7 @@ export class WebGpuCopier {
   }
 
   /** Copies a block into a row, from token `position` on. */
-  async join(block: DeviceMemory, into: KvRow, position: number): Promise<void> {
+  async join(block: DeviceAllocation, into: KvRow, position: number): Promise<void> {
     const { layout } = this;
     const [pieces, places] = [blockPieces(layout), this.places];
     await this.writeIndices(places, into, position, layout.blockTokens);
@@ -158,7 +158,7 @@ export class WebGpuCopier {
 
   /** Writes the indices of the pieces of a row's tokens `[position, position + tokens)` to device memory. */
   private async writeIndices(
-    into: DeviceMemory,
+    into: DeviceAllocation,
     { buffers, row }: KvRow,
     position: number,
     tokens: number,
@@ -219,7 +219,7 @@ interface Binder {
   own(value: Value): Value;
 }
 
-async function upload(memory: WebGpuMemory, to: DeviceMemory, words: Int32Array): Promise<void> {
+async function upload(memory: WebGpuMemory, to: DeviceAllocation, words: Int32Array): Promise<void> {
   const value = Value.view(to, 0, 'int32', [words.length]);
   try {
     await memory.upload(new Uint8Array(words.buffer, words.byteOffset, words.byteLength), value);

@@ -1,4 +1,4 @@
-import type { DeviceMemory } from '../../ort/device-memory.js';
+import type { DeviceAllocation } from '../../ort/device-memory.js';
 import { Value } from '../../ort/value.js';
 import type { WordLayout } from './graphs.js';
 import type { WebGpuMemory } from './memory.js';
@@ -18,7 +18,7 @@ export function piecesShape(layout: WordLayout, rows: number, capacityTokens: nu
 /** Buffers that own their memory. */
 export class OwnKvBuffers implements KvBuffers {
   readonly pieces: Value[] = [];
-  readonly memories: DeviceMemory[] = [];
+  readonly memories: DeviceAllocation[] = [];
 
   private constructor(readonly capacityTokens: number) {}
 

@@ -1,6 +1,6 @@
 import { Unavailable } from '../../errors.js';
 import { copyTensor } from '../../ort/copy.js';
-import type { DeviceAllocator, DeviceMemory } from '../../ort/device-memory.js';
+import type { DeviceAllocation, DeviceAllocator } from '../../ort/device-memory.js';
 import type { OrtRuntime } from '../../ort/runtime.js';
 import { Value } from '../../ort/value.js';
 import type { CopyCounter } from '../copy-counter.js';
@@ -22,7 +22,7 @@ export class WebGpuMemory {
   ) {}
 
   /** Throws `Unavailable` if the device is out of memory. */
-  async allocate(byteLength: number): Promise<DeviceMemory> {
+  async allocate(byteLength: number): Promise<DeviceAllocation> {
     const memory = this.allocator.allocate(Math.max(byteLength, PATTERN.byteLength));
     const seen = new Int32Array(PATTERN.length);
     const probe = Value.view(memory, 0, 'int32', [PATTERN.length]);

@@ -1,6 +1,6 @@
 import { blockBytes, checkBlockBytes, type KvLayout } from '../../core/kv-layout.js';
 import { InternalError, Refused, Unavailable } from '../../errors.js';
-import type { DeviceAllocator, DeviceMemory as Memory } from '../../ort/device-memory.js';
+import type { DeviceAllocation, DeviceAllocator } from '../../ort/device-memory.js';
 import type { Provider } from '../../ort/provider.js';
 import type { OrtRuntime } from '../../ort/runtime.js';
 import { Value } from '../../ort/value.js';
@@ -42,7 +42,7 @@ export class WebGpuDevice implements Device {
   private readonly blockBudgetBytes: number;
   private readonly places: BlockPlaces;
   /** The blocks' memory by place; undefined for places that were never used. */
-  private readonly blocks: (Memory | undefined)[] = [];
+  private readonly blocks: (DeviceAllocation | undefined)[] = [];
   private readonly _rows = new Map<string, readonly Value[]>();
   private readonly _slots: Slots<SlotMemory>;
   private closed = false;
@@ -241,7 +241,7 @@ export class WebGpuDevice implements Device {
   }
 
   /** The memory of a place, allocated on first use. The caller holds the device's lock. */
-  private async memoryAt(place: number): Promise<Memory> {
+  private async memoryAt(place: number): Promise<DeviceAllocation> {
     const known = this.blocks[place];
     if (known !== undefined) return known;
     try {
