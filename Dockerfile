@@ -3,7 +3,7 @@
 FROM node:22-bookworm-slim AS packages
 WORKDIR /opt/shoal
 COPY package.json package-lock.json .npmrc ./
-# cuda12 also fetches the files of ONNX Runtime's CUDA provider.
+# `cuda12` also downloads the files of ONNX Runtime's CUDA provider.
 ARG ONNXRUNTIME_NODE_INSTALL=skip
 RUN npm ci
 
@@ -18,11 +18,11 @@ RUN npm run build && find dist \( -name '*.d.ts' -o -name '*.map' \) -delete
 COPY LICENSE ./
 COPY models models
 COPY deploy deploy
-# Whatever the umask was under which the repository was cloned.
+# The files must be readable for every user, even if the repository was cloned with a strict umask.
 RUN chmod -R a+rX LICENSE package.json models deploy
 
 FROM packages AS production
-# What is for other platforms, for compilers and for readers stays behind.
+# Remove files for other platforms, sources, declarations and documentation.
 RUN npm prune --omit=dev \
  && cd node_modules \
  && find onnxruntime-node/bin -mindepth 2 -maxdepth 2 -not -name linux -exec rm -rf {} + \
@@ -33,11 +33,11 @@ RUN npm prune --omit=dev \
     -not -iname 'licen*' -delete
 
 FROM node:22-bookworm-slim
-# Packages of Debian that a GPU needs, such as libvulkan1.
+# Debian packages that a GPU needs, such as libvulkan1.
 ARG PACKAGES=
 RUN test -z "$PACKAGES" || { apt-get update && apt-get install -y --no-install-recommends $PACKAGES && rm -rf /var/lib/apt/lists/*; }
 WORKDIR /opt/shoal
-# The folders of the fleet's volumes belong to the user of the image, and so do volumes that are first mounted there.
+# A volume takes the owner of its mount point at its first mount. These folders therefore belong to the user of the image.
 RUN install -d -o node -g node -m 0750 /run/shoal /var/lib/nats
 COPY --from=production /opt/shoal/node_modules node_modules
 COPY --from=build /opt/shoal/LICENSE /opt/shoal/package.json ./

@@ -1,4 +1,4 @@
-import { argmax } from '../src/core/sampling/choice.js';
+import { argmax } from '../src/core/sampling/selection.js';
 import type { ModelGraph } from '../src/engine/model-graph.js';
 import { InvalidRequest } from '../src/errors.js';
 import type { Binding } from '../src/ort/binding.js';

@@ -34,7 +34,7 @@ pack() {
 # The program that `shoal up` would take; it is installed if there is none.
 nats_server() {
   node --input-type=module -e '
-    const { findNatsServer } = await import(`${process.cwd()}/dist/src/nats/find-server.js`);
+    const { findNatsServer } = await import(`${process.cwd()}/dist/cli/nats/find-server.js`);
     console.log((await findNatsServer()).path);'
 }
 

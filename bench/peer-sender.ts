@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto';
 import net from 'node:net';
 import { join } from 'node:path';
 import type { SealedBlock } from '../src/core/block.js';
+import { digestOf } from '../src/digest.js';
 import { setSendBuffer } from '../src/native/libc.js';
 import { SharedMemory } from '../src/native/shared-memory.js';
 import type { BlockHost } from '../src/peer/server/block-host.js';
 import { PeerServer } from '../src/peer/server/peer-server.js';
-import { digestOf } from '../src/peer/wire/digest.js';
 
 /** The sending process of benchmark `peer`: a peer server, and raw sockets that write the same bytes on request. */
 
@@ -55,13 +55,13 @@ async function send(folder: string): Promise<void> {
   const blocks = new Map(benchBlocks(bytes).map((block) => [block.key, block]));
   const host: BlockHost = {
     isShared: () => memory !== null,
-    lend: async (key) => {
+    pin: async (key) => {
       const block = blocks.get(key);
       if (!block) return null;
       const shared = memory && { fileDescriptor: memory.fileDescriptor, offset: block.index * BLOCK_BYTES };
-      return { block, bytes: blockAt(bytes, block.index), shared, release: () => {} };
+      return { block, bytes: blockAt(bytes, block.index), shared, unpin: () => {} };
     },
-    admit: () => ({ kind: 'full' }),
+    admit: () => 'full',
   };
   const server = new PeerServer({ identity: SENDER, secret: SECRET, host, blockBytes: BLOCK_BYTES, setSendBuffer });
   const shoal = await server.listen({ unixPath: join(folder, 'shoal.sock'), tcpHost: '127.0.0.1' });

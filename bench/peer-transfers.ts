@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import type { BlockKey } from '../src/core/block.js';
 import { PeerClient, type PeerTarget } from '../src/peer/client/peer-client.js';
-import type { OpenPeerMemory } from '../src/peer/client/peer-memory.js';
+import type { OpenSharedMemory } from '../src/peer/client/shared-read.js';
 import { BLOCK_BYTES, BLOCKS, benchBlocks, benchBytes, blockAt, FINGERPRINT, SECRET } from './peer-sender.js';
 
 /** The ways in which benchmark `peer` transfers bytes from the sending process. */
@@ -19,7 +19,7 @@ export interface Transfer {
 const TOTAL_BYTES = BLOCKS * BLOCK_BYTES;
 
 /** The peer protocol, with all digests verified and each block in its own memory. With `openMemory` blocks are read from shared memory. */
-export function peerTransfer(target: PeerTarget, hostId: string, openMemory?: OpenPeerMemory): Transfer {
+export function peerTransfer(target: PeerTarget, hostId: string, openMemory?: OpenSharedMemory): Transfer {
   const client = new PeerClient({
     identity: { id: 'receiver', incarnation: '1', fingerprint: FINGERPRINT },
     hostId,
@@ -31,9 +31,11 @@ export function peerTransfer(target: PeerTarget, hostId: string, openMemory?: Op
   const memory = touched(TOTAL_BYTES);
   const never = new AbortController().signal;
   const sink = {
-    place: ({ index }: { readonly index: number }) => blockAt(memory, index),
-    done: () => {},
-    failed: () => {},
+    reserve: ({ index }: { readonly index: number }) => ({
+      memory: blockAt(memory, index),
+      commit: () => {},
+      abort: () => {},
+    }),
   };
   return {
     run: async () => {

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openPeerMemory } from '../src/native/peer-memory.js';
+import { openProcessMemory } from '../src/native/process-memory.js';
 import { BLOCK_BYTES, BLOCKS, SENDER, type Senders } from './peer-sender.js';
 import { peerTransfer, rawTransfer, type Transfer } from './peer-transfers.js';
 import { type Benchmark, type BenchOptions, machineLine, median, type Report, reportRow } from './report.js';
@@ -81,7 +81,7 @@ async function open(kind: Comparison['kind'], senders: Senders): Promise<Compari
     kind,
     peer: contender(
       'peer, digests verified',
-      peerTransfer(target, kind === 'tcp' ? 'elsewhere' : 'here', kind === 'memory' ? openPeerMemory : undefined),
+      peerTransfer(target, kind === 'tcp' ? 'elsewhere' : 'here', kind === 'memory' ? openProcessMemory : undefined),
     ),
     kept: contender('raw socket', await rawTransfer(to, true)),
     overwritten: contender('raw socket, bytes overwritten', await rawTransfer(to, false)),

@@ -6,12 +6,12 @@ import type { CommandContext } from './context.js';
 
 const NAMES = ['peer', 'ttft', 'decode', 'batch'];
 
-/** Runs one benchmark and shows its report. Exit code 1 if a bound is missed. */
+/** `shoal bench`: runs one benchmark and prints its report. The exit code is 1 if a bound is missed. */
 export async function bench(context: CommandContext): Promise<number> {
   const { json, rounds } = readValues('bench', context);
   const name = context.args[0] ?? '';
   if (!NAMES.includes(name)) {
-    throw new WrongUsage(`There is no benchmark ${JSON.stringify(name)}: it must be one of ${NAMES.join(', ')}.`);
+    throw new WrongUsage(`bench: must be one of ${NAMES.join(', ')}, got ${JSON.stringify(name)}`);
   }
   const run = await load(name);
   const report: Report = await run({ rounds, progress: (line) => context.io.err(`${line}\n`) });
@@ -25,5 +25,5 @@ async function load(name: string): Promise<Benchmark> {
   if (typeof module === 'object' && module !== null && 'run' in module && typeof module.run === 'function') {
     return module.run as Benchmark;
   }
-  throw new InternalError(`bench/${name} exports no run.`);
+  throw new InternalError(`cannot run the benchmark ${name}: bench/${name}.js exports no function named run`);
 }

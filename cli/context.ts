@@ -1,11 +1,11 @@
-import type { Environment, Flags } from '../src/config/read-options.js';
+import type { EnvironmentVariables, Flags } from '../src/config/read-options.js';
 
-/** What a command gets of the world. It answers with the exit code: 0 done, 1 failed. Wrong usage is thrown, and is 2. */
+/** The input and output of a command: flags, arguments, environment, streams. */
 export interface CommandContext {
   readonly flags: Flags;
   /** Arguments without flags, in order. */
   readonly args: readonly string[];
-  readonly environment: Environment;
+  readonly environment: EnvironmentVariables;
   readonly io: Io;
 }
 
@@ -14,4 +14,5 @@ export interface Io {
   err(text: string): void;
 }
 
+/** Runs a command. Resolves with the exit code, 0 (done) or 1 (failed). @throws WrongUsage, which becomes exit code 2 */
 export type CommandRun = (context: CommandContext) => Promise<number>;

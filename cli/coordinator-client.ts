@@ -31,7 +31,7 @@ const ExplainAnswer = z.object({
       key: z.string(),
       homes: z.array(z.string()),
       holders: z.array(z.string()),
-      // A coordinator of an earlier version does not tell.
+      // Coordinators of earlier versions omit the tiers.
       tiers: z.record(z.string(), z.string()).default({}),
       state: z.enum(['hit', 'miss']),
       reason: z.string().nullable(),
@@ -44,25 +44,25 @@ const ErrorAnswer = z.object({ error: z.object({ message: z.string() }) });
 
 const ANSWER_TIMEOUT_MS = 30_000;
 
-/** The coordinator's HTTP API, as far as the command line asks it. */
+/** A client for the part of the coordinator's HTTP API that the command line uses. */
 export class CoordinatorClient {
   constructor(
     private readonly url: string,
     private readonly apiKey: string | null,
   ) {}
 
-  /** @throws Unavailable if nobody answers, or not as a coordinator does */
+  /** The fleet's workers and coordinators. @throws Unavailable if no coordinator answers, or if it answers with an error */
   async fleet(): Promise<FleetAnswer> {
     return FleetAnswer.parse(await this.call('GET', '/v1/fleet'));
   }
 
-  /** Where the blocks of a prompt are. @throws Unavailable */
+  /** Where the blocks of a prompt are. @throws Unavailable as `fleet` does */
   async explain(prompt: string): Promise<ExplainAnswer> {
     const answer = await this.call('POST', '/v1/cache/explain', { prompt });
     return { ...(typeof answer === 'object' ? answer : {}), ...ExplainAnswer.parse(answer) };
   }
 
-  /** Whether it takes requests. */
+  /** Whether the coordinator accepts requests. */
   async isReady(): Promise<boolean> {
     return this.request('GET', '/health/ready').then(
       (response) => response.ok,
@@ -73,13 +73,13 @@ export class CoordinatorClient {
   private async call(method: string, path: string, body?: unknown): Promise<unknown> {
     const response = await this.request(method, path, body).catch((error: unknown) => {
       const why = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
-      throw new Unavailable(`No coordinator answers at ${this.url} (${why}): start one with shoal up, or give --url.`);
+      throw new Unavailable(`cannot reach a coordinator at ${this.url}: ${why}; start one with shoal up, or set --url`);
     });
     const answer: unknown = await response.json().catch(() => null);
     if (response.ok) return answer;
     const known = ErrorAnswer.safeParse(answer);
     throw new Unavailable(
-      `${this.url}${path} answered ${response.status}: ${known.success ? known.data.error.message : response.statusText}`,
+      `cannot query ${this.url}${path}: HTTP status ${response.status}: ${known.success ? known.data.error.message : response.statusText}`,
     );
   }
 

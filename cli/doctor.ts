@@ -11,7 +11,9 @@ import { CUDA_FIX } from '../src/device/cuda/cuda-runtime.js';
 import type { Adapter } from '../src/device/webgpu/vulkan.js';
 import type { CommandContext } from './context.js';
 
-/** One thing that was looked at. `fix` is null where nothing is missing. */
+/** `shoal doctor`: checks this machine, and shows how to fix what is missing. */
+
+/** One finding. `fix` is null if nothing is missing. */
 export interface Finding {
   readonly name: string;
   readonly state: 'ok' | 'warning' | 'missing';
@@ -20,10 +22,10 @@ export interface Finding {
 }
 
 const OLDEST_NODE = [20, 19] as const;
-/** Under this, three workers with the model that comes with shoal have no room. */
+/** Three workers with the bundled model need at least this much memory. */
 const LITTLE_MEMORY_BYTES = 2 ** 30;
 
-/** Looks at what shoal needs of this machine. Exit code 1 if something is missing. */
+/** Checks everything that shoal needs on this machine. The exit code is 1 if something is missing. */
 export async function doctor(context: CommandContext): Promise<number> {
   const { model, natsServer, json } = readValues('doctor', context);
   const findings = [
@@ -55,14 +57,14 @@ export function nodeFinding(version: string): Finding {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   const recent = major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1]);
   if (recent) return ok('Node', version);
-  return missing('Node', `${version} is too old`, `Install Node ${OLDEST_NODE.join('.')} or newer: https://nodejs.org`);
+  return missing('Node', `${version} is too old`, `install Node ${OLDEST_NODE.join('.')} or newer: https://nodejs.org`);
 }
 
 function machineFinding(): Finding {
   const { cores, availableBytes } = readMachine();
-  const detail = `${cores} cores, ${formatByteSize(availableBytes)} of memory free`;
+  const detail = `${cores} cores, ${formatByteSize(availableBytes)} of free memory`;
   if (availableBytes >= LITTLE_MEMORY_BYTES) return ok('machine', detail);
-  return { name: 'machine', state: 'warning', detail, fix: 'Give a smaller --cache-bytes, or fewer --workers.' };
+  return { name: 'machine', state: 'warning', detail, fix: 'set a smaller --cache-bytes, or fewer --workers' };
 }
 
 async function runtimeFindings(): Promise<Finding[]> {
@@ -77,18 +79,18 @@ async function runtimeFindings(): Promise<Finding[]> {
       runtime.release();
     }
   } catch (error) {
-    return [missing('ONNX Runtime', error, 'Install the packages again: npm ci')];
+    return [missing('ONNX Runtime', error, 'reinstall the packages: npm ci')];
   }
 }
 
-/** Which device `auto` takes, and what is there of the others. Nothing of it is a must: the CPU always serves. */
+/** The device that `auto` chooses, and the state of the other devices. None of them is required: the CPU always works. */
 export function deviceFindings(survey: DeviceSurvey): Finding[] {
   const { adapters, cudaMissing } = survey;
-  const noCuda: Finding = { name: 'CUDA', state: 'warning', detail: `cannot be used: ${cudaMissing}`, fix: CUDA_FIX };
+  const noCuda: Finding = { name: 'CUDA', state: 'warning', detail: `not available: ${cudaMissing}`, fix: CUDA_FIX };
   const noWebGpu: Finding = { name: 'WebGPU', state: 'warning', detail: String(adapters), fix: WEBGPU_FIX };
   return [
     ok('device', chooseDevice('auto', survey).why),
-    cudaMissing === null ? ok('CUDA', 'provider, driver and libraries are there') : noCuda,
+    cudaMissing === null ? ok('CUDA', 'provider, driver and libraries found') : noCuda,
     ...(typeof adapters === 'string' ? [noWebGpu] : adapters.map(adapterFinding)),
   ];
 }
@@ -106,11 +108,11 @@ async function natsFinding(named: string | null): Promise<Finding> {
     return {
       name: 'nats-server',
       state: 'warning',
-      detail: 'none on this machine; shoal up installs one',
-      fix: 'Or install it (apt-get install nats-server), set SHOAL_NATS_SERVER, or give --nats URL.',
+      detail: 'not found on this machine; shoal up installs one',
+      fix: 'or install it (apt-get install nats-server), set SHOAL_NATS_SERVER, or set --nats',
     };
   } catch (error) {
-    return missing('nats-server', error, 'Set SHOAL_NATS_SERVER to the path of a nats-server, or unset it.');
+    return missing('nats-server', error, 'set SHOAL_NATS_SERVER to the path of a nats-server, or unset it');
   }
 }
 
@@ -123,11 +125,11 @@ async function modelFinding(named: string | null): Promise<Finding> {
     if (absent.length > 0) throw new Error(`${folder} lacks ${absent.join(', ')}`);
     return ok('model', `${folder}, graph of ${formatByteSize(statSync(join(folder, 'onnx', 'model.onnx')).size)}`);
   } catch (error) {
-    return missing('model', error, 'Give a whole model folder with --model (SHOAL_MODEL).');
+    return missing('model', error, 'set --model (SHOAL_MODEL) to a complete model folder');
   }
 }
 
-/** Variables that look like options and are none: most likely misspelt. */
+/** Variables that start with SHOAL_ but belong to no option: most likely misspelt. */
 export function unknownVariables(environment: Readonly<Record<string, string | undefined>>): Finding[] {
   const known = new Set([...Object.values(OPTIONS), ...Object.values(SYNTH_OPTIONS)].map((spec) => spec.variable));
   return Object.keys(environment)
@@ -135,7 +137,7 @@ export function unknownVariables(environment: Readonly<Record<string, string | u
     .map((name) => ({
       name: 'variable',
       state: 'warning' as const,
-      detail: `${name} is set, but there is no such option`,
-      fix: 'See shoal up --help for the names.',
+      detail: `${name} is set, but no option has this name`,
+      fix: 'see shoal up --help for the names',
     }));
 }

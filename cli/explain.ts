@@ -3,7 +3,7 @@ import type { CommandContext } from './context.js';
 import { CoordinatorClient, type ExplainAnswer } from './coordinator-client.js';
 import { table } from './table.js';
 
-/** Shows where the blocks of a prompt are. */
+/** `shoal explain`: shows where the blocks of a prompt are. */
 export async function explain(context: CommandContext): Promise<number> {
   const { url, apiKey, json } = readValues('explain', context);
   const answer = await new CoordinatorClient(url, apiKey).explain(context.args[0] ?? '');
@@ -11,9 +11,9 @@ export async function explain(context: CommandContext): Promise<number> {
   return 0;
 }
 
-/** Blocks of a prompt for people. */
+/** The blocks of a prompt as a table for people. */
 export function describeBlocks(blocks: ExplainAnswer['blocks']): string {
-  if (blocks.length === 0) return 'The prompt has no full block: it is shorter than what is kept and shared.';
+  if (blocks.length === 0) return 'the prompt has no full block: it is shorter than one block';
   const firstMiss = blocks.findIndex((block) => block.state === 'miss');
   const hits = firstMiss === -1 ? blocks.length : firstMiss;
   const rows = blocks.map((block) => [
@@ -24,6 +24,6 @@ export function describeBlocks(blocks: ExplainAnswer['blocks']): string {
     block.homes.join(', ') || '-',
     block.reason ?? '',
   ]);
-  const grid = table(['block', 'key', 'state', 'held by', 'homes', 'why'], rows);
-  return `${hits} of ${blocks.length} blocks need not be computed again.\n\n${grid}`;
+  const grid = table(['block', 'key', 'state', 'held by', 'homes', 'reason'], rows);
+  return `${hits} of ${blocks.length} blocks can be reused\n\n${grid}`;
 }

@@ -1,12 +1,14 @@
 import type { EventEmitter } from 'node:events';
 import type { Clock } from '../src/clock.js';
-import * as limits from '../src/limits.js';
+
+/** A second Ctrl-C means "at once"; within this time after the first it is the same one, which npm hands on once more. @internal exported for tests. */
+export const SAME_INTERRUPT_MS = 750;
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * The user's wish to end: the first signal asks for a stop in good order, a second one for a stop at once. Under npm one Ctrl-C
- * arrives twice, from the terminal and from npm: what follows within `SAME_INTERRUPT_MS` is the same one.
+ * Signals that end the program: the first one requests a graceful stop, the second an immediate one. Under npm one Ctrl-C arrives
+ * twice, from the terminal and from npm. A signal within `SAME_INTERRUPT_MS` of the first therefore counts as the first.
  */
 export class Interrupts {
   readonly first: Promise<void>;
@@ -30,14 +32,14 @@ export class Interrupts {
       if (firstMs === null) {
         firstMs = clock.now();
         begin();
-      } else if (clock.now() - firstMs >= limits.SAME_INTERRUPT_MS) {
+      } else if (clock.now() - firstMs >= SAME_INTERRUPT_MS) {
         force();
       }
     };
     for (const signal of SIGNALS) source.on(signal, this.listener);
   }
 
-  /** Asks for a stop as a signal does. */
+  /** Acts as a signal does. */
   raise(): void {
     this.listener();
   }

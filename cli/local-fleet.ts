@@ -4,7 +4,7 @@ import { DEFAULT_RESTART_POLICY } from '../src/actors/restart-policy.js';
 import type { Clock } from '../src/clock.js';
 import type { NatsAccess } from '../src/config/nats-access.js';
 import { OPTIONS } from '../src/config/options.js';
-import { type Environment, withoutOptions } from '../src/config/read-options.js';
+import { type EnvironmentVariables, withoutOptions } from '../src/config/read-options.js';
 import type { UpConfig } from '../src/config/up-config.js';
 import { Cancelled, Unavailable } from '../src/errors.js';
 import * as limits from '../src/limits.js';
@@ -16,18 +16,20 @@ import { RunDirectory } from './process/run-directory.js';
 import { Supervised, type SupervisedEvent, type SupervisedProcess } from './process/supervised.js';
 import type { Progress } from './progress.js';
 
-/** What a local fleet needs of the world. */
+/** A fleet on this machine: NATS, a coordinator and workers, kept running. */
+
+/** The dependencies of `LocalFleet`. */
 export interface LocalFleetPorts {
   readonly clock: Clock;
-  readonly environment: Environment;
+  readonly environment: EnvironmentVariables;
   readonly progress: Progress;
   /** Cluster secret of this run. */
   readonly secret: string;
-  /** Script that runs a role: it is given `coordinator` or `worker`. */
+  /** Script that runs a role. Its argument is `coordinator` or `worker`. */
   readonly script: string;
   readonly findNats: (path: string | null, onProgress: (line: string) => void) => Promise<string>;
   readonly startNats: (command: NatsCommand) => SupervisedProcess & { readonly ready: Promise<EmbeddedServer> };
-  /** A line of a child's log. */
+  /** Called with each line of a child's log. */
   readonly onLog: (line: string) => void;
 }
 
@@ -39,9 +41,9 @@ export interface FleetAddresses {
 
 const POLL_MS = 100;
 
-/** NATS, one coordinator and some workers on this machine, each in a process of its own, kept running until stopped. */
+/** Runs NATS, one coordinator and some workers on this machine, each in its own process, and restarts them until stopped. */
 export class LocalFleet {
-  /** Rejects when something is down for good that the fleet cannot do without. */
+  /** Rejects when NATS, the coordinator or the last worker has been given up. */
   readonly failed: Promise<never>;
   private fail!: (error: Error) => void;
   private readonly aborted = new AbortController();
@@ -62,7 +64,7 @@ export class LocalFleet {
   }
 
   /**
-   * Starts everything and waits until it serves. Call `stop` whatever comes of it.
+   * Starts everything and waits until all workers serve. Call `stop` afterwards, even if this rejects.
    * @throws ChildFailed, Unavailable; Cancelled after `stop`
    */
   async start(): Promise<FleetAddresses> {
@@ -79,7 +81,7 @@ export class LocalFleet {
     return { url, nats: nats.url, workers };
   }
 
-  /** Stops workers, then the coordinator, then NATS, each in good order and within a limit. Leaves nothing behind. */
+  /** Stops the workers, then the coordinator, then NATS, each gracefully and within a limit. Leaves nothing behind. */
   async stop(): Promise<void> {
     this.aborted.abort();
     await Promise.all([...this.workers.values()].map((worker) => worker.stop()));
@@ -88,7 +90,7 @@ export class LocalFleet {
     this.directory?.remove();
   }
 
-  /** Ends everything at once. */
+  /** Kills everything at once. */
   kill(): void {
     this.aborted.abort();
     for (const process of [...this.workers.values(), this.coordinator, this.nats]) process?.kill();
@@ -96,7 +98,7 @@ export class LocalFleet {
   }
 
   private checkAborted(): void {
-    if (this.aborted.signal.aborted) throw new Cancelled('Stopped while starting.');
+    if (this.aborted.signal.aborted) throw new Cancelled('the fleet was stopped while it started');
   }
 
   private async startNats(): Promise<NatsAccess> {
@@ -115,7 +117,7 @@ export class LocalFleet {
   }
 
   private async startCoordinator(nats: Record<string, string>): Promise<string> {
-    // A coordinator that is started again listens where the one before it did, even if that port was a free one.
+    // A restarted coordinator listens on the same port as before, even if the system chose that port.
     let port: Record<string, string> = {};
     this.coordinator = this.supervise('coordinator', () =>
       this.child('coordinator', 'coordinator', {
@@ -135,7 +137,7 @@ export class LocalFleet {
     const socket = this.directory!.file(`${id}.sock`);
     const disk = this.config.worker.SHOAL_DISK_CACHE_DIR;
     const worker = this.supervise(id, () => {
-      // One that was killed has left its socket behind.
+      // A killed worker leaves its socket behind.
       rmSync(socket, { force: true });
       return this.child(id, 'worker', {
         ...this.config.worker,
@@ -172,15 +174,16 @@ export class LocalFleet {
 
   private onEvent(name: string, event: SupervisedEvent): void {
     const { progress } = this.ports;
-    if (event.type === 'ready') progress.step(name, `is up (pid ${event.pid})`);
+    if (event.type === 'ready') progress.step(name, `started (pid ${event.pid})`);
     if (event.type === 'restarting') {
-      progress.step(name, `ended (${event.exit.reason}); starting it again in ${event.inMs} ms`);
+      progress.step(name, `ended: ${event.exit.reason}; restarting in ${event.inMs} ms`);
     }
     if (event.type === 'given-up') {
-      progress.step(name, `ended too often (${event.exit.reason}); it stays down`);
+      progress.step(name, `ended too often: ${event.exit.reason}; not restarting it`);
       this.down.add(name);
       const someWorker = [...this.workers.keys()].some((id) => !this.down.has(id));
-      if (!this.workers.has(name) || !someWorker) this.fail(new Unavailable(`${name} is down: ${event.exit.reason}`));
+      if (!this.workers.has(name) || !someWorker)
+        this.fail(new Unavailable(`cannot keep ${name} running: ${event.exit.reason}`));
     }
   }
 
@@ -193,24 +196,24 @@ export class LocalFleet {
       if (missing === null) return;
       this.checkAborted();
       if (this.ports.clock.now() > deadlineMs) {
-        throw new Unavailable(`The fleet did not serve within ${limits.PROCESS_READY_MS / 1000} s: ${missing}.`);
+        throw new Unavailable(`cannot start the fleet within ${limits.PROCESS_READY_MS / 1000} s: ${missing}`);
       }
       await new Promise<void>((resolve) => this.ports.clock.after(POLL_MS, resolve));
     }
   }
 
-  /** What is not there yet, in words; null if nothing. */
+  /** The reason why the fleet is not ready yet; null if it is. */
   private async missing(client: CoordinatorClient, ids: readonly string[]): Promise<string | null> {
     if (!(await client.isReady())) return 'the coordinator is not ready';
     const fleet = await client.fleet().catch((error: Error) => error.message);
     if (typeof fleet === 'string') return fleet;
     const serving = new Set(fleet.workers.filter((worker) => worker.state === 'serving').map((worker) => worker.id));
     const absent = ids.filter((id) => !serving.has(id));
-    return absent.length === 0 ? null : `not serving: ${absent.join(', ')}`;
+    return absent.length === 0 ? null : `not serving yet: ${absent.join(', ')}`;
   }
 }
 
-/** The variables that lead a child to NATS. */
+/** The variables with which a child connects to NATS. */
 function natsVariables(nats: NatsAccess): Record<string, string> {
   return {
     SHOAL_NATS: nats.url,
@@ -219,11 +222,11 @@ function natsVariables(nats: NatsAccess): Record<string, string> {
   };
 }
 
-/** The address in a coordinator's `ready`, as this machine reaches it. */
+/** The coordinator's address from its ready message, with a wildcard replaced by loopback. */
 function readUrl(ready: unknown): URL {
   const text = typeof ready === 'object' && ready !== null && 'url' in ready ? ready.url : null;
   if (typeof text !== 'string' || !URL.canParse(text))
-    throw new Unavailable('The coordinator did not say where it listens.');
+    throw new Unavailable('cannot use the coordinator: its ready message has no valid URL');
   const url = new URL(text);
   if (url.hostname === '0.0.0.0') url.hostname = '127.0.0.1';
   if (url.hostname === '[::]') url.hostname = '[::1]';

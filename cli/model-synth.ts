@@ -5,7 +5,7 @@ import { WrongUsage } from '../src/config/wrong-usage.js';
 import { InvalidRequest } from '../src/errors.js';
 import type { CommandContext } from './context.js';
 
-/** Writes a model folder with random weights. */
+/** `shoal model synth`: writes a model folder with random weights. */
 export async function modelSynth(context: CommandContext): Promise<number> {
   const {
     preset,
@@ -13,7 +13,7 @@ export async function modelSynth(context: CommandContext): Promise<number> {
     context: contextTokens,
     ...given
   } = readOptions(SYNTH_OPTIONS, 'model synth', context.flags, context.environment);
-  if (out === null) throw new WrongUsage('--out (SHOAL_SYNTH_OUT) is not set: it must be the folder to write.');
+  if (out === null) throw new WrongUsage('--out (SHOAL_SYNTH_OUT): must be the folder to write, got nothing');
   const { synthesize } = await import('../bench/synth/model-folder.js');
   const { SYNTH_PRESETS } = await import('../bench/synth/spec.js');
   const changes = Object.entries({ contextTokens, ...given }).filter(([, value]) => value !== null);
@@ -24,6 +24,6 @@ export async function modelSynth(context: CommandContext): Promise<number> {
     if (error instanceof InvalidRequest) throw new WrongUsage(error.message);
     throw error;
   }
-  context.io.out(`Wrote a model to ${folder}. To serve it: shoal up --model ${folder}\n`);
+  context.io.out(`wrote a model to ${folder}; to serve it: shoal up --model ${folder}\n`);
   return 0;
 }

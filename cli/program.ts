@@ -6,14 +6,16 @@ import { SYNTH_OPTIONS } from '../src/config/synth-options.js';
 import { WrongUsage } from '../src/config/wrong-usage.js';
 import type { CommandContext, CommandRun } from './context.js';
 
+/** All commands, and the way from command-line arguments to an exit code; knows commander. */
+
 interface CommandSpec {
   readonly name: CommandName | 'version' | 'options';
   readonly argument?: readonly [name: string, help: string];
   readonly help: string;
   readonly options: OptionTable;
-  /** Left out of the help: for those who work on shoal. */
+  /** Not shown in the help: for developers of shoal. */
   readonly hidden?: true;
-  /** Commands are loaded when they run, so that none waits for what another one needs. */
+  /** Loads the command. Loading on demand keeps the start of each command independent of the others' imports. */
   readonly load: () => Promise<CommandRun>;
 }
 
@@ -32,7 +34,7 @@ const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'worker',
-    help: "Run one worker: it runs the model and holds its part of the fleet's memory.",
+    help: "Run one worker: it runs the model and keeps its share of the fleet's K/V blocks.",
     options: OPTIONS,
     load: async () => (await import('./roles.js')).worker,
   },
@@ -44,33 +46,33 @@ const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'health',
-    help: 'Ask a coordinator or worker whether it can do its work. Exit code 0 if so, else 1.',
+    help: 'Check whether a coordinator or worker is ready. The exit code is 0 if it is, else 1.',
     options: OPTIONS,
     load: async () => (await import('./health.js')).health,
   },
   {
     name: 'explain',
     argument: ['<prompt>', 'the prompt'],
-    help: 'Show which blocks of a prompt are where, and why a miss is a miss.',
+    help: 'Show where each block of a prompt is, and the reason for each miss.',
     options: OPTIONS,
     load: async () => (await import('./explain.js')).explain,
   },
   {
     name: 'bench',
     argument: ['<name>', 'peer, ttft, decode or batch'],
-    help: 'Measure, beside the bare thing in the same run.',
+    help: 'Run a benchmark, and its baseline in the same run.',
     options: OPTIONS,
     load: async () => (await import('./bench.js')).bench,
   },
   {
     name: 'model synth',
-    help: 'Make a model folder of any shape with seeded random weights, for measuring.',
+    help: 'Write a model folder of any shape with seeded random weights, for benchmarks.',
     options: SYNTH_OPTIONS,
     load: async () => (await import('./model-synth.js')).modelSynth,
   },
   {
     name: 'doctor',
-    help: 'Look at what shoal needs of this machine, and say how to get what is missing.',
+    help: 'Check what shoal needs on this machine, and show how to fix what is missing.',
     options: OPTIONS,
     load: async () => (await import('./doctor.js')).doctor,
   },
@@ -85,7 +87,7 @@ const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'options',
-    help: 'Print the table of options for the README.',
+    help: 'Print the table of options for docs/OPTIONS.md.',
     options: {},
     hidden: true,
     load: async () => {
@@ -116,7 +118,7 @@ export async function run(argv: readonly string[], world: Pick<CommandContext, '
 
 function build(world: Pick<CommandContext, 'environment' | 'io'>, done: (code: number) => void): Command {
   const program = new Command('shoal')
-    .description('A fleet of workers that act as one memory for the K/V of prompt prefixes.')
+    .description('A fleet of workers that share the K/V of prompt prefixes.')
     .version(packageVersion(), '-V, --version', 'Show the version.')
     .helpOption('-h, --help', 'Show this help.')
     .helpCommand('help [command]', 'Show the help of a command.')

@@ -1,15 +1,15 @@
 import type { Io } from './context.js';
 
-/** Says what is done as it is done, a line a step. On stdout for people; on stderr where stdout is for a program. */
+/** Progress lines, one per step: on stdout for people, on stderr if stdout is for a program. */
 export class Progress {
   constructor(
     private readonly io: Io,
     private readonly json: boolean,
   ) {}
 
-  /** One step. `who` is what it is about. */
-  step(who: string, what: string): void {
-    this.line(`  ${who.padEnd(14)} ${what}`);
+  /** Prints one step. `subject` is a process or a setting. */
+  step(subject: string, text: string): void {
+    this.line(`  ${subject.padEnd(14)} ${text}`);
   }
 
   line(text: string): void {

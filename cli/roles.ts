@@ -6,7 +6,7 @@ import type { CommandContext } from './context.js';
 import { openParentLink, type ParentLink } from './process/parent-link.js';
 import { runRole } from './process/role.js';
 
-/** Runs one coordinator until a signal comes, or the process that started it is gone. */
+/** `shoal coordinator` and `shoal worker`: runs one coordinator until a signal comes or its parent is gone. */
 export function coordinator(context: CommandContext): Promise<number> {
   const config = readCoordinatorConfig(context);
   return role(context, 'coordinator', openParentLink(), async (leaving) => {
@@ -15,7 +15,7 @@ export function coordinator(context: CommandContext): Promise<number> {
   });
 }
 
-/** Runs one worker until a signal comes, or the process that started it is gone. */
+/** Runs one worker until a signal comes or its parent is gone. */
 export async function worker(context: CommandContext): Promise<number> {
   const config = readWorkerConfig(context);
   const link = openParentLink();
@@ -28,12 +28,12 @@ export async function worker(context: CommandContext): Promise<number> {
   return code;
 }
 
-/** The folder of sockets is the parent's, but a parent that was killed could not remove it: the last of its workers does. */
+/** The parent owns the folder of sockets. If the parent was killed, the last of its workers removes the folder. */
 function removeIfEmpty(folder: string): void {
   try {
     rmdirSync(folder);
   } catch {
-    // Others are still there.
+    // Sockets of other workers are still there.
   }
 }
 
@@ -44,7 +44,7 @@ function role(
   start: (leaving: AbortSignal) => Promise<RunningRole>,
 ): Promise<number> {
   const describe = (error: unknown) => (error instanceof Error ? error.message : String(error));
-  // A line of its own: the role's log may not be open yet, or be closed again.
+  // The role's log may not be open yet, or may be closed already. Write the line directly.
   const onError = (error: unknown) => {
     const stack = error instanceof Error ? error.stack : undefined;
     const line = { level: 'fatal', time: new Date().toISOString(), role: name, msg: describe(error), stack };

@@ -4,7 +4,7 @@ import type { CommandContext } from './context.js';
 import { CoordinatorClient, type FleetAnswer } from './coordinator-client.js';
 import { table } from './table.js';
 
-/** Shows the fleet as its coordinator sees it. */
+/** `shoal status`: shows the fleet as its coordinator sees it. */
 export async function status(context: CommandContext): Promise<number> {
   const { url, apiKey, json } = readValues('status', context);
   const fleet = await new CoordinatorClient(url, apiKey).fleet();
@@ -12,7 +12,7 @@ export async function status(context: CommandContext): Promise<number> {
   return 0;
 }
 
-/** The fleet for people. */
+/** The fleet as a table for people. */
 export function describeFleet(fleet: FleetAnswer): string {
   const headings = ['worker', 'state', 'device', 'pid', 'host', 'running', 'waiting', 'blocks', 'memory', 'hit rate'];
   const rows = fleet.workers.map((worker) => {
@@ -25,5 +25,5 @@ export function describeFleet(fleet: FleetAnswer): string {
   });
   const coordinators = fleet.coordinators.map((coordinator) => coordinator.id).join(', ');
   const head = `model ${fleet.model}, ${fleet.replicas} replicas, epoch ${fleet.epoch}, coordinators ${coordinators || 'none'}`;
-  return `${head}\n\n${rows.length === 0 ? 'No workers.' : table(headings, rows)}`;
+  return `${head}\n\n${rows.length === 0 ? 'no workers' : table(headings, rows)}`;
 }

@@ -1,6 +1,8 @@
+/** Text tables for the terminal. */
+
 type Cell = string | number;
 
-/** Rows under their headings, in columns as wide as they need. Numbers, and what stands above them, go to the right. */
+/** Rows under their headings, in columns of minimal width. Columns of numbers are right-aligned. */
 export function table(headings: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const columns = headings.map((heading, index) => {
     const cells = rows.map((row) => row[index] ?? '');

@@ -15,10 +15,10 @@ import { Progress } from './progress.js';
 const SECRET_BYTES = 32;
 const PARENT_CHECK_MS = 500;
 
-/** Starts a fleet on this machine, and keeps it running until it is told to stop. */
+/** `shoal up`: starts a fleet on this machine and keeps it running until it is interrupted. */
 export async function up(context: CommandContext): Promise<number> {
   const config = readUpConfig(context);
-  // What no worker could start with is said here, once.
+  // Report a device that no worker can use here, once, instead of once per worker.
   const device = chooseDevice(config.device, surveyDevices());
   const clock = new SystemClock();
   const progress = new Progress(context.io, config.json);
@@ -34,14 +34,14 @@ export async function up(context: CommandContext): Promise<number> {
   });
   const interrupts = new Interrupts(process, clock);
   watchNpm(context, clock, interrupts);
-  // However this process ends by itself, its children end with it.
+  // If this process exits for any other reason, its children end with it.
   process.once('exit', () => fleet.kill());
   announceStart(config, device, progress);
   const code = await runUntilInterrupted(fleet, interrupts, context, config, progress);
   interrupts.second.then(() => fleet.kill());
   await fleet.stop();
   interrupts.close();
-  if (code === 0) progress.line('Stopped.');
+  if (code === 0) progress.line('stopped');
   return code;
 }
 
@@ -53,12 +53,12 @@ async function runUntilInterrupted(
   progress: Progress,
 ): Promise<number> {
   const interrupted = interrupts.first.then(() => {
-    progress.line('Stopping. Ctrl-C again ends it at once.');
+    progress.line('stopping; press Ctrl-C again to stop at once');
     return 'interrupted' as const;
   });
   try {
     const started = fleet.start();
-    // After an interrupt it is cancelled, which is nobody's business.
+    // An interrupt cancels the start; the rejection is expected.
     started.catch(() => {});
     const addresses = await Promise.race([started, interrupted]);
     if (addresses === 'interrupted') return 0;
@@ -67,15 +67,12 @@ async function runUntilInterrupted(
     return 0;
   } catch (error) {
     context.io.err(`shoal: ${error instanceof Error ? error.message : String(error)}\n`);
-    progress.line('Stopping.');
+    progress.line('stopping');
     return 1;
   }
 }
 
-/**
- * Under npm, the end of npm or of its shell is the end of this too: npm hands a signal to its shell, which ends without handing it
- * on.
- */
+/** Under npm, stops when the parent changes: npm forwards a signal to its shell, which exits without forwarding it. */
 function watchNpm(context: CommandContext, clock: SystemClock, interrupts: Interrupts): void {
   if (context.environment.npm_package_name !== 'shoal') return;
   const parent = process.ppid;
@@ -91,10 +88,10 @@ function announceStart(config: UpConfig, device: DeviceChoice, progress: Progres
   progress.step('model', `${config.modelName} (${config.modelDir})`);
   progress.step('device', device.why);
   const { SHOAL_CACHE_BYTES: cacheBytes, SHOAL_THREADS: threads } = config.worker;
-  const each = `each ${formatByteSize(Number(cacheBytes))} for blocks and ${threads} threads`;
+  const each = `${formatByteSize(Number(cacheBytes))} for blocks and ${threads} threads each`;
   progress.step('workers', `${config.workers}, ${each}`);
   if (!config.loopback && config.apiKeys.length === 0) {
-    progress.step('warning', `whoever reaches ${config.host} may ask: SHOAL_API_KEYS is not set`);
+    progress.step('warning', `SHOAL_API_KEYS is not set: every client that can reach ${config.host} has access`);
   }
 }
 
@@ -105,17 +102,17 @@ function announceReady(addresses: FleetAddresses, config: UpConfig, context: Com
     return;
   }
   progress.line(`
-Ready.
+ready
   API            ${addresses.url}/v1
   fleet          ${addresses.url}/v1/fleet, or: shoal status --url ${addresses.url}
   metrics        ${addresses.url}/metrics
   NATS           ${addresses.nats}
 
-Try it, twice: the second answer comes from memory, see cached_tokens.
+Run this request twice. The second answer reuses the K/V of the first: see cached_tokens.
 
 ${exampleRequest(addresses.url, config)}
 
-Ctrl-C stops all of it.`);
+Ctrl-C stops the fleet.`);
 }
 
 const NOTES = [

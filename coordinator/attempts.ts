@@ -1,5 +1,4 @@
 import { Cancelled, InternalError, Overloaded, type ShoalError, Unavailable } from '../src/errors.js';
-import { REQUEST_ATTEMPTS } from '../src/limits.js';
 import {
   type GenerateEvent,
   type GenerateRequest,
@@ -10,42 +9,48 @@ import {
 import type { FleetEvent } from './fleet.js';
 import { PromptParts } from './prompt-parts.js';
 
-/** One worker that may run the request, and the way to ask it. */
-export interface Candidate {
-  readonly worker: string;
+/** Runs a request to its end, over as many workers as that takes. */
+
+/** Workers on which one request is tried before the client is told. @internal exported for tests. */
+export const REQUEST_ATTEMPTS = 4;
+
+/** A worker that can run the request, with the call to it. */
+interface ChosenWorker {
+  readonly id: string;
   run(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>;
 }
 
-/** What stays the same over all tries of a request. */
+/** The parts of a request that stay the same over all attempts. */
 export interface Attempted {
   readonly requestId: string;
   readonly fingerprint: string;
   readonly tokens: Uint32Array;
-  /** Empty for none. */
+  /** Empty if the request has no salt. */
   readonly salt: string;
   readonly sampling: Sampling;
   readonly stopping: Stopping;
 }
 
-/** A worker that was chosen, and what it is told beside the prompt. Keys and sources belong to the tokens as they were when it was chosen. */
+/** One placement of a request: the chosen worker, with sources for the tokens as they were at the time of the choice. */
 export interface Placed {
-  readonly candidate: Candidate;
-  readonly keys: Uint8Array;
+  readonly worker: ChosenWorker;
   readonly sources: GenerateRequest['sources'];
-  /** The prefill is over: what it left is there to be taken. */
+  /** To be called when the prefill has ended: its blocks are available to other requests. */
   prefilled(): void;
-  /** The bus was lost since. If the request was lost too, that says nothing of the worker. */
-  excused(): boolean;
-  /** The request is over at this worker, in whatever way. */
+  /** Whether the bus has been lost since the placement. A failure of the request then says nothing about the worker. */
+  busWasLost(): boolean;
+  /** To be called when the attempt has ended, in success or failure. */
   done(): void;
 }
 
-/** Says who should run a request next; null if nobody is left. `tried` have failed or refused. */
+/** Chooses the worker for the next attempt; null if none is left. `tried`: workers that failed or refused the request. */
 export type Choose = (tokens: Uint32Array, tried: ReadonlySet<string>, signal: AbortSignal) => Promise<Placed | null>;
 
 /**
- * Runs a request to its one end. A worker that is lost costs nothing but time: the next one gets the prompt with the tokens that have come so
- * far and goes on where the other ended. A worker whose queue is full passes the request on; only if all are full is the client told.
+ * Runs a request until it ends once, in an `end` event or an error.
+ *
+ * A lost worker costs only time: the next worker gets the prompt and the tokens generated so far, and resumes there. If a worker's queue is
+ * full, another worker is tried; the client gets `Overloaded` only if all queues are full.
  */
 export async function* runToItsEnd(
   request: Attempted,
@@ -62,7 +67,7 @@ export async function* runToItsEnd(
     const tokens = withGenerated(request.tokens, generated);
     const chosen = await choose(tokens, tried, signal);
     if (!chosen) break;
-    const { candidate, keys, sources } = chosen;
+    const { worker, sources } = chosen;
     if (generated.length > 0) onResumed();
     try {
       const message: GenerateRequest = {
@@ -70,23 +75,22 @@ export async function* runToItsEnd(
         fingerprint: request.fingerprint,
         tokens: packTokens(tokens),
         resumeTokens: generated.length,
-        keys,
         salt: request.salt,
         sources,
-        // The prompt's own log-probabilities may have come with an earlier try.
+        // An earlier attempt may have delivered all log-probabilities of the prompt.
         sampling: prompt.complete ? { ...request.sampling, promptLogprobs: false } : request.sampling,
         stopping: request.stopping,
       };
       let start: FleetEvent | null = null;
-      prompt.beginAnew();
-      for await (const event of candidate.run(message, signal)) {
+      prompt.restart();
+      for await (const event of worker.run(message, signal)) {
         if (event.type === 'start') {
-          // Held back until something came of it: the worker that is named is the one whose words these are.
-          start = { ...event, worker: candidate.worker };
+          // Hold back the start until output follows, so that it names the worker whose output the client gets.
+          start = { ...event, worker: worker.id };
           continue;
         }
         const fresh = event.type === 'prompt' ? prompt.take(event) : event;
-        // Before anything is yielded: a client may be slow to take it.
+        // Before the yield, because a slow client can delay everything after it.
         if (event.type !== 'prompt' || prompt.complete) chosen.prefilled();
         if (fresh === null) continue;
         if (start && !started) yield start;
@@ -96,18 +100,18 @@ export async function* runToItsEnd(
         if (event.type === 'end') return;
       }
       throw new InternalError(
-        `worker ${candidate.worker} ended the stream of request ${request.requestId} without an end`,
+        `worker ${worker.id} ended the stream of request ${request.requestId} without an end event`,
       );
     } catch (error) {
-      if (signal.aborted) throw new Cancelled('the client went away');
+      if (signal.aborted) throw new Cancelled('the client disconnected');
       if (!(error instanceof Unavailable || error instanceof Overloaded)) throw error;
-      // A full queue costs next to nothing; a worker that is lost may have been lost by this request.
+      // A full queue is cheap to skip; a lost worker may have been killed by this very request, so losses are limited.
       if (error instanceof Unavailable) losses++;
-      // What was lost with the bus may be asked of the same worker again.
-      if (error instanceof Overloaded || !chosen.excused()) tried.add(candidate.worker);
+      // A worker that failed because the bus was lost may be tried again.
+      if (error instanceof Overloaded || !chosen.busWasLost()) tried.add(worker.id);
       last = error;
       if (generated.length > 0 && generated.length >= request.stopping.maxTokens) {
-        // Only the end itself was lost, and it is known: nobody need be asked for it.
+        // All tokens have arrived, so the lost end event is known without another attempt.
         yield { type: 'end', reason: 'length', token: null };
         return;
       }
@@ -115,7 +119,7 @@ export async function* runToItsEnd(
       chosen.done();
     }
   }
-  throw last ?? new Unavailable('no worker is serving; try again when /health/ready says so');
+  throw last ?? new Unavailable('no worker is serving; retry when /health/ready returns 200');
 }
 
 function withGenerated(tokens: Uint32Array, generated: readonly number[]): Uint32Array {

@@ -8,7 +8,7 @@ import type { Log } from '../src/log.js';
 import { HOLDINGS_KEYS_PER_MESSAGE } from '../src/protocol/holdings.js';
 import { ShardProtocol } from '../src/protocol/worker.js';
 
-/** Finds out from workers in which of their tiers blocks are, which the index does not know. */
+/** Asks workers which of their tiers hold given blocks; the index does not record tiers. */
 export class BlockTiers {
   constructor(
     private readonly roster: Roster,
@@ -16,10 +16,13 @@ export class BlockTiers {
     private readonly log: Log,
   ) {}
 
-  /** Of each worker the fastest tier of each of its blocks. What is gone meanwhile, or whose worker does not answer, is left out. */
-  async find(asked: ReadonlyMap<string, readonly BlockKey[]>): Promise<Map<string, Map<BlockKey, TierName>>> {
+  /**
+   * The fastest tier of each block, by worker. Blocks that have been evicted meanwhile, and blocks of a worker that does not answer, are
+   * absent from the result.
+   */
+  async find(keysByWorker: ReadonlyMap<string, readonly BlockKey[]>): Promise<Map<string, Map<BlockKey, TierName>>> {
     const found = await Promise.all(
-      [...asked].map(async ([worker, keys]) => [worker, await this.ask(worker, keys)] as const),
+      [...keysByWorker].map(async ([worker, keys]) => [worker, await this.ask(worker, keys)] as const),
     );
     return new Map(found);
   }
@@ -34,7 +37,7 @@ export class BlockTiers {
       const { tiers } = await shard.ask('tiers', { keys: packKeys(some) }, { timeoutMs: CONTROL_TIMEOUT_MS });
       for (const [index, tier] of tiers.entries()) if (tier !== null) found.set(some[index]!, tier);
     } catch (error) {
-      this.log.warn({ worker, err: fromWire(toWire(error)) }, 'a worker did not say in which tiers its blocks are');
+      this.log.warn({ worker, err: fromWire(toWire(error)) }, 'cannot get the tiers of blocks from a worker');
     }
     return found;
   }

@@ -2,36 +2,36 @@ import type { TierName } from '../src/core/block.js';
 import type { Member } from '../src/core/member.js';
 import type { GenerateEvent, Sampling, Stopping } from '../src/protocol/generate.js';
 
-/** What the HTTP surface needs of the fleet. It knows neither workers' addresses nor placement. */
+/** The port between the HTTP layer and the fleet. It hides workers' addresses and placement. */
 export interface Fleet {
   /**
-   * Runs one sequence somewhere, on another worker if one dies. Yields one `start`, then tokens, then one `end`.
+   * Runs one sequence, and resumes it on another worker if one dies. Yields one `start`, then tokens, then one `end`.
    * Rejects with `InvalidRequest`, `Overloaded`, `Unavailable`, `Cancelled` or `DeadlineExceeded`.
    */
   generate(request: FleetRequest, signal: AbortSignal): AsyncIterable<FleetEvent>;
   view(): FleetView;
-  /** Where each full block of a prompt is, and why a miss is a miss. */
+  /** Where each full block of a prompt is, with the reason for each miss. */
   explain(tokens: Uint32Array, salt: string | null): Promise<Explanation>;
-  /** Lets a worker finish what it has, hand over its blocks, and take nothing new. Rejects with `InvalidRequest` for an unknown id. */
+  /** Tells a worker to accept nothing new, finish its requests and hand over its blocks. Rejects with `InvalidRequest` for an unknown id. */
   drain(worker: string): Promise<void>;
-  /** Forgets every block in the fleet. */
+  /** Drops every block in the fleet. */
   resetCache(): Promise<void>;
-  /** Is the control plane there, and is anybody serving? With the time each check took. */
+  /** Checks that NATS is reachable and that a worker is serving, with the time each check took. */
   health(): Promise<HealthCheck[]>;
 }
 
 export interface FleetRequest {
   readonly requestId: string;
   readonly tokens: Uint32Array;
-  /** Separates prompts of different tenants or keys: equal prefixes under different salts share nothing. */
+  /** Separates tenants: equal prefixes under different salts share no blocks. */
   readonly salt: string | null;
   readonly sampling: Sampling;
   readonly stopping: Stopping;
-  /** Send it to this worker and no other; `Unavailable` if it is not serving. */
+  /** The only worker that may run the request, which is `Unavailable` if that worker is not serving; null for any worker. */
   readonly worker: string | null;
 }
 
-/** A worker's events; the first says who. */
+/** The events of a worker; `start` also names the worker. */
 export type FleetEvent =
   | Exclude<GenerateEvent, { type: 'start' }>
   | (Extract<GenerateEvent, { type: 'start' }> & { worker: string });
@@ -49,10 +49,10 @@ export interface Explanation {
     readonly key: string;
     readonly homes: readonly string[];
     readonly holders: readonly string[];
-    /** In which tier each holder has it, as far as it says. */
+    /** Tier by holder, for the holders that answered. */
     readonly tiers: Readonly<Record<string, TierName>>;
     readonly state: 'hit' | 'miss';
-    /** For a miss: never computed, evicted, partial parent missing, ... */
+    /** Why it is a miss; null for a hit. */
     readonly reason: string | null;
   }[];
   readonly wouldRunOn: string | null;
@@ -61,6 +61,8 @@ export interface Explanation {
 export interface HealthCheck {
   readonly name: string;
   readonly ok: boolean;
+  /** Without it nothing is served. If it is not required, its failure only degrades the service. */
+  readonly required: boolean;
   readonly latencyMs: number;
   readonly detail: string;
 }

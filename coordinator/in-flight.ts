@@ -1,6 +1,6 @@
-import type { InFlight as Load } from '../src/core/placement.js';
+import type { PlacedLoad as Load } from '../src/core/placement.js';
 
-/** What this coordinator has placed at each worker and not yet seen answered. */
+/** Load that this coordinator has placed on each worker and that has not ended yet. */
 export class InFlight {
   private readonly loads = new Map<string, { requests: number; computeTokens: number }>();
 
@@ -8,17 +8,17 @@ export class InFlight {
     return this.loads;
   }
 
-  /** Counts a request in. Both functions that it gives are idempotent. */
+  /** Adds a request. The returned functions, both idempotent, record the end of its prefill and of the request. */
   add(worker: string, computeTokens: number): { prefilled(): void; done(): void } {
     const load = this.loads.get(worker) ?? { requests: 0, computeTokens: 0 };
     this.loads.set(worker, load);
     load.requests++;
     load.computeTokens += computeTokens;
-    let toCompute = computeTokens;
+    let unprefilled = computeTokens;
     let open = true;
     const prefilled = () => {
-      load.computeTokens -= toCompute;
-      toCompute = 0;
+      load.computeTokens -= unprefilled;
+      unprefilled = 0;
     };
     const done = () => {
       prefilled();

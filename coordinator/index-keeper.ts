@@ -11,7 +11,7 @@ import { HoldingsDelta } from '../src/protocol/holdings.js';
 import { ShardProtocol } from '../src/protocol/worker.js';
 import { readMessage } from '../src/wire/read-message.js';
 
-/** Keeps the index of holdings up to date: listens to the workers' changes, and asks for a full account where one was missed. */
+/** Keeps the index of holdings up to date: applies workers' changes, and requests a snapshot after a missed change. */
 export class IndexKeeper {
   private listening: Subscription | null = null;
   private ticking: Timer | null = null;
@@ -31,17 +31,21 @@ export class IndexKeeper {
   start(): void {
     this.listening = this.bus.subscribe(this.subjects.holdings('*'), ({ payload }) => {
       const change = readMessage(HoldingsDelta, payload);
-      // Of no other incarnation: another fleet's worker of that name, say, must not take the place of ours.
-      if (change && this.roster.alive(change.worker)?.incarnation === change.incarnation) this.apply(change);
+      if (change) this.hear(change);
     });
     this.roster.listen((effect) => {
       if (effect.type === 'joined') this.resync(this.holdings.beginSnapshot(effect.id, effect.incarnation));
       if (effect.type === 'dead' || effect.type === 'left') this.holdings.drop(effect.id);
     });
-    this.ticking = this.clock.every(ANNOUNCE_INTERVAL_MS, () => this.compare());
+    this.ticking = this.clock.every(ANNOUNCE_INTERVAL_MS, () => this.checkAnnounced());
   }
 
-  /** Calls back when the index has heard of blocks of a worker. */
+  /** Applies a change of a worker's holdings. Ignores any other incarnation: a worker of another fleet may have the same id. */
+  hear(change: HoldingsDelta): void {
+    if (this.roster.alive(change.worker)?.incarnation === change.incarnation) this.apply(change);
+  }
+
+  /** Calls `listener` after each change of a worker's holdings. */
   listen(listener: (worker: string) => void): void {
     this.listeners.push(listener);
   }
@@ -52,7 +56,8 @@ export class IndexKeeper {
     this.ticking?.cancel();
   }
 
-  private compare(): void {
+  /** Drops expired promises, and compares the index with the sequence numbers that workers announce. */
+  private checkAnnounced(): void {
     this.holdings.expire(this.clock.now());
     for (const { id, incarnation, state, holdingsSeq } of this.roster.members()) {
       if (state !== 'dead') this.resync(this.holdings.announced(id, incarnation, holdingsSeq));
@@ -65,10 +70,10 @@ export class IndexKeeper {
   }
 
   private resync(wanted: Resync | null): void {
-    if (wanted) void this.account(wanted);
+    if (wanted) void this.fetchSnapshot(wanted);
   }
 
-  private async account(wanted: Resync): Promise<void> {
+  private async fetchSnapshot(wanted: Resync): Promise<void> {
     const { worker, incarnation } = wanted;
     const shard = this.actors.ref(ShardProtocol, { node: worker, incarnation, actor: 'shard' });
     try {
@@ -76,7 +81,7 @@ export class IndexKeeper {
       for await (const page of pages) this.resync(this.holdings.applyPage(wanted, page));
     } catch (error) {
       if (!(error instanceof ShoalError)) throw error;
-      if (!this.stopped.signal.aborted) this.log.warn({ worker, err: error }, 'a worker gave no account of its blocks');
+      if (!this.stopped.signal.aborted) this.log.warn({ worker, err: error }, 'cannot get the holdings of a worker');
     }
   }
 }

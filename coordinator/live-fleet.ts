@@ -13,7 +13,9 @@ import type { Explanation, Fleet, FleetEvent, FleetRequest, FleetView, HealthChe
 import type { Router } from './router.js';
 import type { Siblings } from './siblings.js';
 
-/** NATS has answered by then, or counts as not reached. */
+/** The fleet behind the HTTP layer: implements the `Fleet` port with router, roster and index. */
+
+/** NATS counts as unreachable if it has not answered by then. */
 const HEALTH_TIMEOUT_MS = 1_000;
 
 type Explained = Explanation['blocks'][number];
@@ -30,7 +32,6 @@ export interface LiveFleetOptions {
   readonly replicas: number;
 }
 
-/** The fleet as HTTP sees it, made of the parts that know it. */
 export class LiveFleet implements Fleet {
   constructor(private readonly options: LiveFleetOptions) {}
 
@@ -51,9 +52,9 @@ export class LiveFleet implements Fleet {
       const holders = [...holdings.holders(key)];
       const missing = holders.length === 0;
       const reason = gap
-        ? 'a block before it is missing, so it would be computed even if it were held'
+        ? 'an earlier block is missing, so this block would be computed even if a worker held it'
         : missing
-          ? 'no worker holds it: it was never computed, or has been evicted since'
+          ? 'no worker holds it: it was never computed, or it has been evicted'
           : null;
       gap ||= missing;
       const state = gap ? ('miss' as const) : ('hit' as const);
@@ -67,22 +68,23 @@ export class LiveFleet implements Fleet {
 
   async drain(worker: string): Promise<void> {
     const member = this.members().find(({ id }) => id === worker);
-    if (!member) throw new InvalidRequest(`there is no worker ${worker}: /v1/fleet lists those that are there`, 'id');
+    if (!member)
+      throw new InvalidRequest(`id: no worker '${worker}' in the fleet; GET /v1/fleet lists the workers`, 'id');
     const node = { node: member.id, incarnation: member.incarnation, actor: 'worker' };
     await this.options.actors.ref(WorkerProtocol, node).ask('drain', {}, { timeoutMs: CONTROL_TIMEOUT_MS });
   }
 
   async resetCache(): Promise<void> {
-    // Twice: while the first order goes round, one that has it not yet may still send blocks to one that has.
+    // Reset twice: during the first round, a worker that has not been reset yet can still push blocks to one that has.
     await this.resetAll();
     await this.resetAll();
   }
 
   async health(): Promise<HealthCheck[]> {
-    const { bus, clock, roster } = this.options;
+    const { actors, bus, clock, roster } = this.options;
     const startedMs = clock.now();
     const reached = await new Promise<boolean>((resolve) => {
-      // A server that stands still is noticed later than those who ask have patience.
+      // The bus notices a hung server only after longer than a health check may take.
       const timer = clock.after(HEALTH_TIMEOUT_MS, () => resolve(false));
       bus
         .flush()
@@ -93,11 +95,21 @@ export class LiveFleet implements Fleet {
         .finally(() => timer.cancel());
     });
     const latencyMs = clock.now() - startedMs;
-    const serving = roster.members().filter(({ state }) => state === 'serving').length;
-    const detail = reached ? 'connected' : 'not connected; running requests go on, new ones wait for it';
+    const serving = roster.members().filter(({ state }) => state === 'serving');
+    const linked = serving.filter(
+      ({ id, incarnation }) => actors.pathTo({ node: id, incarnation }) === 'direct',
+    ).length;
+    const reachable = reached ? serving.length : linked;
+    const served = linked > 0 ? 'requests go to workers over direct connections' : 'new requests wait';
     return [
-      { name: 'nats', ok: reached, latencyMs, detail },
-      { name: 'workers', ok: serving > 0, latencyMs: 0, detail: `${serving} serving` },
+      {
+        name: 'nats',
+        ok: reached,
+        required: linked === 0,
+        latencyMs,
+        detail: reached ? 'connected' : `not connected; ${served}`,
+      },
+      { name: 'workers', ok: reachable > 0, required: true, latencyMs: 0, detail: `${reachable} serving` },
     ];
   }
 
@@ -129,7 +141,7 @@ export class LiveFleet implements Fleet {
     );
     const failed = (await Promise.allSettled(asked)).filter(({ status }) => status === 'rejected').length;
     if (failed === 0) return;
-    throw new Unavailable(`${failed} of ${asked.length} workers did not forget their blocks: try again`);
+    throw new Unavailable(`cannot reset the cache: ${failed} of ${asked.length} workers did not confirm; retry`);
   }
 
   private members(): Member[] {

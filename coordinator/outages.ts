@@ -1,33 +1,37 @@
+import type { ActorSystem } from '../src/actors/system.js';
 import { Condition } from '../src/async/condition.js';
 import type { Bus } from '../src/bus/bus.js';
 import type { Clock } from '../src/clock.js';
 import { Unavailable } from '../src/errors.js';
-import { BUS_WAIT_MS } from '../src/limits.js';
 
-/** When the bus is lost: requests wait for it, and what it costs them is put down to no worker. */
+/** Outages of NATS: lets requests wait for a route to a worker, and counts outages so that no worker is blamed for them. */
+
+/** How long a request waits for a route to any worker before it fails. */
+export const BUS_WAIT_MS = 15_000;
+
 export class Outages {
-  private begun = 0;
-  private readonly found: Condition;
+  private outages = 0;
+  private readonly routesChanged: Condition;
 
-  constructor(
-    private readonly bus: Bus,
-    clock: Clock,
-  ) {
-    this.found = new Condition(clock);
+  constructor(bus: Bus, actors: ActorSystem, clock: Clock) {
+    this.routesChanged = new Condition(clock);
     bus.onStatus((status) => {
-      if (status === 'lost') this.begun++;
-      else this.found.notifyAll();
+      if (status === 'lost') this.outages++;
     });
+    actors.onRoutesChanged(() => this.routesChanged.notifyAll());
   }
 
-  /** Outages so far, the one that lasts among them. */
+  /** Outages so far, including a current one. */
   get count(): number {
-    return this.begun;
+    return this.outages;
   }
 
-  /** Resolves when the bus is there. Rejects with `Unavailable` after `BUS_WAIT_MS`, or with `Cancelled` if the signal comes first. */
-  async over(signal: AbortSignal): Promise<void> {
-    if (this.bus.connected || (await this.found.wait(BUS_WAIT_MS, signal))) return;
-    throw new Unavailable('no worker can be asked, as NATS is not reached: try again when /health/ready says so');
+  /**
+   * Resolves when another worker may be reachable: NATS is back, or a direct link opened.
+   * @throws Unavailable after `timeoutMs`, Cancelled when `signal` aborts
+   */
+  async waitForRoute(timeoutMs: number, signal: AbortSignal): Promise<void> {
+    if (timeoutMs > 0 && (await this.routesChanged.wait(timeoutMs, signal))) return;
+    throw new Unavailable('cannot reach any worker, directly or over NATS; retry when /health/ready returns 200');
   }
 }

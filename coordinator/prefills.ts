@@ -1,17 +1,17 @@
 import { Condition } from '../src/async/condition.js';
 import type { Clock } from '../src/clock.js';
 
-/** Prefills that this coordinator has placed and that are not over yet, so that a request can wait for the blocks that another leaves. */
+/** Lets a request wait for the end of another request's prefill, and so for its blocks. */
 export class Prefills {
   private readonly conditions = new Map<string, Condition>();
 
   constructor(private readonly clock: Clock) {}
 
   /**
-   * Resolves when the next prefill at the worker is over, whatever came of it, or after `timeoutMs`. Rejects with `Cancelled` if the signal
-   * comes first.
+   * Resolves when the next prefill on the worker ends, in success or failure, or after `timeoutMs`. Rejects with `Cancelled` when `signal`
+   * aborts.
    */
-  async next(worker: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
+  async waitForEnd(worker: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
     const condition = this.conditions.get(worker) ?? new Condition(this.clock);
     this.conditions.set(worker, condition);
     try {
@@ -21,7 +21,8 @@ export class Prefills {
     }
   }
 
-  over(worker: string): void {
+  /** Wakes the requests that wait for a prefill on the worker. */
+  ended(worker: string): void {
     this.conditions.get(worker)?.notifyAll();
   }
 }

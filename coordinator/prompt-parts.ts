@@ -1,34 +1,36 @@
 import type { GenerateEvent } from '../src/protocol/generate.js';
 
+/** Passes on the log-probabilities of a prompt's tokens once each, over several attempts. */
+
 type PromptEvent = Extract<GenerateEvent, { type: 'prompt' }>;
 
-/** Log-probabilities of a prompt's tokens, which come in parts, and from each worker that is asked for them from the beginning. */
+/** The log-probabilities of one prompt. Every worker that is asked for them sends them in parts, starting at the first token. */
 export class PromptParts {
   private readonly tokens: number;
-  private taken = 0;
-  /** Of those taken, those that this worker is still to tell again. */
-  private repeated = 0;
+  private passedOn = 0;
+  /** How many log-probabilities the current worker will repeat before new ones. */
+  private toSkip = 0;
 
-  /** @param tokens of the prompt */
+  /** @param tokens length of the prompt */
   constructor(tokens: number) {
     this.tokens = tokens;
   }
 
-  /** Whether nobody need be asked for them any more. */
+  /** Whether all log-probabilities have been passed on. */
   get complete(): boolean {
-    return this.taken >= this.tokens;
+    return this.passedOn >= this.tokens;
   }
 
-  /** What comes now is another worker's. */
-  beginAnew(): void {
-    this.repeated = this.taken;
+  /** The next part comes from another worker, and starts at the first token. */
+  restart(): void {
+    this.toSkip = this.passedOn;
   }
 
-  /** What of the part did not come before; null if all of it did. */
+  /** The tokens of a part that have not been passed on yet; null if there are none. */
   take({ type, logprobs }: PromptEvent): PromptEvent | null {
-    const fresh = logprobs.slice(this.repeated);
-    this.repeated -= logprobs.length - fresh.length;
-    this.taken += fresh.length;
+    const fresh = logprobs.slice(this.toSkip);
+    this.toSkip -= logprobs.length - fresh.length;
+    this.passedOn += fresh.length;
     return fresh.length === 0 ? null : { type, logprobs: fresh };
   }
 }

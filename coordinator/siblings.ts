@@ -1,13 +1,13 @@
 import type { Bus, Subscription } from '../src/bus/bus.js';
 import type { Clock, Timer } from '../src/clock.js';
+import { publishBestEffort } from '../src/fleet/best-effort.js';
 import type { FleetSubjects } from '../src/fleet/subjects.js';
-import { tell } from '../src/fleet/tell.js';
 import { ANNOUNCE_INTERVAL_MS, FLEET_COORDINATORS, SUSPECT_AFTER_MS } from '../src/limits.js';
 import { CoordinatorMessage } from '../src/protocol/announcement.js';
 import { encode } from '../src/wire/msgpack.js';
 import { readMessage } from '../src/wire/read-message.js';
 
-/** The coordinators of the fleet, this one among them. Any number run at once and know nothing of each other but that they are there. */
+/** The coordinators of the fleet, including this one. They run independently and know only of each other's existence. */
 export class Siblings {
   private readonly heard = new Map<string, { message: CoordinatorMessage; atMs: number }>();
   private ticking: Timer | null = null;
@@ -31,7 +31,7 @@ export class Siblings {
     this.listening?.unsubscribe();
   }
 
-  /** All that were heard of lately, by id. */
+  /** Coordinators heard from recently, in order of id. */
   list(): CoordinatorMessage[] {
     this.forget();
     const others = [...this.heard.values()].map(({ message }) => message).filter(({ id }) => id !== this.self.id);
@@ -39,7 +39,7 @@ export class Siblings {
   }
 
   private announce(): void {
-    tell(this.bus, this.subjects.coordinator, encode(this.self));
+    publishBestEffort(this.bus, this.subjects.coordinator, encode(this.self));
   }
 
   private forget(): void {

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Puts what the members of a fleet share into $1: the fleet's secret, the password for NATS and its server's configuration, and the
-# password of Grafana. What the environment gives is taken; what it does not give is made up once, and kept.
+# Writes the shared secrets of a fleet into the folder $1: the cluster secret, the NATS password, the configuration of the NATS
+# server, and the Grafana password. Values from the environment win. A missing value is generated once and kept.
 set -eu
 folder=$1
 umask 027
 cd "$folder"
 
-# $1: name of the file, $2: its text, or nothing
+# $1: file name; $2: its content, or empty to generate one
 keep() {
   if [ -n "$2" ]; then
     printf '%s' "$2" >"$1.new"
@@ -22,7 +22,7 @@ keep secret "${SHOAL_SECRET:-}"
 keep nats-password "${SHOAL_NATS_PASSWORD:-}"
 keep grafana-password "${GRAFANA_PASSWORD:-}"
 
-# A JSON string: nats-server reads it as it stands.
+# The text as a JSON string, which the configuration of nats-server accepts.
 quoted() {
   node -p 'JSON.stringify(process.argv[1])' "$1"
 }
@@ -40,4 +40,4 @@ authorization {
 }
 END
 mv nats.conf.new nats.conf
-echo "The fleet's secrets are in place."
+echo "wrote the secrets of the fleet"

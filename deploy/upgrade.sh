@@ -1,10 +1,10 @@
 #!/bin/sh
-# Replaces the containers of the workers one after another by ones of the image as it is now, while the fleet goes on answering:
+# Replaces the workers' containers one after another with containers of the current image, while the fleet keeps answering:
 #
 #   docker compose build          # or pull
 #   deploy/upgrade.sh             # options, such as -p NAME or -f FILE, go to Compose
 #
-# Each worker finishes what runs and hands its blocks on; the next one goes when the one in its place is healthy.
+# Each worker finishes its running requests and hands its blocks over. The next worker follows when the replacement is healthy.
 set -eu
 
 if docker compose version >/dev/null 2>&1; then compose='docker compose'; else compose=docker-compose; fi
@@ -13,7 +13,7 @@ compose() { $compose "$@"; }
 old=$(compose "$@" ps -q worker)
 count=$(echo "$old" | grep -c . || true)
 if [ "$count" = 0 ]; then
-  echo "There are no workers of this fleet here: run it where docker-compose.yml is, with the -p and -f that started it." >&2
+  echo "cannot find any worker of this fleet; run this script next to docker-compose.yml, with the -p and -f options of the fleet" >&2
   exit 1
 fi
 
@@ -34,10 +34,10 @@ for id in $old; do
   until all_healthy "$@"; do
     tries=$((tries - 1))
     if [ "$tries" = 0 ]; then
-      echo "The new worker is not healthy after two minutes, so the others stay as they are. Its log says why: $compose logs worker" >&2
+      echo "cannot continue: the new worker is not healthy after two minutes; the other workers are unchanged; see $compose logs worker" >&2
       exit 1
     fi
     sleep 1
   done
 done
-echo "All $count workers are new. The coordinator follows with: $compose up -d --no-deps coordinator"
+echo "replaced all $count workers; to replace the coordinator: $compose up -d --no-deps coordinator"

@@ -109,7 +109,7 @@ export class SimulatedClock implements Clock {
   }
 }
 
-/** Resolves when no promise callback is pending. */
+/** Resolves when no promise callback is pending. @internal exported for tests. */
 export function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,6 +1,6 @@
 /**
- * Errors, one class for each decision that a caller can take. They cross process borders as `{ code, message, param }`
- * and come back as the same class.
+ * Errors, one class for each decision that a caller can make. They cross process boundaries as `{ code, message, param }` and arrive as the
+ * same class.
  */
 
 export type ErrorCode =
@@ -13,11 +13,11 @@ export type ErrorCode =
   | 'corrupt'
   | 'internal';
 
-/** What of an error is sent to another process. Stacks and causes stay at home. */
+/** The part of an error that is sent to another process. The stack and the cause are not. */
 export interface WireError {
   code: ErrorCode;
   message: string;
-  /** Field of the request that is wrong, for `invalid`. */
+  /** For `invalid`: the field of the request that is wrong. */
   param?: string | undefined;
 }
 
@@ -31,7 +31,7 @@ export abstract class ShoalError extends Error {
   }
 }
 
-/** The request is wrong: change it. Trying again as it is gives the same answer. */
+/** The request is wrong: change it. A retry without a change fails again. */
 export class InvalidRequest extends ShoalError {
   readonly code = 'invalid';
   constructor(
@@ -45,37 +45,37 @@ export class InvalidRequest extends ShoalError {
   }
 }
 
-/** A queue is full: wait, then try again, here or elsewhere. */
+/** A queue is full: retry later, here or elsewhere. */
 export class Overloaded extends ShoalError {
   readonly code = 'overloaded';
 }
 
-/** The one asked is gone or not ready: try another now. */
+/** The callee is gone or not ready: try another one now. */
 export class Unavailable extends ShoalError {
   readonly code = 'unavailable';
 }
 
-/** The caller itself gave up. */
+/** The caller gave up. */
 export class Cancelled extends ShoalError {
   readonly code = 'cancelled';
 }
 
-/** The deadline of the call passed. */
+/** The deadline of the call has passed. */
 export class DeadlineExceeded extends ShoalError {
   readonly code = 'deadline';
 }
 
-/** Two sides do not fit (secret, fingerprint, version, incarnation): fix the configuration. */
+/** Two sides do not match (secret, fingerprint, version, incarnation): fix the configuration. */
 export class Refused extends ShoalError {
   readonly code = 'refused';
 }
 
-/** Bytes are not what they were said to be: drop them, compute again. */
+/** Bytes do not match their digest or description: drop them and recompute. */
 export class Corrupt extends ShoalError {
   readonly code = 'corrupt';
 }
 
-/** A mistake of ours, or of a library: report it. */
+/** A bug in shoal or in a library: report it. */
 export class InternalError extends ShoalError {
   readonly code = 'internal';
 }
@@ -91,12 +91,12 @@ const CLASSES = {
   internal: InternalError,
 } as const;
 
-/** The error of the other side, as the class it was there. */
+/** Rebuilds an error of another process, in its original class. */
 export function fromWire(wire: WireError): ShoalError {
   return wire.code === 'invalid' ? new InvalidRequest(wire.message, wire.param) : new CLASSES[wire.code](wire.message);
 }
 
-/** Any thrown value as one that can be sent. What is not ours becomes `internal` with its message. */
+/** Converts any thrown value for sending. A value that is not a `ShoalError` becomes `internal` with its message. */
 export function toWire(error: unknown): WireError {
   if (error instanceof ShoalError) return error.toWire();
   return { code: 'internal', message: error instanceof Error ? error.message : String(error) };

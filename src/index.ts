@@ -50,9 +50,10 @@ export {
 
 // Names of blocks (docs/KEYS.md), and the ring that maps them to workers.
 
-export type { BlockDigest, BlockKey, BlockMeta, SealedBlock } from './core/block.js';
+export type { BlockDigest, BlockKey, BlockMeta, PinnedBlock, SealedBlock } from './core/block.js';
 export type { RingMember } from './core/epoch.js';
 export { blockKeys, type KeyRoot, type KeySeed, nextBlockKey, packKeys, rootSeed, unpackKeys } from './core/key.js';
+export type { NoReservation, Reservation } from './core/reservation.js';
 export { Ring } from './ring/ring.js';
 
 // ONNX Runtime by its C API. Every handle is released by whoever made it.
@@ -77,7 +78,7 @@ export type { Device, DeviceBlock, DeviceMemory, KvSlot } from './device/device.
 
 export { Engine, type EngineOptions, type EngineStats } from './engine/engine.js';
 export { type GraphOptions, loadModelGraph, type ModelGraph } from './engine/model-graph.js';
-export type { PrefixCache, PrefixRequest, PreparedPrefix, ReservedBlock } from './engine/prefix-cache.js';
+export type { PrefixCache, PrefixRequest, PreparedPrefix } from './engine/prefix-cache.js';
 export { modelFingerprint } from './model/fingerprint.js';
 export { type ModelFolder, type ModelFolderOptions, openModelFolder } from './model/folder.js';
 export { Tokenizer } from './model/tokenizer.js';
@@ -93,10 +94,10 @@ export {
 // Blocks between workers (docs/PEER-PROTOCOL.md).
 
 export type { PeerAddress } from './core/member.js';
-export type { Fetched, FetchSink } from './peer/client/fetch-exchange.js';
+export type { Fetched, FetchReservation, FetchSink } from './peer/client/fetch-exchange.js';
 export { type FetchOutcome, PeerClient, type PeerClientOptions, type PeerTarget } from './peer/client/peer-client.js';
 export type { PeerObserver } from './peer/observer.js';
-export type { Admission, BlockHost, LentBlock } from './peer/server/block-host.js';
+export type { BlockHost } from './peer/server/block-host.js';
 export {
   type ListenOptions,
   type PeerAddresses,

@@ -3,7 +3,7 @@ import { pino } from 'pino';
 /** Logs JSON lines to stderr, without secrets; the only file that imports pino. */
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
-export type LogFields = Readonly<Record<string, unknown>>;
+type LogFields = Readonly<Record<string, unknown>>;
 
 export interface Log {
   debug(fields: LogFields, message: string): void;
@@ -42,7 +42,7 @@ export function createLog({ level, fields = {}, write }: LogOptions): Log {
   return write ? pino(options, { write }) : pino(options, pino.destination({ dest: 2, sync: true }));
 }
 
-/** A log without output, for tests and embedding. */
+/** A log without output, for tests and embedding. @internal exported for tests. */
 export const SILENT_LOG: Log = createLog({ level: 'silent', write: () => {} });
 
 function withoutCredentials(value: unknown): unknown {

@@ -1,6 +1,8 @@
 import type { BlockKey, SealedBlock, TierName } from '../src/core/block.js';
 import type { LeaveReason } from './cache/tier.js';
 
+/** The blocks that a worker has announced to others. */
+
 /** `kept`: it had been here before, in another tier. */
 export type BlockOrigin = 'computed' | 'fetched' | 'pushed' | 'kept';
 

@@ -2,6 +2,8 @@ import { InternalError, ShoalError, Unavailable } from '../src/errors.js';
 import { ENGINE_FAILURES } from '../src/limits.js';
 import { OrtError } from '../src/ort/ort-error.js';
 
+/** Keeps what fails in one request from ending others, and tells when it is the device's fault. */
+
 /** What others want to know of runs that fail. */
 export interface FailureListener {
   /** A request ended because its run failed; others go on. */

@@ -2,7 +2,8 @@ import type { Bus } from '../src/bus/bus.js';
 import type { Clock, Timer } from '../src/clock.js';
 import type { BlockKey } from '../src/core/block.js';
 import { KEY_BYTES, packKeys } from '../src/core/key.js';
-import { tell } from '../src/fleet/tell.js';
+import { publishBestEffort } from '../src/fleet/best-effort.js';
+import type { LinkedCoordinators } from '../src/fleet/linked-coordinators.js';
 import { HOLDINGS_KEYS_PER_MESSAGE, type HoldingsDelta } from '../src/protocol/holdings.js';
 import { encode } from '../src/wire/msgpack.js';
 import type { BlockStore } from './cache/block-store.js';
@@ -25,6 +26,7 @@ export class HoldingsLog {
     private readonly bus: Bus,
     private readonly clock: Clock,
     private readonly self: { readonly id: string; readonly incarnation: string; readonly subject: string },
+    private readonly linked: Pick<LinkedCoordinators, 'tell'>,
   ) {
     store.listen({
       added: ({ key }) => this.note(key, this.added, this.removed),
@@ -80,7 +82,7 @@ export class HoldingsLog {
         removed: packKeys(take(this.removed, this.keysPerMessage / 2)),
       };
       // What does not get through is missed by its number, which is announced too: then the whole is asked for.
-      tell(this.bus, this.self.subject, encode(delta));
+      if (!publishBestEffort(this.bus, this.self.subject, encode(delta))) this.linked.tell('holdings', delta);
     }
   }
 

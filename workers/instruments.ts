@@ -1,3 +1,4 @@
+import type { RouteKind } from '../src/actors/route.js';
 import type { DeviceCopies } from '../src/device/device.js';
 import type { EngineStats } from '../src/engine/engine.js';
 import type { EngineObserver } from '../src/engine/observer.js';
@@ -20,16 +21,16 @@ export class Instruments {
   readonly engine: EngineObserver = {
     onQueue: (ms) => {
       this.metrics.requests.queueSeconds.observe(ms / 1000);
-      this.tell.loadChanged();
+      this.loadChanged();
     },
     onFirstToken: (ms) => this.metrics.requests.firstTokenSeconds.observe(ms / 1000),
     onInterToken: (ms) => this.metrics.requests.interTokenSeconds.observe(ms / 1000),
     onEnd: (outcome, ms) => {
       this.metrics.requests.durationSeconds.observe(ms / 1000);
       this.metrics.requests.total.add(1, { status: STATUS[outcome] });
-      this.tell.loadChanged();
+      this.loadChanged();
     },
-    onOfferFailed: (error) => this.tell.blockNotKept(error),
+    onOfferFailed: (error) => this.blockNotKept(error),
   };
 
   readonly peers: PeerObserver = {
@@ -41,7 +42,15 @@ export class Instruments {
     onIntegrityFailure: (stage) => this.metrics.integrityFailures.add(1, { stage }),
   };
 
-  constructor(private readonly tell: { loadChanged(): void; blockNotKept(error: unknown): void }) {}
+  private readonly loadListeners: (() => void)[] = [];
+
+  /** @param blockNotKept told of a computed block that the cache did not take */
+  constructor(private readonly blockNotKept: (error: unknown) => void) {}
+
+  /** Calls back when a request has begun or ended. */
+  onLoad(listener: () => void): void {
+    this.loadListeners.push(listener);
+  }
 
   /** Blocks that wait for a copy, and those that have fewer copies than they should. */
   lag(waitingBlocks: number, lackingBlocks: number): void {
@@ -52,6 +61,11 @@ export class Instruments {
   /** A file of the disk tier was not what it should be. */
   damaged(): void {
     this.metrics.integrityFailures.add(1, { stage: 'disk' });
+  }
+
+  /** A call of this worker set out on this route. */
+  called(path: RouteKind): void {
+    this.metrics.calls.add(1, { path });
   }
 
   moved(blocks: number): void {
@@ -90,5 +104,9 @@ export class Instruments {
 
   async close(): Promise<void> {
     await this.server?.close();
+  }
+
+  private loadChanged(): void {
+    for (const listener of this.loadListeners) listener();
   }
 }

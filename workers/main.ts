@@ -1,6 +1,8 @@
 import { hostname } from 'node:os';
-import { connectNats } from '../src/bus/nats-bus.js';
-import { type Clock, SystemClock } from '../src/clock.js';
+import { natsTransport } from '../src/bus/nats-transport.js';
+import { sealTransport } from '../src/bus/sealed-transport.js';
+import type { Transport } from '../src/bus/transport.js';
+import { SystemClock } from '../src/clock.js';
 import type { WorkerConfig } from '../src/config/worker-config.js';
 import { chooseDevice, surveyDevices } from '../src/device/choose.js';
 import { CpuDevice } from '../src/device/cpu/cpu-device.js';
@@ -8,41 +10,69 @@ import type { Device } from '../src/device/device.js';
 import { openDevice } from '../src/device/open.js';
 import { loadModelGraph, type ModelGraph } from '../src/engine/model-graph.js';
 import { Unavailable } from '../src/errors.js';
+import { droppedLog } from '../src/fleet/dropped-log.js';
 import { newIncarnation } from '../src/fleet/identity.js';
 import { joinFleet } from '../src/fleet/joining.js';
+import { Lifecycle } from '../src/lifecycle.js';
 import { DEVICE_REASON_CHARS } from '../src/limits.js';
 import { createLog, type Log } from '../src/log.js';
 import { modelFingerprint } from '../src/model/fingerprint.js';
 import { type ModelFolder, openModelFolder } from '../src/model/folder.js';
 import { OrtRuntime } from '../src/ort/runtime.js';
+import { SystemRandom } from '../src/random.js';
 import type { RunningRole } from '../src/running-role.js';
 import { checkBudgets } from './budgets.js';
 import { BlockFolder } from './cache/block-folder.js';
 import { Worker } from './worker.js';
 
 /**
- * Runs one worker in this process: loads the model, joins the fleet, answers. Resolves when it serves.
+ * Runs one worker in this process: loads the model, joins the fleet, answers. Resolves when it serves. If it rejects, nothing of it is left.
  * @throws Refused for a model, device or budget that cannot be, or does not fit the fleet, Cancelled where it waited for NATS when `leaving` was raised
  */
-export async function runWorker(config: WorkerConfig, leaving: AbortSignal): Promise<RunningRole> {
+export function runWorker(config: WorkerConfig, leaving: AbortSignal): Promise<RunningRole> {
   const incarnation = newIncarnation();
   const log = createLog({ level: config.logLevel, fields: { role: 'worker', worker: config.id, incarnation } });
+  const connect = () =>
+    natsTransport({
+      ...config.nats,
+      name: `shoal worker ${config.id}`,
+      signal: leaving,
+      onWaiting: ({ message }) => log.warn({}, `trying again: ${message}`),
+    });
+  return Lifecycle.build((life) => buildWorker(life, config, incarnation, log, connect));
+}
+
+async function buildWorker(
+  life: Lifecycle,
+  config: WorkerConfig,
+  incarnation: string,
+  log: Log,
+  connect: () => Promise<Transport>,
+): Promise<RunningRole> {
+  const { id } = config;
   const clock = new SystemClock();
-  const model = await openModel(config, log);
-  const { folder, graph, device } = model;
-  const { bus, fingerprint, files } = await join(config, model, clock, log, leaving).catch((error) => {
-    model.release();
-    throw error;
+  const { folder, graph, device, deviceReason } = await openModel(life, config, log);
+  const files = await openFiles(life, config);
+  const fingerprint = await modelFingerprint(folder, graph.layout);
+  const transport = sealTransport(await connect(), {
+    clock,
+    random: new SystemRandom(),
+    secret: config.secret,
+    self: { id, incarnation },
+    namespace: config.namespace,
+    onDropped: droppedLog(log, clock),
   });
+  const bus = life.use(transport.bus, (open) => open.close());
+  await joinFleet({ transport, clock, log, config, fingerprint, model: folder.name });
   let over: string | null = null;
   const worker = new Worker({
     config,
-    identity: { id: config.id, incarnation, pid: process.pid, host: hostname() },
+    identity: { id, incarnation, pid: process.pid, host: hostname() },
     fingerprint,
     eosTokenIds: folder.eosTokenIds,
     graph,
     device,
-    deviceReason: model.deviceReason.slice(0, DEVICE_REASON_CHARS),
+    deviceReason: deviceReason.slice(0, DEVICE_REASON_CHARS),
     files,
     bus,
     clock,
@@ -53,17 +83,16 @@ export async function runWorker(config: WorkerConfig, leaving: AbortSignal): Pro
       process.kill(process.pid, 'SIGTERM');
     },
   });
+  life.use(worker, () => worker.stop());
   const addresses = await worker.start();
   log.info(addresses, 'serving');
   return {
-    ready: { id: config.id, incarnation, ...addresses },
+    ready: { id, incarnation, ...addresses },
     stop: async () => {
-      await worker.stop();
-      await bus.close();
-      model.release();
+      await life.stop();
       log.info({}, 'stopped');
-      // So that whoever watches the process sees that nobody told it to go.
-      if (over !== null) throw new Unavailable(`worker ${config.id} ended by itself: ${over}`);
+      // The non-zero exit code tells the process's supervisor that nobody asked the worker to end.
+      if (over !== null) throw new Unavailable(`worker ${id} ended by itself: ${over}`);
     },
   };
 }
@@ -73,55 +102,34 @@ interface OpenModel {
   readonly graph: ModelGraph;
   readonly device: Device;
   readonly deviceReason: string;
-  /** Not left to the end of the process: a GPU's provider may crash there, and hide why the worker ended. */
-  release(): void;
 }
 
-async function openModel(config: WorkerConfig, log: Log): Promise<OpenModel> {
+/** Graph and device are not left to the end of the process: a GPU's provider may crash there, and hide why the worker ended. */
+async function openModel(life: Lifecycle, config: WorkerConfig, log: Log): Promise<OpenModel> {
   const folder = await openModelFolder(config.modelDir);
   const { provider, why } = chooseDevice(config.device, surveyDevices());
-  const runtime = OrtRuntime.open();
+  const runtime = life.use(OrtRuntime.open(), (open) => open.release());
   log.info({ model: folder.name, device: provider.name, why, ort: runtime.version }, 'loading the model');
-  const graph = await loadModelGraph(runtime, folder, { provider, threads: config.threads, allowSpinning: false });
-  try {
-    if (config.cache) checkBudgets(graph.layout, config);
-    const device = await openDevice(runtime, provider, {
+  const graph = life.use(
+    await loadModelGraph(runtime, folder, { provider, threads: config.threads, allowSpinning: false }),
+    (loaded) => loaded.release(),
+  );
+  if (config.cache) checkBudgets(graph.layout, config);
+  const device = life.use(
+    await openDevice(runtime, provider, {
       layout: graph.layout,
       blockBudgetBytes: config.cacheBytes,
       slots: config.sequences,
       capacityTokens: Math.min(config.contextTokens, graph.contextTokens),
-    });
-    if (config.cache && device instanceof CpuDevice) void device.commitAhead();
-    const release = () => {
-      device.close();
-      graph.release();
-      runtime.release();
-    };
-    return { folder, graph, device, deviceReason: why, release };
-  } catch (error) {
-    graph.release();
-    runtime.release();
-    throw error;
-  }
+    }),
+    (open) => open.close(),
+  );
+  if (config.cache && device instanceof CpuDevice) void device.commitAhead();
+  return { folder, graph, device, deviceReason: why };
 }
 
-async function join(config: WorkerConfig, { folder, graph }: OpenModel, clock: Clock, log: Log, leaving: AbortSignal) {
-  const files = config.cache && config.diskCacheDir !== null ? await BlockFolder.open(config.diskCacheDir) : null;
-  const fingerprint = await modelFingerprint(folder, graph.layout);
-  const bus = await connectNats({
-    url: config.nats.url,
-    ...(config.nats.user === null ? {} : { user: config.nats.user }),
-    ...(config.nats.password === null ? {} : { password: config.nats.password }),
-    name: `shoal worker ${config.id}`,
-    waitForServer: true,
-    signal: leaving,
-    onWaiting: ({ message }) => log.warn({}, `trying again: ${message}`),
-  });
-  try {
-    await joinFleet({ bus, clock, log, config, fingerprint, model: folder.name });
-    return { bus, fingerprint, files };
-  } catch (error) {
-    await bus.close();
-    throw error;
-  }
+/** The folder of the disk tier; its lock is released here, too, for a start that fails before the worker closes it. */
+async function openFiles(life: Lifecycle, { cache, diskCacheDir }: WorkerConfig): Promise<BlockFolder | null> {
+  if (!cache || diskCacheDir === null) return null;
+  return life.use(await BlockFolder.open(diskCacheDir), (folder) => folder.close());
 }

@@ -11,8 +11,10 @@ import { FailedRuns } from './failed-runs.js';
 import type { HoldingsLog } from './holdings-log.js';
 import type { Replicator } from './replication/replicator.js';
 
-/** What the actors of a worker speak for. */
-export interface WorkerParts {
+/** Engine, shard and worker as actors that others reach. */
+
+/** The parts of a worker that its actors speak for. */
+export interface SpokenFor {
   readonly engine: Engine;
   readonly store: BlockStore;
   readonly holdings: HoldingsLog;
@@ -25,7 +27,7 @@ export interface WorkerParts {
 }
 
 /** Lets others reach the engine, the shard and the worker itself. */
-export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerParts): Promise<void> {
+export async function spawnWorkerActors(actors: ActorSystem, parts: SpokenFor): Promise<void> {
   const { engine, store, holdings, replicator, log, draining, drain, end } = parts;
   const supervision = { onGiveUp: () => end('a part of it crashed too often: the log says why') };
   const runs = new FailedRuns({

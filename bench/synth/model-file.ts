@@ -1,6 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { SYNTH_INLINE_BYTES } from '../../src/limits.js';
 import {
   externalTensorMessage,
   GRAPH,
@@ -14,6 +13,9 @@ import { elementBytes } from '../../src/ort/element-type.js';
 import type { Network, Weight } from './network.js';
 
 /** Writes a network as an ONNX file, in pieces. */
+
+/** Weights of up to this size are stored in the ONNX file itself; larger ones are stored in a file beside it. */
+const SYNTH_INLINE_BYTES = 1024 * 2 ** 20;
 
 const IR_VERSION = 8;
 const OPSET = 17;

@@ -3,25 +3,25 @@ import { join } from 'node:path';
 import { install, runProgram } from './install.js';
 
 /**
- * Takes nats-server out of Debian's or Ubuntu's package into the cache; nothing is installed on the system, and no root is needed.
- * Rejects where there is no apt, or it does not know the package.
+ * Installs nats-server from the Debian or Ubuntu package into the cache folder. The system stays unchanged; root is not required.
+ * Rejects if the machine has no apt, or apt does not know the package.
  */
 export async function installFromDebian(cacheDir: string, onProgress: (line: string) => void): Promise<string> {
-  if (process.platform !== 'linux') throw new Error('there is no apt on this system');
+  if (process.platform !== 'linux') throw new Error('this system has no apt');
   await runProgram('apt-get', ['--version']);
   return install(cacheDir, `debian-${process.arch}`, async (scratchDir) => {
     onProgress('fetching the Debian package nats-server with apt-get');
     const options = await downloadPackage(scratchDir, [])
-      .then(() => 'from the lists of the system')
+      .then(() => "with the system's package lists")
       .catch(async () => {
-        onProgress('apt has no lists of packages yet: fetching them into a private folder with apt-get update');
+        onProgress('apt has no package lists; fetching them into a private folder with apt-get update');
         const own = await privateLists(scratchDir);
         await runProgram('apt-get', [...own, 'update'], scratchDir);
         await downloadPackage(scratchDir, own);
-        return 'from private lists';
+        return 'with private package lists';
       });
     const archive = (await readdir(scratchDir)).find((file) => file.endsWith('.deb'));
-    if (!archive) throw new Error(`apt-get download (${options}) left no package`);
+    if (!archive) throw new Error(`apt-get download (${options}) produced no package`);
     onProgress(`unpacking ${archive}`);
     await runProgram('dpkg-deb', ['-x', archive, 'unpacked'], scratchDir);
     return firstThatExists(['usr/sbin', 'usr/bin'].map((dir) => join(scratchDir, 'unpacked', dir, 'nats-server')));
@@ -48,5 +48,5 @@ async function firstThatExists(paths: readonly string[]): Promise<string> {
     );
     if (found) return path;
   }
-  throw new Error('the package holds no nats-server');
+  throw new Error('the package contains no nats-server');
 }

@@ -6,16 +6,23 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { Unavailable } from '../../src/errors.js';
-import * as limits from '../../src/limits.js';
+
+/** Bytes that the embedded server keeps for JetStream, in memory and on disk, and how long it may take to start and to stop. */
+const NATS_STORE_MEMORY_BYTES = 64 * 2 ** 20;
+const NATS_STORE_FILE_BYTES = 512 * 2 ** 20;
+const NATS_START_TIMEOUT_MS = 15_000;
+const NATS_STOP_TIMEOUT_MS = 5_000;
+
+/** A nats-server that belongs to this process and ends with it. */
 
 export interface EmbeddedServerOptions {
-  /** Path of nats-server, from `findNatsServer`. */
+  /** Path of the nats-server program, from `findNatsServer`. */
   path: string;
-  /** Where the server's private folder is made; the system's folder for temporary files by default. */
+  /** Parent of the server's private folder. The default is the system's folder for temporary files. */
   dir?: string;
   /** 0 lets the server choose. */
   port?: number;
-  /** Random unless given, as for a server that takes the place of another. */
+  /** Random by default. A server that replaces another one gets the same credentials. */
   user?: string;
   password?: string;
 }
@@ -27,24 +34,24 @@ export interface EmbeddedServer {
   readonly user: string;
   readonly password: string;
   readonly pid: number;
-  /** The server's private folder, gone when it has ended. */
+  /** The server's private folder, removed when the server has ended. */
   readonly dir: string;
-  /** Resolves when the server has ended, for whatever reason. */
+  /** Resolves when the server has ended, for any reason. */
   readonly exited: Promise<ServerExit>;
-  /** Ends the server and removes its folder. Idempotent. */
+  /** Stops the server and removes its folder. Idempotent. */
   stop(): Promise<void>;
 }
 
-export interface ServerExit {
+interface ServerExit {
   readonly code: number | null;
-  /** The end of what it wrote to its log. */
-  readonly lastWords: string;
+  /** The end of the server's log. */
+  readonly logTail: string;
 }
 
 /**
- * Starts nats-server for this process alone: on loopback, with JetStream in a private folder, and credentials of its own. It
- * ends with this process, even if that is killed, and does not see signals of this process's terminal. Throws Unavailable with the
- * server's own words if it does not start.
+ * Starts a nats-server for this process alone: on loopback, with JetStream in a private folder, and its own credentials. The server
+ * ends with this process, even if this process is killed, and gets no signals from the terminal.
+ * @throws Unavailable with the end of the server's log if it does not start
  */
 export async function startNatsServer(options: EmbeddedServerOptions): Promise<EmbeddedServer> {
   const dir = await mkdtemp(join(options.dir ?? tmpdir(), 'shoal-nats-'));
@@ -67,8 +74,9 @@ export async function startNatsServer(options: EmbeddedServerOptions): Promise<E
 }
 
 /**
- * Runs the server; when it has ended, says its last words and removes its folder. Ends it when standard input does, which is when the
- * process at its other end stops or dies. $1 server, $2 folder, $3 configuration, $4 file for its output.
+ * A shell script that runs the server, and afterwards prints the last line of its log and removes its folder. It stops the server
+ * when standard input closes, because the process at the other end has stopped it or died. $1 server, $2 folder, $3 configuration,
+ * $4 log file.
  */
 const GUARD = `
 exec 3<&0 </dev/null
@@ -96,16 +104,16 @@ interface Guard {
 
 function spawnGuard(path: string, files: ServerFiles): Guard {
   const args = ['-c', GUARD, 'shoal-nats-guard', path, files.dir, files.config, files.output];
-  // A session of its own: an interrupt typed at the terminal must reach this process first, which then stops the server in good order.
+  // Its own session: Ctrl-C in the terminal must reach only this process, which then stops the server gracefully.
   const guard = spawn('/bin/sh', args, { detached: true, stdio: ['pipe', 'pipe', 'ignore'] });
   guard.stdin?.on('error', () => undefined);
-  let lastWords = '';
+  let logTail = '';
   guard.stdout?.setEncoding('utf8').on('data', (text: string) => {
-    lastWords = (lastWords + text).slice(-500);
+    logTail = (logTail + text).slice(-500);
   });
   const exited = new Promise<ServerExit>((resolve) => {
-    guard.once('close', (code) => resolve({ code, lastWords: lastWords.trim() }));
-    guard.once('error', (error) => resolve({ code: null, lastWords: error.message }));
+    guard.once('close', (code) => resolve({ code, logTail: logTail.trim() }));
+    guard.once('error', (error) => resolve({ code: null, logTail: error.message }));
   });
   return { process: guard, exited };
 }
@@ -113,7 +121,7 @@ function spawnGuard(path: string, files: ServerFiles): Guard {
 async function stopGuard(guard: Guard, dir: string): Promise<void> {
   guard.process.stdin?.end();
   const late = new AbortController();
-  const killing = pause(limits.NATS_STOP_TIMEOUT_MS, undefined, { signal: late.signal }).then(
+  const killing = pause(NATS_STOP_TIMEOUT_MS, undefined, { signal: late.signal }).then(
     () => {
       if (guard.process.pid !== undefined) process.kill(-guard.process.pid, 'SIGKILL');
     },
@@ -138,7 +146,7 @@ function serverFiles(dir: string): ServerFiles {
   return { dir, config: at('nats.conf'), output: at('nats.log'), ports: at('ports'), store: at('store') };
 }
 
-/** In the server's own format, of which JSON is a part. */
+/** The server's configuration. Its format is a superset of JSON. */
 function serverConfig(files: ServerFiles, port: number, user: string, password: string): string {
   return JSON.stringify({
     host: '127.0.0.1',
@@ -148,24 +156,24 @@ function serverConfig(files: ServerFiles, port: number, user: string, password: 
     authorization: { user, password },
     jetstream: {
       store_dir: files.store,
-      max_memory_store: limits.NATS_STORE_MEMORY_BYTES,
-      max_file_store: limits.NATS_STORE_FILE_BYTES,
+      max_memory_store: NATS_STORE_MEMORY_BYTES,
+      max_file_store: NATS_STORE_FILE_BYTES,
     },
   });
 }
 
 const PortsFile = z.object({ nats: z.array(z.string()).min(1) });
 
-/** The server writes a file with the ports that it listens on, named after its process. */
+/** Waits for the file in which the server reports its ports. The file name contains the server's process id. */
 async function whenListening(files: ServerFiles, exited: Promise<ServerExit>): Promise<{ port: number; pid: number }> {
   const startedMs = performance.now();
-  while (performance.now() - startedMs < limits.NATS_START_TIMEOUT_MS) {
+  while (performance.now() - startedMs < NATS_START_TIMEOUT_MS) {
     const found = await readPorts(files.ports);
     if (found) return found;
     const exit = await Promise.race([exited, pause(10)]);
-    if (exit) throw new Unavailable(`nats-server ended while starting: ${exit.lastWords || `exit code ${exit.code}`}`);
+    if (exit) throw new Unavailable(`cannot start nats-server: ${exit.logTail || `exit code ${exit.code}`}`);
   }
-  throw new Unavailable(`nats-server did not listen within ${limits.NATS_START_TIMEOUT_MS} ms`);
+  throw new Unavailable(`cannot start nats-server: it did not listen within ${NATS_START_TIMEOUT_MS} ms`);
 }
 
 async function readPorts(dir: string): Promise<{ port: number; pid: number } | null> {
@@ -178,7 +186,7 @@ async function readPorts(dir: string): Promise<{ port: number; pid: number } | n
     );
     return port ? { port, pid } : null;
   } catch {
-    // Half written.
+    // The file is incomplete.
     return null;
   }
 }

@@ -6,14 +6,16 @@ import { installFromDebian } from './debian.js';
 import { natsServerVersion } from './install.js';
 import { installRelease, type NatsRelease, PINNED_RELEASE, releaseFolder } from './release.js';
 
+/** Finds a nats-server on this machine, or installs one. */
+
 export interface FindOptions {
-  /** Path of a nats-server that the user named. */
+  /** Path of a nats-server given by the user. */
   path?: string;
   env?: Readonly<Record<string, string | undefined>>;
-  /** One line for each step that takes time or does not work out. */
+  /** Called with one line for each step that takes time or fails. */
   onProgress?: (line: string) => void;
   release?: NatsRelease;
-  /** Whether the Debian package may be asked for. */
+  /** Whether the Debian package may be used. */
   debian?: boolean;
 }
 
@@ -22,13 +24,13 @@ export interface FoundServer {
   readonly version: string;
 }
 
-/** Older servers lack parts of JetStream that are used. */
+/** Older servers lack parts of JetStream that shoal uses. */
 const OLDEST: readonly [number, number] = [2, 9];
 
 /**
- * Finds a nats-server, or installs one into the cache folder: option, `SHOAL_NATS_SERVER`, `PATH`, cache folder, the pinned
- * official release, Debian's package, in this order. Throws Refused if the one that the user named does not work, Unavailable
- * with the ways to get one if there is none.
+ * Finds a nats-server, or installs one into the cache folder. The order is: option, `SHOAL_NATS_SERVER`, `PATH`, cache folder, pinned
+ * official release, Debian package.
+ * @throws Refused if the server given by the user does not work; Unavailable with ways to get a server if none was found
  */
 export async function findNatsServer(options: FindOptions = {}): Promise<FoundServer> {
   const env = options.env ?? process.env;
@@ -41,7 +43,7 @@ export async function findNatsServer(options: FindOptions = {}): Promise<FoundSe
   for (const path of [...inPath(env), ...(await inCache(cacheDir, release))]) {
     const version = await natsServerVersion(path);
     if (version !== null && recent(version)) return { path, version };
-    if (version !== null) onProgress(`${path} is version ${version}, older than ${OLDEST.join('.')}: looking further`);
+    if (version !== null) onProgress(`skipping ${path}: version ${version} is older than ${OLDEST.join('.')}`);
   }
 
   const failures: string[] = [];
@@ -52,21 +54,21 @@ export async function findNatsServer(options: FindOptions = {}): Promise<FoundSe
   for (const [name, fetch] of sources) {
     try {
       const found = await mustWork(await fetch());
-      onProgress(`nats-server ${found.version} is at ${found.path}`);
+      onProgress(`installed nats-server ${found.version} at ${found.path}`);
       return found;
     } catch (error) {
       failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
-      onProgress(`no nats-server from the ${failures.at(-1)}`);
+      onProgress(`cannot install the ${failures.at(-1)}`);
     }
   }
   throw new Unavailable(
-    `there is no nats-server and none could be installed (${failures.join('; ')}). Three ways to get one: ` +
+    `cannot find or install a nats-server: ${failures.join('; ')}; ` +
       'install it (apt-get install nats-server, brew install nats-server, or https://nats.io/download), ' +
-      'set SHOAL_NATS_SERVER to the path of the program, or start NATS yourself and give its address with --nats URL.',
+      'set SHOAL_NATS_SERVER to the path of the program, or start NATS yourself and set --nats to its address',
   );
 }
 
-/** Folder in which installed servers are kept. */
+/** The cache folder for installed servers. @internal exported for tests. */
 export function natsCacheDir(env: Readonly<Record<string, string | undefined>>): string {
   const base = env.XDG_CACHE_HOME;
   return join(base?.startsWith('/') ? base : join(env.HOME ?? homedir(), '.cache'), 'shoal', 'nats-server');
@@ -75,8 +77,12 @@ export function natsCacheDir(env: Readonly<Record<string, string | undefined>>):
 async function mustWork(path: string): Promise<FoundServer> {
   const version = await natsServerVersion(path);
   if (version === null)
-    throw new Refused(`${path} is not a nats-server that runs here: check the path and that it is executable`);
-  if (!recent(version)) throw new Refused(`${path} is nats-server ${version}: ${OLDEST.join('.')} or newer is needed`);
+    throw new Refused(
+      `cannot run ${path} as nats-server: it does not report a version; check the path and that the file is executable`,
+    );
+  if (!recent(version)) {
+    throw new Refused(`cannot use ${path}: it is nats-server ${version}; install ${OLDEST.join('.')} or newer`);
+  }
   return { path, version };
 }
 
@@ -90,7 +96,7 @@ function inPath(env: Readonly<Record<string, string | undefined>>): string[] {
   return folders.map((folder) => join(folder, 'nats-server'));
 }
 
-/** The pinned release first, then whatever else was installed. */
+/** Paths in the cache folder: the pinned release first, then all others. */
 async function inCache(cacheDir: string, release: NatsRelease): Promise<string[]> {
   const folders = (await readdir(cacheDir).catch(() => [])).filter((folder) => !folder.startsWith('.')).sort();
   const pinned = releaseFolder(release);

@@ -2,11 +2,15 @@ import { execFile } from 'node:child_process';
 import { chmod, copyFile, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { NATS_PACKAGE_TIMEOUT_MS } from '../../src/limits.js';
+
+/** How long one run of apt-get or dpkg-deb may take. */
+const NATS_PACKAGE_TIMEOUT_MS = 180_000;
 
 const execFileAsync = promisify(execFile);
 
-/** Runs a program to its end and gives its standard output. Rejects with what it wrote to standard error. */
+/** Installs a program into the cache folder, completely or not at all. */
+
+/** Runs a program to its end and returns its standard output. Rejects with the end of its standard error. */
 export async function runProgram(file: string, args: readonly string[], cwd?: string): Promise<string> {
   const env = { ...process.env, LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' };
   try {
@@ -15,7 +19,7 @@ export async function runProgram(file: string, args: readonly string[], cwd?: st
   } catch (error) {
     const stderr = (error as { stderr?: string }).stderr?.trim();
     const reason = stderr || (error instanceof Error ? error.message : String(error));
-    throw new Error(`${file} ${args[0] ?? ''} failed: ${reason.split('\n').slice(-3).join(' ')}`);
+    throw new Error(`cannot run ${file} ${args[0] ?? ''}: ${reason.split('\n').slice(-3).join(' ')}`);
   }
 }
 
@@ -30,8 +34,8 @@ export async function natsServerVersion(path: string): Promise<string | null> {
 }
 
 /**
- * Makes `<cacheDir>/<name>/nats-server` from the file that `fetch` leaves in the empty folder it is given and returns the path of.
- * The folder appears at once and whole, so that runs at the same time do not see each other's halves; the first wins.
+ * Installs a program as `<cacheDir>/<name>/nats-server`. `fetch` puts the program anywhere in the empty scratch folder and returns its
+ * path. A rename then publishes the folder at once, so that concurrent runs never see a partial installation; the first run wins.
  */
 export async function install(
   cacheDir: string,
@@ -46,7 +50,8 @@ export async function install(
     await mkdir(readyDir);
     await copyFile(found, join(readyDir, 'nats-server'));
     await chmod(join(readyDir, 'nats-server'), 0o755);
-    if ((await natsServerVersion(join(readyDir, 'nats-server'))) === null) throw new Error('it does not run here');
+    if ((await natsServerVersion(join(readyDir, 'nats-server'))) === null)
+      throw new Error('the program does not run on this machine');
     await rename(readyDir, join(cacheDir, name)).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
     });

@@ -5,13 +5,15 @@ import { type EmbeddedServer, startNatsServer } from './embedded-server.js';
 import { type FoundServer, findNatsServer } from './find-server.js';
 import { PINNED_RELEASE } from './release.js';
 
+/** A nats-server as a process that a supervisor can restart. */
+
 export interface NatsCommand {
   readonly path: string;
-  /** Those of the server whose place it takes, so that clients find it again; null at first. */
+  /** Port and credentials of the server that this one replaces, so that clients reconnect; null for the first server. */
   readonly before: { readonly port: number; readonly user: string; readonly password: string } | null;
 }
 
-/** A nats-server as a supervisor sees it. `ready` gives its `EmbeddedServer`. */
+/** Starts a nats-server for a supervisor. `ready` resolves with its `EmbeddedServer`. */
 export function natsProcess(command: NatsCommand): SupervisedProcess & { readonly ready: Promise<EmbeddedServer> } {
   let server: EmbeddedServer | null = null;
   let over = false;
@@ -23,12 +25,12 @@ export function natsProcess(command: NatsCommand): SupervisedProcess & { readonl
     async (started) => {
       const { code } = await started.exited;
       over = true;
-      return { code, signal: null, reason: `it exited with code ${code}` };
+      return { code, signal: null, reason: `exit code ${code}` };
     },
     (error: unknown) => ({ code: null, signal: null, reason: error instanceof Error ? error.message : String(error) }),
   );
   const stop = async () => {
-    // It may be starting: then it is stopped once it has.
+    // If the server is still starting, stop it once it has started.
     await ready.then((started) => started.stop()).catch(() => {});
     return exited;
   };
@@ -37,7 +39,7 @@ export function natsProcess(command: NatsCommand): SupervisedProcess & { readonl
     exited,
     stop,
     kill: () => {
-      // What guards it sees its end, and clears up after it.
+      // The guard script notices the end of the server and cleans up.
       if (server !== null && !over) process.kill(server.pid, 'SIGKILL');
       void stop();
     },
@@ -47,9 +49,9 @@ export function natsProcess(command: NatsCommand): SupervisedProcess & { readonl
   };
 }
 
-/** Looks for the program where it may be, and installs nothing. Null if it is nowhere. @throws Refused if the one named does not work */
+/** Looks for a nats-server without installing one. Null if there is none. @throws Refused if the given one does not work */
 export async function lookForNatsServer(path: string | null): Promise<FoundServer | null> {
-  // A release without checksums is one that is never downloaded.
+  // A release without checksums is never downloaded.
   const release = { ...PINNED_RELEASE, sha256: {} };
   try {
     return await findNatsServer({ ...(path === null ? {} : { path }), release, debian: false });
@@ -59,7 +61,7 @@ export async function lookForNatsServer(path: string | null): Promise<FoundServe
   }
 }
 
-/** Finds the program, or installs it. */
+/** Finds the nats-server program, or installs it. */
 export async function natsProgram(path: string | null, onProgress: (line: string) => void): Promise<string> {
   const found = await findNatsServer({ ...(path === null ? {} : { path }), onProgress });
   onProgress(`${found.path}, version ${found.version}`);

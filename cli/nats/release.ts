@@ -1,14 +1,18 @@
 import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import * as limits from '../../src/limits.js';
 import { install, runProgram } from './install.js';
 
-/** An official release of nats-server, and the SHA-256 of its archives as its makers publish them. */
+/** A release of nats-server that is fetched: its size, how long connecting, and all of it may take. */
+const NATS_DOWNLOAD_BYTES = 64 * 2 ** 20;
+const NATS_CONNECT_TIMEOUT_MS = 5_000;
+const NATS_DOWNLOAD_TIMEOUT_MS = 120_000;
+
+/** An official release of nats-server, and the published SHA-256 of its archives. */
 export interface NatsRelease {
   readonly version: string;
   readonly baseUrl: string;
-  /** By `<platform>-<architecture>` in the words of the release. */
+  /** By `<platform>-<architecture>`, as the release names them. */
   readonly sha256: Readonly<Record<string, string>>;
 }
 
@@ -21,7 +25,7 @@ export const PINNED_RELEASE: NatsRelease = {
   },
 };
 
-/** This machine in the words of the release. */
+/** The platform of this machine, as the release names it. @internal exported for tests. */
 export function releasePlatform(): string {
   return `${process.platform}-${process.arch === 'x64' ? 'amd64' : process.arch}`;
 }
@@ -31,7 +35,7 @@ export function releaseFolder(release: NatsRelease): string {
   return `v${release.version}-${releasePlatform()}`;
 }
 
-/** Downloads the release into the cache and returns the path of the program. Rejects if its checksum is not the published one. */
+/** Downloads the release into the cache folder and returns the path of the program. Rejects if the checksum differs. */
 export async function installRelease(
   release: NatsRelease,
   cacheDir: string,
@@ -39,13 +43,14 @@ export async function installRelease(
 ): Promise<string> {
   const platform = releasePlatform();
   const expected = release.sha256[platform];
-  if (expected === undefined) throw new Error(`there is no pinned checksum for ${platform}`);
+  if (expected === undefined) throw new Error(`no checksum is pinned for ${platform}`);
   const stem = `nats-server-v${release.version}-${platform}`;
   const url = `${release.baseUrl}/v${release.version}/${stem}.tar.gz`;
   onProgress(`downloading ${url}`);
   const archive = await download(url);
   const actual = createHash('sha256').update(archive).digest('hex');
-  if (actual !== expected) throw new Error(`refused ${url}: its SHA-256 is ${actual}, not the published ${expected}`);
+  if (actual !== expected)
+    throw new Error(`cannot trust ${url}: its SHA-256 is ${actual}, not the published ${expected}`);
   return install(cacheDir, releaseFolder(release), async (scratchDir) => {
     const file = join(scratchDir, 'release.tar.gz');
     await writeFile(file, archive);
@@ -56,9 +61,9 @@ export async function installRelease(
 
 async function download(url: string): Promise<Uint8Array> {
   const abort = new AbortController();
-  const give = (reason: string, ms: number) => setTimeout(() => abort.abort(new Error(reason)), ms);
-  const connecting = give(`no answer within ${limits.NATS_CONNECT_TIMEOUT_MS} ms`, limits.NATS_CONNECT_TIMEOUT_MS);
-  const loading = give(`not done within ${limits.NATS_DOWNLOAD_TIMEOUT_MS} ms`, limits.NATS_DOWNLOAD_TIMEOUT_MS);
+  const abortAfter = (reason: string, ms: number) => setTimeout(() => abort.abort(new Error(reason)), ms);
+  const connecting = abortAfter(`no answer within ${NATS_CONNECT_TIMEOUT_MS} ms`, NATS_CONNECT_TIMEOUT_MS);
+  const loading = abortAfter(`incomplete after ${NATS_DOWNLOAD_TIMEOUT_MS} ms`, NATS_DOWNLOAD_TIMEOUT_MS);
   try {
     const response = await fetch(url, { signal: abort.signal });
     clearTimeout(connecting);
@@ -67,14 +72,14 @@ async function download(url: string): Promise<Uint8Array> {
     let bytes = 0;
     for await (const chunk of response.body) {
       bytes += chunk.byteLength;
-      if (bytes > limits.NATS_DOWNLOAD_BYTES) throw new Error(`more than ${limits.NATS_DOWNLOAD_BYTES} bytes`);
+      if (bytes > NATS_DOWNLOAD_BYTES) throw new Error(`more than ${NATS_DOWNLOAD_BYTES} bytes`);
       chunks.push(chunk);
     }
     return Buffer.concat(chunks);
   } catch (error) {
     abort.abort();
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-    throw new Error(`download failed: ${cause instanceof Error ? cause.message || String(cause) : String(cause)}`);
+    throw new Error(`cannot download: ${cause instanceof Error ? cause.message || String(cause) : String(cause)}`);
   } finally {
     clearTimeout(connecting);
     clearTimeout(loading);

@@ -5,25 +5,29 @@ import * as limits from '../../src/limits.js';
 import { readChildMessage } from './link-messages.js';
 import { OutputTail } from './output-tail.js';
 
+/** Last output of a child that is kept, to be shown if it fails. */
+const CHILD_OUTPUT_TAIL_BYTES = 16 * 1024;
+/** A child process that this process started and is responsible for. */
+
 export interface ChildSpec {
-  /** For messages. */
+  /** Name of the child in messages. */
   readonly name: string;
-  /** A script for this same Node, and its arguments. */
+  /** A script, run by the same Node as this process, and its arguments. */
   readonly script: string;
   readonly args: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
-  /** Called with each line that it writes to stderr or stdout. */
+  /** Called with each line that the child writes to stderr or stdout. */
   readonly onLine: (line: string) => void;
 }
 
 export interface ChildExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** In words for people: what the child said of it, else its last output, else code or signal. */
+  /** For people: the reason that the child reported, else its last output, else its exit code or signal. */
   readonly reason: string;
 }
 
-/** A child ended before it was ready. */
+/** A child ended before it was ready. @internal exported for tests. */
 export class ChildFailed extends Error {
   override get name(): string {
     return 'ChildFailed';
@@ -32,16 +36,16 @@ export class ChildFailed extends Error {
     readonly child: string,
     readonly exit: ChildExit,
   ) {
-    super(`${child} failed: ${exit.reason}`);
+    super(`cannot start ${child}: ${exit.reason}`);
   }
 }
 
 /**
- * A process that this one started and answers for. It has a session of its own, so that Ctrl-C in the terminal reaches the parent
- * alone, which then stops its children in order; and a channel, which tells it when the parent is gone (`parent-link.ts`).
+ * A process that this one started and is responsible for. The child has its own session, so that Ctrl-C in the terminal reaches only
+ * the parent, which then stops its children in order. It also has a channel, which closes when the parent is gone (`parent-link.ts`).
  */
 export class Child {
-  /** Resolves with what the child says of itself. Rejects with `ChildFailed` if it ends before. */
+  /** Resolves with the `info` of the child's ready message. Rejects with `ChildFailed` if the child ends first. */
   readonly ready: Promise<unknown>;
   /** Never rejects. */
   readonly exited: Promise<ChildExit>;
@@ -54,7 +58,7 @@ export class Child {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       detached: true,
     });
-    const tail = new OutputTail(limits.CHILD_OUTPUT_TAIL_BYTES);
+    const tail = new OutputTail(CHILD_OUTPUT_TAIL_BYTES);
     for (const stream of [this.process.stdout!, this.process.stderr!]) {
       createInterface({ input: stream }).on('line', (line) => {
         tail.add(line);
@@ -67,8 +71,8 @@ export class Child {
         this.over = true;
         resolve({ code, signal, reason });
       };
-      this.process.once('error', (error) => end(null, null, `it could not be started: ${error.message}`));
-      // Not `exit`: its last words may still be in the pipe.
+      this.process.once('error', (error) => end(null, null, `cannot spawn the process: ${error.message}`));
+      // `exit` is too early: the child's last output may still be in the pipe.
       this.process.once('close', (code, signal) => end(code, signal, said ?? describeExit(code, signal, tail)));
     });
     this.ready = new Promise((resolve, reject) => {
@@ -79,16 +83,16 @@ export class Child {
       });
       this.exited.then((exit) => reject(new ChildFailed(spec.name, exit)));
     });
-    // Whoever cares awaits it; a child that ends early must not end its parent.
+    // A caller that needs `ready` awaits it. For the others, a child that ends early must not crash the parent.
     this.ready.catch(() => {});
   }
 
-  /** 0 if it could not be started. */
+  /** 0 if the child could not be spawned. */
   get pid(): number {
     return this.process.pid ?? 0;
   }
 
-  /** Asks it to end, and kills it if it has not after `graceMs`. */
+  /** Asks the child to end, and kills it after `graceMs`. */
   async stop(clock: Clock, graceMs: number = limits.PROCESS_STOP_MS): Promise<ChildExit> {
     if (!this.over) this.process.kill('SIGTERM');
     const timer = clock.after(graceMs, () => this.kill());
@@ -97,19 +101,19 @@ export class Child {
     return exit;
   }
 
-  /** Ends it, and whatever it has started, at once. */
+  /** Kills the child and all processes in its group at once. */
   kill(): void {
     if (this.over || this.process.pid === undefined) return;
     try {
       process.kill(-this.process.pid, 'SIGKILL');
     } catch {
-      // It is gone already.
+      // The group has ended already.
     }
   }
 }
 
 function describeExit(code: number | null, signal: NodeJS.Signals | null, tail: OutputTail): string {
-  const how = signal === null ? `it exited with code ${code}` : `it was ended by ${signal}`;
-  const words = tail.lastWords();
-  return words === null ? how : `${how}: ${words}`;
+  const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
+  const cause = tail.likelyCause();
+  return cause === null ? how : `${how}: ${cause}`;
 }

@@ -1,11 +1,11 @@
-/** What a child tells its parent over their channel. */
+/** The messages of a child to its parent. */
 export type ChildMessage =
-  /** It does its work from now on. `info` is for the parent to check. */
+  /** The child serves from now on. The parent checks `info`. */
   | { readonly type: 'ready'; readonly info: unknown }
-  /** It cannot start, and why, in words for people. It ends after this. */
+  /** The child cannot start, and ends after this message. `reason` is for people. */
   | { readonly type: 'failed'; readonly reason: string };
 
-/** Checks what came over the channel; null if it is none of ours. */
+/** Checks a value from the channel; null if it is not one of these messages. */
 export function readChildMessage(value: unknown): ChildMessage | null {
   if (typeof value !== 'object' || value === null || !('type' in value)) return null;
   if (value.type === 'ready') return { type: 'ready', info: 'info' in value ? value.info : null };

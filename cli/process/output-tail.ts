@@ -1,4 +1,4 @@
-/** The last lines of a child's output, within a bound. */
+/** The last lines of a child's output, up to a bound. */
 export class OutputTail {
   private readonly lines: string[] = [];
   private chars = 0;
@@ -12,8 +12,8 @@ export class OutputTail {
     while (this.chars > this.maxChars) this.chars -= this.lines.shift()!.length;
   }
 
-  /** The line that most likely says why the child ended: its last logged error, else Node's own report, else the last line. */
-  lastWords(): string | null {
+  /** The line that most likely explains the end of the child: its last logged error, else Node's own report, else the last line. */
+  likelyCause(): string | null {
     const newestFirst = this.lines.filter((line) => line.trim() !== '').reverse();
     for (const line of newestFirst) {
       const logged = loggedError(line);
@@ -25,7 +25,7 @@ export class OutputTail {
   }
 }
 
-/** Levels as pino numbers them. */
+/** pino's numeric level for errors. */
 const ERROR_LEVEL = 50;
 
 function loggedError(line: string): string | null {

@@ -3,13 +3,17 @@ import * as limits from '../../src/limits.js';
 import type { RunningRole } from '../../src/running-role.js';
 import { openParentLink, type ParentLink } from './parent-link.js';
 
-/** How a role's process begins and ends. */
+/** How long a process whose parent is gone may take to end in good order before it is killed. */
+const ORPHAN_STOP_MS = 3_000;
+
+/** Runs a role in this process, from start to exit. */
+
 export interface RoleOptions {
-  /** `leaving` is raised when the role is to end: one that still waits for something rejects with Cancelled. */
+  /** Starts the role. When `leaving` is aborted, a role that is still starting rejects with Cancelled. */
   readonly start: (leaving: AbortSignal) => Promise<RunningRole>;
-  /** Told the error that kept it from starting or stopping, unless a parent is told. */
+  /** Called with an error while starting or stopping, unless the parent gets the error. */
   readonly onError: (error: unknown) => void;
-  /** Text of an error that the parent may show. */
+  /** The text of an error for the parent to show. */
   readonly describe: (error: unknown) => string;
 }
 
@@ -18,27 +22,27 @@ type Ending = 'signal' | 'parent-gone';
 function nextSignal(): Promise<Ending> {
   return new Promise((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
-      // `on`, not `once`: a signal that comes twice must not end the process in the middle of its stop.
+      // With `once`, a second signal would end the process in the middle of its stop.
       process.on(signal, () => resolve('signal'));
     }
   });
 }
 
-function within<T>(timeMs: number, promise: Promise<T>, what: string): Promise<T> {
+function within<T>(timeMs: number, promise: Promise<T>, task: string): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`${what} took longer than ${timeMs} ms`)), timeMs);
+    const timer = setTimeout(() => reject(new Error(`cannot ${task} within ${timeMs} ms`)), timeMs);
     promise.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }
 
 /**
- * Runs a role until a signal comes or its parent is gone, then stops it, within a limit. The caller exits the process with the
- * code that this resolves with.
+ * Runs a role until a signal comes or its parent is gone, then stops it within a limit. Resolves with the exit code; the caller
+ * exits the process with it.
  */
 export async function runRole(options: RoleOptions, link: ParentLink | null = openParentLink()): Promise<0 | 1> {
   const never = new Promise<Ending>(() => {});
   const ending = Promise.race([nextSignal(), link?.gone.then((): Ending => 'parent-gone') ?? never]);
-  // Without a parent nobody reads what is written: that must not end the process before its role has stopped.
+  // Without a parent the output pipes are closed. The write error must not end the process before its role has stopped.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   const leaving = new AbortController();
   const starting = options.start(leaving.signal);
@@ -50,10 +54,10 @@ export async function runRole(options: RoleOptions, link: ParentLink | null = op
     else await link.send({ type: 'failed', reason: options.describe(error) });
     return 1;
   }
-  const stopMs = (await ending) === 'signal' ? limits.PROCESS_STOP_MS : limits.ORPHAN_STOP_MS;
+  const stopMs = (await ending) === 'signal' ? limits.PROCESS_STOP_MS : ORPHAN_STOP_MS;
   leaving.abort();
   try {
-    await within(stopMs, stopped(starting), 'Stopping');
+    await within(stopMs, stopped(starting), 'stop');
     return 0;
   } catch (error) {
     options.onError(error);

@@ -2,16 +2,16 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** The shortest limit on the path of a Unix socket is macOS's 104 bytes; Linux takes 108. Name and ending zero must fit too. */
+// macOS limits the path of a Unix socket to 104 bytes, Linux to 108, including the file name and the final zero byte.
 const LONGEST_FOLDER_BYTES = 80;
 
-/** A folder for one run's sockets, which only this user can enter. Its name carries the process that answers for it. */
+/** A folder for one run's sockets, accessible to this user only. Its name contains the id of the owning process. */
 export class RunDirectory {
   private constructor(readonly path: string) {}
 
   /**
-   * Makes one, and first removes those whose process was killed before it could.
-   * @param base where; the system's folder for temporary files, if a socket's path can be that long
+   * Makes a folder, after removing the folders whose process was killed.
+   * @param base parent folder; the default is the system's folder for temporary files if a socket's path fits there, else /tmp
    */
   static create(base: string = defaultBase()): RunDirectory {
     const prefix = `shoal-${process.getuid?.() ?? 0}-`;
@@ -26,7 +26,7 @@ export class RunDirectory {
     return join(this.path, name);
   }
 
-  /** Removes it and what is in it. Idempotent. */
+  /** Removes the folder and its content. Idempotent. */
   remove(): void {
     remove(this.path);
   }

@@ -3,14 +3,14 @@ import type { Clock, Timer } from '../../src/clock.js';
 import * as limits from '../../src/limits.js';
 import type { Child, ChildExit } from './child.js';
 
-/** What a supervisor needs of a process. */
+/** A process that is restarted when it ends by itself, as its supervisor sees it. */
 export type SupervisedProcess = Pick<Child, 'pid' | 'ready' | 'exited' | 'stop' | 'kill'>;
 
 export type SupervisedEvent =
   | { readonly type: 'ready'; readonly pid: number; readonly info: unknown }
-  /** It ended by itself, and will be started again. */
+  /** The process ended by itself, and will be restarted. */
   | { readonly type: 'restarting'; readonly exit: ChildExit; readonly inMs: number }
-  /** It ended too often, and stays down. */
+  /** The process ended too often, and will not be restarted. */
   | { readonly type: 'given-up'; readonly exit: ChildExit };
 
 export interface SupervisedOptions {
@@ -20,31 +20,29 @@ export interface SupervisedOptions {
   readonly onEvent: (event: SupervisedEvent) => void;
 }
 
-/**
- * `idle` -> `running` <-> `waiting` (for a restart), `running` -> `down` (given up), and from each of them -> `stopped`.
- */
+/** `idle` -> `running` <-> `waiting` (for a restart), `running` -> `down` (given up), and from every state -> `stopped`. */
 type State =
   | { readonly kind: 'idle' | 'down' }
-  /** The child is the one that still has to end. */
+  /** `child` is the process that may still have to end. */
   | { readonly kind: 'stopped'; readonly child: SupervisedProcess | null }
   | { readonly kind: 'running'; readonly child: SupervisedProcess }
   | { readonly kind: 'waiting'; readonly timer: Timer };
 
-/** One process that is kept running: if it ends by itself it is started again, with back-off and a limit. */
+/** Restarts a process that ends by itself, with back-off and a limit. */
 export class Supervised {
   private state: State = { kind: 'idle' };
   private crashesMs: readonly number[] = [];
 
   constructor(private readonly options: SupervisedOptions) {}
 
-  /** Of the process that runs now; null between two. */
+  /** Pid of the running process; null between two runs. */
   get pid(): number | null {
     return this.state.kind === 'running' ? this.state.child.pid : null;
   }
 
   /**
-   * Starts it for the first time. Resolves when it is ready, with what it says of itself; rejects with `ChildFailed` if it ends before
-   * that: what cannot start once is not tried again.
+   * Starts the process for the first time. Resolves with its `info` when it is ready. Rejects with `ChildFailed` if it ends first; a
+   * process that fails its first start is not restarted.
    */
   async start(): Promise<unknown> {
     const child = this.launch();
@@ -54,18 +52,18 @@ export class Supervised {
     return info;
   }
 
-  /** Ends it for good; resolves when it is gone. Bounded by the grace after which it is killed. */
+  /** Stops the process for good, and kills it after a grace period. Resolves when it has ended. */
   async stop(): Promise<void> {
     if (this.state.kind === 'stopped') await this.state.child?.exited;
     else await this.leave()?.stop(this.options.clock);
   }
 
-  /** Ends it at once and for good, even if it is being stopped. */
+  /** Kills the process for good, even if it is already being stopped. */
   kill(): void {
     this.leave()?.kill();
   }
 
-  /** No more restarts from here on. Gives the process that is still to be ended. */
+  /** Disables restarts. Returns the process that still has to be ended. */
   private leave(): SupervisedProcess | null {
     if (this.state.kind === 'waiting') this.state.timer.cancel();
     const child = 'child' in this.state ? this.state.child : null;
@@ -105,7 +103,7 @@ export class Supervised {
     const child = this.launch();
     child.ready.then(
       (info) => this.options.onEvent({ type: 'ready', pid: child.pid, info }),
-      () => {}, // its end is told by `exited`
+      () => {}, // `exited` reports its end
     );
     this.watch(child);
   }

@@ -1,18 +1,18 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { ApiError } from '../openai/api-error.js';
 
-/** Who may ask, and whose prefixes are whose. */
+/** API keys: who may call the API, and which tenant each key names. */
 export class Access {
   private readonly digests: readonly Buffer[];
 
-  /** Without keys, everybody may ask. */
+  /** With no keys, the API is open to everyone. */
   constructor(apiKeys: readonly string[]) {
     this.digests = apiKeys.map(digest);
   }
 
   /**
-   * The tenant that an `authorization` header speaks for, null where no key is asked for. Throws a 401 without a good one. All keys are
-   * compared, by digest and in constant time, so that the time taken tells nothing of them.
+   * The tenant of an `authorization` header: a digest of its key, or null if no keys are configured. Throws a 401 for a missing or unknown
+   * key. Compares against every key, by digest and in constant time, so that timing reveals nothing about the keys.
    */
   tenantOf(authorization: string | null): string | null {
     if (this.digests.length === 0) return null;
@@ -20,19 +20,16 @@ export class Access {
     const given = digest(key ?? '');
     const matches = this.digests.filter((known) => timingSafeEqual(known, given));
     if (key !== undefined && matches.length > 0) return given.toString('hex');
-    throw new ApiError(
-      401,
-      'This fleet asks for an API key: send the header "authorization: Bearer KEY" with a good one.',
-      {
-        code: 'invalid_api_key',
-      },
-    );
+    const problem = key === undefined ? 'is missing or not a bearer token' : 'has an unknown API key';
+    throw new ApiError(401, `authorization: ${problem}; send "authorization: Bearer KEY" with a valid API key`, {
+      code: 'invalid_api_key',
+    });
   }
 }
 
 /**
- * The salt under which a prompt's blocks are kept. A cache hit shows in the time to the first token, so a tenant could try out whether
- * another has sent a prefix. Where keys are in use, the salt is therefore bound to the key, whatever `cache_salt` a request names.
+ * The salt of a prompt's block keys; null for none. A cache hit shows in the time to first token, so tenants that share a salt can probe
+ * for each other's prefixes. With API keys in use, the salt therefore always includes the tenant, whatever `cache_salt` a request sends.
  */
 export function saltOf(tenant: string | null, cacheSalt: string | undefined): string | null {
   if (tenant === null) return cacheSalt ?? null;

@@ -1,16 +1,17 @@
 import type { Clock } from '../../src/clock.js';
-import { COORDINATOR_LOGPROBS, COORDINATOR_REQUESTS } from '../../src/limits.js';
+import { COORDINATOR_REQUESTS } from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
 import type { CoordinatorMetrics } from '../../src/metrics/coordinator-metrics.js';
 import { watchFleet } from '../../src/metrics/fleet-metrics.js';
 import { type Random, SystemRandom } from '../../src/random.js';
 import type { Fleet } from '../fleet.js';
-import { Admission } from '../openai/admission.js';
+import { ANSWER_LOGPROBS } from '../openai/logprob-count.js';
 import { LogprobRoom } from '../openai/logprob-room.js';
 import { PromptReader } from '../openai/prompt.js';
+import { RequestLimit } from '../openai/request-limit.js';
 import type { ServedModel } from '../openai/served-model.js';
 import { Access } from './access.js';
-import type { Route } from './route.js';
+import type { HttpRoute } from './route.js';
 import { aboutRoutes } from './routes/about.js';
 import { cacheRoutes } from './routes/cache.js';
 import { chatRoute } from './routes/chat.js';
@@ -21,16 +22,22 @@ import { modelRoutes } from './routes/models.js';
 import { tokenizeRoutes } from './routes/tokenize.js';
 import { type HttpListenOptions, type HttpServer, listen } from './server.js';
 
+/** Builds the HTTP server of a coordinator: the routes with everything they need. */
+
+/** Log-probabilities that a coordinator holds for answers that were not taken yet. */
+const COORDINATOR_LOGPROBS = 4 * ANSWER_LOGPROBS;
+
+/** @internal exported for tests. */
 export interface HttpOptions extends HttpListenOptions {
-  /** Of this package. */
+  /** Version of this package. */
   readonly version: string;
-  /** Whether a client may name the worker. */
+  /** Whether a client may choose the worker. */
   readonly allowRouting: boolean;
-  /** Keys of which a client must send one; none: no key is asked for. */
+  /** API keys that are accepted; the API is open if there are none. */
   readonly apiKeys?: readonly string[];
-  /** Sequences accepted and not yet answered. */
+  /** Limit on sequences accepted and not yet answered. */
   readonly maxRequests?: number;
-  /** Log-probabilities held for answers that were not taken yet. */
+  /** Limit on log-probabilities held for answers not yet delivered. */
   readonly maxLogprobs?: number;
 }
 
@@ -39,14 +46,14 @@ export interface HttpDeps {
   readonly model: ServedModel;
   readonly options: HttpOptions;
   readonly log: Log;
-  /** Gets the gauges of the fleet, too. */
+  /** The gauges of the fleet are added to its registry. */
   readonly metrics: CoordinatorMetrics;
   readonly clock: Clock;
-  /** Of ids, and of seeds that clients leave open. */
+  /** Source of ids, and of seeds where a request gives none. */
   readonly random?: Random;
 }
 
-/** Serves OpenAI's API over a fleet. Resolves when it listens; rejects with `Unavailable` if the address is taken. */
+/** Serves the OpenAI-compatible API of a fleet. Resolves once listening; rejects with `Unavailable` if it cannot listen. */
 export function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
   const { fleet, options, log, metrics, clock } = deps;
   watchFleet(metrics.registry, () => fleet.view());
@@ -62,13 +69,13 @@ export function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
   });
 }
 
-function routesOf({ fleet, model, options, metrics, clock, random }: HttpDeps): Route[] {
+function routesOf({ fleet, model, options, metrics, clock, random }: HttpDeps): HttpRoute[] {
   const prompts = new PromptReader(model);
   const generation = {
     fleet,
     model,
     prompts,
-    admission: new Admission(options.maxRequests ?? COORDINATOR_REQUESTS),
+    requestLimit: new RequestLimit(options.maxRequests ?? COORDINATOR_REQUESTS),
     logprobRoom: new LogprobRoom(options.maxLogprobs ?? COORDINATOR_LOGPROBS),
     metrics: metrics.requests,
     clock,

@@ -1,16 +1,18 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { ApiError } from '../openai/api-error.js';
 
-/** Throws a 415 for a body that is not JSON as it is. */
+/** Parses request bodies as JSON, strictly. */
+
+/** Throws a 415 unless the headers declare uncompressed JSON. */
 export function checkMediaType(headers: IncomingHttpHeaders): void {
   const encoding = headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity') {
-    throw new ApiError(415, 'The body must not be compressed: leave the header "content-encoding" out.', {
+    throw new ApiError(415, 'content-encoding: compressed bodies are not supported; send the body uncompressed', {
       code: 'unsupported_media_type',
     });
   }
   if (JSON_TYPE.test(headers['content-type'] ?? '')) return;
-  throw new ApiError(415, 'The body must be JSON: send the header "content-type: application/json".', {
+  throw new ApiError(415, 'content-type: must be application/json', {
     code: 'unsupported_media_type',
   });
 }
@@ -18,7 +20,7 @@ export function checkMediaType(headers: IncomingHttpHeaders): void {
 const JSON_TYPE = /^application\/json\s*(;|$)/i;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/** A body as JSON; undefined for an empty one. Throws a 400 that says nothing of what the body holds. */
+/** A body as JSON; undefined if it is empty. Throws a 400 that repeats nothing of the body: it may hold private text. */
 export function parseJsonBody(bytes: Uint8Array): unknown {
   if (bytes.byteLength === 0) return undefined;
   const text = decode(bytes);
@@ -28,11 +30,11 @@ export function parseJsonBody(bytes: Uint8Array): unknown {
   } catch (error) {
     const position = /position (\d+)/.exec(error instanceof Error ? error.message : '')?.[1];
     const where = position === undefined ? '' : ` (at character ${position})`;
-    throw new ApiError(400, `The body is not valid JSON${where}.`, { code: 'invalid_json' });
+    throw new ApiError(400, `body: is not valid JSON${where}`, { code: 'invalid_json' });
   }
-  // A key may be written with escapes, so only a text with neither can be trusted unseen.
+  // A key can hide behind \u escapes, so only text without either substring skips the walk.
   if ((text.includes('__proto__') || text.includes('\\u')) && hasProtoKey(value)) {
-    throw new ApiError(400, 'The body has a key "__proto__", which is refused.', {
+    throw new ApiError(400, '__proto__: is not allowed as a key', {
       param: '__proto__',
       code: 'invalid_json',
     });
@@ -44,11 +46,11 @@ function decode(bytes: Uint8Array): string {
   try {
     return utf8.decode(bytes);
   } catch {
-    throw new ApiError(400, 'The body is not valid UTF-8.', { code: 'invalid_utf8' });
+    throw new ApiError(400, 'body: is not valid UTF-8', { code: 'invalid_utf8' });
   }
 }
 
-/** By a list of what is left to see, for a body may nest deeper than the stack goes. */
+/** Iterative: JSON may nest deeper than the call stack allows. */
 function hasProtoKey(root: unknown): boolean {
   const left: unknown[] = [root];
   while (left.length > 0) {

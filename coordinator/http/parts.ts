@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream';
 import { HTTP_PART_BYTES } from '../../src/limits.js';
 
-/** An answer in parts, each handed out, with a call of `onTaken`, when there is room for it: so it can be told whether who reads it reads on. */
-export function inParts(bytes: Uint8Array, onTaken: () => void): Readable {
+/** A long answer as a stream of parts. Calls `onTaken` for each part that the socket has room for, which shows that the client still reads. */
+export function streamParts(bytes: Uint8Array, onTaken: () => void): Readable {
   return Readable.from(parts(bytes, onTaken), { highWaterMark: 1 });
 }
 

@@ -2,18 +2,20 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 /**
- * Has answers that wait behind others on a connection end with it: Node tells that the connection is closed to the one alone whose turn it is.
+ * Closes the pipelined responses of a connection when the connection closes.
+ *
+ * Node emits `close` only on the response whose turn it is; the responses queued behind it would never learn that their client is gone.
  */
 export class Pipelines {
   private readonly waiting = new WeakMap<Socket, Set<ServerResponse>>();
 
-  enter(socket: Socket, response: ServerResponse): void {
-    const waiting = this.waiting.get(socket) ?? this.begin(socket);
+  add(socket: Socket, response: ServerResponse): void {
+    const waiting = this.waiting.get(socket) ?? this.watch(socket);
     waiting.add(response);
     response.once('close', () => waiting.delete(response));
   }
 
-  private begin(socket: Socket): Set<ServerResponse> {
+  private watch(socket: Socket): Set<ServerResponse> {
     const waiting = new Set<ServerResponse>();
     this.waiting.set(socket, waiting);
     socket.once('close', () => {

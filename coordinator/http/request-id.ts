@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
-/** The client's own id if it is one that may stand in a header and in a log, else a fresh one. */
+/** The client's `x-request-id` if it is safe to repeat in headers and logs, else a random id. */
 export function requestIdOf(given: string | string[] | undefined): string {
   return typeof given === 'string' && /^[\w-]{1,128}$/.test(given) ? given : randomUUID();
 }

@@ -1,35 +1,35 @@
-/** What a route is to the server, and the server to a route. Neither knows the HTTP framework. */
-export interface Route {
+/** The interface between the routes and the server; it hides the HTTP framework. */
+export interface HttpRoute {
   readonly method: 'GET' | 'POST';
-  /** With `:name` for one part, or `*` at the end for the rest. */
+  /** `:name` matches one segment; a final `*` matches the rest. */
   readonly path: string;
-  /** Whether it asks for a key, where keys are in use. */
+  /** `key`: needs an API key if keys are configured. */
   readonly access: 'open' | 'key';
-  /** Whether its requests count as requests for tokens in the metrics. */
+  /** Whether the request metrics count its requests. */
   readonly generates?: boolean;
   /** Throws `ApiError` or an error of `src/errors.ts`. */
-  handle(exchange: Exchange): Answer | Promise<Answer>;
+  handle(exchange: Exchange): RouteAnswer | Promise<RouteAnswer>;
 }
 
-/** One request. */
+/** One request, and the connection it came on. */
 export interface Exchange {
   readonly requestId: string;
-  /** Parts of the path by name; the rest is `*`. */
+  /** Segments of the path by name; `*` is the rest. */
   readonly params: Readonly<Record<string, string>>;
   readonly body: unknown;
-  /** Whose key it is; null where none is asked for. */
+  /** See `Access.tenantOf`. */
   readonly tenant: string | null;
-  /** On the clock of the server. */
+  /** On the server's clock. */
   readonly arrivedMs: number;
-  /** Aborted with the error to report: the client went away, or the coordinator stops. */
+  /** Aborted, with the error to report as its reason, when the client disconnects or the coordinator stops. */
   readonly signal: AbortSignal;
-  /** Calls `listener` once the answer was sent, or nobody is there to take it. */
+  /** Calls `listener` once, when the answer has been sent or the client has disconnected. */
   onClose(listener: () => void): void;
-  /** A header's value by its lower-case name; null if it is not there. */
+  /** A header's value by its lower-case name; null if it was not sent. */
   header(name: string): string | null;
 }
 
-export type Answer = JsonAnswer | TextAnswer | EventsAnswer;
+export type RouteAnswer = JsonAnswer | TextAnswer | EventsAnswer;
 
 export interface JsonAnswer {
   readonly kind: 'json';
@@ -37,13 +37,13 @@ export interface JsonAnswer {
   readonly body: object;
 }
 
-export interface TextAnswer {
+interface TextAnswer {
   readonly kind: 'text';
   readonly contentType: string;
   readonly text: string;
 }
 
-/** Server-sent events, each a JSON object; the next is fetched when the client has room for it. */
+/** Server-sent events, each a JSON object. The next event is pulled when the client's socket has room for it. */
 export interface EventsAnswer {
   readonly kind: 'events';
   readonly events: AsyncIterable<object>;

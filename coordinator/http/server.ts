@@ -1,6 +1,7 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import { IdleCondition } from '../../src/async/idle.js';
 import type { Clock } from '../../src/clock.js';
 import { Cancelled, Unavailable } from '../../src/errors.js';
 import * as limits from '../../src/limits.js';
@@ -10,15 +11,33 @@ import type { Access } from './access.js';
 import { readBody } from './body.js';
 import { EventSink } from './event-sink.js';
 import { checkMediaType, parseJsonBody } from './json-body.js';
-import { inParts } from './parts.js';
+import { streamParts } from './parts.js';
 import { Pipelines } from './pipelines.js';
+import { refuseExpectation, refuseMalformed } from './refusals.js';
 import { requestIdOf } from './request-id.js';
-import type { EventsAnswer, Exchange, Route } from './route.js';
+import type { EventsAnswer, Exchange, HttpRoute } from './route.js';
 import { StallGuard } from './stall-guard.js';
+
+/** The HTTP server: listens, dispatches to routes, renders errors, closes gracefully. The only file that imports fastify. */
+
+/** Largest body of an HTTP request. */
+const HTTP_BODY_BYTES = 8 * 2 ** 20;
+/** A longer body is read so far and dropped, so that its sender sees the refusal. */
+const HTTP_DISCARD_BYTES = 64 * 2 ** 20;
+/** Connections of clients that a coordinator accepts. */
+const HTTP_CONNECTIONS = 16_384;
+/** Until a request has come in whole. */
+const HTTP_REQUEST_TIMEOUT_MS = 60_000;
+/** A client that reads nothing of its answer for so long is cut off. */
+const HTTP_STALL_TIMEOUT_MS = 120_000;
+/** Answers that run when the coordinator is told to stop have so long to end. @internal exported for tests. */
+export const HTTP_CLOSE_GRACE_MS = 8_000;
+/** After that they end with an error, for which their clients have so long to take it. @internal exported for tests. */
+export const HTTP_CLOSE_ERROR_MS = 500;
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    route?: Route;
+    route?: HttpRoute;
   }
   interface FastifyRequest {
     /** On the server's clock. */
@@ -29,38 +48,38 @@ declare module 'fastify' {
 
 export interface HttpListenOptions {
   readonly host: string;
-  /** 0 takes a free one. */
+  /** 0 for any free port. */
   readonly port: number;
   readonly bodyLimitBytes?: number;
-  /** How long answers that run may go on once the server is told to close. */
+  /** Time that running answers get to finish once the server closes. */
   readonly closeGraceMs?: number;
-  /** A client that takes nothing of its answer for so long is cut off. */
+  /** A client that reads nothing of its answer for this long is disconnected. */
   readonly stallTimeoutMs?: number;
 }
 
-/** What happens around the routes. */
+/** What the server needs beside the routes. */
 export interface HttpServerDeps {
   readonly access: Access;
   readonly clock: Clock;
   readonly log: Log;
-  /** Called once for each request that a route was found for, with the status it ended with; 499 if the client went away. */
-  onEnd(route: Route, status: number, durationMs: number): void;
+  /** Called once for each request that matched a route, with its final status; 499 if the client disconnected. */
+  onEnd(route: HttpRoute, status: number, durationMs: number): void;
 }
 
 export interface HttpServer {
   readonly url: string;
-  /** Takes nothing new, lets what runs end within the grace time, then ends it with a 503. Idempotent. */
+  /** Refuses new requests, gives running ones the grace time, then ends them with a 503. Idempotent. */
   close(): Promise<void>;
 }
 
-/** Listens and serves the routes. The one place that knows fastify. Rejects with `Unavailable` if the address is taken. */
+/** Starts a server for `routes`. Rejects with `Unavailable` if it cannot listen. */
 export async function listen(
-  routes: readonly Route[],
+  routes: readonly HttpRoute[],
   options: HttpListenOptions,
   deps: HttpServerDeps,
 ): Promise<HttpServer> {
   const server = new Server(options, deps);
-  for (const route of routes) server.serve(route);
+  for (const route of routes) server.addRoute(route);
   server.refuseOtherMethods(routes);
   await server.listen();
   return server;
@@ -71,47 +90,47 @@ class Server implements HttpServer {
   private readonly app: FastifyInstance;
   private readonly options: HttpListenOptions;
   private readonly deps: HttpServerDeps;
-  /** Of the requests that are being answered. */
+  /** One for each request being answered. */
   private readonly running = new Set<AbortController>();
   private readonly pipelines = new Pipelines();
-  private idle = () => {};
+  private readonly idleCondition = new IdleCondition(() => this.running.size === 0);
   private closed: Promise<void> | null = null;
 
   constructor(options: HttpListenOptions, deps: HttpServerDeps) {
     this.options = options;
     this.deps = deps;
-    const bodyLimitBytes = options.bodyLimitBytes ?? limits.HTTP_BODY_BYTES;
+    const bodyLimitBytes = options.bodyLimitBytes ?? HTTP_BODY_BYTES;
     this.app = fastify({
-      bodyLimit: limits.HTTP_DISCARD_BYTES,
-      requestTimeout: limits.HTTP_REQUEST_TIMEOUT_MS,
+      bodyLimit: HTTP_DISCARD_BYTES,
+      requestTimeout: HTTP_REQUEST_TIMEOUT_MS,
       routerOptions: { maxParamLength: limits.CLIENT_NAME_CHARS },
       genReqId: (request) => requestIdOf(request.headers['x-request-id']),
       return503OnClosing: false,
       clientErrorHandler: (error, socket) => refuseMalformed(error.code, socket),
-      frameworkErrors: (error, request, reply) => this.fail(error, request, reply),
+      frameworkErrors: (error, request, reply) => this.sendError(error, request, reply),
     });
-    this.app.server.maxConnections = limits.HTTP_CONNECTIONS;
+    this.app.server.maxConnections = HTTP_CONNECTIONS;
     this.app.server.on('checkExpectation', refuseExpectation);
     this.app.removeAllContentTypeParsers();
     this.app.addContentTypeParser('*', async (request: FastifyRequest, body: IncomingMessage) => {
-      const bytes = await readBody(body, bodyLimitBytes, limits.HTTP_DISCARD_BYTES);
+      const bytes = await readBody(body, bodyLimitBytes, HTTP_DISCARD_BYTES);
       if (bytes.byteLength > 0) checkMediaType(request.headers);
       return parseJsonBody(bytes);
     });
     this.app.decorateRequest('arrivedMs', 0);
     this.app.decorateRequest('tenant', null);
-    this.app.addHook('onRequest', async (request, reply) => this.enter(request, reply));
-    this.app.setErrorHandler((error: FastifyError, request, reply) => this.fail(error, request, reply));
+    this.app.addHook('onRequest', async (request, reply) => this.onRequest(request, reply));
+    this.app.setErrorHandler((error: FastifyError, request, reply) => this.sendError(error, request, reply));
     this.app.setNotFoundHandler((request) => {
-      throw new ApiError(404, `There is no ${request.method} ${pathOf(request)} here.`, { code: 'unknown_url' });
+      throw new ApiError(404, `no route for ${request.method} ${pathOf(request)}`, { code: 'unknown_url' });
     });
   }
 
   private get stallTimeoutMs(): number {
-    return this.options.stallTimeoutMs ?? limits.HTTP_STALL_TIMEOUT_MS;
+    return this.options.stallTimeoutMs ?? HTTP_STALL_TIMEOUT_MS;
   }
 
-  serve(route: Route): void {
+  addRoute(route: HttpRoute): void {
     this.app.route({
       method: route.method,
       url: route.path,
@@ -120,8 +139,8 @@ class Server implements HttpServer {
     });
   }
 
-  /** Known paths answer other methods with a 405. */
-  refuseOtherMethods(routes: readonly Route[]): void {
+  /** Answers 405 on known paths with other methods. */
+  refuseOtherMethods(routes: readonly HttpRoute[]): void {
     const known = new Map<string, string[]>();
     for (const { path, method } of routes) {
       const allowed = known.get(path) ?? known.set(path, []).get(path)!;
@@ -133,7 +152,7 @@ class Server implements HttpServer {
         url,
         handler: async (request, reply) => {
           reply.header('allow', allowed.join(', '));
-          const message = `${pathOf(request)} takes ${allowed.join(' and ')}, not ${request.method}.`;
+          const message = `${pathOf(request)} does not support ${request.method}; use ${allowed.join(' or ')}`;
           throw new ApiError(405, message, { code: 'method_not_allowed' });
         },
       });
@@ -145,7 +164,9 @@ class Server implements HttpServer {
     await this.app.listen({ host, port }).catch(async (error: unknown) => {
       await this.app.close();
       const reason = error instanceof Error ? error.message : String(error);
-      throw new Unavailable(`listening on ${host}:${port}: ${reason}. Choose another host or port.`, { cause: error });
+      throw new Unavailable(`cannot listen on ${host}:${port}: ${reason}; choose another --host or --port`, {
+        cause: error,
+      });
     });
     const address = this.app.server.address() as AddressInfo;
     this.url = `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`;
@@ -159,39 +180,35 @@ class Server implements HttpServer {
   private async drain(): Promise<void> {
     const closed = this.app.close();
     const { clock } = this.deps;
-    const graceMs = this.options.closeGraceMs ?? limits.HTTP_CLOSE_GRACE_MS;
+    const graceMs = this.options.closeGraceMs ?? HTTP_CLOSE_GRACE_MS;
     const timers = [
       clock.after(graceMs, () => {
-        for (const running of this.running) running.abort(new Unavailable('the coordinator stops: try another one'));
+        for (const running of this.running) running.abort(stopping());
       }),
-      // Of who does not even take its error.
-      clock.after(graceMs + limits.HTTP_CLOSE_ERROR_MS, () => this.app.server.closeAllConnections()),
+      // For clients that do not even read their error.
+      clock.after(graceMs + HTTP_CLOSE_ERROR_MS, () => this.app.server.closeAllConnections()),
     ];
-    while (this.running.size > 0) {
-      await new Promise<void>((resolve) => {
-        this.idle = resolve;
-      });
-    }
+    await this.idleCondition.wait();
     for (const timer of timers) timer.cancel();
-    // Connections that are kept alive for requests to come would keep the server open.
+    // Idle keep-alive connections would keep the server open.
     this.app.server.closeAllConnections();
     await closed;
   }
 
-  private enter(request: FastifyRequest, reply: FastifyReply): void {
+  private onRequest(request: FastifyRequest, reply: FastifyReply): void {
     request.arrivedMs = this.deps.clock.now();
-    this.pipelines.enter(request.raw.socket, reply.raw);
+    this.pipelines.add(request.raw.socket, reply.raw);
     reply.header('x-request-id', request.id);
     if (this.closed !== null) {
       reply.header('connection', 'close');
-      throw new Unavailable('the coordinator stops: try another one');
+      throw stopping();
     }
     if (request.routeOptions.config.route?.access !== 'key') return;
     request.tenant = this.deps.access.tenantOf(request.headers.authorization ?? null);
   }
 
-  private async answer(route: Route, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-    const running = this.watch(reply);
+  private async answer(route: HttpRoute, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    const running = this.track(reply);
     const answer = await route.handle(exchangeOf(request, reply, running.signal));
     if (answer.kind === 'events') {
       reply.hijack();
@@ -199,7 +216,7 @@ class Server implements HttpServer {
       return reply;
     }
     const status = answer.kind === 'json' ? answer.status : 200;
-    this.ended(request, status);
+    this.recordEnd(request, status);
     if (answer.kind === 'text') return this.send(reply, answer.contentType, answer.text);
     return this.send(reply.code(status), 'application/json; charset=utf-8', JSON.stringify(answer.body));
   }
@@ -208,21 +225,21 @@ class Server implements HttpServer {
     const bytes = Buffer.from(text);
     const guard = new StallGuard(reply.raw, this.deps.clock, this.stallTimeoutMs);
     reply.header('content-type', contentType).header('content-length', bytes.byteLength);
-    return reply.send(bytes.byteLength > limits.HTTP_PART_BYTES ? inParts(bytes, () => guard.moved()) : bytes);
+    return reply.send(bytes.byteLength > limits.HTTP_PART_BYTES ? streamParts(bytes, () => guard.restart()) : bytes);
   }
 
-  /** Aborted when the client goes away, or takes too long to get its answer when the server is to close. */
-  private watch(reply: FastifyReply): AbortController {
+  /** A controller for one request, aborted when its client disconnects, or by `drain` after the grace time. */
+  private track(reply: FastifyReply): AbortController {
     const running = new AbortController();
     if (reply.raw.destroyed) {
-      running.abort(new Cancelled('the client went away'));
+      running.abort(new Cancelled('the client disconnected'));
       return running;
     }
     this.running.add(running);
     reply.raw.once('close', () => {
-      if (!reply.raw.writableFinished) running.abort(new Cancelled('the client went away'));
+      if (!reply.raw.writableFinished) running.abort(new Cancelled('the client disconnected'));
       this.running.delete(running);
-      if (this.running.size === 0) this.idle();
+      this.idleCondition.notify();
     });
     return running;
   }
@@ -240,25 +257,24 @@ class Server implements HttpServer {
       await sink.send(JSON.stringify(failure.toBody())).catch(() => {});
     }
     sink.end();
-    this.ended(request, status);
+    this.recordEnd(request, status);
   }
 
-  private fail(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  private sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const failure = this.failureOf(error, request);
-    this.ended(request, failure.status);
+    this.recordEnd(request, failure.status);
     if (failure.retryAfterS !== null) reply.header('retry-after', String(failure.retryAfterS));
     if (failure.status === 401) reply.header('www-authenticate', 'Bearer');
     return reply.header('x-request-id', request.id).code(failure.status).send(failure.toBody());
   }
 
   private failureOf(error: unknown, request: FastifyRequest): ApiError {
-    const failure =
-      frameworkFailure(error, this.options.bodyLimitBytes ?? limits.HTTP_BODY_BYTES) ?? ApiError.from(error);
+    const failure = frameworkFailure(error, this.options.bodyLimitBytes ?? HTTP_BODY_BYTES) ?? ApiError.from(error);
     if (failure.status === 500) this.deps.log.error({ requestId: request.id, err: error }, 'a request failed');
     return failure;
   }
 
-  private ended(request: FastifyRequest, status: number): void {
+  private recordEnd(request: FastifyRequest, status: number): void {
     const durationMs = this.deps.clock.now() - request.arrivedMs;
     const route = request.routeOptions.config.route;
     const fields = { requestId: request.id, method: request.method, route: route?.path ?? null, status, durationMs };
@@ -266,6 +282,10 @@ class Server implements HttpServer {
     else this.deps.log.debug(fields, 'answered');
     if (route !== undefined) this.deps.onEnd(route, status, durationMs);
   }
+}
+
+function stopping(): Unavailable {
+  return new Unavailable('the coordinator is stopping; retry on another coordinator');
 }
 
 function exchangeOf(request: FastifyRequest, { raw }: FastifyReply, signal: AbortSignal): Exchange {
@@ -287,52 +307,17 @@ function exchangeOf(request: FastifyRequest, { raw }: FastifyReply, signal: Abor
   };
 }
 
-/** The path alone: a query may hold what nobody should read. */
+/** The path without the query, which may hold private text. */
 function pathOf(request: FastifyRequest): string {
   return request.url.split('?', 1)[0]!;
 }
 
-/** What fastify itself refuses; null for errors that are not its own. */
+/** An error raised by fastify itself, as an `ApiError`; null for any other error. */
 function frameworkFailure(error: unknown, bodyLimitBytes: number): ApiError | null {
   if (!(error instanceof Error) || !('statusCode' in error) || !('code' in error)) return null;
   const { code, statusCode } = error as FastifyError;
   if (statusCode === 413)
-    return new ApiError(413, `The body has more than ${bodyLimitBytes} bytes.`, { code: 'body_too_large' });
+    return new ApiError(413, `body: must be at most ${bodyLimitBytes} bytes`, { code: 'body_too_large' });
   if (statusCode === undefined || statusCode < 400 || statusCode >= 500) return null;
-  return new ApiError(statusCode, 'The request is malformed.', { code: String(code).toLowerCase() });
-}
-
-/** Node answers by itself what only asks whether to go on. */
-function refuseExpectation(request: IncomingMessage, response: ServerResponse): void {
-  const failure = new ApiError(417, 'The only expectation that is met is "100-continue".', { code: 'expectation' });
-  response.writeHead(failure.status, {
-    'content-type': 'application/json; charset=utf-8',
-    'x-request-id': requestIdOf(request.headers['x-request-id']),
-  });
-  response.end(JSON.stringify(failure.toBody()));
-}
-
-const MALFORMED: Readonly<Record<string, readonly [number, string]>> = {
-  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
-};
-
-/** Answers bytes that are no HTTP, for which there is no request yet. */
-function refuseMalformed(code: string, socket: Socket): void {
-  if (code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const [status, reason] = MALFORMED[code] ?? [400, 'Bad Request'];
-  const body = JSON.stringify(
-    new ApiError(status, `${reason}: the request could not be read.`, { code: 'malformed_http' }).toBody(),
-  );
-  const head = [
-    `HTTP/1.1 ${status} ${reason}`,
-    `content-length: ${Buffer.byteLength(body)}`,
-    'content-type: application/json; charset=utf-8',
-    `x-request-id: ${requestIdOf(undefined)}`,
-    'connection: close',
-  ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+  return new ApiError(statusCode, 'the request is malformed', { code: String(code).toLowerCase() });
 }

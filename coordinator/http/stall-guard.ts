@@ -1,9 +1,9 @@
 import type { ServerResponse } from 'node:http';
 import type { Clock, Timer } from '../../src/clock.js';
 
-/** Cuts a client off that takes nothing of its answer for `timeoutMs`. Ends with the answer. */
+/** Disconnects a client that reads nothing of its answer for `timeoutMs`. Stops when the response closes. */
 export class StallGuard {
-  /** Null while the answer waits for its turn on the connection, and when it is over. */
+  /** Null while the response waits for its turn on the connection, and after it has closed. */
   private timer: Timer | null = null;
 
   constructor(
@@ -11,13 +11,13 @@ export class StallGuard {
     private readonly clock: Clock,
     private readonly timeoutMs: number,
   ) {
-    if (response.socket === null) response.once('socket', () => this.moved());
-    else this.moved();
+    if (response.socket === null) response.once('socket', () => this.restart());
+    else this.restart();
     response.once('close', () => this.timer?.cancel());
   }
 
-  /** The client took something. */
-  moved(): void {
+  /** Restarts the timeout: the client has read something. */
+  restart(): void {
     this.timer?.cancel();
     this.timer = null;
     const { response } = this;

@@ -1,7 +1,9 @@
 import type { Delta, FinishReason } from './choice.js';
 import type { TokenReports } from './token-reports.js';
 
-/** A choice when it is complete. */
+/** How an endpoint renders its answers as JSON. */
+
+/** A complete choice. */
 export interface WholeChoice {
   readonly index: number;
   readonly text: string;
@@ -9,13 +11,12 @@ export interface WholeChoice {
   readonly finish: FinishReason;
 }
 
-/** How an endpoint writes its answers. */
 export interface AnswerShape {
   readonly idPrefix: string;
   readonly wholeObject: string;
   readonly chunkObject: string;
-  /** A choice of an answer in one piece. `logprobs` says whether they were asked for. */
+  /** Renders a choice of a whole answer. `logprobs`: whether the request asked for log-probabilities. */
   whole(choice: WholeChoice, logprobs: boolean): object;
-  /** A choice of a chunk. `first` for the first of this choice. */
+  /** Renders a choice of a chunk. `first`: whether it is the first chunk of its choice. */
   chunk(delta: Delta, logprobs: boolean, first: boolean): object;
 }

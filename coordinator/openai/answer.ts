@@ -5,10 +5,12 @@ import type { TextTokenizer } from './served-model.js';
 import type { Tally } from './tally.js';
 import { TokenReports } from './token-reports.js';
 
-/** What all parts of an answer begin with. */
-export interface AnswerHead {
+/** Builds the answer to a request, whole or in chunks. */
+
+/** The fields that start a whole answer and each chunk. */
+interface AnswerHead {
   readonly id: string;
-  /** Seconds since 1970. */
+  /** Unix time in seconds. */
   readonly created: number;
   readonly model: string;
 }
@@ -17,17 +19,17 @@ export interface AnswerOptions {
   readonly head: AnswerHead;
   readonly shape: AnswerShape;
   readonly tally: Tally;
-  /** Whether log-probabilities were asked for. */
+  /** Whether the request asked for log-probabilities. */
   readonly logprobs: boolean;
 }
 
 export interface WholeAnswerOptions extends AnswerOptions {
   readonly tokenizer: TextTokenizer;
-  /** Grows with what is held of the answer. */
+  /** Grows with the log-probabilities accumulated for the answer. */
   readonly share: LogprobShare;
 }
 
-/** The answer in one piece, once all of it is there. Throws `Overloaded` where there is no room for its log-probabilities. */
+/** Collects the whole answer. Throws `Overloaded` if there is no room for its log-probabilities. */
 export async function wholeAnswer(
   deltas: AsyncIterable<Delta>,
   { head, shape, tally, logprobs, tokenizer, share }: WholeAnswerOptions,
@@ -54,23 +56,23 @@ export async function wholeAnswer(
   };
 }
 
-/** The answer in pieces, one a delta; the last, if asked for, says what it cost. */
+/** The answer as chunks, one for each delta, then one with the usage if `includeUsage`. */
 export async function* answerChunks(
   deltas: AsyncIterable<Delta>,
   { head, shape, tally, logprobs, includeUsage }: AnswerOptions & { readonly includeUsage: boolean },
 ): AsyncGenerator<object, void> {
-  const begun = new Set<number>();
+  const started = new Set<number>();
   const { id, created, model } = head;
   const chunk = { id, object: shape.chunkObject, created, model };
   for await (const delta of deltas) {
-    const choice = shape.chunk(delta, logprobs, !begun.has(delta.index));
-    begun.add(delta.index);
+    const choice = shape.chunk(delta, logprobs, !started.has(delta.index));
+    started.add(delta.index);
     yield { ...chunk, choices: [choice], ...(includeUsage ? { usage: null } : {}) };
   }
   if (includeUsage) yield { ...chunk, choices: [], ...usageOf(tally) };
 }
 
-/** What is shoal's own stands beside `usage`, and in it too: gateways that hand on nothing else of an answer hand on that. */
+/** Shoal's own usage appears both in `usage` and beside it: some gateways forward only `usage`. */
 function usageOf(tally: Tally): object {
   const { usage } = tally;
   return { usage, shoal: usage.shoal };

@@ -1,7 +1,11 @@
 import { type ErrorCode, InvalidRequest, ShoalError } from '../../src/errors.js';
-import { RETRY_AFTER_S } from '../../src/limits.js';
 
-/** OpenAI's names for kinds of errors, by status. */
+/** The value of `retry-after` when a queue is full or no worker is there. */
+const RETRY_AFTER_S = 1;
+
+/** Errors in the form of OpenAI's API: a status and a JSON body. */
+
+/** OpenAI's error types by status; any other status is an `invalid_request_error`. */
 const TYPES: Readonly<Record<number, string>> = {
   401: 'authentication_error',
   403: 'permission_error',
@@ -37,13 +41,12 @@ export interface ErrorBody {
   readonly error: {
     readonly message: string;
     readonly type: string;
-    /** The field of the request that is wrong. */
+    /** The field that is wrong. */
     readonly param: string | null;
     readonly code: string | null;
   };
 }
 
-/** An error as clients of OpenAI's API know them: a status and a body. */
 export class ApiError extends Error {
   readonly param: string | null;
   readonly code: string | null;
@@ -58,17 +61,17 @@ export class ApiError extends Error {
     this.code = code ?? CODES[status] ?? null;
   }
 
-  /** Any thrown value as one that a client may see. Of our own mistakes it sees nothing. */
+  /** Converts any thrown value. The details of an internal error are logged, never sent to a client. */
   static from(error: unknown): ApiError {
     if (error instanceof ApiError) return error;
     const status = error instanceof ShoalError ? STATUSES[error.code] : 500;
     if (status === 500)
-      return new ApiError(500, 'An error inside shoal: its log says more, under the same request id.');
+      return new ApiError(500, "internal error; the coordinator's log has the details under the id in x-request-id");
     const param = error instanceof InvalidRequest ? (error.param ?? null) : null;
     return new ApiError(status, (error as ShoalError).message, { param });
   }
 
-  /** After how many seconds to try again; null where that would not help. */
+  /** Value of `retry-after` in seconds; null if a retry would not help. */
   get retryAfterS(): number | null {
     return this.status === 429 || this.status === 503 ? RETRY_AFTER_S : null;
   }
@@ -79,7 +82,7 @@ export class ApiError extends Error {
   }
 }
 
-/** The prompt, or the prompt with the tokens asked for, is longer than the model can take. */
+/** The error for a prompt that does not fit the model's context, alone or with the requested tokens. */
 export function contextLengthExceeded(message: string, param: string): ApiError {
   return new ApiError(400, message, { param, code: 'context_length_exceeded' });
 }

@@ -1,7 +1,7 @@
 import type { AnswerShape } from './answer-shape.js';
 import type { TokenReports } from './token-reports.js';
 
-/** `POST /v1/chat/completions`. */
+/** Answers of `POST /v1/chat/completions`. */
 export const CHAT_SHAPE: AnswerShape = {
   idPrefix: 'chatcmpl-',
   wholeObject: 'chat.completion',
@@ -22,7 +22,7 @@ export const CHAT_SHAPE: AnswerShape = {
 
 function logprobsOf(reports: TokenReports) {
   return {
-    content: reports.listWhenWritten(({ text, bytes, logprob, top }) => ({
+    content: reports.mapLazily(({ text, bytes, logprob, top }) => ({
       token: text,
       logprob,
       bytes,

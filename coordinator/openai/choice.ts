@@ -7,21 +7,23 @@ import type { TextTokenizer } from './served-model.js';
 import { codePoints } from './token-report.js';
 import { TokenReports } from './token-reports.js';
 
+/** One choice of an answer: turns the events of its sequence into deltas of text. */
+
 export type FinishReason = 'stop' | 'length';
 
-/** What a choice has to show since the last time. */
+/** The next piece of a choice's text. */
 export interface Delta {
   readonly index: number;
   readonly text: string;
-  /** Of all tokens since the last delta, the held back ones among them. Empty unless asked for. */
+  /** Reports of all tokens since the last delta, including tokens without visible text. Empty unless requested. */
   readonly reports: TokenReports;
-  /** Not null in the last delta of the choice. */
+  /** Set in the last delta of the choice. */
   readonly finish: FinishReason | null;
 }
 
-/** Turns the fleet's events for one sequence into text, up to its first stop string. */
+/** Decodes one sequence of the fleet, up to its first stop string. */
 export class Choice {
-  /** Tokens generated, up to the one that completed a stop string. A stop token is not among them. */
+  /** Tokens generated, up to and including the one that completed a stop string. Excludes a stop token. */
   completionTokens = 0;
   finish: FinishReason | null = null;
   private readonly plan: ChoicePlan;
@@ -30,10 +32,10 @@ export class Choice {
   private readonly stops: StopStrings;
   private readonly logprobs: boolean;
   private readonly promptDetokenizer: Detokenizer;
-  /** Tokens of the prompt that were reported. */
+  /** Prompt tokens reported so far. */
   private promptReported = 0;
   private reports: TokenReports;
-  /** Characters of text so far, those held back because of stop strings among them. */
+  /** Code points decoded so far, including text held back for a possible stop string. */
   private offset = 0;
 
   constructor(plan: ChoicePlan, tokenizer: TextTokenizer) {
@@ -46,7 +48,7 @@ export class Choice {
     this.reports = new TokenReports(tokenizer);
   }
 
-  /** The delta that the event makes, or null if there is nothing to show yet. Not to be called again once `finish` is set. */
+  /** Consumes an event. Returns the delta, or null if there is no text to show yet. Do not call after `finish` is set. */
   take(event: FleetEvent): Delta | null {
     switch (event.type) {
       case 'start':
@@ -93,7 +95,7 @@ export class Choice {
     return text;
   }
 
-  /** Of the tokens after those that were reported. */
+  /** Reports the next prompt tokens; the events carry their log-probabilities in order. */
   private reportPrompt(logprobs: readonly (TokenLogprobs | null)[]): void {
     for (const ofToken of logprobs) {
       const id = this.plan.request.tokens[this.promptReported++]!;

@@ -2,7 +2,7 @@ import type { AnswerShape } from './answer-shape.js';
 import type { TokenReport } from './token-report.js';
 import type { TokenReports } from './token-reports.js';
 
-/** `POST /v1/completions`. */
+/** Answers of `POST /v1/completions`. */
 export const COMPLETION_SHAPE: AnswerShape = {
   idPrefix: 'cmpl-',
   wholeObject: 'text_completion',
@@ -23,14 +23,14 @@ export const COMPLETION_SHAPE: AnswerShape = {
 
 function logprobsOf(reports: TokenReports) {
   return {
-    tokens: reports.list((index) => reports.token(index).text),
-    token_logprobs: reports.list((index) => reports.logprob(index)),
-    top_logprobs: reports.listWhenWritten(topOf),
-    text_offset: reports.list((index) => reports.offset(index)),
+    tokens: reports.map((index) => reports.token(index).text),
+    token_logprobs: reports.map((index) => reports.logprob(index)),
+    top_logprobs: reports.mapLazily(topOf),
+    text_offset: reports.map((index) => reports.offset(index)),
   };
 }
 
-/** The most likely tokens by their text, and the chosen one if it is not among them. Of two with the same text, the likelier. */
+/** Log-probability by token text: the most likely tokens and the chosen one. If two tokens share a text, the more likely one counts. */
 function topOf({ text, logprob, top }: TokenReport): Record<string, number> | null {
   if (logprob === null) return null;
   const entries = new Map<string, number>();

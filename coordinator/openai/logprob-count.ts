@@ -1,20 +1,24 @@
 import { InvalidRequest } from '../../src/errors.js';
-import { ANSWER_LOGPROBS } from '../../src/limits.js';
 import type { FleetRequest } from '../fleet.js';
 
-/** Log-probabilities of an echoed prompt: for each of its tokens its own and its alternatives'. 0 where none are wanted. */
+/** Counts the log-probabilities of an answer and checks them against the limit. */
+
+/** Log-probabilities in one answer: of all choices, a token's own and its alternatives', those of an echoed prompt among them. */
+export const ANSWER_LOGPROBS = 512 * 1024;
+
+/** Log-probabilities of an echoed prompt: one for each token and for each of its alternatives. 0 if not requested. */
 export function promptLogprobs({ tokens, sampling }: FleetRequest): number {
   return sampling.promptLogprobs ? tokens.length * perToken(sampling.logprobs) : 0;
 }
 
-/** Tokens that each of `choices` may generate before their log-probabilities are more than an answer may have. */
+/** How many tokens each of `choices` may generate before the answer exceeds `ANSWER_LOGPROBS`. */
 export function reportableTokens(logprobs: number | null, choices: number): number {
   return logprobs === null ? Number.POSITIVE_INFINITY : Math.floor(ANSWER_LOGPROBS / choices / perToken(logprobs));
 }
 
 /**
- * Throws `InvalidRequest` where an answer with these choices may have too many: of what a stream generates, none is kept. `param` and `others` are
- * the fields that ask for them.
+ * Throws `InvalidRequest` if the answer could exceed `ANSWER_LOGPROBS`. Log-probabilities of tokens generated in a stream do not count, because
+ * they are not accumulated. `param` and `others` are the fields that determine the number.
  */
 export function checkLogprobs(
   requests: readonly FleetRequest[],
@@ -26,17 +30,17 @@ export function checkLogprobs(
   const most = requests.reduce((sum, request) => sum + promptLogprobs(request) + generated(request), 0);
   if (most <= ANSWER_LOGPROBS) return;
   throw new InvalidRequest(
-    `${param}: the answer may have ${most} log-probabilities over all its choices, more than ${ANSWER_LOGPROBS}. Ask for less here, or by ${others.join(', ')}.`,
+    `${param}: would allow ${most} log-probabilities over all choices; must be at most ${ANSWER_LOGPROBS}; adjust ${[param, ...others].join(', ')}`,
     param,
   );
 }
 
-/** At most. */
+/** An upper bound: the sequence may stop early. */
 function generatedLogprobs({ sampling, stopping }: FleetRequest): number {
   return sampling.logprobs === null ? 0 : stopping.maxTokens * perToken(sampling.logprobs);
 }
 
-/** A token's own, and its alternatives'. */
+/** One for the token itself and one for each alternative. */
 function perToken(alternatives: number | null): number {
   return 1 + (alternatives ?? 0);
 }

@@ -1,37 +1,37 @@
 import { Overloaded } from '../../src/errors.js';
 
-/** Bounds how many log-probabilities a coordinator holds for answers that their clients have not taken yet. */
+/** Limits the log-probabilities that a coordinator holds in memory for answers not yet delivered. */
 export class LogprobRoom {
   private taken = 0;
 
   constructor(private readonly limit: number) {}
 
-  /** Takes `count` more, or gives them back where it is negative. Throws `Overloaded` if there are not so many. */
+  /** Takes room for `count` more; a negative count releases room. Throws `Overloaded` over the limit. */
   take(count: number): void {
     if (this.taken + count > this.limit) {
       throw new Overloaded(
-        `The coordinator holds ${this.taken} log-probabilities for other answers already, of at most ${this.limit}: try again later.`,
+        `cannot hold ${count} more log-probabilities: ${this.taken} of at most ${this.limit} are in use; retry later`,
       );
     }
     this.taken += count;
   }
 }
 
-/** What one answer has of that room: nothing at first. */
+/** The part of a `LogprobRoom` that one answer uses; empty at first. */
 export class LogprobShare {
   private size = 0;
   private closed = false;
 
   constructor(private readonly room: LogprobRoom) {}
 
-  /** Makes it large enough for `count`. Throws `Overloaded` if there is no room. Without effect once it is closed. */
+  /** Grows the share to `count`. Throws `Overloaded` if there is no room. Does nothing once closed. */
   growTo(count: number): void {
     if (this.closed || count <= this.size) return;
     this.room.take(count - this.size);
     this.size = count;
   }
 
-  /** Gives all of it back: the answer was taken, or nobody is there to take it. Idempotent. */
+  /** Releases the share: the answer has been delivered, or its client has disconnected. Idempotent. */
   close(): void {
     this.closed = true;
     this.room.take(-this.size);

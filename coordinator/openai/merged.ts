@@ -1,11 +1,13 @@
+/** Merges several streams into one, with backpressure. */
+
 type Settled<T> = { readonly from: AsyncGenerator<T, void> } & (
   | { readonly result: IteratorResult<T, void> }
   | { readonly error: unknown }
 );
 
 /**
- * All items of several generators, as they come. Each has at most one item on its way, and gets to the next one only when that was
- * read. The first error is thrown; then, or if the reader leaves, the others are told to return, and not waited for.
+ * Yields the items of several generators in order of arrival. Each generator is at most one item ahead of the reader. The first error is
+ * thrown. On an error, or when the reader stops, the other generators are asked to return; `merged` does not wait for them.
  */
 export async function* merged<T>(generators: readonly AsyncGenerator<T, void>[]): AsyncGenerator<T, void> {
   const settled: Settled<T>[] = [];

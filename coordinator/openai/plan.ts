@@ -8,29 +8,31 @@ import type { Prompt } from './prompt.js';
 import type { CommonRequest } from './requests.js';
 import type { ServedModel } from './served-model.js';
 
-/** One choice of an answer: one sequence of the fleet, and how its tokens become text. */
+/** Plans the choices of an answer: one sequence of the fleet for each. */
+
+/** One choice: the request to the fleet, and how its tokens become text. */
 export interface ChoicePlan {
   readonly index: number;
-  /** Which of the request's prompts it answers. */
+  /** Index of its prompt in the request. */
   readonly promptIndex: number;
   readonly request: FleetRequest;
   readonly stops: readonly string[];
-  /** Text of the prompt to begin with; null for none. */
+  /** Text of the prompt, if the answer starts with it (`echo`); else null. */
   readonly echo: string | null;
 }
 
-/** What one endpoint makes of its request's fields, in the terms of the fleet. */
+/** The fields whose names or defaults differ between endpoints, in common terms. */
 export interface Demand {
   readonly prompts: readonly Prompt[];
-  /** Tokens asked for, and the field that says so; null for as many as the endpoint gives. */
+  /** The requested maximum and the field it came from; null for the endpoint's default. */
   readonly maxTokens: { readonly value: number; readonly param: string } | null;
   readonly defaultMaxTokens: number;
-  /** As in `Sampling`, and the field that says so. */
+  /** As in `Sampling`, with the field it came from. */
   readonly logprobs: { readonly value: number; readonly param: string } | null;
   readonly echo: boolean;
 }
 
-/** Who asks, and how the fleet is to treat it. */
+/** The parts of a sequence's request that do not come from the body's fields. */
 export interface Caller {
   readonly answerId: string;
   readonly salt: string | null;
@@ -38,8 +40,8 @@ export interface Caller {
 }
 
 /**
- * Plans all choices of a request, those of the first prompt first. Choice k of a prompt draws from seed + k, so that it is the same
- * whatever else is asked in the same request. Throws `InvalidRequest` or `ApiError` for what does not fit the model.
+ * Plans all choices of a request, in order of prompts. Choice k of a prompt samples with seed + k, so that it does not depend on the other
+ * prompts and choices of the request. Throws `InvalidRequest` or `ApiError` for fields that do not fit the model.
  */
 export function planChoices(
   fields: CommonRequest,
@@ -51,7 +53,10 @@ export function planChoices(
   const n = fields.n ?? 1;
   const { prompts } = demand;
   if (prompts.length * n > CHOICES_PER_REQUEST) {
-    throw new InvalidRequest(`n: ${n} choices of ${prompts.length} prompts are more than ${CHOICES_PER_REQUEST}.`, 'n');
+    throw new InvalidRequest(
+      `n: ${n} choices for each of ${prompts.length} prompts; must be at most ${CHOICES_PER_REQUEST} in total`,
+      'n',
+    );
   }
   const shared = { ...caller, sampling: samplingOf(fields, demand, model), stops: fields.stop ?? [] };
   const choices = prompts.flatMap((prompt, promptIndex) => {
@@ -64,18 +69,18 @@ export function planChoices(
         requestId: `${caller.answerId}-${index}`,
         tokens: prompt.tokens,
         salt: caller.salt,
-        sampling: { ...shared.sampling, seed: wholeSeed(seed, k) },
+        sampling: { ...shared.sampling, seed: wrapSeed(seed, k) },
         stopping,
         worker: caller.worker,
       };
       return { index, promptIndex, request, stops: shared.stops, echo };
     });
   });
-  checkReported(choices, demand, fields.stream ? 'stream' : 'whole');
+  checkLogprobCount(choices, demand, fields.stream ? 'stream' : 'whole');
   return choices;
 }
 
-function checkReported(
+function checkLogprobCount(
   choices: readonly ChoicePlan[],
   { logprobs, maxTokens, echo }: Demand,
   kind: 'whole' | 'stream',
@@ -114,11 +119,11 @@ function samplingOf(
 }
 
 function stoppingOf(fields: CommonRequest, demand: Demand, prompt: Prompt, model: ServedModel): Stopping {
-  const maxTokens = maxTokensOf(demand, prompt, model.contextTokens, mostReported(fields, demand));
+  const maxTokens = maxTokensOf(demand, prompt, model.contextTokens, maxReportableTokens(fields, demand));
   const minTokens = fields.min_tokens ?? 0;
   if (minTokens > maxTokens) {
     throw new InvalidRequest(
-      `min_tokens: ${minTokens} is more than the ${maxTokens} tokens the answer may have.`,
+      `min_tokens: must be at most ${maxTokens}, the maximum length of this answer; is ${minTokens}`,
       'min_tokens',
     );
   }
@@ -127,8 +132,8 @@ function stoppingOf(fields: CommonRequest, demand: Demand, prompt: Prompt, model
   return { maxTokens, minTokens, tokenIds, ignoreEos: fields.ignore_eos ?? false };
 }
 
-/** Tokens of a choice of which log-probabilities can be told: of a stream's any number. */
-function mostReported({ stream, n = 1 }: CommonRequest, { logprobs, prompts }: Demand): number {
+/** How many tokens a choice may generate before the answer has too many log-probabilities. A stream has no such limit. */
+function maxReportableTokens({ stream, n = 1 }: CommonRequest, { logprobs, prompts }: Demand): number {
   return reportableTokens(stream ? null : (logprobs?.value ?? null), prompts.length * n);
 }
 
@@ -138,19 +143,19 @@ function maxTokensOf(demand: Demand, prompt: Prompt, contextTokens: number, most
   const room = contextTokens - length;
   if (room < 0 || (room === 0 && maxTokens?.value !== 0)) {
     throw contextLengthExceeded(
-      `The prompt has ${length} tokens, and the model's context ${contextTokens}, which must hold the answer too.`,
+      `${prompt.param}: has ${length} tokens; the model's context of ${contextTokens} must hold the prompt and the answer`,
       prompt.param,
     );
   }
   if (maxTokens === null) return Math.min(defaultMaxTokens, room, most);
   if (maxTokens.value > room) {
     throw contextLengthExceeded(
-      `${maxTokens.param}: ${maxTokens.value} tokens after a prompt of ${length} are more than the model's context of ${contextTokens}.`,
+      `${maxTokens.param}: must be at most ${room} after a prompt of ${length} tokens; the model's context is ${contextTokens}`,
       maxTokens.param,
     );
   }
   if (maxTokens.value === 0 && !echo) {
-    throw new InvalidRequest(`${maxTokens.param}: 0 makes sense with echo alone.`, maxTokens.param);
+    throw new InvalidRequest(`${maxTokens.param}: may be 0 only with echo`, maxTokens.param);
   }
   return maxTokens.value;
 }
@@ -158,11 +163,11 @@ function maxTokensOf(demand: Demand, prompt: Prompt, contextTokens: number, most
 function checkIds(ids: readonly number[], param: string, vocabSize: number): void {
   const wrong = ids.find((id) => id >= vocabSize);
   if (wrong === undefined) return;
-  throw new InvalidRequest(`${param}: ${wrong} is no token id, 0 to ${vocabSize - 1}.`, param);
+  throw new InvalidRequest(`${param}: ${wrong} is not a token id; must be 0 to ${vocabSize - 1}`, param);
 }
 
-/** Any whole number as one of 53 bits, which `Sampling.seed` takes. */
-function wholeSeed(seed: number, offset: number): number {
+/** Wraps any integer to 53 bits, the range of `Sampling.seed`. */
+function wrapSeed(seed: number, offset: number): number {
   return Number(BigInt.asUintN(53, BigInt(seed) + BigInt(offset)));
 }
 

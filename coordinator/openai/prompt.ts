@@ -1,24 +1,28 @@
 import { InvalidRequest } from '../../src/errors.js';
-import { PROMPTS_PER_REQUEST } from '../../src/limits.js';
 import { contextLengthExceeded } from './api-error.js';
-import type { ChatMessage } from './requests.js';
+import type { RequestMessage } from './requests.js';
 import type { ServedModel } from './served-model.js';
+
+/** Turns the prompts of requests into token ids. */
+
+/** Prompts in one completion request. */
+const PROMPTS_PER_REQUEST = 64;
 
 export interface Prompt {
   readonly tokens: Uint32Array;
-  /** As the client wrote it; null if it sent token ids. */
+  /** The client's text; null if it sent token ids. */
   readonly text: string | null;
-  /** The field of the request that it came from. */
+  /** The field it came from. */
   readonly param: string;
 }
 
-/** A normalizer may shorten a text before it becomes tokens; by no more than this. */
+/** Upper bound on the factor by which a tokenizer's normalizer shortens a text. */
 const NORMALIZER_SHRINKS_BY = 4;
 
-/** Turns what clients send as a prompt into token ids. */
+/** Reads prompts in every form that the API accepts. */
 export class PromptReader {
   private readonly model: ServedModel;
-  /** A longer text can't fit the context, so it need not be tokenized to be refused. */
+  /** A longer text cannot fit the context, so it is refused without being tokenized. */
   private readonly longestTextBytes: number;
 
   constructor(model: ServedModel) {
@@ -30,12 +34,12 @@ export class PromptReader {
     this.longestTextBytes = model.contextTokens * longest * NORMALIZER_SHRINKS_BY;
   }
 
-  /** One or several prompts, as texts or as token ids. Throws what is wrong with which of them. */
+  /** Reads one or several prompts, as strings or token ids. Throws `InvalidRequest` or `ApiError` that names the first wrong prompt. */
   async readPrompts(value: unknown): Promise<Prompt[]> {
     if (typeof value === 'string') return [this.readText(value, 'prompt')];
     if (!Array.isArray(value)) {
       throw new InvalidRequest(
-        'prompt: must be a text, a list of texts, a list of token ids or a list of such lists.',
+        'prompt: must be a string, an array of strings, an array of token ids, or an array of arrays of token ids',
         'prompt',
       );
     }
@@ -44,7 +48,7 @@ export class PromptReader {
     if (typeof list[0] === 'number') return [this.readIds(list, 'prompt')];
     if (list.length > PROMPTS_PER_REQUEST) {
       throw new InvalidRequest(
-        `prompt: must have at most ${PROMPTS_PER_REQUEST} prompts, and has ${list.length}.`,
+        `prompt: must have at most ${PROMPTS_PER_REQUEST} prompts; has ${list.length}`,
         'prompt',
       );
     }
@@ -52,15 +56,16 @@ export class PromptReader {
     for (const [i, item] of list.entries()) {
       const param = `prompt[${i}]`;
       prompts.push(Array.isArray(item) ? this.readIds(item, param) : this.readText(item, param));
-      // Tokenizing takes its time: others have their turn in between.
+      // Tokenizing is CPU-bound: yield to other requests between prompts.
       await new Promise((resolve) => setImmediate(resolve));
     }
     return prompts;
   }
 
-  /** A text, with the special tokens that the model wants around it. */
+  /** Tokenizes a text, by default with the model's special tokens around it. */
   readText(text: unknown, param: string, addSpecialTokens = true): Prompt {
-    if (typeof text !== 'string') throw new InvalidRequest(`${param}: must be a text or a list of token ids.`, param);
+    if (typeof text !== 'string')
+      throw new InvalidRequest(`${param}: must be a string or an array of token ids`, param);
     if (text === '') throw empty(param);
     this.checkSize(text, param);
     const tokens = Uint32Array.from(this.model.tokenizer.encode(text, { addSpecialTokens }));
@@ -68,37 +73,34 @@ export class PromptReader {
     return { tokens, text, param };
   }
 
-  /** Token ids, each in the vocabulary. */
+  /** Checks a prompt given as token ids. */
   readIds(ids: readonly unknown[], param: string): Prompt {
     const { contextTokens } = this.model;
     if (ids.length === 0) throw empty(param);
     if (ids.length > contextTokens) {
-      throw contextLengthExceeded(
-        `${param}: has ${ids.length} tokens, and the model's context ${contextTokens}.`,
-        param,
-      );
+      throw contextLengthExceeded(`${param}: has ${ids.length} tokens; the model's context is ${contextTokens}`, param);
     }
     this.checkIds(ids, param);
     return { tokens: Uint32Array.from(ids), text: null, param };
   }
 
-  /** A chat, up to where the model's answer begins unless told otherwise. */
-  readMessages(messages: ChatMessage[], { addGenerationPrompt = true, addSpecialTokens = false } = {}): Prompt {
+  /** Renders a chat, by default up to the start of the assistant's answer. */
+  readMessages(messages: RequestMessage[], { addGenerationPrompt = true, addSpecialTokens = false } = {}): Prompt {
     if (this.model.template === null) {
-      throw new InvalidRequest('messages: this model has no chat template; use /v1/completions.', 'messages');
+      throw new InvalidRequest('messages: the model has no chat template; use /v1/completions', 'messages');
     }
     const text = this.model.template.render(messages, { addGenerationPrompt });
     return this.readText(text, 'messages', addSpecialTokens);
   }
 
-  /** Throws unless each is a token id of the model. */
+  /** Throws `InvalidRequest` unless all of `ids` are token ids of the model. */
   checkIds(ids: readonly unknown[], param: string): asserts ids is readonly number[] {
     const { vocabSize } = this.model.tokenizer;
     for (let i = 0; i < ids.length; i++) {
       const id = ids[i];
       if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < vocabSize) continue;
       const at = `${param}[${i}]`;
-      throw new InvalidRequest(`${at}: must be a token id, 0 to ${vocabSize - 1}.`, at);
+      throw new InvalidRequest(`${at}: must be a token id from 0 to ${vocabSize - 1}`, at);
     }
   }
 
@@ -108,12 +110,12 @@ export class PromptReader {
     const { contextTokens } = this.model;
     const tokens = Math.floor((bytes / this.longestTextBytes) * contextTokens);
     throw contextLengthExceeded(
-      `${param}: has at least ${tokens} tokens, and the model's context ${contextTokens}.`,
+      `${param}: has at least ${tokens} tokens; the model's context is ${contextTokens}`,
       param,
     );
   }
 }
 
 function empty(param: string): InvalidRequest {
-  return new InvalidRequest(`${param}: must not be empty.`, param);
+  return new InvalidRequest(`${param}: must not be empty`, param);
 }

@@ -1,16 +1,25 @@
 import { z } from 'zod';
 import { InvalidRequest } from '../../src/errors.js';
 import * as limits from '../../src/limits.js';
+import { fieldError } from './field-error.js';
 
-/** Checkers of what clients send. Fields that are not named here are ignored; null is as if the field were not there. */
+/** Schemas of request bodies. Unknown fields are ignored; a null field counts as absent. */
 
-/** Looks at the length before the items, so that a list of millions is refused at once. */
+/** Token ids to turn into text in one request. */
+const DETOKENIZE_TOKENS = 262_144;
+/** Stop strings in a request, and the length of each. */
+const STOP_STRINGS = 64;
+const STOP_STRING_CHARS = 256;
+/** Messages in a chat request. */
+const CHAT_MESSAGES = 4096;
+
+/** An array of at most `max` items. Checks the length first, so that an array of millions is refused at once. */
 function listOf<T>(item: z.ZodType<T>, max: number) {
   return z
     .unknown()
     .superRefine((value, context) => {
       if (!Array.isArray(value) || value.length <= max) return;
-      context.addIssue({ code: 'custom', message: `must have at most ${max} items, and has ${value.length}` });
+      context.addIssue({ code: 'custom', message: `must have at most ${max} items; has ${value.length}` });
     })
     .pipe(z.array(item));
 }
@@ -26,7 +35,7 @@ const LogitBias = z
     if (entries <= limits.LOGIT_BIAS_ENTRIES) return;
     context.addIssue({
       code: 'custom',
-      message: `must have at most ${limits.LOGIT_BIAS_ENTRIES} entries, and has ${entries}`,
+      message: `must have at most ${limits.LOGIT_BIAS_ENTRIES} entries; has ${entries}`,
     });
   })
   .pipe(z.record(z.string().regex(/^\d{1,9}$/, 'must be a token id'), z.number().min(-100).max(100)));
@@ -34,7 +43,7 @@ const LogitBias = z
 const Stop = z
   .unknown()
   .transform((value) => (typeof value === 'string' ? [value] : value))
-  .pipe(listOf(z.string().min(1).max(limits.STOP_STRING_CHARS), limits.STOP_STRINGS));
+  .pipe(listOf(z.string().min(1).max(STOP_STRING_CHARS), STOP_STRINGS));
 
 const common = {
   model: Name.optional(),
@@ -42,15 +51,15 @@ const common = {
   min_tokens: Count.optional(),
   temperature: z.number().min(0).max(2).optional(),
   top_p: z.number().gt(0).max(1).optional(),
-  /** vLLM's -1 and 0 both mean off. */
+  /** -1 and 0 both mean off, as in vLLM. */
   top_k: z.int().min(-1).optional(),
   min_p: z.number().min(0).max(1).optional(),
-  /** Of 64 bits, as far as JSON's numbers have them. */
+  /** 64 bits, within the precision of a JSON number. */
   seed: z
     .number()
     .min(-(2 ** 63))
     .max(2 ** 64)
-    .refine(Number.isInteger, 'must be a whole number')
+    .refine(Number.isInteger, 'must be an integer')
     .optional(),
   presence_penalty: Penalty.optional(),
   frequency_penalty: Penalty.optional(),
@@ -68,21 +77,21 @@ const common = {
 };
 
 const TextPart = z.object({ type: z.literal('text'), text: z.string() });
-/** What a model of another maker said in place of an answer. */
+/** An assistant's refusal, as other models' answers contain it. */
 const RefusalPart = z.object({ type: z.literal('refusal'), refusal: z.string() });
 
 function textOf(part: z.infer<typeof TextPart> | z.infer<typeof RefusalPart>): string {
   return part.type === 'text' ? part.text : part.refusal;
 }
 
-/** A text, or a list of text parts, as one text. */
+/** A string or an array of text parts, as one string. */
 const Content = z
-  .union([z.string(), listOf(z.union([TextPart, RefusalPart]), limits.CHAT_MESSAGES), z.null()], {
-    error: 'must be a text or a list of parts {"type":"text","text":…}; this model takes nothing else',
+  .union([z.string(), listOf(z.union([TextPart, RefusalPart]), CHAT_MESSAGES), z.null()], {
+    error: 'must be a string or an array of parts {"type":"text","text":…}; the model supports text only',
   })
   .transform((content) => (Array.isArray(content) ? content.map(textOf).join('') : (content ?? '')));
 
-/** Templates know one name of each alone. */
+/** Role in the API to role in the chat template, which knows one name for each. */
 const ROLES = {
   system: 'system',
   developer: 'system',
@@ -98,19 +107,19 @@ const Message = z
     content: Content.optional(),
     name: Name.nullish().transform((name) => name ?? undefined),
   })
-  // An assistant that called a tool need not have said anything.
+  // A message of an assistant that calls a tool may have no content.
   .refine(({ role, content }) => role === 'assistant' || content !== undefined, {
     path: ['content'],
-    error: 'is missing',
+    error: 'is required',
   })
   .transform((message) => ({ ...message, content: message.content ?? '' }));
-export type ChatMessage = z.infer<typeof Message>;
+export type RequestMessage = z.infer<typeof Message>;
 
-const Messages = listOf(Message, limits.CHAT_MESSAGES).refine((messages) => messages.length > 0, 'must not be empty');
+const Messages = listOf(Message, CHAT_MESSAGES).refine((messages) => messages.length > 0, 'must not be empty');
 
 export const CompletionRequest = z.object({
   ...common,
-  /** Checked by `readPrompts`: lists of millions of ids are no matter for a general checker. */
+  /** Checked by `PromptReader.readPrompts`: zod is too slow for arrays of millions of ids. */
   prompt: z.unknown().optional(),
   echo: z.boolean().optional(),
   logprobs: z.int().min(0).max(limits.LOGPROBS).optional(),
@@ -126,7 +135,7 @@ export const ChatRequest = z.object({
 });
 export type ChatRequest = z.infer<typeof ChatRequest>;
 
-/** What completions and chats have in common. */
+/** The fields common to completions and chats. */
 export type CommonRequest = Omit<CompletionRequest, 'prompt' | 'echo' | 'logprobs'>;
 
 export const TokenizeRequest = z.object({
@@ -138,7 +147,7 @@ export const TokenizeRequest = z.object({
 });
 export type TokenizeRequest = z.infer<typeof TokenizeRequest>;
 
-export const DetokenizeRequest = z.object({ model: Name.optional(), tokens: listOf(Count, limits.DETOKENIZE_TOKENS) });
+export const DetokenizeRequest = z.object({ model: Name.optional(), tokens: listOf(Count, DETOKENIZE_TOKENS) });
 
 export const ExplainRequest = z.object({
   model: Name.optional(),
@@ -149,20 +158,20 @@ export const ExplainRequest = z.object({
 });
 export type ExplainRequest = z.infer<typeof ExplainRequest>;
 
-/** The body as `schema` has it. Throws `InvalidRequest` that names the first field that is wrong. */
-export function readBody<T>(schema: z.ZodType<T>, body: unknown): T {
+/** Parses a body with `schema`. Throws `InvalidRequest` that names the first wrong field. */
+export function checkBody<T>(schema: z.ZodType<T>, body: unknown): T {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    throw new InvalidRequest('The body must be a JSON object.');
+    throw new InvalidRequest('body: must be a JSON object');
   }
   const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
-  const result = schema.safeParse(given);
+  const result = schema.safeParse(given, { error: fieldError });
   if (result.success) return result.data;
   const issue = result.error.issues[0]!;
   const param = pathOf(issue.path);
-  throw new InvalidRequest(`${param}: ${issue.message}.`, param);
+  throw new InvalidRequest(`${param}: ${issue.message}`, param);
 }
 
-/** `messages[2].content`. */
+/** A path in the form `messages[2].content`. */
 function pathOf(path: readonly PropertyKey[]): string {
   return path.map((key, i) => (typeof key === 'number' ? `[${key}]` : `${i > 0 ? '.' : ''}${String(key)}`)).join('');
 }

@@ -1,41 +1,42 @@
 import type { SamplingDefaults } from '../../src/model/folder.js';
 import type { TokenDecoder } from '../../src/text/token-decoder.js';
 import { ApiError } from './api-error.js';
-import type { ChatMessage } from './requests.js';
+import type { RequestMessage } from './requests.js';
 
-/** What the HTTP surface needs of a tokenizer. */
+/** The model behind the API, as the HTTP layer sees it. */
+
+/** A tokenizer, both ways. */
 export interface TextTokenizer extends TokenDecoder {
   readonly vocabSize: number;
   encode(text: string, options: { addSpecialTokens: boolean }): number[];
-  /** What a token adds to a text, which may be a part of a character. */
+  /** The bytes that a token adds to a text; they may end within a character. */
   tokenBytes(id: number): Uint8Array;
 }
 
-/** Turns a chat into a prompt. Throws `InvalidRequest` for messages that the template refuses. */
-export interface ChatRenderer {
-  render(messages: ChatMessage[], options: { addGenerationPrompt: boolean }): string;
+/** A chat template. Throws `InvalidRequest` for messages that the template rejects. */
+interface ChatRenderer {
+  render(messages: RequestMessage[], options: { addGenerationPrompt: boolean }): string;
 }
 
-/** The model behind the API. */
 export interface ServedModel {
   readonly name: string;
   /** Other names that clients may use for it. */
   readonly aliases: readonly string[];
   readonly tokenizer: TextTokenizer;
-  /** Null for a model that does not chat. */
+  /** Null for a model without a chat template. */
   readonly template: ChatRenderer | null;
-  /** Longest sequence, prompt and answer together. */
+  /** Maximum length of prompt and answer together. */
   readonly contextTokens: number;
-  /** What its makers advise, for what a request does not say. */
+  /** Defaults of the model's own `generation_config.json`, for fields that a request omits. */
   readonly defaults: SamplingDefaults;
-  /** Seconds since 1970. */
+  /** Unix time in seconds. */
   readonly createdAt: number;
 }
 
-/** Throws a 404 unless `name` is a name of the model. No name means the model there is. */
+/** Throws a 404 unless `name` is the model's name or an alias. No name means this model. */
 export function checkModelName(model: ServedModel, name: string | undefined): void {
   if (name === undefined || name === model.name || model.aliases.includes(name)) return;
-  throw new ApiError(404, `There is no model '${name}' here: this fleet serves '${model.name}'.`, {
+  throw new ApiError(404, `model: no model '${name}'; this fleet serves '${model.name}'`, {
     param: 'model',
     code: 'model_not_found',
   });

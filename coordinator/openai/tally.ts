@@ -3,7 +3,9 @@ import type { ChoicePlan } from './plan.js';
 
 type Start = Extract<FleetEvent, { type: 'start' }>;
 
-/** OpenAI's `usage`, and what only shoal can say. */
+/** Counts the usage of one answer. */
+
+/** OpenAI's `usage`, with shoal's own numbers. */
 export interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
@@ -12,18 +14,17 @@ export interface Usage {
   readonly shoal: ShoalUsage;
 }
 
-export interface ShoalUsage {
-  /** Of the first choice. */
+interface ShoalUsage {
+  /** Worker of the first choice. */
   readonly worker: string | null;
-  /** Prompt tokens by where their K/V came from, over all choices. */
+  /** Prompt tokens by the source of their K/V, over all choices. */
   readonly cached: { readonly local: number; readonly remote: number; readonly computed: number };
-  /** From the arrival of the request to the first token of any choice. */
+  /** Time from the arrival of the request to the first token of any choice. */
   readonly ttft_ms: number;
-  /** The longest that a choice waited for its worker. */
+  /** Longest wait of a choice in its worker's queue. */
   readonly queue_ms: number;
 }
 
-/** Counts what the choices of one answer cost. */
 export class Tally {
   private readonly choices: readonly ChoicePlan[];
   private readonly starts = new Map<number, Start>();
@@ -34,13 +35,13 @@ export class Tally {
     this.choices = choices;
   }
 
-  /** The last start of a choice counts: it may have begun anew on another worker. */
-  started(index: number, start: Start): void {
+  /** Records the start of a choice on its worker. A later start of the same choice replaces it. */
+  recordStart(index: number, start: Start): void {
     this.starts.set(index, start);
   }
 
-  /** `ms` since the request arrived. True if these are the first tokens of the answer. */
-  generated(tokens: number, ms: number): boolean {
+  /** Records generated tokens, `ms` after the arrival of the request. Returns whether they are the first of the answer. */
+  recordTokens(tokens: number, ms: number): boolean {
     const first = this.firstTokenMs === null && tokens > 0;
     if (first) this.firstTokenMs = ms;
     this.completionTokens += tokens;
@@ -50,7 +51,7 @@ export class Tally {
   get usage(): Usage {
     const starts = [...this.starts.values()];
     const sum = (part: (start: Start) => number) => starts.reduce((total, start) => total + part(start), 0);
-    // A prompt counts once, however many choices it has; so do those of its tokens that were not computed.
+    // A prompt and its cached tokens count once, however many choices it has.
     const leaders = this.choices.filter((c, i, all) => i === 0 || all[i - 1]!.promptIndex !== c.promptIndex);
     const promptTokens = leaders.reduce((total, { request }) => total + request.tokens.length, 0);
     const cachedTokens = leaders.reduce((total, { index }) => total + cachedOf(this.starts.get(index)), 0);
@@ -77,7 +78,7 @@ function cachedOf(start: Start | undefined): number {
   return start === undefined ? 0 : start.cached.local + start.cached.remote;
 }
 
-/** To the microsecond. */
+/** Rounds to microseconds. */
 function round(ms: number): number {
   return Math.round(ms * 1_000) / 1_000;
 }

@@ -1,23 +1,24 @@
-/** A token as clients are shown it. */
+/** A token with its log-probability, before an endpoint renders it. */
+
+/** A token as clients see it. */
 export interface ShownToken {
   readonly text: string;
   readonly bytes: readonly number[];
 }
 
-/** A token with its log-probability, to be rendered as either endpoint has it. */
 export interface TokenReport extends ShownToken {
-  /** Null for the first token of a prompt, which follows from nothing. */
+  /** Null for the first token of a prompt: nothing precedes it. */
   readonly logprob: number | null;
   /** Most likely first. */
   readonly top: readonly (ShownToken & { readonly logprob: number })[];
-  /** Characters (code points) of the choice's text before it. */
+  /** Code points of the choice's text before the token. */
   readonly offset: number;
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** A part of a character is written as OpenAI does it: `bytes:\\xf0\\x9f`. */
-export function shown(bytes: Uint8Array): ShownToken {
+/** Renders a token. An incomplete character becomes `bytes:\\xf0\\x9f`, as in OpenAI's API. */
+export function showToken(bytes: Uint8Array): ShownToken {
   const list = [...bytes];
   try {
     return { text: utf8.decode(bytes), bytes: list };
@@ -26,7 +27,7 @@ export function shown(bytes: Uint8Array): ShownToken {
   }
 }
 
-/** Characters as clients count them: code points. */
+/** The length of a text in code points, the API's unit of characters. */
 export function codePoints(text: string): number {
   let count = 0;
   for (const _ of text) count++;

@@ -1,39 +1,40 @@
 import type { TokenLogprobs } from '../../src/protocol/generate.js';
 import type { TextTokenizer } from './served-model.js';
-import { type ShownToken, shown, type TokenReport } from './token-report.js';
+import { type ShownToken, showToken, type TokenReport } from './token-report.js';
 
 /**
- * Tokens with their log-probabilities, of which a long answer has very many: kept as lists of plain numbers, eight bytes each, until they are
- * rendered, one token after another.
+ * Tokens with their log-probabilities, stored compactly: plain arrays of numbers, eight bytes each.
+ *
+ * A long answer has very many of them, so tokens become objects one by one, only while the answer is serialized.
  */
 export class TokenReports {
   private readonly tokenizer: TextTokenizer;
   private readonly ids: number[] = [];
   private readonly offsets: number[] = [];
-  /** NaN for none, as a list that has nothing but numbers in it is half as large. */
+  /** NaN for none: an array of numbers alone takes half the memory of a mixed array. */
   private readonly _logprobs: number[] = [];
-  /** For each token, how many alternatives there are up to and with its own. */
+  /** For each token, the end of its alternatives in `topIds` and `topLogprobs`. */
   private readonly topEnds: number[] = [];
   private readonly topIds: number[] = [];
   private readonly topLogprobs: number[] = [];
-  /** By id, once they were rendered: the same ones are alternatives again and again. */
+  /** Cache by id: the same tokens recur as alternatives. */
   private readonly shownTokens = new Map<number, ShownToken>();
 
   constructor(tokenizer: TextTokenizer) {
     this.tokenizer = tokenizer;
   }
 
-  /** Tokens. */
+  /** Number of tokens. */
   get length(): number {
     return this.ids.length;
   }
 
-  /** Log-probabilities: the tokens' own and their alternatives'. */
+  /** Number of log-probabilities, of tokens and of alternatives. */
   get logprobs(): number {
     return this.ids.length + this.topIds.length;
   }
 
-  /** @param offset as in `TokenReport` */
+  /** Adds a token; `offset` as in `TokenReport`. */
   add(id: number, logprobs: TokenLogprobs | null, offset: number): void {
     this.ids.push(id);
     this.offsets.push(offset);
@@ -45,7 +46,6 @@ export class TokenReports {
     this.topEnds.push(this.topIds.length);
   }
 
-  /** Adds all of `others`. */
   append(others: TokenReports): void {
     const before = this.topIds.length;
     for (const id of others.ids) this.ids.push(id);
@@ -69,7 +69,7 @@ export class TokenReports {
     return this.offsets[index]!;
   }
 
-  /** All of a token's report. */
+  /** The full report of a token. */
   at(index: number): TokenReport {
     const begin = index === 0 ? 0 : this.topEnds[index - 1]!;
     const top = this.topIds.slice(begin, this.topEnds[index]!).map((id, i) => {
@@ -80,26 +80,27 @@ export class TokenReports {
     return { text, bytes, logprob: this.logprob(index), top, offset: this.offset(index) };
   }
 
-  /** What `part` gives for each token's index. */
-  list<T>(part: (index: number) => T): T[] {
-    return this.ids.map((_, index) => part(index));
+  /** Maps the index of each token. */
+  map<T>(transform: (index: number) => T): T[] {
+    return this.ids.map((_, index) => transform(index));
   }
 
-  /** What `render` makes of each token's report, for `JSON.stringify` alone: it is made when it is written, and not kept. */
-  listWhenWritten(render: (report: TokenReport) => unknown): object[] {
-    return this.list((index) => new WhenWritten(this, index, render));
+  /** Maps the report of each token, for `JSON.stringify` only: `render` runs during serialization and its result is not kept. */
+  mapLazily(render: (report: TokenReport) => unknown): object[] {
+    return this.map((index) => new LazyReport(this, index, render));
   }
 
   private shown(id: number): ShownToken {
     const known = this.shownTokens.get(id);
     if (known !== undefined) return known;
-    const token = shown(this.tokenizer.tokenBytes(id));
+    const token = showToken(this.tokenizer.tokenBytes(id));
     this.shownTokens.set(id, token);
     return token;
   }
 }
 
-class WhenWritten {
+/** Calls `render` when it is serialized. */
+class LazyReport {
   constructor(
     private readonly reports: TokenReports,
     private readonly index: number,

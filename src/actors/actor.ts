@@ -6,6 +6,8 @@ import type { IncomingCall } from './incoming-call.js';
 import type { Call, Protocol } from './protocol.js';
 import { afterCrash, type RestartPolicy } from './restart-policy.js';
 
+/** An actor with its mailbox, its lives and its supervision. */
+
 /** What the user's object looks like from here; its types were checked where it was given. */
 export type AnyBehavior = Readonly<Record<string, (request: never, call: Call) => unknown>>;
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import type { WireError } from '../errors.js';
+import { Corrupt, type WireError } from '../errors.js';
 import { ACTOR_NAME_CHARS, CALLS_IN_FLIGHT, STREAM_WINDOW_ITEMS } from '../limits.js';
+import { decode, encode } from '../wire/msgpack.js';
 
 /** What nodes say to each other, and its checkers. Requests, answers and items are checked by the protocol of the actor. */
 
@@ -58,11 +59,11 @@ const WireErrorMessage: z.ZodType<WireError> = z.strictObject({
   param: z.string().optional(),
 });
 
-/** To the one call whose number the subject carries. */
+/** To one call, whose number travels beside it. */
 export const AnswerMessage = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('answer'), value: z.unknown() }),
   z.strictObject({ type: z.literal('failure'), error: WireErrorMessage }),
-  /** Items of a stream, the first of which has the number `first`, counted from 0. Each is packed by itself on its way over the bus. */
+  /** Items of a stream, the first of which has the number `first`, counted from 0. Each is packed by itself on its way to another node. */
   z.strictObject({ type: z.literal('items'), first: Count, items: z.array(z.unknown()).max(STREAM_WINDOW_ITEMS) }),
   z.strictObject({ type: z.literal('end'), items: Count }),
   /** Answer to a look-up. */
@@ -73,6 +74,42 @@ export type AnswerMessage = z.infer<typeof AnswerMessage>;
 /** To all nodes that have an actor of that name. */
 export const LookupMessage = z.strictObject({ id: CallId, from: NodeAddress, protocol: Name, actor: Name });
 export type LookupMessage = z.infer<typeof LookupMessage>;
+
+/** A message on a direct link, with its addressee: this node, one of its calls, or everybody who has an actor of that name. */
+export type LinkedMessage =
+  | { readonly to: 'node'; readonly message: NodeMessage }
+  | { readonly to: 'call'; readonly id: number; readonly message: AnswerMessage }
+  | { readonly to: 'all'; readonly message: LookupMessage };
+
+/** Stand in the place of a call's number, which is 1 or more. */
+const TO_NODE = 0;
+const TO_ALL = -1;
+const Linked = z.tuple([z.int().min(TO_ALL), z.unknown()]);
+
+/** Packs a message for a direct link as `[number, message]`. Throws InternalError for what cannot be encoded. */
+export function packLinked(linked: LinkedMessage): Uint8Array {
+  const number = linked.to === 'call' ? linked.id : linked.to === 'node' ? TO_NODE : TO_ALL;
+  return encode([number, linked.message]);
+}
+
+/** Reads a message of a direct link. Throws if it is not one. */
+export function unpackLinked(bytes: Uint8Array): LinkedMessage {
+  const [number, message] = Linked.parse(decode(bytes));
+  if (number === TO_NODE) return { to: 'node', message: NodeMessage.parse(message) };
+  if (number === TO_ALL) return { to: 'all', message: LookupMessage.parse(message) };
+  return { to: 'call', id: number, message: unpackAnswer(message) };
+}
+
+/** Checks an answer that came from another node, and unpacks its items. Throws if it is not one. */
+export function unpackAnswer(value: unknown): AnswerMessage {
+  const message = AnswerMessage.parse(value);
+  return message.type === 'items' ? { ...message, items: message.items.map(unpackItem) } : message;
+}
+
+function unpackItem(content: unknown): unknown {
+  if (!(content instanceof Uint8Array)) throw new Corrupt('an item of a stream is not packed');
+  return decode(content);
+}
 
 export function sameNode(a: NodeAddress, b: NodeAddress): boolean {
   return a.node === b.node && a.incarnation === b.incarnation;

@@ -9,14 +9,15 @@ import {
   Unavailable,
 } from '../errors.js';
 import type { AnswerMessage, CallMessage } from './envelope.js';
-import type { Post } from './post.js';
 import type { Call } from './protocol.js';
+import type { Route } from './route.js';
 import { StreamSender } from './stream-sender.js';
+
+/** A call from another node, from its actor's side. */
 
 /** What a call needs of the calls' keeper. */
 export interface IncomingOwner {
   readonly clock: Clock;
-  readonly post: Post;
   closed(call: IncomingCall): void;
 }
 
@@ -40,6 +41,8 @@ export class IncomingCall {
 
   constructor(
     readonly message: CallMessage,
+    /** On which the caller is answered: that on which it was heard last. */
+    public route: Route,
     private readonly owner: IncomingOwner,
   ) {
     const { deadlineMs } = message;
@@ -77,9 +80,8 @@ export class IncomingCall {
 
   /** Sends the items to the caller. `onThrow` gets what the iterable throws, and then decides about the call. */
   stream(iterable: AsyncIterable<unknown>, onThrow: (error: unknown) => void): void {
-    const { from } = this.message;
     const sender = new StreamSender(iterable, {
-      pack: (item) => this.owner.post.pack(from, item),
+      pack: (item) => this.route.pack(item),
       items: (first, items) => this.send({ type: 'items', first, items: [...items] }),
       end: (items) => this.settle({ type: 'end', items }),
       failed: onThrow,
@@ -95,6 +97,12 @@ export class IncomingCall {
     this.heldUntilMs = 0;
     this.sender?.credit(read);
     this.retry();
+  }
+
+  /** The caller has another route: what waits goes there. */
+  moveTo(route: Route): void {
+    if (route.name === this.route.name) return;
+    this.route = route;
   }
 
   /** Keeps what is to be sent until the caller is heard, or has had so much time to be. */
@@ -158,10 +166,10 @@ export class IncomingCall {
 
   /** False if it can be sent later. What can never be sent becomes a failure. */
   private trySend(message: AnswerMessage): boolean {
-    const { from, id, protocol, method } = this.message;
+    const { id, protocol, method } = this.message;
     if (this.owner.clock.now() < this.heldUntilMs) return false;
     try {
-      this.owner.post.toCall(from, id, message);
+      this.route.toCall(id, message);
       if (message.type === 'items') this.itemsSent = message.first + message.items.length;
     } catch (error) {
       if (error instanceof Unavailable || error instanceof Overloaded) return false;

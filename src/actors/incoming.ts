@@ -4,7 +4,10 @@ import * as limits from '../limits.js';
 import { type CallMessage, type NodeAddress, type NodeMessage, nodeKey, sameNode } from './envelope.js';
 import type { ObserveActors } from './event.js';
 import { IncomingCall, type IncomingOwner } from './incoming-call.js';
-import type { Post } from './post.js';
+import type { Route } from './route.js';
+
+/** Calls that a node remembers after their end, so that a message delivered twice is handled once. */
+const CALLS_REMEMBERED = 16_384;
 
 type Message<T extends NodeMessage['type']> = Extract<NodeMessage, { type: T }>;
 
@@ -16,20 +19,20 @@ export class Incoming implements IncomingOwner {
 
   constructor(
     readonly clock: Clock,
-    readonly post: Post,
+    private readonly self: NodeAddress,
     private readonly observe: ObserveActors,
     /** Hands a new call to its actor, or fails it. */
     private readonly deliver: (call: IncomingCall) => void,
   ) {}
 
-  receiveCall(message: CallMessage): void {
+  receiveCall(message: CallMessage, route: Route): void {
     const key = callKey(message);
     if (this.seen.has(key)) {
       this.observe({ type: 'dropped', reason: 'duplicate', what: `${message.protocol}.${message.method}` });
       return;
     }
     this.remember(key);
-    const call = new IncomingCall(message, this);
+    const call = new IncomingCall(message, route, this);
     if (this.open.size >= limits.CALLS_IN_FLIGHT) {
       call.fail(new Overloaded(`this node already serves ${limits.CALLS_IN_FLIGHT} calls`));
       return;
@@ -47,44 +50,40 @@ export class Incoming implements IncomingOwner {
     this.open.get(callKey(message))?.credit(message.read);
   }
 
-  probe(message: Message<'probe'>): void {
+  /** The caller asks after its calls. From now on they are answered on the route on which it asked. */
+  probe(message: Message<'probe'>, route: Route): void {
     const { from } = message;
     const calls = message.calls.map(([id, read]): [number, number | null] => {
       const call = this.open.get(callKey({ from, id }));
+      call?.moveTo(route);
       call?.credit(read);
       return [id, call?.itemsSent ?? null];
     });
     try {
-      this.post.toNode(from, { type: 'alive', from: this.post.self, calls });
+      route.toNode({ type: 'alive', from: this.self, calls });
     } catch {
       // The next probe is answered again.
     }
   }
 
-  /** Sends what waits, and gives up calls whose callers have not been heard of for too long. */
-  sweep(): void {
-    const silentSinceMs = this.clock.now() - limits.CALL_SILENCE_MS;
+  /** Sends what waits, and gives up calls whose callers have been silent for too long. `excused` says that nothing could have been heard. */
+  sweep(excused: (route: Route) => boolean): void {
+    const nowMs = this.clock.now();
     for (const call of [...this.open.values()]) {
-      const local = this.post.isLocal(call.message.from);
-      if (!local && call.heardMs <= silentSinceMs) call.lose(`has been silent for ${limits.CALL_SILENCE_MS} ms`);
+      if (excused(call.route)) call.heardMs = nowMs;
+      const silent = call.route.kind !== 'local' && call.heardMs <= nowMs - limits.CALL_SILENCE_MS;
+      if (silent) call.lose(`has been silent for ${limits.CALL_SILENCE_MS} ms`);
       else call.retry();
     }
   }
 
-  /** Counts silence from now on: before, this side could not have heard anything. */
-  excuse(): void {
-    for (const call of this.open.values()) {
-      call.heardMs = this.clock.now();
-      call.retry();
-    }
-  }
-
-  /** The bus is found, by this node. What it says before a caller has found it too would be lost. */
+  /** The bus is found, by this node. What it says there before a caller has found it too would be lost. */
   busFound(): void {
-    const untilMs = this.clock.now() + limits.BUS_GRACE_MS;
+    const nowMs = this.clock.now();
     for (const call of this.open.values()) {
-      call.heardMs = this.clock.now();
-      if (!this.post.isLocal(call.message.from)) call.hold(untilMs);
+      if (call.route.kind !== 'nats') continue;
+      call.heardMs = nowMs;
+      call.hold(nowMs + limits.BUS_GRACE_MS);
     }
   }
 
@@ -104,7 +103,7 @@ export class Incoming implements IncomingOwner {
 
   private remember(key: string): void {
     this.seen.add(key);
-    if (this.seen.size <= limits.CALLS_REMEMBERED) return;
+    if (this.seen.size <= CALLS_REMEMBERED) return;
     for (const oldest of this.seen) {
       this.seen.delete(oldest);
       return;

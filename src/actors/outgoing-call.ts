@@ -3,6 +3,9 @@ import type { Clock, Timer } from '../clock.js';
 import { Cancelled, DeadlineExceeded, fromWire, InternalError, ShoalError, Unavailable } from '../errors.js';
 import * as limits from '../limits.js';
 import type { ActorAddress, AnswerMessage, CallMessage, NodeAddress, NodeMessage } from './envelope.js';
+import type { Route } from './route.js';
+
+/** A call to another node, from its caller's side. */
 
 export interface CallOptions {
   /** Gives the call up when it aborts: the caller gets Cancelled at once, the actor's signal aborts. */
@@ -19,7 +22,7 @@ export interface Receiver {
   fail(error: ShoalError): void;
 }
 
-export type Asked = Pick<CallMessage, 'protocol' | 'method' | 'request'> & { kind: 'ask' | 'stream' };
+export type CallRequest = Pick<CallMessage, 'protocol' | 'method' | 'request'> & { kind: 'ask' | 'stream' };
 
 /** What a call needs of the calls' keeper. */
 export interface CallOwner {
@@ -29,9 +32,9 @@ export interface CallOwner {
   refusal(call: OutgoingCall): ShoalError | null;
   opened(call: OutgoingCall): void;
   closed(call: OutgoingCall): void;
-  send(to: NodeAddress, message: NodeMessage): void;
+  routeTo(node: NodeAddress): Route;
   /** For messages whose loss the sweep makes good. */
-  trySend(to: NodeAddress, message: NodeMessage): boolean;
+  trySend(route: Route, message: NodeMessage): boolean;
   dropped(reason: 'malformed' | 'duplicate', what: string): void;
 }
 
@@ -43,6 +46,10 @@ export class OutgoingCall {
   heardMs: number;
   /** Nobody was there to take it. */
   undelivered = false;
+  /** All messages of the call go this way, so that they keep their order, until it is lost. */
+  route: Route;
+  /** Since when there has been no open route; null while there is one. */
+  routelessMs: number | null = null;
   private readonly begunMs: number;
   private credited = 0;
   private deadline: Timer | null = null;
@@ -52,13 +59,14 @@ export class OutgoingCall {
   constructor(
     readonly id: number,
     readonly to: ActorAddress,
-    readonly asked: Asked,
+    readonly asked: CallRequest,
     private readonly options: CallOptions,
     private readonly receiver: Receiver,
     private readonly owner: CallOwner,
   ) {
     this.begunMs = owner.clock.now();
     this.heardMs = this.begunMs;
+    this.route = owner.routeTo(to);
   }
 
   get what(): string {
@@ -87,6 +95,7 @@ export class OutgoingCall {
 
   /** Sends a call that nobody took once more, and if it cannot be sent now, with the next sweep. */
   sendAgain(): void {
+    this.route = this.owner.routeTo(this.to);
     this.undelivered = this.trySend() !== null;
   }
 
@@ -119,13 +128,13 @@ export class OutgoingCall {
     this.read++;
     if (!this.open || this.read - this.credited < limits.STREAM_WINDOW_ITEMS / 2) return;
     this.credited = this.read;
-    this.owner.trySend(this.to, { type: 'credit', id: this.id, from: this.owner.self, read: this.read });
+    this.owner.trySend(this.route, { type: 'credit', id: this.id, from: this.owner.self, read: this.read });
   }
 
   /** Ends the call from this side, and tells the actor. */
   abandon(error: ShoalError): void {
     if (!this.open) return;
-    this.owner.trySend(this.to, { type: 'cancel', id: this.id, from: this.owner.self });
+    this.owner.trySend(this.route, { type: 'cancel', id: this.id, from: this.owner.self });
     this.fail(error);
   }
 
@@ -146,7 +155,7 @@ export class OutgoingCall {
     const { to, id, asked, deadlineMs } = this;
     const { self } = this.owner;
     try {
-      this.owner.send(to, { type: 'call', id, from: self, actor: to.actor, deadlineMs, ...asked });
+      this.route.toNode({ type: 'call', id, from: self, actor: to.actor, deadlineMs, ...asked });
       return null;
     } catch (error) {
       if (!(error instanceof ShoalError))

@@ -10,8 +10,15 @@ import {
   sameNode,
 } from './envelope.js';
 import type { ObserveActors } from './event.js';
-import { type Asked, type CallOptions, type CallOwner, OutgoingCall, type Receiver } from './outgoing-call.js';
+import { type CallOptions, type CallOwner, type CallRequest, OutgoingCall, type Receiver } from './outgoing-call.js';
 import type { Post } from './post.js';
+import type { Route, RouteKind } from './route.js';
+
+/** A call whose connection closed while the bus is lost waits so long for another route. */
+const ROUTELESS_MS = 1_000;
+
+/** Incarnations known to be gone that a node remembers, so that a call to one fails at once. */
+const GONE_NODES_REMEMBERED = 4_096;
 
 /** The calls of this node towards actors, here and elsewhere. */
 export class Outgoing implements CallOwner {
@@ -27,10 +34,12 @@ export class Outgoing implements CallOwner {
     readonly clock: Clock,
     private readonly post: Post,
     private readonly observe: ObserveActors,
+    private readonly onCall: (path: RouteKind) => void,
   ) {}
 
-  call(to: ActorAddress, asked: Asked, options: CallOptions, receiver: Receiver): OutgoingCall {
+  call(to: ActorAddress, asked: CallRequest, options: CallOptions, receiver: Receiver): OutgoingCall {
     const call = new OutgoingCall(this.nextId(), to, asked, options, receiver, this);
+    this.onCall(call.route.kind);
     call.begin();
     return call;
   }
@@ -45,7 +54,9 @@ export class Outgoing implements CallOwner {
       kind: 'tell',
       deadlineMs: null,
     } as const;
-    if (this.stopped || !this.trySend(to, { ...message, ...told })) {
+    const route = this.routeTo(to);
+    this.onCall(route.kind);
+    if (this.stopped || !this.trySend(route, { ...message, ...told })) {
       this.observe({ type: 'dropped', reason: 'undeliverable', what: `${told.protocol}.${told.method} to ${actor}` });
     }
   }
@@ -61,13 +72,13 @@ export class Outgoing implements CallOwner {
   /** Fails every call to a node, from now on at once. */
   nodeGone(address: NodeAddress): void {
     this.gone.add(nodeKey(address));
-    if (this.gone.size > limits.GONE_NODES_REMEMBERED) {
+    if (this.gone.size > GONE_NODES_REMEMBERED) {
       for (const oldest of this.gone) {
         this.gone.delete(oldest);
         break;
       }
     }
-    this.failWhere((to) => sameNode(to, address), 'is gone');
+    this.failWhere(({ to }) => sameNode(to, address), 'is gone');
   }
 
   /** Nobody took a call: it fails, or is sent once more by the next sweep. */
@@ -80,55 +91,79 @@ export class Outgoing implements CallOwner {
 
   /** Nobody took a probe: the calls to that node fail, or the next sweep asks again. */
   nobodyForProbe(is: (address: NodeAddress) => boolean): void {
-    if (!this.patient) this.failWhere(is, 'is not there any more');
+    if (!this.patient) this.failWhere((call) => call.route.kind === 'nats' && is(call.to), 'is not there any more');
   }
 
   private get patient(): boolean {
     return this.clock.now() < this.judgeFromMs;
   }
 
-  private failWhere(is: (address: NodeAddress) => boolean, why: string): void {
+  private failWhere(is: (call: OutgoingCall) => boolean, why: string): void {
     for (const call of [...this.open.values()]) {
-      if (is(call.to)) call.fail(new Unavailable(`${call.what} has failed: the node ${why}`));
+      if (is(call)) call.fail(new Unavailable(`${call.what} has failed: the node ${why}`));
     }
   }
 
-  /** Asks all nodes after the calls that are open there, and gives up those of which nothing was heard for too long. */
-  sweep(): void {
-    const silentSinceMs = this.clock.now() - limits.CALL_SILENCE_MS;
-    const byNode = new Map<string, OutgoingCall[]>();
+  /**
+   * Asks all nodes after the calls that are open there, and gives up those of which nothing was heard for too long. `excused` says that
+   * nothing could have been heard on a route.
+   */
+  sweep(excused: (route: Route) => boolean): void {
+    const nowMs = this.clock.now();
+    const asked: OutgoingCall[] = [];
     for (const call of [...this.open.values()]) {
-      if (this.post.isLocal(call.to)) continue;
-      if (call.heardMs <= silentSinceMs) {
+      if (call.route.kind === 'local') continue;
+      if (excused(call.route)) call.heardMs = nowMs;
+      if (call.heardMs <= nowMs - limits.CALL_SILENCE_MS) {
         call.abandon(new Unavailable(`${call.what} has been silent for ${limits.CALL_SILENCE_MS} ms`));
-        continue;
-      }
-      if (call.undelivered) {
+      } else if (call.routelessMs !== null && call.routelessMs <= nowMs - ROUTELESS_MS) {
+        call.abandon(new Unavailable(`${call.what} was cut off: its connection closed and NATS is not reached`));
+      } else if (call.undelivered) {
         call.sendAgain();
-        continue;
+      } else {
+        asked.push(call);
       }
-      const key = nodeKey(call.to);
-      const calls = byNode.get(key);
-      if (calls) calls.push(call);
-      else byNode.set(key, [call]);
     }
-    for (const calls of byNode.values()) {
-      const asked = calls.map((call): [number, number] => [call.id, call.read]);
-      const { node, incarnation } = (calls[0] as OutgoingCall).to;
-      this.trySend({ node, incarnation }, { type: 'probe', from: this.self, calls: asked });
-    }
+    this.probe(asked);
   }
 
-  /** Counts silence from now on: before, this side could not have heard anything. */
-  excuse(): void {
-    for (const call of this.open.values()) call.heardMs = this.clock.now();
+  /** Gives calls whose direct route was lost another one, on which they go on if nothing was lost with the old one. */
+  reroute(): void {
+    const moved: OutgoingCall[] = [];
+    for (const call of this.open.values()) {
+      if (call.route.open) continue;
+      const route = this.routeTo(call.to);
+      if (route.open) {
+        call.route = route;
+        call.routelessMs = null;
+        moved.push(call);
+      } else if (call.route.kind === 'direct') {
+        call.routelessMs ??= this.clock.now();
+      }
+    }
+    this.probe(moved);
   }
 
   /** The bus is found, by this node. The others have their time to find it too. */
   busFound(): void {
     this.judgeFromMs = this.clock.now() + limits.BUS_GRACE_MS;
-    this.excuse();
-    this.sweep();
+    this.reroute();
+    this.sweep(({ kind }) => kind === 'nats');
+  }
+
+  /** Asks after calls, in one message for each node and route. The node then answers them on that route. */
+  private probe(calls: readonly OutgoingCall[]): void {
+    const groups = new Map<string, OutgoingCall[]>();
+    for (const call of calls) {
+      const key = `${nodeKey(call.to)}\n${call.route.name}`;
+      const group = groups.get(key);
+      if (group) group.push(call);
+      else groups.set(key, [call]);
+    }
+    for (const group of groups.values()) {
+      const asked = group.map((call): [number, number] => [call.id, call.read]);
+      this.trySend(group[0]!.route, { type: 'probe', from: this.self, calls: asked });
+    }
   }
 
   stop(): void {
@@ -151,13 +186,13 @@ export class Outgoing implements CallOwner {
     this.open.delete(call.id);
   }
 
-  send(to: NodeAddress, message: NodeMessage): void {
-    this.post.toNode(to, message);
+  routeTo(node: NodeAddress): Route {
+    return this.post.routeTo(node);
   }
 
-  trySend(to: NodeAddress, message: NodeMessage): boolean {
+  trySend(route: Route, message: NodeMessage): boolean {
     try {
-      this.send(to, message);
+      route.toNode(message);
       return true;
     } catch {
       return false;

@@ -1,139 +1,167 @@
 import type { Bus, BusMessage, Subscription } from '../bus/bus.js';
-import { subjectToken } from '../bus/subject.js';
+import { Corrupt } from '../errors.js';
 import { decode, encode } from '../wire/msgpack.js';
-import { AnswerMessage, LookupMessage, type NodeAddress, NodeMessage, sameNode } from './envelope.js';
+import {
+  type AnswerMessage,
+  LookupMessage,
+  type NodeAddress,
+  NodeMessage,
+  packLinked,
+  sameNode,
+  unpackAnswer,
+  unpackLinked,
+} from './envelope.js';
 import type { ObserveActors } from './event.js';
+import type { CallLink, CallLinks } from './links.js';
+import { BusRoute, DirectRoute, LocalRoute, type Route } from './route.js';
+import { callSubject, lookupSubject, nodeSubject, probedTokens } from './subjects.js';
 
-/** Who takes what arrives. */
+/** What takes the messages that arrive at a node. */
 export interface Inbox {
-  nodeMessage(message: NodeMessage): void;
-  answer(id: number, message: AnswerMessage): void;
+  /** `route` leads back to the sender. */
+  nodeMessage(message: NodeMessage, route: Route): void;
+  /** `from` is the node that proved that it answers; null where the route does not tell. */
+  answer(id: number, message: AnswerMessage, from: NodeAddress | null): void;
   lookup(message: LookupMessage): void;
-  /** Nobody has the address of a call's message. */
+  /** The bus says that nobody listens at the address of a call. */
   nobodyForCall(id: number): void;
-  /** Nobody has the address of a probe. `is` tells whether a node is the one probed. */
+  /** The bus says that nobody listens at the address of a probe. `is` tells whether a node is the one probed. */
   nobodyForProbe(is: (address: NodeAddress) => boolean): void;
+  /** A direct link has opened or closed: calls whose route is lost may take another. */
+  routesChanged(): void;
 }
 
-/** An item of a stream as it travels, and its bytes; 0 within a node. */
-export interface Parcel {
-  readonly content: unknown;
-  readonly bytes: number;
+export interface PostOptions {
+  readonly bus: Bus;
+  readonly links: CallLinks;
+  readonly namespace: string;
+  readonly self: NodeAddress;
+  readonly inbox: Inbox;
+  readonly observe: ObserveActors;
 }
 
-/**
- * Carries messages between nodes, checked on arrival. Subjects name node and incarnation, so that nothing reaches a later life of a
- * node. Within a node messages skip the bus and its encoding: what the protocol's checkers pass on as it is (byte arrays) is
- * then the very same object on both sides, and must not be changed once it is sent.
- */
+/** Finds the route to each node, and hands on what arrives, checked. */
 export class Post {
-  private readonly subscriptions: Subscription[];
+  readonly self: NodeAddress;
+  private readonly bus: Bus;
+  private readonly inbox: Inbox;
+  private readonly subscriptions: Subscription[] = [];
   private readonly base: string;
+  private readonly local: LocalRoute;
+  private readonly direct = new WeakMap<CallLink, DirectRoute>();
+  private linked = 0;
 
-  constructor(
-    private readonly bus: Bus,
-    private readonly namespace: string,
-    readonly self: NodeAddress,
-    private readonly inbox: Inbox,
-    private readonly observe: ObserveActors,
-  ) {
-    this.base = this.nodeSubject(self);
-    this.subscriptions = [
-      bus.subscribe(`${this.base}.in`, (message) => this.onNodeMessage(message)),
-      bus.subscribe(`${this.base}.call.*`, (message) => this.onAnswer(message)),
-      bus.subscribe(`${this.base}.probe.*.*`, (message) => this.onProbeReply(message)),
-    ];
+  constructor(private readonly options: PostOptions) {
+    const { bus, namespace, self, inbox } = options;
+    this.self = self;
+    this.bus = bus;
+    this.inbox = inbox;
+    this.base = nodeSubject(namespace, self);
+    this.local = new LocalRoute(inbox);
+  }
+
+  /** Starts to take what arrives for this node. Called once. */
+  open(): void {
+    const { bus, base, inbox } = this;
+    this.subscriptions.push(
+      bus.subscribe(`${base}.in`, (message) => this.onNodeMessage(message)),
+      bus.subscribe(`${base}.call.*`, (message) => this.onAnswer(message)),
+      bus.subscribe(`${base}.probe.*.*`, (message) => this.onProbeReply(message)),
+    );
+    this.options.links.listen({
+      opened: () => inbox.routesChanged(),
+      closed: () => inbox.routesChanged(),
+      received: (link, message) => this.onLinked(link, message),
+    });
   }
 
   isLocal(address: NodeAddress): boolean {
     return sameNode(address, this.self);
   }
 
-  /** Throws what `Bus.publish` throws, and InternalError for what cannot be encoded. */
-  toNode(to: NodeAddress, message: NodeMessage): void {
-    if (this.isLocal(to)) queueMicrotask(() => this.inbox.nodeMessage(message));
-    else this.bus.publish(`${this.nodeSubject(to)}.in`, encode(message), this.replySubject(to, message));
-  }
-
-  /** Throws as `toNode` does. */
-  toCall(to: NodeAddress, id: number, message: AnswerMessage): void {
-    if (this.isLocal(to)) queueMicrotask(() => this.inbox.answer(id, message));
-    else this.bus.publish(`${this.nodeSubject(to)}.call.${id}`, encode(message));
-  }
-
-  pack(to: NodeAddress, item: unknown): Parcel {
-    if (this.isLocal(to)) return { content: item, bytes: 0 };
-    const content = encode(item);
-    return { content, bytes: content.byteLength };
+  /** The best route at this moment: none skips the bus but a direct link, and it is the bus even while that is lost. */
+  routeTo(node: NodeAddress): Route {
+    if (this.isLocal(node)) return this.local;
+    const link = this.options.links.to(node);
+    return link?.open ? this.routeOver(link) : this.busRoute(node);
   }
 
   /** Makes this node answer look-ups of the name. */
   listen(actor: string): Subscription {
-    return this.bus.subscribe(this.lookupSubject(actor), (message) => {
+    return this.bus.subscribe(lookupSubject(this.options.namespace, actor), (message) => {
       const lookup = this.read(message, (value) => LookupMessage.parse(value));
       if (lookup) this.inbox.lookup(lookup);
     });
   }
 
+  /** Asks all nodes over the bus. While that is lost, those to which links are open. Throws as `Bus.publish` does, and Unavailable without either. */
   lookup(message: LookupMessage): void {
-    this.bus.publish(this.lookupSubject(message.actor), encode(message), `${this.base}.call.${message.id}`);
+    const { namespace, links } = this.options;
+    const linked = [...links.all()];
+    if (this.bus.connected || linked.length === 0) {
+      const reply = callSubject(namespace, this.self, message.id);
+      this.bus.publish(lookupSubject(namespace, message.actor), encode(message), reply);
+      return;
+    }
+    for (const link of linked) link.send(packLinked({ to: 'all', message }));
   }
 
   close(): void {
     for (const subscription of this.subscriptions) subscription.unsubscribe();
   }
 
-  private nodeSubject(address: NodeAddress): string {
-    return `${this.namespace}.node.${subjectToken(address.node)}.${subjectToken(address.incarnation)}`;
+  private routeOver(link: CallLink): DirectRoute {
+    const known = this.direct.get(link);
+    if (known) return known;
+    const route = new DirectRoute(link, `direct ${++this.linked}`);
+    this.direct.set(link, route);
+    return route;
   }
 
-  private lookupSubject(actor: string): string {
-    return `${this.namespace}.lookup.${subjectToken(actor)}`;
+  private busRoute(node: NodeAddress): BusRoute {
+    return new BusRoute(this.bus, this.options.namespace, this.self, node);
   }
 
-  private replySubject(to: NodeAddress, message: NodeMessage): string | undefined {
-    if (message.type === 'call' && message.kind !== 'tell') return `${this.base}.call.${message.id}`;
-    if (message.type !== 'probe') return undefined;
-    return `${this.base}.probe.${subjectToken(to.node)}.${subjectToken(to.incarnation)}`;
+  private onLinked(link: CallLink, bytes: Uint8Array): void {
+    try {
+      const linked = unpackLinked(bytes);
+      if (linked.to === 'call') this.inbox.answer(linked.id, linked.message, link.peer);
+      else if (!sameNode(linked.message.from, link.peer)) throw new Corrupt('the sender is not the peer of the link');
+      else if (linked.to === 'all') this.inbox.lookup(linked.message);
+      else this.inbox.nodeMessage(linked.message, this.routeOver(link));
+    } catch {
+      this.dropMalformed(`a message of ${link.peer.node}`);
+    }
   }
 
   private onNodeMessage(message: BusMessage): void {
     const parsed = this.read(message, (value) => NodeMessage.parse(value));
-    if (parsed) this.inbox.nodeMessage(parsed);
+    if (parsed) this.inbox.nodeMessage(parsed, this.busRoute(parsed.from));
   }
 
   private onAnswer(message: BusMessage): void {
     const id = Number(message.subject.slice(message.subject.lastIndexOf('.') + 1));
-    const parsed = message.nobody ? null : this.read(message, readAnswer);
-    if (parsed) this.inbox.answer(id, parsed);
+    const parsed = message.nobody ? null : this.read(message, unpackAnswer);
+    if (parsed) this.inbox.answer(id, parsed, null);
     else if (message.nobody) this.inbox.nobodyForCall(id);
   }
 
   private onProbeReply(message: BusMessage): void {
     if (!message.nobody) return;
     const probed = message.subject.slice(`${this.base}.probe.`.length);
-    this.inbox.nobodyForProbe(
-      (address) => probed === `${subjectToken(address.node)}.${subjectToken(address.incarnation)}`,
-    );
+    this.inbox.nobodyForProbe((address) => probed === probedTokens(address));
   }
 
   private read<T>(message: BusMessage, parse: (value: unknown) => T): T | null {
     try {
       return parse(decode(message.payload));
     } catch {
-      this.observe({ type: 'dropped', reason: 'malformed', what: message.subject });
+      this.dropMalformed(message.subject);
       return null;
     }
   }
-}
 
-function readAnswer(value: unknown): AnswerMessage {
-  const message = AnswerMessage.parse(value);
-  if (message.type !== 'items') return message;
-  return { ...message, items: message.items.map(unpack) };
-}
-
-function unpack(content: unknown): unknown {
-  if (!(content instanceof Uint8Array)) throw new TypeError('an item of a stream is not packed');
-  return decode(content);
+  private dropMalformed(what: string): void {
+    this.options.observe({ type: 'dropped', reason: 'malformed', what });
+  }
 }

@@ -1,5 +1,7 @@
 import type { z } from 'zod';
 
+/** What can be said to a kind of actor: ask, tell and stream, typed and checked. */
+
 /**
  * What can be said to a kind of actor. A protocol is a value: it types references and behaviours, and checks every message that arrives.
  *
@@ -14,7 +16,7 @@ export interface Protocol<M extends Methods = Methods> {
 }
 
 export type Methods = Readonly<Record<string, Method>>;
-export type Method = AskMethod | TellMethod | StreamMethod;
+type Method = AskMethod | TellMethod | StreamMethod;
 
 /** One request, one answer. */
 export interface AskMethod<Req extends z.ZodType = z.ZodType, Res extends z.ZodType = z.ZodType> {
@@ -74,7 +76,7 @@ export interface Call {
  */
 export type Behavior<P extends Protocol> = { [K in keyof P['methods']]: Handler<P['methods'][K]> };
 
-export type Handler<M extends Method> =
+type Handler<M extends Method> =
   M extends AskMethod<infer Req, infer Res>
     ? (request: z.output<Req>, call: Call) => z.input<Res> | Promise<z.input<Res>>
     : M extends StreamMethod<infer Req, infer Item>

@@ -1,5 +1,3 @@
-import * as limits from '../limits.js';
-
 /** When what crashes is started again, and when not any more. Pure. */
 export interface RestartPolicy {
   /** Restarts within the window, after which the next crash is the last. */
@@ -10,11 +8,12 @@ export interface RestartPolicy {
   readonly ceilingMs: number;
 }
 
+/** For a crashed actor or process, unless its owner says otherwise. */
 export const DEFAULT_RESTART_POLICY: RestartPolicy = {
-  restarts: limits.RESTARTS,
-  windowMs: limits.RESTART_WINDOW_MS,
-  backoffMs: limits.RESTART_BACKOFF_MS,
-  ceilingMs: limits.RESTART_BACKOFF_CEILING_MS,
+  restarts: 8,
+  windowMs: 60_000,
+  backoffMs: 200,
+  ceilingMs: 10_000,
 };
 
 export type RestartDecision =

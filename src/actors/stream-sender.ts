@@ -1,5 +1,12 @@
 import * as limits from '../limits.js';
-import type { Parcel } from './post.js';
+import type { Parcel } from './route.js';
+
+/** Takes items out of an iterable as fast as the reader's window allows. */
+
+/** Bytes of a stream that may be on their way before the reader has acknowledged any. @internal exported for tests. */
+export const STREAM_WINDOW_BYTES = 16 * 2 ** 20;
+/** Bytes of items that are put into one message where several are ready at once. */
+const STREAM_BATCH_BYTES = 32 * 1024;
 
 /** Where the items of a stream go. */
 export interface StreamTarget {
@@ -68,7 +75,7 @@ export class StreamSender {
   }
 
   private hasRoom(): boolean {
-    return this.taken - this.read < limits.STREAM_WINDOW_ITEMS && this.unreadTotalBytes < limits.STREAM_WINDOW_BYTES;
+    return this.taken - this.read < limits.STREAM_WINDOW_ITEMS && this.unreadTotalBytes < STREAM_WINDOW_BYTES;
   }
 
   private onNext(result: IteratorResult<unknown>): void {
@@ -101,7 +108,7 @@ export class StreamSender {
   }
 
   private add(parcel: Parcel): void {
-    if (this.batchBytes + parcel.bytes > limits.STREAM_BATCH_BYTES) this.flush();
+    if (this.batchBytes + parcel.bytes > STREAM_BATCH_BYTES) this.flush();
     this.taken++;
     this.batch.push(parcel.content);
     this.batchBytes += parcel.bytes;

@@ -1,5 +1,5 @@
 import type { Bus, Subscription } from '../bus/bus.js';
-import type { Clock, Timer } from '../clock.js';
+import type { Clock } from '../clock.js';
 import { InvalidRequest, Unavailable } from '../errors.js';
 import * as limits from '../limits.js';
 import type { Random } from '../random.js';
@@ -15,14 +15,24 @@ import {
 import type { ObserveActors } from './event.js';
 import { Incoming } from './incoming.js';
 import type { IncomingCall } from './incoming-call.js';
+import { type CallLinks, NO_LINKS } from './links.js';
 import { Outgoing } from './outgoing.js';
+import type { OutgoingCall } from './outgoing-call.js';
 import { type Inbox, Post } from './post.js';
 import type { Behavior, Protocol } from './protocol.js';
 import { ActorRef } from './ref.js';
 import { DEFAULT_RESTART_POLICY, type RestartPolicy } from './restart-policy.js';
+import type { Route, RouteKind } from './route.js';
+
+/** Messages that wait in an actor's mailbox. */
+const MAILBOX_MESSAGES = 1024;
+/** An open call that is quiet says that it is alive this often. @internal exported for tests. */
+export const CALL_HEARTBEAT_MS = 1_000;
 
 export interface ActorSystemOptions {
   readonly bus: Bus;
+  /** Connections of their own to other nodes. Without them all calls take the bus. */
+  readonly links?: CallLinks;
   readonly clock: Clock;
   readonly random: Random;
   /** `incarnation` must be fresh at every start. */
@@ -30,6 +40,8 @@ export interface ActorSystemOptions {
   /** First tokens of all subjects: systems of different namespaces do not see each other. */
   readonly namespace: string;
   readonly observe?: ObserveActors;
+  /** Told of each call of this node, with the route on which it set out. */
+  readonly onCall?: (path: RouteKind) => void;
 }
 
 /** What an actor is given when it is created. */
@@ -56,32 +68,57 @@ interface Entry {
   readonly listening: Subscription;
 }
 
-/** The actors of one process, and its references to those of others. */
+/**
+ * The actors of one process, and its references to those of others. It works from `start` on, or from the first actor, reference or look-up:
+ * what its bus went through before is not known to it.
+ */
 export class ActorSystem {
   readonly node: NodeAddress;
   private readonly actors = new Map<string, Entry>();
   private readonly lookups = new Map<number, (from: NodeAddress) => void>();
+  private readonly links: CallLinks;
   private readonly post: Post;
   private readonly outgoing: Outgoing;
   private readonly incoming: Incoming;
   private readonly observe: ObserveActors;
-  private readonly sweeping: Timer;
-  private readonly endStatus: () => void;
-  private sweptMs: number;
+  private readonly routeListeners: (() => void)[] = [];
+  /** Ends what `start` began; empty until then. */
+  private readonly endings: (() => void)[] = [];
+  private sweptMs = 0;
   private stopped: Promise<void> | null = null;
 
   constructor(private readonly options: ActorSystemOptions) {
     const { bus, clock, node, namespace } = options;
     this.node = NodeAddress.parse({ node: node.id, incarnation: node.incarnation });
     this.observe = options.observe ?? (() => undefined);
-    this.post = new Post(bus, namespace, this.node, this.inbox(), this.observe);
-    this.outgoing = new Outgoing(this.node, clock, this.post, this.observe);
-    this.incoming = new Incoming(clock, this.post, this.observe, (call) => this.deliver(call));
+    this.links = options.links ?? NO_LINKS;
+    this.post = new Post({
+      bus,
+      links: this.links,
+      namespace,
+      self: this.node,
+      inbox: this.inbox(),
+      observe: this.observe,
+    });
+    this.outgoing = new Outgoing(this.node, clock, this.post, this.observe, options.onCall ?? (() => undefined));
+    this.incoming = new Incoming(clock, this.node, this.observe, (call) => this.deliver(call));
+  }
+
+  /** Begins to listen. Idempotent. */
+  start(): void {
+    if (this.stopped || this.endings.length > 0) return;
+    const { bus, clock } = this.options;
+    this.post.open();
     this.sweptMs = clock.now();
-    this.sweeping = clock.every(limits.CALL_HEARTBEAT_MS, () => this.sweep());
-    this.endStatus = bus.onStatus((status) => {
+    const sweeping = clock.every(CALL_HEARTBEAT_MS, () => this.sweep());
+    const endStatus = bus.onStatus((status) => {
       if (status === 'found') this.busFound();
     });
+    this.endings.push(
+      () => sweeping.cancel(),
+      endStatus,
+      () => this.post.close(),
+    );
   }
 
   /**
@@ -107,7 +144,7 @@ export class ActorSystem {
       name,
       protocol,
       create: async (life) => (await factory(this.context(self, life))) as AnyBehavior,
-      mailbox: options.mailbox ?? limits.MAILBOX_MESSAGES,
+      mailbox: options.mailbox ?? MAILBOX_MESSAGES,
       policy: { ...DEFAULT_RESTART_POLICY, ...policy },
       onGiveUp: (error) => {
         this.remove(name, actor);
@@ -129,6 +166,7 @@ export class ActorSystem {
 
   /** A reference to an actor whose address is known. Nothing is sent. */
   ref<P extends Protocol>(protocol: P, address: ActorAddress): ActorRef<P> {
+    this.start();
     return new ActorRef(protocol, address, this.outgoing);
   }
 
@@ -142,6 +180,7 @@ export class ActorSystem {
     timeoutMs: number,
     enough = Number.POSITIVE_INFINITY,
   ): Promise<ActorRef<P>[]> {
+    this.start();
     const found = new Map<string, ActorRef<P>>();
     const add = (at: NodeAddress) => {
       found.set(`${at.node}\n${at.incarnation}`, this.ref(protocol, { ...at, actor: name }));
@@ -178,6 +217,22 @@ export class ActorSystem {
     await entry.actor.stop(new Unavailable(`the actor ${name} was stopped`));
   }
 
+  /** The route that a call to a node would take now; null if none is open. */
+  pathTo(node: NodeAddress): RouteKind | null {
+    const route = this.post.routeTo(node);
+    return route.open ? route.kind : null;
+  }
+
+  /** Nodes to which direct links are open. */
+  linkedNodes(): NodeAddress[] {
+    return [...this.links.all()].map(({ peer }) => peer);
+  }
+
+  /** Calls back when a direct link has opened or closed, and when the bus is found. */
+  onRoutesChanged(listener: () => void): void {
+    this.routeListeners.push(listener);
+  }
+
   /** Membership says that a life of a node is over: calls to it fail at once, calls from it are cancelled. */
   nodeGone(node: string, incarnation: string): void {
     this.outgoing.nodeGone({ node, incarnation });
@@ -195,41 +250,46 @@ export class ActorSystem {
     this.incoming.stop();
     this.outgoing.stop();
     for (const tellOf of [...this.lookups.values()]) tellOf(NOBODY);
-    this.sweeping.cancel();
-    this.endStatus();
-    this.post.close();
+    for (const end of this.endings) end();
   }
 
   private inbox(): Inbox {
     return {
-      nodeMessage: (message) => this.onNodeMessage(message),
-      answer: (id, message) => this.onAnswer(id, message),
+      nodeMessage: (message, route) => this.onNodeMessage(message, route),
+      answer: (id, message, from) => this.onAnswer(id, message, from),
       lookup: (message) => this.onLookup(message),
       nobodyForCall: (id) => {
         this.lookups.get(id)?.(NOBODY);
         this.outgoing.nobodyForCall(id);
       },
       nobodyForProbe: (is) => this.outgoing.nobodyForProbe(is),
+      routesChanged: () => this.routesChanged(),
     };
   }
 
-  private onNodeMessage(message: NodeMessage): void {
-    if (message.type === 'call') this.incoming.receiveCall(message);
+  private onNodeMessage(message: NodeMessage, route: Route): void {
+    if (message.type === 'call') this.incoming.receiveCall(message, route);
     else if (message.type === 'cancel') this.incoming.cancel(message);
     else if (message.type === 'credit') this.incoming.credit(message);
-    else if (message.type === 'probe') this.incoming.probe(message);
-    else for (const [id, sent] of message.calls) this.outgoing.get(id)?.alive(sent);
+    else if (message.type === 'probe') this.incoming.probe(message, route);
+    else for (const [id, sent] of message.calls) this.callTo(message.from, id)?.alive(sent);
   }
 
-  private onAnswer(id: number, message: AnswerMessage): void {
+  private onAnswer(id: number, message: AnswerMessage, from: NodeAddress | null): void {
     if (message.type === 'here') this.lookups.get(id)?.(message.from);
-    else this.outgoing.get(id)?.receive(message);
+    else this.callTo(from, id)?.receive(message);
+  }
+
+  /** The open call of that number, if it is to that node. */
+  private callTo(node: NodeAddress | null, id: number): OutgoingCall | undefined {
+    const call = this.outgoing.get(id);
+    return call && (node === null || sameNode(call.to, node)) ? call : undefined;
   }
 
   private onLookup(message: LookupMessage): void {
     if (!this.has(message.protocol, message.actor)) return;
     try {
-      this.post.toCall(message.from, message.id, { type: 'here', from: this.node });
+      this.post.routeTo(message.from).toCall(message.id, { type: 'here', from: this.node });
     } catch {
       this.observe({ type: 'dropped', reason: 'undeliverable', what: `look-up of ${message.actor}` });
     }
@@ -261,26 +321,24 @@ export class ActorSystem {
 
   private sweep(): void {
     const nowMs = this.options.clock.now();
-    const late = nowMs - this.sweptMs > 2 * limits.CALL_HEARTBEAT_MS;
+    const late = nowMs - this.sweptMs > 2 * CALL_HEARTBEAT_MS;
     this.sweptMs = nowMs;
-    // A process that stood still has not read what the others sent.
-    if (late || !this.options.bus.connected) {
-      this.excuse();
-    } else {
-      this.outgoing.sweep();
-      this.incoming.sweep();
-    }
+    const { connected } = this.options.bus;
+    // A process that stood still has not read what the others sent; nor is anything heard on a bus that is lost.
+    const excused = ({ kind }: Route) => late || (kind === 'nats' && !connected);
+    this.outgoing.sweep(excused);
+    this.incoming.sweep(excused);
   }
 
   private busFound(): void {
     this.incoming.busFound();
     this.outgoing.busFound();
+    for (const listener of this.routeListeners) listener();
   }
 
-  private excuse(): void {
-    this.outgoing.excuse();
-    this.incoming.excuse();
-    if (this.options.bus.connected) this.outgoing.sweep();
+  private routesChanged(): void {
+    this.outgoing.reroute();
+    for (const listener of this.routeListeners) listener();
   }
 }
 

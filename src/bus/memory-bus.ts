@@ -11,6 +11,8 @@ import {
 } from './bus.js';
 import { checkPattern, checkSubject, matches } from './subject.js';
 
+/** The bus in one process, with faults for tests. */
+
 export interface MemoryBrokerOptions {
   maxPayloadBytes?: number;
   /** When a message is delivered: as a microtask, unless a simulator decides. Must keep the order of calls for messages to be in order. */
@@ -19,7 +21,7 @@ export interface MemoryBrokerOptions {
 }
 
 /** A message on its way from one connection to another, for `MemoryBroker.fault`. */
-export interface Passage {
+interface Delivery {
   readonly from: string;
   readonly to: string;
   readonly subject: string;
@@ -43,7 +45,7 @@ export class MemoryBroker {
   private readonly severed = new Set<string>();
 
   /** How often a message arrives: once, unless set otherwise. Zero is a lost message, two a doubled one. */
-  fault: ((passage: Passage) => number) | null = null;
+  fault: ((passage: Delivery) => number) | null = null;
 
   constructor(options: MemoryBrokerOptions = {}) {
     this.maxPayloadBytes = options.maxPayloadBytes ?? BUS_MESSAGE_BYTES;

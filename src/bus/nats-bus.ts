@@ -13,6 +13,15 @@ import {
 } from './bus.js';
 import { checkPattern, checkSubject } from './subject.js';
 
+/** Bytes published that the server has not read yet. */
+const BUS_PENDING_BYTES = 64 * 2 ** 20;
+/** The pause before a lost server is tried again: the first, and the longest. */
+const BUS_RECONNECT_MS = 100;
+const BUS_RECONNECT_CEILING_MS = 2_000;
+/** A server that does not answer two pings in a row is lost. That takes less than `CALL_SILENCE_MS`, after which its nodes would count as silent. @internal exported for tests. */
+export const BUS_PING_INTERVAL_MS = 1_000;
+const BUS_CONNECT_TIMEOUT_MS = 5_000;
+
 export interface NatsOptions {
   /** `nats://host:port` or `tls://host:port`, several separated by commas. May carry `user:password@`. */
   url: string;
@@ -81,7 +90,6 @@ async function connectOnce(options: NatsOptions, { servers, ...settings }: Setti
 
 /** The longer the server is lost, the longer the pause; half of it by chance, so that a fleet does not come back at once. */
 function pauseMs(lostForMs: number): number {
-  const { BUS_RECONNECT_MS, BUS_RECONNECT_CEILING_MS } = limits;
   const base = Math.min(Math.max(lostForMs / 2, BUS_RECONNECT_MS), BUS_RECONNECT_CEILING_MS);
   return Math.round(base * (0.5 + Math.random() / 2));
 }
@@ -99,9 +107,9 @@ function connectionOptions(options: NatsOptions): Settings {
     name: options.name ?? 'shoal',
     maxReconnectAttempts: -1,
     ignoreAuthErrorAbort: true,
-    pingInterval: limits.BUS_PING_INTERVAL_MS,
+    pingInterval: BUS_PING_INTERVAL_MS,
     maxPingOut: 2,
-    timeout: limits.BUS_CONNECT_TIMEOUT_MS,
+    timeout: BUS_CONNECT_TIMEOUT_MS,
     noAsyncTraces: true,
   };
   if (user !== undefined) settings.user = user;
@@ -139,7 +147,7 @@ export class NatsBus implements Bus {
     readonly connection: NatsConnection,
     options: Pick<NatsOptions, 'maxPendingBytes' | 'onError'> = {},
   ) {
-    this.maxPendingBytes = options.maxPendingBytes ?? limits.BUS_PENDING_BYTES;
+    this.maxPendingBytes = options.maxPendingBytes ?? BUS_PENDING_BYTES;
     this.onError = options.onError ?? throwLater;
     void this.watch();
   }

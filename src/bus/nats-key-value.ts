@@ -2,9 +2,15 @@ import { setTimeout } from 'node:timers/promises';
 import { JetStreamApiCodes, JetStreamApiError, jetstream, StorageType } from '@nats-io/jetstream';
 import { type KV, Kvm } from '@nats-io/kv';
 import { Unavailable } from '../errors.js';
-import { KEY_VALUE_ATTEMPTS, KEY_VALUE_BYTES, KEY_VALUE_PAUSE_MS, KEY_VALUE_TIMEOUT_MS } from '../limits.js';
 import type { KeyValue, KeyValueEntry } from './key-value.js';
 import type { NatsBus } from './nats-bus.js';
+
+/** A bucket of values that all of a fleet must see alike, and how long one question to it may take. */
+const KEY_VALUE_BYTES = 64 * 1024;
+const KEY_VALUE_TIMEOUT_MS = 2_000;
+/** Processes that make the bucket at the same moment may get in each other's way: so often each tries, with one such pause after the first try, two after the next, ... */
+const KEY_VALUE_ATTEMPTS = 5;
+const KEY_VALUE_PAUSE_MS = 10;
 
 /** A bucket of NATS JetStream, kept in the server's files. Names of buckets have letters, digits, `-` and `_`; keys also `.`, `/` and `=`. */
 export class NatsKeyValue implements KeyValue {

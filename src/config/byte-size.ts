@@ -1,3 +1,5 @@
+/** Sizes in bytes as people write them. */
+
 const UNITS: Record<string, number> = {
   '': 1,
   b: 1,
@@ -11,7 +13,7 @@ const UNITS: Record<string, number> = {
   tib: 2 ** 40,
 };
 
-/** Bytes of a size as people write it (`512MiB`, `1.5 GB`, `1048576`), or null if it is none. Fractions of a byte are cut off. */
+/** Parses a size such as `512MiB`, `1.5 GB` or `1048576`, rounded down to whole bytes; null if the text is not a size. */
 export function parseByteSize(text: string): number | null {
   const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim());
   const unit = match && UNITS[match[2]!.toLowerCase()];
@@ -20,7 +22,7 @@ export function parseByteSize(text: string): number | null {
   return Number.isSafeInteger(bytes) ? bytes : null;
 }
 
-/** A number of bytes for people, in binary units with at most one decimal. */
+/** Formats a number of bytes in binary units, with at most one decimal. */
 export function formatByteSize(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   let value = bytes;

@@ -2,13 +2,13 @@ import type { Values } from './options.js';
 import { readSecretFile } from './secret-file.js';
 import { WrongUsage } from './wrong-usage.js';
 
-/** The cluster secret from the variable or the file, null if neither is given. */
+/** The cluster secret, from the variable or from the file; null if neither is given. */
 export function clusterSecret(values: Pick<Values, 'secret' | 'secretFile'>): string | null {
   if (values.secret !== null || values.secretFile === null) return values.secret;
   const secret = readSecretFile('--secret-file (SHOAL_SECRET_FILE)', values.secretFile);
   if (secret.length >= 16 && secret.length <= 1024) return secret;
   throw new WrongUsage(
-    `--secret-file (SHOAL_SECRET_FILE) names ${values.secretFile}: it must hold 16 to 1024 characters.`,
+    `--secret-file (SHOAL_SECRET_FILE): the file must contain 16 to 1024 characters, got ${secret.length} in ${values.secretFile}`,
   );
 }
 
@@ -20,6 +20,6 @@ export function requiredSecret(values: Pick<Values, 'secret' | 'secretFile'>): s
   const secret = clusterSecret(values);
   if (secret !== null) return secret;
   throw new WrongUsage(
-    'SHOAL_SECRET is not set: it must be 16 to 1024 characters, the same for the whole fleet, or in a --secret-file.',
+    'SHOAL_SECRET: must be 16 to 1024 characters, the same in the whole fleet, got nothing; set it, or --secret-file',
   );
 }

@@ -2,15 +2,17 @@ import { type CoordinatorConfig, coordinatorConfig } from './coordinator-config.
 import { type Machine, readMachine } from './machine.js';
 import type { Command } from './option.js';
 import { OPTIONS, type Values } from './options.js';
-import { type Environment, type Flags, inheritedVariables, readOptions } from './read-options.js';
+import { type EnvironmentVariables, type Flags, inheritedVariables, readOptions } from './read-options.js';
 import { type UpConfig, upConfig } from './up-config.js';
 import { type WorkerConfig, workerConfig } from './worker-config.js';
 
-/** Where configuration comes from: flags win over variables, those over defaults. */
+/** Reads the configuration of each command. */
+
+/** The sources of a configuration: flags win over variables, and variables over defaults. */
 export interface ConfigSource {
   readonly flags: Flags;
-  readonly environment: Environment;
-  /** For tests; this machine if left out. */
+  readonly environment: EnvironmentVariables;
+  /** For tests. The default is this machine. */
   readonly machine?: Machine;
 }
 
@@ -20,7 +22,7 @@ function deepFreeze<T>(value: T): T {
   return Object.freeze(value);
 }
 
-/** Options of a command that needs no more than them. @throws WrongUsage */
+/** The plain option values of a command. @throws WrongUsage */
 export function readValues(command: Command, source: ConfigSource): Values {
   return readOptions(OPTIONS, command, source.flags, source.environment);
 }

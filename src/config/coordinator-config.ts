@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import * as limits from '../limits.js';
+import type { LogLevel } from '../log.js';
 import { requiredSecret } from './cluster-secret.js';
 import type { Machine } from './machine.js';
 import { modelFolder } from './model-folder.js';
@@ -7,42 +8,41 @@ import { type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
 import { type PeerTlsConfig, peerTls } from './peer-tls.js';
 import { readSecretFile } from './secret-file.js';
-import type { LogLevel } from './worker-config.js';
 import { WrongUsage } from './wrong-usage.js';
 
-/** Everything that one coordinator is told from outside. */
+/** The complete configuration of one coordinator. */
 export interface CoordinatorConfig {
   readonly id: string;
   readonly namespace: string;
   readonly nats: NatsAccess;
   /** Shared by the whole fleet. Never logged. */
   readonly secret: string;
-  /** Null for plain TCP between peers. */
+  /** Null: peers use plain TCP. */
   readonly peerTls: PeerTlsConfig | null;
-  /** Where HTTP listens. Port 0 takes a free one. */
+  /** The address of the HTTP API. Port 0 takes a free port. */
   readonly host: string;
   readonly port: number;
-  /** Absolute. Its tokenizer, template and configuration are used, not its weights. */
+  /** Absolute path. A coordinator uses the tokenizer, template and configuration, not the weights. */
   readonly modelDir: string;
   readonly servedModelName: string;
   readonly replicas: number;
-  /** Longest sequence; the model's own limit holds if it is less. */
+  /** Longest sequence. A lower limit of the model wins. */
   readonly contextTokens: number;
-  /** Whether a client may name the worker. */
+  /** Whether a client may choose the worker. */
   readonly allowRouting: boolean;
-  /** Keys of which a client must send one; empty: no key is asked for. Never logged. */
+  /** A client must send one of these keys. Empty: no key is required. Never logged. */
   readonly apiKeys: readonly string[];
   readonly logLevel: LogLevel;
 }
 
-/** The keys from the variable or the file, none if neither is given. */
+/** The API keys, from the variable or from the file; none if neither is given. */
 export function clientKeys(values: Pick<Values, 'apiKeys' | 'apiKeysFile'>): readonly string[] {
   if (values.apiKeys !== null || values.apiKeysFile === null) return values.apiKeys ?? [];
   const name = '--api-keys-file (SHOAL_API_KEYS_FILE)';
   const keys = readSecretFile(name, values.apiKeysFile).split(/\s+/);
   if (keys.length <= limits.API_KEYS) return keys;
   throw new WrongUsage(
-    `${name} names ${values.apiKeysFile} with ${keys.length} keys: it must hold at most ${limits.API_KEYS}.`,
+    `${name}: the file must contain at most ${limits.API_KEYS} keys, got ${keys.length} in ${values.apiKeysFile}`,
   );
 }
 

@@ -1,19 +1,19 @@
 import { randomBytes } from 'node:crypto';
 import { availableParallelism, hostname, networkInterfaces } from 'node:os';
 
-/** What defaults depend on. */
+/** The properties of this machine on which defaults depend. */
 export interface Machine {
   readonly cores: number;
-  /** Memory that can be taken without harm, within the limits of a container. */
+  /** Free memory, within the limits of a container. */
   readonly availableBytes: number;
   readonly hostname: string;
-  /** First IPv4 address that others can reach, else the first IPv6 one, else null. */
+  /** The first IPv4 address that is not loopback, else the first such IPv6 address, else null. */
   readonly outsideAddress: string | null;
-  /** A name for a process that was given none: host name and a random ending. */
+  /** Default name of a process: host name and a random suffix. */
   readonly processName: string;
 }
 
-/** Looks at this machine. */
+/** Reads the properties of this machine. */
 export function readMachine(): Machine {
   const outside = Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])

@@ -2,17 +2,17 @@ import type { Values } from './options.js';
 import { readSecretFile } from './secret-file.js';
 import { WrongUsage } from './wrong-usage.js';
 
-/** How to reach and enter the NATS server. */
+/** The address of the NATS server, and the credentials for it. */
 export interface NatsAccess {
-  /** Without credentials, so that it may be shown. */
+  /** Without credentials, so that it can be logged. */
   readonly url: string;
   readonly user: string | null;
   readonly password: string | null;
 }
 
 /**
- * Takes credentials out of the URL. Those of the options of their own win.
- * @throws WrongUsage if a password has no user, or its file cannot be read
+ * Separates the credentials from the URL. Credentials from options win over credentials in the URL.
+ * @throws WrongUsage if there is a password without a user, or the password file cannot be read
  */
 export function natsAccess(
   rawUrl: string,
@@ -24,7 +24,7 @@ export function natsAccess(
     password: givenPassword(given) ?? (url.password === '' ? null : decodeURIComponent(url.password)),
   };
   if (access.password !== null && access.user === null) {
-    throw new WrongUsage('SHOAL_NATS_PASSWORD is set without a user: give --nats-user (SHOAL_NATS_USER) too.');
+    throw new WrongUsage('--nats-user (SHOAL_NATS_USER): must be set if there is a NATS password, got nothing');
   }
   return Object.freeze({ url: `${url.protocol}//${url.host}`, ...access });
 }

@@ -1,13 +1,15 @@
 import { z } from 'zod';
 import { parseByteSize } from './byte-size.js';
 
-/** How the text of an option becomes a value, and in words what it may be: the end of "must be ...". */
+/** The types of option values, with their parsers. */
+
+/** Turns the text of an option into a value. `allowed` completes the sentence "must be ...". */
 export interface OptionType<T> {
   readonly allowed: string;
   readonly check: z.ZodType<T, string>;
 }
 
-/** Makes a type of a parser that gives null for what it does not take. */
+/** A type from a parser that returns null for invalid text. */
 function parsed<T>(allowed: string, parse: (text: string) => T | null): OptionType<T> {
   const check = z.string().transform((text, context) => {
     const value = parse(text.trim());
@@ -27,7 +29,7 @@ export function wholeNumber(min: number, max: number): OptionType<number> {
 
 export const port = wholeNumber(0, 65_535);
 
-/** A port, or null for `off`. Wrapped, as null is what a parser says of text that it does not take. */
+/** A port, or null for `off`. The value is wrapped because a parser's null means invalid text. */
 export const portOrOff: OptionType<{ readonly port: number | null }> = parsed(`${port.allowed}, or off`, (text) => {
   if (text === 'off') return { port: null };
   const result = port.check.safeParse(text);
@@ -53,7 +55,7 @@ export function byteSize(minBytes: number, min: string): OptionType<number> {
   });
 }
 
-/** A name that can stand in subjects, file names and labels. */
+/** A name that is valid in NATS subjects, file names and metric labels. */
 export const plainName: OptionType<string> = parsed('1 to 64 letters, digits, "-" or "_"', (text) =>
   /^[A-Za-z0-9_-]{1,64}$/.test(text) ? text : null,
 );
@@ -68,7 +70,7 @@ export const host: OptionType<string> = parsed('a host name or an IP address', (
   /^[A-Za-z0-9._:%-]{1,255}$/.test(value) ? value : null,
 );
 
-/** A URL of one of these schemes; a bare `host[:port]` gets the first of them. */
+/** A URL with one of these schemes. A bare `host[:port]` gets the first scheme. */
 export function url(...schemes: readonly string[]): OptionType<string> {
   const allowed = `a URL that begins with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`;
   return parsed(allowed, (value) => {

@@ -1,5 +1,7 @@
 import type { OptionType } from './option-types.js';
 
+/** The type of an option, and of a table of options. */
+
 export type Command =
   | 'up'
   | 'coordinator'
@@ -11,28 +13,28 @@ export type Command =
   | 'doctor'
   | 'model synth';
 
-/** One option: everything that the command line, the environment, the help and the README know about it. */
+/** Everything that the command line, the environment, the help and docs/OPTIONS.md show of one option. */
 export interface OptionSpec<T = unknown, D extends string | null = string | null> {
-  /** `port` is `--port`. Null where a value must not be seen in a list of processes: then it is a variable only. */
+  /** `port` means `--port`. Null for a secret, which must not appear in a process list: it has a variable only. */
   readonly flag: string | null;
   readonly variable: string;
-  /** Stands for the value in the help. Null is a switch: given or not. */
+  /** Stands for the value in the help. Null for a switch, which has no value. */
   readonly placeholder: string | null;
   readonly type: OptionType<T>;
-  /** As a user would write it; null for none. */
+  /** As a user would write it. Null for no default. */
   readonly default: D;
-  /** Says what holds where the default is computed. */
+  /** Describes a computed default. */
   readonly defaultNote?: string;
   readonly unit?: string;
   readonly commands: readonly Command[];
   readonly help: string;
-  /** Never shown in a message. */
+  /** The value never appears in a message. */
   readonly secret?: true;
 }
 
 export type OptionTable = Readonly<Record<string, OptionSpec>>;
 
-/** The values of a table's options. What has no default may be null. */
+/** The values of a table's options. An option without a default may be null. */
 export type OptionValues<Table extends OptionTable> = {
   readonly [K in keyof Table]: Table[K] extends OptionSpec<infer T, infer D>
     ? D extends string
@@ -46,7 +48,7 @@ export function option<T, const D extends string | null>(spec: OptionSpec<T, D>)
   return spec;
 }
 
-/** The flag's name as commander hands it over: `nats-user` is `natsUser`. */
+/** The flag's name as commander passes it: `nats-user` becomes `natsUser`. */
 export function flagKey(flag: string): string {
   return flag.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }

@@ -1,13 +1,15 @@
 import type { OptionTable } from './option.js';
 import { OPTIONS } from './options.js';
 
-const HEAD = '| flag | variable | default | commands | what it is |\n| --- | --- | --- | --- | --- |';
+/** Renders the table of options for docs/OPTIONS.md. */
+
+const HEAD = '| flag | variable | default | commands | meaning |\n| --- | --- | --- | --- | --- |';
 
 function cell(text: string): string {
   return text.replaceAll('|', '\\|');
 }
 
-/** The table of options for the README, between its markers `<!-- options -->` and `<!-- /options -->`. */
+/** The table as Markdown. It stands between the markers `<!-- options -->` and `<!-- /options -->`. */
 export function optionsMarkdown(table: OptionTable = OPTIONS): string {
   const rows = Object.values(table).map((spec) => {
     const flag =

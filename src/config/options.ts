@@ -1,13 +1,20 @@
 import * as limits from '../limits.js';
 import { type Command, type OptionTable, type OptionValues, option } from './option.js';
 import * as types from './option-types.js';
+import { ORT_LIBRARY_OPTIONS } from './ort-library.js';
 import { PEER_TLS_OPTIONS } from './peer-tls-options.js';
 import { WORKER_OPTIONS } from './worker-options.js';
+
+/** Every option: flag, variable, default, meaning. */
+
+/** Workers that `shoal up` starts, and homes of a block. */
+const LOCAL_WORKERS = 64;
+const REPLICAS = 16;
 
 const ROLES = ['up', 'coordinator', 'worker'] as const satisfies readonly Command[];
 const COORDINATOR = ['up', 'coordinator'] as const satisfies readonly Command[];
 
-/** Every option of shoal: the one place that knows flags, variables, defaults and what they mean. */
+/** Every option of shoal: flag, variable, default and meaning. */
 export const OPTIONS = {
   port: option({
     flag: 'port',
@@ -16,7 +23,7 @@ export const OPTIONS = {
     type: types.port,
     default: '8080',
     commands: COORDINATOR,
-    help: 'Port of the HTTP API. 0 takes a free one.',
+    help: 'Port of the HTTP API. 0 takes a free port.',
   }),
   host: option({
     flag: 'host',
@@ -25,16 +32,16 @@ export const OPTIONS = {
     type: types.host,
     default: '127.0.0.1',
     commands: COORDINATOR,
-    help: 'Address that the HTTP API listens on.',
+    help: 'Address on which the HTTP API listens.',
   }),
   workers: option({
     flag: 'workers',
     variable: 'SHOAL_WORKERS',
     placeholder: 'N',
-    type: types.wholeNumber(1, limits.LOCAL_WORKERS),
+    type: types.wholeNumber(1, LOCAL_WORKERS),
     default: '3',
     commands: ['up'],
-    help: 'Workers to start on this machine.',
+    help: 'Number of workers to start on this machine.',
   }),
   model: option({
     flag: 'model',
@@ -42,9 +49,9 @@ export const OPTIONS = {
     placeholder: 'DIR',
     type: types.path,
     default: null,
-    defaultNote: 'models/recall of this package',
+    defaultNote: 'models/recall in this package',
     commands: [...ROLES, 'doctor'],
-    help: 'Folder of the model: config.json, tokenizer.json, onnx/model.onnx.',
+    help: 'Folder of the model, with config.json, tokenizer.json and onnx/model.onnx.',
   }),
   servedModelName: option({
     flag: 'served-model-name',
@@ -62,9 +69,9 @@ export const OPTIONS = {
     placeholder: 'SECRET',
     type: types.text('16 to 1024 characters', 16, 1024),
     default: null,
-    defaultNote: 'up: a random one',
+    defaultNote: 'up: a random secret',
     commands: ROLES,
-    help: 'Secret that coordinators and workers of a fleet share and prove to each other.',
+    help: 'Secret shared by all coordinators and workers of a fleet, which authenticate each other with it.',
     secret: true,
   }),
   secretFile: option({
@@ -74,7 +81,7 @@ export const OPTIONS = {
     type: types.path,
     default: null,
     commands: ROLES,
-    help: 'File that holds the secret, instead of SHOAL_SECRET.',
+    help: 'File with the secret, instead of SHOAL_SECRET.',
   }),
   nats: option({
     flag: 'nats',
@@ -82,9 +89,9 @@ export const OPTIONS = {
     placeholder: 'URL',
     type: types.url('nats', 'tls'),
     default: null,
-    defaultNote: 'up: a server of its own; else nats://127.0.0.1:4222',
+    defaultNote: 'up: starts its own server; else nats://127.0.0.1:4222',
     commands: ROLES,
-    help: 'NATS server, with credentials in the URL or in SHOAL_NATS_USER and SHOAL_NATS_PASSWORD.',
+    help: 'NATS server. Credentials go into the URL, or into SHOAL_NATS_USER and SHOAL_NATS_PASSWORD.',
     secret: true,
   }),
   natsUser: option({
@@ -94,7 +101,7 @@ export const OPTIONS = {
     type: types.text('1 to 256 characters', 1, 256),
     default: null,
     commands: ROLES,
-    help: 'User for NATS.',
+    help: 'User name for NATS.',
   }),
   natsPassword: option({
     flag: null,
@@ -113,7 +120,7 @@ export const OPTIONS = {
     type: types.path,
     default: null,
     commands: ROLES,
-    help: 'File that holds the password for NATS, instead of SHOAL_NATS_PASSWORD.',
+    help: 'File with the password for NATS, instead of SHOAL_NATS_PASSWORD.',
   }),
   natsServer: option({
     flag: 'nats-server',
@@ -121,7 +128,7 @@ export const OPTIONS = {
     placeholder: 'FILE',
     type: types.path,
     default: null,
-    defaultNote: "PATH, the cache folder, the official release, or Debian's package, in this order",
+    defaultNote: 'the first of: PATH, the cache folder, the official release, the Debian package',
     commands: ['up', 'doctor'],
     help: 'The nats-server program to run.',
   }),
@@ -132,26 +139,26 @@ export const OPTIONS = {
     type: types.plainName,
     default: 'shoal',
     commands: ROLES,
-    help: 'Name of the fleet. Fleets of different names share a NATS server and nothing else.',
+    help: 'Name of the fleet. Fleets with different names can share a NATS server, and share nothing else.',
   }),
   replicas: option({
     flag: 'replicas',
     variable: 'SHOAL_REPLICAS',
     placeholder: 'N',
-    type: types.wholeNumber(1, limits.REPLICAS),
+    type: types.wholeNumber(1, REPLICAS),
     default: '2',
     commands: ROLES,
-    help: 'Workers that keep a copy of each block as their duty. The same everywhere in a fleet.',
+    help: 'Number of workers that must keep a copy of each block. It must be the same in the whole fleet.',
   }),
   context: option({
     flag: 'context',
     variable: 'SHOAL_CONTEXT',
     placeholder: 'TOKENS',
-    type: types.wholeNumber(limits.BLOCK_TOKENS, limits.CONTEXT_TOKENS),
+    type: types.wholeNumber(limits.BLOCK_TOKENS, limits.PROMPT_TOKENS),
     default: '4096',
     unit: 'tokens',
     commands: ROLES,
-    help: "Longest sequence, prompt and answer together. The model's own limit holds if it is less.",
+    help: 'Longest sequence, prompt and answer together. A lower limit of the model wins.',
   }),
   coordinatorId: option({
     flag: 'coordinator-id',
@@ -159,7 +166,7 @@ export const OPTIONS = {
     placeholder: 'ID',
     type: types.plainName,
     default: null,
-    defaultNote: 'host name and a random ending',
+    defaultNote: 'host name and a random suffix',
     commands: ['coordinator'],
     help: 'Name of the coordinator, unique in the fleet.',
   }),
@@ -171,17 +178,17 @@ export const OPTIONS = {
     default: null,
     defaultNote: 'off; up on a loopback address: on',
     commands: COORDINATOR,
-    help: 'Whether clients may choose the worker with the header x-shoal-worker.',
+    help: 'Allows clients to choose the worker with the header x-shoal-worker.',
   }),
   apiKeys: option({
     flag: null,
     variable: 'SHOAL_API_KEYS',
     placeholder: 'KEY,...',
-    type: types.list(`1 to ${limits.API_KEYS} keys with commas between them`, limits.API_KEYS),
+    type: types.list(`1 to ${limits.API_KEYS} keys separated by commas`, limits.API_KEYS),
     default: null,
-    defaultNote: 'none: whoever reaches the port may ask',
+    defaultNote: 'none: every client that can reach the port has access',
     commands: COORDINATOR,
-    help: 'Keys of which a client must send one as bearer token.',
+    help: 'API keys. A client must send one of them as bearer token.',
     secret: true,
   }),
   apiKeysFile: option({
@@ -191,7 +198,7 @@ export const OPTIONS = {
     type: types.path,
     default: null,
     commands: COORDINATOR,
-    help: 'File that holds the keys, one a line, instead of SHOAL_API_KEYS.',
+    help: 'File with the API keys, one per line, instead of SHOAL_API_KEYS.',
   }),
   logLevel: option({
     flag: 'log-level',
@@ -201,9 +208,10 @@ export const OPTIONS = {
     default: null,
     defaultNote: 'info; up: warn',
     commands: ROLES,
-    help: 'Least level of the JSON lines on stderr: silent, error, warn, info or debug.',
+    help: 'Lowest level of the JSON log on stderr: silent, error, warn, info or debug.',
   }),
   ...WORKER_OPTIONS,
+  ...ORT_LIBRARY_OPTIONS,
   ...PEER_TLS_OPTIONS,
   json: option({
     flag: 'json',
@@ -212,7 +220,7 @@ export const OPTIONS = {
     type: types.onOff,
     default: 'off',
     commands: ['up', 'status', 'explain', 'bench', 'doctor'],
-    help: 'JSON on stdout, for programs.',
+    help: 'Prints JSON on stdout.',
   }),
   url: option({
     flag: 'url',
@@ -221,7 +229,7 @@ export const OPTIONS = {
     type: types.url('http', 'https'),
     default: 'http://127.0.0.1:8080',
     commands: ['status', 'health', 'explain'],
-    help: 'Coordinator to ask; for health, a worker at the address of its metrics too.',
+    help: "URL of the coordinator. health also accepts the address of a worker's metrics.",
   }),
   rounds: option({
     flag: 'rounds',
@@ -229,9 +237,9 @@ export const OPTIONS = {
     placeholder: 'N',
     type: types.wholeNumber(1, 1000),
     default: null,
-    defaultNote: 'as many as the benchmark needs',
+    defaultNote: 'depends on the benchmark',
     commands: ['bench'],
-    help: 'Rounds to measure.',
+    help: 'Number of rounds to measure.',
   }),
   apiKey: option({
     flag: null,
@@ -240,7 +248,7 @@ export const OPTIONS = {
     type: types.text('1 to 1024 characters', 1, 1024),
     default: null,
     commands: ['status', 'explain'],
-    help: 'Key to send to the coordinator.',
+    help: 'API key for the coordinator.',
     secret: true,
   }),
 } as const satisfies OptionTable;

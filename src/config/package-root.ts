@@ -3,13 +3,17 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InternalError } from '../errors.js';
 
-/** Folder of this package: the nearest one upwards that has a package.json, from source and from `dist` alike. */
+/** Folder and version of this package. */
+
+/** Folder of this package: the nearest folder above this file with a package.json, from source and from `dist`. */
 export function packageRoot(): string {
   let folder = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(folder, 'package.json'))) {
     const above = dirname(folder);
     if (above === folder)
-      throw new InternalError(`Found no package.json above ${import.meta.url}: install shoal again.`);
+      throw new InternalError(
+        `cannot find package.json above ${import.meta.url}: shoal is incomplete; install it again`,
+      );
     folder = above;
   }
   return folder;

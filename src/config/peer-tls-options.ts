@@ -1,10 +1,10 @@
 import { type Command, type OptionTable, option } from './option.js';
 import * as types from './option-types.js';
 
-/** Coordinators dial workers too, to see whether they live. */
+// Coordinators dial workers too, to notice their death.
 const ONE_ROLE = ['coordinator', 'worker'] as const satisfies readonly Command[];
 
-/** TLS between the processes of a fleet, for networks that others use. */
+/** The options for TLS between peers, needed on networks shared with others. */
 export const PEER_TLS_OPTIONS = {
   peerTlsKey: option({
     flag: 'peer-tls-key',
@@ -12,9 +12,9 @@ export const PEER_TLS_OPTIONS = {
     placeholder: 'FILE',
     type: types.path,
     default: null,
-    defaultNote: 'none: peers speak plain TCP',
+    defaultNote: 'none: peers use plain TCP',
     commands: ONE_ROLE,
-    help: 'Private key (PEM) with which this process speaks TLS to peers. All of a fleet do, or none.',
+    help: 'Private key (PEM) for TLS between peers. Either all members of a fleet use TLS, or none.',
   }),
   peerTlsCert: option({
     flag: 'peer-tls-cert',
@@ -23,7 +23,7 @@ export const PEER_TLS_OPTIONS = {
     type: types.path,
     default: null,
     commands: ONE_ROLE,
-    help: "Certificate (PEM) of that key, signed by the fleet's authority.",
+    help: "Certificate (PEM) for --peer-tls-key, signed by the fleet's certificate authority.",
   }),
   peerTlsCa: option({
     flag: 'peer-tls-ca',
@@ -32,6 +32,6 @@ export const PEER_TLS_OPTIONS = {
     type: types.path,
     default: null,
     commands: ONE_ROLE,
-    help: "Certificate (PEM) of the fleet's authority, which signs for its members and nobody else.",
+    help: "Certificate (PEM) of the fleet's certificate authority, which must sign for members of the fleet only.",
   }),
 } as const satisfies OptionTable;

@@ -2,14 +2,14 @@ import type { Values } from './options.js';
 import { readSecretFile } from './secret-file.js';
 import { WrongUsage } from './wrong-usage.js';
 
-/** What this process shows its peers over TCP, and by what it knows them; all PEM. The key is never logged. */
+/** Key, certificate and certificate authority for TLS between peers, as PEM text. The key is never logged. */
 export interface PeerTlsConfig {
   readonly key: string;
   readonly cert: string;
   readonly ca: string;
 }
 
-/** Null where TLS is not wanted. @throws WrongUsage if only some of the files are given, or one cannot be read */
+/** Reads the three files; null if none is given. @throws WrongUsage if only some are given, or one cannot be read */
 export function peerTls(values: Pick<Values, 'peerTlsKey' | 'peerTlsCert' | 'peerTlsCa'>): PeerTlsConfig | null {
   const files = [
     ['--peer-tls-key (SHOAL_PEER_TLS_KEY)', values.peerTlsKey],
@@ -19,7 +19,7 @@ export function peerTls(values: Pick<Values, 'peerTlsKey' | 'peerTlsCert' | 'pee
   if (files.every(([, path]) => path === null)) return null;
   const [key, cert, ca] = files.map(([name, path]) => {
     if (path === null)
-      throw new WrongUsage(`${name} is missing: TLS between peers needs a key, a certificate and an authority.`);
+      throw new WrongUsage(`${name}: must be set, as TLS between peers needs a key, a certificate and an authority`);
     return readSecretFile(name, path);
   });
   return { key: key!, cert: cert!, ca: ca! };

@@ -1,37 +1,43 @@
 import { type Command, flagKey, type OptionSpec, type OptionTable, type OptionValues } from './option.js';
 import { WrongUsage } from './wrong-usage.js';
 
-/** What the command line gave, by flag in camel case. A switch is `true`. */
-export type Flags = Readonly<Record<string, unknown>>;
-export type Environment = Readonly<Record<string, string | undefined>>;
+/** Reads the options of a command from flags and variables, and passes them on to child processes. */
 
-/** Text of an option and the name under which it was given, or null if it was not. */
-function given(spec: OptionSpec, flags: Flags, environment: Environment): { name: string; text: string } | null {
+/** Flags from the command line, by name in camel case. A switch is `true`. */
+export type Flags = Readonly<Record<string, unknown>>;
+export type EnvironmentVariables = Readonly<Record<string, string | undefined>>;
+
+/** The text of an option, and the flag or variable that gave it; null if neither did. */
+function given(
+  spec: OptionSpec,
+  flags: Flags,
+  environment: EnvironmentVariables,
+): { name: string; text: string } | null {
   const flag = spec.flag === null ? undefined : flags[flagKey(spec.flag)];
   if (flag === true) return { name: `--${spec.flag}`, text: 'on' };
   if (typeof flag === 'string') return { name: `--${spec.flag}`, text: flag };
   const text = environment[spec.variable];
-  // An empty variable is how compose files and shells say "not set".
+  // Compose files and shells pass an unset variable as an empty one.
   return text === undefined || text.trim() === '' ? null : { name: spec.variable, text };
 }
 
 function parse(spec: OptionSpec, name: string, text: string): unknown {
   const result = spec.type.check.safeParse(text);
   if (result.success) return result.data;
-  const value = spec.secret ? 'has a wrong value' : `is ${JSON.stringify(text.slice(0, 200))}`;
-  throw new WrongUsage(`${name} ${value}: it must be ${spec.type.allowed}.`);
+  const got = spec.secret ? '' : `, got ${JSON.stringify(text.slice(0, 200))}`;
+  throw new WrongUsage(`${name}: must be ${spec.type.allowed}${got}`);
 }
 
 /**
- * Reads the options of one command: a flag wins over its variable, that over the default. Options of other commands are null or
- * their default.
- * @throws WrongUsage naming the flag or variable, and what it may be
+ * Reads the options of one command. A flag wins over its variable, and the variable over the default. Options of other commands are
+ * null or their default.
+ * @throws WrongUsage with the flag or variable, and the allowed values
  */
 export function readOptions<Table extends OptionTable>(
   table: Table,
   command: Command,
   flags: Flags,
-  environment: Environment,
+  environment: EnvironmentVariables,
 ): OptionValues<Table> {
   const values = Object.entries(table).map(([key, spec]) => {
     const source = spec.commands.includes(command) ? given(spec, flags, environment) : null;
@@ -41,13 +47,13 @@ export function readOptions<Table extends OptionTable>(
   return Object.freeze(Object.fromEntries(values)) as OptionValues<Table>;
 }
 
-/** The variables, as text, of the options that were given to `command` and that `child` knows too. */
+/** The options given to `command` that `child` also has, as variables. */
 export function inheritedVariables(
   table: OptionTable,
   command: Command,
   child: Command,
   flags: Flags,
-  environment: Environment,
+  environment: EnvironmentVariables,
 ): Record<string, string> {
   const inherited: Record<string, string> = {};
   for (const spec of Object.values(table)) {
@@ -58,8 +64,8 @@ export function inheritedVariables(
   return inherited;
 }
 
-/** The environment without any option of the table, so that a child takes only what it is given on purpose. */
-export function withoutOptions(table: OptionTable, environment: Environment): Record<string, string> {
+/** The environment without the options of the table, so that a child sees only the options passed on purpose. */
+export function withoutOptions(table: OptionTable, environment: EnvironmentVariables): Record<string, string> {
   const variables = new Set(Object.values(table).map((spec) => spec.variable));
   const kept = Object.entries(environment).filter(
     (entry): entry is [string, string] => entry[1] !== undefined && !variables.has(entry[0]),

@@ -1,4 +1,4 @@
-import { type Command, type OptionTable, type OptionValues, option } from './option.js';
+import { type Command, type OptionTable, option } from './option.js';
 import * as types from './option-types.js';
 
 const SYNTH = ['model synth'] as const satisfies readonly Command[];
@@ -10,13 +10,13 @@ function size(flag: string, help: string, max: number) {
     placeholder: 'N',
     type: types.wholeNumber(1, max),
     default: null,
-    defaultNote: 'that of the preset',
+    defaultNote: 'from the preset',
     commands: SYNTH,
     help,
   });
 }
 
-/** Options of `shoal model synth`. A size given by itself wins over that of the preset. */
+/** The options of `shoal model synth`. An option wins over the value from the preset. */
 export const SYNTH_OPTIONS = {
   preset: option({
     flag: 'preset',
@@ -25,15 +25,15 @@ export const SYNTH_OPTIONS = {
     type: types.choice('tiny', 'bench-90m'),
     default: 'tiny',
     commands: SYNTH,
-    help: 'Shape to begin with: tiny or bench-90m.',
+    help: 'Shape of the model: tiny or bench-90m. Other options change parts of it.',
   }),
-  layers: size('layers', 'Layers.', 256),
+  layers: size('layers', 'Number of layers.', 256),
   hidden: size('hidden', 'Width of the hidden state.', 32_768),
-  heads: size('heads', 'Query heads.', 256),
-  kvHeads: size('kv-heads', 'K/V heads; they divide the query heads.', 256),
-  headDim: size('head-dim', 'Width of a head, even.', 512),
+  heads: size('heads', 'Number of query heads.', 256),
+  kvHeads: size('kv-heads', 'Number of K/V heads. It must divide the number of query heads.', 256),
+  headDim: size('head-dim', 'Width of a head. It must be even.', 512),
   ffn: size('ffn', 'Width of the feed-forward layers.', 262_144),
-  vocab: size('vocab', 'Tokens in the vocabulary.', 262_144),
+  vocab: size('vocab', 'Number of tokens in the vocabulary.', 262_144),
   context: size('context', 'Longest sequence, in tokens.', 1_048_576),
   dtype: option({
     flag: 'dtype',
@@ -41,7 +41,7 @@ export const SYNTH_OPTIONS = {
     placeholder: 'TYPE',
     type: types.choice('float32', 'float16'),
     default: null,
-    defaultNote: 'that of the preset',
+    defaultNote: 'from the preset',
     commands: SYNTH,
     help: 'Element type of weights and K/V: float32 or float16.',
   }),
@@ -51,9 +51,9 @@ export const SYNTH_OPTIONS = {
     placeholder: 'KIND',
     type: types.choice('gqa', 'concat'),
     default: null,
-    defaultNote: 'that of the preset',
+    defaultNote: 'from the preset',
     commands: SYNTH,
-    help: 'gqa appends K/V in place, concat joins past and new in the graph.',
+    help: 'Attention: gqa appends K/V in place; concat joins past and new K/V in the graph.',
   }),
   seed: option({
     flag: 'seed',
@@ -61,9 +61,9 @@ export const SYNTH_OPTIONS = {
     placeholder: 'N',
     type: types.wholeNumber(0, Number.MAX_SAFE_INTEGER),
     default: null,
-    defaultNote: 'that of the preset',
+    defaultNote: 'from the preset',
     commands: SYNTH,
-    help: 'Seed of the weights: the same seed and shape give the same bytes.',
+    help: 'Seed of the weights. The same seed and shape give the same bytes.',
   }),
   out: option({
     flag: 'out',
@@ -72,8 +72,6 @@ export const SYNTH_OPTIONS = {
     type: types.path,
     default: null,
     commands: SYNTH,
-    help: 'Folder to write. Required.',
+    help: 'Folder to write to. Required.',
   }),
 } as const satisfies OptionTable;
-
-export type SynthValues = OptionValues<typeof SYNTH_OPTIONS>;

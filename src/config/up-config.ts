@@ -6,33 +6,33 @@ import { type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
 import { defaultCacheBytes, defaultThreads } from './worker-config.js';
 
-/** What `shoal up` itself needs; the options of its children go to them as `coordinator` and `worker`. */
+/** The configuration of `shoal up`, and the variables that it passes to its children. */
 export interface UpConfig {
   readonly workers: number;
   readonly host: string;
-  /** 0 takes a free one. */
+  /** 0 takes a free port. */
   readonly port: number;
-  /** The server to use; null to start one. */
+  /** The NATS server to use; null to start one. */
   readonly nats: NatsAccess | null;
-  /** The program to start; null to look for it. */
+  /** The nats-server program to start; null to search for it. */
   readonly natsServer: string | null;
-  /** Null: make one. Never logged. */
+  /** Null: a random secret. Never logged. */
   readonly secret: string | null;
   readonly modelDir: string;
   readonly modelName: string;
-  /** What was asked for; each worker sees what there is. */
+  /** As requested. Each worker checks whether the device is available. */
   readonly device: Values['device'];
   readonly apiKeys: readonly string[];
   /** Whether only this machine can reach the HTTP API. */
   readonly loopback: boolean;
   readonly json: boolean;
-  /** Variables of SHOAL_* for the children, by role, apart from their names and sockets, NATS and the secret. */
+  /** SHOAL_* variables for the children, by role, except names, sockets, NATS and the secret. */
   readonly coordinator: Readonly<Record<string, string>>;
   readonly worker: Readonly<Record<string, string>>;
 }
 
-/** What `up` settles itself, and gives to each child anew. */
-const SETTLED = [
+/** `up` computes the values of these variables and sets them for each child. */
+const COMPUTED = [
   'SHOAL_NATS',
   'SHOAL_NATS_USER',
   'SHOAL_NATS_PASSWORD',
@@ -41,17 +41,17 @@ const SETTLED = [
   'SHOAL_SECRET_FILE',
 ];
 
-function withoutSettled(variables: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(variables).filter(([variable]) => !SETTLED.includes(variable)));
+function withoutComputed(variables: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(variables).filter(([variable]) => !COMPUTED.includes(variable)));
 }
 
-/** Whether an address is reachable from this machine alone. */
+/** Whether an address is reachable only from this machine. @internal exported for tests. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 /**
- * @param inherited options given to `up` that its children know too, as variables
+ * @param inherited options given to `up` that its children also have, as variables
  * @throws WrongUsage
  */
 export function upConfig(
@@ -76,12 +76,12 @@ export function upConfig(
     loopback,
     json: values.json,
     coordinator: {
-      ...withoutSettled(inherited.coordinator),
+      ...withoutComputed(inherited.coordinator),
       ...shared,
       SHOAL_ALLOW_ROUTING: (values.allowRouting ?? loopback) ? '1' : '0',
     },
     worker: {
-      ...withoutSettled(inherited.worker),
+      ...withoutComputed(inherited.worker),
       ...shared,
       SHOAL_CACHE_BYTES: String(values.cacheBytes ?? defaultCacheBytes(machine, values.workers)),
       SHOAL_THREADS: String(values.threads ?? defaultThreads(machine, values.workers)),

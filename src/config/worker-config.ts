@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import type { LogLevel } from '../log.js';
 import { formatByteSize } from './byte-size.js';
 import { requiredSecret } from './cluster-secret.js';
 import type { Machine } from './machine.js';
@@ -8,70 +9,69 @@ import type { Values } from './options.js';
 import { type PeerTlsConfig, peerTls } from './peer-tls.js';
 import { WrongUsage } from './wrong-usage.js';
 
-export type LogLevel = NonNullable<Values['logLevel']>;
+/** The complete configuration of one worker. */
 
-/** Everything that one worker is told from outside. */
 export interface WorkerConfig {
   readonly id: string;
   readonly namespace: string;
   readonly nats: NatsAccess;
   /** Shared by the whole fleet. Never logged. */
   readonly secret: string;
-  /** Null for plain TCP between peers. */
+  /** Null: peers use plain TCP. */
   readonly peerTls: PeerTlsConfig | null;
-  /** Absolute. */
+  /** Absolute path. */
   readonly modelDir: string;
-  /** What was asked for; the worker sees what there is. */
+  /** As requested. The worker checks whether the device is available. */
   readonly device: Values['device'];
   readonly replicas: number;
   /** Whether prefixes are kept and shared. */
   readonly cache: boolean;
-  /** Budget of blocks, and the worker's share of the ring. */
+  /** Device memory for blocks. It also sets the worker's share of the ring. */
   readonly cacheBytes: number;
-  /** Budget of the tier below the device; 0 for none, null for what suits the device. */
+  /** Budget of the host tier. 0 for none; null for the device's default. */
   readonly hostCacheBytes: number | null;
-  /** Folder of the disk tier, of this worker alone; null for none. */
+  /** Folder of the disk tier, used by this worker only. Null for none. */
   readonly diskCacheDir: string | null;
   readonly diskCacheBytes: number;
-  /** Slots for running sequences. */
+  /** Number of slots, that is, of running sequences. */
   readonly sequences: number;
-  /** Longest sequence; the model's own limit holds if it is less. */
+  /** Longest sequence. A lower limit of the model wins. */
   readonly contextTokens: number;
   readonly threads: number;
   readonly prefillChunkTokens: number;
   /** Requests that may wait for a slot. */
   readonly maxWaiting: number;
   readonly peer: PeerConfig;
-  /** Where /metrics listens; null for nowhere. Port 0 takes a free one. */
+  /** The address of /metrics; null for none. Port 0 takes a free port. */
   readonly metrics: { readonly host: string; readonly port: number } | null;
   readonly logLevel: LogLevel;
 }
 
-/** Where a worker listens for its peers: at one of the two at least. */
-export interface PeerConfig {
+/** Where a worker listens for its peers: on a Unix socket, on TCP, or on both. */
+interface PeerConfig {
   /** Absolute path of a Unix socket, in a folder that exists. */
   readonly socketPath: string | null;
-  /** TCP. Port 0 takes a free one; null for no TCP. */
+  /** TCP address. Port 0 takes a free port; null for no TCP. */
   readonly host: string;
   readonly port: number | null;
-  /** The address that peers are told. */
+  /** The address under which peers reach this worker. */
   readonly advertiseHost: string;
 }
 
 const DEFAULT_CACHE_BYTES = 2 ** 30;
 const DEFAULT_THREADS_CEILING = 16;
-/** Workers of one machine that may each use all cores. */
+/** Up to this many workers of one machine may each use all cores. */
 const FEW_WORKERS = 4;
 
 /**
- * Memory for blocks where none is given: 1 GiB, or this worker's part of half of the free memory if that is less, so that a small
- * machine is not driven out of memory.
+ * Default memory for blocks: 1 GiB, or, if that is less, this worker's share of half of the free memory, so that a small machine
+ * does not run out of memory.
  */
 export function defaultCacheBytes(machine: Machine, localWorkers: number): number {
   return Math.min(DEFAULT_CACHE_BYTES, Math.floor(machine.availableBytes / 2 / localWorkers));
 }
 
-/** All cores for each of few workers, as they are seldom busy at once; with more, at most `FEW_WORKERS` threads a core in all. */
+/** A few workers get all cores each, as they are seldom busy at once. More workers get `FEW_WORKERS` threads per core in total. */
 export function defaultThreads(machine: Machine, localWorkers: number): number {
   const share = localWorkers <= FEW_WORKERS ? machine.cores : Math.ceil((FEW_WORKERS * machine.cores) / localWorkers);
   return Math.max(1, Math.min(share, machine.cores, DEFAULT_THREADS_CEILING));
@@ -80,15 +80,15 @@ export function defaultThreads(machine: Machine, localWorkers: number): number {
 function checkFree(option: string, bytes: number, { availableBytes }: Machine): void {
   if (bytes <= availableBytes) return;
   throw new WrongUsage(
-    `${option} is ${formatByteSize(bytes)}: it must be within the ` +
-      `${formatByteSize(availableBytes)} of memory that are free on this machine.`,
+    `${option}: must be at most the free memory of this machine, ${formatByteSize(availableBytes)}, ` +
+      `got ${formatByteSize(bytes)}`,
   );
 }
 
 function peerConfig(values: Values, machine: Machine): PeerConfig {
   if (values.peerPort.port === null && values.peerSocket === null) {
     throw new WrongUsage(
-      '--peer-port (SHOAL_PEER_PORT) is off and there is no --peer-socket (SHOAL_PEER_SOCKET): give one of them.',
+      '--peer-socket (SHOAL_PEER_SOCKET): must be set if --peer-port (SHOAL_PEER_PORT) is off, got nothing',
     );
   }
   const wildcard = ['0.0.0.0', '::'].includes(values.peerHost);
@@ -104,7 +104,7 @@ function peerConfig(values: Values, machine: Machine): PeerConfig {
 /** @throws WrongUsage */
 export function workerConfig(values: Values, machine: Machine): WorkerConfig {
   const cacheBytes = values.cacheBytes ?? defaultCacheBytes(machine, 1);
-  // A GPU has memory of its own, of which nothing is known yet.
+  // The amount of GPU memory is not known yet.
   const onHost = values.device === 'cpu' || values.device === 'auto';
   if (onHost) checkFree('--cache-bytes (SHOAL_CACHE_BYTES)', cacheBytes, machine);
   checkFree('--host-cache-bytes (SHOAL_HOST_CACHE_BYTES)', values.hostCacheBytes ?? 0, machine);

@@ -2,9 +2,18 @@ import * as limits from '../limits.js';
 import { type Command, type OptionTable, option } from './option.js';
 import * as types from './option-types.js';
 
+/** The options that are about workers alone. */
+
+/** Requests that wait in a worker for a sequence slot. */
+const ENGINE_WAITING = 512;
+/** Tokens of a prompt that one run of the graph takes. */
+const PREFILL_CHUNK_TOKENS = 256;
+/** Sequences of a worker. */
+const SEQUENCES = 256;
+
 const WORKER = ['up', 'worker'] as const satisfies readonly Command[];
 
-/** Options of workers alone. */
+/** The options that only workers have. */
 export const WORKER_OPTIONS = {
   device: option({
     flag: 'device',
@@ -13,7 +22,7 @@ export const WORKER_OPTIONS = {
     type: types.choice('auto', 'cpu', 'webgpu', 'cuda'),
     default: 'auto',
     commands: WORKER,
-    help: 'Device that runs the model and has its K/V: cpu, webgpu or cuda. auto takes cuda, then webgpu on a GPU, then cpu.',
+    help: 'Device that runs the model and stores its K/V: cpu, webgpu or cuda. auto takes the first available of cuda, webgpu on a GPU, and cpu.',
   }),
   cache: option({
     flag: 'cache',
@@ -22,7 +31,7 @@ export const WORKER_OPTIONS = {
     type: types.onOff,
     default: 'on',
     commands: WORKER,
-    help: 'Whether prefixes are kept and shared at all.',
+    help: 'Keeps and shares prefixes. off turns all caching off.',
   }),
   cacheBytes: option({
     flag: 'cache-bytes',
@@ -30,10 +39,10 @@ export const WORKER_OPTIONS = {
     placeholder: 'SIZE',
     type: types.byteSize(2 ** 20, '1MiB'),
     default: null,
-    defaultNote: '1GiB, or half of the free memory divided by the workers on this machine if that is less',
+    defaultNote: '1GiB, or, if that is less, half of the free memory divided by the number of workers on this machine',
     unit: 'bytes',
     commands: WORKER,
-    help: 'Memory of the device for blocks in each worker; also its share of the ring.',
+    help: 'Device memory for blocks in each worker. It also sets the share of the ring that the worker gets.',
   }),
   hostCacheBytes: option({
     flag: 'host-cache-bytes',
@@ -41,10 +50,10 @@ export const WORKER_OPTIONS = {
     placeholder: 'SIZE',
     type: types.byteSize(0, '0'),
     default: null,
-    defaultNote: '0 on the cpu device; else as --cache-bytes',
+    defaultNote: '0 on the cpu device; else the value of --cache-bytes',
     unit: 'bytes',
     commands: WORKER,
-    help: 'Host memory in each worker for blocks that have to leave the device. 0 for none.',
+    help: 'Host memory in each worker for blocks evicted from the device. 0 turns this tier off.',
   }),
   diskCacheDir: option({
     flag: 'disk-cache-dir',
@@ -54,7 +63,7 @@ export const WORKER_OPTIONS = {
     default: null,
     defaultNote: 'none: blocks are not written to disk',
     commands: WORKER,
-    help: 'Folder for blocks on disk, where they survive a restart. Of one worker alone; up gives each worker a folder in it.',
+    help: 'Folder for blocks on disk, which survive a restart. Each worker needs its own folder; up creates one per worker in this folder.',
   }),
   diskCacheBytes: option({
     flag: 'disk-cache-bytes',
@@ -64,16 +73,16 @@ export const WORKER_OPTIONS = {
     default: '10GiB',
     unit: 'bytes',
     commands: WORKER,
-    help: 'Disk space for blocks of each worker, where --disk-cache-dir is given.',
+    help: 'Disk space for blocks in each worker, if --disk-cache-dir is set.',
   }),
   sequences: option({
     flag: 'sequences',
     variable: 'SHOAL_SEQUENCES',
     placeholder: 'N',
-    type: types.wholeNumber(1, limits.SEQUENCES),
+    type: types.wholeNumber(1, SEQUENCES),
     default: '8',
     commands: WORKER,
-    help: 'Sequences that a worker runs at once. Their K/V buffers are allocated at start.',
+    help: 'Number of sequences that a worker runs at once. Their K/V buffers are allocated at start.',
   }),
   threads: option({
     flag: 'threads',
@@ -83,26 +92,26 @@ export const WORKER_OPTIONS = {
     default: null,
     defaultNote: 'all cores, at most 16; up with more than 4 workers: 4 x cores / workers, rounded up',
     commands: WORKER,
-    help: 'Threads of each worker for running the model on the CPU.',
+    help: 'Number of threads with which each worker runs the model on the CPU.',
   }),
   prefillChunk: option({
     flag: 'prefill-chunk',
     variable: 'SHOAL_PREFILL_CHUNK',
     placeholder: 'TOKENS',
-    type: types.wholeNumber(16, limits.CONTEXT_TOKENS),
-    default: String(limits.PREFILL_CHUNK_TOKENS),
+    type: types.wholeNumber(16, limits.PROMPT_TOKENS),
+    default: String(PREFILL_CHUNK_TOKENS),
     unit: 'tokens',
     commands: WORKER,
-    help: 'Tokens of a prompt that one run of the model takes, so that other sequences get their turn.',
+    help: 'Largest number of prompt tokens per run of the model. Other sequences get their turn between runs.',
   }),
   maxWaiting: option({
     flag: 'max-waiting',
     variable: 'SHOAL_MAX_WAITING',
     placeholder: 'N',
-    type: types.wholeNumber(0, limits.ENGINE_WAITING),
-    default: String(limits.ENGINE_WAITING),
+    type: types.wholeNumber(0, ENGINE_WAITING),
+    default: String(ENGINE_WAITING),
     commands: WORKER,
-    help: 'Requests that may wait in a worker for a sequence. More are answered with 429.',
+    help: 'Number of requests that may wait in a worker. Further requests get HTTP status 429.',
   }),
   workerId: option({
     flag: 'worker-id',
@@ -110,9 +119,9 @@ export const WORKER_OPTIONS = {
     placeholder: 'ID',
     type: types.plainName,
     default: null,
-    defaultNote: 'host name and a random ending',
+    defaultNote: 'host name and a random suffix',
     commands: ['worker'],
-    help: 'Name of the worker, unique in the fleet. A fixed one keeps its place on the ring over restarts.',
+    help: 'Name of the worker, unique in the fleet. A fixed name keeps its place on the ring across restarts.',
   }),
   peerHost: option({
     flag: 'peer-host',
@@ -130,7 +139,7 @@ export const WORKER_OPTIONS = {
     type: types.portOrOff,
     default: '0',
     commands: ['worker'],
-    help: 'Port for peers. 0 takes a free one, off listens on the Unix socket alone.',
+    help: 'TCP port for peers. 0 takes a free port; off listens on the Unix socket only.',
   }),
   peerSocket: option({
     flag: 'peer-socket',
@@ -148,9 +157,9 @@ export const WORKER_OPTIONS = {
     placeholder: 'HOST',
     type: types.host,
     default: null,
-    defaultNote: "--peer-host, or if that is 0.0.0.0 or ::, this machine's first outside address",
+    defaultNote: "--peer-host; if that is 0.0.0.0 or ::, this machine's first address that is not loopback",
     commands: ['worker'],
-    help: 'Address that a worker tells its peers.',
+    help: 'Address under which peers reach this worker.',
   }),
   metricsPort: option({
     flag: 'metrics-port',
@@ -159,7 +168,7 @@ export const WORKER_OPTIONS = {
     type: types.portOrOff,
     default: '0',
     commands: ['worker'],
-    help: "Port of a worker's /metrics. 0 takes a free one.",
+    help: "Port of a worker's /metrics. 0 takes a free port; off turns it off.",
   }),
   metricsHost: option({
     flag: 'metrics-host',

@@ -1,4 +1,4 @@
-/** A flag, argument or environment variable is missing or wrong. The message names it and what it may be; the program exits with 2. */
+/** The error for a missing or wrong flag, argument or variable. The message gives the allowed values; the exit code is 2. */
 export class WrongUsage extends Error {
   override get name(): string {
     return 'WrongUsage';

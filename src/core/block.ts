@@ -1,4 +1,6 @@
-/** A block's name and place: all of it but its bytes. */
+import type { SharedPlace } from './shared-place.js';
+
+/** Blocks: their names, digests and places, and the shape in which their bytes are pinned for readers. */
 
 /** SHA-256 of the prefix that ends with this block, as 64 lower-case hex digits. */
 export type BlockKey = string;
@@ -19,6 +21,15 @@ export interface BlockMeta {
 /** A block whose bytes are final. */
 export interface SealedBlock extends BlockMeta {
   readonly digest: BlockDigest;
+}
+
+/** A block whose memory stays as it is until `unpin`. */
+export interface PinnedBlock {
+  readonly block: SealedBlock;
+  readonly bytes: Uint8Array;
+  /** Where processes of this host can read the same bytes; null where they cannot. */
+  readonly shared: SharedPlace | null;
+  unpin(): void;
 }
 
 /** Why a worker holds a block: as its duty (first R on the ring), or because it computed or fetched it. */

@@ -1,5 +1,7 @@
 import { hash } from 'node:crypto';
 
+/** The epoch: a hash of the member list, equal wherever the ring is. */
+
 /** A worker with a place on the ring. */
 export interface RingMember {
   readonly id: string;

@@ -1,48 +1,49 @@
 import type { BlockKey, BlockMeta } from './block.js';
 import type { BlockSource } from './placement.js';
-import { ASSUMED_RATES } from './rates.js';
+import { ASSUMED_RATES, FETCH_LATENCY_MS } from './rates.js';
+
+/** Plans which blocks to fetch from which peer, and decides when waiting for them stops being worth it. */
 
 export interface FetchRequest {
-  /** Blocks of a prompt that are not here, in order. */
+  /** Blocks of a prompt that this worker does not have, in order. */
   readonly wanted: readonly BlockMeta[];
-  /** Who is said to have the beginning of the prompt, most promising first. */
+  /** Workers said to have the first blocks of the prompt, most promising first. */
   readonly hints: readonly BlockSource[];
-  /** Homes of a segment, in order. Asked where no hint leads. */
+  /** Homes of a segment, in order. They are asked for blocks that no hint covers. */
   readonly homesOf: (segment: BlockKey) => readonly string[];
-  /** False for this worker itself and for those that can't be asked. */
+  /** False for this worker itself and for workers that cannot be asked. */
   readonly reachable: (worker: string) => boolean;
-  /** Measured with that worker, or with all; null if there is no measurement. */
+  /** Measured with that worker, or else over all workers; null if there is no measurement. */
   readonly fetchBytesPerMs: (worker: string) => number | null;
   readonly computeMsPerToken: number | null;
   readonly blockTokens: number;
   readonly blockBytes: number;
 }
 
-/** One question to one peer. */
+/** One request to one peer. */
 export interface FetchPart {
   readonly from: string;
-  /** Whom to ask for what `from` does not have, in order. */
+  /** Workers to ask for blocks that `from` turns out not to have, in order. */
   readonly otherwise: readonly string[];
   readonly blocks: readonly BlockMeta[];
 }
 
 export interface FetchPlan {
-  /** In order of the prompt, without a gap in what was wanted. May be asked for at once. */
+  /** In order of the prompt, covering the wanted blocks from the first without a gap. Can be requested concurrently. */
   readonly parts: readonly FetchPart[];
-  /** What computing all these blocks would take. */
+  /** Time to compute all blocks of the plan instead. */
   readonly computeMs: number;
 }
 
-/** Share of the time that computing would take which may be lost by waiting for a peer that then does not deliver. */
+/** The time to waste on a peer that does not deliver, as a share of the time to compute its blocks. */
 const PATIENCE_SHARE = 0.1;
-/** So much waiting nobody notices, and a peer whose processor is busy elsewhere is not given up for it. */
+/** A lower bound on that time: too short to notice, and long enough for a peer whose CPU is busy. */
 const PATIENCE_FLOOR_MS = 20;
-/** Asking takes so long whatever comes of it. */
-const FETCH_LATENCY_MS = 1;
 
 /**
- * Decides what to fetch from whom: every block up to the first that nobody can give in less time than computing it would take.
- * A segment comes from one peer; different segments come from different peers where several are said to have them.
+ * Plans the fetch of all blocks up to the first one that no peer can deliver faster than this worker computes it.
+ *
+ * One segment comes from one peer; several segments are spread over the peers said to have them.
  */
 export function planFetch(request: FetchRequest): FetchPlan {
   const computeMsPerBlock = request.blockTokens * (request.computeMsPerToken ?? ASSUMED_RATES.computeMsPerToken);
@@ -53,8 +54,8 @@ export function planFetch(request: FetchRequest): FetchPlan {
 
   for (const block of request.wanted) {
     const usable = (worker: string) => request.reachable(worker) && blockMs(worker) < computeMsPerBlock;
-    const said = request.hints.filter(({ blocks }) => blocks > block.index).map(({ worker }) => worker);
-    const hinted = [...new Set(said)].filter(usable);
+    const claimed = request.hints.filter(({ blocks }) => blocks > block.index).map(({ worker }) => worker);
+    const hinted = [...new Set(claimed)].filter(usable);
     const homes = request.homesOf(block.segment).filter((worker) => usable(worker) && !hinted.includes(worker));
 
     const last = parts.at(-1);
@@ -74,22 +75,19 @@ export function planFetch(request: FetchRequest): FetchPlan {
   return computeMs > FETCH_LATENCY_MS ? { parts, computeMs } : { parts: [], computeMs: 0 };
 }
 
-/** How long to wait for a plan before asking `worthWaiting`. */
+/** How long to wait for the blocks of a plan before consulting `worthWaiting`. */
 export function patienceMs(plan: FetchPlan): number {
   return Math.max(PATIENCE_FLOOR_MS, PATIENCE_SHARE * plan.computeMs);
 }
 
-/**
- * Whether to go on waiting for what was asked for: at the speed seen so far, does the rest come sooner than it is computed? Before
- * `patienceMs` is over the answer is always yes.
- */
+/** Whether, at the transfer speed so far, the remaining blocks arrive faster than they are computed. True until `patienceMs` has passed. */
 export function worthWaiting(
   plan: FetchPlan,
   progress: { elapsedMs: number; arrivedBytes: number; wantedBytes: number },
 ): boolean {
   const { elapsedMs, arrivedBytes, wantedBytes } = progress;
   if (elapsedMs <= patienceMs(plan) || arrivedBytes >= wantedBytes) return true;
-  // The rest of the bytes at the bytes' speed, against the rest of the computing.
+  // restBytes / (arrivedBytes / elapsedMs) < restBytes / wantedBytes * computeMs, without divisions.
   return elapsedMs * wantedBytes < plan.computeMs * arrivedBytes;
 }
 

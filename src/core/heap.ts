@@ -1,3 +1,5 @@
+/** A binary heap whose items can be moved and removed. */
+
 /** What a heap remembers in its items: where they are in it, -1 for nowhere. */
 export interface HeapItem {
   heapIndex: number;

@@ -1,8 +1,13 @@
-import { ANNOUNCE_INTERVAL_MS, COORDINATOR_REQUESTS, HOLDINGS_TIMEOUT_MS, INDEX_KEYS_PER_WORKER } from '../limits.js';
+import { ANNOUNCE_INTERVAL_MS, COORDINATOR_REQUESTS, HOLDINGS_TIMEOUT_MS } from '../limits.js';
 import type { BlockKey } from './block.js';
 import { KEY_BYTES, unpackKeys } from './key.js';
 
-/** What a worker took up and dropped, numbered from 1. Keys are packed. */
+/** A coordinator's index of holdings: which worker holds which block, and which is about to. */
+
+/** Keys of a worker that a coordinator keeps in its index. */
+const INDEX_KEYS_PER_WORKER = 1_000_000;
+
+/** A change of a worker's holdings, numbered from 1. Keys are packed. */
 export interface HoldingsChange {
   readonly worker: string;
   readonly incarnation: string;
@@ -11,95 +16,98 @@ export interface HoldingsChange {
   readonly removed: Uint8Array;
 }
 
-/** A part of all that a worker holds, with the number of the last change that it includes. */
+/** A page of a snapshot of a worker's holdings, with the number of the last change it includes. */
 export interface HoldingsPage {
   readonly seq: number;
   readonly keys: Uint8Array;
   readonly last: boolean;
 }
 
-/** To be asked for: all that this worker holds. Its pages are taken under `snapshot`; those of an earlier one are passed over. */
+/** A snapshot that the caller must request. Its pages are applied under the number `snapshot`; pages of an earlier snapshot are ignored. */
 export interface Resync {
   readonly worker: string;
   readonly incarnation: string;
   readonly snapshot: number;
 }
 
-/** Where the beginning of a prompt is. */
+/** Which workers hold the first blocks of a prompt. */
 export interface Coverage {
-  /** Blocks from the first that somebody holds. */
+  /** Length of the run from the first block in which each block has a holder. */
   readonly heldBlocks: number;
-  /** Blocks from the first that somebody holds or is going to compute. */
+  /** The same run, but a block that a worker is about to compute counts too. */
   readonly expectedBlocks: number;
   readonly workers: ReadonlyMap<string, WorkerCoverage>;
 }
 
-export interface WorkerCoverage {
-  /** Blocks from the first that it holds. */
+interface WorkerCoverage {
+  /** Length of the run from the first block that the worker holds. */
   readonly heldRun: number;
-  /** Blocks from the first that it holds or is going to compute. */
+  /** The same run, but a block that the worker is about to compute counts too. */
   readonly expectedRun: number;
-  /** How many of the expected blocks it holds, wherever they are. */
+  /** How many of the first `expectedBlocks` blocks the worker holds, at any position. */
   readonly heldBlocks: number;
 }
 
-interface Held {
+interface Holding {
   readonly key: BlockKey;
   readonly workers: string[];
 }
 
-/** One worker's part of the index: `pending` are the changes since a snapshot was asked for, null when none is under way. */
-interface Account {
+/** The index of one worker. */
+interface WorkerEntry {
   readonly incarnation: string;
-  readonly keys: Set<Held>;
+  readonly keys: Set<Holding>;
+  /** Number of the latest snapshot requested. */
   snapshot: number;
-  /** Number of the last change that is in; null until the first page. */
+  /** Number of the last change applied; null until the first page. */
   seq: number | null;
+  /** Changes since the snapshot was requested; null once it is complete. */
   pending: HoldingsChange[] | null;
   pendingBytes: number;
-  /** A number that was announced before the change itself came. */
+  /** An announced number whose change has not arrived yet. */
   awaitedSeq: number | null;
-  /** Announcements since the snapshot was begun, or since its last page. */
+  /** Announcements since the snapshot began, or since its latest page. */
   announcements: number;
 }
 
-/** So many announcements without a page, and the snapshot has failed. */
+/** A snapshot has failed after this many announcements without a page. */
 const SNAPSHOT_ANNOUNCEMENTS = Math.ceil(HOLDINGS_TIMEOUT_MS / ANNOUNCE_INTERVAL_MS) + 1;
 
 /**
- * Who holds which block, as far as a coordinator knows: from the workers' own numbered changes, after one full account of each.
- * Being wrong costs time, never truth. Bounded: of a worker's keys, those over `INDEX_KEYS_PER_WORKER` are not taken in.
+ * The index: built from one snapshot of each worker and its numbered changes since.
+ *
+ * It is soft state: an error in it costs time, never correctness. It keeps at most `INDEX_KEYS_PER_WORKER` keys of each worker.
  */
 export class Holdings {
-  private readonly index = new Map<BlockKey, Held>();
-  private readonly accounts = new Map<string, Account>();
+  private readonly index = new Map<BlockKey, Holding>();
+  private readonly entries = new Map<string, WorkerEntry>();
   private readonly promised = new Map<BlockKey, string[]>();
   private readonly promises = new Map<string, { worker: string; keys: readonly BlockKey[]; untilMs: number }>();
   private snapshots = 0;
 
-  /** Keys that anybody holds. */
+  /** Number of keys that have a holder. */
   get size(): number {
     return this.index.size;
   }
 
-  /** Keys known of a worker; null if it is not known, or its full account is still to come. */
+  /** Number of keys of a worker; null if it is unknown, or its snapshot is incomplete. */
   keysOf(worker: string): number | null {
-    const account = this.accounts.get(worker);
-    return account === undefined || account.pending !== null ? null : account.keys.size;
+    const entry = this.entries.get(worker);
+    return entry === undefined || entry.pending !== null ? null : entry.keys.size;
   }
 
-  /** Who holds a block. */
+  /** The workers that hold a block. */
   holders(key: BlockKey): readonly string[] {
     return this.index.get(key)?.workers ?? [];
   }
 
-  /** Begins to take a worker's full account, or begins again after that failed. What was known of this incarnation is kept until it comes. */
+  /** Begins a snapshot of a worker, or begins again after a failure. The known keys of the incarnation stay until the first page arrives. */
   beginSnapshot(worker: string, incarnation: string): Resync {
-    const known = this.accounts.get(worker);
+    const known = this.entries.get(worker);
     if (known !== undefined && known.incarnation !== incarnation) this.drop(worker);
-    const keys = this.accounts.get(worker)?.keys ?? new Set<Held>();
+    const keys = this.entries.get(worker)?.keys ?? new Set<Holding>();
     const snapshot = ++this.snapshots;
-    this.accounts.set(worker, {
+    this.entries.set(worker, {
       incarnation,
       keys,
       snapshot,
@@ -112,70 +120,70 @@ export class Holdings {
     return { worker, incarnation, snapshot };
   }
 
-  /** Takes a page of a full account in. Says if one was missed, so that it has to begin again. */
+  /** Applies a page of a snapshot. Returns a new snapshot to request if changes before the page were missed. */
   applyPage({ worker, incarnation, snapshot }: Resync, page: HoldingsPage): Resync | null {
-    const account = this.accounts.get(worker);
-    if (account === undefined || account.snapshot !== snapshot || account.pending === null) return null;
-    if (account.seq === null) {
-      const first = account.pending[0];
+    const entry = this.entries.get(worker);
+    if (entry === undefined || entry.snapshot !== snapshot || entry.pending === null) return null;
+    if (entry.seq === null) {
+      const first = entry.pending[0];
       if (first !== undefined && first.seq > page.seq + 1) return this.beginSnapshot(worker, incarnation);
-      this.clear(worker, account);
-      account.seq = Math.max(page.seq, account.pending.at(-1)?.seq ?? 0);
+      this.clear(worker, entry);
+      entry.seq = Math.max(page.seq, entry.pending.at(-1)?.seq ?? 0);
     }
-    account.announcements = 0;
-    this.add(worker, account, page.keys);
-    // The page may be older than changes that came before it.
-    for (const change of account.pending) if (change.seq > page.seq) this.apply(account, change);
-    if (page.last) account.pending = null;
+    entry.announcements = 0;
+    this.add(worker, entry, page.keys);
+    // The page may be older than changes that arrived before it.
+    for (const change of entry.pending) if (change.seq > page.seq) this.apply(entry, change);
+    if (page.last) entry.pending = null;
     return null;
   }
 
-  /** Takes a change in. Says if one before it was missed, or the worker is not known yet, so that its full account is needed. */
+  /** Applies a change. Returns a snapshot to request if the worker is unknown, or if an earlier change was missed. */
   applyChange(change: HoldingsChange): Resync | null {
     const { worker, incarnation, seq } = change;
-    const account = this.accounts.get(worker);
-    if (account === undefined || account.incarnation < incarnation) return this.resync(change);
-    if (account.incarnation > incarnation) return null;
-    const lastSeq = account.seq ?? account.pending?.at(-1)?.seq;
+    const entry = this.entries.get(worker);
+    if (entry === undefined || entry.incarnation < incarnation) return this.resync(change);
+    if (entry.incarnation > incarnation) return null;
+    const lastSeq = entry.seq ?? entry.pending?.at(-1)?.seq;
     if (lastSeq !== undefined && seq <= lastSeq) return null;
     const missed = lastSeq !== undefined && seq !== lastSeq + 1;
-    if (account.seq === null) {
-      // Before the first page nothing is missed that it may not bring.
-      if (missed) Object.assign(account, { pending: [], pendingBytes: 0 });
-      return this.defer(account, change);
+    if (entry.seq === null) {
+      // The first page may still include the missed changes.
+      if (missed) Object.assign(entry, { pending: [], pendingBytes: 0 });
+      return this.defer(entry, change);
     }
     if (missed) return this.resync(change);
-    account.seq = seq;
-    this.apply(account, change);
-    return account.pending === null ? null : this.defer(account, change);
+    entry.seq = seq;
+    this.apply(entry, change);
+    return entry.pending === null ? null : this.defer(entry, change);
   }
 
   /**
-   * Compares with the number that a worker announces. A change may be late, but not later than the next announcement. To be called for
-   * each announcement, or every `ANNOUNCE_INTERVAL_MS`: a full account of which nothing comes is asked for again.
+   * Compares the index with the number that a worker announces. Returns a snapshot to request if a change is still missing at the next
+   * announcement, or if a pending snapshot has failed. To be called for each announcement, or every `ANNOUNCE_INTERVAL_MS`.
    */
   announced(worker: string, incarnation: string, seq: number): Resync | null {
-    const account = this.accounts.get(worker);
-    if (account === undefined || account.incarnation < incarnation) return this.beginSnapshot(worker, incarnation);
-    if (account.incarnation > incarnation) return null;
-    if (account.pending !== null || account.seq === null) {
-      const failed = ++account.announcements > SNAPSHOT_ANNOUNCEMENTS;
+    const entry = this.entries.get(worker);
+    if (entry === undefined || entry.incarnation < incarnation) return this.beginSnapshot(worker, incarnation);
+    if (entry.incarnation > incarnation) return null;
+    if (entry.pending !== null || entry.seq === null) {
+      const failed = ++entry.announcements > SNAPSHOT_ANNOUNCEMENTS;
       return failed ? this.beginSnapshot(worker, incarnation) : null;
     }
-    if (account.awaitedSeq !== null && account.seq < account.awaitedSeq) return this.beginSnapshot(worker, incarnation);
-    account.awaitedSeq = seq > account.seq ? seq : null;
+    if (entry.awaitedSeq !== null && entry.seq < entry.awaitedSeq) return this.beginSnapshot(worker, incarnation);
+    entry.awaitedSeq = seq > entry.seq ? seq : null;
     return null;
   }
 
-  /** Forgets a worker and what it promised. */
+  /** Removes a worker with its keys and promises. */
   drop(worker: string): void {
-    const account = this.accounts.get(worker);
-    if (account !== undefined) this.clear(worker, account);
-    this.accounts.delete(worker);
+    const entry = this.entries.get(worker);
+    if (entry !== undefined) this.clear(worker, entry);
+    this.entries.delete(worker);
     for (const [requestId, promise] of this.promises) if (promise.worker === worker) this.settle(requestId);
   }
 
-  /** Says that a request was placed whose prefill will leave these blocks at a worker. Holds until `settle` or until `untilMs`. */
+  /** Records that the prefill of a placed request will leave these blocks on a worker. Valid until `settle` or `untilMs`. */
   promise(requestId: string, worker: string, keys: readonly BlockKey[], untilMs: number): void {
     this.settle(requestId);
     if (this.promises.size >= COORDINATOR_REQUESTS) this.settle(this.promises.keys().next().value!);
@@ -187,7 +195,7 @@ export class Holdings {
     }
   }
 
-  /** The prefill of a request is over, in whatever way. */
+  /** Removes the promise of a request: its prefill has ended, in success or failure. */
   settle(requestId: string): void {
     const promise = this.promises.get(requestId);
     if (promise === undefined) return;
@@ -199,12 +207,12 @@ export class Holdings {
     }
   }
 
-  /** Forgets promises whose time is over. */
+  /** Removes promises past their time. */
   expire(nowMs: number): void {
     for (const [requestId, promise] of this.promises) if (promise.untilMs <= nowMs) this.settle(requestId);
   }
 
-  /** How many blocks from the first each worker holds or is going to compute. */
+  /** `expectedRun` by worker, where it is not 0. */
   longestRuns(keys: readonly BlockKey[]): Map<string, number> {
     const runs = new Map<string, number>();
     for (const [worker, { expectedRun }] of this.coverage(keys).workers)
@@ -212,28 +220,28 @@ export class Holdings {
     return runs;
   }
 
-  /** Where the beginning of a prompt is, among the workers that count. */
-  coverage(keys: readonly BlockKey[], counts: (worker: string) => boolean = () => true): Coverage {
+  /** Which workers hold the first blocks of a prompt, among those that `include` accepts. */
+  coverage(keys: readonly BlockKey[], include: (worker: string) => boolean = () => true): Coverage {
     const workers = new Map<string, { heldRun: number; expectedRun: number; heldBlocks: number }>();
-    const of = (worker: string) => {
+    const coverageOf = (worker: string) => {
       const known = workers.get(worker) ?? { heldRun: 0, expectedRun: 0, heldBlocks: 0 };
       workers.set(worker, known);
       return known;
     };
     let [heldBlocks, index] = [0, 0];
     for (; index < keys.length; index++) {
-      const holders = this.holders(keys[index]!).filter(counts);
-      const promisers = (this.promised.get(keys[index]!) ?? []).filter(counts);
+      const holders = this.holders(keys[index]!).filter(include);
+      const promisers = (this.promised.get(keys[index]!) ?? []).filter(include);
       if (holders.length + promisers.length === 0) break;
       if (holders.length > 0 && heldBlocks === index) heldBlocks++;
       for (const worker of holders) {
-        const its = of(worker);
-        its.heldBlocks++;
-        if (its.heldRun === index) its.heldRun++;
+        const covered = coverageOf(worker);
+        covered.heldBlocks++;
+        if (covered.heldRun === index) covered.heldRun++;
       }
       for (const worker of [...holders, ...promisers]) {
-        const its = of(worker);
-        if (its.expectedRun === index) its.expectedRun++;
+        const covered = coverageOf(worker);
+        if (covered.expectedRun === index) covered.expectedRun++;
       }
     }
     return { heldBlocks, expectedBlocks: index, workers };
@@ -241,44 +249,44 @@ export class Holdings {
 
   private resync(change: HoldingsChange): Resync {
     const resync = this.beginSnapshot(change.worker, change.incarnation);
-    this.defer(this.accounts.get(change.worker)!, change);
+    this.defer(this.entries.get(change.worker)!, change);
     return resync;
   }
 
-  /** Keeps a change for pages that may be older. */
-  private defer(account: Account, change: HoldingsChange): Resync | null {
-    account.pending!.push(change);
-    account.pendingBytes += change.added.byteLength + change.removed.byteLength;
-    if (account.pendingBytes <= INDEX_KEYS_PER_WORKER * KEY_BYTES) return null;
+  /** Keeps a change to apply it again after pages that may be older. */
+  private defer(entry: WorkerEntry, change: HoldingsChange): Resync | null {
+    entry.pending!.push(change);
+    entry.pendingBytes += change.added.byteLength + change.removed.byteLength;
+    if (entry.pendingBytes <= INDEX_KEYS_PER_WORKER * KEY_BYTES) return null;
     return this.beginSnapshot(change.worker, change.incarnation);
   }
 
-  private apply(account: Account, change: HoldingsChange): void {
-    this.add(change.worker, account, change.added);
+  private apply(entry: WorkerEntry, change: HoldingsChange): void {
+    this.add(change.worker, entry, change.added);
     for (const key of unpackKeys(change.removed)) {
-      const held = this.index.get(key);
-      if (held !== undefined && account.keys.delete(held)) this.unhold(change.worker, held);
+      const holding = this.index.get(key);
+      if (holding !== undefined && entry.keys.delete(holding)) this.removeHolder(change.worker, holding);
     }
   }
 
-  private add(worker: string, account: Account, packed: Uint8Array): void {
+  private add(worker: string, entry: WorkerEntry, packed: Uint8Array): void {
     for (const key of unpackKeys(packed)) {
-      if (account.keys.size >= INDEX_KEYS_PER_WORKER) return;
-      const held = this.index.get(key) ?? { key, workers: [] };
-      if (account.keys.has(held)) continue;
-      if (held.workers.length === 0) this.index.set(key, held);
-      held.workers.push(worker);
-      account.keys.add(held);
+      if (entry.keys.size >= INDEX_KEYS_PER_WORKER) return;
+      const holding = this.index.get(key) ?? { key, workers: [] };
+      if (entry.keys.has(holding)) continue;
+      if (holding.workers.length === 0) this.index.set(key, holding);
+      holding.workers.push(worker);
+      entry.keys.add(holding);
     }
   }
 
-  private clear(worker: string, account: Account): void {
-    for (const held of account.keys) this.unhold(worker, held);
-    account.keys.clear();
+  private clear(worker: string, entry: WorkerEntry): void {
+    for (const holding of entry.keys) this.removeHolder(worker, holding);
+    entry.keys.clear();
   }
 
-  private unhold(worker: string, held: Held): void {
-    held.workers.splice(held.workers.indexOf(worker), 1);
-    if (held.workers.length === 0) this.index.delete(held.key);
+  private removeHolder(worker: string, holding: Holding): void {
+    holding.workers.splice(holding.workers.indexOf(worker), 1);
+    if (holding.workers.length === 0) this.index.delete(holding.key);
   }
 }

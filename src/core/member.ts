@@ -40,7 +40,7 @@ export interface Announcement {
   readonly holdingsSeq: number;
 }
 
-export interface WorkerRates {
+interface WorkerRates {
   /** Prefill, milliseconds a token. */
   readonly computeMsPerToken: number | null;
   /** Decode, milliseconds a step. */

@@ -1,6 +1,8 @@
 import type { RingMember } from './epoch.js';
 import type { Announcement, Member, PeerAddress } from './member.js';
 
+/** The events and the effects of membership. */
+
 /** What membership is told. */
 export type MembershipEvent =
   | { readonly type: 'announced'; readonly announcement: Announcement }

@@ -2,6 +2,8 @@ import { epochOf, type RingMember } from './epoch.js';
 import type { Announcement, Member, MemberState } from './member.js';
 import type { MembershipView } from './membership-events.js';
 
+/** What membership remembers, and the view that others get of it. */
+
 /** What this process makes of a worker, whatever that says of itself. */
 export type Standing =
   | { readonly kind: 'trusted' }

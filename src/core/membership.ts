@@ -1,15 +1,12 @@
-import {
-  ANNOUNCE_INTERVAL_MS,
-  BUS_GRACE_MS,
-  FLEET_WORKERS,
-  FORGET_AFTER_MS,
-  LAST_WORD_MS,
-  PROBE_TIMEOUT_MS,
-  SUSPECT_AFTER_MS,
-} from '../limits.js';
+import { ANNOUNCE_INTERVAL_MS, BUS_GRACE_MS, FLEET_WORKERS, PROBE_TIMEOUT_MS, SUSPECT_AFTER_MS } from '../limits.js';
 import type { Announcement } from './member.js';
 import type { MembershipEffect, MembershipEvent, Refusal } from './membership-events.js';
 import { type Entry, isGone, type MembershipState, type Standing, viewOf, visible } from './membership-state.js';
+
+/** How long a worker whose connection closed, and whom no probe reaches, has to prove on the bus that it lives. */
+const LAST_WORD_MS = 800;
+/** How long a dead member is remembered, so that its old incarnation stays refused. @internal exported for tests. */
+export const FORGET_AFTER_MS = 600_000;
 
 /**
  * Who is in the fleet, as one process sees it. In the manner of SWIM (Das, Gupta, Motivala 2002): suspicion first, then a direct

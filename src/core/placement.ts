@@ -1,73 +1,74 @@
 import type { Coverage } from './holdings.js';
 import type { Member } from './member.js';
-import { ASSUMED_RATES, typical } from './rates.js';
+import { ASSUMED_RATES, FETCH_LATENCY_MS, typical } from './rates.js';
+
+/** Ranks the workers that could take a request, by the estimated time it would take there. */
 
 export interface PlacementRequest {
   readonly promptTokens: number;
   readonly blockTokens: number;
-  /** Where the full blocks of the prompt are, among workers that can give them. */
+  /** Where the full blocks of the prompt are, among workers that can send them. */
   readonly coverage: Coverage;
   readonly members: readonly Member[];
-  /** Workers clockwise from the prompt's first segment, its homes first. */
+  /** Workers in ring order from the prompt's first segment, its homes first. */
   readonly ringOrder: readonly string[];
-  /** What this coordinator has placed itself and not yet seen answered, by worker. */
-  readonly inFlight: ReadonlyMap<string, InFlight>;
-  /** Workers that are not to be taken, say because they failed this request. */
+  /** Load that this coordinator placed and that has not ended, by worker. */
+  readonly inFlight: ReadonlyMap<string, PlacedLoad>;
+  /** Workers that must not be chosen, for example because they failed this request. */
   readonly excluded: ReadonlySet<string>;
 }
 
-export interface InFlight {
-  /** Requests placed there and not over. */
+export interface PlacedLoad {
+  /** Requests placed there that have not ended. */
   readonly requests: number;
-  /** Tokens that those of them will compute whose prefill is not known to be over. */
+  /** Tokens to compute of those requests whose prefill is not known to have ended. */
   readonly computeTokens: number;
 }
 
-/** A worker that could take the request, and what that would take. */
+/** A worker that could take the request, with the estimated cost. */
 export interface Candidate {
   readonly worker: string;
   readonly incarnation: string;
   readonly costMs: number;
-  /** Blocks of the prompt that are there or come to be there by requests placed before. */
+  /** Blocks of the prompt that the worker holds, or will hold once requests placed earlier have computed them. */
   readonly localBlocks: number;
-  /** Blocks that it is worth fetching from others. */
+  /** Blocks that are worth fetching from other workers. */
   readonly remoteBlocks: number;
   /** Tokens of the prompt left to compute. */
   readonly computeTokens: number;
-  /** Who has the blocks, most promising first. */
+  /** Workers that have the blocks, most promising first. */
   readonly sources: readonly BlockSource[];
-  /** A worker that is computing some of the remote blocks at the moment: the request should be sent once it has, or failed to. */
+  /** A worker that is still computing some of the remote blocks; send the request once that has ended. Null if there is none. */
   readonly awaits: string | null;
 }
 
-/** Blocks `[0, blocks)` of a prompt are said to be at a worker. */
+/** A worker said to hold blocks `[0, blocks)` of a prompt. */
 export interface BlockSource {
   readonly worker: string;
   readonly blocks: number;
 }
 
-/** How much longer a request takes, in decode steps, for each one that runs beside it, or waits before it. */
+/** Decode steps by which each running or waiting request delays a new one. */
 const STEPS_PER_RUNNING = 4;
 const STEPS_PER_WAITING = 16;
-/** Asking a peer takes so long whatever it sends. */
-const FETCH_LATENCY_MS = 1;
-/** Sources named to a worker at most. */
-const SOURCES = 16;
+/** Limit on the sources named in a request. */
+const MAX_SOURCES = 16;
 
 /**
- * Ranks the workers that could take a request, the best first: by the time it would take there, as far as that differs, then by what
- * is there already, then by the ring, so that copies land at their homes and spill goes to the next replica. Suspects come after
- * all others. Empty if there is no worker to take it.
+ * Ranks the workers that could take a request, best first; empty if there are none.
+ *
+ * The order is by cost. Costs that hardly differ are a tie, broken by the blocks a worker already holds, then by ring order, so that copies
+ * land on their homes and spill goes to the next replica. Suspects come last.
  */
 export function place(request: PlacementRequest): Candidate[] {
   const ringPlace = new Map(request.ringOrder.map((worker, place) => [worker, place]));
-  const prices = new Prices(request, ringPlace);
+  const costs = new CostModel(request, ringPlace);
   const priced = request.members
     .filter((member) => (member.state === 'serving' || member.state === 'suspect') && !request.excluded.has(member.id))
-    .map((member) => ({ candidate: prices.candidate(member), suspect: member.state === 'suspect' ? 1 : 0, tie: 0 }))
+    .map((member) => ({ candidate: costs.candidate(member), suspect: member.state === 'suspect' ? 1 : 0, tie: 0 }))
     .sort((a, b) => a.suspect - b.suspect || a.candidate.costMs - b.candidate.costMs);
 
-  // Costs that hardly differ from the cheapest are a tie with it, and the next one is the cheapest of the next tie.
+  // A candidate ties with the cheapest of its group if the two costs hardly differ; otherwise it starts the next group.
   let tie = 0;
   let cheapest = priced[0];
   for (const one of priced) {
@@ -89,7 +90,7 @@ export function place(request: PlacementRequest): Candidate[] {
   return priced.map(({ candidate }) => candidate);
 }
 
-/** Rates are measured, and noisy: a fifth, or two milliseconds, is as good as nothing. */
+/** Measured rates are noisy: a difference below a fifth, or below two milliseconds, means nothing. */
 function hardlyDiffer(costMs: number, higherCostMs: number): boolean {
   return higherCostMs <= Math.max(1.2 * costMs, costMs + 2);
 }
@@ -103,11 +104,11 @@ function compareIds(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** Reckons costs for one request. */
-class Prices {
+/** Estimates the costs of one request on each worker. */
+class CostModel {
   private readonly request: PlacementRequest;
   private readonly rates: { computeMsPerToken: number; decodeMsPerStep: number; fetchBytesPerMs: number };
-  /** Blocks that may be taken over: one token at least is computed, for its logits. */
+  /** Blocks that may come from a cache: at least one token must be computed, for its logits. */
   private readonly usableBlocks: number;
   private readonly expectedBlocks: number;
   private readonly heldBlocks: number;
@@ -171,7 +172,7 @@ class Prices {
     const fetchMs = remoteBlocks === 0 ? 0 : FETCH_LATENCY_MS + remoteBlocks * fetchMsPerBlock;
     const waitMs = awaits === undefined ? 0 : this.computingMs(awaits);
     const costMs = waitMs + fetchMs + computeTokens * computeMsPerToken + this.queueMs(member, computeMsPerToken);
-    const sources = this.sources.filter(({ worker }) => worker !== member.id).slice(0, SOURCES);
+    const sources = this.sources.filter(({ worker }) => worker !== member.id).slice(0, MAX_SOURCES);
     return {
       worker: member.id,
       incarnation: member.incarnation,
@@ -185,18 +186,18 @@ class Prices {
           : [
               { worker: awaits.id, blocks: this.expectedBlocks },
               ...sources.filter(({ worker }) => worker !== awaits.id),
-            ].slice(0, SOURCES),
+            ].slice(0, MAX_SOURCES),
       awaits: awaits?.id ?? null,
     };
   }
 
-  /** Until a worker has computed what it is expected to. */
+  /** Time until a worker has computed the expected blocks. */
   private computingMs(member: Member): number {
     const tokens = (this.expectedBlocks - this.heldBlocks) * this.request.blockTokens;
     return tokens * (member.rates.computeMsPerToken ?? this.rates.computeMsPerToken);
   }
 
-  /** How much longer the request takes because of others. A worker's announcement is late, so what we placed there ourselves counts too. */
+  /** Delay caused by other requests. Announcements lag, so load that this coordinator placed on the worker counts too. */
   private queueMs({ id, running, waiting, rates }: Member, computeMsPerToken: number): number {
     const ours = this.request.inFlight.get(id) ?? { requests: 0, computeTokens: 0 };
     const unseen = Math.max(0, ours.requests - running - waiting);

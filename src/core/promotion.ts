@@ -1,12 +1,14 @@
 import { ASSUMED_RATES } from './rates.js';
 
+/** Decides whether a block of a lower tier is worth copying to the device. */
+
 export interface PromotionRates {
-  /** How fast the tier gives blocks to the device; null if there is no measurement. */
+  /** Measured speed from the tier to the device; null if not measured yet. */
   readonly bytesPerMs: number | null;
   readonly computeMsPerToken: number | null;
 }
 
-/** Whether a block of a lower tier is on the device sooner than it is computed there. */
+/** Whether copying a block from `tier` to the device is faster than computing the block. */
 export function worthPromoting(
   tier: 'host' | 'disk',
   { bytesPerMs, computeMsPerToken }: PromotionRates,

@@ -1,4 +1,6 @@
-/** What is assumed of a worker that has measured nothing yet, nor has any other. Modest, so that a measurement soon takes over. */
+/** Rates of computing and transfer: assumptions, and medians of measurements. */
+
+/** Rates to assume while no worker has measured any. Modest, so that measurements soon replace them. */
 export const ASSUMED_RATES = {
   computeMsPerToken: 0.5,
   decodeMsPerStep: 20,
@@ -7,13 +9,16 @@ export const ASSUMED_RATES = {
   diskBytesPerMs: 500_000,
 } as const;
 
-/** The middle one of what was measured; null if nothing was. */
+/** Latency of a request to a peer, without the transfer. */
+export const FETCH_LATENCY_MS = 1;
+
+/** The median of the measured rates; null if there are none. */
 export function middle(measured: readonly (number | null)[]): number | null {
   const known = measured.filter((rate) => rate !== null).sort((a, b) => a - b);
   return known[known.length >> 1] ?? null;
 }
 
-/** The middle one of what was measured; `assumed` if nothing was. */
+/** The median of the measured rates; `assumed` if there are none. */
 export function typical(measured: readonly (number | null)[], assumed: number): number {
   return middle(measured) ?? assumed;
 }

@@ -1,5 +1,7 @@
 import type { BlockKey, BlockMeta, BlockRole } from './block.js';
 
+/** Whose copy of a block is a duty, and which copies are made when blocks or rings are new. */
+
 /** The homes of a segment under some ring: its first R distinct workers clockwise. */
 export type HomesOf = (segment: BlockKey) => readonly string[];
 

@@ -1,5 +1,4 @@
 import type { SharedPlace } from '../core/shared-place.js';
-import { COMMIT_AHEAD_BYTES, COMMIT_DELAY_MS, HOST_SLAB_BYTES } from '../limits.js';
 import { SharedMemory } from '../native/shared-memory.js';
 import { NativeMemory } from '../ort/memory.js';
 import { OrtError } from '../ort/ort-error.js';
@@ -8,6 +7,16 @@ import { BlockPlaces } from './block-places.js';
 import type { DeviceBlock } from './device.js';
 
 /** Allocates blocks of equal size in host memory, in slabs, up to a budget in bytes. */
+
+/**
+ * Host memory for blocks is allocated in slabs of about this size. A slab is only address space until it is used. It is half as large as the
+ * largest view that Node 20 allows: the garbage collector counts each view as external memory, and collects the whole heap whenever much of
+ * it is added.
+ * @internal exported for tests.
+ */
+export const HOST_SLAB_BYTES = 2048 * 2 ** 20;
+const COMMIT_AHEAD_BYTES = 64 * 2 ** 20;
+const COMMIT_DELAY_MS = 200;
 
 type Slab = SharedMemory | NativeMemory;
 

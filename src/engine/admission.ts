@@ -1,5 +1,5 @@
 import type { BlockMeta } from '../core/block.js';
-import { blockKeys, type KeySeed, rootSeed, unpackKeys } from '../core/key.js';
+import { blockKeys, type KeySeed, rootSeed } from '../core/key.js';
 import { InvalidRequest, Refused } from '../errors.js';
 import { type GenerateRequest, unpackTokens } from '../protocol/generate.js';
 
@@ -20,6 +20,7 @@ export interface AdmittedRequest {
   readonly tokens: Uint32Array;
   /** Seeds the keys of its blocks, those of the answer too. */
   readonly seed: KeySeed;
+  /** Its full blocks. Their keys are computed here, from the tokens: a wrong key would give other prompts the K/V of this one. */
   readonly blocks: readonly BlockMeta[];
 }
 
@@ -45,7 +46,7 @@ export function admit(request: GenerateRequest, bounds: AdmissionBounds): Admitt
     }
   }
   const seed = rootSeed({ fingerprint: bounds.fingerprint, adapter: '', salt: request.salt });
-  return { request, tokens, seed, blocks: checkedBlocks(request.keys, tokens, seed, bounds.blockTokens) };
+  return { request, tokens, seed, blocks: blockKeys(tokens, seed, bounds.blockTokens) };
 }
 
 function checkTokens(
@@ -70,23 +71,4 @@ function checkTokens(
       );
     }
   }
-}
-
-/** Recomputes the keys: under a wrong key, other prompts would get this prompt's K/V. */
-function checkedBlocks(keys: Uint8Array, tokens: Uint32Array, seed: KeySeed, blockTokens: number): BlockMeta[] {
-  const given = unpackKeys(keys);
-  const blocks = blockKeys(tokens, seed, blockTokens);
-  if (blocks.length !== given.length) {
-    throw new InvalidRequest(
-      `keys: ${given.length} keys for ${tokens.length} tokens; ${blocks.length} full blocks of ${blockTokens} tokens need ${blocks.length}`,
-      'keys',
-    );
-  }
-  const wrong = blocks.findIndex(({ key }, index) => key !== given[index]);
-  if (wrong !== -1)
-    throw new InvalidRequest(
-      `keys: key ${wrong} does not match its block; it must be computed from the block's tokens and the key before it`,
-      'keys',
-    );
-  return blocks;
 }

@@ -1,7 +1,7 @@
+import { IdleCondition } from '../async/idle.js';
 import { SamplingScratch } from '../core/sampling/scratch.js';
 import type { Device } from '../device/device.js';
 import { Cancelled, InternalError, ShoalError, Unavailable } from '../errors.js';
-import { PREPARE_AHEAD_SEQUENCES, PROMPT_LOGITS_BYTES } from '../limits.js';
 import { elementBytes } from '../ort/element-type.js';
 import { OrtError } from '../ort/ort-error.js';
 import type { GenerateEvent, GenerateRequest } from '../protocol/generate.js';
@@ -18,6 +18,11 @@ import { Sequence, type SequenceBounds } from './sequence.js';
 import { WaitingLine } from './waiting-line.js';
 
 /** The engine: accepts requests, returns streams of events, reports statistics. */
+
+/** The most logits of one run that returns them for all positions; chunks of a prefill are made small enough. */
+const PROMPT_LOGITS_BYTES = 64 * 2 ** 20;
+/** Waiting sequences beyond the number of slots whose prefixes are loaded ahead. The blocks of a loaded prefix are pinned. */
+const PREPARE_AHEAD_SEQUENCES = 8;
 
 export interface EngineOptions {
   readonly graph: ModelGraph;
@@ -58,9 +63,9 @@ export class Engine {
   private readonly runner: GraphRunner;
   private readonly line: WaitingLine;
   private readonly scheduler: Scheduler;
-  private readonly run: Promise<void>;
+  private run: Promise<void> | null = null;
   private readonly abortListeners = new Map<Sequence, () => void>();
-  private _idle: (() => void)[] = [];
+  private readonly idleCondition = new IdleCondition(() => this.abortListeners.size === 0);
   private closed = false;
 
   constructor(options: EngineOptions) {
@@ -105,7 +110,11 @@ export class Engine {
       clockNow,
       onEnd: (sequence, error) => this.end(sequence, error),
     });
-    this.run = this.scheduler.run();
+  }
+
+  /** Begins to run sequences, if the first request has not done so. Idempotent. */
+  start(): void {
+    if (!this.closed) this.run ??= this.scheduler.run();
   }
 
   /**
@@ -118,6 +127,7 @@ export class Engine {
     try {
       if (this.closed) throw new Unavailable('cannot start a request: this worker is closed');
       if (signal.aborted) throw reasonOf(signal);
+      this.start();
       const admitted = admit(request, this.bounds);
       const arrivedMs = this.options.clockNow();
       const sequence = new Sequence(admitted, this.bounds, this.scratch, arrivedMs, (cancelled) =>
@@ -150,10 +160,7 @@ export class Engine {
 
   /** Resolves when no sequence runs or waits: all slots are free, and no block is pinned for this engine. */
   idle(): Promise<void> {
-    if (this.abortListeners.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      this._idle.push(resolve);
-    });
+    return this.idleCondition.wait();
   }
 
   /** Refuses new requests, fails the others with `Unavailable`, and frees the engine's memory. Idempotent. */
@@ -188,9 +195,7 @@ export class Engine {
     this.observer.onEnd(outcome, this.options.clockNow() - sequence.arrivedMs);
     this.abortListeners.get(sequence)?.();
     this.abortListeners.delete(sequence);
-    if (this.abortListeners.size > 0) return;
-    for (const resolve of this._idle) resolve();
-    this._idle = [];
+    this.idleCondition.notify();
   }
 }
 

@@ -13,7 +13,7 @@ import type { Session } from '../ort/session.js';
 /** A loaded model graph, and the loading of one. */
 
 /** Names of a graph's inputs and outputs; null for inputs that it does not have. */
-export interface GraphNames {
+interface GraphNames {
   readonly inputIds: string;
   readonly attentionMask: string | null;
   readonly positionIds: string | null;

@@ -1,4 +1,5 @@
 import type { BlockMeta } from '../core/block.js';
+import type { Reservation } from '../core/reservation.js';
 import type { DeviceBlock } from '../device/device.js';
 
 /** The port through which the engine loads cached prefixes and offers computed blocks. It hides peers, tiers and the ring. */
@@ -11,10 +12,10 @@ export interface PrefixCache {
   prepare(prefix: PrefixRequest, signal: AbortSignal): Promise<PreparedPrefix>;
 
   /**
-   * Takes the memory for one newly computed block. Null if the block is there already, or there is no room: then it is not kept.
-   * Either `seal` or `abandon` must follow.
+   * Reserves the memory for one newly computed block. Null if the block is there already, or there is no room: then it is not kept.
+   * `commit` takes the digest, lets others use the block, and sends it to its homes.
    */
-  reserve(block: BlockMeta): ReservedBlock | null;
+  reserve(block: BlockMeta): Reservation<DeviceBlock> | null;
 }
 
 export interface PrefixRequest {
@@ -25,6 +26,7 @@ export interface PrefixRequest {
   readonly sources: readonly PrefixSource[];
 }
 
+/** @internal exported for tests. */
 export interface PrefixSource {
   readonly worker: string;
   /** The worker is said to have blocks `[0, blocks)` of the prompt. */
@@ -32,26 +34,18 @@ export interface PrefixSource {
 }
 
 export interface PreparedPrefix {
-  /** Blocks in order from the first, pinned until `release`. */
+  /** Blocks in order from the first, pinned until `unpin`. */
   readonly blocks: readonly DeviceBlock[];
   /** How many of the blocks this worker has used before, and how many were computed by a peer and are used here for the first time. */
   readonly localBlocks: number;
   readonly remoteBlocks: number;
   /**
    * Announces that this sequence computes the remaining blocks, so that other sequences wait for them. False if another sequence has
-   * claimed one of them since `prepare`: release and prepare again.
+   * claimed one of them since `prepare`: unpin and prepare again.
    */
   claim(): boolean;
   /** Unpins the blocks, once they are copied into the slot or no longer needed. Idempotent. */
-  release(): void;
+  unpin(): void;
   /** Withdraws the claim on blocks that were not computed, once the prefill has ended in any way. Idempotent. */
   settle(): void;
-}
-
-export interface ReservedBlock {
-  readonly block: DeviceBlock;
-  /** The bytes are final: takes the digest, lets others use it, sends it to its homes. */
-  seal(): void;
-  /** The bytes never came. */
-  abandon(): void;
 }

@@ -131,7 +131,7 @@ export class Scheduler {
       await this.end(sequence, slot, error);
       return;
     }
-    prefix.release();
+    prefix.unpin();
     sequence.skipOffers(prefix.blocks.length);
     const local = prefix.localBlocks * blockTokens;
     const remote = prefix.remoteBlocks * blockTokens;
@@ -251,12 +251,12 @@ export class Scheduler {
     const reserved = cache.reserve(meta);
     if (reserved === null) return;
     try {
-      await runner.cut(slot, meta.index * blockTokens, reserved.block);
+      await runner.cut(slot, meta.index * blockTokens, reserved.memory);
     } catch (error) {
-      reserved.abandon();
+      reserved.abort();
       throw error;
     }
-    reserved.seal();
+    reserved.commit();
   }
 
   /** Ends a sequence that has a slot: offers its last full blocks unless it failed, then frees its resources. */
@@ -272,7 +272,7 @@ export class Scheduler {
   /** Frees everything but the slot, and reports the end. */
   private finish(sequence: Sequence, error: unknown): void {
     if (sequence.state.name === 'ready' || sequence.state.name === 'prefilling') {
-      sequence.state.prefix.release();
+      sequence.state.prefix.unpin();
       sequence.state.prefix.settle();
     }
     sequence.transition({ name: 'ended' });

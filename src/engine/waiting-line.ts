@@ -1,9 +1,11 @@
 import { Overloaded } from '../errors.js';
-import { PREFIX_OVERTAKERS } from '../limits.js';
 import type { PrefixCache, PreparedPrefix } from './prefix-cache.js';
 import type { Sequence } from './sequence.js';
 
 /** The queue of sequences that wait for a slot, and the loading of their prefixes. */
+
+/** Later sequences that may overtake one whose prefix is still loading; then the line waits for it. @internal exported for tests. */
+export const PREFIX_OVERTAKERS = 32;
 
 export interface ReadySequence {
   readonly sequence: Sequence;
@@ -147,6 +149,6 @@ export class WaitingLine {
 }
 
 function releasePrefix(prefix: PreparedPrefix): void {
-  prefix.release();
+  prefix.unpin();
   prefix.settle();
 }

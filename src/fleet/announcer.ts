@@ -3,8 +3,9 @@ import type { Clock, Timer } from '../clock.js';
 import type { Announcement } from '../core/member.js';
 import { ANNOUNCE_INTERVAL_MS } from '../limits.js';
 import { encode } from '../wire/msgpack.js';
+import { publishBestEffort } from './best-effort.js';
+import type { LinkedCoordinators } from './linked-coordinators.js';
 import type { FleetSubjects } from './subjects.js';
-import { tell } from './tell.js';
 
 /** Changes of load are gathered for so long before they are told. */
 const GATHER_MS = 10;
@@ -21,6 +22,7 @@ export class Announcer {
     private readonly clock: Clock,
     private readonly subjects: FleetSubjects,
     private readonly describe: () => Announcement,
+    private readonly linked: Pick<LinkedCoordinators, 'tell'>,
   ) {}
 
   start(): void {
@@ -38,7 +40,10 @@ export class Announcer {
   announce(): void {
     this.due?.cancel();
     this.due = null;
-    if (!this.gone) tell(this.bus, this.subjects.announce, encode(this.describe()));
+    if (this.gone) return;
+    const announcement = this.describe();
+    if (!publishBestEffort(this.bus, this.subjects.announce, encode(announcement)))
+      this.linked.tell('announced', announcement);
   }
 
   /** Stops, and says goodbye. Nothing is announced after it. */
@@ -48,6 +53,7 @@ export class Announcer {
     this.due?.cancel();
     this.asked?.unsubscribe();
     const { id, incarnation } = this.describe();
-    tell(this.bus, this.subjects.leave, encode({ id, incarnation }));
+    if (!publishBestEffort(this.bus, this.subjects.leave, encode({ id, incarnation })))
+      this.linked.tell('left', { id, incarnation });
   }
 }

@@ -5,8 +5,10 @@ import { CLIENT_NAME_CHARS } from '../limits.js';
 import { encode } from '../wire/msgpack.js';
 import { readMessage } from '../wire/read-message.js';
 
+/** What all members must agree on: founded by the first, a reason to refuse later ones. */
+
 /** Grows when what a member says, or how it acts, no longer fits those of before. */
-export const CHARTER_FORMAT_VERSION = 1;
+export const CHARTER_FORMAT_VERSION = 2;
 
 const Charter = z.strictObject({
   formatVersion: z.int(),
@@ -23,9 +25,12 @@ export type Charter = z.infer<typeof Charter>;
 /** All that is read of a charter of another version. */
 const Version = z.looseObject({ formatVersion: z.int() });
 
+/** Who is heard: members of this fleet, only processes without its cluster secret, or nobody. */
+export type Alive = 'members' | 'strangers' | 'nobody';
+
 export interface JoinOptions {
   /** Listens whether anybody of the fleet lives. Asked only where this process does not fit the charter. */
-  readonly anybodyAlive: () => Promise<boolean>;
+  readonly anybodyAlive: () => Promise<Alive>;
 }
 
 const KEY = 'charter';
@@ -57,14 +62,20 @@ export async function joinCharter(
       continue;
     }
     before = null;
-    if (!(await anybodyAlive())) {
+    const alive = await anybodyAlive();
+    // Members that live did not write what nobody can read: somebody without the secret did.
+    if (alive === 'nobody' || (alive === 'members' && !isCharter(found.value))) {
       if (await kv.update(KEY, value, found.revision)) return 'replaced';
       continue;
     }
-    // They may live under a charter that took the place of this one meanwhile.
+    // The members may live under a charter that has since replaced this one.
     const now = await kv.get(KEY);
     if (now && differenceOf(now.value, mine) !== null) throw new Refused(difference);
   }
+}
+
+function isCharter(bytes: Uint8Array): boolean {
+  return readMessage(Version, bytes) !== null;
 }
 
 const REMEDIES = {
@@ -83,17 +94,19 @@ function differenceOf(bytes: Uint8Array, mine: Charter): string | null {
     return refusal(['formatVersion'], { formatVersion: version }, mine, '');
   }
   const theirs = readMessage(Charter, bytes);
-  if (theirs === null) return `Nobody can read the fleet's charter on this NATS: ${WAY_OUT}.`;
+  if (theirs === null) {
+    return `cannot read the charter of the fleet on this NATS: it was written with another cluster secret or another release; give this process the secret (SHOAL_SECRET) and the release of the fleet, or ${WAY_OUT}`;
+  }
   const fields = (Object.keys(REMEDIES) as Field[]).filter((field) => theirs[field] !== mine[field]);
   const models = `; the model is ${theirs.model} there, ${mine.model} here`;
   return fields.length === 0 ? null : refusal(fields, theirs, mine, models);
 }
 
 const WAY_OUT =
-  'give it a fleet of its own (--namespace), or stop all of that fleet first: then its charter is replaced';
+  'give it a fleet of its own (--namespace), or stop that whole fleet first, which lets its charter be replaced';
 
 function refusal(fields: readonly Field[], theirs: Partial<Charter>, mine: Charter, models: string): string {
   const differences = fields.map((field) => `${field} is ${theirs[field]} there, ${mine[field]} here`);
   const remedies = new Set(fields.map((field) => REMEDIES[field]));
-  return `This process does not fit the charter of the fleet that runs on this NATS: ${differences.join('; ')}${models}. Either ${[...remedies].join(' and ')}, or ${WAY_OUT}.`;
+  return `cannot join the fleet on this NATS: ${differences.join('; ')}${models}; either ${[...remedies].join(' and ')}, or ${WAY_OUT}`;
 }

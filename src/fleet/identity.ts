@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 
+/** Fresh incarnations, and the name of this host's file system of sockets. */
+
 /** A fresh name for this run of a worker, which sorts after all its earlier ones. */
 export function newIncarnation(): string {
   return `${Date.now().toString(36).padStart(9, '0')}-${randomBytes(4).toString('hex')}`;

@@ -9,11 +9,13 @@ import { AnnouncementMessage, LeaveMessage } from '../protocol/announcement.js';
 import { Ring } from '../ring/ring.js';
 import { encode } from '../wire/msgpack.js';
 import { readMessage } from '../wire/read-message.js';
+import { publishBestEffort } from './best-effort.js';
 import type { FleetSubjects } from './subjects.js';
-import { tell } from './tell.js';
+
+/** Keeps member list and ring up to date: membership with the world around it. */
 
 /** Asks a worker directly whether it lives. Rejects if it does not answer in time. */
-export type Probe = (target: { id: string; incarnation: string; address: PeerAddress }) => Promise<void>;
+type Probe = (target: { id: string; incarnation: string; address: PeerAddress }) => Promise<void>;
 
 /**
  * What happens in the fleet, as this process sees it. `changed` says that the view is another one. `dead` with this worker's own id says that it
@@ -57,13 +59,13 @@ export class Roster {
       }),
       bus.subscribe(subjects.leave, ({ payload }) => {
         const leave = readMessage(LeaveMessage, payload);
-        if (leave) this.take({ type: 'leaving', ...leave });
+        if (leave) this.hearLeave(leave.id, leave.incarnation);
       }),
       bus.subscribe(subjects.stale, ({ payload }) => this.hearStale(readMessage(LeaveMessage, payload))),
     );
     this.unlisten = bus.onStatus((status) => this.take({ type: status === 'lost' ? 'busLost' : 'busFound' }));
     this.ticking = clock.every(ANNOUNCE_INTERVAL_MS / 2, () => this.take({ type: 'tick' }));
-    tell(bus, subjects.hello, new Uint8Array());
+    publishBestEffort(bus, subjects.hello, new Uint8Array());
   }
 
   stop(): void {
@@ -81,6 +83,11 @@ export class Roster {
     this.take({ type: 'announced', announcement });
   }
 
+  /** Takes in that a worker said goodbye. */
+  hearLeave(id: string, incarnation: string): void {
+    this.take({ type: 'leaving', id, incarnation });
+  }
+
   /** An established connection to a worker closed. */
   linkClosed(id: string, incarnation: string): void {
     this.take({ type: 'linkClosed', id, incarnation });
@@ -95,6 +102,12 @@ export class Roster {
   alive(id: string): Announcement | null {
     const entry = this.state.entries.get(id);
     return entry && entry.standing.kind !== 'dead' && entry.standing.kind !== 'left' ? entry.announcement : null;
+  }
+
+  /** Where an incarnation of a worker listens; null if it is not a living member. */
+  addressOf(id: string, incarnation: string): PeerAddress | null {
+    const member = this.alive(id);
+    return member?.incarnation === incarnation ? member.address : null;
   }
 
   get ring(): Ring {
@@ -119,7 +132,7 @@ export class Roster {
   /** A worker that slept, or was cut off, does not know that it was taken for dead: it would be refused for as long as that is remembered. */
   private tellStale({ id, incarnation }: { id: string; incarnation: string }): void {
     const { bus, subjects, self } = this.options;
-    if (id !== self) tell(bus, subjects.stale, encode({ id, incarnation }));
+    if (id !== self) publishBestEffort(bus, subjects.stale, encode({ id, incarnation }));
   }
 
   private hearStale(stale: { id: string; incarnation: string } | null): void {

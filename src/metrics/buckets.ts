@@ -1,4 +1,4 @@
-/** Upper bounds of histograms, in seconds. A short prompt's local hit and a long prompt's cold prefill both fall well inside. */
+/** Bucket bounds of histograms, in seconds. They cover a local hit of a short prompt and a cold prefill of a long one. */
 
 export const REQUEST_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
 export const FIRST_TOKEN_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];

@@ -1,16 +1,18 @@
 import type { MemberState } from '../core/member.js';
 import type { MetricsRegistry } from './registry.js';
 
+/** Gauges of the fleet as this process sees it. */
+
 const STATES: readonly MemberState[] = ['starting', 'serving', 'draining', 'suspect', 'dead'];
 
-/** What a process knows of the fleet. */
+/** The fleet as this process sees it. */
 export interface FleetCounts {
-  /** Hexadecimal digits. */
+  /** Hexadecimal. */
   readonly epoch: string;
   readonly workers: readonly { readonly state: MemberState }[];
 }
 
-/** Gauges of the fleet as this process sees it, read anew each time somebody asks for the metrics. */
+/** Registers the gauges. Each scrape calls `view`. */
 export function watchFleet(registry: MetricsRegistry, view: () => FleetCounts): void {
   registry.gauge(
     { name: 'shoal_fleet_workers', help: 'Workers, by state, as this process sees them.', labels: ['state'] },
@@ -22,13 +24,13 @@ export function watchFleet(registry: MetricsRegistry, view: () => FleetCounts): 
   registry.gauge(
     {
       name: 'shoal_ring_epoch',
-      help: 'The epoch of the ring as a number: equal where two processes see the same ring, with no order.',
+      help: 'Epoch of the ring as a number. It is equal in two processes that see the same ring; its order has no meaning.',
     },
     (gauge) => gauge.set(epochNumber(view().epoch)),
   );
 }
 
-/** The first 48 bits, which a double holds exactly. */
+/** The first 48 bits of the epoch, which a double represents exactly. */
 function epochNumber(epoch: string): number {
   const digits = /^[0-9a-f]{1,12}/i.exec(epoch)?.[0];
   return digits === undefined ? 0 : Number.parseInt(digits, 16);

@@ -1,11 +1,11 @@
 import * as prometheus from 'prom-client';
 
-/** The one place that knows prom-client. Counters, gauges and histograms by name, given out as Prometheus text. */
+/** Counters, gauges and histograms, exported as Prometheus text; knows prom-client. */
 
-export type Labels<L extends string> = Readonly<Record<L, string>>;
+type Labels<L extends string> = Readonly<Record<L, string>>;
 
 export interface Counter<L extends string = never> {
-  /** `by` is not negative. */
+  /** `by` must not be negative. */
   add(by: number, labels?: Labels<L>): void;
 }
 
@@ -18,7 +18,7 @@ export interface Histogram<L extends string = never> {
   observe(value: number, labels?: Labels<L>): void;
 }
 
-/** Name, what it says (with its unit), and its labels. */
+/** Name, help text (with the unit) and labels of a metric. */
 export interface MetricSpec<L extends string> {
   readonly name: string;
   readonly help: string;
@@ -29,7 +29,7 @@ export class MetricsRegistry {
   readonly contentType = prometheus.Registry.PROMETHEUS_CONTENT_TYPE;
   private readonly registry = new prometheus.Registry();
 
-  /** CPU, memory, event loop and garbage collection of this process too. Once for a process. */
+  /** Adds CPU, memory, event loop and garbage collection of this process. Call it once per process. */
   watchProcess(): void {
     prometheus.collectDefaultMetrics({ register: this.registry });
   }
@@ -39,7 +39,7 @@ export class MetricsRegistry {
     return { add: (by, labels) => (labels ? counter.inc(labels, by) : counter.inc(by)) };
   }
 
-  /** `collect`, if given, is called before each reading of the metrics, and sets the gauge. */
+  /** Each scrape first calls `collect`, if given, to set the gauge. */
   gauge<L extends string = never>(spec: MetricSpec<L>, collect?: (gauge: Gauge<L>) => void): Gauge<L> {
     const options = this.options(spec);
     const gauge = new prometheus.Gauge<L>(collect ? { ...options, collect: () => collect(port) } : options);
@@ -50,13 +50,13 @@ export class MetricsRegistry {
     return port;
   }
 
-  /** `buckets` are upper bounds, in order. */
+  /** `buckets` are upper bounds, in ascending order. */
   histogram<L extends string = never>(spec: MetricSpec<L> & { readonly buckets: readonly number[] }): Histogram<L> {
     const histogram = new prometheus.Histogram<L>({ ...this.options(spec), buckets: [...spec.buckets] });
     return { observe: (value, labels) => (labels ? histogram.observe(labels, value) : histogram.observe(value)) };
   }
 
-  /** All metrics in Prometheus' text format. */
+  /** All metrics in Prometheus text format. */
   text(): Promise<string> {
     return this.registry.metrics();
   }

@@ -1,10 +1,12 @@
 import { FIRST_TOKEN_SECONDS, INTER_TOKEN_SECONDS, QUEUE_SECONDS, REQUEST_SECONDS } from './buckets.js';
 import type { Counter, Gauge, Histogram, MetricsRegistry } from './registry.js';
 
-/** Where tokens of a prompt came from: this worker's memory, a peer's, or the graph. */
+/** The metrics of requests, which coordinators and workers both export. */
+
+/** Where the K/V of a prompt token came from: this worker's memory, a peer's memory, or the graph. */
 export type TokenSource = 'local' | 'remote' | 'computed';
 
-/** What coordinators and workers both say of requests, as each of them sees it. */
+/** The metrics of requests, as this process sees them. */
 export class RequestMetrics {
   readonly durationSeconds: Histogram;
   readonly firstTokenSeconds: Histogram;
@@ -30,30 +32,30 @@ export class RequestMetrics {
     });
     this.interTokenSeconds = registry.histogram({
       name: 'shoal_inter_token_latency_seconds',
-      help: 'Seconds a token after the first one took.',
+      help: 'Seconds between two tokens of an answer.',
       buckets: INTER_TOKEN_SECONDS,
     });
     this.queueSeconds = registry.histogram({
       name: 'shoal_queue_seconds',
-      help: 'Seconds a sequence waited in its worker before it ran.',
+      help: 'Seconds that a sequence waited in its worker before it ran.',
       buckets: QUEUE_SECONDS,
     });
     this.total = registry.counter({
       name: 'shoal_requests_total',
-      help: 'Requests for tokens, by the HTTP status they ended with (499: the client went away).',
+      help: 'Requests for tokens, by final HTTP status (499: the client disconnected).',
       labels: ['status'],
     });
-    this.running = registry.gauge({ name: 'shoal_requests_running', help: 'Sequences that run.' });
-    this.waiting = registry.gauge({ name: 'shoal_requests_waiting', help: 'Sequences that wait to run.' });
+    this.running = registry.gauge({ name: 'shoal_requests_running', help: 'Running sequences.' });
+    this.waiting = registry.gauge({ name: 'shoal_requests_waiting', help: 'Waiting sequences.' });
     this.promptTokens = registry.counter({
       name: 'shoal_prompt_tokens_total',
-      help: 'Prompt tokens, by where their K/V came from.',
+      help: 'Prompt tokens, by the source of their K/V.',
       labels: ['source'],
     });
     this.generatedTokens = registry.counter({ name: 'shoal_generated_tokens_total', help: 'Tokens generated.' });
     this.resumed = registry.counter({
       name: 'shoal_requests_resumed_total',
-      help: 'Requests that went on at another worker after theirs was lost.',
+      help: 'Requests that continued on another worker after the loss of their worker.',
     });
     for (const source of ['local', 'remote', 'computed']) this.promptTokens.add(0, { source });
   }

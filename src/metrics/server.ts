@@ -2,13 +2,15 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { MetricsRegistry } from './registry.js';
 
+/** Serves a worker's metrics and health over HTTP. */
+
 export interface MetricsServerOptions {
   readonly registry: MetricsRegistry;
-  /** Loopback unless told otherwise: metrics name workers and models. */
+  /** The default is loopback, as metrics contain the names of workers and models. */
   readonly host?: string;
-  /** 0 takes a free one. */
+  /** 0 takes a free port. */
   readonly port: number;
-  /** Whether the process can do its work now. */
+  /** Whether the process can serve now. */
   readonly ready: () => boolean;
 }
 
@@ -28,7 +30,7 @@ export function startMetricsServer(options: MetricsServerOptions): Promise<Metri
     if (path === '/metrics') {
       options.registry.text().then(
         (text) => answer(response, 200, text, options.registry.contentType),
-        () => answer(response, 500, 'the metrics could not be read\n'),
+        () => answer(response, 500, 'cannot read the metrics\n'),
       );
       return;
     }

@@ -1,9 +1,12 @@
 import type { TierName } from '../core/block.js';
 import { FETCH_SECONDS } from './buckets.js';
+import { callCounter } from './call-counter.js';
 import type { Counter, Gauge, Histogram, MetricsRegistry } from './registry.js';
 import { RequestMetrics } from './request-metrics.js';
 
-/** What one tier of a worker's cache holds. */
+/** The metrics of a worker. */
+
+/** The use of one tier of a worker's cache. */
 export interface TierUse {
   readonly tier: TierName;
   readonly blocks: number;
@@ -11,9 +14,10 @@ export interface TierUse {
   readonly budgetBytes: number;
 }
 
-/** What a worker measures. */
+/** The metrics of a worker. */
 export class WorkerMetrics {
   readonly requests: RequestMetrics;
+  readonly calls: Counter<'path'>;
   readonly evictions: Counter<'tier' | 'reason'>;
   readonly fetchSeconds: Histogram;
   readonly fetchBytes: Counter<'direction'>;
@@ -26,6 +30,7 @@ export class WorkerMetrics {
 
   constructor(readonly registry: MetricsRegistry) {
     this.requests = new RequestMetrics(registry);
+    this.calls = callCounter(registry);
     this.evictions = registry.counter({
       name: 'shoal_cache_evictions_total',
       help: 'Blocks dropped, by tier and reason.',
@@ -33,30 +38,30 @@ export class WorkerMetrics {
     });
     this.fetchSeconds = registry.histogram({
       name: 'shoal_peer_fetch_seconds',
-      help: 'Seconds to fetch blocks for one request from a peer.',
+      help: 'Seconds to fetch blocks from a peer for one request.',
       buckets: FETCH_SECONDS,
     });
     this.fetchBytes = registry.counter({
       name: 'shoal_peer_fetch_bytes_total',
-      help: 'Bytes of blocks that went between peers, by direction (in, out).',
+      help: 'Bytes of blocks transferred between peers, by direction (in, out).',
       labels: ['direction'],
     });
     this.fetchFailures = registry.counter({
       name: 'shoal_peer_fetch_failures_total',
-      help: 'Fetches from peers that failed, by reason.',
+      help: 'Failed fetches from peers, by reason.',
       labels: ['reason'],
     });
     this.replicationLagBlocks = registry.gauge({
       name: 'shoal_replication_lag_blocks',
-      help: 'Blocks that wait to be pushed to their homes.',
+      help: 'Blocks waiting to be pushed to their homes.',
     });
     this.underReplicatedBlocks = registry.gauge({
       name: 'shoal_under_replicated_blocks',
-      help: 'Blocks of this worker with fewer copies than wanted, as far as it knows.',
+      help: 'Blocks of this worker that have too few copies, as far as the worker knows.',
     });
     this.rebalancedBlocks = registry.counter({
       name: 'shoal_rebalance_moved_blocks_total',
-      help: 'Blocks moved because the ring changed.',
+      help: 'Blocks moved after a change of the ring.',
     });
     this.deviceCopyBytes = registry.counter({
       name: 'shoal_device_copy_bytes_total',
@@ -65,22 +70,22 @@ export class WorkerMetrics {
     });
     this.integrityFailures = registry.counter({
       name: 'shoal_integrity_failures_total',
-      help: 'Blocks refused because their bytes were not what they were said to be, by stage.',
+      help: 'Blocks refused because their bytes did not match their digest, by stage.',
       labels: ['stage'],
     });
-    // An increase is seen only of what was there before.
+    // Prometheus sees the first increase of a series only if the series existed before.
     for (const direction of ['in', 'out']) this.fetchBytes.add(0, { direction });
     for (const stage of ['fetch', 'push']) this.integrityFailures.add(0, { stage });
   }
 
-  /** Has the gauges of the cache read anew each time somebody asks for the metrics. Call once. */
+  /** Registers the gauges of the cache. Each scrape calls `tiers`. Call it once. */
   watchCache(tiers: () => readonly TierUse[]): void {
     const gauge = (name: string, help: string, value: (use: TierUse) => number) =>
       this.registry.gauge({ name, help, labels: ['tier'] }, (g) => {
         for (const use of tiers()) g.set(value(use), { tier: use.tier });
       });
-    gauge('shoal_cache_blocks', 'Blocks held, by tier.', (use) => use.blocks);
-    gauge('shoal_cache_bytes', 'Bytes of blocks held, by tier.', (use) => use.bytes);
-    gauge('shoal_cache_budget_bytes', 'Most bytes of blocks that may be held, by tier.', (use) => use.budgetBytes);
+    gauge('shoal_cache_blocks', 'Blocks in the cache, by tier.', (use) => use.blocks);
+    gauge('shoal_cache_bytes', 'Bytes of blocks in the cache, by tier.', (use) => use.bytes);
+    gauge('shoal_cache_budget_bytes', 'Budget of the cache in bytes, by tier.', (use) => use.budgetBytes);
   }
 }

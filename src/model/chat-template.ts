@@ -12,7 +12,7 @@ export interface ChatMessage {
   readonly name?: string | undefined;
 }
 
-export interface ChatTextPart {
+interface ChatTextPart {
   readonly type: 'text';
   readonly text: string;
 }

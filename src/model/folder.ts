@@ -2,12 +2,14 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize, resolve } from 'node:path';
 import { z } from 'zod';
 import { Refused } from '../errors.js';
-import { MODEL_JSON_BYTES } from '../limits.js';
 import { type ModelConfig, parseConfig } from './config.js';
 import { FileSource } from './onnx/byte-source.js';
 import { type Graph, readGraph } from './onnx/graph.js';
 
 /** Opens and checks a model folder in the layout of the model hub. */
+
+/** The largest JSON file of a model folder that is read. The largest tokenizers have about 35 MB. @internal exported for tests. */
+export const MODEL_JSON_BYTES = 128 * 2 ** 20;
 
 /** An opened model folder. Its weights and its tokenizer are not read yet. */
 export interface ModelFolder {

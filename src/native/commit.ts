@@ -1,6 +1,7 @@
-import { COMMIT_STEP_BYTES } from '../limits.js';
 import type { Handle } from './handle.js';
 import { commitMemory } from './libc.js';
+
+const COMMIT_STEP_BYTES = 4 * 2 ** 20;
 
 /** Backs bytes `[from, to)` of native memory with physical pages, off this thread, and keeps the memory alive. */
 export async function commitInSteps(memory: Handle, from: number, to: number): Promise<void> {

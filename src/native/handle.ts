@@ -15,7 +15,7 @@ const leaked = new FinalizationRegistry((kind: string) => {
   process.emitWarning(`a native ${kind} was garbage-collected without release: its memory is lost`, 'HandleLeak');
 });
 
-/** The number of native objects of each kind that are alive in this process. Kinds without any are absent. */
+/** The number of native objects of each kind that are alive in this process. Kinds without any are absent. @internal exported for tests. */
 export function liveHandles(): Readonly<Record<string, number>> {
   return Object.fromEntries(live);
 }

@@ -1,8 +1,10 @@
 import { InternalError } from '../errors.js';
-import { TENSOR_AXES } from '../limits.js';
 import { allocateScratch, NULL, type Pointer, readCString, readPointer, viewMemory } from '../native/ffi.js';
 import { loadOrtLibrary, type OrtApi } from './library.js';
 import { OrtError } from './ort-error.js';
+
+// The most axes of a tensor.
+const TENSOR_AXES = 32;
 
 /**
  * ONNX Runtime's functions, scratch memory for their results, and the conversion of failed statuses to errors.

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { chosenOrtLibrary } from '../config/ort-library.js';
 import { Unavailable } from '../errors.js';
 import { functionAt, loadLibrary, type NativeFunction, NULL, type Pointer, readPointer } from '../native/ffi.js';
 import { type ForeignKind, type ForeignKinds, NATIVE_TYPES, SIGNATURES, type Signature } from './signatures.js';
@@ -64,8 +65,8 @@ function loadApiBase(file: string): Pointer {
 
 /** The path of ONNX Runtime's library. Execution providers that are separate files lie in the same folder. */
 export function ortLibraryPath(): string {
-  const chosen = process.env.SHOAL_ORT_LIBRARY;
-  if (chosen !== undefined && chosen !== '') return path.resolve(chosen);
+  const chosen = chosenOrtLibrary();
+  if (chosen !== null) return path.resolve(chosen);
   const name = FILE_NAMES[process.platform];
   if (name === undefined) {
     throw new Unavailable(

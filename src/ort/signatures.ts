@@ -2,7 +2,7 @@ import type { Pointer } from '../native/ffi.js';
 
 /** Slots and signatures of the functions of ONNX Runtime's C API (onnxruntime_c_api.h) that shoal uses. */
 
-/** ForeignKinds of arguments and results, with their types in JavaScript. */
+/** Kinds of arguments and results, with their types in JavaScript. */
 export interface ForeignKinds {
   /** `OrtStatus*`: null for success. */
   status: Pointer;

@@ -1,14 +1,14 @@
 import type { ErrorCode } from '../errors.js';
 
-/** Is told what the byte plane does, for metrics. */
+/** The port: receives measurements of the byte plane. */
 export interface PeerObserver {
-  /** Blocks came `in` from a peer that was asked, or went `out` to one that asked. */
+  /** A fetch by this process brought blocks `in`, or a fetch by a peer took blocks `out`. */
   onFetch(bytes: number, ms: number, direction: 'in' | 'out'): void;
-  /** A fetch, push or ping of ours came to nothing, or a peer was turned away. */
+  /** A fetch, push or ping by this process failed, or this process closed or refused a peer's connection. */
   onFailure(reason: ErrorCode): void;
-  /** The bytes of a block did not agree with its digest, in a fetch or when it was pushed here. */
+  /** The bytes of a block did not match its digest, in a fetch by this process or in a push by a peer. */
   onIntegrityFailure(stage: 'fetch' | 'push'): void;
 }
 
-/** Tells nobody. */
+/** Ignores all measurements. */
 export const SILENT: PeerObserver = { onFetch: () => {}, onFailure: () => {}, onIntegrityFailure: () => {} };

@@ -2,13 +2,14 @@ import { z } from 'zod';
 import type { Announcement } from '../core/member.js';
 import { DEVICE_REASON_CHARS } from '../limits.js';
 
-/** Checker of what workers say of themselves on `<fleet>.announce`. */
+/** Schemas of the messages by which workers and coordinators announce themselves. */
 
 const Name = z.string().min(1).max(128);
 const Count = z.int().min(0);
 const Bytes = z.strictObject({ device: Count, host: Count });
 const Rate = z.number().gt(0).nullable();
 
+/** A worker's announcement, on `<fleet>.announce`. */
 export const AnnouncementMessage: z.ZodType<Announcement> = z.strictObject({
   id: Name,
   incarnation: Name,
@@ -35,9 +36,9 @@ export const AnnouncementMessage: z.ZodType<Announcement> = z.strictObject({
   holdingsSeq: Count,
 });
 
-/** A worker that goes in good order says so on `<fleet>.leave`, so that nobody has to find out. */
+/** A worker's last message on an orderly exit, on `<fleet>.leave`, so that members need not detect its absence. */
 export const LeaveMessage = z.strictObject({ id: Name, incarnation: Name });
 
-/** A coordinator's sign of life on `<fleet>.coordinator`. */
+/** A coordinator's heartbeat, on `<fleet>.coordinator`. */
 export const CoordinatorMessage = z.strictObject({ id: Name, pid: Count, host: z.string().max(256) });
 export type CoordinatorMessage = z.infer<typeof CoordinatorMessage>;

@@ -1,13 +1,14 @@
 import { z } from 'zod';
 import { packed } from './bytes.js';
 
-/** What a worker took up and dropped, on `<fleet>.holdings.<worker>`: numbered, so that a listener sees that it missed one. Keys are 32 bytes each. */
+/** Changes of a worker's holdings, numbered so that a listener detects a missed one. Keys are packed, 32 bytes each. */
 
-/** Keys in one delta or page, so that it fits a message of the bus. */
+/** Limit on the keys in one delta or page, so that it fits one message of the bus. */
 export const HOLDINGS_KEYS_PER_MESSAGE = 16_384;
 
 export const HoldingsKeys = packed(32, HOLDINGS_KEYS_PER_MESSAGE);
 
+/** One change, on `<fleet>.holdings.<worker>`. */
 export const HoldingsDelta = z.strictObject({
   worker: z.string().min(1).max(128),
   incarnation: z.string().min(1).max(128),

@@ -4,28 +4,30 @@ import { TIER_NAMES } from '../core/block.js';
 import { GenerateEvent, GenerateRequest } from './generate.js';
 import { HOLDINGS_KEYS_PER_MESSAGE, HoldingsKeys } from './holdings.js';
 
-/** Runs sequences. One message out, one stream back. */
+/** The protocols of a worker's actors. */
+
+/** Runs sequences: one message out, one stream back. */
 export const EngineProtocol = defineProtocol('engine', {
   generate: stream(GenerateRequest, GenerateEvent),
 });
 
 const Empty = z.strictObject({});
 
-/** Holds a worker's blocks. */
+/** Owns a worker's blocks. */
 export const ShardProtocol = defineProtocol('shard', {
-  /** Keys of all blocks, in pages, each with the sequence number of the last delta that it includes. */
+  /** A snapshot of all keys, in pages. Each page has the sequence number of the last delta it includes. */
   holdings: stream(Empty, z.strictObject({ seq: z.int().min(0), keys: HoldingsKeys, last: z.boolean() })),
-  /** Of each key the fastest tier that has the block, null where none has. */
+  /** For each key, the fastest tier that has the block; null if none does. */
   tiers: ask(
     z.strictObject({ keys: HoldingsKeys }),
     z.strictObject({ tiers: z.array(z.enum(TIER_NAMES).nullable()).max(HOLDINGS_KEYS_PER_MESSAGE) }),
   ),
-  /** Drops every block that nothing reads. */
+  /** Drops all blocks. Memory that is being read is freed when its last reader is done. */
   reset: ask(Empty, z.strictObject({ dropped: z.int().min(0) })),
 });
 
-/** Rules a worker's life. */
+/** Controls a worker's lifecycle. */
 export const WorkerProtocol = defineProtocol('worker', {
-  /** Takes nothing new, finishes what runs, hands its blocks to their next homes. Answers when that has begun. */
+  /** Starts to drain: accept nothing new, finish running requests, hand the blocks to their next homes. Answers once draining has begun. */
   drain: ask(Empty, Empty),
 });

@@ -2,9 +2,14 @@ import { hash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import type { BlockKey } from '../core/block.js';
 import { epochOf, type RingMember } from '../core/epoch.js';
-import { RING_POINTS, RING_POINTS_CEILING, RING_POINTS_FLOOR } from '../limits.js';
 
 /** The ring that places segments on workers, by consistent hashing; the only file that imports consistent-hash. */
+
+/** Control points on the ring of a worker of average memory. */
+const RING_POINTS = 160;
+/** Control points of the smallest and of the largest worker. */
+const RING_POINTS_FLOOR = 8;
+const RING_POINTS_CEILING = 2560;
 
 /** The part of `consistent-hash` that is used here; the package has no types. */
 interface ConsistentHash {

@@ -1,6 +1,12 @@
 import { Packr, Unpackr } from 'msgpackr';
 import { Corrupt, InternalError } from '../errors.js';
-import { WIRE_VALUE_BYTES, WIRE_VALUE_DEPTH } from '../limits.js';
+
+/** Plain values packed and read, bounded in size and depth; knows msgpackr. */
+
+/** A packed value on the wire, of every plane, and how deep its arrays and maps may nest. */
+const WIRE_VALUE_BYTES = 64 * 2 ** 20;
+/** @internal exported for tests. */
+export const WIRE_VALUE_DEPTH = 32;
 
 /**
  * Values on the wire: MessagePack reduced to null, undefined, booleans, numbers, strings, bytes, arrays and maps with string keys.

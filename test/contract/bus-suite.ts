@@ -149,6 +149,8 @@ export function busContract(name: string, makeStage: () => BusStage | Promise<Bu
     });
 
     test('sends messages published before it is closed, and is Unavailable afterwards', async () => {
+      // A bus may take messages only from connections that it knows to be alive.
+      await arrival(a, b);
       const last = once(b, 'last');
       await b.flush();
       a.publish('last', bytes('word'));

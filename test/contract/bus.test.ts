@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { MemoryBroker } from '../../src/bus/memory-bus.js';
+import { SealedBus } from '../../src/bus/sealed-bus.js';
 import { matches, subjectToken } from '../../src/bus/subject.js';
-import { settled } from '../../src/clock.js';
+import { SystemClock, settled } from '../../src/clock.js';
 import { Unavailable } from '../../src/errors.js';
+import { SystemRandom } from '../../src/random.js';
 import { busContract } from './bus-suite.js';
 
 busContract('MemoryBus', () => {
@@ -13,6 +15,28 @@ busContract('MemoryBus', () => {
     connect(onError) {
       if (onError) errors.on = onError;
       return broker.connect(`connection ${++connections}`);
+    },
+    async close() {},
+  };
+});
+
+busContract('SealedBus', () => {
+  const errors: { on: ((error: unknown) => void) | undefined } = { on: undefined };
+  const broker = new MemoryBroker({ onError: (error) => errors.on?.(error) });
+  let connections = 0;
+  return {
+    connect(onError) {
+      if (onError) errors.on = onError;
+      const id = `connection ${++connections}`;
+      return new SealedBus({
+        bus: broker.connect(id),
+        clock: new SystemClock(),
+        random: new SystemRandom(),
+        secret: 'sixteen characters',
+        self: { id, incarnation: '1' },
+        namespace: 'contract',
+        ...(onError ? { onError } : {}),
+      });
     },
     async close() {},
   };

@@ -7,10 +7,10 @@ import { type Engine, startEngine } from './support/engine.js';
 import { outputOf, ROOT, ran } from './support/programs.js';
 
 const engine: Engine = await startEngine();
-if (!engine.there) console.warn(`The fleet by Compose is not tested: ${engine.why}.`);
+if (!engine.there) console.warn(`skipping the tests of Docker Compose: ${engine.why}`);
 
 const textOf = (answer: Completion) => answer.choices[0]!.text.trim();
-/** Questions over several sheets of notes, each with its answer. */
+/** Questions about several sheets of notes, each with its answer. */
 const questions = (seeds: readonly number[], perSheet: number) =>
   seeds
     .map((seed) => recallSheet(24, seed))
@@ -20,12 +20,12 @@ const questions = (seeds: readonly number[], perSheet: number) =>
         .map(({ question, answer }) => ({ prompt: recallPrompt(sheet, question), answer })),
     );
 
-/** One fleet, from its start to its end: each test goes on where the one before it stopped. */
-describe.skipIf(!engine.there)('a fleet by Compose', () => {
+/** One fleet from start to end: each test continues where the previous test stopped. */
+describe.skipIf(!engine.there)('a fleet with Docker Compose', () => {
   let fleet: ComposedFleet;
   let workers: readonly string[];
 
-  /** Asks until `during` has come to its end; every answer must be right. */
+  /** Sends questions until `during` settles. Every answer must be right. */
   async function askedDuring(asked: ReturnType<typeof questions>, during: Promise<unknown>): Promise<number> {
     let over = false;
     let count = 0;
@@ -56,7 +56,7 @@ describe.skipIf(!engine.there)('a fleet by Compose', () => {
     engine.stop();
   }, 120_000);
 
-  it('has files that Compose reads without a complaint', async () => {
+  it('has files that Compose reads without a warning', async () => {
     for (const files of [[], ['-f', 'docker-compose.yml', '-f', 'docker-compose.gpu.yml', '--profile', 'gpus-8']]) {
       const { code, err } = await fleet.compose(...files, '--profile', 'observability', 'config', '-q');
       expect(err).toBe('');
@@ -64,7 +64,7 @@ describe.skipIf(!engine.there)('a fleet by Compose', () => {
     }
   });
 
-  it('has an image with what runs in it, and nothing else', async () => {
+  it('has an image with runtime files only', async () => {
     const inside = async (command: string) =>
       (await outputOf('docker', ['run', '--rm', '--network', 'none', '--entrypoint', 'sh', fleet.image, '-c', command]))
         .split('\n')
@@ -84,11 +84,11 @@ describe.skipIf(!engine.there)('a fleet by Compose', () => {
       { Size: number },
     ];
     const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
-    console.info(`The image has ${megabytes(Size)}, of which the base image has ${megabytes(base.Size)}.`);
+    console.info(`image: ${megabytes(Size)}, of which base image: ${megabytes(base.Size)}`);
     expect(Size - base.Size).toBeLessThan(100e6);
   });
 
-  it('takes requests within 60 s, without any .env', async () => {
+  it('accepts requests within 60 s, without a .env', async () => {
     const up = fleet.must('up', '-d', '--scale', 'worker=3');
     expect(await fleet.ready(60_000)).toBe(true);
     await up;
@@ -96,7 +96,7 @@ describe.skipIf(!engine.there)('a fleet by Compose', () => {
     expect(new Set(workers).size).toBe(3);
   });
 
-  it('runs nothing as root, nothing that can write to its image, nothing without a limit of memory', async () => {
+  it('runs every container without root, with a read-only image and a memory limit', async () => {
     const containers = await fleet.containers();
     expect(containers.length).toBe(6);
     for (const { Name, Config, HostConfig, State, Id } of containers) {
@@ -109,7 +109,7 @@ describe.skipIf(!engine.there)('a fleet by Compose', () => {
     }
   });
 
-  it('makes its secrets up, and shows them to nobody', async () => {
+  it('generates its secrets, and does not show them', async () => {
     const [coordinator] = await fleet.containers('coordinator');
     const read = (name: string) => outputOf('docker', ['exec', coordinator!.Id, 'cat', `/run/shoal/${name}`]);
     const secrets = [await read('secret'), await read('nats-password'), await read('grafana-password')];
@@ -135,11 +135,11 @@ describe.skipIf(!engine.there)('a fleet by Compose', () => {
     expect(answers.map(textOf)).toEqual(asked.map(({ answer }) => answer));
   });
 
-  it('has peers fetch from each other over the network of the containers', async () => {
+  it('fetches blocks between peers over the container network', async () => {
     const rows = await fleet.workers();
     expect(new Set(rows.map(({ address }) => address)).size).toBe(3);
     for (const { address } of rows) expect(address).toMatch(/^tcp:\/\/\d+\.\d+\.\d+\.\d+:7400$/);
-    // A worker computes what it expects to have sooner so; over a few sheets it does not.
+    // A worker computes a prefix if it expects that to be faster. Over a few sheets it fetches at least once.
     for (let seed = 8, remote = 0; remote === 0; seed++) {
       const sheet = recallSheet(48, seed);
       const { question, answer } = sheet.questions[0]!;
@@ -155,7 +155,7 @@ describe.skipIf(!engine.there)('a fleet by Compose', () => {
     const asked = questions([1, 2, 3, 4], 15);
     let answered = 0;
     let killed: Promise<string> | undefined;
-    /** One that has requests, as far as the coordinator has heard. */
+    /** Kills the worker with the most requests, as known to the coordinator. */
     const kill = async () => {
       const busiest = (await fleet.workers()).toSorted((a, b) => b.running - a.running)[0]!.id;
       const { Id } = await fleet.containerOf(busiest);
@@ -204,7 +204,7 @@ describe.skipIf(!engine.there)('a fleet by Compose', () => {
   it('fails no request while a worker is paused for ten seconds', async () => {
     const { Id } = await fleet.containerOf(workers[0]!);
     await outputOf('docker', ['pause', Id]);
-    // The fault is as long as it is: nothing else is waited for by the clock.
+    // The pause itself takes ten seconds. No other wait in this file uses the clock.
     const tenSeconds = new Promise((resolve) => setTimeout(resolve, 10_000)).finally(() =>
       outputOf('docker', ['unpause', Id]),
     );
@@ -212,7 +212,7 @@ describe.skipIf(!engine.there)('a fleet by Compose', () => {
     workers = await fleet.serving(5);
   });
 
-  it('lets docker stop end a worker with 0, and take no longer than its grace period', async () => {
+  it('ends a worker with exit code 0 on docker stop, within the grace period', async () => {
     const { Id } = await fleet.containerOf(workers[2]!);
     const asked = askedDuring(questions([21, 22], 12), outputOf('docker', ['stop', '-t', '20', Id]));
     expect(await asked).toBeGreaterThan(0);
@@ -221,7 +221,7 @@ describe.skipIf(!engine.there)('a fleet by Compose', () => {
     await fleet.serving(4);
   });
 
-  it('shows Prometheus every coordinator and worker, with all that alerts and dashboard ask for', async () => {
+  it('shows Prometheus every coordinator and worker, and every series of the alerts and the dashboard', async () => {
     await fleet.must('up', '-d', '--scale', 'worker=5');
     await fleet.serving(5);
     await fleet.must('--profile', 'observability', 'up', '-d', '--scale', 'worker=5', 'prometheus');
@@ -261,7 +261,7 @@ describe.skipIf(!engine.there)('a fleet by Compose', () => {
     expect(again.usage.prompt_tokens_details.cached_tokens).toBeGreaterThan(0);
   });
 
-  it('has every worker replaced, one after another under load, without losing an answer', async () => {
+  it('replaces every worker, one after another under load, without losing an answer', async () => {
     const before = (await fleet.containers('worker')).map(({ Id }) => Id);
     const asked = questions([41, 42], 12);
     expect(await askedDuring(asked, fleet.upgrade())).toBeGreaterThan(0);
@@ -276,7 +276,7 @@ describe.skipIf(!engine.there)('a fleet by Compose', () => {
   });
 });
 
-/** Tries to enter NATS without its password, and says what it is told. */
+/** A script that tries to connect to NATS without the password, and prints the answer. */
 const GUEST = `
 const socket = require('node:net').connect(4222, 'nats');
 socket.write('CONNECT {"verbose":false}\\r\\nPING\\r\\n');
@@ -284,7 +284,7 @@ socket.on('data', (bytes) => process.stdout.write(bytes));
 socket.on('end', () => process.exit());
 `;
 
-/** How often the containers of these workers, and all that are none, were started again. */
+/** The start times of these workers' containers, the coordinator's and NATS's. */
 async function restartCounts(fleet: ComposedFleet, ids: readonly string[]): Promise<string[]> {
   const containers = [
     ...(await Promise.all(ids.map((id) => fleet.containerOf(id)))),

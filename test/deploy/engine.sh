@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Sees to it that there is a container engine, Compose, and the images that the project builds on, for the tests of docker-compose.yml.
+# Provides a container engine, Compose and the base images of the project, for the tests of docker-compose.yml.
 #
-# An engine that runs is taken. Where none runs, one is installed and started if SHOAL_TEST_ENGINE=install or CI=true, and this is root
-# on a system with apt. Images are pulled; where they cannot be, stand-ins take their names: Debian with the program that
-# the image is about. What is there already is not touched.
+# A running engine is used. If none is running, the script installs and starts one, provided that SHOAL_TEST_ENGINE=install or CI=true, and
+# that it runs as root on a system with apt. It pulls the images. If an image cannot be pulled, a stand-in gets its name: Debian with the
+# program of the image. Existing engines and images stay unchanged.
 #
-# Exit code 0: all is there; the last line is "started PID" if the engine was started here. 3: it cannot be, and the last line says why.
+# Exit code 0: everything is available; the last line is "started PID" if this script started the engine. Exit code 3: something is not
+# available; the last line gives the reason.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
 release=bookworm
@@ -23,7 +24,7 @@ may_install() {
   [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null
 }
 
-# Programs, each with the package that has it after a colon.
+# Arguments: PROGRAM:PACKAGE. Installs the packages of missing programs.
 need() {
   local entry missing=()
   for entry; do command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}"); done
@@ -33,7 +34,7 @@ need() {
   apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 }
 
-# With the first set of options under which it comes up: not every sandbox can have overlays or rules for packets.
+# Tries several sets of options, because some sandboxes support neither overlay file systems nor packet filters.
 start_engine() {
   local log=/var/log/shoal-test-dockerd.log options pid
   for options in '' '--storage-driver=vfs' '--storage-driver=vfs --iptables=false --ip6tables=false'; do
@@ -52,7 +53,7 @@ start_engine() {
     kill "$pid" 2>/dev/null || true
     wait "$pid" 2>/dev/null || true
   done
-  cannot "no engine runs here, and dockerd does not start: $(tail -n 1 "$log")"
+  cannot "cannot start dockerd: $(tail -n 1 "$log")"
 }
 
 # Debian with this machine's node and npm.
@@ -61,7 +62,7 @@ node_stand_in() {
   tree=$(mktemp -d)
   trap 'rm -rf "$tree"' EXIT
   debootstrap --variant=minbase --include=ca-certificates,libstdc++6,libgomp1,libatomic1 "$release" "$tree" >/dev/null
-  # What this machine trusts, programs in the image trust too.
+  # Programs in the image trust the same certificate authorities as this machine.
   cp -L /etc/ssl/certs/ca-certificates.crt "$tree/etc/ssl/certs/ca-certificates.crt"
   rm -rf "$tree"/var/cache/apt/archives/*.deb "$tree"/var/lib/apt/lists/*
   chroot "$tree" groupadd --gid 1000 node
@@ -76,7 +77,7 @@ node_stand_in() {
     --change 'ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt' - "$1" >/dev/null
 }
 
-# $1: the image; $2: a package of Debian; $3: the program in it. Further lines of its Dockerfile come from standard input.
+# $1: image; $2: Debian package; $3: program in the package. Standard input: further lines of the Dockerfile.
 program_stand_in() {
   local scratch found
   scratch=$(mktemp -d)
@@ -91,8 +92,8 @@ program_stand_in() {
 }
 
 stand_in() {
-  may_install || cannot "the image $1 cannot be pulled, and only root on Debian makes stand-ins (SHOAL_TEST_ENGINE=install)"
-  say "making a stand-in for $1"
+  may_install || cannot "cannot pull the image $1; root on Debian can build a stand-in with SHOAL_TEST_ENGINE=install"
+  say "building a stand-in for $1"
   case $1 in
     node:*) node_stand_in "$1" ;;
     nats:*) program_stand_in "$1" nats-server nats-server <<<'ENTRYPOINT ["nats-server"]' ;;
@@ -108,12 +109,12 @@ END
 
 started=
 if ! command -v docker >/dev/null || ! runs; then
-  may_install || cannot "no engine runs here; SHOAL_TEST_ENGINE=install has root install one on Debian or Ubuntu"
+  may_install || cannot "no container engine is running; root on Debian or Ubuntu can install one with SHOAL_TEST_ENGINE=install"
   need docker:docker.io dockerd:docker.io iptables:iptables
   start_engine
 fi
 if ! compose; then
-  may_install || cannot "there is an engine but no Compose; SHOAL_TEST_ENGINE=install has root install it on Debian or Ubuntu"
+  may_install || cannot "Compose is not installed; root on Debian or Ubuntu can install it with SHOAL_TEST_ENGINE=install"
   need docker-compose:docker-compose
 fi
 for image in "${images[@]}"; do

@@ -9,7 +9,7 @@ interface Case {
   readonly name: string;
   readonly body: string | Uint8Array;
   readonly status: number;
-  /** The field that is named. */
+  /** The field that the error names. */
   readonly param?: string;
 }
 
@@ -71,7 +71,7 @@ describe('bad input to a real fleet', () => {
     if (param) expect(error.param).toMatch(new RegExp(`^${param}`));
   });
 
-  it('does nobody else any harm', async () => {
+  it('does not affect other requests', async () => {
     const { question, answer } = sheet.questions[0]!;
     const right = fleet.complete({ prompt: recallPrompt(sheet, question) });
     await Promise.all(

@@ -13,7 +13,7 @@ afterAll(async () => {
   await fleet?.stop();
 });
 
-it('answers as many as may run and wait, and turns the others away with 429 and when to try again', async () => {
+it('answers as many requests as may run and wait, and refuses the others with 429 and retry-after', async () => {
   const ask = async (i: number) => {
     const body = { model: 'recall', prompt: `Notes: ${i}`, max_tokens: 400, ignore_eos: true, temperature: 0 };
     const response = await fleet.post('/v1/completions', body);

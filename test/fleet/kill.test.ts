@@ -4,14 +4,14 @@ import { chunksOf } from './support/chunks.js';
 import { Fleet } from './support/fleet.js';
 import { pooled } from './support/fleet-api.js';
 
-describe('a worker that is killed', () => {
+describe('a killed worker', () => {
   let fleet: Fleet;
 
   afterEach(async () => {
     await fleet?.stop();
   });
 
-  it('costs nobody an answer: 100 running requests get 100 right answers', async () => {
+  it('loses no answer: 100 running requests get 100 right answers', async () => {
     fleet = await Fleet.up(['--workers', '3', '--replicas', '2']);
     const sheets = [1, 2, 3, 4].map((seed) => recallSheet(24, seed));
     const asked = Array.from({ length: 100 }, (_, i) => {
@@ -30,8 +30,10 @@ describe('a worker that is killed', () => {
       }),
     );
     expect(answers).toEqual(asked.map(({ answer }) => answer));
-    const workers = await fleet.until((all) => all.every(({ state }) => state === 'serving'));
-    expect(workers.find(({ id }) => id === victim.id)!.pid).not.toBe(victim.pid);
+    // The fleet may not have noticed the death yet: only the successor's pid shows that it has.
+    await fleet.until((all) =>
+      all.every(({ id, pid, state }) => state === 'serving' && (id !== victim.id || pid !== victim.pid)),
+    );
   });
 
   it('leaves its prefixes to the surviving homes', async () => {
@@ -51,7 +53,7 @@ describe('a worker that is killed', () => {
     expect(second.usage.prompt_tokens_details.cached_tokens).toBeGreaterThanOrEqual(448);
   });
 
-  it('lets a stream that had begun go on elsewhere, with the text it would have had', async () => {
+  it('lets its streams continue on another worker, with unchanged text', async () => {
     fleet = await Fleet.up(['--workers', '2', '--replicas', '1']);
     const sheet = recallSheet(16, 6);
     const body = {

@@ -20,7 +20,7 @@ function statusOf(pid: number): string {
   }
 }
 
-/** All that descend from a process: `/proc/<pid>/status` names the parent. */
+/** All descendants of a process. `/proc/<pid>/status` names the parent of each process. */
 function childrenOf(pid: number): number[] {
   const children = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -45,7 +45,7 @@ describe('a fleet', () => {
     expect(alive(pids)).toEqual([]);
   });
 
-  it('knows after a restart of the coordinator who holds what', async () => {
+  it('rebuilds the index of holdings after a restart of the coordinator', async () => {
     fleet = await Fleet.up(['--workers', '2']);
     await fleet.complete({ prompt });
     const before = await fleet.holders(prompt);
@@ -58,7 +58,7 @@ describe('a fleet', () => {
     expect(again.usage.prompt_tokens_details.cached_tokens).toBeGreaterThanOrEqual(256);
   });
 
-  it('forgets every block when told so', async () => {
+  it('forgets every block on request', async () => {
     fleet = await Fleet.up(['--workers', '2']);
     await fleet.complete({ prompt });
     expect((await fleet.post('/reset_prefix_cache', {})).status).toBe(200);
@@ -66,7 +66,7 @@ describe('a fleet', () => {
     expect((await fleet.complete({ prompt })).usage.prompt_tokens_details.cached_tokens).toBe(0);
   });
 
-  it('says 503 with a time to come back when nobody is there, and drains by order', async () => {
+  it('answers 503 with retry-after when no worker serves, and drains on request', async () => {
     fleet = await Fleet.up(['--workers', '1']);
     const [worker] = fleet.ready.workers;
     expect((await fleet.post(`/v1/fleet/workers/${worker!.id}/drain`, {})).status).toBe(200);
@@ -78,13 +78,13 @@ describe('a fleet', () => {
     expect((await fetch(`${fleet.url}/health/live`)).status).toBe(200);
   });
 
-  it('sends a request to a named worker only where that is allowed', async () => {
+  it('lets a client choose the worker only if that is allowed', async () => {
     fleet = await Fleet.up(['--workers', '1'], { SHOAL_ALLOW_ROUTING: '0' });
     const response = await fleet.post('/v1/completions', { model: 'recall', prompt }, { 'x-shoal-worker': 'worker-1' });
     expect(response.status).toBe(403);
   });
 
-  it('lets strangers on the peer port say what they like', async () => {
+  it('survives garbage from strangers on the peer port', async () => {
     fleet = await Fleet.up(['--workers', '1']);
     const response = await fetch(`${fleet.url}/v1/fleet`);
     const { workers } = (await response.json()) as { workers: { address: string }[] };
@@ -101,7 +101,7 @@ describe('a fleet', () => {
     expect((await fleet.workers())[0]!.pid).toBe(fleet.ready.workers[0]!.pid);
   });
 
-  it('takes a worker back that slept long enough to be taken for dead', async () => {
+  it('takes back a worker that was declared dead while it slept', async () => {
     fleet = await Fleet.up(['--workers', '2']);
     const before = (await fleet.workers())[0]!;
     process.kill(before.pid, 'SIGSTOP');

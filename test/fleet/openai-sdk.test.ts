@@ -39,7 +39,7 @@ describe("OpenAI's SDK against a real fleet", () => {
     expect(answer.choices[0]!.finish_reason).toBe('stop');
   });
 
-  it('chats by the model’s own template', async () => {
+  it("chats with the model's own template", async () => {
     const answer = await client.chat.completions.create(chat(second.question));
     expect(answer.choices[0]!.message.content?.trim()).toBe(second.answer);
     expect(answer.usage?.prompt_tokens_details?.cached_tokens).toBeGreaterThan(0);
@@ -61,7 +61,7 @@ describe("OpenAI's SDK against a real fleet", () => {
     expect(usage).toBeGreaterThan(5);
   });
 
-  it('goes on with a conversation from what was cached of it', async () => {
+  it('continues a conversation from its cached prefix', async () => {
     const messages = [
       ...chat(first.question).messages,
       { role: 'assistant' as const, content: first.answer },
@@ -71,7 +71,7 @@ describe("OpenAI's SDK against a real fleet", () => {
     expect(answer.choices[0]!.message.content?.trim()).toBe(second.answer);
   });
 
-  it('echoes a prompt that fills the context, with the log-probabilities of all of it', async () => {
+  it('echoes a prompt that fills the context, with all log-probabilities', async () => {
     const prompt = Array.from({ length: 4_096 }, (_, i) => 40 + ((i * i) % 80));
     const asked = { model: 'recall', prompt, max_tokens: 0, echo: true, logprobs: 20 };
     const { tokens, token_logprobs, top_logprobs } = (await client.completions.create(asked)).choices[0]!.logprobs!;
@@ -87,11 +87,11 @@ describe("OpenAI's SDK against a real fleet", () => {
       max_tokens: 3_000,
       temperature: 1,
       stream: true,
-      // Not OpenAI's, but known to every server of open models.
+      // Not part of OpenAI's API, but common among servers of open models.
       ...{ ignore_eos: true },
     });
     for await (const chunk of stream) {
-      // What had come before it was aborted is still given.
+      // The text before the abort still arrives.
       if (chunk.choices.length === 0 || stream.controller.signal.aborted) continue;
       await fleet.until((workers) => workers.some(({ running }) => running > 0));
       stream.controller.abort();
@@ -99,7 +99,7 @@ describe("OpenAI's SDK against a real fleet", () => {
     await fleet.until((workers) => workers.every(({ running, waiting }) => running + waiting === 0));
   });
 
-  it('tells what is wrong with a request', async () => {
+  it('names the error of a wrong request', async () => {
     const wrong = client.completions.create({ model: 'recall', prompt: 'x', temperature: 7 });
     await expect(wrong).rejects.toSatisfy((error) => error instanceof BadRequestError && error.param === 'temperature');
     await expect(client.completions.create({ model: 'nobody', prompt: 'x' })).rejects.toThrow(NotFoundError);

@@ -3,7 +3,7 @@ import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
 import { Fleet } from './support/fleet.js';
 import { type Completion, pooled } from './support/fleet-api.js';
 
-/** 48 notes, 30 questions: right only if the K/V behind the answer is right. */
+/** 48 notes, 30 questions. An answer is right only if its K/V is right. */
 const sheet = recallSheet(48, 7);
 const questions = sheet.questions.slice(0, 30);
 const prompts = questions.map((q) => recallPrompt(sheet, q.question));
@@ -32,11 +32,11 @@ describe('a fleet of three workers, asked about one sheet of notes', () => {
     await fleet?.stop();
   });
 
-  it('answers every question right without any cache, which is the reference', () => {
+  it('answers every question right without a cache, as a reference', () => {
     expect(reference.map((text) => text.trim())).toEqual(questions.map((q) => q.answer));
   });
 
-  it('gives the same answers at concurrency 6, and computes the sheet hardly more than once', async () => {
+  it('gives the same answers at concurrency 6, and computes the sheet about once', async () => {
     const answers = await pooled(
       6,
       prompts.map((prompt) => () => fleet.complete({ prompt })),
@@ -65,7 +65,7 @@ describe('a fleet of three workers, asked about one sheet of notes', () => {
     expect(second.shoal.cached.remote).toBeGreaterThan(0);
   });
 
-  it('gives the same answers whichever worker answers, from its own blocks or from those of others', async () => {
+  it('gives the same answers on every worker, from its own blocks or from blocks of peers', async () => {
     for (const { id } of fleet.ready.workers) {
       for (const index of [0, 7, 29]) {
         const answer = await fleet.complete({ prompt: prompts[index]! }, { 'x-shoal-worker': id });

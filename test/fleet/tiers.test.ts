@@ -35,10 +35,10 @@ describe('blocks on disk', () => {
     existsSync(folderOf(worker)) ? readdirSync(folderOf(worker)).filter((name) => name.endsWith('.kv')) : [];
   const cachedOf = (completion: Completion) => completion.usage.prompt_tokens_details.cached_tokens;
   const textOf = (completion: Completion) => completion.choices[0]!.text;
-  /** Full blocks of the prompt that an answer can be given from. */
+  /** Full blocks of the prompt that an answer can reuse. */
   const blocksOf = async (running: Fleet) => Math.floor(((await running.countTokens(prompt)) - 1) / 64);
 
-  it('are there again after every process was killed, and give the same answer', async () => {
+  it('survive a kill of every process, and give the same answer', async () => {
     const first = await up();
     const blocks = await blocksOf(first);
     const before = await first.complete({ prompt });
@@ -56,7 +56,7 @@ describe('blocks on disk', () => {
     expect([cachedOf(after), after.shoal.cached.local]).toEqual([64 * blocks, 64 * blocks]);
   });
 
-  it('are written when a fleet is stopped in good order, and cost nothing but time once they are damaged', async () => {
+  it('are written at a graceful stop, and are computed again if they are damaged', async () => {
     const first = await up();
     const blocks = await blocksOf(first);
     const before = await first.complete({ prompt });
@@ -76,7 +76,7 @@ describe('blocks on disk', () => {
     expect(cachedOf(await second.complete({ prompt }))).toBe(64 * blocks);
   });
 
-  it('are of one worker at a time', async () => {
+  it('belong to one worker at a time', async () => {
     const first = await up();
     const intruder = Fleet.up(['--workers', '2', '--disk-cache-dir', join(dir, 'blocks')], { TMPDIR: dir });
     await expect(intruder).rejects.toThrow(/another worker uses/);
@@ -101,7 +101,7 @@ describe('blocks on disk', () => {
   });
 });
 
-/** Whether this process may make a small file system of its own. */
+/** Whether this process may mount a small file system. */
 function mayMount(): boolean {
   const at = join(tmpdir(), `shoal-mount-${process.pid}`);
   mkdirSync(at);

@@ -10,7 +10,7 @@ import { Fleet } from './support/fleet.js';
 import type { Completion } from './support/fleet-api.js';
 import { JoinedWorker } from './support/joined-worker.js';
 
-/** Workers on WebGPU and one on the CPU. In software an answer takes many seconds, so there are few. */
+/** Workers on WebGPU and one on the CPU. A software device needs many seconds per answer, so this file asks few questions. */
 
 const SLOW_MS = 600_000;
 const missing = webGpuMissing();
@@ -53,7 +53,7 @@ onGpu(`a fleet of workers on WebGPU and on the CPU${missing === null ? '' : ` ($
     await fleet?.stop();
     await server?.stop();
     await rm(dir, { recursive: true, force: true });
-    // A device that is left with work on it can take its process down at the end.
+    // A device with pending work can crash its process at exit.
     expect(codes).toEqual([0, 0]);
   }, SLOW_MS);
 
@@ -65,7 +65,7 @@ onGpu(`a fleet of workers on WebGPU and on the CPU${missing === null ? '' : ` ($
     return completion;
   };
 
-  it('says which device each worker has, and why', async () => {
+  it('reports the device of each worker, and the reason', async () => {
     const response = await fetch(`${fleet.url}/v1/fleet`);
     const { workers } = (await response.json()) as { workers: { id: string; device: string; device_reason: string }[] };
     const gpu = { device: 'webgpu', device_reason: expect.stringMatching(/^webgpu was asked for: .+/) };
@@ -76,7 +76,7 @@ onGpu(`a fleet of workers on WebGPU and on the CPU${missing === null ? '' : ` ($
     });
   });
 
-  it('answers right on WebGPU, and there from what another WebGPU worker has computed', {
+  it('answers right on WebGPU, also from blocks of another WebGPU worker', {
     timeout: SLOW_MS,
   }, async () => {
     const sheet = recallSheet(8, 7);
@@ -85,7 +85,7 @@ onGpu(`a fleet of workers on WebGPU and on the CPU${missing === null ? '' : ` ($
     expect((await ask(sheet, 2, 'gpu-2')).shoal.cached).toMatchObject({ local: 64, remote: 0 });
   });
 
-  it('shares prefixes between devices, both ways', { timeout: SLOW_MS }, async () => {
+  it('shares prefixes between devices, in both directions', { timeout: SLOW_MS }, async () => {
     const fromGpu = recallSheet(8, 7);
     expect((await ask(fromGpu, 3, 'worker-1')).shoal.cached).toMatchObject({ local: 0, remote: 64 });
     const fromCpu = recallSheet(16, 8);

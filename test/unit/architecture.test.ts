@@ -128,6 +128,30 @@ describe('the source tree', () => {
     expect(used.filter((name) => !(name in dependencies))).toEqual([]);
   });
 
+  it('names a transport in the composition roots alone: nothing else imports NATS', () => {
+    const roots = ['src/index.ts', 'coordinator/main.ts', 'workers/main.ts'];
+    const below = sources.filter(
+      ({ path }) =>
+        !roots.includes(path) &&
+        !inside('src/bus')(path) &&
+        ['src', 'coordinator', 'workers'].some((f) => inside(f)(path)),
+    );
+    expect(strays(below, ({ target }) => !target.startsWith('src/bus/nats-'))).toEqual([]);
+  });
+
+  it('gives an exported class or type a name that no other file exports', () => {
+    /** Terms of ONNX Runtime and of the peer protocol, each in its own room; and of HTTP and the peer protocol. */
+    const shared = ['Session', 'SessionOptions', 'Exchange'];
+    const places = new Map<string, Set<string>>();
+    for (const { path, text } of sources) {
+      for (const [, name] of text.matchAll(/^export (?:abstract )?(?:class|interface|type) (\w+)/gm)) {
+        places.set(name!, (places.get(name!) ?? new Set()).add(path));
+      }
+    }
+    const doubled = [...places].filter(([name, files]) => files.size > 1 && !shared.includes(name));
+    expect(doubled.map(([name, files]) => `${name}: ${[...files].join(', ')}`)).toEqual([]);
+  });
+
   it('has no circle of imports', () => {
     const graph = new Map(
       sources.map(({ path, imports }) => [

@@ -1,5 +1,7 @@
 import type { SealedBlock } from '../../src/core/block.js';
-import { checksumOf } from '../../src/peer/wire/digest.js';
+import { checksumOf } from '../../src/digest.js';
+
+/** A block as a file: its header, byte for byte. */
 
 /**
  * A block as a file: a header of `HEADER_BYTES`, then the block's bytes. Integers are little-endian.
@@ -7,7 +9,7 @@ import { checksumOf } from '../../src/peer/wire/digest.js';
  * | at | bytes | what |
  * | --- | --- | --- |
  * | 0 | 8 | `shoalkv` and the version of the format |
- * | 8 | 4 | XXH32 of what follows in the header |
+ * | 8 | 4 | XXH32 of the rest of the header |
  * | 12 | 4 | the block's place in its prompt, in blocks |
  * | 16 | 8 | bytes of the block |
  * | 24 | 8 | digest of those bytes |
@@ -22,7 +24,7 @@ const MAGIC = Buffer.from('shoalkv\x01', 'latin1');
 const CHECKED_FROM = 12;
 const NO_KEY = '0'.repeat(64);
 
-/** What a file says of its block, and of the fleet that it is of. */
+/** The header of a file: its block, and the fleet that the block belongs to. */
 export interface BlockFileHeader {
   readonly fingerprint: string;
   readonly block: SealedBlock;
@@ -43,7 +45,7 @@ export function encodeHeader({ fingerprint, block, blockBytes }: BlockFileHeader
   return header;
 }
 
-/** Null for what is no whole header of this version. */
+/** Null if the bytes are not a whole header of this version. */
 export function decodeHeader(bytes: Uint8Array): BlockFileHeader | null {
   if (bytes.byteLength !== HEADER_BYTES) return null;
   const header = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

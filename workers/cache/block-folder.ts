@@ -5,15 +5,17 @@ import type { BlockKey } from '../../src/core/block.js';
 import { Refused } from '../../src/errors.js';
 import { lockFile } from '../../src/native/libc.js';
 
-/** The files of a disk tier, by key. What a test puts in its way, it puts in here. */
+/** The folder of a disk tier's files, which belongs to one process at a time. */
+
+/** The port: the files of a disk tier, by key. */
 export interface BlockFiles {
-  /** All files of blocks that are there, the one that was written longest ago first, with their sizes. */
+  /** All files of blocks with their sizes, the oldest first. */
   list(): Promise<{ readonly key: BlockKey; readonly byteLength: number }[]>;
-  /** Writes a whole file, or none. Rejects with what the system says. */
+  /** Writes a whole file, or none. Rejects with the system's error. */
   write(key: BlockKey, parts: readonly Uint8Array[]): Promise<void>;
-  /** Reads from `position` until `into` is full. False where the file is shorter, or not there. */
+  /** Reads from `position` until `into` is full. False if the file is shorter, or missing. */
   read(key: BlockKey, into: Uint8Array, position: number): Promise<boolean>;
-  /** Does nothing where there is none. */
+  /** Does nothing if the file is missing. */
   remove(key: BlockKey): Promise<void>;
   close(): Promise<void>;
 }
@@ -22,19 +24,19 @@ const ENDING = '.kv';
 const UNFINISHED = '.kv-part';
 const NAME = /^[0-9a-f]{64}\.kv$/;
 const WRITABLE_BY_OTHERS = 0o022;
-/** May write wherever it likes, whoever is refused. */
+/** This user may write to any folder, whatever its mode. */
 const SUPERUSER = 0;
 const UNFINISHED_NAME = /^[0-9a-f]{64}\.kv-part$/;
 
 /**
- * A folder of files of blocks, which belongs to one process at a time. A file is written under another name first, so that whoever is killed
- * meanwhile leaves a whole one or none. Files of other names are left alone.
+ * A folder of files of blocks, locked by one process at a time. A file is written under another name first, so that a process that is killed
+ * meanwhile leaves a whole file or none. Files of other names are left alone.
  */
 export class BlockFolder implements BlockFiles {
   /**
-   * Opens the folder. If it is not there it is made, for this user alone; one that is there stays as it is, and only its files of blocks are nobody
-   * else's to read.
-   * @throws Refused if another process has it, if it is another user's or others may write to it, or if it cannot be used
+   * Opens the folder. A missing folder is made, for this user alone. The mode of an existing one is left as it is; the files in it are for this user
+   * alone all the same.
+   * @throws Refused if another process has locked it, if it belongs to another user, if others may write to it, or if it cannot be used
    */
   static async open(path: string): Promise<BlockFolder> {
     try {
@@ -46,12 +48,12 @@ export class BlockFolder implements BlockFiles {
     } catch (cause) {
       if (cause instanceof Refused) throw cause;
       throw new Refused(
-        `--disk-cache-dir is ${path}, which cannot be used: ${(cause as Error).message}. Give a folder that this user may write to.`,
+        `--disk-cache-dir: cannot use ${path}: ${(cause as Error).message}; give a folder that this user may write to`,
         { cause },
       );
     }
     throw new Refused(
-      `--disk-cache-dir is ${path}, which another worker uses: give every worker a folder of its own, or end the other one.`,
+      `--disk-cache-dir: another worker uses ${path}; give each worker a folder of its own, or end the other worker`,
     );
   }
 
@@ -108,12 +110,12 @@ export class BlockFolder implements BlockFiles {
     await rm(this.fileOf(key), { force: true });
   }
 
-  /** Lets another process have the folder. */
+  /** Unlocks the folder. */
   async close(): Promise<void> {
     await this.lock.close();
   }
 
-  /** What stays is in nobody's way: the next start tries again, and who writes the same block writes over it. */
+  /** A failure does no harm: the next start tries again, and the next write of the block overwrites the file. */
   private async removeUnfinished(path: string): Promise<void> {
     await rm(path, { force: true }).catch(() => {});
   }
@@ -123,7 +125,7 @@ export class BlockFolder implements BlockFiles {
   }
 }
 
-/** Null where there is no such file, as another may have removed it. */
+/** Null if the file is missing: another process may have removed it. */
 async function unlessGone<T>(found: Promise<T>): Promise<T | null> {
   return found.catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
@@ -131,23 +133,23 @@ async function unlessGone<T>(found: Promise<T>): Promise<T | null> {
   });
 }
 
-/** Who may write to a folder can put something else in the place of what is in it. */
+/** Another user who may write to the folder could replace its files. */
 async function refuseWritable(path: string): Promise<void> {
   const { mode, uid } = await stat(path);
   const own = process.getuid?.() ?? uid;
   if (uid !== own && uid !== SUPERUSER) {
     throw new Refused(
-      `--disk-cache-dir is ${path}, which belongs to user ${uid}, while this worker runs as user ${own}: give a folder of this worker's own, for example one in it that is not there yet, or make it that user's (chown ${own}).`,
+      `--disk-cache-dir: ${path} belongs to user ${uid}, and this worker runs as user ${own}; give a folder of this worker's own, for example a new one in it, or change its owner (chown ${own})`,
     );
   }
   if ((mode & WRITABLE_BY_OTHERS) === 0) return;
   const octal = (mode & 0o7777).toString(8);
   throw new Refused(
-    `--disk-cache-dir is ${path}, to which others may write (mode ${octal}): give a folder of this worker's own, for example one in it that is not there yet, or take the right to write to it from group and others (chmod go-w).`,
+    `--disk-cache-dir: others may write to ${path} (mode ${octal}); give a folder of this worker's own, for example a new one in it, or forbid group and others to write to it (chmod go-w)`,
   );
 }
 
-/** `write` may take less than it is given, and says why only when it is called again. */
+/** One `write` may write less than it is given, and only the next one rejects with the reason. */
 async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.byteLength; ) {
     const { bytesWritten } = await file.write(bytes, at, bytes.byteLength - at);

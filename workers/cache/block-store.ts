@@ -1,27 +1,32 @@
-import type { BlockKey, BlockMeta, SealedBlock, TierName } from '../../src/core/block.js';
+import { IdleCondition } from '../../src/async/idle.js';
+import type { BlockKey, BlockMeta, PinnedBlock, SealedBlock, TierName } from '../../src/core/block.js';
 import { blockBytes } from '../../src/core/kv-layout.js';
+import { type NoReservation, type Reservation, reservation } from '../../src/core/reservation.js';
 import type { Device, DeviceBlock } from '../../src/device/device.js';
-import type { ReservedBlock } from '../../src/engine/prefix-cache.js';
+import { digestOf } from '../../src/digest.js';
 import type { TierUse } from '../../src/metrics/worker-metrics.js';
-import type { Admission, BlockHost, LentBlock } from '../../src/peer/server/block-host.js';
-import { digestOf } from '../../src/peer/wire/digest.js';
+import type { BlockHost } from '../../src/peer/server/block-host.js';
 import { Announced, type BlockOrigin, type StoreListener } from '../announced.js';
-import { Arrivals, type Arriving, type NoPlace } from './arrivals.js';
-import type { BlockPlace } from './block-place.js';
+import { Arrivals } from './arrivals.js';
 import { Demoter } from './demoter.js';
 import { type DeviceResident, DeviceTier } from './device-tier.js';
-import { Lending } from './lending.js';
-import type { LowerTiers, Passage } from './lower-tiers.js';
+import type { LowerTiers } from './lower-tiers.js';
+import { PinnedBytes } from './pinned-bytes.js';
 import { Sealer } from './sealer.js';
-import type { RoleOf } from './tier.js';
+import type { HostReservation, RoleOf } from './tier.js';
 
-/** A block on the device that stays where it is until `release`. */
-export interface BorrowedBlock {
+/** The blocks of a worker in all tiers: reserves memory for them, pins them, and reports what comes and goes. */
+
+/** Device memory for a block on its way there. */
+type Arriving = Reservation<DeviceBlock, boolean>;
+
+/** A block on the device that stays where it is until `unpin`. */
+export interface PinnedDeviceBlock {
   readonly meta: BlockMeta;
   readonly block: DeviceBlock;
-  /** It came from a peer, and no sequence of this worker has used it yet. */
+  /** The block came from a peer, and no sequence of this worker has used it yet. */
   readonly foreign: boolean;
-  release(): void;
+  unpin(): void;
 }
 
 export interface BlockStoreOptions {
@@ -32,12 +37,9 @@ export interface BlockStoreOptions {
   readonly onFailed: (error: unknown) => void;
 }
 
-/** For bytes that are where they belong already. */
-const NOTHING_MORE = { keep: () => {}, drop: () => {} };
-
 /**
- * The blocks of this worker, in all tiers. Sequences are given those on the device; peers those of any tier. All that reads a block holds it by a
- * pin, so that its memory is never used again under a reader.
+ * The blocks of this worker, in all tiers. Sequences get blocks of the device alone, peers blocks of any tier. Each reader of a block pins the
+ * block, so that its memory is never reused under the reader.
  */
 export class BlockStore implements BlockHost {
   private readonly device: Device;
@@ -46,9 +48,11 @@ export class BlockStore implements BlockHost {
   private readonly demoter: Demoter | null;
   private readonly arrivals: Arrivals;
   private readonly announced = new Announced((key) => this.sealed(key) !== null);
-  private readonly lending: Lending;
+  private readonly pinned: PinnedBytes;
   private readonly sealer: Sealer;
-  private waiters: (() => void)[] = [];
+  private readonly quietCondition = new IdleCondition(
+    () => this.upper.pins === 0 && this.pinned.size === 0 && this.arrivals.size === 0,
+  );
 
   constructor(private readonly options: BlockStoreOptions) {
     const { device, lower, roleOf } = options;
@@ -57,18 +61,18 @@ export class BlockStore implements BlockHost {
     this.upper = new DeviceTier(device, roleOf, {
       evicting: ({ sealed, block }) => {
         const bytes = sealed && device.view(block);
-        if (bytes) lower.rescue(sealed, bytes);
+        if (bytes && lower.tierOf(sealed.key) === null) lower.first?.take(sealed, bytes);
       },
       evicted: (key) => {
         this.demoter?.forget(key);
-        this.announced.left('device', key, lower.has(key) ? 'demoted' : 'evicted');
+        this.announced.left('device', key, lower.tierOf(key) ? 'demoted' : 'evicted');
       },
     });
-    this.lending = new Lending(device, this.upper, lower, {
-      returned: (how) => this.letGo(how),
+    this.pinned = new PinnedBytes(device, this.upper, lower, {
+      unpinned: (how) => this.unpinned(how),
       failed: options.onFailed,
     });
-    this.arrivals = new Arrivals(device, this.upper, () => this.tellIfQuiet());
+    this.arrivals = new Arrivals(device, this.upper, () => this.quietCondition.notify());
     lower.listen((tier) => ({
       landed: (sealed) => {
         if (tier === lower.first?.name) this.demoter?.forget(sealed.key);
@@ -84,18 +88,18 @@ export class BlockStore implements BlockHost {
       failed: (resident, error) => {
         const { key } = resident.meta;
         if (this.upper.get(key) === resident) {
-          this.upper.drop(key);
+          this.upper.remove(key);
           this.demoter?.forget(key);
         }
         options.onFailed(error);
       },
-      released: () => this.tellIfQuiet(),
+      unpinned: () => this.quietCondition.notify(),
     });
-    const lend = (key: BlockKey) => this.lending.lendDown(key);
-    this.demoter = lower.first && new Demoter(this.upper, lend, lower.first, blockBytes(device.layout));
+    const pin = (key: BlockKey) => this.pinned.pinToDemote(key);
+    this.demoter = lower.first && new Demoter(this.upper, pin, lower.first, blockBytes(device.layout));
   }
 
-  /** Takes up what outlived an earlier process; to be called before anything else. */
+  /** Indexes the blocks that outlived an earlier process; to be called before anything else. */
   async open(): Promise<void> {
     await this.lower.open();
     for (const tier of this.lower.tiers) for (const key of tier.keys()) this.announced.found(key);
@@ -105,12 +109,12 @@ export class BlockStore implements BlockHost {
     this.announced.listen(listener);
   }
 
-  /** Whether it is on the device. */
+  /** Whether the block is on the device. */
   has(key: BlockKey): boolean {
     return this.upper.has(key);
   }
 
-  /** Whether it is on its way to the device: computed, fetched, pushed or brought up at this moment. */
+  /** Whether the block is on its way to the device: computed, fetched, pushed or brought up at this moment. */
   comes(key: BlockKey): boolean {
     return this.arrivals.has(key);
   }
@@ -125,27 +129,28 @@ export class BlockStore implements BlockHost {
     return [...this.announced.keys()];
   }
 
-  /** Null for what cannot be given to others. */
+  /** Null for a block that cannot be given to others. */
   sealed(key: BlockKey): SealedBlock | null {
-    return this.upper.get(key)?.sealed ?? this.lower.sealed(key);
+    return this.upper.get(key)?.sealed ?? this.lower.tierOf(key)?.sealed(key) ?? null;
   }
 
   /** The fastest tier from which the block can be given to others; null if none can. */
   tierOf(key: BlockKey): TierName | null {
-    return this.upper.get(key)?.sealed ? 'device' : (this.lower.of(key)?.name ?? null);
+    return this.upper.get(key)?.sealed ? 'device' : (this.lower.tierOf(key)?.name ?? null);
   }
 
-  /** Pins a block on the device and counts the use of it; null if it is not there. */
-  borrow(key: BlockKey): BorrowedBlock | null {
+  /** Pins a block on the device and counts a use of it; null if the block is not there. */
+  pinOnDevice(key: BlockKey): PinnedDeviceBlock | null {
+    const pin = this.upper.pin(key);
+    if (!pin) return null;
+    // Only then, since the heap of evictable blocks no longer has to be sorted for it.
     this.upper.touch(key);
-    const held = this.upper.hold(key);
-    if (!held) return null;
-    const { meta, block, foreign } = held.value;
-    const release = () => {
-      held.release();
-      this.letGo('used');
+    const { meta, block, foreign } = pin.value;
+    const unpin = () => {
+      pin.unpin();
+      this.unpinned('used');
     };
-    return { meta, block, foreign, release };
+    return { meta, block, foreign, unpin };
   }
 
   /** A sequence of this worker uses the block from now on: it is no longer foreign. */
@@ -155,58 +160,54 @@ export class BlockStore implements BlockHost {
   }
 
   /**
-   * Takes memory for a block that comes from elsewhere, evicting what is least worth keeping, but never the block's parent.
-   * @param source the block's bytes, where they are in host memory already: then `into` may be that, and need not be filled
+   * Reserves memory for a block that comes from elsewhere; evicts for it, but never the block's parent. `commit` resolves when the block is on the
+   * device, and rejects where the device fails to take it.
+   * @param source the block's bytes, where host memory has them already: the reservation may be of that memory, which then is not to be filled
    */
-  place(meta: BlockMeta, source: Uint8Array | null = null): BlockPlace | NoPlace {
-    const arriving = this.arrivals.begin(meta);
+  reserveBytes(
+    sealed: SealedBlock,
+    origin: BlockOrigin,
+    source: Uint8Array | null = null,
+  ): Reservation<Uint8Array, Promise<void>> | NoReservation {
+    const arriving = this.arrivals.reserve(sealed);
     if (typeof arriving === 'string') return arriving;
-    const { block } = arriving;
-    const view = this.device.view(block);
-    const passage = view ? null : source ? { ...NOTHING_MORE, bytes: source } : this.lower.passageIn(meta);
-    if (!view && !passage) {
-      arriving.giveUp();
+    const view = this.device.view(arriving.memory);
+    if (view) {
+      const commit = async () => void this.land(arriving, sealed, origin);
+      return reservation(sealed.key, view, { commit, abort: arriving.abort });
+    }
+    const copy = source ? keptElsewhere(sealed.key, source) : this.lower.reserveIn(sealed);
+    if (!copy) {
+      arriving.abort();
       return 'full';
     }
-    return {
-      into: view ?? passage!.bytes,
-      commit: (sealed, origin) => {
-        arriving.settle();
-        if (passage) return this.upload(arriving, passage, sealed, origin);
-        this.land(arriving, sealed, origin);
-        return Promise.resolve();
+    return reservation(sealed.key, copy.memory, {
+      commit: () => this.upload(arriving, copy, sealed, origin),
+      abort: () => {
+        copy.abort();
+        arriving.abort();
       },
-      abandon: () => {
-        arriving.settle();
-        passage?.drop();
-        arriving.giveUp();
-      },
-    };
+    });
   }
 
   /**
-   * A place for a block that the engine computes. Where the device's memory can be read in place, its digest is taken at once; else off the reply
-   * path, and until then it is only for the sequences of this worker, whose own work it is. Null for a block whose parent is not here: a prompt
-   * that is longer than the cache would else push its own beginning out.
+   * Reserves memory for a block that the engine computes. Where the host can read the device's memory, `commit` takes the digest; else the digest is
+   * taken off the reply path, and until then only sequences of this worker get the block. Null for a block whose parent is not here: otherwise a
+   * prompt that is longer than the cache would evict its own beginning.
    */
-  reserve(meta: BlockMeta): ReservedBlock | null {
+  reserve(meta: BlockMeta): Reservation<DeviceBlock> | null {
     const { parent } = meta;
-    if (parent !== null && !this.has(parent) && !this.comes(parent) && !this.lower.has(parent)) return null;
-    const arriving = this.arrivals.begin(meta);
+    if (parent !== null && !this.has(parent) && !this.comes(parent) && !this.lower.tierOf(parent)) return null;
+    const arriving = this.arrivals.reserve(meta);
     if (typeof arriving === 'string') return null;
-    return {
-      block: arriving.block,
-      seal: () => {
-        arriving.settle();
-        const bytes = this.device.view(arriving.block);
+    return reservation(meta.key, arriving.memory, {
+      commit: () => {
+        const bytes = this.device.view(arriving.memory);
         if (bytes) this.land(arriving, { ...meta, digest: digestOf(bytes) }, 'computed');
-        else this.landUnsealed(arriving);
+        else this.landUnsealed(arriving, meta);
       },
-      abandon: () => {
-        arriving.settle();
-        arriving.giveUp();
-      },
-    };
+      abort: arriving.abort,
+    });
   }
 
   isShared(key: BlockKey): boolean {
@@ -214,26 +215,24 @@ export class BlockStore implements BlockHost {
     return resident !== null && this.device.sharedPlace(resident.block) !== null;
   }
 
-  lend(key: BlockKey): Promise<LentBlock | null> {
-    return this.lending.lend(key);
+  pin(key: BlockKey): Promise<PinnedBlock | null> {
+    return this.pinned.pin(key);
   }
 
-  admit(block: SealedBlock): Admission {
-    if (this.sealed(block.key)) return { kind: 'held' };
-    const place = this.place(block);
-    // On its way is not here yet, nor is what nobody else may have: who pushes it must not count on this copy.
-    if (typeof place === 'string') return { kind: 'full' };
-    const { into } = place;
-    return { kind: 'accepted', into, commit: () => place.commit(block, 'pushed'), abort: () => place.abandon() };
+  admit(block: SealedBlock): Reservation<Uint8Array, Promise<void>> | NoReservation {
+    if (this.sealed(block.key)) return 'present';
+    const reserved = this.reserveBytes(block, 'pushed');
+    // A block on its way may still not come, and one without a digest is given to nobody: the peer must not count on this copy.
+    return reserved === 'present' ? 'full' : reserved;
   }
 
-  /** The ring has changed: says anew which blocks are kept as a duty. */
+  /** Gives each block the role that the changed ring has for it. */
   reassignRoles(): void {
     this.upper.reassign();
     this.lower.reassign(this.options.roleOf);
   }
 
-  /** Drops every block in every tier, and what is on its way here; memory that is read is given back after that. Returns how many were dropped. */
+  /** Drops all blocks of all tiers and those on their way here; pinned memory is freed at the last unpin. Returns how many were dropped. */
   reset(): number {
     this.arrivals.reset();
     const dropped = this.upper.reset();
@@ -246,15 +245,12 @@ export class BlockStore implements BlockHost {
     return count;
   }
 
-  /** Resolves when nothing reads a block or waits for one to read, none is on its way, and no digest is to be taken. */
+  /** Resolves when no block is pinned or about to be, none is on its way, and no digest is to be taken. */
   quiet(): Promise<void> {
-    return new Promise((resolve) => {
-      this.waiters.push(resolve);
-      this.tellIfQuiet();
-    });
+    return this.quietCondition.wait();
   }
 
-  /** Resolves when all is copied to lower tiers that is to be, and what is dropped there is gone. */
+  /** Resolves when no copy to a lower tier is outstanding, and no file is to be removed. */
   async idle(): Promise<void> {
     await this.sealer.idle();
     this.demoter?.wake();
@@ -262,7 +258,7 @@ export class BlockStore implements BlockHost {
     await this.lower.idle();
   }
 
-  /** Gives all memory back; what is on disk stays there. To be called when it is quiet. */
+  /** Frees all memory; files stay. To be called when the store is quiet. */
   async close(): Promise<void> {
     await this.demoter?.stop();
     this.upper.reset();
@@ -287,22 +283,21 @@ export class BlockStore implements BlockHost {
 
   /** The block is on the device, with its digest. */
   private land(arriving: Arriving, sealed: SealedBlock, origin: BlockOrigin): boolean {
-    if (!arriving.land()) return false;
+    if (!arriving.commit()) return false;
     const foreign = origin === 'fetched' || origin === 'pushed';
-    this.upper.insert({ meta: arriving.meta, block: arriving.block, sealed, foreign });
+    this.upper.insert({ meta: sealed, block: arriving.memory, sealed, foreign });
     this.announced.usable(sealed.key);
     this.announced.added(sealed, origin);
     this.demoter?.came(sealed.key);
     return true;
   }
 
-  /** The block is on the device, which has to be asked for its bytes. */
-  private landUnsealed(arriving: Arriving): void {
-    if (!arriving.land()) return;
-    const { meta, block } = arriving;
-    this.upper.insert({ meta, block, sealed: null, foreign: false });
+  /** The block is on the device, whose memory the host cannot read. */
+  private landUnsealed(arriving: Arriving, meta: BlockMeta): void {
+    if (!arriving.commit()) return;
+    this.upper.insert({ meta, block: arriving.memory, sealed: null, foreign: false });
     this.announced.usable(meta.key);
-    this.sealer.add(this.upper.hold(meta.key)!);
+    this.sealer.add(this.upper.pin(meta.key)!);
   }
 
   private sealedLater(resident: DeviceResident, block: SealedBlock): boolean {
@@ -313,26 +308,32 @@ export class BlockStore implements BlockHost {
     return true;
   }
 
-  private async upload(arriving: Arriving, passage: Passage, sealed: SealedBlock, origin: BlockOrigin): Promise<void> {
+  /** `copy` is the host memory that the bytes are in. */
+  private async upload(
+    arriving: Arriving,
+    copy: HostReservation,
+    sealed: SealedBlock,
+    origin: BlockOrigin,
+  ): Promise<void> {
     try {
-      await this.device.upload(arriving.block, passage.bytes);
+      await this.device.upload(arriving.memory, copy.memory);
     } catch (error) {
-      passage.drop();
-      arriving.giveUp();
+      copy.abort();
+      arriving.abort();
       throw error;
     }
-    if (this.land(arriving, sealed, origin)) passage.keep(sealed);
-    else passage.drop();
+    if (this.land(arriving, sealed, origin)) copy.commit(sealed);
+    else copy.abort();
   }
 
-  private letGo(how: 'used' | 'down'): void {
-    // What was in use could not be copied down.
-    if (how === 'used' && this.upper.held === 0) this.demoter?.wake();
-    this.tellIfQuiet();
+  private unpinned(how: 'used' | 'down'): void {
+    // A block in use could not be copied down.
+    if (how === 'used' && this.upper.pins === 0) this.demoter?.wake();
+    this.quietCondition.notify();
   }
+}
 
-  private tellIfQuiet(): void {
-    if (this.upper.held > 0 || this.lending.size > 0 || this.arrivals.size > 0) return;
-    for (const go of this.waiters.splice(0)) go();
-  }
+/** For bytes that a lower tier keeps in any case. */
+function keptElsewhere(key: BlockKey, memory: Uint8Array): HostReservation {
+  return reservation(key, memory, { commit: (_: SealedBlock) => {}, abort: () => {} });
 }

@@ -1,67 +1,69 @@
 import { setImmediate as breath } from 'node:timers/promises';
-import type { BlockKey, SealedBlock } from '../../src/core/block.js';
+import { IdleCondition } from '../../src/async/idle.js';
+import type { BlockKey, PinnedBlock, SealedBlock } from '../../src/core/block.js';
 import { DEMOTE_AHEAD_BLOCKS, DEMOTE_AHEAD_BYTES, DEMOTE_AHEAD_SHARE } from '../../src/limits.js';
-import type { LentBlock } from '../../src/peer/server/block-host.js';
 import type { Tier } from './tier.js';
 
-/** The tier that blocks fall out of. */
+/** Copies blocks to the tier below before they are evicted from the tier above. */
+
+/** The tier that blocks are evicted from. */
 export interface UpperTier {
   readonly blocks: number;
   /** As of now. */
   readonly capacityBlocks: number;
   has(key: BlockKey): boolean;
-  /** In the order in which they would have to make room. To be read at once. */
+  /** The blocks in the order in which they would be evicted. To be read at once. */
   evictionOrder(): Iterable<SealedBlock>;
 }
 
 interface Due {
   readonly key: BlockKey;
-  /** Even if the tier below has to drop something for it. */
+  /** Even if the tier below has to evict a block for it. */
   readonly soon: boolean;
 }
 
-/** Blocks that are looked for at a time. */
+/** Blocks that one search gives. */
 const BATCH_BLOCKS = 16;
 
 /**
- * Copies blocks to the tier below before they have to make room, so that room is made at once: all of them while there is room below, else those
- * that would go next. One at a time, whenever blocks have come.
+ * Copies blocks to the tier below ahead of their eviction, so that an eviction need not wait for a copy: all blocks while there is room below, else
+ * those that would be evicted next. Copies one block at a time, whenever blocks were added.
  */
 export class Demoter {
-  /** What the tier above has and the one below has not, the one that came first before the others. */
+  /** Blocks that the tier above has and the tier below lacks, in the order in which they came. */
   private readonly missing = new Set<BlockKey>();
-  /** What was tried since blocks came last: what the tier below dropped again at once is not copied again and again. */
+  /** Blocks tried since the last addition: a block that the tier below evicts again at once is not copied again and again. */
   private tried = new Set<BlockKey>();
   private working = false;
   private again = false;
   private stopped = false;
-  private waiters: (() => void)[] = [];
+  private readonly idleCondition = new IdleCondition(() => !this.working);
 
-  /** `lend` gives a block's bytes in host memory, until `release`; null if they are not to be had. It never rejects. */
+  /** `pin` pins a block's bytes in host memory; null if they cannot be had. It never rejects. */
   constructor(
     private readonly upper: UpperTier,
-    private readonly lend: (key: BlockKey) => Promise<LentBlock | null>,
+    private readonly pin: (key: BlockKey) => Promise<PinnedBlock | null>,
     private readonly lower: Tier,
     private readonly blockBytes: number,
   ) {}
 
-  /** Says that the tier above has a block that may be copied. */
+  /** The tier above has a block that may be copied. */
   came(key: BlockKey): void {
     if (!this.lower.has(key)) this.missing.add(key);
     this.wake();
   }
 
-  /** Says that a block is not above any more, or is below. */
+  /** A block is not above any more, or is below. */
   forget(key: BlockKey): void {
     this.missing.delete(key);
   }
 
-  /** Says that a block is not below any more. */
+  /** A block is not below any more. */
   lost(key: BlockKey): void {
     if (this.upper.has(key)) this.missing.add(key);
   }
 
-  /** Says that blocks may go now that could not before. */
+  /** Blocks may be evicted now that could not be before. */
   wake(): void {
     this.again = true;
     if (this.working || this.stopped) return;
@@ -69,13 +71,12 @@ export class Demoter {
     void this.work();
   }
 
-  /** Resolves when all is copied that is to be. */
+  /** Resolves when no copy is outstanding. */
   idle(): Promise<void> {
-    if (!this.working) return Promise.resolve();
-    return new Promise((resolve) => this.waiters.push(resolve));
+    return this.idleCondition.wait();
   }
 
-  /** Nothing more is copied after that. */
+  /** Resolves when the last copy is done; no copy begins after the call. */
   stop(): Promise<void> {
     this.stopped = true;
     return this.idle();
@@ -94,10 +95,10 @@ export class Demoter {
       }
     }
     this.working = false;
-    for (const go of this.waiters.splice(0)) go();
+    this.idleCondition.notify();
   }
 
-  /** What is to be copied next: first what would go next, then, if there is room below, whatever else. */
+  /** The next blocks to copy: first those that would be evicted next, then, while there is room below, the others. */
   private due(): Due[] {
     if (!this.lower.accepts) return [];
     const soon = this.soon();
@@ -110,7 +111,7 @@ export class Demoter {
     return due;
   }
 
-  /** Looks only at as many blocks as go soon: there may be very many others. */
+  /** Looks at no more blocks than would be evicted soon: there may be very many others. */
   private soon(): BlockKey[] {
     const soon: BlockKey[] = [];
     let ranksLeft = this.missing.size > 0 ? this.soonBlocks() : 0;
@@ -123,7 +124,7 @@ export class Demoter {
     return soon;
   }
 
-  /** How many of the blocks that go first are to have a copy below, since the room that is left is not enough. */
+  /** How many of the next victims should have a copy below, since the free memory above is not enough. */
   private soonBlocks(): number {
     const { capacityBlocks, blocks } = this.upper;
     const share = Math.ceil(DEMOTE_AHEAD_SHARE * capacityBlocks);
@@ -134,13 +135,13 @@ export class Demoter {
 
   private async copy(key: BlockKey): Promise<void> {
     this.tried.add(key);
-    const lent = await this.lend(key);
-    if (lent === null) return;
+    const pinned = await this.pin(key);
+    if (pinned === null) return;
     try {
-      // Not if all was forgotten while it was read: it would come back.
-      if (this.missing.has(key)) await this.lower.put(lent.block, lent.bytes);
+      // A reset while the block was read must not bring it back.
+      if (this.missing.has(key)) await this.lower.put(pinned.block, pinned.bytes);
     } finally {
-      lent.release();
+      pinned.unpin();
     }
     await breath();
   }

@@ -1,44 +1,42 @@
 import type { BlockKey, BlockMeta, SealedBlock } from '../../src/core/block.js';
-import { Shard } from '../../src/core/shard.js';
+import { type Pin, Residency } from '../../src/core/residency.js';
 import type { Device, DeviceBlock } from '../../src/device/device.js';
-import { type Held, Residents } from './residents.js';
 import type { RoleOf } from './tier.js';
+
+/** The highest tier: blocks in the device's memory, which a sequence can be given at once. */
 
 /** A block on the device. */
 export interface DeviceResident {
   readonly meta: BlockMeta;
   readonly block: DeviceBlock;
-  /** Null until its digest is taken: till then it is for the sequences of this worker alone. */
+  /** Null until the digest is taken: until then only sequences of this worker get the block. */
   sealed: SealedBlock | null;
-  /** It came from a peer, and no sequence of this worker has used it yet. */
+  /** The block came from a peer, and no sequence of this worker has used it yet. */
   foreign: boolean;
 }
 
-/** What the store wants to be told. */
+/** Hears of evictions. */
 export interface DeviceTierOwner {
-  /** The block has to make room: the last moment to copy it elsewhere. */
+  /** The block is about to be freed: the last moment to copy it elsewhere. */
   evicting(resident: DeviceResident): void;
-  /** It is not here any more. */
+  /** The block is not on the device any more. */
   evicted(key: BlockKey): void;
 }
 
-/** The highest tier: blocks that a sequence can be given at once. The shard says which of them stay. */
+/** The highest tier: blocks that a sequence can be given at once. */
 export class DeviceTier {
-  private readonly residents: Residents<DeviceResident>;
+  private readonly residency: Residency<DeviceResident>;
 
   constructor(
     private readonly device: Device,
     private readonly roleOf: RoleOf,
     private readonly owner: DeviceTierOwner,
   ) {
-    this.residents = new Residents<DeviceResident>(new Shard(this.capacityBlocks), {
-      evicting: (resident) => owner.evicting(resident),
-      free: ({ block }) => device.freeBlock(block),
-    });
+    this.residency = new Residency<DeviceResident>(this.capacityBlocks, ({ block }) => device.freeBlock(block));
   }
 
   get blocks(): number {
-    return this.residents.size;
+    return this.residency.size;
   }
 
   /** As many as the device has memory for, as far as it knows. */
@@ -46,12 +44,12 @@ export class DeviceTier {
     return this.device.memory().capacityBlocks;
   }
 
-  /** Pins that are not released. */
-  get held(): number {
-    return this.residents.held;
+  /** Pins that are open. */
+  get pins(): number {
+    return this.residency.pins;
   }
 
-  /** What all blocks of the device take up, with those that are on their way in or out. */
+  /** Memory of all blocks of the device, including those on their way in or out. */
   get bytes(): number {
     return this.device.memory().blockBytes;
   }
@@ -61,55 +59,59 @@ export class DeviceTier {
   }
 
   has(key: BlockKey): boolean {
-    return this.residents.has(key);
+    return this.residency.has(key);
   }
 
   get(key: BlockKey): DeviceResident | null {
-    return this.residents.get(key);
+    return this.residency.get(key);
   }
 
   keys(): IterableIterator<BlockKey> {
-    return this.residents.keys();
+    return this.residency.keys();
   }
 
+  /** Counts a use of the block, if it is here. */
   touch(key: BlockKey): void {
-    this.residents.touch(key);
+    this.residency.touch(key);
   }
 
-  hold(key: BlockKey): Held<DeviceResident> | null {
-    return this.residents.hold(key);
+  /** Keeps the block's memory as it is until `unpin`; null where it is not here. Counts no use. */
+  pin(key: BlockKey): Pin<DeviceResident> | null {
+    return this.residency.pin(key);
   }
 
-  /** In the order in which they would have to make room. */
+  /** The sealed blocks in the order in which they would be evicted. */
   *evictionOrder(): Generator<SealedBlock> {
-    for (const { sealed } of this.residents.evictionOrder()) if (sealed !== null) yield sealed;
+    for (const { sealed } of this.residency.evictionOrder()) if (sealed !== null) yield sealed;
   }
 
-  /** Takes memory for a block, by dropping what is missed least, but not the block's parent. Null if the device gives none even so. */
+  /** Allocates memory for a block; evicts for it, but never the block's parent. Null if the device has none even so. */
   allocate(parent: BlockKey | null): DeviceBlock | null {
     for (;;) {
       const block = this.device.allocateBlock();
       if (block !== null) return block;
-      const key = this.residents.evict(parent);
-      if (key === null) return null;
-      this.owner.evicted(key);
+      const evicted = this.residency.evict(parent);
+      if (evicted === null) return null;
+      this.owner.evicting(evicted);
+      this.device.freeBlock(evicted.block);
+      this.owner.evicted(evicted.meta.key);
     }
   }
 
   insert(resident: DeviceResident): void {
-    this.residents.insert(resident.meta, this.roleOf(resident.meta), resident);
+    this.residency.insert(resident.meta, this.roleOf(resident.meta), resident);
   }
 
-  drop(key: BlockKey): boolean {
-    return this.residents.drop(key);
+  remove(key: BlockKey): boolean {
+    return this.residency.remove(key);
   }
 
   reassign(): void {
-    this.residents.reassign(this.roleOf);
+    this.residency.reassign(this.roleOf);
   }
 
-  /** Drops everything; what is held is freed when it is released. */
+  /** Removes all blocks; pinned memory is freed at the last unpin. */
   reset(): BlockKey[] {
-    return this.residents.clear();
+    return this.residency.clear();
   }
 }

@@ -1,58 +1,61 @@
+import { IdleCondition } from '../../src/async/idle.js';
+import { Mutex } from '../../src/async/mutex.js';
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey, SealedBlock } from '../../src/core/block.js';
-import { Shard } from '../../src/core/shard.js';
+import { Residency } from '../../src/core/residency.js';
+import { digestOf } from '../../src/digest.js';
 import { DISK_PAUSE_MS, DISK_REMOVALS_FAILED } from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
-import { digestOf } from '../../src/peer/wire/digest.js';
 import { decodeHeader, encodeHeader, HEADER_BYTES } from './block-file.js';
 import type { BlockFiles } from './block-folder.js';
-import { Residents } from './residents.js';
 import type { Staging } from './staging.js';
-import type { RoleOf, Tier, TierListener } from './tier.js';
+import type { RoleOf, Tier, TierListener, TierPin } from './tier.js';
+
+/** Files as the lowest tier, which outlives the process. */
 
 export interface DiskTierOptions {
   readonly files: BlockFiles;
   readonly fingerprint: string;
   readonly blockBytes: number;
   readonly budgetBytes: number;
-  /** Memory for copies of what must make room at once. */
+  /** Memory for copies of blocks that are evicted at once. */
   readonly staging: Staging;
   readonly roleOf: RoleOf;
   readonly clock: Clock;
   readonly log: Log;
-  /** The bytes of a file are not those of the block that it should be. */
+  /** The bytes of a file do not match the digest of its block. */
   readonly onDamage: () => void;
 }
 
 /**
- * Files as the lowest tier: outlives the process. A block is read only with the digest that it was written with. What the disk refuses costs a
- * copy: then nothing is written for a while.
+ * Files as the lowest tier, which outlives the process. A block is read only with the digest that it was written with. A write that the disk
+ * refuses costs that copy, and nothing is written for a while.
  */
 export class DiskTier implements Tier {
   readonly name = 'disk';
-  private readonly residents: Residents<SealedBlock>;
+  private readonly residency: Residency<SealedBlock>;
   private readonly fileBytes: number;
-  /** Dropped from the index, and still to be removed; what the disk did not let go of comes last. Their files count until they are gone. */
+  /** Blocks without an entry whose files are still to be removed; failed removals come last. Files count as used until they are gone. */
   private readonly leaving: BlockKey[] = [];
-  /** Files that the disk did not let go of are told of once, until there are none. */
+  /** False once a failed removal was logged, until none is left: the log has one line of it. */
   private removesAll = true;
   private usedBytes = 0;
   private resets = 0;
-  /** Null unless the disk refused a write that nothing was written after. */
+  /** When the disk refused a write; null once a later write succeeded. */
   private refusedAtMs: number | null = null;
   private listener: TierListener = { landed: () => {}, left: () => {} };
-  /** Changes of the folder come one after another. */
-  private changes: Promise<void> = Promise.resolve();
+  /** Serializes changes of the folder. */
+  private readonly changes = new Mutex();
+  private pendingChanges = 0;
+  private readonly idleCondition = new IdleCondition(() => this.pendingChanges === 0);
 
   constructor(private readonly options: DiskTierOptions) {
     this.fileBytes = HEADER_BYTES + options.blockBytes;
-    this.residents = new Residents<SealedBlock>(new Shard(Math.floor(options.budgetBytes / this.fileBytes)), {
-      evicting: () => {},
-      free: ({ key }) => this.leaving.push(key),
-    });
+    const budgetBlocks = Math.floor(options.budgetBytes / this.fileBytes);
+    this.residency = new Residency<SealedBlock>(budgetBlocks, ({ key }) => this.leaving.push(key));
   }
 
-  /** Takes up what is in the folder; to be called first. What is of no use is removed, and counted as damage. */
+  /** Indexes the folder; to be called first. A file that is of no use is removed, and counted as damage. */
   async open(): Promise<void> {
     const { files, roleOf } = this.options;
     for (const { key, byteLength } of await files.list()) {
@@ -62,7 +65,7 @@ export class DiskTier implements Tier {
         await this.discard(key);
       } else if (await this.makeRoom(block.parent)) {
         this.usedBytes += this.fileBytes;
-        this.residents.insert(block, roleOf(block), block);
+        this.residency.insert(block, roleOf(block), block);
       } else {
         await this.discard(key);
       }
@@ -70,7 +73,7 @@ export class DiskTier implements Tier {
   }
 
   get blocks(): number {
-    return this.residents.size;
+    return this.residency.size;
   }
 
   get bytes(): number {
@@ -81,7 +84,7 @@ export class DiskTier implements Tier {
     return this.options.budgetBytes;
   }
 
-  /** Whether the disk took what was written to it last, or may have changed its mind. */
+  /** Whether the last write succeeded, or the pause after a refused one is over. */
   get accepts(): boolean {
     const { refusedAtMs, options } = this;
     return refusedAtMs === null || options.clock.now() - refusedAtMs >= DISK_PAUSE_MS;
@@ -96,45 +99,45 @@ export class DiskTier implements Tier {
   }
 
   has(key: BlockKey): boolean {
-    return this.residents.has(key);
+    return this.residency.has(key);
   }
 
   sealed(key: BlockKey): SealedBlock | null {
-    return this.residents.get(key);
+    return this.residency.get(key);
   }
 
   keys(): IterableIterator<BlockKey> {
-    return this.residents.keys();
+    return this.residency.keys();
   }
 
-  view(): null {
-    return null;
+  touch(key: BlockKey): void {
+    this.residency.touch(key);
   }
 
-  pin(key: BlockKey): (() => void) | null {
-    const held = this.residents.hold(key);
-    if (held === null) return null;
-    return () => {
-      held.release();
+  pin(key: BlockKey): TierPin | null {
+    const pin = this.residency.pin(key);
+    if (pin === null) return null;
+    const unpin = () => {
+      pin.unpin();
       this.removeLeaving();
     };
+    return { block: pin.value, bytes: null, shared: null, unpin };
   }
 
   async read(key: BlockKey, into: Uint8Array): Promise<boolean> {
-    const held = this.residents.hold(key);
-    if (held === null) return false;
-    this.residents.touch(key);
+    const pin = this.pin(key);
+    if (pin === null) return false;
+    this.touch(key);
     const { resets } = this;
     try {
       const whole = await this.options.files.read(key, into, HEADER_BYTES);
-      if (whole && digestOf(into) === held.value.digest) return true;
+      if (whole && digestOf(into) === pin.block.digest) return true;
       if (resets === this.resets) this.damaged(key);
     } catch (err) {
       this.options.log.warn({ err }, 'a block could not be read from disk');
       if (resets === this.resets) this.lose(key, 'evicted');
     } finally {
-      held.release();
-      this.removeLeaving();
+      pin.unpin();
     }
     return false;
   }
@@ -157,22 +160,19 @@ export class DiskTier implements Tier {
   }
 
   reassign(roleOf: RoleOf): void {
-    this.residents.reassign(roleOf);
+    this.residency.reassign(roleOf);
   }
 
   reset(): number {
     this.resets++;
-    const keys = this.residents.clear();
+    const keys = this.residency.clear();
     for (const key of keys) this.listener.left(key, 'reset');
     this.removeLeaving();
     return keys.length;
   }
 
-  async idle(): Promise<void> {
-    for (let seen: Promise<void> | null = null; seen !== this.changes; ) {
-      seen = this.changes;
-      await seen;
-    }
+  idle(): Promise<void> {
+    return this.idleCondition.wait();
   }
 
   async close(): Promise<void> {
@@ -181,7 +181,7 @@ export class DiskTier implements Tier {
     await this.options.files.close();
   }
 
-  /** `resets` is how often all had been forgotten when the block came: what a reset finds waiting is not written after it. */
+  /** `resets` is the number of resets when the block came: a block that a reset finds waiting is not written. */
   private async write(block: SealedBlock, bytes: Uint8Array, resets: number): Promise<boolean> {
     const { files, fingerprint, blockBytes, roleOf } = this.options;
     if (this.has(block.key)) return true;
@@ -200,20 +200,22 @@ export class DiskTier implements Tier {
       await this.remove();
       return false;
     }
-    this.residents.insert(block, roleOf(block), block);
+    this.residency.insert(block, roleOf(block), block);
     this.listener.landed(block);
     return true;
   }
 
-  /** Drops what is missed least until one more file fits, and waits until that is gone from the disk. */
+  /** Evicts until one more file fits, and waits until the evicted files are gone from the disk. */
   private async makeRoom(parent: BlockKey | null): Promise<boolean> {
     await this.remove();
     while (this.usedBytes + this.fileBytes > this.budgetBytes) {
-      const key = this.residents.evict(parent);
-      if (key === null) return false;
+      const evicted = this.residency.evict(parent);
+      if (evicted === null) return false;
+      const { key } = evicted;
+      this.leaving.push(key);
       this.listener.left(key, 'evicted');
       const failure = await this.remove();
-      // Dropping one after another would make no room.
+      // One eviction after another would free nothing.
       if (failure !== null && this.leaving.includes(key)) {
         this.refused(failure);
         return false;
@@ -235,14 +237,14 @@ export class DiskTier implements Tier {
   }
 
   private lose(key: BlockKey, reason: 'evicted' | 'damaged'): void {
-    if (this.residents.drop(key)) this.listener.left(key, reason);
+    if (this.residency.remove(key)) this.listener.left(key, reason);
   }
 
   private removeLeaving(): void {
     if (this.leaving.length > 0) void this.inTurn(() => this.remove());
   }
 
-  /** Removes what is to go, each once. Gives what the disk said of the last file that it did not let go of, which is tried again another time. */
+  /** Tries once to remove each file that is to be. Gives the error of the last failed removal, which is tried again later. */
   private async remove(): Promise<Error | null> {
     const failed: BlockKey[] = [];
     let failure: Error | null = null;
@@ -250,7 +252,7 @@ export class DiskTier implements Tier {
       const key = this.leaving.shift();
       if (key === undefined) break;
       try {
-        // The same block may have been written anew since: then its file is that one.
+        // The same block may have been written again since: then the file is the new one.
         if (!this.has(key)) await this.options.files.remove(key);
         this.usedBytes -= this.fileBytes;
       } catch (error) {
@@ -269,13 +271,14 @@ export class DiskTier implements Tier {
     return failure;
   }
 
-  private inTurn<T>(change: () => Promise<T>): Promise<T> {
-    const done = this.changes.then(change);
-    this.changes = done.then(
-      () => {},
-      () => {},
-    );
-    return done;
+  private async inTurn<T>(change: () => Promise<T>): Promise<T> {
+    this.pendingChanges++;
+    try {
+      return await this.changes.run(change);
+    } finally {
+      this.pendingChanges--;
+      this.idleCondition.notify();
+    }
   }
 
   private refused(err: unknown): void {
@@ -290,7 +293,7 @@ export class DiskTier implements Tier {
     this.refusedAtMs = null;
   }
 
-  /** The block of a file, if it is whole and of this fleet. Its bytes are looked at when they are read. */
+  /** The block of a file; null if the file is not whole or of another fleet. The digest is checked when the bytes are read. */
   private async recognized(key: BlockKey, byteLength: number): Promise<SealedBlock | null> {
     const { files, fingerprint, blockBytes } = this.options;
     const bytes = new Uint8Array(HEADER_BYTES);

@@ -1,23 +1,15 @@
-import type { BlockKey, BlockMeta, SealedBlock } from '../../src/core/block.js';
-import { Shard } from '../../src/core/shard.js';
+import type { BlockKey, BlockMeta, PinnedBlock, SealedBlock } from '../../src/core/block.js';
+import { reservation } from '../../src/core/reservation.js';
+import { Residency } from '../../src/core/residency.js';
 import type { BlockPool } from '../../src/device/block-pool.js';
 import type { DeviceBlock } from '../../src/device/device.js';
-import { InternalError } from '../../src/errors.js';
-import type { LentBlock } from '../../src/peer/server/block-host.js';
-import { Residents } from './residents.js';
-import type { RoleOf, Tier, TierListener } from './tier.js';
+import type { HostReservation, RoleOf, Tier, TierListener } from './tier.js';
+
+/** Host memory as a tier below a device that has memory of its own. */
 
 interface HostBlock {
   readonly sealed: SealedBlock;
   readonly memory: DeviceBlock;
-}
-
-/** Memory of the host tier for a block whose bytes are still to come. Either `keep` or `drop` must follow. */
-export interface HostPlace {
-  readonly bytes: Uint8Array;
-  /** The bytes are there and final. */
-  keep(sealed: SealedBlock): void;
-  drop(): void;
 }
 
 export interface HostTierOptions {
@@ -25,7 +17,7 @@ export interface HostTierOptions {
   readonly pool: BlockPool;
   readonly blockBytes: number;
   readonly budgetBytes: number;
-  /** What falls out of here goes there. */
+  /** Gets the blocks that this tier evicts. */
   readonly below: Tier | null;
   readonly roleOf: RoleOf;
 }
@@ -33,23 +25,18 @@ export interface HostTierOptions {
 /** Host memory as a tier below a device that has memory of its own. */
 export class HostTier implements Tier {
   readonly name = 'host';
-  private readonly residents: Residents<HostBlock>;
-  /** Counts resets: what was on its way before one is not taken after it. */
+  private readonly residency: Residency<HostBlock>;
+  /** Counts resets: a block reserved before one is not kept after it. */
   private resets = 0;
   private listener: TierListener = { landed: () => {}, left: () => {} };
 
   constructor(private readonly options: HostTierOptions) {
-    const { pool, below } = options;
-    this.residents = new Residents<HostBlock>(new Shard(pool.capacityBlocks), {
-      evicting: ({ sealed, memory }) => {
-        if (below !== null && !below.has(sealed.key)) below.take(sealed, pool.bytes(memory));
-      },
-      free: ({ memory }) => pool.give(memory),
-    });
+    const { pool } = options;
+    this.residency = new Residency<HostBlock>(pool.capacityBlocks, ({ memory }) => pool.give(memory));
   }
 
   get blocks(): number {
-    return this.residents.size;
+    return this.residency.size;
   }
 
   get capacityBlocks(): number {
@@ -77,67 +64,55 @@ export class HostTier implements Tier {
   }
 
   has(key: BlockKey): boolean {
-    return this.residents.has(key);
+    return this.residency.has(key);
   }
 
   sealed(key: BlockKey): SealedBlock | null {
-    return this.residents.get(key)?.sealed ?? null;
+    return this.residency.get(key)?.sealed ?? null;
   }
 
   keys(): IterableIterator<BlockKey> {
-    return this.residents.keys();
+    return this.residency.keys();
   }
 
-  /** In the order in which they would have to make room. */
+  /** The blocks in the order in which they would be evicted. */
   *evictionOrder(): Generator<SealedBlock> {
-    for (const { sealed } of this.residents.evictionOrder()) yield sealed;
+    for (const { sealed } of this.residency.evictionOrder()) yield sealed;
   }
 
-  view(key: BlockKey): LentBlock | null {
-    this.residents.touch(key);
-    return this.viewUnused(key);
+  touch(key: BlockKey): void {
+    this.residency.touch(key);
   }
 
-  /** The same for the tier below, which is no use of the block. */
-  async lend(key: BlockKey): Promise<LentBlock | null> {
-    return this.viewUnused(key);
-  }
-
-  pin(key: BlockKey): (() => void) | null {
-    return this.residents.hold(key)?.release ?? null;
+  pin(key: BlockKey): PinnedBlock | null {
+    const pin = this.residency.pin(key);
+    if (pin === null) return null;
+    const { sealed, memory } = pin.value;
+    const { pool } = this.options;
+    return { block: sealed, bytes: pool.bytes(memory), shared: pool.sharedPlace(memory), unpin: pin.unpin };
   }
 
   async read(key: BlockKey, into: Uint8Array): Promise<boolean> {
-    const memory = this.residents.get(key)?.memory;
+    const memory = this.residency.get(key)?.memory;
     if (memory === undefined) return false;
     into.set(this.options.pool.bytes(memory));
     return true;
   }
 
-  /** Memory for a block, by dropping what is missed least, but not the block's parent. Null if all of it is in use. */
-  place({ key, parent }: BlockMeta): HostPlace | null {
+  /** Reserves memory for a block; evicts for it, but never the block's parent. Null if all memory is in use. */
+  reserve({ key, parent }: BlockMeta): HostReservation | null {
     const { pool, roleOf } = this.options;
     const memory = this.allocate(parent);
     if (memory === null) return null;
     const { resets } = this;
-    let open = true;
-    const close = () => {
-      if (!open) throw new InternalError(`host memory of block ${key} was already given back or filled`);
-      open = false;
-    };
-    return {
-      bytes: pool.bytes(memory),
-      keep: (sealed) => {
-        close();
+    return reservation(key, pool.bytes(memory), {
+      commit: (sealed: SealedBlock) => {
         if (resets !== this.resets || this.has(key)) return pool.give(memory);
-        this.residents.insert(sealed, roleOf(sealed), { sealed, memory });
+        this.residency.insert(sealed, roleOf(sealed), { sealed, memory });
         this.listener.landed(sealed);
       },
-      drop: () => {
-        close();
-        pool.give(memory);
-      },
-    };
+      abort: () => pool.give(memory),
+    });
   }
 
   async put(block: SealedBlock, bytes: Uint8Array): Promise<boolean> {
@@ -147,37 +122,29 @@ export class HostTier implements Tier {
 
   take(block: SealedBlock, bytes: Uint8Array): void {
     if (this.has(block.key)) return;
-    const place = this.place(block);
-    if (place === null) return;
-    place.bytes.set(bytes);
-    place.keep(block);
+    const copy = this.reserve(block);
+    if (copy === null) return;
+    copy.memory.set(bytes);
+    copy.commit(block);
   }
 
   reassign(roleOf: RoleOf): void {
-    this.residents.reassign(roleOf);
+    this.residency.reassign(roleOf);
   }
 
   reset(): number {
     this.resets++;
-    const keys = this.residents.clear();
+    const keys = this.residency.clear();
     for (const key of keys) this.listener.left(key, 'reset');
     return keys.length;
   }
 
   async idle(): Promise<void> {}
 
-  /** Nothing may be on its way in. */
+  /** No block may be on its way in. */
   async close(): Promise<void> {
-    this.residents.clear();
+    this.residency.clear();
     this.options.pool.close();
-  }
-
-  private viewUnused(key: BlockKey): LentBlock | null {
-    const held = this.residents.hold(key);
-    if (held === null) return null;
-    const { sealed, memory } = held.value;
-    const { pool } = this.options;
-    return { block: sealed, bytes: pool.bytes(memory), shared: pool.sharedPlace(memory), release: held.release };
   }
 
   private allocate(parent: BlockKey | null): DeviceBlock | null {
@@ -185,8 +152,12 @@ export class HostTier implements Tier {
     for (;;) {
       const memory = pool.take();
       if (memory !== null) return memory;
-      const key = this.residents.evict(parent);
-      if (key === null) return null;
+      const evicted = this.residency.evict(parent);
+      if (evicted === null) return null;
+      const { sealed } = evicted;
+      const { key } = sealed;
+      if (below !== null && !below.has(key)) below.take(sealed, pool.bytes(evicted.memory));
+      pool.give(evicted.memory);
       this.listener.left(key, below?.has(key) ? 'demoted' : 'evicted');
     }
   }

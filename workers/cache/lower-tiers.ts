@@ -1,17 +1,19 @@
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey, BlockMeta, SealedBlock, TierName } from '../../src/core/block.js';
+import { reservation } from '../../src/core/reservation.js';
 import { BlockPool } from '../../src/device/block-pool.js';
 import { STAGING_BLOCKS, STAGING_FLOOR_BLOCKS, STAGING_IN_BLOCKS } from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
 import type { TierUse } from '../../src/metrics/worker-metrics.js';
 import type { OrtRuntime } from '../../src/ort/runtime.js';
-import type { LentBlock } from '../../src/peer/server/block-host.js';
 import type { BlockFiles } from './block-folder.js';
 import { Demoter } from './demoter.js';
 import { DiskTier } from './disk-tier.js';
 import { HostTier } from './host-tier.js';
 import { Staging, type StagingBuffer } from './staging.js';
-import type { RoleOf, Tier, TierListener } from './tier.js';
+import type { HostReservation, RoleOf, Tier, TierListener } from './tier.js';
+
+/** The tiers below the device, and the host memory through which blocks pass. */
 
 export interface LowerTiersOptions {
   readonly runtime: OrtRuntime;
@@ -24,21 +26,13 @@ export interface LowerTiersOptions {
   readonly roleOf: RoleOf;
   readonly clock: Clock;
   readonly log: Log;
-  /** A file was not what it should be. */
+  /** The bytes of a file do not match the digest of its block. */
   readonly onDamage: () => void;
-}
-
-/** Host memory through which a block passes between a device that has memory of its own and the rest. Either `keep` or `drop` must follow. */
-export interface Passage {
-  readonly bytes: Uint8Array;
-  /** The bytes are there, and may be kept as a copy. */
-  keep(block: SealedBlock): void;
-  drop(): void;
 }
 
 /** The tiers below the device: host memory, then disk, or one of them, or none. */
 export class LowerTiers {
-  /** From the first below the device. */
+  /** The fastest first. */
   readonly tiers: readonly Tier[];
   private readonly host: HostTier | null;
   private readonly disk: DiskTier | null;
@@ -57,22 +51,22 @@ export class LowerTiers {
     const common = { blockBytes, budgetBytes: hostBudgetBytes, below: this.disk, roleOf };
     const host = hosts ? new HostTier({ pool: pool(), ...common }) : null;
     this.host = host;
-    this.demoter = host && this.disk && new Demoter(host, (key) => host.lend(key), this.disk, blockBytes);
+    this.demoter = host && this.disk && new Demoter(host, async (key) => host.pin(key), this.disk, blockBytes);
     this.tiers = [host, this.disk].filter((tier) => tier !== null);
   }
 
-  /** The one into which the device's blocks fall. */
+  /** The tier that the device's blocks are demoted to. */
   get first(): Tier | null {
     return this.tiers[0] ?? null;
   }
 
-  /** Blocks that may be on their way to the device at a time, where nothing else takes any. */
+  /** Blocks that may be on their way to the device at a time, if all of them belong to one caller. */
   get takesAtOnce(): number {
     const { blocks, quickBlocks } = this.inbound;
     return Math.max(1, this.disk ? quickBlocks : blocks);
   }
 
-  /** Takes up what outlived an earlier process; to be called before anything else. */
+  /** Indexes the blocks that outlived an earlier process; to be called before anything else. */
   async open(): Promise<void> {
     await this.disk?.open();
   }
@@ -96,61 +90,32 @@ export class LowerTiers {
     }
   }
 
-  has(key: BlockKey): boolean {
-    return this.tiers.some((tier) => tier.has(key));
-  }
-
-  sealed(key: BlockKey): SealedBlock | null {
-    return this.tiers.find((tier) => tier.has(key))?.sealed(key) ?? null;
-  }
-
   /** The first tier that has the block. */
-  of(key: BlockKey): Tier | null {
+  tierOf(key: BlockKey): Tier | null {
     return this.tiers.find((tier) => tier.has(key)) ?? null;
   }
 
-  /** The block's bytes in memory, until `release`, from whichever tier; null if none has it. Rejects with `Unavailable` where there is no memory. */
-  async lend(key: BlockKey): Promise<LentBlock | null> {
-    const tier = this.of(key);
-    const block = tier?.sealed(key);
-    if (!tier || !block) return null;
-    const viewed = tier.view(key);
-    if (viewed !== null) return viewed;
-    const { bytes, release } = await this.outbound.take();
-    // Not for others to read in place: whoever does so may hold many, and would be waited for.
-    if (await tier.read(key, bytes)) return { block, bytes, shared: null, release };
-    release();
-    return null;
-  }
-
-  /** The last moment to copy a block that has to make room on the device. */
-  rescue(block: SealedBlock, bytes: Uint8Array): void {
-    if (!this.has(block.key)) this.first?.take(block, bytes);
-  }
-
-  /** Memory for a block that comes from elsewhere. Null if there is none at the moment. */
-  passageIn(meta: BlockMeta): Passage | null {
-    const placed = this.hostPassage(meta);
-    if (placed !== null) return placed;
+  /** Reserves host memory through which a block passes to the device, and which may keep a copy. Null if none is free at the moment. */
+  reserveIn(meta: BlockMeta): HostReservation | null {
+    const inHost = this.reserveInHost(meta);
+    if (inHost !== null) return inHost;
     const buffer = this.inbound.takeAtOnce();
-    if (buffer !== null) return this.staged(buffer);
-    // Before it is not taken at all, something else has to leave the host.
-    return this.host?.has(meta.key) === false ? this.host.place(meta) : null;
+    if (buffer !== null) return this.staged(meta.key, buffer);
+    // Better to evict from the host than to refuse the block.
+    return this.host?.has(meta.key) === false ? this.host.reserve(meta) : null;
   }
 
-  /** Memory for a block that is read from the device; waits for it. Rejects with `Unavailable` where there is none. */
-  async passageOut(meta: BlockMeta): Promise<Passage> {
-    return this.hostPassage(meta) ?? this.staged(await this.outbound.take());
+  /**
+   * Reserves host memory for a block that is read from the device, and which may keep a copy; waits until some is free. Rejects with `Unavailable`
+   * where the system has none.
+   */
+  async reserveOut(meta: BlockMeta): Promise<HostReservation> {
+    return this.reserveInHost(meta) ?? this.staged(meta.key, await this.outbound.take());
   }
 
-  /** Memory for a block that leaves the device, and is not kept; waits for it. Rejects with `Unavailable` where there is none. */
+  /** Memory for a copy that is not kept; waits until some is free. Rejects with `Unavailable` where the system has none. */
   outbox(): Promise<StagingBuffer> {
     return this.outbound.take();
-  }
-
-  /** The block's bytes in place; null where no tier has them in memory. */
-  view(key: BlockKey): LentBlock | null {
-    return this.of(key)?.view(key) ?? null;
   }
 
   uses(): TierUse[] {
@@ -161,19 +126,19 @@ export class LowerTiers {
     for (const tier of this.tiers) tier.reassign(roleOf);
   }
 
-  /** Empties all of them. */
+  /** Drops all blocks. */
   reset(): void {
     for (const tier of this.tiers) tier.reset();
   }
 
-  /** Resolves when nothing is on its way to a lower tier. */
+  /** Resolves when no block is on its way to a lower tier. */
   async idle(): Promise<void> {
     this.demoter?.wake();
     await this.demoter?.idle();
     for (const tier of this.tiers) await tier.idle();
   }
 
-  /** What is on disk stays there. Nothing may be read any more. */
+  /** Frees all memory; files stay. No block may be pinned. */
   async close(): Promise<void> {
     await this.demoter?.stop();
     for (const tier of this.tiers) await tier.close();
@@ -181,23 +146,22 @@ export class LowerTiers {
     this.outbound.close();
   }
 
-  /** Memory of the host tier while there is room: what has left the device does not make room for a copy of what is still on it. */
-  private hostPassage(meta: BlockMeta): Passage | null {
+  /** Only while there is room: a block that has left the device is not evicted for a copy of one that is still on it. */
+  private reserveInHost(meta: BlockMeta): HostReservation | null {
     const { host } = this;
-    return host?.hasRoom && !host.has(meta.key) ? host.place(meta) : null;
+    return host?.hasRoom && !host.has(meta.key) ? host.reserve(meta) : null;
   }
 
-  private staged({ bytes, linger, release }: StagingBuffer): Passage {
+  private staged(key: BlockKey, { bytes, linger, release }: StagingBuffer): HostReservation {
     const { disk } = this;
-    return {
-      bytes,
-      // While it is in memory it costs nothing to read. What the disk is too slow for is copied from the device later.
-      keep: (block) => {
+    return reservation(key, bytes, {
+      // The bytes are in memory now and need no download. If the disk is too slow for that, the demoter copies the block later.
+      commit: (block: SealedBlock) => {
         if (disk?.hasRoom && linger()) void disk.put(block, bytes).finally(release);
         else release();
       },
-      drop: release,
-    };
+      abort: release,
+    });
   }
 }
 

@@ -1,24 +1,31 @@
+import { IdleCondition } from '../../src/async/idle.js';
+import { Mutex } from '../../src/async/mutex.js';
 import type { SealedBlock } from '../../src/core/block.js';
+import type { Pin } from '../../src/core/residency.js';
 import type { Device } from '../../src/device/device.js';
-import { digestOf } from '../../src/peer/wire/digest.js';
+import { digestOf } from '../../src/digest.js';
 import type { DeviceResident } from './device-tier.js';
-import type { LowerTiers, Passage } from './lower-tiers.js';
-import type { Held } from './residents.js';
+import type { LowerTiers } from './lower-tiers.js';
+import type { HostReservation } from './tier.js';
+
+/** Takes the digests of computed blocks on a device whose memory the host cannot read. */
 
 export interface SealerOwner {
-  /** Takes the digest down. False if the block is not wanted any more. */
+  /** Records the digest. False if the block is not wanted any more. */
   sealed(resident: DeviceResident, block: SealedBlock): boolean;
   failed(resident: DeviceResident, error: unknown): void;
-  /** The block is let go of. */
-  released(): void;
+  /** The block is unpinned. */
+  unpinned(): void;
 }
 
 /**
- * Takes the digests of computed blocks on a device that has memory of its own: off the reply path, one after another, over bytes that are then
- * kept in the tier below, so that they are downloaded once.
+ * Takes the digests of computed blocks on a device that has memory of its own: off the reply path, one after another. The tier below keeps the
+ * downloaded bytes, so that they are downloaded once.
  */
 export class Sealer {
-  private work: Promise<void> = Promise.resolve();
+  private readonly turns = new Mutex();
+  private pending = 0;
+  private readonly idleCondition = new IdleCondition(() => this.pending === 0);
 
   constructor(
     private readonly device: Device,
@@ -26,31 +33,34 @@ export class Sealer {
     private readonly owner: SealerOwner,
   ) {}
 
-  /** Lets go of the block when its digest is taken. */
-  add(held: Held<DeviceResident>): void {
-    this.work = this.work.then(() => this.seal(held));
+  /** Unpins the block when its digest is taken. */
+  add(pin: Pin<DeviceResident>): void {
+    this.pending++;
+    void this.turns.run(() => this.seal(pin));
   }
 
-  /** Resolves when no digest is to be taken. */
-  async idle(): Promise<void> {
-    await this.work;
+  /** Resolves when no digest is outstanding. */
+  idle(): Promise<void> {
+    return this.idleCondition.wait();
   }
 
-  private async seal({ value, release }: Held<DeviceResident>): Promise<void> {
+  private async seal({ value, unpin }: Pin<DeviceResident>): Promise<void> {
     const { meta, block } = value;
-    let passage: Passage | null = null;
+    let copy: HostReservation | null = null;
     try {
-      passage = await this.lower.passageOut(meta);
-      await this.device.download(block, passage.bytes);
-      const sealed = { ...meta, digest: digestOf(passage.bytes) };
-      if (this.owner.sealed(value, sealed)) passage.keep(sealed);
-      else passage.drop();
+      copy = await this.lower.reserveOut(meta);
+      await this.device.download(block, copy.memory);
+      const sealed = { ...meta, digest: digestOf(copy.memory) };
+      if (this.owner.sealed(value, sealed)) copy.commit(sealed);
+      else copy.abort();
     } catch (error) {
-      passage?.drop();
+      copy?.abort();
       this.owner.failed(value, error);
     } finally {
-      release();
-      this.owner.released();
+      unpin();
+      this.owner.unpinned();
+      this.pending--;
+      this.idleCondition.notify();
     }
   }
 }

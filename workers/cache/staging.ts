@@ -4,18 +4,20 @@ import { Unavailable } from '../../src/errors.js';
 import { STAGING_DISK_SHARE } from '../../src/limits.js';
 import type { OrtRuntime } from '../../src/ort/runtime.js';
 
+/** A few blocks of host memory for blocks on their way between device, disk and peers. */
+
 /** Host memory for one block on its way, until `release`. */
 export interface StagingBuffer {
   readonly bytes: Uint8Array;
-  /** Asks whether it may be held until a disk has written it, however long that takes. False where enough others are held so. */
+  /** Asks for leave to keep the buffer until a disk has written it, however long that takes. False where enough others linger. */
   linger(): boolean;
   release(): void;
 }
 
 /**
  * A few blocks of host memory, through which blocks pass that are read or written elsewhere: on a device that has memory of its own, or on disk.
- * Who waits for a buffer while it holds others must make do with all that there are, or with `quickBlocks` where there is a disk, and be the only
- * one who does so.
+ * To rule out deadlock, one caller at most may wait for a buffer while it has others, and it may need no more than `blocks` in all, or no more than
+ * `quickBlocks` where there is a disk.
  */
 export class Staging {
   private readonly permits: Semaphore;
@@ -32,12 +34,12 @@ export class Staging {
     return this.pool.capacityBlocks;
   }
 
-  /** As many of them as come and go, however slow a disk is. */
+  /** Buffers that never linger, however slow a disk is. */
   get quickBlocks(): number {
     return this.blocks - this.diskBlocks;
   }
 
-  /** Waits for a buffer, in the order in which it was asked for. Rejects with `Unavailable` if the system has no memory for a single one. */
+  /** Waits for a buffer; first come, first served. Rejects with `Unavailable` if the system has no memory for a single one. */
   async take(): Promise<StagingBuffer> {
     while (await this.permits.acquire()) {
       const buffer = this.buffer();
@@ -60,12 +62,12 @@ export class Staging {
     return Math.floor(STAGING_DISK_SHARE * this.blocks);
   }
 
-  /** One more waits for the disk unasked: what the demoter copies there. */
+  /** One buffer more waits for the disk without asking: the demoter's. */
   private get mayLinger(): boolean {
     return this.lingering < this.diskBlocks - 1;
   }
 
-  /** With a permit. Where the system has no memory for that, the permit is used up: there are to be as many as buffers. */
+  /** To be called with a permit. Where the system has no memory for a buffer, the permit is lost: there are as many permits as buffers. */
   private buffer(): StagingBuffer | null {
     const memory = this.pool.take();
     if (memory === null) {

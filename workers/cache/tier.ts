@@ -1,31 +1,46 @@
-import type { BlockKey, BlockMeta, BlockRole, SealedBlock } from '../../src/core/block.js';
-import type { LentBlock } from '../../src/peer/server/block-host.js';
+import type { BlockKey, BlockMeta, BlockRole, PinnedBlock, SealedBlock } from '../../src/core/block.js';
+import type { Reservation } from '../../src/core/reservation.js';
 
-/** `demoted`: it had to make room, and a lower tier has it. `damaged`: its bytes were not any more what they had been. */
+/** The port of a tier below the device. */
+
+/** Why a block left a tier. `demoted`: it was evicted, and a lower tier has it. `damaged`: its bytes no longer match its digest. */
 export type LeaveReason = 'evicted' | 'demoted' | 'reset' | 'damaged';
 
-/** Is told what becomes of the blocks of a tier, after the change. */
+/** Hears of each block that a tier takes or drops, after the change. */
 export interface TierListener {
   landed(block: SealedBlock): void;
   left(key: BlockKey, reason: LeaveReason): void;
 }
 
+/** A pinned block of a tier. */
+export type TierPin = Omit<PinnedBlock, 'bytes'> & {
+  /** In place; null where the tier does not keep its blocks in memory. */
+  readonly bytes: Uint8Array | null;
+};
+
+export function inMemory(pin: TierPin | null): pin is PinnedBlock {
+  return pin !== null && pin.bytes !== null;
+}
+
+/** Host memory for a copy of a block. Its commit takes the digest, which may be known only from the bytes. */
+export type HostReservation = Reservation<Uint8Array, void, [SealedBlock]>;
+
 /** Whether the ring makes this worker a home of the block. */
 export type RoleOf = (block: BlockMeta) => BlockRole;
 
 /**
- * A tier below the device: keeps copies of blocks, within a hard budget in bytes. What falls out of the tier above goes here, and comes back
- * from here. It may lose a block at any time, never change one.
+ * A tier below the device: keeps copies of blocks within a hard budget in bytes. Blocks that the tier above evicts go here, and are promoted from
+ * here. A tier may lose a block at any time, never change one.
  */
 export interface Tier {
   readonly name: 'host' | 'disk';
   readonly blocks: number;
-  /** What it takes up at this moment, with what is on its way in. */
+  /** Memory in use now, including that of blocks on their way in. */
   readonly bytes: number;
   readonly budgetBytes: number;
-  /** False while it would take nothing, whatever was dropped for it. */
+  /** False while the tier would take no block, whatever it evicted. */
   readonly accepts: boolean;
-  /** Whether one more block could be taken without dropping another. */
+  /** Whether the tier could take one more block without an eviction. */
   readonly hasRoom: boolean;
 
   /** One listener. */
@@ -34,24 +49,24 @@ export interface Tier {
   sealed(key: BlockKey): SealedBlock | null;
   keys(): IterableIterator<BlockKey>;
 
-  /** The block's bytes in place, until `release`; null where it is not here, or its bytes are not in memory. */
-  view(key: BlockKey): LentBlock | null;
-  /** Keeps the block from being dropped to make room, until the function that it gives is called; null where it is not here. */
-  pin(key: BlockKey): (() => void) | null;
-  /** Reads the block into memory. False, with anything in that memory, if it could not be had as it was. */
+  /** Counts a use of the block, if it is here. */
+  touch(key: BlockKey): void;
+  /** Keeps the block from being evicted, and its bytes as they are, until `unpin`; null where it is not here. Counts no use. */
+  pin(key: BlockKey): TierPin | null;
+  /** Copies the block's bytes. False, with undefined bytes in `into`, if the block is not here or is damaged. */
   read(key: BlockKey, into: Uint8Array): Promise<boolean>;
 
-  /** Takes a copy; `bytes` must stay as they are until then. False if it is not kept. Never rejects. */
+  /** Takes a copy; `bytes` must not change until the promise resolves: false if the copy is not kept. Never rejects. */
   put(block: SealedBlock, bytes: Uint8Array): Promise<boolean>;
-  /** Takes a copy if it can be had at once: `bytes` are free again afterwards. */
+  /** Takes a copy if that is possible at once; `bytes` may be reused after the call. */
   take(block: SealedBlock, bytes: Uint8Array): void;
 
-  /** Follows a change of the ring. */
+  /** Gives each block the role that the changed ring has for it. */
   reassign(roleOf: RoleOf): void;
-  /** Forgets everything; memory that is read is given back after that. Says how many blocks that were. */
+  /** Drops all blocks; pinned memory is freed at the last unpin. Returns how many were dropped. */
   reset(): number;
-  /** Resolves when nothing is on its way in or out. */
+  /** Resolves when no block is on its way in or out. */
   idle(): Promise<void>;
-  /** Ends it; what is on disk stays there. Nothing may be read any more. */
+  /** Ends the tier; files stay. No block may be pinned. */
   close(): Promise<void>;
 }

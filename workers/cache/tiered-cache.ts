@@ -12,6 +12,8 @@ import { BlockStore } from './block-store.js';
 import { LowerTiers } from './lower-tiers.js';
 import type { RoleOf } from './tier.js';
 
+/** Builds a worker's block store with the tiers that the configuration asks for. */
+
 export interface TieredCacheOptions {
   readonly config: WorkerConfig;
   readonly fingerprint: string;

@@ -1,9 +1,11 @@
 import type { Clock } from '../../src/clock.js';
 import { FLEET_WORKERS } from '../../src/limits.js';
 
+/** How fast each peer delivers blocks, measured. */
+
 /** Weight of the newest measurement. */
 const NEWEST = 0.3;
-/** A measurement is forgotten after so long, so that those who were slow once are tried again. */
+/** A measurement expires after this time, so that a peer that was slow once is tried again. */
 const FORGET_MS = 30_000;
 
 interface Measured {
@@ -11,15 +13,15 @@ interface Measured {
   readonly atMs: number;
 }
 
-/** How fast peers give blocks, measured; bytes a millisecond. */
+/** Moving averages of what peers deliver, in bytes a millisecond. */
 export class FetchRates {
-  /** The longest not measured first. */
+  /** The least recently measured peer first. */
   private readonly byPeer = new Map<string, Measured>();
   private all: Measured | null = null;
 
   constructor(private readonly clock: Clock) {}
 
-  /** Of one peer, else of all; null if nothing was measured lately. */
+  /** The rate of one peer, else of all peers; null if no measurement is recent. */
   of(peer: string): number | null {
     return this.fresh(this.byPeer.get(peer)) ?? this.overall;
   }

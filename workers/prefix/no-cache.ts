@@ -1,13 +1,13 @@
 import type { PrefixCache } from '../../src/engine/prefix-cache.js';
 
-/** Keeps nothing and knows nothing: every prompt is computed whole. What answers are measured against. */
+/** A prefix cache that keeps nothing: each prompt is computed whole, as the baseline of measurements. */
 export const NO_CACHE: PrefixCache = {
   prepare: async () => ({
     blocks: [],
     localBlocks: 0,
     remoteBlocks: 0,
     claim: () => true,
-    release: () => {},
+    unpin: () => {},
     settle: () => {},
   }),
   reserve: () => null,

@@ -2,17 +2,19 @@ import { Semaphore } from '../../src/async/semaphore.js';
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey, BlockMeta, SealedBlock } from '../../src/core/block.js';
 import { type FetchPart, type FetchPlan, patienceMs, planFetch, worthWaiting } from '../../src/core/fetch-plan.js';
+import type { Reservation } from '../../src/core/reservation.js';
 import type { PrefixRequest } from '../../src/engine/prefix-cache.js';
 import { Cancelled, Overloaded, type ShoalError, Unavailable } from '../../src/errors.js';
 import type { Roster } from '../../src/fleet/roster.js';
 import type { FetchSink } from '../../src/peer/client/fetch-exchange.js';
 import type { PeerClient } from '../../src/peer/client/peer-client.js';
-import type { BlockPlace } from '../cache/block-place.js';
 import type { BlockStore } from '../cache/block-store.js';
 import { FetchRates } from './fetch-rates.js';
 import type { PrefixFetcher } from './prefix-loader.js';
 
-/** Parts of a plan that are under way at a time: the later ones are worth nothing without the earlier. */
+/** Fetches blocks from peers by plan, and gives up what would take longer than computing. */
+
+/** Parts of a plan that are fetched at a time: a later part is worth nothing without the earlier ones. */
 const PARTS_AT_A_TIME = 4;
 
 export interface PeerFetcherOptions {
@@ -27,10 +29,10 @@ export interface PeerFetcherOptions {
   readonly computeMsPerToken: () => number | null;
 }
 
-/** Gets blocks from the peers that can give them sooner than they are computed. */
+/** Fetches blocks from the peers that deliver them sooner than this worker computes them. */
 export class PeerFetcher implements PrefixFetcher {
   readonly rates: FetchRates;
-  /** So many blocks are asked for at a time in each turn, where there is memory for so many only. */
+  /** Limits how many requests ask for blocks at a time, and for how many each, where memory for blocks on their way is scarce. */
   private readonly turns: Semaphore;
   private readonly turnBlocks: number;
 
@@ -63,7 +65,7 @@ export class PeerFetcher implements PrefixFetcher {
     if (signal.aborted) throw new Cancelled('the request was withdrawn while its prefix was fetched');
   }
 
-  /** Fetches parts in order, up to the first that nobody can give whole. */
+  /** Fetches parts in order, up to the first that no peer has whole. */
   private async fetchParts(parts: readonly FetchPart[], arrival: Arrival): Promise<void> {
     /** Whether this part and all before it came. */
     const came: Promise<boolean>[] = [];
@@ -75,7 +77,7 @@ export class PeerFetcher implements PrefixFetcher {
     await came.at(-1);
   }
 
-  /** Asks one peer after the other until nothing is left to ask for. False if something was not to be had. */
+  /** Asks one peer after another until no block is missing. False if a block could not be had. */
   private async fetchPart({ from, otherwise, blocks }: FetchPart, arrival: Arrival): Promise<boolean> {
     const { store } = this.options;
     for (const worker of [from, ...otherwise]) {
@@ -87,7 +89,7 @@ export class PeerFetcher implements PrefixFetcher {
     return blocks.every(({ key }) => store.has(key));
   }
 
-  /** Who computed a block may be pushing it here at this moment, or the device is taking it: it is not asked for a second time. */
+  /** Waits for a block that a peer is pushing here, or that the device is taking, instead of asking for it a second time. */
   private async awaitPush(key: BlockKey, arrival: Arrival): Promise<void> {
     const { store } = this.options;
     await store.settled(key, arrival.signal).catch(() => {});
@@ -118,7 +120,7 @@ export class PeerFetcher implements PrefixFetcher {
       }
       if (came.bytes > 0) this.rates.note(worker, came.bytes, came.ms);
     } catch {
-      // The peer client counts the failure. What did not come is asked of the next, or computed.
+      // The peer client counts the failure. Blocks that did not come are asked of the next peer, or computed.
       if (arrival.tooSlow) this.rates.note(worker, arrivedBytes, clock.now() - startedMs);
     }
   }
@@ -134,10 +136,9 @@ export class PeerFetcher implements PrefixFetcher {
   }
 }
 
-/** Puts what arrives into the store. What a block is, the one who asked knows; of the peer's word only the digest counts, and it is checked. */
+/** Puts arriving blocks into the store. Of the peer's description of a block only the digest is taken, and checked; the rest is known here. */
 class StoreSink implements FetchSink {
   private readonly wanted: ReadonlyMap<BlockKey, BlockMeta>;
-  private readonly places = new Map<BlockKey, BlockPlace>();
 
   constructor(
     private readonly store: BlockStore,
@@ -147,27 +148,15 @@ class StoreSink implements FetchSink {
     this.wanted = new Map(blocks.map((block) => [block.key, block]));
   }
 
-  place(block: SealedBlock): Uint8Array | null {
-    const place = this.store.place(this.wanted.get(block.key)!);
-    if (place === 'full') this.on.full();
-    if (typeof place === 'string') return null;
-    this.places.set(block.key, place);
-    return place.into;
-  }
-
-  async done(block: SealedBlock): Promise<void> {
-    await this.take(block.key).commit({ ...this.wanted.get(block.key)!, digest: block.digest }, 'fetched');
-    this.on.arrived(block.key);
-  }
-
-  failed(block: SealedBlock): void {
-    this.take(block.key).abandon();
-  }
-
-  private take(key: BlockKey): BlockPlace {
-    const place = this.places.get(key)!;
-    this.places.delete(key);
-    return place;
+  reserve({ key, digest }: SealedBlock): Reservation<Uint8Array, Promise<void>> | null {
+    const reserved = this.store.reserveBytes({ ...this.wanted.get(key)!, digest }, 'fetched');
+    if (reserved === 'full') this.on.full();
+    if (typeof reserved === 'string') return null;
+    const commit = async () => {
+      await reserved.commit();
+      this.on.arrived(key);
+    };
+    return { ...reserved, commit };
   }
 }
 
@@ -202,7 +191,7 @@ class Arrival {
     this.keys.add(key);
   }
 
-  /** Gives up what is still to come. */
+  /** Gives up the blocks that are still to come. */
   stop(reason: ShoalError): void {
     this.given.abort(reason);
   }

@@ -1,20 +1,26 @@
 import { OneTimeEvent } from '../../src/async/event.js';
 import type { BlockKey, BlockMeta } from '../../src/core/block.js';
-import type { PrefixCache, PrefixRequest, PreparedPrefix, ReservedBlock } from '../../src/engine/prefix-cache.js';
+import type { Reservation } from '../../src/core/reservation.js';
+import type { DeviceBlock } from '../../src/device/device.js';
+import type { PrefixCache, PrefixRequest, PreparedPrefix } from '../../src/engine/prefix-cache.js';
 import { Cancelled } from '../../src/errors.js';
-import { CONTENDED_KEYS } from '../../src/limits.js';
-import type { BlockStore, BorrowedBlock } from '../cache/block-store.js';
+import type { BlockStore, PinnedDeviceBlock } from '../cache/block-store.js';
 
-/** Fetches the blocks `[0, n)` of `wanted` that somebody can give sooner than they are computed, in order. */
+/** Looks up a prefix: on the device, on its way there, in lower tiers, at peers. */
+
+/** How many blocks a worker remembers that no prompt asks for before they are computed. */
+const CONTENDED_KEYS = 4_096;
+
+/** Fetches, in order, the blocks `[0, n)` of `wanted` that some peer delivers sooner than this worker computes them. */
 export interface PrefixFetcher {
   fetch(wanted: readonly BlockMeta[], request: PrefixRequest, signal: AbortSignal): Promise<void>;
 }
 
 /** Brings blocks of lower tiers to the device. */
 export interface PrefixPromoter {
-  /** Whether a lower tier has the block, and gives it sooner than it is computed. */
+  /** Whether a lower tier has the block, and delivers it sooner than this worker computes it. */
   worth(key: BlockKey): boolean;
-  /** Brings the blocks `[0, n)` that can be had so, in order. */
+  /** Brings, in order, the blocks `[0, n)` that are worth it. */
   promote(blocks: readonly BlockMeta[], signal: AbortSignal): Promise<void>;
 }
 
@@ -23,12 +29,12 @@ export interface PrefixPromoter {
  * moment (single flight: one load and one computation of a key at a time), then blocks of lower tiers, then blocks of peers.
  */
 export class PrefixLoader implements PrefixCache {
-  /** Keys that a running prefill is going to seal, and keys that are being fetched; the event opens at each change. */
+  /** Keys that a running prefill is going to commit, and keys that are being fetched; the event is set when that is over. */
   private readonly computing = new Map<BlockKey, OneTimeEvent>();
   private readonly fetching = new Map<BlockKey, OneTimeEvent>();
   /**
-   * Keys that somebody had asked for in vain, and was then kept from computing because another was asking again. Nobody asks any more until one
-   * computes them: else two that take turns in asking would keep each other from computing for ever.
+   * Keys that one sequence had asked for in vain, and then could not claim because another sequence was asking again. No sequence asks for such a
+   * key until one computes it: otherwise two sequences that take turns in asking would keep each other from computing (livelock).
    */
   private readonly contended = new Set<BlockKey>();
 
@@ -41,15 +47,15 @@ export class PrefixLoader implements PrefixCache {
   }
 
   async prepare(prefix: PrefixRequest, signal: AbortSignal): Promise<PreparedPrefix> {
-    const held: BorrowedBlock[] = [];
+    const pinned: PinnedDeviceBlock[] = [];
     try {
-      // Blocks before this one were asked for: what nobody could give, or did not stay, is computed.
+      // Blocks before this one were asked for: those that nobody had, or that did not stay, are computed.
       let asked = 0;
-      /** Blocks that a lower tier was asked for: what it did not give, peers may. */
+      /** Blocks that a lower tier was asked for: peers are asked for those that it failed to give. */
       const tried = new Set<BlockKey>();
       for (;;) {
-        this.borrowRun(prefix.blocks, held);
-        const next = prefix.blocks[held.length];
+        this.pinRun(prefix.blocks, pinned);
+        const next = prefix.blocks[pinned.length];
         if (!next) break;
         const busy = this.computing.get(next.key) ?? this.fetching.get(next.key);
         if (busy) {
@@ -58,29 +64,29 @@ export class PrefixLoader implements PrefixCache {
         }
         if (this.contended.has(next.key)) break;
         if (this.isBelow(next.key, tried)) {
-          await this.promoteRun(prefix.blocks, held.length, tried, signal);
-          asked = Math.min(asked, held.length);
+          await this.promoteRun(prefix.blocks, pinned.length, tried, signal);
+          asked = Math.min(asked, pinned.length);
           continue;
         }
-        if (held.length < asked) break;
-        asked = await this.fetchRun(prefix, held.length, tried, signal);
+        if (pinned.length < asked) break;
+        asked = await this.fetchRun(prefix, pinned.length, tried, signal);
       }
     } catch (error) {
-      for (const borrowed of held) borrowed.release();
+      for (const { unpin } of pinned) unpin();
       throw error;
     }
-    return this.prepared(prefix.blocks, held);
+    return this.prepared(prefix.blocks, pinned);
   }
 
-  reserve(block: BlockMeta): ReservedBlock | null {
+  reserve(block: BlockMeta): Reservation<DeviceBlock> | null {
     return this.store.reserve(block);
   }
 
-  private borrowRun(blocks: readonly BlockMeta[], held: BorrowedBlock[]): void {
-    for (let i = held.length; i < blocks.length; i++) {
-      const borrowed = this.store.borrow(blocks[i]!.key);
-      if (!borrowed) return;
-      held.push(borrowed);
+  private pinRun(blocks: readonly BlockMeta[], pinned: PinnedDeviceBlock[]): void {
+    for (let i = pinned.length; i < blocks.length; i++) {
+      const pin = this.store.pinOnDevice(blocks[i]!.key);
+      if (!pin) return;
+      pinned.push(pin);
     }
   }
 
@@ -112,8 +118,8 @@ export class PrefixLoader implements PrefixCache {
   }
 
   /**
-   * Fetches what is not here from block `from` on, up to the first that is on its way already; what a lower tier has is left to that. Gives the
-   * block up to which it asked.
+   * Fetches the missing blocks from block `from` on, up to the first that is on its way already, without those of lower tiers. Gives the index of
+   * the block up to which it asked.
    */
   private async fetchRun(
     prefix: PrefixRequest,
@@ -140,37 +146,37 @@ export class PrefixLoader implements PrefixCache {
     }
   }
 
-  private prepared(blocks: readonly BlockMeta[], held: BorrowedBlock[]): PreparedPrefix {
-    const remoteBlocks = held.filter((borrowed) => borrowed.foreign).length;
+  private prepared(blocks: readonly BlockMeta[], pinned: PinnedDeviceBlock[]): PreparedPrefix {
+    const remoteBlocks = pinned.filter(({ foreign }) => foreign).length;
     const claimed = new Map<BlockKey, OneTimeEvent>();
     return {
-      blocks: held.map((borrowed) => borrowed.block),
-      localBlocks: held.length - remoteBlocks,
+      blocks: pinned.map(({ block }) => block),
+      localBlocks: pinned.length - remoteBlocks,
       remoteBlocks,
       claim: () => {
-        const next = blocks[held.length];
+        const next = blocks[pinned.length];
         if (next && this.isRefused(next.key)) return false;
-        for (const { meta } of held) this.store.adopt(meta.key);
-        for (const { key } of blocks.slice(held.length)) {
+        for (const { meta } of pinned) this.store.adopt(meta.key);
+        for (const { key } of blocks.slice(pinned.length)) {
           this.contended.delete(key);
           if (this.store.has(key) || this.computing.has(key)) continue;
           begin(this.computing, claimed, key);
         }
         return true;
       },
-      release: () => {
-        for (const borrowed of held) borrowed.release();
+      unpin: () => {
+        for (const { unpin } of pinned) unpin();
       },
       settle: () => end(this.computing, claimed),
     };
   }
 
-  /** Whether a block is on its way by another, or is to be computed and not to be asked for. */
+  /** Whether another sequence brings or computes the block, or the block is to be computed and not to be asked for. */
   private isTaken(key: BlockKey): boolean {
     return this.fetching.has(key) || this.computing.has(key) || this.contended.has(key);
   }
 
-  /** Whether somebody else has begun with the block since it was asked for. */
+  /** Whether another sequence has begun with the block since this one asked for it. */
   private isRefused(key: BlockKey): boolean {
     if (this.store.has(key) || this.computing.has(key)) return true;
     if (!this.fetching.has(key)) return false;
@@ -195,7 +201,7 @@ function begin(flights: Map<BlockKey, OneTimeEvent>, own: Map<BlockKey, OneTimeE
   flights.set(key, event);
 }
 
-/** Ends one's own flights. A key that arrived, and was lost again, may be another's flight by now. */
+/** Ends a sequence's own flights. A key that arrived and was lost again may be the flight of another sequence by now. */
 function end(flights: Map<BlockKey, OneTimeEvent>, own: Map<BlockKey, OneTimeEvent>): void {
   for (const [key, event] of own) {
     if (flights.get(key) === event) flights.delete(key);

@@ -2,6 +2,8 @@ import type { Clock, Timer } from '../../src/clock.js';
 import type { SealedBlock } from '../../src/core/block.js';
 import type { Push } from '../../src/core/replication.js';
 
+/** Pushes that wait, in one queue for each worker. */
+
 /** Why blocks are pushed: they are new, have other homes than before, or are most likely there already. */
 export type PushCause = 'new' | 'moved' | 'check';
 
@@ -16,19 +18,19 @@ interface Resting {
   readonly timer: Timer;
 }
 
-/** Pushes that wait: each worker's in a line of their own, and those whose time has not come. */
+/** Pushes that wait: one queue for each worker, and pushes whose time has not come. */
 export class PushQueue {
   private readonly lines = new Map<string, PushTask[]>();
   private readonly resting = new Set<Resting>();
   private readonly blocks: Record<PushCause, number> = { new: 0, moved: 0, check: 0 };
 
-  /** `ready` is called when the line of a worker is not empty any more. */
+  /** `ready` is called when the queue of a worker is not empty any more. */
   constructor(
     private readonly clock: Clock,
     private readonly ready: (to: string) => void,
   ) {}
 
-  /** Blocks that wait for this cause. */
+  /** Blocks of waiting pushes of this cause. */
   waiting(cause: PushCause): number {
     return this.blocks[cause];
   }
@@ -38,7 +40,7 @@ export class PushQueue {
     this.enter(task);
   }
 
-  /** They get into line after so long. */
+  /** Queues the tasks after the delay. */
   addLater(tasks: readonly PushTask[], delayMs: number): void {
     if (tasks.length === 0) return;
     this.count(tasks, 1);
@@ -50,17 +52,17 @@ export class PushQueue {
     this.resting.add(entry);
   }
 
-  /** Takes the first in line for a worker. */
+  /** Takes the first task out of a worker's queue. */
   next(to: string): PushTask | null {
     return this.take(to, 1)[0] ?? null;
   }
 
-  /** Takes all in line for a worker. */
+  /** Takes all tasks out of a worker's queue. */
   all(to: string): PushTask[] {
     return this.take(to, Number.POSITIVE_INFINITY);
   }
 
-  /** Keeps only some. */
+  /** Drops all tasks that are not wanted. */
   keep(wanted: (task: PushTask) => boolean): void {
     for (const [to, line] of this.lines) this.setLine(to, this.kept(line, wanted));
     for (const entry of this.resting) {
@@ -72,8 +74,7 @@ export class PushQueue {
   }
 
   /**
-   * Takes out the oldest push of new blocks: of those that were tried in vain if there are any, else for the worker with the longest line. Null
-   * if none waits.
+   * Takes out the oldest push of new blocks: of those that were tried in vain if there are any, else of the longest queue. Null if none waits.
    */
   dropNew(): PushTask | null {
     const lines = [...this.lines.values()].sort((a, b) => b.length - a.length);

@@ -1,25 +1,34 @@
 import { setMaxListeners } from 'node:events';
+import { IdleCondition } from '../../src/async/idle.js';
 import { Semaphore } from '../../src/async/semaphore.js';
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey, SealedBlock } from '../../src/core/block.js';
 import type { Announcement } from '../../src/core/member.js';
 import { type HomesOf, type Push, pushesOf, ringChange } from '../../src/core/replication.js';
 import type { Roster } from '../../src/fleet/roster.js';
-import {
-  FLEET_WORKERS,
-  REPLICATION_ATTEMPTS,
-  REPLICATION_BATCH_BLOCKS,
-  REPLICATION_CHECK_MS,
-  REPLICATION_PAST_RINGS,
-  REPLICATION_PAUSE_MS,
-  REPLICATION_PUSHES,
-  REPLICATION_QUEUE_BLOCKS,
-  REPLICATION_SETTLE_MS,
-} from '../../src/limits.js';
+import { FLEET_WORKERS } from '../../src/limits.js';
 import type { PeerClient } from '../../src/peer/client/peer-client.js';
 import type { Ring } from '../../src/ring/ring.js';
 import type { BlockStore } from '../cache/block-store.js';
 import { PushQueue, type PushTask } from './push-queue.js';
+
+/** Copies new blocks to their homes, and blocks to workers that become homes. */
+
+/** Blocks that wait to be pushed to their homes. The oldest is dropped first: a copy is lost, never an answer. @internal exported for tests. */
+export const REPLICATION_QUEUE_BLOCKS = 8192;
+/** Fresh blocks that are sorted by home at a time. */
+const REPLICATION_BATCH_BLOCKS = 64;
+/** Tries to copy a block, and the pause before each further one. @internal exported for tests. */
+export const REPLICATION_ATTEMPTS = 4;
+/** @internal exported for tests. */
+export const REPLICATION_PAUSE_MS = 500;
+/** Homes that are pushed to at a time, so that a slow one does not hold up the others, and transfers do not crowd out requests. */
+const REPLICATION_PUSHES = 2;
+/** After a change of the ring, when those who do not give the copies make sure that they are there. @internal exported for tests. */
+export const REPLICATION_CHECK_MS = 5_000;
+/** By then a new home has its copies, unless the worker that was to give them was lost; and as many changes of the ring are remembered meanwhile. @internal exported for tests. */
+export const REPLICATION_SETTLE_MS = 60_000;
+const REPLICATION_PAST_RINGS = 16;
 
 export interface ReplicatorOptions {
   readonly self: string;
@@ -34,28 +43,28 @@ export interface ReplicatorOptions {
 }
 
 /**
- * Off the reply path: copies new blocks to their homes, and, when the ring changes, blocks to workers that became homes of them. To each home
- * one push after another, and to a few homes at a time, so that transfers do not crowd out requests; a home that cannot be reached keeps nobody
- * else waiting. A copy that cannot be made, or that the home does not take, is tried again a few times; then the block has one copy less until
- * the ring changes or somebody fetches it.
+ * Copies new blocks to their homes, and, when the ring changes, blocks to workers that became homes of them, all off the reply path. Each home gets
+ * one push at a time, and few homes are served at a time, so that transfers do not crowd out requests; a home that cannot be reached does not delay
+ * the others. A copy that fails, or that the home refuses, is tried again a few times; then the block has one copy less until the ring changes or
+ * a worker fetches it.
  */
 export class Replicator {
   private readonly fresh: SealedBlock[] = [];
   private readonly queue: PushQueue;
   private readonly turns = new Semaphore(REPLICATION_PUSHES);
-  /** Homes whose pushes are being worked off. */
+  /** Homes that are being pushed to. */
   private readonly busy = new Set<string>();
   private sorting = false;
   private transfers = abortable();
   private ended = false;
-  /** As it was when blocks were last moved, and who was who then. */
+  /** The ring when blocks were last moved, and the incarnation of each worker then. */
   private ring: Ring;
   private incarnations: ReadonlyMap<string, string>;
-  /** Who was home of what until a short while ago. Before this worker came, nobody was, as far as it knows. */
+  /** The homes of the last few rings. Before this worker joined, no block had any, for all that this worker knows. */
   private past: { readonly homesOf: HomesOf; readonly untilMs: number }[];
-  /** Blocks of which a copy could not be made, since the ring changed last. */
+  /** Copies that failed for good since the ring changed last, in blocks. */
   private givenUp = 0;
-  private waiters: (() => void)[] = [];
+  private readonly idleCondition = new IdleCondition(() => this.busy.size === 0 && this.lagBlocks === 0);
 
   constructor(private readonly options: ReplicatorOptions) {
     this.queue = new PushQueue(options.clock, (to) => this.work(to));
@@ -77,12 +86,9 @@ export class Replicator {
     return this.waitingNew + this.queue.waiting('moved');
   }
 
-  /** Resolves when nothing is left to be copied, as far as that is up to this worker. */
+  /** Resolves when this worker has no copy left to make. */
   idle(): Promise<void> {
-    return new Promise((resolve) => {
-      this.waiters.push(resolve);
-      this.tellIfIdle();
-    });
+    return this.idleCondition.wait();
   }
 
   stop(): void {
@@ -90,13 +96,13 @@ export class Replicator {
     this.forget();
   }
 
-  /** Lets go of all that waits, and breaks off what is under way. */
+  /** Drops all waiting pushes, and aborts those under way. */
   forget(): void {
     this.transfers.abort();
     this.transfers = abortable();
     this.queue.clear();
     this.fresh.length = 0;
-    this.tellIfIdle();
+    this.idleCondition.notify();
   }
 
   private get waitingNew(): number {
@@ -104,7 +110,7 @@ export class Replicator {
   }
 
   private enqueueFresh(block: SealedBlock): void {
-    // The oldest goes first: a copy is lost, never an answer.
+    // Drop the oldest: that costs a copy, never an answer.
     if (this.waitingNew >= REPLICATION_QUEUE_BLOCKS) this.dropOldest();
     this.fresh.push(block);
     this.sortSoon();
@@ -125,7 +131,7 @@ export class Replicator {
     const alive = incarnationsOf(roster);
     this.incarnations = alive;
     const residents = store.keys().flatMap((key) => store.sealed(key) ?? []);
-    // Who was started anew has nothing, as if it had not been there.
+    // A worker that was restarted has no blocks, as if it had not been there.
     const present = (worker: string) => worker === self || alive.get(worker) === incarnations.get(worker);
     const homesBefore: HomesOf = (segment) => before.homes(segment, replicas).filter(present);
     const nowMs = clock.now();
@@ -138,12 +144,12 @@ export class Replicator {
     const change = ringChange(residents, homesBefore, (segment) => this.homes(segment), { self, present, unsettled });
     store.reassignRoles();
     const checks = new Set(change.checks.map(nameOf));
-    // What an earlier ring had moved elsewhere is not moved there any more, and nothing is checked twice.
+    // Moves that an earlier ring asked for are dropped if this ring does not, and no push is checked twice.
     this.queue.keep(({ cause, push }) => {
       if (cause === 'check' && checks.has(nameOf(push))) return false;
       return cause === 'new' || this.isDue(push);
     });
-    // A worker that has just come is not yet known to all: not at once, but soon.
+    // Not at once: the peers may not know yet of a worker that has just joined.
     this.queue.addLater(tasksOf(change.pushes, 'moved'), 0);
     this.queue.addLater(tasksOf(change.checks, 'check'), REPLICATION_CHECK_MS);
     this.tell();
@@ -155,7 +161,7 @@ export class Replicator {
     setImmediate(() => this.sort());
   }
 
-  /** Gets new blocks into the lines of their homes, some at a time. */
+  /** Moves a batch of new blocks into the queues of their homes. */
   private sort(): void {
     this.sorting = false;
     const fresh = this.fresh.splice(0, REPLICATION_BATCH_BLOCKS);
@@ -189,14 +195,14 @@ export class Replicator {
     }
     const target = roster.alive(to);
     if (!target) return;
-    // Before anything is lent: what is forgotten from now on is not sent.
+    // Taken before any block is pinned, so that a reset from now on aborts this push too.
     const { signal } = this.transfers;
     try {
       await peers.reach(target, signal);
     } catch {
       if (signal.aborted) return;
       this.again(task);
-      // Whatever else is for it waits as long, and nothing that is for others.
+      // All other pushes to this home wait as long; pushes to other homes do not.
       this.queue.addLater(this.queue.all(to), pauseAfter(task));
       return;
     }
@@ -213,7 +219,7 @@ export class Replicator {
   private async push(task: PushTask, target: Announcement, signal: AbortSignal): Promise<void> {
     const { store, peers, onMoved } = this.options;
     const blocks = task.push.blocks.filter(({ key }) => store.sealed(key));
-    const taken = await peers.push(target, blocks, (key) => store.lend(key), signal);
+    const taken = await peers.push(target, blocks, (key) => store.pin(key), signal);
     if (task.cause === 'moved') onMoved(taken.size);
     const lacking = blocks.filter(({ key }) => !taken.has(key) && store.sealed(key));
     if (lacking.length > 0) this.again({ ...task, push: { ...task.push, blocks: lacking } });
@@ -247,16 +253,11 @@ export class Replicator {
 
   private tell(): void {
     this.options.onLag(this.lagBlocks, this.lagBlocks + this.givenUp);
-    this.tellIfIdle();
-  }
-
-  private tellIfIdle(): void {
-    if (this.busy.size > 0 || this.lagBlocks > 0) return;
-    for (const go of this.waiters.splice(0)) go();
+    this.idleCondition.notify();
   }
 }
 
-/** For transfers to all workers of a fleet at once. */
+/** An abort controller for transfers to all workers of a fleet at once. */
 function abortable(): AbortController {
   const controller = new AbortController();
   setMaxListeners(FLEET_WORKERS, controller.signal);
@@ -267,17 +268,17 @@ function tasksOf(pushes: readonly Push<SealedBlock>[], cause: PushTask['cause'])
   return pushes.map((push) => ({ push, attempt: 1, cause }));
 }
 
-/** Milliseconds until it is tried once more. */
+/** Milliseconds until the next attempt. */
 function pauseAfter({ attempt }: PushTask): number {
   return REPLICATION_PAUSE_MS * attempt;
 }
 
-/** The same for pushes of the same segment to the same worker. */
+/** A name that pushes of the same segment to the same worker share. */
 function nameOf({ segment, to }: Push<SealedBlock>): string {
   return `${segment} ${to}`;
 }
 
-/** Of those who have not died or left. */
+/** The incarnations of all workers that have not died or left. */
 function incarnationsOf(roster: Roster): ReadonlyMap<string, string> {
   const alive = roster.members().filter(({ state }) => state !== 'dead');
   return new Map(alive.map(({ id, incarnation }) => [id, incarnation]));

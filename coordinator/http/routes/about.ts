@@ -1,8 +1,8 @@
 import type { MetricsRegistry } from '../../../src/metrics/registry.js';
-import { json, type Route } from '../route.js';
+import { type HttpRoute, json } from '../route.js';
 
 /** `GET /version` and `GET /metrics`. */
-export function aboutRoutes(version: string, registry: MetricsRegistry): Route[] {
+export function aboutRoutes(version: string, registry: MetricsRegistry): HttpRoute[] {
   return [
     { method: 'GET', path: '/version', access: 'open', handle: () => json({ version }) },
     {

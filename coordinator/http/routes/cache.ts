@@ -1,20 +1,20 @@
 import { InvalidRequest } from '../../../src/errors.js';
 import type { Fleet } from '../../fleet.js';
 import type { PromptReader } from '../../openai/prompt.js';
-import { ExplainRequest, readBody } from '../../openai/requests.js';
+import { checkBody, ExplainRequest } from '../../openai/requests.js';
 import { checkModelName, type ServedModel } from '../../openai/served-model.js';
 import { saltOf } from '../access.js';
-import { json, type Route } from '../route.js';
+import { type HttpRoute, json } from '../route.js';
 
-/** `POST /v1/cache/explain`: which blocks of a prompt are where; `POST /reset_prefix_cache`: forget all blocks. */
-export function cacheRoutes(fleet: Fleet, model: ServedModel, prompts: PromptReader): Route[] {
+/** `POST /v1/cache/explain`: where the blocks of a prompt are; `POST /reset_prefix_cache`: drop all blocks. */
+export function cacheRoutes(fleet: Fleet, model: ServedModel, prompts: PromptReader): HttpRoute[] {
   return [
     {
       method: 'POST',
       path: '/v1/cache/explain',
       access: 'key',
       handle: async ({ body, tenant }) => {
-        const request = readBody(ExplainRequest, body);
+        const request = checkBody(ExplainRequest, body);
         checkModelName(model, request.model);
         const { tokens } = promptOf(request, prompts);
         const { blocks, wouldRunOn } = await fleet.explain(tokens, saltOf(tenant, request.cache_salt));
@@ -47,10 +47,9 @@ export function cacheRoutes(fleet: Fleet, model: ServedModel, prompts: PromptRea
 
 function promptOf({ prompt, messages, tokens }: ExplainRequest, prompts: PromptReader) {
   const given = [prompt, messages, tokens].filter((value) => value !== undefined).length;
-  if (given !== 1)
-    throw new InvalidRequest('prompt: exactly one of prompt, messages and tokens must be given.', 'prompt');
+  if (given !== 1) throw new InvalidRequest('prompt: exactly one of prompt, messages and tokens is required', 'prompt');
   if (messages !== undefined) return prompts.readMessages(messages);
   if (prompt !== undefined) return prompts.readText(prompt, 'prompt');
-  if (!Array.isArray(tokens)) throw new InvalidRequest('tokens: must be a list of token ids.', 'tokens');
+  if (!Array.isArray(tokens)) throw new InvalidRequest('tokens: must be an array of token ids', 'tokens');
   return prompts.readIds(tokens, 'tokens');
 }

@@ -1,12 +1,12 @@
 import { InvalidRequest } from '../../../src/errors.js';
 import { CHAT_SHAPE } from '../../openai/chat-shape.js';
-import { ChatRequest, readBody } from '../../openai/requests.js';
-import type { Route } from '../route.js';
-import { answerWithTokens, type Endpoint, type GenerationDeps } from './generation.js';
+import { ChatRequest, checkBody } from '../../openai/requests.js';
+import type { HttpRoute } from '../route.js';
+import { answerWithTokens, type GenerationDeps, type GenerationEndpoint } from './generation.js';
 
-/** `POST /v1/chat/completions`: messages in, the model's own template makes the prompt, an assistant message out. */
-export function chatRoute(deps: GenerationDeps): Route {
-  const endpoint: Endpoint<ChatRequest> = {
+/** `POST /v1/chat/completions`: messages in, rendered by the model's chat template; an assistant message out. */
+export function chatRoute(deps: GenerationDeps): HttpRoute {
+  const endpoint: GenerationEndpoint<ChatRequest> = {
     shape: CHAT_SHAPE,
     demand: (request) => ({
       prompts: [deps.prompts.readMessages(request.messages)],
@@ -21,11 +21,11 @@ export function chatRoute(deps: GenerationDeps): Route {
     path: '/v1/chat/completions',
     access: 'key',
     generates: true,
-    handle: (exchange) => answerWithTokens(readBody(ChatRequest, exchange.body), endpoint, exchange, deps),
+    handle: (exchange) => answerWithTokens(checkBody(ChatRequest, exchange.body), endpoint, exchange, deps),
   };
 }
 
-/** The newer name counts if both are there. */
+/** `max_completion_tokens`, the newer name, wins if both are given. */
 function maxTokensOf(request: ChatRequest) {
   for (const param of ['max_completion_tokens', 'max_tokens'] as const) {
     const value = request[param];
@@ -37,5 +37,5 @@ function maxTokensOf(request: ChatRequest) {
 function logprobsOf(request: ChatRequest) {
   if (request.logprobs) return { value: request.top_logprobs ?? 0, param: 'top_logprobs' };
   if (request.top_logprobs === undefined || request.top_logprobs === 0) return null;
-  throw new InvalidRequest('top_logprobs: needs logprobs to be true.', 'top_logprobs');
+  throw new InvalidRequest('top_logprobs: is only allowed with logprobs: true', 'top_logprobs');
 }

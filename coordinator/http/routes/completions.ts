@@ -1,14 +1,11 @@
 import { COMPLETION_SHAPE } from '../../openai/completion-shape.js';
-import { CompletionRequest, readBody } from '../../openai/requests.js';
-import type { Route } from '../route.js';
-import { answerWithTokens, type Endpoint, type GenerationDeps } from './generation.js';
-
-/** What OpenAI gives to a completion that does not say. */
-const DEFAULT_MAX_TOKENS = 16;
+import { CompletionRequest, checkBody } from '../../openai/requests.js';
+import type { HttpRoute } from '../route.js';
+import { answerWithTokens, type GenerationDeps, type GenerationEndpoint } from './generation.js';
 
 /** `POST /v1/completions`: text or token ids in, text out. */
-export function completionsRoute(deps: GenerationDeps): Route {
-  const endpoint: Endpoint<CompletionRequest> = {
+export function completionsRoute(deps: GenerationDeps): HttpRoute {
+  const endpoint: GenerationEndpoint<CompletionRequest> = {
     shape: COMPLETION_SHAPE,
     demand: async (request) => ({
       prompts: await deps.prompts.readPrompts(request.prompt),
@@ -23,6 +20,9 @@ export function completionsRoute(deps: GenerationDeps): Route {
     path: '/v1/completions',
     access: 'key',
     generates: true,
-    handle: (exchange) => answerWithTokens(readBody(CompletionRequest, exchange.body), endpoint, exchange, deps),
+    handle: (exchange) => answerWithTokens(checkBody(CompletionRequest, exchange.body), endpoint, exchange, deps),
   };
 }
+
+/** OpenAI's default for completions. */
+const DEFAULT_MAX_TOKENS = 16;

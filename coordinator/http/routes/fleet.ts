@@ -1,10 +1,10 @@
 import type { Member, PeerAddress } from '../../../src/core/member.js';
 import type { Fleet } from '../../fleet.js';
 import { ApiError } from '../../openai/api-error.js';
-import { json, type Route } from '../route.js';
+import { type HttpRoute, json } from '../route.js';
 
-/** `GET /v1/fleet`: who is there; `POST /v1/fleet/workers/{id}/drain`: let one go. */
-export function fleetRoutes(fleet: Fleet, modelName: string): Route[] {
+/** `GET /v1/fleet`: workers and coordinators; `POST /v1/fleet/workers/{id}/drain`: drains a worker. */
+export function fleetRoutes(fleet: Fleet, modelName: string): HttpRoute[] {
   return [
     {
       method: 'GET',
@@ -28,7 +28,7 @@ export function fleetRoutes(fleet: Fleet, modelName: string): Route[] {
       handle: async ({ params }) => {
         const id = params.id ?? '';
         if (!fleet.view().workers.some((worker) => worker.id === id)) {
-          throw new ApiError(404, `There is no worker '${id}' in the fleet: GET /v1/fleet lists them.`, {
+          throw new ApiError(404, `id: no worker '${id}' in the fleet; GET /v1/fleet lists the workers`, {
             param: 'id',
             code: 'worker_not_found',
           });
@@ -59,7 +59,7 @@ function workerRow(worker: Member) {
   };
 }
 
-/** Where other hosts reach it if they can, else its Unix socket. */
+/** The TCP address if the worker has one, else its Unix socket. */
 function addressText({ unixPath, tcpHost, tcpPort }: PeerAddress): string | null {
   if (tcpHost !== null && tcpPort !== null)
     return `tcp://${tcpHost.includes(':') ? `[${tcpHost}]` : tcpHost}:${tcpPort}`;

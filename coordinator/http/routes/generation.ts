@@ -2,7 +2,6 @@ import type { Clock } from '../../../src/clock.js';
 import type { RequestMetrics } from '../../../src/metrics/request-metrics.js';
 import type { Random } from '../../../src/random.js';
 import type { Fleet } from '../../fleet.js';
-import type { Admission } from '../../openai/admission.js';
 import { answerChunks, wholeAnswer } from '../../openai/answer.js';
 import type { AnswerShape } from '../../openai/answer-shape.js';
 import { ApiError } from '../../openai/api-error.js';
@@ -11,69 +10,76 @@ import { promptLogprobs } from '../../openai/logprob-count.js';
 import { type LogprobRoom, LogprobShare } from '../../openai/logprob-room.js';
 import { type ChoicePlan, type Demand, planChoices } from '../../openai/plan.js';
 import type { PromptReader } from '../../openai/prompt.js';
+import type { RequestLimit } from '../../openai/request-limit.js';
 import type { CommonRequest } from '../../openai/requests.js';
 import { checkModelName, type ServedModel } from '../../openai/served-model.js';
 import { Tally } from '../../openai/tally.js';
 import { saltOf } from '../access.js';
-import { type Answer, type Exchange, json } from '../route.js';
+import { type Exchange, json, type RouteAnswer } from '../route.js';
 
-/** What the routes that ask the fleet for tokens need. */
+/** The common path of completions and chats, from checked fields to the answer. */
+
+/** What the two routes need. */
 export interface GenerationDeps {
   readonly fleet: Fleet;
   readonly model: ServedModel;
   readonly prompts: PromptReader;
-  readonly admission: Admission;
+  readonly requestLimit: RequestLimit;
   readonly logprobRoom: LogprobRoom;
   readonly metrics: RequestMetrics;
   readonly clock: Clock;
   readonly random: Random;
-  /** Whether a client may name the worker. */
+  /** Whether a client may choose the worker. */
   readonly allowRouting: boolean;
 }
 
-/** One endpoint's own part: how it writes answers, and what it makes of its request. */
-export interface Endpoint<R extends CommonRequest> {
+/** The part that differs between endpoints: how fields become a demand, and how answers are rendered. */
+export interface GenerationEndpoint<R extends CommonRequest> {
   readonly shape: AnswerShape;
   demand(request: R): Demand | Promise<Demand>;
 }
 
-/** The way of a request for tokens, from its checked fields to its answer, which begins when there is something to say. */
+/** Answers a request whose fields have been checked. A stream resolves with its first event. */
 export async function answerWithTokens<R extends CommonRequest>(
   request: R,
-  { shape, demand: demandOf }: Endpoint<R>,
+  { shape, demand: demandOf }: GenerationEndpoint<R>,
   exchange: Exchange,
   deps: GenerationDeps,
-): Promise<Answer> {
+): Promise<RouteAnswer> {
   const { model, clock } = deps;
   checkModelName(model, request.model);
   const demand = await demandOf(request);
   const id = `${shape.idPrefix}${Buffer.from(deps.random.bytes(16)).toString('hex')}`;
   const caller = { answerId: id, salt: saltOf(exchange.tenant, request.cache_salt), worker: workerOf(exchange, deps) };
   const choices = planChoices(request, demand, caller, model, () => deps.random.below(2 ** 53));
-  const share = shareFor(choices, exchange, deps);
+  const share = logprobShareFor(choices, exchange, deps);
   const tally = new Tally(choices);
-  const asked = { choices, tally, arrivedMs: exchange.arrivedMs, signal: exchange.signal };
-  const deltas = generate(asked, { ...deps, tokenizer: model.tokenizer });
+  const job = { choices, tally, arrivedMs: exchange.arrivedMs, signal: exchange.signal };
+  const deltas = generate(job, { ...deps, tokenizer: model.tokenizer });
   const head = { id, created: Math.floor(clock.now() / 1_000), model: model.name };
   const options = { head, shape, tally, logprobs: demand.logprobs !== null };
   if (!request.stream) return json(await wholeAnswer(deltas, { ...options, tokenizer: model.tokenizer, share }));
   const includeUsage = request.stream_options?.include_usage ?? false;
-  return { kind: 'events', events: await begun(answerChunks(deltas, { ...options, includeUsage })) };
+  return { kind: 'events', events: await withFirstEvent(answerChunks(deltas, { ...options, includeUsage })) };
 }
 
 /**
- * Until the answer was sent. The prompts' log-probabilities have room in it; those of the tokens after them are held, and added, only where the
- * answer is in one piece.
+ * The answer's share of the room for log-probabilities, released when the answer has been sent. It starts with the log-probabilities of echoed
+ * prompts; `wholeAnswer` adds those of generated tokens, which a stream never accumulates.
  */
-function shareFor(choices: readonly ChoicePlan[], exchange: Exchange, { logprobRoom }: GenerationDeps): LogprobShare {
+function logprobShareFor(
+  choices: readonly ChoicePlan[],
+  exchange: Exchange,
+  { logprobRoom }: GenerationDeps,
+): LogprobShare {
   const share = new LogprobShare(logprobRoom);
   exchange.onClose(() => share.close());
   share.growTo(choices.reduce((sum, { request }) => sum + promptLogprobs(request), 0));
   return share;
 }
 
-/** Waits for the first event, so that what fails before it can still be told by the status. */
-async function begun(events: AsyncGenerator<object, void>): Promise<AsyncIterable<object>> {
+/** Waits for the first event, so that an earlier failure can still set the HTTP status. */
+async function withFirstEvent(events: AsyncGenerator<object, void>): Promise<AsyncIterable<object>> {
   const first = await events.next();
   return (async function* () {
     try {
@@ -89,12 +95,8 @@ async function begun(events: AsyncGenerator<object, void>): Promise<AsyncIterabl
 function workerOf(exchange: Exchange, { allowRouting }: GenerationDeps): string | null {
   const worker = exchange.header('x-shoal-worker');
   if (worker === null || allowRouting) return worker;
-  throw new ApiError(
-    403,
-    'This coordinator does not let clients choose the worker: it must be started with SHOAL_ALLOW_ROUTING=1.',
-    {
-      param: 'x-shoal-worker',
-      code: 'routing_not_allowed',
-    },
-  );
+  throw new ApiError(403, 'x-shoal-worker: is not allowed; start the coordinator with SHOAL_ALLOW_ROUTING=1', {
+    param: 'x-shoal-worker',
+    code: 'routing_not_allowed',
+  });
 }

@@ -1,21 +1,24 @@
 import type { Fleet, HealthCheck } from '../../fleet.js';
-import { json, type Route } from '../route.js';
+import { type HttpRoute, json } from '../route.js';
 
-/** `GET /health/live`, `/health/ready` and `/health`: 200, or 503 with what is wrong. */
-export function healthRoutes(fleet: Fleet): Route[] {
-  const checked = async () => {
+/** `GET /health` and `/health/ready`: each check, with 200 or 503; `GET /health/live`: always 200. */
+export function healthRoutes(fleet: Fleet): HttpRoute[] {
+  const ready = async () => {
     const checks = await checksOf(fleet);
-    const ok = checks.every((check) => check.ok);
+    const failed = checks.filter((check) => !check.ok);
+    const ok = failed.every((check) => !check.required);
+    const degraded = ok && failed.length > 0 ? failed.map(({ name }) => name).join(', ') : undefined;
     const body = {
-      status: ok ? 'ok' : 'unavailable',
+      status: !ok ? 'unavailable' : degraded ? 'degraded' : 'ok',
+      degraded,
       checks: checks.map(({ name, ok, latencyMs, detail }) => ({ name, ok, latency_ms: latencyMs, detail })),
     };
     return json(body, ok ? 200 : 503);
   };
   return [
     { method: 'GET', path: '/health/live', access: 'open', handle: () => json({ status: 'ok' }) },
-    { method: 'GET', path: '/health/ready', access: 'open', handle: checked },
-    { method: 'GET', path: '/health', access: 'open', handle: checked },
+    { method: 'GET', path: '/health/ready', access: 'open', handle: ready },
+    { method: 'GET', path: '/health', access: 'open', handle: ready },
   ];
 }
 
@@ -24,6 +27,6 @@ async function checksOf(fleet: Fleet): Promise<HealthCheck[]> {
     return await fleet.health();
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
-    return [{ name: 'fleet', ok: false, latencyMs: 0, detail }];
+    return [{ name: 'fleet', ok: false, required: true, latencyMs: 0, detail }];
   }
 }

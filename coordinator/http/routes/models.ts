@@ -1,8 +1,8 @@
 import { checkModelName, type ServedModel } from '../../openai/served-model.js';
-import { json, type Route } from '../route.js';
+import { type HttpRoute, json } from '../route.js';
 
-/** `GET /v1/models`, and one of them by its name. */
-export function modelRoutes(model: ServedModel): Route[] {
+/** `GET /v1/models` and `GET /v1/models/{name}`. */
+export function modelRoutes(model: ServedModel): HttpRoute[] {
   const entry = (id: string) => ({
     id,
     object: 'model',
@@ -20,7 +20,7 @@ export function modelRoutes(model: ServedModel): Route[] {
     },
     {
       method: 'GET',
-      // Names may have slashes in them.
+      // A wildcard, because names may contain slashes.
       path: '/v1/models/*',
       access: 'key',
       handle: ({ params }) => {

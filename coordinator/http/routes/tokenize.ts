@@ -1,18 +1,18 @@
 import { InvalidRequest } from '../../../src/errors.js';
 import type { PromptReader } from '../../openai/prompt.js';
-import { DetokenizeRequest, readBody, TokenizeRequest } from '../../openai/requests.js';
+import { checkBody, DetokenizeRequest, TokenizeRequest } from '../../openai/requests.js';
 import { checkModelName, type ServedModel } from '../../openai/served-model.js';
-import { json, type Route } from '../route.js';
+import { type HttpRoute, json } from '../route.js';
 
-/** `POST /tokenize` and `POST /detokenize`, in the shapes of vLLM. */
-export function tokenizeRoutes(model: ServedModel, prompts: PromptReader): Route[] {
+/** `POST /tokenize` and `POST /detokenize`, compatible with vLLM. */
+export function tokenizeRoutes(model: ServedModel, prompts: PromptReader): HttpRoute[] {
   return [
     {
       method: 'POST',
       path: '/tokenize',
       access: 'key',
       handle: ({ body }) => {
-        const request = readBody(TokenizeRequest, body);
+        const request = checkBody(TokenizeRequest, body);
         checkModelName(model, request.model);
         const tokens = tokensOf(request, prompts);
         return json({ count: tokens.length, max_model_len: model.contextTokens, tokens });
@@ -23,7 +23,7 @@ export function tokenizeRoutes(model: ServedModel, prompts: PromptReader): Route
       path: '/detokenize',
       access: 'key',
       handle: ({ body }) => {
-        const request = readBody(DetokenizeRequest, body);
+        const request = checkBody(DetokenizeRequest, body);
         checkModelName(model, request.model);
         prompts.checkIds(request.tokens, 'tokens');
         return json({ prompt: model.tokenizer.decode(request.tokens, { skipSpecialTokens: false }) });
@@ -40,7 +40,7 @@ function tokensOf(request: TokenizeRequest, prompts: PromptReader): number[] {
     add_generation_prompt: addGenerationPrompt,
   } = request;
   if ((prompt === undefined) === (messages === undefined)) {
-    throw new InvalidRequest('prompt: either prompt or messages must be given.', 'prompt');
+    throw new InvalidRequest('prompt: exactly one of prompt and messages is required', 'prompt');
   }
   if (messages !== undefined) {
     const options = { addGenerationPrompt: addGenerationPrompt ?? true, addSpecialTokens: addSpecialTokens ?? false };

@@ -1,11 +1,5 @@
-import { argmax } from './choice.js';
-
-/** The log-probability of a token, and those of the most likely tokens at its position. */
-export interface TokenLogprobs {
-  logprob: number;
-  /** Pairs of a token id and its log-probability, most likely first. */
-  top: [number, number][];
-}
+import type { TokenLogprobs } from '../../protocol/generate.js';
+import { argmax } from './selection.js';
 
 /**
  * Natural log-probabilities from the model's raw logits, before any adjustment, as in OpenAI's API and vLLM.

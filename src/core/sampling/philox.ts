@@ -11,9 +11,9 @@ const MULTIPLIER_1 = 0xcd9e8d57;
 const WEYL_0 = 0x9e3779b9;
 const WEYL_1 = 0xbb67ae85;
 
-export type PhiloxBlock = readonly [number, number, number, number];
+type PhiloxBlock = readonly [number, number, number, number];
 
-/** The four 32-bit words that `key` maps `counter` to. All words are unsigned. */
+/** The four 32-bit words that `key` maps `counter` to. All words are unsigned. @internal exported for tests. */
 export function philox4x32(counter: PhiloxBlock, key: readonly [number, number]): PhiloxBlock {
   let [c0, c1, c2, c3] = counter;
   let [k0, k1] = key;

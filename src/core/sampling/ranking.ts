@@ -1,3 +1,5 @@
+/** Token ids from the highest logit down, one at a time. */
+
 /**
  * A binary heap that yields token ids by highest logit, then lowest id. Building it costs O(n) and each id O(log n), so a few ids do not cost a
  * sort of the vocabulary.

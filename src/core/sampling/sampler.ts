@@ -1,12 +1,13 @@
+import type { TokenLogprobs } from '../../protocol/generate.js';
 import { Adjustment, type AdjustmentSettings } from './adjustment.js';
-import { argmax, type ChoiceSettings, choose } from './choice.js';
-import { logprobsOf, type TokenLogprobs } from './logprobs.js';
+import { logprobsOf } from './logprobs.js';
 import { uniformAt } from './philox.js';
 import type { SamplingScratch } from './scratch.js';
+import { argmax, choose, type SelectionSettings } from './selection.js';
 
 /** Chooses the tokens of one sequence: adjusts logits, samples, computes log-probabilities. */
 
-export interface SamplerSettings extends ChoiceSettings, AdjustmentSettings {
+export interface SamplerSettings extends SelectionSettings, AdjustmentSettings {
   readonly seed: number;
   /** The number of alternatives per token; null is off. */
   readonly logprobs: number | null;

@@ -1,8 +1,7 @@
 import { blockBytes, checkBlockBytes, ELEMENT_BYTES, type KvLayout } from '../../core/kv-layout.js';
-import { SLAB_BYTES } from '../../limits.js';
 import { smallModel } from '../../model/onnx/small-model.js';
-import { DeviceAllocator, type DeviceAllocation } from '../../ort/device-memory.js';
 import type { Pointer } from '../../native/ffi.js';
+import { type DeviceAllocation, DeviceAllocator } from '../../ort/device-memory.js';
 import { OrtError } from '../../ort/ort-error.js';
 import type { Provider } from '../../ort/provider.js';
 import type { OrtRuntime } from '../../ort/runtime.js';
@@ -10,12 +9,15 @@ import type { Session } from '../../ort/session.js';
 import { Value } from '../../ort/value.js';
 import { BlockPlaces } from '../block-places.js';
 import { CopyCounter } from '../copy-counter.js';
-import type { CudaRuntime } from './cuda-runtime.js';
 import type { Device, DeviceBlock, DeviceCopies, DeviceMemory, DeviceOptions, KvSlot } from '../device.js';
 import { RowBuffers } from '../row-buffers.js';
 import { Slots } from '../slots.js';
+import type { CudaRuntime } from './cuda-runtime.js';
 
 /** An NVIDIA GPU as a device, by ONNX Runtime's CUDA provider. */
+
+/** Device memory for blocks is allocated in slabs of about this size, within the budget. */
+const SLAB_BYTES = 256 * 2 ** 20;
 
 export interface CudaDeviceOptions extends DeviceOptions {
   readonly runtime: OrtRuntime;

@@ -3,9 +3,9 @@ import { dirname, join } from 'node:path';
 import { InternalError } from '../../errors.js';
 import {
   callAsync,
-  type NativeLibrary,
-  type NativeFunction,
   loadFirstLibrary,
+  type NativeFunction,
+  type NativeLibrary,
   type Pointer,
 } from '../../native/ffi.js';
 import { ortLibraryPath } from '../../ort/library.js';
@@ -44,7 +44,7 @@ export function cudaMissing(): string | null {
   return gpuMissing(loadFirstLibrary(RUNTIME)!);
 }
 
-/** Why the CUDA runtime has no usable GPU; null if it has one. */
+/** Why the CUDA runtime has no usable GPU; null if it has one. @internal exported for tests. */
 export function gpuMissing(runtime: NativeLibrary): string | null {
   const count = Int32Array.of(0);
   const status = runtime.function<[Int32Array], number>('cudaGetDeviceCount', 'int', ['void *'])(count);
@@ -67,7 +67,7 @@ export interface Pitched {
 type Memcpy2D = NativeFunction<[Pointer, number, Pointer, number, number, number, number, Pointer], number>;
 type Memcpy = NativeFunction<[Pointer | Uint8Array, Pointer | Uint8Array, number, number], number>;
 
-/** The arguments of `cudaMemcpy2DAsync`: dst, dpitch, src, spitch, width, height, kind, stream. */
+/** The arguments of `cudaMemcpy2DAsync`: dst, dpitch, src, spitch, width, height, kind, stream. @internal exported for tests. */
 export function copyArguments(
   to: Pitched,
   from: Pitched,
@@ -75,7 +75,9 @@ export function copyArguments(
   rows: number,
 ): [Pointer, number, Pointer, number, number, number, number, Pointer] {
   if (rowBytes > to.pitchBytes || rowBytes > from.pitchBytes) {
-    throw new InternalError(`cannot copy rows of ${rowBytes} bytes: they overlap at a pitch of ${Math.min(to.pitchBytes, from.pitchBytes)} bytes`);
+    throw new InternalError(
+      `cannot copy rows of ${rowBytes} bytes: they overlap at a pitch of ${Math.min(to.pitchBytes, from.pitchBytes)} bytes`,
+    );
   }
   return [
     to.address,
@@ -138,10 +140,7 @@ export class CudaRuntime {
 
   async download(from: Pointer, into: Uint8Array): Promise<void> {
     void into.buffer;
-    this.check(
-      await callAsync(this._download, into, from, into.length, KINDS.deviceToHost),
-      'copy from the device',
-    );
+    this.check(await callAsync(this._download, into, from, into.length, KINDS.deviceToHost), 'copy from the device');
   }
 
   private check(status: number, action: string): void {

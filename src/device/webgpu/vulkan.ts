@@ -71,14 +71,14 @@ function instanceCreateInfo(): Uint8Array {
   return info;
 }
 
-/** Reads `VkPhysicalDeviceProperties`: `deviceType` at byte 16, `deviceName` from byte 20 on. */
+/** Reads `VkPhysicalDeviceProperties`: `deviceType` at byte 16, `deviceName` from byte 20 on. @internal exported for tests. */
 export function readProperties(bytes: Uint8Array): Pick<Adapter, 'name' | 'type'> {
   const type = TYPES[new DataView(bytes.buffer, bytes.byteOffset).getUint32(16, true)] ?? 'other';
   const name = bytes.subarray(20, 20 + 256);
   return { type, name: new TextDecoder().decode(name.subarray(0, name.indexOf(0))) };
 }
 
-/** Sums the device-local heaps of `VkPhysicalDeviceMemoryProperties`: their count at byte 260; from 264 on size (uint64) and flags, 16 bytes each. */
+/** Sums the device-local heaps of `VkPhysicalDeviceMemoryProperties`: their count at byte 260; from 264 on size (uint64) and flags, 16 bytes each. @internal exported for tests. */
 export function readMemory(bytes: Uint8Array): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   let sum = 0;

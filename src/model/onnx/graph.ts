@@ -38,7 +38,7 @@ export interface GraphNode {
   readonly place: WireField;
 }
 
-export interface Initializer {
+interface Initializer {
   readonly name: string;
   readonly dims: readonly number[];
 }

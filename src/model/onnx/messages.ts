@@ -13,7 +13,7 @@ const ATTRIBUTE = { name: 1, float: 2, int: 3, ints: 8, type: 20 } as const;
 const ATTRIBUTE_TYPE = { float: 1, int: 2, ints: 7 } as const;
 
 /** A bigint is an integer attribute, a number a float. */
-export type Attribute = bigint | number | readonly bigint[];
+type Attribute = bigint | number | readonly bigint[];
 
 export interface Node {
   readonly op: string;

@@ -7,7 +7,7 @@ import { bytesField, intField, join } from './wire.js';
 const IR_VERSION = 8;
 const OPSET = 17;
 
-export interface SmallValue {
+interface SmallValue {
   readonly name: string;
   readonly type: ElementType;
   /** A string is a symbolic dimension. */

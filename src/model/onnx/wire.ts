@@ -7,9 +7,12 @@ import type { ByteSource } from './byte-source.js';
  * Values are decoded on demand. Groups, which ONNX does not use, are refused. See https://protobuf.dev/programming-guides/encoding/.
  */
 
+/** @internal exported for tests. */
 export const VARINT = 0;
-export const FIXED64 = 1;
+const FIXED64 = 1;
+/** @internal exported for tests. */
 export const BYTES = 2;
+/** @internal exported for tests. */
 export const FIXED32 = 5;
 
 /** A field, with byte offsets in the source. */
@@ -98,7 +101,7 @@ function malformed(at: number): Corrupt {
   return new Corrupt(`no protobuf field at byte ${at}: the file is damaged or not an ONNX model`);
 }
 
-/** Encodes an integer as a varint, negative ones in 64-bit two's complement. */
+/** Encodes an integer as a varint, negative ones in 64-bit two's complement. @internal exported for tests. */
 export function varint(value: number | bigint): Uint8Array {
   let rest = BigInt.asUintN(64, BigInt(value));
   const bytes: number[] = [];

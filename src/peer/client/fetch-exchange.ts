@@ -1,18 +1,29 @@
 import { Deferred } from '../../async/deferred.js';
 import type { BlockDigest, BlockKey, SealedBlock } from '../../core/block.js';
+import type { Reservation } from '../../core/reservation.js';
 import { Corrupt, fromWire, type ShoalError, toWire } from '../../errors.js';
 import type { PeerObserver } from '../observer.js';
 import type { ServerMessage } from '../wire/messages.js';
 import type { Exchange, Line } from './exchange.js';
 
-/** Takes the blocks that a fetch brings. After `place` gave memory for a block, either `done` or `failed` follows, once; where the fetch was given up, perhaps after its end. */
+/** Asks a peer for blocks, in order. */
+
+/** Memory for a block that a fetch brings; a promise of `commit` settles when the block is kept, or rejects. */
+export type FetchReservation = Reservation<Uint8Array, void | Promise<void>>;
+
+/** Takes the blocks that a fetch brings. */
 export interface FetchSink {
-  /** Gives memory of `byteLength` bytes for a block that begins to arrive, or null if it is not wanted any more. */
-  place(block: SealedBlock, byteLength: number): Uint8Array | null;
-  /** The block is there and agrees with its digest. The next one may arrive before the promise is fulfilled; the fetch waits for all. */
-  done(block: SealedBlock): void | Promise<void>;
-  /** The block is not there. Nothing writes to its memory any more. */
-  failed(block: SealedBlock, error: ShoalError): void;
+  /**
+   * Reserves memory of `byteLength` bytes for a block that begins to arrive; null if the block is not wanted any more. The fetch commits when the
+   * bytes agree with the block's digest, and waits for all commits at its end; else it aborts: where it was given up, perhaps after its end.
+   */
+  reserve(block: SealedBlock, byteLength: number): FetchReservation | null;
+}
+
+/** A block that arrives, and the memory for it. */
+interface Receiving {
+  readonly block: SealedBlock;
+  readonly reserved: FetchReservation;
 }
 
 /** What a fetch brought. */
@@ -29,7 +40,7 @@ export class FetchExchange implements Exchange<Fetched> {
   private line: Line | null = null;
   /** Blocks that have begun to arrive. */
   private begun = 0;
-  private receiving: SealedBlock | null = null;
+  private receiving: Receiving | null = null;
   private blocks = 0;
   private readonly keeping: Promise<void>[] = [];
   private reason: ShoalError | null = null;
@@ -56,12 +67,12 @@ export class FetchExchange implements Exchange<Fetched> {
     const asked = this.keys[this.begun++];
     if (block.key !== asked) throw new Corrupt(`a peer sent block ${block.key} where ${asked} was due`);
     if (this.reason) return null;
-    return this.place(block);
+    return this.reserve(block);
   }
 
   wants(): boolean {
     if (this.reason === null) return true;
-    this.letGo(this.reason);
+    this.abortReceiving();
     return false;
   }
 
@@ -97,44 +108,44 @@ export class FetchExchange implements Exchange<Fetched> {
 
   fail(reason: ShoalError): void {
     this.reason ??= reason;
-    this.letGo(reason);
+    this.abortReceiving();
     this.settle(null);
   }
 
-  private letGo(reason: ShoalError): void {
-    const block = this.receiving;
+  private abortReceiving(): void {
+    const { receiving } = this;
     this.receiving = null;
-    if (block) this.sink.failed(block, reason);
+    receiving?.reserved.abort();
   }
 
-  private place(block: SealedBlock): Uint8Array | null {
-    let place: Uint8Array | null = null;
+  private reserve(block: SealedBlock): Uint8Array | null {
+    let reserved: FetchReservation | null = null;
     try {
-      place = this.sink.place(block, this.blockBytes);
+      reserved = this.sink.reserve(block, this.blockBytes);
     } catch (error) {
       this.giveUp(fromWire(toWire(error)));
     }
-    if (place === null) return null;
-    this.receiving = block;
+    if (reserved === null) return null;
+    this.receiving = { block, reserved };
     // The sink may have given up in the call.
-    return this.wants() ? place : null;
+    return this.wants() ? reserved.memory : null;
   }
 
   private arrived(digest: BlockDigest | null): void {
-    const block = this.receiving;
-    if (!block) return;
+    if (!this.receiving) return;
+    const { block, reserved } = this.receiving;
     if (digest !== block.digest) {
       this.observer.onIntegrityFailure('fetch');
       throw new Corrupt(`block ${block.key} came with digest ${digest} and should have ${block.digest}`);
     }
     this.receiving = null;
     this.blocks++;
-    this.keeping.push(this.keep(block));
+    this.keeping.push(this.keep(reserved));
   }
 
-  private async keep(block: SealedBlock): Promise<void> {
+  private async keep(reserved: FetchReservation): Promise<void> {
     try {
-      await this.sink.done(block);
+      await reserved.commit();
     } catch (error) {
       this.giveUp(fromWire(toWire(error)));
     }

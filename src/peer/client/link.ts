@@ -1,66 +1,54 @@
-import type { Socket } from 'node:net';
 import { abortReason, orAbort } from '../../async/abort.js';
 import { Deferred } from '../../async/deferred.js';
 import { Semaphore } from '../../async/semaphore.js';
-import type { Clock, Timer } from '../../clock.js';
+import type { Timer } from '../../clock.js';
 import type { BlockDigest } from '../../core/block.js';
 import { Corrupt, fromWire, Overloaded, type ShoalError, toWire, Unavailable } from '../../errors.js';
 import {
   FRAME_HEADER_BYTES,
-  HANDSHAKE_FRAME_BYTES,
   PEER_BLOCKS_IN_SOCKET,
   PEER_DRAIN_MS,
-  PEER_MEMORY_REST_MS,
+  PEER_MEMORY_IDLE_MS,
   PEER_REQUESTS_IN_FLIGHT,
 } from '../../limits.js';
-import { Connection, type ConnectionOwner, type Payload } from '../wire/connection.js';
-import { checkLengths, PRELUDE_BYTES, type Prelude } from '../wire/frame.js';
-import type { ClientHandshake } from '../wire/handshake.js';
+import type { Connection, Payload } from '../wire/connection.js';
+import { checkLengths, type Prelude } from '../wire/frame.js';
+import { type ClientGreetingOptions, type Dialler, greetServer } from '../wire/greeting.js';
 import { type ClientMessage, fromClient, fromServer, type ServerMessage } from '../wire/messages.js';
-import type { Inlet } from '../wire/socket.js';
 import { type Exchange, endsExchange } from './exchange.js';
-import type { OpenPeerMemory, PeerMemory } from './peer-memory.js';
+import type { OpenSharedMemory, SharedMemoryReader } from './shared-read.js';
 
-export interface LinkOptions {
-  readonly open: (inlet: Inlet) => Socket;
-  readonly handshake: ClientHandshake;
+/** The dialling side of one connection for blocks. */
+
+export interface LinkOptions extends Omit<ClientGreetingOptions, 'onClosed'> {
   /** Bytes of every block, by the fleet's K/V layout. */
   readonly blockBytes: number;
-  readonly clock: Clock;
-  readonly handshakeTimeoutMs: number;
-  readonly progressTimeoutMs: number;
-  /** Not for TCP. */
-  readonly openMemory?: OpenPeerMemory | undefined;
-  /** The link is over; `wasOpen` says whether it had come about. */
+  /** For Unix sockets only. */
+  readonly openMemory?: OpenSharedMemory | undefined;
+  /** The link is over; `wasOpen` says whether the handshake had succeeded. */
   readonly onClosed: (reason: ShoalError, wasOpen: boolean) => void;
 }
 
-export type LinkState = 'greeting' | 'proving' | 'open' | 'closed';
+export type LinkState = 'greeting' | 'open' | 'closed';
 
-/** The dialling side of one connection: proves itself, then carries exchanges. */
-export class Link implements ConnectionOwner {
+/** Greets the server, then carries exchanges: requests for blocks, of which many may be in flight. */
+export class Link implements Dialler {
   private phase: LinkState = 'greeting';
-  private readonly opened = new Deferred<void>();
+  private readonly whenOpened = new Deferred<void>();
   private readonly exchanges = new Map<number, Exchange<unknown>>();
   private requests = 0;
   private readonly payloads = new Semaphore(PEER_BLOCKS_IN_SOCKET);
-  private peerMemory: PeerMemory | null = null;
-  private resting: Timer | null = null;
-  /** Runs while the rest of a payload is read past. */
+  private sharedMemory: SharedMemoryReader | null = null;
+  private dropping: Timer | null = null;
+  /** Runs while the rest of a payload is discarded. */
   private draining: Timer | null = null;
   private readonly connection: Connection;
-  private readonly deadline: Timer;
-  /** The frame that is coming in, and what it is for. */
+  /** The frame that is coming in, and its request. */
   private message: ServerMessage | null = null;
   private request = 0;
 
   constructor(private readonly options: LinkOptions) {
-    const { clock, handshakeTimeoutMs, handshake } = options;
-    this.connection = new Connection(options.open, this, options.progressTimeoutMs);
-    this.deadline = clock.after(handshakeTimeoutMs, () =>
-      this.close(new Unavailable(`a peer did not greet within ${handshakeTimeoutMs} ms`)),
-    );
-    this.say(0, handshake.hello);
+    this.connection = greetServer({ ...options, onClosed: undefined }, this);
   }
 
   get state(): LinkState {
@@ -71,17 +59,17 @@ export class Link implements ConnectionOwner {
     return this.exchanges.size;
   }
 
-  /** Memory of the peer that can be read from here; null where there is none, or the link is not open. */
-  get memory(): PeerMemory | null {
-    return this.phase === 'open' && this.peerMemory?.usable ? this.peerMemory : null;
+  /** Memory of the peer that this process can read; null where there is none, or the link is not open. */
+  get memory(): SharedMemoryReader | null {
+    return this.phase === 'open' && this.sharedMemory?.usable ? this.sharedMemory : null;
   }
 
-  /** Resolves when the link has come about. Rejects with what it came to, or the reason of `signal`. */
+  /** Resolves when the handshake has succeeded. Rejects with the reason why the link closed, or the reason of `signal`. */
   whenOpen(signal: AbortSignal): Promise<void> {
-    return orAbort(this.opened.promise, signal);
+    return orAbort(this.whenOpened.promise, signal);
   }
 
-  /** Carries an exchange out. Rejects with Overloaded if too many are under way, else with what it or the link came to. */
+  /** Runs an exchange. Rejects with Overloaded if too many are in flight, else with the error of the exchange or of the link. */
   async run<T>(exchange: Exchange<T>, signal: AbortSignal): Promise<T> {
     try {
       await this.whenOpen(signal);
@@ -103,17 +91,17 @@ export class Link implements ConnectionOwner {
     this.connection.close(reason);
   }
 
+  opened(connection: Connection): void {
+    this.phase = 'open';
+    this.sharedMemory = this.options.openMemory?.(connection.fileDescriptor) ?? null;
+    this.whenOpened.resolve();
+  }
+
   admit(prelude: Prelude): void {
     const type = fromServer.typeOf(prelude.type);
-    if (this.phase !== 'open') {
-      const due = this.phase === 'greeting' ? 'challenge' : 'welcome';
-      checkLengths(prelude, HANDSHAKE_FRAME_BYTES - PRELUDE_BYTES, 0);
-      if (prelude.request === 0 && (type === due || type === 'error')) return;
-      throw new Corrupt(`a peer sent '${type}' where '${due}' was due`);
-    }
     checkLengths(prelude, FRAME_HEADER_BYTES, type === 'block' ? this.options.blockBytes : 0);
     if (this.exchanges.has(prelude.request) || (prelude.request === 0 && type === 'error')) return;
-    throw new Corrupt(`a peer sent '${type}' for request ${prelude.request}, which is not in flight`);
+    throw unexpected(type, prelude.request);
   }
 
   begin(prelude: Prelude, header: Uint8Array): Uint8Array | null {
@@ -126,7 +114,7 @@ export class Link implements ConnectionOwner {
     if (this.exchanges.get(this.request)!.wants()) return true;
     const { clock } = this.options;
     this.draining ??= clock.after(PEER_DRAIN_MS, () =>
-      this.close(new Unavailable(`a peer took over ${PEER_DRAIN_MS} ms for the rest of a block that nobody waits for`)),
+      this.close(new Unavailable(`a peer took over ${PEER_DRAIN_MS} ms for the rest of a block that was given up`)),
     );
     return false;
   }
@@ -136,69 +124,47 @@ export class Link implements ConnectionOwner {
     this.draining = null;
     const message = this.message!;
     this.message = null;
-    if (this.request === 0) {
-      this.greeted(message);
-      return;
-    }
+    if (this.request === 0) throw message.type === 'error' ? fromWire(message) : unexpected(message.type, 0);
     const exchange = this.exchanges.get(this.request)!;
     exchange.end(message, digest);
-    // After the call: if it throws, the exchange is among those that end with the link.
+    // After the call: an exchange that throws ends with the link.
     if (endsExchange(message)) this.exchanges.delete(this.request);
-    this.restSoon();
+    this.dropPagesSoon();
   }
 
   awaits(): boolean {
-    return this.phase !== 'open' || this.exchanges.size > 0;
+    return this.exchanges.size > 0;
   }
 
   closed(reason: ShoalError): void {
     const wasOpen = this.phase === 'open';
     this.phase = 'closed';
-    this.deadline.cancel();
     this.payloads.close();
-    this.opened.reject(reason);
+    this.whenOpened.reject(reason);
     const exchanges = [...this.exchanges.values()];
     this.exchanges.clear();
     for (const exchange of exchanges) exchange.fail(reason);
     this.draining?.cancel();
-    this.resting?.cancel();
-    this.peerMemory?.close();
+    this.dropping?.cancel();
+    this.sharedMemory?.close();
     this.options.onClosed(reason, wasOpen);
   }
 
-  private greeted(message: ServerMessage): void {
-    const { handshake } = this.options;
-    switch (message.type) {
-      case 'challenge':
-        this.phase = 'proving';
-        this.say(0, handshake.prove(message));
-        return;
-      case 'welcome':
-        handshake.accept(message);
-        this.phase = 'open';
-        this.deadline.cancel();
-        this.connection.trust();
-        this.peerMemory = this.options.openMemory?.(this.connection.fileDescriptor) ?? null;
-        this.opened.resolve();
-        return;
-      case 'error':
-        throw fromWire(message);
-    }
-  }
-
-  /** Not at once: what was fetched is in use now, by somebody in a hurry. */
-  private restSoon(): void {
-    if (this.peerMemory === null || this.exchanges.size > 0) return;
-    this.resting?.cancel();
-    this.resting = this.options.clock.after(PEER_MEMORY_REST_MS, () => {
-      if (this.exchanges.size === 0) this.peerMemory?.rest();
+  /** Later, because the blocks just fetched are in use now by a request that waits for them. */
+  private dropPagesSoon(): void {
+    if (this.sharedMemory === null || this.exchanges.size > 0) return;
+    this.dropping?.cancel();
+    this.dropping = this.options.clock.after(PEER_MEMORY_IDLE_MS, () => {
+      if (this.exchanges.size === 0) this.sharedMemory?.dropPages();
     });
   }
 
   private enter(exchange: Exchange<unknown>): void {
-    if (this.phase !== 'open') throw new Unavailable('the connection to a peer was closed');
+    if (this.phase !== 'open') throw new Unavailable('cannot send a request to a peer: its connection was closed');
     if (this.exchanges.size >= PEER_REQUESTS_IN_FLIGHT) {
-      throw new Overloaded(`a peer has ${PEER_REQUESTS_IN_FLIGHT} requests of this worker in flight: ask another`);
+      throw new Overloaded(
+        `cannot send a request to a peer: ${PEER_REQUESTS_IN_FLIGHT} are in flight; ask another peer`,
+      );
     }
     const request = this.nextRequest();
     this.exchanges.set(request, exchange);
@@ -209,7 +175,7 @@ export class Link implements ConnectionOwner {
     });
   }
 
-  /** Numbers go round; after four milliards of requests one may still be in flight. */
+  /** Numbers wrap at 2^32; skips 0, and numbers that are still in flight. */
   private nextRequest(): number {
     do this.requests = (this.requests + 1) >>> 0;
     while (this.requests === 0 || this.exchanges.has(this.requests));
@@ -217,7 +183,10 @@ export class Link implements ConnectionOwner {
   }
 
   private say(request: number, message: ClientMessage, payload?: Payload): void {
-    const { code, header } = fromClient.pack(message);
-    this.connection.send(code, request, header, payload);
+    this.connection.say(fromClient, request, message, payload);
   }
+}
+
+function unexpected(type: string, request: number): Corrupt {
+  return new Corrupt(`a peer sent '${type}' for request ${request}, which is not in flight`);
 }

@@ -15,14 +15,15 @@ import { type PeerObserver, SILENT } from '../observer.js';
 import type { BlockHost } from '../server/block-host.js';
 import { ClientHandshake, NONCE_BYTES, type PeerIdentity } from '../wire/handshake.js';
 import { describe, dial, type Endpoint, endpointOf, type SocketOptions } from '../wire/socket.js';
-import { BorrowExchange } from './borrow-exchange.js';
+import { PingExchange } from './exchange.js';
 import { FetchExchange, type Fetched, type FetchSink } from './fetch-exchange.js';
 import { Link, type LinkState } from './link.js';
-import type { OpenPeerMemory } from './peer-memory.js';
-import { PingExchange } from './ping-exchange.js';
 import { PushExchange } from './push-exchange.js';
+import { type OpenSharedMemory, PinExchange } from './shared-read.js';
 
-/** A worker to speak to, in the incarnation that is known of it. */
+/** Links to peers, and fetching, pushing and pinging over them. */
+
+/** A worker to dial, in the incarnation that the caller knows. */
 export interface PeerTarget {
   readonly id: string;
   readonly incarnation: string;
@@ -35,13 +36,13 @@ export interface FetchOutcome extends Fetched {
 
 export interface PeerClientOptions extends SocketOptions {
   readonly identity: PeerIdentity;
-  /** The machine this process is on, as in `PeerAddress`. */
+  /** This process's host, as in `PeerAddress`. */
   readonly hostId: string;
   readonly secret: string;
   /** Bytes of every block, by the fleet's K/V layout. */
   readonly blockBytes: number;
-  /** For peers on this host: without it, all goes through the socket. */
-  readonly openMemory?: OpenPeerMemory | undefined;
+  /** For peers on this host; without it, all blocks come through the socket. */
+  readonly openMemory?: OpenSharedMemory | undefined;
   readonly observer?: PeerObserver;
   readonly clock?: Clock;
   readonly random?: Random;
@@ -66,7 +67,7 @@ interface Pooled {
 
 type ClosedListener = (id: string, incarnation: string) => void;
 
-/** Links to peers, one each, opened when they are first needed and again when they were lost. */
+/** Links to peers, one per peer, opened when first needed and reopened after a loss. */
 export class PeerClient {
   private readonly pool = new Map<string, Pooled>();
   private readonly closedListeners: ClosedListener[] = [];
@@ -82,10 +83,10 @@ export class PeerClient {
   }
 
   /**
-   * Fetches blocks in order, and stops at the first that the peer does not have. Blocks that came before an error stay delivered.
-   * Rejects when the link cannot be had or breaks (Unavailable), the peer is not the one meant or does not fit (Refused), bytes do not agree
-   * with their digest (Corrupt), too much is under way (Overloaded), or with the reason of `signal`, at once:
-   * memory for a block that was arriving is let go by `failed`, perhaps later.
+   * Fetches blocks in order, and stops at the first block that the peer does not have. Blocks that came before an error stay delivered.
+   * Rejects with Unavailable if the link cannot be opened or breaks, Refused if the peer is another worker or has another secret or
+   * fingerprint, Corrupt if bytes do not match their digest, Overloaded if too many requests are in flight, and with the reason of `signal` at
+   * once: the reservation of a block that was arriving is aborted, perhaps later.
    */
   async fetch(to: PeerTarget, keys: readonly BlockKey[], sink: FetchSink, signal: AbortSignal): Promise<FetchOutcome> {
     const startedMs = this.clock.now();
@@ -110,20 +111,20 @@ export class PeerClient {
   }
 
   /**
-   * Offers blocks to a peer and sends those that it wants, which are lent by `lend` for as long as they are read. What is not there to be
-   * lent ends the push. Gives the keys of those that the peer has now for certain. Rejects as `fetch` does.
+   * Offers blocks to a peer and sends those that it wants, which `pin` pins for as long as they are read. A block that cannot be pinned ends
+   * the push. Gives the keys of those that the peer has now for certain. Rejects as `fetch` does.
    */
   async push(
     to: PeerTarget,
     blocks: readonly SealedBlock[],
-    lend: BlockHost['lend'],
+    pin: BlockHost['pin'],
     signal: AbortSignal,
   ): Promise<Set<BlockKey>> {
     const acknowledged = new Set<BlockKey>();
     for (let from = 0; from < blocks.length; from += PEER_OFFER_BLOCKS) {
       const offer = new PushExchange(
         blocks.slice(from, from + PEER_OFFER_BLOCKS),
-        lend,
+        pin,
         this.options.blockBytes,
         this.clock,
       );
@@ -132,7 +133,7 @@ export class PeerClient {
     return acknowledged;
   }
 
-  /** Asks a peer for a sign of life. Gives the milliseconds that it took. Rejects as `fetch` does, and with DeadlineExceeded after `timeoutMs`. */
+  /** Pings a peer. Gives the milliseconds until its answer. Rejects as `fetch` does, and with DeadlineExceeded after `timeoutMs`. */
   async ping(to: PeerTarget, timeoutMs: number): Promise<number> {
     const startedMs = this.clock.now();
     const patience = new AbortController();
@@ -147,7 +148,7 @@ export class PeerClient {
     }
   }
 
-  /** Calls back when a link that was open is lost. Not for those that this client closes itself. */
+  /** Calls back when an open link is lost, but not when this client closes it. */
   onLinkClosed(listener: ClosedListener): void {
     this.closedListeners.push(listener);
   }
@@ -162,13 +163,13 @@ export class PeerClient {
     }));
   }
 
-  /** Closes all links. What is under way rejects with Unavailable. */
+  /** Closes all links. Requests in flight reject with Unavailable. */
   close(): void {
     this.over = true;
-    for (const { target } of [...this.pool.values()]) this.drop(target.id, 'this worker is closing');
+    for (const { target } of [...this.pool.values()]) this.drop(target.id, 'this process is closing');
   }
 
-  /** Out of the peer's memory as far as it can be read from here; else through the socket. */
+  /** Reads blocks out of the peer's shared memory where possible, and fetches the rest through the socket. */
   private async fetchSome(
     to: PeerTarget,
     keys: readonly BlockKey[],
@@ -177,36 +178,39 @@ export class PeerClient {
   ): Promise<Fetched> {
     const { blockBytes } = this.options;
     const link = this.linkTo(to);
-    // What it came to instead, the exchange is told.
+    // If the link did not open, `run` rejects with the reason.
     await link.whenOpen(signal).catch(() => {});
     const { memory } = link;
     const fetch = (some: readonly BlockKey[]) =>
       link.run(new FetchExchange(some, sink, blockBytes, this.observer), signal);
     if (memory === null) return fetch(keys);
-    const borrowed = await link.run(new BorrowExchange(keys, sink, memory, blockBytes, this.observer), signal);
-    if (borrowed.unshared === 0) return borrowed;
-    const fetched = await fetch(keys.slice(keys.length - borrowed.unshared));
+    const read = await link.run(new PinExchange(keys, sink, memory, blockBytes, this.observer), signal);
+    if (read.unshared === 0) return read;
+    const fetched = await fetch(keys.slice(keys.length - read.unshared));
     return {
-      blocks: borrowed.blocks + fetched.blocks,
-      bytes: borrowed.bytes + fetched.bytes,
+      blocks: read.blocks + fetched.blocks,
+      bytes: read.bytes + fetched.bytes,
       missing: fetched.missing,
     };
   }
 
   private linkTo(target: PeerTarget): Link {
-    if (this.over) throw new Unavailable('this worker is closing its links to peers');
+    if (this.over) throw new Unavailable('cannot dial a peer: this process is closing');
     const { id, incarnation } = target;
     const known = this.pool.get(id);
     if (known) {
       // Incarnations sort by age.
       if (incarnation < known.target.incarnation) {
-        throw new Refused(`worker ${id} is in incarnation ${known.target.incarnation} by now, not ${incarnation}`);
+        throw new Refused(
+          `cannot dial worker ${id} in incarnation ${incarnation}: it is in incarnation ${known.target.incarnation} now`,
+        );
       }
       const same = incarnation === known.target.incarnation && isDeepStrictEqual(target.address, known.target.address);
       if (same && known.link.state !== 'closed') return known.link;
       this.drop(id, `worker ${id} has a new incarnation or address`);
     }
-    if (this.pool.size >= FLEET_WORKERS) throw new Overloaded(`there are links to ${FLEET_WORKERS} peers already`);
+    if (this.pool.size >= FLEET_WORKERS)
+      throw new Overloaded(`cannot dial worker ${id}: there are links to ${FLEET_WORKERS} peers; close one first`);
     return this.connect(target, endpointOf(target.address, this.options.hostId));
   }
 
@@ -214,7 +218,7 @@ export class PeerClient {
     const { identity, secret, blockBytes } = this.options;
     const link = new Link({
       open: (inlet) => dial(endpoint, inlet, this.options),
-      handshake: new ClientHandshake(identity, target, secret, this.random.bytes(NONCE_BYTES)),
+      handshake: new ClientHandshake(identity, target, 'blocks', secret, this.random.bytes(NONCE_BYTES)),
       blockBytes,
       openMemory: 'path' in endpoint ? this.options.openMemory : undefined,
       clock: this.clock,

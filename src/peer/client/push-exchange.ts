@@ -1,15 +1,15 @@
 import { Deferred } from '../../async/deferred.js';
 import type { Clock } from '../../clock.js';
-import type { BlockKey, SealedBlock } from '../../core/block.js';
+import type { BlockKey, PinnedBlock, SealedBlock } from '../../core/block.js';
 import { Corrupt, fromWire, InternalError, type ShoalError, toWire } from '../../errors.js';
-import { PEER_LEND_MS } from '../../limits.js';
-import type { BlockHost, LentBlock } from '../server/block-host.js';
+import { PEER_PUSH_PIN_MS } from '../../limits.js';
+import type { BlockHost } from '../server/block-host.js';
 import type { ServerMessage } from '../wire/messages.js';
 import type { Exchange, Line } from './exchange.js';
 
 /**
- * Offers blocks and sends those that the peer wants. Gives those that it has then. A block is lent when its turn has come to be sent, and
- * released when nothing reads it any more: to offer what the peer has costs no more than the offer.
+ * Offers blocks and sends those that the peer wants. Gives those that it has then. A block is pinned when its turn has come to be sent,
+ * and unpinned when nothing reads it any more: to offer what the peer has costs no more than the offer.
  */
 export class PushExchange implements Exchange<Set<BlockKey>> {
   private readonly outcome = new Deferred<Set<BlockKey>>();
@@ -21,7 +21,7 @@ export class PushExchange implements Exchange<Set<BlockKey>> {
 
   constructor(
     private readonly blocks: readonly SealedBlock[],
-    private readonly lend: BlockHost['lend'],
+    private readonly pin: BlockHost['pin'],
     private readonly blockBytes: number,
     private readonly clock: Clock,
   ) {}
@@ -89,8 +89,8 @@ export class PushExchange implements Exchange<Set<BlockKey>> {
   private async sendAll(wanted: readonly number[]): Promise<void> {
     try {
       for (const index of wanted) {
-        const lent = await this.lentInTime(this.keyAt(index));
-        if (lent !== null && (await this.send(index, lent))) continue;
+        const pinned = await this.pinnedInTime(this.keyAt(index));
+        if (pinned !== null && (await this.send(index, pinned))) continue;
         // It is not here any more, or not soon; and the peer takes the others in their order alone.
         if (!this.over) this.line!.send({ type: 'cancel' });
         return;
@@ -100,44 +100,44 @@ export class PushExchange implements Exchange<Set<BlockKey>> {
     }
   }
 
-  /** Null if it takes so long that the peer, for which nothing comes meanwhile, would take this worker for dead. */
-  private async lentInTime(key: BlockKey): Promise<LentBlock | null> {
+  /** Null if the pin takes so long that the peer, which receives nothing meanwhile, would take this worker for dead. */
+  private async pinnedInTime(key: BlockKey): Promise<PinnedBlock | null> {
     let late = false;
-    const lending = this.lend(key);
-    lending.then((lent) => late && lent?.release()).catch(() => {});
+    const pinning = this.pin(key);
+    pinning.then((pinned) => late && pinned?.unpin()).catch(() => {});
     const tooLate = new Deferred<null>();
-    const patience = this.clock.after(PEER_LEND_MS, () => {
+    const patience = this.clock.after(PEER_PUSH_PIN_MS, () => {
       late = true;
       tooLate.resolve(null);
     });
     try {
-      return await Promise.race([lending, tooLate.promise]);
+      return await Promise.race([pinning, tooLate.promise]);
     } finally {
       patience.cancel();
     }
   }
 
   /** False if it was given up meanwhile. */
-  private async send(index: number, lent: LentBlock): Promise<boolean> {
+  private async send(index: number, pinned: PinnedBlock): Promise<boolean> {
     const { payloads, send } = this.line!;
-    const permitted = this.checked(lent) && (await payloads.acquire());
+    const permitted = this.checked(pinned) && (await payloads.acquire());
     if (this.over || !permitted) {
-      lent.release();
+      pinned.unpin();
       if (permitted) payloads.release();
       return false;
     }
     const released = () => {
-      lent.release();
+      pinned.unpin();
       payloads.release();
     };
-    send({ type: 'put', index }, { bytes: lent.bytes, released });
+    send({ type: 'put', index }, { bytes: pinned.bytes, released });
     return true;
   }
 
-  private checked(lent: LentBlock): boolean {
-    const { byteLength } = lent.bytes;
+  private checked(pinned: PinnedBlock): boolean {
+    const { byteLength } = pinned.bytes;
     if (byteLength === this.blockBytes) return true;
-    this.giveUp(new InternalError(`block ${lent.block.key} has ${byteLength} bytes and not ${this.blockBytes}`));
+    this.giveUp(new InternalError(`block ${pinned.block.key} has ${byteLength} bytes and not ${this.blockBytes}`));
     return false;
   }
 

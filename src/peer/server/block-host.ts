@@ -1,28 +1,15 @@
-import type { BlockKey, SealedBlock } from '../../core/block.js';
-import type { SharedPlace } from '../../core/shared-place.js';
+import type { BlockKey, PinnedBlock, SealedBlock } from '../../core/block.js';
+import type { NoReservation, Reservation } from '../../core/reservation.js';
 
-/** What the peer server needs of the worker's cache: to lend blocks to others, and to take what is pushed. */
+/** What the peer server needs of the worker's cache: to pin blocks that peers read, and to take blocks that peers push. */
 export interface BlockHost {
-  /** Lends a block; null if it is not here. Its memory stays as it is until `release` is called. */
-  lend(key: BlockKey): Promise<LentBlock | null>;
-  /** Whether a block is here in memory that processes of this host can read: then `lend` says where. */
+  /** Pins a block; null if it is not here. */
+  pin(key: BlockKey): Promise<PinnedBlock | null>;
+  /** Whether a block is here in memory that processes of this host can read: then `pin` says where. */
   isShared(key: BlockKey): boolean;
-  /** Takes a place for a block that a peer wants to push here. */
-  admit(block: SealedBlock): Admission;
+  /**
+   * Reserves memory for a block that a peer wants to push here, to be committed once its digest agrees. 'present' only if the block is here and can
+   * be given to others: a block on its way here may still not come.
+   */
+  admit(block: SealedBlock): Reservation<Uint8Array, Promise<void>> | NoReservation;
 }
-
-export interface LentBlock {
-  readonly block: SealedBlock;
-  readonly bytes: Uint8Array;
-  /** Where processes of this host can read the same bytes; null where they cannot. */
-  readonly shared: SharedPlace | null;
-  release(): void;
-}
-
-export type Admission =
-  /** `into` is to be filled; `commit` once its digest agrees, else `abort`. */
-  | { readonly kind: 'accepted'; readonly into: Uint8Array; commit(): Promise<void>; abort(): void }
-  /** It is here already. */
-  | { readonly kind: 'held' }
-  /** There is no room, or it is on its way here and may still not come. */
-  | { readonly kind: 'full' };

@@ -1,11 +1,11 @@
 import type { Clock } from '../../clock.js';
-import type { BlockKey } from '../../core/block.js';
-import { Corrupt, InternalError } from '../../errors.js';
+import type { BlockKey, PinnedBlock } from '../../core/block.js';
+import { InternalError } from '../../errors.js';
 import type { PeerObserver } from '../observer.js';
+import { failureOf } from '../wire/message-format.js';
 import type { ServerMessage } from '../wire/messages.js';
-import { failureOf } from '../wire/wire-failure.js';
 import type { Answer, Reply } from './answer.js';
-import type { BlockHost, LentBlock } from './block-host.js';
+import type { BlockHost } from './block-host.js';
 
 /** Sends the blocks that a peer asked for, in order, up to the first that is not here. */
 export class FetchAnswer implements Answer {
@@ -26,16 +26,6 @@ export class FetchAnswer implements Answer {
     );
   }
 
-  put(): never {
-    throw new Corrupt('a peer sent a block for a request that is a fetch');
-  }
-
-  filled(): void {}
-
-  returned(): never {
-    throw new Corrupt('a peer gave back blocks that nobody lent: its request is a fetch');
-  }
-
   awaits(): boolean {
     return false;
   }
@@ -53,32 +43,32 @@ export class FetchAnswer implements Answer {
     let bytes = 0;
     let last: ServerMessage = { type: 'done' };
     for (const key of this.keys) {
-      // The permit comes first, so that no more is lent than the socket is given.
+      // The permit comes first, so that no more is pinned than the socket is given.
       if (!(await reply.payloads.acquire())) break;
-      const lent = this.over ? null : await this.lend(key, reply);
-      if (this.over || lent === null) {
-        lent?.release();
+      const pinned = this.over ? null : await this.pinned(key, reply);
+      if (this.over || pinned === null) {
+        pinned?.unpin();
         reply.payloads.release();
         if (!this.over) last = { type: 'missing', key };
         break;
       }
       const released = () => {
-        lent.release();
+        pinned.unpin();
         reply.payloads.release();
       };
-      reply.send({ type: 'block', block: lent.block }, { bytes: lent.bytes, released });
+      reply.send({ type: 'block', block: pinned.block }, { bytes: pinned.bytes, released });
       bytes += this.blockBytes;
     }
     if (bytes > 0) this.observer.onFetch(bytes, this.clock.now() - startedMs, 'out');
     return last;
   }
 
-  private async lend(key: BlockKey, reply: Reply): Promise<LentBlock | null> {
+  private async pinned(key: BlockKey, reply: Reply): Promise<PinnedBlock | null> {
     try {
-      const lent = await this.host.lend(key);
-      if (lent === null || lent.bytes.byteLength === this.blockBytes) return lent;
-      lent.release();
-      throw new InternalError(`block ${key} has ${lent.bytes.byteLength} bytes and not ${this.blockBytes}`);
+      const pinned = await this.host.pin(key);
+      if (pinned === null || pinned.bytes.byteLength === this.blockBytes) return pinned;
+      pinned.unpin();
+      throw new InternalError(`block ${key} has ${pinned.bytes.byteLength} bytes and not ${this.blockBytes}`);
     } catch (error) {
       reply.payloads.release();
       throw error;

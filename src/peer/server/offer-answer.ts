@@ -1,18 +1,19 @@
 import type { BlockDigest, SealedBlock } from '../../core/block.js';
+import type { Reservation } from '../../core/reservation.js';
 import { Corrupt, InternalError } from '../../errors.js';
 import type { PeerObserver } from '../observer.js';
-import { failureOf } from '../wire/wire-failure.js';
+import { failureOf } from '../wire/message-format.js';
 import type { Answer, Reply } from './answer.js';
-import type { Admission, BlockHost } from './block-host.js';
+import type { BlockHost } from './block-host.js';
 
-type Place = Extract<Admission, { kind: 'accepted' }>;
+type Memory = Reservation<Uint8Array, Promise<void>>;
 
 /** Takes the blocks that a peer offers, as far as there is room for them. */
 export class OfferAnswer implements Answer {
   private reply: Reply | null = null;
   /** Memory for blocks that have not come, by position in the offer, in the order in which they are due. */
-  private readonly due = new Map<number, Place>();
-  private filling: { readonly index: number; readonly place: Place } | null = null;
+  private readonly due = new Map<number, Memory>();
+  private filling: { readonly index: number; readonly reserved: Memory } | null = null;
   private committing = 0;
 
   constructor(
@@ -26,9 +27,9 @@ export class OfferAnswer implements Answer {
     this.reply = reply;
     const held: number[] = [];
     for (const [index, block] of this.blocks.entries()) {
-      const admission = this.host.admit(block);
-      if (admission.kind === 'held') held.push(index);
-      if (admission.kind === 'accepted') this.due.set(index, this.checked(admission));
+      const reserved = this.host.admit(block);
+      if (reserved === 'present') held.push(index);
+      if (typeof reserved !== 'string') this.due.set(index, this.checked(reserved));
     }
     reply.send({ type: 'wanted', wanted: [...this.due.keys()], held });
     this.finishIfDone();
@@ -37,27 +38,23 @@ export class OfferAnswer implements Answer {
   put(index: number): Uint8Array {
     const [next] = this.due;
     if (next?.[0] !== index) throw new Corrupt(`a peer sent block ${index} of its offer where ${next?.[0]} was due`);
-    const place = next[1];
+    const reserved = next[1];
     this.due.delete(index);
-    this.filling = { index, place };
-    return place.into;
+    this.filling = { index, reserved };
+    return reserved.memory;
   }
 
   filled(digest: BlockDigest): void {
-    const { index, place } = this.filling!;
+    const { index, reserved } = this.filling!;
     this.filling = null;
     const block = this.blocks[index]!;
     if (digest !== block.digest) {
-      place.abort();
+      reserved.abort();
       this.observer.onIntegrityFailure('push');
       throw new Corrupt(`block ${block.key} was pushed with digest ${digest} and should have ${block.digest}`);
     }
     this.committing++;
-    void this.commit(index, place);
-  }
-
-  returned(): never {
-    throw new Corrupt('a peer gave back blocks that nobody lent: its request is an offer');
+    void this.commit(index, reserved);
   }
 
   awaits(): boolean {
@@ -71,13 +68,13 @@ export class OfferAnswer implements Answer {
 
   closed(): void {
     this.reply = null;
-    this.filling?.place.abort();
+    this.filling?.reserved.abort();
     this.filling = null;
     this.abortDue();
   }
 
-  private async commit(index: number, place: Place): Promise<void> {
-    const error = await place.commit().then(() => null, failureOf);
+  private async commit(index: number, reserved: Memory): Promise<void> {
+    const error = await reserved.commit().then(() => null, failureOf);
     this.committing--;
     this.reply?.send({ type: 'stored', index, error });
     this.finishIfDone();
@@ -90,14 +87,15 @@ export class OfferAnswer implements Answer {
   }
 
   private abortDue(): void {
-    for (const place of this.due.values()) place.abort();
+    for (const reserved of this.due.values()) reserved.abort();
     this.due.clear();
   }
 
-  private checked(place: Place): Place {
-    if (place.into.byteLength === this.blockBytes) return place;
-    place.abort();
+  private checked(reserved: Memory): Memory {
+    const { byteLength } = reserved.memory;
+    if (byteLength === this.blockBytes) return reserved;
+    reserved.abort();
     this.abortDue();
-    throw new InternalError(`memory of ${place.into.byteLength} bytes for a block of ${this.blockBytes}`);
+    throw new InternalError(`memory of ${byteLength} bytes for a block of ${this.blockBytes}`);
   }
 }

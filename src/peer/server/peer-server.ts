@@ -2,19 +2,25 @@ import { chmod, lstat, rm } from 'node:fs/promises';
 import type net from 'node:net';
 import { Deferred } from '../../async/deferred.js';
 import { type Clock, SystemClock } from '../../clock.js';
-import { InvalidRequest, Overloaded, type ShoalError, Unavailable } from '../../errors.js';
+import { InvalidRequest, Overloaded, Refused, type ShoalError, Unavailable } from '../../errors.js';
 import { HANDSHAKE_TIMEOUT_MS, PEER_CONNECTIONS, PEER_PROGRESS_TIMEOUT_MS } from '../../limits.js';
 import { type Random, SystemRandom } from '../../random.js';
 import { type PeerObserver, SILENT } from '../observer.js';
-import { NONCE_BYTES, type PeerIdentity, ServerHandshake } from '../wire/handshake.js';
+import type { Connection } from '../wire/connection.js';
+import { greetClient, type OpenSession } from '../wire/greeting.js';
+import { NONCE_BYTES, type PeerIdentity, type Purpose, ServerHandshake } from '../wire/handshake.js';
 import { adopt, listener, type SocketOptions } from '../wire/socket.js';
 import type { BlockHost } from './block-host.js';
-import { Session } from './session.js';
+import { Session, type SessionOptions } from './session.js';
+
+/** Listens for peers, and chooses by the purpose of each connection what serves it. */
 
 export interface PeerServerOptions extends SocketOptions {
   readonly identity: PeerIdentity;
   readonly secret: string;
   readonly host: BlockHost;
+  /** Serves connections with the purpose `calls`; without it, this server refuses them. */
+  readonly onCalls?: OpenSession | undefined;
   /** Bytes of every block, by the fleet's K/V layout. */
   readonly blockBytes: number;
   readonly observer?: PeerObserver;
@@ -26,7 +32,7 @@ export interface PeerServerOptions extends SocketOptions {
 }
 
 export interface ListenOptions {
-  /** Path of a Unix socket to make; what is left of an earlier one there is removed. */
+  /** Path of the Unix socket; a socket that is there already is removed. */
   readonly unixPath?: string | null;
   readonly tcpHost?: string | null;
   /** 0 for any free port. */
@@ -41,27 +47,30 @@ export interface PeerAddresses {
 
 type ClosedListener = (id: string, incarnation: string) => void;
 
-/** Longest path that fits a Unix socket's address on Linux. */
+/** The longest path of a Unix socket on Linux. */
 const UNIX_PATH_BYTES = 107;
 
-/** Lends the blocks of this worker to its peers, and takes what they push. */
+/** Listens for peers: gives them blocks of this worker, takes blocks that they push, and leaves calls to `onCalls`. */
 export class PeerServer {
   private readonly servers: net.Server[] = [];
-  private readonly sessions = new Set<Session>();
+  private readonly open = new Set<Connection>();
   private readonly closedListeners: ClosedListener[] = [];
   private readonly observer: PeerObserver;
   private readonly clock: Clock;
   private readonly random: Random;
   private readonly emptied = new Deferred<void>();
+  private readonly sessionOptions: SessionOptions;
   private over = false;
 
   constructor(private readonly options: PeerServerOptions) {
     this.observer = options.observer ?? SILENT;
     this.clock = options.clock ?? new SystemClock();
     this.random = options.random ?? new SystemRandom();
+    const { host, blockBytes } = options;
+    this.sessionOptions = { host, blockBytes, clock: this.clock, observer: this.observer };
   }
 
-  /** Begins to listen, on a Unix socket, on TCP, or both. Rejects with InvalidRequest or Unavailable if an address cannot be had. */
+  /** Begins to listen, on a Unix socket, on TCP, or both. Rejects with InvalidRequest or Unavailable if it cannot listen on an address. */
   async listen(at: ListenOptions): Promise<PeerAddresses> {
     const unixPath = at.unixPath ?? null;
     const tcpHost = at.tcpHost ?? null;
@@ -76,36 +85,36 @@ export class PeerServer {
     return { unixPath, tcpHost, tcpPort: typeof address === 'object' && address ? address.port : null };
   }
 
-  /** Connections at this moment, proved or not. */
+  /** Open connections, before and after the handshake. */
   get connections(): number {
-    return this.sessions.size;
+    return this.open.size;
   }
 
-  private get most(): number {
+  private get limit(): number {
     return this.options.connections ?? PEER_CONNECTIONS;
   }
 
-  /** Calls back when a connection that a peer had made and proved is lost. Not for those that this server closes itself. */
+  /** Calls back when a connection is lost after its handshake, but not when this server closes it. */
   onLinkClosed(listener: ClosedListener): void {
     this.closedListeners.push(listener);
   }
 
-  /** Stops listening and breaks all connections off. Resolves when no memory is lent to them or taken for them any more. */
+  /** Stops listening and closes all connections. Resolves when no memory is read or written for them any more. */
   async close(): Promise<void> {
     this.over = true;
     const closed = this.servers.map((server) => new Promise((resolve) => server.close(resolve)));
-    for (const session of this.sessions) session.close(new Unavailable('this worker is closing'));
-    if (this.sessions.size > 0) await this.emptied.promise;
+    for (const connection of this.open) connection.close(new Unavailable('this worker is closing'));
+    if (this.open.size > 0) await this.emptied.promise;
     await Promise.all(closed);
   }
 
   private bind(options: net.ListenOptions): Promise<net.Server> {
     const { setSendBuffer, tls } = this.options;
     const server = listener(options.path === undefined ? { tls } : { setSendBuffer }, (socket) => this.accept(socket));
-    server.maxConnections = this.most;
+    server.maxConnections = this.limit;
     const where = options.path ?? `${options.host}:${options.port}`;
     return new Promise((resolve, reject) => {
-      // Stays for errors of later connections, which concern nobody else.
+      // Also catches errors of later connections, which concern no one else: rejecting again has no effect.
       server.on('error', (error) => reject(new Unavailable(`cannot listen for peers on ${where}: ${error.message}`)));
       server.listen(options, () => {
         this.servers.push(server);
@@ -115,30 +124,36 @@ export class PeerServer {
   }
 
   private accept(socket: net.Socket): void {
-    if (this.over || this.sessions.size >= this.most) {
+    if (this.over || this.open.size >= this.limit) {
       socket.destroy();
       this.observer.onFailure(new Overloaded('').code);
       return;
     }
-    const { identity, secret, host, blockBytes } = this.options;
-    const session: Session = new Session({
+    const { identity, secret } = this.options;
+    const connection: Connection = greetClient({
       open: (inlet) => adopt(socket, inlet, this.options),
       handshake: new ServerHandshake(identity, secret, this.random.bytes(NONCE_BYTES)),
-      host,
-      blockBytes,
       clock: this.clock,
-      observer: this.observer,
       handshakeTimeoutMs: this.options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
       progressTimeoutMs: this.options.progressTimeoutMs ?? PEER_PROGRESS_TIMEOUT_MS,
-      onClosed: (reason, peer) => this.ended(session, reason, peer),
+      sessionFor: (purpose) => this.sessionFor(purpose),
+      onClosed: (reason) => this.closed(connection, reason),
     });
-    this.sessions.add(session);
+    this.open.add(connection);
   }
 
-  private ended(session: Session, reason: ShoalError, peer: PeerIdentity | null): void {
-    this.sessions.delete(session);
-    if (this.over && this.sessions.size === 0) this.emptied.resolve();
+  private sessionFor(purpose: Purpose): OpenSession {
+    if (purpose === 'blocks') return (connection) => new Session(connection, this.sessionOptions);
+    const { onCalls } = this.options;
+    if (!onCalls) throw new Refused('this worker takes no calls over this connection');
+    return onCalls;
+  }
+
+  private closed(connection: Connection, reason: ShoalError): void {
+    this.open.delete(connection);
+    if (this.over && this.open.size === 0) this.emptied.resolve();
     if (this.over) return;
+    const { peer } = connection;
     if (!peer || reason.code !== 'unavailable') this.observer.onFailure(reason.code);
     if (!peer) return;
     for (const listener of this.closedListeners) listener(peer.id, peer.incarnation);
@@ -149,12 +164,12 @@ async function clearPath(path: string): Promise<void> {
   const bytes = Buffer.byteLength(path);
   if (bytes > UNIX_PATH_BYTES) {
     throw new InvalidRequest(
-      `the path of a Unix socket has at most ${UNIX_PATH_BYTES} bytes, ${path} has ${bytes}`,
+      `unixPath: ${path} has ${bytes} bytes; a path of a Unix socket has at most ${UNIX_PATH_BYTES}`,
       'unixPath',
     );
   }
   const found = await lstat(path).catch(() => null);
   if (!found) return;
-  if (!found.isSocket()) throw new InvalidRequest(`${path} is there already, and is not a socket`, 'unixPath');
+  if (!found.isSocket()) throw new InvalidRequest(`unixPath: ${path} exists and is not a socket`, 'unixPath');
   await rm(path, { force: true });
 }

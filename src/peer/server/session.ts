@@ -1,94 +1,73 @@
-import type { Socket } from 'node:net';
 import { Semaphore } from '../../async/semaphore.js';
-import type { Clock, Timer } from '../../clock.js';
+import type { Clock } from '../../clock.js';
 import type { BlockDigest } from '../../core/block.js';
-import { Corrupt, fromWire, Overloaded, Refused, type ShoalError, toWire } from '../../errors.js';
+import { Corrupt, fromWire, Overloaded, toWire } from '../../errors.js';
 import {
   FRAME_HEADER_BYTES,
-  HANDSHAKE_FRAME_BYTES,
   PEER_BLOCKS_IN_SOCKET,
-  PEER_BLOCKS_LENT,
+  PEER_BLOCKS_PINNED,
   PEER_REQUESTS_IN_FLIGHT,
 } from '../../limits.js';
 import type { PeerObserver } from '../observer.js';
-import { Connection, type ConnectionOwner, type Payload } from '../wire/connection.js';
-import { checkLengths, PRELUDE_BYTES, type Prelude } from '../wire/frame.js';
-import type { PeerIdentity, ServerHandshake } from '../wire/handshake.js';
+import type { Connection, ConnectionOwner, Payload } from '../wire/connection.js';
+import { checkLengths, type Prelude } from '../wire/frame.js';
+import { failureOf } from '../wire/message-format.js';
 import { type ClientMessage, fromClient, fromServer, type ServerMessage } from '../wire/messages.js';
-import type { Inlet } from '../wire/socket.js';
-import { failureOf } from '../wire/wire-failure.js';
-import type { Answer, Reply } from './answer.js';
+import { type Answer, PONG, type Reply } from './answer.js';
 import type { BlockHost } from './block-host.js';
-import { BorrowAnswer } from './borrow-answer.js';
 import { FetchAnswer } from './fetch-answer.js';
 import { OfferAnswer } from './offer-answer.js';
-import { PONG } from './pong.js';
+import { PinAnswer } from './shared-read.js';
+
+/** The dialled side of one connection for blocks, after the handshake. */
 
 export interface SessionOptions {
-  readonly open: (inlet: Inlet) => Socket;
-  readonly handshake: ServerHandshake;
   readonly host: BlockHost;
   /** Bytes of every block, by the fleet's K/V layout. */
   readonly blockBytes: number;
   readonly clock: Clock;
   readonly observer: PeerObserver;
-  readonly handshakeTimeoutMs: number;
-  readonly progressTimeoutMs: number;
-  /** The session is over; `peer` is who it was with, null if that was never proved. */
-  readonly onClosed: (reason: ShoalError, peer: PeerIdentity | null) => void;
 }
 
-/** The dialled side of one connection: has the peer prove itself, then serves its requests. */
+/** Answers the requests of one peer. */
 export class Session implements ConnectionOwner {
-  private phase: 'greeting' | 'proving' | 'open' | 'closed' = 'greeting';
-  private peer: PeerIdentity | null = null;
   private readonly answers = new Map<number, Answer>();
-  /** Answers of which the last message is not on its way yet. */
+  /** Answers whose last message the socket has not taken yet. */
   private ending = 0;
   private readonly payloads = new Semaphore(PEER_BLOCKS_IN_SOCKET);
-  private readonly loans = new Semaphore(PEER_BLOCKS_LENT);
-  private readonly connection: Connection;
-  private readonly deadline: Timer;
-  /** The frame that is coming in, and what it is for. */
+  private readonly pins = new Semaphore(PEER_BLOCKS_PINNED);
+  /** The frame that is coming in, and its request. */
   private message: ClientMessage | null = null;
   private request = 0;
 
-  constructor(private readonly options: SessionOptions) {
-    const { clock, handshakeTimeoutMs } = options;
-    this.connection = new Connection(options.open, this, options.progressTimeoutMs);
-    this.deadline = clock.after(handshakeTimeoutMs, () =>
-      this.connection.close(new Refused(`a peer did not prove itself within ${handshakeTimeoutMs} ms`)),
-    );
-  }
-
-  close(reason: ShoalError): void {
-    this.connection.close(reason);
-  }
+  constructor(
+    private readonly connection: Connection,
+    private readonly options: SessionOptions,
+  ) {}
 
   admit(prelude: Prelude): void {
     const type = fromClient.typeOf(prelude.type);
-    if (this.phase !== 'open') {
-      const due = this.phase === 'greeting' ? 'hello' : 'proof';
-      checkLengths(prelude, HANDSHAKE_FRAME_BYTES - PRELUDE_BYTES, 0);
-      if (prelude.request === 0 && type === due) return;
-      throw new Corrupt(`a peer sent '${type}' where '${due}' was due`);
-    }
     checkLengths(prelude, FRAME_HEADER_BYTES, type === 'put' ? this.options.blockBytes : 0);
-    const going = this.answers.has(prelude.request);
+    const inFlight = this.answers.has(prelude.request);
     if (type === 'cancel') return;
-    const followsUp = type === 'put' || type === 'return';
-    if (followsUp ? going : !going && prelude.request !== 0) return;
-    throw new Corrupt(`a peer sent '${type}' for request ${prelude.request}, which is ${going ? '' : 'not '}in flight`);
+    const followsUp = type === 'put' || type === 'unpin';
+    if (followsUp ? inFlight : !inFlight && prelude.request !== 0) return;
+    throw new Corrupt(
+      `a peer sent '${type}' for request ${prelude.request}, which is ${inFlight ? '' : 'not '}in flight`,
+    );
   }
 
   begin(prelude: Prelude, header: Uint8Array): Uint8Array | null {
     this.request = prelude.request;
     const message = fromClient.read(fromClient.typeOf(prelude.type), header);
     this.message = message;
-    return message.type === 'put' ? this.answers.get(this.request)!.put(message.index) : null;
+    if (message.type !== 'put') return null;
+    const answer = this.answers.get(this.request)!;
+    if (!answer.put) throw new Corrupt(`a peer sent 'put' for request ${this.request}, which is not an offer`);
+    return answer.put(message.index);
   }
 
-  /** What a peer began to put it also finishes, whatever becomes of it. */
+  /** A peer finishes every `put` that it began, whatever happens to the block. */
   wants(): boolean {
     return true;
   }
@@ -97,41 +76,21 @@ export class Session implements ConnectionOwner {
     const message = this.message!;
     this.message = null;
     try {
-      if (this.phase === 'open') this.serve(message, digest);
-      else this.greeted(message);
+      this.serve(message, digest);
     } catch (error) {
-      this.refuse(fromWire(toWire(error)));
+      this.connection.refuse(fromWire(toWire(error)));
     }
   }
 
   awaits(): boolean {
-    return this.phase !== 'open' || [...this.answers.values()].some((answer) => answer.awaits());
+    return [...this.answers.values()].some((answer) => answer.awaits());
   }
 
-  closed(reason: ShoalError): void {
-    this.phase = 'closed';
-    this.deadline.cancel();
+  closed(): void {
     this.payloads.close();
-    this.loans.close();
+    this.pins.close();
     for (const answer of this.answers.values()) answer.closed();
     this.answers.clear();
-    this.options.onClosed(reason, this.peer);
-  }
-
-  private greeted(message: ClientMessage): void {
-    const { handshake } = this.options;
-    if (message.type === 'hello') {
-      this.phase = 'proving';
-      this.say(0, handshake.answer(message));
-      return;
-    }
-    if (message.type !== 'proof') return;
-    const { welcome, peer } = handshake.accept(message);
-    this.peer = peer;
-    this.phase = 'open';
-    this.deadline.cancel();
-    this.connection.trust();
-    this.say(0, welcome);
   }
 
   private serve(message: ClientMessage, digest: BlockDigest | null): void {
@@ -140,11 +99,11 @@ export class Session implements ConnectionOwner {
       case 'fetch':
         this.enter(new FetchAnswer(message.keys, host, blockBytes, clock, observer));
         return;
-      case 'borrow':
-        this.enter(new BorrowAnswer(message.keys, host, blockBytes, clock, observer));
+      case 'pin':
+        this.enter(new PinAnswer(message.keys, host, blockBytes, clock, observer));
         return;
-      case 'return':
-        this.answers.get(this.request)?.returned();
+      case 'unpin':
+        this.unpin();
         return;
       case 'offer':
         this.enter(new OfferAnswer(message.blocks, host, blockBytes, observer));
@@ -153,7 +112,7 @@ export class Session implements ConnectionOwner {
         this.enter(PONG);
         return;
       case 'put':
-        this.answers.get(this.request)?.filled(digest!);
+        this.answers.get(this.request)?.filled?.(digest!);
         return;
       case 'cancel':
         this.answers.get(this.request)?.cancel();
@@ -161,8 +120,15 @@ export class Session implements ConnectionOwner {
     }
   }
 
+  private unpin(): void {
+    const answer = this.answers.get(this.request);
+    if (!answer) return;
+    if (!answer.unpinned) throw new Corrupt(`a peer sent 'unpin' for request ${this.request}, which pins no blocks`);
+    answer.unpinned();
+  }
+
   private enter(answer: Answer): void {
-    // Only a peer that asks for more than it may, or does not read its answers, gets here.
+    // Only a peer that sends more requests than allowed, or does not read its answers, gets here.
     if (this.answers.size + this.ending >= 2 * PEER_REQUESTS_IN_FLIGHT) {
       throw new Overloaded(`a peer has more than ${PEER_REQUESTS_IN_FLIGHT} requests in flight`);
     }
@@ -174,9 +140,9 @@ export class Session implements ConnectionOwner {
         this.ending++;
         this.say(request, message, undefined, () => this.ending--);
       },
-      close: (reason) => this.close(reason),
+      close: (reason) => this.connection.close(reason),
       payloads: this.payloads,
-      loans: this.loans,
+      pins: this.pins,
     };
     this.answers.set(request, answer);
     try {
@@ -187,13 +153,7 @@ export class Session implements ConnectionOwner {
     }
   }
 
-  private refuse(reason: ShoalError): void {
-    const { code, header } = fromServer.pack({ type: 'error', ...failureOf(reason) });
-    this.connection.refuse(code, header, reason);
-  }
-
   private say(request: number, message: ServerMessage, payload?: Payload, sent?: () => void): void {
-    const { code, header } = fromServer.pack(message);
-    this.connection.send(code, request, header, payload, sent);
+    this.connection.say(fromServer, request, message, payload, sent);
   }
 }

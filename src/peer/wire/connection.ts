@@ -1,41 +1,58 @@
 import type { Socket } from 'node:net';
 import { InternalError, ShoalError, Unavailable } from '../../errors.js';
-import { packFrame } from './frame.js';
-import { FrameReader, type FrameTaker } from './frame-reader.js';
+import { FrameReader, type FrameTaker, packFrame } from './frame.js';
+import type { PeerIdentity } from './handshake.js';
+import { type Direction, ERROR, failureOf } from './message-format.js';
 import { fileDescriptorOf, type Inlet } from './socket.js';
 
+/** Frames over one socket, both ways, and the owner that receives them. */
+
+/** Receives the frames of a connection, and its end. */
 export interface ConnectionOwner extends FrameTaker {
-  /** Whether something is due from the peer, so that silence is a fault. */
+  /** Whether the peer owes a frame, so that silence is a fault. */
   awaits(): boolean;
-  /** The connection is over: called once, when nothing of ours is read or written any more. */
+  /** The connection is over. Called once, when no memory of this side is read or written any more. */
   closed(reason: ShoalError): void;
 }
 
-/** A payload in the memory of somebody who wants to know when it is not read any more, sent or not. */
+/** Bytes to send, in memory whose owner needs to know when the socket has let go of them. */
 export interface Payload {
   readonly bytes: Uint8Array;
+  /** The bytes are not read any more, whether they were sent or not. */
   released(): void;
 }
 
-/** Frames over one socket, both ways. */
+export interface ConnectionOptions {
+  /** Makes the socket, which puts incoming bytes into the inlet. */
+  readonly open: (inlet: Inlet) => Socket;
+  /** A connection on which nothing moves for so long, though something is due, is closed. */
+  readonly progressTimeoutMs: number;
+  /** The connection is over, and its owner has been told. */
+  readonly onClosed?: ((reason: ShoalError) => void) | undefined;
+}
+
+/**
+ * Frames over one socket, both ways. The owner receives them: first the greeting of either side, then, by `handTo`, the link or session that
+ * serves the purpose of the connection.
+ */
 export class Connection implements Inlet {
   private readonly reader: FrameReader;
   private readonly socket: Socket;
-  /** To be called when the socket has let go of what was written. */
+  /** Called when the socket has let go of what was written. */
   private readonly pending = new Set<() => void>();
   private reason: ShoalError | null = null;
   private over = false;
+  private corked = false;
+  private provedPeer: PeerIdentity | null = null;
 
-  /** `open` makes the socket, which is to put what comes in into the inlet. */
   constructor(
-    open: (inlet: Inlet) => Socket,
-    private readonly owner: ConnectionOwner,
-    private readonly progressTimeoutMs: number,
+    private readonly options: ConnectionOptions,
+    private owner: ConnectionOwner,
   ) {
     this.reader = new FrameReader(owner);
-    this.socket = open(this);
+    this.socket = options.open(this);
     // Node counts a read, and a part of a write that the kernel has taken, as a sign of life.
-    this.socket.setTimeout(progressTimeoutMs);
+    this.socket.setTimeout(options.progressTimeoutMs);
     this.socket.on('timeout', () => this.silent());
     this.socket.on('error', (error) => {
       this.reason ??= new Unavailable(`the connection to a peer broke: ${error.message}`);
@@ -48,17 +65,39 @@ export class Connection implements Inlet {
     return this.reason === null && !this.over && !this.socket.destroyed;
   }
 
-  /** Of the socket; -1 where it has none. */
+  /** The other end; null until it has proved that it knows the secret. */
+  get peer(): PeerIdentity | null {
+    return this.provedPeer;
+  }
+
+  /** The file descriptor of the socket; -1 where it has none. */
   get fileDescriptor(): number {
     return fileDescriptorOf(this.socket);
   }
 
-  /** The peer has proved who it is: headers may be of full size from now on. */
-  trust(): void {
-    this.reader.widen();
+  /** The peer has proved its identity: the next frame goes to `owner`, and headers may be of full size. */
+  handTo(owner: ConnectionOwner, peer: PeerIdentity): void {
+    this.owner = owner;
+    this.provedPeer = peer;
+    this.reader.handTo(owner);
   }
 
-  /** Sends a frame. `payload.released` is called exactly once, at the latest before the owner's `closed`. */
+  /** Sends a message as a frame; see `send`. */
+  say<M extends { type: string }>(
+    direction: Direction<M>,
+    request: number,
+    message: M,
+    payload?: Payload,
+    sent?: () => void,
+  ): void {
+    const { code, header } = direction.pack(message);
+    this.send(code, request, header, payload, sent);
+  }
+
+  /**
+   * Sends a frame. `payload.released`, and then `sent`, are called exactly once: when the socket has taken the frame, or the connection is over,
+   * and before the owner's `closed`.
+   */
   send(code: number, request: number, header: Uint8Array, payload?: Payload, sent?: () => void): void {
     const flushed = () => {
       if (!this.pending.delete(flushed)) return;
@@ -82,17 +121,38 @@ export class Connection implements Inlet {
     this.socket.uncork();
   }
 
-  /** Breaks off at once. */
+  /** Frames that are sent until the end of this turn of the event loop go to the kernel in one write. */
+  batch(): void {
+    if (this.corked) return;
+    this.corked = true;
+    this.socket.cork();
+    process.nextTick(() => {
+      this.corked = false;
+      this.socket.uncork();
+    });
+  }
+
+  /** Bytes that wait in this process for the kernel to take them. */
+  get queuedBytes(): number {
+    return this.socket.writableLength;
+  }
+
+  /** Reads up to so many bytes beyond a header along with it, for connections whose frames are mostly small. */
+  readAhead(bytes: number): void {
+    this.reader.readAheadBytes = bytes;
+  }
+
+  /** Closes at once. */
   close(reason: ShoalError): void {
     this.reason ??= reason;
     this.reader.stop();
     this.socket.destroy();
   }
 
-  /** Sends a last frame, then breaks off. What comes in meanwhile is not looked at. */
-  refuse(code: number, header: Uint8Array, reason: ShoalError): void {
+  /** Sends `error` with request 0, then closes. Frames that come in meanwhile are discarded. */
+  refuse(reason: ShoalError): void {
     if (!this.open) return;
-    this.send(code, 0, header, undefined, () => this.socket.destroy());
+    this.send(ERROR.code, 0, ERROR.pack(failureOf(reason)), undefined, () => this.socket.destroy());
     this.reason = reason;
     this.reader.stop();
   }
@@ -105,19 +165,21 @@ export class Connection implements Inlet {
     try {
       this.reader.advance(bytes);
     } catch (error) {
-      this.close(error instanceof ShoalError ? error : new InternalError(`reading from a peer failed: ${error}`));
+      this.close(error instanceof ShoalError ? error : new InternalError(`cannot read from a peer: ${error}`));
     }
   }
 
   private silent(): void {
     if (this.pending.size === 0 && !this.reader.midFrame && !this.owner.awaits()) return;
-    this.close(new Unavailable(`nothing came from or went to a peer for ${this.progressTimeoutMs} ms`));
+    this.close(new Unavailable(`no bytes came from or went to a peer for ${this.options.progressTimeoutMs} ms`));
   }
 
   private finish(): void {
     this.over = true;
-    // Node calls back for each write before this; a lent block must not depend on it.
+    // Node calls back for each write before this; a pinned block must not depend on that.
     for (const flushed of [...this.pending]) flushed();
-    this.owner.closed(this.reason ?? new Unavailable('the peer closed the connection'));
+    const reason = this.reason ?? new Unavailable('the peer closed the connection');
+    this.owner.closed(reason);
+    this.options.onClosed?.(reason);
   }
 }

@@ -1,40 +1,80 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import { z } from 'zod';
 import { Refused } from '../../errors.js';
-import type { ClientMessage, Message, ServerMessage } from './messages.js';
+import { Bytes, Direction, ERROR, kind, type MessageOf } from './message-format.js';
 
-/** How two peers prove to each other that they know the cluster secret, as `docs/PEER-PROTOCOL.md` has it. Neither side does I/O or rolls dice. */
+/**
+ * How two peers prove that they know the cluster secret, and agree on a purpose. `docs/PEER-PROTOCOL.md` specifies it. Neither side does I/O
+ * or draws random numbers here.
+ */
 
 export const NONCE_BYTES = 32;
 
-const TAG = 'shoal-peer-1';
+const TAG = 'shoal-peer-2';
 
-/** Who a worker is, and what it can exchange blocks with. */
+/** Which frames a connection carries after the handshake: requests for blocks, or messages between actors. @internal exported for tests. */
+export const PURPOSES = ['blocks', 'calls'] as const;
+export type Purpose = (typeof PURPOSES)[number];
+
+/** The identity of one end of a connection: a worker, or a coordinator, which only dials. */
 export interface PeerIdentity {
   readonly id: string;
   readonly incarnation: string;
+  /** Ends with different fingerprints refuse each other: blocks of one mean nothing to the other. */
   readonly fingerprint: string;
 }
 
-type Hello = Message<ClientMessage, 'hello'>;
-type Proof = Message<ClientMessage, 'proof'>;
-type Challenge = Message<ServerMessage, 'challenge'>;
-type Welcome = Message<ServerMessage, 'welcome'>;
+const Name = z.string().min(1).max(128);
+const Identity = { id: Name, incarnation: Name, fingerprint: z.string().length(64), nonce: Bytes(NONCE_BYTES) };
+const Mac = z.strictObject({ mac: Bytes(32) });
 
-/** The side that dialled: `hello`, then `prove`, then `accept`. */
+const CLIENT = {
+  hello: kind(1, z.strictObject({ ...Identity, wantedId: Name, wantedIncarnation: Name, purpose: z.enum(PURPOSES) })),
+  proof: kind(3, Mac),
+};
+
+const SERVER = {
+  challenge: kind(2, z.strictObject(Identity)),
+  welcome: kind(4, Mac),
+  error: ERROR,
+};
+
+export type ClientHandshakeMessage = MessageOf<typeof CLIENT>;
+export type ServerHandshakeMessage = MessageOf<typeof SERVER>;
+
+export const handshakeFromClient = new Direction<ClientHandshakeMessage>(CLIENT);
+export const handshakeFromServer = new Direction<ServerHandshakeMessage>(SERVER);
+
+type Hello = Extract<ClientHandshakeMessage, { type: 'hello' }>;
+type Proof = Extract<ClientHandshakeMessage, { type: 'proof' }>;
+type Challenge = Extract<ServerHandshakeMessage, { type: 'challenge' }>;
+type Welcome = Extract<ServerHandshakeMessage, { type: 'welcome' }>;
+
+/** The dialling side: `hello`, then `prove`, then `accept`. */
 export class ClientHandshake {
   readonly hello: Hello;
   private challenge: Challenge | null = null;
 
-  /** `nonce` is `NONCE_BYTES` of fresh randomness; `wanted` is whom the client means to have dialled. */
+  /** `wanted` is the worker that the client means to dial; `nonce` is `NONCE_BYTES` of fresh randomness. */
   constructor(
     self: PeerIdentity,
     wanted: { readonly id: string; readonly incarnation: string },
+    purpose: Purpose,
     private readonly secret: string,
     nonce: Uint8Array,
   ) {
     const { id, incarnation, fingerprint } = self;
     const wantedIncarnation = wanted.incarnation;
-    this.hello = { type: 'hello', id, incarnation, fingerprint, nonce, wantedId: wanted.id, wantedIncarnation };
+    this.hello = {
+      type: 'hello',
+      id,
+      incarnation,
+      fingerprint,
+      nonce,
+      wantedId: wanted.id,
+      wantedIncarnation,
+      purpose,
+    };
   }
 
   prove(challenge: Challenge): Proof {
@@ -42,7 +82,7 @@ export class ClientHandshake {
     return { type: 'proof', mac: mac(this.secret, 'c', this.hello, challenge) };
   }
 
-  /** @throws Refused if the server knows another secret, or is not the one that was meant. */
+  /** Gives the server's identity. @throws Refused if the server knows another secret, or is not the worker that the client meant. */
   accept(welcome: Welcome): PeerIdentity {
     if (!this.challenge || !equal(welcome.mac, mac(this.secret, 's', this.hello, this.challenge))) throw otherSecret();
     checkFit(this.hello, this.challenge);
@@ -50,7 +90,7 @@ export class ClientHandshake {
   }
 }
 
-/** The side that was dialled: `answer`, then `accept`. */
+/** The dialled side: `answer`, then `accept`. */
 export class ServerHandshake {
   private hello: Hello | null = null;
   private readonly challenge: Challenge;
@@ -70,21 +110,25 @@ export class ServerHandshake {
     return this.challenge;
   }
 
-  /** @throws Refused if the client knows another secret, or meant somebody else, or does not fit. */
-  accept(proof: Proof): { welcome: Welcome; peer: PeerIdentity } {
+  /**
+   * Gives the client's identity and the purpose that the client has proved.
+   * @throws Refused if the client knows another secret, has another fingerprint, or meant another worker.
+   */
+  accept(proof: Proof): { readonly welcome: Welcome; readonly peer: PeerIdentity; readonly purpose: Purpose } {
     if (!this.hello || !equal(proof.mac, mac(this.secret, 'c', this.hello, this.challenge))) throw otherSecret();
     checkFit(this.hello, this.challenge);
     const welcome: Welcome = { type: 'welcome', mac: mac(this.secret, 's', this.hello, this.challenge) };
-    return { welcome, peer: identityOf(this.hello) };
+    return { welcome, peer: identityOf(this.hello), purpose: this.hello.purpose };
   }
 }
 
-/** Source of the construction: RFC 2104 for HMAC; the challenge-response with roles and both nonces is that of ISO/IEC 9798-4, three passes. */
+/** Sources: RFC 2104 for HMAC; ISO/IEC 9798-4, three passes, for the challenge-response with roles and both nonces. */
 function mac(secret: string, role: 'c' | 's', hello: Hello, challenge: Challenge): Uint8Array {
   const hmac = createHmac('sha256', secret);
   hmac.update(role);
   const identity = (side: Hello | Challenge) => [side.id, side.incarnation, side.fingerprint, side.nonce];
-  const fields = [TAG, ...identity(hello), hello.wantedId, hello.wantedIncarnation, ...identity(challenge)];
+  const { wantedId, wantedIncarnation, purpose } = hello;
+  const fields = [TAG, ...identity(hello), wantedId, wantedIncarnation, purpose, ...identity(challenge)];
   const length = Buffer.alloc(4);
   for (const field of fields) {
     const bytes = typeof field === 'string' ? Buffer.from(field, 'utf8') : field;
@@ -97,14 +141,14 @@ function mac(secret: string, role: 'c' | 's', hello: Hello, challenge: Challenge
 function checkFit(hello: Hello, challenge: Challenge): void {
   if (hello.fingerprint !== challenge.fingerprint) {
     throw new Refused(
-      `workers ${hello.id} (fingerprint ${hello.fingerprint}) and ${challenge.id} (fingerprint ${challenge.fingerprint}) ` +
-        `do not fit: run both with the same model, tokenizer and release`,
+      `cannot connect ${hello.id} (fingerprint ${hello.fingerprint}) to worker ${challenge.id} (fingerprint ` +
+        `${challenge.fingerprint}): run both with the same model, tokenizer and release`,
     );
   }
   if (hello.wantedId !== challenge.id || hello.wantedIncarnation !== challenge.incarnation) {
     throw new Refused(
-      `worker ${hello.wantedId} (incarnation ${hello.wantedIncarnation}) was dialled and ${challenge.id} ` +
-        `(incarnation ${challenge.incarnation}) answered: the address is out of date`,
+      `cannot connect to worker ${hello.wantedId} (incarnation ${hello.wantedIncarnation}): worker ${challenge.id} ` +
+        `(incarnation ${challenge.incarnation}) answered at its address`,
     );
   }
 }
@@ -118,5 +162,5 @@ function equal(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 function otherSecret(): Refused {
-  return new Refused('the peer knows another cluster secret: give all workers of a fleet the same one');
+  return new Refused('the peer has another cluster secret; give all members of a fleet the same secret');
 }

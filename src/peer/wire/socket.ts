@@ -5,51 +5,53 @@ import type { PeerAddress } from '../../core/member.js';
 import { Unavailable } from '../../errors.js';
 import { HANDSHAKE_TIMEOUT_MS, PEER_SEND_BUFFER_BYTES } from '../../limits.js';
 
-/** Takes the bytes of a socket: `target` gives the memory for what comes next, `advance` says how much of it is filled. */
+/** Sockets between peers: dialling and accepting, so that bytes are read straight into their final memory. */
+
+/** Receives the bytes of a socket: `target` gives the memory for the next bytes, `advance` says how many of them have come. */
 export interface Inlet {
   target(): Uint8Array;
   advance(bytes: number): void;
 }
 
 /**
- * Sets the size of a socket's send buffer in the kernel (SO_SNDBUF), which Node has no way to do. Linux gives a Unix socket room for 208 KiB:
- * sender and receiver then wait for each other's wake-up more often than they copy. TCP finds its size by itself.
+ * Sets the size of a socket's send buffer in the kernel (SO_SNDBUF), for which Node has no call. A Unix socket on Linux has 208 KiB by default:
+ * sender and receiver then spend more time waking each other than copying. TCP tunes its buffer itself.
  */
-export type SetSendBuffer = (fileDescriptor: number, bytes: number) => void;
+type SetSendBuffer = (fileDescriptor: number, bytes: number) => void;
 
-/** What a worker shows its peers over TCP, and by what it knows them; all PEM. */
+/** The certificate of a member for TCP connections, and the authority by which it checks its peers; all PEM. @internal exported for tests. */
 export interface PeerTls {
   readonly key: string;
   readonly cert: string;
-  /** Signs the certificates of all workers of the fleet, and of nobody else. */
+  /** Signs the certificates of all members of the fleet, and no others. */
   readonly ca: string;
 }
 
 export interface SocketOptions {
   readonly setSendBuffer?: SetSendBuffer | undefined;
-  /** For TCP; Unix sockets go without. */
+  /** For TCP only. */
   readonly tls?: PeerTls | undefined;
 }
 
-/** Where a peer listens, as seen from here. */
+/** Where a peer listens, as seen from this host. */
 export type Endpoint = { readonly path: string } | { readonly host: string; readonly port: number };
 
 /**
- * The way to a peer: its Unix socket if it is on this host and lets us in, which another user's does not; else TCP. Throws Unavailable if it has
- * neither for us.
+ * Where to dial a peer: its Unix socket if the peer is on this host and this user may open the socket, else TCP.
+ * @throws Unavailable if neither is possible.
  */
 export function endpointOf(address: PeerAddress, ownHostId: string): Endpoint {
   const { unixPath, tcpHost, tcpPort } = address;
   const path = address.hostId === ownHostId ? unixPath : null;
   const tcp = tcpHost !== null && tcpPort !== null ? { host: tcpHost, port: tcpPort } : null;
-  if (path !== null && (tcp === null || isOpenToUs(path))) return { path };
+  if (path !== null && (tcp === null || mayOpen(path))) return { path };
   if (tcp !== null) return tcp;
   throw new Unavailable(
-    `a peer on host ${address.hostId} has no TCP address, and its Unix socket cannot be reached from host ${ownHostId}`,
+    `cannot dial a peer on host ${address.hostId} from host ${ownHostId}: it has no TCP address; give it one`,
   );
 }
 
-function isOpenToUs(path: string): boolean {
+function mayOpen(path: string): boolean {
   try {
     accessSync(path, constants.W_OK);
     return true;
@@ -62,14 +64,14 @@ export function describe(endpoint: Endpoint): string {
   return 'path' in endpoint ? endpoint.path : `${endpoint.host}:${endpoint.port}`;
 }
 
-/** Begins to connect. What comes in is read straight into the memory that the inlet gives, but with TLS, where it is copied. */
+/** Begins to connect. Incoming bytes are read straight into the memory that the inlet gives; with TLS they are copied there. */
 export function dial(endpoint: Endpoint, inlet: Inlet, options: SocketOptions): net.Socket {
   if ('path' in endpoint || !options.tls) {
     const socket = net.connect({ ...endpoint, onread: onread(inlet) });
     socket.once('connect', () => tune(socket, options));
     return socket;
   }
-  // The certificate says that the peer is of the fleet; which one it is, the handshake of the peers finds out.
+  // The certificate proves that the peer belongs to the fleet; the handshake of the protocol proves which member it is.
   const socket = tls.connect({
     ...endpoint,
     ...options.tls,
@@ -83,7 +85,7 @@ export function dial(endpoint: Endpoint, inlet: Inlet, options: SocketOptions): 
 
 /** A server whose connections are ready for `adopt`. */
 export function listener(options: SocketOptions, onSocket: (socket: net.Socket) => void): net.Server {
-  // Paused, so that nothing is read before the bytes have somewhere to go.
+  // Paused, so that no bytes are read before `adopt` gives them memory.
   if (!options.tls) return net.createServer({ pauseOnConnect: true }, onSocket);
   const { tls: own } = options;
   const demands = { requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.3' } as const;
@@ -93,8 +95,8 @@ export function listener(options: SocketOptions, onSocket: (socket: net.Socket) 
 }
 
 /**
- * Takes over a connection from a listener, so that it too reads straight into the inlet's memory. Node's own servers have no option for
- * that, hence the move of the handle to a new socket; where there is none to move, as with TLS, bytes are copied.
+ * Takes over a connection from a listener, so that it too reads straight into the inlet's memory. Node's servers have no option for that, so
+ * `adopt` moves the handle to a new socket. Without a handle to move, as with TLS, bytes are copied.
  */
 export function adopt(accepted: net.Socket, inlet: Inlet, options: SocketOptions): net.Socket {
   const handle = handleOf(accepted);
@@ -113,7 +115,7 @@ export function adopt(accepted: net.Socket, inlet: Inlet, options: SocketOptions
   return socket;
 }
 
-/** The native side of a socket: no part of Node's documented surface, so nothing may depend on its being there. */
+/** The native handle of a socket. Node does not document it, so all code here also works without it. */
 interface WithHandle {
   _handle: { readonly fd?: unknown } | null;
 }
@@ -123,7 +125,7 @@ function handleOf(socket: net.Socket): { readonly fd?: unknown } | null {
   return typeof handle === 'object' ? handle : null;
 }
 
-/** Of an open socket; -1 where it has none. */
+/** The file descriptor of an open socket; -1 where it has none. */
 export function fileDescriptorOf(socket: net.Socket): number {
   const fd = handleOf(socket)?.fd;
   return typeof fd === 'number' ? fd : -1;

@@ -15,7 +15,7 @@ export interface Container {
   readonly State: { readonly Status: string; readonly ExitCode: number; readonly OOMKilled: boolean };
 }
 
-/** A fleet that Compose runs under a project, an image and ports of its own, without any .env but the one given here. */
+/** A fleet that Compose runs with its own project, image, ports and settings. */
 export class ComposedFleet extends FleetApi {
   readonly project: string;
   readonly image: string;
@@ -48,7 +48,7 @@ export class ComposedFleet extends FleetApi {
     return new ComposedFleet(engine, folder, { ...Object.fromEntries(inherited), ...ports }, prometheusUrl, name);
   }
 
-  /** Runs Compose; see `ran`. */
+  /** Runs Compose, as `ran` does. */
   compose(...args: readonly string[]): Promise<Ran> {
     const [program, ...first] = [...this.engine.compose, '-p', this.project, '--env-file', join(this.folder, 'env')];
     return ran(program!, [...first, ...args], this.environment);
@@ -57,17 +57,17 @@ export class ComposedFleet extends FleetApi {
   /** Runs Compose, which must succeed. */
   async must(...args: readonly string[]): Promise<string> {
     const { code, out, err } = await this.compose(...args);
-    if (code !== 0) throw new Error(`compose ${args.join(' ')} ended with ${code}: ${err}${out}`);
+    if (code !== 0) throw new Error(`compose ${args.join(' ')}: exit code ${code}: ${err}${out}`);
     return out;
   }
 
-  /** Replaces the workers by deploy/upgrade.sh. */
+  /** Replaces the workers with deploy/upgrade.sh. */
   upgrade(): Promise<string> {
     const project = ['-p', this.project, '--env-file', join(this.folder, 'env')];
     return outputOf('deploy/upgrade.sh', project, this.environment);
   }
 
-  /** The containers of a service, ended ones too; of all services if none is named. */
+  /** The containers of a service, including exited ones. Without a service, the containers of all services. */
   async containers(service?: string): Promise<Container[]> {
     const labels = ['project', ...(service === undefined ? [] : ['service'])].map((label, index) => [
       '--filter',
@@ -77,15 +77,15 @@ export class ComposedFleet extends FleetApi {
     return ids.length === 0 ? [] : (JSON.parse(await outputOf('docker', ['inspect', ...ids])) as Container[]);
   }
 
-  /** The container that a member of the fleet runs in: members are named after the host name of theirs. */
+  /** The container of a worker. A worker's name begins with the host name of its container. */
   async containerOf(workerId: string): Promise<Container> {
     const all = await this.containers('worker');
     const found = all.find(({ Config }) => workerId.startsWith(`${Config.Hostname}-`));
-    if (found === undefined) throw new Error(`no container runs ${workerId}`);
+    if (found === undefined) throw new Error(`cannot find the container of ${workerId}`);
     return found;
   }
 
-  /** Waits until the fleet takes requests; false if it does not within so long. */
+  /** Waits until the fleet accepts requests; false after the timeout. */
   async ready(timeoutMs: number): Promise<boolean> {
     for (const until = performance.now() + timeoutMs; performance.now() < until; ) {
       const response = await fetch(`${this.url}/health/ready`, { signal: AbortSignal.timeout(1_000) }).catch(
@@ -96,7 +96,7 @@ export class ComposedFleet extends FleetApi {
     return false;
   }
 
-  /** Waits until so many serve, and nobody else is of the fleet but those who died. */
+  /** Waits until exactly `count` workers serve and all other listed workers are dead. */
   async serving(count: number): Promise<readonly string[]> {
     const workers = await this.until((all) => {
       const alive = all.filter(({ state }) => state !== 'dead');
@@ -105,7 +105,7 @@ export class ComposedFleet extends FleetApi {
     return workers.filter(({ state }) => state === 'serving').map(({ id }) => id);
   }
 
-  /** The sum of a metric over all workers, as they give it themselves. */
+  /** The sum of a metric over all workers, read from the workers themselves. */
   async sumOverWorkers(metric: string): Promise<number> {
     const running = (await this.containers('worker')).filter(({ State }) => State.Status === 'running');
     const texts = await Promise.all(
@@ -123,14 +123,14 @@ export class ComposedFleet extends FleetApi {
     return values.reduce((sum, match) => sum + Number(match[1]), 0);
   }
 
-  /** Ends and removes all of it, and the image. */
+  /** Stops and removes the fleet and its image. */
   async remove(): Promise<void> {
     await this.must('--profile', 'observability', 'down', '-v', '--timeout', '20');
     await ran('docker', ['image', 'rm', this.image]);
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  /** What the engine still has of this project. */
+  /** The containers, volumes and networks of this project that still exist. */
   async leftovers(): Promise<string[]> {
     const filter = ['--filter', `label=com.docker.compose.project=${this.project}`];
     const lists = [

@@ -9,7 +9,7 @@ export interface Ran {
   readonly err: string;
 }
 
-/** Runs a program in the repository's root. Resolves with what it said whatever its exit code, rejects if there is no such program. */
+/** Runs a program in the repository's root. Resolves with its output for any exit code; rejects if the program does not exist. */
 export async function ran(
   program: string,
   args: readonly string[],
@@ -29,9 +29,9 @@ export async function ran(
   }
 }
 
-/** The output of a program that must succeed. */
+/** Runs a program that must succeed, and returns its output. */
 export async function outputOf(program: string, args: readonly string[], env?: NodeJS.ProcessEnv): Promise<string> {
   const { code, out, err } = await ran(program, args, env);
-  if (code !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${code}: ${err || out}`);
+  if (code !== 0) throw new Error(`${program} ${args.join(' ')}: exit code ${code}: ${err || out}`);
   return out.trim();
 }

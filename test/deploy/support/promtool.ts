@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { outputOf, ran } from './programs.js';
 
-/** Prometheus' tool for its files: that on the path, else that of Debian's package, which is unpacked into `folder`; or why there is none. */
+/** Finds promtool: on the path, else in Debian's package, unpacked into `folder`. `why` is the reason if there is none. */
 export async function findPromtool(): Promise<{ path: string; folder: string | null } | { path: null; why: string }> {
   const onPath = await ran('promtool', ['--version']).catch(() => null);
   if (onPath?.code === 0) return { path: 'promtool', folder: null };
@@ -17,6 +17,6 @@ export async function findPromtool(): Promise<{ path: string; folder: string | n
     await outputOf('dpkg-deb', ['-x', join(folder, archive!), folder]);
     return { path: join(folder, 'usr/bin/promtool'), folder };
   } catch (error) {
-    return { path: null, why: `there is no promtool, and the package prometheus cannot be had: ${error}` };
+    return { path: null, why: `cannot find promtool, or download the Debian package prometheus: ${error}` };
   }
 }

@@ -41,8 +41,8 @@ class NatsWorld implements World {
     const namespace = `test-${randomUUID()}`;
     const connect = () => connectNats({ url: server.url, user: server.user, password: server.password });
     const [busA, busB] = await Promise.all([connect(), connect()]);
-    const node = (bus: NatsBus, id: string) =>
-      new ActorSystem({
+    const node = (bus: NatsBus, id: string) => {
+      const system = new ActorSystem({
         bus,
         clock: new SystemClock(),
         random: new SystemRandom(),
@@ -50,6 +50,9 @@ class NatsWorld implements World {
         namespace,
         observe: (event) => events.push(event),
       });
+      system.start();
+      return system;
+    };
     const world = new NatsWorld(node(busA, 'worker.a'), node(busB, 'worker b'), busA, busB, events);
     await Promise.all([busA.flush(), busB.flush()]);
     return world;
@@ -65,7 +68,7 @@ class NatsWorld implements World {
 
 actorSuite('over NATS', () => NatsWorld.make());
 
-test('a call to a node that is not there fails at once', async () => {
+test('a call to a missing node fails at once', async () => {
   const world = await NatsWorld.make();
   const nobody = world.a.ref(CounterProtocol, { node: 'nobody', incarnation: '1', actor: 'counter' });
   await expect(nobody.ask('total', {})).rejects.toThrow(Unavailable);
@@ -74,7 +77,7 @@ test('a call to a node that is not there fails at once', async () => {
   await world.close();
 });
 
-test('actors are found by name on all nodes, and nobody is waited for where there are none', async () => {
+test('a look-up finds actors by name on all nodes, and does not wait if there are none', async () => {
   const world = await NatsWorld.make();
   const [a, b] = await Promise.all(
     [world.a, world.b].map((s) => s.spawn(CounterProtocol, 'counter', () => new Counter())),
@@ -86,7 +89,7 @@ test('actors are found by name on all nodes, and nobody is waited for where ther
   await world.close();
 });
 
-test('a stream goes on after its reader has lost NATS and found it again, if nothing was lost meanwhile', async () => {
+test('a stream continues after its reader has reconnected to NATS, if no item was lost', async () => {
   const world = await NatsWorld.make();
   const gate = deferred();
   const actor = await world.b.spawn(ScriptProtocol, 'script', () =>
@@ -111,7 +114,7 @@ test('a stream goes on after its reader has lost NATS and found it again, if not
   await world.close();
 });
 
-test('a reader notices that the node of its stream has gone without a word', async () => {
+test('a reader notices the silent end of the node of its stream', async () => {
   const world = await NatsWorld.make();
   const actor = await world.b.spawn(ScriptProtocol, 'script', () =>
     scripted({

@@ -42,7 +42,7 @@ test('takes credentials from the URL, with characters that a URL escapes', async
   await special.stop();
 });
 
-test('refuses what is no URL of NATS without repeating it', async () => {
+test('refuses an invalid NATS URL without repeating it', async () => {
   for (const url of ['http://user:sesame@host', 'nats://user:sesame@host:port', '']) {
     const outcome = connectNats({ url });
     await expect(outcome).rejects.toThrow(Refused);
@@ -50,7 +50,7 @@ test('refuses what is no URL of NATS without repeating it', async () => {
   }
 });
 
-test('finds a server again that was gone, and says when', async () => {
+test('reconnects to a server that was gone, and reports it', async () => {
   const first = await startNatsServer({ path, dir });
   const { user, password, port } = first;
   const bus = await connectNats({ url: first.url, user, password });
@@ -90,7 +90,7 @@ test('can be closed while the server is gone', async () => {
   expect(bus.connected).toBe(false);
 });
 
-test('waits for a server that is not there yet, or takes other credentials, if told so, and says why', async () => {
+test('waits on request for a server that is missing or refuses its credentials, and gives the reason', async () => {
   const reserved = await startNatsServer({ path, dir });
   const { port, user, password } = reserved;
   await reserved.stop();
@@ -115,9 +115,9 @@ test('waits for a server that is not there yet, or takes other credentials, if t
   await late.stop();
 });
 
-test('is Overloaded when the server does not read what is published', async () => {
+test('is Overloaded if the server does not read messages', async () => {
   const sockets: Socket[] = [];
-  // Speaks just enough of the protocol to be connected to, then reads nothing more.
+  // Completes the connection handshake, then reads nothing more.
   const deaf = createServer((socket) => {
     sockets.push(socket);
     socket.on('error', () => undefined);

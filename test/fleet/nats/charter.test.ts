@@ -63,7 +63,7 @@ test('a bucket outlives its server', async () => {
   }
 });
 
-test('a bucket is made where another stream was in its way at first, and fails where that stays', async () => {
+test('a bucket is created once a conflicting stream is gone, and fails if the stream stays', async () => {
   const bus = buses[0]!;
   const ask = (question: string, body: object) =>
     bus.connection.request(`$JS.API.STREAM.${question}`, JSON.stringify(body));
@@ -76,19 +76,20 @@ test('a bucket is made where another stream was in its way at first, and fails w
   expect(await kv.create('x', Uint8Array.of(7))).toBe(true);
 });
 
-/** Joins with a log that is kept. */
+/** Joins, and returns the log. */
 async function joining(bus: NatsBus, namespace: string, fingerprint: string): Promise<string> {
   const lines: string[] = [];
   const log = createLog({ level: 'info', write: (line) => lines.push(line) });
   const config = { namespace, replicas: 2 };
-  await joinFleet({ bus, clock: new SystemClock(), log, config, fingerprint, model: 'm' });
+  const transport = { bus, openKeyValue: (bucket: string) => NatsKeyValue.open(bus, bucket) };
+  await joinFleet({ transport, clock: new SystemClock(), log, config, fingerprint, model: 'm' });
   return lines.join('');
 }
 
 describe('joining a fleet', () => {
   const [ours, theirs] = ['a'.repeat(64), 'b'.repeat(64)] as const;
 
-  test('eight processes that start at once found it together, and the one with another model is refused', async () => {
+  test('eight processes found it concurrently, and a process with another model is refused', async () => {
     const logs = await Promise.all(buses.map((bus) => joining(bus, 'race', ours)));
     expect(logs.filter((log) => log.includes('founded the fleet'))).toHaveLength(1);
     expect(logs.filter((log) => log.includes('fits the charter'))).toHaveLength(7);
@@ -100,14 +101,14 @@ describe('joining a fleet', () => {
     member.unsubscribe();
   });
 
-  test('eight processes of a new fleet replace the charter of one that is gone, once', async () => {
+  test('eight processes of a new fleet replace the charter of an ended fleet, once', async () => {
     await joining(buses[0]!, 'anew', theirs);
     const logs = await Promise.all(buses.map((bus) => joining(bus, 'anew', ours)));
     expect(logs.filter((log) => log.includes('was replaced'))).toHaveLength(1);
     expect(logs.filter((log) => log.includes('fits the charter'))).toHaveLength(7);
   });
 
-  test('goes on with a warning where there is no JetStream, and fails in time where it says nothing', async () => {
+  test('continues with a warning without JetStream, and fails in time if JetStream does not answer', async () => {
     const plain = await plainNats(path);
     const bus = await connectNats({ url: plain.url });
     expect(await joining(bus, 'plain', ours)).toMatch(/"level":"warn".*jetstream is not enabled.*JetStream is on/i);
@@ -123,7 +124,7 @@ async function fingerprintOf(modelDir: string): Promise<string> {
   return modelFingerprint(folder, graphSignature(folder.graph, folder.config, BLOCK_TOKENS).layout);
 }
 
-test('a worker with another model ends at its start while the fleet lives, and may found the next fleet', async () => {
+test('a worker with another model exits at start while the fleet lives, and can found the next fleet', async () => {
   const models = { one: join(dir, 'one'), two: join(dir, 'two') };
   await synthesize(SYNTH_PRESETS.tiny, models.one);
   await synthesize({ ...SYNTH_PRESETS.tiny, seed: 2 }, models.two);

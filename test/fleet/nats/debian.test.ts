@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
 describe.skipIf(!existsSync('/usr/bin/apt-get'))('the Debian package', () => {
-  test('is unpacked into the cache, with lists of its own where the system has none', async () => {
+  test('is unpacked into the cache, with private package lists if the system has none', async () => {
     const emptyLists = join(dir, 'lists');
     await mkdir(emptyLists);
     await writeFile(join(dir, 'apt.conf'), `Dir::State::Lists "${emptyLists}";\n`);

@@ -11,7 +11,7 @@ import { findNatsServer } from '../../../cli/nats/find-server.js';
 import { connectNats } from '../../../src/bus/nats-bus.js';
 import { Refused, Unavailable } from '../../../src/errors.js';
 
-/** A process of its own needs the module as `npm run build` made it. */
+/** A separate process needs the module as built by `npm run build`. */
 const BUILT = new URL('../../../dist/cli/nats/embedded-server.js', import.meta.url).href;
 
 let path: string;
@@ -25,7 +25,7 @@ beforeAll(async () => {
 afterAll(() => rm(base, { recursive: true, force: true }));
 
 describe('the embedded NATS server', () => {
-  test('listens on loopback with credentials and JetStream, in a folder that nobody else can read', async () => {
+  test('listens on loopback with credentials and JetStream, in a private folder', async () => {
     const server = await startNatsServer({ path, dir: base });
     try {
       const bus = await connectNats({ url: server.url, user: server.user, password: server.password });
@@ -39,7 +39,7 @@ describe('the embedded NATS server', () => {
     }
   });
 
-  test('refuses who does not know the password, and the error does not tell it', async () => {
+  test('refuses a wrong password, and the error does not show it', async () => {
     const server = await startNatsServer({ path, dir: base });
     try {
       const wrong = connectNats({ url: `nats://${server.user}:sesame@127.0.0.1:${server.port}` });
@@ -50,7 +50,7 @@ describe('the embedded NATS server', () => {
     }
   });
 
-  test('is gone, with its folder, when it has been stopped; stopping again is harmless', async () => {
+  test('is gone, with its folder, after a stop; a second stop is harmless', async () => {
     const server = await startNatsServer({ path, dir: base });
     await server.stop();
     await server.stop();
@@ -59,7 +59,7 @@ describe('the embedded NATS server', () => {
     await expect(connectNats({ url: server.url })).rejects.toThrow(Unavailable);
   });
 
-  test('tells when the server ends by itself', async () => {
+  test('reports when the server ends by itself', async () => {
     const server = await startNatsServer({ path, dir: base });
     process.kill(server.pid, 'SIGKILL');
     expect((await server.exited).code).toBe(128 + 9);
@@ -67,18 +67,18 @@ describe('the embedded NATS server', () => {
     expect(existsSync(server.dir)).toBe(false);
   });
 
-  test('says in the words of the server why it does not start', async () => {
+  test("fails with the server's own reason if it does not start", async () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
     const address = taken.address();
     const port = typeof address === 'object' && address ? address.port : 0;
     const started = startNatsServer({ path, dir: base, port });
-    await expect(started).rejects.toThrow(/ended while starting.*address already in use/);
+    await expect(started).rejects.toThrow(/cannot start nats-server: .*address already in use/);
     await expect(startNatsServer({ path: '/no/such/server', dir: base })).rejects.toThrow(Unavailable);
     taken.close();
   });
 
-  test('dies with its parent, even if that is killed, and its folder goes too', async () => {
+  test('ends with its parent, even if the parent is killed, and removes its folder', async () => {
     const home = await mkdtemp(join(base, 'killed-'));
     const script = `
       import { startNatsServer } from ${JSON.stringify(BUILT)};

@@ -11,7 +11,7 @@ import { type PlainNats, plainNats } from '../support/plain-nats.js';
 
 const SHEET = recallSheet(16, 6);
 
-describe('NATS is away for some seconds', () => {
+describe('an outage of NATS for some seconds', () => {
   let dir: string;
   let nats: PlainNats;
   let fleet: Fleet;
@@ -58,7 +58,7 @@ describe('NATS is away for some seconds', () => {
     seed,
   });
 
-  /** What is said, as it is streamed, or why it ended. `begun` is called when some of it has come. */
+  /** The streamed text, or the error that ended it. Calls `begun` when the first text has come. */
   async function streamed(seed: number, begun: () => void): Promise<string> {
     let text = '';
     try {
@@ -77,7 +77,7 @@ describe('NATS is away for some seconds', () => {
   }
 
   type Question = (typeof SHEET.questions)[number];
-  /** The answers, or what came instead. */
+  /** The answers, or the errors instead of them. */
   function answersTo(questions: readonly Question[]): Promise<string[]> {
     const asked = questions.map(({ question }) => fleet.complete({ prompt: recallPrompt(SHEET, question) }));
     return Promise.all(asked.map((answer) => answer.then(({ choices }) => choices[0]!.text.trim(), String)));

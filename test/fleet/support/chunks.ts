@@ -2,7 +2,7 @@ export interface Chunk {
   readonly choices: readonly { readonly text: string }[];
 }
 
-/** What an answer that is streamed says, piece by piece. Throws the error that ends it. */
+/** The pieces of a streamed answer. Throws the error that ends the stream. */
 export async function* chunksOf(response: Response): AsyncGenerator<Chunk> {
   const decoder = new TextDecoder();
   let rest = '';

@@ -24,7 +24,7 @@ export interface Completion {
   };
 }
 
-/** The HTTP API of a fleet, as tests ask it. */
+/** A client of a fleet's HTTP API, for tests. */
 export class FleetApi {
   constructor(readonly url: string) {}
 
@@ -36,7 +36,7 @@ export class FleetApi {
     });
   }
 
-  /** A greedy completion by the recall model, unless the body says otherwise. Throws what is not a 200. */
+  /** A greedy completion by the recall model; the body can override that. Throws if the status is not 200. */
   async complete(body: Record<string, unknown>, headers: Record<string, string> = {}): Promise<Completion> {
     const request = { model: 'recall', temperature: 0, max_tokens: 32, ...body };
     const response = await this.post('/v1/completions', request, headers);
@@ -50,7 +50,7 @@ export class FleetApi {
     return ((await response.json()) as { workers: WorkerRow[] }).workers;
   }
 
-  /** Asks until the fleet is as wanted. The test's own time limit bounds it. */
+  /** Polls until the condition holds. The test's time limit bounds it. */
   async until(what: (workers: WorkerRow[]) => boolean): Promise<WorkerRow[]> {
     for (;;) {
       const workers = await this.workers();
@@ -58,7 +58,7 @@ export class FleetApi {
     }
   }
 
-  /** Workers that hold any block of the prompt. */
+  /** Workers that have any block of the prompt. */
   async holders(prompt: string): Promise<Set<string>> {
     const response = await this.post('/v1/cache/explain', { prompt });
     const { blocks } = (await response.json()) as { blocks: { holders: string[] }[] };

@@ -4,7 +4,7 @@ import { FleetApi } from './fleet-api.js';
 
 export const CLI = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
 
-/** A real fleet, and what tests ask of it. */
+/** A real fleet for tests, run by `shoal up`. */
 export class Fleet extends FleetApi {
   private constructor(private readonly running: RunningFleet) {
     super(running.url);

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { CLI } from './fleet.js';
 
-/** A worker in a process of its own that joins a fleet, as on another machine. */
+/** A worker in its own process that joins a fleet, as from another machine. */
 export class JoinedWorker {
-  /** What it has logged, a line each. */
+  /** The lines of its log. */
   readonly lines: string[] = [];
   private readonly looking = new Set<() => void>();
   private readonly child: ChildProcess;
@@ -27,7 +27,7 @@ export class JoinedWorker {
     this.closed = once(this.child, 'close');
   }
 
-  /** The first line that it logs with this in it. */
+  /** The first log line that contains this text. */
   logged(text: string): Promise<string> {
     return new Promise((resolve) => {
       const look = () => {
@@ -41,7 +41,7 @@ export class JoinedWorker {
     });
   }
 
-  /** Ends it in good order; gives its exit code, or the signal that ended it. */
+  /** Stops it gracefully. Returns its exit code, or the signal that ended it. */
   async stop(): Promise<number | NodeJS.Signals | null> {
     this.child.kill('SIGTERM');
     await this.closed;

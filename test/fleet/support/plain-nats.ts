@@ -9,7 +9,7 @@ export interface PlainNats {
   stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
-/** A nats-server as somebody else might run it: on loopback, with these arguments and no credentials. */
+/** A nats-server that shoal does not manage: on loopback, with these arguments and no credentials. */
 export async function plainNats(path: string, args: readonly string[] = []): Promise<PlainNats> {
   const child = spawn(path, ['-a', '127.0.0.1', '-p', '-1', ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
   const exited = once(child, 'exit');
@@ -19,7 +19,7 @@ export async function plainNats(path: string, args: readonly string[] = []): Pro
       found = /Listening for client connections on .*:(\d+)/.exec(line)?.[1] ?? found;
       if (line.includes('Server is ready')) resolve(found);
     });
-    exited.then(() => reject(new Unavailable('nats-server ended while starting')), reject);
+    exited.then(() => reject(new Unavailable('cannot start nats-server: it exited')), reject);
   });
   const stop = async (signal: NodeJS.Signals = 'SIGTERM') => {
     child.kill(signal);

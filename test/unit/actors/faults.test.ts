@@ -1,5 +1,8 @@
 import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { DEFAULT_RESTART_POLICY } from '../../../src/actors/restart-policy.js';
+import { STREAM_WINDOW_BYTES } from '../../../src/actors/stream-sender.js';
+import { CALL_HEARTBEAT_MS } from '../../../src/actors/system.js';
 import { settled } from '../../../src/clock.js';
 import { DeadlineExceeded, InternalError, InvalidRequest, Overloaded, Unavailable } from '../../../src/errors.js';
 import * as limits from '../../../src/limits.js';
@@ -49,7 +52,7 @@ describe('messages that are lost, doubled or late', () => {
     let count = 0;
     world.broker.fault = ({ payload }) => (sentBy(payload).type === 'items' && ++count === 3 ? 0 : 1);
     const done = drain(counter.stream('upTo', { limit: 1_000 }));
-    await world.pass(limits.CALL_HEARTBEAT_MS);
+    await world.pass(CALL_HEARTBEAT_MS);
     const { items, error } = await done;
     expect(error).toBeInstanceOf(Unavailable);
     expect((error as Error).message).toMatch(/lost/);
@@ -78,7 +81,7 @@ describe('messages that are lost, doubled or late', () => {
     expect((await drain(counter.stream('upTo', { limit: 1 }))).error).toBeInstanceOf(Unavailable);
     const { actor } = await quietStream();
     const done = drain(actor.stream('flow', { note: null }));
-    await world.pass(limits.CALL_HEARTBEAT_MS);
+    await world.pass(CALL_HEARTBEAT_MS);
     expect(await done).toMatchObject({ items: [], error: expect.any(Unavailable) });
   });
 
@@ -97,7 +100,7 @@ describe('messages that are lost, doubled or late', () => {
     const counter = await remoteCounter();
     world.broker.fault = ({ payload }) => (sentBy(payload).type === 'answer' ? 0 : 1);
     const outcome = expect(counter.ask('total', {})).rejects.toThrow(Unavailable);
-    await world.pass(limits.CALL_HEARTBEAT_MS);
+    await world.pass(CALL_HEARTBEAT_MS);
     await outcome;
   });
 
@@ -105,7 +108,7 @@ describe('messages that are lost, doubled or late', () => {
     const counter = await remoteCounter();
     world.broker.fault = ({ payload }) => (sentBy(payload).type === 'call' ? 0 : 1);
     const outcome = expect(counter.ask('total', {})).rejects.toThrow(Unavailable);
-    await world.pass(limits.CALL_HEARTBEAT_MS);
+    await world.pass(CALL_HEARTBEAT_MS);
     await outcome;
   });
 
@@ -114,7 +117,7 @@ describe('messages that are lost, doubled or late', () => {
     world.broker.fault = ({ payload }) => (sentBy(payload).type === 'credit' ? 0 : 1);
     const limit = limits.STREAM_WINDOW_ITEMS * 3;
     const done = drain(counter.stream('upTo', { limit }));
-    await world.pass(limits.CALL_HEARTBEAT_MS * 4);
+    await world.pass(CALL_HEARTBEAT_MS * 4);
     expect((await done).items).toHaveLength(limit);
   });
 
@@ -122,7 +125,7 @@ describe('messages that are lost, doubled or late', () => {
     const { actor, aborted } = await quietStream();
     world.broker.fault = ({ payload }) => (sentBy(payload).type === 'cancel' ? 0 : 1);
     for await (const _ of actor.stream('flow', { note: null })) break;
-    await world.pass(limits.CALL_SILENCE_MS + limits.CALL_HEARTBEAT_MS);
+    await world.pass(limits.CALL_SILENCE_MS + CALL_HEARTBEAT_MS);
     expect(await aborted).toBeInstanceOf(Unavailable);
   });
 
@@ -196,7 +199,7 @@ describe('nodes that go', () => {
     const done = drain(actor.stream('flow', { note: null }));
     await settled();
     await world.busB.close();
-    await world.pass(limits.CALL_HEARTBEAT_MS);
+    await world.pass(CALL_HEARTBEAT_MS);
     expect(await done).toMatchObject({ items: [1], error: expect.any(Unavailable) });
   });
 
@@ -214,9 +217,9 @@ describe('nodes that go', () => {
     expect([done, lost]).toEqual([false, false]);
     world.broker.sever('a', 'b');
     world.broker.sever('b', 'a');
-    await world.pass(limits.CALL_SILENCE_MS - 2 * limits.CALL_HEARTBEAT_MS);
+    await world.pass(limits.CALL_SILENCE_MS - 2 * CALL_HEARTBEAT_MS);
     expect([done, lost]).toEqual([false, false]);
-    await world.pass(3 * limits.CALL_HEARTBEAT_MS);
+    await world.pass(3 * CALL_HEARTBEAT_MS);
     expect((await outcome).error).toBeInstanceOf(Unavailable);
     expect(await aborted).toBeInstanceOf(Unavailable);
   });
@@ -235,7 +238,7 @@ describe('nodes that go', () => {
       throw new Overloaded('too much is waiting');
     });
     const done = drain(actor.stream('flow', { note: null }));
-    await world.pass(limits.CALL_HEARTBEAT_MS);
+    await world.pass(CALL_HEARTBEAT_MS);
     expect(await done).toEqual({ items: [0, 1, 2, 3, 4], error: null });
   });
 
@@ -340,7 +343,7 @@ describe('bounds', () => {
     const items = actor.stream('flow', { note: null })[Symbol.asyncIterator]();
     await items.next();
     await settled();
-    expect(made).toBeLessThanOrEqual(limits.STREAM_WINDOW_BYTES / bytes + 2);
+    expect(made).toBeLessThanOrEqual(STREAM_WINDOW_BYTES / bytes + 2);
     for (let i = 0; i < 20; i++) await items.next();
     await items.return?.();
   });
@@ -390,7 +393,7 @@ describe('supervision', () => {
     const actor = await world.a.spawn(ScriptProtocol, 'unlucky', factory);
     await expect(actor.ask('run', { note: 'crash' })).rejects.toThrow(InternalError);
     const waiting = actor.ask('run', { note: null });
-    await world.pass(3 * limits.RESTART_BACKOFF_MS);
+    await world.pass(3 * DEFAULT_RESTART_POLICY.backoffMs);
     expect(await waiting).toBe(3);
 
     lives = 1;
@@ -416,7 +419,7 @@ describe('supervision', () => {
       return crashing();
     });
     await expect(actor.ask('run', { note: null })).rejects.toThrow(InternalError);
-    await world.pass(limits.RESTART_BACKOFF_MS);
+    await world.pass(DEFAULT_RESTART_POLICY.backoffMs);
     expect(trace).toEqual(['begin', 'abort', 'second']);
     slow.resolve();
     await settled();

@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { CALL_HEARTBEAT_MS } from '../../../src/actors/system.js';
+import { BUS_PING_INTERVAL_MS } from '../../../src/bus/nats-bus.js';
 import { settled } from '../../../src/clock.js';
 import { Unavailable } from '../../../src/errors.js';
 import * as limits from '../../../src/limits.js';
@@ -6,7 +8,7 @@ import { Counter, CounterProtocol, deferred, drain, ScriptProtocol, SimulatedWor
 
 const OUTAGE_MS = 10_000;
 /** Between the returns of two nodes. */
-const APART_MS = limits.BUS_GRACE_MS - limits.CALL_HEARTBEAT_MS;
+const APART_MS = limits.BUS_GRACE_MS - CALL_HEARTBEAT_MS;
 
 describe('the bus is lost and found', () => {
   let world: SimulatedWorld;
@@ -46,7 +48,7 @@ describe('the bus is lost and found', () => {
     const done = drain(actor.stream('flow', { note: null }));
     await settled();
     world.busA.lose();
-    await world.pass(limits.CALL_SILENCE_MS - limits.CALL_HEARTBEAT_MS);
+    await world.pass(limits.CALL_SILENCE_MS - CALL_HEARTBEAT_MS);
     const refused = new Unavailable('script.run of script on b: cannot publish: the bus is lost');
     await expect(actor.ask('run', { note: null })).rejects.toThrow(refused);
     world.busA.restore();
@@ -56,7 +58,7 @@ describe('the bus is lost and found', () => {
 
   test('a server that stands still is noticed before calls count as silent', () => {
     // The first ping goes out one interval after the last that was answered, and two are waited for.
-    expect(3 * limits.BUS_PING_INTERVAL_MS + limits.CALL_HEARTBEAT_MS).toBeLessThan(limits.CALL_SILENCE_MS);
+    expect(3 * BUS_PING_INTERVAL_MS + CALL_HEARTBEAT_MS).toBeLessThan(limits.CALL_SILENCE_MS);
   });
 
   test('an actor keeps its items until it has heard of its caller', async () => {
@@ -67,7 +69,7 @@ describe('the bus is lost and found', () => {
     goOn();
     await settled();
     world.busB.restore();
-    await world.pass(limits.CALL_HEARTBEAT_MS);
+    await world.pass(CALL_HEARTBEAT_MS);
     expect(await done).toEqual({ items: upTo(500), error: null });
   });
 
@@ -79,7 +81,7 @@ describe('the bus is lost and found', () => {
     goOn();
     world.busB.restore();
     world.broker.sever('a', 'b');
-    await world.pass(limits.BUS_GRACE_MS + limits.CALL_HEARTBEAT_MS);
+    await world.pass(limits.BUS_GRACE_MS + CALL_HEARTBEAT_MS);
     expect(await done).toEqual({ items: [1, 2], error: null });
   });
 
@@ -114,7 +116,7 @@ describe('the bus is lost and found', () => {
       gate.resolve();
       await world.pass(OUTAGE_MS);
       await findAgain();
-      await world.pass(limits.CALL_HEARTBEAT_MS);
+      await world.pass(CALL_HEARTBEAT_MS);
       expect(await answer).toBe('late');
     });
   });
@@ -137,7 +139,7 @@ describe('the bus is lost and found', () => {
       const answer = world.a.ref(ScriptProtocol, address).ask('run', { note: 'x' }, { timeoutMs });
       await world.pass(APART_MS - 1);
       world.busB.restore();
-      await world.pass(limits.CALL_HEARTBEAT_MS);
+      await world.pass(CALL_HEARTBEAT_MS);
       expect(await answer).toBe('x');
       expect(deadlines).toEqual([timeoutMs - APART_MS]);
     });
@@ -157,7 +159,7 @@ describe('the bus is lost and found', () => {
       });
       await world.pass(limits.BUS_GRACE_MS - 1);
       expect(over).toBe(false);
-      await world.pass(limits.CALL_HEARTBEAT_MS);
+      await world.pass(CALL_HEARTBEAT_MS);
       expect(await fresh).toMatchObject({ items: [], error: expect.any(Unavailable) });
       expect(await running).toMatchObject({ items: [1], error: expect.any(Unavailable) });
       await expect(actor.ask('run', { note: null })).rejects.toThrow('nobody listens there');

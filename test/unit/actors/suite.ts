@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Call } from '../../../src/actors/protocol.js';
 import type { ActorRef } from '../../../src/actors/ref.js';
+import { DEFAULT_RESTART_POLICY } from '../../../src/actors/restart-policy.js';
 import type { ActorSystem } from '../../../src/actors/system.js';
 import {
   Cancelled,
@@ -262,11 +263,11 @@ function callSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'els
     const outcome = expect(crashing).rejects.toThrow(InternalError);
     gate.resolve();
     await outcome;
-    await world.pass(limits.RESTART_BACKOFF_MS);
+    await world.pass(DEFAULT_RESTART_POLICY.backoffMs);
     expect(await waiting).toBe(2);
     expect(released).toEqual([1]);
     expect(world.events).toMatchObject([
-      { type: 'crashed', actor: 'fragile', restartAfterMs: limits.RESTART_BACKOFF_MS },
+      { type: 'crashed', actor: 'fragile', restartAfterMs: DEFAULT_RESTART_POLICY.backoffMs },
     ]);
   });
 
@@ -498,7 +499,7 @@ function streamSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'e
     const guilty = await drain(actor.stream('flow', { note: 'crash' }));
     expect(guilty).toMatchObject({ items: ['crash'], error: expect.any(InternalError) });
     await outcome;
-    await world.pass(limits.RESTART_BACKOFF_MS);
+    await world.pass(DEFAULT_RESTART_POLICY.backoffMs);
     expect(await actor.ask('run', { note: null })).toBe('alive');
   });
 

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import type { ActorEvent } from '../../../src/actors/event.js';
+import { MemoryLinkHub } from '../../../src/actors/memory-links.js';
 import { ask, type Behavior, type Call, defineProtocol, stream, tell } from '../../../src/actors/protocol.js';
+import type { RouteKind } from '../../../src/actors/route.js';
 import { ActorSystem } from '../../../src/actors/system.js';
 import { MemoryBroker, type MemoryBus } from '../../../src/bus/memory-bus.js';
 import { type Clock, SimulatedClock, settled } from '../../../src/clock.js';
@@ -76,6 +78,9 @@ export class SimulatedWorld implements World {
   readonly clock = new SimulatedClock();
   readonly events: ActorEvent[] = [];
   readonly broker: MemoryBroker;
+  readonly hub = new MemoryLinkHub();
+  /** Calls that set out, by the route on which they did. */
+  readonly paths: RouteKind[] = [];
   readonly busA: MemoryBus;
   readonly busB: MemoryBus;
   readonly a: ActorSystem;
@@ -90,14 +95,29 @@ export class SimulatedWorld implements World {
   }
 
   node(bus: MemoryBus, id: string, incarnation: string, clock: Clock = this.clock): ActorSystem {
-    return new ActorSystem({
+    const system = new ActorSystem({
       bus,
+      links: this.hub.node({ node: id, incarnation }),
+      onCall: (path) => this.paths.push(path),
       clock,
       random: new SeededRandom(1),
       node: { id, incarnation },
       namespace: 'test',
       observe: (event) => this.events.push(event),
     });
+    system.start();
+    return system;
+  }
+
+  /** Opens a direct link between the two nodes. */
+  link(): this {
+    this.hub.connect(this.a.node, this.b.node);
+    return this;
+  }
+
+  /** Closes it. */
+  cut(): void {
+    this.hub.cut(this.a.node, this.b.node);
   }
 
   pass(ms: number): Promise<void> {

@@ -1,8 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { Interrupts } from '../../../cli/interrupts.js';
+import { Interrupts, SAME_INTERRUPT_MS } from '../../../cli/interrupts.js';
 import { SimulatedClock, settled } from '../../../src/clock.js';
-import * as limits from '../../../src/limits.js';
 
 async function isSettled(promise: Promise<void>): Promise<boolean> {
   let done = false;
@@ -16,27 +15,27 @@ async function isSettled(promise: Promise<void>): Promise<boolean> {
 describe('interrupts', () => {
   const clock = new SimulatedClock();
 
-  it('take one Ctrl-C that arrives twice, as under npm, for one', async () => {
+  it('count one Ctrl-C that arrives twice, as under npm, as one', async () => {
     const terminal = new EventEmitter();
     const interrupts = new Interrupts(terminal, clock);
     expect(await isSettled(interrupts.first)).toBe(false);
     terminal.emit('SIGINT');
-    await clock.advance(limits.SAME_INTERRUPT_MS - 1);
+    await clock.advance(SAME_INTERRUPT_MS - 1);
     terminal.emit('SIGINT');
     expect(await isSettled(interrupts.first)).toBe(true);
     expect(await isSettled(interrupts.second)).toBe(false);
   });
 
-  it('take a later one as the wish to end at once', async () => {
+  it('count a later signal as a request to stop at once', async () => {
     const terminal = new EventEmitter();
     const interrupts = new Interrupts(terminal, clock);
     terminal.emit('SIGTERM');
-    await clock.advance(limits.SAME_INTERRUPT_MS);
+    await clock.advance(SAME_INTERRUPT_MS);
     terminal.emit('SIGINT');
     expect(await isSettled(interrupts.second)).toBe(true);
   });
 
-  it('listen no more once closed', () => {
+  it('stop listening when closed', () => {
     const terminal = new EventEmitter();
     new Interrupts(terminal, clock).close();
     expect(terminal.eventNames()).toEqual([]);

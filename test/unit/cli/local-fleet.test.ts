@@ -12,7 +12,7 @@ import { readUpConfig } from '../../../src/config/config.js';
 import { type Compiled, compileScripts } from './process/support/compiled.js';
 import { Door } from './process/support/door.js';
 
-/** A nats-server that is only said to run. */
+/** A nats-server that does not really run. */
 class FakeNats {
   readonly commands: NatsCommand[] = [];
   stopped = 0;
@@ -79,18 +79,18 @@ describe('a fleet of processes on one machine', () => {
     return fleet;
   }
 
-  /** Resolves with the first line from now on that has all these words. */
+  /** Resolves with the next line that contains all these words. */
   function said(...words: string[]): Promise<string> {
     return new Promise((resolve) => {
       onLine = (line) => words.every((word) => line.includes(word)) && resolve(line);
     });
   }
 
-  /** Folders of this process's runs. */
+  /** The run directories of this process. */
   const runFolders = () =>
     readdirSync(tmpdir()).filter((name) => name.startsWith(`shoal-${process.getuid?.()}-${process.pid}-`));
 
-  it('starts, says where it is, and leaves no process, socket or folder when stopped', async () => {
+  it('starts, reports its addresses, and leaves no process, socket or folder when stopped', async () => {
     const running = make();
     const addresses = await running.start();
     expect(addresses).toMatchObject({
@@ -111,14 +111,14 @@ describe('a fleet of processes on one machine', () => {
     expect(nats.stopped).toBe(1);
   });
 
-  it('starts a worker again under its name when it was killed', async () => {
+  it('restarts a killed worker under its name', async () => {
     const running = make();
     const { workers } = await running.start();
     const [first] = workers;
     for (let i = 0; i < 3; i++) await door.next();
-    const back = said('worker-1', 'is up');
+    const back = said('worker-1', 'started');
     process.kill(first!.pid, 'SIGKILL');
-    expect(await back).toMatch(/worker-1 +is up \(pid \d+\)/);
+    expect(await back).toMatch(/worker-1 +started \(pid \d+\)/);
     const again = await door.next();
     expect(again.id).toBe('worker-1');
     expect(again.pid).not.toBe(first!.pid);
@@ -126,22 +126,22 @@ describe('a fleet of processes on one machine', () => {
     await door.empty();
   });
 
-  it('starts a coordinator again on the port that it had', async () => {
+  it('restarts a coordinator on the same port', async () => {
     const running = make({ workers: '1' });
     const { url } = await running.start();
     const visitors = [await door.next(), await door.next()];
-    const back = said('coordinator', 'is up');
+    const back = said('coordinator', 'started');
     process.kill(visitors.find((visitor) => visitor.id === 'coordinator')!.pid, 'SIGKILL');
     await back;
     expect((await fetch(`${url}/health/ready`)).status).toBe(200);
     await running.stop();
   });
 
-  it('starts NATS again with the port and credentials that it had', async () => {
+  it('restarts NATS with the same port and credentials', async () => {
     const running = make({ workers: '1' });
     await running.start();
-    const back = said('nats', 'is up');
-    nats.end({ code: 2, signal: null, reason: 'it exited with code 2' });
+    const back = said('nats', 'started');
+    nats.end({ code: 2, signal: null, reason: 'exit code 2' });
     await back;
     expect(nats.commands).toEqual([
       { path: '/usr/bin/nats-server', before: null },
@@ -150,9 +150,9 @@ describe('a fleet of processes on one machine', () => {
     await running.stop();
   });
 
-  it('fails with the words of the child that cannot start, and leaves nothing', async () => {
+  it('fails with the reason of the child that cannot start, and leaves nothing behind', async () => {
     const running = make({}, { STUB_FAILS: 'worker-2' });
-    await expect(running.start()).rejects.toThrow('worker-2 failed: worker-2 finds its port in use');
+    await expect(running.start()).rejects.toThrow('cannot start worker-2: worker-2 finds its port in use');
     await running.stop();
     await door.empty();
     expect(runFolders()).toEqual([]);
@@ -168,7 +168,7 @@ describe('a fleet of processes on one machine', () => {
     expect(runFolders()).toEqual([]);
   });
 
-  it('can be ended at once, even if a worker does not stop', async () => {
+  it('can be killed at once, even if a worker does not stop', async () => {
     const running = make({}, { STUB_STOP: 'hangs' });
     await running.start();
     running.kill();

@@ -49,31 +49,31 @@ describe('the command line', () => {
   it.each([
     ['up --prot 1', "shoal: unknown option '--prot'\n(Did you mean --port?)"],
     ['up --port', "shoal: option '--port <PORT>' argument missing"],
-    ['up --port abc', 'shoal: --port is "abc": it must be a whole number from 0 to 65535.'],
-    ['up --workers 1000', 'shoal: --workers is "1000": it must be a whole number from 1 to 64.'],
+    ['up --port abc', 'shoal: --port: must be a whole number from 0 to 65535, got "abc"\n'],
+    ['up --workers 1000', 'shoal: --workers: must be a whole number from 1 to 64, got "1000"\n'],
     [
       'up --model /nonexistent',
-      'shoal: --model (SHOAL_MODEL) is "/nonexistent": it must be a folder with a config.json',
+      'shoal: --model (SHOAL_MODEL): must be a model folder with a config.json, got "/nonexistent"',
     ],
     ['up --url http://x', "shoal: unknown option '--url'"],
     ['up extra', 'shoal: too many arguments'],
-    ['worker', 'shoal: SHOAL_SECRET is not set'],
-    ['coordinator', 'shoal: SHOAL_SECRET is not set'],
-    ['coordinator --replicas many', 'shoal: --replicas is "many": it must be a whole number from 1 to 16.'],
+    ['worker', 'shoal: SHOAL_SECRET: must be 16 to 1024 characters'],
+    ['coordinator', 'shoal: SHOAL_SECRET: must be 16 to 1024 characters'],
+    ['coordinator --replicas many', 'shoal: --replicas: must be a whole number from 1 to 16, got "many"'],
     ['explain', "shoal: missing required argument 'prompt'"],
-    ['bench speed', 'shoal: There is no benchmark "speed": it must be one of peer, ttft, decode, batch.'],
-    ['model synth', 'shoal: --out (SHOAL_SYNTH_OUT) is not set'],
-    ['model synth --out x --dtype int8', 'shoal: --dtype is "int8": it must be one of float32, float16.'],
+    ['bench speed', 'shoal: bench: must be one of peer, ttft, decode, batch, got "speed"'],
+    ['model synth', 'shoal: --out (SHOAL_SYNTH_OUT): must be the folder to write'],
+    ['model synth --out x --dtype int8', 'shoal: --dtype: must be one of float32, float16, got "int8"'],
     ['flock', "shoal: unknown command 'flock'"],
     ['', 'Usage: shoal'],
-  ])('ends %j with 2 and says why', async (args, message) => {
+  ])('ends %j with 2 and gives the reason', async (args, message) => {
     const { code, out, err } = await shoal(args);
     expect(err).toContain(message);
     expect(code).toBe(2);
     expect(out).toBe('');
   });
 
-  it.skipIf(cudaMissing() === null)('ends with 1 and says what is missing for a device that is not there', async () => {
+  it.skipIf(cudaMissing() === null)('ends with 1 and names what an unavailable device lacks', async () => {
     const { code, err } = await shoal('up --device cuda');
     expect(code).toBe(1);
     expect(err).toMatch(
@@ -81,19 +81,19 @@ describe('the command line', () => {
     );
   });
 
-  it('names the variable that is wrong', async () => {
+  it('names a variable with a wrong value', async () => {
     const { code, err } = await shoal('status', { SHOAL_URL: 'ftp://x' });
     expect(code).toBe(2);
-    expect(err).toBe('shoal: SHOAL_URL is "ftp://x": it must be a URL that begins with http:// or https://.\n');
+    expect(err).toBe('shoal: SHOAL_URL: must be a URL that begins with http:// or https://, got "ftp://x"\n');
   });
 
-  it('ends with 1 and a way out when nobody answers', async () => {
+  it('ends with 1 and names a remedy when no coordinator answers', async () => {
     const { code, err } = await shoal('status --url http://127.0.0.1:1');
     expect(code).toBe(1);
-    expect(err).toMatch(/^shoal: No coordinator answers at http:\/\/127.0.0.1:1 .*shoal up/);
+    expect(err).toMatch(/^shoal: cannot reach a coordinator at http:\/\/127.0.0.1:1: .*shoal up/);
   });
 
-  it('makes a model of any shape, and says which part of a shape is impossible', async () => {
+  it('writes a model of any shape, and names the wrong part of an impossible shape', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'shoal-test-'));
     try {
       const made = await shoal(`model synth --out ${folder}/m --layers 1 --context 128`, { SHOAL_SYNTH_HEADS: '2' });

@@ -53,11 +53,11 @@ const BLOCKS = [
   },
 ];
 
-describe('what commands show', () => {
+describe('the output of commands', () => {
   let server: Server | null = null;
   afterEach(() => server?.close());
 
-  /** A coordinator that gives these answers; the requests that it got are added to `asked`. */
+  /** A stub coordinator with these answers; it adds each request to `asked`. */
   async function coordinator(answers: Record<string, unknown>, asked: unknown[] = []): Promise<string> {
     server = createServer((request, response) => {
       const chunks: Buffer[] = [];
@@ -104,30 +104,30 @@ describe('what commands show', () => {
     expect(JSON.parse(on.said[0]!)).toMatchObject({ model: 'recall', workers: [{ id: 'worker-1', pid: 42 }] });
   });
 
-  it('status: what the coordinator says if it refuses', async () => {
-    await expect(status(context(await coordinator({})))).rejects.toThrow('/v1/fleet answered 401: a key is needed');
+  it('status: the error of a coordinator that refuses', async () => {
+    await expect(status(context(await coordinator({})))).rejects.toThrow('/v1/fleet: HTTP status 401: a key is needed');
   });
 
-  it('health: 0 and the checks where all is well, else what is wrong', async () => {
+  it('health: 0 and the checks if the process is ready, else the reason', async () => {
     const ready = { status: 'ok', checks: [] };
     const on = context(await coordinator({ '/health/ready': ready }));
     expect(await health(on)).toBe(0);
     expect(JSON.parse(on.said.join(''))).toEqual(ready);
     server?.close();
-    await expect(health(context(await coordinator({})))).rejects.toThrow('/health/ready answered 401: ');
-    await expect(health(context('http://127.0.0.1:1'))).rejects.toThrow('Nobody answers at http://127.0.0.1:1/');
+    await expect(health(context(await coordinator({})))).rejects.toThrow('/health/ready returned HTTP status 401: ');
+    await expect(health(context('http://127.0.0.1:1'))).rejects.toThrow('cannot reach http://127.0.0.1:1/');
   });
 
-  it('explain: where each block is, and how far the prompt is known', async () => {
+  it('explain: where each block is, and how many blocks can be reused', async () => {
     const asked: unknown[] = [];
     const on = context(await coordinator({ '/v1/cache/explain': { blocks: BLOCKS } }, asked), {}, ['the prompt']);
     expect(await explain(on)).toBe(0);
     expect(asked).toEqual([['POST', '/v1/cache/explain', 'Bearer k', JSON.stringify({ prompt: 'the prompt' })]]);
     expect(on.said.join('')).toBe(
       [
-        '1 of 2 blocks need not be computed again.',
+        '1 of 2 blocks can be reused',
         '',
-        'block  key           state  held by                    homes               why',
+        'block  key           state  held by                    homes               reason',
         '    0  aaaaaaaaaaaa  hit    worker-1 (disk), worker-2  worker-1, worker-2',
         '    1  bbbbbbbbbbbb  miss   -                          worker-1            never computed',
         '',
@@ -135,19 +135,19 @@ describe('what commands show', () => {
     );
   });
 
-  it('doctor: a Node that is too old, and variables that are misspelt', () => {
+  it('doctor: an outdated Node, and misspelt variables', () => {
     expect(['20.19.0', '22.1.0', '24.0.0'].map((version) => nodeFinding(version).state)).toEqual(['ok', 'ok', 'ok']);
     expect(['18.20.1', '20.18.9'].map((version) => nodeFinding(version).state)).toEqual(['missing', 'missing']);
     const found = unknownVariables({ SHOAL_PROT: '1', SHOAL_PORT: '1', SHOAL_SYNTH_OUT: 'x', HOME: '/' });
-    expect(found.map((finding) => finding.detail)).toEqual(['SHOAL_PROT is set, but there is no such option']);
+    expect(found.map((finding) => finding.detail)).toEqual(['SHOAL_PROT is set, but no option has this name']);
   });
 
-  it('doctor: which device a worker would take, and what is missing for the others', () => {
+  it('doctor: the device that auto chooses, and what is missing for the others', () => {
     const gpu = { name: 'Some GPU', type: 'discrete' as const, memoryBytes: 8 * 2 ** 30 };
     const found = deviceFindings({ providers: [], cudaMissing: 'no driver', adapters: [gpu] });
     expect(found.map(({ name, state, detail }) => `${state} ${name}: ${detail}`)).toEqual([
       'ok device: auto takes webgpu on Some GPU (discrete): no cuda (no driver)',
-      'warning CUDA: cannot be used: no driver',
+      'warning CUDA: not available: no driver',
       'ok WebGPU: Some GPU (discrete), 8 GiB of memory',
     ]);
     expect(found[1]!.fix).toMatch(/ONNXRUNTIME_NODE_INSTALL=cuda12 .* cuDNN 9/);
@@ -156,7 +156,7 @@ describe('what commands show', () => {
     expect(nothing[2]).toMatchObject({ detail: 'no loader', fix: expect.stringContaining('libvulkan1') });
   });
 
-  it('tables: columns as wide as they need, numbers to the right', () => {
+  it('tables: columns of minimal width, numbers right-aligned', () => {
     const rows = [
       ['x', 10],
       ['long name', 5],

@@ -11,15 +11,15 @@ describe('a size in bytes', () => {
     ['2gib', 2 * 2 ** 30],
     ['1kb', 1000],
     ['7B', 7],
-  ])('is read from %s', (text, bytes) => {
+  ])('is parsed from %s', (text, bytes) => {
     expect(parseByteSize(text)).toBe(bytes);
   });
 
-  it.each(['', 'MiB', '-1', '1e9', '12 parsecs', '1,5GB', '99999999 TiB', '0x10'])('is not read from %j', (text) => {
+  it.each(['', 'MiB', '-1', '1e9', '12 parsecs', '1,5GB', '99999999 TiB', '0x10'])('is not parsed from %j', (text) => {
     expect(parseByteSize(text)).toBeNull();
   });
 
-  it('is read back from what is shown, to the shown precision', () => {
+  it('is parsed from its formatted text, to the formatted precision', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 2 ** 50 }), (bytes) => {
         const again = parseByteSize(formatByteSize(bytes));

@@ -34,7 +34,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('the configuration of a worker', () => {
-  it('has defaults for all but the secret', () => {
+  it('has defaults for everything except the secret', () => {
     expect(worker()).toMatchObject({
       id: 'box-1a2b3c',
       namespace: 'shoal',
@@ -57,17 +57,19 @@ describe('the configuration of a worker', () => {
       metrics: { host: '127.0.0.1', port: 0 },
       logLevel: 'info',
     });
-    expect(() => readWorkerConfig({ flags: {}, environment: {}, machine })).toThrow(/SHOAL_SECRET is not set/);
+    expect(() => readWorkerConfig({ flags: {}, environment: {}, machine })).toThrow(
+      /^SHOAL_SECRET: must be 16 to 1024 characters.*got nothing/,
+    );
   });
 
-  it('is frozen to the ground', () => {
+  it('is deeply frozen', () => {
     const config = worker();
     expect(Object.isFrozen(config)).toBe(true);
     expect(Object.isFrozen(config.peer)).toBe(true);
     expect(Object.isFrozen(config.nats)).toBe(true);
   });
 
-  it('takes all that TLS between peers needs, or nothing', () => {
+  it('requires all three TLS files, or none', () => {
     const files = Object.fromEntries(
       ['key', 'cert', 'ca'].map((name) => {
         const path = join(folder, `${name}.pem`);
@@ -78,30 +80,32 @@ describe('the configuration of a worker', () => {
     expect(worker(files).peerTls).toEqual({ key: 'the key', cert: 'the cert', ca: 'the ca' });
     expect(coordinator(files).peerTls).toEqual({ key: 'the key', cert: 'the cert', ca: 'the ca' });
     const { SHOAL_PEER_TLS_CERT: _, ...others } = files;
-    expect(() => worker(others)).toThrow(/--peer-tls-cert \(SHOAL_PEER_TLS_CERT\) is missing/);
+    expect(() => worker(others)).toThrow(/--peer-tls-cert \(SHOAL_PEER_TLS_CERT\): must be set/);
     expect(() => worker({ ...files, SHOAL_PEER_TLS_CA: join(folder, 'none') })).toThrow(
-      /SHOAL_PEER_TLS_CA.*cannot be read/,
+      /SHOAL_PEER_TLS_CA.*cannot read/,
     );
   });
 
-  it('takes no more memory and threads than a small machine has to give', () => {
+  it('takes no more memory and threads than a small machine has', () => {
     expect(worker({}, { availableBytes: GiB, cores: 1 })).toMatchObject({ cacheBytes: GiB / 2, threads: 1 });
     expect(worker({}, { cores: 128 }).threads).toBe(16);
     expect(() => worker({ SHOAL_CACHE_BYTES: '2GiB' }, { availableBytes: GiB })).toThrow(
-      /SHOAL_CACHE_BYTES.*2 GiB.*1 GiB/,
+      /SHOAL_CACHE_BYTES.*at most.* 1 GiB, got 2 GiB/,
     );
   });
 
   it('takes the budgets and the folder of lower tiers', () => {
     expect(worker({ SHOAL_HOST_CACHE_BYTES: '0' }).hostCacheBytes).toBe(0);
     expect(worker({ SHOAL_HOST_CACHE_BYTES: '3GiB' }).hostCacheBytes).toBe(3 * GiB);
-    expect(() => worker({ SHOAL_HOST_CACHE_BYTES: '65GiB' })).toThrow(/SHOAL_HOST_CACHE_BYTES.*65 GiB.*64 GiB/);
+    expect(() => worker({ SHOAL_HOST_CACHE_BYTES: '65GiB' })).toThrow(
+      /SHOAL_HOST_CACHE_BYTES.*at most.* 64 GiB, got 65 GiB/,
+    );
     const disk = worker({ SHOAL_DISK_CACHE_DIR: 'blocks', SHOAL_DISK_CACHE_BYTES: '2MiB' });
     expect(disk).toMatchObject({ diskCacheDir: resolve('blocks'), diskCacheBytes: 2 * 2 ** 20 });
     expect(() => worker({ SHOAL_DISK_CACHE_BYTES: '1KiB' })).toThrow(/SHOAL_DISK_CACHE_BYTES.*at least 1MiB/);
   });
 
-  it('takes NATS credentials out of the URL', () => {
+  it('separates NATS credentials from the URL', () => {
     expect(worker({ SHOAL_NATS: 'nats://me:p%40ss@nats.example:4333' }).nats).toEqual({
       url: 'nats://nats.example:4333',
       user: 'me',
@@ -124,36 +128,36 @@ describe('the configuration of a worker', () => {
     expect(up({}, { ...given, SHOAL_NATS: 'nats://h:1' }).nats?.password).toBe('from a file');
     expect(worker({ ...given, SHOAL_NATS_PASSWORD: 'p' }).nats.password).toBe('p');
     expect(() => worker({ ...given, SHOAL_NATS_PASSWORD_FILE: join(folder, 'none') })).toThrow(
-      /SHOAL_NATS_PASSWORD_FILE.*cannot be read/,
+      /SHOAL_NATS_PASSWORD_FILE.*cannot read/,
     );
   });
 
-  it('reads the secret from a file, and says what is wrong with one', () => {
+  it('reads the secret from a file, and reports a wrong file', () => {
     const file = join(folder, 'secret');
     writeFileSync(file, `${SECRET} in a file\n`);
     expect(worker({ SHOAL_SECRET: '', SHOAL_SECRET_FILE: file }).secret).toBe(`${SECRET} in a file`);
     writeFileSync(file, 'short');
     expect(() => worker({ SHOAL_SECRET: '', SHOAL_SECRET_FILE: file })).toThrow(/16 to 1024 characters/);
     expect(() => worker({ SHOAL_SECRET: '', SHOAL_SECRET_FILE: join(folder, 'none') })).toThrow(
-      /SHOAL_SECRET_FILE.*cannot be read/,
+      /SHOAL_SECRET_FILE.*cannot read/,
     );
   });
 
-  it('holds the budget of blocks to the memory of the host, where they may be there', () => {
+  it('limits the budget of blocks to host memory if the device may be the CPU', () => {
     const tooMuch = { SHOAL_CACHE_BYTES: '1000GiB' };
     for (const device of ['cpu', 'auto']) {
-      expect(() => worker({ ...tooMuch, SHOAL_DEVICE: device })).toThrow(/1000 GiB: it must be within/);
+      expect(() => worker({ ...tooMuch, SHOAL_DEVICE: device })).toThrow(/must be at most .* got 1000 GiB/);
     }
     for (const device of ['webgpu', 'cuda']) {
       expect(worker({ ...tooMuch, SHOAL_DEVICE: device }).cacheBytes).toBe(1000 * GiB);
     }
   });
 
-  it.each(['cpu', 'webgpu', 'cuda'])('leaves it to the worker whether there is %s', (device) => {
+  it.each(['cpu', 'webgpu', 'cuda'])('leaves it to the worker to check for %s', (device) => {
     expect(worker({ SHOAL_DEVICE: device }).device).toBe(device);
   });
 
-  it('tells peers an address that they can reach', () => {
+  it('advertises an address that peers can reach', () => {
     expect(worker({ SHOAL_PEER_HOST: '0.0.0.0' }).peer.advertiseHost).toBe('10.0.0.7');
     expect(worker({ SHOAL_PEER_HOST: '0.0.0.0' }, { outsideAddress: null }).peer.advertiseHost).toBe('box');
     expect(worker({ SHOAL_PEER_HOST: '0.0.0.0', SHOAL_ADVERTISE_HOST: 'pod-1' }).peer.advertiseHost).toBe('pod-1');
@@ -165,7 +169,7 @@ describe('the configuration of a worker', () => {
     expect(worker({ SHOAL_METRICS_PORT: 'off' }).metrics).toBeNull();
   });
 
-  it('refuses a model folder that is none', () => {
+  it('refuses a folder without a model', () => {
     expect(() => worker({ SHOAL_MODEL: folder })).toThrow(WrongUsage);
     expect(() => worker({ SHOAL_MODEL: folder })).toThrow(/--model \(SHOAL_MODEL\).*config.json/);
   });
@@ -183,14 +187,14 @@ describe('the configuration of a coordinator', () => {
     });
   });
 
-  it('takes keys from the variable or a file', () => {
+  it('reads API keys from the variable or a file', () => {
     expect(coordinator({ SHOAL_API_KEYS: 'one, two' }).apiKeys).toEqual(['one', 'two']);
     const file = join(folder, 'keys');
     writeFileSync(file, 'three\nfour\n');
     expect(coordinator({ SHOAL_API_KEYS_FILE: file }).apiKeys).toEqual(['three', 'four']);
   });
 
-  it('allows routing where it is told to', () => {
+  it('allows routing if the option is set', () => {
     expect(coordinator({ SHOAL_ALLOW_ROUTING: '1' }).allowRouting).toBe(true);
   });
 });
@@ -202,7 +206,7 @@ describe('the configuration of shoal up', () => {
     expect(small.worker).toMatchObject({ SHOAL_CACHE_BYTES: String(GiB / 4), SHOAL_THREADS: '2' });
   });
 
-  it('allows routing on loopback addresses alone', () => {
+  it('allows routing by default on loopback addresses only', () => {
     expect(up().coordinator.SHOAL_ALLOW_ROUTING).toBe('1');
     expect(up({ host: '0.0.0.0' }).coordinator.SHOAL_ALLOW_ROUTING).toBe('0');
     expect(up({ host: '0.0.0.0', allowRouting: true }).coordinator.SHOAL_ALLOW_ROUTING).toBe('1');
@@ -210,7 +214,7 @@ describe('the configuration of shoal up', () => {
     expect(['0.0.0.0', '::', '10.0.0.1', '127.evil.example', '127.0.0.1.example'].some(isLoopback)).toBe(false);
   });
 
-  it('hands on to workers what was given, but neither NATS nor the secret, which it settles itself', () => {
+  it('passes the given options on to workers, except NATS and the secret, which it sets itself', () => {
     const {
       worker: variables,
       secret,

@@ -10,14 +10,14 @@ function read(command: Command, flags: Record<string, unknown>, environment: Rec
 }
 
 describe('the table of options', () => {
-  it('has one flag and one variable for each, none twice', () => {
+  it('has unique flags and variables', () => {
     const specs = Object.entries(OPTIONS);
     const flags = specs.flatMap(([, spec]) => spec.flag ?? []);
     expect(new Set(flags).size).toBe(flags.length);
     expect(new Set(specs.map(([, spec]) => spec.variable)).size).toBe(specs.length);
   });
 
-  it('names variables after flags, and options after them too', () => {
+  it('derives the names of variables and keys from the flags', () => {
     for (const [key, spec] of Object.entries(OPTIONS)) {
       const words = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
       expect(spec.variable).toBe(`SHOAL_${words.toUpperCase().replaceAll('-', '_')}`);
@@ -25,7 +25,7 @@ describe('the table of options', () => {
     }
   });
 
-  it('has defaults that its own checkers take', () => {
+  it('has defaults that pass its own checks', () => {
     for (const command of ['up', 'coordinator', 'worker', 'status', 'explain', 'bench', 'doctor'] as const) {
       expect(() => read(command, {})).not.toThrow();
     }
@@ -33,34 +33,34 @@ describe('the table of options', () => {
 });
 
 describe('reading options', () => {
-  it('takes the flag before the variable, and that before the default', () => {
+  it('prefers the flag to the variable, and the variable to the default', () => {
     expect(read('up', {}, {}).port).toBe(8080);
     expect(read('up', {}, { SHOAL_PORT: '9000' }).port).toBe(9000);
     expect(read('up', { port: '9001' }, { SHOAL_PORT: '9000' }).port).toBe(9001);
   });
 
-  it('takes an empty variable as none', () => {
+  it('ignores an empty variable', () => {
     expect(read('up', {}, { SHOAL_PORT: '', SHOAL_MODEL: ' ' })).toMatchObject({ port: 8080, model: null });
   });
 
-  it('does not look at options of other commands', () => {
+  it('ignores options of other commands', () => {
     expect(read('status', {}, { SHOAL_PORT: 'nonsense' }).url).toBe('http://127.0.0.1:8080');
   });
 
   it.each([
-    ['--port is "abc": it must be a whole number from 0 to 65535.', { port: 'abc' }, {}],
-    ['SHOAL_PORT is "70000": it must be a whole number from 0 to 65535.', {}, { SHOAL_PORT: '70000' }],
-    ['--device is "tpu": it must be one of auto, cpu, webgpu, cuda.', { device: 'tpu' }, {}],
-    ['--workers is "0": it must be a whole number from 1 to 64.', { workers: '0' }, {}],
-    ['--cache is "maybe": it must be on or off (or 1, 0, true, false, yes, no).', { cache: 'maybe' }, {}],
-    ['--namespace is "a b": it must be 1 to 64 letters, digits, "-" or "_".', { namespace: 'a b' }, {}],
-    ['SHOAL_CACHE_BYTES is "lots": it must be a size such as 512MiB', {}, { SHOAL_CACHE_BYTES: 'lots' }],
-  ])('says %s', (message, flags, environment) => {
+    ['--port: must be a whole number from 0 to 65535, got "abc"', { port: 'abc' }, {}],
+    ['SHOAL_PORT: must be a whole number from 0 to 65535, got "70000"', {}, { SHOAL_PORT: '70000' }],
+    ['--device: must be one of auto, cpu, webgpu, cuda, got "tpu"', { device: 'tpu' }, {}],
+    ['--workers: must be a whole number from 1 to 64, got "0"', { workers: '0' }, {}],
+    ['--cache: must be on or off (or 1, 0, true, false, yes, no), got "maybe"', { cache: 'maybe' }, {}],
+    ['--namespace: must be 1 to 64 letters, digits, "-" or "_", got "a b"', { namespace: 'a b' }, {}],
+    ['SHOAL_CACHE_BYTES: must be a size such as 512MiB', {}, { SHOAL_CACHE_BYTES: 'lots' }],
+  ])('reports %s', (message, flags, environment) => {
     expect(() => read('up', flags, environment as Record<string, string>)).toThrow(WrongUsage);
     expect(() => read('up', flags, environment as Record<string, string>)).toThrow(message);
   });
 
-  it('never shows a wrong secret', () => {
+  it('never shows the value of a wrong secret', () => {
     const wrong = { SHOAL_SECRET: 'hunter2', SHOAL_NATS: 'http://user:hunter2@host' };
     for (const [variable, value] of Object.entries(wrong)) {
       let message = '';
@@ -74,7 +74,7 @@ describe('reading options', () => {
     }
   });
 
-  it('hands on to a child what was given to the parent and the child knows, and nothing else', () => {
+  it('passes on to a child the given options that the child has, and nothing else', () => {
     const flags = { threads: '2', port: '1' };
     const environment = { SHOAL_CACHE: 'off', SHOAL_PEER_PORT: '7000', HOME: '/root', SHOAL_EMPTY: '' };
     expect(inheritedVariables(OPTIONS, 'up', 'worker', flags, environment)).toEqual({

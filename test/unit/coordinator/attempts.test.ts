@@ -1,9 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { type Attempted, type Choose, type Placed, runToItsEnd } from '../../../coordinator/attempts.js';
+import {
+  type Attempted,
+  type Choose,
+  type Placed,
+  REQUEST_ATTEMPTS,
+  runToItsEnd,
+} from '../../../coordinator/attempts.js';
 import type { FleetEvent } from '../../../coordinator/fleet.js';
 import { settled } from '../../../src/clock.js';
 import { Cancelled, InternalError, InvalidRequest, Overloaded, Refused, Unavailable } from '../../../src/errors.js';
-import { REQUEST_ATTEMPTS } from '../../../src/limits.js';
 import { type GenerateEvent, type GenerateRequest, unpackTokens } from '../../../src/protocol/generate.js';
 import { GREEDY, TEN_TOKENS } from '../engine/support/rig.js';
 
@@ -25,12 +30,12 @@ const tokens = (...ids: number[]): GenerateEvent => ({ type: 'tokens', ids });
 
 type Step = GenerateEvent | Error | 'forever';
 
-/** Workers that each play their part, in the order in which they are chosen. */
+/** Scripted workers, chosen in order. */
 class Stage {
   readonly requests: GenerateRequest[] = [];
   readonly placements: { readonly tokens: number[]; readonly tried: string[] }[] = [];
   readonly calls: string[] = [];
-  /** Places in the order of those in whose time the bus is lost. */
+  /** Indices of placements during which the bus is lost. */
   readonly outages = new Set<number>();
   resumed = 0;
   readonly abort = new AbortController();
@@ -43,11 +48,10 @@ class Stage {
     if (!part) return null;
     this.placements.push({ tokens: [...prompt], tried: [...tried] });
     const placed: Placed = {
-      candidate: { worker: `w${index}`, run: (request, signal) => this.play(part, request, signal) },
-      keys: Uint8Array.of(index),
+      worker: { id: `w${index}`, run: (request, signal) => this.play(part, request, signal) },
       sources: [{ worker: 'peer', blocks: index }],
       prefilled: () => this.calls.push(`prefilled w${index}`),
-      excused: () => this.outages.has(index),
+      busWasLost: () => this.outages.has(index),
       done: () => this.calls.push(`done w${index}`),
     };
     return placed;
@@ -80,20 +84,24 @@ class Stage {
   }
 }
 
-describe('a request on its way to its end', () => {
+describe('running a request to its end', () => {
   it('ends with the worker that ends it', async () => {
     const stage = new Stage([[START, tokens(4), tokens(5, 6), END]]);
     const { events, error } = await stage.all();
     expect(error).toBeNull();
     expect(events).toEqual([{ ...START, worker: 'w0' }, tokens(4), tokens(5, 6), END]);
-    expect(stage.requests[0]).toMatchObject({ requestId: 'r', resumeTokens: 0, keys: Uint8Array.of(0) });
+    expect(stage.requests[0]).toMatchObject({
+      requestId: 'r',
+      resumeTokens: 0,
+      sources: [{ worker: 'peer', blocks: 0 }],
+    });
     expect(stage.requests[0]!.sources).toEqual([{ worker: 'peer', blocks: 0 }]);
     expect(stage.requests[0]!.salt).toBe('tenant');
     expect(stage.resumed).toBe(0);
     expect(stage.calls.filter((call) => call === 'done w0').length).toBe(1);
   });
 
-  it('goes on elsewhere with what has come so far, neither repeated nor missing', async () => {
+  it('resumes on another worker, without repeating or skipping a token', async () => {
     const lost = new Unavailable('gone');
     const stage = new Stage([
       [START, tokens(4), tokens(5, 6), lost],
@@ -114,13 +122,13 @@ describe('a request on its way to its end', () => {
       [1, 2, 3, 4, 5, 6],
     ]);
     expect(stage.requests.map(({ resumeTokens }) => resumeTokens)).toEqual([0, 3, 3]);
-    expect(stage.requests.map(({ keys }) => keys[0])).toEqual([0, 1, 2]);
+    expect(stage.requests.map(({ sources }) => sources[0]?.blocks)).toEqual([0, 1, 2]);
     expect(stage.requests.map(({ stopping }) => stopping)).toEqual([TEN_TOKENS, TEN_TOKENS, TEN_TOKENS]);
     expect(stage.resumed).toBe(2);
     expect(stage.calls.filter((call) => call.startsWith('done'))).toEqual(['done w0', 'done w1', 'done w2']);
   });
 
-  it('asks nobody for an end that is known: all tokens came before the worker was lost', async () => {
+  it('needs no other worker if all tokens arrived before the worker was lost', async () => {
     const ten = tokens(...Array.from({ length: 10 }, (_, i) => i));
     const stage = new Stage([
       [START, ten, new Unavailable('lost')],
@@ -133,7 +141,7 @@ describe('a request on its way to its end', () => {
     expect(stage.calls).toContain('done w0');
   });
 
-  it('names the worker whose words these are, once', async () => {
+  it('names the worker of the first output, once', async () => {
     const stage = new Stage([
       [START, new Unavailable('gone')],
       [START, tokens(4), new Unavailable('gone')],
@@ -144,7 +152,7 @@ describe('a request on its way to its end', () => {
     expect(stage.resumed).toBe(1);
   });
 
-  it('asks for the log-probabilities of the prompt until they came', async () => {
+  it('requests the log-probabilities of the prompt until they have arrived', async () => {
     const prompt = promptPart(null, -1, -2);
     const stage = new Stage([
       [START, new Unavailable('gone')],
@@ -156,7 +164,7 @@ describe('a request on its way to its end', () => {
     expect(stage.requests.map(({ sampling }) => sampling.promptLogprobs)).toEqual([true, true, false]);
   });
 
-  it('passes on each of the log-probabilities of the prompt once, whichever parts were lost', async () => {
+  it('passes on each log-probability of the prompt once, whichever parts were lost', async () => {
     const stage = new Stage([
       [START, promptPart(null), new Unavailable('gone')],
       [START, promptPart(null), new Unavailable('gone')],
@@ -176,7 +184,7 @@ describe('a request on its way to its end', () => {
     expect(stage.calls).toEqual(['done w0', 'done w1', 'prefilled w2', 'prefilled w2', 'prefilled w2', 'done w2']);
   });
 
-  it('says that the prefill is over when something came of it, and not before', async () => {
+  it('reports the end of the prefill with the first output, and not before', async () => {
     const stage = new Stage([[START, tokens(4), END]]);
     const events = stage.run();
     await events.next();
@@ -191,7 +199,7 @@ describe('a request on its way to its end', () => {
     expect(stage.calls.at(-1)).toBe('done w0');
   });
 
-  it('passes on from a worker whose queue is full; where all are full, says so', async () => {
+  it('tries another worker if a queue is full; is Overloaded if all are full', async () => {
     const full = new Overloaded('full');
     const passed = await new Stage([[full], [START, tokens(4), END]]).all();
     expect(passed.error).toBeNull();
@@ -201,12 +209,12 @@ describe('a request on its way to its end', () => {
     expect((await many.all()).error).toBeNull();
   });
 
-  it('is Unavailable where nobody serves', async () => {
+  it('is Unavailable if no worker serves', async () => {
     expect((await new Stage([]).all()).error).toBeInstanceOf(Unavailable);
   });
 
   it.each([new InvalidRequest('wrong', 'prompt'), new Refused('another fleet'), new InternalError('crashed')])(
-    'is not tried elsewhere after %s',
+    'does not try another worker after %s',
     async (error) => {
       const stage = new Stage([[error], [START, tokens(4), END]]);
       expect((await stage.all()).error).toBe(error);
@@ -215,14 +223,14 @@ describe('a request on its way to its end', () => {
     },
   );
 
-  it('is tried on so many workers and no more', async () => {
+  it('tries a limited number of workers', async () => {
     const lost = new Unavailable('gone');
     const stage = new Stage(Array.from({ length: REQUEST_ATTEMPTS + 1 }, () => [lost]));
     expect((await stage.all()).error).toBe(lost);
     expect(stage.placements.length).toBe(REQUEST_ATTEMPTS);
   });
 
-  it('puts a loss of the bus down to no worker, but a full queue always', async () => {
+  it('does not blame a worker for a loss of the bus, but always for a full queue', async () => {
     const lost = new Unavailable('lost on the way');
     const stage = new Stage([[START, tokens(4), lost], [new Overloaded('full')], [lost], [START, tokens(5), END]]);
     stage.outages.add(0).add(1);
@@ -230,7 +238,7 @@ describe('a request on its way to its end', () => {
     expect(stage.placements.map(({ tried }) => tried)).toEqual([[], [], ['w1'], ['w1', 'w2']]);
   });
 
-  it('is given up after so many losses of the bus too', async () => {
+  it('gives up after a limited number of losses of the bus', async () => {
     const lost = new Unavailable('lost on the way');
     const stage = new Stage(Array.from({ length: REQUEST_ATTEMPTS + 1 }, () => [lost]));
     for (let i = 0; i <= REQUEST_ATTEMPTS; i++) stage.outages.add(i);
@@ -238,11 +246,11 @@ describe('a request on its way to its end', () => {
     expect(stage.placements.length).toBe(REQUEST_ATTEMPTS);
   });
 
-  it('fails where a worker ends a stream without an end', async () => {
+  it('fails if a worker ends its stream without an end event', async () => {
     expect((await new Stage([[START, tokens(4)]]).all()).error).toBeInstanceOf(InternalError);
   });
 
-  it('ends as cancelled when the client goes, whatever the worker makes of that', async () => {
+  it('ends as cancelled when the client disconnects, whatever error the worker gives', async () => {
     const stage = new Stage([[START, tokens(4), 'forever'], [END]]);
     const events = stage.run();
     await events.next();

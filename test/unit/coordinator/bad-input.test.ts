@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it, vi } from 'vitest';
-import { ANSWER_LOGPROBS } from '../../../src/limits.js';
+import { ANSWER_LOGPROBS } from '../../../coordinator/openai/logprob-count.js';
 import { saying } from './support/scripted-fleet.js';
 import { CONTEXT_TOKENS, idsOf, MODEL, testServer } from './support/test-server.js';
 
@@ -19,7 +19,7 @@ const hello = { role: 'user', content: 'hello' };
 const ECHO = { max_tokens: 0, echo: true, logprobs: 20 };
 const long = idsOf('harbor '.repeat(600)).length;
 
-/** What is wrong, the body's fields, the field that the error names. */
+/** Case, fields of the body, field named by the error. */
 const COMPLETIONS: readonly [string, Record<string, unknown>, string][] = [
   ['no prompt', { prompt: undefined }, 'prompt'],
   ['a prompt that is null', { prompt: null }, 'prompt'],
@@ -29,7 +29,7 @@ const COMPLETIONS: readonly [string, Record<string, unknown>, string][] = [
   ['an empty list of ids', { prompt: [[]] }, 'prompt[0]'],
   ['a prompt of another type', { prompt: { text: 'x' } }, 'prompt'],
   ['a number as prompt', { prompt: 3 }, 'prompt'],
-  ['texts and ids in one list', { prompt: [1, 'x'] }, 'prompt[1]'],
+  ['strings and ids in one list', { prompt: [1, 'x'] }, 'prompt[1]'],
   ['a token id that is too large', { prompt: [1, 990] }, 'prompt[1]'],
   ['a token id that is negative', { prompt: [[1], [-1]] }, 'prompt[1][0]'],
   ['a token id with a fraction', { prompt: [0.5] }, 'prompt[0]'],
@@ -43,14 +43,14 @@ const COMPLETIONS: readonly [string, Record<string, unknown>, string][] = [
   ['huge max_tokens', { max_tokens: 1e9 }, 'max_tokens'],
   ['max_tokens beyond any integer', { max_tokens: 1e300 }, 'max_tokens'],
   ['max_tokens of 0 without echo', { max_tokens: 0 }, 'max_tokens'],
-  ['max_tokens as a text', { max_tokens: '5' }, 'max_tokens'],
+  ['max_tokens as a string', { max_tokens: '5' }, 'max_tokens'],
   ['min_tokens over max_tokens', { max_tokens: 5, min_tokens: 6 }, 'min_tokens'],
   ['n of 0', { n: 0 }, 'n'],
   ['huge n', { n: 1e6 }, 'n'],
   ['too many choices in all', { n: 65, prompt: ['x', 'y'] }, 'n'],
   ['negative temperature', { temperature: -0.1 }, 'temperature'],
   ['huge temperature', { temperature: 1e6 }, 'temperature'],
-  ['temperature as a text', { temperature: 'hot' }, 'temperature'],
+  ['temperature as a string', { temperature: 'hot' }, 'temperature'],
   ['top_p of 0', { top_p: 0 }, 'top_p'],
   ['top_k below -1', { top_k: -2 }, 'top_k'],
   ['min_p over 1', { min_p: 1.1 }, 'min_p'],
@@ -64,7 +64,7 @@ const COMPLETIONS: readonly [string, Record<string, unknown>, string][] = [
   ['a very long stop string', { stop: ['x'.repeat(257)] }, 'stop[0]'],
   ['a stop token id out of range', { stop_token_ids: [990] }, 'stop_token_ids'],
   ['too many stop token ids', { stop_token_ids: Array(257).fill(1) }, 'stop_token_ids'],
-  ['a bias for what is no token', { logit_bias: { the: 1 } }, 'logit_bias.the'],
+  ['a bias whose key is not a token id', { logit_bias: { the: 1 } }, 'logit_bias.the'],
   ['a bias for a token out of range', { logit_bias: { 990: 1 } }, 'logit_bias'],
   ['a huge bias', { logit_bias: { 5: 101 } }, 'logit_bias.5'],
   [
@@ -77,19 +77,19 @@ const COMPLETIONS: readonly [string, Record<string, unknown>, string][] = [
   ['too many logprobs', { logprobs: 21 }, 'logprobs'],
   ['too many logprobs over all prompts', { ...ECHO, prompt: Array(64).fill(Array(400).fill(1)) }, 'logprobs'],
   ['too many logprobs over all choices', { prompt: [1], logprobs: 20, n: 128, max_tokens: 200 }, 'logprobs'],
-  ['stream as a text', { stream: 'yes' }, 'stream'],
+  ['stream as a string', { stream: 'yes' }, 'stream'],
   ['include_usage as a number', { stream: true, stream_options: { include_usage: 1 } }, 'stream_options.include_usage'],
   ['echo as a number', { echo: 1 }, 'echo'],
-  ['ignore_eos as a text', { ignore_eos: 'no' }, 'ignore_eos'],
+  ['ignore_eos as a string', { ignore_eos: 'no' }, 'ignore_eos'],
   ['a salt that is a number', { cache_salt: 1 }, 'cache_salt'],
   ['a model that is a number', { model: 5 }, 'model'],
 ];
 
 const CHATS: readonly [string, Record<string, unknown>, string][] = [
-  ['a user who says nothing', { messages: [{ role: 'user' }] }, 'messages[0].content'],
+  ['a user message without content', { messages: [{ role: 'user' }] }, 'messages[0].content'],
   ['no messages', { messages: undefined }, 'messages'],
   ['an empty list of messages', { messages: [] }, 'messages'],
-  ['messages as a text', { messages: 'hello' }, 'messages'],
+  ['messages as a string', { messages: 'hello' }, 'messages'],
   ['a role that does not exist', { messages: [{ role: 'king', content: 'x' }] }, 'messages[0].role'],
   ['content of another type', { messages: [hello, { role: 'user', content: 5 }] }, 'messages[1].content'],
   [
@@ -126,12 +126,61 @@ const BODIES: readonly [string, string | Uint8Array, Record<string, string>, num
   ['a body of 10 MB', JSON.stringify({ prompt: 'x'.repeat(10_000_000) }), {}, 413],
 ];
 
+/** Fields of a completion, and the message that refuses them. */
+const COMPLETION_MESSAGES: readonly [Record<string, unknown>, string][] = [
+  [
+    { prompt: 3 },
+    'prompt: must be a string, an array of strings, an array of token ids, or an array of arrays of token ids',
+  ],
+  [{ prompt: [1, 'x'] }, 'prompt[1]: must be a token id from 0 to 989'],
+  [{ max_tokens: 0 }, 'max_tokens: may be 0 only with echo'],
+  [{ max_tokens: 1.5 }, 'max_tokens: must be an integer'],
+  [{ max_tokens: -1 }, 'max_tokens: must be at least 0'],
+  [{ max_tokens: 'many' }, 'max_tokens: must be a number'],
+  [{ max_tokens: 1e300 }, 'max_tokens: must be at most 9007199254740991'],
+  [{ max_tokens: 5, min_tokens: 6 }, 'min_tokens: must be at most 5, the maximum length of this answer; is 6'],
+  [{ temperature: 2.5 }, 'temperature: must be at most 2'],
+  [{ top_p: 0 }, 'top_p: must be greater than 0'],
+  [{ seed: 0.5 }, 'seed: must be an integer'],
+  [{ stop: '' }, 'stop[0]: must not be empty'],
+  [{ stop: ['x'.repeat(257)] }, 'stop[0]: must have at most 256 characters'],
+  [{ stop: Array(65).fill('x') }, 'stop: must have at most 64 items; has 65'],
+  [{ stop_token_ids: [990] }, 'stop_token_ids: 990 is not a token id; must be 0 to 989'],
+  [{ logit_bias: { the: 1 } }, 'logit_bias.the: must be a token id'],
+  [{ logit_bias: [1] }, 'logit_bias: must be an object'],
+  [{ stream: 'yes' }, 'stream: must be true or false'],
+  [{ stream_options: { include_usage: 1 } }, 'stream_options.include_usage: must be true or false'],
+];
+
+/** Fields of a chat, and the message that refuses them. */
+const CHAT_MESSAGES: readonly [Record<string, unknown>, string][] = [
+  [{ messages: undefined }, 'messages: is required'],
+  [{ messages: 'hello' }, 'messages: must be an array'],
+  [{ messages: ['hello'] }, 'messages[0]: must be an object'],
+  [{ messages: [{ role: 'user' }] }, 'messages[0].content: is required'],
+  [
+    { messages: [{ role: 'king', content: 'x' }] },
+    'messages[0].role: must be one of "system", "developer", "user", "assistant", "tool", "function"',
+  ],
+];
+
 describe('bad input', () => {
-  it.each(COMPLETIONS)('of a completion: %s is a 400 that names its field', async (_, fields, param) => {
+  it.each([
+    ['completion', '/v1/completions', { prompt: 'x' }, COMPLETION_MESSAGES],
+    ['chat', '/v1/chat/completions', { messages: [hello] }, CHAT_MESSAGES],
+  ] as const)('is refused in a %s with a message that says what is allowed', async (_, path, valid, messages) => {
+    const { post } = await testServer();
+    for (const [fields, message] of messages) {
+      const response = await post(path, { ...valid, ...fields });
+      expect(await response.json()).toMatchObject({ error: { message } });
+    }
+  });
+
+  it.each(COMPLETIONS)('in a completion: %s is a 400 that names the field', async (_, fields, param) => {
     await refused('/v1/completions', { model: 'recall', prompt: 'x', ...fields }, param);
   });
 
-  it.each(CHATS)('of a chat: %s is a 400 that names its field', async (_, fields, param) => {
+  it.each(CHATS)('in a chat: %s is a 400 that names the field', async (_, fields, param) => {
     await refused('/v1/chat/completions', { model: 'recall', messages: [hello], ...fields }, param);
   });
 
@@ -145,7 +194,7 @@ describe('bad input', () => {
     expect((await post('/v1/completions', { prompt: 'x' })).status).toBe(200);
   });
 
-  it('takes messages as clients keep them: of tools and functions, refused, and without a name', async () => {
+  it('accepts messages of tools and functions, refusals, and messages without a name', async () => {
     const { post } = await testServer();
     const call = { id: 'c', type: 'function', function: { name: 'clock', arguments: '{}' } };
     const messages = [
@@ -158,7 +207,7 @@ describe('bad input', () => {
     expect((await post('/v1/chat/completions', { messages })).status).toBe(200);
   });
 
-  it('takes seeds of 64 bits', async () => {
+  it('accepts 64-bit seeds', async () => {
     const { post, fleet } = await testServer();
     for (const seed of [2 ** 63, -(2 ** 63)])
       expect((await post('/v1/completions', { prompt: 'x', seed })).status).toBe(200);
@@ -166,14 +215,14 @@ describe('bad input', () => {
     expect(seeds.every((seed) => Number.isSafeInteger(seed))).toBe(true);
   });
 
-  it('asks for no content type of a body that is empty', async () => {
+  it('ignores the content type of an empty body', async () => {
     const { post } = await testServer();
     const form = { 'content-type': 'application/x-www-form-urlencoded' };
     expect((await post('/reset_prefix_cache', '', form)).status).toBe(200);
     expect((await post('/v1/completions', '', form)).status).toBe(400);
   });
 
-  it('that breaks off is nobody’s error but the client’s', async () => {
+  it('that ends early counts as a client error', async () => {
     const { url, logged, metric } = await testServer();
     const socket = connect(Number(new URL(url).port), '127.0.0.1');
     socket.write('POST /v1/completions HTTP/1.1\r\nhost: x\r\n');
@@ -183,7 +232,7 @@ describe('bad input', () => {
     expect(logged.filter((line) => line.includes('"level":"error"'))).toEqual([]);
   });
 
-  it('answers an expectation that it does not know with a 417 and its id', async () => {
+  it('answers an unknown expectation with a 417 and the request id', async () => {
     const { url } = await testServer();
     const socket = connect(Number(new URL(url).port), '127.0.0.1');
     socket.end(
@@ -194,7 +243,7 @@ describe('bad input', () => {
     expect(answer).toContain('x-request-id: me');
   });
 
-  it('says how long a prompt is and how long it may be', async () => {
+  it('reports the length of a prompt and the limit', async () => {
     const { post } = await testServer();
     const response = await post('/v1/completions', { prompt: 'harbor '.repeat(600) });
     const { error } = (await response.json()) as ErrorAnswer;
@@ -203,7 +252,7 @@ describe('bad input', () => {
     expect(error.message).toContain(String(CONTEXT_TOKENS));
   });
 
-  it('says how many log-probabilities an answer would have and may have, and which fields ask for them', async () => {
+  it('reports how many log-probabilities an answer would have, the limit, and the fields that request them', async () => {
     const { post } = await testServer();
     const response = await post('/v1/completions', { ...ECHO, prompt: Array(64).fill(Array(400).fill(1)) });
     const { error } = (await response.json()) as ErrorAnswer;
@@ -212,14 +261,14 @@ describe('bad input', () => {
     }
   });
 
-  it('repeats nothing of a prompt in errors and logs', async () => {
+  it('repeats nothing of a prompt in errors or logs', async () => {
     const { post, logged } = await testServer();
     const bodies = ['{"prompt":"hush" hush}', '{"prompt":"hush","n":"x"}', '{"prompt":["hush",3]}'];
     const answers = await Promise.all(bodies.map(async (body) => (await post('/v1/completions', body)).text()));
     expect(answers.join() + logged.join()).not.toContain('hush');
   });
 
-  it('takes null for a field that is not there, and ignores fields that it does not know', async () => {
+  it('treats null as an absent field, and ignores unknown fields', async () => {
     const { post, fleet } = await testServer();
     fleet.script = () => saying(idsOf(' yes'));
     const nothing = { n: null, temperature: null, stop: null, logit_bias: null, stream_options: null, logprobs: null };

@@ -7,14 +7,14 @@ import type { TokenLogprobs } from '../../../src/protocol/generate.js';
 import { started } from './support/scripted-fleet.js';
 import { idsOf, MODEL } from './support/test-server.js';
 
-interface Wish {
+interface ChoiceOptions {
   readonly stops?: readonly string[];
   readonly minTokens?: number;
   readonly logprobs?: number;
   readonly echo?: string;
 }
 
-function choiceOf({ stops = [], minTokens = 0, logprobs, echo }: Wish = {}): Choice {
+function choiceOf({ stops = [], minTokens = 0, logprobs, echo }: ChoiceOptions = {}): Choice {
   const plan: ChoicePlan = {
     index: 4,
     promptIndex: 0,
@@ -51,7 +51,7 @@ const one = (id: number, logprob?: number): FleetEvent => ({
   ...(logprob === undefined ? {} : { logprobs: [{ logprob, top: [] }] }),
 });
 
-/** Feeds events until the choice is finished; the deltas that were not null. */
+/** Feeds events until the choice is finished. Returns its deltas. */
 function run(choice: Choice, events: readonly FleetEvent[]): Delta[] {
   const deltas: Delta[] = [];
   for (const event of [started(), ...events]) {
@@ -63,11 +63,11 @@ function run(choice: Choice, events: readonly FleetEvent[]): Delta[] {
 }
 
 const reportsOf = (deltas: readonly Delta[]) =>
-  deltas.flatMap(({ reports }) => reports.list((index) => reports.at(index)));
+  deltas.flatMap(({ reports }) => reports.map((index) => reports.at(index)));
 const textOf = (deltas: readonly Delta[]) => deltas.map((delta) => delta.text).join('');
 
 describe('a choice', () => {
-  it('shows the text of all tokens, and why it ended', () => {
+  it('decodes the text of all tokens, and gives its finish reason', () => {
     const ids = idsOf('The café 😀 is open');
     const choice = choiceOf();
     const deltas = run(choice, [...ids.map((id) => one(id)), end]);
@@ -77,7 +77,7 @@ describe('a choice', () => {
     expect(choice.completionTokens).toBe(ids.length);
   });
 
-  it('shows at its end what never became a character', () => {
+  it('ends with a replacement character if a character stays incomplete', () => {
     const [first] = idsOf('😀');
     const deltas = run(choiceOf(), [one(first!), end]);
     expect(deltas.map((delta) => delta.text)).toEqual(['\uFFFD']);
@@ -93,7 +93,7 @@ describe('a choice', () => {
     expect(choice.completionTokens).toBe(upToStop.length);
   });
 
-  it('finds a stop string that is split over tokens in every way', () => {
+  it('finds a stop string however it is split into tokens', () => {
     fc.assert(
       fc.property(fc.string({ unit: fc.constantFrom('a', 'b', 'é'), minLength: 1, maxLength: 20 }), (text) => {
         const stop = 'éa';
@@ -104,13 +104,13 @@ describe('a choice', () => {
     );
   });
 
-  it('does not look at stop strings before min_tokens', () => {
+  it('ignores stop strings before min_tokens', () => {
     const ids = [...Buffer.from('xaxaxb')];
     const deltas = run(choiceOf({ stops: ['x'], minTokens: 4 }), [...ids.map((id) => one(id)), end]);
     expect(textOf(deltas)).toBe('xaxa');
   });
 
-  it('brings the log-probabilities of tokens that were held back together with their text', () => {
+  it('reports log-probabilities of held-back tokens together with their text', () => {
     const [first, ...rest] = idsOf('😀');
     const deltas = run(choiceOf({ logprobs: 0 }), [
       one(first!, -1),
@@ -138,7 +138,7 @@ describe('a choice', () => {
     expect(reports.slice(-2).map((report) => report.offset)).toEqual([1, 5]);
   });
 
-  it('says the same where the log-probabilities of the prompt come in parts, and nothing before the last one', () => {
+  it('reports a prompt whose log-probabilities come in parts after the last part, all at once', () => {
     const echo = 'é the 😀 harbor';
     const prompt = idsOf(echo);
     const logprobs: (TokenLogprobs | null)[] = prompt.map((_, i) =>
@@ -156,7 +156,7 @@ describe('a choice', () => {
     expect(reportsOf(inParts)).toEqual(reportsOf(whole));
   });
 
-  it('echoes its prompt at once where no log-probabilities are wanted', () => {
+  it('echoes its prompt at once without log-probabilities', () => {
     expect(run(choiceOf({ echo: 'the' }), [end]).map((delta) => delta.text)).toEqual(['the', '']);
   });
 });

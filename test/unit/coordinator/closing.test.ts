@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { HTTP_CLOSE_ERROR_MS } from '../../../coordinator/http/server.js';
 import { SimulatedClock } from '../../../src/clock.js';
-import { HTTP_CLOSE_ERROR_MS } from '../../../src/limits.js';
 import { aborted, saying, sayingForever, started } from './support/scripted-fleet.js';
 import { idsOf, testServer } from './support/test-server.js';
 
-describe('a server that closes', () => {
-  it('lets streams that run come to their end', async () => {
+describe('a closing server', () => {
+  it('lets running streams finish', async () => {
     const server = await testServer({ closeGraceMs: 60_000 });
     let goOn = () => {};
     const told = new Promise<void>((resolve) => {
@@ -27,7 +27,7 @@ describe('a server that closes', () => {
     await expect(fetch(`${server.url}/version`)).rejects.toThrow();
   });
 
-  it('ends streams after the grace time with an error that says so', async () => {
+  it('ends streams with an error after the grace time', async () => {
     const server = await testServer({ closeGraceMs: 0 });
     server.fleet.script = (_, signal) => sayingForever(idsOf(' the'), signal);
     const response = await server.post('/v1/completions', { prompt: 'x', stream: true });
@@ -38,7 +38,7 @@ describe('a server that closes', () => {
     expect(text).not.toContain('[DONE]');
   });
 
-  it('cuts off what does not end even then', async () => {
+  it('disconnects streams that do not end after that', async () => {
     const clock = new SimulatedClock();
     const server = await testServer({ closeGraceMs: 1_000 }, clock);
     server.fleet.script = async function* () {
@@ -53,7 +53,7 @@ describe('a server that closes', () => {
     await expect(response.text()).rejects.toThrow();
   });
 
-  it('closes once, and at once if nothing runs', async () => {
+  it('closes once, and at once if idle', async () => {
     const server = await testServer({ closeGraceMs: 60_000 });
     await fetch(`${server.url}/version`);
     await Promise.all([server.close(), server.close()]);

@@ -9,7 +9,7 @@ import { Cancelled } from '../../../src/errors.js';
 const EVENT = 'x'.repeat(256 * 1024);
 const STALL_TIMEOUT_MS = 1_000;
 
-/** A client that reads nothing until it is told to, and the server's side of it. */
+/** A client whose socket is paused, and the server's response to it. */
 async function connected(): Promise<{ response: ServerResponse; socket: Socket }> {
   const server = createServer();
   server.listen(0, '127.0.0.1');
@@ -24,8 +24,8 @@ async function connected(): Promise<{ response: ServerResponse; socket: Socket }
   return { response, socket };
 }
 
-/** Sends until an event has to wait, for longer than it takes the kernel to move bytes from one socket to the other. */
-async function stuck(sink: EventSink): Promise<{ waiting: Promise<void> }> {
+/** Sends until an event waits for longer than the kernel needs to move bytes from one socket to the other. */
+async function fill(sink: EventSink): Promise<{ waiting: Promise<void> }> {
   for (;;) {
     let sent = false;
     const waiting = sink.send(EVENT).then(() => {
@@ -38,31 +38,31 @@ async function stuck(sink: EventSink): Promise<{ waiting: Promise<void> }> {
 }
 
 describe('EventSink', () => {
-  it('waits for a reader that is slow', async () => {
+  it('waits for a slow reader', async () => {
     const { response, socket } = await connected();
     const sink = new EventSink(response, {}, new SimulatedClock(), STALL_TIMEOUT_MS);
-    const { waiting } = await stuck(sink);
+    const { waiting } = await fill(sink);
     socket.resume();
     await waiting;
   });
 
-  it('gives up a reader that goes away', async () => {
+  it('rejects when the reader disconnects', async () => {
     const { response, socket } = await connected();
     const sink = new EventSink(response, {}, new SimulatedClock(), STALL_TIMEOUT_MS);
-    const { waiting } = await stuck(sink);
+    const { waiting } = await fill(sink);
     socket.destroy();
     await expect(waiting).rejects.toThrow(Cancelled);
     await expect(sink.send('more')).rejects.toThrow(Cancelled);
   });
 
-  it('cuts off a reader that takes nothing for too long', async () => {
+  it('disconnects a reader that stalls', async () => {
     const { response } = await connected();
     const clock = new SimulatedClock();
     const sink = new EventSink(response, {}, clock, STALL_TIMEOUT_MS);
-    const { waiting } = await stuck(sink);
-    const given = expect(waiting).rejects.toThrow(Cancelled);
+    const { waiting } = await fill(sink);
+    const cutOff = expect(waiting).rejects.toThrow(Cancelled);
     await clock.advance(STALL_TIMEOUT_MS);
-    await given;
+    await cutOff;
     expect(clock.nextAtMs()).toBeNull();
   });
 });

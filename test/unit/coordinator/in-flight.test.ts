@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { InFlight } from '../../../coordinator/in-flight.js';
 
-describe('what is in flight', () => {
-  it('counts requests until they are done, and their tokens until they are computed, each once', () => {
+describe('the load in flight', () => {
+  it('counts requests until they end and tokens until they are computed, each once', () => {
     const inFlight = new InFlight();
     const [a, b] = [inFlight.add('w', 100), inFlight.add('w', 10)];
     inFlight.add('v', 1);
@@ -18,7 +18,7 @@ describe('what is in flight', () => {
     expect([...inFlight.loadsByWorker.keys()]).toEqual(['v']);
   });
 
-  it('does not mix a late end up with what was placed after it', () => {
+  it('does not charge a repeated end to later requests', () => {
     const inFlight = new InFlight();
     const first = inFlight.add('w', 5);
     first.done();

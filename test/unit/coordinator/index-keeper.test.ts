@@ -6,7 +6,7 @@ import { Hive } from './support/hive.js';
 
 const key = (name: string) => hash('sha256', name);
 
-describe('the keeper of a coordinator', () => {
+describe('the index keeper', () => {
   let hive: Hive;
   beforeEach(() => {
     hive = new Hive();
@@ -17,39 +17,39 @@ describe('the keeper of a coordinator', () => {
     return hive.holdings.holders(key(name));
   }
 
-  it('asks a worker that joins for all it has, and follows its changes', async () => {
+  it('requests a snapshot from a worker that joins, and applies its changes', async () => {
     const a = await hive.add('a');
-    expect(a.accounts).toBe(1);
+    expect(a.snapshots).toBe(1);
     a.take([key('x')]);
     await hive.pass(1);
     expect(holders('x')).toEqual(['a']);
-    expect(a.accounts).toBe(1);
+    expect(a.snapshots).toBe(1);
   });
 
-  it('knows what a worker took up before anybody listened', async () => {
+  it('knows the blocks a worker had before it joined', async () => {
     await hive.add('a', {}, [key('x')]);
     await hive.pass(1);
     expect(holders('x')).toEqual(['a']);
   });
 
-  it('notices a change that was lost, by the number of the next', async () => {
+  it('detects a lost change by the number of the next one', async () => {
     const a = await hive.add('a');
     a.take([key('x')], false);
     a.take([key('y')]);
     await hive.pass(1);
-    expect(a.accounts).toBe(2);
+    expect(a.snapshots).toBe(2);
     expect([holders('x'), holders('y')]).toEqual([['a'], ['a']]);
   });
 
-  it('notices a change that was lost, though none follows, by what the worker announces', async () => {
+  it('detects a lost last change by the announced number', async () => {
     const a = await hive.add('a');
     a.take([key('x')], false);
     await hive.pass(2_000);
     expect(holders('x')).toEqual(['a']);
-    expect(a.accounts).toBe(2);
+    expect(a.snapshots).toBe(2);
   });
 
-  it('catches up with what happened while its bus was lost', async () => {
+  it('catches up after an outage of its own bus', async () => {
     const a = await hive.add('a');
     hive.bus.lose();
     a.take([key('x')]);
@@ -60,11 +60,11 @@ describe('the keeper of a coordinator', () => {
     expect(holders('x')).toEqual(['a']);
   });
 
-  it('catches up with what a worker could not tell while its bus was lost', async () => {
+  it("catches up after an outage of a worker's bus", async () => {
     const a = await hive.add('a');
     a.bus.lose();
     a.take([key('x')], false);
-    // Shorter than it takes to be taken for dead.
+    // Too short for the worker to be declared dead.
     await hive.pass(1_000);
     a.bus.restore();
     await hive.pass(2_000);
@@ -81,7 +81,7 @@ describe('the keeper of a coordinator', () => {
     expect(holders('x')).toEqual([]);
   });
 
-  it('takes nothing from another incarnation than the one that is alive', async () => {
+  it('ignores incarnations other than the live one', async () => {
     const a = await hive.add('a', { incarnation: '0005' });
     a.take([key('x')]);
     await hive.pass(1);
@@ -98,15 +98,15 @@ describe('the keeper of a coordinator', () => {
     await hive.pass(2_000);
     expect(holders('stray')).toEqual([]);
     expect(holders('x')).toEqual(['a']);
-    expect(a.accounts).toBe(1);
+    expect(a.snapshots).toBe(1);
   });
 
-  it('passes over workers of another model, and what cannot be read', async () => {
+  it('ignores workers of another model, and unreadable messages', async () => {
     const a = await hive.add('a', { fingerprint: 'e'.repeat(64) });
     a.take([key('x')]);
     a.bus.publish(hive.subjects.holdings('a'), Uint8Array.of(0xc1, 1, 2));
     await hive.pass(2_000);
-    expect(a.accounts).toBe(0);
+    expect(a.snapshots).toBe(0);
     expect(holders('x')).toEqual([]);
     expect(hive.roster.members()).toEqual([]);
   });

@@ -23,7 +23,7 @@ describe('a live fleet', () => {
   });
   afterEach(() => hive.close());
 
-  it('shows who is there', async () => {
+  it('lists workers and coordinators', async () => {
     await hive.add('b');
     await hive.add('a');
     const view = fleet.view();
@@ -33,7 +33,7 @@ describe('a live fleet', () => {
     expect(view.epoch).toBe(hive.roster.epoch);
   });
 
-  it('tells which blocks of a prompt are where, and why a miss is a miss', async () => {
+  it('explains where the blocks of a prompt are, and why others are missing', async () => {
     const a = await hive.add('a');
     const tokens = new Uint32Array(4 * BLOCK_TOKENS + 3);
     const keys = hive.router.blocksOf(tokens, null).map(({ key }) => key);
@@ -46,13 +46,13 @@ describe('a live fleet', () => {
     expect(blocks.map(({ holders }) => holders)).toEqual([['a'], ['a'], [], ['a']]);
     expect(blocks.map(({ homes }) => homes)).toEqual(blocks.map(() => ['a']));
     expect(blocks[2]!.reason).toContain('no worker holds it');
-    expect(blocks[3]!.reason).toContain('a block before it is missing');
+    expect(blocks[3]!.reason).toContain('an earlier block is missing');
     expect(wouldRunOn).toBe('a');
     expect((await fleet.explain(tokens, 'a tenant')).blocks[0]!.state).toBe('miss');
     expect((await fleet.explain(new Uint32Array(3), null)).blocks).toEqual([]);
   });
 
-  it('tells in which tier each holder has a block, as far as it says', async () => {
+  it('reports the tier of a block for each holder that answers', async () => {
     const [a, b, c] = [await hive.add('a'), await hive.add('b'), await hive.add('c')];
     const tokens = new Uint32Array(2 * BLOCK_TOKENS);
     const [first, second] = hive.router.blocksOf(tokens, null).map(({ key }) => key);
@@ -73,7 +73,7 @@ describe('a live fleet', () => {
     expect(blocks.map(({ tiers }) => tiers)).toEqual([{ a: 'device' }, { a: 'disk', b: 'host' }]);
   });
 
-  it('orders a worker to drain, in the incarnation that is alive', async () => {
+  it('drains the live incarnation of a worker', async () => {
     const a = await hive.add('a');
     await hive.add('b');
     const draining = fleet.drain('a');
@@ -84,7 +84,7 @@ describe('a live fleet', () => {
     expect(hive.workers[1]!.orders).toEqual([]);
   });
 
-  it('has all workers forget, twice', async () => {
+  it('resets all workers, twice', async () => {
     const [a, b] = [await hive.add('a'), await hive.add('b')];
     const reset = fleet.resetCache();
     await hive.pass(10);
@@ -95,7 +95,7 @@ describe('a live fleet', () => {
     ]);
   });
 
-  it('says so where a worker did not forget', async () => {
+  it('rejects a reset that a worker did not confirm', async () => {
     const [a] = [await hive.add('a'), await hive.add('b')];
     a.onReset = () => {
       throw new Unavailable('not now');
@@ -106,18 +106,26 @@ describe('a live fleet', () => {
     await expect(reset).rejects.toThrow('1 of 2 workers');
   });
 
-  it('is healthy with a bus and a worker', async () => {
+  it('needs a worker that can be reached, and a bus only where no worker is linked directly', async () => {
     expect((await fleet.health()).map(({ name, ok }) => [name, ok])).toEqual([
       ['nats', true],
       ['workers', false],
     ]);
-    await hive.add('a');
+    const a = await hive.add('a');
     expect((await fleet.health()).every(({ ok }) => ok)).toBe(true);
     hive.bus.lose();
-    expect((await fleet.health()).map(({ ok }) => ok)).toEqual([false, true]);
+    expect((await fleet.health()).map(({ ok, required }) => [ok, required])).toEqual([
+      [false, true],
+      [false, true],
+    ]);
+    hive.link(a);
+    expect((await fleet.health()).map(({ ok, required }) => [ok, required])).toEqual([
+      [false, false],
+      [true, true],
+    ]);
   });
 
-  it('does not wait long for a bus that stands still, nor leaves a timer where it does not', async () => {
+  it('does not wait long for a hung bus, and leaves no timer', async () => {
     await fleet.health();
     await settled();
     expect(clock.nextAtMs()).toBeNull();

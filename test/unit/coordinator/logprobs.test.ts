@@ -2,11 +2,12 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import type { FleetEvent, FleetRequest } from '../../../coordinator/fleet.js';
+import { ANSWER_LOGPROBS } from '../../../coordinator/openai/logprob-count.js';
 import { LogprobRoom, LogprobShare } from '../../../coordinator/openai/logprob-room.js';
 import { type Demand, planChoices } from '../../../coordinator/openai/plan.js';
 import { TokenReports } from '../../../coordinator/openai/token-reports.js';
 import { Overloaded } from '../../../src/errors.js';
-import { ANSWER_LOGPROBS, PROMPT_TOKENS } from '../../../src/limits.js';
+import { PROMPT_TOKENS } from '../../../src/limits.js';
 import type { TokenLogprobs } from '../../../src/protocol/generate.js';
 import { aborted, saying, started } from './support/scripted-fleet.js';
 import { idsOf, MODEL, testServer } from './support/test-server.js';
@@ -14,7 +15,7 @@ import { idsOf, MODEL, testServer } from './support/test-server.js';
 const QUESTION = [{ role: 'user', content: 'x' }];
 const ECHO = { prompt: Array(100).fill(5), max_tokens: 0, echo: true, logprobs: 1 };
 
-/** With `alternatives` that say which token they belong to. */
+/** Log-probabilities that are distinct for each token and alternative. */
 const logprobsOf = (index: number, alternatives: number): TokenLogprobs => ({
   logprob: -index / 7,
   top: Array.from({ length: alternatives }, (_, rank): [number, number] => [rank + 40, -(index + rank) / 3]),
@@ -34,27 +35,27 @@ describe('the log-probabilities of an answer', () => {
   const prompt = (tokens: number) => ({ tokens: new Uint32Array(tokens).fill(1), text: 'x', param: 'prompt' });
   const logprobs = (value: number) => ({ value, param: 'logprobs' });
 
-  it('may be those of the longest prompt, with the most likely token at each place', () => {
+  it('are allowed for the longest prompt with one alternative for each token', () => {
     const maxTokens = { value: 0, param: 'max_tokens' };
     const echo = { prompts: [prompt(PROMPT_TOKENS)], maxTokens, echo: true };
     expect(plan({ ...echo, logprobs: logprobs(1) })).toHaveLength(1);
     expect(() => plan({ ...echo, logprobs: logprobs(2) })).toThrow(`${3 * PROMPT_TOKENS}`);
   });
 
-  it('may be those of a batch of prompts of some thousand tokens', () => {
+  it('are allowed for a batch of prompts of several thousand tokens', () => {
     const maxTokens = { value: 1, param: 'max_tokens' };
     const prompts = Array.from({ length: 16 }, () => prompt(4_096));
     expect(plan({ prompts, maxTokens, echo: true, logprobs: logprobs(5) })).toHaveLength(16);
   });
 
-  it('make an answer as long as they allow, where the request does not say how long', () => {
+  it('limit the length of an answer if the request does not', () => {
     const [choice] = plan({ prompts: [prompt(1)], defaultMaxTokens: PROMPT_TOKENS, logprobs: logprobs(20) }, 4);
     expect(choice!.request.stopping.maxTokens).toBe(Math.floor(ANSWER_LOGPROBS / 4 / 21));
     const [silent] = plan({ prompts: [prompt(1)], defaultMaxTokens: PROMPT_TOKENS }, 4);
     expect(silent!.request.stopping.maxTokens).toBe(PROMPT_TOKENS - 1);
   });
 
-  it('may be any number in a stream, which keeps none of them but the echoed', async () => {
+  it('are not limited for generated tokens of a stream', async () => {
     const { post, fleet } = await testServer();
     fleet.script = () => saying([]);
     const many = { n: 100, max_tokens: 300, logprobs: true, top_logprobs: 20 };
@@ -69,7 +70,7 @@ describe('the log-probabilities of an answer', () => {
 });
 
 describe('token reports', () => {
-  it('give back what was added, whether in one piece or appended', () => {
+  it('return the tokens added, one by one or appended', () => {
     const [whole, first, rest] = [0, 1, 2].map(() => new TokenReports(MODEL.tokenizer)) as [
       TokenReports,
       TokenReports,
@@ -82,19 +83,19 @@ describe('token reports', () => {
     }
     first.append(rest);
     for (const reports of [whole, first]) {
-      const all = reports.list((index) => reports.at(index));
+      const all = reports.map((index) => reports.at(index));
       expect(all.map(({ logprob }) => logprob)).toEqual(given.map(({ logprobs }) => logprobs?.logprob ?? null));
       expect(all.map(({ top }) => top.map(({ logprob }) => logprob))).toEqual(
         given.map(({ logprobs }) => (logprobs?.top ?? []).map(([, logprob]) => logprob)),
       );
       expect(all.flatMap(({ bytes }) => bytes)).toEqual([...Buffer.from('The café 😀')]);
       expect(all.map(({ offset }) => offset)).toEqual(given.map((_, i) => i));
-      expect(JSON.parse(JSON.stringify(reports.listWhenWritten((report) => report)))).toEqual(all);
+      expect(JSON.parse(JSON.stringify(reports.mapLazily((report) => report)))).toEqual(all);
       expect(reports.logprobs).toBe(all.reduce((sum, { top }) => sum + 1 + top.length, 0));
     }
   });
 
-  it('hold a log-probability in some thirty bytes', () => {
+  it('store a log-probability in about thirty bytes', () => {
     setFlagsFromString('--expose-gc');
     const gc = runInNewContext('gc') as () => void;
     const reports = new TokenReports(MODEL.tokenizer);
@@ -107,7 +108,7 @@ describe('token reports', () => {
 });
 
 describe('a room for log-probabilities', () => {
-  it('has no more in it than its limit, and takes back what a share had', () => {
+  it('enforces its limit, and regains the room of a closed share', () => {
     const room = new LogprobRoom(10);
     const [a, b] = [new LogprobShare(room), new LogprobShare(room)];
     a.growTo(6);
@@ -120,7 +121,7 @@ describe('a room for log-probabilities', () => {
     expect(() => new LogprobShare(room).growTo(1)).toThrow(Overloaded);
   });
 
-  it('has nothing of an answer whose client is gone', () => {
+  it('gives no room to the share of a disconnected client', () => {
     const room = new LogprobRoom(10);
     const share = new LogprobShare(room);
     share.close();
@@ -129,8 +130,8 @@ describe('a room for log-probabilities', () => {
   });
 });
 
-describe('a coordinator that holds as many log-probabilities as it may', () => {
-  it('refuses one more prompt with a 429 that says when to come again, and takes it when the first answer was sent', async () => {
+describe('a coordinator at its limit of log-probabilities', () => {
+  it('refuses one more prompt with a 429 and retry-after, and accepts it once the first answer is sent', async () => {
     const { post, fleet } = await testServer({ maxLogprobs: 2 * 100 });
     let goOn = () => {};
     const held = new Promise<void>((resolve) => (goOn = resolve));
@@ -149,7 +150,7 @@ describe('a coordinator that holds as many log-probabilities as it may', () => {
     await untilOk(() => post('/v1/completions', ECHO));
   });
 
-  it('ends an answer in one piece for which there is no room left, and no streamed one', async () => {
+  it('fails a whole answer for lack of room, but not a stream', async () => {
     const { post, fleet } = await testServer({ maxLogprobs: 5 });
     const ids = idsOf(' the harbor is open');
     const logprobs = ids.map((_, i) => logprobsOf(i, 1));
@@ -162,7 +163,7 @@ describe('a coordinator that holds as many log-probabilities as it may', () => {
     expect((await post('/v1/chat/completions', { messages: QUESTION })).status).toBe(200);
   });
 
-  it('has room again when a client went away', async () => {
+  it('regains room when a client disconnects', async () => {
     const { url, post, fleet } = await testServer({ maxLogprobs: 2 * 100 });
     fleet.script = async function* (_, signal): AsyncGenerator<FleetEvent> {
       yield started();
@@ -182,8 +183,8 @@ describe('a coordinator that holds as many log-probabilities as it may', () => {
     await untilOk(() => post('/v1/completions', ECHO));
   });
 
-  async function until(there: () => boolean): Promise<void> {
-    while (!there()) await new Promise((resolve) => setImmediate(resolve));
+  async function until(condition: () => boolean): Promise<void> {
+    while (!condition()) await new Promise((resolve) => setImmediate(resolve));
   }
 
   async function untilOk(ask: () => Promise<Response>): Promise<void> {
@@ -192,7 +193,7 @@ describe('a coordinator that holds as many log-probabilities as it may', () => {
 });
 
 describe('a prompt that fills the context', () => {
-  it('is echoed with its log-probabilities, which came in parts, where no answer is wanted', async () => {
+  it('is echoed with log-probabilities that come in parts, with max_tokens 0', async () => {
     const { post, fleet } = await testServer();
     fleet.script = async function* (request) {
       const logprobs = echoed(request);

@@ -1,31 +1,21 @@
 import { expect, it } from 'vitest';
-import { blockKeys, packKeys, rootSeed } from '../../../src/core/key.js';
-import {
-  BLOCK_TOKENS,
-  BUS_MESSAGE_BYTES,
-  EVENT_TOKENS,
-  LOGPROBS,
-  PROMPT_TOKENS,
-  SALT_CHARS,
-} from '../../../src/limits.js';
-import { type GenerateEvent, type GenerateRequest, packTokens } from '../../../src/protocol/generate.js';
+import { BUS_MESSAGE_BYTES, EVENT_TOKENS, LOGPROBS, PROMPT_TOKENS } from '../../../src/limits.js';
+import { type GenerateEvent, type GenerateRequest, packTokens, SALT_CHARS } from '../../../src/protocol/generate.js';
 import { encode } from '../../../src/wire/msgpack.js';
 import { ask } from '../engine/support/rig.js';
 
 it('a request with the longest prompt fits one message', () => {
   const tokens = new Uint32Array(PROMPT_TOKENS).fill(4_000_000_000);
-  const keys = blockKeys(tokens, rootSeed({ fingerprint: '', adapter: '', salt: '' }), BLOCK_TOKENS);
   const request: GenerateRequest = {
     ...ask([1]),
     tokens: packTokens(tokens),
-    keys: packKeys(keys.map(({ key }) => key)),
     salt: 'ü'.repeat(SALT_CHARS),
   };
-  // What else there is in the message, stop ids and biases among it, is less than the rest.
+  // The margin covers the other fields, such as stop token ids and logit biases.
   expect(encode(request).byteLength + 64 * 1024).toBeLessThan(BUS_MESSAGE_BYTES);
 });
 
-it('so does an event with as many log-probabilities as it may have', () => {
+it('an event with the maximum of log-probabilities fits one message', () => {
   const top = Array.from({ length: LOGPROBS }, (): [number, number] => [4_000_000_000, -1 / 3]);
   const logprobs = Array.from({ length: EVENT_TOKENS }, () => ({ logprob: -1 / 3, top }));
   const event: GenerateEvent = { type: 'tokens', ids: Array(EVENT_TOKENS).fill(4_000_000_000), logprobs };

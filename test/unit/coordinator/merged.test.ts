@@ -7,7 +7,7 @@ async function* of(...items: string[]): AsyncGenerator<string, void> {
   yield* items;
 }
 
-/** Yields its items, then waits for ever. Says when it is told to return. */
+/** Yields its items, then hangs. Calls `onReturn` when it is asked to return. */
 function hanging(items: string[], onReturn: () => void): AsyncGenerator<string, void> {
   const inner = (async function* () {
     try {
@@ -41,7 +41,7 @@ describe('merged', () => {
     await reader.return();
   });
 
-  it('throws the first error, and has the others return', async () => {
+  it('throws the first error, and makes the others return', async () => {
     let returned = false;
     const failing = (async function* (): AsyncGenerator<string, void> {
       yield 'x';
@@ -53,7 +53,7 @@ describe('merged', () => {
     expect(returned).toBe(true);
   });
 
-  it('has all return when its reader leaves', async () => {
+  it('makes all return when its reader stops', async () => {
     let returned = 0;
     const both = merged([hanging(['a', 'b'], () => returned++), hanging(['c', 'd'], () => returned++)]);
     for await (const _ of both) break;

@@ -45,7 +45,7 @@ describe("OpenAI's SDK", () => {
     expect(fleet.asked[0]!.request.stopping).toMatchObject({ maxTokens: 16, minTokens: 0 });
   });
 
-  it('gets an answer to a chat, for which the model has the rest of its context', async () => {
+  it('gets a chat answer, which may fill the rest of the context', async () => {
     const { openai, fleet } = await withSdk();
     fleet.script = () => saying(idsOf(ANSWER));
     const answer = await openai.chat.completions.create({ model: 'recall', messages: QUESTION });
@@ -57,7 +57,7 @@ describe("OpenAI's SDK", () => {
     expect(stopping.maxTokens).toBe(512 - tokens.length);
   });
 
-  it('streams a chat, the role and the first text in the first chunk, the usage in the last', async () => {
+  it('streams a chat: role and first text in the first chunk, usage in the last', async () => {
     const { openai, fleet } = await withSdk();
     fleet.script = () => saying(idsOf(ANSWER));
     const stream = await openai.chat.completions.create({
@@ -78,7 +78,7 @@ describe("OpenAI's SDK", () => {
     expect(new Set(chunks.map((chunk) => chunk.id)).size).toBe(1);
   });
 
-  it('streams a completion, one chunk a token', async () => {
+  it('streams a completion, one chunk for each token', async () => {
     const { openai, fleet } = await withSdk();
     fleet.script = () => saying(idsOf(' the harbor.'), { reason: 'length' });
     const stream = await openai.completions.create({ model: 'recall', prompt: 'x', stream: true });
@@ -89,7 +89,7 @@ describe("OpenAI's SDK", () => {
     expect(chunks.every((chunk) => chunk.usage === undefined)).toBe(true);
   });
 
-  it('cancels the work of a stream that it aborts', async () => {
+  it('cancels a stream that it aborts', async () => {
     const { openai, fleet, metric } = await withSdk();
     fleet.script = (_, signal) => sayingForever(idsOf(' the'), signal);
     const stream = await openai.completions.create({ model: 'recall', prompt: 'x', stream: true });
@@ -99,7 +99,7 @@ describe("OpenAI's SDK", () => {
     expect(await metric('shoal_requests_running')).toBe(0);
   });
 
-  it('cancels the work of an answer in one piece that it aborts', async () => {
+  it('cancels a whole answer that it aborts', async () => {
     const { openai, fleet, metric } = await withSdk();
     const gone = new AbortController();
     fleet.script = (_, signal) => {
@@ -113,7 +113,7 @@ describe("OpenAI's SDK", () => {
     expect(await metric('shoal_requests_waiting')).toBe(0);
   });
 
-  it('gets several choices, of several prompts, each with a seed of its own', async () => {
+  it('gets several choices for several prompts, each with its own seed', async () => {
     const { openai, fleet } = await withSdk();
     fleet.script = ({ requestId }) => saying(idsOf(` ${requestId.split('-').at(-1)}`));
     const answer = await openai.completions.create({ model: 'recall', prompt: ['x', 'y'], n: 2, seed: 40 });
@@ -131,7 +131,7 @@ describe("OpenAI's SDK", () => {
     await expect(openai.models.retrieve('gpt-9')).rejects.toBeInstanceOf(NotFoundError);
   });
 
-  it('sees which field is wrong', async () => {
+  it('learns which field is wrong', async () => {
     const { openai, fleet } = await withSdk();
     const error = await openai.completions
       .create({ model: 'recall', prompt: 'x', temperature: 9 })
@@ -144,7 +144,7 @@ describe("OpenAI's SDK", () => {
     expect(fleet.asked).toEqual([]);
   });
 
-  it('sees what the fleet refuses, and after what time to try again', async () => {
+  it('gets errors of the fleet with retry-after', async () => {
     const { openai, fleet } = await withSdk();
     const failure = async (error: Error) => {
       fleet.script = () => failing(error);
@@ -157,12 +157,12 @@ describe("OpenAI's SDK", () => {
     const full = await failure(new Overloaded('all queues are full'));
     expect(full).toBeInstanceOf(RateLimitError);
     expect(full.headers!.get('retry-after')).toBe('1');
-    const nobody = await failure(new Unavailable('no worker is there'));
+    const nobody = await failure(new Unavailable('no worker is serving'));
     expect([nobody.status, nobody.headers!.get('retry-after')]).toEqual([503, '1']);
     expect(await failure(new InvalidRequest('too long', 'prompt'))).toMatchObject({ status: 400, param: 'prompt' });
   });
 
-  it('sees an error in the middle of a stream', async () => {
+  it('gets an error in the middle of a stream', async () => {
     const { openai, fleet, metric } = await withSdk();
     fleet.script = async function* () {
       yield started();

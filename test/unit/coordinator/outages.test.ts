@@ -1,60 +1,66 @@
 import { getEventListeners } from 'node:events';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FleetEvent, FleetRequest } from '../../../coordinator/fleet.js';
-import { Outages } from '../../../coordinator/outages.js';
+import { BUS_WAIT_MS, Outages } from '../../../coordinator/outages.js';
+import { ActorSystem, CALL_HEARTBEAT_MS } from '../../../src/actors/system.js';
 import { MemoryBroker } from '../../../src/bus/memory-bus.js';
 import { SimulatedClock, settled } from '../../../src/clock.js';
 import { Cancelled, Unavailable } from '../../../src/errors.js';
-import { BUS_GRACE_MS, BUS_WAIT_MS, CALL_HEARTBEAT_MS } from '../../../src/limits.js';
+import { BUS_GRACE_MS } from '../../../src/limits.js';
 import { unpackTokens } from '../../../src/protocol/generate.js';
+import { SeededRandom } from '../../../src/random.js';
 import { deferred } from '../actors/world.js';
 import { GREEDY, TEN_TOKENS } from '../engine/support/rig.js';
 import { Hive, type ScriptedWorker, saying } from './support/hive.js';
 
 const OUTAGE_MS = 10_000;
-/** Between the returns of two processes. */
+/** Time between the reconnections of the first and the last process. */
 const APART_MS = BUS_GRACE_MS - CALL_HEARTBEAT_MS;
 
 describe('an outage of the bus', () => {
   const clock = new SimulatedClock();
   const bus = new MemoryBroker().connect('c');
-  const outages = new Outages(bus, clock);
+  const node = { id: 'c', incarnation: '1' };
+  const actors = new ActorSystem({ bus, clock, random: new SeededRandom(1), node, namespace: 'test' });
+  actors.start();
+  const outages = new Outages(bus, actors, clock);
   const abort = new AbortController();
+  const timers = () => getEventListeners(abort.signal, 'abort').length;
 
   afterEach(() => bus.restore());
+  afterAll(() => actors.stop());
 
-  it('is waited for by those who come while it lasts, and counted', async () => {
-    await outages.over(abort.signal);
+  it('is counted, and its end wakes all who wait for a route', async () => {
     bus.lose();
     expect(outages.count).toBe(1);
     let waiting = 3;
-    for (let i = 0; i < 3; i++) void outages.over(abort.signal).then(() => waiting--);
+    for (let i = 0; i < 3; i++) void outages.waitForRoute(BUS_WAIT_MS, abort.signal).then(() => waiting--);
     await clock.advance(BUS_WAIT_MS - 1);
     expect(waiting).toBe(3);
     bus.restore();
     await settled();
-    expect([waiting, outages.count, clock.nextAtMs()]).toEqual([0, 1, null]);
+    expect([waiting, outages.count, timers()]).toEqual([0, 1, 0]);
   });
 
-  it('is waited for no longer than so', async () => {
+  it('makes requests wait for a limited time', async () => {
     bus.lose();
-    const outcome = expect(outages.over(abort.signal)).rejects.toThrow(/NATS is not reached: try again/);
+    const outcome = expect(outages.waitForRoute(BUS_WAIT_MS, abort.signal)).rejects.toThrow(Unavailable);
     await clock.advance(BUS_WAIT_MS);
     await outcome;
-    expect(getEventListeners(abort.signal, 'abort')).toEqual([]);
+    expect(timers()).toBe(0);
+    await expect(outages.waitForRoute(0, abort.signal)).rejects.toThrow(Unavailable);
   });
 
-  it('is not waited for by who is called off', async () => {
+  it('does not keep a cancelled request waiting', async () => {
     bus.lose();
     const off = new AbortController();
-    const wait = outages.over(off.signal);
+    const wait = outages.waitForRoute(BUS_WAIT_MS, off.signal);
     off.abort();
     await expect(wait).rejects.toBeInstanceOf(Cancelled);
-    expect(clock.nextAtMs()).toBeNull();
   });
 });
 
-describe('requests and an outage of the bus', () => {
+describe('an outage of the bus with requests', () => {
   let hive: Hive;
   let a: ScriptedWorker;
   let b: ScriptedWorker;
@@ -105,8 +111,8 @@ describe('requests and an outage of the bus', () => {
     'the coordinator last': () => [a.bus, b.bus, hive.bus],
     'the coordinator between': () => [b.bus, hive.bus, a.bus],
   };
-  /** The processes find it one after another. */
-  async function find(order: keyof typeof ORDERS): Promise<void> {
+  /** Reconnects the processes one after another. */
+  async function restore(order: keyof typeof ORDERS): Promise<void> {
     for (const bus of ORDERS[order]()) {
       bus.restore();
       await hive.pass(APART_MS / 2);
@@ -115,7 +121,7 @@ describe('requests and an outage of the bus', () => {
   }
   const orders = Object.keys(ORDERS) as (keyof typeof ORDERS)[];
 
-  /** Says its first token at once, the others when it may. */
+  /** Workers send their first token at once, the others after `goOn`. */
   function halting(): { goOn(): void } {
     const gate = deferred();
     const generate: ScriptedWorker['generate'] = async function* (request) {
@@ -131,47 +137,50 @@ describe('requests and an outage of the bus', () => {
   }
   const TEN = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 
-  it.each(orders)('one that comes meanwhile is served when it is over, found by %s', async (order) => {
+  it.each(orders)('serves a request that arrives meanwhile, with %s to reconnect', async (order) => {
     lose();
     await hive.pass(2_000);
     const its = [run(), run({ worker: 'a' }), run({ worker: 'b' })];
     await hive.pass(OUTAGE_MS - 2_000);
     expect(its.map(({ error }) => error)).toEqual([null, null, null]);
-    await find(order);
+    await restore(order);
     for (const one of its) expect(typesOf(one)).toEqual(['start', 'tokens', 'end']);
   });
 
-  it.each(orders)('one that runs goes on, with no token twice or missing, found by %s', async (order) => {
-    const { goOn } = halting();
-    const its = [run({ worker: 'a' }), run({ worker: 'b' })];
-    await hive.pass(100);
-    lose();
-    await hive.pass(OUTAGE_MS / 2);
-    goOn();
-    await hive.pass(OUTAGE_MS / 2);
-    await find(order);
-    for (const one of its) expect([idsOf(one), one.events.at(-1)?.type]).toEqual([TEN, 'end']);
-    expect(hive.resumed).toBe(0);
-  });
+  it.each(orders)(
+    'continues a running request without repeating or skipping a token, with %s to reconnect',
+    async (order) => {
+      const { goOn } = halting();
+      const its = [run({ worker: 'a' }), run({ worker: 'b' })];
+      await hive.pass(100);
+      lose();
+      await hive.pass(OUTAGE_MS / 2);
+      goOn();
+      await hive.pass(OUTAGE_MS / 2);
+      await restore(order);
+      for (const one of its) expect([idsOf(one), one.events.at(-1)?.type]).toEqual([TEN, 'end']);
+      expect(hive.resumed).toBe(0);
+    },
+  );
 
-  it('one whose tokens were lost with it goes on where they ended, at the same worker if need be', async () => {
+  it('resumes a request whose tokens were lost, on the same worker if necessary', async () => {
     const { goOn } = halting();
     const its = run({ worker: 'a' });
     await hive.pass(100);
-    // The server takes them and is gone before it hands them on.
+    // The server takes the tokens and dies before it delivers them.
     hive.broker.sever('a', 'coordinator');
     goOn();
     await settled();
     hive.broker.heal();
     lose();
     await hive.pass(OUTAGE_MS);
-    await find('the coordinator first');
+    await restore('the coordinator first');
     expect([its.error, idsOf(its), its.events.at(-1)?.type]).toEqual([null, TEN, 'end']);
     expect(a.requests.map(({ resumeTokens }) => resumeTokens)).toEqual([0, 1]);
     expect([...unpackTokens(a.requests[1]!.tokens)]).toEqual([1, 2, 0]);
   });
 
-  it('one goes elsewhere when its worker is gone afterwards', async () => {
+  it('uses another worker if the first is gone after the outage', async () => {
     a.generate = () => saying([1]);
     b.generate = () => saying([2]);
     Object.assign(b.over, { running: 500 });
@@ -180,31 +189,76 @@ describe('requests and an outage of the bus', () => {
     await hive.pass(2_000);
     const its = run();
     await a.die();
-    await find('the coordinator last');
+    await restore('the coordinator last');
     await hive.pass(2 * CALL_HEARTBEAT_MS);
     expect([idsOf(its), its.error]).toEqual([[2], null]);
   });
 
-  it('those that wait longer than so are told to try again, without a word on what is inside', async () => {
+  it('tells a client to retry after the limit, without internal names', async () => {
     lose();
     const its = run();
     await hive.pass(BUS_WAIT_MS - 400);
     expect(its.error).toBeNull();
     await hive.pass(800);
     expect(its.error).toBeInstanceOf(Unavailable);
-    expect((its.error as Error).message).toMatch(/NATS is not reached: try again/);
+    expect((its.error as Error).message).toMatch(/cannot reach any worker, directly or over NATS; retry/);
     expect((its.error as Error).message).not.toMatch(/hive|\.node\.|0001/);
     hive.bus.restore();
   });
 
-  it('one that is called off waits no longer, and is sent to nobody', async () => {
+  it('one that comes meanwhile is served at once over a direct link, by those that have one', async () => {
+    hive.link(b);
+    lose();
+    const its = [run(), run(), run({ worker: 'b' })];
+    await hive.pass(400);
+    for (const one of its) expect(typesOf(one)).toEqual(['start', 'tokens', 'end']);
+    expect([a.requests.length, b.requests.length]).toEqual([0, 3]);
+  });
+
+  it('one that runs over a direct link goes on while it lasts', async () => {
+    hive.link(a);
+    const { goOn } = halting();
+    const its = run({ worker: 'a' });
+    await hive.pass(100);
+    lose();
+    goOn();
+    await hive.pass(400);
+    expect([idsOf(its), its.events.at(-1)?.type]).toEqual([TEN, 'end']);
+  });
+
+  it('one waits for a link as for the bus, whichever comes first', async () => {
+    lose();
+    const its = run();
+    await hive.pass(2_000);
+    expect(its.events).toEqual([]);
+    hive.link(b);
+    await hive.pass(400);
+    expect(typesOf(its)).toEqual(['start', 'tokens', 'end']);
+  });
+
+  it('one whose direct link closes meanwhile goes on at another worker that has one', async () => {
+    hive.link(a);
+    hive.link(b);
+    const { goOn } = halting();
+    const its = run({ worker: null });
+    await hive.pass(100);
+    lose();
+    const [first, second] = a.requests.length > 0 ? [a, b] : [b, a];
+    hive.cut(first);
+    goOn();
+    await hive.pass(3_000);
+    expect([idsOf(its), its.error, its.events.at(-1)?.type]).toEqual([TEN, null, 'end']);
+    expect(second.requests.length).toBeLessThanOrEqual(1);
+  });
+
+  it('ends the wait of a cancelled request, and sends it to no worker', async () => {
     lose();
     const its = run();
     await hive.pass(400);
     its.abort.abort();
     await settled();
     expect(its.error).toBeInstanceOf(Cancelled);
-    await find('the coordinator last');
+    await restore('the coordinator last');
     expect([...a.requests, ...b.requests]).toEqual([]);
   });
 });

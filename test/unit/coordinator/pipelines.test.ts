@@ -5,8 +5,8 @@ import { deferred } from '../actors/world.js';
 import { until } from '../peer/support/until.js';
 import { ASK, answer, bareServer, STALL_TIMEOUT_MS } from './support/bare-server.js';
 
-describe('a request that was sent behind another', () => {
-  it('ends with their connection, like the one whose turn it is', async () => {
+describe('a pipelined request', () => {
+  it('ends when its connection closes, even while it waits for its turn', async () => {
     const asked: Exchange[] = [];
     let closed = 0;
     const { server, socket } = await bareServer(new SystemClock(), async (exchange) => {
@@ -23,7 +23,7 @@ describe('a request that was sent behind another', () => {
     await server.close();
   });
 
-  it('is answered however long it waits for its turn', async () => {
+  it('is answered, however long it waits for its turn', async () => {
     const clock = new SimulatedClock();
     const turn = deferred<void>();
     let asked = 0;
@@ -45,8 +45,8 @@ describe('a request that was sent behind another', () => {
   });
 });
 
-describe('an answer for a client that is gone', () => {
-  it('is waited for no more', async () => {
+describe('an answer to a client that has disconnected', () => {
+  it('does not keep the server open', async () => {
     const clock = new SimulatedClock();
     const turn = deferred<void>();
     let gone = false;
@@ -55,7 +55,7 @@ describe('an answer for a client that is gone', () => {
         gone = true;
       });
       await turn.promise;
-      return answer('nobody hears it');
+      return answer('unread');
     });
     socket.write(ASK);
     socket.once('connect', () => setImmediate(() => socket.destroy()));

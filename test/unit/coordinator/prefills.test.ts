@@ -6,41 +6,41 @@ import { Cancelled } from '../../../src/errors.js';
 describe('prefills', () => {
   const never = new AbortController().signal;
 
-  it('wake those who wait for their worker, and nobody else', async () => {
+  it('wake the requests that wait for their worker, and no others', async () => {
     const clock = new SimulatedClock();
     const prefills = new Prefills(clock);
     const woken: string[] = [];
-    const waits = ['a', 'a', 'b'].map((id) => prefills.next(id, 1_000, never).then(() => woken.push(id)));
-    prefills.over('a');
+    const waits = ['a', 'a', 'b'].map((id) => prefills.waitForEnd(id, 1_000, never).then(() => woken.push(id)));
+    prefills.ended('a');
     await settled();
     expect(woken).toEqual(['a', 'a']);
-    prefills.over('a');
-    prefills.over('b');
+    prefills.ended('a');
+    prefills.ended('b');
     await Promise.all(waits);
     expect(clock.nextAtMs()).toBeNull();
   });
 
-  it('let nobody wait longer than he said', async () => {
+  it('wake a request after its timeout', async () => {
     const clock = new SimulatedClock();
     const prefills = new Prefills(clock);
     let woken = false;
-    const wait = prefills.next('a', 1_000, never).then(() => (woken = true));
+    const wait = prefills.waitForEnd('a', 1_000, never).then(() => (woken = true));
     await clock.advance(999);
     expect(woken).toBe(false);
     await clock.advance(1);
     expect(woken).toBe(true);
     await wait;
-    prefills.over('a');
+    prefills.ended('a');
   });
 
-  it('let go of who is called off, before or while he waits', async () => {
+  it('reject a cancelled request, before and during its wait', async () => {
     const clock = new SimulatedClock();
     const prefills = new Prefills(clock);
     const off = new AbortController();
-    const wait = prefills.next('a', 1_000, off.signal);
+    const wait = prefills.waitForEnd('a', 1_000, off.signal);
     off.abort();
     await expect(wait).rejects.toBeInstanceOf(Cancelled);
-    await expect(prefills.next('a', 1_000, off.signal)).rejects.toBeInstanceOf(Cancelled);
+    await expect(prefills.waitForEnd('a', 1_000, off.signal)).rejects.toBeInstanceOf(Cancelled);
     expect(clock.nextAtMs()).toBeNull();
   });
 });

@@ -4,7 +4,7 @@ import { saying } from './support/scripted-fleet.js';
 import { CONTEXT_TOKENS, idsOf, testServer } from './support/test-server.js';
 
 describe('the routes', () => {
-  it('turn text into tokens and back', async () => {
+  it('convert text to tokens and back', async () => {
     const { post } = await testServer();
     const tokens = idsOf('The harbor 😀');
     const tokenized = await post('/tokenize', { prompt: 'The harbor 😀' });
@@ -19,7 +19,7 @@ describe('the routes', () => {
     expect((await post('/detokenize', { tokens: Array(300_000).fill(1) })).status).toBe(400);
   });
 
-  it('answer many prompts at once without a word on stderr', async () => {
+  it('answer many prompts at once without a warning on stderr', async () => {
     const { post, fleet } = await testServer();
     const warned: Error[] = [];
     const note = (warning: Error) => void warned.push(warning);
@@ -66,7 +66,7 @@ describe('the routes', () => {
     expect(fleet.calls).toEqual(['drain w1']);
   });
 
-  it('explain a prompt and forget all blocks', async () => {
+  it('explain a prompt and reset the cache', async () => {
     const { post, url, fleet } = await testServer();
     const explained = await post('/v1/cache/explain', { prompt: 'the', cache_salt: 'pepper' });
     expect(await explained.json()).toEqual({
@@ -80,10 +80,16 @@ describe('the routes', () => {
     expect(fleet.calls).toEqual([`explain ${idsOf('the').length} pepper`, 'explain 3 null', 'reset']);
   });
 
-  it('say how the fleet is', async () => {
+  it('report the health of the fleet', async () => {
     const { url, fleet } = await testServer();
     expect((await fetch(`${url}/health/ready`)).status).toBe(200);
-    fleet.checks = [{ name: 'workers', ok: false, latencyMs: 2, detail: 'none serves' }];
+    const nats = { name: 'nats', ok: false, required: false, latencyMs: 1, detail: 'not connected' };
+    const workers = { name: 'workers', ok: true, required: true, latencyMs: 0, detail: '3 serving' };
+    fleet.checks = [nats, workers];
+    const degraded = await fetch(`${url}/health/ready`);
+    expect(degraded.status).toBe(200);
+    expect(await degraded.json()).toMatchObject({ status: 'degraded', degraded: 'nats' });
+    fleet.checks = [{ ...workers, ok: false, latencyMs: 2, detail: 'none serves' }];
     const health = await fetch(`${url}/health`);
     expect(health.status).toBe(503);
     expect(await health.json()).toEqual({
@@ -97,7 +103,7 @@ describe('the routes', () => {
     expect((await fetch(`${url}/health/live`)).status).toBe(200);
   });
 
-  it('say the version and the metrics', async () => {
+  it('report the version and the metrics', async () => {
     const { url, post, fleet } = await testServer();
     fleet.script = () => saying(idsOf(' the harbor.'));
     await post('/v1/completions', { prompt: 'x' });
@@ -117,12 +123,12 @@ describe('the routes', () => {
     expect(text).toContain('shoal_requests_waiting 0');
   });
 
-  it('answer unknown paths and methods in the shape of all errors', async () => {
+  it('answer unknown paths and methods with the common error body', async () => {
     const { url } = await testServer();
     const unknown = await fetch(`${url}/v1/nothing?prompt=hush`);
     expect(unknown.status).toBe(404);
     expect(await unknown.json()).toMatchObject({
-      error: { type: 'invalid_request_error', message: 'There is no GET /v1/nothing here.' },
+      error: { type: 'invalid_request_error', message: 'no route for GET /v1/nothing' },
     });
     const wrong = await fetch(`${url}/v1/completions`);
     expect([wrong.status, wrong.headers.get('allow')]).toEqual([405, 'POST']);
@@ -130,7 +136,7 @@ describe('the routes', () => {
     expect((await fetch(`${url}/v1/%zz`)).status).toBe(400);
   });
 
-  it('answer what is no HTTP', async () => {
+  it('answer bytes that are not HTTP', async () => {
     const { url } = await testServer();
     const socket = connect(Number(new URL(url).port), '127.0.0.1');
     socket.end('not http at all\r\n\r\n');
@@ -140,7 +146,7 @@ describe('the routes', () => {
     expect(JSON.parse(answer.slice(answer.indexOf('{')))).toMatchObject({ error: { code: 'malformed_http' } });
   });
 
-  it("carry the client's request id if it is a sane one, else a fresh one", async () => {
+  it("carry the client's request id if it is safe, else a random one", async () => {
     const { url } = await testServer();
     const idFor = async (id: string, path = '/version') =>
       (await fetch(url + path, { headers: { 'x-request-id': id } })).headers.get('x-request-id');
@@ -150,13 +156,15 @@ describe('the routes', () => {
     expect(await idFor('x'.repeat(129))).toMatch(/^[0-9a-f-]{36}$/);
   });
 
-  it('are not served on an address that is taken, and the error names it', async () => {
+  it('fail to start on an address that is taken, with an error that names it', async () => {
     const { url } = await testServer();
     const port = Number(new URL(url).port);
-    await expect(testServer({ port })).rejects.toThrow(new RegExp(`listening on 127.0.0.1:${port}: .*EADDRINUSE`));
+    await expect(testServer({ port })).rejects.toThrow(
+      new RegExp(`cannot listen on 127.0.0.1:${port}: .*EADDRINUSE.*--port`),
+    );
   });
 
-  it('send a request to the worker that it names, where that is allowed', async () => {
+  it('send a request to the worker it names, if routing is allowed', async () => {
     const { post, fleet } = await testServer();
     fleet.script = () => saying([]);
     await post('/v1/completions', { prompt: 'x' }, { 'x-shoal-worker': 'w2' });
@@ -179,7 +187,7 @@ describe('the routes', () => {
 describe('API keys', () => {
   const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
 
-  it('are asked for where tokens and the fleet are, and nowhere else', async () => {
+  it('are required for tokens and the fleet, and nowhere else', async () => {
     const { url, post } = await testServer({ apiKeys: ['first', 'second'] });
     for (const path of [
       '/v1/completions',
@@ -200,7 +208,7 @@ describe('API keys', () => {
     }
   });
 
-  it('keep the prefixes of their holders apart, whatever salt these name', async () => {
+  it('separate the prefixes of tenants, whatever salt they send', async () => {
     const { post, fleet, logged } = await testServer({ apiKeys: ['first', 'second'] });
     fleet.script = () => saying([]);
     const ask = (key: string, cache_salt?: string) => post('/v1/completions', { prompt: 'x', cache_salt }, bearer(key));
@@ -214,7 +222,7 @@ describe('API keys', () => {
     expect(salts.join() + logged.join()).not.toMatch(/first|second/);
   });
 
-  it('are not needed for a salt', async () => {
+  it('are not required for a salt', async () => {
     const { post, fleet } = await testServer();
     fleet.script = () => saying([]);
     await post('/v1/completions', { prompt: 'x', cache_salt: 'a' });

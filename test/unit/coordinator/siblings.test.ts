@@ -22,7 +22,7 @@ function world() {
 }
 
 describe('coordinators', () => {
-  it('know each other, and themselves without a bus', async () => {
+  it('know each other, and only themselves without a bus', async () => {
     const { clock, start } = world();
     const [b, a] = [start('b'), start('a')];
     await clock.advance(500);
@@ -36,7 +36,7 @@ describe('coordinators', () => {
     expect(a.ids()).toEqual(['a', 'b']);
   });
 
-  it('forget who is silent', async () => {
+  it('forget a silent coordinator', async () => {
     const { clock, start } = world();
     const [a, b] = [start('a'), start('b')];
     await clock.advance(500);
@@ -45,7 +45,7 @@ describe('coordinators', () => {
     expect(a.ids()).toEqual(['a']);
   });
 
-  it('hear new ones even after many have come and gone that nobody asked for', async () => {
+  it('learn of new coordinators even after many strangers came and went', async () => {
     const { clock, broker, start } = world();
     const a = start('a');
     const strangers = broker.connect('strangers');
@@ -60,7 +60,7 @@ describe('coordinators', () => {
     expect(a.ids()).toEqual(['a', 'b']);
   });
 
-  it('live through a bus that takes nothing', async () => {
+  it('survive a bus that rejects messages', async () => {
     const { clock, start } = world();
     const a = start('a');
     a.bus.publish = () => {

@@ -7,7 +7,7 @@ import { ASK, answer, bareServer, STALL_TIMEOUT_MS } from './support/bare-server
 /** More than the kernel holds between two sockets. */
 const TEXT = 'x'.repeat(64 * 1024 * 1024);
 
-/** Asks a server for a long answer, and reads nothing of it yet. */
+/** Requests a long answer without reading it. */
 async function asked(clock: SimulatedClock): Promise<Socket> {
   const { socket } = await bareServer(clock, () => answer(TEXT));
   socket.write(ASK.replace('\r\n\r\n', '\r\nconnection: close\r\n\r\n'));
@@ -15,7 +15,7 @@ async function asked(clock: SimulatedClock): Promise<Socket> {
   return socket;
 }
 
-/** Until there is something to read, or nothing more to come. */
+/** Waits until the socket is readable, ended or closed. */
 async function change(socket: Socket): Promise<void> {
   const over = new AbortController();
   const events = ['readable', 'end', 'close'].map((name) => once(socket, name, { signal: over.signal }));
@@ -24,7 +24,7 @@ async function change(socket: Socket): Promise<void> {
   await Promise.allSettled(events);
 }
 
-/** Reads so many bytes, or to the end. Gives how many there were. */
+/** Reads at least `bytes`, or to the end. Returns the number of bytes read. */
 async function read(socket: Socket, bytes: number): Promise<number> {
   let taken = 0;
   while (taken < bytes && !socket.readableEnded && !socket.destroyed) {
@@ -35,8 +35,8 @@ async function read(socket: Socket, bytes: number): Promise<number> {
   return taken;
 }
 
-describe('a client that takes its answer', () => {
-  it('slowly gets all of it', async () => {
+describe('a client with a long answer', () => {
+  it('gets all of it if it reads slowly', async () => {
     const clock = new SimulatedClock();
     const socket = await asked(clock);
     let taken = 0;
@@ -48,7 +48,7 @@ describe('a client that takes its answer', () => {
     expect(taken).toBeGreaterThan(TEXT.length);
   });
 
-  it('not at all is cut off', async () => {
+  it('is disconnected if it reads nothing', async () => {
     const clock = new SimulatedClock();
     const socket = await asked(clock);
     socket.on('error', () => {});

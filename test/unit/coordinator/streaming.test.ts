@@ -3,7 +3,7 @@ import { InternalError, Overloaded, Unavailable } from '../../../src/errors.js';
 import { aborted, failing, saying, sayingForever, started } from './support/scripted-fleet.js';
 import { idsOf, testServer } from './support/test-server.js';
 
-/** The `data:` lines of a stream of events. */
+/** The parsed `data:` lines of a stream. */
 const dataOf = (text: string): unknown[] =>
   text
     .trimEnd()
@@ -34,8 +34,8 @@ describe('a stream', () => {
 
   it.each([
     ['a full queue', new Overloaded('full'), 429],
-    ['nobody there', new Unavailable('nobody'), 503],
-  ])('that fails before its first token because of %s has that as its status', async (_, error, status) => {
+    ['no worker', new Unavailable('no worker'), 503],
+  ])('that fails before its first token because of %s gets the status of the error', async (_, error, status) => {
     const { post, fleet } = await testServer();
     fleet.script = async function* () {
       yield started();
@@ -61,13 +61,13 @@ describe('a stream', () => {
     expect(JSON.stringify(events)).not.toContain('secret');
   });
 
-  it('fails if the fleet ends it without saying why', async () => {
+  it('fails if the fleet ends it without an end event', async () => {
     const { post, fleet, logged } = await testServer();
     fleet.script = async function* () {
       yield started();
     };
     expect((await post('/v1/completions', { prompt: 'x' })).status).toBe(500);
-    expect(logged.join()).toContain('without saying why');
+    expect(logged.join()).toContain('without an end event');
   });
 
   it('interleaves its choices, each with its index', async () => {
@@ -100,7 +100,7 @@ describe('a stream', () => {
     await expect.poll(() => metric('shoal_requests_running')).toBe(0);
   });
 
-  it('stops the fleet at a stop string', async () => {
+  it('stops the sequence at a stop string', async () => {
     const { post, fleet } = await testServer();
     let left = false;
     fleet.script = async function* () {

@@ -23,27 +23,27 @@ function request(over: Partial<FetchRequest> = {}): FetchRequest {
     ...over,
   };
 }
-/** `from: first block - last block`, a part a line. */
+/** Each part as `from: first block-last block`. */
 const outline = (over: Partial<FetchRequest>) =>
   planFetch(request(over)).parts.map((part) => `${part.from}: ${part.blocks[0]!.index}-${part.blocks.at(-1)!.index}`);
 
 describe('a fetch plan', () => {
-  it('asks whom the hints name, as far as they go', () => {
+  it('asks the hinted workers for the blocks they have', () => {
     expect(outline({ hints: [{ worker: 'a', blocks: 11 }] })).toEqual(['a: 0-10']);
   });
 
-  it('takes different segments from different holders, and keeps a segment together', () => {
+  it('spreads segments over holders, and keeps each segment together', () => {
     const hints = ['a', 'b'].map((worker) => ({ worker, blocks: 32 }));
     expect(outline({ wanted: blocks, hints })).toEqual(['a: 0-7', 'b: 8-15', 'a: 16-23', 'b: 24-31']);
   });
 
-  it('takes more from whoever is faster', () => {
+  it('takes more from the faster worker', () => {
     const hints = ['a', 'b'].map((worker) => ({ worker, blocks: 32 }));
     const fetchBytesPerMs = (worker: string) => (worker === 'a' ? 100_000 : 1_000_000);
     expect(outline({ wanted: blocks, hints, fetchBytesPerMs })).toEqual(['b: 0-31']);
   });
 
-  it('asks the homes where no hint leads, and knows whom to ask otherwise', () => {
+  it('asks the homes for blocks without a hint, and names alternatives', () => {
     const plan = planFetch(request({ hints: [{ worker: 'a', blocks: 8 }], homesOf: () => ['self', 'h', 'a'] }));
     expect(plan.parts.map(({ from, otherwise }) => [from, otherwise])).toEqual([
       ['a', ['h']],
@@ -52,7 +52,7 @@ describe('a fetch plan', () => {
     expect(plan.computeMs).toBe(16 * 64);
   });
 
-  it('asks nobody who is out of reach or slower than computing', () => {
+  it('asks no worker that is unreachable or slower than computing', () => {
     const hints = [
       { worker: 'gone', blocks: 16 },
       { worker: 'slow', blocks: 16 },
@@ -62,18 +62,18 @@ describe('a fetch plan', () => {
     expect(outline({ hints, reachable: () => true, fetchBytesPerMs })).toEqual(['gone: 0-15']);
   });
 
-  it('stops at the first block that nobody has', () => {
+  it('stops at the first block that no worker has', () => {
     const homesOf = (segment: string) => (segment === 'block 0' ? ['h'] : []);
     expect(outline({ wanted: blocks, homesOf, hints: [] })).toEqual(['h: 0-7']);
   });
 
-  it('is empty where asking alone takes longer than computing', () => {
+  it('is empty if a request alone takes longer than computing', () => {
     expect(
       planFetch(request({ hints: [{ worker: 'a', blocks: 16 }], computeMsPerToken: 1e-5, blockBytes: 1 })),
     ).toEqual({ parts: [], computeMs: 0 });
   });
 
-  it('covers a run of what was wanted, each block once, by peers that may be asked', () => {
+  it('covers a run of the wanted blocks, each once, with usable peers', () => {
     const worker: fc.Arbitrary<string> = fc.constantFrom('a', 'b', 'c', 'self');
     fc.assert(
       fc.property(
@@ -104,30 +104,30 @@ describe('a fetch plan', () => {
   });
 });
 
-describe('waiting for what was asked for', () => {
+describe('waiting for a fetch', () => {
   const plan = planFetch(request({ hints: [{ worker: 'a', blocks: 16 }] }));
   const wantedBytes = 16_000_000;
 
-  it('is always worth a tenth of what computing would take', () => {
+  it('is always worth a tenth of the time to compute', () => {
     expect(patienceMs(plan)).toBeCloseTo(102.4);
     expect(worthWaiting(plan, { elapsedMs: 102, arrivedBytes: 0, wantedBytes })).toBe(true);
     expect(worthWaiting(plan, { elapsedMs: 103, arrivedBytes: 0, wantedBytes })).toBe(false);
   });
 
-  it('is always worth a moment in which a busy machine does something else', () => {
+  it('is always worth a minimum, for a peer with a busy CPU', () => {
     const quick = planFetch(request({ hints: [{ worker: 'a', blocks: 16 }], computeMsPerToken: 0.1 }));
     expect(quick.parts).not.toEqual([]);
     expect(worthWaiting(quick, { elapsedMs: 20, arrivedBytes: 0, wantedBytes })).toBe(true);
     expect(worthWaiting(quick, { elapsedMs: 21, arrivedBytes: 0, wantedBytes })).toBe(false);
   });
 
-  it('is worth more as long as the rest comes sooner than it is computed', () => {
+  it('is worth more while the rest arrives faster than it is computed', () => {
     expect(worthWaiting(plan, { elapsedMs: 500, arrivedBytes: 9_000_000, wantedBytes })).toBe(true);
     expect(worthWaiting(plan, { elapsedMs: 500, arrivedBytes: 7_000_000, wantedBytes })).toBe(false);
     expect(worthWaiting(plan, { elapsedMs: 5_000, arrivedBytes: wantedBytes, wantedBytes })).toBe(true);
   });
 
-  it('costs at most a tenth of computing everything, however the peer behaves', () => {
+  it('wastes at most a tenth of the time to compute everything, however the peer behaves', () => {
     const arrivals = fc.array(fc.nat(3_000_000), { maxLength: 60 });
     fc.assert(
       fc.property(arrivals, (bytes) => {

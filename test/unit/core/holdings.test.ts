@@ -24,7 +24,7 @@ const page = (seq: number, names: (string | number)[], last = true): HoldingsPag
   last,
 });
 
-/** An index that knows these workers' blocks. */
+/** An index of workers with these blocks. */
 function holdingsOf(workers: Record<string, (string | number)[]>): Holdings {
   const holdings = new Holdings();
   for (const [worker, names] of Object.entries(workers))
@@ -33,7 +33,7 @@ function holdingsOf(workers: Record<string, (string | number)[]>): Holdings {
 }
 
 describe('the index of holdings', () => {
-  it('knows who holds a block, by full account and changes after it', () => {
+  it('knows the holders of a block from a snapshot and later changes', () => {
     const holdings = holdingsOf({ v: ['a'], w: ['a', 'b'] });
     expect(holdings.applyChange(change(1, ['c'], ['a']))).toBeNull();
     expect([holdings.holders(key('a')), holdings.holders(key('b')), holdings.holders(key('c'))]).toEqual([
@@ -46,7 +46,7 @@ describe('the index of holdings', () => {
     expect([holdings.holders(key('b')), holdings.size]).toEqual([[], 1]);
   });
 
-  it('asks for a full account of a worker it does not know, once', () => {
+  it('requests one snapshot of an unknown worker', () => {
     const holdings = new Holdings();
     expect(holdings.announced('w', '1', 0)).toEqual({ worker: 'w', incarnation: '1', snapshot: 1 });
     expect(holdings.announced('w', '1', 0)).toBeNull();
@@ -55,7 +55,7 @@ describe('the index of holdings', () => {
     expect(holdings.applyChange(change(2, ['b'], [], 'v'))).toBeNull();
   });
 
-  it('asks for a full account when a change is missing', () => {
+  it('requests a snapshot when a change is missing', () => {
     const holdings = holdingsOf({ w: ['a'] });
     const resync = holdings.applyChange(change(2, ['b']));
     expect(resync).toMatchObject({ worker: 'w', incarnation: '1' });
@@ -70,7 +70,7 @@ describe('the index of holdings', () => {
     expect(holdings.holders(key('twice'))).toEqual([]);
   });
 
-  it('learns from an announcement that a change was lost, but gives it until the next one', () => {
+  it('detects a lost change by the announced number, at the next announcement', () => {
     const holdings = holdingsOf({ w: [] });
     expect(holdings.announced('w', '1', 1)).toBeNull();
     holdings.applyChange(change(1, ['a']));
@@ -78,7 +78,7 @@ describe('the index of holdings', () => {
     expect(holdings.announced('w', '1', 3)).toMatchObject({ worker: 'w' });
   });
 
-  it('asks again when a full account does not come, and not while it does', () => {
+  it('requests a stalled snapshot again, but not one that progresses', () => {
     const holdings = new Holdings();
     const resync = holdings.beginSnapshot('w', '1');
     const turns = HOLDINGS_TIMEOUT_MS / ANNOUNCE_INTERVAL_MS;
@@ -90,7 +90,7 @@ describe('the index of holdings', () => {
     expect(holdings.holders(key('a'))).toEqual(['w']);
   });
 
-  it('forgets what an earlier incarnation held, and what it still says', () => {
+  it('drops the keys of an earlier incarnation and ignores its messages', () => {
     const holdings = holdingsOf({ w: ['a'] });
     const resync = holdings.announced('w', '2', 0)!;
     expect(holdings.holders(key('a'))).toEqual([]);
@@ -100,7 +100,7 @@ describe('the index of holdings', () => {
     expect([holdings.holders(key('b')), holdings.holders(key('c'))]).toEqual([[], ['w']]);
   });
 
-  it('does not take pages of a snapshot that was begun anew', () => {
+  it('ignores pages of a superseded snapshot', () => {
     const holdings = new Holdings();
     const old = holdings.beginSnapshot('w', '1');
     const fresh = holdings.beginSnapshot('w', '1');
@@ -109,7 +109,7 @@ describe('the index of holdings', () => {
     expect([holdings.holders(key('old')), holdings.holders(key('fresh'))]).toEqual([[], ['w']]);
   });
 
-  it('takes a page that is older than changes before it for what it is', () => {
+  it('applies newer changes again after an older page', () => {
     const holdings = new Holdings();
     const resync = holdings.beginSnapshot('w', '1');
     holdings.applyPage(resync, page(3, ['a'], false));
@@ -118,7 +118,7 @@ describe('the index of holdings', () => {
     expect(holdings.holders(key('b'))).toEqual([]);
   });
 
-  it('counts runs from the first block, wherever they end', () => {
+  it('counts runs from the first block', () => {
     const holdings = holdingsOf({ v: [0, 1, 3], w: [0, 1, 2, 3], x: [1] });
     expect(holdings.longestRuns(keys(0, 1, 2, 3, 4))).toEqual(
       new Map([
@@ -129,7 +129,7 @@ describe('the index of holdings', () => {
     expect(holdings.longestRuns([])).toEqual(new Map());
   });
 
-  it('tells what the fleet holds between them, and who counts', () => {
+  it('combines the blocks of several workers, if included', () => {
     const holdings = holdingsOf({ v: [0, 1], w: [2, 3] });
     expect(holdings.coverage(keys(0, 1, 2, 3, 4))).toEqual({
       heldBlocks: 4,
@@ -142,7 +142,7 @@ describe('the index of holdings', () => {
     expect(holdings.coverage(keys(0, 1, 2, 3), (worker) => worker === 'w').heldBlocks).toBe(0);
   });
 
-  it('counts what a placed request is going to leave, until it is settled or its time is over', () => {
+  it('counts promised blocks until the promise is settled or expires', () => {
     const holdings = holdingsOf({ v: [0] });
     const prompt = keys(0, 1, 2);
     holdings.promise('r1', 'w', prompt, 1_000);
@@ -165,7 +165,7 @@ describe('the index of holdings', () => {
     expect(holdings.longestRuns(prompt).get('w')).toBeUndefined();
   });
 
-  it('keeps no more promises than a coordinator has requests', () => {
+  it("limits promises to the number of a coordinator's requests", () => {
     const holdings = new Holdings();
     for (let i = 0; i <= COORDINATOR_REQUESTS; i++) holdings.promise(`r${i}`, 'w', keys(i), 1);
     expect(holdings.longestRuns(keys(0)).size).toBe(0);
@@ -173,8 +173,8 @@ describe('the index of holdings', () => {
   });
 });
 
-describe('whatever is lost or late, the index', () => {
-  /** A worker that tells its changes over a bus that loses some, and gives full accounts page by page. */
+describe('the index, with lost and late messages', () => {
+  /** A worker that publishes changes over a lossy bus, and gives snapshots page by page. */
   class Worker {
     readonly held = new Set<number>();
     readonly bus: HoldingsChange[] = [];
@@ -192,7 +192,7 @@ describe('whatever is lost or late, the index', () => {
       this.pages = { resync, pages: [] };
       this.toSnapshot = { resync, left: Array.from({ length: 9 }, (_, name) => name) };
     }
-    /** Writes the next page: of the next names, what is held now. */
+    /** Adds the next page to the snapshot: those of the next names that are held now. */
     write(names: number): void {
       if (this.toSnapshot === null) return;
       const now = this.toSnapshot.left.splice(0, names).filter((name) => this.held.has(name));
@@ -211,7 +211,7 @@ describe('whatever is lost or late, the index', () => {
     fc.record({ do: fc.constant('write' as const), names: fc.integer({ min: 1, max: 5 }) }),
   );
 
-  it('agrees with the worker once all has arrived', () => {
+  it('agrees with the worker once all messages have arrived', () => {
     fc.assert(
       fc.property(fc.array(action, { maxLength: 80 }), (actions) => {
         const worker = new Worker();

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Announcement } from '../../../src/core/member.js';
-import { step } from '../../../src/core/membership.js';
+import { FORGET_AFTER_MS, step } from '../../../src/core/membership.js';
 import type { MembershipEffect, MembershipEvent } from '../../../src/core/membership-events.js';
 import { emptyMembership, type MembershipState, viewOf } from '../../../src/core/membership-state.js';
 import * as limits from '../../../src/limits.js';
@@ -263,7 +263,7 @@ describe('an incarnation', () => {
   it('that is dead is forgotten after a while', () => {
     const observer = new Observer().join('a');
     observer.audible.delete('a');
-    observer.pass(limits.FORGET_AFTER_MS + 10_000);
+    observer.pass(FORGET_AFTER_MS + 10_000);
     expect(observer.state.entries.size).toBe(0);
     expect(observer.effects.at(-1)).toMatchObject({ type: 'changed', view: { members: [] } });
   });

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Holdings } from '../../../src/core/holdings.js';
 import { packKeys } from '../../../src/core/key.js';
 import type { Member, MemberState } from '../../../src/core/member.js';
-import { type InFlight, type PlacementRequest, place } from '../../../src/core/placement.js';
+import { type PlacedLoad, type PlacementRequest, place } from '../../../src/core/placement.js';
 
 const BLOCK_TOKENS = 64;
 const prompt = Array.from({ length: 16 }, (_, i) => hash('sha256', `block ${i}`));
@@ -36,7 +36,7 @@ function member(id: string, over: Partial<Member> = {}): Member {
   };
 }
 
-/** Which blocks of the prompt each worker holds, and which it has promised. */
+/** Coverage in which workers hold and have promised these blocks of the prompt. */
 function coverage(held: Record<string, readonly number[]>, promised: Record<string, readonly number[]> = {}) {
   const holdings = new Holdings();
   for (const [worker, blocks] of Object.entries(held)) {
@@ -71,7 +71,7 @@ const order = (over: Partial<PlacementRequest>) => place(request(over)).map((can
 const bestOf = (over: Partial<PlacementRequest>) => place(request(over))[0]!;
 
 describe('placement', () => {
-  it('follows the ring for a prompt that nobody knows', () => {
+  it('follows the ring for an unknown prompt', () => {
     expect(order({})).toEqual(['b', 'c', 'a']);
     expect(bestOf({})).toMatchObject({
       worker: 'b',
@@ -83,12 +83,12 @@ describe('placement', () => {
     });
   });
 
-  it('takes measurements that differ by noise as equal', () => {
+  it('treats measurements that differ by noise as equal', () => {
     const members = ['a', 'b', 'c'].map((id, i) => member(id, { rates: { ...RATES, computeMsPerToken: 1 + i / 100 } }));
     expect(order({ members, ringOrder: ['c', 'b', 'a'] })).toEqual(['c', 'b', 'a']);
   });
 
-  it('prefers the worker that has the prompt', () => {
+  it('prefers the worker that holds the prompt', () => {
     expect(bestOf({ coverage: coverage({ a: first(16) }) })).toMatchObject({
       worker: 'a',
       localBlocks: 16,
@@ -98,7 +98,7 @@ describe('placement', () => {
     });
   });
 
-  it('spills to the next on the ring that fetches, when the holder has much to do', () => {
+  it('spills to the next worker on the ring, which fetches, when the holder is busy', () => {
     const members = [member('a', { running: 4 }), member('b'), member('c')];
     expect(bestOf({ members, coverage: coverage({ a: first(16) }) })).toMatchObject({
       worker: 'b',
@@ -109,19 +109,19 @@ describe('placement', () => {
     });
   });
 
-  it('spills because of what was placed here a moment ago, before the worker says so', () => {
-    const inFlight = new Map<string, InFlight>([['b', { requests: 3, computeTokens: 2_000 }]]);
+  it('spills because of requests just placed, before the worker announces them', () => {
+    const inFlight = new Map<string, PlacedLoad>([['b', { requests: 3, computeTokens: 2_000 }]]);
     expect(order({ inFlight })).toEqual(['c', 'a', 'b']);
   });
 
-  it('counts a request once that was placed here and is announced there', () => {
+  it('counts a request once if it was both placed here and announced by the worker', () => {
     const busy = [member('a', { running: 3 }), member('b', { running: 3 })];
-    const inFlight = new Map<string, InFlight>([['a', { requests: 3, computeTokens: 0 }]]);
+    const inFlight = new Map<string, PlacedLoad>([['a', { requests: 3, computeTokens: 0 }]]);
     const [one, other] = place(request({ members: busy, inFlight }));
     expect(one!.costMs).toBe(other!.costMs);
   });
 
-  it('puts blocks together that several workers hold', () => {
+  it('combines blocks that several workers hold', () => {
     expect(bestOf({ coverage: coverage({ a: first(8), c: [8, 9, 10, 11, 12, 13, 14, 15] }) })).toMatchObject({
       localBlocks: 8,
       remoteBlocks: 8,
@@ -129,7 +129,7 @@ describe('placement', () => {
     });
   });
 
-  it('does not count on blocks after one that nobody has', () => {
+  it('ignores blocks after a missing one', () => {
     expect(bestOf({ coverage: coverage({ a: [0, 1, 3, 4] }) })).toMatchObject({
       worker: 'a',
       localBlocks: 2,
@@ -137,7 +137,7 @@ describe('placement', () => {
     });
   });
 
-  it('computes what takes longer to fetch', () => {
+  it('computes blocks that take longer to fetch', () => {
     const slow = { ...RATES, fetchBytesPerMs: 1_000 };
     const members = [member('a', { rates: slow, running: 50, waiting: 9 }), member('b', { rates: slow })];
     expect(bestOf({ members, coverage: coverage({ a: first(16) }) })).toMatchObject({
@@ -155,15 +155,15 @@ describe('placement', () => {
     expect(bestOf({ promptTokens: 0 })).toMatchObject({ computeTokens: 0 });
   });
 
-  it('sends requests after the one that computes their prefix, and has others wait for it rather than compute it too', () => {
+  it('sends requests to the worker that computes their prefix, and makes others wait for it rather than compute it too', () => {
     const promised = coverage({}, { a: first(16) });
-    const behind = new Map<string, InFlight>([['a', { requests: 1, computeTokens: 1056 }]]);
+    const behind = new Map<string, PlacedLoad>([['a', { requests: 1, computeTokens: 1056 }]]);
     expect(bestOf({ coverage: promised, inFlight: behind })).toMatchObject({
       worker: 'a',
       localBlocks: 16,
       awaits: null,
     });
-    const crowded = new Map<string, InFlight>([['a', { requests: 40, computeTokens: 2_000 }]]);
+    const crowded = new Map<string, PlacedLoad>([['a', { requests: 40, computeTokens: 2_000 }]]);
     expect(bestOf({ coverage: promised, inFlight: crowded })).toMatchObject({
       worker: 'b',
       remoteBlocks: 16,
@@ -173,24 +173,24 @@ describe('placement', () => {
     });
   });
 
-  it('assumes of a worker without measurements what is typical of the others', () => {
+  it('assumes typical rates for a worker without measurements', () => {
     const members = [member('a', { rates: NO_RATES }), member('b', { rates: { ...RATES, computeMsPerToken: 7 } })];
     const [one, other] = place(request({ members }));
     expect(one!.costMs).toBe(other!.costMs);
     expect(place(request({ members: [member('a', { rates: NO_RATES })] }))[0]!.costMs).toBeGreaterThan(0);
   });
 
-  it('takes a suspect only if there is nobody else', () => {
+  it('chooses a suspect only if there is no other worker', () => {
     const members = [member('a', { state: 'suspect' }), member('b', { running: 200, waiting: 50 })];
     expect(order({ members, coverage: coverage({ a: first(16) }) })).toEqual(['b', 'a']);
   });
 
-  it('has nobody to offer if nobody serves', () => {
+  it('is empty if no worker serves', () => {
     expect(place(request({ members: [member('a', { state: 'draining' })] }))).toEqual([]);
   });
 });
 
-describe('whatever the fleet is like, placement', () => {
+describe('placement in any fleet', () => {
   const ids = ['a', 'b', 'c', 'd', 'e'];
   const rate = (min: number, max: number) => fc.option(fc.double({ min, max, noNaN: true }), { nil: null });
   const fleet = fc.tuple(
@@ -232,7 +232,7 @@ describe('whatever the fleet is like, placement', () => {
     })
     .map(({ held, promised, ...rest }) => request({ ...rest, coverage: coverage(held, promised) }));
 
-  it('offers exactly the workers that serve and are not excluded, the suspects last', () => {
+  it('ranks exactly the serving workers that are not excluded, suspects last', () => {
     fc.assert(
       fc.property(anyRequest, (asked) => {
         const offered = place(asked).map(({ worker }) => asked.members.find((m) => m.id === worker)!);
@@ -247,7 +247,7 @@ describe('whatever the fleet is like, placement', () => {
     );
   });
 
-  it('is the same whatever the order of the members', () => {
+  it('does not depend on the order of the members', () => {
     fc.assert(
       fc.property(anyRequest, (asked) => {
         expect(place({ ...asked, members: [...asked.members].reverse() })).toEqual(place(asked));
@@ -270,7 +270,7 @@ describe('whatever the fleet is like, placement', () => {
     );
   });
 
-  it('chooses the holder if all are idle and alike', () => {
+  it('chooses the holder if all workers are idle and alike', () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...ids),
@@ -284,7 +284,7 @@ describe('whatever the fleet is like, placement', () => {
     );
   });
 
-  it('never likes a worker better for having more to do', () => {
+  it('never ranks a worker higher for being busier', () => {
     fc.assert(
       fc.property(anyRequest, fc.nat({ max: 4 }), fc.integer({ min: 1, max: 30 }), (asked, which, more) => {
         const { id } = asked.members[which]!;

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { HTTP_CLOSE_GRACE_MS } from '../../../coordinator/http/server.js';
 import { OPTIONS } from '../../../src/config/options.js';
-import { DRAIN_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS, HTTP_CLOSE_GRACE_MS, PROCESS_STOP_MS } from '../../../src/limits.js';
+import { PROCESS_STOP_MS } from '../../../src/limits.js';
+import { DRAIN_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../../../workers/worker.js';
 
 const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
 const compose = read('docker-compose.yml');
@@ -12,16 +14,16 @@ function service(file: string, name: string): string {
   const found = new RegExp(`^  ${name}:\\n((?:(?:    .*)?\\n)+)`, 'm').exec(
     file.slice(file.indexOf('\nservices:')),
   )?.[1];
-  if (found === undefined) throw new Error(`there is no service ${name}`);
+  if (found === undefined) throw new Error(`cannot find the service ${name}`);
   return found;
 }
 
-describe('the files of Compose', () => {
-  it('take from outside what .env.example explains, with the default that it shows', () => {
+describe('the Compose files', () => {
+  it('use exactly the settings of .env.example, with the defaults that it shows', () => {
     const taken = new Map(
       [...`${compose}${gpu}`.matchAll(/\$\{(\w+):-([^}]*)\}/g)].map((match) => [match[1]!, match[2]!]),
     );
-    // With GPUs, other devices are the default than without.
+    // docker-compose.gpu.yml has a different default device.
     taken.set('SHOAL_DEVICE', 'auto');
     const explained = new Map(
       [...read('.env.example').matchAll(/^#(\w+)=(.*)$/gm)].map((match) => [match[1]!, match[2]!]),
@@ -30,7 +32,7 @@ describe('the files of Compose', () => {
     expect(`${compose}${gpu}`.match(/\$\{?\w+\}?(?!:-)/g)?.filter((use) => !/\$\{\w+$/.test(use)) ?? []).toEqual([]);
   });
 
-  it('set only options that the roles know', () => {
+  it('set only options that the roles have', () => {
     const known = new Map(
       Object.values(OPTIONS).map(({ variable, commands }) => [variable, commands as readonly string[]]),
     );
@@ -43,7 +45,7 @@ describe('the files of Compose', () => {
     }
   });
 
-  it('have workers on further GPUs be what the one on the first GPU is', () => {
+  it('give workers on further GPUs the same settings as the worker on the first GPU', () => {
     const section = (file: string, name: string) => file.slice(file.indexOf(`\nx-${name}:`) + 1).split(/\n\n/)[0]!;
     const said = (text: string) =>
       text
@@ -65,13 +67,13 @@ describe('the files of Compose', () => {
     expect([...gpu.matchAll(/device_ids: \["(\d)"\]/g)].map((match) => match[1]).join('')).toBe('01234567');
   });
 
-  it('give roles the time that they take to end, and more', () => {
+  it('give roles more time to stop than they need', () => {
     const graceMs = (role: string) => 1000 * Number(/stop_grace_period: (\d+)s/.exec(service(compose, role))![1]);
     expect(graceMs('worker')).toBeGreaterThan(Math.max(PROCESS_STOP_MS, DRAIN_TIMEOUT_MS + HAND_OVER_TIMEOUT_MS));
     expect(graceMs('coordinator')).toBeGreaterThan(Math.max(PROCESS_STOP_MS, HTTP_CLOSE_GRACE_MS));
   });
 
-  it('name images by version, and publish nothing but HTTP, on loopback', () => {
+  it('pin the versions of images, and publish HTTP ports only, on loopback', () => {
     const images = [...`${compose}${gpu}${read('Dockerfile')}`.matchAll(/(?:image:|FROM) ([a-z][\w/.:-]*)/g)];
     const foreign = images
       .map((match) => match[1]!)

@@ -7,7 +7,7 @@ import { WorkerMetrics } from '../../../src/metrics/worker-metrics.js';
 
 const read = (path: string) => readFileSync(new URL(`../../../deploy/${path}`, import.meta.url), 'utf8');
 
-/** Names of all series that a coordinator or a worker gives, labels apart. */
+/** The names of all series that a coordinator or a worker exports, without labels. */
 async function exported(): Promise<Set<string>> {
   const [coordinator, worker] = [new MetricsRegistry(), new MetricsRegistry()];
   new CoordinatorMetrics(coordinator);
@@ -26,7 +26,7 @@ async function exported(): Promise<Set<string>> {
   return names;
 }
 
-/** Names that look like ours or like those of every Node process. */
+/** The names of shoal's metrics and of every Node process's metrics. */
 const namesIn = (text: string) => new Set(text.match(/\b(?:shoal|process|nodejs)_[a-z0-9_]+/g));
 
 const rules = read('prometheus/alerts.yml');
@@ -46,7 +46,7 @@ const { panels } = JSON.parse(read('grafana/dashboards/shoal.json')) as { panels
 const dashboard = panels.flatMap(({ targets }) => targets?.map(({ expr }) => expr) ?? []);
 
 describe('alerts and dashboard', () => {
-  it('ask only for what coordinators and workers give', async () => {
+  it('use only metrics that coordinators and workers export', async () => {
     const known = await exported();
     for (const texts of [expressions, dashboard]) {
       const asked = texts.flatMap((text) => [...namesIn(text)]);
@@ -55,25 +55,25 @@ describe('alerts and dashboard', () => {
     }
   });
 
-  it('know every metric of ours: what is measured is shown', async () => {
+  it('show every metric of shoal', async () => {
     const shown = [...namesIn(dashboard.join('\n'))].map((name) => name.replace(/_(?:bucket|sum|count)$/, ''));
     const ours = [...(await exported())].filter((name) => name.startsWith('shoal_'));
     const plain = new Set(ours.map((name) => name.replace(/_(?:bucket|sum|count)$/, '')));
     expect([...plain].filter((name) => !shown.includes(name))).toEqual([]);
   });
 
-  it('have a test that fires and one that does not for each alert', () => {
+  it('have a test that fires and a test that stays quiet for each alert', () => {
     const tests = read('prometheus/alerts.test.yml');
     const named = [...tests.matchAll(/- name: (.*)$/gm)].map((match) => match[1]!);
     expect(named).toEqual(alerts.flatMap((name) => [`${name} fires`, `${name} is quiet`]));
   });
 
-  it('are told in docs/DEPLOY.md, an alert a line', () => {
+  it('are all listed in docs/DEPLOY.md', () => {
     const page = readFileSync(new URL('../../../docs/DEPLOY.md', import.meta.url), 'utf8');
     expect(alerts.filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
   });
 
-  it('have panels with names and numbers of their own', () => {
+  it('have panels with unique names and ids', () => {
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
     expect(new Set(panels.map(({ title }) => title)).size).toBe(panels.length);
   });

@@ -6,8 +6,7 @@ import { NO_OBSERVER } from '../../../src/engine/observer.js';
 import type { PrefixCache } from '../../../src/engine/prefix-cache.js';
 import { Scheduler } from '../../../src/engine/scheduler.js';
 import { Sequence } from '../../../src/engine/sequence.js';
-import { WaitingLine } from '../../../src/engine/waiting-line.js';
-import { PREFIX_OVERTAKERS } from '../../../src/limits.js';
+import { PREFIX_OVERTAKERS, WaitingLine } from '../../../src/engine/waiting-line.js';
 import { FakeRunner } from './support/fake-runner.js';
 import { ask, FINGERPRINT } from './support/rig.js';
 
@@ -124,7 +123,7 @@ class World {
             this.held.claims++;
             return true;
           },
-          release: () => free('pins'),
+          unpin: () => free('pins'),
           settle: () => free('claims'),
         };
       },

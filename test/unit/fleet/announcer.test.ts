@@ -4,8 +4,8 @@ import { SimulatedClock } from '../../../src/clock.js';
 import type { Announcement } from '../../../src/core/member.js';
 import { InternalError, Overloaded } from '../../../src/errors.js';
 import { Announcer } from '../../../src/fleet/announcer.js';
+import { publishBestEffort } from '../../../src/fleet/best-effort.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
-import { tell } from '../../../src/fleet/tell.js';
 import { ANNOUNCE_INTERVAL_MS } from '../../../src/limits.js';
 import { AnnouncementMessage, LeaveMessage } from '../../../src/protocol/announcement.js';
 import { readMessage } from '../../../src/wire/read-message.js';
@@ -21,6 +21,7 @@ describe('an announcer', () => {
   let running: number;
   let heard: (Announcement | null)[];
   let left: unknown[];
+  let told: [string, unknown][];
 
   beforeEach(() => {
     clock = new SimulatedClock();
@@ -30,9 +31,11 @@ describe('an announcer', () => {
     running = 0;
     heard = [];
     left = [];
+    told = [];
+    const linked = { tell: (method: string, message: unknown) => void told.push([method, message]) };
     out.subscribe(subjects.announce, ({ payload }) => heard.push(readMessage(AnnouncementMessage, payload)));
     out.subscribe(subjects.leave, ({ payload }) => left.push(readMessage(LeaveMessage, payload)));
-    announcer = new Announcer(bus, clock, subjects, () => announcement('own', { running }));
+    announcer = new Announcer(bus, clock, subjects, () => announcement('own', { running }), linked);
   });
 
   it('says at once, regularly, and when asked, what its worker is', async () => {
@@ -45,6 +48,19 @@ describe('an announcer', () => {
     await clock.advance(1);
     expect(heard.length).toBe(4);
     announcer.leave();
+  });
+
+  it('tells the coordinators that it is linked to while the bus is lost, and them alone', async () => {
+    announcer.start();
+    await clock.advance(1);
+    expect(told).toEqual([]);
+    bus.lose();
+    await clock.advance(ANNOUNCE_INTERVAL_MS);
+    expect(told).toEqual([['announced', announcement('own')]]);
+    announcer.leave();
+    const { id, incarnation } = announcement('own');
+    expect(told.at(-1)).toEqual(['left', { id, incarnation }]);
+    expect([heard.length, left.length]).toEqual([1, 0]);
   });
 
   it('says soon that load has changed, once for many changes', async () => {
@@ -109,15 +125,15 @@ describe('an announcer', () => {
 describe('telling', () => {
   it('says whether the bus took it, and hides no mistake', () => {
     const bus = new MemoryBroker({ maxPayloadBytes: 10 }).connect('own');
-    expect(tell(bus, 'a.b', new Uint8Array(10))).toBe(true);
-    expect(() => tell(bus, 'a.b', new Uint8Array(11))).toThrow('10 bytes');
-    expect(() => tell(bus, 'a b', new Uint8Array(1))).toThrow('a b');
+    expect(publishBestEffort(bus, 'a.b', new Uint8Array(10))).toBe(true);
+    expect(() => publishBestEffort(bus, 'a.b', new Uint8Array(11))).toThrow('10 bytes');
+    expect(() => publishBestEffort(bus, 'a b', new Uint8Array(1))).toThrow('a b');
     bus.lose();
-    expect(tell(bus, 'a.b', new Uint8Array(10))).toBe(false);
+    expect(publishBestEffort(bus, 'a.b', new Uint8Array(10))).toBe(false);
     bus.restore();
     bus.publish = () => {
       throw new InternalError('a mistake');
     };
-    expect(() => tell(bus, 'a.b', new Uint8Array(1))).toThrow('a mistake');
+    expect(() => publishBestEffort(bus, 'a.b', new Uint8Array(1))).toThrow('a mistake');
   });
 });

@@ -4,14 +4,14 @@ import { MemoryBroker } from '../../../src/bus/memory-bus.js';
 import { MemoryKeyValue } from '../../../src/bus/memory-key-value.js';
 import { SimulatedClock, settled } from '../../../src/clock.js';
 import { Refused } from '../../../src/errors.js';
-import { type Charter, joinCharter } from '../../../src/fleet/charter.js';
-import { anybodyAlive } from '../../../src/fleet/joining.js';
+import { type Alive, type Charter, type JoinOptions, joinCharter } from '../../../src/fleet/charter.js';
+import { anybodyAlive, LISTEN_FOR_MEMBERS_MS } from '../../../src/fleet/joining.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
-import { ANNOUNCE_INTERVAL_MS, LISTEN_FOR_MEMBERS_MS } from '../../../src/limits.js';
+import { ANNOUNCE_INTERVAL_MS } from '../../../src/limits.js';
 import { encode } from '../../../src/wire/msgpack.js';
 
 const recall: Charter = {
-  formatVersion: 1,
+  formatVersion: 2,
   blockTokens: 64,
   segmentBlocks: 8,
   fingerprint: 'a'.repeat(64),
@@ -19,8 +19,9 @@ const recall: Charter = {
   model: 'recall',
 };
 const other: Charter = { ...recall, fingerprint: 'b'.repeat(64), model: 'other' };
-const alive = { anybodyAlive: async () => true };
-const dead = { anybodyAlive: async () => false };
+const alive: JoinOptions = { anybodyAlive: async () => 'members' };
+const strangers: JoinOptions = { anybodyAlive: async () => 'strangers' };
+const dead: JoinOptions = { anybodyAlive: async () => 'nobody' };
 /** For those who have no reason to listen. */
 const unasked = {
   anybodyAlive: async () => {
@@ -73,7 +74,7 @@ describe('the charter', () => {
     ['blockTokens', 128],
     ['segmentBlocks', 4],
     ['replicas', 3],
-    ['formatVersion', 2],
+    ['formatVersion', 3],
   ] as const)('refuses another %s', async (field, value) => {
     const outcome = joinCharter(await founded(recall), { ...recall, [field]: value }, alive);
     await expect(outcome).rejects.toThrow(`${field} is ${recall[field]} there, ${value} here`);
@@ -87,16 +88,24 @@ describe('the charter', () => {
   test('knows that a charter of a later version is one, whatever else it says', async () => {
     const kv = new MemoryKeyValue();
     await kv.create('charter', encode({ formatVersion: 7, quorum: 'all' }));
-    await expect(joinCharter(kv, recall, alive)).rejects.toThrow('formatVersion is 7 there, 1 here');
+    await expect(joinCharter(kv, recall, alive)).rejects.toThrow('formatVersion is 7 there, 2 here');
     expect(await joinCharter(kv, recall, dead)).toBe('replaced');
   });
 
   test('is not taken for fitting if nobody can read it', async () => {
     const kv = new MemoryKeyValue();
     await kv.create('charter', Uint8Array.of(0xc1));
-    await expect(joinCharter(kv, recall, alive)).rejects.toThrow(Refused);
+    await expect(joinCharter(kv, recall, strangers)).rejects.toThrow(
+      /another cluster secret or another release.*SHOAL_SECRET/,
+    );
     expect(await joinCharter(kv, recall, dead)).toBe('replaced');
     expect(await joinCharter(kv, recall, unasked)).toBe('joined');
+  });
+
+  test('that was overwritten by a process without the secret is replaced by the members who live', async () => {
+    const kv = new MemoryKeyValue();
+    await kv.create('charter', Uint8Array.of(0xc1));
+    expect(await joinCharter(kv, recall, alive)).toBe('replaced');
   });
 
   test('is replaced where nobody lives under it any more', async () => {
@@ -107,7 +116,7 @@ describe('the charter', () => {
   });
 
   test('is founded, joined or replaced once by eight who start together, half of them with another model', async () => {
-    const all = async (kv: KeyValue, options: typeof alive, charters: readonly Charter[]) =>
+    const all = async (kv: KeyValue, options: JoinOptions, charters: readonly Charter[]) =>
       (await Promise.all(charters.map((charter) => joinCharter(kv, charter, options).catch(String)))).toSorted();
     const eight = Array.from({ length: 8 }, (_, i) => ({ ...recall, model: `name ${i}` }));
     const kv = new MemoryKeyValue();
@@ -132,9 +141,9 @@ describe('the charter', () => {
     const kv = await founded(recall);
     let times = 0;
     const joinedMeanwhile = async () => {
-      if (++times > 1) return true;
+      if (++times > 1) return 'members' as const;
       await joinCharter(kv, recall, unasked);
-      return false;
+      return 'nobody' as const;
     };
     await expect(joinCharter(kv, other, { anybodyAlive: joinedMeanwhile })).rejects.toThrow(Refused);
     expect(times).toBe(2);
@@ -142,7 +151,10 @@ describe('the charter', () => {
 
   test('takes in who hears the first members of the fleet that has just replaced the old one', async () => {
     const kv = await founded(recall);
-    const replacedMeanwhile = async () => (await joinCharter(kv, other, dead)) === 'replaced';
+    const replacedMeanwhile = async () => {
+      expect(await joinCharter(kv, other, dead)).toBe('replaced');
+      return 'members' as const;
+    };
     expect(await joinCharter(kv, other, { anybodyAlive: replacedMeanwhile })).toBe('joined');
   });
 });
@@ -154,11 +166,13 @@ describe('listening for members', () => {
     const broker = new MemoryBroker();
     const clock = new SimulatedClock();
     const [bus, member] = [broker.connect('bus'), broker.connect('member')] as const;
-    let heard: boolean | null = null;
-    const listened = anybodyAlive(bus, clock, subjects).then((alive) => {
+    let heard: Alive | null = null;
+    let foreign = 0;
+    const transport = { bus, openKeyValue: async () => new MemoryKeyValue(), strangerMessages: () => foreign };
+    const listened = anybodyAlive(transport, clock, subjects).then((alive) => {
       heard = alive;
     });
-    return { bus, member, clock, listened, heard: () => heard };
+    return { transport, bus, member, clock, listened, heard: () => heard, meetStranger: () => void foreign++ };
   };
 
   test('hears nobody only after two announcements were due, and the listening leaves nothing behind', async () => {
@@ -166,7 +180,7 @@ describe('listening for members', () => {
     await clock.advance(2 * ANNOUNCE_INTERVAL_MS);
     expect(heard()).toBeNull();
     await clock.advance(LISTEN_FOR_MEMBERS_MS - 2 * ANNOUNCE_INTERVAL_MS);
-    expect(heard()).toBe(false);
+    expect(heard()).toBe('nobody');
     expect(clock.nextAtMs()).toBeNull();
   });
 
@@ -174,7 +188,7 @@ describe('listening for members', () => {
     const { member, clock, listened, heard } = stage();
     member.subscribe(subjects.hello, () => member.publish(subjects.announce, nothing));
     await listened;
-    expect(heard()).toBe(true);
+    expect(heard()).toBe('members');
     expect(clock.nextAtMs()).toBeNull();
   });
 
@@ -182,14 +196,21 @@ describe('listening for members', () => {
     const { member, listened, heard } = stage();
     member.publish(subjects.coordinator, nothing);
     await listened;
-    expect(heard()).toBe(true);
+    expect(heard()).toBe('members');
+  });
+
+  test('tells strangers from nobody, and hears members among them', async () => {
+    const { clock, heard, meetStranger } = stage();
+    meetStranger();
+    await clock.advance(LISTEN_FOR_MEMBERS_MS);
+    expect(heard()).toBe('strangers');
   });
 
   test('takes a lost bus for no proof that nobody lives', async () => {
-    const { bus, heard } = stage();
+    const { transport, bus, heard } = stage();
     bus.lose();
     await settled();
-    expect(heard()).toBe(true);
-    expect(await anybodyAlive(bus, new SimulatedClock(), subjects)).toBe(true);
+    expect(heard()).toBe('members');
+    expect(await anybodyAlive(transport, new SimulatedClock(), subjects)).toBe('members');
   });
 });

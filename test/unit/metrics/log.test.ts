@@ -8,7 +8,7 @@ function logged(say: (log: ReturnType<typeof createLog>) => void): Record<string
 }
 
 describe('the log', () => {
-  it('writes one JSON line an event, with level, time and the fields of its process', () => {
+  it('writes one JSON line per event, with level, time and the fields of its process', () => {
     const [line, child] = logged((log) => {
       log.info({ blocks: 3 }, 'took blocks');
       log.child({ peer: 'w2' }).warn({ err: new Error('gone') }, 'lost a peer');
@@ -19,7 +19,7 @@ describe('the log', () => {
     expect(child).toMatchObject({ level: 'warn', role: 'worker', peer: 'w2', err: { message: 'gone' } });
   });
 
-  it('writes neither what users say nor secrets', () => {
+  it('writes neither user content nor secrets', () => {
     const lines = logged((log) => {
       log.info({ prompt: 'hush', request: { messages: ['hush'], tokens: [1] }, secret: 'hush' }, 'a request');
       log

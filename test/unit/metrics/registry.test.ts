@@ -4,7 +4,7 @@ import { watchFleet } from '../../../src/metrics/fleet-metrics.js';
 import { MetricsRegistry } from '../../../src/metrics/registry.js';
 import { WorkerMetrics } from '../../../src/metrics/worker-metrics.js';
 
-/** The names that dashboards and alerts rely on. */
+/** The names that the dashboard and the alerts depend on. */
 const REQUESTS = [
   'shoal_request_duration_seconds',
   'shoal_time_to_first_token_seconds',
@@ -16,6 +16,7 @@ const REQUESTS = [
   'shoal_prompt_tokens_total',
   'shoal_generated_tokens_total',
   'shoal_requests_resumed_total',
+  'shoal_calls_total',
 ];
 const FLEET = ['shoal_fleet_workers', 'shoal_ring_epoch'];
 const CACHE = [
@@ -50,7 +51,7 @@ describe('the metrics of', () => {
     expect(namesIn(await registry.text()).sort()).toEqual([...REQUESTS, ...FLEET, ...CACHE].sort());
   });
 
-  it('a process are there once it is watched', async () => {
+  it('a process exist once it is watched', async () => {
     const registry = new MetricsRegistry();
     registry.watchProcess();
     expect(namesIn(await registry.text())).toContain('process_resident_memory_bytes');
@@ -74,7 +75,7 @@ describe('MetricsRegistry', () => {
     expect(text).toContain('shoal_prompt_tokens_total{source="remote"} 0');
   });
 
-  it('reads the fleet and the cache when it is asked', async () => {
+  it('reads the fleet and the cache at each scrape', async () => {
     const registry = new MetricsRegistry();
     let epoch = '0000000000ff';
     let blocks = 1;

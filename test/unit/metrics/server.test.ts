@@ -24,7 +24,7 @@ describe('the metrics server', () => {
     expect(await status('/metrics', { method: 'POST' })).toBe(405);
   });
 
-  it('rejects when its port is taken', async () => {
+  it('rejects if its port is in use', async () => {
     const options = { registry: new MetricsRegistry(), ready: () => true };
     server = await startMetricsServer({ ...options, port: 0 });
     await expect(startMetricsServer({ ...options, port: Number(new URL(server.url).port) })).rejects.toThrow(

@@ -1,10 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { digestOf } from '../../../src/digest.js';
 import { Corrupt, ShoalError } from '../../../src/errors.js';
 import { FRAME_HEADER_BYTES, HANDSHAKE_FRAME_BYTES, PEER_READ_BYTES } from '../../../src/limits.js';
-import { digestOf } from '../../../src/peer/wire/digest.js';
-import { checkLengths, PRELUDE_BYTES, type Prelude, packFrame } from '../../../src/peer/wire/frame.js';
-import { FrameReader, type FrameTaker } from '../../../src/peer/wire/frame-reader.js';
+import {
+  checkLengths,
+  FrameReader,
+  type FrameTaker,
+  PRELUDE_BYTES,
+  type Prelude,
+  packFrame,
+} from '../../../src/peer/wire/frame.js';
 
 const PAYLOAD_BYTES = 5000;
 
@@ -77,7 +83,7 @@ describe('a frame reader', () => {
       fc.property(sent, fc.infiniteStream(fc.integer({ min: 1, max: 4000 })), (frames, cuts) => {
         const collector = new Collector();
         const reader = new FrameReader(collector);
-        reader.widen();
+        reader.handTo(collector);
         feed(reader, bytesOf(frames), () => cuts.next().value!);
         expect(collector.frames.length).toBe(frames.length);
         for (const [i, { type, header, seed }] of frames.entries()) {
@@ -92,6 +98,24 @@ describe('a frame reader', () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  it('gives all frames behind the one that handed over to the other taker, even where they came with it', () => {
+    const first = new Collector();
+    const second = new Collector();
+    const reader: FrameReader = new FrameReader({
+      admit: (prelude) => first.admit(prelude),
+      begin: (prelude, header) => first.begin(prelude, header),
+      wants: () => first.wants(),
+      end: (digest) => {
+        first.end(digest);
+        reader.handTo(second);
+      },
+    });
+    const frames = [7, 8, 9].map((seed) => ({ type: 1, header: new Uint8Array(seed), seed }));
+    feed(reader, bytesOf(frames));
+    expect(first.frames.map(({ header }) => header.length)).toEqual([7]);
+    expect(second.frames.map(({ header }) => header.length)).toEqual([8, 9]);
   });
 
   it('reads a payload into its own memory, in bounded parts', () => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { checksumOf } from '../../../src/digest.js';
 import { Corrupt, Refused } from '../../../src/errors.js';
-import { checksumOf } from '../../../src/peer/wire/digest.js';
 import { checkHeader, checkLengths, PRELUDE_BYTES, packFrame, readPrelude } from '../../../src/peer/wire/frame.js';
 
 const uint32 = fc.integer({ min: 0, max: 0xffffffff });
@@ -51,17 +51,17 @@ describe('a frame', () => {
   it('has the layout of the protocol', () => {
     const bytes = packFrame(20, 0x01020304, Uint8Array.of(0x80), 0);
     expect(Buffer.from(bytes).toString('hex')).toBe(
-      `53484f41${'01'}${'14'}${'0000'}${'04030201'}${'01000000'}${'00000000'}${'f6d8be2d'}${'fa853868'}${'80'}`,
+      `53484f41${'02'}${'14'}${'0000'}${'04030201'}${'01000000'}${'00000000'}${'f6d8be2d'}${'bad0e9e1'}${'80'}`,
     );
   });
 
   it('of another version is refused by name', () => {
     const bytes = Buffer.from(packFrame(1, 0, new Uint8Array(0), 0));
-    bytes[4] = 2;
+    bytes[4] = 3;
     expect(() => readPrelude(bytes)).toThrow(Corrupt);
     bytes.writeUInt32LE(checksumOf(bytes.subarray(0, 24)), 24);
     expect(() => readPrelude(bytes)).toThrow(Refused);
-    expect(() => readPrelude(bytes)).toThrow('version 2');
+    expect(() => readPrelude(bytes)).toThrow('version 3');
   });
 
   it('is refused if it is longer than it may be, or has not the payload that is due', () => {

@@ -1,7 +1,14 @@
+import { createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Refused } from '../../../src/errors.js';
-import { ClientHandshake, type PeerIdentity, ServerHandshake } from '../../../src/peer/wire/handshake.js';
+import {
+  ClientHandshake,
+  type PeerIdentity,
+  PURPOSES,
+  type Purpose,
+  ServerHandshake,
+} from '../../../src/peer/wire/handshake.js';
 
 const SECRET = 'known to both';
 const ALICE: PeerIdentity = { id: 'alice', incarnation: '0001', fingerprint: 'a'.repeat(64) };
@@ -10,9 +17,17 @@ const BOB: PeerIdentity = { id: 'bob', incarnation: '0007', fingerprint: 'a'.rep
 let nonces = 0;
 const nonce = () => new Uint8Array(32).fill(++nonces);
 
-function sides(change: { client?: string; server?: string; alice?: PeerIdentity; wanted?: PeerIdentity } = {}) {
+function sides(
+  change: { client?: string; server?: string; alice?: PeerIdentity; wanted?: PeerIdentity; purpose?: Purpose } = {},
+) {
   return {
-    client: new ClientHandshake(change.alice ?? ALICE, change.wanted ?? BOB, change.client ?? SECRET, nonce()),
+    client: new ClientHandshake(
+      change.alice ?? ALICE,
+      change.wanted ?? BOB,
+      change.purpose ?? 'blocks',
+      change.client ?? SECRET,
+      nonce(),
+    ),
     server: new ServerHandshake(BOB, change.server ?? SECRET, nonce()),
   };
 }
@@ -20,13 +35,13 @@ function sides(change: { client?: string; server?: string; alice?: PeerIdentity;
 /** What each side makes of the other. */
 function shake({ client, server }: ReturnType<typeof sides>) {
   const proof = client.prove(server.answer(client.hello));
-  const { welcome, peer } = server.accept(proof);
-  return { atServer: peer, atClient: client.accept(welcome) };
+  const { welcome, peer, purpose } = server.accept(proof);
+  return { atServer: peer, atClient: client.accept(welcome), purpose };
 }
 
 describe('the handshake', () => {
-  it('tells each side who the other is', () => {
-    expect(shake(sides())).toEqual({ atServer: ALICE, atClient: BOB });
+  it.each(PURPOSES)('tells each side who the other is, and the server that the purpose is %s', (purpose) => {
+    expect(shake(sides({ purpose }))).toEqual({ atServer: ALICE, atClient: BOB, purpose });
   });
 
   it('is refused by a server with another secret, which gives nothing away', () => {
@@ -38,7 +53,7 @@ describe('the handshake', () => {
     const { client, server } = sides();
     client.prove(server.answer(client.hello));
     const impostor = new ServerHandshake(BOB, 'a guess', nonce());
-    const guessing = new ClientHandshake(ALICE, BOB, 'a guess', nonce());
+    const guessing = new ClientHandshake(ALICE, BOB, 'blocks', 'a guess', nonce());
     const { welcome } = impostor.accept(guessing.prove(impostor.answer(guessing.hello)));
     expect(() => client.accept(welcome)).toThrow('another cluster secret');
   });
@@ -70,7 +85,7 @@ describe('the handshake', () => {
     const recorded = sides();
     const challenge = recorded.server.answer(recorded.client.hello);
     const { welcome } = recorded.server.accept(recorded.client.prove(challenge));
-    const client = new ClientHandshake(ALICE, BOB, SECRET, nonce());
+    const client = new ClientHandshake(ALICE, BOB, 'blocks', SECRET, nonce());
     client.prove(challenge);
     expect(() => client.accept(welcome)).toThrow('another cluster secret');
   });
@@ -105,15 +120,41 @@ describe('the handshake', () => {
     }
   });
 
+  it('binds the purpose: a purpose that was changed after the MAC is refused', () => {
+    for (const [said, heard] of [PURPOSES, PURPOSES.toReversed()]) {
+      const { client, server } = sides({ purpose: said! });
+      const proof = client.prove(server.answer({ ...client.hello, purpose: heard! }));
+      expect(() => server.accept(proof)).toThrow('another cluster secret');
+    }
+  });
+
+  it('has the MACs that docs/PEER-PROTOCOL.md specifies', () => {
+    const client = new ClientHandshake(ALICE, BOB, 'calls', SECRET, new Uint8Array(32).fill(1));
+    const server = new ServerHandshake(BOB, SECRET, new Uint8Array(32).fill(2));
+    const field = (value: string | Uint8Array) => {
+      const bytes = Buffer.from(value as string);
+      const length = Buffer.alloc(4);
+      length.writeUInt32LE(bytes.length);
+      return Buffer.concat([length, bytes]);
+    };
+    const hello = ['alice', '0001', ALICE.fingerprint, new Uint8Array(32).fill(1), 'bob', '0007', 'calls'];
+    const challenge = ['bob', '0007', BOB.fingerprint, new Uint8Array(32).fill(2)];
+    const fields = Buffer.concat(['shoal-peer-2', ...hello, ...challenge].map(field));
+    const macOf = (role: string) => createHmac('sha256', SECRET).update(role).update(fields).digest();
+    const proof = client.prove(server.answer(client.hello));
+    expect(Buffer.from(proof.mac)).toEqual(macOf('c'));
+    expect(Buffer.from(server.accept(proof).welcome.mac)).toEqual(macOf('s'));
+  });
+
   it('does not take fields that were cut elsewhere for the same', () => {
     fc.assert(
       fc.property(fc.string({ minLength: 2, maxLength: 20 }), fc.nat(), fc.nat(), (text, a, b) => {
         const [one, two] = [a, b].map((cut) => 1 + (cut % (text.length - 1)));
         fc.pre(one !== two);
         const at = (cut: number) => ({ ...ALICE, id: text.slice(0, cut), incarnation: text.slice(cut) });
-        const client = new ClientHandshake(at(one!), BOB, SECRET, new Uint8Array(32));
+        const client = new ClientHandshake(at(one!), BOB, 'blocks', SECRET, new Uint8Array(32));
         const server = new ServerHandshake(BOB, SECRET, new Uint8Array(32));
-        const other = new ClientHandshake(at(two!), BOB, SECRET, new Uint8Array(32));
+        const other = new ClientHandshake(at(two!), BOB, 'blocks', SECRET, new Uint8Array(32));
         const proof = client.prove(server.answer(other.hello));
         expect(() => server.accept(proof)).toThrow(Refused);
       }),

@@ -5,20 +5,20 @@ import { SimulatedClock } from '../../../src/clock.js';
 import type { SealedBlock } from '../../../src/core/block.js';
 import { FRAME_HEADER_BYTES, HANDSHAKE_TIMEOUT_MS, PEER_REQUESTS_IN_FLIGHT } from '../../../src/limits.js';
 import { packFrame } from '../../../src/peer/wire/frame.js';
-import { ClientHandshake } from '../../../src/peer/wire/handshake.js';
-import { type ClientMessage, fromClient } from '../../../src/peer/wire/messages.js';
+import { ClientHandshake, type Purpose } from '../../../src/peer/wire/handshake.js';
 import { SeededRandom } from '../../../src/random.js';
+import { encode } from '../../../src/wire/msgpack.js';
 import { blocksOf, bytesOf, keyOf, MemoryHost } from './support/host.js';
 import { NotingObserver } from './support/observer.js';
 import { ALICE, BOB, Pair, SECRET } from './support/pair.js';
-import { provedClient, type RawClient, rawClient } from './support/raw-peer.js';
+import { type AnyClientMessage, anyFromClient, provedClient, type RawClient, rawClient } from './support/raw-peer.js';
 import { MemorySink } from './support/sink.js';
 import { until } from './support/until.js';
 
 /** What a server does with peers that break the rules: it closes the connection, keeps nothing, and serves the others. */
 
 const BYTES = 96;
-const PUT = fromClient.pack({ type: 'put', index: 0 }).code;
+const PUT = anyFromClient.pack({ type: 'put', index: 0 }).code;
 const [stored] = blocksOf('stored', 1, BYTES);
 const [pushed] = blocksOf('pushed', 1, BYTES) as [{ block: SealedBlock; bytes: Uint8Array }];
 
@@ -36,7 +36,7 @@ afterEach(() => pair.close());
 
 async function expectUnharmed(admissions = 0): Promise<void> {
   await until(() => pair.server.connections === 0);
-  expect(pair.host).toMatchObject({ lent: 0, admissions });
+  expect(pair.host).toMatchObject({ pinned: 0, admissions });
   expect(pair.host.admitted.size).toBe(0);
   expect([...pair.host.blocks.keys()]).toEqual([stored!.block.key]);
   const sink = new MemorySink();
@@ -46,8 +46,8 @@ async function expectUnharmed(admissions = 0): Promise<void> {
   client.close();
 }
 
-function frameOf(request: number, message: ClientMessage, payload: Uint8Array = new Uint8Array(0)): Uint8Array {
-  const { code, header } = fromClient.pack(message);
+function frameOf(request: number, message: AnyClientMessage, payload: Uint8Array = new Uint8Array(0)): Uint8Array {
+  const { code, header } = anyFromClient.pack(message);
   return Buffer.concat([packFrame(code, request, header, payload.byteLength), payload]);
 }
 
@@ -64,7 +64,7 @@ async function sendAll(bytes: Uint8Array, end = true): Promise<void> {
 
 /** All that a client says who fetches a block and pushes another, to a server whose nonce is always the same. */
 async function conversation(): Promise<Uint8Array> {
-  const handshake = new ClientHandshake(ALICE, BOB, SECRET, new Uint8Array(32).fill(1));
+  const handshake = new ClientHandshake(ALICE, BOB, 'blocks', SECRET, new Uint8Array(32).fill(1));
   const peer = await rawClient(pair.addresses.unixPath!);
   peer.send(0, handshake.hello);
   const { message: challenge } = await peer.next('challenge');
@@ -77,6 +77,10 @@ async function conversation(): Promise<Uint8Array> {
     frameOf(2, { type: 'offer', blocks: [pushed.block] }),
     frameOf(2, { type: 'put', index: 0 }, pushed.bytes),
   ]);
+}
+
+function handshakeFor(purpose: Purpose): ClientHandshake {
+  return new ClientHandshake(ALICE, BOB, purpose, SECRET, new Uint8Array(32).fill(1));
 }
 
 const SAME_NONCE = {
@@ -139,20 +143,20 @@ describe('a server that is sent', () => {
   });
 
   it('requests by a peer that has not proved itself does not look at them', async () => {
-    const requests: ClientMessage[] = [
+    const requests: AnyClientMessage[] = [
       { type: 'fetch', keys: [stored!.block.key] },
       { type: 'offer', blocks: [pushed.block] },
       { type: 'ping' },
       { type: 'proof', mac: new Uint8Array(32) },
     ];
     for (const message of requests) await sendAll(frameOf(message.type === 'proof' ? 0 : 1, message), false);
-    expect(pair.host.lendings).toBe(0);
+    expect(pair.host.pinCalls).toBe(0);
     await expectUnharmed();
   });
 
   it('a handshake that it has seen before refuses it', async () => {
     const peer = await rawClient(pair.addresses.unixPath!);
-    const handshake = new ClientHandshake(ALICE, BOB, SECRET, new Uint8Array(32).fill(1));
+    const handshake = new ClientHandshake(ALICE, BOB, 'blocks', SECRET, new Uint8Array(32).fill(1));
     peer.send(0, handshake.hello);
     const proof = handshake.prove((await peer.next('challenge')).message);
     peer.send(0, proof);
@@ -167,21 +171,67 @@ describe('a server that is sent', () => {
     await expectUnharmed();
   });
 
+  it.each<[string, object]>([
+    ['no purpose', {}],
+    ['an unknown purpose', { purpose: 'tea' }],
+    ['a purpose that is not a string', { purpose: 1 }],
+  ])('a hello with %s closes the connection', async (_, purpose) => {
+    const { type: _type, purpose: _purpose, ...fields } = handshakeFor('blocks').hello;
+    const peer = await rawClient(pair.addresses.unixPath!);
+    peer.sendFrame(1, 0, encode({ ...fields, ...purpose }), 0);
+    await peer.closed;
+    expect(observer.failures).toEqual(['corrupt']);
+    await expectUnharmed();
+  });
+
+  it.each<[Purpose, Purpose]>([
+    ['calls', 'blocks'],
+    ['blocks', 'calls'],
+  ])('a proof for %s behind a hello for %s refuses it', async (proved, said) => {
+    const peer = await rawClient(pair.addresses.unixPath!);
+    const handshake = handshakeFor(proved);
+    peer.send(0, { ...handshake.hello, purpose: said });
+    peer.send(0, handshake.prove((await peer.next('challenge')).message));
+    const { message } = await peer.next('error');
+    expect(message).toMatchObject({ code: 'refused', message: expect.stringContaining('another cluster secret') });
+    await peer.closed;
+    await expectUnharmed();
+  });
+
+  it('a proved hello for calls refuses it, as nothing serves calls', async () => {
+    const peer = await rawClient(pair.addresses.unixPath!);
+    const handshake = handshakeFor('calls');
+    peer.send(0, handshake.hello);
+    peer.send(0, handshake.prove((await peer.next('challenge')).message));
+    const { message } = await peer.next('error');
+    expect(message).toMatchObject({ code: 'refused', message: 'this worker takes no calls over this connection' });
+    await peer.closed;
+    expect(observer.failures).toEqual(['refused']);
+    await expectUnharmed();
+  });
+
   it('lengths over the bounds takes no memory for them', async () => {
-    const header = fromClient.pack({
+    const header = anyFromClient.pack({
       type: 'hello',
       ...ALICE,
       nonce: new Uint8Array(32),
       wantedId: 'bob',
       wantedIncarnation: '0001',
+      purpose: 'blocks',
     });
     await sendAll(packFrame(header.code, 0, new Uint8Array(1100), 0), false);
     await sendAll(packFrame(header.code, 0, header.header, 1), false);
     const long: [string, (peer: RawClient) => void][] = [
       ['header', (peer) => peer.sendFrame(16, 5, new Uint8Array(FRAME_HEADER_BYTES + 1), 0)],
       ['payload where none is due', (peer) => peer.sendFrame(16, 5, new Uint8Array(0), BYTES)],
-      ['short block', (peer) => peer.sendFrame(PUT, 1, fromClient.pack({ type: 'put', index: 0 }).header, BYTES - 1)],
-      ['long block', (peer) => peer.sendFrame(PUT, 1, fromClient.pack({ type: 'put', index: 0 }).header, 0xffffffff)],
+      [
+        'short block',
+        (peer) => peer.sendFrame(PUT, 1, anyFromClient.pack({ type: 'put', index: 0 }).header, BYTES - 1),
+      ],
+      [
+        'long block',
+        (peer) => peer.sendFrame(PUT, 1, anyFromClient.pack({ type: 'put', index: 0 }).header, 0xffffffff),
+      ],
     ];
     for (const [, send] of long) {
       const peer = await provedClient(pair.addresses.unixPath!);
@@ -220,14 +270,14 @@ describe('a server that is sent', () => {
   });
 
   it('more requests than it may be closes the connection', async () => {
-    pair.host.beforeLend = () => new Promise(() => {});
+    pair.host.beforePin = () => new Promise(() => {});
     const peer = await provedClient(pair.addresses.unixPath!);
     for (let request = 1; request <= 2 * PEER_REQUESTS_IN_FLIGHT + 1; request++) {
       peer.send(request, { type: 'fetch', keys: [keyOf('a')] });
     }
     await peer.closed;
     expect(observer.failures).toContain('overloaded');
-    pair.host.beforeLend = () => {};
+    pair.host.beforePin = () => {};
     await expectUnharmed();
   });
 });
@@ -257,10 +307,10 @@ describe('a server whose peer', () => {
     pair.server.onLinkClosed(() => observer.onFailure('unavailable'));
     peer.socket.pause();
     peer.send(1, { type: 'fetch', keys: big.map(({ block }) => block.key) });
-    await until(() => host.lent > 0);
+    await until(() => host.pinned > 0);
     await failed;
     await until(() => pair.server.connections === 0);
-    expect(host.lent).toBe(0);
+    expect(host.pinned).toBe(0);
     peer.socket.destroy();
   });
 

@@ -9,10 +9,10 @@ import { Corrupt, DeadlineExceeded, Refused, ShoalError, Unavailable } from '../
 import { HANDSHAKE_TIMEOUT_MS, PEER_DRAIN_MS } from '../../../src/limits.js';
 import { PeerClient, type PeerClientOptions, type PeerTarget } from '../../../src/peer/client/peer-client.js';
 import { packFrame } from '../../../src/peer/wire/frame.js';
-import { fromServer, type ServerMessage } from '../../../src/peer/wire/messages.js';
+import type { ServerMessage } from '../../../src/peer/wire/messages.js';
 import { blocksOf, keyOf, MemoryHost } from './support/host.js';
 import { ALICE, BOB, SECRET } from './support/pair.js';
-import { provedServer, type RawServer } from './support/raw-peer.js';
+import { anyFromServer, provedServer, type RawServer } from './support/raw-peer.js';
 import { MemorySink } from './support/sink.js';
 import { until } from './support/until.js';
 
@@ -84,7 +84,7 @@ describe('a client whose server', () => {
     [
       'announces a block that is too long',
       (peer, request) => {
-        const { code, header } = fromServer.pack(block(first));
+        const { code, header } = anyFromServer.pack(block(first));
         peer.sendFrame(code, request, header, 0xffffffff);
       },
       0,
@@ -131,13 +131,13 @@ describe('a client whose server', () => {
 
   it('breaks off in the middle of a block is told so once, and its memory is let go', async () => {
     await answering((peer, request) => {
-      const { code, header } = fromServer.pack(block(first));
+      const { code, header } = anyFromServer.pack(block(first));
       peer.sendFrame(code, request, header, BYTES, first.bytes.subarray(0, 50));
       peer.socket.end();
     });
     const sink = new MemorySink();
     await expect(dialler().fetch(target(), KEYS, sink, NEVER)).rejects.toThrow(Unavailable);
-    expect(sink.failures).toMatchObject([{ key: first.block.key, error: { code: 'unavailable' } }]);
+    expect(sink.aborted).toEqual([first.block.key]);
   });
 
   /** A fetch that is given up when some bytes of its first block have come. */
@@ -152,7 +152,7 @@ describe('a client whose server', () => {
   }
 
   function sendPart(peer: RawServer, request: number): void {
-    const { code, header } = fromServer.pack(block(first));
+    const { code, header } = anyFromServer.pack(block(first));
     peer.sendFrame(code, request, header, BYTES, first.bytes.subarray(0, 50));
   }
 
@@ -161,7 +161,7 @@ describe('a client whose server', () => {
     const sink = await givenUpInTheMiddle({ progressTimeoutMs: 100 });
     expect(sink.open.size).toBe(1);
     await until(() => sink.open.size === 0);
-    expect(sink.failures).toMatchObject([{ key: first.block.key, error: { code: 'unavailable' } }]);
+    expect(sink.aborted).toEqual([first.block.key]);
     expect(client!.links()).toEqual([]);
   });
 
@@ -179,7 +179,7 @@ describe('a client whose server', () => {
     expect(client!.links()).toMatchObject([{ state: 'open' }]);
     await clock.advance(1);
     await until(() => client!.links().length === 0);
-    expect(sink.failures).toHaveLength(1);
+    expect(sink.aborted).toEqual([first.block.key]);
   });
 
   it('sends the rest of a block that was given up soon keeps the link', async () => {
@@ -203,7 +203,7 @@ describe('a client whose server', () => {
     ['twice', [[0], [1]]],
     ['out of turn', [[1, 0]]],
     ['more than once', [[0, 0]]],
-  ])('wants blocks %s takes it for Corrupt, and lends no more', async (_, answers) => {
+  ])('wants blocks %s takes it for Corrupt, and pins no more', async (_, answers) => {
     server = await provedServer(path, async (peer) => {
       sockets.add(peer.socket);
       const { request } = await peer.next('offer');
@@ -212,8 +212,8 @@ describe('a client whose server', () => {
     const own = new MemoryHost(BYTES);
     const push = dialler().push(target(), ...own.offer([first, second]), NEVER);
     await expect(push).rejects.toThrow(Corrupt);
-    await until(() => own.lent === 0);
-    expect(own.lendings).toBeLessThanOrEqual(1);
+    await until(() => own.pinned === 0);
+    expect(own.pinCalls).toBeLessThanOrEqual(1);
   });
 
   it('wants blocks that were not offered takes it for Corrupt and releases all', async () => {
@@ -225,7 +225,7 @@ describe('a client whose server', () => {
     const own = new MemoryHost(BYTES);
     const push = dialler().push(target(), ...own.offer([first, second]), NEVER);
     await expect(push).rejects.toThrow(Corrupt);
-    await until(() => own.lent === 0);
+    await until(() => own.pinned === 0);
   });
 
   it('does not know the secret is refused, and gets no more than the proof', async () => {
@@ -236,8 +236,8 @@ describe('a client whose server', () => {
         const challenge = { ...BOB, nonce: new Uint8Array(32) };
         const { code, header } =
           said.length === 1
-            ? fromServer.pack({ type: 'challenge', ...challenge })
-            : fromServer.pack({ type: 'welcome', mac: new Uint8Array(32) });
+            ? anyFromServer.pack({ type: 'challenge', ...challenge })
+            : anyFromServer.pack({ type: 'welcome', mac: new Uint8Array(32) });
         socket.write(packFrame(code, 0, header, 0));
       });
     });

@@ -1,27 +1,33 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Corrupt, ShoalError } from '../../../src/errors.js';
-import { FRAME_HEADER_BYTES, PEER_BLOCKS_LENT, PEER_KEYS_PER_REQUEST, PEER_OFFER_BLOCKS } from '../../../src/limits.js';
-import { type ClientMessage, fromClient, fromServer, type ServerMessage } from '../../../src/peer/wire/messages.js';
+import {
+  FRAME_HEADER_BYTES,
+  PEER_BLOCKS_PINNED,
+  PEER_KEYS_PER_REQUEST,
+  PEER_OFFER_BLOCKS,
+} from '../../../src/limits.js';
 import { encode } from '../../../src/wire/msgpack.js';
 import { blocksOf, FINGERPRINT, keyOf } from './support/host.js';
+import { type AnyClientMessage, type AnyServerMessage, anyFromClient, anyFromServer } from './support/raw-peer.js';
 
 const [first, second] = blocksOf('a', 2, 64);
 const bytes = new Uint8Array(32).fill(5);
 const identity = { id: 'alice', incarnation: '0001', fingerprint: FINGERPRINT, nonce: bytes };
+const hello = { ...identity, wantedId: 'bob', wantedIncarnation: '0002', purpose: 'blocks' };
 
-const CLIENT: ClientMessage[] = [
-  { type: 'hello', ...identity, wantedId: 'bob', wantedIncarnation: '0002' },
+const CLIENT: AnyClientMessage[] = [
+  { type: 'hello', ...identity, wantedId: 'bob', wantedIncarnation: '0002', purpose: 'blocks' },
   { type: 'proof', mac: bytes },
   { type: 'fetch', keys: [keyOf('a'), keyOf('b')] },
   { type: 'cancel' },
   { type: 'offer', blocks: [first!.block, second!.block] },
   { type: 'put', index: 3 },
   { type: 'ping' },
-  { type: 'borrow', keys: [keyOf('a'), keyOf('b')] },
-  { type: 'return' },
+  { type: 'pin', keys: [keyOf('a'), keyOf('b')] },
+  { type: 'unpin' },
 ];
-const SERVER: ServerMessage[] = [
+const SERVER: AnyServerMessage[] = [
   { type: 'challenge', ...identity },
   { type: 'welcome', mac: bytes },
   { type: 'block', block: second!.block },
@@ -33,7 +39,7 @@ const SERVER: ServerMessage[] = [
   { type: 'pong' },
   { type: 'error', code: 'invalid', message: 'no', param: 'keys' },
   {
-    type: 'lent',
+    type: 'pinned',
     blocks: [first!, second!].map(({ block }, i) => ({ block, place: { fileDescriptor: 7, offset: i * 2 ** 40 } })),
   },
   { type: 'unshared' },
@@ -44,31 +50,33 @@ const normal = (message: unknown) => structuredClone(message);
 
 describe('messages', () => {
   it.each(CLIENT)('of a client are read as they were packed: $type', (message) => {
-    const { code, header } = fromClient.pack(message);
-    expect(normal(fromClient.read(fromClient.typeOf(code), header))).toEqual(normal(message));
+    const { code, header } = anyFromClient.pack(message);
+    expect(normal(anyFromClient.read(anyFromClient.typeOf(code), header))).toEqual(normal(message));
   });
 
   it.each(SERVER)('of a server are read as they were packed: $type', (message) => {
-    const { code, header } = fromServer.pack(message);
-    expect(normal(fromServer.read(fromServer.typeOf(code), header))).toEqual(normal(message));
+    const { code, header } = anyFromServer.pack(message);
+    expect(normal(anyFromServer.read(anyFromServer.typeOf(code), header))).toEqual(normal(message));
   });
 
   it('fit their frames at their largest', () => {
     const keys = Array.from({ length: PEER_KEYS_PER_REQUEST }, (_, i) => keyOf(`${i}`));
-    expect(fromClient.pack({ type: 'fetch', keys }).header.byteLength).toBeLessThanOrEqual(FRAME_HEADER_BYTES);
+    expect(anyFromClient.pack({ type: 'fetch', keys }).header.byteLength).toBeLessThanOrEqual(FRAME_HEADER_BYTES);
     const place = { fileDescriptor: 7, offset: 0 };
-    const lent = blocksOf('a', PEER_BLOCKS_LENT, 64).map(({ block }) => ({ block, place }));
-    expect(fromServer.pack({ type: 'lent', blocks: lent }).header.byteLength).toBeLessThanOrEqual(FRAME_HEADER_BYTES);
+    const pinned = blocksOf('a', PEER_BLOCKS_PINNED, 64).map(({ block }) => ({ block, place }));
+    expect(anyFromServer.pack({ type: 'pinned', blocks: pinned }).header.byteLength).toBeLessThanOrEqual(
+      FRAME_HEADER_BYTES,
+    );
     const blocks = blocksOf('a', PEER_OFFER_BLOCKS, 64).map(({ block }) => block);
-    expect(fromClient.pack({ type: 'offer', blocks }).header.byteLength).toBeLessThanOrEqual(FRAME_HEADER_BYTES);
+    expect(anyFromClient.pack({ type: 'offer', blocks }).header.byteLength).toBeLessThanOrEqual(FRAME_HEADER_BYTES);
   });
 
   it('have no codes that the other direction uses', () => {
-    for (const message of SERVER) expect(() => fromClient.typeOf(fromServer.pack(message).code)).toThrow(Corrupt);
-    for (const message of CLIENT) expect(() => fromServer.typeOf(fromClient.pack(message).code)).toThrow(Corrupt);
+    for (const message of SERVER) expect(() => anyFromClient.typeOf(anyFromServer.pack(message).code)).toThrow(Corrupt);
+    for (const message of CLIENT) expect(() => anyFromServer.typeOf(anyFromClient.pack(message).code)).toThrow(Corrupt);
   });
 
-  it.each<[string, ClientMessage['type'], unknown]>([
+  it.each<[string, AnyClientMessage['type'], unknown]>([
     ['a field too many', 'ping', { extra: 1 }],
     ['a field too few', 'put', {}],
     ['a key of a wrong length', 'fetch', { keys: new Uint8Array(33) }],
@@ -77,19 +85,22 @@ describe('messages', () => {
     ['keys as text', 'fetch', { keys: 'a'.repeat(64) }],
     ['a negative position', 'put', { index: -1 }],
     ['a position that is no integer', 'put', { index: 0.5 }],
-    ['a short nonce', 'hello', { ...identity, nonce: new Uint8Array(31), wantedId: 'b', wantedIncarnation: '1' }],
+    ['a short nonce', 'hello', { ...hello, nonce: new Uint8Array(31) }],
+    ['no purpose', 'hello', { ...identity, wantedId: 'bob', wantedIncarnation: '0002' }],
+    ['an unknown purpose', 'hello', { ...hello, purpose: 'tea' }],
+    ['a purpose of another type', 'hello', { ...hello, purpose: 1 }],
     ['an offer of nothing', 'offer', { blocks: [] }],
     ['a list in place of a map', 'ping', []],
     ['null in place of a map', 'ping', null],
   ])('with %s are refused', (_, type, header) => {
-    expect(() => fromClient.read(type, encode(header))).toThrow(Corrupt);
+    expect(() => anyFromClient.read(type, encode(header))).toThrow(Corrupt);
   });
 
   it('of random headers are refused with an error of ours', () => {
     const types = CLIENT.map(({ type }) => type).filter((type) => type !== 'cancel' && type !== 'ping');
     fc.assert(
       fc.property(fc.constantFrom(...types), fc.uint8Array({ maxLength: 200 }), (type, header) => {
-        expect(() => fromClient.read(type, header)).toThrow(ShoalError);
+        expect(() => anyFromClient.read(type, header)).toThrow(ShoalError);
       }),
     );
   });

@@ -2,8 +2,7 @@ import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
 import { Corrupt, InternalError } from '../../../src/errors.js';
-import { WIRE_VALUE_DEPTH } from '../../../src/limits.js';
-import { decode, encode } from '../../../src/wire/msgpack.js';
+import { decode, encode, WIRE_VALUE_DEPTH } from '../../../src/wire/msgpack.js';
 
 const key = fc.string().filter((name) => name !== '__proto__');
 const plain = fc.letrec((tie) => ({

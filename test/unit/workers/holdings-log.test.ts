@@ -19,13 +19,17 @@ class World {
   readonly cache: Cache;
   readonly log: HoldingsLog;
   readonly heard: HoldingsDelta[] = [];
+  /** Told over direct links. */
+  readonly direct: unknown[] = [];
   sizes: number[] = [];
 
   constructor(budgetBlocks: number, maxPayloadBytes?: number) {
     this.broker = new MemoryBroker(maxPayloadBytes === undefined ? {} : { maxPayloadBytes });
     this.bus = this.broker.connect('own');
     this.cache = new Cache(budgetBlocks);
-    this.log = new HoldingsLog(this.cache.store, this.bus, this.clock, SELF);
+    this.log = new HoldingsLog(this.cache.store, this.bus, this.clock, SELF, {
+      tell: (_, delta) => this.direct.push(delta),
+    });
     this.broker.connect('listener').subscribe('fleet.holdings.*', ({ payload }) => {
       this.heard.push(readMessage(HoldingsDelta, payload)!);
       this.sizes.push(payload.byteLength);
@@ -78,6 +82,7 @@ describe('a log of holdings', () => {
     await world.clock.advance(10);
     world.bus.restore();
     expect(world.log.lastSeq).toBe(2);
+    expect(world.direct).toMatchObject([{ worker: 'own', seq: 2 }]);
     world.cache.fill(chain('c', 1));
     await world.clock.advance(10);
     expect(world.heard.map(({ seq }) => seq)).toEqual([1, 3]);

@@ -72,7 +72,7 @@ describe('no cache', () => {
     expect(prefix.claim()).toBe(true);
     expect((await NO_CACHE.prepare(request, new AbortController().signal)).claim()).toBe(true);
     expect(NO_CACHE.reserve(blocks[0]!)).toBeNull();
-    prefix.release();
+    prefix.unpin();
     prefix.settle();
   });
 });
@@ -90,7 +90,8 @@ describe('the instruments of a worker', () => {
   it('show what its parts tell, each thing once', async () => {
     const cache = new Cache(2);
     let changes = 0;
-    const instruments = new Instruments({ loadChanged: () => changes++, blockNotKept: () => {} });
+    const instruments = new Instruments(() => {});
+    instruments.onLoad(() => changes++);
     instruments.watch(cache.store, () => ({ epoch: 'abcdef012345', workers: [] }));
     instruments.sample(stats, { h2d: 0, d2h: 10, d2d: 100 });
     const later = { ...stats, generatedTokens: 13, promptTokens: { local: 100, remote: 60, computed: 7 } };
@@ -139,7 +140,7 @@ describe('the instruments of a worker', () => {
 
   it('pass on what could not be kept', () => {
     const errors: unknown[] = [];
-    const instruments = new Instruments({ loadChanged: () => {}, blockNotKept: (error) => errors.push(error) });
+    const instruments = new Instruments((error) => errors.push(error));
     instruments.engine.onOfferFailed('no memory');
     expect(errors).toEqual(['no memory']);
   });

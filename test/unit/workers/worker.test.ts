@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -27,7 +28,7 @@ import { readMessage } from '../../../src/wire/read-message.js';
 import type { BlockFiles } from '../../../workers/cache/block-folder.js';
 import { Worker } from '../../../workers/worker.js';
 import { FINGERPRINT } from '../../support/announcement.js';
-import { type Answer, ask, collect, noise, tinyModel } from '../engine/support/rig.js';
+import { type Answer, ask, collect, keysOf, noise, tinyModel } from '../engine/support/rig.js';
 import { until } from '../peer/support/until.js';
 import { MemoryFiles } from './support/block-files.js';
 
@@ -50,6 +51,7 @@ interface StationOptions {
   readonly blocks?: number;
   readonly hostBlocks?: number;
   readonly files?: BlockFiles;
+  readonly metrics?: WorkerConfig['metrics'];
 }
 
 /** A worker over a real graph, and all that a process would give it. */
@@ -67,7 +69,15 @@ class Station {
     readonly graph: ModelGraph,
     broker: MemoryBroker,
     socketFolder: string,
-    { incarnation = '0001', cache = true, replicas = 2, blocks = 64, hostBlocks = 0, files }: StationOptions = {},
+    {
+      incarnation = '0001',
+      cache = true,
+      replicas = 2,
+      blocks = 64,
+      hostBlocks = 0,
+      files,
+      metrics = null,
+    }: StationOptions = {},
   ) {
     const bytes = blockBytes(graph.layout);
     const cacheBytes = blocks * bytes;
@@ -101,7 +111,7 @@ class Station {
       prefillChunkTokens: BLOCK,
       maxWaiting: 16,
       peer: { socketPath, host: '127.0.0.1', port: null, advertiseHost: '127.0.0.1' },
-      metrics: null,
+      metrics,
       logLevel: 'silent',
     };
     this.worker = new Worker({
@@ -147,7 +157,7 @@ class Fleet {
     namespace: NAMESPACE,
   });
 
-  private constructor(private readonly sockets: string) {
+  private constructor(readonly sockets: string) {
     this.bus.subscribe(subjects.announce, ({ payload }) => {
       const said = readMessage(AnnouncementMessage, payload)!;
       this.heard.set(`${said.id} ${said.incarnation}`, said);
@@ -271,10 +281,25 @@ describe('a worker', () => {
     await fleet.joined();
     const request = ask(tokens(4));
     const first = await fleet.ask(a, request);
-    await fleet.holds(a, unpackKeys(request.keys));
+    await fleet.holds(a, keysOf(request));
     const second = await fleet.ask(b, { ...request, sources: [{ worker: 'a', blocks: 4 }] });
     expect(second.ids).toEqual(first.ids);
     expect(second.cached).toEqual({ local: 0, remote: 4 * BLOCK, computed: 7 });
+  });
+
+  it('leaves nothing behind where a port that it needs is taken', async () => {
+    fleet = await Fleet.open();
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+    const { port } = taken.address() as AddressInfo;
+    await expect(fleet.add('a', { metrics: { host: '127.0.0.1', port } })).rejects.toThrow('EADDRINUSE');
+    taken.close();
+    const [a] = fleet.stations;
+    await a!.stop();
+    // Nothing listens for its peers, and nothing answers or announces itself in its name.
+    expect(await readdir(fleet.sockets)).toEqual([]);
+    expect(fleet.left).toEqual(['a']);
+    await expect(fleet.ask(a!, ask(tokens(1)))).rejects.toThrow(Unavailable);
   });
 
   it('keeps nothing where the cache is off', async () => {
@@ -294,7 +319,7 @@ describe('a worker', () => {
     await fleet.joined();
     const request = ask(tokens(2));
     await fleet.ask(a, request);
-    await fleet.holds(a, unpackKeys(request.keys));
+    await fleet.holds(a, keysOf(request));
     expect(await fleet.order(a, 'reset')).toEqual({ dropped: 2 });
     expect(await fleet.keys(a)).toEqual(new Set());
     expect((await fleet.ask(a, request)).cached.local).toBe(0);
@@ -308,7 +333,7 @@ describe('a worker', () => {
     const [one, other] = [ask(tokens(3, 1)), ask(tokens(3, 2))];
     const first = await fleet.ask(a, one);
     await fleet.ask(a, other);
-    await fleet.holds(a, [...unpackKeys(one.keys), ...unpackKeys(other.keys)]);
+    await fleet.holds(a, [...keysOf(one), ...keysOf(other)]);
     await until(() => (fleet.said(a)?.blocks ?? 0) >= 6);
     const { bytes, budget, blockBytes: size } = fleet.said(a)!;
     expect(budget).toEqual({ device: 4 * size, host: 8 * size });
@@ -330,7 +355,7 @@ describe('a worker', () => {
     await before.stop();
     expect(files.files.size).toBe(3);
     const after = await fleet.add('a', { files, incarnation: '0002' });
-    expect(await fleet.keys(after)).toEqual(new Set(unpackKeys(request.keys)));
+    expect(await fleet.keys(after)).toEqual(new Set(keysOf(request)));
     const second = await fleet.ask(after, request);
     expect([second.ids, second.cached.local]).toEqual([first.ids, 3 * BLOCK]);
     expect(await fleet.order(after, 'reset')).toEqual({ dropped: 3 });
@@ -368,7 +393,7 @@ describe('a worker', () => {
       await fleet.joined();
       const requests = Array.from({ length: 6 }, (_, seed) => ask(tokens(1, seed + 1)));
       for (const request of requests) await fleet.ask(a, request);
-      const keys = requests.flatMap((request) => unpackKeys(request.keys));
+      const keys = requests.flatMap((request) => keysOf(request));
       await fleet.holds(a, keys);
       if (bus === 'lost') a.bus.lose();
       await a.stop();
@@ -438,11 +463,11 @@ describe('a worker', () => {
     await fleet.joined();
     const request = ask(tokens(2));
     await fleet.ask(a, request);
-    await fleet.holds(b, unpackKeys(request.keys));
+    await fleet.holds(b, keysOf(request));
     await b.stop();
     fleet.stations.pop();
     const again = await fleet.add('b', { incarnation: '0002' });
-    await fleet.holds(again, unpackKeys(request.keys));
+    await fleet.holds(again, keysOf(request));
     const answer = await fleet.ask(again, request);
     expect(answer.cached.remote).toBe(2 * BLOCK);
   });

@@ -27,7 +27,7 @@ afterEach(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
-/** A program that says of itself that it is nats-server. */
+/** A program that reports the version of a nats-server. */
 async function fakeServer(path: string, version = '2.10.1'): Promise<string> {
   await mkdir(dirname(path), { recursive: true });
   await writeFile(path, `#!/bin/sh\necho "nats-server: v${version}"\n`);
@@ -35,7 +35,7 @@ async function fakeServer(path: string, version = '2.10.1'): Promise<string> {
   return path;
 }
 
-/** A release on a web server of this test. */
+/** A release, served by a web server of this test. */
 async function fakeRelease(answer: (archive: Buffer) => Buffer = (archive) => archive): Promise<NatsRelease> {
   const stem = `nats-server-v9.9.9-${releasePlatform()}`;
   await fakeServer(join(dir, 'made', stem, 'nats-server'), '9.9.9');
@@ -53,7 +53,7 @@ async function fakeRelease(answer: (archive: Buffer) => Buffer = (archive) => ar
 
 const nowhere: NatsRelease = { version: '9.9.9', baseUrl: 'http://127.0.0.1:9', sha256: { [releasePlatform()]: '0' } };
 
-describe('a nats-server that is there', () => {
+describe('an existing nats-server', () => {
   test('is taken from the option, the environment, PATH, and the cache, in this order', async () => {
     const option = await fakeServer(join(dir, 'option'));
     const variable = await fakeServer(join(dir, 'variable'));
@@ -71,7 +71,7 @@ describe('a nats-server that is there', () => {
     expect(await findNatsServer({ ...options, env })).toMatchObject({ path: debian });
   });
 
-  test('is refused if the user named it and it does not work', async () => {
+  test('is refused if the user gave it and it does not work', async () => {
     const other = join(dir, 'other');
     await writeFile(other, '#!/bin/sh\necho something else\n', { mode: 0o755 });
     for (const path of ['/no/such/file', other, await fakeServer(join(dir, 'old'), '2.2.0')]) {
@@ -80,7 +80,7 @@ describe('a nats-server that is there', () => {
     }
   });
 
-  test('is passed over if it was only found and is too old', async () => {
+  test('is skipped if it was found by search and is too old', async () => {
     await fakeServer(join(dir, 'bin', 'nats-server'), '2.2.0');
     const pinned = await fakeServer(join(cacheDir, releaseFolder(nowhere), 'nats-server'));
     const lines: string[] = [];
@@ -91,7 +91,7 @@ describe('a nats-server that is there', () => {
 });
 
 describe('the release', () => {
-  test('is downloaded into the cache, and then found there', async () => {
+  test('is downloaded into the cache, and found there afterwards', async () => {
     const release = await fakeRelease();
     const path = join(cacheDir, releaseFolder(release), 'nats-server');
     const lines: string[] = [];
@@ -103,7 +103,7 @@ describe('the release', () => {
     expect(await readdir(cacheDir)).toEqual([releaseFolder(release)]);
   });
 
-  test('is installed once by many runs at the same time', async () => {
+  test('is installed once by concurrent runs', async () => {
     const release = await fakeRelease();
     const runs = Array.from({ length: 4 }, () => findNatsServer({ env, release, debian: false }));
     const paths = new Set((await Promise.all(runs)).map((found) => found.path));
@@ -111,25 +111,25 @@ describe('the release', () => {
     expect(await readdir(cacheDir)).toEqual([releaseFolder(release)]);
   });
 
-  test('is refused if its checksum is not the published one, and leaves nothing behind', async () => {
+  test('is refused if its checksum differs from the published one, and leaves nothing behind', async () => {
     const release = await fakeRelease((archive) => {
       const changed = Buffer.from(archive);
       changed.writeUInt8(changed.readUInt8(100) ^ 1, 100);
       return changed;
     });
     const outcome = findNatsServer({ env, release, debian: false });
-    await expect(outcome).rejects.toThrow(/refused .* SHA-256/);
+    await expect(outcome).rejects.toThrow(/cannot trust .* SHA-256/);
     expect(await readdir(cacheDir).catch(() => [])).toEqual([]);
   });
 
-  test('that cannot be had leads to an error with the ways to get a server', async () => {
+  test('leads to an error with the ways to get a server if it is not available', async () => {
     const outcome = findNatsServer({ env, release: nowhere, debian: false });
     await expect(outcome).rejects.toThrow(Unavailable);
     for (const way of ['apt-get install', 'SHOAL_NATS_SERVER', '--nats']) await expect(outcome).rejects.toThrow(way);
   });
 
-  test('for a platform without a published checksum is not tried', async () => {
+  test('is not downloaded for a platform without a published checksum', async () => {
     const release = { ...(await fakeRelease()), sha256: {} };
-    await expect(findNatsServer({ env, release, debian: false })).rejects.toThrow('no pinned checksum');
+    await expect(findNatsServer({ env, release, debian: false })).rejects.toThrow('no checksum is pinned');
   });
 });

@@ -32,7 +32,7 @@ describe('a child process', () => {
     });
   }
 
-  it('says when it is ready and what of, hands on its log, and ends in good order when asked to', async () => {
+  it('reports when it is ready, forwards its log, and ends gracefully when asked', async () => {
     const child = worker({ SHOAL_SECRET: 'given by the parent' });
     expect(await child.ready).toEqual({ id: 'worker-1', secret: 'given by the parent' });
     expect((await door.next()).pid).toBe(child.pid);
@@ -40,18 +40,18 @@ describe('a child process', () => {
     expect(lines.map((line) => JSON.parse(line).msg)).toEqual(['worker-1 starts']);
   });
 
-  it('that cannot start fails with its own words', async () => {
+  it('fails with its own reason if it cannot start', async () => {
     const child = worker({ STUB_FAILS: 'worker-1' });
     await expect(child.ready).rejects.toThrow(new ChildFailed('worker-1', await child.exited).message);
     expect(await child.exited).toEqual({ code: 1, signal: null, reason: 'worker-1 finds its port in use' });
   });
 
-  it('whose script does not even load fails with what Node said', async () => {
+  it("fails with Node's error if its script does not load", async () => {
     const child = worker({}, '/nonexistent/script.js');
     await expect(child.ready).rejects.toThrow(/Cannot find module '\/nonexistent\/script.js'/);
   });
 
-  it('that does not stop is killed after the grace', async () => {
+  it('is killed after the grace period if it does not stop', async () => {
     const clock = new SimulatedClock();
     const child = worker({ STUB_STOP: 'hangs' });
     await child.ready;
@@ -72,10 +72,10 @@ describe('a child process', () => {
     await child.gone;
   });
 
-  it('has a session of its own, so that Ctrl-C in a terminal does not reach it', async () => {
+  it('has its own session, so that Ctrl-C in a terminal does not reach it', async () => {
     const child = worker();
     await child.ready;
-    // The group that it leads exists: signal 0 only asks.
+    // Signal 0 only checks that the process group of the child exists.
     expect(() => process.kill(-child.pid, 0)).not.toThrow();
     await child.stop(new SystemClock());
   });

@@ -1,34 +1,34 @@
 import { describe, expect, it } from 'vitest';
 import { OutputTail } from '../../../../cli/process/output-tail.js';
 
-function lastWords(...lines: string[]): string | null {
+function likelyCause(...lines: string[]): string | null {
   const tail = new OutputTail(1_000);
   for (const line of lines) tail.add(line);
-  return tail.lastWords();
+  return tail.likelyCause();
 }
 
-describe('the last words of a child', () => {
-  it('are its last logged error', () => {
+describe('the line that explains the end of a child', () => {
+  it('is its last logged error', () => {
     const error = JSON.stringify({ level: 50, msg: 'no such model' });
-    expect(lastWords(error, JSON.stringify({ level: 30, msg: 'bye' }), 'noise')).toBe('no such model');
-    expect(lastWords(JSON.stringify({ level: 'fatal', msg: 'out of memory' }))).toBe('out of memory');
+    expect(likelyCause(error, JSON.stringify({ level: 30, msg: 'bye' }), 'noise')).toBe('no such model');
+    expect(likelyCause(JSON.stringify({ level: 'fatal', msg: 'out of memory' }))).toBe('out of memory');
   });
 
-  it('are else what Node says of an error that nobody caught', () => {
+  it("is else Node's report of an uncaught error", () => {
     expect(
-      lastWords('file:///a.js:1', 'throw x', '', 'TypeError: x is not a function', '    at y', 'Node.js v20.0.0'),
+      likelyCause('file:///a.js:1', 'throw x', '', 'TypeError: x is not a function', '    at y', 'Node.js v20.0.0'),
     ).toBe('TypeError: x is not a function');
   });
 
-  it('are else its last line, or none', () => {
-    expect(lastWords('one', 'two', '')).toBe('two');
-    expect(lastWords('{"level":30,"msg":"fine"}')).toBeNull();
-    expect(lastWords()).toBeNull();
+  it('is else its last line, or null', () => {
+    expect(likelyCause('one', 'two', '')).toBe('two');
+    expect(likelyCause('{"level":30,"msg":"fine"}')).toBeNull();
+    expect(likelyCause()).toBeNull();
   });
 
-  it('take no more room than allowed', () => {
+  it('stays within the bound', () => {
     const tail = new OutputTail(10);
     for (const line of ['first', 'second', 'x'.repeat(100)]) tail.add(line);
-    expect(tail.lastWords()).toBe('x'.repeat(10));
+    expect(tail.likelyCause()).toBe('x'.repeat(10));
   });
 });

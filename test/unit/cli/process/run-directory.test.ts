@@ -12,7 +12,7 @@ describe('the folder of a run', () => {
   });
   afterEach(() => rmSync(base, { recursive: true, force: true }));
 
-  it('lets only its owner in, and goes with what is in it', () => {
+  it('is accessible to its owner only, and is removed with its content', () => {
     const directory = RunDirectory.create(base);
     expect(statSync(directory.path).mode & 0o777).toBe(0o700);
     writeFileSync(directory.file('worker-1.sock'), '');
@@ -21,7 +21,7 @@ describe('the folder of a run', () => {
     expect(readdirSync(base)).toEqual([]);
   });
 
-  it('replaces those of processes that are gone, and no others', () => {
+  it('is created after removing the folders of ended processes, and no others', () => {
     const gone = spawnSync(process.execPath, ['-e', '']).pid;
     const uid = process.getuid?.() ?? 0;
     const stale = join(base, `shoal-${uid}-${gone}-abc`);

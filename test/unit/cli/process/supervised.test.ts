@@ -7,7 +7,7 @@ import * as limits from '../../../../src/limits.js';
 import { type Compiled, compileScripts } from './support/compiled.js';
 import { Door } from './support/door.js';
 
-/** A process that is ready and ends when the test says so. */
+/** A process whose readiness and end the test controls. */
 class FakeProcess implements SupervisedProcess {
   stopped = false;
   killed = false;
@@ -63,7 +63,7 @@ describe('a supervised process', () => {
     events.length = 0;
   }
 
-  it('that cannot start once is not tried again', async () => {
+  it('is not restarted if it fails its first start', async () => {
     const start = supervised.start();
     newest().end('port in use');
     await expect(start).rejects.toThrow('port in use');
@@ -72,7 +72,7 @@ describe('a supervised process', () => {
     expect(events).toEqual([]);
   });
 
-  it('is started again after it died, later each time, and given up when it dies too often', async () => {
+  it('is restarted after growing pauses, and given up when it dies too often', async () => {
     await started();
     for (const inMs of [200, 400, 500]) {
       newest().end('crash');
@@ -96,7 +96,7 @@ describe('a supervised process', () => {
     expect(spawned).toHaveLength(4);
   });
 
-  it('that dies again before it is ready counts as another death', async () => {
+  it('counts an end before it is ready as another death', async () => {
     await started();
     newest().end('crash');
     await clock.advance(200);
@@ -105,7 +105,7 @@ describe('a supervised process', () => {
     expect(events.map((event) => event.type)).toEqual(['restarting', 'restarting']);
   });
 
-  it('that never becomes ready is killed', async () => {
+  it('is killed if it never becomes ready', async () => {
     const start = supervised.start();
     start.catch(() => {});
     await clock.advance(limits.PROCESS_READY_MS);
@@ -113,7 +113,7 @@ describe('a supervised process', () => {
     await expect(start).rejects.toThrow('killed');
   });
 
-  it('stays down once it is stopped, whether it ran or waited for its restart', async () => {
+  it('stays down once it is stopped, while running or while waiting for its restart', async () => {
     await started();
     newest().end('crash');
     await settled();
@@ -184,9 +184,9 @@ describe('a supervised real process', () => {
 
     const death = next();
     process.kill(first.pid, 'SIGKILL');
-    expect(await death).toMatchObject({ type: 'restarting', exit: { reason: 'it was ended by SIGKILL' }, inMs: 200 });
+    expect(await death).toMatchObject({ type: 'restarting', exit: { reason: 'signal SIGKILL' }, inMs: 200 });
     const life = next();
-    await clock.advance(limits.RESTART_BACKOFF_MS);
+    await clock.advance(DEFAULT_RESTART_POLICY.backoffMs);
     expect(await life).toMatchObject({ type: 'ready', info: { id: 'worker-7' } });
     const second = await door.next();
     expect(second.id).toBe('worker-7');

@@ -1,21 +1,21 @@
 import { connect, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { Access } from '../../../../coordinator/http/access.js';
-import type { Answer, Exchange } from '../../../../coordinator/http/route.js';
+import type { Exchange, RouteAnswer } from '../../../../coordinator/http/route.js';
 import { type HttpServer, listen } from '../../../../coordinator/http/server.js';
 import type { Clock } from '../../../../src/clock.js';
 import { SILENT_LOG } from '../../../../src/log.js';
 
 export const STALL_TIMEOUT_MS = 1_000;
-/** What a client sends for it. */
+/** A request for the route of a bare server. */
 export const ASK = 'GET /x HTTP/1.1\r\nhost: x\r\n\r\n';
 
-export const answer = (text: string): Answer => ({ kind: 'text', contentType: 'text/plain', text });
+export const answer = (text: string): RouteAnswer => ({ kind: 'text', contentType: 'text/plain', text });
 
-/** A server of one route, and a connection to it that says what a test likes; both gone when the test is over. */
+/** A server with one route, and a raw connection to it; both are closed when the test ends. */
 export async function bareServer(
   clock: Clock,
-  handle: (exchange: Exchange) => Answer | Promise<Answer>,
+  handle: (exchange: Exchange) => RouteAnswer | Promise<RouteAnswer>,
 ): Promise<{ server: HttpServer; socket: Socket }> {
   const server = await listen(
     [{ method: 'GET', path: '/x', access: 'open', handle }],

@@ -1,5 +1,6 @@
 import { IndexKeeper } from '../../../../coordinator/index-keeper.js';
 import { Router } from '../../../../coordinator/router.js';
+import { MemoryLinkHub } from '../../../../src/actors/memory-links.js';
 import { ActorSystem } from '../../../../src/actors/system.js';
 import { MemoryBroker, type MemoryBus } from '../../../../src/bus/memory-bus.js';
 import { SimulatedClock } from '../../../../src/clock.js';
@@ -20,7 +21,7 @@ const NAMESPACE = 'hive';
 
 type Generate = (request: GenerateRequest, signal: AbortSignal) => AsyncIterable<GenerateEvent>;
 
-/** A worker as a coordinator sees it: its actors answer as a test says. */
+/** A worker as a coordinator sees it: actors whose answers a test scripts. */
 export class ScriptedWorker {
   readonly requests: GenerateRequest[] = [];
   readonly orders: string[] = [];
@@ -29,8 +30,8 @@ export class ScriptedWorker {
   generate: Generate = () => saying([7]);
   onReset: () => void = () => {};
   tierOf: (key: string) => TierName | null = () => 'device';
-  /** How often its full account was asked for. */
-  accounts = 0;
+  /** How often a snapshot of its holdings was requested. */
+  snapshots = 0;
   private actors!: ActorSystem;
   bus!: MemoryBus;
 
@@ -57,7 +58,7 @@ export class ScriptedWorker {
     const worker = this;
     await this.actors.spawn(ShardProtocol, 'shard', () => ({
       holdings: async function* () {
-        worker.accounts++;
+        worker.snapshots++;
         yield { seq: worker.seq, keys: packKeys(worker.keys), last: true };
       },
       tiers: ({ keys }) => ({ tiers: unpackKeys(keys).map((key) => this.tierOf(key)) }),
@@ -79,7 +80,7 @@ export class ScriptedWorker {
     this.bus.publish(this.hive.subjects.announce, encode({ ...this.says, ...over }));
   }
 
-  /** Takes keys up, and tells it unless the message is lost. */
+  /** Adds keys, and publishes the change unless the message is to be lost. */
   take(keys: readonly string[], told = true): void {
     this.keys.push(...keys);
     this.seq++;
@@ -88,7 +89,7 @@ export class ScriptedWorker {
     if (told) this.bus.publish(this.hive.subjects.holdings(id), encode(delta));
   }
 
-  /** Its process is gone. */
+  /** Simulates the death of its process. */
   async die(): Promise<void> {
     await this.bus.close();
   }
@@ -98,10 +99,11 @@ export class ScriptedWorker {
   }
 }
 
-/** A coordinator's parts over a bus in memory, in simulated time, with workers that do what a test says. */
+/** A coordinator's parts over a bus in memory, in simulated time, with scripted workers. */
 export class Hive {
   readonly clock = new SimulatedClock(1_000_000);
   readonly broker = new MemoryBroker();
+  readonly hub = new MemoryLinkHub();
   readonly subjects = fleetSubjects(NAMESPACE);
   readonly bus = this.broker.connect('coordinator');
   readonly actors = this.system(this.bus, 'coordinator', '0001');
@@ -139,7 +141,8 @@ export class Hive {
 
   system(bus: MemoryBus, id: string, incarnation: string): ActorSystem {
     const random = new SeededRandom(1);
-    return new ActorSystem({ bus, clock: this.clock, random, node: { id, incarnation }, namespace: NAMESPACE });
+    const links = this.hub.node({ node: id, incarnation });
+    return new ActorSystem({ bus, links, clock: this.clock, random, node: { id, incarnation }, namespace: NAMESPACE });
   }
 
   async add(id: string, over: Partial<Announcement> = {}, keys: readonly string[] = []): Promise<ScriptedWorker> {
@@ -152,7 +155,16 @@ export class Hive {
     return worker;
   }
 
-  /** Lets time pass in which all workers announce themselves. */
+  /** Opens a direct link between the coordinator and a worker. */
+  link({ says: { id, incarnation } }: ScriptedWorker): void {
+    this.hub.connect(this.actors.node, { node: id, incarnation });
+  }
+
+  cut({ says: { id, incarnation } }: ScriptedWorker): void {
+    this.hub.cut(this.actors.node, { node: id, incarnation });
+  }
+
+  /** Advances time while all connected workers announce themselves. */
   async pass(ms: number): Promise<void> {
     for (let passed = 0; passed < ms; passed += 400) {
       for (const worker of this.workers) if (worker.bus.connected) worker.announce();

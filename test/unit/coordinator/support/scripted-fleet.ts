@@ -12,12 +12,12 @@ import type { TokenLogprobs } from '../../../../src/protocol/generate.js';
 
 type Script = (request: FleetRequest, signal: AbortSignal) => AsyncIterable<FleetEvent>;
 
-/** A fleet that answers as it is told to. */
+/** A fleet whose answers a test scripts. */
 export class ScriptedFleet implements Fleet {
   readonly asked: { readonly request: FleetRequest; readonly signal: AbortSignal }[] = [];
   readonly calls: string[] = [];
   script: Script = () => saying([]);
-  checks: HealthCheck[] = [{ name: 'nats', ok: true, latencyMs: 1.5, detail: 'connected' }];
+  checks: HealthCheck[] = [{ name: 'nats', ok: true, required: true, latencyMs: 1.5, detail: 'connected' }];
   workers: Member[] = [member('w1')];
 
   generate(request: FleetRequest, signal: AbortSignal): AsyncIterable<FleetEvent> {
@@ -60,9 +60,9 @@ export class ScriptedFleet implements Fleet {
 export interface Saying {
   readonly cached?: { local: number; remote: number; computed: number };
   readonly reason?: 'stop' | 'length';
-  /** Of each token. */
+  /** Log-probabilities of each generated token. */
   readonly logprobs?: readonly TokenLogprobs[];
-  /** Of the prompt. */
+  /** Log-probabilities of the prompt. */
   readonly prompt?: readonly (TokenLogprobs | null)[];
 }
 
@@ -70,7 +70,7 @@ export function started({ cached = { local: 64, remote: 32, computed: 8 } }: Say
   return { type: 'start', worker: 'w1', cached, queueMs: 3 };
 }
 
-/** Says these tokens, one at a time. */
+/** Yields these tokens one by one, then the end. */
 export async function* saying(ids: readonly number[], options: Saying = {}): AsyncGenerator<FleetEvent> {
   yield started(options);
   if (options.prompt) yield { type: 'prompt', logprobs: [...options.prompt] };
@@ -80,7 +80,7 @@ export async function* saying(ids: readonly number[], options: Saying = {}): Asy
   yield { type: 'end', reason: options.reason ?? 'stop', token: null };
 }
 
-/** Says these tokens, then nothing more until it is cancelled. */
+/** Yields these tokens, then hangs until it is cancelled. */
 export async function* sayingForever(ids: readonly number[], signal: AbortSignal): AsyncGenerator<FleetEvent> {
   yield started();
   for (const id of ids) yield { type: 'tokens', ids: [id] };
@@ -93,7 +93,7 @@ export function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
-/** Fails before it has said anything. */
+/** Fails before its first event. */
 export function failing(error: Error): AsyncIterable<FleetEvent> {
   return { [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(error) }) };
 }

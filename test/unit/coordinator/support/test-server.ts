@@ -16,7 +16,7 @@ const folder = await openModelFolder('models/recall');
 const tokenizer = await Tokenizer.load(folder);
 
 export const CONTEXT_TOKENS = 512;
-/** The real tokenizer and template of `models/recall`, with a context that is quickly full. */
+/** The real tokenizer and chat template of `models/recall`, with a short context. */
 export const MODEL: ServedModel = {
   name: 'recall',
   aliases: ['shoal/recall'],
@@ -33,11 +33,11 @@ export interface TestServer extends HttpServer {
   readonly fleet: ScriptedFleet;
   readonly logged: string[];
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
-  /** The value of a metric's line, by the line's beginning. */
+  /** The value of a metric, by its name with labels. */
   metric(name: string): Promise<number | null>;
 }
 
-/** A server over a scripted fleet on a free port, closed when the test is over. */
+/** A server over a scripted fleet on a free port, closed when the test ends. */
 export async function testServer(
   options: Partial<HttpOptions> = {},
   clock: Clock = new SystemClock(),

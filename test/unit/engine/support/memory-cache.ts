@@ -1,11 +1,12 @@
 import type { BlockKey, BlockMeta } from '../../../../src/core/block.js';
 import { blockBytes } from '../../../../src/core/kv-layout.js';
+import type { Reservation } from '../../../../src/core/reservation.js';
 import type { Device, DeviceBlock } from '../../../../src/device/device.js';
-import type { PrefixCache, PrefixRequest, PreparedPrefix, ReservedBlock } from '../../../../src/engine/prefix-cache.js';
+import type { PrefixCache, PrefixRequest, PreparedPrefix } from '../../../../src/engine/prefix-cache.js';
 
 /** A cache of one worker without peers: blocks in device memory, kept until `clear`. */
 export class MemoryCache implements PrefixCache {
-  /** Prefixes handed out and not yet released; blocks reserved and neither sealed nor abandoned; keys claimed and not settled. */
+  /** Prefixes handed out and still pinned; blocks reserved and neither committed nor aborted; keys claimed and not settled. */
   pins = 0;
   reservations = 0;
   prepared = 0;
@@ -36,20 +37,20 @@ export class MemoryCache implements PrefixCache {
     }
   }
 
-  reserve({ key }: BlockMeta): ReservedBlock | null {
+  reserve({ key }: BlockMeta): Reservation<DeviceBlock> | null {
     if (this.blocks.has(key)) return null;
     const block = this.device.allocateBlock();
     if (block === null) return null;
     this.reservations++;
     return {
-      block,
-      seal: () => {
+      memory: block,
+      commit: () => {
         this.reservations--;
         this.blocks.set(key, block);
         this._claims.delete(key);
         this.tell();
       },
-      abandon: () => {
+      abort: () => {
         this.reservations--;
         this.device.freeBlock(block);
       },
@@ -88,7 +89,7 @@ export class MemoryCache implements PrefixCache {
 
   private pin(blocks: DeviceBlock[], rest: readonly BlockMeta[]): PreparedPrefix {
     const self = {};
-    let released = false;
+    let pinned = true;
     this.pins++;
     return {
       blocks,
@@ -99,9 +100,9 @@ export class MemoryCache implements PrefixCache {
         for (const { key } of rest) this._claims.set(key, self);
         return true;
       },
-      release: () => {
-        if (!released) this.pins--;
-        released = true;
+      unpin: () => {
+        if (pinned) this.pins--;
+        pinned = false;
       },
       settle: () => {
         for (const [key, claimer] of this._claims) if (claimer === self) this._claims.delete(key);

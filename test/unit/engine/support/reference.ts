@@ -1,4 +1,4 @@
-import { argmax } from '../../../../src/core/sampling/choice.js';
+import { argmax } from '../../../../src/core/sampling/selection.js';
 import type { ModelGraph } from '../../../../src/engine/model-graph.js';
 import type { ElementType } from '../../../../src/ort/element-type.js';
 import { Value } from '../../../../src/ort/value.js';

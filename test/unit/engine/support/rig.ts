@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { synthesize } from '../../../../bench/synth/model-folder.js';
 import { SYNTH_PRESETS, type SynthSpec } from '../../../../bench/synth/spec.js';
-import { blockKeys, packKeys, rootSeed } from '../../../../src/core/key.js';
+import type { BlockKey } from '../../../../src/core/block.js';
+import { blockKeys, rootSeed } from '../../../../src/core/key.js';
 import { blockBytes } from '../../../../src/core/kv-layout.js';
 import type { Device } from '../../../../src/device/device.js';
 import { openDevice } from '../../../../src/device/open.js';
@@ -19,6 +20,7 @@ import {
   type Sampling,
   type Stopping,
   type TokenLogprobs,
+  unpackTokens,
 } from '../../../../src/protocol/generate.js';
 import { MemoryCache } from './memory-cache.js';
 
@@ -48,16 +50,19 @@ export interface Asked {
   salt?: string;
 }
 
-/** A request with the fingerprint of all rigs and correct keys. */
+/** Keys of the full blocks of a request's tokens. */
+export function keysOf({ tokens, salt, fingerprint }: GenerateRequest): BlockKey[] {
+  return blockKeys(unpackTokens(tokens), rootSeed({ fingerprint, adapter: '', salt })).map(({ key }) => key);
+}
+
+/** A request with the fingerprint of all rigs. */
 export function ask(tokens: ArrayLike<number>, asked: Asked = {}): GenerateRequest {
   const ids = Uint32Array.from(tokens);
-  const seed = rootSeed({ fingerprint: FINGERPRINT, adapter: '', salt: asked.salt ?? '' });
   return {
     requestId: asked.requestId ?? 'request',
     fingerprint: FINGERPRINT,
     tokens: packTokens(ids),
     resumeTokens: asked.resumeTokens ?? 0,
-    keys: packKeys(blockKeys(ids, seed).map(({ key }) => key)),
     salt: asked.salt ?? '',
     sources: [],
     sampling: { ...GREEDY, ...asked.sampling },

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import type { BlockKey, SealedBlock } from '../../../../src/core/block.js';
+import type { BlockKey, PinnedBlock, SealedBlock } from '../../../../src/core/block.js';
+import type { NoReservation, Reservation } from '../../../../src/core/reservation.js';
 import type { SharedPlace } from '../../../../src/core/shared-place.js';
+import { digestOf } from '../../../../src/digest.js';
 import type { SharedMemory } from '../../../../src/native/shared-memory.js';
-import type { Admission, BlockHost, LentBlock } from '../../../../src/peer/server/block-host.js';
-import { digestOf } from '../../../../src/peer/wire/digest.js';
+import type { BlockHost } from '../../../../src/peer/server/block-host.js';
 
 export const BLOCK_BYTES = 40_000;
 export const FINGERPRINT = 'f'.repeat(64);
@@ -31,19 +32,19 @@ export function blocksOf(
   });
 }
 
-/** Blocks in plain memory, which counts what is lent and taken. */
+/** Blocks in plain memory, which counts pins and reservations. */
 export class MemoryHost implements BlockHost {
   readonly blocks = new Map<BlockKey, { block: SealedBlock; bytes: Uint8Array; shared: SharedPlace | null }>();
   private places = 0;
-  /** Memory given for pushes that are neither kept nor given back. */
+  /** Blocks whose reservation is neither committed nor aborted. */
   readonly admitted = new Set<BlockKey>();
-  lent = 0;
-  lendings = 0;
+  pinned = 0;
+  pinCalls = 0;
   admissions = 0;
   /** Blocks for which there is room. */
   room = Number.POSITIVE_INFINITY;
-  /** Called in `lend`, before the block is given. */
-  beforeLend: (key: BlockKey) => Promise<void> | void = () => {};
+  /** Called in `pin`, before the block is given. */
+  beforePin: (key: BlockKey) => Promise<void> | void = () => {};
   beforeAdmit: (block: SealedBlock) => void = () => {};
   beforeCommit: (key: BlockKey) => Promise<void> | void = () => {};
 
@@ -59,9 +60,9 @@ export class MemoryHost implements BlockHost {
   }
 
   /** Takes blocks up; gives what a push of them is told. */
-  offer(blocks: readonly { block: SealedBlock; bytes: Uint8Array }[]): [SealedBlock[], BlockHost['lend']] {
+  offer(blocks: readonly { block: SealedBlock; bytes: Uint8Array }[]): [SealedBlock[], BlockHost['pin']] {
     this.add(blocks);
-    return [blocks.map(({ block }) => block), (key) => this.lend(key)];
+    return [blocks.map(({ block }) => block), (key) => this.pin(key)];
   }
 
   private keep(bytes: Uint8Array): { bytes: Uint8Array; shared: SharedPlace | null } {
@@ -76,43 +77,42 @@ export class MemoryHost implements BlockHost {
     return this.blocks.get(key)?.shared != null;
   }
 
-  async lend(key: BlockKey): Promise<LentBlock | null> {
-    this.lendings++;
-    await this.beforeLend(key);
+  async pin(key: BlockKey): Promise<PinnedBlock | null> {
+    this.pinCalls++;
+    await this.beforePin(key);
     const entry = this.blocks.get(key);
     if (!entry) return null;
-    return this.lease(entry);
+    return this.pinEntry(entry);
   }
 
-  private lease(entry: { block: SealedBlock; bytes: Uint8Array; shared?: SharedPlace | null }): LentBlock {
-    this.lent++;
+  private pinEntry(entry: { block: SealedBlock; bytes: Uint8Array; shared?: SharedPlace | null }): PinnedBlock {
+    this.pinned++;
     let held = true;
-    const release = () => {
-      if (!held) throw new Error(`block ${entry.block.key} was released twice`);
+    const unpin = () => {
+      if (!held) throw new Error(`block ${entry.block.key} was unpinned twice`);
       held = false;
-      this.lent--;
+      this.pinned--;
     };
-    return { shared: null, ...entry, release };
+    return { shared: null, ...entry, unpin };
   }
 
-  admit(block: SealedBlock): Admission {
+  admit(block: SealedBlock): Reservation<Uint8Array, Promise<void>> | NoReservation {
     this.beforeAdmit(block);
-    if (this.blocks.has(block.key) || this.admitted.has(block.key)) return { kind: 'held' };
-    if (this.room === 0) return { kind: 'full' };
+    if (this.blocks.has(block.key) || this.admitted.has(block.key)) return 'present';
+    if (this.room === 0) return 'full';
     this.room--;
     this.admissions++;
     this.admitted.add(block.key);
-    const into = new Uint8Array(this.blockBytes);
+    const memory = new Uint8Array(this.blockBytes);
     const settle = () => {
       if (!this.admitted.delete(block.key)) throw new Error(`block ${block.key} was settled twice`);
     };
     return {
-      kind: 'accepted',
-      into,
+      memory,
       commit: async () => {
         await this.beforeCommit(block.key);
         settle();
-        this.blocks.set(block.key, { block, bytes: into, shared: null });
+        this.blocks.set(block.key, { block, bytes: memory, shared: null });
       },
       abort: () => {
         settle();

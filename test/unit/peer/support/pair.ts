@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openPeerMemory } from '../../../../src/native/peer-memory.js';
+import { openProcessMemory } from '../../../../src/native/process-memory.js';
 import { SharedMemory } from '../../../../src/native/shared-memory.js';
 import { PeerClient, type PeerClientOptions, type PeerTarget } from '../../../../src/peer/client/peer-client.js';
 import { type PeerAddresses, PeerServer, type PeerServerOptions } from '../../../../src/peer/server/peer-server.js';
@@ -43,7 +43,7 @@ export class Pair {
   }
 
   clientFor(via: Via, options: Partial<PeerClientOptions> = {}): PeerClient {
-    return this.client({ ...(via === 'memory' ? { openMemory: openPeerMemory } : {}), ...options });
+    return this.client({ ...(via === 'memory' ? { openMemory: openProcessMemory } : {}), ...options });
   }
 
   client(options: Partial<PeerClientOptions> = {}): PeerClient {

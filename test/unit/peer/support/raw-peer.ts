@@ -1,17 +1,40 @@
 import { once } from 'node:events';
 import net from 'node:net';
-import { type Prelude, packFrame } from '../../../../src/peer/wire/frame.js';
-import { FrameReader } from '../../../../src/peer/wire/frame-reader.js';
-import { ClientHandshake, type PeerIdentity, ServerHandshake } from '../../../../src/peer/wire/handshake.js';
+import { FrameReader, type FrameTaker, type Prelude, packFrame } from '../../../../src/peer/wire/frame.js';
 import {
-  type ClientMessage,
-  type Direction,
-  fromClient,
-  fromServer,
-  type Message,
-  type ServerMessage,
-} from '../../../../src/peer/wire/messages.js';
+  ClientHandshake,
+  type ClientHandshakeMessage,
+  handshakeFromClient,
+  handshakeFromServer,
+  type PeerIdentity,
+  type Purpose,
+  ServerHandshake,
+  type ServerHandshakeMessage,
+} from '../../../../src/peer/wire/handshake.js';
+import type { Direction } from '../../../../src/peer/wire/message-format.js';
+import { type ClientMessage, fromClient, fromServer, type ServerMessage } from '../../../../src/peer/wire/messages.js';
 import { ALICE, BOB, SECRET } from './pair.js';
+
+/** Messages of one direction, those of the handshake included. */
+type Messages<M extends { type: string }> = Pick<Direction<M>, 'typeOf' | 'pack' | 'read'>;
+export type AnyClientMessage = ClientHandshakeMessage | ClientMessage;
+export type AnyServerMessage = ServerHandshakeMessage | ServerMessage;
+
+function joined<A extends { type: string }, B extends { type: string }>(
+  handshake: Direction<A>,
+  blocks: Direction<B>,
+  types: readonly A['type'][],
+): Messages<A | B> {
+  const directionOf = (type: string) => (types.includes(type) ? handshake : blocks) as unknown as Direction<A | B>;
+  return {
+    typeOf: (code) => (code < 16 ? handshake : blocks).typeOf(code),
+    pack: (message) => directionOf(message.type).pack(message),
+    read: (type, header) => directionOf(type).read(type, header),
+  };
+}
+
+export const anyFromClient = joined(handshakeFromClient, fromClient, ['hello', 'proof']);
+export const anyFromServer = joined(handshakeFromServer, fromServer, ['challenge', 'welcome']);
 
 /** One end of a connection that says what a test wants, in whatever order, right or wrong. */
 export class RawPeer<In extends { type: string }, Out extends { type: string }> {
@@ -21,11 +44,11 @@ export class RawPeer<In extends { type: string }, Out extends { type: string }> 
 
   constructor(
     readonly socket: net.Socket,
-    incoming: Direction<In>,
-    private readonly outgoing: Direction<Out>,
+    incoming: Messages<In>,
+    private readonly outgoing: Messages<Out>,
   ) {
     let current: { request: number; message: In } | null = null;
-    const reader = new FrameReader({
+    const taker: FrameTaker = {
       admit: () => {},
       begin: (prelude: Prelude, header) => {
         const message = incoming.read(incoming.typeOf(prelude.type), header);
@@ -37,8 +60,9 @@ export class RawPeer<In extends { type: string }, Out extends { type: string }> 
         this.heard.push(current!);
         this.waiting.shift()?.();
       },
-    });
-    reader.widen();
+    };
+    const reader = new FrameReader(taker);
+    reader.handTo(taker);
     this.closed = new Promise((resolve) => socket.once('close', () => resolve()));
     socket.on('error', () => {});
     socket.on('data', (chunk: Buffer) => {
@@ -82,14 +106,14 @@ export class RawPeer<In extends { type: string }, Out extends { type: string }> 
   }
 }
 
-export type RawClient = RawPeer<ServerMessage, ClientMessage>;
-export type RawServer = RawPeer<ClientMessage, ServerMessage>;
+export type RawClient = RawPeer<AnyServerMessage, AnyClientMessage>;
+export type RawServer = RawPeer<AnyClientMessage, AnyServerMessage>;
 
 /** Connects to a server, and says nothing. */
 export async function rawClient(unixPath: string): Promise<RawClient> {
   const socket = net.connect(unixPath);
   await once(socket, 'connect');
-  return new RawPeer(socket, fromServer, fromClient);
+  return new RawPeer(socket, anyFromServer, anyFromClient);
 }
 
 /** Connects to a server and proves itself. */
@@ -97,9 +121,10 @@ export async function provedClient(
   unixPath: string,
   identity: PeerIdentity = ALICE,
   secret = SECRET,
+  purpose: Purpose = 'blocks',
 ): Promise<RawClient> {
   const client = await rawClient(unixPath);
-  const handshake = new ClientHandshake(identity, BOB, secret, new Uint8Array(32).fill(1));
+  const handshake = new ClientHandshake(identity, BOB, purpose, secret, new Uint8Array(32).fill(1));
   client.send(0, handshake.hello);
   client.send(0, handshake.prove((await client.next('challenge')).message));
   handshake.accept((await client.next('welcome')).message);
@@ -109,10 +134,10 @@ export async function provedClient(
 /** A server that proves itself as Bob to the first client, and then does as the test says. */
 export async function provedServer(
   unixPath: string,
-  then: (peer: RawServer, proof: Message<ClientMessage, 'proof'>) => void | Promise<void>,
+  then: (peer: RawServer, proof: Extract<ClientHandshakeMessage, { type: 'proof' }>) => void | Promise<void>,
 ): Promise<net.Server> {
   const server = net.createServer(async (socket) => {
-    const peer: RawServer = new RawPeer(socket, fromClient, fromServer);
+    const peer: RawServer = new RawPeer(socket, anyFromClient, anyFromServer);
     const handshake = new ServerHandshake(BOB, SECRET, new Uint8Array(32).fill(2));
     peer.send(0, handshake.answer((await peer.next('hello')).message));
     const { message: proof } = await peer.next('proof');

@@ -99,7 +99,7 @@ describe('a folder of blocks', () => {
     await mkdir(path);
     await chmod(path, mode);
     await expect(BlockFolder.open(path)).rejects.toThrow(Refused);
-    await expect(BlockFolder.open(path)).rejects.toThrow(/^--disk-cache-dir is .*to which others may write \(mode /);
+    await expect(BlockFolder.open(path)).rejects.toThrow(/^--disk-cache-dir: others may write to .* \(mode /);
     expect((await stat(path)).mode & 0o7777).toBe(mode);
     expect(await readdir(path)).toEqual([]);
   });
@@ -107,7 +107,7 @@ describe('a folder of blocks', () => {
   it.skipIf(process.getuid?.() !== 0)('refuses a folder of another user, who may write to it', async () => {
     await mkdir(path, { mode: 0o755 });
     await chown(path, 12_345, 12_345);
-    await expect(BlockFolder.open(path)).rejects.toThrow(/^--disk-cache-dir is .*belongs to user 12345/);
+    await expect(BlockFolder.open(path)).rejects.toThrow(/^--disk-cache-dir: .* belongs to user 12345/);
     expect(await readdir(path)).toEqual([]);
   });
 
@@ -122,7 +122,7 @@ describe('a folder of blocks', () => {
 
   it('says why it cannot be used', async () => {
     await writeFile(path, 'a file');
-    await expect(BlockFolder.open(path)).rejects.toThrow(/--disk-cache-dir.*cannot be used/);
+    await expect(BlockFolder.open(path)).rejects.toThrow(/^--disk-cache-dir: cannot use /);
   });
 
   it('leaves nothing of a write that failed', async () => {

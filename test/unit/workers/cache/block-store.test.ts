@@ -2,11 +2,12 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { settled } from '../../../../src/clock.js';
 import type { BlockMeta } from '../../../../src/core/block.js';
+import type { Reservation } from '../../../../src/core/reservation.js';
 import type { DeviceBlock } from '../../../../src/device/device.js';
+import { digestOf } from '../../../../src/digest.js';
 import { InternalError } from '../../../../src/errors.js';
-import { digestOf } from '../../../../src/peer/wire/digest.js';
-import type { BlockPlace } from '../../../../workers/cache/block-place.js';
-import type { BorrowedBlock } from '../../../../workers/cache/block-store.js';
+import type { BlockOrigin } from '../../../../workers/announced.js';
+import type { PinnedDeviceBlock } from '../../../../workers/cache/block-store.js';
 import { BLOCK_BYTES, Cache, chain, markOf } from '../support/cache.js';
 
 const DEVICES = ['viewed', 'remote'] as const;
@@ -22,20 +23,22 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
     expect(await cache.end()).toEqual([]);
   });
 
-  function placeOf(meta: BlockMeta): BlockPlace {
-    const place = cache.store.place(meta);
-    if (typeof place === 'string') throw new Error(place);
-    return place;
+  const sealed = (meta: BlockMeta, digest = '0'.repeat(16)) => ({ ...meta, digest });
+
+  function reserve(meta: BlockMeta, origin: BlockOrigin = 'fetched'): Reservation<Uint8Array, Promise<void>> {
+    const reserved = cache.store.reserveBytes(sealed(meta), origin);
+    if (typeof reserved === 'string') throw new Error(reserved);
+    return reserved;
   }
 
   it('gives a block only once its bytes are final', async () => {
     const { store } = open(2);
     const [meta] = chain('a', 1);
-    const place = placeOf(meta!);
+    const reserved = reserve(meta!);
     expect(store.has(meta!.key)).toBe(false);
-    expect(store.borrow(meta!.key)).toBeNull();
+    expect(store.pinOnDevice(meta!.key)).toBeNull();
     expect(store.comes(meta!.key)).toBe(true);
-    await place.commit({ ...meta!, digest: '0'.repeat(16) }, 'fetched');
+    await reserved.commit();
     expect(store.has(meta!.key)).toBe(true);
     expect(store.comes(meta!.key)).toBe(false);
     expect(store.tiers[0]!.bytes).toBe(BLOCK_BYTES);
@@ -44,28 +47,28 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
   it('takes one block of a key at a time, from whomever it comes', async () => {
     const { store } = open(3);
     const [meta] = chain('a', 1);
-    const place = placeOf(meta!);
-    const sealed = { ...meta!, digest: '0'.repeat(16) };
-    expect(store.place(meta!)).toBe('held');
+    const reserved = reserve(meta!);
+    expect(store.reserveBytes(sealed(meta!), 'fetched')).toBe('present');
     expect(store.reserve(meta!)).toBeNull();
     // It may still not come, so nobody who pushes it may count on it.
-    expect(store.admit(sealed)).toEqual({ kind: 'full' });
-    await place.commit(sealed, 'fetched');
-    expect(store.place(meta!)).toBe('held');
+    expect(store.admit(sealed(meta!))).toBe('full');
+    await reserved.commit();
+    expect(store.reserveBytes(sealed(meta!), 'fetched')).toBe('present');
     expect(store.reserve(meta!)).toBeNull();
-    expect(store.admit(sealed)).toEqual({ kind: 'held' });
+    expect(store.admit(sealed(meta!))).toBe('present');
   });
 
-  it('refuses to end a place twice', async () => {
+  it('refuses to end a reservation twice', async () => {
     open(2);
     const [a, b] = [chain('a', 1)[0]!, chain('b', 1)[0]!];
-    const abandoned = placeOf(a);
-    abandoned.abandon();
-    expect(() => abandoned.abandon()).toThrow(InternalError);
-    expect(() => abandoned.commit({ ...a, digest: '' }, 'fetched')).toThrow(InternalError);
-    const committed = placeOf(b);
-    await committed.commit({ ...b, digest: '' }, 'fetched');
-    expect(() => committed.abandon()).toThrow(InternalError);
+    const aborted = reserve(a);
+    aborted.abort();
+    expect(() => aborted.abort()).toThrow(InternalError);
+    expect(() => aborted.commit()).toThrow(InternalError);
+    const committed = reserve(b);
+    await committed.commit();
+    expect(() => committed.abort()).toThrow(InternalError);
+    expect(() => committed.commit()).toThrow(InternalError);
     expect(cache.device.memory().blocks).toBe(1);
   });
 
@@ -73,9 +76,9 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
     const { store } = open(1);
     const [meta] = chain('a', 1);
     const reserved = store.reserve(meta!)!;
-    const bytes = cache.bytes(reserved.block);
+    const bytes = cache.bytes(reserved.memory);
     bytes.set(Uint8Array.from(bytes, (_, i) => i));
-    reserved.seal();
+    reserved.commit();
     await store.idle();
     expect(store.sealed(meta!.key)).toEqual({ ...meta, digest: digestOf(Uint8Array.from(bytes)) });
     expect(cache.events).toEqual(['+computed']);
@@ -85,29 +88,29 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
     const { store } = open(3);
     const [a, b, c, d, e] = ['a', 'b', 'c', 'd', 'e'].map((name) => chain(name, 1)[0]!);
     await cache.bring([a!, b!, c!]);
-    const lent = (await store.lend(a!.key))!;
-    const borrowed = store.borrow(b!.key)!;
+    const any = (await store.pin(a!.key))!;
+    const onDevice = store.pinOnDevice(b!.key)!;
     await cache.bring([d!]);
     expect(store.keys().sort()).toEqual([a!.key, b!.key, d!.key].sort());
-    lent.release();
-    lent.release();
-    borrowed.release();
-    store.borrow(a!.key)!.release();
+    any.unpin();
+    any.unpin();
+    onDevice.unpin();
+    store.pinOnDevice(a!.key)!.unpin();
     await cache.bring([e!]);
     expect(store.keys().sort()).toEqual([a!.key, d!.key, e!.key].sort());
     expect(cache.events.filter((event) => event === '-evicted').length).toBe(2);
   });
 
-  it('has no place where everything is read', async () => {
+  it('has no memory where everything is read', async () => {
     const { store } = open(1);
     const [a, b] = [chain('a', 1)[0]!, chain('b', 1)[0]!];
-    const [sealed] = await cache.bring([a]);
-    const borrowed = store.borrow(a.key)!;
-    expect(store.place(b)).toBe('full');
-    expect(store.admit({ ...sealed!, ...b })).toEqual({ kind: 'full' });
+    await cache.bring([a]);
+    const pin = store.pinOnDevice(a.key)!;
+    expect(store.reserveBytes(sealed(b), 'fetched')).toBe('full');
+    expect(store.admit(sealed(b))).toBe('full');
     expect(store.reserve(b)).toBeNull();
-    borrowed.release();
-    placeOf(b).abandon();
+    pin.unpin();
+    reserve(b).abort();
   });
 
   it('keeps the beginning of a prompt that is longer than the cache', () => {
@@ -115,7 +118,7 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
     const blocks = chain('long', 7);
     const kept = blocks.map((meta) => {
       const reserved = store.reserve(meta);
-      reserved?.seal();
+      reserved?.commit();
       return reserved !== null;
     });
     expect(kept).toEqual([true, true, true, true, false, false, false]);
@@ -137,22 +140,22 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
     const { store } = open(4);
     const [a, b] = [chain('a', 2), chain('b', 2)];
     await cache.bring(a);
-    const borrowed = [store.borrow(a[0]!.key)!, store.borrow(a[0]!.key)!];
-    const place = placeOf(b[0]!);
-    const push = store.admit({ ...b[1]!, digest: '0'.repeat(16) });
+    const pinned = [store.pinOnDevice(a[0]!.key)!, store.pinOnDevice(a[0]!.key)!];
+    const reserved = reserve(b[0]!);
+    const push = store.admit(sealed(b[1]!));
     expect(store.reset()).toBe(2);
     expect(store.keys()).toEqual([]);
-    expect(store.borrow(a[0]!.key)).toBeNull();
-    await place.commit({ ...b[0]!, digest: '0'.repeat(16) }, 'fetched');
-    if (push.kind === 'accepted') await push.commit();
+    expect(store.pinOnDevice(a[0]!.key)).toBeNull();
+    await reserved.commit();
+    if (typeof push !== 'string') await push.commit();
     expect(store.keys()).toEqual([]);
-    expect(cache.bytes(borrowed[0]!.block)[0]).toBe(markOf(a[0]!.key));
+    expect(cache.bytes(pinned[0]!.block)[0]).toBe(markOf(a[0]!.key));
     // The same block may come again while the old one is still read.
     await cache.bring(a);
     expect(cache.device.memory().blocks).toBe(3);
-    borrowed[0]!.release();
+    pinned[0]!.unpin();
     expect(cache.device.memory().blocks).toBe(3);
-    borrowed[1]!.release();
+    pinned[1]!.unpin();
     expect(cache.device.memory().blocks).toBe(2);
     expect(cache.run(a)).toBe(2);
   });
@@ -165,9 +168,9 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
     await cache.bring([c!], 'pushed');
     const foreign = () =>
       [a!, b!, c!].map(({ key }) => {
-        const borrowed = store.borrow(key)!;
-        borrowed.release();
-        return borrowed.foreign;
+        const pinned = store.pinOnDevice(key)!;
+        pinned.unpin();
+        return pinned.foreign;
       });
     expect(foreign()).toEqual([false, true, true]);
     store.adopt(b!.key);
@@ -190,18 +193,18 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
     await store.quiet();
     const [a, b] = [chain('a', 1)[0]!, chain('b', 1)[0]!];
     await cache.bring([a]);
-    const borrowed = [store.borrow(a.key)!, store.borrow(a.key)!];
-    const place = placeOf(b);
+    const pinned = [store.pinOnDevice(a.key)!, store.pinOnDevice(a.key)!];
+    const reserved = reserve(b);
     let quiet = false;
     const wait = store.quiet().then(() => (quiet = true));
-    borrowed[0]!.release();
-    borrowed[0]!.release();
+    pinned[0]!.unpin();
+    pinned[0]!.unpin();
     await settled();
     expect(quiet).toBe(false);
-    borrowed[1]!.release();
+    pinned[1]!.unpin();
     await settled();
     expect(quiet).toBe(false);
-    place.abandon();
+    reserved.abort();
     await wait;
     expect(store.reset()).toBe(1);
   });
@@ -211,14 +214,14 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
     const [a, b] = [chain('a', 1)[0]!, chain('b', 1)[0]!];
     const { signal } = new AbortController();
     await store.settled(a.key, signal);
-    const [first, second] = [placeOf(a), placeOf(b)];
+    const [first, second] = [reserve(a, 'pushed'), reserve(b)];
     const order: string[] = [];
     const waits = [
       store.settled(a.key, signal).then(() => order.push(`a ${store.has(a.key)}`)),
       store.settled(b.key, signal).then(() => order.push(`b ${store.has(b.key)}`)),
     ];
-    second.abandon();
-    await first.commit({ ...a, digest: '' }, 'pushed');
+    second.abort();
+    await first.commit();
     await Promise.all(waits);
     expect(order.sort()).toEqual(['a true', 'b false']);
   });
@@ -229,18 +232,18 @@ describe('a block store in any order of events', () => {
   const BLOCKS = CHAINS.flat();
 
   type Op =
-    | { readonly do: 'place' | 'reserve' | 'admit' | 'borrow'; readonly block: number }
-    | { readonly do: 'commit' | 'abandon'; readonly nth: number }
-    | { readonly do: 'release'; readonly nth: number }
+    | { readonly do: 'reserveBytes' | 'reserve' | 'admit' | 'pin'; readonly block: number }
+    | { readonly do: 'commit' | 'abort'; readonly nth: number }
+    | { readonly do: 'unpin'; readonly nth: number }
     | { readonly do: 'reset' }
     | { readonly do: 'roles' };
 
   const block = fc.nat(BLOCKS.length - 1);
   const nth = fc.nat(20);
   const op: fc.Arbitrary<Op> = fc.oneof(
-    fc.record({ do: fc.constantFrom('place', 'reserve', 'admit', 'borrow', 'borrow'), block }),
-    fc.record({ do: fc.constantFrom('commit', 'commit', 'commit', 'abandon'), nth }),
-    fc.record({ do: fc.constant('release'), nth }),
+    fc.record({ do: fc.constantFrom('reserveBytes', 'reserve', 'admit', 'pin', 'pin'), block }),
+    fc.record({ do: fc.constantFrom('commit', 'commit', 'commit', 'abort'), nth }),
+    fc.record({ do: fc.constant('unpin'), nth }),
     { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('reset', 'roles') }) },
   );
 
@@ -249,14 +252,14 @@ describe('a block store in any order of events', () => {
     readonly resets: number;
     readonly bytes: Uint8Array;
     commit(): Promise<void>;
-    abandon(): void;
+    abort(): void;
   }
 
   /** Plays the operations on a real store, and checks it after each against what must hold whatever the order of eviction is. */
   class Play {
     readonly cache: Cache;
     readonly open: Open[] = [];
-    readonly pins: { readonly meta: BlockMeta; readonly borrowed: BorrowedBlock }[] = [];
+    readonly pins: { readonly meta: BlockMeta; readonly pinned: PinnedDeviceBlock }[] = [];
     resets = 0;
     private readonly gone = new Set<DeviceBlock>();
 
@@ -272,16 +275,16 @@ describe('a block store in any order of events', () => {
       const before = new Set(store.keys());
       if (op.do === 'reset') {
         this.resets++;
-        for (const { borrowed } of this.pins) this.gone.add(borrowed.block);
+        for (const { pinned } of this.pins) this.gone.add(pinned.block);
         store.reset();
       } else if (op.do === 'roles') {
         this.cache.role = this.cache.role === 'home' ? 'guest' : 'home';
         store.reassignRoles();
       } else if ('block' in op) {
         this.onBlock(op.do, BLOCKS[op.block]!);
-      } else if (op.do === 'release') {
+      } else if (op.do === 'unpin') {
         const [pin] = this.pins.splice(op.nth % Math.max(1, this.pins.length), 1);
-        pin?.borrowed.release();
+        pin?.pinned.unpin();
       } else {
         await this.end(op.do, op.nth);
       }
@@ -289,60 +292,57 @@ describe('a block store in any order of events', () => {
       this.check(before);
     }
 
-    async end(how: 'commit' | 'abandon', nth: number): Promise<void> {
-      const [place] = this.open.splice(nth % Math.max(1, this.open.length), 1);
-      if (!place) return;
-      place.bytes.fill(markOf(place.meta.key));
-      await place[how]();
-      expect(this.cache.store.has(place.meta.key)).toBe(how === 'commit' && place.resets === this.resets);
+    async end(how: 'commit' | 'abort', nth: number): Promise<void> {
+      const [reserved] = this.open.splice(nth % Math.max(1, this.open.length), 1);
+      if (!reserved) return;
+      reserved.bytes.fill(markOf(reserved.meta.key));
+      await reserved[how]();
+      expect(this.cache.store.has(reserved.meta.key)).toBe(how === 'commit' && reserved.resets === this.resets);
     }
 
-    private onBlock(how: 'place' | 'reserve' | 'admit' | 'borrow', meta: BlockMeta): void {
+    private onBlock(how: 'reserveBytes' | 'reserve' | 'admit' | 'pin', meta: BlockMeta): void {
       const { store } = this.cache;
       const { resets } = this;
       const here = store.has(meta.key);
-      const coming = this.open.some((place) => place.meta.key === meta.key);
-      if (how === 'borrow') {
-        const borrowed = store.borrow(meta.key);
-        expect(borrowed !== null).toBe(here);
-        if (borrowed) this.pins.push({ meta, borrowed });
+      const coming = this.open.some((reserved) => reserved.meta.key === meta.key);
+      if (how === 'pin') {
+        const pinned = store.pinOnDevice(meta.key);
+        expect(pinned !== null).toBe(here);
+        if (pinned) this.pins.push({ meta, pinned });
         return;
       }
       const fits = this.fits(meta);
       const sealed = { ...meta, digest: '0'.repeat(16) };
-      const outcome = { held: here || coming, full: !fits };
-      const add = (block: Pick<Open, 'bytes' | 'commit' | 'abandon'> | null, refused: boolean) => {
+      const outcome = { present: here || coming, full: !fits };
+      const add = (block: Pick<Open, 'bytes' | 'commit' | 'abort'> | null, refused: boolean) => {
         expect(block === null).toBe(refused);
         if (block) this.open.push({ meta, resets, ...block });
       };
       if (how === 'reserve') {
         const orphan = meta.parent !== null && !store.has(meta.parent) && !this.comes(meta.parent);
         const reserved = store.reserve(meta);
-        const bytes = reserved && this.cache.bytes(reserved.block);
+        const bytes = reserved && this.cache.bytes(reserved.memory);
         add(
-          reserved && { bytes: bytes!, commit: async () => reserved.seal(), abandon: () => reserved.abandon() },
-          outcome.held || outcome.full || orphan,
+          reserved && { bytes: bytes!, commit: async () => reserved.commit(), abort: () => reserved.abort() },
+          outcome.present || outcome.full || orphan,
         );
       } else if (how === 'admit') {
-        const admitted = store.admit(sealed);
-        expect(admitted.kind).toBe(store.has(meta.key) ? 'held' : outcome.held || outcome.full ? 'full' : 'accepted');
-        if (admitted.kind !== 'accepted') return;
-        add({ bytes: admitted.into, commit: () => admitted.commit(), abandon: () => admitted.abort() }, false);
+        const reserved = store.admit(sealed);
+        const refused = store.has(meta.key) ? 'present' : outcome.present || outcome.full ? 'full' : null;
+        expect(typeof reserved === 'string' ? reserved : null).toBe(refused);
+        if (typeof reserved === 'string') return;
+        add({ bytes: reserved.memory, commit: () => reserved.commit(), abort: () => reserved.abort() }, false);
       } else {
-        const place = store.place(meta);
-        expect(typeof place === 'string' ? place : 'placed').toBe(
-          outcome.held ? 'held' : outcome.full ? 'full' : 'placed',
-        );
-        if (typeof place === 'string') return;
-        add(
-          { bytes: place.into, commit: () => place.commit(sealed, 'fetched'), abandon: () => place.abandon() },
-          false,
-        );
+        const reserved = store.reserveBytes(sealed, 'fetched');
+        const refused = outcome.present ? 'present' : outcome.full ? 'full' : null;
+        expect(typeof reserved === 'string' ? reserved : null).toBe(refused);
+        if (typeof reserved === 'string') return;
+        add({ bytes: reserved.memory, commit: () => reserved.commit(), abort: () => reserved.abort() }, false);
       }
     }
 
-    /** Whether a reset came since it was borrowed. */
-    private isGone({ block }: BorrowedBlock): boolean {
+    /** Whether a reset came since it was pinned. */
+    private isGone({ block }: PinnedDeviceBlock): boolean {
       return this.gone.has(block);
     }
 
@@ -358,7 +358,7 @@ describe('a block store in any order of events', () => {
         ({ key }) =>
           store.has(key) &&
           key !== meta.parent &&
-          !this.pins.some((pin) => pin.meta.key === key && !this.isGone(pin.borrowed)) &&
+          !this.pins.some((pin) => pin.meta.key === key && !this.isGone(pin.pinned)) &&
           !BLOCKS.some((child) => child.parent === key && store.has(child.key)),
       );
     }
@@ -366,13 +366,13 @@ describe('a block store in any order of events', () => {
     private check(before: ReadonlySet<string>): void {
       const { store, device, told } = this.cache;
       const keys = store.keys();
-      const gone = new Set(this.pins.flatMap(({ borrowed }) => (this.isGone(borrowed) ? [borrowed.block] : [])));
+      const gone = new Set(this.pins.flatMap(({ pinned }) => (this.isGone(pinned) ? [pinned.block] : [])));
       expect(device.memory().blocks).toBe(keys.length + this.open.length + gone.size);
       expect(device.memory().blocks).toBeLessThanOrEqual(this.budget);
       expect(new Set(keys)).toEqual(told);
-      for (const { meta, borrowed } of this.pins) {
-        if (!this.isGone(borrowed)) expect(store.has(meta.key)).toBe(true);
-        expect(this.cache.bytes(borrowed.block).every((byte) => byte === markOf(meta.key))).toBe(true);
+      for (const { meta, pinned } of this.pins) {
+        if (!this.isGone(pinned)) expect(store.has(meta.key)).toBe(true);
+        expect(this.cache.bytes(pinned.block).every((byte) => byte === markOf(meta.key))).toBe(true);
       }
       // A block goes before the block that it follows.
       for (const { key, parent } of BLOCKS)
@@ -388,8 +388,8 @@ describe('a block store in any order of events', () => {
         fc.asyncProperty(fc.integer({ min: 1, max: 6 }), fc.array(op, { maxLength: 60 }), async (budget, ops) => {
           const play = new Play(budget, device);
           for (const one of ops) await play.run(one);
-          while (play.open.length > 0) await play.end('abandon', 0);
-          for (const { borrowed } of play.pins) borrowed.release();
+          while (play.open.length > 0) await play.end('abort', 0);
+          for (const { pinned } of play.pins) pinned.unpin();
           play.cache.store.reset();
           expect(await play.cache.end()).toEqual([]);
         }),

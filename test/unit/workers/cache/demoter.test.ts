@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { BlockKey, BlockMeta, SealedBlock } from '../../../../src/core/block.js';
-import { Shard } from '../../../../src/core/shard.js';
+import { Residency } from '../../../../src/core/residency.js';
 import { DEMOTE_AHEAD_SHARE } from '../../../../src/limits.js';
 import { Demoter, type UpperTier } from '../../../../workers/cache/demoter.js';
 import type { Tier } from '../../../../workers/cache/tier.js';
 
 /** A tier of names over another, and how much of it was looked at. */
 class Pair implements UpperTier {
-  readonly shard: Shard;
+  readonly residency: Residency<BlockMeta>;
   readonly below = new Set<BlockKey>();
   readonly copied: BlockKey[] = [];
   looked = 0;
@@ -17,7 +17,7 @@ class Pair implements UpperTier {
   readonly demoter: Demoter;
 
   constructor(readonly capacityBlocks: number) {
-    this.shard = new Shard(capacityBlocks);
+    this.residency = new Residency(capacityBlocks, () => {});
     const pair = this;
     const lower = {
       accepts: true,
@@ -27,23 +27,23 @@ class Pair implements UpperTier {
       has: (key: BlockKey) => this.below.has(key),
       put: async ({ key }: SealedBlock) => this.land(key),
     } as unknown as Tier;
-    const lend = async (key: BlockKey) => {
+    const pin = async (key: BlockKey) => {
       this.copied.push(key);
-      return { block: sealed(this.shard.get(key)!.meta), bytes: new Uint8Array(), shared: null, release: () => {} };
+      return { block: sealed(this.residency.get(key)!), bytes: new Uint8Array(), shared: null, unpin: () => {} };
     };
-    this.demoter = new Demoter(this, lend, lower, 1);
+    this.demoter = new Demoter(this, pin, lower, 1);
   }
 
   get blocks(): number {
-    return this.shard.size;
+    return this.residency.size;
   }
 
   has(key: BlockKey): boolean {
-    return this.shard.has(key);
+    return this.residency.has(key);
   }
 
   *evictionOrder(): Generator<SealedBlock> {
-    for (const meta of this.shard.evictionOrder()) {
+    for (const meta of this.residency.evictionOrder()) {
       this.looked++;
       yield sealed(meta);
     }
@@ -51,9 +51,15 @@ class Pair implements UpperTier {
 
   insert(key: BlockKey): void {
     const parent = key.length > 1 ? key.slice(0, -1) : null;
-    const { inserted, evicted } = this.shard.insert({ key, parent, index: key.length - 1, segment: key[0]! }, 'guest');
-    for (const victim of evicted) this.demoter.forget(victim.key);
-    if (inserted) this.demoter.came(key);
+    if (this.has(key)) return;
+    while (this.blocks >= this.capacityBlocks) {
+      const evicted = this.residency.evict(parent);
+      if (evicted === null) return;
+      this.demoter.forget(evicted.key);
+    }
+    const meta = { key, parent, index: key.length - 1, segment: key[0]! };
+    this.residency.insert(meta, 'guest', meta);
+    this.demoter.came(key);
   }
 
   land(key: BlockKey): boolean {
@@ -69,7 +75,7 @@ class Pair implements UpperTier {
 
   /** What would be copied by looking at everything. */
   missing(ranks: number): BlockKey[] {
-    const order = [...this.shard.evictionOrder()].map(({ key }) => key);
+    const order = [...this.residency.evictionOrder()].map(({ key }) => key);
     return order.slice(0, Math.max(0, ranks)).filter((key) => !this.below.has(key));
   }
 
@@ -90,9 +96,9 @@ describe('what copies blocks down ahead of need', () => {
   async function play(pair: Pair, taken: readonly { do: string; path: BlockKey }[], check: () => Promise<void>) {
     for (const { do: what, path } of taken) {
       if (what === 'insert') pair.insert(path);
-      if (what === 'touch') pair.shard.touch(path);
+      if (what === 'touch') pair.residency.touch(path);
       if (what === 'lose') pair.lose(path);
-      if (what === 'drop' && pair.shard.remove(path)) pair.demoter.forget(path);
+      if (what === 'drop' && pair.residency.remove(path)) pair.demoter.forget(path);
       if (what === 'work') {
         await pair.demoter.idle();
         await check();

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { settled } from '../../../../src/clock.js';
+import { HOST_SLAB_BYTES } from '../../../../src/device/block-pool.js';
 import { Unavailable } from '../../../../src/errors.js';
-import { HOST_SLAB_BYTES } from '../../../../src/limits.js';
 import { OrtRuntime } from '../../../../src/ort/runtime.js';
 import { Staging } from '../../../../workers/cache/staging.js';
 import { refuseMemory } from '../support/no-memory.js';

@@ -1,12 +1,11 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { SimulatedClock, settled } from '../../../../src/clock.js';
-import type { BlockMeta } from '../../../../src/core/block.js';
+import type { BlockMeta, PinnedBlock } from '../../../../src/core/block.js';
 import { Unavailable } from '../../../../src/errors.js';
 import { DISK_PAUSE_MS } from '../../../../src/limits.js';
-import type { LentBlock } from '../../../../src/peer/server/block-host.js';
 import { HEADER_BYTES } from '../../../../workers/cache/block-file.js';
-import type { BorrowedBlock } from '../../../../workers/cache/block-store.js';
+import type { PinnedDeviceBlock } from '../../../../workers/cache/block-store.js';
 import { PrefixLoader } from '../../../../workers/prefix/prefix-loader.js';
 import type { RemoteDevice } from '../../../support/remote-device.js';
 import { deferred } from '../../actors/world.js';
@@ -45,20 +44,20 @@ function reopen(
   return new Cache(budgetBlocks, options);
 }
 const singles = (...names: string[]) => names.map((name) => chain(name, 1)[0]!);
-const tierOf = ({ key }: BlockMeta) => (cache.store.has(key) ? 'device' : (cache.lower.of(key)?.name ?? null));
+const tierOf = ({ key }: BlockMeta) => (cache.store.has(key) ? 'device' : (cache.lower.tierOf(key)?.name ?? null));
 const uses = () => Object.fromEntries(cache.store.tiers.map(({ tier, blocks }) => [tier, blocks]));
 
-async function expectLent(meta: BlockMeta): Promise<void> {
-  const lent = await cache.store.lend(meta.key);
-  expect(lent?.block).toEqual(sealedOf(meta));
-  expect(lent?.bytes.every((byte) => byte === markOf(meta.key))).toBe(true);
-  lent!.release();
+async function expectPinned(meta: BlockMeta): Promise<void> {
+  const pinned = await cache.store.pin(meta.key);
+  expect(pinned?.block).toEqual(sealedOf(meta));
+  expect(pinned?.bytes.every((byte) => byte === markOf(meta.key))).toBe(true);
+  pinned!.unpin();
 }
 
 describe.each(WORLDS.filter(({ host, disk }) => host + disk > 0))('a store over $name', (world) => {
   afterEach(async () => expect(await cache.end()).toEqual([]));
 
-  it('keeps what the device has no room for, tells of it as long as it is anywhere, and lends it', async () => {
+  it('keeps what the device has no room for, tells of it as long as any tier has it, and pins it for peers', async () => {
     open(2, world);
     const blocks = singles('a', 'b', 'c', 'd');
     for (const block of blocks) {
@@ -68,10 +67,10 @@ describe.each(WORLDS.filter(({ host, disk }) => host + disk > 0))('a store over 
     expect(blocks.map((block) => cache.store.has(block.key))).toEqual([false, false, true, true]);
     expect(cache.told).toEqual(new Set(blocks.map(({ key }) => key)));
     expect(cache.store.keys().sort()).toEqual(blocks.map(({ key }) => key).sort());
-    for (const block of blocks) await expectLent(block);
+    for (const block of blocks) await expectPinned(block);
     // Nothing was moved by that.
     expect(blocks.map((block) => cache.store.has(block.key))).toEqual([false, false, true, true]);
-    expect(cache.store.admit(sealedOf(blocks[0]!))).toEqual({ kind: 'held' });
+    expect(cache.store.admit(sealedOf(blocks[0]!))).toBe('present');
   });
 
   it('brings a prompt back to the device when it is looked up, in order and once', async () => {
@@ -96,7 +95,7 @@ describe.each(WORLDS.filter(({ host, disk }) => host + disk > 0))('a store over 
       for (const [i, block] of prefix.blocks.entries()) {
         expect(cache.bytes(block).every((byte) => byte === markOf(prompt[i]!.key))).toBe(true);
       }
-      prefix.release();
+      prefix.unpin();
       prefix.settle();
     }
     expect(asked).toEqual([]);
@@ -127,7 +126,7 @@ describe.each(WORLDS.filter(({ host, disk }) => host + disk > 0))('a store over 
     const prefix = await loader.prepare({ requestId: 'r', blocks: prompt.slice(0, 3), sources: [] }, NEVER);
     expect(prefix.blocks.length).toBe(3);
     expect(asked).toEqual([[1]]);
-    prefix.release();
+    prefix.unpin();
     prefix.settle();
   });
 
@@ -149,15 +148,15 @@ describe.each(WORLDS.filter(({ host, disk }) => host + disk > 0))('a store over 
     await cache.store.idle();
     await cache.bring([b!]);
     await cache.store.idle();
-    const lent = (await cache.store.lend(a!.key))!;
+    const pinned = (await cache.store.pin(a!.key))!;
     cache.store.reset();
-    expect(await cache.store.lend(a!.key)).toBeNull();
-    expect(lent.bytes.every((byte) => byte === markOf(a!.key))).toBe(true);
+    expect(await cache.store.pin(a!.key)).toBeNull();
+    expect(pinned.bytes.every((byte) => byte === markOf(a!.key))).toBe(true);
     let quiet = false;
     void cache.store.quiet().then(() => (quiet = true));
     await settled();
     expect(quiet).toBe(false);
-    lent.release();
+    pinned.unpin();
     await settled();
     expect(quiet).toBe(true);
     await cache.store.idle();
@@ -201,7 +200,7 @@ describe('a store over host memory and a disk', () => {
     expect(cache.store.keys().sort()).toEqual(prompt.map(({ key }) => key).sort());
     await cache.promoter.promote(prompt, NEVER);
     expect(cache.run(prompt)).toBe(4);
-    for (const block of prompt) await expectLent(block);
+    for (const block of prompt) await expectPinned(block);
   });
 
   it('has damage cost a block, and nothing else', async () => {
@@ -214,9 +213,9 @@ describe('a store over host memory and a disk', () => {
     files.files.get(prompt[1]!.key)![HEADER_BYTES + 3]! ^= 1;
     await cache.promoter.promote(prompt, NEVER);
     expect(cache.damages).toBe(1);
-    expect(await cache.store.lend(prompt[1]!.key)).toBeNull();
+    expect(await cache.store.pin(prompt[1]!.key)).toBeNull();
     expect(cache.told.has(prompt[1]!.key)).toBe(false);
-    await expectLent(prompt[0]!);
+    await expectPinned(prompt[0]!);
   });
 
   it('goes on in memory while the disk is full', async () => {
@@ -235,16 +234,16 @@ describe('a store over host memory and a disk', () => {
     await cache.store.idle();
     const read = deferred();
     files.readGate = read.promise;
-    const lending = cache.store.lend(a!.key);
+    const pinning = cache.store.pin(a!.key);
     let quiet = false;
     void cache.store.quiet().then(() => (quiet = true));
     await settled();
     expect(quiet).toBe(false);
     read.resolve();
-    const lent = await lending;
+    const pinned = await pinning;
     await settled();
-    expect([lent?.block.key, quiet]).toEqual([a!.key, false]);
-    lent!.release();
+    expect([pinned?.block.key, quiet]).toEqual([a!.key, false]);
+    pinned!.unpin();
     await settled();
     expect(quiet).toBe(true);
   });
@@ -257,9 +256,9 @@ describe('a store over host memory and a disk', () => {
       await cache.store.idle();
     }
     refuseMemory();
-    expect(await cache.store.lend(a!.key)).toBeNull();
+    expect(await cache.store.pin(a!.key)).toBeNull();
     expect(cache.failures).toEqual([expect.any(Unavailable)]);
-    await expectLent(b!);
+    await expectPinned(b!);
     await cache.store.quiet();
   });
 
@@ -269,7 +268,7 @@ describe('a store over host memory and a disk', () => {
     await cache.bring([a!, b!]);
     await cache.store.idle();
     files.files.delete(a!.key);
-    expect(await cache.store.lend(a!.key)).toBeNull();
+    expect(await cache.store.pin(a!.key)).toBeNull();
     await cache.store.quiet();
   });
 
@@ -303,15 +302,15 @@ describe('a store over a device whose memory the host cannot see', () => {
     cache.store.listen({ usable: (key) => usable.push(key) });
     cache.compute([block!]);
     expect(usable).toEqual([block!.key]);
-    cache.store.borrow(block!.key)!.release();
-    expect(await cache.store.lend(block!.key)).toBeNull();
-    expect(cache.store.admit(sealedOf(block!))).toEqual({ kind: 'full' });
+    cache.store.pinOnDevice(block!.key)!.unpin();
+    expect(await cache.store.pin(block!.key)).toBeNull();
+    expect(cache.store.admit(sealedOf(block!))).toBe('full');
     expect([cache.store.keys(), cache.told.size]).toEqual([[], 0]);
     download.resolve();
     await cache.store.idle();
     expect(cache.events).toEqual(['+computed']);
     expect(cache.store.sealed(block!.key)).toEqual(sealedOf(block!));
-    await expectLent(block!);
+    await expectPinned(block!);
   });
 
   it('downloads a computed block once, for its digest, its peers and the tier below', async () => {
@@ -320,7 +319,7 @@ describe('a store over a device whose memory the host cannot see', () => {
     cache.compute(prompt);
     await cache.store.idle();
     expect(cache.device.copies().d2h).toBe(2 * BLOCK_BYTES);
-    for (const block of prompt) await expectLent(block);
+    for (const block of prompt) await expectPinned(block);
     await cache.bring(singles('a', 'b'));
     expect(prompt.map(tierOf)).toEqual(['host', 'host']);
     expect(cache.device.copies().d2h).toBe(2 * BLOCK_BYTES);
@@ -332,14 +331,14 @@ describe('a store over a device whose memory the host cannot see', () => {
     const download = deferred();
     remote().gate = download.promise;
     const [block] = singles('a');
-    const lending = cache.store.lend(block!.key);
+    const pinning = cache.store.pin(block!.key);
     let quiet = false;
     void cache.store.quiet().then(() => (quiet = true));
     download.resolve();
-    const lent = await lending;
+    const pinned = await pinning;
     await settled();
     expect(quiet).toBe(false);
-    lent!.release();
+    pinned!.unpin();
     await settled();
     expect(quiet).toBe(true);
   });
@@ -357,9 +356,9 @@ describe('a store over a device whose memory the host cannot see', () => {
   it('does not keep a block that the device does not take, and says so to whoever pushed it', async () => {
     open(2, world);
     remote().failure = new Error('device lost');
-    const admitted = cache.store.admit(sealedOf(singles('a')[0]!));
-    if (admitted.kind !== 'accepted') throw new Error(admitted.kind);
-    await expect(admitted.commit()).rejects.toThrow('device lost');
+    const reserved = cache.store.admit(sealedOf(singles('a')[0]!));
+    if (typeof reserved === 'string') throw new Error(reserved);
+    await expect(reserved.commit()).rejects.toThrow('device lost');
     expect(uses()).toEqual({ device: 0, host: 0 });
     expect(cache.store.tiers.every(({ bytes }) => bytes === 0)).toBe(true);
   });
@@ -369,14 +368,14 @@ describe('a store over a device whose memory the host cannot see', () => {
     remote().capacityBlocks = 2;
     const [a, b, c, d] = singles('a', 'b', 'c', 'd');
     await cache.bring([a!, b!]);
-    const held = cache.store.borrow(b!.key)!;
+    const held = cache.store.pinOnDevice(b!.key)!;
     expect(cache.compute([c!])).toEqual([c]);
     await cache.store.idle();
     expect([a!, b!, c!].map(tierOf)).toEqual(['host', 'device', 'device']);
     remote().capacityBlocks = 0;
     expect(cache.compute([d!])).toEqual([]);
     expect([b!, c!].map(tierOf)).toEqual(['device', 'host']);
-    held.release();
+    held.unpin();
   });
 
   it('goes on copying down once the tier below is full, where the device has less memory than it is allowed', async () => {
@@ -388,7 +387,7 @@ describe('a store over a device whose memory the host cannot see', () => {
       await cache.store.idle();
     }
     expect(blocks.map(tierOf)).toEqual([null, null, 'host', 'device', 'device', 'device', 'device']);
-    expect(cache.lower.has(blocks[3]!.key)).toBe(true);
+    expect(cache.lower.tierOf(blocks[3]!.key)).not.toBeNull();
   });
 
   it('takes no digest down that was reset meanwhile', async () => {
@@ -419,8 +418,8 @@ describe('a store over a device whose memory the host cannot see', () => {
     const computed = chain('computed', 40);
     expect(cache.compute(computed).length).toBe(40);
     await until(() => cache.told.size === 80);
-    const lent = await Promise.all(computed.slice(0, 4).map(({ key }) => cache.store.lend(key)));
-    for (const block of lent) block!.release();
+    const pinned = await Promise.all(computed.slice(0, 4).map(({ key }) => cache.store.pin(key)));
+    for (const block of pinned) block!.unpin();
     expect([takesAtOnce, files.writes]).toEqual([4, 1]);
     disk.resolve();
     await cache.store.idle();
@@ -444,13 +443,13 @@ describe('a store over a device whose memory the host cannot see', () => {
     await bringPastDisk([a!]);
     refuseMemory();
     await cache.store.idle();
-    expect(await cache.store.lend(a!.key)).toBeNull();
+    expect(await cache.store.pin(a!.key)).toBeNull();
     expect(cache.failures).toEqual([expect.any(Unavailable), expect.any(Unavailable)]);
     cache.compute([b!]);
     await cache.store.idle();
     await cache.store.quiet();
     expect(uses()).toEqual({ device: 1, disk: 0 });
-    cache.store.borrow(a!.key)!.release();
+    cache.store.pinOnDevice(a!.key)!.unpin();
   });
 
   it('does not bring back what is reset while it is copied down', async () => {
@@ -476,10 +475,10 @@ describe.each(WORLDS)('whatever is done to it, a store over $name', (world) => {
       'compute',
       'bring',
       'admit',
-      'lend',
-      'borrow',
+      'pin',
+      'pinOnDevice',
       'promote',
-      'release',
+      'unpin',
       'idle',
       'reset',
     ),
@@ -488,50 +487,50 @@ describe.each(WORLDS)('whatever is done to it, a store over $name', (world) => {
 
   async function play(device: number, ops: readonly { do: string; nth: number }[]): Promise<void> {
     open(device, world);
-    const held: { meta: BlockMeta; held: LentBlock | BorrowedBlock }[] = [];
+    const held: { meta: BlockMeta; held: PinnedBlock | PinnedDeviceBlock }[] = [];
     const running: Promise<unknown>[] = [];
     for (const { do: what, nth } of ops) {
       const meta = BLOCKS[nth]!;
       if (what === 'compute') cache.compute([meta]);
       if (what === 'promote') running.push(cache.promoter.promote([meta], NEVER));
       if (what === 'bring') {
-        const place = cache.store.place(meta);
-        if (typeof place === 'string') continue;
-        place.into.fill(markOf(meta.key));
-        running.push(place.commit(sealedOf(meta), 'fetched'));
+        const reserved = cache.store.reserveBytes(sealedOf(meta), 'fetched');
+        if (typeof reserved === 'string') continue;
+        reserved.memory.fill(markOf(meta.key));
+        running.push(reserved.commit());
       }
       if (what === 'admit') {
-        const admitted = cache.store.admit(sealedOf(meta));
-        if (admitted.kind !== 'accepted') continue;
-        admitted.into.fill(markOf(meta.key));
-        running.push(admitted.commit());
+        const reserved = cache.store.admit(sealedOf(meta));
+        if (typeof reserved === 'string') continue;
+        reserved.memory.fill(markOf(meta.key));
+        running.push(reserved.commit());
       }
-      if (what === 'lend') {
-        const lent = await cache.store.lend(meta.key);
-        if (lent) held.push({ meta, held: lent });
+      if (what === 'pin') {
+        const pinned = await cache.store.pin(meta.key);
+        if (pinned) held.push({ meta, held: pinned });
       }
-      if (what === 'borrow') {
-        const borrowed = cache.store.borrow(meta.key);
-        if (borrowed) held.push({ meta, held: borrowed });
+      if (what === 'pinOnDevice') {
+        const pinned = cache.store.pinOnDevice(meta.key);
+        if (pinned) held.push({ meta, held: pinned });
       }
-      if (what === 'release') held.splice(nth % Math.max(1, held.length), 1)[0]?.held.release();
+      if (what === 'unpin') held.splice(nth % Math.max(1, held.length), 1)[0]?.held.unpin();
       if (what === 'idle') await cache.store.idle();
       if (what === 'reset') cache.store.reset();
-      if (held.length > 6) held.shift()!.held.release();
+      if (held.length > 6) held.shift()!.held.unpin();
       check(held);
     }
     await Promise.all(running);
     await cache.store.idle();
     check(held);
-    for (const { held: one } of held) one.release();
+    for (const { held: one } of held) one.unpin();
     await cache.store.quiet();
-    for (const key of cache.store.keys()) await expectLent(BLOCKS.find((block) => block.key === key)!);
+    for (const key of cache.store.keys()) await expectPinned(BLOCKS.find((block) => block.key === key)!);
     expect([cache.damages, cache.failures]).toEqual([0, []]);
     cache.store.reset();
     expect(await cache.end()).toEqual([]);
   }
 
-  function check(held: readonly { meta: BlockMeta; held: LentBlock | BorrowedBlock }[]): void {
+  function check(held: readonly { meta: BlockMeta; held: PinnedBlock | PinnedDeviceBlock }[]): void {
     cache.check();
     expect(new Set(cache.store.keys())).toEqual(cache.told);
     for (const { key } of BLOCKS) expect(cache.store.sealed(key) !== null).toBe(cache.told.has(key));

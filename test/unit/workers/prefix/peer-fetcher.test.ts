@@ -1,10 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { settled } from '../../../../src/clock.js';
-import type { BlockMeta } from '../../../../src/core/block.js';
+import type { BlockMeta, PinnedBlock } from '../../../../src/core/block.js';
 import type { PrefixSource } from '../../../../src/engine/prefix-cache.js';
 import { Cancelled } from '../../../../src/errors.js';
 import { SEGMENT_BLOCKS } from '../../../../src/limits.js';
-import type { LentBlock } from '../../../../src/peer/server/block-host.js';
 import { PeerFetcher } from '../../../../workers/prefix/peer-fetcher.js';
 import { deferred } from '../../actors/world.js';
 import { until } from '../../peer/support/until.js';
@@ -48,11 +47,11 @@ describe('a peer fetcher', () => {
   }
   function expectFetched(wanted: readonly BlockMeta[]): void {
     for (const meta of wanted) {
-      const borrowed = own.cache.store.borrow(meta.key)!;
-      expect(own.cache.bytes(borrowed.block).every((byte) => byte === markOf(meta.key))).toBe(true);
+      const pin = own.cache.store.pinOnDevice(meta.key)!;
+      expect(own.cache.bytes(pin.block).every((byte) => byte === markOf(meta.key))).toBe(true);
       expect(own.cache.store.sealed(meta.key)).toMatchObject(meta);
-      expect(borrowed.foreign).toBe(true);
-      borrowed.release();
+      expect(pin.foreign).toBe(true);
+      pin.unpin();
     }
   }
 
@@ -128,9 +127,9 @@ describe('a peer fetcher', () => {
     const other = await town.add('other');
     other.cache.fill(blocks);
     const stuck = deferred();
-    other.door.onLend = async (lent) => {
+    other.door.onPin = async (pinned) => {
       await stuck.promise;
-      return lent;
+      return pinned;
     };
     const from = fetcher();
     const fetching = fetch(blocks, hints('other'), from);
@@ -140,7 +139,7 @@ describe('a peer fetcher', () => {
     stuck.resolve();
     expect(own.cache.store.blocks).toBe(0);
     expect(from.rates.of('other')).toBeLessThan(1);
-    other.door.onLend = (lent) => lent;
+    other.door.onPin = (pinned) => pinned;
     other.door.asked.length = 0;
     await fetch(blocks, hints('other'), from);
     expect(other.door.asked).toEqual([]);
@@ -154,9 +153,9 @@ describe('a peer fetcher', () => {
     quick.cache.fill(blocks);
     stuck.cache.fill(blocks);
     const held = deferred();
-    stuck.door.onLend = async (lent) => {
+    stuck.door.onPin = async (pinned) => {
       await held.promise;
-      return lent;
+      return pinned;
     };
     const from = fetcher();
     const fetching = fetch(blocks, hints('quick', 'stuck'), from);
@@ -173,9 +172,9 @@ describe('a peer fetcher', () => {
     const other = await town.add('other');
     other.cache.fill(blocks);
     const stuck = deferred();
-    other.door.onLend = async (lent) => {
+    other.door.onPin = async (pinned) => {
       if (other.door.asked.length > 2) await stuck.promise;
-      return lent;
+      return pinned;
     };
     const off = new AbortController();
     const fetching = fetch(blocks, hints('other'), fetcher(), off.signal);
@@ -191,7 +190,7 @@ describe('a peer fetcher', () => {
     const [liar, honest] = [await town.add('liar'), await town.add('honest')];
     liar.cache.fill(blocks);
     honest.cache.fill(blocks);
-    liar.door.onLend = (lent) => lent && { ...lent, bytes: flipped(lent) };
+    liar.door.onPin = (pinned) => pinned && { ...pinned, bytes: flipped(pinned) };
     await fetch(blocks.slice(0, 4), hints('liar', 'honest'));
     expectFetched(blocks.slice(0, 4));
     await honest.shut();
@@ -203,7 +202,7 @@ describe('a peer fetcher', () => {
     const other = await town.add('other');
     other.cache.fill(blocks);
     const wrong = { index: 7, parent: blocks[9]!.key, segment: blocks[9]!.key };
-    other.door.onLend = (lent) => lent && { ...lent, block: { ...lent.block, ...wrong } };
+    other.door.onPin = (pinned) => pinned && { ...pinned, block: { ...pinned.block, ...wrong } };
     await fetch(blocks.slice(0, 2), hints('other'));
     expectFetched(blocks.slice(0, 2));
   });
@@ -212,7 +211,7 @@ describe('a peer fetcher', () => {
     const other = await town.add('other');
     const sealed = other.cache.fill(blocks);
     const pushed = own.cache.store.admit(sealed[1]!);
-    if (pushed.kind !== 'accepted') throw new Error(pushed.kind);
+    if (typeof pushed === 'string') throw new Error(pushed);
     const fetching = fetch(blocks.slice(0, 3), hints('other'));
     await until(() => own.cache.store.blocks === 2 && other.cache.store.blocks === blocks.length);
     let open = true;
@@ -220,7 +219,7 @@ describe('a peer fetcher', () => {
     for (let turn = 0; turn < 20; turn++) await settled();
     expect(open).toBe(true);
     expect(other.door.asked).toEqual([blocks[0]!.key, blocks[2]!.key]);
-    pushed.into.fill(markOf(blocks[1]!.key));
+    pushed.memory.fill(markOf(blocks[1]!.key));
     await pushed.commit();
     await fetching;
     expectFetched(blocks.slice(0, 3));
@@ -230,7 +229,7 @@ describe('a peer fetcher', () => {
     const other = await town.add('other');
     const sealed = other.cache.fill(blocks);
     const pushed = own.cache.store.admit(sealed[0]!);
-    if (pushed.kind !== 'accepted') throw new Error(pushed.kind);
+    if (typeof pushed === 'string') throw new Error(pushed);
     const fetching = fetch(blocks.slice(0, 1), hints('other'));
     await town.clock.advance(computeMsPerToken * LAYOUT.blockTokens);
     await fetching;
@@ -300,8 +299,8 @@ describe('a peer fetcher', () => {
     expectFetched(prompt);
   });
 
-  function flipped(lent: LentBlock): Uint8Array {
-    const bytes = Uint8Array.from(lent.bytes);
+  function flipped(pinned: PinnedBlock): Uint8Array {
+    const bytes = Uint8Array.from(pinned.bytes);
     bytes[5]! ^= 1;
     return bytes;
   }

@@ -45,7 +45,7 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
   }
   function letGo(...prefixes: PreparedPrefix[]): void {
     for (const prefix of prefixes) {
-      prefix.release();
+      prefix.unpin();
       prefix.settle();
     }
   }
@@ -54,8 +54,8 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
     for (const meta of blocks.slice(from, to)) {
       const reserved = loader.reserve(meta);
       if (reserved === null) continue;
-      cache.bytes(reserved.block).fill(markOf(meta.key));
-      reserved.seal();
+      cache.bytes(reserved.memory).fill(markOf(meta.key));
+      reserved.commit();
     }
   }
   async function isOpen(promise: Promise<unknown>): Promise<boolean> {
@@ -101,8 +101,8 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
     cache.store.reset();
     expect(cache.run(blocks)).toBe(0);
     expect(cache.device.memory().blocks).toBe(8);
-    prefix.release();
-    prefix.release();
+    prefix.unpin();
+    prefix.unpin();
     expect(cache.device.memory().blocks).toBe(0);
     prefix.settle();
   });
@@ -203,7 +203,7 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
     expect(fetcher.asked).toEqual([[2, 3]]);
     first.claim();
     cache.store.reset();
-    first.release();
+    first.unpin();
     cache.store.reset();
     fetcher.asked.length = 0;
     fetcher.answer = (wanted) => bring(wanted);
@@ -281,7 +281,7 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
     await full.bring(blocks.slice(0, 2), 'computed');
     await full.store.idle();
     await full.bring(others);
-    const pins = others.map(({ key }) => full.store.borrow(key)!);
+    const pins = others.map(({ key }) => full.store.pinOnDevice(key)!);
     const pass = async (microtasks: number) => {
       for (let i = 0; i < microtasks; i++) await null;
     };
@@ -300,14 +300,14 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
         await pass(on.claimTurns[tries % on.claimTurns.length]!);
         if (++tries > 100) throw new Error('nobody gets to compute');
         const claimed = prefix.claim();
-        prefix.release();
+        prefix.unpin();
         if (claimed) await settled();
         prefix.settle();
         if (claimed) return;
       }
     };
     await Promise.all(Array.from({ length: on.sequences }).map(sequence));
-    for (const pin of pins) pin.release();
+    for (const pin of pins) pin.unpin();
     full.store.reset();
     expect(await full.end()).toEqual([]);
   }
@@ -355,13 +355,13 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
     const end = (sequence: Sequence) => {
       sequence.over = true;
       sequence.abort.abort();
-      sequence.prefix?.release();
+      sequence.prefix?.unpin();
       sequence.prefix?.settle();
     };
     const put = (wanted: readonly BlockMeta[]) => {
       for (const meta of wanted) {
-        const place = world.store.place(meta);
-        if (typeof place !== 'string') void place.commit({ ...meta, digest: '' }, 'fetched');
+        const reserved = world.store.reserveBytes({ ...meta, digest: '' }, 'fetched');
+        if (typeof reserved !== 'string') void reserved.commit();
       }
     };
     for (const { what, nth, count } of steps) {
@@ -398,7 +398,7 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
         const sequence = pick(computing(), nth);
         const next = sequence && blocks.slice(0, sequence.count).find(({ key }) => !world.store.has(key));
         const reserved = next ? own.reserve(next) : null;
-        reserved?.seal();
+        reserved?.commit();
       }
       if (what === 'finish') {
         const sequence = pick(computing(), nth);

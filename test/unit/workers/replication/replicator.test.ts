@@ -4,20 +4,19 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { settled } from '../../../../src/clock.js';
 import type { BlockMeta } from '../../../../src/core/block.js';
 import { Unavailable } from '../../../../src/errors.js';
+import { HANDSHAKE_TIMEOUT_MS, SEGMENT_BLOCKS } from '../../../../src/limits.js';
+import { Ring } from '../../../../src/ring/ring.js';
 import {
-  HANDSHAKE_TIMEOUT_MS,
   REPLICATION_ATTEMPTS,
   REPLICATION_CHECK_MS,
   REPLICATION_PAUSE_MS,
   REPLICATION_QUEUE_BLOCKS,
   REPLICATION_SETTLE_MS,
-  SEGMENT_BLOCKS,
-} from '../../../../src/limits.js';
-import { Ring } from '../../../../src/ring/ring.js';
-import { Replicator } from '../../../../workers/replication/replicator.js';
+  Replicator,
+} from '../../../../workers/replication/replicator.js';
 import { deferred } from '../../actors/world.js';
 import { until } from '../../peer/support/until.js';
-import { Cache, chain } from '../support/cache.js';
+import { Cache, chain, sealedOf } from '../support/cache.js';
 import { type Neighbour, Town } from '../support/town.js';
 
 describe('a replicator', () => {
@@ -219,15 +218,15 @@ describe('a replicator', () => {
     expect(lacking).toBe(1);
   });
 
-  it('offers again what a home had no place for at the moment', async () => {
+  it('offers a block again that a home had no memory for at the moment', async () => {
     const home = await town.add('a');
     const copies = replicator(2);
     const blocks = chain('prompt', 3);
-    const place = home.cache.store.place(blocks[1]!);
+    const reserved = home.cache.store.reserveBytes(sealedOf(blocks[1]!), 'fetched');
     own.cache.fill(blocks);
     await untilRetry();
     expect([copies.lagBlocks, lacking]).toEqual([1, 1]);
-    if (typeof place !== 'string') place.abandon();
+    if (typeof reserved !== 'string') reserved.abort();
     await done(copies);
     expect(holders(blocks)).toEqual(['own', 'a']);
     expect(lacking).toBe(0);
@@ -237,25 +236,25 @@ describe('a replicator', () => {
     const home = await town.add('a');
     const copies = replicator(2);
     const blocks = chain('prompt', 3);
-    const place = home.cache.store.place(blocks[1]!);
+    const reserved = home.cache.store.reserveBytes(sealedOf(blocks[1]!), 'fetched');
     own.cache.fill(blocks);
     await done(copies);
     expect([copies.lagBlocks, lacking]).toEqual([0, 1]);
-    if (typeof place !== 'string') place.abandon();
+    if (typeof reserved !== 'string') reserved.abort();
     town.bury('a');
     expect(lacking).toBe(0);
     copies.stop();
   });
 
-  it('lets go of all that it lent when a block cannot be, and tries again', async () => {
+  it('unpins all blocks of a push when one cannot be pinned, and tries again', async () => {
     await town.add('a');
     const copies = replicator(2);
     const blocks = chain('prompt', 3);
     const { store } = own.cache;
-    const lend = store.lend.bind(store);
+    const pin = store.pin.bind(store);
     let failed = false;
-    store.lend = async (key) => {
-      if (key !== blocks[1]!.key || failed) return lend(key);
+    store.pin = async (key) => {
+      if (key !== blocks[1]!.key || failed) return pin(key);
       failed = true;
       throw new Unavailable('the device does not answer');
     };
@@ -277,19 +276,19 @@ describe('a replicator', () => {
     await done(copies);
     town.tell();
     later.cache.fill(given.slice(0, 1), 'pushed');
-    const lent: string[] = [];
+    const pinned: string[] = [];
     const { store } = own.cache;
-    const lend = store.lend.bind(store);
-    store.lend = (key) => {
-      lent.push(key);
-      return lend(key);
+    const pin = store.pin.bind(store);
+    store.pin = (key) => {
+      pinned.push(key);
+      return pin(key);
     };
     await copies.idle();
     expect(later.door.offered).toEqual([]);
     expect(copies.lagBlocks).toBe(0);
     await pass(REPLICATION_CHECK_MS + 100);
     expect(holders(given)).toEqual(['own', 'a', 'later']);
-    expect(lent).toEqual(given.slice(1).map(({ key }) => key));
+    expect(pinned).toEqual(given.slice(1).map(({ key }) => key));
     expect(moved).toBe(0);
   });
 
@@ -455,12 +454,12 @@ describe('a replicator', () => {
     }
     expect([small.cache.run(first), small.cache.run(second)]).toEqual([0, SEGMENT_BLOCKS]);
     await pass(REPLICATION_SETTLE_MS);
-    const lend = vi.spyOn(own.cache.store, 'lend');
+    const pin = vi.spyOn(own.cache.store, 'pin');
     await town.neighbours.at(-1)!.shut();
     town.bury('z');
     await pass(REPLICATION_CHECK_MS + 1_000);
     copies.stop();
-    expect(lend).not.toHaveBeenCalled();
+    expect(pin).not.toHaveBeenCalled();
     expect([small.cache.run(first), small.cache.run(second)]).toEqual([0, SEGMENT_BLOCKS]);
   });
 });

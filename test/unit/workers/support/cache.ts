@@ -2,16 +2,16 @@ import { type Clock, SystemClock } from '../../../../src/clock.js';
 import type { BlockKey, BlockMeta, BlockRole, SealedBlock } from '../../../../src/core/block.js';
 import { blockKeys, rootSeed } from '../../../../src/core/key.js';
 import { blockBytes, type KvLayout } from '../../../../src/core/kv-layout.js';
+import type { Reservation } from '../../../../src/core/reservation.js';
 import { CpuDevice } from '../../../../src/device/cpu/cpu-device.js';
 import type { DeviceBlock } from '../../../../src/device/device.js';
+import { digestOf } from '../../../../src/digest.js';
 import { STAGING_BYTES } from '../../../../src/limits.js';
 import { SILENT_LOG } from '../../../../src/log.js';
 import { OrtRuntime } from '../../../../src/ort/runtime.js';
-import { digestOf } from '../../../../src/peer/wire/digest.js';
 import type { BlockOrigin } from '../../../../workers/announced.js';
 import { HEADER_BYTES } from '../../../../workers/cache/block-file.js';
 import type { BlockFiles } from '../../../../workers/cache/block-folder.js';
-import type { BlockPlace } from '../../../../workers/cache/block-place.js';
 import { BlockStore } from '../../../../workers/cache/block-store.js';
 import { LowerTiers } from '../../../../workers/cache/lower-tiers.js';
 import { Promoter } from '../../../../workers/prefix/promoter.js';
@@ -130,8 +130,8 @@ export class Cache {
   /** Puts blocks in that are full of their keys' own bytes. On a viewed device they are there at once. */
   fill(blocks: readonly BlockMeta[], origin: BlockOrigin = 'computed'): SealedBlock[] {
     return blocks.map((meta) => {
-      const { sealed, place } = this.write(meta);
-      void place.commit(sealed, origin);
+      const { sealed, reserved } = this.write(meta, origin);
+      void reserved.commit();
       return sealed;
     });
   }
@@ -140,8 +140,8 @@ export class Cache {
   async bring(blocks: readonly BlockMeta[], origin: BlockOrigin = 'fetched'): Promise<SealedBlock[]> {
     const brought: SealedBlock[] = [];
     for (const meta of blocks) {
-      const { sealed, place } = this.write(meta);
-      await place.commit(sealed, origin);
+      const { sealed, reserved } = this.write(meta, origin);
+      await reserved.commit();
       brought.push(sealed);
     }
     return brought;
@@ -152,8 +152,8 @@ export class Cache {
     return blocks.filter((meta) => {
       const reserved = this.store.reserve(meta);
       if (reserved === null) return false;
-      this.bytes(reserved.block).fill(markOf(meta.key));
-      reserved.seal();
+      this.bytes(reserved.memory).fill(markOf(meta.key));
+      reserved.commit();
       return true;
     });
   }
@@ -196,11 +196,15 @@ export class Cache {
     return blocks > 0 ? [`${blocks} blocks in use`] : [];
   }
 
-  private write(meta: BlockMeta): { sealed: SealedBlock; place: BlockPlace } {
-    const place = this.store.place(meta);
-    if (typeof place === 'string') throw new Error(`no place for block ${meta.index}: ${place}`);
-    place.into.fill(markOf(meta.key));
-    return { sealed: sealedOf(meta), place };
+  private write(
+    meta: BlockMeta,
+    origin: BlockOrigin,
+  ): { sealed: SealedBlock; reserved: Reservation<Uint8Array, Promise<void>> } {
+    const sealed = sealedOf(meta);
+    const reserved = this.store.reserveBytes(sealed, origin);
+    if (typeof reserved === 'string') throw new Error(`no memory for block ${meta.index}: ${reserved}`);
+    reserved.memory.fill(markOf(meta.key));
+    return { sealed, reserved };
   }
 }
 

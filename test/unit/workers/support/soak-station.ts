@@ -4,12 +4,12 @@ import type { BlockMeta } from '../../../../src/core/block.js';
 import { blockBytes } from '../../../../src/core/kv-layout.js';
 import { CpuDevice } from '../../../../src/device/cpu/cpu-device.js';
 import type { Device, DeviceBlock } from '../../../../src/device/device.js';
+import { digestOf } from '../../../../src/digest.js';
 import { Engine } from '../../../../src/engine/engine.js';
 import type { ModelGraph } from '../../../../src/engine/model-graph.js';
 import { STAGING_BYTES } from '../../../../src/limits.js';
 import { SILENT_LOG } from '../../../../src/log.js';
 import type { OrtRuntime } from '../../../../src/ort/runtime.js';
-import { digestOf } from '../../../../src/peer/wire/digest.js';
 import { HEADER_BYTES } from '../../../../workers/cache/block-file.js';
 import { BlockFolder } from '../../../../workers/cache/block-folder.js';
 import { BlockStore } from '../../../../workers/cache/block-store.js';
@@ -126,16 +126,16 @@ export class SoakStation {
 
   /** Pushes a block to a peer as a replicator does. False if it is not taken. */
   async push(key: string, to: SoakStation): Promise<boolean> {
-    const lent = await this.store.lend(key);
-    if (lent === null) return false;
+    const pinned = await this.store.pin(key);
+    if (pinned === null) return false;
     try {
-      const admitted = to.store.admit(lent.block);
-      if (admitted.kind !== 'accepted') return false;
-      admitted.into.set(lent.bytes);
-      await admitted.commit();
+      const reserved = to.store.admit(pinned.block);
+      if (typeof reserved === 'string') return false;
+      reserved.memory.set(pinned.bytes);
+      await reserved.commit();
       return true;
     } finally {
-      lent.release();
+      pinned.unpin();
     }
   }
 
@@ -156,16 +156,17 @@ export class SoakStation {
   private async fetch(wanted: readonly BlockMeta[]): Promise<void> {
     for (const meta of wanted) {
       const [peer] = this.peers.filter(({ store }) => store.sealed(meta.key) !== null);
-      const lent = await peer?.store.lend(meta.key);
-      if (!lent) return;
+      const pinned = await peer?.store.pin(meta.key);
+      if (!pinned) return;
       try {
-        const place = this.store.place(meta);
-        if (typeof place === 'string') return;
-        place.into.set(lent.bytes);
-        if (digestOf(place.into) !== lent.block.digest) throw new Error(`a peer lent block ${meta.key} damaged`);
-        await place.commit(lent.block, 'fetched');
+        const { digest } = pinned.block;
+        const reserved = this.store.reserveBytes({ ...meta, digest }, 'fetched');
+        if (typeof reserved === 'string') return;
+        reserved.memory.set(pinned.bytes);
+        if (digestOf(reserved.memory) !== digest) throw new Error(`a peer gave block ${meta.key} damaged`);
+        await reserved.commit();
       } finally {
-        lent.release();
+        pinned.unpin();
       }
     }
   }

@@ -3,13 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MemoryBroker } from '../../../../src/bus/memory-bus.js';
 import { SimulatedClock } from '../../../../src/clock.js';
+import type { PinnedBlock } from '../../../../src/core/block.js';
 import type { Announcement } from '../../../../src/core/member.js';
 import { Roster } from '../../../../src/fleet/roster.js';
 import { fleetSubjects } from '../../../../src/fleet/subjects.js';
-import { openPeerMemory } from '../../../../src/native/peer-memory.js';
+import { openProcessMemory } from '../../../../src/native/process-memory.js';
 import { PeerClient } from '../../../../src/peer/client/peer-client.js';
-import type { OpenPeerMemory } from '../../../../src/peer/client/peer-memory.js';
-import type { Admission, BlockHost, LentBlock } from '../../../../src/peer/server/block-host.js';
+import type { OpenSharedMemory } from '../../../../src/peer/client/shared-read.js';
+import type { BlockHost } from '../../../../src/peer/server/block-host.js';
 import { PeerServer } from '../../../../src/peer/server/peer-server.js';
 import { announcement, FINGERPRINT } from '../../../support/announcement.js';
 import { BLOCK_BYTES, Cache } from './cache.js';
@@ -22,7 +23,7 @@ class Door implements BlockHost {
   readonly asked: string[] = [];
   readonly offered: string[] = [];
   /** Called before a block is given; may change it. */
-  onLend: (lent: LentBlock | null) => Promise<LentBlock | null> | LentBlock | null = (lent) => lent;
+  onPin: (pinned: PinnedBlock | null) => Promise<PinnedBlock | null> | PinnedBlock | null = (pinned) => pinned;
 
   constructor(private readonly store: BlockHost) {}
 
@@ -30,12 +31,12 @@ class Door implements BlockHost {
     return this.store.isShared(key);
   }
 
-  async lend(key: string): Promise<LentBlock | null> {
+  async pin(key: string): Promise<PinnedBlock | null> {
     this.asked.push(key);
-    return this.onLend(await this.store.lend(key));
+    return this.onPin(await this.store.pin(key));
   }
 
-  admit(block: Parameters<BlockHost['admit']>[0]): Admission {
+  admit(block: Parameters<BlockHost['admit']>[0]): ReturnType<BlockHost['admit']> {
     this.offered.push(block.key);
     return this.store.admit(block);
   }
@@ -54,7 +55,7 @@ export class Neighbour {
     readonly cache: Cache,
     private readonly town: Town,
     readonly incarnation = '0001',
-    openMemory: OpenPeerMemory | undefined = undefined,
+    openMemory: OpenSharedMemory | undefined = undefined,
   ) {
     const identity = { id, incarnation, fingerprint: FINGERPRINT };
     const common = { identity, secret: SECRET, blockBytes: BLOCK_BYTES, clock: town.clock };
@@ -115,7 +116,7 @@ export class Town {
 
   /** One over any kind of tiers, who reads in the memory of others where that can be. */
   async addOver(id: string, cache: Cache): Promise<Neighbour> {
-    return this.welcome(new Neighbour(id, cache, this, '0001', openPeerMemory), true);
+    return this.welcome(new Neighbour(id, cache, this, '0001', openProcessMemory), true);
   }
 
   private async welcome(neighbour: Neighbour, tell: boolean): Promise<Neighbour> {

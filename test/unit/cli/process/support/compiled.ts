@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../../../../', import.meta.url));
-const SCRIPTS = 'test/unit/process/support/scripts';
+const SCRIPTS = 'test/unit/cli/process/support/scripts';
 
-/** Scripts of this folder as real processes run them, compiled from what the source is now. */
+/** Compiles the scripts of this folder from the current source, to run them as real processes. */
 export interface Compiled {
   script(name: string): string;
   remove(): void;

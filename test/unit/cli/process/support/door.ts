@@ -7,11 +7,11 @@ import { createInterface } from 'node:readline';
 export interface Visitor {
   readonly id: string;
   readonly pid: number;
-  /** Resolves when its process has ended, however that came. */
+  /** Resolves when the process has ended, in any way. */
   readonly gone: Promise<void>;
 }
 
-/** A Unix socket that stub processes connect to for as long as they live: the system closes it when they end. */
+/** A Unix socket that stub processes stay connected to. The system closes the connection when a process ends. */
 export class Door {
   readonly path: string;
   private readonly folder = mkdtempSync(join(tmpdir(), 'shoal-door-'));
@@ -31,24 +31,24 @@ export class Door {
     return door;
   }
 
-  /** The next process that comes. */
+  /** The next process that connects. */
   next(): Promise<Visitor> {
     const visitor = this.visitors.shift();
     return visitor ? Promise.resolve(visitor) : new Promise((resolve) => this.waiting.push(resolve));
   }
 
-  /** Resolves when every process that came has ended. */
+  /** Resolves when every process that connected has ended. */
   async empty(): Promise<void> {
     await Promise.all(this.all.map((visitor) => visitor.gone));
   }
 
-  /** Kills who is still there. */
+  /** Kills the processes that are still running. */
   async close(): Promise<void> {
     for (const { pid } of this.all) {
       try {
         process.kill(pid, 'SIGKILL');
       } catch {
-        // Gone.
+        // The process has ended already.
       }
     }
     await this.empty();

@@ -1,6 +1,6 @@
 import { Child } from '../../../../../../cli/process/child.js';
 
-/** Starts one child and then waits to be killed. */
+/** A parent that starts one child and then waits to be killed. */
 const child = new Child({
   name: 'child',
   script: process.argv[2] ?? '',

@@ -6,9 +6,9 @@ import { runRole } from '../../../../../../cli/process/role.js';
 import type { RunningRole } from '../../../../../../src/running-role.js';
 
 /**
- * A coordinator or worker that does nothing but live and die as a real one does. Variables: STUB_DOOR, a Unix socket that it connects to for
- * as long as it lives; STUB_FOLDER, where workers leave their names for the coordinator; STUB_FAILS, the name of the one that cannot
- * start; STUB_STOP, `hangs` for one that does not stop.
+ * A stub of a coordinator or worker that starts and stops as a real one does. Variables: STUB_DOOR, a Unix socket that it stays
+ * connected to; STUB_FOLDER, in which workers leave their names for the coordinator; STUB_FAILS, the name of the process that fails
+ * to start; STUB_STOP, `hangs` for a process that does not stop.
  */
 const {
   STUB_DOOR,

@@ -1,0 +1,153 @@
+import { hostname } from 'node:os';
+import { logged } from '../src/actors/logged.js';
+import type { RouteKind } from '../src/actors/route.js';
+import { ActorSystem } from '../src/actors/system.js';
+import type { Bus } from '../src/bus/bus.js';
+import type { Clock } from '../src/clock.js';
+import type { CoordinatorConfig } from '../src/config/coordinator-config.js';
+import { Holdings } from '../src/core/holdings.js';
+import { blockBytes, type KvLayout } from '../src/core/kv-layout.js';
+import type { MembershipEffect } from '../src/core/membership-events.js';
+import { hostId } from '../src/fleet/identity.js';
+import { Roster } from '../src/fleet/roster.js';
+import { fleetSubjects } from '../src/fleet/subjects.js';
+import type { Lifecycle } from '../src/lifecycle.js';
+import { PROBE_TIMEOUT_MS } from '../src/limits.js';
+import type { Log } from '../src/log.js';
+import { PeerCallLinks } from '../src/peer/calls/peer-call-links.js';
+import { PeerClient } from '../src/peer/client/peer-client.js';
+import { COORDINATOR_ACTOR, CoordinatorProtocol } from '../src/protocol/coordinator.js';
+import { SystemRandom } from '../src/random.js';
+import { BlockTiers } from './block-tiers.js';
+import type { Fleet } from './fleet.js';
+import { IndexKeeper } from './index-keeper.js';
+import { LiveFleet } from './live-fleet.js';
+import { Router } from './router.js';
+import { Siblings } from './siblings.js';
+
+/** The parts of a coordinator below HTTP: made and connected to each other in one place, started in another. */
+
+export interface CoordinatorOptions {
+  readonly config: CoordinatorConfig;
+  readonly incarnation: string;
+  readonly fingerprint: string;
+  readonly layout: KvLayout;
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** A request went on at another worker. */
+  readonly onResumed: () => void;
+  /** A call set out, on this route. */
+  readonly onCall: (path: RouteKind) => void;
+}
+
+export interface CoordinatorParts {
+  readonly fleet: Fleet;
+  readonly actors: ActorSystem;
+  readonly links: PeerCallLinks;
+  readonly peers: PeerClient;
+  readonly roster: Roster;
+  readonly keeper: IndexKeeper;
+  readonly siblings: Siblings;
+}
+
+/** Makes the parts. None of them works before `startCoordinatorParts`. */
+export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorParts {
+  const { config, fingerprint, bus, clock, log, onResumed } = options;
+  const subjects = fleetSubjects(config.namespace);
+  const { replicas } = config;
+  const peers = makePeers(options);
+  const probe = async (target: Parameters<PeerClient['ping']>[0]) => void (await peers.ping(target, PROBE_TIMEOUT_MS));
+  const roster = new Roster({ bus, clock, subjects, fingerprint, self: null, probe });
+  const links = makeCallLinks(options, roster);
+  const actors = makeActors(options, links);
+  const holdings = new Holdings();
+  const keeper = new IndexKeeper(holdings, roster, actors, bus, clock, subjects, log);
+  const siblings = new Siblings(bus, clock, subjects, { id: config.id, pid: process.pid, host: hostname() });
+  const router = new Router({ bus, actors, roster, holdings, clock, fingerprint, replicas, onResumed });
+  keeper.listen((worker) => router.told(worker));
+  const tiers = new BlockTiers(roster, actors, log);
+  const fleet = new LiveFleet({ bus, clock, actors, roster, holdings, router, siblings, tiers, replicas });
+  return { fleet, actors, links, peers, roster, keeper, siblings };
+}
+
+/** Begins to follow the fleet. `life` stops the parts. */
+export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorParts, log: Log): Promise<void> {
+  const { actors, links, peers, roster, keeper, siblings } = parts;
+  life.use(peers, () => peers.close());
+  life.use(links, () => links.close());
+  await life.start(actors);
+  await actors.spawn(CoordinatorProtocol, COORDINATOR_ACTOR, () => ({
+    announced: (announcement) => roster.hear(announcement),
+    left: ({ id, incarnation }) => roster.hearLeave(id, incarnation),
+    holdings: (change) => keeper.hear(change),
+  }));
+  roster.listen((effect) => follow(effect, parts, log));
+  peers.onLinkClosed((id, incarnation) => roster.linkClosed(id, incarnation));
+  await life.start(keeper);
+  await life.start(roster);
+  await life.start(siblings);
+}
+
+function makeCallLinks({ config, incarnation, fingerprint, clock }: CoordinatorOptions, roster: Roster): PeerCallLinks {
+  return new PeerCallLinks({
+    identity: { id: config.id, incarnation, fingerprint },
+    hostId: hostId(),
+    secret: config.secret,
+    tls: config.peerTls ?? undefined,
+    clock,
+    random: new SystemRandom(),
+    addressOf: ({ node, incarnation: of }) => roster.addressOf(node, of),
+    onLinkClosed: ({ node, incarnation: of }) => roster.linkClosed(node, of),
+  });
+}
+
+function makeActors(
+  { config, incarnation, bus, clock, log, onCall }: CoordinatorOptions,
+  links: PeerCallLinks,
+): ActorSystem {
+  return new ActorSystem({
+    bus,
+    links,
+    onCall,
+    clock,
+    random: new SystemRandom(),
+    node: { id: config.id, incarnation },
+    namespace: config.namespace,
+    observe: logged(log),
+  });
+}
+
+function makePeers({ config, incarnation, fingerprint, layout, clock }: CoordinatorOptions): PeerClient {
+  return new PeerClient({
+    identity: { id: config.id, incarnation, fingerprint },
+    hostId: hostId(),
+    secret: config.secret,
+    blockBytes: blockBytes(layout),
+    tls: config.peerTls ?? undefined,
+    clock,
+  });
+}
+
+/** Answers changes of membership: a link to each worker that joins, and an end to the calls of each that is gone. */
+function follow(effect: MembershipEffect, { actors, links, peers, roster }: CoordinatorParts, log: Log): void {
+  if (effect.type === 'refused' && effect.first) log.warn({ reason: effect.reason }, effect.message);
+  if (effect.type === 'joined') {
+    log.info({ worker: effect.id, incarnation: effect.incarnation }, 'a worker joined');
+    links.connect({ node: effect.id, incarnation: effect.incarnation });
+    // A link that stays open: when the worker's process ends, it closes at once.
+    const member = roster.alive(effect.id);
+    if (member)
+      peers
+        .ping(member, PROBE_TIMEOUT_MS)
+        .catch((err) => log.warn({ worker: effect.id, err }, 'cannot open a link to a worker'));
+  }
+  if (effect.type === 'dead' || effect.type === 'left') {
+    log.warn(
+      { worker: effect.id, incarnation: effect.incarnation },
+      `a worker ${effect.type === 'left' ? 'left' : 'is dead'}`,
+    );
+    links.forget({ node: effect.id, incarnation: effect.incarnation });
+    actors.nodeGone(effect.id, effect.incarnation);
+  }
+}

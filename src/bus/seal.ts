@@ -1,0 +1,145 @@
+import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
+
+/**
+ * Seals messages with the cluster secret: encrypted, authenticated, and bound to their sender, its incarnation, a counter and the subject.
+ * `docs/PEER-PROTOCOL.md` has the bytes. Pure but for hashing: no clock, no randomness.
+ *
+ * The key is HKDF-SHA256 (RFC 5869) of the secret, one for each incarnation of each sender, so that the counter alone is a nonce that never
+ * repeats. The cipher is ChaCha20-Poly1305 (RFC 8439).
+ */
+
+const VERSION = 1;
+const CIPHER = 'chacha20-poly1305';
+const KEY_BYTES = 32;
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+const COUNTER_BYTES = 8;
+/** Version, and the lengths of sender and incarnation. */
+const FIXED_BYTES = 1 + 2 + 2 + COUNTER_BYTES;
+const NAME_BYTES = 512;
+
+/** What is sealed: keys of different uses are different, so that each use counts for itself. */
+export type SealedUse = 'messages' | 'values';
+
+/** One life of a sender. */
+export interface Sender {
+  readonly id: string;
+  readonly incarnation: string;
+}
+
+/** Who sealed a message, and its number among that sender's messages. Claimed, until `MessageOpener.open` has found it true. */
+export interface Envelope {
+  readonly sender: Sender;
+  readonly counter: number;
+}
+
+/** Bytes that sealing adds to a payload of this sender. */
+export function sealBytes(sender: Sender): number {
+  return FIXED_BYTES + Buffer.byteLength(sender.id) + Buffer.byteLength(sender.incarnation) + TAG_BYTES;
+}
+
+/** Seals the messages of one sender. */
+export class MessageSealer {
+  private readonly key: Buffer;
+  private readonly head: Buffer;
+  private readonly nonce = Buffer.alloc(NONCE_BYTES);
+  private last = 0;
+
+  constructor(secret: string, sender: Sender, use: SealedUse = 'messages') {
+    this.key = keyOf(secret, sender, use);
+    const id = Buffer.from(sender.id);
+    const incarnation = Buffer.from(sender.incarnation);
+    this.head = Buffer.alloc(FIXED_BYTES + id.byteLength + incarnation.byteLength);
+    this.head.writeUInt8(VERSION, 0);
+    this.head.writeUInt16LE(id.byteLength, 1);
+    this.head.writeUInt16LE(incarnation.byteLength, 3);
+    id.copy(this.head, 5);
+    incarnation.copy(this.head, 5 + id.byteLength);
+  }
+
+  /** Number of the last message; 0 before the first. */
+  get counter(): number {
+    return this.last;
+  }
+
+  /** Seals a payload for one subject and reply subject. Each call takes the next counter. */
+  seal(subject: string, reply: string, payload: Uint8Array): Uint8Array {
+    const { head, nonce } = this;
+    const counterAt = head.byteLength - COUNTER_BYTES;
+    head.writeBigUInt64LE(BigInt(++this.last), counterAt);
+    head.copy(nonce, NONCE_BYTES - COUNTER_BYTES, counterAt);
+    const cipher = createCipheriv(CIPHER, this.key, nonce, { authTagLength: TAG_BYTES });
+    cipher.setAAD(associated(head, subject, reply), { plaintextLength: payload.byteLength });
+    const sealed = cipher.update(payload);
+    cipher.final();
+    return Buffer.concat([head, sealed, cipher.getAuthTag()]);
+  }
+}
+
+/** Opens what senders with the same secret have sealed. Keeps the keys of the senders of which messages were opened last. */
+export class MessageOpener {
+  private readonly keys = new Map<string, Buffer>();
+
+  constructor(
+    private readonly secret: string,
+    private readonly sendersKept: number,
+    private readonly use: SealedUse = 'messages',
+  ) {}
+
+  /** Who is said to have sealed these bytes; null if they are not sealed at all. */
+  static peek(sealed: Uint8Array): Envelope | null {
+    const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength);
+    if (bytes.byteLength < FIXED_BYTES + TAG_BYTES || bytes[0] !== VERSION) return null;
+    const idBytes = bytes.readUInt16LE(1);
+    const incarnationBytes = bytes.readUInt16LE(3);
+    if (idBytes > NAME_BYTES || incarnationBytes > NAME_BYTES) return null;
+    const headBytes = FIXED_BYTES + idBytes + incarnationBytes;
+    if (bytes.byteLength < headBytes + TAG_BYTES) return null;
+    const counter = Number(bytes.readBigUInt64LE(headBytes - COUNTER_BYTES));
+    if (!Number.isSafeInteger(counter)) return null;
+    const id = bytes.toString('utf8', 5, 5 + idBytes);
+    const incarnation = bytes.toString('utf8', 5 + idBytes, 5 + idBytes + incarnationBytes);
+    return { sender: { id, incarnation }, counter };
+  }
+
+  /** The payload that was sealed for this subject and reply; null unless its sender knows the secret and nothing was changed. */
+  open({ sender }: Envelope, subject: string, reply: string, sealed: Uint8Array): Uint8Array | null {
+    const headBytes = FIXED_BYTES + sealed[1]! + 256 * sealed[2]! + sealed[3]! + 256 * sealed[4]!;
+    const head = sealed.subarray(0, headBytes);
+    const nonce = Buffer.alloc(NONCE_BYTES);
+    nonce.set(head.subarray(headBytes - COUNTER_BYTES), NONCE_BYTES - COUNTER_BYTES);
+    const name = `${sender.id}\n${sender.incarnation}`;
+    const known = this.keys.get(name);
+    const key = known ?? keyOf(this.secret, sender, this.use);
+    const decipher = createDecipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES });
+    const body = sealed.subarray(headBytes, sealed.byteLength - TAG_BYTES);
+    decipher.setAAD(associated(head, subject, reply), { plaintextLength: body.byteLength });
+    decipher.setAuthTag(sealed.subarray(sealed.byteLength - TAG_BYTES));
+    const payload = decipher.update(body);
+    try {
+      decipher.final();
+    } catch {
+      return null;
+    }
+    if (known === undefined) this.keep(name, key);
+    return payload;
+  }
+
+  private keep(name: string, key: Buffer): void {
+    this.keys.set(name, key);
+    if (this.keys.size <= this.sendersKept) return;
+    for (const oldest of this.keys.keys()) {
+      this.keys.delete(oldest);
+      return;
+    }
+  }
+}
+
+function keyOf(secret: string, { id, incarnation }: Sender, use: SealedUse): Buffer {
+  return Buffer.from(hkdfSync('sha256', secret, `${id}\n${incarnation}`, `shoal-${use}-${VERSION}`, KEY_BYTES));
+}
+
+/** What is authenticated beside the payload. Subjects hold no line breaks. */
+function associated(head: Uint8Array, subject: string, reply: string): Buffer {
+  return Buffer.concat([head, Buffer.from(`${subject}\n${reply}`)]);
+}

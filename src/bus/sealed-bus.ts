@@ -1,0 +1,274 @@
+import { z } from 'zod';
+import type { Clock } from '../clock.js';
+import { Overloaded, Unavailable } from '../errors.js';
+import { FLEET_COORDINATORS, FLEET_WORKERS } from '../limits.js';
+import type { Random } from '../random.js';
+import { encode } from '../wire/msgpack.js';
+import { readMessage } from '../wire/read-message.js';
+import {
+  type Bus,
+  type BusMessage,
+  type BusStatus,
+  checkPayload,
+  type OnBusError,
+  type Subscription,
+  throwLater,
+} from './bus.js';
+import { ReplayWindow } from './replay-window.js';
+import { type Envelope, MessageOpener, MessageSealer, type Sender, sealBytes } from './seal.js';
+import { subjectToken } from './subject.js';
+
+/** Incarnations of senders that a process knows. The one that was heard longest ago is forgotten first, and proves itself again. */
+const SENDERS = 2 * (FLEET_WORKERS + FLEET_COORDINATORS);
+/** Messages of one sender that may overtake each other. */
+const WINDOW_MESSAGES = 1024;
+/** Messages of one sender that wait for its proof, bytes of all that wait, and how long a challenge may go unanswered before the next. */
+const HELD_MESSAGES = 1024;
+const HELD_BYTES = 64 * 1024 * 1024;
+const CHALLENGE_INTERVAL_MS = 250;
+/** The first messages that a receiver takes from a sender are younger than this, give or take one sample. */
+const FIRST_CONTACT_MS = 2_000;
+const SAMPLE_INTERVAL_MS = FIRST_CONTACT_MS / 4;
+const NONCE_BYTES = 16;
+
+const Nonce = z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.byteLength === NONCE_BYTES);
+const SealMessage = z.discriminatedUnion('type', [
+  /** Asks a sender to prove that it lives. */
+  z.strictObject({ type: z.literal('challenge'), nonce: Nonce }),
+  /** It lives. Its messages up to `counter` are older than `FIRST_CONTACT_MS`. */
+  z.strictObject({ type: z.literal('proof'), nonce: Nonce, counter: z.int().min(0) }),
+]);
+
+export interface SealedBusOptions {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly secret: string;
+  readonly self: Sender;
+  /** First token of the subjects of challenges and proofs. */
+  readonly namespace: string;
+  /** A message was dropped: it was not sealed with this secret, or it is a replay. */
+  readonly onDropped?: (reason: 'forged' | 'replayed', subject: string) => void;
+  readonly onError?: OnBusError;
+}
+
+interface Held {
+  readonly subscription: number;
+  readonly counter: number;
+  readonly message: BusMessage;
+  readonly handler: (message: BusMessage) => void;
+}
+
+/** One incarnation of a sender, as this process knows it. */
+interface Known {
+  /** Of the challenge that is open; null once the sender has proved that it lives. */
+  nonce: Uint8Array | null;
+  challengedMs: number;
+  /** Messages up to this counter are too old to be taken, unless their subject names this process. */
+  floor: number;
+  readonly held: Held[];
+  readonly windows: Map<number, ReplayWindow>;
+}
+
+/**
+ * A bus whose messages only members of the fleet can read or write. Each message is sealed with the cluster secret. A receiver takes each
+ * message once. Before it takes the first one from an incarnation, it challenges that incarnation to prove that it lives, so that a recorded
+ * message of a sender that is gone is worth nothing.
+ */
+export class SealedBus implements Bus {
+  private readonly sealer: MessageSealer;
+  private readonly opener: MessageOpener;
+  private readonly known = new Map<string, Known>();
+  private readonly active = new Set<number>();
+  private readonly proofs: Subscription;
+  /** Parts of subjects that name this incarnation: nothing was said on them before it began. */
+  private readonly ownPart: string;
+  private readonly samples: { readonly atMs: number; readonly counter: number }[] = [];
+  private subscriptions = 0;
+  private heldBytes = 0;
+
+  constructor(private readonly options: SealedBusOptions) {
+    const { bus, secret, self } = options;
+    this.sealer = new MessageSealer(secret, self);
+    this.opener = new MessageOpener(secret, SENDERS);
+    this.ownPart = `.${subjectToken(self.id)}.${subjectToken(self.incarnation)}`;
+    this.known.set(keyOf(self), { nonce: null, challengedMs: 0, floor: 0, held: [], windows: new Map() });
+    this.proofs = bus.subscribe(this.proofSubject(self), (message) => this.onSealMessage(message));
+  }
+
+  get maxPayloadBytes(): number {
+    return this.options.bus.maxPayloadBytes - sealBytes(this.options.self);
+  }
+
+  get connected(): boolean {
+    return this.options.bus.connected;
+  }
+
+  publish(subject: string, payload: Uint8Array, reply?: string): void {
+    checkPayload(payload, this.maxPayloadBytes);
+    this.sample();
+    this.options.bus.publish(subject, this.sealer.seal(subject, reply ?? '', payload), reply);
+  }
+
+  subscribe(pattern: string, handler: (message: BusMessage) => void, options?: { queue?: string }): Subscription {
+    const id = ++this.subscriptions;
+    this.active.add(id);
+    const below = this.options.bus.subscribe(pattern, (message) => this.receive(id, message, handler), options);
+    return {
+      unsubscribe: () => {
+        this.active.delete(id);
+        for (const { windows } of this.known.values()) windows.delete(id);
+        below.unsubscribe();
+      },
+    };
+  }
+
+  onStatus(listener: (status: BusStatus) => void): () => void {
+    return this.options.bus.onStatus(listener);
+  }
+
+  flush(): Promise<void> {
+    return this.options.bus.flush();
+  }
+
+  async close(): Promise<void> {
+    this.proofs.unsubscribe();
+    await this.options.bus.close();
+  }
+
+  private receive(subscription: number, sealed: BusMessage, handler: (message: BusMessage) => void): void {
+    // The server itself says that nobody listens.
+    if (sealed.nobody) {
+      handler(sealed);
+      return;
+    }
+    const opened = this.open(sealed);
+    if (opened === null) return;
+    const { sender, counter } = opened.envelope;
+    const known = this.know(sender);
+    const held = { subscription, counter, message: opened.message, handler };
+    if (known.nonce === null) {
+      this.deliver(known, held);
+    } else {
+      this.hold(known, held);
+      this.challenge(sender, known, known.nonce);
+    }
+  }
+
+  /** Keeps a message until its sender has proved that it lives. Over a bound, the oldest of that sender go. */
+  private hold(known: Known, held: Held): void {
+    known.held.push(held);
+    this.heldBytes += held.message.payload.byteLength;
+    while (known.held.length > HELD_MESSAGES || (this.heldBytes > HELD_BYTES && known.held.length > 0)) {
+      this.heldBytes -= known.held.shift()!.message.payload.byteLength;
+    }
+  }
+
+  private deliver(known: Known, { subscription, counter, message, handler }: Held): void {
+    if (!this.active.has(subscription)) return;
+    const fresh = counter > known.floor || message.subject.includes(this.ownPart);
+    const window = known.windows.get(subscription) ?? new ReplayWindow(WINDOW_MESSAGES);
+    known.windows.set(subscription, window);
+    if (fresh && window.accept(counter)) handler(message);
+    else this.options.onDropped?.('replayed', message.subject);
+  }
+
+  private open(sealed: BusMessage): { envelope: Envelope; message: BusMessage } | null {
+    const { subject, reply } = sealed;
+    const envelope = MessageOpener.peek(sealed.payload);
+    const payload = envelope && this.opener.open(envelope, subject, reply ?? '', sealed.payload);
+    if (payload) return { envelope, message: { subject, payload, reply, nobody: false } };
+    this.options.onDropped?.('forged', subject);
+    return null;
+  }
+
+  /** The state of a sender, which is now the one that was heard last. */
+  private know(sender: Sender): Known {
+    const key = keyOf(sender);
+    const known = this.known.get(key) ?? this.stranger();
+    this.known.delete(key);
+    this.known.set(key, known);
+    if (this.known.size > SENDERS) {
+      for (const oldest of this.known.keys()) {
+        if (oldest === keyOf(this.options.self)) continue;
+        this.forget(oldest);
+        break;
+      }
+    }
+    return known;
+  }
+
+  private forget(key: string): void {
+    for (const { message } of this.known.get(key)?.held ?? []) this.heldBytes -= message.payload.byteLength;
+    this.known.delete(key);
+  }
+
+  private stranger(): Known {
+    const nonce = this.options.random.bytes(NONCE_BYTES);
+    return { nonce, challengedMs: Number.NEGATIVE_INFINITY, floor: 0, held: [], windows: new Map() };
+  }
+
+  private challenge(sender: Sender, known: Known, nonce: Uint8Array): void {
+    const nowMs = this.options.clock.now();
+    if (nowMs - known.challengedMs < CHALLENGE_INTERVAL_MS) return;
+    known.challengedMs = nowMs;
+    this.say(sender, { type: 'challenge', nonce });
+  }
+
+  private onSealMessage(sealed: BusMessage): void {
+    if (sealed.nobody) return;
+    const opened = this.open(sealed);
+    const said = opened && readMessage(SealMessage, opened.message.payload);
+    if (!opened || !said) return;
+    const { sender } = opened.envelope;
+    if (said.type === 'challenge') this.say(sender, { type: 'proof', nonce: said.nonce, counter: this.olderCounter() });
+    else this.prove(sender, said.nonce, said.counter);
+  }
+
+  private prove(sender: Sender, nonce: Uint8Array, counter: number): void {
+    const known = this.known.get(keyOf(sender));
+    if (!known?.nonce || Buffer.compare(known.nonce, nonce) !== 0) return;
+    known.nonce = null;
+    known.floor = counter;
+    for (const held of known.held.splice(0)) {
+      this.heldBytes -= held.message.payload.byteLength;
+      try {
+        this.deliver(known, held);
+      } catch (error) {
+        (this.options.onError ?? throwLater)(error);
+      }
+    }
+  }
+
+  private say(to: Sender, message: z.infer<typeof SealMessage>): void {
+    try {
+      this.publish(this.proofSubject(to), encode(message));
+    } catch (error) {
+      // Said again with the next message of that sender.
+      if (!(error instanceof Unavailable || error instanceof Overloaded)) throw error;
+    }
+  }
+
+  private proofSubject({ id, incarnation }: Sender): string {
+    return `${this.options.namespace}.proof.${subjectToken(id)}.${subjectToken(incarnation)}`;
+  }
+
+  /** Notes how many messages were sent by now, from time to time. */
+  private sample(): void {
+    const nowMs = this.options.clock.now();
+    const last = this.samples.at(-1);
+    if (last && nowMs - last.atMs < SAMPLE_INTERVAL_MS) return;
+    this.samples.push({ atMs: nowMs, counter: this.sealer.counter });
+    while (this.samples[0] && nowMs - this.samples[0].atMs >= FIRST_CONTACT_MS) this.samples.shift();
+  }
+
+  /** All messages up to this counter are older than `FIRST_CONTACT_MS`, less one sample. */
+  private olderCounter(): number {
+    const sinceMs = this.options.clock.now() - FIRST_CONTACT_MS;
+    return this.samples.find(({ atMs }) => atMs > sinceMs)?.counter ?? this.sealer.counter;
+  }
+}
+
+function keyOf({ id, incarnation }: Sender): string {
+  return `${id}\n${incarnation}`;
+}

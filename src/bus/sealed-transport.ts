@@ -1,0 +1,80 @@
+import type { Clock } from '../clock.js';
+import type { Random } from '../random.js';
+import type { KeyValue, KeyValueEntry } from './key-value.js';
+import { MessageOpener, MessageSealer, type Sender } from './seal.js';
+import { SealedBus } from './sealed-bus.js';
+import type { Transport } from './transport.js';
+
+/** A transport whose messages and values only members of the fleet can read or write. */
+
+export interface SealedTransportOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly secret: string;
+  readonly self: Sender;
+  readonly namespace: string;
+  /** A message was dropped; see `SealedBusOptions`. */
+  readonly onDropped?: (reason: 'forged' | 'replayed', subject: string) => void;
+}
+
+/** Seals everything that goes over a transport. */
+export function sealTransport(transport: Transport, options: SealedTransportOptions): Transport {
+  let forged = 0;
+  const bus = new SealedBus({
+    ...options,
+    bus: transport.bus,
+    onDropped: (reason, subject) => {
+      if (reason === 'forged') forged++;
+      options.onDropped?.(reason, subject);
+    },
+  });
+  return {
+    bus,
+    openKeyValue: async (bucket) => new SealedKeyValue(await transport.openKeyValue(bucket), bucket, options),
+    strangerMessages: () => forged,
+  };
+}
+
+/** Values that other members may have sealed long ago, and whose senders may be gone. */
+const SENDERS_KEPT = 16;
+/** The value in place of one that no member has sealed. */
+const UNREADABLE = new Uint8Array(0);
+
+/** Seals the values of a bucket, each bound to its bucket and key. A value that no member has sealed reads as empty. */
+class SealedKeyValue implements KeyValue {
+  private readonly sealer: MessageSealer;
+  private readonly opener: MessageOpener;
+
+  constructor(
+    private readonly below: KeyValue,
+    private readonly bucket: string,
+    { secret, self }: SealedTransportOptions,
+  ) {
+    this.sealer = new MessageSealer(secret, self, 'values');
+    this.opener = new MessageOpener(secret, SENDERS_KEPT, 'values');
+  }
+
+  async get(key: string): Promise<KeyValueEntry | null> {
+    const entry = await this.below.get(key);
+    if (entry === null) return null;
+    const envelope = MessageOpener.peek(entry.value);
+    const value = envelope && this.opener.open(envelope, this.bucket, key, entry.value);
+    return { value: value ?? UNREADABLE, revision: entry.revision };
+  }
+
+  create(key: string, value: Uint8Array): Promise<boolean> {
+    return this.below.create(key, this.seal(key, value));
+  }
+
+  update(key: string, value: Uint8Array, revision: number): Promise<boolean> {
+    return this.below.update(key, this.seal(key, value), revision);
+  }
+
+  delete(key: string): Promise<void> {
+    return this.below.delete(key);
+  }
+
+  private seal(key: string, value: Uint8Array): Uint8Array {
+    return this.sealer.seal(this.bucket, key, value);
+  }
+}

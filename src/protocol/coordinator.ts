@@ -1,0 +1,13 @@
+import { defineProtocol, tell } from '../actors/protocol.js';
+import { AnnouncementMessage, LeaveMessage } from './announcement.js';
+import { HoldingsDelta } from './holdings.js';
+
+/** The protocol of a coordinator's one actor: what workers tell it over direct links while NATS is lost. */
+export const CoordinatorProtocol = defineProtocol('coordinator', {
+  announced: tell(AnnouncementMessage),
+  left: tell(LeaveMessage),
+  holdings: tell(HoldingsDelta),
+});
+
+/** Name of that actor. */
+export const COORDINATOR_ACTOR = 'coordinator';

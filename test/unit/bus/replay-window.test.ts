@@ -1,0 +1,31 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { ReplayWindow } from '../../../src/bus/replay-window.js';
+
+test('a window takes each counter once, and none that is older than its size', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 400 }), { maxLength: 300 }), (counters) => {
+      const window = new ReplayWindow(64);
+      const seen = new Set<number>();
+      let highest = 0;
+      for (const counter of counters) {
+        const expected = !seen.has(counter) && counter > highest - 64;
+        expect(window.accept(counter)).toBe(expected);
+        if (expected) seen.add(counter);
+        highest = Math.max(highest, counter);
+      }
+    }),
+  );
+});
+
+test('a window works beyond 32 bits', () => {
+  const window = new ReplayWindow(32);
+  const start = 2 ** 40;
+  expect([start, start - 1, start, start + 40, start + 1].map((counter) => window.accept(counter))).toEqual([
+    true,
+    true,
+    false,
+    true,
+    false,
+  ]);
+});

@@ -1,0 +1,177 @@
+import { describe, expect, test } from 'vitest';
+import type { BusMessage } from '../../../src/bus/bus.js';
+import { MemoryBroker, type MemoryBus } from '../../../src/bus/memory-bus.js';
+import { SealedBus } from '../../../src/bus/sealed-bus.js';
+import { SimulatedClock, settled } from '../../../src/clock.js';
+import { SeededRandom } from '../../../src/random.js';
+
+const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
+const bytes = (value: string) => new Uint8Array(Buffer.from(value));
+
+class Stage {
+  readonly broker = new MemoryBroker();
+  readonly clock = new SimulatedClock(1_000_000);
+  readonly dropped: string[] = [];
+  readonly intruder: MemoryBus = this.broker.connect('intruder');
+  readonly recorded: BusMessage[] = [];
+  private seed = 0;
+
+  constructor() {
+    this.intruder.subscribe('fleet.>', (message) => this.recorded.push(message));
+  }
+
+  member(id: string, incarnation = '1', secret = 'the secret of the fleet'): SealedBus {
+    return new SealedBus({
+      bus: this.broker.connect(id),
+      clock: this.clock,
+      random: new SeededRandom(++this.seed),
+      secret,
+      self: { id, incarnation },
+      namespace: 'fleet',
+      onDropped: (reason, subject) => this.dropped.push(`${reason} ${subject}`),
+    });
+  }
+
+  replay(filter: (message: BusMessage) => boolean = () => true): void {
+    for (const { subject, payload, reply } of this.recorded.filter(filter)) {
+      this.intruder.publish(subject, payload, reply ?? undefined);
+    }
+  }
+}
+
+function listen(bus: SealedBus, pattern = 'fleet.news'): string[] {
+  const got: string[] = [];
+  bus.subscribe(pattern, ({ payload }) => got.push(text(payload)));
+  return got;
+}
+
+describe('a sealed bus', () => {
+  test('shows an intruder with access to the bus no payload', async () => {
+    const stage = new Stage();
+    const [a, b] = [stage.member('a'), stage.member('b')];
+    const got = listen(b);
+    a.publish('fleet.news', bytes('prompt: 17 4 99'));
+    await settled();
+    expect(got).toEqual(['prompt: 17 4 99']);
+    expect(stage.recorded.length).toBeGreaterThan(0);
+    for (const { payload } of stage.recorded) expect(text(payload)).not.toContain('prompt');
+  });
+
+  test('takes nothing that is not sealed, or sealed with another secret', async () => {
+    const stage = new Stage();
+    const [b, stranger] = [stage.member('b'), stage.member('c', '1', 'another secret, as long')];
+    const got = listen(b);
+    stage.intruder.publish('fleet.news', bytes('worker-1 is dead'));
+    stage.intruder.publish('fleet.news', new Uint8Array(0));
+    stranger.publish('fleet.news', bytes('worker-1 is dead'));
+    await settled();
+    expect(got).toEqual([]);
+    expect(stage.dropped).toEqual(['forged fleet.news', 'forged fleet.news', 'forged fleet.news']);
+  });
+
+  test('takes each message once', async () => {
+    const stage = new Stage();
+    const [a, b] = [stage.member('a'), stage.member('b')];
+    const got = listen(b);
+    a.publish('fleet.news', bytes('1'));
+    a.publish('fleet.news', bytes('2'));
+    await settled();
+    stage.replay();
+    await settled();
+    expect(got).toEqual(['1', '2']);
+    expect(stage.dropped.filter((line) => line === 'replayed fleet.news')).toHaveLength(2);
+  });
+
+  test('takes a message on no other subject than it was said on', async () => {
+    const stage = new Stage();
+    const [a, b] = [stage.member('a'), stage.member('b')];
+    const got = listen(b, 'fleet.*');
+    a.publish('fleet.news', bytes('1'));
+    await settled();
+    for (const { payload } of [...stage.recorded]) stage.intruder.publish('fleet.orders', payload);
+    await settled();
+    expect(got).toEqual(['1']);
+  });
+
+  test('takes nothing recorded of a sender that is gone, however new the receiver', async () => {
+    const stage = new Stage();
+    const a = stage.member('a');
+    listen(a);
+    a.publish('fleet.news', bytes('a serves'));
+    await settled();
+    await a.close();
+    const got = listen(stage.member('b'));
+    stage.replay();
+    await settled();
+    await stage.clock.advance(10_000);
+    stage.replay();
+    await settled();
+    expect(got).toEqual([]);
+  });
+
+  test('takes nothing old of a sender that lives, however new the receiver', async () => {
+    const stage = new Stage();
+    const a = stage.member('a');
+    a.publish('fleet.news', bytes('a serves'));
+    await settled();
+    await stage.clock.advance(10_000);
+    a.publish('fleet.other', bytes('a is draining'));
+    const got = listen(stage.member('b'));
+    stage.replay();
+    await settled();
+    expect(got).toEqual([]);
+    a.publish('fleet.news', bytes('a is draining'));
+    await settled();
+    expect(got).toEqual(['a is draining']);
+  });
+
+  test('gives a new receiver what was just said, in order', async () => {
+    const stage = new Stage();
+    const [a, b] = [stage.member('a'), stage.member('b')];
+    const got = listen(b);
+    for (let i = 0; i < 100; i++) a.publish('fleet.news', bytes(String(i)));
+    await settled();
+    expect(got).toEqual(Array.from({ length: 100 }, (_, i) => String(i)));
+  });
+
+  test('gives up no message that was sent to this very incarnation, however slow the proof', async () => {
+    const stage = new Stage();
+    const [a, b] = [stage.member('a'), stage.member('b')];
+    const got = listen(b, 'fleet.node.b.1.in');
+    stage.broker.sever('b', 'a');
+    a.publish('fleet.node.b.1.in', bytes('call 1'));
+    await settled();
+    expect(got).toEqual([]);
+    stage.broker.heal();
+    await stage.clock.advance(10_000);
+    a.publish('fleet.node.b.1.in', bytes('call 2'));
+    await settled();
+    expect(got).toEqual(['call 1', 'call 2']);
+  });
+
+  test('keeps bounds on what it holds for a sender that proves nothing', async () => {
+    const stage = new Stage();
+    const [a, b] = [stage.member('a'), stage.member('b')];
+    const got = listen(b);
+    stage.broker.sever('b', 'a');
+    for (let i = 0; i < 3_000; i++) a.publish('fleet.news', bytes(String(i)));
+    await settled();
+    stage.broker.heal();
+    await stage.clock.advance(300);
+    a.publish('fleet.news', bytes('last'));
+    await settled();
+    expect(got).toHaveLength(1_024);
+    expect(got.at(-1)).toBe('last');
+  });
+
+  test('passes on that nobody listens', async () => {
+    const stage = new Stage();
+    const a = stage.member('a');
+    const nobody: boolean[] = [];
+    a.subscribe('fleet.reply', (message) => nobody.push(message.nobody));
+    stage.intruder.close();
+    a.publish('fleet.nowhere', bytes(''), 'fleet.reply');
+    await settled();
+    expect(nobody).toEqual([true]);
+  });
+});

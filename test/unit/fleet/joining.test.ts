@@ -1,0 +1,74 @@
+import { describe, expect, test } from 'vitest';
+import type { KeyValue } from '../../../src/bus/key-value.js';
+import { MemoryBroker } from '../../../src/bus/memory-bus.js';
+import { MemoryKeyValue } from '../../../src/bus/memory-key-value.js';
+import { SimulatedClock } from '../../../src/clock.js';
+import { Refused, Unavailable } from '../../../src/errors.js';
+import { joinFleet, LISTEN_FOR_MEMBERS_MS } from '../../../src/fleet/joining.js';
+import { fleetSubjects } from '../../../src/fleet/subjects.js';
+import { createLog } from '../../../src/log.js';
+
+const [OURS, THEIRS] = ['a'.repeat(64), 'b'.repeat(64)];
+
+/** A fleet's transport in memory, and processes that join over it. */
+function world() {
+  const broker = new MemoryBroker();
+  const clock = new SimulatedClock();
+  const buckets = new Map<string, KeyValue>();
+  const openKeyValue = async (bucket: string) => {
+    const opened = buckets.get(bucket) ?? new MemoryKeyValue();
+    buckets.set(bucket, opened);
+    return opened;
+  };
+  /** Resolves with the lines of the log. */
+  const join = async (fingerprint: string, open: (bucket: string) => Promise<KeyValue> = openKeyValue) => {
+    const lines: string[] = [];
+    const log = createLog({ level: 'info', write: (line) => lines.push(line) });
+    const transport = { bus: broker.connect('joining'), openKeyValue: open };
+    await joinFleet({
+      transport,
+      clock,
+      log,
+      config: { namespace: 'fleet', replicas: 2 },
+      fingerprint,
+      model: 'm',
+    });
+    return lines.join('');
+  };
+  return { broker, clock, buckets, join };
+}
+
+describe('joining a fleet over a transport in memory', () => {
+  test('the first process founds the fleet in the bucket of its namespace, the next one fits', async () => {
+    const { buckets, join } = world();
+    expect(await join(OURS)).toContain('founded the fleet');
+    expect(await join(OURS)).toContain('fits the charter');
+    expect([...buckets.keys()]).toEqual(['shoal-fleet']);
+  });
+
+  test('a process with another model is refused while a member of the fleet is heard', async () => {
+    const { broker, join } = world();
+    await join(OURS);
+    const member = broker.connect('member');
+    const { hello, announce } = fleetSubjects('fleet');
+    member.subscribe(hello, () => member.publish(announce, new Uint8Array()));
+    await expect(join(THEIRS)).rejects.toThrow(Refused);
+  });
+
+  test('the charter of a fleet of which nobody is heard is replaced', async () => {
+    const { clock, join } = world();
+    await join(OURS);
+    const joining = join(THEIRS);
+    await clock.advance(LISTEN_FOR_MEMBERS_MS);
+    expect(await joining).toContain('was replaced');
+    expect(clock.nextAtMs()).toBeNull();
+  });
+
+  test('a transport without buckets costs the charter, with a warning', async () => {
+    const { join } = world();
+    const none = async () => {
+      throw new Unavailable('no buckets here');
+    };
+    expect(await join(OURS, none)).toMatch(/"level":"warn".*no buckets here/);
+  });
+});

@@ -1,0 +1,207 @@
+import { logged } from '../src/actors/logged.js';
+import { ActorSystem } from '../src/actors/system.js';
+import type { Bus } from '../src/bus/bus.js';
+import type { Clock } from '../src/clock.js';
+import type { WorkerConfig } from '../src/config/worker-config.js';
+import { blockBytes } from '../src/core/kv-layout.js';
+import { roleOf } from '../src/core/replication.js';
+import type { Device } from '../src/device/device.js';
+import { Engine } from '../src/engine/engine.js';
+import type { ModelGraph } from '../src/engine/model-graph.js';
+import { hostId } from '../src/fleet/identity.js';
+import { LinkedCoordinators } from '../src/fleet/linked-coordinators.js';
+import { Roster } from '../src/fleet/roster.js';
+import { fleetSubjects } from '../src/fleet/subjects.js';
+import { PROBE_TIMEOUT_MS } from '../src/limits.js';
+import type { Log } from '../src/log.js';
+import { setSendBuffer } from '../src/native/libc.js';
+import { openProcessMemory } from '../src/native/process-memory.js';
+import { PeerCallLinks } from '../src/peer/calls/peer-call-links.js';
+import { PeerClient } from '../src/peer/client/peer-client.js';
+import { PeerServer } from '../src/peer/server/peer-server.js';
+import { SystemRandom } from '../src/random.js';
+import type { BlockFiles } from './cache/block-folder.js';
+import type { BlockStore } from './cache/block-store.js';
+import { tieredCache } from './cache/tiered-cache.js';
+import { ComputeSpeed } from './compute-speed.js';
+import { HoldingsLog } from './holdings-log.js';
+import { Instruments } from './instruments.js';
+import { NO_CACHE } from './prefix/no-cache.js';
+import { PeerFetcher } from './prefix/peer-fetcher.js';
+import { PrefixLoader } from './prefix/prefix-loader.js';
+import type { Promoter } from './prefix/promoter.js';
+import { Replicator } from './replication/replicator.js';
+
+/** The parts of a worker, made and connected to each other; none of them works before it is started. */
+
+export interface WorkerOptions {
+  readonly config: WorkerConfig;
+  readonly identity: { readonly id: string; readonly incarnation: string; readonly pid: number; readonly host: string };
+  readonly fingerprint: string;
+  readonly eosTokenIds: readonly number[];
+  readonly graph: ModelGraph;
+  readonly device: Device;
+  /** Why this device. */
+  readonly deviceReason: string;
+  /** The folder of the disk tier; null for none. The worker closes it. */
+  readonly files: BlockFiles | null;
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** This incarnation is over for the others, for the reason given: this process has to go. Called once. */
+  readonly onOver: (why: string) => void;
+}
+
+/** The parts that speak with other processes of the fleet. */
+interface FleetParts {
+  readonly links: PeerCallLinks;
+  readonly actors: ActorSystem;
+  /** What coordinators are told while NATS is lost. */
+  readonly linked: LinkedCoordinators;
+  readonly roster: Roster;
+  readonly peers: PeerClient;
+}
+
+/** The parts that keep blocks, and give them to this worker's peers. */
+interface CacheParts {
+  readonly store: BlockStore;
+  readonly promoter: Promoter;
+  readonly server: PeerServer;
+  readonly fetcher: PeerFetcher;
+  readonly holdings: HoldingsLog;
+  readonly replicator: Replicator;
+}
+
+export interface WorkerParts extends FleetParts, Omit<CacheParts, 'promoter'> {
+  readonly instruments: Instruments;
+  readonly engine: Engine;
+}
+
+export function makeWorkerParts(options: WorkerOptions): WorkerParts {
+  const { log } = options;
+  const instruments = new Instruments((err) => log.error({ err }, 'a computed block could not be kept'));
+  const fleet = makeFleetParts(options, instruments);
+  const { roster } = fleet;
+  const speed = new ComputeSpeed(roster);
+  const { promoter, ...cache } = makeCacheParts(options, instruments, fleet, speed);
+  const engine = makeEngine(options, instruments, { ...cache, promoter });
+  speed.measureBy(() => engine.stats().computeMsPerToken);
+  instruments.watch(cache.store, () => ({ epoch: roster.epoch, workers: roster.members() }));
+  return { instruments, ...fleet, ...cache, engine };
+}
+
+function makeFleetParts(options: WorkerOptions, instruments: Instruments): FleetParts {
+  const { config, fingerprint, bus, clock, identity } = options;
+  const peers = new PeerClient({
+    ...peerOptions(options, instruments),
+    hostId: hostId(),
+    openMemory: openProcessMemory,
+  });
+  const roster = new Roster({
+    bus,
+    clock,
+    subjects: fleetSubjects(config.namespace),
+    fingerprint,
+    self: identity.id,
+    probe: async (target) => void (await peers.ping(target, PROBE_TIMEOUT_MS)),
+  });
+  const links = makeCallLinks(options, instruments, roster);
+  const actors = makeActors(options, links, instruments);
+  return { links, actors, linked: new LinkedCoordinators(actors), roster, peers };
+}
+
+function makeCacheParts(
+  options: WorkerOptions,
+  instruments: Instruments,
+  { links, linked, roster, peers }: FleetParts,
+  speed: ComputeSpeed,
+): CacheParts {
+  const { config, identity, graph, device, bus, clock } = options;
+  const { id, incarnation } = identity;
+  const { replicas } = config;
+  const computeMsPerToken = () => speed.msPerToken();
+  const homesOf = (segment: string) => roster.ring.homes(segment, replicas);
+  const { store, promoter } = tieredCache({
+    ...options,
+    runtime: graph.runtime,
+    roleOf: (block) => roleOf(block, id, homesOf),
+    computeMsPerToken,
+    onDamage: () => instruments.damaged(),
+  });
+  const shared = { self: id, store, peers, roster, clock, replicas };
+  const { blockTokens } = device.layout;
+  const subjects = fleetSubjects(config.namespace);
+  return {
+    store,
+    promoter,
+    server: new PeerServer({ ...peerOptions(options, instruments), host: store, onCalls: links.accept }),
+    fetcher: new PeerFetcher({ ...shared, blockTokens, blockBytes: blockBytes(device.layout), computeMsPerToken }),
+    holdings: new HoldingsLog(store, bus, clock, { id, incarnation, subject: subjects.holdings(id) }, linked),
+    replicator: new Replicator({
+      ...shared,
+      onLag: (waiting, lacking) => instruments.lag(waiting, lacking),
+      onMoved: (blocks) => instruments.moved(blocks),
+    }),
+  };
+}
+
+/** What the client and the server of the peer protocol have in common. */
+function peerOptions(options: WorkerOptions, instruments: Instruments) {
+  const { config, identity, fingerprint, device, clock } = options;
+  return {
+    identity: { id: identity.id, incarnation: identity.incarnation, fingerprint },
+    secret: config.secret,
+    blockBytes: blockBytes(device.layout),
+    observer: instruments.peers,
+    clock,
+    setSendBuffer,
+    tls: config.peerTls ?? undefined,
+  };
+}
+
+function makeEngine(
+  options: WorkerOptions,
+  instruments: Instruments,
+  { store, fetcher, promoter }: Pick<CacheParts, 'store' | 'fetcher' | 'promoter'>,
+): Engine {
+  const { config, fingerprint, eosTokenIds, graph, device, clock } = options;
+  return new Engine({
+    graph,
+    device,
+    cache: config.cache ? new PrefixLoader(store, fetcher, promoter) : NO_CACHE,
+    fingerprint,
+    eosTokenIds,
+    prefillChunkTokens: config.prefillChunkTokens,
+    maxWaiting: config.maxWaiting,
+    clockNow: () => clock.now(),
+    observer: instruments.engine,
+  });
+}
+
+function makeCallLinks(options: WorkerOptions, instruments: Instruments, roster: Roster): PeerCallLinks {
+  return new PeerCallLinks({
+    ...peerOptions(options, instruments),
+    hostId: hostId(),
+    random: new SystemRandom(),
+    addressOf: ({ node, incarnation }) => roster.addressOf(node, incarnation),
+    onLinkClosed: ({ node, incarnation }) => roster.linkClosed(node, incarnation),
+  });
+}
+
+function makeActors(
+  { config, identity, bus, clock, log }: WorkerOptions,
+  links: PeerCallLinks,
+  instruments: Instruments,
+): ActorSystem {
+  const { id, incarnation } = identity;
+  return new ActorSystem({
+    bus,
+    links,
+    onCall: (path) => instruments.called(path),
+    clock,
+    random: new SystemRandom(),
+    node: { id, incarnation },
+    namespace: config.namespace,
+    observe: logged(log),
+  });
+}
