@@ -25,7 +25,7 @@ import { LiveFleet } from './live-fleet.js';
 import { Router } from './router.js';
 import { Siblings } from './siblings.js';
 
-/** The parts of a coordinator below HTTP: made and connected to each other in one place, started in another. */
+/** Makes and connects the parts of a coordinator below HTTP, and starts them. */
 
 export interface CoordinatorOptions {
   readonly config: CoordinatorConfig;
@@ -35,7 +35,7 @@ export interface CoordinatorOptions {
   readonly bus: Bus;
   readonly clock: Clock;
   readonly log: Log;
-  /** A request went on at another worker. */
+  /** Called when a request resumes on another worker. */
   readonly onResumed: () => void;
   /** A call set out, on this route. */
   readonly onCall: (path: RouteKind) => void;
@@ -51,7 +51,7 @@ export interface CoordinatorParts {
   readonly siblings: Siblings;
 }
 
-/** Makes the parts. None of them works before `startCoordinatorParts`. */
+/** Makes the parts. They are idle until `startCoordinatorParts`. */
 export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorParts {
   const { config, fingerprint, bus, clock, log, onResumed } = options;
   const subjects = fleetSubjects(config.namespace);
@@ -65,13 +65,13 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const keeper = new IndexKeeper(holdings, roster, actors, bus, clock, subjects, log);
   const siblings = new Siblings(bus, clock, subjects, { id: config.id, pid: process.pid, host: hostname() });
   const router = new Router({ bus, actors, roster, holdings, clock, fingerprint, replicas, onResumed });
-  keeper.listen((worker) => router.told(worker));
+  keeper.listen((worker) => router.holdingsChanged(worker));
   const tiers = new BlockTiers(roster, actors, log);
   const fleet = new LiveFleet({ bus, clock, actors, roster, holdings, router, siblings, tiers, replicas });
   return { fleet, actors, links, peers, roster, keeper, siblings };
 }
 
-/** Begins to follow the fleet. `life` stops the parts. */
+/** Starts the parts. `life` stops them. */
 export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorParts, log: Log): Promise<void> {
   const { actors, links, peers, roster, keeper, siblings } = parts;
   life.use(peers, () => peers.close());
@@ -129,13 +129,13 @@ function makePeers({ config, incarnation, fingerprint, layout, clock }: Coordina
   });
 }
 
-/** Answers changes of membership: a link to each worker that joins, and an end to the calls of each that is gone. */
+/** Reacts to a change of membership: opens links to a worker that joined, and ends the calls of a worker that is gone. */
 function follow(effect: MembershipEffect, { actors, links, peers, roster }: CoordinatorParts, log: Log): void {
   if (effect.type === 'refused' && effect.first) log.warn({ reason: effect.reason }, effect.message);
   if (effect.type === 'joined') {
     log.info({ worker: effect.id, incarnation: effect.incarnation }, 'a worker joined');
     links.connect({ node: effect.id, incarnation: effect.incarnation });
-    // A link that stays open: when the worker's process ends, it closes at once.
+    // The ping opens a link that stays open and closes as soon as the worker's process ends, which membership then sees at once.
     const member = roster.alive(effect.id);
     if (member)
       peers

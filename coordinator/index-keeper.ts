@@ -11,7 +11,7 @@ import { HoldingsDelta } from '../src/protocol/holdings.js';
 import { ShardProtocol } from '../src/protocol/worker.js';
 import { readMessage } from '../src/wire/read-message.js';
 
-/** Keeps the index of holdings up to date: applies workers' changes, and requests a snapshot after a missed change. */
+/** Keeps the index of holdings up to date: applies workers' changes, and gets a snapshot after a missed one. */
 export class IndexKeeper {
   private listening: Subscription | null = null;
   private ticking: Timer | null = null;

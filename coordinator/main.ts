@@ -28,7 +28,7 @@ import type { HttpServer } from './http/server.js';
 import type { ServedModel } from './openai/served-model.js';
 
 /**
- * Runs one coordinator in this process. Resolves once it listens, with or without workers. If it rejects, nothing of it is left.
+ * Runs one coordinator in this process. Resolves once it listens, with or without workers. If it rejects, it has released everything.
  * @throws Refused if the model cannot be served or does not fit the fleet, Unavailable if it cannot listen, Cancelled if `leaving` aborts
  * while it waits for NATS
  */
@@ -44,7 +44,7 @@ export function runCoordinator(config: CoordinatorConfig, leaving: AbortSignal):
   return startCoordinator(config, { clock: new SystemClock(), log, connect });
 }
 
-/** Where a coordinator runs. */
+/** The environment of a coordinator. */
 interface CoordinatorWorld {
   readonly clock: Clock;
   readonly log: Log;
@@ -100,11 +100,11 @@ interface OpenModel {
   readonly served: ServedModel;
   readonly fingerprint: string;
   readonly layout: KvLayout;
-  /** Of the folder, for people. */
+  /** Name of the model's folder, for people. */
   readonly name: string;
 }
 
-/** Tokenizer, template and configuration of the model; its weights are only named. */
+/** Opens the tokenizer, template and configuration of the model. The weights are hashed for the fingerprint, and not loaded. */
 async function openModel(config: CoordinatorConfig): Promise<OpenModel> {
   const folder = await openModelFolder(config.modelDir);
   const tokenizer = await Tokenizer.load(folder);

@@ -24,8 +24,9 @@ const PROMISE_TIMEOUT_MS = 120_000;
 const PROMISE_GRACE_MS = 200;
 /** How often a request that waits for another's prefill is ranked again. */
 const RERANK_INTERVAL_MS = 1_000;
-/** Such a wait lasts at most the sum of this time and this multiple of its estimate: rates are estimates, and a graph may hang. */
+/** Fixed part of the limit on a wait for another request's prefill; `PATIENCE_FACTOR` adds a part in proportion to the estimate. */
 const PATIENCE_MS = 10_000;
+/** Multiple of the estimated cost by which a wait for another request's prefill may last longer: rates are estimates, and a graph may hang. */
 const PATIENCE_FACTOR = 4;
 /** How many workers, clockwise on the ring, placement gets in order. */
 const RING_WORKERS = 64;
@@ -65,8 +66,8 @@ export class Router {
     );
   }
 
-  /** To be called when the index has learned of a worker's blocks. */
-  told(worker: string): void {
+  /** To be called after the index applies a change of a worker's holdings. */
+  holdingsChanged(worker: string): void {
     for (const check of [...(this.unindexed.get(worker) ?? [])]) check();
   }
 
@@ -109,7 +110,7 @@ export class Router {
     for (;;) {
       const candidates = this.rank(tokens, blocks, tried);
       const ranked = candidates.filter((candidate) => this.pathTo(candidate) !== null);
-      // Nobody is known or reachable. A worker that refused is no reason to wait.
+      // No worker is known or reachable, and NATS is lost: wait for a route. If the only known workers refused the request, waiting is no remedy.
       if (ranked.length === 0 && !bus.connected && (candidates.length > 0 || tried.size === 0)) {
         routesUntilMs ??= clock.now() + BUS_WAIT_MS;
         await this.outages.waitForRoute(routesUntilMs - clock.now(), signal);

@@ -1,7 +1,7 @@
 import type { Bus, Subscription } from '../src/bus/bus.js';
 import type { Clock, Timer } from '../src/clock.js';
-import { publishBestEffort } from '../src/fleet/best-effort.js';
 import type { FleetSubjects } from '../src/fleet/subjects.js';
+import { tryPublish } from '../src/fleet/try-publish.js';
 import { ANNOUNCE_INTERVAL_MS, FLEET_COORDINATORS, SUSPECT_AFTER_MS } from '../src/limits.js';
 import { CoordinatorMessage } from '../src/protocol/announcement.js';
 import { encode } from '../src/wire/msgpack.js';
@@ -21,7 +21,7 @@ export class Siblings {
   ) {}
 
   start(): void {
-    this.listening = this.bus.subscribe(this.subjects.coordinator, ({ payload }) => this.hear(payload));
+    this.listening = this.bus.subscribe(this.subjects.coordinator, ({ payload }) => this.onHeartbeat(payload));
     this.ticking = this.clock.every(ANNOUNCE_INTERVAL_MS, () => this.announce());
     this.announce();
   }
@@ -33,23 +33,23 @@ export class Siblings {
 
   /** Coordinators heard from recently, in order of id. */
   list(): CoordinatorMessage[] {
-    this.forget();
+    this.dropSilent();
     const others = [...this.heard.values()].map(({ message }) => message).filter(({ id }) => id !== this.self.id);
     return [this.self, ...others].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
   private announce(): void {
-    publishBestEffort(this.bus, this.subjects.coordinator, encode(this.self));
+    tryPublish(this.bus, this.subjects.coordinator, encode(this.self));
   }
 
-  private forget(): void {
+  private dropSilent(): void {
     const sinceMs = this.clock.now() - 2 * SUSPECT_AFTER_MS;
     for (const [id, { atMs }] of this.heard) if (atMs < sinceMs) this.heard.delete(id);
   }
 
-  private hear(payload: Uint8Array): void {
+  private onHeartbeat(payload: Uint8Array): void {
     const message = readMessage(CoordinatorMessage, payload);
-    this.forget();
+    this.dropSilent();
     if (!message || (this.heard.size >= FLEET_COORDINATORS && !this.heard.has(message.id))) return;
     this.heard.set(message.id, { message, atMs: this.clock.now() });
   }

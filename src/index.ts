@@ -1,9 +1,10 @@
-/** What the package `shoal` gives to programs that build on it. What is not named here is a matter of the inside. */
+/** The public API of the package `shoal`. Everything that is not exported here is internal. */
 
 // Actors: typed references, mailboxes, streams, deadlines and supervision.
 
 export type { ActorAddress } from './actors/envelope.js';
 export type { ActorEvent, ObserveActors } from './actors/event.js';
+export type { CallLink, CallLinks, LinkListener } from './actors/links.js';
 export type { CallOptions } from './actors/outgoing-call.js';
 export {
   type AskMethod,
@@ -22,18 +23,19 @@ export { ActorRef } from './actors/ref.js';
 export { DEFAULT_RESTART_POLICY, type RestartPolicy } from './actors/restart-policy.js';
 export { type ActorContext, ActorSystem, type ActorSystemOptions, type SpawnOptions } from './actors/system.js';
 
-// Buses between nodes: NATS, and one in memory.
+// Buses between nodes: NATS, and a bus in memory.
 
 export type { Bus, BusMessage, BusStatus, Subscription } from './bus/bus.js';
 export { MemoryBroker, type MemoryBrokerOptions, MemoryBus } from './bus/memory-bus.js';
 export { connectNats, type NatsBus, type NatsOptions } from './bus/nats-bus.js';
+export { SealedBus, type SealedBusOptions } from './bus/sealed-bus.js';
 
-// Time and chance as ports: the machine's, and those that a test rules.
+// Time and randomness as ports: those of the machine, and those that a test controls.
 
 export { type Clock, SimulatedClock, SystemClock, type Timer } from './clock.js';
 export { type Random, SeededRandom, SystemRandom } from './random.js';
 
-// Errors, one class for each decision that a caller can take.
+// Errors: one class for each reaction of a caller.
 
 export {
   Cancelled,
@@ -48,7 +50,7 @@ export {
   Unavailable,
 } from './errors.js';
 
-// Names of blocks (docs/KEYS.md), and the ring that maps them to workers.
+// Keys of blocks (docs/KEYS.md), and the ring that maps them to workers.
 
 export type { BlockDigest, BlockKey, BlockMeta, PinnedBlock, SealedBlock } from './core/block.js';
 export type { RingMember } from './core/epoch.js';
@@ -56,7 +58,7 @@ export { blockKeys, type KeyRoot, type KeySeed, nextBlockKey, packKeys, rootSeed
 export type { NoReservation, Reservation } from './core/reservation.js';
 export { Ring } from './ring/ring.js';
 
-// ONNX Runtime by its C API. Every handle is released by whoever made it.
+// ONNX Runtime through its C API. The creator of a handle has to release it.
 
 export type { Binding } from './ort/binding.js';
 export type { ElementType } from './ort/element-type.js';
@@ -68,13 +70,13 @@ export { Session, type TensorInfo } from './ort/session.js';
 export type { SessionOptions } from './ort/session-options.js';
 export { Value } from './ort/value.js';
 
-// Memory of a device in which K/V lives.
+// Devices, and the memory in which they keep K/V.
 
 export { blockBytes, type KvElementType, type KvLayout, tokenBytes } from './core/kv-layout.js';
 export { CpuDevice, type CpuDeviceOptions } from './device/cpu/cpu-device.js';
 export type { Device, DeviceBlock, DeviceMemory, KvSlot } from './device/device.js';
 
-// Models, and the engine that runs them over such a device.
+// Models, and the engine that runs them on a device.
 
 export { Engine, type EngineOptions, type EngineStats } from './engine/engine.js';
 export { type GraphOptions, loadModelGraph, type ModelGraph } from './engine/model-graph.js';
@@ -91,9 +93,10 @@ export {
   unpackTokens,
 } from './protocol/generate.js';
 
-// Blocks between workers (docs/PEER-PROTOCOL.md).
+// Direct connections between members, for calls and for blocks (docs/PEER-PROTOCOL.md).
 
 export type { PeerAddress } from './core/member.js';
+export { PeerCallLinks, type PeerCallLinksOptions } from './peer/calls/peer-call-links.js';
 export type { Fetched, FetchReservation, FetchSink } from './peer/client/fetch-exchange.js';
 export { type FetchOutcome, PeerClient, type PeerClientOptions, type PeerTarget } from './peer/client/peer-client.js';
 export type { PeerObserver } from './peer/observer.js';

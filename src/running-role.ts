@@ -1,7 +1,7 @@
 /** A coordinator or worker that runs in this process. */
 export interface RunningRole {
-  /** What whoever started it wants to know: addresses, mostly. Plain data. */
+  /** The role's details for its starter, such as ID and addresses, as plain data. */
   readonly ready: unknown;
-  /** Ends it in good order. Called once. */
+  /** Stops the role in good order. Called once. */
   stop(): Promise<void>;
 }

@@ -1,29 +1,29 @@
 import type { BlockKey, SealedBlock, TierName } from '../src/core/block.js';
 import type { LeaveReason } from './cache/tier.js';
 
-/** The blocks that a worker has announced to others. */
+/** The blocks that a worker has announced to others, and the listeners for changes of its blocks. */
 
-/** `kept`: it had been here before, in another tier. */
+/** How a worker got a block. `kept`: another tier of the worker already had it. */
 export type BlockOrigin = 'computed' | 'fetched' | 'pushed' | 'kept';
 
-/** What others want to know of the blocks of this worker. Called after the change. */
+/** Listens for changes of this worker's blocks. Each method is called after the change. */
 export interface StoreListener {
-  /** A sequence of this worker can be given it from now on. */
+  /** Sequences of this worker can use the block from now on. */
   usable(key: BlockKey): void;
-  /** It is here, in whatever tier, and can be given to others. */
+  /** The first tier has the block, which peers can now fetch. */
   added(block: SealedBlock, origin: BlockOrigin): void;
-  /** No tier has it any more. */
+  /** The last tier has lost the block. */
   removed(key: BlockKey, reason: LeaveReason): void;
-  /** One tier has it no more. */
+  /** One tier has lost the block. */
   left(tier: TierName, key: BlockKey, reason: LeaveReason): void;
 }
 
-/** The blocks that others were told of: those that at least one tier has. */
+/** The blocks that this worker has announced to others: those that at least one tier has. */
 export class Announced {
   private readonly known = new Set<BlockKey>();
   private readonly listeners: Partial<StoreListener>[] = [];
 
-  /** `isHere` says whether any tier has a block that can be given to others. */
+  /** `isHere` returns whether any tier has a copy of the block that peers can fetch. */
   constructor(private readonly isHere: (key: BlockKey) => boolean) {}
 
   get size(): number {
@@ -38,23 +38,24 @@ export class Announced {
     this.listeners.push(listener);
   }
 
-  /** It was here before anybody listened. */
+  /** Records a block that was found at start, before there were listeners. */
   found(key: BlockKey): void {
     this.known.add(key);
   }
 
+  /** Reports that sequences of this worker can use a block. */
   usable(key: BlockKey): void {
     for (const { usable } of this.listeners) usable?.(key);
   }
 
-  /** A tier has it. */
+  /** Reports that a tier has a block. Only the first such tier leads to `added`. */
   added(block: SealedBlock, origin: BlockOrigin): void {
     if (this.known.has(block.key)) return;
     this.known.add(block.key);
     for (const { added } of this.listeners) added?.(block, origin);
   }
 
-  /** A tier has it no more. */
+  /** Reports that a tier has lost a block. Only the last such tier leads to `removed`. */
   left(tier: TierName, key: BlockKey, reason: LeaveReason): void {
     for (const { left } of this.listeners) left?.(tier, key, reason);
     if (this.isHere(key) || !this.known.delete(key)) return;

@@ -32,7 +32,7 @@ import { PrefixLoader } from './prefix/prefix-loader.js';
 import type { Promoter } from './prefix/promoter.js';
 import { Replicator } from './replication/replicator.js';
 
-/** The parts of a worker, made and connected to each other; none of them works before it is started. */
+/** Makes the parts of a worker and connects them to each other. The parts are idle until they are started. */
 
 export interface WorkerOptions {
   readonly config: WorkerConfig;
@@ -41,28 +41,28 @@ export interface WorkerOptions {
   readonly eosTokenIds: readonly number[];
   readonly graph: ModelGraph;
   readonly device: Device;
-  /** Why this device. */
+  /** Why this device was chosen. */
   readonly deviceReason: string;
   /** The folder of the disk tier; null for none. The worker closes it. */
   readonly files: BlockFiles | null;
   readonly bus: Bus;
   readonly clock: Clock;
   readonly log: Log;
-  /** This incarnation is over for the others, for the reason given: this process has to go. Called once. */
+  /** Called once, with the reason, when this worker cannot go on: the fleet ended its incarnation, or it failed. The process has to exit. */
   readonly onOver: (why: string) => void;
 }
 
-/** The parts that speak with other processes of the fleet. */
+/** The parts that communicate with other processes of the fleet. */
 interface FleetParts {
   readonly links: PeerCallLinks;
   readonly actors: ActorSystem;
-  /** What coordinators are told while NATS is lost. */
+  /** Sends announcements and holdings to coordinators over direct links while NATS is lost. */
   readonly linked: LinkedCoordinators;
   readonly roster: Roster;
   readonly peers: PeerClient;
 }
 
-/** The parts that keep blocks, and give them to this worker's peers. */
+/** The parts that store blocks and transfer them to and from peers. */
 interface CacheParts {
   readonly store: BlockStore;
   readonly promoter: Promoter;
@@ -79,7 +79,7 @@ export interface WorkerParts extends FleetParts, Omit<CacheParts, 'promoter'> {
 
 export function makeWorkerParts(options: WorkerOptions): WorkerParts {
   const { log } = options;
-  const instruments = new Instruments((err) => log.error({ err }, 'a computed block could not be kept'));
+  const instruments = new Instruments((err) => log.error({ err }, 'cannot keep a computed block'));
   const fleet = makeFleetParts(options, instruments);
   const { roster } = fleet;
   const speed = new ComputeSpeed(roster);
@@ -145,7 +145,7 @@ function makeCacheParts(
   };
 }
 
-/** What the client and the server of the peer protocol have in common. */
+/** The options that the client and the server of the peer protocol share. */
 function peerOptions(options: WorkerOptions, instruments: Instruments) {
   const { config, identity, fingerprint, device, clock } = options;
   return {

@@ -2,26 +2,26 @@ import { InternalError, ShoalError, Unavailable } from '../src/errors.js';
 import { ENGINE_FAILURES } from '../src/limits.js';
 import { OrtError } from '../src/ort/ort-error.js';
 
-/** Keeps what fails in one request from ending others, and tells when it is the device's fault. */
+/** Turns the failure of a run into an error of its request, and detects a device that keeps failing. */
 
-/** What others want to know of runs that fail. */
+/** Receives the failures of runs. */
 export interface FailureListener {
-  /** A request ended because its run failed; others go on. */
+  /** The run of one request failed. Other requests continue. */
   failed(error: unknown): void;
-  /** So many runs failed one after another that the device, and not a request, must be at fault. Called once. */
+  /** `ENGINE_FAILURES` runs failed in a row, so that the device must be at fault and not a request. Called once per series. */
   beyond(error: OrtError): void;
 }
 
 /**
- * Keeps what fails in one request from ending others: it is an error of that request, which may be tried elsewhere. Only when ONNX Runtime fails
- * again and again, with no request in between that goes well, is the worker of no use any more.
+ * Isolates the failure of one request from the others: the request ends in an error, after which it can be retried on another worker. If
+ * `ENGINE_FAILURES` requests in a row fail in ONNX Runtime, without a success in between, the worker is unusable.
  */
 export class FailedRuns {
   private inARow = 0;
 
   constructor(private readonly listener: FailureListener) {}
 
-  /** The same items; what the engine could not help comes as Unavailable. */
+  /** Passes the items on. A failure of the engine becomes Unavailable. */
   async *watch<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
     try {
       yield* items;
@@ -31,7 +31,7 @@ export class FailedRuns {
       this.listener.failed(error);
       if (error instanceof OrtError && ++this.inARow === ENGINE_FAILURES) this.listener.beyond(error);
       const message = error instanceof Error ? error.message : String(error);
-      throw new Unavailable(`this worker could not run the request: ${message}`, { cause: error });
+      throw new Unavailable(`cannot run the request on this worker: ${message}`, { cause: error });
     }
   }
 }

@@ -2,18 +2,20 @@ import type { Bus } from '../src/bus/bus.js';
 import type { Clock, Timer } from '../src/clock.js';
 import type { BlockKey } from '../src/core/block.js';
 import { KEY_BYTES, packKeys } from '../src/core/key.js';
-import { publishBestEffort } from '../src/fleet/best-effort.js';
 import type { LinkedCoordinators } from '../src/fleet/linked-coordinators.js';
+import { tryPublish } from '../src/fleet/try-publish.js';
 import { HOLDINGS_KEYS_PER_MESSAGE, type HoldingsDelta } from '../src/protocol/holdings.js';
 import { encode } from '../src/wire/msgpack.js';
 import type { BlockStore } from './cache/block-store.js';
 
-/** Changes are gathered for so long before they are told: a prefill makes several blocks at a time. */
+/** Publishes the changes of a worker's holdings, numbered, and makes snapshots of them on request. */
+
+/** How long changes are gathered into one message: a prefill makes several blocks at a time. */
 const GATHER_MS = 5;
-/** Of a message, for what is in it beside keys. */
+/** Bytes of a message reserved for everything except keys. */
 const ENVELOPE_BYTES = 4096;
 
-/** Tells the fleet what this worker takes up and drops, as numbered changes; and the whole of it to those who ask. */
+/** The holdings of this worker as others see them: numbered changes, and snapshots. */
 export class HoldingsLog {
   private seq = 0;
   private readonly added = new Set<BlockKey>();
@@ -29,26 +31,26 @@ export class HoldingsLog {
     private readonly linked: Pick<LinkedCoordinators, 'tell'>,
   ) {
     store.listen({
-      added: ({ key }) => this.note(key, this.added, this.removed),
-      removed: (key) => this.note(key, this.removed, this.added),
+      added: ({ key }) => this.record(key, this.added, this.removed),
+      removed: (key) => this.record(key, this.removed, this.added),
     });
   }
 
-  /** Number of the last change that was told. */
+  /** Sequence number of the last published change. */
   get lastSeq(): number {
     return this.seq;
   }
 
-  /** Nothing is told any more. */
+  /** Ends the publishing of changes. */
   stop(): void {
     this.gathering?.cancel();
     this.gathering = null;
     this.stopped = true;
   }
 
-  /** All keys, in pages. What changes meanwhile comes as a later number. */
+  /** Yields a snapshot of all keys in pages. A change during the iteration is published with a later number. */
   *pages(): Generator<{ seq: number; keys: Uint8Array; last: boolean }> {
-    this.tell();
+    this.publish();
     const seq = this.seq;
     const keys = this.store.keys();
     const pageKeys = this.keysPerMessage;
@@ -60,19 +62,19 @@ export class HoldingsLog {
     } while (from < keys.length);
   }
 
-  private note(key: BlockKey, to: Set<BlockKey>, from: Set<BlockKey>): void {
+  private record(key: BlockKey, to: Set<BlockKey>, from: Set<BlockKey>): void {
     if (this.stopped) return;
-    // What came and went since the last message was never known to anybody, but saying it twice does no harm.
+    // A block that came and went since the last message is still published as removed, which does no harm.
     from.delete(key);
     to.add(key);
     if (this.gathering) return;
     this.gathering = this.clock.after(GATHER_MS, () => {
       this.gathering = null;
-      this.tell();
+      this.publish();
     });
   }
 
-  private tell(): void {
+  private publish(): void {
     while (this.added.size > 0 || this.removed.size > 0) {
       const delta: HoldingsDelta = {
         worker: this.self.id,
@@ -81,12 +83,12 @@ export class HoldingsLog {
         added: packKeys(take(this.added, this.keysPerMessage / 2)),
         removed: packKeys(take(this.removed, this.keysPerMessage / 2)),
       };
-      // What does not get through is missed by its number, which is announced too: then the whole is asked for.
-      if (!publishBestEffort(this.bus, this.self.subject, encode(delta))) this.linked.tell('holdings', delta);
+      // Coordinators detect a lost change by the announced sequence number, and then request a snapshot.
+      if (!tryPublish(this.bus, this.self.subject, encode(delta))) this.linked.tell('holdings', delta);
     }
   }
 
-  /** An even number. */
+  /** Limit on the keys in one message; an even number, half each for added and removed keys. */
   private get keysPerMessage(): number {
     const fitting = Math.floor((this.bus.maxPayloadBytes - ENVELOPE_BYTES) / (2 * KEY_BYTES)) * 2;
     return Math.max(2, Math.min(HOLDINGS_KEYS_PER_MESSAGE, fitting));

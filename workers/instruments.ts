@@ -11,7 +11,7 @@ import type { BlockStore } from './cache/block-store.js';
 
 const STATUS = { done: '200', cancelled: '499', failed: '500' } as const;
 
-/** Fills in a worker's metrics from what its parts tell, and serves them. */
+/** Collects a worker's metrics from the events and counters of its parts, and serves them. */
 export class Instruments {
   private readonly metrics = new WorkerMetrics(new MetricsRegistry());
   private server: MetricsServer | null = null;
@@ -44,21 +44,21 @@ export class Instruments {
 
   private readonly loadListeners: (() => void)[] = [];
 
-  /** @param blockNotKept told of a computed block that the cache did not take */
+  /** @param blockNotKept called with the error when the cache does not accept a computed block */
   constructor(private readonly blockNotKept: (error: unknown) => void) {}
 
-  /** Calls back when a request has begun or ended. */
+  /** Registers a listener that is called after a request begins to run or ends. */
   onLoad(listener: () => void): void {
     this.loadListeners.push(listener);
   }
 
-  /** Blocks that wait for a copy, and those that have fewer copies than they should. */
+  /** Sets the numbers of blocks that wait for a copy, and of those with fewer copies than required. */
   lag(waitingBlocks: number, lackingBlocks: number): void {
     this.metrics.replicationLagBlocks.set(waitingBlocks);
     this.metrics.underReplicatedBlocks.set(lackingBlocks);
   }
 
-  /** A file of the disk tier was not what it should be. */
+  /** Counts a damaged file of the disk tier. */
   damaged(): void {
     this.metrics.integrityFailures.add(1, { stage: 'disk' });
   }
@@ -72,7 +72,7 @@ export class Instruments {
     this.metrics.rebalancedBlocks.add(blocks);
   }
 
-  /** Takes what engine and device have counted since it was last asked. */
+  /** Updates the metrics from the current counters of engine and device. */
   sample({ running, waiting, promptTokens, generatedTokens }: EngineStats, copies: DeviceCopies): void {
     const { requests } = this.metrics;
     requests.running.set(running);
@@ -88,7 +88,7 @@ export class Instruments {
     this.copied = copies;
   }
 
-  /** What is read anew each time somebody asks for the metrics. Call once. */
+  /** Connects the metrics that are read from cache and fleet at each scrape, and counts evictions. Call once. */
   watch(store: BlockStore, fleet: () => FleetCounts): void {
     const { registry } = this.metrics;
     registry.watchProcess();

@@ -26,8 +26,11 @@ import { BlockFolder } from './cache/block-folder.js';
 import { Worker } from './worker.js';
 
 /**
- * Runs one worker in this process: loads the model, joins the fleet, answers. Resolves when it serves. If it rejects, nothing of it is left.
- * @throws Refused for a model, device or budget that cannot be, or does not fit the fleet, Cancelled where it waited for NATS when `leaving` was raised
+ * Runs one worker in this process.
+ *
+ * It loads the model, joins the fleet and serves requests. Resolves when the worker serves. If it rejects, it has released everything.
+ * @throws Refused if the model, the device or a budget is unusable or does not fit the fleet, Cancelled if `leaving` aborts while it waits
+ * for NATS
  */
 export function runWorker(config: WorkerConfig, leaving: AbortSignal): Promise<RunningRole> {
   const incarnation = newIncarnation();
@@ -64,7 +67,7 @@ async function buildWorker(
   });
   const bus = life.use(transport.bus, (open) => open.close());
   await joinFleet({ transport, clock, log, config, fingerprint, model: folder.name });
-  let over: string | null = null;
+  let endedBecause: string | null = null;
   const worker = new Worker({
     config,
     identity: { id, incarnation, pid: process.pid, host: hostname() },
@@ -78,8 +81,8 @@ async function buildWorker(
     clock,
     log,
     onOver: (why) => {
-      over = why;
-      log.error({}, `this worker ends: ${why}`);
+      endedBecause = why;
+      log.error({}, `this worker exits: ${why}`);
       process.kill(process.pid, 'SIGTERM');
     },
   });
@@ -91,8 +94,8 @@ async function buildWorker(
     stop: async () => {
       await life.stop();
       log.info({}, 'stopped');
-      // The non-zero exit code tells the process's supervisor that nobody asked the worker to end.
-      if (over !== null) throw new Unavailable(`worker ${id} ended by itself: ${over}`);
+      // The rejection leads to a non-zero exit code, so that the process's supervisor restarts the worker.
+      if (endedBecause !== null) throw new Unavailable(`worker ${id} exited by itself: ${endedBecause}`);
     },
   };
 }
@@ -104,7 +107,7 @@ interface OpenModel {
   readonly deviceReason: string;
 }
 
-/** Graph and device are not left to the end of the process: a GPU's provider may crash there, and hide why the worker ended. */
+/** Opens model, graph and device. `life` releases them before the process exits, where a GPU's provider may crash and hide the cause. */
 async function openModel(life: Lifecycle, config: WorkerConfig, log: Log): Promise<OpenModel> {
   const folder = await openModelFolder(config.modelDir);
   const { provider, why } = chooseDevice(config.device, surveyDevices());
@@ -128,7 +131,7 @@ async function openModel(life: Lifecycle, config: WorkerConfig, log: Log): Promi
   return { folder, graph, device, deviceReason: why };
 }
 
-/** The folder of the disk tier; its lock is released here, too, for a start that fails before the worker closes it. */
+/** Opens the folder of the disk tier. `life` closes it too, in case the start fails before the worker can. */
 async function openFiles(life: Lifecycle, { cache, diskCacheDir }: WorkerConfig): Promise<BlockFolder | null> {
   if (!cache || diskCacheDir === null) return null;
   return life.use(await BlockFolder.open(diskCacheDir), (folder) => folder.close());

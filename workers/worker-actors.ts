@@ -11,10 +11,10 @@ import { FailedRuns } from './failed-runs.js';
 import type { HoldingsLog } from './holdings-log.js';
 import type { Replicator } from './replication/replicator.js';
 
-/** Engine, shard and worker as actors that others reach. */
+/** The actors of a worker: engine, shard, and the worker itself. */
 
-/** The parts of a worker that its actors speak for. */
-export interface SpokenFor {
+/** The parts of a worker that its actors expose. */
+export interface WorkerActorParts {
   readonly engine: Engine;
   readonly store: BlockStore;
   readonly holdings: HoldingsLog;
@@ -22,22 +22,23 @@ export interface SpokenFor {
   readonly log: Log;
   readonly draining: () => boolean;
   readonly drain: () => void;
-  /** The worker is of no use any more, for the reason given. */
+  /** Ends the worker because it has become unusable. */
   readonly end: (why: string) => void;
 }
 
-/** Lets others reach the engine, the shard and the worker itself. */
-export async function spawnWorkerActors(actors: ActorSystem, parts: SpokenFor): Promise<void> {
+/** Spawns the actors through which other processes call the worker. */
+export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorParts): Promise<void> {
   const { engine, store, holdings, replicator, log, draining, drain, end } = parts;
-  const supervision = { onGiveUp: () => end('a part of it crashed too often: the log says why') };
+  const supervision = { onGiveUp: () => end('one of its actors crashed too often; see the log for the cause') };
   const runs = new FailedRuns({
     failed: (err) => log.error({ err }, 'a request failed'),
-    beyond: ({ message }) => end(`${ENGINE_FAILURES} requests in a row failed, the last with: ${message}`),
+    beyond: ({ message }) => end(`${ENGINE_FAILURES} requests in a row failed, the last one with: ${message}`),
   });
   const engineBehavior: Behavior<typeof EngineProtocol> = {
     generate: (request, call) => {
-      // Who sent it had not heard yet. Elsewhere it costs nobody anything.
-      if (draining()) throw new Unavailable('this worker is about to go and takes nothing new');
+      // The coordinator does not know yet that this worker drains. It retries on another worker.
+      if (draining())
+        throw new Unavailable('cannot accept the request: this worker is draining; retry on another worker');
       return runs.watch(engine.generate(request, call.signal));
     },
   };

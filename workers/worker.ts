@@ -9,23 +9,25 @@ import { Lifecycle } from '../src/lifecycle.js';
 import { makeWorkerParts, type WorkerOptions, type WorkerParts } from './compose.js';
 import { spawnWorkerActors } from './worker-actors.js';
 
-/** A worker that is told to go finishes what runs within this time. @internal exported for tests. */
+/** The lifecycle of one worker: start, drain and stop. */
+
+/** Time limit for running requests to finish when the worker stops. @internal exported for tests. */
 export const DRAIN_TIMEOUT_MS = 5_000;
-/** And hands its blocks to their next homes within this time. @internal exported for tests. */
+/** Time limit for handing blocks over to their next homes when the worker stops. @internal exported for tests. */
 export const HAND_OVER_TIMEOUT_MS = 3_000;
-/** And writes to disk what is not there yet within this time. */
+/** Time limit for writing blocks to disk when the worker stops. */
 const FLUSH_TIMEOUT_MS = 3_000;
 
-const WHY_OVER = {
-  fenced: 'another worker has taken this name: give every worker an id of its own',
-  silence: 'the others took this worker for dead, as it slept or was cut off: it has to be started anew',
-  link: 'the others took this worker for dead, as it could not be reached: it has to be started anew',
+const CAUSES_OF_DEATH = {
+  fenced: 'another worker has taken over its ID; use a different ID for every worker',
+  silence: 'the fleet declared it dead, because it was suspended or cut off; restart it',
+  link: 'the fleet declared it dead, because it was unreachable; restart it',
 };
 
-/** The life of one worker: `starting`, `serving`, `draining`. Its parts are those of `compose.ts`. */
+/** One worker, which is `starting`, then `serving`, then `draining`. `compose.ts` makes its parts. */
 export class Worker {
   private state: Announcement['state'] = 'starting';
-  /** Others have buried this worker: nobody waits any more for what it still does. */
+  /** Whether the worker cannot go on, because the fleet declared it dead or it failed. No process waits for its remaining work. */
   private over = false;
   private address: PeerAddress = { hostId: hostId(), unixPath: null, tcpHost: null, tcpPort: null };
   private readonly parts: WorkerParts;
@@ -39,11 +41,11 @@ export class Worker {
     this.announcer = new Announcer(bus, clock, fleetSubjects(config.namespace), () => this.describe(), linked);
   }
 
-  /** Joins the fleet. Resolves with the addresses when this worker serves. If it rejects, `stop` undoes the part of the start that went well. */
+  /** Joins the fleet. Resolves with the addresses when this worker serves. If it rejects, `stop` undoes the partial start. */
   async start(): Promise<{ peer: PeerAddress; metrics: string | null }> {
     const { roster } = this.parts;
     await this.startSharing();
-    // The announcer leaves after the actors have ended, and begins when they can be called.
+    // Stops run in reverse order: the announcer leaves after the actors have stopped.
     this.life.use(roster, () => roster.stop());
     this.life.use(this.announcer, (announcer) => announcer.leave());
     await this.startAnswering();
@@ -56,13 +58,13 @@ export class Worker {
     return { peer: this.address, metrics };
   }
 
-  /** Takes nothing new, finishes what runs, hands blocks on, leaves; each within a limit. Idempotent. */
+  /** Drains, finishes running requests, hands blocks over and leaves the fleet, each within a time limit. Idempotent. */
   async stop(): Promise<void> {
     if (this.state !== 'starting') await this.finish();
     await this.life.stop();
   }
 
-  /** Opens the cache, and gives its blocks to peers. */
+  /** Opens the cache, and serves its blocks to peers. */
   private async startSharing(): Promise<void> {
     const { store, instruments, server, peers, links } = this.parts;
     const { socketPath, host, port, advertiseHost } = this.options.config.peer;
@@ -81,7 +83,7 @@ export class Worker {
     this.life.use(links, () => links.close());
   }
 
-  /** Runs the engine, and lets others call it. */
+  /** Starts the engine and the actors. */
   private async startAnswering(): Promise<void> {
     const { actors, engine, store, holdings, replicator } = this.parts;
     this.life.use(actors, () => actors.stop());
@@ -103,7 +105,7 @@ export class Worker {
     const { peers, server, roster, instruments } = this.parts;
     peers.onLinkClosed((id, incarnation) => roster.linkClosed(id, incarnation));
     server.onLinkClosed((id, incarnation) => roster.linkClosed(id, incarnation));
-    roster.listen((effect) => this.follow(effect));
+    roster.listen((effect) => this.onMembership(effect));
     instruments.onLoad(() => this.announcer.soon());
   }
 
@@ -117,15 +119,15 @@ export class Worker {
     const { engine, replicator } = this.parts;
     this.drain();
     const finished = this.over || (await within(clock, DRAIN_TIMEOUT_MS, engine.idle()));
-    if (!finished) log.warn({ running: engine.stats().running }, 'requests were cut off: they took too long to finish');
-    const handedOn = this.over || (await within(clock, HAND_OVER_TIMEOUT_MS, replicator.idle()));
-    if (!handedOn) log.warn({ blocks: replicator.lagBlocks }, 'not all blocks were handed on in time');
+    if (!finished) log.warn({ running: engine.stats().running }, 'requests were cut off: they did not finish in time');
+    const handedOver = this.over || (await within(clock, HAND_OVER_TIMEOUT_MS, replicator.idle()));
+    if (!handedOver) log.warn({ blocks: replicator.lagBlocks }, 'not all blocks were handed over in time');
   }
 
   private async closeStore(): Promise<void> {
     const { clock, log } = this.options;
     const { store } = this.parts;
-    // Connections let go of blocks a turn or two after they were closed.
+    // Connections unpin blocks a turn or two of the event loop after they are closed.
     await within(clock, HAND_OVER_TIMEOUT_MS, store.quiet());
     const flushed = this.over || (await within(clock, FLUSH_TIMEOUT_MS, store.idle()));
     if (!flushed) log.warn({}, 'not all blocks were written to disk in time');
@@ -142,14 +144,14 @@ export class Worker {
     this.announcer.announce();
   }
 
-  private follow(effect: MembershipEffect): void {
+  private onMembership(effect: MembershipEffect): void {
     const { identity, log } = this.options;
     if (effect.type === 'refused' && effect.first) log.warn({ reason: effect.reason }, effect.message);
     if (effect.type === 'refused' && effect.reason === 'stale' && effect.incarnation === identity.incarnation)
-      this.end('a newer worker has this name: give every worker an id of its own');
+      this.end('a newer worker has the same ID; use a different ID for every worker');
     if (effect.type !== 'dead' && effect.type !== 'left') return;
     if (effect.id === identity.id) {
-      if (effect.type === 'dead') this.end(WHY_OVER[effect.cause]);
+      if (effect.type === 'dead') this.end(CAUSES_OF_DEATH[effect.cause]);
       return;
     }
     if (effect.type === 'dead') log.warn({ peer: effect.id, cause: effect.cause }, 'a worker is dead');

@@ -7,13 +7,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { Unavailable } from '../../src/errors.js';
 
+/** A nats-server that belongs to this process and ends with it. */
+
 /** Bytes that the embedded server keeps for JetStream, in memory and on disk, and how long it may take to start and to stop. */
 const NATS_STORE_MEMORY_BYTES = 64 * 2 ** 20;
 const NATS_STORE_FILE_BYTES = 512 * 2 ** 20;
 const NATS_START_TIMEOUT_MS = 15_000;
 const NATS_STOP_TIMEOUT_MS = 5_000;
-
-/** A nats-server that belongs to this process and ends with it. */
 
 export interface EmbeddedServerOptions {
   /** Path of the nats-server program, from `findNatsServer`. */

@@ -3,12 +3,12 @@ import { chmod, copyFile, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
+/** Installs a program into the cache folder, completely or not at all. */
+
 /** How long one run of apt-get or dpkg-deb may take. */
 const NATS_PACKAGE_TIMEOUT_MS = 180_000;
 
 const execFileAsync = promisify(execFile);
-
-/** Installs a program into the cache folder, completely or not at all. */
 
 /** Runs a program to its end and returns its standard output. Rejects with the end of its standard error. */
 export async function runProgram(file: string, args: readonly string[], cwd?: string): Promise<string> {

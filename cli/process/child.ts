@@ -5,9 +5,10 @@ import * as limits from '../../src/limits.js';
 import { readChildMessage } from './link-messages.js';
 import { OutputTail } from './output-tail.js';
 
+/** A child process that this process started and is responsible for. */
+
 /** Last output of a child that is kept, to be shown if it fails. */
 const CHILD_OUTPUT_TAIL_BYTES = 16 * 1024;
-/** A child process that this process started and is responsible for. */
 
 export interface ChildSpec {
   /** Name of the child in messages. */

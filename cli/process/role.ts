@@ -3,10 +3,10 @@ import * as limits from '../../src/limits.js';
 import type { RunningRole } from '../../src/running-role.js';
 import { openParentLink, type ParentLink } from './parent-link.js';
 
+/** Runs a role in this process, from start to exit. */
+
 /** How long a process whose parent is gone may take to end in good order before it is killed. */
 const ORPHAN_STOP_MS = 3_000;
-
-/** Runs a role in this process, from start to exit. */
 
 export interface RoleOptions {
   /** Starts the role. When `leaving` is aborted, a role that is still starting rejects with Cancelled. */

@@ -1,9 +1,9 @@
 import { type ErrorCode, InvalidRequest, ShoalError } from '../../src/errors.js';
 
+/** Errors in the form of OpenAI's API: a status and a JSON body. */
+
 /** The value of `retry-after` when a queue is full or no worker is there. */
 const RETRY_AFTER_S = 1;
-
-/** Errors in the form of OpenAI's API: a status and a JSON body. */
 
 /** OpenAI's error types by status; any other status is an `invalid_request_error`. */
 const TYPES: Readonly<Record<number, string>> = {

@@ -6,9 +6,9 @@ import type { IncomingCall } from './incoming-call.js';
 import type { Call, Protocol } from './protocol.js';
 import { afterCrash, type RestartPolicy } from './restart-policy.js';
 
-/** An actor with its mailbox, its lives and its supervision. */
+/** An actor with its mailbox and supervisor, and one life of an actor between two crashes. */
 
-/** What the user's object looks like from here; its types were checked where it was given. */
+/** The user's behavior without its types, which `spawn` has checked. */
 export type AnyBehavior = Readonly<Record<string, (request: never, call: Call) => unknown>>;
 
 export interface ActorSettings {
@@ -37,13 +37,13 @@ export class Life {
     return this.abort.signal;
   }
 
-  /** Registers what is to be released at the end; if that has come, releases it now. */
+  /** Registers a function to run when this life ends; runs it now if this life has ended. */
   onStop(release: () => void | Promise<void>): void {
     this.releases.push(release);
     if (this.signal.aborted) void this.releaseAll();
   }
 
-  /** Fails the calls that run, and releases what was registered, the last first. */
+  /** Fails the running calls, then runs the registered functions in reverse order. */
   async end(reason: Unavailable): Promise<void> {
     this.abort.abort(reason);
     for (const call of [...this.calls]) call.fail(reason);
@@ -61,10 +61,7 @@ export class Life {
   }
 }
 
-/**
- * An actor with its mailbox and its supervisor. Messages wait in the mailbox while it is busy, and while it is being started again
- * after a crash.
- */
+/** An actor, its mailbox and its supervisor. Messages wait in the mailbox while the actor is busy or restarting. */
 export class Actor {
   private readonly waiting = new Map<IncomingCall, unknown>();
   private life: Life | null = null;
@@ -75,7 +72,7 @@ export class Actor {
 
   constructor(private readonly settings: ActorSettings) {}
 
-  /** Starts the first life. Rejects with what its creation throws. */
+  /** Starts the first life. Rejects with the error of the factory. */
   async start(): Promise<void> {
     const life = this.newLife();
     life.behavior = await this.settings.create(life);
@@ -89,7 +86,7 @@ export class Actor {
     try {
       if (this.ended) throw this.ended;
       if (this.waiting.size >= mailbox)
-        throw new Overloaded(`the mailbox of ${name} is full: ${mailbox} messages wait`);
+        throw new Overloaded(`cannot queue a message for ${name}: its mailbox of ${mailbox} messages is full`);
       this.waiting.set(call, this.check(call.message));
     } catch (error) {
       call.fail(error as ShoalError);
@@ -99,7 +96,7 @@ export class Actor {
     if (this.life?.behavior) void this.work(this.life);
   }
 
-  /** Ends the actor: what waits and what runs fails with the reason. Resolves when the functions given to `onStop` are done. Idempotent. */
+  /** Ends the actor. Waiting and running calls fail with `reason`. Resolves when all `onStop` functions have finished. Idempotent. */
   async stop(reason: Unavailable): Promise<void> {
     if (!this.ended) {
       this.ended = reason;
@@ -122,22 +119,22 @@ export class Actor {
     if (life) this.ending = life.end(reason);
   }
 
-  /** The request as the protocol allows it. */
+  /** Validates a call against the protocol. Returns the parsed request. */
   private check(message: CallMessage): unknown {
     const { name, protocol } = this.settings;
     const { method, kind } = message;
     const definition = Object.hasOwn(protocol.methods, method) ? protocol.methods[method] : undefined;
     if (message.protocol !== protocol.name || definition?.kind !== kind) {
-      const wanted = `${kind} ${message.protocol}.${method}`;
-      throw new Refused(`the actor ${name} has the protocol ${protocol.name}, in which there is no ${wanted}`);
+      const called = `${kind} ${message.protocol}.${method}`;
+      throw new Refused(`cannot call ${called} of the actor ${name}: its protocol ${protocol.name} has no such method`);
     }
     const parsed = definition.request.safeParse(message.request);
     if (parsed.success) return parsed.data;
     const [issue] = parsed.error.issues;
     const param = issue?.path.join('.') ?? '';
-    const where = param && `, at ${param}`;
+    const field = param ? `${param}: ` : '';
     throw new InvalidRequest(
-      `wrong request for ${protocol.name}.${method}${where}: ${issue?.message}`,
+      `${field}request is not valid for ${protocol.name}.${method}: ${issue?.message}`,
       param || undefined,
     );
   }
@@ -162,18 +159,18 @@ export class Actor {
       const handler = life.behavior?.[method] as ((request: unknown, call: Call) => unknown) | undefined;
       if (!handler) throw new InternalError(`the actor ${this.settings.name} has no handler for ${method}`);
       const result = await Reflect.apply(handler, life.behavior, [request, call.call]);
-      if (kind === 'stream') call.stream(asIterable(result, method), (error) => this.failed(life, call, error));
+      if (kind === 'stream') call.stream(asIterable(result, method), (error) => this.handlerThrew(life, call, error));
       else call.answer(result);
     } catch (error) {
-      this.failed(life, call, error);
+      this.handlerThrew(life, call, error);
     }
   }
 
-  private failed(life: Life, call: IncomingCall, error: unknown): void {
-    // An aborted handler may throw whatever its libraries make of an abort.
+  private handlerThrew(life: Life, call: IncomingCall, error: unknown): void {
+    // A handler whose call was aborted may throw any error; it is no crash.
     if (!call.wanted) return;
     const expected = error instanceof ShoalError && !(error instanceof InternalError);
-    call.failWith(error, expected ? error : new InternalError(`${this.settings.name} crashed`));
+    call.failWith(error, expected ? error : new InternalError(`the actor ${this.settings.name} crashed`));
     if (!expected) this.crash(life, error);
   }
 
@@ -189,7 +186,8 @@ export class Actor {
       this.restart = clock.after(restartAfterMs, () => void this.ending.then(() => this.startAgain()));
       return;
     }
-    void this.stop(new Unavailable(`the actor ${name} crashed ${decision.crashesMs.length} times and was given up`));
+    const crashes = decision.crashesMs.length;
+    void this.stop(new Unavailable(`the actor ${name} crashed ${crashes} times and is not restarted`));
     observe({ type: 'gaveUp', actor: name, error });
     onGiveUp(error);
   }
@@ -209,5 +207,5 @@ export class Actor {
 function asIterable(value: unknown, method: string): AsyncIterable<unknown> {
   if (typeof value === 'object' && value !== null && Symbol.asyncIterator in value)
     return value as AsyncIterable<unknown>;
-  throw new InternalError(`the handler of the stream ${method} returned nothing that can be iterated`);
+  throw new InternalError(`the handler of the stream ${method} must return an async iterable`);
 }

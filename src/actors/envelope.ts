@@ -3,14 +3,14 @@ import { Corrupt, type WireError } from '../errors.js';
 import { ACTOR_NAME_CHARS, CALLS_IN_FLIGHT, STREAM_WINDOW_ITEMS } from '../limits.js';
 import { decode, encode } from '../wire/msgpack.js';
 
-/** What nodes say to each other, and its checkers. Requests, answers and items are checked by the protocol of the actor. */
+/** The messages between nodes, with their schemas. An actor's protocol checks its requests, answers and items. */
 
 const Name = z.string().min(1).max(ACTOR_NAME_CHARS);
 const Count = z.int().min(0);
-/** Of a call, given by its caller; unique within the caller's incarnation. */
+/** ID of a call, assigned by its caller and unique within the caller's incarnation. */
 const CallId = z.int().min(1);
 
-/** One life of a node. */
+/** One incarnation of a node. */
 export const NodeAddress = z.strictObject({ node: Name, incarnation: Name });
 export type NodeAddress = z.infer<typeof NodeAddress>;
 
@@ -26,25 +26,25 @@ const CallMessage = z.strictObject({
   actor: Name,
   method: Name,
   kind: z.enum(['ask', 'tell', 'stream']),
-  /** What is left of it when the message is sent: clocks of machines differ. */
+  /** Time left until the deadline when the message is sent, since clocks of machines differ; null for no deadline. */
   deadlineMs: z.number().min(0).nullable(),
   request: z.unknown(),
 });
 export type CallMessage = z.infer<typeof CallMessage>;
 
-/** To the node of an actor, or (`alive`) back to the one that probed. */
+/** A message to a node: from the caller to the actor's node, except `alive`, which answers a probe. */
 export const NodeMessage = z.discriminatedUnion('type', [
   CallMessage,
   z.strictObject({ type: z.literal('cancel'), id: CallId, from: NodeAddress }),
-  /** The reader has taken `read` items out of the stream, in all. */
+  /** The reader has consumed `read` items of the stream in total. */
   z.strictObject({ type: z.literal('credit'), id: CallId, from: NodeAddress, read: Count }),
-  /** All open calls of a caller to this node, with the items read: each of them is still wanted. */
+  /** All open calls of a caller to this node, each with the number of items read. Keeps the calls alive. */
   z.strictObject({
     type: z.literal('probe'),
     from: NodeAddress,
     calls: z.array(z.tuple([CallId, Count])).max(CALLS_IN_FLIGHT),
   }),
-  /** The same calls with the number of items sent; null for a call that is not known here. */
+  /** The probed calls, each with the number of items sent; null for an unknown call. */
   z.strictObject({
     type: z.literal('alive'),
     from: NodeAddress,
@@ -59,11 +59,11 @@ const WireErrorMessage: z.ZodType<WireError> = z.strictObject({
   param: z.string().optional(),
 });
 
-/** To one call, whose number travels beside it. */
+/** A message to one call. The call's ID travels beside the message: in the subject, or in the frame of a direct link. */
 export const AnswerMessage = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('answer'), value: z.unknown() }),
   z.strictObject({ type: z.literal('failure'), error: WireErrorMessage }),
-  /** Items of a stream, the first of which has the number `first`, counted from 0. Each is packed by itself on its way to another node. */
+  /** Items of a stream; `first` is the index of the first one, from 0. Between nodes, each item is packed separately. */
   z.strictObject({ type: z.literal('items'), first: Count, items: z.array(z.unknown()).max(STREAM_WINDOW_ITEMS) }),
   z.strictObject({ type: z.literal('end'), items: Count }),
   /** Answer to a look-up. */
@@ -71,28 +71,32 @@ export const AnswerMessage = z.discriminatedUnion('type', [
 ]);
 export type AnswerMessage = z.infer<typeof AnswerMessage>;
 
-/** To all nodes that have an actor of that name. */
+/** A look-up of an actor by name, sent to all nodes. */
 export const LookupMessage = z.strictObject({ id: CallId, from: NodeAddress, protocol: Name, actor: Name });
 export type LookupMessage = z.infer<typeof LookupMessage>;
 
-/** A message on a direct link, with its addressee: this node, one of its calls, or everybody who has an actor of that name. */
+/** A message on a direct link with its addressee: the node, one of the node's calls, or (for a look-up) the actor of that name. */
 export type LinkedMessage =
   | { readonly to: 'node'; readonly message: NodeMessage }
   | { readonly to: 'call'; readonly id: number; readonly message: AnswerMessage }
   | { readonly to: 'all'; readonly message: LookupMessage };
 
-/** Stand in the place of a call's number, which is 1 or more. */
+/** Address in place of a call's ID, which is 1 or more: the node. */
 const TO_NODE = 0;
+/** Address in place of a call's ID: a look-up. */
 const TO_ALL = -1;
 const Linked = z.tuple([z.int().min(TO_ALL), z.unknown()]);
 
-/** Packs a message for a direct link as `[number, message]`. Throws InternalError for what cannot be encoded. */
+/**
+ * Packs a message for a direct link as `[address, message]`.
+ * @throws InternalError if a value in the message cannot be encoded
+ */
 export function packLinked(linked: LinkedMessage): Uint8Array {
   const number = linked.to === 'call' ? linked.id : linked.to === 'node' ? TO_NODE : TO_ALL;
   return encode([number, linked.message]);
 }
 
-/** Reads a message of a direct link. Throws if it is not one. */
+/** Decodes and checks a message of a direct link. Throws if the message is malformed. */
 export function unpackLinked(bytes: Uint8Array): LinkedMessage {
   const [number, message] = Linked.parse(decode(bytes));
   if (number === TO_NODE) return { to: 'node', message: NodeMessage.parse(message) };
@@ -100,7 +104,7 @@ export function unpackLinked(bytes: Uint8Array): LinkedMessage {
   return { to: 'call', id: number, message: unpackAnswer(message) };
 }
 
-/** Checks an answer that came from another node, and unpacks its items. Throws if it is not one. */
+/** Checks an answer from another node, and unpacks its items. Throws if the answer is malformed. */
 export function unpackAnswer(value: unknown): AnswerMessage {
   const message = AnswerMessage.parse(value);
   return message.type === 'items' ? { ...message, items: message.items.map(unpackItem) } : message;

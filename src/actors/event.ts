@@ -1,6 +1,6 @@
-/** What happens in an actor system that no caller sees: for counters and logs. */
+/** Events of an actor system that no caller sees, for counters and logs. */
 export type ActorEvent =
-  /** A message was not handled. `malformed` should never happen between nodes of one version. */
+  /** A message was dropped. Nodes of one version never send `malformed` messages to each other. */
   | {
       readonly type: 'dropped';
       readonly reason: 'malformed' | 'duplicate' | 'undeliverable';
@@ -13,7 +13,7 @@ export type ActorEvent =
       readonly restartAfterMs: number | null;
     }
   | { readonly type: 'gaveUp'; readonly actor: string; readonly error: unknown }
-  /** A function given to `onStop` failed. */
+  /** A function registered with `onStop` failed. */
   | { readonly type: 'stopFailed'; readonly actor: string; readonly error: unknown };
 
 export type ObserveActors = (event: ActorEvent) => void;

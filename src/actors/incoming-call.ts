@@ -13,21 +13,19 @@ import type { Call } from './protocol.js';
 import type { Route } from './route.js';
 import { StreamSender } from './stream-sender.js';
 
-/** A call from another node, from its actor's side. */
+/** A call from a caller to an actor of this node. */
 
-/** What a call needs of the calls' keeper. */
+/** The part of `Incoming` that a call uses. */
 export interface IncomingOwner {
   readonly clock: Clock;
   closed(call: IncomingCall): void;
 }
 
-/**
- * A call from somewhere to an actor of this node, from its arrival to the last message that answers it. Answers that cannot be sent
- * at the moment are kept, and sent later.
- */
+/** A call to an actor of this node, from its arrival to its last answer. Answers that cannot be sent now are queued and retried. */
 export class IncomingCall {
+  /** When the caller was last heard. */
   heardMs: number;
-  /** Items of the stream that have left this node. */
+  /** Items of the stream sent by this node. */
   itemsSent = 0;
   private readonly abort = new AbortController();
   private readonly deadlineAtMs: number | null;
@@ -36,12 +34,12 @@ export class IncomingCall {
   private readonly unsent: AnswerMessage[] = [];
   private heldUntilMs = 0;
   private state: 'open' | 'answered' | 'closed' = 'open';
-  /** Called once, when nothing that the actor does for this call counts any more. */
+  /** Called once, when the call no longer needs the actor: it is answered, failed, cancelled or lost. */
   onSettled: (() => void) | null = null;
 
   constructor(
     readonly message: CallMessage,
-    /** On which the caller is answered: that on which it was heard last. */
+    /** The route for answers: the one on which the call or its last probe arrived. */
     public route: Route,
     private readonly owner: IncomingOwner,
   ) {
@@ -51,13 +49,13 @@ export class IncomingCall {
     this.deadline = deadlineMs === null ? null : owner.clock.after(deadlineMs, () => this.expire());
   }
 
-  /** As the handler sees it. */
+  /** The handler's view of the call. */
   get call(): Call {
     const deadlineMs = this.deadlineAtMs === null ? null : Math.max(this.deadlineAtMs - this.owner.clock.now(), 0);
     return { signal: this.abort.signal, deadlineMs, from: this.message.from.node };
   }
 
-  /** False when nobody waits for the answer any more. */
+  /** Whether the caller still waits for an answer. */
   get wanted(): boolean {
     return this.state === 'open';
   }
@@ -66,19 +64,19 @@ export class IncomingCall {
     this.settle({ type: 'answer', value });
   }
 
-  /** Answers with the error, and aborts the handler. */
+  /** Answers with `error`, and aborts the handler. */
   fail(error: ShoalError): void {
     this.failWith(error, error);
   }
 
-  /** Answers with what was thrown. Unlike `fail`, it takes errors that are not ours. */
+  /** Answers with `thrown`, which may be any error, and aborts the handler with `reason`. */
   failWith(thrown: unknown, reason: ShoalError): void {
     if (!this.wanted) return;
     this.abort.abort(reason);
     this.settle({ type: 'failure', error: toWire(thrown) });
   }
 
-  /** Sends the items to the caller. `onThrow` gets what the iterable throws, and then decides about the call. */
+  /** Sends the items to the caller. `onThrow` receives an error of the iterable, and has to settle the call. */
   stream(iterable: AsyncIterable<unknown>, onThrow: (error: unknown) => void): void {
     const sender = new StreamSender(iterable, {
       pack: (item) => this.route.pack(item),
@@ -91,7 +89,7 @@ export class IncomingCall {
     else sender.close();
   }
 
-  /** The caller is there: it has read so many items. */
+  /** The caller is alive and has read `read` items in total. Sends queued answers. */
   credit(read: number): void {
     this.heardMs = this.owner.clock.now();
     this.heldUntilMs = 0;
@@ -99,30 +97,30 @@ export class IncomingCall {
     this.retry();
   }
 
-  /** The caller has another route: what waits goes there. */
+  /** Switches to the caller's new route, also for queued answers. */
   moveTo(route: Route): void {
     if (route.name === this.route.name) return;
     this.route = route;
   }
 
-  /** Keeps what is to be sent until the caller is heard, or has had so much time to be. */
+  /** Queues answers until the caller is heard, at the latest until `untilMs`. */
   hold(untilMs: number): void {
     this.heldUntilMs = untilMs;
   }
 
-  /** The caller wants no answer. */
+  /** Ends the call at the caller's request, without an answer. */
   cancel(why: string): void {
     this.abort.abort(new Cancelled(`the call was cancelled: ${why}`));
     this.close();
   }
 
-  /** The caller is gone or cannot be heard. */
-  lose(why: string): void {
+  /** Ends the call, without an answer, because the caller is gone or silent. */
+  callerLost(why: string): void {
     this.abort.abort(new Unavailable(`the caller on ${this.message.from.node} ${why}`));
     this.close();
   }
 
-  /** Sends what could not be sent before. */
+  /** Sends the queued answers, in order. */
   retry(): void {
     for (let message = this.unsent[0]; message; message = this.unsent[0]) {
       if (!this.trySend(message)) return;
@@ -137,7 +135,7 @@ export class IncomingCall {
 
   private settle(message: AnswerMessage): void {
     if (this.wanted) this.send(message);
-    // What cannot be sent at all has by now been settled as a failure.
+    // An answer that can never be sent has already settled the call as a failure.
     if (!this.wanted) return;
     this.state = 'answered';
     this.release();
@@ -164,7 +162,7 @@ export class IncomingCall {
     if (this.unsent.length > 0 || !this.trySend(message)) this.unsent.push(message);
   }
 
-  /** False if it can be sent later. What can never be sent becomes a failure. */
+  /** Sends an answer. Returns false if it has to be retried later. An answer that can never be sent becomes a failure. */
   private trySend(message: AnswerMessage): boolean {
     const { id, protocol, method } = this.message;
     if (this.owner.clock.now() < this.heldUntilMs) return false;
@@ -175,7 +173,7 @@ export class IncomingCall {
       if (error instanceof Unavailable || error instanceof Overloaded) return false;
       const why = error instanceof Error ? error.message : String(error);
       if (message.type !== 'failure')
-        this.fail(new InternalError(`${protocol}.${method} cannot send its answer: ${why}`));
+        this.fail(new InternalError(`cannot send the answer of ${protocol}.${method}: ${why}`));
     }
     return true;
   }

@@ -6,15 +6,17 @@ import type { ObserveActors } from './event.js';
 import { IncomingCall, type IncomingOwner } from './incoming-call.js';
 import type { Route } from './route.js';
 
-/** Calls that a node remembers after their end, so that a message delivered twice is handled once. */
+/** The calls to the actors of this node. */
+
+/** Limit on the remembered IDs of calls, which make a call that is delivered twice run once. */
 const CALLS_REMEMBERED = 16_384;
 
 type Message<T extends NodeMessage['type']> = Extract<NodeMessage, { type: T }>;
 
-/** The calls that have come to the actors of this node and have not ended. */
+/** The open calls to the actors of this node. */
 export class Incoming implements IncomingOwner {
   private readonly open = new Map<string, IncomingCall>();
-  /** Calls that were taken in, or cancelled before they came, oldest first. */
+  /** Calls that have arrived, or were cancelled before they arrived, oldest first. */
   private readonly seen = new Set<string>();
 
   constructor(
@@ -34,7 +36,7 @@ export class Incoming implements IncomingOwner {
     this.remember(key);
     const call = new IncomingCall(message, route, this);
     if (this.open.size >= limits.CALLS_IN_FLIGHT) {
-      call.fail(new Overloaded(`this node already serves ${limits.CALLS_IN_FLIGHT} calls`));
+      call.fail(new Overloaded(`cannot accept the call: this node already serves ${limits.CALLS_IN_FLIGHT} calls`));
       return;
     }
     this.open.set(key, call);
@@ -43,14 +45,14 @@ export class Incoming implements IncomingOwner {
 
   cancel(message: Message<'cancel'>): void {
     this.remember(callKey(message));
-    this.open.get(callKey(message))?.cancel('the caller does not want it any more');
+    this.open.get(callKey(message))?.cancel('at the request of the caller');
   }
 
   credit(message: Message<'credit'>): void {
     this.open.get(callKey(message))?.credit(message.read);
   }
 
-  /** The caller asks after its calls. From now on they are answered on the route on which it asked. */
+  /** Answers a probe, and moves the probed calls to the route on which it arrived. */
   probe(message: Message<'probe'>, route: Route): void {
     const { from } = message;
     const calls = message.calls.map(([id, read]): [number, number | null] => {
@@ -62,22 +64,22 @@ export class Incoming implements IncomingOwner {
     try {
       route.toNode({ type: 'alive', from: this.self, calls });
     } catch {
-      // The next probe is answered again.
+      // The caller probes again.
     }
   }
 
-  /** Sends what waits, and gives up calls whose callers have been silent for too long. `excused` says that nothing could have been heard. */
+  /** Retries queued answers, and ends the calls of silent callers. `excused` tells whether a route could carry no message, so that silence proves nothing. */
   sweep(excused: (route: Route) => boolean): void {
     const nowMs = this.clock.now();
     for (const call of [...this.open.values()]) {
       if (excused(call.route)) call.heardMs = nowMs;
       const silent = call.route.kind !== 'local' && call.heardMs <= nowMs - limits.CALL_SILENCE_MS;
-      if (silent) call.lose(`has been silent for ${limits.CALL_SILENCE_MS} ms`);
+      if (silent) call.callerLost(`has been silent for ${limits.CALL_SILENCE_MS} ms`);
       else call.retry();
     }
   }
 
-  /** The bus is found, by this node. What it says there before a caller has found it too would be lost. */
+  /** This node has found the bus again. Answers wait, because those sent before a caller finds the bus too would be lost. */
   busFound(): void {
     const nowMs = this.clock.now();
     for (const call of this.open.values()) {
@@ -89,7 +91,7 @@ export class Incoming implements IncomingOwner {
 
   nodeGone(address: NodeAddress): void {
     for (const call of [...this.open.values()]) {
-      if (sameNode(call.message.from, address)) call.lose('is gone');
+      if (sameNode(call.message.from, address)) call.callerLost('is gone');
     }
   }
 

@@ -1,19 +1,19 @@
 import type { NodeAddress } from './envelope.js';
 
-/** The port: connections of their own between nodes, on which actors' messages travel where one node can dial the other. */
+/** The port for direct connections between nodes, which carry actors' messages where one node can dial the other. */
 export interface CallLinks {
   /** The open link to this incarnation of a node, or null. */
   to(node: NodeAddress): CallLink | null;
   /** All open links. */
   all(): Iterable<CallLink>;
-  /** Registers the one who is told of everything that happens on links. */
+  /** Registers the only listener for the events of all links. */
   listen(listener: LinkListener): void;
 }
 
-/** An open connection to one incarnation of another node, which has proved that it is that node. Messages keep their order. */
+/** An authenticated connection to one incarnation of another node. Messages keep their order. */
 export interface CallLink {
   readonly peer: NodeAddress;
-  /** False from the moment at which it closed, for good. */
+  /** Whether messages can be sent. A link that has closed never opens again. */
   readonly open: boolean;
   /**
    * Sends one packed message. The bytes must not be changed afterwards.
@@ -25,9 +25,9 @@ export interface CallLink {
 export interface LinkListener {
   opened(link: CallLink): void;
   closed(link: CallLink): void;
-  /** The bytes are valid during the call only. */
+  /** The bytes of `message` are valid only during the call. */
   received(link: CallLink, message: Uint8Array): void;
 }
 
-/** No node can be dialled: all calls take the bus. */
+/** No links: all calls go over the bus. */
 export const NO_LINKS: CallLinks = { to: () => null, all: () => [], listen: () => undefined };

@@ -1,7 +1,7 @@
 import type { Log } from '../log.js';
 import type { ActorEvent, ObserveActors } from './event.js';
 
-/** Writes down what goes wrong with the actors of this process; what was merely dropped, at level debug. */
+/** Logs the failures of this process's actors as errors, and dropped messages at level debug. */
 export function logged(log: Log): ObserveActors {
   return (event: ActorEvent) => {
     if (event.type === 'dropped') {
@@ -10,7 +10,7 @@ export function logged(log: Log): ObserveActors {
     }
     const { actor, error: err } = event;
     if (event.type === 'crashed') log.error({ actor, err, restartAfterMs: event.restartAfterMs }, 'an actor crashed');
-    else if (event.type === 'gaveUp') log.error({ actor, err }, 'an actor crashed too often and is not started again');
-    else log.error({ actor, err }, 'an actor could not give back what it held');
+    else if (event.type === 'gaveUp') log.error({ actor, err }, 'an actor crashed too often and is not restarted');
+    else log.error({ actor, err }, 'an actor failed to release a resource');
   };
 }

@@ -4,10 +4,10 @@ import type { NodeAddress } from './envelope.js';
 import { nodeKey } from './envelope.js';
 import type { CallLink, CallLinks, LinkListener } from './links.js';
 
-/** Links between nodes of one process, which a test or a simulator opens and closes. */
+/** Links between nodes of one process, opened and closed by a test or a simulator. */
 export class MemoryLinkHub {
   private readonly nodes = new Map<string, MemoryLinks>();
-  /** How often a message arrives: once, unless set otherwise. Zero is a message lost as its link closes. */
+  /** Number of times that a message is delivered; null for once each. Zero simulates a message lost when its link closes. */
   fault: ((from: NodeAddress, message: Uint8Array) => number) | null = null;
 
   /** The links of one node. */
@@ -17,7 +17,7 @@ export class MemoryLinkHub {
     return links;
   }
 
-  /** Opens a link between two nodes that are known here. */
+  /** Opens a link between two nodes of this hub. */
   connect(a: NodeAddress, b: NodeAddress): void {
     const [ofA, ofB] = [this.linksOf(a), this.linksOf(b)];
     const toB = new MemoryLink(b, (message) => this.pass(a, ofB, toA, message));
@@ -26,7 +26,7 @@ export class MemoryLinkHub {
     ofB.add(toA);
   }
 
-  /** Closes the link at both ends. What is on its way still arrives. */
+  /** Closes the link at both ends. Messages in flight still arrive. */
   cut(a: NodeAddress, b: NodeAddress): void {
     this.linksOf(a).remove(b);
     this.linksOf(b).remove(a);
@@ -34,7 +34,7 @@ export class MemoryLinkHub {
 
   private linksOf(node: NodeAddress): MemoryLinks {
     const links = this.nodes.get(nodeKey(node));
-    if (!links) throw new Unavailable(`node ${node.node} has no links here`);
+    if (!links) throw new Unavailable(`cannot link node ${node.node}: the hub has no such node`);
     return links;
   }
 
@@ -53,7 +53,7 @@ class MemoryLink implements CallLink {
   ) {}
 
   send(message: Uint8Array): void {
-    if (!this.open) throw new Unavailable(`the link to ${this.peer.node} is closed`);
+    if (!this.open) throw new Unavailable(`cannot send to ${this.peer.node}: the link is closed`);
     if (message.byteLength > BUS_MESSAGE_BYTES) {
       throw new InvalidRequest(`cannot send ${message.byteLength} bytes: a message has at most ${BUS_MESSAGE_BYTES}`);
     }

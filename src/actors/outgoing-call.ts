@@ -5,16 +5,16 @@ import * as limits from '../limits.js';
 import type { ActorAddress, AnswerMessage, CallMessage, NodeAddress, NodeMessage } from './envelope.js';
 import type { Route } from './route.js';
 
-/** A call to another node, from its caller's side. */
+/** A call from this node to an actor. */
 
 export interface CallOptions {
-  /** Gives the call up when it aborts: the caller gets Cancelled at once, the actor's signal aborts. */
+  /** Cancels the call when it aborts: the call fails with Cancelled at once, and the handler's signal aborts. */
   readonly signal?: AbortSignal | undefined;
-  /** After it the caller gets DeadlineExceeded. For ever by default; a lost node is noticed in any case. */
+  /** The call fails with DeadlineExceeded after this time. No limit by default; the loss of the actor's node ends the call in any case. */
   readonly timeoutMs?: number | undefined;
 }
 
-/** What becomes of a call. After `answer`, `end` or `fail` nothing more comes. */
+/** Handlers for the outcome of a call. `answer`, `end` or `fail` is the last one called. */
 export interface Receiver {
   answer(value: unknown): void;
   items(items: readonly unknown[]): void;
@@ -24,31 +24,33 @@ export interface Receiver {
 
 export type CallRequest = Pick<CallMessage, 'protocol' | 'method' | 'request'> & { kind: 'ask' | 'stream' };
 
-/** What a call needs of the calls' keeper. */
+/** The part of `Outgoing` that a call uses. */
 export interface CallOwner {
   readonly self: NodeAddress;
   readonly clock: Clock;
-  /** Why a call cannot be made; null if it can. */
+  /** The reason why a call cannot be made; null if it can. */
   refusal(call: OutgoingCall): ShoalError | null;
   opened(call: OutgoingCall): void;
   closed(call: OutgoingCall): void;
   routeTo(node: NodeAddress): Route;
-  /** For messages whose loss the sweep makes good. */
+  /** Sends a message whose loss a later probe repairs. Returns false if the message cannot be sent. */
   trySend(route: Route, message: NodeMessage): boolean;
   dropped(reason: 'malformed' | 'duplicate', what: string): void;
 }
 
-/** A call of this node that has not ended. */
+/** A call from this node to an actor, from its start to its end. */
 export class OutgoingCall {
-  /** Items that have arrived, and that the reader has taken. */
+  /** Items that have arrived. */
   arrived = 0;
+  /** Items that the reader has consumed. */
   read = 0;
+  /** When the actor's node was last heard of this call. */
   heardMs: number;
-  /** Nobody was there to take it. */
+  /** The call had no subscriber, or could not be sent again; the next sweep sends it again. */
   undelivered = false;
-  /** All messages of the call go this way, so that they keep their order, until it is lost. */
+  /** The route of all messages of the call until it closes, so that they keep their order. */
   route: Route;
-  /** Since when there has been no open route; null while there is one. */
+  /** Time since which the call has had no open route; null while it has one. */
   routelessMs: number | null = null;
   private readonly begunMs: number;
   private credited = 0;
@@ -59,7 +61,7 @@ export class OutgoingCall {
   constructor(
     readonly id: number,
     readonly to: ActorAddress,
-    readonly asked: CallRequest,
+    readonly request: CallRequest,
     private readonly options: CallOptions,
     private readonly receiver: Receiver,
     private readonly owner: CallOwner,
@@ -69,8 +71,9 @@ export class OutgoingCall {
     this.route = owner.routeTo(to);
   }
 
-  get what(): string {
-    return `${this.asked.protocol}.${this.asked.method} of ${this.to.actor} on ${this.to.node}`;
+  /** The call's name in messages. */
+  get label(): string {
+    return `${this.request.protocol}.${this.request.method} of ${this.to.actor} on ${this.to.node}`;
   }
 
   /** Sends the call, or fails it at once. */
@@ -86,14 +89,14 @@ export class OutgoingCall {
       this.deadline = this.owner.clock.after(timeoutMs, () => this.abandon(this.late(timeoutMs)));
     }
     if (signal) {
-      // Any number of calls may share a signal; Node takes more than ten listeners for a leak.
+      // Many calls may share a signal, and Node warns of a leak above ten listeners.
       setMaxListeners(0, signal);
       this.onAbort = () => this.abandon(this.cancelled());
       signal.addEventListener('abort', this.onAbort, { once: true });
     }
   }
 
-  /** Sends a call that nobody took once more, and if it cannot be sent now, with the next sweep. */
+  /** Sends an undelivered call again. If it cannot be sent now, it stays undelivered. */
   sendAgain(): void {
     this.route = this.owner.routeTo(this.to);
     this.undelivered = this.trySend() !== null;
@@ -101,37 +104,37 @@ export class OutgoingCall {
 
   receive(message: AnswerMessage): void {
     this.heardMs = this.owner.clock.now();
-    const streaming = this.asked.kind === 'stream';
+    const streaming = this.request.kind === 'stream';
     if (message.type === 'failure') {
       this.fail(fromWire(message.error));
     } else if (message.type === 'answer' && !streaming) {
       this.close();
       this.receiver.answer(message.value);
     } else if (message.type === 'items' && streaming) {
-      this.take(message.first, message.items);
+      this.receiveItems(message.first, message.items);
     } else if (message.type === 'end' && streaming) {
       this.end(message.items);
     } else {
-      this.owner.dropped('malformed', `${message.type} for ${this.what}`);
+      this.owner.dropped('malformed', `${message.type} for ${this.label}`);
     }
   }
 
-  /** What the actor's node says of the call when it is asked. */
+  /** The actor's node answered a probe: it has sent `sent` items, or does not know the call (null). */
   alive(sent: number | null): void {
     this.heardMs = this.owner.clock.now();
-    if (sent === null) this.fail(new Unavailable(`${this.what} is not known there: its answer, or the call, was lost`));
-    else if (sent > this.arrived) this.gap(sent);
+    if (sent === null) this.fail(new Unavailable(`cannot finish ${this.label}: the call or its answer was lost`));
+    else if (sent > this.arrived) this.itemsLost(sent);
   }
 
-  /** The reader has taken one item more. */
-  took(): void {
+  /** The reader has consumed one more item. Sends credit when half of the window is consumed. */
+  itemRead(): void {
     this.read++;
     if (!this.open || this.read - this.credited < limits.STREAM_WINDOW_ITEMS / 2) return;
     this.credited = this.read;
     this.owner.trySend(this.route, { type: 'credit', id: this.id, from: this.owner.self, read: this.read });
   }
 
-  /** Ends the call from this side, and tells the actor. */
+  /** Fails the call, and cancels it on the actor's node. */
   abandon(error: ShoalError): void {
     if (!this.open) return;
     this.owner.trySend(this.route, { type: 'cancel', id: this.id, from: this.owner.self });
@@ -152,35 +155,36 @@ export class OutgoingCall {
   }
 
   private trySend(): ShoalError | null {
-    const { to, id, asked, deadlineMs } = this;
+    const { to, id, request, deadlineMs } = this;
     const { self } = this.owner;
     try {
-      this.route.toNode({ type: 'call', id, from: self, actor: to.actor, deadlineMs, ...asked });
+      this.route.toNode({ type: 'call', id, from: self, actor: to.actor, deadlineMs, ...request });
       return null;
     } catch (error) {
       if (!(error instanceof ShoalError))
         return new InternalError(error instanceof Error ? error.message : String(error));
-      return fromWire({ ...error.toWire(), message: `${this.what}: ${error.message}` });
+      return fromWire({ ...error.toWire(), message: `${this.label}: ${error.message}` });
     }
   }
 
-  /** What is left of its time. */
+  /** Time left until the deadline; null without one. */
   private get deadlineMs(): number | null {
     const { timeoutMs } = this.options;
     return timeoutMs === undefined ? null : Math.max(this.begunMs + timeoutMs - this.owner.clock.now(), 0);
   }
 
-  private take(first: number, items: readonly unknown[]): void {
+  private receiveItems(first: number, items: readonly unknown[]): void {
     if (first > this.arrived) {
-      this.gap(first);
+      this.itemsLost(first);
       return;
     }
-    // What has arrived before is a message delivered twice.
+    // Items before `arrived` belong to a message that was delivered twice.
     const fresh = items.slice(this.arrived - first);
-    if (fresh.length === 0) this.owner.dropped('duplicate', `items of ${this.what}`);
+    if (fresh.length === 0) this.owner.dropped('duplicate', `items of ${this.label}`);
     this.arrived += fresh.length;
     if (this.arrived - this.read > limits.STREAM_WINDOW_ITEMS) {
-      this.abandon(new InternalError(`${this.what} sent more than ${limits.STREAM_WINDOW_ITEMS} items unasked`));
+      const window = limits.STREAM_WINDOW_ITEMS;
+      this.abandon(new InternalError(`${this.label} exceeded the window of ${window} items`));
       return;
     }
     this.receiver.items(fresh);
@@ -188,15 +192,16 @@ export class OutgoingCall {
 
   private end(sent: number): void {
     if (sent > this.arrived) {
-      this.gap(sent);
+      this.itemsLost(sent);
       return;
     }
     this.close();
     this.receiver.end();
   }
 
-  private gap(sent: number): void {
-    this.abandon(new Unavailable(`items ${this.arrived} to ${sent - 1} of ${this.what} were lost on the way`));
+  private itemsLost(sent: number): void {
+    const lost = `items ${this.arrived} to ${sent - 1}`;
+    this.abandon(new Unavailable(`cannot finish ${this.label}: ${lost} were lost`));
   }
 
   private close(): void {
@@ -207,10 +212,10 @@ export class OutgoingCall {
   }
 
   private cancelled(): Cancelled {
-    return new Cancelled(`${this.what} was cancelled by its caller`);
+    return new Cancelled(`${this.label} was cancelled by its caller`);
   }
 
   private late(timeoutMs: number): DeadlineExceeded {
-    return new DeadlineExceeded(`${this.what} did not finish within ${timeoutMs} ms`);
+    return new DeadlineExceeded(`${this.label} did not finish within ${timeoutMs} ms`);
   }
 }

@@ -14,19 +14,21 @@ import { type CallOptions, type CallOwner, type CallRequest, OutgoingCall, type 
 import type { Post } from './post.js';
 import type { Route, RouteKind } from './route.js';
 
-/** A call whose connection closed while the bus is lost waits so long for another route. */
+/** The calls of this node to actors. */
+
+/** How long a call whose direct link closed while the bus is lost waits for another route. */
 const ROUTELESS_MS = 1_000;
 
-/** Incarnations known to be gone that a node remembers, so that a call to one fails at once. */
+/** Limit on the remembered incarnations that are gone; a call to one of them fails at once. */
 const GONE_NODES_REMEMBERED = 4_096;
 
-/** The calls of this node towards actors, here and elsewhere. */
+/** The open calls of this node to actors, of this node and of others. */
 export class Outgoing implements CallOwner {
   private readonly open = new Map<number, OutgoingCall>();
   private readonly gone = new Set<string>();
   private lastId = 0;
   private stopped = false;
-  /** Before, who does not listen may only be later than this node at finding the bus again. */
+  /** Until this time a node without a subscription may not have found the bus again yet, so its calls do not fail. */
   private judgeFromMs = 0;
 
   constructor(
@@ -37,14 +39,14 @@ export class Outgoing implements CallOwner {
     private readonly onCall: (path: RouteKind) => void,
   ) {}
 
-  call(to: ActorAddress, asked: CallRequest, options: CallOptions, receiver: Receiver): OutgoingCall {
-    const call = new OutgoingCall(this.nextId(), to, asked, options, receiver, this);
+  call(to: ActorAddress, request: CallRequest, options: CallOptions, receiver: Receiver): OutgoingCall {
+    const call = new OutgoingCall(this.nextId(), to, request, options, receiver, this);
     this.onCall(call.route.kind);
     call.begin();
     return call;
   }
 
-  tell(to: ActorAddress, told: Pick<CallMessage, 'protocol' | 'method' | 'request'>): void {
+  tell(to: ActorAddress, request: Pick<CallMessage, 'protocol' | 'method' | 'request'>): void {
     const { actor } = to;
     const message = {
       type: 'call',
@@ -56,8 +58,9 @@ export class Outgoing implements CallOwner {
     } as const;
     const route = this.routeTo(to);
     this.onCall(route.kind);
-    if (this.stopped || !this.trySend(route, { ...message, ...told })) {
-      this.observe({ type: 'dropped', reason: 'undeliverable', what: `${told.protocol}.${told.method} to ${actor}` });
+    if (this.stopped || !this.trySend(route, { ...message, ...request })) {
+      const what = `${request.protocol}.${request.method} to ${actor}`;
+      this.observe({ type: 'dropped', reason: 'undeliverable', what });
     }
   }
 
@@ -69,7 +72,7 @@ export class Outgoing implements CallOwner {
     return this.open.get(id);
   }
 
-  /** Fails every call to a node, from now on at once. */
+  /** Fails all calls to an incarnation of a node, including later ones. */
   nodeGone(address: NodeAddress): void {
     this.gone.add(nodeKey(address));
     if (this.gone.size > GONE_NODES_REMEMBERED) {
@@ -81,53 +84,56 @@ export class Outgoing implements CallOwner {
     this.failWhere(({ to }) => sameNode(to, address), 'is gone');
   }
 
-  /** Nobody took a call: it fails, or is sent once more by the next sweep. */
+  /** A call had no subscriber: it fails, or soon after the bus was found, the next sweep sends it again. */
   nobodyForCall(id: number): void {
     const call = this.open.get(id);
     if (!call) return;
-    if (this.patient) call.undelivered = true;
-    else call.fail(new Unavailable(`${call.what} cannot be reached: nobody listens there`));
+    if (this.inGracePeriod) call.undelivered = true;
+    else call.fail(new Unavailable(`cannot call ${call.label}: the node is not on the bus`));
   }
 
-  /** Nobody took a probe: the calls to that node fail, or the next sweep asks again. */
+  /** A probe had no subscriber: the calls to that node fail, or soon after the bus was found, the next sweep probes again. */
   nobodyForProbe(is: (address: NodeAddress) => boolean): void {
-    if (!this.patient) this.failWhere((call) => call.route.kind === 'nats' && is(call.to), 'is not there any more');
+    if (this.inGracePeriod) return;
+    this.failWhere((call) => call.route.kind === 'nats' && is(call.to), 'is no longer on the bus');
   }
 
-  private get patient(): boolean {
+  private get inGracePeriod(): boolean {
     return this.clock.now() < this.judgeFromMs;
   }
 
   private failWhere(is: (call: OutgoingCall) => boolean, why: string): void {
     for (const call of [...this.open.values()]) {
-      if (is(call)) call.fail(new Unavailable(`${call.what} has failed: the node ${why}`));
+      if (is(call)) call.fail(new Unavailable(`cannot finish ${call.label}: the node ${why}`));
     }
   }
 
   /**
-   * Asks all nodes after the calls that are open there, and gives up those of which nothing was heard for too long. `excused` says that
-   * nothing could have been heard on a route.
+   * Probes all open calls at their nodes, and fails those that have been silent or without a route for too long. `excused` tells whether a
+   * route could carry no message, so that silence proves nothing.
    */
   sweep(excused: (route: Route) => boolean): void {
     const nowMs = this.clock.now();
-    const asked: OutgoingCall[] = [];
+    const probed: OutgoingCall[] = [];
     for (const call of [...this.open.values()]) {
       if (call.route.kind === 'local') continue;
       if (excused(call.route)) call.heardMs = nowMs;
       if (call.heardMs <= nowMs - limits.CALL_SILENCE_MS) {
-        call.abandon(new Unavailable(`${call.what} has been silent for ${limits.CALL_SILENCE_MS} ms`));
+        const silence = `its node has been silent for ${limits.CALL_SILENCE_MS} ms`;
+        call.abandon(new Unavailable(`cannot finish ${call.label}: ${silence}`));
       } else if (call.routelessMs !== null && call.routelessMs <= nowMs - ROUTELESS_MS) {
-        call.abandon(new Unavailable(`${call.what} was cut off: its connection closed and NATS is not reached`));
+        const cause = 'its direct link closed and NATS is not connected';
+        call.abandon(new Unavailable(`cannot finish ${call.label}: ${cause}`));
       } else if (call.undelivered) {
         call.sendAgain();
       } else {
-        asked.push(call);
+        probed.push(call);
       }
     }
-    this.probe(asked);
+    this.probe(probed);
   }
 
-  /** Gives calls whose direct route was lost another one, on which they go on if nothing was lost with the old one. */
+  /** Moves calls whose route closed to another open route. They continue there unless messages were lost, which a probe detects. */
   reroute(): void {
     const moved: OutgoingCall[] = [];
     for (const call of this.open.values()) {
@@ -144,14 +150,14 @@ export class Outgoing implements CallOwner {
     this.probe(moved);
   }
 
-  /** The bus is found, by this node. The others have their time to find it too. */
+  /** This node has found the bus again. Other nodes get `BUS_GRACE_MS` to find it too. */
   busFound(): void {
     this.judgeFromMs = this.clock.now() + limits.BUS_GRACE_MS;
     this.reroute();
     this.sweep(({ kind }) => kind === 'nats');
   }
 
-  /** Asks after calls, in one message for each node and route. The node then answers them on that route. */
+  /** Probes calls, with one message per node and route. The node then answers the calls on that route. */
   private probe(calls: readonly OutgoingCall[]): void {
     const groups = new Map<string, OutgoingCall[]>();
     for (const call of calls) {
@@ -161,21 +167,23 @@ export class Outgoing implements CallOwner {
       else groups.set(key, [call]);
     }
     for (const group of groups.values()) {
-      const asked = group.map((call): [number, number] => [call.id, call.read]);
-      this.trySend(group[0]!.route, { type: 'probe', from: this.self, calls: asked });
+      const probed = group.map((call): [number, number] => [call.id, call.read]);
+      this.trySend(group[0]!.route, { type: 'probe', from: this.self, calls: probed });
     }
   }
 
   stop(): void {
     this.stopped = true;
-    for (const call of [...this.open.values()]) call.abandon(new Unavailable(`${call.what}: the caller is stopping`));
+    for (const call of [...this.open.values()]) {
+      call.abandon(new Unavailable(`cannot finish ${call.label}: the caller is stopping`));
+    }
   }
 
   refusal(call: OutgoingCall): ShoalError | null {
-    if (this.stopped) return new Unavailable(`${call.what}: this actor system has stopped`);
-    if (this.gone.has(nodeKey(call.to))) return new Unavailable(`${call.what} cannot be reached: the node is gone`);
+    if (this.stopped) return new Unavailable(`cannot call ${call.label}: this actor system has stopped`);
+    if (this.gone.has(nodeKey(call.to))) return new Unavailable(`cannot call ${call.label}: the node is gone`);
     if (this.open.size < limits.CALLS_IN_FLIGHT) return null;
-    return new Overloaded(`${call.what}: ${limits.CALLS_IN_FLIGHT} calls of this node are already in flight`);
+    return new Overloaded(`cannot call ${call.label}: this node already has ${limits.CALLS_IN_FLIGHT} calls in flight`);
   }
 
   opened(call: OutgoingCall): void {

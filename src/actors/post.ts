@@ -16,18 +16,20 @@ import type { CallLink, CallLinks } from './links.js';
 import { BusRoute, DirectRoute, LocalRoute, type Route } from './route.js';
 import { callSubject, lookupSubject, nodeSubject, probedTokens } from './subjects.js';
 
-/** What takes the messages that arrive at a node. */
+/** Finds the route to each node, and receives the messages that arrive from the bus and from direct links. */
+
+/** Handlers for the messages that arrive at a node. */
 export interface Inbox {
-  /** `route` leads back to the sender. */
+  /** Handles a message for the node. `route` leads back to the sender. */
   nodeMessage(message: NodeMessage, route: Route): void;
-  /** `from` is the node that proved that it answers; null where the route does not tell. */
+  /** Handles an answer to a call. `from` is the authenticated peer of a direct link; null on other routes. */
   answer(id: number, message: AnswerMessage, from: NodeAddress | null): void;
   lookup(message: LookupMessage): void;
-  /** The bus says that nobody listens at the address of a call. */
+  /** The bus reports that a call had no subscriber. */
   nobodyForCall(id: number): void;
-  /** The bus says that nobody listens at the address of a probe. `is` tells whether a node is the one probed. */
+  /** The bus reports that a probe had no subscriber. `is` tests whether an address is the probed node's. */
   nobodyForProbe(is: (address: NodeAddress) => boolean): void;
-  /** A direct link has opened or closed: calls whose route is lost may take another. */
+  /** A direct link opened or closed: calls whose route closed can switch to another. */
   routesChanged(): void;
 }
 
@@ -40,7 +42,7 @@ export interface PostOptions {
   readonly observe: ObserveActors;
 }
 
-/** Finds the route to each node, and hands on what arrives, checked. */
+/** Sends and receives the messages of one node. Checks each received message before it hands it to the inbox. */
 export class Post {
   readonly self: NodeAddress;
   private readonly bus: Bus;
@@ -60,7 +62,7 @@ export class Post {
     this.local = new LocalRoute(inbox);
   }
 
-  /** Starts to take what arrives for this node. Called once. */
+  /** Subscribes to this node's messages. Call once. */
   open(): void {
     const { bus, base, inbox } = this;
     this.subscriptions.push(
@@ -79,14 +81,14 @@ export class Post {
     return sameNode(address, this.self);
   }
 
-  /** The best route at this moment: none skips the bus but a direct link, and it is the bus even while that is lost. */
+  /** The best route now: local within this node, else a direct link if one is open, else the bus, even while the bus is lost. */
   routeTo(node: NodeAddress): Route {
     if (this.isLocal(node)) return this.local;
     const link = this.options.links.to(node);
     return link?.open ? this.routeOver(link) : this.busRoute(node);
   }
 
-  /** Makes this node answer look-ups of the name. */
+  /** Subscribes to look-ups of an actor's name. */
   listen(actor: string): Subscription {
     return this.bus.subscribe(lookupSubject(this.options.namespace, actor), (message) => {
       const lookup = this.read(message, (value) => LookupMessage.parse(value));
@@ -94,7 +96,10 @@ export class Post {
     });
   }
 
-  /** Asks all nodes over the bus. While that is lost, those to which links are open. Throws as `Bus.publish` does, and Unavailable without either. */
+  /**
+   * Asks all nodes for an actor over the bus; while the bus is lost, only the nodes with an open link.
+   * @throws what `Bus.publish` throws: Unavailable if the bus is lost and no link is open
+   */
   lookup(message: LookupMessage): void {
     const { namespace, links } = this.options;
     const linked = [...links.all()];
@@ -126,11 +131,11 @@ export class Post {
     try {
       const linked = unpackLinked(bytes);
       if (linked.to === 'call') this.inbox.answer(linked.id, linked.message, link.peer);
-      else if (!sameNode(linked.message.from, link.peer)) throw new Corrupt('the sender is not the peer of the link');
+      else if (!sameNode(linked.message.from, link.peer)) throw new Corrupt('from: is not the peer of the link');
       else if (linked.to === 'all') this.inbox.lookup(linked.message);
       else this.inbox.nodeMessage(linked.message, this.routeOver(link));
     } catch {
-      this.dropMalformed(`a message of ${link.peer.node}`);
+      this.dropMalformed(`message from ${link.peer.node}`);
     }
   }
 

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 /** What can be said to a kind of actor: ask, tell and stream, typed and checked. */
 
 /**
- * What can be said to a kind of actor. A protocol is a value: it types references and behaviours, and checks every message that arrives.
+ * The methods of a kind of actor. A protocol is a value that types references and behaviors, and checks every message that arrives.
  *
  *     const Counter = defineProtocol('counter', {
  *       add: tell(z.strictObject({ amount: z.int() })),
@@ -25,7 +25,7 @@ export interface AskMethod<Req extends z.ZodType = z.ZodType, Res extends z.ZodT
   readonly response: Res;
 }
 
-/** One request, no answer: it may be lost, and the sender is not told. */
+/** One request without an answer. The request may be lost without an error at the sender. */
 export interface TellMethod<Req extends z.ZodType = z.ZodType> {
   readonly kind: 'tell';
   readonly request: Req;
@@ -57,11 +57,11 @@ export function stream<Req extends z.ZodType, Item extends z.ZodType>(
   return { kind: 'stream', request, item };
 }
 
-/** What a handler knows of the call that it handles. */
+/** A handler's view of the call that it handles. */
 export interface Call {
-  /** Aborts when the caller cancels, goes away, or its deadline passes, and when this actor ends. The reason is a ShoalError. */
+  /** Aborts when the caller cancels or is lost, the deadline passes, or this actor ends. The reason is a ShoalError. */
   readonly signal: AbortSignal;
-  /** How long the caller still waits; null if for ever. */
+  /** Time left until the caller's deadline; null without one. */
   readonly deadlineMs: number | null;
   /** Node of the caller. */
   readonly from: string;
@@ -70,9 +70,9 @@ export interface Call {
 /**
  * The actor itself: an object (or an instance of a class) with a handler for each method. It handles one message at a time: the
  * next one waits until the handler's promise is settled. A `stream` handler is done when it has returned its iterable, which then
- * runs beside later messages.
+ * runs concurrently with later messages.
  *
- * A ShoalError that a handler throws is the answer to the caller, but InternalError and whatever is no ShoalError crash the actor.
+ * The caller receives an error that a handler throws. InternalError, and any error that is not a ShoalError, also crashes the actor.
  */
 export type Behavior<P extends Protocol> = { [K in keyof P['methods']]: Handler<P['methods'][K]> };
 

@@ -7,11 +7,11 @@ import type { AskNames, ItemOf, Protocol, RequestOf, ResponseOf, StreamNames, Te
 import { StreamReader } from './stream-reader.js';
 
 /**
- * A typed reference to an actor, here or elsewhere. It is a name, not a connection: it can be kept, and calls to an actor that is not there
- * fail with Unavailable.
+ * A typed reference to an actor of any node. It is a name, not a connection: it can be kept, and calls to an absent actor fail with
+ * Unavailable.
  *
- * Requests, answers and items are checked where they arrive, which also copies their objects and arrays. Byte arrays are passed on as
- * they are within a node: whoever sends one must not write to it afterwards.
+ * The receiver checks requests, answers and items, which also copies their objects and arrays. Within a node, byte arrays are shared and
+ * not copied: the sender must not write to one afterwards.
  */
 export class ActorRef<P extends Protocol> {
   constructor(
@@ -21,8 +21,9 @@ export class ActorRef<P extends Protocol> {
   ) {}
 
   /**
-   * Sends a request and waits for the answer. Rejects with the actor's own error, or Unavailable (nobody there, lost on the way: try another),
-   * Overloaded (mailbox full), DeadlineExceeded, Cancelled, InvalidRequest (the actor's protocol does not allow the request).
+   * Sends a request and waits for the answer.
+   * @throws the actor's own error, Unavailable (actor absent, or a message lost: try another actor), Overloaded (mailbox full, or too many
+   * calls), DeadlineExceeded, Cancelled, InvalidRequest (the request does not fit the protocol)
    */
   ask<K extends AskNames<P>>(
     method: K,
@@ -32,8 +33,8 @@ export class ActorRef<P extends Protocol> {
     const definition = this.protocol.methods[method];
     if (definition?.kind !== 'ask') return Promise.reject(this.misuse(method, 'ask'));
     return new Promise((resolve, reject) => {
-      const asked = { protocol: this.protocol.name, method, kind: 'ask', request } as const;
-      this.outgoing.call(this.address, asked, options, {
+      const callRequest = { protocol: this.protocol.name, method, kind: 'ask', request } as const;
+      this.outgoing.call(this.address, callRequest, options, {
         answer: (value) => {
           try {
             resolve(this.check<ResponseOf<P, K>>(definition.response, value, method));
@@ -48,15 +49,15 @@ export class ActorRef<P extends Protocol> {
     });
   }
 
-  /** Sends a message that is not answered, and may be lost. */
+  /** Sends a message without an answer. The message may be lost. */
   tell<K extends TellNames<P>>(method: K, request: RequestOf<P, K>): void {
     if (this.protocol.methods[method]?.kind !== 'tell') throw this.misuse(method, 'tell');
     this.outgoing.tell(this.address, { protocol: this.protocol.name, method, request });
   }
 
   /**
-   * Sends a request and gives the items of the answer. The call is made when iteration begins; each iteration makes one. Leaving the
-   * loop cancels it. Throws as `ask` does, after the items that arrived before.
+   * Sends a request and yields the items of the answer. Each iteration makes its own call when it begins; leaving the loop cancels the
+   * call. Throws the errors of `ask`, after yielding the items that arrived before.
    */
   stream<K extends StreamNames<P>>(
     method: K,
@@ -65,26 +66,24 @@ export class ActorRef<P extends Protocol> {
   ): AsyncIterable<ItemOf<P, K>> {
     const definition = this.protocol.methods[method];
     if (definition?.kind !== 'stream') throw this.misuse(method, 'stream');
-    const asked = { protocol: this.protocol.name, method, kind: 'stream', request } as const;
+    const callRequest = { protocol: this.protocol.name, method, kind: 'stream', request } as const;
     const check = (item: unknown) => this.check<ItemOf<P, K>>(definition.item, item, method);
     return {
       [Symbol.asyncIterator]: () =>
-        new StreamReader(check).begin((receiver) => this.outgoing.call(this.address, asked, options, receiver)),
+        new StreamReader(check).begin((receiver) => this.outgoing.call(this.address, callRequest, options, receiver)),
     };
   }
 
   private check<T>(schema: z.ZodType, value: unknown, method: string): T {
     const parsed = schema.safeParse(value);
     if (parsed.success) return parsed.data as T;
-    const where = parsed.error.issues[0]?.path.join('.') ?? '';
-    const why = parsed.error.issues[0]?.message ?? 'unknown';
-    const what = `${this.protocol.name}.${method} of ${this.address.actor} on ${this.address.node}`;
-    throw new InternalError(`${what} answered what its protocol does not allow${where && ` at ${where}`}: ${why}`);
+    const path = parsed.error.issues[0]?.path.join('.') ?? '';
+    const cause = parsed.error.issues[0]?.message ?? 'unknown';
+    const label = `${this.protocol.name}.${method} of ${this.address.actor} on ${this.address.node}`;
+    throw new InternalError(`the answer of ${label} violates its protocol${path && ` at ${path}`}: ${cause}`);
   }
 
   private misuse(method: string, kind: string): InternalError {
-    return new InternalError(
-      `${this.protocol.name}.${method} cannot be used with ${kind}: its protocol says otherwise`,
-    );
+    return new InternalError(`cannot ${kind} ${this.protocol.name}.${method}: its protocol has no such method`);
   }
 }

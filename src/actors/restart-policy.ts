@@ -1,14 +1,15 @@
-/** When what crashes is started again, and when not any more. Pure. */
+/** Decides when a crashed actor or process is restarted, and when it is given up. Pure. */
 export interface RestartPolicy {
-  /** Restarts within the window, after which the next crash is the last. */
+  /** Restarts allowed within the window; the crash after them is final. */
   readonly restarts: number;
   readonly windowMs: number;
-  /** Before the first restart; doubled for each crash before it in the window. */
+  /** Pause before the first restart; doubles with each earlier crash in the window. */
   readonly backoffMs: number;
+  /** Longest pause. */
   readonly ceilingMs: number;
 }
 
-/** For a crashed actor or process, unless its owner says otherwise. */
+/** The policy for an actor or process whose owner sets none. */
 export const DEFAULT_RESTART_POLICY: RestartPolicy = {
   restarts: 8,
   windowMs: 60_000,
@@ -21,7 +22,7 @@ export type RestartDecision =
   | { readonly kind: 'giveUp'; readonly crashesMs: readonly number[] };
 
 /**
- * Decides after a crash at `nowMs`. `crashesMs` are the times of earlier crashes, as the decision before returned them.
+ * Decides after a crash at `nowMs`. `crashesMs` are the times of earlier crashes, as returned by the previous decision.
  * Pauses double: `min(backoffMs x 2^(crashes in the window before this one), ceilingMs)`.
  */
 export function afterCrash(policy: RestartPolicy, crashesMs: readonly number[], nowMs: number): RestartDecision {

@@ -4,38 +4,43 @@ import { type AnswerMessage, type NodeAddress, type NodeMessage, packLinked } fr
 import type { CallLink } from './links.js';
 import { callSubject, nodeSubject, probeSubject } from './subjects.js';
 
+/** The routes of messages: within a node, over a direct link, or over the bus. */
+
 /** Within a node, over a direct link, or over the bus. */
 export type RouteKind = 'local' | 'direct' | 'nats';
 
-/** An item of a stream as it travels, and its bytes; 0 within a node. */
+/** An item of a stream in the form in which it travels, and its size: 0 within a node, where it is not encoded. */
 export interface Parcel {
   readonly content: unknown;
   readonly bytes: number;
 }
 
-/** A way to one other node, on which messages keep their order. A call stays on its route until that is lost. */
+/** A route to one node, on which messages keep their order. A call stays on its route until the route closes. */
 export interface Route {
   readonly kind: RouteKind;
-  /** Equal for messages that keep their order with each other. */
+  /** Messages to one node on routes of the same name keep their order. */
   readonly name: string;
   /** Whether messages can be sent now. A direct route that closed stays closed; the bus may come back. */
   readonly open: boolean;
-  /** Throws what `Bus.publish` throws, and InternalError for what cannot be encoded. */
+  /**
+   * Sends a message to the node.
+   * @throws what `Bus.publish` throws; InternalError if a value cannot be encoded
+   */
   toNode(message: NodeMessage): void;
-  /** Throws as `toNode` does. */
+  /** Sends an answer to a call of the node. Throws the errors of `toNode`. */
   toCall(id: number, message: AnswerMessage): void;
   pack(item: unknown): Parcel;
 }
 
-/** What takes messages within a node. */
+/** The handlers that a local route delivers to. */
 export interface LocalInbox {
   nodeMessage(message: NodeMessage, route: Route): void;
   answer(id: number, message: AnswerMessage, from: NodeAddress | null): void;
 }
 
 /**
- * Skips encoding: what the protocol's checkers pass on as it is (byte arrays) is the very same object on both sides, and must not be changed
- * once it is sent.
+ * The route within a node. It does not encode: byte arrays, which the protocol's schemas do not copy, are shared by both sides and must not
+ * be changed after sending.
  */
 export class LocalRoute implements Route {
   readonly kind = 'local';
@@ -64,7 +69,7 @@ abstract class PackedRoute {
   }
 }
 
-/** Over a direct link. */
+/** The route over a direct link. */
 export class DirectRoute extends PackedRoute implements Route {
   readonly kind = 'direct';
 
@@ -88,7 +93,7 @@ export class DirectRoute extends PackedRoute implements Route {
   }
 }
 
-/** Over the bus. */
+/** The route over the bus. */
 export class BusRoute extends PackedRoute implements Route {
   readonly kind = 'nats';
   readonly name = 'nats';
@@ -114,7 +119,7 @@ export class BusRoute extends PackedRoute implements Route {
     this.bus.publish(callSubject(this.namespace, this.to, id), encode(message));
   }
 
-  /** Where the bus says that nobody listens there. */
+  /** The subject on which the bus reports that the message had no subscriber. */
   private replySubject(message: NodeMessage): string | undefined {
     if (message.type === 'call' && message.kind !== 'tell') return callSubject(this.namespace, this.self, message.id);
     return message.type === 'probe' ? probeSubject(this.namespace, this.self, this.to) : undefined;

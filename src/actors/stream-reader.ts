@@ -1,14 +1,16 @@
 import { Cancelled, type ShoalError } from '../errors.js';
 import type { OutgoingCall, Receiver } from './outgoing-call.js';
 
+/** The reader's end of a stream. */
+
 interface Waiter<T> {
   resolve(result: IteratorResult<T>): void;
   reject(error: ShoalError): void;
 }
 
 /**
- * The reader's end of a stream. Items that have arrived are read before an error is thrown, unless the reader itself gave up. The number
- * of items kept here is bounded by the sender's window.
+ * Iterates over the items of a stream. It yields the items that have arrived before it throws an error, except after a cancellation by the
+ * reader. The window bounds the number of buffered items.
  */
 export class StreamReader<T> implements AsyncIterableIterator<T>, Receiver {
   private arrived: unknown[] = [];
@@ -16,7 +18,7 @@ export class StreamReader<T> implements AsyncIterableIterator<T>, Receiver {
   private outcome: 'open' | 'ended' | ShoalError = 'open';
   private call: OutgoingCall | null = null;
 
-  /** `check` throws a ShoalError for an item that the protocol does not allow. */
+  /** `check` throws a ShoalError for an item that violates the protocol. */
   constructor(private readonly check: (item: unknown) => T) {}
 
   begin(call: (receiver: Receiver) => OutgoingCall): this {
@@ -31,7 +33,7 @@ export class StreamReader<T> implements AsyncIterableIterator<T>, Receiver {
   next(): Promise<IteratorResult<T>> {
     return new Promise((resolve, reject) => {
       const waiter = { resolve, reject };
-      if (this.arrived.length > 0) return this.give(waiter, this.arrived.shift());
+      if (this.arrived.length > 0) return this.resolveItem(waiter, this.arrived.shift());
       if (this.outcome === 'open') return this.waiting.push(waiter);
       const { outcome } = this;
       this.outcome = 'ended';
@@ -40,7 +42,7 @@ export class StreamReader<T> implements AsyncIterableIterator<T>, Receiver {
     });
   }
 
-  /** Ends the stream at both ends. */
+  /** Ends the stream here, and cancels the call. */
   return(): Promise<IteratorResult<T>> {
     this.arrived = [];
     this.call?.abandon(new Cancelled('the reader left the stream'));
@@ -53,7 +55,7 @@ export class StreamReader<T> implements AsyncIterableIterator<T>, Receiver {
   items(items: readonly unknown[]): void {
     for (const item of items) {
       const waiter = this.waiting.shift();
-      if (waiter) this.give(waiter, item);
+      if (waiter) this.resolveItem(waiter, item);
       else this.arrived.push(item);
     }
   }
@@ -71,8 +73,8 @@ export class StreamReader<T> implements AsyncIterableIterator<T>, Receiver {
     for (const waiter of this.waiting.splice(0)) waiter.resolve({ done: true, value: undefined });
   }
 
-  private give(waiter: Waiter<T>, item: unknown): void {
-    this.call?.took();
+  private resolveItem(waiter: Waiter<T>, item: unknown): void {
+    this.call?.itemRead();
     try {
       waiter.resolve({ done: false, value: this.check(item) });
     } catch (error) {

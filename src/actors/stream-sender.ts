@@ -1,37 +1,37 @@
 import * as limits from '../limits.js';
 import type { Parcel } from './route.js';
 
-/** Takes items out of an iterable as fast as the reader's window allows. */
+/** The sender's end of a stream. */
 
-/** Bytes of a stream that may be on their way before the reader has acknowledged any. @internal exported for tests. */
+/** Window of a stream in bytes: no further item is read from the iterable while this many bytes are unread. @internal exported for tests. */
 export const STREAM_WINDOW_BYTES = 16 * 2 ** 20;
-/** Bytes of items that are put into one message where several are ready at once. */
+/** Limit on the bytes of several items in one message; a larger item has a message of its own. */
 const STREAM_BATCH_BYTES = 32 * 1024;
 
-/** Where the items of a stream go. */
+/** The destination of a stream's items. */
 export interface StreamTarget {
   pack(item: unknown): Parcel;
   items(first: number, contents: readonly unknown[]): void;
   end(items: number): void;
-  /** The iterable threw, or gave what cannot be packed. */
+  /** The iterable threw, or yielded an item that cannot be packed. */
   failed(error: unknown): void;
 }
 
-/** Turns of the microtask queue after which an iterable that has not given its next item is taken to be waiting for something. */
+/** Microtask turns after which an iterable without a next item counts as waiting for I/O or a timer, so that the batch is sent. */
 const READY_TURNS = 8;
 
 /**
- * Takes items out of an iterable as fast as the reader's window allows, and sends them. The first is sent at once; those that are
- * ready together go together.
+ * Reads items from an iterable as fast as the reader's window allows, and sends them. The first item is sent at once; items that are ready
+ * together are sent in one message.
  */
 export class StreamSender {
-  /** Items taken out of the iterable. */
+  /** Items read from the iterable. */
   private taken = 0;
   private sent = 0;
   private read = 0;
   private batch: unknown[] = [];
   private batchBytes = 0;
-  /** Bytes of each item that the reader has not taken, oldest first. */
+  /** Bytes of each item that the reader has not consumed, oldest first. */
   private readonly unreadBytes: number[] = [];
   private unreadTotalBytes = 0;
   private pulling = false;
@@ -50,18 +50,18 @@ export class StreamSender {
     this.pull();
   }
 
-  /** The reader has taken `read` items in all. */
+  /** The reader has consumed `read` items in total. */
   credit(read: number): void {
     const upTo = Math.min(read, this.sent);
     for (; this.read < upTo; this.read++) this.unreadTotalBytes -= this.unreadBytes.shift() ?? 0;
     this.pull();
   }
 
-  /** Ends the iterable without sending anything more. Idempotent. */
+  /** Ends the iterable, and sends nothing more. Idempotent. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    // A generator that is waiting returns when it goes on; nobody is left to hear of its errors.
+    // A generator that awaits something returns only when it resumes. Its errors then concern no caller.
     Promise.resolve(this.iterator.return?.()).catch(() => undefined);
   }
 

@@ -1,29 +1,29 @@
 import { subjectToken } from '../bus/subject.js';
 import type { NodeAddress } from './envelope.js';
 
-/** Subjects of actors on the bus. They name node and incarnation, so that nothing reaches a later life of a node. */
+/** Bus subjects of actors. They name the incarnation, so that no message reaches a later incarnation of a node. */
 
-/** First tokens of all subjects of one incarnation of a node. */
+/** Prefix of all subjects of one incarnation of a node. */
 export function nodeSubject(namespace: string, { node, incarnation }: NodeAddress): string {
   return `${namespace}.node.${subjectToken(node)}.${subjectToken(incarnation)}`;
 }
 
-/** Of the answers to one call of a node. */
+/** Subject of the answers to one call of a node. */
 export function callSubject(namespace: string, caller: NodeAddress, id: number): string {
   return `${nodeSubject(namespace, caller)}.call.${id}`;
 }
 
-/** On which a node is told that nobody took its probe of another. */
+/** Reply subject of a node's probe of another node, on which the bus reports a probe without a subscriber. */
 export function probeSubject(namespace: string, caller: NodeAddress, probed: NodeAddress): string {
   return `${nodeSubject(namespace, caller)}.probe.${probedTokens(probed)}`;
 }
 
-/** Names the probed node in `probeSubject`. */
+/** The tokens of the probed node in `probeSubject`. */
 export function probedTokens({ node, incarnation }: NodeAddress): string {
   return `${subjectToken(node)}.${subjectToken(incarnation)}`;
 }
 
-/** Of look-ups of a name, on all nodes. */
+/** Subject of look-ups of an actor's name, shared by all nodes. */
 export function lookupSubject(namespace: string, actor: string): string {
   return `${namespace}.lookup.${subjectToken(actor)}`;
 }

@@ -24,40 +24,42 @@ import { ActorRef } from './ref.js';
 import { DEFAULT_RESTART_POLICY, type RestartPolicy } from './restart-policy.js';
 import type { Route, RouteKind } from './route.js';
 
-/** Messages that wait in an actor's mailbox. */
+/** The actors of one process: spawning, references, look-ups, and dispatch of messages to calls. */
+
+/** Default bound on the messages waiting in an actor's mailbox. */
 const MAILBOX_MESSAGES = 1024;
-/** An open call that is quiet says that it is alive this often. @internal exported for tests. */
+/** How often a node probes its open calls and checks all calls for silence. @internal exported for tests. */
 export const CALL_HEARTBEAT_MS = 1_000;
 
 export interface ActorSystemOptions {
   readonly bus: Bus;
-  /** Connections of their own to other nodes. Without them all calls take the bus. */
+  /** Direct links to other nodes. Without them all calls go over the bus. */
   readonly links?: CallLinks;
   readonly clock: Clock;
   readonly random: Random;
   /** `incarnation` must be fresh at every start. */
   readonly node: { readonly id: string; readonly incarnation: string };
-  /** First tokens of all subjects: systems of different namespaces do not see each other. */
+  /** Prefix of all subjects. Systems with different namespaces do not see each other. */
   readonly namespace: string;
   readonly observe?: ObserveActors;
-  /** Told of each call of this node, with the route on which it set out. */
+  /** Called for each call that this node makes, with the kind of its first route. */
   readonly onCall?: (path: RouteKind) => void;
 }
 
-/** What an actor is given when it is created. */
+/** The environment of an actor, passed to its factory. */
 export interface ActorContext<P extends Protocol> {
   readonly self: ActorRef<P>;
   readonly system: ActorSystem;
   readonly clock: Clock;
   readonly random: Random;
-  /** Aborts when this life of the actor ends: it crashed, or was stopped. */
+  /** Aborts when this life of the actor ends, by a crash or a stop. */
   readonly signal: AbortSignal;
-  /** Registers what is to be released when this life ends, the last first. It is waited for before the next life begins. */
+  /** Registers a function that releases a resource when this life ends. All run in reverse order, and finish before the next life begins. */
   onStop(release: () => void | Promise<void>): void;
 }
 
 export interface SpawnOptions {
-  /** Messages that may wait. */
+  /** Bound on the messages waiting in the mailbox. */
   readonly mailbox?: number;
   readonly supervision?: Partial<RestartPolicy> & { readonly onGiveUp?: (error: unknown) => void };
 }
@@ -69,8 +71,8 @@ interface Entry {
 }
 
 /**
- * The actors of one process, and its references to those of others. It works from `start` on, or from the first actor, reference or look-up:
- * what its bus went through before is not known to it.
+ * The actors of one process, and its references to actors of other processes. It starts with `start`, or with the first actor, reference
+ * or look-up, and is unaware of earlier events of its bus.
  */
 export class ActorSystem {
   readonly node: NodeAddress;
@@ -82,7 +84,7 @@ export class ActorSystem {
   private readonly incoming: Incoming;
   private readonly observe: ObserveActors;
   private readonly routeListeners: (() => void)[] = [];
-  /** Ends what `start` began; empty until then. */
+  /** Undo `start`; empty before it. */
   private readonly endings: (() => void)[] = [];
   private sweptMs = 0;
   private stopped: Promise<void> | null = null;
@@ -104,7 +106,7 @@ export class ActorSystem {
     this.incoming = new Incoming(clock, this.node, this.observe, (call) => this.deliver(call));
   }
 
-  /** Begins to listen. Idempotent. */
+  /** Subscribes to this node's messages and starts the heartbeat. Idempotent. */
   start(): void {
     if (this.stopped || this.endings.length > 0) return;
     const { bus, clock } = this.options;
@@ -122,8 +124,8 @@ export class ActorSystem {
   }
 
   /**
-   * Creates an actor. The factory is called now, and again after each crash. Rejects with what the first call throws, or InvalidRequest
-   * if the name is taken.
+   * Creates an actor. The factory runs now, and again after each crash. Rejects with the error of the first run, with InvalidRequest if the
+   * name is taken, empty or too long, or with Unavailable if the system has stopped.
    */
   async spawn<P extends Protocol>(
     protocol: P,
@@ -132,11 +134,9 @@ export class ActorSystem {
     options: SpawnOptions = {},
   ): Promise<ActorRef<P>> {
     if (this.stopped) throw new Unavailable(`cannot create the actor ${name}: the actor system has stopped`);
-    if (this.actors.has(name)) throw new InvalidRequest(`there is already an actor ${name} on ${this.node.node}`);
+    if (this.actors.has(name)) throw new InvalidRequest(`name: ${name} is already taken on ${this.node.node}`);
     if (name === '' || name.length > limits.ACTOR_NAME_CHARS) {
-      throw new InvalidRequest(
-        `the name of an actor has 1 to ${limits.ACTOR_NAME_CHARS} characters, not ${name.length}`,
-      );
+      throw new InvalidRequest(`name: has ${name.length} characters; must have 1 to ${limits.ACTOR_NAME_CHARS}`);
     }
     const self = this.ref(protocol, { ...this.node, actor: name });
     const { onGiveUp, ...policy } = options.supervision ?? {};
@@ -164,15 +164,15 @@ export class ActorSystem {
     return self;
   }
 
-  /** A reference to an actor whose address is known. Nothing is sent. */
+  /** Makes a reference to an actor at a known address. Sends nothing. */
   ref<P extends Protocol>(protocol: P, address: ActorAddress): ActorRef<P> {
     this.start();
     return new ActorRef(protocol, address, this.outgoing);
   }
 
   /**
-   * Finds all actors of a name and protocol, here and elsewhere. Returns when `enough` have answered, when it is sure that there are none, or
-   * else after `timeoutMs`: nobody knows how many there are. Without a bus it finds those of this node.
+   * Finds all actors with a name and protocol, on all nodes. Returns as soon as `enough` are found or the bus reports that no other node
+   * has one, else after `timeoutMs`, because the number of actors is unknown. While the bus is lost, only this node and linked nodes are asked.
    */
   async lookup<P extends Protocol>(
     protocol: P,
@@ -209,7 +209,7 @@ export class ActorSystem {
     return [...found.values()];
   }
 
-  /** Ends one actor: its waiting and running calls fail with Unavailable. */
+  /** Stops an actor. Its waiting and running calls fail with Unavailable. */
   async stopActor(name: string): Promise<void> {
     const entry = this.actors.get(name);
     if (!entry) return;
@@ -223,23 +223,23 @@ export class ActorSystem {
     return route.open ? route.kind : null;
   }
 
-  /** Nodes to which direct links are open. */
+  /** Nodes with an open direct link. */
   linkedNodes(): NodeAddress[] {
     return [...this.links.all()].map(({ peer }) => peer);
   }
 
-  /** Calls back when a direct link has opened or closed, and when the bus is found. */
+  /** Registers a listener that runs after a direct link opens or closes, and after the bus is found. */
   onRoutesChanged(listener: () => void): void {
     this.routeListeners.push(listener);
   }
 
-  /** Membership says that a life of a node is over: calls to it fail at once, calls from it are cancelled. */
+  /** To be called when membership ends an incarnation of a node: calls to it fail at once, calls from it are cancelled. */
   nodeGone(node: string, incarnation: string): void {
     this.outgoing.nodeGone({ node, incarnation });
     this.incoming.nodeGone({ node, incarnation });
   }
 
-  /** Ends all actors and calls, and resolves when they have released what they held. The bus stays open. Idempotent. */
+  /** Stops all actors and calls, and resolves when the actors have released their resources. The bus stays open. Idempotent. */
   stop(): Promise<void> {
     this.stopped ??= this.stopAll();
     return this.stopped;
@@ -249,7 +249,7 @@ export class ActorSystem {
     await Promise.all([...this.actors.keys()].map((name) => this.stopActor(name)));
     this.incoming.stop();
     this.outgoing.stop();
-    for (const tellOf of [...this.lookups.values()]) tellOf(NOBODY);
+    for (const onFound of [...this.lookups.values()]) onFound(NOBODY);
     for (const end of this.endings) end();
   }
 
@@ -280,7 +280,7 @@ export class ActorSystem {
     else this.callTo(from, id)?.receive(message);
   }
 
-  /** The open call of that number, if it is to that node. */
+  /** The open call with this ID, if it goes to this node. */
   private callTo(node: NodeAddress | null, id: number): OutgoingCall | undefined {
     const call = this.outgoing.get(id);
     return call && (node === null || sameNode(call.to, node)) ? call : undefined;
@@ -299,7 +299,7 @@ export class ActorSystem {
     const { actor } = call.message;
     const entry = this.actors.get(actor);
     if (entry) entry.actor.offer(call);
-    else call.fail(new Unavailable(`there is no actor ${actor} on ${this.node.node}`));
+    else call.fail(new Unavailable(`cannot reach the actor ${actor}: ${this.node.node} has no such actor`));
   }
 
   private has(protocol: string, name: string): boolean {
@@ -324,7 +324,7 @@ export class ActorSystem {
     const late = nowMs - this.sweptMs > 2 * CALL_HEARTBEAT_MS;
     this.sweptMs = nowMs;
     const { connected } = this.options.bus;
-    // A process that stood still has not read what the others sent; nor is anything heard on a bus that is lost.
+    // Silence proves nothing if this process was suspended and has messages left to read, or if the bus is lost.
     const excused = ({ kind }: Route) => late || (kind === 'nats' && !connected);
     this.outgoing.sweep(excused);
     this.incoming.sweep(excused);
@@ -342,5 +342,5 @@ export class ActorSystem {
   }
 }
 
-/** Stands for the answer that there is nobody to answer. */
+/** Ends a look-up in place of a found node: no further node will answer. */
 const NOBODY: NodeAddress = { node: '', incarnation: '' };

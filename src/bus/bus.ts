@@ -1,36 +1,37 @@
 import { InvalidRequest } from '../errors.js';
 
 /**
- * Messages by subject, at most once, in order from each publisher to each subscription. NATS in production, memory in tests.
+ * The port for messages by subject. Delivery is at most once, in order from each publisher to each subscription. NATS implements it in
+ * production, `MemoryBus` in tests.
  */
 export interface Bus {
-  /** Largest payload that `publish` takes. */
+  /** Largest payload that `publish` accepts. */
   readonly maxPayloadBytes: number;
-  /** False between `lost` and `found`, and after `close`. */
+  /** Whether the bus is connected: false between `lost` and `found`, and after `close`. */
   readonly connected: boolean;
 
   /**
-   * Sends a message to every subscription that fits, this connection's own included. The payload must not be changed
-   * afterwards. If nobody listens and `reply` is given, a message with `nobody: true` comes back to it.
+   * Sends a message to every matching subscription, including those of this connection. The payload must not be changed
+   * afterwards. If `reply` is given and no subscription matches, a message with `nobody: true` is delivered to `reply`.
    *
-   * Throws InvalidRequest (payload too large, impossible subject), Unavailable (lost or closed: the message is not
-   * sent later either), Overloaded (too much is waiting to be written). Clients may get to see what it says: it names no subject.
+   * @throws InvalidRequest (payload too large, invalid subject), Unavailable (lost or closed; the message is not sent later
+   * either), Overloaded (too many bytes wait to be written). Clients may see the messages of Unavailable and Overloaded, which name no subject.
    */
   publish(subject: string, payload: Uint8Array, reply?: string): void;
 
   /**
-   * Calls `handler` for every message whose subject fits the pattern (`*` one token, `>` the rest). Of subscriptions
-   * with the same `queue` one gets each message. Survives a lost connection. What a handler throws goes to `onError`.
+   * Calls `handler` for every message whose subject matches the pattern (`*` one token, `>` the rest). Each message goes to one
+   * of the subscriptions with the same `queue`. A subscription survives a lost connection. Errors of a handler go to `onError`.
    */
   subscribe(pattern: string, handler: (message: BusMessage) => void, options?: { queue?: string }): Subscription;
 
-  /** Tells when the connection is lost and found again. Returns a function that ends that. */
+  /** Calls `listener` when the connection is lost and when it is found again. Returns a function that removes the listener. */
   onStatus(listener: (status: BusStatus) => void): () => void;
 
-  /** Resolves when everything published and subscribed so far has reached the server. Rejects with Unavailable if it is lost before. */
+  /** Resolves when all messages and subscriptions so far have reached the server. Rejects with Unavailable if the connection is lost before. */
   flush(): Promise<void>;
 
-  /** Sends what is waiting and ends the connection. Idempotent. */
+  /** Sends the waiting messages and closes the connection. Idempotent. */
   close(): Promise<void>;
 }
 
@@ -38,18 +39,18 @@ export interface BusMessage {
   readonly subject: string;
   readonly payload: Uint8Array;
   readonly reply: string | null;
-  /** Nobody listens to the subject of the message for which this came as the reply. */
+  /** Reports to a reply subject that the original message had no subscriber. */
   readonly nobody: boolean;
 }
 
 export interface Subscription {
-  /** No message arrives afterwards. Idempotent. */
+  /** Ends the subscription: its handler is not called afterwards. Idempotent. */
   unsubscribe(): void;
 }
 
 export type BusStatus = 'lost' | 'found';
 
-/** For errors thrown by handlers. Those are mistakes of ours: unless told otherwise, they end the process. */
+/** Receives the errors thrown by handlers. Such an error is a bug; by default it ends the process. */
 export type OnBusError = (error: unknown) => void;
 
 export const throwLater: OnBusError = (error) => {

@@ -1,19 +1,22 @@
-/** What all of a fleet must see alike: few small values, each changed only by who knows the one before. NATS in production, memory in tests. */
+/**
+ * The port for the few small values that a fleet shares, changed by compare-and-set. NATS JetStream implements it in production,
+ * `MemoryKeyValue` in tests.
+ */
 export interface KeyValue {
-  /** The value now, with its revision; null if there is none. */
+  /** The current value with its revision; null if the key has none. */
   get(key: string): Promise<KeyValueEntry | null>;
 
-  /** Sets a value where there is none. False if there is one: of many who try at once, one succeeds. */
+  /** Sets the value of a key without one. Returns false if the key has a value: of concurrent attempts, one succeeds. */
   create(key: string, value: Uint8Array): Promise<boolean>;
 
-  /** Puts another value in the place of the one that `get` gave with this revision. False if that is not the value any more. */
+  /** Replaces the value that `get` returned with this revision. Returns false if the value has changed since. */
   update(key: string, value: Uint8Array, revision: number): Promise<boolean>;
 
-  /** Removes the value. It is no error if there is none. */
+  /** Removes the value, if the key has one. */
   delete(key: string): Promise<void>;
 }
 
-/** Revisions of a key grow with each change, also over its removal. */
+/** A value and its revision. Revisions of a key grow with each change, including a removal. */
 export interface KeyValueEntry {
   readonly value: Uint8Array;
   readonly revision: number;

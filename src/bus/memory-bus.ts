@@ -11,11 +11,11 @@ import {
 } from './bus.js';
 import { checkPattern, checkSubject, matches } from './subject.js';
 
-/** The bus in one process, with faults for tests. */
+/** A bus in memory, for tests and simulations: the broker, and its connections. */
 
 export interface MemoryBrokerOptions {
   maxPayloadBytes?: number;
-  /** When a message is delivered: as a microtask, unless a simulator decides. Must keep the order of calls for messages to be in order. */
+  /** Runs each delivery; a microtask by default. It must keep the order of its calls, or messages arrive out of order. */
   schedule?: (deliver: () => void) => void;
   onError?: OnBusError;
 }
@@ -35,7 +35,7 @@ interface Entry {
   readonly handler: (message: BusMessage) => void;
 }
 
-/** The server of buses in one process. Deterministic: queue groups take turns, messages go in the order of `publish`. */
+/** The server of the buses in one process. It is deterministic: messages keep the order of `publish`, queue groups are served round-robin. */
 export class MemoryBroker {
   readonly maxPayloadBytes: number;
   readonly onError: OnBusError;
@@ -44,7 +44,7 @@ export class MemoryBroker {
   private readonly turns = new Map<string, number>();
   private readonly severed = new Set<string>();
 
-  /** How often a message arrives: once, unless set otherwise. Zero is a lost message, two a doubled one. */
+  /** Number of times that a message is delivered; null for once each. Zero simulates a lost message, two a duplicate. */
   fault: ((passage: Delivery) => number) | null = null;
 
   constructor(options: MemoryBrokerOptions = {}) {
@@ -57,7 +57,7 @@ export class MemoryBroker {
     return new MemoryBus(this, name);
   }
 
-  /** Messages from `from` no longer reach `to`, and nobody is told. */
+  /** Drops all messages from `from` to `to`, without an error, until `heal`. */
   sever(from: string, to: string): void {
     this.severed.add(`${from}\n${to}`);
   }
@@ -75,9 +75,9 @@ export class MemoryBroker {
   /** For MemoryBus. */
   route(from: MemoryBus, message: BusMessage): void {
     this.schedule(() => {
-      const takers = this.takers(message.subject);
-      for (const entry of takers) this.pass(from, entry, message);
-      if (takers.length === 0 && message.reply !== null) {
+      const receivers = this.receivers(message.subject);
+      for (const entry of receivers) this.pass(from, entry, message);
+      if (receivers.length === 0 && message.reply !== null) {
         this.route(from, { subject: message.reply, payload: new Uint8Array(0), reply: null, nobody: true });
       }
     });
@@ -96,7 +96,7 @@ export class MemoryBroker {
     }
   }
 
-  private takers(subject: string): Entry[] {
+  private receivers(subject: string): Entry[] {
     const fitting = [...this.entries].filter((entry) => entry.bus.connected && matches(entry.pattern, subject));
     const groups = new Map<string, Entry[]>();
     for (const entry of fitting) {
@@ -169,7 +169,7 @@ export class MemoryBus implements Bus {
     this.listeners.clear();
   }
 
-  /** As if the connection broke: subscriptions stay, but nothing passes until `restore`. */
+  /** Simulates a lost connection: subscriptions stay, but no message passes until `restore`. */
   lose(): void {
     if (this.state !== 'connected') return;
     this.state = 'lost';

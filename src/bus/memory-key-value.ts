@@ -1,6 +1,6 @@
 import type { KeyValue, KeyValueEntry } from './key-value.js';
 
-/** A bucket in this process. */
+/** A key-value bucket in memory, for tests. */
 export class MemoryKeyValue implements KeyValue {
   private readonly entries = new Map<string, KeyValueEntry>();
   private revisions = 0;

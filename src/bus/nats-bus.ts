@@ -13,12 +13,18 @@ import {
 } from './bus.js';
 import { checkPattern, checkSubject } from './subject.js';
 
-/** Bytes published that the server has not read yet. */
+/** The bus over NATS: connects, reconnects, and bounds the bytes that wait for the server. */
+
+/** Default limit on the published bytes that the server has not read yet. */
 const BUS_PENDING_BYTES = 64 * 2 ** 20;
-/** The pause before a lost server is tried again: the first, and the longest. */
+/** First pause before a lost server is tried again. */
 const BUS_RECONNECT_MS = 100;
+/** Longest pause before a lost server is tried again. */
 const BUS_RECONNECT_CEILING_MS = 2_000;
-/** A server that does not answer two pings in a row is lost. That takes less than `CALL_SILENCE_MS`, after which its nodes would count as silent. @internal exported for tests. */
+/**
+ * Interval of pings. The connection is lost after two unanswered pings, which takes less than `CALL_SILENCE_MS`, so that calls do not fail for
+ * silence first. @internal exported for tests.
+ */
 export const BUS_PING_INTERVAL_MS = 1_000;
 const BUS_CONNECT_TIMEOUT_MS = 5_000;
 
@@ -32,34 +38,34 @@ export interface NatsOptions {
   name?: string;
   /** Files for TLS; TLS itself is on with a `tls://` URL, or if the server asks for it. */
   tls?: { caFile?: string; certFile?: string; keyFile?: string };
-  /** Keep trying if the server is not there yet, instead of failing. Wrong credentials are tried again too. */
+  /** Keeps trying if the first connection fails, instead of throwing. This includes refused credentials. */
   waitForServer?: boolean;
-  /** While the server is waited for: told why, each time that is another reason than before. */
+  /** Called while waiting for the server, with the error of the last attempt, each time its message changes. */
   onWaiting?: (why: Error) => void;
-  /** Ends the waiting. */
+  /** Ends the wait for the server. */
   signal?: AbortSignal;
-  /** Bytes published that the server has not read yet, over which `publish` throws Overloaded. */
+  /** Limit on the published bytes that the server has not read yet; above it `publish` throws Overloaded. */
   maxPendingBytes?: number;
   onError?: OnBusError;
 }
 
 /**
- * Connects, and from then on reconnects for ever with growing pauses. Throws Unavailable if no server answers, Refused if
- * it does not accept the credentials, Cancelled if nobody wants to wait any more. No error or log carries the credentials.
+ * Connects, and from then on reconnects without limit, with growing pauses. No error or log contains the credentials.
+ * @throws Unavailable if no server answers, Refused if the server refuses the credentials, Cancelled if `signal` aborts while it waits
  */
 export async function connectNats(options: NatsOptions): Promise<NatsBus> {
   const settings = connectionOptions(options);
   const startedMs = performance.now();
-  let told = '';
+  let reported = '';
   for (;;) {
     try {
       return await connectOnce(options, settings);
     } catch (error) {
       if (options.waitForServer !== true || !(error instanceof Error)) throw error;
-      if (options.signal?.aborted) throw new Cancelled('nobody waits for NATS any more', { cause: error });
-      if (error.message !== told) options.onWaiting?.(error);
-      told = error.message;
-      // Aborted, it ends at once, and the next try is the last.
+      if (options.signal?.aborted) throw new Cancelled('the wait for NATS was cancelled', { cause: error });
+      if (error.message !== reported) options.onWaiting?.(error);
+      reported = error.message;
+      // An abort ends the pause at once, and the next attempt is the last.
       await pause(pauseMs(performance.now() - startedMs), undefined, { signal: options.signal }).catch(() => {});
     }
   }
@@ -81,14 +87,14 @@ async function connectOnce(options: NatsOptions, { servers, ...settings }: Setti
   } catch (error) {
     const where = servers.join(', ');
     if (error instanceof errors.AuthorizationError || error instanceof errors.UserAuthenticationExpiredError) {
-      throw new Refused(`NATS at ${where} refuses the credentials: check user and password`);
+      throw new Refused(`NATS at ${where} refuses the credentials; check user and password`);
     }
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Unavailable(`cannot reach NATS at ${where} (${reason}): check the URL and that nats-server runs`);
+    throw new Unavailable(`cannot reach NATS at ${where}: ${reason}; check the URL and that nats-server runs`);
   }
 }
 
-/** The longer the server is lost, the longer the pause; half of it by chance, so that a fleet does not come back at once. */
+/** The pause grows with the time since the loss. Half of it is random, so that a fleet does not reconnect all at once. */
 function pauseMs(lostForMs: number): number {
   const base = Math.min(Math.max(lostForMs / 2, BUS_RECONNECT_MS), BUS_RECONNECT_CEILING_MS);
   return Math.round(base * (0.5 + Math.random() / 2));
@@ -102,7 +108,7 @@ function connectionOptions(options: NatsOptions): Settings {
   const user = options.user ?? (carrier && decodeURIComponent(carrier.username));
   const password = options.password ?? (carrier && decodeURIComponent(carrier.password));
   const settings: Settings = {
-    // Only host and port go on: the library shows what it is given in its errors.
+    // Only host and port are passed on, because the library's errors contain the server's URL.
     servers: urls.map((url) => `${url.hostname}:${url.port === '' ? 4222 : url.port}`),
     name: options.name ?? 'shoal',
     maxReconnectAttempts: -1,
@@ -124,12 +130,12 @@ function parseUrl(text: string): URL {
     const url = new URL(text.includes('://') ? text : `nats://${text}`);
     if (url.hostname !== '' && (url.protocol === 'nats:' || url.protocol === 'tls:')) return url;
   } catch {
-    // Falls through: the text may hold a password, so neither it nor the parser's error is shown.
+    // Fall through: the text may contain a password, so the error shows neither the text nor the parser's error.
   }
-  throw new Refused('the NATS URL is not of the form nats://host:port or tls://host:port');
+  throw new Refused('the NATS URL is invalid; it must have the form nats://host:port or tls://host:port');
 }
 
-/** How many bytes are published between two questions to the server whether it has read them. */
+/** Bytes published between two flushes, by which the server confirms that it has read them. */
 const CONFIRM_BYTES = 256 * 1024;
 
 /** The bus over one NATS connection. */
@@ -138,12 +144,13 @@ export class NatsBus implements Bus {
   private readonly listeners = new Set<(status: BusStatus) => void>();
   private readonly maxPendingBytes: number;
   private readonly onError: OnBusError;
-  /** Published and not yet known to be read by the server. */
+  /** Published bytes that the server has not confirmed. */
   private pendingBytes = 0;
-  private unaskedBytes = 0;
+  /** The part of `pendingBytes` published since the last flush. */
+  private unflushedBytes = 0;
 
   constructor(
-    /** For JetStream and key-value buckets, which packages of their own put on top of a connection. */
+    /** For JetStream and key-value buckets, whose packages wrap a connection. */
     readonly connection: NatsConnection,
     options: Pick<NatsOptions, 'maxPendingBytes' | 'onError'> = {},
   ) {
@@ -166,7 +173,7 @@ export class NatsBus implements Bus {
     checkPayload(payload, this.maxPayloadBytes);
     if (this.state !== 'connected') throw new Unavailable(`cannot publish: NATS is ${this.state}`);
     if (this.pendingBytes + payload.byteLength > this.maxPendingBytes) {
-      throw new Overloaded(`cannot publish: ${this.pendingBytes} bytes already wait for NATS to read them`);
+      throw new Overloaded(`cannot publish: NATS has not read ${this.pendingBytes} earlier bytes yet; retry later`);
     }
     this.connection.publish(subject, payload, reply === undefined ? undefined : { reply });
     this.account(payload.byteLength);
@@ -179,7 +186,7 @@ export class NatsBus implements Bus {
       ...(options?.queue === undefined ? {} : { queue: options.queue }),
       callback: (error, message) => {
         try {
-          if (error) throw new Refused(`NATS does not allow the subscription to ${pattern}: ${error.message}`);
+          if (error) throw new Refused(`cannot subscribe to ${pattern}: NATS refuses it: ${error.message}`);
           handler(toBusMessage(message));
         } catch (thrown) {
           this.onError(thrown);
@@ -212,21 +219,21 @@ export class NatsBus implements Bus {
     const connected = this.state === 'connected';
     this.state = 'closed';
     this.listeners.clear();
-    // A drain waits for the server, which is not there if the connection is lost.
+    // A drain waits for the server, so it would hang on a lost connection.
     if (connected) await this.connection.drain().catch(() => undefined);
     await this.connection.close();
   }
 
   private account(bytes: number): void {
     this.pendingBytes += bytes;
-    this.unaskedBytes += bytes;
-    if (this.unaskedBytes < Math.min(CONFIRM_BYTES, this.maxPendingBytes / 2)) return;
-    const asked = this.unaskedBytes;
-    this.unaskedBytes = 0;
+    this.unflushedBytes += bytes;
+    if (this.unflushedBytes < Math.min(CONFIRM_BYTES, this.maxPendingBytes / 2)) return;
+    const flushed = this.unflushedBytes;
+    this.unflushedBytes = 0;
     const confirmed = () => {
-      this.pendingBytes = Math.max(this.pendingBytes - asked, 0);
+      this.pendingBytes = Math.max(this.pendingBytes - flushed, 0);
     };
-    // Of a lost connection nothing is pending either: NATS does not send it later.
+    // A failed flush counts too: on a lost connection the bytes are dropped, not sent later.
     this.connection.flush().then(confirmed, confirmed);
   }
 
@@ -240,7 +247,7 @@ export class NatsBus implements Bus {
   private change(from: 'connected' | 'lost', to: 'connected' | 'lost'): void {
     if (this.state !== from) return;
     this.state = to;
-    this.unaskedBytes = 0;
+    this.unflushedBytes = 0;
     if (to === 'lost') this.pendingBytes = 0;
     for (const listener of [...this.listeners]) listener(to === 'lost' ? 'lost' : 'found');
   }

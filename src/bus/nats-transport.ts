@@ -2,21 +2,23 @@ import { connectNats } from './nats-bus.js';
 import { NatsKeyValue } from './nats-key-value.js';
 import type { Transport } from './transport.js';
 
+/** The transport of a fleet over NATS. */
+
 export interface NatsTransportOptions {
   readonly url: string;
   readonly user: string | null;
   readonly password: string | null;
   /** Shown by the server's monitoring. */
   readonly name: string;
-  /** Ends the waiting for a server. */
+  /** Ends the wait for a server. */
   readonly signal: AbortSignal;
-  /** While the server is waited for: told why, each time the reason is another one. */
+  /** Called while waiting for a server, with the error of the last attempt, each time its message changes. */
   readonly onWaiting: (why: Error) => void;
 }
 
 /**
- * The transport of a fleet over NATS, with buckets in JetStream. Waits for a server that is not there yet.
- * @throws Cancelled where it waited for NATS when `signal` was raised
+ * Opens the transport of a fleet over NATS, with buckets in JetStream. Waits until a server accepts the connection.
+ * @throws Cancelled if `signal` aborts during the wait
  */
 export async function natsTransport({ user, password, ...options }: NatsTransportOptions): Promise<Transport> {
   const bus = await connectNats({

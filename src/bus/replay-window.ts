@@ -1,14 +1,14 @@
-/** Counters that a receiver has seen of one sender, so that each message is taken once. Source: RFC 4303, section 3.4.3. */
+/** The counters that a receiver has seen from one sender, to accept each message once. Source: RFC 4303, section 3.4.3. */
 export class ReplayWindow {
   private readonly bits: Uint32Array;
   private highest = 0;
 
-  /** Messages may overtake each other by up to `size`, a multiple of 32; older ones are refused. */
+  /** `size`, a multiple of 32, bounds the reordering of messages: a counter this far behind the highest one is rejected. */
   constructor(private readonly size: number) {
     this.bits = new Uint32Array(size / 32);
   }
 
-  /** True the first time that a counter is seen. Counters start at 1. */
+  /** Records a counter. Returns false if it was seen before or is too old. Counters start at 1. */
   accept(counter: number): boolean {
     if (counter > this.highest) {
       this.advance(counter);

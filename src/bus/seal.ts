@@ -1,10 +1,12 @@
 import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
 
 /**
- * Seals messages with the cluster secret: encrypted, authenticated, and bound to their sender, its incarnation, a counter and the subject.
- * `docs/PEER-PROTOCOL.md` has the bytes. Pure but for hashing: no clock, no randomness.
+ * Seals messages with the cluster secret.
  *
- * The key is HKDF-SHA256 (RFC 5869) of the secret, one for each incarnation of each sender, so that the counter alone is a nonce that never
+ * A sealed message is encrypted, authenticated, and bound to its sender, the sender's incarnation, a counter and the subject.
+ * `docs/PEER-PROTOCOL.md` specifies the bytes. The module uses no clock and no randomness.
+ *
+ * Each incarnation of each sender has its own key, HKDF-SHA256 (RFC 5869) of the secret, so that the counter alone is a nonce that never
  * repeats. The cipher is ChaCha20-Poly1305 (RFC 8439).
  */
 
@@ -14,20 +16,20 @@ const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const COUNTER_BYTES = 8;
-/** Version, and the lengths of sender and incarnation. */
+/** The fixed part of the head: version, lengths of sender ID and incarnation, counter. */
 const FIXED_BYTES = 1 + 2 + 2 + COUNTER_BYTES;
 const NAME_BYTES = 512;
 
-/** What is sealed: keys of different uses are different, so that each use counts for itself. */
+/** The use of a seal. Each use has keys of its own, so that each counts its messages separately. */
 export type SealedUse = 'messages' | 'values';
 
-/** One life of a sender. */
+/** One incarnation of a sender. */
 export interface Sender {
   readonly id: string;
   readonly incarnation: string;
 }
 
-/** Who sealed a message, and its number among that sender's messages. Claimed, until `MessageOpener.open` has found it true. */
+/** The sender of a message, and the message's number among those of the sender. Unverified until `MessageOpener.open` succeeds. */
 export interface Envelope {
   readonly sender: Sender;
   readonly counter: number;
@@ -76,7 +78,7 @@ export class MessageSealer {
   }
 }
 
-/** Opens what senders with the same secret have sealed. Keeps the keys of the senders of which messages were opened last. */
+/** Opens the messages of senders with the same secret. Caches the keys of the senders that were verified last. */
 export class MessageOpener {
   private readonly keys = new Map<string, Buffer>();
 
@@ -86,7 +88,7 @@ export class MessageOpener {
     private readonly use: SealedUse = 'messages',
   ) {}
 
-  /** Who is said to have sealed these bytes; null if they are not sealed at all. */
+  /** Reads the unverified envelope of a sealed message. Returns null if the bytes do not have the form of one. */
   static peek(sealed: Uint8Array): Envelope | null {
     const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength);
     if (bytes.byteLength < FIXED_BYTES + TAG_BYTES || bytes[0] !== VERSION) return null;
@@ -102,7 +104,7 @@ export class MessageOpener {
     return { sender: { id, incarnation }, counter };
   }
 
-  /** The payload that was sealed for this subject and reply; null unless its sender knows the secret and nothing was changed. */
+  /** Decrypts and verifies a payload sealed for this subject and reply subject. Returns null if the secret, a subject or any byte differs. */
   open({ sender }: Envelope, subject: string, reply: string, sealed: Uint8Array): Uint8Array | null {
     const headBytes = FIXED_BYTES + sealed[1]! + 256 * sealed[2]! + sealed[3]! + 256 * sealed[4]!;
     const head = sealed.subarray(0, headBytes);
@@ -139,7 +141,7 @@ function keyOf(secret: string, { id, incarnation }: Sender, use: SealedUse): Buf
   return Buffer.from(hkdfSync('sha256', secret, `${id}\n${incarnation}`, `shoal-${use}-${VERSION}`, KEY_BYTES));
 }
 
-/** What is authenticated beside the payload. Subjects hold no line breaks. */
+/** The associated data, authenticated with the payload. Subjects contain no line breaks. */
 function associated(head: Uint8Array, subject: string, reply: string): Buffer {
   return Buffer.concat([head, Buffer.from(`${subject}\n${reply}`)]);
 }

@@ -18,16 +18,21 @@ import { ReplayWindow } from './replay-window.js';
 import { type Envelope, MessageOpener, MessageSealer, type Sender, sealBytes } from './seal.js';
 import { subjectToken } from './subject.js';
 
-/** Incarnations of senders that a process knows. The one that was heard longest ago is forgotten first, and proves itself again. */
+/** A bus that seals its messages with the cluster secret, and rejects forgeries and replays. */
+
+/** Limit on the known incarnations of senders. The least recently heard one is forgotten first, and has to prove again that it lives. */
 const SENDERS = 2 * (FLEET_WORKERS + FLEET_COORDINATORS);
-/** Messages of one sender that may overtake each other. */
+/** Size of the replay window of a sender: how far its messages can be reordered. */
 const WINDOW_MESSAGES = 1024;
-/** Messages of one sender that wait for its proof, bytes of all that wait, and how long a challenge may go unanswered before the next. */
+/** Limit on the messages of one sender that wait for its proof. */
 const HELD_MESSAGES = 1024;
+/** Limit on the bytes of all messages that wait for a proof. */
 const HELD_BYTES = 64 * 1024 * 1024;
+/** Least time between two challenges to a sender. */
 const CHALLENGE_INTERVAL_MS = 250;
-/** The first messages that a receiver takes from a sender are younger than this, give or take one sample. */
+/** Greatest age, accurate to one sample, of the messages that a receiver accepts from a sender when it first hears the sender. */
 const FIRST_CONTACT_MS = 2_000;
+/** Interval at which a sender records its counter, to know which messages are older than `FIRST_CONTACT_MS`. */
 const SAMPLE_INTERVAL_MS = FIRST_CONTACT_MS / 4;
 const NONCE_BYTES = 16;
 
@@ -35,7 +40,7 @@ const Nonce = z.custom<Uint8Array>((value) => value instanceof Uint8Array && val
 const SealMessage = z.discriminatedUnion('type', [
   /** Asks a sender to prove that it lives. */
   z.strictObject({ type: z.literal('challenge'), nonce: Nonce }),
-  /** It lives. Its messages up to `counter` are older than `FIRST_CONTACT_MS`. */
+  /** Proves that the sender lives. Its messages up to `counter` are older than `FIRST_CONTACT_MS`. */
   z.strictObject({ type: z.literal('proof'), nonce: Nonce, counter: z.int().min(0) }),
 ]);
 
@@ -47,7 +52,7 @@ export interface SealedBusOptions {
   readonly self: Sender;
   /** First token of the subjects of challenges and proofs. */
   readonly namespace: string;
-  /** A message was dropped: it was not sealed with this secret, or it is a replay. */
+  /** Called when a message is dropped because it was not sealed with this secret or is a replay. */
   readonly onDropped?: (reason: 'forged' | 'replayed', subject: string) => void;
   readonly onError?: OnBusError;
 }
@@ -61,19 +66,19 @@ interface Held {
 
 /** One incarnation of a sender, as this process knows it. */
 interface Known {
-  /** Of the challenge that is open; null once the sender has proved that it lives. */
+  /** Nonce of the open challenge; null once the sender has proved that it lives. */
   nonce: Uint8Array | null;
   challengedMs: number;
-  /** Messages up to this counter are too old to be taken, unless their subject names this process. */
+  /** Messages up to this counter are too old to be accepted, unless their subject names this process. */
   floor: number;
   readonly held: Held[];
   readonly windows: Map<number, ReplayWindow>;
 }
 
 /**
- * A bus whose messages only members of the fleet can read or write. Each message is sealed with the cluster secret. A receiver takes each
- * message once. Before it takes the first one from an incarnation, it challenges that incarnation to prove that it lives, so that a recorded
- * message of a sender that is gone is worth nothing.
+ * A bus whose messages only members of the fleet can read or write. Each message is sealed with the cluster secret. A receiver accepts each
+ * message once. Before it accepts the first message of an incarnation, it challenges that incarnation to prove that it lives, so that recorded
+ * messages of a sender that is gone are rejected.
  */
 export class SealedBus implements Bus {
   private readonly sealer: MessageSealer;
@@ -81,7 +86,7 @@ export class SealedBus implements Bus {
   private readonly known = new Map<string, Known>();
   private readonly active = new Set<number>();
   private readonly proofs: Subscription;
-  /** Parts of subjects that name this incarnation: nothing was said on them before it began. */
+  /** The part of a subject that names this incarnation. A message on such a subject cannot be older than the incarnation. */
   private readonly ownPart: string;
   private readonly samples: { readonly atMs: number; readonly counter: number }[] = [];
   private subscriptions = 0;
@@ -137,7 +142,7 @@ export class SealedBus implements Bus {
   }
 
   private receive(subscription: number, sealed: BusMessage, handler: (message: BusMessage) => void): void {
-    // The server itself says that nobody listens.
+    // The server itself reports a message without a subscriber, so the report is not sealed.
     if (sealed.nobody) {
       handler(sealed);
       return;
@@ -145,7 +150,7 @@ export class SealedBus implements Bus {
     const opened = this.open(sealed);
     if (opened === null) return;
     const { sender, counter } = opened.envelope;
-    const known = this.know(sender);
+    const known = this.touch(sender);
     const held = { subscription, counter, message: opened.message, handler };
     if (known.nonce === null) {
       this.deliver(known, held);
@@ -155,7 +160,7 @@ export class SealedBus implements Bus {
     }
   }
 
-  /** Keeps a message until its sender has proved that it lives. Over a bound, the oldest of that sender go. */
+  /** Holds a message until its sender has proved that it lives. Over a limit, the oldest held messages of that sender are dropped. */
   private hold(known: Known, held: Held): void {
     known.held.push(held);
     this.heldBytes += held.message.payload.byteLength;
@@ -182,10 +187,10 @@ export class SealedBus implements Bus {
     return null;
   }
 
-  /** The state of a sender, which is now the one that was heard last. */
-  private know(sender: Sender): Known {
+  /** The state of a sender, marked as the most recently heard one. */
+  private touch(sender: Sender): Known {
     const key = keyOf(sender);
-    const known = this.known.get(key) ?? this.stranger();
+    const known = this.known.get(key) ?? this.newSender();
     this.known.delete(key);
     this.known.set(key, known);
     if (this.known.size > SENDERS) {
@@ -203,7 +208,7 @@ export class SealedBus implements Bus {
     this.known.delete(key);
   }
 
-  private stranger(): Known {
+  private newSender(): Known {
     const nonce = this.options.random.bytes(NONCE_BYTES);
     return { nonce, challengedMs: Number.NEGATIVE_INFINITY, floor: 0, held: [], windows: new Map() };
   }
@@ -212,20 +217,21 @@ export class SealedBus implements Bus {
     const nowMs = this.options.clock.now();
     if (nowMs - known.challengedMs < CHALLENGE_INTERVAL_MS) return;
     known.challengedMs = nowMs;
-    this.say(sender, { type: 'challenge', nonce });
+    this.sendSealMessage(sender, { type: 'challenge', nonce });
   }
 
   private onSealMessage(sealed: BusMessage): void {
     if (sealed.nobody) return;
     const opened = this.open(sealed);
-    const said = opened && readMessage(SealMessage, opened.message.payload);
-    if (!opened || !said) return;
+    const message = opened && readMessage(SealMessage, opened.message.payload);
+    if (!opened || !message) return;
     const { sender } = opened.envelope;
-    if (said.type === 'challenge') this.say(sender, { type: 'proof', nonce: said.nonce, counter: this.olderCounter() });
-    else this.prove(sender, said.nonce, said.counter);
+    const { nonce } = message;
+    if (message.type === 'proof') this.onProof(sender, nonce, message.counter);
+    else this.sendSealMessage(sender, { type: 'proof', nonce, counter: this.olderCounter() });
   }
 
-  private prove(sender: Sender, nonce: Uint8Array, counter: number): void {
+  private onProof(sender: Sender, nonce: Uint8Array, counter: number): void {
     const known = this.known.get(keyOf(sender));
     if (!known?.nonce || Buffer.compare(known.nonce, nonce) !== 0) return;
     known.nonce = null;
@@ -240,11 +246,11 @@ export class SealedBus implements Bus {
     }
   }
 
-  private say(to: Sender, message: z.infer<typeof SealMessage>): void {
+  private sendSealMessage(to: Sender, message: z.infer<typeof SealMessage>): void {
     try {
       this.publish(this.proofSubject(to), encode(message));
     } catch (error) {
-      // Said again with the next message of that sender.
+      // The next message of that sender leads to another challenge.
       if (!(error instanceof Unavailable || error instanceof Overloaded)) throw error;
     }
   }
@@ -253,7 +259,7 @@ export class SealedBus implements Bus {
     return `${this.options.namespace}.proof.${subjectToken(id)}.${subjectToken(incarnation)}`;
   }
 
-  /** Notes how many messages were sent by now, from time to time. */
+  /** Records the number of messages sent so far, every `SAMPLE_INTERVAL_MS`. */
   private sample(): void {
     const nowMs = this.options.clock.now();
     const last = this.samples.at(-1);
@@ -262,7 +268,7 @@ export class SealedBus implements Bus {
     while (this.samples[0] && nowMs - this.samples[0].atMs >= FIRST_CONTACT_MS) this.samples.shift();
   }
 
-  /** All messages up to this counter are older than `FIRST_CONTACT_MS`, less one sample. */
+  /** A counter such that all messages up to it are older than `FIRST_CONTACT_MS`, less one sample. */
   private olderCounter(): number {
     const sinceMs = this.options.clock.now() - FIRST_CONTACT_MS;
     return this.samples.find(({ atMs }) => atMs > sinceMs)?.counter ?? this.sealer.counter;

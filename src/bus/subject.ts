@@ -1,22 +1,20 @@
 import { InvalidRequest } from '../errors.js';
 
-/**
- * Subjects are tokens joined by dots. A pattern may have `*` for one token, and `>` at its end for one or more.
- */
+/** Subjects: tokens joined by dots. In a pattern, `*` matches one token, and `>` at the end matches one or more. */
 
 const TOKEN = /^[^\s.*>]+$/;
 const SUBJECT_CHARS = 1_024;
 
-/** Throws InvalidRequest unless a message can be published to it. */
+/** Throws InvalidRequest unless messages can be published to the subject. */
 export function checkSubject(subject: string): void {
   if (subject.length > SUBJECT_CHARS || !subject.split('.').every((token) => TOKEN.test(token))) {
     throw new InvalidRequest(
-      `cannot publish to the subject ${JSON.stringify(subject.slice(0, 80))}: tokens are joined by dots, without spaces or wildcards`,
+      `cannot publish to the subject ${JSON.stringify(subject.slice(0, 80))}: it must be tokens joined by dots, without spaces or wildcards`,
     );
   }
 }
 
-/** Throws InvalidRequest unless it can be subscribed to. */
+/** Throws InvalidRequest unless the pattern is valid for a subscription. */
 export function checkPattern(pattern: string): void {
   const tokens = pattern.split('.');
   const right = tokens.every(
@@ -24,7 +22,7 @@ export function checkPattern(pattern: string): void {
   );
   if (pattern.length > SUBJECT_CHARS || !right) {
     throw new InvalidRequest(
-      `cannot subscribe to ${JSON.stringify(pattern.slice(0, 80))}: wildcards are whole tokens, and ">" stands last`,
+      `cannot subscribe to ${JSON.stringify(pattern.slice(0, 80))}: wildcards must be whole tokens, and ">" the last one`,
     );
   }
 }
@@ -40,7 +38,7 @@ export function matches(pattern: string, subject: string): boolean {
   return wanted.length === given.length;
 }
 
-/** Any text as one token of a subject. Different texts give different tokens. */
+/** Encodes any text as one token of a subject. Different texts give different tokens. */
 export function subjectToken(text: string): string {
   return text === '' ? '=' : text.replace(/[^A-Za-z0-9_-]/gu, (char) => `=${char.codePointAt(0)?.toString(16)}=`);
 }

@@ -1,6 +1,6 @@
 import type { SharedPlace } from './shared-place.js';
 
-/** Blocks: their names, digests and places, and the shape in which their bytes are pinned for readers. */
+/** Blocks: their keys, digests, roles and tiers, and the form in which their bytes are pinned for readers. */
 
 /** SHA-256 of the prefix that ends with this block, as 64 lower-case hex digits. */
 export type BlockKey = string;
@@ -23,7 +23,7 @@ export interface SealedBlock extends BlockMeta {
   readonly digest: BlockDigest;
 }
 
-/** A block whose memory stays as it is until `unpin`. */
+/** The bytes of a block, pinned: they do not change until `unpin` is called. */
 export interface PinnedBlock {
   readonly block: SealedBlock;
   readonly bytes: Uint8Array;
@@ -32,9 +32,9 @@ export interface PinnedBlock {
   unpin(): void;
 }
 
-/** Why a worker holds a block: as its duty (first R on the ring), or because it computed or fetched it. */
+/** Why a worker keeps a block: as one of its first R workers on the ring (home), or because it computed or fetched the block (guest). */
 export type BlockRole = 'home' | 'guest';
 
-/** Where a worker may have a block, the fastest first. */
+/** The tiers in which a worker may have a block, fastest first. */
 export const TIER_NAMES = ['device', 'host', 'disk'] as const;
 export type TierName = (typeof TIER_NAMES)[number];

@@ -1,16 +1,16 @@
-/** A binary heap whose items can be moved and removed. */
+/** A binary heap with removal and reordering of any item. */
 
-/** What a heap remembers in its items: where they are in it, -1 for nowhere. */
+/** An item of a heap, with its index in the heap; -1 outside of one. */
 export interface HeapItem {
   heapIndex: number;
 }
 
-/** A binary heap whose items can be moved and removed anywhere in it, in O(log n). */
+/** A binary heap. Adding, removing and reordering an item takes O(log n). */
 export class Heap<T extends HeapItem> {
   private readonly items: T[] = [];
   private readonly before: (a: T, b: T) => boolean;
 
-  /** `before(a, b)`: a comes out before b. */
+  /** `before(a, b)`: whether `a` comes before `b`. */
   constructor(before: (a: T, b: T) => boolean) {
     this.before = before;
   }
@@ -23,7 +23,7 @@ export class Heap<T extends HeapItem> {
     return this.items[0];
   }
 
-  /** All items in order, without taking any out: k of them in O(k log k), however many there are. The heap must not change meanwhile. */
+  /** Yields the items in order without removing them: the first k in O(k log k). The heap must not change during the iteration. */
   *inOrder(): Generator<T> {
     const next = new Heap<{ readonly item: T; heapIndex: number }>((a, b) => this.before(a.item, b.item));
     const offer = (item: T | undefined) => {
@@ -44,7 +44,7 @@ export class Heap<T extends HeapItem> {
     this.items.length = 0;
   }
 
-  /** The item must be in no heap. */
+  /** Adds an item, which must not be in a heap. */
   add(item: T): void {
     this.set(this.items.length, item);
     this.rise(item);
@@ -59,7 +59,7 @@ export class Heap<T extends HeapItem> {
     this.moved(last);
   }
 
-  /** To be called when what `before` compares has changed. */
+  /** Restores the order after a change of the item that affects `before`. */
   moved(item: T): void {
     this.rise(item);
     this.sink(item);

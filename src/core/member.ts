@@ -1,51 +1,51 @@
-/** What a worker says of itself, and what the others make of it. */
+/** A worker's announcement, and a member as the other processes see it. */
 
-/** `starting`, `serving` and `draining` are a worker's own word; `suspect` and `dead` are others' judgement of it. */
+/** `starting`, `serving` and `draining` are announced by the worker itself; `suspect` and `dead` are the judgement of others. */
 export type MemberState = 'starting' | 'serving' | 'draining' | 'suspect' | 'dead';
 
-/** Where peers reach a worker: by Unix socket on its own host, else by TCP. */
+/** The address of a worker for its peers: a Unix socket on its own host, else TCP. */
 export interface PeerAddress {
-  /** Identifies the machine (or container) whose Unix sockets are meant. */
+  /** Identifies the machine or container that has the Unix socket. */
   readonly hostId: string;
   readonly unixPath: string | null;
   readonly tcpHost: string | null;
   readonly tcpPort: number | null;
 }
 
-/** Sent every `ANNOUNCE_INTERVAL_MS` and at each change of state. */
+/** A worker's description of itself, sent every `ANNOUNCE_INTERVAL_MS` and at each change of state. */
 export interface Announcement {
   readonly id: string;
-  /** Fresh at every start of the worker; sorts after all its earlier ones. */
+  /** Fresh at every start of the worker; sorts after all its earlier incarnations. */
   readonly incarnation: string;
   readonly state: 'starting' | 'serving' | 'draining';
   readonly pid: number;
   readonly host: string;
   readonly device: string;
-  /** Why it runs on that device. */
+  /** Why the worker runs on that device. */
   readonly deviceReason: string;
   readonly address: PeerAddress;
   readonly fingerprint: string;
-  /** Memory for blocks; also its share of the ring. */
+  /** Memory for blocks in bytes, by tier; the sum determines the worker's share of the ring. */
   readonly budget: { readonly device: number; readonly host: number };
   readonly bytes: { readonly device: number; readonly host: number };
   readonly blocks: number;
   readonly blockBytes: number;
   readonly running: number;
   readonly waiting: number;
-  /** Share of prompt tokens that were not computed here, since start; 0 to 1. */
+  /** Share of prompt tokens taken from the cache or from peers since the start, 0 to 1. */
   readonly hitRate: number;
-  /** Measured; null until there is a measurement. */
+  /** Measured rates. Each is null until it has been measured. */
   readonly rates: WorkerRates;
-  /** Last sequence number of its holdings stream, so that a listener sees that it missed one. */
+  /** Sequence number of the last holdings change, so that a listener detects a missed one. */
   readonly holdingsSeq: number;
 }
 
 interface WorkerRates {
-  /** Prefill, milliseconds a token. */
+  /** Prefill, in milliseconds per token. */
   readonly computeMsPerToken: number | null;
-  /** Decode, milliseconds a step. */
+  /** Decode, in milliseconds per step. */
   readonly decodeMsPerStep: number | null;
-  /** Fetching from peers. */
+  /** Fetches from peers, in bytes per millisecond. */
   readonly fetchBytesPerMs: number | null;
 }
 

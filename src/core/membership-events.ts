@@ -1,31 +1,31 @@
 import type { RingMember } from './epoch.js';
 import type { Announcement, Member, PeerAddress } from './member.js';
 
-/** The events and the effects of membership. */
+/** The events and effects of membership, and its view of the fleet. */
 
-/** What membership is told. */
+/** An input of membership. */
 export type MembershipEvent =
   | { readonly type: 'announced'; readonly announcement: Announcement }
-  /** A worker said that it goes. */
+  /** A worker announced that it leaves. */
   | { readonly type: 'leaving'; readonly id: string; readonly incarnation: string }
-  /** An established connection to a worker closed. Not: one could not be established. Of which incarnation, where that is known. */
+  /** An established connection to a worker closed; a failed dial does not count. `incarnation` is absent if it is unknown. */
   | { readonly type: 'linkClosed'; readonly id: string; readonly incarnation?: string }
   | { readonly type: 'probeAnswered'; readonly id: string; readonly incarnation: string }
   | { readonly type: 'probeFailed'; readonly id: string; readonly incarnation: string }
   | { readonly type: 'busLost' }
   | { readonly type: 'busFound' }
-  /** To come at least every `ANNOUNCE_INTERVAL_MS`. */
+  /** Time has passed. Required at least every `ANNOUNCE_INTERVAL_MS`. */
   | { readonly type: 'tick' };
 
-/** What membership wants done, or known. */
+/** An output of membership: an action for its caller, or a change to report. */
 export type MembershipEffect =
-  /** Ask this worker directly whether it lives; answer with `probeAnswered` or `probeFailed` within `PROBE_TIMEOUT_MS`. */
+  /** Ping this worker directly, and report `probeAnswered` or `probeFailed` within `PROBE_TIMEOUT_MS`. */
   | { readonly type: 'probe'; readonly id: string; readonly incarnation: string; readonly address: PeerAddress }
   | { readonly type: 'joined'; readonly id: string; readonly incarnation: string }
   | { readonly type: 'suspect'; readonly id: string; readonly incarnation: string; readonly cause: 'link' | 'silence' }
-  /** A suspect proved that it lives. */
+  /** A suspect is no longer suspect: it was heard, it answered a probe, or its silence is explained by the loss of the bus. */
   | { readonly type: 'cleared'; readonly id: string; readonly incarnation: string }
-  /** `fenced`: a newer incarnation of the same worker took its place. If it is our own, there are two of us: go. */
+  /** An incarnation has ended. `fenced`: a newer incarnation of the same ID replaced it; a worker that sees its own incarnation fenced must exit. */
   | {
       readonly type: 'dead';
       readonly id: string;
@@ -40,20 +40,20 @@ export type MembershipEffect =
       readonly incarnation: string;
       readonly reason: Refusal;
       readonly message: string;
-      /** False where the same was refused for the same reason before. */
+      /** False if the last refusal of this ID had the same incarnation and reason. */
       readonly first: boolean;
     }
-  /** Anything of the view other than load changed. At most one a step, and the last. */
+  /** The view changed in more than load. Emitted at most once per step, as the last effect. */
   | { readonly type: 'changed'; readonly view: MembershipView };
 
-/** `stale`: this incarnation is dead or fenced; its worker may come back under a new one. */
+/** Why an announcement is refused. `stale`: the incarnation is dead, has left or is fenced; the worker may join again with a new one. */
 export type Refusal = 'fingerprint' | 'stale' | 'full';
 
 export interface MembershipView {
-  /** Changes with `ring` and with nothing else. */
+  /** Hash of `ring`: changes exactly when `ring` does. */
   readonly epoch: string;
-  /** Who has a place on the ring: serving, or suspect of not doing so any more. */
+  /** The workers with a place on the ring: those that announced `serving`, including suspects. */
   readonly ring: readonly RingMember[];
-  /** Everybody, by id; the dead until they are forgotten. */
+  /** All members in order of ID, including the dead until they are forgotten. */
   readonly members: readonly Member[];
 }

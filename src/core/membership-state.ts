@@ -2,12 +2,12 @@ import { epochOf, type RingMember } from './epoch.js';
 import type { Announcement, Member, MemberState } from './member.js';
 import type { MembershipView } from './membership-events.js';
 
-/** What membership remembers, and the view that others get of it. */
+/** The state of membership, and the view derived from it. */
 
-/** What this process makes of a worker, whatever that says of itself. */
+/** This process's judgement of a worker, independent of the state that the worker announces. */
 export type Standing =
   | { readonly kind: 'trusted' }
-  /** Silent, but a probe was answered: probed again and again, without a word about it. */
+  /** Silent on the bus, but a probe was answered. It is probed repeatedly, without becoming suspect again. */
   | { readonly kind: 'vouched'; readonly sinceMs: number; readonly probing: boolean }
   | {
       readonly kind: 'suspect';
@@ -27,15 +27,15 @@ export interface MembershipState {
   readonly self: string | null;
   readonly fingerprint: string;
   readonly entries: ReadonlyMap<string, Entry>;
-  /** What was refused last of each id, so that it is reported once. */
+  /** Reason and incarnation of the last refusal of each ID, so that a repeated refusal is not reported again. */
   readonly refusals: ReadonlyMap<string, string>;
   readonly busLost: boolean;
   readonly steppedAtMs: number;
-  /** Nobody is blamed for what he did not say before. */
+  /** Start of the time that counts as silence: silence before it is not blamed on a worker. */
   readonly judgeFromMs: number;
 }
 
-/** A fleet of nobody. `self`, if it is a worker, is never suspect; feed its own announcements too. */
+/** The state without members. A worker passes its ID as `self`, which is never suspect, and also applies its own announcements. */
 export function emptyMembership(self: string | null, fingerprint: string, nowMs: number): MembershipState {
   return {
     self,
@@ -48,7 +48,7 @@ export function emptyMembership(self: string | null, fingerprint: string, nowMs:
   };
 }
 
-/** The members as the rest of the process sees them; load as of their last announcements. */
+/** The view of the current state. Load is that of the last announcements. */
 export function viewOf(state: MembershipState): MembershipView {
   const entries = [...state.entries.values()].sort((a, b) => (a.announcement.id < b.announcement.id ? -1 : 1));
   const ring = entries.filter(hasPlace).map(({ announcement }) => ringMember(announcement));
@@ -75,7 +75,7 @@ function stateOf({ announcement, standing }: Entry): MemberState {
   return standing.kind === 'suspect' ? 'suspect' : announcement.state;
 }
 
-/** What of an entry the view shows, load aside. */
+/** The part of an entry that the view shows, except load, as a string for comparison. */
 export function visible(entry: Entry | undefined): string {
   if (entry === undefined || entry.standing.kind === 'left') return '';
   return JSON.stringify([

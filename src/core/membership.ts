@@ -3,22 +3,23 @@ import type { Announcement } from './member.js';
 import type { MembershipEffect, MembershipEvent, Refusal } from './membership-events.js';
 import { type Entry, isGone, type MembershipState, type Standing, viewOf, visible } from './membership-state.js';
 
-/** How long a worker whose connection closed, and whom no probe reaches, has to prove on the bus that it lives. */
-const LAST_WORD_MS = 800;
-/** How long a dead member is remembered, so that its old incarnation stays refused. @internal exported for tests. */
-export const FORGET_AFTER_MS = 600_000;
-
 /**
- * Who is in the fleet, as one process sees it. In the manner of SWIM (Das, Gupta, Motivala 2002): suspicion first, then a direct
- * probe, then death; and what is dead stays dead until it comes back under a new incarnation.
+ * Membership: the members of the fleet as one process sees them.
+ *
+ * The protocol follows SWIM (Das, Gupta, Motivala 2002): a worker becomes suspect, then is probed directly, then is declared dead. A dead
+ * worker stays dead until it joins again with a new incarnation.
  */
 
-/** An announcement this soon after a connection closed may have been sent before. */
+/** Time for a worker to refute a suspicion on the bus after its connection closed and no probe reached it. */
+const REFUTE_WITHIN_MS = 800;
+/** How long a dead member is remembered, so that its old incarnation stays refused. @internal exported for tests. */
+export const FORGET_AFTER_MS = 600_000;
+/** An announcement that arrives this soon after a connection closed may have been sent before, and refutes nothing. */
 const IN_FLIGHT_MS = ANNOUNCE_INTERVAL_MS / 2;
-/** Who was not stepped for so long was asleep itself, and can't judge others' silence. */
+/** A process that was not stepped for this time was suspended itself, and cannot judge the silence of others. */
 const ASLEEP_MS = SUSPECT_AFTER_MS / 2;
 
-/** What follows from an event. `nowMs` is of any monotonic clock, always the same one. */
+/** Applies one event, and returns the new state with the effects. `nowMs` comes from one monotonic clock for all steps. */
 export function step(
   state: MembershipState,
   event: MembershipEvent,
@@ -29,13 +30,14 @@ export function step(
   return turn.end();
 }
 
-/** One step: a copy of the state, made when it is first written to. */
+/** The work of one step. It copies the entries before the first write. */
 class Turn {
   private readonly before: MembershipState;
   private readonly nowMs: number;
   private readonly effects: MembershipEffect[] = [];
   private entries: ReadonlyMap<string, Entry>;
-  private own: Map<string, Entry> | null = null;
+  /** The step's own copy of the entries; null before the first write. */
+  private copied: Map<string, Entry> | null = null;
   private refusals: ReadonlyMap<string, string>;
   private busLost: boolean;
   private judgeFromMs: number;
@@ -69,7 +71,7 @@ class Turn {
         this.probeFailed(event.id, event.incarnation);
         break;
       case 'busLost':
-        this.busGone();
+        this.onBusLost();
         break;
       case 'busFound':
         this.busLost = false;
@@ -119,19 +121,23 @@ class Turn {
   private refusal({ id, incarnation, fingerprint }: Announcement): { reason: Refusal; message: string } | null {
     const known = this.entries.get(id);
     if (fingerprint !== this.before.fingerprint) {
-      const message = `Worker ${id} has the fingerprint ${fingerprint}, this fleet has ${this.before.fingerprint}: give both the same model and version.`;
+      const own = this.before.fingerprint;
+      const message = `cannot accept worker ${id}: its fingerprint is ${fingerprint}, this fleet's is ${own}; run both with the same model and version`;
       return { reason: 'fingerprint', message };
     }
     const gone = known === undefined || isGone(known);
-    const over = known?.announcement.incarnation;
-    if (over !== undefined && (incarnation < over || (gone && incarnation === over))) {
+    const last = known?.announcement.incarnation;
+    if (last !== undefined && (incarnation < last || (gone && incarnation === last))) {
       return {
         reason: 'stale',
-        message: `Worker ${id} speaks as incarnation ${incarnation}, which is over: it has to join anew.`,
+        message: `cannot accept worker ${id}: its incarnation ${incarnation} has ended; restart the worker`,
       };
     }
     if (gone && this.alive() >= FLEET_WORKERS) {
-      return { reason: 'full', message: `Worker ${id} finds the fleet full: it has ${FLEET_WORKERS} workers.` };
+      return {
+        reason: 'full',
+        message: `cannot accept worker ${id}: the fleet is full; it may have at most ${FLEET_WORKERS} workers`,
+      };
     }
     return null;
   }
@@ -160,15 +166,15 @@ class Turn {
     const entry = this.current(id, incarnation);
     if (entry === undefined) return;
     const { standing } = entry;
-    if (standing.kind === 'vouched' && standing.probing) this.bury(id, entry, 'silence');
+    if (standing.kind === 'vouched' && standing.probing) this.declareDead(id, entry, 'silence');
     if (standing.kind !== 'suspect') return;
     const failed: Entry = { ...entry, standing: { ...standing, probeFailed: true } };
     this.put(id, failed);
     this.review(id, failed);
   }
 
-  /** What was silence of a worker may have been silence of the bus. */
-  private busGone(): void {
+  /** Clears suspicions for silence, which may have been silence of the bus. */
+  private onBusLost(): void {
     this.busLost = true;
     for (const [id, entry] of this.entries) {
       const { kind } = entry.standing;
@@ -180,7 +186,7 @@ class Turn {
     }
   }
 
-  /** What the passing of time alone makes of an entry. */
+  /** Applies the timeouts of an entry. */
   private review(id: string, entry: Entry): void {
     const { standing } = entry;
     if (standing.kind === 'dead' || standing.kind === 'left') {
@@ -195,7 +201,7 @@ class Turn {
         if (elapsedMs > SUSPECT_AFTER_MS) this.suspect(id, entry, 'silence');
         return;
       case 'vouched':
-        if (standing.probing && elapsedMs > PROBE_TIMEOUT_MS) this.bury(id, entry, 'silence');
+        if (standing.probing && elapsedMs > PROBE_TIMEOUT_MS) this.declareDead(id, entry, 'silence');
         if (!standing.probing && elapsedMs > SUSPECT_AFTER_MS) {
           this.probe(entry);
           this.put(id, { ...entry, standing: { kind: 'vouched', sinceMs: this.nowMs, probing: true } });
@@ -203,8 +209,8 @@ class Turn {
         return;
       case 'suspect': {
         const unreached = standing.probeFailed || elapsedMs > PROBE_TIMEOUT_MS;
-        if (unreached && (standing.cause === 'silence' || elapsedMs >= LAST_WORD_MS))
-          this.bury(id, entry, standing.cause);
+        if (unreached && (standing.cause === 'silence' || elapsedMs >= REFUTE_WITHIN_MS))
+          this.declareDead(id, entry, standing.cause);
       }
     }
   }
@@ -215,7 +221,7 @@ class Turn {
     this.put(id, { ...entry, standing: { kind: 'suspect', cause, sinceMs: this.nowMs, probeFailed: false } });
   }
 
-  private bury(id: string, entry: Entry, cause: 'link' | 'silence'): void {
+  private declareDead(id: string, entry: Entry, cause: 'link' | 'silence'): void {
     this.effects.push({ type: 'dead', id, incarnation: entry.announcement.incarnation, cause });
     this.put(id, { ...entry, standing: { kind: 'dead', sinceMs: this.nowMs } });
   }
@@ -234,7 +240,7 @@ class Turn {
     this.effects.push({ type: 'refused', id, incarnation, reason, message, first });
   }
 
-  /** The entry, if it is this incarnation and not gone. */
+  /** The entry of this incarnation, unless it is gone. */
   private current(id: string, incarnation: string): Entry | undefined {
     const entry = this.entries.get(id);
     return entry === undefined || isGone(entry) || entry.announcement.incarnation !== incarnation ? undefined : entry;
@@ -258,9 +264,9 @@ class Turn {
   }
 
   private writable(): Map<string, Entry> {
-    this.own ??= new Map(this.entries);
-    this.entries = this.own;
-    return this.own;
+    this.copied ??= new Map(this.entries);
+    this.entries = this.copied;
+    return this.copied;
   }
 
   private forgetOldest(): void {

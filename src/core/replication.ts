@@ -1,23 +1,23 @@
 import type { BlockKey, BlockMeta, BlockRole } from './block.js';
 
-/** Whose copy of a block is a duty, and which copies are made when blocks or rings are new. */
+/** Decides which blocks a worker copies to which homes: new blocks, and all blocks after a ring change. */
 
-/** The homes of a segment under some ring: its first R distinct workers clockwise. */
+/** The homes of a segment on a given ring: its first R distinct workers clockwise. */
 export type HomesOf = (segment: BlockKey) => readonly string[];
 
-/** Blocks of one segment, in order, that are to be copied to a worker. */
+/** Blocks of one segment, in order, to copy to a worker. */
 export interface Push<B extends BlockMeta> {
   readonly to: string;
   readonly segment: BlockKey;
   readonly blocks: readonly B[];
 }
 
-/** In what role a worker keeps a block. */
+/** The role in which a worker keeps a block. */
 export function roleOf(block: BlockMeta, self: string, homesOf: HomesOf): BlockRole {
   return homesOf(block.segment).includes(self) ? 'home' : 'guest';
 }
 
-/** Where copies of new blocks go: to all their homes but this worker. */
+/** The copies of new blocks: one to each of their homes except this worker. */
 export function pushesOf<B extends BlockMeta>(blocks: readonly B[], self: string, homesOf: HomesOf): Push<B>[] {
   return bySegment(blocks).flatMap(({ segment, blocks: own }) =>
     homesOf(segment)
@@ -27,36 +27,37 @@ export function pushesOf<B extends BlockMeta>(blocks: readonly B[], self: string
 }
 
 export interface RingChange<B extends BlockMeta> {
-  /** Blocks that are kept here in another role than before. */
+  /** Blocks of this worker whose role changes. */
   readonly roles: readonly { readonly key: BlockKey; readonly role: BlockRole }[];
-  /** Blocks to copy to workers that became their homes. */
+  /** Blocks to copy now to workers that became their homes. */
   readonly pushes: readonly Push<B>[];
-  /** Blocks that homes should come to have without this worker: to be offered to them later. */
+  /** Blocks that other workers should copy to new homes; this worker offers them later to make sure. */
   readonly checks: readonly Push<B>[];
 }
 
-/** Who was there when the ring changed. */
-export interface Witness {
+/** The workers at the time of a ring change, as this worker sees them. */
+export interface RingChangeContext {
   readonly self: string;
-  /** Can this worker still act, with what it had, whether or not it has a place on the ring? */
+  /** Whether a worker is alive and still has its blocks, with or without a place on the ring. */
   readonly present: (worker: string) => boolean;
-  /** Where homes that came to be homes lately were none yet, if a worker was lost that may have owed them copies; else none. */
+  /** After the loss of a worker that may have owed copies to recent homes: the rings of the last minute, to find homes that are recent. Else empty. */
   readonly unsettled: readonly HomesOf[];
 }
 
 /**
- * What another ring means for the blocks that are here. A new home is given its copies at once by the first of the old homes that is still
- * there; if none is, by everybody who has a copy. But that one may have nothing yet, or die before it is done. So everybody else who has a copy
- * makes sure of it later, which costs a message without blocks where all went well.
+ * The consequences of a ring change for the blocks of this worker. The first of a segment's old homes that is still present pushes copies to
+ * a new home at once; if none is present, every worker with a copy does. The pushing worker may lack the blocks, or die before it has finished.
+ * Every other worker with a copy therefore offers it to the new home later, which costs one message without blocks in the normal case.
  *
- * Whoever had a copy all along has thus seen to every home. Who was given one relies on the giver; when a worker is lost, that may be who it was,
- * so everybody who has a copy sees to the homes that are new. Homes of long standing are left alone: what they lack, they had no room for.
+ * A worker that had its copy before the change has thus provided for every new home. A worker that received its copy later relies on the worker
+ * that pushed it, which may be the one that was lost. After a loss, every worker with a copy therefore offers it to all recent homes. Homes of
+ * long standing are left alone: they lack only blocks for which they had no room.
  */
 export function ringChange<B extends BlockMeta>(
   residents: readonly B[],
   before: HomesOf,
   after: HomesOf,
-  { self, present, unsettled }: Witness,
+  { self, present, unsettled }: RingChangeContext,
 ): RingChange<B> {
   const roles: { key: BlockKey; role: BlockRole }[] = [];
   const pushes: Push<B>[] = [];
@@ -65,10 +66,10 @@ export function ringChange<B extends BlockMeta>(
     const [old, next] = [before(segment), after(segment)];
     const role: BlockRole = next.includes(self) ? 'home' : 'guest';
     if (old.includes(self) !== next.includes(self)) roles.push(...blocks.map(({ key }) => ({ key, role })));
-    const giver = old.find((home) => home === self || present(home)) ?? self;
+    const source = old.find((home) => home === self || present(home)) ?? self;
     for (const to of next.filter((home) => home !== self)) {
       const fresh = !old.includes(to);
-      if (fresh && giver === self) pushes.push({ to, segment, blocks });
+      if (fresh && source === self) pushes.push({ to, segment, blocks });
       else if (fresh || unsettled.some((homesOf) => !homesOf(segment).includes(to)))
         checks.push({ to, segment, blocks });
     }
@@ -76,7 +77,7 @@ export function ringChange<B extends BlockMeta>(
   return { roles, pushes, checks };
 }
 
-/** Blocks together with those of their segment, each segment in order. */
+/** Groups blocks by segment, each segment in order. */
 function bySegment<B extends BlockMeta>(blocks: readonly B[]): { segment: BlockKey; blocks: readonly B[] }[] {
   const segments = new Map<BlockKey, B[]>();
   for (const block of blocks) {

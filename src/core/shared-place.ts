@@ -1,6 +1,6 @@
-/** Where bytes lie that other processes of the host may read: in an open file of the process that has them. */
+/** The location of bytes that other processes of the host can read: an open file of their owner. */
 export interface SharedPlace {
   readonly fileDescriptor: number;
-  /** In bytes, from the file's beginning. */
+  /** Offset in the file, in bytes. */
   readonly offset: number;
 }

@@ -3,17 +3,19 @@ import type { Clock, Timer } from '../clock.js';
 import type { Announcement } from '../core/member.js';
 import { ANNOUNCE_INTERVAL_MS } from '../limits.js';
 import { encode } from '../wire/msgpack.js';
-import { publishBestEffort } from './best-effort.js';
 import type { LinkedCoordinators } from './linked-coordinators.js';
 import type { FleetSubjects } from './subjects.js';
+import { tryPublish } from './try-publish.js';
 
-/** Changes of load are gathered for so long before they are told. */
+/** A worker's announcements of itself. */
+
+/** How long changes of load are gathered before one announcement of them all. */
 const GATHER_MS = 10;
 
-/** Tells the fleet what this worker is, regularly, at each change, and whenever somebody new asks. */
+/** Announces this worker to the fleet: regularly, after each change, and when a new process says `hello`. */
 export class Announcer {
   private ticking: Timer | null = null;
-  private asked: Subscription | null = null;
+  private hello: Subscription | null = null;
   private due: Timer | null = null;
   private gone = false;
 
@@ -27,33 +29,34 @@ export class Announcer {
 
   start(): void {
     this.ticking = this.clock.every(ANNOUNCE_INTERVAL_MS, () => this.announce());
-    this.asked = this.bus.subscribe(this.subjects.hello, () => this.announce());
+    this.hello = this.bus.subscribe(this.subjects.hello, () => this.announce());
     this.announce();
   }
 
-  /** Load has changed: says so shortly, together with what else changes until then. */
+  /** Schedules an announcement within `GATHER_MS`, so that many changes of load share one. */
   soon(): void {
     if (this.gone) return;
     this.due ??= this.clock.after(GATHER_MS, () => this.announce());
   }
 
+  /** Announces the worker now. While the bus is lost, only linked coordinators receive the announcement. */
   announce(): void {
     this.due?.cancel();
     this.due = null;
     if (this.gone) return;
     const announcement = this.describe();
-    if (!publishBestEffort(this.bus, this.subjects.announce, encode(announcement)))
+    if (!tryPublish(this.bus, this.subjects.announce, encode(announcement)))
       this.linked.tell('announced', announcement);
   }
 
-  /** Stops, and says goodbye. Nothing is announced after it. */
+  /** Publishes that this worker leaves, and ends all announcements. */
   leave(): void {
     this.gone = true;
     this.ticking?.cancel();
     this.due?.cancel();
-    this.asked?.unsubscribe();
+    this.hello?.unsubscribe();
     const { id, incarnation } = this.describe();
-    if (!publishBestEffort(this.bus, this.subjects.leave, encode({ id, incarnation })))
+    if (!tryPublish(this.bus, this.subjects.leave, encode({ id, incarnation })))
       this.linked.tell('left', { id, incarnation });
   }
 }

@@ -5,9 +5,9 @@ import { CLIENT_NAME_CHARS } from '../limits.js';
 import { encode } from '../wire/msgpack.js';
 import { readMessage } from '../wire/read-message.js';
 
-/** What all members must agree on: founded by the first, a reason to refuse later ones. */
+/** The charter of a fleet: the settings that all members must share, and the procedure to join it. */
 
-/** Grows when what a member says, or how it acts, no longer fits those of before. */
+/** Version of the members' messages and behavior. It increases with every incompatible change. */
 export const CHARTER_FORMAT_VERSION = 2;
 
 const Charter = z.strictObject({
@@ -16,29 +16,29 @@ const Charter = z.strictObject({
   segmentBlocks: z.int(),
   fingerprint: z.string().length(64),
   replicas: z.int(),
-  /** For people: a model may have another name elsewhere, its fingerprint is what counts. */
+  /** Name of the model, for people. Members compare fingerprints, not names. */
   model: z.string().max(CLIENT_NAME_CHARS),
 });
-/** What all members of a fleet must agree on. */
+/** The settings that all members of a fleet must share. */
 export type Charter = z.infer<typeof Charter>;
 
-/** All that is read of a charter of another version. */
+/** The only part that is read of a charter of another version. */
 const Version = z.looseObject({ formatVersion: z.int() });
 
 /** Who is heard: members of this fleet, only processes without its cluster secret, or nobody. */
 export type Alive = 'members' | 'strangers' | 'nobody';
 
 export interface JoinOptions {
-  /** Listens whether anybody of the fleet lives. Asked only where this process does not fit the charter. */
+  /** Listens for live members of the fleet. Called only if this process does not fit the charter. */
   readonly anybodyAlive: () => Promise<Alive>;
 }
 
 const KEY = 'charter';
 
 /**
- * Makes this process a member under the fleet's charter. The first one founds it. Where the charter is another one and nobody lives under it
- * any more, it is replaced. Any number of processes may join at once: writes go by compare-and-set.
- * @throws Refused with each field that differs, both values and what to do; what `kv` throws
+ * Joins the fleet's charter. The first process founds the charter. A process that does not fit it replaces it if no member is alive. Any
+ * number of processes may join concurrently: all writes are compare-and-set.
+ * @throws Refused with each field that differs, both values and a remedy; the errors of `kv`
  */
 export async function joinCharter(
   kv: KeyValue,
@@ -56,8 +56,8 @@ export async function joinCharter(
     }
     const difference = differenceOf(found.value, mine);
     if (difference === null) {
-      // Somebody may have listened in vain, as this process was not to be heard yet. A revision that is younger, by whose hand soever, keeps
-      // him from replacing the charter.
+      // Another process may have listened before this one could be heard, and be about to replace the charter. Any revision newer than the one
+      // it read makes its compare-and-set fail.
       if (found.revision !== before || (await kv.update(KEY, found.value, found.revision))) return 'joined';
       continue;
     }
@@ -68,7 +68,7 @@ export async function joinCharter(
       if (await kv.update(KEY, value, found.revision)) return 'replaced';
       continue;
     }
-    // The members may live under a charter that has since replaced this one.
+    // The live members may have replaced this charter in the meantime.
     const now = await kv.get(KEY);
     if (now && differenceOf(now.value, mine) !== null) throw new Refused(difference);
   }
@@ -82,12 +82,12 @@ const REMEDIES = {
   formatVersion: 'run the same version of shoal everywhere',
   blockTokens: 'run the same version of shoal everywhere',
   segmentBlocks: 'run the same version of shoal everywhere',
-  fingerprint: 'give it the model of the fleet (--model)',
-  replicas: 'give it the number of copies of the fleet (--replicas)',
+  fingerprint: "set --model to the fleet's model",
+  replicas: "set --replicas to the fleet's number of copies",
 } as const;
 type Field = keyof typeof REMEDIES;
 
-/** Why this process does not fit a charter as it was read, in words; null if it does. */
+/** The message that refuses this process if it does not fit a charter; null if it fits. */
 function differenceOf(bytes: Uint8Array, mine: Charter): string | null {
   const version = readMessage(Version, bytes)?.formatVersion;
   if (version !== undefined && version !== mine.formatVersion) {
@@ -95,18 +95,20 @@ function differenceOf(bytes: Uint8Array, mine: Charter): string | null {
   }
   const theirs = readMessage(Charter, bytes);
   if (theirs === null) {
-    return `cannot read the charter of the fleet on this NATS: it was written with another cluster secret or another release; give this process the secret (SHOAL_SECRET) and the release of the fleet, or ${WAY_OUT}`;
+    return `cannot read the fleet's charter on this NATS: it was written with another cluster secret or another release; give this process the secret (SHOAL_SECRET) and the release of the fleet, or ${OWN_FLEET_REMEDY}`;
   }
   const fields = (Object.keys(REMEDIES) as Field[]).filter((field) => theirs[field] !== mine[field]);
   const models = `; the model is ${theirs.model} there, ${mine.model} here`;
   return fields.length === 0 ? null : refusal(fields, theirs, mine, models);
 }
 
-const WAY_OUT =
-  'give it a fleet of its own (--namespace), or stop that whole fleet first, which lets its charter be replaced';
+const OWN_FLEET_REMEDY =
+  'start a separate fleet with --namespace, or stop all processes of that fleet first, so that its charter is replaced';
 
 function refusal(fields: readonly Field[], theirs: Partial<Charter>, mine: Charter, models: string): string {
   const differences = fields.map((field) => `${field} is ${theirs[field]} there, ${mine[field]} here`);
   const remedies = new Set(fields.map((field) => REMEDIES[field]));
-  return `cannot join the fleet on this NATS: ${differences.join('; ')}${models}; either ${[...remedies].join(' and ')}, or ${WAY_OUT}`;
+  const causes = `${differences.join('; ')}${models}`;
+  const remedy = `${[...remedies].join(' and ')}, or ${OWN_FLEET_REMEDY}`;
+  return `cannot join the fleet on this NATS: this process does not fit its charter: ${causes}; ${remedy}`;
 }

@@ -2,16 +2,16 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-/** Fresh incarnations, and the name of this host's file system of sockets. */
+/** Names for one run of a process, and for the host as its Unix sockets see it. */
 
-/** A fresh name for this run of a worker, which sorts after all its earlier ones. */
+/** A fresh incarnation, which sorts after all earlier ones of the same process. */
 export function newIncarnation(): string {
   return `${Date.now().toString(36).padStart(9, '0')}-${randomBytes(4).toString('hex')}`;
 }
 
 /**
- * Names the file system in which this process's Unix sockets are seen: the running system and, on Linux, the mount namespace, so that two
- * containers of one machine do not look for each other's sockets.
+ * Identifies the file system that contains this process's Unix sockets: the boot of the machine and, on Linux, the mount namespace, so that
+ * two containers of one machine do not try each other's sockets.
  */
 export function hostId(): string {
   try {

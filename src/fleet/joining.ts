@@ -3,13 +3,13 @@ import type { Clock } from '../clock.js';
 import { Unavailable } from '../errors.js';
 import { ANNOUNCE_INTERVAL_MS, BLOCK_TOKENS, SEGMENT_BLOCKS } from '../limits.js';
 import type { Log } from '../log.js';
-import { publishBestEffort } from './best-effort.js';
 import { type Alive, CHARTER_FORMAT_VERSION, type Charter, joinCharter } from './charter.js';
 import { type FleetSubjects, fleetSubjects } from './subjects.js';
+import { tryPublish } from './try-publish.js';
 
-/** Joins the charter of the fleet, over any transport. */
+/** Joins the fleet's charter when a process starts. */
 
-/** Of a fleet that is not heard within two announcements' time, and some more for busy processes, nobody lives. @internal exported for tests. */
+/** A fleet that is silent for this time has no live member: two announcement intervals, and a margin for busy processes. @internal exported for tests. */
 export const LISTEN_FOR_MEMBERS_MS = 2 * ANNOUNCE_INTERVAL_MS + 200;
 
 export interface JoiningOptions {
@@ -18,12 +18,13 @@ export interface JoiningOptions {
   readonly log: Log;
   readonly config: { readonly namespace: string; readonly replicas: number };
   readonly fingerprint: string;
-  /** The name of the model, for people. */
+  /** Name of the model, for people. */
   readonly model: string;
 }
 
 /**
- * Joins the charter of the fleet. A transport without buckets has none, and the log says so. To be called right before this process can be heard.
+ * Joins the fleet's charter. On a transport without buckets it logs a warning and joins without a charter. Call it right before this
+ * process announces itself.
  * @throws Refused if this process does not fit the fleet
  */
 export async function joinFleet({ transport, clock, log, config, fingerprint, model }: JoiningOptions): Promise<void> {
@@ -39,19 +40,19 @@ export async function joinFleet({ transport, clock, log, config, fingerprint, mo
   try {
     const kv = await transport.openKeyValue(`shoal-${config.namespace}`);
     const how = await joinCharter(kv, mine, { anybodyAlive: () => anybodyAlive(transport, clock, subjects) });
-    if (how === 'replaced') log.warn(mine, 'the charter of an older fleet, of which nobody lives, was replaced');
-    else log.info(mine, how === 'founded' ? 'founded the fleet' : 'fits the charter of the fleet');
+    if (how === 'replaced') log.warn(mine, 'replaced the charter of an older fleet without live members');
+    else log.info(mine, how === 'founded' ? 'founded the fleet' : 'joined the fleet under its charter');
   } catch (error) {
     if (!(error instanceof Unavailable)) throw error;
     const consequence =
-      'the fleet has no charter: nobody is refused at the start, but workers with another model are ignored';
+      'the fleet has no charter: processes are not checked at their start, but workers with another model are ignored';
     log.warn({ reason: error.message }, consequence);
   }
 }
 
 /**
- * Listens for workers and coordinators, for `LISTEN_FOR_MEMBERS_MS` at most. While the bus is lost members could be missed, so they count as
- * heard. @internal exported for tests.
+ * Listens for a worker or coordinator for at most `LISTEN_FOR_MEMBERS_MS`. If the bus is lost, members count as heard, because they could be
+ * missed. @internal exported for tests.
  */
 export async function anybodyAlive(transport: Transport, clock: Clock, subjects: FleetSubjects): Promise<Alive> {
   const { bus } = transport;
@@ -69,7 +70,7 @@ export async function anybodyAlive(transport: Transport, clock: Clock, subjects:
         const subscription = bus.subscribe(subject, () => resolve('members'));
         endings.push(() => subscription.unsubscribe());
       }
-      if (!publishBestEffort(bus, subjects.hello, new Uint8Array())) resolve('members');
+      if (!tryPublish(bus, subjects.hello, new Uint8Array())) resolve('members');
     });
   } finally {
     for (const end of endings) end();

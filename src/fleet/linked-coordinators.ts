@@ -2,7 +2,7 @@ import type { RequestOf, TellNames } from '../actors/protocol.js';
 import type { ActorSystem } from '../actors/system.js';
 import { COORDINATOR_ACTOR, CoordinatorProtocol } from '../protocol/coordinator.js';
 
-/** Tells all coordinators to which direct links are open what they cannot hear on the bus while it is lost. */
+/** Sends a worker's announcements and holdings to coordinators over direct links while the bus is lost. */
 export class LinkedCoordinators {
   constructor(private readonly actors: ActorSystem) {}
 
@@ -11,7 +11,7 @@ export class LinkedCoordinators {
     message: RequestOf<typeof CoordinatorProtocol, K>,
   ): void {
     for (const node of this.actors.linkedNodes()) {
-      // A node that is no coordinator has no such actor, and drops the message.
+      // A node without this actor, such as a worker, drops the message.
       this.actors.ref(CoordinatorProtocol, { ...node, actor: COORDINATOR_ACTOR }).tell(method, message);
     }
   }

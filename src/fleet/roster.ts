@@ -9,17 +9,17 @@ import { AnnouncementMessage, LeaveMessage } from '../protocol/announcement.js';
 import { Ring } from '../ring/ring.js';
 import { encode } from '../wire/msgpack.js';
 import { readMessage } from '../wire/read-message.js';
-import { publishBestEffort } from './best-effort.js';
 import type { FleetSubjects } from './subjects.js';
+import { tryPublish } from './try-publish.js';
 
-/** Keeps member list and ring up to date: membership with the world around it. */
+/** The member list and the ring of one process, kept up to date. */
 
-/** Asks a worker directly whether it lives. Rejects if it does not answer in time. */
+/** Pings a worker directly. Rejects if the worker does not answer in time. */
 type Probe = (target: { id: string; incarnation: string; address: PeerAddress }) => Promise<void>;
 
 /**
- * What happens in the fleet, as this process sees it. `changed` says that the view is another one. `dead` with this worker's own id says that it
- * is over for others: `fenced` by a newer incarnation, or taken for dead in its `silence`.
+ * Receives the effects of membership. After `changed`, the roster shows the new view. A `dead` with this worker's own ID means that other
+ * members ended its incarnation: it was `fenced` by a newer incarnation, or declared dead for `silence`.
  */
 export type RosterListener = (effect: MembershipEffect) => void;
 
@@ -33,7 +33,7 @@ export interface RosterOptions {
   readonly probe: Probe;
 }
 
-/** Keeps the member list and the ring up to date: `src/core/membership` with the world around it. */
+/** Runs the state machine of `src/core/membership` on bus, clock and probes. */
 export class Roster {
   private state: MembershipState;
   private current: MembershipView;
@@ -49,7 +49,7 @@ export class Roster {
     this.currentRing = new Ring(this.current.ring);
   }
 
-  /** Begins to listen, and asks everybody to announce itself. */
+  /** Subscribes to announcements, and asks all workers to announce themselves. */
   start(): void {
     const { bus, clock, subjects } = this.options;
     this.subscriptions.push(
@@ -61,11 +61,11 @@ export class Roster {
         const leave = readMessage(LeaveMessage, payload);
         if (leave) this.hearLeave(leave.id, leave.incarnation);
       }),
-      bus.subscribe(subjects.stale, ({ payload }) => this.hearStale(readMessage(LeaveMessage, payload))),
+      bus.subscribe(subjects.stale, ({ payload }) => this.onStale(readMessage(LeaveMessage, payload))),
     );
-    this.unlisten = bus.onStatus((status) => this.take({ type: status === 'lost' ? 'busLost' : 'busFound' }));
-    this.ticking = clock.every(ANNOUNCE_INTERVAL_MS / 2, () => this.take({ type: 'tick' }));
-    publishBestEffort(bus, subjects.hello, new Uint8Array());
+    this.unlisten = bus.onStatus((status) => this.apply({ type: status === 'lost' ? 'busLost' : 'busFound' }));
+    this.ticking = clock.every(ANNOUNCE_INTERVAL_MS / 2, () => this.apply({ type: 'tick' }));
+    tryPublish(bus, subjects.hello, new Uint8Array());
   }
 
   stop(): void {
@@ -78,27 +78,27 @@ export class Roster {
     this.listeners.push(listener);
   }
 
-  /** Takes an announcement in. A worker gives its own here, so that its view of itself does not wait for the bus. */
+  /** Applies an announcement. A worker passes its own here directly, so that its own roster does not wait for the bus. */
   hear(announcement: Announcement): void {
-    this.take({ type: 'announced', announcement });
+    this.apply({ type: 'announced', announcement });
   }
 
-  /** Takes in that a worker said goodbye. */
+  /** Applies a worker's message that it leaves. */
   hearLeave(id: string, incarnation: string): void {
-    this.take({ type: 'leaving', id, incarnation });
+    this.apply({ type: 'leaving', id, incarnation });
   }
 
-  /** An established connection to a worker closed. */
+  /** To be called when an established connection to a worker closes. */
   linkClosed(id: string, incarnation: string): void {
-    this.take({ type: 'linkClosed', id, incarnation });
+    this.apply({ type: 'linkClosed', id, incarnation });
   }
 
-  /** Everybody, with load as of the last announcements. */
+  /** All members, including the dead, with the load of their last announcements. */
   members(): readonly Member[] {
     return viewOf(this.state).members;
   }
 
-  /** The member, if it has not died or left. */
+  /** The last announcement of a member; null if it is unknown, dead or has left. */
   alive(id: string): Announcement | null {
     const entry = this.state.entries.get(id);
     return entry && entry.standing.kind !== 'dead' && entry.standing.kind !== 'left' ? entry.announcement : null;
@@ -118,24 +118,27 @@ export class Roster {
     return this.current.epoch;
   }
 
-  private take(event: MembershipEvent): void {
+  private apply(event: MembershipEvent): void {
     const { state, effects } = step(this.state, event, this.options.clock.now());
     this.state = state;
     for (const effect of effects) {
       if (effect.type === 'changed') this.viewChanged(effect.view);
       if (effect.type === 'probe') this.probe(effect);
-      if (effect.type === 'refused' && effect.reason === 'stale') this.tellStale(effect);
+      if (effect.type === 'refused' && effect.reason === 'stale') this.publishStale(effect);
       for (const listener of this.listeners) listener(effect);
     }
   }
 
-  /** A worker that slept, or was cut off, does not know that it was taken for dead: it would be refused for as long as that is remembered. */
-  private tellStale({ id, incarnation }: { id: string; incarnation: string }): void {
+  /**
+   * Tells a worker that its incarnation has ended. A worker that was suspended or cut off does not know that it was declared dead, and would
+   * stay refused until members forget it.
+   */
+  private publishStale({ id, incarnation }: { id: string; incarnation: string }): void {
     const { bus, subjects, self } = this.options;
-    if (id !== self) publishBestEffort(bus, subjects.stale, encode({ id, incarnation }));
+    if (id !== self) tryPublish(bus, subjects.stale, encode({ id, incarnation }));
   }
 
-  private hearStale(stale: { id: string; incarnation: string } | null): void {
+  private onStale(stale: { id: string; incarnation: string } | null): void {
     if (stale === null || stale.id !== this.options.self) return;
     if (this.alive(stale.id)?.incarnation !== stale.incarnation) return;
     for (const listener of this.listeners) listener({ type: 'dead', ...stale, cause: 'silence' });
@@ -148,8 +151,8 @@ export class Roster {
 
   private probe({ id, incarnation, address }: Extract<MembershipEffect, { type: 'probe' }>): void {
     this.options.probe({ id, incarnation, address }).then(
-      () => this.take({ type: 'probeAnswered', id, incarnation }),
-      () => this.take({ type: 'probeFailed', id, incarnation }),
+      () => this.apply({ type: 'probeAnswered', id, incarnation }),
+      () => this.apply({ type: 'probeFailed', id, incarnation }),
     );
   }
 }

@@ -1,11 +1,11 @@
-/** Names on the bus, by fleet. Actors have names of their own (`src/actors`). */
+/** The bus subjects of a fleet. `src/actors/subjects` has those of actors. */
 export interface FleetSubjects {
   readonly announce: string;
   readonly leave: string;
-  /** Tells a worker that it speaks as an incarnation which is over for the one who tells. */
+  /** Tells a worker that a member refuses its incarnation, which has ended. */
   readonly stale: string;
   readonly coordinator: string;
-  /** Asks everybody to announce itself now. */
+  /** Asks all workers to announce themselves now. */
   readonly hello: string;
   holdings(worker: string): string;
 }

@@ -1,7 +1,6 @@
 import { constants as bufferConstants } from 'node:buffer';
 import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs';
 import type { SharedPlace } from '../core/shared-place.js';
-import { PEER_MEMORY_REGIONS } from '../limits.js';
 import type { SharedMemoryReader } from '../peer/client/shared-read.js';
 import { type Pointer, viewMemory } from './ffi.js';
 import { Handle } from './handle.js';
@@ -9,6 +8,9 @@ import { dropPages, mapFile, neverShrinks, peerProcess, unmap } from './libc.js'
 import { SHARED_MEMORY_NAME } from './shared-memory.js';
 
 /** The shared memory of the process at the other end of a Unix socket, mapped for reading. */
+
+/** Limit on the memory files of one peer that this process maps. */
+const PEER_MEMORY_REGIONS = 4096;
 
 /** One memory file of another process, mapped for reading. */
 class Region extends Handle {

@@ -2,12 +2,12 @@ import { defineProtocol, tell } from '../actors/protocol.js';
 import { AnnouncementMessage, LeaveMessage } from './announcement.js';
 import { HoldingsDelta } from './holdings.js';
 
-/** The protocol of a coordinator's one actor: what workers tell it over direct links while NATS is lost. */
+/** The protocol of a coordinator's actor, which receives workers' messages over direct links while NATS is lost. */
 export const CoordinatorProtocol = defineProtocol('coordinator', {
   announced: tell(AnnouncementMessage),
   left: tell(LeaveMessage),
   holdings: tell(HoldingsDelta),
 });
 
-/** Name of that actor. */
+/** Name of the coordinator's actor. */
 export const COORDINATOR_ACTOR = 'coordinator';

@@ -1,24 +1,26 @@
 import { Packr, Unpackr } from 'msgpackr';
 import { Corrupt, InternalError } from '../errors.js';
 
-/** Plain values packed and read, bounded in size and depth; knows msgpackr. */
+/**
+ * Encodes and decodes values on the wire, in a subset of MessagePack.
+ *
+ * The subset has null, undefined, booleans, numbers, strings, bytes, arrays and maps with string keys. Every message is self-contained: no
+ * records, shared structures, extensions, functions or class instances. Integers beyond 32 bits travel as float64, and undefined as
+ * extension 0, the only allowed extension.
+ */
 
-/** A packed value on the wire, of every plane, and how deep its arrays and maps may nest. */
+/** Limit on the size of a packed value. */
 const WIRE_VALUE_BYTES = 64 * 2 ** 20;
-/** @internal exported for tests. */
+/** Limit on the nesting of arrays and maps in a packed value. @internal exported for tests. */
 export const WIRE_VALUE_DEPTH = 32;
 
-/**
- * Values on the wire: MessagePack reduced to null, undefined, booleans, numbers, strings, bytes, arrays and maps with string keys.
- * Every message is complete in itself: no records, shared structures, extensions, functions or class instances. Integers beyond
- * 32 bits travel as float64, and undefined as extension 0, the only one let through.
- */
 const packr = new Packr({ useRecords: false, variableMapSize: true, moreTypes: false, useToJSON: false });
 const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, structuredClone: false, copyBuffers: true });
 
 /**
- * Packs a plain value. The bytes are the caller's.
- * @throws InternalError naming the place in `value` of what cannot travel: a function, symbol, bigint, class instance, cycle, or too deep a nest.
+ * Packs a plain value. The caller owns the bytes.
+ * @throws InternalError with the path in `value` of an entry that cannot be encoded: a function, symbol, bigint, class instance, cycle, or
+ * excessive nesting
  */
 export function encode(value: unknown): Uint8Array {
   checkPlain(value, 0, []);
@@ -26,14 +28,14 @@ export function encode(value: unknown): Uint8Array {
 }
 
 /**
- * Reads one packed value, which must fill `bytes` exactly. Byte strings in it are copies. What it means is for the caller to check.
- * @throws Corrupt if the bytes are anything else, more than `WIRE_VALUE_BYTES`, or nested deeper than `WIRE_VALUE_DEPTH`.
+ * Decodes one packed value, which must fill `bytes` exactly. Byte strings in it are copies. The caller has to validate the value.
+ * @throws Corrupt if the bytes are not in the subset, exceed `WIRE_VALUE_BYTES`, or nest deeper than `WIRE_VALUE_DEPTH`
  */
 export function decode(bytes: Uint8Array): unknown {
   if (bytes.byteLength > WIRE_VALUE_BYTES) {
     throw new Corrupt(`a message of ${bytes.byteLength} bytes is over the limit of ${WIRE_VALUE_BYTES}`);
   }
-  // The library would compile record definitions and revive extensions that it finds, so it sees only bytes that have neither.
+  // The library compiles record definitions and revives extensions, so it receives only bytes that contain neither.
   const end = new Outline(bytes).valueEnd(0, 0);
   if (end !== bytes.byteLength) throw new Corrupt(`a message of ${bytes.byteLength} bytes ends after ${end}`);
   try {
@@ -71,7 +73,7 @@ function unsendable(what: string, path: readonly (string | number)[]): InternalE
   return new InternalError(`cannot send ${what} at ${path.length > 0 ? path.join('.') : 'the top'} of a message`);
 }
 
-/** Finds where values end, and refuses what is not of the reduced format. Source: the MessagePack specification, section Formats. */
+/** Finds the end of a value, and rejects bytes outside the subset. Source: the MessagePack specification, section Formats. */
 class Outline {
   private readonly view: DataView;
 

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { decode } from './msgpack.js';
 
-/** What a payload says, if it is a message of that schema; else null: a message that nobody can read is as good as lost. */
+/** Decodes a payload and checks it against a schema. Returns null for an unreadable message, which then counts as lost. */
 export function readMessage<T>(schema: z.ZodType<T>, payload: Uint8Array): T | null {
   let value: unknown;
   try {

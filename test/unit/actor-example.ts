@@ -34,7 +34,7 @@ class CountedVisits implements Behavior<typeof Visits> {
 }
 
 export async function example(): Promise<{ total: number; items: number[] }> {
-  // Between processes: `bus: await connectNats({ url })`, and a fresh incarnation at every start.
+  // Between processes: a `SealedBus` over `connectNats({ url })`, `links: new PeerCallLinks(…)`, and a fresh incarnation at every start.
   const broker = new MemoryBroker();
   const ports = { clock: new SystemClock(), random: new SystemRandom(), namespace: 'example' };
   const node = (id: string) => new ActorSystem({ ...ports, bus: broker.connect(id), node: { id, incarnation: '1' } });

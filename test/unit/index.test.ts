@@ -10,6 +10,7 @@ describe('the package', () => {
     const values = Object.keys(shoal);
     for (const name of [
       ...['ActorSystem', 'ActorRef', 'defineProtocol', 'ask', 'tell', 'stream', 'connectNats', 'MemoryBroker'],
+      ...['SealedBus', 'PeerCallLinks'],
       ...['SystemClock', 'SimulatedClock', 'SystemRandom', 'SeededRandom', 'ShoalError', 'InvalidRequest'],
       ...['rootSeed', 'blockKeys', 'nextBlockKey', 'Ring', 'OrtRuntime', 'Session', 'Value', 'CpuDevice'],
       ...['Engine', 'loadModelGraph', 'openModelFolder', 'PeerClient', 'PeerServer'],

@@ -1,10 +1,16 @@
 import { setImmediate as breath } from 'node:timers/promises';
 import { IdleCondition } from '../../src/async/idle.js';
 import type { BlockKey, PinnedBlock, SealedBlock } from '../../src/core/block.js';
-import { DEMOTE_AHEAD_BLOCKS, DEMOTE_AHEAD_BYTES, DEMOTE_AHEAD_SHARE } from '../../src/limits.js';
 import type { Tier } from './tier.js';
 
 /** Copies blocks to the tier below before they are evicted from the tier above. */
+
+/** Limit on the blocks that are copied to the tier below in advance, so that the search for them stays short. */
+const DEMOTE_AHEAD_BLOCKS = 1024;
+/** Limit on the bytes of the blocks that are copied to the tier below in advance. */
+const DEMOTE_AHEAD_BYTES = 256 * 2 ** 20;
+/** Share of a tier, taken from the blocks to be evicted next, that is copied to the tier below in advance, so that eviction is only a drop. @internal exported for tests. */
+export const DEMOTE_AHEAD_SHARE = 1 / 8;
 
 /** The tier that blocks are evicted from. */
 export interface UpperTier {

@@ -4,7 +4,6 @@ import type { Clock } from '../../src/clock.js';
 import type { BlockKey, SealedBlock } from '../../src/core/block.js';
 import { Residency } from '../../src/core/residency.js';
 import { digestOf } from '../../src/digest.js';
-import { DISK_PAUSE_MS, DISK_REMOVALS_FAILED } from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
 import { decodeHeader, encodeHeader, HEADER_BYTES } from './block-file.js';
 import type { BlockFiles } from './block-folder.js';
@@ -12,6 +11,11 @@ import type { Staging } from './staging.js';
 import type { RoleOf, Tier, TierListener, TierPin } from './tier.js';
 
 /** Files as the lowest tier, which outlives the process. */
+
+/** Failed file removals on a disk, after which removals stop until the next change. @internal exported for tests. */
+export const DISK_REMOVALS_FAILED = 4;
+/** Pause in writes to a disk after it refused one. @internal exported for tests. */
+export const DISK_PAUSE_MS = 30_000;
 
 export interface DiskTierOptions {
   readonly files: BlockFiles;

@@ -2,7 +2,7 @@ import type { Clock } from '../../src/clock.js';
 import type { BlockKey, BlockMeta, SealedBlock, TierName } from '../../src/core/block.js';
 import { reservation } from '../../src/core/reservation.js';
 import { BlockPool } from '../../src/device/block-pool.js';
-import { STAGING_BLOCKS, STAGING_FLOOR_BLOCKS, STAGING_IN_BLOCKS } from '../../src/limits.js';
+import { PEER_BLOCKS_PINNED } from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
 import type { TierUse } from '../../src/metrics/worker-metrics.js';
 import type { OrtRuntime } from '../../src/ort/runtime.js';
@@ -14,6 +14,13 @@ import { Staging, type StagingBuffer } from './staging.js';
 import type { HostReservation, RoleOf, Tier, TierListener } from './tier.js';
 
 /** The tiers below the device, and the host memory through which blocks pass. */
+
+/** Limit on the staging buffers for blocks on their way to the device. */
+const STAGING_IN_BLOCKS = 4 * PEER_BLOCKS_PINNED;
+/** Limit on the staging buffers for blocks that come from the device or from a disk. @internal exported for tests. */
+export const STAGING_BLOCKS = 16;
+/** Least number of staging buffers in each direction, even if they exceed `STAGING_BYTES`. */
+const STAGING_FLOOR_BLOCKS = 2;
 
 export interface LowerTiersOptions {
   readonly runtime: OrtRuntime;

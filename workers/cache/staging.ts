@@ -1,10 +1,12 @@
 import { Semaphore } from '../../src/async/semaphore.js';
 import { BlockPool } from '../../src/device/block-pool.js';
 import { Unavailable } from '../../src/errors.js';
-import { STAGING_DISK_SHARE } from '../../src/limits.js';
 import type { OrtRuntime } from '../../src/ort/runtime.js';
 
 /** A few blocks of host memory for blocks on their way between device, disk and peers. */
+
+/** Limit on the share of the staging buffers of either direction that wait for a disk write, however slow the disk is. @internal exported for tests. */
+export const STAGING_DISK_SHARE = 1 / 2;
 
 /** Host memory for one block on its way, until `release`. */
 export interface StagingBuffer {

@@ -2,7 +2,6 @@ import type { Clock } from '../../src/clock.js';
 import type { WorkerConfig } from '../../src/config/worker-config.js';
 import { blockBytes } from '../../src/core/kv-layout.js';
 import type { Device } from '../../src/device/device.js';
-import { STAGING_BYTES } from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
 import type { OrtRuntime } from '../../src/ort/runtime.js';
 import { hostBudgetBytes } from '../budgets.js';
@@ -13,6 +12,9 @@ import { LowerTiers } from './lower-tiers.js';
 import type { RoleOf } from './tier.js';
 
 /** Builds a worker's block store with the tiers that the configuration asks for. */
+
+/** Host memory for blocks in transit to a device with its own memory, and as much again for blocks coming from such a device or from a disk. @internal exported for tests. */
+export const STAGING_BYTES = 128 * 2 ** 20;
 
 export interface TieredCacheOptions {
   readonly config: WorkerConfig;

@@ -4,13 +4,7 @@ import { Semaphore } from '../../async/semaphore.js';
 import type { Timer } from '../../clock.js';
 import type { BlockDigest } from '../../core/block.js';
 import { Corrupt, fromWire, Overloaded, type ShoalError, toWire, Unavailable } from '../../errors.js';
-import {
-  FRAME_HEADER_BYTES,
-  PEER_BLOCKS_IN_SOCKET,
-  PEER_DRAIN_MS,
-  PEER_MEMORY_IDLE_MS,
-  PEER_REQUESTS_IN_FLIGHT,
-} from '../../limits.js';
+import { FRAME_HEADER_BYTES, PEER_BLOCKS_IN_SOCKET, PEER_REQUESTS_IN_FLIGHT } from '../../limits.js';
 import type { Connection, Payload } from '../wire/connection.js';
 import { checkLengths, type Prelude } from '../wire/frame.js';
 import { type ClientGreetingOptions, type Dialler, greetServer } from '../wire/greeting.js';
@@ -19,6 +13,11 @@ import { type Exchange, endsExchange } from './exchange.js';
 import type { OpenSharedMemory, SharedMemoryReader } from './shared-read.js';
 
 /** The dialling side of one connection for blocks. */
+
+/** Time without a read after which this process drops the mapped pages of a peer's memory. */
+const PEER_MEMORY_IDLE_MS = 500;
+/** Time limit for the rest of a block whose transfer was abandoned; after it the connection is closed, because the rest delays all later frames. @internal exported for tests. */
+export const PEER_DRAIN_MS = 1_000;
 
 export interface LinkOptions extends Omit<ClientGreetingOptions, 'onClosed'> {
   /** Bytes of every block, by the fleet's K/V layout. */

@@ -2,10 +2,12 @@ import { Deferred } from '../../async/deferred.js';
 import type { Clock } from '../../clock.js';
 import type { BlockKey, PinnedBlock, SealedBlock } from '../../core/block.js';
 import { Corrupt, fromWire, InternalError, type ShoalError, toWire } from '../../errors.js';
-import { PEER_PUSH_PIN_MS } from '../../limits.js';
 import type { BlockHost } from '../server/block-host.js';
 import type { ServerMessage } from '../wire/messages.js';
 import type { Exchange, Line } from './exchange.js';
+
+/** Time limit for reading a block from the cache before it is pushed; a slower block is not pushed, because it delays the blocks after it. @internal exported for tests. */
+export const PEER_PUSH_PIN_MS = 5_000;
 
 /**
  * Offers blocks and sends those that the peer wants. Gives those that it has then. A block is pinned when its turn has come to be sent,

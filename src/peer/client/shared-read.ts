@@ -4,7 +4,7 @@ import type { BlockDigest, BlockKey, SealedBlock } from '../../core/block.js';
 import type { SharedPlace } from '../../core/shared-place.js';
 import { Digester } from '../../digest.js';
 import { Corrupt, fromWire, type ShoalError, toWire } from '../../errors.js';
-import { COPY_TURN_BYTES, PEER_COPY_BYTES } from '../../limits.js';
+import { COPY_TURN_BYTES } from '../../limits.js';
 import type { PeerObserver } from '../observer.js';
 import type { SharedBlock } from '../wire/block-headers.js';
 import type { ServerMessage } from '../wire/messages.js';
@@ -12,6 +12,9 @@ import type { Exchange, Line } from './exchange.js';
 import type { Fetched, FetchReservation, FetchSink } from './fetch-exchange.js';
 
 /** Reading blocks out of the shared memory of a peer on this host, while the peer keeps them pinned. */
+
+/** Bytes copied from a peer's memory at a time, so that they are still in the CPU cache when their digest is computed. */
+const PEER_COPY_BYTES = 256 * 1024;
 
 /** The port: memory of the process at the other end of a link that this process can read. */
 export interface SharedMemoryReader {

@@ -3,7 +3,7 @@ import type net from 'node:net';
 import { Deferred } from '../../async/deferred.js';
 import { type Clock, SystemClock } from '../../clock.js';
 import { InvalidRequest, Overloaded, Refused, type ShoalError, Unavailable } from '../../errors.js';
-import { HANDSHAKE_TIMEOUT_MS, PEER_CONNECTIONS, PEER_PROGRESS_TIMEOUT_MS } from '../../limits.js';
+import { HANDSHAKE_TIMEOUT_MS, PEER_PROGRESS_TIMEOUT_MS } from '../../limits.js';
 import { type Random, SystemRandom } from '../../random.js';
 import { type PeerObserver, SILENT } from '../observer.js';
 import type { Connection } from '../wire/connection.js';
@@ -14,6 +14,9 @@ import type { BlockHost } from './block-host.js';
 import { Session, type SessionOptions } from './session.js';
 
 /** Listens for peers, and chooses by the purpose of each connection what serves it. */
+
+/** Limit on the connections that a worker accepts from peers. */
+const PEER_CONNECTIONS = 1024;
 
 export interface PeerServerOptions extends SocketOptions {
   readonly identity: PeerIdentity;

@@ -2,12 +2,15 @@ import { Deferred } from '../../async/deferred.js';
 import type { Clock } from '../../clock.js';
 import type { BlockKey, PinnedBlock } from '../../core/block.js';
 import { Corrupt, DeadlineExceeded, InternalError } from '../../errors.js';
-import { PEER_BLOCKS_PINNED, PEER_PIN_MS } from '../../limits.js';
+import { PEER_BLOCKS_PINNED } from '../../limits.js';
 import type { PeerObserver } from '../observer.js';
 import { failureOf } from '../wire/message-format.js';
 import type { ServerMessage } from '../wire/messages.js';
 import type { Answer, Reply } from './answer.js';
 import type { BlockHost } from './block-host.js';
+
+/** Time after which the connection of a peer that has not unpinned its blocks is closed. @internal exported for tests. */
+export const PEER_PIN_MS = 30_000;
 
 /**
  * Pins blocks while a peer on this host reads them out of this worker's shared memory. Pins the blocks that the peer asked for, in order, up to

@@ -1,10 +1,12 @@
 import type { BlockDigest } from '../../core/block.js';
 import { checksumOf, Digester } from '../../digest.js';
 import { Corrupt, InternalError, Refused } from '../../errors.js';
-import { FRAME_HEADER_BYTES, HANDSHAKE_FRAME_BYTES, PEER_READ_BYTES } from '../../limits.js';
+import { FRAME_HEADER_BYTES, HANDSHAKE_FRAME_BYTES } from '../../limits.js';
 
 /** Frames between peers: a prelude of fixed size, a header, a payload. `docs/PEER-PROTOCOL.md` specifies them. */
 
+/** Limit on one read from a peer's socket, so that the bytes are still in the CPU cache when their digest is computed. @internal exported for tests. */
+export const PEER_READ_BYTES = 256 * 1024;
 export const PRELUDE_BYTES = 28;
 
 const MAGIC = 0x414f4853;

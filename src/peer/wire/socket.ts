@@ -3,9 +3,12 @@ import net from 'node:net';
 import tls from 'node:tls';
 import type { PeerAddress } from '../../core/member.js';
 import { Unavailable } from '../../errors.js';
-import { HANDSHAKE_TIMEOUT_MS, PEER_SEND_BUFFER_BYTES } from '../../limits.js';
+import { HANDSHAKE_TIMEOUT_MS } from '../../limits.js';
 
 /** Sockets between peers: dialling and accepting, so that bytes are read straight into their final memory. */
+
+/** Size of the kernel's send buffer of a Unix socket between peers, where it can be set. */
+const PEER_SEND_BUFFER_BYTES = 2 ** 20;
 
 /** Receives the bytes of a socket: `target` gives the memory for the next bytes, `advance` says how many of them have come. */
 export interface Inlet {

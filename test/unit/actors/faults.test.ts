@@ -27,7 +27,7 @@ async function remoteScript(script: Parameters<typeof scripted>[0]) {
   return world.a.ref(ScriptProtocol, address);
 }
 
-/** A stream that gives one item, then nothing more; `aborted` has the reason why its signal aborted. */
+/** A stream that yields one item and then hangs. `aborted` resolves with the reason of its signal's abort. */
 async function quietStream() {
   const aborted = deferred<unknown>();
   const actor = await remoteScript({
@@ -46,7 +46,7 @@ function sentBy(payload: Uint8Array): Sent {
   return decode(payload) as Sent;
 }
 
-describe('messages that are lost, doubled or late', () => {
+describe('messages that are lost, duplicated or late', () => {
   test('a lost item fails the stream after the items before it', async () => {
     const counter = await remoteCounter();
     let count = 0;
@@ -60,7 +60,7 @@ describe('messages that are lost, doubled or late', () => {
     expect(items.length).toBeLessThan(1_000);
   });
 
-  test('a lost item is noticed by the next one', async () => {
+  test('the next item reveals a lost one', async () => {
     const actor = await remoteScript({
       async *flow() {
         for (let i = 0; i < 5; i++) {
@@ -75,7 +75,7 @@ describe('messages that are lost, doubled or late', () => {
     expect(error).toBeInstanceOf(Unavailable);
   });
 
-  test('items lost at the end are noticed, with or without the end of the stream', async () => {
+  test('items lost at the end are detected, whether or not the end message is lost too', async () => {
     const counter = await remoteCounter();
     world.broker.fault = ({ payload }) => (sentBy(payload).type === 'items' ? 0 : 1);
     expect((await drain(counter.stream('upTo', { limit: 1 }))).error).toBeInstanceOf(Unavailable);
@@ -85,7 +85,7 @@ describe('messages that are lost, doubled or late', () => {
     expect(await done).toMatchObject({ items: [], error: expect.any(Unavailable) });
   });
 
-  test('doubled messages change nothing: no call is handled twice, no item read twice', async () => {
+  test('duplicate messages change nothing: no call is handled twice, no item is read twice', async () => {
     const counter = await remoteCounter();
     world.broker.fault = () => 2;
     counter.tell('add', { amount: 5 });
@@ -96,7 +96,7 @@ describe('messages that are lost, doubled or late', () => {
     expect(world.events.every((event) => event.type === 'dropped' && event.reason === 'duplicate')).toBe(true);
   });
 
-  test('a lost answer is noticed by the next probe', async () => {
+  test('the next probe reveals a lost answer', async () => {
     const counter = await remoteCounter();
     world.broker.fault = ({ payload }) => (sentBy(payload).type === 'answer' ? 0 : 1);
     const outcome = expect(counter.ask('total', {})).rejects.toThrow(Unavailable);
@@ -104,7 +104,7 @@ describe('messages that are lost, doubled or late', () => {
     await outcome;
   });
 
-  test('a lost call is noticed by the next probe', async () => {
+  test('the next probe reveals a lost call', async () => {
     const counter = await remoteCounter();
     world.broker.fault = ({ payload }) => (sentBy(payload).type === 'call' ? 0 : 1);
     const outcome = expect(counter.ask('total', {})).rejects.toThrow(Unavailable);
@@ -112,7 +112,7 @@ describe('messages that are lost, doubled or late', () => {
     await outcome;
   });
 
-  test('lost credit is made good by the next probe', async () => {
+  test('the next probe replaces lost credit', async () => {
     const counter = await remoteCounter();
     world.broker.fault = ({ payload }) => (sentBy(payload).type === 'credit' ? 0 : 1);
     const limit = limits.STREAM_WINDOW_ITEMS * 3;
@@ -121,7 +121,7 @@ describe('messages that are lost, doubled or late', () => {
     expect((await done).items).toHaveLength(limit);
   });
 
-  test('a lost cancellation is made good by silence', async () => {
+  test('after a lost cancellation, the silence of the caller ends the call', async () => {
     const { actor, aborted } = await quietStream();
     world.broker.fault = ({ payload }) => (sentBy(payload).type === 'cancel' ? 0 : 1);
     for await (const _ of actor.stream('flow', { note: null })) break;
@@ -129,7 +129,7 @@ describe('messages that are lost, doubled or late', () => {
     expect(await aborted).toBeInstanceOf(Unavailable);
   });
 
-  test('a call that comes after its own cancellation is not handled', async () => {
+  test('a call that arrives after its own cancellation is not handled', async () => {
     const counter = await remoteCounter();
     const held: Uint8Array[] = [];
     world.broker.fault = ({ payload }) => {
@@ -148,7 +148,7 @@ describe('messages that are lost, doubled or late', () => {
     expect(world.events).toMatchObject([{ type: 'dropped', reason: 'duplicate' }]);
   });
 
-  test('what is no message is dropped and counted', async () => {
+  test('malformed messages are dropped and counted', async () => {
     const counter = await remoteCounter();
     const cases: [string, Uint8Array][] = [
       ['test.node.b.1.in', new Uint8Array([0xc1, 0xff])],
@@ -165,14 +165,14 @@ describe('messages that are lost, doubled or late', () => {
   });
 });
 
-describe('nodes that go', () => {
-  test('a call to nobody fails at once', async () => {
+describe('nodes that go away', () => {
+  test('a call to an absent node fails at once', async () => {
     const ref = world.a.ref(CounterProtocol, { node: 'c', incarnation: '1', actor: 'counter' });
     await expect(ref.ask('total', {})).rejects.toThrow(Unavailable);
     expect((await drain(ref.stream('upTo', { limit: 1 }))).error).toBeInstanceOf(Unavailable);
   });
 
-  test('a later life of a node does not get the messages of an earlier one', async () => {
+  test('a new incarnation of a node does not receive messages for an earlier one', async () => {
     const old = await remoteCounter();
     await world.b.stop();
     const reborn = world.node(world.busB, 'b', '2');
@@ -182,7 +182,7 @@ describe('nodes that go', () => {
     await reborn.stop();
   });
 
-  test('membership ends calls in both directions, and later ones at once', async () => {
+  test('membership ends calls in both directions, and later calls fail at once', async () => {
     const { actor, aborted } = await quietStream();
     const done = drain(actor.stream('flow', { note: null }));
     await settled();
@@ -203,7 +203,7 @@ describe('nodes that go', () => {
     expect(await done).toMatchObject({ items: [1], error: expect.any(Unavailable) });
   });
 
-  test('a silent partition ends open calls on both sides within the bound, not before', async () => {
+  test('a silent partition ends open calls on both sides at the bound, not before', async () => {
     const { actor, aborted } = await quietStream();
     let done = false;
     const outcome = drain(actor.stream('flow', { note: null })).finally(() => {
@@ -224,7 +224,7 @@ describe('nodes that go', () => {
     expect(await aborted).toBeInstanceOf(Unavailable);
   });
 
-  test('what a crowded bus did not take is sent later, in its order', async () => {
+  test('answers that an overloaded bus refuses are sent later, in order', async () => {
     const actor = await remoteScript({
       async *flow() {
         for (let i = 0; i < 5; i++) {
@@ -242,7 +242,7 @@ describe('nodes that go', () => {
     expect(await done).toEqual({ items: [0, 1, 2, 3, 4], error: null });
   });
 
-  test('a deadline ends the work even if nothing is heard of the caller any more', async () => {
+  test('a deadline ends the work even if the caller has fallen silent', async () => {
     const aborted = deferred<unknown>();
     const actor = await remoteScript({
       run: (_note, { signal }) =>
@@ -256,7 +256,7 @@ describe('nodes that go', () => {
     expect(await aborted.promise).toBeInstanceOf(DeadlineExceeded);
   });
 
-  test('a node that stood still gives the others time to be heard', async () => {
+  test('a node that was suspended gives the others time to be heard', async () => {
     const { actor } = await quietStream();
     let nowMs = 0;
     let sweep = (): void => undefined;
@@ -294,7 +294,7 @@ describe('bounds', () => {
     await outcome;
   });
 
-  test('a request or answer that is too large for the bus is an error that says so', async () => {
+  test('a request or answer that is too large for the bus fails with that error', async () => {
     const small = new SimulatedWorld(4_096);
     const large = 'x'.repeat(5_000);
     const { address } = await small.b.spawn(ScriptProtocol, 'script', () =>
@@ -308,7 +308,7 @@ describe('bounds', () => {
     );
     const actor = small.a.ref(ScriptProtocol, address);
     await expect(actor.ask('run', { note: large })).rejects.toThrow(InvalidRequest);
-    await expect(actor.ask('run', { note: 'large' })).rejects.toThrow(/cannot send its answer/);
+    await expect(actor.ask('run', { note: 'large' })).rejects.toThrow(/cannot send the answer/);
     const { items, error } = await drain(actor.stream('flow', { note: null }));
     expect(items).toEqual([1]);
     expect(error).toBeInstanceOf(InternalError);
@@ -316,7 +316,7 @@ describe('bounds', () => {
     await small.close();
   });
 
-  test('items that are ready together share messages; the first does not wait for them', async () => {
+  test('items that are ready together share a message; the first item does not wait for them', async () => {
     const counter = await remoteCounter();
     const batches: number[] = [];
     world.broker.fault = ({ payload }) => {
@@ -329,7 +329,7 @@ describe('bounds', () => {
     expect(batches.length).toBeLessThan(10);
   });
 
-  test('large items travel in messages of their own, and no more bytes are on the way than the window has', async () => {
+  test('large items travel in messages of their own, and the window bounds the bytes in flight', async () => {
     const bytes = 512 * 1024;
     let made = 0;
     const actor = await remoteScript({
@@ -357,7 +357,7 @@ describe('supervision', () => {
       },
     });
 
-  test('pauses grow, and after too many crashes the actor is given up', async () => {
+  test('pauses grow, and after too many crashes the actor is not restarted', async () => {
     const reports: unknown[] = [];
     const supervision = { restarts: 2, backoffMs: 100, onGiveUp: (error: unknown) => reports.push(error) };
     const actor = await world.a.spawn(ScriptProtocol, 'fragile', crashing, { supervision });
@@ -378,7 +378,7 @@ describe('supervision', () => {
     expect(world.events.map((event) => event.type)).toEqual(['crashed', 'crashed', 'crashed', 'gaveUp']);
   });
 
-  test('a factory that fails again counts as a crash; one that fails at first fails the creation', async () => {
+  test('a factory that fails at a restart counts as a crash; one that fails at first makes spawn reject', async () => {
     let lives = 0;
     const factory = () => {
       lives++;
@@ -402,7 +402,7 @@ describe('supervision', () => {
     await world.a.spawn(ScriptProtocol, 'stillborn', factory);
   });
 
-  test('what was held is released before the next life begins, the last first, whatever throws', async () => {
+  test('resources are released in reverse order before the next life begins, even if one release throws', async () => {
     const trace: string[] = [];
     const slow = deferred();
     const actor = await world.a.spawn(ScriptProtocol, 'holder', ({ onStop, signal }) => {
@@ -427,7 +427,7 @@ describe('supervision', () => {
     expect(world.events).toContainEqual({ type: 'stopFailed', actor: 'holder', error: new Error('while releasing') });
   });
 
-  test('an actor stopped while it is created releases what it took', async () => {
+  test('an actor stopped during its creation releases its resources', async () => {
     const gate = deferred();
     let released = 0;
     const spawning = world.a.spawn(ScriptProtocol, 'slow', async ({ onStop }) => {
@@ -444,7 +444,7 @@ describe('supervision', () => {
     expect(released).toBe(1);
   });
 
-  test('names are taken once at a time', async () => {
+  test('a name belongs to one actor at a time', async () => {
     await world.a.spawn(CounterProtocol, 'counter', () => new Counter());
     await expect(world.a.spawn(CounterProtocol, 'counter', () => new Counter())).rejects.toThrow(InvalidRequest);
     await world.a.stopActor('counter');
@@ -467,7 +467,7 @@ describe('look-up', () => {
     expect(await wrong).toEqual([]);
   });
 
-  test('waits for its time, since nobody knows how many there are', async () => {
+  test('waits until the timeout, because the number of actors is unknown', async () => {
     await world.b.spawn(CounterProtocol, 'counter', () => new Counter());
     let found: unknown[] | null = null;
     void world.a.lookup(CounterProtocol, 'counter', 100).then((refs) => {
@@ -479,7 +479,7 @@ describe('look-up', () => {
     expect(found).toHaveLength(1);
   });
 
-  test('does not wait where there are none, and without a bus finds its own', async () => {
+  test('does not wait if there are none, and finds actors of its own node without a bus', async () => {
     expect(await world.a.lookup(CounterProtocol, 'counter', 600_000)).toEqual([]);
     await world.a.spawn(CounterProtocol, 'counter', () => new Counter());
     world.busA.lose();
@@ -487,7 +487,7 @@ describe('look-up', () => {
   });
 });
 
-test('a stopped system refuses everything, and its callers are told', async () => {
+test('a stopped system refuses new calls, and fails the calls of its callers', async () => {
   const { actor } = await quietStream();
   const counter = world.a.ref(
     CounterProtocol,

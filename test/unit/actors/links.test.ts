@@ -7,7 +7,7 @@ import * as limits from '../../../src/limits.js';
 import { encode } from '../../../src/wire/msgpack.js';
 import { Counter, CounterProtocol, deferred, drain, ScriptProtocol, SimulatedWorld, scripted } from './world.js';
 
-/** Messages that went over the bus, but for look-ups. */
+/** Messages that went over the bus, except look-ups. */
 function watchBus(world: SimulatedWorld): string[] {
   const subjects: string[] = [];
   world.broker.fault = ({ subject }) => {
@@ -44,7 +44,7 @@ describe('direct links between nodes', () => {
 
   const upTo = (last: number) => Array.from({ length: last }, (_, i) => i + 1);
 
-  test('carry calls, answers and streams; the bus carries none of it', async () => {
+  test('carry calls, answers and streams; the bus carries none of them', async () => {
     world.link();
     const subjects = watchBus(world);
     const { address } = await world.b.spawn(CounterProtocol, 'counter', () => new Counter());
@@ -86,7 +86,7 @@ describe('direct links between nodes', () => {
     expect(subjects.length).toBeGreaterThan(0);
   });
 
-  test('may close in the middle of a stream: it goes on over the bus where nothing was lost', async () => {
+  test('may close during a stream, which continues over the bus if nothing was lost', async () => {
     world.link();
     const { actor, goOn, handled } = await gated(3, 600);
     const done = drain(actor.stream('flow', { note: null }));
@@ -98,7 +98,7 @@ describe('direct links between nodes', () => {
     expect(handled()).toBe(1);
   });
 
-  test('may close and open again: the stream goes on over the new one', async () => {
+  test('may close and reopen: the stream continues over the new link', async () => {
     world.link();
     world.busA.lose();
     world.busB.lose();
@@ -114,7 +114,7 @@ describe('direct links between nodes', () => {
     expect(handled()).toBe(1);
   });
 
-  test('that lose an item as they close make the stream fail rather than skip it', async () => {
+  test('that lose an item when they close make the stream fail instead of skipping the item', async () => {
     world.link();
     const { actor, goOn } = await gated(1, 5);
     const done = drain(actor.stream('flow', { note: null }));
@@ -130,7 +130,7 @@ describe('direct links between nodes', () => {
     expect(String(error)).toContain('lost');
   });
 
-  test('that lose a call as they close make it fail: it is not sent twice', async () => {
+  test('that lose a call when they close make the call fail: it is not sent twice', async () => {
     world.link();
     const { actor, handled } = await gated(1, 1);
     world.hub.fault = () => 0;
@@ -142,7 +142,7 @@ describe('direct links between nodes', () => {
     expect(handled()).toBe(0);
   });
 
-  test('that deliver a call twice have it handled once', async () => {
+  test('that deliver a call twice lead to one execution', async () => {
     world.link();
     world.hub.fault = () => 2;
     const { actor, goOn, handled } = await gated(2, 4);
@@ -151,7 +151,7 @@ describe('direct links between nodes', () => {
     expect(handled()).toBe(1);
   });
 
-  test('that close while the bus is lost fail their calls soon', async () => {
+  test('that close while the bus is lost fail their calls after a short wait', async () => {
     world.link();
     const { actor } = await gated(1, 2);
     const done = drain(actor.stream('flow', { note: null }));
@@ -194,7 +194,7 @@ describe('direct links between nodes', () => {
     expect(found?.address).toEqual({ node: 'b', incarnation: '1', actor: 'counter' });
   });
 
-  test('take no message that names another sender than the peer, and no answer to a call of another node', async () => {
+  test('reject a message that names a sender other than the peer, and an answer to a call of another node', async () => {
     world.link();
     const c = world.node(world.broker.connect('c'), 'c', '1');
     world.hub.connect(c.node, world.b.node);

@@ -7,7 +7,7 @@ import * as limits from '../../../src/limits.js';
 import { Counter, CounterProtocol, deferred, drain, ScriptProtocol, SimulatedWorld, scripted } from './world.js';
 
 const OUTAGE_MS = 10_000;
-/** Between the returns of two nodes. */
+/** Time between the reconnections of two nodes. */
 const APART_MS = limits.BUS_GRACE_MS - CALL_HEARTBEAT_MS;
 
 describe('the bus is lost and found', () => {
@@ -18,7 +18,7 @@ describe('the bus is lost and found', () => {
   });
   afterEach(() => world.close());
 
-  /** The caller's reference to an actor that gives 1, waits until it may go on, and gives the rest. */
+  /** The caller's reference to an actor that yields 1, waits for `goOn`, and yields the rest. */
   async function gated(last: number) {
     const gate = deferred();
     const { address } = await world.b.spawn(ScriptProtocol, 'script', () =>
@@ -43,7 +43,7 @@ describe('the bus is lost and found', () => {
     world.busB.lose();
   }
 
-  test('a caller keeps its open calls; new ones fail at once, in words without subjects', async () => {
+  test('a caller keeps its open calls; new calls fail at once, with a message that names no subject', async () => {
     const { actor, goOn } = await gated(2);
     const done = drain(actor.stream('flow', { note: null }));
     await settled();
@@ -56,12 +56,12 @@ describe('the bus is lost and found', () => {
     expect(await done).toEqual({ items: [1, 2], error: null });
   });
 
-  test('a server that stands still is noticed before calls count as silent', () => {
-    // The first ping goes out one interval after the last that was answered, and two are waited for.
+  test('a hung server is detected before calls count as silent', () => {
+    // The first unanswered ping goes out one interval after the last answered one, and two may stay unanswered.
     expect(3 * BUS_PING_INTERVAL_MS + CALL_HEARTBEAT_MS).toBeLessThan(limits.CALL_SILENCE_MS);
   });
 
-  test('an actor keeps its items until it has heard of its caller', async () => {
+  test('an actor keeps its items until it hears from its caller', async () => {
     const { actor, goOn } = await gated(500);
     const done = drain(actor.stream('flow', { note: null }));
     await settled();
@@ -73,7 +73,7 @@ describe('the bus is lost and found', () => {
     expect(await done).toEqual({ items: upTo(500), error: null });
   });
 
-  test('an actor keeps its items no longer than others have to find the bus', async () => {
+  test('an actor keeps its items no longer than the grace period for finding the bus', async () => {
     const { actor, goOn } = await gated(2);
     const done = drain(actor.stream('flow', { note: null }));
     await settled();
@@ -105,7 +105,7 @@ describe('the bus is lost and found', () => {
       expect(await done).toEqual({ items: upTo(300), error: null });
     });
 
-    test('an answer that was given meanwhile arrives', async () => {
+    test('an answer made during the outage arrives', async () => {
       const gate = deferred();
       const { address } = await world.b.spawn(ScriptProtocol, 'slow', () =>
         scripted({ run: () => gate.promise.then(() => 'late') }),
@@ -122,7 +122,7 @@ describe('the bus is lost and found', () => {
   });
 
   describe('by the caller, and not yet by the actor', () => {
-    test('a call is sent again until it is there, with what is left of its time, and handled once', async () => {
+    test('a call is sent again until it arrives, with the time left of its deadline, and is handled once', async () => {
       const deadlines: (number | null)[] = [];
       const { address } = await world.b.spawn(ScriptProtocol, 'script', () =>
         scripted({
@@ -144,7 +144,7 @@ describe('the bus is lost and found', () => {
       expect(deadlines).toEqual([timeoutMs - APART_MS]);
     });
 
-    test('one that is gone is found out after that time', async () => {
+    test('an actor that is gone is detected after the grace period', async () => {
       const { actor, goOn } = await gated(2);
       const running = drain(actor.stream('flow', { note: null }));
       await settled();
@@ -162,10 +162,10 @@ describe('the bus is lost and found', () => {
       await world.pass(CALL_HEARTBEAT_MS);
       expect(await fresh).toMatchObject({ items: [], error: expect.any(Unavailable) });
       expect(await running).toMatchObject({ items: [1], error: expect.any(Unavailable) });
-      await expect(actor.ask('run', { note: null })).rejects.toThrow('nobody listens there');
+      await expect(actor.ask('run', { note: null })).rejects.toThrow('the node is not on the bus');
     });
 
-    test('a call that is given up meanwhile is not sent again', async () => {
+    test('a call that its caller abandons during the outage is not sent again', async () => {
       const counter = new Counter();
       const { address } = await world.b.spawn(CounterProtocol, 'counter', () => counter);
       loseBoth();

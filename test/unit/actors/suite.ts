@@ -16,7 +16,7 @@ import {
 import * as limits from '../../../src/limits.js';
 import { Counter, CounterProtocol, deferred, drain, ScriptProtocol, scripted, type World } from './world.js';
 
-/** What actors promise, whatever carries their messages; once between two nodes, once within one. */
+/** The contract of actors, run between two nodes and within one, over any transport. */
 export function actorSuite(name: string, makeWorld: () => World | Promise<World>): void {
   for (const place of ['elsewhere', 'here'] as const) {
     describe(`${name}: an actor ${place}`, () => callSuite(makeWorld, place));
@@ -28,7 +28,7 @@ interface Stage {
   readonly world: World;
   /** Where the actors are. */
   readonly home: ActorSystem;
-  /** The same actor as its caller sees it. */
+  /** The caller's reference to the same actor. */
   seen<P extends Parameters<ActorSystem['ref']>[0]>(ref: ActorRef<P>): ActorRef<P>;
 }
 
@@ -78,7 +78,7 @@ function callSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'els
     expect(trace).toEqual(['begin 1', 'end 1', 'begin 2', 'end 2']);
   });
 
-  test('gives its errors to the caller as what they are, with the field that is wrong', async () => {
+  test('passes its errors to the caller with their class and the wrong field', async () => {
     const { home, seen } = stage();
     const counter = seen(await home.spawn(CounterProtocol, 'counter', () => new Counter()));
     const error = await counter.ask('divide', { by: 0 }).catch((thrown: unknown) => thrown);
@@ -99,7 +99,7 @@ function callSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'els
     expect(stage().world.events).toEqual([]);
   });
 
-  test('refuses a request that its protocol does not allow, and names the field', async () => {
+  test('refuses a request that violates its protocol, and names the field', async () => {
     const { home, seen } = stage();
     const counter = seen(await home.spawn(CounterProtocol, 'counter', () => new Counter()));
     const error = await counter.ask('divide', { by: 0.5 }).catch((thrown: unknown) => thrown);
@@ -117,7 +117,7 @@ function callSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'els
     await expect(inherited.ask('run', { note: null })).rejects.toThrow(Refused);
   });
 
-  test('is Unavailable if there is none of that name', async () => {
+  test('is Unavailable if the node has no actor of that name', async () => {
     const { home, world } = stage();
     const missing = world.a.ref(CounterProtocol, { ...home.node, actor: 'missing' });
     await expect(missing.ask('total', {})).rejects.toThrow(Unavailable);
@@ -153,7 +153,7 @@ function callSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'els
     await Promise.all([first, ...waiting]);
   });
 
-  test('gets an aborted signal when its caller gives up, who does not wait for it', async () => {
+  test('gets an aborted signal when its caller cancels; the caller does not wait for it', async () => {
     const { home, seen } = stage();
     const begun = deferred();
     const reason = deferred<unknown>();
@@ -230,7 +230,7 @@ function callSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'els
     const third = actor.ask('run', { note: 3 });
     abort.abort();
     await expect(second).rejects.toThrow(Cancelled);
-    // Messages from one node to another keep their order, so the cancellation is there when this is answered.
+    // Messages between two nodes keep their order, so the cancellation has arrived when this call is answered.
     const other = seen(await home.spawn(CounterProtocol, 'counter', () => new Counter()));
     await other.ask('total', {});
     gate.resolve();
@@ -238,7 +238,7 @@ function callSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'els
     expect(seenNotes).toEqual([1, 3]);
   });
 
-  test('crashes of a foreign error, answers internal, and handles what waited in its next life', async () => {
+  test('crashes on an unexpected error, answers internal, and handles the waiting calls in its next life', async () => {
     const { home, seen, world } = stage();
     const gate = deferred();
     const begun = deferred();
@@ -271,7 +271,7 @@ function callSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'els
     ]);
   });
 
-  test('fails what waits and what runs when it is stopped', async () => {
+  test('fails waiting and running calls when it is stopped', async () => {
     const { home, seen } = stage();
     const begun = deferred();
     let released = false;
@@ -320,7 +320,7 @@ function callSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'els
 function streamSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'elsewhere'): void {
   const stage = onStage(makeWorld, place);
 
-  test('gives all items in order, many times the window', async () => {
+  test('yields many times the window of items, in order', async () => {
     const { home, seen } = stage();
     const counter = seen(await home.spawn(CounterProtocol, 'counter', () => new Counter()));
     const limit = limits.STREAM_WINDOW_ITEMS * 5 + 3;
@@ -330,7 +330,7 @@ function streamSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'e
     expect(await drain(counter.stream('upTo', { limit: 0 }))).toEqual({ items: [], error: null });
   });
 
-  test('runs beside other messages', async () => {
+  test('runs concurrently with other messages', async () => {
     const { home, seen } = stage();
     const gate = deferred();
     const actor = seen(
@@ -353,7 +353,7 @@ function streamSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'e
     expect((await items.next()).done).toBe(true);
   });
 
-  test('does not run further ahead of its reader than the window', async () => {
+  test('does not get ahead of its reader by more than the window', async () => {
     const { home, seen, world } = stage();
     let made = 0;
     const stalled = deferred();
@@ -371,7 +371,7 @@ function streamSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'e
     );
     const items = actor.stream('flow', { note: null })[Symbol.asyncIterator]();
     await items.next();
-    // What was said before this answer has been done when it comes.
+    // Messages sent before this call have been handled when it is answered.
     await actor.ask('run', { note: null });
     await world.pass(1);
     await actor.ask('run', { note: null });
@@ -403,7 +403,7 @@ function streamSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'e
     await Promise.all([ended.promise, aborted.promise]);
   });
 
-  test('throws Cancelled at once, and aborts the actor, when the reader gives up while it waits', async () => {
+  test('throws Cancelled at once, and aborts the handler, when the reader cancels while it waits', async () => {
     const { home, seen } = stage();
     const aborted = deferred();
     const actor = seen(
@@ -441,7 +441,7 @@ function streamSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'e
     expect((await items.next()).done).toBe(true);
   });
 
-  test('ends with DeadlineExceeded after the items that came before it', async () => {
+  test('ends with DeadlineExceeded after the items that arrived before the deadline', async () => {
     const { home, seen, world } = stage();
     const actor = seen(
       await home.spawn(ScriptProtocol, 'script', () =>
@@ -458,7 +458,7 @@ function streamSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'e
     expect(await done).toMatchObject({ items: [1], error: expect.any(DeadlineExceeded) });
   });
 
-  test('gives the items before an error, then the error', async () => {
+  test('yields the items before an error, then throws the error', async () => {
     const { home, seen } = stage();
     const actor = seen(
       await home.spawn(ScriptProtocol, 'script', () =>
@@ -478,7 +478,7 @@ function streamSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'e
     expect(stage().world.events).toEqual([]);
   });
 
-  test('crashes the actor with a foreign error, and other streams of that life become Unavailable', async () => {
+  test('crashes the actor with an unexpected error, and other streams of that life fail with Unavailable', async () => {
     const { home, seen, world } = stage();
     const actor = seen(
       await home.spawn(ScriptProtocol, 'script', () =>
@@ -503,7 +503,7 @@ function streamSuite(makeWorld: () => World | Promise<World>, place: 'here' | 'e
     expect(await actor.ask('run', { note: null })).toBe('alive');
   });
 
-  test('refuses items that the protocol does not allow', async () => {
+  test('refuses items that violate the protocol', async () => {
     const { home, seen } = stage();
     const aborted = deferred();
     const counter = await home.spawn(CounterProtocol, 'counter', () =>

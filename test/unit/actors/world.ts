@@ -53,7 +53,7 @@ type Script = Partial<{
   hear(note: unknown, call: Call): void | Promise<void>;
 }>;
 
-/** An actor that does what a test says. */
+/** An actor that runs a test's functions. */
 export function scripted(script: Script): Behavior<typeof ScriptProtocol> {
   return {
     run: async ({ note }, call) => script.run?.(note, call),
@@ -64,12 +64,12 @@ export function scripted(script: Script): Behavior<typeof ScriptProtocol> {
 
 async function* nothing(): AsyncGenerator<never> {}
 
-/** Two nodes that can talk. */
+/** Two connected nodes. */
 export interface World {
   readonly a: ActorSystem;
   readonly b: ActorSystem;
   readonly events: ActorEvent[];
-  /** Lets time pass, where it does not pass by itself. */
+  /** Advances simulated time; waits where time is real. */
   pass(ms: number): Promise<void>;
   close(): Promise<void>;
 }
@@ -79,7 +79,7 @@ export class SimulatedWorld implements World {
   readonly events: ActorEvent[] = [];
   readonly broker: MemoryBroker;
   readonly hub = new MemoryLinkHub();
-  /** Calls that set out, by the route on which they did. */
+  /** Calls made, by the kind of their first route. */
   readonly paths: RouteKind[] = [];
   readonly busA: MemoryBus;
   readonly busB: MemoryBus;

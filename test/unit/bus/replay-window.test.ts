@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ReplayWindow } from '../../../src/bus/replay-window.js';
 
-test('a window takes each counter once, and none that is older than its size', () => {
+test('a window accepts each counter once, and none that is older than its size', () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: 400 }), { maxLength: 300 }), (counters) => {
       const window = new ReplayWindow(64);

@@ -16,7 +16,7 @@ function open(bytes: Uint8Array, subject = 'fleet.node.x', reply = 'fleet.reply'
 }
 
 describe('a sealed message', () => {
-  test('is opened by the same secret, and says its sender and counter', () => {
+  test('is opened with the same secret, and names its sender and counter', () => {
     const bytes = sealed();
     expect(MessageOpener.peek(bytes)).toEqual({ sender: SENDER, counter: 1 });
     expect(open(bytes)).toEqual(payload);
@@ -45,14 +45,14 @@ describe('a sealed message', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => open(bytes) === null));
   });
 
-  test('never has the counter of another message of its sender', () => {
+  test('has a counter of its own among the messages of its sender', () => {
     const sealer = new MessageSealer(SECRET, SENDER);
     const counters = [1, 2, 3].map(() => MessageOpener.peek(sealer.seal('a', '', payload))!.counter);
     expect(counters).toEqual([1, 2, 3]);
     expect(sealer.counter).toBe(3);
   });
 
-  test('is opened after the keys of more senders than are kept', () => {
+  test('is opened even after its key was evicted from the cache', () => {
     const opener = new MessageOpener(SECRET, 2);
     for (const id of ['a', 'b', 'c', 'a']) {
       const bytes = new MessageSealer(SECRET, { id, incarnation: '1' }).seal('s', '', payload);

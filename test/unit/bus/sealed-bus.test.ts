@@ -57,7 +57,7 @@ describe('a sealed bus', () => {
     for (const { payload } of stage.recorded) expect(text(payload)).not.toContain('prompt');
   });
 
-  test('takes nothing that is not sealed, or sealed with another secret', async () => {
+  test('rejects messages that are not sealed, or sealed with another secret', async () => {
     const stage = new Stage();
     const [b, stranger] = [stage.member('b'), stage.member('c', '1', 'another secret, as long')];
     const got = listen(b);
@@ -69,7 +69,7 @@ describe('a sealed bus', () => {
     expect(stage.dropped).toEqual(['forged fleet.news', 'forged fleet.news', 'forged fleet.news']);
   });
 
-  test('takes each message once', async () => {
+  test('accepts each message once', async () => {
     const stage = new Stage();
     const [a, b] = [stage.member('a'), stage.member('b')];
     const got = listen(b);
@@ -82,7 +82,7 @@ describe('a sealed bus', () => {
     expect(stage.dropped.filter((line) => line === 'replayed fleet.news')).toHaveLength(2);
   });
 
-  test('takes a message on no other subject than it was said on', async () => {
+  test('rejects a message on a subject other than its own', async () => {
     const stage = new Stage();
     const [a, b] = [stage.member('a'), stage.member('b')];
     const got = listen(b, 'fleet.*');
@@ -93,7 +93,7 @@ describe('a sealed bus', () => {
     expect(got).toEqual(['1']);
   });
 
-  test('takes nothing recorded of a sender that is gone, however new the receiver', async () => {
+  test('rejects recorded messages of a sender that is gone, however new the receiver', async () => {
     const stage = new Stage();
     const a = stage.member('a');
     listen(a);
@@ -109,7 +109,7 @@ describe('a sealed bus', () => {
     expect(got).toEqual([]);
   });
 
-  test('takes nothing old of a sender that lives, however new the receiver', async () => {
+  test('rejects old messages of a live sender, however new the receiver', async () => {
     const stage = new Stage();
     const a = stage.member('a');
     a.publish('fleet.news', bytes('a serves'));
@@ -125,7 +125,7 @@ describe('a sealed bus', () => {
     expect(got).toEqual(['a is draining']);
   });
 
-  test('gives a new receiver what was just said, in order', async () => {
+  test('delivers the latest messages to a new receiver, in order', async () => {
     const stage = new Stage();
     const [a, b] = [stage.member('a'), stage.member('b')];
     const got = listen(b);
@@ -134,7 +134,7 @@ describe('a sealed bus', () => {
     expect(got).toEqual(Array.from({ length: 100 }, (_, i) => String(i)));
   });
 
-  test('gives up no message that was sent to this very incarnation, however slow the proof', async () => {
+  test('drops no message that names this incarnation, however slow the proof', async () => {
     const stage = new Stage();
     const [a, b] = [stage.member('a'), stage.member('b')];
     const got = listen(b, 'fleet.node.b.1.in');
@@ -149,7 +149,7 @@ describe('a sealed bus', () => {
     expect(got).toEqual(['call 1', 'call 2']);
   });
 
-  test('keeps bounds on what it holds for a sender that proves nothing', async () => {
+  test('bounds the messages held for a sender that sends no proof', async () => {
     const stage = new Stage();
     const [a, b] = [stage.member('a'), stage.member('b')];
     const got = listen(b);
@@ -164,7 +164,7 @@ describe('a sealed bus', () => {
     expect(got.at(-1)).toBe('last');
   });
 
-  test('passes on that nobody listens', async () => {
+  test('passes on the report of a message without a subscriber', async () => {
     const stage = new Stage();
     const a = stage.member('a');
     const nobody: boolean[] = [];

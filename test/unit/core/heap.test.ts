@@ -7,7 +7,7 @@ interface Item extends HeapItem {
 }
 
 describe('a heap', () => {
-  it('gives its items out in order, whatever was added, moved and removed before', () => {
+  it('yields its items in order, whatever was added, moved and removed before', () => {
     const action = fc.tuple(fc.constantFrom('add', 'remove', 'move'), fc.nat(), fc.nat(100));
     fc.assert(
       fc.property(fc.array(action, { maxLength: 150, size: 'max' }), (actions) => {
@@ -44,7 +44,7 @@ describe('a heap', () => {
     );
   });
 
-  it('names the first of very many without looking at the rest', () => {
+  it('yields the first of very many items without visiting the rest', () => {
     let compared = 0;
     const heap = new Heap<Item>((a, b) => {
       compared++;

@@ -55,7 +55,7 @@ class Observer {
   hear(id: string, over: Partial<Announcement> = {}): MembershipEffect[] {
     return this.send({ type: 'announced', announcement: announcement(id, over) });
   }
-  /** Lets time pass: a tick every 100 ms, an announcement of each audible worker every 400 ms. */
+  /** Advances time, with a tick every 100 ms and an announcement of each audible worker every 400 ms. */
   pass(ms: number): void {
     for (let passed = TICK_MS; passed <= ms; passed += TICK_MS) {
       this.nowMs += TICK_MS;
@@ -90,7 +90,7 @@ const probe = (type: 'probeAnswered' | 'probeFailed', id: string, incarnation = 
 const linkClosed = (id: string, incarnation = '1') => ({ type: 'linkClosed', id, incarnation }) as const;
 
 describe('a worker that announces itself', () => {
-  it('joins, and is on the ring once it serves', () => {
+  it('joins, and gets its place on the ring once it serves', () => {
     const observer = new Observer();
     expect(observer.hear('a', { state: 'starting' }).map((e) => e.type)).toEqual(['joined', 'changed']);
     expect(observer.ringIds()).toEqual([]);
@@ -102,7 +102,7 @@ describe('a worker that announces itself', () => {
     });
   });
 
-  it('changes the view by what it is, not by its load', () => {
+  it('changes the view by its budget or state, not by its load', () => {
     const observer = new Observer().join('a');
     expect(observer.hear('a', { running: 7, blocks: 3 })).toEqual([]);
     expect(viewOf(observer.state).members[0]).toMatchObject({ running: 7, blocks: 3 });
@@ -125,7 +125,7 @@ describe('a worker that announces itself', () => {
     expect(observer.effects).toEqual([]);
   });
 
-  it('is refused when the fleet is full, until somebody goes', () => {
+  it('is refused while the fleet is full', () => {
     const observer = new Observer();
     for (let i = 0; i < limits.FLEET_WORKERS; i++) observer.hear(`w${i}`);
     expect(observer.hear('late')).toMatchObject([{ type: 'refused', reason: 'full' }]);
@@ -150,7 +150,7 @@ describe('a worker that falls silent', () => {
     expect(observer.epochs).toHaveLength(2);
   });
 
-  it('is dead when nobody answers for it', () => {
+  it('is dead when the probe stays unanswered', () => {
     const observer = new Observer().join('a');
     observer.audible.delete('a');
     observer.pass(limits.SUSPECT_AFTER_MS + limits.PROBE_TIMEOUT_MS + 300);
@@ -200,7 +200,7 @@ describe('a worker whose connection closes', () => {
     expect(observer.types()).toEqual(['suspect', 'probe', 'dead']);
   });
 
-  it('stays on the ring if only the way to it is cut and the bus still carries its word', () => {
+  it('stays on the ring if only the path to it is cut and the bus still carries its announcements', () => {
     const observer = new Observer().join('a', 'b');
     for (let i = 0; i < 5; i++) {
       observer.send(linkClosed('a'));
@@ -218,7 +218,7 @@ describe('a worker whose connection closes', () => {
     expect(observer.send(probe('probeAnswered', 'a')).map((e) => e.type)).toEqual(['cleared', 'changed']);
   });
 
-  it('is not blamed for the connection of an earlier incarnation', () => {
+  it('is not suspect because the connection of an earlier incarnation closes', () => {
     const observer = new Observer().join('a');
     observer.hear('a', { incarnation: '2' });
     observer.effects = [];
@@ -228,7 +228,7 @@ describe('a worker whose connection closes', () => {
 });
 
 describe('an incarnation', () => {
-  it('that is dead stays refused, and the next one is welcome', () => {
+  it('that is dead stays refused, and the next one is accepted', () => {
     const observer = new Observer().join('a');
     observer.audible.delete('a');
     observer.pass(limits.SUSPECT_AFTER_MS + limits.PROBE_TIMEOUT_MS + 300);
@@ -238,7 +238,7 @@ describe('an incarnation', () => {
     expect(observer.hear('a', { incarnation: '2' }).map((e) => e.type)).toEqual(['joined', 'changed']);
   });
 
-  it('that is newer fences the older', () => {
+  it('that is newer fences the older one', () => {
     const observer = new Observer().join('a');
     const effects = observer.hear('a', { incarnation: '2' });
     expect(effects).toMatchObject([
@@ -250,7 +250,7 @@ describe('an incarnation', () => {
     expect(viewOf(observer.state).members).toMatchObject([{ id: 'a', incarnation: '2', state: 'serving' }]);
   });
 
-  it('that left does not come back by an announcement that was on its way', () => {
+  it('that left does not rejoin by an announcement that was in flight', () => {
     const observer = new Observer().join('a');
     expect(observer.send({ type: 'leaving', id: 'a', incarnation: '1' }).map((e) => e.type)).toEqual([
       'left',
@@ -260,7 +260,7 @@ describe('an incarnation', () => {
     expect(viewOf(observer.state)).toMatchObject({ ring: [], members: [] });
   });
 
-  it('that is dead is forgotten after a while', () => {
+  it('that is dead is forgotten after FORGET_AFTER_MS', () => {
     const observer = new Observer().join('a');
     observer.audible.delete('a');
     observer.pass(FORGET_AFTER_MS + 10_000);
@@ -269,8 +269,8 @@ describe('an incarnation', () => {
   });
 });
 
-describe('silence of everybody', () => {
-  it('is blamed on nobody while the bus is lost, nor soon after', () => {
+describe('silence of all workers', () => {
+  it('makes no worker suspect while the bus is lost, nor soon after', () => {
     const observer = new Observer().join('a', 'b');
     const heard = new Map(observer.audible);
     observer.audible.clear();
@@ -286,7 +286,7 @@ describe('silence of everybody', () => {
     expect(observer.epochs).toHaveLength(1);
   });
 
-  it('is blamed on those who do not come back with the bus', () => {
+  it('makes workers suspect that stay silent after the bus is found', () => {
     const observer = new Observer().join('a', 'b');
     observer.send({ type: 'busLost' });
     observer.audible.delete('a');
@@ -299,7 +299,7 @@ describe('silence of everybody', () => {
     expect([observer.stateOf('a'), observer.stateOf('b')]).toEqual(['dead', 'serving']);
   });
 
-  it('is blamed on nobody by a process that was stopped itself', () => {
+  it('makes no worker suspect for a process that was suspended itself', () => {
     const observer = new Observer().join('a', 'b');
     observer.nowMs += 10_000;
     observer.send({ type: 'tick' });
@@ -307,7 +307,7 @@ describe('silence of everybody', () => {
     expect(observer.types()).toEqual([]);
   });
 
-  it('is never blamed on oneself', () => {
+  it('never makes the own worker suspect', () => {
     const observer = new Observer('a').join('a');
     observer.audible.clear();
     observer.send(linkClosed('a'));
@@ -316,7 +316,7 @@ describe('silence of everybody', () => {
   });
 });
 
-describe('whatever happens', () => {
+describe('under random events', () => {
   const id = fc.constantFrom('a', 'b', 'c');
   const incarnation = fc.constantFrom('1', '2', '3');
   const event: fc.Arbitrary<MembershipEvent> = fc.oneof(
@@ -352,7 +352,7 @@ describe('whatever happens', () => {
   );
   const timed = fc.array(fc.tuple(event, fc.integer({ min: 0, max: 700 })), { maxLength: 120 });
 
-  it('the dead stay dead, every death is told once, and the view changes exactly when it is said to', () => {
+  it('the dead stay dead, every death is reported once, and the view changes exactly when changed is emitted', () => {
     fc.assert(
       fc.property(timed, (events) => {
         let state = emptyMembership('c', FINGERPRINT, 0);

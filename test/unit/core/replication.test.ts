@@ -3,7 +3,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SealedBlock } from '../../../src/core/block.js';
 import type { RingMember } from '../../../src/core/epoch.js';
-import { type HomesOf, type Push, pushesOf, ringChange, roleOf, type Witness } from '../../../src/core/replication.js';
+import {
+  type HomesOf,
+  type Push,
+  pushesOf,
+  type RingChangeContext,
+  ringChange,
+  roleOf,
+} from '../../../src/core/replication.js';
 import { Ring } from '../../../src/ring/ring.js';
 
 const REPLICAS = 2;
@@ -26,24 +33,28 @@ describe('replication', () => {
     ]);
   });
 
-  it('knows duty from courtesy', () => {
+  it('distinguishes homes from guests', () => {
     const homesOf = homesIn({ s: ['a', 'b'] });
     expect([roleOf(block('s', 0), 'b', homesOf), roleOf(block('s', 0), 'c', homesOf)]).toEqual(['home', 'guest']);
   });
 });
 
-describe('another ring', () => {
+describe('a ring change', () => {
   const before = homesIn({ s: ['a', 'b'] });
   const blocks = [block('s', 0)];
   const push = (to: string) => ({ to, segment: 's', blocks });
-  const seenBy = (self: string, gone: readonly string[] = [], unsettled: readonly HomesOf[] = []): Witness => ({
+  const seenBy = (
+    self: string,
+    gone: readonly string[] = [],
+    unsettled: readonly HomesOf[] = [],
+  ): RingChangeContext => ({
     self,
     present: (worker) => !gone.includes(worker),
     unsettled,
   });
   const names = (pushes: readonly Push<SealedBlock>[]) => pushes.map(({ to }) => to);
 
-  it('has the first home that is left give a new one its copies, and the others make sure of it', () => {
+  it('makes the first remaining home push to a new home, and the other workers check it', () => {
     const after = homesIn({ s: ['b', 'c'] });
     expect(ringChange(blocks, before, after, seenBy('b', ['a']))).toEqual({
       roles: [],
@@ -57,7 +68,7 @@ describe('another ring', () => {
     });
   });
 
-  it('makes a guest of a home and a home of a guest', () => {
+  it('turns a home into a guest and a guest into a home', () => {
     const after = homesIn({ s: ['c', 'a'] });
     expect(ringChange(blocks, before, after, seenBy('b'))).toEqual({
       roles: [{ key: 's/0', role: 'guest' }],
@@ -71,70 +82,71 @@ describe('another ring', () => {
     });
   });
 
-  it('lets anybody with a copy give it when no old home is left', () => {
+  it('makes every worker with a copy push when no old home is left', () => {
     const after = homesIn({ s: ['c', 'd'] });
     expect(names(ringChange(blocks, before, after, seenBy('e', ['a', 'b'])).pushes)).toEqual(['c', 'd']);
   });
 
-  it('has a worker that drains hand over what it alone was home of', () => {
+  it('makes a draining worker hand over the blocks of which it was the only home', () => {
     const after = homesIn({ s: ['b', 'c'] });
     const roles = [{ key: 's/0', role: 'guest' }];
     expect(ringChange(blocks, before, after, seenBy('a'))).toEqual({ roles, pushes: [push('c')], checks: [] });
   });
 
-  it('has everybody see to new homes when a worker is lost that may have been about to give them copies', () => {
+  it('makes every worker with a copy check recent homes when a worker is lost that may have owed them copies', () => {
     const lately = homesIn({ s: ['a', 'x'] });
     expect(ringChange(blocks, before, before, seenBy('a', ['x'], [lately])).checks).toEqual([push('b')]);
     expect(names(ringChange(blocks, before, before, seenBy('g', ['x'], [lately])).checks)).toEqual(['b']);
     expect(names(ringChange(blocks, before, before, seenBy('g', ['x'], [() => []])).checks)).toEqual(['a', 'b']);
   });
 
-  it('leaves homes of long standing alone when another worker is lost', () => {
+  it('leaves long-standing homes alone when another worker is lost', () => {
     for (const self of ['a', 'g']) {
       expect(ringChange(blocks, before, before, seenBy(self, ['x'], [before])).checks).toEqual([]);
     }
   });
 
-  it('asks nothing of anybody where a worker came that is no home', () => {
+  it('requires no action when a worker joins that is not a home', () => {
     for (const self of ['a', 'b', 'g']) {
       expect(ringChange(blocks, before, before, seenBy(self))).toEqual({ roles: [], pushes: [], checks: [] });
     }
   });
 
-  it('has each new home given its copies once, after up to R - 1 workers died and any number joined', () => {
+  it('pushes to each new home once, after up to R - 1 workers died and any number joined', () => {
     const ids = ['a', 'b', 'c', 'd', 'e', 'f'];
     fc.assert(
       fc.property(fc.subarray(ids, { minLength: 3 }), fc.subarray(ids), fc.nat(), (members, joining, victim) => {
         const dead = members[victim % members.length]!;
         const next = [...new Set([...members, ...joining])].filter((id) => id !== dead);
         const [homesBefore, homesAfter] = [members, next].map((list) => homesAmong(list.map((id) => [id, 1])));
-        const given = new Map<string, number>();
+        const pushed = new Map<string, number>();
         for (const self of next.filter((id) => members.includes(id))) {
           const held = SEGMENTS.map((segment) => block(segment, 0)).filter(({ segment }) =>
             homesBefore!(segment).includes(self),
           );
           const { pushes } = ringChange(held, homesBefore!, homesAfter!, seenBy(self, [dead]));
-          for (const { to, segment } of pushes) given.set(`${segment} ${to}`, (given.get(`${segment} ${to}`) ?? 0) + 1);
+          for (const { to, segment } of pushes)
+            pushed.set(`${segment} ${to}`, (pushed.get(`${segment} ${to}`) ?? 0) + 1);
         }
         const entering = SEGMENTS.flatMap((segment) =>
           homesAfter!(segment)
             .filter((home) => !homesBefore!(segment).includes(home))
             .map((home) => [`${segment} ${home}`, 1] as const),
         );
-        expect(given).toEqual(new Map(entering));
+        expect(pushed).toEqual(new Map(entering));
       }),
       { numRuns: 50 },
     );
   });
 
-  it('leaves a block at all its homes, in whatever order workers join, die, hear of it and give', () => {
-    const step = fc.record({ what: fc.constantFrom<Step>('join', 'die', 'hear', 'give', 'give'), which: fc.nat() });
+  it('brings a block to all its homes, in whatever order workers join, die, learn of changes and push', () => {
+    const step = fc.record({ what: fc.constantFrom<Step>('join', 'die', 'learn', 'push', 'push'), which: fc.nat() });
     fc.assert(
       fc.property(fc.array(step, { minLength: 4, maxLength: 40 }), (steps) => {
-        const shoal = new Shoal();
-        for (const { what, which } of steps) shoal.take(what, which);
-        shoal.rest();
-        expect(shoal.lacking()).toEqual([]);
+        const fleet = new SimulatedFleet();
+        for (const { what, which } of steps) fleet.apply(what, which);
+        fleet.settle();
+        expect(fleet.lacking()).toEqual([]);
       }),
       { numRuns: 1500 },
     );
@@ -143,8 +155,8 @@ describe('another ring', () => {
 
 const SEGMENTS = Array.from({ length: 12 }, (_, i) => hash('sha256', `${i}`));
 
-type Step = 'join' | 'die' | 'hear' | 'give';
-/** Who is there, and in which incarnation. */
+type Step = 'join' | 'die' | 'learn' | 'push';
+/** The workers of the fleet with their incarnations. */
 type View = readonly (readonly [id: string, incarnation: number])[];
 
 const rings = new WeakMap<View, HomesOf>();
@@ -160,13 +172,13 @@ function homesAmong(view: View): HomesOf {
   return homesAmong(view);
 }
 
-/** A worker, with what it has, what it has to give, and the view of the fleet that it has come to. */
-class Fish {
+/** A worker: its segments, its queue of pushes, and its possibly outdated view of the fleet. */
+class SimulatedWorker {
   readonly held = new Set<string>();
-  /** Segments that it had as a home at some time. */
-  readonly kept = new Set<string>();
-  due: Push<SealedBlock>[] = [];
-  /** Who was home before each change that it heard of; before it came, nobody. */
+  /** Segments that this worker has had as a home at some time. */
+  readonly heldAsHome = new Set<string>();
+  queue: Push<SealedBlock>[] = [];
+  /** The homes before each change that this worker has learned of; none before it joined. */
   readonly past: HomesOf[] = [() => []];
 
   constructor(
@@ -175,12 +187,12 @@ class Fish {
     public view: View,
   ) {}
 
-  take(segment: string): void {
+  receive(segment: string): void {
     this.held.add(segment);
-    if (homesAmong(this.view)(segment).includes(this.id)) this.kept.add(segment);
+    if (homesAmong(this.view)(segment).includes(this.id)) this.heldAsHome.add(segment);
   }
 
-  hear(view: View): void {
+  learn(view: View): void {
     const before = this.view;
     this.view = view;
     const present = (id: string) => of(before, id) === of(view, id);
@@ -191,66 +203,66 @@ class Fish {
     const unsettled = lost ? [...this.past] : [];
     this.past.push(homesBefore);
     const { pushes, checks } = ringChange(blocks, homesBefore, next, { self: this.id, present, unsettled });
-    this.due = [...this.due.filter(({ segment, to }) => next(segment).includes(to)), ...pushes, ...checks];
-    for (const segment of this.held) this.take(segment);
+    this.queue = [...this.queue.filter(({ segment, to }) => next(segment).includes(to)), ...pushes, ...checks];
+    for (const segment of this.held) this.receive(segment);
   }
 }
 
-/** Workers that all have what they should, before anything happens. */
-class Shoal {
+/** A fleet whose workers initially have all segments of which they are homes. */
+class SimulatedFleet {
   private view: View = ['a', 'b', 'c'].map((id) => [id, 0]);
-  private fish = this.view.map(([id, incarnation]) => new Fish(id, incarnation, this.view));
+  private workers = this.view.map(([id, incarnation]) => new SimulatedWorker(id, incarnation, this.view));
   private births = 0;
 
   constructor() {
-    for (const fish of this.fish) {
-      for (const segment of SEGMENTS) if (homesAmong(this.view)(segment).includes(fish.id)) fish.take(segment);
+    for (const worker of this.workers) {
+      for (const segment of SEGMENTS) if (homesAmong(this.view)(segment).includes(worker.id)) worker.receive(segment);
     }
   }
 
-  take(step: Step, which: number): void {
-    const one = this.fish[which % this.fish.length]!;
-    if (step === 'join' && this.fish.length < 7) this.join(`abcdefghi`[which % 9]!);
-    if (step === 'die' && this.fish.length > 1) this.replace(this.fish.filter((fish) => fish !== one));
-    if (step === 'hear' && one.view !== this.view) one.hear(this.view);
-    if (step === 'give') this.give(one, which);
+  apply(step: Step, which: number): void {
+    const one = this.workers[which % this.workers.length]!;
+    if (step === 'join' && this.workers.length < 7) this.join(`abcdefghi`[which % 9]!);
+    if (step === 'die' && this.workers.length > 1) this.replace(this.workers.filter((worker) => worker !== one));
+    if (step === 'learn' && one.view !== this.view) one.learn(this.view);
+    if (step === 'push') this.push(one, which);
   }
 
-  /** All hear of everything, and give what they are to give. */
-  rest(): void {
-    for (const fish of this.fish) if (fish.view !== this.view) fish.hear(this.view);
-    for (const fish of this.fish) while (fish.due.length > 0) this.give(fish, 0);
+  /** Lets all workers learn the current view, and complete their pushes. */
+  settle(): void {
+    for (const worker of this.workers) if (worker.view !== this.view) worker.learn(this.view);
+    for (const worker of this.workers) while (worker.queue.length > 0) this.push(worker, 0);
   }
 
-  /** Homes that do not have what a survivor has, or had, as its duty. */
+  /** Homes that lack a segment which a survivor has had as a home. */
   lacking(): string[] {
-    const saved = SEGMENTS.filter((segment) => this.fish.some(({ kept }) => kept.has(segment)));
+    const saved = SEGMENTS.filter((segment) => this.workers.some(({ heldAsHome }) => heldAsHome.has(segment)));
     return saved.flatMap((segment) =>
       homesAmong(this.view)(segment).filter(
-        (id) => !this.fish.some((fish) => fish.id === id && fish.held.has(segment)),
+        (id) => !this.workers.some((worker) => worker.id === id && worker.held.has(segment)),
       ),
     );
   }
 
   private join(id: string): void {
-    const others = this.fish.filter((fish) => fish.id !== id);
-    const fresh = new Fish(id, ++this.births, this.view);
+    const others = this.workers.filter((worker) => worker.id !== id);
+    const fresh = new SimulatedWorker(id, ++this.births, this.view);
     this.replace([...others, fresh]);
     fresh.view = this.view;
   }
 
-  private replace(fish: Fish[]): void {
-    this.fish = fish;
-    this.view = fish.map(({ id, incarnation }) => [id, incarnation]);
+  private replace(workers: SimulatedWorker[]): void {
+    this.workers = workers;
+    this.view = workers.map(({ id, incarnation }) => [id, incarnation]);
   }
 
-  /** One of those that it has to; whom it does not reach it tries again until it hears of its death. */
-  private give(from: Fish, which: number): void {
-    const push = from.due[which % from.due.length];
-    const to = push && this.fish.find(({ id, incarnation }) => id === push.to && incarnation === of(from.view, id));
+  /** Completes one queued push. A push to a worker that is gone stays queued until the pushing worker learns of the death. */
+  private push(from: SimulatedWorker, which: number): void {
+    const push = from.queue[which % from.queue.length];
+    const to = push && this.workers.find(({ id, incarnation }) => id === push.to && incarnation === of(from.view, id));
     if (!to) return;
-    to.take(push.segment);
-    from.due = from.due.filter((other) => other !== push);
+    to.receive(push.segment);
+    from.queue = from.queue.filter((other) => other !== push);
   }
 }
 

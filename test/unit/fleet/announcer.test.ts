@@ -4,8 +4,8 @@ import { SimulatedClock } from '../../../src/clock.js';
 import type { Announcement } from '../../../src/core/member.js';
 import { InternalError, Overloaded } from '../../../src/errors.js';
 import { Announcer } from '../../../src/fleet/announcer.js';
-import { publishBestEffort } from '../../../src/fleet/best-effort.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
+import { tryPublish } from '../../../src/fleet/try-publish.js';
 import { ANNOUNCE_INTERVAL_MS } from '../../../src/limits.js';
 import { AnnouncementMessage, LeaveMessage } from '../../../src/protocol/announcement.js';
 import { readMessage } from '../../../src/wire/read-message.js';
@@ -38,7 +38,7 @@ describe('an announcer', () => {
     announcer = new Announcer(bus, clock, subjects, () => announcement('own', { running }), linked);
   });
 
-  it('says at once, regularly, and when asked, what its worker is', async () => {
+  it('announces its worker at once, regularly, and when asked', async () => {
     announcer.start();
     await clock.advance(1);
     expect(heard).toEqual([announcement('own')]);
@@ -50,7 +50,7 @@ describe('an announcer', () => {
     announcer.leave();
   });
 
-  it('tells the coordinators that it is linked to while the bus is lost, and them alone', async () => {
+  it('announces only to linked coordinators while the bus is lost', async () => {
     announcer.start();
     await clock.advance(1);
     expect(told).toEqual([]);
@@ -63,7 +63,7 @@ describe('an announcer', () => {
     expect([heard.length, left.length]).toEqual([1, 0]);
   });
 
-  it('says soon that load has changed, once for many changes', async () => {
+  it('announces changes of load soon, many changes in one announcement', async () => {
     announcer.start();
     await clock.advance(1);
     for (running = 1; running < 5; running++) announcer.soon();
@@ -77,7 +77,7 @@ describe('an announcer', () => {
     announcer.leave();
   });
 
-  it('says goodbye, and nothing after it', async () => {
+  it('announces that it leaves, and nothing afterwards', async () => {
     announcer.start();
     await clock.advance(1);
     announcer.soon();
@@ -91,7 +91,7 @@ describe('an announcer', () => {
     expect(heard.length).toBe(1);
   });
 
-  it('lives through a lost bus, and speaks again when it is back', async () => {
+  it('survives a lost bus, and announces again when the bus is found', async () => {
     announcer.start();
     bus.lose();
     announcer.soon();
@@ -105,7 +105,7 @@ describe('an announcer', () => {
     expect(left).toEqual([]);
   });
 
-  it('lives through a bus that takes nothing', async () => {
+  it('survives an overloaded bus', async () => {
     const { publish } = bus;
     bus.publish = () => {
       throw new Overloaded('too much waits');
@@ -122,18 +122,18 @@ describe('an announcer', () => {
   });
 });
 
-describe('telling', () => {
-  it('says whether the bus took it, and hides no mistake', () => {
+describe('tryPublish', () => {
+  it('returns whether the bus accepted the message, and rethrows other errors', () => {
     const bus = new MemoryBroker({ maxPayloadBytes: 10 }).connect('own');
-    expect(publishBestEffort(bus, 'a.b', new Uint8Array(10))).toBe(true);
-    expect(() => publishBestEffort(bus, 'a.b', new Uint8Array(11))).toThrow('10 bytes');
-    expect(() => publishBestEffort(bus, 'a b', new Uint8Array(1))).toThrow('a b');
+    expect(tryPublish(bus, 'a.b', new Uint8Array(10))).toBe(true);
+    expect(() => tryPublish(bus, 'a.b', new Uint8Array(11))).toThrow('10 bytes');
+    expect(() => tryPublish(bus, 'a b', new Uint8Array(1))).toThrow('a b');
     bus.lose();
-    expect(publishBestEffort(bus, 'a.b', new Uint8Array(10))).toBe(false);
+    expect(tryPublish(bus, 'a.b', new Uint8Array(10))).toBe(false);
     bus.restore();
     bus.publish = () => {
       throw new InternalError('a mistake');
     };
-    expect(() => publishBestEffort(bus, 'a.b', new Uint8Array(1))).toThrow('a mistake');
+    expect(() => tryPublish(bus, 'a.b', new Uint8Array(1))).toThrow('a mistake');
   });
 });

@@ -22,7 +22,7 @@ const other: Charter = { ...recall, fingerprint: 'b'.repeat(64), model: 'other' 
 const alive: JoinOptions = { anybodyAlive: async () => 'members' };
 const strangers: JoinOptions = { anybodyAlive: async () => 'strangers' };
 const dead: JoinOptions = { anybodyAlive: async () => 'nobody' };
-/** For those who have no reason to listen. */
+/** For processes that have no reason to listen. */
 const unasked = {
   anybodyAlive: async () => {
     throw new Error('listened without need');
@@ -35,7 +35,7 @@ async function founded(charter: Charter): Promise<MemoryKeyValue> {
   return kv;
 }
 
-/** Another one that writes between the reads and writes of this one: `meanwhile` runs once, before its first write. */
+/** A bucket with a concurrent writer: `meanwhile` runs once, before the first write. */
 function disturbed(kv: KeyValue, meanwhile: () => Promise<unknown>): KeyValue {
   let due = true;
   const disturb = async () => {
@@ -53,13 +53,13 @@ function disturbed(kv: KeyValue, meanwhile: () => Promise<unknown>): KeyValue {
 }
 
 describe('the charter', () => {
-  test('is founded by the first and joined by those who fit, none of whom has to listen', async () => {
+  test('is founded by the first process and joined by fitting ones, without listening', async () => {
     const kv = await founded(recall);
     expect(await joinCharter(kv, recall, unasked)).toBe('joined');
     expect(await joinCharter(kv, { ...recall, model: 'the same by another name' }, unasked)).toBe('joined');
   });
 
-  test('refuses another model while somebody lives, with both values and what to do', async () => {
+  test('refuses another model while a member is alive, with both values and a remedy', async () => {
     const kv = await founded(recall);
     const outcome = joinCharter(kv, other, alive);
     await expect(outcome).rejects.toThrow(Refused);
@@ -80,19 +80,19 @@ describe('the charter', () => {
     await expect(outcome).rejects.toThrow(`${field} is ${recall[field]} there, ${value} here`);
   });
 
-  test('names all that differs', async () => {
+  test('names all differing fields', async () => {
     const outcome = joinCharter(await founded(recall), { ...other, replicas: 3 }, alive);
     await expect(outcome).rejects.toThrow(/fingerprint is .*replicas is 2 there, 3 here/);
   });
 
-  test('knows that a charter of a later version is one, whatever else it says', async () => {
+  test('recognizes a charter of a later version, whatever its other fields', async () => {
     const kv = new MemoryKeyValue();
     await kv.create('charter', encode({ formatVersion: 7, quorum: 'all' }));
     await expect(joinCharter(kv, recall, alive)).rejects.toThrow('formatVersion is 7 there, 2 here');
     expect(await joinCharter(kv, recall, dead)).toBe('replaced');
   });
 
-  test('is not taken for fitting if nobody can read it', async () => {
+  test('fits no process if it is unreadable', async () => {
     const kv = new MemoryKeyValue();
     await kv.create('charter', Uint8Array.of(0xc1));
     await expect(joinCharter(kv, recall, strangers)).rejects.toThrow(
@@ -102,20 +102,20 @@ describe('the charter', () => {
     expect(await joinCharter(kv, recall, unasked)).toBe('joined');
   });
 
-  test('that was overwritten by a process without the secret is replaced by the members who live', async () => {
+  test('that was overwritten by a process without the secret is replaced by the live members', async () => {
     const kv = new MemoryKeyValue();
     await kv.create('charter', Uint8Array.of(0xc1));
     expect(await joinCharter(kv, recall, alive)).toBe('replaced');
   });
 
-  test('is replaced where nobody lives under it any more', async () => {
+  test('is replaced if no member is alive', async () => {
     const kv = await founded(recall);
     expect(await joinCharter(kv, other, dead)).toBe('replaced');
     expect(await joinCharter(kv, other, unasked)).toBe('joined');
     await expect(joinCharter(kv, recall, alive)).rejects.toThrow(Refused);
   });
 
-  test('is founded, joined or replaced once by eight who start together, half of them with another model', async () => {
+  test('is founded or replaced once by eight processes that start together, half of them with another model', async () => {
     const all = async (kv: KeyValue, options: JoinOptions, charters: readonly Charter[]) =>
       (await Promise.all(charters.map((charter) => joinCharter(kv, charter, options).catch(String)))).toSorted();
     const eight = Array.from({ length: 8 }, (_, i) => ({ ...recall, model: `name ${i}` }));
@@ -131,13 +131,13 @@ describe('the charter', () => {
     expect(outcomes.slice(4)).toEqual(['founded', 'joined', 'joined', 'joined']);
   });
 
-  test('refuses who lost the race to found it to somebody with another model', async () => {
+  test('refuses a process that lost the race to found it to one with another model', async () => {
     const kv = new MemoryKeyValue();
     const late = disturbed(kv, () => joinCharter(kv, recall, unasked));
     await expect(joinCharter(late, other, alive)).rejects.toThrow(Refused);
   });
 
-  test('is not replaced if somebody who is not to be heard yet joined it meanwhile', async () => {
+  test('is not replaced if a process that cannot be heard yet joins it in the meantime', async () => {
     const kv = await founded(recall);
     let times = 0;
     const joinedMeanwhile = async () => {
@@ -149,7 +149,7 @@ describe('the charter', () => {
     expect(times).toBe(2);
   });
 
-  test('takes in who hears the first members of the fleet that has just replaced the old one', async () => {
+  test('accepts a process that hears the first members of the fleet that has just replaced the old one', async () => {
     const kv = await founded(recall);
     const replacedMeanwhile = async () => {
       expect(await joinCharter(kv, other, dead)).toBe('replaced');
@@ -175,7 +175,7 @@ describe('listening for members', () => {
     return { transport, bus, member, clock, listened, heard: () => heard, meetStranger: () => void foreign++ };
   };
 
-  test('hears nobody only after two announcements were due, and the listening leaves nothing behind', async () => {
+  test('gives up only after two announcements were due, and leaves no timer behind', async () => {
     const { clock, heard } = stage();
     await clock.advance(2 * ANNOUNCE_INTERVAL_MS);
     expect(heard()).toBeNull();
@@ -184,7 +184,7 @@ describe('listening for members', () => {
     expect(clock.nextAtMs()).toBeNull();
   });
 
-  test('asks everybody to announce itself, so that it hears a worker at once', async () => {
+  test('asks workers to announce themselves, so that it hears one at once', async () => {
     const { member, clock, listened, heard } = stage();
     member.subscribe(subjects.hello, () => member.publish(subjects.announce, nothing));
     await listened;
@@ -206,7 +206,7 @@ describe('listening for members', () => {
     expect(heard()).toBe('strangers');
   });
 
-  test('takes a lost bus for no proof that nobody lives', async () => {
+  test('assumes live members if the bus is lost', async () => {
     const { transport, bus, heard } = stage();
     bus.lose();
     await settled();

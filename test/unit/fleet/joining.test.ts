@@ -39,10 +39,10 @@ function world() {
 }
 
 describe('joining a fleet over a transport in memory', () => {
-  test('the first process founds the fleet in the bucket of its namespace, the next one fits', async () => {
+  test('the first process founds the fleet in the bucket of its namespace, the next one joins', async () => {
     const { buckets, join } = world();
     expect(await join(OURS)).toContain('founded the fleet');
-    expect(await join(OURS)).toContain('fits the charter');
+    expect(await join(OURS)).toContain('joined the fleet');
     expect([...buckets.keys()]).toEqual(['shoal-fleet']);
   });
 
@@ -55,16 +55,16 @@ describe('joining a fleet over a transport in memory', () => {
     await expect(join(THEIRS)).rejects.toThrow(Refused);
   });
 
-  test('the charter of a fleet of which nobody is heard is replaced', async () => {
+  test('the charter of a silent fleet is replaced', async () => {
     const { clock, join } = world();
     await join(OURS);
     const joining = join(THEIRS);
     await clock.advance(LISTEN_FOR_MEMBERS_MS);
-    expect(await joining).toContain('was replaced');
+    expect(await joining).toContain('replaced the charter');
     expect(clock.nextAtMs()).toBeNull();
   });
 
-  test('a transport without buckets costs the charter, with a warning', async () => {
+  test('a process joins without a charter, with a warning, if the transport has no buckets', async () => {
     const { join } = world();
     const none = async () => {
       throw new Unavailable('no buckets here');

@@ -4,7 +4,7 @@ import { hostId, newIncarnation } from '../../../src/fleet/identity.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
 
 describe('names in a fleet', () => {
-  it('give an incarnation that is fresh, and sorts after all earlier ones', async () => {
+  it('include a fresh incarnation, which sorts after all earlier ones', async () => {
     const first = newIncarnation();
     const startedMs = Date.now();
     while (Date.now() === startedMs) await new Promise((resolve) => setImmediate(resolve));
@@ -15,13 +15,13 @@ describe('names in a fleet', () => {
     expect(second).toMatch(/^[0-9a-z]{9}-[0-9a-f]{8}$/);
   });
 
-  it('give a host the same name each time', () => {
+  it('include the same host ID each time', () => {
     expect(hostId()).toBe(hostId());
     expect(hostId().length).toBeGreaterThan(0);
     expect(hostId().length).toBeLessThanOrEqual(128);
   });
 
-  it('are subjects of their own for each fleet and each kind of message', () => {
+  it('include distinct subjects for each fleet and each kind of message', () => {
     const [one, two] = [fleetSubjects('one'), fleetSubjects('two')];
     const all = [one, two].flatMap(({ holdings, ...others }) => [...Object.values(others), holdings('worker-1')]);
     expect(new Set(all).size).toBe(all.length);

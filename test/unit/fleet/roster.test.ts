@@ -38,7 +38,7 @@ class World {
     this.out.publish(subjects.announce, encode(announcement(id, over)));
   }
 
-  /** Time passes, in which these workers announce themselves. */
+  /** Advances time, during which these workers announce themselves. */
   async pass(ms: number, ids: readonly string[] = []): Promise<void> {
     for (let passed = 0; passed < ms; passed += 200) {
       for (const id of ids) this.announce(id);
@@ -55,7 +55,7 @@ describe('a roster', () => {
     world = new World();
   });
 
-  it('asks who is there, and knows who answers', async () => {
+  it('asks workers to announce themselves, and lists those that answer', async () => {
     let hellos = 0;
     world.out.subscribe(subjects.hello, () => {
       hellos++;
@@ -70,7 +70,7 @@ describe('a roster', () => {
     expect(roster.ring.epoch).toBe(roster.epoch);
   });
 
-  it('tells its listeners of the new ring when that is the ring', async () => {
+  it('calls its listeners after it shows the new ring', async () => {
     const { roster } = world.roster(null);
     const seen: string[] = [];
     roster.listen((effect) => {
@@ -82,7 +82,7 @@ describe('a roster', () => {
     expect(seen).toEqual(['true true']);
   });
 
-  it('shows load as it was announced last', async () => {
+  it('shows the load of the last announcement', async () => {
     const { roster } = world.roster(null);
     world.announce('a', { running: 3 });
     await world.pass(200);
@@ -91,7 +91,7 @@ describe('a roster', () => {
     expect(roster.members()[0]!.running).toBe(5);
   });
 
-  it('finds the silent dead, unless they answer when asked directly', async () => {
+  it('declares silent workers dead, unless they answer a probe', async () => {
     const { roster, types } = world.roster(null);
     world.probe = async (id) => {
       if (id !== 'shy') throw new Error('not reached');
@@ -108,7 +108,7 @@ describe('a roster', () => {
     expect(types().filter((type) => type === 'dead').length).toBe(1);
   });
 
-  it('suspects at once who closed a connection', async () => {
+  it('suspects a worker at once when its connection closes', async () => {
     const { roster, types } = world.roster(null);
     await world.pass(400, ['a']);
     roster.linkClosed('a', '0001');
@@ -116,7 +116,7 @@ describe('a roster', () => {
     expect(roster.members()[0]!.state).toBe('suspect');
   });
 
-  it('goes on with what it knew while its bus is lost', async () => {
+  it('keeps its view while its bus is lost', async () => {
     const { roster, bus } = world.roster(null);
     await world.pass(400, ['a']);
     bus.lose();
@@ -127,7 +127,7 @@ describe('a roster', () => {
     expect(roster.members().map(({ state }) => state)).toEqual(['serving']);
   });
 
-  it('tells a worker that it was buried, which it cannot know itself', async () => {
+  it('tells a worker that it was declared dead, which the worker cannot know itself', async () => {
     const others = world.roster(null);
     const own = world.roster('a');
     own.roster.hear(announcement('a'));
@@ -144,13 +144,13 @@ describe('a roster', () => {
     expect(own.effects.filter(({ type }) => type === 'dead')).toEqual([
       { type: 'dead', id: 'a', incarnation: '0001', cause: 'silence' },
     ]);
-    // Under a new incarnation it is welcome.
+    // The worker is accepted with a new incarnation.
     world.announce('a', { incarnation: '0002' });
     await world.pass(200);
     expect(others.roster.alive('a')?.incarnation).toBe('0002');
   });
 
-  it('does not take for its own what another, or an earlier one, is told', async () => {
+  it('ignores a stale message for another worker or an earlier incarnation', async () => {
     const own = world.roster('a');
     own.roster.hear(announcement('a', { incarnation: '0002' }));
     for (const [id, incarnation] of [
@@ -170,7 +170,7 @@ describe('a roster', () => {
     expect(coordinator.types()).not.toContain('dead');
   });
 
-  it('refuses another model with both fingerprints named, and tells nobody that he is over', async () => {
+  it('refuses another model with both fingerprints named, and sends no stale message', async () => {
     const { roster, effects } = world.roster(null);
     const told: unknown[] = [];
     world.out.subscribe(subjects.stale, ({ payload }) => told.push(payload));
@@ -185,7 +185,7 @@ describe('a roster', () => {
     expect(refused[0]!.message).toContain(FINGERPRINT);
   });
 
-  it('lets a worker know that another has its name', async () => {
+  it('reports to a worker that another one has its ID', async () => {
     const own = world.roster('a');
     own.roster.hear(announcement('a'));
     world.announce('a', { incarnation: '0002' });
@@ -193,7 +193,7 @@ describe('a roster', () => {
     expect(own.effects).toContainEqual({ type: 'dead', id: 'a', incarnation: '0001', cause: 'fenced' });
   });
 
-  it('forgets who leaves in good order', async () => {
+  it('forgets a worker that leaves in good order', async () => {
     const { roster, types } = world.roster(null);
     await world.pass(400, ['a']);
     world.out.publish(subjects.leave, encode({ id: 'a', incarnation: '0001' }));
@@ -202,7 +202,7 @@ describe('a roster', () => {
     expect(types()).toContain('left');
   });
 
-  it('passes over what it cannot read', async () => {
+  it('ignores unreadable messages', async () => {
     const { roster } = world.roster(null);
     world.out.publish(subjects.announce, Uint8Array.of(0xc1, 2, 3));
     world.out.publish(subjects.announce, encode({ ...announcement('a'), blocks: -1 }));
@@ -212,7 +212,7 @@ describe('a roster', () => {
     expect(roster.members()).toEqual([]);
   });
 
-  it('says nothing any more once it is stopped', async () => {
+  it('is silent once it is stopped', async () => {
     const { roster, bus, effects } = world.roster(null);
     let answer: () => void = () => {};
     world.probe = () => new Promise((resolve) => (answer = resolve));
@@ -229,7 +229,7 @@ describe('a roster', () => {
     answer();
   });
 
-  it('lives through a bus that takes nothing', async () => {
+  it('survives an overloaded bus', async () => {
     const own = world.roster(null);
     await world.pass(400, ['a']);
     await world.pass(4_000);

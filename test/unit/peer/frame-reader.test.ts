@@ -2,11 +2,12 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { digestOf } from '../../../src/digest.js';
 import { Corrupt, ShoalError } from '../../../src/errors.js';
-import { FRAME_HEADER_BYTES, HANDSHAKE_FRAME_BYTES, PEER_READ_BYTES } from '../../../src/limits.js';
+import { FRAME_HEADER_BYTES, HANDSHAKE_FRAME_BYTES } from '../../../src/limits.js';
 import {
   checkLengths,
   FrameReader,
   type FrameTaker,
+  PEER_READ_BYTES,
   PRELUDE_BYTES,
   type Prelude,
   packFrame,

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../../src/clock.js';
 import { Corrupt, DeadlineExceeded, Refused, ShoalError, Unavailable } from '../../../src/errors.js';
-import { HANDSHAKE_TIMEOUT_MS, PEER_DRAIN_MS } from '../../../src/limits.js';
+import { HANDSHAKE_TIMEOUT_MS } from '../../../src/limits.js';
+import { PEER_DRAIN_MS } from '../../../src/peer/client/link.js';
 import { PeerClient, type PeerClientOptions, type PeerTarget } from '../../../src/peer/client/peer-client.js';
 import { packFrame } from '../../../src/peer/wire/frame.js';
 import type { ServerMessage } from '../../../src/peer/wire/messages.js';
@@ -146,7 +147,7 @@ describe('a client whose server', () => {
     const giveUp = new AbortController();
     sink.onPlace = () => setImmediate(() => giveUp.abort());
     const fetch = dialler(options).fetch(target(), KEYS, sink, giveUp.signal);
-    await expect(fetch).rejects.toThrow('gave up');
+    await expect(fetch).rejects.toThrow('the caller cancelled');
     expect(sink.places.size).toBe(1);
     return sink;
   }

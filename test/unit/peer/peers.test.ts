@@ -15,12 +15,8 @@ import {
   Refused,
   Unavailable,
 } from '../../../src/errors.js';
-import {
-  PEER_BLOCKS_IN_SOCKET,
-  PEER_KEYS_PER_REQUEST,
-  PEER_PUSH_PIN_MS,
-  PEER_REQUESTS_IN_FLIGHT,
-} from '../../../src/limits.js';
+import { PEER_BLOCKS_IN_SOCKET, PEER_KEYS_PER_REQUEST, PEER_REQUESTS_IN_FLIGHT } from '../../../src/limits.js';
+import { PEER_PUSH_PIN_MS } from '../../../src/peer/client/push-exchange.js';
 import { SeededRandom } from '../../../src/random.js';
 import { BLOCK_BYTES, blocksOf, bytesOf, keyOf, MemoryHost } from './support/host.js';
 import { NotingObserver } from './support/observer.js';

@@ -31,7 +31,7 @@ function normal(value: unknown): unknown {
 }
 
 describe('encode and decode', () => {
-  it('give back every plain value', () => {
+  it('round-trip every plain value', () => {
     fc.assert(
       fc.property(plain, (value) => {
         expect(normal(decode(encode(value)))).toEqual(normal(value));
@@ -39,7 +39,7 @@ describe('encode and decode', () => {
     );
   });
 
-  it('keep long strings, bytes, arrays and maps', () => {
+  it('round-trip long strings, bytes, arrays and maps', () => {
     const value = {
       text: 'ü'.repeat(70_000),
       bytes: new Uint8Array(70_000).fill(7),
@@ -49,7 +49,7 @@ describe('encode and decode', () => {
     expect(normal(decode(encode(value)))).toEqual(normal(value));
   });
 
-  it('make messages that do not depend on earlier ones', () => {
+  it('produce messages that do not depend on earlier ones', () => {
     const first = encode({ a: 1, b: 2 });
     for (let i = 0; i < 5; i++) expect(encode({ a: 1, b: 2 })).toEqual(first);
   });
@@ -96,7 +96,7 @@ describe('decode', () => {
     expect(() => decode(Uint8Array.of(0xc0, 0xc0))).toThrow('ends after 1');
   });
 
-  it('gives a value or Corrupt for any bytes', () => {
+  it('returns a value or throws Corrupt for any bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
         try {
@@ -122,12 +122,12 @@ describe('decode', () => {
     expect(() => decode(bytes)).toThrow(Corrupt);
   });
 
-  it('refuses a small message that claims a long array before any memory is taken', () => {
+  it('refuses a small message that claims a long array before allocating memory', () => {
     expect(() => decode(Uint8Array.of(0xdd, 0xff, 0xff, 0xff, 0xff))).toThrow(Corrupt);
     expect(() => decode(Uint8Array.of(0xdf, 0xff, 0xff, 0xff, 0xff))).toThrow(Corrupt);
   });
 
-  it('refuses a nest that is too deep', () => {
+  it('refuses excessive nesting', () => {
     const nest = (depth: number) => Uint8Array.from([...Array(depth).fill(0x91), 0xc0]);
     expect(() => decode(nest(WIRE_VALUE_DEPTH))).not.toThrow();
     expect(() => decode(nest(WIRE_VALUE_DEPTH + 1))).toThrow('deeper');

@@ -7,7 +7,7 @@ import { readMessage } from '../../../src/wire/read-message.js';
 const Message = z.strictObject({ id: z.string(), count: z.int().min(0) });
 
 describe('reading a message', () => {
-  it('gives what it says', () => {
+  it('returns the decoded message, or null', () => {
     expect(readMessage(Message, encode({ id: 'a', count: 3 }))).toEqual({ id: 'a', count: 3 });
   });
 

@@ -431,7 +431,7 @@ describe('a worker', () => {
     await until(() => a.device.memory().blocks > 0);
     for (let i = 0; i < 3; i++) fleet.bus.publish(subjects.stale, encode({ id: 'a', incarnation: '0001' }));
     await until(() => a.over.length > 0);
-    expect(a.over[0]).toContain('took this worker for dead');
+    expect(a.over[0]).toContain('declared it dead');
     await a.stop();
     expect(a.over.length).toBe(1);
     await expect(cut).rejects.toBeInstanceOf(Unavailable);
@@ -441,7 +441,7 @@ describe('a worker', () => {
     fleet = await Fleet.open();
     const [first, second] = [await fleet.add('a'), await fleet.add('a', { incarnation: '0002' })];
     await until(() => first.over.length > 0);
-    expect(first.over[0]).toContain('an id of its own');
+    expect(first.over[0]).toContain('another worker has taken over its ID');
     await first.stop();
     expect(second.over).toEqual([]);
     expect((await fleet.ask(second, ask(tokens(1)))).ids.length).toBe(10);

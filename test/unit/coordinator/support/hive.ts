@@ -131,7 +131,7 @@ export class Hive {
       replicas: 2,
       onResumed: () => this.resumed++,
     });
-    this.keeper.listen((worker) => this.router.told(worker));
+    this.keeper.listen((worker) => this.router.holdingsChanged(worker));
     this.roster.listen((effect) => {
       if (effect.type === 'dead' || effect.type === 'left') actors.nodeGone(effect.id, effect.incarnation);
     });

@@ -2,8 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { BlockKey, BlockMeta, SealedBlock } from '../../../../src/core/block.js';
 import { Residency } from '../../../../src/core/residency.js';
-import { DEMOTE_AHEAD_SHARE } from '../../../../src/limits.js';
-import { Demoter, type UpperTier } from '../../../../workers/cache/demoter.js';
+import { DEMOTE_AHEAD_SHARE, Demoter, type UpperTier } from '../../../../workers/cache/demoter.js';
 import type { Tier } from '../../../../workers/cache/tier.js';
 
 /** A tier of names over another, and how much of it was looked at. */

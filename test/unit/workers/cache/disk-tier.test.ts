@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../../../src/clock.js';
 import type { SealedBlock } from '../../../../src/core/block.js';
-import { DISK_PAUSE_MS, DISK_REMOVALS_FAILED, STAGING_BLOCKS, STAGING_DISK_SHARE } from '../../../../src/limits.js';
 import { createLog } from '../../../../src/log.js';
 import { OrtRuntime } from '../../../../src/ort/runtime.js';
 import { HEADER_BYTES } from '../../../../workers/cache/block-file.js';
-import { DiskTier } from '../../../../workers/cache/disk-tier.js';
-import { Staging } from '../../../../workers/cache/staging.js';
+import { DISK_PAUSE_MS, DISK_REMOVALS_FAILED, DiskTier } from '../../../../workers/cache/disk-tier.js';
+import { STAGING_BLOCKS } from '../../../../workers/cache/lower-tiers.js';
+import { STAGING_DISK_SHARE, Staging } from '../../../../workers/cache/staging.js';
 import { FINGERPRINT } from '../../../support/announcement.js';
 import { MemoryFiles } from '../support/block-files.js';
 import { BLOCK_BYTES, chain, markOf, sealedOf } from '../support/cache.js';

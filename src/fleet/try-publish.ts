@@ -2,10 +2,11 @@ import type { Bus } from '../bus/bus.js';
 import { Overloaded, Unavailable } from '../errors.js';
 
 /**
- * Publishes what is said again, or whose loss is noticed, and so need not get through each time. False if the bus is lost, closed or
- * overloaded.
+ * Publishes a message whose loss is tolerated. Returns false if the bus is lost, closed or overloaded.
+ *
+ * The loss is tolerated because the message is repeated, or because its receivers detect the loss.
  */
-export function publishBestEffort(bus: Bus, subject: string, payload: Uint8Array): boolean {
+export function tryPublish(bus: Bus, subject: string, payload: Uint8Array): boolean {
   if (!bus.connected) return false;
   try {
     bus.publish(subject, payload);
