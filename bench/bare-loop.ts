@@ -6,11 +6,13 @@ import { tensorBytes } from '../src/ort/element-type.js';
 import { NativeMemory } from '../src/ort/memory.js';
 import { Value } from '../src/ort/value.js';
 
+/** The baseline of the engine: the bare graph in a loop, without scheduling, caching, sampling or sending. */
+
 const WARM_UP_STEPS = 4;
 
 /**
- * The floor under the engine: the same graph, with the same session, threads and kind of run, over K/V bound once; nothing is scheduled, cached,
- * sampled or sent. Logits of the last position only, as the engine asks for them. All its rows have the same length.
+ * Uses the same graph, session options and threads as the engine, over K/V that is bound once, and computes the logits of the last position
+ * only. All rows have the same length.
  */
 export class BareLoop {
   private readonly graph: ModelGraph;
@@ -21,14 +23,14 @@ export class BareLoop {
   private readonly idsMemory: NativeMemory;
   private readonly positionsMemory: NativeMemory;
   private readonly maskMemory: NativeMemory;
-  /** One `[vocab]` a row. */
+  /** `[vocab]` for each row. */
   private readonly logits: Float32Array[];
   private readonly rows: number;
 
   constructor(graph: ModelGraph, capacityTokens: number, rows = 1) {
     if (graph.kind !== 'in-place' || graph.names.logitsToKeep === null || graph.logitsType !== 'float32') {
       throw new InvalidRequest(
-        'the bare loop runs graphs that append K/V in place and make float32 logits of the last position',
+        'cannot run the graph in the bare loop: it must append K/V in place and compute float32 logits of the last position',
       );
     }
     const { layout, names, vocab } = graph;
@@ -37,7 +39,7 @@ export class BareLoop {
     this.rows = rows;
     const shape = [rows, layout.kvHeads, capacityTokens, layout.headDim];
     names.past.forEach((past, i) => {
-      const kv = Value.over(this.allocate(tensorBytes(layout.elementType, shape)), 0, layout.elementType, shape);
+      const kv = Value.view(this.allocate(tensorBytes(layout.elementType, shape)), 0, layout.elementType, shape);
       this.binding.bindInput(past, kv);
       this.binding.bindOutput(names.present[i]!, kv);
       kv.release();
@@ -56,12 +58,12 @@ export class BareLoop {
     this.logits = Array.from({ length: rows }, (_, row) => {
       return new Float32Array(buffer, byteOffset + 4 * row * vocab, vocab);
     });
-    const value = Value.over(logits, 0, 'float32', [rows, 1, vocab]);
+    const value = Value.view(logits, 0, 'float32', [rows, 1, vocab]);
     this.binding.bindOutput(names.logits, value);
     value.release();
   }
 
-  /** Runs each row's tokens, as many in every row, after `past` ones whose K/V is there, and gives each row's most likely next one. */
+  /** Runs the same number of tokens in each row, after `past` tokens whose K/V is present. Returns each row's most likely next token. */
   async run(tokens: readonly (readonly number[])[], past: number): Promise<number[]> {
     const { names, session } = this.graph;
     const rows = this.rows;
@@ -87,7 +89,7 @@ export class BareLoop {
   }
 
   private bindInt64(name: string, memory: NativeMemory, shape: readonly number[]): void {
-    const value = Value.over(memory, 0, 'int64', shape);
+    const value = Value.view(memory, 0, 'int64', shape);
     this.binding.bindInput(name, value);
     value.release();
   }
@@ -99,15 +101,15 @@ export class BareLoop {
   }
 }
 
-/** Some steps of decoding. */
+/** The results of decode steps. */
 export interface BareSteps {
-  /** Milliseconds of each step, its choice of the next tokens included. */
+  /** The time of each step, including the choice of the next tokens. */
   readonly ms: readonly number[];
-  /** Tokens that each step chose, one a row. */
+  /** The tokens that each step chose, one per row. */
   readonly tokens: readonly (readonly number[])[];
 }
 
-/** Decodes greedily after `past` tokens whose K/V is there: `tokens` are the first ones that are run, one a row. */
+/** Decodes greedily after `past` tokens whose K/V is present. `tokens` are the first tokens to run, one per row. */
 export async function bareSteps(
   loop: BareLoop,
   tokens: readonly number[],
@@ -117,19 +119,19 @@ export async function bareSteps(
   const ms: number[] = [];
   const chosen = [tokens];
   for (let step = 0; step < count; step++) {
-    const beganMs = performance.now();
+    const startMs = performance.now();
     chosen.push(
       await loop.run(
         chosen.at(-1)!.map((token) => [token]),
         past + step,
       ),
     );
-    ms.push(performance.now() - beganMs);
+    ms.push(performance.now() - startMs);
   }
   return { ms, tokens: chosen.slice(1) };
 }
 
-/** Decodes greedily after prompts of the same length, one a row. Milliseconds of each step; the first few are not among them. */
+/** Decodes greedily after prompts of equal length, one per row. Returns the time of each step after the warm-up. */
 export async function bareDecode(
   graph: ModelGraph,
   prompts: readonly (readonly number[])[],

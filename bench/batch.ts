@@ -6,46 +6,47 @@ import { type BenchOptions, machineLine, median, type Report, type ReportRatio, 
 import { RunningFleet } from './running-fleet.js';
 import { decodeRate, gapsWithin, quantile, wholeRate } from './streams.js';
 
-/** Tokens a second of many streams together, and what a long prompt costs those that run. */
+/** Benchmark `batch`: tokens per second of concurrent streams, and the gaps that a long prompt causes in them. */
 
 const CLI = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 const STREAMS = [1, 2, 4, 8, 16] as const;
 const PROMPT_TOKENS = 128;
 const NEW_TOKENS = 128;
 const ROUNDS = 7;
-/** Streams of the bare loop, and its steps: long enough to be steady. */
+/** The rows and the steps of the bare loop. */
 const BARE_STREAMS = 8;
 const BARE_STEPS = 64;
 const CHUNK_TOKENS = 256;
-/** A prompt arrives while others decode. */
+/** The length of the prompt that arrives while streams decode, and the number of these streams. */
 const ARRIVING_TOKENS = 2_000;
 const ARRIVING_AMONG = 4;
-/** Tokens that each of the others has had by then, and those that it gets in all. */
+/** The number of tokens that each stream has when the prompt arrives, and in the end. */
 const TOKENS_BEFORE = 16;
 const TOKENS_IN_ALL = 64;
-/** The letter a. Whoever says nothing else gives each token as a chunk of its own, since no character is cut in two. */
+/** The letter a. A stream of this token alone has one chunk per token, because no character is split. */
 const PLAIN_TOKEN = 97;
 
-/** The two that the bound is about come one right after the other. */
-const TURNS = [2, 1, 8, 4, 16] as const satisfies readonly Count[];
+/** The order of a round. The counts 1 and 8, which the bound compares, are adjacent. */
+const ORDER = [2, 1, 8, 4, 16] as const satisfies readonly Count[];
 
 type Count = (typeof STREAMS)[number];
 
-/** What all rounds measured. */
+/** The measurements of all rounds. */
 interface Samples {
   readonly decode: Record<Count, number[]>;
   readonly whole: Record<Count, number[]>;
   readonly bare: number[];
   readonly chunkMs: number[];
-  /** All gaps, and the longest of each round. */
+  /** All gaps between tokens. */
   readonly gapsMs: number[];
+  /** The longest gap of each round. */
   readonly longestMs: number[];
 }
 
 /**
- * Streams that run together through a whole fleet of one worker, as their clients see them: tokens a second of 1, 2, 4, 8 and 16, beside the bare
- * loop with 8 rows; and how long tokens of 4 streams let wait for them while a long prompt arrives, beside one chunk of such a prompt. All
- * prompts are different, each round has all of it, and ratios are medians over the rounds.
+ * Measures streams through a fleet of one worker, as clients see them: tokens per second of 1, 2, 4, 8 and 16 streams, compared with the bare
+ * loop with 8 rows; and the gaps between tokens of 4 streams while a long prompt arrives, compared with one chunk of the prompt. All prompts
+ * differ. Each round measures everything, and ratios are medians over the rounds.
  */
 export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   const model = await benchModel();
@@ -58,10 +59,10 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   try {
     for (let round = -1; round < (rounds ?? ROUNDS); round++) {
       const tell = (line: string) => progress(`round ${round + 1}: ${line}`);
-      // The first one warms up.
+      // The first round warms up.
       const into = round < 0 ? noSamples() : samples;
-      // There and back by turns, so that what drifts does not favour one of them.
-      for (const count of round % 2 === 0 ? TURNS : TURNS.toReversed()) await measure(fleet, count, into, tell);
+      // The order alternates, so that drift favours none.
+      for (const count of round % 2 === 0 ? ORDER : ORDER.toReversed()) await measure(fleet, count, into, tell);
       const prompts = Array.from({ length: BARE_STREAMS }, () => randomTokens(PROMPT_TOKENS));
       const steps = await bareDecode(graph, prompts, BARE_STEPS);
       into.bare.push((1000 * BARE_STREAMS * steps.length) / steps.reduce((sum, ms) => sum + ms, 0));
@@ -101,12 +102,12 @@ async function ask(
   const worker = fleet.ready.workers[0]!.id;
   const answer = await streamed(fleet, randomTokens(promptTokens), newTokens, worker, options);
   if (answer.completionTokens !== newTokens) {
-    throw new Error(`expected ${newTokens} tokens, there were ${answer.completionTokens}`);
+    throw new Error(`expected ${newTokens} tokens, got ${answer.completionTokens}`);
   }
   return answer;
 }
 
-/** A long prompt alone, which tells what a chunk takes; then one among streams that decode. */
+/** Measures a long prompt alone, for the time of one chunk, then one that arrives while streams decode. */
 async function measureArrival(
   fleet: RunningFleet,
   { chunkMs, gapsMs, longestMs }: Samples,
@@ -132,8 +133,9 @@ async function measureArrival(
   const streams = await Promise.all(running.map(({ stream }) => stream));
   const untilMs = arriving.startMs + arriving.ttftMs;
   for (const { startMs, chunkMs: times } of streams) {
-    if (times.length !== TOKENS_IN_ALL) throw new Error(`${TOKENS_IN_ALL} tokens came in ${times.length} chunks`);
-    if (startMs + times.at(-1)! < untilMs) throw new Error('a stream ended while the long prompt was being computed');
+    if (times.length !== TOKENS_IN_ALL)
+      throw new Error(`expected ${TOKENS_IN_ALL} chunks of one token, got ${times.length}`);
+    if (startMs + times.at(-1)! < untilMs) throw new Error('a stream ended before the long prompt was computed');
   }
   const gaps = gapsWithin(streams, arriving.startMs, untilMs);
   chunkMs.push(oneChunkMs);

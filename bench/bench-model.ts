@@ -7,23 +7,25 @@ import { openModelFolder } from '../src/model/folder.js';
 import { OrtRuntime } from '../src/ort/runtime.js';
 import { synthModelFolder } from './synth/model-folder.js';
 
-/** Makes the model that is measured with, once, in the cache folder. Gives its folder. */
+/** The model that the benchmarks use, and its graph. */
+
+/** Creates the benchmark model in the cache folder unless it is there. Returns its folder. */
 export function benchModel(): Promise<string> {
   const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
   return synthModelFolder('bench-90m', join(cache, 'shoal', 'models'));
 }
 
-/** The graph alone, in this process, with the threads that a worker of a small fleet takes. */
+/** Loads the graph in this process. */
 export async function benchGraph(dir: string, threads: number): Promise<ModelGraph> {
   return loadModelGraph(OrtRuntime.open(), await openModelFolder(dir), { threads, allowSpinning: false });
 }
 
-/** Threads of one worker among a few on this machine. */
+/** The default number of threads of a single worker on this machine. */
 export function benchThreads(): number {
   return defaultThreads(readMachine(), 1);
 }
 
-/** Token ids that no other prompt of the run begins with. */
+/** Random token ids, so that no two prompts have a common prefix. */
 export function randomTokens(count: number): number[] {
   return Array.from({ length: count }, () => 256 + Math.floor(Math.random() * 7000));
 }

@@ -8,7 +8,7 @@ import { PlainLoop } from './plain-loop.js';
 import { type BenchOptions, machineLine, median, type Report, reportRow } from './report.js';
 import { RunningFleet } from './running-fleet.js';
 
-/** Tokens a second through the fleet, beside the bare loop; after a long past, beside the plain loop too. */
+/** Benchmark `decode`: tokens per second of one stream, compared with the bare loop and onnxruntime-node. */
 
 const CLI = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 const PROMPT_TOKENS = 128;
@@ -19,12 +19,12 @@ const CHUNK_TOKENS = 256;
 const ROUNDS = 7;
 
 const CONTENDERS = ['fleet', 'bare', 'longFleet', 'longBare', 'plain'] as const;
-/** Tokens a second. */
+/** Tokens per second. */
 type Rates = Record<(typeof CONTENDERS)[number], number>;
 
 /**
- * Tokens a second of one stream through the whole fleet, as a client sees it, beside the bare loop over the same graph, in turn: after a short
- * prompt, and after a long past, there beside the plain loop of onnxruntime-node too.
+ * Measures one stream through a fleet, as a client sees it, and in alternation the bare loop over the same graph: after a short prompt, and
+ * after a long past. After the long past it also measures the plain loop of onnxruntime-node.
  */
 export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   const model = await benchModel();
@@ -41,7 +41,7 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
       const rates: Rates = { ...(await afterShortPrompt(fleet, graph)), ...(await longPast.measure()) };
       const shown = CONTENDERS.map((name) => `${name} ${rates[name].toFixed(1)}`).join(', ');
       progress(`round ${round + 1}: ${shown} tokens/s`);
-      // The first one warms up.
+      // The first round warms up.
       if (round >= 0) for (const name of CONTENDERS) samples[name].push(rates[name]);
     }
   } finally {
@@ -84,7 +84,7 @@ async function afterShortPrompt(fleet: RunningFleet, graph: ModelGraph): Promise
   return { fleet: rate, bare: rateOf(await bareDecode(graph, [prompt], NEW_TOKENS - 1)) };
 }
 
-/** One long prompt, whose K/V the fleet, the bare loop and the plain loop keep from round to round. */
+/** A long prompt, whose K/V the fleet, the bare loop and the plain loop keep for all rounds. */
 class LongPast {
   private constructor(
     private readonly fleet: RunningFleet,
@@ -126,11 +126,11 @@ class LongPast {
   }
 }
 
-/** From the first token to the last, as they reach the client. */
+/** Tokens per second from the first token to the last, as they reach the client. */
 async function fleetRate(fleet: RunningFleet, prompt: readonly number[], newTokens: number): Promise<number> {
   const worker = fleet.ready.workers[0]!.id;
   const { chunkMs, completionTokens } = await streamed(fleet, prompt, newTokens, worker);
-  if (completionTokens !== newTokens) throw new Error(`expected ${newTokens} tokens, there were ${completionTokens}`);
+  if (completionTokens !== newTokens) throw new Error(`expected ${newTokens} tokens, got ${completionTokens}`);
   return (1000 * (newTokens - 1)) / (chunkMs.at(-1)! - chunkMs[0]!);
 }
 

@@ -2,19 +2,22 @@ import { Agent, type IncomingMessage, request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import type { RunningFleet } from './running-fleet.js';
 
-/** What a client sees of one streamed completion. */
+/** Measures one streamed completion as a client sees it. */
+
+/** The measurements of one completion. */
 export interface Streamed {
-  /** When the request was sent, as `performance.now()` has it. */
+  /** When the request was sent, by `performance.now()`. */
   readonly startMs: number;
-  /** From sending the request to the first chunk with text. */
+  /** The time from sending the request to the first chunk with text. */
   readonly ttftMs: number;
-  /** When each chunk with text came, from sending the request. */
+  /** For each chunk with text, the time from sending the request to its arrival. */
   readonly chunkMs: readonly number[];
   readonly completionTokens: number;
   readonly worker: string;
   readonly cached: { readonly local: number; readonly remote: number; readonly computed: number };
-  /** As the coordinator saw the first token, and as the worker had the prefix in place; from the arrival at each. */
+  /** The time from the request's arrival at the coordinator to the first token. */
   readonly coordinatorMs: number;
+  /** The time from the request's arrival at the worker until the prefix was in its slot. */
   readonly prefixMs: number;
 }
 
@@ -30,9 +33,9 @@ interface Chunk {
   readonly error?: { readonly message: string };
 }
 
-/** What is not the same in all requests. */
+/** Options that differ between requests. */
 export interface StreamedOptions {
-  /** Fields of the request beside those that are always there. */
+  /** Additional fields of the request. */
   readonly fields?: Readonly<Record<string, unknown>>;
   /** Called at each chunk with text. */
   readonly onChunk?: () => void;
@@ -40,7 +43,7 @@ export interface StreamedOptions {
 
 const agent = new Agent({ keepAlive: true });
 
-/** Sends token ids and reads the stream, as plainly as a client can. Throws what the stream ended with, if that was an error. */
+/** Sends token ids and reads the stream. Throws if the stream ends with an error. */
 export async function streamed(
   fleet: RunningFleet,
   prompt: readonly number[],
@@ -66,7 +69,7 @@ export async function streamed(
   let last: Chunk | null = null;
   for await (const chunk of chunks(response)) {
     if (chunk.error) throw new Error(`the stream failed: ${chunk.error.message}`);
-    // The last chunk often says no more than that it is the last.
+    // The last chunk often has no text.
     if (chunk.choices.some(({ text }) => text !== '' || chunkMs.length === 0)) {
       chunkMs.push(performance.now() - startMs);
       onChunk?.();

@@ -8,7 +8,7 @@ import { SharedMemory } from '../src/native/shared-memory.js';
 import type { BlockHost } from '../src/peer/server/block-host.js';
 import { PeerServer } from '../src/peer/server/peer-server.js';
 
-/** The process that sends, for `peer.ts`: a peer server, and raw sockets that write the same bytes when they are sent a byte. */
+/** The sending process of benchmark `peer`: a peer server, and raw sockets that write the same bytes on request. */
 
 export const BLOCKS = 16;
 export const BLOCK_BYTES = 4 * 1024 * 1024;
@@ -16,7 +16,7 @@ export const SECRET = 'known to both processes';
 export const FINGERPRINT = 'b'.repeat(64);
 export const SENDER = { id: 'sender', incarnation: '1', fingerprint: FINGERPRINT };
 
-/** What the sender tells the process that started it. */
+/** The addresses that the sender reports to its parent process. */
 export interface Senders {
   readonly shoal: {
     readonly unixPath: string | null;
@@ -41,7 +41,7 @@ export function blockAt(bytes: Uint8Array, index: number): Uint8Array {
   return bytes.subarray(index * BLOCK_BYTES, (index + 1) * BLOCK_BYTES);
 }
 
-/** The bytes that travel; the same in both processes. */
+/** The bytes to transfer, equal in both processes. */
 export function benchBytes(): Uint8Array {
   const words = new Uint32Array((BLOCKS * BLOCK_BYTES) / 4);
   for (let i = 0; i < words.length; i++) words[i] = Math.imul(i, 2654435761);
@@ -72,7 +72,7 @@ async function send(folder: string): Promise<void> {
   process.send?.(senders);
 }
 
-/** Resolves to the port, 0 for a path. */
+/** Listens, and sends all blocks for each byte received. Resolves with the port, or 0 for a path. */
 function rawServer(at: net.ListenOptions, bytes: Uint8Array): Promise<number> {
   const server = net.createServer((socket) => {
     socket.setNoDelay(true);

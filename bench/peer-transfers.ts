@@ -5,18 +5,20 @@ import { PeerClient, type PeerTarget } from '../src/peer/client/peer-client.js';
 import type { OpenSharedMemory } from '../src/peer/client/shared-read.js';
 import { BLOCK_BYTES, BLOCKS, benchBlocks, benchBytes, blockAt, FINGERPRINT, SECRET } from './peer-sender.js';
 
-/** Ways in which `peer.ts` gets the same bytes from the sending process. */
+/** The ways in which benchmark `peer` transfers bytes from the sending process. */
+
+/** One way of transfer. */
 export interface Transfer {
-  /** Gets all bytes once. Gives the seconds that it took. */
+  /** Transfers all bytes once. Returns the time in seconds. */
   run(): Promise<number>;
-  /** Throws if what came last is not what was sent. */
+  /** Throws if the last received bytes differ from the sent ones. */
   check(): void;
   close(): void;
 }
 
 const TOTAL_BYTES = BLOCKS * BLOCK_BYTES;
 
-/** By the peer protocol, every digest verified, each block into its own memory; out of the sender's memory if `openMemory` is given. */
+/** The peer protocol, with all digests verified and each block in its own memory. With `openMemory` blocks are read from shared memory. */
 export function peerTransfer(target: PeerTarget, hostId: string, openMemory?: OpenSharedMemory): Transfer {
   const client = new PeerClient({
     identity: { id: 'receiver', incarnation: '1', fingerprint: FINGERPRINT },
@@ -40,7 +42,7 @@ export function peerTransfer(target: PeerTarget, hostId: string, openMemory?: Op
       const startMs = performance.now();
       const { blocks } = await client.fetch(target, keys, sink, never);
       const seconds = (performance.now() - startMs) / 1000;
-      if (blocks !== BLOCKS) throw new Error(`${blocks} of ${BLOCKS} blocks came`);
+      if (blocks !== BLOCKS) throw new Error(`received ${blocks} of ${BLOCKS} blocks`);
       return seconds;
     },
     check: () => checkBytes(memory),
@@ -49,8 +51,8 @@ export function peerTransfer(target: PeerTarget, hostId: string, openMemory?: Op
 }
 
 /**
- * By a bare socket that reads with `onread` into one large buffer: each read behind the last, so that the bytes are there afterwards; or, with
- * `keep` off, each over the last, so that they are gone, and the processor's cache holds all that is written.
+ * A bare socket that reads with `onread` into one large buffer.
+ * @param keep whether each read appends to the last one. Otherwise it overwrites the last one, and the data stays in the processor's cache.
  */
 export async function rawTransfer(to: net.NetConnectOpts, keep: boolean): Promise<Transfer> {
   const memory = touched(keep ? TOTAL_BYTES : BLOCK_BYTES);
@@ -83,11 +85,11 @@ export async function rawTransfer(to: net.NetConnectOpts, keep: boolean): Promis
   };
 }
 
-/** Memory that the system has really given. */
+/** Memory that is backed by physical pages. */
 function touched(bytes: number): Uint8Array {
   return new Uint8Array(bytes).fill(1);
 }
 
 function checkBytes(memory: Uint8Array): void {
-  if (Buffer.compare(memory, benchBytes()) !== 0) throw new Error('what came is not what was sent');
+  if (Buffer.compare(memory, benchBytes()) !== 0) throw new Error('the received bytes differ from the sent ones');
 }

@@ -10,25 +10,27 @@ import { peerTransfer, rawTransfer, type Transfer } from './peer-transfers.js';
 import { type Benchmark, type BenchOptions, machineLine, median, type Report, reportRow } from './report.js';
 
 /**
- * 16 blocks of 4 MiB from one process to another, over a Unix socket, over TCP, and out of memory that the two share: fetched by the peer protocol
- * with every digest verified, beside raw Node sockets of the same kind that read the same bytes with `onread` into one large buffer. They take turns, and each round
- * begins with the next. The ratios are medians over the rounds.
+ * Benchmark `peer`: throughput of the peer protocol between two processes, compared with raw sockets.
+ *
+ * It transfers 16 blocks of 4 MiB over a Unix socket, over TCP, and through shared memory. The peer protocol verifies all digests; the raw
+ * Node sockets read the same bytes with `onread` into one large buffer. The contenders alternate, and each round starts with the next one. The
+ * ratios are medians over the rounds.
  */
 
 const ROUNDS = 21;
-/** So many that the code is as the engine leaves it in a worker that has run for some seconds. */
+/** Enough rounds for V8 to optimize the code as in a worker that has run for some seconds. */
 const WARM_UP_ROUNDS = 20;
-const LEAST_OF_RAW = 0.7;
+const MIN_OF_RAW = 0.7;
 
 interface Contender {
   readonly name: string;
   readonly transfer: Transfer;
-  /** GB/s, of 10^9 bytes, a round each. */
+  /** Throughput of each round in GB/s (10^9 bytes). */
   readonly samples: number[];
 }
 
-/** All that goes over one kind of socket. */
-interface Lane {
+/** The contenders over one transport. */
+interface Comparison {
   readonly kind: 'unix' | 'tcp' | 'memory';
   readonly peer: Contender;
   readonly kept: Contender;
@@ -44,15 +46,15 @@ export const run: Benchmark = async (options: BenchOptions): Promise<Report> => 
   try {
     options.progress('starting the sending process');
     const senders = await firstMessage(sender);
-    const lanes = [await openLane('unix', senders), await openLane('tcp', senders), await openLane('memory', senders)];
-    contenders = lanes.flatMap(contendersOf);
+    const comparisons = [await open('unix', senders), await open('tcp', senders), await open('memory', senders)];
+    contenders = comparisons.flatMap(contendersOf);
     for (let round = -WARM_UP_ROUNDS; round < rounds; round++) {
       if (round >= 0) options.progress(`round ${round + 1} of ${rounds}`);
-      for (const lane of lanes) await takeTurns(contendersOf(lane), round + WARM_UP_ROUNDS);
+      for (const comparison of comparisons) await runRound(contendersOf(comparison), round + WARM_UP_ROUNDS);
     }
     for (const { transfer } of contenders) transfer.check();
     for (const { samples } of contenders) samples.splice(0, WARM_UP_ROUNDS);
-    return report(lanes);
+    return report(comparisons);
   } finally {
     for (const { transfer } of contenders) transfer.close();
     if (sender.connected) {
@@ -66,11 +68,11 @@ export const run: Benchmark = async (options: BenchOptions): Promise<Report> => 
 async function firstMessage(sender: ChildProcess): Promise<Senders> {
   return new Promise((resolve, reject) => {
     sender.once('message', (message) => resolve(message as Senders));
-    sender.once('exit', (code) => reject(new Error(`the sending process ended with ${code} before it was ready`)));
+    sender.once('exit', (code) => reject(new Error(`the sending process exited with ${code} before it was ready`)));
   });
 }
 
-async function openLane(kind: Lane['kind'], senders: Senders): Promise<Lane> {
+async function open(kind: Comparison['kind'], senders: Senders): Promise<Comparison> {
   const { unixPath, tcpHost, tcpPort } = senders.raw;
   const to = kind === 'tcp' ? { host: tcpHost, port: tcpPort } : { path: unixPath };
   const target = { id: SENDER.id, incarnation: SENDER.incarnation, address: { hostId: 'here', ...senders.shoal } };
@@ -86,29 +88,29 @@ async function openLane(kind: Lane['kind'], senders: Senders): Promise<Lane> {
   };
 }
 
-function contendersOf({ peer, kept, overwritten }: Lane): Contender[] {
+function contendersOf({ peer, kept, overwritten }: Comparison): Contender[] {
   return [peer, kept, overwritten];
 }
 
-async function takeTurns(contenders: readonly Contender[], round: number): Promise<void> {
+async function runRound(contenders: readonly Contender[], round: number): Promise<void> {
   for (let turn = 0; turn < contenders.length; turn++) {
     const { transfer, samples } = contenders[(round + turn) % contenders.length]!;
     samples.push((BLOCKS * BLOCK_BYTES) / (await transfer.run()) / 1e9);
   }
 }
 
-function report(lanes: readonly Lane[]): Report {
+function report(comparisons: readonly Comparison[]): Report {
   const ratio = (over: Contender, under: Contender) => median(over.samples.map((rate, i) => rate / under.samples[i]!));
   return {
     name: 'peer',
-    rows: lanes.flatMap((lane) =>
-      contendersOf(lane).map(({ name, samples }) => reportRow(`${lane.kind} ${name}`, 'GB/s', samples)),
+    rows: comparisons.flatMap((comparison) =>
+      contendersOf(comparison).map(({ name, samples }) => reportRow(`${comparison.kind} ${name}`, 'GB/s', samples)),
     ),
-    ratios: lanes.flatMap(({ kind, peer, kept, overwritten }) => [
+    ratios: comparisons.flatMap(({ kind, peer, kept, overwritten }) => [
       {
         name: `${kind} peer / raw`,
         value: ratio(peer, kept),
-        bound: kind === 'memory' ? null : { kind: 'at least', value: LEAST_OF_RAW },
+        bound: kind === 'memory' ? null : { kind: 'at least', value: MIN_OF_RAW },
       },
       { name: `${kind} peer / raw, bytes overwritten`, value: ratio(peer, overwritten), bound: null },
     ]),

@@ -1,46 +1,47 @@
 import ort, { type InferenceSession, type Tensor } from 'onnxruntime-node';
-import type { PlainLoopOrder, PlainSteps } from './plain-loop.js';
+import type { PlainLoopOptions, PlainSteps } from './plain-loop.js';
 
-/** The process of `plain-loop.ts`: one order after another, one answer each. */
+/** The child process of `plain-loop.ts`; the only file that imports onnxruntime-node. */
 
 const CHUNK_TOKENS = 256;
 
-/** A decoder as one writes it over the package's own binding: what a run gives as present is what the next one gets as past. */
+/** A decoder over the package's own binding: the present outputs of a run are the past inputs of the next. */
 class PlainLoop {
   private past: Record<string, Tensor> = {};
   private tokens = 0;
 
   private constructor(
     private readonly session: InferenceSession,
-    private readonly order: PlainLoopOrder,
+    private readonly options: PlainLoopOptions,
   ) {
-    const { kvHeads, headDim, past } = order;
+    const { kvHeads, headDim, past } = options;
     for (const name of past) this.past[name] = new ort.Tensor('float32', new Float32Array(0), [1, kvHeads, 0, headDim]);
   }
 
-  static async open(order: PlainLoopOrder): Promise<PlainLoop> {
-    const options = { intraOpNumThreads: order.threads };
-    const loop = new PlainLoop(await ort.InferenceSession.create(order.modelPath, options), order);
-    for (let i = 0; i < order.prompt.length; i += CHUNK_TOKENS) await loop.run(order.prompt.slice(i, i + CHUNK_TOKENS));
+  static async open(options: PlainLoopOptions): Promise<PlainLoop> {
+    const sessionOptions = { intraOpNumThreads: options.threads };
+    const loop = new PlainLoop(await ort.InferenceSession.create(options.modelPath, sessionOptions), options);
+    for (let i = 0; i < options.prompt.length; i += CHUNK_TOKENS)
+      await loop.run(options.prompt.slice(i, i + CHUNK_TOKENS));
     return loop;
   }
 
-  /** Decodes after the prompt, each time anew. `first` is the first token that is run. */
+  /** Decodes from the end of the prompt on. `first` is the first token to run. */
   async steps(first: number, count: number): Promise<PlainSteps> {
     const { past, tokens } = this;
     const ms: number[] = [];
     const chosen: number[] = [];
     for (let step = 0; step < count; step++) {
-      const beganMs = performance.now();
+      const startMs = performance.now();
       chosen.push(await this.run([chosen.at(-1) ?? first]));
-      ms.push(performance.now() - beganMs);
+      ms.push(performance.now() - startMs);
     }
     this.past = past;
     this.tokens = tokens;
     return { ms, tokens: chosen };
   }
 
-  /** Runs the next tokens and gives the most likely one after them. */
+  /** Runs the next tokens. Returns the most likely one after them. */
   private async run(ids: readonly number[]): Promise<number> {
     const total = this.tokens + ids.length;
     const { inputNames } = this.session;
@@ -54,7 +55,7 @@ class PlainLoop {
     }
     if (inputNames.includes('num_logits_to_keep')) feeds.num_logits_to_keep = int64([1], []);
     const results = await this.session.run(feeds);
-    const { past, present } = this.order;
+    const { past, present } = this.options;
     this.past = Object.fromEntries(past.map((name, i) => [name, results[present[i]!]!]));
     this.tokens = total;
     const { data, dims } = results.logits!;
@@ -73,8 +74,8 @@ function mostLikely(logits: Float32Array): number {
 }
 
 process.on('disconnect', () => process.exit(0));
-process.once('message', async (order: PlainLoopOrder) => {
-  const loop = await PlainLoop.open(order);
+process.once('message', async (options: PlainLoopOptions) => {
+  const loop = await PlainLoop.open(options);
   process.on('message', async ({ first, count }: { first: number; count: number }) => {
     process.send?.(await loop.steps(first, count));
   });

@@ -2,39 +2,38 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-/** What a plain loop is made for. */
-export interface PlainLoopOrder {
+/** The alternative to shoal: a decode loop over `session.run` of onnxruntime-node, in a child process. */
+
+/** The model and the prompt of a plain loop. */
+export interface PlainLoopOptions {
   readonly modelPath: string;
   readonly threads: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  /** Names of the graph's K/V, inputs and outputs in the same order. */
+  /** The names of the graph's K/V inputs and, in the same order, outputs. */
   readonly past: readonly string[];
   readonly present: readonly string[];
-  /** Computed once, when it starts. */
+  /** The prompt, which is computed once at the start. */
   readonly prompt: readonly number[];
 }
 
 export interface PlainSteps {
-  /** Milliseconds of each step, its choice of the next token included. */
+  /** The time of each step, including the choice of the next token. */
   readonly ms: readonly number[];
   /** The token that each step chose. */
   readonly tokens: readonly number[];
 }
 
-/**
- * What one gets without this project: `session.run` of onnxruntime-node, K/V handed on from run to run as tensors. In a process of its own, so that
- * it has a runtime library to itself.
- */
+/** A handle of the child process, which has a copy of ONNX Runtime's library of its own. K/V outputs of a run are inputs of the next. */
 export class PlainLoop {
   private constructor(private readonly child: ChildProcess) {}
 
-  /** Resolves when its prompt is computed. */
-  static async start(order: PlainLoopOrder): Promise<PlainLoop> {
+  /** Starts the process. Resolves when the prompt is computed. */
+  static async start(options: PlainLoopOptions): Promise<PlainLoop> {
     const file = fileURLToPath(new URL('./plain-loop-child.js', import.meta.url));
     const loop = new PlainLoop(fork(file, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }));
     try {
-      await loop.ask(order);
+      await loop.ask(options);
     } catch (error) {
       await loop.stop();
       throw error;
@@ -42,7 +41,7 @@ export class PlainLoop {
     return loop;
   }
 
-  /** Decodes greedily after the prompt, each time anew: `first` is the first token that is run. */
+  /** Decodes greedily from the end of the prompt on. `first` is the first token to run. */
   async steps(first: number, count: number): Promise<PlainSteps> {
     return (await this.ask({ first, count })) as PlainSteps;
   }
@@ -56,7 +55,7 @@ export class PlainLoop {
 
   private ask(message: object): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const onExit = (code: number | null) => reject(new Error(`the plain loop's process ended with ${code}`));
+      const onExit = (code: number | null) => reject(new Error(`the process of the plain loop exited with ${code}`));
       this.child.once('exit', onExit);
       this.child.once('message', (answer) => {
         this.child.off('exit', onExit);

@@ -1,5 +1,7 @@
 import { cpus, totalmem } from 'node:os';
 
+/** The report of a benchmark: rows, ratios and their bounds. */
+
 /** One measured quantity over all rounds. */
 export interface ReportRow {
   readonly name: string;
@@ -10,35 +12,35 @@ export interface ReportRow {
   readonly samples: number;
 }
 
-/** A comparison of two rows of the same run, and the bound that it is held to. */
+/** A comparison of two rows of the same run, with its bound. */
 export interface ReportRatio {
   readonly name: string;
   readonly value: number;
-  /** Null where the ratio is shown for information. */
+  /** Null for a ratio that is shown for information. */
   readonly bound: { readonly kind: 'at most' | 'at least'; readonly value: number } | null;
 }
 
-/** What a benchmark gives. */
+/** The result of a benchmark. */
 export interface Report {
   readonly name: string;
   readonly rows: readonly ReportRow[];
   readonly ratios: readonly ReportRatio[];
-  /** What it ran on. */
+  /** The machine that it ran on. */
   readonly machine: string;
 }
 
-/** What a benchmark is told. */
+/** The options of a benchmark. */
 export interface BenchOptions {
-  /** Null: as many as it needs. */
+  /** The number of rounds; null for the benchmark's default. */
   readonly rounds: number | null;
-  /** Shows what is being done. */
+  /** Shows a line of progress. */
   readonly progress: (line: string) => void;
 }
 
 /** A benchmark: `bench/<name>.ts` exports one as `run`. */
 export type Benchmark = (options: BenchOptions) => Promise<Report>;
 
-/** Sums up the samples of one quantity. There must be at least one. */
+/** Summarises the samples of one quantity, of which there must be at least one. */
 export function reportRow(name: string, unit: string, samples: readonly number[]): ReportRow {
   return {
     name,
@@ -50,27 +52,27 @@ export function reportRow(name: string, unit: string, samples: readonly number[]
   };
 }
 
-/** The middle of the samples; the mean of the two in the middle if their number is even. */
+/** The median: of an even number of samples, the mean of the two in the middle. */
 export function median(samples: readonly number[]): number {
   const sorted = [...samples].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-/** Whether a ratio keeps its bound; true if it has none. */
+/** Whether a ratio is within its bound; true if it has none. */
 export function keepsBound(ratio: ReportRatio): boolean {
   if (ratio.bound === null) return true;
   return ratio.bound.kind === 'at most' ? ratio.value <= ratio.bound.value : ratio.value >= ratio.bound.value;
 }
 
-/** This machine in one line. */
+/** One line that describes this machine. */
 export function machineLine(): string {
   const cores = cpus();
   const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`;
   return `${cores.length} x ${cores[0]?.model.trim() ?? 'unknown CPU'}, ${memory}, Node ${process.versions.node}, ${process.platform} ${process.arch}`;
 }
 
-/** The report for people. */
+/** Formats a report as text. */
 export function formatReport(report: Report): string {
   const width = Math.max(...[...report.rows, ...report.ratios].map((line) => line.name.length));
   const number = (value: number) => (Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3));

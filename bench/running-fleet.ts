@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { Unavailable } from '../src/errors.js';
 
+/** A fleet in processes of its own, started by `shoal up --json`. */
+
 export interface UpReady {
   readonly ready: true;
   readonly url: string;
@@ -11,7 +13,7 @@ export interface UpReady {
   readonly workers: readonly { readonly id: string; readonly pid: number }[];
 }
 
-/** A fleet in processes of its own: `shoal up --json` as a user starts it, on a free port. */
+/** Runs `shoal up` as a user does, on a free port. */
 export class RunningFleet {
   private constructor(
     private readonly child: ChildProcess,
@@ -20,8 +22,9 @@ export class RunningFleet {
   ) {}
 
   /**
-   * Starts it. `cli` is the path of the built command.
-   * @throws Unavailable with what it printed, if it ends before it is ready
+   * Starts the fleet.
+   * @param cli the path of the built command
+   * @throws Unavailable with the command's output, if it exits before the fleet is ready
    */
   static async up(cli: string, args: readonly string[], env: Record<string, string> = {}): Promise<RunningFleet> {
     const child = spawn(process.execPath, [cli, 'up', '--json', '--port', '0', ...args], {
@@ -31,15 +34,16 @@ export class RunningFleet {
     const lines: string[] = [];
     createInterface({ input: child.stderr }).on('line', (line) => lines.push(line));
     const ready = await new Promise<UpReady>((resolve, reject) => {
-      const failed = (what: string) => reject(new Unavailable(`shoal up ${what}:\n${lines.join('\n')}`));
+      const fail = (cause: string) =>
+        reject(new Unavailable(`cannot start a fleet: shoal up ${cause}:\n${lines.join('\n')}`));
       createInterface({ input: child.stdout }).once('line', (line) => {
-        const said = readyOf(line);
-        if (said) return resolve(said);
+        const ready = readyOf(line);
+        if (ready) return resolve(ready);
         child.kill();
-        failed(`said ${line}`);
+        fail(`printed ${line}`);
       });
-      child.once('error', (error) => failed(`could not be started (${error.message})`));
-      child.once('exit', (code) => failed(`exited with ${code}`));
+      child.once('error', (error) => fail(`could not be started (${error.message})`));
+      child.once('exit', (code) => fail(`exited with ${code}`));
     });
     return new RunningFleet(child, ready, lines);
   }
@@ -48,7 +52,7 @@ export class RunningFleet {
     return this.ready.url;
   }
 
-  /** What the fleet has said on stderr so far. */
+  /** The fleet's stderr so far. */
   get log(): string {
     return this.lines.join('\n');
   }
@@ -61,7 +65,7 @@ export class RunningFleet {
     });
   }
 
-  /** As Ctrl-C does. Resolves with the exit code when all of it is gone. */
+  /** Stops the fleet, by default as Ctrl-C does. Resolves with the exit code once the process has exited. */
   async stop(signal: NodeJS.Signals = 'SIGINT'): Promise<number | null> {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return this.child.exitCode;
     const exited = once(this.child, 'exit');

@@ -5,20 +5,21 @@ import { type Streamed, streamed } from './first-token.js';
 import { type BenchOptions, machineLine, median, type Report, reportRow } from './report.js';
 import { RunningFleet } from './running-fleet.js';
 
+/** Benchmark `ttft`: time to the first token, cold, with a local hit and with a remote hit. */
+
 const CLI = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 const SHARED_TOKENS = 1_024;
 const OWN_TOKENS = 32;
 const ROUNDS = 9;
-/** Prefixes that go round the workers before anything is measured. */
+/** The number of prefixes that visit all workers before the first measurement. */
 const WARM_UPS = 9;
-/** The prompt that is measured goes through the same chunks as a worker's. */
+/** The baseline computes prompts in the same chunks as a worker. */
 const CHUNK_TOKENS = 256;
 
 /**
- * Time to the first token as a client sees it, of 1,024 shared and 32 own tokens: cold, with the shared ones in the worker's memory, and with
- * them in a peer's; beside it, in the same rounds, the bare graph prefilling 32 tokens after 1,024,
- * over K/V buffers as large as a worker's. One copy of a block each (`--replicas 1`),
- * so that there is always a worker that has none.
+ * Measures the time to the first token, as a client sees it, of a prompt of 1,024 shared and 32 own tokens: cold, with the shared tokens in
+ * the worker's memory, and with them in a peer's memory. Each round also measures the bare graph prefilling 32 tokens after 1,024, over K/V
+ * buffers as large as a worker's. With one copy of each block (`--replicas 1`) there is always a worker without the prefix.
  */
 export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   const model = await benchModel();
@@ -33,7 +34,7 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
     await warmUp(fleet);
     for (let round = -1; round < (rounds ?? ROUNDS); round++) {
       const one = await measure(fleet, floor, (line) => progress(`round ${round + 1}: ${line}`));
-      // The first one warms up.
+      // The first round warms up.
       if (round >= 0) for (const name of ['cold', 'local', 'remote', 'floor'] as const) samples[name].push(one[name]);
     }
   } finally {
@@ -59,13 +60,13 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   };
 }
 
-/** A fleet that serves is warm: its code is compiled, its links are open, and memory that is used again and again is there. */
+/** Warms the fleet up as if it had served for a while: compiled code, open links, memory backed by physical pages. */
 async function warmUp(fleet: RunningFleet): Promise<void> {
   const ids = fleet.ready.workers.map(({ id }) => id);
   for (let i = 0; i < WARM_UPS; i++) {
     const shared = randomTokens(SHARED_TOKENS);
     const origin = ids[i % ids.length]!;
-    // Cold, then fetched by the others, then local, everywhere.
+    // Cold at the origin, then fetched by the others, then local everywhere.
     for (const id of [origin, ...ids, ...ids]) await streamed(fleet, [...shared, ...randomTokens(OWN_TOKENS)], 1, id);
   }
 }
@@ -77,18 +78,18 @@ async function measure(
 ): Promise<Record<'cold' | 'local' | 'remote' | 'floor', number>> {
   const shared = randomTokens(SHARED_TOKENS);
   const ask = (worker: string) => streamed(fleet, [...shared, ...randomTokens(OWN_TOKENS)], 1, worker);
-  // Computed where the ring would have it, so that copies of both segments leave one worker without any.
+  // Computed at the first home, so that after copies to the homes of both segments one worker still has none of its blocks.
   const where = await explain(fleet, shared);
   const cold = await ask(where.firstHome);
   expectCached(cold, 'computed', SHARED_TOKENS + OWN_TOKENS);
   await quiet(fleet);
   const { holders } = await explain(fleet, shared);
-  const stranger = fleet.ready.workers.map(({ id }) => id).find((id) => !holders.has(id));
-  if (!stranger) throw new Error('every worker holds the prefix: there is nobody to fetch it');
-  // One right after the other, the floor before and after: a machine that was idle for a moment is slower at first.
+  const fetcher = fleet.ready.workers.map(({ id }) => id).find((id) => !holders.has(id));
+  if (!fetcher) throw new Error('cannot measure a remote hit: every worker has the prefix');
+  // Back to back, with the floor before and after, because a machine is slower after an idle moment.
   const floorBeforeMs = await floor.measure();
   const local = await ask(cold.worker);
-  const remote = await ask(stranger);
+  const remote = await ask(fetcher);
   const floorAfterMs = await floor.measure();
   expectCached(local, 'local', SHARED_TOKENS);
   expectCached(remote, 'remote', SHARED_TOKENS);
@@ -102,7 +103,7 @@ async function measure(
 
 function expectCached(answer: Streamed, source: keyof Streamed['cached'], tokens: number): void {
   if (answer.cached[source] === tokens) return;
-  throw new Error(`expected ${tokens} ${source} tokens, there were ${JSON.stringify(answer.cached)}`);
+  throw new Error(`expected ${tokens} ${source} tokens, got ${JSON.stringify(answer.cached)}`);
 }
 
 async function explain(
@@ -114,7 +115,7 @@ async function explain(
   return { firstHome: answer.blocks[0]!.homes[0]!, holders: new Set(answer.blocks.flatMap(({ holders }) => holders)) };
 }
 
-/** Copies to homes are made off the reply path, but they would be in the way of the next measurement. */
+/** Waits until the workers are idle and their blocks are stable, because copies to homes would disturb the next measurement. */
 async function quiet(fleet: RunningFleet): Promise<void> {
   let before = '';
   for (let same = 0; same < 3; ) {
@@ -127,7 +128,7 @@ async function quiet(fleet: RunningFleet): Promise<void> {
   }
 }
 
-/** The bare graph prefilling the own tokens after the shared ones, whose K/V is there. */
+/** The baseline: the bare graph prefilling the own tokens after the shared tokens, whose K/V is present. */
 class Floor {
   private readonly own = randomTokens(OWN_TOKENS);
 

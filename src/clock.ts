@@ -1,6 +1,6 @@
-/** Time as a port: the machine's, or one that only a test moves. */
+/** The port to time: a system clock, and a simulated clock that tests advance. */
 export interface Clock {
-  /** Milliseconds. Never goes back; only differences mean something. */
+  /** Monotonic milliseconds; only differences are meaningful. */
   now(): number;
   /** Calls `fn` once, `delayMs` from now. */
   after(delayMs: number, fn: () => void): Timer;
@@ -9,14 +9,14 @@ export interface Clock {
 }
 
 export interface Timer {
-  /** Idempotent; after it the function is not called again. */
+  /** Prevents further calls of the function. Idempotent. */
   cancel(): void;
 }
 
-/** setTimeout fires at once for longer delays than this. */
+/** setTimeout fires at once for delays longer than this. */
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 
-/** The machine's monotonic clock. */
+/** The monotonic clock of the machine. */
 export class SystemClock implements Clock {
   now(): number {
     return performance.timeOrigin + performance.now();
@@ -42,7 +42,7 @@ interface Due {
   readonly intervalMs: number | null;
 }
 
-/** Virtual time: stands still until it is moved. Timers due at the same time fire in the order in which they were set. */
+/** Virtual time, which stands still until it is advanced. Timers that are due at the same time fire in the order in which they were set. */
 export class SimulatedClock implements Clock {
   private nowMs: number;
   private order = 0;
@@ -64,12 +64,12 @@ export class SimulatedClock implements Clock {
     return this.set({ atMs: this.nowMs + intervalMs, order: this.order++, fn, intervalMs });
   }
 
-  /** When the next timer is due; null if there is none. */
+  /** The time at which the next timer is due; null if there is none. */
   nextAtMs(): number | null {
     return this.next()?.atMs ?? null;
   }
 
-  /** Moves to the next timer and fires it. False if there is none. */
+  /** Advances to the next timer and fires it; false if there is none. */
   step(): boolean {
     const due = this.next();
     if (!due) return false;
@@ -84,7 +84,7 @@ export class SimulatedClock implements Clock {
     return true;
   }
 
-  /** Moves time on, firing what is due; before, between and after timers, all promises that can go on do so. */
+  /** Advances time and fires the timers that are due. Runs all pending promise callbacks before, between and after them. */
   async advance(byMs: number): Promise<void> {
     const untilMs = this.nowMs + byMs;
     await settled();
@@ -109,7 +109,7 @@ export class SimulatedClock implements Clock {
   }
 }
 
-/** Resolves when no promise callback is left to run. @internal exported for tests. */
+/** Resolves when no promise callback is pending. @internal exported for tests. */
 export function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 
-/** The one place that knows pino. JSON lines, one an event, on stderr. */
+/** Logs JSON lines to stderr, without secrets; the only file that imports pino. */
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 type LogFields = Readonly<Record<string, unknown>>;
@@ -10,25 +10,25 @@ export interface Log {
   info(fields: LogFields, message: string): void;
   warn(fields: LogFields, message: string): void;
   error(fields: LogFields, message: string): void;
-  /** A log whose lines all carry these fields. */
+  /** A log that adds these fields to each line. */
   child(fields: LogFields): Log;
 }
 
 export interface LogOptions {
   readonly level: LogLevel;
-  /** On every line: the role and the name of the process. */
+  /** Fields of every line, such as the role and the name of the process. */
   readonly fields?: LogFields;
-  /** Where lines go; stderr if not said. */
+  /** Receives the lines. Default: writes them to stderr. */
   readonly write?: (line: string) => void;
 }
 
-/** Fields whose values must never be read by whoever reads logs: what users write, what models answer, and secrets. */
+/** Fields whose values must never appear in logs: users' texts, models' answers, and secrets. */
 const SECRET_FIELDS = [
   ...['prompt', 'prompts', 'messages', 'content', 'text', 'tokens', 'ids', 'body', 'salt', 'cacheSalt', 'user'],
   ...['secret', 'password', 'pass', 'authorization', 'apiKey', 'apiKeys', 'headers', 'env'],
 ];
 
-/** Errors go under the field `err`. Values of secret fields are dropped, as is what a URL says of user and password. */
+/** Creates a log. Errors belong in the field `err`. Values of secret fields and credentials in URLs are redacted. */
 export function createLog({ level, fields = {}, write }: LogOptions): Log {
   const options = {
     level,
@@ -38,11 +38,11 @@ export function createLog({ level, fields = {}, write }: LogOptions): Log {
     redact: { paths: SECRET_FIELDS.flatMap((name) => [name, `*.${name}`]), censor: '[redacted]' },
     serializers: { url: withoutCredentials, nats: withoutCredentials, servers: withoutCredentials },
   };
-  // Synchronous: what a process says right before it dies is what matters most.
+  // Synchronous, so that the last lines before a crash are not lost.
   return write ? pino(options, { write }) : pino(options, pino.destination({ dest: 2, sync: true }));
 }
 
-/** For tests and embedding: says nothing. @internal exported for tests. */
+/** A log without output, for tests and embedding. @internal exported for tests. */
 export const SILENT_LOG: Log = createLog({ level: 'silent', write: () => {} });
 
 function withoutCredentials(value: unknown): unknown {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 
-/** Chance as a port: the system's, or one that repeats itself from a seed. */
+/** The port to randomness: the system's generator, and one that is reproducible from a seed. */
 export interface Random {
   /** Uniform in [0, 1). */
   next(): number;
@@ -9,10 +9,10 @@ export interface Random {
   bytes(count: number): Uint8Array;
 }
 
-/** Unpredictable, fit for secrets. */
+/** Cryptographically secure. */
 export class SystemRandom implements Random {
   next(): number {
-    // 53 bits: as many as a double in [0, 1) can tell apart.
+    // 53 bits, the precision of a double in [0, 1).
     return Number(randomBytes(8).readBigUInt64LE() >> 11n) / 2 ** 53;
   }
 
@@ -25,7 +25,7 @@ export class SystemRandom implements Random {
   }
 }
 
-/** Repeatable: splitmix32 (G. Steele et al., 2014, in its 32-bit form). Not fit for secrets. */
+/** Reproducible, not secure: splitmix32, the 32-bit form of SplitMix (G. Steele et al., 2014). */
 export class SeededRandom implements Random {
   private state: number;
 

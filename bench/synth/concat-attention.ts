@@ -2,11 +2,12 @@ import { onnxNumber } from '../../src/ort/element-type.js';
 import type { Network } from './network.js';
 
 /**
- * Attention of plain nodes, as graphs have it that were not made for one runtime: past and new K/V are joined by Concat, so
- * that past and present can't share a buffer; positions come in as `position_ids`.
+ * Attention of standard ONNX operators, as in graphs that are not specific to one runtime.
+ *
+ * Concat joins past and new K/V, so past and present cannot share a buffer. Positions are an input, `position_ids`.
  */
 
-/** Constants, and the mask `[batch, 1, sequence, total]` that is added to scores: 0 where a query may look, else very low. */
+/** Adds the shared constants, and the mask `[batch, 1, sequence, total]` of scores: 0 for visible keys, very negative for others. */
 export function sharedByConcatLayers(net: Network): void {
   const { heads, kvHeads, headDim, dtype } = net.spec;
   const zero = net.integers('zero', 0n);
@@ -53,7 +54,7 @@ export function sharedByConcatLayers(net: Network): void {
   );
 }
 
-/** One layer; gives its output `[batch, sequence, heads x headDim]`. */
+/** Adds one layer. Returns its output `[batch, sequence, heads x headDim]`. */
 export function concatAttention(
   net: Network,
   name: string,
@@ -62,7 +63,7 @@ export function concatAttention(
   present: readonly string[],
 ): string {
   const { heads, kvHeads } = net.spec;
-  const turned = (input: string, part: string, count: number) =>
+  const rotated = (input: string, part: string, count: number) =>
     net.node('RotaryEmbedding', [input, 'position_ids', 'rotary.cos', 'rotary.sin'], `${name}.${part}_turned`, {
       domain: 'com.microsoft',
       attributes: { num_heads: BigInt(count) },
@@ -76,9 +77,9 @@ export function concatAttention(
         attributes: { perm: [0n, 2n, 1n, 3n] },
       },
     );
-  const grown = (part: number, input: string) =>
+  const appended = (part: number, input: string) =>
     net.node('Concat', [past[part]!, input], present[part]!, { attributes: { axis: 2n } });
-  /** Every K/V head once for each query head of its group. */
+  /** Repeats each K/V head for each query head of its group. */
   const repeated = (input: string, part: string) => {
     const grouped = net.node(
       'Tile',
@@ -87,9 +88,9 @@ export function concatAttention(
     );
     return net.node('Reshape', [grouped, 'ungroup'], `${name}.${part}_repeated`);
   };
-  const queries = split(turned(q!, 'q', heads), 'q');
-  const keys = repeated(grown(0, split(turned(k!, 'k', kvHeads), 'k')), 'k');
-  const values = repeated(grown(1, split(v!, 'v')), 'v');
+  const queries = split(rotated(q!, 'q', heads), 'q');
+  const keys = repeated(appended(0, split(rotated(k!, 'k', kvHeads), 'k')), 'k');
+  const values = repeated(appended(1, split(v!, 'v')), 'v');
   const keysAcross = net.node('Transpose', [keys], `${name}.k_across`, { attributes: { perm: [0n, 1n, 3n, 2n] } });
   const scores = net.node(
     'Div',

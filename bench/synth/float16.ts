@@ -1,7 +1,9 @@
+/** Converts numbers to float16. */
+
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
 
-/** IEEE 754 binary16 nearest to a number, ties to even; beyond its range, infinity. */
+/** The bits of the IEEE 754 binary16 nearest to a number, ties to even; infinity beyond its range. */
 export function float16Bits(value: number): number {
   float[0] = value;
   const all = bits[0]!;
@@ -18,7 +20,7 @@ export function float16Bits(value: number): number {
   return sign | roundedShift(magnitude - 0x38000000, 13);
 }
 
-/** `value / 2^shift`, rounded to the nearest, ties to even. */
+/** `value / 2^shift`, rounded to the nearest integer, ties to even. */
 function roundedShift(value: number, shift: number): number {
   const half = 1 << (shift - 1);
   const rest = value & ((1 << shift) - 1);

@@ -12,18 +12,20 @@ import { bytesField, bytesHeader, intField, join } from '../../src/model/onnx/wi
 import { elementBytes } from '../../src/ort/element-type.js';
 import type { Network, Weight } from './network.js';
 
-/** Weights of a made-up model that are kept inside its ONNX file; more of them go to a file beside it. */
+/** Writes a network as an ONNX file, in pieces. */
+
+/** Weights of up to this size are stored in the ONNX file itself; larger ones are stored in a file beside it. */
 const SYNTH_INLINE_BYTES = 1024 * 2 ** 20;
 
 const IR_VERSION = 8;
 const OPSET = 17;
 const CHUNK_BYTES = 8 * 1024 * 1024;
-/** External tensors begin at whole pages, so that a runtime can map them. */
+/** External tensors are aligned to pages, so that a runtime can map them. */
 const PAGE_BYTES = 4096;
 
 /**
- * Writes a network as an ONNX file, with its weights in it, or in a file `PATH_data` beside it if they are more than
- * `inlineBytes`. Weights are made and written in pieces, and are never in memory whole.
+ * Writes an ONNX file. Weights larger than `inlineBytes` in total go to a separate file `PATH_data`. Weights are generated and written in
+ * pieces, so no weight has to fit in memory.
  */
 export async function writeModelFile(network: Network, path: string, inlineBytes = SYNTH_INLINE_BYTES): Promise<void> {
   const total = network.weights.reduce((sum, weight) => sum + byteLength(network, weight), 0);
@@ -79,7 +81,7 @@ function modelHead(): Uint8Array {
   ]);
 }
 
-/** All of the graph but its weights. */
+/** The graph without its weights. */
 function graphBody(network: Network): Uint8Array {
   const constants = network.constants.map(({ name, dims, values }) =>
     bytesField(GRAPH.initializer, tensorMessage({ name, dims, type: 'int64' }, BigInt64Array.from(values))),

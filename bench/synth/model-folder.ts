@@ -6,15 +6,16 @@ import { buildNetwork, RMS_NORM_EPSILON, ROPE_THETA } from './network.js';
 import { parseSynthSpec, SYNTH_PRESETS, type SynthPreset, type SynthSpec } from './spec.js';
 import { CHAT_TEMPLATE, END_TOKEN, synthTokenizer } from './vocabulary.js';
 
-/** Changes with the bytes that a spec gives, so that models of an older kind in a cache folder are not taken for new ones. */
+/** Creates model folders with random weights. */
+
+/** Must change when the bytes that a spec produces change, so that cached models of an older version are not used. */
 const FORMAT = 1;
 
 /**
- * Makes a model folder with random weights: Llama-shaped, `num_logits_to_keep` built in, weights of the scale that keeps
- * activations sane, a byte-level vocabulary and a chat template. The same spec gives the same bytes on every machine.
- * @param spec checked; see `SynthSpec`
- * @param outDir made if missing; files of a model that is there already are overwritten
- * @throws InvalidRequest if the spec is wrong
+ * Creates the folder of a Llama-shaped model with `num_logits_to_keep`, random weights whose scale keeps activations stable, a byte-level
+ * vocabulary and a chat template. The same spec produces the same bytes on every machine.
+ * @param outDir created if missing; existing model files are overwritten
+ * @throws InvalidRequest if the spec is invalid
  */
 export async function synthesize(
   spec: SynthSpec,
@@ -65,8 +66,8 @@ function descriptions(spec: SynthSpec): Record<string, unknown> {
 }
 
 /**
- * A preset's model folder inside a cache folder, made once; several processes may ask at the same time.
- * @returns its path; the last part is the preset's name
+ * The folder of a preset's model within a cache folder, created if missing. Safe for concurrent use by several processes.
+ * @returns the folder's path, whose last component is the preset's name
  */
 export async function synthModelFolder(preset: SynthPreset, cacheDir: string): Promise<string> {
   const spec = SYNTH_PRESETS[preset];

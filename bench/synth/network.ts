@@ -6,10 +6,12 @@ import { concatAttention, sharedByConcatLayers } from './concat-attention.js';
 import type { SynthSpec } from './spec.js';
 import { constant, type Fill, normal, rotary } from './weights.js';
 
+/** Builds the graph of a Llama-shaped decoder. */
+
 export const RMS_NORM_EPSILON = 1e-5;
 export const ROPE_THETA = 10_000;
 
-/** A tensor of the model and how its elements are made. */
+/** A weight tensor, and the function that generates its elements. */
 export interface Weight {
   readonly name: string;
   readonly dims: readonly number[];
@@ -25,7 +27,7 @@ export interface Constant {
 
 type Dims = readonly (number | string)[];
 
-/** A decoder's graph while it is built: its nodes, inputs and outputs as encoded fields of `GraphProto`, its weights as recipes. */
+/** A graph under construction. Nodes, inputs and outputs are encoded fields of `GraphProto`; weights are generated later. */
 export class Network {
   readonly messages: Uint8Array[] = [];
   readonly weights: Weight[] = [];
@@ -33,7 +35,7 @@ export class Network {
 
   constructor(readonly spec: SynthSpec) {}
 
-  /** Adds a node; gives the name of its first output. */
+  /** Adds a node. Returns the name of its first output. */
   node(
     op: string,
     inputs: readonly string[],
@@ -53,7 +55,7 @@ export class Network {
     this.messages.push(bytesField(GRAPH.output, valueMessage(name, onnxNumber(type), dims)));
   }
 
-  /** An int64 constant; a bigint is a scalar. */
+  /** Adds an int64 constant; a bigint is a scalar. */
   integers(name: string, values: bigint | readonly bigint[]): string {
     const scalar = typeof values === 'bigint';
     this.constants.push({ name, dims: scalar ? [] : [values.length], values: scalar ? [values] : values });
@@ -65,12 +67,12 @@ export class Network {
     return name;
   }
 
-  /** `[.., rows] x [rows, columns]` by random weights that keep the scale of what comes in, times `gain`. */
+  /** Multiplies `[.., rows]` by random weights `[rows, columns]` that scale the deviation of the input by `gain`. */
   project(input: string, name: string, rows: number, columns: number, gain = 1): string {
     return this.node('MatMul', [input, this.random(`${name}.weight`, rows, columns, gain / Math.sqrt(rows))], name);
   }
 
-  /** Root mean square normalisation with weights of 1. */
+  /** Adds a root mean square normalisation with weights of 1. */
   normalise(input: string, name: string): string {
     const weight = this.weight(`${name}.weight`, [this.spec.hidden], constant(1, this.spec.dtype));
     return this.node('SimplifiedLayerNormalization', [input, weight], name, {
@@ -86,7 +88,7 @@ export class Network {
   }
 }
 
-/** Queries and keys are scaled up, so that attention picks out tokens instead of averaging all. */
+/** Scales up queries and keys, so that attention selects tokens instead of averaging all. */
 const SHARP_ATTENTION = 1.5;
 
 /** Builds the graph of a Llama-shaped decoder (https://arxiv.org/abs/2302.13971) with grouped-query attention. */
@@ -139,7 +141,7 @@ function decoderLayer(net: Network, layer: number, x: string): string {
   return net.node('Add', [attended, down], name('out'));
 }
 
-/** Lengths that GroupQueryAttention takes: by row, the place of its last token; and the longest row. */
+/** Adds the length inputs of GroupQueryAttention: the position of each row's last token, and the length of the longest row. */
 function sharedByGroupQueryLayers(net: Network): void {
   const one = net.integers('one', 1n);
   const sum = net.node('ReduceSum', ['attention_mask', net.integers('axis1', [1n])], 'mask_sum', {
@@ -166,7 +168,7 @@ function groupQueryAttention(
   });
 }
 
-/** Logits of the last positions. The end token's logit is always 0, so that a random model does not end by chance. */
+/** Adds the head. The end token's logit is always 0, so that a random model does not end by chance. */
 function head(net: Network, x: string): void {
   const { hidden, vocab, dtype } = net.spec;
   const first = net.integers('first_axis', [1n]);

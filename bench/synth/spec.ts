@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { InvalidRequest } from '../../src/errors.js';
 
-const whole = (least: number, most: number) => z.int().min(least).max(most);
+/** The shapes of synthetic models, checked, and named presets. */
+
+const whole = (min: number, max: number) => z.int().min(min).max(max);
 
 const Spec = z
   .strictObject({
@@ -11,20 +13,20 @@ const Spec = z
     kvHeads: whole(1, 256),
     headDim: whole(8, 512).multipleOf(2),
     ffn: whole(8, 262_144),
-    /** 256 bytes, the end token, and what is left of it as merges. */
+    /** 256 bytes, the end token, and merges for the rest. */
     vocab: whole(257, 262_144),
     dtype: z.enum(['float32', 'float16']),
     contextTokens: whole(64, 1_048_576),
     seed: whole(0, Number.MAX_SAFE_INTEGER),
-    /** `gqa` has K/V appended in place; `concat` joins past and new K/V in the graph, which then can't share buffers. */
+    /** `gqa` appends K/V in place; `concat` joins past and new K/V in the graph, so they cannot share buffers. */
     attention: z.enum(['gqa', 'concat']),
   })
   .refine((spec) => spec.heads % spec.kvHeads === 0, { path: ['heads'], message: 'must be a multiple of kvHeads' });
 
-/** Shape of a model with random weights. */
+/** The shape of a model with random weights. */
 export type SynthSpec = z.infer<typeof Spec>;
 
-/** Shapes with a name: one for tests, one to measure with. */
+/** Named shapes: one for tests, one for benchmarks. */
 export const SYNTH_PRESETS = {
   tiny: {
     layers: 2,
@@ -57,13 +59,13 @@ export const SYNTH_PRESETS = {
 export type SynthPreset = keyof typeof SYNTH_PRESETS;
 
 /**
- * A spec from outside, checked.
- * @throws InvalidRequest that names the field
+ * Checks a spec.
+ * @throws InvalidRequest naming the field
  */
 export function parseSynthSpec(spec: unknown): SynthSpec {
   const parsed = Spec.safeParse(spec);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const field = issue?.path.join('.') ?? '';
-  throw new InvalidRequest(`shape of the model to make: ${field}: ${issue?.message}`, field);
+  throw new InvalidRequest(`${field === '' ? 'model shape' : field}: ${issue?.message}`, field);
 }

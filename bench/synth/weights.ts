@@ -1,18 +1,21 @@
 import { createHash } from 'node:crypto';
 import { float16Bits } from './float16.js';
 
-/** Elements of a tensor, made on the fly: any run of them can be made alone, so that a tensor never has to be in memory whole. */
+/** Generates the elements of weights by rule from seed, name and index. */
+
+/** Generates the elements of a tensor from index `first` on. Any range can be generated, so a tensor does not have to fit in memory. */
 export type Fill = (target: Float32Array | Uint16Array, first: number) => void;
 
 export type WeightType = 'float32' | 'float16';
 
-/** Sum of four bytes of 0 to 255, less its mean, over its standard deviation: near enough to a normal distribution. */
+/** A sum of four uniform bytes approximates a normal distribution. */
 const SUMS = 4 * 255 + 1;
 const DEVIATION = Math.sqrt((4 * (256 * 256 - 1)) / 12);
 
 /**
- * Elements drawn from N(0, `deviation`), in steps of 1/148 of it and cut at 3.45 of it. Each is a function of (seed, name, index) alone.
- * @param zeroColumn index within rows of `columns` elements that is 0 instead
+ * Elements drawn approximately from N(0, `deviation`), in steps of 1/148 deviation and within 3.45 deviations. Each depends only on seed, name
+ * and index.
+ * @param zeroColumn a column, of rows of `columns` elements, that is 0 instead
  */
 export function normal(
   draw: { seed: number; name: string; deviation: number; type: WeightType },
@@ -40,8 +43,8 @@ function normalTable(deviation: number, type: WeightType): Float32Array | Uint16
 }
 
 /**
- * A counter-based generator: two keys and MurmurHash3's finalizer (https://github.com/aappleby/smhasher), with one more round
- * for the second key. Its 32 bits become one element.
+ * A counter-based generator of two keys and MurmurHash3's finalizer (https://github.com/aappleby/smhasher), with an additional round for the
+ * second key. Its 32 bits make one element.
  */
 function fillNormal(
   target: Float32Array | Uint16Array,
@@ -61,13 +64,13 @@ function fillNormal(
   }
 }
 
-/** Elements that are all `value`. */
+/** Elements that all equal `value`. */
 export function constant(value: number, type: WeightType): Fill {
   const element = type === 'float32' ? value : float16Bits(value);
   return (target) => target.fill(element);
 }
 
-/** Cosines or sines of rotary position embeddings, `[positions, headDim / 2]`: of angle `position / theta^(2 i / headDim)`. */
+/** Cosines or sines of rotary position embeddings `[positions, headDim / 2]`, for the angles `position / theta^(2 i / headDim)`. */
 export function rotary(part: (angle: number) => number, headDim: number, theta: number, type: WeightType): Fill {
   const columns = headDim / 2;
   const frequencies = Array.from({ length: columns }, (_, i) => 1 / theta ** ((2 * i) / headDim));

@@ -1,18 +1,16 @@
 import { Cancelled, ShoalError } from '../errors.js';
 
-/** Why a signal was raised, as an error of ours: what it was raised with, or Cancelled. */
+/** Turns an aborted `AbortSignal` into an error: its reason if that is a `ShoalError`, else `Cancelled`. */
 export function abortReason(signal: AbortSignal): ShoalError {
-  return signal.reason instanceof ShoalError
-    ? signal.reason
-    : new Cancelled('the caller gave up a transfer between peers');
+  return signal.reason instanceof ShoalError ? signal.reason : new Cancelled('the caller cancelled the call');
 }
 
-/** The promise's result, or a rejection with the signal's reason as soon as that is raised. */
+/** Settles as `promise` does, or rejects with the signal's reason as soon as the signal aborts. */
 export function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const give = () => reject(abortReason(signal));
-    if (signal.aborted) give();
-    signal.addEventListener('abort', give, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', give));
+    const onAbort = () => reject(abortReason(signal));
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
 }

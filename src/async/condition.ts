@@ -1,40 +1,43 @@
 import type { Clock } from '../clock.js';
 import { Cancelled } from '../errors.js';
 
-/** Wakes all requests that wait for the same thing. */
+/** A condition variable: wakes all waiters at once, each of which waits for a bounded time. */
 export class Condition {
   private readonly waiting = new Set<() => void>();
 
   constructor(private readonly clock: Clock) {}
 
-  /** How many would hear it. */
+  /** The number of pending `wait` calls. */
   get waiters(): number {
     return this.waiting.size;
   }
 
-  /** Resolves when it rings next, with true, or after `timeoutMs`, with false. Rejects with `Cancelled` if the signal comes first. */
+  /**
+   * Resolves with true at the next `notifyAll`, or with false after `timeoutMs`.
+   * @throws Cancelled if the signal aborts first
+   */
   wait(timeoutMs: number, signal: AbortSignal): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(gone());
+      if (signal.aborted) return reject(cancelled());
       const leave = () => {
         timer.cancel();
-        signal.removeEventListener('abort', cancel);
+        signal.removeEventListener('abort', onAbort);
         this.waiting.delete(wake);
       };
       const wake = () => {
         leave();
         resolve(true);
       };
-      const cancel = () => {
+      const onAbort = () => {
         leave();
-        reject(gone());
+        reject(cancelled());
       };
       const timer = this.clock.after(timeoutMs, () => {
         leave();
         resolve(false);
       });
       this.waiting.add(wake);
-      signal.addEventListener('abort', cancel, { once: true });
+      signal.addEventListener('abort', onAbort, { once: true });
     });
   }
 
@@ -43,6 +46,6 @@ export class Condition {
   }
 }
 
-function gone(): Cancelled {
-  return new Cancelled('the client went away');
+function cancelled(): Cancelled {
+  return new Cancelled('the caller cancelled the wait');
 }

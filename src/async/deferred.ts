@@ -1,4 +1,4 @@
-/** A promise that is settled from outside, once. */
+/** A promise that is resolved or rejected from outside, once. */
 export class Deferred<T> {
   readonly promise: Promise<T>;
   resolve!: (value: T) => void;
@@ -9,7 +9,7 @@ export class Deferred<T> {
       this.resolve = resolve;
       this.reject = reject;
     });
-    // Whoever waits is told; nobody waiting is no fault.
+    // A rejection that nobody awaits must not end the process as an unhandled rejection.
     this.promise.catch(() => {});
   }
 }

@@ -1,31 +1,35 @@
 import { Cancelled } from '../errors.js';
 
-/** Opens once; everybody who waits goes on then. */
+/** An event that is set once and stays set; `wait` resolves when it is. */
 export class OneTimeEvent {
   private isSet = false;
   private readonly waiting = new Set<() => void>();
 
+  /** Wakes all waiters. Idempotent. */
   set(): void {
     this.isSet = true;
-    for (const go of this.waiting) go();
+    for (const wake of this.waiting) wake();
     this.waiting.clear();
   }
 
-  /** Rejects with `Cancelled` if the signal comes first. */
+  /**
+   * Resolves when the event is set, at once if it already is.
+   * @throws Cancelled if the signal aborts first
+   */
   wait(signal: AbortSignal): Promise<void> {
     if (this.isSet) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      const give = () => {
-        this.waiting.delete(go);
-        reject(new Cancelled('the request was withdrawn while it waited for its prefix'));
+      const onAbort = () => {
+        this.waiting.delete(wake);
+        reject(new Cancelled('the caller cancelled the wait'));
       };
-      const go = () => {
-        signal.removeEventListener('abort', give);
+      const wake = () => {
+        signal.removeEventListener('abort', onAbort);
         resolve();
       };
-      if (signal.aborted) return give();
-      signal.addEventListener('abort', give, { once: true });
-      this.waiting.add(go);
+      if (signal.aborted) return onAbort();
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.waiting.add(wake);
     });
   }
 }

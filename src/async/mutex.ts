@@ -1,38 +1,37 @@
-/** A mutex: lets one holder at a time use a resource. */
-
-/** Who may use a device when. */
+/** A mutex over asynchronous work, and a lock of the same form that never blocks. */
 export interface Lock {
-  /** Runs `work` when its turn has come. */
+  /** Runs `work` while holding the lock. The lock is not reentrant. */
   run<T>(work: () => Promise<T>): Promise<T>;
-  /** Does something short in nobody's turn: now, or right after the one that is being taken. */
-  between(work: () => void): void;
+  /** Runs short synchronous work while the lock is free: at once, or as soon as the current holder is done. */
+  runOutside(work: () => void): void;
 }
 
-/** One at a time, in the order in which they came: for what must not be entered by two threads at once. */
+/** Runs one piece of work at a time, in order of arrival. */
 export class Mutex implements Lock {
   private last: Promise<unknown> = Promise.resolve();
-  private taken = 0;
+  /** Calls of `run` that have not settled: the holder and all waiters. */
+  private pending = 0;
   private readonly postponed: (() => void)[] = [];
 
   run<T>(work: () => Promise<T>): Promise<T> {
-    this.taken += 1;
+    this.pending += 1;
     const turn = this.last.then(work).finally(() => {
-      this.taken -= 1;
+      this.pending -= 1;
       for (const postponed of this.postponed.splice(0)) postponed();
     });
-    // Whoever failed is told; the next one's turn comes all the same.
+    // A failure is reported to its own caller; the next waiter runs all the same.
     this.last = turn.catch(() => {});
     return turn;
   }
 
-  between(work: () => void): void {
-    if (this.taken === 0) work();
+  runOutside(work: () => void): void {
+    if (this.pending === 0) work();
     else this.postponed.push(work);
   }
 }
 
-/** Everybody at once. */
+/** A lock that never blocks. */
 export const NO_LOCK: Lock = {
   run: (work) => work(),
-  between: (work) => work(),
+  runOutside: (work) => work(),
 };

@@ -1,11 +1,11 @@
-/** A number of things that may be going on at once; those who wait get their turn in the order in which they came. */
+/** A counting semaphore that grants permits in order of arrival. */
 export class Semaphore {
   private readonly waiting: ((granted: boolean) => void)[] = [];
   private closed = false;
 
   constructor(private free: number) {}
 
-  /** Waits for a permit, which must be given back. False if there will be none any more. */
+  /** Waits for a permit, which the caller must `release`. Resolves with false once the semaphore is closed. */
   acquire(): Promise<boolean> {
     if (this.closed) return Promise.resolve(false);
     if (this.free > 0) {
@@ -15,7 +15,7 @@ export class Semaphore {
     return new Promise((resolve) => this.waiting.push(resolve));
   }
 
-  /** Takes a permit if there is one at once. */
+  /** Acquires a permit without waiting; false if none is free. */
   tryAcquire(): boolean {
     if (this.closed || this.free === 0) return false;
     this.free--;
@@ -28,7 +28,7 @@ export class Semaphore {
     else this.free++;
   }
 
-  /** Sends away all who wait, and all who come later. */
+  /** Grants no more permits: pending and later `acquire` calls resolve with false. */
   close(): void {
     this.closed = true;
     for (const resolve of this.waiting.splice(0)) resolve(false);

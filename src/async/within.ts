@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.js';
 
-/** Whether the promise was fulfilled within the time. It goes on in any case. */
+/** Resolves with whether `promise` is fulfilled within `timeMs`; rejects if it rejects in that time. Cancels nothing. */
 export function within(clock: Clock, timeMs: number, promise: Promise<void>): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const timer = clock.after(timeMs, () => resolve(false));

@@ -3,34 +3,34 @@ import { InvalidRequest } from '../errors.js';
 import { BLOCK_TOKENS, SEGMENT_BLOCKS } from '../limits.js';
 import type { BlockKey, BlockMeta } from './block.js';
 
-/** Names of blocks. `docs/KEYS.md` has the same, byte for byte, for other languages. */
+/** Keys of blocks: their computation and their packed form. `docs/KEYS.md` specifies both, byte by byte. */
 
-/** Bytes of a packed key. */
+/** The size of a packed key. */
 export const KEY_BYTES = 32;
 
 const FIRST_TAG = 'shoal/block/first/1';
 const NEXT_TAG = 'shoal/block/next/1';
 
-/** What all keys of a prompt depend on beside its tokens. Equal tokens under different roots share nothing. */
+/** The inputs of a prompt's keys besides its tokens. Equal tokens under different roots have different keys. */
 export interface KeyRoot {
-  /** The fleet's, 64 hex digits. */
+  /** The fleet's fingerprint, 64 hex digits. */
   readonly fingerprint: string;
-  /** Name of the adapter the model runs with; empty for none. */
+  /** The name of the model's adapter; empty for none. */
   readonly adapter: string;
   /** Separates tenants; empty for none. */
   readonly salt: string;
 }
 
-/** The fields of a first block's name that come before its tokens, encoded. */
+/** The encoded fields that precede the tokens in the hash of a first block. */
 export type KeySeed = Uint8Array & { readonly keySeed: true };
 
-/** Prepares the naming of prompts under one root. May be kept and used again. */
+/** Encodes a root. The result may be reused for any number of prompts. */
 export function rootSeed(root: KeyRoot): KeySeed {
   const fields = [FIRST_TAG, root.fingerprint, root.adapter, root.salt].map((field) => Buffer.from(field, 'utf8'));
   return Buffer.concat(fields.flatMap((field) => [lengthPrefix(field.length), field])) as Uint8Array as KeySeed;
 }
 
-/** Names all full blocks of a prompt, in order; what is left over at its end has no name yet. */
+/** Computes the keys of all full blocks of a prompt, in order. A partial block at the end has no key. */
 export function blockKeys(tokens: Uint32Array, seed: KeySeed, blockTokens = BLOCK_TOKENS): BlockMeta[] {
   const blocks: BlockMeta[] = [];
   for (let end = blockTokens; end <= tokens.length; end += blockTokens) {
@@ -41,7 +41,7 @@ export function blockKeys(tokens: Uint32Array, seed: KeySeed, blockTokens = BLOC
   return blocks;
 }
 
-/** Names the first block of a prompt. `tokens` are all tokens of the block and no others. */
+/** Computes the key of the first block of a prompt. `tokens` are exactly the block's tokens. */
 export function firstBlock(seed: KeySeed, tokens: ArrayLike<number>): BlockMeta {
   const bytes = Buffer.allocUnsafe(seed.length + 4 + 4 * tokens.length);
   bytes.set(seed);
@@ -50,43 +50,37 @@ export function firstBlock(seed: KeySeed, tokens: ArrayLike<number>): BlockMeta 
   return { key, parent: null, index: 0, segment: key };
 }
 
-/** Names the block that follows another. `tokens` are all tokens of the new block and no others. */
+/** Computes the key of the block after `previous`. `tokens` are exactly the new block's tokens. */
 export function nextBlock(previous: BlockMeta, tokens: ArrayLike<number>): BlockMeta {
-  return placed(nextBlockKey(previous.key, tokens), previous);
+  return metaAfter(previous, nextBlockKey(previous.key, tokens));
 }
 
-/** Key of the block with these tokens after the prefix that `parent` names. */
+/** The key of the block with these tokens after the block `parent`. */
 export function nextBlockKey(parent: BlockKey, tokens: ArrayLike<number>): BlockKey {
   const bytes = Buffer.allocUnsafe(NEXT_PREFIX.length + KEY_BYTES + 4 + 4 * tokens.length);
   bytes.set(NEXT_PREFIX);
   const written = bytes.write(parent, NEXT_PREFIX.length, 'hex');
   if (written !== KEY_BYTES)
-    throw new InvalidRequest(
-      `cannot compute the key of a block: the key of its parent is not ${KEY_BYTES} bytes in hex`,
-      'keys',
-    );
+    throw new InvalidRequest(`keys: the key of a parent block must be ${KEY_BYTES} bytes in hex`, 'keys');
   writeTokens(bytes, NEXT_PREFIX.length + KEY_BYTES, tokens);
   return hash('sha256', bytes, 'hex');
 }
 
-/** Keys one after another, `KEY_BYTES` each, as they travel. */
+/** Packs keys for the wire, `KEY_BYTES` each. */
 export function packKeys(keys: readonly BlockKey[]): Uint8Array {
   const bytes = Buffer.alloc(keys.length * KEY_BYTES);
   keys.forEach((key, i) => {
     if (bytes.write(key, i * KEY_BYTES, 'hex') !== KEY_BYTES || key.length !== 2 * KEY_BYTES) {
-      throw new InvalidRequest(`cannot pack keys: key ${i} is not ${KEY_BYTES} bytes in hex`, 'keys');
+      throw new InvalidRequest(`keys: key ${i} must be ${KEY_BYTES} bytes in hex`, 'keys');
     }
   });
   return bytes;
 }
 
-/** Reads packed keys. Throws `InvalidRequest` if there is a part of a key. */
+/** Unpacks keys. Throws `InvalidRequest` if the last key is incomplete. */
 export function unpackKeys(packed: Uint8Array): BlockKey[] {
   if (packed.byteLength % KEY_BYTES !== 0) {
-    throw new InvalidRequest(
-      `cannot unpack keys: ${packed.byteLength} bytes are not a multiple of ${KEY_BYTES}`,
-      'keys',
-    );
+    throw new InvalidRequest(`keys: ${packed.byteLength} bytes are not a multiple of ${KEY_BYTES} bytes`, 'keys');
   }
   const bytes = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
   return Array.from({ length: bytes.length / KEY_BYTES }, (_, i) =>
@@ -94,7 +88,7 @@ export function unpackKeys(packed: Uint8Array): BlockKey[] {
   );
 }
 
-function placed(key: BlockKey, previous: BlockMeta): BlockMeta {
+function metaAfter(previous: BlockMeta, key: BlockKey): BlockMeta {
   const index = previous.index + 1;
   return { key, parent: previous.key, index, segment: index % SEGMENT_BLOCKS === 0 ? key : previous.segment };
 }

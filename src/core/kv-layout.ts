@@ -1,6 +1,6 @@
 import { InternalError } from '../errors.js';
 
-/** Shape and element type of a model's K/V, and the bytes that follow from them. */
+/** The shape and element type of a model's K/V, and the sizes that follow from them. */
 
 export type KvElementType = 'float32' | 'float16' | 'bfloat16';
 
@@ -15,18 +15,18 @@ export interface KvLayout {
   readonly elementType: KvElementType;
 }
 
-/** Bytes of K and V of all layers for one token. */
+/** The size of one token's K and V in all layers. */
 export function tokenBytes(layout: KvLayout): number {
   return 2 * layout.layers * layout.kvHeads * layout.headDim * ELEMENT_BYTES[layout.elementType];
 }
 
-/** Bytes of one block. */
+/** The size of one block. */
 export function blockBytes(layout: KvLayout): number {
   return layout.blockTokens * tokenBytes(layout);
 }
 
-/** Throws `InternalError` if the bytes are not as many as a block has. */
+/** Throws `InternalError` unless the bytes have the size of a block. */
 export function checkBlockBytes(layout: KvLayout, { byteLength }: Uint8Array): void {
   const expected = blockBytes(layout);
-  if (byteLength !== expected) throw new InternalError(`a block has ${expected} bytes, not ${byteLength}`);
+  if (byteLength !== expected) throw new InternalError(`a block must have ${expected} bytes, not ${byteLength}`);
 }

@@ -1,20 +1,23 @@
 import { InternalError } from '../errors.js';
 import type { DeviceBlock } from './device.js';
 
-/** One lease of a place. A later lease of the same place is another block. */
+/** The numbered places in which a device keeps its blocks. Their memory is the device's concern. */
+
+/** One allocation of a place. A later allocation of the same place is another block. */
 class PlacedBlock implements DeviceBlock {
   constructor(
     readonly id: number,
     readonly places: BlockPlaces,
-    /** Null once it is freed. */
+    /** Null once the block is freed. */
     public place: number | null,
   ) {}
 }
 
-/** Leases of numbered places for blocks, of which a device has so many. Knows nothing of their memory. */
+/** An allocator of the places `[0, capacity)`. */
 export class BlockPlaces {
-  /** Places that were used and freed, the last one on top: its memory is the likeliest to be in the processor's cache. */
-  private readonly free: number[] = [];
+  /** Freed places. The last one freed is reused first, because its memory is the most likely to be in the processor's cache. */
+  private readonly freed: number[] = [];
+  /** Places from this one on were never used. */
   private fresh = 0;
   private limit: number;
   private inUse = 0;
@@ -24,52 +27,52 @@ export class BlockPlaces {
     this.limit = capacity;
   }
 
-  /** Blocks in use. */
+  /** The number of allocated blocks. */
   get size(): number {
     return this.inUse;
   }
 
-  /** Blocks that may be in use at once, as of now. */
+  /** The maximum number of allocated blocks; see `shrink`. */
   get capacityBlocks(): number {
     return this.limit;
   }
 
-  /** Null when all places are taken. */
-  take(): DeviceBlock | null {
-    const place = this.free.pop() ?? this.freshPlace();
+  /** Null if no place is free. */
+  allocate(): DeviceBlock | null {
+    const place = this.freed.pop() ?? this.freshPlace();
     if (place === null) return null;
     this.inUse += 1;
     this.nextId += 1;
     return new PlacedBlock(this.nextId, this, place);
   }
 
-  /** Throws `InternalError` if it was freed before, or is of another device. */
-  give(block: DeviceBlock): void {
+  /** Throws `InternalError` if the block was freed before, or belongs to another device. */
+  free(block: DeviceBlock): void {
     const place = this.placeOf(block);
-    if (place < this.limit) this.free.push(place);
+    if (place < this.limit) this.freed.push(place);
     (block as PlacedBlock).place = null;
     this.inUse -= 1;
   }
 
-  /** The number of the block's place. Throws `InternalError` if it is not in use. */
+  /** The place of a block. Throws `InternalError` if the block is freed or belongs to another device. */
   placeOf(block: DeviceBlock): number {
     if (!(block instanceof PlacedBlock) || block.places !== this) {
-      throw new InternalError(`block ${block.id} is of another device`);
+      throw new InternalError(`block ${block.id} belongs to another device`);
     }
     if (block.place === null) throw new InternalError(`block ${block.id} was used after it was freed`);
     return block.place;
   }
 
-  /** From now on there are no places from `limit` on: those that are in use are not taken back into use. */
+  /** Removes the places from `limit` on. Blocks in them stay valid; once freed, their places are not reused. */
   shrink(limit: number): void {
     this.limit = Math.min(this.limit, limit);
-    const kept = this.free.filter((place) => place < this.limit);
-    this.free.splice(0, this.free.length, ...kept);
+    const kept = this.freed.filter((place) => place < this.limit);
+    this.freed.splice(0, this.freed.length, ...kept);
   }
 
-  /** No more places. Throws `InternalError` while blocks are in use. */
+  /** Removes all places. Throws `InternalError` while blocks are allocated. */
   close(): void {
-    if (this.size > 0) throw new InternalError(`a device was closed while ${this.size} of its blocks are in use`);
+    if (this.size > 0) throw new InternalError(`cannot close a device: ${this.size} of its blocks are in use`);
     this.shrink(0);
   }
 

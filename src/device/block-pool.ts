@@ -6,33 +6,37 @@ import type { OrtRuntime } from '../ort/runtime.js';
 import { BlockPlaces } from './block-places.js';
 import type { DeviceBlock } from './device.js';
 
+/** Allocates blocks of equal size in host memory, in slabs, up to a budget in bytes. */
+
 /**
- * Memory for blocks of the host is taken in slabs of about this size. At first it is only reserved, and takes up no memory until it is used. So
- * slabs are as large as one view on Node 20 may show by half: the collector counts each as memory of its own, and goes through the whole heap
- * whenever there is much more of that.
- * @internal tests check that views of it are shared
+ * Host memory for blocks is allocated in slabs of about this size. A slab is only address space until it is used. It is half as large as the
+ * largest view that Node 20 allows: the garbage collector counts each view as external memory, and collects the whole heap whenever much of
+ * it is added.
+ * @internal exported for tests.
  */
 export const HOST_SLAB_BYTES = 2048 * 2 ** 20;
-/** Memory of blocks that is had from the system before it is needed. */
 const COMMIT_AHEAD_BYTES = 64 * 2 ** 20;
-/** So long after some of it was used up. */
 const COMMIT_DELAY_MS = 200;
 
 type Slab = SharedMemory | NativeMemory;
 
-/** Blocks of equal size in host memory, which other processes of the host can read where the system has such memory, up to a budget in bytes. Memory is reserved in slabs, when it is first needed, and given back by `close`. */
+/**
+ * A pool of blocks. Slabs are reserved when they are first needed, and freed by `close`. Other processes of the host can read the blocks if
+ * the system supports shared memory.
+ */
 export class BlockPool {
   private readonly slabs: Slab[] = [];
   private readonly places: BlockPlaces;
   private readonly capacity: number;
   private readonly perSlab: number;
-  /** Places that were in use so far are those before this one. */
+  /** Places before this one have been used. */
   private used = 0;
-  /** Places before this one have memory, or it is being had, before anybody writes to it. */
+  /** Places before this one are backed by physical memory, or are being backed. */
   private committed = 0;
+  /** The number of unused places to back by physical memory ahead of their use. */
   private readonly ahead: number;
   private keepsAhead = false;
-  private due: NodeJS.Timeout | null = null;
+  private commitTimer: NodeJS.Timeout | null = null;
   private committing: Promise<void> = Promise.resolve();
 
   constructor(
@@ -47,84 +51,84 @@ export class BlockPool {
     this.perSlab = Math.max(1, Math.floor(slabBytes / blockBytes));
   }
 
-  /** From now on, gets real memory for the blocks that will be taken next, so that whoever takes them need not wait for it. Resolves when it is there. */
+  /** From now on, backs the next places by physical memory before their use. Resolves when the first of them are backed. */
   commitAhead(): Promise<void> {
     this.keepsAhead = true;
     this.committing = this.committing.then(() => this.commit());
     return this.committing;
   }
 
-  /** Blocks in use. */
+  /** The number of allocated blocks. */
   get size(): number {
     return this.places.size;
   }
 
-  /** Blocks that may be in use at once: what the budget has room for, and fewer once the system turns out to have less memory than that. */
+  /** The maximum number of allocated blocks: as many as fit the budget, or fewer once the system has run out of memory. */
   get capacityBlocks(): number {
     return this.places.capacityBlocks;
   }
 
-  /** Memory reserved so far, never more than the budget. What of it was not used yet takes up nothing. */
+  /** Bytes of all slabs, never more than the budget. Unused parts take up no physical memory unless they were backed ahead. */
   get reservedBytes(): number {
     return this.slabs.reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
-  /** Null when the budget is used up, or the system has no more memory. */
+  /** Null if the budget is used up, or the system is out of memory. */
   take(): DeviceBlock | null {
-    const block = this.places.take();
+    const block = this.places.allocate();
     if (block === null) return null;
     const place = this.places.placeOf(block);
-    if (!this.haveSlab(this.slabOf(place))) {
-      // What the system has no memory for now, it is not asked for again and again.
+    if (!this.ensureSlab(this.slabOf(place))) {
+      // Shrinks the pool for good, so that the failing allocation is not repeated for each block.
       this.places.shrink(this.slabs.length * this.perSlab);
-      this.places.give(block);
+      this.places.free(block);
       return null;
     }
-    this.use(place);
+    this.noteUsed(place);
     return block;
   }
 
-  /** Throws `InternalError` if it was freed before, or is of another pool. */
+  /** Throws `InternalError` if the block was freed before, or belongs to another pool. */
   give(block: DeviceBlock): void {
-    this.places.give(block);
+    this.places.free(block);
   }
 
-  /** The block's memory, in place. Throws `InternalError` if it is not in use. */
+  /** The block's memory, in place. Throws `InternalError` if the block is freed. */
   bytes(block: DeviceBlock): Uint8Array {
     const { slab, from } = this.at(this.places.placeOf(block));
     return slab.bytes.subarray(from, from + this.blockBytes);
   }
 
-  /** Where other processes find it; null where they cannot. Throws as `bytes` does. */
+  /** Where other processes can read the block; null if they cannot. Throws as `bytes` does. */
   sharedPlace(block: DeviceBlock): SharedPlace | null {
     const { slab, from } = this.at(this.places.placeOf(block));
     return slab instanceof SharedMemory ? { fileDescriptor: slab.fileDescriptor, offset: from } : null;
   }
 
-  /** Gives all memory back. Throws `InternalError` while blocks are in use. */
+  /** Frees all memory. Throws `InternalError` while blocks are allocated. */
   close(): void {
     this.places.close();
-    clearTimeout(this.due ?? undefined);
+    clearTimeout(this.commitTimer ?? undefined);
     for (const slab of this.slabs.splice(0)) slab.release();
   }
 
-  private use(place: number): void {
+  private noteUsed(place: number): void {
     this.used = Math.max(this.used, place + 1);
     this.committed = Math.max(this.committed, this.used);
     if (this.keepsAhead && this.committed < this.used + this.ahead / 2) this.commitSoon();
   }
 
-  /** Not at once: what takes blocks now is in a hurry, and needs the processor and the memory itself. */
+  /** Backs the next places after a delay, so that it does not compete with the current burst of allocations. */
   private commitSoon(): void {
-    this.due ??= setTimeout(() => {
-      this.due = null;
+    this.commitTimer ??= setTimeout(() => {
+      this.commitTimer = null;
       void this.commitAhead();
     }, COMMIT_DELAY_MS).unref();
   }
 
   private async commit(): Promise<void> {
     while (this.committed < Math.min(this.used + this.ahead, this.capacityBlocks)) {
-      if (!this.haveSlab(this.slabOf(this.committed))) return;
+      if (!this.ensureSlab(this.slabOf(this.committed))) return;
       const { slab, from } = this.at(this.committed);
       const to = Math.min(slab.byteLength, from + this.ahead * this.blockBytes);
       this.committed += (to - from) / this.blockBytes;
@@ -140,8 +144,8 @@ export class BlockPool {
     return Math.floor(place / this.perSlab);
   }
 
-  /** Reserves slabs up to this one, as far as the system lets it; all but the last one have `#perSlab` places. */
-  private haveSlab(index: number): boolean {
+  /** Reserves slabs up to this one; false if the system is out of memory. All slabs but the last have `perSlab` places. */
+  private ensureSlab(index: number): boolean {
     while (this.slabs.length <= index) {
       const blocks = Math.min(this.perSlab, this.capacity - this.slabs.length * this.perSlab);
       const slab = this.reserve(blocks * this.blockBytes);

@@ -4,13 +4,15 @@ import { OrtRuntime } from '../ort/runtime.js';
 import { CUDA_FIX, cudaMissing } from './cuda/cuda-runtime.js';
 import { type Adapter, vulkanAdapters } from './webgpu/vulkan.js';
 
-/** What of devices this machine has. */
+/** Chooses the device that a worker runs the model on, and says why. */
+
+/** The devices of this machine. */
 export interface DeviceSurvey {
-  /** Providers that ONNX Runtime was built with. */
+  /** The providers that ONNX Runtime was built with. */
   readonly providers: readonly string[];
-  /** Why CUDA cannot run; null if nothing is seen that is in its way. */
+  /** Why CUDA cannot run; null if no obstacle was found. */
   readonly cudaMissing: string | null;
-  /** The adapter that WebGPU takes comes first. Text: why there are none. */
+  /** The adapter that WebGPU uses is the first. A string says why there are none. */
   readonly adapters: readonly Adapter[] | string;
 }
 
@@ -22,15 +24,15 @@ export interface DeviceChoice {
 
 export type AskedDevice = 'auto' | Provider['name'];
 
-/** What `auto` takes WebGPU for. */
+/** The types of adapter for which `auto` chooses WebGPU. */
 const GPU: readonly Adapter['type'][] = ['discrete', 'integrated', 'virtual'];
 
 const CUDA_OPTIONS = {
-  // Memory is taken as it is asked for, so that a budget is one.
+  // The default doubles each allocation, which would exceed a budget.
   arena_extend_strategy: 'kSameAsRequested',
 };
 
-/** Asks the machine. Throws `Unavailable` where there is no ONNX Runtime. */
+/** Finds the devices of this machine. Throws `Unavailable` if ONNX Runtime cannot be loaded. */
 export function surveyDevices(): DeviceSurvey {
   const runtime = OrtRuntime.open();
   const providers = runtime.providers();
@@ -44,8 +46,8 @@ export function surveyDevices(): DeviceSurvey {
 }
 
 /**
- * The device that runs the model. `auto` takes CUDA, then WebGPU on an adapter that is no software, then the CPU.
- * @throws Refused where the device asked for cannot be had, with what to do
+ * Chooses the device that runs the model. `auto` prefers CUDA, then WebGPU on a hardware adapter, then the CPU.
+ * @throws Refused if the requested device cannot be used, with the remedy
  */
 export function chooseDevice(asked: AskedDevice, survey: DeviceSurvey): DeviceChoice {
   const { cudaMissing, adapters } = survey;
@@ -56,26 +58,26 @@ export function chooseDevice(asked: AskedDevice, survey: DeviceSurvey): DeviceCh
     case 'cpu':
       return { provider: cpu, why: 'cpu was asked for' };
     case 'webgpu':
-      if (typeof adapters === 'string') throw new Refused(`--device webgpu: ${adapters}. ${WEBGPU_FIX}`);
+      if (typeof adapters === 'string') throw new Refused(`--device webgpu: ${adapters}; ${WEBGPU_FIX}`);
       return { provider: webgpu, why: `webgpu was asked for: ${adapterText(adapters[0]!)}` };
     case 'cuda':
-      if (cudaMissing !== null) throw new Refused(`CUDA provider not installed: ${cudaMissing}. ${CUDA_FIX}`);
+      if (cudaMissing !== null) throw new Refused(`CUDA provider not installed: ${cudaMissing}; ${CUDA_FIX}`);
       return { provider: cuda, why: 'cuda was asked for' };
     case 'auto': {
-      if (cudaMissing === null) return { provider: cuda, why: 'auto takes cuda, as its provider is installed' };
+      if (cudaMissing === null) return { provider: cuda, why: 'auto takes cuda: its provider is installed' };
       const adapter = typeof adapters === 'string' ? null : adapters[0]!;
       const noCuda = `no cuda (${cudaMissing})`;
       if (adapter !== null && GPU.includes(adapter.type)) {
         return { provider: webgpu, why: `auto takes webgpu on ${adapterText(adapter)}: ${noCuda}` };
       }
-      const noWebGpu = adapter === null ? String(adapters) : `${adapterText(adapter)} is not known as a GPU`;
+      const noWebGpu = adapter === null ? String(adapters) : `${adapterText(adapter)} is not known to be a GPU`;
       return { provider: cpu, why: `auto takes cpu: ${noCuda}, no webgpu (${noWebGpu})` };
     }
   }
 }
 
 export const WEBGPU_FIX =
-  "Install the Vulkan loader (Debian: libvulkan1) and a driver for the GPU; NVIDIA's needs libx11-6 and libxext6 too.";
+  "install the Vulkan loader (Debian: libvulkan1) and a driver for the GPU; NVIDIA's driver needs libx11-6 and libxext6 too";
 
 export function adapterText({ name, type }: Adapter): string {
   return `${name} (${type})`;

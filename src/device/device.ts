@@ -4,92 +4,98 @@ import type { DeviceAllocator } from '../ort/device-memory.js';
 import type { Value } from '../ort/value.js';
 
 /**
- * Memory of one device in which K/V lives, and the copies inside it. The engine and the worker's cache know a device only
- * by this port; a block never leaves it unless `download` is called.
+ * The port to the memory of one device, which holds K/V in blocks and in slots. Engine and cache know devices only through this port. A
+ * block's bytes leave the device only by `download`.
+ *
+ * A slot is the K/V memory of one sequence. A slot of the device's own buffers is a row of these buffers; a loose slot consists of tensors
+ * that a hand-on graph made.
  */
 export interface Device {
   readonly kind: 'cpu' | 'webgpu' | 'cuda';
   readonly layout: KvLayout;
 
-  /** Takes a block's memory from the pool. Null when the pool's budget is used up: evict, then ask again. Contents are undefined. */
+  /** Allocates an uninitialized block. Null if the budget is used up: the caller evicts a block and tries again. */
   allocateBlock(): DeviceBlock | null;
-  /** Gives it back. The caller must be the last that reads it. */
+  /** Frees a block. Nothing may be reading it. */
   freeBlock(block: DeviceBlock): void;
 
-  /** Copies tokens `[position, position + blockTokens)` of a slot out into the block. Resolves when the device has finished writing. */
+  /** Copies tokens `[position, position + blockTokens)` of a slot into a block. Resolves when the device has finished writing. */
   cut(slot: KvSlot, position: number, block: DeviceBlock): Promise<void>;
-  /** Copies a run of blocks into a slot, the first at token `position`. Resolves when the sequence may be run. */
+  /** Copies consecutive blocks into a slot, the first to token `position`. Resolves when a graph may read them. */
   join(slot: KvSlot, position: number, blocks: readonly DeviceBlock[]): Promise<void>;
 
-  /** The block's bytes as host memory that can be read and written in place, or null where the device has memory of its own. Valid until `freeBlock`. */
+  /** The block's bytes as host memory, in place; null if the device has memory of its own. Valid until `freeBlock`. */
   view(block: DeviceBlock): Uint8Array | null;
-  /** Where other processes of this host can read the block's bytes, or null where they cannot. Valid until `freeBlock`. */
+  /** Where other processes of this host can read the block's bytes; null if they cannot. Valid until `freeBlock`. */
   sharedPlace(block: DeviceBlock): SharedPlace | null;
-  /** Host to device. `bytes` has exactly `blockBytes(layout)` bytes. */
+  /** Copies `bytes`, exactly `blockBytes(layout)` of them, from the host to the block. */
   upload(block: DeviceBlock, bytes: Uint8Array): Promise<void>;
-  /** Device to host. */
+  /** Copies the block's bytes to the host. */
   download(block: DeviceBlock, into: Uint8Array): Promise<void>;
 
-  /** How many sequences can run in place at once. A row of the batch is a slot; rows `[0, n)` are decoded together. */
+  /** The number of slots for in-place graphs. Slot i is row i of the batch; rows `[0, n)` decode together. */
   readonly slots: number;
   /**
-   * The row in which each sequence begins, beyond those of the batch, where a graph can be shown rows from row 0 on only; to decode, the sequence is
-   * moved to a row of the batch. Null where a graph can be shown any row.
+   * An extra row in which each sequence is prefilled before it moves to a row of the batch, if a view of rows must start at row 0. Null if a
+   * view may start at any row.
    */
   readonly prefillRow: number | null;
+  /** The slot in a row of the device's buffers. */
   slot(row: number): KvSlot;
   /**
-   * `2 x layers` tensors `[count, kvHeads, capacityTokens, headDim]` (K0, V0, K1, ...) over rows `[first, first + count)`, to be bound as past and
-   * present alike. Where there is a prefill row, it is shown by itself, and others from row 0 on. Owned by the device.
+   * Views `[count, kvHeads, capacityTokens, headDim]` of rows `[first, first + count)`, one per tensor (K0, V0, K1, ...), to be bound as both
+   * past and present. If there is a prefill row, it has a view of its own, and views of other rows start at row 0. The device owns the views.
    */
   rows(first: number, count: number): readonly Value[];
   /** Copies the first `tokens` tokens of a row to another row. */
   moveRow(from: number, to: number, tokens: number): Promise<void>;
-  /** A slot over tensors `[1, kvHeads, tokens, headDim]` of a graph that hands its K/V on. Releasing the tensors stays the caller's business. */
+  /** A loose slot over tensors `[1, kvHeads, tokens, headDim]`, which the caller still owns and must release. */
   looseSlot(values: readonly Value[]): KvSlot;
-  /** Fresh tensors for such a slot, of so many tokens. The caller must release them. Contents are undefined. */
+  /** Allocates uninitialized tensors for a loose slot of `tokens` tokens. The caller must release them. */
   looseTensors(tokens: number): Promise<readonly Value[]>;
-  /** Where such a graph is to make its K/V. */
+  /** Where a hand-on graph must allocate its K/V. */
   readonly loosePlace: 'cpu' | DeviceAllocator;
 
-  /** Counts what a run took from the host and gave to it, in bytes. Does nothing where the device works in the host's memory. */
+  /** Counts the bytes that a run copied from the host and to the host. Does nothing if the device is host memory. */
   countRun(inBytes: number, outBytes: number): void;
 
   memory(): DeviceMemory;
-  /** Bytes copied since the start. */
+  /** The bytes copied since the device was opened. */
   copies(): DeviceCopies;
   /** Frees everything. No slot or block may be in use. */
   close(): void;
 }
 
-/** What every kind of device is told. */
+/** The options common to all kinds of device. */
 export interface DeviceOptions {
   readonly layout: KvLayout;
-  /** Memory that blocks may take. */
+  /** The maximum size of all blocks together. */
   readonly blockBudgetBytes: number;
-  /** Sequences that can run in place at once, and the tokens that each may have. */
+  /** The number of slots for in-place graphs. */
   readonly slots: number;
+  /** The maximum number of tokens of each slot. */
   readonly capacityTokens: number;
 }
 
-/** An opaque handle; only the device that made it can read it. */
+/** An opaque handle of a block, valid for the device that allocated it. */
 export interface DeviceBlock {
   readonly id: number;
 }
 
-/** K/V of one running sequence: `[2 x layers]` buffers of `[kvHeads, capacityTokens, headDim]`. */
+/** An opaque handle of the K/V memory of one sequence: `2 x layers` tensors `[kvHeads, capacityTokens, headDim]`. */
 export interface KvSlot {
   readonly capacityTokens: number;
 }
 
 export interface DeviceMemory {
-  /** Memory of blocks, used and allowed. */
+  /** Size of all allocated blocks. */
   readonly blockBytes: number;
   readonly blockBudgetBytes: number;
-  /** Memory of the buffers of running sequences. */
+  /** Size of the slots' buffers. */
   readonly sequenceBytes: number;
+  /** The number of allocated blocks. */
   readonly blocks: number;
-  /** Blocks that may be in use at once. What the budget has room for, and fewer once the device turns out to have less memory than that. */
+  /** The maximum number of blocks: as many as fit the budget, or fewer once the device has run out of memory. */
   readonly capacityBlocks: number;
 }
 

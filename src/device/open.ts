@@ -7,7 +7,7 @@ import { CudaRuntime } from './cuda/cuda-runtime.js';
 import type { Device, DeviceOptions } from './device.js';
 import { WebGpuDevice } from './webgpu/webgpu-device.js';
 
-/** Opens the device of a provider. Rejects with `Refused` where it has no room for the sequences, or does not serve such K/V. */
+/** Opens the device of a provider. Rejects with `Refused` if the slots do not fit, or the K/V layout is not supported. */
 export async function openDevice(runtime: OrtRuntime, provider: Provider, options: DeviceOptions): Promise<Device> {
   switch (provider.name) {
     case 'cpu':
@@ -16,7 +16,7 @@ export async function openDevice(runtime: OrtRuntime, provider: Provider, option
       return WebGpuDevice.open({ runtime, provider, ...options });
     case 'cuda': {
       const cuda = CudaRuntime.open();
-      if (cuda === null) throw new Refused('CUDA provider not installed: there is no libcudart');
+      if (cuda === null) throw new Refused('cannot open the cuda device: libcudart is not installed');
       return CudaDevice.open({ runtime, provider, cuda, ...options });
     }
   }

@@ -5,11 +5,11 @@ import { type TensorMemory, Value } from '../ort/value.js';
 import type { Device, DeviceOptions } from './device.js';
 
 /**
- * K/V of several sequences: a buffer for each tensor (K0, V0, K1, ...), each `[rows, kvHeads, capacityTokens, headDim]`, of which a graph can be
- * shown any rows that lie together.
+ * The K/V buffers of a device's slots, for devices whose tensors may start at any row. There is one buffer
+ * `[rows, kvHeads, capacityTokens, headDim]` per tensor (K0, V0, K1, ...).
  */
 export class RowBuffers<Memory extends TensorMemory> {
-  /** Bytes of one row of one tensor. */
+  /** Size of one row of one buffer. */
   readonly rowBytes: number;
   private readonly layout: KvLayout;
   private readonly rows: number;
@@ -17,7 +17,7 @@ export class RowBuffers<Memory extends TensorMemory> {
   private readonly buffers: Memory[] = [];
   private readonly views = new Map<string, readonly Value[]>();
 
-  /** Throws `Refused` where the device has no room for them. */
+  /** Throws `Refused` if the device has not enough memory. */
   constructor(
     kind: Device['kind'],
     { layout, slots, capacityTokens }: DeviceOptions,
@@ -34,7 +34,7 @@ export class RowBuffers<Memory extends TensorMemory> {
       this.release();
       if (!(cause instanceof OrtError)) throw cause;
       throw new Refused(
-        `the ${kind} device has no room for ${slots} sequences of ${capacityTokens} tokens (${tensors} buffers of ${slots * this.rowBytes} bytes): give fewer --sequences or a smaller --context`,
+        `cannot allocate ${slots} slots of ${capacityTokens} tokens on the ${kind} device: out of memory for ${tensors} buffers of ${slots * this.rowBytes} bytes; set fewer --sequences or a smaller --context`,
         { cause },
       );
     }
@@ -44,22 +44,22 @@ export class RowBuffers<Memory extends TensorMemory> {
     return this.buffers.reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
-  /** Of each row, where its tensors are, as `at` has it of a buffer and a byte offset in it. */
+  /** For each row, the results of `at` for each buffer and the row's byte offset in it. */
   map<At>(at: (buffer: Memory, byteOffset: number) => At): At[][] {
     return Array.from({ length: this.rows }, (_, row) => this.buffers.map((buffer) => at(buffer, row * this.rowBytes)));
   }
 
-  /** Tensors over rows `[first, first + count)`, as `Device.rows` has them. */
+  /** See `Device.rows`. */
   view(first: number, count: number): readonly Value[] {
     if (!(first >= 0 && count >= 1 && first + count <= this.rows)) {
-      throw new InternalError(`rows ${first} to ${first + count} were asked for; there are ${this.rows}`);
+      throw new InternalError(`there are no rows ${first} to ${first + count}: the device has ${this.rows} rows`);
     }
     const key = `${first}+${count}`;
     const known = this.views.get(key);
     if (known !== undefined) return known;
     const { kvHeads, headDim, elementType } = this.layout;
     const shape = [count, kvHeads, this.capacityTokens, headDim];
-    const values = this.buffers.map((buffer) => Value.over(buffer, first * this.rowBytes, elementType, shape));
+    const values = this.buffers.map((buffer) => Value.view(buffer, first * this.rowBytes, elementType, shape));
     this.views.set(key, values);
     return values;
   }

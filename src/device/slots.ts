@@ -3,7 +3,9 @@ import { InternalError } from '../errors.js';
 import type { Value } from '../ort/value.js';
 import type { KvSlot } from './device.js';
 
-/** K/V of one sequence, and where its device has it. */
+/** The slots of a device, and the checks of slots that callers pass back. */
+
+/** A slot with its memory in the device's own terms. */
 export class Slot<At> implements KvSlot {
   constructor(
     readonly owner: Slots<At>,
@@ -12,7 +14,7 @@ export class Slot<At> implements KvSlot {
   ) {}
 }
 
-/** The slots of one device: one for each of its rows, and loose ones. What is of another device, or lies beyond a slot's end, gets no further. */
+/** The slots of one device: one per row, and loose slots on demand. All methods throw `InternalError` for wrong arguments. */
 export class Slots<At> {
   private rows: readonly Slot<At>[];
   private closed = false;
@@ -25,14 +27,14 @@ export class Slots<At> {
     this.rows = rows.map((at) => new Slot(this, capacityTokens, at));
   }
 
-  /** Throws `InternalError` where the device has no such row. */
+  /** The slot in a row. */
   row(row: number): Slot<At> {
     const slot = this.rows[row];
-    if (slot === undefined) throw new InternalError(`row ${row} was asked for; there are ${this.rows.length}`);
+    if (slot === undefined) throw new InternalError(`there is no row ${row}: the device has ${this.rows.length} rows`);
     return slot;
   }
 
-  /** Over the K/V tensors of a graph that hands them on. Throws `InternalError` if they are not `[1, kvHeads, tokens, headDim]`, all alike. */
+  /** A loose slot over tensors, which must all be `[1, kvHeads, tokens, headDim]`. */
   loose(values: readonly Value[], at: At): Slot<At> {
     const { layers, kvHeads, headDim, elementType } = this.layout;
     const tokens = values[0]?.shape[2] ?? 0;
@@ -46,9 +48,9 @@ export class Slots<At> {
     return new Slot(this, tokens, at);
   }
 
-  /** The slot as one of this device's, with room for so many blocks at `position`. Throws `InternalError` if it is none. */
+  /** The slot as one of this device, after a check that `blocks` blocks fit into it from `position` on. */
   withRoom(slot: KvSlot, position: number, blocks: number): Slot<At> {
-    if (!(slot instanceof Slot) || slot.owner !== this) throw new InternalError('a slot is of another device');
+    if (!(slot instanceof Slot) || slot.owner !== this) throw new InternalError('a slot belongs to another device');
     if (this.closed) throw new InternalError('a slot was used after its device was closed');
     const end = position + blocks * this.layout.blockTokens;
     if (!(Number.isSafeInteger(position) && position >= 0 && end <= slot.capacityTokens)) {
@@ -57,11 +59,11 @@ export class Slots<At> {
     return slot;
   }
 
-  /** Two rows, of which the first `tokens` tokens are to be moved. Throws `InternalError` where there are not so many. */
+  /** The slots in two rows, after a check that they have room for `tokens` tokens. */
   pair(from: number, to: number, tokens: number): [Slot<At>, Slot<At>] {
     const rows: [Slot<At>, Slot<At>] = [this.row(from), this.row(to)];
     if (!(tokens >= 0 && tokens <= this.capacityTokens)) {
-      throw new InternalError(`${tokens} tokens of a row were to be moved; it has ${this.capacityTokens}`);
+      throw new InternalError(`cannot move ${tokens} tokens of a row: a row has ${this.capacityTokens} tokens`);
     }
     return rows;
   }

@@ -3,7 +3,9 @@ import { blockKeys, type KeySeed, rootSeed } from '../core/key.js';
 import { InvalidRequest, Refused } from '../errors.js';
 import { type GenerateRequest, unpackTokens } from '../protocol/generate.js';
 
-/** What an engine can take. */
+/** Checks a request when it arrives at the engine. */
+
+/** The properties of the engine that a request must fit. */
 export interface AdmissionBounds {
   readonly fingerprint: string;
   readonly vocab: number;
@@ -11,10 +13,10 @@ export interface AdmissionBounds {
   readonly blockTokens: number;
 }
 
-/** A request that was found right. */
+/** A request that passed all checks. */
 export interface AdmittedRequest {
   readonly request: GenerateRequest;
-  /** Prompt, and what was generated before. */
+  /** The prompt, and tokens that another worker has generated. */
   readonly tokens: Uint32Array;
   /** Seeds the keys of its blocks, those of the answer too. */
   readonly seed: KeySeed;
@@ -23,14 +25,14 @@ export interface AdmittedRequest {
 }
 
 /**
- * Checks all of a request that its decoding could not.
- * @throws Refused if it is meant for another fleet
+ * Checks what the message's schema cannot: fingerprint, token ids, length, block keys.
+ * @throws Refused if the request is for another fleet
  * @throws InvalidRequest naming the field
  */
 export function admit(request: GenerateRequest, bounds: AdmissionBounds): AdmittedRequest {
   if (request.fingerprint !== bounds.fingerprint) {
     throw new Refused(
-      `the request is for the fleet with fingerprint ${request.fingerprint}, this worker has ${bounds.fingerprint}: both must run the same model and version`,
+      `cannot run a request for the fleet with fingerprint ${request.fingerprint}: this worker has fingerprint ${bounds.fingerprint}; run the same model and version everywhere`,
     );
   }
   const tokens = unpackTokens(request.tokens);
@@ -38,7 +40,7 @@ export function admit(request: GenerateRequest, bounds: AdmissionBounds): Admitt
   for (const [id] of request.sampling.logitBias) {
     if (id >= bounds.vocab) {
       throw new InvalidRequest(
-        `logit_bias names token ${id}, the model's vocabulary has ${bounds.vocab} tokens`,
+        `logit_bias: token ${id} is not in the model's vocabulary; ids are 0 to ${bounds.vocab - 1}`,
         'logit_bias',
       );
     }
@@ -52,18 +54,21 @@ function checkTokens(
   { resumeTokens, stopping }: GenerateRequest,
   { vocab, contextTokens }: AdmissionBounds,
 ): void {
-  if (tokens.length - resumeTokens < 1) throw new InvalidRequest('the prompt has no tokens', 'prompt');
-  // Where no answer is wanted, the log-probabilities of the prompt may be.
+  if (tokens.length - resumeTokens < 1) throw new InvalidRequest('prompt: must have at least one token', 'prompt');
+  // maxTokens is 0 if only the log-probabilities of the prompt are requested.
   const least = Math.min(1, stopping.maxTokens);
   if (tokens.length + least > contextTokens) {
     throw new InvalidRequest(
-      `the prompt has ${tokens.length} tokens, the model's context is ${contextTokens}, of which ${least} must be left for the answer`,
+      `prompt: has ${tokens.length} tokens; the model's context of ${contextTokens} tokens must leave ${least} for the answer`,
       'prompt',
     );
   }
   for (const id of tokens) {
     if (id >= vocab) {
-      throw new InvalidRequest(`the prompt has token ${id}, the model's vocabulary has ${vocab} tokens`, 'prompt');
+      throw new InvalidRequest(
+        `prompt: token ${id} is not in the model's vocabulary; ids are 0 to ${vocab - 1}`,
+        'prompt',
+      );
     }
   }
 }

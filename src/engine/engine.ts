@@ -17,23 +17,25 @@ import { Scheduler } from './scheduler.js';
 import { Sequence, type SequenceBounds } from './sequence.js';
 import { WaitingLine } from './waiting-line.js';
 
-/** Logits of one run where those of the prompt are wanted, or where the graph makes all of them; the chunk is made to fit. */
+/** The engine: accepts requests, returns streams of events, reports statistics. */
+
+/** The most logits of one run that returns them for all positions; chunks of a prefill are made small enough. */
 const PROMPT_LOGITS_BYTES = 64 * 2 ** 20;
-/** Sequences beyond the free slots for which prefixes are brought while they wait. The blocks of such a prefix are pinned. */
+/** Waiting sequences beyond the number of slots whose prefixes are loaded ahead. The blocks of a loaded prefix are pinned. */
 const PREPARE_AHEAD_SEQUENCES = 8;
 
 export interface EngineOptions {
   readonly graph: ModelGraph;
   readonly device: Device;
   readonly cache: PrefixCache;
-  /** The fleet's. */
+  /** The fleet's fingerprint. */
   readonly fingerprint: string;
   readonly eosTokenIds: readonly number[];
-  /** Tokens of a prompt in one run. */
+  /** The maximum number of prompt tokens in one run. */
   readonly prefillChunkTokens: number;
-  /** Sequences without a slot. */
+  /** The maximum number of sequences that wait for a slot. */
   readonly maxWaiting: number;
-  /** Milliseconds that never go back. */
+  /** A monotonic clock in milliseconds. */
   readonly clockNow: () => number;
   readonly observer?: EngineObserver;
 }
@@ -44,15 +46,15 @@ export interface EngineStats {
   /** Since the start. */
   readonly generatedTokens: number;
   readonly promptTokens: { readonly local: number; readonly remote: number; readonly computed: number };
-  /** Of prefill; null until measured. */
+  /** Prefill time; null until measured. */
   readonly computeMsPerToken: number | null;
-  /** Of a decode step of all that run; null until measured. */
+  /** Time of one decode step of all decoding sequences; null until measured. */
   readonly decodeMsPerStep: number | null;
 }
 
-/** Runs sequences over one graph on one device. The graph, the device and the cache stay the caller's, and must outlive it. */
+/** Runs sequences over one graph on one device. The caller owns graph, device and cache, which must outlive the engine. */
 export class Engine {
-  /** The most tokens that prompt and answer may have together. */
+  /** The maximum number of tokens of prompt and answer together. */
   readonly contextTokens: number;
   private readonly options: EngineOptions;
   private readonly bounds: AdmissionBounds & SequenceBounds;
@@ -80,17 +82,20 @@ export class Engine {
       eosTokenIds: options.eosTokenIds,
     };
     this.scratch = new SamplingScratch(graph.vocab);
-    const withLogits = Math.max(1, Math.floor(PROMPT_LOGITS_BYTES / (graph.vocab * elementBytes(graph.logitsType))));
-    const chunkTokensWithLogits = Math.min(options.prefillChunkTokens, withLogits);
+    const tokensWithLogits = Math.max(
+      1,
+      Math.floor(PROMPT_LOGITS_BYTES / (graph.vocab * elementBytes(graph.logitsType))),
+    );
+    const chunkTokensWithLogits = Math.min(options.prefillChunkTokens, tokensWithLogits);
     const chunkTokens = graph.names.logitsToKeep === null ? chunkTokensWithLogits : options.prefillChunkTokens;
     this.runner = new (inPlace ? InPlaceRunner : HandOnRunner)(graph, device, chunkTokens);
     this.line = new WaitingLine({
       cache,
-      longest: options.maxWaiting,
-      ahead: this.runner.capacity + PREPARE_AHEAD_SEQUENCES,
+      maxLength: options.maxWaiting,
+      prepareCount: this.runner.capacity + PREPARE_AHEAD_SEQUENCES,
       onReady: () => this.scheduler.wake(),
       onFailed: (sequence, error) => {
-        this.line.leave(sequence);
+        this.line.remove(sequence);
         this.end(sequence, error);
       },
     });
@@ -113,23 +118,25 @@ export class Engine {
   }
 
   /**
-   * Runs a request. It begins at once, whether or not events are read; a reader that leaves early, or `signal`, cancels it.
+   * Runs a request. It starts at once, whether or not its events are read. It is cancelled by `signal`, or if the reader stops early.
    *
-   * The iteration throws: `InvalidRequest` naming the field, `Refused` for another fleet's fingerprint, `Overloaded` where too many wait,
-   * `Unavailable` after `close` and where memory ran out, `Cancelled` or the signal's own reason, and what the graph's run failed with.
+   * The iteration throws `InvalidRequest` naming the field, `Refused` for another fleet's fingerprint, `Overloaded` if too many requests wait,
+   * `Unavailable` after `close` or if memory runs out, `Cancelled` or the signal's reason, or the error of the graph's run.
    */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterableIterator<GenerateEvent> {
     try {
-      if (this.closed) throw new Unavailable('this worker takes no requests any more');
+      if (this.closed) throw new Unavailable('cannot start a request: this worker is closed');
       if (signal.aborted) throw reasonOf(signal);
       this.start();
       const admitted = admit(request, this.bounds);
       const arrivedMs = this.options.clockNow();
-      const sequence = new Sequence(admitted, this.bounds, this.scratch, arrivedMs, (of) => this.drop(of));
-      this.line.join(sequence, () => this.listen(sequence, signal));
+      const sequence = new Sequence(admitted, this.bounds, this.scratch, arrivedMs, (cancelled) =>
+        this.onCancelled(cancelled),
+      );
+      this.line.enqueue(sequence, () => this.listen(sequence, signal));
       return sequence.events;
     } catch (error) {
-      return failed(error);
+      return failedStream(error);
     }
   }
 
@@ -151,37 +158,37 @@ export class Engine {
     };
   }
 
-  /** Resolves when no sequence runs or waits: then no slot is taken and no block is pinned for this engine. */
+  /** Resolves when no sequence runs or waits: all slots are free, and no block is pinned for this engine. */
   idle(): Promise<void> {
     return this.idleCondition.wait();
   }
 
-  /** Refuses what comes, ends what is there with `Unavailable`, and frees what the engine made. Idempotent. */
+  /** Refuses new requests, fails the others with `Unavailable`, and frees the engine's memory. Idempotent. */
   async close(): Promise<void> {
     const first = !this.closed;
     this.closed = true;
     if (first) {
-      const gone = new Unavailable('this worker is closing');
-      for (const sequence of [...this.line.sequences(), ...this.scheduler.sequences()]) sequence.cancel(gone);
+      const closing = new Unavailable('cannot finish the request: this worker is closing');
+      for (const sequence of [...this.line.sequences(), ...this.scheduler.sequences()]) sequence.cancel(closing);
       this.scheduler.stop();
     }
     await this.run;
-    if (first) this.runner.release();
+    if (first) this.runner.close();
   }
 
-  /** Nobody wants the sequence any more. */
-  private drop(sequence: Sequence): void {
+  /** Removes a cancelled sequence from the line, or makes the scheduler end it. */
+  private onCancelled(sequence: Sequence): void {
     const { name } = sequence.state;
     if (name === 'ended') return;
     if (name === 'prefilling' || name === 'decoding') {
-      this.scheduler.drop(sequence);
+      this.scheduler.onCancelled(sequence);
       return;
     }
-    this.line.leave(sequence);
+    this.line.remove(sequence);
     this.end(sequence, null);
   }
 
-  /** The sequence holds nothing any more. */
+  /** Reports the end of a sequence that has freed all its resources. */
   private end(sequence: Sequence, error: unknown): void {
     if (error !== null) sequence.events.fail(errorOf(error));
     const outcome = error !== null ? 'failed' : sequence.cancelled ? 'cancelled' : 'done';
@@ -196,7 +203,7 @@ function reasonOf(signal: AbortSignal): Error {
   return signal.reason instanceof ShoalError ? signal.reason : new Cancelled('the request was cancelled');
 }
 
-function failed(error: unknown): EventStream {
+function failedStream(error: unknown): EventStream {
   const events = new EventStream(() => {});
   events.fail(errorOf(error));
   return events;
@@ -204,9 +211,12 @@ function failed(error: unknown): EventStream {
 
 function errorOf(error: unknown): Error {
   if (error instanceof OrtError && error.outOfMemory) {
-    return new Unavailable('this worker has no memory left for the request: try another, or again later', {
-      cause: error,
-    });
+    return new Unavailable(
+      'cannot run the request: this worker is out of memory; try another worker, or try again later',
+      {
+        cause: error,
+      },
+    );
   }
   return error instanceof Error ? error : new InternalError(String(error));
 }

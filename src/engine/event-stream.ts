@@ -2,8 +2,8 @@ import { EVENT_TOKENS } from '../limits.js';
 import type { GenerateEvent } from '../protocol/generate.js';
 
 /**
- * Events of one sequence, between the engine, which never waits for a reader, and its one reader. Tokens that the reader has not fetched yet are
- * put together into events of at most `EVENT_TOKENS`, so that what is kept is bounded by the tokens of the sequence.
+ * The stream of one sequence's events, from the engine, which never waits, to the one reader. Unread tokens are merged into events of at
+ * most `EVENT_TOKENS` tokens, so the number of buffered events is bounded by the tokens of the sequence.
  */
 export class EventStream implements AsyncIterableIterator<GenerateEvent> {
   private readonly events: GenerateEvent[] = [];
@@ -11,7 +11,7 @@ export class EventStream implements AsyncIterableIterator<GenerateEvent> {
   private end: { error: Error | null } | null = null;
   private reader: Reader | null = null;
 
-  /** `onReturn` is called when the reader leaves before the end. */
+  /** @param onReturn called when the reader stops before the end */
   constructor(onReturn: () => void) {
     this.onReturn = onReturn;
   }
@@ -31,12 +31,12 @@ export class EventStream implements AsyncIterableIterator<GenerateEvent> {
     }
   }
 
-  /** Nothing follows. What was pushed before is still read. */
+  /** Ends the stream after the events pushed so far. */
   close(): void {
     this.finish(null);
   }
 
-  /** The reader gets the error after what was pushed before. */
+  /** Fails the stream after the events pushed so far. */
   fail(error: Error): void {
     this.finish(error);
   }

@@ -1,52 +1,58 @@
 import type { DeviceBlock } from '../device/device.js';
 
-/** K/V of one running sequence. Made by a runner, and only for it to read. */
-export interface Lane {
+/** The port through which the scheduler runs a model's graph over the K/V slots of several sequences. */
+
+/** The K/V slot of one running sequence. Only the runner that made it can read its memory. */
+export interface SequenceSlot {
   /** Tokens whose K/V is final. */
   readonly tokens: number;
 }
 
-/** Logits of a run. Valid until the next one. */
+/** The logits of one run. Valid until the next run. */
 export interface LogitRows {
-  /** `[vocab]` in float32: of a prefill, the i-th of the positions kept; of a decode step, the i-th sequence's. */
+  /** `[vocab]` in float32: after a prefill, of the i-th of the kept positions; after a decode step, of the i-th sequence. */
   row(i: number): Float32Array;
 }
 
 /**
- * Runs a model's graph over the K/V of several sequences. One call at a time: whoever calls waits for the one before, `interrupt` alone may
- * be called meanwhile. At most one lane prefills; the others decode.
+ * Runs a model's graph. Calls must not overlap, except that `interrupt` may be called during any other call. At most one slot is
+ * prefilling; the other acquired slots are decoding.
  */
 export interface GraphRunner {
-  /** How many lanes there can be. */
+  /** The number of slots. */
   readonly capacity: number;
-  /** How many there are. */
-  readonly open: number;
+  /** The number of acquired slots. */
+  readonly acquired: number;
 
-  /** Opens a lane that prefills. There must be room, and no other lane may be prefilling. */
-  start(): Lane;
-  /** Copies a prompt's first blocks into a fresh lane. */
-  join(lane: Lane, blocks: readonly DeviceBlock[]): Promise<void>;
+  /** Acquires an empty slot to prefill. A slot must be free, and no other may be prefilling. */
+  acquire(): SequenceSlot;
+  /** Copies the first blocks of a prompt into an empty slot. */
+  join(slot: SequenceSlot, blocks: readonly DeviceBlock[]): Promise<void>;
   /**
    * Runs the next tokens of the prompt.
-   * @param keep how many of the last positions' logits are wanted, at least 1
+   * @param keep the number of last positions whose logits are computed, at least 1
    */
-  prefill(lane: Lane, ids: Uint32Array, keep: number): Promise<LogitRows>;
-  /** Ends the prefill that is running, if one is, with an error. */
+  prefill(slot: SequenceSlot, ids: Uint32Array, keep: number): Promise<LogitRows>;
+  /** Makes the running prefill, if any, reject. */
   interrupt(): void;
 
-  /** Makes the prefilling lane one that decodes. */
-  promote(lane: Lane): Promise<void>;
-  /** The lanes that decode, in the sets in which they are run together. Every step runs each set once. */
-  batches(): readonly (readonly Lane[])[];
-  /** One step of a set that `batches` gave since the last `promote` or `close`: `ids[i]` is the last token of lane i. */
-  decode(batch: readonly Lane[], ids: readonly number[]): Promise<LogitRows>;
+  /** Turns the prefilling slot into a decoding one. */
+  startDecoding(slot: SequenceSlot): Promise<void>;
+  /** The decoding slots, grouped into batches. A decode step of all sequences runs each batch once. */
+  batches(): readonly (readonly SequenceSlot[])[];
+  /**
+   * Runs one decode step of a batch.
+   * @param batch from `batches()`, since the last `startDecoding` or `release`
+   * @param ids `ids[i]` is the last token of `batch[i]`
+   */
+  decode(batch: readonly SequenceSlot[], ids: readonly number[]): Promise<LogitRows>;
 
-  /** Copies a lane's tokens `[position, position + blockTokens)`, which must be final, into a block. */
-  cut(lane: Lane, position: number, block: DeviceBlock): Promise<void>;
-  /** Gives a lane up. */
-  close(lane: Lane): Promise<void>;
-  /** Gives all lanes up, whatever state they are in. */
-  closeAll(): void;
-  /** Frees what the runner made for itself. No lane may be open. */
-  release(): void;
+  /** Copies tokens `[position, position + blockTokens)` of a slot, whose K/V must be final, into a block. */
+  cut(slot: SequenceSlot, position: number, block: DeviceBlock): Promise<void>;
+  /** Frees a slot. */
+  release(slot: SequenceSlot): Promise<void>;
+  /** Frees all slots, even after a failure that left them inconsistent. */
+  releaseAll(): void;
+  /** Frees the runner's own memory. All slots must be free. */
+  close(): void;
 }

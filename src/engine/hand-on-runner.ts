@@ -2,27 +2,29 @@ import type { Device, DeviceBlock } from '../device/device.js';
 import { InternalError } from '../errors.js';
 import { RunOptions } from '../ort/run-options.js';
 import type { Value } from '../ort/value.js';
-import type { GraphRunner, Lane, LogitRows } from './graph-runner.js';
+import type { GraphRunner, LogitRows, SequenceSlot } from './graph-runner.js';
 import type { ModelGraph } from './model-graph.js';
 import { RunFeed } from './run-feed.js';
 
-interface HandedLane extends Lane {
+/** Runs a graph that returns past and new K/V joined: the outputs of a run are the past of the next. */
+
+interface LooseSlot extends SequenceSlot {
   tokens: number;
-  /** K0, V0, K1, ... `[1, kvHeads, tokens, headDim]` each; none until the first run or join. */
+  /** K0, V0, K1, ..., each `[1, kvHeads, tokens, headDim]`; empty until the first run or join. */
   past: readonly Value[];
 }
 
-/** Runs a graph that joins past and new K/V itself: what a run makes is the past of the next one, and each lane runs alone. */
+/** A runner whose slots consist of separate tensors, so that each sequence runs alone. */
 export class HandOnRunner implements GraphRunner {
   private readonly graph: ModelGraph;
   private readonly device: Device;
   private readonly feed: RunFeed;
   private readonly runOptions: RunOptions;
-  private readonly lanes = new Set<HandedLane>();
-  private prefilling: HandedLane | null = null;
+  private readonly slots = new Set<LooseSlot>();
+  private prefilling: LooseSlot | null = null;
   private interruptible = false;
 
-  /** @param chunkTokens the most tokens that `prefill` is given */
+  /** @param chunkTokens the maximum number of tokens of one `prefill` */
   constructor(graph: ModelGraph, device: Device, chunkTokens: number) {
     this.graph = graph;
     this.device = device;
@@ -34,23 +36,23 @@ export class HandOnRunner implements GraphRunner {
     return this.device.slots;
   }
 
-  get open(): number {
-    return this.lanes.size;
+  get acquired(): number {
+    return this.slots.size;
   }
 
-  start(): Lane {
-    if (this.prefilling !== null || this.open >= this.capacity) {
-      throw new InternalError(`no place for a sequence: ${this.open} of ${this.capacity} are taken`);
+  acquire(): SequenceSlot {
+    if (this.prefilling !== null || this.acquired >= this.capacity) {
+      throw new InternalError(`cannot acquire a slot: ${this.acquired} of ${this.capacity} are in use`);
     }
-    const lane: HandedLane = { tokens: 0, past: [] };
-    this.lanes.add(lane);
-    this.prefilling = lane;
-    return lane;
+    const slot: LooseSlot = { tokens: 0, past: [] };
+    this.slots.add(slot);
+    this.prefilling = slot;
+    return slot;
   }
 
-  async join(lane: Lane, blocks: readonly DeviceBlock[]): Promise<void> {
-    const own = this.own(lane);
-    if (own.tokens !== 0) throw new InternalError('blocks were joined to a lane that is not fresh');
+  async join(slot: SequenceSlot, blocks: readonly DeviceBlock[]): Promise<void> {
+    const own = this.own(slot);
+    if (own.tokens !== 0) throw new InternalError('cannot join blocks into a slot: the slot is not empty');
     if (blocks.length === 0) return;
     const tokens = blocks.length * this.graph.layout.blockTokens;
     const past = await this.device.looseTensors(tokens);
@@ -63,11 +65,11 @@ export class HandOnRunner implements GraphRunner {
     this.replace(own, past, tokens);
   }
 
-  async prefill(lane: Lane, ids: Uint32Array, keep: number): Promise<LogitRows> {
+  async prefill(slot: SequenceSlot, ids: Uint32Array, keep: number): Promise<LogitRows> {
     if (this.runOptions.terminated) this.runOptions.reset();
     this.interruptible = true;
     try {
-      return await this.run(this.own(lane), ids, keep, this.runOptions);
+      return await this.run(this.own(slot), ids, keep, this.runOptions);
     } finally {
       this.interruptible = false;
     }
@@ -77,70 +79,72 @@ export class HandOnRunner implements GraphRunner {
     if (this.interruptible) this.runOptions.terminate();
   }
 
-  async promote(lane: Lane): Promise<void> {
-    if (lane !== this.prefilling) throw new InternalError('a lane that does not prefill was promoted');
+  async startDecoding(slot: SequenceSlot): Promise<void> {
+    if (slot !== this.prefilling) throw new InternalError('cannot start decoding a slot: the slot is not prefilling');
     this.prefilling = null;
   }
 
-  batches(): readonly (readonly Lane[])[] {
-    return [...this.lanes].filter((lane) => lane !== this.prefilling).map((lane) => [lane]);
+  batches(): readonly (readonly SequenceSlot[])[] {
+    return [...this.slots].filter((slot) => slot !== this.prefilling).map((slot) => [slot]);
   }
 
-  async decode(batch: readonly Lane[], ids: readonly number[]): Promise<LogitRows> {
+  async decode(batch: readonly SequenceSlot[], ids: readonly number[]): Promise<LogitRows> {
     if (batch.length !== 1)
-      throw new InternalError(`${batch.length} sequences in a step of a graph that runs them alone`);
+      throw new InternalError(
+        `cannot decode a batch of ${batch.length} sequences: this graph runs sequences one by one`,
+      );
     return this.run(this.own(batch[0]!), ids, 1);
   }
 
-  async cut(lane: Lane, position: number, block: DeviceBlock): Promise<void> {
-    await this.device.cut(this.device.looseSlot(this.own(lane).past), position, block);
+  async cut(slot: SequenceSlot, position: number, block: DeviceBlock): Promise<void> {
+    await this.device.cut(this.device.looseSlot(this.own(slot).past), position, block);
   }
 
-  async close(lane: Lane): Promise<void> {
-    const own = this.own(lane);
+  async release(slot: SequenceSlot): Promise<void> {
+    const own = this.own(slot);
     releaseAll(own.past);
-    this.lanes.delete(own);
+    this.slots.delete(own);
     if (own === this.prefilling) this.prefilling = null;
   }
 
-  closeAll(): void {
-    for (const { past } of this.lanes) releaseAll(past);
-    this.lanes.clear();
+  releaseAll(): void {
+    for (const { past } of this.slots) releaseAll(past);
+    this.slots.clear();
     this.prefilling = null;
   }
 
-  release(): void {
+  close(): void {
     this.feed.release();
     this.runOptions.release();
   }
 
-  private async run(lane: HandedLane, ids: ArrayLike<number>, keep: number, options?: RunOptions): Promise<LogitRows> {
-    if (lane.past.length === 0) lane.past = await this.device.looseTensors(0);
-    return this.graph.session.turn(() => this.runNow(lane, ids, keep, options));
+  private async run(slot: LooseSlot, ids: ArrayLike<number>, keep: number, options?: RunOptions): Promise<LogitRows> {
+    if (slot.past.length === 0) slot.past = await this.device.looseTensors(0);
+    return this.graph.session.exclusive(() => this.runNow(slot, ids, keep, options));
   }
 
   private async runNow(
-    lane: HandedLane,
+    slot: LooseSlot,
     ids: ArrayLike<number>,
     keep: number,
     options?: RunOptions,
   ): Promise<LogitRows> {
     const { session, names } = this.graph;
     const { loosePlace } = this.device;
-    // A binding for each run: one that stayed would keep the K/V of a sequence that has ended.
+    // A new binding for each run: a persistent one would keep the K/V of an ended sequence alive.
     const binding = session.createBinding();
     try {
-      for (const [i, value] of lane.past.entries()) {
+      for (const [i, value] of slot.past.entries()) {
         binding.bindInput(names.past[i]!, value);
         binding.bindOutputToDevice(names.present[i]!, loosePlace);
       }
-      const logits = this.feed.bind(binding, { ids, pasts: [lane.tokens], keep });
+      const logits = this.feed.bind(binding, { ids, pasts: [slot.tokens], keep });
       await session.run(binding, options);
       const made = binding.outputs();
       this.replace(
-        lane,
+        slot,
         names.present.map((name) => made.get(name)!),
-        lane.tokens + ids.length,
+        slot.tokens + ids.length,
       );
       return logits;
     } finally {
@@ -148,15 +152,15 @@ export class HandOnRunner implements GraphRunner {
     }
   }
 
-  private replace(lane: HandedLane, past: readonly Value[], tokens: number): void {
-    releaseAll(lane.past);
-    lane.past = past;
-    lane.tokens = tokens;
+  private replace(slot: LooseSlot, past: readonly Value[], tokens: number): void {
+    releaseAll(slot.past);
+    slot.past = past;
+    slot.tokens = tokens;
   }
 
-  private own(lane: Lane): HandedLane {
-    const own = lane as HandedLane;
-    if (!this.lanes.has(own)) throw new InternalError('a lane was used that is closed');
+  private own(slot: SequenceSlot): LooseSlot {
+    const own = slot as LooseSlot;
+    if (!this.slots.has(own)) throw new InternalError('a slot was used after its release');
     return own;
   }
 }

@@ -2,11 +2,13 @@ import type { Device, DeviceBlock } from '../device/device.js';
 import { InternalError } from '../errors.js';
 import type { Binding } from '../ort/binding.js';
 import { RunOptions } from '../ort/run-options.js';
-import type { GraphRunner, Lane, LogitRows } from './graph-runner.js';
+import type { GraphRunner, LogitRows, SequenceSlot } from './graph-runner.js';
 import type { ModelGraph } from './model-graph.js';
 import { RunFeed, type RunShape } from './run-feed.js';
 
-interface Row extends Lane {
+/** Runs a graph that appends K/V in place, in rows of the device's buffers, as one batch. */
+
+interface RowSlot extends SequenceSlot {
   row: number;
   tokens: number;
 }
@@ -14,9 +16,10 @@ interface Row extends Lane {
 /**
  * Runs a graph that appends to K/V in the device's rows.
  *
- * Invariant: the n lanes that decode have the rows `[0, n)`, in the order of `#decoding`, and are run as one batch over a view of these
- * rows; the lane that prefills, if there is one, has a row >= n. A lane begins in the device's prefill row, or else in row n; when others end
- * meanwhile it stays where it is, and moves to row n when it begins to decode. When a decoding lane ends, the last one moves into its row.
+ * Invariant: the n decoding slots are in rows `[0, n)`, in the order of `decoding`, and run as one batch over a view of these rows; the
+ * prefilling slot, if any, is in a row >= n. A slot is acquired in the device's prefill row if it has one, else in row n. If decoding slots
+ * are released meanwhile, the prefilling slot stays where it is, and moves to row n when it starts decoding. When a decoding slot is
+ * released, the last one moves into its row.
  */
 export class InPlaceRunner implements GraphRunner {
   private readonly graph: ModelGraph;
@@ -24,11 +27,11 @@ export class InPlaceRunner implements GraphRunner {
   private readonly feed: RunFeed;
   private readonly runOptions: RunOptions;
   private readonly bindings = new Map<number, Binding>();
-  private readonly decoding: Row[] = [];
-  private prefilling: Row | null = null;
+  private readonly decoding: RowSlot[] = [];
+  private prefilling: RowSlot | null = null;
   private interruptible = false;
 
-  /** @param chunkTokens the most tokens that `prefill` is given */
+  /** @param chunkTokens the maximum number of tokens of one `prefill` */
   constructor(graph: ModelGraph, device: Device, chunkTokens: number) {
     this.graph = graph;
     this.device = device;
@@ -41,31 +44,31 @@ export class InPlaceRunner implements GraphRunner {
     return this.device.slots;
   }
 
-  get open(): number {
+  get acquired(): number {
     return this.decoding.length + (this.prefilling === null ? 0 : 1);
   }
 
-  start(): Lane {
-    if (this.prefilling !== null || this.open >= this.capacity) {
-      throw new InternalError(`no row for a sequence: ${this.open} of ${this.capacity} are taken`);
+  acquire(): SequenceSlot {
+    if (this.prefilling !== null || this.acquired >= this.capacity) {
+      throw new InternalError(`cannot acquire a slot: ${this.acquired} of ${this.capacity} are in use`);
     }
     this.prefilling = { row: this.device.prefillRow ?? this.decoding.length, tokens: 0 };
     return this.prefilling;
   }
 
-  async join(lane: Lane, blocks: readonly DeviceBlock[]): Promise<void> {
-    const row = this.own(lane);
-    await this.device.join(this.device.slot(row.row), row.tokens, blocks);
-    row.tokens += blocks.length * this.device.layout.blockTokens;
+  async join(slot: SequenceSlot, blocks: readonly DeviceBlock[]): Promise<void> {
+    const own = this.own(slot);
+    await this.device.join(this.device.slot(own.row), own.tokens, blocks);
+    own.tokens += blocks.length * this.device.layout.blockTokens;
   }
 
-  async prefill(lane: Lane, ids: Uint32Array, keep: number): Promise<LogitRows> {
-    const row = this.own(lane);
+  async prefill(slot: SequenceSlot, ids: Uint32Array, keep: number): Promise<LogitRows> {
+    const own = this.own(slot);
     if (this.runOptions.terminated) this.runOptions.reset();
     this.interruptible = true;
     try {
-      const logits = await this.run(row.row, 1, { ids, pasts: [row.tokens], keep }, this.runOptions);
-      row.tokens += ids.length;
+      const logits = await this.run(own.row, 1, { ids, pasts: [own.tokens], keep }, this.runOptions);
+      own.tokens += ids.length;
       return logits;
     } finally {
       this.interruptible = false;
@@ -76,53 +79,55 @@ export class InPlaceRunner implements GraphRunner {
     if (this.interruptible) this.runOptions.terminate();
   }
 
-  async promote(lane: Lane): Promise<void> {
-    const row = this.own(lane);
+  async startDecoding(slot: SequenceSlot): Promise<void> {
+    const own = this.own(slot);
     const end = this.decoding.length;
-    if (row !== this.prefilling || row.row < end) throw new InternalError('a lane that does not prefill was promoted');
-    if (row.row !== end) await this.device.moveRow(row.row, end, row.tokens);
-    row.row = end;
+    if (own !== this.prefilling || own.row < end) {
+      throw new InternalError('cannot start decoding a slot: the slot is not prefilling');
+    }
+    if (own.row !== end) await this.device.moveRow(own.row, end, own.tokens);
+    own.row = end;
     this.prefilling = null;
-    this.decoding.push(row);
+    this.decoding.push(own);
   }
 
-  batches(): readonly (readonly Lane[])[] {
+  batches(): readonly (readonly SequenceSlot[])[] {
     return this.decoding.length === 0 ? [] : [[...this.decoding]];
   }
 
-  async decode(batch: readonly Lane[], ids: readonly number[]): Promise<LogitRows> {
-    if (batch.length !== this.decoding.length || batch.some((lane, row) => lane !== this.decoding[row])) {
-      throw new InternalError('a decode step was asked for a batch that is not the rows as they are');
+  async decode(batch: readonly SequenceSlot[], ids: readonly number[]): Promise<LogitRows> {
+    if (batch.length !== this.decoding.length || batch.some((slot, row) => slot !== this.decoding[row])) {
+      throw new InternalError('cannot decode a batch: it is not the decoding slots in the order of their rows');
     }
     const pasts = this.decoding.map(({ tokens }) => tokens);
     const logits = await this.run(0, batch.length, { ids, pasts, keep: 1 });
-    for (const row of this.decoding) row.tokens += 1;
+    for (const slot of this.decoding) slot.tokens += 1;
     return logits;
   }
 
-  async cut(lane: Lane, position: number, block: DeviceBlock): Promise<void> {
-    await this.device.cut(this.device.slot(this.own(lane).row), position, block);
+  async cut(slot: SequenceSlot, position: number, block: DeviceBlock): Promise<void> {
+    await this.device.cut(this.device.slot(this.own(slot).row), position, block);
   }
 
-  async close(lane: Lane): Promise<void> {
-    const row = this.own(lane);
-    if (row === this.prefilling) {
+  async release(slot: SequenceSlot): Promise<void> {
+    const own = this.own(slot);
+    if (own === this.prefilling) {
       this.prefilling = null;
       return;
     }
     const last = this.decoding.pop()!;
-    if (last === row) return;
-    await this.device.moveRow(last.row, row.row, last.tokens);
-    last.row = row.row;
-    this.decoding[row.row] = last;
+    if (last === own) return;
+    await this.device.moveRow(last.row, own.row, last.tokens);
+    last.row = own.row;
+    this.decoding[own.row] = last;
   }
 
-  closeAll(): void {
+  releaseAll(): void {
     this.prefilling = null;
     this.decoding.length = 0;
   }
 
-  release(): void {
+  close(): void {
     for (const binding of this.bindings.values()) binding.release();
     this.bindings.clear();
     this.feed.release();
@@ -131,7 +136,7 @@ export class InPlaceRunner implements GraphRunner {
 
   private run(first: number, count: number, shape: RunShape, options?: RunOptions): Promise<LogitRows> {
     const { session } = this.graph;
-    return session.turn(async () => {
+    return session.exclusive(async () => {
       const binding = this.bindingOf(first, count);
       const logits = this.feed.bind(binding, shape);
       await session.run(binding, options);
@@ -139,15 +144,15 @@ export class InPlaceRunner implements GraphRunner {
     });
   }
 
-  /** The lane's row, which must be where the invariant has it. */
-  private own(lane: Lane): Row {
-    if (lane === this.prefilling) return this.prefilling;
-    const row = this.decoding[(lane as Row).row];
-    if (row === undefined || row !== lane) throw new InternalError('a lane was used that is closed');
-    return row;
+  /** The slot as one of this runner's. Throws `InternalError` if it is not where the invariant puts it. */
+  private own(slot: SequenceSlot): RowSlot {
+    if (slot === this.prefilling) return this.prefilling;
+    const own = this.decoding[(slot as RowSlot).row];
+    if (own === undefined || own !== slot) throw new InternalError('a slot was used after its release');
+    return own;
   }
 
-  /** K/V of `count` rows from `first` on, past and present alike, bound once: at most two bindings a row. */
+  /** The binding of K/V in `count` rows from `first` on, as past and present alike. Each is made once; there are at most two per row. */
   private bindingOf(first: number, count: number): Binding {
     const id = first * (this.capacity + 1) + count;
     const known = this.bindings.get(id);

@@ -3,9 +3,11 @@ import { NativeMemory } from '../ort/memory.js';
 import type { OrtRuntime } from '../ort/runtime.js';
 import { Value } from '../ort/value.js';
 
+/** An int64 input whose numbers and shape change from run to run. */
+
 const INT64_BYTES = 8;
 
-/** An input of int64 whose numbers and shape change from run to run, over memory that is allocated once. */
+/** An input whose memory is allocated once, for its largest shape. */
 export class Int64Input {
   readonly words: BigInt64Array;
   private readonly memory: NativeMemory;
@@ -13,12 +15,12 @@ export class Int64Input {
   private shape: readonly number[] = [];
   private bound: Binding | null = null;
 
-  /** @param capacity numbers in the largest shape */
+  /** @param capacity the number of elements of the largest shape */
   constructor(
     runtime: OrtRuntime,
     private readonly name: string,
     capacity: number,
-    /** Whether a device gets a copy when it is bound, and not what is written later. */
+    /** Whether binding copies the input to a device, so that later writes need another `bind`. */
     private readonly copiedWhenBound: boolean,
   ) {
     this.memory = NativeMemory.allocate(runtime, capacity * INT64_BYTES);
@@ -27,17 +29,18 @@ export class Int64Input {
     this.halves = new Int32Array(buffer, byteOffset, capacity * 2);
   }
 
-  /** Writes one number, from 0 to 2^31 - 1. Little-endian, and without making a BigInt. */
-  set(index: number, number: number): void {
-    this.halves[2 * index] = number;
+  /** Writes one element, from 0 to 2^31 - 1, without allocating a BigInt. */
+  set(index: number, value: number): void {
+    // Little-endian: the low half comes first.
+    this.halves[2 * index] = value;
     this.halves[2 * index + 1] = 0;
   }
 
-  /** Binds it with this shape, unless it is so bound already. Returns the bytes that the run reads of it. */
+  /** Binds the input with this shape, unless it already is. Returns the number of bytes that the run reads. */
   bind(binding: Binding, shape: readonly number[]): number {
     const bytes = shape.reduce((product, dim) => product * dim, INT64_BYTES);
     if (!this.copiedWhenBound && this.bound === binding && sameShape(shape, this.shape)) return bytes;
-    const value = Value.over(this.memory, 0, 'int64', shape);
+    const value = Value.view(this.memory, 0, 'int64', shape);
     binding.bindInput(this.name, value);
     value.release();
     this.bound = binding;

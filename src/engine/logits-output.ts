@@ -6,7 +6,7 @@ import { Value } from '../ort/value.js';
 import { sameShape } from './int64-input.js';
 import type { ModelGraph } from './model-graph.js';
 
-/** The logits that runs write, `[batch, positions, vocab]`, over memory that grows to the largest shape seen. */
+/** The logits output `[batch, positions, vocab]`, over memory that grows to the largest shape seen. */
 export class LogitsOutput {
   private readonly graph: ModelGraph;
   private readonly rowBytes: number;
@@ -15,7 +15,7 @@ export class LogitsOutput {
   private shape: readonly number[] = [];
   private bound: Binding | null = null;
 
-  /** @param rows of `[vocab]` in the usual run */
+  /** @param rows the number of `[vocab]` rows of a typical run */
   constructor(graph: ModelGraph, rows: number) {
     this.graph = graph;
     this.rowBytes = graph.vocab * elementBytes(graph.logitsType);
@@ -23,13 +23,13 @@ export class LogitsOutput {
     this.memory = NativeMemory.allocate(graph.runtime, rows * this.rowBytes);
   }
 
-  /** Binds it with the shape `[batch, positions, vocab]`, unless it is so bound already. Returns the bytes that the run writes. */
+  /** Binds the output with the shape `[batch, positions, vocab]`, unless it already is. Returns the number of bytes that the run writes. */
   bind(binding: Binding, batch: number, positions: number): number {
     const shape = [batch, positions, this.graph.vocab];
     const bytes = batch * positions * this.rowBytes;
     if (this.bound === binding && sameShape(shape, this.shape)) return bytes;
     this.fit(batch * positions);
-    const value = Value.over(this.memory, 0, this.graph.logitsType, shape);
+    const value = Value.view(this.memory, 0, this.graph.logitsType, shape);
     binding.bindOutput(this.graph.names.logits, value);
     value.release();
     this.bound = binding;
@@ -37,7 +37,7 @@ export class LogitsOutput {
     return bytes;
   }
 
-  /** The `index`-th `[vocab]` in float32. Valid until the next call, and until the next run. */
+  /** The `index`-th row `[vocab]` in float32. Valid until the next call or the next run. */
   row(index: number): Float32Array {
     const { vocab, logitsType } = this.graph;
     const { buffer, byteOffset } = this.memory.bytes;
@@ -49,7 +49,7 @@ export class LogitsOutput {
     return this.widened;
   }
 
-  /** Grows; bindings that have the memory from before keep it until they are bound again, which they then must be. */
+  /** Grows the memory if needed. Other bindings keep the old memory alive, and must be bound again before their next run. */
   private fit(rows: number): void {
     if (rows * this.rowBytes <= this.memory.byteLength) return;
     this.memory.release();

@@ -10,12 +10,14 @@ import type { Provider } from '../ort/provider.js';
 import type { OrtRuntime } from '../ort/runtime.js';
 import type { Session } from '../ort/session.js';
 
-/** Names of a graph's inputs and outputs; null for those it does not have. */
+/** A loaded model graph, and the loading of one. */
+
+/** Names of a graph's inputs and outputs; null for inputs that it does not have. */
 interface GraphNames {
   readonly inputIds: string;
   readonly attentionMask: string | null;
   readonly positionIds: string | null;
-  /** Without it every run makes the logits of all its positions. */
+  /** Without this input every run computes the logits of all its positions. */
   readonly logitsToKeep: string | null;
   readonly logits: string;
   /** K of layer 0, V of layer 0, K of layer 1, ... */
@@ -23,7 +25,7 @@ interface GraphNames {
   readonly present: readonly string[];
 }
 
-/** A model's graph, loaded, and what the engine must know to run it. */
+/** A loaded graph, and what the engine must know to run it. */
 export interface ModelGraph {
   readonly runtime: OrtRuntime;
   readonly session: Session;
@@ -38,19 +40,19 @@ export interface ModelGraph {
 }
 
 export interface GraphOptions {
-  /** What runs it. Default: the CPU. */
+  /** The provider that runs the graph. Default: the CPU. */
   readonly provider?: Provider;
-  /** Threads of one run; 0 lets ONNX Runtime choose. */
+  /** The number of threads of one run; 0 lets ONNX Runtime choose. */
   readonly threads: number;
-  /** Whether threads burn time while they wait: a little faster alone, much slower where others share the processor. */
+  /** Whether threads spin while idle: a little faster on an idle machine, much slower where other processes share the processor. */
   readonly allowSpinning: boolean;
 }
 
 /**
- * Loads a model's graph. Where it would make the logits of all positions, it is changed in memory so that it makes only those that are asked
- * for; a graph that cannot be changed so is run as it is.
- * @throws Refused for a graph that can't be run as a decoder
- * @throws OrtError where ONNX Runtime does not take it
+ * Loads a model's graph. A graph that computes the logits of all positions is edited in memory to compute only the requested ones, if
+ * the edit is possible.
+ * @throws Refused if the graph cannot be run as a decoder
+ * @throws OrtError if ONNX Runtime cannot load the graph
  */
 export async function loadModelGraph(
   runtime: OrtRuntime,
@@ -60,7 +62,7 @@ export async function loadModelGraph(
   const signature = graphSignature(folder.graph, folder.config, BLOCK_TOKENS);
   if (signature.kind === 'in-place' && !signature.hasAttentionMask) {
     throw new Refused(
-      `the model ${folder.name} appends K/V in place but has no input "attention_mask" that says where: export it with one`,
+      `cannot run the model ${folder.name}: its graph appends K/V in place but has no input "attention_mask"; export it with one`,
     );
   }
   const edited = signature.hasLogitsToKeep ? null : withLogitsToKeep(await readFile(folder.graphPath));
@@ -92,7 +94,7 @@ export async function loadModelGraph(
   };
 }
 
-/** The graph's own word, where it has one: some models have more logits than tokens. */
+/** The graph's own number if it states one: some models have more logits than tokens. */
 function vocabOf(session: Session, folder: ModelFolder): number {
   const dim = session.outputs.find(({ name }) => name === 'logits')?.dims.at(-1);
   return typeof dim === 'number' ? dim : folder.config.vocabSize;

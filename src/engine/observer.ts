@@ -1,14 +1,14 @@
-/** What a worker's metrics want to know of each sequence. Called as it happens; must neither throw nor take time. */
+/** The port through which the engine reports each sequence, for metrics. Its methods must return quickly and never throw. */
 export interface EngineObserver {
-  /** From arrival until its prefix was in place. */
+  /** The time from arrival until the prefix was in the slot. */
   onQueue(ms: number): void;
-  /** From arrival to the first token. */
+  /** The time from arrival to the first token. */
   onFirstToken(ms: number): void;
-  /** Between two tokens of one sequence. */
+  /** The time between two tokens of one sequence. */
   onInterToken(ms: number): void;
-  /** A block could not be copied for the cache: the sequence goes on, the rest of it is not kept. */
+  /** A block could not be copied for the cache. The sequence continues, but the rest of it is not cached. */
   onOfferFailed(error: unknown): void;
-  /** It ended: all of it was sent, the caller gave up, or an error was. From arrival. */
+  /** A sequence ended `ms` after its arrival. */
   onEnd(outcome: 'done' | 'cancelled' | 'failed', ms: number): void;
 }
 

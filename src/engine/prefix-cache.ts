@@ -2,15 +2,12 @@ import type { BlockMeta } from '../core/block.js';
 import type { Reservation } from '../core/reservation.js';
 import type { DeviceBlock } from '../device/device.js';
 
-/**
- * What the engine needs of the cache. The engine knows neither peers nor the ring: it asks for the longest prefix that can be
- * had, and offers what it computed.
- */
+/** The port through which the engine loads cached prefixes and offers computed blocks. It hides peers, tiers and the ring. */
 export interface PrefixCache {
   /**
-   * Brings as much of the prefix into this device as is worth it, and waits for blocks that another sequence of this worker is
-   * computing at the moment. Called before a slot is taken, so that it may take its time. Never rejects but for `signal`:
-   * what cannot be had is computed.
+   * Loads as much of the prefix into device memory as is faster than computing it, and waits for blocks that another sequence of this
+   * worker is computing. May take long: the sequence has no slot yet. Rejects only if `signal` aborts; blocks that cannot be loaded are
+   * computed.
    */
   prepare(prefix: PrefixRequest, signal: AbortSignal): Promise<PreparedPrefix>;
 
@@ -23,32 +20,32 @@ export interface PrefixCache {
 
 export interface PrefixRequest {
   readonly requestId: string;
-  /** Keys of the full blocks of the prompt, in order; at most so many that one token is left to compute. */
+  /** The full blocks of the prompt, in order, without one that would leave no token to compute. */
   readonly blocks: readonly BlockMeta[];
-  /** Who is said to hold blocks, most promising first. A hint: it costs time if wrong, never truth. */
+  /** Workers that are said to have blocks, most promising first. A hint: a wrong one costs time, never correctness. */
   readonly sources: readonly PrefixSource[];
 }
 
 /** @internal exported for tests. */
 export interface PrefixSource {
   readonly worker: string;
-  /** Blocks `[0, blocks)` of the prompt are said to be there. */
+  /** The worker is said to have blocks `[0, blocks)` of the prompt. */
   readonly blocks: number;
 }
 
 export interface PreparedPrefix {
   /** Blocks in order from the first, pinned until `unpin`. */
   readonly blocks: readonly DeviceBlock[];
-  /** How many of them this worker had used before, and how many a peer computed that are used here for the first time (fetched now, or pushed earlier). */
+  /** How many of the blocks this worker has used before, and how many were computed by a peer and are used here for the first time. */
   readonly localBlocks: number;
   readonly remoteBlocks: number;
   /**
-   * Says that the rest is going to be computed here, so that others wait for it. False if somebody else has begun a part of it since
-   * `prepare`: unpin and prepare again.
+   * Announces that this sequence computes the remaining blocks, so that other sequences wait for them. False if another sequence has
+   * claimed one of them since `prepare`: unpin and prepare again.
    */
   claim(): boolean;
-  /** Unpins the blocks. Call when they are copied into the slot, or not wanted. Idempotent. */
+  /** Unpins the blocks, once they are copied into the slot or no longer needed. Idempotent. */
   unpin(): void;
-  /** Withdraws the claim on what was not sealed. Call when the prefill is over, in whatever way. Idempotent. */
+  /** Withdraws the claim on blocks that were not computed, once the prefill has ended in any way. Idempotent. */
   settle(): void;
 }

@@ -1,16 +1,16 @@
-/** Weight that what was measured before keeps at each measurement. */
-const MEMORY = 0.9;
+/** Milliseconds per unit of work, as a moving mean that weights long and recent runs more. */
 
-/**
- * Milliseconds a unit of work, as an exponentially weighted mean: long runs count for more than short ones, new ones for more than old ones.
- */
+/** Factor by which each measurement scales the weight of the earlier ones. */
+const DECAY = 0.9;
+
+/** An exponentially weighted mean of time per unit. */
 export class Rate {
   private ms = 0;
   private units = 0;
 
   add(ms: number, units: number): void {
-    this.ms = this.ms * MEMORY + ms;
-    this.units = this.units * MEMORY + units;
+    this.ms = this.ms * DECAY + ms;
+    this.units = this.units * DECAY + units;
   }
 
   /** Null until there is a measurement. */

@@ -5,19 +5,19 @@ import { Int64Input } from './int64-input.js';
 import { LogitsOutput } from './logits-output.js';
 import type { ModelGraph } from './model-graph.js';
 
-/** What one run of the graph is about. */
+/** The inputs and outputs of a run beside K/V: ids, mask, positions, logits. */
+
+/** The tokens of one run, and the logits wanted of it. */
 export interface RunShape {
   /** Token ids `[batch, new tokens]`. */
   readonly ids: ArrayLike<number>;
-  /** Tokens whose K/V is there already, for each row of the batch. */
+  /** For each row of the batch, the number of tokens whose K/V is present. */
   readonly pasts: readonly number[];
-  /** How many of the last positions' logits are wanted; at most the new tokens of a row. */
+  /** The number of last positions whose logits are wanted, at most the new tokens of a row. */
   readonly keep: number;
 }
 
-/**
- * All that a run reads and writes beside K/V: ids, mask, positions, logits. Their memory serves every run, so there is one run at a time.
- */
+/** The inputs and outputs of all runs, over shared memory: runs must not overlap. */
 export class RunFeed {
   private readonly ids: Int64Input;
   private readonly mask: Int64Input | null;
@@ -27,9 +27,9 @@ export class RunFeed {
   private readonly device: Device;
 
   /**
-   * @param idCount token ids in the largest run
-   * @param maskCount rows times tokens of the largest mask
-   * @param rows sequences in the largest batch
+   * @param idCount the maximum number of token ids of a run
+   * @param maskCount the number of elements of the largest mask
+   * @param rows the maximum number of sequences of a batch
    */
   constructor(graph: ModelGraph, device: Device, idCount: number, maskCount: number, rows: number) {
     const { runtime, names, session } = graph;
@@ -45,7 +45,8 @@ export class RunFeed {
   }
 
   /**
-   * Binds a run's inputs and its logits, in the session's turn. The rows returned hold its logits once it has run: `keep` of each row of the batch.
+   * Binds the inputs and the logits of a run, inside the session's `exclusive`. After the run, the result has the logits of `keep` positions of
+   * each row of the batch.
    */
   bind(binding: Binding, { ids, pasts, keep }: RunShape): LogitRows {
     const batch = pasts.length;
@@ -59,7 +60,7 @@ export class RunFeed {
     }
     this.keep?.set(0, keep);
     inBytes += this.keep?.bind(binding, []) ?? 0;
-    // A graph that cannot be told makes them all.
+    // A graph without `num_logits_to_keep` computes the logits of all positions.
     const made = this.keep === null ? newTokens : keep;
     this.device.countRun(inBytes, this.logits.bind(binding, batch, made));
     return { row: (i) => this.logits.row(Math.floor(i / keep) * made + (made - keep) + (i % keep)) };
@@ -71,7 +72,7 @@ export class RunFeed {
   }
 }
 
-/** `[batch, longest]`, with ones for each row's own length. */
+/** Binds the mask `[batch, longest]`, with as many ones in each row as the row has tokens. */
 function bindMask(mask: Int64Input, binding: Binding, pasts: readonly number[], newTokens: number): number {
   const longest = Math.max(...pasts) + newTokens;
   mask.words.fill(1n, 0, pasts.length * longest);

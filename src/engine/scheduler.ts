@@ -1,23 +1,26 @@
-import { setImmediate as breath } from 'node:timers/promises';
+import { setImmediate } from 'node:timers/promises';
 import type { BlockMeta } from '../core/block.js';
-import type { GraphRunner, Lane } from './graph-runner.js';
+import type { GraphRunner, SequenceSlot } from './graph-runner.js';
 import type { EngineObserver } from './observer.js';
 import type { PrefixCache, PreparedPrefix } from './prefix-cache.js';
 import { Rate } from './rate.js';
 import type { Sequence } from './sequence.js';
 import type { WaitingLine } from './waiting-line.js';
 
+/** The engine's loop: in each round one chunk of one prompt, then one decode step of all decoding sequences. */
+
 export interface SchedulerOptions {
   readonly runner: GraphRunner;
   readonly line: WaitingLine;
   readonly cache: PrefixCache;
   readonly blockTokens: number;
-  /** Tokens of a prompt in one run, and in one run that makes the logits of all of them. */
+  /** The maximum number of prompt tokens in one run. */
   readonly chunkTokens: number;
+  /** The same for a run that computes the logits of all its positions. */
   readonly chunkTokensWithLogits: number;
   readonly observer: EngineObserver;
   readonly clockNow: () => number;
-  /** A sequence is over and holds nothing any more; `error` is null where it went well. */
+  /** Called when a sequence has ended and freed all its resources; `error` is null if it succeeded or was cancelled. */
   readonly onEnd: (sequence: Sequence, error: unknown) => void;
 }
 
@@ -27,27 +30,27 @@ export interface SchedulerCounts {
 }
 
 /**
- * Runs the sequences of an engine, round after round: one chunk of the one prompt that is being prefilled, then one step of all that decode. So a
- * long prompt holds the others up by a chunk a token, and they hold it up by a step a chunk. Prompts are prefilled one after another, in the order
- * in which their prefixes came.
+ * Runs the sequences of an engine. A round prefills at most one prompt, so a long prompt delays each token of the decoding sequences by one
+ * chunk, and they delay each of its chunks by one step. Prompts are prefilled one after another.
  *
- * Everything that touches lanes happens in `run`, which is called once; other methods only leave word for it.
+ * Only `run` uses the runner's slots; the other methods set flags for it and wake it. `onCancelled` may also interrupt the running prefill.
  */
 export class Scheduler {
   readonly compute = new Rate();
   readonly step = new Rate();
   readonly counts: SchedulerCounts = { generatedTokens: 0, promptTokens: { local: 0, remote: 0, computed: 0 } };
   private readonly options: SchedulerOptions;
-  private readonly decoding = new Map<Lane, Sequence>();
+  private readonly decoding = new Map<SequenceSlot, Sequence>();
   private prefilling: Sequence | null = null;
   private stopped = false;
-  private asleep: (() => void) | null = null;
+  /** Ends the current `sleep`; null while a round runs. */
+  private wakeUp: (() => void) | null = null;
 
   constructor(options: SchedulerOptions) {
     this.options = options;
   }
 
-  /** Sequences that have a lane. */
+  /** The number of sequences with a slot. */
   get running(): number {
     return this.decoding.size + (this.prefilling === null ? 0 : 1);
   }
@@ -56,74 +59,76 @@ export class Scheduler {
     return [...this.decoding.values(), ...(this.prefilling === null ? [] : [this.prefilling])];
   }
 
-  /** Says that there may be something to do. */
+  /** Ends the sleep of `run`, because a sequence may be ready. */
   wake(): void {
-    this.asleep?.();
+    this.wakeUp?.();
   }
 
-  /** Says that nobody wants the sequence any more. A batch that it is in is not stopped for its sake. */
-  drop(sequence: Sequence): void {
+  /** Handles the cancellation of a running sequence: interrupts its prefill. A decode step of a batch is not interrupted. */
+  onCancelled(sequence: Sequence): void {
     if (sequence === this.prefilling) this.options.runner.interrupt();
     this.wake();
   }
 
-  /** Lets `run` return when no sequence has a lane any more. */
+  /** Makes `run` return once no sequence has a slot. */
   stop(): void {
     this.stopped = true;
     this.wake();
   }
 
+  /** Runs rounds until `stop`. Call it once. */
   async run(): Promise<void> {
     while (!this.stopped || this.running > 0) {
       try {
         await this.round();
       } catch (error) {
-        // Not a run that failed, which is its sequences' affair: lanes may be in disorder.
+        // A failed run ends its own sequences. Any other failure may leave the slots inconsistent, so all sequences end.
         this.endAll(error);
       }
-      if (this.running === 0 && !this.stopped) await this.rest();
+      if (this.running === 0 && !this.stopped) await this.sleep();
     }
   }
 
-  /** Until woken, unless a sequence is ready. */
-  private async rest(): Promise<void> {
+  /** Resolves at the next `wake`, or at once if a sequence is ready. */
+  private async sleep(): Promise<void> {
     await new Promise<void>((resolve) => {
-      this.asleep = resolve;
+      this.wakeUp = resolve;
       if (this.options.line.ready) resolve();
     });
-    this.asleep = null;
+    this.wakeUp = null;
   }
 
+  /** One round: starts a sequence, runs a prefill chunk, ends cancelled sequences, and runs a decode step. */
   private async round(): Promise<void> {
     const { runner, line, clockNow } = this.options;
-    if (this.prefilling === null && runner.open < runner.capacity) {
-      const next = line.take();
-      if (next !== null) await this.begin(next.sequence, next.prefix);
+    if (this.prefilling === null && runner.acquired < runner.capacity) {
+      const next = line.dequeue();
+      if (next !== null) await this.start(next.sequence, next.prefix);
     }
     if (this.prefilling !== null) await this.prefill(this.prefilling);
-    for (const [lane, sequence] of this.decoding) if (sequence.cancelled) await this.end(sequence, lane, null);
+    for (const [slot, sequence] of this.decoding) if (sequence.cancelled) await this.end(sequence, slot, null);
     const batches = runner.batches();
-    const beganMs = clockNow();
+    const startMs = clockNow();
     for (const batch of batches) await this.decode(batch);
-    if (batches.length > 0) this.step.add(clockNow() - beganMs, 1);
+    if (batches.length > 0) this.step.add(clockNow() - startMs, 1);
   }
 
-  /** Gives the sequence a lane with its prefix in it. */
-  private async begin(sequence: Sequence, prefix: PreparedPrefix): Promise<void> {
+  /** Acquires a slot for a sequence and copies its prefix into the slot. */
+  private async start(sequence: Sequence, prefix: PreparedPrefix): Promise<void> {
     const { runner, clockNow, observer, blockTokens } = this.options;
-    let lane: Lane;
+    let slot: SequenceSlot;
     try {
-      lane = runner.start();
+      slot = runner.acquire();
     } catch (error) {
-      this.letGo(sequence, sequence.cancelled ? null : error);
+      this.finish(sequence, sequence.cancelled ? null : error);
       return;
     }
-    sequence.to({ name: 'prefilling', prefix, lane });
+    sequence.transition({ name: 'prefilling', prefix, slot });
     this.prefilling = sequence;
     try {
-      await runner.join(lane, prefix.blocks);
+      await runner.join(slot, prefix.blocks);
     } catch (error) {
-      await this.end(sequence, lane, error);
+      await this.end(sequence, slot, error);
       return;
     }
     prefix.unpin();
@@ -138,84 +143,84 @@ export class Scheduler {
     sequence.events.push({ type: 'start', cached, queueMs });
   }
 
-  /** Runs the next chunk of the prompt; after the last one, chooses the first token. */
+  /** Runs the next chunk of a prompt. After the last chunk the sequence has its first token, and decodes. */
   private async prefill(sequence: Sequence): Promise<void> {
     if (sequence.state.name !== 'prefilling') return;
-    const { lane, prefix } = sequence.state;
+    const { slot, prefix } = sequence.state;
     try {
-      const outcome = sequence.cancelled ? 'over' : await this.runChunk(sequence, lane);
-      if (outcome === 'over') return await this.end(sequence, lane, null);
-      await this.offer(sequence, lane);
+      const outcome = sequence.cancelled ? 'ended' : await this.runChunk(sequence, slot);
+      if (outcome === 'ended') return await this.end(sequence, slot, null);
+      await this.offer(sequence, slot);
       if (outcome === 'more') return;
-      await this.options.runner.promote(lane);
+      await this.options.runner.startDecoding(slot);
     } catch (error) {
-      return await this.end(sequence, lane, error);
+      return await this.end(sequence, slot, error);
     }
     prefix.settle();
-    sequence.to({ name: 'decoding', lane });
+    sequence.transition({ name: 'decoding', slot });
     this.prefilling = null;
-    this.decoding.set(lane, sequence);
+    this.decoding.set(slot, sequence);
   }
 
-  /** `more` where the prompt goes on, `begun` where the first token was chosen, `over` where that was the end of the sequence. */
-  private async runChunk(sequence: Sequence, lane: Lane): Promise<'more' | 'begun' | 'over'> {
+  /** Returns `more` if chunks of the prompt are left, `prefilled` once the first token is chosen, `ended` if the sequence has ended. */
+  private async runChunk(sequence: Sequence, slot: SequenceSlot): Promise<'more' | 'prefilled' | 'ended'> {
     const { runner, chunkTokens, chunkTokensWithLogits, clockNow } = this.options;
     const { promptLogprobs } = sequence.request.sampling;
-    const from = lane.tokens;
+    const from = slot.tokens;
     const to = Math.min(sequence.length, from + (promptLogprobs ? chunkTokensWithLogits : chunkTokens));
     const keep = promptLogprobs ? to - from : 1;
-    const beganMs = clockNow();
-    const logits = await runner.prefill(lane, sequence.tokens(from, to), keep);
-    this.compute.add(clockNow() - beganMs, to - from);
+    const startMs = clockNow();
+    const logits = await runner.prefill(slot, sequence.tokens(from, to), keep);
+    this.compute.add(clockNow() - startMs, to - from);
     this.counts.promptTokens.computed += to - from;
-    if (sequence.cancelled) return 'over';
-    if (promptLogprobs) for (let i = 0; i < keep; i++) sequence.notePrompt(logits.row(i), from + i);
+    if (sequence.cancelled) return 'ended';
+    if (promptLogprobs) for (let i = 0; i < keep; i++) sequence.addPromptLogits(logits.row(i), from + i);
     if (to < sequence.length) return 'more';
-    if (promptLogprobs) sequence.sendPrompt();
+    if (promptLogprobs) sequence.flushPromptLogprobs();
     if (sequence.full) {
-      sequence.endEmpty();
-      return 'over';
+      sequence.endWithoutToken();
+      return 'ended';
     }
-    const goesOn = this.advance(sequence, logits.row(keep - 1));
-    // Its reader gets the first token before blocks are copied.
-    await breath();
-    return goesOn ? 'begun' : 'over';
+    const continues = this.advance(sequence, logits.row(keep - 1));
+    // Yields to the event loop, so that the reader gets the first token before blocks are copied.
+    await setImmediate();
+    return continues ? 'prefilled' : 'ended';
   }
 
-  /** One step of the sequences that are run together. */
-  private async decode(batch: readonly Lane[]): Promise<void> {
+  /** Runs one decode step of a batch. */
+  private async decode(batch: readonly SequenceSlot[]): Promise<void> {
     const { runner } = this.options;
-    const sequences = batch.map((lane) => this.decoding.get(lane)!);
+    const sequences = batch.map((slot) => this.decoding.get(slot)!);
     let outcomes: StepOutcome[];
     try {
       const ids = sequences.map(({ lastToken }) => lastToken);
       const logits = await runner.decode(batch, ids);
       outcomes = sequences.map((sequence, i) => this.stepOutcome(sequence, () => logits.row(i)));
     } catch (error) {
-      outcomes = sequences.map(() => ({ over: true, error }));
+      outcomes = sequences.map(() => ({ ended: true, error }));
     }
     for (let i = 0; i < batch.length; i++) {
       const sequence = sequences[i]!;
-      const lane = batch[i]!;
-      const { over, error } = outcomes[i]!;
-      if (over) await this.end(sequence, lane, error);
-      else await this.offer(sequence, lane);
+      const slot = batch[i]!;
+      const { ended, error } = outcomes[i]!;
+      if (ended) await this.end(sequence, slot, error);
+      else await this.offer(sequence, slot);
     }
   }
 
   private stepOutcome(sequence: Sequence, logits: () => Float32Array): StepOutcome {
-    if (sequence.cancelled) return { over: true, error: null };
+    if (sequence.cancelled) return { ended: true, error: null };
     try {
-      return { over: !this.advance(sequence, logits()), error: null };
+      return { ended: !this.advance(sequence, logits()), error: null };
     } catch (error) {
-      return { over: true, error };
+      return { ended: true, error };
     }
   }
 
   private advance(sequence: Sequence, logits: Float32Array): boolean {
     const { observer, clockNow } = this.options;
     const before = sequence.length;
-    const goesOn = sequence.advance(logits);
+    const continues = sequence.advance(logits);
     if (sequence.length > before) {
       const nowMs = clockNow();
       this.counts.generatedTokens++;
@@ -223,17 +228,17 @@ export class Scheduler {
       else observer.onInterToken(nowMs - sequence.lastTokenMs);
       sequence.lastTokenMs = nowMs;
     }
-    return goesOn;
+    return continues;
   }
 
   /**
-   * Offers the cache what has become a full block, of the prompt and of the answer. Where that fails a copy is lost, never an answer: the rest of
-   * the sequence is not offered.
+   * Offers newly full blocks, of prompt and answer, to the cache. A failure costs only cached blocks, never the answer: the rest of the
+   * sequence is not offered.
    */
-  private async offer(sequence: Sequence, lane: Lane): Promise<void> {
+  private async offer(sequence: Sequence, slot: SequenceSlot): Promise<void> {
     try {
-      for (let meta = sequence.nextOffer(lane.tokens); meta !== null; meta = sequence.nextOffer(lane.tokens)) {
-        await this.offerOne(meta, lane);
+      for (let meta = sequence.nextOffer(slot.tokens); meta !== null; meta = sequence.nextOffer(slot.tokens)) {
+        await this.offerOne(meta, slot);
       }
     } catch (error) {
       sequence.stopOffers();
@@ -241,12 +246,12 @@ export class Scheduler {
     }
   }
 
-  private async offerOne(meta: BlockMeta, lane: Lane): Promise<void> {
+  private async offerOne(meta: BlockMeta, slot: SequenceSlot): Promise<void> {
     const { cache, runner, blockTokens } = this.options;
     const reserved = cache.reserve(meta);
     if (reserved === null) return;
     try {
-      await runner.cut(lane, meta.index * blockTokens, reserved.memory);
+      await runner.cut(slot, meta.index * blockTokens, reserved.memory);
     } catch (error) {
       reserved.abort();
       throw error;
@@ -254,22 +259,23 @@ export class Scheduler {
     reserved.commit();
   }
 
-  /** Ends a sequence that has a lane: what it computed is offered, unless it failed; then it holds nothing any more. */
-  private async end(sequence: Sequence, lane: Lane, error: unknown): Promise<void> {
-    const failed = sequence.cancelled ? null : error;
-    if (failed === null) await this.offer(sequence, lane);
+  /** Ends a sequence that has a slot: offers its last full blocks unless it failed, then frees its resources. */
+  private async end(sequence: Sequence, slot: SequenceSlot, error: unknown): Promise<void> {
+    const failure = sequence.cancelled ? null : error;
+    if (failure === null) await this.offer(sequence, slot);
     if (sequence === this.prefilling) this.prefilling = null;
-    this.decoding.delete(lane);
-    this.letGo(sequence, failed);
-    await this.options.runner.close(lane);
+    this.decoding.delete(slot);
+    this.finish(sequence, failure);
+    await this.options.runner.release(slot);
   }
 
-  private letGo(sequence: Sequence, error: unknown): void {
+  /** Frees everything but the slot, and reports the end. */
+  private finish(sequence: Sequence, error: unknown): void {
     if (sequence.state.name === 'ready' || sequence.state.name === 'prefilling') {
       sequence.state.prefix.unpin();
       sequence.state.prefix.settle();
     }
-    sequence.to({ name: 'ended' });
+    sequence.transition({ name: 'ended' });
     this.options.onEnd(sequence, error);
   }
 
@@ -277,13 +283,13 @@ export class Scheduler {
     const sequences = this.sequences();
     this.prefilling = null;
     this.decoding.clear();
-    this.options.runner.closeAll();
-    for (const sequence of sequences) this.letGo(sequence, error);
+    this.options.runner.releaseAll();
+    for (const sequence of sequences) this.finish(sequence, error);
   }
 }
 
 interface StepOutcome {
-  readonly over: boolean;
-  /** Why it cannot go on; null where it came to its end. */
+  readonly ended: boolean;
+  /** The reason of a failure; null if the sequence continues, has reached its end or was cancelled. */
   readonly error: unknown;
 }

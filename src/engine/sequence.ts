@@ -8,25 +8,27 @@ import { EVENT_TOKENS } from '../limits.js';
 import type { GenerateRequest, TokenLogprobs } from '../protocol/generate.js';
 import type { AdmittedRequest } from './admission.js';
 import { EventStream } from './event-stream.js';
-import type { Lane } from './graph-runner.js';
+import type { SequenceSlot } from './graph-runner.js';
 import type { PreparedPrefix } from './prefix-cache.js';
+
+/** One request from its admission to its end: its state, its tokens, its events. */
 
 export type SequenceState =
   /** Admitted. */
   | { readonly name: 'waiting' }
-  /** The cache is bringing its prefix. */
+  /** The cache is loading its prefix. */
   | { readonly name: 'preparing' }
-  /** Its prefix is here and pinned; it waits for a lane. */
+  /** Its prefix is loaded and pinned; it waits for a slot. */
   | { readonly name: 'ready'; readonly prefix: PreparedPrefix }
-  | { readonly name: 'prefilling'; readonly prefix: PreparedPrefix; readonly lane: Lane }
-  | { readonly name: 'decoding'; readonly lane: Lane }
-  /** Holds nothing any more. */
+  | { readonly name: 'prefilling'; readonly prefix: PreparedPrefix; readonly slot: SequenceSlot }
+  | { readonly name: 'decoding'; readonly slot: SequenceSlot }
+  /** Has freed its slot and its pins. */
   | { readonly name: 'ended' };
 
 const TRANSITIONS: Record<SequenceState['name'], readonly SequenceState['name'][]> = {
   waiting: ['preparing', 'ended'],
   preparing: ['ready', 'ended'],
-  // Back to waiting where somebody else has begun to compute what this sequence was going to.
+  // Back to waiting if another sequence has started to compute the same blocks.
   ready: ['waiting', 'prefilling', 'ended'],
   prefilling: ['decoding', 'ended'],
   decoding: ['ended'],
@@ -39,13 +41,13 @@ export interface SequenceBounds {
   readonly eosTokenIds: readonly number[];
 }
 
-/** One request, from its admission to its end: its tokens, what was chosen, and what was sent. It knows no graph and no cache. */
+/** The state of one request. A sequence knows neither graph nor cache: the scheduler and the waiting line pass data in. */
 export class Sequence {
   readonly request: GenerateRequest;
   readonly events: EventStream;
-  /** Aborted when nobody wants the sequence any more; the reason is the error its reader got. */
+  /** Aborted when the sequence is cancelled; the reason is the error that its reader gets. */
   readonly signal: AbortSignal;
-  /** Prompt tokens, without those that were generated before on another worker. */
+  /** The number of prompt tokens, without tokens that another worker has generated. */
   readonly promptTokens: number;
   lastTokenMs: number | null = null;
 
@@ -54,7 +56,7 @@ export class Sequence {
   private readonly sampler: Sampler;
   private readonly endIds: ReadonlySet<number>;
   private readonly _tokens: Uint32Array;
-  /** Its length in tokens when it must end. */
+  /** The length in tokens, prompt and answer, at which the sequence ends. */
   private readonly endLength: number;
   private readonly seed: KeySeed;
   private readonly blocks: BlockMeta[];
@@ -97,15 +99,15 @@ export class Sequence {
     return this._state;
   }
 
-  /** @throws InternalError where the table of transitions has no such step. */
-  to(state: SequenceState): void {
+  /** @throws InternalError if `TRANSITIONS` does not allow the transition */
+  transition(state: SequenceState): void {
     if (!TRANSITIONS[this._state.name].includes(state.name)) {
-      throw new InternalError(`a sequence cannot go from ${this._state.name} to ${state.name}`);
+      throw new InternalError(`cannot move a sequence from ${this._state.name} to ${state.name}`);
     }
     this._state = state;
   }
 
-  /** The reader gets `error`; whatever works on the sequence stops when it can. Without effect after the end. */
+  /** Fails the reader with `error`, and makes all work on the sequence stop as soon as possible. No effect after the end. */
   cancel(error: Error): void {
     this.events.fail(error);
     this.abort.abort(error);
@@ -115,7 +117,7 @@ export class Sequence {
     return this.signal.aborted;
   }
 
-  /** Tokens known: prompt and answer. */
+  /** The number of tokens, prompt and answer. */
   get length(): number {
     return this._length;
   }
@@ -124,39 +126,41 @@ export class Sequence {
     return this._tokens[this._length - 1]!;
   }
 
-  /** Whether it may have no more tokens. */
+  /** Whether the sequence has reached its maximum length. */
   get full(): boolean {
     return this._length >= this.endLength;
   }
 
-  /** A view. */
+  /** Tokens `[from, to)`, as a view. */
   tokens(from: number, to: number): Uint32Array {
     return this._tokens.subarray(from, to);
   }
 
-  /** Blocks that a cache may bring: one token at least is left to compute. None where the prompt's own logits are wanted. */
+  /** The blocks that the cache may provide: they leave at least one token to compute. None if logits of the prompt are requested. */
   prefixBlocks(): readonly BlockMeta[] {
     if (this.request.sampling.promptLogprobs) return [];
     return this.blocks.slice(0, Math.floor((this._length - 1) / this.bounds.blockTokens));
   }
 
-  /** The first `blocks` blocks came from the cache: they are not offered to it. */
+  /** Marks the first `blocks` blocks as cached, so they are not offered to the cache. */
   skipOffers(blocks: number): void {
     this.offered = blocks;
   }
 
-  /** Nothing more of it is offered. */
+  /** Offers no more blocks. */
   stopOffers(): void {
     this.offered = Number.POSITIVE_INFINITY;
   }
 
   /**
-   * The next full block among the first `final` tokens that was not offered yet; it then is. The names of blocks that the answer fills are made here.
+   * The next block to offer to the cache, which is then marked as offered. Null if no further block is full. Keys of blocks that the answer
+   * fills are computed here.
+   * @param finalTokens the number of tokens whose K/V is final
    */
-  nextOffer(final: number): BlockMeta | null {
+  nextOffer(finalTokens: number): BlockMeta | null {
     const size = this.bounds.blockTokens;
     const index = this.offered;
-    if ((index + 1) * size > final) return null;
+    if ((index + 1) * size > finalTokens) return null;
     if (index >= this.blocks.length) {
       const previous = this.blocks.at(-1);
       const own = this.tokens(index * size, (index + 1) * size);
@@ -166,24 +170,24 @@ export class Sequence {
     return this.blocks[index]!;
   }
 
-  /** Takes the logits of the prompt's position `position`, which tell how likely the token after it was. What fills an event is sent. */
-  notePrompt(logits: Float32Array, position: number): void {
+  /** Adds the log-probability of the prompt token after `position`, from the logits at `position`. Sends an event when one is full. */
+  addPromptLogits(logits: Float32Array, position: number): void {
     if (position + 1 >= this.promptTokens) return;
     const alternatives = this.request.sampling.logprobs ?? 0;
     this.promptLogprobs.push(logprobsOf(logits, this._tokens[position + 1]!, alternatives));
-    if (this.promptLogprobs.length >= EVENT_TOKENS) this.sendPrompt();
+    if (this.promptLogprobs.length >= EVENT_TOKENS) this.flushPromptLogprobs();
   }
 
-  /** Sends what was noted of the prompt and not sent yet. */
-  sendPrompt(): void {
+  /** Sends the log-probabilities of the prompt that were added and not sent yet. */
+  flushPromptLogprobs(): void {
     if (this.promptLogprobs.length === 0) return;
     this.events.push({ type: 'prompt', logprobs: this.promptLogprobs });
     this.promptLogprobs = [];
   }
 
   /**
-   * Chooses the next token from the logits of the last position, and sends it. False if that was the end, which is sent too.
-   * @throws InternalError if the logits are no distribution
+   * Chooses the next token from the logits of the last position, and sends it. Returns false if the sequence has ended, after sending the end.
+   * @throws InternalError if the logits are not a distribution
    */
   advance(logits: Float32Array): boolean {
     const { token, logprobs } = this.sampler.next(logits, this._length);
@@ -197,8 +201,8 @@ export class Sequence {
     return !this.full;
   }
 
-  /** Ends a sequence that may have no token at all. */
-  endEmpty(): void {
+  /** Ends a sequence whose answer may have no tokens. */
+  endWithoutToken(): void {
     this.sendEnd('length', null);
   }
 

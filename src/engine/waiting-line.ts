@@ -2,7 +2,9 @@ import { Overloaded } from '../errors.js';
 import type { PrefixCache, PreparedPrefix } from './prefix-cache.js';
 import type { Sequence } from './sequence.js';
 
-/** Later sequences that a worker begins before one whose prefix is still being brought; then they wait for it. @internal exported for tests. */
+/** The queue of sequences that wait for a slot, and the loading of their prefixes. */
+
+/** Later sequences that may overtake one whose prefix is still loading; then the line waits for it. @internal exported for tests. */
 export const PREFIX_OVERTAKERS = 32;
 
 export interface ReadySequence {
@@ -11,32 +13,37 @@ export interface ReadySequence {
 }
 
 /**
- * Sequences that have no lane yet, in order of arrival. The prefixes of the first few are brought while they wait; not of all, because what
- * is brought is pinned. Among those whose prefix is there the first come is the first served: none waits for the network of another, until
- * so many have overtaken one that is still without its prefix that it might never get it because of them. So nobody waits for more than what
- * was before it, and a bounded number of those who came later.
+ * Sequences without a slot, in order of arrival. The prefixes of the first few are loaded while they wait; not of all, because loaded blocks
+ * are pinned. Sequences whose prefix is ready leave in order of arrival, and may overtake sequences whose prefix is still loading. Once a
+ * loading sequence has been overtaken `PREFIX_OVERTAKERS` times, all sequences behind it wait, lest it starve. So each sequence waits for
+ * those before it, and for a bounded number of later ones.
  */
 export class WaitingLine {
   private readonly cache: PrefixCache;
-  private readonly longest: number;
-  private readonly ahead: number;
+  private readonly maxLength: number;
+  private readonly prepareCount: number;
   private readonly onReady: () => void;
   private readonly onFailed: (sequence: Sequence, error: unknown) => void;
   private readonly line: Sequence[] = [];
-  /** How many later ones were taken before a sequence. */
+  /** The number of later sequences that have overtaken a sequence. */
   private readonly overtakers = new WeakMap<Sequence, number>();
 
-  /** @param ahead for how many sequences prefixes are brought at a time */
+  /**
+   * @param options.maxLength the maximum length of the line
+   * @param options.prepareCount the number of sequences, from the head, whose prefixes are loaded
+   * @param options.onReady called when `dequeue` may return a sequence
+   * @param options.onFailed called when a prefix cannot be prepared; must `remove` the sequence
+   */
   constructor(options: {
     cache: PrefixCache;
-    longest: number;
-    ahead: number;
+    maxLength: number;
+    prepareCount: number;
     onReady: () => void;
     onFailed: (sequence: Sequence, error: unknown) => void;
   }) {
     this.cache = options.cache;
-    this.longest = options.longest;
-    this.ahead = options.ahead;
+    this.maxLength = options.maxLength;
+    this.prepareCount = options.prepareCount;
     this.onReady = options.onReady;
     this.onFailed = options.onFailed;
   }
@@ -46,45 +53,48 @@ export class WaitingLine {
   }
 
   /**
-   * @param onJoined called once it is in the line, before anything is done for it
-   * @throws Overloaded if the line is as long as it may be
+   * Appends a sequence.
+   * @param onEnqueued called before the loading of its prefix starts
+   * @throws Overloaded if the line is full
    */
-  join(sequence: Sequence, onJoined: () => void): void {
-    if (this.line.length >= this.longest) {
-      throw new Overloaded(`${this.longest} requests wait in this worker already: try again later, or another worker`);
+  enqueue(sequence: Sequence, onEnqueued: () => void): void {
+    if (this.line.length >= this.maxLength) {
+      throw new Overloaded(
+        `cannot queue the request: ${this.maxLength} requests already wait on this worker; try again later, or another worker`,
+      );
     }
     this.line.push(sequence);
-    onJoined();
+    onEnqueued();
     this.prepareAhead();
   }
 
-  /** Whether `take` may find one. */
+  /** Whether `dequeue` may return a sequence. */
   get ready(): boolean {
-    return this.next() !== null;
+    return this.peek() !== null;
   }
 
-  /** Takes the next sequence out of the line, with its prefix claimed. Null if none is to begin now. */
-  take(): ReadySequence | null {
-    for (let next = this.next(); next !== null; next = this.next()) {
+  /** Removes and returns the next sequence, with its prefix claimed. Null if none may start now. */
+  dequeue(): ReadySequence | null {
+    for (let next = this.peek(); next !== null; next = this.peek()) {
       const { sequence, prefix } = next;
       if (prefix.claim()) {
-        this.noteOvertaken(sequence);
-        this.drop(sequence);
+        this.countOvertaken(sequence);
+        this.splice(sequence);
         return next;
       }
-      giveBack(prefix);
-      sequence.to({ name: 'waiting' });
+      releasePrefix(prefix);
+      sequence.transition({ name: 'waiting' });
     }
     this.prepareAhead();
     return null;
   }
 
-  /** Takes a sequence that nobody wants any more out of the line. */
-  leave(sequence: Sequence): void {
-    if (sequence.state.name === 'ready') giveBack(sequence.state.prefix);
-    sequence.to({ name: 'ended' });
-    this.drop(sequence);
-    // Others may have been held up for it.
+  /** Removes and ends a sequence that was cancelled or has failed. */
+  remove(sequence: Sequence): void {
+    if (sequence.state.name === 'ready') releasePrefix(sequence.state.prefix);
+    sequence.transition({ name: 'ended' });
+    this.splice(sequence);
+    // Sequences behind it may have waited for it.
     if (this.ready) this.onReady();
   }
 
@@ -92,8 +102,8 @@ export class WaitingLine {
     return [...this.line];
   }
 
-  /** The first whose prefix is there, unless one before it has been overtaken too often. */
-  private next(): ReadySequence | null {
+  /** The first sequence whose prefix is ready, unless one before it has been overtaken too often. */
+  private peek(): ReadySequence | null {
     for (const sequence of this.line) {
       const { state } = sequence;
       if (state.name === 'ready') return { sequence, prefix: state.prefix };
@@ -102,35 +112,35 @@ export class WaitingLine {
     return null;
   }
 
-  private noteOvertaken(by: Sequence): void {
+  private countOvertaken(by: Sequence): void {
     for (const sequence of this.line) {
       if (sequence === by) return;
       this.overtakers.set(sequence, (this.overtakers.get(sequence) ?? 0) + 1);
     }
   }
 
-  private drop(sequence: Sequence): void {
+  private splice(sequence: Sequence): void {
     this.line.splice(this.line.indexOf(sequence), 1);
     this.prepareAhead();
   }
 
   private prepareAhead(): void {
-    for (const sequence of this.line.slice(0, this.ahead)) {
+    for (const sequence of this.line.slice(0, this.prepareCount)) {
       if (sequence.state.name === 'waiting') void this.prepare(sequence);
     }
   }
 
   private async prepare(sequence: Sequence): Promise<void> {
-    sequence.to({ name: 'preparing' });
+    sequence.transition({ name: 'preparing' });
     const { requestId, sources } = sequence.request;
     try {
       const blocks = sequence.prefixBlocks();
       const prefix = await this.cache.prepare({ requestId, blocks, sources }, sequence.signal);
       if (sequence.state.name !== 'preparing') {
-        giveBack(prefix);
+        releasePrefix(prefix);
         return;
       }
-      sequence.to({ name: 'ready', prefix });
+      sequence.transition({ name: 'ready', prefix });
       this.onReady();
     } catch (error) {
       if (sequence.state.name === 'preparing') this.onFailed(sequence, error);
@@ -138,7 +148,7 @@ export class WaitingLine {
   }
 }
 
-function giveBack(prefix: PreparedPrefix): void {
+function releasePrefix(prefix: PreparedPrefix): void {
   prefix.unpin();
   prefix.settle();
 }

@@ -1,10 +1,12 @@
 /**
- * The character that stands for each byte in byte-level vocabularies: printable characters of Latin-1 for themselves, the other
- * bytes for U+0100 onwards, in order (`bytes_to_unicode` of GPT-2, https://github.com/openai/gpt-2).
+ * The characters that represent bytes in byte-level vocabularies.
+ *
+ * Printable Latin-1 characters represent themselves; the other bytes are U+0100 onwards, in order (`bytes_to_unicode` of GPT-2,
+ * https://github.com/openai/gpt-2).
  */
 export const BYTE_CHARS: readonly string[] = byteChars();
 
-/** The byte that a character of a byte-level vocabulary stands for. */
+/** The byte that each of these characters represents. */
 export const CHAR_BYTES: ReadonlyMap<string, number> = new Map(BYTE_CHARS.map((char, byte) => [char, byte]));
 
 function byteChars(): string[] {

@@ -3,9 +3,11 @@ import { z } from 'zod';
 import { InvalidRequest, Refused } from '../errors.js';
 import type { ModelFolder } from './folder.js';
 
+/** Renders a conversation as one text, by the model's template; the only file that imports @huggingface/jinja. */
+
 export interface ChatMessage {
   readonly role: string;
-  /** Parts are joined by line breaks. */
+  /** Parts are joined by newlines. */
   readonly content: string | readonly ChatTextPart[] | null;
   readonly name?: string | undefined;
 }
@@ -16,16 +18,16 @@ interface ChatTextPart {
 }
 
 export interface RenderOptions {
-  /** Ends with the beginning of an assistant message, for the model to go on. Default true. */
+  /** Whether the text ends with the start of an assistant message, for the model to continue. Default: true. */
   readonly addGenerationPrompt?: boolean;
-  /** More variables for the template, such as `enable_thinking`. */
+  /** Further variables of the template, such as `enable_thinking`. */
   readonly variables?: Readonly<Record<string, unknown>>;
 }
 
 /** A special token in tokenizer_config.json. */
 const SpecialToken = z.union([z.string(), z.looseObject({ content: z.string() }).transform((token) => token.content)]);
 
-/** The model's own way to write a conversation as one text. */
+/** A model's chat template. */
 export class ChatTemplate {
   private constructor(
     private readonly template: Template,
@@ -34,22 +36,22 @@ export class ChatTemplate {
 
   /**
    * @returns null if the model has no template
-   * @throws Refused if it is no Jinja
+   * @throws Refused if the template is not valid Jinja
    */
   static from(folder: ModelFolder): ChatTemplate | null {
     if (folder.chatTemplate === null) return null;
     try {
       return new ChatTemplate(new Template(folder.chatTemplate), specialTokens(folder.tokenizerConfig));
     } catch (error) {
-      throw new Refused(`reading the chat template in ${folder.dir}: ${reasonOf(error)}. Correct it.`, {
+      throw new Refused(`cannot read the chat template in ${folder.dir}: ${reasonOf(error)}; correct the template`, {
         cause: error,
       });
     }
   }
 
   /**
-   * The conversation as text, to be encoded without adding special tokens, which the template writes itself.
-   * @throws InvalidRequest if the template refuses the messages
+   * Renders a conversation. The text must be encoded without adding special tokens, because the template writes them.
+   * @throws InvalidRequest if the template rejects the messages
    */
   render(messages: readonly ChatMessage[], options: RenderOptions = {}): string {
     const plain = messages.map(({ role, content, name }, index) => ({
@@ -65,7 +67,7 @@ export class ChatTemplate {
         add_generation_prompt: options.addGenerationPrompt ?? true,
       });
     } catch (error) {
-      throw new InvalidRequest(`the model's chat template refuses the messages: ${reasonOf(error)}`, 'messages');
+      throw new InvalidRequest(`messages: the model's chat template rejects them: ${reasonOf(error)}`, 'messages');
     }
   }
 }
@@ -84,7 +86,10 @@ function plainText(content: ChatMessage['content'], index: number): string {
   if (typeof content === 'string') return content;
   for (const part of content) {
     if (part.type !== 'text' || typeof part.text !== 'string') {
-      throw new InvalidRequest('only parts of type "text" are served', `messages[${index}].content`);
+      throw new InvalidRequest(
+        `messages[${index}].content: parts must have the type "text"`,
+        `messages[${index}].content`,
+      );
     }
   }
   return content.map((part) => part.text).join('\n');

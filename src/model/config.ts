@@ -9,9 +9,9 @@ export interface ModelConfig {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  /** Longest prompt and answer together, in tokens. */
+  /** The maximum number of tokens of prompt and answer together. */
   readonly contextTokens: number;
-  /** Token ids are below it. */
+  /** Token ids are less than this. */
   readonly vocabSize: number;
 }
 
@@ -29,16 +29,16 @@ const ConfigFile = z.looseObject({
 });
 
 /**
- * Checks the contents of a config.json; fields that are not needed are left alone.
+ * Checks the contents of a config.json. Unknown fields are ignored.
  * @param path for error messages
- * @throws Refused that names the field
+ * @throws Refused naming the field
  */
 export function parseConfig(json: unknown, path: string): ModelConfig {
   const parsed = ConfigFile.safeParse(json);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw new Refused(
-      `reading ${path}: ${issue?.path.join('.')}: ${issue?.message}. It must describe one decoder-only language model.`,
+      `cannot read ${path}: ${issue?.path.join('.')}: ${issue?.message}; the file must describe a decoder-only language model`,
     );
   }
   const file = parsed.data;

@@ -7,17 +7,18 @@ import type { ModelFolder } from './folder.js';
 const TAG = 'shoal/model/1';
 
 /**
- * What must be equal in two workers for the K/V of one to be right in the other, as 64 lower-case hex digits. It is SHA-256 over
- * these fields in order, each preceded by its length in bytes as a little-endian uint32:
+ * The fingerprint of a model: equal in two workers exactly if each can use the other's K/V.
+ *
+ * It is SHA-256, as 64 lower-case hex digits, over these fields in order, each preceded by its length in bytes as a little-endian uint32:
  *
  * 1. `shoal/model/1` in ASCII: the version of this format;
  * 2. SHA-256 of the graph's file, 32 bytes;
- * 3. SHA-256s of its external data files, 32 bytes each, one after another in the order of the UTF-16 code units of their names
- *    (an empty field if there are none);
+ * 3. SHA-256 of each of its external data files, 32 bytes each, concatenated in the order of the UTF-16 code units of their names
+ *    (empty if there are none);
  * 4. SHA-256 of tokenizer.json, 32 bytes;
  * 5. K/V shape: `layers,kvHeads,headDim` as ASCII decimals, such as `12,4,64`;
  * 6. K/V element type in ASCII: `float32`, `float16` or `bfloat16`;
- * 7. tokens in a block as an ASCII decimal, such as `64`.
+ * 7. tokens per block as an ASCII decimal, such as `64`.
  *
  * Files are read as streams.
  */

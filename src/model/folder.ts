@@ -6,30 +6,32 @@ import { type ModelConfig, parseConfig } from './config.js';
 import { FileSource } from './onnx/byte-source.js';
 import { type Graph, readGraph } from './onnx/graph.js';
 
-/** JSON files of a model folder; the largest tokenizers have some 35 MB. @internal exported for tests. */
+/** Opens and checks a model folder in the layout of the model hub. */
+
+/** The largest JSON file of a model folder that is read. The largest tokenizers have about 35 MB. @internal exported for tests. */
 export const MODEL_JSON_BYTES = 128 * 2 ** 20;
 
-/** A model folder in the layout of the model hub, read but for its weights and its tokenizer. */
+/** An opened model folder. Its weights and its tokenizer are not read yet. */
 export interface ModelFolder {
   readonly dir: string;
-  /** The folder's own name; also the model's name towards clients. */
+  /** The folder's base name, which clients use as the model's name. */
   readonly name: string;
   readonly graphPath: string;
   readonly graph: Graph;
-  /** Paths of files with weights beside the graph, in the order of their names. */
+  /** Paths of the files with external weights, in the order of their names. */
   readonly externalDataFiles: readonly string[];
   readonly tokenizerPath: string;
   readonly config: ModelConfig;
-  /** Tokens that end an answer; none if the model names none. */
+  /** Tokens that end an answer; empty if the model names none. */
   readonly eosTokenIds: readonly number[];
   readonly defaults: SamplingDefaults;
-  /** Contents of tokenizer_config.json; empty if there is none. */
+  /** The contents of tokenizer_config.json; empty if the file is missing. */
   readonly tokenizerConfig: Readonly<Record<string, unknown>>;
-  /** Jinja source of the model's chat template; null if it has none. */
+  /** The Jinja source of the model's chat template; null if it has none. */
   readonly chatTemplate: string | null;
 }
 
-/** How the model's makers want it sampled; null where they say nothing. A model that is not to be sampled has temperature 0. */
+/** The sampling parameters that the model's authors recommend; null where they recommend none. Greedy decoding is temperature 0. */
 export interface SamplingDefaults {
   readonly temperature: number | null;
   readonly topP: number | null;
@@ -39,7 +41,7 @@ export interface SamplingDefaults {
 }
 
 export interface ModelFolderOptions {
-  /** Which graph: `fp16` is `onnx/model_fp16.onnx`. Without one it is `onnx/model.onnx`. */
+  /** Selects the graph: `fp16` is `onnx/model_fp16.onnx`. Default: `onnx/model.onnx`. */
   readonly variant?: string | undefined;
 }
 
@@ -55,9 +57,9 @@ const Generation = z.looseObject({
 });
 
 /**
- * Opens a model folder: `config.json`, `tokenizer.json` and a graph must be there; `tokenizer_config.json`, `generation_config.json` and
- * `chat_template.jinja` may be.
- * @throws Refused that names the file that is missing or wrong, and what to do
+ * Opens a model folder. `config.json`, `tokenizer.json` and a graph are required; `tokenizer_config.json`, `generation_config.json` and
+ * `chat_template.jinja` are optional.
+ * @throws Refused naming the missing or wrong file, and the remedy
  */
 export async function openModelFolder(dir: string, options: ModelFolderOptions = {}): Promise<ModelFolder> {
   const home = resolve(dir);
@@ -66,10 +68,7 @@ export async function openModelFolder(dir: string, options: ModelFolderOptions =
   const generation = parseGeneration(await readJson(home, 'generation_config.json', 'optional'), home);
   const tokenizerConfig = (await readJson(home, 'tokenizer_config.json', 'optional')) as Record<string, unknown>;
   const tokenizerPath = join(home, 'tokenizer.json');
-  requireReadable(
-    tokenizerPath,
-    await requireFile(tokenizerPath, 'It holds the vocabulary; take it from where the model came from.'),
-  );
+  requireReadable(tokenizerPath, await requireFile(tokenizerPath, 'fetch it from where the model comes from'));
   const graphPath = await findGraph(home, options.variant);
   const graph = readGraphFile(graphPath);
   return {
@@ -91,41 +90,42 @@ async function requireFolder(dir: string): Promise<void> {
   const found = await stat(dir).catch(() => null);
   if (!found?.isDirectory()) {
     throw new Refused(
-      `opening model folder ${dir}: there is no such folder. Check the path, or make one with "shoal model synth".`,
+      `cannot open model folder ${dir}: it does not exist; check the path, or create a model with "shoal model synth"`,
     );
   }
 }
 
-/** Gives the file's size. */
+/** Returns the file's size. */
 async function requireFile(path: string, advice: string): Promise<number> {
   const found = await stat(path).catch(() => null);
   if (found?.isFile()) return found.size;
-  throw new Refused(`opening model folder ${dirname(path)}: ${basename(path)} is missing. ${advice}`);
+  throw new Refused(`cannot open model folder ${dirname(path)}: ${basename(path)} is missing; ${advice}`);
 }
 
 function requireReadable(path: string, byteLength: number): void {
   if (byteLength <= MODEL_JSON_BYTES) return;
-  const sizes = `has ${byteLength} bytes, more than ${MODEL_JSON_BYTES}`;
   throw new Refused(
-    `opening model folder ${dirname(path)}: ${basename(path)} ${sizes}. It can't be what it should be.`,
+    `cannot open model folder ${dirname(path)}: ${basename(path)} has ${byteLength} bytes; at most ${MODEL_JSON_BYTES} are allowed`,
   );
 }
 
-/** A JSON object; of an optional file that is not there, an empty one. */
+/** Reads a JSON object; a missing optional file counts as an empty one. */
 async function readJson(dir: string, name: string, need: 'required' | 'optional'): Promise<Record<string, unknown>> {
   const path = join(dir, name);
   const found = await stat(path).catch(() => null);
   if (!found) {
     if (need === 'optional') return {};
     throw new Refused(
-      `opening model folder ${dir}: ${name} is missing. Give a folder as the model hub has them, not one of its parts.`,
+      `cannot open model folder ${dir}: ${name} is missing; give a folder in the layout of the model hub`,
     );
   }
   requireReadable(path, found.size);
   try {
     return z.record(z.string(), z.unknown()).parse(JSON.parse(await readFile(path, 'utf8')));
   } catch (error) {
-    throw new Refused(`opening model folder ${dir}: ${name} is no JSON object. Fetch it again.`, { cause: error });
+    throw new Refused(`cannot open model folder ${dir}: ${name} is not a JSON object; fetch it again`, {
+      cause: error,
+    });
   }
 }
 
@@ -137,8 +137,8 @@ async function findGraph(dir: string, variant: string | undefined): Promise<stri
   }
   const others = (await readdir(join(dir, 'onnx')).catch(() => [])).filter((file) => file.endsWith('.onnx')).sort();
   const advice =
-    others.length > 0 ? `There are: ${others.join(', ')}.` : 'Export the model to ONNX, with past K/V as inputs.';
-  throw new Refused(`opening model folder ${dir}: onnx/${name} is missing. ${advice}`);
+    others.length > 0 ? `the folder has ${others.join(', ')}` : 'export the model to ONNX, with past K/V as inputs';
+  throw new Refused(`cannot open model folder ${dir}: onnx/${name} is missing; ${advice}`);
 }
 
 function readGraphFile(path: string): Graph {
@@ -147,7 +147,7 @@ function readGraphFile(path: string): Graph {
     return readGraph(source);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Refused(`opening model ${path}: ${reason}. Fetch or export it again.`, { cause: error });
+    throw new Refused(`cannot open model ${path}: ${reason}; fetch or export it again`, { cause: error });
   } finally {
     source.close();
   }
@@ -158,12 +158,13 @@ async function externalDataFiles(graphPath: string, graph: Graph): Promise<strin
     const inside = normalize(file);
     if (isAbsolute(inside) || inside.startsWith('..')) {
       throw new Refused(
-        `opening model ${graphPath}: its weights are said to be in "${file}", outside of its folder. Export it again.`,
+        `cannot open model ${graphPath}: its weights are in "${file}", outside of its folder; export it again`,
       );
     }
     return join(dirname(graphPath), inside);
   });
-  for (const path of paths) await requireFile(path, `${basename(graphPath)} has its weights there; put it beside it.`);
+  for (const path of paths)
+    await requireFile(path, `${basename(graphPath)} has its weights in this file; put both into one folder`);
   return paths;
 }
 
@@ -172,7 +173,7 @@ function parseGeneration(json: Record<string, unknown>, dir: string): z.infer<ty
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new Refused(
-    `opening model folder ${dir}: generation_config.json: ${issue?.path.join('.')}: ${issue?.message}. Correct it.`,
+    `cannot open model folder ${dir}: generation_config.json: ${issue?.path.join('.')}: ${issue?.message}; correct the file`,
   );
 }
 
@@ -191,7 +192,7 @@ function samplingDefaults(generation: z.infer<typeof Generation>): SamplingDefau
   return { temperature, topP: null, topK: null, minP: null, repetitionPenalty };
 }
 
-/** A template in a file of its own wins; of several in tokenizer_config.json, the one called "default". */
+/** Prefers chat_template.jinja; of several templates in tokenizer_config.json, takes the one named "default". */
 async function findChatTemplate(dir: string, tokenizerConfig: Record<string, unknown>): Promise<string | null> {
   const file = await readFile(join(dir, 'chat_template.jinja'), 'utf8').catch(() => null);
   if (file !== null) return file;
@@ -199,7 +200,7 @@ async function findChatTemplate(dir: string, tokenizerConfig: Record<string, unk
   const templates = Templates.safeParse(tokenizerConfig.chat_template);
   if (!templates.success) {
     throw new Refused(
-      `opening model folder ${dir}: chat_template in tokenizer_config.json is neither text nor a list of named texts. Correct it.`,
+      `cannot open model folder ${dir}: chat_template in tokenizer_config.json must be a string or an array of named strings; correct the file`,
     );
   }
   if (typeof templates.data === 'string') return templates.data;

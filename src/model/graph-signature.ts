@@ -5,17 +5,19 @@ import type { ModelConfig } from './config.js';
 import type { Graph, GraphValue } from './onnx/graph.js';
 import { LOGITS_TO_KEEP } from './onnx/logits-to-keep.js';
 
-/** What the engine must know of a decoder's graph to run it. */
+/** Derives how to run a decoder's graph from its names, shapes and operators. */
+
+/** The properties of a decoder's graph that the engine needs to run it. */
 export interface GraphSignature {
   readonly layout: KvLayout;
-  /** `in-place`: past and present may be one buffer, which the graph appends to. `hand-on`: outputs become the next inputs. */
+  /** `in-place`: past and present may be one buffer, to which the graph appends. `hand-on`: the outputs become the next inputs. */
   readonly kind: 'in-place' | 'hand-on';
-  /** Inputs and outputs of K/V: K of layer 0, V of layer 0, K of layer 1, ... */
+  /** The K/V inputs and outputs: K of layer 0, V of layer 0, K of layer 1, ... */
   readonly pastNames: readonly string[];
   readonly presentNames: readonly string[];
   readonly hasAttentionMask: boolean;
   readonly hasPositionIds: boolean;
-  /** Whether the graph makes logits of the last `num_logits_to_keep` positions only. */
+  /** Whether the graph can compute only the logits of the last `num_logits_to_keep` positions. */
   readonly hasLogitsToKeep: boolean;
   readonly logitsElementType: KvElementType;
 }
@@ -25,16 +27,16 @@ const PAST = /^past_key_values\.(\d+)\.(key|value)$/;
 const FLOATS: readonly KvElementType[] = ['float32', 'float16', 'bfloat16'];
 
 /**
- * Reads how a decoder's graph is to be run: `input_ids`, `attention_mask`, `position_ids`, `num_logits_to_keep` and
- * `past_key_values.N.key|value` `[batch, kvHeads, past, headDim]` in, `logits` and `present.N.key|value` out.
- * @throws Refused for a graph that can't be run so, naming the input or output that is in the way
+ * Derives the signature of a decoder's graph. Possible inputs are `input_ids`, `attention_mask`, `position_ids`, `num_logits_to_keep` and
+ * `past_key_values.N.key|value` `[batch, kvHeads, past, headDim]`; outputs are `logits` and `present.N.key|value`.
+ * @throws Refused if the graph cannot be run, naming the input or output that prevents it
  */
 export function graphSignature(graph: Graph, config: ModelConfig, blockTokens: number): GraphSignature {
   const inputs = new Map(graph.inputs.map((input) => [input.name, input]));
   for (const name of inputs.keys()) {
     if (!TOKEN_INPUTS.includes(name) && !PAST.test(name)) {
       throw refused(
-        `it has an input "${name}", which is not known. Known: ${TOKEN_INPUTS.join(', ')}, past_key_values.N.key|value`,
+        `it has an unknown input "${name}"; known inputs are ${TOKEN_INPUTS.join(', ')}, past_key_values.N.key|value`,
       );
     }
   }
@@ -66,10 +68,10 @@ function layerNames(graph: Graph, layers: number): string[] {
   ]).flat();
   const given = new Set(graph.inputs.filter((input) => PAST.test(input.name)).map((input) => input.name));
   const missing = names.find((name) => !given.has(name));
-  if (given.size === 0) throw refused('it takes no past K/V (past_key_values.N.key|value). Export it "with past"');
-  if (missing) throw refused(`config.json says ${layers} layers, but it has no input "${missing}"`);
+  if (given.size === 0) throw refused('it has no past K/V (past_key_values.N.key|value); export it "with past"');
+  if (missing) throw refused(`config.json has ${layers} layers, but the graph has no input "${missing}"`);
   const surplus = [...given].find((name) => !names.includes(name));
-  if (surplus) throw refused(`config.json says ${layers} layers, but it has an input "${surplus}"`);
+  if (surplus) throw refused(`config.json has ${layers} layers, but the graph has an input "${surplus}"`);
   return names;
 }
 
@@ -88,16 +90,16 @@ function kvShape(
     if (value.dims.length !== 4 || !fits(kvHeads, shape.kvHeads) || !fits(headDim, shape.headDim)) {
       const expected = `[batch, ${shape.kvHeads}, tokens, ${shape.headDim}]`;
       throw refused(
-        `"${value.name}" has shape [${value.dims.map((dim) => dim ?? '?').join(', ')}], but config.json says ${expected}`,
+        `"${value.name}" has shape [${value.dims.map((dim) => dim ?? '?').join(', ')}], but config.json requires ${expected}`,
       );
     }
     if (floatType(value) !== shape.elementType)
-      throw refused(`"${value.name}" is not ${shape.elementType} as "${first!.name}" is`);
+      throw refused(`"${value.name}" is not ${shape.elementType} like "${first!.name}"`);
   }
   return shape;
 }
 
-/** Whether one GroupQueryAttention node takes a layer's past and gives its present; it is the operator that can append in place. */
+/** Whether one GroupQueryAttention node, the operator that can append in place, computes a layer's present from its past. */
 function sharesBuffers(
   graph: Graph,
   pastNames: readonly string[],
@@ -125,10 +127,12 @@ function outputNamed(graph: Graph, name: string): GraphValue {
 function floatType(value: GraphValue): KvElementType {
   const type = FLOATS.find((float) => onnxNumber(float) === value.elementCode);
   if (!type)
-    throw refused(`"${value.name}" has ONNX element type ${value.elementCode}, which is none of ${FLOATS.join(', ')}`);
+    throw refused(
+      `"${value.name}" has ONNX element type ${value.elementCode}, which is not one of ${FLOATS.join(', ')}`,
+    );
   return type;
 }
 
 function refused(reason: string): Refused {
-  return new Refused(`the model's graph can't be run as a decoder: ${reason}.`);
+  return new Refused(`cannot run the model's graph as a decoder: ${reason}`);
 }

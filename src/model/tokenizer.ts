@@ -5,17 +5,19 @@ import { InvalidRequest, Refused } from '../errors.js';
 import { CHAR_BYTES } from './byte-chars.js';
 import type { ModelFolder } from './folder.js';
 
+/** Converts text to token ids and back; the only file that imports @huggingface/tokenizers. */
+
 export interface EncodeOptions {
-  /** Adds what the model's tokenizer puts around a text (a begin token, say). Default true. */
+  /** Whether to add the tokens that the model expects around a text, such as a begin token. Default: true. */
   readonly addSpecialTokens?: boolean;
 }
 
 export interface DecodeOptions {
-  /** Leaves special tokens out. Default false. */
+  /** Whether to leave out special tokens. Default: false. */
   readonly skipSpecialTokens?: boolean;
 }
 
-/** How a vocabulary writes bytes: each as a printable character, or as text, with `<0xNN>` for what is not in it. */
+/** How a vocabulary represents bytes: each as a printable character, or as text with `<0xNN>` for bytes without a token. */
 type ByteForm = 'byte-level' | 'byte-fallback';
 
 const Component: z.ZodType<Component> = z.lazy(() =>
@@ -41,13 +43,13 @@ const TokenizerFile = z.looseObject({
 
 const utf8 = new TextEncoder();
 
-/** Text to token ids and back, by the model's own tokenizer.json. */
+/** The tokenizer of a model, from its tokenizer.json. */
 export class Tokenizer {
-  /** Token ids are below it: as many as the model has embeddings for, which may be more than there are tokens. */
+  /** Token ids are less than this. It is the number of the model's embeddings, and may exceed the number of tokens. */
   readonly vocabSize: number;
   readonly specialIds: ReadonlySet<number>;
   private readonly addedIds: ReadonlySet<number>;
-  /** Bytes of each token, once asked for. */
+  /** Cached results of `tokenBytes`, by token id. */
   private readonly bytes: (Uint8Array | undefined)[] = [];
 
   private constructor(
@@ -64,35 +66,37 @@ export class Tokenizer {
 
   /**
    * Loads the tokenizer of a model folder.
-   * @throws Refused if its tokenizer.json is damaged or of a kind whose tokens have no exact bytes
+   * @throws Refused if its tokenizer.json is damaged, or of a kind whose tokens have no exact bytes
    */
   static async load(folder: ModelFolder): Promise<Tokenizer> {
-    const doing = `loading ${folder.tokenizerPath}`;
     try {
       const json: unknown = JSON.parse(await readFile(folder.tokenizerPath, 'utf8'));
       const { decoder } = TokenizerFile.parse(json);
       const form = decoder ? byteForm(decoder) : null;
-      if (!decoder || !form) throw new Refused(`${doing}: only byte-level and byte-fallback vocabularies are served.`);
+      if (!decoder || !form)
+        throw new Refused(
+          `cannot load ${folder.tokenizerPath}: only byte-level and byte-fallback vocabularies are supported`,
+        );
       return new Tokenizer(new Library(json as object, folder.tokenizerConfig), decoder, form, folder.config.vocabSize);
     } catch (error) {
       if (error instanceof Refused) throw error;
-      throw new Refused(`${doing}: it is no tokenizer. Fetch it again.`, { cause: error });
+      throw new Refused(`cannot load ${folder.tokenizerPath}: it is not a tokenizer; fetch it again`, { cause: error });
     }
   }
 
-  /** Token ids of a text. Lone surrogates become U+FFFD. */
+  /** Converts text to token ids. Lone surrogates become U+FFFD. */
   encode(text: string, options: EncodeOptions = {}): number[] {
     const encoding = this.library.encode(text, { add_special_tokens: options.addSpecialTokens ?? true });
     const ids: (number | undefined)[] = encoding.ids;
     if (!ids.every((id) => id !== undefined)) {
-      throw new InvalidRequest("the text has characters that the model's vocabulary has no tokens for", 'prompt');
+      throw new InvalidRequest("prompt: has characters for which the model's vocabulary has no tokens", 'prompt');
     }
     return ids;
   }
 
   /**
-   * Text of token ids; bytes that are not UTF-8 become U+FFFD.
-   * @throws InvalidRequest for an id that is not in the vocabulary
+   * Converts token ids to text. Invalid UTF-8 becomes U+FFFD.
+   * @throws InvalidRequest for an id that the model does not have
    */
   decode(ids: readonly number[], options: DecodeOptions = {}): string {
     const known = ids.filter((id) => this.tokenText(id) !== '');
@@ -104,20 +108,23 @@ export class Tokenizer {
   }
 
   /**
-   * A token as its vocabulary writes it; '' for an id that the model has and the vocabulary does not.
-   * @throws InvalidRequest for an id that the model has not
+   * A token as its vocabulary writes it; '' for an id that the model has but the vocabulary does not.
+   * @throws InvalidRequest for an id that the model does not have
    */
   tokenText(id: number): string {
     if (!Number.isInteger(id) || id < 0 || id >= this.vocabSize) {
-      throw new InvalidRequest(`token id ${id} is not in the model's vocabulary, 0 to ${this.vocabSize - 1}`, 'prompt');
+      throw new InvalidRequest(
+        `prompt: token ${id} is not in the model's vocabulary; ids are 0 to ${this.vocabSize - 1}`,
+        'prompt',
+      );
     }
     return this.library.id_to_token(id) ?? '';
   }
 
   /**
-   * The bytes that a token adds to a text. A character may be split over tokens, so that the bytes of one need not be UTF-8.
-   * @returns not to be changed
-   * @throws InvalidRequest for an id that the model has not
+   * The bytes that a token adds to a text. A character may be split over tokens, so the bytes of one token may not be valid UTF-8.
+   * @returns a cached array, which must not be changed
+   * @throws InvalidRequest for an id that the model does not have
    */
   tokenBytes(id: number): Uint8Array {
     const known = this.bytes[id];
@@ -154,7 +161,7 @@ function byteForm(decoder: Component): ByteForm | null {
   return types.includes('ByteFallback') || types.includes('Metaspace') ? 'byte-fallback' : null;
 }
 
-/** Characters that stand for no byte, which only a damaged vocabulary has, count as themselves. */
+/** Characters that represent no byte occur only in damaged vocabularies, and are encoded as themselves. */
 function byteLevelBytes(text: string): Uint8Array {
   const bytes: number[] = [];
   for (const char of text) {

@@ -1,19 +1,18 @@
 import type { Handle } from './handle.js';
 import { commitMemory } from './libc.js';
 
-/** Memory that is had from the system in one step. */
 const COMMIT_STEP_BYTES = 4 * 2 ** 20;
 
-/** Has the system back bytes `[from, to)` of some memory with real memory, off this thread. The memory is held meanwhile. */
+/** Backs bytes `[from, to)` of native memory with physical pages, off this thread, and keeps the memory alive. */
 export async function commitInSteps(memory: Handle, from: number, to: number): Promise<void> {
   const { pointer } = memory;
-  memory.hold();
+  memory.addReference();
   try {
-    // Little by little: meanwhile the system makes other changes of the process's memory wait, on whatever thread.
+    // In small steps: during each, the kernel blocks every other change of the process's address space, on all threads.
     for (let at = from; at < to; at += COMMIT_STEP_BYTES) {
       await commitMemory(pointer + at, Math.min(COMMIT_STEP_BYTES, to - at));
     }
   } finally {
-    memory.drop();
+    memory.dropReference();
   }
 }

@@ -1,39 +1,28 @@
 import { InternalError } from '../errors.js';
 import { NULL, type Pointer } from './ffi.js';
 
-const KINDS = [
-  'environment',
-  'sessionOptions',
-  'session',
-  'metadata',
-  'typeInfo',
-  'shapeInfo',
-  'binding',
-  'value',
-  'memory',
-  'mapping',
-  'allocator',
-  'runOptions',
-  'providerOptions',
-] as const;
+/** Reference-counted owners of native objects, counted by kind so that a test sees a leak. */
 
-export type HandleKind = (typeof KINDS)[number];
+const live = new Map<string, number>();
 
-const live = Object.fromEntries(KINDS.map((kind) => [kind, 0])) as Record<HandleKind, number>;
+function count(kind: string, change: 1 | -1): void {
+  const total = (live.get(kind) ?? 0) + change;
+  if (total === 0) live.delete(kind);
+  else live.set(kind, total);
+}
 
-const forgotten = new FinalizationRegistry((kind: HandleKind) => {
-  process.emitWarning(`an ONNX Runtime ${kind} was collected without release: its memory is lost`, 'HandleLeak');
+const leaked = new FinalizationRegistry((kind: string) => {
+  process.emitWarning(`a native ${kind} was garbage-collected without release: its memory is lost`, 'HandleLeak');
 });
 
-/** How many foreign objects of each kind are alive in this process. @internal exported for tests. */
-export function liveHandles(): Readonly<Record<HandleKind, number>> {
-  return { ...live };
+/** The number of native objects of each kind that are alive in this process. Kinds without any are absent. @internal exported for tests. */
+export function liveHandles(): Readonly<Record<string, number>> {
+  return Object.fromEntries(live);
 }
 
 /**
- * Owner of one foreign object. `release` says when its memory is given back, garbage collection does not (it only reports,
- * as a warning, an owner that was forgotten). What uses the object meanwhile, a run or another object, holds it: then it is
- * freed when the last of them drops it.
+ * Owner of one native object. The object is freed once its owner has released it and every other user (a run, another object)
+ * has dropped its reference. Garbage collection never frees it: it only warns of a handle that was not released.
  */
 export abstract class Handle {
   private _pointer: Pointer;
@@ -41,59 +30,59 @@ export abstract class Handle {
   private references = 1;
 
   protected constructor(
-    readonly kind: HandleKind,
+    readonly kind: string,
     pointer: Pointer,
   ) {
     this._pointer = pointer;
-    live[kind] += 1;
-    forgotten.register(this, kind, this);
+    count(kind, 1);
+    leaked.register(this, kind, this);
   }
 
-  /** Its address. Throws `InternalError` after `release`. */
+  /** The object's address. Throws `InternalError` after `release`. */
   get pointer(): Pointer {
     if (this.released) throw new InternalError(`a ${this.kind} was used after its release`);
     return this._pointer;
   }
 
-  /** The owner's last word: it cannot be used any more. Calling it again does nothing. */
+  /** Drops the owner's reference: the owner must not use the object any more. Idempotent. */
   release(): void {
     if (this.released) return;
     this.released = true;
-    this.drop();
+    this.dropReference();
   }
 
-  /** Keeps the object alive until `drop`. For the binding itself, not for its users. */
-  hold(): void {
+  /** Keeps the object alive until `dropReference`. For other handles and for runs; owners call `release` instead. */
+  addReference(): void {
     if (this.references === 0) throw new InternalError(`a ${this.kind} was used after it was freed`);
     this.references += 1;
   }
 
-  drop(): void {
+  dropReference(): void {
     this.references -= 1;
     if (this.references > 0) return;
     const pointer = this._pointer;
     this._pointer = NULL;
     this.released = true;
-    live[this.kind] -= 1;
-    forgotten.unregister(this);
+    count(this.kind, -1);
+    leaked.unregister(this);
     this.free(pointer);
   }
 
   protected abstract free(pointer: Pointer): void;
 }
 
-/** Hands a foreign object to `use`, and frees it afterwards, come what may. */
+/** Passes a native object to `use`, and frees it afterwards even if `use` throws. */
 export function withHandle<T>(
-  kind: HandleKind,
+  kind: string,
   pointer: Pointer,
   free: (pointer: Pointer) => void,
   use: (pointer: Pointer) => T,
 ): T {
-  live[kind] += 1;
+  count(kind, 1);
   try {
     return use(pointer);
   } finally {
     free(pointer);
-    live[kind] -= 1;
+    count(kind, -1);
   }
 }

@@ -5,20 +5,22 @@ import { type Pointer, viewMemory } from './ffi.js';
 import { Handle } from './handle.js';
 import { mapFile, memoryFile, seal, unmap } from './libc.js';
 
-/** By this name, in `/proc/PID/fd`, other processes know what they find. */
+/** Host memory that other processes of the same host and user can map read-only. */
+
+/** The name by which other processes recognise such memory in `/proc/PID/fd`. */
 export const SHARED_MEMORY_NAME = 'shoal-blocks';
 
 /**
- * Host memory that other processes of the same user can map to read, and never to write: a sealed memory file. It takes up real memory only
- * where it is touched, and is gone when nobody has it mapped any more, however its processes ended.
+ * A sealed memory file, mapped writable here and mappable read-only elsewhere. It takes up physical memory only where it was touched, and
+ * the kernel frees it when no process has it mapped, even after a crash.
  */
 export class SharedMemory extends Handle {
   private _bytes: Uint8Array | null = null;
 
-  /** Null where the system has no such memory to give: the caller does with memory of its own. */
+  /** Null if the system has no such memory: the caller falls back to private memory. */
   static allocate(byteLength: number): SharedMemory | null {
     if (!Number.isSafeInteger(byteLength) || byteLength < 1) {
-      throw new InternalError(`shared memory of ${byteLength} bytes was asked for; at least 1 is needed`);
+      throw new InternalError(`cannot allocate ${byteLength} bytes of shared memory: at least 1 is needed`);
     }
     const fileDescriptor = memoryFile(SHARED_MEMORY_NAME);
     if (fileDescriptor === null) return null;
@@ -37,13 +39,13 @@ export class SharedMemory extends Handle {
     super('memory', pointer);
   }
 
-  /** All of it, in place. Not to be touched after the memory is freed: that would crash the process. */
+  /** All of the memory, in place. Using the view after the memory is freed crashes the process. */
   get bytes(): Uint8Array {
     this._bytes ??= viewMemory(this.pointer, this.byteLength);
     return this._bytes;
   }
 
-  /** Has the system back bytes `[from, to)` with real memory now, off this thread, and not at the first write to each page. */
+  /** Backs bytes `[from, to)` with physical memory now, off this thread, instead of at the first write to each page. */
   commit(from: number, to: number): Promise<void> {
     return commitInSteps(this, from, to);
   }

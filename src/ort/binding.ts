@@ -7,17 +7,19 @@ import type { Session } from './session.js';
 import { type TensorMemory, Value } from './value.js';
 
 /**
- * What a run reads and writes, by name. Stays from run to run, so that only what changes is bound anew. The same value may be
- * bound as an input and an output: the graph then works in place. Serves one run at a time, and is not to be changed during it.
+ * The inputs and outputs of runs, by name. A binding persists from run to run, so only the values that change are bound again. One
+ * value may be bound as both an input and an output: the graph then works in place. A binding serves one run at a time, and must not be
+ * changed during a run.
  */
 export class Binding extends Handle {
   private readonly inputs = new Map<string, TensorMemory | null>();
-  /** In the order in which ONNX Runtime lists them: by first binding. */
-  private readonly _outputs = new Map<string, Held>();
+  /** In the order of their first binding, in which ONNX Runtime lists them too. */
+  private readonly _outputs = new Map<string, BoundOutput>();
   private readonly environment: Environment;
   private running = false;
-  /** A run left tensors behind; `#succeeded` if it left all of them. */
+  /** Whether a run has ended, so that outputs may hold tensors of it. */
   private hasRun = false;
+  /** Whether the last run succeeded and no output was changed since, so that all outputs are valid. */
   private succeeded = false;
 
   /** Use `session.createBinding()`. */
@@ -28,56 +30,59 @@ export class Binding extends Handle {
   ) {
     super('binding', pointer);
     this.environment = environment;
-    session.hold();
+    session.addReference();
   }
 
-  /** The run reads `value`. It may be released once it is bound; its bytes stay until it is unbound. Throws `InternalError` for an unknown name. */
+  /**
+   * Makes runs read `value`. The caller may release the value once it is bound; its bytes stay alive until it is unbound. Throws
+   * `InternalError` for an unknown name.
+   */
   bindInput(name: string, value: Value): void {
     const { calls } = this.environment;
-    const status = calls.api.bindInput(this.idle(), this.session.inputName(name), value.pointer);
-    if (status !== NULL) throw calls.failure(status, `binding the input ${name}`);
-    hold(this.inputs, name, value.memory);
+    const status = calls.api.bindInput(this.idlePointer(), this.session.inputName(name), value.pointer);
+    if (status !== NULL) throw calls.failure(status, `bind the input ${name}`);
+    setBound(this.inputs, name, value.memory);
   }
 
-  /** The run writes into `value`, whose shape must be the output's. Throws `InternalError` for an unknown name. */
+  /** Makes runs write into `value`, whose shape must be the output's. Throws `InternalError` for an unknown name. */
   bindOutput(name: string, value: Value): void {
     const { calls } = this.environment;
-    const status = calls.api.bindOutput(this.idle(), this.session.outputName(name), value.pointer);
-    if (status !== NULL) throw calls.failure(status, `binding the output ${name}`);
-    hold(this._outputs, name, value.memory);
+    const status = calls.api.bindOutput(this.idlePointer(), this.session.outputName(name), value.pointer);
+    if (status !== NULL) throw calls.failure(status, `bind the output ${name}`);
+    setBound(this._outputs, name, value.memory);
     this.succeeded = false;
   }
 
-  /** Each run makes a new tensor for this output, in host memory or where the allocator's is; see `outputs`. */
+  /** Makes each run allocate a new tensor for this output, in host memory or in the allocator's memory; see `outputs`. */
   bindOutputToDevice(name: string, where: 'cpu' | DeviceAllocator): void {
     const place = where === 'cpu' ? this.environment.hostMemory : where.place;
     this.bindToPlace(name, place);
-    hold(this._outputs, name, place);
+    setBound(this._outputs, name, place);
     this.succeeded = false;
   }
 
   private bindToPlace(name: string, place: Pointer): void {
     const { calls } = this.environment;
-    const status = calls.api.bindOutputToDevice(this.idle(), this.session.outputName(name), place);
-    if (status !== NULL) throw calls.failure(status, `leaving the output ${name} to the device`);
+    const status = calls.api.bindOutputToDevice(this.idlePointer(), this.session.outputName(name), place);
+    if (status !== NULL) throw calls.failure(status, `bind the output ${name} to device memory`);
   }
 
-  /** What the last run made for `bindOutputToDevice`, by name. The caller must release them; they outlive the binding. */
+  /** The tensors that the last run allocated for `bindOutputToDevice`, by name. The caller must release them; they outlive the binding. */
   outputs(): Map<string, Value> {
-    const binding = this.idle();
-    if (!this.succeeded) throw new InternalError('the outputs of a binding were asked for without a run before');
+    const binding = this.idlePointer();
+    if (!this.succeeded) throw new InternalError('cannot read the outputs of a binding without a run before');
     const { calls, allocator } = this.environment;
-    const doing = 'reading the outputs of a run';
-    const list = calls.take(calls.api.getBoundOutputValues(binding, allocator, calls.out, calls.out2), doing);
+    const action = 'read the outputs of a run';
+    const list = calls.result(calls.api.getBoundOutputValues(binding, allocator, calls.out, calls.out2), action);
     if (list === NULL) return new Map();
-    const pointers = Array.from(new BigUint64Array(viewMemory(list, 8 * calls.takeSecond()).buffer), Number);
-    calls.check(calls.api.allocatorFree(allocator, list), doing);
+    const pointers = Array.from(new BigUint64Array(viewMemory(list, 8 * calls.secondResult()).buffer), Number);
+    calls.check(calls.api.allocatorFree(allocator, list), action);
     const made = new Map<string, Value>();
     let index = 0;
-    for (const [name, held] of this._outputs) {
+    for (const [name, bound] of this._outputs) {
       const pointer = pointers[index]!;
       index += 1;
-      if (typeof held === 'number') made.set(name, this.adopt(pointer, held));
+      if (typeof bound === 'number') made.set(name, this.adopt(pointer, bound));
       else calls.api.releaseValue(pointer);
     }
     return made;
@@ -89,69 +94,72 @@ export class Binding extends Handle {
   }
 
   clearInputs(): void {
-    this.environment.calls.api.clearBoundInputs(this.idle());
-    dropAll(this.inputs);
+    this.environment.calls.api.clearBoundInputs(this.idlePointer());
+    clearBound(this.inputs);
   }
 
   clearOutputs(): void {
-    this.environment.calls.api.clearBoundOutputs(this.idle());
-    dropAll(this._outputs);
+    this.environment.calls.api.clearBoundOutputs(this.idlePointer());
+    clearBound(this._outputs);
     this.succeeded = false;
   }
 
-  /** A run begins. For `Session.run`. */
-  begin(): void {
-    this.idle();
-    // A tensor left by the last run would be taken as the place to write to, whatever its shape.
+  /** Only for `Session.run`: marks the start of a run. */
+  startRun(): void {
+    this.idlePointer();
+    // Otherwise ONNX Runtime would write into the tensor of the last run, whatever its shape.
     if (this.hasRun)
-      for (const [name, held] of this._outputs) if (typeof held === 'number') this.bindToPlace(name, held);
+      for (const [name, bound] of this._outputs) if (typeof bound === 'number') this.bindToPlace(name, bound);
     this.succeeded = false;
     this.running = true;
-    this.hold();
+    this.addReference();
   }
 
-  /** It is over. For `Session.run`. */
-  end(succeeded: boolean): void {
+  /** Only for `Session.run`: marks the end of a run. */
+  endRun(succeeded: boolean): void {
     this.running = false;
     this.hasRun = true;
     this.succeeded = succeeded;
-    this.drop();
+    this.dropReference();
   }
 
-  private idle(): Pointer {
-    if (this.running) throw new InternalError('a binding was used while a run has it');
+  private idlePointer(): Pointer {
+    if (this.running) throw new InternalError('cannot use a binding while a run uses it');
     return this.pointer;
   }
 
   protected override free(pointer: Pointer): void {
     const { calls, locks } = this.environment;
-    // It may be the last that has a tensor of the device.
-    locks[this.session.provider].between(() => {
+    // The binding may have the last reference to a tensor of the device.
+    locks[this.session.provider].runOutside(() => {
       calls.api.releaseIoBinding(pointer);
-      dropAll(this.inputs);
-      dropAll(this._outputs);
-      this.session.drop();
+      clearBound(this.inputs);
+      clearBound(this._outputs);
+      this.session.dropReference();
     });
   }
 }
 
-/** Memory that is bound, null where a value has its own, and where ONNX Runtime makes a new tensor in each run, the place for it. */
-type Held = TensorMemory | null | Pointer;
+/**
+ * The memory of a bound tensor, null if the tensor owns its memory, or the `OrtMemoryInfo` in which each run allocates a new tensor.
+ * An input is never the latter.
+ */
+type BoundOutput = TensorMemory | null | Pointer;
 
-/** Notes that the memory is in use under this name, in place of what was before. */
-function hold<H extends Held>(names: Map<string, H>, name: string, memory: H): void {
+/** References the memory bound under a name, and drops the reference to the memory bound before. */
+function setBound<B extends BoundOutput>(names: Map<string, B>, name: string, memory: B): void {
   const before = names.get(name);
   if (before === memory) return;
-  if (isMemory(memory)) memory.hold();
+  if (isMemory(memory)) memory.addReference();
   names.set(name, memory);
-  if (before !== undefined && isMemory(before)) before.drop();
+  if (before !== undefined && isMemory(before)) before.dropReference();
 }
 
-function dropAll(names: Map<string, Held>): void {
-  for (const memory of names.values()) if (isMemory(memory)) memory.drop();
+function clearBound(names: Map<string, BoundOutput>): void {
+  for (const memory of names.values()) if (isMemory(memory)) memory.dropReference();
   names.clear();
 }
 
-function isMemory(held: Held): held is TensorMemory {
-  return held !== null && typeof held !== 'number';
+function isMemory(bound: BoundOutput): bound is TensorMemory {
+  return bound !== null && typeof bound !== 'number';
 }

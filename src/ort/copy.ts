@@ -3,23 +3,23 @@ import { callAsync, NULL } from '../native/ffi.js';
 import type { Value } from './value.js';
 
 /**
- * Copies a tensor to another of the same size, between the host and a device, on a thread of the pool. Resolves when the bytes are there. On a
- * device that takes turns, in one.
+ * Copies a tensor to another of the same size, between host and device, on a thread of the pool. Resolves when the copy is complete. The
+ * caller must hold the lock of the device if it has one.
  */
 export async function copyTensor(from: Value, to: Value): Promise<void> {
   if (from.byteLength !== to.byteLength) {
-    throw new InternalError(`${from.byteLength} bytes were to be copied into a tensor of ${to.byteLength}`);
+    throw new InternalError(`cannot copy a tensor of ${from.byteLength} bytes into one of ${to.byteLength} bytes`);
   }
   const { environment } = from;
   const { calls } = environment;
   const pair = [BigUint64Array.of(BigInt(from.pointer)), BigUint64Array.of(BigInt(to.pointer))] as const;
-  from.hold();
-  to.hold();
+  from.addReference();
+  to.addReference();
   try {
     const status = await callAsync(calls.api.copyTensors, environment.pointer, ...pair, NULL, 1);
-    calls.check(status, `copying ${from.byteLength} bytes from or to a device`);
+    calls.check(status, `copy ${from.byteLength} bytes from or to a device`);
   } finally {
-    from.drop();
-    to.drop();
+    from.dropReference();
+    to.dropReference();
   }
 }

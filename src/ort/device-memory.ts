@@ -8,14 +8,14 @@ import type { Session } from './session.js';
 const ARENA_ALLOCATOR_OFF = 0;
 const MEMORY_TYPE_DEFAULT = 0;
 
-/** Gives out memory of the device that a session runs on. */
+/** Allocates memory of the device that a session runs on. */
 export class DeviceAllocator extends Handle {
   readonly environment: Environment;
   readonly provider: DeviceProviderName;
-  /** Says "memory of this device" to calls that ask where a tensor is. */
+  /** The `OrtMemoryInfo` that denotes this device's memory. */
   readonly place: Pointer;
 
-  /** Throws `OrtError` where the session has no such device. */
+  /** Throws `OrtError` if the session has no such device. */
   constructor(
     private readonly session: Session,
     provider: DeviceProviderName,
@@ -25,22 +25,22 @@ export class DeviceAllocator extends Handle {
     const { calls } = environment;
     const { api, out } = calls;
     const { name } = DEVICE_MEMORY[provider];
-    const place = calls.take(
+    const place = calls.result(
       api.createMemoryInfo(name, ARENA_ALLOCATOR_OFF, deviceIndex, MEMORY_TYPE_DEFAULT, out),
-      'describing memory of a device',
+      'describe device memory',
     );
     const status = api.createAllocator(session.pointer, place, out);
-    super('allocator', calls.take(status, `finding the allocator of ${name}`));
+    super('allocator', calls.result(status, `find the allocator of ${name}`));
     this.environment = environment;
     this.provider = provider;
     this.place = place;
-    session.hold();
+    session.addReference();
   }
 
-  /** Memory of the device. Its contents are undefined at first. Throws `OrtError` when the device has no such memory. */
+  /** Allocates uninitialized memory of the device. Throws `OrtError` if the device has not enough. */
   allocate(byteLength: number): DeviceAllocation {
     if (!Number.isSafeInteger(byteLength) || byteLength < 1) {
-      throw new InternalError(`device memory of ${byteLength} bytes was asked for; at least 1 is needed`);
+      throw new InternalError(`cannot allocate ${byteLength} bytes of device memory: at least 1 is needed`);
     }
     return new DeviceAllocation(this, byteLength);
   }
@@ -49,11 +49,11 @@ export class DeviceAllocator extends Handle {
     const { api } = this.environment.calls;
     api.releaseAllocator(pointer);
     api.releaseMemoryInfo(this.place);
-    this.session.drop();
+    this.session.dropReference();
   }
 }
 
-/** Memory of a device, which the host cannot read or write. Values over it, and bindings of those, keep it after `release`. */
+/** Device memory that the host cannot access. Values over it, and bindings of such values, keep it alive after `release`. */
 export class DeviceAllocation extends Handle {
   readonly environment: Environment;
 
@@ -67,21 +67,21 @@ export class DeviceAllocation extends Handle {
     const { environment, pointer, provider } = allocator;
     const { calls } = environment;
     const status = calls.api.allocatorAlloc(pointer, byteLength, calls.out);
-    super('memory', calls.take(status, `allocating ${byteLength} bytes of ${provider} memory`));
+    super('memory', calls.result(status, `allocate ${byteLength} bytes of ${provider} memory`));
     this.environment = environment;
     this.allocatorPointer = pointer;
-    allocator.hold();
+    allocator.addReference();
   }
 
   get place(): Pointer {
     return this.allocator.place;
   }
 
-  /** Where the byte at `byteOffset` is. */
+  /** The address of the byte at `byteOffset`. */
   address(byteOffset: number): Pointer {
     if (byteOffset !== 0 && !DEVICE_MEMORY[this.allocator.provider].hasOffsets) {
       throw new InternalError(
-        `${this.allocator.provider} memory can be used from its beginning only, not from byte ${byteOffset}`,
+        `cannot use ${this.allocator.provider} memory from byte ${byteOffset}: tensors must start at byte 0`,
       );
     }
     return this.pointer + byteOffset;
@@ -90,9 +90,9 @@ export class DeviceAllocation extends Handle {
   protected override free(pointer: Pointer): void {
     const { calls, locks } = this.environment;
     const { provider } = this.allocator;
-    locks[provider].between(() => {
-      calls.check(calls.api.allocatorFree(this.allocatorPointer, pointer), `freeing ${provider} memory`);
-      this.allocator.drop();
+    locks[provider].runOutside(() => {
+      calls.check(calls.api.allocatorFree(this.allocatorPointer, pointer), `free ${provider} memory`);
+      this.allocator.dropReference();
     });
   }
 }

@@ -1,8 +1,6 @@
 import { InternalError } from '../errors.js';
 
-/** Element types, their bytes and their numbers in ONNX. */
-
-/** Element types of tensors, by ONNX's number, with bytes an element. Text and types of less than a byte are not served. */
+/** Element types of tensors: their ONNX numbers and sizes. Strings and types smaller than a byte are not supported. */
 const ELEMENT_TYPES = {
   float32: { onnx: 1, bytes: 4 },
   uint8: { onnx: 2, bytes: 1 },
@@ -28,23 +26,23 @@ export function elementBytes(type: ElementType): number {
   return ELEMENT_TYPES[type].bytes;
 }
 
-/** ONNX's number of an element type (`TensorProto.DataType`). */
+/** The ONNX number of an element type (`TensorProto.DataType`). */
 export function onnxNumber(type: ElementType): number {
   return ELEMENT_TYPES[type].onnx;
 }
 
-/** The element type of an ONNX number. Throws `InternalError` for one that is not served. */
+/** The element type with an ONNX number. Throws `InternalError` if it is not supported. */
 export function elementTypeOf(number: number): ElementType {
   const type = BY_NUMBER.get(number);
   if (type === undefined) {
     throw new InternalError(
-      `a tensor has ONNX element type ${number}, which is not served (served: ${Object.keys(ELEMENT_TYPES).join(', ')})`,
+      `a tensor has ONNX element type ${number}, which is not supported; supported types are ${Object.keys(ELEMENT_TYPES).join(', ')}`,
     );
   }
   return type;
 }
 
-/** Bytes of a dense tensor. */
+/** The size of a dense tensor in bytes. */
 export function tensorBytes(type: ElementType, shape: readonly number[]): number {
   let elements = 1;
   for (const dim of shape) elements *= dim;

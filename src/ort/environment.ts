@@ -4,33 +4,35 @@ import { Handle } from '../native/handle.js';
 import { Calls } from './calls.js';
 import type { Provider } from './provider.js';
 
-/** From what severity on ONNX Runtime writes to stderr. */
+/** ONNX Runtime's environment, one for the process. */
+
+/** The lowest severity that ONNX Runtime writes to stderr. */
 export type OrtLogLevel = 'verbose' | 'info' | 'warning' | 'error' | 'fatal';
 const LOG_LEVELS: readonly OrtLogLevel[] = ['verbose', 'info', 'warning', 'error', 'fatal'];
 
 const ARENA_ALLOCATOR_OFF = 0;
 const MEMORY_TYPE_DEFAULT = 0;
 
-/** ONNX Runtime's environment: one for the process, alive as long as somebody holds it. */
+/** The environment of this process. It lives as long as a reference to it does. */
 export class Environment extends Handle {
   private static current: Environment | null = null;
 
   /** ONNX Runtime's allocator of host memory: aligned to 64 bytes, not zeroed. */
   readonly allocator: Pointer;
-  /** Says "host memory" to calls that ask where a tensor is. */
+  /** The `OrtMemoryInfo` that denotes host memory. */
   readonly hostMemory: Pointer;
-  /** All that touches a WebGPU device, whatever session, has one context in the provider, which no two threads may enter at once. */
+  /** By provider. All WebGPU sessions share one context, which only one thread at a time may use, so they need a mutex. */
   readonly locks: Readonly<Record<Provider['name'], Lock>> = {
     cpu: NO_LOCK,
     webgpu: new Mutex(),
     cuda: NO_LOCK,
   };
 
-  /** The environment of the process, held for the caller, who must `drop` it. Only the first caller's log level counts. */
+  /** Returns the environment with a reference that the caller must drop. The log level of the first caller applies. */
   static shared(logLevel: OrtLogLevel): Environment {
     const current = Environment.current;
     if (current !== null) {
-      current.hold();
+      current.addReference();
       return current;
     }
     Environment.current = new Environment(Calls.load(), logLevel);
@@ -43,11 +45,11 @@ export class Environment extends Handle {
   ) {
     const { api, out } = calls;
     const level = LOG_LEVELS.indexOf(logLevel);
-    super('environment', calls.take(api.createEnv(level, 'shoal', out), 'making its environment'));
-    this.allocator = calls.take(api.getAllocatorWithDefaultOptions(out), 'finding its allocator');
-    this.hostMemory = calls.take(
+    super('environment', calls.result(api.createEnv(level, 'shoal', out), 'create its environment'));
+    this.allocator = calls.result(api.getAllocatorWithDefaultOptions(out), 'find its default allocator');
+    this.hostMemory = calls.result(
       api.createCpuMemoryInfo(ARENA_ALLOCATOR_OFF, MEMORY_TYPE_DEFAULT, out),
-      'describing host memory',
+      'describe host memory',
     );
   }
 

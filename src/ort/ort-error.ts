@@ -20,21 +20,22 @@ const CODES = [
 
 export type OrtErrorCode = (typeof CODES)[number] | `CODE_${number}`;
 
-/** ONNX Runtime refused or failed. Carries its own text. */
+/** A failed call of ONNX Runtime, with the code and the message of its status. */
 export class OrtError extends InternalError {
   readonly ortCode: OrtErrorCode;
 
+  /** @param action completes the sentence "ONNX Runtime cannot ..." */
   constructor(
-    doing: string,
+    action: string,
     readonly ortMessage: string,
     ortCode: number,
   ) {
     const code = CODES[ortCode] ?? (`CODE_${ortCode}` as const);
-    super(`ONNX Runtime failed ${doing}: ${ortMessage} (${code})`);
+    super(`ONNX Runtime cannot ${action}: ${ortMessage} (${code})`);
     this.ortCode = code;
   }
 
-  /** Whether host or device had no memory left. There is no code for it: the texts are those of the standard library, of the arenas and of the drivers. */
+  /** Whether host or device ran out of memory. No code says so; the messages are those of the C++ library, the arenas and the drivers. */
   get outOfMemory(): boolean {
     return /std::bad_alloc|out of memory|failed to allocate memory/i.test(this.ortMessage);
   }

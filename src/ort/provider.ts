@@ -1,4 +1,4 @@
-/** What runs a graph, and where the K/V of its sessions is. */
+/** The execution provider that runs a graph; it also decides in which memory K/V lies. */
 export type Provider =
   | { readonly name: 'cpu' }
   /** @see https://onnxruntime.ai/docs/execution-providers/WebGPU-ExecutionProvider.html for its options */
@@ -8,7 +8,7 @@ export type Provider =
 
 export type DeviceProviderName = Exclude<Provider['name'], 'cpu'>;
 
-/** How ONNX Runtime calls the memory of each provider's device, and whether an address in the middle of it means anything. */
+/** ONNX Runtime's names for device memory, and whether a tensor may start at an offset within an allocation. */
 export const DEVICE_MEMORY = {
   webgpu: { name: 'WebGPU_Buf', hasOffsets: false },
   cuda: { name: 'Cuda', hasOffsets: true },

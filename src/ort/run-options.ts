@@ -3,7 +3,7 @@ import { Handle } from '../native/handle.js';
 import type { Environment } from './environment.js';
 import type { OrtRuntime } from './runtime.js';
 
-/** What runs can be stopped by. One may serve many runs, one after the other or at once. */
+/** Stops runs from outside. One `RunOptions` may serve many runs, sequential or concurrent. */
 export class RunOptions extends Handle {
   private readonly environment: Environment;
   private _terminated = false;
@@ -11,29 +11,29 @@ export class RunOptions extends Handle {
   constructor(runtime: OrtRuntime) {
     const { environment } = runtime;
     const { calls } = environment;
-    super('runOptions', calls.take(calls.api.createRunOptions(calls.out), 'making run options'));
+    super('runOptions', calls.result(calls.api.createRunOptions(calls.out), 'create run options'));
     this.environment = environment;
-    environment.hold();
+    environment.addReference();
   }
 
   get terminated(): boolean {
     return this._terminated;
   }
 
-  /** Stops the runs that use it, between two nodes of the graph, and refuses new ones until `reset`. They reject with `Cancelled`. */
+  /** Stops the runs that use these options at the next node of the graph, and new ones until `reset`. They reject with `Cancelled`. */
   terminate(): void {
-    this.environment.calls.check(this.environment.calls.api.runOptionsSetTerminate(this.pointer), 'stopping a run');
+    this.environment.calls.check(this.environment.calls.api.runOptionsSetTerminate(this.pointer), 'stop a run');
     this._terminated = true;
   }
 
-  /** Allows runs again. Only when none that was stopped is still on its way. */
+  /** Allows runs again. Call only after every stopped run has ended. */
   reset(): void {
-    this.environment.calls.check(this.environment.calls.api.runOptionsUnsetTerminate(this.pointer), 'allowing runs');
+    this.environment.calls.check(this.environment.calls.api.runOptionsUnsetTerminate(this.pointer), 'allow runs again');
     this._terminated = false;
   }
 
   protected override free(pointer: Pointer): void {
     this.environment.calls.api.releaseRunOptions(pointer);
-    this.environment.drop();
+    this.environment.dropReference();
   }
 }

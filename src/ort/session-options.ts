@@ -3,31 +3,33 @@ import { Handle, withHandle } from '../native/handle.js';
 import type { Environment } from './environment.js';
 import type { Provider } from './provider.js';
 
+/** The settings of a session, and their form in the C API. */
+
 const OPTIMIZATION_LEVELS = { none: 0, basic: 1, extended: 2, all: 99 } as const;
 
 export interface SessionOptions {
-  /** What runs the graph's nodes, as far as it can. Default: the CPU. */
+  /** Runs the nodes that it supports; the CPU runs the others. Default: the CPU. */
   readonly provider?: Provider;
-  /** Threads that share one operator's work. */
+  /** Threads that share the work of one operator. */
   readonly intraOpThreads: number;
-  /** Whether those threads spin while they wait: faster between operators, but it burns a core each. */
+  /** Whether these threads spin while idle: operators start faster, but each thread keeps a core busy. */
   readonly allowSpinning: boolean;
-  /** Folder of external weights, for a model that is given as bytes. Default: the current folder. */
+  /** Folder of external weights, for a model given as bytes. Default: the current folder. */
   readonly externalDataFolder?: string;
-  /** How far the graph is rewritten at loading. Default: `all`. */
+  /** How much ONNX Runtime may rewrite the graph when it loads it. Default: `all`. */
   readonly optimization?: keyof typeof OPTIMIZATION_LEVELS;
   /**
-   * Remembers the layout of temporary memory for each combination of input shapes that was ever seen. Never forgotten, so only
-   * for graphs whose shapes repeat. Default: false.
+   * Caches the layout of temporary memory for each combination of input shapes. The cache is never evicted, so this suits only graphs
+   * whose shapes repeat. Default: false.
    */
   readonly memoryPattern?: boolean;
-  /** Keeps freed temporary memory for the next run. Default: true. */
+  /** Whether freed temporary memory is kept for the next run. Default: true. */
   readonly memoryArena?: boolean;
-  /** Further entries, as in onnxruntime_session_options_config_keys.h. */
+  /** More entries, with the keys of onnxruntime_session_options_config_keys.h. */
   readonly config?: Readonly<Record<string, string>>;
 }
 
-/** `SessionOptions` as the C API takes them. */
+/** `SessionOptions` as an object of the C API. */
 export class NativeSessionOptions extends Handle {
   constructor(
     private readonly environment: Environment,
@@ -35,8 +37,8 @@ export class NativeSessionOptions extends Handle {
   ) {
     const { calls } = environment;
     const { api } = calls;
-    super('sessionOptions', calls.take(api.createSessionOptions(calls.out), 'making session options'));
-    environment.hold();
+    super('sessionOptions', calls.result(api.createSessionOptions(calls.out), 'create session options'));
+    environment.addReference();
     try {
       this.set(options);
     } catch (error) {
@@ -49,12 +51,12 @@ export class NativeSessionOptions extends Handle {
     const { calls } = this.environment;
     const { api } = calls;
     const level = OPTIMIZATION_LEVELS[options.optimization ?? 'all'];
-    const doing = 'setting session options';
-    calls.check(api.setIntraOpNumThreads(this.pointer, options.intraOpThreads), doing);
-    calls.check(api.setInterOpNumThreads(this.pointer, 1), doing);
-    calls.check(api.setSessionGraphOptimizationLevel(this.pointer, level), doing);
-    if (options.memoryPattern !== true) calls.check(api.disableMemPattern(this.pointer), doing);
-    if (options.memoryArena === false) calls.check(api.disableCpuMemArena(this.pointer), doing);
+    const action = 'set session options';
+    calls.check(api.setIntraOpNumThreads(this.pointer, options.intraOpThreads), action);
+    calls.check(api.setInterOpNumThreads(this.pointer, 1), action);
+    calls.check(api.setSessionGraphOptimizationLevel(this.pointer, level), action);
+    if (options.memoryPattern !== true) calls.check(api.disableMemPattern(this.pointer), action);
+    if (options.memoryArena === false) calls.check(api.disableCpuMemArena(this.pointer), action);
     const entries: Record<string, string> = {
       'session.intra_op.allow_spinning': options.allowSpinning ? '1' : '0',
       ...options.config,
@@ -63,7 +65,7 @@ export class NativeSessionOptions extends Handle {
       entries['session.model_external_initializers_file_folder_path'] = options.externalDataFolder;
     }
     for (const [key, value] of Object.entries(entries)) {
-      calls.check(api.addSessionConfigEntry(this.pointer, key, value), `setting the session option ${key}`);
+      calls.check(api.addSessionConfigEntry(this.pointer, key, value), `set the session option ${key}`);
     }
     this.append(options.provider ?? { name: 'cpu' });
   }
@@ -73,20 +75,20 @@ export class NativeSessionOptions extends Handle {
     const { calls } = this.environment;
     const { api } = calls;
     const [keys, values] = [Object.keys(provider.options), Object.values(provider.options)];
-    const doing = `adding the ${provider.name} provider`;
+    const action = `add the ${provider.name} provider`;
     if (provider.name === 'webgpu') {
-      calls.check(api.appendProvider(this.pointer, 'WebGPU', keys, values, keys.length), doing);
+      calls.check(api.appendProvider(this.pointer, 'WebGPU', keys, values, keys.length), action);
       return;
     }
-    const cuda = calls.take(api.createCudaProviderOptions(calls.out), doing);
+    const cuda = calls.result(api.createCudaProviderOptions(calls.out), action);
     withHandle('providerOptions', cuda, api.releaseCudaProviderOptions, () => {
-      calls.check(api.updateCudaProviderOptions(cuda, keys, values, keys.length), doing);
-      calls.check(api.appendCudaProvider(this.pointer, cuda), doing);
+      calls.check(api.updateCudaProviderOptions(cuda, keys, values, keys.length), action);
+      calls.check(api.appendCudaProvider(this.pointer, cuda), action);
     });
   }
 
   protected override free(pointer: Pointer): void {
     this.environment.calls.api.releaseSessionOptions(pointer);
-    this.environment.drop();
+    this.environment.dropReference();
   }
 }

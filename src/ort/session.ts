@@ -7,15 +7,17 @@ import type { Environment } from './environment.js';
 import type { Provider } from './provider.js';
 import type { RunOptions } from './run-options.js';
 
+/** A loaded graph: its inputs and outputs, and its runs. */
+
 /** An input or output of a graph. */
 export interface TensorInfo {
   readonly name: string;
   readonly elementType: ElementType;
-  /** A number where the size is fixed, else the name that the graph has for it (empty if it has none). */
+  /** A fixed size as a number; a symbolic one as its name in the graph, empty if it has none. */
   readonly dims: readonly (number | string)[];
 }
 
-/** A loaded graph. */
+/** A loaded graph on one provider. */
 export class Session extends Handle {
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
@@ -31,7 +33,7 @@ export class Session extends Handle {
   ) {
     super('session', pointer);
     this.environment = environment;
-    environment.hold();
+    environment.addReference();
     try {
       this.inputs = describe(environment, pointer, 'input');
       this.outputs = describe(environment, pointer, 'output');
@@ -43,49 +45,49 @@ export class Session extends Handle {
     this.outputNames = new Map(this.outputs.map(({ name }) => [name, encode(name)]));
   }
 
-  /** A text that the model carries under `key`; null if there is none. */
+  /** The entry `key` of the model's metadata; null if there is none. */
   metadata(key: string): string | null {
     const { calls, allocator } = this.environment;
     const { api, out } = calls;
-    const doing = "reading the model's metadata";
-    const metadata = calls.take(api.sessionGetModelMetadata(this.pointer, out), doing);
+    const action = "read the model's metadata";
+    const metadata = calls.result(api.sessionGetModelMetadata(this.pointer, out), action);
     return withHandle('metadata', metadata, api.releaseModelMetadata, () =>
-      calls.takeText(api.modelMetadataLookup(metadata, allocator, key, out), allocator, doing),
+      calls.textResult(api.modelMetadataLookup(metadata, allocator, key, out), allocator, action),
     );
   }
 
   createBinding(): Binding {
     const { calls } = this.environment;
-    const pointer = calls.take(calls.api.createIoBinding(this.pointer, calls.out), 'making a binding');
+    const pointer = calls.result(calls.api.createIoBinding(this.pointer, calls.out), 'create a binding');
     return new Binding(this, this.environment, pointer);
   }
 
   /**
-   * Runs `work` when nobody else uses the session's device, if only one may at a time. What is bound and run on such a device must be in one
-   * turn: where inputs have to go to the device they are copied when they are bound. No turn may be taken within a turn.
+   * Runs `work` while holding the lock of the session's device; a device that allows concurrent use has no lock. Binding and running must
+   * share one `exclusive` call, because binding copies host inputs to the device. Not reentrant.
    */
-  turn<T>(work: () => Promise<T>): Promise<T> {
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
     return this.environment.locks[this.provider].run(work);
   }
 
   /**
-   * Runs the graph on a thread of the pool; the event loop goes on. Several runs with bindings of their own may be on their
-   * way at once, unless the session's device takes them by `turn`. Rejects with `Cancelled` if `options.terminate()` stopped it, else with `OrtError`.
+   * Runs the graph on a thread of the pool, without blocking the event loop. Runs with separate bindings may be concurrent, unless the
+   * session's device has a lock (see `exclusive`). Rejects with `Cancelled` if `options.terminate()` stopped the run, else with `OrtError`.
    */
   run(binding: Binding, options?: RunOptions): Promise<void> {
     return new Promise((resolve, reject) => {
       const { calls } = this.environment;
       const session = this.pointer;
       const runOptions = options?.pointer ?? NULL;
-      binding.begin();
-      this.hold();
-      options?.hold();
+      binding.startRun();
+      this.addReference();
+      options?.addReference();
       const settle = (error: Error | null, status: Pointer): void => {
         const failed = error !== null || status !== NULL;
         const reason = failed ? this.reason(error, status, options) : null;
-        binding.end(!failed);
-        options?.drop();
-        this.drop();
+        binding.endRun(!failed);
+        options?.dropReference();
+        this.dropReference();
         if (reason === null) resolve();
         else reject(reason);
       };
@@ -98,26 +100,26 @@ export class Session extends Handle {
   }
 
   private reason(error: Error | null, status: Pointer, options: RunOptions | undefined): Error {
-    if (error !== null) return new InternalError('a run could not be started', { cause: error });
-    const failure = this.environment.calls.failure(status, 'running a graph');
+    if (error !== null) return new InternalError('cannot start a run of a graph', { cause: error });
+    const failure = this.environment.calls.failure(status, 'run a graph');
     return options?.terminated === true ? new Cancelled('a run was stopped', { cause: failure }) : failure;
   }
 
-  /** An input's name as the C API takes it; for `Binding`. */
+  /** Only for `Binding`: an input's name as a zero-terminated string. */
   inputName(name: string): Uint8Array {
     return this.inputNames.get(name) ?? unknownName(name, 'input', this.inputNames);
   }
 
-  /** An output's name as the C API takes it; for `Binding`. */
+  /** Only for `Binding`: an output's name as a zero-terminated string. */
   outputName(name: string): Uint8Array {
     return this.outputNames.get(name) ?? unknownName(name, 'output', this.outputNames);
   }
 
   protected override free(pointer: Pointer): void {
     const { calls, locks } = this.environment;
-    locks[this.provider].between(() => {
+    locks[this.provider].runOutside(() => {
       calls.api.releaseSession(pointer);
-      this.environment.drop();
+      this.environment.dropReference();
     });
   }
 }
@@ -126,36 +128,36 @@ function encode(name: string): Uint8Array {
   return Buffer.from(`${name}\0`);
 }
 
-/** The C API would let a wrong name into the binding, and then fail each run. */
+/** Throws for a name that the C API would accept in a binding, to fail in each run. */
 function unknownName(name: string, side: 'input' | 'output', known: ReadonlyMap<string, Uint8Array>): never {
   throw new InternalError(`the graph has no ${side} ${name}; it has ${[...known.keys()].join(', ')}`);
 }
 
 function describe({ calls, allocator }: Environment, session: Pointer, side: 'input' | 'output'): TensorInfo[] {
   const { api, out } = calls;
-  const doing = `reading the ${side}s of a graph`;
-  const [count, name, type] =
+  const action = `read the ${side}s of a graph`;
+  const [getCount, getName, getTypeInfo] =
     side === 'input'
       ? [api.sessionGetInputCount, api.sessionGetInputName, api.sessionGetInputTypeInfo]
       : [api.sessionGetOutputCount, api.sessionGetOutputName, api.sessionGetOutputTypeInfo];
-  return Array.from({ length: calls.take(count(session, out), doing) }, (_, index) => {
-    const itsName = calls.takeText(name(session, index, allocator, out), allocator, doing) ?? '';
-    const itsType = calls.take(type(session, index, out), doing);
-    return withHandle('typeInfo', itsType, api.releaseTypeInfo, () => {
-      const tensor = calls.take(api.castTypeInfoToTensorInfo(itsType, out), doing);
-      if (tensor === NULL) throw new InternalError(`the ${side} ${itsName} of a graph is no tensor`);
-      return { name: itsName, ...describeTensor(calls, tensor, doing) };
+  return Array.from({ length: calls.result(getCount(session, out), action) }, (_, index) => {
+    const name = calls.textResult(getName(session, index, allocator, out), allocator, action) ?? '';
+    const typeInfo = calls.result(getTypeInfo(session, index, out), action);
+    return withHandle('typeInfo', typeInfo, api.releaseTypeInfo, () => {
+      const tensor = calls.result(api.castTypeInfoToTensorInfo(typeInfo, out), action);
+      if (tensor === NULL) throw new InternalError(`the ${side} ${name} of a graph is not a tensor`);
+      return { name, ...describeTensor(calls, tensor, action) };
     });
   });
 }
 
-function describeTensor(calls: Environment['calls'], info: Pointer, doing: string): Omit<TensorInfo, 'name'> {
+function describeTensor(calls: Environment['calls'], info: Pointer, action: string): Omit<TensorInfo, 'name'> {
   const { api, out, dims } = calls;
-  const elementType = elementTypeOf(calls.takeInt(api.getTensorElementType(info, out), doing));
-  const rank = calls.takeRank(api.getDimensionsCount(info, out), doing);
-  calls.check(api.getDimensions(info, dims, rank), doing);
-  const sizes = calls.takeShape(rank);
-  calls.check(api.getSymbolicDimensions(info, dims, rank), doing);
-  const names = calls.takeTexts(rank);
+  const elementType = elementTypeOf(calls.intResult(api.getTensorElementType(info, out), action));
+  const rank = calls.rankResult(api.getDimensionsCount(info, out), action);
+  calls.check(api.getDimensions(info, dims, rank), action);
+  const sizes = calls.readShape(rank);
+  calls.check(api.getSymbolicDimensions(info, dims, rank), action);
+  const names = calls.readTexts(rank);
   return { elementType, dims: sizes.map((size, axis) => (size >= 0 ? size : names[axis]!)) };
 }

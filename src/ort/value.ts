@@ -8,7 +8,9 @@ import { NativeMemory } from './memory.js';
 import type { Provider } from './provider.js';
 import type { OrtRuntime } from './runtime.js';
 
-/** What a tensor can be a view of. */
+/** A dense tensor, in host memory or in device memory. */
+
+/** Memory that a tensor can be a view of. */
 export type TensorMemory = NativeMemory | DeviceAllocation;
 
 interface Tensor {
@@ -16,37 +18,37 @@ interface Tensor {
   readonly shape: readonly number[];
 }
 
-/** A dense tensor, in host memory or in a device's. */
+/** A tensor that owns its memory, or is a view of memory that it keeps alive. */
 export class Value extends Handle {
   private _bytes: Uint8Array | null = null;
-  /** Memory of JavaScript that it is a view of; null if it is none. */
+  /** The JavaScript memory of which the tensor is a view; null if it is a view of none. */
   private source: Uint8Array | null = null;
   private tensor: Tensor | null;
 
-  /** A tensor whose memory is its own. Its contents are undefined at first. */
+  /** Allocates an uninitialized tensor in host memory of its own. */
   static allocate(runtime: OrtRuntime, elementType: ElementType, shape: readonly number[]): Value {
     checkShape(shape);
     const { calls, allocator } = runtime.environment;
-    calls.putShape(shape);
-    const pointer = calls.take(
+    calls.writeShape(shape);
+    const pointer = calls.result(
       calls.api.createTensorAsOrtValue(allocator, calls.dims, shape.length, onnxNumber(elementType), calls.out),
-      `allocating a tensor ${elementType}[${shape}]`,
+      `allocate a tensor ${elementType}[${shape}]`,
     );
     return new Value(runtime.environment, pointer, { elementType, shape }, null, 0);
   }
 
-  /** A view of `memory` from `byteOffset` on, which it keeps alive. */
-  static over(memory: TensorMemory, byteOffset: number, elementType: ElementType, shape: readonly number[]): Value {
+  /** A view of `memory` from `byteOffset` on. */
+  static view(memory: TensorMemory, byteOffset: number, elementType: ElementType, shape: readonly number[]): Value {
     checkShape(shape);
     const byteLength = tensorBytes(elementType, shape);
     const fits = byteOffset >= 0 && byteOffset + byteLength <= memory.byteLength;
     if (!fits || byteOffset % elementBytes(elementType) !== 0) {
       throw new InternalError(
-        `a tensor ${elementType}[${shape}] (${byteLength} bytes) at byte ${byteOffset} does not lie in memory of ${memory.byteLength} bytes, or is not aligned`,
+        `a tensor ${elementType}[${shape}] (${byteLength} bytes) at byte ${byteOffset} does not lie in memory of ${memory.byteLength} bytes, or is misaligned`,
       );
     }
     const { calls } = memory.environment;
-    calls.putShape(shape);
+    calls.writeShape(shape);
     const status = calls.api.createTensorWithDataAsOrtValue(
       memory.place,
       memory.address(byteOffset),
@@ -56,20 +58,22 @@ export class Value extends Handle {
       onnxNumber(elementType),
       calls.out,
     );
-    const pointer = calls.take(status, `making a tensor ${elementType}[${shape}] over memory`);
+    const pointer = calls.result(status, `create a tensor ${elementType}[${shape}] over memory`);
     return new Value(memory.environment, pointer, { elementType, shape }, memory, byteOffset);
   }
 
-  /** A view of bytes of JavaScript, of this shape exactly, which it keeps alive. */
-  static overBytes(runtime: OrtRuntime, bytes: Uint8Array, elementType: ElementType, shape: readonly number[]): Value {
+  /** A view of JavaScript memory, which must have exactly the size of the shape. */
+  static viewBytes(runtime: OrtRuntime, bytes: Uint8Array, elementType: ElementType, shape: readonly number[]): Value {
     checkShape(shape);
     if (bytes.length !== tensorBytes(elementType, shape)) {
-      throw new InternalError(`${bytes.length} bytes are no tensor ${elementType}[${shape}]`);
+      throw new InternalError(
+        `cannot view ${bytes.length} bytes as a tensor ${elementType}[${shape}]: the size differs`,
+      );
     }
     const { environment } = runtime;
     const { calls, hostMemory } = environment;
-    calls.putShape(shape);
-    // Small arrays lie where the garbage collector moves them, until their buffer is asked for.
+    calls.writeShape(shape);
+    // V8 keeps small arrays on its heap, where the garbage collector moves them, until their `buffer` is read.
     void bytes.buffer;
     const status = calls.api.createTensorOverBytes(
       hostMemory,
@@ -80,14 +84,14 @@ export class Value extends Handle {
       onnxNumber(elementType),
       calls.out,
     );
-    const pointer = calls.take(status, `making a tensor ${elementType}[${shape}] over bytes`);
+    const pointer = calls.result(status, `create a tensor ${elementType}[${shape}] over bytes`);
     const value = new Value(environment, pointer, { elementType, shape }, null, 0);
     value.source = bytes;
     return value;
   }
 
-  /** Another look at a tensor of the allocator's device: the same memory as this type and shape. `value` must outlive it. */
-  static overValue(
+  /** A view of a tensor in the allocator's memory, with another type and shape. The caller keeps `value` alive for as long as the view. */
+  static reinterpret(
     allocator: DeviceAllocator,
     value: Value,
     elementType: ElementType,
@@ -96,13 +100,13 @@ export class Value extends Handle {
     checkShape(shape);
     const byteLength = tensorBytes(elementType, shape);
     if (byteLength > value.byteLength) {
-      throw new InternalError(`a tensor ${elementType}[${shape}] does not lie in one of ${value.byteLength} bytes`);
+      throw new InternalError(`a tensor ${elementType}[${shape}] does not fit in one of ${value.byteLength} bytes`);
     }
     const { environment, place, provider } = allocator;
     const { calls } = environment;
-    const doing = `making a tensor ${elementType}[${shape}] over another`;
+    const action = `create a tensor ${elementType}[${shape}] over another`;
     const data = value.address;
-    calls.putShape(shape);
+    calls.writeShape(shape);
     const status = calls.api.createTensorWithDataAsOrtValue(
       place,
       data,
@@ -112,10 +116,10 @@ export class Value extends Handle {
       onnxNumber(elementType),
       calls.out,
     );
-    return new Value(environment, calls.take(status, doing), { elementType, shape }, null, 0, provider);
+    return new Value(environment, calls.result(status, action), { elementType, shape }, null, 0, provider);
   }
 
-  /** Takes over a tensor that ONNX Runtime made in memory of the provider. What it is like is asked for when somebody wants to know. */
+  /** Takes ownership of a tensor that ONNX Runtime allocated in the provider's memory. Its type and shape are read on first use. */
   static adopt(environment: Environment, pointer: Pointer, provider: Provider['name']): Value {
     return new Value(environment, pointer, null, null, 0, provider);
   }
@@ -124,16 +128,16 @@ export class Value extends Handle {
     readonly environment: Environment,
     pointer: Pointer,
     tensor: Tensor | null,
-    /** The memory it is a view of; null if it has its own. */
+    /** The memory of which the tensor is a view; null if the tensor owns its memory or views JavaScript memory. */
     readonly memory: TensorMemory | null,
     private readonly byteOffset: number,
-    /** Who has its own memory. */
+    /** The provider in whose memory the tensor lies if `memory` is null. */
     private readonly provider: Provider['name'] = 'cpu',
   ) {
     super('value', pointer);
     this.tensor = tensor;
-    environment.hold();
-    memory?.hold();
+    environment.addReference();
+    memory?.addReference();
   }
 
   get elementType(): ElementType {
@@ -148,15 +152,15 @@ export class Value extends Handle {
     return tensorBytes(this.elementType, this.shape);
   }
 
-  /** Where its first byte is, in the memory that it lies in. */
+  /** The address of the first byte, in the memory in which the tensor lies. */
   get address(): Pointer {
     return this.addressAt(this.pointer);
   }
 
-  /** Its bytes, in place. Not to be touched after `release`: that would crash the process. Throws `InternalError` for a device's. */
+  /** The tensor's bytes, in place. Using them after `release` crashes the process. Throws `InternalError` for device memory. */
   bytes(): Uint8Array {
     const pointer = this.pointer;
-    this._bytes ??= this.view(pointer);
+    this._bytes ??= this.bytesAt(pointer);
     return this._bytes;
   }
 
@@ -165,48 +169,49 @@ export class Value extends Handle {
     return this.tensor;
   }
 
-  private view(pointer: Pointer): Uint8Array {
+  private bytesAt(pointer: Pointer): Uint8Array {
     if (this.memory instanceof NativeMemory) {
       return this.memory.bytes.subarray(this.byteOffset, this.byteOffset + this.byteLength);
     }
     if (this.source !== null) return this.source;
     if (this.memory !== null || this.provider !== 'cpu') {
-      throw new InternalError("a tensor in a device's memory cannot be read in place");
+      throw new InternalError('cannot read a tensor in device memory in place');
     }
     return viewMemory(this.addressAt(pointer), this.byteLength);
   }
 
   private addressAt(pointer: Pointer): Pointer {
     const { calls } = this.environment;
-    return calls.take(calls.api.getTensorMutableData(pointer, calls.out), "finding a tensor's bytes");
+    return calls.result(calls.api.getTensorMutableData(pointer, calls.out), "find a tensor's bytes");
   }
 
   protected override free(pointer: Pointer): void {
     this._bytes = null;
     this.source = null;
     const { calls, locks } = this.environment;
-    locks[this.provider].between(() => {
+    locks[this.provider].runOutside(() => {
       calls.api.releaseValue(pointer);
-      this.memory?.drop();
-      this.environment.drop();
+      this.memory?.dropReference();
+      this.environment.dropReference();
     });
   }
 }
 
 function readTensor({ calls }: Environment, value: Pointer): Tensor {
   const { api, out, dims } = calls;
-  const doing = 'reading what a tensor is like';
-  const info = calls.take(api.getTensorTypeAndShape(value, out), doing);
+  const action = "read a tensor's type and shape";
+  const info = calls.result(api.getTensorTypeAndShape(value, out), action);
   return withHandle('shapeInfo', info, api.releaseTensorTypeAndShapeInfo, () => {
-    const elementType = elementTypeOf(calls.takeInt(api.getTensorElementType(info, out), doing));
-    const rank = calls.takeRank(api.getDimensionsCount(info, out), doing);
-    calls.check(api.getDimensions(info, dims, rank), doing);
-    return { elementType, shape: calls.takeShape(rank) };
+    const elementType = elementTypeOf(calls.intResult(api.getTensorElementType(info, out), action));
+    const rank = calls.rankResult(api.getDimensionsCount(info, out), action);
+    calls.check(api.getDimensions(info, dims, rank), action);
+    return { elementType, shape: calls.readShape(rank) };
   });
 }
 
 function checkShape(shape: readonly number[]): void {
   for (const dim of shape) {
-    if (!Number.isSafeInteger(dim) || dim < 0) throw new InternalError(`[${shape}] is no shape of a tensor`);
+    if (!Number.isSafeInteger(dim) || dim < 0)
+      throw new InternalError(`[${shape}] is not a tensor shape: sizes must be non-negative integers`);
   }
 }

@@ -3,13 +3,15 @@ import { createRequire } from 'node:module';
 import type { BlockKey } from '../core/block.js';
 import { epochOf, type RingMember } from '../core/epoch.js';
 
-/** Control points of a worker of average memory on the ring. */
+/** The ring that places segments on workers, by consistent hashing; the only file that imports consistent-hash. */
+
+/** Control points on the ring of a worker of average memory. */
 const RING_POINTS = 160;
 /** Control points of the smallest and of the largest worker. */
 const RING_POINTS_FLOOR = 8;
 const RING_POINTS_CEILING = 2560;
 
-/** What we use of `consistent-hash`, which has no types of its own. */
+/** The part of `consistent-hash` that is used here; the package has no types. */
 interface ConsistentHash {
   add(node: string, count: number, points: readonly number[]): this;
   get(name: string, count: number): string[] | null;
@@ -18,19 +20,19 @@ const ConsistentHash = createRequire(import.meta.url)('consistent-hash') as new 
   range: number;
 }) => ConsistentHash;
 
-/** Positions on the ring. The package hashes names to 24 bits, then shifts them by 5. */
+/** The number of positions on the ring. The package hashes names to 24 bits, then shifts them by 5. */
 const RANGE = 2 ** 29;
-/** Points that one SHA-256 gives: 4 bytes each. */
+/** The number of points, 4 bytes each, in one SHA-256 digest. */
 const POINTS_PER_HASH = 8;
 
 /**
- * Maps segments to the workers that keep them. The same in every process that has the same members, in whatever order. A member
- * without weight has no place. Where weights are equal, a member that comes or goes moves its own share and nothing else; where
- * they differ, it changes the average too, and others' points with it.
+ * Maps segments to their homes. Every process with the same members, in any order, computes the same ring. A member of weight 0 has no
+ * points. If all weights are equal, a member that joins or leaves moves only its own share; otherwise it also changes the average weight, and
+ * with it the number of points of others.
  */
 export class Ring {
   readonly epoch: string;
-  /** Ids of those that have a place. */
+  /** The ids of the members that have points. */
   readonly members: readonly string[];
   private readonly hash = new ConsistentHash({ range: RANGE });
 
@@ -39,14 +41,14 @@ export class Ring {
     const placed = members.filter((member) => member.weight > 0).sort((a, b) => (a.id < b.id ? -1 : 1));
     this.members = placed.map(({ id }) => id);
     const average = placed.reduce((sum, member) => sum + member.weight, 0) / placed.length;
-    // In order of id: where two members have the same point, the later takes it.
+    // In order of id, so that all processes agree: of two members with the same point, the later one gets it.
     for (const { id, weight } of placed) {
       const points = controlPoints(id, pointCount(weight / average));
       this.hash.add(id, points.length, points);
     }
   }
 
-  /** The first `count` distinct members clockwise from the segment; fewer if there are fewer. The first of them are its homes. */
+  /** The first `count` distinct members clockwise from the segment, or all if there are fewer. */
   homes(segment: BlockKey, count: number): string[] {
     const { length } = this.members;
     if (length === 0 || count < 1) return [];

@@ -1,26 +1,28 @@
 import type { TokenDecoder } from './token-decoder.js';
 
-/** What a decoder makes of bytes that are no character, or not one yet. */
+/** Converts a stream of token ids to text, holding back incomplete characters. */
+
+/** Decoders put this in place of bytes that are not a complete character. */
 const REPLACEMENT = '\uFFFD';
-/** Tokens decoded together when no character ever ends; a character has at most four bytes. */
+/** The maximum number of tokens decoded together if no character completes. A character has at most four bytes. */
 const WINDOW_TOKENS = 16;
 
 /**
- * Turns token ids into text, one at a time. A character split over tokens is held back until it is whole, so what was given out never
- * changes; all of it, with `flush`, is what decoding all ids at once gives.
+ * Converts token ids to text, one at a time. A character split over tokens is held back until it is complete, so emitted text never changes.
+ * All emitted text, with `flush`, equals the text of all ids decoded at once.
  *
- * Each token is decoded together with those of the piece of text before it, as a decoder may treat the first token of a run in its own
- * way (the method of vLLM and text-generation-inference). The cost of a token does not grow with the length of the text.
+ * Each token is decoded together with the tokens of the previous piece of text, because a decoder may treat the first token of a run
+ * differently (the method of vLLM and text-generation-inference). The cost per token does not grow with the length of the text.
  */
 export class Detokenizer {
   private readonly decoder: TokenDecoder;
   private readonly skipSpecialTokens: boolean;
-  /** Tokens of the last piece given out, as context, then those whose text is not whole yet. */
+  /** The tokens of the last emitted piece, as context, then the tokens whose text is incomplete. */
   private window: number[] = [];
-  /** How many of the window's tokens are context. */
+  /** The number of context tokens in the window. */
   private context = 0;
-  /** UTF-16 units of the window's text that were given out. */
-  private shown = 0;
+  /** The number of UTF-16 units of the window's text that were emitted. */
+  private emitted = 0;
 
   constructor(decoder: TokenDecoder, { skipSpecialTokens = true } = {}) {
     this.decoder = decoder;
@@ -33,37 +35,37 @@ export class Detokenizer {
     this.window.push(id);
     const text = this.decode(this.window);
     const whole = text.endsWith(REPLACEMENT) ? text.length - 1 : text.length;
-    const fresh = text.slice(this.shown, whole);
-    this.shown = Math.max(this.shown, whole);
-    if (whole === text.length && fresh !== '') this.moveOn();
+    const fresh = text.slice(this.emitted, whole);
+    this.emitted = Math.max(this.emitted, whole);
+    if (whole === text.length && fresh !== '') this.startNextPiece();
     else if (this.window.length >= WINDOW_TOKENS) this.shorten(text);
     return fresh;
   }
 
-  /** What is still held back: a character that never became whole. */
+  /** The text that is still held back: an incomplete character at the end. */
   flush(): string {
-    const rest = this.decode(this.window).slice(this.shown);
-    this.shown += rest.length;
+    const rest = this.decode(this.window).slice(this.emitted);
+    this.emitted += rest.length;
     return rest;
   }
 
-  /** The piece is whole: it becomes the context of the next. */
-  private moveOn(): void {
+  /** Makes the piece just emitted the context of the next one. */
+  private startNextPiece(): void {
     this.window = this.window.slice(this.context);
     this.context = this.window.length;
-    this.shown = this.decode(this.window).length;
+    this.emitted = this.decode(this.window).length;
   }
 
-  /** Drops what comes before the last character's tokens, where that changes nothing of the text. */
+  /** Drops the tokens before the last character's, if this does not change the text. */
   private shorten(text: string): void {
     const length = this.window.length;
     for (let cut = length - 1; cut >= length - 4; cut--) {
       const head = this.decode(this.window.slice(0, cut));
       const tail = this.window.slice(cut);
-      if (head.length > this.shown || head + this.decode(tail) !== text) continue;
+      if (head.length > this.emitted || head + this.decode(tail) !== text) continue;
       this.window = tail;
       this.context = 0;
-      this.shown -= head.length;
+      this.emitted -= head.length;
       return;
     }
   }

@@ -1,19 +1,19 @@
 /**
- * Finds the first stop string in a text that comes in pieces. Text that could be the begin of a stop string is held back, so nothing of a
- * stop string is ever given out. Of several, the one that is complete first counts; of those complete at the same character, the longest.
+ * Finds the first stop string in a stream of text. Text that may be the beginning of a stop string is held back, so no part of a stop string
+ * is emitted. The stop string that is complete first ends the text; of several complete at the same character, the longest.
  *
- * One automaton a stop string (Knuth, Morris & Pratt 1977): a character costs the number of stop strings, whatever was held back.
+ * There is one automaton per stop string (Knuth, Morris, Pratt, 1977), so a character costs O(number of stop strings).
  */
 export class StopStrings {
   private readonly automata: readonly Automaton[];
   private held = '';
 
-  /** None of `stops` may be empty. */
+  /** @param stops must not contain an empty string */
   constructor(stops: readonly string[]) {
     this.automata = stops.map((stop) => new Automaton(stop));
   }
 
-  /** The text that can be given out now. Once `stopped`, nothing more may be pushed, and nothing is held back. */
+  /** Returns the text to emit. Once `stopped`, nothing is held back, and nothing more may be pushed. */
   push(text: string): { text: string; stopped: boolean } {
     if (this.automata.length === 0) return { text, stopped: false };
     const all = this.held + text;
@@ -28,14 +28,14 @@ export class StopStrings {
     return { text: all.slice(0, safe), stopped: false };
   }
 
-  /** What is held back: the begin of a stop string that never came. */
+  /** Returns the held-back text: the beginning of a stop string that did not complete. */
   flush(): string {
     const rest = this.held;
     this.held = '';
     return rest;
   }
 
-  /** Length of the longest stop string that this character completes, or 0. */
+  /** The length of the longest stop string that this character completes, or 0. */
   private advance(unit: number): number {
     let longest = 0;
     for (const automaton of this.automata) {
@@ -46,9 +46,9 @@ export class StopStrings {
 }
 
 class Automaton {
-  /** Characters of the stop string that the text ends with. */
+  /** The number of leading characters of the stop string with which the text ends. */
   matched = 0;
-  /** For each length, that of the longest proper prefix of the stop string which the first so many characters end with. */
+  /** By length n: the length of the longest proper prefix of the stop string with which its first n characters end. */
   private readonly fallback: Uint16Array;
 
   constructor(readonly stop: string) {

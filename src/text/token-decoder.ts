@@ -1,6 +1,6 @@
-/** What text needs of a tokenizer. */
+/** The port through which text is decoded: the part of a tokenizer that a detokenizer needs. */
 export interface TokenDecoder {
-  /** Text of a run of tokens. Bytes that are no UTF-8 become U+FFFD, as WHATWG's decoder does it. */
+  /** The text of a run of tokens. Invalid UTF-8 becomes U+FFFD, as in WHATWG's decoder. */
   decode(ids: number[], options: { skipSpecialTokens: boolean }): string;
   readonly specialIds: ReadonlySet<number>;
 }

@@ -3,14 +3,14 @@ import type { Bus, BusMessage } from '../../src/bus/bus.js';
 import { InvalidRequest, Unavailable } from '../../src/errors.js';
 
 export interface BusStage {
-  /** Another connection to the same server. `onError` takes what its handlers throw. */
+  /** Opens another connection to the same server. `onError` receives the errors of its handlers. */
   connect(onError?: (error: unknown) => void): Bus | Promise<Bus>;
   close(): Promise<void>;
 }
 
-/** What every implementation of the port `Bus` promises. */
+/** The contract of the `Bus` port. */
 export function busContract(name: string, makeStage: () => BusStage | Promise<BusStage>): void {
-  describe(`${name} as a bus`, () => {
+  describe(name, () => {
     let stage: BusStage;
     let a: Bus;
     let b: Bus;
@@ -23,7 +23,7 @@ export function busContract(name: string, makeStage: () => BusStage | Promise<Bu
       await stage.close();
     });
 
-    /** What `bus` gets of what is published. */
+    /** The messages that `bus` receives. */
     const collect = async (bus: Bus, pattern: string, publish: () => void): Promise<string[]> => {
       const got: string[] = [];
       const subscription = bus.subscribe(pattern, (message) => got.push(`${message.subject}=${text(message)}`));
@@ -34,7 +34,7 @@ export function busContract(name: string, makeStage: () => BusStage | Promise<Bu
       return got;
     };
 
-    test('carries bytes, subject and reply to all who listen, the publisher included', async () => {
+    test('delivers bytes, subject and reply to all subscribers, including the publisher', async () => {
       const payload = Uint8Array.from({ length: 256 }, (_, i) => i);
       const seen = Promise.all([a, b].map((bus) => once(bus, 'news.today')));
       await Promise.all([a.flush(), b.flush()]);
@@ -45,7 +45,7 @@ export function busContract(name: string, makeStage: () => BusStage | Promise<Bu
       }
     });
 
-    test('keeps the order of each publisher over all subjects', async () => {
+    test('keeps the order of each publisher across subjects', async () => {
       const expected = Array.from({ length: 500 }, (_, i) => `order.${i % 3}=${i}`);
       const got = await collect(b, 'order.>', () => {
         for (let i = 0; i < 500; i++) a.publish(`order.${i % 3}`, bytes(String(i)));
@@ -53,7 +53,7 @@ export function busContract(name: string, makeStage: () => BusStage | Promise<Bu
       expect(got).toEqual(expected);
     });
 
-    test('lets * stand for one token, and > for one or more', async () => {
+    test('matches one token with *, and one or more with >', async () => {
       const subjects = ['x', 'x.y', 'x.z', 'x.y.z', 'x.y.w.z', 'q.y'];
       const publish = () => {
         for (const subject of subjects) a.publish(subject, bytes(''));
@@ -65,7 +65,7 @@ export function busContract(name: string, makeStage: () => BusStage | Promise<Bu
       expect(await collect(b, '>', () => a.publish('any', bytes('1')))).toContain('any=1');
     });
 
-    test('gives a message to one of each queue group, and to all others', async () => {
+    test('delivers a message to one subscriber of each queue group, and to all others', async () => {
       const counts = { first: 0, second: 0, other: 0, alone: 0 };
       a.subscribe('job', () => counts.first++, { queue: 'workers' });
       b.subscribe('job', () => counts.second++, { queue: 'workers' });
@@ -78,7 +78,7 @@ export function busContract(name: string, makeStage: () => BusStage | Promise<Bu
       expect(counts).toMatchObject({ other: 100, alone: 100 });
     });
 
-    test('stops at once when unsubscribed, also from within the handler', async () => {
+    test('stops at once when unsubscribed, even from within the handler', async () => {
       let count = 0;
       const subscription = b.subscribe('tick', () => {
         count++;
@@ -91,7 +91,7 @@ export function busContract(name: string, makeStage: () => BusStage | Promise<Bu
       subscription.unsubscribe();
     });
 
-    test('gives nothing to a subscription that was ended while a message was given to another', async () => {
+    test('delivers nothing to a subscription that another subscriber’s handler has ended', async () => {
       let count = 0;
       const subscriptions = [0, 1].map((i) =>
         b.subscribe('shared', () => {
@@ -105,14 +105,14 @@ export function busContract(name: string, makeStage: () => BusStage | Promise<Bu
       expect(count).toBe(1);
     });
 
-    test('says that nobody listens, to the reply', async () => {
+    test('reports to the reply subject that there is no subscriber', async () => {
       const reply = once(a, 'inbox.*');
       await a.flush();
       a.publish('nobody.here', bytes('hello'), 'inbox.7');
       expect(await reply).toMatchObject({ subject: 'inbox.7', nobody: true, reply: null });
     });
 
-    test('refuses a payload over its limit and says both numbers', async () => {
+    test('refuses a payload over its limit, with both numbers', async () => {
       const tooLarge = new Uint8Array(a.maxPayloadBytes + 1);
       expect(() => a.publish('large', tooLarge)).toThrow(InvalidRequest);
       expect(() => a.publish('large', tooLarge)).toThrow(`${tooLarge.byteLength} bytes`);
@@ -131,7 +131,7 @@ export function busContract(name: string, makeStage: () => BusStage | Promise<Bu
       expect(() => a.subscribe(pattern, () => undefined)).toThrow(InvalidRequest);
     });
 
-    test('goes on after a handler has thrown', async () => {
+    test('continues after a handler has thrown', async () => {
       const errors: unknown[] = [];
       const tough = await stage.connect((error) => errors.push(error));
       const second = new Promise<void>((resolve) => {
@@ -148,7 +148,7 @@ export function busContract(name: string, makeStage: () => BusStage | Promise<Bu
       await tough.close();
     });
 
-    test('sends what was published before it was closed, and is Unavailable afterwards', async () => {
+    test('sends messages published before it is closed, and is Unavailable afterwards', async () => {
       // A bus may take messages only from connections that it knows to be alive.
       await arrival(a, b);
       const last = once(b, 'last');
@@ -176,7 +176,7 @@ export function once(bus: Bus, pattern: string): Promise<BusMessage> {
 
 let arrivals = 0;
 
-/** Resolves when everything that `from` has published so far has come to `to`: one more message comes after it. */
+/** Resolves when all messages published by `from` so far have arrived at `to`, by publishing one more. */
 async function arrival(from: Bus, to: Bus): Promise<void> {
   const subject = `arrival.${++arrivals}`;
   const message = once(to, subject);

@@ -52,7 +52,7 @@ describe('MemoryBus under faults', () => {
   };
   const nothing = new Uint8Array(0);
 
-  test('a severed way loses messages in one direction only', async () => {
+  test('a severed direction loses messages in that direction only', async () => {
     const { broker, a, b, got } = stage();
     const back: string[] = [];
     a.subscribe('y', ({ subject }) => back.push(subject));
@@ -68,7 +68,7 @@ describe('MemoryBus under faults', () => {
     expect(got).toEqual(['x.2']);
   });
 
-  test('a fault loses or doubles single messages', async () => {
+  test('a fault loses or duplicates single messages', async () => {
     const { broker, a, got } = stage();
     broker.fault = ({ subject }) => (subject === 'x.1' ? 0 : 2);
     a.publish('x.1', nothing);
@@ -77,7 +77,7 @@ describe('MemoryBus under faults', () => {
     expect(got).toEqual(['x.2', 'x.2']);
   });
 
-  test('a lost connection says so, passes nothing, and keeps its subscriptions', async () => {
+  test('a lost connection reports it, delivers nothing, and keeps its subscriptions', async () => {
     const { a, b, got } = stage();
     const statuses: string[] = [];
     const end = b.onStatus((status) => statuses.push(status));
@@ -113,7 +113,7 @@ describe('subjects', () => {
     expect(matches(pattern, subject)).toBe(fits);
   });
 
-  test('any name becomes one token, and different names different ones', () => {
+  test('different names become different single tokens', () => {
     const names = ['worker-1', 'a.b', 'a=2e=b', '', '=', '*', '>', 'ä', '𝄞', 'a b'];
     const tokens = names.map(subjectToken);
     expect(new Set(tokens).size).toBe(names.length);

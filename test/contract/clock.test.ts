@@ -12,8 +12,8 @@ const clocks: [string, () => { clock: Clock; pass(ms: number): Promise<void> }][
   ],
 ];
 
-describe.each(clocks)('%s as a clock', (_name, make) => {
-  test('calls back once, not before its time, and in order of time', async () => {
+describe.each(clocks)('%s', (_name, make) => {
+  test('calls timers once, not early, and in order of time', async () => {
     const { clock, pass } = make();
     const startMs = clock.now();
     const fired: string[] = [];
@@ -34,12 +34,12 @@ describe.each(clocks)('%s as a clock', (_name, make) => {
     await pass(25);
     const [lateMs, earlyMs] = await done;
     expect(fired).toEqual(['early', 'late']);
-    // Timers of the system count whole milliseconds from when they were set.
+    // System timers have a resolution of one millisecond.
     expect(earlyMs - startMs).toBeGreaterThanOrEqual(4);
     expect(lateMs - startMs).toBeGreaterThanOrEqual(19);
   });
 
-  test('calls back again and again until cancelled', async () => {
+  test('calls an interval timer until it is cancelled', async () => {
     const { clock, pass } = make();
     let count = 0;
     const done = new Promise<void>((resolve) => {
@@ -57,7 +57,7 @@ describe.each(clocks)('%s as a clock', (_name, make) => {
     expect(count).toBe(3);
   });
 
-  test('does not call back what was cancelled, however often', async () => {
+  test('does not call a cancelled timer; cancelling is idempotent', async () => {
     const { clock, pass } = make();
     let wrong = false;
     const timer = clock.after(1, () => {
@@ -73,7 +73,7 @@ describe.each(clocks)('%s as a clock', (_name, make) => {
 });
 
 describe('SimulatedClock', () => {
-  test('stands still until it is moved, and then shows each timer its own time', async () => {
+  test('stands still until it is moved, then shows each timer its own time', async () => {
     const clock = new SimulatedClock();
     const times: number[] = [];
     clock.every(10, () => times.push(clock.now()));
@@ -86,7 +86,7 @@ describe('SimulatedClock', () => {
     expect(clock.nextAtMs()).toBe(40);
   });
 
-  test('lets promises go on between timers', async () => {
+  test('runs promise callbacks between timers', async () => {
     const clock = new SimulatedClock();
     const trace: string[] = [];
     clock.after(1, () => void Promise.resolve().then(() => trace.push('promise of the first')));

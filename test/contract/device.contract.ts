@@ -4,14 +4,14 @@ import { blockBytes, ELEMENT_BYTES, type KvLayout, tokenBytes } from '../../src/
 import type { Device, DeviceBlock, DeviceOptions, KvSlot } from '../../src/device/device.js';
 import type { Value } from '../../src/ort/value.js';
 
-/** How the suite makes a device of one kind, and reads and writes the tensors of graphs there. */
+/** How the suite opens a device of one kind, and reads and writes tensors on it. */
 export interface DeviceHarness {
   open(options: DeviceOptions): Promise<Device>;
-  /** Whether the device serves such K/V. */
-  serves(layout: KvLayout): boolean;
-  /** Cases for each property: fewer where each takes long. */
-  cases(most: number): number;
-  /** A tensor on the device. The harness releases it in `close`. */
+  /** Whether the device supports the layout. */
+  supports(layout: KvLayout): boolean;
+  /** The number of cases for a property, at most `max`: fewer if each takes long. */
+  cases(max: number): number;
+  /** A tensor on the device, which `close` releases. */
   tensor(device: Device, layout: KvLayout, shape: number[], bytes: Uint8Array): Promise<Value>;
   read(value: Value): Promise<Uint8Array>;
   close(): void;
@@ -27,7 +27,7 @@ const anyLayout: fc.Arbitrary<KvLayout> = fc.record({
   elementType: fc.constantFrom('float32' as const, 'float16' as const, 'bfloat16' as const),
 });
 
-/** A sequence as a plain reference: each byte of K/V follows from where it stands, and from `seed`. */
+/** A reference sequence: each byte of its K/V is a function of its position and `seed`. */
 class Sequence {
   constructor(
     readonly layout: KvLayout,
@@ -78,7 +78,7 @@ async function fill(device: Device, slot: KvSlot, sequence: Sequence, position: 
   for (const block of taken) device.freeBlock(block);
 }
 
-/** The block at `position` of a slot. */
+/** The bytes of the block at `position` of a slot. */
 async function cutBytes(device: Device, slot: KvSlot, position: number): Promise<Uint8Array> {
   const block = take(device);
   await device.cut(slot, position, block);
@@ -88,7 +88,7 @@ async function cutBytes(device: Device, slot: KvSlot, position: number): Promise
   return bytes;
 }
 
-/** One suite for every kind of device. */
+/** The contract of the `Device` port: one suite for every kind of device. */
 export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHarness): void {
   describe(`a ${kind} device`, () => {
     let harness: DeviceHarness;
@@ -97,7 +97,7 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
     });
     afterEach(() => harness.close());
 
-    const layouts = anyLayout.filter((layout) => harness.serves(layout));
+    const layouts = anyLayout.filter((layout) => harness.supports(layout));
 
     const open = (options: Partial<DeviceOptions> = {}): Promise<Device> => {
       const layout = options.layout ?? LAYOUT;
@@ -105,7 +105,7 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
       return harness.open({ layout, blockBudgetBytes, slots: 3, capacityTokens: 16 * layout.blockTokens, ...options });
     };
 
-    test('says what it is', async () => {
+    test('reports its kind, layout and slots', async () => {
       const device = await open({ slots: 5, capacityTokens: 40 });
       expect(device.kind).toBe(kind);
       expect(device.layout).toEqual(LAYOUT);
@@ -115,7 +115,7 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
       device.close();
     });
 
-    test('cuts out exactly what was joined in, at any position, for any layout', async () => {
+    test('cuts the bytes that were joined, at any position, for any layout', async () => {
       const cases = fc.record({
         layout: layouts,
         blocks: fc.integer({ min: 1, max: 4 }),
@@ -139,7 +139,7 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
       );
     });
 
-    test('serves models of many layers', async () => {
+    test('supports models of many layers', async () => {
       const layout: KvLayout = { layers: 40, kvHeads: 2, headDim: 4, blockTokens: 2, elementType: 'float16' };
       const device = await open({ layout, capacityTokens: 8 });
       const sequence = new Sequence(layout, 6);
@@ -148,7 +148,7 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
       device.close();
     });
 
-    test('leaves tokens before and after a join, and other rows, as they were', async () => {
+    test('does not change tokens before and after a join, or other rows', async () => {
       const device = await open({ capacityTokens: 20 });
       const before = [0, 1, 2].map((row) => new Sequence(LAYOUT, row));
       for (const [row, sequence] of before.entries()) await fill(device, device.slot(row), sequence, 0, 5);
@@ -168,7 +168,7 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
       device.close();
     });
 
-    test('shows a slot to graphs as tensors over the same memory', async () => {
+    test('provides views of rows as tensors over the same memory', async () => {
       const device = await open({ capacityTokens: 8 });
       const sequences = [3, 4, 5].map((seed) => new Sequence(LAYOUT, seed));
       for (const [row, sequence] of sequences.entries()) await fill(device, device.slot(row), sequence, 0, 2);
@@ -196,12 +196,12 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
         for (const [tensor, value] of device.rows(device.prefillRow, 1).entries()) {
           expect(await harness.read(value)).toEqual(sequences[1]!.bytes(0, 8, tensor, tensor + 1));
         }
-        expect(() => device.rows(1, 1)).toThrow(/there are 3 from 0 on/);
+        expect(() => device.rows(1, 1)).toThrow(/up to 3 rows from row 0 on/);
       }
       device.close();
     });
 
-    test('gives the same tensors each time the same rows are asked for', async () => {
+    test('returns the same views for the same rows', async () => {
       const device = await open();
       expect(device.rows(0, 2)).toBe(device.rows(0, 2));
       expect(device.rows(0, 2)).not.toBe(device.rows(0, 1));
@@ -210,7 +210,7 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
       device.close();
     });
 
-    test('moves a row, as many tokens as asked for', async () => {
+    test('moves the given number of tokens of a row', async () => {
       const device = await open({ capacityTokens: 16 });
       const [kept, moved] = [new Sequence(LAYOUT, 1), new Sequence(LAYOUT, 2)];
       await fill(device, device.slot(0), kept, 0, 4);
@@ -232,7 +232,7 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
       device.close();
     });
 
-    test('copies to and from the tensors of a graph that hands its K/V on', async () => {
+    test('copies to and from loose slots', async () => {
       await fc.assert(
         fc.asyncProperty(layouts, fc.nat({ max: 7 }), fc.nat(), async (layout, extra, seed) => {
           const device = await open({ layout });
@@ -287,7 +287,7 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
       device.close();
     });
 
-    test('takes up and gives back the bytes of a block', async () => {
+    test('uploads and downloads the bytes of a block', async () => {
       const device = await open();
       const [first, second] = [take(device), take(device)];
       const sequence = new Sequence(LAYOUT, 9);
@@ -306,7 +306,7 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
       device.close();
     });
 
-    test('makes tensors for graphs that hand their K/V on, of any length', async () => {
+    test('allocates loose tensors of any length', async () => {
       const device = await open();
       for (const tokens of [0, 1, 9]) {
         const values = await device.looseTensors(tokens);
@@ -321,7 +321,7 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
       device.close();
     });
 
-    test('counts every byte that it copies, and between what', async () => {
+    test('counts every copied byte by direction', async () => {
       const device = await open();
       const before = device.copies();
       const block = take(device);
@@ -333,7 +333,7 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
       await device.cut(device.slot(1), 0, block);
       await device.download(block, new Uint8Array(bytes));
       const after = device.copies();
-      // Where to copy, and whether memory is there, a device with memory of its own has to be told and asked.
+      // A device with memory of its own also copies indices to the device, and probes its memory.
       const most = kind === 'cpu' ? bytes : bytes + 512;
       for (const way of ['h2d', 'd2h'] as const) {
         expect(after[way] - before[way]).toBeGreaterThanOrEqual(bytes);
@@ -344,7 +344,7 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
       device.close();
     });
 
-    test('shows a block in place, where it shows it at all', async () => {
+    test('views a block in place, if it has views', async () => {
       const device = await open();
       const block = take(device);
       const view = device.view(block);
@@ -387,7 +387,7 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
       device.close();
     });
 
-    test('says how many blocks it has room for, whatever one takes up', async () => {
+    test('reports its capacity in blocks, whatever the footprint of a block', async () => {
       await fc.assert(
         fc.asyncProperty(layouts, async (layout) => {
           const device = await open({ layout, blockBudgetBytes: 6 * blockBytes(layout) });
@@ -403,13 +403,13 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
       );
     });
 
-    test('has no block at all in a budget that is smaller than one', async () => {
+    test('has no blocks if the budget is smaller than one block', async () => {
       const device = await open({ blockBudgetBytes: blockBytes(LAYOUT) - 1 });
       expect(device.allocateBlock()).toBeNull();
       device.close();
     });
 
-    test('keeps blocks apart, through any order of taking and freeing', async () => {
+    test('keeps blocks apart, in any order of allocating and freeing', async () => {
       const steps = fc.array(fc.oneof(fc.constant('take' as const), fc.nat({ max: 7 })), { maxLength: 40 });
       await fc.assert(
         fc.asyncProperty(steps, async (order) => {
@@ -440,7 +440,7 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
       );
     });
 
-    test('finds blocks that are freed twice, used after that, or of another device', async () => {
+    test('detects blocks that are freed twice, used after that, or belong to another device', async () => {
       const [device, other] = [await open(), await open()];
       const [stale, foreign] = [take(device), take(other)];
       device.freeBlock(stale);
@@ -459,7 +459,7 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
       other.close();
     });
 
-    test('refuses positions and rows that are not there', async () => {
+    test('refuses positions and rows out of range', async () => {
       const device = await open({ capacityTokens: 10 });
       const [slot, block] = [device.slot(0), take(device)];
       await device.cut(slot, 6, block);
@@ -470,13 +470,13 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
       await expect(device.moveRow(0, 4, 1)).rejects.toThrow(/row 4/);
       await expect(device.moveRow(0, 1, 11)).rejects.toThrow(/11 tokens/);
       expect(() => device.slot(4)).toThrow(/row 4/);
-      expect(() => device.rows(2, 2)).toThrow(/there are 3/);
-      expect(() => device.rows(0, 0)).toThrow(/there are 3/);
+      expect(() => device.rows(2, 2)).toThrow(/3 rows/);
+      expect(() => device.rows(0, 0)).toThrow(/3 rows/);
       device.freeBlock(block);
       device.close();
     });
 
-    test('closes only when no block is in use, and then for good', async () => {
+    test('closes only when no block is allocated, and cannot be used afterwards', async () => {
       const device = await open();
       const [slot, block] = [device.slot(0), take(device)];
       expect(() => device.close()).toThrow(/1 of its blocks/);

@@ -4,9 +4,9 @@ import type { KeyValue } from '../../src/bus/key-value.js';
 const one = Uint8Array.of(1, 0, 255);
 const two = Uint8Array.of(2);
 
-/** What every implementation of the port `KeyValue` promises. `open` gives two views of one bucket that is new. */
+/** The contract of the `KeyValue` port. `open` returns two views of one new bucket. */
 export function keyValueContract(name: string, open: () => Promise<readonly [KeyValue, KeyValue]>): void {
-  describe(`${name} as a bucket of values`, () => {
+  describe(name, () => {
     let a: KeyValue;
     let b: KeyValue;
     beforeEach(async () => {
@@ -18,21 +18,21 @@ export function keyValueContract(name: string, open: () => Promise<readonly [Key
       return entry && [...entry.value];
     };
 
-    test('has nothing at first, and gives what was created to all', async () => {
+    test('is empty at first, and shows a created value to all', async () => {
       expect(await a.get('x')).toBeNull();
       expect(await a.create('x', one)).toBe(true);
       expect(await bytesOf('x')).toEqual([...one]);
       expect(await b.get('y')).toBeNull();
     });
 
-    test('creates once only, whoever tries', async () => {
+    test('creates a key only once', async () => {
       const tries = [a, b, a, b].map((view, i) => view.create('x', Uint8Array.of(i)));
       const made = await Promise.all(tries);
       expect(made.filter(Boolean)).toHaveLength(1);
       expect(await bytesOf('x')).toEqual([made.indexOf(true)]);
     });
 
-    test('updates only what has not changed since it was read', async () => {
+    test('updates a value only if it has not changed since it was read', async () => {
       await a.create('x', one);
       const read = (await a.get('x'))!;
       expect(await b.update('x', two, read.revision)).toBe(true);
@@ -41,14 +41,14 @@ export function keyValueContract(name: string, open: () => Promise<readonly [Key
       expect((await a.get('x'))!.revision).toBeGreaterThan(read.revision);
     });
 
-    test('gives a new revision to a value that is written again as it is', async () => {
+    test('gives a new revision to a value that is rewritten unchanged', async () => {
       await a.create('x', one);
       const read = (await a.get('x'))!;
       expect(await a.update('x', one, read.revision)).toBe(true);
       expect(await b.update('x', two, read.revision)).toBe(false);
     });
 
-    test('does not bring back by an update what was deleted, and lets it be created anew', async () => {
+    test('does not update a deleted key, but lets it be created again', async () => {
       await a.create('x', one);
       const read = (await a.get('x'))!;
       await b.delete('x');

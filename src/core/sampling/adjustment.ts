@@ -1,22 +1,20 @@
-/** What changes the logits before a token is chosen: minimum length, bias, penalties. */
-
-/** What changes the logits before a token is chosen. */
+/** Adjusts logits before a token is chosen: minimum length, bias, penalties. */
 export interface AdjustmentSettings {
   readonly presencePenalty: number;
   readonly frequencyPenalty: number;
   /** 1 is off. */
   readonly repetitionPenalty: number;
-  /** `[token id, added to its logit]`. */
+  /** Pairs of a token id and a number to add to its logit. */
   readonly logitBias: readonly (readonly [number, number])[];
-  /** While fewer tokens than this were generated, `endIds` cannot be chosen. */
+  /** `endIds` cannot be chosen before this many tokens are generated. */
   readonly minTokens: number;
-  /** Tokens that would end the sequence. */
+  /** Tokens that end the sequence. */
   readonly endIds: readonly number[];
 }
 
 /**
- * The adjustments of one sequence, with the counts they need. The order is that of vLLM: minimum length, bias, then penalties: repetition
- * (Keskar et al., "CTRL", 2019; over prompt and answer), frequency and presence (OpenAI; over the answer alone).
+ * The adjustments of one sequence, with its token counts. They apply in vLLM's order: minimum length, bias, repetition penalty (Keskar et
+ * al., "CTRL", 2019; over prompt and answer), frequency and presence penalties (OpenAI; over the answer only).
  */
 export class Adjustment {
   private readonly settings: AdjustmentSettings;
@@ -24,25 +22,25 @@ export class Adjustment {
   private readonly seen: Set<number> | null;
   private _generated = 0;
 
-  /** `generated` is what was generated before on another worker. */
+  /** @param generated tokens that another worker has generated */
   constructor(settings: AdjustmentSettings, prompt: ArrayLike<number>, generated: ArrayLike<number>) {
     this.settings = settings;
     this.seen = settings.repetitionPenalty === 1 ? null : new Set(Array.from(prompt));
     for (let i = 0; i < generated.length; i++) this.count(generated[i]!);
   }
 
-  /** Whether `apply` would change anything for the next token. */
+  /** Whether `apply` may change the logits of the next token. */
   get active(): boolean {
     const { logitBias } = this.settings;
     return this.tooShort || logitBias.length > 0 || this.seen !== null || (this.penalizesAnswer && this._generated > 0);
   }
 
-  /** Tokens generated so far, here and before. */
+  /** The number of generated tokens, including those of another worker. */
   get generated(): number {
     return this._generated;
   }
 
-  /** Changes the logits of the next token in place. */
+  /** Adjusts the logits of the next token in place. */
   apply(logits: Float32Array): void {
     const { presencePenalty, frequencyPenalty, repetitionPenalty, logitBias, endIds } = this.settings;
     if (this.tooShort) for (const id of endIds) logits[id] = Number.NEGATIVE_INFINITY;
@@ -57,7 +55,7 @@ export class Adjustment {
     for (const [id, count] of this.counts) logits[id]! -= frequencyPenalty * count + presencePenalty;
   }
 
-  /** Takes note of a generated token. */
+  /** Counts a generated token. */
   count(id: number): void {
     this._generated++;
     if (this.penalizesAnswer) this.counts.set(id, (this.counts.get(id) ?? 0) + 1);

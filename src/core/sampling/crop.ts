@@ -1,14 +1,16 @@
 import { Ranking } from './ranking.js';
 import { SamplingScratch } from './scratch.js';
 
+/** The smallest set of most likely candidates that reaches a count or a weight, without sorting. */
+
 const BUCKETS = SamplingScratch.BUCKETS;
 
 /**
- * Leaves the fewest of the candidates `scratch.ids[0, count)` that, taken by highest logit and then lowest id, come up to `limit` in number or in
- * weight; they stay in ascending order. Nothing is sorted: a histogram over the logits tells in which bucket the limit is reached, and only that
- * one is ranked.
- * @param limit over 0
- * @returns how many are left
+ * Reduces the candidates `scratch.ids[0, count)` to the first ones, by highest logit and then lowest id, whose count or weight reaches `limit`.
+ * They stay in ascending order of ids. A histogram over the logits finds the bucket in which the limit is reached; only that bucket is
+ * ranked.
+ * @param limit must be positive
+ * @returns the number of candidates kept
  */
 export function crop(
   logits: Float32Array,
@@ -35,13 +37,13 @@ export function crop(
   const ranking = new Ranking(logits, edge, inBucket);
   let last = -1;
   while (ranking.left > 0 && sum < limit) {
-    last = ranking.take();
+    last = ranking.next();
     sum += by === 'count' ? 1 : weights[last]!;
   }
   return last < 0 ? count : keepUpTo(logits, ids, count, last);
 }
 
-/** Keeps the candidates that are not ranked after `last`. */
+/** Keeps the candidates up to `last` in the ranking. */
 function keepUpTo(logits: Float32Array, ids: Int32Array, count: number, last: number): number {
   const lowest = logits[last]!;
   let left = 0;
@@ -52,7 +54,7 @@ function keepUpTo(logits: Float32Array, ids: Int32Array, count: number, last: nu
   return left;
 }
 
-/** The scale puts every logit into a bucket, the highest into bucket 0. */
+/** The highest logit, which belongs to bucket 0, and the number of buckets per unit of logit. */
 function rangeOf(logits: Float32Array, ids: Int32Array, count: number): { highest: number; scale: number } {
   let highest = Number.NEGATIVE_INFINITY;
   let lowest = Number.POSITIVE_INFINITY;

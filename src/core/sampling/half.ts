@@ -1,4 +1,4 @@
-/** Numbers of 16 bits as ONNX Runtime gives them. */
+/** Widens float16 and bfloat16 to float32. */
 
 let table: Float32Array | null = null;
 

@@ -2,9 +2,9 @@ import type { TokenLogprobs } from '../../protocol/generate.js';
 import { argmax } from './selection.js';
 
 /**
- * Log-probabilities (natural logarithm) from the model's raw logits, before any adjustment, as OpenAI and vLLM give them.
- * @param alternatives how many of the most likely tokens to name
- * @throws InternalError as `argmax` does.
+ * Natural log-probabilities from the model's raw logits, before any adjustment, as in OpenAI's API and vLLM.
+ * @param alternatives the number of most likely tokens in `top`
+ * @throws InternalError as `argmax` does
  */
 export function logprobsOf(logits: Float32Array, token: number, alternatives: number): TokenLogprobs {
   const highest = logits[argmax(logits)]!;
@@ -15,7 +15,7 @@ export function logprobsOf(logits: Float32Array, token: number, alternatives: nu
   return { logprob: logits[token]! - normalizer, top };
 }
 
-/** The ids of the `count` highest logits, highest first, the lowest ids of equals. For small counts: they are kept in order by insertion. */
+/** The ids of the `count` highest logits, highest first, then by lowest id. Uses insertion, for small counts. */
 function mostLikely(logits: Float32Array, count: number): number[] {
   const best: number[] = [];
   for (let id = 0; count > 0 && id < logits.length; id++) {

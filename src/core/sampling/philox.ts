@@ -1,6 +1,8 @@
 /**
- * Philox4x32-10, the counter-based generator of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3"
- * (SC 2011): a keyed bijection of a counter, so that any draw can be made without those before it.
+ * The random draw for (seed, position), by the counter-based generator Philox4x32-10.
+ *
+ * Philox is a keyed bijection of a counter, so any draw can be computed without the earlier ones (Salmon, Moraes, Dror, Shaw: "Parallel random
+ * numbers: as easy as 1, 2, 3", SC 2011).
  */
 
 const ROUNDS = 10;
@@ -31,8 +33,8 @@ export function philox4x32(counter: PhiloxBlock, key: readonly [number, number])
 }
 
 /**
- * The draw for one token, uniform in [0, 1) with 53 bits: a function of the seed and of the token's position in its sequence alone,
- * so that a stream that goes on elsewhere goes on exactly. Key: the seed's low and high 32 bits. Counter: the position's, then zeros.
+ * The draw for one token, uniform in [0, 1) with 53 bits. It depends only on the seed and on the token's position in its sequence, so a stream
+ * resumed on another worker continues identically. The key is the seed's low and high 32 bits; the counter is the position's, then zeros.
  */
 export function uniformAt(seed: number, position: number): number {
   const [high, low] = philox4x32([position >>> 0, upperWord(position), 0, 0], [seed >>> 0, upperWord(seed)]);
@@ -43,7 +45,7 @@ function upperWord(integer: number): number {
   return Math.floor(integer / 0x100000000) >>> 0;
 }
 
-/** The upper 32 bits of a 32 x 32 bit product, by halves, because a double holds but 53 bits. */
+/** The upper 32 bits of a 32 x 32-bit product, computed by halves because a double has only 53 bits. */
 function multiplyHigh(a: number, b: number): number {
   const aHigh = a >>> 16;
   const aLow = a & 0xffff;

@@ -1,15 +1,15 @@
 /** Token ids from the highest logit down, one at a time. */
 
 /**
- * Token ids in order of their logits, highest first, equal ones by lowest id; found one at a time by a binary heap, so that the few that are
- * wanted do not cost a sort of the vocabulary (O(n) to begin, O(log n) each).
+ * A binary heap that yields token ids by highest logit, then lowest id. Building it costs O(n) and each id O(log n), so a few ids do not cost a
+ * sort of the vocabulary.
  */
 export class Ranking {
   private readonly logits: Float32Array;
   private readonly ids: Int32Array;
   private _left: number;
 
-  /** Ranks `ids[0, count)`, whose order it changes. */
+  /** Builds the heap within `ids[0, count)`. */
   constructor(logits: Float32Array, ids: Int32Array, count: number) {
     this.logits = logits;
     this.ids = ids;
@@ -21,8 +21,8 @@ export class Ranking {
     return this._left;
   }
 
-  /** The best id that was not taken yet. There must be one left. */
-  take(): number {
+  /** Removes and returns the next id. One must be left. */
+  next(): number {
     const best = this.ids[0]!;
     this._left--;
     this.ids[0] = this.ids[this._left]!;

@@ -5,9 +5,11 @@ import { uniformAt } from './philox.js';
 import type { SamplingScratch } from './scratch.js';
 import { argmax, choose, type SelectionSettings } from './selection.js';
 
+/** Chooses the tokens of one sequence: adjusts logits, samples, computes log-probabilities. */
+
 export interface SamplerSettings extends SelectionSettings, AdjustmentSettings {
   readonly seed: number;
-  /** Alternatives a token; null is off. */
+  /** The number of alternatives per token; null is off. */
   readonly logprobs: number | null;
 }
 
@@ -16,15 +18,15 @@ export interface Sampled {
   readonly logprobs: TokenLogprobs | null;
 }
 
-/** Chooses the tokens of one sequence. What it chooses depends on nothing but the settings, the tokens before, and the logits. */
+/** A deterministic sampler: its choices depend only on the settings, the earlier tokens and the logits. */
 export class Sampler {
   private readonly settings: SamplerSettings;
   private readonly adjustment: Adjustment;
   private readonly scratch: SamplingScratch;
 
   /**
-   * @param generated tokens that were generated before on another worker; they count for penalties and the minimum length
-   * @param scratch may be shared by samplers that are not used at the same time
+   * @param generated tokens that another worker has generated; they count for penalties and the minimum length
+   * @param scratch may be shared by samplers that do not run concurrently
    */
   constructor(
     settings: SamplerSettings,
@@ -37,16 +39,16 @@ export class Sampler {
     this.scratch = scratch;
   }
 
-  /** Tokens generated so far, here and before. */
+  /** The number of generated tokens, including those of another worker. */
   get generated(): number {
     return this.adjustment.generated;
   }
 
   /**
-   * The next token.
-   * @param logits `[vocab]`, as the model gave them; left as they are
-   * @param position of the token to be chosen in its sequence, prompt included
-   * @throws InternalError if the logits are no distribution
+   * Chooses the next token.
+   * @param logits `[vocab]`, raw; not changed
+   * @param position the position of the new token in its sequence, prompt included
+   * @throws InternalError if the logits are not a distribution
    */
   next(logits: Float32Array, position: number): Sampled {
     const { temperature, seed, logprobs } = this.settings;
@@ -59,7 +61,7 @@ export class Sampler {
 
   private adjusted(logits: Float32Array): Float32Array {
     if (!this.adjustment.active) return logits;
-    // An adjustment could hide what is wrong with a logit.
+    // Checks the raw logits, because an adjustment could hide an invalid one.
     argmax(logits);
     const copy = this.scratch.logits;
     copy.set(logits);

@@ -1,13 +1,14 @@
-/** Memory that all sequences of an engine use in turn, for one token each. */
+/** Temporary memory for choosing one token, shared by all sequences of an engine. */
 export class SamplingScratch {
   static readonly BUCKETS = 1024;
   readonly logits: Float32Array;
-  /** By token id. */
+  /** Indexed by token id. */
   readonly weights: Float64Array;
-  /** Candidates, in ascending order. */
+  /** Candidate token ids, in ascending order. */
   readonly ids: Int32Array;
-  /** Those of them among which the edge of a set lies. */
+  /** The candidates in the bucket in which a set ends. */
   readonly edge: Int32Array;
+  /** The count or weight of each histogram bucket. */
   readonly amounts = new Float64Array(SamplingScratch.BUCKETS);
 
   constructor(readonly vocab: number) {

@@ -2,30 +2,28 @@ import { InternalError } from '../../errors.js';
 import { crop } from './crop.js';
 import type { SamplingScratch } from './scratch.js';
 
-/** Greedy selection of a token, and drawing with temperature, min-p, top-k and top-p. */
-
-/** What of a token's distribution may be drawn. */
+/** Chooses a token: greedily, or by sampling with temperature, min-p, top-k and top-p. */
 export interface SelectionSettings {
-  /** 0 takes the most likely token. */
+  /** 0 chooses the most likely token. */
   readonly temperature: number;
-  /** The k most likely; 0 is off. */
+  /** Keeps the k most likely tokens; 0 is off. */
   readonly topK: number;
-  /** The fewest most likely tokens whose probabilities sum to at least this; 1 is off. */
+  /** Keeps the smallest set of most likely tokens whose probabilities sum to at least this; 1 is off. */
   readonly topP: number;
-  /** Tokens at least this times as likely as the most likely one; 0 is off. */
+  /** Keeps tokens that are at least this times as likely as the most likely one; 0 is off. */
   readonly minP: number;
 }
 
 /**
- * The id with the highest logit, the lowest of equals.
- * @throws InternalError if a logit is not a number or there is no highest: a model gone wrong must not look like an answer.
+ * The id with the highest logit; of equal ones, the lowest id.
+ * @throws InternalError if a logit is NaN or +Infinity, or all are -Infinity, so that a broken model fails instead of answering
  */
 export function argmax(logits: Float32Array): number {
   let best = -1;
   let highest = Number.NEGATIVE_INFINITY;
   for (let id = 0; id < logits.length; id++) {
     const logit = logits[id]!;
-    // Also true of NaN, which is found thereby without a second comparison per token.
+    // Also true for NaN, so one comparison per token finds both.
     if (!(logit <= highest)) {
       best = id;
       highest = logit;
@@ -34,19 +32,19 @@ export function argmax(logits: Float32Array): number {
   }
   if (best < 0 || !(highest < Number.POSITIVE_INFINITY)) {
     throw new InternalError(
-      `choosing a token: the logits are no distribution (${best < 0 ? 'all -Infinity' : `${highest} for token ${best}`})`,
+      `cannot choose a token: the logits are not a distribution (${best < 0 ? 'all are -Infinity' : `${highest} for token ${best}`})`,
     );
   }
   return best;
 }
 
 /**
- * Draws a token. The order is that of vLLM's sampler: temperature, min-p, top-k, top-p, each over what the ones before left, then the
- * draw among the rest in proportion to their probabilities. Equal logits at the edge of top-k or top-p go to the lowest ids.
+ * Samples a token. Filters apply in the order of vLLM's sampler, temperature, min-p, top-k, top-p, each to the tokens that the previous ones
+ * kept; then one of the remaining tokens is drawn. Of equal logits at the edge of top-k or top-p, the lowest ids are kept.
  *
- * `uniform` in [0, 1) picks by the cumulative distribution in order of ids, so that a difference in the last bits of the logits, as between
- * a batch and a sequence alone, moves the borders by as little.
- * @throws InternalError as `argmax` does.
+ * @param uniform in [0, 1); selects by the cumulative distribution in order of ids. Rounding differences of the logits, as between a batch and
+ * a single sequence, therefore shift the boundaries between tokens only slightly.
+ * @throws InternalError as `argmax` does
  */
 export function choose(
   logits: Float32Array,

@@ -11,11 +11,13 @@ import type { Device, DeviceBlock, DeviceCopies, DeviceMemory, DeviceOptions, Kv
 import { RowBuffers } from '../row-buffers.js';
 import { type Slot, Slots } from '../slots.js';
 
+/** The CPU as a device: blocks and slots lie in host memory. */
+
 export interface CpuDeviceOptions extends DeviceOptions {
   readonly runtime: OrtRuntime;
 }
 
-/** Host memory as a device: blocks are read and written in place, and copies are the processor's. */
+/** A device in host memory: blocks are read and written in place, and the processor copies. */
 export class CpuDevice implements Device {
   readonly kind = 'cpu';
   readonly prefillRow = null;
@@ -26,15 +28,17 @@ export class CpuDevice implements Device {
   private readonly blockBudgetBytes: number;
   private readonly pool: BlockPool;
   private readonly buffers: RowBuffers<NativeMemory>;
-  /** Of each the tensors' bytes, `[kvHeads, capacityTokens, headDim]`. */
+  /** Each slot has the bytes of its tensors `[kvHeads, capacityTokens, headDim]`. */
   private readonly _slots: Slots<readonly Uint8Array[]>;
-  /** Bytes of one head's K or V: of a token, of a block, and of a slot's whole capacity. */
+  /** Size of one head's K or V of one token. */
   private readonly tokenBytes: number;
+  /** The same of one block. */
   private readonly runBytes: number;
+  /** The same of a row's whole capacity. */
   private readonly strideBytes: number;
   private readonly copied = new CopyCounter();
 
-  /** Throws `Refused` where there is no memory for the sequences. */
+  /** Throws `Refused` if there is not enough memory for the slots. */
   constructor(options: CpuDeviceOptions) {
     const { runtime, layout, blockBudgetBytes, slots, capacityTokens } = options;
     this.runtime = runtime;
@@ -76,7 +80,7 @@ export class CpuDevice implements Device {
 
   async join(slot: KvSlot, position: number, blocks: readonly DeviceBlock[]): Promise<void> {
     const own = this._slots.withRoom(slot, position, blocks.length);
-    // All or nothing: a block that is not in use is found before any is copied.
+    // All or nothing: a freed block throws before any block is copied.
     const sources = blocks.map((block) => this.pool.bytes(block));
     let turnBytes = 0;
     for (const [index, source] of sources.entries()) {
@@ -106,7 +110,7 @@ export class CpuDevice implements Device {
     }
   }
 
-  /** Gets real memory for the first blocks in the background: worth it right after the start. */
+  /** Backs the next blocks by physical memory in the background. See `BlockPool.commitAhead`. */
   commitAhead(): Promise<void> {
     return this.pool.commitAhead();
   }
@@ -169,11 +173,11 @@ export class CpuDevice implements Device {
     return Array.from({ length: 2 * layers }, () => Value.allocate(this.runtime, elementType, shape));
   }
 
-  /** A run reads and writes host memory in place. */
+  /** Runs copy nothing: they read and write host memory in place. */
   countRun(): void {}
 
   copies(): DeviceCopies {
-    return this.copied.seen();
+    return this.copied.snapshot();
   }
 
   memory(): DeviceMemory {

@@ -14,7 +14,9 @@ import { RowBuffers } from '../row-buffers.js';
 import { Slots } from '../slots.js';
 import type { CudaRuntime } from './cuda-runtime.js';
 
-/** Memory for blocks is taken from a device in slabs of about this size, as long as the budget lasts. */
+/** An NVIDIA GPU as a device, by ONNX Runtime's CUDA provider. */
+
+/** Device memory for blocks is allocated in slabs of about this size, within the budget. */
 const SLAB_BYTES = 256 * 2 ** 20;
 
 export interface CudaDeviceOptions extends DeviceOptions {
@@ -23,8 +25,8 @@ export interface CudaDeviceOptions extends DeviceOptions {
   readonly cuda: CudaRuntime;
 }
 
-/** A graph whose only purpose is that its session has the provider's allocator. */
-const NOTHING = smallModel({
+/** A graph that is never run: its session provides the provider's allocator. */
+const UNUSED_GRAPH = smallModel({
   inputs: [{ name: 'in', type: 'float32', dims: [1] }],
   outputs: [{ name: 'out', type: 'float32', dims: [1] }],
   constants: {},
@@ -32,8 +34,8 @@ const NOTHING = smallModel({
 });
 
 /**
- * Memory of an NVIDIA GPU by ONNX Runtime's CUDA provider: rows are views into one buffer a tensor, blocks lie in slabs, and copies are the CUDA
- * runtime's, by rows of bytes that lie apart.
+ * A device in CUDA memory. Slots are rows of one buffer per tensor, blocks lie in slabs, and the CUDA runtime copies between them with
+ * pitched copies.
  */
 export class CudaDevice implements Device {
   readonly kind = 'cuda';
@@ -47,17 +49,18 @@ export class CudaDevice implements Device {
   private readonly capacity: number;
   private readonly slabs: DeviceAllocation[] = [];
   private readonly buffers: RowBuffers<DeviceAllocation>;
-  /** Of each where its tensors' `[kvHeads, capacityTokens, headDim]` begin. */
+  /** Each slot has the addresses of its tensors `[kvHeads, capacityTokens, headDim]`. */
   private readonly _slots: Slots<readonly Pointer[]>;
   private readonly copied = new CopyCounter();
-  /** Bytes of one head's K or V: of a token, and of a block. */
+  /** Size of one head's K or V of one token. */
   private readonly tokenBytes: number;
+  /** The same of one block. */
   private readonly runBytes: number;
 
-  /** Throws `Refused` where the device has no room for the sequences. */
+  /** Throws `Refused` if the device has not enough memory for the slots. */
   static async open(options: CudaDeviceOptions): Promise<CudaDevice> {
     const { runtime, provider } = options;
-    const session = await runtime.openSession(NOTHING, { intraOpThreads: 1, allowSpinning: false, provider });
+    const session = await runtime.openSession(UNUSED_GRAPH, { intraOpThreads: 1, allowSpinning: false, provider });
     let allocator: DeviceAllocator | null = null;
     try {
       allocator = new DeviceAllocator(session, 'cuda');
@@ -91,18 +94,18 @@ export class CudaDevice implements Device {
   }
 
   allocateBlock(): DeviceBlock | null {
-    const block = this.places.take();
+    const block = this.places.allocate();
     if (block === null) return null;
     const place = this.places.placeOf(block);
-    if (this.haveSlab(Math.floor(place / this.perSlab))) return block;
-    // What the device has no memory for now, it is not asked for again and again.
+    if (this.ensureSlab(Math.floor(place / this.perSlab))) return block;
+    // Shrinks the device for good, so that the failing allocation is not repeated for each block.
     this.places.shrink(this.slabs.length * this.perSlab);
-    this.places.give(block);
+    this.places.free(block);
     return null;
   }
 
   freeBlock(block: DeviceBlock): void {
-    this.places.give(block);
+    this.places.free(block);
   }
 
   async cut(slot: KvSlot, position: number, block: DeviceBlock): Promise<void> {
@@ -119,7 +122,7 @@ export class CudaDevice implements Device {
 
   async join(slot: KvSlot, position: number, blocks: readonly DeviceBlock[]): Promise<void> {
     const { at: tensors, capacityTokens } = this._slots.withRoom(slot, position, blocks.length);
-    // All or nothing: a block that is not in use is found before any is copied.
+    // All or nothing: a freed block throws before any block is copied.
     const sources = blocks.map((block) => this.addressOf(block));
     const pitchBytes = capacityTokens * this.tokenBytes;
     for (const [index, source] of sources.entries()) {
@@ -189,7 +192,7 @@ export class CudaDevice implements Device {
     try {
       for (let tensor = 0; tensor < 2 * layers; tensor += 1) {
         const memory = this.loosePlace.allocate(bytes);
-        values.push(Value.over(memory, 0, elementType, [1, kvHeads, tokens, headDim]));
+        values.push(Value.view(memory, 0, elementType, [1, kvHeads, tokens, headDim]));
         memory.release();
       }
       return values;
@@ -205,7 +208,7 @@ export class CudaDevice implements Device {
   }
 
   copies(): DeviceCopies {
-    return this.copied.seen();
+    return this.copied.snapshot();
   }
 
   memory(): DeviceMemory {
@@ -228,8 +231,8 @@ export class CudaDevice implements Device {
     this.session.release();
   }
 
-  /** Takes slabs up to this one, as far as the device has memory; all but the last one have `#perSlab` places. */
-  private haveSlab(index: number): boolean {
+  /** Allocates slabs up to this one; false if the device is out of memory. All slabs but the last have `perSlab` places. */
+  private ensureSlab(index: number): boolean {
     while (this.slabs.length <= index) {
       const places = Math.min(this.perSlab, this.capacity - this.slabs.length * this.perSlab);
       try {

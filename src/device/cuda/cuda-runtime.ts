@@ -3,12 +3,14 @@ import { dirname, join } from 'node:path';
 import { InternalError } from '../../errors.js';
 import {
   callAsync,
-  type ForeignLibrary,
-  libraryPath,
+  loadFirstLibrary,
   type NativeFunction,
-  openLibrary,
+  type NativeLibrary,
   type Pointer,
 } from '../../native/ffi.js';
+import { ortLibraryPath } from '../../ort/library.js';
+
+/** Finds out whether CUDA can run here, and copies memory by the CUDA runtime library. */
 
 /** `cudaMemcpyKind` */
 const KINDS = { hostToDevice: 1, deviceToHost: 2, deviceToDevice: 3 } as const;
@@ -16,7 +18,7 @@ const SUCCESS = 0;
 const PROVIDER_FILES = ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_cuda.so'];
 const DRIVER = ['libcuda.so.1'];
 const RUNTIME = ['libcudart.so.12', 'libcudart.so.13', 'libcudart.so'];
-/** What else the provider is linked with, in the versions of CUDA 12 and 13. */
+/** Other libraries that the provider links, in the versions of CUDA 12 and 13. */
 const LIBRARIES = [
   ['libcublasLt.so.12', 'libcublasLt.so.13'],
   ['libcublas.so.12', 'libcublas.so.13'],
@@ -25,38 +27,38 @@ const LIBRARIES = [
   ['libcudnn.so.9'],
 ];
 
-/** What to do about it. */
+/** The remedy if CUDA cannot run. */
 export const CUDA_FIX =
-  "Fetch the provider with ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install, and install NVIDIA's driver, the CUDA 12 runtime libraries (cudart, cublas, cufft, curand) and cuDNN 9 where the system's loader finds them (LD_LIBRARY_PATH), and a GPU that nvidia-smi lists (in a container: one that it is given).";
+  "fetch the provider with ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install, and install NVIDIA's driver, the CUDA 12 runtime libraries (cudart, cublas, cufft, curand) and cuDNN 9 where the system's loader finds them (LD_LIBRARY_PATH), and a GPU that nvidia-smi lists (in a container: a GPU that is passed to it)";
 
-/** What keeps the CUDA provider from running here; null if nothing is seen that does. */
+/** Why the CUDA provider cannot run here; null if no obstacle was found. */
 export function cudaMissing(): string | null {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
-    return `it exists for Linux x64 only, and this is ${process.platform} ${process.arch}`;
+    return `it exists for Linux x64 only, not for ${process.platform} ${process.arch}`;
   }
-  const folder = dirname(libraryPath());
+  const folder = dirname(ortLibraryPath());
   const absent = PROVIDER_FILES.filter((file) => !existsSync(join(folder, file)));
-  if (absent.length > 0) return `${absent.join(' and ')} not beside ONNX Runtime's library`;
-  const lacking = [DRIVER, RUNTIME, ...LIBRARIES].filter((names) => openLibrary(names) === null);
+  if (absent.length > 0) return `no ${absent.join(' and ')} beside ONNX Runtime's library`;
+  const lacking = [DRIVER, RUNTIME, ...LIBRARIES].filter((names) => loadFirstLibrary(names) === null);
   if (lacking.length > 0) return `the system's loader does not find ${lacking.map((names) => names[0]).join(', ')}`;
-  return gpuMissing(openLibrary(RUNTIME)!);
+  return gpuMissing(loadFirstLibrary(RUNTIME)!);
 }
 
-/** What the CUDA runtime says where it has no GPU that it can use; null where it has one. @internal exported for tests. */
-export function gpuMissing(runtime: ForeignLibrary): string | null {
+/** Why the CUDA runtime has no usable GPU; null if it has one. @internal exported for tests. */
+export function gpuMissing(runtime: NativeLibrary): string | null {
   const count = Int32Array.of(0);
   const status = runtime.function<[Int32Array], number>('cudaGetDeviceCount', 'int', ['void *'])(count);
   if (status !== SUCCESS) {
     const text = runtime.function<[number], string>('cudaGetErrorString', 'str', ['int'])(status);
-    return `the CUDA runtime (${runtime.name}) has no GPU that it can use: ${text} (${status})`;
+    return `the CUDA runtime (${runtime.name}) has no usable GPU: ${text} (${status})`;
   }
   return count[0]! > 0 ? null : `the CUDA runtime (${runtime.name}) finds no GPU`;
 }
 
-/** The default stream, with which a run of ONNX Runtime has nothing to do: it has ended when its promise resolves. */
+/** The default stream. ONNX Runtime runs on another one, but a run has ended on the device when its promise resolves. */
 const DEFAULT_STREAM = 0;
 
-/** Rows of bytes that lie apart, at distances of `pitchBytes`. */
+/** Rows of bytes whose starts are `pitchBytes` apart. */
 export interface Pitched {
   readonly address: Pointer;
   readonly pitchBytes: number;
@@ -73,7 +75,9 @@ export function copyArguments(
   rows: number,
 ): [Pointer, number, Pointer, number, number, number, number, Pointer] {
   if (rowBytes > to.pitchBytes || rowBytes > from.pitchBytes) {
-    throw new InternalError(`rows of ${rowBytes} bytes lie ${Math.min(to.pitchBytes, from.pitchBytes)} bytes apart`);
+    throw new InternalError(
+      `cannot copy rows of ${rowBytes} bytes: they overlap at a pitch of ${Math.min(to.pitchBytes, from.pitchBytes)} bytes`,
+    );
   }
   return [
     to.address,
@@ -87,7 +91,7 @@ export function copyArguments(
   ];
 }
 
-/** The copies of the CUDA runtime on device 0, which each thread uses that has not said otherwise; out of the library that ONNX Runtime's provider uses. */
+/** Copies on device 0, every thread's default, by the CUDA runtime library that ONNX Runtime's provider uses too. */
 export class CudaRuntime {
   private readonly copy2D: Memcpy2D;
   private readonly _upload: Memcpy;
@@ -95,13 +99,13 @@ export class CudaRuntime {
   private readonly synchronize: NativeFunction<[Pointer], number>;
   private readonly errorText: NativeFunction<[number], string>;
 
-  /** Null where there is no such library. */
+  /** Null if the library is not installed. */
   static open(): CudaRuntime | null {
-    const library = openLibrary(RUNTIME);
+    const library = loadFirstLibrary(RUNTIME);
     return library === null ? null : new CudaRuntime(library);
   }
 
-  private constructor(library: ForeignLibrary) {
+  private constructor(library: NativeLibrary) {
     this.copy2D = library.function('cudaMemcpy2DAsync', 'int', [
       'uintptr_t',
       'size_t',
@@ -118,29 +122,29 @@ export class CudaRuntime {
     this.errorText = library.function('cudaGetErrorString', 'str', ['int']);
   }
 
-  /** Puts a copy of rows within the device in line. It has been made when `finish` resolves. */
+  /** Enqueues a copy of rows within the device. It is complete when `finish` resolves. */
   copy(to: Pitched, from: Pitched, rowBytes: number, rows: number): void {
-    this.check(this.copy2D(...copyArguments(to, from, rowBytes, rows)), 'copying within the device');
+    this.check(this.copy2D(...copyArguments(to, from, rowBytes, rows)), 'copy within the device');
   }
 
-  /** Resolves when all copies in line have been made. */
+  /** Resolves when all enqueued copies are complete. */
   async finish(): Promise<void> {
-    this.check(await callAsync(this.synchronize, DEFAULT_STREAM), 'waiting for copies');
+    this.check(await callAsync(this.synchronize, DEFAULT_STREAM), 'wait for copies');
   }
 
   async upload(to: Pointer, bytes: Uint8Array): Promise<void> {
-    // Small arrays lie where the garbage collector moves them, until their buffer is asked for.
+    // V8 keeps small arrays on its heap, where the garbage collector moves them, until their `buffer` is read.
     void bytes.buffer;
-    this.check(await callAsync(this._upload, to, bytes, bytes.length, KINDS.hostToDevice), 'copying to the device');
+    this.check(await callAsync(this._upload, to, bytes, bytes.length, KINDS.hostToDevice), 'copy to the device');
   }
 
   async download(from: Pointer, into: Uint8Array): Promise<void> {
     void into.buffer;
-    this.check(await callAsync(this._download, into, from, into.length, KINDS.deviceToHost), 'copying from the device');
+    this.check(await callAsync(this._download, into, from, into.length, KINDS.deviceToHost), 'copy from the device');
   }
 
-  private check(status: number, doing: string): void {
+  private check(status: number, action: string): void {
     if (status === SUCCESS) return;
-    throw new InternalError(`CUDA failed ${doing}: ${this.errorText(status)} (${status})`);
+    throw new InternalError(`CUDA cannot ${action}: ${this.errorText(status)} (${status})`);
   }
 }

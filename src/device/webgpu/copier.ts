@@ -9,14 +9,16 @@ import { blockPieces, cutGraph, joinGraph, moveGraph, placesGraph, type WordLayo
 import type { KvBuffers } from './kv-buffers.js';
 import { WebGpuMemory } from './memory.js';
 
-/** A sequence's place in buffers. */
+/** Copies K/V within a WebGPU device, by graphs. */
+
+/** A row of K/V buffers. */
 export interface KvRow {
   readonly buffers: KvBuffers;
   readonly row: number;
 }
 
-/** Rewriting would put operators in that the provider has not got for integers; and what ran on the host would go there and back. */
-const AS_IT_IS = {
+/** Optimized graphs could have operators that the provider lacks for integers. A fallback to the CPU would copy K/V to the host and back. */
+const SESSION_OPTIONS = {
   intraOpThreads: 1,
   allowSpinning: false,
   optimization: 'none',
@@ -25,7 +27,7 @@ const AS_IT_IS = {
 
 type Sessions = Readonly<Record<'places' | 'cut' | 'join' | 'move', Session>>;
 
-/** Copies K/V within a WebGPU device, by graphs. One call at a time, in the device's turn. */
+/** Copies between rows and blocks. The caller of each copy holds the device's lock (`exclusive`). */
 export class WebGpuCopier {
   private readonly heads: Value;
   private readonly numbers: DeviceAllocation;
@@ -33,8 +35,8 @@ export class WebGpuCopier {
   private readonly sources: DeviceAllocation;
 
   /**
-   * @param capacityTokens the most tokens that are copied at a time
-   * @throws Unavailable where the device has no memory for it
+   * @param capacityTokens the maximum number of tokens of one copy
+   * @throws Unavailable if the device is out of memory
    */
   static async open(
     runtime: OrtRuntime,
@@ -49,7 +51,7 @@ export class WebGpuCopier {
       return handle;
     };
     const open = async (graph: Uint8Array): Promise<Session> =>
-      keep(await runtime.openSession(graph, { ...AS_IT_IS, provider }));
+      keep(await runtime.openSession(graph, { ...SESSION_OPTIONS, provider }));
     try {
       const sessions = {
         places: await open(placesGraph(layout)),
@@ -60,17 +62,17 @@ export class WebGpuCopier {
       const allocator = keep(new DeviceAllocator(sessions.cut, 'webgpu'));
       const memory = new WebGpuMemory(runtime, allocator, counter);
       const heads = keep(Value.allocate(runtime, 'int32', [layout.kvHeads, 1, 2]));
-      const most = Math.max(capacityTokens, layout.blockTokens) * layout.piecesPerToken;
-      return await sessions.cut.turn(async () => {
-        const numbers = keep(await memory.allocate(most * 8));
+      const maxPieces = Math.max(capacityTokens, layout.blockTokens) * layout.piecesPerToken;
+      return await sessions.cut.exclusive(async () => {
+        const numbers = keep(await memory.allocate(maxPieces * 8));
         await upload(
           memory,
           numbers,
-          Int32Array.from({ length: 2 * most }, (_, n) => (n % 2 === 0 ? n / 2 : 0)),
+          Int32Array.from({ length: 2 * maxPieces }, (_, n) => (n % 2 === 0 ? n / 2 : 0)),
         );
         const lists = [
-          keep(await memory.allocate(layout.kvHeads * most * 8)),
-          keep(await memory.allocate(layout.kvHeads * most * 8)),
+          keep(await memory.allocate(layout.kvHeads * maxPieces * 8)),
+          keep(await memory.allocate(layout.kvHeads * maxPieces * 8)),
         ] as const;
         return new WebGpuCopier(layout, sessions, memory, counter, { heads, numbers, lists }, opened);
       });
@@ -86,7 +88,7 @@ export class WebGpuCopier {
     readonly memory: WebGpuMemory,
     private readonly counter: CopyCounter,
     scratch: { heads: Value; numbers: DeviceAllocation; lists: readonly [DeviceAllocation, DeviceAllocation] },
-    /** All that is to be released. */
+    /** Everything that `release` releases. */
     private readonly opened: readonly Handle[],
   ) {
     this.heads = scratch.heads;
@@ -98,20 +100,20 @@ export class WebGpuCopier {
     return this.memory.allocator;
   }
 
-  /** Runs `work` in the device's turn. */
-  turn<T>(work: () => Promise<T>): Promise<T> {
-    return this.sessions.cut.turn(work);
+  /** Runs `work` while holding the device's lock. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    return this.sessions.cut.exclusive(work);
   }
 
-  /** Copies a row's tokens from `position` on into a block. */
+  /** Copies the tokens of a row from `position` on into a block. */
   async cut(from: KvRow, position: number, block: DeviceAllocation): Promise<void> {
     const { layout } = this;
     const [pieces, places] = [blockPieces(layout), this.places];
-    await this.name(places, from, position, layout.blockTokens);
+    await this.writeIndices(places, from, position, layout.blockTokens);
     await this.run('cut', (bind) => {
       bind.inputs('kv', from.buffers.pieces);
-      bind.input('places', bind.own(Value.over(places, 0, 'int64', [1, pieces])));
-      bind.output('block', bind.own(Value.over(block, 0, 'int32', [layout.tensors, pieces, layout.pieceWords])));
+      bind.input('places', bind.own(Value.view(places, 0, 'int64', [1, pieces])));
+      bind.output('block', bind.own(Value.view(block, 0, 'int32', [layout.tensors, pieces, layout.pieceWords])));
     });
     this.count(pieces);
   }
@@ -120,26 +122,26 @@ export class WebGpuCopier {
   async join(block: DeviceAllocation, into: KvRow, position: number): Promise<void> {
     const { layout } = this;
     const [pieces, places] = [blockPieces(layout), this.places];
-    await this.name(places, into, position, layout.blockTokens);
+    await this.writeIndices(places, into, position, layout.blockTokens);
     await this.run('join', (bind) => {
-      bind.input('block', bind.own(Value.over(block, 0, 'int32', [layout.tensors, pieces, layout.pieceWords])));
-      bind.input('places', bind.own(Value.over(places, 0, 'int64', [1, pieces, 1])));
+      bind.input('block', bind.own(Value.view(block, 0, 'int32', [layout.tensors, pieces, layout.pieceWords])));
+      bind.input('places', bind.own(Value.view(places, 0, 'int64', [1, pieces, 1])));
       bind.inPlace(into.buffers.pieces);
     });
     this.count(pieces);
   }
 
-  /** Copies a row's first tokens to another row. */
+  /** Copies the first tokens of a row to another row. */
   async move(from: KvRow, into: KvRow, tokens: number): Promise<void> {
     const pieces = this.layout.kvHeads * tokens * this.layout.piecesPerToken;
     if (pieces === 0) return;
     const [source, places] = [this.sources, this.places];
-    await this.name(source, from, 0, tokens);
-    await this.name(places, into, 0, tokens);
+    await this.writeIndices(source, from, 0, tokens);
+    await this.writeIndices(places, into, 0, tokens);
     await this.run('move', (bind) => {
       bind.inputs('kv', from.buffers.pieces);
-      bind.input('from', bind.own(Value.over(source, 0, 'int64', [1, pieces])));
-      bind.input('places', bind.own(Value.over(places, 0, 'int64', [1, pieces, 1])));
+      bind.input('from', bind.own(Value.view(source, 0, 'int64', [1, pieces])));
+      bind.input('places', bind.own(Value.view(places, 0, 'int64', [1, pieces, 1])));
       bind.inPlace(into.buffers.pieces);
     });
     this.count(pieces);
@@ -149,13 +151,18 @@ export class WebGpuCopier {
     for (const handle of this.opened) handle.release();
   }
 
-  /** Counts a copy of so many pieces of each tensor. */
+  /** Counts a copy of `pieces` pieces of each tensor. */
   private count(pieces: number): void {
     this.counter.d2d += 4 * this.layout.tensors * pieces * this.layout.pieceWords;
   }
 
-  /** Writes the numbers of the pieces of a row's tokens `[position, position + tokens)`. */
-  private async name(into: DeviceAllocation, { buffers, row }: KvRow, position: number, tokens: number): Promise<void> {
+  /** Writes the indices of the pieces of a row's tokens `[position, position + tokens)` to device memory. */
+  private async writeIndices(
+    into: DeviceAllocation,
+    { buffers, row }: KvRow,
+    position: number,
+    tokens: number,
+  ): Promise<void> {
     const { kvHeads, piecesPerToken } = this.layout;
     const count = tokens * piecesPerToken;
     const { buffer, byteOffset } = this.heads.bytes();
@@ -167,8 +174,8 @@ export class WebGpuCopier {
     this.counter.h2d += this.heads.byteLength;
     await this.run('places', (bind) => {
       bind.input('heads', this.heads);
-      bind.input('numbers', bind.own(Value.over(this.numbers, 0, 'int32', [count, 2])));
-      bind.output('places', bind.own(Value.over(into, 0, 'int32', [kvHeads, count, 2])));
+      bind.input('numbers', bind.own(Value.view(this.numbers, 0, 'int32', [count, 2])));
+      bind.output('places', bind.own(Value.view(into, 0, 'int32', [kvHeads, count, 2])));
     });
   }
 
@@ -206,14 +213,14 @@ interface Binder {
   input(name: string, value: Value): void;
   inputs(name: string, values: readonly Value[]): void;
   output(name: string, value: Value): void;
-  /** Reads and writes these. */
+  /** Binds K/V that the run changes in place. */
   inPlace(values: readonly Value[]): void;
-  /** A value that is released after the run. */
+  /** Releases the value after the run. */
   own(value: Value): Value;
 }
 
 async function upload(memory: WebGpuMemory, to: DeviceAllocation, words: Int32Array): Promise<void> {
-  const value = Value.over(to, 0, 'int32', [words.length]);
+  const value = Value.view(to, 0, 'int32', [words.length]);
   try {
     await memory.upload(new Uint8Array(words.buffer, words.byteOffset, words.byteLength), value);
   } finally {

@@ -1,11 +1,13 @@
+/** The device memory that a WebGPU buffer takes up. */
+
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
 /**
- * Sizes in which ONNX Runtime's WebGPU provider has its memory: it takes the next larger of these, so that freed memory fits again, and beyond the
- * last one what was asked for (`BUCKET_DEFAULT_LIMIT_TABLE` in core/providers/webgpu/buffer_manager.cc).
+ * The buffer sizes of ONNX Runtime's WebGPU provider. It rounds a size up to the next bucket, so that freed buffers can be reused; larger
+ * sizes are not rounded to a bucket (`BUCKET_DEFAULT_LIMIT_TABLE` in core/providers/webgpu/buffer_manager.cc).
  */
-const SIZES_BYTES = [
+const BUCKET_BYTES = [
   64,
   128,
   256,
@@ -34,8 +36,8 @@ const SIZES_BYTES = [
   160 * MiB,
 ] as const;
 
-/** Bytes of device memory that a WebGPU buffer of so many bytes takes up. */
+/** The bytes of device memory that a buffer of `byteLength` bytes takes up. */
 export function footprintBytes(byteLength: number): number {
-  const size = SIZES_BYTES.find((bytes) => bytes >= byteLength);
+  const size = BUCKET_BYTES.find((bytes) => bytes >= byteLength);
   return size ?? Math.ceil(byteLength / 16) * 16;
 }

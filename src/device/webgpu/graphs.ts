@@ -3,30 +3,31 @@ import { Refused } from '../../errors.js';
 import { smallModel } from '../../model/onnx/small-model.js';
 
 /**
- * Graphs that copy K/V within a WebGPU device, where memory can be addressed by whole buffers only. They move words of 32 bits, whatever the
- * element type: no number is looked at, so that every bit arrives. To them a buffer is `[pieces, pieceWords]`, and what is copied is a list of
- * pieces. Operators are those that the provider has for integers (Gather, ScatterND, Concat, Add), each element or piece by one invocation.
+ * The graphs that copy K/V within a WebGPU device, where tensors cannot start inside a buffer.
+ *
+ * They copy 32-bit integers whatever the element type, so every bit is preserved. A buffer is a tensor `[pieces, pieceWords]`, and a copy
+ * gathers or scatters a list of pieces. They use only operators that the provider supports for integers: Gather, ScatterND, Concat, Add.
  */
 
-/** Words that one invocation copies. */
+/** Possible sizes of a piece, which one shader invocation copies, largest first. */
 const PIECE_WORDS = [16, 8, 4, 2, 1] as const;
 
-/** How a layout's K/V is counted in words and pieces. */
+/** A K/V layout in words and pieces. */
 export interface WordLayout {
   readonly tensors: number;
   readonly kvHeads: number;
   readonly blockTokens: number;
   readonly pieceWords: number;
-  /** Of one head of K or V. */
+  /** Pieces of one head's K or V of one token. */
   readonly piecesPerToken: number;
 }
 
-/** Throws `Refused` where a token's part is no whole number of words. */
+/** Throws `Refused` if one head's K or V of one token is not a whole number of words. */
 export function wordLayout({ layers, kvHeads, headDim, blockTokens, elementType }: KvLayout): WordLayout {
   const bytes = headDim * ELEMENT_BYTES[elementType];
   if (bytes % 4 !== 0) {
     throw new Refused(
-      `the webgpu device serves K/V in whole words of 4 bytes, and a head of this model has ${headDim} ${elementType} a token: run it with --device cpu`,
+      `cannot run this model on the webgpu device: ${headDim} ${elementType} per head are not a multiple of 4 bytes; use --device cpu`,
     );
   }
   const tokenWords = bytes / 4;
@@ -44,8 +45,8 @@ const each = <T>(words: WordLayout, make: (tensor: number) => T): T[] =>
   Array.from({ length: words.tensors }, (_, tensor) => make(tensor));
 
 /**
- * Numbers of the pieces of each head's tokens: `places [kvHeads, count, 2]` int32, which is int64 `[kvHeads x count]` in memory, out of the number
- * of each head's first piece `heads [kvHeads, 1, 2]`, and the numbers `[0, count)` as `numbers [count, 2]`, which stay on the device.
+ * Computes the indices of pieces, `places [kvHeads, count, 2]`, from the index of each head's first piece, `heads [kvHeads, 1, 2]`, and the
+ * numbers `[0, count)`, `numbers [count, 2]`. All are int32 pairs (low, high), which are int64 in memory.
  */
 export function placesGraph({ kvHeads }: WordLayout): Uint8Array {
   return smallModel({
@@ -59,7 +60,7 @@ export function placesGraph({ kvHeads }: WordLayout): Uint8Array {
   });
 }
 
-/** The pieces `places` of every `kv` tensor, one tensor after another: `block`. */
+/** Gathers the pieces `places` of each `kv` tensor into `block`, one tensor after another. */
 export function cutGraph(words: WordLayout): Uint8Array {
   const pieces = blockPieces(words);
   return smallModel({
@@ -73,7 +74,7 @@ export function cutGraph(words: WordLayout): Uint8Array {
   });
 }
 
-/** Writes the parts of `block` into `into` tensors, at `places`. */
+/** Scatters each tensor's part of `block` into the `into` tensors, at the pieces `places`. */
 export function joinGraph(words: WordLayout): Uint8Array {
   const pieces = blockPieces(words);
   return smallModel({
@@ -91,7 +92,7 @@ export function joinGraph(words: WordLayout): Uint8Array {
   });
 }
 
-/** Writes the pieces `from` of `kv` tensors into `into` tensors, at `places`. */
+/** Copies the pieces `from` of the `kv` tensors into the `into` tensors, at the pieces `places`. */
 export function moveGraph(words: WordLayout): Uint8Array {
   return smallModel({
     inputs: [
@@ -109,7 +110,7 @@ export function moveGraph(words: WordLayout): Uint8Array {
   });
 }
 
-/** Pieces of one tensor's part of a block. */
+/** The number of pieces of one tensor's part of a block. */
 export function blockPieces({ kvHeads, blockTokens, piecesPerToken }: WordLayout): number {
   return kvHeads * blockTokens * piecesPerToken;
 }

@@ -3,7 +3,9 @@ import { Value } from '../../ort/value.js';
 import type { WordLayout } from './graphs.js';
 import type { WebGpuMemory } from './memory.js';
 
-/** K/V of `rows` sequences, as it is copied: for each K and V a tensor int32 `[rows x kvHeads x capacityTokens x piecesPerToken, pieceWords]`. */
+/** K/V buffers in the form that the copying graphs take. */
+
+/** One int32 tensor `[rows x kvHeads x capacityTokens x piecesPerToken, pieceWords]` per K and V of each layer. */
 export interface KvBuffers {
   readonly capacityTokens: number;
   readonly pieces: readonly Value[];
@@ -13,14 +15,14 @@ export function piecesShape(layout: WordLayout, rows: number, capacityTokens: nu
   return [rows * layout.kvHeads * capacityTokens * layout.piecesPerToken, layout.pieceWords];
 }
 
-/** Buffers that the device owns. */
+/** Buffers that own their memory. */
 export class OwnKvBuffers implements KvBuffers {
   readonly pieces: Value[] = [];
   readonly memories: DeviceAllocation[] = [];
 
   private constructor(readonly capacityTokens: number) {}
 
-  /** In the device's turn. Throws `Unavailable` where the device has no memory for them. */
+  /** The caller holds the device's lock. Throws `Unavailable` if the device is out of memory. */
   static async allocate(
     memory: WebGpuMemory,
     layout: WordLayout,
@@ -34,7 +36,7 @@ export class OwnKvBuffers implements KvBuffers {
       for (let tensor = 0; tensor < layout.tensors; tensor += 1) {
         const own = await memory.allocate(bytes);
         made.memories.push(own);
-        made.pieces.push(Value.over(own, 0, 'int32', shape));
+        made.pieces.push(Value.view(own, 0, 'int32', shape));
       }
       return made;
     } catch (error) {

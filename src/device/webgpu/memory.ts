@@ -5,12 +5,14 @@ import type { OrtRuntime } from '../../ort/runtime.js';
 import { Value } from '../../ort/value.js';
 import type { CopyCounter } from '../copy-counter.js';
 
-/** Words that no fresh memory has by itself. */
+/** Allocates WebGPU memory that provably exists, and copies it from and to the host. */
+
+/** Words that uninitialized memory is most unlikely to have. */
 const PATTERN = Int32Array.of(0x73686f61, 0x6c0a0d1a, -2, 0x0badcafe);
 
 /**
- * Memory of a WebGPU device that is there indeed. A device that has no more of it does not say so: it gives a buffer that takes what is
- * written and gives zeros. So each buffer is written to and read before it is used.
+ * A WebGPU device that is out of memory reports no error: it returns a buffer that ignores writes and reads as zeros. So each buffer is
+ * probed by a write and a read before its use. The caller of each method holds the device's lock.
  */
 export class WebGpuMemory {
   constructor(
@@ -19,25 +21,25 @@ export class WebGpuMemory {
     private readonly counter: CopyCounter,
   ) {}
 
-  /** In the device's turn. Throws `Unavailable` where the device has no such memory. */
+  /** Throws `Unavailable` if the device is out of memory. */
   async allocate(byteLength: number): Promise<DeviceAllocation> {
     const memory = this.allocator.allocate(Math.max(byteLength, PATTERN.byteLength));
     const seen = new Int32Array(PATTERN.length);
-    const place = Value.over(memory, 0, 'int32', [PATTERN.length]);
+    const probe = Value.view(memory, 0, 'int32', [PATTERN.length]);
     try {
-      await this.upload(new Uint8Array(PATTERN.slice().buffer), place);
-      await this.download(place, new Uint8Array(seen.buffer));
+      await this.upload(new Uint8Array(PATTERN.slice().buffer), probe);
+      await this.download(probe, new Uint8Array(seen.buffer));
     } finally {
-      place.release();
+      probe.release();
     }
     if (seen.every((word, index) => word === PATTERN[index])) return memory;
     memory.release();
-    throw new Unavailable(`the webgpu device has no memory for a buffer of ${byteLength} bytes`);
+    throw new Unavailable(`cannot allocate a buffer of ${byteLength} bytes: the webgpu device is out of memory`);
   }
 
-  /** In the device's turn, as many bytes as the tensor has. */
+  /** Copies the host's bytes to a tensor of the same size. */
   async upload(bytes: Uint8Array, to: Value): Promise<void> {
-    const from = Value.overBytes(this.runtime, bytes, to.elementType, to.shape);
+    const from = Value.viewBytes(this.runtime, bytes, to.elementType, to.shape);
     try {
       await copyTensor(from, to);
     } finally {
@@ -46,9 +48,9 @@ export class WebGpuMemory {
     this.counter.h2d += bytes.length;
   }
 
-  /** In the device's turn, as many bytes as the tensor has. */
+  /** Copies a tensor to host memory of the same size. */
   async download(from: Value, into: Uint8Array): Promise<void> {
-    const to = Value.overBytes(this.runtime, into, from.elementType, from.shape);
+    const to = Value.viewBytes(this.runtime, into, from.elementType, from.shape);
     try {
       await copyTensor(from, to);
     } finally {

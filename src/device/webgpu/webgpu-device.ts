@@ -13,23 +13,24 @@ import { footprintBytes } from './footprint.js';
 import { type WordLayout, wordLayout } from './graphs.js';
 import { OwnKvBuffers, piecesShape } from './kv-buffers.js';
 
+/** A GPU as a device, by ONNX Runtime's WebGPU provider. */
+
 export interface WebGpuDeviceOptions extends DeviceOptions {
   readonly runtime: OrtRuntime;
   readonly provider: Provider & { readonly name: 'webgpu' };
 }
 
-/** Places are counted in signed 32-bit numbers on the device. */
-const MOST_PIECES = 2 ** 31;
+/** The device's graphs index pieces with signed 32-bit integers. */
+const MAX_PIECES = 2 ** 31;
 
-/** Where a slot's K/V is: in a row of the device's buffers, or in tensors that a graph made. */
-type Place =
+/** Where a slot's K/V is: in a row of the device's buffers, or in tensors of a hand-on graph. */
+type SlotMemory =
   | { readonly kind: 'row'; readonly row: KvRow }
   | { readonly kind: 'loose'; readonly values: readonly Value[] };
 
 /**
- * Memory of a GPU by ONNX Runtime's WebGPU provider. Tensors can begin at the beginning of a buffer only, so the rows that decode are a buffer from
- * its beginning on, a sequence begins in a row of a buffer of its own, and each block has a buffer. All that touches the device goes one
- * after another.
+ * A device in WebGPU memory. A tensor can start only at the start of a WebGPU buffer. So a view of decoding rows starts at row 0 of the batch's buffers, a sequence is
+ * prefilled in the single row of separate buffers, and each block has a buffer of its own. A mutex serializes all use of the device.
  */
 export class WebGpuDevice implements Device {
   readonly kind = 'webgpu';
@@ -40,26 +41,26 @@ export class WebGpuDevice implements Device {
   private readonly capacityTokens: number;
   private readonly blockBudgetBytes: number;
   private readonly places: BlockPlaces;
-  /** By place; undefined where it was never used. */
+  /** The blocks' memory by place; undefined for places that were never used. */
   private readonly blocks: (DeviceAllocation | undefined)[] = [];
   private readonly _rows = new Map<string, readonly Value[]>();
-  private readonly _slots: Slots<Place>;
+  private readonly _slots: Slots<SlotMemory>;
   private closed = false;
 
-  /** Throws `Refused` for a layout it cannot serve, and where the device has no room for the sequences. */
+  /** Throws `Refused` if the layout is not supported, or the device has not enough memory for the slots. */
   static async open(options: WebGpuDeviceOptions): Promise<WebGpuDevice> {
     const { runtime, layout, provider, slots, capacityTokens } = options;
     const words = wordLayout(layout);
-    if (slots * layout.kvHeads * capacityTokens * words.piecesPerToken >= MOST_PIECES) {
+    if (slots * layout.kvHeads * capacityTokens * words.piecesPerToken >= MAX_PIECES) {
       throw new Refused(
-        `${slots} sequences of ${capacityTokens} tokens are more than the webgpu device can address: give fewer --sequences or a smaller --context`,
+        `cannot allocate ${slots} slots of ${capacityTokens} tokens on the webgpu device: they exceed 32-bit indices; set fewer --sequences or a smaller --context`,
       );
     }
     const counter = new CopyCounter();
     const copier = await WebGpuCopier.open(runtime, words, provider, capacityTokens, counter);
     try {
       const allocate = (rows: number) => OwnKvBuffers.allocate(copier.memory, words, rows, capacityTokens);
-      return await copier.turn(async () => {
+      return await copier.exclusive(async () => {
         const batch = await allocate(slots);
         try {
           return new WebGpuDevice(options, words, copier, counter, batch, await allocate(1));
@@ -73,7 +74,7 @@ export class WebGpuDevice implements Device {
       if (!(cause instanceof Unavailable)) throw cause;
       const bytes = (slots + 1) * (blockBytes(layout) / layout.blockTokens) * capacityTokens;
       throw new Refused(
-        `the webgpu device has no room for ${slots} sequences of ${capacityTokens} tokens (${bytes} bytes, in ${2 * words.tensors} buffers): give fewer --sequences or a smaller --context`,
+        `cannot allocate ${slots} slots of ${capacityTokens} tokens on the webgpu device: out of memory for ${bytes} bytes in ${2 * words.tensors} buffers; set fewer --sequences or a smaller --context`,
         { cause },
       );
     }
@@ -94,7 +95,7 @@ export class WebGpuDevice implements Device {
     this.capacityTokens = capacityTokens;
     this.blockBudgetBytes = blockBudgetBytes;
     this.places = new BlockPlaces(Math.floor(blockBudgetBytes / footprintBytes(blockBytes(layout))));
-    const row = (buffers: OwnKvBuffers, index: number): Place => ({ kind: 'row', row: { buffers, row: index } });
+    const row = (buffers: OwnKvBuffers, index: number): SlotMemory => ({ kind: 'row', row: { buffers, row: index } });
     const rows = [...Array.from({ length: slots }, (_, index) => row(batch, index)), row(single, 0)];
     this._slots = new Slots(layout, capacityTokens, rows);
   }
@@ -104,28 +105,28 @@ export class WebGpuDevice implements Device {
   }
 
   allocateBlock(): DeviceBlock | null {
-    return this.places.take();
+    return this.places.allocate();
   }
 
   freeBlock(block: DeviceBlock): void {
-    this.places.give(block);
+    this.places.free(block);
   }
 
   async cut(slot: KvSlot, position: number, block: DeviceBlock): Promise<void> {
     const own = this._slots.withRoom(slot, position, 1);
     const place = this.places.placeOf(block);
-    await this.copier.turn(async () => {
+    await this.copier.exclusive(async () => {
       const memory = await this.memoryAt(place);
-      await this.within(own, (row) => this.copier.cut(row, position, memory));
+      await this.withRow(own, (row) => this.copier.cut(row, position, memory));
     });
   }
 
   async join(slot: KvSlot, position: number, blocks: readonly DeviceBlock[]): Promise<void> {
     const own = this._slots.withRoom(slot, position, blocks.length);
-    // All or nothing: a block that is not in use is found before any is copied.
+    // All or nothing: a freed block throws before any block is copied.
     const places = blocks.map((block) => this.places.placeOf(block));
-    await this.copier.turn(() =>
-      this.within(own, async (row) => {
+    await this.copier.exclusive(() =>
+      this.withRow(own, async (row) => {
         for (const [index, place] of places.entries()) {
           const memory = await this.memoryAt(place);
           await this.copier.join(memory, row, position + index * this.layout.blockTokens);
@@ -162,7 +163,7 @@ export class WebGpuDevice implements Device {
     const single = first === this.prefillRow && count === 1;
     if (!single && !(first === 0 && count >= 1 && count <= this.slots)) {
       throw new InternalError(
-        `rows ${first} to ${first + count} were asked for; there are ${this.slots} from 0 on, and row ${this.prefillRow} by itself`,
+        `cannot view rows ${first} to ${first + count}: a view has up to ${this.slots} rows from row 0 on, or row ${this.prefillRow} alone`,
       );
     }
     const key = single ? 'single' : String(count);
@@ -171,15 +172,15 @@ export class WebGpuDevice implements Device {
     const { kvHeads, headDim, elementType } = this.layout;
     const shape = [count, kvHeads, this.capacityTokens, headDim];
     const { memories } = single ? this.single : this.batch;
-    const values = memories.map((memory) => Value.over(memory, 0, elementType, shape));
+    const values = memories.map((memory) => Value.view(memory, 0, elementType, shape));
     this._rows.set(key, values);
     return values;
   }
 
   async moveRow(from: number, to: number, tokens: number): Promise<void> {
     const [source, target] = this._slots.pair(from, to, tokens);
-    await this.copier.turn(() =>
-      this.within(source, (fromRow) => this.within(target, (toRow) => this.copier.move(fromRow, toRow, tokens))),
+    await this.copier.exclusive(() =>
+      this.withRow(source, (fromRow) => this.withRow(target, (toRow) => this.copier.move(fromRow, toRow, tokens))),
     );
   }
 
@@ -190,12 +191,12 @@ export class WebGpuDevice implements Device {
   looseTensors(tokens: number): Promise<readonly Value[]> {
     const { layers, kvHeads, headDim, elementType } = this.layout;
     const bytes = Math.max(1, blockBytes({ ...this.layout, layers: 1, blockTokens: tokens }) / 2);
-    return this.copier.turn(async () => {
+    return this.copier.exclusive(async () => {
       const values: Value[] = [];
       try {
         for (let tensor = 0; tensor < 2 * layers; tensor += 1) {
           const memory = await this.copier.memory.allocate(bytes);
-          values.push(Value.over(memory, 0, elementType, [1, kvHeads, tokens, headDim]));
+          values.push(Value.view(memory, 0, elementType, [1, kvHeads, tokens, headDim]));
           memory.release();
         }
         return values;
@@ -212,7 +213,7 @@ export class WebGpuDevice implements Device {
   }
 
   copies(): DeviceCopies {
-    return this.counter.seen();
+    return this.counter.snapshot();
   }
 
   memory(): DeviceMemory {
@@ -239,7 +240,7 @@ export class WebGpuDevice implements Device {
     this.copier.release();
   }
 
-  /** The memory of a place, made when it is first used. In the device's turn. */
+  /** The memory of a place, allocated on first use. The caller holds the device's lock. */
   private async memoryAt(place: number): Promise<DeviceAllocation> {
     const known = this.blocks[place];
     if (known !== undefined) return known;
@@ -248,7 +249,7 @@ export class WebGpuDevice implements Device {
       this.blocks[place] = memory;
       return memory;
     } catch (error) {
-      // What it has no memory for now, it is not asked for again and again.
+      // Shrinks the device for good, so that the failing allocation is not repeated for each block.
       this.places.shrink(place);
       throw error;
     }
@@ -256,8 +257,8 @@ export class WebGpuDevice implements Device {
 
   private async withBytes(block: DeviceBlock, use: (value: Value) => Promise<void>): Promise<void> {
     const place = this.places.placeOf(block);
-    await this.copier.turn(async () => {
-      const value = Value.over(await this.memoryAt(place), 0, 'int32', [blockBytes(this.layout) / 4]);
+    await this.copier.exclusive(async () => {
+      const value = Value.view(await this.memoryAt(place), 0, 'int32', [blockBytes(this.layout) / 4]);
       try {
         await use(value);
       } finally {
@@ -266,11 +267,11 @@ export class WebGpuDevice implements Device {
     });
   }
 
-  /** Shows a slot's buffers as they are copied. */
-  private async within({ at, capacityTokens }: Slot<Place>, use: (row: KvRow) => Promise<void>): Promise<void> {
+  /** Passes a slot's K/V to `use` in the form that the copier takes. */
+  private async withRow({ at, capacityTokens }: Slot<SlotMemory>, use: (row: KvRow) => Promise<void>): Promise<void> {
     if (at.kind === 'row') return use(at.row);
     const shape = piecesShape(this.words, 1, capacityTokens);
-    const pieces = at.values.map((value) => Value.overValue(this.copier.allocator, value, 'int32', shape));
+    const pieces = at.values.map((value) => Value.reinterpret(this.copier.allocator, value, 'int32', shape));
     try {
       await use({ buffers: { capacityTokens, pieces }, row: 0 });
     } finally {

@@ -1,21 +1,21 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { Corrupt } from '../../errors.js';
 
-/** Bytes of which only some are looked at: an array, or a file that is not read whole. */
+/** Random access to bytes, of an array or of a file that is read only in part. */
 export interface ByteSource {
   readonly length: number;
-  /** Bytes `[start, end)`; valid until the next call. The range must lie inside. */
+  /** Bytes `[start, end)`, which must lie within the source. Valid until the next call. */
   read(start: number, end: number): Uint8Array;
 }
 
-/** A byte array as a source. Nothing is copied. */
+/** An array as a source, without a copy. */
 export function memorySource(bytes: Uint8Array): ByteSource {
   return { length: bytes.length, read: (start, end) => bytes.subarray(start, end) };
 }
 
 const WINDOW_BYTES = 256 * 1024;
 
-/** A file as a source, read through a window, so that a walk over a graph skips its weights. */
+/** A file as a source, read through a window, so that reading a graph skips its weights. */
 export class FileSource implements ByteSource {
   readonly length: number;
   private readonly fd: number;
@@ -38,7 +38,7 @@ export class FileSource implements ByteSource {
     let filled = 0;
     while (filled < wanted) {
       const n = readSync(this.fd, window, filled, wanted - filled, start + filled);
-      if (n === 0) throw new Corrupt(`reading ${this.path}: it became shorter while it was read`);
+      if (n === 0) throw new Corrupt(`cannot read ${this.path}: it became shorter during the read`);
       filled += n;
     }
     this.window = window;

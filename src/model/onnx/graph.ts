@@ -3,26 +3,26 @@ import type { ByteSource } from './byte-source.js';
 import { GRAPH, MODEL, NODE, TENSOR } from './messages.js';
 import { fields, readInts, readText, type WireField } from './wire.js';
 
-/** What an ONNX file says of its graph: everything but the weights' elements, which are not read. */
+/** Reads the graph of an ONNX file, without the elements of its weights. */
 export interface Graph {
-  /** Version of ONNX's own operator set. */
+  /** The version of ONNX's own operator set. */
   readonly opset: number;
   readonly inputs: readonly GraphValue[];
   readonly outputs: readonly GraphValue[];
-  /** Types that the file states for tensors between nodes. */
+  /** The types that the file states for intermediate tensors. */
   readonly values: readonly GraphValue[];
-  /** In the order of the file. */
+  /** In file order. */
   readonly nodes: readonly GraphNode[];
   readonly initializers: readonly Initializer[];
-  /** Files with external data, relative to the graph's own folder, sorted. */
+  /** Sorted paths of files with external data, relative to the graph's folder. */
   readonly externalFiles: readonly string[];
-  /** Where the graph lies in its file. */
+  /** The graph's field in the file. */
   readonly place: WireField;
 }
 
 export interface GraphValue {
   readonly name: string;
-  /** ONNX's number of its element type (`TensorProto.DataType`); 0 for what is no tensor. */
+  /** The ONNX number of the element type (`TensorProto.DataType`); 0 if the value is not a tensor. */
   readonly elementCode: number;
   /** A string is a symbolic dimension, null an unknown one. */
   readonly dims: readonly (number | string | null)[];
@@ -45,18 +45,18 @@ interface Initializer {
 
 /**
  * Reads the graph of an ONNX model.
- * @throws Corrupt if it is none
+ * @throws Corrupt if the source is not an ONNX model
  */
 export function readGraph(source: ByteSource): Graph {
   let place: WireField | undefined;
   let opset = 0;
   for (const field of fields(source)) {
     if (field.number === MODEL.graph) {
-      if (place) throw new Corrupt('reading an ONNX model: it has two graphs');
+      if (place) throw new Corrupt('cannot read an ONNX model: it has two graphs');
       place = field;
     } else if (field.number === MODEL.opset) opset = readOpset(source, field) ?? opset;
   }
-  if (!place) throw new Corrupt('reading an ONNX model: it has no graph, so it is no ONNX model');
+  if (!place) throw new Corrupt('cannot read an ONNX model: the file has no graph');
   return { opset, place, ...readContents(source, place) };
 }
 
@@ -108,7 +108,7 @@ function readNode(source: ByteSource, place: WireField, files: Set<string>): Gra
   return node;
 }
 
-/** Tensors and graphs that an attribute holds may have external data too. */
+/** Collects the external data of tensors and graphs within an attribute. */
 function readAttribute(source: ByteSource, place: WireField, files: Set<string>): void {
   for (const field of fields(source, place.payload, place.end)) {
     if (field.number === 5 || field.number === 10) readTensor(source, field, files);

@@ -4,7 +4,9 @@ import { type Graph, type GraphNode, readGraph } from './graph.js';
 import { GRAPH, MODEL, NODE, nodeMessage, tensorMessage, valueMessage } from './messages.js';
 import { bytesField, bytesHeader, fields, join } from './wire.js';
 
-/** The int64 scalar input that says for how many last positions logits are made; 0 means all. */
+/** Edits a graph so that it can compute the logits of the last positions only. */
+
+/** The int64 scalar input with the number of last positions whose logits are computed; 0 means all. */
 export const LOGITS_TO_KEEP = 'num_logits_to_keep';
 
 export type LogitsEdit =
@@ -14,12 +16,12 @@ export type LogitsEdit =
   | { readonly kind: 'unrecognised'; readonly reason: string };
 
 /**
- * Gives a decoder's graph the input `num_logits_to_keep`: a Slice on the hidden states that enter the head keeps the last
- * positions only, so that logits `[batch, num_logits_to_keep, vocab]` are made instead of `[batch, sequence, vocab]`. The
- * bytes are spliced: weights are neither decoded nor copied more than once. Logits of the positions kept are the same bit for
- * bit. External data stays where it is; a session made of the edited bytes must be told the folder.
- * @param model an ONNX file's bytes; not changed
- * @throws Corrupt if they are no ONNX model
+ * Adds the input `num_logits_to_keep` to a decoder's graph: a Slice on the hidden states before the head keeps the last positions only, so
+ * the logits are `[batch, num_logits_to_keep, vocab]` instead of `[batch, sequence, vocab]`. The remaining logits are bit-identical. The bytes
+ * are spliced, so weights are not decoded and are copied only once. External data stays in its files, so a session of the edited bytes needs
+ * the folder.
+ * @param model the bytes of an ONNX file; not changed
+ * @throws Corrupt if the bytes are not an ONNX model
  */
 export function withLogitsToKeep(model: Uint8Array): LogitsEdit {
   const graph = readGraph(memorySource(model));
@@ -30,56 +32,57 @@ export function withLogitsToKeep(model: Uint8Array): LogitsEdit {
 
 interface Head {
   readonly node: GraphNode;
-  /** Tensors from the head's output to `logits`, whose sequence axis becomes shorter. */
+  /** The tensors from the head's output to `logits`, whose sequence axis becomes shorter. */
   readonly shortened: ReadonlySet<string>;
 }
 
-/** Nodes `[.., tokens, n] x [n, vocab]` whose first input is the hidden states and whose others are weights. */
+/** Operators `[.., tokens, n] x [n, vocab]` whose first input is the hidden states and whose other inputs are weights. */
 const HEADS = new Set(['MatMul', 'MatMulNBits', 'MatMulInteger', 'MatMulIntegerToFloat', 'QLinearMatMul']);
-/** Nodes that treat each element alone. */
+/** Elementwise operators. */
 const ELEMENTWISE = new Set('Cast Add Sub Mul Div Tanh Clip Identity QuantizeLinear DequantizeLinear'.split(' '));
-/** Nodes that make a weight of weights. */
+/** Operators that compute a weight from weights. */
 const WEIGHT_OPS = new Set([...ELEMENTWISE, 'Transpose', 'Reshape', 'Unsqueeze', 'Squeeze']);
-const DEEPEST_CHAIN = 64;
+/** The maximum length of a chain of nodes that is searched. */
+const MAX_CHAIN = 64;
 
-/** Walks from `logits` back to the head; a string says why there is none. */
+/** Walks back from `logits` to the head. Returns a string with the reason if there is none. */
 function findHead(graph: Graph): Head | string {
-  if (graph.opset < 10) return `operator set ${graph.opset} has no Slice with computed bounds; 10 does`;
+  if (graph.opset < 10) return `operator set ${graph.opset} has no Slice with computed bounds; 10 is required`;
   const logits = graph.outputs.find((output) => output.name === 'logits');
   if (!logits) return 'the graph has no output "logits"';
   if (logits.dims.length !== 3)
-    return `logits have ${logits.dims.length} dimensions instead of [batch, sequence, vocab]`;
+    return `"logits" has ${logits.dims.length} dimensions; [batch, sequence, vocab] is required`;
   const producers = producersOf(graph);
   const weights = new Set(graph.initializers.map((initializer) => initializer.name));
   const sameForAllTokens = (name: string, depth = 0): boolean => {
     if (name === '' || weights.has(name)) return true;
     const node = producers.get(name);
-    if (!node || depth > DEEPEST_CHAIN) return false;
+    if (!node || depth > MAX_CHAIN) return false;
     if (node.opType === 'Constant') return true;
-    // Its scale and zero point are scalars over the whole tensor.
+    // The scale and the zero point are scalars for the whole tensor.
     if (node.opType === 'DynamicQuantizeLinear') return node.outputs[0] !== name;
     return WEIGHT_OPS.has(node.opType) && node.inputs.every((input) => sameForAllTokens(input, depth + 1));
   };
   const shortened = new Set<string>();
   let name = 'logits';
-  while (shortened.size < DEEPEST_CHAIN) {
+  while (shortened.size < MAX_CHAIN) {
     const node = producers.get(name);
-    if (!node) return `no node makes "${name}"`;
+    if (!node) return `no node computes "${name}"`;
     shortened.add(name);
-    if (node.opType === 'Gemm') return `"${name}" is made by Gemm, over tokens without a sequence axis`;
-    const moving = node.inputs.filter((input) => !sameForAllTokens(input));
-    const [input] = moving;
-    if (input === undefined || moving.length > 1)
-      return `${node.opType} makes "${name}" of ${moving.length} computed tensors`;
+    if (node.opType === 'Gemm') return `"${name}" is computed by Gemm, whose input has no sequence axis`;
+    const varying = node.inputs.filter((input) => !sameForAllTokens(input));
+    const [input] = varying;
+    if (input === undefined || varying.length > 1)
+      return `${node.opType} computes "${name}" from ${varying.length} computed tensors`;
     if (HEADS.has(node.opType)) {
-      if (node.inputs[0] !== input) return `the weights of ${node.opType}, which makes "${name}", come first`;
+      if (node.inputs[0] !== input) return `the weights of ${node.opType}, which computes "${name}", come first`;
       return usedElsewhere(graph, shortened) ?? { node, shortened };
     }
     if (!ELEMENTWISE.has(node.opType))
-      return `"${name}" is made by ${node.opType}, which is not known as part of a head`;
+      return `"${name}" is computed by ${node.opType}, which is not known as part of a head`;
     name = input;
   }
-  return `no head within ${DEEPEST_CHAIN} nodes before "logits"`;
+  return `no head within ${MAX_CHAIN} nodes before "logits"`;
 }
 
 function producersOf(graph: Graph): Map<string, GraphNode> {
@@ -88,7 +91,7 @@ function producersOf(graph: Graph): Map<string, GraphNode> {
   return producers;
 }
 
-/** Somebody beside the chain who would see a tensor become shorter, as the reason not to. */
+/** The reason not to shorten: a node or an output outside the chain that uses one of its tensors; null if there is none. */
 function usedElsewhere(graph: Graph, shortened: ReadonlySet<string>): string | null {
   for (const node of graph.nodes) {
     const input = node.inputs.find((name) => shortened.has(name));
@@ -118,7 +121,7 @@ function edit(model: Uint8Array, graph: Graph, head: Head): LogitsEdit {
   const slice = [
     { op: 'Neg', inputs: [LOGITS_TO_KEEP], outputs: [names.start] },
     { op: 'Reshape', inputs: [names.start, names.one], outputs: [names.starts] },
-    // -N as the start keeps N; 0 keeps all. Axis 1 and shape [1] are the same constant.
+    // A start of -N keeps N positions, and 0 keeps all. Axis 1 and shape [1] share one constant.
     { op: 'Slice', inputs: [head.node.inputs[0]!, names.starts, names.end, names.one], outputs: [names.kept] },
   ];
   const vector = (name: string, value: bigint) =>
@@ -147,7 +150,7 @@ function edit(model: Uint8Array, graph: Graph, head: Head): LogitsEdit {
         vector(names.end, 2n ** 63n - 1n),
       ]),
     },
-    // What the file states of these shapes is no longer so.
+    // The shapes that the file states for these tensors are no longer valid.
     ...graph.values
       .filter((value) => head.shortened.has(value.name))
       .map(({ place }) => ({ ...place, bytes: new Uint8Array(0) })),
@@ -155,7 +158,7 @@ function edit(model: Uint8Array, graph: Graph, head: Head): LogitsEdit {
   return { kind: 'edited', model: splice(model, graph, splices) };
 }
 
-/** The node's message with another first input. */
+/** The node's message with its first input replaced. */
 function withFirstInput(model: Uint8Array, node: GraphNode, name: string): Uint8Array {
   const source = memorySource(model);
   const parts: Uint8Array[] = [];
@@ -167,7 +170,7 @@ function withFirstInput(model: Uint8Array, node: GraphNode, name: string): Uint8
   return join(parts);
 }
 
-/** The model with parts of its graph replaced, and the graph's length put right. */
+/** The model with parts of its graph replaced, and the graph's length corrected. */
 function splice(model: Uint8Array, graph: Graph, splices: readonly Splice[]): Uint8Array {
   const parts: Uint8Array[] = [];
   let at = graph.place.payload;

@@ -1,9 +1,9 @@
 import { type ElementType, onnxNumber } from '../../ort/element-type.js';
 import { bytesField, bytesHeader, floatField, intField, join } from './wire.js';
 
-/** ONNX's messages, encoded. Field numbers are those of onnx.proto3 (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3). */
+/** Encodes ONNX messages, with the field numbers of onnx.proto3 (https://github.com/onnx/onnx). */
 
-/** Fields of `ModelProto` and `GraphProto`. */
+/** Field numbers of `ModelProto`, `GraphProto`, `NodeProto` and `TensorProto`. */
 export const MODEL = { irVersion: 1, producer: 2, graph: 7, opset: 8 } as const;
 export const GRAPH = { node: 1, name: 2, initializer: 5, input: 11, output: 12, valueInfo: 13 } as const;
 export const NODE = { input: 1, output: 2, name: 3, opType: 4, attribute: 5, domain: 7 } as const;
@@ -23,7 +23,7 @@ export interface Node {
   readonly attributes?: Readonly<Record<string, Attribute>>;
 }
 
-/** A `NodeProto`; it has the name of its first output. */
+/** A `NodeProto`, named like its first output. */
 export function nodeMessage(node: Node): Uint8Array {
   return join([
     ...node.inputs.map((name) => bytesField(NODE.input, name)),
@@ -55,7 +55,7 @@ export function valueMessage(name: string, typeCode: number, dims: readonly (num
   return join([bytesField(1, name), bytesField(2, bytesField(1, tensor))]);
 }
 
-/** What a `TensorProto` says of a tensor beside its elements. */
+/** The fields of a `TensorProto` besides its elements. */
 export interface TensorHead {
   readonly name: string;
   readonly type: ElementType;
@@ -70,7 +70,7 @@ function tensorHead(tensor: TensorHead): Uint8Array {
   ]);
 }
 
-/** A `TensorProto` up to its elements: `byteLength` bytes of raw little-endian elements must follow. */
+/** A `TensorProto` without its elements: `byteLength` bytes of raw little-endian elements must follow. */
 export function inlineTensorHead(tensor: TensorHead, byteLength: number): Uint8Array {
   return join([tensorHead(tensor), bytesHeader(TENSOR.raw, byteLength)]);
 }
@@ -81,7 +81,7 @@ export function tensorMessage(tensor: TensorHead, elements: ArrayBufferView): Ui
   return join([inlineTensorHead(tensor, raw.length), raw]);
 }
 
-/** A `TensorProto` whose elements lie in a file beside the model. */
+/** A `TensorProto` whose elements are in a separate file. */
 export function externalTensorMessage(
   tensor: TensorHead,
   file: string,

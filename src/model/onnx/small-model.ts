@@ -2,26 +2,28 @@ import { type ElementType, onnxNumber } from '../../ort/element-type.js';
 import { GRAPH, MODEL, type Node, nodeMessage, opsetMessage, tensorMessage, valueMessage } from './messages.js';
 import { bytesField, intField, join } from './wire.js';
 
+/** Builds ONNX models of small graphs without weights. */
+
 const IR_VERSION = 8;
 const OPSET = 17;
 
 interface SmallValue {
   readonly name: string;
   readonly type: ElementType;
-  /** A string is a dimension that may differ from run to run. */
+  /** A string is a symbolic dimension. */
   readonly dims: readonly (number | string)[];
 }
 
-/** A graph without weights, for ONNX's own operators. */
+/** A graph without weights, of ONNX's own operators. */
 export interface SmallGraph {
   readonly inputs: readonly SmallValue[];
   readonly outputs: readonly SmallValue[];
   readonly nodes: readonly Node[];
-  /** Vectors of int64 that nodes read as inputs. */
+  /** Int64 vectors that nodes read as inputs. */
   readonly constants: Readonly<Record<string, readonly number[]>>;
 }
 
-/** Such a graph as the bytes of an ONNX model. */
+/** Encodes the graph as an ONNX model. */
 export function smallModel({ inputs, outputs, nodes, constants }: SmallGraph): Uint8Array {
   const value = ({ name, type, dims }: SmallValue) => valueMessage(name, onnxNumber(type), dims);
   const graph = [

@@ -2,8 +2,9 @@ import { Corrupt } from '../../errors.js';
 import type { ByteSource } from './byte-source.js';
 
 /**
- * Protobuf's wire format (https://protobuf.dev/programming-guides/encoding/): a walk over fields that decodes only what is
- * asked for, and the encoding of fields. Groups, which ONNX does not use, are refused.
+ * Protobuf's wire format: iterating over fields, and encoding them.
+ *
+ * Values are decoded on demand. Groups, which ONNX does not use, are refused. See https://protobuf.dev/programming-guides/encoding/.
  */
 
 /** @internal exported for tests. */
@@ -14,16 +15,16 @@ export const BYTES = 2;
 /** @internal exported for tests. */
 export const FIXED32 = 5;
 
-/** A field and its place in the source, in bytes. */
+/** A field, with byte offsets in the source. */
 export interface WireField {
   readonly number: number;
   readonly wire: number;
-  /** Where its tag begins. */
+  /** The start of its tag. */
   readonly start: number;
-  /** Where its value begins; for `BYTES`, after the length. */
+  /** The start of its value; for `BYTES`, after the length. */
   readonly payload: number;
   readonly end: number;
-  /** Value of a varint, as a signed 64-bit number; exact up to 2^53. 0 for the other wire types. */
+  /** The value of a varint, as a signed 64-bit number, exact up to 2^53; 0 for other wire types. */
   readonly value: number;
 }
 
@@ -31,8 +32,8 @@ const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
 /**
- * Walks the fields of the message at `[start, end)`.
- * @throws Corrupt where the bytes are not a protobuf message
+ * Iterates over the fields of the message at `[start, end)`.
+ * @throws Corrupt if the bytes are not a protobuf message
  */
 export function* fields(source: ByteSource, start = 0, end = source.length): Generator<WireField> {
   let at = start;
@@ -55,12 +56,12 @@ export function* fields(source: ByteSource, start = 0, end = source.length): Gen
   }
 }
 
-/** A length-delimited field as text. */
+/** Reads a string field. */
 export function readText(source: ByteSource, field: WireField): string {
   return decoder.decode(source.read(field.payload, field.end));
 }
 
-/** A repeated integer field, packed or not, appended to `into`. */
+/** Reads a repeated integer field, packed or not, and appends its values to `into`. */
 export function readInts(source: ByteSource, field: WireField, into: number[]): void {
   if (field.wire === VARINT) {
     into.push(field.value);
@@ -97,10 +98,10 @@ function fixedLength(wire: number, at: number): { value: number; end: number } {
 }
 
 function malformed(at: number): Corrupt {
-  return new Corrupt(`byte ${at} is not where a protobuf field can be: the file is damaged or no ONNX model`);
+  return new Corrupt(`no protobuf field at byte ${at}: the file is damaged or not an ONNX model`);
 }
 
-/** An integer as a varint; negative ones as 64-bit two's complement. @internal exported for tests. */
+/** Encodes an integer as a varint, negative ones in 64-bit two's complement. @internal exported for tests. */
 export function varint(value: number | bigint): Uint8Array {
   let rest = BigInt.asUintN(64, BigInt(value));
   const bytes: number[] = [];
@@ -112,31 +113,31 @@ export function varint(value: number | bigint): Uint8Array {
   return Uint8Array.from(bytes);
 }
 
-/** An integer field. */
+/** Encodes an integer field. */
 export function intField(number: number, value: number | bigint): Uint8Array {
   return join([varint(number * 8 + VARINT), varint(value)]);
 }
 
-/** A `float` field. */
+/** Encodes a `float` field. */
 export function floatField(number: number, value: number): Uint8Array {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setFloat32(0, value, true);
   return join([varint(number * 8 + FIXED32), bytes]);
 }
 
-/** A string, bytes or message field. */
+/** Encodes a string, bytes or message field. */
 export function bytesField(number: number, value: string | Uint8Array | readonly Uint8Array[]): Uint8Array {
   const parts = typeof value === 'string' ? [encoder.encode(value)] : value instanceof Uint8Array ? [value] : value;
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   return join([bytesHeader(number, length), ...parts]);
 }
 
-/** Tag and length of a length-delimited field whose `length` bytes are written by someone else. */
+/** Encodes the tag and the length of a length-delimited field. The caller writes its `length` bytes. */
 export function bytesHeader(number: number, length: number): Uint8Array {
   return join([varint(number * 8 + BYTES), varint(length)]);
 }
 
-/** Bytes one after another. */
+/** Concatenates byte arrays. */
 export function join(parts: readonly Uint8Array[]): Uint8Array {
   const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;

@@ -4,22 +4,22 @@ import { OneTimeEvent } from '../../../src/async/event.js';
 import { settled } from '../../../src/clock.js';
 import { Cancelled } from '../../../src/errors.js';
 
-describe('a event', () => {
-  it('lets all who wait go on when it opens, and those who come later at once', async () => {
+describe('a one-time event', () => {
+  it('wakes all waiters when it is set, and lets later callers through at once', async () => {
     const event = new OneTimeEvent();
     const { signal } = new AbortController();
-    let gone = 0;
-    const waits = [1, 2].map(() => event.wait(signal).then(() => gone++));
+    let woken = 0;
+    const waits = [1, 2].map(() => event.wait(signal).then(() => woken++));
     await settled();
-    expect(gone).toBe(0);
+    expect(woken).toBe(0);
     event.set();
     event.set();
     await Promise.all(waits);
     await event.wait(signal);
-    expect(gone).toBe(2);
+    expect(woken).toBe(2);
   });
 
-  it('lets go of those who are called off, and of their signals', async () => {
+  it('rejects a wait whose signal aborts, and leaves no listener on any signal', async () => {
     const event = new OneTimeEvent();
     const [off, on] = [new AbortController(), new AbortController()];
     const called = event.wait(off.signal);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Mutex } from '../../../src/async/mutex.js';
 
-test('lets one at a time, in order, and goes on after one that failed', async () => {
+test('runs one piece of work at a time, in order, and goes on after a failure', async () => {
   const lock = new Mutex();
   const seen: string[] = [];
   let inside = 0;
@@ -21,12 +21,12 @@ test('lets one at a time, in order, and goes on after one that failed', async ()
   expect(seen).toEqual(['a', 'b', 'c']);
 });
 
-test('puts what must not happen in a turn off until its end', async () => {
+test('postpones work that must run outside the lock until the holder is done', async () => {
   const lock = new Mutex();
   const seen: string[] = [];
-  lock.between(() => seen.push('at once'));
+  lock.runOutside(() => seen.push('at once'));
   const turn = lock.run(async () => {
-    lock.between(() => seen.push('after'));
+    lock.runOutside(() => seen.push('after'));
     seen.push('in the turn');
   });
   const next = lock.run(async () => void seen.push('next'));

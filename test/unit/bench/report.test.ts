@@ -16,7 +16,7 @@ describe('a report', () => {
     );
   });
 
-  it('shows every figure with its spread, and whether bounds are kept', () => {
+  it('shows every quantity with its spread, and whether bounds are kept', () => {
     const kept = { name: 'local / floor', value: 1.1, bound: { kind: 'at most', value: 1.25 } } as const;
     const missed = { name: 'cold / remote', value: 9, bound: { kind: 'at least', value: 10 } } as const;
     const plain = { name: 'for information', value: 2, bound: null };

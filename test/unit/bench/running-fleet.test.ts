@@ -8,21 +8,21 @@ import { streamed } from '../../../bench/first-token.js';
 import { RunningFleet } from '../../../bench/running-fleet.js';
 import { Unavailable } from '../../../src/errors.js';
 
-describe('a fleet that is measured', () => {
+describe('a running fleet', () => {
   let folder: string;
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'shoal-bench-'));
   });
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
-  /** A script in place of the built command. */
+  /** Writes a script that stands in for the built command. */
   async function cli(text: string): Promise<string> {
     const path = join(folder, 'cli.mjs');
     await writeFile(path, text);
     return path;
   }
 
-  it('is up when it says so, and is stopped as by Ctrl-C', async () => {
+  it('is up once it reports that it is ready, and is stopped as by Ctrl-C', async () => {
     const ready = { ready: true, url: 'http://127.0.0.1:1', nats: 'n', pid: 1, workers: [] };
     const path = await cli(
       `process.on('SIGINT', () => process.exit(7));
@@ -37,8 +37,8 @@ describe('a fleet that is measured', () => {
   });
 
   it.each([
-    ['ends before it is ready', `console.error('no model'); process.exitCode = 3;`, 'exited with 3'],
-    ['says something else', `console.log('hello'); setInterval(() => {}, 1000);`, 'said hello'],
+    ['exits before it is ready', `console.error('no model'); process.exitCode = 3;`, 'exited with 3'],
+    ['prints something else', `console.log('hello'); setInterval(() => {}, 1000);`, 'printed hello'],
   ])('is Unavailable if it %s', async (_, text, message) => {
     const up = RunningFleet.up(await cli(text), []);
     await expect(up).rejects.toBeInstanceOf(Unavailable);
@@ -78,7 +78,7 @@ describe('a stream as a client sees it', () => {
   const last = `data: ${JSON.stringify({ choices: [{ text: '', finish_reason: 'length' }] })}\n\n`;
   const usage = `data: ${JSON.stringify({ choices: [], usage: { completion_tokens: 2 }, shoal: { worker: 'w', cached } })}\n\n`;
 
-  it('has its times and its usage, however it is cut into pieces', async () => {
+  it('has times and usage, however it is split into packets', async () => {
     const whole = `${text()}${text('length')}${last}${usage}data: [DONE]\n\n`;
     answer = () => ({ parts: [whole.slice(0, 10), whole.slice(10, 75), whole.slice(75)] });
     const seen = await streamed(fleet, [1, 2, 3], 2, 'w');

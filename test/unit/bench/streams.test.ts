@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Streamed } from '../../../bench/first-token.js';
 import { decodeRate, gapsWithin, quantile, wholeRate } from '../../../bench/streams.js';
 
-/** A stream whose chunks came at these times, one token each if not said otherwise. */
+/** A stream whose chunks arrived at these times, by default with one token each. */
 function stream(startMs: number, times: readonly number[], completionTokens = times.length): Streamed {
   const chunkMs = times.map((ms) => ms - startMs);
   const cached = { local: 0, remote: 0, computed: 0 };
@@ -18,27 +18,27 @@ function stream(startMs: number, times: readonly number[], completionTokens = ti
   };
 }
 
-describe('streams that ran together', () => {
-  it('decode as fast as their tokens come, of one alone from the first to the last', () => {
+describe('concurrent streams', () => {
+  it('have the decode rate from the first token to the last, for a single stream', () => {
     expect(decodeRate([stream(0, [500, 600, 700, 800])])).toBeCloseTo(10);
     expect(wholeRate([stream(0, [500, 600, 700, 800])])).toBeCloseTo(5);
   });
 
-  it('are timed while all of them decode', () => {
+  it('have a decode rate while all of them decode', () => {
     const early = stream(0, [100, 200, 300, 400]);
     const late = stream(50, [250, 350, 450, 550]);
-    // From 250 to 400: two tokens of the first, one of the second.
+    // From 250 to 400 the first has two tokens and the second one.
     expect(decodeRate([early, late])).toBeCloseTo(20);
-    // From 0 to 550: eight tokens.
+    // From 0 to 550 there are eight tokens.
     expect(wholeRate([early, late])).toBeCloseTo(8000 / 550);
     expect(() => decodeRate([early, stream(0, [500, 600])])).toThrow('no time in which all of them decode');
   });
 
-  it('count tokens that came in one chunk', () => {
+  it('count all tokens of a chunk', () => {
     expect(decodeRate([stream(0, [0, 100, 200], 5)])).toBeCloseTo(20);
   });
 
-  it('let wait between tokens: gaps that touch the time in question, of each stream', () => {
+  it('have gaps between tokens that overlap a time range', () => {
     const streams = [stream(0, [0, 10, 30, 60, 100]), stream(0, [5, 45, 46])];
     expect(gapsWithin(streams, 20, 50)).toEqual([20, 30, 40, 1]);
   });

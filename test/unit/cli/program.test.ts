@@ -77,7 +77,7 @@ describe('the command line', () => {
     const { code, err } = await shoal('up --device cuda');
     expect(code).toBe(1);
     expect(err).toMatch(
-      /^shoal: CUDA provider not installed: .*Fetch the provider with ONNXRUNTIME_NODE_INSTALL=cuda12/,
+      /^shoal: CUDA provider not installed: .*fetch the provider with ONNXRUNTIME_NODE_INSTALL=cuda12/,
     );
   });
 

@@ -24,7 +24,7 @@ const { vectors } = JSON.parse(readFileSync(new URL('../../vectors/keys.json', i
   vectors: Vector[];
 };
 
-/** docs/KEYS.md written a second time, as plainly as possible. */
+/** Reference: a plain implementation of docs/KEYS.md. */
 function keysByTheBook(root: KeyRoot, tokens: readonly number[], blockTokens: number): string[] {
   const keys: string[] = [];
   const field = (bytes: Uint8Array) => [...new Uint8Array(Uint32Array.of(bytes.length).buffer), ...bytes];
@@ -57,7 +57,7 @@ describe('block keys', () => {
     expect(keysByTheBook(vector, vector.tokens, vector.blockTokens)).toEqual(vector.keys);
   });
 
-  it('agree with a second writing of the specification', () => {
+  it('agree with a second implementation of the specification', () => {
     fc.assert(
       fc.property(
         root,
@@ -88,7 +88,7 @@ describe('block keys', () => {
     );
   });
 
-  it('differ as soon as any part of the root differs', () => {
+  it('differ if any part of the root differs', () => {
     fc.assert(
       fc.property(root, root, (one, other) => {
         const same = one.fingerprint === other.fingerprint && one.adapter === other.adapter && one.salt === other.salt;
@@ -97,7 +97,7 @@ describe('block keys', () => {
     );
   });
 
-  it('know their parent, their index and the segment they are placed with', () => {
+  it('come with their parent, index and segment', () => {
     const blocks = blockKeys(
       Uint32Array.from({ length: 40 }, (_, i) => i),
       rootSeed({ fingerprint: '', adapter: '', salt: '' }),
@@ -111,7 +111,7 @@ describe('block keys', () => {
     });
   });
 
-  it('can be had one after another as tokens come', () => {
+  it('can be computed one by one as tokens arrive', () => {
     const seed = rootSeed({ fingerprint: 'f', adapter: '', salt: 's' });
     const tokens = Uint32Array.from({ length: 36 }, (_, i) => i * 7);
     let block = firstBlock(seed, tokens.subarray(0, 4));
@@ -126,7 +126,7 @@ describe('block keys', () => {
     expect(chained).toEqual(blockKeys(tokens, seed, 4));
   });
 
-  it('travel packed and come back, whatever the alignment', () => {
+  it('survive packing and unpacking at any alignment', () => {
     const blocks = blockKeys(Uint32Array.from({ length: 40 }), rootSeed({ fingerprint: '', adapter: '', salt: '' }), 2);
     const keys = blocks.map((block) => block.key);
     const shifted = new Uint8Array(1 + 32 * keys.length);
@@ -134,7 +134,7 @@ describe('block keys', () => {
     expect(unpackKeys(shifted.subarray(1))).toEqual(keys);
   });
 
-  it('are refused where they are not whole', () => {
+  it('are refused if they are incomplete', () => {
     expect(() => unpackKeys(new Uint8Array(33))).toThrow(InvalidRequest);
     expect(() => packKeys(['abc'])).toThrow(InvalidRequest);
     expect(() => packKeys([`${'0'.repeat(64)}0`])).toThrow(InvalidRequest);

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { BlockPlaces } from '../../../src/device/block-places.js';
 import type { DeviceBlock } from '../../../src/device/device.js';
 
-test('leases each place to one block at a time, and never more places than there are, also when they become fewer', () => {
+test('allocates each place to one block at a time, and never more places than the limit, even after it shrinks', () => {
   const step = fc.oneof(
     fc.constant('take' as const),
     fc.record({ give: fc.nat() }),
@@ -16,13 +16,13 @@ test('leases each place to one block at a time, and never more places than there
       let limit = 8;
       for (const step of steps) {
         if (step === 'take') {
-          const block = places.take();
+          const block = places.allocate();
           if (block === null) continue;
           expect(places.placeOf(block)).toBeLessThan(limit);
           held.push(block);
         } else if ('give' in step) {
           const [block] = held.splice(step.give % Math.max(1, held.length), 1);
-          if (block) places.give(block);
+          if (block) places.free(block);
         } else {
           limit = Math.min(limit, step.shrink);
           places.shrink(step.shrink);
@@ -33,19 +33,19 @@ test('leases each place to one block at a time, and never more places than there
       }
       const within = held.filter((block) => places.placeOf(block) < limit).length;
       let more = 0;
-      while (places.take() !== null) more += 1;
+      while (places.allocate() !== null) more += 1;
       expect(within + more).toBe(limit);
     }),
   );
 });
 
-test('finds blocks that are given back twice, or to the wrong device', () => {
+test('detects blocks that are freed twice, or on another device', () => {
   const [places, others] = [new BlockPlaces(2), new BlockPlaces(2)];
-  const block = places.take()!;
-  expect(() => others.give(block)).toThrow(/another device/);
+  const block = places.allocate()!;
+  expect(() => others.free(block)).toThrow(/another device/);
   expect(() => places.close()).toThrow(/1 of its blocks/);
-  places.give(block);
-  expect(() => places.give(block)).toThrow(/freed/);
+  places.free(block);
+  expect(() => places.free(block)).toThrow(/freed/);
   places.close();
-  expect(places.take()).toBeNull();
+  expect(places.allocate()).toBeNull();
 });

@@ -11,10 +11,10 @@ beforeEach(() => {
 });
 afterEach(() => {
   runtime.release();
-  expect(liveHandles()).toMatchObject({ environment: 0, memory: 0 });
+  expect(liveHandles()).toEqual({});
 });
 
-test('reserves memory in slabs, when it is needed, and never more than the budget', () => {
+test('reserves memory in slabs, on demand, and never more than the budget', () => {
   const pool = new BlockPool(runtime, 100 * MiB, 599 * MiB, 256 * MiB);
   expect(pool.reservedBytes).toBe(0);
   const reserved: number[] = [];
@@ -40,7 +40,7 @@ test('reserves memory in slabs, when it is needed, and never more than the budge
   pool.close();
 });
 
-test('takes a slab for each block that is larger than one', () => {
+test('reserves one slab per block if a block is larger than a slab', () => {
   const pool = new BlockPool(runtime, 300 * MiB, 600 * MiB, 256 * MiB);
   const blocks = [pool.take()!, pool.take()!];
   expect(pool.take()).toBeNull();
@@ -49,7 +49,7 @@ test('takes a slab for each block that is larger than one', () => {
   pool.close();
 });
 
-test('reserves as much as one view may show by half, and uses none of it before blocks are written to', () => {
+test('reserves slabs of half the largest view, without using physical memory before blocks are written', () => {
   const before = process.memoryUsage().rss;
   const pool = new BlockPool(runtime, 64 * MiB, 8192 * MiB);
   const block = pool.take()!;
@@ -59,7 +59,7 @@ test('reserves as much as one view may show by half, and uses none of it before 
   pool.close();
 });
 
-test('has no more blocks than the system has memory for, and asks it no second time', async () => {
+test('shrinks when the system is out of memory, without asking again', async () => {
   const pool = new BlockPool(runtime, 2 ** 46, 2 ** 48, 2 ** 47);
   expect(pool.capacityBlocks).toBe(4);
   await pool.commitAhead();
@@ -69,7 +69,7 @@ test('has no more blocks than the system has memory for, and asks it no second t
   pool.close();
 });
 
-test('reuses the place that was freed last before any other', () => {
+test('reuses the last freed place first', () => {
   const pool = new BlockPool(runtime, 64, 640);
   const [first, second] = [pool.take()!, pool.take()!];
   pool.bytes(first).fill(1);
@@ -82,7 +82,7 @@ test('reuses the place that was freed last before any other', () => {
   pool.close();
 });
 
-test('gets real memory ahead of need, across slabs, within the budget, and without touching what is in blocks', async () => {
+test('commits memory ahead of use, across slabs, within the budget, without changing blocks', async () => {
   const pool = new BlockPool(runtime, 48 * MiB, 500 * MiB, 256 * MiB);
   const resident = () => process.memoryUsage().rss / MiB;
   const before = resident();

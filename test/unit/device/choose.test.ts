@@ -11,7 +11,7 @@ function survey(over: Partial<DeviceSurvey> = {}): DeviceSurvey {
 }
 
 describe('the device of a worker', () => {
-  it('is CUDA, then WebGPU on a GPU, then the CPU, where it may be any', () => {
+  it('is with auto CUDA, else WebGPU on a GPU, else the CPU', () => {
     const everything = survey({ cudaMissing: null, adapters: [GPU, SOFTWARE] });
     expect(chooseDevice('auto', everything)).toMatchObject({ provider: { name: 'cuda' } });
     expect(chooseDevice('auto', survey({ adapters: [GPU, SOFTWARE] }))).toMatchObject({
@@ -24,23 +24,23 @@ describe('the device of a worker', () => {
     });
   });
 
-  it('is never software unless that was asked for', () => {
+  it('is never a software adapter unless requested', () => {
     const software = survey({ adapters: [SOFTWARE] });
     expect(chooseDevice('auto', software)).toMatchObject({ provider: { name: 'cpu' } });
-    expect(chooseDevice('auto', software).why).toContain('Some software (software) is not known as a GPU');
+    expect(chooseDevice('auto', software).why).toContain('Some software (software) is not known to be a GPU');
     expect(chooseDevice('webgpu', software)).toMatchObject({
       provider: { name: 'webgpu' },
       why: 'webgpu was asked for: Some software (software)',
     });
   });
 
-  it('is what was asked for, or a refusal that says what is missing and what to do', () => {
+  it('is the requested device, or a refusal that names the cause and the remedy', () => {
     expect(chooseDevice('cpu', survey({ cudaMissing: null })).provider.name).toBe('cpu');
     expect(chooseDevice('cuda', survey({ cudaMissing: null })).provider.name).toBe('cuda');
     expect(() => chooseDevice('cuda', survey())).toThrow(Refused);
     expect(() => chooseDevice('cuda', survey())).toThrow(
-      /^CUDA provider not installed: its files are not here. Fetch .*cuda12/,
+      /^CUDA provider not installed: its files are not here; fetch .*cuda12/,
     );
-    expect(() => chooseDevice('webgpu', survey())).toThrow(/there is no loader. Install the Vulkan loader/);
+    expect(() => chooseDevice('webgpu', survey())).toThrow(/there is no loader; install the Vulkan loader/);
   });
 });

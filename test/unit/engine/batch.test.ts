@@ -4,10 +4,10 @@ import { type ModelFolder, openModelFolder } from '../../../src/model/folder.js'
 import { Tokenizer } from '../../../src/model/tokenizer.js';
 import { type Answer, ask, noise, Rig, SAMPLED, tinyModel } from './support/rig.js';
 
-/** A batch changes no answer. Rows of a batch go through other kernels than one alone (matrix by matrix, not by vector), which may round otherwise. */
+/** Batching changes no answer. Batches use other kernels than single rows (matrix-matrix, not matrix-vector), so rounding may differ. */
 
 const SLOTS = 8;
-/** How far log-probabilities may be apart for that. */
+/** The largest difference of log-probabilities that rounding may cause. */
 const ROUNDING = 1e-4;
 
 const WORDS = [
@@ -54,7 +54,7 @@ describe.each([
 ] as const)('with the model %s', (_, open) => {
   let model: Model;
   let rig: Rig;
-  /** The most sequences that ran at once since it was set to 0. */
+  /** The maximum number of concurrent sequences since it was last set to 0. */
   let together = 0;
 
   beforeAll(async () => {
@@ -71,7 +71,7 @@ describe.each([
     await model.remove();
   });
 
-  /** Answers of different lengths, so that sequences join and leave at every few steps. */
+  /** The answers differ in length, so that sequences join and leave the batch every few steps. */
   const requests = (sampling: (i: number) => object) =>
     model.prompts.map((prompt, i) => ask(prompt, { sampling: sampling(i), stopping: { maxTokens: 20 + 9 * (i % 5) } }));
 
@@ -85,7 +85,7 @@ describe.each([
     ['greedy', () => ({ logprobs: 0 })],
     ['sampled', (i: number) => ({ ...SAMPLED, seed: i, logprobs: 0 })],
   ])(
-    '%s: in a batch of 8 each gets the tokens that it gets alone, joining, leaving, and beside some that are cancelled',
+    '%s: in a batch of 8 each sequence gets the tokens that it gets alone, while others join, leave and are cancelled',
     async (_name, sampling) => {
       const asked = requests(sampling);
       const alone = await oneByOne(asked);

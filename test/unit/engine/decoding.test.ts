@@ -23,16 +23,16 @@ describe.each([
     await remove();
   });
 
-  /** Writes over what the last sequence left in its row, which could pass for K/V that was copied there. */
+  /** Overwrites the K/V that the last sequence left in its row, lest it pass for K/V copied from the cache. */
   async function scrub(): Promise<void> {
     await rig.run(ask(noise(400, 512, 1234), { stopping: { maxTokens: 1 } }));
   }
 
-  test('the graph is run as its kind asks', () => {
+  test('the graph is recognised as its kind', () => {
     expect(rig.graph.kind).toBe(spec.attention === 'gqa' ? 'in-place' : 'hand-on');
   });
 
-  test('greedy tokens are those of computing each from nothing', async () => {
+  test('greedy tokens equal those computed without any K/V', async () => {
     for (const length of [1, 40, 200]) {
       const prompt = noise(length, 512, length);
       const { ids } = await rig.run(ask(prompt));
@@ -44,29 +44,32 @@ describe.each([
   test.each([
     ['greedy', {}],
     ['sampled', SAMPLED],
-  ])('%s: the tokens are the same with the prefix cached, not cached and partly cached', async (_name, sampling) => {
-    const request = ask(noise(300, 512, 5), { sampling });
-    rig.cache.clear();
-    const cold = await rig.run(request);
-    expect(cold.cached).toEqual({ local: 0, remote: 0, computed: 300 });
-    await scrub();
-    const warm = await rig.run(request);
-    expect(warm.cached).toEqual({ local: 256, remote: 0, computed: 44 });
-    rig.cache.clear(2);
-    await scrub();
-    const partly = await rig.run(request);
-    expect(partly.cached).toEqual({ local: 128, remote: 0, computed: 172 });
-    expect(cold.ids).toHaveLength(10);
-    expect(warm.ids).toEqual(cold.ids);
-    expect(partly.ids).toEqual(cold.ids);
-  });
+  ])(
+    '%s: the tokens are the same whether the prefix is cached, partly cached or not cached',
+    async (_name, sampling) => {
+      const request = ask(noise(300, 512, 5), { sampling });
+      rig.cache.clear();
+      const cold = await rig.run(request);
+      expect(cold.cached).toEqual({ local: 0, remote: 0, computed: 300 });
+      await scrub();
+      const warm = await rig.run(request);
+      expect(warm.cached).toEqual({ local: 256, remote: 0, computed: 44 });
+      rig.cache.clear(2);
+      await scrub();
+      const partly = await rig.run(request);
+      expect(partly.cached).toEqual({ local: 128, remote: 0, computed: 172 });
+      expect(cold.ids).toHaveLength(10);
+      expect(warm.ids).toEqual(cold.ids);
+      expect(partly.ids).toEqual(cold.ids);
+    },
+  );
 
-  test('blocks that the answer filled are right too', async () => {
+  test('blocks that the answer filled are correct too', async () => {
     const prompt = noise(100, 512, 9);
     rig.cache.clear();
     const first = await rig.run(ask(prompt, { stopping: { maxTokens: 120 } }));
     await rig.engine.idle();
-    // 100 + 120 tokens, of which the last has no K/V: three full blocks.
+    // Of 100 + 120 tokens the last has no K/V, which leaves three full blocks.
     expect(rig.cache.size).toBe(3);
     const longer = [...prompt, ...first.ids, ...noise(30, 512, 10)];
     await scrub();
@@ -79,7 +82,7 @@ describe.each([
     expect(warm.ids).toEqual(cold.ids);
   });
 
-  test('a prompt of less than a block is found again, with its answer, in the next turn', async () => {
+  test('a prompt shorter than a block is cached together with its answer for the next turn', async () => {
     const prompt = noise(7, 512, 11);
     rig.cache.clear();
     const first = await rig.run(ask(prompt, { salt: 'tenant', stopping: { maxTokens: 70 } }));
@@ -98,7 +101,7 @@ describe.each([
   test.each([
     ['greedy', {}],
     ['sampled', { ...SAMPLED, presencePenalty: 0.5, repetitionPenalty: 1.2 }],
-  ])('%s: a stream resumed halfway goes on exactly', async (_name, sampling) => {
+  ])('%s: a resumed stream continues with exactly the same tokens', async (_name, sampling) => {
     const prompt = noise(70, 512, 3);
     const stopping = { maxTokens: 24 };
     const whole = await rig.run(ask(prompt, { sampling, stopping }));
@@ -110,7 +113,7 @@ describe.each([
     }
   });
 
-  test('a prompt of any length around chunks and blocks gives the same tokens in other chunks', async () => {
+  test('chunk sizes do not change the tokens, for prompt lengths around block boundaries', async () => {
     const other = await Rig.open(folder, { prefillChunkTokens: 7 });
     for (const length of [1, 2, 63, 64, 65, 128, 129]) {
       const request = ask(noise(length, 512, length));
@@ -119,7 +122,7 @@ describe.each([
     expect(await other.close()).toEqual([]);
   });
 
-  test('many at once, more than there are slots, get what each gets alone', async () => {
+  test('more concurrent requests than slots get the same tokens as each alone', async () => {
     const requests = Array.from({ length: 20 }, (_ignored, i) =>
       ask(noise(5 + 23 * (i % 7), 512, i + 20), {
         sampling: i % 2 === 0 ? {} : { ...SAMPLED, seed: i },
@@ -132,7 +135,7 @@ describe.each([
     }
   });
 
-  test('sequences that come, end, and are cancelled in any order neither disturb each other nor leave anything', async () => {
+  test('sequences that arrive, end and are cancelled in any order do not disturb each other, and leak nothing', async () => {
     const dice = noise(400, 100, 4321);
     let thrown = 0;
     const roll = (sides: number) => dice[thrown++ % dice.length]! % sides;
@@ -161,7 +164,7 @@ describe.each([
     expect(await small.close()).toEqual([]);
   });
 
-  test('log-probabilities of prompt and answer agree whichever way they were computed', async () => {
+  test('log-probabilities of an answer agree with those of the same tokens as a prompt', async () => {
     const prompt = noise(150, 512, 77);
     const sampling = { logprobs: 3 };
     const first = await rig.run(ask(prompt, { sampling }));
@@ -182,7 +185,7 @@ describe.each([
     }
   });
 
-  test('log-probabilities of a long prompt come in several events, none missing and none twice', async () => {
+  test('log-probabilities of a long prompt arrive in several events, each exactly once', async () => {
     const prompt = noise(2 * EVENT_TOKENS + 30, 512, 78);
     const wanted = { sampling: { logprobs: 1, promptLogprobs: true }, stopping: { maxTokens: 1 } };
     const whole = await rig.run(ask(prompt, wanted));
@@ -195,7 +198,7 @@ describe.each([
     }
   });
 
-  test('a prompt that fills the context is computed where no answer is wanted', async () => {
+  test('a prompt may fill the context if no answer is requested', async () => {
     const prompt = noise(rig.graph.contextTokens, 512, 79);
     const { types, prompt: given } = await rig.run(
       ask(prompt, { sampling: { logprobs: 0, promptLogprobs: true }, stopping: { maxTokens: 0 } }),

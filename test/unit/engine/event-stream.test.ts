@@ -3,7 +3,7 @@ import { EventStream } from '../../../src/engine/event-stream.js';
 import { EVENT_TOKENS } from '../../../src/limits.js';
 import type { GenerateEvent } from '../../../src/protocol/generate.js';
 
-test('tokens that nobody has fetched are put together, but no more of them than fit one message', async () => {
+test('unread tokens are merged into events of at most EVENT_TOKENS', async () => {
   const stream = new EventStream(() => {});
   const count = 2 * EVENT_TOKENS + 10;
   for (let id = 0; id < count; id++) {

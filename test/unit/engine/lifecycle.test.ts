@@ -22,7 +22,7 @@ async function open(options: RigOptions = {}): Promise<void> {
   rig = await Rig.open(folder, options);
 }
 
-/** Reads events until one of the type comes. */
+/** Reads events up to and including the first of this type. */
 async function until(events: AsyncIterator<GenerateEvent>, type: GenerateEvent['type']): Promise<void> {
   for (;;) {
     const { value, done } = await events.next();
@@ -33,23 +33,23 @@ async function until(events: AsyncIterator<GenerateEvent>, type: GenerateEvent['
 
 const LONG = { stopping: { maxTokens: 400 } };
 
-test('a prompt over the context is refused with both numbers', async () => {
+test('a prompt longer than the context is refused with both numbers', async () => {
   await open();
   const error = await rig.run(ask(noise(512, 512))).catch((e: unknown) => e);
   expect(error).toBeInstanceOf(InvalidRequest);
   expect((error as InvalidRequest).param).toBe('prompt');
-  expect((error as InvalidRequest).message).toContain('512 tokens');
-  expect((error as InvalidRequest).message).toContain('context is 512');
+  expect((error as InvalidRequest).message).toContain('has 512 tokens');
+  expect((error as InvalidRequest).message).toContain('context of 512 tokens');
 });
 
-test('the answer ends where the context does', async () => {
+test('an answer ends at the end of the context', async () => {
   await open();
   const { ids, end } = await rig.run(ask(noise(505, 512), LONG));
   expect(ids).toHaveLength(7);
   expect(end).toEqual({ reason: 'length', token: null });
 });
 
-test('requests that do not fit are refused before anything runs, with the field named', async () => {
+test('invalid requests are refused before anything runs, and the error names the field', async () => {
   await open();
   const bad: [Parameters<typeof rig.run>[0], string][] = [
     [ask([]), 'prompt'],
@@ -71,20 +71,20 @@ test("another fleet's request is refused with both fingerprints", async () => {
   expect((error as Refused).message).toContain('f'.repeat(64));
 });
 
-test('one more than may wait is turned away at once, and those that wait are served', async () => {
+test('a full line refuses the next request at once, and the waiting requests are answered', async () => {
   await open({ slots: 1, maxWaiting: 3 });
-  let letIn: () => void = () => {};
+  let openGate: () => void = () => {};
   rig.cache.gate = new Promise((resolve) => {
-    letIn = resolve;
+    openGate = resolve;
   });
   const waiting = [1, 2, 3].map((id) => rig.run(ask([id])));
   await expect(rig.run(ask([4]))).rejects.toThrow(Overloaded);
   expect(rig.engine.stats()).toMatchObject({ waiting: 3, running: 0 });
-  letIn();
+  openGate();
   for (const answer of waiting) expect((await answer).ids).toHaveLength(10);
 });
 
-test('a request cancelled while its prefix is brought leaves at once', async () => {
+test('a request cancelled while its prefix is loading leaves the line at once', async () => {
   await open();
   rig.cache.gate = new Promise(() => {});
   const abort = new AbortController();
@@ -94,7 +94,7 @@ test('a request cancelled while its prefix is brought leaves at once', async () 
   expect(rig.engine.stats().waiting).toBe(0);
 });
 
-test('a request cancelled while it waits for a slot gives its prefix back', async () => {
+test('a request cancelled while it waits for a slot unpins its prefix', async () => {
   await open({ slots: 1 });
   const shared = noise(200, 512);
   await rig.run(ask(shared));
@@ -111,7 +111,7 @@ test('a request cancelled while it waits for a slot gives its prefix back', asyn
   await expect(collect(running)).rejects.toThrow(Cancelled);
 });
 
-test('a prefill that is running is stopped, and those who waited for its blocks go on', async () => {
+test('a cancelled prefill is interrupted, and a sequence that waited for its blocks computes them', async () => {
   await open({ prefillChunkTokens: 400 });
   const prompt = noise(400, 512);
   const reference = await rig.run(ask(prompt));
@@ -125,7 +125,7 @@ test('a prefill that is running is stopped, and those who waited for its blocks 
   expect((await other).ids).toEqual(reference.ids);
 });
 
-test('cancelling reaches the graph: the run of its prefill is stopped, and the next one is not', async () => {
+test('cancelling interrupts the run of the graph, and the next run succeeds', async () => {
   await open();
   const run = rig.graph.session.run.bind(rig.graph.session);
   const abort = new AbortController();
@@ -144,7 +144,7 @@ test('cancelling reaches the graph: the run of its prefill is stopped, and the n
   expect(outcomes).toEqual(['Cancelled', 'done']);
 });
 
-test('one that is cancelled while it decodes leaves the batch, and the others get the same tokens', async () => {
+test('a sequence cancelled while decoding leaves the batch without changing the tokens of the others', async () => {
   await open();
   const prompts = Array.from({ length: 4 }, (_, i) => noise(30 + 17 * i, 512, i + 1));
   const alone = [];
@@ -159,7 +159,7 @@ test('one that is cancelled while it decodes leaves the batch, and the others ge
   for (const [i, other] of others.entries()) expect((await other).ids).toEqual(alone[i]);
 });
 
-test('a reader that leaves early cancels its request', async () => {
+test('a reader that stops early cancels its request', async () => {
   await open();
   for await (const event of rig.engine.generate(ask([1, 2, 3], LONG), new AbortController().signal)) {
     if (event.type === 'tokens') break;
@@ -168,7 +168,7 @@ test('a reader that leaves early cancels its request', async () => {
   expect(rig.engine.stats().generatedTokens).toBeLessThan(400);
 });
 
-test('a reader that does not read holds nobody up, and finds everything later', async () => {
+test('a reader that does not read delays no other sequence, and gets all events later', async () => {
   await open();
   const unread = rig.engine.generate(ask([5, 6, 7], { stopping: { maxTokens: 50 } }), new AbortController().signal);
   await rig.engine.idle();
@@ -177,7 +177,7 @@ test('a reader that does not read holds nobody up, and finds everything later', 
   expect(late.types).toEqual(['start', 'tokens', 'end']);
 });
 
-test('a run that fails ends its own sequence alone, and the engine goes on', async () => {
+test('a failed prefill ends only its own sequence', async () => {
   await open();
   const good = await rig.run(ask(noise(20, 512)));
   const run = rig.graph.session.run.bind(rig.graph.session);
@@ -187,11 +187,11 @@ test('a run that fails ends its own sequence alone, and the engine goes on', asy
   expect((await rig.run(ask(noise(20, 512)))).ids).toEqual(good.ids);
 });
 
-test('a request that there is no memory for is sent elsewhere, and costs no other', async () => {
+test('a request that runs out of memory fails with Unavailable, and no other request fails', async () => {
   await open();
   const good = await rig.run(ask(noise(20, 512)));
   const run = rig.graph.session.run.bind(rig.graph.session);
-  // A real refusal, as the allocator words it.
+  // A real failure, with the allocator's own message.
   let failing = 1;
   rig.graph.session.run = async (...args) => {
     if (failing-- > 0) Value.allocate(rig.graph.runtime, 'float32', [2 ** 40, 2 ** 10]);
@@ -202,7 +202,7 @@ test('a request that there is no memory for is sent elsewhere, and costs no othe
   expect((await kept).ids).toEqual(good.ids);
 });
 
-test('a decode step that fails ends the sequences in it, and the engine goes on', async () => {
+test('a failed decode step ends the sequences of its batch only', async () => {
   await open();
   const good = await rig.run(ask(noise(20, 512)));
   const run = rig.graph.session.run.bind(rig.graph.session);
@@ -213,7 +213,7 @@ test('a decode step that fails ends the sequences in it, and the engine goes on'
   expect((await rig.run(ask(noise(20, 512)))).ids).toEqual(good.ids);
 });
 
-test('a row that cannot be moved fails those that run, and the engine goes on', async () => {
+test('a failed move of a row ends all running sequences, and the engine continues', async () => {
   await open();
   const good = await rig.run(ask(noise(20, 512)));
   const move = rig.device.moveRow.bind(rig.device);
@@ -226,7 +226,7 @@ test('a row that cannot be moved fails those that run, and the engine goes on', 
   expect((await rig.run(ask(noise(20, 512)))).ids).toEqual(good.ids);
 });
 
-test('a block that cannot be copied is given back, and costs no answer', async () => {
+test('a block that cannot be copied for the cache is freed, and the answer does not change', async () => {
   const failures: unknown[] = [];
   await open({ observer: { ...NO_OBSERVER, onOfferFailed: (error) => failures.push(error) } });
   const prompt = noise(200, 512);
@@ -241,7 +241,7 @@ test('a block that cannot be copied is given back, and costs no answer', async (
   expect((await rig.run(ask(prompt))).ids).toEqual(first.ids);
 });
 
-test('a cache without room keeps nothing and costs no answer', async () => {
+test('a full cache keeps no more blocks, and the answer does not change', async () => {
   await open();
   const prompt = noise(300, 512);
   const good = await rig.run(ask(prompt));
@@ -254,7 +254,7 @@ test('a cache without room keeps nothing and costs no answer', async () => {
   expect(second.cached.local).toBe(128);
 });
 
-test('prompts that begin alike and come at once are computed once', async () => {
+test('the common prefix of concurrent prompts is computed once', async () => {
   await open();
   const shared = noise(256, 512);
   const answers = await Promise.all([1, 2, 3, 4].map((id) => rig.run(ask([...shared, id]))));
@@ -262,7 +262,7 @@ test('prompts that begin alike and come at once are computed once', async () => 
   expect(rig.engine.stats().promptTokens).toEqual({ local: 768, remote: 0, computed: 260 });
 });
 
-test('after close, requests are refused and those that ran have an error', async () => {
+test('close fails running requests and refuses new ones', async () => {
   await open();
   const running = rig.engine.generate(ask([1, 2, 3], LONG), new AbortController().signal);
   await until(running, 'tokens');
@@ -272,7 +272,7 @@ test('after close, requests are refused and those that ran have an error', async
   await expect(rig.run(ask([1]))).rejects.toThrow(Unavailable);
 });
 
-test('the observer hears of every sequence, and the rates are measured', async () => {
+test('the observer is told of each sequence, and rates are measured', async () => {
   const heard: string[] = [];
   const observer: EngineObserver = {
     onQueue: () => heard.push('queue'),

@@ -15,7 +15,7 @@ afterEach(() => {
   runtime.release();
 });
 
-/** Binds `[batch, positions, 2]`, writes `bits` as a run would, and gives the shapes that were bound. */
+/** Binds `[batch, positions, 2]`, writes `bits` as a run would, and returns the bound shapes. */
 function write(type: 'float32' | 'float16' | 'bfloat16', batch: number, bits: number[][]): readonly number[][] {
   const shapes: number[][] = [];
   const bindOutput = (_name: string, value: Value) => {
@@ -33,8 +33,11 @@ test.each([
   ['float16', [0x3c00, 0xc000], [0x3800, 0x7bff], [1, -2], [0.5, 65504]],
   ['bfloat16', [0x3f80, 0xc000], [0x3f00, 0x4780], [1, -2], [0.5, 65536]],
   ['float32', [0x3f800000, 0xc0000000], [0x3f000000, 0x47800000], [1, -2], [0.5, 65536]],
-] as const)('%s logits are read as float32, row by row, from memory that grew', (type, first, second, one, two) => {
-  expect(write(type, 1, [[...first], [...second]])).toEqual([[1, 2, 2]]);
-  expect(Array.from(output.row(0))).toEqual([...one]);
-  expect(Array.from(output.row(1))).toEqual([...two]);
-});
+] as const)(
+  '%s logits are read as float32, row by row, after the memory has grown',
+  (type, first, second, one, two) => {
+    expect(write(type, 1, [[...first], [...second]])).toEqual([[1, 2, 2]]);
+    expect(Array.from(output.row(0))).toEqual([...one]);
+    expect(Array.from(output.row(1))).toEqual([...two]);
+  },
+);

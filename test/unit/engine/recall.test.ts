@@ -5,7 +5,7 @@ import { openModelFolder } from '../../../src/model/folder.js';
 import { Tokenizer } from '../../../src/model/tokenizer.js';
 import { ask, Rig } from './support/rig.js';
 
-/** The trained model: an answer is right only if the K/V of the notes is. */
+/** With the trained model an answer is right only if the K/V of the notes is. */
 
 const NOTES = [
   'The amber key is in the harbor.',
@@ -48,12 +48,12 @@ function prompt(question: string): number[] {
 
 const UNTIL_END = { maxTokens: 40, ignoreEos: false };
 
-test('eight ragged questions decoded together are answered right, as each alone, with and without cached notes', async () => {
+test('eight questions of different lengths are answered right in a batch and alone, with and without cached notes', async () => {
   const requests = QUESTIONS.map(([question]) => ask(prompt(question), { stopping: UNTIL_END }));
   const together = await Promise.all(requests.map((request) => rig.run(request)));
   const texts = together.map(({ ids }) => tokenizer.decode(ids).trim());
   expect(texts).toEqual(QUESTIONS.map(([, answer]) => answer));
-  // The notes were computed once; whoever came second waited for them.
+  // The first sequence computed the notes; the others waited for them.
   expect(rig.engine.stats().promptTokens.local).toBeGreaterThan(0);
   rig.cache.clear();
   for (const [i, request] of requests.entries()) {
@@ -64,7 +64,7 @@ test('eight ragged questions decoded together are answered right, as each alone,
   }
 });
 
-test('a graph that makes the logits of every position gives the same answer', async () => {
+test('a graph that computes the logits of all positions gives the same answer', async () => {
   const unchanged: typeof loadModelGraph = async (runtime, folder, options) => {
     const graph = await loadModelGraph(runtime, folder, options);
     expect(graph.names.logitsToKeep).not.toBeNull();
@@ -84,7 +84,7 @@ test('a graph that makes the logits of every position gives the same answer', as
   expect(await other.close()).toEqual([]);
 });
 
-test('a stop id ends the answer and is not part of it', async () => {
+test('a stop token ends the answer and is not part of it', async () => {
   const whole = await rig.run(ask(prompt('What opens the teal chest?'), { stopping: UNTIL_END }));
   const stop = whole.ids[4]!;
   const request = ask(prompt('What opens the teal chest?'), { stopping: { ...UNTIL_END, tokenIds: [stop] } });
@@ -93,7 +93,7 @@ test('a stop id ends the answer and is not part of it', async () => {
   expect(stopped.end).toEqual({ reason: 'stop', token: stop });
 });
 
-test('neither the end token nor a stop id comes before the minimum', async () => {
+test('no end token comes before the minimum length', async () => {
   const question = prompt('Where is the olive rope?');
   const whole = await rig.run(ask(question, { stopping: UNTIL_END }));
   const minTokens = whole.ids.length + 5;
@@ -102,7 +102,7 @@ test('neither the end token nor a stop id comes before the minimum', async () =>
   expect(longer.ids.slice(0, whole.ids.length)).toEqual(whole.ids);
 });
 
-test('an ignored end token is a token like others', async () => {
+test('an ignored end token is an ordinary token', async () => {
   const question = prompt('Where is the olive rope?');
   const whole = await rig.run(ask(question, { stopping: UNTIL_END }));
   const on = await rig.run(ask(question, { stopping: { ...UNTIL_END, ignoreEos: true } }));

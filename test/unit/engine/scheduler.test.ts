@@ -20,25 +20,25 @@ const BOUNDS = {
   eosTokenIds: [],
 };
 
-/** One request, and what became of it. */
+/** One request, and its outcome. */
 interface Asked {
   readonly sequence: Sequence;
   readonly rounds: number;
-  readonly beganAt: () => number | null;
+  readonly startedAt: () => number | null;
   readonly ended: Promise<unknown>;
-  /** Runs that had been by its arrival, and by its end. */
+  /** The number of runs by its arrival, and by its end. */
   readonly arrivedAt: number;
   endedAt: number | null;
 }
 
-/** A scheduler with its line over a runner that runs nothing; prefixes are empty, and there as soon as `gate` says. */
+/** A scheduler and its line over a fake runner. Prefixes are empty, and ready once their gate opens. */
 class World {
   readonly runner: FakeRunner;
   readonly line: WaitingLine;
   readonly scheduler: Scheduler;
   readonly interTokenMs: number[] = [];
   readonly held = { pins: 0, claims: 0 };
-  /** What the prefix of a request waits for, by its id; nothing if it is not here. */
+  /** By request id: the promise that the prefix waits for, if any. */
   readonly gates = new Map<string, Promise<void>>();
   private readonly scratch = new SamplingScratch(BOUNDS.vocab);
   private readonly ends = new Map<Sequence, (error: unknown) => void>();
@@ -50,10 +50,10 @@ class World {
     const clockNow = () => this.runner.nowMs;
     this.line = new WaitingLine({
       cache,
-      longest: 1_000,
-      ahead: capacity + 8,
+      maxLength: 1_000,
+      prepareCount: capacity + 8,
       onReady: () => this.scheduler.wake(),
-      onFailed: (sequence) => this.line.leave(sequence),
+      onFailed: (sequence) => this.line.remove(sequence),
     });
     this.scheduler = new Scheduler({
       runner: this.runner,
@@ -73,19 +73,19 @@ class World {
     const request = ask(new Array(promptTokens).fill(2), { requestId, stopping: { maxTokens } });
     const sequence = new Sequence(admit(request, BOUNDS), BOUNDS, this.scratch, this.runner.nowMs, (of) => {
       if (of.state.name === 'ended') return;
-      if (of.state.name === 'prefilling' || of.state.name === 'decoding') this.scheduler.drop(of);
-      else this.line.leave(of);
+      if (of.state.name === 'prefilling' || of.state.name === 'decoding') this.scheduler.onCancelled(of);
+      else this.line.remove(of);
     });
-    let beganAt: number | null = null;
+    let startedAt: number | null = null;
     const push = sequence.events.push.bind(sequence.events);
     sequence.events.push = (event) => {
-      if (event.type === 'start') beganAt = this.runner.runs.length;
+      if (event.type === 'start') startedAt = this.runner.runs.length;
       push(event);
     };
     const asked: Asked = {
       sequence,
       rounds: Math.ceil(promptTokens / CHUNK_TOKENS) + maxTokens,
-      beganAt: () => beganAt,
+      startedAt: () => startedAt,
       arrivedAt: this.runner.runs.length,
       endedAt: null,
       ended: new Promise((resolve) => {
@@ -95,7 +95,7 @@ class World {
         });
       }),
     };
-    this.line.join(sequence, () => {});
+    this.line.enqueue(sequence, () => {});
     return asked;
   }
 
@@ -109,9 +109,9 @@ class World {
       prepare: async ({ requestId }) => {
         await this.gates.get(requestId);
         const pinned = { pins: 1, claims: 0 };
-        const give = (what: 'pins' | 'claims') => {
-          this.held[what] -= pinned[what];
-          pinned[what] = 0;
+        const free = (kind: 'pins' | 'claims') => {
+          this.held[kind] -= pinned[kind];
+          pinned[kind] = 0;
         };
         this.held.pins++;
         return {
@@ -123,8 +123,8 @@ class World {
             this.held.claims++;
             return true;
           },
-          unpin: () => give('pins'),
-          settle: () => give('claims'),
+          unpin: () => free('pins'),
+          settle: () => free('claims'),
         };
       },
       reserve: () => null,
@@ -139,10 +139,10 @@ beforeEach(() => {
 afterEach(async () => {
   await world.close();
   expect(world.held).toEqual({ pins: 0, claims: 0 });
-  expect(world.runner.open).toBe(0);
+  expect(world.runner.acquired).toBe(0);
 });
 
-/** Does something before the `n`-th run from now. */
+/** Calls `act` before the `n`-th run from now. */
 function beforeRun(n: number, act: () => void): void {
   const at = world.runner.runs.length + n;
   const before = world.runner.onRun;
@@ -164,16 +164,16 @@ describe('a long prompt among streams', () => {
     await Promise.all(streams.map(({ ended }) => ended));
     const from = arriving[0]!.arrivedAt;
     expect(kinds().slice(0, 8)).toBe('pdpdpdpd');
-    // One step is on its way when it comes; then 2,000 tokens are eight chunks.
+    // A decode step is running at its arrival; then 2,000 tokens take eight chunks.
     expect(kinds().slice(from, from + 20)).toBe('dpdpdpdpdpdpdpdpdddd');
     for (const run of world.runner.runs.slice(from, from + 20)) {
-      if (run.kind === 'decode') expect(run.lanes).toHaveLength(4);
+      if (run.kind === 'decode') expect(run.slots).toHaveLength(4);
     }
     // No token waits for more than one chunk and one step.
     expect(Math.max(...world.interTokenMs)).toBe(CHUNK_TOKENS + FakeRunner.STEP_MS);
   });
 
-  test('however many come: no two chunks without a step between, while anybody decodes', async () => {
+  test('never delays decoding sequences by two chunks in a row, however many long prompts arrive', async () => {
     const streams = [1, 2].map(() => world.ask(10, 200));
     const long: Asked[] = [];
     for (let i = 0; i < 6; i++) beforeRun(10 + i, () => long.push(world.ask(1_000 + 500 * i, 3)));
@@ -191,7 +191,7 @@ describe('fairness', () => {
     maxTokens: fc.integer({ min: 1, max: 40 }),
   });
 
-  test('a request ends within rounds that only what was there before it decides, whatever comes later', async () => {
+  test('a request ends within a number of rounds that only earlier requests determine', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 1, max: 4 }),
@@ -210,7 +210,7 @@ describe('fairness', () => {
             while (later[0] && later[0].beforeRun <= world.runner.runs.length) arrive(later.shift()!);
           };
           for (const arrival of arrivals) if (arrival.beforeRun === 0) arrive(arrival);
-          // Where nothing runs any more, the next ones come.
+          // If nothing runs any more, the next request arrives.
           for (let next = later.shift(); ; next = later.shift()) {
             await Promise.all(asked.map(({ ended }) => ended));
             if (next === undefined) break;
@@ -218,10 +218,10 @@ describe('fairness', () => {
           }
           for (const one of asked) {
             expect(await one.ended).toBeNull();
-            // Two runs a round at most, and the round that was under way.
+            // At most two runs per round, plus the round that was running at its arrival.
             expect(one.endedAt! - one.arrivedAt).toBeLessThanOrEqual(2 * (one.before + one.rounds + 1));
           }
-          const order = asked.map(({ beganAt }) => beganAt()!);
+          const order = asked.map(({ startedAt }) => startedAt()!);
           expect(order).toEqual(order.toSorted((a, b) => a - b));
           await world.close();
         },
@@ -230,7 +230,7 @@ describe('fairness', () => {
     );
   });
 
-  test('one whose prefix is slow is overtaken, but not for ever: then those behind it wait, and it is the next', async () => {
+  test('a request with a slow prefix is overtaken a bounded number of times, then is the next', async () => {
     let open = () => {};
     world.gates.set(
       'slow',
@@ -245,41 +245,41 @@ describe('fairness', () => {
     const behind = world.ask(10, 1);
     await settled();
     expect(world.line.ready).toBe(false);
-    expect(behind.beganAt()).toBeNull();
+    expect(behind.startedAt()).toBeNull();
     open();
     await Promise.all([slow.ended, behind.ended]);
-    expect(slow.beganAt()).toBeLessThan(behind.beganAt()!);
+    expect(slow.startedAt()).toBeLessThan(behind.startedAt()!);
   });
 
-  test('where such a one leaves, those behind it go on', async () => {
+  test('requests behind a slow prefix continue when its request is cancelled', async () => {
     world.gates.set('slow', new Promise(() => {}));
     const slow = world.ask(100, 2, 'slow');
     for (let i = 0; i < PREFIX_OVERTAKERS; i++) await world.ask(10, 1).ended;
     const behind = world.ask(10, 1);
     await settled();
-    expect(behind.beganAt()).toBeNull();
+    expect(behind.startedAt()).toBeNull();
     slow.sequence.cancel(new Error('gone'));
     expect(await behind.ended).toBeNull();
   });
 });
 
-test('where no lane can be had for a sequence, it ends with the error and holds nothing, and others go on', async () => {
+test('a sequence that gets no slot ends with the error and leaks nothing, and others continue', async () => {
   const running = world.ask(10, 20);
   const refused: Asked[] = [];
   beforeRun(5, () => {
-    world.runner.onStart = () => {
-      world.runner.onStart = () => {};
-      throw new Error('no memory for a lane');
+    world.runner.onAcquire = () => {
+      world.runner.onAcquire = () => {};
+      throw new Error('no memory for a slot');
     };
     refused.push(world.ask(10, 5), world.ask(10, 5));
   });
   expect(await running.ended).toBeNull();
-  expect(await refused[0]!.ended).toEqual(new Error('no memory for a lane'));
+  expect(await refused[0]!.ended).toEqual(new Error('no memory for a slot'));
   expect(refused[0]!.sequence.state.name).toBe('ended');
   expect(await refused[1]!.ended).toBeNull();
 });
 
-/** Lets everything go on that waits for nothing. */
+/** Resolves when no promise callback is left to run. */
 function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 }

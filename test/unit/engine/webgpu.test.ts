@@ -6,7 +6,7 @@ import { recallPrompt, recallSheet } from '../../support/recall-sheet.js';
 import { webGpuMissing } from '../../support/software-vulkan.js';
 import { ask, collect, noise, Rig, type RigOptions, tinyModel } from './support/rig.js';
 
-/** The engine on a WebGPU device, beside the CPU. In software a step takes a good part of a second. */
+/** The engine on a WebGPU device, compared with the CPU. With a software adapter a step takes up to a second. */
 
 const provider = { name: 'webgpu', options: {} } as const;
 const UNTIL_END = { maxTokens: 40, ignoreEos: false };
@@ -36,7 +36,7 @@ onGpu(`on a WebGPU device${missing === null ? '' : ` (${missing})`}`, () => {
       expect([await cpu.close(), await gpu.close()]).toEqual([[], []]);
     });
 
-    test('is answered as on the CPU, and copies less than 64 KB but for the logits', { timeout: SLOW_MS }, async () => {
+    test('is answered as on the CPU, and copies less than 64 KB besides the logits', { timeout: SLOW_MS }, async () => {
       const sheet = recallSheet(110, 3);
       const prompt = tokenizer.encode(recallPrompt(sheet, sheet.questions[0]!.question));
       expect(prompt.length).toBeGreaterThan(1_000);
@@ -52,12 +52,12 @@ onGpu(`on a WebGPU device${missing === null ? '' : ` (${missing})`}`, () => {
       const moved = after.h2d - before.h2d + (after.d2h - before.d2h) - logits;
       expect(moved).toBeGreaterThan(0);
       expect(moved).toBeLessThan(64_000);
-      // It has been copied all the same, within the device.
+      // The prefix was copied within the device.
       expect(after.d2d - before.d2d).toBeGreaterThan(1_000 * 4096);
     });
   });
 
-  test('ragged questions decoded together are answered right, and no K/V comes to the host', {
+  test('questions of different lengths are answered right in a batch, and no K/V is copied to the host', {
     timeout: SLOW_MS,
   }, async () => {
     const gpu = await open();
@@ -70,14 +70,14 @@ onGpu(`on a WebGPU device${missing === null ? '' : ` (${missing})`}`, () => {
     const texts = answers.map(({ ids }) => tokenizer.decode(ids).trim());
     expect(texts).toEqual(sheet.questions.slice(0, 3).map(({ answer }) => answer));
     expect(gpu.cache.size).toBeGreaterThan(0);
-    // The logits of each token, of the end tokens, of prompt chunks; and a few words of each block's memory, that it is there.
+    // The logits of each token, end token and prompt chunk, and the few words of each block by which its memory is probed.
     const runs = answers.reduce((sum, { ids }) => sum + ids.length + 1, 0) + 2 * requests.length;
     const { d2h } = gpu.device.copies();
     expect(d2h - before.d2h).toBeLessThanOrEqual(runs * gpu.graph.vocab * 4 + 1024);
     expect(await gpu.close()).toEqual([]);
   });
 
-  test('a graph that hands its K/V on does so within the device', { timeout: SLOW_MS }, async () => {
+  test('a hand-on graph keeps its K/V within the device', { timeout: SLOW_MS }, async () => {
     const model = await tinyModel({ attention: 'concat' });
     const [cpu, gpu] = [await Rig.open(model.folder), await Rig.open(model.folder, { provider, slots: 2 })];
     const request = ask(noise(150, cpu.graph.vocab));
@@ -92,7 +92,7 @@ onGpu(`on a WebGPU device${missing === null ? '' : ` (${missing})`}`, () => {
     await model.remove();
   });
 
-  test('a request that is given up in the middle leaves nothing, and the next one is answered', {
+  test('a cancelled request leaks nothing, and the next one is answered', {
     timeout: SLOW_MS,
   }, async () => {
     const model = await tinyModel({});

@@ -14,7 +14,7 @@ const templateOf = (chatTemplate: string, tokenizerConfig: Record<string, unknow
 const hello: ChatMessage[] = [{ role: 'user', content: 'hello' }];
 
 describe('a chat template', () => {
-  it('writes recall’s conversations as it was trained on them', () => {
+  it('renders conversations as recall was trained on them', () => {
     const text = ChatTemplate.from(recall)!.render([
       { role: 'system', content: 'Notes:\nThe amber key is in the harbor.' },
       { role: 'user', content: 'Where is the amber key?' },
@@ -26,7 +26,7 @@ describe('a chat template', () => {
     );
   });
 
-  it('takes contents as text, as parts of text, and absent', () => {
+  it('accepts contents as a string, as text parts, and null', () => {
     const template = templateOf('{% for m in messages %}[{{ m.role }}|{{ m.name }}|{{ m.content }}]{% endfor %}');
     const parts = [
       { type: 'text', text: 'a' },
@@ -39,7 +39,7 @@ describe('a chat template', () => {
     expect(text).toBe('[user|Ada|a\nb][assistant||]');
   });
 
-  it('knows the special tokens, whether text or object, and its variables', () => {
+  it('has the special tokens, strings or objects, and the given variables', () => {
     const template = templateOf('{{ bos_token }}{{ eos_token }}{% if add_generation_prompt %}+{% endif %}{{ mode }}', {
       bos_token: { content: '<s>', lstrip: false },
       eos_token: '</s>',
@@ -48,13 +48,13 @@ describe('a chat template', () => {
     expect(template.render(hello, { addGenerationPrompt: false, variables: { mode: 'x' } })).toBe('<s></s>x');
   });
 
-  it('turns its own exception into a wrong request that says why', () => {
+  it('turns an exception of the template into InvalidRequest with its message', () => {
     const template = templateOf("{{ raise_exception('roles must alternate') }}");
     expect(() => template.render(hello)).toThrow(InvalidRequest);
     expect(() => template.render(hello)).toThrow(/roles must alternate/);
   });
 
-  it('refuses parts that are not text, by their place', () => {
+  it('refuses parts that are not text, naming the message', () => {
     const image = [{ type: 'image_url', image_url: { url: 'x' } }] as unknown as ChatMessage['content'];
     try {
       templateOf('').render([...hello, { role: 'user', content: image }]);
@@ -65,12 +65,12 @@ describe('a chat template', () => {
     }
   });
 
-  it('does not read templates inside of messages', () => {
+  it('does not evaluate templates inside messages', () => {
     const text = templateOf('{{ messages[0].content }}').render([{ role: 'user', content: '{{ bos_token }}' }]);
     expect(text).toBe('{{ bos_token }}');
   });
 
-  it('is null for a model that has none, and refused where it is no Jinja', () => {
+  it('is null for a model without one, and refused if it is not valid Jinja', () => {
     expect(ChatTemplate.from({ ...recall, chatTemplate: null })).toBeNull();
     expect(() => templateOf('{% for %}')).toThrow(Refused);
   });

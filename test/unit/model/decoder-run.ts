@@ -1,7 +1,7 @@
 import ort, { type InferenceSession, type Tensor } from 'onnxruntime-node';
 import type { GraphSignature } from '../../../src/model/graph-signature.js';
 
-// Where there are such arrays, from Node 24 on, the package gives its tensors of float16 in them, and then finds nothing in them itself.
+// If Float16Array exists (from Node 24 on), onnxruntime-node returns float16 tensors as such arrays, which it then cannot read itself.
 Reflect.deleteProperty(globalThis, 'Float16Array');
 
 export interface Logits {
@@ -9,7 +9,7 @@ export interface Logits {
   readonly data: Float32Array;
 }
 
-/** Runs a decoder with ONNX Runtime's own JavaScript binding, one sequence, K/V handed on: the reference for graphs of ours. */
+/** Reference: runs one sequence of a decoder with onnxruntime-node, each run's K/V outputs being the next inputs. */
 export class DecoderRun {
   private past: Record<string, Tensor> = {};
   private tokens = 0;
@@ -26,7 +26,7 @@ export class DecoderRun {
     }
   }
 
-  /** `model` is a path or an ONNX file's bytes. */
+  /** @param model a path, or the bytes of an ONNX file */
   static async open(model: string | Uint8Array, signature: GraphSignature, dataFolder?: string): Promise<DecoderRun> {
     const extra = dataFolder ? { session: { model_external_initializers_file_folder_path: dataFolder } } : {};
     const options: InferenceSession.SessionOptions = { intraOpNumThreads: 1, logSeverityLevel: 3, extra };
@@ -37,12 +37,12 @@ export class DecoderRun {
     return new DecoderRun(session, signature);
   }
 
-  /** Tokens at the beginning that later ones are not to see. */
+  /** The number of first tokens that are masked for later ones. */
   ignoreSoFar(): void {
     this.padding = this.tokens;
   }
 
-  /** Runs the next tokens of the sequence. `keep` is given to a graph that takes it. */
+  /** Runs the next tokens of the sequence. `keep` is passed to a graph with `num_logits_to_keep`. */
   async step(ids: readonly number[], keep = 1): Promise<Logits> {
     const total = this.tokens + ids.length;
     const int64 = (values: readonly number[], dims: number[]) =>
@@ -64,7 +64,7 @@ export class DecoderRun {
     return { dims, data: data as Float32Array };
   }
 
-  /** The most likely tokens, one after another. */
+  /** Decodes greedily. */
   async greedy(prompt: readonly number[], count: number): Promise<number[]> {
     const chosen: number[] = [];
     let ids = prompt;

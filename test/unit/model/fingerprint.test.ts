@@ -41,7 +41,7 @@ describe('the fingerprint of a model', () => {
     expect(await fingerprintOf(folder)).toBe(sha256(Buffer.concat(encoded)).toString('hex'));
   });
 
-  it('is another one for every part that differs', async () => {
+  it('differs if any part differs', async () => {
     const prints = [await fingerprintOf(join(scratch, 'tiny'))];
     for (const file of ['onnx/model.onnx_data', 'tokenizer.json']) {
       const dir = join(scratch, `changed-${prints.length}`);
@@ -61,7 +61,7 @@ describe('the fingerprint of a model', () => {
     for (const print of prints) expect(print).toMatch(/^[0-9a-f]{64}$/);
   });
 
-  it('does not depend on where the folder is, or on what else is in it', async () => {
+  it('does not depend on the folder’s path or other files in it', async () => {
     const dir = join(scratch, 'elsewhere');
     await cp(join(scratch, 'tiny'), dir, { recursive: true });
     await appendFile(join(dir, 'README.md'), 'notes');

@@ -17,7 +17,7 @@ beforeAll(async () => {
   await synthesize(SYNTH_PRESETS.tiny, join(scratch, 'tiny'));
 });
 
-/** A copy of the tiny model in which files are replaced (by text or JSON) or left out (null). */
+/** A copy of the tiny model with some files replaced (by text or JSON) or missing (null). */
 async function variantOf(changes: Record<string, unknown>): Promise<string> {
   const folder = join(scratch, `copy-${made++}`);
   await cp(join(scratch, 'tiny'), folder, { recursive: true });
@@ -37,7 +37,7 @@ const config = {
 };
 
 describe('a model folder', () => {
-  it('of this repository opens with its shape, end token and greedy default', async () => {
+  it('of models/recall opens with its shape, end token and greedy default', async () => {
     const folder = await openModelFolder(RECALL);
     expect(folder).toMatchObject({
       name: 'recall',
@@ -50,7 +50,7 @@ describe('a model folder', () => {
     expect(folder.chatTemplate).toContain("message['role']");
   });
 
-  it('needs no optional file, and derives what config.json leaves out', async () => {
+  it('opens without optional files, and derives missing fields of config.json', async () => {
     const dir = await variantOf({
       'config.json': { ...config, eos_token_id: [3, 4, 3], extra: { deep: 1 } },
       'generation_config.json': null,
@@ -63,7 +63,7 @@ describe('a model folder', () => {
     expect(folder.defaults.temperature).toBeNull();
   });
 
-  it('takes end tokens and sampling from generation_config.json first', async () => {
+  it('prefers the end tokens and sampling of generation_config.json', async () => {
     const generation = { eos_token_id: [7], do_sample: true, temperature: 0.6, top_p: 0.95, top_k: 20 };
     const folder = await openModelFolder(await variantOf({ 'generation_config.json': generation }));
     expect(folder.eosTokenIds).toEqual([7]);
@@ -75,7 +75,7 @@ describe('a model folder', () => {
     expect((await openModelFolder(dir)).eosTokenIds).toEqual([]);
   });
 
-  it('prefers chat_template.jinja, then the template called default', async () => {
+  it('prefers chat_template.jinja, then the template named default', async () => {
     const chat_template = [
       { name: 'tool_use', template: 'tools' },
       { name: 'default', template: 'plain' },
@@ -86,14 +86,14 @@ describe('a model folder', () => {
     expect((await openModelFolder(named)).chatTemplate).toBe('of a file');
   });
 
-  it('has variants of its graph, and names those that there are', async () => {
+  it('may have variants of its graph, which a refusal names', async () => {
     const dir = await variantOf({});
     await rename(join(dir, 'onnx', 'model.onnx'), join(dir, 'onnx', 'model_fp16.onnx'));
     expect((await openModelFolder(dir, { variant: 'fp16' })).graphPath).toBe(join(dir, 'onnx', 'model_fp16.onnx'));
-    await expect(openModelFolder(dir)).rejects.toThrow(/onnx\/model\.onnx is missing\. There are: model_fp16\.onnx/);
+    await expect(openModelFolder(dir)).rejects.toThrow(/onnx\/model\.onnx is missing; the folder has model_fp16\.onnx/);
   });
 
-  it('names the files in which its graph has weights', async () => {
+  it('lists the files with external weights', async () => {
     const dir = join(scratch, 'external');
     await synthesize(SYNTH_PRESETS.tiny, dir, { inlineBytes: 0 });
     const data = join(dir, 'onnx', 'model.onnx_data');
@@ -104,22 +104,22 @@ describe('a model folder', () => {
 
   it.each([
     ['config.json', null, /config\.json is missing/],
-    ['config.json', '{', /config\.json is no JSON object/],
-    ['config.json', [], /config\.json is no JSON object/],
+    ['config.json', '{', /config\.json is not a JSON object/],
+    ['config.json', [], /config\.json is not a JSON object/],
     ['config.json', { ...config, vocab_size: 'many' }, /config\.json: vocab_size/],
     ['generation_config.json', { temperature: -1 }, /generation_config\.json: temperature/],
     ['tokenizer_config.json', { chat_template: 7 }, /chat_template in tokenizer_config\.json/],
     ['tokenizer.json', null, /tokenizer\.json is missing/],
     ['onnx', null, /onnx\/model\.onnx is missing/],
-    ['onnx/model.onnx', 'version https://git-lfs.github.com/spec/v1', /no ONNX model/],
-  ])('is refused by name where %s is %j', async (name, value, message) => {
+    ['onnx/model.onnx', 'version https://git-lfs.github.com/spec/v1', /not an ONNX model/],
+  ])('is refused with the name of the file if %s is %j', async (name, value, message) => {
     const opening = openModelFolder(await variantOf({ [name]: value }));
     await expect(opening).rejects.toThrow(message);
     await expect(opening).rejects.toBeInstanceOf(Refused);
   });
 
   it.each(['../secret.bin', '/etc/hosts', 'a/../../secret.bin'])(
-    'is refused if its weights are said to be in %s',
+    'is refused if its external weights are in %s',
     async (file) => {
       const tensor = externalTensorMessage({ name: 'w', type: 'float32', dims: [1] }, file, 0, 4);
       const dir = await variantOf({});
@@ -128,17 +128,17 @@ describe('a model folder', () => {
     },
   );
 
-  it('is refused if a file that is read whole is too large', async () => {
+  it('is refused if a JSON file is too large', async () => {
     const dir = await variantOf({});
     await truncate(join(dir, 'config.json'), MODEL_JSON_BYTES + 1);
-    await expect(openModelFolder(dir)).rejects.toThrow(/config\.json has \d+ bytes, more than/);
+    await expect(openModelFolder(dir)).rejects.toThrow(/config\.json has \d+ bytes; at most/);
     const other = await variantOf({});
     await truncate(join(other, 'tokenizer.json'), MODEL_JSON_BYTES + 1);
-    await expect(openModelFolder(other)).rejects.toThrow(/tokenizer\.json has \d+ bytes, more than/);
+    await expect(openModelFolder(other)).rejects.toThrow(/tokenizer\.json has \d+ bytes; at most/);
   });
 
-  it('that is not there is refused with its path', async () => {
-    await expect(openModelFolder(join(scratch, 'none'))).rejects.toThrow(/none: there is no such folder/);
+  it('that does not exist is refused with its path', async () => {
+    await expect(openModelFolder(join(scratch, 'none'))).rejects.toThrow(/none: it does not exist/);
     await mkdir(join(scratch, 'empty'));
     await expect(openModelFolder(join(scratch, 'empty'))).rejects.toThrow(/config\.json is missing/);
   });

@@ -20,7 +20,7 @@ beforeAll(async () => {
   recall = await openModelFolder(RECALL);
 });
 
-/** Recall's graph with its inputs changed: replaced by what `change` gives, left out where it gives null. */
+/** Recall's graph with each input replaced by the result of `change`, or removed if that is null. */
 function withInputs(change: (input: GraphValue) => GraphValue | null): Graph {
   return { ...recall.graph, inputs: recall.graph.inputs.map(change).filter((input) => input !== null) };
 }
@@ -30,7 +30,7 @@ const renamed = (from: string, to: string) =>
 const signatureOf = (graph: Graph) => graphSignature(graph, recall.config, 64);
 
 describe('the signature of a graph', () => {
-  it('lets GroupQueryAttention append in place', () => {
+  it('is in-place for GroupQueryAttention', () => {
     const signature = graphSignature(recall.graph, recall.config, 64);
     expect(signature).toMatchObject({
       layout: { layers: 4, kvHeads: 2, headDim: 64, blockTokens: 64, elementType: 'float32' },
@@ -48,7 +48,7 @@ describe('the signature of a graph', () => {
     expect(signature.presentNames.at(-1)).toBe('present.3.value');
   });
 
-  it('hands K/V on where the graph concatenates it', () => {
+  it('is hand-on if the graph concatenates K/V', () => {
     expect(graphSignature(concat.graph, concat.config, 32)).toMatchObject({
       layout: { layers: 2, kvHeads: 2, headDim: 16, blockTokens: 32, elementType: 'float16' },
       kind: 'hand-on',
@@ -57,7 +57,7 @@ describe('the signature of a graph', () => {
     });
   });
 
-  it('hands K/V on where one layer only is not GroupQueryAttention', () => {
+  it('is hand-on if a single layer does not use GroupQueryAttention', () => {
     let left = 1;
     const nodes = recall.graph.nodes.filter((node) => node.opType !== 'GroupQueryAttention' || left-- <= 0);
     expect(signatureOf({ ...recall.graph, nodes }).kind).toBe('hand-on');
@@ -69,7 +69,7 @@ describe('the signature of a graph', () => {
     [
       'a layer too few',
       () => without('past_key_values.3.value'),
-      /4 layers, but it has no input "past_key_values.3.value"/,
+      /4 layers, but the graph has no input "past_key_values.3.value"/,
     ],
     [
       'a layer too many',
@@ -85,7 +85,7 @@ describe('the signature of a graph', () => {
     [
       'K/V of another shape than config.json has',
       () => withInputs((input) => ({ ...input, dims: input.dims.length === 4 ? ['b', 8, 'p', 64] : input.dims })),
-      /shape \[b, 8, p, 64\], but config.json says \[batch, 2, tokens, 64\]/,
+      /shape \[b, 8, p, 64\], but config.json requires \[batch, 2, tokens, 64\]/,
     ],
     [
       'quantised K/V',
@@ -106,7 +106,7 @@ describe('the signature of a graph', () => {
       () => withInputs((input) => ({ ...input, elementCode: 6 })),
       /"input_ids" has ONNX element type 6/,
     ],
-  ])('is refused by name with %s', (_, graph, message) => {
+  ])('is refused with the name of the input or output for %s', (_, graph, message) => {
     expect(() => signatureOf(graph())).toThrow(message);
     expect(() => signatureOf(graph())).toThrow(Refused);
   });

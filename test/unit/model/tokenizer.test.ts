@@ -17,14 +17,14 @@ beforeAll(async () => {
 
 const textOf = (bytes: readonly Uint8Array[]) => Buffer.concat(bytes).toString();
 
-/** A tokenizer of these contents, for a model of `vocabSize` ids. */
+/** A tokenizer with these contents, for a model with `vocabSize` ids. */
 async function tokenizerOf(json: unknown, vocabSize: number): Promise<Tokenizer> {
   const tokenizerPath = join(await scratchFolder(), 'tokenizer.json');
   await writeFile(tokenizerPath, typeof json === 'string' ? json : JSON.stringify(json));
   return Tokenizer.load({ ...folder, tokenizerPath, config: { ...folder.config, vocabSize } });
 }
 
-/** Six tokens as SentencePiece models have them: pieces with a mark for spaces, and bytes for what is not among them. */
+/** Six tokens in SentencePiece form: pieces with a mark for spaces, and bytes for other text. */
 const pieces = {
   version: '1.0',
   added_tokens: [{ id: 0, content: '<s>', special: true, normalized: false }],
@@ -61,13 +61,13 @@ const pieces = {
 };
 
 describe('a byte-level tokenizer', () => {
-  it('takes recall’s words as one token each', () => {
+  it('encodes recall’s words as one token each', () => {
     const ids = recall.encode('Notes:\nThe amber key is in the harbor.\n');
     expect(ids).toEqual([328, 58, 10, 258, 431, 505, 268, 272, 261, 755, 46, 10]);
     expect(ids.map((id) => recall.tokenText(id)).slice(3, 6)).toEqual(['The', 'Ġamber', 'Ġkey']);
   });
 
-  it('gives any text back, whole and from the bytes of its tokens', () => {
+  it('decodes to the original text, as a whole and from the bytes of its tokens', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme', maxLength: 60 }), (text) => {
         const ids = recall.encode(text);
@@ -77,18 +77,18 @@ describe('a byte-level tokenizer', () => {
     );
   });
 
-  it('splits an emoji over tokens whose bytes are not UTF-8 alone', () => {
+  it('splits an emoji over tokens whose bytes are not valid UTF-8', () => {
     const ids = recall.encode('👋🏽');
     expect(ids.length).toBeGreaterThan(2);
     expect(recall.decode(ids.slice(0, 1))).toBe('\uFFFD');
     expect(textOf(ids.map((id) => recall.tokenBytes(id)))).toBe('👋🏽');
   });
 
-  it('takes U+FFFD for half a surrogate pair', () => {
+  it('encodes a lone surrogate as U+FFFD', () => {
     expect(recall.decode(recall.encode('a\uD800b'))).toBe('a\uFFFDb');
   });
 
-  it('knows the end token in a text, and can leave it out of one', () => {
+  it('encodes the end token in a text, and can leave it out when decoding', () => {
     const ids = recall.encode('harbor<|end|>');
     expect(ids.at(-1)).toBe(989);
     expect(recall.specialIds).toEqual(new Set([989]));
@@ -97,7 +97,7 @@ describe('a byte-level tokenizer', () => {
     expect(textOf([recall.tokenBytes(989)])).toBe('<|end|>');
   });
 
-  it('gives an added token’s own text, though its characters stand for bytes elsewhere', async () => {
+  it('decodes an added token as its own text, even if its characters represent bytes', async () => {
     const json: unknown = JSON.parse(await readFile(folder.tokenizerPath, 'utf8'));
     const token = { id: 990, content: '<Ġé|>', special: true, normalized: false };
     const added_tokens = [token];
@@ -106,12 +106,12 @@ describe('a byte-level tokenizer', () => {
     expect(tokenizer.decode(tokenizer.encode('é<Ġé|>'))).toBe('é<Ġé|>');
   });
 
-  it('gives no tokens for no text, and no text for no tokens', () => {
+  it('encodes an empty text as no tokens, and vice versa', () => {
     expect(recall.encode('')).toEqual([]);
     expect(recall.decode([])).toBe('');
   });
 
-  it('refuses ids that the model has not', () => {
+  it('refuses ids that the model does not have', () => {
     expect(recall.vocabSize).toBe(990);
     for (const id of [-1, 990, 1.5, Number.NaN, 2 ** 32]) {
       expect(() => recall.decode([1, id])).toThrow(InvalidRequest);
@@ -122,28 +122,28 @@ describe('a byte-level tokenizer', () => {
 });
 
 describe('a tokenizer with byte fallback', () => {
-  it('adds its begin token unless told not to', async () => {
+  it('adds its begin token unless told otherwise', async () => {
     const tokenizer = await tokenizerOf(pieces, 6);
     expect(tokenizer.encode('a a')).toEqual([0, 1, 1]);
     expect(tokenizer.encode('a a', { addSpecialTokens: false })).toEqual([1, 1]);
     expect(tokenizer.decode([0, 1, 1], { skipSpecialTokens: true })).toBe('a a');
   });
 
-  it('gives the exact bytes of a token, with the space before it', async () => {
+  it('has exact bytes for each token, including the space before it', async () => {
     const tokenizer = await tokenizerOf(pieces, 6);
     expect(tokenizer.encode('é', { addSpecialTokens: false })).toEqual([4, 2, 3]);
     expect(textOf([1, 2, 3].map((id) => tokenizer.tokenBytes(id)))).toBe(' aé');
     expect(textOf([tokenizer.tokenBytes(0)])).toBe('<s>');
   });
 
-  it('says so where a text has characters without tokens', async () => {
+  it('refuses characters without tokens', async () => {
     const tokenizer = await tokenizerOf({ ...pieces, model: { ...pieces.model, unk_token: '<unk>' } }, 6);
     expect(() => tokenizer.encode('ab')).toThrow(InvalidRequest);
   });
 });
 
 describe('loading a tokenizer', () => {
-  it('gives ids that the model has beyond its vocabulary no text', async () => {
+  it('gives an empty text to ids that the model has beyond its vocabulary', async () => {
     const tokenizer = await tokenizerOf(pieces, 8);
     expect(tokenizer.vocabSize).toBe(8);
     expect(tokenizer.tokenText(7)).toBe('');

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { setSendBuffer } from '../../../src/native/libc.js';
 
-/** More than a Unix socket takes by itself, less than any Linux allows. */
+/** More than a Unix socket buffers by default, less than the maximum of any Linux. */
 const BYTES = 300 * 1024;
 
 it.runIf(process.platform === 'linux')('a Unix socket takes more at once when its send buffer is larger', async () => {
@@ -18,7 +18,7 @@ it.runIf(process.platform === 'linux')('a Unix socket takes more at once when it
   const [other] = (await accepted) as [net.Socket];
   const { fd } = (socket as unknown as { _handle: { fd: number } })._handle;
   setSendBuffer(fd, BYTES);
-  // The other end reads nothing, so that this comes back only if the kernel has taken all of it.
+  // The other end reads nothing, so the write completes only if the kernel has buffered all of it.
   await new Promise((resolve) => socket.write(Buffer.alloc(BYTES), resolve));
   expect(other.bytesRead).toBe(0);
   socket.destroy();

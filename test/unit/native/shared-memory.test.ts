@@ -16,10 +16,10 @@ describe.runIf(process.platform === 'linux')('shared memory', () => {
 
   afterEach(() => {
     memory.release();
-    expect(liveHandles().memory).toBe(0);
+    expect(liveHandles().memory).toBeUndefined();
   });
 
-  it('can be written by its owner, and mapped by nobody else to write', () => {
+  it('is writable for its owner only', () => {
     memory.bytes.fill(7);
     const file = openSync(path(), constants.O_RDWR);
     expect(mapFile(file, BYTES, 'write')).toBeNull();
@@ -27,12 +27,12 @@ describe.runIf(process.platform === 'linux')('shared memory', () => {
     expect(memory.bytes[BYTES - 1]).toBe(7);
   });
 
-  it('keeps its size for ever', () => {
+  it('cannot change its size', () => {
     expect(neverShrinks(memory.fileDescriptor)).toBe(true);
     expect(() => ftruncateSync(memory.fileDescriptor, 1)).toThrow();
   });
 
-  it('keeps what is in it while real memory is put behind it', async () => {
+  it('keeps its contents while it is committed', async () => {
     memory.bytes[5] = 9;
     await memory.commit(0, BYTES);
     expect([...memory.bytes.subarray(4, 7)]).toEqual([0, 9, 0]);

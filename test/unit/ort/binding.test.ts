@@ -5,9 +5,10 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Cancelled, InternalError, Unavailable } from '../../../src/errors.js';
-import { loadLibrary, viewMemory } from '../../../src/native/ffi.js';
+import { viewMemory } from '../../../src/native/ffi.js';
 import { liveHandles } from '../../../src/native/handle.js';
 import { type ElementType, elementBytes, elementTypeOf, onnxNumber } from '../../../src/ort/element-type.js';
+import { loadOrtLibrary } from '../../../src/ort/library.js';
 import { NativeMemory } from '../../../src/ort/memory.js';
 import { OrtError } from '../../../src/ort/ort-error.js';
 import { RunOptions } from '../../../src/ort/run-options.js';
@@ -38,7 +39,7 @@ const ADD: GraphSpec = {
 let runtime: OrtRuntime;
 const opened: { release(): void }[] = [];
 
-/** To be released when the test ends. */
+/** Releases the handle when the test ends. */
 function own<T extends { release(): void }>(handle: T): T {
   opened.push(handle);
   return handle;
@@ -65,16 +66,16 @@ beforeEach(() => {
 afterEach(() => {
   for (const handle of opened.splice(0).reverse()) handle.release();
   runtime.release();
-  expect(Object.entries(liveHandles()).filter(([, count]) => count !== 0)).toEqual([]);
+  expect(liveHandles()).toEqual({});
 });
 
 describe('a runtime', () => {
-  test('says its version and providers', () => {
+  test('reports its version and providers', () => {
     expect(runtime.version).toMatch(/^1\.\d+\.\d+$/);
     expect(runtime.providers()).toContain('CPUExecutionProvider');
   });
 
-  test('shares one environment with all others of the process, and what was made with it outlives it', async () => {
+  test('shares one environment with all runtimes of the process, and objects made with it outlive it', async () => {
     const other = OrtRuntime.open();
     expect(liveHandles().environment).toBe(1);
     const session = own(await other.openSession(onnxModel(ADD), OPTIONS));
@@ -90,16 +91,16 @@ describe('a runtime', () => {
     expect(() => other.providers()).toThrow(/after its release/);
   });
 
-  test('starts again after all of it was released', async () => {
+  test('can be opened again after everything was released', async () => {
     runtime.release();
-    expect(liveHandles().environment).toBe(0);
+    expect(liveHandles().environment).toBeUndefined();
     runtime = OrtRuntime.open();
     expect((await openAdd()).inputs).toHaveLength(2);
   });
 
-  test('says which library cannot be loaded, and what to do', () => {
-    expect(() => loadLibrary('/nowhere/libonnxruntime.so.1')).toThrow(Unavailable);
-    expect(() => loadLibrary('/nowhere/libonnxruntime.so.1')).toThrow(/\/nowhere.*SHOAL_ORT_LIBRARY/);
+  test('names the library that cannot be loaded, and the remedy', () => {
+    expect(() => loadOrtLibrary('/nowhere/libonnxruntime.so.1')).toThrow(Unavailable);
+    expect(() => loadOrtLibrary('/nowhere/libonnxruntime.so.1')).toThrow(/\/nowhere.*SHOAL_ORT_LIBRARY/);
   });
 });
 
@@ -132,7 +133,7 @@ describe('a session', () => {
     expect(() => elementTypeOf(8)).toThrow(/element type 8/);
   });
 
-  test('finds weights beside a model that is given as bytes', async () => {
+  test('finds external weights of a model that is given as bytes', async () => {
     const folder = await mkdtemp(path.join(os.tmpdir(), 'shoal-ort-'));
     try {
       const weights = Float32Array.from({ length: 3 }, (_, index) => 10 * index);
@@ -155,7 +156,7 @@ describe('a session', () => {
     }
   });
 
-  test("refuses what cannot be loaded, with ONNX Runtime's text and code", async () => {
+  test("refuses models that cannot be loaded, with ONNX Runtime's message and code", async () => {
     const missing = runtime.openSession('/nowhere/model.onnx', OPTIONS);
     await expect(missing).rejects.toThrow(OrtError);
     await expect(missing).rejects.toMatchObject({ ortCode: 'NO_SUCHFILE', code: 'internal' });
@@ -204,7 +205,7 @@ describe('a binding', () => {
     expect(numbers(value)).toEqual([6, 7, 8]);
   });
 
-  test('gives fresh tensors for outputs left to the device, whatever their shape was before', async () => {
+  test('allocates new tensors in each run for outputs bound to a device, whatever their shape was before', async () => {
     const session = await openAdd();
     const binding = own(session.createBinding());
     binding.bindOutputToDevice('sum', 'cpu');
@@ -224,7 +225,7 @@ describe('a binding', () => {
     expect(seen.map((value) => numbers(value).length)).toEqual([3, 3, 12, 12, 6, 6]);
   });
 
-  test('keeps outputs apart when some have a place and some are left to the device', async () => {
+  test('returns only outputs bound to a device, not those bound to a tensor', async () => {
     const session = await openAdd();
     const binding = own(session.createBinding());
     binding.bindInput('a', floats([1, 2, 3]));
@@ -243,7 +244,7 @@ describe('a binding', () => {
     expect(numbers(place)).toEqual([2, 4, 6]);
   });
 
-  test('can be emptied and filled anew', async () => {
+  test('can be cleared and bound again', async () => {
     const session = await openAdd();
     const binding = own(session.createBinding());
     binding.bindInput('a', floats([1, 2, 3]));
@@ -259,7 +260,7 @@ describe('a binding', () => {
     expect(numbers(own(binding.outputs().get('sum')!))).toEqual([3, 3, 3, 3, 3, 3]);
   });
 
-  test("refuses wrong names at once, and wrong types and shapes with ONNX Runtime's text", async () => {
+  test("refuses unknown names at once, and wrong types and shapes with ONNX Runtime's message", async () => {
     const session = await openAdd();
     const binding = own(session.createBinding());
     const right = floats([1, 2, 3]);
@@ -278,7 +279,7 @@ describe('a binding', () => {
     expect(numbers(own(binding.outputs().get('sum')!))).toEqual([2, 4, 6]);
   });
 
-  test('is not to be touched while a run has it, and may be released then', async () => {
+  test('refuses changes during a run, but may be released', async () => {
     const session = await openAdd();
     const binding = session.createBinding();
     const [a, sum] = [floats([1, 2, 3]), floats([0, 0, 0])];
@@ -287,20 +288,20 @@ describe('a binding', () => {
     binding.bindInput('b', a);
     binding.bindOutput('sum', sum);
     const run = session.run(binding, options);
-    expect(() => binding.bindInput('a', a)).toThrow(/while a run has it/);
-    expect(() => binding.outputs()).toThrow(/while a run has it/);
-    await expect(session.run(binding)).rejects.toThrow(/while a run has it/);
+    expect(() => binding.bindInput('a', a)).toThrow(/while a run uses it/);
+    expect(() => binding.outputs()).toThrow(/while a run uses it/);
+    await expect(session.run(binding)).rejects.toThrow(/while a run uses it/);
     binding.release();
     options.release();
     session.release();
     expect(liveHandles()).toMatchObject({ binding: 1, session: 1, runOptions: 1 });
     await run;
-    expect(liveHandles()).toMatchObject({ binding: 0, session: 0, runOptions: 0 });
+    for (const kind of ['binding', 'session', 'runOptions']) expect(liveHandles()).not.toHaveProperty(kind);
     expect(numbers(sum)).toEqual([2, 4, 6]);
     await expect(session.run(binding)).rejects.toThrow(/after its release/);
   });
 
-  test('runs beside others of the same session', async () => {
+  test('runs concurrently with other bindings of the same session', async () => {
     const session = await openAdd();
     const runs = Array.from({ length: 20 }, async (_, index) => {
       const binding = own(session.createBinding());
@@ -313,7 +314,7 @@ describe('a binding', () => {
     expect(await Promise.all(runs)).toEqual(Array.from({ length: 20 }, (_, index) => index + 1));
   });
 
-  test('stops for good when its options say so, until they are reset', async () => {
+  test('rejects with Cancelled while its run options are terminated, until they are reset', async () => {
     const session = await openAdd();
     const binding = own(session.createBinding());
     const options = own(new RunOptions(runtime));
@@ -332,12 +333,12 @@ describe('a binding', () => {
 });
 
 describe('a value', () => {
-  test('shows the bytes of memory that it lies over', () => {
+  test('is a view of the memory that it was made over', () => {
     const memory = own(NativeMemory.allocate(runtime, 1000));
     memory.bytes.fill(7);
     const types: ElementType[] = ['float16', 'bfloat16', 'uint8', 'int64', 'float32'];
     for (const type of types) {
-      const value = own(Value.over(memory, 64, type, [2, 3]));
+      const value = own(Value.view(memory, 64, type, [2, 3]));
       expect(value.bytes()).toHaveLength(6 * elementBytes(type));
       value.bytes().fill(9);
       expect([memory.bytes[63], memory.bytes[64], memory.bytes[64 + 6 * elementBytes(type)]]).toEqual([7, 9, 7]);
@@ -348,16 +349,16 @@ describe('a value', () => {
 
   test('may be empty', () => {
     const memory = own(NativeMemory.allocate(runtime, 16));
-    expect(own(Value.over(memory, 16, 'float32', [1, 0, 64])).bytes()).toHaveLength(0);
+    expect(own(Value.view(memory, 16, 'float32', [1, 0, 64])).bytes()).toHaveLength(0);
     expect(own(Value.allocate(runtime, 'float16', [0])).bytes()).toHaveLength(0);
     expect(own(Value.allocate(runtime, 'int64', [])).bytes()).toHaveLength(8);
   });
 
-  test('lies wholly in its memory, or is refused', () => {
+  test('must lie wholly within its memory', () => {
     fc.assert(
       fc.property(fc.integer({ min: -8, max: 80 }), fc.nat({ max: 20 }), (offset, elements) => {
         const memory = NativeMemory.allocate(runtime, 64);
-        const make = () => Value.over(memory, offset, 'float32', [elements]).release();
+        const make = () => Value.view(memory, offset, 'float32', [elements]).release();
         if (offset >= 0 && offset % 4 === 0 && offset + 4 * elements <= 64) make();
         else expect(make).toThrow(/does not lie in memory of 64 bytes/);
         memory.release();
@@ -365,39 +366,40 @@ describe('a value', () => {
     );
     const memory = own(NativeMemory.allocate(runtime, 64));
     for (const shape of [[-1], [1.5], [2 ** 60], [Number.NaN]]) {
-      expect(() => Value.over(memory, 0, 'uint8', shape)).toThrow(InternalError);
+      expect(() => Value.view(memory, 0, 'uint8', shape)).toThrow(InternalError);
       expect(() => Value.allocate(runtime, 'uint8', shape)).toThrow();
     }
   });
 
-  test('keeps its memory, and so does a binding of it, after both were released', async () => {
+  test('keeps its memory alive, and so does a binding of it, after value and memory were released', async () => {
     const session = await openAdd();
     const binding = session.createBinding();
     const memory = NativeMemory.allocate(runtime, 4096);
-    const value = Value.over(memory, 1024, 'float32', [1, 3]);
+    const value = Value.view(memory, 1024, 'float32', [1, 3]);
     value.bytes().set(new Uint8Array(Float32Array.of(1, 2, 3).buffer));
     memory.release();
     expect(liveHandles().memory).toBe(1);
-    expect(() => Value.over(memory, 0, 'uint8', [1])).toThrow(/after its release/);
+    expect(() => Value.view(memory, 0, 'uint8', [1])).toThrow(/after its release/);
     binding.bindInput('a', value);
     binding.bindInput('b', value);
     binding.bindOutputToDevice('double', 'cpu');
     value.release();
     expect(() => value.bytes()).toThrow(/after its release/);
-    expect(liveHandles()).toMatchObject({ memory: 1, value: 0 });
+    expect(liveHandles().memory).toBe(1);
+    expect(liveHandles().value).toBeUndefined();
     await session.run(binding);
     expect(numbers(own(binding.outputs().get('double')!))).toEqual([2, 4, 6]);
     const other = floats([1, 1, 1]);
     binding.bindInput('a', other);
     expect(liveHandles().memory).toBe(1);
     binding.bindInput('b', other);
-    expect(liveHandles().memory).toBe(0);
+    expect(liveHandles().memory).toBeUndefined();
     binding.release();
   });
 });
 
 describe('native memory', () => {
-  test('is aligned to 64 bytes, and takes up no more than is touched', () => {
+  test('is aligned to 64 bytes, and takes up physical memory only where it is touched', () => {
     const before = process.memoryUsage.rss();
     const big = own(NativeMemory.allocate(runtime, 3 * 2 ** 30));
     big.bytes[2 ** 31] = 1;
@@ -407,11 +409,11 @@ describe('native memory', () => {
     }
   });
 
-  test('of more bytes than one view can show is refused instead of ending the process', () => {
+  test('larger than the largest view throws a RangeError instead of ending the process', () => {
     expect(() => viewMemory(4096, constants.MAX_LENGTH + 1)).toThrow(RangeError);
   });
 
-  test('of no size or more than there is is refused', () => {
+  test('of no size, or of more than the system has, is refused', () => {
     for (const byteLength of [0, -1, 0.5, Number.NaN, 2 ** 60]) {
       expect(() => NativeMemory.allocate(runtime, byteLength)).toThrow(InternalError);
     }
@@ -422,6 +424,6 @@ describe('native memory', () => {
     memory.release();
     memory.release();
     expect(() => memory.bytes).toThrow(/after its release/);
-    expect(liveHandles().memory).toBe(0);
+    expect(liveHandles().memory).toBeUndefined();
   });
 });

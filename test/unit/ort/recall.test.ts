@@ -18,7 +18,7 @@ describe('a decoder whose K/V is appended in place', () => {
     return made;
   };
 
-  /** Binds a prompt of so many tokens, with no K/V before it. */
+  /** Binds a prompt of the given tokens, without past K/V. */
   const bindPrompt = (binding: Binding, tokens: number): void => {
     for (const { name, elementType } of session.inputs) {
       const value = Value.allocate(runtime, elementType, name.startsWith('past') ? [1, 2, 0, 64] : [1, tokens]);
@@ -39,10 +39,10 @@ describe('a decoder whose K/V is appended in place', () => {
   afterAll(() => {
     session.release();
     runtime.release();
-    expect(Object.entries(liveHandles()).filter(([, count]) => count !== 0)).toEqual([]);
+    expect(liveHandles()).toEqual({});
   });
 
-  test('says its inputs and outputs, with the names of their open dimensions', () => {
+  test('reports its inputs and outputs, with the names of their symbolic dimensions', () => {
     expect(session.inputs).toHaveLength(2 + 8);
     expect(session.inputs[0]).toEqual({
       name: 'input_ids',
@@ -58,7 +58,7 @@ describe('a decoder whose K/V is appended in place', () => {
     expect(session.outputs.find(({ name }) => name === 'logits')?.dims[2]).toBeTypeOf('number');
   });
 
-  test('gives the same last logits, bit for bit, for a prompt whole, in parts, and over K/V that is there', async () => {
+  test('computes bit-identical last logits for a prompt as a whole, in parts, and over existing K/V', async () => {
     const tokens = someTokens(150, 1);
     const whole = await rows(1, 160).run(session, 0, [tokens], [0]);
     const parts = rows(2, 200);
@@ -70,7 +70,7 @@ describe('a decoder whose K/V is appended in place', () => {
     expect(other).not.toEqual(whole);
   });
 
-  test('decodes rows of different lengths together as it does each alone', async () => {
+  test('decodes rows of different lengths in a batch as it decodes each alone', async () => {
     const prompts = [7, 31, 64, 90].map((length, seed) => someTokens(length, seed));
     const alone: number[][] = [];
     for (const prompt of prompts) {
@@ -97,7 +97,7 @@ describe('a decoder whose K/V is appended in place', () => {
     expect(texts).toEqual(alone);
   });
 
-  test('leaves the event loop free while it runs, and stops when told to', async () => {
+  test('does not block the event loop while it runs, and stops when terminated', async () => {
     const binding = session.createBinding();
     for (const { name } of session.outputs) binding.bindOutputToDevice(name, 'cpu');
     bindPrompt(binding, 3000);
@@ -109,7 +109,7 @@ describe('a decoder whose K/V is appended in place', () => {
       over = true;
     });
     const stopped = expect(run).rejects.toThrow(Cancelled);
-    // Far fewer turns of the event loop than the run takes, were it not stopped.
+    // An uninterrupted run takes far more turns of the event loop.
     while (ticks < 10) {
       await new Promise((resolve) => setImmediate(resolve));
       ticks += 1;

@@ -4,7 +4,7 @@ import type { OrtRuntime } from '../../../src/ort/runtime.js';
 import type { Session } from '../../../src/ort/session.js';
 import { Value } from '../../../src/ort/value.js';
 
-/** A bare decoder over `models/recall`, which appends K/V in place. */
+/** A decoder loop over `models/recall`, which appends K/V in place. */
 
 export const RECALL = fileURLToPath(new URL('../../../models/recall/onnx/model.onnx', import.meta.url));
 const [LAYERS, KV_HEADS, HEAD_DIM] = [4, 2, 64];
@@ -43,7 +43,7 @@ export class Rows {
     for (const [index, buffer] of this.buffers.entries()) {
       const name = `${Math.floor(index / 2)}.${index % 2 === 0 ? 'key' : 'value'}`;
       const offset = first * KV_HEADS * this.capacityTokens * HEAD_DIM * 4;
-      const value = Value.over(buffer, offset, 'float32', [count, KV_HEADS, this.capacityTokens, HEAD_DIM]);
+      const value = Value.view(buffer, offset, 'float32', [count, KV_HEADS, this.capacityTokens, HEAD_DIM]);
       binding.bindInput(`past_key_values.${name}`, value);
       binding.bindOutput(`present.${name}`, value);
       owned.push(value);
@@ -71,7 +71,7 @@ export class Rows {
   }
 }
 
-/** Token ids that mean nothing, the same for the same seed. */
+/** Random token ids, reproducible by seed. */
 export function someTokens(length: number, seed: number): number[] {
   return Array.from({ length }, (_, at) => (Math.imul(at + 1, 0x9e3779b1) ^ Math.imul(seed + 1, 0x85ebca6b)) >>> 24);
 }

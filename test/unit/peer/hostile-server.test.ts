@@ -147,7 +147,7 @@ describe('a client whose server', () => {
     const giveUp = new AbortController();
     sink.onPlace = () => setImmediate(() => giveUp.abort());
     const fetch = dialler(options).fetch(target(), KEYS, sink, giveUp.signal);
-    await expect(fetch).rejects.toThrow('gave up');
+    await expect(fetch).rejects.toThrow('the caller cancelled');
     expect(sink.places.size).toBe(1);
     return sink;
   }

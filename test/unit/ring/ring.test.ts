@@ -24,7 +24,7 @@ const members = fc
   .map((list) => list.map(({ id, weight }) => member(id, weight)));
 
 describe('the ring', () => {
-  it('is the same whatever the order of its members', () => {
+  it('does not depend on the order of its members', () => {
     fc.assert(
       fc.property(
         members.chain((list) => fc.tuple(fc.constant(list), fc.shuffledSubarray(list, { minLength: list.length }))),
@@ -63,7 +63,7 @@ describe('the ring', () => {
     expect(ring.epoch).toMatchInlineSnapshot(`"c8ed77b38ac9"`);
   });
 
-  it('gives as many distinct homes as asked for, or all there are with a place', () => {
+  it('returns the requested number of distinct homes, or all members with points', () => {
     fc.assert(
       fc.property(members, fc.integer({ min: 0, max: 15 }), (list, count) => {
         const homes = new Ring(list).homes(segments[0]!, count);
@@ -74,18 +74,18 @@ describe('the ring', () => {
     );
   });
 
-  it('lists homes so that a longer list begins with the shorter', () => {
+  it('returns a prefix of the longer list for a smaller count', () => {
     const ring = new Ring(fleet(5));
     for (const segment of segments.slice(0, 200))
       expect(ring.homes(segment, 5).slice(0, 2)).toEqual(ring.homes(segment, 2));
   });
 
-  it.each([3, 5, 8, 13])('gives %i equal workers equal shares', (size) => {
+  it.each([3, 5, 8, 13])('gives equal shares to %i workers of equal weight', (size) => {
     for (const count of shares(new Ring(fleet(size))).values())
       expect(count / (segments.length / size)).toBeLessThan(1.3);
   });
 
-  it.each([3, 5, 8, 13])('moves only the share of the one that leaves %i', (size) => {
+  it.each([3, 5, 8, 13])('moves only the share of the worker that leaves a ring of %i', (size) => {
     const before = owners(new Ring(fleet(size)));
     const after = owners(new Ring(fleet(size).slice(0, -1)));
     const moved = before.filter((owner, i) => owner !== after[i]);
@@ -93,7 +93,7 @@ describe('the ring', () => {
     expect(moved.length).toBeLessThanOrEqual((1.2 * segments.length) / size);
   });
 
-  it('lets the next home take over when the first goes', () => {
+  it('makes the second home the first when the first leaves', () => {
     const [before, after] = [new Ring(fleet(6)), new Ring(fleet(6).slice(1))];
     for (const segment of segments.slice(0, 500)) {
       const [first, second] = before.homes(segment, 2);
@@ -101,21 +101,21 @@ describe('the ring', () => {
     }
   });
 
-  it('gives a worker its share back when it returns with a new incarnation', () => {
+  it('gives a worker the same share when it returns with a new incarnation', () => {
     const returned = fleet(4).map((m, i) => (i === 2 ? { ...m, incarnation: 'later' } : m));
     expect(owners(new Ring(returned))).toEqual(owners(new Ring(fleet(4))));
     expect(new Ring(returned).epoch).not.toBe(new Ring(fleet(4)).epoch);
   });
 
-  it('gives memory its share', () => {
+  it('gives shares in proportion to weight', () => {
     const counts = shares(new Ring([member('small'), member('large', 3 * GiB), member('middle', 2 * GiB)]));
     expect(counts.get('large')! / segments.length).toBeCloseTo(3 / 6, 1);
     expect(counts.get('middle')! / segments.length).toBeCloseTo(2 / 6, 1);
     expect(counts.get('small')! / segments.length).toBeCloseTo(1 / 6, 1);
   });
 
-  it('is the same whatever the order where two members have one point in common', () => {
-    // SHA-256 gives both of them the position 231336689.
+  it('does not depend on the order of members even if two of them share a point', () => {
+    // Both have a point at position 231336689.
     const [one, other] = [member('worker-124'), member('worker-151')];
     expect(owners(new Ring([one, other]))).toEqual(owners(new Ring([other, one])));
   });

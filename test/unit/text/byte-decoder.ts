@@ -1,6 +1,6 @@
 import type { TokenDecoder } from '../../../src/text/token-decoder.js';
 
-/** Ids 0 to 255 are bytes; then words of several bytes, some of which end within a character; the last is special. */
+/** Ids 0 to 255 are bytes, the next ones are words, some of which end inside a character, and the last one is special. */
 const WORDS = [' the', 'é', '😀', '\uFFFD'].map((word) => new TextEncoder().encode(word));
 const CUT = [
   [0x61, 0xf0, 0x9f],
@@ -15,7 +15,7 @@ const PIECES: readonly Uint8Array[] = [
 export const SPECIAL_ID = PIECES.length;
 export const VOCABULARY = PIECES.length + 1;
 
-/** A byte-level decoder as small as can be. Counts the tokens that it was given. */
+/** A minimal byte-level decoder that counts the tokens that it decodes. */
 export class ByteDecoder implements TokenDecoder {
   readonly specialIds = new Set([SPECIAL_ID]);
   decodedTokens = 0;

@@ -15,7 +15,7 @@ const anyIds = fc.array(
 );
 
 describe('Detokenizer', () => {
-  it('gives, all in all, what decoding all ids at once gives', () => {
+  it('emits in total the text of all ids decoded at once', () => {
     fc.assert(
       fc.property(anyIds, fc.boolean(), (groups, skipSpecialTokens) => {
         const ids = groups.flat();
@@ -28,7 +28,7 @@ describe('Detokenizer', () => {
     );
   });
 
-  it('keeps the space before a word where the decoder drops it at the begin of a text', () => {
+  it('keeps the space before a word even if the decoder drops it at the beginning of a text', () => {
     const words = ['▁the', '▁amber', '▁key', 's', '▁'];
     const decoder: TokenDecoder = {
       specialIds: new Set(),
@@ -48,19 +48,19 @@ describe('Detokenizer', () => {
     );
   });
 
-  it('holds a character back until its last byte is there', () => {
+  it('holds back a character until it is complete', () => {
     const detokenizer = new Detokenizer(new ByteDecoder());
     expect(bytesOf('a😀b').map((id) => detokenizer.push(id))).toEqual(['a', '', '', '', '😀', 'b']);
   });
 
-  it('gives a replacement character for bytes that never became a character', () => {
+  it('emits a replacement character for bytes that never complete a character', () => {
     const detokenizer = new Detokenizer(new ByteDecoder());
     expect([0x61, 0xe2, 0x82].map((id) => detokenizer.push(id))).toEqual(['a', '', '']);
     expect(detokenizer.flush()).toBe('\uFFFD');
     expect(detokenizer.flush()).toBe('');
   });
 
-  it('skips special tokens, or shows them if told so', () => {
+  it('skips special tokens unless told otherwise', () => {
     const ids = [0x61, SPECIAL_ID, 0x62];
     const shown = (skipSpecialTokens: boolean) => {
       const detokenizer = new Detokenizer(new ByteDecoder(), { skipSpecialTokens });

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { StopStrings } from '../../../src/text/stop-strings.js';
 
-/** Reads the text character by character, and looks for every stop string in what it has read. */
+/** Reference: looks for every stop string after each character. */
 function naive(text: string, stops: readonly string[]): { text: string; stopped: boolean } {
   for (let end = 1; end <= text.length; end++) {
     const found = stops.map((stop) => text.slice(0, end).indexOf(stop)).filter((at) => at >= 0);
@@ -26,7 +26,7 @@ const fewLetters = (options: { minLength?: number; maxLength: number }) =>
   fc.string({ unit: fc.constantFrom('a', 'a', 'b', '😀'), ...options });
 
 describe('StopStrings', () => {
-  it('cuts where a search of the whole text cuts, however the text is cut into pieces', () => {
+  it('stops where a search of the whole text stops, however the text is split', () => {
     fc.assert(
       fc.property(
         fc.array(fewLetters({ maxLength: 6 }), { maxLength: 12 }),
@@ -39,7 +39,7 @@ describe('StopStrings', () => {
     );
   });
 
-  it('finds stop strings that repeat themselves', () => {
+  it('finds stop strings with repeated parts', () => {
     fc.assert(
       fc.property(
         fc.array(fc.constantFrom('a', 'aab', 'aabaa'), { minLength: 2, maxLength: 4 }),
@@ -53,7 +53,7 @@ describe('StopStrings', () => {
     );
   });
 
-  it('holds back no more than could be the begin of a stop string', () => {
+  it('holds back no more than a possible beginning of a stop string', () => {
     const matcher = new StopStrings(['\n\nQ:', 'END']);
     expect(matcher.push('It is E')).toEqual({ text: 'It is ', stopped: false });
     expect(matcher.push('N in')).toEqual({ text: 'EN in', stopped: false });
@@ -63,7 +63,7 @@ describe('StopStrings', () => {
     expect(matcher.flush()).toBe('');
   });
 
-  it('lets text through untouched when there is nothing to stop at', () => {
+  it('passes text through if there are no stop strings', () => {
     expect(new StopStrings([]).push('anything')).toEqual({ text: 'anything', stopped: false });
   });
 });

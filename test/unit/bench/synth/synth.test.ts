@@ -31,7 +31,7 @@ async function open(dir: string): Promise<DecoderRun> {
   return DecoderRun.open(folder.graphPath, graphSignature(folder.graph, folder.config, 64));
 }
 
-/** SHA-256 of all files of a folder, by name. */
+/** The SHA-256 digests of all files of a folder, by name. */
 async function digests(dir: string): Promise<Record<string, string>> {
   const found: Record<string, string> = {};
   for (const entry of await readdir(dir, { recursive: true, withFileTypes: true })) {
@@ -44,11 +44,11 @@ async function digests(dir: string): Promise<Record<string, string>> {
 
 const prompt = Array.from({ length: 100 }, (_, i) => (i * 37 + 11) % 500);
 
-describe('a made-up model', () => {
+describe('a synthetic model', () => {
   it('is the same, byte for byte, for the same spec', async () => {
     const first = await digests(await make());
     expect(await digests(await make())).toEqual(first);
-    // If this changes, raise FORMAT in synth.ts, so that cached models are made anew.
+    // If this changes, increment FORMAT in model-folder.ts, so that cached models are replaced.
     expect(first['model.onnx']).toMatchInlineSnapshot(
       `"731cae4ac1db513fd57267c9c406940281033da18b8df1dd7520816ef387f459"`,
     );
@@ -57,14 +57,14 @@ describe('a made-up model', () => {
     );
   });
 
-  it('is another one for another seed', async () => {
+  it('differs for another seed', async () => {
     const other = await digests(await make({ seed: 2 }));
     const first = await digests(await make());
     expect(other['model.onnx']).not.toBe(first['model.onnx']);
     expect(other['tokenizer.json']).toBe(first['tokenizer.json']);
   });
 
-  it('says varied things that depend on all of its prompt', async () => {
+  it('gives varied answers that depend on the whole prompt', async () => {
     const dir = await make();
     const run = await open(dir);
     const answer = await run.greedy(prompt, 30);
@@ -83,7 +83,7 @@ describe('a made-up model', () => {
     await run.close();
   });
 
-  it('computes the same with attention of plain nodes, and in float16', async () => {
+  it('computes the same with standard operators for attention, and in float16', async () => {
     const variants: Partial<SynthSpec>[] = [
       {},
       { attention: 'concat' },
@@ -104,7 +104,7 @@ describe('a made-up model', () => {
     expect(furthest[3]).toBeLessThan(0.05);
   });
 
-  it('gives the same logits bit for bit, however its prompt is cut', async () => {
+  it('computes bit-identical logits, however its prompt is chunked', async () => {
     const dir = await make();
     const whole = await open(dir);
     const cut = await open(dir);
@@ -115,7 +115,7 @@ describe('a made-up model', () => {
     await Promise.all([whole.close(), cut.close()]);
   });
 
-  it('does not see what the mask hides, with attention of plain nodes', async () => {
+  it('does not attend to masked tokens, with standard operators for attention', async () => {
     const dir = await make({ attention: 'concat' });
     const [plain, padded] = [await open(dir), await open(dir)];
     await padded.step([5, 6, 7]);
@@ -126,14 +126,14 @@ describe('a made-up model', () => {
     await Promise.all([plain.close(), padded.close()]);
   });
 
-  it('computes the same with its weights in a file of their own', async () => {
+  it('computes the same with external weights', async () => {
     const dir = await make({}, { inlineBytes: 0 });
     const [external, inline] = [await open(dir), await open(await make())];
     expect((await external.step(prompt)).data).toEqual((await inline.step(prompt)).data);
     await Promise.all([external.close(), inline.close()]);
   });
 
-  it('has a tokenizer in which every id has a text, and every text has ids', async () => {
+  it('has a tokenizer that decodes every id and encodes every text', async () => {
     for (const vocab of [257, 512, 8192, 30_000]) {
       const tokenizer = await Tokenizer.load(await openModelFolder(await make({ vocab, hidden: 8, ffn: 8 })));
       const texts = Array.from({ length: vocab }, (_, id) => tokenizer.tokenText(id));
@@ -153,7 +153,7 @@ describe('a made-up model', () => {
     [{ vocab: 256 }, 'vocab'],
     [{ dtype: 'int8' }, 'dtype'],
     [{ surplus: 1 }, ''],
-  ])('is refused by field for a spec with %j', async (change, field) => {
+  ])('is refused with the name of the field for a spec with %j', async (change, field) => {
     const spec = { ...tiny, ...change } as SynthSpec;
     const making = synthesize(spec, join(scratch, 'refused'));
     await expect(making).rejects.toBeInstanceOf(InvalidRequest);
@@ -161,8 +161,8 @@ describe('a made-up model', () => {
   });
 });
 
-describe('a cached made-up model', () => {
-  it('is made once, however many ask at a time', async () => {
+describe('a cached synthetic model', () => {
+  it('is created once, however many callers there are', async () => {
     const cache = join(scratch, 'cache');
     const folders = await Promise.all(Array.from({ length: 4 }, () => synthModelFolder('tiny', cache)));
     const [folder] = folders;

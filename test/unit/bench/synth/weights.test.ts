@@ -5,7 +5,7 @@ import { constant, normal, rotary } from '../../../../bench/synth/weights.js';
 
 const draw = { seed: 1, name: 'layers.0.q.weight', deviation: 0.02, type: 'float32' } as const;
 
-/** Value of IEEE 754 binary16 bits. */
+/** The value of IEEE 754 binary16 bits. */
 function float16Value(bits: number): number {
   const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
   const size =
@@ -14,7 +14,7 @@ function float16Value(bits: number): number {
 }
 
 describe('random weights', () => {
-  it('have mean 0 and the deviation asked for, and neighbours have nothing in common', () => {
+  it('have mean 0 and the given deviation, and neighbours are uncorrelated', () => {
     const values = new Float32Array(1_000_000);
     normal(draw)(values, 0);
     const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -28,7 +28,7 @@ describe('random weights', () => {
     }
   });
 
-  it('are the same wherever a run of them begins', () => {
+  it('do not depend on the range in which they are generated', () => {
     const whole = new Float32Array(1000);
     const fill = normal(draw, { index: 6, columns: 7 });
     fill(whole, 0);
@@ -52,7 +52,7 @@ describe('random weights', () => {
     expect(new Set(runs).size).toBe(3);
   });
 
-  it('come in float16 too', () => {
+  it('can be float16', () => {
     const [single, half] = [new Float32Array(100), new Uint16Array(100)];
     normal(draw)(single, 0);
     normal({ ...draw, type: 'float16' })(half, 0);
@@ -75,14 +75,14 @@ describe('rotary caches', () => {
 });
 
 describe('float16', () => {
-  it('gives every one of its own values back', () => {
+  it('preserves each of its own values', () => {
     for (let bits = 0; bits < 0x7c00; bits++) {
       if (float16Bits(float16Value(bits)) !== bits) expect.unreachable(`bits ${bits}`);
       if (float16Bits(-float16Value(bits)) !== (bits | 0x8000)) expect.unreachable(`bits ${bits}, negative`);
     }
   });
 
-  it('rounds to the nearest, ties to even, and beyond its range to infinity', () => {
+  it('rounds to the nearest, ties to even, and to infinity beyond its range', () => {
     fc.assert(
       fc.property(fc.float({ noNaN: true, min: -70_000, max: 70_000 }), (value) => {
         const bits = float16Bits(value);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { widenBfloat16, widenFloat16 } from '../../../../src/core/sampling/half.js';
 
-test('float16 is widened exactly, subnormal numbers, infinities and NaN included', () => {
+test('float16 is widened exactly, including subnormal numbers, infinities and NaN', () => {
   const into = new Float32Array(9);
   widenFloat16(Uint16Array.of(0x3c00, 0xc000, 0x7bff, 0x0001, 0x0400, 0x8000, 0x7c00, 0xfc00, 0x7e00), into);
   expect(Array.from(into)).toEqual([
@@ -17,7 +17,7 @@ test('float16 is widened exactly, subnormal numbers, infinities and NaN included
   ]);
 });
 
-test('bfloat16 is the upper half of a float32', () => {
+test('bfloat16 is widened to a float32 with the same upper half', () => {
   const into = new Float32Array(3);
   widenBfloat16(Uint16Array.of(0x3f80, 0xc040, 0x7fc0), into);
   expect(Array.from(into)).toEqual([1, -3, Number.NaN]);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { logprobsOf } from '../../../../src/core/sampling/logprobs.js';
 
-test('the most likely tokens are those of a full sort, the lowest ids of equals first', () => {
+test('the most likely tokens are those of a full sort, with equal ones by lowest id', () => {
   const logits = fc.array(fc.integer({ min: -4, max: 4 }), { minLength: 1, maxLength: 60 });
   fc.assert(
     fc.property(logits, fc.nat(20), (steps, count) => {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { philox4x32, uniformAt } from '../../../../src/core/sampling/philox.js';
 
-test('philox gives the published known answers of Random123', () => {
+test('philox matches the known-answer tests of Random123', () => {
   expect(philox4x32([0, 0, 0, 0], [0, 0])).toEqual([0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]);
   const ones = 0xffffffff;
   expect(philox4x32([ones, ones, ones, ones], [ones, ones])).toEqual([0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]);
@@ -11,7 +11,7 @@ test('philox gives the published known answers of Random123', () => {
   ]);
 });
 
-test('a draw depends on seed and position alone and lies in [0, 1)', () => {
+test('a draw depends only on seed and position, and lies in [0, 1)', () => {
   fc.assert(
     fc.property(fc.maxSafeNat(), fc.nat(2 ** 31), (seed, position) => {
       const draw = uniformAt(seed, position);

@@ -31,7 +31,7 @@ function logits(...values: number[]): Float32Array {
   return all;
 }
 
-/** A model of sorts: logits that depend on the tokens so far. */
+/** Stands in for a model: logits that depend on the tokens so far. */
 function logitsAfter(tokens: readonly number[]): Float32Array {
   const state = tokens.reduce((hash, id) => (hash * 31 + id + 1) % 1_000_003, 7);
   return Float32Array.from({ length: VOCAB }, (_, id) => 4 * uniformAt(state, id));
@@ -43,7 +43,7 @@ function generate(of: Sampler, tokens: readonly number[], count: number): number
   return all.slice(tokens.length);
 }
 
-test('logits are left as they were', () => {
+test('next() does not change its logits', () => {
   const given = logits(1, 2, 3);
   const before = Float32Array.from(given);
   sampler({ logitBias: [[0, 9]], repetitionPenalty: 2, temperature: 1, logprobs: 3 }, [2]).next(given, 1);
@@ -64,21 +64,21 @@ test('repetition penalty makes a token less likely on both sides of zero', () =>
   expect(sampler({ repetitionPenalty: 3 }, [0]).next(logits(-2, -3), 1).token).toBe(1);
 });
 
-test('presence penalty is taken once, frequency penalty each time', () => {
+test('the presence penalty applies once, the frequency penalty per occurrence', () => {
   const presence = sampler({ presencePenalty: 1.5 }, [], [2, 2, 2]);
   expect(presence.next(logits(1, 2, 4), 3).token).toBe(2);
   const frequency = sampler({ frequencyPenalty: 0.8 }, [], [2, 2, 2]);
   expect(frequency.next(logits(1, 2, 4), 3).token).toBe(1);
 });
 
-test('tokens that end the sequence cannot be chosen before the minimum, whatever their bias', () => {
+test('end tokens cannot be chosen before the minimum length, whatever their bias', () => {
   const ends = sampler({ minTokens: 3, endIds: [2, 1], logitBias: [[1, 100]] }, [], [5]);
   expect(ends.next(logits(1, 2, 3), 1).token).toBe(0);
   expect(ends.next(logits(1, 2, 3), 2).token).toBe(0);
   expect(ends.next(logits(1, 2, 3), 3).token).toBe(1);
 });
 
-test('a logit that is not a number is an error even where it would be masked', () => {
+test('a NaN logit is an error even if the minimum length masks it', () => {
   expect(() => sampler({ minTokens: 1, endIds: [2] }).next(logits(1, 2, Number.NaN), 0)).toThrow(InternalError);
 });
 
@@ -92,11 +92,11 @@ test('log-probabilities are those of the raw logits, most likely first', () => {
   expect(logprobs!.top[0]![1]).toBeCloseTo(3 - normalizer, 12);
 });
 
-test('zero alternatives give the chosen token alone', () => {
+test('zero alternatives return only the log-probability of the chosen token', () => {
   expect(sampler({ logprobs: 0 }).next(logits(1, 2, 3), 0).logprobs!.top).toEqual([]);
 });
 
-test('a stream that goes on elsewhere goes on exactly, penalties and minimum included', () => {
+test('a resumed stream continues identically, including penalties and minimum length', () => {
   const settings = fc.record({
     temperature: fc.constantFrom(0, 0.7, 1.5),
     topK: fc.constantFrom(0, 3, 10),
@@ -119,7 +119,7 @@ test('a stream that goes on elsewhere goes on exactly, penalties and minimum inc
   );
 });
 
-test('other seeds give other streams', () => {
+test('different seeds give different streams', () => {
   const streams = new Set<string>();
   for (let seed = 0; seed < 20; seed++) streams.add(generate(sampler({ temperature: 1, seed }), [1], 20).join());
   expect(streams.size).toBe(20);

@@ -7,7 +7,7 @@ import { InternalError } from '../../../../src/errors.js';
 
 const PLAIN: SelectionSettings = { temperature: 1, topK: 0, topP: 1, minP: 0 };
 
-/** The set that may be drawn, by sorting everything. */
+/** Reference: the set of tokens that may be drawn, by a full sort. */
 function naiveSet(logits: Float32Array, { temperature, topK, topP, minP }: SelectionSettings): Set<number> {
   const highest = Math.max(...logits);
   const weight = (id: number) => Math.exp((logits[id]! - highest) / temperature);
@@ -24,7 +24,7 @@ function naiveSet(logits: Float32Array, { temperature, topK, topP, minP }: Selec
   return new Set(topP === 1 ? ids : kept);
 }
 
-/** Every token that some draw gives. A grid of draws finds each token at least as likely as a step. */
+/** All tokens that a grid of draws selects: every token at least as likely as the grid's step. */
 function drawnSet(logits: Float32Array, settings: SelectionSettings, draws: number): Set<number> {
   const scratch = new SamplingScratch(logits.length);
   const drawn = new Set<number>();
@@ -32,7 +32,7 @@ function drawnSet(logits: Float32Array, settings: SelectionSettings, draws: numb
   return drawn;
 }
 
-/** Those of a set that are more likely than `least` within it. */
+/** The tokens of a set that are more likely than `least` within it. */
 function likely(logits: Float32Array, set: Set<number>, temperature: number, least: number): number[] {
   const highest = Math.max(...logits);
   const weight = (id: number) => Math.exp((logits[id]! - highest) / temperature);
@@ -40,16 +40,16 @@ function likely(logits: Float32Array, set: Set<number>, temperature: number, lea
   return [...set].filter((id) => weight(id) / total > least);
 }
 
-// Multiples of an odd fraction keep clear of sums that fall on top-p's edge by chance, and still have equal logits.
+// Multiples of an odd fraction give equal logits, but no sums that hit top-p exactly.
 const logitsOf = fc
   .array(fc.integer({ min: -9, max: 9 }), { minLength: 1, maxLength: 40 })
   .map((steps) => Float32Array.from(steps, (n) => n * 0.3137));
 
-test('argmax takes the lowest id of equals', () => {
+test('argmax returns the lowest id of equal logits', () => {
   expect(argmax(Float32Array.of(1, 3, 3, 2))).toBe(1);
 });
 
-test('logits that are no distribution are an error, wherever they stand', () => {
+test('invalid logits are an error at any position', () => {
   for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
     for (let at = 0; at < 3; at++) {
       const logits = Float32Array.of(1, 2, 3);
@@ -61,7 +61,7 @@ test('logits that are no distribution are an error, wherever they stand', () => 
   expect(() => argmax(new Float32Array(4).fill(Number.NEGATIVE_INFINITY))).toThrow(InternalError);
 });
 
-test('temperature 0 takes the most likely token whatever the draw', () => {
+test('temperature 0 chooses the most likely token for any draw', () => {
   fc.assert(
     fc.property(logitsOf, fc.double({ min: 0, max: 0.999, noNaN: true }), (logits, draw) => {
       const settings = { ...PLAIN, temperature: 0 };
@@ -70,7 +70,7 @@ test('temperature 0 takes the most likely token whatever the draw', () => {
   );
 });
 
-test('top-k, top-p and min-p leave the same tokens as a full sort does', () => {
+test('top-k, top-p and min-p keep the same tokens as a full sort', () => {
   fc.assert(
     fc.property(
       logitsOf,
@@ -90,7 +90,7 @@ test('top-k, top-p and min-p leave the same tokens as a full sort does', () => {
   );
 });
 
-test('a peaked and a flat distribution of many tokens give the sets of a full sort', () => {
+test('the same tokens as a full sort are kept of large vocabularies, peaked or flat', () => {
   for (const spread of [0.01, 1, 8]) {
     const logits = Float32Array.from({ length: 1500 }, (_, id) => (uniformAt(3, id) - 0.5) * 2 * spread);
     for (const settings of [
@@ -128,7 +128,7 @@ test('tokens are drawn in proportion to their probabilities (chi-square)', () =>
   expect(chiSquare).toBeLessThan(25.7);
 });
 
-test('a draw next to 1 still gives a token that is allowed', () => {
+test('the largest draw below 1 selects an allowed token', () => {
   const logits = Float32Array.of(0, 0, 0, Number.NEGATIVE_INFINITY);
   expect(choose(logits, PLAIN, 1 - 2 ** -53, new SamplingScratch(4))).toBe(2);
 });

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { copyArguments, cudaMissing, gpuMissing } from '../../../../src/device/cuda/cuda-runtime.js';
 import { openDevice } from '../../../../src/device/open.js';
-import type { ForeignLibrary } from '../../../../src/native/ffi.js';
+import type { NativeLibrary } from '../../../../src/native/ffi.js';
 import { OrtRuntime } from '../../../../src/ort/runtime.js';
 
-test('copies rows that lie apart as cudaMemcpy2DAsync takes them: to, from, bytes of a row, rows, within the device', () => {
+test('lists the arguments of cudaMemcpy2DAsync in their order', () => {
   const [to, from] = [
     { address: 0x7f00_0000_1000, pitchBytes: 256 },
     { address: 0x7f00_0000_9000, pitchBytes: 4096 },
@@ -12,19 +12,19 @@ test('copies rows that lie apart as cudaMemcpy2DAsync takes them: to, from, byte
   expect(copyArguments(to, from, 256, 8)).toEqual([to.address, 256, from.address, 4096, 256, 8, 3, 0]);
 });
 
-test('copies no rows that lie one over another', () => {
+test('refuses rows that overlap', () => {
   const at = (pitchBytes: number) => ({ address: 4096, pitchBytes });
-  expect(() => copyArguments(at(256), at(4096), 257, 8)).toThrow(/256 bytes apart/);
-  expect(() => copyArguments(at(4096), at(128), 257, 8)).toThrow(/128 bytes apart/);
+  expect(() => copyArguments(at(256), at(4096), 257, 8)).toThrow(/pitch of 256 bytes/);
+  expect(() => copyArguments(at(4096), at(128), 257, 8)).toThrow(/pitch of 128 bytes/);
 });
 
 test.each([
   [0, 1, null],
   [0, 0, 'the CUDA runtime (libcudart.so.12) finds no GPU'],
-  [100, 0, 'the CUDA runtime (libcudart.so.12) has no GPU that it can use: said of 100 (100)'],
-  // What is in memory after a failure says nothing.
-  [35, 1, 'the CUDA runtime (libcudart.so.12) has no GPU that it can use: said of 35 (35)'],
-])('asks the runtime for GPUs: status %i and %i of them', (status, gpus, missing) => {
+  [100, 0, 'the CUDA runtime (libcudart.so.12) has no usable GPU: said of 100 (100)'],
+  // The count is undefined after a failure.
+  [35, 1, 'the CUDA runtime (libcudart.so.12) has no usable GPU: said of 35 (35)'],
+])('finds a usable GPU or the reason why not: status %i, %i GPUs', (status, gpus, missing) => {
   const functions: Record<string, (argument: never) => unknown> = {
     cudaGetDeviceCount: (count: Int32Array) => {
       count[0] = gpus;
@@ -32,7 +32,7 @@ test.each([
     },
     cudaGetErrorString: (of: number) => `said of ${of}`,
   };
-  const runtime = { name: 'libcudart.so.12', function: (name: string) => functions[name] } as unknown as ForeignLibrary;
+  const runtime = { name: 'libcudart.so.12', function: (name: string) => functions[name] } as unknown as NativeLibrary;
   expect(gpuMissing(runtime)).toBe(missing);
 });
 

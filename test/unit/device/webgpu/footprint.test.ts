@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { footprintBytes } from '../../../../src/device/webgpu/footprint.js';
 
-test('a buffer takes up no less than its bytes, and a larger one no less than a smaller one', () => {
+test('a footprint is at least the size of the buffer, and grows with it', () => {
   const bytes = fc.integer({ min: 1, max: 2 ** 30 });
   fc.assert(
     fc.property(bytes, bytes, (a, b) => {

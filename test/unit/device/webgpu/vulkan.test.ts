@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { readMemory, readProperties, vulkanAdapters } from '../../../../src/device/webgpu/vulkan.js';
 import { webGpuMissing } from '../../../support/software-vulkan.js';
 
-test('reads type and name of an adapter', () => {
+test('reads the type and the name of an adapter', () => {
   const bytes = new Uint8Array(1024).fill(0xff);
   const view = new DataView(bytes.buffer);
   view.setUint32(16, 2, true);
@@ -14,7 +14,7 @@ test('reads type and name of an adapter', () => {
   expect(readProperties(bytes).type).toBe('other');
 });
 
-test("adds up an adapter's own memory", () => {
+test("sums an adapter's device-local heaps", () => {
   const bytes = new Uint8Array(1024);
   const view = new DataView(bytes.buffer);
   view.setUint32(260, 3, true);

@@ -4,13 +4,13 @@ import type { Reservation } from '../../../../src/core/reservation.js';
 import type { Device, DeviceBlock } from '../../../../src/device/device.js';
 import type { PrefixCache, PrefixRequest, PreparedPrefix } from '../../../../src/engine/prefix-cache.js';
 
-/** A cache of one worker without peers: blocks in the device's own memory, by key, kept until `clear`. */
+/** A cache of one worker without peers: blocks in device memory, kept until `clear`. */
 export class MemoryCache implements PrefixCache {
   /** Prefixes handed out and still pinned; blocks reserved and neither committed nor aborted; keys claimed and not settled. */
   pins = 0;
   reservations = 0;
   prepared = 0;
-  /** Where set, `prepare` waits for it. */
+  /** `prepare` waits for this promise, if set. */
   gate: Promise<void> | null = null;
   private readonly blocks = new Map<BlockKey, DeviceBlock>();
   private readonly _claims = new Map<BlockKey, object>();
@@ -57,19 +57,19 @@ export class MemoryCache implements PrefixCache {
     };
   }
 
-  /** Takes over what another one has, whatever its device. */
+  /** Copies all blocks of another cache, on any device. */
   async copyFrom(other: MemoryCache): Promise<void> {
     const bytes = new Uint8Array(blockBytes(this.device.layout));
     for (const [key, theirs] of other.blocks) {
       const block = this.device.allocateBlock();
-      if (block === null) throw new Error('there is no room for the blocks of another cache');
+      if (block === null) throw new Error('cannot copy the blocks of another cache: the device is full');
       await other.device.download(theirs, bytes);
       await this.device.upload(block, bytes);
       this.blocks.set(key, block);
     }
   }
 
-  /** Drops all blocks from the `keep`-th on, in the order in which they came. */
+  /** Drops all but the first `keep` blocks, in order of insertion. */
   clear(keep = 0): void {
     for (const [key, block] of [...this.blocks].slice(keep)) {
       this.blocks.delete(key);

@@ -3,7 +3,7 @@ import type { ModelGraph } from '../../../../src/engine/model-graph.js';
 import type { ElementType } from '../../../../src/ort/element-type.js';
 import { Value } from '../../../../src/ort/value.js';
 
-/** Greedy tokens the slow way, to hold the engine against: every token is computed from all tokens before it, with no K/V kept from one to the next. */
+/** Reference for the engine: greedy decoding that computes each token from all tokens before it, without any K/V. */
 export async function slowGreedy(graph: ModelGraph, prompt: readonly number[], count: number): Promise<number[]> {
   const tokens = [...prompt];
   for (let i = 0; i < count; i++) tokens.push(await nextToken(graph, tokens));

@@ -55,7 +55,7 @@ export function keysOf({ tokens, salt, fingerprint }: GenerateRequest): BlockKey
   return blockKeys(unpackTokens(tokens), rootSeed({ fingerprint, adapter: '', salt })).map(({ key }) => key);
 }
 
-/** A request for the rigs' fleet. */
+/** A request with the fingerprint of all rigs. */
 export function ask(tokens: ArrayLike<number>, asked: Asked = {}): GenerateRequest {
   const ids = Uint32Array.from(tokens);
   return {
@@ -107,7 +107,7 @@ export type RigOptions = Partial<EngineOptions> & {
   provider?: Provider;
 };
 
-/** An engine over a real graph, on the CPU unless another provider is given, with a cache that keeps what it is given. */
+/** An engine over a real graph, by default on the CPU, with a `MemoryCache`. */
 export class Rig {
   static async open(folder: ModelFolder, options: RigOptions = {}): Promise<Rig> {
     const runtime = OrtRuntime.open();
@@ -151,7 +151,7 @@ export class Rig {
     return collect(this.engine.generate(request, signal));
   }
 
-  /** Ends it, and says what it left behind: nothing, if all is well. */
+  /** Closes the engine, and returns what it leaked. */
   async close(): Promise<string[]> {
     await this.engine.idle();
     const { running, waiting } = this.engine.stats();
@@ -175,7 +175,7 @@ export async function tinyModel(
   return { folder: await openModelFolder(dir), remove: () => rm(dir, { recursive: true, force: true }) };
 }
 
-/** Token ids of no meaning, the same for the same seed. */
+/** Random token ids, reproducible by seed. */
 export function noise(count: number, vocab: number, seed = 1): number[] {
   let state = seed;
   return Array.from({ length: count }, () => {

@@ -24,7 +24,7 @@ const external = (file: string) => externalTensorMessage({ name: file, type: 'fl
 const ATTRIBUTE = { tensor: 5, graph: 6, tensors: 10, graphs: 11 };
 
 describe('reading a graph', () => {
-  it('gives nodes, values and their shapes', () => {
+  it('returns nodes, values and their shapes', () => {
     const graph = readGraph(
       memorySource(
         join([
@@ -47,7 +47,7 @@ describe('reading a graph', () => {
     expect(graph.outputs).toMatchObject([{ name: 'y', elementCode: 10, dims: [] }]);
   });
 
-  it('does not take weights for inputs, though older files list them there', () => {
+  it('does not count weights among the inputs, as older files do', () => {
     const weight = tensorMessage({ name: 'w', type: 'float32', dims: [2] }, new Float32Array(2));
     const model = modelOf(
       bytesField(GRAPH.input, valueMessage('x', 1, [2])),
@@ -59,7 +59,7 @@ describe('reading a graph', () => {
     expect(graph.initializers).toEqual([{ name: 'w', dims: [2] }]);
   });
 
-  it('finds external data wherever a graph can have it, each file once', () => {
+  it('finds external data anywhere in a graph, each file once', () => {
     const attribute = (field: number, content: Uint8Array) =>
       bytesField(GRAPH.node, bytesField(NODE.attribute, bytesField(field, content)));
     const model = modelOf(
@@ -73,15 +73,15 @@ describe('reading a graph', () => {
     expect(readGraph(memorySource(model)).externalFiles).toEqual(['a.bin', 'b.bin', 'c.bin', 'd.bin', 'e.bin']);
   });
 
-  it('refuses what is no model, or has two graphs', () => {
+  it('refuses bytes that are not a model, and a model with two graphs', () => {
     expect(() => readGraph(memorySource(new Uint8Array(0)))).toThrow(/no graph/);
     expect(() => readGraph(memorySource(join([modelOf(), modelOf()])))).toThrow(/two graphs/);
     expect(() => readGraph(memorySource(Uint8Array.of(0, 1)))).toThrow(Corrupt);
   });
 });
 
-describe('a file as a source of bytes', () => {
-  it('gives any range, also those larger than what it reads ahead', async () => {
+describe('a file source', () => {
+  it('reads any range, even larger than its window', async () => {
     const bytes = Uint8Array.from({ length: 1_000_000 }, (_, i) => i * 31 + (i >> 8));
     const path = joinPath(await scratchFolder(), 'bytes');
     await writeFile(path, bytes);

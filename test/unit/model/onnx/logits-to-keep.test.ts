@@ -81,7 +81,7 @@ async function logitsOf(model: Uint8Array, keep?: bigint): Promise<{ dims: reado
   return { dims: logits!.dims, data: logits!.data as Float32Array };
 }
 
-/** The last `keep` positions of each row. */
+/** The logits of the last `keep` positions of each row. */
 function lastOf(all: { dims: readonly number[]; data: Float32Array }, keep: number): Float32Array {
   const [rows, tokens, vocab] = all.dims as [number, number, number];
   const kept = Array.from({ length: rows }, (_, row) => {
@@ -105,7 +105,7 @@ function reasonAgainst(graph: SmallGraph): string {
 const weights = floats('weights', [HIDDEN, VOCAB]);
 
 describe('an edited recall graph', () => {
-  it('gives the same last logits as the unedited one, bit for bit', async () => {
+  it('computes bit-identical last logits', async () => {
     const folder = await openModelFolder(RECALL);
     const model = await readFile(folder.graphPath);
     const before = graphSignature(folder.graph, folder.config, 64);
@@ -133,7 +133,7 @@ describe('an edited recall graph', () => {
     await plain.close();
   });
 
-  it('has all its weights where they were', async () => {
+  it('keeps all weights', async () => {
     const model = await readFile(joinPath(RECALL, 'onnx', 'model.onnx'));
     const graph = readGraph(memorySource(model));
     const after = edited(model);
@@ -206,14 +206,14 @@ describe('num_logits_to_keep', () => {
     }
   });
 
-  it('leaves no stale shapes between head and logits', () => {
+  it('removes stale shapes between head and logits', () => {
     const graph = readGraph(memorySource(edited(smallModel(soft))));
     expect(graph.values).toEqual([]);
     expect(graph.outputs.map((output) => output.dims)).toEqual([['batch', 'logits_to_keep', VOCAB]]);
     expect(graph.inputs.map((input) => [input.name, input.dims])).toContainEqual(['num_logits_to_keep', []]);
   });
 
-  it('works on graphs whose weights lie in another file', async () => {
+  it('is added to graphs with external weights', async () => {
     const folder = await scratchFolder();
     const values = Float32Array.from({ length: HIDDEN * VOCAB }, (_, i) => i / 100);
     await writeFile(joinPath(folder, 'weights.bin'), values);
@@ -233,7 +233,7 @@ describe('num_logits_to_keep', () => {
     await session.release();
   });
 
-  it('is not given to a graph whose head is not understood, with the reason', () => {
+  it('is not added to a graph with an unknown head, and the result has the reason', () => {
     const matmul: Node = { op: 'MatMul', inputs: ['hidden', 'weights'], outputs: ['logits'] };
     const initializers = [weights];
     expect(reasonAgainst({ nodes: [matmul], initializers, opset: 9 })).toMatch(/operator set 9/);
@@ -244,10 +244,10 @@ describe('num_logits_to_keep', () => {
     expect(reasonAgainst({ nodes: [{ ...matmul, inputs: ['weights', 'hidden'] }], initializers })).toMatch(
       /come first/,
     );
-    expect(reasonAgainst({ nodes: [] })).toMatch(/no node makes "logits"/);
+    expect(reasonAgainst({ nodes: [] })).toMatch(/no node computes "logits"/);
   });
 
-  it('is not given to a graph that uses the logits of all positions elsewhere', () => {
+  it('is not added to a graph that uses the logits of all positions elsewhere', () => {
     const nodes: Node[] = [
       { op: 'MatMul', inputs: ['hidden', 'weights'], outputs: ['raw'] },
       { op: 'Tanh', inputs: ['raw'], outputs: ['logits'] },
@@ -260,7 +260,7 @@ describe('num_logits_to_keep', () => {
     );
   });
 
-  it('is refused for bytes that are no ONNX model', () => {
+  it('is refused for bytes that are not an ONNX model', () => {
     const model = smallModel(soft);
     for (let end = 0; end < model.length; end += 13) {
       const cut = model.subarray(0, end);

@@ -25,7 +25,7 @@ const message = fc.array(
 );
 
 describe('protobuf wire format', () => {
-  it('walks exactly the fields that were written', () => {
+  it('iterates over exactly the encoded fields', () => {
     fc.assert(
       fc.property(message, (written) => {
         const bytes = join(
@@ -49,7 +49,7 @@ describe('protobuf wire format', () => {
     );
   });
 
-  it('refuses bytes that are no message, and nothing else happens', () => {
+  it('throws only Corrupt for arbitrary bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
         try {
@@ -68,7 +68,7 @@ describe('protobuf wire format', () => {
     );
   });
 
-  it('refuses a field that is longer than its message', () => {
+  it('refuses a field longer than its message', () => {
     const bytes = bytesField(7, 'weights');
     expect(() => [...fields(memorySource(bytes.subarray(0, -1)))]).toThrow(Corrupt);
   });
@@ -78,12 +78,12 @@ describe('protobuf wire format', () => {
     expect(() => [...fields(memorySource(Uint8Array.of((1 << 3) | 3, (1 << 3) | 4)))]).toThrow(Corrupt);
   });
 
-  it('writes 64-bit integers in two’s complement', () => {
+  it('encodes 64-bit integers in two’s complement', () => {
     expect([...varint(2n ** 63n - 1n)]).toEqual([255, 255, 255, 255, 255, 255, 255, 255, 127]);
     expect([...varint(-1)]).toEqual([255, 255, 255, 255, 255, 255, 255, 255, 255, 1]);
   });
 
-  it('reads repeated integers packed and one by one', () => {
+  it('reads repeated integers, packed or not', () => {
     const values = [0, 1, 300, -1, 2 ** 40];
     const source = memorySource(
       join([...values.map((value) => intField(1, value)), bytesField(1, values.map(varint))]),

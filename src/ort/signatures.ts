@@ -1,8 +1,8 @@
-import type { Pointer } from './ffi.js';
+import type { Pointer } from '../native/ffi.js';
 
-/** Slots and signatures of the functions of ONNX Runtime's C API (onnxruntime_c_api.h) that are used. */
+/** Slots and signatures of the functions of ONNX Runtime's C API (onnxruntime_c_api.h) that shoal uses. */
 
-/** How an argument or result is handed over, and what it is in JavaScript. */
+/** Kinds of arguments and results, with their types in JavaScript. */
 export interface ForeignKinds {
   /** `OrtStatus*`: null for success. */
   status: Pointer;
@@ -14,7 +14,7 @@ export interface ForeignKinds {
   texts: readonly string[];
   /** `ORTCHAR_T*`: UTF-16 on Windows. */
   path: string;
-  /** Memory of JavaScript, passed without a copy. Text must end with a zero byte. */
+  /** JavaScript memory, passed without a copy. Strings must end with a zero byte. */
   bytes: Uint8Array | BigUint64Array;
   void: undefined;
 }
@@ -34,15 +34,19 @@ export const NATIVE_TYPES: Record<ForeignKind, string> = {
 
 export interface Signature<R extends ForeignKind, A extends readonly ForeignKind[]> {
   readonly slot: number;
-  readonly gives: R;
-  readonly takes: A;
+  readonly result: R;
+  readonly parameters: A;
 }
 
-function at<R extends ForeignKind, A extends ForeignKind[]>(slot: number, gives: R, ...takes: A): Signature<R, A> {
-  return { slot, gives, takes };
+function at<R extends ForeignKind, A extends ForeignKind[]>(
+  slot: number,
+  result: R,
+  ...parameters: A
+): Signature<R, A> {
+  return { slot, result, parameters };
 }
 
-/** Slots of the OrtApi table. They never change once shipped. */
+/** Slots of the `OrtApi` table, which never change once released. */
 export const SIGNATURES = {
   getErrorCode: at(1, 'int', 'pointer'),
   getErrorMessage: at(2, 'text', 'pointer'),
@@ -66,7 +70,7 @@ export const SIGNATURES = {
   runOptionsUnsetTerminate: at(47, 'status', 'pointer'),
   createTensorAsOrtValue: at(48, 'status', 'pointer', 'pointer', 'size', 'int', 'pointer'),
   createTensorWithDataAsOrtValue: at(49, 'status', 'pointer', 'pointer', 'size', 'pointer', 'size', 'int', 'pointer'),
-  /** The same over memory of JavaScript. */
+  /** The same function, over JavaScript memory. */
   createTensorOverBytes: at(49, 'status', 'pointer', 'bytes', 'size', 'pointer', 'size', 'int', 'pointer'),
   getTensorMutableData: at(51, 'status', 'pointer', 'pointer'),
   castTypeInfoToTensorInfo: at(55, 'status', 'pointer', 'pointer'),
