@@ -63,8 +63,8 @@ export async function findNatsServer(options: FindOptions = {}): Promise<FoundSe
   }
   throw new Unavailable(
     `cannot find or install a nats-server: ${failures.join('; ')}; ` +
-      'install it (apt-get install nats-server, brew install nats-server, or https://nats.io/download), ' +
-      'set SHOAL_NATS_SERVER to the path of the program, or start NATS yourself and set --nats to its address',
+      'install it (apt-get install nats-server, or https://nats.io/download), set SHOAL_NATS_SERVER to its path, ' +
+      'or set --nats to a running server',
   );
 }
 

@@ -9,9 +9,6 @@ import { errorMessages, type MessagePositions, styleFaults } from '../support/er
 const ROOT = join(import.meta.dirname, '../..');
 const FOLDERS = ['src', 'coordinator', 'workers', 'cli'];
 
-/** Folders and files whose messages do not follow the style yet. Empty this list: an entry that passes must be removed. */
-const NOT_YET: readonly string[] = ['cli'];
-
 /** Position of the message among the arguments of each class or function. `super`: in a class of errors. */
 const POSITIONS: MessagePositions = new Map([
   ['InvalidRequest', 0],
@@ -50,15 +47,8 @@ describe('the error messages of the tree', () => {
   });
 
   it('follow the style', () => {
-    const wrong = messages.filter(
-      ({ path, faults }) => faults.length > 0 && !NOT_YET.some((place) => isIn(path, place)),
-    );
+    const wrong = messages.filter(({ faults }) => faults.length > 0);
     expect(wrong.map(({ path, line, text, faults }) => `${path}:${line}: ${faults.join(', ')}: ${text}`)).toEqual([]);
-  });
-
-  it('are exempt from the style only where some still do not follow it', () => {
-    const failing = messages.filter(({ faults }) => faults.length > 0);
-    expect(NOT_YET.filter((place) => !failing.some(({ path }) => isIn(path, place)))).toEqual([]);
   });
 });
 
