@@ -63,7 +63,7 @@ export async function joinCharter(
     }
     before = null;
     const alive = await anybodyAlive();
-    // Members that live did not write what nobody can read: somebody without the secret did.
+    // Live members did not write an unreadable charter: a process without the secret did.
     if (alive === 'nobody' || (alive === 'members' && !isCharter(found.value))) {
       if (await kv.update(KEY, value, found.revision)) return 'replaced';
       continue;
