@@ -137,6 +137,7 @@ describe.each(['direct', 'nats'] as const)('an intruder on NATS of a fleet whose
     const asked = expectRightAnswers(coordinator, 8, 16).finally(() => {
       answered = true;
     });
+    asked.catch(() => {});
     forgeAnnouncements(intruder, rows, fingerprint);
     for (const row of rows) forgeCalls(intruder, row, caller, fingerprint);
     forgeAnswers(intruder, caller);
@@ -188,15 +189,18 @@ describe.each(['direct', 'nats'] as const)('an intruder on NATS of a fleet whose
   it('makes no coordinator that starts later believe in what is over', async () => {
     expect(await workers[1]!.stop()).toBe(0);
     const alive = (await serving(coordinator, 2)).map(({ id }) => id).filter((id) => id !== 'worker-2');
-    let begun = false;
-    const replaying = (async () => {
-      while (!begun) await intruder.replay();
+    let repeating = true;
+    const rounds = (async () => {
+      while (repeating) await intruder.replay();
     })();
+    const seen = new Set<string>();
     const second = await newCoordinator('second');
-    await serving(second, 2);
-    const seen = new Set((await second.workers()).map(({ id }) => id));
-    begun = true;
-    await replaying;
+    try {
+      for (const { id } of await serving(second, 2)) seen.add(id);
+    } finally {
+      repeating = false;
+      await rounds;
+    }
     await intruder.replay();
     for (const { id } of await second.workers()) seen.add(id);
     expect([...seen].sort()).toEqual(alive.sort());
