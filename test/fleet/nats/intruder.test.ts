@@ -35,7 +35,7 @@ const RUN_TOKENS = 4;
 const CALLS_GUESSED = 300;
 
 /** Where the intruder gets through, a test waits in vain. */
-const LIMIT = { timeout: 30_000 };
+const LIMIT = { timeout: 60_000 };
 
 /** Where workers listen. Nothing answers at the second address, so that all calls take NATS. */
 const WORKER_ARGS = { direct: [], nats: ['--advertise-host', '127.0.0.2'] } as const;
