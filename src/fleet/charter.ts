@@ -36,15 +36,16 @@ export interface JoinOptions {
 const KEY = 'charter';
 
 /**
- * Joins the fleet's charter. The first process founds the charter. A process that does not fit it replaces it if no member is alive. Any
- * number of processes may join concurrently: all writes are compare-and-set.
+ * Joins the fleet's charter. The first process founds the charter. A process that does not fit it replaces it if no member is alive, and
+ * restores it if a process without the secret has overwritten it. Any number of processes may join concurrently: all writes are
+ * compare-and-set.
  * @throws Refused with each field that differs, both values and a remedy; the errors of `kv`
  */
 export async function joinCharter(
   kv: KeyValue,
   mine: Charter,
   { anybodyAlive }: JoinOptions,
-): Promise<'founded' | 'joined' | 'replaced'> {
+): Promise<'founded' | 'joined' | 'replaced' | 'restored'> {
   const value = encode(mine);
   let before: number | null = null;
   for (;;) {
@@ -65,7 +66,7 @@ export async function joinCharter(
     const alive = await anybodyAlive();
     // Live members did not write an unreadable charter: a process without the secret did.
     if (alive === 'nobody' || (alive === 'members' && !isCharter(found.value))) {
-      if (await kv.update(KEY, value, found.revision)) return 'replaced';
+      if (await kv.update(KEY, value, found.revision)) return alive === 'nobody' ? 'replaced' : 'restored';
       continue;
     }
     // The live members may have replaced this charter in the meantime.

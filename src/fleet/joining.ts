@@ -41,6 +41,8 @@ export async function joinFleet({ transport, clock, log, config, fingerprint, mo
     const kv = await transport.openKeyValue(`shoal-${config.namespace}`);
     const how = await joinCharter(kv, mine, { anybodyAlive: () => anybodyAlive(transport, clock, subjects) });
     if (how === 'replaced') log.warn(mine, 'replaced the charter of an older fleet without live members');
+    else if (how === 'restored')
+      log.warn(mine, 'restored the charter, which a process without the cluster secret had overwritten');
     else log.info(mine, how === 'founded' ? 'founded the fleet' : 'joined the fleet under its charter');
   } catch (error) {
     if (!(error instanceof Unavailable)) throw error;

@@ -102,10 +102,10 @@ describe('the charter', () => {
     expect(await joinCharter(kv, recall, unasked)).toBe('joined');
   });
 
-  test('that was overwritten by a process without the secret is replaced by the live members', async () => {
+  test('that was overwritten by a process without the secret is restored by the live members', async () => {
     const kv = new MemoryKeyValue();
     await kv.create('charter', Uint8Array.of(0xc1));
-    expect(await joinCharter(kv, recall, alive)).toBe('replaced');
+    expect(await joinCharter(kv, recall, alive)).toBe('restored');
   });
 
   test('is replaced if no member is alive', async () => {
