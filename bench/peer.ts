@@ -7,7 +7,15 @@ import { fileURLToPath } from 'node:url';
 import { openProcessMemory } from '../src/native/process-memory.js';
 import { BLOCK_BYTES, BLOCKS, SENDER, type Senders } from './peer-sender.js';
 import { peerTransfer, rawTransfer, type Transfer } from './peer-transfers.js';
-import { type Benchmark, type BenchOptions, machineLine, median, type Report, reportRow } from './report.js';
+import {
+  type Benchmark,
+  type BenchOptions,
+  machineLine,
+  quotients,
+  type Report,
+  reportRatio,
+  reportRow,
+} from './report.js';
 
 /**
  * 16 blocks of 4 MiB from one process to another, over a Unix socket, over TCP, and out of memory that the two share: fetched by the peer protocol
@@ -98,19 +106,18 @@ async function takeTurns(contenders: readonly Contender[], round: number): Promi
 }
 
 function report(lanes: readonly Lane[]): Report {
-  const ratio = (over: Contender, under: Contender) => median(over.samples.map((rate, i) => rate / under.samples[i]!));
   return {
     name: 'peer',
     rows: lanes.flatMap((lane) =>
       contendersOf(lane).map(({ name, samples }) => reportRow(`${lane.kind} ${name}`, 'GB/s', samples)),
     ),
     ratios: lanes.flatMap(({ kind, peer, kept, overwritten }) => [
-      {
-        name: `${kind} peer / raw`,
-        value: ratio(peer, kept),
-        bound: kind === 'memory' ? null : { kind: 'at least', value: LEAST_OF_RAW },
-      },
-      { name: `${kind} peer / raw, bytes overwritten`, value: ratio(peer, overwritten), bound: null },
+      reportRatio(
+        `${kind} peer / raw`,
+        quotients(peer.samples, kept.samples),
+        kind === 'memory' ? null : { kind: 'at least', value: LEAST_OF_RAW },
+      ),
+      reportRatio(`${kind} peer / raw, bytes overwritten`, quotients(peer.samples, overwritten.samples)),
     ]),
     machine: machineLine(),
   };
