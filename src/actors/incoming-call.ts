@@ -52,7 +52,15 @@ export class IncomingCall {
   /** As the handler sees it. */
   get call(): Call {
     const deadlineMs = this.deadlineAtMs === null ? null : Math.max(this.deadlineAtMs - this.owner.clock.now(), 0);
-    return { signal: this.abort.signal, deadlineMs, from: this.message.from.node };
+    const { abort } = this;
+    return {
+      // Node makes the signal when it is first asked for, and few handlers ask.
+      get signal() {
+        return abort.signal;
+      },
+      deadlineMs,
+      from: this.message.from.node,
+    };
   }
 
   /** False when nobody waits for the answer any more. */

@@ -6,7 +6,7 @@ import type { ObserveActors } from './event.js';
 import { IncomingCall, type IncomingOwner } from './incoming-call.js';
 import type { Route } from './route.js';
 
-/** Calls that a node remembers after their end, so that a message delivered twice is handled once. */
+/** Calls that a node remembers at least after their end, so that a message delivered twice is handled once. It remembers at most twice as many. */
 const CALLS_REMEMBERED = 16_384;
 
 type Message<T extends NodeMessage['type']> = Extract<NodeMessage, { type: T }>;
@@ -14,8 +14,9 @@ type Message<T extends NodeMessage['type']> = Extract<NodeMessage, { type: T }>;
 /** The calls that have come to the actors of this node and have not ended. */
 export class Incoming implements IncomingOwner {
   private readonly open = new Map<string, IncomingCall>();
-  /** Calls that were taken in, or cancelled before they came, oldest first. */
-  private readonly seen = new Set<string>();
+  /** Calls that were taken in, or cancelled before they came: the newest, and those before them. A full set takes the place of the older one. */
+  private seen = new Set<string>();
+  private seenBefore = new Set<string>();
 
   constructor(
     readonly clock: Clock,
@@ -27,7 +28,7 @@ export class Incoming implements IncomingOwner {
 
   receiveCall(message: CallMessage, route: Route): void {
     const key = callKey(message);
-    if (this.seen.has(key)) {
+    if (this.seen.has(key) || this.seenBefore.has(key)) {
       this.observe({ type: 'dropped', reason: 'duplicate', what: `${message.protocol}.${message.method}` });
       return;
     }
@@ -103,11 +104,9 @@ export class Incoming implements IncomingOwner {
 
   private remember(key: string): void {
     this.seen.add(key);
-    if (this.seen.size <= CALLS_REMEMBERED) return;
-    for (const oldest of this.seen) {
-      this.seen.delete(oldest);
-      return;
-    }
+    if (this.seen.size < CALLS_REMEMBERED) return;
+    this.seenBefore = this.seen;
+    this.seen = new Set();
   }
 }
 
