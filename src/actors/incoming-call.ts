@@ -38,6 +38,8 @@ export class IncomingCall {
   onSettled: (() => void) | null = null;
 
   constructor(
+    /** Names the call among all that come to this node. */
+    readonly key: string,
     readonly message: CallMessage,
     /** On which the caller is answered: that on which it was heard last. */
     public route: Route,
@@ -52,15 +54,7 @@ export class IncomingCall {
   /** As the handler sees it. */
   get call(): Call {
     const deadlineMs = this.deadlineAtMs === null ? null : Math.max(this.deadlineAtMs - this.owner.clock.now(), 0);
-    const { abort } = this;
-    return {
-      // Node makes the signal when it is first asked for, and few handlers ask.
-      get signal() {
-        return abort.signal;
-      },
-      deadlineMs,
-      from: this.message.from.node,
-    };
+    return new HandledCall(this.abort, deadlineMs, this.message.from.node);
   }
 
   /** False when nobody waits for the answer any more. */
@@ -184,5 +178,19 @@ export class IncomingCall {
         this.fail(new InternalError(`${protocol}.${method} cannot send its answer: ${why}`));
     }
     return true;
+  }
+}
+
+/** A call as its handler sees it. */
+class HandledCall implements Call {
+  constructor(
+    private readonly abort: AbortController,
+    readonly deadlineMs: number | null,
+    readonly from: string,
+  ) {}
+
+  /** Made by Node when it is first asked for: it costs as much as all else of a call, and few handlers ask. */
+  get signal(): AbortSignal {
+    return this.abort.signal;
   }
 }

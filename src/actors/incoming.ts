@@ -33,7 +33,7 @@ export class Incoming implements IncomingOwner {
       return;
     }
     this.remember(key);
-    const call = new IncomingCall(message, route, this);
+    const call = new IncomingCall(key, message, route, this);
     if (this.open.size >= limits.CALLS_IN_FLIGHT) {
       call.fail(new Overloaded(`this node already serves ${limits.CALLS_IN_FLIGHT} calls`));
       return;
@@ -99,7 +99,7 @@ export class Incoming implements IncomingOwner {
   }
 
   closed(call: IncomingCall): void {
-    this.open.delete(callKey(call.message));
+    this.open.delete(call.key);
   }
 
   private remember(key: string): void {
