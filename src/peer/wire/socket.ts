@@ -8,7 +8,7 @@ import { HANDSHAKE_TIMEOUT_MS, PEER_SEND_BUFFER_BYTES } from '../../limits.js';
 /** Sockets between peers: dialling and accepting, so that bytes are read straight into their final memory. */
 
 /** Bytes read from one socket before the others have their turn. */
-const TURN_BYTES = 1024 * 1024;
+const TURN_BYTES = 512 * 1024;
 
 /** Receives the bytes of a socket: `target` gives the memory for the next bytes, `advance` says how many of them have come. */
 export interface Inlet {
