@@ -72,7 +72,11 @@ export class Sealer {
     cipher.setAAD(associated(head, subject, reply), { plaintextLength: payload.byteLength });
     const sealed = cipher.update(payload);
     cipher.final();
-    return Buffer.concat([head, sealed, cipher.getAuthTag()]);
+    const message = Buffer.allocUnsafe(head.byteLength + sealed.byteLength + TAG_BYTES);
+    message.set(head);
+    message.set(sealed, head.byteLength);
+    message.set(cipher.getAuthTag(), head.byteLength + sealed.byteLength);
+    return message;
   }
 }
 
@@ -141,5 +145,9 @@ function keyOf(secret: string, { id, incarnation }: Sender, use: SealedUse): Buf
 
 /** What is authenticated beside the payload. Subjects hold no line breaks. */
 function associated(head: Uint8Array, subject: string, reply: string): Buffer {
-  return Buffer.concat([head, Buffer.from(`${subject}\n${reply}`)]);
+  const names = `${subject}\n${reply}`;
+  const bytes = Buffer.allocUnsafe(head.byteLength + Buffer.byteLength(names));
+  bytes.set(head);
+  bytes.write(names, head.byteLength);
+  return bytes;
 }

@@ -5,11 +5,12 @@ import { InvalidRequest } from '../errors.js';
  */
 
 const TOKEN = /^[^\s.*>]+$/;
+const SUBJECT = /^[^\s.*>]+(?:\.[^\s.*>]+)*$/;
 const SUBJECT_CHARS = 1_024;
 
 /** Throws InvalidRequest unless a message can be published to it. */
 export function checkSubject(subject: string): void {
-  if (subject.length > SUBJECT_CHARS || !subject.split('.').every((token) => TOKEN.test(token))) {
+  if (subject.length > SUBJECT_CHARS || !SUBJECT.test(subject)) {
     throw new InvalidRequest(
       `cannot publish to the subject ${JSON.stringify(subject.slice(0, 80))}: tokens are joined by dots, without spaces or wildcards`,
     );

@@ -140,7 +140,7 @@ export class Connection implements Inlet {
 
   /** Reads up to so many bytes beyond a header along with it, for connections whose frames are mostly small. */
   readAhead(bytes: number): void {
-    this.reader.readAheadBytes = bytes;
+    this.reader.readAhead(bytes);
   }
 
   /** Closes at once. */
