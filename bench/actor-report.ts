@@ -15,7 +15,7 @@ export interface RouteRound {
 }
 
 /** Quantiles of round trips in one round, in microseconds. */
-export interface Quantiles {
+interface Quantiles {
   readonly p50: number;
   readonly p99: number;
 }
