@@ -2,7 +2,16 @@ import { fileURLToPath } from 'node:url';
 import { bareDecode } from './bare-loop.js';
 import { benchGraph, benchModel, benchThreads, randomTokens } from './bench-model.js';
 import { type Streamed, type StreamedOptions, streamed } from './first-token.js';
-import { type BenchOptions, machineLine, median, type Report, type ReportRatio, reportRow } from './report.js';
+import {
+  type BenchOptions,
+  machineLine,
+  median,
+  quotients,
+  type Report,
+  type ReportRatio,
+  reportRatio,
+  reportRow,
+} from './report.js';
 import { RunningFleet } from './running-fleet.js';
 import { decodeRate, gapsWithin, quantile, wholeRate } from './streams.js';
 
@@ -147,14 +156,14 @@ async function measureArrival(
 }
 
 function report({ decode, whole, bare, chunkMs, gapsMs, longestMs }: Samples): Report {
-  const over = (above: readonly number[], below: readonly number[]) => median(above.map((rate, i) => rate / below[i]!));
   const among = `${ARRIVING_AMONG} streams, ${ARRIVING_TOKENS} tokens arriving`;
   const speedUps = STREAMS.slice(1).map(
-    (count): ReportRatio => ({
-      name: `decoding: ${count} streams / 1`,
-      value: over(decode[count], decode[1]),
-      bound: count === 8 ? { kind: 'at least', value: 4.5 } : null,
-    }),
+    (count): ReportRatio =>
+      reportRatio(
+        `decoding: ${count} streams / 1`,
+        quotients(decode[count], decode[1]),
+        count === 8 ? { kind: 'at least', value: 4.5 } : null,
+      ),
   );
   return {
     name: 'batch',
@@ -169,18 +178,13 @@ function report({ decode, whole, bare, chunkMs, gapsMs, longestMs }: Samples): R
     ],
     ratios: [
       ...speedUps,
-      { name: 'decoding: 8 streams / bare loop', value: over(decode[BARE_STREAMS], bare), bound: null },
-      { name: 'with prompts: 8 streams / 1', value: over(whole[8], whole[1]), bound: null },
-      {
-        name: 'between tokens, 99th percentile / one chunk',
-        value: quantile(gapsMs, 0.99) / median(chunkMs),
-        bound: null,
-      },
-      {
-        name: 'between tokens, longest of all / one chunk',
-        value: Math.max(...longestMs) / median(chunkMs),
-        bound: { kind: 'at most', value: 2.5 },
-      },
+      reportRatio('decoding: 8 streams / bare loop', quotients(decode[BARE_STREAMS], bare)),
+      reportRatio('with prompts: 8 streams / 1', quotients(whole[8], whole[1])),
+      reportRatio('between tokens, 99th percentile / one chunk', [quantile(gapsMs, 0.99) / median(chunkMs)]),
+      reportRatio('between tokens, longest of all / one chunk', [Math.max(...longestMs) / median(chunkMs)], {
+        kind: 'at most',
+        value: 2.5,
+      }),
     ],
   };
 }

@@ -48,12 +48,10 @@ export function benchBytes(): Uint8Array {
   return new Uint8Array(words.buffer);
 }
 
-async function send(folder: string): Promise<void> {
-  const memory = SharedMemory.allocate(BLOCKS * BLOCK_BYTES);
-  const bytes = memory?.bytes ?? new Uint8Array(BLOCKS * BLOCK_BYTES);
-  bytes.set(benchBytes());
+/** Serves the blocks of these bytes, which lie in `memory` if that is given, and takes no blocks. */
+export function senderHost(bytes: Uint8Array, memory: SharedMemory | null): BlockHost {
   const blocks = new Map(benchBlocks(bytes).map((block) => [block.key, block]));
-  const host: BlockHost = {
+  return {
     isShared: () => memory !== null,
     pin: async (key) => {
       const block = blocks.get(key);
@@ -63,6 +61,13 @@ async function send(folder: string): Promise<void> {
     },
     admit: () => 'full',
   };
+}
+
+async function send(folder: string): Promise<void> {
+  const memory = SharedMemory.allocate(BLOCKS * BLOCK_BYTES);
+  const bytes = memory?.bytes ?? new Uint8Array(BLOCKS * BLOCK_BYTES);
+  bytes.set(benchBytes());
+  const host = senderHost(bytes, memory);
   const server = new PeerServer({ identity: SENDER, secret: SECRET, host, blockBytes: BLOCK_BYTES, setSendBuffer });
   const shoal = await server.listen({ unixPath: join(folder, 'shoal.sock'), tcpHost: '127.0.0.1' });
   const unixPath = join(folder, 'raw.sock');

@@ -7,7 +7,15 @@ import { fileURLToPath } from 'node:url';
 import { openProcessMemory } from '../src/native/process-memory.js';
 import { BLOCK_BYTES, BLOCKS, SENDER, type Senders } from './peer-sender.js';
 import { peerTransfer, rawTransfer, type Transfer } from './peer-transfers.js';
-import { type Benchmark, type BenchOptions, machineLine, median, type Report, reportRow } from './report.js';
+import {
+  type Benchmark,
+  type BenchOptions,
+  machineLine,
+  quotients,
+  type Report,
+  reportRatio,
+  reportRow,
+} from './report.js';
 
 /**
  * Benchmark `peer`: throughput of the peer protocol between two processes, compared with raw sockets.
@@ -100,19 +108,18 @@ async function runRound(contenders: readonly Contender[], round: number): Promis
 }
 
 function report(comparisons: readonly Comparison[]): Report {
-  const ratio = (over: Contender, under: Contender) => median(over.samples.map((rate, i) => rate / under.samples[i]!));
   return {
     name: 'peer',
     rows: comparisons.flatMap((comparison) =>
       contendersOf(comparison).map(({ name, samples }) => reportRow(`${comparison.kind} ${name}`, 'GB/s', samples)),
     ),
     ratios: comparisons.flatMap(({ kind, peer, kept, overwritten }) => [
-      {
-        name: `${kind} peer / raw`,
-        value: ratio(peer, kept),
-        bound: kind === 'memory' ? null : { kind: 'at least', value: MIN_OF_RAW },
-      },
-      { name: `${kind} peer / raw, bytes overwritten`, value: ratio(peer, overwritten), bound: null },
+      reportRatio(
+        `${kind} peer / raw`,
+        quotients(peer.samples, kept.samples),
+        kind === 'memory' ? null : { kind: 'at least', value: MIN_OF_RAW },
+      ),
+      reportRatio(`${kind} peer / raw, bytes overwritten`, quotients(peer.samples, overwritten.samples)),
     ]),
     machine: machineLine(),
   };

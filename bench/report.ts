@@ -12,12 +12,24 @@ export interface ReportRow {
   readonly samples: number;
 }
 
-/** A comparison of two rows of the same run, with its bound. */
+/** A comparison of two quantities of the same run, with its bound. */
 export interface ReportRatio {
   readonly name: string;
+  /** `x` for a quotient; a unit for a difference. */
+  readonly unit: string;
   readonly value: number;
+  /** The least and the greatest over the rounds. */
+  readonly min: number;
+  readonly max: number;
   /** Null for a ratio that is shown for information. */
-  readonly bound: { readonly kind: 'at most' | 'at least'; readonly value: number } | null;
+  readonly bound: Bound | null;
+  /** Whether the value is within the bound; true if there is none. */
+  readonly holds: boolean;
+}
+
+export interface Bound {
+  readonly kind: 'at most' | 'at least';
+  readonly value: number;
 }
 
 /** The result of a benchmark. */
@@ -59,10 +71,21 @@ export function median(samples: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-/** Whether a ratio is within its bound; true if it has none. */
-export function keepsBound(ratio: ReportRatio): boolean {
-  if (ratio.bound === null) return true;
-  return ratio.bound.kind === 'at most' ? ratio.value <= ratio.bound.value : ratio.value >= ratio.bound.value;
+/** Summarizes a comparison by its values in the rounds, of which there must be at least one. The median is held to the bound. */
+export function reportRatio(
+  name: string,
+  samples: readonly number[],
+  bound: Bound | null = null,
+  unit = 'x',
+): ReportRatio {
+  const value = median(samples);
+  const holds = bound === null || (bound.kind === 'at most' ? value <= bound.value : value >= bound.value);
+  return { name, unit, value, min: Math.min(...samples), max: Math.max(...samples), bound, holds };
+}
+
+/** The quotients of two quantities, round by round. */
+export function quotients(over: readonly number[], under: readonly number[]): number[] {
+  return over.map((sample, round) => sample / under[round]!);
 }
 
 /** One line that describes this machine. */
@@ -82,11 +105,10 @@ export function formatReport(report: Report): string {
       `  (${number(row.min)} to ${number(row.max)}, ${row.samples} samples)`,
   );
   const ratios = report.ratios.map((ratio) => {
-    const bound =
-      ratio.bound === null
-        ? ''
-        : `  ${ratio.bound.kind} ${ratio.bound.value}: ${keepsBound(ratio) ? 'kept' : 'MISSED'}`;
-    return `  ${ratio.name.padEnd(width)}  ${number(ratio.value).padStart(8)} x${bound}`;
+    const { name, unit, value, min, max, bound, holds } = ratio;
+    const spread = min === max ? '' : `  (${number(min)} to ${number(max)})`;
+    const verdict = bound === null ? '' : `  ${bound.kind} ${bound.value}: ${holds ? 'kept' : 'MISSED'}`;
+    return `  ${name.padEnd(width)}  ${number(value).padStart(8)} ${unit}${spread}${verdict}`;
   });
   return [`${report.name} on ${report.machine}`, '', ...rows, ...(ratios.length > 0 ? ['', ...ratios] : [])].join('\n');
 }

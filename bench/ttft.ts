@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { BareLoop } from './bare-loop.js';
 import { benchGraph, benchModel, benchThreads, randomTokens } from './bench-model.js';
 import { type Streamed, streamed } from './first-token.js';
-import { type BenchOptions, machineLine, median, type Report, reportRow } from './report.js';
+import { type BenchOptions, machineLine, quotients, type Report, reportRatio, reportRow } from './report.js';
 import { RunningFleet } from './running-fleet.js';
 
 /** Benchmark `ttft`: time to the first token, cold, with a local hit and with a remote hit. */
@@ -42,7 +42,6 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
     floor.release();
     graph.release();
   }
-  const of = (name: keyof typeof samples) => median(samples[name]);
   return {
     name: 'ttft',
     machine: machineLine(),
@@ -53,9 +52,9 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
       reportRow('floor: bare graph, 32 tokens after 1,024', 'ms', samples.floor),
     ],
     ratios: [
-      { name: 'local hit / floor', value: of('local') / of('floor'), bound: { kind: 'at most', value: 1.25 } },
-      { name: 'remote hit / local hit', value: of('remote') / of('local'), bound: { kind: 'at most', value: 1.25 } },
-      { name: 'cold / remote hit', value: of('cold') / of('remote'), bound: { kind: 'at least', value: 10 } },
+      reportRatio('local hit / floor', quotients(samples.local, samples.floor), { kind: 'at most', value: 1.25 }),
+      reportRatio('remote hit / local hit', quotients(samples.remote, samples.local), { kind: 'at most', value: 1.25 }),
+      reportRatio('cold / remote hit', quotients(samples.cold, samples.remote), { kind: 'at least', value: 10 }),
     ],
   };
 }

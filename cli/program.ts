@@ -59,7 +59,7 @@ const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'bench',
-    argument: ['<name>', 'peer, ttft, decode or batch'],
+    argument: ['<name>', 'peer, actor, ttft, decode or batch'],
     help: 'Run a benchmark, and its baseline in the same run.',
     options: OPTIONS,
     load: async () => (await import('./bench.js')).bench,

@@ -18,8 +18,10 @@ const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** The monotonic clock of the machine. */
 export class SystemClock implements Clock {
+  private readonly originMs = performance.timeOrigin;
+
   now(): number {
-    return performance.timeOrigin + performance.now();
+    return this.originMs + performance.now();
   }
 
   after(delayMs: number, fn: () => void): Timer {

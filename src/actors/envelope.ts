@@ -85,7 +85,6 @@ export type LinkedMessage =
 const TO_NODE = 0;
 /** Address in place of a call's ID: a look-up. */
 const TO_ALL = -1;
-const Linked = z.tuple([z.int().min(TO_ALL), z.unknown()]);
 
 /**
  * Packs a message for a direct link as `[address, message]`.
@@ -98,10 +97,12 @@ export function packLinked(linked: LinkedMessage): Uint8Array {
 
 /** Decodes and checks a message of a direct link. Throws if the message is malformed. */
 export function unpackLinked(bytes: Uint8Array): LinkedMessage {
-  const [number, message] = Linked.parse(decode(bytes));
+  const linked = decode(bytes);
+  if (!Array.isArray(linked) || linked.length !== 2) throw new Corrupt('a message of a link is not a pair');
+  const [number, message] = linked as [unknown, unknown];
   if (number === TO_NODE) return { to: 'node', message: NodeMessage.parse(message) };
   if (number === TO_ALL) return { to: 'all', message: LookupMessage.parse(message) };
-  return { to: 'call', id: number, message: unpackAnswer(message) };
+  return { to: 'call', id: CallId.parse(number), message: unpackAnswer(message) };
 }
 
 /** Checks an answer from another node, and unpacks its items. Throws if the answer is malformed. */

@@ -38,6 +38,8 @@ export class IncomingCall {
   onSettled: (() => void) | null = null;
 
   constructor(
+    /** Names the call among all that come to this node. */
+    readonly key: string,
     readonly message: CallMessage,
     /** The route for answers: the one on which the call or its last probe arrived. */
     public route: Route,
@@ -52,7 +54,7 @@ export class IncomingCall {
   /** The handler's view of the call. */
   get call(): Call {
     const deadlineMs = this.deadlineAtMs === null ? null : Math.max(this.deadlineAtMs - this.owner.clock.now(), 0);
-    return { signal: this.abort.signal, deadlineMs, from: this.message.from.node };
+    return new HandledCall(this.abort, deadlineMs, this.message.from.node);
   }
 
   /** Whether the caller still waits for an answer. */
@@ -176,5 +178,19 @@ export class IncomingCall {
         this.fail(new InternalError(`cannot send the answer of ${protocol}.${method}: ${why}`));
     }
     return true;
+  }
+}
+
+/** A call as its handler sees it. */
+class HandledCall implements Call {
+  constructor(
+    private readonly abort: AbortController,
+    readonly deadlineMs: number | null,
+    readonly from: string,
+  ) {}
+
+  /** Made by Node when it is first asked for: it costs as much as all else of a call, and few handlers ask. */
+  get signal(): AbortSignal {
+    return this.abort.signal;
   }
 }

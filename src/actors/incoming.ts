@@ -8,7 +8,9 @@ import type { Route } from './route.js';
 
 /** The calls to the actors of this node. */
 
-/** Limit on the remembered IDs of calls, which make a call that is delivered twice run once. */
+/**
+ * Number of calls that a node remembers after their end, so that a call that is delivered twice runs once. It remembers at most twice as many.
+ */
 const CALLS_REMEMBERED = 16_384;
 /** Limit on the open calls of all callers. One caller has at most `CALLS_IN_FLIGHT`, so that a caller that reads no answers leaves room for others. */
 const CALLS_SERVED = 4 * limits.CALLS_IN_FLIGHT;
@@ -20,8 +22,9 @@ export class Incoming implements IncomingOwner {
   private readonly open = new Map<string, IncomingCall>();
   /** Number of open calls by caller. */
   private readonly openByCaller = new Map<string, number>();
-  /** Calls that have arrived, or were cancelled before they arrived, oldest first. */
-  private readonly seen = new Set<string>();
+  /** Calls that have arrived, or were cancelled before they arrived: the newest, and those before them. A full set replaces the older one. */
+  private seen = new Set<string>();
+  private seenBefore = new Set<string>();
 
   constructor(
     readonly clock: Clock,
@@ -33,12 +36,12 @@ export class Incoming implements IncomingOwner {
 
   receiveCall(message: CallMessage, route: Route): void {
     const key = callKey(message);
-    if (this.seen.has(key)) {
+    if (this.seen.has(key) || this.seenBefore.has(key)) {
       this.observe({ type: 'dropped', reason: 'duplicate', what: `${message.protocol}.${message.method}` });
       return;
     }
     this.remember(key);
-    const call = new IncomingCall(message, route, this);
+    const call = new IncomingCall(key, message, route, this);
     const caller = nodeKey(message.from);
     const ofCaller = this.openByCaller.get(caller) ?? 0;
     if (this.open.size >= CALLS_SERVED || ofCaller >= limits.CALLS_IN_FLIGHT) {
@@ -111,7 +114,7 @@ export class Incoming implements IncomingOwner {
   }
 
   closed(call: IncomingCall): void {
-    if (!this.open.delete(callKey(call.message))) return;
+    if (!this.open.delete(call.key)) return;
     const caller = nodeKey(call.message.from);
     const left = this.openByCaller.get(caller)! - 1;
     if (left > 0) this.openByCaller.set(caller, left);
@@ -120,11 +123,9 @@ export class Incoming implements IncomingOwner {
 
   private remember(key: string): void {
     this.seen.add(key);
-    if (this.seen.size <= CALLS_REMEMBERED) return;
-    for (const oldest of this.seen) {
-      this.seen.delete(oldest);
-      return;
-    }
+    if (this.seen.size < CALLS_REMEMBERED) return;
+    this.seenBefore = this.seen;
+    this.seen = new Set();
   }
 }
 

@@ -74,7 +74,11 @@ export class MessageSealer {
     cipher.setAAD(associated(head, subject, reply), { plaintextLength: payload.byteLength });
     const sealed = cipher.update(payload);
     cipher.final();
-    return Buffer.concat([head, sealed, cipher.getAuthTag()]);
+    const message = Buffer.allocUnsafe(head.byteLength + sealed.byteLength + TAG_BYTES);
+    message.set(head);
+    message.set(sealed, head.byteLength);
+    message.set(cipher.getAuthTag(), head.byteLength + sealed.byteLength);
+    return message;
   }
 }
 
@@ -143,5 +147,9 @@ function keyOf(secret: string, { id, incarnation }: Sender, use: SealedUse): Buf
 
 /** The associated data, authenticated with the payload. Subjects contain no line breaks. */
 function associated(head: Uint8Array, subject: string, reply: string): Buffer {
-  return Buffer.concat([head, Buffer.from(`${subject}\n${reply}`)]);
+  const names = `${subject}\n${reply}`;
+  const bytes = Buffer.allocUnsafe(head.byteLength + Buffer.byteLength(names));
+  bytes.set(head);
+  bytes.write(names, head.byteLength);
+  return bytes;
 }

@@ -23,7 +23,7 @@ const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, structured
  * excessive nesting
  */
 export function encode(value: unknown): Uint8Array {
-  checkPlain(value, 0, []);
+  if (!isPlain(value, 0)) throw notPlain(value, []);
   return packr.pack(value);
 }
 
@@ -45,28 +45,34 @@ export function decode(bytes: Uint8Array): unknown {
   }
 }
 
-function checkPlain(value: unknown, depth: number, path: (string | number)[]): void {
+function isPlain(value: unknown, depth: number): boolean {
   if (value === null || typeof value !== 'object') {
-    if (typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint') {
-      throw unsendable(`a ${typeof value}`, path);
-    }
-    return;
+    return typeof value !== 'function' && typeof value !== 'symbol' && typeof value !== 'bigint';
   }
-  if (value instanceof Uint8Array) return;
-  if (depth === WIRE_VALUE_DEPTH) throw unsendable(`more than ${WIRE_VALUE_DEPTH} levels`, path);
+  if (value instanceof Uint8Array) return true;
+  if (depth === WIRE_VALUE_DEPTH) return false;
   if (Array.isArray(value)) {
-    for (const [i, item] of value.entries()) checkEntry(item, depth, path, i);
-    return;
+    for (let i = 0; i < value.length; i++) if (!isPlain(value[i], depth + 1)) return false;
+    return true;
   }
   const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null) throw unsendable('an instance of a class', path);
-  for (const [key, item] of Object.entries(value)) checkEntry(item, depth, path, key);
+  if (prototype !== Object.prototype && prototype !== null) return false;
+  for (const key of Object.keys(value)) {
+    if (!isPlain((value as Readonly<Record<string, unknown>>)[key], depth + 1)) return false;
+  }
+  return true;
 }
 
-function checkEntry(value: unknown, depth: number, path: (string | number)[], key: string | number): void {
-  path.push(key);
-  checkPlain(value, depth + 1, path);
-  path.pop();
+/** The error for a value that is not plain, with the path to the entry that is not. */
+function notPlain(value: unknown, path: readonly (string | number)[]): InternalError {
+  if (typeof value !== 'object' || value === null) return unsendable(`a ${typeof value}`, path);
+  if (path.length === WIRE_VALUE_DEPTH) return unsendable(`more than ${WIRE_VALUE_DEPTH} levels`, path);
+  const prototype: unknown = Object.getPrototypeOf(value);
+  const isMap = !Array.isArray(value);
+  if (isMap && prototype !== Object.prototype && prototype !== null) return unsendable('an instance of a class', path);
+  const entries: [string | number, unknown][] = isMap ? Object.entries(value) : [...value.entries()];
+  const [key, entry] = entries.find(([, item]) => !isPlain(item, path.length + 1))!;
+  return notPlain(entry, [...path, key]);
 }
 
 function unsendable(what: string, path: readonly (string | number)[]): InternalError {
@@ -75,11 +81,7 @@ function unsendable(what: string, path: readonly (string | number)[]): InternalE
 
 /** Finds the end of a value, and rejects bytes outside the subset. Source: the MessagePack specification, section Formats. */
 class Outline {
-  private readonly view: DataView;
-
-  constructor(private readonly bytes: Uint8Array) {
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  }
+  constructor(private readonly bytes: Uint8Array) {}
 
   valueEnd(at: number, depth: number): number {
     const tag = this.byte(at);
@@ -159,17 +161,16 @@ class Outline {
   }
 
   private byte(at: number): number {
-    this.skip(at, 1);
-    return this.view.getUint8(at);
+    const byte = this.bytes[at];
+    if (byte === undefined) throw new Corrupt(`a message ends at byte ${at}, within a value`);
+    return byte;
   }
 
   private uint16(at: number): number {
-    this.skip(at, 2);
-    return this.view.getUint16(at);
+    return this.byte(at) * 2 ** 8 + this.byte(at + 1);
   }
 
   private uint32(at: number): number {
-    this.skip(at, 4);
-    return this.view.getUint32(at);
+    return this.uint16(at) * 2 ** 16 + this.uint16(at + 2);
   }
 }

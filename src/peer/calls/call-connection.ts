@@ -67,9 +67,7 @@ export class CallConnection implements CallLink, ConnectionOwner {
       throw new Overloaded(`cannot send to ${peer.node}: ${connection.queuedBytes} bytes wait for it already`);
     }
     this.sentSinceBeat = true;
-    // Messages of one turn of the event loop leave in one write.
-    connection.batch();
-    if (message.byteLength <= FRAME_HEADER_BYTES) connection.send(MESSAGE, 0, message);
+    if (message.byteLength <= FRAME_HEADER_BYTES) connection.gather(MESSAGE, 0, message);
     else connection.send(MESSAGE, 0, NO_HEADER, { bytes: message, released: () => undefined });
   }
 

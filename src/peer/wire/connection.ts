@@ -42,7 +42,9 @@ export class Connection implements Inlet {
   private readonly pending = new Set<() => void>();
   private reason: ShoalError | null = null;
   private over = false;
-  private corked = false;
+  /** Frames for one write at the end of this turn of the event loop. */
+  private gathered: Uint8Array[] = [];
+  private gatheredBytes = 0;
   private provedPeer: PeerIdentity | null = null;
 
   constructor(
@@ -109,6 +111,7 @@ export class Connection implements Inlet {
       flushed();
       return;
     }
+    this.writeGathered();
     const head = packFrame(code, request, header, payload?.bytes.byteLength ?? 0);
     if (!payload) {
       this.socket.write(head, flushed);
@@ -121,25 +124,23 @@ export class Connection implements Inlet {
     this.socket.uncork();
   }
 
-  /** Frames that are sent until the end of this turn of the event loop go to the kernel in one write. */
-  batch(): void {
-    if (this.corked) return;
-    this.corked = true;
-    this.socket.cork();
-    process.nextTick(() => {
-      this.corked = false;
-      this.socket.uncork();
-    });
+  /** Sends a frame without a payload, in one write with all others of this turn of the event loop. */
+  gather(code: number, request: number, header: Uint8Array): void {
+    if (!this.open) return;
+    if (this.gathered.length === 0) process.nextTick(() => this.writeGathered());
+    const frame = packFrame(code, request, header, 0);
+    this.gathered.push(frame);
+    this.gatheredBytes += frame.byteLength;
   }
 
   /** Bytes that wait in this process for the kernel to take them. */
   get queuedBytes(): number {
-    return this.socket.writableLength;
+    return this.socket.writableLength + this.gatheredBytes;
   }
 
   /** Reads up to so many bytes beyond a header along with it, for connections whose frames are mostly small. */
   readAhead(bytes: number): void {
-    this.reader.readAheadBytes = bytes;
+    this.reader.readAhead(bytes);
   }
 
   /** Closes at once. */
@@ -169,8 +170,17 @@ export class Connection implements Inlet {
     }
   }
 
+  private writeGathered(): void {
+    const { gathered, gatheredBytes } = this;
+    const [first] = gathered;
+    if (!first) return;
+    this.gathered = [];
+    this.gatheredBytes = 0;
+    if (this.open) this.socket.write(gathered.length === 1 ? first : Buffer.concat(gathered, gatheredBytes));
+  }
+
   private silent(): void {
-    if (this.pending.size === 0 && !this.reader.midFrame && !this.owner.awaits()) return;
+    if (this.pending.size === 0 && this.queuedBytes === 0 && !this.reader.midFrame && !this.owner.awaits()) return;
     this.close(new Unavailable(`no bytes came from or went to a peer for ${this.options.progressTimeoutMs} ms`));
   }
 

@@ -101,7 +101,7 @@ export interface FrameTaker {
   end(digest: BlockDigest | null): void;
 }
 
-/** Default of `FrameReader.readAheadBytes`. */
+/** Bytes read along with a header, unless `FrameReader.readAhead` says otherwise. */
 const READ_AHEAD_BYTES = 2048;
 
 /**
@@ -111,6 +111,8 @@ const READ_AHEAD_BYTES = 2048;
 export class FrameReader {
   /** Holds preludes and headers, and the bytes of discarded payloads. */
   private scratch = Buffer.allocUnsafe(HANDSHAKE_FRAME_BYTES);
+  /** The beginning of the scratch memory, into which a frame is read of which no byte has come. */
+  private fresh: Uint8Array | null = null;
   private filled = 0;
   /** The prelude of the frame whose header is due; null while a prelude is due. */
   private prelude: Prelude | null = null;
@@ -119,7 +121,7 @@ export class FrameReader {
   private received = 0;
   private stopped = false;
   /** Bytes read along with a header, beyond its end. Few where payloads are large: payload bytes among them are copied once more. */
-  readAheadBytes = READ_AHEAD_BYTES;
+  private readAheadBytes = READ_AHEAD_BYTES;
   private readonly digester = new Digester();
 
   /** Headers fit `HANDSHAKE_FRAME_BYTES` at first. */
@@ -131,6 +133,13 @@ export class FrameReader {
     const wide = Buffer.allocUnsafe(PRELUDE_BYTES + FRAME_HEADER_BYTES);
     this.scratch.copy(wide, 0, 0, this.filled);
     this.scratch = wide;
+    this.fresh = null;
+  }
+
+  /** Reads up to so many bytes beyond a header along with it. */
+  readAhead(bytes: number): void {
+    this.readAheadBytes = bytes;
+    this.fresh = null;
   }
 
   /** Discards all bytes from now on. */
@@ -150,6 +159,10 @@ export class FrameReader {
     if (this.inPayload) {
       const left = Math.min(this.payloadBytes - this.received, PEER_READ_BYTES);
       return this.payload?.subarray(this.received, this.received + left) ?? this.scratch.subarray(0, left);
+    }
+    if (this.filled === 0 && this.prelude === null) {
+      this.fresh ??= this.scratch.subarray(0, Math.max(PRELUDE_BYTES, this.readAheadBytes));
+      return this.fresh;
     }
     const wanted = this.prelude?.headerBytes ?? PRELUDE_BYTES;
     return this.scratch.subarray(this.filled, Math.max(wanted, this.filled + this.readAheadBytes));

@@ -9,6 +9,8 @@ import { HANDSHAKE_TIMEOUT_MS } from '../../limits.js';
 
 /** Size of the kernel's send buffer of a Unix socket between peers, where it can be set. */
 const PEER_SEND_BUFFER_BYTES = 2 ** 20;
+/** Bytes read from one socket before the others have their turn. */
+const TURN_BYTES = 512 * 1024;
 
 /** Receives the bytes of a socket: `target` gives the memory for the next bytes, `advance` says how many of them have come. */
 export interface Inlet {
@@ -70,7 +72,7 @@ export function describe(endpoint: Endpoint): string {
 /** Begins to connect. Incoming bytes are read straight into the memory that the inlet gives; with TLS they are copied there. */
 export function dial(endpoint: Endpoint, inlet: Inlet, options: SocketOptions): net.Socket {
   if ('path' in endpoint || !options.tls) {
-    const socket = net.connect({ ...endpoint, onread: onread(inlet) });
+    const socket: net.Socket = net.connect({ ...endpoint, onread: onread(inlet, () => socket) });
     socket.once('connect', () => tune(socket, options));
     return socket;
   }
@@ -111,8 +113,8 @@ export function adopt(accepted: net.Socket, inlet: Inlet, options: SocketOptions
   }
   (accepted as unknown as WithHandle)._handle = null;
   accepted.destroy();
-  const moved = { handle, allowHalfOpen: false, onread: onread(inlet) };
-  const socket = new net.Socket(moved as net.SocketConstructorOpts);
+  const moved = { handle, allowHalfOpen: false, onread: onread(inlet, () => socket) };
+  const socket: net.Socket = new net.Socket(moved as net.SocketConstructorOpts);
   tune(socket, options);
   socket.read(0);
   return socket;
@@ -134,12 +136,21 @@ export function fileDescriptorOf(socket: net.Socket): number {
   return typeof fd === 'number' ? fd : -1;
 }
 
-function onread(inlet: Inlet): net.OnReadOpts {
+/** Reads into the inlet, at most `TURN_BYTES` in one turn of the event loop: Node itself would go on until the kernel has no more. */
+function onread(inlet: Inlet, socketOf: () => net.Socket): net.OnReadOpts {
+  let turnBytes = 0;
+  const goOn = () => {
+    turnBytes = 0;
+    socketOf().resume();
+  };
   return {
     buffer: () => inlet.target(),
     callback: (bytes) => {
       inlet.advance(bytes);
-      return true;
+      turnBytes += bytes;
+      if (turnBytes < TURN_BYTES) return true;
+      setImmediate(goOn);
+      return false;
     },
   };
 }
