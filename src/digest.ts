@@ -1,5 +1,6 @@
 import { xxh3, xxh32 } from '@node-rs/xxhash';
 import type { BlockDigest } from './core/block.js';
+import { xxh32Short } from './xxh32.js';
 
 /**
  * Digests of blocks and checksums of a few bytes. A digest is XXH3, 64 bits, seed 0: it detects what memory, disks and wires do to bytes, not
@@ -32,7 +33,13 @@ export function digestOf(bytes: Uint8Array): BlockDigest {
   return whole.digest();
 }
 
-/** Checksum of a few bytes: XXH32, seed 0. It detects every change that lies within four bytes at an offset that is a multiple of four. */
-export function checksumOf(bytes: Uint8Array): number {
-  return xxh32(bytes, 0);
+/** Up to so many bytes a hash in JavaScript is faster than a call of the library. */
+const SHORT_BYTES = 256;
+
+/**
+ * Checksum of the bytes from `from` to before `end`: XXH32, seed 0. It detects every change that lies within four bytes at an offset that is a
+ * multiple of four.
+ */
+export function checksumOf(bytes: Uint8Array, from = 0, end = bytes.byteLength): number {
+  return end - from <= SHORT_BYTES ? xxh32Short(bytes, from, end) : xxh32(bytes.subarray(from, end), 0);
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Corrupt, type WireError } from '../errors.js';
 import { ACTOR_NAME_CHARS, CALLS_IN_FLIGHT, STREAM_WINDOW_ITEMS } from '../limits.js';
-import { decode, encode } from '../wire/msgpack.js';
+import { decode } from '../wire/msgpack.js';
 
 /** The messages between nodes, with their schemas. An actor's protocol checks its requests, answers and items. */
 
@@ -75,43 +75,14 @@ export type AnswerMessage = z.infer<typeof AnswerMessage>;
 export const LookupMessage = z.strictObject({ id: CallId, from: NodeAddress, protocol: Name, actor: Name });
 export type LookupMessage = z.infer<typeof LookupMessage>;
 
-/** A message on a direct link with its addressee: the node, one of the node's calls, or (for a look-up) the actor of that name. */
-export type LinkedMessage =
-  | { readonly to: 'node'; readonly message: NodeMessage }
-  | { readonly to: 'call'; readonly id: number; readonly message: AnswerMessage }
-  | { readonly to: 'all'; readonly message: LookupMessage };
-
-/** Address in place of a call's ID, which is 1 or more: the node. */
-const TO_NODE = 0;
-/** Address in place of a call's ID: a look-up. */
-const TO_ALL = -1;
-
-/**
- * Packs a message for a direct link as `[address, message]`.
- * @throws InternalError if a value in the message cannot be encoded
- */
-export function packLinked(linked: LinkedMessage): Uint8Array {
-  const number = linked.to === 'call' ? linked.id : linked.to === 'node' ? TO_NODE : TO_ALL;
-  return encode([number, linked.message]);
-}
-
-/** Decodes and checks a message of a direct link. Throws if the message is malformed. */
-export function unpackLinked(bytes: Uint8Array): LinkedMessage {
-  const linked = decode(bytes);
-  if (!Array.isArray(linked) || linked.length !== 2) throw new Corrupt('a message of a link is not a pair');
-  const [number, message] = linked as [unknown, unknown];
-  if (number === TO_NODE) return { to: 'node', message: NodeMessage.parse(message) };
-  if (number === TO_ALL) return { to: 'all', message: LookupMessage.parse(message) };
-  return { to: 'call', id: CallId.parse(number), message: unpackAnswer(message) };
-}
-
 /** Checks an answer from another node, and unpacks its items. Throws if the answer is malformed. */
 export function unpackAnswer(value: unknown): AnswerMessage {
   const message = AnswerMessage.parse(value);
   return message.type === 'items' ? { ...message, items: message.items.map(unpackItem) } : message;
 }
 
-function unpackItem(content: unknown): unknown {
+/** Decodes one item of a stream. Throws if it is not packed. */
+export function unpackItem(content: unknown): unknown {
   if (!(content instanceof Uint8Array)) throw new Corrupt('an item of a stream is not packed');
   return decode(content);
 }

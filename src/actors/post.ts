@@ -1,17 +1,15 @@
 import type { Bus, BusMessage, Subscription } from '../bus/bus.js';
-import { Corrupt } from '../errors.js';
 import { decode, encode } from '../wire/msgpack.js';
 import {
   type AnswerMessage,
   LookupMessage,
   type NodeAddress,
   NodeMessage,
-  packLinked,
   sameNode,
   unpackAnswer,
-  unpackLinked,
 } from './envelope.js';
 import type { ObserveActors } from './event.js';
+import { packLinked, unpackLinked } from './linked-message.js';
 import type { CallLink, CallLinks } from './links.js';
 import { BusRoute, DirectRoute, LocalRoute, type Route } from './route.js';
 import { callSubject, lookupSubject, nodeSubject, probedTokens } from './subjects.js';
@@ -129,11 +127,7 @@ export class Post {
 
   private onLinked(link: CallLink, bytes: Uint8Array): void {
     try {
-      const linked = unpackLinked(bytes);
-      const { message } = linked;
-      if ('from' in message && !sameNode(message.from, link.peer)) {
-        throw new Corrupt('the sender is not the peer of the link');
-      }
+      const linked = unpackLinked(bytes, link.peer);
       if (linked.to === 'call') this.inbox.answer(linked.id, linked.message, link.peer);
       else if (linked.to === 'all') this.inbox.lookup(linked.message);
       else this.inbox.nodeMessage(linked.message, this.routeOver(link));

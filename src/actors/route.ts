@@ -1,6 +1,7 @@
 import type { Bus } from '../bus/bus.js';
 import { encode } from '../wire/msgpack.js';
-import { type AnswerMessage, type NodeAddress, type NodeMessage, packLinked } from './envelope.js';
+import type { AnswerMessage, NodeAddress, NodeMessage } from './envelope.js';
+import { packLinked } from './linked-message.js';
 import type { CallLink } from './links.js';
 import { callSubject, nodeSubject, probeSubject } from './subjects.js';
 

@@ -33,36 +33,39 @@ export function packFrame(type: number, request: number, header: Uint8Array, pay
   bytes.writeUInt32LE(header.byteLength, 12);
   bytes.writeUInt32LE(payloadBytes, 16);
   bytes.writeUInt32LE(checksumOf(header), 20);
-  bytes.writeUInt32LE(checksumOf(bytes.subarray(0, 24)), 24);
+  bytes.writeUInt32LE(checksumOf(bytes, 0, 24), 24);
   bytes.set(header, PRELUDE_BYTES);
   return bytes;
 }
 
 /**
- * Reads the first `PRELUDE_BYTES` of a frame. Its lengths are as the peer sent them; the caller checks them with `checkLengths`.
+ * Reads the `PRELUDE_BYTES` of a frame that begin at an offset. Its lengths are as the peer sent them; the caller checks them with `checkLengths`.
  * @throws Corrupt if these bytes are not a prelude, Refused if they are a prelude of another version.
  * @internal exported for tests.
  */
-export function readPrelude(bytes: Uint8Array): Prelude {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, PRELUDE_BYTES);
-  if (view.getUint32(0, true) !== MAGIC) throw new Corrupt('a peer sent bytes that are not a frame');
-  if (view.getUint32(24, true) !== checksumOf(bytes.subarray(0, 24))) {
+export function readPrelude(bytes: Uint8Array, at = 0): Prelude {
+  if (uint32(bytes, at) !== MAGIC) throw new Corrupt('a peer sent bytes that are not a frame');
+  if (uint32(bytes, at + 24) !== checksumOf(bytes, at, at + 24)) {
     throw new Corrupt("a peer's frame: the prelude does not match its checksum");
   }
-  const version = view.getUint8(4);
+  const version = bytes[at + 4];
   if (version !== VERSION) {
     throw new Refused(
       `a peer speaks version ${version} of the peer protocol and this process ${VERSION}; run one release on all members`,
     );
   }
-  if (view.getUint16(6, true) !== 0) throw new Corrupt("a peer's frame: reserved bits are set");
+  if (bytes[at + 6] !== 0 || bytes[at + 7] !== 0) throw new Corrupt("a peer's frame: reserved bits are set");
   return {
-    type: view.getUint8(5),
-    request: view.getUint32(8, true),
-    headerBytes: view.getUint32(12, true),
-    payloadBytes: view.getUint32(16, true),
-    headerChecksum: view.getUint32(20, true),
+    type: bytes[at + 5]!,
+    request: uint32(bytes, at + 8),
+    headerBytes: uint32(bytes, at + 12),
+    payloadBytes: uint32(bytes, at + 16),
+    headerChecksum: uint32(bytes, at + 20),
   };
+}
+
+function uint32(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
 }
 
 /**
@@ -208,7 +211,7 @@ export class FrameReader {
   }
 
   private readPrelude(at: number): Prelude {
-    const prelude = readPrelude(this.scratch.subarray(at, at + PRELUDE_BYTES));
+    const prelude = readPrelude(this.scratch, at);
     this.taker.admit(prelude);
     if (prelude.headerBytes > this.scratch.length) {
       throw new InternalError(

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { packLinked } from '../../../src/actors/envelope.js';
+import { packLinked } from '../../../src/actors/linked-message.js';
 import { CALL_HEARTBEAT_MS } from '../../../src/actors/system.js';
 import { settled } from '../../../src/clock.js';
 import { Unavailable } from '../../../src/errors.js';
@@ -194,32 +194,32 @@ describe('direct links between nodes', () => {
     expect(found?.address).toEqual({ node: 'b', incarnation: '1', actor: 'counter' });
   });
 
-  test('reject a message that names a sender other than the peer, and an answer to a call of another node', async () => {
+  test('take the sender of a message from the link, and no answer to a call of another node', async () => {
     world.link();
-    const c = world.node(world.broker.connect('c'), 'c', '1');
-    world.hub.connect(c.node, world.b.node);
-    world.hub.connect(c.node, world.a.node);
-    const { actor, goOn, handled } = await gated(1, 2);
-    const links = world.hub.node({ node: 'd', incarnation: '1' });
-    world.hub.connect({ node: 'd', incarnation: '1' }, world.b.node);
-    world.hub.connect({ node: 'd', incarnation: '1' }, world.a.node);
+    const { actor, goOn } = await gated(1, 2);
+    const callers: string[] = [];
+    await world.b.spawn(ScriptProtocol, 'listener', () => scripted({ hear: (_, { from }) => void callers.push(from) }));
+    const stranger = { node: 'd', incarnation: '1' };
+    const links = world.hub.node(stranger);
+    world.hub.connect(stranger, world.b.node);
+    world.hub.connect(stranger, world.a.node);
     const call = {
       type: 'call',
       id: 1,
       from: world.a.node,
-      actor: 'script',
+      actor: 'listener',
       protocol: 'script',
-      method: 'flow',
+      method: 'hear',
     } as const;
     const forged = packLinked({
       to: 'node',
-      message: { ...call, kind: 'stream', deadlineMs: null, request: { note: 1 } },
+      message: { ...call, kind: 'tell', deadlineMs: null, request: { note: 1 } },
     });
     links.to(world.b.node)!.send(forged);
     links.to(world.b.node)!.send(encode('garbage'));
     await settled();
-    expect(handled()).toBe(0);
-    expect(world.events.filter(({ type }) => type === 'dropped')).toHaveLength(2);
+    expect(callers).toEqual(['d']);
+    expect(world.events.filter(({ type }) => type === 'dropped')).toHaveLength(1);
     const done = drain(actor.stream('flow', { note: null }));
     for (let id = 1; id < 20; id++) {
       links.to(world.a.node)!.send(packLinked({ to: 'call', id, message: { type: 'end', items: 0 } }));
@@ -227,6 +227,5 @@ describe('direct links between nodes', () => {
     await settled();
     goOn();
     expect(await done).toEqual({ items: [1, 2], error: null });
-    await c.stop();
   });
 });

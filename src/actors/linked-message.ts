@@ -1,0 +1,218 @@
+import { Corrupt, type ErrorCode, type WireError } from '../errors.js';
+import { ACTOR_NAME_CHARS, CALLS_IN_FLIGHT, STREAM_WINDOW_ITEMS } from '../limits.js';
+import { decode, encode } from '../wire/msgpack.js';
+import { type AnswerMessage, type LookupMessage, type NodeAddress, type NodeMessage, unpackItem } from './envelope.js';
+
+/**
+ * Messages on a direct link, as `docs/PEER-PROTOCOL.md` specifies them: an array of a number for its type, and its fields in a fixed order.
+ * Arrays cost less than maps to pack and to check. The sender is not among the fields, because the link has proved it.
+ */
+
+/** A message with its addressee: the node, one of the node's calls, or (for a look-up) the actor of that name. */
+export type LinkedMessage =
+  | { readonly to: 'node'; readonly message: NodeMessage }
+  | { readonly to: 'call'; readonly id: number; readonly message: AnswerMessage }
+  | { readonly to: 'all'; readonly message: LookupMessage };
+
+const CALL = 1;
+const CANCEL = 2;
+const CREDIT = 3;
+const PROBE = 4;
+const ALIVE = 5;
+const ANSWER = 6;
+const FAILURE = 7;
+const ITEMS = 8;
+const END = 9;
+const LOOKUP = 10;
+const HERE = 11;
+
+const KINDS = ['ask', 'tell', 'stream'] as const;
+const ERROR_CODES: ReadonlySet<unknown> = new Set<ErrorCode>([
+  'invalid',
+  'overloaded',
+  'unavailable',
+  'cancelled',
+  'deadline',
+  'refused',
+  'corrupt',
+  'internal',
+]);
+
+/** @throws InternalError if a value in the message cannot be encoded */
+export function packLinked(linked: LinkedMessage): Uint8Array {
+  if (linked.to === 'node') return encode(nodeFields(linked.message));
+  if (linked.to === 'call') return encode(answerFields(linked.id, linked.message));
+  const { id, protocol, actor } = linked.message;
+  return encode([LOOKUP, id, protocol, actor]);
+}
+
+function nodeFields(message: NodeMessage): unknown[] {
+  switch (message.type) {
+    case 'call': {
+      const { id, actor, protocol, method, kind, deadlineMs, request } = message;
+      return [CALL, id, actor, protocol, method, KINDS.indexOf(kind), deadlineMs, request];
+    }
+    case 'cancel':
+      return [CANCEL, message.id];
+    case 'credit':
+      return [CREDIT, message.id, message.read];
+    case 'probe':
+      return [PROBE, message.calls];
+    case 'alive':
+      return [ALIVE, message.calls];
+  }
+}
+
+function answerFields(id: number, message: AnswerMessage): unknown[] {
+  switch (message.type) {
+    case 'answer':
+      return [ANSWER, id, message.value];
+    case 'failure':
+      return [FAILURE, id, message.error.code, message.error.message, message.error.param ?? null];
+    case 'items':
+      return [ITEMS, id, message.first, message.items];
+    case 'end':
+      return [END, id, message.items];
+    case 'here':
+      return [HERE, id];
+  }
+}
+
+/** Decodes and checks a message from `peer`. Throws Corrupt if it is malformed. */
+export function unpackLinked(bytes: Uint8Array, peer: NodeAddress): LinkedMessage {
+  const fields = decode(bytes);
+  if (!Array.isArray(fields)) throw new Corrupt('a message of a link is not an array');
+  return new Fields(fields, peer).message();
+}
+
+/** The fields of one message. Each is checked as it is read. */
+class Fields {
+  private at = 0;
+
+  constructor(
+    private readonly fields: readonly unknown[],
+    private readonly from: NodeAddress,
+  ) {}
+
+  message(): LinkedMessage {
+    const message = this.read();
+    if (this.at !== this.fields.length) throw new Corrupt('a message of a link has more fields than its type');
+    return message;
+  }
+
+  private read(): LinkedMessage {
+    const { from } = this;
+    const type = this.count();
+    switch (type) {
+      case CALL:
+        return { to: 'node', message: this.call() };
+      case CANCEL:
+        return { to: 'node', message: { type: 'cancel', from, id: this.id() } };
+      case CREDIT:
+        return { to: 'node', message: { type: 'credit', from, id: this.id(), read: this.count() } };
+      case PROBE:
+        return { to: 'node', message: { type: 'probe', from, calls: this.calls(isCount) } };
+      case ALIVE:
+        return { to: 'node', message: { type: 'alive', from, calls: this.calls(isCountOrNull) } };
+      case LOOKUP:
+        return { to: 'all', message: { id: this.id(), from, protocol: this.name(), actor: this.name() } };
+      default:
+        return { to: 'call', id: this.id(), message: this.answer(type) };
+    }
+  }
+
+  private call(): Extract<NodeMessage, { type: 'call' }> {
+    return {
+      type: 'call',
+      id: this.id(),
+      from: this.from,
+      actor: this.name(),
+      protocol: this.name(),
+      method: this.name(),
+      kind: this.kind(),
+      deadlineMs: this.deadlineMs(),
+      request: this.next(),
+    };
+  }
+
+  private answer(type: number): AnswerMessage {
+    switch (type) {
+      case ANSWER:
+        return { type: 'answer', value: this.next() };
+      case FAILURE:
+        return { type: 'failure', error: this.error() };
+      case ITEMS:
+        return { type: 'items', first: this.count(), items: this.list(STREAM_WINDOW_ITEMS).map(unpackItem) };
+      case END:
+        return { type: 'end', items: this.count() };
+      case HERE:
+        return { type: 'here', from: this.from };
+    }
+    throw new Corrupt(`a message of a link has type ${type}, which does not exist`);
+  }
+
+  /** The next field, of any type. */
+  private next(): unknown {
+    if (this.at === this.fields.length) throw new Corrupt('a message of a link has fewer fields than its type');
+    return this.fields[this.at++];
+  }
+
+  private id(): number {
+    const id = this.count();
+    if (id === 0) throw new Corrupt('a message of a link has call 0; the first call is 1');
+    return id;
+  }
+
+  private count(): number {
+    const value = this.next();
+    return isCount(value) ? value : this.wrong('a whole number');
+  }
+
+  private name(): string {
+    const value = this.next();
+    const right = typeof value === 'string' && value.length > 0 && value.length <= ACTOR_NAME_CHARS;
+    return right ? value : this.wrong('a name');
+  }
+
+  private kind(): (typeof KINDS)[number] {
+    return KINDS[this.count()] ?? this.wrong('a kind of call');
+  }
+
+  private deadlineMs(): number | null {
+    const value = this.next();
+    const right = value === null || (typeof value === 'number' && value >= 0 && value < Number.POSITIVE_INFINITY);
+    return right ? value : this.wrong('a time');
+  }
+
+  private error(): WireError {
+    const [code, message, param] = [this.next(), this.next(), this.next()];
+    if (!ERROR_CODES.has(code) || typeof message !== 'string') return this.wrong('an error');
+    if (param !== null && typeof param !== 'string') return this.wrong('the name of a field');
+    return { code: code as ErrorCode, message, ...(param === null ? {} : { param }) };
+  }
+
+  private list(limit: number): unknown[] {
+    const value = this.next();
+    return Array.isArray(value) && value.length <= limit ? value : this.wrong(`a list of at most ${limit}`);
+  }
+
+  /** Pairs of a call and a number of items. */
+  private calls<N>(isNumber: (value: unknown) => value is N): [number, N][] {
+    return this.list(CALLS_IN_FLIGHT).map((pair) => {
+      const right = Array.isArray(pair) && pair.length === 2 && isCount(pair[0]) && pair[0] > 0 && isNumber(pair[1]);
+      return right ? [pair[0], pair[1]] : this.wrong('a call');
+    });
+  }
+
+  private wrong(expected: string): never {
+    throw new Corrupt(`field ${this.at - 1} of a message of a link is not ${expected}`);
+  }
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isCountOrNull(value: unknown): value is number | null {
+  return value === null || isCount(value);
+}
