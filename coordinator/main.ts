@@ -67,7 +67,8 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       onDropped: droppedLog(log, clock),
     });
     const bus = life.use(transport.bus, (open) => open.close());
-    await joinFleet({ transport, clock, log, config, fingerprint, model: name });
+    const keeper = await joinFleet({ transport, clock, log, config, fingerprint, model: name });
+    if (keeper) await life.start(keeper);
     const metrics = new CoordinatorMetrics(new MetricsRegistry());
     metrics.registry.watchProcess();
     const onResumed = () => metrics.requests.resumed.add(1);

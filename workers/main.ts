@@ -66,7 +66,8 @@ async function buildWorker(
     onDropped: droppedLog(log, clock),
   });
   const bus = life.use(transport.bus, (open) => open.close());
-  await joinFleet({ transport, clock, log, config, fingerprint, model: folder.name });
+  const keeper = await joinFleet({ transport, clock, log, config, fingerprint, model: folder.name });
+  if (keeper) await life.start(keeper);
   let endedBecause: string | null = null;
   const worker = new Worker({
     config,

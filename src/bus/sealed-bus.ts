@@ -35,6 +35,10 @@ const FIRST_CONTACT_MS = 2_000;
 /** Interval at which a sender records its counter, to know which messages are older than `FIRST_CONTACT_MS`. */
 const SAMPLE_INTERVAL_MS = FIRST_CONTACT_MS / 4;
 const NONCE_BYTES = 16;
+/** Limit on the messages of unknown senders that turn out to be forged, per second. Beyond it, messages of unknown senders are dropped unread. */
+const STRANGER_FAILURES_PER_S = 100;
+/** The subscription to challenges and proofs; those of `subscribe` count from 1. */
+const PROOFS = 0;
 
 const Nonce = z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.byteLength === NONCE_BYTES);
 const SealMessage = z.discriminatedUnion('type', [
@@ -89,6 +93,7 @@ export class SealedBus implements Bus {
   /** The part of a subject that names this incarnation. A message on such a subject cannot be older than the incarnation. */
   private readonly ownPart: string;
   private readonly samples: { readonly atMs: number; readonly counter: number }[] = [];
+  private readonly strangers = new StrangerBudget();
   private subscriptions = 0;
   private heldBytes = 0;
 
@@ -142,9 +147,8 @@ export class SealedBus implements Bus {
   }
 
   private receive(subscription: number, sealed: BusMessage, handler: (message: BusMessage) => void): void {
-    // The server itself reports a message without a subscriber, so the report is not sealed.
     if (sealed.nobody) {
-      handler(sealed);
+      this.reportNobody(sealed, handler);
       return;
     }
     const opened = this.open(sealed);
@@ -160,13 +164,29 @@ export class SealedBus implements Bus {
     }
   }
 
+  /**
+   * Passes on the server's report that a message has no subscriber. The report is not sealed, so anyone on the bus can forge it: it counts only
+   * on the subjects of this incarnation, to which its own calls and probes are answered.
+   */
+  private reportNobody(report: BusMessage, handler: (message: BusMessage) => void): void {
+    if (report.subject.includes(this.ownPart)) handler(report);
+    else this.options.onDropped?.('forged', report.subject);
+  }
+
   /** Holds a message until its sender has proved that it lives. Over a limit, the oldest held messages of that sender are dropped. */
   private hold(known: Known, held: Held): void {
     known.held.push(held);
     this.heldBytes += held.message.payload.byteLength;
-    while (known.held.length > HELD_MESSAGES || (this.heldBytes > HELD_BYTES && known.held.length > 0)) {
-      this.heldBytes -= known.held.shift()!.message.payload.byteLength;
+    if (known.held.length > HELD_MESSAGES) this.dropOldest(known);
+    // The senders that were heard least recently lose theirs first.
+    for (const other of this.known.values()) {
+      while (this.heldBytes > HELD_BYTES && other.held.length > 0) this.dropOldest(other);
+      if (this.heldBytes <= HELD_BYTES) break;
     }
+  }
+
+  private dropOldest({ held }: Known): void {
+    this.heldBytes -= held.shift()!.message.payload.byteLength;
   }
 
   private deliver(known: Known, { subscription, counter, message, handler }: Held): void {
@@ -181,8 +201,11 @@ export class SealedBus implements Bus {
   private open(sealed: BusMessage): { envelope: Envelope; message: BusMessage } | null {
     const { subject, reply } = sealed;
     const envelope = MessageOpener.peek(sealed.payload);
-    const payload = envelope && this.opener.open(envelope, subject, reply ?? '', sealed.payload);
+    const stranger = envelope !== null && !this.known.has(keyOf(envelope.sender));
+    const affordable = !stranger || this.strangers.allows(this.options.clock.now());
+    const payload = envelope && affordable && this.opener.open(envelope, subject, reply ?? '', sealed.payload);
     if (payload) return { envelope, message: { subject, payload, reply, nobody: false } };
+    if (stranger && affordable) this.strangers.failed();
     this.options.onDropped?.('forged', subject);
     return null;
   }
@@ -225,7 +248,14 @@ export class SealedBus implements Bus {
     const opened = this.open(sealed);
     const message = opened && readMessage(SealMessage, opened.message.payload);
     if (!opened || !message) return;
-    const { sender } = opened.envelope;
+    const { sender, counter: number } = opened.envelope;
+    const { windows } = this.touch(sender);
+    const window = windows.get(PROOFS) ?? new ReplayWindow(WINDOW_MESSAGES);
+    windows.set(PROOFS, window);
+    if (!window.accept(number)) {
+      this.options.onDropped?.('replayed', sealed.subject);
+      return;
+    }
     const { nonce } = message;
     if (message.type === 'proof') this.onProof(sender, nonce, message.counter);
     else this.sendSealMessage(sender, { type: 'proof', nonce, counter: this.olderCounter() });
@@ -272,6 +302,27 @@ export class SealedBus implements Bus {
   private olderCounter(): number {
     const sinceMs = this.options.clock.now() - FIRST_CONTACT_MS;
     return this.samples.find(({ atMs }) => atMs > sinceMs)?.counter ?? this.sealer.counter;
+  }
+}
+
+/**
+ * Bounds the work for messages of senders that this process does not know: each costs the derivation of a key. After a number of failures, such
+ * messages are dropped unread until the second is over.
+ */
+class StrangerBudget {
+  private sinceMs = Number.NEGATIVE_INFINITY;
+  private failures = 0;
+
+  allows(nowMs: number): boolean {
+    if (nowMs - this.sinceMs >= 1_000) {
+      this.sinceMs = nowMs;
+      this.failures = 0;
+    }
+    return this.failures < STRANGER_FAILURES_PER_S;
+  }
+
+  failed(): void {
+    this.failures++;
   }
 }
 

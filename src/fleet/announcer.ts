@@ -29,7 +29,7 @@ export class Announcer {
 
   start(): void {
     this.ticking = this.clock.every(ANNOUNCE_INTERVAL_MS, () => this.announce());
-    this.hello = this.bus.subscribe(this.subjects.hello, () => this.announce());
+    this.hello = this.bus.subscribe(this.subjects.hello, () => this.soon());
     this.announce();
   }
 

@@ -22,11 +22,16 @@ const Charter = z.strictObject({
 /** The settings that all members of a fleet must share. */
 export type Charter = z.infer<typeof Charter>;
 
+/** A charter as the bucket keeps it. Each one that replaces another has the next generation, so that an old one is known as such. */
+const StoredCharter = Charter.extend({ generation: z.int().min(1) });
+export type StoredCharter = z.infer<typeof StoredCharter>;
+
 /** The only part that is read of a charter of another version. */
 const Version = z.looseObject({ formatVersion: z.int() });
+const Generation = z.looseObject({ generation: z.int().min(1) });
 
-/** Who is heard: members of this fleet, only processes without its cluster secret, or nobody. */
-export type Alive = 'members' | 'strangers' | 'nobody';
+/** Who is heard: members of this fleet, only processes without its cluster secret, nobody; or it is unknown, because the bus was lost. */
+export type Alive = 'members' | 'strangers' | 'nobody' | 'unknown';
 
 export interface JoinOptions {
   /** Listens for live members of the fleet. Called only if this process does not fit the charter. */
@@ -46,13 +51,12 @@ export async function joinCharter(
   mine: Charter,
   { anybodyAlive }: JoinOptions,
 ): Promise<'founded' | 'joined' | 'replaced' | 'restored'> {
-  const value = encode(mine);
   let before: number | null = null;
   for (;;) {
     const found = await kv.get(KEY);
     before ??= found?.revision ?? 0;
     if (found === null) {
-      if (await kv.create(KEY, value)) return 'founded';
+      if (await kv.create(KEY, pack({ ...mine, generation: 1 }))) return 'founded';
       continue;
     }
     const difference = differenceOf(found.value, mine);
@@ -64,15 +68,45 @@ export async function joinCharter(
     }
     before = null;
     const alive = await anybodyAlive();
-    // Live members did not write an unreadable charter: a process without the secret did.
-    if (alive === 'nobody' || (alive === 'members' && !isCharter(found.value))) {
-      if (await kv.update(KEY, value, found.revision)) return alive === 'nobody' ? 'replaced' : 'restored';
+    const readable = isCharter(found.value);
+    // Strangers do not live under a charter that this fleet can read, and live members did not write one that it cannot.
+    const replaced = alive === 'nobody' || (alive === 'strangers' && readable);
+    if (replaced || (alive === 'members' && !readable)) {
+      const next = pack({ ...mine, generation: (generationOf(found.value) ?? 0) + 1 });
+      if (await kv.update(KEY, next, found.revision)) return replaced ? 'replaced' : 'restored';
       continue;
     }
     // The live members may have replaced this charter in the meantime.
     const now = await kv.get(KEY);
     if (now && differenceOf(now.value, mine) !== null) throw new Refused(difference);
   }
+}
+
+/** The charter in the bucket; null if there is none that this process can read. */
+export async function readCharter(kv: KeyValue): Promise<StoredCharter | null> {
+  const found = await kv.get(KEY);
+  return found && readMessage(StoredCharter, found.value);
+}
+
+/**
+ * Puts the charter of a living fleet back if the bucket has none, one that cannot be read, or an older one. Returns whether it did.
+ * A charter of a later generation stays: another fleet has replaced this one.
+ */
+export async function restoreCharter(kv: KeyValue, charter: StoredCharter): Promise<boolean> {
+  const found = await kv.get(KEY);
+  const value = pack(charter);
+  if (found === null) return kv.create(KEY, value);
+  const generation = generationOf(found.value);
+  if (generation !== null && generation >= charter.generation) return false;
+  return kv.update(KEY, value, found.revision);
+}
+
+function pack(charter: StoredCharter): Uint8Array {
+  return encode(charter);
+}
+
+function generationOf(bytes: Uint8Array): number | null {
+  return readMessage(Generation, bytes)?.generation ?? null;
 }
 
 function isCharter(bytes: Uint8Array): boolean {
@@ -94,7 +128,7 @@ function differenceOf(bytes: Uint8Array, mine: Charter): string | null {
   if (version !== undefined && version !== mine.formatVersion) {
     return refusal(['formatVersion'], { formatVersion: version }, mine, '');
   }
-  const theirs = readMessage(Charter, bytes);
+  const theirs = readMessage(StoredCharter, bytes);
   if (theirs === null) {
     return `cannot read the fleet's charter on this NATS: it was written with another cluster secret or another release; give this process the secret (SHOAL_SECRET) and the release of the fleet, or ${OWN_FLEET_REMEDY}`;
   }

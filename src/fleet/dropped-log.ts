@@ -19,7 +19,7 @@ export function droppedLog(log: Log, clock: Clock): (reason: keyof typeof REASON
     dropped[reason]++;
     if (clock.now() - loggedMs[reason] < INTERVAL_MS) return;
     loggedMs[reason] = clock.now();
-    log.warn({ messages: dropped[reason], subject }, REASONS[reason]);
+    log.warn({ count: dropped[reason], subject }, REASONS[reason]);
     dropped[reason] = 0;
   };
 }

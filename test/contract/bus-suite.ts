@@ -5,6 +5,8 @@ import { InvalidRequest, Unavailable } from '../../src/errors.js';
 export interface BusStage {
   /** Opens another connection to the same server. `onError` receives the errors of its handlers. */
   connect(onError?: (error: unknown) => void): Bus | Promise<Bus>;
+  /** The subject on which a connection can be told that its messages have no subscriber; any subject by default. */
+  inboxOf?(bus: Bus): string;
   close(): Promise<void>;
 }
 
@@ -106,10 +108,11 @@ export function busContract(name: string, makeStage: () => BusStage | Promise<Bu
     });
 
     test('reports to the reply subject that there is no subscriber', async () => {
-      const reply = once(a, 'inbox.*');
+      const inbox = stage.inboxOf?.(a) ?? 'inbox';
+      const reply = once(a, `${inbox}.*`);
       await a.flush();
-      a.publish('nobody.here', bytes('hello'), 'inbox.7');
-      expect(await reply).toMatchObject({ subject: 'inbox.7', nobody: true, reply: null });
+      a.publish('nobody.here', bytes('hello'), `${inbox}.7`);
+      expect(await reply).toMatchObject({ subject: `${inbox}.7`, nobody: true, reply: null });
     });
 
     test('refuses a payload over its limit, with both numbers', async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { Bus } from '../../src/bus/bus.js';
 import { MemoryBroker } from '../../src/bus/memory-bus.js';
 import { SealedBus } from '../../src/bus/sealed-bus.js';
 import { matches, subjectToken } from '../../src/bus/subject.js';
@@ -24,11 +25,12 @@ busContract('SealedBus', () => {
   const errors: { on: ((error: unknown) => void) | undefined } = { on: undefined };
   const broker = new MemoryBroker({ onError: (error) => errors.on?.(error) });
   let connections = 0;
+  const inboxes = new WeakMap<Bus, string>();
   return {
     connect(onError) {
       if (onError) errors.on = onError;
       const id = `connection ${++connections}`;
-      return new SealedBus({
+      const bus = new SealedBus({
         bus: broker.connect(id),
         clock: new SystemClock(),
         random: new SystemRandom(),
@@ -37,7 +39,10 @@ busContract('SealedBus', () => {
         namespace: 'contract',
         ...(onError ? { onError } : {}),
       });
+      inboxes.set(bus, `inbox.${subjectToken(id)}.1`);
+      return bus;
     },
+    inboxOf: (bus) => inboxes.get(bus)!,
     async close() {},
   };
 });

@@ -168,10 +168,55 @@ describe('a sealed bus', () => {
     const stage = new Stage();
     const a = stage.member('a');
     const nobody: boolean[] = [];
-    a.subscribe('fleet.reply', (message) => nobody.push(message.nobody));
+    a.subscribe('fleet.node.a.1.call.1', (message) => nobody.push(message.nobody));
     stage.intruder.close();
-    a.publish('fleet.nowhere', bytes(''), 'fleet.reply');
+    a.publish('fleet.nowhere', bytes(''), 'fleet.node.a.1.call.1');
     await settled();
     expect(nobody).toEqual([true]);
+  });
+
+  test('takes such a report for forged on any subject that does not name its own incarnation', async () => {
+    const stage = new Stage();
+    const a = stage.member('a');
+    const got: unknown[] = [];
+    a.subscribe('fleet.hello', (message) => got.push(message));
+    await stage.intruder.close();
+    stage.broker.connect('forger').publish('fleet.nowhere', bytes(''), 'fleet.hello');
+    await settled();
+    expect(got).toEqual([]);
+    expect(stage.dropped).toEqual(['forged fleet.hello']);
+  });
+
+  test('answers a challenge once, however often it is repeated', async () => {
+    const stage = new Stage();
+    const [a, b] = [stage.member('a'), stage.member('b')];
+    listen(b);
+    a.publish('fleet.news', bytes('1'));
+    await settled();
+    const challenges = stage.recorded.filter(({ subject }) => subject === 'fleet.proof.a.1');
+    expect(challenges).toHaveLength(1);
+    stage.recorded.length = 0;
+    for (let i = 0; i < 10; i++) stage.intruder.publish(challenges[0]!.subject, challenges[0]!.payload);
+    await settled();
+    expect(stage.recorded.filter(({ subject }) => subject === 'fleet.proof.b.1')).toEqual([]);
+    expect(stage.dropped.filter((line) => line.startsWith('replayed'))).toHaveLength(10);
+  });
+
+  test('opens a bounded number of forged messages of unknown senders a second', async () => {
+    const stage = new Stage();
+    const b = stage.member('b');
+    const got = listen(b);
+    for (let i = 0; i < 100; i++) {
+      stage.member(`stranger ${i}`, '1', 'another secret, as long').publish('fleet.news', bytes('x'));
+    }
+    await settled();
+    const newcomer = stage.member('a');
+    newcomer.publish('fleet.news', bytes('unread'));
+    await settled();
+    expect(got).toEqual([]);
+    await stage.clock.advance(1_000);
+    newcomer.publish('fleet.news', bytes('read'));
+    await settled();
+    expect(got).toEqual(['read']);
   });
 });

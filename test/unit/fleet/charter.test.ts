@@ -3,11 +3,13 @@ import type { KeyValue } from '../../../src/bus/key-value.js';
 import { MemoryBroker } from '../../../src/bus/memory-bus.js';
 import { MemoryKeyValue } from '../../../src/bus/memory-key-value.js';
 import { SimulatedClock, settled } from '../../../src/clock.js';
-import { Refused } from '../../../src/errors.js';
-import { type Alive, type Charter, type JoinOptions, joinCharter } from '../../../src/fleet/charter.js';
+import { Refused, Unavailable } from '../../../src/errors.js';
+import { type Alive, type Charter, type JoinOptions, joinCharter, readCharter } from '../../../src/fleet/charter.js';
+import { CharterKeeper } from '../../../src/fleet/charter-keeper.js';
 import { anybodyAlive, LISTEN_FOR_MEMBERS_MS } from '../../../src/fleet/joining.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
 import { ANNOUNCE_INTERVAL_MS } from '../../../src/limits.js';
+import { SILENT_LOG } from '../../../src/log.js';
 import { encode } from '../../../src/wire/msgpack.js';
 
 const recall: Charter = {
@@ -102,6 +104,16 @@ describe('the charter', () => {
     expect(await joinCharter(kv, recall, unasked)).toBe('joined');
   });
 
+  test('is replaced if only strangers are heard, who cannot live under it', async () => {
+    const kv = await founded(recall);
+    expect(await joinCharter(kv, other, strangers)).toBe('replaced');
+  });
+
+  test('is not replaced while it is unknown who lives', async () => {
+    const kv = await founded(recall);
+    await expect(joinCharter(kv, other, { anybodyAlive: async () => 'unknown' })).rejects.toThrow(Refused);
+  });
+
   test('that was overwritten by a process without the secret is restored by the live members', async () => {
     const kv = new MemoryKeyValue();
     await kv.create('charter', Uint8Array.of(0xc1));
@@ -159,6 +171,57 @@ describe('the charter', () => {
   });
 });
 
+describe('a keeper of the charter', () => {
+  const stage = async (charter = recall) => {
+    const kv = await founded(charter);
+    const clock = new SimulatedClock();
+    const keeper = new CharterKeeper(kv, (await readCharter(kv))!, clock, SILENT_LOG);
+    keeper.start();
+    return { kv, clock, keeper };
+  };
+
+  test('restores a charter that NATS lost, that cannot be read, or that is older', async () => {
+    const { kv, clock, keeper } = await stage();
+    await kv.delete('charter');
+    await clock.advance(5_000);
+    expect(await readCharter(kv)).toMatchObject({ ...recall, generation: 1 });
+    await kv.update('charter', Uint8Array.of(0xc1), (await kv.get('charter'))!.revision);
+    await clock.advance(5_000);
+    expect(await readCharter(kv)).toMatchObject(recall);
+    keeper.stop();
+    const old = await kv.get('charter');
+    expect(await joinCharter(kv, other, dead)).toBe('replaced');
+    const second = new CharterKeeper(kv, (await readCharter(kv))!, clock, SILENT_LOG);
+    await kv.update('charter', old!.value, (await kv.get('charter'))!.revision);
+    await second.check();
+    expect(await readCharter(kv)).toMatchObject({ ...other, generation: 2 });
+  });
+
+  test('leaves a charter of a later generation, and one that is its own', async () => {
+    const { kv, clock, keeper } = await stage();
+    const { revision } = (await kv.get('charter'))!;
+    await clock.advance(20_000);
+    expect((await kv.get('charter'))!.revision).toBe(revision);
+    expect(await joinCharter(kv, other, dead)).toBe('replaced');
+    await clock.advance(20_000);
+    expect(await readCharter(kv)).toMatchObject(other);
+    keeper.stop();
+    expect(clock.nextAtMs()).toBeNull();
+  });
+
+  test('tries again if NATS is lost', async () => {
+    const { kv, clock, keeper } = await stage();
+    const get = kv.get.bind(kv);
+    kv.get = () => Promise.reject(new Unavailable('NATS is lost'));
+    await clock.advance(10_000);
+    kv.get = get;
+    await kv.delete('charter');
+    await clock.advance(5_000);
+    expect(await readCharter(kv)).toMatchObject(recall);
+    keeper.stop();
+  });
+});
+
 describe('listening for members', () => {
   const subjects = fleetSubjects('fleet');
   const nothing = new Uint8Array();
@@ -206,11 +269,11 @@ describe('listening for members', () => {
     expect(heard()).toBe('strangers');
   });
 
-  test('assumes live members if the bus is lost', async () => {
+  test('does not know if the bus is lost', async () => {
     const { transport, bus, heard } = stage();
     bus.lose();
     await settled();
-    expect(heard()).toBe('members');
-    expect(await anybodyAlive(transport, new SimulatedClock(), subjects)).toBe('members');
+    expect(heard()).toBe('unknown');
+    expect(await anybodyAlive(transport, new SimulatedClock(), subjects)).toBe('unknown');
   });
 });
