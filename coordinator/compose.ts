@@ -89,7 +89,10 @@ export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorP
   await life.start(siblings);
 }
 
-function makeCallLinks({ config, incarnation, fingerprint, clock }: CoordinatorOptions, roster: Roster): PeerCallLinks {
+function makeCallLinks(
+  { config, incarnation, fingerprint, clock, log }: CoordinatorOptions,
+  roster: Roster,
+): PeerCallLinks {
   return new PeerCallLinks({
     identity: { id: config.id, incarnation, fingerprint },
     hostId: hostId(),
@@ -98,7 +101,12 @@ function makeCallLinks({ config, incarnation, fingerprint, clock }: CoordinatorO
     clock,
     random: new SystemRandom(),
     addressOf: ({ node, incarnation: of }) => roster.addressOf(node, of),
-    onLinkClosed: ({ node, incarnation: of }) => roster.linkClosed(node, of),
+    onLinkOpened: ({ node, incarnation: of }) =>
+      log.info({ peer: node, incarnation: of }, 'opened a connection for calls'),
+    onLinkClosed: ({ node, incarnation: of }, err) => {
+      log.info({ peer: node, incarnation: of, err }, 'lost a connection for calls');
+      roster.linkClosed(node, of);
+    },
   });
 }
 

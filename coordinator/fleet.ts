@@ -41,6 +41,7 @@ export interface FleetView {
   readonly replicas: number;
   readonly coordinators: readonly { readonly id: string; readonly pid: number; readonly host: string }[];
   readonly workers: readonly Member[];
+  readonly natsConnected: boolean;
 }
 
 export interface Explanation {

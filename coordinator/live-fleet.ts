@@ -40,8 +40,14 @@ export class LiveFleet implements Fleet {
   }
 
   view(): FleetView {
-    const { roster, replicas, siblings } = this.options;
-    return { epoch: roster.epoch, replicas, coordinators: siblings.list(), workers: roster.members() };
+    const { roster, replicas, siblings, bus } = this.options;
+    return {
+      epoch: roster.epoch,
+      replicas,
+      coordinators: siblings.list(),
+      workers: roster.members(),
+      natsConnected: bus.connected,
+    };
   }
 
   async explain(tokens: Uint32Array, salt: string | null): Promise<Explanation> {

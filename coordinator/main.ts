@@ -6,6 +6,7 @@ import { type Clock, SystemClock } from '../src/clock.js';
 import type { CoordinatorConfig } from '../src/config/coordinator-config.js';
 import { packageVersion } from '../src/config/package-root.js';
 import type { KvLayout } from '../src/core/kv-layout.js';
+import { logBusStatus } from '../src/fleet/bus-log.js';
 import { droppedLog } from '../src/fleet/dropped-log.js';
 import { newIncarnation } from '../src/fleet/identity.js';
 import { joinFleet } from '../src/fleet/joining.js';
@@ -67,6 +68,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       onDropped: droppedLog(log, clock),
     });
     const bus = life.use(transport.bus, (open) => open.close());
+    logBusStatus(bus, log);
     const keeper = await joinFleet({ transport, clock, log, config, fingerprint, model: name });
     if (keeper) await life.start(keeper);
     const metrics = new CoordinatorMetrics(new MetricsRegistry());

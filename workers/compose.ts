@@ -86,7 +86,11 @@ export function makeWorkerParts(options: WorkerOptions): WorkerParts {
   const { promoter, ...cache } = makeCacheParts(options, instruments, fleet, speed);
   const engine = makeEngine(options, instruments, { ...cache, promoter });
   speed.measureBy(() => engine.stats().computeMsPerToken);
-  instruments.watch(cache.store, () => ({ epoch: roster.epoch, workers: roster.members() }));
+  instruments.watch(cache.store, () => ({
+    epoch: roster.epoch,
+    workers: roster.members(),
+    natsConnected: options.bus.connected,
+  }));
   return { instruments, ...fleet, ...cache, engine };
 }
 
@@ -179,12 +183,17 @@ function makeEngine(
 }
 
 function makeCallLinks(options: WorkerOptions, instruments: Instruments, roster: Roster): PeerCallLinks {
+  const { log } = options;
   return new PeerCallLinks({
     ...peerOptions(options, instruments),
     hostId: hostId(),
     random: new SystemRandom(),
     addressOf: ({ node, incarnation }) => roster.addressOf(node, incarnation),
-    onLinkClosed: ({ node, incarnation }) => roster.linkClosed(node, incarnation),
+    onLinkOpened: ({ node, incarnation }) => log.info({ peer: node, incarnation }, 'opened a connection for calls'),
+    onLinkClosed: ({ node, incarnation }, err) => {
+      log.info({ peer: node, incarnation, err }, 'lost a connection for calls');
+      roster.linkClosed(node, incarnation);
+    },
   });
 }
 

@@ -10,6 +10,7 @@ import type { Device } from '../src/device/device.js';
 import { openDevice } from '../src/device/open.js';
 import { loadModelGraph, type ModelGraph } from '../src/engine/model-graph.js';
 import { Unavailable } from '../src/errors.js';
+import { logBusStatus } from '../src/fleet/bus-log.js';
 import { droppedLog } from '../src/fleet/dropped-log.js';
 import { newIncarnation } from '../src/fleet/identity.js';
 import { joinFleet } from '../src/fleet/joining.js';
@@ -66,6 +67,7 @@ async function buildWorker(
     onDropped: droppedLog(log, clock),
   });
   const bus = life.use(transport.bus, (open) => open.close());
+  logBusStatus(bus, log);
   const keeper = await joinFleet({ transport, clock, log, config, fingerprint, model: folder.name });
   if (keeper) await life.start(keeper);
   let endedBecause: string | null = null;

@@ -10,6 +10,7 @@ export interface FleetCounts {
   /** Hexadecimal. */
   readonly epoch: string;
   readonly workers: readonly { readonly state: MemberState }[];
+  readonly natsConnected: boolean;
 }
 
 /** Registers the gauges. Each scrape calls `view`. */
@@ -27,6 +28,10 @@ export function watchFleet(registry: MetricsRegistry, view: () => FleetCounts): 
       help: 'Epoch of the ring as a number. It is equal in two processes that see the same ring; its order has no meaning.',
     },
     (gauge) => gauge.set(epochNumber(view().epoch)),
+  );
+  registry.gauge(
+    { name: 'shoal_nats_connected', help: '1 while this process is connected to NATS, else 0.' },
+    (gauge) => gauge.set(view().natsConnected ? 1 : 0),
   );
 }
 

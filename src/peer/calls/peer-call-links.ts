@@ -32,6 +32,7 @@ export interface PeerCallLinksOptions extends SocketOptions {
   readonly random: Random;
   /** Where an incarnation of a node listens, if it is a living member that can be dialled; else null. */
   readonly addressOf: (node: Node) => PeerAddress | null;
+  readonly onLinkOpened?: (node: Node) => void;
   /** A link that was open is closed, but not by this side's `close` or `forget`. */
   readonly onLinkClosed?: (node: Node, reason: ShoalError) => void;
 }
@@ -155,6 +156,7 @@ export class PeerCallLinks implements CallLinks {
     });
     pool.links.add(link);
     this.listener?.opened(link);
+    this.options.onLinkOpened?.(node);
     return link;
   }
 

@@ -14,7 +14,7 @@ async function exported(): Promise<Set<string>> {
   new WorkerMetrics(worker).watchCache(() => []);
   for (const registry of [coordinator, worker]) {
     registry.watchProcess();
-    watchFleet(registry, () => ({ epoch: '', workers: [] }));
+    watchFleet(registry, () => ({ epoch: '', workers: [], natsConnected: true }));
   }
   const names = new Set<string>();
   for (const text of [await coordinator.text(), await worker.text()]) {

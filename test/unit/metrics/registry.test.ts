@@ -17,6 +17,7 @@ const REQUESTS = [
   'shoal_generated_tokens_total',
   'shoal_requests_resumed_total',
   'shoal_calls_total',
+  'shoal_nats_connected',
 ];
 const FLEET = ['shoal_fleet_workers', 'shoal_ring_epoch'];
 const CACHE = [
@@ -40,14 +41,14 @@ describe('the metrics of', () => {
   it('a coordinator are those of requests and of the fleet', async () => {
     const registry = new MetricsRegistry();
     new CoordinatorMetrics(registry);
-    watchFleet(registry, () => ({ epoch: '', workers: [] }));
+    watchFleet(registry, () => ({ epoch: '', workers: [], natsConnected: true }));
     expect(namesIn(await registry.text()).sort()).toEqual([...REQUESTS, ...FLEET].sort());
   });
 
   it('a worker are those of requests, of its cache and of the fleet', async () => {
     const registry = new MetricsRegistry();
     new WorkerMetrics(registry).watchCache(() => []);
-    watchFleet(registry, () => ({ epoch: '', workers: [] }));
+    watchFleet(registry, () => ({ epoch: '', workers: [], natsConnected: true }));
     expect(namesIn(await registry.text()).sort()).toEqual([...REQUESTS, ...FLEET, ...CACHE].sort());
   });
 
@@ -79,7 +80,11 @@ describe('MetricsRegistry', () => {
     const registry = new MetricsRegistry();
     let epoch = '0000000000ff';
     let blocks = 1;
-    watchFleet(registry, () => ({ epoch, workers: [{ state: 'serving' }, { state: 'serving' }, { state: 'dead' }] }));
+    watchFleet(registry, () => ({
+      epoch,
+      workers: [{ state: 'serving' }, { state: 'serving' }, { state: 'dead' }],
+      natsConnected: true,
+    }));
     new WorkerMetrics(registry).watchCache(() => [{ tier: 'device', blocks, bytes: 10 * blocks, budgetBytes: 100 }]);
     const before = await registry.text();
     expect(before).toContain('shoal_fleet_workers{state="serving"} 2');

@@ -91,7 +91,7 @@ describe('the instruments of a worker', () => {
     let changes = 0;
     const instruments = new Instruments(() => {});
     instruments.onLoad(() => changes++);
-    instruments.watch(cache.store, () => ({ epoch: 'abcdef012345', workers: [] }));
+    instruments.watch(cache.store, () => ({ epoch: 'abcdef012345', workers: [], natsConnected: true }));
     instruments.sample(stats, { h2d: 0, d2h: 10, d2d: 100 });
     const later = { ...stats, generatedTokens: 13, promptTokens: { local: 100, remote: 60, computed: 7 } };
     instruments.sample(later, { h2d: 5, d2h: 10, d2d: 160 });

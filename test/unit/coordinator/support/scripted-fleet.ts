@@ -27,7 +27,7 @@ export class ScriptedFleet implements Fleet {
 
   view(): FleetView {
     const coordinators = [{ id: 'c1', pid: 7, host: 'here' }];
-    return { epoch: '0000000000ff', replicas: 2, coordinators, workers: this.workers };
+    return { epoch: '0000000000ff', replicas: 2, coordinators, workers: this.workers, natsConnected: true };
   }
 
   async explain(tokens: Uint32Array, salt: string | null): Promise<Explanation> {
