@@ -244,11 +244,10 @@ describe('a replicator', () => {
       throw new Unavailable('nobody is there');
     });
     own.cache.fill(chain('prompt', 1));
-    await pass(60_000);
+    await pass(56_000);
     const pauses = triedMs.slice(1).map((ms, i) => Math.round((ms - triedMs[i]!) / REPLICATION_PAUSE_MS));
     const limit = REPLICATION_PAUSE_LIMIT_MS / REPLICATION_PAUSE_MS;
-    expect(pauses).toEqual([1, 2, 4, 8, 16, limit, limit, limit].slice(0, pauses.length));
-    expect(pauses.length).toBeGreaterThanOrEqual(7);
+    expect(pauses).toEqual([1, 2, 4, 8, 16, limit, limit, limit, limit]);
     copies.stop();
   });
 
@@ -307,7 +306,7 @@ describe('a replicator', () => {
     const copies = replicator(2, large);
     let running = true;
     share.watch(() => running);
-    large.cache.fill(Array.from({ length: 128 }, (_, i) => chain(`prompt ${i}`, 1)).flat(), 'pushed');
+    large.cache.fill(Array.from({ length: 128 }, (_, i) => chain(`old ${i}`, 1)).flat(), 'pushed');
     const tookMs = 100;
     const push = large.client.push.bind(large.client);
     const begunMs: number[] = [];
