@@ -142,7 +142,11 @@ describe('debts', () => {
     const cause = fc.constantFrom<DebtCause>('new', 'moved', 'check');
     const step = fc.oneof(
       fc.record({ do: fc.constant('owe' as const), key, to, cause, rests: fc.boolean() }),
-      fc.record({ do: fc.constantFrom('pay' as const, 'giveUp' as const, 'rest' as const, 'postpone' as const), key, to }),
+      fc.record({
+        do: fc.constantFrom('pay' as const, 'giveUp' as const, 'rest' as const, 'postpone' as const),
+        key,
+        to,
+      }),
       fc.record({ do: fc.constantFrom('forget' as const), key }),
       fc.record({ do: fc.constant('keep' as const), to }),
       fc.record({ do: fc.constant('wake' as const) }),
@@ -161,7 +165,8 @@ describe('debts', () => {
               const name = `${one.key} ${one.to}`;
               const known = model.get(name);
               debts.owe([block(one.key)], one.to, one.cause, 3, one.rests ? nowMs + 5 : null);
-              const stronger = !known || (one.cause !== 'check' && (known.cause === 'check' || known.state === 'refused'));
+              const stronger =
+                !known || (one.cause !== 'check' && (known.cause === 'check' || known.state === 'refused'));
               if (stronger) model.set(name, { ...one, state: one.rests ? 'resting' : 'due' });
               break;
             }
@@ -205,9 +210,11 @@ describe('debts', () => {
           );
           // The most endangered blocks come first.
           for (const home of debts.creditors) {
-            const owed = debts.next(home, 99, true).map(({ block: { key: k }, cause: c }) =>
-              c === 'check' ? 9 : Math.min(3, 4 - counted.filter((debt) => debt.key === k).length),
-            );
+            const owed = debts
+              .next(home, 99, true)
+              .map(({ block: { key: k }, cause: c }) =>
+                c === 'check' ? 9 : Math.min(3, 4 - counted.filter((debt) => debt.key === k).length),
+              );
             expect(owed).toEqual([...owed].sort());
           }
         }
