@@ -143,6 +143,7 @@ export class AntiEntropy {
     const dropped = replicator.dropped(target.id);
     const shared = await this.sharedWith(target.id);
     if (epoch !== roster.epoch) return;
+    if (shared.length === 0) return this.compared(target.id, [], 0, dropped);
     const buckets = bucketsFor(shared.length);
     const digests = summaryOf(shared, buckets);
     const differing = await peers.compare(target, { epoch, digests }, signal);
@@ -151,9 +152,14 @@ export class AntiEntropy {
     const round = offersOf(shared, differing, buckets, cursor, ANTI_ENTROPY_ROUND_BLOCKS);
     this.cursors.set(target.id, round.cursor);
     const offered = await this.offer(target, round.blocks, epoch, signal);
-    this.noRoom.set(target.id, offered.refused);
+    this.compared(target.id, offered.keys, offered.refused, round.complete && offered.all ? dropped : 0);
+  }
+
+  private compared(id: string, keys: readonly BlockKey[], refused: number, dropped: number): void {
+    if (refused > 0) this.noRoom.set(id, refused);
+    else this.noRoom.delete(id);
     this.tellNoRoom();
-    replicator.offered(target.id, offered.keys, round.complete && offered.all ? dropped : 0);
+    this.options.replicator.offered(id, keys, dropped);
   }
 
   /** Offers blocks in small batches, no faster than the bound. Stops if the ring changes. */
