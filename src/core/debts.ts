@@ -1,16 +1,7 @@
 import type { BlockKey, SealedBlock } from './block.js';
+import { type Debt, type DebtCause, DebtLines, slotOf } from './debt-lines.js';
 
 /** The copies that a worker owes to homes, in bounded memory, those of the most endangered blocks first. */
-
-/** Why a copy is owed: the block is new, has other homes than before, or is most likely there already. */
-export type DebtCause = 'new' | 'moved' | 'check';
-
-/** One block that is owed to one home. */
-export interface Debt {
-  readonly block: SealedBlock;
-  readonly to: string;
-  readonly cause: DebtCause;
-}
 
 interface Entry extends Debt {
   cause: DebtCause;
@@ -22,26 +13,14 @@ interface Entry extends Debt {
   slot: number;
 }
 
+type WaitingEntry = Entry & { readonly state: 'due' | 'resting' };
+
 /** All debts of one block. */
 interface BlockDebts {
   readonly entries: Map<string, Entry>;
   /** Homes of the block besides this worker. */
   otherHomes: number;
 }
-
-/** Entries by slot, each slot in order of arrival. */
-type Slots = readonly Map<BlockKey, Entry>[];
-
-interface Line {
-  readonly due: Slots;
-  readonly resting: Slots;
-}
-
-/** Numbers of known copies that are told apart: one, two, more. */
-const COPY_LEVELS = 3;
-/** Two slots for each level, for new blocks and for moved blocks; the last slot is for checks. */
-const CHECK_SLOT = 2 * COPY_LEVELS;
-const SLOTS = CHECK_SLOT + 1;
 
 /**
  * The debts of one worker: pairs of a block and a home that has no copy of it. A debt stays until it is paid, until the block or the home is gone,
@@ -50,7 +29,7 @@ const SLOTS = CHECK_SLOT + 1;
  */
 export class Debts {
   private readonly blocks = new Map<BlockKey, BlockDebts>();
-  private readonly lines = new Map<string, Line>();
+  private readonly lines = new DebtLines<Entry>();
   private readonly refused = new Set<Entry>();
   /** Resting entries by the end of their rest. An entry that was moved since stays in its list until then. */
   private readonly rests = new Map<number, Entry[]>();
@@ -80,7 +59,7 @@ export class Debts {
 
   /** Workers to which copies are owed that are due. */
   get creditors(): string[] {
-    return [...this.lines.keys()].filter((to) => this.isDue(to, true));
+    return this.lines.creditors;
   }
 
   /** When the next resting debt is due; null if none rests. */
@@ -118,20 +97,12 @@ export class Debts {
 
   /** Whether a debt to this worker is due. Without `repairs`, only debts of new blocks count. */
   isDue(to: string, repairs: boolean): boolean {
-    return this.lines.get(to)?.due.some((slot, i) => slot.size > 0 && (repairs || isOfNew(i))) ?? false;
+    return this.lines.isDue(to, repairs);
   }
 
   /** The first debts to this worker that are due, the most endangered blocks first. Without `repairs`, only those of new blocks. */
   next(to: string, most: number, repairs: boolean): Debt[] {
-    const next: Debt[] = [];
-    for (const [i, slot] of this.lines.get(to)?.due.entries() ?? []) {
-      if (!repairs && !isOfNew(i)) continue;
-      for (const entry of slot.values()) {
-        if (next.length === most) return next;
-        next.push(entry);
-      }
-    }
-    return next;
+    return this.lines.next(to, most, repairs);
   }
 
   /** The worker has the block. */
@@ -264,24 +235,11 @@ export class Debts {
 
   /** Makes room for one debt: drops a refused one, else the oldest of the blocks with the most known copies. False if none may go for this cause. */
   private dropFor(cause: DebtCause): boolean {
-    const victim = this.refused.values().next().value ?? this.leastEndangered();
+    const victim = this.refused.values().next().value ?? this.lines.last;
     if (victim === undefined || (cause === 'check' && victim.cause !== 'check')) return false;
     this.remove(victim);
     if (victim.cause !== 'check') this.countDropped(victim.to);
     return true;
-  }
-
-  private leastEndangered(): Entry | undefined {
-    for (let level = COPY_LEVELS; level >= 0; level--) {
-      let longest: Map<BlockKey, Entry> | undefined;
-      for (const { due, resting } of this.lines.values()) {
-        for (const slot of [...slotsOfLevel(resting, level), ...slotsOfLevel(due, level)]) {
-          if (slot.size > (longest?.size ?? 0)) longest = slot;
-        }
-      }
-      if (longest) return longest.values().next().value;
-    }
-    return undefined;
   }
 
   private wakeLater(entries: readonly Entry[], untilMs: number): void {
@@ -335,7 +293,7 @@ export class Debts {
   /** Moves the debts of a block to the slots of its number of known copies. */
   private relevel(own: BlockDebts): void {
     for (const entry of own.entries.values()) {
-      if (entry.state === 'refused' || entry.slot === slotOf(entry, own)) continue;
+      if (entry.state === 'refused' || entry.slot === slotIn(own, entry)) continue;
       this.unplace(entry);
       this.place(entry);
     }
@@ -346,37 +304,17 @@ export class Debts {
       this.refused.add(entry);
       return;
     }
-    entry.slot = slotOf(entry, this.blocks.get(entry.block.key)!);
-    const line = this.lines.get(entry.to) ?? { due: emptySlots(), resting: emptySlots() };
-    this.lines.set(entry.to, line);
-    line[entry.state][entry.slot]!.set(entry.block.key, entry);
+    this.lines.add(entry as WaitingEntry, slotIn(this.blocks.get(entry.block.key)!, entry));
   }
 
   private unplace(entry: Entry): void {
     if (this.refused.delete(entry) || entry.state === 'refused') return;
-    const line = this.lines.get(entry.to)!;
-    line[entry.state][entry.slot]!.delete(entry.block.key);
-    if ([...line.due, ...line.resting].every(({ size }) => size === 0)) this.lines.delete(entry.to);
+    this.lines.remove(entry as WaitingEntry);
   }
 }
 
-function emptySlots(): Slots {
-  return Array.from({ length: SLOTS }, () => new Map<BlockKey, Entry>());
-}
-
-/** The slots of one number of known copies, the fewest first; the level after the last is that of checks. */
-function slotsOfLevel(slots: Slots, level: number): Slots {
-  return slots.slice(2 * level, 2 * level + 2);
-}
-
-function isOfNew(slot: number): boolean {
-  return slot !== CHECK_SLOT && slot % 2 === 0;
-}
-
-function slotOf({ cause }: Entry, own: BlockDebts): number {
-  if (cause === 'check') return CHECK_SLOT;
-  const copies = 1 + Math.max(0, own.otherHomes - countedOf(own, null));
-  return 2 * (Math.min(copies, COPY_LEVELS) - 1) + (cause === 'moved' ? 1 : 0);
+function slotIn(own: BlockDebts, { cause }: Entry): number {
+  return slotOf(cause, 1 + Math.max(0, own.otherHomes - countedOf(own, null)));
 }
 
 /** Debts of a block that are no checks, without `except`. */

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SealedBlock } from '../../../src/core/block.js';
-import { type Debt, type DebtCause, Debts } from '../../../src/core/debts.js';
+import type { Debt, DebtCause } from '../../../src/core/debt-lines.js';
+import { Debts } from '../../../src/core/debts.js';
 
 /** The debts of a worker: how they are counted, in which order they are due, and what is dropped. */
 
