@@ -89,7 +89,8 @@ export function makeWorkerParts(options: WorkerOptions): WorkerParts {
   const { promoter, ...cache } = makeCacheParts(options, instruments, fleet, { speed, share });
   const engine = makeEngine(options, instruments, { ...cache, promoter });
   speed.measureBy(() => engine.stats().computeMsPerToken);
-  share.watch(() => engine.stats().running > 0);
+  // A worker that drains hands its blocks over as fast as it can.
+  share.watch(() => engine.stats().running > 0 && roster.ring.members.includes(options.identity.id));
   instruments.watch(cache.store, () => ({ epoch: roster.epoch, workers: roster.members() }));
   return { instruments, ...fleet, ...cache, engine };
 }

@@ -30,7 +30,7 @@ export function isSummaryLength(bytes: number): boolean {
   return Number.isInteger(buckets) && buckets >= 1 && buckets <= SUMMARY_BUCKETS && (buckets & (buckets - 1)) === 0;
 }
 
-/** The bucket of a segment: the first bits of its key, so that all blocks of a segment are in one bucket. */
+/** The bucket of a segment: the first bits of its key, so that all blocks of a segment are in one bucket. @internal exported for tests. */
 export function bucketOf(segment: BlockKey, buckets: number): number {
   return Math.floor((positionOf(segment) * buckets) / SUMMARY_BUCKETS);
 }
@@ -73,8 +73,6 @@ export interface RoundOffers<B> {
   readonly blocks: readonly B[];
   /** Where the next round begins. */
   readonly cursor: number;
-  /** Whether all blocks of all differing buckets are among the offers. */
-  readonly complete: boolean;
 }
 
 /**
@@ -95,13 +93,12 @@ export function offersOf<B extends BlockMeta>(
     .sort((a, b) => distance(a.segment) - distance(b.segment) || compare(a.segment, b.segment) || a.index - b.index);
   const blocks = candidates.slice(0, most);
   const first = candidates[most];
-  if (first === undefined) return { blocks, cursor, complete: true };
+  if (first === undefined) return { blocks, cursor };
   // A position with more blocks than a round is left behind, so that no position starves the others.
   const [begun, next] = [distance(blocks[0]!.segment), distance(first.segment)];
   return {
     blocks,
     cursor: begun === next ? (cursor + next + 1) % SUMMARY_BUCKETS : (cursor + next) % SUMMARY_BUCKETS,
-    complete: false,
   };
 }
 

@@ -48,6 +48,11 @@ export class DebtLines<D extends Debt> {
     return [...this.lines.keys()].filter((to) => this.isDue(to, true));
   }
 
+  /** Whether a debt to this home waits. */
+  has(to: string): boolean {
+    return this.lines.has(to);
+  }
+
   /** Puts a debt behind all others of its slot. */
   add(debt: D & Waiting, slot: number): void {
     debt.slot = slot;

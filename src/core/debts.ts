@@ -38,7 +38,7 @@ export class Debts {
   private waitingCopies = 0;
   private lackingBlocks = 0;
 
-  constructor(private readonly bound: number) {}
+  constructor(readonly bound: number) {}
 
   /** All debts in memory. */
   get size(): number {
@@ -163,6 +163,12 @@ export class Debts {
     const own = this.blocks.get(key);
     for (const entry of own ? [...own.entries.values()] : []) this.remove(entry);
     return own !== undefined;
+  }
+
+  /** Workers to which debts were dropped for lack of memory, if there is memory now and nothing else is owed to them. */
+  get recoverable(): string[] {
+    if (this.total > this.bound / 2) return [];
+    return [...this.droppedTo.keys()].filter((to) => !this.lines.has(to));
   }
 
   /** Debts to this worker that were dropped for lack of memory and not found again. */

@@ -42,7 +42,7 @@ export interface AntiEntropyOptions {
   readonly random: Random;
   readonly replicas: number;
   readonly share: RepairShare;
-  readonly replicator: Pick<Replicator, 'owes' | 'dropped' | 'offered' | 'signal'>;
+  readonly replicator: Pick<Replicator, 'owes' | 'offered' | 'signal'>;
   /** How many blocks came to be held by another. */
   readonly onMoved: (blocks: number) => void;
   /** How many copies other homes have no room for, by the last comparison with each. */
@@ -140,10 +140,9 @@ export class AntiEntropy {
     const { roster, peers, replicator } = this.options;
     const { epoch } = roster;
     const { signal } = replicator;
-    const dropped = replicator.dropped(target.id);
     const shared = await this.sharedWith(target.id);
     if (epoch !== roster.epoch) return;
-    if (shared.length === 0) return this.compared(target.id, [], 0, dropped);
+    if (shared.length === 0) return this.compared(target.id, [], 0);
     const buckets = bucketsFor(shared.length);
     const digests = summaryOf(shared, buckets);
     const differing = await peers.compare(target, { epoch, digests }, signal);
@@ -152,14 +151,14 @@ export class AntiEntropy {
     const round = offersOf(shared, differing, buckets, cursor, ANTI_ENTROPY_ROUND_BLOCKS);
     this.cursors.set(target.id, round.cursor);
     const offered = await this.offer(target, round.blocks, epoch, signal);
-    this.compared(target.id, offered.keys, offered.refused, round.complete && offered.all ? dropped : 0);
+    this.compared(target.id, offered.keys, offered.refused);
   }
 
-  private compared(id: string, keys: readonly BlockKey[], refused: number, dropped: number): void {
+  private compared(id: string, keys: readonly BlockKey[], refused: number): void {
     if (refused > 0) this.noRoom.set(id, refused);
     else this.noRoom.delete(id);
     this.tellNoRoom();
-    this.options.replicator.offered(id, keys, dropped);
+    this.options.replicator.offered(id, keys);
   }
 
   /** Offers blocks in small batches, no faster than the bound. Stops if the ring changes. */
@@ -168,14 +167,14 @@ export class AntiEntropy {
     blocks: readonly SealedBlock[],
     epoch: string,
     signal: AbortSignal,
-  ): Promise<{ keys: BlockKey[]; refused: number; all: boolean }> {
+  ): Promise<{ keys: BlockKey[]; refused: number }> {
     const { roster, store, replicator, clock, share } = this.options;
     const keys: BlockKey[] = [];
     let refused = 0;
     for (let at = 0; at < blocks.length; at += PEER_OFFER_BLOCKS) {
       const paceMs = at === 0 ? 0 : (1_000 * PEER_OFFER_BLOCKS) / ANTI_ENTROPY_BLOCKS_PER_S;
       await sleep(clock, Math.max(paceMs, share.waitMs));
-      if (signal.aborted || epoch !== roster.epoch) return { keys, refused, all: false };
+      if (signal.aborted || epoch !== roster.epoch) break;
       const batch = blocks
         .slice(at, at + PEER_OFFER_BLOCKS)
         .filter(({ key }) => store.sealed(key) && !replicator.owes(key, target.id));
@@ -185,7 +184,7 @@ export class AntiEntropy {
       for (const { key } of batch) keys.push(key);
       refused += batch.length - taken.size;
     }
-    return { keys, refused, all: true };
+    return { keys, refused };
   }
 
   /** Gives the blocks that the peer has now; null if this worker could not give them all. */

@@ -14,6 +14,7 @@ import type { Random } from '../../src/random.js';
 import type { Ring } from '../../src/ring/ring.js';
 import type { BlockStore } from '../cache/block-store.js';
 import { Creditors, pauseMs } from './creditors.js';
+import { Recovery } from './recovery.js';
 import type { RepairShare } from './repair-share.js';
 
 /** Copies new blocks to their homes, and blocks to workers that become homes. */
@@ -43,6 +44,8 @@ export interface ReplicatorOptions {
   readonly random: Random;
   readonly replicas: number;
   readonly share: RepairShare;
+  /** Copies to remember. Default: `REPLICATION_DEBTS`. */
+  readonly debts?: number;
   /** How many copies wait to be made, and how many blocks lack a copy. */
   readonly onLag: (waitingCopies: number, lackingBlocks: number) => void;
   /** How many blocks of a push came to be held by another because the ring changed. */
@@ -57,7 +60,8 @@ export interface ReplicatorOptions {
  */
 export class Replicator {
   private readonly fresh: SealedBlock[] = [];
-  private readonly debts = new Debts(REPLICATION_DEBTS);
+  private readonly debts: Debts;
+  private readonly recovery: Recovery;
   private readonly creditors: Creditors;
   private readonly turns = new Semaphore(REPLICATION_PUSHES);
   private sorting = false;
@@ -72,6 +76,8 @@ export class Replicator {
   private readonly idleCondition = new IdleCondition(() => !this.creditors.anyBusy && this.lagBlocks === 0);
 
   constructor(private readonly options: ReplicatorOptions) {
+    this.debts = new Debts(options.debts ?? REPLICATION_DEBTS);
+    this.recovery = new Recovery(options.store, this.debts);
     this.creditors = new Creditors(options.clock, options.random);
     this.ring = options.roster.ring;
     this.incarnations = incarnationsOf(options.roster);
@@ -114,6 +120,7 @@ export class Replicator {
     this.transfers.abort();
     this.transfers = abortable();
     this.debts.clear();
+    this.recovery.restart();
     this.fresh.length = 0;
     this.creditors.resetAll();
     this.waking?.timer.cancel();
@@ -126,15 +133,9 @@ export class Replicator {
     return this.debts.owes(key, to);
   }
 
-  /** Debts to a worker that were dropped for lack of memory and not found again. */
-  dropped(to: string): number {
-    return this.debts.dropped(to);
-  }
-
-  /** The worker was offered these blocks: it has them now, or has no memory for them. Dropped debts among them are found. */
-  offered(to: string, keys: Iterable<BlockKey>, dropped: number): void {
+  /** The worker was offered these blocks by the anti-entropy pass: it has them now, or has no room for them. */
+  offered(to: string, keys: Iterable<BlockKey>): void {
     for (const key of keys) if (!this.debts.owes(key, to)) this.debts.paid(key, to);
-    this.debts.found(to, dropped);
     this.tell();
   }
 
@@ -169,6 +170,7 @@ export class Replicator {
     const homesOf = homesOnce((segment) => this.homes(segment));
     this.fresh.push(...this.debts.keep(({ block, to }) => homesOf(block.segment).includes(to)));
     this.debts.keepDropped((to) => roster.ring.members.includes(to));
+    this.recovery.restart();
     for (const id of roster.ring.members) if (!present(id) || !before.members.includes(id)) this.creditors.reset(id);
     // Not at once: the peers may not know yet of a worker that has just joined.
     for (const push of change.pushes) this.owe(push, 'moved', nowMs);
@@ -207,6 +209,7 @@ export class Replicator {
     const { clock, share } = this.options;
     if (this.ended) return;
     this.debts.wake(clock.now());
+    for (const to of this.debts.recoverable) this.recover(to);
     let nextMs = this.debts.nextDueMs ?? Number.POSITIVE_INFINITY;
     for (const to of this.debts.creditors) {
       const waitMs = Math.max(this.creditors.waitMs(to), this.debts.isDue(to, false) ? 0 : share.waitMs);
@@ -214,6 +217,16 @@ export class Replicator {
       else if (this.creditors.begin(to)) setImmediate(() => void this.drain(to));
     }
     this.wakeAt(nextMs);
+  }
+
+  /** Debts to this home were dropped: offers it all blocks of which it is a home, a portion at a time. */
+  private recover(to: string): void {
+    const most = Math.ceil(this.debts.bound / 4);
+    while (this.debts.recoverable.includes(to)) {
+      const blocks = this.recovery.next(to, most);
+      const pushes = pushesOf(blocks, this.options.self, (segment) => this.homes(segment));
+      for (const push of pushes) if (push.to === to) this.owe(push, 'check', null);
+    }
   }
 
   private wakeAt(atMs: number): void {

@@ -44,7 +44,7 @@ describe('a replicator', () => {
   });
   afterEach(async () => expect(await town.close()).toEqual([]));
 
-  function replicator(replicas: number, of = own): Replicator {
+  function replicator(replicas: number, of = own, debts: number | undefined = undefined): Replicator {
     return new Replicator({
       self: of.id,
       store: of.cache.store,
@@ -54,6 +54,7 @@ describe('a replicator', () => {
       random: FULL_PAUSES,
       replicas,
       share,
+      ...(debts === undefined ? {} : { debts }),
       onLag: (waiting, lackingBlocks) => {
         lags.push(waiting);
         lacking = lackingBlocks;
@@ -555,6 +556,20 @@ describe('a replicator', () => {
     expect(lacking).toBeGreaterThan(blocks.length);
     copies.stop();
     expect(copies.lagBlocks).toBe(0);
+  });
+
+  it('finds the debts again that it dropped for lack of memory, when the home can be reached', async () => {
+    const home = await town.add('a');
+    await home.shut();
+    const copies = replicator(2, own, SEGMENT_BLOCKS);
+    const blocks = [...chain('first', SEGMENT_BLOCKS), ...chain('second', SEGMENT_BLOCKS)];
+    own.cache.fill(blocks);
+    await untilRetry();
+    expect([copies.lagBlocks, lacking]).toEqual([SEGMENT_BLOCKS, 2 * SEGMENT_BLOCKS]);
+    await home.reopen();
+    await done(copies);
+    await pass(100);
+    expect([home.cache.run(blocks), copies.lagBlocks, lacking]).toEqual([2 * SEGMENT_BLOCKS, 0, 0]);
   });
 
   it('sends nothing to a home of long standing that made room for something else when a stranger dies', async () => {
