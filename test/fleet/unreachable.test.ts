@@ -59,14 +59,7 @@ describe('workers that cannot be dialled', () => {
     expect((await fleet.workers()).map(({ state }) => state)).toEqual(Array(3).fill('serving'));
   });
 
-  /** The holders of each block of the prompts. */
   async function copiesOf(prompts: readonly string[]): Promise<number[]> {
-    const copies: number[] = [];
-    for (const prompt of prompts) {
-      const response = await fleet.post('/v1/cache/explain', { prompt });
-      const { blocks } = (await response.json()) as { blocks: { holders: string[] }[] };
-      copies.push(...blocks.map(({ holders }) => holders.length));
-    }
-    return copies;
+    return (await Promise.all(prompts.map((prompt) => fleet.copies(prompt)))).flat();
   }
 });
