@@ -19,8 +19,8 @@ import type { RepairShare } from './repair-share.js';
 
 /** Copies new blocks to their homes, and blocks to workers that become homes. */
 
-/** Copies that a worker remembers to owe. Beyond it, the debts of the blocks with the most copies are dropped. @internal exported for tests. */
-export const REPLICATION_DEBTS = 65_536;
+/** Copies that a worker remembers to owe. Beyond it, the debts of the blocks with the most copies are dropped. */
+const REPLICATION_DEBTS = 65_536;
 /** Fresh blocks that are sorted by home at a time. */
 const REPLICATION_BATCH_BLOCKS = 64;
 /** Fresh blocks that wait for being sorted. */
