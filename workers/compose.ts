@@ -30,6 +30,8 @@ import { NO_CACHE } from './prefix/no-cache.js';
 import { PeerFetcher } from './prefix/peer-fetcher.js';
 import { PrefixLoader } from './prefix/prefix-loader.js';
 import type { Promoter } from './prefix/promoter.js';
+import { AntiEntropy } from './replication/anti-entropy.js';
+import { RepairShare } from './replication/repair-share.js';
 import { Replicator } from './replication/replicator.js';
 
 /** Makes the parts of a worker and connects them to each other. The parts are idle until they are started. */
@@ -83,9 +85,12 @@ export function makeWorkerParts(options: WorkerOptions): WorkerParts {
   const fleet = makeFleetParts(options, instruments);
   const { roster } = fleet;
   const speed = new ComputeSpeed(roster);
-  const { promoter, ...cache } = makeCacheParts(options, instruments, fleet, speed);
+  const share = new RepairShare(options.clock);
+  const { promoter, ...cache } = makeCacheParts(options, instruments, fleet, { speed, share });
   const engine = makeEngine(options, instruments, { ...cache, promoter });
   speed.measureBy(() => engine.stats().computeMsPerToken);
+  // A worker that drains hands its blocks over as fast as it can.
+  share.watch(() => engine.stats().running > 0 && roster.ring.members.includes(options.identity.id));
   instruments.watch(cache.store, () => ({
     epoch: roster.epoch,
     workers: roster.members(),
@@ -118,7 +123,7 @@ function makeCacheParts(
   options: WorkerOptions,
   instruments: Instruments,
   { links, linked, roster, peers }: FleetParts,
-  speed: ComputeSpeed,
+  { speed, share }: { readonly speed: ComputeSpeed; readonly share: RepairShare },
 ): CacheParts {
   const { config, identity, graph, device, bus, clock } = options;
   const { id, incarnation } = identity;
@@ -133,19 +138,31 @@ function makeCacheParts(
     onDamage: () => instruments.damaged(),
   });
   const shared = { self: id, store, peers, roster, clock, replicas };
+  const copying = {
+    ...shared,
+    random: new SystemRandom(),
+    share,
+    onMoved: (blocks: number) => instruments.moved(blocks),
+  };
+  const replicator = new Replicator({
+    ...copying,
+    onLag: (waiting, lacking) => instruments.lag(waiting, lacking),
+  });
+  const antiEntropy = new AntiEntropy({ ...copying, replicator, onNoRoom: (copies) => instruments.noRoom(copies) });
   const { blockTokens } = device.layout;
   const subjects = fleetSubjects(config.namespace);
   return {
     store,
     promoter,
-    server: new PeerServer({ ...peerOptions(options, instruments), host: store, onCalls: links.accept }),
+    server: new PeerServer({
+      ...peerOptions(options, instruments),
+      host: store,
+      onCalls: links.accept,
+      comparer: (peer, summary) => antiEntropy.compare(peer, summary),
+    }),
     fetcher: new PeerFetcher({ ...shared, blockTokens, blockBytes: blockBytes(device.layout), computeMsPerToken }),
     holdings: new HoldingsLog(store, bus, clock, { id, incarnation, subject: subjects.holdings(id) }, linked),
-    replicator: new Replicator({
-      ...shared,
-      onLag: (waiting, lacking) => instruments.lag(waiting, lacking),
-      onMoved: (blocks) => instruments.moved(blocks),
-    }),
+    replicator,
   };
 }
 

@@ -52,10 +52,15 @@ export class Instruments {
     this.loadListeners.push(listener);
   }
 
-  /** Sets the numbers of blocks that wait for a copy, and of those with fewer copies than required. */
-  lag(waitingBlocks: number, lackingBlocks: number): void {
-    this.metrics.replicationLagBlocks.set(waitingBlocks);
+  /** Sets the numbers of copies that wait to be made, and of blocks with fewer copies than required. */
+  lag(waitingCopies: number, lackingBlocks: number): void {
+    this.metrics.replicationLagBlocks.set(waitingCopies);
     this.metrics.underReplicatedBlocks.set(lackingBlocks);
+  }
+
+  /** Sets the number of copies that other homes have no room for. */
+  noRoom(copies: number): void {
+    this.metrics.replicationNoRoomBlocks.set(copies);
   }
 
   /** Counts a damaged file of the disk tier. */

@@ -5,6 +5,16 @@ import type { BlockKey, BlockMeta, BlockRole } from './block.js';
 /** The homes of a segment on a given ring: its first R distinct workers clockwise. */
 export type HomesOf = (segment: BlockKey) => readonly string[];
 
+/** The same homes, each segment looked up once. */
+export function homesOnce(homesOf: HomesOf): HomesOf {
+  const known = new Map<BlockKey, readonly string[]>();
+  return (segment) => {
+    const homes = known.get(segment) ?? homesOf(segment);
+    known.set(segment, homes);
+    return homes;
+  };
+}
+
 /** Blocks of one segment, in order, to copy to a worker. */
 export interface Push<B extends BlockMeta> {
   readonly to: string;

@@ -24,6 +24,7 @@ export class WorkerMetrics {
   readonly fetchFailures: Counter<'reason'>;
   readonly replicationLagBlocks: Gauge;
   readonly underReplicatedBlocks: Gauge;
+  readonly replicationNoRoomBlocks: Gauge;
   readonly rebalancedBlocks: Counter;
   readonly deviceCopyBytes: Counter<'direction'>;
   readonly integrityFailures: Counter<'stage'>;
@@ -58,6 +59,10 @@ export class WorkerMetrics {
     this.underReplicatedBlocks = registry.gauge({
       name: 'shoal_under_replicated_blocks',
       help: 'Blocks of this worker that have too few copies, as far as the worker knows.',
+    });
+    this.replicationNoRoomBlocks = registry.gauge({
+      name: 'shoal_replication_no_room_blocks',
+      help: 'Blocks of this worker that another home had no free memory for when the two compared their blocks.',
     });
     this.rebalancedBlocks = registry.counter({
       name: 'shoal_rebalance_moved_blocks_total',

@@ -42,7 +42,7 @@ describe('a killed worker', () => {
     const prompt = recallPrompt(sheet, sheet.questions[0]!.question);
     const first = await fleet.complete({ prompt });
     const copied = async () => {
-      while ((await fleet.holders(prompt)).size < 2);
+      while ((await fleet.copies(prompt)).some((copies) => copies < 2));
     };
     await copied();
     const victim = fleet.ready.workers.find(({ id }) => id === first.shoal.worker)!;

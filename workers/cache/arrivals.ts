@@ -36,12 +36,12 @@ export class Arrivals {
   }
 
   /**
-   * Reserves memory for a block; evicts for it, but never the block's parent. `commit` says whether the block is still wanted: if so, the caller
+   * Reserves memory for a block; evicts for it unless `mayEvict` is false, but never the block's parent. `commit` says whether the block is still wanted: if so, the caller
    * puts it into the tier; if not, its memory is free again.
    */
-  reserve({ key, parent }: BlockMeta): Reservation<DeviceBlock, boolean> | NoReservation {
+  reserve({ key, parent }: BlockMeta, mayEvict = true): Reservation<DeviceBlock, boolean> | NoReservation {
     if (this.tier.has(key) || this.has(key)) return 'present';
-    const block = this.tier.allocate(parent);
+    const block = this.tier.allocate(parent, mayEvict);
     if (!block) return 'full';
     const event = new OneTimeEvent();
     this.events.set(key, event);

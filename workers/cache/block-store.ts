@@ -5,7 +5,7 @@ import { type NoReservation, type Reservation, reservation } from '../../src/cor
 import type { Device, DeviceBlock } from '../../src/device/device.js';
 import { digestOf } from '../../src/digest.js';
 import type { TierUse } from '../../src/metrics/worker-metrics.js';
-import type { BlockHost } from '../../src/peer/server/block-host.js';
+import type { Admission, BlockHost } from '../../src/peer/server/block-host.js';
 import { Announced, type BlockOrigin, type StoreListener } from '../announced.js';
 import { Arrivals } from './arrivals.js';
 import { Demoter } from './demoter.js';
@@ -163,13 +163,15 @@ export class BlockStore implements BlockHost {
    * Reserves memory for a block that comes from elsewhere; evicts for it, but never the block's parent. `commit` resolves when the block is on the
    * device, and rejects where the device fails to take it.
    * @param source the block's bytes, where host memory has them already: the reservation may be of that memory, which then is not to be filled
+   * @param admission `spare`: evicts only if a lower tier has room for the evicted block
    */
   reserveBytes(
     sealed: SealedBlock,
     origin: BlockOrigin,
     source: Uint8Array | null = null,
+    admission: Admission = 'evict',
   ): Reservation<Uint8Array, Promise<void>> | NoReservation {
-    const arriving = this.arrivals.reserve(sealed);
+    const arriving = this.arrivals.reserve(sealed, admission === 'evict' || this.lower.hasRoom);
     if (typeof arriving === 'string') return arriving;
     const view = this.device.view(arriving.memory);
     if (view) {
@@ -219,9 +221,9 @@ export class BlockStore implements BlockHost {
     return this.pinned.pin(key);
   }
 
-  admit(block: SealedBlock): Reservation<Uint8Array, Promise<void>> | NoReservation {
+  admit(block: SealedBlock, admission: Admission = 'evict'): Reservation<Uint8Array, Promise<void>> | NoReservation {
     if (this.sealed(block.key)) return 'present';
-    const reserved = this.reserveBytes(block, 'pushed');
+    const reserved = this.reserveBytes(block, 'pushed', null, admission);
     // A block on its way may still not come, and one without a digest is given to nobody: the peer must not count on this copy.
     return reserved === 'present' ? 'full' : reserved;
   }

@@ -85,11 +85,11 @@ export class DeviceTier {
     for (const { sealed } of this.residency.evictionOrder()) if (sealed !== null) yield sealed;
   }
 
-  /** Allocates memory for a block; evicts for it, but never the block's parent. Null if the device has none even so. */
-  allocate(parent: BlockKey | null): DeviceBlock | null {
+  /** Allocates memory for a block; evicts for it if it may, but never the block's parent. Null if the device has none even so. */
+  allocate(parent: BlockKey | null, mayEvict: boolean): DeviceBlock | null {
     for (;;) {
       const block = this.device.allocateBlock();
-      if (block !== null) return block;
+      if (block !== null || !mayEvict) return block;
       const evicted = this.residency.evict(parent);
       if (evicted === null) return null;
       this.owner.evicting(evicted);

@@ -67,6 +67,11 @@ export class LowerTiers {
     return this.tiers[0] ?? null;
   }
 
+  /** Whether a tier could take one more block without an eviction. */
+  get hasRoom(): boolean {
+    return this.tiers.some(({ hasRoom }) => hasRoom);
+  }
+
   /** Blocks that may be on their way to the device at a time, if all of them belong to one caller. */
   get takesAtOnce(): number {
     const { blocks, quickBlocks } = this.inbound;

@@ -1,27 +1,32 @@
 import { setMaxListeners } from 'node:events';
 import { IdleCondition } from '../../src/async/idle.js';
 import { Semaphore } from '../../src/async/semaphore.js';
-import type { Clock } from '../../src/clock.js';
-import type { BlockKey, SealedBlock } from '../../src/core/block.js';
+import type { Clock, Timer } from '../../src/clock.js';
+import type { BlockKey, PinnedBlock, SealedBlock } from '../../src/core/block.js';
+import type { Debt } from '../../src/core/debt-lines.js';
+import { Debts } from '../../src/core/debts.js';
 import type { Announcement } from '../../src/core/member.js';
-import { type HomesOf, type Push, pushesOf, ringChange } from '../../src/core/replication.js';
+import { type HomesOf, homesOnce, type Push, pushesOf, ringChange } from '../../src/core/replication.js';
 import type { Roster } from '../../src/fleet/roster.js';
-import { FLEET_WORKERS } from '../../src/limits.js';
+import { FLEET_WORKERS, PEER_OFFER_BLOCKS } from '../../src/limits.js';
 import type { PeerClient } from '../../src/peer/client/peer-client.js';
+import type { Random } from '../../src/random.js';
 import type { Ring } from '../../src/ring/ring.js';
 import type { BlockStore } from '../cache/block-store.js';
-import { PushQueue, type PushTask } from './push-queue.js';
+import { Creditors, pauseMs } from './creditors.js';
+import { Recovery } from './recovery.js';
+import type { RepairShare } from './repair-share.js';
 
 /** Copies new blocks to their homes, and blocks to workers that become homes. */
 
-/** Blocks that wait to be pushed to their homes. The oldest is dropped first: a copy is lost, never an answer. @internal exported for tests. */
-export const REPLICATION_QUEUE_BLOCKS = 8192;
+/** Copies that a worker remembers to owe. Beyond it, the debts of the blocks with the most copies are dropped. */
+const REPLICATION_DEBTS = 65_536;
 /** Fresh blocks that are sorted by home at a time. */
 const REPLICATION_BATCH_BLOCKS = 64;
-/** Tries to copy a block, and the pause before each further one. @internal exported for tests. */
-export const REPLICATION_ATTEMPTS = 4;
-/** @internal exported for tests. */
-export const REPLICATION_PAUSE_MS = 500;
+/** Fresh blocks that wait for being sorted. */
+const REPLICATION_FRESH_BLOCKS = 8192;
+/** Times that a home may have no memory for a block before this worker offers it no more. @internal exported for tests. */
+export const REPLICATION_REFUSALS = 4;
 /** Homes that are pushed to at a time, so that a slow one does not hold up the others, and transfers do not crowd out requests. */
 const REPLICATION_PUSHES = 2;
 /** After a change of the ring, when those who do not give the copies make sure that they are there. @internal exported for tests. */
@@ -36,25 +41,31 @@ export interface ReplicatorOptions {
   readonly peers: PeerClient;
   readonly roster: Roster;
   readonly clock: Clock;
+  readonly random: Random;
   readonly replicas: number;
-  /** How many blocks wait now, and how many of a push came to be held by another because the ring changed. */
-  readonly onLag: (waitingBlocks: number, lackingBlocks: number) => void;
+  readonly share: RepairShare;
+  /** Copies to remember. Default: `REPLICATION_DEBTS`. */
+  readonly debts?: number;
+  /** How many copies wait to be made, and how many blocks lack a copy. */
+  readonly onLag: (waitingCopies: number, lackingBlocks: number) => void;
+  /** How many blocks of a push came to be held by another because the ring changed. */
   readonly onMoved: (blocks: number) => void;
 }
 
 /**
  * Copies new blocks to their homes, and, when the ring changes, blocks to workers that became homes of them, all off the reply path. Each home gets
  * one push at a time, and few homes are served at a time, so that transfers do not crowd out requests; a home that cannot be reached does not delay
- * the others. A copy that fails, or that the home refuses, is tried again a few times; then the block has one copy less until the ring changes or
- * a worker fetches it.
+ * the others. A copy is owed until it is made: a home that cannot be reached is tried again and again, after growing pauses. A block for which a home
+ * has no memory is offered a few times; then it counts as lacking a copy until the ring changes or the anti-entropy pass has offered it.
  */
 export class Replicator {
   private readonly fresh: SealedBlock[] = [];
-  private readonly queue: PushQueue;
+  private readonly debts: Debts;
+  private readonly recovery: Recovery;
+  private readonly creditors: Creditors;
   private readonly turns = new Semaphore(REPLICATION_PUSHES);
-  /** Homes that are being pushed to. */
-  private readonly busy = new Set<string>();
   private sorting = false;
+  private waking: { readonly atMs: number; readonly timer: Timer } | null = null;
   private transfers = abortable();
   private ended = false;
   /** The ring when blocks were last moved, and the incarnation of each worker then. */
@@ -62,12 +73,12 @@ export class Replicator {
   private incarnations: ReadonlyMap<string, string>;
   /** The homes of the last few rings. Before this worker joined, no block had any, for all that this worker knows. */
   private past: { readonly homesOf: HomesOf; readonly untilMs: number }[];
-  /** Copies that failed for good since the ring changed last, in blocks. */
-  private givenUp = 0;
-  private readonly idleCondition = new IdleCondition(() => this.busy.size === 0 && this.lagBlocks === 0);
+  private readonly idleCondition = new IdleCondition(() => !this.creditors.anyBusy && this.lagBlocks === 0);
 
   constructor(private readonly options: ReplicatorOptions) {
-    this.queue = new PushQueue(options.clock, (to) => this.work(to));
+    this.debts = new Debts(options.debts ?? REPLICATION_DEBTS);
+    this.recovery = new Recovery(options.store, this.debts);
+    this.creditors = new Creditors(options.clock, options.random);
     this.ring = options.roster.ring;
     this.incarnations = incarnationsOf(options.roster);
     this.past = [{ homesOf: () => [], untilMs: options.clock.now() }];
@@ -75,15 +86,23 @@ export class Replicator {
       added: (block, origin) => {
         if (origin === 'computed') this.enqueueFresh(block);
       },
+      removed: (key) => {
+        if (this.debts.forget(key)) this.tell();
+      },
     });
     options.roster.listen((effect) => {
       if (effect.type === 'changed') this.followRing();
     });
   }
 
-  /** Blocks that wait for a copy. */
+  /** Copies that wait to be made. */
   get lagBlocks(): number {
-    return this.waitingNew + this.queue.waiting('moved');
+    return this.fresh.length + this.debts.waiting;
+  }
+
+  /** Raised when the blocks that are being transferred are not to be transferred any more: at a reset, and at the end. */
+  get signal(): AbortSignal {
+    return this.transfers.signal;
   }
 
   /** Resolves when this worker has no copy left to make. */
@@ -96,30 +115,35 @@ export class Replicator {
     this.forget();
   }
 
-  /** Drops all waiting pushes, and aborts those under way. */
+  /** Drops all debts, and aborts the pushes under way. */
   forget(): void {
     this.transfers.abort();
     this.transfers = abortable();
-    this.queue.clear();
+    this.debts.clear();
+    this.recovery.restart();
     this.fresh.length = 0;
+    this.creditors.resetAll();
+    this.waking?.timer.cancel();
+    this.waking = null;
     this.idleCondition.notify();
   }
 
-  private get waitingNew(): number {
-    return this.fresh.length + this.queue.waiting('new');
+  /** Whether this worker is to copy the block to that one, so that nobody else has to see to it. */
+  owes(key: BlockKey, to: string): boolean {
+    return this.debts.owes(key, to);
+  }
+
+  /** The worker was offered these blocks by the anti-entropy pass: it has them now, or has no room for them. */
+  offered(to: string, keys: Iterable<BlockKey>): void {
+    for (const key of keys) if (!this.debts.owes(key, to)) this.debts.paid(key, to);
+    this.tell();
   }
 
   private enqueueFresh(block: SealedBlock): void {
-    // Drop the oldest: that costs a copy, never an answer.
-    if (this.waitingNew >= REPLICATION_QUEUE_BLOCKS) this.dropOldest();
+    if (this.ended) return;
     this.fresh.push(block);
+    if (this.fresh.length > REPLICATION_FRESH_BLOCKS) this.sortBatch();
     this.sortSoon();
-  }
-
-  private dropOldest(): void {
-    const dropped = this.queue.dropNew()?.push.blocks.length;
-    if (dropped === undefined) this.fresh.shift();
-    this.givenUp += dropped ?? 1;
   }
 
   private followRing(): void {
@@ -127,7 +151,6 @@ export class Replicator {
     const { ring: before, incarnations } = this;
     if (this.ended || before.epoch === roster.epoch) return;
     this.ring = roster.ring;
-    this.givenUp = 0;
     const alive = incarnationsOf(roster);
     this.incarnations = alive;
     const residents = store.keys().flatMap((key) => store.sealed(key) ?? []);
@@ -143,16 +166,22 @@ export class Replicator {
     this.past.push({ homesOf: homesBefore, untilMs: nowMs });
     const change = ringChange(residents, homesBefore, (segment) => this.homes(segment), { self, present, unsettled });
     store.reassignRoles();
-    const checks = new Set(change.checks.map(nameOf));
-    // Moves that an earlier ring asked for are dropped if this ring does not, and no push is checked twice.
-    this.queue.keep(({ cause, push }) => {
-      if (cause === 'check' && checks.has(nameOf(push))) return false;
-      return cause === 'new' || this.isDue(push);
-    });
+    // Moves that an earlier ring asked for are dropped if this ring does not. New blocks go to the homes that they have now.
+    const homesOf = homesOnce((segment) => this.homes(segment));
+    this.fresh.push(...this.debts.keep(({ block, to }) => homesOf(block.segment).includes(to)));
+    this.debts.keepDropped((to) => roster.ring.members.includes(to));
+    this.recovery.restart();
+    for (const id of roster.ring.members) if (!present(id) || !before.members.includes(id)) this.creditors.reset(id);
     // Not at once: the peers may not know yet of a worker that has just joined.
-    this.queue.addLater(tasksOf(change.pushes, 'moved'), 0);
-    this.queue.addLater(tasksOf(change.checks, 'check'), REPLICATION_CHECK_MS);
+    for (const push of change.pushes) this.owe(push, 'moved', nowMs);
+    for (const push of change.checks) this.owe(push, 'check', nowMs + REPLICATION_CHECK_MS);
+    if (this.fresh.length > 0) this.sortSoon();
     this.tell();
+  }
+
+  private owe({ to, segment, blocks }: Push<SealedBlock>, cause: Debt['cause'], untilMs: number | null): void {
+    const otherHomes = this.homes(segment).filter((home) => home !== this.options.self).length;
+    this.debts.owe(blocks, to, cause, otherHomes, untilMs);
   }
 
   private sortSoon(): void {
@@ -161,84 +190,124 @@ export class Replicator {
     setImmediate(() => this.sort());
   }
 
-  /** Moves a batch of new blocks into the queues of their homes. */
   private sort(): void {
     this.sorting = false;
-    const fresh = this.fresh.splice(0, REPLICATION_BATCH_BLOCKS);
-    const pushes = pushesOf(fresh, this.options.self, (segment) => this.homes(segment));
-    for (const task of tasksOf(pushes, 'new')) this.queue.add(task);
+    this.sortBatch();
     if (this.fresh.length > 0) this.sortSoon();
     this.tell();
   }
 
-  private work(to: string): void {
-    if (this.busy.has(to) || this.ended) return;
-    this.busy.add(to);
-    setImmediate(() => void this.drain(to));
+  /** Turns a batch of new blocks into debts to their homes. */
+  private sortBatch(): void {
+    const { self, store } = this.options;
+    const fresh = this.fresh.splice(0, REPLICATION_BATCH_BLOCKS).filter(({ key }) => store.sealed(key));
+    for (const push of pushesOf(fresh, self, (segment) => this.homes(segment))) this.owe(push, 'new', null);
+  }
+
+  /** Begins all pushes that are due, and sets the timer for those that are not. */
+  private wake(): void {
+    const { clock, share } = this.options;
+    if (this.ended) return;
+    this.debts.wake(clock.now());
+    for (const to of this.debts.recoverable) this.recover(to);
+    let nextMs = this.debts.nextDueMs ?? Number.POSITIVE_INFINITY;
+    for (const to of this.debts.creditors) {
+      const waitMs = Math.max(this.creditors.waitMs(to), this.debts.isDue(to, false) ? 0 : share.waitMs);
+      if (waitMs > 0) nextMs = Math.min(nextMs, clock.now() + waitMs);
+      else if (this.creditors.begin(to)) setImmediate(() => void this.drain(to));
+    }
+    this.wakeAt(nextMs);
+  }
+
+  /** Debts to this home were dropped: offers it all blocks of which it is a home, a portion at a time. */
+  private recover(to: string): void {
+    const most = Math.ceil(this.debts.bound / 4);
+    while (this.debts.recoverable.includes(to)) {
+      const blocks = this.recovery.next(to, most);
+      const pushes = pushesOf(blocks, this.options.self, (segment) => this.homes(segment));
+      for (const push of pushes) if (push.to === to) this.owe(push, 'check', null);
+    }
+  }
+
+  private wakeAt(atMs: number): void {
+    if (this.waking?.atMs === atMs) return;
+    this.waking?.timer.cancel();
+    this.waking = null;
+    if (atMs === Number.POSITIVE_INFINITY) return;
+    const timer = this.options.clock.after(atMs - this.options.clock.now(), () => {
+      this.waking = null;
+      this.wake();
+    });
+    this.waking = { atMs, timer };
   }
 
   private async drain(to: string): Promise<void> {
-    for (let task = this.queue.next(to); task; task = this.queue.next(to)) {
-      await this.run(task);
+    while (!this.ended && this.creditors.waitMs(to) === 0 && this.debts.isDue(to, this.repairsMayRun)) {
+      await this.serve(to);
       this.tell();
     }
-    this.busy.delete(to);
+    this.creditors.end(to);
     this.tell();
   }
 
-  private async run(task: PushTask): Promise<void> {
+  private async serve(to: string): Promise<void> {
     const { peers, roster } = this.options;
-    const { to } = task.push;
-    if (!this.isDue(task.push)) {
-      this.sortAnew(task);
-      return;
-    }
-    const target = roster.alive(to);
-    if (!target) return;
     // Taken before any block is pinned, so that a reset from now on aborts this push too.
     const { signal } = this.transfers;
     try {
+      const target = roster.alive(to);
+      if (!target) {
+        this.creditors.failed(to);
+        return;
+      }
       await peers.reach(target, signal);
+      await this.turns.acquire();
+      try {
+        if (!signal.aborted) await this.push(target, signal);
+      } finally {
+        this.turns.release();
+      }
+      this.creditors.reset(to);
     } catch {
-      if (signal.aborted) return;
-      this.again(task);
-      // All other pushes to this home wait as long; pushes to other homes do not.
-      this.queue.addLater(this.queue.all(to), pauseAfter(task));
-      return;
-    }
-    await this.turns.acquire();
-    try {
-      await this.push(task, target, signal);
-    } catch {
-      if (!signal.aborted) this.again(task);
-    } finally {
-      this.turns.release();
+      if (!signal.aborted) this.creditors.failed(to);
     }
   }
 
-  private async push(task: PushTask, target: Announcement, signal: AbortSignal): Promise<void> {
-    const { store, peers, onMoved } = this.options;
-    const blocks = task.push.blocks.filter(({ key }) => store.sealed(key));
-    const taken = await peers.push(target, blocks, (key) => store.pin(key), signal);
-    if (task.cause === 'moved') onMoved(taken.size);
-    const lacking = blocks.filter(({ key }) => !taken.has(key) && store.sealed(key));
-    if (lacking.length > 0) this.again({ ...task, push: { ...task.push, blocks: lacking } });
+  private async push(target: Announcement, signal: AbortSignal): Promise<void> {
+    const { store, peers, clock, share, onMoved } = this.options;
+    const debts = this.debts.next(target.id, PEER_OFFER_BLOCKS, this.repairsMayRun);
+    if (debts.length === 0) return;
+    /** Blocks that this worker cannot give. */
+    const unready = new Set<BlockKey>();
+    const pin = async (key: BlockKey): Promise<PinnedBlock | null> => {
+      const pinned = await store.pin(key).catch(() => null);
+      if (pinned === null) unready.add(key);
+      return pinned;
+    };
+    const startedMs = clock.now();
+    const blocks = debts.map(({ block }) => block);
+    const taken = await peers.push(target, blocks, pin, signal);
+    if (debts.some(({ cause }) => cause !== 'new')) share.note(clock.now() - startedMs);
+    const moved = debts.filter(({ cause, block }) => cause === 'moved' && taken.has(block.key)).length;
+    if (moved > 0) onMoved(moved);
+    for (const key of taken) this.debts.paid(key, target.id);
+    const left = debts.filter(({ block }) => !taken.has(block.key));
+    // The push ended at the first block that was not ready: the blocks after it were not tried.
+    const untried = unready.size > 0 ? left.filter(({ block }) => !unready.has(block.key)) : [];
+    this.debts.postpone(untried);
+    this.refused(left.filter((debt) => !untried.includes(debt)));
   }
 
-  /** The ring has changed: new blocks go to the homes that they have now. */
-  private sortAnew({ cause, push }: PushTask): void {
-    if (cause !== 'new') return;
-    this.fresh.push(...push.blocks);
-    this.sortSoon();
-  }
-
-  private again(task: PushTask): void {
-    if (this.ended) return;
-    if (task.attempt < REPLICATION_ATTEMPTS) {
-      this.queue.addLater([{ ...task, attempt: task.attempt + 1 }], pauseAfter(task));
-    } else {
-      this.givenUp += task.push.blocks.length;
+  private refused(debts: readonly Debt[]): void {
+    const { clock, random } = this.options;
+    for (const [refusals, equal] of this.debts.refuse(debts)) {
+      if (refusals >= REPLICATION_REFUSALS) this.debts.giveUp(equal);
+      else this.debts.rest(equal, clock.now() + pauseMs(refusals, random));
     }
+  }
+
+  private get repairsMayRun(): boolean {
+    return this.options.share.waitMs === 0;
   }
 
   private homes(segment: BlockKey): readonly string[] {
@@ -246,13 +315,9 @@ export class Replicator {
     return roster.ring.homes(segment, replicas);
   }
 
-  /** Whether the push still goes to a home of its blocks. */
-  private isDue({ segment, to }: Push<SealedBlock>): boolean {
-    return this.homes(segment).includes(to);
-  }
-
   private tell(): void {
-    this.options.onLag(this.lagBlocks, this.lagBlocks + this.givenUp);
+    this.wake();
+    this.options.onLag(this.lagBlocks, this.fresh.length + this.debts.lacking);
     this.idleCondition.notify();
   }
 }
@@ -262,20 +327,6 @@ function abortable(): AbortController {
   const controller = new AbortController();
   setMaxListeners(FLEET_WORKERS, controller.signal);
   return controller;
-}
-
-function tasksOf(pushes: readonly Push<SealedBlock>[], cause: PushTask['cause']): PushTask[] {
-  return pushes.map((push) => ({ push, attempt: 1, cause }));
-}
-
-/** Milliseconds until the next attempt. */
-function pauseAfter({ attempt }: PushTask): number {
-  return REPLICATION_PAUSE_MS * attempt;
-}
-
-/** A name that pushes of the same segment to the same worker share. */
-function nameOf({ segment, to }: Push<SealedBlock>): string {
-  return `${segment} ${to}`;
 }
 
 /** The incarnations of all workers that have not died or left. */

@@ -34,7 +34,7 @@ export interface Line {
   close(reason: ShoalError): void;
 }
 
-const LAST: ReadonlySet<ServerMessage['type']> = new Set(['done', 'missing', 'unshared', 'pong', 'error']);
+const LAST: ReadonlySet<ServerMessage['type']> = new Set(['done', 'missing', 'unshared', 'pong', 'compared', 'error']);
 
 /** Whether the message ends its request. */
 export function endsExchange(message: ServerMessage): boolean {

@@ -13,15 +13,17 @@ import {
 import { type Random, SystemRandom } from '../../random.js';
 import { type PeerObserver, SILENT } from '../observer.js';
 import type { BlockHost } from '../server/block-host.js';
+import type { PeerSummary } from '../server/compare-answer.js';
 import { ClientHandshake, NONCE_BYTES, type PeerIdentity } from '../wire/handshake.js';
 import { describe, dial, type Endpoint, endpointOf, type SocketOptions } from '../wire/socket.js';
+import { CompareExchange } from './compare-exchange.js';
 import { PingExchange } from './exchange.js';
 import { FetchExchange, type Fetched, type FetchSink } from './fetch-exchange.js';
 import { Link, type LinkState } from './link.js';
 import { PushExchange } from './push-exchange.js';
 import { type OpenSharedMemory, PinExchange } from './shared-read.js';
 
-/** Links to peers, and fetching, pushing and pinging over them. */
+/** Links to peers, and fetching, pushing, comparing and pinging over them. */
 
 /** A worker to dial, in the incarnation that the caller knows. */
 export interface PeerTarget {
@@ -112,13 +114,14 @@ export class PeerClient {
 
   /**
    * Offers blocks to a peer and sends those that it wants, which `pin` pins for as long as they are read. A block that cannot be pinned ends
-   * the push. Gives the keys of those that the peer has now for certain. Rejects as `fetch` does.
+   * the push. Gives the keys of those that the peer has now for certain. For a `repair` the peer evicts nothing. Rejects as `fetch` does.
    */
   async push(
     to: PeerTarget,
     blocks: readonly SealedBlock[],
     pin: BlockHost['pin'],
     signal: AbortSignal,
+    type: 'offer' | 'repair' = 'offer',
   ): Promise<Set<BlockKey>> {
     const acknowledged = new Set<BlockKey>();
     for (let from = 0; from < blocks.length; from += PEER_OFFER_BLOCKS) {
@@ -127,10 +130,19 @@ export class PeerClient {
         pin,
         this.options.blockBytes,
         this.clock,
+        type,
       );
       for (const key of await this.counted(async () => this.linkTo(to).run(offer, signal))) acknowledged.add(key);
     }
     return acknowledged;
+  }
+
+  /**
+   * Compares the summary of the blocks that this worker shares with a peer with the peer's own. Gives the buckets that differ, ascending; null if the
+   * peer has another ring or no time. Rejects as `fetch` does.
+   */
+  async compare(to: PeerTarget, summary: PeerSummary, signal: AbortSignal): Promise<number[] | null> {
+    return this.counted(async () => this.linkTo(to).run(new CompareExchange(summary), signal));
   }
 
   /** Pings a peer. Gives the milliseconds until its answer. Rejects as `fetch` does, and with DeadlineExceeded after `timeoutMs`. */

@@ -26,6 +26,8 @@ export class PushExchange implements Exchange<Set<BlockKey>> {
     private readonly pin: BlockHost['pin'],
     private readonly blockBytes: number,
     private readonly clock: Clock,
+    /** `repair`: the peer evicts no block for these. */
+    private readonly type: 'offer' | 'repair' = 'offer',
   ) {}
 
   get result(): Promise<Set<BlockKey>> {
@@ -34,7 +36,7 @@ export class PushExchange implements Exchange<Set<BlockKey>> {
 
   start(line: Line): void {
     this.line = line;
-    line.send({ type: 'offer', blocks: [...this.blocks] });
+    line.send({ type: this.type, blocks: [...this.blocks] });
   }
 
   begin(): null {

@@ -1,6 +1,9 @@
 import type { BlockKey, PinnedBlock, SealedBlock } from '../../core/block.js';
 import type { NoReservation, Reservation } from '../../core/reservation.js';
 
+/** Whether other blocks may be evicted for a block that a peer pushes: for a new copy they may, for a repair only `spare` memory is used. */
+export type Admission = 'evict' | 'spare';
+
 /** What the peer server needs of the worker's cache: to pin blocks that peers read, and to take blocks that peers push. */
 export interface BlockHost {
   /** Pins a block; null if it is not here. */
@@ -11,5 +14,5 @@ export interface BlockHost {
    * Reserves memory for a block that a peer wants to push here, to be committed once its digest agrees. 'present' only if the block is here and can
    * be given to others: a block on its way here may still not come.
    */
-  admit(block: SealedBlock): Reservation<Uint8Array, Promise<void>> | NoReservation;
+  admit(block: SealedBlock, admission?: Admission): Reservation<Uint8Array, Promise<void>> | NoReservation;
 }

@@ -4,11 +4,11 @@ import { Corrupt, InternalError } from '../../errors.js';
 import type { PeerObserver } from '../observer.js';
 import { failureOf } from '../wire/message-format.js';
 import type { Answer, Reply } from './answer.js';
-import type { BlockHost } from './block-host.js';
+import type { Admission, BlockHost } from './block-host.js';
 
 type Memory = Reservation<Uint8Array, Promise<void>>;
 
-/** Takes the blocks that a peer offers, as far as there is room for them. */
+/** Takes the blocks that a peer offers, if there is room for them. */
 export class OfferAnswer implements Answer {
   private reply: Reply | null = null;
   /** Memory for blocks that have not come, by position in the offer, in the order in which they are due. */
@@ -21,13 +21,14 @@ export class OfferAnswer implements Answer {
     private readonly host: BlockHost,
     private readonly blockBytes: number,
     private readonly observer: PeerObserver,
+    private readonly admission: Admission = 'evict',
   ) {}
 
   start(reply: Reply): void {
     this.reply = reply;
     const held: number[] = [];
     for (const [index, block] of this.blocks.entries()) {
-      const reserved = this.host.admit(block);
+      const reserved = this.host.admit(block, this.admission);
       if (reserved === 'present') held.push(index);
       if (typeof reserved !== 'string') this.due.set(index, this.checked(reserved));
     }

@@ -11,6 +11,7 @@ import { greetClient, type OpenSession } from '../wire/greeting.js';
 import { NONCE_BYTES, type PeerIdentity, type Purpose, ServerHandshake } from '../wire/handshake.js';
 import { adopt, listener, type SocketOptions } from '../wire/socket.js';
 import type { BlockHost } from './block-host.js';
+import type { Comparer } from './compare-answer.js';
 import { Session, type SessionOptions } from './session.js';
 
 /** Listens for peers, and chooses by the purpose of each connection what serves it. */
@@ -24,6 +25,8 @@ export interface PeerServerOptions extends SocketOptions {
   readonly host: BlockHost;
   /** Serves connections with the purpose `calls`; without it, this server refuses them. */
   readonly onCalls?: OpenSession | undefined;
+  /** Compares summaries of peers; without it, this server has no time for them. */
+  readonly comparer?: Comparer | undefined;
   /** Bytes of every block, by the fleet's K/V layout. */
   readonly blockBytes: number;
   readonly observer?: PeerObserver;
@@ -69,8 +72,8 @@ export class PeerServer {
     this.observer = options.observer ?? SILENT;
     this.clock = options.clock ?? new SystemClock();
     this.random = options.random ?? new SystemRandom();
-    const { host, blockBytes } = options;
-    this.sessionOptions = { host, blockBytes, clock: this.clock, observer: this.observer };
+    const { host, blockBytes, comparer = async () => null } = options;
+    this.sessionOptions = { host, comparer, blockBytes, clock: this.clock, observer: this.observer };
   }
 
   /** Begins to listen, on a Unix socket, on TCP, or both. Rejects with InvalidRequest or Unavailable if it cannot listen on an address. */

@@ -15,6 +15,7 @@ import { failureOf } from '../wire/message-format.js';
 import { type ClientMessage, fromClient, fromServer, type ServerMessage } from '../wire/messages.js';
 import { type Answer, PONG, type Reply } from './answer.js';
 import type { BlockHost } from './block-host.js';
+import { CompareAnswer, type Comparer } from './compare-answer.js';
 import { FetchAnswer } from './fetch-answer.js';
 import { OfferAnswer } from './offer-answer.js';
 import { PinAnswer } from './shared-read.js';
@@ -23,6 +24,7 @@ import { PinAnswer } from './shared-read.js';
 
 export interface SessionOptions {
   readonly host: BlockHost;
+  readonly comparer: Comparer;
   /** Bytes of every block, by the fleet's K/V layout. */
   readonly blockBytes: number;
   readonly clock: Clock;
@@ -94,7 +96,7 @@ export class Session implements ConnectionOwner {
   }
 
   private serve(message: ClientMessage, digest: BlockDigest | null): void {
-    const { host, blockBytes, clock, observer } = this.options;
+    const { host, comparer, blockBytes, clock, observer } = this.options;
     switch (message.type) {
       case 'fetch':
         this.enter(new FetchAnswer(message.keys, host, blockBytes, clock, observer));
@@ -107,6 +109,12 @@ export class Session implements ConnectionOwner {
         return;
       case 'offer':
         this.enter(new OfferAnswer(message.blocks, host, blockBytes, observer));
+        return;
+      case 'repair':
+        this.enter(new OfferAnswer(message.blocks, host, blockBytes, observer, 'spare'));
+        return;
+      case 'compare':
+        this.enter(new CompareAnswer(this.connection.peer!.id, message, comparer));
         return;
       case 'ping':
         this.enter(PONG);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isSummaryLength, SUMMARY_BUCKETS } from '../../core/anti-entropy.js';
 import type { BlockKey, SealedBlock } from '../../core/block.js';
 import { KEY_BYTES, packKeys, unpackKeys } from '../../core/key.js';
 import { PEER_KEYS_PER_REQUEST, PEER_OFFER_BLOCKS } from '../../limits.js';
@@ -25,6 +26,9 @@ import {
 
 /** The messages of a connection for blocks, one union a direction. `docs/PEER-PROTOCOL.md` says in which order they come. */
 
+/** Limit on the name of a ring in a header. */
+const EPOCH_CHARS = 64;
+
 /** 1 to `most` items of `unit` bytes, one after another. */
 const Run = (unit: number, most: number) =>
   AnyBytes.refine(
@@ -35,7 +39,12 @@ const Run = (unit: number, most: number) =>
 const Key = Bytes(KEY_BYTES).transform((bytes): BlockKey => unpackKeys(bytes)[0]!);
 const Keys = Run(KEY_BYTES, PEER_KEYS_PER_REQUEST).transform(unpackKeys);
 const Blocks = Run(PACKED_BLOCK_BYTES, PEER_OFFER_BLOCKS).transform(unpackBlocks);
+const Summary = AnyBytes.refine(
+  ({ byteLength }) => isSummaryLength(byteLength),
+  `must be 1 to ${SUMMARY_BUCKETS} digests; a power of two`,
+);
 const Index = z.int().min(0);
+const Buckets = z.array(Index.max(SUMMARY_BUCKETS - 1)).max(SUMMARY_BUCKETS);
 const Indexes = z.array(Index.max(PEER_OFFER_BLOCKS - 1)).max(PEER_OFFER_BLOCKS);
 
 const CLIENT = {
@@ -46,6 +55,8 @@ const CLIENT = {
   ping: kind(20, Empty),
   pin: kind(21, z.strictObject({ keys: Keys }), ({ keys }) => ({ keys: packKeys(keys) })),
   unpin: kind(22, Empty),
+  compare: kind(23, z.strictObject({ epoch: z.string().max(EPOCH_CHARS), digests: Summary })),
+  repair: kind(24, z.strictObject({ blocks: Blocks }), ({ blocks }) => ({ blocks: packBlocks(blocks) })),
 };
 
 /** Two headers are not maps. One is sent for each block, and reading a map would cost as much as all the other work for the block. */
@@ -71,6 +82,7 @@ const SERVER = {
   error: ERROR,
   pinned: PINNED,
   unshared: kind(40, Empty),
+  compared: kind(41, z.strictObject({ differing: Buckets.nullable() })),
 };
 
 export type ClientMessage = MessageOf<typeof CLIENT>;

@@ -78,6 +78,13 @@ export class FleetApi {
     return new Set(blocks.flatMap((block) => block.holders));
   }
 
+  /** The number of workers that have each block of the prompt. */
+  async copies(prompt: string): Promise<number[]> {
+    const response = await this.post('/v1/cache/explain', { prompt });
+    const { blocks } = (await response.json()) as { blocks: { holders: string[] }[] };
+    return blocks.map(({ holders }) => holders.length);
+  }
+
   /** Tiers in which a worker has blocks of the prompt. */
   async tiers(prompt: string, worker: string): Promise<Set<string | undefined>> {
     const response = await this.post('/v1/cache/explain', { prompt });

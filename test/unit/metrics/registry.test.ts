@@ -29,6 +29,7 @@ const CACHE = [
   'shoal_peer_fetch_bytes_total',
   'shoal_peer_fetch_failures_total',
   'shoal_replication_lag_blocks',
+  'shoal_replication_no_room_blocks',
   'shoal_under_replicated_blocks',
   'shoal_rebalance_moved_blocks_total',
   'shoal_device_copy_bytes_total',

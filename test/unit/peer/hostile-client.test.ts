@@ -2,8 +2,14 @@ import net from 'node:net';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../../src/clock.js';
+import { BUCKET_DIGEST_BYTES, SUMMARY_BUCKETS } from '../../../src/core/anti-entropy.js';
 import type { SealedBlock } from '../../../src/core/block.js';
-import { FRAME_HEADER_BYTES, HANDSHAKE_TIMEOUT_MS, PEER_REQUESTS_IN_FLIGHT } from '../../../src/limits.js';
+import {
+  FRAME_HEADER_BYTES,
+  HANDSHAKE_TIMEOUT_MS,
+  PEER_OFFER_BLOCKS,
+  PEER_REQUESTS_IN_FLIGHT,
+} from '../../../src/limits.js';
 import { packFrame } from '../../../src/peer/wire/frame.js';
 import { ClientHandshake, type Purpose } from '../../../src/peer/wire/handshake.js';
 import { SeededRandom } from '../../../src/random.js';
@@ -258,6 +264,53 @@ describe('a server that is sent', () => {
     send(peer);
     await peer.closed;
     await expectUnharmed(1);
+  });
+
+  it.each<[string, number, object]>([
+    ['three buckets', 23, { epoch: 'e', digests: new Uint8Array(24) }],
+    ['too many buckets', 23, { epoch: 'e', digests: new Uint8Array(2 * SUMMARY_BUCKETS * BUCKET_DIGEST_BYTES) }],
+    ['no epoch', 23, { digests: new Uint8Array(8) }],
+    ['an endless epoch', 23, { epoch: 'e'.repeat(10_000), digests: new Uint8Array(8) }],
+    ['a repair of too many blocks', 24, { blocks: new Uint8Array(112 * (PEER_OFFER_BLOCKS + 1)) }],
+    ['a repair of half a block', 24, { blocks: new Uint8Array(56) }],
+  ])('a summary or repair with %s closes the connection', async (_, code, fields) => {
+    const peer = await provedClient(pair.addresses.unixPath!);
+    peer.sendFrame(code, 1, encode(fields), 0);
+    await peer.closed;
+    expect(observer.failures).toEqual(['corrupt']);
+    await expectUnharmed();
+  });
+
+  it('summaries without end compares no more than it may, and answers each once', async () => {
+    await pair.close();
+    let comparisons = 0;
+    await open({
+      comparer: () => {
+        comparisons++;
+        return new Promise(() => {});
+      },
+    });
+    const peer = await provedClient(pair.addresses.unixPath!);
+    const summary = { type: 'compare', epoch: 'e', digests: new Uint8Array(8) } as const;
+    peer.send(1, summary);
+    peer.send(1, { type: 'cancel' });
+    await peer.next('done');
+    for (let request = 2; request <= 2 * PEER_REQUESTS_IN_FLIGHT + 3; request++) peer.send(request, summary);
+    await peer.closed;
+    expect(observer.failures).toContain('overloaded');
+    expect(comparisons).toBeLessThanOrEqual(2 * PEER_REQUESTS_IN_FLIGHT + 1);
+    await expectUnharmed();
+  });
+
+  it('a block for a request that compares closes the connection', async () => {
+    await pair.close();
+    await open({ comparer: () => new Promise(() => {}) });
+    const peer = await provedClient(pair.addresses.unixPath!);
+    peer.send(1, { type: 'compare', epoch: 'e', digests: new Uint8Array(8) });
+    peer.send(1, { type: 'put', index: 0 }, pushed.bytes);
+    await peer.closed;
+    expect(observer.failures).toEqual(['corrupt']);
+    await expectUnharmed();
   });
 
   it('cancellations of what is not in flight goes on', async () => {

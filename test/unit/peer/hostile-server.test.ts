@@ -200,6 +200,31 @@ describe('a client whose server', () => {
     expect([sink.open.size, sink.arrived]).toEqual([0, []]);
   });
 
+  it.each<[string, ServerMessage[]]>([
+    ['a bucket that the summary does not have', [{ type: 'compared', differing: [2] }]],
+    ['a bucket twice', [{ type: 'compared', differing: [1, 1] }]],
+    ['buckets out of turn', [{ type: 'compared', differing: [1, 0] }]],
+    ['blocks that it wants', [{ type: 'wanted', wanted: [0], held: [] }]],
+    ['a pong', [{ type: 'pong' }]],
+    [
+      'two answers',
+      [
+        { type: 'compared', differing: [] },
+        { type: 'compared', differing: [] },
+      ],
+    ],
+  ])('answers a summary with %s takes it for Corrupt and closes the link', async (_, answers) => {
+    server = await provedServer(path, async (peer) => {
+      sockets.add(peer.socket);
+      const { request } = await peer.next('compare');
+      for (const answer of answers) peer.send(request, answer);
+    });
+    const compared = dialler().compare(target(), { epoch: 'e', digests: new Uint8Array(16) }, NEVER);
+    if (answers.length === 1) await expect(compared).rejects.toThrow(Corrupt);
+    else expect(await compared).toEqual([]);
+    await until(() => client!.links().length === 0);
+  });
+
   it.each([
     ['twice', [[0], [1]]],
     ['out of turn', [[1, 0]]],

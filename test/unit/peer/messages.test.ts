@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { BUCKET_DIGEST_BYTES, SUMMARY_BUCKETS } from '../../../src/core/anti-entropy.js';
 import { Corrupt, ShoalError } from '../../../src/errors.js';
 import {
   FRAME_HEADER_BYTES,
@@ -26,6 +27,8 @@ const CLIENT: AnyClientMessage[] = [
   { type: 'ping' },
   { type: 'pin', keys: [keyOf('a'), keyOf('b')] },
   { type: 'unpin' },
+  { type: 'compare', epoch: 'abcdef012345', digests: new Uint8Array(4 * BUCKET_DIGEST_BYTES).fill(9) },
+  { type: 'repair', blocks: [first!.block, second!.block] },
 ];
 const SERVER: AnyServerMessage[] = [
   { type: 'challenge', ...identity },
@@ -43,6 +46,8 @@ const SERVER: AnyServerMessage[] = [
     blocks: [first!, second!].map(({ block }, i) => ({ block, place: { fileDescriptor: 7, offset: i * 2 ** 40 } })),
   },
   { type: 'unshared' },
+  { type: 'compared', differing: [0, SUMMARY_BUCKETS - 1] },
+  { type: 'compared', differing: null },
 ];
 
 /** Byte strings come back as Buffers, which vitest does not take for equal to other Uint8Arrays. */
@@ -69,6 +74,12 @@ describe('messages', () => {
     );
     const blocks = blocksOf('a', PEER_OFFER_BLOCKS, 64).map(({ block }) => block);
     expect(anyFromClient.pack({ type: 'offer', blocks }).header.byteLength).toBeLessThanOrEqual(FRAME_HEADER_BYTES);
+    const digests = new Uint8Array(SUMMARY_BUCKETS * BUCKET_DIGEST_BYTES);
+    const compare = anyFromClient.pack({ type: 'compare', epoch: 'e'.repeat(64), digests });
+    expect(compare.header.byteLength).toBeLessThanOrEqual(FRAME_HEADER_BYTES);
+    const differing = Array.from({ length: SUMMARY_BUCKETS }, (_, i) => i);
+    const compared = anyFromServer.pack({ type: 'compared', differing });
+    expect(compared.header.byteLength).toBeLessThanOrEqual(FRAME_HEADER_BYTES);
   });
 
   it('have no codes that the other direction uses', () => {
@@ -90,6 +101,17 @@ describe('messages', () => {
     ['an unknown purpose', 'hello', { ...hello, purpose: 'tea' }],
     ['a purpose of another type', 'hello', { ...hello, purpose: 1 }],
     ['an offer of nothing', 'offer', { blocks: [] }],
+    ['a repair of nothing', 'repair', { blocks: new Uint8Array(0) }],
+    ['a summary of nothing', 'compare', { epoch: '', digests: new Uint8Array(0) }],
+    ['a summary of three buckets', 'compare', { epoch: '', digests: new Uint8Array(3 * BUCKET_DIGEST_BYTES) }],
+    ['a part of a digest', 'compare', { epoch: '', digests: new Uint8Array(BUCKET_DIGEST_BYTES + 1) }],
+    [
+      'a summary that is too long',
+      'compare',
+      { epoch: '', digests: new Uint8Array(2 * SUMMARY_BUCKETS * BUCKET_DIGEST_BYTES) },
+    ],
+    ['an epoch that is too long', 'compare', { epoch: 'e'.repeat(65), digests: new Uint8Array(BUCKET_DIGEST_BYTES) }],
+    ['no epoch', 'compare', { digests: new Uint8Array(BUCKET_DIGEST_BYTES) }],
     ['a list in place of a map', 'ping', []],
     ['null in place of a map', 'ping', null],
   ])('with %s are refused', (_, type, header) => {

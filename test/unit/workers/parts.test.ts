@@ -96,6 +96,7 @@ describe('the instruments of a worker', () => {
     const later = { ...stats, generatedTokens: 13, promptTokens: { local: 100, remote: 60, computed: 7 } };
     instruments.sample(later, { h2d: 5, d2h: 10, d2d: 160 });
     instruments.lag(5, 7);
+    instruments.noRoom(2);
     instruments.moved(3);
     instruments.damaged();
     instruments.engine.onQueue(10);
@@ -121,6 +122,7 @@ describe('the instruments of a worker', () => {
     expect(value('shoal_requests_waiting')).toBe('1');
     expect(value('shoal_replication_lag_blocks')).toBe('5');
     expect(value('shoal_under_replicated_blocks')).toBe('7');
+    expect(value('shoal_replication_no_room_blocks')).toBe('2');
     expect(value('shoal_device_copy_bytes_total{direction="h2d"}')).toBe('5');
     expect(value('shoal_device_copy_bytes_total{direction="d2d"}')).toBe('160');
     expect(value('shoal_rebalance_moved_blocks_total')).toBe('3');

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ActorSystem } from '../../../src/actors/system.js';
 import { MemoryBroker, type MemoryBus } from '../../../src/bus/memory-bus.js';
-import { SystemClock, settled } from '../../../src/clock.js';
+import { type Clock, SystemClock, settled, type Timer } from '../../../src/clock.js';
 import type { WorkerConfig } from '../../../src/config/worker-config.js';
 import { unpackKeys } from '../../../src/core/key.js';
 import { blockBytes } from '../../../src/core/kv-layout.js';
@@ -26,6 +26,7 @@ import { SystemRandom } from '../../../src/random.js';
 import { encode } from '../../../src/wire/msgpack.js';
 import { readMessage } from '../../../src/wire/read-message.js';
 import type { BlockFiles } from '../../../workers/cache/block-folder.js';
+import { ANTI_ENTROPY_SWEEP_MS } from '../../../workers/replication/anti-entropy.js';
 import { Worker } from '../../../workers/worker.js';
 import { FINGERPRINT } from '../../support/announcement.js';
 import { type Answer, ask, collect, keysOf, noise, tinyModel } from '../engine/support/rig.js';
@@ -52,6 +53,15 @@ interface StationOptions {
   readonly hostBlocks?: number;
   readonly files?: BlockFiles;
   readonly metrics?: WorkerConfig['metrics'];
+  readonly clock?: Clock;
+}
+
+/** Compares homes a hundred times as often. */
+class HastyClock extends SystemClock {
+  override after(delayMs: number, fn: () => void): Timer {
+    const compares = delayMs >= ANTI_ENTROPY_SWEEP_MS / 2 && delayMs <= ANTI_ENTROPY_SWEEP_MS;
+    return super.after(compares ? delayMs / 100 : delayMs, fn);
+  }
 }
 
 /** A worker over a real graph, and all that a process would give it. */
@@ -77,6 +87,7 @@ class Station {
       hostBlocks = 0,
       files,
       metrics = null,
+      clock = new SystemClock(),
     }: StationOptions = {},
   ) {
     const bytes = blockBytes(graph.layout);
@@ -124,7 +135,7 @@ class Station {
       deviceReason: 'a test',
       files: files ?? null,
       bus: this.bus,
-      clock: new SystemClock(),
+      clock,
       log: SILENT_LOG,
       onOver: (why) => this.over.push(why),
     });
@@ -455,6 +466,18 @@ describe('a worker', () => {
     await until(() => older.over.length > 0);
     expect(older.over.length).toBe(1);
     expect(newer.over).toEqual([]);
+  });
+
+  it('is given again by the other home what it lost and nobody owes it', async () => {
+    fleet = await Fleet.open();
+    const clock = new HastyClock();
+    const [a, b] = [await fleet.add('a', { clock }), await fleet.add('b', { clock })];
+    await fleet.joined();
+    const request = ask(tokens(2));
+    await fleet.ask(a, request);
+    await fleet.holds(b, keysOf(request));
+    await fleet.order(b, 'reset');
+    await fleet.holds(b, keysOf(request));
   });
 
   it('comes back under a new incarnation, and is given its share of blocks', async () => {

@@ -4,7 +4,7 @@ import type { NoReservation, Reservation } from '../../../../src/core/reservatio
 import type { SharedPlace } from '../../../../src/core/shared-place.js';
 import { digestOf } from '../../../../src/digest.js';
 import type { SharedMemory } from '../../../../src/native/shared-memory.js';
-import type { BlockHost } from '../../../../src/peer/server/block-host.js';
+import type { Admission, BlockHost } from '../../../../src/peer/server/block-host.js';
 
 export const BLOCK_BYTES = 40_000;
 export const FINGERPRINT = 'f'.repeat(64);
@@ -43,6 +43,8 @@ export class MemoryHost implements BlockHost {
   admissions = 0;
   /** Blocks for which there is room. */
   room = Number.POSITIVE_INFINITY;
+  /** How blocks were to be admitted. */
+  readonly asked: Admission[] = [];
   /** Called in `pin`, before the block is given. */
   beforePin: (key: BlockKey) => Promise<void> | void = () => {};
   beforeAdmit: (block: SealedBlock) => void = () => {};
@@ -96,7 +98,8 @@ export class MemoryHost implements BlockHost {
     return { shared: null, ...entry, unpin };
   }
 
-  admit(block: SealedBlock): Reservation<Uint8Array, Promise<void>> | NoReservation {
+  admit(block: SealedBlock, admission: Admission = 'evict'): Reservation<Uint8Array, Promise<void>> | NoReservation {
+    this.asked.push(admission);
     this.beforeAdmit(block);
     if (this.blocks.has(block.key) || this.admitted.has(block.key)) return 'present';
     if (this.room === 0) return 'full';

@@ -113,6 +113,23 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
     reserve(b).abort();
   });
 
+  it('takes a repair into free memory alone', async () => {
+    const { store } = open(2);
+    const [first, second, third] = ['a', 'b', 'c'].map((name) => chain(name, 1)[0]!);
+    await reserve(first!).commit();
+    const repair = store.admit(sealed(second!), 'spare');
+    if (typeof repair === 'string') throw new Error(repair);
+    await repair.commit();
+    expect(store.admit(sealed(first!), 'spare')).toBe('present');
+    expect(store.admit(sealed(third!), 'spare')).toBe('full');
+    expect([store.has(first!.key), store.has(second!.key)]).toEqual([true, true]);
+    // A new block takes the place of another.
+    const pushed = store.admit(sealed(third!));
+    if (typeof pushed === 'string') throw new Error(pushed);
+    pushed.abort();
+    expect(store.blocks).toBe(1);
+  });
+
   it('keeps the beginning of a prompt that is longer than the cache', () => {
     const { store } = open(4);
     const blocks = chain('long', 7);

@@ -73,6 +73,21 @@ describe.each(WORLDS.filter(({ host, disk }) => host + disk > 0))('a store over 
     expect(cache.store.admit(sealedOf(blocks[0]!))).toBe('present');
   });
 
+  it('takes a repair as long as a lower tier has room for the block that makes way', async () => {
+    open(1, world);
+    let taken = 0;
+    for (const block of singles(...'abcdefghijklmnopqrstuvwxyz')) {
+      const repair = cache.store.admit(sealedOf(block), 'spare');
+      if (typeof repair === 'string') break;
+      repair.memory.fill(markOf(block.key));
+      await repair.commit();
+      await cache.store.idle();
+      taken++;
+    }
+    expect(taken).toBeGreaterThan(1);
+    expect(cache.store.blocks).toBe(taken);
+  });
+
   it('brings a prompt back to the device when it is looked up, in order and once', async () => {
     open(4, world);
     const prompt = chain('prompt', 3);

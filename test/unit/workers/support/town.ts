@@ -11,6 +11,7 @@ import { openProcessMemory } from '../../../../src/native/process-memory.js';
 import { PeerClient } from '../../../../src/peer/client/peer-client.js';
 import type { OpenSharedMemory } from '../../../../src/peer/client/shared-read.js';
 import type { BlockHost } from '../../../../src/peer/server/block-host.js';
+import type { Comparer } from '../../../../src/peer/server/compare-answer.js';
 import { PeerServer } from '../../../../src/peer/server/peer-server.js';
 import { announcement, FINGERPRINT } from '../../../support/announcement.js';
 import { BLOCK_BYTES, Cache } from './cache.js';
@@ -36,9 +37,9 @@ class Door implements BlockHost {
     return this.onPin(await this.store.pin(key));
   }
 
-  admit(block: Parameters<BlockHost['admit']>[0]): ReturnType<BlockHost['admit']> {
+  admit(...[block, admission]: Parameters<BlockHost['admit']>): ReturnType<BlockHost['admit']> {
     this.offered.push(block.key);
-    return this.store.admit(block);
+    return this.store.admit(block, admission);
   }
 }
 
@@ -47,6 +48,8 @@ export class Neighbour {
   readonly door: Door;
   readonly client: PeerClient;
   readonly roster: Roster;
+  /** Compares summaries of peers. */
+  comparer: Comparer = async () => null;
   private server: PeerServer;
   private closed = false;
 
@@ -60,7 +63,7 @@ export class Neighbour {
     const identity = { id, incarnation, fingerprint: FINGERPRINT };
     const common = { identity, secret: SECRET, blockBytes: BLOCK_BYTES, clock: town.clock };
     this.door = new Door(cache.store);
-    this.server = new PeerServer({ ...common, host: this.door });
+    this.server = this.makeServer();
     this.client = new PeerClient({ ...common, hostId: 'here', ...(openMemory ? { openMemory } : {}) });
     const { clock, subjects } = town;
     const bus = town.broker.connect(id);
@@ -84,11 +87,16 @@ export class Neighbour {
 
   /** It can be reached again. */
   async reopen(): Promise<void> {
-    const identity = { id: this.id, incarnation: this.incarnation, fingerprint: FINGERPRINT };
-    const { clock } = this.town;
-    this.server = new PeerServer({ identity, secret: SECRET, blockBytes: BLOCK_BYTES, clock, host: this.door });
+    this.server = this.makeServer();
     this.closed = false;
     await this.listen();
+  }
+
+  private makeServer(): PeerServer {
+    const identity = { id: this.id, incarnation: this.incarnation, fingerprint: FINGERPRINT };
+    const { clock } = this.town;
+    const comparer: Comparer = (peer, summary) => this.comparer(peer, summary);
+    return new PeerServer({ identity, secret: SECRET, blockBytes: BLOCK_BYTES, clock, host: this.door, comparer });
   }
 }
 
