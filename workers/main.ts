@@ -11,6 +11,7 @@ import { openDevice } from '../src/device/open.js';
 import { loadModelGraph, type ModelGraph } from '../src/engine/model-graph.js';
 import { Unavailable } from '../src/errors.js';
 import { droppedLog } from '../src/fleet/dropped-log.js';
+import { takeGeneration } from '../src/fleet/generation.js';
 import { newIncarnation } from '../src/fleet/identity.js';
 import { joinFleet } from '../src/fleet/joining.js';
 import { Lifecycle } from '../src/lifecycle.js';
@@ -67,10 +68,11 @@ async function buildWorker(
   });
   const bus = life.use(transport.bus, (open) => open.close());
   await joinFleet({ transport, clock, log, config, fingerprint, model: folder.name });
+  const generation = await takeGeneration({ transport, log, config });
   let endedBecause: string | null = null;
   const worker = new Worker({
     config,
-    identity: { id, incarnation, pid: process.pid, host: hostname() },
+    identity: { id, incarnation, generation, pid: process.pid, host: hostname() },
     fingerprint,
     eosTokenIds: folder.eosTokenIds,
     graph,

@@ -8,7 +8,7 @@ import type { NatsBus } from './nats-bus.js';
 /** Key-value buckets in NATS JetStream. */
 
 /** Limit on the size of a bucket. */
-const KEY_VALUE_BYTES = 64 * 1024;
+const KEY_VALUE_BYTES = 1024 * 1024;
 /** Default time limit for one request to the server. */
 const KEY_VALUE_TIMEOUT_MS = 2_000;
 /** Attempts to create a bucket, which can fail if several processes create it at the same moment. */
