@@ -161,7 +161,7 @@ class Turn {
   private latestRank(said: Announcement): Rank | undefined {
     const heard = this.entries.get(said.id)?.announcement;
     if (!isRival(this.self, said)) return heard;
-    return heard !== undefined && compareProcesses(heard, this.self) > 0 ? heard : this.self;
+    return heard !== undefined && compareRanks(heard, this.self) > 0 ? heard : this.self;
   }
 
   private refusedBy(latest: Rank): void {

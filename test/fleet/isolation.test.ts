@@ -1,0 +1,195 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterEach, describe, expect, it } from 'vitest';
+import { findNatsServer } from '../../cli/nats/find-server.js';
+import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
+import { CLI, Fleet } from './support/fleet.js';
+import { FleetApi, type WorkerRow } from './support/fleet-api.js';
+import { FleetProcess } from './support/fleet-process.js';
+import { type Namespace, Network } from './support/network.js';
+import { type PlainNats, plainNats } from './support/plain-nats.js';
+
+const SHEET = recallSheet(32, 17);
+const prompts = SHEET.questions.slice(0, 8).map(({ question, answer }) => ({
+  prompt: recallPrompt(SHEET, question),
+  answer,
+}));
+
+/** Sends one request after another, and counts those that do not get the right answer. */
+class LightLoad {
+  readonly failures: string[] = [];
+  answered = 0;
+  private ended = false;
+  private readonly running: Promise<void>;
+
+  constructor(private readonly api: FleetApi) {
+    this.running = this.run();
+  }
+
+  async end(): Promise<void> {
+    this.ended = true;
+    await this.running;
+  }
+
+  private async run(): Promise<void> {
+    for (let i = 0; !this.ended; i++) {
+      const { prompt, answer } = prompts[i % prompts.length]!;
+      try {
+        const { choices } = await this.api.complete({ prompt });
+        const said = choices[0]!.text.trim();
+        if (said === answer) this.answered++;
+        else this.failures.push(`answered ${said}`);
+      } catch (error) {
+        this.failures.push(String(error));
+      }
+      await pause(50);
+    }
+  }
+}
+
+function sameProcess({ id, incarnation, pid }: WorkerRow) {
+  return { id, incarnation, pid };
+}
+
+describe('a worker that is paused', () => {
+  let fleet: Fleet | null = null;
+  afterEach(async () => {
+    await fleet?.stop();
+    fleet = null;
+  });
+
+  it.each([2_000, 5_000, 10_000])('for %i ms goes on in the same process, with its blocks', async (ms) => {
+    fleet = await Fleet.up(['--workers', '3', '--replicas', '2']);
+    const before = await fleet.until((workers) => workers.filter(({ state }) => state === 'serving').length === 3);
+    const { prompt, answer } = prompts[0]!;
+    const { worker } = (await fleet.complete({ prompt })).shoal;
+    const paused = before.find(({ id }) => id === worker)!;
+    const load = new LightLoad(fleet);
+    process.kill(paused.pid, 'SIGSTOP');
+    await pause(ms);
+    if (ms >= 5_000) expect((await fleet.workers()).find(({ id }) => id === worker)!.state).toBe('dead');
+    process.kill(paused.pid, 'SIGCONT');
+    // Its first answer shows that it is back, whatever the coordinator made of the pause.
+    const after = await fleet.complete({ prompt }, { 'x-shoal-worker': worker }).catch(async () => {
+      await fleet!.until((workers) => workers.some(({ id, state }) => id === worker && state === 'serving'));
+      return fleet!.complete({ prompt }, { 'x-shoal-worker': worker });
+    });
+    await load.end();
+    expect(after.shoal.worker).toBe(worker);
+    expect(after.choices[0]!.text.trim()).toBe(answer);
+    expect(after.shoal.cached.local).toBeGreaterThan(0);
+    expect(load.failures).toEqual([]);
+    const now = await fleet.until((workers) => workers.every(({ state }) => state === 'serving'));
+    expect(now.map(sameProcess)).toEqual(before.map(sameProcess));
+  });
+});
+
+/** A fleet over a network: two workers and a coordinator that stay, and one of each in a namespace of its own. */
+class SplitFleet {
+  readonly processes: FleetProcess[] = [];
+
+  private constructor(
+    private readonly dir: string,
+    private readonly network: Network,
+    private readonly nats: PlainNats,
+    readonly worker: Namespace,
+    readonly coordinator: Namespace,
+  ) {}
+
+  static async start(): Promise<SplitFleet> {
+    const dir = await mkdtemp(join(tmpdir(), 'shoal-split-'));
+    const network = new Network();
+    const { path } = await findNatsServer();
+    const nats = await plainNats(path, ['-a', network.address, '-js', '-sd', join(dir, 'store')]);
+    const fleet = new SplitFleet(dir, network, nats, network.add(), network.add());
+    const { worker, coordinator } = fleet;
+    await Promise.all([
+      fleet.startCoordinator([], network.address, 'stays'),
+      fleet.startCoordinator(coordinator.inside, coordinator.address, 'cut'),
+      fleet.startWorker([], network.address, 'a'),
+      fleet.startWorker([], network.address, 'b'),
+      fleet.startWorker(worker.inside, worker.address, 'cut'),
+    ]);
+    return fleet;
+  }
+
+  get staying(): FleetApi {
+    return new FleetApi(`http://${this.network.address}:18080`);
+  }
+
+  get isolated(): FleetApi {
+    return new FleetApi(`http://${this.coordinator.address}:18080`);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.processes.map((process) => process.stop()));
+    await this.nats.stop('SIGKILL');
+    this.network.close();
+    await rm(this.dir, { recursive: true, force: true });
+  }
+
+  private startWorker(inside: readonly string[], address: string, id: string): Promise<string> {
+    const peer = ['--peer-host', address, '--threads', '1', '--sequences', '2'];
+    return this.startProcess(inside, 'worker', ['--worker-id', id, '--cache-bytes', '64MiB', ...peer], 'serving');
+  }
+
+  private startCoordinator(inside: readonly string[], address: string, id: string): Promise<string> {
+    const http = ['--host', address, '--port', '18080', '--allow-routing'];
+    return this.startProcess(inside, 'coordinator', ['--coordinator-id', id, ...http], 'listening');
+  }
+
+  private startProcess(inside: readonly string[], role: string, args: readonly string[], ready: string) {
+    const url = this.nats.url.replace('127.0.0.1', this.network.address);
+    const env = { SHOAL_SECRET: 'a secret that all members of the fleet know', SHOAL_API_KEYS: '' };
+    const process_ = new FleetProcess(
+      [...inside, process.execPath, CLI, role, '--nats', url, '--log-level', 'info', ...args],
+      env,
+    );
+    this.processes.push(process_);
+    return process_.logged(`"msg":"${ready}"`);
+  }
+}
+
+const unavailable = Network.unavailable();
+if (unavailable !== null) console.warn(`the tests of isolated members are skipped: ${unavailable}`);
+
+describe.skipIf(unavailable !== null)('a member that is cut off from everybody', () => {
+  let fleet: SplitFleet | null = null;
+  afterEach(async () => {
+    await fleet?.close();
+    fleet = null;
+  });
+
+  const serving = (workers: WorkerRow[]) => workers.filter(({ state }) => state === 'serving').length === 3;
+
+  it.each([
+    ['worker', 3_000],
+    ['worker', 10_000],
+    ['coordinator', 3_000],
+    ['coordinator', 10_000],
+  ] as const)('a %s for %i ms ends nobody, and comes back with what it had', async (role, ms) => {
+    fleet = await SplitFleet.start();
+    const before = await fleet.staying.until(serving);
+    await fleet.isolated.until(serving);
+    const { prompt } = prompts[0]!;
+    await fleet.staying.complete({ prompt }, { 'x-shoal-worker': 'cut' });
+    const load = new LightLoad(fleet.staying);
+    fleet[role].cut();
+    await pause(ms);
+    fleet[role].heal();
+    const healedMs = performance.now();
+    await fleet.staying.until((workers) => performance.now() - healedMs > 500 && serving(workers));
+    await fleet.isolated.until(serving);
+    expect(performance.now() - healedMs).toBeLessThan(10_000);
+    await load.end();
+    expect(load.failures).toEqual([]);
+    expect(load.answered).toBeGreaterThan(0);
+    for (const api of [fleet.staying, fleet.isolated])
+      expect((await api.workers()).map(sameProcess)).toEqual(before.map(sameProcess));
+    expect(fleet.processes.map(({ alive }) => alive)).toEqual(fleet.processes.map(() => true));
+    const after = await fleet.isolated.complete({ prompt }, { 'x-shoal-worker': 'cut' });
+    expect(after.shoal.cached.local).toBeGreaterThan(0);
+  });
+});
