@@ -240,9 +240,7 @@ export class ActorSystem {
   }
 
   /** To be called when an incarnation that was taken for gone is a member again. */
-  nodeBack(node: string, incarnation: string): void {
-    this.outgoing.nodeBack({ node, incarnation });
-  }
+  readonly nodeBack = (node: string, incarnation: string) => this.outgoing.nodeBack({ node, incarnation });
 
   /** Stops all actors and calls, and resolves when the actors have released their resources. The bus stays open. Idempotent. */
   stop(): Promise<void> {

@@ -17,7 +17,7 @@ import { compareProcesses, compareRanks, type Rank, rankOf } from './rank.js';
 /** Time for a worker to refute a suspicion on the bus after its connection closed and no probe reached it. */
 const REFUTE_WITHIN_MS = 800;
 /** How long a process that hears itself, and none of several workers that it heard before, blames itself. */
-const ALONE_DOUBT_MS = 10_000;
+const ALONE_DOUBT_MS = 8_000;
 /** How long a dead member is remembered, so that its old incarnation stays refused. @internal exported for tests. */
 export const FORGET_AFTER_MS = 600_000;
 /** An announcement that arrives this soon after a connection closed may have been sent before, and refutes nothing. */

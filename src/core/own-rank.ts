@@ -5,13 +5,14 @@ import { compareProcesses, compareRanks, type ProcessRank, type Rank } from './r
  * The rank under which a worker announces itself, and when it rises.
  *
  * A worker that is taken for dead refutes that by a higher number, as in SWIM (Das, Gupta, Motivala 2002). A refutation never outranks a later
- * process of the same ID. A generation normally comes from a counter of the fleet; if it is lower than one that the fleet has seen, because the
- * fleet has no counter or lost it, the new process takes a higher one.
+ * process of the same ID. A generation normally comes from a counter of the fleet. If it is lower than one that the fleet has seen, because the
+ * fleet has no counter or lost it, the process takes a higher one: at once if it is new and has none, else when nobody hears the other one.
  */
 
-/** Time after its start during which a process is later than any process that members know. */
+/** Time after its start during which a process without a generation from the fleet is later than any process that members know. */
 const NEW_PROCESS_MS = 5_000;
 
+/** The rank of this process, with what its next rise depends on. Its generation is 0 if none came from the fleet. */
 export interface OwnRank extends Rank {
   readonly id: string;
   readonly startedAtMs: number;
@@ -25,7 +26,7 @@ export function firstRank(id: string, process: ProcessRank, nowMs: number): OwnR
   return { id, generation, incarnation, refutation: 0, startedAtMs: nowMs, rival: null };
 }
 
-/** Whether an announcement with this worker's ID comes from another process. */
+/** Whether an announcement with this worker's ID belongs to a process other than this one. */
 export function isRival(own: OwnRank | null, said: Rank & { readonly id: string }): own is OwnRank {
   return own !== null && said.id === own.id && said.incarnation !== own.incarnation;
 }
@@ -38,7 +39,7 @@ export function afterRefusal(own: OwnRank, latest: Rank, nowMs: number): OwnRank
   if (latest.incarnation === own.incarnation)
     return compareRanks(latest, own) === 0 ? { ...own, refutation: own.refutation + 1 } : own;
   if (compareProcesses(latest, own) < 0) return own;
-  if (nowMs - own.startedAtMs < NEW_PROCESS_MS) return above(own, latest);
+  if (own.generation === 0 && nowMs - own.startedAtMs < NEW_PROCESS_MS) return above(own, latest);
   // A later process that lives announces itself, and fences this one off.
   const { rival } = own;
   if (rival?.incarnation !== latest.incarnation)

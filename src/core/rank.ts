@@ -4,7 +4,7 @@
 export interface ProcessRank {
   /** Higher for later processes of the ID. */
   readonly generation: number;
-  /** Fresh for each process. Decides between processes that took the same generation. */
+  /** Fresh for each of them. Decides between processes that took the same generation. */
   readonly incarnation: string;
 }
 
@@ -20,7 +20,7 @@ export function compareProcesses(a: ProcessRank, b: ProcessRank): number {
   return a.incarnation < b.incarnation ? -1 : 1;
 }
 
-/** As `compareProcesses`, and by their own numbers if both are the same process. */
+/** As `compareProcesses`, and by their own numbers if both name the same one. */
 export function compareRanks(a: Rank, b: Rank): number {
   return compareProcesses(a, b) || a.generation - b.generation || a.refutation - b.refutation;
 }

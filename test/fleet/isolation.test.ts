@@ -8,6 +8,7 @@ import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
 import { CLI, Fleet } from './support/fleet.js';
 import { FleetApi, type WorkerRow } from './support/fleet-api.js';
 import { FleetProcess } from './support/fleet-process.js';
+import { JoinedWorker } from './support/joined-worker.js';
 import { type Namespace, Network } from './support/network.js';
 import { type PlainNats, plainNats } from './support/plain-nats.js';
 
@@ -105,6 +106,7 @@ class SplitFleet {
     const nats = await plainNats(path, ['-a', network.address, '-js', '-sd', join(dir, 'store')]);
     const fleet = new SplitFleet(dir, network, nats, network.add(), network.add());
     const { worker, coordinator } = fleet;
+    // The coordinator that will be cut off is the second process.
     await Promise.all([
       fleet.startCoordinator([], network.address, 'stays'),
       fleet.startCoordinator(coordinator.inside, coordinator.address, 'cut'),
@@ -171,25 +173,83 @@ describe.skipIf(unavailable !== null)('a member that is cut off from everybody',
     ['coordinator', 10_000],
   ] as const)('a %s for %i ms ends nobody, and comes back with what it had', async (role, ms) => {
     fleet = await SplitFleet.start();
-    const before = await fleet.staying.until(serving);
-    await fleet.isolated.until(serving);
+    await survives(fleet, role, async () => {
+      fleet![role].cut();
+      await pause(ms);
+      const dead = (workers: WorkerRow[]) => workers.filter(({ state }) => state === 'dead').map(({ id }) => id);
+      // Those that hear the rest bury the worker that is cut off; a coordinator that hears nobody buries nobody.
+      expect(dead(await fleet!.staying.workers())).toEqual(role === 'worker' ? ['cut'] : []);
+      fleet![role].heal();
+    });
+  });
+
+  it('a worker whose link flaps ends nobody, and comes back with what it had', async () => {
+    fleet = await SplitFleet.start();
+    const { worker } = fleet;
+    await survives(fleet, 'worker', async () => {
+      for (let i = 0; i < 8; i++) {
+        worker.cut();
+        await pause(700);
+        worker.heal();
+        await pause(700);
+      }
+    });
+  });
+
+  /** Checks that nobody ends or loses blocks by a fault, nor fails requests of a coordinator that is not cut off. */
+  async function survives({ staying, isolated, processes }: SplitFleet, role: string, fault: () => Promise<void>) {
+    const before = await staying.until(serving);
+    await isolated.until(serving);
     const { prompt } = prompts[0]!;
-    await fleet.staying.complete({ prompt }, { 'x-shoal-worker': 'cut' });
-    const load = new LightLoad(fleet.staying);
-    fleet[role].cut();
-    await pause(ms);
-    fleet[role].heal();
+    await staying.complete({ prompt }, { 'x-shoal-worker': 'cut' });
+    const load = new LightLoad(staying);
+    await fault();
     const healedMs = performance.now();
-    await fleet.staying.until((workers) => performance.now() - healedMs > 500 && serving(workers));
-    await fleet.isolated.until(serving);
+    // The view of a coordinator that was cut off says nothing before it hears the fleet again.
+    if (role === 'coordinator') await processes[1]!.logged('this coordinator hears the fleet again');
+    await staying.until(serving);
+    await isolated.until(serving);
     expect(performance.now() - healedMs).toBeLessThan(10_000);
     await load.end();
     expect(load.failures).toEqual([]);
     expect(load.answered).toBeGreaterThan(0);
-    for (const api of [fleet.staying, fleet.isolated])
+    for (const api of [staying, isolated])
       expect((await api.workers()).map(sameProcess)).toEqual(before.map(sameProcess));
-    expect(fleet.processes.map(({ alive }) => alive)).toEqual(fleet.processes.map(() => true));
-    const after = await fleet.isolated.complete({ prompt }, { 'x-shoal-worker': 'cut' });
+    expect(processes.filter(({ alive }) => !alive)).toEqual([]);
+    const after = await staying.complete({ prompt }, { 'x-shoal-worker': 'cut' });
     expect(after.shoal.cached.local).toBeGreaterThan(0);
+    expect((await isolated.complete({ prompt })).choices[0]!.text.trim()).toBe(prompts[0]!.answer);
+  }
+});
+
+describe('a worker that is started again on a machine whose clock is 10 minutes behind', () => {
+  it('serves at once', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'shoal-clock-'));
+    const { path } = await findNatsServer();
+    const nats = await plainNats(path, ['-js', '-sd', join(dir, 'store')]);
+    const env = { SHOAL_SECRET: 'a secret that all members of the fleet know', SHOAL_NATS: nats.url };
+    const fleet = await Fleet.up(['--workers', '1', '--nats', nats.url], env);
+    const args = ['--threads', '1', '--sequences', '2', '--cache-bytes', '64MiB'];
+    try {
+      const first = new JoinedWorker('moved', args, env);
+      const isServing = ({ id, state }: WorkerRow) => id === 'moved' && state === 'serving';
+      const before = (await fleet.until((workers) => workers.some(isServing))).find(isServing)!;
+      process.kill(before.pid, 'SIGKILL');
+      await first.stop();
+      const late = 'const now = Date.now; Date.now = () => now() - 600_000;';
+      const second = new JoinedWorker('moved', args, {
+        ...env,
+        NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(late)}`,
+      });
+      await second.logged('"msg":"serving"');
+      const startedMs = performance.now();
+      await fleet.until((workers) => workers.some((row) => isServing(row) && row.pid !== before.pid));
+      expect(performance.now() - startedMs).toBeLessThan(5_000);
+      await second.stop();
+    } finally {
+      await fleet.stop();
+      await nats.stop('SIGKILL');
+      await rm(dir, { recursive: true, force: true });
+    }
   });
 });

@@ -1,16 +1,18 @@
 import { execFileSync } from 'node:child_process';
 
+/** Networks so far in this process: the kernel removes a closed one some time later. */
+let networks = 0;
+
 /** Network namespaces on a bridge of their own, each with a link that can be taken down. */
 export class Network {
   /** The address of this process on the bridge. */
   readonly address: string;
-  private readonly prefix = `sh${process.pid.toString(36)}`;
-  private readonly subnet: string;
+  private readonly prefix = `sh${process.pid.toString(36)}-${++networks}`;
+  private readonly subnet = `10.213.${(process.pid + networks) % 256}`;
   private readonly namespaces: string[] = [];
 
   /** Throws if this machine does not allow it: that takes root, and `ip` of iproute2. */
   constructor() {
-    this.subnet = `10.213.${process.pid % 256}`;
     this.address = `${this.subnet}.1`;
     ip('link', 'add', 'name', this.prefix, 'type', 'bridge');
     try {
@@ -42,8 +44,13 @@ export class Network {
     const number = this.namespaces.length + 2;
     const name = `${this.prefix}-${number}`;
     ip('netns', 'add', name);
+    try {
+      ip('link', 'add', name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name);
+    } catch (error) {
+      ip('netns', 'del', name);
+      throw error;
+    }
     this.namespaces.push(name);
-    ip('link', 'add', name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name);
     ip('link', 'set', name, 'master', this.prefix);
     ip('link', 'set', name, 'up');
     const address = `${this.subnet}.${number}`;
@@ -60,7 +67,10 @@ export class Network {
   }
 
   close(): void {
-    for (const name of this.namespaces.splice(0)) ip('netns', 'del', name);
+    for (const name of this.namespaces.splice(0)) {
+      ip('link', 'del', name);
+      ip('netns', 'del', name);
+    }
     ip('link', 'del', this.prefix);
   }
 }

@@ -337,9 +337,9 @@ describe('a process that hears nobody', () => {
       observer.send(linkClosed(id));
       observer.send(probe('probeFailed', id));
     }
-    observer.pass(9_000);
+    observer.pass(7_500);
     expect(observer.types()).not.toContain('dead');
-    observer.pass(2_000);
+    observer.pass(1_000);
     expect(['a', 'b', 'c'].map((id) => observer.stateOf(id))).toEqual(['dead', 'dead', 'dead']);
   });
 
