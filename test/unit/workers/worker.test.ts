@@ -439,6 +439,22 @@ describe('a worker', () => {
     expect([again.ids, again.cached.local]).toEqual([first.ids, 2 * BLOCK]);
   });
 
+  it('is a home again once it has refuted that it left', async () => {
+    fleet = await Fleet.open();
+    const [a, b] = [await fleet.add('a'), await fleet.add('b')];
+    await fleet.joined();
+    const [one, other] = [ask(tokens(2)), ask(tokens(2, 2))];
+    await fleet.ask(a, one);
+    await fleet.holds(b, keysOf(one));
+    fleet.bus.publish(subjects.leave, encode({ id: 'b', incarnation: '0001' }));
+    await until(() => fleet.said(b)?.refutation === 1);
+    expect(b.over).toEqual([]);
+    await fleet.ask(a, other);
+    await fleet.holds(b, [...keysOf(one), ...keysOf(other)]);
+    // Blocks that a peer computed count as remote at their first use.
+    expect((await fleet.ask(b, one)).cached.remote).toBe(2 * BLOCK);
+  });
+
   it('ends when it is fenced, once, and cuts off what nobody waits for', async () => {
     fleet = await Fleet.open();
     const a = await fleet.add('a');
