@@ -9,6 +9,9 @@ import { readMessage } from '../wire/read-message.js';
 
 /** Orders the processes of a worker's ID by a counter in the fleet's key-value store, without a clock. */
 
+/** Limit on the size of the bucket: some thousands of worker IDs. */
+const GENERATIONS_BYTES = 1024 * 1024;
+
 const Counter = z.strictObject({ generation: z.int().min(0) });
 
 export interface GenerationOptions {
@@ -23,7 +26,7 @@ export interface GenerationOptions {
  */
 export async function takeGeneration({ transport, log, config }: GenerationOptions): Promise<number> {
   try {
-    const kv = await transport.openKeyValue(`shoal-${config.namespace}-generations`);
+    const kv = await transport.openKeyValue(`shoal-${config.namespace}-generations`, GENERATIONS_BYTES);
     return await nextGeneration(kv, subjectToken(config.id));
   } catch (error) {
     if (!(error instanceof Unavailable)) throw error;
