@@ -96,7 +96,7 @@ async function open(addresses: ServerAddresses, nats: BenchNats): Promise<Bench>
   for (const route of ROUTES) {
     lanes.push({ route, caller: await ActorCaller.open(route, addresses, nats), bare: bareCalls[route] });
   }
-  const target = { id: SERVER.node, incarnation: SERVER.incarnation, address: shoal };
+  const target = { id: SERVER.node, incarnation: SERVER.incarnation, generation: 1, address: shoal };
   const blocks = peerTransfer(target, shoal.hostId);
   return {
     lanes,

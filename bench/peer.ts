@@ -83,7 +83,8 @@ async function firstMessage(sender: ChildProcess): Promise<Senders> {
 async function open(kind: Comparison['kind'], senders: Senders): Promise<Comparison> {
   const { unixPath, tcpHost, tcpPort } = senders.raw;
   const to = kind === 'tcp' ? { host: tcpHost, port: tcpPort } : { path: unixPath };
-  const target = { id: SENDER.id, incarnation: SENDER.incarnation, address: { hostId: 'here', ...senders.shoal } };
+  const { id, incarnation } = SENDER;
+  const target = { id, incarnation, generation: 0, address: { hostId: 'here', ...senders.shoal } };
   const contender = (name: string, transfer: Transfer): Contender => ({ name, transfer, samples: [] });
   return {
     kind,

@@ -53,12 +53,13 @@ export interface CoordinatorParts {
 
 /** Makes the parts. They are idle until `startCoordinatorParts`. */
 export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorParts {
-  const { config, fingerprint, bus, clock, log, onResumed } = options;
+  const { config, incarnation, fingerprint, bus, clock, log, onResumed } = options;
   const subjects = fleetSubjects(config.namespace);
   const { replicas } = config;
   const peers = makePeers(options);
   const probe = async (target: Parameters<PeerClient['ping']>[0]) => void (await peers.ping(target, PROBE_TIMEOUT_MS));
-  const roster = new Roster({ bus, clock, subjects, fingerprint, self: null, probe });
+  const self = { id: config.id, incarnation, generation: null };
+  const roster = new Roster({ bus, clock, subjects, fingerprint, self, probe });
   const links = makeCallLinks(options, roster);
   const actors = makeActors(options, links);
   const holdings = new Holdings();
@@ -140,7 +141,13 @@ function makePeers({ config, incarnation, fingerprint, layout, clock }: Coordina
 /** Reacts to a change of membership: opens links to a worker that joined, and ends the calls of a worker that is gone. */
 function follow(effect: MembershipEffect, { actors, links, peers, roster }: CoordinatorParts, log: Log): void {
   if (effect.type === 'refused' && effect.first) log.warn({ reason: effect.reason }, effect.message);
+  if (effect.type === 'hearing')
+    log.warn(
+      {},
+      effect.hears ? 'this coordinator hears the fleet again' : 'this coordinator hears nobody, and judges nobody',
+    );
   if (effect.type === 'joined') {
+    actors.nodeBack(effect.id, effect.incarnation);
     log.info({ worker: effect.id, incarnation: effect.incarnation }, 'a worker joined');
     links.connect({ node: effect.id, incarnation: effect.incarnation });
     // The ping opens a link that stays open and closes as soon as the worker's process ends, which membership then sees at once.

@@ -38,7 +38,13 @@ import { Replicator } from './replication/replicator.js';
 
 export interface WorkerOptions {
   readonly config: WorkerConfig;
-  readonly identity: { readonly id: string; readonly incarnation: string; readonly pid: number; readonly host: string };
+  readonly identity: {
+    readonly id: string;
+    readonly incarnation: string;
+    readonly generation: number;
+    readonly pid: number;
+    readonly host: string;
+  };
   readonly fingerprint: string;
   readonly eosTokenIds: readonly number[];
   readonly graph: ModelGraph;
@@ -50,7 +56,7 @@ export interface WorkerOptions {
   readonly bus: Bus;
   readonly clock: Clock;
   readonly log: Log;
-  /** Called once, with the reason, when this worker cannot go on: the fleet ended its incarnation, or it failed. The process has to exit. */
+  /** Called once, with the reason, when this worker cannot go on: a later process took over its ID, or it failed. The process has to exit. */
   readonly onOver: (why: string) => void;
 }
 
@@ -111,7 +117,7 @@ function makeFleetParts(options: WorkerOptions, instruments: Instruments): Fleet
     clock,
     subjects: fleetSubjects(config.namespace),
     fingerprint,
-    self: identity.id,
+    self: identity,
     probe: async (target) => void (await peers.ping(target, PROBE_TIMEOUT_MS)),
   });
   const links = makeCallLinks(options, instruments, roster);

@@ -12,6 +12,7 @@ import { loadModelGraph, type ModelGraph } from '../src/engine/model-graph.js';
 import { Unavailable } from '../src/errors.js';
 import { logBusStatus } from '../src/fleet/bus-log.js';
 import { droppedLog } from '../src/fleet/dropped-log.js';
+import { takeGeneration } from '../src/fleet/generation.js';
 import { newIncarnation } from '../src/fleet/identity.js';
 import { joinFleet } from '../src/fleet/joining.js';
 import { Lifecycle } from '../src/lifecycle.js';
@@ -70,10 +71,11 @@ async function buildWorker(
   logBusStatus(bus, log);
   const keeper = await joinFleet({ transport, clock, log, config, fingerprint, model: folder.name });
   if (keeper) await life.start(keeper);
+  const generation = await takeGeneration({ transport, log, config });
   let endedBecause: string | null = null;
   const worker = new Worker({
     config,
-    identity: { id, incarnation, pid: process.pid, host: hostname() },
+    identity: { id, incarnation, generation, pid: process.pid, host: hostname() },
     fingerprint,
     eosTokenIds: folder.eosTokenIds,
     graph,

@@ -18,16 +18,10 @@ export const HAND_OVER_TIMEOUT_MS = 3_000;
 /** Time limit for writing blocks to disk when the worker stops. */
 const FLUSH_TIMEOUT_MS = 3_000;
 
-const CAUSES_OF_DEATH = {
-  fenced: 'another worker has taken over its ID; use a different ID for every worker',
-  silence: 'the fleet declared it dead, because it was suspended or cut off; restart it',
-  link: 'the fleet declared it dead, because it was unreachable; restart it',
-};
-
 /** One worker, which is `starting`, then `serving`, then `draining`. `compose.ts` makes its parts. */
 export class Worker {
   private state: Announcement['state'] = 'starting';
-  /** Whether the worker cannot go on, because the fleet declared it dead or it failed. No process waits for its remaining work. */
+  /** Whether the worker cannot go on, because a later process took over its ID or it failed. No process waits for its remaining work. */
   private over = false;
   private address: PeerAddress = { hostId: hostId(), unixPath: null, tcpHost: null, tcpPort: null };
   private readonly parts: WorkerParts;
@@ -147,11 +141,18 @@ export class Worker {
   private onMembership(effect: MembershipEffect): void {
     const { identity, log } = this.options;
     if (effect.type === 'refused' && effect.first) log.warn({ reason: effect.reason }, effect.message);
-    if (effect.type === 'refused' && effect.reason === 'stale' && effect.incarnation === identity.incarnation)
-      this.end('a newer worker has the same ID; use a different ID for every worker');
+    if (effect.type === 'hearing')
+      log.warn({}, effect.hears ? 'this worker hears the fleet again' : 'this worker hears nobody, and judges nobody');
+    if (effect.type === 'raised') {
+      const { generation, refutation } = effect;
+      log.warn({ generation, refutation }, 'members took this worker for gone, which it refutes');
+      this.become(this.state);
+    }
+    if (effect.type === 'joined') this.parts.actors.nodeBack(effect.id, effect.incarnation);
     if (effect.type !== 'dead' && effect.type !== 'left') return;
     if (effect.id === identity.id) {
-      if (effect.type === 'dead') this.end(CAUSES_OF_DEATH[effect.cause]);
+      if (effect.incarnation === identity.incarnation)
+        this.end('another worker has taken over its ID; use a different ID for every worker');
       return;
     }
     if (effect.type === 'dead') log.warn({ peer: effect.id, cause: effect.cause }, 'a worker is dead');
@@ -168,7 +169,7 @@ export class Worker {
 
   private describe(): Announcement {
     const { config, identity, fingerprint, device } = this.options;
-    const { engine, store, instruments, fetcher, holdings } = this.parts;
+    const { engine, store, instruments, fetcher, holdings, roster } = this.parts;
     const stats = engine.stats();
     const [onDevice, host] = (['device', 'host'] as const).map((name) => store.tiers.find(({ tier }) => tier === name));
     instruments.sample(stats, device.copies());
@@ -177,6 +178,7 @@ export class Worker {
     const prompts = cached + promptTokens.computed;
     return {
       ...identity,
+      ...roster.rank,
       state: this.state,
       device: device.kind,
       deviceReason: this.options.deviceReason,

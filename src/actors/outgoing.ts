@@ -72,7 +72,7 @@ export class Outgoing implements CallOwner {
     return this.open.get(id);
   }
 
-  /** Fails all calls to an incarnation of a node, including later ones. */
+  /** Fails all calls to an incarnation of a node, including later ones, until `nodeBack`. */
   nodeGone(address: NodeAddress): void {
     this.gone.add(nodeKey(address));
     if (this.gone.size > GONE_NODES_REMEMBERED) {
@@ -82,6 +82,11 @@ export class Outgoing implements CallOwner {
       }
     }
     this.failWhere(({ to }) => sameNode(to, address), 'is gone');
+  }
+
+  /** Allows calls to an incarnation that was taken for gone. */
+  nodeBack(address: NodeAddress): void {
+    this.gone.delete(nodeKey(address));
   }
 
   /**

@@ -239,6 +239,9 @@ export class ActorSystem {
     this.incoming.nodeGone({ node, incarnation });
   }
 
+  /** To be called when an incarnation that was taken for gone is a member again. */
+  readonly nodeBack = (node: string, incarnation: string) => this.outgoing.nodeBack({ node, incarnation });
+
   /** Stops all actors and calls, and resolves when the actors have released their resources. The bus stays open. Idempotent. */
   stop(): Promise<void> {
     this.stopped ??= this.stopAll();

@@ -7,7 +7,7 @@ import type { NatsBus } from './nats-bus.js';
 
 /** Key-value buckets in NATS JetStream. */
 
-/** Limit on the size of a bucket. */
+/** Default limit on the size of a bucket. */
 const KEY_VALUE_BYTES = 64 * 1024;
 /** Default time limit for one request to the server. */
 const KEY_VALUE_TIMEOUT_MS = 2_000;
@@ -27,16 +27,17 @@ export class NatsKeyValue implements KeyValue {
   ) {}
 
   /**
-   * Opens a bucket, and creates it if necessary. `timeoutMs` bounds each request to the server.
+   * Opens a bucket, and creates it with at most `maxBytes` if necessary. `timeoutMs` bounds each request to the server.
    * @throws Unavailable if JetStream is off, not allowed or does not answer; the methods of the bucket throw the same
    */
   static async open(
     bus: Pick<NatsBus, 'connection'>,
     bucket: string,
     timeoutMs: number = KEY_VALUE_TIMEOUT_MS,
+    maxBytes: number = KEY_VALUE_BYTES,
   ): Promise<NatsKeyValue> {
     const kvm = new Kvm(jetstream(bus.connection, { timeout: timeoutMs, checkAPI: false }));
-    return orUnavailable(bucket, async () => new NatsKeyValue(bucket, await openOrCreate(kvm, bucket)));
+    return orUnavailable(bucket, async () => new NatsKeyValue(bucket, await openOrCreate(kvm, bucket, maxBytes)));
   }
 
   get(key: string): Promise<KeyValueEntry | null> {
@@ -65,13 +66,13 @@ export class NatsKeyValue implements KeyValue {
  */
 const SUBJECTS_OVERLAP = 10065;
 
-async function openOrCreate(kvm: Kvm, bucket: string): Promise<KV> {
+async function openOrCreate(kvm: Kvm, bucket: string, maxBytes: number): Promise<KV> {
   for (let attempts = 1; ; attempts++) {
     try {
       return await kvm.create(bucket, {
         history: 1,
         storage: StorageType.File,
-        max_bytes: KEY_VALUE_BYTES,
+        max_bytes: maxBytes,
         // A direct read could be answered by a replica that lags behind.
         allow_direct: false,
       });

@@ -27,5 +27,5 @@ export async function natsTransport({ user, password, ...options }: NatsTranspor
     ...(password === null ? {} : { password }),
     waitForServer: true,
   });
-  return { bus, openKeyValue: (bucket) => NatsKeyValue.open(bus, bucket) };
+  return { bus, openKeyValue: (bucket, maxBytes) => NatsKeyValue.open(bus, bucket, undefined, maxBytes) };
 }

@@ -30,7 +30,8 @@ export function sealTransport(transport: Transport, options: SealedTransportOpti
   });
   return {
     bus,
-    openKeyValue: async (bucket) => new SealedKeyValue(await transport.openKeyValue(bucket), bucket, options),
+    openKeyValue: async (bucket, maxBytes) =>
+      new SealedKeyValue(await transport.openKeyValue(bucket, maxBytes), bucket, options),
     strangerMessages: () => forged,
   };
 }

@@ -4,8 +4,11 @@ import type { KeyValue } from './key-value.js';
 /** The port through which the processes of a fleet communicate: a bus, and shared key-value buckets. */
 export interface Transport {
   readonly bus: Bus;
-  /** Opens a bucket, and creates it if necessary. Rejects with Unavailable if this transport has no buckets. */
-  openKeyValue(bucket: string): Promise<KeyValue>;
+  /**
+   * Opens a bucket, and creates it if necessary, for at most `maxBytes`, which must be the same at each call. Rejects with Unavailable if this
+   * transport has no buckets.
+   */
+  openKeyValue(bucket: string, maxBytes?: number): Promise<KeyValue>;
   /** Messages so far that no member of the fleet sent, where this transport can tell. */
   strangerMessages?(): number;
 }

@@ -138,12 +138,15 @@ export class Holdings {
     return null;
   }
 
-  /** Applies a change. Returns a snapshot to request if the worker is unknown, or if an earlier change was missed. */
+  /**
+   * Applies a change. Returns a snapshot to request if the worker is unknown, or if an earlier change was missed. A change of another incarnation
+   * than that of the last snapshot or announcement is ignored.
+   */
   applyChange(change: HoldingsChange): Resync | null {
     const { worker, incarnation, seq } = change;
     const entry = this.entries.get(worker);
-    if (entry === undefined || entry.incarnation < incarnation) return this.resync(change);
-    if (entry.incarnation > incarnation) return null;
+    if (entry === undefined) return this.resync(change);
+    if (entry.incarnation !== incarnation) return null;
     const lastSeq = entry.seq ?? entry.pending?.at(-1)?.seq;
     if (lastSeq !== undefined && seq <= lastSeq) return null;
     const missed = lastSeq !== undefined && seq !== lastSeq + 1;
@@ -160,12 +163,12 @@ export class Holdings {
 
   /**
    * Compares the index with the number that a worker announces. Returns a snapshot to request if a change is still missing at the next
-   * announcement, or if a pending snapshot has failed. To be called for each announcement, or every `ANNOUNCE_INTERVAL_MS`.
+   * announcement, or if a pending snapshot has failed. To be called for each announcement of the living incarnation, or every
+   * `ANNOUNCE_INTERVAL_MS`.
    */
   announced(worker: string, incarnation: string, seq: number): Resync | null {
     const entry = this.entries.get(worker);
-    if (entry === undefined || entry.incarnation < incarnation) return this.beginSnapshot(worker, incarnation);
-    if (entry.incarnation > incarnation) return null;
+    if (entry?.incarnation !== incarnation) return this.beginSnapshot(worker, incarnation);
     if (entry.pending !== null || entry.seq === null) {
       const failed = ++entry.announcements > SNAPSHOT_ANNOUNCEMENTS;
       return failed ? this.beginSnapshot(worker, incarnation) : null;

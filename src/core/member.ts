@@ -1,3 +1,5 @@
+import type { Rank } from './rank.js';
+
 /** A worker's announcement, and a member as the other processes see it. */
 
 /** `starting`, `serving` and `draining` are announced by the worker itself; `suspect` and `dead` are the judgement of others. */
@@ -13,10 +15,8 @@ export interface PeerAddress {
 }
 
 /** A worker's description of itself, sent every `ANNOUNCE_INTERVAL_MS` and at each change of state. */
-export interface Announcement {
+export interface Announcement extends Rank {
   readonly id: string;
-  /** Fresh at every start of the worker; sorts after all its earlier incarnations. */
-  readonly incarnation: string;
   readonly state: 'starting' | 'serving' | 'draining';
   readonly pid: number;
   readonly host: string;

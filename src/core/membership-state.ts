@@ -1,6 +1,8 @@
 import { epochOf, type RingMember } from './epoch.js';
+import { type Hearing, startHearing } from './hearing.js';
 import type { Announcement, Member, MemberState } from './member.js';
 import type { MembershipView } from './membership-events.js';
+import type { OwnRank } from './own-rank.js';
 
 /** The state of membership, and the view derived from it. */
 
@@ -8,7 +10,12 @@ import type { MembershipView } from './membership-events.js';
 export type Standing =
   | { readonly kind: 'trusted' }
   /** Silent on the bus, but a probe was answered. It is probed repeatedly, without becoming suspect again. */
-  | { readonly kind: 'vouched'; readonly sinceMs: number; readonly probing: boolean }
+  | {
+      readonly kind: 'vouched';
+      readonly sinceMs: number;
+      readonly probing: boolean;
+      readonly probeFailed: boolean;
+    }
   | {
       readonly kind: 'suspect';
       readonly cause: 'link' | 'silence';
@@ -24,27 +31,23 @@ export interface Entry {
 }
 
 export interface MembershipState {
-  readonly self: string | null;
+  /** This worker's own rank; null for a coordinator. */
+  readonly self: OwnRank | null;
   readonly fingerprint: string;
   readonly entries: ReadonlyMap<string, Entry>;
   /** Reason and incarnation of the last refusal of each ID, so that a repeated refusal is not reported again. */
   readonly refusals: ReadonlyMap<string, string>;
-  readonly busLost: boolean;
-  readonly steppedAtMs: number;
-  /** Start of the time that counts as silence: silence before it is not blamed on a worker. */
-  readonly judgeFromMs: number;
+  readonly hearing: Hearing;
 }
 
-/** The state without members. A worker passes its ID as `self`, which is never suspect, and also applies its own announcements. */
-export function emptyMembership(self: string | null, fingerprint: string, nowMs: number): MembershipState {
+/** The state without members. A worker passes its own rank as `self`. It is never suspect to itself, and also applies its own announcements. */
+export function emptyMembership(self: OwnRank | null, fingerprint: string, nowMs: number): MembershipState {
   return {
     self,
     fingerprint,
     entries: new Map(),
     refusals: new Map(),
-    busLost: false,
-    steppedAtMs: nowMs,
-    judgeFromMs: nowMs,
+    hearing: startHearing(nowMs),
   };
 }
 

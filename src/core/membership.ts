@@ -1,23 +1,29 @@
-import { ANNOUNCE_INTERVAL_MS, BUS_GRACE_MS, FLEET_WORKERS, PROBE_TIMEOUT_MS, SUSPECT_AFTER_MS } from '../limits.js';
+import { ANNOUNCE_INTERVAL_MS, FLEET_WORKERS, PROBE_TIMEOUT_MS, SUSPECT_AFTER_MS } from '../limits.js';
+import { afterBusFound, afterBusLost, afterEcho, atStep, canJudge, type Hearing } from './hearing.js';
 import type { Announcement } from './member.js';
 import type { MembershipEffect, MembershipEvent, Refusal } from './membership-events.js';
 import { type Entry, isGone, type MembershipState, type Standing, viewOf, visible } from './membership-state.js';
+import { afterRefusal, isRival, type OwnRank } from './own-rank.js';
+import { compareProcesses, compareRanks, type Rank, rankOf } from './rank.js';
 
 /**
  * Membership: the members of the fleet as one process sees them.
  *
- * The protocol follows SWIM (Das, Gupta, Motivala 2002): a worker becomes suspect, then is probed directly, then is declared dead. A dead
- * worker stays dead until it joins again with a new incarnation.
+ * The protocol follows SWIM (Das, Gupta, Motivala 2002) and Lifeguard (Dadgar, Phillips, Currey 2017): a worker becomes suspect, then is probed
+ * directly, then is declared dead. A process that does not hear itself or anybody else suspects itself instead, and declares nobody dead. A
+ * worker refutes its death by a higher rank, and only a later process of its ID ends it.
  */
 
 /** Time for a worker to refute a suspicion on the bus after its connection closed and no probe reached it. */
 const REFUTE_WITHIN_MS = 800;
+/** How long a process that hears itself, and none of several workers that it heard before, blames itself. */
+const ALONE_DOUBT_MS = 8_000;
 /** How long a dead member is remembered, so that its old incarnation stays refused. @internal exported for tests. */
 export const FORGET_AFTER_MS = 600_000;
 /** An announcement that arrives this soon after a connection closed may have been sent before, and refutes nothing. */
 const IN_FLIGHT_MS = ANNOUNCE_INTERVAL_MS / 2;
-/** A process that was not stepped for this time was suspended itself, and cannot judge the silence of others. */
-const ASLEEP_MS = SUSPECT_AFTER_MS / 2;
+/** A worker that announced itself within this time is heard: at the end of `REFUTE_WITHIN_MS`, since the connection of another closed. */
+const HEARD_WITHIN_MS = REFUTE_WITHIN_MS - IN_FLIGHT_MS;
 
 /** Applies one event, and returns the new state with the effects. `nowMs` comes from one monotonic clock for all steps. */
 export function step(
@@ -39,8 +45,10 @@ class Turn {
   /** The step's own copy of the entries; null before the first write. */
   private copied: Map<string, Entry> | null = null;
   private refusals: ReadonlyMap<string, string>;
-  private busLost: boolean;
-  private judgeFromMs: number;
+  private self: OwnRank | null;
+  private hearing: Hearing;
+  /** Whether none of several other workers is heard any more; null before the first use in this step. */
+  private alone: boolean | null = null;
   private changed = false;
 
   constructor(before: MembershipState, nowMs: number) {
@@ -48,12 +56,13 @@ class Turn {
     this.nowMs = nowMs;
     this.entries = before.entries;
     this.refusals = before.refusals;
-    this.busLost = before.busLost;
-    const asleep = nowMs - before.steppedAtMs > ASLEEP_MS;
-    this.judgeFromMs = asleep ? Math.max(nowMs, before.judgeFromMs) : before.judgeFromMs;
+    this.self = before.self;
+    this.hearing = atStep(before.hearing, nowMs);
   }
 
   handle(event: MembershipEvent): void {
+    this.hearing = hearingAfter(this.hearing, event, this.nowMs);
+    if (canJudge(this.before.hearing) && !canJudge(this.hearing)) this.trustTheSilent();
     switch (event.type) {
       case 'announced':
         this.announced(event.announcement);
@@ -70,12 +79,12 @@ class Turn {
       case 'probeFailed':
         this.probeFailed(event.id, event.incarnation);
         break;
-      case 'busLost':
-        this.onBusLost();
+      case 'refusedBy':
+        this.refusedBy(event.latest);
         break;
+      case 'echoed':
+      case 'busLost':
       case 'busFound':
-        this.busLost = false;
-        this.judgeFromMs = this.nowMs + BUS_GRACE_MS;
         break;
       case 'tick':
         for (const [id, entry] of this.entries) this.review(id, entry);
@@ -87,10 +96,11 @@ class Turn {
       ...this.before,
       entries: this.entries,
       refusals: this.refusals,
-      busLost: this.busLost,
-      steppedAtMs: this.nowMs,
-      judgeFromMs: this.judgeFromMs,
+      self: this.self,
+      hearing: this.hearing,
     };
+    const { deaf } = this.hearing;
+    if (deaf !== this.before.hearing.deaf) this.effects.push({ type: 'hearing', hears: !deaf });
     if (this.changed) this.effects.push({ type: 'changed', view: viewOf(state) });
     return { state, effects: this.effects };
   }
@@ -98,13 +108,16 @@ class Turn {
   private announced(announcement: Announcement): void {
     const refusal = this.refusal(announcement);
     if (refusal !== null) {
-      this.refuse(announcement, refusal.reason, refusal.message);
+      this.refuse(announcement, refusal);
       return;
     }
     const { id, incarnation } = announcement;
     const known = this.entries.get(id);
+    const same = known?.announcement.incarnation === incarnation;
+    // Announcements can overtake each other.
+    if (same && compareRanks(announcement, known.announcement) < 0) return;
     let standing: Standing = { kind: 'trusted' };
-    if (known?.announcement.incarnation === incarnation) {
+    if (same && !isGone(known)) {
       const { standing: before } = known;
       if (before.kind === 'suspect' && before.cause === 'link' && this.nowMs - before.sinceMs < IN_FLIGHT_MS)
         standing = before;
@@ -118,40 +131,59 @@ class Turn {
     this.put(id, { announcement, heardAtMs: this.nowMs, standing });
   }
 
-  private refusal({ id, incarnation, fingerprint }: Announcement): { reason: Refusal; message: string } | null {
-    const known = this.entries.get(id);
+  private refusal(said: Announcement): { reason: Refusal; message: string; latest: Rank | null } | null {
+    const { id, incarnation, fingerprint } = said;
+    const cannot = `cannot accept worker ${id}:`;
     if (fingerprint !== this.before.fingerprint) {
       const own = this.before.fingerprint;
-      const message = `cannot accept worker ${id}: its fingerprint is ${fingerprint}, this fleet's is ${own}; run both with the same model and version`;
-      return { reason: 'fingerprint', message };
+      const message = `${cannot} its fingerprint is ${fingerprint}, this fleet's is ${own}; run both with the same model and version`;
+      return { reason: 'fingerprint', message, latest: null };
     }
+    const known = this.entries.get(id);
     const gone = known === undefined || isGone(known);
-    const last = known?.announcement.incarnation;
-    if (last !== undefined && (incarnation < last || (gone && incarnation === last))) {
-      return {
-        reason: 'stale',
-        message: `cannot accept worker ${id}: its incarnation ${incarnation} has ended; restart the worker`,
-      };
+    const latest = this.latestRank(said);
+    if (latest !== undefined && compareProcesses(said, latest) < 0) {
+      const message = `${cannot} its incarnation ${incarnation} has ended: incarnation ${latest.incarnation} is later`;
+      return { reason: 'stale', message, latest: rankOf(latest) };
+    }
+    if (gone && latest?.incarnation === incarnation && compareRanks(said, latest) <= 0) {
+      const message = `${cannot} its incarnation ${incarnation} is dead or has left, and has not refuted that yet`;
+      return { reason: 'stale', message, latest: rankOf(latest) };
     }
     if (gone && this.alive() >= FLEET_WORKERS) {
-      return {
-        reason: 'full',
-        message: `cannot accept worker ${id}: the fleet is full; it may have at most ${FLEET_WORKERS} workers`,
-      };
+      const message = `${cannot} the fleet is full; it may have at most ${FLEET_WORKERS} workers`;
+      return { reason: 'full', message, latest: null };
     }
     return null;
   }
 
+  /** The latest process of an ID that is known: the last one heard, or this one. */
+  private latestRank(said: Announcement): Rank | undefined {
+    const heard = this.entries.get(said.id)?.announcement;
+    if (!isRival(this.self, said)) return heard;
+    return heard !== undefined && compareRanks(heard, this.self) > 0 ? heard : this.self;
+  }
+
+  private refusedBy(latest: Rank): void {
+    const own = this.self;
+    // A worker that was fenced off raises its rank no more.
+    const known = own && this.entries.get(own.id)?.announcement;
+    if (own === null || (known && isRival(own, known))) return;
+    const risen = afterRefusal(own, latest, this.nowMs);
+    this.self = risen;
+    if (compareRanks(own, risen) !== 0) this.effects.push({ type: 'raised', id: risen.id, ...rankOf(risen) });
+  }
+
   private leaving(id: string, incarnation: string): void {
     const entry = this.current(id, incarnation);
-    if (entry === undefined) return;
+    if (entry === undefined || id === this.self?.id) return;
     this.effects.push({ type: 'left', id, incarnation });
     this.put(id, { ...entry, standing: { kind: 'left', sinceMs: this.nowMs } });
   }
 
   private linkClosed(id: string, incarnation = this.entries.get(id)?.announcement.incarnation): void {
     const entry = incarnation === undefined ? undefined : this.current(id, incarnation);
-    if (entry === undefined || id === this.before.self) return;
+    if (entry === undefined || id === this.self?.id) return;
     if (entry.standing.kind === 'trusted' || entry.standing.kind === 'vouched') this.suspect(id, entry, 'link');
   }
 
@@ -159,23 +191,22 @@ class Turn {
     const entry = this.current(id, incarnation);
     if (entry === undefined || entry.standing.kind === 'trusted') return;
     if (entry.standing.kind === 'suspect') this.effects.push({ type: 'cleared', id, incarnation });
-    this.put(id, { ...entry, standing: { kind: 'vouched', sinceMs: this.nowMs, probing: false } });
+    const standing: Standing = { kind: 'vouched', sinceMs: this.nowMs, probing: false, probeFailed: false };
+    this.put(id, { ...entry, heardAtMs: this.nowMs, standing });
   }
 
   private probeFailed(id: string, incarnation: string): void {
     const entry = this.current(id, incarnation);
     if (entry === undefined) return;
     const { standing } = entry;
-    if (standing.kind === 'vouched' && standing.probing) this.declareDead(id, entry, 'silence');
-    if (standing.kind !== 'suspect') return;
+    if (standing.kind !== 'suspect' && !(standing.kind === 'vouched' && standing.probing)) return;
     const failed: Entry = { ...entry, standing: { ...standing, probeFailed: true } };
     this.put(id, failed);
     this.review(id, failed);
   }
 
-  /** Clears suspicions for silence, which may have been silence of the bus. */
-  private onBusLost(): void {
-    this.busLost = true;
+  /** Clears suspicions for silence, which was silence of the bus. */
+  private trustTheSilent(): void {
     for (const [id, entry] of this.entries) {
       const { kind } = entry.standing;
       if (kind === 'vouched') this.put(id, { ...entry, standing: { kind: 'trusted' } });
@@ -186,6 +217,12 @@ class Turn {
     }
   }
 
+  /** Whether this process probably caused the silence of the others itself. */
+  private isAlone(): boolean {
+    this.alone ??= isAlone(this.entries, this.self?.id, this.nowMs);
+    return this.alone;
+  }
+
   /** Applies the timeouts of an entry. */
   private review(id: string, entry: Entry): void {
     const { standing } = entry;
@@ -193,18 +230,20 @@ class Turn {
       if (this.nowMs - standing.sinceMs > FORGET_AFTER_MS) this.forget(id);
       return;
     }
-    if (this.busLost || id === this.before.self) return;
+    if (!canJudge(this.hearing) || id === this.self?.id) return;
     const sinceMs = standing.kind === 'trusted' ? entry.heardAtMs : standing.sinceMs;
-    const elapsedMs = this.nowMs - Math.max(sinceMs, this.judgeFromMs);
+    const elapsedMs = this.nowMs - Math.max(sinceMs, this.hearing.judgeFromMs);
     switch (standing.kind) {
       case 'trusted':
-        if (elapsedMs > SUSPECT_AFTER_MS) this.suspect(id, entry, 'silence');
+        if (elapsedMs > SUSPECT_AFTER_MS && !this.isAlone()) this.suspect(id, entry, 'silence');
         return;
       case 'vouched':
-        if (standing.probing && elapsedMs > PROBE_TIMEOUT_MS) this.declareDead(id, entry, 'silence');
+        if (standing.probing && (standing.probeFailed || elapsedMs > PROBE_TIMEOUT_MS))
+          this.declareDead(id, entry, 'silence');
         if (!standing.probing && elapsedMs > SUSPECT_AFTER_MS) {
           this.probe(entry);
-          this.put(id, { ...entry, standing: { kind: 'vouched', sinceMs: this.nowMs, probing: true } });
+          const probing: Standing = { kind: 'vouched', sinceMs: this.nowMs, probing: true, probeFailed: false };
+          this.put(id, { ...entry, standing: probing });
         }
         return;
       case 'suspect': {
@@ -222,22 +261,23 @@ class Turn {
   }
 
   private declareDead(id: string, entry: Entry, cause: 'link' | 'silence'): void {
+    if (this.isAlone()) return;
     this.effects.push({ type: 'dead', id, incarnation: entry.announcement.incarnation, cause });
     this.put(id, { ...entry, standing: { kind: 'dead', sinceMs: this.nowMs } });
   }
 
-  private probe({ announcement: { id, incarnation, address } }: Entry): void {
-    this.effects.push({ type: 'probe', id, incarnation, address });
+  private probe({ announcement: { id, incarnation, generation, address } }: Entry): void {
+    this.effects.push({ type: 'probe', id, incarnation, generation, address });
   }
 
-  private refuse({ id, incarnation }: Announcement, reason: Refusal, message: string): void {
-    const what = `${reason} ${incarnation}`;
+  private refuse({ id, incarnation }: Announcement, refusal: NonNullable<ReturnType<Turn['refusal']>>): void {
+    const what = `${refusal.reason} ${incarnation}`;
     const first = this.refusals.get(id) !== what;
     if (first) {
       const kept = [...this.refusals].filter(([other]) => other !== id).slice(1 - FLEET_WORKERS);
       this.refusals = new Map([...kept, [id, what]]);
     }
-    this.effects.push({ type: 'refused', id, incarnation, reason, message, first });
+    this.effects.push({ type: 'refused', id, incarnation, ...refusal, first });
   }
 
   /** The entry of this incarnation, unless it is gone. */
@@ -277,4 +317,17 @@ class Turn {
     }
     if (oldest !== undefined) this.forget(oldest.id);
   }
+}
+
+function hearingAfter(hearing: Hearing, { type }: MembershipEvent, nowMs: number): Hearing {
+  if (type === 'echoed') return afterEcho(hearing, nowMs);
+  if (type === 'busLost') return afterBusLost(hearing);
+  return type === 'busFound' ? afterBusFound(hearing, nowMs) : hearing;
+}
+
+/** Whether none of several other workers is heard any more, though one was until recently. */
+function isAlone(entries: ReadonlyMap<string, Entry>, self: string | undefined, nowMs: number): boolean {
+  const others = [...entries.values()].filter((entry) => !isGone(entry) && entry.announcement.id !== self);
+  const silentMs = nowMs - Math.max(...others.map(({ heardAtMs }) => heardAtMs));
+  return others.length > 1 && silentMs > HEARD_WITHIN_MS && silentMs < ALONE_DOUBT_MS;
 }

@@ -4,9 +4,12 @@ import { hostname } from 'node:os';
 
 /** Names for one run of a process, and for the host as its Unix sockets see it. */
 
-/** A fresh incarnation, which sorts after all earlier ones of the same process. */
+/** Random bytes of an incarnation: enough that no two processes draw the same. */
+const INCARNATION_BYTES = 12;
+
+/** A fresh incarnation. It is random, because keys of sealed messages derive from it; `src/fleet/generation` orders incarnations. */
 export function newIncarnation(): string {
-  return `${Date.now().toString(36).padStart(9, '0')}-${randomBytes(4).toString('hex')}`;
+  return randomBytes(INCARNATION_BYTES).toString('hex');
 }
 
 /**

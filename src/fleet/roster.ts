@@ -4,8 +4,11 @@ import type { Announcement, Member, PeerAddress } from '../core/member.js';
 import { step } from '../core/membership.js';
 import type { MembershipEffect, MembershipEvent, MembershipView } from '../core/membership-events.js';
 import { emptyMembership, type MembershipState, viewOf } from '../core/membership-state.js';
+import { firstRank } from '../core/own-rank.js';
+import { type ProcessRank, type Rank, rankOf } from '../core/rank.js';
+import { InternalError } from '../errors.js';
 import { ANNOUNCE_INTERVAL_MS } from '../limits.js';
-import { AnnouncementMessage, LeaveMessage } from '../protocol/announcement.js';
+import { AnnouncementMessage, LeaveMessage, RefusalMessage } from '../protocol/announcement.js';
 import { Ring } from '../ring/ring.js';
 import { encode } from '../wire/msgpack.js';
 import { readMessage } from '../wire/read-message.js';
@@ -15,12 +18,9 @@ import { tryPublish } from './try-publish.js';
 /** The member list and the ring of one process, kept up to date. */
 
 /** Pings a worker directly. Rejects if the worker does not answer in time. */
-type Probe = (target: { id: string; incarnation: string; address: PeerAddress }) => Promise<void>;
+type Probe = (target: ProcessRank & { id: string; address: PeerAddress }) => Promise<void>;
 
-/**
- * Receives the effects of membership. After `changed`, the roster shows the new view. A `dead` with this worker's own ID means that other
- * members ended its incarnation: it was `fenced` by a newer incarnation, or declared dead for `silence`.
- */
+/** Receives the effects of membership. After `changed`, the roster shows the new view. */
 export type RosterListener = (effect: MembershipEffect) => void;
 
 export interface RosterOptions {
@@ -28,8 +28,8 @@ export interface RosterOptions {
   readonly clock: Clock;
   readonly subjects: FleetSubjects;
   readonly fingerprint: string;
-  /** This worker's id; null for a coordinator. */
-  readonly self: string | null;
+  /** This process. The generation of a coordinator, which is no member, is null. */
+  readonly self: { readonly id: string; readonly incarnation: string; readonly generation: number | null };
   readonly probe: Probe;
 }
 
@@ -42,9 +42,14 @@ export class Roster {
   private readonly subscriptions: Subscription[] = [];
   private ticking: Timer | null = null;
   private unlisten: (() => void) | null = null;
+  private readonly echo: string;
 
   constructor(private readonly options: RosterOptions) {
-    this.state = emptyMembership(options.self, options.fingerprint, options.clock.now());
+    const { self, fingerprint, clock } = options;
+    const { id, incarnation, generation } = self;
+    const rank = generation === null ? null : firstRank(id, { generation, incarnation }, clock.now());
+    this.state = emptyMembership(rank, fingerprint, clock.now());
+    this.echo = options.subjects.echo(id, incarnation);
     this.current = viewOf(this.state);
     this.currentRing = new Ring(this.current.ring);
   }
@@ -61,10 +66,17 @@ export class Roster {
         const leave = readMessage(LeaveMessage, payload);
         if (leave) this.hearLeave(leave.id, leave.incarnation);
       }),
-      bus.subscribe(subjects.stale, ({ payload }) => this.onStale(readMessage(LeaveMessage, payload))),
+      bus.subscribe(subjects.refusal, ({ payload }) => {
+        const refusal = readMessage(RefusalMessage, payload);
+        if (refusal) this.onRefusal(refusal);
+      }),
+      bus.subscribe(this.echo, () => this.apply({ type: 'echoed' })),
     );
     this.unlisten = bus.onStatus((status) => this.apply({ type: status === 'lost' ? 'busLost' : 'busFound' }));
-    this.ticking = clock.every(ANNOUNCE_INTERVAL_MS / 2, () => this.apply({ type: 'tick' }));
+    this.ticking = clock.every(ANNOUNCE_INTERVAL_MS / 2, () => {
+      this.apply({ type: 'tick' });
+      tryPublish(bus, this.echo, new Uint8Array());
+    });
     tryPublish(bus, subjects.hello, new Uint8Array());
   }
 
@@ -110,6 +122,13 @@ export class Roster {
     return member?.incarnation === incarnation ? member.address : null;
   }
 
+  /** The rank under which this worker has to announce itself. @throws InternalError in a coordinator */
+  get rank(): Rank {
+    const { self } = this.state;
+    if (self === null) throw new InternalError('a coordinator has no rank');
+    return rankOf(self);
+  }
+
   get ring(): Ring {
     return this.currentRing;
   }
@@ -124,24 +143,21 @@ export class Roster {
     for (const effect of effects) {
       if (effect.type === 'changed') this.viewChanged(effect.view);
       if (effect.type === 'probe') this.probe(effect);
-      if (effect.type === 'refused' && effect.reason === 'stale') this.publishStale(effect);
+      if (effect.type === 'refused' && effect.latest !== null) this.publishRefusal(effect, effect.latest);
       for (const listener of this.listeners) listener(effect);
     }
   }
 
-  /**
-   * Tells a worker that its incarnation has ended. A worker that was suspended or cut off does not know that it was declared dead, and would
-   * stay refused until members forget it.
-   */
-  private publishStale({ id, incarnation }: { id: string; incarnation: string }): void {
+  /** Tells a worker that it is refused, so that it can refute that. A worker that was suspended or cut off does not know that it was declared dead. */
+  private publishRefusal({ id, incarnation }: { id: string; incarnation: string }, latest: Rank): void {
     const { bus, subjects, self } = this.options;
-    if (id !== self) tryPublish(bus, subjects.stale, encode({ id, incarnation }));
+    if (id === self.id && incarnation === self.incarnation) return;
+    tryPublish(bus, subjects.refusal, encode({ id, incarnation, latest }));
   }
 
-  private onStale(stale: { id: string; incarnation: string } | null): void {
-    if (stale === null || stale.id !== this.options.self) return;
-    if (this.alive(stale.id)?.incarnation !== stale.incarnation) return;
-    for (const listener of this.listeners) listener({ type: 'dead', ...stale, cause: 'silence' });
+  private onRefusal({ id, incarnation, latest }: { id: string; incarnation: string; latest: Rank }): void {
+    const { self } = this.options;
+    if (id === self.id && incarnation === self.incarnation) this.apply({ type: 'refusedBy', latest });
   }
 
   private viewChanged(view: MembershipView): void {
@@ -149,8 +165,8 @@ export class Roster {
     this.current = view;
   }
 
-  private probe({ id, incarnation, address }: Extract<MembershipEffect, { type: 'probe' }>): void {
-    this.options.probe({ id, incarnation, address }).then(
+  private probe({ id, incarnation, generation, address }: Extract<MembershipEffect, { type: 'probe' }>): void {
+    this.options.probe({ id, incarnation, generation, address }).then(
       () => this.apply({ type: 'probeAnswered', id, incarnation }),
       () => this.apply({ type: 'probeFailed', id, incarnation }),
     );

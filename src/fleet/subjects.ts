@@ -1,13 +1,17 @@
+import { subjectToken } from '../bus/subject.js';
+
 /** The bus subjects of a fleet. `src/actors/subjects` has those of actors. */
 export interface FleetSubjects {
   readonly announce: string;
   readonly leave: string;
-  /** Tells a worker that a member refuses its incarnation, which has ended. */
-  readonly stale: string;
+  /** Tells a worker that a member refuses its announcements. */
+  readonly refusal: string;
   readonly coordinator: string;
   /** Asks all workers to announce themselves now. */
   readonly hello: string;
   holdings(worker: string): string;
+  /** Messages of a process to itself, by which it learns whether the bus still carries its messages. */
+  echo(id: string, incarnation: string): string;
 }
 
 /** `namespace` is one token of letters, digits, `-` and `_`. */
@@ -15,9 +19,10 @@ export function fleetSubjects(namespace: string): FleetSubjects {
   return {
     announce: `${namespace}.announce`,
     leave: `${namespace}.leave`,
-    stale: `${namespace}.stale`,
+    refusal: `${namespace}.refusal`,
     coordinator: `${namespace}.coordinator`,
     hello: `${namespace}.hello`,
     holdings: (worker) => `${namespace}.holdings.${worker}`,
+    echo: (id, incarnation) => `${namespace}.echo.${subjectToken(id)}.${subjectToken(incarnation)}`,
   };
 }

@@ -6,13 +6,19 @@ import { DEVICE_REASON_CHARS } from '../limits.js';
 
 const Name = z.string().min(1).max(128);
 const Count = z.int().min(0);
+/** Bounded so that a number above any accepted one is still a safe integer. */
+const Ordinal = z
+  .int()
+  .min(0)
+  .max(2 ** 48);
+const Ranked = { generation: Ordinal, incarnation: Name, refutation: Ordinal };
 const Bytes = z.strictObject({ device: Count, host: Count });
 const Rate = z.number().gt(0).nullable();
 
 /** A worker's announcement, on `<fleet>.announce`. */
 export const AnnouncementMessage: z.ZodType<Announcement> = z.strictObject({
   id: Name,
-  incarnation: Name,
+  ...Ranked,
   state: z.enum(['starting', 'serving', 'draining']),
   pid: Count,
   host: z.string().max(256),
@@ -38,6 +44,12 @@ export const AnnouncementMessage: z.ZodType<Announcement> = z.strictObject({
 
 /** A worker's last message on an orderly exit, on `<fleet>.leave`, so that members need not detect its absence. */
 export const LeaveMessage = z.strictObject({ id: Name, incarnation: Name });
+
+/**
+ * A member's refusal of a worker's announcements, on `<fleet>.refusal`: the refused incarnation, and the latest rank of the ID that the member
+ * knows. The rank is the worker's own if the member takes the worker for dead.
+ */
+export const RefusalMessage = z.strictObject({ id: Name, incarnation: Name, latest: z.strictObject(Ranked) });
 
 /** A coordinator's heartbeat, on `<fleet>.coordinator`. */
 export const CoordinatorMessage = z.strictObject({ id: Name, pid: Count, host: z.string().max(256) });

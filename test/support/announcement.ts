@@ -6,7 +6,9 @@ export const FINGERPRINT = 'f'.repeat(64);
 export function announcement(id: string, over: Partial<Announcement> = {}): Announcement {
   return {
     id,
+    generation: 0,
     incarnation: '0001',
+    refutation: 0,
     state: 'serving',
     pid: 1,
     host: 'host',

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type Clock, SystemClock } from '../../clock.js';
 import type { BlockKey, SealedBlock } from '../../core/block.js';
 import type { PeerAddress } from '../../core/member.js';
+import { compareProcesses, type ProcessRank } from '../../core/rank.js';
 import { DeadlineExceeded, fromWire, Overloaded, Refused, type ShoalError, toWire, Unavailable } from '../../errors.js';
 import {
   FLEET_WORKERS,
@@ -26,9 +27,8 @@ import { type OpenSharedMemory, PinExchange } from './shared-read.js';
 /** Links to peers, and fetching, pushing, comparing and pinging over them. */
 
 /** A worker to dial, in the incarnation that the caller knows. */
-export interface PeerTarget {
+export interface PeerTarget extends ProcessRank {
   readonly id: string;
-  readonly incarnation: string;
   readonly address: PeerAddress;
 }
 
@@ -211,8 +211,7 @@ export class PeerClient {
     const { id, incarnation } = target;
     const known = this.pool.get(id);
     if (known) {
-      // Incarnations sort by age.
-      if (incarnation < known.target.incarnation) {
+      if (compareProcesses(target, known.target) < 0) {
         throw new Refused(
           `cannot dial worker ${id} in incarnation ${incarnation}: it is in incarnation ${known.target.incarnation} now`,
         );

@@ -128,12 +128,17 @@ test('a worker with another model exits at start while the fleet lives, and can 
   const models = { one: join(dir, 'one'), two: join(dir, 'two') };
   await synthesize(SYNTH_PRESETS.tiny, models.one);
   await synthesize({ ...SYNTH_PRESETS.tiny, seed: 2 }, models.two);
-  const access = { SHOAL_NATS: server.url, SHOAL_NATS_USER: server.user, SHOAL_NATS_PASSWORD: server.password };
+  const access = {
+    SHOAL_NATS: server.url,
+    SHOAL_NATS_USER: server.user,
+    SHOAL_NATS_PASSWORD: server.password,
+    SHOAL_SECRET: 'a secret of the cluster',
+  };
   const up = (model: string) => Fleet.up(['--workers', '1', '--model', model], access);
   const first = await up(models.one);
   try {
     const stranger = spawn(process.execPath, [CLI, 'worker', '--model', models.two, '--metrics-port', 'off'], {
-      env: { ...process.env, ...access, SHOAL_SECRET: 'a secret of the cluster' },
+      env: { ...process.env, ...access },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     let said = '';

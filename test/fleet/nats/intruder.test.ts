@@ -229,7 +229,8 @@ function forgeAnnouncements(intruder: Intruder, rows: readonly WorkerRow[], fing
     });
     intruder.forge(SUBJECTS.announce, announcement(id, { incarnation, fingerprint: 'f'.repeat(64) }), as);
     intruder.forge(SUBJECTS.leave, as, as);
-    intruder.forge(SUBJECTS.stale, as, as);
+    const latest = { generation: 1_000_000, incarnation: later, refutation: 0 };
+    intruder.forge(SUBJECTS.refusal, { ...as, latest }, as);
     const delta = {
       worker: id,
       incarnation,

@@ -81,6 +81,22 @@ describe('the index keeper', () => {
     expect(holders('x')).toEqual([]);
   });
 
+  it('asks a worker that refutes its death for its blocks again', async () => {
+    const a = await hive.add('a');
+    a.take([key('x')]);
+    a.bus.lose();
+    await hive.pass(4_000);
+    expect(hive.roster.alive('a')).toBeNull();
+    expect(holders('x')).toEqual([]);
+    a.bus.restore();
+    await hive.pass(1_000);
+    expect(holders('x')).toEqual([]);
+    Object.assign(a.over, { refutation: 1 });
+    await hive.pass(1_000);
+    expect(holders('x')).toEqual(['a']);
+    expect(a.snapshots).toBe(2);
+  });
+
   it('ignores incarnations other than the live one', async () => {
     const a = await hive.add('a', { incarnation: '0005' });
     a.take([key('x')]);

@@ -95,7 +95,6 @@ describe('the index of holdings', () => {
     const resync = holdings.announced('w', '2', 0)!;
     expect(holdings.holders(key('a'))).toEqual([]);
     expect(holdings.applyChange(change(1, ['b'], [], 'w', '1'))).toBeNull();
-    expect(holdings.announced('w', '1', 9)).toBeNull();
     holdings.applyPage(resync, page(0, ['c']));
     expect([holdings.holders(key('b')), holdings.holders(key('c'))]).toEqual([[], ['w']]);
   });

@@ -1,9 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { DEAF_AFTER_MS } from '../../../src/core/hearing.js';
 import type { Announcement } from '../../../src/core/member.js';
 import { FORGET_AFTER_MS, step } from '../../../src/core/membership.js';
 import type { MembershipEffect, MembershipEvent } from '../../../src/core/membership-events.js';
 import { emptyMembership, type MembershipState, viewOf } from '../../../src/core/membership-state.js';
+import { firstRank } from '../../../src/core/own-rank.js';
+import { compareRanks } from '../../../src/core/rank.js';
 import * as limits from '../../../src/limits.js';
 
 const FINGERPRINT = 'f'.repeat(64);
@@ -12,7 +15,9 @@ const TICK_MS = 100;
 function announcement(id: string, over: Partial<Announcement> = {}): Announcement {
   return {
     id,
+    generation: 0,
     incarnation: '1',
+    refutation: 0,
     state: 'serving',
     pid: 1,
     host: 'h',
@@ -39,10 +44,13 @@ class Observer {
   state: MembershipState;
   effects: MembershipEffect[] = [];
   readonly audible = new Map<string, Announcement>();
+  /** Whether its own messages come back to it. */
+  echoes = true;
   readonly epochs: string[] = [];
 
   constructor(self: string | null = null) {
-    this.state = emptyMembership(self, FINGERPRINT, this.nowMs);
+    const rank = self === null ? null : firstRank(self, { generation: 0, incarnation: '1' }, this.nowMs);
+    this.state = emptyMembership(rank, FINGERPRINT, this.nowMs);
   }
   send(event: MembershipEvent): MembershipEffect[] {
     const { state, effects } = step(this.state, event, this.nowMs);
@@ -55,11 +63,12 @@ class Observer {
   hear(id: string, over: Partial<Announcement> = {}): MembershipEffect[] {
     return this.send({ type: 'announced', announcement: announcement(id, over) });
   }
-  /** Advances time, with a tick every 100 ms and an announcement of each audible worker every 400 ms. */
+  /** Advances time, with a tick and an echo every 100 ms and an announcement of each audible worker every 400 ms. */
   pass(ms: number): void {
     for (let passed = TICK_MS; passed <= ms; passed += TICK_MS) {
       this.nowMs += TICK_MS;
       this.send({ type: 'tick' });
+      if (this.echoes) this.send({ type: 'echoed' });
       if (this.nowMs % limits.ANNOUNCE_INTERVAL_MS === 0) {
         for (const said of this.audible.values()) this.send({ type: 'announced', announcement: said });
       }
@@ -228,14 +237,25 @@ describe('a worker whose connection closes', () => {
 });
 
 describe('an incarnation', () => {
-  it('that is dead stays refused, and the next one is accepted', () => {
+  it('that is dead stays refused until it refutes that, or a later process joins', () => {
     const observer = new Observer().join('a');
     observer.audible.delete('a');
     observer.pass(limits.SUSPECT_AFTER_MS + limits.PROBE_TIMEOUT_MS + 300);
-    expect(observer.hear('a')).toMatchObject([{ type: 'refused', reason: 'stale', first: true }]);
-    expect(observer.hear('a')).toMatchObject([{ type: 'refused', reason: 'stale', first: false }]);
+    const latest = { generation: 0, incarnation: '1', refutation: 0 };
+    expect(observer.hear('a')).toMatchObject([{ type: 'refused', reason: 'stale', latest, first: true }]);
+    expect(observer.hear('a')).toMatchObject([{ type: 'refused', reason: 'stale', latest, first: false }]);
     expect(observer.stateOf('a')).toBe('dead');
-    expect(observer.hear('a', { incarnation: '2' }).map((e) => e.type)).toEqual(['joined', 'changed']);
+    expect(observer.hear('a', { refutation: 1 }).map((e) => e.type)).toEqual(['joined', 'changed']);
+    expect(observer.stateOf('a')).toBe('serving');
+    expect(observer.hear('a', { refutation: 0 })).toEqual([]);
+    expect(observer.hear('a', { generation: 1, incarnation: '0' })).toMatchObject([
+      { type: 'dead', incarnation: '1', cause: 'fenced' },
+      { type: 'joined', incarnation: '0' },
+      { type: 'changed' },
+    ]);
+    expect(observer.hear('a', { refutation: 9 })).toMatchObject([
+      { type: 'refused', reason: 'stale', latest: { generation: 1, incarnation: '0' } },
+    ]);
   });
 
   it('that is newer fences the older one', () => {
@@ -266,6 +286,147 @@ describe('an incarnation', () => {
     observer.pass(FORGET_AFTER_MS + 10_000);
     expect(observer.state.entries.size).toBe(0);
     expect(observer.effects.at(-1)).toMatchObject({ type: 'changed', view: { members: [] } });
+  });
+});
+
+describe('a process that hears nobody', () => {
+  it('suspects itself before anybody else, and buries nobody, though its bus reports no loss', () => {
+    const observer = new Observer().join('a', 'b');
+    const heard = new Map(observer.audible);
+    observer.audible.clear();
+    observer.echoes = false;
+    observer.send(linkClosed('a'));
+    observer.send(probe('probeFailed', 'a'));
+    observer.pass(30_000);
+    expect(observer.types()).toEqual(['suspect', 'probe', 'hearing']);
+    observer.echoes = true;
+    for (const [id, said] of heard) observer.audible.set(id, said);
+    observer.pass(2_000);
+    expect([observer.stateOf('a'), observer.stateOf('b')]).toEqual(['serving', 'serving']);
+    expect(observer.epochs).toHaveLength(1);
+    observer.audible.delete('a');
+    observer.pass(limits.SUSPECT_AFTER_MS + limits.PROBE_TIMEOUT_MS + 300);
+    expect(observer.stateOf('a')).toBe('dead');
+  });
+
+  it('takes back a suspicion for silence when it finds that it is deaf', () => {
+    const observer = new Observer().join('a', 'b');
+    observer.audible.delete('a');
+    observer.pass(limits.SUSPECT_AFTER_MS + TICK_MS);
+    expect(observer.stateOf('a')).toBe('suspect');
+    observer.audible.clear();
+    observer.echoes = false;
+    observer.pass(DEAF_AFTER_MS + TICK_MS);
+    observer.send(probe('probeFailed', 'a'));
+    expect(observer.stateOf('a')).toBe('serving');
+  });
+
+  it('is not deaf because it was too busy to read its echoes', () => {
+    const observer = new Observer().join('a');
+    observer.nowMs += 700;
+    expect(observer.send({ type: 'tick' })).toEqual([]);
+    observer.echoes = false;
+    observer.pass(DEAF_AFTER_MS + TICK_MS);
+    expect(observer.types()).toEqual(['hearing']);
+  });
+
+  it('doubts itself for a while if it hears itself, but none of several', () => {
+    const observer = new Observer().join('a', 'b', 'c');
+    observer.audible.clear();
+    for (const id of ['a', 'b', 'c']) {
+      observer.send(linkClosed(id));
+      observer.send(probe('probeFailed', id));
+    }
+    observer.pass(7_500);
+    expect(observer.types()).not.toContain('dead');
+    observer.pass(1_000);
+    expect(['a', 'b', 'c'].map((id) => observer.stateOf(id))).toEqual(['dead', 'dead', 'dead']);
+  });
+
+  it('buries the silent one as soon as it hears another', () => {
+    const observer = new Observer().join('a', 'b');
+    observer.audible.clear();
+    observer.send(linkClosed('a'));
+    observer.send(probe('probeFailed', 'a'));
+    observer.pass(1_500);
+    expect(observer.stateOf('a')).toBe('suspect');
+    observer.hear('b');
+    observer.pass(TICK_MS);
+    expect(observer.stateOf('a')).toBe('dead');
+  });
+});
+
+describe('the own worker', () => {
+  const rank = (generation: number, incarnation: string, refutation = 0) => ({ generation, incarnation, refutation });
+  const refusedBy = (latest: ReturnType<typeof rank>) => ({ type: 'refusedBy' as const, latest });
+
+  it.each<[string, number, ReturnType<typeof rank>, object[]]>([
+    ['refutes its death by a higher number', 60_000, rank(0, '1'), [rank(0, '1', 1)]],
+    ['ignores a refusal that it never gave a reason for', 60_000, rank(0, '1', 5), []],
+    ['ignores a member that knows only an earlier process', 60_000, rank(0, '0', 5), []],
+    ['takes a later generation than the fleet has seen, while it is new', 0, rank(7, '0', 3), [rank(8, '1')]],
+    ['waits for a later process that members know, once it is established', 60_000, rank(7, '0', 3), []],
+  ])('%s', (_, ageMs, latest, raised) => {
+    const observer = new Observer('1').join();
+    observer.pass(ageMs);
+    observer.effects = [];
+    observer.send(refusedBy(latest));
+    expect(observer.effects).toEqual(raised.map((to) => ({ type: 'raised', id: '1', ...to })));
+  });
+
+  it('refutes once, though many members refuse it', () => {
+    const observer = new Observer('a').join('a');
+    for (let i = 0; i < 5; i++) observer.send(refusedBy(rank(0, '1')));
+    expect(observer.types()).toEqual(['raised']);
+    observer.send(refusedBy(rank(0, '1', 1)));
+    expect(observer.state.self?.refutation).toBe(2);
+  });
+
+  it('outranks a later process that nobody hears any more', () => {
+    const observer = new Observer('a').join('a');
+    observer.pass(60_000);
+    for (let ms = 0; ms <= limits.SUSPECT_AFTER_MS; ms += TICK_MS) {
+      observer.send(refusedBy(rank(7, '9')));
+      expect(observer.types()).toEqual([]);
+      observer.pass(TICK_MS);
+    }
+    observer.send(refusedBy(rank(7, '9')));
+    expect(observer.effects).toEqual([{ type: 'raised', id: 'a', ...rank(8, '1') }]);
+  });
+
+  it('is fenced by a later process of its ID, however often it refuted', () => {
+    const observer = new Observer('a').join('a');
+    observer.pass(60_000);
+    observer.send(refusedBy(rank(0, '1')));
+    observer.effects = [];
+    observer.hear('a', rank(1, '0'));
+    expect(observer.effects).toMatchObject([
+      { type: 'dead', id: 'a', incarnation: '1', cause: 'fenced' },
+      { type: 'joined', incarnation: '0' },
+      { type: 'changed' },
+    ]);
+  });
+
+  it('raises its rank no more once it is fenced', () => {
+    const observer = new Observer('a').join('a');
+    observer.hear('a', rank(1, '0'));
+    expect(observer.send(refusedBy(rank(0, '1')))).toEqual([]);
+    expect(observer.send(refusedBy(rank(1, '0')))).toEqual([]);
+  });
+
+  it('refuses an older process of its ID before its own first announcement', () => {
+    const observer = new Observer('a');
+    observer.send(refusedBy(rank(4, '0')));
+    expect(observer.effects).toEqual([{ type: 'raised', id: 'a', ...rank(5, '1') }]);
+    expect(observer.hear('a', rank(4, '0'))).toMatchObject([
+      { type: 'refused', reason: 'stale', latest: rank(5, '1') },
+    ]);
+    expect(observer.hear('a', rank(5, '1')).map((e) => e.type)).toEqual(['joined', 'changed']);
+  });
+
+  it('is not taken off the ring by a message that it leaves', () => {
+    const observer = new Observer('a').join('a');
+    expect(observer.send({ type: 'leaving', id: 'a', incarnation: '1' })).toEqual([]);
   });
 });
 
@@ -328,13 +489,15 @@ describe('under random events', () => {
           .record({
             id,
             incarnation,
+            generation: fc.constantFrom(0, 0, 1),
+            refutation: fc.constantFrom(0, 0, 0, 1, 2),
             state: fc.constantFrom('starting', 'serving', 'draining'),
             fingerprint: fc.constantFrom(FINGERPRINT, FINGERPRINT, FINGERPRINT, 'bad'),
           })
           .map((said) => announcement(said.id, said as Partial<Announcement>)),
       }),
     },
-    { weight: 3, arbitrary: fc.constant({ type: 'tick' as const }) },
+    { weight: 3, arbitrary: fc.constantFrom({ type: 'tick' as const }, { type: 'echoed' as const }) },
     {
       weight: 3,
       arbitrary: fc.record({
@@ -352,12 +515,11 @@ describe('under random events', () => {
   );
   const timed = fc.array(fc.tuple(event, fc.integer({ min: 0, max: 700 })), { maxLength: 120 });
 
-  it('the dead stay dead, every death is reported once, and the view changes exactly when changed is emitted', () => {
+  it('the dead stay dead unless they refute that, every death is reported once, and the view changes exactly when changed is emitted', () => {
     fc.assert(
       fc.property(timed, (events) => {
-        let state = emptyMembership('c', FINGERPRINT, 0);
+        let state = emptyMembership(firstRank('c', { generation: 0, incarnation: '1' }, 0), FINGERPRINT, 0);
         let [nowMs, busLost] = [0, false];
-        const over = new Set<string>();
         const present = new Set<string>();
         for (const [next, gapMs] of events) {
           nowMs += gapMs;
@@ -369,12 +531,14 @@ describe('under random events', () => {
           for (const effect of result.effects) {
             const name = 'id' in effect ? `${effect.id} ${effect.incarnation}` : '';
             if (effect.type === 'joined') {
-              expect(over.has(name) || present.has(name)).toBe(false);
+              expect(present.has(name)).toBe(false);
+              if (next.type !== 'announced') throw new Error(`${next.type} made a worker join`);
+              const latest = state.entries.get(effect.id)?.announcement;
+              if (latest !== undefined) expect(compareRanks(next.announcement, latest)).toBeGreaterThan(0);
               present.add(name);
             }
             if (effect.type === 'dead' || effect.type === 'left') {
               expect(present.delete(name)).toBe(true);
-              over.add(name);
               if (busLost && effect.type === 'dead') expect(effect.cause).toBe('fenced');
             }
             if (effect.type === 'suspect')

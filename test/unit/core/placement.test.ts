@@ -15,7 +15,9 @@ const RATES = { computeMsPerToken: 1, decodeMsPerStep: 15, fetchBytesPerMs: 1_00
 function member(id: string, over: Partial<Member> = {}): Member {
   return {
     id,
+    generation: 0,
     incarnation: '1',
+    refutation: 0,
     state: 'serving',
     pid: 1,
     host: 'h',

@@ -13,7 +13,7 @@ import { SILENT_LOG } from '../../../src/log.js';
 import { encode } from '../../../src/wire/msgpack.js';
 
 const recall: Charter = {
-  formatVersion: 2,
+  formatVersion: 3,
   blockTokens: 64,
   segmentBlocks: 8,
   fingerprint: 'a'.repeat(64),
@@ -76,7 +76,7 @@ describe('the charter', () => {
     ['blockTokens', 128],
     ['segmentBlocks', 4],
     ['replicas', 3],
-    ['formatVersion', 3],
+    ['formatVersion', 2],
   ] as const)('refuses another %s', async (field, value) => {
     const outcome = joinCharter(await founded(recall), { ...recall, [field]: value }, alive);
     await expect(outcome).rejects.toThrow(`${field} is ${recall[field]} there, ${value} here`);
@@ -90,7 +90,7 @@ describe('the charter', () => {
   test('recognizes a charter of a later version, whatever its other fields', async () => {
     const kv = new MemoryKeyValue();
     await kv.create('charter', encode({ formatVersion: 7, quorum: 'all' }));
-    await expect(joinCharter(kv, recall, alive)).rejects.toThrow('formatVersion is 7 there, 2 here');
+    await expect(joinCharter(kv, recall, alive)).rejects.toThrow('formatVersion is 7 there, 3 here');
     expect(await joinCharter(kv, recall, dead)).toBe('replaced');
   });
 

@@ -6,7 +6,7 @@ import type { MembershipEffect } from '../../../src/core/membership-events.js';
 import { Overloaded } from '../../../src/errors.js';
 import { Roster } from '../../../src/fleet/roster.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
-import { LeaveMessage } from '../../../src/protocol/announcement.js';
+import { RefusalMessage } from '../../../src/protocol/announcement.js';
 import { encode } from '../../../src/wire/msgpack.js';
 import { readMessage } from '../../../src/wire/read-message.js';
 import { announcement, FINGERPRINT } from '../../support/announcement.js';
@@ -22,7 +22,14 @@ class World {
     throw new Error('not reached');
   };
 
-  roster(self: string | null, name = self ?? 'coordinator') {
+  /** The roster of a worker, or of a coordinator if `worker` is null. */
+  roster(
+    worker: string | null,
+    name = worker ?? 'coordinator',
+    process: { incarnation?: string; generation?: number } = {},
+  ) {
+    const generation = worker === null ? null : (process.generation ?? 0);
+    const self = { id: name, incarnation: process.incarnation ?? '0001', generation };
     const bus = this.broker.connect(name);
     const effects: MembershipEffect[] = [];
     const { clock } = this;
@@ -127,53 +134,76 @@ describe('a roster', () => {
     expect(roster.members().map(({ state }) => state)).toEqual(['serving']);
   });
 
-  it('tells a worker that it was declared dead, which the worker cannot know itself', async () => {
+  it('tells a worker that it was declared dead, and takes it back when it refutes that', async () => {
     const others = world.roster(null);
     const own = world.roster('a');
     own.roster.hear(announcement('a'));
-    await world.pass(400, ['a']);
     const told: unknown[] = [];
-    world.out.subscribe(subjects.stale, ({ payload }) => told.push(readMessage(LeaveMessage, payload)));
+    world.out.subscribe(subjects.refusal, ({ payload }) => told.push(readMessage(RefusalMessage, payload)));
+    await world.pass(400, ['a']);
     await world.pass(4_000);
     expect(others.roster.alive('a')).toBeNull();
     expect(own.roster.alive('a')).not.toBeNull();
     expect(told).toEqual([]);
     world.announce('a');
     await world.pass(200);
-    expect(told).toEqual([{ id: 'a', incarnation: '0001' }]);
-    expect(own.effects.filter(({ type }) => type === 'dead')).toEqual([
-      { type: 'dead', id: 'a', incarnation: '0001', cause: 'silence' },
-    ]);
-    // The worker is accepted with a new incarnation.
-    world.announce('a', { incarnation: '0002' });
+    const latest = { generation: 0, incarnation: '0001', refutation: 0 };
+    expect(told).toEqual([{ id: 'a', incarnation: '0001', latest }]);
+    expect(own.types()).not.toContain('dead');
+    expect(own.effects).toContainEqual({ type: 'raised', id: 'a', ...latest, refutation: 1 });
+    expect(own.roster.rank).toEqual({ ...latest, refutation: 1 });
+    world.announce('a', own.roster.rank);
     await world.pass(200);
-    expect(others.roster.alive('a')?.incarnation).toBe('0002');
+    expect(others.roster.alive('a')?.refutation).toBe(1);
+    expect(others.types().filter((type) => type === 'joined').length).toBe(2);
   });
 
-  it('ignores a stale message for another worker or an earlier incarnation', async () => {
-    const own = world.roster('a');
+  it('does not end for refusals, however many members send them', async () => {
+    const own = world.roster('a', 'a', { incarnation: '0002' });
     own.roster.hear(announcement('a', { incarnation: '0002' }));
-    for (const [id, incarnation] of [
-      ['a', '0001'],
-      ['b', '0002'],
-      ['a', '0003'],
-    ])
-      world.out.publish(subjects.stale, encode({ id, incarnation }));
-    world.out.publish(subjects.stale, Uint8Array.of(0xc1));
+    const rank = (incarnation: string, refutation = 0) => ({ generation: 0, incarnation, refutation });
+    for (const [id, incarnation, latest] of [
+      ['a', '0001', rank('0001')],
+      ['b', '0002', rank('0002')],
+      ['a', '0003', rank('0003')],
+      ['a', '0002', rank('0001')],
+      ['a', '0002', rank('0002', 7)],
+    ] as const)
+      world.out.publish(subjects.refusal, encode({ id, incarnation, latest }));
+    world.out.publish(subjects.refusal, Uint8Array.of(0xc1));
     await world.pass(200);
-    expect(own.types().filter((type) => type === 'dead')).toEqual([]);
+    expect(own.roster.rank).toEqual(rank('0002'));
+    for (let i = 0; i < 10; i++)
+      world.out.publish(subjects.refusal, encode({ id: 'a', incarnation: '0002', latest: rank('0002') }));
+    await world.pass(200);
+    expect(own.roster.rank).toEqual(rank('0002', 1));
+    expect(own.types()).not.toContain('dead');
     const coordinator = world.roster(null);
     world.announce('c');
     await world.pass(200);
-    world.out.publish(subjects.stale, encode({ id: 'c', incarnation: '0001' }));
+    world.out.publish(subjects.refusal, encode({ id: 'c', incarnation: '0001', latest: rank('0001') }));
     await world.pass(200);
     expect(coordinator.types()).not.toContain('dead');
   });
 
-  it('refuses another model with both fingerprints named, and sends no stale message', async () => {
+  it('hears itself, and knows when its bus carries nothing, before the bus reports that', async () => {
+    const own = world.roster(null);
+    await world.pass(400, ['a']);
+    world.broker.sever('coordinator', 'coordinator');
+    world.broker.sever('outside', 'coordinator');
+    await world.pass(5_000, ['a']);
+    expect(own.types()).toEqual(['joined', 'changed', 'hearing']);
+    expect(own.effects.at(-1)).toEqual({ type: 'hearing', hears: false });
+    world.broker.heal();
+    await world.pass(2_000, ['a']);
+    expect(own.effects.at(-1)).toEqual({ type: 'hearing', hears: true });
+    expect(own.roster.members().map(({ state }) => state)).toEqual(['serving']);
+  });
+
+  it('refuses another model with both fingerprints named, and tells it nothing', async () => {
     const { roster, effects } = world.roster(null);
     const told: unknown[] = [];
-    world.out.subscribe(subjects.stale, ({ payload }) => told.push(payload));
+    world.out.subscribe(subjects.refusal, ({ payload }) => told.push(payload));
     world.announce('a', { fingerprint: 'e'.repeat(64) });
     world.announce('a', { fingerprint: 'e'.repeat(64) });
     await world.pass(200);

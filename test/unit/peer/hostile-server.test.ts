@@ -44,7 +44,7 @@ afterEach(async () => {
 });
 
 function target(): PeerTarget {
-  return { ...BOB, address: { hostId: 'here', unixPath: path, tcpHost: null, tcpPort: null } };
+  return { ...BOB, generation: 0, address: { hostId: 'here', unixPath: path, tcpHost: null, tcpPort: null } };
 }
 
 function dialler(options: Partial<PeerClientOptions> = {}): PeerClient {

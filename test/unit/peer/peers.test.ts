@@ -439,14 +439,17 @@ describe('a link', () => {
     await client.ping(pair.target('tcp'), 5_000);
     expect(client.links()[0]!.endpoint).toBe(`127.0.0.1:${pair.addresses.tcpPort}`);
     const nowhere = { hostId: 'there', unixPath: pair.addresses.unixPath, tcpHost: null, tcpPort: null };
-    await expect(client.ping({ ...BOB, id: 'carol', address: nowhere }, 5_000)).rejects.toThrow(Unavailable);
+    await expect(client.ping({ ...BOB, generation: 0, id: 'carol', address: nowhere }, 5_000)).rejects.toThrow(
+      Unavailable,
+    );
   });
 
   it('takes TCP on this host too where the Unix socket lets nobody in', async () => {
     pair = await Pair.open();
     const client = pair.client();
     const { address } = pair.target('unix');
-    await client.ping({ ...BOB, address: { ...address, unixPath: `${address.unixPath}.of-another` } }, 5_000);
+    const unreachable = { ...address, unixPath: `${address.unixPath}.of-another` };
+    await client.ping({ ...BOB, generation: 0, address: unreachable }, 5_000);
     expect(client.links()[0]!.endpoint).toBe(`127.0.0.1:${pair.addresses.tcpPort}`);
   });
 

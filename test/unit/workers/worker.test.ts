@@ -46,6 +46,7 @@ afterAll(() => remove());
 
 interface StationOptions {
   readonly incarnation?: string;
+  readonly generation?: number;
   readonly cache?: boolean;
   readonly replicas?: number;
   /** Room for blocks on the device, and in host memory below it. */
@@ -81,6 +82,7 @@ class Station {
     socketFolder: string,
     {
       incarnation = '0001',
+      generation = 0,
       cache = true,
       replicas = 2,
       blocks = 64,
@@ -127,7 +129,7 @@ class Station {
     };
     this.worker = new Worker({
       config,
-      identity: { id, incarnation, pid: 1, host: 'h' },
+      identity: { id, incarnation, generation, pid: 1, host: 'h' },
       fingerprint: FINGERPRINT,
       eosTokenIds: folder.eosTokenIds,
       graph,
@@ -433,16 +435,48 @@ describe('a worker', () => {
     expect((await answer).ids.length).toBe(30);
   });
 
-  it('ends when it hears that it was buried, once, and cuts off what nobody waits for', async () => {
+  it('goes on when members take it for dead: it refutes that, with its blocks', async () => {
+    fleet = await Fleet.open();
+    const a = await fleet.add('a');
+    await fleet.joined();
+    const request = ask(tokens(2));
+    const first = await fleet.ask(a, request);
+    await fleet.holds(a, keysOf(request));
+    const latest = { generation: 0, incarnation: '0001', refutation: 0 };
+    for (let i = 0; i < 3; i++) fleet.bus.publish(subjects.refusal, encode({ id: 'a', incarnation: '0001', latest }));
+    await until(() => fleet.said(a)?.refutation === 1);
+    expect(a.over).toEqual([]);
+    const again = await fleet.ask(a, request);
+    expect([again.ids, again.cached.local]).toEqual([first.ids, 2 * BLOCK]);
+  });
+
+  it('is a home again once it has refuted that it left', async () => {
+    fleet = await Fleet.open();
+    const [a, b] = [await fleet.add('a'), await fleet.add('b')];
+    await fleet.joined();
+    const [one, other] = [ask(tokens(2)), ask(tokens(2, 2))];
+    await fleet.ask(a, one);
+    await fleet.holds(b, keysOf(one));
+    fleet.bus.publish(subjects.leave, encode({ id: 'b', incarnation: '0001' }));
+    await until(() => fleet.said(b)?.refutation === 1);
+    expect(b.over).toEqual([]);
+    await fleet.ask(a, other);
+    await fleet.holds(b, [...keysOf(one), ...keysOf(other)]);
+    // Blocks that a peer computed count as remote at their first use.
+    expect((await fleet.ask(b, one)).cached.remote).toBe(2 * BLOCK);
+  });
+
+  it('ends when it is fenced, once, and cuts off what nobody waits for', async () => {
     fleet = await Fleet.open();
     const a = await fleet.add('a');
     await fleet.joined();
     const cut = fleet.ask(a, ask(tokens(1), { stopping: { maxTokens: 2_000 } }));
     cut.catch(() => {});
     await until(() => a.device.memory().blocks > 0);
-    for (let i = 0; i < 3; i++) fleet.bus.publish(subjects.stale, encode({ id: 'a', incarnation: '0001' }));
+    const later = { ...fleet.said(a)!, generation: 1, incarnation: '0000' };
+    for (let i = 0; i < 3; i++) fleet.bus.publish(subjects.announce, encode(later));
     await until(() => a.over.length > 0);
-    expect(a.over[0]).toContain('declared it dead');
+    expect(a.over[0]).toContain('another worker has taken over its ID');
     await a.stop();
     expect(a.over.length).toBe(1);
     await expect(cut).rejects.toBeInstanceOf(Unavailable);

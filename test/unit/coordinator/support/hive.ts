@@ -119,7 +119,8 @@ export class Hive {
     const probe = async () => {
       throw new Error('nobody is reached directly');
     };
-    this.roster = new Roster({ bus, clock, subjects, fingerprint: FINGERPRINT, self: null, probe });
+    const self = { id: 'coordinator', incarnation: '0001', generation: null };
+    this.roster = new Roster({ bus, clock, subjects, fingerprint: FINGERPRINT, self, probe });
     this.keeper = new IndexKeeper(this.holdings, this.roster, actors, bus, clock, subjects, SILENT_LOG);
     this.router = new Router({
       bus,
@@ -134,6 +135,7 @@ export class Hive {
     this.keeper.listen((worker) => this.router.holdingsChanged(worker));
     this.roster.listen((effect) => {
       if (effect.type === 'dead' || effect.type === 'left') actors.nodeGone(effect.id, effect.incarnation);
+      if (effect.type === 'joined') actors.nodeBack(effect.id, effect.incarnation);
     });
     this.keeper.start();
     this.roster.start();

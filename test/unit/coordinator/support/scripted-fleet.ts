@@ -101,7 +101,9 @@ export function failing(error: Error): AsyncIterable<FleetEvent> {
 export function member(id: string): Member {
   return {
     id,
+    generation: 1,
     incarnation: `${id}-1`,
+    refutation: 0,
     state: 'serving',
     pid: 11,
     host: 'here',

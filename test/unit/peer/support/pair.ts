@@ -60,7 +60,7 @@ export class Pair {
 
   target(via: Via, peer: { id: string; incarnation: string } = BOB): PeerTarget {
     const hostId = via === 'tcp' ? 'there' : 'here';
-    return { id: peer.id, incarnation: peer.incarnation, address: { hostId, ...this.addresses } };
+    return { id: peer.id, incarnation: peer.incarnation, generation: 0, address: { hostId, ...this.addresses } };
   }
 
   async close(): Promise<void> {

@@ -67,7 +67,8 @@ export class Neighbour {
     this.client = new PeerClient({ ...common, hostId: 'here', ...(openMemory ? { openMemory } : {}) });
     const { clock, subjects } = town;
     const bus = town.broker.connect(id);
-    this.roster = new Roster({ bus, clock, subjects, fingerprint: FINGERPRINT, self: id, probe: async () => {} });
+    const self = { id, incarnation, generation: 0 };
+    this.roster = new Roster({ bus, clock, subjects, fingerprint: FINGERPRINT, self, probe: async () => {} });
   }
 
   get says(): Announcement {

@@ -1,0 +1,50 @@
+import { z } from 'zod';
+import type { KeyValue } from '../bus/key-value.js';
+import { subjectToken } from '../bus/subject.js';
+import type { Transport } from '../bus/transport.js';
+import { Unavailable } from '../errors.js';
+import type { Log } from '../log.js';
+import { encode } from '../wire/msgpack.js';
+import { readMessage } from '../wire/read-message.js';
+
+/** Orders the processes of a worker's ID by a counter in the fleet's key-value store, without a clock. */
+
+/** Limit on the size of the bucket: some thousands of worker IDs. */
+const GENERATIONS_BYTES = 1024 * 1024;
+
+const Counter = z.strictObject({ generation: z.int().min(0) });
+
+export interface GenerationOptions {
+  readonly transport: Transport;
+  readonly log: Log;
+  readonly config: { readonly namespace: string; readonly id: string };
+}
+
+/**
+ * Takes the next generation of a worker's ID. Without a bucket, or if its counter was lost, the generation may be lower than one that the fleet
+ * has seen; the fleet then refuses it, and `src/core/own-rank` raises it.
+ */
+export async function takeGeneration({ transport, log, config }: GenerationOptions): Promise<number> {
+  try {
+    const kv = await transport.openKeyValue(`shoal-${config.namespace}-generations`, GENERATIONS_BYTES);
+    return await nextGeneration(kv, subjectToken(config.id));
+  } catch (error) {
+    if (!(error instanceof Unavailable)) throw error;
+    log.warn(
+      { reason: error.message },
+      'this process has no generation from the fleet; it takes one when members refuse it',
+    );
+    return 0;
+  }
+}
+
+/** Counts one more. Of concurrent calls for one key, each gets a number of its own. @internal exported for tests. */
+export async function nextGeneration(kv: KeyValue, key: string): Promise<number> {
+  for (;;) {
+    const found = await kv.get(key);
+    // A counter that nobody in the fleet wrote is replaced.
+    const generation = (found === null ? 0 : (readMessage(Counter, found.value)?.generation ?? 0)) + 1;
+    const value = encode({ generation });
+    if (found === null ? await kv.create(key, value) : await kv.update(key, value, found.revision)) return generation;
+  }
+}
