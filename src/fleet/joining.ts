@@ -22,6 +22,11 @@ export interface JoiningOptions {
   readonly model: string;
 }
 
+/** The name of the bucket with the few values that a fleet shares. */
+export function fleetBucket(namespace: string): string {
+  return `shoal-${namespace}`;
+}
+
 /**
  * Joins the fleet's charter. On a transport without buckets it logs a warning and joins without a charter. Call it right before this
  * process announces itself.
@@ -38,7 +43,7 @@ export async function joinFleet({ transport, clock, log, config, fingerprint, mo
   };
   const subjects = fleetSubjects(config.namespace);
   try {
-    const kv = await transport.openKeyValue(`shoal-${config.namespace}`);
+    const kv = await transport.openKeyValue(fleetBucket(config.namespace));
     const how = await joinCharter(kv, mine, { anybodyAlive: () => anybodyAlive(transport, clock, subjects) });
     if (how === 'replaced') log.warn(mine, 'replaced the charter of an older fleet without live members');
     else log.info(mine, how === 'founded' ? 'founded the fleet' : 'joined the fleet under its charter');

@@ -5,6 +5,8 @@ export interface FleetSubjects {
   /** Tells a worker that a member refuses its incarnation, which has ended. */
   readonly stale: string;
   readonly coordinator: string;
+  /** Carries the coordinators' findings about prompts that crash workers. */
+  readonly suspicion: string;
   /** Asks all workers to announce themselves now. */
   readonly hello: string;
   holdings(worker: string): string;
@@ -17,6 +19,7 @@ export function fleetSubjects(namespace: string): FleetSubjects {
     leave: `${namespace}.leave`,
     stale: `${namespace}.stale`,
     coordinator: `${namespace}.coordinator`,
+    suspicion: `${namespace}.suspicion`,
     hello: `${namespace}.hello`,
     holdings: (worker) => `${namespace}.holdings.${worker}`,
   };
