@@ -6,21 +6,28 @@ import { type Fate, instanceOf, type LostWorker, Trial, type TrialOwner } from '
  * Finds the prompts that crash workers, from the deaths that each prompt has witnessed.
  *
  * All prompts that had begun on a worker when it died are suspects. A suspect runs on probation: no other suspect shares its worker. A crash
- * is a function of the prompt, so a suspect is cleared as soon as it gets `PROOF_TOKENS` past the point where the worker died. A second death
- * before that convicts it, if no other prompt on that worker has witnessed two.
+ * is a function of the prompt, so a suspect is cleared as soon as it gets `CLEARING_TOKENS` past the point where the worker died. A second
+ * death before that convicts it, if no other prompt on that worker has witnessed two.
+ *
+ * Deaths that somebody else causes are independent of prompts. Such a death hits a suspect wrongly only within its short probation. Once
+ * several deaths are unexplained, somebody is killing workers, and a conviction needs three deaths, the last before the first new token.
  */
 
-/** Tokens beyond the point of a death that clear a suspect. Exceeds the tokens that a dying worker may have generated unseen. */
-export const PROOF_TOKENS = 64;
+/** Tokens beyond the point of a death that clear a suspect. Exceeds the tokens that a dying worker may have generated unseen. @internal exported for tests. */
+export const CLEARING_TOKENS = 32;
+/** Tokens of an answer that show that copies of its prompt may run anywhere. */
+const PROOF_TOKENS = 64;
 /** How long a suspicion lasts without news. */
 export const SUSPICION_MS = 600_000;
 /** Time within which membership decides on a lost worker; after it, the worker is dead unless it is a trusted member. */
 export const FATE_WAIT_MS = 4_000;
 /** Time between a death and the verdict, in which the other coordinators report their witnesses. */
 const JUDGE_AFTER_MS = 200;
-/** How long an attempt that its client cancelled still counts as running: the worker may be about to die of it. */
-const CANCELLED_FOR_MS = 1_000;
-/** Unexplained deaths within `KILLING_WINDOW_MS` after which somebody kills workers: a verdict then needs a death before the first new token. */
+/** How long an attempt that its client cancelled still counts as running: its worker may have died of it unnoticed. */
+const CANCELLED_FOR_MS = 3_000;
+/** Deaths that convict a prompt. */
+const CONVICTING_DEATHS = 2;
+/** Other unexplained deaths within `KILLING_WINDOW_MS` that show that somebody kills workers. One more death then convicts. */
 const KILLINGS = 2;
 const KILLING_WINDOW_MS = 60_000;
 const LOSSES_KEPT = 256;
@@ -126,9 +133,8 @@ export class Suspects implements TrialOwner {
   }
 
   progressed(trial: Trial): void {
-    if (!trial.completed && trial.tokens < PROOF_TOKENS && !this.suspicions.has(trial.prompt)) return;
     if (trial.completed || trial.tokens >= PROOF_TOKENS) this.prove(trial.prompt);
-    this.clearBy(trial, trial.completed ? 0 : PROOF_TOKENS);
+    if (this.suspicions.has(trial.prompt)) this.clearBy(trial, trial.completed ? 0 : CLEARING_TOKENS);
   }
 
   lost(trial: Trial): LostWorker {
@@ -266,7 +272,7 @@ export class Suspects implements TrialOwner {
   private judge(loss: Loss): void {
     loss.judged = true;
     const repeated = [...loss.witnesses.keys()].filter(
-      (prompt) => this.against(prompt).filter(({ fate }) => fate === 'dead').length > 1,
+      (prompt) => this.against(prompt).filter(({ fate }) => fate === 'dead').length >= CONVICTING_DEATHS,
     );
     const [prompt] = repeated;
     if (prompt !== undefined && repeated.length === 1 && this.isConvincing(prompt, loss)) {
@@ -275,7 +281,7 @@ export class Suspects implements TrialOwner {
     this.changed.notifyAll();
   }
 
-  /** Whether two deaths are evidence enough against the only prompt that has witnessed both. */
+  /** Whether the deaths are evidence enough against the only prompt that has witnessed several. */
   private isConvincing(prompt: string, loss: Loss): boolean {
     const against = this.against(prompt).filter(({ fate }) => fate === 'dead');
     const { placedMs, fresh } = loss.witnesses.get(prompt)!;
@@ -285,7 +291,7 @@ export class Suspects implements TrialOwner {
     const others = [...this.losses.values()].filter(
       (other) => other.fate === 'dead' && !other.explained && other.atMs > sinceMs && !against.includes(other),
     );
-    return others.length < KILLINGS || fresh === 0;
+    return others.length < KILLINGS || (against.length > CONVICTING_DEATHS && fresh === 0);
   }
 
   private clearBy(trial: Trial, margin: number): void {

@@ -5,6 +5,8 @@ import type { PoisonGuard } from './poison-guard.js';
 
 /** The wait of an attempt until its prompt may run on a worker. */
 
+/** Time in which the other requests on a lost worker notice the loss, so that all of them are known to be suspects. */
+const SETTLE_MS = 20;
 /** How long a copy of a prompt waits for the proof that the prompt is harmless. */
 const COPY_WAIT_MS = 1_000;
 /** Limit on the workers that run copies of a prompt without that proof: no more can die of it. */
@@ -49,7 +51,8 @@ export class Turn {
 
   /** The workers on which the prompt may run now; null if it has to wait. */
   gate(): Allowed | null {
-    const { prompt, pinned } = this.attempt;
+    const { prompt, pinned, failures } = this.attempt;
+    if (this.waitedMs < SETTLE_MS && failures.lost.at(-1)?.fate === 'unknown') return null;
     const { suspects } = this.options.poison;
     const gate = suspects.gate(prompt);
     if (gate.kind === 'free') return EVERYWHERE;
@@ -72,7 +75,8 @@ export class Turn {
 
   /** Resolves when the answer of `gate` may have changed. */
   async wait(signal: AbortSignal): Promise<void> {
-    await this.options.poison.suspects.changed.wait(POLL_MS, signal);
+    const { waitedMs } = this;
+    await this.options.poison.suspects.changed.wait(waitedMs < SETTLE_MS ? SETTLE_MS - waitedMs : POLL_MS, signal);
   }
 
   private get waitedMs(): number {

@@ -173,8 +173,15 @@ export class Hive {
     return new ActorSystem({ bus, links, clock: this.clock, random, node: { id, incarnation }, namespace: NAMESPACE });
   }
 
-  async add(id: string, over: Partial<Announcement> = {}, keys: readonly string[] = []): Promise<ScriptedWorker> {
+  /** `prepare` is called before the coordinator hears of the worker. */
+  async add(
+    id: string,
+    over: Partial<Announcement> = {},
+    keys: readonly string[] = [],
+    prepare: (worker: ScriptedWorker) => void = () => {},
+  ): Promise<ScriptedWorker> {
     const worker = new ScriptedWorker(this, id, over);
+    prepare(worker);
     worker.keys.push(...keys);
     await worker.start();
     this.workers.push(worker);
