@@ -58,6 +58,7 @@ export class PoisonGuard {
         const member = roster.members().find(({ id }) => id === worker);
         return member?.incarnation === incarnation && member.state !== 'dead' && member.state !== 'suspect';
       },
+      isConvicted: (prompt) => this.quarantine.has(prompt),
       onWitnessed: (worker, incarnation, witnesses) => this.tellWitnesses(worker, incarnation, witnesses),
       onProbation: (prompt, worker) => this.tell({ type: 'probation', from, prompt, worker }),
       onCleared: (prompt, losses) => this.tell({ type: 'cleared', from, prompt, losses: [...losses] }),

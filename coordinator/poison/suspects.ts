@@ -7,16 +7,17 @@ import { type Fate, instanceOf, type LostWorker, Trial, type TrialOwner } from '
  *
  * All prompts that had begun on a worker when it died are suspects. A suspect runs on probation: no other suspect shares its worker. A crash
  * is a function of the prompt, so a suspect is cleared as soon as it gets `CLEARING_TOKENS` past the point where the worker died. A second
- * death before that convicts it, if no other prompt on that worker has witnessed two.
+ * death before that convicts it, if no other prompt on that worker has witnessed as many.
  *
- * Deaths that somebody else causes are independent of prompts. Such a death hits a suspect wrongly only within its short probation. Once
- * several deaths are unexplained, somebody is killing workers, and a conviction needs three deaths, the last before the first new token.
+ * Deaths that somebody else causes are independent of prompts. Such a death hits a suspect wrongly only within its short probation. After
+ * another unexplained death only a death before the first new token convicts; after several, somebody is killing workers, and a conviction
+ * needs three deaths.
  */
 
 /** Tokens beyond the point of a death that clear a suspect. Exceeds the tokens that a dying worker may have generated unseen. @internal exported for tests. */
-export const CLEARING_TOKENS = 32;
+export const CLEARING_TOKENS = 16;
 /** Tokens of an answer that show that copies of its prompt may run anywhere. */
-const PROOF_TOKENS = 64;
+const PROOF_TOKENS = 128;
 /** How long a suspicion lasts without news. */
 export const SUSPICION_MS = 600_000;
 /** Time within which membership decides on a lost worker; after it, the worker is dead unless it is a trusted member. */
@@ -27,8 +28,8 @@ const JUDGE_AFTER_MS = 200;
 const CANCELLED_FOR_MS = 3_000;
 /** Deaths that convict a prompt. */
 const CONVICTING_DEATHS = 2;
-/** Other unexplained deaths within `KILLING_WINDOW_MS` that show that somebody kills workers. One more death then convicts. */
-const KILLINGS = 2;
+/** Other unexplained deaths within `KILLING_WINDOW_MS` that show that somebody kills workers. One more death is then needed to convict. */
+const KILLINGS = 3;
 const KILLING_WINDOW_MS = 60_000;
 const LOSSES_KEPT = 256;
 const SUSPECTS_KEPT = 4_096;
@@ -74,6 +75,7 @@ export interface SuspectsOptions {
   readonly clock: Clock;
   /** Whether membership trusts this incarnation. */
   readonly trusts: (worker: string, incarnation: string) => boolean;
+  readonly isConvicted: (prompt: string) => boolean;
   readonly onWitnessed: (worker: string, incarnation: string, witnesses: ReadonlyMap<string, Witness>) => void;
   readonly onProbation: (prompt: string, worker: string | null) => void;
   readonly onCleared: (prompt: string, losses: readonly string[]) => void;
@@ -214,18 +216,20 @@ export class Suspects implements TrialOwner {
     this.changed.notifyAll();
   }
 
-  /** A prompt is convicted: the deaths it witnessed speak against no other prompt. Returns the workers that died of it. */
+  /** A prompt is convicted: the losses it witnessed speak against no other prompt. Returns the workers that died of it. */
   convict(prompt: string): string[] {
-    const losses = this.against(prompt).filter(({ fate }) => fate === 'dead');
-    for (const loss of losses) {
-      loss.explained = true;
-      for (const other of loss.witnesses.keys()) this.drop(other, [loss]);
-    }
+    const losses = this.against(prompt);
+    for (const loss of losses) this.explain(loss);
     this.suspicions.delete(prompt);
     this.elsewhere.delete(prompt);
     this.proven.delete(prompt);
     this.changed.notifyAll();
-    return losses.map(({ worker }) => worker);
+    return losses.filter(({ fate }) => fate === 'dead').map(({ worker }) => worker);
+  }
+
+  private explain(loss: Loss): void {
+    loss.explained = true;
+    for (const prompt of loss.witnesses.keys()) this.drop(prompt, [loss]);
   }
 
   private witness(loss: Loss, trial: Trial): boolean {
@@ -240,8 +244,11 @@ export class Suspects implements TrialOwner {
   }
 
   private accuse(loss: Loss, prompt: string, witness: Witness): boolean {
-    if (loss.explained || loss.witnesses.has(prompt)) return false;
-    loss.witnesses.set(prompt, witness);
+    if (this.options.isConvicted(prompt)) this.explain(loss);
+    if (loss.explained) return false;
+    const copy = loss.witnesses.get(prompt);
+    loss.witnesses.set(prompt, copy === undefined ? witness : furthest(copy, witness));
+    if (copy !== undefined) return false;
     addTo(this.suspicions, prompt, loss);
     if (this.suspicions.size > SUSPECTS_KEPT) this.suspicions.delete(this.suspicions.keys().next().value!);
     return true;
@@ -271,27 +278,34 @@ export class Suspects implements TrialOwner {
 
   private judge(loss: Loss): void {
     loss.judged = true;
-    const repeated = [...loss.witnesses.keys()].filter(
-      (prompt) => this.against(prompt).filter(({ fate }) => fate === 'dead').length >= CONVICTING_DEATHS,
-    );
-    const [prompt] = repeated;
-    if (prompt !== undefined && repeated.length === 1 && this.isConvincing(prompt, loss)) {
-      this.options.onVerdict(prompt, this.convict(prompt));
+    const convincing = [...loss.witnesses.keys()]
+      .map((prompt) => ({ prompt, deaths: this.deathsOf(prompt) }))
+      .filter(({ prompt, deaths }) => deaths.length >= CONVICTING_DEATHS && this.isConvincing(prompt, deaths, loss))
+      .sort((a, b) => b.deaths.length - a.deaths.length);
+    const [first, second] = convincing;
+    if (first !== undefined && first.deaths.length > (second?.deaths.length ?? 0)) {
+      this.options.onVerdict(first.prompt, this.convict(first.prompt));
     }
     this.changed.notifyAll();
   }
 
-  /** Whether the deaths are evidence enough against the only prompt that has witnessed several. */
-  private isConvincing(prompt: string, loss: Loss): boolean {
-    const against = this.against(prompt).filter(({ fate }) => fate === 'dead');
-    const { placedMs, fresh } = loss.witnesses.get(prompt)!;
-    // Copies of a prompt that has run well before may have been on two workers when both were killed.
-    if (this.proven.has(prompt) && against.every(({ atMs }) => placedMs < atMs)) return false;
+  /** Whether the deaths that a prompt has witnessed, `last` among them, are evidence enough against it. */
+  private isConvincing(prompt: string, deaths: readonly Loss[], last: Loss): boolean {
+    const { tokens, placedMs, fresh } = last.witnesses.get(prompt)!;
+    const again = deaths.some(({ atMs }) => placedMs >= atMs);
+    // Copies on two workers at once speak against the prompt only if both workers died at the same point of it.
+    const alike = deaths.filter((loss) => Math.abs(loss.witnesses.get(prompt)!.tokens - tokens) <= CLEARING_TOKENS);
+    if (!again && (this.proven.has(prompt) || alike.length < CONVICTING_DEATHS)) return false;
     const sinceMs = this.options.clock.now() - KILLING_WINDOW_MS;
     const others = [...this.losses.values()].filter(
-      (other) => other.fate === 'dead' && !other.explained && other.atMs > sinceMs && !against.includes(other),
+      (loss) => loss.fate === 'dead' && !loss.explained && loss.atMs > sinceMs && !deaths.includes(loss),
     );
-    return others.length < KILLINGS || (against.length > CONVICTING_DEATHS && fresh === 0);
+    if (others.length === 0) return true;
+    return fresh === 0 && (others.length < KILLINGS || deaths.length > CONVICTING_DEATHS);
+  }
+
+  private deathsOf(prompt: string): Loss[] {
+    return this.against(prompt).filter(({ fate }) => fate === 'dead');
   }
 
   private clearBy(trial: Trial, margin: number): void {
@@ -385,6 +399,15 @@ export class Suspects implements TrialOwner {
     this.timers.add(timer);
     return timer;
   }
+}
+
+/** What two copies of a prompt have witnessed: only a run that gets past the further one is evidence for the prompt. */
+function furthest(a: Witness, b: Witness): Witness {
+  return {
+    tokens: Math.max(a.tokens, b.tokens),
+    fresh: Math.min(a.fresh, b.fresh),
+    placedMs: Math.min(a.placedMs, b.placedMs),
+  };
 }
 
 function addTo<V>(sets: Map<string, Set<V>>, key: string, value: V): void {

@@ -12,7 +12,7 @@ const COPY_WAIT_MS = 1_000;
 /** Limit on the workers that run copies of a prompt without that proof: no more can die of it. */
 const COPY_WORKERS = 2;
 /** How long a suspect waits for a worker without other suspects, before it shares one. */
-const PROBATION_WAIT_MS = 30_000;
+const PROBATION_WAIT_MS = 60_000;
 /** How long a request that lost its worker waits for another one to serve. */
 const RESTART_WAIT_MS = 15_000;
 /** Interval at which a waiting attempt looks again, even if nothing was reported. */

@@ -90,10 +90,10 @@ export class MortalFleet {
     this.live.delete(id);
     this.deaths.push(id);
     await worker.die();
-    // Only the first coordinator has direct links; the others notice the death on the bus.
-    const [first] = this.hives as [Hive];
-    first.cut(worker);
-    first.roster.linkClosed(id, worker.says.incarnation);
+    for (const hive of this.hives) {
+      hive.cut(worker);
+      hive.roster.linkClosed(id, worker.says.incarnation);
+    }
     this.clock.after(RESTART_MS, () => void this.boot(id));
   }
 
@@ -117,12 +117,11 @@ export class MortalFleet {
 
   private async boot(id: string): Promise<void> {
     const incarnation = String(++this.incarnations).padStart(6, '0');
-    const [first] = this.hives as [Hive];
-    const linked = await first.add(id, { incarnation }, [], (worker) => {
+    const linked = await this.hives[0]!.add(id, { incarnation }, [], (worker) => {
       worker.generate = (request) => this.compute(id, worker, request);
       this.live.set(id, worker);
     });
-    first.link(linked);
+    for (const hive of this.hives) hive.link(linked);
   }
 
   private async *compute(id: string, worker: ScriptedWorker, request: GenerateRequest): AsyncGenerator<GenerateEvent> {

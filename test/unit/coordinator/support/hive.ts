@@ -106,7 +106,7 @@ export class Hive {
   readonly clock: SimulatedClock;
   readonly broker: MemoryBroker;
   readonly bucket: MemoryKeyValue;
-  readonly hub = new MemoryLinkHub();
+  readonly hub: MemoryLinkHub;
   readonly subjects = fleetSubjects(NAMESPACE);
   readonly bus: MemoryBus;
   readonly actors: ActorSystem;
@@ -121,12 +121,13 @@ export class Hive {
   refused = 0;
 
   constructor(
-    world: Partial<Pick<Hive, 'clock' | 'broker' | 'bucket'>> = {},
+    world: Partial<Pick<Hive, 'clock' | 'broker' | 'bucket' | 'hub'>> = {},
     readonly id = 'coordinator',
   ) {
     this.clock = world.clock ?? new SimulatedClock(1_000_000);
     this.broker = world.broker ?? new MemoryBroker();
     this.bucket = world.bucket ?? new MemoryKeyValue();
+    this.hub = world.hub ?? new MemoryLinkHub();
     this.bus = this.broker.connect(id);
     this.actors = this.system(this.bus, id, '0001');
     const { bus, clock, subjects, actors } = this;
