@@ -16,6 +16,8 @@ import { type Fate, instanceOf, type LostWorker, Trial, type TrialOwner } from '
 
 /** Tokens beyond the point of a death that clear a suspect. Exceeds the tokens that a dying worker may have generated unseen. @internal exported for tests. */
 export const CLEARING_TOKENS = 16;
+/** Time on the next worker that clears a suspect, together with those tokens: small models generate them in a moment. */
+const CLEARING_MS = 600;
 /** Tokens of an answer that show that copies of its prompt may run anywhere. */
 const PROOF_TOKENS = 128;
 /** How long a suspicion lasts without news. */
@@ -132,6 +134,10 @@ export class Suspects implements TrialOwner {
     addTo(this.byPrompt, prompt, trial);
     if (this.isSuspect(prompt)) this.options.onProbation(prompt, worker);
     return trial;
+  }
+
+  now(): number {
+    return this.options.clock.now();
   }
 
   progressed(trial: Trial): void {
@@ -309,6 +315,7 @@ export class Suspects implements TrialOwner {
   }
 
   private clearBy(trial: Trial, margin: number): void {
+    if (margin > 0 && this.options.clock.now() - trial.startedMs < CLEARING_MS) return;
     const passed = this.against(trial.prompt).filter(
       (loss) => loss.instance !== trial.instance && trial.tokens >= loss.witnesses.get(trial.prompt)!.tokens + margin,
     );

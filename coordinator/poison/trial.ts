@@ -10,6 +10,7 @@ export interface LostWorker {
 
 /** The part of `Suspects` that a trial reports to. */
 export interface TrialOwner {
+  now(): number;
   progressed(trial: Trial): void;
   lost(trial: Trial): LostWorker;
   over(trial: Trial): void;
@@ -27,6 +28,7 @@ export class Trial {
   wasLost = false;
   /** Tokens that this worker generated. */
   fresh = 0;
+  startedMs: number;
 
   constructor(
     private readonly owner: TrialOwner,
@@ -35,7 +37,9 @@ export class Trial {
     readonly incarnation: string,
     readonly resumedTokens: number,
     readonly placedMs: number,
-  ) {}
+  ) {
+    this.startedMs = placedMs;
+  }
 
   get instance(): string {
     return instanceOf(this.worker, this.incarnation);
@@ -48,6 +52,7 @@ export class Trial {
 
   started(): void {
     this.begun = true;
+    this.startedMs = this.owner.now();
   }
 
   generated(tokens: number): void {

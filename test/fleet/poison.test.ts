@@ -5,7 +5,7 @@ import { Fleet } from './support/fleet.js';
 
 /** A prompt that crashes its worker. The test kills whichever worker runs the prompt, which looks the same from outside. */
 
-const LONG = { max_tokens: 800, ignore_eos: true, temperature: 0.8, seed: 3 };
+const LONG = { max_tokens: 900, ignore_eos: true, temperature: 0.8, seed: 3 };
 
 function promptOf(seed: number): string {
   const sheet = recallSheet(16, seed);
