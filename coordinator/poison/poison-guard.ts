@@ -10,9 +10,10 @@ import type { Log } from '../../src/log.js';
 import { PROMPTS_PER_SUSPICION, QuarantinedPrompts, SuspicionMessage } from '../../src/protocol/suspicion.js';
 import { encode } from '../../src/wire/msgpack.js';
 import { readMessage } from '../../src/wire/read-message.js';
+import type { Witness } from './loss.js';
 import { PromptFingerprint } from './prompt-fingerprint.js';
 import { QUARANTINE_MS, Quarantine } from './quarantine.js';
-import { Suspects, type Witness } from './suspects.js';
+import { Suspects } from './suspects.js';
 
 /** Keeps prompts that crash workers out of the fleet, together with the other coordinators. */
 

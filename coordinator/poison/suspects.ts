@@ -1,6 +1,7 @@
 import { Condition } from '../../src/async/condition.js';
 import type { Clock, Timer } from '../../src/clock.js';
-import { type Fate, instanceOf, type LostWorker, Trial, type TrialOwner } from './trial.js';
+import { furthest, Loss, type Witness } from './loss.js';
+import { instanceOf, type LostWorker, Trial, type TrialOwner } from './trial.js';
 
 /**
  * Finds the prompts that crash workers, from the deaths that each prompt has witnessed.
@@ -38,32 +39,6 @@ const SUSPECTS_KEPT = 4_096;
 const PROVEN_KEPT = 8_192;
 /** How long another coordinator's report that a suspect runs is believed. */
 const PROBATION_TTL_MS = 60_000;
-
-/** The state of a prompt when a worker that computed it was lost. */
-export interface Witness {
-  /** Tokens of the answer, those of earlier attempts included. */
-  readonly tokens: number;
-  /** Tokens that the lost worker had generated. */
-  readonly fresh: number;
-  readonly placedMs: number;
-}
-
-class Loss implements LostWorker {
-  fate: Fate = 'unknown';
-  judged = false;
-  /** A prompt was convicted of it. */
-  explained = false;
-  readonly witnesses = new Map<string, Witness>();
-  /** Prompts that waited there, and had not begun. */
-  readonly waiting = new Map<string, Witness>();
-  timer: Timer | null = null;
-
-  constructor(
-    readonly worker: string,
-    readonly instance: string,
-    readonly atMs: number,
-  ) {}
-}
 
 /** Where a prompt may run now. */
 export type Gate =
@@ -298,7 +273,7 @@ export class Suspects implements TrialOwner {
   /** Whether the deaths that a prompt has witnessed, `last` among them, are evidence enough against it. */
   private isConvincing(prompt: string, deaths: readonly Loss[], last: Loss): boolean {
     const { tokens, placedMs, fresh } = last.witnesses.get(prompt)!;
-    const again = deaths.some(({ atMs }) => placedMs >= atMs);
+    const again = deaths.some((loss) => loss !== last && placedMs >= loss.atMs);
     // Copies on two workers at once speak against the prompt only if both workers died at the same point of it.
     const alike = deaths.filter((loss) => Math.abs(loss.witnesses.get(prompt)!.tokens - tokens) <= CLEARING_TOKENS);
     if (!again && (this.proven.has(prompt) || alike.length < CONVICTING_DEATHS)) return false;
@@ -406,15 +381,6 @@ export class Suspects implements TrialOwner {
     this.timers.add(timer);
     return timer;
   }
-}
-
-/** What two copies of a prompt have witnessed: only a run that gets past the further one is evidence for the prompt. */
-function furthest(a: Witness, b: Witness): Witness {
-  return {
-    tokens: Math.max(a.tokens, b.tokens),
-    fresh: Math.min(a.fresh, b.fresh),
-    placedMs: Math.min(a.placedMs, b.placedMs),
-  };
 }
 
 function addTo<V>(sets: Map<string, Set<V>>, key: string, value: V): void {

@@ -42,6 +42,23 @@ describe('a prompt that crashes its worker', () => {
     expect([fleet.poisonAsked, fleet.deaths.length]).toEqual([asked, 2]);
   });
 
+  it.each([1, 2, 3, 4, 5, 6])('kills two workers at most in fleets of any kind (seed %i)', async (seed) => {
+    const next = chance(seed);
+    const of = (...values: number[]) => values[Math.floor(next() * values.length)]!;
+    const spec = { workers: of(3, 4, 5, 7), poisonMs: of(0, 5, 200, 1_500), poisonAfter: of(0, 1, 10, 50) };
+    fleet = await new MortalFleet({ ...spec, stepMs: of(5, 20, 50) }).start();
+    const [innocents, poison]: [Run[], Run[]] = [[], []];
+    for (let i = 0; i < 30; i++) {
+      innocents.push(fleet.send(of(...Array(20).keys()), 10 + Math.floor(next() * 150)));
+      if (next() < 0.2) await fleet.pass(50);
+      if (i % 3 === 0) poison.push(fleet.send(POISON, 100));
+    }
+    await fleet.finish([...innocents, ...poison]);
+    expect([spec, fleet.deaths.length]).toEqual([spec, 2]);
+    expect(innocents.filter((run) => !isWhole(run))).toEqual([]);
+    expect(new Set(refusals(poison))).toEqual(new Set(['PoisonousPrompt']));
+  });
+
   it('is the only one blamed where several kinds crash at a time', async () => {
     fleet = await new MortalFleet({ workers: 6 }).start();
     const innocents = Array.from({ length: 40 }, (_, i) => fleet.send(i, 200));
@@ -125,11 +142,11 @@ describe('requests that witness deaths by chance', () => {
   let fleet: MortalFleet;
   afterEach(() => fleet.close());
 
-  it.each([1, 2, 3, 4, 5, 6])('are all answered while workers are killed every few seconds (seed %i)', async (seed) => {
+  it.each([1, 2, 3])('are all answered while workers are killed every few seconds (seed %i)', async (seed) => {
     fleet = await new MortalFleet({ workers: 6 }).start();
     const next = chance(seed);
     const runs: Run[] = [];
-    for (let i = 0; i < 60; i++) {
+    for (let i = 0; i < 30; i++) {
       for (let k = 0; k < 4; k++) runs.push(fleet.send(1_000 + 4 * i + k, 20 + Math.floor(next() * 400)));
       if (i % 5 === 4) {
         await fleet.pass(Math.floor(next() * 8) * 50);
@@ -139,7 +156,7 @@ describe('requests that witness deaths by chance', () => {
       await fleet.pass(400);
     }
     await fleet.finish(runs);
-    expect(fleet.deaths.length).toBeGreaterThan(8);
+    expect(fleet.deaths.length).toBeGreaterThan(4);
     expect(runs.filter((run) => !isWhole(run)).map(({ error }) => error?.message)).toEqual([]);
     expect(fleet.hives[0]!.quarantined).toBe(0);
   });
