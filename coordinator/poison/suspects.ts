@@ -1,7 +1,10 @@
 import { Condition } from '../../src/async/condition.js';
 import type { Clock, Timer } from '../../src/clock.js';
+import type { Gate } from './gate.js';
 import { furthest, Loss, type Witness } from './loss.js';
+import { addTo, removeFrom } from './sets.js';
 import { instanceOf, type LostWorker, Trial, type TrialOwner } from './trial.js';
+import { CLEARING_TOKENS, convictedOf } from './verdict.js';
 
 /**
  * Finds the prompts that crash workers, from the deaths that each prompt has witnessed.
@@ -9,44 +12,25 @@ import { instanceOf, type LostWorker, Trial, type TrialOwner } from './trial.js'
  * All prompts that had begun on a worker when it died are suspects. A suspect runs on probation: no other suspect shares its worker. A crash
  * is a function of the prompt, so a suspect is cleared as soon as it gets `CLEARING_TOKENS` past the point where the worker died. A second
  * death before that convicts it, if no other prompt on that worker has witnessed as many.
- *
- * Deaths that somebody else causes are independent of prompts. Such a death hits a suspect wrongly only within its short probation. After
- * another unexplained death only a death before the first new token convicts; after several, somebody is killing workers, and a conviction
- * needs three deaths.
  */
 
-/** Tokens beyond the point of a death that clear a suspect. Exceeds the tokens that a dying worker may have generated unseen. @internal exported for tests. */
-export const CLEARING_TOKENS = 16;
 /** Time on the next worker that clears a suspect, together with those tokens: small models generate them in a moment. */
 const CLEARING_MS = 600;
 /** Tokens of an answer that show that copies of its prompt may run anywhere. */
 const PROOF_TOKENS = 128;
 /** How long a suspicion lasts without news. */
-export const SUSPICION_MS = 600_000;
-/** Time within which membership decides on a lost worker; after it, the worker is dead unless it is a trusted member. */
+const SUSPICION_MS = 600_000;
+/** Time within which membership decides on a lost worker; after it, the worker is dead unless it is a trusted member. @internal exported for tests. */
 export const FATE_WAIT_MS = 4_000;
 /** Time between a death and the verdict, in which the other coordinators report their witnesses. */
 const JUDGE_AFTER_MS = 200;
 /** How long an attempt that its client cancelled still counts as running: its worker may have died of it unnoticed. */
 const CANCELLED_FOR_MS = 3_000;
-/** Deaths that convict a prompt. */
-const CONVICTING_DEATHS = 2;
-/** Other unexplained deaths within `KILLING_WINDOW_MS` that show that somebody kills workers. One more death is then needed to convict. */
-const KILLINGS = 3;
-const KILLING_WINDOW_MS = 60_000;
 const LOSSES_KEPT = 256;
 const SUSPECTS_KEPT = 4_096;
 const PROVEN_KEPT = 8_192;
 /** How long another coordinator's report that a suspect runs is believed. */
 const PROBATION_TTL_MS = 60_000;
-
-/** Where a prompt may run now. */
-export type Gate =
-  | { readonly kind: 'free' }
-  /** Wait for `changed`. */
-  | { readonly kind: 'wait'; readonly why: 'verdict' | 'probation' | 'copy' }
-  /** Not on the workers of `avoid`, which run other suspects. */
-  | { readonly kind: 'probation'; readonly avoid: ReadonlySet<string> };
 
 export interface SuspectsOptions {
   readonly clock: Clock;
@@ -246,11 +230,9 @@ export class Suspects implements TrialOwner {
       return;
     }
     // Slow clients' requests have not noticed the loss yet.
-    const fresh = [...(this.trials.get(loss.instance) ?? [])].filter((trial) => this.witness(loss, trial));
-    if (loss.witnesses.size === 0) {
-      for (const [prompt, witness] of loss.waiting) this.accuse(loss, prompt, witness);
-    }
-    this.publish(loss, loss.witnesses.size > 0 ? [...loss.witnesses.keys()] : fresh.map(({ prompt }) => prompt));
+    for (const trial of this.trials.get(loss.instance) ?? []) this.witness(loss, trial);
+    if (loss.witnesses.size === 0) for (const [prompt, witness] of loss.waiting) this.accuse(loss, prompt, witness);
+    this.publish(loss, [...loss.witnesses.keys()]);
     loss.timer = this.later(JUDGE_AFTER_MS, () => {
       loss.timer = null;
       this.judge(loss);
@@ -259,30 +241,14 @@ export class Suspects implements TrialOwner {
 
   private judge(loss: Loss): void {
     loss.judged = true;
-    const convincing = [...loss.witnesses.keys()]
-      .map((prompt) => ({ prompt, deaths: this.deathsOf(prompt) }))
-      .filter(({ prompt, deaths }) => deaths.length >= CONVICTING_DEATHS && this.isConvincing(prompt, deaths, loss))
-      .sort((a, b) => b.deaths.length - a.deaths.length);
-    const [first, second] = convincing;
-    if (first !== undefined && first.deaths.length > (second?.deaths.length ?? 0)) {
-      this.options.onVerdict(first.prompt, this.convict(first.prompt));
-    }
+    const convicted = convictedOf(loss, {
+      nowMs: this.options.clock.now(),
+      losses: [...this.losses.values()],
+      deathsOf: (prompt) => this.deathsOf(prompt),
+      isProven: (prompt) => this.proven.has(prompt),
+    });
+    if (convicted !== null) this.options.onVerdict(convicted, this.convict(convicted));
     this.changed.notifyAll();
-  }
-
-  /** Whether the deaths that a prompt has witnessed, `last` among them, are evidence enough against it. */
-  private isConvincing(prompt: string, deaths: readonly Loss[], last: Loss): boolean {
-    const { tokens, placedMs, fresh } = last.witnesses.get(prompt)!;
-    const again = deaths.some((loss) => loss !== last && placedMs >= loss.atMs);
-    // Copies on two workers at once speak against the prompt only if both workers died at the same point of it.
-    const alike = deaths.filter((loss) => Math.abs(loss.witnesses.get(prompt)!.tokens - tokens) <= CLEARING_TOKENS);
-    if (!again && (this.proven.has(prompt) || alike.length < CONVICTING_DEATHS)) return false;
-    const sinceMs = this.options.clock.now() - KILLING_WINDOW_MS;
-    const others = [...this.losses.values()].filter(
-      (loss) => loss.fate === 'dead' && !loss.explained && loss.atMs > sinceMs && !deaths.includes(loss),
-    );
-    if (others.length === 0) return true;
-    return fresh === 0 && (others.length < KILLINGS || deaths.length > CONVICTING_DEATHS);
   }
 
   private deathsOf(prompt: string): Loss[] {
@@ -381,17 +347,4 @@ export class Suspects implements TrialOwner {
     this.timers.add(timer);
     return timer;
   }
-}
-
-function addTo<V>(sets: Map<string, Set<V>>, key: string, value: V): void {
-  const set = sets.get(key) ?? new Set();
-  sets.set(key, set);
-  set.add(value);
-}
-
-function removeFrom<V>(sets: Map<string, Set<V>>, key: string, value: V): boolean {
-  const set = sets.get(key);
-  const removed = set?.delete(value) ?? false;
-  if (set?.size === 0) sets.delete(key);
-  return removed;
 }

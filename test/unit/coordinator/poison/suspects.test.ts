@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { CLEARING_TOKENS, FATE_WAIT_MS, Suspects } from '../../../../coordinator/poison/suspects.js';
+import { FATE_WAIT_MS, Suspects } from '../../../../coordinator/poison/suspects.js';
+import { CLEARING_TOKENS } from '../../../../coordinator/poison/verdict.js';
 import { SimulatedClock } from '../../../../src/clock.js';
 
 describe('the suspects of a death', () => {
