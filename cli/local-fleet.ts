@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { DEFAULT_RESTART_POLICY } from '../src/actors/restart-policy.js';
+import { DEFAULT_RESTART_POLICY, type RestartPolicy } from '../src/actors/restart-policy.js';
 import type { Clock } from '../src/clock.js';
 import type { NatsAccess } from '../src/config/nats-access.js';
 import { OPTIONS } from '../src/config/options.js';
@@ -40,6 +40,8 @@ export interface FleetAddresses {
 }
 
 const POLL_MS = 100;
+/** A worker is the fleet's capacity, so the pauses before its restarts stay short. */
+const WORKER_RESTART_POLICY: RestartPolicy = { ...DEFAULT_RESTART_POLICY, ceilingMs: 2_000 };
 
 /** Runs NATS, one coordinator and some workers on this machine, each in its own process, and restarts them until stopped. */
 export class LocalFleet {
@@ -136,7 +138,7 @@ export class LocalFleet {
   private async startWorker(id: string, nats: Record<string, string>): Promise<void> {
     const socket = this.directory!.file(`${id}.sock`);
     const disk = this.config.worker.SHOAL_DISK_CACHE_DIR;
-    const worker = this.supervise(id, () => {
+    const worker = this.superviseWorker(id, () => {
       // A killed worker leaves its socket behind.
       rmSync(socket, { force: true });
       return this.child(id, 'worker', {
@@ -164,12 +166,15 @@ export class LocalFleet {
 
   private supervise(name: string, spawn: () => SupervisedProcess): Supervised {
     const { clock } = this.ports;
-    return new Supervised({
-      spawn,
-      clock,
-      policy: DEFAULT_RESTART_POLICY,
-      onEvent: (event) => this.onEvent(name, event),
-    });
+    const onEvent = (event: SupervisedEvent) => this.onEvent(name, event);
+    return new Supervised({ spawn, clock, policy: DEFAULT_RESTART_POLICY, onEvent });
+  }
+
+  /** Supervises a worker, which a prompt or a chaos test may kill again and again. */
+  private superviseWorker(id: string, spawn: () => SupervisedProcess): Supervised {
+    const { clock } = this.ports;
+    const onEvent = (event: SupervisedEvent) => this.onEvent(id, event);
+    return new Supervised({ spawn, clock, policy: WORKER_RESTART_POLICY, outlivesSignals: true, onEvent });
   }
 
   private onEvent(name: string, event: SupervisedEvent): void {

@@ -7,16 +7,21 @@ import {
   type Stopping,
 } from '../src/protocol/generate.js';
 import type { FleetEvent } from './fleet.js';
+import type { LostWorker, Trial } from './poison/trial.js';
 import { PromptParts } from './prompt-parts.js';
 
 /** Runs a request to its end, over as many workers as that takes. */
 
-/** Workers on which one request is tried before the client is told. @internal exported for tests. */
+/** Losses of workers that live on, or of NATS, after which the client is told. @internal exported for tests. */
 export const REQUEST_ATTEMPTS = 4;
+/** Losses of any kind after which the client is told: a request that ran beside others is not blamed for the deaths that it witnessed. @internal exported for tests. */
+export const REQUEST_LOSSES = 16;
 
 /** A worker that can run the request, with the call to it. */
 interface ChosenWorker {
   readonly id: string;
+  /** Names this incarnation of the worker. */
+  readonly instance: string;
   run(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>;
 }
 
@@ -35,6 +40,8 @@ export interface Attempted {
 export interface Placed {
   readonly worker: ChosenWorker;
   readonly sources: GenerateRequest['sources'];
+  /** Gets the progress of the attempt, as evidence for or against the prompt. */
+  readonly trial: Pick<Trial, 'started' | 'generated' | 'complete' | 'lost'>;
   /** To be called when the prefill has ended: its blocks are available to other requests. */
   prefilled(): void;
   /** Whether the bus has been lost since the placement. A failure of the request then says nothing about the worker. */
@@ -43,8 +50,21 @@ export interface Placed {
   done(): void;
 }
 
-/** Chooses the worker for the next attempt; null if none is left. `tried`: workers that failed or refused the request. */
-export type Choose = (tokens: Uint32Array, tried: ReadonlySet<string>, signal: AbortSignal) => Promise<Placed | null>;
+/** The attempts of a request that have failed. */
+export interface Failures {
+  /** Instances of workers that failed or refused the request. */
+  readonly tried: ReadonlySet<string>;
+  /** Workers that were lost, so far as is known not because of NATS. */
+  readonly lost: readonly LostWorker[];
+}
+
+/** Chooses the worker for the next attempt; null if none is left. `resumed`: tokens at the end that earlier attempts generated. */
+export type Choose = (
+  tokens: Uint32Array,
+  resumed: number,
+  failures: Failures,
+  signal: AbortSignal,
+) => Promise<Placed | null>;
 
 /**
  * Runs a request until it ends once, in an `end` event or an error.
@@ -59,32 +79,24 @@ export async function* runToItsEnd(
   onResumed: () => void,
 ): AsyncGenerator<FleetEvent> {
   const tried = new Set<string>();
+  const lost: LostWorker[] = [];
+  let outages = 0;
   const generated: number[] = [];
   const prompt = new PromptParts(request.tokens.length);
   let started = false;
   let last: ShoalError | null = null;
-  for (let losses = 0; losses < REQUEST_ATTEMPTS; ) {
+  while (outages + chargeable(lost) < REQUEST_ATTEMPTS && outages + lost.length < REQUEST_LOSSES) {
     const tokens = withGenerated(request.tokens, generated);
-    const chosen = await choose(tokens, tried, signal);
+    const chosen = await choose(tokens, generated.length, { tried, lost }, signal);
     if (!chosen) break;
-    const { worker, sources } = chosen;
+    const { worker, trial } = chosen;
     if (generated.length > 0) onResumed();
     try {
-      const message: GenerateRequest = {
-        requestId: request.requestId,
-        fingerprint: request.fingerprint,
-        tokens: packTokens(tokens),
-        resumeTokens: generated.length,
-        salt: request.salt,
-        sources,
-        // An earlier attempt may have delivered all log-probabilities of the prompt.
-        sampling: prompt.complete ? { ...request.sampling, promptLogprobs: false } : request.sampling,
-        stopping: request.stopping,
-      };
       let start: FleetEvent | null = null;
       prompt.restart();
-      for await (const event of worker.run(message, signal)) {
+      for await (const event of worker.run(messageOf(request, chosen, tokens, prompt), signal)) {
         if (event.type === 'start') {
+          trial.started();
           // Hold back the start until output follows, so that it names the worker whose output the client gets.
           start = { ...event, worker: worker.id };
           continue;
@@ -92,6 +104,8 @@ export async function* runToItsEnd(
         const fresh = event.type === 'prompt' ? prompt.take(event) : event;
         // Before the yield, because a slow client can delay everything after it.
         if (event.type !== 'prompt' || prompt.complete) chosen.prefilled();
+        if (event.type === 'tokens') trial.generated(event.ids.length);
+        if (event.type === 'end') trial.complete();
         if (fresh === null) continue;
         if (start && !started) yield start;
         started = true;
@@ -105,10 +119,12 @@ export async function* runToItsEnd(
     } catch (error) {
       if (signal.aborted) throw new Cancelled('the client disconnected');
       if (!(error instanceof Unavailable || error instanceof Overloaded)) throw error;
-      // A full queue is cheap to skip; a lost worker may have been killed by this very request, so losses are limited.
-      if (error instanceof Unavailable) losses++;
+      const outage = chosen.busWasLost();
+      // A full queue is cheap to skip.
+      if (error instanceof Unavailable && outage) outages++;
+      else if (error instanceof Unavailable) lost.push(trial.lost());
       // A worker that failed because the bus was lost may be tried again.
-      if (error instanceof Overloaded || !chosen.busWasLost()) tried.add(worker.id);
+      if (error instanceof Overloaded || !outage) tried.add(worker.instance);
       last = error;
       if (generated.length > 0 && generated.length >= request.stopping.maxTokens) {
         // All tokens have arrived, so the lost end event is known without another attempt.
@@ -120,6 +136,25 @@ export async function* runToItsEnd(
     }
   }
   throw last ?? new Unavailable('no worker is serving; retry when /health/ready returns 200');
+}
+
+/** Losses that count as attempts. A death is no fault of most requests that witness it; `poison` finds the one whose fault it is. */
+function chargeable(lost: readonly LostWorker[]): number {
+  return lost.filter(({ fate }) => fate === 'spared').length;
+}
+
+function messageOf(request: Attempted, { sources }: Placed, tokens: Uint32Array, prompt: PromptParts): GenerateRequest {
+  return {
+    requestId: request.requestId,
+    fingerprint: request.fingerprint,
+    tokens: packTokens(tokens),
+    resumeTokens: tokens.length - request.tokens.length,
+    salt: request.salt,
+    sources,
+    // An earlier attempt may have delivered all log-probabilities of the prompt.
+    sampling: prompt.complete ? { ...request.sampling, promptLogprobs: false } : request.sampling,
+    stopping: request.stopping,
+  };
 }
 
 function withGenerated(tokens: Uint32Array, generated: readonly number[]): Uint32Array {

@@ -3,6 +3,7 @@ import { logged } from '../src/actors/logged.js';
 import type { RouteKind } from '../src/actors/route.js';
 import { ActorSystem } from '../src/actors/system.js';
 import type { Bus } from '../src/bus/bus.js';
+import type { KeyValue } from '../src/bus/key-value.js';
 import type { Clock } from '../src/clock.js';
 import type { CoordinatorConfig } from '../src/config/coordinator-config.js';
 import { Holdings } from '../src/core/holdings.js';
@@ -22,6 +23,7 @@ import { BlockTiers } from './block-tiers.js';
 import type { Fleet } from './fleet.js';
 import { IndexKeeper } from './index-keeper.js';
 import { LiveFleet } from './live-fleet.js';
+import { PoisonGuard } from './poison/poison-guard.js';
 import { Router } from './router.js';
 import { Siblings } from './siblings.js';
 
@@ -39,6 +41,12 @@ export interface CoordinatorOptions {
   readonly onResumed: () => void;
   /** A call set out, on this route. */
   readonly onCall: (path: RouteKind) => void;
+  /** Opens the fleet's bucket. */
+  readonly openBucket: () => Promise<KeyValue>;
+  /** A prompt that crashes workers was quarantined. */
+  readonly onQuarantined: () => void;
+  /** A request was refused because its prompt is quarantined. */
+  readonly onPoisonRefused: () => void;
 }
 
 export interface CoordinatorParts {
@@ -49,6 +57,7 @@ export interface CoordinatorParts {
   readonly roster: Roster;
   readonly keeper: IndexKeeper;
   readonly siblings: Siblings;
+  readonly poison: PoisonGuard;
 }
 
 /** Makes the parts. They are idle until `startCoordinatorParts`. */
@@ -65,16 +74,17 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const holdings = new Holdings();
   const keeper = new IndexKeeper(holdings, roster, actors, bus, clock, subjects, log);
   const siblings = new Siblings(bus, clock, subjects, { id: config.id, pid: process.pid, host: hostname() });
-  const router = new Router({ bus, actors, roster, holdings, clock, fingerprint, replicas, onResumed });
+  const poison = makePoisonGuard(options, roster);
+  const router = new Router({ bus, actors, roster, holdings, clock, fingerprint, replicas, poison, onResumed });
   keeper.listen((worker) => router.holdingsChanged(worker));
   const tiers = new BlockTiers(roster, actors, log);
   const fleet = new LiveFleet({ bus, clock, actors, roster, holdings, router, siblings, tiers, replicas });
-  return { fleet, actors, links, peers, roster, keeper, siblings };
+  return { fleet, actors, links, peers, roster, keeper, siblings, poison };
 }
 
 /** Starts the parts. `life` stops them. */
 export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorParts, log: Log): Promise<void> {
-  const { actors, links, peers, roster, keeper, siblings } = parts;
+  const { actors, links, peers, roster, keeper, siblings, poison } = parts;
   life.use(peers, () => peers.close());
   life.use(links, () => links.close());
   await life.start(actors);
@@ -85,9 +95,17 @@ export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorP
   }));
   roster.listen((effect) => follow(effect, parts, log));
   peers.onLinkClosed((id, incarnation) => roster.linkClosed(id, incarnation));
+  await life.start(poison);
   await life.start(keeper);
   await life.start(roster);
   await life.start(siblings);
+}
+
+function makePoisonGuard(options: CoordinatorOptions, roster: Roster): PoisonGuard {
+  const { config, bus, clock, log, openBucket, onQuarantined, onPoisonRefused: onRefused } = options;
+  const { id: self, secret, namespace } = config;
+  const subjects = fleetSubjects(namespace);
+  return new PoisonGuard({ bus, clock, subjects, roster, log, self, secret, openBucket, onQuarantined, onRefused });
 }
 
 function makeCallLinks(

@@ -9,7 +9,7 @@ import type { KvLayout } from '../src/core/kv-layout.js';
 import { logBusStatus } from '../src/fleet/bus-log.js';
 import { droppedLog } from '../src/fleet/dropped-log.js';
 import { newIncarnation } from '../src/fleet/identity.js';
-import { joinFleet } from '../src/fleet/joining.js';
+import { fleetBucket, joinFleet } from '../src/fleet/joining.js';
 import { Lifecycle } from '../src/lifecycle.js';
 import { BLOCK_TOKENS } from '../src/limits.js';
 import { createLog, type Log } from '../src/log.js';
@@ -85,6 +85,9 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       log,
       onResumed,
       onCall,
+      openBucket: () => transport.openKeyValue(fleetBucket(config.namespace)),
+      onQuarantined: () => metrics.promptsQuarantined.add(1),
+      onPoisonRefused: () => metrics.poisonRefused.add(1),
     });
     await startCoordinatorParts(life, parts, log);
     const http = life.use(await serveHttp(config, world, parts.fleet, served, metrics), (server) => server.close());

@@ -10,10 +10,13 @@ import { Unavailable } from '../src/errors.js';
 import type { Roster } from '../src/fleet/roster.js';
 import { BLOCK_TOKENS } from '../src/limits.js';
 import { EngineProtocol } from '../src/protocol/worker.js';
-import { type Placed, runToItsEnd } from './attempts.js';
+import { type Failures, type Placed, runToItsEnd } from './attempts.js';
 import type { FleetEvent, FleetRequest } from './fleet.js';
 import { InFlight } from './in-flight.js';
 import { BUS_WAIT_MS, Outages } from './outages.js';
+import type { PoisonGuard } from './poison/poison-guard.js';
+import { instanceOf } from './poison/trial.js';
+import { type Attempt, Turn } from './poison/turn.js';
 import { Prefills } from './prefills.js';
 
 /** Chooses the worker for each request, and follows the request to its end. */
@@ -39,6 +42,7 @@ export interface RouterOptions {
   readonly clock: Clock;
   readonly fingerprint: string;
   readonly replicas: number;
+  readonly poison: PoisonGuard;
   readonly onResumed: () => void;
 }
 
@@ -58,9 +62,13 @@ export class Router {
   generate(request: FleetRequest, signal: AbortSignal): AsyncIterable<FleetEvent> {
     const { fingerprint, onResumed } = this.options;
     const attempted = { ...request, fingerprint, salt: request.salt ?? '' };
+    const prompt = this.options.poison.fingerprintOf(attempted.tokens, attempted.salt);
     return runToItsEnd(
       attempted,
-      (tokens, tried, aborted) => this.choose(request, tokens, tried, aborted),
+      (tokens, resumed, failures, aborted) => {
+        const blocks = this.blocksOf(tokens, request.salt);
+        return this.choose({ prompt, tokens, resumed, blocks, pinned: request.worker, failures }, aborted);
+      },
       signal,
       onResumed,
     );
@@ -97,47 +105,63 @@ export class Router {
     });
   }
 
-  private async choose(
-    request: FleetRequest,
-    tokens: Uint32Array,
-    tried: ReadonlySet<string>,
-    signal: AbortSignal,
-  ): Promise<Placed | null> {
+  private async choose(attempt: Attempt, signal: AbortSignal): Promise<Placed | null> {
     const { bus, clock } = this.options;
-    const blocks = this.blocksOf(tokens, request.salt);
+    const { prompt, tokens, blocks, pinned, failures } = attempt;
+    const turn = new Turn(attempt, this.options);
     let untilMs: number | null = null;
     let routesUntilMs: number | null = null;
     for (;;) {
+      this.options.poison.check(prompt);
+      const gate = turn.gate();
+      if (gate === null) {
+        await turn.wait(signal);
+        continue;
+      }
+      const tried = this.triedIds(failures);
       const candidates = this.rank(tokens, blocks, tried);
-      const ranked = candidates.filter((candidate) => this.pathTo(candidate) !== null);
+      const routed = candidates.filter((candidate) => this.pathTo(candidate) !== null);
       // No worker is known or reachable, and NATS is lost: wait for a route. If the only known workers refused the request, waiting is no remedy.
-      if (ranked.length === 0 && !bus.connected && (candidates.length > 0 || tried.size === 0)) {
+      if (routed.length === 0 && !bus.connected && (candidates.length > 0 || failures.tried.size === 0)) {
         routesUntilMs ??= clock.now() + BUS_WAIT_MS;
         await this.outages.waitForRoute(routesUntilMs - clock.now(), signal);
         continue;
       }
-      const best = request.worker === null ? ranked[0] : ranked.find(({ worker }) => worker === request.worker);
+      const allowed = routed.filter(({ worker }) => pinned === null || worker === pinned);
+      const best = allowed.find(({ worker }) => gate.allows(worker));
       if (!best) {
-        if (request.worker === null || tried.has(request.worker)) return null;
-        throw new Unavailable(`worker '${request.worker}' is not serving; GET /v1/fleet lists the workers`);
+        const mayCome = allowed.length > 0 || (pinned === null && failures.lost.length > 0);
+        if (mayCome && turn.mayWait(allowed.length > 0)) {
+          await turn.wait(signal);
+          continue;
+        }
+        if (pinned === null || tried.has(pinned)) return null;
+        throw new Unavailable(`worker '${pinned}' is not serving; GET /v1/fleet lists the workers`);
       }
-      if (best.awaits === null || request.worker !== null) return this.placed(best, blocks);
+      if (best.awaits === null || pinned !== null) return this.placed(best, attempt);
       // Another request is computing blocks that this one would fetch: rank again when its prefill ends.
       untilMs ??= clock.now() + PATIENCE_MS + PATIENCE_FACTOR * best.costMs;
-      if (clock.now() >= untilMs) return this.placed(best, blocks);
+      if (clock.now() >= untilMs) return this.placed(best, attempt);
       await this.prefills.waitForEnd(best.awaits, RERANK_INTERVAL_MS, signal);
     }
+  }
+
+  /** The ids of the workers whose present incarnation has failed or refused the request. */
+  private triedIds({ tried }: Failures): Set<string> {
+    const members = this.options.roster.members();
+    return new Set(members.filter(({ id, incarnation }) => tried.has(instanceOf(id, incarnation))).map(({ id }) => id));
   }
 
   private pathTo({ worker, incarnation }: Candidate): RouteKind | null {
     return this.options.actors.pathTo({ node: worker, incarnation });
   }
 
-  private placed(best: Candidate, blocks: readonly BlockMeta[]): Placed {
-    const { actors, holdings, clock } = this.options;
+  private placed(best: Candidate, { prompt, resumed, blocks }: Attempt): Placed {
+    const { actors, holdings, clock, poison } = this.options;
     const { worker, incarnation } = best;
     const engine = actors.ref(EngineProtocol, { node: worker, incarnation, actor: 'engine' });
     const load = this.inFlight.add(worker, best.computeTokens);
+    const trial = poison.suspects.begin(prompt, worker, incarnation, resumed);
     const outages = this.outages.count;
     const path = this.pathTo(best);
     const placement = `placement-${++this.placements}`;
@@ -155,12 +179,18 @@ export class Router {
       this.whenIndexed(worker, keys.at(-1), settle);
     };
     return {
-      worker: { id: worker, run: (message, signal) => engine.stream('generate', message, { signal }) },
+      worker: {
+        id: worker,
+        instance: trial.instance,
+        run: (message, signal) => engine.stream('generate', message, { signal }),
+      },
       sources: [...best.sources],
+      trial,
       prefilled,
       busWasLost: () => path === 'nats' && this.outages.count > outages,
       done: () => {
         load.done();
+        trial.over();
         // Without a prefill there will be no blocks.
         if (!prefillEnded) settle();
         prefillEnded = true;

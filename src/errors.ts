@@ -45,6 +45,9 @@ export class InvalidRequest extends ShoalError {
   }
 }
 
+/** The prompt crashes the workers that compute it: do not send it again. It reaches other processes as `InvalidRequest`. */
+export class PoisonousPrompt extends InvalidRequest {}
+
 /** A queue is full: retry later, here or elsewhere. */
 export class Overloaded extends ShoalError {
   readonly code = 'overloaded';

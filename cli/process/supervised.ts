@@ -16,6 +16,8 @@ export type SupervisedEvent =
 export interface SupervisedOptions {
   readonly spawn: () => SupervisedProcess;
   readonly policy: RestartPolicy;
+  /** A process that was ready and that a signal ended is restarted however often that happens: it may be innocent of its death. */
+  readonly outlivesSignals?: boolean;
   readonly clock: Clock;
   readonly onEvent: (event: SupervisedEvent) => void;
 }
@@ -32,6 +34,10 @@ type State =
 export class Supervised {
   private state: State = { kind: 'idle' };
   private crashesMs: readonly number[] = [];
+  /** Ends by a signal, which lengthen the pauses but do not count towards giving up. */
+  private killsMs: readonly number[] = [];
+  /** Whether the process that runs, or ran last, has been ready. */
+  private wasReady = false;
 
   constructor(private readonly options: SupervisedOptions) {}
 
@@ -74,9 +80,13 @@ export class Supervised {
   private launch(): SupervisedProcess {
     const child = this.options.spawn();
     this.state = { kind: 'running', child };
+    this.wasReady = false;
     const tooLate = this.options.clock.after(limits.PROCESS_READY_MS, () => child.kill());
     const cancel = () => tooLate.cancel();
-    child.ready.then(cancel, cancel);
+    child.ready.then(() => {
+      cancel();
+      this.wasReady = true;
+    }, cancel);
     return child;
   }
 
@@ -87,14 +97,16 @@ export class Supervised {
   private ended(child: SupervisedProcess, exit: ChildExit): void {
     if (this.state.kind !== 'running' || this.state.child !== child) return;
     const { policy, clock, onEvent } = this.options;
-    const decision = afterCrash(policy, this.crashesMs, clock.now());
-    this.crashesMs = decision.crashesMs;
-    if (decision.kind === 'giveUp') {
+    const killed = (this.options.outlivesSignals ?? false) && this.wasReady && exit.signal !== null;
+    const decision = afterCrash(policy, killed ? this.killsMs : this.crashesMs, clock.now());
+    if (killed) this.killsMs = decision.crashesMs.slice(-policy.restarts);
+    else this.crashesMs = decision.crashesMs;
+    if (decision.kind === 'giveUp' && !killed) {
       this.state = { kind: 'down' };
       onEvent({ type: 'given-up', exit });
       return;
     }
-    const inMs = decision.afterMs;
+    const inMs = decision.kind === 'restart' ? decision.afterMs : policy.ceilingMs;
     this.state = { kind: 'waiting', timer: clock.after(inMs, () => this.restart()) };
     onEvent({ type: 'restarting', exit, inMs });
   }

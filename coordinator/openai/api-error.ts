@@ -1,4 +1,4 @@
-import { type ErrorCode, InvalidRequest, ShoalError } from '../../src/errors.js';
+import { type ErrorCode, InvalidRequest, PoisonousPrompt, ShoalError } from '../../src/errors.js';
 
 /** Errors in the form of OpenAI's API: a status and a JSON body. */
 
@@ -31,6 +31,7 @@ const STATUSES: Readonly<Record<ErrorCode, number>> = {
 const CODES: Readonly<Record<number, string>> = {
   408: 'deadline_exceeded',
   409: 'refused',
+  422: 'poisonous_prompt',
   429: 'rate_limit_exceeded',
   499: 'cancelled',
   500: 'internal_error',
@@ -64,6 +65,7 @@ export class ApiError extends Error {
   /** Converts any thrown value. The details of an internal error are logged, never sent to a client. */
   static from(error: unknown): ApiError {
     if (error instanceof ApiError) return error;
+    if (error instanceof PoisonousPrompt) return new ApiError(422, error.message);
     const status = error instanceof ShoalError ? STATUSES[error.code] : 500;
     if (status === 500)
       return new ApiError(500, "internal error; the coordinator's log has the details under the id in x-request-id");

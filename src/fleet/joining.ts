@@ -23,6 +23,11 @@ export interface JoiningOptions {
   readonly model: string;
 }
 
+/** The name of the bucket with the few values that a fleet shares. */
+export function fleetBucket(namespace: string): string {
+  return `shoal-${namespace}`;
+}
+
 /**
  * Joins the fleet's charter. On a transport without buckets it logs a warning and joins without a charter. Call it right before this
  * process announces itself. Returns the keeper of the charter, to be started and stopped with this process; null without a charter.
@@ -40,7 +45,7 @@ export async function joinFleet(options: JoiningOptions): Promise<CharterKeeper 
   };
   const subjects = fleetSubjects(config.namespace);
   try {
-    const kv = await transport.openKeyValue(`shoal-${config.namespace}`);
+    const kv = await transport.openKeyValue(fleetBucket(config.namespace));
     const how = await joinCharter(kv, mine, { anybodyAlive: () => anybodyAlive(transport, clock, subjects) });
     if (how === 'replaced') log.warn(mine, 'replaced the charter of an older fleet without live members');
     else if (how === 'restored')

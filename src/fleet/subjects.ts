@@ -7,6 +7,8 @@ export interface FleetSubjects {
   /** Tells a worker that a member refuses its announcements. */
   readonly refusal: string;
   readonly coordinator: string;
+  /** Carries the coordinators' findings about prompts that crash workers. */
+  readonly suspicion: string;
   /** Asks all workers to announce themselves now. */
   readonly hello: string;
   holdings(worker: string): string;
@@ -21,6 +23,7 @@ export function fleetSubjects(namespace: string): FleetSubjects {
     leave: `${namespace}.leave`,
     refusal: `${namespace}.refusal`,
     coordinator: `${namespace}.coordinator`,
+    suspicion: `${namespace}.suspicion`,
     hello: `${namespace}.hello`,
     holdings: (worker) => `${namespace}.holdings.${worker}`,
     echo: (id, incarnation) => `${namespace}.echo.${subjectToken(id)}.${subjectToken(incarnation)}`,

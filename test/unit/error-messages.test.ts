@@ -12,6 +12,7 @@ const FOLDERS = ['src', 'coordinator', 'workers', 'cli'];
 /** Position of the message among the arguments of each class or function. `super`: in a class of errors. */
 const POSITIONS: MessagePositions = new Map([
   ['InvalidRequest', 0],
+  ['PoisonousPrompt', 0],
   ['Overloaded', 0],
   ['Unavailable', 0],
   ['Cancelled', 0],

@@ -4,6 +4,7 @@ import {
   type Choose,
   type Placed,
   REQUEST_ATTEMPTS,
+  REQUEST_LOSSES,
   runToItsEnd,
 } from '../../../coordinator/attempts.js';
 import type { FleetEvent } from '../../../coordinator/fleet.js';
@@ -35,6 +36,9 @@ class Stage {
   readonly requests: GenerateRequest[] = [];
   readonly placements: { readonly tokens: number[]; readonly tried: string[] }[] = [];
   readonly calls: string[] = [];
+  readonly trials: string[] = [];
+  /** Indices of placements whose worker died. */
+  readonly dead = new Set<number>();
   /** Indices of placements during which the bus is lost. */
   readonly outages = new Set<number>();
   resumed = 0;
@@ -42,13 +46,26 @@ class Stage {
 
   constructor(private readonly parts: readonly (readonly Step[])[]) {}
 
-  readonly choose: Choose = async (prompt, tried) => {
+  readonly choose: Choose = async (prompt, _resumed, { tried }) => {
     const index = this.placements.length;
     const part = this.parts[index];
     if (!part) return null;
     this.placements.push({ tokens: [...prompt], tried: [...tried] });
     const placed: Placed = {
-      worker: { id: `w${index}`, run: (request, signal) => this.play(part, request, signal) },
+      worker: {
+        id: `w${index}`,
+        instance: `w${index}`,
+        run: (request, signal) => this.play(part, request, signal),
+      },
+      trial: {
+        started: () => this.trials.push(`started w${index}`),
+        generated: (count) => this.trials.push(`${count} of w${index}`),
+        complete: () => this.trials.push(`completed w${index}`),
+        lost: () => {
+          this.trials.push(`lost w${index}`);
+          return { fate: this.dead.has(index) ? 'dead' : 'spared' };
+        },
+      },
       sources: [{ worker: 'peer', blocks: index }],
       prefilled: () => this.calls.push(`prefilled w${index}`),
       busWasLost: () => this.outages.has(index),
@@ -228,6 +245,33 @@ describe('running a request to its end', () => {
     const stage = new Stage(Array.from({ length: REQUEST_ATTEMPTS + 1 }, () => [lost]));
     expect((await stage.all()).error).toBe(lost);
     expect(stage.placements.length).toBe(REQUEST_ATTEMPTS);
+  });
+
+  it('reports the progress of each attempt, and a loss only if NATS is not to blame', async () => {
+    const lost = new Unavailable('lost on the way');
+    const stage = new Stage([
+      [START, tokens(4, 5), lost],
+      [START, lost],
+      [START, tokens(6), END],
+    ]);
+    stage.outages.add(1);
+    expect((await stage.all()).error).toBeNull();
+    expect(stage.trials).toEqual([
+      ...['started w0', '2 of w0', 'lost w0'],
+      'started w1',
+      ...['started w2', '1 of w2', 'completed w2'],
+    ]);
+  });
+
+  it('is not charged for deaths, but witnesses a limited number of them', async () => {
+    const lost = new Unavailable('gone');
+    const patient = new Stage([...Array.from({ length: 2 * REQUEST_ATTEMPTS }, () => [START, lost]), [START, END]]);
+    for (let i = 0; i < 2 * REQUEST_ATTEMPTS; i++) patient.dead.add(i);
+    expect((await patient.all()).error).toBeNull();
+    const stage = new Stage(Array.from({ length: REQUEST_LOSSES + 1 }, () => [START, lost]));
+    for (let i = 0; i <= REQUEST_LOSSES; i++) stage.dead.add(i);
+    expect((await stage.all()).error).toBe(lost);
+    expect(stage.placements.length).toBe(REQUEST_LOSSES);
   });
 
   it('does not blame a worker for a loss of the bus, but always for a full queue', async () => {

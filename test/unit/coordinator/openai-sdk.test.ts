@@ -1,6 +1,6 @@
 import OpenAI, { APIError, BadRequestError, NotFoundError, RateLimitError } from 'openai';
 import { describe, expect, it } from 'vitest';
-import { InvalidRequest, Overloaded, Unavailable } from '../../../src/errors.js';
+import { InvalidRequest, Overloaded, PoisonousPrompt, Unavailable } from '../../../src/errors.js';
 import { collect } from './support/collect.js';
 import { aborted, failing, saying, sayingForever, started } from './support/scripted-fleet.js';
 import { idsOf, type TestServer, testServer } from './support/test-server.js';
@@ -159,6 +159,9 @@ describe("OpenAI's SDK", () => {
     expect(full.headers!.get('retry-after')).toBe('1');
     const nobody = await failure(new Unavailable('no worker is serving'));
     expect([nobody.status, nobody.headers!.get('retry-after')]).toEqual([503, '1']);
+    const poison = await failure(new PoisonousPrompt('cannot answer this prompt'));
+    expect(poison).toMatchObject({ status: 422, code: 'poisonous_prompt', type: 'invalid_request_error' });
+    expect(poison.headers!.get('retry-after')).toBeNull();
     expect(await failure(new InvalidRequest('too long', 'prompt'))).toMatchObject({ status: 400, param: 'prompt' });
   });
 

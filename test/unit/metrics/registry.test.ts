@@ -19,6 +19,7 @@ const REQUESTS = [
   'shoal_calls_total',
   'shoal_nats_connected',
 ];
+const POISON = ['shoal_prompts_quarantined_total', 'shoal_poisonous_requests_refused_total'];
 const FLEET = ['shoal_fleet_workers', 'shoal_ring_epoch'];
 const CACHE = [
   'shoal_cache_blocks',
@@ -43,7 +44,7 @@ describe('the metrics of', () => {
     const registry = new MetricsRegistry();
     new CoordinatorMetrics(registry);
     watchFleet(registry, () => ({ epoch: '', workers: [], natsConnected: true }));
-    expect(namesIn(await registry.text()).sort()).toEqual([...REQUESTS, ...FLEET].sort());
+    expect(namesIn(await registry.text()).sort()).toEqual([...REQUESTS, ...POISON, ...FLEET].sort());
   });
 
   it('a worker are those of requests, of its cache and of the fleet', async () => {

@@ -12,9 +12,9 @@ class FakeProcess implements SupervisedProcess {
   stopped = false;
   killed = false;
   become!: (info: unknown) => void;
-  end!: (reason: string) => void;
+  end!: (reason: string, signal?: NodeJS.Signals) => void;
   readonly exited = new Promise<ChildExit>((resolve) => {
-    this.end = (reason) => resolve({ code: 1, signal: null, reason });
+    this.end = (reason, signal) => resolve(signal ? { code: null, signal, reason } : { code: 1, signal: null, reason });
   });
   readonly ready = new Promise<unknown>((resolve, reject) => {
     this.become = resolve;
@@ -94,6 +94,56 @@ describe('a supervised process', () => {
     expect(events.pop()).toMatchObject({ type: 'given-up', exit: { reason: 'the last crash' } });
     await clock.advance(600_000);
     expect(spawned).toHaveLength(4);
+  });
+
+  describe('that outlives signals', () => {
+    beforeEach(async () => {
+      supervised = new Supervised({
+        spawn: () => {
+          spawned.push(new FakeProcess(spawned.length + 100));
+          return newest();
+        },
+        policy: { restarts: 3, windowMs: 60_000, backoffMs: 200, ceilingMs: 500 },
+        outlivesSignals: true,
+        clock,
+        onEvent: (event) => events.push(event),
+      });
+      await started();
+    });
+
+    async function endsBy(signal?: NodeJS.Signals): Promise<void> {
+      newest().end('crash', signal);
+      await settled();
+    }
+    async function comesBack(): Promise<void> {
+      await clock.advance(500);
+      newest().become('again');
+      await settled();
+    }
+
+    it('is restarted after each of them, with a bounded pause', async () => {
+      for (let kill = 0; kill < 20; kill++) {
+        await endsBy('SIGKILL');
+        expect(events.pop()).toMatchObject({ type: 'restarting', inMs: [200, 400][kill] ?? 500 });
+        await comesBack();
+      }
+      expect(spawned).toHaveLength(21);
+      await clock.advance(60_000);
+      await endsBy('SIGSEGV');
+      expect(events.pop()).toMatchObject({ type: 'restarting', inMs: 200 });
+    });
+
+    it('is given up when it ends by itself too often, or before it is ready', async () => {
+      await endsBy('SIGKILL');
+      await comesBack();
+      for (let crash = 0; crash < 3; crash++) {
+        await endsBy();
+        expect(events.pop()).toMatchObject({ type: 'restarting', inMs: [200, 400, 500][crash] });
+        await clock.advance(500);
+      }
+      await endsBy('SIGKILL');
+      expect(events.pop()).toMatchObject({ type: 'given-up' });
+    });
   });
 
   it('counts an end before it is ready as another death', async () => {

@@ -1,8 +1,10 @@
 import { IndexKeeper } from '../../../../coordinator/index-keeper.js';
+import { PoisonGuard } from '../../../../coordinator/poison/poison-guard.js';
 import { Router } from '../../../../coordinator/router.js';
 import { MemoryLinkHub } from '../../../../src/actors/memory-links.js';
 import { ActorSystem } from '../../../../src/actors/system.js';
 import { MemoryBroker, type MemoryBus } from '../../../../src/bus/memory-bus.js';
+import { MemoryKeyValue } from '../../../../src/bus/memory-key-value.js';
 import { SimulatedClock } from '../../../../src/clock.js';
 import type { TierName } from '../../../../src/core/block.js';
 import { Holdings } from '../../../../src/core/holdings.js';
@@ -99,22 +101,35 @@ export class ScriptedWorker {
   }
 }
 
-/** A coordinator's parts over a bus in memory, in simulated time, with scripted workers. */
+/** A coordinator's parts over a bus in memory, in simulated time, with scripted workers. Several hives may share one world. */
 export class Hive {
-  readonly clock = new SimulatedClock(1_000_000);
-  readonly broker = new MemoryBroker();
-  readonly hub = new MemoryLinkHub();
+  readonly clock: SimulatedClock;
+  readonly broker: MemoryBroker;
+  readonly bucket: MemoryKeyValue;
+  readonly hub: MemoryLinkHub;
   readonly subjects = fleetSubjects(NAMESPACE);
-  readonly bus = this.broker.connect('coordinator');
-  readonly actors = this.system(this.bus, 'coordinator', '0001');
+  readonly bus: MemoryBus;
+  readonly actors: ActorSystem;
   readonly roster: Roster;
   readonly holdings = new Holdings();
   readonly keeper: IndexKeeper;
+  readonly poison: PoisonGuard;
   readonly router: Router;
   readonly workers: ScriptedWorker[] = [];
   resumed = 0;
+  quarantined = 0;
+  refused = 0;
 
-  constructor() {
+  constructor(
+    world: Partial<Pick<Hive, 'clock' | 'broker' | 'bucket' | 'hub'>> = {},
+    readonly id = 'coordinator',
+  ) {
+    this.clock = world.clock ?? new SimulatedClock(1_000_000);
+    this.broker = world.broker ?? new MemoryBroker();
+    this.bucket = world.bucket ?? new MemoryKeyValue();
+    this.hub = world.hub ?? new MemoryLinkHub();
+    this.bus = this.broker.connect(id);
+    this.actors = this.system(this.bus, id, '0001');
     const { bus, clock, subjects, actors } = this;
     const probe = async () => {
       throw new Error('nobody is reached directly');
@@ -122,6 +137,18 @@ export class Hive {
     const self = { id: 'coordinator', incarnation: '0001', generation: null };
     this.roster = new Roster({ bus, clock, subjects, fingerprint: FINGERPRINT, self, probe });
     this.keeper = new IndexKeeper(this.holdings, this.roster, actors, bus, clock, subjects, SILENT_LOG);
+    this.poison = new PoisonGuard({
+      bus,
+      clock,
+      subjects,
+      roster: this.roster,
+      log: SILENT_LOG,
+      self: id,
+      secret: 'the secret of the hive',
+      openBucket: async () => this.bucket,
+      onQuarantined: () => this.quarantined++,
+      onRefused: () => this.refused++,
+    });
     this.router = new Router({
       bus,
       actors,
@@ -130,6 +157,7 @@ export class Hive {
       clock,
       fingerprint: FINGERPRINT,
       replicas: 2,
+      poison: this.poison,
       onResumed: () => this.resumed++,
     });
     this.keeper.listen((worker) => this.router.holdingsChanged(worker));
@@ -137,6 +165,7 @@ export class Hive {
       if (effect.type === 'dead' || effect.type === 'left') actors.nodeGone(effect.id, effect.incarnation);
       if (effect.type === 'joined') actors.nodeBack(effect.id, effect.incarnation);
     });
+    void this.poison.start();
     this.keeper.start();
     this.roster.start();
   }
@@ -147,8 +176,15 @@ export class Hive {
     return new ActorSystem({ bus, links, clock: this.clock, random, node: { id, incarnation }, namespace: NAMESPACE });
   }
 
-  async add(id: string, over: Partial<Announcement> = {}, keys: readonly string[] = []): Promise<ScriptedWorker> {
+  /** `prepare` is called before the coordinator hears of the worker. */
+  async add(
+    id: string,
+    over: Partial<Announcement> = {},
+    keys: readonly string[] = [],
+    prepare: (worker: ScriptedWorker) => void = () => {},
+  ): Promise<ScriptedWorker> {
     const worker = new ScriptedWorker(this, id, over);
+    prepare(worker);
     worker.keys.push(...keys);
     await worker.start();
     this.workers.push(worker);
@@ -177,6 +213,7 @@ export class Hive {
   async close(): Promise<void> {
     this.keeper.stop();
     this.roster.stop();
+    this.poison.stop();
     await Promise.all([this.actors.stop(), ...this.workers.map((worker) => worker.stop())]);
   }
 }

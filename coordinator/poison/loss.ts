@@ -1,0 +1,40 @@
+import type { Timer } from '../../src/clock.js';
+import type { Fate, LostWorker } from './trial.js';
+
+/** The loss of a worker, and the prompts that it speaks against. */
+
+/** The state of a prompt when a worker that computed it was lost. */
+export interface Witness {
+  /** Tokens of the answer, those of earlier attempts included. */
+  readonly tokens: number;
+  /** Tokens that the lost worker had generated. */
+  readonly fresh: number;
+  readonly placedMs: number;
+}
+
+/** The loss of one incarnation of a worker, with the prompts that witnessed it. */
+export class Loss implements LostWorker {
+  fate: Fate = 'unknown';
+  judged = false;
+  /** A prompt was convicted of it. */
+  explained = false;
+  readonly witnesses = new Map<string, Witness>();
+  /** Prompts that waited there, and had not begun. */
+  readonly waiting = new Map<string, Witness>();
+  timer: Timer | null = null;
+
+  constructor(
+    readonly worker: string,
+    readonly instance: string,
+    readonly atMs: number,
+  ) {}
+}
+
+/** What two copies of a prompt have witnessed: only a run that gets past the further one is evidence for the prompt. */
+export function furthest(a: Witness, b: Witness): Witness {
+  return {
+    tokens: Math.max(a.tokens, b.tokens),
+    fresh: Math.min(a.fresh, b.fresh),
+    placedMs: Math.min(a.placedMs, b.placedMs),
+  };
+}

@@ -1,0 +1,197 @@
+import type { Bus, Subscription } from '../../src/bus/bus.js';
+import type { KeyValue } from '../../src/bus/key-value.js';
+import type { Clock, Timer } from '../../src/clock.js';
+import type { MembershipEffect } from '../../src/core/membership-events.js';
+import { PoisonousPrompt, Unavailable } from '../../src/errors.js';
+import type { Roster } from '../../src/fleet/roster.js';
+import type { FleetSubjects } from '../../src/fleet/subjects.js';
+import { tryPublish } from '../../src/fleet/try-publish.js';
+import type { Log } from '../../src/log.js';
+import { PROMPTS_PER_SUSPICION, QuarantinedPrompts, SuspicionMessage } from '../../src/protocol/suspicion.js';
+import { encode } from '../../src/wire/msgpack.js';
+import { readMessage } from '../../src/wire/read-message.js';
+import type { Witness } from './loss.js';
+import { PromptFingerprint } from './prompt-fingerprint.js';
+import { QUARANTINE_MS, Quarantine } from './quarantine.js';
+import { Suspects } from './suspects.js';
+
+/** Keeps prompts that crash workers out of the fleet, together with the other coordinators. */
+
+/** Interval at which a coordinator repeats its quarantined prompts. */
+const REPEAT_MS = 5_000;
+/** Attempts to write the quarantine to the bucket, which several coordinators may change at once. */
+const SAVE_ATTEMPTS = 8;
+const KEY = 'quarantine';
+
+export interface PoisonGuardOptions {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly subjects: FleetSubjects;
+  readonly roster: Roster;
+  readonly log: Log;
+  /** Id of this coordinator. */
+  readonly self: string;
+  /** The cluster secret, with which prompts are hashed. */
+  readonly secret: string;
+  /** Opens the fleet's bucket, which remembers the quarantine while no coordinator lives. */
+  readonly openBucket: () => Promise<KeyValue>;
+  /** A prompt was quarantined by this coordinator. */
+  readonly onQuarantined: () => void;
+  /** A request was refused because of its prompt. */
+  readonly onRefused: () => void;
+}
+
+export class PoisonGuard {
+  readonly suspects: Suspects;
+  private readonly quarantine: Quarantine;
+  private readonly fingerprints: PromptFingerprint;
+  private bucket: Promise<KeyValue> | null = null;
+  private listening: Subscription[] = [];
+  private repeating: Timer | null = null;
+
+  constructor(private readonly options: PoisonGuardOptions) {
+    const { clock, roster, self: from, secret } = options;
+    this.fingerprints = new PromptFingerprint(secret);
+    this.quarantine = new Quarantine(clock);
+    this.suspects = new Suspects({
+      clock,
+      trusts: (worker, incarnation) => {
+        const member = roster.members().find(({ id }) => id === worker);
+        return member?.incarnation === incarnation && member.state !== 'dead' && member.state !== 'suspect';
+      },
+      isConvicted: (prompt) => this.quarantine.has(prompt),
+      onWitnessed: (worker, incarnation, witnesses) => this.tellWitnesses(worker, incarnation, witnesses),
+      onProbation: (prompt, worker) => this.tell({ type: 'probation', from, prompt, worker }),
+      onCleared: (prompt, losses) => this.tell({ type: 'cleared', from, prompt, losses: [...losses] }),
+      onVerdict: (prompt, workers) => this.convicted(prompt, workers),
+    });
+  }
+
+  /** Starts to follow the fleet. Call it before the roster starts. Resolves when the bucket's quarantine is known. */
+  async start(): Promise<void> {
+    const { bus, clock, subjects, roster } = this.options;
+    roster.listen((effect) => this.follow(effect));
+    this.listening = [
+      bus.subscribe(subjects.suspicion, ({ payload }) => this.hear(readMessage(SuspicionMessage, payload))),
+      // A new process asks who is there.
+      bus.subscribe(subjects.hello, () => this.repeat()),
+    ];
+    this.repeating = clock.every(REPEAT_MS, () => this.repeat());
+    await this.withBucket(async (bucket) => this.take((await read(bucket)).prompts));
+  }
+
+  stop(): void {
+    this.repeating?.cancel();
+    for (const subscription of this.listening) subscription.unsubscribe();
+    this.suspects.stop();
+  }
+
+  fingerprintOf(tokens: Uint32Array, salt: string): string {
+    return this.fingerprints.of(tokens, salt);
+  }
+
+  /** @throws PoisonousPrompt if the prompt is quarantined */
+  check(prompt: string): void {
+    if (!this.quarantine.has(prompt)) return;
+    this.options.onRefused();
+    throw new PoisonousPrompt(
+      `cannot answer this prompt: workers crashed while they computed it; change the prompt: it is refused for ${QUARANTINE_MS / 60_000} minutes`,
+    );
+  }
+
+  private follow(effect: MembershipEffect): void {
+    if (effect.type === 'suspect' && effect.cause === 'link') this.suspects.unlink(effect.id, effect.incarnation);
+    if (effect.type === 'dead') this.suspects.dead(effect.id, effect.incarnation, effect.cause === 'fenced');
+    if (effect.type === 'left') this.suspects.spared(effect.id, effect.incarnation);
+    if (effect.type === 'cleared' || effect.type === 'joined') this.suspects.lives(effect.id, effect.incarnation);
+  }
+
+  private convicted(prompt: string, workers: readonly string[]): void {
+    const { log, onQuarantined } = this.options;
+    if (!this.quarantine.add(prompt)) return;
+    onQuarantined();
+    const fields = { fingerprint: prompt, workers, forMs: QUARANTINE_MS };
+    log.error(fields, 'a prompt crashed workers and is quarantined');
+    this.repeat();
+    void this.withBucket((bucket) => this.save(bucket));
+  }
+
+  /** Adds the prompts that another coordinator quarantined. */
+  private take(prompts: QuarantinedPrompts): void {
+    for (const { prompt, forMs } of prompts) {
+      if (!this.quarantine.add(prompt, forMs)) continue;
+      this.options.log.warn({ fingerprint: prompt, forMs }, 'another coordinator quarantined a prompt');
+      this.suspects.convict(prompt);
+    }
+  }
+
+  private repeat(): void {
+    const prompts = this.quarantine.list();
+    if (prompts.length > 0) this.tell({ type: 'quarantined', from: this.options.self, prompts });
+  }
+
+  private tell(message: SuspicionMessage): void {
+    tryPublish(this.options.bus, this.options.subjects.suspicion, encode(message));
+  }
+
+  private tellWitnesses(worker: string, incarnation: string, witnesses: ReadonlyMap<string, Witness>): void {
+    const nowMs = this.options.clock.now();
+    const prompts = [...witnesses].map(([prompt, { tokens, fresh, placedMs }]) => {
+      return { prompt, tokens, fresh, ranMs: nowMs - placedMs };
+    });
+    for (let i = 0; i < prompts.length; i += PROMPTS_PER_SUSPICION) {
+      const some = prompts.slice(i, i + PROMPTS_PER_SUSPICION);
+      this.tell({ type: 'witnessed', from: this.options.self, worker, incarnation, prompts: some });
+    }
+  }
+
+  private hear(message: SuspicionMessage | null): void {
+    if (message === null || message.from === this.options.self) return;
+    switch (message.type) {
+      case 'witnessed': {
+        const nowMs = this.options.clock.now();
+        const witnesses = message.prompts.map(
+          ({ prompt, tokens, fresh, ranMs }) => [prompt, { tokens, fresh, placedMs: nowMs - ranMs }] as const,
+        );
+        this.suspects.witnessedElsewhere(message.worker, message.incarnation, new Map(witnesses));
+        break;
+      }
+      case 'probation':
+        this.suspects.probationElsewhere(message.prompt, message.worker);
+        break;
+      case 'cleared':
+        this.suspects.clearedElsewhere(message.prompt, message.losses);
+        break;
+      case 'quarantined':
+        this.take(message.prompts);
+    }
+  }
+
+  private async save(bucket: KeyValue): Promise<void> {
+    for (let attempt = 0; attempt < SAVE_ATTEMPTS; attempt++) {
+      const { prompts, revision } = await read(bucket);
+      this.take(prompts);
+      const value = encode(this.quarantine.list());
+      const saved = revision === null ? bucket.create(KEY, value) : bucket.update(KEY, value, revision);
+      if (await saved) return;
+    }
+  }
+
+  /** Uses the bucket. Without one, only living coordinators remember the quarantine. */
+  private async withBucket(use: (bucket: KeyValue) => Promise<void>): Promise<void> {
+    try {
+      this.bucket ??= this.options.openBucket();
+      await use(await this.bucket);
+    } catch (error) {
+      this.bucket = null;
+      if (!(error instanceof Unavailable)) throw error;
+      this.options.log.debug({ reason: error.message }, 'the quarantine is kept by the coordinators only');
+    }
+  }
+}
+
+async function read(bucket: KeyValue): Promise<{ prompts: QuarantinedPrompts; revision: number | null }> {
+  const entry = await bucket.get(KEY);
+  const prompts = (entry && readMessage(QuarantinedPrompts, entry.value)) ?? [];
+  return { prompts, revision: entry?.revision ?? null };
+}

@@ -1,0 +1,350 @@
+import { Condition } from '../../src/async/condition.js';
+import type { Clock, Timer } from '../../src/clock.js';
+import type { Gate } from './gate.js';
+import { furthest, Loss, type Witness } from './loss.js';
+import { addTo, removeFrom } from './sets.js';
+import { instanceOf, type LostWorker, Trial, type TrialOwner } from './trial.js';
+import { CLEARING_TOKENS, convictedOf } from './verdict.js';
+
+/**
+ * Finds the prompts that crash workers, from the deaths that each prompt has witnessed.
+ *
+ * All prompts that had begun on a worker when it died are suspects. A suspect runs on probation: no other suspect shares its worker. A crash
+ * is a function of the prompt, so a suspect is cleared as soon as it gets `CLEARING_TOKENS` past the point where the worker died. A second
+ * death before that convicts it, if no other prompt on that worker has witnessed as many.
+ */
+
+/** Time on the next worker that clears a suspect, together with those tokens: small models generate them in a moment. */
+const CLEARING_MS = 600;
+/** Tokens of an answer that show that copies of its prompt may run anywhere. */
+const PROOF_TOKENS = 128;
+/** How long a suspicion lasts without news. */
+const SUSPICION_MS = 600_000;
+/** Time within which membership decides on a lost worker; after it, the worker is dead unless it is a trusted member. @internal exported for tests. */
+export const FATE_WAIT_MS = 4_000;
+/** Time between a death and the verdict, in which the other coordinators report their witnesses. */
+const JUDGE_AFTER_MS = 200;
+/** How long an attempt that its client cancelled still counts as running: its worker may have died of it unnoticed. */
+const CANCELLED_FOR_MS = 3_000;
+const LOSSES_KEPT = 256;
+const SUSPECTS_KEPT = 4_096;
+const PROVEN_KEPT = 8_192;
+/** How long another coordinator's report that a suspect runs is believed. */
+const PROBATION_TTL_MS = 60_000;
+
+export interface SuspectsOptions {
+  readonly clock: Clock;
+  /** Whether membership trusts this incarnation. */
+  readonly trusts: (worker: string, incarnation: string) => boolean;
+  readonly isConvicted: (prompt: string) => boolean;
+  readonly onWitnessed: (worker: string, incarnation: string, witnesses: ReadonlyMap<string, Witness>) => void;
+  readonly onProbation: (prompt: string, worker: string | null) => void;
+  readonly onCleared: (prompt: string, losses: readonly string[]) => void;
+  readonly onVerdict: (prompt: string, workers: readonly string[]) => void;
+}
+
+export class Suspects implements TrialOwner {
+  /** Notified when a prompt that waits may be able to go on. */
+  readonly changed: Condition;
+  private readonly trials = new Map<string, Set<Trial>>();
+  private readonly byPrompt = new Map<string, Set<Trial>>();
+  private readonly losses = new Map<string, Loss>();
+  /** By prompt, the losses that it has witnessed and that speak against it. */
+  private readonly suspicions = new Map<string, Set<Loss>>();
+  private readonly proven = new Set<string>();
+  private readonly elsewhere = new Map<string, { readonly worker: string; readonly untilMs: number }>();
+  private readonly timers = new Set<Timer>();
+  /** Instances whose connection closed. */
+  private readonly unlinked = new Set<string>();
+
+  constructor(private readonly options: SuspectsOptions) {
+    this.changed = new Condition(options.clock);
+  }
+
+  stop(): void {
+    for (const timer of this.timers) timer.cancel();
+    this.timers.clear();
+  }
+
+  isSuspect(prompt: string): boolean {
+    return this.against(prompt).length > 0;
+  }
+
+  /** Decides where the prompt may run. */
+  gate(prompt: string): Gate {
+    const against = this.against(prompt);
+    const copies = this.byPrompt.get(prompt)?.size ?? 0;
+    if (against.length === 0)
+      return copies > 0 && !this.proven.has(prompt) ? { kind: 'wait', why: 'copy' } : { kind: 'free' };
+    if (against.length > 1 && against.some(({ judged }) => !judged)) return { kind: 'wait', why: 'verdict' };
+    if (copies > 0 || this.runsElsewhere(prompt)) return { kind: 'wait', why: 'probation' };
+    return { kind: 'probation', avoid: this.occupied(prompt) };
+  }
+
+  /** The workers that run the prompt. */
+  workersOf(prompt: string): string[] {
+    return [...(this.byPrompt.get(prompt) ?? [])].map(({ worker }) => worker);
+  }
+
+  /** Records that a prompt was placed on a worker. */
+  begin(prompt: string, worker: string, incarnation: string, resumedTokens: number): Trial {
+    const trial = new Trial(this, prompt, worker, incarnation, resumedTokens, this.options.clock.now());
+    addTo(this.trials, trial.instance, trial);
+    addTo(this.byPrompt, prompt, trial);
+    if (this.isSuspect(prompt)) this.options.onProbation(prompt, worker);
+    return trial;
+  }
+
+  now(): number {
+    return this.options.clock.now();
+  }
+
+  progressed(trial: Trial): void {
+    if (trial.completed || trial.tokens >= PROOF_TOKENS) this.prove(trial.prompt);
+    if (this.suspicions.has(trial.prompt)) this.clearBy(trial, trial.completed ? 0 : CLEARING_TOKENS);
+  }
+
+  lost(trial: Trial): LostWorker {
+    const loss = this.lossOf(trial.worker, trial.incarnation);
+    if (loss.fate !== 'spared' && this.witness(loss, trial)) this.publish(loss, [trial.prompt]);
+    if (loss.fate === 'dead' && loss.timer === null) this.judge(loss);
+    return loss;
+  }
+
+  over(trial: Trial): void {
+    if (!removeFrom(this.byPrompt, trial.prompt, trial)) return;
+    if (this.isSuspect(trial.prompt)) this.options.onProbation(trial.prompt, null);
+    const leave = () => {
+      removeFrom(this.trials, trial.instance, trial);
+      if (!trial.wasLost && trial.fresh > 0) this.clearBy(trial, 0);
+    };
+    // A cancelled attempt may already have doomed its worker.
+    if (trial.completed || trial.wasLost) leave();
+    else this.later(CANCELLED_FOR_MS, leave);
+    this.changed.notifyAll();
+  }
+
+  /** The connection to a worker closed. */
+  unlink(worker: string, incarnation: string): void {
+    this.unlinked.add(instanceOf(worker, incarnation));
+    if (this.unlinked.size > LOSSES_KEPT) this.unlinked.delete(this.unlinked.values().next().value!);
+  }
+
+  /** Membership has declared a worker dead. `fenced`: only because a newer incarnation appeared, which proves a death only of a lost worker. */
+  dead(worker: string, incarnation: string, fenced: boolean): void {
+    const instance = instanceOf(worker, incarnation);
+    const lostBefore = this.losses.has(instance) || this.unlinked.has(instance);
+    if (fenced && !lostBefore) this.spared(worker, incarnation);
+    else this.settle(this.lossOf(worker, incarnation), 'dead');
+  }
+
+  /** A worker ended in good order: its loss speaks against no prompt. */
+  spared(worker: string, incarnation: string): void {
+    this.unlinked.delete(instanceOf(worker, incarnation));
+    const known = this.losses.get(instanceOf(worker, incarnation));
+    if (known || this.trials.has(instanceOf(worker, incarnation)))
+      this.settle(known ?? this.lossOf(worker, incarnation), 'spared');
+  }
+
+  /** An incarnation is a member, or is trusted again. It may still be lost later. */
+  lives(worker: string, incarnation: string): void {
+    const instance = instanceOf(worker, incarnation);
+    this.unlinked.delete(instance);
+    const loss = this.losses.get(instance);
+    if (loss) this.settle(loss, 'spared');
+    this.losses.delete(instance);
+    this.changed.notifyAll();
+  }
+
+  /** Another coordinator's prompts had begun on a worker when it was lost. */
+  witnessedElsewhere(worker: string, incarnation: string, witnesses: ReadonlyMap<string, Witness>): void {
+    const loss = this.lossOf(worker, incarnation);
+    if (loss.fate === 'spared') return;
+    for (const [prompt, witness] of witnesses) this.accuse(loss, prompt, witness);
+    if (loss.fate === 'dead' && loss.timer === null) this.judge(loss);
+  }
+
+  probationElsewhere(prompt: string, worker: string | null): void {
+    if (worker === null) this.elsewhere.delete(prompt);
+    else this.elsewhere.set(prompt, { worker, untilMs: this.options.clock.now() + PROBATION_TTL_MS });
+    if (this.elsewhere.size > SUSPECTS_KEPT) this.elsewhere.delete(this.elsewhere.keys().next().value!);
+    this.changed.notifyAll();
+  }
+
+  clearedElsewhere(prompt: string, instances: readonly string[]): void {
+    const losses = [...(this.suspicions.get(prompt) ?? [])];
+    this.drop(
+      prompt,
+      losses.filter(({ instance }) => instances.includes(instance)),
+    );
+    this.elsewhere.delete(prompt);
+    this.changed.notifyAll();
+  }
+
+  /** A prompt is convicted: the losses it witnessed speak against no other prompt. Returns the workers that died of it. */
+  convict(prompt: string): string[] {
+    const losses = this.against(prompt);
+    for (const loss of losses) this.explain(loss);
+    this.suspicions.delete(prompt);
+    this.elsewhere.delete(prompt);
+    this.proven.delete(prompt);
+    this.changed.notifyAll();
+    return losses.filter(({ fate }) => fate === 'dead').map(({ worker }) => worker);
+  }
+
+  private explain(loss: Loss): void {
+    loss.explained = true;
+    for (const prompt of loss.witnesses.keys()) this.drop(prompt, [loss]);
+  }
+
+  private witness(loss: Loss, trial: Trial): boolean {
+    const { prompt, tokens, fresh, placedMs } = trial;
+    const witness = { tokens, fresh, placedMs };
+    const waitedBefore = [...this.losses.values()].some(
+      (other) => other !== loss && other.fate !== 'spared' && other.waiting.has(prompt),
+    );
+    if (trial.begun || waitedBefore) return this.accuse(loss, prompt, witness);
+    loss.waiting.set(prompt, witness);
+    return false;
+  }
+
+  private accuse(loss: Loss, prompt: string, witness: Witness): boolean {
+    if (this.options.isConvicted(prompt)) this.explain(loss);
+    if (loss.explained) return false;
+    const copy = loss.witnesses.get(prompt);
+    loss.witnesses.set(prompt, copy === undefined ? witness : furthest(copy, witness));
+    if (copy !== undefined) return false;
+    addTo(this.suspicions, prompt, loss);
+    if (this.suspicions.size > SUSPECTS_KEPT) this.suspicions.delete(this.suspicions.keys().next().value!);
+    return true;
+  }
+
+  private settle(loss: Loss, fate: 'dead' | 'spared'): void {
+    if (loss.fate === fate) return;
+    this.cancel(loss);
+    loss.fate = fate;
+    if (fate === 'spared') {
+      loss.judged = true;
+      for (const prompt of loss.witnesses.keys()) this.drop(prompt, [loss]);
+      this.changed.notifyAll();
+      return;
+    }
+    // Slow clients' requests have not noticed the loss yet.
+    for (const trial of this.trials.get(loss.instance) ?? []) this.witness(loss, trial);
+    if (loss.witnesses.size === 0) for (const [prompt, witness] of loss.waiting) this.accuse(loss, prompt, witness);
+    this.publish(loss, [...loss.witnesses.keys()]);
+    loss.timer = this.later(JUDGE_AFTER_MS, () => {
+      loss.timer = null;
+      this.judge(loss);
+    });
+  }
+
+  private judge(loss: Loss): void {
+    loss.judged = true;
+    const convicted = convictedOf(loss, {
+      nowMs: this.options.clock.now(),
+      losses: [...this.losses.values()],
+      deathsOf: (prompt) => this.deathsOf(prompt),
+      isProven: (prompt) => this.proven.has(prompt),
+    });
+    if (convicted !== null) this.options.onVerdict(convicted, this.convict(convicted));
+    this.changed.notifyAll();
+  }
+
+  private deathsOf(prompt: string): Loss[] {
+    return this.against(prompt).filter(({ fate }) => fate === 'dead');
+  }
+
+  private clearBy(trial: Trial, margin: number): void {
+    if (margin > 0 && this.options.clock.now() - trial.startedMs < CLEARING_MS) return;
+    const passed = this.against(trial.prompt).filter(
+      (loss) => loss.instance !== trial.instance && trial.tokens >= loss.witnesses.get(trial.prompt)!.tokens + margin,
+    );
+    if (passed.length === 0) return;
+    this.drop(trial.prompt, passed);
+    this.options.onCleared(
+      trial.prompt,
+      passed.map(({ instance }) => instance),
+    );
+    this.changed.notifyAll();
+  }
+
+  /** The recent losses that speak against a prompt. */
+  private against(prompt: string): Loss[] {
+    const losses = this.suspicions.get(prompt);
+    if (losses === undefined) return [];
+    const sinceMs = this.options.clock.now() - SUSPICION_MS;
+    return [...losses].filter(({ atMs, fate }) => atMs > sinceMs && fate !== 'spared');
+  }
+
+  private drop(prompt: string, losses: readonly Loss[]): void {
+    for (const loss of losses) removeFrom(this.suspicions, prompt, loss);
+  }
+
+  /** The workers that run suspects other than this prompt. */
+  private occupied(prompt: string): Set<string> {
+    const occupied = new Set<string>();
+    for (const other of this.suspicions.keys()) {
+      if (other === prompt || !this.isSuspect(other)) continue;
+      for (const { worker } of this.byPrompt.get(other) ?? []) occupied.add(worker);
+    }
+    for (const [other, { worker }] of this.elsewhere) {
+      if (other !== prompt && this.runsElsewhere(other)) occupied.add(worker);
+    }
+    return occupied;
+  }
+
+  private runsElsewhere(prompt: string): boolean {
+    return (this.elsewhere.get(prompt)?.untilMs ?? 0) > this.options.clock.now();
+  }
+
+  private prove(prompt: string): void {
+    if (this.proven.has(prompt)) return;
+    this.proven.add(prompt);
+    if (this.proven.size > PROVEN_KEPT) this.proven.delete(this.proven.values().next().value!);
+    this.changed.notifyAll();
+  }
+
+  private lossOf(worker: string, incarnation: string): Loss {
+    const instance = instanceOf(worker, incarnation);
+    const known = this.losses.get(instance);
+    if (known) return known;
+    const loss = new Loss(worker, instance, this.options.clock.now());
+    this.losses.set(instance, loss);
+    loss.timer = this.later(FATE_WAIT_MS, () => {
+      if (this.options.trusts(worker, incarnation)) this.lives(worker, incarnation);
+      else this.settle(loss, 'dead');
+    });
+    if (this.losses.size > LOSSES_KEPT) this.forgetOldest();
+    return loss;
+  }
+
+  private forgetOldest(): void {
+    const [oldest] = this.losses.values();
+    if (!oldest) return;
+    this.cancel(oldest);
+    this.losses.delete(oldest.instance);
+    for (const prompt of oldest.witnesses.keys()) this.drop(prompt, [oldest]);
+  }
+
+  private publish(loss: Loss, prompts: readonly string[]): void {
+    const own = new Map(prompts.map((prompt) => [prompt, loss.witnesses.get(prompt)!]));
+    const incarnation = loss.instance.slice(loss.worker.length + 1);
+    if (own.size > 0) this.options.onWitnessed(loss.worker, incarnation, own);
+  }
+
+  private cancel(loss: Loss): void {
+    loss.timer?.cancel();
+    if (loss.timer) this.timers.delete(loss.timer);
+    loss.timer = null;
+  }
+
+  private later(delayMs: number, act: () => void): Timer {
+    const timer: Timer = this.options.clock.after(delayMs, () => {
+      this.timers.delete(timer);
+      act();
+    });
+    this.timers.add(timer);
+    return timer;
+  }
+}

@@ -1,0 +1,80 @@
+/** One attempt of a prompt on a worker, as evidence for or against the prompt. */
+
+/** The fate of a lost worker: `spared` means that it lives on, or ended in good order. */
+export type Fate = 'unknown' | 'dead' | 'spared';
+
+/** A worker that a request lost. */
+export interface LostWorker {
+  readonly fate: Fate;
+}
+
+/** The part of `Suspects` that a trial reports to. */
+export interface TrialOwner {
+  now(): number;
+  progressed(trial: Trial): void;
+  lost(trial: Trial): LostWorker;
+  over(trial: Trial): void;
+}
+
+/** The name of one incarnation of a worker. */
+export function instanceOf(worker: string, incarnation: string): string {
+  return `${worker} ${incarnation}`;
+}
+
+export class Trial {
+  /** The worker has reported that it computes the prompt. */
+  begun = false;
+  completed = false;
+  wasLost = false;
+  /** Tokens that this worker generated. */
+  fresh = 0;
+  startedMs: number;
+
+  constructor(
+    private readonly owner: TrialOwner,
+    readonly prompt: string,
+    readonly worker: string,
+    readonly incarnation: string,
+    readonly resumedTokens: number,
+    readonly placedMs: number,
+  ) {
+    this.startedMs = placedMs;
+  }
+
+  get instance(): string {
+    return instanceOf(this.worker, this.incarnation);
+  }
+
+  /** Tokens of the answer, those of earlier attempts included. */
+  get tokens(): number {
+    return this.resumedTokens + this.fresh;
+  }
+
+  started(): void {
+    this.begun = true;
+    this.startedMs = this.owner.now();
+  }
+
+  generated(tokens: number): void {
+    this.begun = true;
+    this.fresh += tokens;
+    this.owner.progressed(this);
+  }
+
+  /** The answer has ended on this worker. */
+  complete(): void {
+    this.completed = true;
+    this.owner.progressed(this);
+  }
+
+  /** The worker was lost, for a reason that is not known yet. */
+  lost(): LostWorker {
+    this.wasLost = true;
+    return this.owner.lost(this);
+  }
+
+  /** The attempt has ended, in any way. */
+  over(): void {
+    this.owner.over(this);
+  }
+}

@@ -1,0 +1,52 @@
+import { z } from 'zod';
+
+/** The messages by which coordinators share which prompts crash workers. Prompts travel as fingerprints only. */
+
+/** Characters of a prompt's fingerprint: 16 bytes in hex. */
+export const PROMPT_FINGERPRINT_CHARS = 32;
+/** Limit on the prompts in one message. */
+export const PROMPTS_PER_SUSPICION = 256;
+
+const Name = z.string().min(1).max(128);
+const Prompt = z.string().length(PROMPT_FINGERPRINT_CHARS);
+const Milliseconds = z.number().min(0);
+
+/** Quarantined prompts, with the time that is left. */
+export const QuarantinedPrompts = z
+  .array(z.strictObject({ prompt: Prompt, forMs: Milliseconds }))
+  .max(PROMPTS_PER_SUSPICION);
+export type QuarantinedPrompts = z.infer<typeof QuarantinedPrompts>;
+
+/** A message between coordinators, on `<fleet>.suspicion`. */
+export const SuspicionMessage = z.discriminatedUnion('type', [
+  /** These prompts had begun on a worker when it was lost. */
+  z.strictObject({
+    type: z.literal('witnessed'),
+    from: Name,
+    worker: Name,
+    incarnation: Name,
+    prompts: z
+      .array(
+        z.strictObject({
+          prompt: Prompt,
+          /** Tokens of the answer, those of earlier attempts included. */
+          tokens: z.int().min(0),
+          /** Tokens that this worker generated. */
+          fresh: z.int().min(0),
+          ranMs: Milliseconds,
+        }),
+      )
+      .max(PROMPTS_PER_SUSPICION),
+  }),
+  /** A suspect prompt runs on a worker, or no longer (null). */
+  z.strictObject({ type: z.literal('probation'), from: Name, prompt: Prompt, worker: Name.nullable() }),
+  /** A suspect prompt got past the point where these workers were lost. */
+  z.strictObject({
+    type: z.literal('cleared'),
+    from: Name,
+    prompt: Prompt,
+    losses: z.array(z.string().max(257)).max(PROMPTS_PER_SUSPICION),
+  }),
+  z.strictObject({ type: z.literal('quarantined'), from: Name, prompts: QuarantinedPrompts }),
+]);
+export type SuspicionMessage = z.infer<typeof SuspicionMessage>;

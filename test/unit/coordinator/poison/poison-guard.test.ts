@@ -1,0 +1,172 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { QUARANTINE_MS } from '../../../../coordinator/poison/quarantine.js';
+import { PoisonousPrompt } from '../../../../src/errors.js';
+import { Hive } from '../support/hive.js';
+import { isWhole, MortalFleet, POISON, type Run } from './support.js';
+
+/** A generator of numbers in [0, 1), for schedules that repeat. */
+function chance(seed: number): () => number {
+  let state = seed * 2_654_435_761 + 1;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+describe('a prompt that crashes its worker', () => {
+  let fleet: MortalFleet;
+  afterEach(() => fleet.close());
+
+  const refusals = (runs: readonly Run[]) => runs.map(({ error }) => error?.constructor.name);
+
+  it.each([
+    ['at once', { poisonMs: 0 }],
+    ['while it is prefilled', { poisonMs: 300 }],
+    ['after a long prefill', { poisonMs: 3_000 }],
+    ['while it decodes', { poisonAfter: 20 }],
+  ])('%s kills two workers at most, and costs those beside it nothing', async (_, spec) => {
+    fleet = await new MortalFleet({ workers: 6, ...spec }).start();
+    const innocents = Array.from({ length: 40 }, (_, i) => fleet.send(i, 200));
+    await fleet.pass(100);
+    const poison = Array.from({ length: 12 }, () => fleet.send(POISON, 100));
+    await fleet.finish([...innocents, ...poison]);
+    expect(fleet.deaths.length).toBe(2);
+    expect(innocents.filter((run) => !isWhole(run))).toEqual([]);
+    expect(refusals(poison)).toEqual(poison.map(() => 'PoisonousPrompt'));
+    expect(fleet.hives[0]!.quarantined).toBe(1);
+
+    const asked = fleet.poisonAsked;
+    const retries = [fleet.send(POISON, 100), fleet.send(POISON, 5)];
+    await fleet.finish(retries);
+    expect(refusals(retries)).toEqual(['PoisonousPrompt', 'PoisonousPrompt']);
+    expect([fleet.poisonAsked, fleet.deaths.length]).toEqual([asked, 2]);
+  });
+
+  it.each([1, 2, 3, 4, 5, 6])('kills two workers at most in fleets of any kind (seed %i)', async (seed) => {
+    const next = chance(seed);
+    const of = (...values: number[]) => values[Math.floor(next() * values.length)]!;
+    const spec = { workers: of(3, 4, 5, 7), poisonMs: of(0, 5, 200, 1_500), poisonAfter: of(0, 1, 10, 50) };
+    fleet = await new MortalFleet({ ...spec, stepMs: of(5, 20, 50) }).start();
+    const [innocents, poison]: [Run[], Run[]] = [[], []];
+    for (let i = 0; i < 30; i++) {
+      innocents.push(fleet.send(of(...Array(20).keys()), 10 + Math.floor(next() * 150)));
+      if (next() < 0.2) await fleet.pass(50);
+      if (i % 3 === 0) poison.push(fleet.send(POISON, 100));
+    }
+    await fleet.finish([...innocents, ...poison]);
+    expect([spec, fleet.deaths.length]).toEqual([spec, 2]);
+    expect(innocents.filter((run) => !isWhole(run))).toEqual([]);
+    expect(new Set(refusals(poison))).toEqual(new Set(['PoisonousPrompt']));
+  });
+
+  it('is the only one blamed where several kinds crash at a time', async () => {
+    fleet = await new MortalFleet({ workers: 6 }).start();
+    const innocents = Array.from({ length: 40 }, (_, i) => fleet.send(i, 200));
+    const poison: Run[] = [];
+    for (let i = 0; i < 5; i++) {
+      poison.push(fleet.send(POISON, 100));
+      await fleet.pass(1_000);
+    }
+    await fleet.finish([...innocents, ...poison]);
+    expect(innocents.filter((run) => !isWhole(run))).toEqual([]);
+    expect(fleet.deaths.length).toBe(2);
+  });
+
+  it('is known after the second death even if its clients give up after each', async () => {
+    fleet = await new MortalFleet({ workers: 4 }).start();
+    for (let i = 0; i < 10; i++) {
+      const run = fleet.send(POISON, 100);
+      await fleet.pass(200);
+      run.abort.abort();
+      await fleet.pass(4_000);
+    }
+    expect(fleet.deaths.length).toBe(2);
+  });
+
+  it('is refused by all coordinators, whichever of them lost workers to it', async () => {
+    fleet = await new MortalFleet({ workers: 6 }, 2).start();
+    const [a, b] = fleet.hives as [Hive, Hive];
+    const innocents = Array.from({ length: 40 }, (_, i) => fleet.send(i, 200, i % 2 ? a : b));
+    await fleet.pass(100);
+    const poison = Array.from({ length: 12 }, (_, i) => fleet.send(POISON, 100, i % 2 ? a : b));
+    await fleet.finish([...innocents, ...poison]);
+    const asked = fleet.poisonAsked;
+    const retries = [fleet.send(POISON, 100, a), fleet.send(POISON, 100, b)];
+    await fleet.finish(retries);
+    expect(refusals([...poison, ...retries])).toEqual(Array.from({ length: 14 }, () => 'PoisonousPrompt'));
+    expect([fleet.poisonAsked, fleet.deaths.length]).toEqual([asked, 2]);
+    expect(innocents.filter((run) => !isWhole(run))).toEqual([]);
+  });
+
+  it('that killed one worker through one coordinator and one through another is known to both', async () => {
+    fleet = await new MortalFleet({ workers: 4 }, 2).start();
+    for (let i = 0; i < 6; i++) {
+      const run = fleet.send(POISON, 100, fleet.hives[i % 2]);
+      await fleet.pass(100);
+      run.abort.abort();
+      await fleet.pass(4_000);
+    }
+    expect(fleet.deaths.length).toBe(2);
+  });
+
+  it('is known to a coordinator that starts later, with and without another one alive', async () => {
+    fleet = await new MortalFleet({ workers: 3 }).start();
+    const [first] = fleet.hives as [Hive];
+    await fleet.finish([fleet.send(POISON, 100)]);
+    const second = new Hive({ clock: first.clock, broker: first.broker }, 'second');
+    fleet.hives.push(second);
+    await fleet.pass(400);
+    const third = new Hive({ clock: first.clock, bucket: first.bucket }, 'third');
+    fleet.hives.push(third);
+    await fleet.pass(400);
+    const runs = [fleet.send(POISON, 5, second), fleet.send(POISON, 5, third)];
+    await fleet.pass(100);
+    expect(refusals(runs)).toEqual(['PoisonousPrompt', 'PoisonousPrompt']);
+  });
+
+  it('is told so, without a word of it, until the quarantine ends', async () => {
+    fleet = await new MortalFleet({ workers: 3 }).start();
+    const run = fleet.send(POISON, 100);
+    await fleet.finish([run]);
+    expect(run.error).toBeInstanceOf(PoisonousPrompt);
+    expect(run.error!.message).toMatch(/^cannot answer this prompt: workers crashed .* refused for 10 minutes$/);
+    await fleet.pass(QUARANTINE_MS);
+    const later = fleet.send(POISON, 100);
+    await fleet.pass(200);
+    expect(later.error).toBeNull();
+    later.abort.abort();
+  });
+});
+
+describe('requests that witness deaths by chance', () => {
+  let fleet: MortalFleet;
+  afterEach(() => fleet.close());
+
+  it.each([1, 2, 3])('are all answered while workers are killed every few seconds (seed %i)', async (seed) => {
+    fleet = await new MortalFleet({ workers: 6 }).start();
+    const next = chance(seed);
+    const runs: Run[] = [];
+    for (let i = 0; i < 30; i++) {
+      for (let k = 0; k < 4; k++) runs.push(fleet.send(1_000 + 4 * i + k, 20 + Math.floor(next() * 400)));
+      if (i % 5 === 4) {
+        await fleet.pass(Math.floor(next() * 8) * 50);
+        const up = fleet.workers;
+        if (up.length > 3) await fleet.kill(up[Math.floor(next() * up.length)]!);
+      }
+      await fleet.pass(400);
+    }
+    await fleet.finish(runs);
+    expect(fleet.deaths.length).toBeGreaterThan(4);
+    expect(runs.filter((run) => !isWhole(run)).map(({ error }) => error?.message)).toEqual([]);
+    expect(fleet.hives[0]!.quarantined).toBe(0);
+  });
+
+  it('are answered when all workers die, once one is back', async () => {
+    fleet = await new MortalFleet({ workers: 2 }).start();
+    const runs = [fleet.send(1, 100), fleet.send(2, 100), fleet.send(3, 100)];
+    await fleet.pass(500);
+    await Promise.all(fleet.workers.map((id) => fleet.kill(id)));
+    await fleet.finish(runs);
+    expect(runs.every(isWhole)).toBe(true);
+  });
+});

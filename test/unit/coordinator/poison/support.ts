@@ -1,0 +1,156 @@
+import type { FleetEvent, FleetRequest } from '../../../../coordinator/fleet.js';
+import type { GenerateEvent, GenerateRequest } from '../../../../src/protocol/generate.js';
+import { unpackTokens } from '../../../../src/protocol/generate.js';
+import { GREEDY } from '../../engine/support/rig.js';
+import { Hive, type ScriptedWorker } from '../support/hive.js';
+
+/** A simulated fleet whose workers die of some prompts, and are restarted. */
+
+/** The first token of a prompt that kills its worker. */
+export const POISON = 666;
+/** How long a dead worker takes to serve again. */
+const RESTART_MS = 2_600;
+
+export interface Run {
+  readonly request: FleetRequest;
+  readonly ids: number[];
+  readonly abort: AbortController;
+  error: Error | null;
+  over: boolean;
+}
+
+export interface FleetSpec {
+  readonly workers: number;
+  /** Pause before each token. */
+  readonly stepMs?: number;
+  /** Tokens that a poisonous prompt generates before it kills. */
+  readonly poisonAfter?: number;
+  /** Time between the start of a poisonous prompt and the death. */
+  readonly poisonMs?: number;
+}
+
+export class MortalFleet {
+  readonly hives: Hive[];
+  /** Ids of the workers that died, in order. */
+  readonly deaths: string[] = [];
+  /** How often a worker was asked to compute a poisonous prompt. */
+  poisonAsked = 0;
+  private readonly live = new Map<string, ScriptedWorker>();
+  private incarnations = 0;
+  private asked = 0;
+
+  constructor(
+    private readonly spec: FleetSpec,
+    coordinators = 1,
+  ) {
+    const first = new Hive();
+    this.hives = [first];
+    for (let i = 1; i < coordinators; i++) this.hives.push(new Hive(first, `coordinator-${i + 1}`));
+  }
+
+  get clock() {
+    return this.hives[0]!.clock;
+  }
+
+  get workers(): readonly string[] {
+    return [...this.live.keys()];
+  }
+
+  async start(): Promise<this> {
+    for (let i = 1; i <= this.spec.workers; i++) await this.boot(`w${i}`);
+    return this;
+  }
+
+  /** Sends a prompt to a coordinator. */
+  send(first: number, maxTokens: number, hive: Hive = this.hives[0]!): Run {
+    const request: FleetRequest = {
+      requestId: `r${++this.asked}`,
+      tokens: Uint32Array.of(first, 1, 2),
+      salt: null,
+      sampling: GREEDY,
+      stopping: { maxTokens, minTokens: 0, tokenIds: [], ignoreEos: true },
+      worker: null,
+    };
+    const run: Run = { request, ids: [], abort: new AbortController(), error: null, over: false };
+    void (async () => {
+      try {
+        for await (const event of hive.router.generate(request, run.abort.signal)) run.ids.push(...idsOf(event));
+      } catch (error) {
+        run.error = error as Error;
+      }
+      run.over = true;
+    })();
+    return run;
+  }
+
+  /** Kills a worker, which is restarted. */
+  async kill(id: string): Promise<void> {
+    const worker = this.live.get(id);
+    if (!worker) return;
+    this.live.delete(id);
+    this.deaths.push(id);
+    await worker.die();
+    for (const hive of this.hives) {
+      hive.cut(worker);
+      hive.roster.linkClosed(id, worker.says.incarnation);
+    }
+    this.clock.after(RESTART_MS, () => void this.boot(id));
+  }
+
+  /** Advances time while the living workers announce themselves. */
+  async pass(ms: number): Promise<void> {
+    for (let passed = 0; passed < ms; passed += 50) {
+      if (passed % 400 === 0) for (const worker of this.live.values()) worker.announce();
+      await this.clock.advance(Math.min(50, ms - passed));
+    }
+  }
+
+  /** Passes time until all runs are over. */
+  async finish(runs: readonly Run[], limitMs = 120_000): Promise<void> {
+    for (let passed = 0; passed < limitMs && runs.some(({ over }) => !over); passed += 400) await this.pass(400);
+  }
+
+  async close(): Promise<void> {
+    this.live.clear();
+    for (const hive of this.hives) await hive.close();
+  }
+
+  private async boot(id: string): Promise<void> {
+    const incarnation = String(++this.incarnations).padStart(6, '0');
+    const linked = await this.hives[0]!.add(id, { incarnation }, [], (worker) => {
+      worker.generate = (request) => this.compute(id, worker, request);
+      this.live.set(id, worker);
+    });
+    for (const hive of this.hives) hive.link(linked);
+  }
+
+  private async *compute(id: string, worker: ScriptedWorker, request: GenerateRequest): AsyncGenerator<GenerateEvent> {
+    const { stepMs = 20, poisonAfter = 0, poisonMs = 30 } = this.spec;
+    const isPoison = unpackTokens(request.tokens)[0] === POISON;
+    if (isPoison) this.poisonAsked++;
+    yield { type: 'start', cached: { local: 0, remote: 0, computed: 3 }, queueMs: 0 };
+    for (let at = request.resumeTokens; at < request.stopping.maxTokens; at++) {
+      if (isPoison && at >= poisonAfter) {
+        await this.sleep(poisonMs);
+        if (this.live.get(id) === worker) void this.kill(id);
+        await new Promise(() => {});
+      }
+      await this.sleep(stepMs);
+      yield { type: 'tokens', ids: [at] };
+    }
+    yield { type: 'end', reason: 'length', token: null };
+  }
+
+  private sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => this.clock.after(ms, resolve));
+  }
+}
+
+function idsOf(event: FleetEvent): readonly number[] {
+  return event.type === 'tokens' ? event.ids : [];
+}
+
+/** Whether the run ended with all its tokens. */
+export function isWhole({ request, ids, error, over }: Run): boolean {
+  return over && error === null && ids.length === request.stopping.maxTokens && ids.every((id, at) => id === at);
+}

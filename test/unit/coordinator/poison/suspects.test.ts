@@ -1,0 +1,139 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { FATE_WAIT_MS, Suspects } from '../../../../coordinator/poison/suspects.js';
+import { CLEARING_TOKENS } from '../../../../coordinator/poison/verdict.js';
+import { SimulatedClock } from '../../../../src/clock.js';
+
+describe('the suspects of a death', () => {
+  let clock: SimulatedClock;
+  let suspects: Suspects;
+  let verdicts: string[];
+  let trusted: boolean;
+
+  beforeEach(() => {
+    clock = new SimulatedClock();
+    verdicts = [];
+    trusted = false;
+    suspects = new Suspects({
+      clock,
+      trusts: () => trusted,
+      isConvicted: () => false,
+      onWitnessed: () => {},
+      onProbation: () => {},
+      onCleared: () => {},
+      onVerdict: (prompt, workers) => verdicts.push(`${prompt}: ${workers.join(' ')}`),
+    });
+  });
+
+  /** A prompt that has begun on a worker. */
+  function begun(prompt: string, worker: string, resumed = 0) {
+    const trial = suspects.begin(prompt, worker, '1', resumed);
+    trial.started();
+    return trial;
+  }
+  /** The worker dies, and its requests notice it. */
+  async function dies(worker: string, ...trials: ReturnType<typeof begun>[]): Promise<void> {
+    for (const trial of trials) {
+      trial.lost();
+      trial.over();
+    }
+    suspects.dead(worker, '1', false);
+    await clock.advance(1_000);
+  }
+
+  it('are the prompts that had begun, and not those that waited', async () => {
+    const [a, b] = [begun('a', 'w1'), suspects.begin('b', 'w1', '1', 0)];
+    await dies('w1', a, b);
+    expect([suspects.isSuspect('a'), suspects.isSuspect('b')]).toEqual([true, false]);
+  });
+
+  it('include prompts whose clients have not noticed the loss, or gave up shortly before', async () => {
+    begun('slow', 'w1');
+    begun('cancelled', 'w1').over();
+    await dies('w1');
+    expect([suspects.isSuspect('slow'), suspects.isSuspect('cancelled')]).toEqual([true, true]);
+  });
+
+  it('are nobody if the worker left, was fenced, is heard again, or stays a trusted member', async () => {
+    const ends = [
+      () => suspects.spared('w1', '1'),
+      () => suspects.dead('w1', '1', true),
+      () => suspects.lives('w1', '1'),
+      async () => {
+        trusted = true;
+        await clock.advance(FATE_WAIT_MS);
+      },
+    ];
+    for (const [i, end] of ends.entries()) {
+      const trial = begun(`p${i}`, 'w1');
+      // A fenced worker's calls fail after membership has told.
+      if (i === 1) await end();
+      const { fate } = trial.lost();
+      trial.over();
+      await end();
+      expect([i, suspects.isSuspect(`p${i}`)]).toEqual([i, false]);
+      if (i !== 1) expect(fate).toBe('unknown');
+      suspects.lives('w1', '1');
+    }
+  });
+
+  it('are those of a worker whose connection closed before a newer incarnation came', async () => {
+    begun('a', 'w1');
+    suspects.unlink('w1', '1');
+    suspects.dead('w1', '1', true);
+    expect(suspects.isSuspect('a')).toBe(true);
+  });
+
+  it('run on workers without other suspects, one copy at a time', async () => {
+    await dies('w1', begun('a', 'w1'), begun('b', 'w1'));
+    const a = begun('a', 'w2');
+    expect(suspects.gate('b')).toEqual({ kind: 'probation', avoid: new Set(['w2']) });
+    expect(suspects.gate('a')).toEqual({ kind: 'wait', why: 'probation' });
+    expect(suspects.gate('c')).toEqual({ kind: 'free' });
+    a.generated(CLEARING_TOKENS);
+    expect(suspects.isSuspect('a')).toBe(true);
+    await clock.advance(1_000);
+    a.generated(1);
+    expect(suspects.isSuspect('a')).toBe(false);
+    expect(suspects.gate('b')).toEqual({ kind: 'probation', avoid: new Set() });
+  });
+
+  it('wait for the verdict on a second death, which convicts the only one that witnessed both', async () => {
+    await dies('w1', begun('a', 'w1'), begun('b', 'w1'));
+    const [a, c] = [begun('a', 'w2'), begun('c', 'w2')];
+    for (const trial of [a, c]) trial.lost();
+    for (const trial of [a, c]) trial.over();
+    expect(suspects.gate('a')).toEqual({ kind: 'wait', why: 'verdict' });
+    await dies('w2');
+    expect(verdicts).toEqual(['a: w1 w2']);
+    expect([suspects.isSuspect('b'), suspects.isSuspect('c')]).toEqual([false, false]);
+  });
+
+  it('are not convicted if another one has witnessed as many deaths', async () => {
+    await dies('w1', begun('a', 'w1'), begun('b', 'w1'));
+    await dies('w2', begun('a', 'w2'), begun('b', 'w2'));
+    expect(verdicts).toEqual([]);
+    await dies('w3', begun('a', 'w3'));
+    expect(verdicts).toEqual(['a: w1 w2 w3']);
+    expect(suspects.isSuspect('b')).toBe(false);
+  });
+
+  it('need three deaths while somebody kills workers', async () => {
+    for (const worker of ['k1', 'k2', 'k3']) await dies(worker);
+    await dies('w1', begun('a', 'w1'));
+    await dies('w2', begun('a', 'w2'));
+    expect(verdicts).toEqual([]);
+    await dies('w3', begun('a', 'w3'));
+    expect(verdicts).toEqual(['a: w1 w2 w3']);
+  });
+
+  it('are not convicted as popular prompts whose copies ran on two killed workers', async () => {
+    begun('a', 'w0').complete();
+    const [first, second] = [begun('a', 'w1'), begun('a', 'w2')];
+    first.generated(5);
+    second.generated(80);
+    await clock.advance(1);
+    await dies('w1', first);
+    await dies('w2', second);
+    expect(verdicts).toEqual([]);
+  });
+});
