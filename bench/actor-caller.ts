@@ -69,7 +69,7 @@ export class ActorCaller {
 /** Resolves when calls to the server take this kind of route. */
 async function taken(system: ActorSystem, kind: RouteKind): Promise<void> {
   const untilMs = performance.now() + OPEN_TIMEOUT_MS;
-  while (system.pathTo(SERVER) !== kind) {
+  while (system.routeTo(SERVER).kind !== kind) {
     if (performance.now() > untilMs) throw new Unavailable(`cannot call the server by the route ${kind}`);
     await pause(10);
   }

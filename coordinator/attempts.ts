@@ -46,6 +46,8 @@ export interface Placed {
   prefilled(): void;
   /** Whether the bus has been lost since the placement. A failure of the request then says nothing about the worker. */
   busWasLost(): boolean;
+  /** Whether the direct connection to the worker has closed since the placement. The worker may live on, and be reached another way. */
+  connectionWasLost(): boolean;
   /** To be called when the attempt has ended, in success or failure. */
   done(): void;
 }
@@ -54,6 +56,8 @@ export interface Placed {
 export interface Failures {
   /** Instances of workers that failed or refused the request. */
   readonly tried: ReadonlySet<string>;
+  /** Those of `tried` whose direct connection broke. One that is connected again lives, and may be tried again. */
+  readonly cutOff: ReadonlySet<string>;
   /** Workers that were lost, so far as is known not because of NATS. */
   readonly lost: readonly LostWorker[];
 }
@@ -79,18 +83,22 @@ export async function* runToItsEnd(
   onResumed: () => void,
 ): AsyncGenerator<FleetEvent> {
   const tried = new Set<string>();
+  const cutOff = new Set<string>();
   const lost: LostWorker[] = [];
+  /** Those of `lost` whose attempt brought the answer forward before its connection broke. */
+  const advanced = new Set<LostWorker>();
   let outages = 0;
   const generated: number[] = [];
   const prompt = new PromptParts(request.tokens.length);
   let started = false;
   let last: ShoalError | null = null;
-  while (outages + chargeable(lost) < REQUEST_ATTEMPTS && outages + lost.length < REQUEST_LOSSES) {
+  while (outages + chargeable(lost, advanced) < REQUEST_ATTEMPTS && outages + lost.length < REQUEST_LOSSES) {
     const tokens = withGenerated(request.tokens, generated);
-    const chosen = await choose(tokens, generated.length, { tried, lost }, signal);
+    const chosen = await choose(tokens, generated.length, { tried, cutOff, lost }, signal);
     if (!chosen) break;
     const { worker, trial } = chosen;
-    if (generated.length > 0) onResumed();
+    const resumed = generated.length;
+    if (resumed > 0) onResumed();
     try {
       let start: FleetEvent | null = null;
       prompt.restart();
@@ -121,10 +129,17 @@ export async function* runToItsEnd(
       if (!(error instanceof Unavailable || error instanceof Overloaded)) throw error;
       const outage = chosen.busWasLost();
       // A full queue is cheap to skip.
-      if (error instanceof Unavailable && outage) outages++;
-      else if (error instanceof Unavailable) lost.push(trial.lost());
+      const cut = chosen.connectionWasLost();
+      if (error instanceof Unavailable && outage) {
+        outages++;
+      } else if (error instanceof Unavailable) {
+        const loss = trial.lost();
+        lost.push(loss);
+        if (cut && generated.length > resumed) advanced.add(loss);
+      }
       // A worker that failed because the bus was lost may be tried again.
       if (error instanceof Overloaded || !outage) tried.add(worker.instance);
+      if (error instanceof Unavailable && cut) cutOff.add(worker.instance);
       last = error;
       if (generated.length > 0 && generated.length >= request.stopping.maxTokens) {
         // All tokens have arrived, so the lost end event is known without another attempt.
@@ -138,9 +153,12 @@ export async function* runToItsEnd(
   throw last ?? new Unavailable('no worker is serving; retry when /health/ready returns 200');
 }
 
-/** Losses that count as attempts. A death is no fault of most requests that witness it; `poison` finds the one whose fault it is. */
-function chargeable(lost: readonly LostWorker[]): number {
-  return lost.filter(({ fate }) => fate === 'spared').length;
+/**
+ * Losses that count as attempts. A death is no fault of most requests that witness it; `poison` finds the one whose fault it is. Nor does a
+ * broken connection count if the answer advanced before it broke.
+ */
+function chargeable(lost: readonly LostWorker[], advanced: ReadonlySet<LostWorker>): number {
+  return lost.filter((loss) => loss.fate === 'spared' && !advanced.has(loss)).length;
 }
 
 function messageOf(request: Attempted, { sources }: Placed, tokens: Uint32Array, prompt: PromptParts): GenerateRequest {

@@ -103,7 +103,7 @@ export class LiveFleet implements Fleet {
     const latencyMs = clock.now() - startedMs;
     const serving = roster.members().filter(({ state }) => state === 'serving');
     const linked = serving.filter(
-      ({ id, incarnation }) => actors.pathTo({ node: id, incarnation }) === 'direct',
+      ({ id, incarnation }) => actors.routeTo({ node: id, incarnation }).kind === 'direct',
     ).length;
     const reachable = reached ? serving.length : linked;
     const served = linked > 0 ? 'requests go to workers over direct connections' : 'new requests wait';

@@ -1,10 +1,11 @@
-import type { RouteKind } from '../src/actors/route.js';
+import type { Route } from '../src/actors/route.js';
 import type { ActorSystem } from '../src/actors/system.js';
 import type { Bus } from '../src/bus/bus.js';
 import type { Clock } from '../src/clock.js';
 import type { BlockKey, BlockMeta } from '../src/core/block.js';
 import type { Holdings } from '../src/core/holdings.js';
 import { blockKeys, rootSeed } from '../src/core/key.js';
+import type { Member } from '../src/core/member.js';
 import { type Candidate, place } from '../src/core/placement.js';
 import { Unavailable } from '../src/errors.js';
 import type { Roster } from '../src/fleet/roster.js';
@@ -120,7 +121,7 @@ export class Router {
       }
       const tried = this.triedIds(failures);
       const candidates = this.rank(tokens, blocks, tried);
-      const routed = candidates.filter((candidate) => this.pathTo(candidate) !== null);
+      const routed = candidates.filter((candidate) => this.routeTo(candidate).open);
       // No worker is known or reachable, and NATS is lost: wait for a route. If the only known workers refused the request, waiting is no remedy.
       if (routed.length === 0 && !bus.connected && (candidates.length > 0 || failures.tried.size === 0)) {
         routesUntilMs ??= clock.now() + BUS_WAIT_MS;
@@ -147,13 +148,23 @@ export class Router {
   }
 
   /** The ids of the workers whose present incarnation has failed or refused the request. */
-  private triedIds({ tried }: Failures): Set<string> {
-    const members = this.options.roster.members();
-    return new Set(members.filter(({ id, incarnation }) => tried.has(instanceOf(id, incarnation))).map(({ id }) => id));
+  private triedIds({ tried, cutOff }: Failures): Set<string> {
+    const { roster, actors } = this.options;
+    const isTried = ({ id, incarnation }: Member) => {
+      const instance = instanceOf(id, incarnation);
+      const connected = actors.routeTo({ node: id, incarnation }).kind === 'direct';
+      return tried.has(instance) && !(cutOff.has(instance) && connected);
+    };
+    return new Set(
+      roster
+        .members()
+        .filter(isTried)
+        .map(({ id }) => id),
+    );
   }
 
-  private pathTo({ worker, incarnation }: Candidate): RouteKind | null {
-    return this.options.actors.pathTo({ node: worker, incarnation });
+  private routeTo({ worker, incarnation }: Candidate): Pick<Route, 'kind' | 'open'> {
+    return this.options.actors.routeTo({ node: worker, incarnation });
   }
 
   private placed(best: Candidate, { prompt, resumed, blocks }: Attempt): Placed {
@@ -163,7 +174,7 @@ export class Router {
     const load = this.inFlight.add(worker, best.computeTokens);
     const trial = poison.suspects.begin(prompt, worker, incarnation, resumed);
     const outages = this.outages.count;
-    const path = this.pathTo(best);
+    const route = this.routeTo(best);
     const placement = `placement-${++this.placements}`;
     const keys = blocks.map(({ key }) => key);
     holdings.promise(placement, worker, keys, clock.now() + PROMISE_TIMEOUT_MS);
@@ -187,7 +198,8 @@ export class Router {
       sources: [...best.sources],
       trial,
       prefilled,
-      busWasLost: () => path === 'nats' && this.outages.count > outages,
+      busWasLost: () => route.kind === 'nats' && this.outages.count > outages,
+      connectionWasLost: () => route.kind === 'direct' && !route.open,
       done: () => {
         load.done();
         trial.over();

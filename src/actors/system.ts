@@ -217,10 +217,9 @@ export class ActorSystem {
     await entry.actor.stop(new Unavailable(`the actor ${name} was stopped`));
   }
 
-  /** The route that a call to a node would take now; null if none is open. */
-  pathTo(node: NodeAddress): RouteKind | null {
-    const route = this.post.routeTo(node);
-    return route.open ? route.kind : null;
+  /** The route that a call to a node would take now. A direct route that closes stays closed; the bus may come back. */
+  routeTo(node: NodeAddress): Pick<Route, 'kind' | 'open'> {
+    return this.post.routeTo(node);
   }
 
   /** Nodes with an open direct link. */

@@ -54,8 +54,8 @@ describe('direct links between nodes', () => {
     expect(await drain(counter.stream('upTo', { limit: 1_000 }))).toEqual({ items: upTo(1_000), error: null });
     expect(subjects).toEqual([]);
     expect(world.paths).toEqual(['direct', 'direct', 'direct']);
-    expect(world.a.pathTo(world.b.node)).toBe('direct');
-    expect(world.b.pathTo(world.a.node)).toBe('direct');
+    expect(world.a.routeTo(world.b.node).kind).toBe('direct');
+    expect(world.b.routeTo(world.a.node).kind).toBe('direct');
   });
 
   test('carry calls both ways, whichever end dialled', async () => {

@@ -34,23 +34,25 @@ type Step = GenerateEvent | Error | 'forever';
 /** Scripted workers, chosen in order. */
 class Stage {
   readonly requests: GenerateRequest[] = [];
-  readonly placements: { readonly tokens: number[]; readonly tried: string[] }[] = [];
+  readonly placements: { readonly tokens: number[]; readonly tried: string[]; readonly cutOff: string[] }[] = [];
   readonly calls: string[] = [];
   readonly trials: string[] = [];
   /** Indices of placements whose worker died. */
   readonly dead = new Set<number>();
   /** Indices of placements during which the bus is lost. */
   readonly outages = new Set<number>();
+  /** Attempts whose direct connection breaks. */
+  readonly cuts = new Set<number>();
   resumed = 0;
   readonly abort = new AbortController();
 
   constructor(private readonly parts: readonly (readonly Step[])[]) {}
 
-  readonly choose: Choose = async (prompt, _resumed, { tried }) => {
+  readonly choose: Choose = async (prompt, _resumed, { tried, cutOff }) => {
     const index = this.placements.length;
     const part = this.parts[index];
     if (!part) return null;
-    this.placements.push({ tokens: [...prompt], tried: [...tried] });
+    this.placements.push({ tokens: [...prompt], tried: [...tried], cutOff: [...cutOff] });
     const placed: Placed = {
       worker: {
         id: `w${index}`,
@@ -69,6 +71,7 @@ class Stage {
       sources: [{ worker: 'peer', blocks: index }],
       prefilled: () => this.calls.push(`prefilled w${index}`),
       busWasLost: () => this.outages.has(index),
+      connectionWasLost: () => this.cuts.has(index),
       done: () => this.calls.push(`done w${index}`),
     };
     return placed;
@@ -129,9 +132,9 @@ describe('running a request to its end', () => {
     expect(error).toBeNull();
     expect(events).toEqual([{ ...START, worker: 'w0' }, tokens(4), tokens(5, 6), tokens(7), END]);
     expect(stage.placements).toEqual([
-      { tokens: [1, 2, 3], tried: [] },
-      { tokens: [1, 2, 3, 4, 5, 6], tried: ['w0'] },
-      { tokens: [1, 2, 3, 4, 5, 6], tried: ['w0', 'w1'] },
+      { tokens: [1, 2, 3], tried: [], cutOff: [] },
+      { tokens: [1, 2, 3, 4, 5, 6], tried: ['w0'], cutOff: [] },
+      { tokens: [1, 2, 3, 4, 5, 6], tried: ['w0', 'w1'], cutOff: [] },
     ]);
     expect(stage.requests.map((request) => [...unpackTokens(request.tokens)])).toEqual([
       [1, 2, 3],
@@ -288,6 +291,27 @@ describe('running a request to its end', () => {
     for (let i = 0; i <= REQUEST_ATTEMPTS; i++) stage.outages.add(i);
     expect((await stage.all()).error).toBe(lost);
     expect(stage.placements.length).toBe(REQUEST_ATTEMPTS);
+  });
+
+  it('names the workers whose connection broke', async () => {
+    const lost = new Unavailable('items were lost');
+    const stage = new Stage([[START, tokens(4), lost], [lost], [START, tokens(5), END]]);
+    stage.cuts.add(0);
+    expect((await stage.all()).events).toEqual([{ ...START, worker: 'w0' }, tokens(4), tokens(5), END]);
+    expect(stage.placements.map(({ tried }) => tried)).toEqual([[], ['w0'], ['w0', 'w1']]);
+    expect(stage.placements.map(({ cutOff }) => cutOff)).toEqual([[], ['w0'], ['w0']]);
+  });
+
+  it('goes on over broken connections while the answer advances, and gives up where it does not', async () => {
+    const lost = new Unavailable('items were lost');
+    const advancing = Array.from({ length: 8 }, () => [START, tokens(4), lost]);
+    const stage = new Stage([...advancing, [START, tokens(5), END]]);
+    for (let i = 0; i < 8; i++) stage.cuts.add(i);
+    expect((await stage.all()).error).toBeNull();
+    const stuck = new Stage(Array.from({ length: REQUEST_ATTEMPTS + 1 }, () => [START, lost]));
+    for (let i = 0; i <= REQUEST_ATTEMPTS; i++) stuck.cuts.add(i);
+    expect((await stuck.all()).error).toBe(lost);
+    expect(stuck.placements.length).toBe(REQUEST_ATTEMPTS);
   });
 
   it('fails if a worker ends its stream without an end event', async () => {

@@ -251,6 +251,27 @@ describe('an outage of the bus with requests', () => {
     expect(second.requests.length).toBeLessThanOrEqual(1);
   });
 
+  it('one whose only worker loses its connection, with tokens on the way, goes on there once it is connected again', async () => {
+    await hive.close();
+    hive = new Hive();
+    a = await hive.add('a');
+    b = a;
+    hive.link(a);
+    const { goOn } = halting();
+    const its = run();
+    await hive.pass(100);
+    hive.hub.fault = (from) => (from.node === 'a' ? 0 : 1);
+    goOn();
+    await settled();
+    hive.cut(a);
+    hive.hub.fault = null;
+    await hive.pass(800);
+    hive.link(a);
+    await hive.pass(3_000);
+    expect([idsOf(its), its.error, its.events.at(-1)?.type]).toEqual([TEN, null, 'end']);
+    expect(a.requests.map(({ resumeTokens }) => resumeTokens)).toEqual([0, 1]);
+  });
+
   it('ends the wait of a cancelled request, and sends it to no worker', async () => {
     lose();
     const its = run();

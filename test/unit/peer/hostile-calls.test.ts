@@ -147,7 +147,7 @@ async function open(clock: Clock = new SystemClock(), friends: Clock = new Syste
   const { address } = await bob.spawn();
   echo = friend.actors.ref(EchoProtocol, address);
   friend.links.connect({ node: 'bob', incarnation: BOB.incarnation });
-  await until(() => friend.actors.pathTo(bob.actors.node) === 'direct');
+  await until(() => friend.actors.routeTo(bob.actors.node).kind === 'direct');
 }
 
 async function close(): Promise<void> {
@@ -188,7 +188,7 @@ async function isDialled(): Promise<Hostile> {
     }, reject);
   });
   const peer = await dialled;
-  await until(() => friend.actors.pathTo(bob.actors.node) === 'direct');
+  await until(() => friend.actors.routeTo(bob.actors.node).kind === 'direct');
   return peer;
 }
 
@@ -198,7 +198,7 @@ function linkedToMallory(): boolean {
 
 /** Bob is well, and the friend's calls take the direct way. */
 async function expectUnharmed(): Promise<void> {
-  expect(friend.actors.pathTo(bob.actors.node)).toBe('direct');
+  expect(friend.actors.routeTo(bob.actors.node).kind).toBe('direct');
   expect(await echo.ask('say', { bytes: 3 })).toHaveLength(3);
   expect(friend.closed).toEqual([]);
   expect(bob.events.filter(({ type }) => type !== 'dropped')).toEqual([]);
@@ -292,7 +292,7 @@ describe('a connection for calls that was dialled to a hostile peer', () => {
     expect(friend.closed[0]).toMatch(/^bob (corrupt|internal)$/);
     // The true one is there again.
     friend.sockets.set('bob', join(folder, 'bob.sock'));
-    await until(() => friend.actors.pathTo(bob.actors.node) === 'direct');
+    await until(() => friend.actors.routeTo(bob.actors.node).kind === 'direct');
     expect(await echo.ask('say', { bytes: 3 })).toHaveLength(3);
   });
 });
