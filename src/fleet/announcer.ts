@@ -11,11 +11,15 @@ import { tryPublish } from './try-publish.js';
 
 /** How long changes of load are gathered before one announcement of them all. */
 const GATHER_MS = 10;
+/** Limit on the announcements per second that answer a `hello` at once. Beyond it, answers are gathered for `GATHER_MS`. */
+const HELLOS_PER_S = 20;
 
 /** Announces this worker to the fleet: regularly, after each change, and when a new process says `hello`. */
 export class Announcer {
   private ticking: Timer | null = null;
   private hello: Subscription | null = null;
+  private helloSinceMs = Number.NEGATIVE_INFINITY;
+  private hellos = 0;
   private due: Timer | null = null;
   private gone = false;
 
@@ -29,7 +33,7 @@ export class Announcer {
 
   start(): void {
     this.ticking = this.clock.every(ANNOUNCE_INTERVAL_MS, () => this.announce());
-    this.hello = this.bus.subscribe(this.subjects.hello, () => this.soon());
+    this.hello = this.bus.subscribe(this.subjects.hello, () => this.onHello());
     this.announce();
   }
 
@@ -47,6 +51,17 @@ export class Announcer {
     const announcement = this.describe();
     if (!tryPublish(this.bus, this.subjects.announce, encode(announcement)))
       this.linked.tell('announced', announcement);
+  }
+
+  /** Answers a new process at once, and many of them together. */
+  private onHello(): void {
+    const nowMs = this.clock.now();
+    if (nowMs - this.helloSinceMs >= 1_000) {
+      this.helloSinceMs = nowMs;
+      this.hellos = 0;
+    }
+    if (++this.hellos <= HELLOS_PER_S) this.announce();
+    else this.soon();
   }
 
   /** Publishes that this worker leaves, and ends all announcements. */
