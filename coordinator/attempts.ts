@@ -82,19 +82,13 @@ export async function* runToItsEnd(
   signal: AbortSignal,
   onResumed: () => void,
 ): AsyncGenerator<FleetEvent> {
-  const tried = new Set<string>();
-  const cutOff = new Set<string>();
-  const lost: LostWorker[] = [];
-  /** Those of `lost` whose attempt brought the answer forward before its connection broke. */
-  const advanced = new Set<LostWorker>();
-  let outages = 0;
+  const failures = new FailedAttempts();
   const generated: number[] = [];
   const prompt = new PromptParts(request.tokens.length);
   let started = false;
-  let last: ShoalError | null = null;
-  while (outages + chargeable(lost, advanced) < REQUEST_ATTEMPTS && outages + lost.length < REQUEST_LOSSES) {
+  while (!failures.exhausted) {
     const tokens = withGenerated(request.tokens, generated);
-    const chosen = await choose(tokens, generated.length, { tried, cutOff, lost }, signal);
+    const chosen = await choose(tokens, generated.length, failures, signal);
     if (!chosen) break;
     const { worker, trial } = chosen;
     const resumed = generated.length;
@@ -127,20 +121,7 @@ export async function* runToItsEnd(
     } catch (error) {
       if (signal.aborted) throw new Cancelled('the client disconnected');
       if (!(error instanceof Unavailable || error instanceof Overloaded)) throw error;
-      const outage = chosen.busWasLost();
-      // A full queue is cheap to skip.
-      const cut = chosen.connectionWasLost();
-      if (error instanceof Unavailable && outage) {
-        outages++;
-      } else if (error instanceof Unavailable) {
-        const loss = trial.lost();
-        lost.push(loss);
-        if (cut && generated.length > resumed) advanced.add(loss);
-      }
-      // A worker that failed because the bus was lost may be tried again.
-      if (error instanceof Overloaded || !outage) tried.add(worker.instance);
-      if (error instanceof Unavailable && cut) cutOff.add(worker.instance);
-      last = error;
+      failures.add(error, chosen, generated.length > resumed);
       if (generated.length > 0 && generated.length >= request.stopping.maxTokens) {
         // All tokens have arrived, so the lost end event is known without another attempt.
         yield { type: 'end', reason: 'length', token: null };
@@ -150,15 +131,49 @@ export async function* runToItsEnd(
       chosen.done();
     }
   }
-  throw last ?? new Unavailable('no worker is serving; retry when /health/ready returns 200');
+  throw failures.last ?? new Unavailable('no worker is serving; retry when /health/ready returns 200');
 }
 
-/**
- * Losses that count as attempts. A death is no fault of most requests that witness it; `poison` finds the one whose fault it is. Nor does a
- * broken connection count if the answer advanced before it broke.
- */
-function chargeable(lost: readonly LostWorker[], advanced: ReadonlySet<LostWorker>): number {
-  return lost.filter((loss) => loss.fate === 'spared' && !advanced.has(loss)).length;
+class FailedAttempts implements Failures {
+  readonly tried = new Set<string>();
+  readonly cutOff = new Set<string>();
+  readonly lost: LostWorker[] = [];
+  last: ShoalError | null = null;
+  /** Those of `lost` whose attempt brought the answer forward before its connection broke. */
+  private readonly advanced = new Set<LostWorker>();
+  private outages = 0;
+
+  /** Whether the client is to be told. */
+  get exhausted(): boolean {
+    const { outages, lost } = this;
+    return outages + this.charged >= REQUEST_ATTEMPTS || outages + lost.length >= REQUEST_LOSSES;
+  }
+
+  /** Records a failed attempt. `advanced`: it had brought the answer forward. A full queue costs nothing but the worker. */
+  add(error: Unavailable | Overloaded, { worker, trial, ...chosen }: Placed, advanced: boolean): void {
+    this.last = error;
+    const outage = chosen.busWasLost();
+    // A worker that failed because the bus was lost may be tried again.
+    if (error instanceof Overloaded || !outage) this.tried.add(worker.instance);
+    if (error instanceof Overloaded) return;
+    if (outage) this.outages++;
+    else this.addLoss(trial.lost(), worker, chosen.connectionWasLost(), advanced);
+  }
+
+  private addLoss(loss: LostWorker, { instance }: ChosenWorker, connectionLost: boolean, advanced: boolean): void {
+    this.lost.push(loss);
+    if (!connectionLost) return;
+    this.cutOff.add(instance);
+    if (advanced) this.advanced.add(loss);
+  }
+
+  /**
+   * Losses that count as attempts. A death is no fault of most requests that witness it; `poison` finds the one whose fault it is. Nor does a
+   * broken connection count if the answer advanced before it broke.
+   */
+  private get charged(): number {
+    return this.lost.filter((loss) => loss.fate === 'spared' && !this.advanced.has(loss)).length;
+  }
 }
 
 function messageOf(request: Attempted, { sources }: Placed, tokens: Uint32Array, prompt: PromptParts): GenerateRequest {

@@ -11,6 +11,10 @@ describe('docs/ARCHITECTURE.md', () => {
     await expect(architecturePage(readFileSync(PAGE, 'utf8'), sourceFiles())).toMatchFileSnapshot(PAGE);
   });
 
+  it('counts no function over 70 lines', () => {
+    expect(readFileSync(PAGE, 'utf8')).toContain('| functions over 70 lines | 0 |');
+  });
+
   it('can say of each file, in a sentence, what it holds', () => {
     const bad = sourceFiles()
       .map((source) => ({ path: source.path, summary: summaryOf(source) }))
