@@ -7,7 +7,7 @@ import { CoordinatorMessage } from '../src/protocol/announcement.js';
 import { encode } from '../src/wire/msgpack.js';
 import { readMessage } from '../src/wire/read-message.js';
 
-/** The coordinators of the fleet, including this one. They run independently and know only of each other's existence. */
+/** The coordinators of the fleet, including this one. They run independently. */
 export class Siblings {
   private readonly heard = new Map<string, { message: CoordinatorMessage; atMs: number }>();
   private ticking: Timer | null = null;

@@ -23,7 +23,7 @@ export const STOP_TOKEN_IDS = 256;
 export const LOGIT_BIAS_ENTRIES = 1024;
 /** Limit on `logprobs`: the most likely alternatives per token. */
 export const LOGPROBS = 20;
-/** Limit on the tokens of a prompt for any model: they travel to a worker in one message, with a key for each block. */
+/** Limit on the tokens of a prompt for any model: they travel to a worker in one message. */
 export const PROMPT_TOKENS = 192 * 1024;
 /** Limit on the requests that a coordinator has accepted and not answered yet. */
 export const COORDINATOR_REQUESTS = 4096;

@@ -18,7 +18,7 @@ import type { BlockHost } from './block-host.js';
 import { CompareAnswer, type Comparer } from './compare-answer.js';
 import { FetchAnswer } from './fetch-answer.js';
 import { OfferAnswer } from './offer-answer.js';
-import { PinAnswer } from './shared-read.js';
+import { PinAnswer } from './pin-answer.js';
 
 /** The dialled side of one connection for blocks, after the handshake. */
 

@@ -25,7 +25,7 @@ export interface Payload {
 export interface ConnectionOptions {
   /** Makes the socket, which puts incoming bytes into the inlet. */
   readonly open: (inlet: Inlet) => Socket;
-  /** A connection on which nothing moves for so long, though something is due, is closed. */
+  /** Time after which a connection is closed if something is due and nothing moves. */
   readonly progressTimeoutMs: number;
   /** The connection is over, and its owner has been told. */
   readonly onClosed?: ((reason: ShoalError) => void) | undefined;

@@ -8,7 +8,7 @@ import { PEER_BLOCKS_PINNED } from '../../../src/limits.js';
 import { liveHandles } from '../../../src/native/handle.js';
 import { memoryFile, seal } from '../../../src/native/libc.js';
 import type { SharedMemoryReader } from '../../../src/peer/client/shared-read.js';
-import { PEER_PIN_MS } from '../../../src/peer/server/shared-read.js';
+import { PEER_PIN_MS } from '../../../src/peer/server/pin-answer.js';
 import { BLOCK_BYTES, blocksOf, bytesOf, keyOf } from './support/host.js';
 import { Pair } from './support/pair.js';
 import { provedClient, type RawClient } from './support/raw-peer.js';
