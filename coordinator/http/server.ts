@@ -22,17 +22,17 @@ import { StallGuard } from './stall-guard.js';
 
 /** Largest body of an HTTP request. */
 const HTTP_BODY_BYTES = 8 * 2 ** 20;
-/** A longer body is read so far and dropped, so that its sender sees the refusal. */
+/** Part of a longer body that is read and discarded, so that its sender sees the refusal. */
 const HTTP_DISCARD_BYTES = 64 * 2 ** 20;
 /** Connections of clients that a coordinator accepts. */
 const HTTP_CONNECTIONS = 16_384;
 /** Until a request has come in whole. */
 const HTTP_REQUEST_TIMEOUT_MS = 60_000;
-/** A client that reads nothing of its answer for so long is cut off. */
+/** Time after which a client that reads nothing of its answer is disconnected. */
 const HTTP_STALL_TIMEOUT_MS = 120_000;
-/** Answers that run when the coordinator is told to stop have so long to end. @internal exported for tests. */
+/** Time that running answers have to end when the coordinator is told to stop. @internal exported for tests. */
 export const HTTP_CLOSE_GRACE_MS = 8_000;
-/** After that they end with an error, for which their clients have so long to take it. @internal exported for tests. */
+/** Time that clients then have to read the error with which their answers end. @internal exported for tests. */
 export const HTTP_CLOSE_ERROR_MS = 500;
 
 declare module 'fastify' {

@@ -34,7 +34,7 @@ interface Going<T> extends HeapItem {
  *
  * Guests are evicted before homes, a block only when none of its children is resident, the least recently used first, a pinned block never. All
  * operations on one block are O(log n). A block may be resident without its parent, since the ring spreads the segments of a prompt; such an
- * orphan is evicted as any other block is.
+ * orphan is evicted like any other block.
  */
 export class Residency<T> {
   private readonly residents = new Map<BlockKey, Resident<T>>();

@@ -23,16 +23,17 @@ import type { RepairShare } from './repair-share.js';
 const REPLICATION_DEBTS = 65_536;
 /** Fresh blocks that are sorted by home at a time. */
 const REPLICATION_BATCH_BLOCKS = 64;
-/** Fresh blocks that wait for being sorted. */
+/** Limit on the fresh blocks that wait to be sorted. */
 const REPLICATION_FRESH_BLOCKS = 8192;
 /** Times that a home may have no memory for a block before this worker offers it no more. @internal exported for tests. */
 export const REPLICATION_REFUSALS = 4;
 /** Homes that are pushed to at a time, so that a slow one does not hold up the others, and transfers do not crowd out requests. */
 const REPLICATION_PUSHES = 2;
-/** After a change of the ring, when those who do not give the copies make sure that they are there. @internal exported for tests. */
+/** Time after a change of the ring at which workers with a copy that another was to give check that it arrived. @internal exported for tests. */
 export const REPLICATION_CHECK_MS = 5_000;
-/** By then a new home has its copies, unless the worker that was to give them was lost; and as many changes of the ring are remembered meanwhile. @internal exported for tests. */
+/** Time after which a new home is expected to have its copies. @internal exported for tests. */
 export const REPLICATION_SETTLE_MS = 60_000;
+/** Limit on the changes of the ring that are remembered for that time. */
 const REPLICATION_PAST_RINGS = 16;
 
 export interface ReplicatorOptions {
