@@ -50,8 +50,8 @@ export class OutgoingCall {
   undelivered = false;
   /** The route of all messages of the call until it closes, so that they keep their order. */
   route: Route;
-  /** Time since which the call has had no open route; null while it has one. */
-  routelessMs: number | null = null;
+  /** Since when the call's direct link has been closed without a word from its node on another route; null if it is not. */
+  cutOffMs: number | null = null;
   private readonly begunMs: number;
   private credited = 0;
   private deadline: Timer | null = null;
@@ -103,7 +103,7 @@ export class OutgoingCall {
   }
 
   receive(message: AnswerMessage): void {
-    this.heardMs = this.owner.clock.now();
+    this.heard();
     const streaming = this.request.kind === 'stream';
     if (message.type === 'failure') {
       this.fail(fromWire(message.error));
@@ -121,7 +121,7 @@ export class OutgoingCall {
 
   /** The actor's node answered a probe: it has sent `sent` items, or does not know the call (null). */
   alive(sent: number | null): void {
-    this.heardMs = this.owner.clock.now();
+    this.heard();
     if (sent === null) this.fail(new Unavailable(`cannot finish ${this.label}: the call or its answer was lost`));
     else if (sent > this.arrived) this.itemsLost(sent);
   }
@@ -145,6 +145,11 @@ export class OutgoingCall {
     if (!this.open) return;
     this.close();
     this.receiver.fail(error);
+  }
+
+  private heard(): void {
+    this.heardMs = this.owner.clock.now();
+    this.cutOffMs = null;
   }
 
   private refusal(): ShoalError | null {

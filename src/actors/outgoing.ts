@@ -16,9 +16,8 @@ import type { Route, RouteKind } from './route.js';
 
 /** The calls of this node to actors. */
 
-/** How long a call whose direct link closed while the bus is lost waits for another route. */
-const ROUTELESS_MS = 1_000;
-
+/** How long a call whose direct link closed while the bus is lost waits for word from its node over another route. */
+const CUT_OFF_MS = 1_000;
 /** Limit on the remembered incarnations that are gone; a call to one of them fails at once. */
 const GONE_NODES_REMEMBERED = 4_096;
 
@@ -129,7 +128,7 @@ export class Outgoing implements CallOwner {
       if (call.heardMs <= nowMs - limits.CALL_SILENCE_MS) {
         const silence = `its node has been silent for ${limits.CALL_SILENCE_MS} ms`;
         call.abandon(new Unavailable(`cannot finish ${call.label}: ${silence}`));
-      } else if (call.routelessMs !== null && call.routelessMs <= nowMs - ROUTELESS_MS) {
+      } else if (!call.route.open && call.cutOffMs !== null && call.cutOffMs <= nowMs - CUT_OFF_MS) {
         const cause = 'its direct link closed and NATS is not connected';
         call.abandon(new Unavailable(`cannot finish ${call.label}: ${cause}`));
       } else if (call.undelivered) {
@@ -146,14 +145,12 @@ export class Outgoing implements CallOwner {
     const moved: OutgoingCall[] = [];
     for (const call of this.open.values()) {
       if (call.route.open) continue;
+      // Even over the bus: if that is lost before the node answers there, the node may have died, and nobody else would tell.
+      if (call.route.kind === 'direct') call.cutOffMs ??= this.clock.now();
       const route = this.routeTo(call.to);
-      if (route.open) {
-        call.route = route;
-        call.routelessMs = null;
-        moved.push(call);
-      } else if (call.route.kind === 'direct') {
-        call.routelessMs ??= this.clock.now();
-      }
+      if (!route.open) continue;
+      call.route = route;
+      moved.push(call);
     }
     this.probe(moved);
   }

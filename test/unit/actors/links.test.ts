@@ -164,6 +164,40 @@ describe('direct links between nodes', () => {
     expect(error).toBeInstanceOf(Unavailable);
   });
 
+  test('that close just before the bus is lost fail their calls, which nobody answers over the bus any more', async () => {
+    world.link();
+    const { actor } = await gated(1, 2);
+    const done = drain(actor.stream('flow', { note: null }));
+    await settled();
+    // A server that hangs counts as connected until it leaves pings unanswered.
+    world.broker.fault = () => 0;
+    world.cut();
+    await world.pass(2 * CALL_HEARTBEAT_MS);
+    world.busA.lose();
+    world.busB.lose();
+    await world.pass(2 * CALL_HEARTBEAT_MS);
+    const { items, error } = await done;
+    expect(items).toEqual([1]);
+    expect(error).toBeInstanceOf(Unavailable);
+  });
+
+  test('that close before the bus is lost keep the calls whose node answered over the bus in between', async () => {
+    world.link();
+    const { actor, goOn } = await gated(1, 2);
+    const done = drain(actor.stream('flow', { note: null }));
+    await settled();
+    world.cut();
+    await world.pass(CALL_HEARTBEAT_MS);
+    world.busA.lose();
+    world.busB.lose();
+    await world.pass(2 * limits.CALL_SILENCE_MS);
+    world.busB.restore();
+    world.busA.restore();
+    goOn();
+    await world.pass(limits.BUS_GRACE_MS + 2 * CALL_HEARTBEAT_MS);
+    expect(await done).toEqual({ items: [1, 2], error: null });
+  });
+
   test('that go silent without closing fail their calls', async () => {
     world.link();
     const { actor } = await gated(1, 2);
