@@ -1,4 +1,4 @@
-import { Cancelled, InternalError, Overloaded, type ShoalError, Unavailable } from '../src/errors.js';
+import { Cancelled, InternalError, Overloaded, RunFailed, type ShoalError, Unavailable } from '../src/errors.js';
 import {
   type GenerateEvent,
   type GenerateRequest,
@@ -16,6 +16,8 @@ import { PromptParts } from './prompt-parts.js';
 export const REQUEST_ATTEMPTS = 4;
 /** Losses of any kind after which the client is told: a request that ran beside others is not blamed for the deaths that it witnessed. @internal exported for tests. */
 export const REQUEST_LOSSES = 16;
+/** Workers that fail to run a request before the client is told: one may have a broken device. */
+const FAILED_RUNS = 2;
 
 /** A worker that can run the request, with the call to it. */
 interface ChosenWorker {
@@ -120,7 +122,7 @@ export async function* runToItsEnd(
       );
     } catch (error) {
       if (signal.aborted) throw new Cancelled('the client disconnected');
-      if (!(error instanceof Unavailable || error instanceof Overloaded)) throw error;
+      if (!isOfTheWorker(error)) throw error;
       failures.add(error, chosen, generated.length > resumed);
       if (generated.length > 0 && generated.length >= request.stopping.maxTokens) {
         // All tokens have arrived, so the lost end event is known without another attempt.
@@ -134,6 +136,13 @@ export async function* runToItsEnd(
   throw failures.last ?? new Unavailable('no worker is serving; retry when /health/ready returns 200');
 }
 
+/** A failure after which another worker may answer. */
+type WorkerFailure = Unavailable | Overloaded | RunFailed;
+
+function isOfTheWorker(error: unknown): error is WorkerFailure {
+  return error instanceof Unavailable || error instanceof Overloaded || error instanceof RunFailed;
+}
+
 class FailedAttempts implements Failures {
   readonly tried = new Set<string>();
   readonly cutOff = new Set<string>();
@@ -142,21 +151,24 @@ class FailedAttempts implements Failures {
   /** Those of `lost` whose attempt brought the answer forward before its connection broke. */
   private readonly advanced = new Set<LostWorker>();
   private outages = 0;
+  private failedRuns = 0;
 
   /** Whether the client is to be told. */
   get exhausted(): boolean {
-    const { outages, lost } = this;
+    const { outages, lost, failedRuns } = this;
+    if (failedRuns >= FAILED_RUNS) return true;
     return outages + this.charged >= REQUEST_ATTEMPTS || outages + lost.length >= REQUEST_LOSSES;
   }
 
   /** Records a failed attempt. `advanced`: it had brought the answer forward. A full queue costs nothing but the worker. */
-  add(error: Unavailable | Overloaded, { worker, trial, ...chosen }: Placed, advanced: boolean): void {
+  add(error: WorkerFailure, { worker, trial, ...chosen }: Placed, advanced: boolean): void {
     this.last = error;
-    const outage = chosen.busWasLost();
+    const outage = error instanceof Unavailable && chosen.busWasLost();
     // A worker that failed because the bus was lost may be tried again.
-    if (error instanceof Overloaded || !outage) this.tried.add(worker.instance);
+    if (!outage) this.tried.add(worker.instance);
     if (error instanceof Overloaded) return;
-    if (outage) this.outages++;
+    if (error instanceof RunFailed) this.failedRuns++;
+    else if (outage) this.outages++;
     else this.addLoss(trial.lost(), worker, chosen.connectionWasLost(), advanced);
   }
 

@@ -3,15 +3,19 @@
  * same class.
  */
 
-export type ErrorCode =
-  | 'invalid'
-  | 'overloaded'
-  | 'unavailable'
-  | 'cancelled'
-  | 'deadline'
-  | 'refused'
-  | 'corrupt'
-  | 'internal';
+/** The codes of the classes, on the wire. */
+export const ERROR_CODES = [
+  'invalid',
+  'overloaded',
+  'unavailable',
+  'cancelled',
+  'deadline',
+  'refused',
+  'corrupt',
+  'failed',
+  'internal',
+] as const;
+export type ErrorCode = (typeof ERROR_CODES)[number];
 
 /** The part of an error that is sent to another process. The stack and the cause are not. */
 export interface WireError {
@@ -78,6 +82,11 @@ export class Corrupt extends ShoalError {
   readonly code = 'corrupt';
 }
 
+/** The request could not be computed, by a fault of the worker or of the request: try it on one other worker. */
+export class RunFailed extends ShoalError {
+  readonly code = 'failed';
+}
+
 /** A bug in shoal or in a library: report it. */
 export class InternalError extends ShoalError {
   readonly code = 'internal';
@@ -91,6 +100,7 @@ const CLASSES = {
   deadline: DeadlineExceeded,
   refused: Refused,
   corrupt: Corrupt,
+  failed: RunFailed,
   internal: InternalError,
 } as const;
 

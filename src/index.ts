@@ -46,6 +46,7 @@ export {
   InvalidRequest,
   Overloaded,
   Refused,
+  RunFailed,
   ShoalError,
   Unavailable,
 } from './errors.js';

@@ -1,4 +1,5 @@
-import { InternalError, ShoalError, Unavailable } from '../src/errors.js';
+import { digestOf } from '../src/digest.js';
+import { InternalError, RunFailed, ShoalError } from '../src/errors.js';
 import { ENGINE_FAILURES } from '../src/limits.js';
 import { OrtError } from '../src/ort/ort-error.js';
 
@@ -8,30 +9,39 @@ import { OrtError } from '../src/ort/ort-error.js';
 export interface FailureListener {
   /** The run of one request failed. Other requests continue. */
   failed(error: unknown): void;
-  /** `ENGINE_FAILURES` runs failed in a row, so that the device must be at fault and not a request. Called once per series. */
+  /** Runs of `ENGINE_FAILURES` prompts failed in a row, so that the device must be at fault and not a prompt. Called once per series. */
   beyond(error: OrtError): void;
 }
 
 /**
- * Isolates the failure of one request from the others: the request ends in an error, after which it can be retried on another worker. If
- * `ENGINE_FAILURES` requests in a row fail in ONNX Runtime, without a success in between, the worker is unusable.
+ * Isolates the failure of one request from the others: the request ends in an error, after which it can be tried on another worker. If runs of
+ * `ENGINE_FAILURES` different prompts fail in ONNX Runtime, without a success in between, the worker is unusable.
  */
 export class FailedRuns {
-  private inARow = 0;
+  /** The digests of the prompts whose runs failed since the last success. */
+  private readonly failing = new Set<string>();
 
   constructor(private readonly listener: FailureListener) {}
 
-  /** Passes the items on. A failure of the engine becomes Unavailable. */
-  async *watch<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
+  /** Passes the items on. `prompt`: the bytes of its tokens. A failure of the engine becomes RunFailed. */
+  async *watch<T>(prompt: Uint8Array, items: AsyncIterable<T>): AsyncGenerator<T> {
     try {
       yield* items;
-      this.inARow = 0;
+      this.failing.clear();
     } catch (error) {
+      const run = error instanceof ShoalError && error.cause instanceof OrtError ? error.cause : error;
+      if (run instanceof OrtError) this.count(prompt, run);
       if (error instanceof ShoalError && !(error instanceof InternalError)) throw error;
       this.listener.failed(error);
-      if (error instanceof OrtError && ++this.inARow === ENGINE_FAILURES) this.listener.beyond(error);
       const message = error instanceof Error ? error.message : String(error);
-      throw new Unavailable(`cannot run the request on this worker: ${message}`, { cause: error });
+      throw new RunFailed(`cannot run the request on this worker: ${message}`, { cause: error });
     }
+  }
+
+  private count(prompt: Uint8Array, error: OrtError): void {
+    const { failing } = this;
+    const before = failing.size;
+    if (before < ENGINE_FAILURES) failing.add(digestOf(prompt));
+    if (before < ENGINE_FAILURES && failing.size === ENGINE_FAILURES) this.listener.beyond(error);
   }
 }

@@ -32,14 +32,14 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorP
   const supervision = { onGiveUp: () => end('one of its actors crashed too often; see the log for the cause') };
   const runs = new FailedRuns({
     failed: (err) => log.error({ err }, 'a request failed'),
-    beyond: ({ message }) => end(`${ENGINE_FAILURES} requests in a row failed, the last one with: ${message}`),
+    beyond: ({ message }) => end(`${ENGINE_FAILURES} prompts in a row failed, the last one with: ${message}`),
   });
   const engineBehavior: Behavior<typeof EngineProtocol> = {
     generate: (request, call) => {
       // The coordinator does not know yet that this worker drains. It retries on another worker.
       if (draining())
         throw new Unavailable('cannot accept the request: this worker is draining; retry on another worker');
-      return runs.watch(engine.generate(request, call.signal));
+      return runs.watch(request.tokens, engine.generate(request, call.signal));
     },
   };
   const shardBehavior: Behavior<typeof ShardProtocol> = {

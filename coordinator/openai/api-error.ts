@@ -25,6 +25,7 @@ const STATUSES: Readonly<Record<ErrorCode, number>> = {
   cancelled: 499,
   refused: 409,
   corrupt: 500,
+  failed: 500,
   internal: 500,
 };
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Corrupt, type WireError } from '../errors.js';
+import { Corrupt, ERROR_CODES, type WireError } from '../errors.js';
 import { ACTOR_NAME_CHARS, CALLS_IN_FLIGHT, STREAM_WINDOW_ITEMS } from '../limits.js';
 import { decode } from '../wire/msgpack.js';
 
@@ -54,7 +54,7 @@ export const NodeMessage = z.discriminatedUnion('type', [
 export type NodeMessage = z.infer<typeof NodeMessage>;
 
 const WireErrorMessage: z.ZodType<WireError> = z.strictObject({
-  code: z.enum(['invalid', 'overloaded', 'unavailable', 'cancelled', 'deadline', 'refused', 'corrupt', 'internal']),
+  code: z.enum(ERROR_CODES),
   message: z.string(),
   param: z.string().optional(),
 });

@@ -1,4 +1,4 @@
-import { Corrupt, type ErrorCode, type WireError } from '../errors.js';
+import { Corrupt, ERROR_CODES, type ErrorCode, type WireError } from '../errors.js';
 import { ACTOR_NAME_CHARS, CALLS_IN_FLIGHT, STREAM_WINDOW_ITEMS } from '../limits.js';
 import { decode, encode } from '../wire/msgpack.js';
 import { type AnswerMessage, type LookupMessage, type NodeAddress, type NodeMessage, unpackItem } from './envelope.js';
@@ -27,16 +27,7 @@ const LOOKUP = 10;
 const HERE = 11;
 
 const KINDS = ['ask', 'tell', 'stream'] as const;
-const ERROR_CODES: ReadonlySet<unknown> = new Set<ErrorCode>([
-  'invalid',
-  'overloaded',
-  'unavailable',
-  'cancelled',
-  'deadline',
-  'refused',
-  'corrupt',
-  'internal',
-]);
+const KNOWN_CODES: ReadonlySet<unknown> = new Set(ERROR_CODES);
 
 /** @throws InternalError if a value in the message cannot be encoded */
 export function packLinked(linked: LinkedMessage): Uint8Array {
@@ -186,7 +177,7 @@ class Fields {
 
   private error(): WireError {
     const [code, message, param] = [this.next(), this.next(), this.next()];
-    if (!ERROR_CODES.has(code) || typeof message !== 'string') return this.wrong('an error');
+    if (!KNOWN_CODES.has(code) || typeof message !== 'string') return this.wrong('an error');
     if (param !== null && typeof param !== 'string') return this.wrong('the name of a field');
     return { code: code as ErrorCode, message, ...(param === null ? {} : { param }) };
   }

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { BlockMeta } from '../core/block.js';
+import { Unavailable } from '../errors.js';
 import type { GraphRunner, SequenceSlot } from './graph-runner.js';
 import type { EngineObserver } from './observer.js';
 import type { PrefixCache, PreparedPrefix } from './prefix-cache.js';
@@ -141,6 +142,9 @@ export class Scheduler {
     const queueMs = clockNow() - sequence.arrivedMs;
     observer.onQueue(queueMs);
     sequence.events.push({ type: 'start', cached, queueMs });
+    // Yields to the event loop, so that the start leaves this process before the graph runs, which may crash it: who is told of the loss then
+    // knows that this prompt had begun.
+    await setImmediate();
   }
 
   /** Runs the next chunk of a prompt. After the last chunk the sequence has its first token, and decodes. */
@@ -197,7 +201,8 @@ export class Scheduler {
       const logits = await runner.decode(batch, ids);
       outcomes = sequences.map((sequence, i) => this.stepOutcome(sequence, () => logits.row(i)));
     } catch (error) {
-      outcomes = sequences.map(() => ({ ended: true, error }));
+      const failure = batch.length === 1 ? error : failedTogether(error);
+      outcomes = sequences.map(() => ({ ended: true, error: failure }));
     }
     for (let i = 0; i < batch.length; i++) {
       const sequence = sequences[i]!;
@@ -292,4 +297,10 @@ interface StepOutcome {
   readonly ended: boolean;
   /** The reason of a failure; null if the sequence continues, has reached its end or was cancelled. */
   readonly error: unknown;
+}
+
+/** The failure of a batch's run, which at most one of its sequences is to blame for: the others will run elsewhere. */
+function failedTogether(error: unknown): Unavailable {
+  const message = error instanceof Error ? error.message : String(error);
+  return new Unavailable(`cannot go on with a batch of requests: ${message}`, { cause: error });
 }

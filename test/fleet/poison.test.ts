@@ -1,57 +1,75 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { modelFolder } from '../../src/config/model-folder.js';
+import { brittleModel } from '../support/brittle-model.js';
 import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
 import { chunksOf } from './support/chunks.js';
 import { Fleet } from './support/fleet.js';
 
-/** A prompt that crashes its worker. The test kills whichever worker runs the prompt, which looks the same from outside. */
+/** A token that the tokenizer makes of this character, and of nothing else. */
+const CRASH_TOKEN = 5;
+const CRASH_CHARACTER = '\u0005';
 
-const LONG = { max_tokens: 900, ignore_eos: true, temperature: 0.8, seed: 3 };
+const LONG = { max_tokens: 400, ignore_eos: true };
 
 function promptOf(seed: number): string {
   const sheet = recallSheet(16, seed);
   return recallPrompt(sheet, sheet.questions[0]!.question);
 }
 
-describe('a prompt that crashes its worker', () => {
+// Other processors do not end a process that divides by zero.
+describe.skipIf(process.arch !== 'x64')('a prompt that crashes its worker', () => {
+  let dir: string;
   let fleet: Fleet;
 
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'shoal-test-'));
+    await brittleModel(modelFolder(null), join(dir, 'recall'), CRASH_TOKEN);
+  });
   afterEach(async () => {
     await fleet?.stop();
+    await rm(dir, { recursive: true, force: true });
   });
 
-  /** Runs the prompt on one worker, and kills the worker as soon as it answers. */
-  async function crash(id: string, poison: object): Promise<void> {
-    const victim = (await fleet.workers()).find((worker) => worker.id === id)!;
-    const response = await fleet.post('/v1/completions', { ...poison, stream: true }, { 'x-shoal-worker': id });
-    const chunks = chunksOf(response);
-    await chunks.next();
-    process.kill(victim.pid, 'SIGKILL');
-    // No other worker may run the request, so its stream ends in an error.
-    while ((await chunks.next().catch(() => null))?.done === false);
-    await fleet.until((all) => all.every(({ state, pid }) => state === 'serving' && pid !== victim.pid));
+  /** Starts to stream an answer. Resolves once it has begun. */
+  async function started(prompt: string): Promise<{ rest: () => Promise<string> }> {
+    const chunks = chunksOf(
+      await fleet.post('/v1/completions', { model: 'recall', prompt, temperature: 0, ...LONG, stream: true }),
+    );
+    let text = (await chunks.next()).value.choices[0]?.text ?? '';
+    const rest = async () => {
+      for await (const { choices } of chunks) text += choices[0]?.text ?? '';
+      return text;
+    };
+    return { rest };
   }
 
-  it('kills two workers, is then refused, and costs those beside it nothing', async () => {
-    fleet = await Fleet.up(['--workers', '4', '--replicas', '2']);
-    const poison = { model: 'recall', prompt: promptOf(99), ...LONG };
-    const [one, two] = fleet.ready.workers;
-    await crash(one!.id, poison);
-    const beside = [1, 2, 3, 4, 5, 6, 7, 8].map((seed) => fleet.complete({ prompt: promptOf(seed), ...LONG }));
-    await fleet.until((all) => all.reduce((sum, { running }) => sum + running, 0) === beside.length);
-    await crash(two!.id, poison);
+  it('crashes two workers, is then refused, and costs those beside it nothing', async () => {
+    fleet = await Fleet.up(['--workers', '4', '--replicas', '2', '--model', join(dir, 'recall')]);
+    const poison = { model: 'recall', prompt: `${promptOf(99)}${CRASH_CHARACTER}`, max_tokens: 8 };
+    const innocent = [1, 2, 3, 4, 5, 6, 7, 8];
+    const undisturbed: string[] = [];
+    for (const seed of innocent) {
+      undisturbed.push((await fleet.complete({ prompt: promptOf(seed), ...LONG })).choices[0]!.text);
+    }
+    const before = await fleet.workers();
 
+    const beside = await Promise.all(innocent.map((seed) => started(promptOf(seed))));
     const refusal = await fleet.post('/v1/completions', poison);
-    expect(refusal.status).toBe(422);
-    expect(refusal.headers.get('retry-after')).toBeNull();
     expect(await refusal.json()).toMatchObject({
       error: { type: 'invalid_request_error', code: 'poisonous_prompt', message: expect.stringContaining('crashed') },
     });
-    for (const { usage } of await Promise.all(beside)) expect(usage.completion_tokens).toBe(LONG.max_tokens);
+    expect(refusal.status).toBe(422);
+    expect(refusal.headers.get('retry-after')).toBeNull();
+    expect(await Promise.all(beside.map(({ rest }) => rest()))).toEqual(undisturbed);
 
-    const before = await fleet.until((all) => all.length === 4 && all.every(({ state }) => state === 'serving'));
-    for (let i = 0; i < 20; i++) expect((await fleet.post('/v1/completions', poison)).status).toBe(422);
-    const pids = (rows: typeof before) => rows.map(({ pid }) => pid);
-    expect(pids(await fleet.workers())).toEqual(pids(before));
+    await fleet.until((all) => all.length === 4 && all.every(({ state }) => state === 'serving'));
+    const again = Array.from({ length: 20 }, () => fleet.post('/v1/completions', poison));
+    for (const { status } of await Promise.all(again)) expect(status).toBe(422);
+    const pids = new Set((await fleet.workers()).map(({ pid }) => pid));
+    expect(before.filter(({ pid }) => !pids.has(pid))).toHaveLength(2);
     const metrics = await (await fetch(`${fleet.url}/metrics`)).text();
     expect(/^shoal_prompts_quarantined_total (\d+)$/m.exec(metrics)?.[1]).toBe('1');
     expect(fleet.log).toContain('a prompt crashed workers and is quarantined');

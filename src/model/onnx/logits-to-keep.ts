@@ -1,8 +1,9 @@
 import { onnxNumber } from '../../ort/element-type.js';
 import { memorySource } from './byte-source.js';
 import { type Graph, type GraphNode, readGraph } from './graph.js';
-import { GRAPH, MODEL, NODE, nodeMessage, tensorMessage, valueMessage } from './messages.js';
-import { bytesField, bytesHeader, fields, join } from './wire.js';
+import { GRAPH, nodeMessage, tensorMessage, valueMessage } from './messages.js';
+import { type Splice, spliced, withInput } from './splice.js';
+import { bytesField, join } from './wire.js';
 
 /** Edits a graph so that it can compute the logits of the last positions only. */
 
@@ -103,12 +104,6 @@ function usedElsewhere(graph: Graph, shortened: ReadonlySet<string>): string | n
   return output ? `"${output.name}" is an output too` : null;
 }
 
-interface Splice {
-  readonly start: number;
-  readonly end: number;
-  readonly bytes: Uint8Array;
-}
-
 function edit(model: Uint8Array, graph: Graph, head: Head): LogitsEdit {
   const names = {
     start: 'shoal.start',
@@ -131,7 +126,7 @@ function edit(model: Uint8Array, graph: Graph, head: Head): LogitsEdit {
       ...head.node.place,
       bytes: join([
         ...slice.map((node) => bytesField(GRAPH.node, nodeMessage(node))),
-        bytesField(GRAPH.node, withFirstInput(model, head.node, names.kept)),
+        bytesField(GRAPH.node, withInput(model, head.node, 0, names.kept)),
       ]),
     },
     {
@@ -155,34 +150,5 @@ function edit(model: Uint8Array, graph: Graph, head: Head): LogitsEdit {
       .filter((value) => head.shortened.has(value.name))
       .map(({ place }) => ({ ...place, bytes: new Uint8Array(0) })),
   ];
-  return { kind: 'edited', model: splice(model, graph, splices) };
-}
-
-/** The node's message with its first input replaced. */
-function withFirstInput(model: Uint8Array, node: GraphNode, name: string): Uint8Array {
-  const source = memorySource(model);
-  const parts: Uint8Array[] = [];
-  let inputs = 0;
-  for (const field of fields(source, node.place.payload, node.place.end)) {
-    const replaced = field.number === NODE.input && inputs++ === 0;
-    parts.push(replaced ? bytesField(NODE.input, name) : model.subarray(field.start, field.end));
-  }
-  return join(parts);
-}
-
-/** The model with parts of its graph replaced, and the graph's length corrected. */
-function splice(model: Uint8Array, graph: Graph, splices: readonly Splice[]): Uint8Array {
-  const parts: Uint8Array[] = [];
-  let at = graph.place.payload;
-  for (const { start, end, bytes } of [...splices].sort((a, b) => a.start - b.start)) {
-    parts.push(model.subarray(at, start), bytes);
-    at = end;
-  }
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  return join([
-    model.subarray(0, graph.place.start),
-    bytesHeader(MODEL.graph, length),
-    ...parts,
-    model.subarray(graph.place.end),
-  ]);
+  return { kind: 'edited', model: spliced(model, graph, splices) };
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Corrupt, toWire, type WireError } from '../../errors.js';
+import { Corrupt, ERROR_CODES, toWire, type WireError } from '../../errors.js';
 import { decode, encode } from '../../wire/msgpack.js';
 
 /** How the headers of messages are written and read. */
@@ -35,7 +35,7 @@ export const Bytes = (length: number) =>
 export const Empty: z.ZodType<unknown> = z.strictObject({});
 
 export const Failure = z.strictObject({
-  code: z.enum(['invalid', 'overloaded', 'unavailable', 'cancelled', 'deadline', 'refused', 'corrupt', 'internal']),
+  code: z.enum(ERROR_CODES),
   message: z.string().max(1024),
   param: z.string().max(128).optional(),
 });

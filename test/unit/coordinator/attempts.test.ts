@@ -9,7 +9,15 @@ import {
 } from '../../../coordinator/attempts.js';
 import type { FleetEvent } from '../../../coordinator/fleet.js';
 import { settled } from '../../../src/clock.js';
-import { Cancelled, InternalError, InvalidRequest, Overloaded, Refused, Unavailable } from '../../../src/errors.js';
+import {
+  Cancelled,
+  InternalError,
+  InvalidRequest,
+  Overloaded,
+  Refused,
+  RunFailed,
+  Unavailable,
+} from '../../../src/errors.js';
 import { type GenerateEvent, type GenerateRequest, unpackTokens } from '../../../src/protocol/generate.js';
 import { GREEDY, TEN_TOKENS } from '../engine/support/rig.js';
 
@@ -231,6 +239,26 @@ describe('running a request to its end', () => {
 
   it('is Unavailable if no worker serves', async () => {
     expect((await new Stage([]).all()).error).toBeInstanceOf(Unavailable);
+  });
+
+  it('tries one other worker if the run fails, and is no loss of the worker', async () => {
+    const failed = new RunFailed('the graph cannot be run');
+    const stage = new Stage([
+      [START, tokens(4), failed],
+      [START, tokens(5), END],
+    ]);
+    const { events, error } = await stage.all();
+    expect(error).toBeNull();
+    expect(events.slice(1)).toEqual([tokens(4), tokens(5), END]);
+    expect(stage.placements[1]).toEqual({ tokens: [1, 2, 3, 4], tried: ['w0'], cutOff: [] });
+    expect(stage.trials).not.toContain('lost w0');
+    const poison = new Stage([
+      [START, failed],
+      [START, failed],
+      [START, tokens(4), END],
+    ]);
+    expect((await poison.all()).error).toBe(failed);
+    expect(poison.placements.length).toBe(2);
   });
 
   it.each([new InvalidRequest('wrong', 'prompt'), new Refused('another fleet'), new InternalError('crashed')])(

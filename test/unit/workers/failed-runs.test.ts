@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { InternalError, Overloaded, Unavailable } from '../../../src/errors.js';
+import { InternalError, Overloaded, RunFailed, Unavailable } from '../../../src/errors.js';
 import { ENGINE_FAILURES } from '../../../src/limits.js';
 import { OrtError } from '../../../src/ort/ort-error.js';
 import { FailedRuns } from '../../../workers/failed-runs.js';
@@ -20,18 +20,21 @@ describe('requests whose runs fail', () => {
     });
   });
 
-  async function run(items: readonly number[], error: Error | null = null): Promise<number[]> {
+  let prompts = 0;
+  const another = () => Uint8Array.of(++prompts);
+
+  async function run(items: readonly number[], error: Error | null = null, prompt = another()): Promise<number[]> {
     const seen: number[] = [];
     const source = async function* () {
       yield* items;
       if (error) throw error;
     };
-    for await (const item of runs.watch(source())) seen.push(item);
+    for await (const item of runs.watch(prompt, source())) seen.push(item);
     return seen;
   }
 
   it('say so to whoever may try elsewhere, and to the log', async () => {
-    await expect(run([1, 2], lost())).rejects.toThrow(Unavailable);
+    await expect(run([1, 2], lost())).rejects.toThrow(RunFailed);
     await expect(run([], new TypeError('of ours'))).rejects.toThrow(/of ours/);
     expect(failed).toHaveLength(2);
     expect(beyond).toEqual([]);
@@ -44,6 +47,18 @@ describe('requests whose runs fail', () => {
     expect(beyond).toEqual([]);
     for (let i = 0; i < ENGINE_FAILURES; i++) await run([], lost()).catch(() => {});
     expect(beyond).toEqual(['device lost']);
+  });
+
+  it('count those of a whole batch, which may go on elsewhere', async () => {
+    const together = new Unavailable('a batch failed', { cause: lost() });
+    for (let i = 0; i < ENGINE_FAILURES; i++) await expect(run([1], together)).rejects.toThrow(together);
+    expect(beyond).toEqual(['device lost']);
+  });
+
+  it('do not end it where it is one prompt that fails again and again', async () => {
+    const prompt = another();
+    for (let i = 0; i < 2 * ENGINE_FAILURES; i++) await run([], lost(), prompt).catch(() => {});
+    expect(beyond).toEqual([]);
   });
 
   it('do not end it where it is the request that cannot be run', async () => {

@@ -12,7 +12,7 @@ import { blockBytes } from '../../../src/core/kv-layout.js';
 import type { Announcement } from '../../../src/core/member.js';
 import { CpuDevice } from '../../../src/device/cpu/cpu-device.js';
 import { loadModelGraph, type ModelGraph } from '../../../src/engine/model-graph.js';
-import { Unavailable } from '../../../src/errors.js';
+import { RunFailed, Unavailable } from '../../../src/errors.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
 import { ENGINE_FAILURES } from '../../../src/limits.js';
 import { SILENT_LOG } from '../../../src/log.js';
@@ -265,11 +265,11 @@ describe('a worker', () => {
     const first = fleet.ask(a, long);
     expect((await first).ids).toEqual(alone.ids);
     const failure = await second;
-    expect(failure).toBeInstanceOf(Unavailable);
+    expect(failure).toBeInstanceOf(RunFailed);
     expect((failure as Error).message).toContain('no such device');
     expect(a.over).toEqual([]);
     for (let i = 0; i < ENGINE_FAILURES; i++)
-      await expect(fleet.ask(a, ask(tokens(3, 2 + i)))).rejects.toThrow(Unavailable);
+      await expect(fleet.ask(a, ask(tokens(3, 2 + i)))).rejects.toThrow(RunFailed);
     expect(a.over).toEqual([expect.stringContaining('no such device')]);
   });
 

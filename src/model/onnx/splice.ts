@@ -1,0 +1,42 @@
+import { memorySource } from './byte-source.js';
+import type { Graph, GraphNode } from './graph.js';
+import { MODEL, NODE } from './messages.js';
+import { bytesField, bytesHeader, fields, join } from './wire.js';
+
+/** Replaces parts of an ONNX file in place of decoding and encoding it. */
+
+/** Bytes that replace those of `[start, end)` within the graph's field. */
+export interface Splice {
+  readonly start: number;
+  readonly end: number;
+  readonly bytes: Uint8Array;
+}
+
+/** The model with parts of its graph replaced, and the graph's length corrected. The model's bytes are copied once. */
+export function spliced(model: Uint8Array, graph: Graph, splices: readonly Splice[]): Uint8Array {
+  const parts: Uint8Array[] = [];
+  let at = graph.place.payload;
+  for (const { start, end, bytes } of [...splices].sort((a, b) => a.start - b.start)) {
+    parts.push(model.subarray(at, start), bytes);
+    at = end;
+  }
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  return join([
+    model.subarray(0, graph.place.start),
+    bytesHeader(MODEL.graph, length),
+    ...parts,
+    model.subarray(graph.place.end),
+  ]);
+}
+
+/** The node's message with one of its inputs replaced. */
+export function withInput(model: Uint8Array, node: GraphNode, index: number, name: string): Uint8Array {
+  const source = memorySource(model);
+  const parts: Uint8Array[] = [];
+  let inputs = 0;
+  for (const field of fields(source, node.place.payload, node.place.end)) {
+    const replaced = field.number === NODE.input && inputs++ === index;
+    parts.push(replaced ? bytesField(NODE.input, name) : model.subarray(field.start, field.end));
+  }
+  return join(parts);
+}
