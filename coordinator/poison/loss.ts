@@ -27,6 +27,8 @@ export class Loss implements LostWorker {
     readonly worker: string,
     readonly instance: string,
     readonly atMs: number,
+    /** The prompt that was next in line there, and may have begun: what a worker sends as it crashes can be lost. */
+    readonly next: string | null,
   ) {}
 }
 

@@ -9,7 +9,7 @@ import { CLEARING_TOKENS, convictedOf } from './verdict.js';
 /**
  * Finds the prompts that crash workers, from the deaths that each prompt has witnessed.
  *
- * All prompts that had begun on a worker when it died are suspects. A suspect runs on probation: no other suspect shares its worker. A crash
+ * All prompts that had begun on a worker when it died are suspects, and the one that was next in line. A suspect runs on probation: no other suspect shares its worker. A crash
  * is a function of the prompt, so a suspect is cleared as soon as it gets `CLEARING_TOKENS` past the point where the worker died. A second
  * death before that convicts it, if no other prompt on that worker has witnessed as many.
  */
@@ -203,7 +203,7 @@ export class Suspects implements TrialOwner {
     const waitedBefore = [...this.losses.values()].some(
       (other) => other !== loss && other.fate !== 'spared' && other.waiting.has(prompt),
     );
-    if (trial.begun || waitedBefore) return this.accuse(loss, prompt, witness);
+    if (trial.begun || waitedBefore || prompt === loss.next) return this.accuse(loss, prompt, witness);
     loss.waiting.set(prompt, witness);
     return false;
   }
@@ -309,7 +309,8 @@ export class Suspects implements TrialOwner {
     const instance = instanceOf(worker, incarnation);
     const known = this.losses.get(instance);
     if (known) return known;
-    const loss = new Loss(worker, instance, this.options.clock.now());
+    const [next] = [...(this.trials.get(instance) ?? [])].filter(({ begun }) => !begun);
+    const loss = new Loss(worker, instance, this.options.clock.now(), next?.prompt ?? null);
     this.losses.set(instance, loss);
     loss.timer = this.later(FATE_WAIT_MS, () => {
       if (this.options.trusts(worker, incarnation)) this.lives(worker, incarnation);

@@ -40,10 +40,11 @@ describe('the suspects of a death', () => {
     await clock.advance(1_000);
   }
 
-  it('are the prompts that had begun, and not those that waited', async () => {
-    const [a, b] = [begun('a', 'w1'), suspects.begin('b', 'w1', '1', 0)];
-    await dies('w1', a, b);
-    expect([suspects.isSuspect('a'), suspects.isSuspect('b')]).toEqual([true, false]);
+  it('are the prompts that had begun, the next in line, whose start may be lost, and none that waited behind it', async () => {
+    const a = begun('a', 'w1');
+    const [b, c] = [suspects.begin('b', 'w1', '1', 0), suspects.begin('c', 'w1', '1', 0)];
+    await dies('w1', c, b, a);
+    expect(['a', 'b', 'c'].map((prompt) => suspects.isSuspect(prompt))).toEqual([true, true, false]);
   });
 
   it('include prompts whose clients have not noticed the loss, or gave up shortly before', async () => {
