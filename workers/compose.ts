@@ -87,7 +87,10 @@ export interface WorkerParts extends FleetParts, Omit<CacheParts, 'promoter'> {
 
 export function makeWorkerParts(options: WorkerOptions): WorkerParts {
   const { log } = options;
-  const instruments = new Instruments((err) => log.error({ err }, 'cannot keep a computed block'));
+  const instruments = new Instruments({
+    blockNotKept: (err) => log.error({ err }, 'cannot keep a computed block'),
+    damaged: (damaged) => log.warn({ ...damaged }, 'a block is refused, because its bytes do not match its digest'),
+  });
   const fleet = makeFleetParts(options, instruments);
   const { roster } = fleet;
   const speed = new ComputeSpeed(roster);
@@ -141,7 +144,7 @@ function makeCacheParts(
     runtime: graph.runtime,
     roleOf: (block) => roleOf(block, id, homesOf),
     computeMsPerToken,
-    onDamage: () => instruments.damaged(),
+    onDamage: (block) => instruments.damagedFile(block),
   });
   const shared = { self: id, store, peers, roster, clock, replicas };
   const copying = {

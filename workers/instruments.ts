@@ -1,4 +1,5 @@
 import type { RouteKind } from '../src/actors/route.js';
+import type { BlockKey } from '../src/core/block.js';
 import type { DeviceCopies } from '../src/device/device.js';
 import type { EngineStats } from '../src/engine/engine.js';
 import type { EngineObserver } from '../src/engine/observer.js';
@@ -6,10 +7,18 @@ import { type FleetCounts, watchFleet } from '../src/metrics/fleet-metrics.js';
 import { MetricsRegistry } from '../src/metrics/registry.js';
 import { type MetricsServer, startMetricsServer } from '../src/metrics/server.js';
 import { WorkerMetrics } from '../src/metrics/worker-metrics.js';
-import type { PeerObserver } from '../src/peer/observer.js';
+import type { DamagedBlock, PeerObserver } from '../src/peer/observer.js';
 import type { BlockStore } from './cache/block-store.js';
 
 const STATUS = { done: '200', cancelled: '499', failed: '500' } as const;
+
+/** Hears of what has to be logged. */
+export interface InstrumentsOwner {
+  /** The cache did not accept a computed block. */
+  blockNotKept(error: unknown): void;
+  /** A block had the wrong bytes. */
+  damaged(block: DamagedBlock | { readonly stage: 'disk'; readonly peer: null; readonly block: BlockKey }): void;
+}
 
 /** Collects a worker's metrics from the events and counters of its parts, and serves them. */
 export class Instruments {
@@ -30,7 +39,7 @@ export class Instruments {
       this.metrics.requests.total.add(1, { status: STATUS[outcome] });
       this.loadChanged();
     },
-    onOfferFailed: (error) => this.blockNotKept(error),
+    onOfferFailed: (error) => this.on.blockNotKept(error),
   };
 
   readonly peers: PeerObserver = {
@@ -39,13 +48,15 @@ export class Instruments {
       if (direction === 'in') this.metrics.fetchSeconds.observe(ms / 1000);
     },
     onFailure: (reason) => this.metrics.fetchFailures.add(1, { reason }),
-    onIntegrityFailure: (stage) => this.metrics.integrityFailures.add(1, { stage }),
+    onIntegrityFailure: (damaged) => {
+      this.metrics.integrityFailures.fromPeer(damaged.stage, damaged.peer);
+      this.on.damaged(damaged);
+    },
   };
 
   private readonly loadListeners: (() => void)[] = [];
 
-  /** @param blockNotKept called with the error when the cache does not accept a computed block */
-  constructor(private readonly blockNotKept: (error: unknown) => void) {}
+  constructor(private readonly on: InstrumentsOwner) {}
 
   /** Registers a listener that is called after a request begins to run or ends. */
   onLoad(listener: () => void): void {
@@ -63,9 +74,15 @@ export class Instruments {
     this.metrics.replicationNoRoomBlocks.set(copies);
   }
 
+  /** Counts damaged blocks of this peer under its ID from now on. */
+  peerJoined(id: string): void {
+    this.metrics.integrityFailures.joined(id);
+  }
+
   /** Counts a damaged file of the disk tier. */
-  damaged(): void {
-    this.metrics.integrityFailures.add(1, { stage: 'disk' });
+  damagedFile(block: BlockKey): void {
+    this.metrics.integrityFailures.fromDisk();
+    this.on.damaged({ stage: 'disk', peer: null, block });
   }
 
   /** A call of this worker set out on this route. */

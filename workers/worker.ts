@@ -148,7 +148,10 @@ export class Worker {
       log.warn({ generation, refutation }, 'members took this worker for gone, which it refutes');
       this.become(this.state);
     }
-    if (effect.type === 'joined') this.parts.actors.nodeBack(effect.id, effect.incarnation);
+    if (effect.type === 'joined') {
+      this.parts.instruments.peerJoined(effect.id);
+      this.parts.actors.nodeBack(effect.id, effect.incarnation);
+    }
     if (effect.type !== 'dead' && effect.type !== 'left') return;
     if (effect.id === identity.id) {
       if (effect.incarnation === identity.incarnation)

@@ -1,6 +1,7 @@
 import type { TierName } from '../core/block.js';
 import { FETCH_SECONDS } from './buckets.js';
 import { callCounter } from './call-counter.js';
+import { IntegrityFailures } from './integrity-failures.js';
 import type { Counter, Gauge, Histogram, MetricsRegistry } from './registry.js';
 import { RequestMetrics } from './request-metrics.js';
 
@@ -27,7 +28,7 @@ export class WorkerMetrics {
   readonly replicationNoRoomBlocks: Gauge;
   readonly rebalancedBlocks: Counter;
   readonly deviceCopyBytes: Counter<'direction'>;
-  readonly integrityFailures: Counter<'stage'>;
+  readonly integrityFailures: IntegrityFailures;
 
   constructor(readonly registry: MetricsRegistry) {
     this.requests = new RequestMetrics(registry);
@@ -73,14 +74,9 @@ export class WorkerMetrics {
       help: 'Bytes copied to, from and within the device (h2d, d2h, d2d).',
       labels: ['direction'],
     });
-    this.integrityFailures = registry.counter({
-      name: 'shoal_integrity_failures_total',
-      help: 'Blocks refused because their bytes did not match their digest, by stage.',
-      labels: ['stage'],
-    });
+    this.integrityFailures = new IntegrityFailures(registry);
     // Prometheus sees the first increase of a series only if the series existed before.
     for (const direction of ['in', 'out']) this.fetchBytes.add(0, { direction });
-    for (const stage of ['fetch', 'push']) this.integrityFailures.add(0, { stage });
   }
 
   /** Registers the gauges of the cache. Each scrape calls `tiers`. Call it once. */

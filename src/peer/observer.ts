@@ -1,4 +1,14 @@
+import type { BlockKey } from '../core/block.js';
 import type { ErrorCode } from '../errors.js';
+
+/** A block whose bytes did not match its digest. */
+export interface DamagedBlock {
+  /** In a fetch by this process, or in a push by the peer. */
+  readonly stage: 'fetch' | 'push';
+  /** ID of the process that sent the block. */
+  readonly peer: string;
+  readonly block: BlockKey;
+}
 
 /** The port: receives measurements of the byte plane. */
 export interface PeerObserver {
@@ -6,8 +16,7 @@ export interface PeerObserver {
   onFetch(bytes: number, ms: number, direction: 'in' | 'out'): void;
   /** A fetch, push or ping by this process failed, or this process closed or refused a peer's connection. */
   onFailure(reason: ErrorCode): void;
-  /** The bytes of a block did not match its digest, in a fetch by this process or in a push by a peer. */
-  onIntegrityFailure(stage: 'fetch' | 'push'): void;
+  onIntegrityFailure(damaged: DamagedBlock): void;
 }
 
 /** Ignores all measurements. */

@@ -28,7 +28,7 @@ export interface DiskTierOptions {
   readonly clock: Clock;
   readonly log: Log;
   /** The bytes of a file do not match the digest of its block. */
-  readonly onDamage: () => void;
+  readonly onDamage: (block: BlockKey) => void;
 }
 
 /**
@@ -65,7 +65,7 @@ export class DiskTier implements Tier {
     for (const { key, byteLength } of await files.list()) {
       const block = await this.recognized(key, byteLength);
       if (block === null) {
-        this.options.onDamage();
+        this.options.onDamage(key);
         await this.discard(key);
       } else if (await this.makeRoom(block.parent)) {
         this.usedBytes += this.fileBytes;
@@ -236,7 +236,7 @@ export class DiskTier implements Tier {
   }
 
   private damaged(key: BlockKey): void {
-    this.options.onDamage();
+    this.options.onDamage(key);
     this.lose(key, 'damaged');
   }
 

@@ -34,7 +34,7 @@ export interface LowerTiersOptions {
   readonly clock: Clock;
   readonly log: Log;
   /** The bytes of a file do not match the digest of its block. */
-  readonly onDamage: () => void;
+  readonly onDamage: (block: BlockKey) => void;
 }
 
 /** The tiers below the device: host memory, then disk, or one of them, or none. */

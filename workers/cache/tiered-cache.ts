@@ -1,5 +1,6 @@
 import type { Clock } from '../../src/clock.js';
 import type { WorkerConfig } from '../../src/config/worker-config.js';
+import type { BlockKey } from '../../src/core/block.js';
 import { blockBytes } from '../../src/core/kv-layout.js';
 import type { Device } from '../../src/device/device.js';
 import type { Log } from '../../src/log.js';
@@ -28,7 +29,7 @@ export interface TieredCacheOptions {
   readonly roleOf: RoleOf;
   readonly computeMsPerToken: () => number | null;
   /** A file was not what it should be. */
-  readonly onDamage: () => void;
+  readonly onDamage: (block: BlockKey) => void;
 }
 
 /** A worker's blocks in all tiers that its configuration gives it, and what brings them up. */

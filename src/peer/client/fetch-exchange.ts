@@ -2,7 +2,6 @@ import { Deferred } from '../../async/deferred.js';
 import type { BlockDigest, BlockKey, SealedBlock } from '../../core/block.js';
 import type { Reservation } from '../../core/reservation.js';
 import { Corrupt, fromWire, type ShoalError, toWire } from '../../errors.js';
-import type { PeerObserver } from '../observer.js';
 import type { ServerMessage } from '../wire/messages.js';
 import type { Exchange, Line } from './exchange.js';
 
@@ -49,7 +48,8 @@ export class FetchExchange implements Exchange<Fetched> {
     private readonly keys: readonly BlockKey[],
     private readonly sink: FetchSink,
     private readonly blockBytes: number,
-    private readonly observer: PeerObserver,
+    /** Called with a block whose bytes do not match its digest. */
+    private readonly onDamaged: (block: BlockKey) => void,
   ) {}
 
   get result(): Promise<Fetched> {
@@ -135,7 +135,7 @@ export class FetchExchange implements Exchange<Fetched> {
     if (!this.receiving) return;
     const { block, reserved } = this.receiving;
     if (digest !== block.digest) {
-      this.observer.onIntegrityFailure('fetch');
+      this.onDamaged(block.key);
       throw new Corrupt(`block ${block.key} came with digest ${digest} and should have ${block.digest}`);
     }
     this.receiving = null;

@@ -193,10 +193,10 @@ export class PeerClient {
     // If the link did not open, `run` rejects with the reason.
     await link.whenOpen(signal).catch(() => {});
     const { memory } = link;
-    const fetch = (some: readonly BlockKey[]) =>
-      link.run(new FetchExchange(some, sink, blockBytes, this.observer), signal);
+    const onDamaged = (block: BlockKey) => this.observer.onIntegrityFailure({ stage: 'fetch', peer: to.id, block });
+    const fetch = (some: readonly BlockKey[]) => link.run(new FetchExchange(some, sink, blockBytes, onDamaged), signal);
     if (memory === null) return fetch(keys);
-    const read = await link.run(new PinExchange(keys, sink, memory, blockBytes, this.observer), signal);
+    const read = await link.run(new PinExchange(keys, sink, memory, blockBytes, onDamaged), signal);
     if (read.unshared === 0) return read;
     const fetched = await fetch(keys.slice(keys.length - read.unshared));
     return {

@@ -5,7 +5,6 @@ import type { SharedPlace } from '../../core/shared-place.js';
 import { Digester } from '../../digest.js';
 import { Corrupt, fromWire, type ShoalError, toWire } from '../../errors.js';
 import { COPY_TURN_BYTES } from '../../limits.js';
-import type { PeerObserver } from '../observer.js';
 import type { SharedBlock } from '../wire/block-headers.js';
 import type { ServerMessage } from '../wire/messages.js';
 import type { Exchange, Line } from './exchange.js';
@@ -60,7 +59,8 @@ export class PinExchange implements Exchange<SharedFetched> {
     private readonly sink: FetchSink,
     private readonly memory: SharedMemoryReader,
     private readonly blockBytes: number,
-    private readonly observer: PeerObserver,
+    /** Called with a block whose bytes do not match its digest. */
+    private readonly onDamaged: (block: BlockKey) => void,
   ) {}
 
   get result(): Promise<SharedFetched> {
@@ -172,7 +172,7 @@ export class PinExchange implements Exchange<SharedFetched> {
       this.keeping.push(this.keep(reserved));
       return;
     }
-    this.observer.onIntegrityFailure('fetch');
+    this.onDamaged(block.key);
     const wrong = new Corrupt(`block ${block.key} has digest ${digest} after it was copied; ${block.digest} was due`);
     reserved.abort();
     this.reason = wrong;

@@ -1,7 +1,6 @@
-import type { BlockDigest, SealedBlock } from '../../core/block.js';
+import type { BlockDigest, BlockKey, SealedBlock } from '../../core/block.js';
 import type { Reservation } from '../../core/reservation.js';
 import { Corrupt, InternalError } from '../../errors.js';
-import type { PeerObserver } from '../observer.js';
 import { failureOf } from '../wire/message-format.js';
 import type { Answer, Reply } from './answer.js';
 import type { Admission, BlockHost } from './block-host.js';
@@ -20,7 +19,8 @@ export class OfferAnswer implements Answer {
     private readonly blocks: readonly SealedBlock[],
     private readonly host: BlockHost,
     private readonly blockBytes: number,
-    private readonly observer: PeerObserver,
+    /** Called with a block whose bytes do not match its digest. */
+    private readonly onDamaged: (block: BlockKey) => void,
     private readonly admission: Admission = 'evict',
   ) {}
 
@@ -51,7 +51,7 @@ export class OfferAnswer implements Answer {
     const block = this.blocks[index]!;
     if (digest !== block.digest) {
       reserved.abort();
-      this.observer.onIntegrityFailure('push');
+      this.onDamaged(block.key);
       throw new Corrupt(`block ${block.key} was pushed with digest ${digest} and should have ${block.digest}`);
     }
     this.committing++;

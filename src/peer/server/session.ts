@@ -1,6 +1,6 @@
 import { Semaphore } from '../../async/semaphore.js';
 import type { Clock } from '../../clock.js';
-import type { BlockDigest } from '../../core/block.js';
+import type { BlockDigest, BlockKey } from '../../core/block.js';
 import { Corrupt, fromWire, Overloaded, toWire } from '../../errors.js';
 import {
   FRAME_HEADER_BYTES,
@@ -97,6 +97,8 @@ export class Session implements ConnectionOwner {
 
   private serve(message: ClientMessage, digest: BlockDigest | null): void {
     const { host, comparer, blockBytes, clock, observer } = this.options;
+    const onDamaged = (block: BlockKey) =>
+      observer.onIntegrityFailure({ stage: 'push', peer: this.connection.peer!.id, block });
     switch (message.type) {
       case 'fetch':
         this.enter(new FetchAnswer(message.keys, host, blockBytes, clock, observer));
@@ -108,10 +110,10 @@ export class Session implements ConnectionOwner {
         this.unpin();
         return;
       case 'offer':
-        this.enter(new OfferAnswer(message.blocks, host, blockBytes, observer));
+        this.enter(new OfferAnswer(message.blocks, host, blockBytes, onDamaged));
         return;
       case 'repair':
-        this.enter(new OfferAnswer(message.blocks, host, blockBytes, observer, 'spare'));
+        this.enter(new OfferAnswer(message.blocks, host, blockBytes, onDamaged, 'spare'));
         return;
       case 'compare':
         this.enter(new CompareAnswer(this.connection.peer!.id, message, comparer));

@@ -114,7 +114,7 @@ describe.each<Via>(['unix', 'tcp', 'memory'])('a fetch over %s', (via) => {
     await expect(client.fetch(pair.target(via), keysOf(blocks), sink, NEVER)).rejects.toThrow(Corrupt);
     expect(sink.arrived).toEqual(keysOf(blocks.slice(0, 2)));
     expect(sink.aborted).toEqual([keyOf('a 2')]);
-    expect(observer.integrityFailures).toEqual(['fetch']);
+    expect(observer.integrityFailures).toEqual([{ stage: 'fetch', peer: 'bob', block: keyOf('a 2') }]);
     expect(observer.failures).toEqual(['corrupt']);
     expect(client.links()).toEqual([]);
     const again = new MemorySink();
@@ -313,7 +313,7 @@ describe('a push', () => {
     const offer = own.offer(blocks);
     await expect(pair.client().push(pair.target('unix'), ...offer, NEVER)).rejects.toThrow(Corrupt);
     await until(() => pair.server.connections === 0);
-    expect(observer.integrityFailures).toEqual(['push']);
+    expect(observer.integrityFailures).toEqual([{ stage: 'push', peer: 'alice', block: keyOf('a 1') }]);
     expect(own.pinned).toBe(0);
     expect(pair.host.admitted.size).toBe(0);
     expect([...pair.host.blocks.keys()]).toEqual([keyOf('a 0')]);

@@ -89,7 +89,8 @@ describe('the instruments of a worker', () => {
   it('show what its parts tell, each thing once', async () => {
     const cache = new Cache(2);
     let changes = 0;
-    const instruments = new Instruments(() => {});
+    const damages: unknown[] = [];
+    const instruments = new Instruments({ blockNotKept: () => {}, damaged: (block) => damages.push(block) });
     instruments.onLoad(() => changes++);
     instruments.watch(cache.store, () => ({ epoch: 'abcdef012345', workers: [], natsConnected: true }));
     instruments.sample(stats, { h2d: 0, d2h: 10, d2d: 100 });
@@ -98,7 +99,10 @@ describe('the instruments of a worker', () => {
     instruments.lag(5, 7);
     instruments.noRoom(2);
     instruments.moved(3);
-    instruments.damaged();
+    instruments.peerJoined('bob');
+    instruments.damagedFile('k1');
+    instruments.peers.onIntegrityFailure({ stage: 'fetch', peer: 'bob', block: 'k2' });
+    instruments.peers.onIntegrityFailure({ stage: 'push', peer: 'a stranger', block: 'k3' });
     instruments.engine.onQueue(10);
     instruments.engine.onEnd('done', 100);
     instruments.engine.onEnd('cancelled', 100);
@@ -134,14 +138,22 @@ describe('the instruments of a worker', () => {
     expect(value('shoal_cache_evictions_total{tier="device",reason="reset"}')).toBe('2');
     expect(value('shoal_cache_blocks{tier="device"}')).toBe('1');
     expect(value('shoal_cache_budget_bytes{tier="device"}')).toBe(String(cache.device.memory().blockBudgetBytes));
-    expect(value('shoal_integrity_failures_total{stage="disk"}')).toBe('1');
+    expect(value('shoal_integrity_failures_total{stage="disk",peer=""}')).toBe('1');
+    expect(value('shoal_integrity_failures_total{stage="fetch",peer="bob"}')).toBe('1');
+    expect(value('shoal_integrity_failures_total{stage="push",peer="bob"}')).toBe('0');
+    expect(value('shoal_integrity_failures_total{stage="push",peer="other"}')).toBe('1');
+    expect(damages).toEqual([
+      { stage: 'disk', peer: null, block: 'k1' },
+      { stage: 'fetch', peer: 'bob', block: 'k2' },
+      { stage: 'push', peer: 'a stranger', block: 'k3' },
+    ]);
     expect(changes).toBe(3);
     expect(cache.close()).toEqual([]);
   });
 
   it('pass on what could not be kept', () => {
     const errors: unknown[] = [];
-    const instruments = new Instruments((error) => errors.push(error));
+    const instruments = new Instruments({ blockNotKept: (error) => errors.push(error), damaged: () => {} });
     instruments.engine.onOfferFailed('no memory');
     expect(errors).toEqual(['no memory']);
   });

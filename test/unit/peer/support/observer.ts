@@ -1,10 +1,10 @@
-import type { PeerObserver } from '../../../../src/peer/observer.js';
+import type { DamagedBlock, PeerObserver } from '../../../../src/peer/observer.js';
 
 /** Writes down what it is told. */
 export class NotingObserver implements PeerObserver {
   readonly fetches: { bytes: number; direction: 'in' | 'out' }[] = [];
   readonly failures: string[] = [];
-  readonly integrityFailures: string[] = [];
+  readonly integrityFailures: DamagedBlock[] = [];
   private readonly waiting: { reason: string; resolve: () => void }[] = [];
 
   onFetch(bytes: number, _ms: number, direction: 'in' | 'out'): void {
@@ -16,8 +16,8 @@ export class NotingObserver implements PeerObserver {
     for (const waiting of this.waiting.filter((entry) => entry.reason === reason)) waiting.resolve();
   }
 
-  onIntegrityFailure(stage: 'fetch' | 'push'): void {
-    this.integrityFailures.push(stage);
+  onIntegrityFailure(damaged: DamagedBlock): void {
+    this.integrityFailures.push(damaged);
   }
 
   /** Resolves at the next failure for this reason. */
