@@ -58,6 +58,7 @@ export interface CoordinatorParts {
   readonly keeper: IndexKeeper;
   readonly siblings: Siblings;
   readonly poison: PoisonGuard;
+  readonly router: Router;
 }
 
 /** Makes the parts. They are idle until `startCoordinatorParts`. */
@@ -75,11 +76,14 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const keeper = new IndexKeeper(holdings, roster, actors, bus, clock, subjects, log);
   const siblings = new Siblings(bus, clock, subjects, { id: config.id, pid: process.pid, host: hostname() });
   const poison = makePoisonGuard(options, roster);
-  const router = new Router({ bus, actors, roster, holdings, clock, fingerprint, replicas, poison, onResumed });
+  const router = new Router({
+    ...{ bus, actors, roster, holdings, clock, fingerprint, replicas, poison, onResumed },
+    random: new SystemRandom(),
+  });
   keeper.listen((worker) => router.holdingsChanged(worker));
   const tiers = new BlockTiers(roster, actors, log);
   const fleet = new LiveFleet({ bus, clock, actors, roster, holdings, router, siblings, tiers, replicas });
-  return { fleet, actors, links, peers, roster, keeper, siblings, poison };
+  return { fleet, actors, links, peers, roster, keeper, siblings, poison, router };
 }
 
 /** Starts the parts. `life` stops them. */

@@ -68,7 +68,7 @@ export class LiveFleet implements Fleet {
     });
     return {
       blocks: await this.withTiers(blocks),
-      wouldRunOn: router.rank(tokens, named, new Set())[0]?.worker ?? null,
+      wouldRunOn: router.rank({ tokens, blocks: named, contextTokens: tokens.length }, new Set())[0]?.worker ?? null,
     };
   }
 

@@ -27,6 +27,7 @@ import type { Fleet } from './fleet.js';
 import { createHttpServer } from './http/create-http-server.js';
 import type { HttpServer } from './http/server.js';
 import type { ServedModel } from './openai/served-model.js';
+import type { Router } from './router.js';
 
 /**
  * Runs one coordinator in this process. Resolves once it listens, with or without workers. If it rejects, it has released everything.
@@ -90,7 +91,10 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       onPoisonRefused: () => metrics.poisonRefused.add(1),
     });
     await startCoordinatorParts(life, parts, log);
-    const http = life.use(await serveHttp(config, world, parts.fleet, served, metrics), (server) => server.close());
+    const http = life.use(
+      await serveHttp(config, world, parts.fleet, withOffered(served, parts.router), metrics),
+      (server) => server.close(),
+    );
     log.info({ url: http.url, model: config.servedModelName, fingerprint }, 'listening');
     return {
       ready: { id: config.id, url: http.url },
@@ -125,6 +129,17 @@ async function openModel(config: CoordinatorConfig): Promise<OpenModel> {
     createdAt: Math.floor(Date.now() / 1000),
   };
   return { served, fingerprint: await modelFingerprint(folder, layout), layout, name: folder.name };
+}
+
+/** The model with the context that the workers offer, where that is less than the coordinator's own limit. */
+function withOffered(served: ServedModel, router: Router): ServedModel {
+  const own = served.contextTokens;
+  return {
+    ...served,
+    get contextTokens() {
+      return Math.min(own, router.offeredContextTokens ?? own);
+    },
+  };
 }
 
 function serveHttp(

@@ -7,13 +7,15 @@ import type { Holdings } from '../src/core/holdings.js';
 import { blockKeys, rootSeed } from '../src/core/key.js';
 import type { Member } from '../src/core/member.js';
 import { type Candidate, place } from '../src/core/placement.js';
-import { Unavailable } from '../src/errors.js';
+import { InvalidRequest, Unavailable } from '../src/errors.js';
 import type { Roster } from '../src/fleet/roster.js';
 import { BLOCK_TOKENS } from '../src/limits.js';
 import { EngineProtocol } from '../src/protocol/worker.js';
+import type { Random } from '../src/random.js';
 import { type Failures, type Placed, runToItsEnd } from './attempts.js';
 import type { FleetEvent, FleetRequest } from './fleet.js';
 import { InFlight } from './in-flight.js';
+import { OfferedContext } from './offered-context.js';
 import { BUS_WAIT_MS, Outages } from './outages.js';
 import type { PoisonGuard } from './poison/poison-guard.js';
 import { instanceOf } from './poison/trial.js';
@@ -32,6 +34,8 @@ const RERANK_INTERVAL_MS = 1_000;
 const PATIENCE_MS = 10_000;
 /** Multiple of the estimated cost by which a wait for another request's prefill may last longer: rates are estimates, and a graph may hang. */
 const PATIENCE_FACTOR = 4;
+/** Number of draws that break ties in different ways. */
+const DRAWS = 2 ** 32;
 /** How many workers, clockwise on the ring, placement gets in order. */
 const RING_WORKERS = 64;
 
@@ -41,6 +45,7 @@ export interface RouterOptions {
   readonly roster: Roster;
   readonly holdings: Holdings;
   readonly clock: Clock;
+  readonly random: Random;
   readonly fingerprint: string;
   readonly replicas: number;
   readonly poison: PoisonGuard;
@@ -51,6 +56,7 @@ export class Router {
   private readonly inFlight = new InFlight();
   private readonly prefills: Prefills;
   private readonly outages: Outages;
+  private readonly offered: OfferedContext;
   /** By worker, the checks of placements whose prefill has ended but whose blocks the index may not know yet. */
   private readonly unindexed = new Map<string, Set<() => void>>();
   private placements = 0;
@@ -58,21 +64,38 @@ export class Router {
   constructor(private readonly options: RouterOptions) {
     this.prefills = new Prefills(options.clock);
     this.outages = new Outages(options.bus, options.actors, options.clock);
+    const { roster, clock } = options;
+    this.offered = new OfferedContext(roster, clock);
+    roster.onAnnounced(({ id, running, waiting, queuedTokens }) =>
+      this.inFlight.announced(id, { requests: running + waiting, computeTokens: queuedTokens }),
+    );
+    roster.listen((effect) => {
+      if (effect.type === 'dead' || effect.type === 'left') this.inFlight.gone(effect.id);
+    });
   }
 
   generate(request: FleetRequest, signal: AbortSignal): AsyncIterable<FleetEvent> {
     const { fingerprint, onResumed } = this.options;
     const attempted = { ...request, fingerprint, salt: request.salt ?? '' };
     const prompt = this.options.poison.fingerprintOf(attempted.tokens, attempted.salt);
+    const contextTokens = attempted.tokens.length + attempted.stopping.maxTokens;
     return runToItsEnd(
       attempted,
       (tokens, resumed, failures, aborted) => {
         const blocks = this.blocksOf(tokens, request.salt);
-        return this.choose({ prompt, tokens, resumed, blocks, pinned: request.worker, failures }, aborted);
+        return this.choose(
+          { prompt, tokens, resumed, blocks, contextTokens, pinned: request.worker, failures },
+          aborted,
+        );
       },
       signal,
       onResumed,
     );
+  }
+
+  /** Tokens of prompt and answer together that some worker takes; null if no worker is known. */
+  get offeredContextTokens(): number | null {
+    return this.offered.tokens;
   }
 
   /** To be called after the index applies a change of a worker's holdings. */
@@ -85,8 +108,16 @@ export class Router {
     return blockKeys(tokens, rootSeed({ fingerprint: this.options.fingerprint, adapter: '', salt: salt ?? '' }));
   }
 
-  /** The workers that could take the prompt now, best first. */
-  rank(tokens: Uint32Array, blocks: readonly BlockMeta[], excluded: ReadonlySet<string>): Candidate[] {
+  /**
+   * The workers that could take the prompt now, best first.
+   * @param contextTokens tokens of prompt and answer together
+   * @param draw breaks ties: a whole number below 2^32, random for each request
+   */
+  rank(
+    { tokens, blocks, contextTokens }: Pick<Attempt, 'tokens' | 'blocks' | 'contextTokens'>,
+    excluded: ReadonlySet<string>,
+    draw = 0,
+  ): Candidate[] {
     const { roster, holdings } = this.options;
     const members = roster.members();
     const reachable = new Set(
@@ -94,6 +125,7 @@ export class Router {
     );
     return place({
       promptTokens: tokens.length,
+      contextTokens,
       blockTokens: BLOCK_TOKENS,
       coverage: holdings.coverage(
         blocks.map(({ key }) => key),
@@ -101,26 +133,29 @@ export class Router {
       ),
       members,
       ringOrder: blocks[0] ? roster.ring.homes(blocks[0].segment, RING_WORKERS) : [],
-      inFlight: this.inFlight.loadsByWorker,
+      loads: this.inFlight.loads,
       excluded,
+      draw,
     });
   }
 
   private async choose(attempt: Attempt, signal: AbortSignal): Promise<Placed | null> {
-    const { bus, clock } = this.options;
-    const { prompt, tokens, blocks, pinned, failures } = attempt;
+    const { bus, clock, random } = this.options;
+    const { prompt, pinned, failures } = attempt;
+    const draw = random.below(DRAWS);
     const turn = new Turn(attempt, this.options);
     let untilMs: number | null = null;
     let routesUntilMs: number | null = null;
     for (;;) {
       this.options.poison.check(prompt);
+      this.checkContext(attempt);
       const gate = turn.gate();
       if (gate === null) {
         await turn.wait(signal);
         continue;
       }
       const tried = this.triedIds(failures);
-      const candidates = this.rank(tokens, blocks, tried);
+      const candidates = this.rank(attempt, tried, draw);
       const routed = candidates.filter((candidate) => this.routeTo(candidate).open);
       // No worker is known or reachable, and NATS is lost: wait for a route. If the only known workers refused the request, waiting is no remedy.
       if (routed.length === 0 && !bus.connected && (candidates.length > 0 || failures.tried.size === 0)) {
@@ -136,6 +171,7 @@ export class Router {
           await turn.wait(signal);
           continue;
         }
+        if (candidates.length === 0 && failures.tried.size === 0) this.refuseUnlessNobodyServes(attempt);
         if (pinned === null || tried.has(pinned)) return null;
         throw new Unavailable(`worker '${pinned}' is not serving; GET /v1/fleet lists the workers`);
       }
@@ -145,6 +181,29 @@ export class Router {
       if (clock.now() >= untilMs) return this.placed(best, attempt);
       await this.prefills.waitForEnd(best.awaits, RERANK_INTERVAL_MS, signal);
     }
+  }
+
+  /** Throws `InvalidRequest` if no worker, or not the one that the request names, offers a context that is long enough. */
+  private checkContext({ contextTokens, resumed, pinned }: Attempt): void {
+    // A request that was accepted once is never wrong: it waits for a worker that takes it.
+    if (resumed > 0) return;
+    const named = pinned === null ? null : this.options.roster.alive(pinned);
+    const offered = named?.capacity.contextTokens ?? this.offered.tokens;
+    if (offered === null || contextTokens <= offered) return;
+    const by = named ? `worker '${named.id}' takes` : 'the workers of this fleet take';
+    throw new InvalidRequest(
+      `prompt: prompt and answer together may have ${contextTokens} tokens; ${by} at most ${offered}`,
+      'prompt',
+    );
+  }
+
+  /** Throws `Unavailable` if workers serve, but none with a context that is long enough. */
+  private refuseUnlessNobodyServes({ contextTokens }: Attempt): void {
+    const serving = this.options.roster.members().filter(({ state }) => state === 'serving');
+    if (serving.length === 0 || serving.some(({ capacity }) => capacity.contextTokens >= contextTokens)) return;
+    throw new Unavailable(
+      `no worker with a context of ${contextTokens} tokens is serving at the moment; retry, or ask for fewer tokens`,
+    );
   }
 
   /** The ids of the workers whose present incarnation has failed or refused the request. */

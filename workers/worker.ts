@@ -176,7 +176,8 @@ export class Worker {
     const stats = engine.stats();
     const [onDevice, host] = (['device', 'host'] as const).map((name) => store.tiers.find(({ tier }) => tier === name));
     instruments.sample(stats, device.copies());
-    const { running, waiting, promptTokens, computeMsPerToken, decodeMsPerStep } = stats;
+    const { running, waiting, queuedTokens, promptTokens, computeMsPerToken, computeAgeMs, decodeMsPerStep } = stats;
+    const { contextTokens, sequences } = engine;
     const cached = promptTokens.local + promptTokens.remote;
     const prompts = cached + promptTokens.computed;
     return {
@@ -193,8 +194,12 @@ export class Worker {
       blockBytes: blockBytes(device.layout),
       running,
       waiting,
+      queuedTokens,
+      capacity: { contextTokens, sequences, waiting: config.maxWaiting },
       hitRate: prompts === 0 ? 0 : cached / prompts,
       rates: { computeMsPerToken, decodeMsPerStep, fetchBytesPerMs: fetcher.rates.overall },
+      computeAgeMs,
+      disk: 'none',
       holdingsSeq: holdings.lastSeq,
     };
   }

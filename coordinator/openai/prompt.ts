@@ -22,8 +22,8 @@ const NORMALIZER_SHRINKS_BY = 4;
 /** Reads prompts in every form that the API accepts. */
 export class PromptReader {
   private readonly model: ServedModel;
-  /** A longer text cannot fit the context, so it is refused without being tokenized. */
-  private readonly longestTextBytes: number;
+  /** Bytes of text per token, at most. */
+  private readonly bytesPerToken: number;
 
   constructor(model: ServedModel) {
     this.model = model;
@@ -31,7 +31,7 @@ export class PromptReader {
     for (let id = 0; id < model.tokenizer.vocabSize; id++) {
       longest = Math.max(longest, model.tokenizer.tokenBytes(id).byteLength);
     }
-    this.longestTextBytes = model.contextTokens * longest * NORMALIZER_SHRINKS_BY;
+    this.bytesPerToken = longest * NORMALIZER_SHRINKS_BY;
   }
 
   /** Reads one or several prompts, as strings or token ids. Throws `InvalidRequest` or `ApiError` that names the first wrong prompt. */
@@ -104,11 +104,12 @@ export class PromptReader {
     }
   }
 
+  /** A text that cannot fit the context is refused without being tokenized. */
   private checkSize(text: string, param: string): void {
     const bytes = Buffer.byteLength(text);
-    if (bytes <= this.longestTextBytes) return;
     const { contextTokens } = this.model;
-    const tokens = Math.floor((bytes / this.longestTextBytes) * contextTokens);
+    if (bytes <= contextTokens * this.bytesPerToken) return;
+    const tokens = Math.floor(bytes / this.bytesPerToken);
     throw contextLengthExceeded(
       `${param}: has at least ${tokens} tokens; the model's context is ${contextTokens}`,
       param,

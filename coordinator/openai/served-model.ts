@@ -25,7 +25,7 @@ export interface ServedModel {
   readonly tokenizer: TextTokenizer;
   /** Null for a model without a chat template. */
   readonly template: ChatRenderer | null;
-  /** Maximum length of prompt and answer together. */
+  /** Maximum length of prompt and answer together, in tokens. May change while the process runs. */
   readonly contextTokens: number;
   /** Defaults of the model's own `generation_config.json`, for fields that a request omits. */
   readonly defaults: SamplingDefaults;

@@ -27,6 +27,8 @@ export interface Attempt {
   /** Number of the tokens that earlier attempts generated. */
   readonly resumed: number;
   readonly blocks: readonly BlockMeta[];
+  /** Tokens of prompt and whole answer together, whatever part of the answer is generated. */
+  readonly contextTokens: number;
   /** The only worker that may run the request; null for any. */
   readonly pinned: string | null;
   readonly failures: Failures;

@@ -158,7 +158,7 @@ export const OPTIONS = {
     default: '4096',
     unit: 'tokens',
     commands: ROLES,
-    help: 'Longest sequence, prompt and answer together. A lower limit of the model wins.',
+    help: 'Longest sequence, prompt and answer together. A lower limit of the model wins. Workers may differ: each request goes to one that takes it.',
   }),
   coordinatorId: option({
     flag: 'coordinator-id',

@@ -32,13 +32,33 @@ export interface Announcement extends Rank {
   readonly blockBytes: number;
   readonly running: number;
   readonly waiting: number;
+  /** Prompt tokens that the worker has accepted and not computed yet. */
+  readonly queuedTokens: number;
+  /** What the worker can take. */
+  readonly capacity: WorkerCapacity;
   /** Share of prompt tokens taken from the cache or from peers since the start, 0 to 1. */
   readonly hitRate: number;
   /** Measured rates. Each is null until it has been measured. */
   readonly rates: WorkerRates;
+  /** Time since the measurement of `rates.computeMsPerToken`; null until there is one. */
+  readonly computeAgeMs: number | null;
+  readonly disk: DiskState;
   /** Sequence number of the last holdings change, so that a listener detects a missed one. */
   readonly holdingsSeq: number;
 }
+
+/** What a worker can take. The members of a fleet may differ in all of it. */
+interface WorkerCapacity {
+  /** Prompt and answer of one request together, in tokens. */
+  readonly contextTokens: number;
+  /** Requests that run at a time. */
+  readonly sequences: number;
+  /** Further requests that may wait. */
+  readonly waiting: number;
+}
+
+/** The folder of a worker's disk tier. `away`: the disk does not answer, and the worker does without it. */
+type DiskState = 'none' | 'answers' | 'away';
 
 interface WorkerRates {
   /** Prefill, in milliseconds per token. */

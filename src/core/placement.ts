@@ -1,28 +1,27 @@
 import type { Coverage } from './holdings.js';
+import { type Load, NO_LOAD } from './load.js';
 import type { Member } from './member.js';
-import { ASSUMED_RATES, FETCH_LATENCY_MS, typical } from './rates.js';
+import { ASSUMED_RATES, computeRates, FETCH_LATENCY_MS, typical } from './rates.js';
+import { drawnWeight } from './tie-break.js';
 
 /** Ranks the workers that could take a request, by the estimated time it would take there. */
 
 export interface PlacementRequest {
   readonly promptTokens: number;
+  /** Tokens of prompt and answer together: a worker with a smaller context cannot take the request. */
+  readonly contextTokens: number;
   readonly blockTokens: number;
   /** Where the full blocks of the prompt are, among workers that can send them. */
   readonly coverage: Coverage;
   readonly members: readonly Member[];
   /** Workers in ring order from the prompt's first segment, its homes first. */
   readonly ringOrder: readonly string[];
-  /** Load that this coordinator placed and that has not ended, by worker. */
-  readonly inFlight: ReadonlyMap<string, PlacedLoad>;
+  /** All load, by worker. A worker that is missing has none. */
+  readonly loads: ReadonlyMap<string, Load>;
   /** Workers that must not be chosen, for example because they failed this request. */
   readonly excluded: ReadonlySet<string>;
-}
-
-export interface PlacedLoad {
-  /** Requests placed there that have not ended. */
-  readonly requests: number;
-  /** Tokens to compute of those requests whose prefill is not known to have ended. */
-  readonly computeTokens: number;
+  /** A random whole number below 2^32: breaks the ties of this decision. */
+  readonly draw: number;
 }
 
 /** A worker that could take the request, with the estimated cost. */
@@ -57,25 +56,23 @@ const MAX_SOURCES = 16;
 /**
  * Ranks the workers that could take a request, best first; empty if there are none.
  *
- * The order is by cost. Costs that hardly differ are a tie, broken by the blocks a worker already holds, then by ring order, so that copies
- * land on their homes and spill goes to the next replica. Suspects come last.
+ * The order is by cost. Costs that hardly differ are a tie, broken by the blocks a worker already holds. Among workers without any of them, ring
+ * order decides, so that copies land on their homes and spill goes to the next replica; else the draw, so that no worker is left out. Workers whose
+ * queue is full come later, suspects last.
  */
 export function place(request: PlacementRequest): Candidate[] {
   const ringPlace = new Map(request.ringOrder.map((worker, place) => [worker, place]));
   const costs = new CostModel(request, ringPlace);
   const priced = request.members
-    .filter((member) => (member.state === 'serving' || member.state === 'suspect') && !request.excluded.has(member.id))
-    .map((member) => ({ candidate: costs.candidate(member), suspect: member.state === 'suspect' ? 1 : 0, tie: 0 }))
-    .sort((a, b) => a.suspect - b.suspect || a.candidate.costMs - b.candidate.costMs);
+    .filter((member) => mayTake(request, member))
+    .map((member) => ({ candidate: costs.candidate(member), last: lastness(request, member), tie: 0 }))
+    .sort((a, b) => a.last - b.last || a.candidate.costMs - b.candidate.costMs);
 
   // A candidate ties with the cheapest of its group if the two costs hardly differ; otherwise it starts the next group.
   let tie = 0;
   let cheapest = priced[0];
   for (const one of priced) {
-    if (
-      cheapest &&
-      (one.suspect !== cheapest.suspect || !hardlyDiffer(cheapest.candidate.costMs, one.candidate.costMs))
-    ) {
+    if (cheapest && (one.last !== cheapest.last || !hardlyDiffer(cheapest.candidate.costMs, one.candidate.costMs))) {
       cheapest = one;
       tie++;
     }
@@ -84,10 +81,23 @@ export function place(request: PlacementRequest): Candidate[] {
   const rank = ({ tie, candidate }: (typeof priced)[number]) => [
     tie,
     -candidate.localBlocks,
-    ringPlace.get(candidate.worker) ?? Infinity,
+    candidate.localBlocks > 0 ? 0 : (ringPlace.get(candidate.worker) ?? request.ringOrder.length),
+    -drawnWeight(request.draw, candidate.worker),
   ];
   priced.sort((a, b) => compareRanks(rank(a), rank(b)) || compareIds(a.candidate.worker, b.candidate.worker));
   return priced.map(({ candidate }) => candidate);
+}
+
+/** Whether the worker can take the request, now or when its queue is shorter. */
+function mayTake({ contextTokens, excluded }: PlacementRequest, { id, state, capacity }: Member): boolean {
+  const serves = state === 'serving' || state === 'suspect';
+  return serves && !excluded.has(id) && contextTokens <= capacity.contextTokens;
+}
+
+/** Workers with a higher number are asked later, whatever the cost. */
+function lastness({ loads }: PlacementRequest, { id, state, capacity }: Member): number {
+  if (state === 'suspect') return 2;
+  return (loads.get(id) ?? NO_LOAD).requests < capacity.sequences + capacity.waiting ? 0 : 1;
 }
 
 /** Measured rates are noisy: a difference below a fifth, or below two milliseconds, means nothing. */
@@ -107,7 +117,10 @@ function compareIds(a: string, b: string): number {
 /** Estimates the costs of one request on each worker. */
 class CostModel {
   private readonly request: PlacementRequest;
-  private readonly rates: { computeMsPerToken: number; decodeMsPerStep: number; fetchBytesPerMs: number };
+  /** Milliseconds per token, by worker. */
+  private readonly compute: ReadonlyMap<string, number>;
+  /** Of workers without a measurement. */
+  private readonly rates: { decodeMsPerStep: number; fetchBytesPerMs: number };
   /** Blocks that may come from a cache: at least one token must be computed, for its logits. */
   private readonly usableBlocks: number;
   private readonly expectedBlocks: number;
@@ -118,11 +131,9 @@ class CostModel {
   constructor(request: PlacementRequest, ringPlace: ReadonlyMap<string, number>) {
     const { coverage, members } = request;
     this.request = request;
+    const forgotten = { computeMsPerToken: null };
+    this.compute = computeRates(members.map((m) => (m.state === 'dead' ? { ...m, rates: forgotten } : m)));
     this.rates = {
-      computeMsPerToken: typical(
-        members.map((m) => m.rates.computeMsPerToken),
-        ASSUMED_RATES.computeMsPerToken,
-      ),
       decodeMsPerStep: typical(
         members.map((m) => m.rates.decodeMsPerStep),
         ASSUMED_RATES.decodeMsPerStep,
@@ -155,7 +166,7 @@ class CostModel {
 
   candidate(member: Member): Candidate {
     const { promptTokens, blockTokens } = this.request;
-    const computeMsPerToken = member.rates.computeMsPerToken ?? this.rates.computeMsPerToken;
+    const computeMsPerToken = this.compute.get(member.id)!;
     const fetchMsPerBlock = member.blockBytes / (member.rates.fetchBytesPerMs ?? this.rates.fetchBytesPerMs);
     const covered = this.request.coverage.workers.get(member.id);
     const run = Math.min(covered?.expectedRun ?? 0, this.usableBlocks);
@@ -194,14 +205,14 @@ class CostModel {
   /** Time until a worker has computed the expected blocks. */
   private computingMs(member: Member): number {
     const tokens = (this.expectedBlocks - this.heldBlocks) * this.request.blockTokens;
-    return tokens * (member.rates.computeMsPerToken ?? this.rates.computeMsPerToken);
+    return tokens * this.compute.get(member.id)!;
   }
 
-  /** Delay caused by other requests. Announcements lag, so load that this coordinator placed on the worker counts too. */
-  private queueMs({ id, running, waiting, rates }: Member, computeMsPerToken: number): number {
-    const ours = this.request.inFlight.get(id) ?? { requests: 0, computeTokens: 0 };
-    const unseen = Math.max(0, ours.requests - running - waiting);
-    const steps = STEPS_PER_RUNNING * (running + unseen) + STEPS_PER_WAITING * waiting;
-    return steps * (rates.decodeMsPerStep ?? this.rates.decodeMsPerStep) + ours.computeTokens * computeMsPerToken;
+  /** Delay caused by other requests. */
+  private queueMs({ id, capacity, rates }: Member, computeMsPerToken: number): number {
+    const { requests, computeTokens } = this.request.loads.get(id) ?? NO_LOAD;
+    const running = Math.min(requests, capacity.sequences);
+    const steps = STEPS_PER_RUNNING * running + STEPS_PER_WAITING * (requests - running);
+    return steps * (rates.decodeMsPerStep ?? this.rates.decodeMsPerStep) + computeTokens * computeMsPerToken;
   }
 }

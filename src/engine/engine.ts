@@ -6,6 +6,7 @@ import { elementBytes } from '../ort/element-type.js';
 import { OrtError } from '../ort/ort-error.js';
 import type { GenerateEvent, GenerateRequest } from '../protocol/generate.js';
 import { type AdmissionBounds, admit } from './admission.js';
+import { Backlog } from './backlog.js';
 import { EventStream } from './event-stream.js';
 import type { GraphRunner } from './graph-runner.js';
 import { HandOnRunner } from './hand-on-runner.js';
@@ -43,11 +44,15 @@ export interface EngineOptions {
 export interface EngineStats {
   readonly running: number;
   readonly waiting: number;
+  /** Prompt tokens accepted and not computed yet. A block that several sequences wait for counts once. */
+  readonly queuedTokens: number;
   /** Since the start. */
   readonly generatedTokens: number;
   readonly promptTokens: { readonly local: number; readonly remote: number; readonly computed: number };
   /** Prefill time; null until measured. */
   readonly computeMsPerToken: number | null;
+  /** Time since the last measurement of it; null until measured. */
+  readonly computeAgeMs: number | null;
   /** Time of one decode step of all decoding sequences; null until measured. */
   readonly decodeMsPerStep: number | null;
 }
@@ -66,6 +71,7 @@ export class Engine {
   private run: Promise<void> | null = null;
   private readonly abortListeners = new Map<Sequence, () => void>();
   private readonly idleCondition = new IdleCondition(() => this.abortListeners.size === 0);
+  private readonly backlog: Backlog;
   private closed = false;
 
   constructor(options: EngineOptions) {
@@ -81,6 +87,7 @@ export class Engine {
       blockTokens: device.layout.blockTokens,
       eosTokenIds: options.eosTokenIds,
     };
+    this.backlog = new Backlog(device.layout.blockTokens);
     this.scratch = new SamplingScratch(graph.vocab);
     const tokensWithLogits = Math.max(
       1,
@@ -133,7 +140,10 @@ export class Engine {
       const sequence = new Sequence(admitted, this.bounds, this.scratch, arrivedMs, (cancelled) =>
         this.onCancelled(cancelled),
       );
-      this.line.enqueue(sequence, () => this.listen(sequence, signal));
+      this.line.enqueue(sequence, () => {
+        sequence.backlog = this.backlog.add(admitted.blocks, admitted.tokens.length);
+        this.listen(sequence, signal);
+      });
       return sequence.events;
     } catch (error) {
       return failedStream(error);
@@ -146,14 +156,21 @@ export class Engine {
     this.abortListeners.set(sequence, () => signal.removeEventListener('abort', onAbort));
   }
 
+  /** The maximum number of sequences that run at a time. */
+  get sequences(): number {
+    return this.runner.capacity;
+  }
+
   stats(): EngineStats {
     const { counts, compute, step, running } = this.scheduler;
     return {
       running,
       waiting: this.line.length,
+      queuedTokens: this.backlog.tokens,
       generatedTokens: counts.generatedTokens,
       promptTokens: { ...counts.promptTokens },
       computeMsPerToken: compute.msPerUnit,
+      computeAgeMs: compute.ageMs(this.options.clockNow()),
       decodeMsPerStep: step.msPerUnit,
     };
   }
@@ -193,6 +210,7 @@ export class Engine {
     if (error !== null) sequence.events.fail(errorOf(error));
     const outcome = error !== null ? 'failed' : sequence.cancelled ? 'cancelled' : 'done';
     this.observer.onEnd(outcome, this.options.clockNow() - sequence.arrivedMs);
+    sequence.backlog?.end();
     this.abortListeners.get(sequence)?.();
     this.abortListeners.delete(sequence);
     this.idleCondition.notify();

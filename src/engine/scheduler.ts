@@ -10,6 +10,12 @@ import type { WaitingLine } from './waiting-line.js';
 
 /** The engine's loop: in each round one chunk of one prompt, then one decode step of all decoding sequences. */
 
+/**
+ * Prompt tokens that are computed before the speed of prefill is measured. The first runs are slower: memory is allocated, code is compiled, and
+ * other processes start at the same time.
+ */
+const WARM_UP_TOKENS = 2_048;
+
 export interface SchedulerOptions {
   readonly runner: GraphRunner;
   readonly line: WaitingLine;
@@ -44,6 +50,7 @@ export class Scheduler {
   private readonly decoding = new Map<SequenceSlot, Sequence>();
   private prefilling: Sequence | null = null;
   private stopped = false;
+  private warmUpTokens = WARM_UP_TOKENS;
   /** Ends the current `sleep`; null while a round runs. */
   private wakeUp: (() => void) | null = null;
 
@@ -111,7 +118,8 @@ export class Scheduler {
     const batches = runner.batches();
     const startMs = clockNow();
     for (const batch of batches) await this.decode(batch);
-    if (batches.length > 0) this.step.add(clockNow() - startMs, 1);
+    const endMs = clockNow();
+    if (batches.length > 0) this.step.add(endMs - startMs, 1, endMs);
   }
 
   /** Acquires a slot for a sequence and copies its prefix into the slot. */
@@ -133,6 +141,7 @@ export class Scheduler {
       return;
     }
     prefix.unpin();
+    sequence.backlog?.have(prefix.blocks.length);
     sequence.skipOffers(prefix.blocks.length);
     const local = prefix.localBlocks * blockTokens;
     const remote = prefix.remoteBlocks * blockTokens;
@@ -161,6 +170,7 @@ export class Scheduler {
       return await this.end(sequence, slot, error);
     }
     prefix.settle();
+    sequence.backlog?.end();
     sequence.transition({ name: 'decoding', slot });
     this.prefilling = null;
     this.decoding.set(slot, sequence);
@@ -168,14 +178,15 @@ export class Scheduler {
 
   /** Returns `more` if chunks of the prompt are left, `prefilled` once the first token is chosen, `ended` if the sequence has ended. */
   private async runChunk(sequence: Sequence, slot: SequenceSlot): Promise<'more' | 'prefilled' | 'ended'> {
-    const { runner, chunkTokens, chunkTokensWithLogits, clockNow } = this.options;
+    const { runner, chunkTokens, chunkTokensWithLogits, blockTokens, clockNow } = this.options;
     const { promptLogprobs } = sequence.request.sampling;
     const from = slot.tokens;
     const to = Math.min(sequence.length, from + (promptLogprobs ? chunkTokensWithLogits : chunkTokens));
     const keep = promptLogprobs ? to - from : 1;
     const startMs = clockNow();
     const logits = await runner.prefill(slot, sequence.tokens(from, to), keep);
-    this.compute.add(clockNow() - startMs, to - from);
+    this.measureCompute(startMs, to - from);
+    sequence.backlog?.have(Math.floor(to / blockTokens));
     this.counts.promptTokens.computed += to - from;
     if (sequence.cancelled) return 'ended';
     if (promptLogprobs) for (let i = 0; i < keep; i++) sequence.addPromptLogits(logits.row(i), from + i);
@@ -189,6 +200,15 @@ export class Scheduler {
     // Yields to the event loop, so that the reader gets the first token before blocks are copied.
     await setImmediate();
     return continues ? 'prefilled' : 'ended';
+  }
+
+  /** A run of few tokens takes about as long as one of many, and says little about the time of a token. Nor do the first runs of a process. */
+  private measureCompute(startMs: number, tokens: number): void {
+    const { blockTokens, chunkTokens, clockNow } = this.options;
+    if (tokens < Math.min(blockTokens, chunkTokens)) return;
+    this.warmUpTokens -= tokens;
+    const endMs = clockNow();
+    if (this.warmUpTokens < 0) this.compute.add(endMs - startMs, tokens, endMs);
   }
 
   /** Runs one decode step of a batch. */

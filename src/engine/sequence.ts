@@ -7,6 +7,7 @@ import { InternalError } from '../errors.js';
 import { EVENT_TOKENS } from '../limits.js';
 import type { GenerateRequest, TokenLogprobs } from '../protocol/generate.js';
 import type { AdmittedRequest } from './admission.js';
+import type { BacklogPart } from './backlog.js';
 import { EventStream } from './event-stream.js';
 import type { SequenceSlot } from './graph-runner.js';
 import type { PreparedPrefix } from './prefix-cache.js';
@@ -50,6 +51,8 @@ export class Sequence {
   /** The number of prompt tokens, without tokens that another worker has generated. */
   readonly promptTokens: number;
   lastTokenMs: number | null = null;
+  /** Its part of the engine's backlog, from its place in the waiting line to the end of its prefill. */
+  backlog: BacklogPart | null = null;
 
   private readonly abort = new AbortController();
   private readonly bounds: SequenceBounds;

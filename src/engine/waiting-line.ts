@@ -140,6 +140,7 @@ export class WaitingLine {
         releasePrefix(prefix);
         return;
       }
+      sequence.backlog?.have(prefix.blocks.length);
       sequence.transition({ name: 'ready', prefix });
       this.onReady();
     } catch (error) {

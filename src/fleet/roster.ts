@@ -39,6 +39,7 @@ export class Roster {
   private current: MembershipView;
   private currentRing: Ring;
   private readonly listeners: RosterListener[] = [];
+  private readonly hearers: ((announcement: Announcement) => void)[] = [];
   private readonly subscriptions: Subscription[] = [];
   private ticking: Timer | null = null;
   private unlisten: (() => void) | null = null;
@@ -90,9 +91,16 @@ export class Roster {
     this.listeners.push(listener);
   }
 
+  /** Calls `hearer` with each announcement that is accepted, after it is applied. */
+  onAnnounced(hearer: (announcement: Announcement) => void): void {
+    this.hearers.push(hearer);
+  }
+
   /** Applies an announcement. A worker passes its own here directly, so that its own roster does not wait for the bus. */
   hear(announcement: Announcement): void {
     this.apply({ type: 'announced', announcement });
+    if (this.alive(announcement.id) !== announcement) return;
+    for (const hearer of this.hearers) hearer(announcement);
   }
 
   /** Applies a worker's message that it leaves. */

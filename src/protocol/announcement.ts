@@ -37,8 +37,16 @@ export const AnnouncementMessage: z.ZodType<Announcement> = z.strictObject({
   blockBytes: z.int().min(1),
   running: Count,
   waiting: Count,
+  queuedTokens: Count,
+  capacity: z.strictObject({
+    contextTokens: z.int().min(1),
+    sequences: z.int().min(1),
+    waiting: Count,
+  }),
   hitRate: z.number().min(0).max(1),
   rates: z.strictObject({ computeMsPerToken: Rate, decodeMsPerStep: Rate, fetchBytesPerMs: Rate }),
+  computeAgeMs: z.number().min(0).nullable(),
+  disk: z.enum(['none', 'answers', 'away']),
   holdingsSeq: Count,
 });
 

@@ -6,16 +6,16 @@ describe('the load in flight', () => {
     const inFlight = new InFlight();
     const [a, b] = [inFlight.add('w', 100), inFlight.add('w', 10)];
     inFlight.add('v', 1);
-    expect(inFlight.loadsByWorker.get('w')).toEqual({ requests: 2, computeTokens: 110 });
+    expect(inFlight.loads.get('w')).toEqual({ requests: 2, computeTokens: 110 });
     a.prefilled();
     a.prefilled();
-    expect(inFlight.loadsByWorker.get('w')).toEqual({ requests: 2, computeTokens: 10 });
+    expect(inFlight.loads.get('w')).toEqual({ requests: 2, computeTokens: 10 });
     b.done();
     b.done();
     b.prefilled();
-    expect(inFlight.loadsByWorker.get('w')).toEqual({ requests: 1, computeTokens: 0 });
+    expect(inFlight.loads.get('w')).toEqual({ requests: 1, computeTokens: 0 });
     a.done();
-    expect([...inFlight.loadsByWorker.keys()]).toEqual(['v']);
+    expect([...inFlight.loads.keys()]).toEqual(['v']);
   });
 
   it('does not charge a repeated end to later requests', () => {
@@ -25,6 +25,6 @@ describe('the load in flight', () => {
     inFlight.add('w', 7);
     first.done();
     first.prefilled();
-    expect(inFlight.loadsByWorker.get('w')).toEqual({ requests: 1, computeTokens: 7 });
+    expect(inFlight.loads.get('w')).toEqual({ requests: 1, computeTokens: 7 });
   });
 });

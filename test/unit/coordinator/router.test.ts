@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FleetEvent, FleetRequest } from '../../../coordinator/fleet.js';
 import { blockKeys, packKeys, rootSeed } from '../../../src/core/key.js';
-import { Cancelled, Overloaded, Unavailable } from '../../../src/errors.js';
+import { Cancelled, InvalidRequest, Overloaded, Unavailable } from '../../../src/errors.js';
 import { BLOCK_TOKENS } from '../../../src/limits.js';
 import { GenerateRequest, unpackTokens } from '../../../src/protocol/generate.js';
 import { FINGERPRINT } from '../../support/announcement.js';
@@ -233,12 +233,125 @@ describe('a router', () => {
     await hive.pass(100);
     expect(its.error).toBeInstanceOf(Overloaded);
     expect(hive.holdings.coverage(keysOf(prompt(3))).expectedBlocks).toBe(0);
-    const [candidate] = hive.router.rank(prompt(3).tokens, hive.router.blocksOf(prompt(3).tokens, null), new Set());
+    const { tokens } = prompt(3);
+    const asked = { tokens, blocks: hive.router.blocksOf(tokens, null), contextTokens: 300 };
+    const [candidate] = hive.router.rank(asked, new Set());
     const cost = candidate!.costMs;
     await hive.pass(100);
-    const again = hive.router.rank(prompt(3).tokens, hive.router.blocksOf(prompt(3).tokens, null), new Set());
+    const again = hive.router.rank(asked, new Set());
     expect(again[0]!.costMs).toBe(cost);
     expect(cost).toBe(prompt(3).tokens.length);
+  });
+
+  describe('in a fleet whose workers have different contexts', () => {
+    const context = (contextTokens: number) => ({
+      capacity: { contextTokens, sequences: 8, waiting: 256 },
+      rates: RATES,
+    });
+    /** A prompt that needs this context with its answer of ten tokens. */
+    const needing = (contextTokens: number, over: Partial<FleetRequest> = {}) => {
+      const tokens = Uint32Array.from({ length: contextTokens - 10 }, (_, i) => i % 1000);
+      return { ...prompt(1, over), tokens };
+    };
+
+    it('sends a request only to workers that take its prompt and its answer', async () => {
+      const [small, large] = [await hive.add('a', context(512)), await hive.add('b', context(4096))];
+      small.take(keysOf(needing(513)));
+      await hive.pass(10);
+      for (let i = 0; i < 6; i++) run(needing(513));
+      await hive.pass(100);
+      expect([small.requests.length, large.requests.length]).toEqual([0, 6]);
+      // Until the index would know that the blocks are there, their worker counts as a holder.
+      await hive.pass(1_000);
+      run(needing(512));
+      await hive.pass(100);
+      expect(small.requests.length).toBe(1);
+    });
+
+    it('refuses one that no worker takes, or not the named one, with the largest context', async () => {
+      await hive.add('a', context(512));
+      await hive.add('b', context(4096));
+      const [tooLong, elsewhere] = [run(needing(4097)), run(needing(513, { worker: 'a' }))];
+      await hive.pass(100);
+      expect(tooLong.error).toBeInstanceOf(InvalidRequest);
+      expect((tooLong.error as Error).message).toContain('the workers of this fleet take at most 4096');
+      expect(elsewhere.error).toBeInstanceOf(InvalidRequest);
+      expect((elsewhere.error as Error).message).toContain("worker 'a' takes at most 512");
+      expect(hive.router.offeredContextTokens).toBe(4096);
+    });
+
+    it('is Unavailable while the worker that takes it is gone, and refuses it a minute later', async () => {
+      await hive.add('a', context(512));
+      const large = await hive.add('b', context(4096));
+      await large.die();
+      await hive.pass(4_000);
+      const soon = run(needing(513));
+      await hive.pass(100);
+      expect(soon.error).toBeInstanceOf(Unavailable);
+      expect((soon.error as Error).message).toContain('a context of 513 tokens');
+      await hive.pass(61_000);
+      const later = run(needing(513));
+      await hive.pass(100);
+      expect(later.error).toBeInstanceOf(InvalidRequest);
+      expect(hive.router.offeredContextTokens).toBe(512);
+    });
+
+    it('resumes a request only where its whole answer fits', async () => {
+      const [a, b, small] = [
+        await hive.add('a', context(4096)),
+        await hive.add('b', context(4096)),
+        await hive.add('c', context(512)),
+      ];
+      for (const worker of [a, b]) {
+        worker.generate = async function* () {
+          yield { type: 'start', cached: { local: 0, remote: 0, computed: 1 }, queueMs: 0 };
+          yield { type: 'tokens', ids: [7] };
+          if (worker === (a.requests.length > 0 && b.requests.length > 0 ? worker : null)) {
+            yield { type: 'end', reason: 'length', token: null };
+            return;
+          }
+          throw new Unavailable('lost');
+        };
+      }
+      const its = run(needing(513));
+      await hive.pass(1_000);
+      expect(its.events.at(-1)).toMatchObject({ type: 'end' });
+      expect([a.requests.length, b.requests.length, small.requests.length]).toEqual([1, 1, 0]);
+    });
+  });
+
+  it('leaves no equal worker out, for prompts that no worker holds', async () => {
+    const workers = [await hive.add('a', { rates: RATES }), await hive.add('b', { rates: RATES }), await hive.add('c')];
+    for (let i = 0; i < 60; i++) {
+      run({ ...prompt(0), tokens: Uint32Array.of(i, 2, 3) });
+      await hive.clock.advance(20);
+    }
+    for (const { requests } of workers) expect(requests.length).toBeGreaterThan(8);
+  });
+
+  it('counts what other coordinators placed, and its own requests once', async () => {
+    const [a, b] = [await hive.add('a', { rates: RATES }), await hive.add('b', { rates: RATES })];
+    held(a);
+    held(b);
+    const tokens = Uint32Array.of(1, 2, 3);
+    run({ ...prompt(0), tokens });
+    await hive.clock.advance(20);
+    const [mine, free] = a.requests.length > 0 ? [a, b] : [b, a];
+    const costOf = (id: string) =>
+      hive.router.rank({ tokens, blocks: [], contextTokens: 10 }, new Set()).find(({ worker }) => worker === id)!
+        .costMs;
+    const alone = costOf(mine.id);
+    // The worker announces this coordinator's request: nothing new.
+    mine.announce({ running: 1, queuedTokens: 3 });
+    await hive.clock.advance(1);
+    expect(costOf(mine.id)).toBe(alone);
+    // Another coordinator's.
+    free.announce({ running: 3, queuedTokens: 500 });
+    await hive.clock.advance(1);
+    expect(costOf(free.id)).toBeGreaterThan(costOf(mine.id) + 400);
+    free.announce();
+    await hive.clock.advance(1);
+    expect(costOf(free.id)).toBeLessThan(alone);
   });
 
   it('resumes on another worker when one dies, with the tokens so far', async () => {

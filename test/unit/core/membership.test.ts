@@ -31,8 +31,12 @@ function announcement(id: string, over: Partial<Announcement> = {}): Announcemen
     blockBytes: 10,
     running: 0,
     waiting: 0,
+    queuedTokens: 0,
+    capacity: { contextTokens: 4096, sequences: 8, waiting: 256 },
     hitRate: 0,
     rates: { computeMsPerToken: null, decodeMsPerStep: null, fetchBytesPerMs: null },
+    computeAgeMs: null,
+    disk: 'none',
     holdingsSeq: 0,
     ...over,
   };

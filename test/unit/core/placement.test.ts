@@ -3,8 +3,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Holdings } from '../../../src/core/holdings.js';
 import { packKeys } from '../../../src/core/key.js';
+import type { Load } from '../../../src/core/load.js';
 import type { Member, MemberState } from '../../../src/core/member.js';
-import { type PlacedLoad, type PlacementRequest, place } from '../../../src/core/placement.js';
+import { type PlacementRequest, place } from '../../../src/core/placement.js';
 
 const BLOCK_TOKENS = 64;
 const prompt = Array.from({ length: 16 }, (_, i) => hash('sha256', `block ${i}`));
@@ -31,8 +32,12 @@ function member(id: string, over: Partial<Member> = {}): Member {
     blockBytes: 1_000_000,
     running: 0,
     waiting: 0,
+    queuedTokens: 0,
+    capacity: { contextTokens: 4096, sequences: 8, waiting: 256 },
     hitRate: 0,
     rates: RATES,
+    computeAgeMs: null,
+    disk: 'none',
     holdingsSeq: 0,
     ...over,
   };
@@ -60,12 +65,14 @@ const first = (count: number) => Array.from({ length: count }, (_, i) => i);
 function request(over: Partial<PlacementRequest> = {}): PlacementRequest {
   return {
     promptTokens: 16 * BLOCK_TOKENS + 32,
+    contextTokens: 2_000,
     blockTokens: BLOCK_TOKENS,
     coverage: coverage({}),
     members: ['a', 'b', 'c'].map((id) => member(id)),
     ringOrder: ['b', 'c', 'a'],
-    inFlight: new Map(),
+    loads: new Map(),
     excluded: new Set(),
+    draw: 1,
     ...over,
   };
 }
@@ -101,8 +108,8 @@ describe('placement', () => {
   });
 
   it('spills to the next worker on the ring, which fetches, when the holder is busy', () => {
-    const members = [member('a', { running: 4 }), member('b'), member('c')];
-    expect(bestOf({ members, coverage: coverage({ a: first(16) }) })).toMatchObject({
+    const loads = new Map([['a', { requests: 4, computeTokens: 0 }]]);
+    expect(bestOf({ loads, coverage: coverage({ a: first(16) }) })).toMatchObject({
       worker: 'b',
       localBlocks: 0,
       remoteBlocks: 16,
@@ -112,15 +119,26 @@ describe('placement', () => {
   });
 
   it('spills because of requests just placed, before the worker announces them', () => {
-    const inFlight = new Map<string, PlacedLoad>([['b', { requests: 3, computeTokens: 2_000 }]]);
-    expect(order({ inFlight })).toEqual(['c', 'a', 'b']);
+    const loads = new Map<string, Load>([['b', { requests: 3, computeTokens: 2_000 }]]);
+    expect(order({ loads })).toEqual(['c', 'a', 'b']);
   });
 
-  it('counts a request once if it was both placed here and announced by the worker', () => {
-    const busy = [member('a', { running: 3 }), member('b', { running: 3 })];
-    const inFlight = new Map<string, PlacedLoad>([['a', { requests: 3, computeTokens: 0 }]]);
-    const [one, other] = place(request({ members: busy, inFlight }));
-    expect(one!.costMs).toBe(other!.costMs);
+  it('chooses a worker whose queue is full only if the others are suspect', () => {
+    const capacity = { contextTokens: 4096, sequences: 8, waiting: 4 };
+    const members = [member('a', { capacity }), member('b'), member('c', { state: 'suspect' })];
+    const loads = new Map([
+      ['a', { requests: 12, computeTokens: 0 }],
+      ['b', { requests: 60, computeTokens: 9_000 }],
+    ]);
+    expect(order({ members, loads, coverage: coverage({ a: first(16) }) })).toEqual(['b', 'a', 'c']);
+  });
+
+  it('leaves out workers whose context is too short for prompt and answer', () => {
+    const small = { contextTokens: 1_999, sequences: 8, waiting: 256 };
+    const members = [member('a'), member('b', { capacity: small }), member('c')];
+    expect(order({ members, contextTokens: 2_000, coverage: coverage({ b: first(16) }) })).toEqual(['c', 'a']);
+    expect(order({ members, contextTokens: 1_999, coverage: coverage({ b: first(16) }) })[0]).toBe('b');
+    expect(order({ members, contextTokens: 5_000 })).toEqual([]);
   });
 
   it('combines blocks that several workers hold', () => {
@@ -141,8 +159,9 @@ describe('placement', () => {
 
   it('computes blocks that take longer to fetch', () => {
     const slow = { ...RATES, fetchBytesPerMs: 1_000 };
-    const members = [member('a', { rates: slow, running: 50, waiting: 9 }), member('b', { rates: slow })];
-    expect(bestOf({ members, coverage: coverage({ a: first(16) }) })).toMatchObject({
+    const members = [member('a', { rates: slow }), member('b', { rates: slow })];
+    const loads = new Map([['a', { requests: 59, computeTokens: 0 }]]);
+    expect(bestOf({ members, loads, coverage: coverage({ a: first(16) }) })).toMatchObject({
       worker: 'b',
       remoteBlocks: 0,
       computeTokens: 1056,
@@ -159,14 +178,14 @@ describe('placement', () => {
 
   it('sends requests to the worker that computes their prefix, and makes others wait for it rather than compute it too', () => {
     const promised = coverage({}, { a: first(16) });
-    const behind = new Map<string, PlacedLoad>([['a', { requests: 1, computeTokens: 1056 }]]);
-    expect(bestOf({ coverage: promised, inFlight: behind })).toMatchObject({
+    const behind = new Map<string, Load>([['a', { requests: 1, computeTokens: 1056 }]]);
+    expect(bestOf({ coverage: promised, loads: behind })).toMatchObject({
       worker: 'a',
       localBlocks: 16,
       awaits: null,
     });
-    const crowded = new Map<string, PlacedLoad>([['a', { requests: 40, computeTokens: 2_000 }]]);
-    expect(bestOf({ coverage: promised, inFlight: crowded })).toMatchObject({
+    const crowded = new Map<string, Load>([['a', { requests: 40, computeTokens: 2_000 }]]);
+    expect(bestOf({ coverage: promised, loads: crowded })).toMatchObject({
       worker: 'b',
       remoteBlocks: 16,
       computeTokens: 32,
@@ -175,16 +194,22 @@ describe('placement', () => {
     });
   });
 
-  it('assumes typical rates for a worker without measurements', () => {
-    const members = [member('a', { rates: NO_RATES }), member('b', { rates: { ...RATES, computeMsPerToken: 7 } })];
-    const [one, other] = place(request({ members }));
-    expect(one!.costMs).toBe(other!.costMs);
+  it('takes a worker without measurements for as fast as the fastest with that device', () => {
+    const members = [
+      member('a', { rates: NO_RATES }),
+      member('b'),
+      member('c', { rates: { ...RATES, computeMsPerToken: 7 } }),
+    ];
+    const costs = new Map(place(request({ members })).map(({ worker, costMs }) => [worker, costMs]));
+    expect(costs.get('a')).toBe(costs.get('b'));
+    expect(costs.get('c')).toBe(7 * costs.get('b')!);
     expect(place(request({ members: [member('a', { rates: NO_RATES })] }))[0]!.costMs).toBeGreaterThan(0);
   });
 
   it('chooses a suspect only if there is no other worker', () => {
-    const members = [member('a', { state: 'suspect' }), member('b', { running: 200, waiting: 50 })];
-    expect(order({ members, coverage: coverage({ a: first(16) }) })).toEqual(['b', 'a']);
+    const members = [member('a', { state: 'suspect' }), member('b')];
+    const loads = new Map([['b', { requests: 250, computeTokens: 100_000 }]]);
+    expect(order({ members, loads, coverage: coverage({ a: first(16) }) })).toEqual(['b', 'a']);
   });
 
   it('is empty if no worker serves', () => {
@@ -208,8 +233,6 @@ describe('placement in any fleet', () => {
             'suspect',
             'dead',
           ),
-          running: fc.integer({ min: 0, max: 40 }),
-          waiting: fc.integer({ min: 0, max: 40 }),
           rates: fc.record({
             computeMsPerToken: rate(0.01, 10),
             decodeMsPerStep: rate(1, 100),
@@ -227,6 +250,13 @@ describe('placement in any fleet', () => {
     .record({
       members: fleet,
       promptTokens: fc.integer({ min: 0, max: 1100 }),
+      loads: fc
+        .dictionary(
+          fc.constantFrom(...ids),
+          fc.record({ requests: fc.integer({ min: 0, max: 80 }), computeTokens: fc.integer({ min: 0, max: 5_000 }) }),
+        )
+        .map((byWorker) => new Map(Object.entries(byWorker))),
+      draw: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
       ringOrder: fc.shuffledSubarray(ids),
       excluded: fc.subarray(ids).map((list) => new Set(list)),
       held: blocks,
@@ -291,8 +321,9 @@ describe('placement in any fleet', () => {
       fc.property(anyRequest, fc.nat({ max: 4 }), fc.integer({ min: 1, max: 30 }), (asked, which, more) => {
         const { id } = asked.members[which]!;
         const before = place(asked).findIndex((candidate) => candidate.worker === id);
-        const members = asked.members.map((m) => (m.id === id ? { ...m, waiting: m.waiting + more } : m));
-        expect(place({ ...asked, members }).findIndex((candidate) => candidate.worker === id)).toBeGreaterThanOrEqual(
+        const { requests, computeTokens } = asked.loads.get(id) ?? { requests: 0, computeTokens: 0 };
+        const loads = new Map(asked.loads).set(id, { requests: requests + more, computeTokens });
+        expect(place({ ...asked, loads }).findIndex((candidate) => candidate.worker === id)).toBeGreaterThanOrEqual(
           before,
         );
       }),

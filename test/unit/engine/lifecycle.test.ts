@@ -290,8 +290,39 @@ test('the observer is told of each sequence, and rates are measured', async () =
   await rig.run(ask([1, 2, 3], { stopping: { maxTokens: 3 } }));
   await rig.engine.idle();
   expect(heard).toEqual(['queue', 'first', 'next', 'next', 'done']);
-  const { computeMsPerToken, decodeMsPerStep, generatedTokens } = rig.engine.stats();
-  expect(computeMsPerToken).toBeGreaterThan(0);
+  const { decodeMsPerStep, generatedTokens } = rig.engine.stats();
   expect(decodeMsPerStep).toBeGreaterThan(0);
   expect(generatedTokens).toBe(3);
+});
+
+test('the speed of prefill is measured by long prompts, after the first ones', async () => {
+  await open({});
+  const speed = () => {
+    const { computeMsPerToken, computeAgeMs } = rig.engine.stats();
+    return [computeMsPerToken, computeAgeMs];
+  };
+  const prompt = (from: number) =>
+    ask(
+      Array.from({ length: 100 }, (_, i) => (from + i) % 50),
+      { stopping: { maxTokens: 1 } },
+    );
+  for (let i = 0; i < 30; i++) await rig.run(ask([1, 2, i], { stopping: { maxTokens: 1 } }));
+  await rig.run(prompt(0));
+  expect(speed()).toEqual([null, null]);
+  for (let i = 1; i <= 40; i++) await rig.run(prompt(i));
+  for (const value of speed()) expect(value).toBeGreaterThanOrEqual(0);
+});
+
+test('accepted prompts count as queued tokens until they are computed or given up, shared blocks once', async () => {
+  await open({});
+  const tokens = Array.from({ length: 130 }, (_, i) => i % 50);
+  const abort = new AbortController();
+  const streams = [1, 2, 3].map((last) =>
+    rig.engine.generate(ask([...tokens, last], { stopping: { maxTokens: 1 } }), abort.signal),
+  );
+  expect(rig.engine.stats().queuedTokens).toBe(128 + 3 * 3);
+  for await (const _ of streams[0]!);
+  abort.abort();
+  await rig.engine.idle();
+  expect(rig.engine.stats().queuedTokens).toBe(0);
 });

@@ -82,7 +82,9 @@ describe('the instruments of a worker', () => {
     waiting: 1,
     generatedTokens: 10,
     promptTokens: { local: 100, remote: 50, computed: 7 },
+    queuedTokens: 0,
     computeMsPerToken: null,
+    computeAgeMs: null,
     decodeMsPerStep: null,
   };
 

@@ -155,6 +155,7 @@ export class Hive {
       roster: this.roster,
       holdings: this.holdings,
       clock,
+      random: new SeededRandom(7),
       fingerprint: FINGERPRINT,
       replicas: 2,
       poison: this.poison,

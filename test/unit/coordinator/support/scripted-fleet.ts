@@ -117,8 +117,12 @@ export function member(id: string): Member {
     blockBytes: 10,
     running: 1,
     waiting: 0,
+    queuedTokens: 0,
+    capacity: { contextTokens: 4096, sequences: 8, waiting: 256 },
     hitRate: 0.5,
     rates: { computeMsPerToken: null, decodeMsPerStep: null, fetchBytesPerMs: null },
+    computeAgeMs: null,
+    disk: 'none',
     holdingsSeq: 0,
   };
 }

@@ -1,0 +1,44 @@
+import type { Clock } from '../src/clock.js';
+import type { Roster } from '../src/fleet/roster.js';
+
+/** The largest context that the workers of the fleet offer. */
+
+/** How long the context of a worker that is gone still counts: it is probably being restarted, and a request that needs it can be tried again. */
+const REMEMBER_MS = 60_000;
+
+export class OfferedContext {
+  /** When the last worker with this context went, for contexts that no worker offers now. */
+  private readonly goneAtMs = new Map<number, number>();
+  private offered: readonly number[] = [];
+
+  constructor(
+    private readonly roster: Roster,
+    private readonly clock: Clock,
+  ) {
+    roster.listen(({ type }) => {
+      if (type === 'joined' || type === 'dead' || type === 'left') this.update();
+    });
+  }
+
+  /** Tokens of prompt and answer together; null if no worker is known. */
+  get tokens(): number | null {
+    this.forget();
+    const contexts = [...this.offered, ...this.goneAtMs.keys()];
+    return contexts.length === 0 ? null : Math.max(...contexts);
+  }
+
+  private forget(): void {
+    for (const [context, atMs] of this.goneAtMs) {
+      if (this.clock.now() - atMs > REMEMBER_MS) this.goneAtMs.delete(context);
+    }
+  }
+
+  private update(): void {
+    this.forget();
+    const before = this.offered;
+    const alive = this.roster.members().filter(({ state }) => state !== 'dead');
+    this.offered = [...new Set(alive.map(({ capacity }) => capacity.contextTokens))];
+    for (const context of before) if (!this.offered.includes(context)) this.goneAtMs.set(context, this.clock.now());
+    for (const context of this.offered) this.goneAtMs.delete(context);
+  }
+}
