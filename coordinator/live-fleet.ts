@@ -116,6 +116,7 @@ export class LiveFleet implements Fleet {
         detail: reached ? 'connected' : `not connected; ${served}`,
       },
       { name: 'workers', ok: reachable > 0, required: true, latencyMs: 0, detail: `${reachable} serving` },
+      ...diskChecks(serving),
     ];
   }
 
@@ -153,4 +154,13 @@ export class LiveFleet implements Fleet {
   private members(): Member[] {
     return this.options.roster.members().filter(({ state }) => state !== 'dead');
   }
+}
+
+/** Whether the disks of the workers' disk caches answer. Nothing, if no worker has one. */
+function diskChecks(serving: readonly Member[]): HealthCheck[] {
+  if (serving.every(({ disk }) => disk === 'none')) return [];
+  const away = serving.filter(({ disk }) => disk === 'away').map(({ id }) => id);
+  const detail =
+    away.length === 0 ? 'all answer' : `no answer from the disk of ${away.join(', ')}; blocks there are computed again`;
+  return [{ name: 'disks', ok: away.length === 0, required: false, latencyMs: 0, detail }];
 }

@@ -144,6 +144,7 @@ function makeCacheParts(
     runtime: graph.runtime,
     roleOf: (block) => roleOf(block, id, homesOf),
     computeMsPerToken,
+    onAnswers: () => instruments.loadChanged(),
     onDamage: (block) => instruments.damagedFile(block),
   });
   const shared = { self: id, store, peers, roster, clock, replicas };

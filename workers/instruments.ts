@@ -5,7 +5,7 @@ import type { EngineStats } from '../src/engine/engine.js';
 import type { EngineObserver } from '../src/engine/observer.js';
 import { type FleetCounts, watchFleet } from '../src/metrics/fleet-metrics.js';
 import { MetricsRegistry } from '../src/metrics/registry.js';
-import { type MetricsServer, startMetricsServer } from '../src/metrics/server.js';
+import { type MetricsServer, type MetricsServerOptions, startMetricsServer } from '../src/metrics/server.js';
 import { WorkerMetrics } from '../src/metrics/worker-metrics.js';
 import type { DamagedBlock, PeerObserver } from '../src/peer/observer.js';
 import type { BlockStore } from './cache/block-store.js';
@@ -116,11 +116,15 @@ export class Instruments {
     registry.watchProcess();
     watchFleet(registry, fleet);
     this.metrics.watchCache(() => store.tiers);
+    this.metrics.watchDisk(() => store.disk === 'away');
     store.listen({ left: (tier, _, reason) => this.metrics.evictions.add(1, { tier, reason }) });
   }
 
-  async serve(at: { host: string; port: number }, ready: () => boolean): Promise<string> {
-    this.server = await startMetricsServer({ registry: this.metrics.registry, ...at, ready });
+  async serve(
+    at: { host: string; port: number },
+    state: Pick<MetricsServerOptions, 'ready' | 'degraded'>,
+  ): Promise<string> {
+    this.server = await startMetricsServer({ registry: this.metrics.registry, ...at, ...state });
     return this.server.url;
   }
 
@@ -128,7 +132,8 @@ export class Instruments {
     await this.server?.close();
   }
 
-  private loadChanged(): void {
+  /** Announces the load and the state of this worker soon. */
+  loadChanged(): void {
     for (const listener of this.loadListeners) listener();
   }
 }

@@ -1,8 +1,9 @@
 import { hostname } from 'node:os';
+import { within } from '../src/async/within.js';
 import { natsTransport } from '../src/bus/nats-transport.js';
 import { sealTransport } from '../src/bus/sealed-transport.js';
 import type { Transport } from '../src/bus/transport.js';
-import { SystemClock } from '../src/clock.js';
+import { type Clock, SystemClock } from '../src/clock.js';
 import type { WorkerConfig } from '../src/config/worker-config.js';
 import { chooseDevice, surveyDevices } from '../src/device/choose.js';
 import { CpuDevice } from '../src/device/cpu/cpu-device.js';
@@ -24,8 +25,12 @@ import { OrtRuntime } from '../src/ort/runtime.js';
 import { SystemRandom } from '../src/random.js';
 import type { RunningRole } from '../src/running-role.js';
 import { checkBudgets } from './budgets.js';
-import { BlockFolder } from './cache/block-folder.js';
+import { type BlockFiles, BlockFolder } from './cache/block-folder.js';
+import { openedInTime } from './cache/late-files.js';
 import { Worker } from './worker.js';
+
+/** Time limit for the folder of the disk cache to be closed. */
+const FILES_CLOSE_MS = 1_000;
 
 /**
  * Runs one worker in this process.
@@ -57,7 +62,7 @@ async function buildWorker(
   const { id } = config;
   const clock = new SystemClock();
   const { folder, graph, device, deviceReason } = await openModel(life, config, log);
-  const files = await openFiles(life, config);
+  const files = await openFiles(life, config, clock);
   const fingerprint = await modelFingerprint(folder, graph.layout);
   const transport = sealTransport(await connect(), {
     clock,
@@ -137,7 +142,13 @@ async function openModel(life: Lifecycle, config: WorkerConfig, log: Log): Promi
 }
 
 /** Opens the folder of the disk tier. `life` closes it too, in case the start fails before the worker can. */
-async function openFiles(life: Lifecycle, { cache, diskCacheDir }: WorkerConfig): Promise<BlockFolder | null> {
+async function openFiles(
+  life: Lifecycle,
+  { cache, diskCacheDir }: WorkerConfig,
+  clock: Clock,
+): Promise<BlockFiles | null> {
   if (!cache || diskCacheDir === null) return null;
-  return life.use(await BlockFolder.open(diskCacheDir), (folder) => folder.close());
+  const files = await openedInTime(BlockFolder.open(diskCacheDir), clock);
+  // A disk that does not answer must not keep the process from its end.
+  return life.use(files, (open) => within(clock, FILES_CLOSE_MS, open.close()));
 }

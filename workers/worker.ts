@@ -105,7 +105,10 @@ export class Worker {
 
   private async serveMetrics(): Promise<string | null> {
     const { metrics } = this.options.config;
-    return metrics && this.parts.instruments.serve(metrics, () => this.state === 'serving');
+    const { instruments, store } = this.parts;
+    const ready = () => this.state === 'serving';
+    const degraded = () => (store.disk === 'away' ? 'disk' : null);
+    return metrics && instruments.serve(metrics, { ready, degraded });
   }
 
   private async finish(): Promise<void> {
@@ -199,7 +202,7 @@ export class Worker {
       hitRate: prompts === 0 ? 0 : cached / prompts,
       rates: { computeMsPerToken, decodeMsPerStep, fetchBytesPerMs: fetcher.rates.overall },
       computeAgeMs,
-      disk: 'none',
+      disk: store.disk,
       holdingsSeq: holdings.lastSeq,
     };
   }

@@ -58,7 +58,7 @@ interface WorkerCapacity {
 }
 
 /** The folder of a worker's disk tier. `away`: the disk does not answer, and the worker does without it. */
-type DiskState = 'none' | 'answers' | 'away';
+export type DiskState = 'none' | 'answers' | 'away';
 
 interface WorkerRates {
   /** Prefill, in milliseconds per token. */

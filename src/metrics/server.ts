@@ -12,6 +12,8 @@ export interface MetricsServerOptions {
   readonly port: number;
   /** Whether the process can serve now. */
   readonly ready: () => boolean;
+  /** What the process does without at the moment; null for nothing. */
+  readonly degraded?: () => string | null;
 }
 
 export interface MetricsServer {
@@ -26,7 +28,7 @@ export function startMetricsServer(options: MetricsServerOptions): Promise<Metri
     if (request.method !== 'GET' && request.method !== 'HEAD') return answer(response, 405, 'method not allowed\n');
     if (path === '/health/live') return answer(response, 200, 'ok\n');
     if (path === '/health/ready')
-      return options.ready() ? answer(response, 200, 'ok\n') : answer(response, 503, 'not ready\n');
+      return options.ready() ? answer(response, 200, readyText(options)) : answer(response, 503, 'not ready\n');
     if (path === '/metrics') {
       options.registry.text().then(
         (text) => answer(response, 200, text, options.registry.contentType),
@@ -52,6 +54,11 @@ export function startMetricsServer(options: MetricsServerOptions): Promise<Metri
       });
     });
   });
+}
+
+function readyText({ degraded }: MetricsServerOptions): string {
+  const without = degraded?.() ?? null;
+  return without === null ? 'ok\n' : `ok, degraded: ${without}\n`;
 }
 
 function answer(

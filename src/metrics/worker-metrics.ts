@@ -79,6 +79,12 @@ export class WorkerMetrics {
     for (const direction of ['in', 'out']) this.fetchBytes.add(0, { direction });
   }
 
+  /** Registers the gauge of the disk. Each scrape calls `away`. Call it once. */
+  watchDisk(away: () => boolean): void {
+    const help = '1 while the disk of the disk cache does not answer, and the worker does without it; else 0.';
+    this.registry.gauge({ name: 'shoal_disk_away', help }, (gauge) => gauge.set(away() ? 1 : 0));
+  }
+
   /** Registers the gauges of the cache. Each scrape calls `tiers`. Call it once. */
   watchCache(tiers: () => readonly TierUse[]): void {
     const gauge = (name: string, help: string, value: (use: TierUse) => number) =>

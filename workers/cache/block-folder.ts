@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,16 +10,33 @@ import { lockFile } from '../../src/native/libc.js';
 
 /** The port: the files of a disk tier, by key. */
 export interface BlockFiles {
-  /** All files of blocks with their sizes, the oldest first. */
-  list(): Promise<{ readonly key: BlockKey; readonly byteLength: number }[]>;
+  /** All files of blocks with their sizes, the oldest first. Calls `onStep` after each file. */
+  list(onStep?: () => void): Promise<{ readonly key: BlockKey; readonly byteLength: number }[]>;
   /** Writes a whole file, or none. Rejects with the system's error. */
   write(key: BlockKey, parts: readonly Uint8Array[]): Promise<void>;
-  /** Reads from `position` until `into` is full. False if the file is shorter, or missing. */
+  /** Reads from `position` until `into` is full. False if the file is shorter, or missing. Rejects with `NoRegularFile`, or the system's error. */
   read(key: BlockKey, into: Uint8Array, position: number): Promise<boolean>;
   /** Does nothing if the file is missing. */
   remove(key: BlockKey): Promise<void>;
+  /** Resolves if the disk takes a small file and gives it back. */
+  probe(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** Something that has the name of a block's file, and may never answer: a pipe, a device, a folder. */
+export class NoRegularFile extends Error {
+  constructor(path: string) {
+    super(`${path} is not a regular file`);
+    this.name = 'NoRegularFile';
+  }
+}
+
+const { O_APPEND, O_CREAT, O_NONBLOCK, O_RDONLY, O_TRUNC, O_WRONLY } = constants;
+/** Without `O_NONBLOCK` the opening of a pipe waits for its other end, and occupies a thread for as long. */
+const READING = O_RDONLY | O_NONBLOCK;
+const WRITING = O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK;
+const PROBING = constants.O_RDWR | O_CREAT | O_TRUNC | O_NONBLOCK;
+const LOCKING = O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK;
 
 const ENDING = '.kv';
 const UNFINISHED = '.kv-part';
@@ -42,7 +60,7 @@ export class BlockFolder implements BlockFiles {
     try {
       const made = await mkdir(path, { recursive: true, mode: 0o700 });
       if (made === undefined) await refuseWritable(path);
-      const lock = await open(join(path, 'lock'), 'a', 0o600);
+      const lock = await open(join(path, 'lock'), LOCKING, 0o600);
       if (lockFile(lock.fd)) return new BlockFolder(path, lock);
       await lock.close();
     } catch (cause) {
@@ -62,13 +80,14 @@ export class BlockFolder implements BlockFiles {
     private readonly lock: FileHandle,
   ) {}
 
-  async list(): Promise<{ key: BlockKey; byteLength: number }[]> {
+  async list(onStep: () => void = () => {}): Promise<{ key: BlockKey; byteLength: number }[]> {
     const names = await readdir(this.path);
     for (const name of names) if (UNFINISHED_NAME.test(name)) await this.removeUnfinished(join(this.path, name));
     const found: { key: BlockKey; byteLength: number; writtenAtMs: number }[] = [];
     for (const name of names) {
       if (!NAME.test(name)) continue;
       const file = await unlessGone(stat(join(this.path, name)));
+      onStep();
       if (file === null) continue;
       found.push({ key: name.slice(0, -ENDING.length), byteLength: file.size, writtenAtMs: file.mtimeMs });
     }
@@ -78,7 +97,7 @@ export class BlockFolder implements BlockFiles {
   async write(key: BlockKey, parts: readonly Uint8Array[]): Promise<void> {
     const unfinished = join(this.path, key + UNFINISHED);
     try {
-      const file = await open(unfinished, 'w', 0o600);
+      const file = await open(unfinished, WRITING, 0o600);
       try {
         for (const part of parts) await writeAll(file, part);
       } finally {
@@ -92,9 +111,11 @@ export class BlockFolder implements BlockFiles {
   }
 
   async read(key: BlockKey, into: Uint8Array, position: number): Promise<boolean> {
-    const file = await unlessGone(open(this.fileOf(key), 'r'));
+    const path = this.fileOf(key);
+    const file = await unlessGone(open(path, READING));
     if (file === null) return false;
     try {
+      if (!(await file.stat()).isFile()) throw new NoRegularFile(path);
       for (let at = 0; at < into.byteLength; ) {
         const { bytesRead } = await file.read(into, at, into.byteLength - at, position + at);
         if (bytesRead === 0) return false;
@@ -108,6 +129,20 @@ export class BlockFolder implements BlockFiles {
 
   async remove(key: BlockKey): Promise<void> {
     await rm(this.fileOf(key), { force: true });
+  }
+
+  async probe(): Promise<void> {
+    const path = join(this.path, 'probe');
+    const token = Buffer.from(`${process.pid} ${process.hrtime.bigint()}`);
+    const file = await open(path, PROBING, 0o600);
+    try {
+      await writeAll(file, token);
+      const { buffer } = await file.read(Buffer.alloc(token.byteLength), 0, token.byteLength, 0);
+      if (!token.equals(buffer)) throw new Error(`${path} has other bytes than were written`);
+    } finally {
+      await file.close();
+    }
+    await rm(path, { force: true });
   }
 
   /** Unlocks the folder. */

@@ -1,6 +1,7 @@
 import { IdleCondition } from '../../src/async/idle.js';
 import type { BlockKey, BlockMeta, PinnedBlock, SealedBlock, TierName } from '../../src/core/block.js';
 import { blockBytes } from '../../src/core/kv-layout.js';
+import type { DiskState } from '../../src/core/member.js';
 import { type NoReservation, type Reservation, reservation } from '../../src/core/reservation.js';
 import type { Device, DeviceBlock } from '../../src/device/device.js';
 import { digestOf } from '../../src/digest.js';
@@ -13,7 +14,7 @@ import { type DeviceResident, DeviceTier } from './device-tier.js';
 import type { LowerTiers } from './lower-tiers.js';
 import { PinnedBytes } from './pinned-bytes.js';
 import { Sealer } from './sealer.js';
-import type { HostReservation, RoleOf } from './tier.js';
+import { type HostReservation, keptElsewhere, type RoleOf } from './tier.js';
 
 /** The blocks of a worker in all tiers: reserves memory for them, pins them, and reports what comes and goes. */
 
@@ -252,6 +253,12 @@ export class BlockStore implements BlockHost {
     return this.quietCondition.wait();
   }
 
+  /** Goes on to copy blocks to lower tiers: one of them may take blocks that it did not take before. */
+  copyDown(): void {
+    this.demoter?.wake();
+    this.lower.copyDown();
+  }
+
   /** Resolves when no copy to a lower tier is outstanding, and no file is to be removed. */
   async idle(): Promise<void> {
     await this.sealer.idle();
@@ -275,6 +282,10 @@ export class BlockStore implements BlockHost {
   /** Blocks that can be given to others, each counted once. */
   get blocks(): number {
     return this.announced.size;
+  }
+
+  get disk(): DiskState {
+    return this.lower.disk;
   }
 
   get tiers(): readonly TierUse[] {
@@ -333,9 +344,4 @@ export class BlockStore implements BlockHost {
     if (how === 'used' && this.upper.pins === 0) this.demoter?.wake();
     this.quietCondition.notify();
   }
-}
-
-/** For bytes that a lower tier keeps in any case. */
-function keptElsewhere(key: BlockKey, memory: Uint8Array): HostReservation {
-  return reservation(key, memory, { commit: (_: SealedBlock) => {}, abort: () => {} });
 }

@@ -1,21 +1,23 @@
-import { IdleCondition } from '../../src/async/idle.js';
-import { Mutex } from '../../src/async/mutex.js';
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey, SealedBlock } from '../../src/core/block.js';
 import { Residency } from '../../src/core/residency.js';
 import { digestOf } from '../../src/digest.js';
+import { Unavailable } from '../../src/errors.js';
 import type { Log } from '../../src/log.js';
-import { decodeHeader, encodeHeader, HEADER_BYTES } from './block-file.js';
+import { encodeHeader, HEADER_BYTES } from './block-file.js';
 import type { BlockFiles } from './block-folder.js';
+import { ReadDeadline } from './read-deadline.js';
+import { recognized } from './recognized.js';
 import type { Staging } from './staging.js';
 import type { RoleOf, Tier, TierListener, TierPin } from './tier.js';
+import { Turns } from './turns.js';
+import { WatchedFiles } from './watched-files.js';
+import { WritePause } from './write-pause.js';
 
 /** Files as the lowest tier, which outlives the process. */
 
 /** Failed file removals on a disk, after which removals stop until the next change. @internal exported for tests. */
 export const DISK_REMOVALS_FAILED = 4;
-/** Pause in writes to a disk after it refused one. @internal exported for tests. */
-export const DISK_PAUSE_MS = 30_000;
 
 export interface DiskTierOptions {
   readonly files: BlockFiles;
@@ -27,49 +29,92 @@ export interface DiskTierOptions {
   readonly roleOf: RoleOf;
   readonly clock: Clock;
   readonly log: Log;
+  /** Time to compute a block instead of reading it; null if unknown. */
+  readonly computeMsPerBlock: () => number | null;
+  /** The disk has stopped to answer, or answers again. */
+  readonly onAnswers: () => void;
   /** The bytes of a file do not match the digest of its block. */
   readonly onDamage: (block: BlockKey) => void;
 }
 
 /**
  * Files as the lowest tier, which outlives the process. A block is read only with the digest that it was written with. A write that the disk
- * refuses costs that copy, and nothing is written for a while.
+ * refuses costs that copy, and nothing is written for a while. While the disk does not answer, the tier gives and takes nothing, and keeps its index.
  */
 export class DiskTier implements Tier {
   readonly name = 'disk';
   private readonly residency: Residency<SealedBlock>;
   private readonly fileBytes: number;
+  private readonly files: WatchedFiles;
+  /** The folder could not be indexed yet. Until then nothing is written: the files there count. */
+  private indexOwed = false;
+  private readonly readDeadline: ReadDeadline;
   /** Blocks without an entry whose files are still to be removed; failed removals come last. Files count as used until they are gone. */
   private readonly leaving: BlockKey[] = [];
   /** False once a failed removal was logged, until none is left: the log has one line of it. */
   private removesAll = true;
   private usedBytes = 0;
   private resets = 0;
-  /** When the disk refused a write; null once a later write succeeded. */
-  private refusedAtMs: number | null = null;
+  private readonly pause: WritePause;
   private listener: TierListener = { landed: () => {}, left: () => {} };
   /** Serializes changes of the folder. */
-  private readonly changes = new Mutex();
-  private pendingChanges = 0;
-  private readonly idleCondition = new IdleCondition(() => this.pendingChanges === 0);
+  private readonly changes = new Turns();
 
   constructor(private readonly options: DiskTierOptions) {
+    const { files, clock, log } = options;
+    this.pause = new WritePause(clock, log);
+    this.readDeadline = new ReadDeadline(options.computeMsPerBlock);
     this.fileBytes = HEADER_BYTES + options.blockBytes;
+    this.files = new WatchedFiles({
+      files,
+      fileBytes: this.fileBytes,
+      clock,
+      log,
+      onChange: () => this.answerChanged(),
+    });
     const budgetBlocks = Math.floor(options.budgetBytes / this.fileBytes);
     this.residency = new Residency<SealedBlock>(budgetBlocks, ({ key }) => this.leaving.push(key));
   }
 
-  /** Indexes the folder; to be called first. A file that is of no use is removed, and counted as damage. */
+  /** Indexes the folder, or begins without it if the disk does not answer; to be called first. */
   async open(): Promise<void> {
-    const { files, roleOf } = this.options;
-    for (const { key, byteLength } of await files.list()) {
-      const block = await this.recognized(key, byteLength);
+    await this.changes.run(() => this.index(() => {}));
+  }
+
+  private async index(landed: (block: SealedBlock) => void): Promise<void> {
+    try {
+      await this.indexFiles(landed);
+      this.indexOwed = false;
+    } catch (error) {
+      this.indexOwed = true;
+      if (!(error instanceof Unavailable)) throw error;
+    }
+  }
+
+  /** After the start, a folder that turns out to be unusable costs the tier, not the worker. */
+  private async indexLate(): Promise<void> {
+    if (!this.indexOwed) return;
+    try {
+      await this.index((block) => this.listener.landed(block));
+    } catch (err) {
+      this.options.log.error({ err }, 'the disk cache cannot be used: this worker goes on without it');
+    }
+  }
+
+  /** A file that is of no use is removed, and counted as damage. */
+  private async indexFiles(landed: (block: SealedBlock) => void): Promise<void> {
+    const { roleOf } = this.options;
+    for (const file of await this.files.list()) {
+      const { key } = file;
+      if (this.has(key)) continue;
+      const block = await recognized(this.files, file, this.options);
       if (block === null) {
         this.options.onDamage(key);
         await this.discard(key);
       } else if (await this.makeRoom(block.parent)) {
         this.usedBytes += this.fileBytes;
         this.residency.insert(block, roleOf(block), block);
+        landed(block);
       } else {
         await this.discard(key);
       }
@@ -90,8 +135,11 @@ export class DiskTier implements Tier {
 
   /** Whether the last write succeeded, or the pause after a refused one is over. */
   get accepts(): boolean {
-    const { refusedAtMs, options } = this;
-    return refusedAtMs === null || options.clock.now() - refusedAtMs >= DISK_PAUSE_MS;
+    return this.answers && !this.indexOwed && this.pause.over;
+  }
+
+  get answers(): boolean {
+    return !this.files.away;
   }
 
   get hasRoom(): boolean {
@@ -133,11 +181,16 @@ export class DiskTier implements Tier {
     if (pin === null) return false;
     this.touch(key);
     const { resets } = this;
+    const { clock } = this.options;
+    const startMs = clock.now();
     try {
-      const whole = await this.options.files.read(key, into, HEADER_BYTES);
+      const whole = await this.files.read(key, into, HEADER_BYTES, this.readDeadline.ms);
+      this.readDeadline.measured(startMs, clock.now());
       if (whole && digestOf(into) === pin.block.digest) return true;
       if (resets === this.resets) this.damaged(key);
     } catch (err) {
+      // The block is still there, and the log has said that the disk is away.
+      if (err instanceof Unavailable) return false;
       this.options.log.warn({ err }, 'a block could not be read from disk');
       if (resets === this.resets) this.lose(key, 'evicted');
     } finally {
@@ -148,7 +201,7 @@ export class DiskTier implements Tier {
 
   put(block: SealedBlock, bytes: Uint8Array): Promise<boolean> {
     const { resets } = this;
-    return this.inTurn(() => this.write(block, bytes, resets));
+    return this.changes.run(() => this.write(block, bytes, resets));
   }
 
   take(block: SealedBlock, bytes: Uint8Array): void {
@@ -176,29 +229,31 @@ export class DiskTier implements Tier {
   }
 
   idle(): Promise<void> {
-    return this.idleCondition.wait();
+    return this.changes.idle();
   }
 
   async close(): Promise<void> {
     this.removeLeaving();
     await this.idle();
-    await this.options.files.close();
+    await this.files.close();
   }
 
   /** `resets` is the number of resets when the block came: a block that a reset finds waiting is not written. */
   private async write(block: SealedBlock, bytes: Uint8Array, resets: number): Promise<boolean> {
-    const { files, fingerprint, blockBytes, roleOf } = this.options;
+    const { fingerprint, blockBytes, roleOf } = this.options;
     if (this.has(block.key)) return true;
     if (resets !== this.resets || !this.accepts || !(await this.makeRoom(block.parent))) return false;
     this.usedBytes += this.fileBytes;
     try {
-      await files.write(block.key, [encodeHeader({ fingerprint, block, blockBytes }), bytes]);
+      await this.files.write(block.key, [encodeHeader({ fingerprint, block, blockBytes }), bytes]);
     } catch (error) {
-      this.usedBytes -= this.fileBytes;
-      this.refused(error);
+      // A write that hangs may still end: its file counts until it is removed.
+      if (error instanceof Unavailable) this.leaving.push(block.key);
+      else this.usedBytes -= this.fileBytes;
+      this.pause.refused(error);
       return false;
     }
-    this.accepted();
+    this.pause.accepted();
     if (resets !== this.resets) {
       this.leaving.push(block.key);
       await this.remove();
@@ -213,6 +268,7 @@ export class DiskTier implements Tier {
   private async makeRoom(parent: BlockKey | null): Promise<boolean> {
     await this.remove();
     while (this.usedBytes + this.fileBytes > this.budgetBytes) {
+      if (!this.answers) return false;
       const evicted = this.residency.evict(parent);
       if (evicted === null) return false;
       const { key } = evicted;
@@ -221,7 +277,7 @@ export class DiskTier implements Tier {
       const failure = await this.remove();
       // One eviction after another would free nothing.
       if (failure !== null && this.leaving.includes(key)) {
-        this.refused(failure);
+        this.pause.refused(failure);
         return false;
       }
     }
@@ -245,19 +301,19 @@ export class DiskTier implements Tier {
   }
 
   private removeLeaving(): void {
-    if (this.leaving.length > 0) void this.inTurn(() => this.remove());
+    if (this.leaving.length > 0 && this.answers) void this.changes.run(() => this.remove());
   }
 
   /** Tries once to remove each file that is to be. Gives the error of the last failed removal, which is tried again later. */
   private async remove(): Promise<Error | null> {
     const failed: BlockKey[] = [];
     let failure: Error | null = null;
-    while (failed.length < DISK_REMOVALS_FAILED) {
+    while (failed.length < DISK_REMOVALS_FAILED && this.answers) {
       const key = this.leaving.shift();
       if (key === undefined) break;
       try {
         // The same block may have been written again since: then the file is the new one.
-        if (!this.has(key)) await this.options.files.remove(key);
+        if (!this.has(key)) await this.files.remove(key);
         this.usedBytes -= this.fileBytes;
       } catch (error) {
         failed.push(key);
@@ -275,35 +331,9 @@ export class DiskTier implements Tier {
     return failure;
   }
 
-  private async inTurn<T>(change: () => Promise<T>): Promise<T> {
-    this.pendingChanges++;
-    try {
-      return await this.changes.run(change);
-    } finally {
-      this.pendingChanges--;
-      this.idleCondition.notify();
-    }
-  }
-
-  private refused(err: unknown): void {
-    if (this.refusedAtMs === null) {
-      this.options.log.warn({ err }, 'the disk takes no blocks: they are kept in memory alone until it does again');
-    }
-    this.refusedAtMs = this.options.clock.now();
-  }
-
-  private accepted(): void {
-    if (this.refusedAtMs !== null) this.options.log.info({}, 'the disk takes blocks again');
-    this.refusedAtMs = null;
-  }
-
-  /** The block of a file; null if the file is not whole or of another fleet. The digest is checked when the bytes are read. */
-  private async recognized(key: BlockKey, byteLength: number): Promise<SealedBlock | null> {
-    const { files, fingerprint, blockBytes } = this.options;
-    const bytes = new Uint8Array(HEADER_BYTES);
-    if (byteLength !== this.fileBytes || !(await files.read(key, bytes, 0).catch(() => false))) return null;
-    const header = decodeHeader(bytes);
-    const fits = header?.fingerprint === fingerprint && header.blockBytes === blockBytes && header.block.key === key;
-    return fits ? header.block : null;
+  private answerChanged(): void {
+    if (this.answers) void this.changes.run(() => this.indexLate());
+    this.removeLeaving();
+    this.options.onAnswers();
   }
 }

@@ -55,6 +55,10 @@ export class HostTier implements Tier {
     return true;
   }
 
+  get answers(): boolean {
+    return true;
+  }
+
   get hasRoom(): boolean {
     return this.options.pool.size < this.capacityBlocks;
   }

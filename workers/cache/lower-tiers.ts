@@ -1,5 +1,6 @@
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey, BlockMeta, SealedBlock, TierName } from '../../src/core/block.js';
+import type { DiskState } from '../../src/core/member.js';
 import { reservation } from '../../src/core/reservation.js';
 import { BlockPool } from '../../src/device/block-pool.js';
 import { PEER_BLOCKS_PINNED } from '../../src/limits.js';
@@ -33,6 +34,10 @@ export interface LowerTiersOptions {
   readonly roleOf: RoleOf;
   readonly clock: Clock;
   readonly log: Log;
+  /** Time to compute a block; null if unknown. */
+  readonly computeMsPerBlock: () => number | null;
+  /** The disk has stopped to answer, or answers again. */
+  readonly onAnswers: () => void;
   /** The bytes of a file do not match the digest of its block. */
   readonly onDamage: (block: BlockKey) => void;
 }
@@ -42,7 +47,7 @@ export class LowerTiers {
   /** The fastest first. */
   readonly tiers: readonly Tier[];
   private readonly host: HostTier | null;
-  private readonly disk: DiskTier | null;
+  private readonly diskTier: DiskTier | null;
   private readonly demoter: Demoter | null;
   private readonly inbound: Staging;
   private readonly outbound: Staging;
@@ -52,19 +57,24 @@ export class LowerTiers {
     const staging = (most: number) => new Staging(runtime, blockBytes, stagingBlocks(options, most));
     this.inbound = staging(STAGING_IN_BLOCKS);
     this.outbound = staging(STAGING_BLOCKS);
-    this.disk = disk && new DiskTier({ ...options, ...disk, staging: this.outbound });
+    this.diskTier = disk && new DiskTier({ ...options, ...disk, staging: this.outbound });
     const hosts = hostBudgetBytes >= blockBytes;
     const pool = () => new BlockPool(runtime, blockBytes, hostBudgetBytes);
-    const common = { blockBytes, budgetBytes: hostBudgetBytes, below: this.disk, roleOf };
+    const common = { blockBytes, budgetBytes: hostBudgetBytes, below: this.diskTier, roleOf };
     const host = hosts ? new HostTier({ pool: pool(), ...common }) : null;
     this.host = host;
-    this.demoter = host && this.disk && new Demoter(host, async (key) => host.pin(key), this.disk, blockBytes);
-    this.tiers = [host, this.disk].filter((tier) => tier !== null);
+    this.demoter = host && this.diskTier && new Demoter(host, async (key) => host.pin(key), this.diskTier, blockBytes);
+    this.tiers = [host, this.diskTier].filter((tier) => tier !== null);
   }
 
   /** The tier that the device's blocks are demoted to. */
   get first(): Tier | null {
     return this.tiers[0] ?? null;
+  }
+
+  get disk(): DiskState {
+    if (this.diskTier === null) return 'none';
+    return this.diskTier.answers ? 'answers' : 'away';
   }
 
   /** Whether a tier could take one more block without an eviction. */
@@ -75,12 +85,12 @@ export class LowerTiers {
   /** Blocks that may be on their way to the device at a time, if all of them belong to one caller. */
   get takesAtOnce(): number {
     const { blocks, quickBlocks } = this.inbound;
-    return Math.max(1, this.disk ? quickBlocks : blocks);
+    return Math.max(1, this.diskTier ? quickBlocks : blocks);
   }
 
   /** Indexes the blocks that outlived an earlier process; to be called before anything else. */
   async open(): Promise<void> {
-    await this.disk?.open();
+    await this.diskTier?.open();
   }
 
   /** One listener. */
@@ -143,6 +153,10 @@ export class LowerTiers {
     for (const tier of this.tiers) tier.reset();
   }
 
+  copyDown(): void {
+    this.demoter?.wake();
+  }
+
   /** Resolves when no block is on its way to a lower tier. */
   async idle(): Promise<void> {
     this.demoter?.wake();
@@ -165,7 +179,7 @@ export class LowerTiers {
   }
 
   private staged(key: BlockKey, { bytes, linger, release }: StagingBuffer): HostReservation {
-    const { disk } = this;
+    const { diskTier: disk } = this;
     return reservation(key, bytes, {
       // The bytes are in memory now and need no download. If the disk is too slow for that, the demoter copies the block later.
       commit: (block: SealedBlock) => {

@@ -1,5 +1,5 @@
 import type { BlockKey, BlockMeta, BlockRole, PinnedBlock, SealedBlock } from '../../src/core/block.js';
-import type { Reservation } from '../../src/core/reservation.js';
+import { type Reservation, reservation } from '../../src/core/reservation.js';
 
 /** The port of a tier below the device. */
 
@@ -40,6 +40,8 @@ export interface Tier {
   readonly budgetBytes: number;
   /** False while the tier would take no block, whatever it evicted. */
   readonly accepts: boolean;
+  /** False while no block can be read. */
+  readonly answers: boolean;
   /** Whether the tier could take one more block without an eviction. */
   readonly hasRoom: boolean;
 
@@ -69,4 +71,9 @@ export interface Tier {
   idle(): Promise<void>;
   /** Ends the tier; files stay. No block may be pinned. */
   close(): Promise<void>;
+}
+
+/** A reservation of memory whose bytes a lower tier keeps in any case. */
+export function keptElsewhere(key: BlockKey, memory: Uint8Array): HostReservation {
+  return reservation(key, memory, { commit: (_: SealedBlock) => {}, abort: () => {} });
 }

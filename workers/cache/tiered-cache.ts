@@ -28,6 +28,8 @@ export interface TieredCacheOptions {
   readonly log: Log;
   readonly roleOf: RoleOf;
   readonly computeMsPerToken: () => number | null;
+  /** The disk has stopped to answer, or answers again. */
+  readonly onAnswers: () => void;
   /** A file was not what it should be. */
   readonly onDamage: (block: BlockKey) => void;
 }
@@ -36,16 +38,24 @@ export interface TieredCacheOptions {
 export function tieredCache(options: TieredCacheOptions): { readonly store: BlockStore; readonly promoter: Promoter } {
   const { config, fingerprint, device, files, clock, log, roleOf, computeMsPerToken } = options;
   const bytes = blockBytes(device.layout);
+  const { blockTokens } = device.layout;
   const lower = new LowerTiers({
     ...options,
     blockBytes: bytes,
+    onAnswers: () => {
+      store.copyDown();
+      options.onAnswers();
+    },
+    computeMsPerBlock: () => {
+      const msPerToken = computeMsPerToken();
+      return msPerToken === null ? null : msPerToken * blockTokens;
+    },
     stagingBytes: STAGING_BYTES,
     hostBudgetBytes: config.cache ? hostBudgetBytes(config, device.kind) : 0,
     disk: files && { files, budgetBytes: config.diskCacheBytes, fingerprint },
   });
   const onFailed = (err: unknown) => log.error({ err }, 'a block could not be copied to or from the device');
   const store = new BlockStore({ device, lower, roleOf, onFailed });
-  const { blockTokens } = device.layout;
   return {
     store,
     promoter: new Promoter({ store, lower, clock, blockTokens, blockBytes: bytes, computeMsPerToken, onFailed }),

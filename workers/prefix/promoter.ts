@@ -33,10 +33,10 @@ export class Promoter implements PrefixPromoter {
   }
 
   worth(key: BlockKey): boolean {
-    const tier = this.options.lower.tierOf(key)?.name;
-    if (tier === undefined) return false;
-    const rates = { bytesPerMs: this.rates[tier].overall, computeMsPerToken: this.options.computeMsPerToken() };
-    return worthPromoting(tier, rates, this.options);
+    const tier = this.options.lower.tierOf(key);
+    if (tier === null || !tier.answers) return false;
+    const rates = { bytesPerMs: this.rates[tier.name].overall, computeMsPerToken: this.options.computeMsPerToken() };
+    return worthPromoting(tier.name, rates, this.options);
   }
 
   async promote(blocks: readonly BlockMeta[], signal: AbortSignal): Promise<void> {

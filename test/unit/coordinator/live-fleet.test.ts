@@ -125,6 +125,17 @@ describe('a live fleet', () => {
     ]);
   });
 
+  it('names the workers whose disk does not answer, and is healthy without them', async () => {
+    await hive.add('a', { disk: 'answers' });
+    await hive.add('b');
+    const disks = async () => (await fleet.health()).find(({ name }) => name === 'disks');
+    expect(await disks()).toMatchObject({ ok: true, required: false });
+    hive.workers[0]!.announce({ disk: 'away' });
+    await clock.advance(1);
+    expect(await disks()).toMatchObject({ ok: false, required: false });
+    expect((await disks())!.detail).toContain('the disk of a;');
+  });
+
   it('does not wait long for a hung bus, and leaves no timer', async () => {
     await fleet.health();
     await settled();

@@ -11,7 +11,9 @@ const read = (path: string) => readFileSync(new URL(`../../../deploy/${path}`, i
 async function exported(): Promise<Set<string>> {
   const [coordinator, worker] = [new MetricsRegistry(), new MetricsRegistry()];
   new CoordinatorMetrics(coordinator);
-  new WorkerMetrics(worker).watchCache(() => []);
+  const metrics = new WorkerMetrics(worker);
+  metrics.watchCache(() => []);
+  metrics.watchDisk(() => false);
   for (const registry of [coordinator, worker]) {
     registry.watchProcess();
     watchFleet(registry, () => ({ epoch: '', workers: [], natsConnected: true }));

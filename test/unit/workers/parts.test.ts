@@ -113,7 +113,7 @@ describe('the instruments of a worker', () => {
     cache.fill(['a', 'b', 'c'].flatMap((name) => chain(name, 1)));
     cache.store.reset();
     cache.fill(chain('d', 1));
-    const url = await instruments.serve({ host: '127.0.0.1', port: 0 }, () => true);
+    const url = await instruments.serve({ host: '127.0.0.1', port: 0 }, { ready: () => true });
     const text = await (await fetch(`${url}/metrics`)).text();
     await instruments.close();
     const value = (line: string) =>

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { chmod, chown, mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -5,7 +6,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Refused } from '../../../../src/errors.js';
 import { decodeHeader, encodeHeader, HEADER_BYTES } from '../../../../workers/cache/block-file.js';
-import { BlockFolder } from '../../../../workers/cache/block-folder.js';
+import { BlockFolder, NoRegularFile } from '../../../../workers/cache/block-folder.js';
 
 const hex = (bytes: number) =>
   fc.uint8Array({ minLength: bytes, maxLength: bytes }).map((a) => Buffer.from(a).toString('hex'));
@@ -61,6 +62,29 @@ describe('a folder of blocks', () => {
     await folder.remove(keys[0]!);
     await folder.remove(keys[0]!);
     expect(await folder.list()).toEqual([{ key: keys[1], byteLength: 1 }]);
+    await folder.close();
+  });
+
+  it('is not held up by pipes in the place of files', async () => {
+    const folder = await BlockFolder.open(path);
+    const [read, written] = keys;
+    execFileSync('mkfifo', [join(path, `${read}.kv`), join(path, `${written}.kv-part`)]);
+    await expect(folder.read(read!, new Uint8Array(1), 0)).rejects.toBeInstanceOf(NoRegularFile);
+    await expect(folder.write(written!, [Uint8Array.of(1)])).rejects.toThrow();
+    await folder.write(written!, [Uint8Array.of(1)]);
+    expect(await folder.list()).toEqual([
+      { key: read, byteLength: 0 },
+      { key: written, byteLength: 1 },
+    ]);
+    await folder.close();
+  });
+
+  it('answers a probe, which leaves no file', async () => {
+    const folder = await BlockFolder.open(path);
+    await folder.probe();
+    expect(await readdir(path)).toEqual(['lock']);
+    execFileSync('mkfifo', [join(path, 'probe')]);
+    await expect(folder.probe()).rejects.toThrow();
     await folder.close();
   });
 

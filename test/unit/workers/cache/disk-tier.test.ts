@@ -4,9 +4,10 @@ import type { SealedBlock } from '../../../../src/core/block.js';
 import { createLog } from '../../../../src/log.js';
 import { OrtRuntime } from '../../../../src/ort/runtime.js';
 import { HEADER_BYTES } from '../../../../workers/cache/block-file.js';
-import { DISK_PAUSE_MS, DISK_REMOVALS_FAILED, DiskTier } from '../../../../workers/cache/disk-tier.js';
+import { DISK_REMOVALS_FAILED, DiskTier } from '../../../../workers/cache/disk-tier.js';
 import { STAGING_BLOCKS } from '../../../../workers/cache/lower-tiers.js';
 import { STAGING_DISK_SHARE, Staging } from '../../../../workers/cache/staging.js';
+import { DISK_PAUSE_MS } from '../../../../workers/cache/write-pause.js';
 import { FINGERPRINT } from '../../../support/announcement.js';
 import { MemoryFiles } from '../support/block-files.js';
 import { BLOCK_BYTES, chain, markOf, sealedOf } from '../support/cache.js';
@@ -18,6 +19,8 @@ describe('a disk tier', () => {
   let files: MemoryFiles;
   let clock: SimulatedClock;
   let damages: number;
+  let changes: number;
+  let computeMs: number | null;
   let lines: string[];
   let runtime: OrtRuntime;
   let staging: Staging;
@@ -28,6 +31,8 @@ describe('a disk tier', () => {
     files = new MemoryFiles();
     clock = new SimulatedClock(1_000);
     damages = 0;
+    changes = 0;
+    computeMs = null;
     lines = [];
     runtime = OrtRuntime.open();
     staging = new Staging(runtime, BLOCK_BYTES, STAGING_BLOCKS);
@@ -50,6 +55,8 @@ describe('a disk tier', () => {
       roleOf: () => 'guest',
       clock,
       log: createLog({ level: 'info', write: (line) => lines.push(JSON.parse(line).msg) }),
+      computeMsPerBlock: () => computeMs,
+      onAnswers: () => changes++,
       onDamage: () => damages++,
     });
     files.budgetBytes = blocks * FILE_BYTES;

@@ -5,7 +5,7 @@ import type { BlockMeta, PinnedBlock } from '../../../../src/core/block.js';
 import { Unavailable } from '../../../../src/errors.js';
 import { HEADER_BYTES } from '../../../../workers/cache/block-file.js';
 import type { PinnedDeviceBlock } from '../../../../workers/cache/block-store.js';
-import { DISK_PAUSE_MS } from '../../../../workers/cache/disk-tier.js';
+import { DISK_PAUSE_MS } from '../../../../workers/cache/write-pause.js';
 import { PrefixLoader } from '../../../../workers/prefix/prefix-loader.js';
 import type { RemoteDevice } from '../../../support/remote-device.js';
 import { deferred } from '../../actors/world.js';

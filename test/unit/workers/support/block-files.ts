@@ -13,6 +13,11 @@ export class MemoryFiles implements BlockFiles {
   /** Where set, reads do. */
   readGate: Promise<void> | null = null;
   writes = 0;
+  reads = 0;
+  probes = 0;
+  closed = false;
+  /** Where set, lists wait for it. */
+  listGate: Promise<void> | null = null;
   /** Tries to remove a file. */
   removals = 0;
   /** Bytes beyond which a write is a mistake of whoever writes. */
@@ -23,6 +28,7 @@ export class MemoryFiles implements BlockFiles {
   }
 
   async list(): Promise<{ key: BlockKey; byteLength: number }[]> {
+    await this.listGate;
     return [...this.files].map(([key, { byteLength }]) => ({ key, byteLength }));
   }
 
@@ -35,6 +41,7 @@ export class MemoryFiles implements BlockFiles {
   }
 
   async read(key: BlockKey, into: Uint8Array, position: number): Promise<boolean> {
+    this.reads++;
     await this.readGate;
     if (this.refuses.read) throw this.refuses.read;
     const file = this.files.get(key)?.subarray(position, position + into.byteLength);
@@ -50,5 +57,13 @@ export class MemoryFiles implements BlockFiles {
     this.files.delete(key);
   }
 
-  async close(): Promise<void> {}
+  async probe(): Promise<void> {
+    this.probes++;
+    await this.gate;
+    if (this.refuses.write) throw this.refuses.write;
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+  }
 }

@@ -87,6 +87,8 @@ export class Cache {
       roleOf: this.roleOf,
       clock,
       log: SILENT_LOG,
+      computeMsPerBlock: () => null,
+      onAnswers: () => {},
       onDamage: () => this.damages++,
     });
     this.store = new BlockStore({

@@ -80,6 +80,8 @@ export class SoakStation {
       roleOf,
       clock,
       log: SILENT_LOG,
+      computeMsPerBlock: () => null,
+      onAnswers: () => {},
       onDamage: () => this.damages++,
     });
     this.store = new BlockStore({ device: this.device, lower, roleOf, onFailed });
