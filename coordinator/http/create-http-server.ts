@@ -11,6 +11,7 @@ import { PromptReader } from '../openai/prompt.js';
 import { RequestLimit } from '../openai/request-limit.js';
 import type { ServedModel } from '../openai/served-model.js';
 import { Access } from './access.js';
+import { Repeats } from './repeats.js';
 import type { HttpRoute } from './route.js';
 import { aboutRoutes } from './routes/about.js';
 import { cacheRoutes } from './routes/cache.js';
@@ -54,10 +55,11 @@ export interface HttpDeps {
 }
 
 /** Serves the OpenAI-compatible API of a fleet. Resolves once listening; rejects with `Unavailable` if it cannot listen. */
-export function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
+export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
   const { fleet, options, log, metrics, clock } = deps;
   watchFleet(metrics.registry, () => fleet.view());
-  return listen(routesOf(deps), options, {
+  const repeats = new Repeats(clock);
+  const listening = listen(routesOf(deps, repeats), options, {
     access: new Access(options.apiKeys ?? []),
     clock,
     log,
@@ -67,9 +69,16 @@ export function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
       metrics.requests.durationSeconds.observe(durationMs / 1_000);
     },
   });
+  try {
+    const server = await listening;
+    return { url: server.url, close: () => server.close().finally(() => repeats.close()) };
+  } catch (error) {
+    repeats.close();
+    throw error;
+  }
 }
 
-function routesOf({ fleet, model, options, metrics, clock, random }: HttpDeps): HttpRoute[] {
+function routesOf({ fleet, model, options, metrics, clock, random }: HttpDeps, repeats: Repeats): HttpRoute[] {
   const prompts = new PromptReader(model);
   const generation = {
     fleet,
@@ -83,8 +92,8 @@ function routesOf({ fleet, model, options, metrics, clock, random }: HttpDeps): 
     allowRouting: options.allowRouting,
   };
   return [
-    completionsRoute(generation),
-    chatRoute(generation),
+    repeats.join(completionsRoute(generation)),
+    repeats.join(chatRoute(generation)),
     ...modelRoutes(model),
     ...tokenizeRoutes(model, prompts),
     ...cacheRoutes(fleet, model, prompts),

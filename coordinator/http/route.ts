@@ -43,10 +43,10 @@ interface TextAnswer {
   readonly text: string;
 }
 
-/** Server-sent events, each a JSON object. The next event is pulled when the client's socket has room for it. */
+/** Server-sent events, each a JSON object or its text. The next event is pulled when the client's socket has room for it. */
 export interface EventsAnswer {
   readonly kind: 'events';
-  readonly events: AsyncIterable<object>;
+  readonly events: AsyncIterable<object | string>;
 }
 
 export function json(body: object, status = 200): JsonAnswer {

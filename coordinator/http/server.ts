@@ -249,7 +249,7 @@ class Server implements HttpServer {
     const sink = new EventSink(reply.raw, { 'x-request-id': request.id }, clock, this.stallTimeoutMs);
     let status = 200;
     try {
-      for await (const event of events) await sink.send(JSON.stringify(event));
+      for await (const event of events) await sink.send(typeof event === 'string' ? event : JSON.stringify(event));
       await sink.send('[DONE]');
     } catch (error) {
       const failure = this.failureOf(error, request);

@@ -78,18 +78,16 @@ function logprobShareFor(
   return share;
 }
 
-/** Waits for the first event, so that an earlier failure can still set the HTTP status. */
+/** Waits for the first event, so that an earlier failure can still set the HTTP status. The result must be read or returned. */
 async function withFirstEvent(events: AsyncGenerator<object, void>): Promise<AsyncIterable<object>> {
-  const first = await events.next();
-  return (async function* () {
-    try {
-      if (first.done) return;
-      yield first.value;
-      yield* events;
-    } finally {
-      await events.return();
-    }
-  })();
+  let first: IteratorResult<object, void> | null = await events.next();
+  const next = async () => {
+    const given = first ?? (await events.next());
+    first = null;
+    return given;
+  };
+  // No generator, because `return` on one that was not begun would not reach `events`.
+  return { [Symbol.asyncIterator]: () => ({ next, return: () => events.return() }) };
 }
 
 function workerOf(exchange: Exchange, { allowRouting }: GenerationDeps): string | null {
