@@ -24,6 +24,13 @@ import type { Fleet } from './fleet.js';
 import { IndexKeeper } from './index-keeper.js';
 import { LiveFleet } from './live-fleet.js';
 import { PoisonGuard } from './poison/poison-guard.js';
+import { LazyBucket } from './retention/lazy-bucket.js';
+import { Lease } from './retention/lease.js';
+import { prefill } from './retention/prefill.js';
+import type { Recompute } from './retention/recomputations.js';
+import { RetentionKeeper } from './retention/retention-keeper.js';
+import { RetentionStore } from './retention/retention-store.js';
+import { LiveRetentions, type Retentions } from './retention/retentions.js';
 import { Router } from './router.js';
 import { Siblings } from './siblings.js';
 
@@ -43,6 +50,8 @@ export interface CoordinatorOptions {
   readonly onCall: (path: RouteKind) => void;
   /** Opens the fleet's bucket. */
   readonly openBucket: () => Promise<KeyValue>;
+  /** Opens the bucket of the fleet's retentions. */
+  readonly openRetentions: () => Promise<KeyValue>;
   /** A prompt that crashes workers was quarantined. */
   readonly onQuarantined: () => void;
   /** A request was refused because its prompt is quarantined. */
@@ -51,6 +60,8 @@ export interface CoordinatorOptions {
 
 export interface CoordinatorParts {
   readonly fleet: Fleet;
+  readonly retentions: Retentions;
+  readonly retentionKeeper: RetentionKeeper;
   readonly actors: ActorSystem;
   readonly links: PeerCallLinks;
   readonly peers: PeerClient;
@@ -83,7 +94,8 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   keeper.listen((worker) => router.holdingsChanged(worker));
   const tiers = new BlockTiers(roster, actors, log);
   const fleet = new LiveFleet({ bus, clock, actors, roster, holdings, router, siblings, tiers, replicas });
-  return { fleet, actors, links, peers, roster, keeper, siblings, poison, router };
+  const retained = makeRetentions(options, { actors, roster, router, holdings });
+  return { fleet, ...retained, actors, links, peers, roster, keeper, siblings, poison, router };
 }
 
 /** Starts the parts. `life` stops them. */
@@ -103,6 +115,25 @@ export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorP
   await life.start(keeper);
   await life.start(roster);
   await life.start(siblings);
+  await life.start(parts.retentionKeeper);
+}
+
+function makeRetentions(
+  { config, incarnation, clock, log, openRetentions }: CoordinatorOptions,
+  { actors, roster, router, holdings }: { actors: ActorSystem; roster: Roster; router: Router; holdings: Holdings },
+): Pick<CoordinatorParts, 'retentions' | 'retentionKeeper'> {
+  const { replicas } = config;
+  const kv = new LazyBucket(openRetentions);
+  const store = new RetentionStore(kv);
+  const lease = new Lease({ kv, clock, self: `${config.id}/${incarnation}` });
+  const blocksOf = (tokens: Uint32Array, salt: string | null) => router.blocksOf(tokens, salt);
+  const shared = { clock, roster, store, replicas, blocksOf };
+  const recompute: Recompute = (id, worker, tokens, salt, signal) =>
+    prefill(router, id, worker, { tokens, salt }, signal);
+  const retentionKeeper = new RetentionKeeper({ ...shared, actors, lease, log, recompute });
+  const random = new SystemRandom();
+  const retentions = new LiveRetentions({ ...shared, random, holdings, keeper: retentionKeeper });
+  return { retentions, retentionKeeper };
 }
 
 function makePoisonGuard(options: CoordinatorOptions, roster: Roster): PoisonGuard {

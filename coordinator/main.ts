@@ -22,11 +22,11 @@ import { graphSignature } from '../src/model/graph-signature.js';
 import { Tokenizer } from '../src/model/tokenizer.js';
 import { SystemRandom } from '../src/random.js';
 import type { RunningRole } from '../src/running-role.js';
-import { makeCoordinatorParts, startCoordinatorParts } from './compose.js';
-import type { Fleet } from './fleet.js';
+import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from './compose.js';
 import { createHttpServer } from './http/create-http-server.js';
 import type { HttpServer } from './http/server.js';
 import type { ServedModel } from './openai/served-model.js';
+import { RETENTION_BUCKET_BYTES } from './retention/retention-store.js';
 import type { Router } from './router.js';
 
 /**
@@ -87,12 +87,13 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       onResumed,
       onCall,
       openBucket: () => transport.openKeyValue(fleetBucket(config.namespace)),
+      openRetentions: () => transport.openKeyValue(`${fleetBucket(config.namespace)}-pins`, RETENTION_BUCKET_BYTES),
       onQuarantined: () => metrics.promptsQuarantined.add(1),
       onPoisonRefused: () => metrics.poisonRefused.add(1),
     });
     await startCoordinatorParts(life, parts, log);
     const http = life.use(
-      await serveHttp(config, world, parts.fleet, withOffered(served, parts.router), metrics),
+      await serveHttp(config, world, parts, withOffered(served, parts.router), metrics),
       (server) => server.close(),
     );
     log.info({ url: http.url, model: config.servedModelName, fingerprint }, 'listening');
@@ -145,11 +146,11 @@ function withOffered(served: ServedModel, router: Router): ServedModel {
 function serveHttp(
   config: CoordinatorConfig,
   { clock, log }: CoordinatorWorld,
-  fleet: Fleet,
+  { fleet, retentions }: CoordinatorParts,
   model: ServedModel,
   metrics: CoordinatorMetrics,
 ): Promise<HttpServer> {
   const { host, port, allowRouting, apiKeys } = config;
   const options = { host, port, version: packageVersion(), allowRouting, apiKeys };
-  return createHttpServer({ fleet, model, options, log, metrics, clock });
+  return createHttpServer({ fleet, retentions, model, options, log, metrics, clock });
 }

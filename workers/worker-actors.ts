@@ -1,6 +1,6 @@
 import type { Behavior } from '../src/actors/protocol.js';
 import type { ActorSystem } from '../src/actors/system.js';
-import { unpackKeys } from '../src/core/key.js';
+import { packKeys, unpackKeys } from '../src/core/key.js';
 import type { Engine } from '../src/engine/engine.js';
 import { Unavailable } from '../src/errors.js';
 import { ENGINE_FAILURES } from '../src/limits.js';
@@ -10,6 +10,7 @@ import type { BlockStore } from './cache/block-store.js';
 import { FailedRuns } from './failed-runs.js';
 import type { HoldingsLog } from './holdings-log.js';
 import type { Replicator } from './replication/replicator.js';
+import { WorkerRetention } from './retention.js';
 
 /** The actors of a worker: engine, shard, and the worker itself. */
 
@@ -29,6 +30,7 @@ export interface WorkerActorParts {
 /** Spawns the actors through which other processes call the worker. */
 export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorParts): Promise<void> {
   const { engine, store, holdings, replicator, log, draining, drain, end } = parts;
+  const retention = new WorkerRetention(store);
   const supervision = { onGiveUp: () => end('one of its actors crashed too often; see the log for the cause') };
   const runs = new FailedRuns({
     failed: (err) => log.error({ err }, 'a request failed'),
@@ -47,6 +49,10 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorP
       yield* holdings.pages();
     },
     tiers: ({ keys }) => ({ tiers: unpackKeys(keys).map((key) => store.tierOf(key)) }),
+    retain: ({ fence, keys }) => {
+      const answer = retention.obey(fence, unpackKeys(keys));
+      return answer.type === 'retained' ? { ...answer, missing: packKeys(answer.missing) } : answer;
+    },
     reset: async () => {
       replicator.forget();
       const dropped = store.reset();

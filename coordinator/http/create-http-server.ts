@@ -10,6 +10,7 @@ import { LogprobRoom } from '../openai/logprob-room.js';
 import { PromptReader } from '../openai/prompt.js';
 import { RequestLimit } from '../openai/request-limit.js';
 import type { ServedModel } from '../openai/served-model.js';
+import type { Retentions } from '../retention/retentions.js';
 import { Access } from './access.js';
 import { Repeats } from './repeats.js';
 import type { HttpRoute } from './route.js';
@@ -20,6 +21,7 @@ import { completionsRoute } from './routes/completions.js';
 import { fleetRoutes } from './routes/fleet.js';
 import { healthRoutes } from './routes/health.js';
 import { modelRoutes } from './routes/models.js';
+import { pinRoutes } from './routes/pins.js';
 import { tokenizeRoutes } from './routes/tokenize.js';
 import { type HttpListenOptions, type HttpServer, listen } from './server.js';
 
@@ -44,6 +46,7 @@ export interface HttpOptions extends HttpListenOptions {
 
 export interface HttpDeps {
   readonly fleet: Fleet;
+  readonly retentions: Retentions;
   readonly model: ServedModel;
   readonly options: HttpOptions;
   readonly log: Log;
@@ -78,7 +81,8 @@ export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
   }
 }
 
-function routesOf({ fleet, model, options, metrics, clock, random }: HttpDeps, repeats: Repeats): HttpRoute[] {
+function routesOf(deps: HttpDeps, repeats: Repeats): HttpRoute[] {
+  const { fleet, retentions, model, options, metrics, clock, random } = deps;
   const prompts = new PromptReader(model);
   const generation = {
     fleet,
@@ -97,6 +101,7 @@ function routesOf({ fleet, model, options, metrics, clock, random }: HttpDeps, r
     ...modelRoutes(model),
     ...tokenizeRoutes(model, prompts),
     ...cacheRoutes(fleet, model, prompts),
+    ...pinRoutes(retentions, model, prompts),
     ...fleetRoutes(fleet, model.name),
     ...healthRoutes(fleet),
     ...aboutRoutes(options.version, metrics.registry),

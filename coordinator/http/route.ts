@@ -1,6 +1,6 @@
 /** The interface between the routes and the server; it hides the HTTP framework. */
 export interface HttpRoute {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   /** `:name` matches one segment; a final `*` matches the rest. */
   readonly path: string;
   /** `key`: needs an API key if keys are configured. */

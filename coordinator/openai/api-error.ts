@@ -76,7 +76,8 @@ export class ApiError extends Error {
 
   /** Value of `retry-after` in seconds; null if a retry would not help. */
   get retryAfterS(): number | null {
-    return this.status === 429 || this.status === 503 ? RETRY_AFTER_S : null;
+    const overloaded = this.status === 429 && this.code === CODES[429];
+    return overloaded || this.status === 503 ? RETRY_AFTER_S : null;
   }
 
   toBody(): ErrorBody {

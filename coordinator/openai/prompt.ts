@@ -1,6 +1,6 @@
 import { InvalidRequest } from '../../src/errors.js';
 import { contextLengthExceeded } from './api-error.js';
-import type { RequestMessage } from './requests.js';
+import type { ExplainRequest, RequestMessage } from './requests.js';
 import type { ServedModel } from './served-model.js';
 
 /** Turns the prompts of requests into token ids. */
@@ -15,6 +15,9 @@ export interface Prompt {
   /** The field it came from. */
   readonly param: string;
 }
+
+/** The three forms of a prompt in requests about the cache. */
+type PromptFields = Pick<ExplainRequest, 'prompt' | 'messages' | 'tokens'>;
 
 /** Upper bound on the factor by which a tokenizer's normalizer shortens a text. */
 const NORMALIZER_SHRINKS_BY = 4;
@@ -60,6 +63,17 @@ export class PromptReader {
       await new Promise((resolve) => setImmediate(resolve));
     }
     return prompts;
+  }
+
+  /** Reads the prompt of a request that has it in exactly one of three fields. `addGenerationPrompt` is for messages only. */
+  readPrompt({ prompt, messages, tokens }: PromptFields, addGenerationPrompt = true): Prompt {
+    const given = [prompt, messages, tokens].filter((value) => value !== undefined).length;
+    if (given !== 1)
+      throw new InvalidRequest('prompt: exactly one of prompt, messages and tokens is required', 'prompt');
+    if (messages !== undefined) return this.readMessages(messages, { addGenerationPrompt });
+    if (prompt !== undefined) return this.readText(prompt, 'prompt');
+    if (!Array.isArray(tokens)) throw new InvalidRequest('tokens: must be an array of token ids', 'tokens');
+    return this.readIds(tokens, 'tokens');
   }
 
   /** Tokenizes a text, by default with the model's special tokens around it. */

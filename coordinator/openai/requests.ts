@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { InvalidRequest } from '../../src/errors.js';
 import * as limits from '../../src/limits.js';
+import { RETENTION_TTL_MAX_S } from '../retention/retention.js';
 import { fieldError } from './field-error.js';
 
 /** Schemas of request bodies. Unknown fields are ignored; a null field counts as absent. */
@@ -157,6 +158,11 @@ export const ExplainRequest = z.object({
   cache_salt: Name.optional(),
 });
 export type ExplainRequest = z.infer<typeof ExplainRequest>;
+
+export const PinRequest = ExplainRequest.extend({
+  add_generation_prompt: z.boolean().optional(),
+  ttl_seconds: z.int().min(1).max(RETENTION_TTL_MAX_S).optional(),
+});
 
 /** Parses a body with `schema`. Throws `InvalidRequest` that names the first wrong field. */
 export function checkBody<T>(schema: z.ZodType<T>, body: unknown): T {

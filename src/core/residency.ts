@@ -32,8 +32,8 @@ interface Going<T> extends HeapItem {
  * The blocks of one tier: their pins, roles, parents and recency, within a hard budget, and which of them is evicted next. `T` is the tier's record
  * of a block. All blocks of a fleet have the same size, so the budget is a number of blocks.
  *
- * Guests are evicted before homes, a block only when none of its children is resident, the least recently used first, a pinned block never. All
- * operations on one block are O(log n). A block may be resident without its parent, since the ring spreads the segments of a prompt; such an
+ * Guests are evicted before homes, a block only when none of its children is resident, the least recently used first, a pinned or retained block
+ * never. All operations on one block are O(log n). A block may be resident without its parent, since the ring spreads the segments of a prompt; such an
  * orphan is evicted like any other block.
  */
 export class Residency<T> {
@@ -45,6 +45,8 @@ export class Residency<T> {
     guest: new Heap<Resident<T>>(usedBefore),
     home: new Heap<Resident<T>>(usedBefore),
   };
+  /** Blocks that are never evicted, resident or not. */
+  private retained: ReadonlySet<BlockKey> = new Set();
   /** Counts uses; stands in for a clock. */
   private uses = 0;
   private openPins = 0;
@@ -115,6 +117,22 @@ export class Residency<T> {
     return { value: resident.value, unpin };
   }
 
+  /** Never evicts the blocks with these keys, those to come included, until the next call. */
+  retain(keys: ReadonlySet<BlockKey>): void {
+    const before = this.retained;
+    this.retained = keys;
+    for (const changed of [before, keys]) {
+      for (const key of changed) {
+        const resident = this.residents.get(key);
+        if (resident !== undefined) this.settle(resident);
+      }
+    }
+  }
+
+  retains(key: BlockKey): boolean {
+    return this.retained.has(key);
+  }
+
   /** Removes the next block in the order of eviction, but never `spared`. The caller frees its memory. Null if no block may go. */
   evict(spared: BlockKey | null): T | null {
     const victim = this.victim(spared);
@@ -178,7 +196,8 @@ export class Residency<T> {
       if (parent === undefined) continue;
       const children = (left.get(parent.meta.key) ?? this.children.get(parent.meta.key)!) - 1;
       left.set(parent.meta.key, children);
-      if (children === 0 && parent.pins === 0) going.add({ resident: parent, rest: null, heapIndex: -1 });
+      if (children === 0 && parent.pins === 0 && !this.retains(parent.meta.key))
+        going.add({ resident: parent, rest: null, heapIndex: -1 });
     }
   }
 
@@ -223,7 +242,8 @@ export class Residency<T> {
 
   /** Puts a resident among the evictable ones or takes it out. */
   private settle(resident: Resident<T>): void {
-    const evictable = resident.pins === 0 && !this.children.has(resident.meta.key);
+    const { key } = resident.meta;
+    const evictable = resident.pins === 0 && !this.children.has(key) && !this.retained.has(key);
     if (evictable === (resident.heapIndex !== -1)) return;
     if (evictable) this.evictable[resident.role].add(resident);
     else this.evictable[resident.role].remove(resident);

@@ -7,7 +7,7 @@ import { packed } from './bytes.js';
  * the worker computes them from the tokens, since it could not trust any others.
  */
 
-/** A tenant's salt: the name that a client gave, and what binds it to the client's key. @internal exported for tests. */
+/** A tenant's salt: the name that a client gave, and what binds it to the client's key. */
 export const SALT_CHARS = 2 * limits.CLIENT_NAME_CHARS;
 
 export const Sampling = z.strictObject({

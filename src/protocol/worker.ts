@@ -22,6 +22,17 @@ export const ShardProtocol = defineProtocol('shard', {
     z.strictObject({ keys: HoldingsKeys }),
     z.strictObject({ tiers: z.array(z.enum(TIER_NAMES).nullable()).max(HOLDINGS_KEYS_PER_MESSAGE) }),
   ),
+  /**
+   * Sets the blocks that the worker never evicts. It obeys the highest fencing number that it has seen, and answers a lower one with that number.
+   * `missing` are the keys of blocks that it cannot give to others.
+   */
+  retain: ask(
+    z.strictObject({ fence: z.int().min(1), keys: HoldingsKeys }),
+    z.discriminatedUnion('type', [
+      z.strictObject({ type: z.literal('retained'), missing: HoldingsKeys }),
+      z.strictObject({ type: z.literal('fenced'), fence: z.int().min(1) }),
+    ]),
+  ),
   /** Drops all blocks. Memory that is being read is freed when its last reader is done. */
   reset: ask(Empty, z.strictObject({ dropped: z.int().min(0) })),
 });

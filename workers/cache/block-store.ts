@@ -224,9 +224,15 @@ export class BlockStore implements BlockHost {
 
   admit(block: SealedBlock, admission: Admission = 'evict'): Reservation<Uint8Array, Promise<void>> | NoReservation {
     if (this.sealed(block.key)) return 'present';
-    const reserved = this.reserveBytes(block, 'pushed', null, admission);
+    const reserved = this.reserveBytes(block, 'pushed', null, this.upper.retains(block.key) ? 'evict' : admission);
     // A block on its way may still not come, and one without a digest is given to nobody: the peer must not count on this copy.
     return reserved === 'present' ? 'full' : reserved;
+  }
+
+  /** Never evicts the blocks with these keys, those to come included, until the next call. Where the device has one, a lower copy may go. */
+  retain(keys: ReadonlySet<BlockKey>): void {
+    this.upper.retain(keys);
+    this.lower.retain(new Set([...keys].filter((key) => !this.upper.has(key))));
   }
 
   /** Gives each block the role that the changed ring has for it. */

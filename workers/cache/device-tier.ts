@@ -80,6 +80,15 @@ export class DeviceTier {
     return this.residency.pin(key);
   }
 
+  /** Never evicts the blocks with these keys, those to come included, until the next call. */
+  retain(keys: ReadonlySet<BlockKey>): void {
+    this.residency.retain(keys);
+  }
+
+  retains(key: BlockKey): boolean {
+    return this.residency.retains(key);
+  }
+
   /** The sealed blocks in the order in which they would be evicted. */
   *evictionOrder(): Generator<SealedBlock> {
     for (const { sealed } of this.residency.evictionOrder()) if (sealed !== null) yield sealed;

@@ -216,6 +216,10 @@ export class DiskTier implements Tier {
     }
   }
 
+  retain(keys: ReadonlySet<BlockKey>): void {
+    this.residency.retain(keys);
+  }
+
   reassign(roleOf: RoleOf): void {
     this.residency.reassign(roleOf);
   }

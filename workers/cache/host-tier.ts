@@ -132,6 +132,10 @@ export class HostTier implements Tier {
     copy.commit(block);
   }
 
+  retain(keys: ReadonlySet<BlockKey>): void {
+    this.residency.retain(keys);
+  }
+
   reassign(roleOf: RoleOf): void {
     this.residency.reassign(roleOf);
   }

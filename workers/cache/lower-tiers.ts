@@ -144,6 +144,10 @@ export class LowerTiers {
     return this.tiers.map(({ name: tier, blocks, bytes, budgetBytes }) => ({ tier, blocks, bytes, budgetBytes }));
   }
 
+  retain(keys: ReadonlySet<BlockKey>): void {
+    for (const tier of this.tiers) tier.retain(keys);
+  }
+
   reassign(roleOf: RoleOf): void {
     for (const tier of this.tiers) tier.reassign(roleOf);
   }

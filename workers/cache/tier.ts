@@ -63,6 +63,8 @@ export interface Tier {
   /** Takes a copy if that is possible at once; `bytes` may be reused after the call. */
   take(block: SealedBlock, bytes: Uint8Array): void;
 
+  /** Never evicts the blocks with these keys, those to come included, until the next call. */
+  retain(keys: ReadonlySet<BlockKey>): void;
   /** Gives each block the role that the changed ring has for it. */
   reassign(roleOf: RoleOf): void;
   /** Drops all blocks; pinned memory is freed at the last unpin. Returns how many were dropped. */

@@ -1,4 +1,3 @@
-import { InvalidRequest } from '../../../src/errors.js';
 import type { Fleet } from '../../fleet.js';
 import type { PromptReader } from '../../openai/prompt.js';
 import { checkBody, ExplainRequest } from '../../openai/requests.js';
@@ -16,7 +15,7 @@ export function cacheRoutes(fleet: Fleet, model: ServedModel, prompts: PromptRea
       handle: async ({ body, tenant }) => {
         const request = checkBody(ExplainRequest, body);
         checkModelName(model, request.model);
-        const { tokens } = promptOf(request, prompts);
+        const { tokens } = prompts.readPrompt(request);
         const { blocks, wouldRunOn } = await fleet.explain(tokens, saltOf(tenant, request.cache_salt));
         return json({
           tokens: tokens.length,
@@ -43,13 +42,4 @@ export function cacheRoutes(fleet: Fleet, model: ServedModel, prompts: PromptRea
       },
     },
   ];
-}
-
-function promptOf({ prompt, messages, tokens }: ExplainRequest, prompts: PromptReader) {
-  const given = [prompt, messages, tokens].filter((value) => value !== undefined).length;
-  if (given !== 1) throw new InvalidRequest('prompt: exactly one of prompt, messages and tokens is required', 'prompt');
-  if (messages !== undefined) return prompts.readMessages(messages);
-  if (prompt !== undefined) return prompts.readText(prompt, 'prompt');
-  if (!Array.isArray(tokens)) throw new InvalidRequest('tokens: must be an array of token ids', 'tokens');
-  return prompts.readIds(tokens, 'tokens');
 }

@@ -87,6 +87,19 @@ describe('a residency', () => {
     expect(evicted(tier, 2)).toEqual(['ab', 'a']);
   });
 
+  it('never evicts what it retains, resident or to come, until it is told to retain something else', () => {
+    const tier = new Paths(4, 'a', 'ab', 'c');
+    tier.retain(new Set(['ab', 'd']));
+    tier.add('d');
+    expect([...tier.evictionOrder()]).toEqual(['c']);
+    expect(evicted(tier, 2)).toEqual(['c', null]);
+    tier.retain(new Set(['a']));
+    expect([...tier.evictionOrder()]).toEqual(['ab', 'd']);
+    expect(evicted(tier, 3)).toEqual(['ab', 'd', null]);
+    tier.retain(new Set());
+    expect(evicted(tier, 1)).toEqual(['a']);
+  });
+
   it('pins only what is resident', () => {
     const tier = new Paths(2, 'a');
     expect(tier.pin('b')).toBeNull();
@@ -161,6 +174,7 @@ describe('a residency', () => {
 class NaiveResidency {
   blocks: { path: string; role: BlockRole; pins: number; usedAt: number }[] = [];
   uses = 0;
+  retained = new Set<string>();
 
   find(path: string) {
     return this.blocks.find((block) => block.path === path);
@@ -171,6 +185,7 @@ class NaiveResidency {
       (block) =>
         block.pins === 0 &&
         block.path !== spared &&
+        !this.retained.has(block.path) &&
         !this.blocks.some((other) => other.path.slice(0, -1) === block.path),
     );
   }
@@ -200,6 +215,10 @@ describe('whatever is done to it, a residency', () => {
     { weight: 1, arbitrary: fc.record({ do: fc.constant('unpin' as const), nth }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('touch' as const), paths: fc.array(path, { maxLength: 4 }) }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('role' as const), path, role }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ do: fc.constant('retain' as const), paths: fc.array(path, { maxLength: 4 }) }),
+    },
   );
 
   /** A pin, and the resident that it is of; null once that was removed. */
@@ -284,6 +303,10 @@ describe('whatever is done to it, a residency', () => {
               const block = naive.find(used);
               if (block) block.usedAt = ++naive.uses;
             }
+          }
+          if (act.do === 'retain') {
+            tier.retain(new Set(act.paths));
+            naive.retained = new Set(act.paths);
           }
           if (act.do === 'role') {
             tier.setRole(act.path, act.role);

@@ -1,3 +1,4 @@
+import type { z } from 'zod';
 import { IndexKeeper } from '../../../../coordinator/index-keeper.js';
 import { PoisonGuard } from '../../../../coordinator/poison/poison-guard.js';
 import { Router } from '../../../../coordinator/router.js';
@@ -21,6 +22,7 @@ import { announcement, FINGERPRINT } from '../../../support/announcement.js';
 
 const NAMESPACE = 'hive';
 
+type RetainAnswer = z.infer<typeof ShardProtocol.methods.retain.response>;
 type Generate = (request: GenerateRequest, signal: AbortSignal) => AsyncIterable<GenerateEvent>;
 
 /** A worker as a coordinator sees it: actors whose answers a test scripts. */
@@ -31,6 +33,7 @@ export class ScriptedWorker {
   seq = 0;
   generate: Generate = () => saying([7]);
   onReset: () => void = () => {};
+  onRetain: (fence: number, keys: string[]) => RetainAnswer = () => ({ type: 'retained', missing: packKeys([]) });
   tierOf: (key: string) => TierName | null = () => 'device';
   /** How often a snapshot of its holdings was requested. */
   snapshots = 0;
@@ -64,6 +67,7 @@ export class ScriptedWorker {
         yield { seq: worker.seq, keys: packKeys(worker.keys), last: true };
       },
       tiers: ({ keys }) => ({ tiers: unpackKeys(keys).map((key) => this.tierOf(key)) }),
+      retain: ({ fence, keys }) => this.onRetain(fence, unpackKeys(keys)),
       reset: () => {
         this.orders.push('reset');
         this.onReset();

@@ -11,6 +11,7 @@ import { openModelFolder } from '../../../../src/model/folder.js';
 import { Tokenizer } from '../../../../src/model/tokenizer.js';
 import { SeededRandom } from '../../../../src/random.js';
 import { ScriptedFleet } from './scripted-fleet.js';
+import { ScriptedRetentions } from './scripted-retentions.js';
 
 const folder = await openModelFolder('models/recall');
 const tokenizer = await Tokenizer.load(folder);
@@ -31,6 +32,7 @@ export const idsOf = (text: string): number[] => tokenizer.encode(text, { addSpe
 
 export interface TestServer extends HttpServer {
   readonly fleet: ScriptedFleet;
+  readonly retentions: ScriptedRetentions;
   readonly logged: string[];
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
   /** The value of a metric, by its name with labels. */
@@ -43,9 +45,11 @@ export async function testServer(
   clock: Clock = new SystemClock(),
 ): Promise<TestServer> {
   const fleet = new ScriptedFleet();
+  const retentions = new ScriptedRetentions();
   const logged: string[] = [];
   const server = await createHttpServer({
     fleet,
+    retentions,
     model: MODEL,
     options: { host: '127.0.0.1', port: 0, version: '1.2.3', allowRouting: true, closeGraceMs: 0, ...options },
     log: createLog({ level: 'debug', write: (line) => logged.push(line) }),
@@ -56,6 +60,7 @@ export async function testServer(
   onTestFinished(() => server.close());
   return {
     fleet,
+    retentions,
     logged,
     url: server.url,
     close: () => server.close(),

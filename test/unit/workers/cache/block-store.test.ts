@@ -44,6 +44,22 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
     expect(store.tiers[0]!.bytes).toBe(BLOCK_BYTES);
   });
 
+  it('takes a repair of a block that it retains in place of another, and never evicts it', async () => {
+    const { store } = open(2);
+    const [retained, ...others] = ['a', 'b', 'c', 'd'].map((name) => chain(name, 1)[0]!);
+    await cache.bring(others.slice(0, 2));
+    expect(store.admit(sealed(retained!), 'spare')).toBe('full');
+    store.retain(new Set([retained!.key]));
+    const repair = store.admit(sealed(retained!), 'spare');
+    if (typeof repair === 'string') throw new Error(repair);
+    await repair.commit();
+    for (const other of others) await cache.bring([other]).catch(() => {});
+    expect(store.has(retained!.key)).toBe(true);
+    store.retain(new Set());
+    await cache.bring(others.filter(({ key }) => !store.has(key)));
+    expect(store.has(retained!.key)).toBe(false);
+  });
+
   it('takes one block of a key at a time, from whomever it comes', async () => {
     const { store } = open(3);
     const [meta] = chain('a', 1);

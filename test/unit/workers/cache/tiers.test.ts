@@ -73,6 +73,26 @@ describe.each(WORLDS.filter(({ host, disk }) => host + disk > 0))('a store over 
     expect(cache.store.admit(sealedOf(blocks[0]!))).toBe('present');
   });
 
+  it('retains a block in the highest tier that has it, and lets lower copies go', async () => {
+    open(2, world);
+    const [deep, high, ...others] = singles(...'abcdefghijklmnopqrstuvwxyz');
+    await cache.bring([deep!]);
+    await cache.store.idle();
+    await cache.bring(others.slice(0, 2));
+    await cache.store.idle();
+    await cache.bring([high!]);
+    await cache.store.idle();
+    expect([cache.store.has(deep!.key), cache.store.has(high!.key)]).toEqual([false, true]);
+    cache.store.retain(new Set([deep!.key, high!.key]));
+    for (const other of others) {
+      await cache.bring([other]);
+      await cache.store.idle();
+    }
+    expect([deep, high].map((block) => cache.store.sealed(block!.key) !== null)).toEqual([true, true]);
+    expect(cache.store.has(high!.key)).toBe(true);
+    expect(cache.lower.tierOf(high!.key)).toBeNull();
+  });
+
   it('takes a repair as long as a lower tier has room for the block that makes way', async () => {
     open(1, world);
     let taken = 0;

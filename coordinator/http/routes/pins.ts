@@ -1,0 +1,88 @@
+import { InvalidRequest } from '../../../src/errors.js';
+import { BLOCK_TOKENS } from '../../../src/limits.js';
+import { ApiError } from '../../openai/api-error.js';
+import type { PromptReader } from '../../openai/prompt.js';
+import { checkBody, PinRequest } from '../../openai/requests.js';
+import { checkModelName, type ServedModel } from '../../openai/served-model.js';
+import { RETENTION_TTL_S } from '../../retention/retention.js';
+import type { Retentions, RetentionView } from '../../retention/retentions.js';
+import { saltOf } from '../access.js';
+import { type Exchange, type HttpRoute, json } from '../route.js';
+
+/** `POST /v1/cache/pin`: keeps the blocks of a prompt in the fleet; `GET /v1/cache/pins`; `DELETE /v1/cache/pin/{id}`. */
+export function pinRoutes(retentions: Retentions, model: ServedModel, prompts: PromptReader): HttpRoute[] {
+  return [
+    {
+      method: 'POST',
+      path: '/v1/cache/pin',
+      access: 'key',
+      handle: async (exchange) => json(pinRow(await pin(exchange, retentions, model, prompts))),
+    },
+    {
+      method: 'GET',
+      path: '/v1/cache/pins',
+      access: 'key',
+      handle: async ({ tenant }) => json({ object: 'list', data: (await retentions.list(tenant)).map(pinRow) }),
+    },
+    {
+      method: 'DELETE',
+      path: '/v1/cache/pin/:id',
+      access: 'key',
+      handle: async ({ params, tenant }) => {
+        const id = params.id ?? '';
+        if (await retentions.remove(id, tenant)) return json({ id, object: 'cache.pin', deleted: true });
+        throw new ApiError(404, `id: no pin '${id}'; GET /v1/cache/pins lists your pins`, {
+          param: 'id',
+          code: 'pin_not_found',
+        });
+      },
+    },
+  ];
+}
+
+async function pin(
+  { body, tenant }: Exchange,
+  retentions: Retentions,
+  model: ServedModel,
+  prompts: PromptReader,
+): Promise<RetentionView> {
+  const request = checkBody(PinRequest, body);
+  checkModelName(model, request.model);
+  const { tokens, param } = prompts.readPrompt(request, request.add_generation_prompt);
+  if (tokens.length < BLOCK_TOKENS) {
+    throw new InvalidRequest(
+      `${param}: has ${tokens.length} tokens; a pin keeps full blocks of ${BLOCK_TOKENS} tokens`,
+      param,
+    );
+  }
+  if (tokens.length >= model.contextTokens) {
+    throw new InvalidRequest(
+      `${param}: has ${tokens.length} tokens; must be fewer than the model's context of ${model.contextTokens}`,
+      param,
+    );
+  }
+  const added = await retentions.add({
+    tokens,
+    salt: saltOf(tenant, request.cache_salt),
+    owner: tenant,
+    ttlMs: 1_000 * (request.ttl_seconds ?? RETENTION_TTL_S),
+  });
+  if (!('type' in added)) return added;
+  const [status, code] = added.type === 'quota' ? [429, 'pin_quota_exceeded'] : [409, 'pin_does_not_fit'];
+  throw new ApiError(status as number, added.why, { param, code: code as string });
+}
+
+function pinRow({ id, owner, tokens, blocks, copies, state, reason, createdMs, expiresMs }: RetentionView) {
+  return {
+    id,
+    object: 'cache.pin',
+    tokens,
+    blocks,
+    copies,
+    state,
+    reason,
+    owner: owner?.slice(0, 12) ?? null,
+    created_at: Math.floor(createdMs / 1_000),
+    expires_at: Math.floor(expiresMs / 1_000),
+  };
+}

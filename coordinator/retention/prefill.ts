@@ -1,0 +1,33 @@
+import type { Fleet } from '../fleet.js';
+import type { StoredPrompt } from './retention-store.js';
+
+/**
+ * Computes a prompt on a worker, for the sake of its blocks. The worker fetches from its peers what they have, and computes the rest. Rejects as
+ * `Fleet.generate` does.
+ */
+export async function prefill(
+  fleet: Pick<Fleet, 'generate'>,
+  id: string,
+  worker: string,
+  { tokens, salt }: StoredPrompt,
+  signal: AbortSignal,
+): Promise<void> {
+  const sampling = {
+    temperature: 0,
+    topK: 0,
+    topP: 1,
+    minP: 0,
+    seed: 0,
+    presencePenalty: 0,
+    frequencyPenalty: 0,
+    repetitionPenalty: 1,
+    logitBias: [],
+    logprobs: null,
+    promptLogprobs: false,
+  };
+  const stopping = { maxTokens: 1, minTokens: 0, tokenIds: [], ignoreEos: true };
+  const events = fleet.generate({ requestId: id, tokens, salt, sampling, stopping, worker }, signal);
+  for await (const _ of events) {
+    // Nobody reads the answer.
+  }
+}

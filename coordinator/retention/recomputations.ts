@@ -1,0 +1,112 @@
+import type { Clock } from '../../src/clock.js';
+import { Cancelled, InvalidRequest, type ShoalError } from '../../src/errors.js';
+import type { Fulfilment } from './assignment.js';
+
+/** Computes retained prompts again on homes that lack blocks of them, a few at a time. */
+
+/** Prompts that are computed at a time: clients' requests come first. */
+const RECOMPUTATIONS = 2;
+/** Time in which other workers have to copy a block that some worker has, before it is computed. @internal exported for tests. */
+export const COPY_GRACE_MS = 3_000;
+/** Pause after a computation, in which its blocks are copied to their homes. It doubles with each one that did not settle the retention. */
+const RECOMPUTE_PAUSE_MS = 2_000;
+/** Longest pause. */
+const RECOMPUTE_PAUSE_MAX_MS = 60_000;
+
+/** Computes a prompt on a worker, which then has its blocks as far as it has memory. Resolves when it is computed. */
+export type Recompute = (
+  id: string,
+  worker: string,
+  tokens: Uint32Array,
+  salt: string | null,
+  signal: AbortSignal,
+) => Promise<void>;
+
+export interface RecomputationsOptions {
+  readonly clock: Clock;
+  readonly recompute: Recompute;
+  /** The prompt cannot be computed, now or later. */
+  readonly onFailed: (id: string, reason: string) => void;
+  /** A computation has ended; `error` says why it failed for now. */
+  readonly onTried: (id: string, error: ShoalError | null) => void;
+}
+
+interface Attempted {
+  /** Since when blocks are missing, without a break. */
+  readonly sinceMs: number;
+  tries: number;
+  notBeforeMs: number;
+  running: AbortController | null;
+}
+
+export class Recomputations {
+  private readonly attempted = new Map<string, Attempted>();
+
+  constructor(private readonly options: RecomputationsOptions) {}
+
+  /** The prompts to compute now, with the worker: those with the fewest copies first. */
+  next(
+    progress: readonly Fulfilment[],
+    isServing: (worker: string) => boolean,
+  ): { readonly id: string; readonly worker: string }[] {
+    const nowMs = this.options.clock.now();
+    for (const { id, lacking } of progress) {
+      const known = this.attempted.get(id);
+      if (lacking.size === 0 && !known?.running) this.attempted.delete(id);
+      else if (known === undefined)
+        this.attempted.set(id, { sinceMs: nowMs, tries: 0, notBeforeMs: nowMs, running: null });
+    }
+    const running = [...this.attempted.values()].filter((each) => each.running !== null).length;
+    return [...progress]
+      .sort((a, b) => a.copies - b.copies)
+      .flatMap(({ id, lacking, lost }) => {
+        const known = this.attempted.get(id);
+        const [home] = [...lacking].filter(([worker]) => isServing(worker)).sort((a, b) => b[1] - a[1]);
+        if (!home || !known || known.running) return [];
+        const dueMs = Math.max(known.notBeforeMs, lost ? nowMs : known.sinceMs + COPY_GRACE_MS);
+        return dueMs <= nowMs ? [{ id, worker: home[0] }] : [];
+      })
+      .slice(0, Math.max(0, RECOMPUTATIONS - running));
+  }
+
+  begin(id: string, worker: string, tokens: Uint32Array, salt: string | null): void {
+    const known = this.attempted.get(id);
+    if (!known || known.running) return;
+    known.running = new AbortController();
+    void this.run(known, id, worker, tokens, salt, known.running.signal);
+  }
+
+  /** Cancels the computations of all other retentions. */
+  keepOnly(ids: ReadonlySet<string>): void {
+    for (const [id, { running }] of this.attempted) {
+      if (ids.has(id)) continue;
+      this.attempted.delete(id);
+      running?.abort(new Cancelled('the pin has ended'));
+    }
+  }
+
+  stop(): void {
+    this.keepOnly(new Set());
+  }
+
+  private async run(
+    known: Attempted,
+    id: string,
+    worker: string,
+    tokens: Uint32Array,
+    salt: string | null,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const error = await this.options.recompute(id, worker, tokens, salt, signal).then(
+      () => null,
+      (failure: ShoalError) => failure,
+    );
+    known.running = null;
+    if (signal.aborted) return;
+    known.notBeforeMs =
+      this.options.clock.now() + Math.min(RECOMPUTE_PAUSE_MAX_MS, RECOMPUTE_PAUSE_MS * 2 ** known.tries);
+    known.tries++;
+    if (error instanceof InvalidRequest) this.options.onFailed(id, error.message);
+    else this.options.onTried(id, error);
+  }
+}

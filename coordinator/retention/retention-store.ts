@@ -1,0 +1,151 @@
+import type { KeyValue } from '../../src/bus/key-value.js';
+import { Overloaded, Unavailable } from '../../src/errors.js';
+import { packTokens, unpackTokens } from '../../src/protocol/generate.js';
+import { encode } from '../../src/wire/msgpack.js';
+import { readMessage } from '../../src/wire/read-message.js';
+import { RETENTIONS, RetainedPrompt, type Retention, RetentionList } from './retention.js';
+
+/**
+ * The retentions of a fleet in a key-value bucket: one value with the list of all, and one value for each prompt, in numbered slots that are used
+ * again. The transport seals the values.
+ */
+
+/** Limit on the size of the bucket: all prompts, and as much again for their seals, headers and slots that await their next use. */
+export const RETENTION_BUCKET_BYTES = 16 * 2 ** 20;
+/** Attempts to change the list, which several coordinators may change at once. */
+const CHANGE_ATTEMPTS = 16;
+const LIST = 'list';
+
+/** The value of a slot that has no prompt. */
+const ERASED = new Uint8Array(0);
+
+/** A prompt as it was pinned. */
+export interface StoredPrompt {
+  readonly tokens: Uint32Array;
+  readonly salt: string | null;
+}
+
+export class RetentionStore {
+  /** Prompts that were read, by retention. */
+  private readonly prompts = new Map<string, StoredPrompt>();
+
+  /** The list as this process read or wrote it last. */
+  private last: readonly Retention[] = [];
+
+  constructor(private readonly kv: KeyValue) {}
+
+  /** All retentions, oldest first. Rejects with `Unavailable` if the bucket cannot be reached. */
+  async list(): Promise<readonly Retention[]> {
+    const { retentions } = await this.read();
+    this.remember(retentions);
+    return retentions;
+  }
+
+  /**
+   * The same with all prompts, which a coordinator does every second: if the bucket comes back empty, the list as it was last is put back with its
+   * prompts.
+   */
+  async sync(): Promise<readonly Retention[]> {
+    const { retentions, revision } = await this.read();
+    if (revision === null && this.last.length > 0) return this.restore();
+    this.remember(retentions);
+    for (const retention of retentions) await this.prompt(retention);
+    return retentions;
+  }
+
+  /**
+   * Changes the list. `edit` may be called several times; it returns the new list, or null to leave it. Resolves with the list as it then is.
+   * @throws Overloaded if others change it all the time, and whatever `edit` throws
+   */
+  async change(edit: (present: readonly Retention[]) => readonly Retention[] | null): Promise<readonly Retention[]> {
+    for (let attempt = 0; attempt < CHANGE_ATTEMPTS; attempt++) {
+      const { retentions, revision } = await this.read();
+      const changed = edit(retentions);
+      if (changed === null) return retentions;
+      const value = encode(changed);
+      const written = revision === null ? this.kv.create(LIST, value) : this.kv.update(LIST, value, revision);
+      if (!(await written)) continue;
+      this.last = changed;
+      return changed;
+    }
+    throw new Overloaded('cannot change the pins: too many clients change them at once; retry later');
+  }
+
+  /** Writes the prompt of a retention that is in the list. */
+  async writePrompt({ slot }: Retention, prompt: RetainedPrompt): Promise<void> {
+    if (!(await this.put(slot, encode(prompt)))) {
+      throw new Unavailable('cannot store the pin: another coordinator wrote to its place; retry');
+    }
+    this.prompts.set(prompt.id, { tokens: unpackTokens(prompt.tokens), salt: prompt.salt });
+  }
+
+  /** The prompt of a retention; null if it was erased or not written yet. */
+  async prompt({ id, slot }: Retention): Promise<StoredPrompt | null> {
+    const known = this.prompts.get(id);
+    if (known !== undefined) return known;
+    const found = await this.kv.get(slotKey(slot));
+    const stored = found && readMessage(RetainedPrompt, found.value);
+    if (stored?.id !== id) return null;
+    const prompt = { tokens: unpackTokens(stored.tokens), salt: stored.salt };
+    this.prompts.set(id, prompt);
+    return prompt;
+  }
+
+  /** Removes retentions with their prompts. Those that are gone already are ignored. */
+  async remove(retentions: readonly Retention[]): Promise<void> {
+    if (retentions.length === 0) return;
+    for (const retention of retentions) await this.erasePrompt(retention);
+    const ids = new Set(retentions.map(({ id }) => id));
+    await this.change((present) => {
+      const left = present.filter(({ id }) => !ids.has(id));
+      return left.length === present.length ? null : left;
+    });
+  }
+
+  /** Another retention may have got the slot meanwhile: the comparison spares its prompt. */
+  private async erasePrompt({ id, slot }: Retention): Promise<void> {
+    const found = await this.kv.get(slotKey(slot));
+    if (found === null || readMessage(RetainedPrompt, found.value)?.id !== id) return;
+    await this.kv.update(slotKey(slot), ERASED, found.revision);
+  }
+
+  /** Other coordinators may do the same at once. */
+  private async restore(): Promise<readonly Retention[]> {
+    for (const { id, slot } of this.last) {
+      const prompt = this.prompts.get(id);
+      if (prompt === undefined) continue;
+      await this.put(slot, encode({ id, tokens: packTokens(prompt.tokens), salt: prompt.salt }));
+    }
+    await this.kv.create(LIST, encode(this.last));
+    return this.last;
+  }
+
+  /** False if another process changes the value at the same time. */
+  private async put(slot: number, value: Uint8Array): Promise<boolean> {
+    const found = await this.kv.get(slotKey(slot));
+    return found ? this.kv.update(slotKey(slot), value, found.revision) : this.kv.create(slotKey(slot), value);
+  }
+
+  /** A list that cannot be read was written by no member, or by a fleet with another secret: it counts as empty. */
+  private async read(): Promise<{ retentions: readonly Retention[]; revision: number | null }> {
+    const found = await this.kv.get(LIST);
+    return { retentions: (found && readMessage(RetentionList, found.value)) ?? [], revision: found?.revision ?? null };
+  }
+
+  private remember(retentions: readonly Retention[]): void {
+    this.last = retentions;
+    const ids = new Set(retentions.map(({ id }) => id));
+    for (const id of this.prompts.keys()) if (!ids.has(id)) this.prompts.delete(id);
+  }
+}
+
+/** The lowest slot that no retention has; null if all are taken. */
+export function freeSlot(present: readonly Retention[]): number | null {
+  const taken = new Set(present.map(({ slot }) => slot));
+  for (let slot = 0; slot < RETENTIONS; slot++) if (!taken.has(slot)) return slot;
+  return null;
+}
+
+function slotKey(slot: number): string {
+  return `prompt-${slot}`;
+}

@@ -1,0 +1,65 @@
+import { z } from 'zod';
+import { KEY_BYTES, packKeys } from '../../src/core/key.js';
+import { BLOCK_TOKENS } from '../../src/limits.js';
+import { packed } from '../../src/protocol/bytes.js';
+import { SALT_CHARS } from '../../src/protocol/generate.js';
+import { HOLDINGS_KEYS_PER_MESSAGE } from '../../src/protocol/holdings.js';
+
+/** A retention: a client's order that the fleet keeps the blocks of a prompt. The HTTP API calls it a pin. */
+
+/** Limit on the retentions of a fleet. */
+export const RETENTIONS = 512;
+/** Limit on the retentions of one API key, or of all clients together where no key is required. */
+export const RETENTIONS_PER_KEY = 64;
+/** Limit on the tokens that a fleet retains: the keys of their blocks fit one message to a worker. */
+export const RETAINED_TOKENS = HOLDINGS_KEYS_PER_MESSAGE * BLOCK_TOKENS;
+/** Limit on the tokens that are retained for one API key. */
+export const RETAINED_TOKENS_PER_KEY = RETAINED_TOKENS / 4;
+/** Largest part of a worker's device memory for blocks that new retentions may take. */
+export const RETENTION_SHARE = 1 / 2;
+/** Largest part that retained blocks may take once workers are gone and others became their homes. */
+export const RETENTION_SHARE_AFTER_LOSS = 3 / 4;
+/** Time for which a prompt is retained, where a client asks for none. */
+export const RETENTION_TTL_S = 3_600;
+/** Longest time for which a prompt may be retained: 30 days. */
+export const RETENTION_TTL_MAX_S = 30 * 24 * 3_600;
+
+export const Retention = z.strictObject({
+  id: z.string().min(1).max(64),
+  /** Number of the value that has its token ids. */
+  slot: z
+    .int()
+    .min(0)
+    .max(RETENTIONS - 1),
+  /** The tenant that ordered it; null if no API key is required. */
+  owner: z.string().max(128).nullable(),
+  tokens: z.int().min(BLOCK_TOKENS),
+  blocks: z.int().min(1),
+  /** Keys of its segments, which place its blocks on the ring. */
+  segments: packed(KEY_BYTES, HOLDINGS_KEYS_PER_MESSAGE),
+  /** Key of its last block, which names the prompt without the tokens after its last full block. */
+  last: z.string().length(2 * KEY_BYTES),
+  createdMs: z.number(),
+  expiresMs: z.number(),
+  /** `settled` once all homes have had all blocks. `failed`: it cannot be computed, and is not tried again. */
+  stage: z.enum(['pending', 'settled', 'failed']),
+  /** Why it failed. */
+  reason: z.string().max(512).nullable(),
+});
+export type Retention = z.infer<typeof Retention>;
+
+/** All retentions of a fleet, oldest first. */
+export const RetentionList = z.array(Retention).max(RETENTIONS);
+
+/** The prompt of a retention, from which its blocks are computed again. */
+export const RetainedPrompt = z.strictObject({
+  id: z.string().min(1).max(64),
+  tokens: packed(4, RETAINED_TOKENS),
+  salt: z.string().max(SALT_CHARS).nullable(),
+});
+export type RetainedPrompt = z.infer<typeof RetainedPrompt>;
+
+/** Packs the keys of segments, one for each segment of a prompt. */
+export function segmentsOf(blocks: readonly { readonly segment: string }[]): Uint8Array {
+  return packKeys([...new Set(blocks.map(({ segment }) => segment))]);
+}

@@ -1,0 +1,173 @@
+import type { Clock } from '../../src/clock.js';
+import type { BlockMeta } from '../../src/core/block.js';
+import type { Holdings } from '../../src/core/holdings.js';
+import { homesOnce } from '../../src/core/replication.js';
+import { Unavailable } from '../../src/errors.js';
+import type { Roster } from '../../src/fleet/roster.js';
+import { packTokens } from '../../src/protocol/generate.js';
+import type { Random } from '../../src/random.js';
+import { type Admitted, type Capacity, checkMemory, checkQuota } from './admission.js';
+import { type Retention, segmentsOf } from './retention.js';
+import { capacityOf, type RetentionKeeper } from './retention-keeper.js';
+import { freeSlot, type RetentionStore } from './retention-store.js';
+
+/** The port between the HTTP layer and the retentions of a fleet. */
+
+/** A prompt that is to be retained. */
+export interface RetentionOrder {
+  readonly tokens: Uint32Array;
+  readonly salt: string | null;
+  /** The tenant; null if no API key is required. */
+  readonly owner: string | null;
+  readonly ttlMs: number;
+}
+
+/** A retention as a client sees it. */
+export interface RetentionView
+  extends Pick<Retention, 'id' | 'owner' | 'tokens' | 'blocks' | 'createdMs' | 'expiresMs' | 'reason'> {
+  /** Homes that have all blocks, for the block with the fewest, so far as this coordinator knows. */
+  readonly copies: number;
+  /** `pending`: not all homes have had it yet. `short`: some home has lost blocks, or has no memory for them. `failed`: it cannot be computed. */
+  readonly state: 'pending' | 'held' | 'short' | 'failed';
+}
+
+export interface Retentions {
+  /**
+   * Orders that the fleet retains a prompt of at least one block. The same prompt of the same owner is retained once: its time begins again. Rejects with
+   * `Unavailable` if the order cannot be stored.
+   */
+  add(order: RetentionOrder): Promise<RetentionView | Exclude<Admitted, { type: 'admitted' }>>;
+  /** Ends a retention. False if this owner has none with this id. */
+  remove(id: string, owner: string | null): Promise<boolean>;
+  /** The retentions of an owner, oldest first. */
+  list(owner: string | null): Promise<RetentionView[]>;
+}
+
+export interface LiveRetentionsOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly roster: Roster;
+  readonly holdings: Holdings;
+  readonly replicas: number;
+  readonly store: RetentionStore;
+  readonly keeper: Pick<RetentionKeeper, 'wake'>;
+  readonly blocksOf: (tokens: Uint32Array, salt: string | null) => BlockMeta[];
+}
+
+/** The retentions of a live fleet: stores orders, which the keeper among the coordinators fulfils. */
+export class LiveRetentions implements Retentions {
+  constructor(private readonly options: LiveRetentionsOptions) {}
+
+  async add(order: RetentionOrder): ReturnType<Retentions['add']> {
+    const { store, keeper, random, blocksOf } = this.options;
+    const blocks = blocksOf(order.tokens, order.salt);
+    const id = `pin-${Buffer.from(random.bytes(12)).toString('hex')}`;
+    let refused: Exclude<Admitted, { type: 'admitted' }> | null = null;
+    let added: Retention | null = null;
+    await store.change((all) => {
+      const decided = this.decide(all, order, blocks, id);
+      if ('type' in decided) {
+        refused = decided;
+        return null;
+      }
+      added = decided.retention;
+      return decided.all;
+    });
+    if (refused !== null) return refused;
+    const retention = added as Retention | null;
+    if (retention === null) throw new Unavailable('cannot store the pin; retry');
+    if (retention.id === id) {
+      await store.writePrompt(retention, { id, tokens: packTokens(order.tokens), salt: order.salt });
+    }
+    keeper.wake();
+    return this.viewOf(retention);
+  }
+
+  async remove(id: string, owner: string | null): Promise<boolean> {
+    const { store, keeper } = this.options;
+    const found = this.present(await store.list()).find((each) => each.id === id && each.owner === owner);
+    if (found === undefined) return false;
+    await store.remove([found]);
+    keeper.wake();
+    return true;
+  }
+
+  async list(owner: string | null): Promise<RetentionView[]> {
+    const own = this.present(await this.options.store.list()).filter((each) => each.owner === owner);
+    return Promise.all(own.map((each) => this.viewOf(each)));
+  }
+
+  /** The list with the new retention, or with the time of an equal one begun again. */
+  private decide(
+    all: readonly Retention[],
+    { tokens, owner, ttlMs }: RetentionOrder,
+    blocks: readonly BlockMeta[],
+    id: string,
+  ): { all: readonly Retention[]; retention: Retention } | Exclude<Admitted, { type: 'admitted' }> {
+    const createdMs = this.options.clock.now();
+    const expiresMs = createdMs + ttlMs;
+    const last = blocks.at(-1)!.key;
+    const present = this.present(all);
+    const equal = present.find((each) => each.owner === owner && each.last === last && each.stage !== 'failed');
+    if (equal !== undefined) {
+      const retention = { ...equal, expiresMs };
+      return { all: all.map((each) => (each.id === equal.id ? retention : each)), retention };
+    }
+    const added = { id, owner, tokens: tokens.length, blocks: blocks.length, segments: segmentsOf(blocks), last };
+    const quota = checkQuota(present, owner, tokens.length);
+    const memory = quota.type === 'admitted' ? this.checkMemory(present, added) : quota;
+    if (memory.type !== 'admitted') return memory;
+    // Expired ones still have their slots: the keeper erases their prompts.
+    const slot = freeSlot(all);
+    if (slot === null)
+      return {
+        type: 'quota',
+        why: 'cannot pin the prompt: expired pins are still being released; retry in some seconds',
+      };
+    const retention: Retention = { ...added, slot, createdMs, expiresMs, stage: 'pending', reason: null };
+    return { all: [...all, retention], retention };
+  }
+
+  private checkMemory(present: readonly Retention[], added: Pick<Retention, 'segments' | 'blocks'>): Admitted {
+    const { roster, replicas } = this.options;
+    if (roster.ring.members.length === 0) {
+      throw new Unavailable('cannot pin the prompt: no worker is serving; retry when /health/ready returns 200');
+    }
+    const capacities = roster
+      .members()
+      .map((member): Capacity => ({ worker: member.id, blocks: capacityOf(member), blockBytes: member.blockBytes }));
+    return checkMemory(
+      present,
+      added,
+      homesOnce((segment) => roster.ring.homes(segment, replicas)),
+      capacities,
+    );
+  }
+
+  private async viewOf(retention: Retention): Promise<RetentionView> {
+    const { id, owner, tokens, blocks, createdMs, expiresMs, stage, reason } = retention;
+    const { copies, most } = await this.copiesOf(retention);
+    const complete = stage === 'settled' && copies >= most && most > 0;
+    const state = stage === 'failed' || stage === 'pending' ? stage : complete ? 'held' : 'short';
+    return { id, owner, tokens, blocks, createdMs, expiresMs, reason, copies, state };
+  }
+
+  /** The copies at homes of the block with the fewest, and the homes that each block has. */
+  private async copiesOf(retention: Retention): Promise<{ copies: number; most: number }> {
+    const { store, roster, holdings, replicas, blocksOf } = this.options;
+    const most = Math.min(replicas, roster.ring.members.length);
+    const prompt = await store.prompt(retention);
+    if (prompt === null) return { copies: 0, most };
+    const homesOf = homesOnce((segment) => roster.ring.homes(segment, replicas));
+    const copies = blocksOf(prompt.tokens, prompt.salt).map(({ key, segment }) => {
+      const holders = holdings.holders(key);
+      return homesOf(segment).filter((home) => holders.includes(home)).length;
+    });
+    return { copies: Math.min(...copies), most };
+  }
+
+  private present(all: readonly Retention[]): Retention[] {
+    const nowMs = this.options.clock.now();
+    return all.filter(({ expiresMs }) => expiresMs > nowMs);
+  }
+}

@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest';
+import type { Fulfilment } from '../../../../coordinator/retention/assignment.js';
+import { COPY_GRACE_MS, Recomputations } from '../../../../coordinator/retention/recomputations.js';
+import { SimulatedClock, settled } from '../../../../src/clock.js';
+import { PoisonousPrompt, Unavailable } from '../../../../src/errors.js';
+
+function setup() {
+  const clock = new SimulatedClock(1_000_000);
+  const asked: string[] = [];
+  const failed: string[] = [];
+  const cancelled: string[] = [];
+  let end: (error: Error | null) => void = () => {};
+  const recomputations = new Recomputations({
+    clock,
+    recompute: (id, worker, _tokens, _salt, signal) => {
+      asked.push(`${id}@${worker}`);
+      signal.addEventListener('abort', () => cancelled.push(id));
+      return new Promise((resolve, reject) => {
+        end = (error) => (error === null ? resolve() : reject(error));
+      });
+    },
+    onFailed: (id, reason) => void failed.push(`${id}: ${reason}`),
+    onTried: () => {},
+  });
+  const round = (...progress: Fulfilment[]) => {
+    const next = recomputations.next(progress, (worker) => worker !== 'suspect');
+    for (const { id, worker } of next) recomputations.begin(id, worker, new Uint32Array(64), null);
+    return next.map(({ id }) => id);
+  };
+  const finish = async (error: Error | null = null) => {
+    end(error);
+    await settled();
+  };
+  return { clock, asked, failed, cancelled, recomputations, round, finish };
+}
+
+const progress = (id: string, over: Partial<Fulfilment> = {}): Fulfilment => ({
+  ...{ id, copies: 0, held: false, lost: true, lacking: new Map([['x', 2]]), ...over },
+});
+
+describe('recomputations', () => {
+  it('compute a lost prompt at once, on the serving home that lacks most', () => {
+    const { asked, round } = setup();
+    const lacking = new Map([
+      ['y', 1],
+      ['x', 2],
+      ['suspect', 3],
+    ]);
+    round(progress('p', { lacking }));
+    expect(asked).toEqual(['p@x']);
+  });
+
+  it('leave a block that some worker has to the other workers for a while', async () => {
+    const { clock, round } = setup();
+    const owed = progress('p', { copies: 1, lost: false });
+    expect(round(owed)).toEqual([]);
+    await clock.advance(COPY_GRACE_MS - 1);
+    expect(round(owed)).toEqual([]);
+    await clock.advance(1);
+    expect(round(owed)).toEqual(['p']);
+  });
+
+  it('begin few at a time, those with the fewest copies first', async () => {
+    const { clock, round } = setup();
+    const [one, two] = [1, 2].map((copies) => progress(`p${copies}`, { copies, lost: false }));
+    round(one!, two!);
+    await clock.advance(COPY_GRACE_MS);
+    expect(round(two!, one!, progress('p0'))).toEqual(['p0', 'p1']);
+    expect(round(two!, one!, progress('p0'))).toEqual([]);
+  });
+
+  it('pause after each try, longer and longer', async () => {
+    const { clock, round, finish } = setup();
+    const pauses: number[] = [];
+    for (let i = 0; i < 7; i++) {
+      let waitedMs = 0;
+      for (; round(progress('p')).length === 0; waitedMs += 1_000) await clock.advance(1_000);
+      pauses.push(waitedMs);
+      await finish(i % 2 === 0 ? null : new Unavailable('no worker'));
+    }
+    expect(pauses).toEqual([0, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000]);
+  });
+
+  it('give up a prompt that crashes its workers', async () => {
+    const { failed, round, finish } = setup();
+    round(progress('p'));
+    await finish(new PoisonousPrompt('workers crashed'));
+    expect(failed).toEqual(['p: workers crashed']);
+  });
+
+  it('end for retentions that have ended', async () => {
+    const { cancelled, recomputations, failed, round, finish } = setup();
+    round(progress('p'));
+    recomputations.keepOnly(new Set(['q']));
+    expect(cancelled).toEqual(['p']);
+    await finish(new PoisonousPrompt('workers crashed'));
+    expect(failed).toEqual([]);
+  });
+});

@@ -1,0 +1,31 @@
+import { describe, expect, it } from 'vitest';
+import { WorkerRetention } from '../../../workers/retention.js';
+
+function worker(...here: string[]) {
+  let retained: string[] = [];
+  const store = {
+    retain: (keys: ReadonlySet<string>) => {
+      retained = [...keys];
+    },
+    sealed: (key: string) =>
+      here.includes(key) ? { key, parent: null, index: 0, segment: key, digest: '0'.repeat(16) } : null,
+  };
+  return { retention: new WorkerRetention(store), retained: () => retained };
+}
+
+describe('a worker', () => {
+  it('retains what it is told, and says what of it is not here', () => {
+    const { retention, retained } = worker('a');
+    expect(retention.obey(1, ['a', 'b'])).toEqual({ type: 'retained', missing: ['b'] });
+    expect(retention.obey(1, ['b'])).toEqual({ type: 'retained', missing: ['b'] });
+    expect(retained()).toEqual(['b']);
+  });
+
+  it('refuses a keeper whose fencing number is lower than one that it has seen, and names that', () => {
+    const { retention, retained } = worker('a');
+    retention.obey(7, ['a']);
+    expect(retention.obey(6, [])).toEqual({ type: 'fenced', fence: 7 });
+    expect(retained()).toEqual(['a']);
+    expect(retention.obey(8, [])).toEqual({ type: 'retained', missing: [] });
+  });
+});

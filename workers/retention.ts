@@ -1,0 +1,27 @@
+import type { BlockKey } from '../src/core/block.js';
+import type { BlockStore } from './cache/block-store.js';
+
+/** The blocks that a worker never evicts, as the keeper of retentions orders. */
+
+export type RetentionAnswer =
+  | { readonly type: 'retained'; readonly missing: readonly BlockKey[] }
+  /** The order was refused: another keeper has given orders under this higher number. */
+  | { readonly type: 'fenced'; readonly fence: number };
+
+/**
+ * Obeys one keeper of retentions at a time. A keeper gives its orders under the fencing number of its lease. One that was paused while another
+ * took over gives them under a lower number than the worker has seen, and is refused.
+ */
+export class WorkerRetention {
+  private fence = 0;
+
+  constructor(private readonly store: Pick<BlockStore, 'retain' | 'sealed'>) {}
+
+  /** Retains exactly these blocks from now on, whether they are here or not. */
+  obey(fence: number, keys: readonly BlockKey[]): RetentionAnswer {
+    if (fence < this.fence) return { type: 'fenced', fence: this.fence };
+    this.fence = fence;
+    this.store.retain(new Set(keys));
+    return { type: 'retained', missing: keys.filter((key) => this.store.sealed(key) === null) };
+  }
+}
