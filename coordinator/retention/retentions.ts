@@ -76,8 +76,9 @@ export class LiveRetentions implements Retentions {
     if (refused !== null) return refused;
     const retention = added as Retention | null;
     if (retention === null) throw new Unavailable('cannot store the pin; retry');
-    if (retention.id === id) {
-      await store.writePrompt(retention, { id, tokens: packTokens(order.tokens), salt: order.salt });
+    // An equal retention may be without its prompt, which an earlier attempt could not store.
+    if ((await store.prompt(retention)) === null) {
+      await store.writePrompt(retention, { id: retention.id, tokens: packTokens(order.tokens), salt: order.salt });
     }
     keeper.wake();
     return this.viewOf(retention);

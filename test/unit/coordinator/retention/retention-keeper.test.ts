@@ -294,6 +294,20 @@ describe('the keeper of retentions', () => {
     expect(desk.computed).toHaveLength(1);
   });
 
+  it('stores a prompt at the second attempt, if the first one failed', async () => {
+    const desk = await start('a', 'b');
+    const { store } = desk;
+    const write = store.writePrompt;
+    store.writePrompt = async () => {
+      throw new Unavailable('NATS is away');
+    };
+    await expect(desk.retentions.add(ORDER)).rejects.toThrow('NATS is away');
+    store.writePrompt = write;
+    await desk.retentions.add(ORDER);
+    await world.pass(15_000);
+    expect(await stateOf(desk)).toEqual(['held 2']);
+  });
+
   it('forgets a pin whose prompt was never stored', async () => {
     const desk = await start('a', 'b');
     desk.store.writePrompt = async () => {
