@@ -29,8 +29,8 @@ const SHEET = recallSheet(16, 6);
 const HELLOS = 5_000;
 const NAMESPACE = 'shoal';
 const SUBJECTS = fleetSubjects(NAMESPACE);
-/** Tokens that must not be seen one after another. */
-const RUN_TOKENS = 4;
+/** Tokens that must not be seen one after another. More than the four digits of a code, which times in the server's own messages have by chance. */
+const RUN_TOKENS = 8;
 /** One id of a call after another, as callers count them. */
 const CALLS_GUESSED = 300;
 
