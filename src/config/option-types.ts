@@ -9,12 +9,16 @@ export interface OptionType<T> {
   readonly check: z.ZodType<T, string>;
 }
 
-/** A type from a parser that returns null for invalid text. */
-function parsed<T>(allowed: string, parse: (text: string) => T | null): OptionType<T> {
+/** A type from a parser that returns null for invalid text. `fault` may say what is wrong with the text, without repeating it. */
+function parsed<T>(
+  allowed: string,
+  parse: (text: string) => T | null,
+  fault: (text: string) => string = () => '',
+): OptionType<T> {
   const check = z.string().transform((text, context) => {
     const value = parse(text.trim());
     if (value !== null) return value;
-    context.addIssue({ code: 'custom', message: `must be ${allowed}` });
+    context.addIssue({ code: 'custom', message: `must be ${allowed}${fault(text.trim())}` });
     return z.NEVER;
   });
   return { allowed, check };
@@ -79,6 +83,26 @@ export function url(...schemes: readonly string[]): OptionType<string> {
     const { protocol, hostname } = new URL(whole);
     return schemes.includes(protocol.slice(0, -1)) && hostname !== '' ? whole : null;
   });
+}
+
+/** One to `max` URLs of one scheme, separated by commas. An entry without a scheme gets the first one. The value has no spaces. */
+export function urls(max: number, ...schemes: readonly string[]): OptionType<string> {
+  const { allowed, check } = url(...schemes);
+  const entries = (text: string) => text.split(',').map((entry) => check.safeParse(entry));
+  const schemeOf = (entry: string) => entry.slice(0, entry.indexOf(':'));
+  const parse = (text: string) => {
+    const whole = entries(text).map(({ data }) => data);
+    const complete = whole.filter((entry) => entry !== undefined);
+    const alike = new Set(complete.map(schemeOf)).size === 1;
+    return complete.length === whole.length && whole.length <= max && alike ? complete.join(',') : null;
+  };
+  const fault = (text: string) => {
+    const checked = entries(text);
+    const wrong = checked.findIndex(({ success }) => !success);
+    if (wrong !== -1) return checked.length === 1 ? '' : `; entry ${wrong + 1} of ${checked.length} is invalid`;
+    return checked.length > max ? `; there are ${checked.length}` : '; the entries begin differently';
+  };
+  return parsed(`${allowed}, or up to ${max} of them separated by commas, which all begin alike`, parse, fault);
 }
 
 export function list(allowed: string, max: number): OptionType<readonly string[]> {

@@ -7,9 +7,11 @@ import { WORKER_OPTIONS } from './worker-options.js';
 
 /** Every option: flag, variable, default, meaning. */
 
-/** Workers that `shoal up` starts, and homes of a block. */
+/** Limits on the workers that `shoal up` starts, and on the homes of a block. */
 const LOCAL_WORKERS = 64;
 const REPLICAS = 16;
+/** Limit on the NATS servers that are named; a cluster tells its clients of others. */
+const NATS_SERVERS = 16;
 
 const ROLES = ['up', 'coordinator', 'worker'] as const satisfies readonly Command[];
 const COORDINATOR = ['up', 'coordinator'] as const satisfies readonly Command[];
@@ -86,12 +88,12 @@ export const OPTIONS = {
   nats: option({
     flag: 'nats',
     variable: 'SHOAL_NATS',
-    placeholder: 'URL',
-    type: types.url('nats', 'tls'),
+    placeholder: 'URL,...',
+    type: types.urls(NATS_SERVERS, 'nats', 'tls'),
     default: null,
     defaultNote: 'up: starts its own server; else nats://127.0.0.1:4222',
     commands: ROLES,
-    help: 'NATS server. Credentials go into the URL, or into SHOAL_NATS_USER and SHOAL_NATS_PASSWORD.',
+    help: 'NATS server, or the servers of a NATS cluster. Credentials go into a URL, or into SHOAL_NATS_USER and SHOAL_NATS_PASSWORD, and are the same for all servers.',
     secret: true,
   }),
   natsUser: option({

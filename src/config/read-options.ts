@@ -25,7 +25,7 @@ function parse(spec: OptionSpec, name: string, text: string): unknown {
   const result = spec.type.check.safeParse(text);
   if (result.success) return result.data;
   const got = spec.secret ? '' : `, got ${JSON.stringify(text.slice(0, 200))}`;
-  throw new WrongUsage(`${name}: must be ${spec.type.allowed}${got}`);
+  throw new WrongUsage(`${name}: ${result.error.issues[0]!.message}${got}`);
 }
 
 /**

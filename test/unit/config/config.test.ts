@@ -119,6 +119,30 @@ describe('the configuration of a worker', () => {
     expect(() => worker({ SHOAL_NATS_PASSWORD: 'p' })).toThrow(/SHOAL_NATS_USER/);
   });
 
+  it('takes several NATS servers separated by commas, in every role', () => {
+    const variables = { SHOAL_NATS: ' nats://me:p%40ss@a:4333, b , nats://[::1]:4444 ' };
+    const expected = { url: 'nats://a:4333,nats://b,nats://[::1]:4444', user: 'me', password: 'p@ss' };
+    expect(worker(variables).nats).toEqual(expected);
+    expect(coordinator(variables).nats).toEqual(expected);
+    expect(up({}, variables).nats).toEqual(expected);
+    expect(up({ nats: 'tls://a,tls://b' }).nats?.url).toBe('tls://a,tls://b');
+  });
+
+  it.each([
+    ['a,,c', 'entry 2 of 3 is invalid'],
+    ['a,b,', 'entry 3 of 3 is invalid'],
+    ['nats://a,http://b', 'entry 2 of 2 is invalid'],
+    ['nats://a,tls://b', 'the entries begin differently'],
+    [Array.from({ length: 17 }, (_, i) => `host-${i}`).join(','), 'there are 17'],
+    ['nats://me:sesame@a,nats://you:sesame@b', 'the same credentials in all URLs'],
+  ])('refuses the NATS servers %s', (servers, fault) => {
+    for (const read of [() => worker({ SHOAL_NATS: servers }), () => up({ nats: servers })]) {
+      expect(read).toThrow(WrongUsage);
+      expect(read).toThrow(fault);
+      expect(read).not.toThrow(/sesame/);
+    }
+  });
+
   it('reads the password for NATS from a file, unless there is a variable', () => {
     const file = join(folder, 'password');
     writeFileSync(file, 'from a file\n');
