@@ -62,6 +62,9 @@ export class Unavailable extends ShoalError {
   readonly code = 'unavailable';
 }
 
+/** The other side has no such thing at all: do without it. It reaches other processes as `Unavailable`. */
+export class Unsupported extends Unavailable {}
+
 /** The caller gave up. */
 export class Cancelled extends ShoalError {
   readonly code = 'cancelled';

@@ -21,6 +21,11 @@ export class MemoryKeyValue implements KeyValue {
     this.entries.delete(key);
   }
 
+  /** Loses all values. */
+  clear(): void {
+    this.entries.clear();
+  }
+
   private set(key: string, value: Uint8Array): true {
     this.entries.set(key, { value: value.slice(), revision: ++this.revisions });
     return true;

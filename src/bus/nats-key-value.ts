@@ -1,7 +1,14 @@
 import { setTimeout } from 'node:timers/promises';
-import { JetStreamApiCodes, JetStreamApiError, jetstream, StorageType } from '@nats-io/jetstream';
+import {
+  JetStreamApiCodes,
+  JetStreamApiError,
+  type JetStreamManager,
+  jetstream,
+  jetstreamManager,
+  StorageType,
+} from '@nats-io/jetstream';
 import { type KV, Kvm } from '@nats-io/kv';
-import { Unavailable } from '../errors.js';
+import { Unavailable, Unsupported } from '../errors.js';
 import type { KeyValue, KeyValueEntry } from './key-value.js';
 import type { NatsBus } from './nats-bus.js';
 
@@ -11,24 +18,27 @@ import type { NatsBus } from './nats-bus.js';
 const KEY_VALUE_BYTES = 64 * 1024;
 /** Default time limit for one request to the server. */
 const KEY_VALUE_TIMEOUT_MS = 2_000;
+/** Servers of a cluster that keep a bucket, so that it outlives one of them. */
+const KEY_VALUE_REPLICAS = 3;
 /** Attempts to create a bucket, which can fail if several processes create it at the same moment. */
 const KEY_VALUE_ATTEMPTS = 5;
 /** Pause after the first attempt to create a bucket; twice as long after the second, three times after the third, and so on. */
 const KEY_VALUE_PAUSE_MS = 10;
 
 /**
- * A bucket of NATS JetStream, stored in the server's files. Names of buckets consist of letters, digits, `-` and `_`; keys may also contain
- * `.`, `/` and `=`.
+ * A bucket of NATS JetStream, stored in the server's files; in a cluster of three servers or more, by three of them. If NATS loses the bucket,
+ * the next use creates it again, empty. Names of buckets consist of letters, digits, `-` and `_`; keys may also contain `.`, `/` and `=`.
  */
 export class NatsKeyValue implements KeyValue {
   private constructor(
     private readonly bucket: string,
-    private readonly kv: KV,
+    private kv: KV,
+    private readonly reopen: () => Promise<KV>,
   ) {}
 
   /**
    * Opens a bucket, and creates it with at most `maxBytes` if necessary. `timeoutMs` bounds each request to the server.
-   * @throws Unavailable if JetStream is off, not allowed or does not answer; the methods of the bucket throw the same
+   * @throws Unsupported if JetStream is off or not allowed, Unavailable if it does not answer now; the methods of the bucket throw the same
    */
   static async open(
     bus: Pick<NatsBus, 'connection'>,
@@ -36,27 +46,48 @@ export class NatsKeyValue implements KeyValue {
     timeoutMs: number = KEY_VALUE_TIMEOUT_MS,
     maxBytes: number = KEY_VALUE_BYTES,
   ): Promise<NatsKeyValue> {
-    const kvm = new Kvm(jetstream(bus.connection, { timeout: timeoutMs, checkAPI: false }));
-    return orUnavailable(bucket, async () => new NatsKeyValue(bucket, await openOrCreate(kvm, bucket, maxBytes)));
+    const { connection } = bus;
+    const options = { timeout: timeoutMs, checkAPI: false };
+    const kvm = new Kvm(jetstream(connection, options));
+    const open = async () => {
+      const replicas = connection.info?.cluster === undefined ? 1 : KEY_VALUE_REPLICAS;
+      const kv = await openOrCreate(kvm, bucket, maxBytes, replicas);
+      if (replicas > 1) await replicate(await jetstreamManager(connection, options), kv, replicas);
+      return kv;
+    };
+    return withClearErrors(bucket, async () => new NatsKeyValue(bucket, await open(), open));
   }
 
   get(key: string): Promise<KeyValueEntry | null> {
-    return orUnavailable(this.bucket, async () => {
-      const entry = await this.kv.get(key);
+    return this.use(async (kv) => {
+      const entry = await kv.get(key);
       return entry?.operation === 'PUT' ? { value: entry.value, revision: entry.revision } : null;
     });
   }
 
   create(key: string, value: Uint8Array): Promise<boolean> {
-    return orUnavailable(this.bucket, () => unlessChanged(this.kv.create(key, value)));
+    return this.use((kv) => unlessChanged(kv.create(key, value)));
   }
 
   update(key: string, value: Uint8Array, revision: number): Promise<boolean> {
-    return orUnavailable(this.bucket, () => unlessChanged(this.kv.update(key, value, revision)));
+    return this.use((kv) => unlessChanged(kv.update(key, value, revision)));
   }
 
   delete(key: string): Promise<void> {
-    return orUnavailable(this.bucket, () => this.kv.delete(key));
+    return this.use((kv) => kv.delete(key));
+  }
+
+  /** Uses the bucket. If NATS has lost it, creates it again first. */
+  private use<T>(act: (kv: KV) => Promise<T>): Promise<T> {
+    return withClearErrors(this.bucket, async () => {
+      try {
+        return await act(this.kv);
+      } catch (error) {
+        if (!isMissing(error)) throw error;
+        this.kv = await this.reopen();
+        return act(this.kv);
+      }
+    });
   }
 }
 
@@ -65,23 +96,55 @@ export class NatsKeyValue implements KeyValue {
  * the same moment, as the members of a new fleet do, and permanent otherwise.
  */
 const SUBJECTS_OVERLAP = 10065;
+/** The server's error code if a bucket exists with other settings: another process has just created it with another number of replicas. */
+const OTHER_SETTINGS = 10058;
+/** The server's error codes if too few servers are there for the replicas. */
+const TOO_FEW_SERVERS: readonly number[] = [10005, 10023, 10074];
 
-async function openOrCreate(kvm: Kvm, bucket: string, maxBytes: number): Promise<KV> {
+async function openOrCreate(kvm: Kvm, bucket: string, maxBytes: number, replicas: number): Promise<KV> {
+  let wanted = replicas;
   for (let attempts = 1; ; attempts++) {
     try {
       return await kvm.create(bucket, {
         history: 1,
         storage: StorageType.File,
         max_bytes: maxBytes,
+        replicas: wanted,
         // A direct read could be answered by a replica that lags behind.
         allow_direct: false,
       });
     } catch (error) {
-      const transient = error instanceof JetStreamApiError && error.code === SUBJECTS_OVERLAP;
-      if (!transient || attempts === KEY_VALUE_ATTEMPTS) throw error;
-      await setTimeout(attempts * KEY_VALUE_PAUSE_MS);
+      if (attempts === KEY_VALUE_ATTEMPTS) throw error;
+      if (wanted > 1 && hasCode(error, TOO_FEW_SERVERS)) wanted = 1;
+      else if (hasCode(error, [SUBJECTS_OVERLAP, OTHER_SETTINGS])) await setTimeout(attempts * KEY_VALUE_PAUSE_MS);
+      else throw error;
     }
   }
+}
+
+/** Has a bucket that fewer servers keep, because fewer were there when it was created, kept by `replicas` of them, if so many are there now. */
+async function replicate(jsm: JetStreamManager, kv: KV, replicas: number): Promise<void> {
+  const { streamInfo } = await kv.status();
+  if (streamInfo.config.num_replicas >= replicas) return;
+  try {
+    await jsm.streams.update(streamInfo.config.name, { num_replicas: replicas });
+  } catch (error) {
+    if (!(error instanceof JetStreamApiError)) throw error;
+  }
+}
+
+/** Whether NATS has lost a bucket that was open. A message to a missing bucket has no subscriber, which the library takes for missing JetStream. */
+function isMissing(error: unknown): boolean {
+  return isNamed(error, 'JetStreamNotEnabled') || hasCode(error, [JetStreamApiCodes.StreamNotFound]);
+}
+
+/** For classes of errors that the library does not export. */
+function isNamed(error: unknown, name: string): boolean {
+  return error instanceof Error && error.name === name;
+}
+
+function hasCode(error: unknown, codes: readonly number[]): boolean {
+  return error instanceof JetStreamApiError && codes.includes(error.code);
 }
 
 /** Awaits a compare-and-set. Returns false if the server refuses it because the revision is outdated. */
@@ -92,18 +155,22 @@ async function unlessChanged(writing: Promise<number>): Promise<boolean> {
     await writing;
     return true;
   } catch (error) {
-    if (error instanceof JetStreamApiError && codes.includes(error.code)) return false;
+    if (hasCode(error, codes)) return false;
     throw error;
   }
 }
 
-/** Runs `act`, and turns its errors into Unavailable. */
-async function orUnavailable<T>(bucket: string, act: () => Promise<T>): Promise<T> {
+/** Runs `act`, and turns its errors into Unsupported or Unavailable. */
+async function withClearErrors<T>(bucket: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Unavailable(
+    const unsupported =
+      isNamed(error, 'JetStreamNotEnabled') ||
+      isNamed(error, 'PermissionViolationError') ||
+      hasCode(error, [JetStreamApiCodes.JetStreamNotEnabledForAccount]);
+    throw new (unsupported ? Unsupported : Unavailable)(
       `cannot use the NATS bucket ${bucket}: ${reason}; check that JetStream is on and that these credentials may use it`,
     );
   }

@@ -5,8 +5,8 @@ import type { KeyValue } from './key-value.js';
 export interface Transport {
   readonly bus: Bus;
   /**
-   * Opens a bucket, and creates it if necessary, for at most `maxBytes`, which must be the same at each call. Rejects with Unavailable if this
-   * transport has no buckets.
+   * Opens a bucket, and creates it if necessary, for at most `maxBytes`, which must be the same at each call. Rejects with Unsupported if this
+   * transport has no buckets, with Unavailable if they cannot be reached now.
    */
   openKeyValue(bucket: string, maxBytes?: number): Promise<KeyValue>;
   /** Messages so far that no member of the fleet sent, where this transport can tell. */

@@ -4,13 +4,23 @@ import type { KeyValue } from '../../src/bus/key-value.js';
 const one = Uint8Array.of(1, 0, 255);
 const two = Uint8Array.of(2);
 
-/** The contract of the `KeyValue` port. `open` returns two views of one new bucket. */
-export function keyValueContract(name: string, open: () => Promise<readonly [KeyValue, KeyValue]>): void {
+export interface KeyValueStage {
+  /** Two views of one new bucket. */
+  readonly views: readonly [KeyValue, KeyValue];
+  /** Loses the bucket, with all its values. */
+  lose(): Promise<void>;
+}
+
+/** The contract of the `KeyValue` port. */
+export function keyValueContract(name: string, open: () => Promise<KeyValueStage>): void {
   describe(name, () => {
     let a: KeyValue;
     let b: KeyValue;
+    let lose: () => Promise<void>;
     beforeEach(async () => {
-      [a, b] = await open();
+      const stage = await open();
+      [a, b] = stage.views;
+      lose = () => stage.lose();
     });
 
     const bytesOf = async (key: string) => {
@@ -57,6 +67,24 @@ export function keyValueContract(name: string, open: () => Promise<readonly [Key
       expect(await a.create('x', two)).toBe(true);
       expect((await b.get('x'))!.revision).toBeGreaterThan(read.revision);
       await b.delete('never-there');
+    });
+
+    test('is empty after it was lost, and can be used by all views', async () => {
+      for (const use of [
+        async () => expect(await a.get('x')).toBeNull(),
+        async () => expect(await a.update('x', two, 1)).toBe(false),
+        async () => expect(await a.delete('x')).toBeUndefined(),
+      ]) {
+        await a.create('x', one);
+        await lose();
+        await use();
+        expect(await bytesOf('x')).toBeNull();
+      }
+      await a.create('x', one);
+      await lose();
+      expect(await a.create('x', two)).toBe(true);
+      expect(await b.create('x', one)).toBe(false);
+      expect(await bytesOf('x')).toEqual([...two]);
     });
   });
 }

@@ -3,5 +3,5 @@ import { keyValueContract } from './key-value-suite.js';
 
 keyValueContract('MemoryKeyValue', async () => {
   const bucket = new MemoryKeyValue();
-  return [bucket, bucket];
+  return { views: [bucket, bucket], lose: async () => bucket.clear() };
 });

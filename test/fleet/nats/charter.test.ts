@@ -45,8 +45,9 @@ afterAll(async () => {
 
 keyValueContract('NatsKeyValue', async () => {
   const bucket = `bucket-${++buckets}`;
-  const [a, b] = await Promise.all([NatsKeyValue.open(buses[0]!, bucket), NatsKeyValue.open(buses[1]!, bucket)]);
-  return [a, b];
+  const views = await Promise.all([NatsKeyValue.open(buses[0]!, bucket), NatsKeyValue.open(buses[1]!, bucket)]);
+  const lose = async () => void (await buses[2]!.connection.request(`$JS.API.STREAM.DELETE.KV_${bucket}`));
+  return { views, lose };
 });
 
 test('a bucket outlives its server', async () => {
