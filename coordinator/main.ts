@@ -6,10 +6,13 @@ import { type Clock, SystemClock } from '../src/clock.js';
 import type { CoordinatorConfig } from '../src/config/coordinator-config.js';
 import { packageVersion } from '../src/config/package-root.js';
 import type { KvLayout } from '../src/core/kv-layout.js';
+import { Refused } from '../src/errors.js';
+import { BucketKeeper } from '../src/fleet/bucket-keeper.js';
 import { logBusStatus } from '../src/fleet/bus-log.js';
 import { droppedLog } from '../src/fleet/dropped-log.js';
 import { newIncarnation } from '../src/fleet/identity.js';
 import { fleetBucket, joinFleet } from '../src/fleet/joining.js';
+import { fleetSubjects } from '../src/fleet/subjects.js';
 import { Lifecycle } from '../src/lifecycle.js';
 import { BLOCK_TOKENS } from '../src/limits.js';
 import { createLog, type Log } from '../src/log.js';
@@ -70,8 +73,14 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     });
     const bus = life.use(transport.bus, (open) => open.close());
     logBusStatus(bus, log);
-    const keeper = await joinFleet({ transport, clock, log, config, fingerprint, model: name });
-    if (keeper) await life.start(keeper);
+    let endedBecause: string | null = null;
+    const onOutlawed = (why: string) => {
+      if (endedBecause !== null) return;
+      endedBecause = why;
+      log.error({}, `this coordinator exits: ${why}`);
+      process.kill(process.pid, 'SIGTERM');
+    };
+    const charter = await joinFleet({ transport, clock, log, config, fingerprint, model: name, onOutlawed });
     const metrics = new CoordinatorMetrics(new MetricsRegistry());
     metrics.registry.watchProcess();
     const onResumed = () => metrics.requests.resumed.add(1);
@@ -92,6 +101,8 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       onPoisonRefused: () => metrics.poisonRefused.add(1),
     });
     await startCoordinatorParts(life, parts, log);
+    const checks = [async () => charter?.check(), () => parts.poison.keep()];
+    await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));
     const http = life.use(
       await serveHttp(config, world, parts, withOffered(served, parts.router), metrics),
       (server) => server.close(),
@@ -102,6 +113,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       stop: async () => {
         await life.stop();
         log.info({}, 'stopped');
+        if (endedBecause !== null) throw new Refused(endedBecause);
       },
     };
   });

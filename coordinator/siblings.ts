@@ -7,11 +7,15 @@ import { CoordinatorMessage } from '../src/protocol/announcement.js';
 import { encode } from '../src/wire/msgpack.js';
 import { readMessage } from '../src/wire/read-message.js';
 
+/** Least time between two heartbeats. */
+const HEARTBEAT_PAUSE_MS = 50;
+
 /** The coordinators of the fleet, including this one. They run independently. */
 export class Siblings {
   private readonly heard = new Map<string, { message: CoordinatorMessage; atMs: number }>();
   private ticking: Timer | null = null;
-  private listening: Subscription | null = null;
+  private listening: Subscription[] = [];
+  private announcedMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly bus: Bus,
@@ -21,14 +25,18 @@ export class Siblings {
   ) {}
 
   start(): void {
-    this.listening = this.bus.subscribe(this.subjects.coordinator, ({ payload }) => this.onHeartbeat(payload));
+    this.listening = [
+      this.bus.subscribe(this.subjects.coordinator, ({ payload }) => this.onHeartbeat(payload)),
+      // A new process asks who is there.
+      this.bus.subscribe(this.subjects.hello, () => this.announce()),
+    ];
     this.ticking = this.clock.every(ANNOUNCE_INTERVAL_MS, () => this.announce());
     this.announce();
   }
 
   stop(): void {
     this.ticking?.cancel();
-    this.listening?.unsubscribe();
+    for (const subscription of this.listening) subscription.unsubscribe();
   }
 
   /** Coordinators heard from recently, in order of id. */
@@ -39,6 +47,9 @@ export class Siblings {
   }
 
   private announce(): void {
+    const nowMs = this.clock.now();
+    if (nowMs - this.announcedMs < HEARTBEAT_PAUSE_MS) return;
+    this.announcedMs = nowMs;
     tryPublish(this.bus, this.subjects.coordinator, encode(this.self));
   }
 

@@ -11,11 +11,13 @@ import type { Device } from '../src/device/device.js';
 import { openDevice } from '../src/device/open.js';
 import { loadModelGraph, type ModelGraph } from '../src/engine/model-graph.js';
 import { Unavailable } from '../src/errors.js';
+import { BucketKeeper } from '../src/fleet/bucket-keeper.js';
 import { logBusStatus } from '../src/fleet/bus-log.js';
 import { droppedLog } from '../src/fleet/dropped-log.js';
-import { takeGeneration } from '../src/fleet/generation.js';
+import { generationCheck, takeGeneration } from '../src/fleet/generation.js';
 import { newIncarnation } from '../src/fleet/identity.js';
 import { joinFleet } from '../src/fleet/joining.js';
+import { fleetSubjects } from '../src/fleet/subjects.js';
 import { Lifecycle } from '../src/lifecycle.js';
 import { DEVICE_REASON_CHARS } from '../src/limits.js';
 import { createLog, type Log } from '../src/log.js';
@@ -74,10 +76,15 @@ async function buildWorker(
   });
   const bus = life.use(transport.bus, (open) => open.close());
   logBusStatus(bus, log);
-  const keeper = await joinFleet({ transport, clock, log, config, fingerprint, model: folder.name });
-  if (keeper) await life.start(keeper);
-  const generation = await takeGeneration({ transport, log, config });
   let endedBecause: string | null = null;
+  const end = (why: string) => {
+    if (endedBecause !== null) return;
+    endedBecause = why;
+    log.error({}, `this worker exits: ${why}`);
+    process.kill(process.pid, 'SIGTERM');
+  };
+  const charter = await joinFleet({ transport, clock, log, config, fingerprint, model: folder.name, onOutlawed: end });
+  const generation = await takeGeneration({ transport, log, config });
   const worker = new Worker({
     config,
     identity: { id, incarnation, generation, pid: process.pid, host: hostname() },
@@ -90,14 +97,12 @@ async function buildWorker(
     bus,
     clock,
     log,
-    onOver: (why) => {
-      endedBecause = why;
-      log.error({}, `this worker exits: ${why}`);
-      process.kill(process.pid, 'SIGTERM');
-    },
+    onOver: end,
   });
   life.use(worker, () => worker.stop());
   const addresses = await worker.start();
+  const checks = [async () => charter?.check(), generationCheck({ transport, config }, () => worker.generation)];
+  await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));
   log.info(addresses, 'serving');
   return {
     ready: { id, incarnation, ...addresses },

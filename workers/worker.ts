@@ -35,6 +35,11 @@ export class Worker {
     this.announcer = new Announcer(bus, clock, fleetSubjects(config.namespace), () => this.describe(), linked);
   }
 
+  /** Orders this process among those of its ID. */
+  get generation(): number {
+    return this.parts.roster.rank.generation;
+  }
+
   /** Joins the fleet. Resolves with the addresses when this worker serves. If it rejects, `stop` undoes the partial start. */
   async start(): Promise<{ peer: PeerAddress; metrics: string | null }> {
     const { roster } = this.parts;

@@ -99,6 +99,16 @@ export class PoisonGuard {
     );
   }
 
+  /** Puts the quarantined prompts back into the bucket, in case NATS loses them. */
+  async keep(): Promise<void> {
+    const prompts = this.quarantine.list();
+    if (prompts.length === 0) return;
+    await this.withBucket(async (bucket) => {
+      const kept = new Set((await read(bucket)).prompts.map(({ prompt }) => prompt));
+      if (prompts.some(({ prompt }) => !kept.has(prompt))) await this.save(bucket);
+    });
+  }
+
   private follow(effect: MembershipEffect): void {
     if (effect.type === 'suspect' && effect.cause === 'link') this.suspects.unlink(effect.id, effect.incarnation);
     if (effect.type === 'dead') this.suspects.dead(effect.id, effect.incarnation, effect.cause === 'fenced');

@@ -1,46 +1,44 @@
 import type { KeyValue } from '../bus/key-value.js';
-import type { Clock, Timer } from '../clock.js';
-import { ShoalError } from '../errors.js';
+import type { Clock } from '../clock.js';
 import type { Log } from '../log.js';
-import { restoreCharter, type StoredCharter } from './charter.js';
+import { keepCharter, PROVISIONAL_MS, type StoredCharter } from './charter.js';
 
-/** Restores the charter of a living fleet, if NATS loses it or if a process puts an older one in its place. */
-
-const CHECK_INTERVAL_MS = 5_000;
-
+/** Keeps the charter of a living fleet: puts it back if NATS loses it, or if a process puts an older one in its place. */
 export class CharterKeeper {
-  private checking: Timer | null = null;
-  private busy = false;
+  private readonly joinedMs: number;
+  private replaced = false;
 
   constructor(
     private readonly kv: KeyValue,
     /** The charter under which this process has joined. */
-    private readonly charter: StoredCharter,
+    private charter: StoredCharter,
     private readonly clock: Clock,
     private readonly log: Log,
-  ) {}
-
-  start(): void {
-    this.checking = this.clock.every(CHECK_INTERVAL_MS, () => void this.check());
+    /** Called when this process has put the charter back, so that the other processes look at it. */
+    private readonly onRestored: () => void,
+    /** Called if this process founded its charter only because NATS had lost the charter of a living fleet, which it does not fit. */
+    private readonly onOutlawed: (why: string) => void,
+  ) {
+    this.joinedMs = clock.now();
   }
 
-  stop(): void {
-    this.checking?.cancel();
-  }
-
-  /** Compares the charter with the stored one. Does nothing while an earlier check is under way. */
+  /** Compares the charter with the stored one. Rejects with the errors of the bucket. */
   async check(): Promise<void> {
-    if (this.busy) return;
-    this.busy = true;
-    try {
-      const restored = await restoreCharter(this.kv, this.charter);
-      if (restored)
-        this.log.warn(this.charter, 'restored the charter of the fleet, which had been lost or overwritten');
-    } catch (error) {
-      // While NATS is lost, the next check tries again.
-      if (!(error instanceof ShoalError)) throw error;
-    } finally {
-      this.busy = false;
+    const proven = this.clock.now() - this.joinedMs >= PROVISIONAL_MS;
+    const kept = await keepCharter(this.kv, this.charter, proven);
+    if (kept.outcome === 'outlawed') {
+      this.onOutlawed(kept.why);
+    } else if (kept.outcome === 'replaced') {
+      if (!this.replaced) this.log.error(this.charter, 'another fleet has replaced the charter of this fleet');
+      this.replaced = true;
+    } else {
+      if (kept.charter.generation > this.charter.generation)
+        this.log.info(kept.charter, 'the charter of the fleet stands');
+      this.charter = kept.charter;
+      this.replaced = false;
+      if (kept.outcome !== 'restored') return;
+      this.log.warn(this.charter, 'restored the charter of the fleet, which had been lost or overwritten');
+      this.onRestored();
     }
   }
 }

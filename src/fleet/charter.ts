@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { KeyValue } from '../bus/key-value.js';
+import type { Clock } from '../clock.js';
 import { Refused } from '../errors.js';
-import { CLIENT_NAME_CHARS } from '../limits.js';
+import { ANNOUNCE_INTERVAL_MS, BUS_GRACE_MS, CLIENT_NAME_CHARS } from '../limits.js';
 import { encode } from '../wire/msgpack.js';
 import { readMessage } from '../wire/read-message.js';
 
@@ -22,7 +23,11 @@ const Charter = z.strictObject({
 /** The settings that all members of a fleet must share. */
 export type Charter = z.infer<typeof Charter>;
 
-/** A charter as the bucket keeps it. Each one that replaces another has the next generation, so that an old one is known as such. */
+/**
+ * A charter as the bucket keeps it. Each one that replaces another has the next generation, so that an old one is known as such. The first
+ * generation is provisional: its founder found no charter, perhaps because NATS had just lost the charter of a fleet whose members were not
+ * connected yet. Such members put theirs back. A charter that stood for `PROVISIONAL_MS` gets the second generation.
+ */
 const StoredCharter = Charter.extend({ generation: z.int().min(1) });
 export type StoredCharter = z.infer<typeof StoredCharter>;
 
@@ -33,47 +38,77 @@ const Generation = z.looseObject({ generation: z.int().min(1) });
 /** Who is heard: members of this fleet, only processes without its cluster secret, nobody; or it is unknown, because the bus was lost. */
 export type Alive = 'members' | 'strangers' | 'nobody' | 'unknown';
 
+/** How long members that are connected may take to put back a charter that NATS lost. */
+const RESTORE_MS = 6_000;
+/** How often a process that waits for another charter looks. */
+const LOOK_INTERVAL_MS = 200;
+/** Listening time for members that are connected: they answer at once. */
+const ANSWER_MS = 300;
+/**
+ * How long a founded charter is provisional, and listening time for members before their charter is replaced. Longer than the members take to
+ * be connected again after NATS was started, with two announcements. @internal exported for tests.
+ */
+export const PROVISIONAL_MS = BUS_GRACE_MS + 2 * ANNOUNCE_INTERVAL_MS + 200;
+
+const PROVISIONAL_GENERATION = 1;
+
 export interface JoinOptions {
-  /** Listens for live members of the fleet. Called only if this process does not fit the charter. */
-  readonly anybodyAlive: () => Promise<Alive>;
+  /** Listens for live members of the fleet, for at most this time. Called only if this process finds no charter that it fits. */
+  readonly anybodyAlive: (timeMs: number) => Promise<Alive>;
+  readonly clock: Clock;
+}
+
+/** How a process joined, and the charter that it lives under. */
+export interface Joined {
+  readonly how: 'founded' | 'joined' | 'replaced' | 'restored';
+  readonly charter: StoredCharter;
 }
 
 const KEY = 'charter';
 
 /**
- * Joins the fleet's charter. The first process founds the charter. A process that does not fit it replaces it if no member is alive, and
- * restores it if a process without the secret has overwritten it. Any number of processes may join concurrently: all writes are
- * compare-and-set.
+ * Joins the fleet's charter. If there is none, and no member is there to put it back, this process founds it. A process that does not fit the
+ * charter replaces it if no member is alive, and restores it if a process without the secret has overwritten it. Any number of processes may
+ * join concurrently: all writes are compare-and-set.
  * @throws Refused with each field that differs, both values and a remedy; the errors of `kv`
  */
-export async function joinCharter(
-  kv: KeyValue,
-  mine: Charter,
-  { anybodyAlive }: JoinOptions,
-): Promise<'founded' | 'joined' | 'replaced' | 'restored'> {
+export async function joinCharter(kv: KeyValue, mine: Charter, { anybodyAlive, clock }: JoinOptions): Promise<Joined> {
+  const first = { ...mine, generation: PROVISIONAL_GENERATION };
+  const waitUntilMs = clock.now() + RESTORE_MS;
+  const look = () => new Promise<void>((resolve) => clock.after(LOOK_INTERVAL_MS, resolve));
   let before: number | null = null;
   for (;;) {
     const found = await kv.get(KEY);
+    const mayWait = clock.now() < waitUntilMs;
     before ??= found?.revision ?? 0;
     if (found === null) {
-      if (await kv.create(KEY, pack({ ...mine, generation: 1 }))) return 'founded';
+      const alive = mayWait ? await anybodyAlive(ANSWER_MS) : 'nobody';
+      // Members put back the charter that NATS has lost, or this process has missed the founding of a new fleet.
+      if (alive === 'members' || alive === 'unknown') await look();
+      else if (await kv.create(KEY, pack(first))) return { how: 'founded', charter: first };
       continue;
     }
     const difference = differenceOf(found.value, mine);
     if (difference === null) {
       // Another process may have listened before this one could be heard, and be about to replace the charter. Any revision newer than the one
       // it read makes its compare-and-set fail.
-      if (found.revision !== before || (await kv.update(KEY, found.value, found.revision))) return 'joined';
+      if (found.revision !== before || (await kv.update(KEY, found.value, found.revision)))
+        return { how: 'joined', charter: { ...mine, generation: generationOf(found.value) ?? first.generation } };
       continue;
     }
     before = null;
-    const alive = await anybodyAlive();
+    if (mayWait && generationOf(found.value) === PROVISIONAL_GENERATION) {
+      await look();
+      continue;
+    }
+    const alive = await anybodyAlive(PROVISIONAL_MS);
     const readable = isCharter(found.value);
     // Strangers do not live under a charter that this fleet can read, and live members did not write one that it cannot.
     const replaced = alive === 'nobody' || (alive === 'strangers' && readable);
     if (replaced || (alive === 'members' && !readable)) {
-      const next = pack({ ...mine, generation: (generationOf(found.value) ?? 0) + 1 });
-      if (await kv.update(KEY, next, found.revision)) return replaced ? 'replaced' : 'restored';
+      const charter = { ...mine, generation: (generationOf(found.value) ?? 0) + 1 };
+      if (await kv.update(KEY, pack(charter), found.revision))
+        return { how: replaced ? 'replaced' : 'restored', charter };
       continue;
     }
     // The live members may have replaced this charter in the meantime.
@@ -82,23 +117,42 @@ export async function joinCharter(
   }
 }
 
-/** The charter in the bucket; null if there is none that this process can read. */
+/** The charter in the bucket; null if there is none that this process can read. @internal exported for tests. */
 export async function readCharter(kv: KeyValue): Promise<StoredCharter | null> {
   const found = await kv.get(KEY);
   return found && readMessage(StoredCharter, found.value);
 }
 
 /**
- * Puts the charter of a living fleet back if the bucket has none, one that cannot be read, or an older one. Returns whether it did.
- * A charter of a later generation stays: another fleet has replaced this one.
+ * The outcome of a check of the stored charter by a member: it is the member's; it was lost, unreadable or older, and the member has put its own
+ * back; another fleet has replaced it; or the member founded its own while the charter of this fleet was lost, and must leave.
  */
-export async function restoreCharter(kv: KeyValue, charter: StoredCharter): Promise<boolean> {
+export type Kept =
+  | { readonly outcome: 'own' | 'restored'; readonly charter: StoredCharter }
+  | { readonly outcome: 'replaced' }
+  | { readonly outcome: 'outlawed'; readonly why: string };
+
+/** Compares the stored charter with that of a member, and puts the latter back if that is later. `proven`: it stood for `PROVISIONAL_MS`. */
+export async function keepCharter(kv: KeyValue, own: StoredCharter, proven: boolean): Promise<Kept> {
   const found = await kv.get(KEY);
-  const value = pack(charter);
-  if (found === null) return kv.create(KEY, value);
+  if (found === null) return restored(own, await kv.create(KEY, pack(own)));
   const generation = generationOf(found.value);
-  if (generation !== null && generation >= charter.generation) return false;
-  return kv.update(KEY, value, found.revision);
+  const difference = differenceOf(found.value, own);
+  if (difference === null && generation !== null) {
+    const least = proven ? PROVISIONAL_GENERATION + 1 : PROVISIONAL_GENERATION;
+    const charter = { ...own, generation: Math.max(own.generation, generation, least) };
+    if (charter.generation > generation) await kv.update(KEY, pack(charter), found.revision);
+    return { outcome: 'own', charter };
+  }
+  if (generation === null || generation < own.generation)
+    return restored(own, await kv.update(KEY, pack(own), found.revision));
+  if (difference !== null && generation > own.generation && own.generation === PROVISIONAL_GENERATION)
+    return { outcome: 'outlawed', why: difference };
+  return { outcome: 'replaced' };
+}
+
+function restored(charter: StoredCharter, written: boolean): Kept {
+  return { outcome: written ? 'restored' : 'own', charter };
 }
 
 function pack(charter: StoredCharter): Uint8Array {

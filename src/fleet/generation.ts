@@ -26,8 +26,7 @@ export interface GenerationOptions {
  */
 export async function takeGeneration({ transport, log, config }: GenerationOptions): Promise<number> {
   try {
-    const kv = await transport.openKeyValue(`shoal-${config.namespace}-generations`, GENERATIONS_BYTES);
-    return await nextGeneration(kv, subjectToken(config.id));
+    return await nextGeneration(await generations(transport, config.namespace), subjectToken(config.id));
   } catch (error) {
     if (!(error instanceof Unavailable)) throw error;
     log.warn(
@@ -47,4 +46,31 @@ export async function nextGeneration(kv: KeyValue, key: string): Promise<number>
     const value = encode({ generation });
     if (found === null ? await kv.create(key, value) : await kv.update(key, value, found.revision)) return generation;
   }
+}
+
+/** Makes the check that puts back the counter of a worker's ID, in case NATS loses it. `own`: the generation of the worker at the moment. */
+export function generationCheck(
+  { transport, config }: Omit<GenerationOptions, 'log'>,
+  own: () => number,
+): () => Promise<void> {
+  let opened: KeyValue | null = null;
+  return async () => {
+    opened ??= await generations(transport, config.namespace);
+    await raiseGeneration(opened, subjectToken(config.id), own());
+  };
+}
+
+/** Raises a counter to at least this generation. */
+async function raiseGeneration(kv: KeyValue, key: string, generation: number): Promise<void> {
+  for (;;) {
+    const found = await kv.get(key);
+    const counted = found && readMessage(Counter, found.value);
+    if (counted !== null && counted.generation >= generation) return;
+    const value = encode({ generation });
+    if (found === null ? await kv.create(key, value) : await kv.update(key, value, found.revision)) return;
+  }
+}
+
+function generations(transport: Transport, namespace: string): Promise<KeyValue> {
+  return transport.openKeyValue(`shoal-${namespace}-generations`, GENERATIONS_BYTES);
 }

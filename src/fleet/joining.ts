@@ -1,17 +1,19 @@
 import type { Transport } from '../bus/transport.js';
 import type { Clock } from '../clock.js';
-import { Unavailable } from '../errors.js';
-import { ANNOUNCE_INTERVAL_MS, BLOCK_TOKENS, SEGMENT_BLOCKS } from '../limits.js';
+import { Unavailable, Unsupported } from '../errors.js';
+import { BLOCK_TOKENS, SEGMENT_BLOCKS } from '../limits.js';
 import type { Log } from '../log.js';
-import { type Alive, CHARTER_FORMAT_VERSION, type Charter, joinCharter, readCharter } from './charter.js';
+import { type Alive, CHARTER_FORMAT_VERSION, type Charter, joinCharter } from './charter.js';
 import { CharterKeeper } from './charter-keeper.js';
 import { type FleetSubjects, fleetSubjects } from './subjects.js';
 import { tryPublish } from './try-publish.js';
 
 /** Joins the fleet's charter when a process starts. */
 
-/** A fleet that is silent for this time has no live member: two announcement intervals, and a margin for busy processes. @internal exported for tests. */
-export const LISTEN_FOR_MEMBERS_MS = 2 * ANNOUNCE_INTERVAL_MS + 200;
+/** How long a process waits at its start for a bucket that NATS cannot serve now: a cluster may be choosing its leader. */
+const BUCKET_WAIT_MS = 15_000;
+/** Pause between two attempts to use the bucket. */
+const BUCKET_RETRY_MS = 500;
 
 export interface JoiningOptions {
   readonly transport: Transport;
@@ -21,6 +23,8 @@ export interface JoiningOptions {
   readonly fingerprint: string;
   /** Name of the model, for people. */
   readonly model: string;
+  /** Called if this process turns out not to fit a living fleet whose charter NATS had lost. The process has to exit. */
+  readonly onOutlawed: (why: string) => void;
 }
 
 /** The name of the bucket with the few values that a fleet shares. */
@@ -30,11 +34,32 @@ export function fleetBucket(namespace: string): string {
 
 /**
  * Joins the fleet's charter. On a transport without buckets it logs a warning and joins without a charter. Call it right before this
- * process announces itself. Returns the keeper of the charter, to be started and stopped with this process; null without a charter.
+ * process announces itself. Returns the keeper of the charter; null without a charter.
  * @throws Refused if this process does not fit the fleet
  */
 export async function joinFleet(options: JoiningOptions): Promise<CharterKeeper | null> {
-  const { transport, clock, log, config, fingerprint, model } = options;
+  const { transport, clock, log } = options;
+  const untilMs = clock.now() + BUCKET_WAIT_MS;
+  for (;;) {
+    try {
+      return await joinNow(options);
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error;
+      const mayCome = !transport.bus.connected || clock.now() < untilMs;
+      if (error instanceof Unsupported || !mayCome) {
+        const consequence =
+          'the fleet has no charter: processes are not checked at their start, but workers with another model are ignored';
+        log.warn({ reason: error.message }, consequence);
+        return null;
+      }
+      log.info({ reason: error.message }, 'waiting for the bucket with the charter of the fleet');
+      await new Promise<void>((resolve) => clock.after(BUCKET_RETRY_MS, resolve));
+    }
+  }
+}
+
+async function joinNow(options: JoiningOptions): Promise<CharterKeeper> {
+  const { transport, clock, log, config, fingerprint, model, onOutlawed } = options;
   const mine: Charter = {
     formatVersion: CHARTER_FORMAT_VERSION,
     blockTokens: BLOCK_TOKENS,
@@ -44,35 +69,33 @@ export async function joinFleet(options: JoiningOptions): Promise<CharterKeeper 
     model,
   };
   const subjects = fleetSubjects(config.namespace);
-  try {
-    const kv = await transport.openKeyValue(fleetBucket(config.namespace));
-    const how = await joinCharter(kv, mine, { anybodyAlive: () => anybodyAlive(transport, clock, subjects) });
-    if (how === 'replaced') log.warn(mine, 'replaced the charter of an older fleet without live members');
-    else if (how === 'restored')
-      log.warn(mine, 'restored the charter, which a process without the cluster secret had overwritten');
-    else log.info(mine, how === 'founded' ? 'founded the fleet' : 'joined the fleet under its charter');
-    const charter = await readCharter(kv);
-    return charter && new CharterKeeper(kv, charter, clock, log);
-  } catch (error) {
-    if (!(error instanceof Unavailable)) throw error;
-    const consequence =
-      'the fleet has no charter: processes are not checked at their start, but workers with another model are ignored';
-    log.warn({ reason: error.message }, consequence);
-    return null;
-  }
+  const kv = await transport.openKeyValue(fleetBucket(config.namespace));
+  const listen = (timeMs: number) => anybodyAlive(transport, clock, subjects, timeMs);
+  const { how, charter } = await joinCharter(kv, mine, { anybodyAlive: listen, clock });
+  if (how === 'replaced') log.warn(mine, 'replaced the charter of an older fleet without live members');
+  else if (how === 'restored')
+    log.warn(mine, 'restored the charter, which a process without the cluster secret had overwritten');
+  else log.info(mine, how === 'founded' ? 'founded the fleet' : 'joined the fleet under its charter');
+  const onRestored = () => void tryPublish(transport.bus, subjects.hello, new Uint8Array());
+  return new CharterKeeper(kv, charter, clock, log, onRestored, onOutlawed);
 }
 
 /**
- * Listens for a worker or coordinator for at most `LISTEN_FOR_MEMBERS_MS`. Returns `unknown` if the bus is lost, because members could be missed. @internal exported for tests.
+ * Listens for a worker or coordinator for at most `timeMs`. Returns `unknown` if the bus is lost, because members could be missed. @internal exported for tests.
  */
-export async function anybodyAlive(transport: Transport, clock: Clock, subjects: FleetSubjects): Promise<Alive> {
+export async function anybodyAlive(
+  transport: Transport,
+  clock: Clock,
+  subjects: FleetSubjects,
+  timeMs: number,
+): Promise<Alive> {
   const { bus } = transport;
   const strangers = () => transport.strangerMessages?.() ?? 0;
   const before = strangers();
   const endings: (() => void)[] = [];
   try {
     return await new Promise<Alive>((resolve) => {
-      const timer = clock.after(LISTEN_FOR_MEMBERS_MS, () => resolve(strangers() > before ? 'strangers' : 'nobody'));
+      const timer = clock.after(timeMs, () => resolve(strangers() > before ? 'strangers' : 'nobody'));
       endings.push(
         () => timer.cancel(),
         bus.onStatus(() => resolve('unknown')),

@@ -83,7 +83,8 @@ async function joining(bus: NatsBus, namespace: string, fingerprint: string): Pr
   const log = createLog({ level: 'info', write: (line) => lines.push(line) });
   const config = { namespace, replicas: 2 };
   const transport = { bus, openKeyValue: (bucket: string) => NatsKeyValue.open(bus, bucket) };
-  await joinFleet({ transport, clock: new SystemClock(), log, config, fingerprint, model: 'm' });
+  const onOutlawed = (why: string) => expect.unreachable(why);
+  await joinFleet({ transport, clock: new SystemClock(), log, config, fingerprint, model: 'm', onOutlawed });
   return lines.join('');
 }
 

@@ -12,6 +12,7 @@ import { CHARTER_FORMAT_VERSION, joinCharter } from '../../../src/fleet/charter.
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
 import { SILENT_LOG } from '../../../src/log.js';
 import { SeededRandom } from '../../../src/random.js';
+import { passTime } from '../../support/pass-time.js';
 
 const subjects = fleetSubjects('fleet');
 const MEMBER = { id: 'member', incarnation: '0001' };
@@ -57,7 +58,7 @@ describe('a coordinator', () => {
     const { broker, clock, bus, ...rest } = world();
     const heard: string[] = [];
     broker.connect('listener').subscribe(subjects.coordinator, ({ subject }) => heard.push(subject));
-    const running = await startCoordinator(config, { clock, ...rest });
+    const running = await passTime(clock, startCoordinator(config, { clock, ...rest }));
     const { url } = running.ready as { url: string };
     expect((await fetch(`${url}/health/live`)).status).toBe(200);
     expect(heard).toHaveLength(1);
@@ -71,7 +72,7 @@ describe('a coordinator', () => {
   it('leaves no connection and no timer where its port is taken', async () => {
     const { clock, bus, ...rest } = world();
     const starting = startCoordinator({ ...config, port: takenPort }, { clock, ...rest });
-    await expect(starting).rejects.toThrow(Unavailable);
+    await expect(passTime(clock, starting)).rejects.toThrow(Unavailable);
     expect(bus.connected).toBe(false);
     expect(clock.nextAtMs()).toBeNull();
   });
@@ -90,9 +91,10 @@ describe('a coordinator', () => {
       { ...rest, clock, random: new SeededRandom(1), secret: config.secret, namespace: 'fleet', self: MEMBER },
     );
     const values = await member.openKeyValue('shoal-fleet');
-    await joinCharter(values, { ...charter, fingerprint: 'b'.repeat(64) }, { anybodyAlive: async () => 'members' });
+    const dead = { clock, anybodyAlive: async () => 'nobody' as const };
+    await joinCharter(values, { ...charter, fingerprint: 'b'.repeat(64) }, dead);
     member.bus.subscribe(subjects.hello, () => member.bus.publish(subjects.announce, new Uint8Array()));
-    await expect(startCoordinator(config, { clock, ...rest })).rejects.toThrow(Refused);
+    await expect(passTime(clock, startCoordinator(config, { clock, ...rest }))).rejects.toThrow(Refused);
     expect(bus.connected).toBe(false);
     expect(clock.nextAtMs()).toBeNull();
   });

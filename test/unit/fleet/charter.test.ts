@@ -2,14 +2,23 @@ import { describe, expect, test } from 'vitest';
 import type { KeyValue } from '../../../src/bus/key-value.js';
 import { MemoryBroker } from '../../../src/bus/memory-bus.js';
 import { MemoryKeyValue } from '../../../src/bus/memory-key-value.js';
-import { SimulatedClock, settled } from '../../../src/clock.js';
-import { Refused, Unavailable } from '../../../src/errors.js';
-import { type Alive, type Charter, type JoinOptions, joinCharter, readCharter } from '../../../src/fleet/charter.js';
+import { type Clock, SimulatedClock, settled } from '../../../src/clock.js';
+import { Refused } from '../../../src/errors.js';
+import {
+  type Alive,
+  type Charter,
+  type JoinOptions,
+  joinCharter as joinAs,
+  PROVISIONAL_MS,
+  readCharter,
+  type StoredCharter,
+} from '../../../src/fleet/charter.js';
 import { CharterKeeper } from '../../../src/fleet/charter-keeper.js';
-import { anybodyAlive, LISTEN_FOR_MEMBERS_MS } from '../../../src/fleet/joining.js';
+import { anybodyAlive } from '../../../src/fleet/joining.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
 import { ANNOUNCE_INTERVAL_MS } from '../../../src/limits.js';
 import { SILENT_LOG } from '../../../src/log.js';
+import { SeededRandom } from '../../../src/random.js';
 import { encode } from '../../../src/wire/msgpack.js';
 
 const recall: Charter = {
@@ -21,19 +30,36 @@ const recall: Charter = {
   model: 'recall',
 };
 const other: Charter = { ...recall, fingerprint: 'b'.repeat(64), model: 'other' };
-const alive: JoinOptions = { anybodyAlive: async () => 'members' };
-const strangers: JoinOptions = { anybodyAlive: async () => 'strangers' };
-const dead: JoinOptions = { anybodyAlive: async () => 'nobody' };
+/** Time that passes as soon as somebody waits for it. */
+const clock: Clock = {
+  now: () => waitedMs,
+  after: (delayMs, fn) => {
+    queueMicrotask(() => {
+      waitedMs += delayMs;
+      fn();
+    });
+    return { cancel: () => undefined };
+  },
+  every: () => ({ cancel: () => undefined }),
+};
+let waitedMs = 0;
+const hearing = (heard: Alive): JoinOptions => ({ clock, anybodyAlive: async () => heard });
+const [alive, strangers, dead] = [hearing('members'), hearing('strangers'), hearing('nobody')];
 /** For processes that have no reason to listen. */
-const unasked = {
+const unasked: JoinOptions = {
+  clock,
   anybodyAlive: async () => {
     throw new Error('listened without need');
   },
 };
 
+async function joinCharter(kv: KeyValue, charter: Charter, options: JoinOptions): Promise<string> {
+  return (await joinAs(kv, charter, options)).how;
+}
+
 async function founded(charter: Charter): Promise<MemoryKeyValue> {
   const kv = new MemoryKeyValue();
-  expect(await joinCharter(kv, charter, unasked)).toBe('founded');
+  expect(await joinCharter(kv, charter, dead)).toBe('founded');
   return kv;
 }
 
@@ -55,7 +81,7 @@ function disturbed(kv: KeyValue, meanwhile: () => Promise<unknown>): KeyValue {
 }
 
 describe('the charter', () => {
-  test('is founded by the first process and joined by fitting ones, without listening', async () => {
+  test('is founded by the first process, which hears nobody, and joined by fitting ones, which do not listen', async () => {
     const kv = await founded(recall);
     expect(await joinCharter(kv, recall, unasked)).toBe('joined');
     expect(await joinCharter(kv, { ...recall, model: 'the same by another name' }, unasked)).toBe('joined');
@@ -111,7 +137,7 @@ describe('the charter', () => {
 
   test('is not replaced while it is unknown who lives', async () => {
     const kv = await founded(recall);
-    await expect(joinCharter(kv, other, { anybodyAlive: async () => 'unknown' })).rejects.toThrow(Refused);
+    await expect(joinCharter(kv, other, hearing('unknown'))).rejects.toThrow(Refused);
   });
 
   test('that was overwritten by a process without the secret is restored by the live members', async () => {
@@ -132,7 +158,7 @@ describe('the charter', () => {
       (await Promise.all(charters.map((charter) => joinCharter(kv, charter, options).catch(String)))).toSorted();
     const eight = Array.from({ length: 8 }, (_, i) => ({ ...recall, model: `name ${i}` }));
     const kv = new MemoryKeyValue();
-    expect(await all(kv, unasked, eight)).toEqual(['founded', ...Array(7).fill('joined')]);
+    expect(await all(kv, dead, eight)).toEqual(['founded', ...Array(7).fill('joined')]);
 
     const anew = eight.map((charter) => ({ ...charter, fingerprint: other.fingerprint }));
     expect(await all(kv, dead, anew)).toEqual([...Array(7).fill('joined'), 'replaced']);
@@ -145,7 +171,7 @@ describe('the charter', () => {
 
   test('refuses a process that lost the race to found it to one with another model', async () => {
     const kv = new MemoryKeyValue();
-    const late = disturbed(kv, () => joinCharter(kv, recall, unasked));
+    const late = disturbed(kv, () => joinCharter(kv, recall, dead));
     await expect(joinCharter(late, other, alive)).rejects.toThrow(Refused);
   });
 
@@ -157,7 +183,7 @@ describe('the charter', () => {
       await joinCharter(kv, recall, unasked);
       return 'nobody' as const;
     };
-    await expect(joinCharter(kv, other, { anybodyAlive: joinedMeanwhile })).rejects.toThrow(Refused);
+    await expect(joinCharter(kv, other, { clock, anybodyAlive: joinedMeanwhile })).rejects.toThrow(Refused);
     expect(times).toBe(2);
   });
 
@@ -167,62 +193,219 @@ describe('the charter', () => {
       expect(await joinCharter(kv, other, dead)).toBe('replaced');
       return 'members' as const;
     };
-    expect(await joinCharter(kv, other, { anybodyAlive: replacedMeanwhile })).toBe('joined');
+    expect(await joinCharter(kv, other, { clock, anybodyAlive: replacedMeanwhile })).toBe('joined');
   });
 });
 
-describe('a keeper of the charter', () => {
-  const stage = async (charter = recall) => {
+describe('a charter that NATS lost', () => {
+  /** The keeper of a member of a fleet that stands: its charter is proven. */
+  const member = async (charter = recall) => {
     const kv = await founded(charter);
-    const clock = new SimulatedClock();
-    const keeper = new CharterKeeper(kv, (await readCharter(kv))!, clock, SILENT_LOG);
-    keeper.start();
-    return { kv, clock, keeper };
+    const keeper = await keeperOf(kv);
+    await keeper.stand();
+    return { kv, ...keeper };
   };
 
-  test('restores a charter that NATS lost, that cannot be read, or that is older', async () => {
-    const { kv, clock, keeper } = await stage();
-    await kv.delete('charter');
-    await clock.advance(5_000);
-    expect(await readCharter(kv)).toMatchObject({ ...recall, generation: 1 });
+  /** A keeper of the charter that is stored now. `stand` has its process run for as long as charters are provisional. */
+  async function keeperOf(kv: KeyValue) {
+    const own = new SimulatedClock();
+    const outlawed: string[] = [];
+    let restored = 0;
+    const charter = (await readCharter(kv))!;
+    const keeper = new CharterKeeper(
+      kv,
+      charter,
+      own,
+      SILENT_LOG,
+      () => restored++,
+      (why) => outlawed.push(why),
+    );
+    const stand = async () => {
+      await own.advance(PROVISIONAL_MS);
+      await keeper.check();
+    };
+    return { keeper, stand, outlawed, restored: () => restored };
+  }
+
+  test('or that cannot be read, or is older, is put back by a member', async () => {
+    const { kv, keeper, restored } = await member();
+    expect(await readCharter(kv)).toEqual({ ...recall, generation: 2 });
+    kv.clear();
+    await keeper.check();
+    expect(await readCharter(kv)).toEqual({ ...recall, generation: 2 });
     await kv.update('charter', Uint8Array.of(0xc1), (await kv.get('charter'))!.revision);
-    await clock.advance(5_000);
+    await keeper.check();
     expect(await readCharter(kv)).toMatchObject(recall);
-    keeper.stop();
     const old = await kv.get('charter');
     expect(await joinCharter(kv, other, dead)).toBe('replaced');
-    const second = new CharterKeeper(kv, (await readCharter(kv))!, clock, SILENT_LOG);
+    const second = await keeperOf(kv);
     await kv.update('charter', old!.value, (await kv.get('charter'))!.revision);
-    await second.check();
-    expect(await readCharter(kv)).toMatchObject({ ...other, generation: 2 });
+    await second.keeper.check();
+    expect(await readCharter(kv)).toEqual({ ...other, generation: 3 });
+    expect([restored(), second.restored()]).toEqual([2, 1]);
   });
 
-  test('leaves a charter of a later generation, and one that is its own', async () => {
-    const { kv, clock, keeper } = await stage();
+  test('is left alone if it is the own one, or of a later generation', async () => {
+    const { kv, keeper, outlawed, restored } = await member();
     const { revision } = (await kv.get('charter'))!;
-    await clock.advance(20_000);
+    await keeper.check();
     expect((await kv.get('charter'))!.revision).toBe(revision);
     expect(await joinCharter(kv, other, dead)).toBe('replaced');
-    await clock.advance(20_000);
+    await keeper.check();
     expect(await readCharter(kv)).toMatchObject(other);
-    keeper.stop();
-    expect(clock.nextAtMs()).toBeNull();
+    expect([outlawed, restored()]).toEqual([[], 0]);
   });
 
-  test('tries again if NATS is lost', async () => {
-    const { kv, clock, keeper } = await stage();
-    const get = kv.get.bind(kv);
-    kv.get = () => Promise.reject(new Unavailable('NATS is lost'));
-    await clock.advance(10_000);
-    kv.get = get;
-    await kv.delete('charter');
-    await clock.advance(5_000);
-    expect(await readCharter(kv)).toMatchObject(recall);
-    keeper.stop();
+  test('is waited for by newcomers that hear members', async () => {
+    const { kv, keeper } = await member();
+    kv.clear();
+    let asked = 0;
+    const anybodyAlive = async () => {
+      if (++asked === 3) await keeper.check();
+      return 'members' as const;
+    };
+    await expect(joinCharter(kv, other, { clock, anybodyAlive })).rejects.toThrow(Refused);
+    kv.clear();
+    asked = 0;
+    expect(await joinCharter(kv, recall, { clock, anybodyAlive })).toBe('joined');
+  });
+
+  test('is put back over one that a newcomer has founded, who must leave, while a right one waits to join', async () => {
+    const { kv, keeper, outlawed } = await member();
+    kv.clear();
+    expect(await joinCharter(kv, other, dead)).toBe('founded');
+    const newcomer = await keeperOf(kv);
+    const joined = joinCharter(kv, recall, alive);
+    await keeper.check();
+    expect(await joined).toBe('joined');
+    await newcomer.keeper.check();
+    expect(newcomer.outlawed).toEqual([
+      expect.stringContaining(`fingerprint is ${recall.fingerprint} there, ${other.fingerprint} here`),
+    ]);
+    await keeper.check();
+    expect(await readCharter(kv)).toEqual({ ...recall, generation: 2 });
+    expect(outlawed).toEqual([]);
+  });
+
+  test('is put back by members whose charter was not proven in NATS before the loss', async () => {
+    const kv = await founded(recall);
+    const { keeper, stand, outlawed } = await keeperOf(kv);
+    await stand();
+    kv.clear();
+    await joinCharter(kv, other, dead);
+    await keeper.check();
+    expect(await readCharter(kv)).toEqual({ ...recall, generation: 2 });
+    expect(outlawed).toEqual([]);
+  });
+
+  test('is as it was after any race of members and newcomers: the right ones are in, the wrong ones out', async () => {
+    for (let seed = 0; seed < 100; seed++) {
+      const race = new Race(seed);
+      const members = [race.member(), race.member()];
+      const newcomers = Array.from({ length: 6 }, (_, i) => race.newcomer(i % 2 === 0 ? recall : other));
+      await race.run(20_000);
+      const states = [...members, ...newcomers].map(({ state }) => state);
+      expect({ seed, states }).toEqual({ seed, states: ['in', 'in', 'in', 'out', 'in', 'out', 'in', 'out'] });
+      expect(await readCharter(race.kv)).toMatchObject({ ...recall, generation: 2 });
+    }
   });
 });
 
+interface Runner {
+  state: 'starting' | 'in' | 'out';
+}
+
+/** Members and newcomers of a fleet whose NATS was just started with an empty store, in virtual time. */
+class Race {
+  readonly kv = new MemoryKeyValue();
+  private readonly clock = new SimulatedClock();
+  private readonly random: SeededRandom;
+  private readonly heard = new Set<Runner>();
+  private readonly checks = new Set<() => void>();
+
+  constructor(seed: number) {
+    this.random = new SeededRandom(seed);
+  }
+
+  /** A member that will be connected again some time later. */
+  member(): Runner {
+    const member: Runner = { state: 'in' };
+    this.clock.after(this.random.below(2_500), () => this.live(member, { ...recall, generation: 2 }));
+    return member;
+  }
+
+  /** A process that starts some time later. */
+  newcomer(charter: Charter): Runner {
+    const newcomer: Runner = { state: 'starting' };
+    const start = async () => {
+      const anybodyAlive = (timeMs: number) => this.anybodyAlive(timeMs);
+      try {
+        const joined = await joinAs(this.slowKv(), charter, { clock: this.clock, anybodyAlive });
+        newcomer.state = 'in';
+        this.live(newcomer, joined.charter);
+      } catch (error) {
+        expect(error).toBeInstanceOf(Refused);
+        newcomer.state = 'out';
+      }
+    };
+    this.clock.after(this.random.below(4_000), () => void start());
+    return newcomer;
+  }
+
+  async run(timeMs: number): Promise<void> {
+    for (let elapsedMs = 0; elapsedMs < timeMs; elapsedMs += 10) await this.clock.advance(10);
+  }
+
+  private live(runner: Runner, charter: StoredCharter): void {
+    this.heard.add(runner);
+    const leave = () => {
+      runner.state = 'out';
+      this.heard.delete(runner);
+      this.checks.delete(check);
+    };
+    const lookAll = () => {
+      for (const look of this.checks) look();
+    };
+    const keeper = new CharterKeeper(this.slowKv(), charter, this.clock, SILENT_LOG, lookAll, leave);
+    const check = () => void keeper.check();
+    this.checks.add(check);
+    check();
+    this.clock.every(5_000, check);
+  }
+
+  private async anybodyAlive(timeMs: number): Promise<Alive> {
+    const untilMs = this.clock.now() + timeMs;
+    do {
+      if (this.heard.size > 0) return 'members';
+      await this.pause(10);
+    } while (this.clock.now() < untilMs);
+    return 'nobody';
+  }
+
+  /** The bucket, as far as a process sees it over a network. */
+  private slowKv(): KeyValue {
+    const slow = async <T>(act: () => Promise<T>): Promise<T> => {
+      await this.pause(this.random.below(40));
+      const result = await act();
+      await this.pause(this.random.below(40));
+      return result;
+    };
+    const { kv } = this;
+    return {
+      get: (key) => slow(() => kv.get(key)),
+      create: (key, value) => slow(() => kv.create(key, value)),
+      update: (key, value, revision) => slow(() => kv.update(key, value, revision)),
+      delete: (key) => slow(() => kv.delete(key)),
+    };
+  }
+
+  private pause(timeMs: number): Promise<void> {
+    return new Promise((resolve) => this.clock.after(timeMs, resolve));
+  }
+}
+
 describe('listening for members', () => {
+  const LISTEN_MS = 1_000;
   const subjects = fleetSubjects('fleet');
   const nothing = new Uint8Array();
   const stage = () => {
@@ -232,7 +415,7 @@ describe('listening for members', () => {
     let heard: Alive | null = null;
     let foreign = 0;
     const transport = { bus, openKeyValue: async () => new MemoryKeyValue(), strangerMessages: () => foreign };
-    const listened = anybodyAlive(transport, clock, subjects).then((alive) => {
+    const listened = anybodyAlive(transport, clock, subjects, LISTEN_MS).then((alive) => {
       heard = alive;
     });
     return { transport, bus, member, clock, listened, heard: () => heard, meetStranger: () => void foreign++ };
@@ -242,7 +425,7 @@ describe('listening for members', () => {
     const { clock, heard } = stage();
     await clock.advance(2 * ANNOUNCE_INTERVAL_MS);
     expect(heard()).toBeNull();
-    await clock.advance(LISTEN_FOR_MEMBERS_MS - 2 * ANNOUNCE_INTERVAL_MS);
+    await clock.advance(LISTEN_MS - 2 * ANNOUNCE_INTERVAL_MS);
     expect(heard()).toBe('nobody');
     expect(clock.nextAtMs()).toBeNull();
   });
@@ -265,7 +448,7 @@ describe('listening for members', () => {
   test('tells strangers from nobody, and hears members among them', async () => {
     const { clock, heard, meetStranger } = stage();
     meetStranger();
-    await clock.advance(LISTEN_FOR_MEMBERS_MS);
+    await clock.advance(LISTEN_MS);
     expect(heard()).toBe('strangers');
   });
 
@@ -274,6 +457,6 @@ describe('listening for members', () => {
     bus.lose();
     await settled();
     expect(heard()).toBe('unknown');
-    expect(await anybodyAlive(transport, new SimulatedClock(), subjects)).toBe('unknown');
+    expect(await anybodyAlive(transport, new SimulatedClock(), subjects, LISTEN_MS)).toBe('unknown');
   });
 });

@@ -6,7 +6,7 @@ import { sealTransport } from '../../../src/bus/sealed-transport.js';
 import type { Transport } from '../../../src/bus/transport.js';
 import { SimulatedClock } from '../../../src/clock.js';
 import { Corrupt, Unavailable } from '../../../src/errors.js';
-import { nextGeneration, takeGeneration } from '../../../src/fleet/generation.js';
+import { generationCheck, nextGeneration, takeGeneration } from '../../../src/fleet/generation.js';
 import { createLog } from '../../../src/log.js';
 import { SeededRandom } from '../../../src/random.js';
 
@@ -54,6 +54,21 @@ describe('the generation of a process', () => {
     const kv = new MemoryKeyValue();
     const taken = await Promise.all(Array.from({ length: 20 }, () => nextGeneration(kv, 'w')));
     expect(taken.sort((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
+  });
+
+  it('is put back by its process where NATS lost the counter, and never lowered', async () => {
+    const kv = new MemoryKeyValue();
+    const buckets = new Map<string, KeyValue>([['shoal-fleet-generations', kv]]);
+    const transport = transportOf(buckets, 'a');
+    const { log } = logOf();
+    const take = () => takeGeneration({ transport, log, config: CONFIG });
+    const taken = [await take(), await take()];
+    const check = generationCheck({ transport, config: CONFIG }, () => taken.at(-1)!);
+    kv.clear();
+    await check();
+    expect(await take()).toBe(3);
+    await check();
+    expect(await take()).toBe(4);
   });
 
   it('starts again where the counter was written with another secret', async () => {

@@ -3,10 +3,11 @@ import type { KeyValue } from '../../../src/bus/key-value.js';
 import { MemoryBroker } from '../../../src/bus/memory-bus.js';
 import { MemoryKeyValue } from '../../../src/bus/memory-key-value.js';
 import { SimulatedClock } from '../../../src/clock.js';
-import { Refused, Unavailable } from '../../../src/errors.js';
-import { joinFleet, LISTEN_FOR_MEMBERS_MS } from '../../../src/fleet/joining.js';
+import { Refused, Unavailable, Unsupported } from '../../../src/errors.js';
+import { joinFleet } from '../../../src/fleet/joining.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
 import { createLog } from '../../../src/log.js';
+import { passTime } from '../../support/pass-time.js';
 
 const [OURS, THEIRS] = ['a'.repeat(64), 'b'.repeat(64)];
 
@@ -25,14 +26,16 @@ function world() {
     const lines: string[] = [];
     const log = createLog({ level: 'info', write: (line) => lines.push(line) });
     const transport = { bus: broker.connect('joining'), openKeyValue: open };
-    await joinFleet({
+    const joining = joinFleet({
       transport,
       clock,
       log,
       config: { namespace: 'fleet', replicas: 2 },
       fingerprint,
       model: 'm',
+      onOutlawed: (why) => expect.unreachable(why),
     });
+    await passTime(clock, joining);
     return lines.join('');
   };
   return { broker, clock, buckets, join };
@@ -58,17 +61,28 @@ describe('joining a fleet over a transport in memory', () => {
   test('the charter of a silent fleet is replaced', async () => {
     const { clock, join } = world();
     await join(OURS);
-    const joining = join(THEIRS);
-    await clock.advance(LISTEN_FOR_MEMBERS_MS);
-    expect(await joining).toContain('replaced the charter');
+    expect(await join(THEIRS)).toContain('replaced the charter');
     expect(clock.nextAtMs()).toBeNull();
   });
 
   test('a process joins without a charter, with a warning, if the transport has no buckets', async () => {
-    const { join } = world();
+    const { clock, join } = world();
     const none = async () => {
-      throw new Unavailable('no buckets here');
+      throw new Unsupported('no buckets here');
     };
     expect(await join(OURS, none)).toMatch(/"level":"warn".*no buckets here/);
+    expect(clock.now()).toBe(0);
+  });
+
+  test('a process waits for a bucket that has no leader now, and joins without a charter if that takes too long', async () => {
+    const { clock, join, buckets } = world();
+    const later = async (bucket: string) => {
+      if (clock.now() < 5_000) throw new Unavailable('no leader');
+      buckets.set(bucket, new MemoryKeyValue());
+      return buckets.get(bucket)!;
+    };
+    expect(await join(OURS, later)).toContain('founded the fleet');
+    const never = () => Promise.reject(new Unavailable('no leader'));
+    expect(await join(OURS, never)).toMatch(/"level":"warn".*no leader/);
   });
 });

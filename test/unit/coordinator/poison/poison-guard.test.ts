@@ -116,6 +116,8 @@ describe('a prompt that crashes its worker', () => {
     const second = new Hive({ clock: first.clock, broker: first.broker }, 'second');
     fleet.hives.push(second);
     await fleet.pass(400);
+    first.bucket.clear();
+    await first.poison.keep();
     const third = new Hive({ clock: first.clock, bucket: first.bucket }, 'third');
     fleet.hives.push(third);
     await fleet.pass(400);
