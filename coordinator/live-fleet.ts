@@ -89,7 +89,32 @@ export class LiveFleet implements Fleet {
   async health(): Promise<HealthCheck[]> {
     const { actors, bus, clock, roster } = this.options;
     const startedMs = clock.now();
-    const reached = await new Promise<boolean>((resolve) => {
+    const reached = await this.reachesNats();
+    const latencyMs = clock.now() - startedMs;
+    const serving = roster.members().filter(({ state }) => state === 'serving');
+    const linked = serving.filter(
+      ({ id, incarnation }) => actors.routeTo({ node: id, incarnation }).kind === 'direct',
+    ).length;
+    const reachable = reached ? serving.length : linked;
+    const served = linked > 0 ? 'requests go to workers over direct connections' : 'new requests wait';
+    const { shortcoming } = bus;
+    const connected = shortcoming === null ? 'connected' : `connected, but large requests fail over it: ${shortcoming}`;
+    return [
+      {
+        name: 'nats',
+        ok: reached && shortcoming === null,
+        required: !reached && linked === 0,
+        latencyMs,
+        detail: reached ? connected : `not connected; ${served}`,
+      },
+      { name: 'workers', ok: reachable > 0, required: true, latencyMs: 0, detail: `${reachable} serving` },
+      ...diskChecks(serving),
+    ];
+  }
+
+  private reachesNats(): Promise<boolean> {
+    const { bus, clock } = this.options;
+    return new Promise((resolve) => {
       // The bus notices a hung server only after longer than a health check may take.
       const timer = clock.after(HEALTH_TIMEOUT_MS, () => resolve(false));
       bus
@@ -100,24 +125,6 @@ export class LiveFleet implements Fleet {
         )
         .finally(() => timer.cancel());
     });
-    const latencyMs = clock.now() - startedMs;
-    const serving = roster.members().filter(({ state }) => state === 'serving');
-    const linked = serving.filter(
-      ({ id, incarnation }) => actors.routeTo({ node: id, incarnation }).kind === 'direct',
-    ).length;
-    const reachable = reached ? serving.length : linked;
-    const served = linked > 0 ? 'requests go to workers over direct connections' : 'new requests wait';
-    return [
-      {
-        name: 'nats',
-        ok: reached,
-        required: linked === 0,
-        latencyMs,
-        detail: reached ? 'connected' : `not connected; ${served}`,
-      },
-      { name: 'workers', ok: reachable > 0, required: true, latencyMs: 0, detail: `${reachable} serving` },
-      ...diskChecks(serving),
-    ];
   }
 
   private async withTiers(blocks: readonly Omit<Explained, 'tiers'>[]): Promise<Explained[]> {

@@ -9,13 +9,15 @@ export interface Bus {
   readonly maxPayloadBytes: number;
   /** Whether the bus is connected: false between `lost` and `found`, and after `close`. */
   readonly connected: boolean;
+  /** Why the connected server cannot carry everything that shoal sends, with a remedy; null if it can. */
+  readonly shortcoming: string | null;
 
   /**
    * Sends a message to every matching subscription, including those of this connection. The payload must not be changed
    * afterwards. If `reply` is given and no subscription matches, a message with `nobody: true` is delivered to `reply`.
    *
-   * @throws InvalidRequest (payload too large, invalid subject), Unavailable (lost or closed; the message is not sent later
-   * either), Overloaded (too many bytes wait to be written). Clients may see the messages of Unavailable and Overloaded, which name no subject.
+   * @throws InvalidRequest (payload too large for any server, invalid subject), Unavailable (lost, closed, or too large for the connected
+   * server; the message is not sent later either), Overloaded (too many bytes wait to be written). Clients may see the messages of Unavailable and Overloaded, which name no subject.
    */
   publish(subject: string, payload: Uint8Array, reply?: string): void;
 
@@ -59,7 +61,7 @@ export const throwLater: OnBusError = (error) => {
   });
 };
 
-/** Throws InvalidRequest if a payload is over the limit. */
+/** @throws InvalidRequest if a payload is over the limit */
 export function checkPayload(payload: Uint8Array, maxBytes: number): void {
   if (payload.byteLength > maxBytes) {
     throw new InvalidRequest(

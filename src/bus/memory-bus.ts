@@ -115,6 +115,7 @@ export class MemoryBroker {
 
 /** One connection to a MemoryBroker. */
 export class MemoryBus implements Bus {
+  readonly shortcoming = null;
   private state: 'connected' | 'lost' | 'closed' = 'connected';
   private readonly listeners = new Set<(status: BusStatus) => void>();
   private readonly removals = new Set<() => void>();

@@ -27,6 +27,8 @@ const BUS_RECONNECT_CEILING_MS = 2_000;
  */
 export const BUS_PING_INTERVAL_MS = 1_000;
 const BUS_CONNECT_TIMEOUT_MS = 5_000;
+/** Limit on a message that NATS has unless its configuration sets another one. */
+const NATS_DEFAULT_PAYLOAD_BYTES = 1024 * 1024;
 
 export interface NatsOptions {
   /** `nats://host:port` or `tls://host:port`, several separated by commas. May carry `user:password@`. */
@@ -51,9 +53,18 @@ export interface NatsOptions {
 
 /**
  * Connects, and from then on reconnects without limit, with growing pauses. No error or log contains the credentials.
- * @throws Unavailable if no server answers, Refused if the server refuses the credentials, Cancelled if `signal` aborts while it waits
+ * @throws Unavailable if no server answers, Refused if the server refuses the credentials or takes only smaller messages than shoal sends,
+ * Cancelled if `signal` aborts while it waits
  */
 export async function connectNats(options: NatsOptions): Promise<NatsBus> {
+  const bus = await connectOrWait(options);
+  const { shortcoming } = bus;
+  if (shortcoming === null) return bus;
+  await bus.close();
+  throw new Refused(`cannot use NATS: ${shortcoming}`);
+}
+
+async function connectOrWait(options: NatsOptions): Promise<NatsBus> {
   const settings = connectionOptions(options);
   const startedMs = performance.now();
   let reported = '';
@@ -79,6 +90,8 @@ async function connectOnce(options: NatsOptions, { servers, ...settings }: Setti
       servers,
       reconnectDelayHandler: () => pauseMs(reconnecting.sinceMs === 0 ? 0 : performance.now() - reconnecting.sinceMs),
     });
+    // Until it is connected for the first time, the library forgets the servers that it cannot reach.
+    connection.setServers([...new Set([...connection.getServers().map(({ listen }) => listen), ...servers])]);
     const bus = new NatsBus(connection, options);
     bus.onStatus((status) => {
       reconnecting.sinceMs = status === 'lost' ? performance.now() : 0;
@@ -163,6 +176,13 @@ export class NatsBus implements Bus {
     return Math.min(this.connection.info?.max_payload ?? limits.BUS_MESSAGE_BYTES, limits.BUS_MESSAGE_BYTES);
   }
 
+  get shortcoming(): string | null {
+    const limit = this.connection.info?.max_payload ?? limits.BUS_MESSAGE_BYTES;
+    if (limit >= limits.BUS_MESSAGE_BYTES) return null;
+    const needed = limits.BUS_MESSAGE_BYTES;
+    return `the server ${this.connection.getServer()} takes messages of at most ${limit} bytes, and shoal sends up to ${needed} bytes; set max_payload to ${NATS_DEFAULT_PAYLOAD_BYTES}, the default of NATS, in its configuration`;
+  }
+
   get connected(): boolean {
     return this.state === 'connected';
   }
@@ -170,8 +190,11 @@ export class NatsBus implements Bus {
   publish(subject: string, payload: Uint8Array, reply?: string): void {
     checkSubject(subject);
     if (reply !== undefined) checkSubject(reply);
-    checkPayload(payload, this.maxPayloadBytes);
+    checkPayload(payload, limits.BUS_MESSAGE_BYTES);
     if (this.state !== 'connected') throw new Unavailable(`cannot publish: NATS is ${this.state}`);
+    if (payload.byteLength > this.maxPayloadBytes) {
+      throw new Unavailable(`cannot publish ${payload.byteLength} bytes: ${this.shortcoming}`);
+    }
     if (this.pendingBytes + payload.byteLength > this.maxPendingBytes) {
       throw new Overloaded(`cannot publish: NATS has not read ${this.pendingBytes} earlier bytes yet; retry later`);
     }

@@ -46,7 +46,7 @@ const LOOK_INTERVAL_MS = 200;
 const ANSWER_MS = 300;
 /**
  * How long a founded charter is provisional, and listening time for members before their charter is replaced. Longer than the members take to
- * be connected again after NATS was started, with two announcements. @internal exported for tests.
+ * be connected again after NATS was started, with two announcements.
  */
 export const PROVISIONAL_MS = BUS_GRACE_MS + 2 * ANNOUNCE_INTERVAL_MS + 200;
 
