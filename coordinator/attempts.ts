@@ -1,3 +1,4 @@
+import type { Clock } from '../src/clock.js';
 import { Cancelled, InternalError, Overloaded, RunFailed, type ShoalError, Unavailable } from '../src/errors.js';
 import {
   type GenerateEvent,
@@ -12,8 +13,10 @@ import { PromptParts } from './prompt-parts.js';
 
 /** Runs a request to its end, over as many workers as that takes. */
 
-/** Losses of workers that live on, or of NATS, after which the client is told. @internal exported for tests. */
+/** Losses of workers that live on after which the client is told. @internal exported for tests. */
 export const REQUEST_ATTEMPTS = 4;
+/** How long a request is tried again because NATS was lost, while its answer does not advance. @internal exported for tests. */
+export const REQUEST_OUTAGES_MS = 60_000;
 /** Losses of any kind after which the client is told: a request that ran beside others is not blamed for the deaths that it witnessed. @internal exported for tests. */
 export const REQUEST_LOSSES = 16;
 /** Workers that fail to run a request before the client is told: one may have a broken device. */
@@ -82,9 +85,10 @@ export async function* runToItsEnd(
   request: Attempted,
   choose: Choose,
   signal: AbortSignal,
+  clock: Pick<Clock, 'now'>,
   onResumed: () => void,
 ): AsyncGenerator<FleetEvent> {
-  const failures = new FailedAttempts();
+  const failures = new FailedAttempts(clock);
   const generated: number[] = [];
   const prompt = new PromptParts(request.tokens.length);
   let started = false;
@@ -133,7 +137,7 @@ export async function* runToItsEnd(
       chosen.done();
     }
   }
-  throw failures.last ?? new Unavailable('no worker is serving; retry when /health/ready returns 200');
+  throw failures.outcome ?? new Unavailable('no worker is serving; retry when /health/ready returns 200');
 }
 
 /** A failure after which another worker may answer. */
@@ -147,17 +151,25 @@ class FailedAttempts implements Failures {
   readonly tried = new Set<string>();
   readonly cutOff = new Set<string>();
   readonly lost: LostWorker[] = [];
-  last: ShoalError | null = null;
+  private last: ShoalError | null = null;
   /** Those of `lost` whose attempt brought the answer forward before its connection broke. */
   private readonly advanced = new Set<LostWorker>();
-  private outages = 0;
+  private readonly outages: OutagesInARow;
   private failedRuns = 0;
 
-  /** Whether the client is to be told. */
+  constructor(clock: Pick<Clock, 'now'>) {
+    this.outages = new OutagesInARow(clock);
+  }
+
+  /** Whether the client is to be told. An outage of NATS is no fault of the request, so the number of outages does not count. */
   get exhausted(): boolean {
-    const { outages, lost, failedRuns } = this;
-    if (failedRuns >= FAILED_RUNS) return true;
-    return outages + this.charged >= REQUEST_ATTEMPTS || outages + lost.length >= REQUEST_LOSSES;
+    if (this.outages.tooLong || this.failedRuns >= FAILED_RUNS) return true;
+    return this.charged >= REQUEST_ATTEMPTS || this.lost.length >= REQUEST_LOSSES;
+  }
+
+  /** The error that the client gets; null if no attempt has failed. */
+  get outcome(): ShoalError | null {
+    return this.outages.tooLong ? this.outages.error : this.last;
   }
 
   /** Records a failed attempt. `advanced`: it had brought the answer forward. A full queue costs nothing but the worker. */
@@ -167,9 +179,9 @@ class FailedAttempts implements Failures {
     // A worker that failed because the bus was lost may be tried again.
     if (!outage) this.tried.add(worker.instance);
     if (error instanceof Overloaded) return;
+    this.outages.add(outage, advanced);
     if (error instanceof RunFailed) this.failedRuns++;
-    else if (outage) this.outages++;
-    else this.addLoss(trial.lost(), worker, chosen.connectionWasLost(), advanced);
+    else if (!outage) this.addLoss(trial.lost(), worker, chosen.connectionWasLost(), advanced);
   }
 
   private addLoss(loss: LostWorker, { instance }: ChosenWorker, connectionLost: boolean, advanced: boolean): void {
@@ -185,6 +197,31 @@ class FailedAttempts implements Failures {
    */
   private get charged(): number {
     return this.lost.filter((loss) => loss.fate === 'spared' && !this.advanced.has(loss)).length;
+  }
+}
+
+/** The outages of NATS that have ended attempts one after another without any progress of the answer. */
+class OutagesInARow {
+  private count = 0;
+  private sinceMs = 0;
+
+  constructor(private readonly clock: Pick<Clock, 'now'>) {}
+
+  add(outage: boolean, advanced: boolean): void {
+    if (advanced || !outage) this.count = 0;
+    if (!outage) return;
+    if (this.count++ === 0) this.sinceMs = this.clock.now();
+  }
+
+  get tooLong(): boolean {
+    return this.count > 0 && this.clock.now() - this.sinceMs >= REQUEST_OUTAGES_MS;
+  }
+
+  get error(): Unavailable {
+    const times = `${this.count} attempts to answer were cut off by outages of NATS`;
+    return new Unavailable(
+      `cannot answer: ${times} within ${REQUEST_OUTAGES_MS / 1_000} s; retry once NATS is stable, or give workers addresses that the coordinator can dial`,
+    );
   }
 }
 

@@ -75,7 +75,7 @@ export class Router {
   }
 
   generate(request: FleetRequest, signal: AbortSignal): AsyncIterable<FleetEvent> {
-    const { fingerprint, onResumed } = this.options;
+    const { fingerprint, clock, onResumed } = this.options;
     const attempted = { ...request, fingerprint, salt: request.salt ?? '' };
     const prompt = this.options.poison.fingerprintOf(attempted.tokens, attempted.salt);
     const contextTokens = attempted.tokens.length + attempted.stopping.maxTokens;
@@ -89,6 +89,7 @@ export class Router {
         );
       },
       signal,
+      clock,
       onResumed,
     );
   }

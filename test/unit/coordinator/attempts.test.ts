@@ -5,10 +5,11 @@ import {
   type Placed,
   REQUEST_ATTEMPTS,
   REQUEST_LOSSES,
+  REQUEST_OUTAGES_MS,
   runToItsEnd,
 } from '../../../coordinator/attempts.js';
 import type { FleetEvent } from '../../../coordinator/fleet.js';
-import { settled } from '../../../src/clock.js';
+import { SimulatedClock, settled } from '../../../src/clock.js';
 import {
   Cancelled,
   InternalError,
@@ -51,6 +52,9 @@ class Stage {
   readonly outages = new Set<number>();
   /** Attempts whose direct connection breaks. */
   readonly cuts = new Set<number>();
+  readonly clock = new SimulatedClock();
+  /** Time that each attempt takes. */
+  attemptMs = 0;
   resumed = 0;
   readonly abort = new AbortController();
 
@@ -86,7 +90,7 @@ class Stage {
   };
 
   run(request = REQUEST): AsyncGenerator<FleetEvent> {
-    return runToItsEnd(request, this.choose, this.abort.signal, () => this.resumed++);
+    return runToItsEnd(request, this.choose, this.abort.signal, this.clock, () => this.resumed++);
   }
 
   async all(request = REQUEST): Promise<{ events: FleetEvent[]; error: unknown }> {
@@ -101,6 +105,7 @@ class Stage {
 
   private async *play(part: readonly Step[], request: GenerateRequest, signal: AbortSignal) {
     this.requests.push(request);
+    await this.clock.advance(this.attemptMs);
     for (const step of part) {
       if (step === 'forever') {
         if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve));
@@ -313,12 +318,27 @@ describe('running a request to its end', () => {
     expect(stage.placements.map(({ tried }) => tried)).toEqual([[], [], ['w1'], ['w1', 'w2']]);
   });
 
-  it('gives up after a limited number of losses of the bus', async () => {
+  it('is not charged for losses of the bus, however many', async () => {
     const lost = new Unavailable('lost on the way');
-    const stage = new Stage(Array.from({ length: REQUEST_ATTEMPTS + 1 }, () => [lost]));
-    for (let i = 0; i <= REQUEST_ATTEMPTS; i++) stage.outages.add(i);
-    expect((await stage.all()).error).toBe(lost);
-    expect(stage.placements.length).toBe(REQUEST_ATTEMPTS);
+    const many = 2 * REQUEST_LOSSES;
+    const stage = new Stage([...Array.from({ length: many }, () => [START, lost]), [START, tokens(4), END]]);
+    for (let i = 0; i < many; i++) stage.outages.add(i);
+    expect((await stage.all()).error).toBeNull();
+  });
+
+  it('gives up where the bus is lost again and again for too long, unless the answer advances meanwhile', async () => {
+    const lost = new Unavailable('lost on the way');
+    const many = 100;
+    const stuck = new Stage(Array.from({ length: many }, () => [START, lost]));
+    const advancing = new Stage([...Array.from({ length: many }, () => [START, tokens(4), lost]), [START, END]]);
+    for (const stage of [stuck, advancing]) {
+      stage.attemptMs = REQUEST_OUTAGES_MS / 10;
+      for (let i = 0; i < many; i++) stage.outages.add(i);
+    }
+    expect((await stuck.all()).error).toEqual(
+      expect.objectContaining({ message: expect.stringMatching(/^cannot answer: 11 attempts .* within 60 s; retry/) }),
+    );
+    expect((await advancing.all({ ...REQUEST, stopping: { ...TEN_TOKENS, maxTokens: 2 * many } })).error).toBeNull();
   });
 
   it('names the workers whose connection broke', async () => {
