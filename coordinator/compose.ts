@@ -20,6 +20,7 @@ import { PeerClient } from '../src/peer/client/peer-client.js';
 import { COORDINATOR_ACTOR, CoordinatorProtocol } from '../src/protocol/coordinator.js';
 import { SystemRandom } from '../src/random.js';
 import { BlockTiers } from './block-tiers.js';
+import { DirectNews } from './direct-news.js';
 import type { Fleet } from './fleet.js';
 import { IndexKeeper } from './index-keeper.js';
 import { LiveFleet } from './live-fleet.js';
@@ -70,6 +71,7 @@ export interface CoordinatorParts {
   readonly siblings: Siblings;
   readonly poison: PoisonGuard;
   readonly router: Router;
+  readonly news: DirectNews;
 }
 
 /** Makes the parts. They are idle until `startCoordinatorParts`. */
@@ -95,12 +97,13 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const tiers = new BlockTiers(roster, actors, log);
   const fleet = new LiveFleet({ bus, clock, actors, roster, holdings, router, siblings, tiers, replicas });
   const retained = makeRetentions(options, { actors, roster, router, holdings });
-  return { fleet, ...retained, actors, links, peers, roster, keeper, siblings, poison, router };
+  const news = new DirectNews(actors, roster, clock);
+  return { fleet, ...retained, actors, links, peers, roster, keeper, siblings, poison, router, news };
 }
 
 /** Starts the parts. `life` stops them. */
 export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorParts, log: Log): Promise<void> {
-  const { actors, links, peers, roster, keeper, siblings, poison } = parts;
+  const { actors, links, peers, roster, keeper, siblings, poison, news } = parts;
   life.use(peers, () => peers.close());
   life.use(links, () => links.close());
   await life.start(actors);
@@ -116,6 +119,7 @@ export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorP
   await life.start(roster);
   await life.start(siblings);
   await life.start(parts.retentionKeeper);
+  await life.start(news);
 }
 
 function makeRetentions(

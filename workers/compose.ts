@@ -64,7 +64,7 @@ export interface WorkerOptions {
 interface FleetParts {
   readonly links: PeerCallLinks;
   readonly actors: ActorSystem;
-  /** Sends announcements and holdings to coordinators over direct links while NATS is lost. */
+  /** Sends announcements and holdings to coordinators over direct links where NATS does not carry them. */
   readonly linked: LinkedCoordinators;
   readonly roster: Roster;
   readonly peers: PeerClient;
@@ -125,7 +125,7 @@ function makeFleetParts(options: WorkerOptions, instruments: Instruments): Fleet
   });
   const links = makeCallLinks(options, instruments, roster);
   const actors = makeActors(options, links, instruments);
-  return { links, actors, linked: new LinkedCoordinators(actors), roster, peers };
+  return { links, actors, linked: new LinkedCoordinators(actors, clock, () => roster.hears), roster, peers };
 }
 
 function makeCacheParts(

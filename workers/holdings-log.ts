@@ -84,7 +84,7 @@ export class HoldingsLog {
         removed: packKeys(take(this.removed, this.keysPerMessage / 2)),
       };
       // Coordinators detect a lost change by the announced sequence number, and then request a snapshot.
-      if (!tryPublish(this.bus, this.self.subject, encode(delta))) this.linked.tell('holdings', delta);
+      this.linked.tell('holdings', delta, tryPublish(this.bus, this.self.subject, encode(delta)));
     }
   }
 

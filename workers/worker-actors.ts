@@ -23,13 +23,15 @@ export interface WorkerActorParts {
   readonly log: Log;
   readonly draining: () => boolean;
   readonly drain: () => void;
+  /** Tells a coordinator everything directly for a while. */
+  readonly follow: (coordinator: string, forMs: number) => void;
   /** Ends the worker because it has become unusable. */
   readonly end: (why: string) => void;
 }
 
 /** Spawns the actors through which other processes call the worker. */
 export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorParts): Promise<void> {
-  const { engine, store, holdings, replicator, log, draining, drain, end } = parts;
+  const { engine, store, holdings, replicator, log, draining, drain, follow, end } = parts;
   const retention = new WorkerRetention(store);
   const supervision = { onGiveUp: () => end('one of its actors crashed too often; see the log for the cause') };
   const runs = new FailedRuns({
@@ -65,6 +67,7 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorP
       drain();
       return {};
     },
+    follow: ({ forMs }, { from }) => follow(from, forMs),
   };
   await actors.spawn(EngineProtocol, 'engine', () => engineBehavior, { supervision });
   await actors.spawn(ShardProtocol, 'shard', () => shardBehavior, { supervision });

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { within } from '../src/async/within.js';
 import { blockBytes } from '../src/core/kv-layout.js';
 import type { Announcement, PeerAddress } from '../src/core/member.js';
@@ -44,9 +45,7 @@ export class Worker {
   async start(): Promise<{ peer: PeerAddress; metrics: string | null }> {
     const { roster } = this.parts;
     await this.startSharing();
-    // Stops run in reverse order: the announcer leaves after the actors have stopped.
     this.life.use(roster, () => roster.stop());
-    this.life.use(this.announcer, (announcer) => announcer.leave());
     await this.startAnswering();
     this.connectParts();
     roster.start();
@@ -84,8 +83,14 @@ export class Worker {
 
   /** Starts the engine and the actors. */
   private async startAnswering(): Promise<void> {
-    const { actors, engine, store, holdings, replicator } = this.parts;
+    const { actors, engine, store, holdings, linked, replicator } = this.parts;
     this.life.use(actors, () => actors.stop());
+    // Stops run in reverse order: the announcer leaves when the engine has closed, while the actors can still tell coordinators directly.
+    this.life.use(this.announcer, async (announcer) => {
+      announcer.leave();
+      // Links write at the end of this turn of the event loop, and are closed soon.
+      await setImmediate();
+    });
     this.life.use(engine, () => engine.close());
     this.life.use(holdings, () => holdings.stop());
     this.life.use(replicator, () => replicator.stop());
@@ -96,6 +101,9 @@ export class Worker {
       log: this.options.log,
       draining: () => this.state === 'draining',
       drain: () => this.drain(),
+      follow: (coordinator, forMs) => {
+        if (linked.follow(coordinator, forMs)) this.announcer.soon();
+      },
       end: (why) => this.end(why),
     });
   }

@@ -43,14 +43,13 @@ export class Announcer {
     this.due ??= this.clock.after(GATHER_MS, () => this.announce());
   }
 
-  /** Announces the worker now. While the bus is lost, only linked coordinators receive the announcement. */
+  /** Announces the worker now: on the bus, and directly to coordinators that may not hear the bus. */
   announce(): void {
     this.due?.cancel();
     this.due = null;
     if (this.gone) return;
     const announcement = this.describe();
-    if (!tryPublish(this.bus, this.subjects.announce, encode(announcement)))
-      this.linked.tell('announced', announcement);
+    this.linked.tell('announced', announcement, tryPublish(this.bus, this.subjects.announce, encode(announcement)));
   }
 
   /** Answers a new process at once, and many of them together. */
@@ -71,7 +70,7 @@ export class Announcer {
     this.due?.cancel();
     this.hello?.unsubscribe();
     const { id, incarnation } = this.describe();
-    if (!tryPublish(this.bus, this.subjects.leave, encode({ id, incarnation })))
-      this.linked.tell('left', { id, incarnation });
+    const leave = { id, incarnation };
+    this.linked.tell('left', leave, tryPublish(this.bus, this.subjects.leave, encode(leave)));
   }
 }

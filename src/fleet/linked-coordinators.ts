@@ -1,16 +1,44 @@
 import type { RequestOf, TellNames } from '../actors/protocol.js';
 import type { ActorSystem } from '../actors/system.js';
+import type { Clock } from '../clock.js';
+import { FLEET_COORDINATORS } from '../limits.js';
 import { COORDINATOR_ACTOR, CoordinatorProtocol } from '../protocol/coordinator.js';
 
-/** Sends a worker's announcements and holdings to coordinators over direct links while the bus is lost. */
+/**
+ * Sends a worker's announcements and holdings to coordinators over direct links: to all of them while this worker does not hear the bus, and
+ * to those that ask for it, as they do not hear the bus themselves.
+ */
 export class LinkedCoordinators {
-  constructor(private readonly actors: ActorSystem) {}
+  /** Ids of the coordinators that asked, with the time until which they want to be told. */
+  private readonly followers = new Map<string, number>();
 
+  constructor(
+    private readonly actors: Pick<ActorSystem, 'linkedNodes' | 'ref'>,
+    private readonly clock: Clock,
+    /** Whether this worker hears the bus. Its messages may be lost long before the bus notices. */
+    private readonly hears: () => boolean,
+  ) {}
+
+  /** Tells a coordinator everything for a while. Returns whether it was not told before. */
+  follow(coordinator: string, forMs: number): boolean {
+    const nowMs = this.clock.now();
+    for (const [id, untilMs] of this.followers) if (untilMs <= nowMs) this.followers.delete(id);
+    const isNew = !this.followers.has(coordinator);
+    if (!isNew || this.followers.size < FLEET_COORDINATORS) this.followers.set(coordinator, nowMs + forMs);
+    return isNew;
+  }
+
+  /** Sends a message to the coordinators that may not get it otherwise. `published`: the bus has taken it. */
   tell<K extends TellNames<typeof CoordinatorProtocol>>(
     method: K,
     message: RequestOf<typeof CoordinatorProtocol, K>,
+    published: boolean,
   ): void {
+    const everybody = !published || !this.hears();
+    if (!everybody && this.followers.size === 0) return;
+    const nowMs = this.clock.now();
     for (const node of this.actors.linkedNodes()) {
+      if (!everybody && (this.followers.get(node.node) ?? nowMs) <= nowMs) continue;
       // A node without this actor, such as a worker, drops the message.
       this.actors.ref(CoordinatorProtocol, { ...node, actor: COORDINATOR_ACTOR }).tell(method, message);
     }

@@ -1,5 +1,6 @@
 import type { Bus, Subscription } from '../bus/bus.js';
 import type { Clock, Timer } from '../clock.js';
+import { canJudge } from '../core/hearing.js';
 import type { Announcement, Member, PeerAddress } from '../core/member.js';
 import { step } from '../core/membership.js';
 import type { MembershipEffect, MembershipEvent, MembershipView } from '../core/membership-events.js';
@@ -135,6 +136,11 @@ export class Roster {
     const { self } = this.state;
     if (self === null) throw new InternalError('a coordinator has no rank');
     return rankOf(self);
+  }
+
+  /** Whether this process hears the bus, as far as it knows. */
+  get hears(): boolean {
+    return canJudge(this.state.hearing);
   }
 
   get ring(): Ring {

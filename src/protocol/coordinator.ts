@@ -2,7 +2,7 @@ import { defineProtocol, tell } from '../actors/protocol.js';
 import { AnnouncementMessage, LeaveMessage } from './announcement.js';
 import { HoldingsDelta } from './holdings.js';
 
-/** The protocol of a coordinator's actor, which receives workers' messages over direct links while NATS is lost. */
+/** The protocol of a coordinator's actor, which receives workers' messages over direct links where NATS does not carry them. */
 export const CoordinatorProtocol = defineProtocol('coordinator', {
   announced: tell(AnnouncementMessage),
   left: tell(LeaveMessage),

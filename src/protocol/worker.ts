@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ask, defineProtocol, stream } from '../actors/protocol.js';
+import { ask, defineProtocol, stream, tell } from '../actors/protocol.js';
 import { TIER_NAMES } from '../core/block.js';
 import { GenerateEvent, GenerateRequest } from './generate.js';
 import { HOLDINGS_KEYS_PER_MESSAGE, HoldingsKeys } from './holdings.js';
@@ -41,4 +41,6 @@ export const ShardProtocol = defineProtocol('shard', {
 export const WorkerProtocol = defineProtocol('worker', {
   /** Starts to drain: accept nothing new, finish running requests, hand the blocks to their next homes. Answers once draining has begun. */
   drain: ask(Empty, Empty),
+  /** Sends announcements, holdings and the leave to the calling coordinator directly too, for this time. */
+  follow: tell(z.strictObject({ forMs: z.int().min(1).max(60_000) })),
 });

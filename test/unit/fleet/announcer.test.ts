@@ -32,7 +32,9 @@ describe('an announcer', () => {
     heard = [];
     left = [];
     told = [];
-    const linked = { tell: (method: string, message: unknown) => void told.push([method, message]) };
+    const linked = {
+      tell: (method: string, message: unknown, published: boolean) => void (published || told.push([method, message])),
+    };
     out.subscribe(subjects.announce, ({ payload }) => heard.push(readMessage(AnnouncementMessage, payload)));
     out.subscribe(subjects.leave, ({ payload }) => left.push(readMessage(LeaveMessage, payload)));
     announcer = new Announcer(bus, clock, subjects, () => announcement('own', { running }), linked);

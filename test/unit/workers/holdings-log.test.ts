@@ -28,7 +28,7 @@ class World {
     this.bus = this.broker.connect('own');
     this.cache = new Cache(budgetBlocks);
     this.log = new HoldingsLog(this.cache.store, this.bus, this.clock, SELF, {
-      tell: (_, delta) => this.direct.push(delta),
+      tell: (_, delta, published) => void (published || this.direct.push(delta)),
     });
     this.broker.connect('listener').subscribe('fleet.holdings.*', ({ payload }) => {
       this.heard.push(readMessage(HoldingsDelta, payload)!);

@@ -29,6 +29,8 @@ type Generate = (request: GenerateRequest, signal: AbortSignal) => AsyncIterable
 export class ScriptedWorker {
   readonly requests: GenerateRequest[] = [];
   readonly orders: string[] = [];
+  /** Coordinators that asked to be told directly, and for how long. */
+  readonly followers: [string, number][] = [];
   keys: string[] = [];
   seq = 0;
   generate: Generate = () => saying([7]);
@@ -79,6 +81,7 @@ export class ScriptedWorker {
         this.orders.push('drain');
         return {};
       },
+      follow: ({ forMs }, { from }) => void this.followers.push([from, forMs]),
     }));
   }
 

@@ -1,0 +1,38 @@
+import type { ActorSystem } from '../src/actors/system.js';
+import type { Clock, Timer } from '../src/clock.js';
+import type { Roster } from '../src/fleet/roster.js';
+import { ANNOUNCE_INTERVAL_MS } from '../src/limits.js';
+import { WorkerProtocol } from '../src/protocol/worker.js';
+
+/** Asks workers to send their announcements, holdings and leaves directly while this coordinator does not hear them over NATS. */
+
+/** How long a worker goes on after the last time it was asked: three times, of which two may be lost. */
+const FOLLOW_MS = 3 * ANNOUNCE_INTERVAL_MS;
+
+export class DirectNews {
+  private ticking: Timer | null = null;
+
+  constructor(
+    private readonly actors: ActorSystem,
+    private readonly roster: Roster,
+    private readonly clock: Clock,
+  ) {}
+
+  start(): void {
+    this.ticking = this.clock.every(ANNOUNCE_INTERVAL_MS, () => this.ask());
+    this.roster.listen((effect) => {
+      if (effect.type === 'hearing') this.ask();
+    });
+    this.actors.onRoutesChanged(() => this.ask());
+  }
+
+  stop(): void {
+    this.ticking?.cancel();
+  }
+
+  private ask(): void {
+    if (this.roster.hears) return;
+    for (const node of this.actors.linkedNodes())
+      this.actors.ref(WorkerProtocol, { ...node, actor: 'worker' }).tell('follow', { forMs: FOLLOW_MS });
+  }
+}

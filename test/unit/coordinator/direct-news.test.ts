@@ -1,0 +1,48 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DirectNews } from '../../../coordinator/direct-news.js';
+import { ANNOUNCE_INTERVAL_MS } from '../../../src/limits.js';
+import { Hive } from './support/hive.js';
+
+describe('a coordinator that may not hear NATS', () => {
+  let hive: Hive;
+  let news: DirectNews;
+  beforeEach(() => {
+    hive = new Hive();
+    news = new DirectNews(hive.actors, hive.roster, hive.clock);
+    news.start();
+  });
+  afterEach(async () => {
+    news.stop();
+    await hive.close();
+  });
+
+  it('asks linked workers to tell it everything directly, as long as it does not hear NATS', async () => {
+    const [a, b] = [await hive.add('a'), await hive.add('b')];
+    hive.link(a);
+    await hive.pass(2_000);
+    expect(a.followers).toEqual([]);
+    hive.bus.lose();
+    await hive.pass(2_000);
+    expect(a.followers.length).toBeGreaterThanOrEqual(4);
+    expect(a.followers[0]).toEqual(['coordinator', 3 * ANNOUNCE_INTERVAL_MS]);
+    expect(b.followers).toEqual([]);
+    hive.bus.restore();
+    await hive.pass(400);
+    const asked = a.followers.length;
+    await hive.pass(4_000);
+    expect(a.followers.length).toBe(asked);
+  });
+
+  it('asks before its bus notices that it is lost, and each worker that is linked meanwhile', async () => {
+    const [a, b] = [await hive.add('a'), await hive.add('b')];
+    hive.link(a);
+    await hive.pass(400);
+    hive.broker.fault = ({ to }) => (to === 'coordinator' ? 0 : 1);
+    await hive.pass(1_200);
+    expect(a.followers.length).toBeGreaterThan(0);
+    hive.link(b);
+    await hive.clock.advance(1);
+    expect(b.followers.length).toBe(1);
+    hive.broker.fault = null;
+  });
+});

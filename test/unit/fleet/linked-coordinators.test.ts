@@ -1,0 +1,59 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { ActorSystem } from '../../../src/actors/system.js';
+import { SimulatedClock } from '../../../src/clock.js';
+import { LinkedCoordinators } from '../../../src/fleet/linked-coordinators.js';
+import { FLEET_COORDINATORS } from '../../../src/limits.js';
+
+const LEAVE = { id: 'w', incarnation: '1' };
+
+describe('coordinators with a direct link to a worker', () => {
+  let clock: SimulatedClock;
+  let hears: boolean;
+  let told: string[];
+  let linked: LinkedCoordinators;
+
+  beforeEach(() => {
+    clock = new SimulatedClock();
+    hears = true;
+    told = [];
+    const actors = {
+      linkedNodes: () => ['a', 'b'].map((node) => ({ node, incarnation: '1' })),
+      ref: (_: unknown, { node }: { node: string }) => ({ tell: () => told.push(node) }),
+    } as unknown as ActorSystem;
+    linked = new LinkedCoordinators(actors, clock, () => hears);
+  });
+
+  /** Whom a message reaches directly. */
+  const reached = (published: boolean) => {
+    linked.tell('left', LEAVE, published);
+    return told.splice(0);
+  };
+
+  it('are told nothing while the bus carries the messages of the worker', () => {
+    expect(reached(true)).toEqual([]);
+  });
+
+  it('are all told what the bus did not take, or may have lost', () => {
+    expect(reached(false)).toEqual(['a', 'b']);
+    hears = false;
+    expect(reached(true)).toEqual(['a', 'b']);
+  });
+
+  it('are told where they ask for it, for the time that they ask for', async () => {
+    expect(linked.follow('b', 1_000)).toBe(true);
+    expect(reached(true)).toEqual(['b']);
+    await clock.advance(900);
+    expect(linked.follow('b', 1_000)).toBe(false);
+    await clock.advance(900);
+    expect(reached(true)).toEqual(['b']);
+    await clock.advance(100);
+    expect(reached(true)).toEqual([]);
+    expect(linked.follow('b', 1_000)).toBe(true);
+  });
+
+  it('are remembered up to a bound', () => {
+    for (let i = 0; i < FLEET_COORDINATORS; i++) linked.follow(`other-${i}`, 1_000);
+    linked.follow('b', 1_000);
+    expect(reached(true)).toEqual([]);
+  });
+});
