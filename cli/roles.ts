@@ -1,4 +1,3 @@
-import { rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { readCoordinatorConfig, readWorkerConfig } from '../src/config/config.js';
 import type { RunningRole } from '../src/running-role.js';
@@ -24,17 +23,14 @@ export async function worker(context: CommandContext): Promise<number> {
     return runWorker(config, leaving);
   });
   const { socketPath } = config.peer;
-  if (link !== null && !process.connected && socketPath !== null) removeIfEmpty(dirname(socketPath));
+  if (link !== null && !process.connected && socketPath !== null) await leaveFolder(dirname(socketPath));
   return code;
 }
 
 /** The parent owns the folder of sockets. If the parent was killed, the last of its workers removes the folder. */
-function removeIfEmpty(folder: string): void {
-  try {
-    rmdirSync(folder);
-  } catch {
-    // Sockets of other workers are still there.
-  }
+async function leaveFolder(folder: string): Promise<void> {
+  const { RunDirectory } = await import('./process/run-directory.js');
+  RunDirectory.removeIfAbandoned(folder);
 }
 
 function role(

@@ -1,8 +1,8 @@
-import { chmod, lstat, rm } from 'node:fs/promises';
+import { chmod } from 'node:fs/promises';
 import type net from 'node:net';
 import { Deferred } from '../../async/deferred.js';
 import { type Clock, SystemClock } from '../../clock.js';
-import { InvalidRequest, Overloaded, Refused, type ShoalError, Unavailable } from '../../errors.js';
+import { Overloaded, Refused, type ShoalError, Unavailable } from '../../errors.js';
 import { HANDSHAKE_TIMEOUT_MS, PEER_PROGRESS_TIMEOUT_MS } from '../../limits.js';
 import { type Random, SystemRandom } from '../../random.js';
 import { type PeerObserver, SILENT } from '../observer.js';
@@ -13,6 +13,7 @@ import { adopt, listener, type SocketOptions } from '../wire/socket.js';
 import type { BlockHost } from './block-host.js';
 import type { Comparer } from './compare-answer.js';
 import { Session, type SessionOptions } from './session.js';
+import { SocketPath } from './socket-path.js';
 
 /** Listens for peers, and chooses by the purpose of each connection what serves it. */
 
@@ -38,7 +39,7 @@ export interface PeerServerOptions extends SocketOptions {
 }
 
 export interface ListenOptions {
-  /** Path of the Unix socket; a socket that is there already is removed. */
+  /** Path of the Unix socket. A socket that an ended process left there is replaced. */
   readonly unixPath?: string | null;
   readonly tcpHost?: string | null;
   /** 0 for any free port. */
@@ -53,12 +54,10 @@ export interface PeerAddresses {
 
 type ClosedListener = (id: string, incarnation: string) => void;
 
-/** The longest path of a Unix socket on Linux. */
-const UNIX_PATH_BYTES = 107;
-
 /** Listens for peers: gives them blocks of this worker, takes blocks that they push, and leaves calls to `onCalls`. */
 export class PeerServer {
   private readonly servers: net.Server[] = [];
+  private readonly socketPaths: SocketPath[] = [];
   private readonly open = new Set<Connection>();
   private readonly closedListeners: ClosedListener[] = [];
   private readonly observer: PeerObserver;
@@ -76,12 +75,16 @@ export class PeerServer {
     this.sessionOptions = { host, comparer, blockBytes, clock: this.clock, observer: this.observer };
   }
 
-  /** Begins to listen, on a Unix socket, on TCP, or both. Rejects with InvalidRequest or Unavailable if it cannot listen on an address. */
+  /**
+   * Begins to listen, on a Unix socket, on TCP, or both.
+   * @throws Refused if another process has the Unix socket, InvalidRequest or Unavailable if it cannot listen on an address
+   */
   async listen(at: ListenOptions): Promise<PeerAddresses> {
     const unixPath = at.unixPath ?? null;
     const tcpHost = at.tcpHost ?? null;
     if (unixPath !== null) {
-      await clearPath(unixPath);
+      const owner = `worker ${this.options.identity.id} (process ${process.pid})`;
+      this.socketPaths.push(await SocketPath.claim(unixPath, owner));
       await this.bind({ path: unixPath });
       await chmod(unixPath, 0o600);
     }
@@ -112,6 +115,7 @@ export class PeerServer {
     for (const connection of this.open) connection.close(new Unavailable('this worker is closing'));
     if (this.open.size > 0) await this.emptied.promise;
     await Promise.all(closed);
+    await Promise.all(this.socketPaths.splice(0).map((path) => path.release()));
   }
 
   private bind(options: net.ListenOptions): Promise<net.Server> {
@@ -164,18 +168,4 @@ export class PeerServer {
     if (!peer) return;
     for (const listener of this.closedListeners) listener(peer.id, peer.incarnation);
   }
-}
-
-async function clearPath(path: string): Promise<void> {
-  const bytes = Buffer.byteLength(path);
-  if (bytes > UNIX_PATH_BYTES) {
-    throw new InvalidRequest(
-      `unixPath: ${path} has ${bytes} bytes; a path of a Unix socket has at most ${UNIX_PATH_BYTES}`,
-      'unixPath',
-    );
-  }
-  const found = await lstat(path).catch(() => null);
-  if (!found) return;
-  if (!found.isSocket()) throw new InvalidRequest(`unixPath: ${path} exists and is not a socket`, 'unixPath');
-  await rm(path, { force: true });
 }

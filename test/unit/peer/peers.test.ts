@@ -1,7 +1,9 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import net from 'node:net';
+import { dirname } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../../src/clock.js';
 import { digestOf } from '../../../src/digest.js';
@@ -568,14 +570,28 @@ describe('listening', () => {
   it('takes the place of a socket that a dead process left, but not of anything else', async () => {
     pair = await Pair.open();
     const left = `${pair.addresses.unixPath}.left`;
-    const other = net.createServer().listen(left);
-    await once(other, 'listening');
+    const dying = `require('net').createServer().listen(${JSON.stringify(left)}, () => process.kill(process.pid, 9))`;
+    spawnSync(process.execPath, ['-e', dying]);
+    expect((await stat(left)).isSocket()).toBe(true);
     await pair.server.listen({ unixPath: left });
-    other.close();
     const file = `${pair.addresses.unixPath}.txt`;
     await writeFile(file, 'kept');
     await expect(pair.server.listen({ unixPath: file })).rejects.toThrow(InvalidRequest);
     expect(await readFile(file, 'utf8')).toBe('kept');
+  });
+
+  it('refuses the socket of another worker or program, and names the worker', async () => {
+    pair = await Pair.open();
+    const path = pair.addresses.unixPath!;
+    await expect(pair.server.listen({ unixPath: path })).rejects.toThrow(Refused);
+    const named = `cannot listen on ${path}: worker ${BOB.id} (process ${process.pid}) has this socket`;
+    await expect(pair.server.listen({ unixPath: path })).rejects.toThrow(named);
+    const other = net.createServer().listen(`${path}.other`);
+    await once(other, 'listening');
+    await expect(pair.server.listen({ unixPath: `${path}.other` })).rejects.toThrow('another process has this socket');
+    other.close();
+    await pair.server.close();
+    expect(readdirSync(dirname(path))).toEqual([]);
   });
 
   it('says which address cannot be had', async () => {

@@ -1,7 +1,6 @@
-import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, basename as nameOf } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RunDirectory } from '../../../../cli/process/run-directory.js';
 
@@ -22,16 +21,42 @@ describe('the folder of a run', () => {
   });
 
   it('is created after removing the folders of ended processes, and no others', () => {
-    const gone = spawnSync(process.execPath, ['-e', '']).pid;
     const uid = process.getuid?.() ?? 0;
-    const stale = join(base, `shoal-${uid}-${gone}-abc`);
-    const others = [`shoal-${uid}-${process.pid}-abc`, `shoal-${uid}-notes`, `shoal-x`, 'other'].map((name) =>
-      join(base, name),
+    const [stale, foreign, unlocked] = [`shoal-${uid}-abcdef`, `shoal-${uid + 1}-abcdef`, `shoal-${uid}-notes`].map(
+      (name) => join(base, name),
     );
-    for (const folder of [stale, ...others]) mkdirSync(folder);
-    RunDirectory.create(base);
-    expect(existsSync(stale)).toBe(false);
-    expect(others.every(existsSync)).toBe(true);
+    for (const folder of [stale!, foreign!, unlocked!]) mkdirSync(folder);
+    for (const folder of [stale!, foreign!]) writeFileSync(join(folder, 'lock'), '');
+    writeFileSync(join(stale!, 'worker-1.sock'), '');
+    const running = RunDirectory.create(base);
+    const second = RunDirectory.create(base);
+    expect(readdirSync(base).sort()).toEqual(
+      [foreign!, unlocked!, running.path, second.path].map((path) => nameOf(path)).sort(),
+    );
+    running.remove();
+    second.remove();
+  });
+
+  it('is removed by the last child of a process that was killed, not while that process lives', () => {
+    const directory = RunDirectory.create(base);
+    RunDirectory.removeIfAbandoned(directory.path);
+    expect(existsSync(directory.path)).toBe(true);
+    const orphaned = join(base, 'orphaned');
+    mkdirSync(orphaned);
+    for (const name of ['lock', 'worker-2.sock']) writeFileSync(join(orphaned, name), '');
+    RunDirectory.removeIfAbandoned(orphaned);
+    expect(existsSync(orphaned)).toBe(true);
+    rmSync(join(orphaned, 'worker-2.sock'));
+    RunDirectory.removeIfAbandoned(orphaned);
+    expect(existsSync(orphaned)).toBe(false);
+    directory.remove();
+  });
+
+  it('needs a folder that may be written to, and says how to name one', () => {
+    const missing = join(base, 'missing');
+    expect(() => RunDirectory.create(missing)).toThrow(
+      new RegExp(`^cannot make a folder for sockets in ${missing}: .*; set TMPDIR to a folder`),
+    );
   });
 
   it('has a path short enough for a Unix socket', () => {

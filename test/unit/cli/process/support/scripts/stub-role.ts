@@ -32,6 +32,7 @@ async function start(): Promise<RunningRole> {
 
 async function startWorker(): Promise<RunningRole> {
   const peers = createSocketServer();
+  if (SHOAL_PEER_SOCKET) rmSync(SHOAL_PEER_SOCKET, { force: true });
   if (SHOAL_PEER_SOCKET) await new Promise<void>((resolve) => peers.listen(SHOAL_PEER_SOCKET, resolve));
   if (STUB_FOLDER) writeFileSync(join(STUB_FOLDER, id), String(process.pid));
   const alive = setInterval(() => {}, 1_000);

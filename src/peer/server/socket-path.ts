@@ -1,0 +1,117 @@
+import { type FileHandle, lstat, open, rm, stat } from 'node:fs/promises';
+import net from 'node:net';
+import { InvalidRequest, Refused } from '../../errors.js';
+import { lockFile } from '../../native/libc.js';
+
+/** The path of a Unix socket, which belongs to one process at a time. */
+
+/** The longest path of a Unix socket on Linux. */
+const UNIX_PATH_BYTES = 107;
+/** Characters of a lock file that an error message shows: the name of its worker. */
+const OWNER_CHARS = 200;
+/** Tries to lock a file that its last owner may be removing. */
+const LOCK_TRIES = 8;
+
+/**
+ * A path that this process may listen on until `release`. The owner holds the lock of a file beside the socket, which the system releases
+ * when the process ends in any way; a socket alone would not show whether its owner lives, or which of two new processes came first.
+ */
+export class SocketPath {
+  /**
+   * Takes the path, and removes the socket that a process left there when it was killed.
+   * @param owner names this process to others that want the path
+   * @throws Refused if a living process has the path, InvalidRequest if no socket can be there
+   */
+  static async claim(path: string, owner: string): Promise<SocketPath> {
+    const bytes = Buffer.byteLength(path);
+    if (bytes > UNIX_PATH_BYTES) {
+      throw new InvalidRequest(
+        `unixPath: ${path} has ${bytes} bytes; a path of a Unix socket has at most ${UNIX_PATH_BYTES}`,
+        'unixPath',
+      );
+    }
+    const claimed = new SocketPath(path, await lock(path));
+    try {
+      await claimed.lock.truncate();
+      await claimed.lock.write(owner, 0);
+      await removeStale(path);
+      return claimed;
+    } catch (error) {
+      await claimed.release();
+      throw error;
+    }
+  }
+
+  private constructor(
+    private readonly path: string,
+    private readonly lock: FileHandle,
+  ) {}
+
+  /** Gives the path up. To be called after the socket is closed. */
+  async release(): Promise<void> {
+    // Before the lock is released, so that no other process's file is removed.
+    await rm(lockOf(this.path), { force: true }).catch(() => {});
+    await this.lock.close();
+  }
+}
+
+function lockOf(path: string): string {
+  return `${path}.lock`;
+}
+
+async function lock(path: string): Promise<FileHandle> {
+  for (let tries = 0; tries < LOCK_TRIES; tries++) {
+    const file = await open(lockOf(path), 'a+', 0o600).catch((error: Error) => {
+      throw new InvalidRequest(
+        `unixPath: cannot make a socket at ${path}: ${error.message}; choose a folder that this user may write to`,
+        'unixPath',
+      );
+    });
+    if (!lockFile(file.fd)) {
+      const owner = await ownerIn(file).finally(() => file.close());
+      throw inUse(path, owner);
+    }
+    if (await isAt(file, lockOf(path))) return file;
+    // The last owner has removed the file meanwhile.
+    await file.close();
+  }
+  throw inUse(path, 'another process');
+}
+
+async function ownerIn(file: FileHandle): Promise<string> {
+  const bytes = Buffer.alloc(OWNER_CHARS);
+  const { bytesRead } = await file.read(bytes, 0, OWNER_CHARS, 0);
+  const owner = bytes.toString('latin1', 0, bytesRead).replace(/[^\x20-\x7e]/g, '');
+  return owner === '' ? 'another process' : owner;
+}
+
+async function isAt(file: FileHandle, path: string): Promise<boolean> {
+  const [held, found] = await Promise.all([file.stat(), stat(path).catch(() => null)]);
+  return found !== null && held.ino === found.ino && held.dev === found.dev;
+}
+
+/** Removes a socket that nobody listens on. */
+async function removeStale(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => null);
+  if (!found) return;
+  if (!found.isSocket()) throw new InvalidRequest(`unixPath: ${path} exists and is not a socket`, 'unixPath');
+  if (await answers(path)) throw inUse(path, 'another process');
+  await rm(path, { force: true });
+}
+
+/** Whether somebody listens on a socket: a program that knows nothing of locks may. */
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect({ path });
+    socket.once('connect', () => resolve(true));
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'ECONNREFUSED' && code !== 'ENOENT'));
+    socket.once('close', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}
+
+function inUse(path: string, owner: string): Refused {
+  return new Refused(
+    `cannot listen on ${path}: ${owner} has this socket; give each worker another --peer-socket, or end the other one`,
+  );
+}
