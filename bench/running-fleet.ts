@@ -10,6 +10,7 @@ export interface UpReady {
   readonly url: string;
   readonly nats: string;
   readonly pid: number;
+  readonly coordinators: readonly { readonly id: string; readonly url: string; readonly pid: number }[];
   readonly workers: readonly { readonly id: string; readonly pid: number }[];
 }
 

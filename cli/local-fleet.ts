@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DEFAULT_RESTART_POLICY, type RestartPolicy } from '../src/actors/restart-policy.js';
 import type { Clock } from '../src/clock.js';
@@ -16,7 +15,7 @@ import { RunDirectory } from './process/run-directory.js';
 import { Supervised, type SupervisedEvent, type SupervisedProcess } from './process/supervised.js';
 import type { Progress } from './progress.js';
 
-/** A fleet on this machine: NATS, a coordinator and workers, kept running. */
+/** A fleet on this machine: NATS, coordinators and workers, kept running. */
 
 /** The dependencies of `LocalFleet`. */
 export interface LocalFleetPorts {
@@ -34,8 +33,9 @@ export interface LocalFleetPorts {
 }
 
 export interface FleetAddresses {
-  readonly url: string;
   readonly nats: string;
+  /** At least one. */
+  readonly coordinators: readonly { readonly id: string; readonly url: string; readonly pid: number }[];
   readonly workers: readonly { readonly id: string; readonly pid: number }[];
 }
 
@@ -43,15 +43,15 @@ const POLL_MS = 100;
 /** A worker is the fleet's capacity, so the pauses before its restarts stay short. */
 const WORKER_RESTART_POLICY: RestartPolicy = { ...DEFAULT_RESTART_POLICY, ceilingMs: 2_000 };
 
-/** Runs NATS, one coordinator and some workers on this machine, each in its own process, and restarts them until stopped. */
+/** Runs NATS, coordinators and workers on this machine, each in its own process, and restarts them until stopped. */
 export class LocalFleet {
-  /** Rejects when NATS, the coordinator or the last worker has been given up. */
+  /** Rejects when NATS, the last coordinator or the last worker has been given up. */
   readonly failed: Promise<never>;
   private fail!: (error: Error) => void;
   private readonly aborted = new AbortController();
+  private readonly coordinators = new Map<string, Supervised>();
   private readonly workers = new Map<string, Supervised>();
   private readonly down = new Set<string>();
-  private coordinator: Supervised | null = null;
   private nats: Supervised | null = null;
   private directory: RunDirectory | null = null;
 
@@ -73,21 +73,28 @@ export class LocalFleet {
     const nats = await this.startNats();
     this.checkAborted();
     this.directory = RunDirectory.create();
+    const variables = natsVariables(nats);
     const ids = Array.from({ length: this.config.workers }, (_, index) => `worker-${index + 1}`);
-    const [url] = await Promise.all([
-      this.startCoordinator(natsVariables(nats)),
-      ...ids.map((id) => this.startWorker(id, natsVariables(nats))),
-    ]);
-    await Promise.race([this.untilServing(url, ids), this.failed]);
-    const workers = ids.map((id) => ({ id, pid: this.workers.get(id)?.pid ?? 0 }));
-    return { url, nats: nats.url, workers };
+    const serving = ids.map((id) => this.startWorker(id, variables));
+    const listening = this.config.ports.map((port, index) =>
+      this.startCoordinator(`coordinator-${index + 1}`, port, variables),
+    );
+    const [coordinators] = await Promise.all([Promise.all(listening), Promise.all(serving)]);
+    this.ports.progress.step('fleet', 'waiting until all workers serve');
+    const known = coordinators.map(({ url }) => this.untilServing(url, ids));
+    await Promise.race([Promise.all(known), this.failed]);
+    return {
+      nats: nats.url,
+      coordinators: coordinators.map(({ id, url }) => ({ id, url, pid: this.coordinators.get(id)?.pid ?? 0 })),
+      workers: ids.map((id) => ({ id, pid: this.workers.get(id)?.pid ?? 0 })),
+    };
   }
 
-  /** Stops the workers, then the coordinator, then NATS, each gracefully and within a limit. Leaves nothing behind. */
+  /** Stops the workers, then the coordinators, then NATS, each gracefully and within a limit. Leaves nothing behind. */
   async stop(): Promise<void> {
     this.aborted.abort();
-    await Promise.all([...this.workers.values()].map((worker) => worker.stop()));
-    await this.coordinator?.stop();
+    for (const roles of [this.workers, this.coordinators])
+      await Promise.all([...roles.values()].map((role) => role.stop()));
     await this.nats?.stop();
     this.directory?.remove();
   }
@@ -95,7 +102,7 @@ export class LocalFleet {
   /** Kills everything at once. */
   kill(): void {
     this.aborted.abort();
-    for (const process of [...this.workers.values(), this.coordinator, this.nats]) process?.kill();
+    for (const process of [...this.workers.values(), ...this.coordinators.values(), this.nats]) process?.kill();
     this.directory?.remove();
   }
 
@@ -118,38 +125,41 @@ export class LocalFleet {
     return server;
   }
 
-  private async startCoordinator(nats: Record<string, string>): Promise<string> {
-    // A restarted coordinator listens on the same port as before, even if the system chose that port.
-    let port: Record<string, string> = {};
-    this.coordinator = this.supervise('coordinator', () =>
-      this.child('coordinator', 'coordinator', {
+  private async startCoordinator(
+    id: string,
+    port: number,
+    nats: Record<string, string>,
+  ): Promise<{ readonly id: string; readonly url: string }> {
+    let ownPort = String(port);
+    const coordinator = this.supervise(id, () =>
+      this.child(id, 'coordinator', {
         ...this.config.coordinator,
         ...nats,
-        ...port,
-        SHOAL_COORDINATOR_ID: 'coordinator',
+        SHOAL_PORT: ownPort,
+        SHOAL_COORDINATOR_ID: id,
         SHOAL_SECRET: this.ports.secret,
       }),
     );
-    const url = readUrl(await this.coordinator.start());
-    port = { SHOAL_PORT: url.port === '' ? '80' : url.port };
-    return url.origin;
+    this.coordinators.set(id, coordinator);
+    const url = readUrl(await coordinator.start());
+    // A restarted coordinator listens on the same port as before, even if the system chose that port.
+    ownPort = url.port === '' ? '80' : url.port;
+    return { id, url: url.origin };
   }
 
   private async startWorker(id: string, nats: Record<string, string>): Promise<void> {
     const socket = this.directory!.file(`${id}.sock`);
     const disk = this.config.worker.SHOAL_DISK_CACHE_DIR;
-    const worker = this.superviseWorker(id, () => {
-      // A killed worker leaves its socket behind.
-      rmSync(socket, { force: true });
-      return this.child(id, 'worker', {
+    const worker = this.superviseWorker(id, () =>
+      this.child(id, 'worker', {
         ...this.config.worker,
         ...nats,
         SHOAL_WORKER_ID: id,
         SHOAL_SECRET: this.ports.secret,
         SHOAL_PEER_SOCKET: socket,
         ...(disk === undefined ? {} : { SHOAL_DISK_CACHE_DIR: join(disk, id) }),
-      });
-    });
+      }),
+    );
     this.workers.set(id, worker);
     await worker.start();
   }
@@ -186,8 +196,8 @@ export class LocalFleet {
     if (event.type === 'given-up') {
       progress.step(name, `ended too often: ${event.exit.reason}; not restarting it`);
       this.down.add(name);
-      const someWorker = [...this.workers.keys()].some((id) => !this.down.has(id));
-      if (!this.workers.has(name) || !someWorker)
+      const alike = [this.workers, this.coordinators].find((roles) => roles.has(name)) ?? new Map<string, Supervised>();
+      if ([...alike.keys()].every((id) => this.down.has(id)))
         this.fail(new Unavailable(`cannot keep ${name} running: ${event.exit.reason}`));
     }
   }
@@ -195,7 +205,6 @@ export class LocalFleet {
   private async untilServing(url: string, ids: readonly string[]): Promise<void> {
     const client = new CoordinatorClient(url, this.config.apiKeys[0] ?? null);
     const deadlineMs = this.ports.clock.now() + limits.PROCESS_READY_MS;
-    this.ports.progress.step('fleet', 'waiting until all workers serve');
     for (;;) {
       const missing = await this.missing(client, ids);
       if (missing === null) return;
@@ -209,7 +218,7 @@ export class LocalFleet {
 
   /** The reason why the fleet is not ready yet; null if it is. */
   private async missing(client: CoordinatorClient, ids: readonly string[]): Promise<string | null> {
-    if (!(await client.isReady())) return 'the coordinator is not ready';
+    if (!(await client.isReady())) return 'a coordinator is not ready';
     const fleet = await client.fleet().catch((error: Error) => error.message);
     if (typeof fleet === 'string') return fleet;
     const serving = new Set(fleet.workers.filter((worker) => worker.state === 'serving').map((worker) => worker.id));
@@ -227,7 +236,7 @@ function natsVariables(nats: NatsAccess): Record<string, string> {
   };
 }
 
-/** The coordinator's address from its ready message, with a wildcard replaced by loopback. */
+/** A coordinator's address from its ready message, with a wildcard replaced by loopback. */
 function readUrl(ready: unknown): URL {
   const text = typeof ready === 'object' && ready !== null && 'url' in ready ? ready.url : null;
   if (typeof text !== 'string' || !URL.canParse(text))

@@ -22,7 +22,7 @@ interface CommandSpec {
 const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'up',
-    help: 'Start NATS, a coordinator and workers on this machine. Ctrl-C stops them.',
+    help: 'Start NATS, coordinators and workers on this machine. Ctrl-C stops them.',
     options: OPTIONS,
     load: async () => (await import('./up.js')).up,
   },

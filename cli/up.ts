@@ -96,21 +96,23 @@ function announceStart(config: UpConfig, device: DeviceChoice, progress: Progres
 }
 
 function announceReady(addresses: FleetAddresses, config: UpConfig, context: CommandContext, progress: Progress): void {
+  const { url } = addresses.coordinators[0]!;
   if (config.json) {
-    const { url, nats, workers } = addresses;
-    context.io.out(`${JSON.stringify({ ready: true, url, nats, pid: process.pid, workers })}\n`);
+    const { nats, coordinators, workers } = addresses;
+    context.io.out(`${JSON.stringify({ ready: true, url, nats, pid: process.pid, coordinators, workers })}\n`);
     return;
   }
+  const apis = addresses.coordinators.map((coordinator) => `${coordinator.url}/v1`);
   progress.line(`
 ready
-  API            ${addresses.url}/v1
-  fleet          ${addresses.url}/v1/fleet, or: shoal status --url ${addresses.url}
-  metrics        ${addresses.url}/metrics
+  API            ${apis.join('\n                 ')}
+  fleet          ${url}/v1/fleet, or: shoal status --url ${url}
+  metrics        ${url}/metrics
   NATS           ${addresses.nats}
 
 Run this request twice. The second answer reuses the K/V of the first: see cached_tokens.
 
-${exampleRequest(addresses.url, config)}
+${exampleRequest(url, config)}
 
 Ctrl-C stops the fleet.`);
 }

@@ -7,8 +7,9 @@ import { WORKER_OPTIONS } from './worker-options.js';
 
 /** Every option: flag, variable, default, meaning. */
 
-/** Limits on the workers that `shoal up` starts, and on the homes of a block. */
+/** Limits on the workers and coordinators that `shoal up` starts, and on the homes of a block. */
 const LOCAL_WORKERS = 64;
+const LOCAL_COORDINATORS = 16;
 const REPLICAS = 16;
 /** Limit on the NATS servers that are named; a cluster tells its clients of others. */
 const NATS_SERVERS = 16;
@@ -44,6 +45,15 @@ export const OPTIONS = {
     default: '3',
     commands: ['up'],
     help: 'Number of workers to start on this machine.',
+  }),
+  coordinators: option({
+    flag: 'coordinators',
+    variable: 'SHOAL_COORDINATORS',
+    placeholder: 'N',
+    type: types.wholeNumber(1, LOCAL_COORDINATORS),
+    default: '1',
+    commands: ['up'],
+    help: 'Number of coordinators to start on this machine. They listen on --port and the ports after it; with --port 0 each takes a free port.',
   }),
   model: option({
     flag: 'model',

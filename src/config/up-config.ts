@@ -5,13 +5,14 @@ import { modelFolder } from './model-folder.js';
 import { type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
 import { defaultCacheBytes, defaultThreads } from './worker-config.js';
+import { WrongUsage } from './wrong-usage.js';
 
 /** The configuration of `shoal up`, and the variables that it passes to its children. */
 export interface UpConfig {
   readonly workers: number;
   readonly host: string;
-  /** 0 takes a free port. */
-  readonly port: number;
+  /** The port of each coordinator. 0 takes a free port. */
+  readonly ports: readonly number[];
   /** The NATS server to use; null to start one. */
   readonly nats: NatsAccess | null;
   /** The nats-server program to start; null to search for it. */
@@ -45,6 +46,19 @@ function withoutComputed(variables: Readonly<Record<string, string>>): Record<st
   return Object.fromEntries(Object.entries(variables).filter(([variable]) => !COMPUTED.includes(variable)));
 }
 
+const HIGHEST_PORT = 65_535;
+
+/** The ports of the coordinators: `port` and those after it, or 0 for each if `port` is 0. @throws WrongUsage */
+function coordinatorPorts({ port, coordinators }: Pick<Values, 'port' | 'coordinators'>): readonly number[] {
+  const last = port + coordinators - 1;
+  if (port !== 0 && last > HIGHEST_PORT) {
+    throw new WrongUsage(
+      `--port (SHOAL_PORT): must be at most ${HIGHEST_PORT + 1 - coordinators} for ${coordinators} coordinators, got ${port}`,
+    );
+  }
+  return Array.from({ length: coordinators }, (_, index) => (port === 0 ? 0 : port + index));
+}
+
 /** Whether an address is reachable only from this machine. @internal exported for tests. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
@@ -65,7 +79,7 @@ export function upConfig(
   return {
     workers: values.workers,
     host: values.host,
-    port: values.port,
+    ports: coordinatorPorts(values),
     nats: values.nats === null ? null : natsAccess(values.nats, values),
     natsServer: values.natsServer,
     secret: clusterSecret(values),

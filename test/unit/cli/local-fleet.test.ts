@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LocalFleet, type LocalFleetPorts } from '../../../cli/local-fleet.js';
 import type { EmbeddedServer } from '../../../cli/nats/embedded-server.js';
 import type { NatsCommand } from '../../../cli/nats/nats-process.js';
@@ -37,6 +37,7 @@ describe('a fleet of processes on one machine', () => {
   let compiled: Compiled;
   let door: Door;
   let folder: string;
+  let temporary: string;
   let lines: string[];
   let nats: FakeNats;
   let fleet: LocalFleet | null;
@@ -49,6 +50,8 @@ describe('a fleet of processes on one machine', () => {
   beforeEach(async () => {
     door = await Door.open();
     folder = mkdtempSync(join(tmpdir(), 'shoal-test-'));
+    temporary = mkdtempSync(join(tmpdir(), 'shoal-test-'));
+    vi.stubEnv('TMPDIR', temporary);
     lines = [];
     onLine = () => {};
     nats = new FakeNats();
@@ -57,7 +60,8 @@ describe('a fleet of processes on one machine', () => {
   afterEach(async () => {
     fleet?.kill();
     await door.close();
-    rmSync(folder, { recursive: true, force: true });
+    vi.unstubAllEnvs();
+    for (const path of [folder, temporary]) rmSync(path, { recursive: true, force: true });
   });
 
   function make(flags: Record<string, string> = {}, environment: Record<string, string> = {}): LocalFleet {
@@ -86,16 +90,17 @@ describe('a fleet of processes on one machine', () => {
     });
   }
 
-  /** The run directories of this process. */
-  const runFolders = () =>
-    readdirSync(tmpdir()).filter((name) => name.startsWith(`shoal-${process.getuid?.()}-${process.pid}-`));
+  /** The run directories, in a folder of their own. */
+  const runFolders = () => readdirSync(temporary);
 
   it('starts, reports its addresses, and leaves no process, socket or folder when stopped', async () => {
     const running = make();
     const addresses = await running.start();
     expect(addresses).toMatchObject({
-      url: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
       nats: 'nats://127.0.0.1:4',
+      coordinators: [
+        { id: 'coordinator-1', url: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/), pid: expect.any(Number) },
+      ],
     });
     const visitors = [await door.next(), await door.next(), await door.next()];
     const workers = visitors.filter((visitor) => visitor.id.startsWith('worker-')).map(({ id, pid }) => ({ id, pid }));
@@ -103,7 +108,7 @@ describe('a fleet of processes on one machine', () => {
       workers.sort((a, b) => a.id.localeCompare(b.id)),
     );
     expect(runFolders()).toHaveLength(1);
-    expect(readdirSync(join(tmpdir(), runFolders()[0]!)).sort()).toEqual(['worker-1.sock', 'worker-2.sock']);
+    expect(readdirSync(join(temporary, runFolders()[0]!)).sort()).toEqual(['lock', 'worker-1.sock', 'worker-2.sock']);
     await running.stop();
     await door.empty();
     expect(runFolders()).toEqual([]);
@@ -127,14 +132,16 @@ describe('a fleet of processes on one machine', () => {
   });
 
   it('restarts a coordinator on the same port', async () => {
-    const running = make({ workers: '1' });
-    const { url } = await running.start();
-    const visitors = [await door.next(), await door.next()];
-    const back = said('coordinator', 'started');
-    process.kill(visitors.find((visitor) => visitor.id === 'coordinator')!.pid, 'SIGKILL');
+    const running = make({ workers: '1', coordinators: '2' });
+    const { coordinators } = await running.start();
+    expect(coordinators.map(({ id }) => id)).toEqual(['coordinator-1', 'coordinator-2']);
+    const [first, second] = coordinators;
+    const back = said('coordinator-2', 'started');
+    process.kill(second!.pid, 'SIGKILL');
     await back;
-    expect((await fetch(`${url}/health/ready`)).status).toBe(200);
+    for (const { url } of [first!, second!]) expect((await fetch(`${url}/health/ready`)).status).toBe(200);
     await running.stop();
+    await door.empty();
   });
 
   it('restarts NATS with the same port and credentials', async () => {

@@ -230,6 +230,15 @@ describe('the configuration of shoal up', () => {
     expect(small.worker).toMatchObject({ SHOAL_CACHE_BYTES: String(GiB / 4), SHOAL_THREADS: '2' });
   });
 
+  it('gives each coordinator a port: the given one and those after it, or a free one', () => {
+    expect(up().ports).toEqual([8080]);
+    expect(up({ coordinators: '3' }, { SHOAL_PORT: '9000' }).ports).toEqual([9000, 9001, 9002]);
+    expect(up({ port: '0' }, { SHOAL_COORDINATORS: '2' }).ports).toEqual([0, 0]);
+    expect(() => up({ port: '65535', coordinators: '2' })).toThrow(
+      '--port (SHOAL_PORT): must be at most 65534 for 2 coordinators, got 65535',
+    );
+  });
+
   it('allows routing by default on loopback addresses only', () => {
     expect(up().coordinator.SHOAL_ALLOW_ROUTING).toBe('1');
     expect(up({ host: '0.0.0.0' }).coordinator.SHOAL_ALLOW_ROUTING).toBe('0');
