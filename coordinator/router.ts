@@ -21,6 +21,7 @@ import type { PoisonGuard } from './poison/poison-guard.js';
 import { instanceOf } from './poison/trial.js';
 import { type Attempt, Turn } from './poison/turn.js';
 import { Prefills } from './prefills.js';
+import { RESTART_WAIT_MS, Restarts } from './restarts.js';
 
 /** Chooses the worker for each request, and follows the request to its end. */
 
@@ -57,6 +58,7 @@ export class Router {
   private readonly prefills: Prefills;
   private readonly outages: Outages;
   private readonly offered: OfferedContext;
+  private readonly restarts: Restarts;
   /** By worker, the checks of placements whose prefill has ended but whose blocks the index may not know yet. */
   private readonly unindexed = new Map<string, Set<() => void>>();
   private placements = 0;
@@ -72,6 +74,7 @@ export class Router {
     roster.listen((effect) => {
       if (effect.type === 'dead' || effect.type === 'left') this.inFlight.gone(effect.id);
     });
+    this.restarts = new Restarts(options.roster, options.clock);
   }
 
   generate(request: FleetRequest, signal: AbortSignal): AsyncIterable<FleetEvent> {
@@ -147,6 +150,7 @@ export class Router {
     const turn = new Turn(attempt, this.options);
     let untilMs: number | null = null;
     let routesUntilMs: number | null = null;
+    let restartsUntilMs: number | null = null;
     for (;;) {
       this.options.poison.check(prompt);
       this.checkContext(attempt);
@@ -167,10 +171,13 @@ export class Router {
       const allowed = routed.filter(({ worker }) => pinned === null || worker === pinned);
       const best = allowed.find(({ worker }) => gate.allows(worker));
       if (!best) {
-        const mayCome = allowed.length > 0 || (pinned === null && failures.lost.length > 0);
-        if (mayCome && turn.mayWait(allowed.length > 0)) {
+        if (allowed.length > 0 && turn.mayWait) {
           await turn.wait(signal);
           continue;
+        }
+        if (pinned === null && routed.length === 0 && this.mayComeBack(failures)) {
+          restartsUntilMs ??= clock.now() + RESTART_WAIT_MS;
+          if (await this.restarts.wait(restartsUntilMs, signal)) continue;
         }
         if (candidates.length === 0 && failures.tried.size === 0) this.refuseUnlessNobodyServes(attempt);
         if (pinned === null || tried.has(pinned)) return null;
@@ -182,6 +189,11 @@ export class Router {
       if (clock.now() >= untilMs) return this.placed(best, attempt);
       await this.prefills.waitForEnd(best.awaits, RERANK_INTERVAL_MS, signal);
     }
+  }
+
+  /** Whether to wait for a worker while none can take the request. Where the only workers refused it, waiting is no remedy. */
+  private mayComeBack({ lost, tried }: Failures): boolean {
+    return lost.length > 0 || (tried.size === 0 && this.restarts.expected);
   }
 
   /** Throws `InvalidRequest` if no worker, or not the one that the request names, offers a context that is long enough. */

@@ -13,8 +13,6 @@ const COPY_WAIT_MS = 1_000;
 const COPY_WORKERS = 2;
 /** How long a suspect waits for a worker without other suspects, before it shares one. */
 const PROBATION_WAIT_MS = 60_000;
-/** How long a request that lost its worker waits for another one to serve. */
-const RESTART_WAIT_MS = 15_000;
 /** Interval at which a waiting attempt looks again, even if nothing was reported. */
 const POLL_MS = 500;
 
@@ -70,9 +68,9 @@ export class Turn {
     return { allows: (worker) => running.has(worker) || running.size < COPY_WORKERS };
   }
 
-  /** Whether the attempt may wait longer. `suspected`: workers serve, but run other suspects, or the prompt's copies run elsewhere. */
-  mayWait(suspected: boolean): boolean {
-    return this.waitedMs < (suspected ? PROBATION_WAIT_MS : RESTART_WAIT_MS);
+  /** Whether the attempt may wait longer for a worker that serves, but runs other suspects. */
+  get mayWait(): boolean {
+    return this.waitedMs < PROBATION_WAIT_MS;
   }
 
   /** Resolves when the answer of `gate` may have changed. */

@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FleetEvent, FleetRequest } from '../../../coordinator/fleet.js';
+import { LISTEN_FOR_MEMBERS_MS, RESTART_EXPECTED_MS, RESTART_WAIT_MS, WAITING_REQUESTS } from '../../../coordinator/restarts.js';
 import { blockKeys, packKeys, rootSeed } from '../../../src/core/key.js';
 import { Cancelled, InvalidRequest, Overloaded, Unavailable } from '../../../src/errors.js';
 import { BLOCK_TOKENS } from '../../../src/limits.js';
 import { GenerateRequest, unpackTokens } from '../../../src/protocol/generate.js';
+import { encode } from '../../../src/wire/msgpack.js';
 import { FINGERPRINT } from '../../support/announcement.js';
 import { deferred } from '../actors/world.js';
 import { GREEDY, TEN_TOKENS } from '../engine/support/rig.js';
@@ -425,14 +427,88 @@ describe('a router', () => {
     expect(its.error).toBeInstanceOf(Overloaded);
   });
 
-  it('is Unavailable at once if no worker serves', async () => {
+  it('is Unavailable at once if no worker serves, and none is expected back', async () => {
+    await hive.pass(LISTEN_FOR_MEMBERS_MS);
+    const failed = async () => {
+      const its = run(prompt(1));
+      await hive.pass(1);
+      return its.error;
+    };
+    expect(await failed()).toBeInstanceOf(Unavailable);
+    const a = await hive.add('a', { state: 'draining' });
+    expect(await failed()).toBeInstanceOf(Unavailable);
+    a.bus.publish(hive.subjects.leave, encode({ id: 'a', incarnation: a.says.incarnation }));
+    await a.die();
+    expect(await failed()).toBeInstanceOf(Unavailable);
+    const b = await hive.add('b');
+    await b.die();
+    await hive.pass(RESTART_EXPECTED_MS + 4_000);
+    expect(await failed()).toBeInstanceOf(Unavailable);
+  });
+
+  it('waits for the workers that a coordinator has not heard yet when it starts', async () => {
     const its = run(prompt(1));
-    await hive.pass(1);
-    expect(its.error).toBeInstanceOf(Unavailable);
-    await hive.add('a', { state: 'draining' });
-    const other = run(prompt(1));
-    await hive.pass(1);
-    expect(other.error).toBeInstanceOf(Unavailable);
+    await hive.pass(400);
+    await hive.add('a');
+    await hive.pass(100);
+    expect(startedBy(its)).toBe('a');
+  });
+
+  it('lets a request wait that finds out that all workers are gone', async () => {
+    for (const worker of [await hive.add('a'), await hive.add('b')]) await worker.die();
+    await hive.pass(400);
+    const its = run(prompt(1));
+    await hive.pass(6_000);
+    expect([its.over, its.events]).toEqual([false, []]);
+    await hive.add('b', { incarnation: '0002', generation: 2 });
+    await hive.pass(1_000);
+    expect(startedBy(its)).toBe('b');
+  });
+
+  describe('while all workers restart', () => {
+    let waiting: Run;
+
+    beforeEach(async () => {
+      const workers = [await hive.add('a'), await hive.add('b')];
+      for (const worker of workers) await worker.die();
+      // A coordinator that hears none of several workers doubts itself at first.
+      await hive.pass(12_000);
+      expect(hive.roster.members().map(({ state }) => state)).toEqual(['dead', 'dead']);
+      waiting = run(prompt(1));
+      await hive.pass(5_000);
+      expect(waiting.over).toBe(false);
+    });
+
+    it('lets a request wait for the first that is back', async () => {
+      const back = { incarnation: '0002', generation: 2 };
+      const b = await hive.add('b', { ...back, state: 'starting' });
+      await hive.pass(400);
+      expect(waiting.over).toBe(false);
+      Object.assign(b.over, { state: 'serving' });
+      await hive.pass(400);
+      expect(startedBy(waiting)).toBe('b');
+    });
+
+    it('fails it after a while', async () => {
+      await hive.pass(RESTART_WAIT_MS - 5_000);
+      expect(waiting.error).toBeInstanceOf(Unavailable);
+    });
+
+    it('cancels it when its client disconnects', async () => {
+      waiting.abort.abort();
+      await hive.pass(1);
+      expect(waiting.error).toBeInstanceOf(Cancelled);
+    });
+
+    it('lets a limited number of requests wait', async () => {
+      const others = Array.from({ length: WAITING_REQUESTS }, () => run(prompt(1)));
+      await hive.clock.advance(1);
+      expect(others.filter(({ over }) => over).map(({ error }) => error)).toEqual([
+        new Unavailable(
+          `no worker is serving, and ${WAITING_REQUESTS} requests wait for one already; retry when /health/ready returns 200`,
+        ),
+      ]);
+    });
   });
 
   it('cancels the work on the worker when a client disconnects', async () => {
