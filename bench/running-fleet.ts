@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { callHttp } from '../cli/call-http.js';
 import { Unavailable } from '../src/errors.js';
 
 /** A fleet in processes of its own, started by `shoal up --json`. */
@@ -59,7 +60,7 @@ export class RunningFleet {
   }
 
   post(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {
-    return fetch(`${this.url}${path}`, {
+    return callHttp(new URL(path, this.url), {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...headers },
       body: JSON.stringify(body),

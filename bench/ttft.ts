@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { callHttp } from '../cli/call-http.js';
 import { BareLoop } from './bare-loop.js';
 import { benchGraph, benchModel, benchThreads, randomTokens } from './bench-model.js';
 import { type Streamed, streamed } from './first-token.js';
@@ -119,7 +120,7 @@ async function quiet(fleet: RunningFleet): Promise<void> {
   let before = '';
   for (let same = 0; same < 3; ) {
     await new Promise((resolve) => setTimeout(resolve, 100));
-    const response = await fetch(`${fleet.url}/v1/fleet`);
+    const response = await callHttp(new URL('/v1/fleet', fleet.url));
     const { workers } = (await response.json()) as { workers: { blocks: number; running: number; waiting: number }[] };
     const now = JSON.stringify(workers.map(({ blocks, running, waiting }) => [blocks, running + waiting]));
     same = now === before && workers.every(({ running, waiting }) => running + waiting === 0) ? same + 1 : 0;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Unavailable } from '../src/errors.js';
+import { callHttp } from './call-http.js';
 
 const Row = z.looseObject({
   id: z.string(),
@@ -84,7 +85,7 @@ export class CoordinatorClient {
   }
 
   private request(method: string, path: string, body?: unknown): Promise<Response> {
-    return fetch(new URL(path, this.url), {
+    return callHttp(new URL(path, this.url), {
       method,
       headers: {
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),

@@ -1,5 +1,6 @@
 import { readValues } from '../src/config/config.js';
 import { Unavailable } from '../src/errors.js';
+import { callHttp } from './call-http.js';
 import type { CommandContext } from './context.js';
 
 /** `shoal health` waits so long for an answer. */
@@ -12,7 +13,7 @@ const HEALTH_ANSWER_MS = 4_000;
 export async function health(context: CommandContext): Promise<number> {
   const { url } = readValues('health', context);
   const asked = new URL('/health/ready', url);
-  const response = await fetch(asked, { signal: AbortSignal.timeout(HEALTH_ANSWER_MS) }).catch((error: unknown) => {
+  const response = await callHttp(asked, { signal: AbortSignal.timeout(HEALTH_ANSWER_MS) }).catch((error: unknown) => {
     const why = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
     throw new Unavailable(`cannot reach ${asked}: ${why}; set --url to the address of a coordinator or worker`);
   });

@@ -1,0 +1,55 @@
+import { Agent, type IncomingMessage, request as requestHttp } from 'node:http';
+import { request as requestHttps, Agent as TlsAgent } from 'node:https';
+import { hostname, networkInterfaces } from 'node:os';
+import { Readable } from 'node:stream';
+
+/** Calls coordinators and workers over HTTP: those of this machine without a proxy, whatever the environment names. */
+
+export interface HttpCall {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly signal?: AbortSignal;
+}
+
+// With NODE_USE_ENV_PROXY, `fetch` and Node's global agents send requests through the proxy of HTTP_PROXY, unless NO_PROXY names the host. A
+// proxy would look for the loopback address on its own machine.
+const agents = { 'http:': new Agent(), 'https:': new TlsAgent() } as const;
+
+/** Sends a request, as `fetch` does. A call to this machine goes there directly; any other may go through a proxy. */
+export function callHttp(url: URL, call: HttpCall = {}): Promise<Response> {
+  return isThisMachine(url.hostname) ? callDirectly(url, call) : fetch(url, call);
+}
+
+/** Whether a host in a URL is loopback or one of this machine's addresses. @internal exported for tests. */
+export function isThisMachine(host: string): boolean {
+  const name = host.replace(/^\[(.*)\]$/, '$1').toLowerCase();
+  if (name === 'localhost' || name.endsWith('.localhost') || name === hostname().toLowerCase()) return true;
+  if (/^127(\.\d{1,3}){3}$/.test(name) || name === '::1') return true;
+  return Object.values(networkInterfaces()).some((addresses) => addresses?.some(({ address }) => address === name));
+}
+
+function callDirectly(url: URL, { method = 'GET', headers = {}, body, signal }: HttpCall): Promise<Response> {
+  const tls = url.protocol === 'https:';
+  const request = tls ? requestHttps : requestHttp;
+  const options = { method, headers, agent: agents[tls ? 'https:' : 'http:'], ...(signal && { signal }) };
+  return new Promise((resolve, reject) => {
+    request(url, options, (message) => resolve(responseOf(message)))
+      // As `fetch` does, with the reason as the cause.
+      .on('error', (error) => reject(new TypeError('the request failed', { cause: signal?.reason ?? error })))
+      .end(body);
+  });
+}
+
+/** Statuses whose responses have no body. */
+const BODILESS = [204, 205, 304];
+
+function responseOf(message: IncomingMessage): Response {
+  const { statusCode: status = 500, statusMessage: statusText = '' } = message;
+  const headers = Object.entries(message.headersDistinct).flatMap(([name, values]) =>
+    (values ?? []).map((value): [string, string] => [name, value]),
+  );
+  if (BODILESS.includes(status)) message.resume();
+  const body = BODILESS.includes(status) ? null : (Readable.toWeb(message) as ReadableStream<Uint8Array>);
+  return new Response(body, { status, statusText, headers });
+}
