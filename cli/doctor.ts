@@ -2,6 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatByteSize } from '../src/config/byte-size.js';
 import { readValues } from '../src/config/config.js';
+import { isServiceVariable } from '../src/config/kubernetes.js';
 import { readMachine } from '../src/config/machine.js';
 import { modelFolder } from '../src/config/model-folder.js';
 import { OPTIONS } from '../src/config/options.js';
@@ -133,7 +134,7 @@ async function modelFinding(named: string | null): Promise<Finding> {
 export function unknownVariables(environment: Readonly<Record<string, string | undefined>>): Finding[] {
   const known = new Set([...Object.values(OPTIONS), ...Object.values(SYNTH_OPTIONS)].map((spec) => spec.variable));
   return Object.keys(environment)
-    .filter((name) => name.startsWith('SHOAL_') && !known.has(name))
+    .filter((name) => name.startsWith('SHOAL_') && !known.has(name) && !isServiceVariable(name, environment))
     .map((name) => ({
       name: 'variable',
       state: 'warning' as const,

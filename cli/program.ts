@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
+import { serviceVariables } from '../src/config/kubernetes.js';
 import type { Command as CommandName, OptionTable } from '../src/config/option.js';
 import { OPTIONS } from '../src/config/options.js';
 import { packageVersion } from '../src/config/package-root.js';
@@ -7,6 +8,8 @@ import { WrongUsage } from '../src/config/wrong-usage.js';
 import type { CommandContext, CommandRun } from './context.js';
 
 /** All commands, and the way from command-line arguments to an exit code; knows commander. */
+
+type World = Pick<CommandContext, 'environment' | 'io'>;
 
 interface CommandSpec {
   readonly name: CommandName | 'version' | 'options';
@@ -101,7 +104,7 @@ const COMMANDS: readonly CommandSpec[] = [
 ];
 
 /** Runs one command line. Resolves with the exit code: 0 done, 1 failed, 2 wrong usage. Never rejects. */
-export async function run(argv: readonly string[], world: Pick<CommandContext, 'environment' | 'io'>): Promise<number> {
+export async function run(argv: readonly string[], world: World): Promise<number> {
   let code = 0;
   const program = build(world, (exitCode) => {
     code = exitCode;
@@ -116,7 +119,7 @@ export async function run(argv: readonly string[], world: Pick<CommandContext, '
   }
 }
 
-function build(world: Pick<CommandContext, 'environment' | 'io'>, done: (code: number) => void): Command {
+function build(world: World, done: (code: number) => void): Command {
   const program = new Command('shoal')
     .description('A fleet of workers that share the K/V of prompt prefixes.')
     .version(packageVersion(), '-V, --version', 'Show the version.')
@@ -133,12 +136,7 @@ function build(world: Pick<CommandContext, 'environment' | 'io'>, done: (code: n
   return program;
 }
 
-function add(
-  parent: Command,
-  spec: CommandSpec,
-  world: Pick<CommandContext, 'environment' | 'io'>,
-  done: (code: number) => void,
-): void {
+function add(parent: Command, spec: CommandSpec, world: World, done: (code: number) => void): void {
   const command = parent.command(spec.name.split(' ').at(-1)!, { hidden: spec.hidden ?? false }).description(spec.help);
   if (spec.argument) command.argument(...spec.argument);
   for (const option of Object.values(spec.options)) {
@@ -151,6 +149,18 @@ function add(
   }
   command.action(async () => {
     const execute = await spec.load();
-    done(await execute({ ...world, flags: command.opts(), args: command.args }));
+    const environment = withoutServices(spec, world);
+    done(await execute({ ...world, environment, flags: command.opts(), args: command.args }));
   });
+}
+
+/** The environment without the values that Kubernetes gave to variables of options, which is logged in one line. */
+function withoutServices({ name, options }: CommandSpec, { environment, io }: World): World['environment'] {
+  const services = serviceVariables(options, environment);
+  const named = Object.entries(services).map(([variable, value]) => `${variable}=${value}`);
+  if (named.length === 0) return environment;
+  const what = `ignoring ${named.join(', ')}: Kubernetes sets such values for a Service; to stop it, set enableServiceLinks: false in the pod`;
+  const line = { level: 'warn', time: new Date().toISOString(), role: name, msg: what };
+  io.err(name === 'coordinator' || name === 'worker' ? `${JSON.stringify(line)}\n` : `shoal: ${what}\n`);
+  return Object.fromEntries(Object.entries(environment).filter(([variable]) => !(variable in services)));
 }
