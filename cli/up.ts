@@ -5,6 +5,8 @@ import { readUpConfig } from '../src/config/config.js';
 import { packageVersion } from '../src/config/package-root.js';
 import type { UpConfig } from '../src/config/up-config.js';
 import { chooseDevice, type DeviceChoice, surveyDevices } from '../src/device/choose.js';
+import { Unavailable } from '../src/errors.js';
+import { openFilesFault } from '../src/open-files.js';
 import { SystemRandom } from '../src/random.js';
 import type { CommandContext } from './context.js';
 import { Interrupts } from './interrupts.js';
@@ -14,10 +16,15 @@ import { Progress } from './progress.js';
 
 const SECRET_BYTES = 32;
 const PARENT_CHECK_MS = 500;
+/** Open files of `shoal up` itself, and for each of its children: pipes, and a margin for calls to them. */
+const OWN_FILES = 96;
+const FILES_PER_CHILD = 8;
 
 /** `shoal up`: starts a fleet on this machine and keeps it running until it is interrupted. */
 export async function up(context: CommandContext): Promise<number> {
   const config = readUpConfig(context);
+  const fault = openFilesFault(OWN_FILES + FILES_PER_CHILD * (config.workers + config.ports.length));
+  if (fault !== null) throw new Unavailable(fault);
   // Report a device that no worker can use here, once, instead of once per worker.
   const device = chooseDevice(config.device, surveyDevices());
   const clock = new SystemClock();

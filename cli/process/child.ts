@@ -60,7 +60,9 @@ export class Child {
       detached: true,
     });
     const tail = new OutputTail(CHILD_OUTPUT_TAIL_BYTES);
-    for (const stream of [this.process.stdout!, this.process.stderr!]) {
+    for (const stream of [this.process.stdout, this.process.stderr]) {
+      // Node makes no streams for a process that it could not spawn for want of file descriptors.
+      if (!stream) continue;
       createInterface({ input: stream }).on('line', (line) => {
         tail.add(line);
         spec.onLine(line);

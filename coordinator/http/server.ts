@@ -6,6 +6,7 @@ import type { Clock } from '../../src/clock.js';
 import { Cancelled, Unavailable } from '../../src/errors.js';
 import * as limits from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
+import { connectionLimit } from '../../src/open-files.js';
 import { ApiError } from '../openai/api-error.js';
 import type { Access } from './access.js';
 import { readBody } from './body.js';
@@ -24,7 +25,7 @@ import { StallGuard } from './stall-guard.js';
 const HTTP_BODY_BYTES = 8 * 2 ** 20;
 /** Part of a longer body that is read and discarded, so that its sender sees the refusal. */
 const HTTP_DISCARD_BYTES = 64 * 2 ** 20;
-/** Connections of clients that a coordinator accepts. */
+/** Connections of clients that a coordinator accepts, where the limit on its open files allows that many. */
 const HTTP_CONNECTIONS = 16_384;
 /** Until a request has come in whole. */
 const HTTP_REQUEST_TIMEOUT_MS = 60_000;
@@ -34,6 +35,9 @@ const HTTP_STALL_TIMEOUT_MS = 120_000;
 export const HTTP_CLOSE_GRACE_MS = 8_000;
 /** Time that clients then have to read the error with which their answers end. @internal exported for tests. */
 export const HTTP_CLOSE_ERROR_MS = 500;
+
+/** Least time between two lines about connections that could not be accepted. */
+const ACCEPT_LOG_INTERVAL_MS = 5_000;
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -95,6 +99,7 @@ class Server implements HttpServer {
   private readonly pipelines = new Pipelines();
   private readonly idleCondition = new IdleCondition(() => this.running.size === 0);
   private closed: Promise<void> | null = null;
+  private acceptLoggedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: HttpListenOptions, deps: HttpServerDeps) {
     this.options = options;
@@ -109,7 +114,7 @@ class Server implements HttpServer {
       clientErrorHandler: (error, socket) => refuseMalformed(error.code, socket),
       frameworkErrors: (error, request, reply) => this.sendError(error, request, reply),
     });
-    this.app.server.maxConnections = HTTP_CONNECTIONS;
+    this.app.server.maxConnections = connectionLimit(HTTP_CONNECTIONS);
     this.app.server.on('checkExpectation', refuseExpectation);
     this.app.removeAllContentTypeParsers();
     this.app.addContentTypeParser('*', async (request: FastifyRequest, body: IncomingMessage) => {
@@ -168,8 +173,20 @@ class Server implements HttpServer {
         cause: error,
       });
     });
+    this.app.server.on('error', (err) => this.acceptFailed(err));
     const address = this.app.server.address() as AddressInfo;
     this.url = `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`;
+  }
+
+  /** A connection that the system does not give, for want of file descriptors or memory, is its client's loss alone. */
+  private acceptFailed(err: Error): void {
+    const nowMs = this.deps.clock.now();
+    if (nowMs < this.acceptLoggedMs + ACCEPT_LOG_INTERVAL_MS) return;
+    this.acceptLoggedMs = nowMs;
+    this.deps.log.warn(
+      { err },
+      'cannot accept a connection; if files are the cause, raise the limit on open files (ulimit -n)',
+    );
   }
 
   close(): Promise<void> {

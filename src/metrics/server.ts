@@ -1,8 +1,12 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { connectionLimit } from '../open-files.js';
 import type { MetricsRegistry } from './registry.js';
 
 /** Serves a worker's metrics and health over HTTP. */
+
+/** Connections of scrapers and health checks. */
+const METRICS_CONNECTIONS = 64;
 
 export interface MetricsServerOptions {
   readonly registry: MetricsRegistry;
@@ -38,11 +42,14 @@ export function startMetricsServer(options: MetricsServerOptions): Promise<Metri
     }
     answer(response, 404, 'not found: try /metrics, /health/live or /health/ready\n');
   });
+  server.maxConnections = connectionLimit(METRICS_CONNECTIONS);
   const host = options.host ?? '127.0.0.1';
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port, host, () => {
       server.off('error', reject);
+      // A connection that the system does not give, for want of file descriptors, is no reason to end the process.
+      server.on('error', () => {});
       const { port } = server.address() as AddressInfo;
       resolve({
         url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,

@@ -4,6 +4,7 @@ import { Deferred } from '../../async/deferred.js';
 import { type Clock, SystemClock } from '../../clock.js';
 import { Overloaded, Refused, type ShoalError, Unavailable } from '../../errors.js';
 import { HANDSHAKE_TIMEOUT_MS, PEER_PROGRESS_TIMEOUT_MS } from '../../limits.js';
+import { connectionLimit } from '../../open-files.js';
 import { type Random, SystemRandom } from '../../random.js';
 import { type PeerObserver, SILENT } from '../observer.js';
 import type { Connection } from '../wire/connection.js';
@@ -17,7 +18,7 @@ import { SocketPath } from './socket-path.js';
 
 /** Listens for peers, and chooses by the purpose of each connection what serves it. */
 
-/** Limit on the connections that a worker accepts from peers. */
+/** Limit on the connections that a worker accepts from peers, where the limit on its open files allows that many. */
 const PEER_CONNECTIONS = 1024;
 
 export interface PeerServerOptions extends SocketOptions {
@@ -65,9 +66,11 @@ export class PeerServer {
   private readonly random: Random;
   private readonly emptied = new Deferred<void>();
   private readonly sessionOptions: SessionOptions;
+  private readonly limit: number;
   private over = false;
 
   constructor(private readonly options: PeerServerOptions) {
+    this.limit = options.connections ?? connectionLimit(PEER_CONNECTIONS);
     this.observer = options.observer ?? SILENT;
     this.clock = options.clock ?? new SystemClock();
     this.random = options.random ?? new SystemRandom();
@@ -97,10 +100,6 @@ export class PeerServer {
   /** Open connections, before and after the handshake. */
   get connections(): number {
     return this.open.size;
-  }
-
-  private get limit(): number {
-    return this.options.connections ?? PEER_CONNECTIONS;
   }
 
   /** Calls back when a connection is lost after its handshake, but not when this server closes it. */
