@@ -1,5 +1,5 @@
-import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { inCacheFolder } from '../src/config/cache-folder.js';
 import { readMachine } from '../src/config/machine.js';
 import { defaultThreads } from '../src/config/worker-config.js';
 import { loadModelGraph, type ModelGraph } from '../src/engine/model-graph.js';
@@ -9,10 +9,10 @@ import { synthModelFolder } from './synth/model-folder.js';
 
 /** The model that the benchmarks use, and its graph. */
 
-/** Creates the benchmark model in the cache folder unless it is there. Returns its folder. */
+/** Creates the benchmark model in the cache folder unless it is there. Returns its folder. @throws Unavailable if it cannot be written */
 export function benchModel(): Promise<string> {
-  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
-  return synthModelFolder('bench-90m', join(cache, 'shoal', 'models'));
+  const make = (folder: string) => synthModelFolder('bench-90m', join(folder, 'models'));
+  return inCacheFolder('write the model of the benchmarks', 'set HOME', process.env, make);
 }
 
 /** Loads the graph in this process. */

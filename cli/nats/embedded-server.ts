@@ -51,10 +51,15 @@ interface ServerExit {
 /**
  * Starts a nats-server for this process alone: on loopback, with JetStream in a private folder, and its own credentials. The server
  * ends with this process, even if this process is killed, and gets no signals from the terminal.
- * @throws Unavailable with the end of the server's log if it does not start
+ * @throws Unavailable with the end of the server's log if it does not start, or if there is no place for its folder
  */
 export async function startNatsServer(options: EmbeddedServerOptions): Promise<EmbeddedServer> {
-  const dir = await mkdtemp(join(options.dir ?? tmpdir(), 'shoal-nats-'));
+  const base = options.dir ?? tmpdir();
+  const dir = await mkdtemp(join(base, 'shoal-nats-')).catch((error: Error) => {
+    throw new Unavailable(
+      `cannot make a folder for nats-server in ${base}: ${error.message}; set TMPDIR to a folder that this user may write to`,
+    );
+  });
   const user = options.user ?? `shoal-${randomBytes(4).toString('hex')}`;
   const password = options.password ?? randomBytes(24).toString('hex');
   const files = serverFiles(dir);

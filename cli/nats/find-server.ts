@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { cacheFolder, inCacheFolder } from '../../src/config/cache-folder.js';
 import { Refused, Unavailable } from '../../src/errors.js';
 import { installFromDebian } from './debian.js';
 import { natsServerVersion } from './install.js';
@@ -33,24 +33,41 @@ const OLDEST: readonly [number, number] = [2, 9];
  * @throws Refused if the server given by the user does not work; Unavailable with ways to get a server if none was found
  */
 export async function findNatsServer(options: FindOptions = {}): Promise<FoundServer> {
+  const found = await existingNatsServer(options);
+  if (found !== null) return found;
   const env = options.env ?? process.env;
-  const onProgress = options.onProgress ?? (() => undefined);
+  return inCacheFolder('install nats-server', OWN_SERVER, env, (folder) => installServer(serversIn(folder), options));
+}
+
+/** Ways to get a nats-server without installing one into the cache folder. */
+const OWN_SERVER =
+  'install it (apt-get install nats-server, or https://nats.io/download), set SHOAL_NATS_SERVER to its path, or set --nats to a running server';
+
+/**
+ * Looks for a nats-server without installing one, and without a need for a cache folder. Null if there is none.
+ * @throws Refused if the server given by the user does not work
+ */
+export async function existingNatsServer(options: FindOptions = {}): Promise<FoundServer | null> {
+  const env = options.env ?? process.env;
+  const { onProgress = () => undefined, release = PINNED_RELEASE } = options;
   const named = options.path ?? env.SHOAL_NATS_SERVER;
   if (named !== undefined && named !== '') return mustWork(named);
 
-  const cacheDir = natsCacheDir(env);
-  const release = options.release ?? PINNED_RELEASE;
-  for (const path of [...inPath(env), ...(await inCache(cacheDir, release))]) {
+  for (const path of [...inPath(env), ...(await inCache(cacheFolder(env), release))]) {
     const version = await natsServerVersion(path);
     if (version !== null && recent(version)) return { path, version };
     if (version !== null) onProgress(`skipping ${path}: version ${version} is older than ${OLDEST.join('.')}`);
   }
+  return null;
+}
 
+async function installServer(cacheDir: string, options: FindOptions): Promise<FoundServer> {
+  const { onProgress = () => undefined, release = PINNED_RELEASE, debian = true } = options;
   const failures: string[] = [];
   const sources: [string, () => Promise<string>][] = [
     [`official release ${release.version}`, () => installRelease(release, cacheDir, onProgress)],
   ];
-  if (options.debian ?? true) sources.push(['Debian package', () => installFromDebian(cacheDir, onProgress)]);
+  if (debian) sources.push(['Debian package', () => installFromDebian(cacheDir, onProgress)]);
   for (const [name, fetch] of sources) {
     try {
       const found = await mustWork(await fetch());
@@ -61,17 +78,12 @@ export async function findNatsServer(options: FindOptions = {}): Promise<FoundSe
       onProgress(`cannot install the ${failures.at(-1)}`);
     }
   }
-  throw new Unavailable(
-    `cannot find or install a nats-server: ${failures.join('; ')}; ` +
-      'install it (apt-get install nats-server, or https://nats.io/download), set SHOAL_NATS_SERVER to its path, ' +
-      'or set --nats to a running server',
-  );
+  throw new Unavailable(`cannot find or install a nats-server: ${failures.join('; ')}; ${OWN_SERVER}`);
 }
 
-/** The cache folder for installed servers. @internal exported for tests. */
-export function natsCacheDir(env: Readonly<Record<string, string | undefined>>): string {
-  const base = env.XDG_CACHE_HOME;
-  return join(base?.startsWith('/') ? base : join(env.HOME ?? homedir(), '.cache'), 'shoal', 'nats-server');
+/** The folder of installed servers in the cache folder. @internal exported for tests. */
+export function serversIn(cacheDir: string): string {
+  return join(cacheDir, 'nats-server');
 }
 
 async function mustWork(path: string): Promise<FoundServer> {
@@ -97,7 +109,9 @@ function inPath(env: Readonly<Record<string, string | undefined>>): string[] {
 }
 
 /** Paths in the cache folder: the pinned release first, then all others. */
-async function inCache(cacheDir: string, release: NatsRelease): Promise<string[]> {
+async function inCache(cacheFolder: string | null, release: NatsRelease): Promise<string[]> {
+  if (cacheFolder === null) return [];
+  const cacheDir = serversIn(cacheFolder);
   const folders = (await readdir(cacheDir).catch(() => [])).filter((folder) => !folder.startsWith('.')).sort();
   const pinned = releaseFolder(release);
   const ordered = [...folders.filter((f) => f === pinned), ...folders.filter((f) => f !== pinned)];

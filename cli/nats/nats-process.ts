@@ -1,9 +1,7 @@
-import { Unavailable } from '../../src/errors.js';
 import type { ChildExit } from '../process/child.js';
 import type { SupervisedProcess } from '../process/supervised.js';
 import { type EmbeddedServer, startNatsServer } from './embedded-server.js';
-import { type FoundServer, findNatsServer } from './find-server.js';
-import { PINNED_RELEASE } from './release.js';
+import { existingNatsServer, type FoundServer, findNatsServer } from './find-server.js';
 
 /** A nats-server as a process that a supervisor can restart. */
 
@@ -50,15 +48,8 @@ export function natsProcess(command: NatsCommand): SupervisedProcess & { readonl
 }
 
 /** Looks for a nats-server without installing one. Null if there is none. @throws Refused if the given one does not work */
-export async function lookForNatsServer(path: string | null): Promise<FoundServer | null> {
-  // A release without checksums is never downloaded.
-  const release = { ...PINNED_RELEASE, sha256: {} };
-  try {
-    return await findNatsServer({ ...(path === null ? {} : { path }), release, debian: false });
-  } catch (error) {
-    if (error instanceof Unavailable) return null;
-    throw error;
-  }
+export function lookForNatsServer(path: string | null): Promise<FoundServer | null> {
+  return existingNatsServer(path === null ? {} : { path });
 }
 
 /** Finds the nats-server program, or installs it. */

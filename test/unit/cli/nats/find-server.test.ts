@@ -6,8 +6,9 @@ import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { findNatsServer, natsCacheDir } from '../../../../cli/nats/find-server.js';
+import { existingNatsServer, findNatsServer, serversIn } from '../../../../cli/nats/find-server.js';
 import { type NatsRelease, releaseFolder, releasePlatform } from '../../../../cli/nats/release.js';
+import { cacheFolder } from '../../../../src/config/cache-folder.js';
 import { Refused, Unavailable } from '../../../../src/errors.js';
 
 let dir: string;
@@ -18,7 +19,7 @@ let web: Server | null;
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'shoal-test-'));
   env = { XDG_CACHE_HOME: join(dir, 'cache'), PATH: join(dir, 'bin') };
-  cacheDir = natsCacheDir(env);
+  cacheDir = serversIn(cacheFolder(env)!);
   web = null;
 });
 
@@ -69,6 +70,22 @@ describe('an existing nats-server', () => {
     expect(await findNatsServer({ ...options, env })).toMatchObject({ path: pinned });
     await rm(pinned);
     expect(await findNatsServer({ ...options, env })).toMatchObject({ path: debian });
+  });
+
+  test('in PATH needs no cache folder, and an installation says how to give one', async () => {
+    const path = await fakeServer(join(dir, 'bin', 'nats-server'));
+    const file = join(dir, 'a-file');
+    await writeFile(file, '');
+    for (const home of [{ HOME: file }, { HOME: file, XDG_CACHE_HOME: join(file, 'cache') }]) {
+      expect(await findNatsServer({ env: { PATH: env.PATH!, ...home } })).toMatchObject({ path });
+    }
+    await rm(path);
+    const installing = findNatsServer({ env: { PATH: env.PATH!, HOME: file }, release: nowhere, debian: false });
+    await expect(installing).rejects.toThrow(
+      new RegExp(`^cannot install nats-server in ${file}/.cache/shoal: ENOTDIR.*; set XDG_CACHE_HOME .*--nats`),
+    );
+    await expect(installing).rejects.toThrow(Unavailable);
+    expect(await existingNatsServer({ env: { PATH: env.PATH!, HOME: file } })).toBeNull();
   });
 
   test('is refused if the user gave it and it does not work', async () => {
