@@ -141,8 +141,8 @@ function makeRetentions(
 }
 
 function makePoisonGuard(options: CoordinatorOptions, roster: Roster): PoisonGuard {
-  const { config, bus, clock, log, openBucket, onQuarantined, onPoisonRefused: onRefused } = options;
-  const { id: self, secret, namespace } = config;
+  const { config, incarnation: self, bus, clock, log, openBucket, onQuarantined, onPoisonRefused: onRefused } = options;
+  const { secret, namespace } = config;
   const subjects = fleetSubjects(namespace);
   return new PoisonGuard({ bus, clock, subjects, roster, log, self, secret, openBucket, onQuarantined, onRefused });
 }

@@ -42,7 +42,7 @@ export class Siblings {
   /** Coordinators heard from recently, in order of id. */
   list(): CoordinatorMessage[] {
     this.dropSilent();
-    const others = [...this.heard.values()].map(({ message }) => message).filter(({ id }) => id !== this.self.id);
+    const others = [...this.heard.values()].map(({ message }) => message);
     return [this.self, ...others].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
@@ -53,6 +53,11 @@ export class Siblings {
     tryPublish(this.bus, this.subjects.coordinator, encode(this.self));
   }
 
+  /** Another coordinator may have been given the same id. */
+  private isOwn({ id, pid, host }: CoordinatorMessage): boolean {
+    return id === this.self.id && pid === this.self.pid && host === this.self.host;
+  }
+
   private dropSilent(): void {
     const sinceMs = this.clock.now() - 2 * SUSPECT_AFTER_MS;
     for (const [id, { atMs }] of this.heard) if (atMs < sinceMs) this.heard.delete(id);
@@ -61,7 +66,8 @@ export class Siblings {
   private onHeartbeat(payload: Uint8Array): void {
     const message = readMessage(CoordinatorMessage, payload);
     this.dropSilent();
-    if (!message || (this.heard.size >= FLEET_COORDINATORS && !this.heard.has(message.id))) return;
+    if (!message || this.isOwn(message)) return;
+    if (this.heard.size >= FLEET_COORDINATORS && !this.heard.has(message.id)) return;
     this.heard.set(message.id, { message, atMs: this.clock.now() });
   }
 }

@@ -29,7 +29,7 @@ export interface PoisonGuardOptions {
   readonly subjects: FleetSubjects;
   readonly roster: Roster;
   readonly log: Log;
-  /** Id of this coordinator. */
+  /** Incarnation of this coordinator: its id may have been given to another one, too. */
   readonly self: string;
   /** The cluster secret, with which prompts are hashed. */
   readonly secret: string;

@@ -12,9 +12,9 @@ const subjects = fleetSubjects('fleet');
 function world() {
   const clock = new SimulatedClock();
   const broker = new MemoryBroker();
-  const start = (id: string) => {
-    const bus = broker.connect(id);
-    const siblings = new Siblings(bus, clock, subjects, { id, pid: 1, host: 'h' });
+  const start = (id: string, pid = 1) => {
+    const bus = broker.connect(`${id}-${pid}`);
+    const siblings = new Siblings(bus, clock, subjects, { id, pid, host: 'h' });
     siblings.start();
     return { bus, siblings, ids: () => siblings.list().map((one) => one.id) };
   };
@@ -34,6 +34,16 @@ describe('coordinators', () => {
     a.bus.restore();
     await clock.advance(500);
     expect(a.ids()).toEqual(['a', 'b']);
+  });
+
+  it('see each other though they were given the same id', async () => {
+    const { clock, start } = world();
+    const [one, two] = [start('a', 1), start('a', 2)];
+    await clock.advance(500);
+    expect([one.ids(), two.ids()]).toEqual([
+      ['a', 'a'],
+      ['a', 'a'],
+    ]);
   });
 
   it('forget a silent coordinator', async () => {
