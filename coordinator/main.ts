@@ -103,9 +103,8 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     await startCoordinatorParts(life, parts, log);
     const checks = [async () => charter?.check(), () => parts.poison.keep()];
     await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));
-    const http = life.use(
-      await serveHttp(config, world, parts, withOffered(served, parts.router), metrics),
-      (server) => server.close(),
+    const http = life.use(await serveHttp(config, world, parts, withOffered(served, parts.router), metrics), (server) =>
+      server.close(),
     );
     log.info({ url: http.url, model: config.servedModelName, fingerprint }, 'listening');
     return {

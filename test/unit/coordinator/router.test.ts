@@ -1,6 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FleetEvent, FleetRequest } from '../../../coordinator/fleet.js';
-import { LISTEN_FOR_MEMBERS_MS, RESTART_EXPECTED_MS, RESTART_WAIT_MS, WAITING_REQUESTS } from '../../../coordinator/restarts.js';
+import {
+  LISTEN_FOR_MEMBERS_MS,
+  RESTART_EXPECTED_MS,
+  RESTART_WAIT_MS,
+  WAITING_REQUESTS,
+} from '../../../coordinator/restarts.js';
 import { blockKeys, packKeys, rootSeed } from '../../../src/core/key.js';
 import { Cancelled, InvalidRequest, Overloaded, Unavailable } from '../../../src/errors.js';
 import { BLOCK_TOKENS } from '../../../src/limits.js';
