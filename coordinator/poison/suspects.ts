@@ -172,11 +172,8 @@ export class Suspects implements TrialOwner {
   }
 
   clearedElsewhere(prompt: string, instances: readonly string[]): void {
-    const losses = [...(this.suspicions.get(prompt) ?? [])];
-    this.drop(
-      prompt,
-      losses.filter(({ instance }) => instances.includes(instance)),
-    );
+    const losses = [...(this.suspicions.get(prompt) ?? [])].filter(({ instance }) => instances.includes(instance));
+    this.drop(prompt, losses);
     this.elsewhere.delete(prompt);
     this.changed.notifyAll();
   }
@@ -329,9 +326,9 @@ export class Suspects implements TrialOwner {
   }
 
   private publish(loss: Loss, prompts: readonly string[]): void {
+    if (prompts.length === 0) return;
     const own = new Map(prompts.map((prompt) => [prompt, loss.witnesses.get(prompt)!]));
-    const incarnation = loss.instance.slice(loss.worker.length + 1);
-    if (own.size > 0) this.options.onWitnessed(loss.worker, incarnation, own);
+    this.options.onWitnessed(loss.worker, loss.instance.slice(loss.worker.length + 1), own);
   }
 
   private cancel(loss: Loss): void {

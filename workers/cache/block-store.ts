@@ -69,10 +69,8 @@ export class BlockStore implements BlockHost {
         this.announced.left('device', key, lower.tierOf(key) ? 'demoted' : 'evicted');
       },
     });
-    this.pinned = new PinnedBytes(device, this.upper, lower, {
-      unpinned: (how) => this.unpinned(how),
-      failed: options.onFailed,
-    });
+    const { onFailed: failed } = options;
+    this.pinned = new PinnedBytes(device, this.upper, lower, { unpinned: (how) => this.unpinned(how), failed });
     this.arrivals = new Arrivals(device, this.upper, () => this.quietCondition.notify());
     lower.listen((tier) => ({
       landed: (sealed) => {
@@ -92,7 +90,7 @@ export class BlockStore implements BlockHost {
           this.upper.remove(key);
           this.demoter?.forget(key);
         }
-        options.onFailed(error);
+        failed(error);
       },
       unpinned: () => this.quietCondition.notify(),
     });
@@ -295,9 +293,7 @@ export class BlockStore implements BlockHost {
   }
 
   get tiers(): readonly TierUse[] {
-    const { blocks, bytes, budgetBytes } = this.upper;
-    const device = { tier: 'device' as const, blocks, bytes, budgetBytes };
-    return [device, ...this.lower.uses()];
+    return [this.upper.use, ...this.lower.uses()];
   }
 
   /** The block is on the device, with its digest. */

@@ -1,6 +1,7 @@
 import type { BlockKey, BlockMeta, SealedBlock } from '../../src/core/block.js';
 import { type Pin, Residency } from '../../src/core/residency.js';
 import type { Device, DeviceBlock } from '../../src/device/device.js';
+import type { TierUse } from '../../src/metrics/worker-metrics.js';
 import type { RoleOf } from './tier.js';
 
 /** The highest tier: blocks in the device's memory, which a sequence can be given at once. */
@@ -39,6 +40,12 @@ export class DeviceTier {
     return this.residency.size;
   }
 
+  /** Its bytes are those of all blocks of the device, including those on their way in or out. */
+  get use(): TierUse {
+    const { blockBytes: bytes, blockBudgetBytes: budgetBytes } = this.device.memory();
+    return { tier: 'device', blocks: this.blocks, bytes, budgetBytes };
+  }
+
   /** As many as the device has memory for, as far as it knows. */
   get capacityBlocks(): number {
     return this.device.memory().capacityBlocks;
@@ -47,15 +54,6 @@ export class DeviceTier {
   /** Pins that are open. */
   get pins(): number {
     return this.residency.pins;
-  }
-
-  /** Memory of all blocks of the device, including those on their way in or out. */
-  get bytes(): number {
-    return this.device.memory().blockBytes;
-  }
-
-  get budgetBytes(): number {
-    return this.device.memory().blockBudgetBytes;
   }
 
   has(key: BlockKey): boolean {
