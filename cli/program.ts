@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
+import { CHAOS_OPTIONS } from '../src/config/chaos-options.js';
 import { serviceVariables } from '../src/config/kubernetes.js';
 import type { Command as CommandName, OptionTable } from '../src/config/option.js';
 import { OPTIONS } from '../src/config/options.js';
@@ -66,6 +67,13 @@ const COMMANDS: readonly CommandSpec[] = [
     help: 'Run a benchmark, and its baseline in the same run.',
     options: OPTIONS,
     load: async () => (await import('./bench.js')).bench,
+  },
+  {
+    name: 'chaos',
+    argument: ['[faults...]', 'names from --list; all faults if there are none'],
+    help: 'Do faults to fleets, and show whether they survive: to fleets of its own, or, with --url, to a running one.',
+    options: CHAOS_OPTIONS,
+    load: async () => (await import('./chaos.js')).chaos,
   },
   {
     name: 'model synth',

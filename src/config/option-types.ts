@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { parseByteSize } from './byte-size.js';
+import { parseDuration } from './duration.js';
 
 /** The types of option values, with their parsers. */
 
@@ -56,6 +57,14 @@ export function byteSize(minBytes: number, min: string): OptionType<number> {
   return parsed(`a size such as 512MiB, 1.5GB or 1073741824, at least ${min}`, (text) => {
     const bytes = parseByteSize(text);
     return bytes !== null && bytes >= minBytes ? bytes : null;
+  });
+}
+
+/** Milliseconds from a text such as `20s`. */
+export function duration(minMs: number, maxMs: number, range: string): OptionType<number> {
+  return parsed(`a time such as 500ms, 20s, 5m or 1h, from ${range}`, (text) => {
+    const ms = parseDuration(text);
+    return ms !== null && ms >= minMs && ms <= maxMs ? ms : null;
   });
 }
 

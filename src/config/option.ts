@@ -10,6 +10,7 @@ export type Command =
   | 'health'
   | 'explain'
   | 'bench'
+  | 'chaos'
   | 'doctor'
   | 'model synth';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Completion, pooled } from '../fleet/support/fleet-api.js';
-import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
+import { type Completion, pooled } from '../../bench/fleet/fleet-api.js';
+import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
 import { ComposedFleet } from './support/composed-fleet.js';
 import { type Engine, startEngine } from './support/engine.js';
 import { outputOf, ROOT, ran } from './support/programs.js';

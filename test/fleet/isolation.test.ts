@@ -3,14 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
+import { FleetApi, type WorkerRow } from '../../bench/fleet/fleet-api.js';
+import { FleetProcess } from '../../bench/fleet/fleet-process.js';
+import { type Namespace, Network } from '../../bench/fleet/network.js';
+import { type PlainNats, plainNats } from '../../bench/fleet/plain-nats.js';
+import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
 import { findNatsServer } from '../../cli/nats/find-server.js';
-import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
 import { CLI, Fleet } from './support/fleet.js';
-import { FleetApi, type WorkerRow } from './support/fleet-api.js';
-import { FleetProcess } from './support/fleet-process.js';
 import { JoinedWorker } from './support/joined-worker.js';
-import { type Namespace, Network } from './support/network.js';
-import { type PlainNats, plainNats } from './support/plain-nats.js';
 
 const SHEET = recallSheet(32, 17);
 const prompts = SHEET.questions.slice(0, 8).map(({ question, answer }) => ({

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
-import { chunksOf } from './support/chunks.js';
+import { chunksOf } from '../../bench/fleet/chunks.js';
+import { pooled } from '../../bench/fleet/fleet-api.js';
+import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
 import { Fleet } from './support/fleet.js';
-import { pooled } from './support/fleet-api.js';
 
 describe('a killed worker', () => {
   let fleet: Fleet;

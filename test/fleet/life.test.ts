@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
+import type { WorkerRow } from '../../bench/fleet/fleet-api.js';
+import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
 import { Fleet } from './support/fleet.js';
-import type { WorkerRow } from './support/fleet-api.js';
 
 const sheet = recallSheet(32, 31);
 const prompt = recallPrompt(sheet, sheet.questions[0]!.question);

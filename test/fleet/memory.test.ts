@@ -2,10 +2,10 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { pooled } from '../../bench/fleet/fleet-api.js';
 import { synthesize } from '../../bench/synth/model-folder.js';
 import { SYNTH_PRESETS } from '../../bench/synth/spec.js';
 import { Fleet } from './support/fleet.js';
-import { pooled } from './support/fleet-api.js';
 
 const MiB = 2 ** 20;
 /** The tiny model's K/V: 2 x 2 layers x 2 heads x 16 x 4 bytes a token. */

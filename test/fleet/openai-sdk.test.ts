@@ -1,6 +1,6 @@
 import OpenAI, { BadRequestError, NotFoundError } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
+import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
 import { Fleet } from './support/fleet.js';
 
 const sheet = recallSheet(12, 21);

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { modelFolder } from '../../src/config/model-folder.js';
 import { brittleModel } from '../support/brittle-model.js';
-import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
-import { chunksOf } from './support/chunks.js';
+import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
+import { chunksOf } from '../../bench/fleet/chunks.js';
 import { Fleet } from './support/fleet.js';
 
 /** A token that the tokenizer makes of this character, and of nothing else. */

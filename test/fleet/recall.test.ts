@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
+import { type Completion, pooled } from '../../bench/fleet/fleet-api.js';
+import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
 import { Fleet } from './support/fleet.js';
-import { type Completion, pooled } from './support/fleet-api.js';
 
 /** 48 notes, 30 questions. An answer is right only if its K/V is right. */
 const sheet = recallSheet(48, 7);

@@ -4,9 +4,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
+import type { Completion } from '../../bench/fleet/fleet-api.js';
+import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
 import { Fleet } from './support/fleet.js';
-import type { Completion } from './support/fleet-api.js';
 
 const sheet = recallSheet(32, 47);
 const { question, answer } = sheet.questions[0]!;

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
+import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
 import { type EmbeddedServer, startNatsServer } from '../../cli/nats/embedded-server.js';
 import { findNatsServer } from '../../cli/nats/find-server.js';
-import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
 import { Fleet } from './support/fleet.js';
 import { JoinedWorker } from './support/joined-worker.js';
 

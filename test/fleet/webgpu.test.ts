@@ -2,12 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Completion } from '../../bench/fleet/fleet-api.js';
+import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
 import { type EmbeddedServer, startNatsServer } from '../../cli/nats/embedded-server.js';
 import { findNatsServer } from '../../cli/nats/find-server.js';
-import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
 import { webGpuMissing } from '../support/software-vulkan.js';
 import { Fleet } from './support/fleet.js';
-import type { Completion } from './support/fleet-api.js';
 import { JoinedWorker } from './support/joined-worker.js';
 
 /** Workers on WebGPU and one on the CPU. A software device needs many seconds per answer, so this file asks few questions. */

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { FleetApi } from '../../fleet/support/fleet-api.js';
+import { FleetApi } from '../../../bench/fleet/fleet-api.js';
 import type { Engine } from './engine.js';
 import { outputOf, type Ran, ran } from './programs.js';
 

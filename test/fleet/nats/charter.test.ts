@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { plainNats } from '../../../bench/fleet/plain-nats.js';
 import { synthesize } from '../../../bench/synth/model-folder.js';
 import { SYNTH_PRESETS } from '../../../bench/synth/spec.js';
 import { type EmbeddedServer, startNatsServer } from '../../../cli/nats/embedded-server.js';
@@ -21,7 +22,6 @@ import { openModelFolder } from '../../../src/model/folder.js';
 import { graphSignature } from '../../../src/model/graph-signature.js';
 import { keyValueContract } from '../../contract/key-value-suite.js';
 import { CLI, Fleet } from '../support/fleet.js';
-import { plainNats } from '../support/plain-nats.js';
 
 let path: string;
 let dir: string;

@@ -1,4 +1,4 @@
-import { FleetApi } from './fleet-api.js';
+import { FleetApi } from '../../../bench/fleet/fleet-api.js';
 import { JoinedProcess } from './joined-process.js';
 
 /** A coordinator in its own process that joins a fleet, as from another machine. */

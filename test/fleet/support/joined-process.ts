@@ -1,5 +1,5 @@
+import { FleetProcess } from '../../../bench/fleet/fleet-process.js';
 import { CLI } from './fleet.js';
-import { FleetProcess } from './fleet-process.js';
 
 /** A role of shoal in its own process, started by its own command, as on another machine. */
 export class JoinedProcess extends FleetProcess {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { run } from '../../../cli/program.js';
+import { CHAOS_OPTIONS } from '../../../src/config/chaos-options.js';
 import { OPTIONS } from '../../../src/config/options.js';
 import { SYNTH_OPTIONS } from '../../../src/config/synth-options.js';
 import { cudaMissing } from '../../../src/device/cuda/cuda-runtime.js';
@@ -27,13 +28,14 @@ describe('the command line', () => {
       'health',
       'explain',
       'bench',
+      'chaos',
       'model',
       'doctor',
       'version',
     ]) {
       expect(out).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
     }
-    for (const spec of [...Object.values(OPTIONS), ...Object.values(SYNTH_OPTIONS)]) {
+    for (const spec of [...Object.values(OPTIONS), ...Object.values(SYNTH_OPTIONS), ...Object.values(CHAOS_OPTIONS)]) {
       const help = (await shoal(`${spec.commands[0]} --help`)).out;
       if (spec.flag !== null) expect(help).toContain(`--${spec.flag}`);
       if (spec.flag !== null) expect(help).toContain(`[${spec.variable}]`);
@@ -56,6 +58,10 @@ describe('the command line', () => {
       'shoal: --model (SHOAL_MODEL): must be a model folder with a config.json, got "/nonexistent"',
     ],
     ['up --url http://x', "shoal: unknown option '--url'"],
+    ['chaos --every 20', 'shoal: --every: must be a time such as 500ms, 20s, 5m or 1h, from 1s to 24h, got "20"'],
+    ['chaos kill-everything', 'shoal: chaos: must be names from kill-worker, kill-both-homes'],
+    ['chaos --short herd', 'shoal: --short: must stand without names of faults, got herd'],
+    ['chaos --url http://x herd', 'shoal: --url: must stand without names of faults'],
     ['up extra', 'shoal: too many arguments'],
     ['worker', 'shoal: SHOAL_SECRET: must be 16 to 1024 characters'],
     ['coordinator', 'shoal: SHOAL_SECRET: must be 16 to 1024 characters'],

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { CHAOS_OPTIONS } from '../../../src/config/chaos-options.js';
 import { OPTIONS } from '../../../src/config/options.js';
 import { optionsMarkdown } from '../../../src/config/options-markdown.js';
 
@@ -8,6 +9,12 @@ describe('the table of options', () => {
     const page = readFileSync(new URL('../../../docs/OPTIONS.md', import.meta.url), 'utf8');
     const table = /<!-- options -->([\s\S]*?)<!-- \/options -->/.exec(page)?.[1];
     expect(table?.trim()).toBe(optionsMarkdown());
+  });
+
+  it('of shoal chaos is in docs/CLI.md', () => {
+    const page = readFileSync(new URL('../../../docs/CLI.md', import.meta.url), 'utf8');
+    const table = /<!-- chaos options -->([\s\S]*?)<!-- \/chaos options -->/.exec(page)?.[1];
+    expect(table?.trim()).toBe(optionsMarkdown(CHAOS_OPTIONS));
   });
 
   it('has a row for every option, with as many cells as the heading', () => {

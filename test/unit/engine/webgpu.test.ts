@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { recallPrompt, recallSheet } from '../../../bench/fleet/recall-sheet.js';
 import { type ModelFolder, openModelFolder } from '../../../src/model/folder.js';
 import { Tokenizer } from '../../../src/model/tokenizer.js';
-import { recallPrompt, recallSheet } from '../../support/recall-sheet.js';
 import { webGpuMissing } from '../../support/software-vulkan.js';
 import { ask, collect, noise, Rig, type RigOptions, tinyModel } from './support/rig.js';
 

@@ -2,11 +2,25 @@ export interface WorkerRow {
   readonly id: string;
   readonly incarnation: string;
   readonly pid: number;
+  readonly host: string;
   readonly state: string;
   readonly address: string;
   readonly blocks: number;
   readonly running: number;
   readonly waiting: number;
+}
+
+/** The places of one block of a prompt. */
+export interface BlockPlaces {
+  readonly homes: readonly string[];
+  readonly holders: readonly string[];
+  readonly tiers: Readonly<Record<string, string>>;
+}
+
+export interface FleetView {
+  readonly model: string;
+  readonly coordinators: readonly { readonly id: string; readonly pid: number }[];
+  readonly workers: WorkerRow[];
 }
 
 export interface Completion {
@@ -24,14 +38,24 @@ export interface Completion {
   };
 }
 
-/** A client of a fleet's HTTP API, for tests. */
+/** The answer of the health check. */
+export interface Health {
+  readonly http: number;
+  readonly status: string;
+  readonly degraded?: string;
+}
+
+/** A client of a fleet's HTTP API. */
 export class FleetApi {
-  constructor(readonly url: string) {}
+  constructor(
+    readonly url: string,
+    private readonly apiKey: string | null = null,
+  ) {}
 
   post(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {
     return fetch(`${this.url}${path}`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...headers },
+      headers: { 'content-type': 'application/json', ...this.access, ...headers },
       body: JSON.stringify(body),
     });
   }
@@ -46,21 +70,35 @@ export class FleetApi {
   }
 
   async workers(): Promise<WorkerRow[]> {
-    const response = await fetch(`${this.url}/v1/fleet`);
-    return ((await response.json()) as { workers: WorkerRow[] }).workers;
+    return (await this.fleet()).workers;
+  }
+
+  /** The name of the model, and the fleet's members. Throws if the coordinator does not answer with them. */
+  async fleet(): Promise<FleetView> {
+    const response = await fetch(`${this.url}/v1/fleet`, { headers: this.access });
+    if (response.status !== 200) throw new Error(`${response.status}: ${await response.text()}`);
+    return (await response.json()) as FleetView;
   }
 
   /** Process ids of the coordinators and the workers. */
   async pids(): Promise<number[]> {
-    const response = await fetch(`${this.url}/v1/fleet`);
-    const { coordinators, workers } = (await response.json()) as Record<'coordinators' | 'workers', { pid: number }[]>;
+    const { coordinators, workers } = await this.fleet();
     return [...coordinators, ...workers].map(({ pid }) => pid);
   }
 
   /** Calls of the coordinator so far that took this route. */
   async calls(path: 'direct' | 'nats'): Promise<number> {
-    const text = await (await fetch(`${this.url}/metrics`)).text();
-    return Number(new RegExp(`^shoal_calls_total\\{path="${path}"\\} (\\d+)$`, 'm').exec(text)![1]);
+    return this.metric(`shoal_calls_total{path="${path}"}`);
+  }
+
+  /** A metric of the coordinator, by its name with its labels. Throws if there is none. */
+  async metric(series: string): Promise<number> {
+    return metricOf(await (await fetch(`${this.url}/metrics`)).text(), series);
+  }
+
+  async health(): Promise<Health> {
+    const response = await fetch(`${this.url}/health/ready`);
+    return { http: response.status, ...((await response.json()) as Omit<Health, 'http'>) };
   }
 
   /** Polls until the condition holds. The test's time limit bounds it. */
@@ -71,31 +109,42 @@ export class FleetApi {
     }
   }
 
+  /** Where each block of the prompt is, and where it should be. */
+  async blocks(prompt: string): Promise<BlockPlaces[]> {
+    const response = await this.post('/v1/cache/explain', { prompt });
+    return ((await response.json()) as { blocks: BlockPlaces[] }).blocks;
+  }
+
   /** Workers that have any block of the prompt. */
   async holders(prompt: string): Promise<Set<string>> {
-    const response = await this.post('/v1/cache/explain', { prompt });
-    const { blocks } = (await response.json()) as { blocks: { holders: string[] }[] };
-    return new Set(blocks.flatMap((block) => block.holders));
+    return new Set((await this.blocks(prompt)).flatMap((block) => block.holders));
   }
 
   /** The number of workers that have each block of the prompt. */
   async copies(prompt: string): Promise<number[]> {
-    const response = await this.post('/v1/cache/explain', { prompt });
-    const { blocks } = (await response.json()) as { blocks: { holders: string[] }[] };
-    return blocks.map(({ holders }) => holders.length);
+    return (await this.blocks(prompt)).map(({ holders }) => holders.length);
   }
 
   /** Tiers in which a worker has blocks of the prompt. */
   async tiers(prompt: string, worker: string): Promise<Set<string | undefined>> {
-    const response = await this.post('/v1/cache/explain', { prompt });
-    const { blocks } = (await response.json()) as { blocks: { tiers: Record<string, string> }[] };
-    return new Set(blocks.map(({ tiers }) => tiers[worker]));
+    return new Set((await this.blocks(prompt)).map(({ tiers }) => tiers[worker]));
   }
 
   async countTokens(prompt: string): Promise<number> {
     const response = await this.post('/tokenize', { prompt });
     return ((await response.json()) as { count: number }).count;
   }
+
+  private get access(): Record<string, string> {
+    return this.apiKey === null ? {} : { authorization: `Bearer ${this.apiKey}` };
+  }
+}
+
+/** One series of a metrics page, by its name with its labels. Throws if there is none. */
+function metricOf(page: string, series: string): number {
+  const line = page.split('\n').find((text) => text.startsWith(`${series} `));
+  if (line === undefined) throw new Error(`the metrics have no ${series}`);
+  return Number(line.slice(series.length + 1));
 }
 
 /** Runs `jobs` with at most `concurrency` at a time; the results keep their order. */

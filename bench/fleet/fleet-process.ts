@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { readChildMessage } from '../../cli/process/link-messages.js';
 
 /** A member of a fleet in its own process, with its log. */
 export class FleetProcess {
@@ -13,12 +14,18 @@ export class FleetProcess {
 
   constructor(command: readonly string[], env: Record<string, string>) {
     const [program, ...args] = command;
-    this.child = spawn(program!, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'pipe'] });
-    createInterface({ input: this.child.stderr! }).on('line', (line) => {
-      this.lines.push(line);
-      for (const look of [...this.looking]) look();
+    // By the channel the member notices the end of this process, and ends too.
+    this.child = spawn(program!, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+    createInterface({ input: this.child.stderr! }).on('line', (line) => this.add(line));
+    this.child.on('message', (value) => {
+      const message = readChildMessage(value);
+      if (message?.type === 'failed') this.add(message.reason);
     });
     this.ended = once(this.child, 'close').then(() => this.child.exitCode ?? this.child.signalCode);
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0;
   }
 
   /** Whether the process has not ended. */
@@ -41,9 +48,14 @@ export class FleetProcess {
     });
   }
 
-  /** Stops it gracefully. Returns its exit code, or the signal that ended it. */
-  stop(): Promise<number | NodeJS.Signals | null> {
-    this.child.kill('SIGTERM');
+  /** Stops it, gracefully by default. Returns its exit code, or the signal that ended it. */
+  stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | NodeJS.Signals | null> {
+    this.child.kill(signal);
     return this.ended;
+  }
+
+  private add(line: string): void {
+    this.lines.push(line);
+    for (const look of [...this.looking]) look();
   }
 }

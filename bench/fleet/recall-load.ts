@@ -1,12 +1,20 @@
-import { recallPrompt, recallSheet } from '../../support/recall-sheet.js';
+import { setTimeout as pause } from 'node:timers/promises';
 import { cpuSecondsFor } from './cpu-time.js';
 import type { FleetApi } from './fleet-api.js';
+import { recallPrompt, recallSheet } from './recall-sheet.js';
 
-/** A closed-loop load of the recall sheets' questions, for tests that compare rates within one run. */
+/** A closed-loop load of the recall sheets' questions, to compare rates within one run and to find failed requests and wrong answers. */
 
 const NOTES_PER_SHEET = 16;
 const QUESTIONS_PER_SHEET = 24;
 const MISREAD_SHARE = 0.05;
+const PAUSE_AFTER_FAILURE_MS = 50;
+
+/** When a request was sent and answered, by `performance.now()`. */
+export interface AnsweredAt {
+  readonly startMs: number;
+  readonly endMs: number;
+}
 
 /** One stretch of a load. */
 export interface Stretch {
@@ -24,6 +32,8 @@ export interface Stretch {
 export class RecallLoad {
   /** Errors of requests that failed. */
   readonly failed: string[] = [];
+  /** All answers in the order in which they came. */
+  readonly answers: AnsweredAt[] = [];
   /** Answers other than the sheet's. */
   private readonly doubtful: { readonly prompt: string; readonly text: string }[] = [];
   private asked = 0;
@@ -38,6 +48,7 @@ export class RecallLoad {
     private readonly fleet: FleetApi,
     clients: number,
     private readonly firstSeed: number,
+    private readonly pauseMs = 0,
   ) {
     this.clients = Array.from({ length: clients }, () => this.client());
   }
@@ -69,6 +80,15 @@ export class RecallLoad {
     });
   }
 
+  /** A prompt of each sheet that it has asked about so far. */
+  prompts(): string[] {
+    const sheets = Math.ceil(this.asked / QUESTIONS_PER_SHEET);
+    return Array.from({ length: sheets }, (_, i) => {
+      const sheet = recallSheet(NOTES_PER_SHEET, this.firstSeed + i);
+      return recallPrompt(sheet, sheet.questions[0]!.question);
+    });
+  }
+
   /** Asks nothing new. Resolves when all open requests have ended. */
   async stop(): Promise<void> {
     this.over = true;
@@ -95,18 +115,22 @@ export class RecallLoad {
       const number = this.asked++;
       const sheet = recallSheet(NOTES_PER_SHEET, this.firstSeed + Math.floor(number / QUESTIONS_PER_SHEET));
       const { question, answer } = sheet.questions[number % NOTES_PER_SHEET]!;
+      const startMs = performance.now();
       try {
         const prompt = recallPrompt(sheet, question);
         const { choices, usage } = await this.fleet.complete({ prompt });
         const text = choices[0]!.text.trim();
         if (text !== answer) this.doubtful.push({ prompt, text });
         this.answered++;
+        this.answers.push({ startMs, endMs: performance.now() });
         this.promptTokens += usage.prompt_tokens;
         this.cachedTokens += usage.prompt_tokens_details.cached_tokens;
         for (const look of [...this.onAnswer]) look();
       } catch (error) {
         this.failed.push(String(error));
+        await pause(PAUSE_AFTER_FAILURE_MS);
       }
+      if (this.pauseMs > 0) await pause(this.pauseMs);
     }
   }
 }

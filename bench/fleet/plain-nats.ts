@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { Unavailable } from '../../../src/errors.js';
+import { Unavailable } from '../../src/errors.js';
 
 export interface PlainNats {
   readonly url: string;

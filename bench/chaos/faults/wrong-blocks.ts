@@ -1,0 +1,15 @@
+import { Unavailable } from '../../../src/errors.js';
+import { atLeast, atMost, type Fault } from '../fault.js';
+
+/** A member lies. */
+export const wrongBlocks: Fault = {
+  name: 'wrong-blocks',
+  row: 'a member that serves wrong blocks with right digests',
+  passesWhen: 'found by the audit, quarantined, named; answers right afterwards',
+  bounds: { quarantined: atLeast(1), wrong_answers: atMost(0) },
+  needs: [],
+  expectedS: 0,
+  run() {
+    throw new Unavailable('shoal has no audit yet: nothing finds such a member');
+  },
+};

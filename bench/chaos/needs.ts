@@ -1,0 +1,59 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Network } from '../fleet/network.js';
+
+/** What a machine must allow before a fault can be done on it. */
+
+/**
+ * `addresses`: all of 127.0.0.0/8 is this machine; `mounts`: small file systems; `namespaces`: networks of their own; `pids`: process
+ * namespaces; `fifos`: named pipes.
+ */
+export type Need = 'addresses' | 'mounts' | 'namespaces' | 'pids' | 'fifos';
+
+const CHECKS: Readonly<Record<Need, () => string | null>> = {
+  addresses: () =>
+    process.platform === 'linux'
+      ? null
+      : 'only Linux answers on all of 127.0.0.0/8, where the proxies between peers listen',
+  mounts: mountsMissing,
+  namespaces: () => Network.unavailable(),
+  pids: () => commandFails('process namespaces', 'unshare', '--pid', '--fork', '--mount-proc', 'true'),
+  fifos: () => commandFails('named pipes', 'mkfifo', '--version'),
+};
+
+/** Why this machine does not meet a need; null if it does. */
+export function unmet(needs: readonly Need[]): string | null {
+  for (const need of needs) {
+    const why = CHECKS[need]();
+    if (why !== null) return why;
+  }
+  return null;
+}
+
+function mountsMissing(): string | null {
+  const at = mkdtempSync(join(tmpdir(), 'shoal-mount-'));
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', at], { stdio: 'pipe' });
+    execFileSync('umount', [at], { stdio: 'pipe' });
+    return null;
+  } catch (error) {
+    return `this process cannot mount a tmpfs, for which it needs root: ${firstLine(error)}`;
+  } finally {
+    rmdirSync(at);
+  }
+}
+
+function commandFails(what: string, command: string, ...args: string[]): string | null {
+  try {
+    execFileSync(command, args, { stdio: 'pipe' });
+    return null;
+  } catch (error) {
+    return `${what} are not available here: ${firstLine(error)}`;
+  }
+}
+
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).trim().split('\n').at(-1) ?? '';
+}

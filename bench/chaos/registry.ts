@@ -1,0 +1,72 @@
+import type { Fault } from './fault.js';
+import { clockBack } from './faults/clock-back.js';
+import { corruptFrame } from './faults/corrupt-frame.js';
+import { diskFull } from './faults/disk-full.js';
+import { duplicateId } from './faults/duplicate-id.js';
+import { herd } from './faults/herd.js';
+import { hungDisk } from './faults/hung-disk.js';
+import { isolation } from './faults/isolation.js';
+import { join } from './faults/join.js';
+import { killBothHomes } from './faults/kill-both-homes.js';
+import { killCoordinator } from './faults/kill-coordinator.js';
+import { killMidStream } from './faults/kill-mid-stream.js';
+import { killWorker } from './faults/kill-worker.js';
+import { memoryExhausted } from './faults/memory-exhausted.js';
+import { mixedContext } from './faults/mixed-context.js';
+import { natsAway } from './faults/nats-away.js';
+import { natsEmptied } from './faults/nats-emptied.js';
+import { natsCluster, natsRestarts } from './faults/nats-restarts.js';
+import { natsStopped } from './faults/nats-stopped.js';
+import { partition } from './faults/partition.js';
+import { pauseWorker } from './faults/pause-worker.js';
+import { poison12, poisonousPrompt } from './faults/poison.js';
+import { rollingRestart } from './faults/rolling-restart.js';
+import { secondFleet } from './faults/second-fleet.js';
+import { slowPeer } from './faults/slow-peer.js';
+import { slowReaders } from './faults/slow-readers.js';
+import { unreachablePair } from './faults/unreachable-pair.js';
+import { wrongBlocks } from './faults/wrong-blocks.js';
+
+/** Every fault that a fleet must survive, in the order of the table. */
+export const FAULTS: readonly Fault[] = [
+  killWorker,
+  killBothHomes,
+  killMidStream,
+  killCoordinator,
+  natsStopped,
+  pauseWorker,
+  partition,
+  slowPeer,
+  corruptFrame,
+  memoryExhausted,
+  diskFull,
+  duplicateId,
+  rollingRestart,
+  join,
+  herd,
+  poisonousPrompt,
+  slowReaders,
+  isolation,
+  unreachablePair,
+  natsAway,
+  natsRestarts,
+  natsCluster,
+  natsEmptied,
+  clockBack,
+  poison12,
+  hungDisk,
+  secondFleet,
+  mixedContext,
+  wrongBlocks,
+];
+
+/** The rows of the short form: those that no test of the suite does, without the long ones. */
+export const SHORT: readonly string[] = [
+  'kill-both-homes',
+  'kill-coordinator',
+  'partition',
+  'corrupt-frame',
+  'memory-exhausted',
+  'duplicate-id',
+  'join',
+];

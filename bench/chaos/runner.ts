@@ -1,0 +1,89 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { checksumOf } from '../../src/digest.js';
+import { Cancelled } from '../../src/errors.js';
+import { Lifecycle } from '../../src/lifecycle.js';
+import { SeededRandom } from '../../src/random.js';
+import { ChaosContext } from './context.js';
+import type { Fault, Figures } from './fault.js';
+import { unmet } from './needs.js';
+import { type ChaosRow, missed, outcomeOf } from './verdict.js';
+
+/** Runs faults one after another, each against fresh fleets in a folder of its own. */
+
+/** A row that takes so many times as long as expected, and two minutes more, has failed. */
+const PATIENCE = 4;
+const PATIENCE_S = 120;
+
+export interface ChaosRun {
+  readonly seed: number;
+  /** The built command. */
+  readonly cli: string;
+  readonly natsServer: string;
+  readonly progress: (line: string) => void;
+  /** Ends the run: the row at hand ends with everything that it started. */
+  readonly signal: AbortSignal;
+}
+
+/** @throws Cancelled if the signal aborts, when everything that was started has ended */
+export async function runFaults(faults: readonly Fault[], run: ChaosRun): Promise<ChaosRow[]> {
+  const rows: ChaosRow[] = [];
+  for (const [index, fault] of faults.entries()) {
+    run.progress(`[${index + 1}/${faults.length}] ${fault.name}: ${fault.row} (about ${fault.expectedS} s)`);
+    const row = await runFault(fault, run);
+    if (run.signal.aborted) throw new Cancelled(`interrupted during ${fault.name}`);
+    const why = row.skipped ?? row.why;
+    run.progress(`  ${outcomeOf(row)} after ${row.seconds} s${why === undefined ? '' : `: ${why}`}`);
+    rows.push(row);
+  }
+  return rows;
+}
+
+async function runFault(fault: Fault, run: ChaosRun): Promise<ChaosRow> {
+  const startMs = performance.now();
+  const said = { fault: fault.name, row: fault.row, passes_when: fault.passesWhen };
+  const lacking = unmet(fault.needs);
+  if (lacking !== null) return { ...said, pass: false, skipped: lacking, figures: {}, seconds: 0 };
+  const { figures, why } = await attempt(fault, run);
+  const seconds = Math.round((performance.now() - startMs) / 1000);
+  return { ...said, pass: why === null, figures, seconds, ...(why === null ? {} : { why }) };
+}
+
+/** Runs a fault, and ends everything that it started. */
+async function attempt(fault: Fault, run: ChaosRun): Promise<{ figures: Figures; why: string | null }> {
+  const life = new Lifecycle();
+  const folder = await mkdtemp(join(tmpdir(), 'shoal-chaos-'));
+  const limitS = PATIENCE * fault.expectedS + PATIENCE_S;
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(new Error(`it did not end within ${limitS} s`)), 1000 * limitS);
+  const signal = AbortSignal.any([run.signal, late.signal]);
+  // A row draws the same alone as among others.
+  const random = new SeededRandom(run.seed ^ checksumOf(Buffer.from(fault.name)));
+  const { cli, natsServer } = run;
+  const progress = (line: string) => run.progress(`  ${fault.name}: ${line}`);
+  const context = new ChaosContext({ life, signal, random, folder, cli, natsServer, progress });
+  try {
+    const figures = await Promise.race([fault.run(context), aborted(signal)]);
+    const reasons = missed(figures, fault.bounds);
+    return { figures, why: reasons.length === 0 ? null : [...reasons, ...context.notes].join('; ') };
+  } catch (error) {
+    return { figures: {}, why: [messageOf(error), ...context.notes].join('; ') };
+  } finally {
+    clearTimeout(timer);
+    await life.stop().catch((error: unknown) => progress(`cannot end everything: ${messageOf(error)}`));
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const fail = () => reject(signal.reason instanceof Error ? signal.reason : new Cancelled('interrupted'));
+    if (signal.aborted) fail();
+    else signal.addEventListener('abort', fail, { once: true });
+  });
+}
+
+function messageOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).slice(0, 2_000);
+}

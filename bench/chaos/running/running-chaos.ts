@@ -1,0 +1,129 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Refused } from '../../../src/errors.js';
+import type { Random } from '../../../src/random.js';
+import { FleetApi, type WorkerRow } from '../../fleet/fleet-api.js';
+import { quantile } from '../../streams.js';
+import { atLeast, atMost } from '../fault.js';
+import { type ChaosRow, missed } from '../verdict.js';
+import { serving } from '../views.js';
+import { GreedyLoad } from './greedy-load.js';
+import type { Killer } from './killer.js';
+
+const POLL_MS = 100;
+const SERVE_AGAIN_MS = 60_000;
+const NOTES = 3;
+
+/** What is done to a running fleet. */
+export interface RunningChaos {
+  readonly url: string;
+  readonly apiKey: string | null;
+  /** A worker's id, or `any`. */
+  readonly kill: string;
+  readonly everyMs: number;
+  readonly forMs: number;
+  readonly clients: number;
+  readonly killer: Killer;
+  readonly random: Random;
+  readonly progress: (line: string) => void;
+  /** Ends the run early; what was measured until then is the report. */
+  readonly signal: AbortSignal;
+}
+
+const BOUNDS = {
+  requests: atLeast(1),
+  failed_requests: atMost(0),
+  wrong_answers: atMost(0),
+  kills: atLeast(1),
+  serve_again_ms: atMost(SERVE_AGAIN_MS),
+} as const;
+
+/**
+ * Kills workers of a running fleet under load, one after another. Answers are compared with the fleet's own answers before.
+ * @throws Refused if the worker is unknown or cannot be killed from here
+ */
+export async function runningChaos(options: RunningChaos): Promise<ChaosRow> {
+  const { url, kill, everyMs, forMs, progress } = options;
+  const startMs = performance.now();
+  const api = new FleetApi(url, options.apiKey);
+  const { model, workers } = await api.fleet();
+  checkVictim(kill, workers);
+  const load = new GreedyLoad(api, model);
+  progress(`${workers.length} workers; asking undisturbed`);
+  await load.remember();
+  load.start(options.clients);
+  const recoveries: number[] = [];
+  try {
+    await killAgainAndAgain(api, options, recoveries);
+  } finally {
+    await load.stop();
+  }
+  const figures = {
+    requests: load.answeredMs.length + load.failed,
+    failed_requests: load.failed,
+    wrong_answers: load.wrong,
+    ...(load.answeredMs.length === 0
+      ? {}
+      : { p50_ms: quantile(load.answeredMs, 0.5), p99_ms: quantile(load.answeredMs, 0.99) }),
+    kills: recoveries.length,
+    serve_again_ms: Math.max(0, ...recoveries),
+  };
+  const reasons = missed(figures, BOUNDS);
+  const why = [...reasons, ...load.notes.slice(0, NOTES)].join('; ');
+  return {
+    fault: 'running-fleet',
+    row: `kill -9 ${kill === 'any' ? 'a drawn worker' : kill} of ${url} every ${everyMs / 1000} s for ${forMs / 1000} s, ${options.clients} clients`,
+    passes_when: `failed requests 0; every answer as before; all serve again within ${SERVE_AGAIN_MS / 1000} s of each kill`,
+    pass: reasons.length === 0,
+    figures,
+    seconds: Math.round((performance.now() - startMs) / 1000),
+    ...(reasons.length === 0 ? {} : { why }),
+  };
+}
+
+function checkVictim(kill: string, workers: readonly WorkerRow[]): void {
+  const known = workers.map(({ id }) => id);
+  if (kill === 'any' ? known.length > 0 : known.includes(kill)) return;
+  throw new Refused(
+    `--kill: must be a worker of the fleet, or any, got ${kill}; its workers are ${known.join(', ') || 'none'}`,
+  );
+}
+
+async function killAgainAndAgain(
+  api: FleetApi,
+  { kill, everyMs, forMs, killer, random, progress, signal }: RunningChaos,
+  recoveries: number[],
+): Promise<void> {
+  const endMs = performance.now() + forMs;
+  while (!signal.aborted && performance.now() + everyMs <= endMs + 1) {
+    await pause(everyMs, signal);
+    if (signal.aborted) return;
+    const before = serving(await api.workers());
+    const victims = kill === 'any' ? before : before.filter(({ id }) => id === kill);
+    const victim = victims[random.below(victims.length)];
+    if (victim === undefined) {
+      progress(`${kill} does not serve; not killing`);
+      continue;
+    }
+    await killer.kill(victim);
+    const tookMs = await untilServing(api, victim, before.length, signal);
+    progress(`killed ${victim.id} (pid ${victim.pid}): all serve again after ${Math.round(tookMs)} ms`);
+    recoveries.push(tookMs);
+  }
+  await pause(Math.max(0, endMs - performance.now()), signal);
+}
+
+/** Waits until as many workers serve as before, the victim in another incarnation or replaced by another worker. */
+async function untilServing(api: FleetApi, victim: WorkerRow, count: number, signal: AbortSignal): Promise<number> {
+  const startMs = performance.now();
+  while (!signal.aborted && performance.now() - startMs <= SERVE_AGAIN_MS) {
+    const workers = serving(await api.workers().catch(() => []));
+    const stale = workers.some(({ id, incarnation }) => id === victim.id && incarnation === victim.incarnation);
+    if (!stale && workers.length >= count) break;
+    await pause(POLL_MS, signal);
+  }
+  return performance.now() - startMs;
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return sleep(ms, undefined, { signal }).catch(() => undefined);
+}

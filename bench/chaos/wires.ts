@@ -1,0 +1,54 @@
+import type { Random } from '../../src/random.js';
+
+/** The conditions of the connections between members that go through proxies. */
+
+/** What happens to the bytes that one member sends to another. */
+export type Condition =
+  | { readonly kind: 'open' }
+  /** Bytes wait, as while packets are dropped; they go on afterwards. */
+  | { readonly kind: 'silent' }
+  /** Connections are reset, and new ones too. */
+  | { readonly kind: 'reset' }
+  | { readonly kind: 'slow'; readonly bitsPerS: number; readonly delayMs: number }
+  /** One bit in about `everyBytes` is flipped. */
+  | { readonly kind: 'corrupt'; readonly everyBytes: number; readonly random: Random }
+  /** A connection is closed after at most so many bytes, drawn. */
+  | { readonly kind: 'truncate'; readonly mostBytes: number; readonly random: Random };
+
+const OPEN: Condition = { kind: 'open' };
+
+/** The condition of each pair of members, by direction; open where none was set. */
+export class Wires {
+  private readonly conditions = new Map<string, Condition>();
+  private readonly listeners = new Set<() => void>();
+
+  of(from: string, to: string): Condition {
+    return this.conditions.get(keyOf(from, to)) ?? OPEN;
+  }
+
+  set(from: string, to: string, condition: Condition): void {
+    this.conditions.set(keyOf(from, to), condition);
+    for (const listener of [...this.listeners]) listener();
+  }
+
+  /** Both directions. */
+  setBoth(a: string, b: string, condition: Condition): void {
+    this.set(a, b, condition);
+    this.set(b, a, condition);
+  }
+
+  heal(): void {
+    this.conditions.clear();
+    for (const listener of [...this.listeners]) listener();
+  }
+
+  /** Calls back after each change. Returns what ends that. */
+  onChange(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  }
+}
+
+function keyOf(from: string, to: string): string {
+  return `${from} ${to}`;
+}

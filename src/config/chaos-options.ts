@@ -1,0 +1,123 @@
+import { type Command, type OptionTable, option } from './option.js';
+import * as types from './option-types.js';
+
+const CHAOS = ['chaos'] as const satisfies readonly Command[];
+const CLIENTS = 1_000;
+const SECOND_MS = 1_000;
+const DAY_MS = 86_400_000;
+
+/** The options of `shoal chaos`. Those from `--url` on are for a fleet that is already running. */
+export const CHAOS_OPTIONS = {
+  list: option({
+    flag: 'list',
+    variable: 'SHOAL_CHAOS_LIST',
+    placeholder: null,
+    type: types.onOff,
+    default: 'off',
+    commands: CHAOS,
+    help: 'Shows the faults, when each passes and how long it takes, and does nothing.',
+  }),
+  json: option({
+    flag: 'json',
+    variable: 'SHOAL_CHAOS_JSON',
+    placeholder: null,
+    type: types.onOff,
+    default: 'off',
+    commands: CHAOS,
+    help: 'Prints JSON on stdout.',
+  }),
+  seed: option({
+    flag: 'seed',
+    variable: 'SHOAL_CHAOS_SEED',
+    placeholder: 'N',
+    type: types.wholeNumber(0, 0xffff_ffff),
+    default: null,
+    defaultNote: 'random; the report names it',
+    commands: CHAOS,
+    help: 'Draws victims and moments. The same seed draws the same.',
+  }),
+  out: option({
+    flag: 'out',
+    variable: 'SHOAL_CHAOS_OUT',
+    placeholder: 'FILE',
+    type: types.path,
+    default: null,
+    commands: CHAOS,
+    help: 'Also writes the report as JSON to this file.',
+  }),
+  short: option({
+    flag: 'short',
+    variable: 'SHOAL_CHAOS_SHORT',
+    placeholder: null,
+    type: types.onOff,
+    default: 'off',
+    commands: CHAOS,
+    help: 'Does only the faults that no test of the suite does, without the long ones.',
+  }),
+  url: option({
+    flag: 'url',
+    variable: 'SHOAL_CHAOS_URL',
+    placeholder: 'URL',
+    type: types.url('http', 'https'),
+    default: null,
+    defaultNote: 'none: each fault gets fleets of its own on this machine',
+    commands: CHAOS,
+    help: 'Kills workers of a running fleet under load instead; URL of its coordinator.',
+  }),
+  kill: option({
+    flag: 'kill',
+    variable: 'SHOAL_CHAOS_KILL',
+    placeholder: 'ID|any',
+    type: types.plainName,
+    default: 'any',
+    commands: CHAOS,
+    help: 'With --url: the worker to kill; any draws one each time.',
+  }),
+  every: option({
+    flag: 'every',
+    variable: 'SHOAL_CHAOS_EVERY',
+    placeholder: 'TIME',
+    type: types.duration(SECOND_MS, DAY_MS, '1s to 24h'),
+    default: '20s',
+    commands: CHAOS,
+    help: 'With --url: the time from kill to kill.',
+  }),
+  for: option({
+    flag: 'for',
+    variable: 'SHOAL_CHAOS_FOR',
+    placeholder: 'TIME',
+    type: types.duration(SECOND_MS, DAY_MS, '1s to 24h'),
+    default: '5m',
+    commands: CHAOS,
+    help: 'With --url: how long to send requests and to kill.',
+  }),
+  clients: option({
+    flag: 'clients',
+    variable: 'SHOAL_CHAOS_CLIENTS',
+    placeholder: 'N',
+    type: types.wholeNumber(1, CLIENTS),
+    default: '4',
+    commands: CHAOS,
+    help: 'With --url: clients, each of which sends one request after another.',
+  }),
+  compose: option({
+    flag: 'compose',
+    variable: 'SHOAL_CHAOS_COMPOSE',
+    placeholder: 'PROJECT',
+    type: types.plainName,
+    default: null,
+    defaultNote: 'none: kills processes of this machine',
+    commands: CHAOS,
+    help: 'With --url: kills and starts the containers of the workers of this Docker Compose project.',
+  }),
+  apiKey: option({
+    flag: null,
+    variable: 'SHOAL_API_KEY',
+    placeholder: 'KEY',
+    type: types.text('1 to 1024 characters', 1, 1024),
+    default: null,
+    commands: CHAOS,
+    help: 'With --url: API key for the coordinator.',
+    secret: true,
+  }),
+} as const satisfies OptionTable;

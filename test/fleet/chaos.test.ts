@@ -1,0 +1,34 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { expect, it } from 'vitest';
+import { CLI } from './support/fleet.js';
+
+async function chaos(args: readonly string[], dir: string): Promise<{ code: number; out: string }> {
+  const child = spawn(process.execPath, [CLI, 'chaos', ...args], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+    env: { ...process.env, TMPDIR: dir },
+  });
+  const ended = once(child, 'close') as Promise<[number]>;
+  const out = await text(child.stdout);
+  return { code: (await ended)[0], out };
+}
+
+it('shoal chaos does a fault, reports what it measured, and leaves nothing behind', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'shoal-test-'));
+  try {
+    const { code, out } = await chaos(['mixed-context', 'wrong-blocks', '--json', '--seed', '3'], dir);
+    const { name, seed, rows } = JSON.parse(out) as { name: string; seed: number; rows: Record<string, unknown>[] };
+    expect([name, seed, rows.length]).toEqual(['chaos', 3, 2]);
+    expect(rows[0]).toMatchObject({ fault: 'mixed-context', figures: { requests: 40, wrong_answers: 0 } });
+    expect(rows[1]).toMatchObject({ fault: 'wrong-blocks', pass: false, why: expect.stringContaining('no audit') });
+    expect(code).toBe(1);
+    expect(readdirSync(dir)).toEqual([]);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+});
