@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Condition } from './wires.js';
+import type { WireCondition } from './wires.js';
 
 /** Bytes that may wait in a proxy for one direction of a connection before it reads no more. */
 const WAITING_BYTES = 256 * 1024;
@@ -26,7 +26,7 @@ export class Flow {
   constructor(
     private readonly from: Socket,
     private readonly to: Socket,
-    private readonly condition: () => Condition,
+    private readonly condition: () => WireCondition,
   ) {
     from.on('data', (bytes: Buffer) => this.add(bytes));
     from.on('end', () => {
@@ -57,7 +57,7 @@ export class Flow {
     else this.sendAll(condition);
   }
 
-  private sendAll(condition: Condition): void {
+  private sendAll(condition: WireCondition): void {
     while (this.waiting.length > 0 && !this.to.writableNeedDrain) this.send(this.waiting.shift()!.bytes, condition);
     this.afterSending();
   }
@@ -81,7 +81,7 @@ export class Flow {
     this.afterSending();
   }
 
-  private send(bytes: Buffer, condition: Condition): void {
+  private send(bytes: Buffer, condition: WireCondition): void {
     this.waitingBytes -= bytes.byteLength;
     const sent = condition.kind === 'corrupt' ? this.corrupted(bytes, condition) : bytes;
     if (condition.kind === 'truncate') {
@@ -96,7 +96,7 @@ export class Flow {
     if (this.to.writable) this.to.write(sent);
   }
 
-  private corrupted(bytes: Buffer, condition: Extract<Condition, { kind: 'corrupt' }>): Buffer {
+  private corrupted(bytes: Buffer, condition: Extract<WireCondition, { kind: 'corrupt' }>): Buffer {
     const gap = () => 1 + condition.random.below(2 * condition.everyBytes);
     this.nextFlipAt ??= this.passedBytes + gap();
     if (this.nextFlipAt >= this.passedBytes + bytes.byteLength) return bytes;

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Network } from '../fleet/network.js';
+import { SplitNetwork } from '../fleet/split-network.js';
 
 /** What a machine must allow before a fault can be done on it. */
 
@@ -18,7 +18,7 @@ const CHECKS: Readonly<Record<Need, () => string | null>> = {
       ? null
       : 'only Linux answers on all of 127.0.0.0/8, where the proxies between peers listen',
   mounts: mountsMissing,
-  namespaces: () => Network.unavailable(),
+  namespaces: () => SplitNetwork.unavailable(),
   pids: () => commandFails('process namespaces', 'unshare', '--pid', '--fork', '--mount-proc', 'true'),
   fifos: () => commandFails('named pipes', 'mkfifo', '--version'),
 };

@@ -89,7 +89,6 @@ async function greetingOf(client: Socket): Promise<{ from: string; bytes: Buffer
 
 /** The id in a greeting; null if more bytes must come. */
 function senderOf(bytes: Buffer): { readonly id: string } | 'unknown' | null {
-  if (bytes.byteLength > GREETING_BYTES) return 'unknown';
   if (bytes.byteLength < PRELUDE_BYTES) return null;
   const end = PRELUDE_BYTES + bytes.readUInt32LE(HEADER_BYTES_AT);
   if (end > GREETING_BYTES) return 'unknown';

@@ -4,13 +4,13 @@ import { recallPrompt, recallSheet } from '../fleet/recall-sheet.js';
 const AT_ONCE = 4;
 
 /** A prompt, and its answer by the notes in it. */
-export interface Prompt {
+export interface RecallPrompt {
   readonly prompt: string;
   readonly answer: string;
 }
 
 /** The prompts of one sheet of notes, which share its blocks: about 11 tokens a note. */
-export function promptsOf(notes: number, seed: number): Prompt[] {
+export function promptsOf(notes: number, seed: number): RecallPrompt[] {
   const sheet = recallSheet(notes, seed);
   return sheet.questions.map(({ question, answer }) => ({ prompt: recallPrompt(sheet, question), answer }));
 }
@@ -19,7 +19,7 @@ export function promptsOf(notes: number, seed: number): Prompt[] {
 export class Prefixes {
   private constructor(
     private readonly api: FleetApi,
-    readonly prompts: readonly Prompt[],
+    readonly prompts: readonly RecallPrompt[],
   ) {}
 
   /** Has `count` fresh prefixes computed, all by the worker if one is given. @throws Error if a request fails */

@@ -62,7 +62,6 @@ export const FAULTS: readonly Fault[] = [
 
 /** The rows of the short form: those that no test of the suite does, without the long ones. */
 export const SHORT: readonly string[] = [
-  'kill-both-homes',
   'kill-coordinator',
   'partition',
   'corrupt-frame',

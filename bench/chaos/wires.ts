@@ -3,7 +3,7 @@ import type { Random } from '../../src/random.js';
 /** The conditions of the connections between members that go through proxies. */
 
 /** What happens to the bytes that one member sends to another. */
-export type Condition =
+export type WireCondition =
   | { readonly kind: 'open' }
   /** Bytes wait, as while packets are dropped; they go on afterwards. */
   | { readonly kind: 'silent' }
@@ -15,24 +15,24 @@ export type Condition =
   /** A connection is closed after at most so many bytes, drawn. */
   | { readonly kind: 'truncate'; readonly mostBytes: number; readonly random: Random };
 
-const OPEN: Condition = { kind: 'open' };
+const OPEN: WireCondition = { kind: 'open' };
 
 /** The condition of each pair of members, by direction; open where none was set. */
 export class Wires {
-  private readonly conditions = new Map<string, Condition>();
+  private readonly conditions = new Map<string, WireCondition>();
   private readonly listeners = new Set<() => void>();
 
-  of(from: string, to: string): Condition {
+  of(from: string, to: string): WireCondition {
     return this.conditions.get(keyOf(from, to)) ?? OPEN;
   }
 
-  set(from: string, to: string, condition: Condition): void {
+  set(from: string, to: string, condition: WireCondition): void {
     this.conditions.set(keyOf(from, to), condition);
     for (const listener of [...this.listeners]) listener();
   }
 
   /** Both directions. */
-  setBoth(a: string, b: string, condition: Condition): void {
+  setBoth(a: string, b: string, condition: WireCondition): void {
     this.set(a, b, condition);
     this.set(b, a, condition);
   }

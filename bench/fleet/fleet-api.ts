@@ -11,13 +11,13 @@ export interface WorkerRow {
 }
 
 /** The places of one block of a prompt. */
-export interface BlockPlaces {
+export interface BlockCopies {
   readonly homes: readonly string[];
   readonly holders: readonly string[];
   readonly tiers: Readonly<Record<string, string>>;
 }
 
-export interface FleetView {
+export interface FleetMembers {
   readonly model: string;
   readonly coordinators: readonly { readonly id: string; readonly pid: number }[];
   readonly workers: WorkerRow[];
@@ -74,10 +74,10 @@ export class FleetApi {
   }
 
   /** The name of the model, and the fleet's members. Throws if the coordinator does not answer with them. */
-  async fleet(): Promise<FleetView> {
+  async fleet(): Promise<FleetMembers> {
     const response = await fetch(`${this.url}/v1/fleet`, { headers: this.access });
     if (response.status !== 200) throw new Error(`${response.status}: ${await response.text()}`);
-    return (await response.json()) as FleetView;
+    return (await response.json()) as FleetMembers;
   }
 
   /** Process ids of the coordinators and the workers. */
@@ -110,9 +110,9 @@ export class FleetApi {
   }
 
   /** Where each block of the prompt is, and where it should be. */
-  async blocks(prompt: string): Promise<BlockPlaces[]> {
+  async blocks(prompt: string): Promise<BlockCopies[]> {
     const response = await this.post('/v1/cache/explain', { prompt });
-    return ((await response.json()) as { blocks: BlockPlaces[] }).blocks;
+    return ((await response.json()) as { blocks: BlockCopies[] }).blocks;
   }
 
   /** Workers that have any block of the prompt. */

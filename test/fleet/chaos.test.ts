@@ -21,10 +21,10 @@ async function chaos(args: readonly string[], dir: string): Promise<{ code: numb
 it('shoal chaos does a fault, reports what it measured, and leaves nothing behind', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'shoal-test-'));
   try {
-    const { code, out } = await chaos(['mixed-context', 'wrong-blocks', '--json', '--seed', '3'], dir);
+    const { code, out } = await chaos(['kill-both-homes', 'wrong-blocks', '--json', '--seed', '3'], dir);
     const { name, seed, rows } = JSON.parse(out) as { name: string; seed: number; rows: Record<string, unknown>[] };
     expect([name, seed, rows.length]).toEqual(['chaos', 3, 2]);
-    expect(rows[0]).toMatchObject({ fault: 'mixed-context', figures: { requests: 40, wrong_answers: 0 } });
+    expect(rows[0]).toMatchObject({ fault: 'kill-both-homes', pass: true, figures: { failed_requests: 0, killed: 2 } });
     expect(rows[1]).toMatchObject({ fault: 'wrong-blocks', pass: false, why: expect.stringContaining('no audit') });
     expect(code).toBe(1);
     expect(readdirSync(dir)).toEqual([]);

@@ -5,9 +5,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { FleetApi, type WorkerRow } from '../../bench/fleet/fleet-api.js';
 import { FleetProcess } from '../../bench/fleet/fleet-process.js';
-import { type Namespace, Network } from '../../bench/fleet/network.js';
 import { type PlainNats, plainNats } from '../../bench/fleet/plain-nats.js';
 import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
+import { type Namespace, SplitNetwork } from '../../bench/fleet/split-network.js';
 import { findNatsServer } from '../../cli/nats/find-server.js';
 import { CLI, Fleet } from './support/fleet.js';
 import { JoinedWorker } from './support/joined-worker.js';
@@ -93,7 +93,7 @@ class SplitFleet {
 
   private constructor(
     private readonly dir: string,
-    private readonly network: Network,
+    private readonly network: SplitNetwork,
     private readonly nats: PlainNats,
     readonly worker: Namespace,
     readonly coordinator: Namespace,
@@ -101,7 +101,7 @@ class SplitFleet {
 
   static async start(): Promise<SplitFleet> {
     const dir = await mkdtemp(join(tmpdir(), 'shoal-split-'));
-    const network = new Network();
+    const network = new SplitNetwork();
     const { path } = await findNatsServer();
     const nats = await plainNats(path, ['-a', network.address, '-js', '-sd', join(dir, 'store')]);
     const fleet = new SplitFleet(dir, network, nats, network.add(), network.add());
@@ -154,7 +154,7 @@ class SplitFleet {
   }
 }
 
-const unavailable = Network.unavailable();
+const unavailable = SplitNetwork.unavailable();
 if (unavailable !== null) console.warn(`the tests of isolated members are skipped: ${unavailable}`);
 
 describe.skipIf(unavailable !== null)('a member that is cut off from everybody', () => {

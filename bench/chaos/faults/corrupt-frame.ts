@@ -5,7 +5,7 @@ import { RecallLoad } from '../../fleet/recall-load.js';
 import type { ChaosContext } from '../context.js';
 import { atLeast, atMost, type Fault, NO_HARM } from '../fault.js';
 import { Prefixes } from '../prefixes.js';
-import type { Condition } from '../wires.js';
+import type { WireCondition } from '../wires.js';
 
 const MiB = 2 ** 20;
 const STRANGERS = 200;
@@ -34,7 +34,7 @@ export const corruptFrame: Fault = {
     const prefixes = await Prefixes.compute(fleet.api, PREFIXES, { seed: 10_000, notes: NOTES, worker: a });
     const load = context.load(new RecallLoad(fleet.api, 2, 100));
     const { random } = context;
-    const conditions: readonly Condition[] = [
+    const conditions: readonly WireCondition[] = [
       { kind: 'corrupt', everyBytes: 100_000, random },
       { kind: 'corrupt', everyBytes: 400, random },
       { kind: 'truncate', mostBytes: 300_000, random },

@@ -1,5 +1,5 @@
-import { type Namespace, Network } from '../../fleet/network.js';
 import { RecallLoad } from '../../fleet/recall-load.js';
+import { type Namespace, SplitNetwork } from '../../fleet/split-network.js';
 import type { ChaosContext } from '../context.js';
 import { atMost, type Fault, NO_HARM } from '../fault.js';
 import type { MemberFleet } from '../member-fleet.js';
@@ -43,7 +43,7 @@ export const isolation: Fault = {
   needs: ['namespaces'],
   expectedS: 360,
   async run(context) {
-    const network = context.life.use(new Network(), (made) => made.close());
+    const network = context.life.use(new SplitNetwork(), (made) => made.close());
     const cut = { 'worker-3': network.add(), 'worker-4': network.add(), 'coordinator-2': network.add() };
     const fleet = await context.members({ workers: 4, coordinators: 2, address: network.address, places: cut });
     const prefixes = await Prefixes.compute(fleet.api, 12, { seed: 10_000 });

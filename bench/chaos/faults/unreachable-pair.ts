@@ -1,12 +1,12 @@
 import { atMost, type Fault } from '../fault.js';
 import { Prefixes } from '../prefixes.js';
-import type { Condition } from '../wires.js';
+import type { WireCondition } from '../wires.js';
 
 const PREFIXES = 12;
 const LEAST_MS = 15_000;
 const MOST_MS = 120_000;
 const RESTORED_MS = 30_000;
-const CUTS: readonly Condition[] = [{ kind: 'reset' }, { kind: 'silent' }];
+const CUTS: readonly WireCondition[] = [{ kind: 'reset' }, { kind: 'silent' }];
 
 /** Two workers cannot reach each other while they become homes of each other's prefixes. */
 export const unreachablePair: Fault = {

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 let networks = 0;
 
 /** Network namespaces on a bridge of their own, each with a link that can be taken down. */
-export class Network {
+export class SplitNetwork {
   /** The address of this process on the bridge. */
   readonly address: string;
   private readonly prefix = `sh${process.pid.toString(36)}-${++networks}`;
@@ -27,7 +27,7 @@ export class Network {
   /** Why this machine allows no networks; null if it does. */
   static unavailable(): string | null {
     try {
-      const network = new Network();
+      const network = new SplitNetwork();
       try {
         network.add();
       } finally {
