@@ -55,7 +55,12 @@ export class ChaosContext {
     const starting = UpFleet.start(this.cli, args, { TMPDIR: this.folder, ...env });
     // Also where the row ends while the fleet starts.
     this.life.use(starting, () => starting.then(stopped, () => null));
-    return starting;
+    const fleet = await starting;
+    // Also where this process exits at once. The fleet's other processes end with `shoal up`.
+    const end = () => void fleet.stop('SIGKILL');
+    process.once('exit', end);
+    this.life.use(end, () => process.off('exit', end));
+    return fleet;
   }
 
   /** A fleet of single processes: whatever ends stays down until the row starts it again. */

@@ -26,16 +26,16 @@ export interface ChaosRun {
   readonly signal: AbortSignal;
 }
 
-/** @throws Cancelled if the signal aborts, when everything that was started has ended */
+/** Resolves with the rows in order. If the signal aborts, the row at hand fails and is the last one; everything that it started has ended. */
 export async function runFaults(faults: readonly Fault[], run: ChaosRun): Promise<ChaosRow[]> {
   const rows: ChaosRow[] = [];
   for (const [index, fault] of faults.entries()) {
     run.progress(`[${index + 1}/${faults.length}] ${fault.name}: ${fault.row} (about ${fault.expectedS} s)`);
     const row = await runFault(fault, run);
-    if (run.signal.aborted) throw new Cancelled(`interrupted during ${fault.name}`);
     const why = row.skipped ?? row.why;
     run.progress(`  ${outcomeOf(row)} after ${row.seconds} s${why === undefined ? '' : `: ${why}`}`);
     rows.push(row);
+    if (run.signal.aborted) break;
   }
   return rows;
 }

@@ -19,6 +19,7 @@ export interface BlockCopies {
 
 export interface FleetMembers {
   readonly model: string;
+  readonly epoch: string | number;
   readonly coordinators: readonly { readonly id: string; readonly pid: number }[];
   readonly workers: WorkerRow[];
 }

@@ -3,19 +3,28 @@ import { execFileSync } from 'node:child_process';
 /** Networks so far in this process: the kernel removes a closed one some time later. */
 let networks = 0;
 
-/** Network namespaces on a bridge of their own, each with a link that can be taken down. */
+/**
+ * Network namespaces on a bridge, each with a link that can be taken down. The bridge has a namespace of its own, whose firewall is empty: the
+ * machine's may drop what namespaces send to each other, as Docker's does.
+ */
 export class SplitNetwork {
   /** The address of this process on the bridge. */
   readonly address: string;
   private readonly prefix = `sh${process.pid.toString(36)}-${++networks}`;
+  private readonly hub = `${this.prefix}-hub`;
   private readonly subnet = `10.213.${(process.pid + networks) % 256}`;
   private readonly namespaces: string[] = [];
 
   /** Throws if this machine does not allow it: that takes root, and `ip` of iproute2. */
   constructor() {
     this.address = `${this.subnet}.1`;
-    ip('link', 'add', 'name', this.prefix, 'type', 'bridge');
+    ip('netns', 'add', this.hub);
     try {
+      ip('-n', this.hub, 'link', 'add', 'name', 'bridge', 'type', 'bridge');
+      ip('-n', this.hub, 'link', 'set', 'bridge', 'up');
+      ip('link', 'add', this.prefix, 'type', 'veth', 'peer', 'name', 'outside', 'netns', this.hub);
+      ip('-n', this.hub, 'link', 'set', 'outside', 'master', 'bridge');
+      ip('-n', this.hub, 'link', 'set', 'outside', 'up');
       ip('addr', 'add', `${this.address}/24`, 'dev', this.prefix);
       ip('link', 'set', this.prefix, 'up');
     } catch (error) {
@@ -45,14 +54,14 @@ export class SplitNetwork {
     const name = `${this.prefix}-${number}`;
     ip('netns', 'add', name);
     try {
-      ip('link', 'add', name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name);
+      ip('-n', this.hub, 'link', 'add', name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name);
     } catch (error) {
       ip('netns', 'del', name);
       throw error;
     }
     this.namespaces.push(name);
-    ip('link', 'set', name, 'master', this.prefix);
-    ip('link', 'set', name, 'up');
+    ip('-n', this.hub, 'link', 'set', name, 'master', 'bridge');
+    ip('-n', this.hub, 'link', 'set', name, 'up');
     const address = `${this.subnet}.${number}`;
     ip('-n', name, 'addr', 'add', `${address}/24`, 'dev', 'eth0');
     ip('-n', name, 'link', 'set', 'lo', 'up');
@@ -61,17 +70,18 @@ export class SplitNetwork {
       address,
       inside: ['ip', 'netns', 'exec', name],
       // The bridge's end, so that the processes inside keep their addresses and routes, and see only silence.
-      cut: () => ip('link', 'set', name, 'down'),
-      heal: () => ip('link', 'set', name, 'up'),
+      cut: () => ip('-n', this.hub, 'link', 'set', name, 'down'),
+      heal: () => ip('-n', this.hub, 'link', 'set', name, 'up'),
     };
   }
 
   close(): void {
     for (const name of this.namespaces.splice(0)) {
-      ip('link', 'del', name);
+      ip('-n', this.hub, 'link', 'del', name);
       ip('netns', 'del', name);
     }
-    ip('link', 'del', this.prefix);
+    // With the hub go the bridge and both ends of this process's link.
+    ip('netns', 'del', this.hub);
   }
 }
 

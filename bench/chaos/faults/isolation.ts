@@ -109,8 +109,8 @@ async function isolate(context: ChaosContext, fleet: MemberFleet, { ms, loaded }
 
 /** Whether both coordinators see all workers serve, on the same ring. */
 async function oneView(fleet: MemberFleet, workers: number): Promise<boolean> {
-  const views = await Promise.all(fleet.apis.map(async (api) => serving(await api.workers()).map(({ id }) => id)));
-  return views.every((ids) => ids.length === workers);
+  const views = await Promise.all(fleet.apis.map((api) => api.fleet()));
+  return views.every((view) => serving(view.workers).length === workers && view.epoch === views[0]!.epoch);
 }
 
 function endedIn(context: ChaosContext, fleet: MemberFleet): number {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Refused } from '../../../src/errors.js';
+import { WrongUsage } from '../../../src/config/wrong-usage.js';
 import type { Random } from '../../../src/random.js';
 import { FleetApi, type WorkerRow } from '../../fleet/fleet-api.js';
 import { quantile } from '../../streams.js';
@@ -39,7 +39,7 @@ const BOUNDS = {
 
 /**
  * Kills workers of a running fleet under load, one after another. Answers are compared with the fleet's own answers before.
- * @throws Refused if the worker is unknown or cannot be killed from here
+ * @throws WrongUsage if the worker is unknown, Refused if it cannot be killed from here
  */
 export async function runningChaos(options: RunningChaos): Promise<ChaosRow> {
   const { url, kill, everyMs, forMs, progress } = options;
@@ -83,7 +83,7 @@ export async function runningChaos(options: RunningChaos): Promise<ChaosRow> {
 function checkVictim(kill: string, workers: readonly WorkerRow[]): void {
   const known = workers.map(({ id }) => id);
   if (kill === 'any' ? known.length > 0 : known.includes(kill)) return;
-  throw new Refused(
+  throw new WrongUsage(
     `--kill: must be a worker of the fleet, or any, got ${kill}; its workers are ${known.join(', ') || 'none'}`,
   );
 }
@@ -93,9 +93,11 @@ async function killAgainAndAgain(
   { kill, everyMs, forMs, killer, random, progress, signal }: RunningChaos,
   recoveries: number[],
 ): Promise<void> {
-  const endMs = performance.now() + forMs;
-  while (!signal.aborted && performance.now() + everyMs <= endMs + 1) {
-    await pause(everyMs, signal);
+  const startMs = performance.now();
+  const endMs = startMs + forMs;
+  for (let atMs = startMs + everyMs; atMs <= endMs; atMs += everyMs) {
+    // A fleet that took longer to serve again is killed at once.
+    await pause(Math.max(0, atMs - performance.now()), signal);
     if (signal.aborted) return;
     const before = serving(await api.workers());
     const victims = kill === 'any' ? before : before.filter(({ id }) => id === kill);
