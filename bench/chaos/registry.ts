@@ -68,4 +68,5 @@ export const SHORT: readonly string[] = [
   'memory-exhausted',
   'duplicate-id',
   'join',
+  'herd',
 ];
