@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { chunksOf } from '../../bench/fleet/chunks.js';
+import { FleetApi } from '../../bench/fleet/fleet-api.js';
+import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
 import { Deferred } from '../../src/async/deferred.js';
-import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
-import { chunksOf } from './support/chunks.js';
 import { Fleet } from './support/fleet.js';
-import { FleetApi } from './support/fleet-api.js';
 
 const sheet = recallSheet(16, 12);
 const prompt = recallPrompt(sheet, sheet.questions[0]!.question);

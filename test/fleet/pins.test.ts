@@ -3,11 +3,11 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type PlainNats, plainNats } from '../../bench/fleet/plain-nats.js';
+import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
 import { findNatsServer } from '../../cli/nats/find-server.js';
 import { packTokens } from '../../src/protocol/generate.js';
-import { recallPrompt, recallSheet } from '../support/recall-sheet.js';
 import { Fleet } from './support/fleet.js';
-import { type PlainNats, plainNats } from './support/plain-nats.js';
 
 interface Pin {
   readonly id: string;

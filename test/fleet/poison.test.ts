@@ -2,10 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { chunksOf } from '../../bench/fleet/chunks.js';
+import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
 import { modelFolder } from '../../src/config/model-folder.js';
 import { brittleModel } from '../support/brittle-model.js';
-import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
-import { chunksOf } from '../../bench/fleet/chunks.js';
 import { Fleet } from './support/fleet.js';
 
 /** A token that the tokenizer makes of this character, and of nothing else. */

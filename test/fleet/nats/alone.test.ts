@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type PlainNats, plainNats } from '../../../bench/fleet/plain-nats.js';
+import { RecallLoad } from '../../../bench/fleet/recall-load.js';
+import { recallSheet } from '../../../bench/fleet/recall-sheet.js';
 import { findNatsServer } from '../../../cli/nats/find-server.js';
-import { recallSheet } from '../../support/recall-sheet.js';
 import { JoinedCoordinator } from '../support/joined-coordinator.js';
 import { JoinedWorker } from '../support/joined-worker.js';
 import { NatsProxy } from '../support/nats-proxy.js';
-import { type PlainNats, plainNats } from '../support/plain-nats.js';
-import { RecallLoad } from '../support/recall-load.js';
 
 /** Time in which a member that alone lost NATS would be suspected of its silence, and its own bus notices the loss. */
 const LOST_MS = 5_000;

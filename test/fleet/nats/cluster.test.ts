@@ -2,12 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { NatsCluster } from '../../../bench/fleet/nats-cluster.js';
+import { RecallLoad } from '../../../bench/fleet/recall-load.js';
 import { findNatsServer } from '../../../cli/nats/find-server.js';
 import { connectNats } from '../../../src/bus/nats-bus.js';
 import { Fleet } from '../support/fleet.js';
 import { JoinedWorker } from '../support/joined-worker.js';
-import { NatsCluster } from '../support/nats-cluster.js';
-import { RecallLoad } from '../support/recall-load.js';
 
 const SECRET = { SHOAL_SECRET: 'a secret of the fleet in this test', SHOAL_LOG_LEVEL: 'info' };
 const SERVERS = 3;

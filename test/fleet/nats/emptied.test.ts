@@ -2,11 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type PlainNats, plainNats } from '../../../bench/fleet/plain-nats.js';
+import { recallPrompt, recallSheet } from '../../../bench/fleet/recall-sheet.js';
 import { findNatsServer } from '../../../cli/nats/find-server.js';
-import { recallPrompt, recallSheet } from '../../support/recall-sheet.js';
 import { JoinedCoordinator } from '../support/joined-coordinator.js';
 import { JoinedWorker } from '../support/joined-worker.js';
-import { type PlainNats, plainNats } from '../support/plain-nats.js';
 
 const SECRET = { SHOAL_SECRET: 'a secret of the fleet in this test', SHOAL_LOG_LEVEL: 'info' };
 

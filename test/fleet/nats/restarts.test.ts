@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { chunksOf } from '../../../bench/fleet/chunks.js';
+import { type PlainNats, plainNats } from '../../../bench/fleet/plain-nats.js';
+import { recallPrompt, recallSheet } from '../../../bench/fleet/recall-sheet.js';
 import { findNatsServer } from '../../../cli/nats/find-server.js';
-import { recallPrompt, recallSheet } from '../../support/recall-sheet.js';
-import { chunksOf } from '../support/chunks.js';
 import { JoinedCoordinator } from '../support/joined-coordinator.js';
 import { JoinedWorker } from '../support/joined-worker.js';
-import { type PlainNats, plainNats } from '../support/plain-nats.js';
 
 const RESTARTS = 8;
 const UP_MS = 700;

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type PlainNats, plainNats } from '../../../bench/fleet/plain-nats.js';
 import { findNatsServer } from '../../../cli/nats/find-server.js';
 import { connectNats } from '../../../src/bus/nats-bus.js';
 import { InvalidRequest, Refused, Unavailable } from '../../../src/errors.js';
@@ -9,7 +10,6 @@ import { BUS_MESSAGE_BYTES } from '../../../src/limits.js';
 import { once } from '../../contract/bus-suite.js';
 import { JoinedCoordinator } from '../support/joined-coordinator.js';
 import { JoinedProcess } from '../support/joined-process.js';
-import { type PlainNats, plainNats } from '../support/plain-nats.js';
 
 const SMALL_BYTES = 64 * 1024;
 const SECRET = { SHOAL_SECRET: 'a secret of the fleet in this test', SHOAL_LOG_LEVEL: 'info' };
