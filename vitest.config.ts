@@ -8,6 +8,10 @@ export default defineConfig({
         test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/contract/**/*.test.ts'], testTimeout: 20_000 },
       },
       {
+        // Whole simulated fleets, on all processors.
+        test: { name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: 600_000 },
+      },
+      {
         test: {
           name: 'fleet',
           include: ['test/fleet/**/*.test.ts'],

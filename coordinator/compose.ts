@@ -9,7 +9,6 @@ import type { CoordinatorConfig } from '../src/config/coordinator-config.js';
 import { Holdings } from '../src/core/holdings.js';
 import { blockBytes, type KvLayout } from '../src/core/kv-layout.js';
 import type { MembershipEffect } from '../src/core/membership-events.js';
-import { hostId } from '../src/fleet/identity.js';
 import { Roster } from '../src/fleet/roster.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import type { Lifecycle } from '../src/lifecycle.js';
@@ -18,7 +17,7 @@ import type { Log } from '../src/log.js';
 import { PeerCallLinks } from '../src/peer/calls/peer-call-links.js';
 import { PeerClient } from '../src/peer/client/peer-client.js';
 import { COORDINATOR_ACTOR, CoordinatorProtocol } from '../src/protocol/coordinator.js';
-import { SystemRandom } from '../src/random.js';
+import type { Surroundings } from '../src/surroundings.js';
 import { BlockTiers } from './block-tiers.js';
 import { DirectNews } from './direct-news.js';
 import type { Fleet } from './fleet.js';
@@ -44,6 +43,7 @@ export interface CoordinatorOptions {
   readonly layout: KvLayout;
   readonly bus: Bus;
   readonly clock: Clock;
+  readonly surroundings: Surroundings;
   readonly log: Log;
   /** Called when a request resumes on another worker. */
   readonly onResumed: () => void;
@@ -91,7 +91,7 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const poison = makePoisonGuard(options, roster);
   const router = new Router({
     ...{ bus, actors, roster, holdings, clock, fingerprint, replicas, poison, onResumed },
-    random: new SystemRandom(),
+    random: options.surroundings.random,
   });
   keeper.listen((worker) => router.holdingsChanged(worker));
   const tiers = new BlockTiers(roster, actors, log);
@@ -123,7 +123,7 @@ export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorP
 }
 
 function makeRetentions(
-  { config, incarnation, clock, log, openRetentions }: CoordinatorOptions,
+  { config, incarnation, clock, surroundings, log, openRetentions }: CoordinatorOptions,
   { actors, roster, router, holdings }: { actors: ActorSystem; roster: Roster; router: Router; holdings: Holdings },
 ): Pick<CoordinatorParts, 'retentions' | 'retentionKeeper'> {
   const { replicas } = config;
@@ -135,7 +135,7 @@ function makeRetentions(
   const recompute: Recompute = (id, worker, tokens, salt, signal) =>
     prefill(router, id, worker, { tokens, salt }, signal);
   const retentionKeeper = new RetentionKeeper({ ...shared, actors, lease, log, recompute });
-  const random = new SystemRandom();
+  const { random } = surroundings;
   const retentions = new LiveRetentions({ ...shared, random, holdings, keeper: retentionKeeper });
   return { retentions, retentionKeeper };
 }
@@ -148,16 +148,17 @@ function makePoisonGuard(options: CoordinatorOptions, roster: Roster): PoisonGua
 }
 
 function makeCallLinks(
-  { config, incarnation, fingerprint, clock, log }: CoordinatorOptions,
+  { config, incarnation, fingerprint, clock, surroundings, log }: CoordinatorOptions,
   roster: Roster,
 ): PeerCallLinks {
   return new PeerCallLinks({
     identity: { id: config.id, incarnation, fingerprint },
-    hostId: hostId(),
+    hostId: surroundings.hostId,
+    network: surroundings.network,
     secret: config.secret,
     tls: config.peerTls ?? undefined,
     clock,
-    random: new SystemRandom(),
+    random: surroundings.random,
     addressOf: ({ node, incarnation: of }) => roster.addressOf(node, of),
     onLinkOpened: ({ node, incarnation: of }) =>
       log.info({ peer: node, incarnation: of }, 'opened a connection for calls'),
@@ -169,7 +170,7 @@ function makeCallLinks(
 }
 
 function makeActors(
-  { config, incarnation, bus, clock, log, onCall }: CoordinatorOptions,
+  { config, incarnation, bus, clock, surroundings, log, onCall }: CoordinatorOptions,
   links: PeerCallLinks,
 ): ActorSystem {
   return new ActorSystem({
@@ -177,17 +178,20 @@ function makeActors(
     links,
     onCall,
     clock,
-    random: new SystemRandom(),
+    random: surroundings.random,
     node: { id: config.id, incarnation },
     namespace: config.namespace,
     observe: logged(log),
   });
 }
 
-function makePeers({ config, incarnation, fingerprint, layout, clock }: CoordinatorOptions): PeerClient {
+function makePeers(options: CoordinatorOptions): PeerClient {
+  const { config, incarnation, fingerprint, layout, clock, surroundings } = options;
   return new PeerClient({
     identity: { id: config.id, incarnation, fingerprint },
-    hostId: hostId(),
+    hostId: surroundings.hostId,
+    network: surroundings.network,
+    random: surroundings.random,
     secret: config.secret,
     blockBytes: blockBytes(layout),
     tls: config.peerTls ?? undefined,

@@ -23,8 +23,8 @@ import { modelFingerprint } from '../src/model/fingerprint.js';
 import { openModelFolder } from '../src/model/folder.js';
 import { graphSignature } from '../src/model/graph-signature.js';
 import { Tokenizer } from '../src/model/tokenizer.js';
-import { SystemRandom } from '../src/random.js';
 import type { RunningRole } from '../src/running-role.js';
+import { machineSurroundings } from '../src/surroundings.js';
 import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from './compose.js';
 import { createHttpServer } from './http/create-http-server.js';
 import type { HttpServer } from './http/server.js';
@@ -63,9 +63,10 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
   return Lifecycle.build(async (life) => {
     const { served, fingerprint, layout, name } = await openModel(config);
     const incarnation = newIncarnation();
+    const surroundings = machineSurroundings();
     const transport = sealTransport(await connect(), {
       clock,
-      random: new SystemRandom(),
+      random: surroundings.random,
       secret: config.secret,
       self: { id: config.id, incarnation },
       namespace: config.namespace,
@@ -92,6 +93,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       layout,
       bus,
       clock,
+      surroundings,
       log,
       onResumed,
       onCall,

@@ -7,19 +7,17 @@ import { blockBytes } from '../src/core/kv-layout.js';
 import { roleOf } from '../src/core/replication.js';
 import type { Device } from '../src/device/device.js';
 import { Engine } from '../src/engine/engine.js';
+import type { MakeRunner } from '../src/engine/graph-runner.js';
 import type { ModelGraph } from '../src/engine/model-graph.js';
-import { hostId } from '../src/fleet/identity.js';
 import { LinkedCoordinators } from '../src/fleet/linked-coordinators.js';
 import { Roster } from '../src/fleet/roster.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { PROBE_TIMEOUT_MS } from '../src/limits.js';
 import type { Log } from '../src/log.js';
-import { setSendBuffer } from '../src/native/libc.js';
-import { openProcessMemory } from '../src/native/process-memory.js';
 import { PeerCallLinks } from '../src/peer/calls/peer-call-links.js';
 import { PeerClient } from '../src/peer/client/peer-client.js';
 import { PeerServer } from '../src/peer/server/peer-server.js';
-import { SystemRandom } from '../src/random.js';
+import type { Surroundings } from '../src/surroundings.js';
 import type { BlockFiles } from './cache/block-folder.js';
 import type { BlockStore } from './cache/block-store.js';
 import { tieredCache } from './cache/tiered-cache.js';
@@ -48,6 +46,8 @@ export interface WorkerOptions {
   readonly fingerprint: string;
   readonly eosTokenIds: readonly number[];
   readonly graph: ModelGraph;
+  /** Makes what runs the graph. Default: the runner for its kind. */
+  readonly makeRunner?: MakeRunner;
   readonly device: Device;
   /** Why this device was chosen. */
   readonly deviceReason: string;
@@ -55,6 +55,7 @@ export interface WorkerOptions {
   readonly files: BlockFiles | null;
   readonly bus: Bus;
   readonly clock: Clock;
+  readonly surroundings: Surroundings;
   readonly log: Log;
   /** Called once, with the reason, when this worker cannot go on: a later process took over its ID, or it failed. The process has to exit. */
   readonly onOver: (why: string) => void;
@@ -86,11 +87,13 @@ export interface WorkerParts extends FleetParts, Omit<CacheParts, 'promoter'> {
 }
 
 export function makeWorkerParts(options: WorkerOptions): WorkerParts {
-  const { log } = options;
-  const instruments = new Instruments({
-    blockNotKept: (err) => log.error({ err }, 'cannot keep a computed block'),
-    damaged: (damaged) => log.warn({ ...damaged }, 'a block is refused, because its bytes do not match its digest'),
-  });
+  const { log, surroundings } = options;
+  const owner = {
+    blockNotKept: (err: unknown) => log.error({ err }, 'cannot keep a computed block'),
+    damaged: (damaged: object) =>
+      log.warn({ ...damaged }, 'a block is refused, because its bytes do not match its digest'),
+  };
+  const instruments = new Instruments(owner, surroundings.processMetrics);
   const fleet = makeFleetParts(options, instruments);
   const { roster } = fleet;
   const speed = new ComputeSpeed(roster);
@@ -112,8 +115,7 @@ function makeFleetParts(options: WorkerOptions, instruments: Instruments): Fleet
   const { config, fingerprint, bus, clock, identity } = options;
   const peers = new PeerClient({
     ...peerOptions(options, instruments),
-    hostId: hostId(),
-    openMemory: openProcessMemory,
+    openMemory: options.surroundings.openMemory ?? undefined,
   });
   const roster = new Roster({
     bus,
@@ -150,7 +152,7 @@ function makeCacheParts(
   const shared = { self: id, store, peers, roster, clock, replicas };
   const copying = {
     ...shared,
-    random: new SystemRandom(),
+    random: options.surroundings.random,
     share,
     onMoved: (blocks: number) => instruments.moved(blocks),
   };
@@ -178,14 +180,17 @@ function makeCacheParts(
 
 /** The options that the client and the server of the peer protocol share. */
 function peerOptions(options: WorkerOptions, instruments: Instruments) {
-  const { config, identity, fingerprint, device, clock } = options;
+  const { config, identity, fingerprint, device, clock, surroundings } = options;
   return {
     identity: { id: identity.id, incarnation: identity.incarnation, fingerprint },
     secret: config.secret,
     blockBytes: blockBytes(device.layout),
     observer: instruments.peers,
     clock,
-    setSendBuffer,
+    hostId: surroundings.hostId,
+    random: surroundings.random,
+    network: surroundings.network,
+    setSendBuffer: surroundings.setSendBuffer ?? undefined,
     tls: config.peerTls ?? undefined,
   };
 }
@@ -195,9 +200,10 @@ function makeEngine(
   instruments: Instruments,
   { store, fetcher, promoter }: Pick<CacheParts, 'store' | 'fetcher' | 'promoter'>,
 ): Engine {
-  const { config, fingerprint, eosTokenIds, graph, device, clock } = options;
+  const { config, fingerprint, eosTokenIds, graph, makeRunner, device, clock } = options;
   return new Engine({
     graph,
+    ...(makeRunner && { makeRunner }),
     device,
     cache: config.cache ? new PrefixLoader(store, fetcher, promoter) : NO_CACHE,
     fingerprint,
@@ -213,8 +219,6 @@ function makeCallLinks(options: WorkerOptions, instruments: Instruments, roster:
   const { log } = options;
   return new PeerCallLinks({
     ...peerOptions(options, instruments),
-    hostId: hostId(),
-    random: new SystemRandom(),
     addressOf: ({ node, incarnation }) => roster.addressOf(node, incarnation),
     onLinkOpened: ({ node, incarnation }) => log.info({ peer: node, incarnation }, 'opened a connection for calls'),
     onLinkClosed: ({ node, incarnation }, err) => {
@@ -225,7 +229,7 @@ function makeCallLinks(options: WorkerOptions, instruments: Instruments, roster:
 }
 
 function makeActors(
-  { config, identity, bus, clock, log }: WorkerOptions,
+  { config, identity, bus, clock, surroundings, log }: WorkerOptions,
   links: PeerCallLinks,
   instruments: Instruments,
 ): ActorSystem {
@@ -235,7 +239,7 @@ function makeActors(
     links,
     onCall: (path) => instruments.called(path),
     clock,
-    random: new SystemRandom(),
+    random: surroundings.random,
     node: { id, incarnation },
     namespace: config.namespace,
     observe: logged(log),

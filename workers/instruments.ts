@@ -56,7 +56,11 @@ export class Instruments {
 
   private readonly loadListeners: (() => void)[] = [];
 
-  constructor(private readonly on: InstrumentsOwner) {}
+  /** @param ofProcess whether the metrics of the process are among them */
+  constructor(
+    private readonly on: InstrumentsOwner,
+    private readonly ofProcess = true,
+  ) {}
 
   /** Registers a listener that is called after a request begins to run or ends. */
   onLoad(listener: () => void): void {
@@ -113,7 +117,7 @@ export class Instruments {
   /** Connects the metrics that are read from cache and fleet at each scrape, and counts evictions. Call once. */
   watch(store: BlockStore, fleet: () => FleetCounts): void {
     const { registry } = this.metrics;
-    registry.watchProcess();
+    if (this.ofProcess) registry.watchProcess();
     watchFleet(registry, fleet);
     this.metrics.watchCache(() => store.tiers);
     this.metrics.watchDisk(() => store.disk === 'away');

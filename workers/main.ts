@@ -24,8 +24,8 @@ import { createLog, type Log } from '../src/log.js';
 import { modelFingerprint } from '../src/model/fingerprint.js';
 import { type ModelFolder, openModelFolder } from '../src/model/folder.js';
 import { OrtRuntime } from '../src/ort/runtime.js';
-import { SystemRandom } from '../src/random.js';
 import type { RunningRole } from '../src/running-role.js';
+import { machineSurroundings } from '../src/surroundings.js';
 import { checkBudgets } from './budgets.js';
 import { type BlockFiles, BlockFolder } from './cache/block-folder.js';
 import { openedInTime } from './cache/late-files.js';
@@ -63,12 +63,13 @@ async function buildWorker(
 ): Promise<RunningRole> {
   const { id } = config;
   const clock = new SystemClock();
+  const surroundings = machineSurroundings();
   const { folder, graph, device, deviceReason } = await openModel(life, config, log);
   const files = await openFiles(life, config, clock);
   const fingerprint = await modelFingerprint(folder, graph.layout);
   const transport = sealTransport(await connect(), {
     clock,
-    random: new SystemRandom(),
+    random: surroundings.random,
     secret: config.secret,
     self: { id, incarnation },
     namespace: config.namespace,
@@ -96,6 +97,7 @@ async function buildWorker(
     files,
     bus,
     clock,
+    surroundings,
     log,
     onOver: end,
   });

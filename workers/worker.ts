@@ -4,7 +4,6 @@ import { blockBytes } from '../src/core/kv-layout.js';
 import type { Announcement, PeerAddress } from '../src/core/member.js';
 import type { MembershipEffect } from '../src/core/membership-events.js';
 import { Announcer } from '../src/fleet/announcer.js';
-import { hostId } from '../src/fleet/identity.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { Lifecycle } from '../src/lifecycle.js';
 import { makeWorkerParts, type WorkerOptions, type WorkerParts } from './compose.js';
@@ -24,13 +23,14 @@ export class Worker {
   private state: Announcement['state'] = 'starting';
   /** Whether the worker cannot go on, because a later process took over its ID or it failed. No process waits for its remaining work. */
   private over = false;
-  private address: PeerAddress = { hostId: hostId(), unixPath: null, tcpHost: null, tcpPort: null };
+  private address: PeerAddress;
   private readonly parts: WorkerParts;
   private readonly announcer: Announcer;
   private readonly life = new Lifecycle();
 
   constructor(private readonly options: WorkerOptions) {
-    const { config, bus, clock } = options;
+    const { config, bus, clock, surroundings } = options;
+    this.address = { hostId: surroundings.hostId, unixPath: null, tcpHost: null, tcpPort: null };
     this.parts = makeWorkerParts(options);
     const { linked } = this.parts;
     this.announcer = new Announcer(bus, clock, fleetSubjects(config.namespace), () => this.describe(), linked);

@@ -8,7 +8,7 @@ import type { GenerateEvent, GenerateRequest } from '../protocol/generate.js';
 import { type AdmissionBounds, admit } from './admission.js';
 import { Backlog } from './backlog.js';
 import { EventStream } from './event-stream.js';
-import type { GraphRunner } from './graph-runner.js';
+import type { GraphRunner, MakeRunner } from './graph-runner.js';
 import { HandOnRunner } from './hand-on-runner.js';
 import { InPlaceRunner } from './in-place-runner.js';
 import type { ModelGraph } from './model-graph.js';
@@ -27,6 +27,8 @@ const PREPARE_AHEAD_SEQUENCES = 8;
 
 export interface EngineOptions {
   readonly graph: ModelGraph;
+  /** Default: the runner for the kind of the graph. */
+  readonly makeRunner?: MakeRunner;
   readonly device: Device;
   readonly cache: PrefixCache;
   /** The fleet's fingerprint. */
@@ -95,7 +97,7 @@ export class Engine {
     );
     const chunkTokensWithLogits = Math.min(options.prefillChunkTokens, tokensWithLogits);
     const chunkTokens = graph.names.logitsToKeep === null ? chunkTokensWithLogits : options.prefillChunkTokens;
-    this.runner = new (inPlace ? InPlaceRunner : HandOnRunner)(graph, device, chunkTokens);
+    this.runner = (options.makeRunner ?? runnerOf)(graph, device, chunkTokens);
     this.line = new WaitingLine({
       cache,
       maxLength: options.maxWaiting,
@@ -216,6 +218,10 @@ export class Engine {
     this.idleCondition.notify();
   }
 }
+
+/** The runner for the kind of the graph. */
+const runnerOf: MakeRunner = (graph, device, chunkTokens) =>
+  new (graph.kind === 'in-place' ? InPlaceRunner : HandOnRunner)(graph, device, chunkTokens);
 
 function reasonOf(signal: AbortSignal): Error {
   return signal.reason instanceof ShoalError ? signal.reason : new Cancelled('the request was cancelled');

@@ -1,6 +1,10 @@
-import type { DeviceBlock } from '../device/device.js';
+import type { Device, DeviceBlock } from '../device/device.js';
+import type { ModelGraph } from './model-graph.js';
 
 /** The port through which the scheduler runs a model's graph over the K/V slots of several sequences. */
+
+/** Makes a runner that computes at most `chunkTokens` tokens of a prompt at a time. */
+export type MakeRunner = (graph: ModelGraph, device: Device, chunkTokens: number) => GraphRunner;
 
 /** The K/V slot of one running sequence. Only the runner that made it can read its memory. */
 export interface SequenceSlot {

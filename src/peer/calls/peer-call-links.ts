@@ -7,7 +7,8 @@ import type { Random } from '../../random.js';
 import type { Connection } from '../wire/connection.js';
 import { greetServer, type OpenSession } from '../wire/greeting.js';
 import { ClientHandshake, NONCE_BYTES, type PeerIdentity } from '../wire/handshake.js';
-import { dial, endpointOf, type SocketOptions } from '../wire/socket.js';
+import { type PeerNetwork, SOCKETS } from '../wire/network.js';
+import { endpointOf, type SocketOptions } from '../wire/socket.js';
 import { CallConnection } from './call-connection.js';
 import { CallDialler } from './call-dialler.js';
 
@@ -24,6 +25,8 @@ interface Node {
 }
 
 export interface PeerCallLinksOptions extends SocketOptions {
+  /** Default: sockets. */
+  readonly network?: PeerNetwork;
   readonly identity: PeerIdentity;
   /** The machine this process is on, as in `PeerAddress`. */
   readonly hostId: string;
@@ -105,10 +108,11 @@ export class PeerCallLinks implements CallLinks {
     const wanted = { id: node.node, incarnation: node.incarnation };
     try {
       const endpoint = endpointOf(address, options.hostId);
+      const { network = SOCKETS } = options;
       const nonce = options.random.bytes(NONCE_BYTES);
       pool.dialling = greetServer(
         {
-          open: (inlet) => dial(endpoint, inlet, options),
+          open: (inlet) => network.dial(endpoint, inlet, options),
           handshake: new ClientHandshake(options.identity, wanted, 'calls', options.secret, nonce),
           clock: options.clock,
           handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,

@@ -16,7 +16,8 @@ import { type PeerObserver, SILENT } from '../observer.js';
 import type { BlockHost } from '../server/block-host.js';
 import type { PeerSummary } from '../server/compare-answer.js';
 import { ClientHandshake, NONCE_BYTES, type PeerIdentity } from '../wire/handshake.js';
-import { describe, dial, type Endpoint, endpointOf, type SocketOptions } from '../wire/socket.js';
+import { type PeerNetwork, SOCKETS } from '../wire/network.js';
+import { describe, type Endpoint, endpointOf, type SocketOptions } from '../wire/socket.js';
 import { CompareExchange } from './compare-exchange.js';
 import { PingExchange } from './exchange.js';
 import { FetchExchange, type Fetched, type FetchSink } from './fetch-exchange.js';
@@ -37,6 +38,8 @@ export interface FetchOutcome extends Fetched {
 }
 
 export interface PeerClientOptions extends SocketOptions {
+  /** Default: sockets. */
+  readonly network?: PeerNetwork;
   readonly identity: PeerIdentity;
   /** This process's host, as in `PeerAddress`. */
   readonly hostId: string;
@@ -226,9 +229,9 @@ export class PeerClient {
   }
 
   private connect(target: PeerTarget, endpoint: Endpoint): Link {
-    const { identity, secret, blockBytes } = this.options;
+    const { identity, secret, blockBytes, network = SOCKETS } = this.options;
     const link = new Link({
-      open: (inlet) => dial(endpoint, inlet, this.options),
+      open: (inlet) => network.dial(endpoint, inlet, this.options),
       handshake: new ClientHandshake(identity, target, 'blocks', secret, this.random.bytes(NONCE_BYTES)),
       blockBytes,
       openMemory: 'path' in endpoint ? this.options.openMemory : undefined,

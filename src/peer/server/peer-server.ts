@@ -1,5 +1,4 @@
 import { chmod } from 'node:fs/promises';
-import type net from 'node:net';
 import { Deferred } from '../../async/deferred.js';
 import { type Clock, SystemClock } from '../../clock.js';
 import { Overloaded, Refused, type ShoalError, Unavailable } from '../../errors.js';
@@ -10,7 +9,8 @@ import { type PeerObserver, SILENT } from '../observer.js';
 import type { Connection } from '../wire/connection.js';
 import { greetClient, type OpenSession } from '../wire/greeting.js';
 import { NONCE_BYTES, type PeerIdentity, type Purpose, ServerHandshake } from '../wire/handshake.js';
-import { adopt, listener, type SocketOptions } from '../wire/socket.js';
+import { type DialledSocket, type PeerListener, type PeerNetwork, SOCKETS } from '../wire/network.js';
+import type { Endpoint, SocketOptions } from '../wire/socket.js';
 import type { BlockHost } from './block-host.js';
 import type { Comparer } from './compare-answer.js';
 import { Session, type SessionOptions } from './session.js';
@@ -22,6 +22,8 @@ import { SocketPath } from './socket-path.js';
 const PEER_CONNECTIONS = 1024;
 
 export interface PeerServerOptions extends SocketOptions {
+  /** Default: sockets. */
+  readonly network?: PeerNetwork;
   readonly identity: PeerIdentity;
   readonly secret: string;
   readonly host: BlockHost;
@@ -57,7 +59,7 @@ type ClosedListener = (id: string, incarnation: string) => void;
 
 /** Listens for peers: gives them blocks of this worker, takes blocks that they push, and leaves calls to `onCalls`. */
 export class PeerServer {
-  private readonly servers: net.Server[] = [];
+  private readonly listeners: PeerListener[] = [];
   private readonly socketPaths: SocketPath[] = [];
   private readonly open = new Set<Connection>();
   private readonly closedListeners: ClosedListener[] = [];
@@ -92,9 +94,8 @@ export class PeerServer {
       await chmod(unixPath, 0o600);
     }
     if (tcpHost === null) return { unixPath, tcpHost: null, tcpPort: null };
-    const server = await this.bind({ host: tcpHost, port: at.tcpPort ?? 0 });
-    const address = server.address();
-    return { unixPath, tcpHost, tcpPort: typeof address === 'object' && address ? address.port : null };
+    const { port } = await this.bind({ host: tcpHost, port: at.tcpPort ?? 0 });
+    return { unixPath, tcpHost, tcpPort: port };
   }
 
   /** Open connections, before and after the handshake. */
@@ -110,37 +111,29 @@ export class PeerServer {
   /** Stops listening and closes all connections. Resolves when no memory is read or written for them any more. */
   async close(): Promise<void> {
     this.over = true;
-    const closed = this.servers.map((server) => new Promise((resolve) => server.close(resolve)));
+    const closed = this.listeners.map((listening) => listening.close());
     for (const connection of this.open) connection.close(new Unavailable('this worker is closing'));
     if (this.open.size > 0) await this.emptied.promise;
     await Promise.all(closed);
     await Promise.all(this.socketPaths.splice(0).map((path) => path.release()));
   }
 
-  private bind(options: net.ListenOptions): Promise<net.Server> {
-    const { setSendBuffer, tls } = this.options;
-    const server = listener(options.path === undefined ? { tls } : { setSendBuffer }, (socket) => this.accept(socket));
-    server.maxConnections = this.limit;
-    const where = options.path ?? `${options.host}:${options.port}`;
-    return new Promise((resolve, reject) => {
-      // Also catches errors of later connections, which concern no one else: rejecting again has no effect.
-      server.on('error', (error) => reject(new Unavailable(`cannot listen for peers on ${where}: ${error.message}`)));
-      server.listen(options, () => {
-        this.servers.push(server);
-        resolve(server);
-      });
-    });
+  private async bind(at: Endpoint): Promise<PeerListener> {
+    const { network = SOCKETS } = this.options;
+    const listening = await network.listen(at, this.limit, this.options, (dialled) => this.accept(dialled));
+    this.listeners.push(listening);
+    return listening;
   }
 
-  private accept(socket: net.Socket): void {
+  private accept(dialled: DialledSocket): void {
     if (this.over || this.open.size >= this.limit) {
-      socket.destroy();
+      dialled.refuse();
       this.observer.onFailure(new Overloaded('').code);
       return;
     }
     const { identity, secret } = this.options;
     const connection: Connection = greetClient({
-      open: (inlet) => adopt(socket, inlet, this.options),
+      open: (inlet) => dialled.open(inlet),
       handshake: new ServerHandshake(identity, secret, this.random.bytes(NONCE_BYTES)),
       clock: this.clock,
       handshakeTimeoutMs: this.options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,

@@ -1,9 +1,8 @@
-import type { Socket } from 'node:net';
 import { InternalError, ShoalError, Unavailable } from '../../errors.js';
 import { FrameReader, type FrameTaker, packFrame } from './frame.js';
 import type { PeerIdentity } from './handshake.js';
 import { type Direction, ERROR, failureOf } from './message-format.js';
-import { fileDescriptorOf, type Inlet } from './socket.js';
+import { fileDescriptorOf, type Inlet, type PeerSocket } from './socket.js';
 
 /** Frames over one socket, both ways, and the owner that receives them. */
 
@@ -24,7 +23,7 @@ export interface Payload {
 
 export interface ConnectionOptions {
   /** Makes the socket, which puts incoming bytes into the inlet. */
-  readonly open: (inlet: Inlet) => Socket;
+  readonly open: (inlet: Inlet) => PeerSocket;
   /** Time after which a connection is closed if something is due and nothing moves. */
   readonly progressTimeoutMs: number;
   /** The connection is over, and its owner has been told. */
@@ -37,7 +36,7 @@ export interface ConnectionOptions {
  */
 export class Connection implements Inlet {
   private readonly reader: FrameReader;
-  private readonly socket: Socket;
+  private readonly socket: PeerSocket;
   /** Called when the socket has let go of what was written. */
   private readonly pending = new Set<() => void>();
   private reason: ShoalError | null = null;

@@ -12,6 +12,23 @@ const PEER_SEND_BUFFER_BYTES = 2 ** 20;
 /** Bytes read from one socket before the others have their turn. */
 const TURN_BYTES = 512 * 1024;
 
+/** The part of a stream socket that a connection uses. */
+export interface PeerSocket {
+  readonly destroyed: boolean;
+  /** Bytes that wait in this process for the kernel to take them. */
+  readonly writableLength: number;
+  /** Emits `timeout` each time that nothing was read or written for so long. */
+  setTimeout(timeoutMs: number): unknown;
+  on(event: 'timeout' | 'close', listener: () => void): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  /** Calls `taken` when the bytes are not read any more, whether they were sent or not. */
+  write(bytes: Uint8Array, taken?: () => void): unknown;
+  cork(): void;
+  uncork(): void;
+  /** Closes at once; `close` follows. */
+  destroy(): unknown;
+}
+
 /** Receives the bytes of a socket: `target` gives the memory for the next bytes, `advance` says how many of them have come. */
 export interface Inlet {
   target(): Uint8Array;
@@ -125,13 +142,13 @@ interface WithHandle {
   _handle: { readonly fd?: unknown } | null;
 }
 
-function handleOf(socket: net.Socket): { readonly fd?: unknown } | null {
+function handleOf(socket: PeerSocket): { readonly fd?: unknown } | null {
   const handle = (socket as unknown as WithHandle)._handle;
   return typeof handle === 'object' ? handle : null;
 }
 
 /** The file descriptor of an open socket; -1 where it has none. */
-export function fileDescriptorOf(socket: net.Socket): number {
+export function fileDescriptorOf(socket: PeerSocket): number {
   const fd = handleOf(socket)?.fd;
   return typeof fd === 'number' ? fd : -1;
 }

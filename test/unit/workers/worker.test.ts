@@ -23,6 +23,7 @@ import { AnnouncementMessage, LeaveMessage } from '../../../src/protocol/announc
 import type { GenerateRequest } from '../../../src/protocol/generate.js';
 import { EngineProtocol, ShardProtocol, WorkerProtocol } from '../../../src/protocol/worker.js';
 import { SystemRandom } from '../../../src/random.js';
+import { machineSurroundings } from '../../../src/surroundings.js';
 import { encode } from '../../../src/wire/msgpack.js';
 import { readMessage } from '../../../src/wire/read-message.js';
 import type { BlockFiles } from '../../../workers/cache/block-folder.js';
@@ -138,6 +139,7 @@ class Station {
       files: files ?? null,
       bus: this.bus,
       clock,
+      surroundings: machineSurroundings(),
       log: SILENT_LOG,
       onOver: (why) => this.over.push(why),
     });

@@ -1,0 +1,32 @@
+import { hostId } from './fleet/identity.js';
+import { setSendBuffer } from './native/libc.js';
+import { openProcessMemory } from './native/process-memory.js';
+import type { OpenSharedMemory } from './peer/client/shared-read.js';
+import { type PeerNetwork, SOCKETS } from './peer/wire/network.js';
+import { type Random, SystemRandom } from './random.js';
+
+/** The parts of the machine that a process meets beside its clock and its bus: the real ones, for which a simulation gives others. */
+export interface Surroundings {
+  /** Names the host, as in `PeerAddress`. */
+  readonly hostId: string;
+  readonly network: PeerNetwork;
+  /** Sets the send buffer of a socket; null where sockets have none. */
+  readonly setSendBuffer: typeof setSendBuffer | null;
+  /** Opens the memory of a peer on this host; null for no shared memory. */
+  readonly openMemory: OpenSharedMemory | null;
+  readonly random: Random;
+  /** Whether the metrics contain those of the process: its memory, its processor time, its event loop. */
+  readonly processMetrics: boolean;
+}
+
+/** The machine that this process runs on. */
+export function machineSurroundings(): Surroundings {
+  return {
+    hostId: hostId(),
+    network: SOCKETS,
+    setSendBuffer,
+    openMemory: openProcessMemory,
+    random: new SystemRandom(),
+    processMetrics: true,
+  };
+}

@@ -1,0 +1,229 @@
+import type { SeededRandom } from '../../src/random.js';
+import type { Clients } from './clients.js';
+import type { Fleet } from './fleet.js';
+import { NATS_HOST } from './sim-nats.js';
+import type { World } from './world.js';
+
+/** The faults of a simulation: each seed draws a schedule of them, which can be shortened and run again. */
+
+interface Timed {
+  readonly atMs: number;
+  readonly forMs: number;
+}
+
+export type Fault = Timed &
+  (
+    | { readonly kind: 'kill'; readonly host: string }
+    /** One worker after another, each started again soon. */
+    | { readonly kind: 'killings'; readonly everyMs: number }
+    | { readonly kind: 'pause'; readonly host: string }
+    /** A worker stands still, and another process takes over its ID meanwhile; then it goes on. */
+    | { readonly kind: 'succession'; readonly host: string }
+    /** One host cannot reach any other, nor NATS. */
+    | { readonly kind: 'isolate'; readonly hosts: readonly string[] }
+    /** As `isolate`, on and off. */
+    | { readonly kind: 'flap'; readonly host: string; readonly periodMs: number }
+    | { readonly kind: 'partition'; readonly from: string; readonly to: string; readonly bothWays: boolean }
+    | { readonly kind: 'slow'; readonly host: string; readonly ms: number }
+    | { readonly kind: 'corrupt'; readonly from: string; readonly to: string; readonly chance: number }
+    | { readonly kind: 'nats away' }
+    | { readonly kind: 'nats emptied' }
+    | { readonly kind: 'poison'; readonly times: number }
+  );
+
+export type FaultKind = Fault['kind'];
+
+export const FAULT_KINDS: readonly FaultKind[] = [
+  'kill',
+  'killings',
+  'pause',
+  'succession',
+  'isolate',
+  'flap',
+  'partition',
+  'slow',
+  'corrupt',
+  'nats away',
+  'nats emptied',
+  'poison',
+];
+
+export interface FaultPlan {
+  readonly fromMs: number;
+  readonly untilMs: number;
+  readonly workers: readonly string[];
+  readonly coordinators: readonly string[];
+  /** A kind that is among the faults in any case. */
+  readonly first?: FaultKind;
+}
+
+/** Draws a schedule: a few kinds of fault, and a few faults of these kinds. */
+export function drawFaults(random: SeededRandom, plan: FaultPlan): Fault[] {
+  const kinds = shuffled(random, FAULT_KINDS).slice(0, 1 + random.below(4));
+  const count = plan.first ? random.below(3) : 1 + random.below(6);
+  const faults: Fault[] = plan.first ? [drawFault(random, plan.first, plan)] : [];
+  for (let i = 0; i < count; i++) faults.push(drawFault(random, kinds[random.below(kinds.length)]!, plan));
+  return faults.sort((a, b) => a.atMs - b.atMs);
+}
+
+function drawFault(random: SeededRandom, kind: FaultKind, plan: FaultPlan): Fault {
+  const { workers, coordinators } = plan;
+  const hosts = [...workers, ...workers, ...coordinators];
+  const one = (list: readonly string[]) => list[random.below(list.length)]!;
+  const lengthMs = plan.untilMs - plan.fromMs;
+  const timed = (most: number): Timed => {
+    const forMs = Math.round(Math.min(lengthMs, 100 + (most - 100) * random.next() ** 2));
+    return { atMs: Math.round(plan.fromMs + (lengthMs - forMs) * random.next()), forMs };
+  };
+  switch (kind) {
+    case 'kill':
+      return { kind, ...timed(12_000), host: one(hosts) };
+    case 'killings':
+      return { kind, ...timed(25_000), everyMs: 1_500 + random.below(3_000) };
+    case 'pause':
+      return { kind, ...timed(12_000), host: one(hosts) };
+    case 'succession':
+      return { kind, ...timed(8_000), host: one(workers) };
+    case 'isolate': {
+      const half = random.next() < 0.3;
+      const some = half ? shuffled(random, workers).slice(0, Math.ceil(workers.length / 2)) : [one(hosts)];
+      return { kind, ...timed(20_000), hosts: some };
+    }
+    case 'flap':
+      return { kind, ...timed(20_000), host: one(hosts), periodMs: 300 + random.below(2_000) };
+    case 'partition': {
+      const from = one(hosts);
+      const to = one([...hosts, NATS_HOST].filter((host) => host !== from));
+      return { kind, ...timed(25_000), from, to, bothWays: random.next() < 0.5 };
+    }
+    case 'slow':
+      return { kind, ...timed(20_000), host: one(hosts), ms: 20 + random.below(400) };
+    case 'corrupt': {
+      const from = one(workers);
+      const to = one(hosts.filter((host) => host !== from));
+      return { kind, ...timed(20_000), from, to, chance: 0.02 + 0.3 * random.next() };
+    }
+    case 'nats away':
+      return { kind, ...timed(15_000) };
+    case 'nats emptied':
+      return { kind, ...timed(4_000) };
+    case 'poison':
+      return { kind, ...timed(1_000), times: 1 + random.below(4) };
+  }
+}
+
+function shuffled<T>(random: SeededRandom, items: readonly T[]): T[] {
+  const left = [...items];
+  const drawn: T[] = [];
+  while (left.length > 0) drawn.push(...left.splice(random.below(left.length), 1));
+  return drawn;
+}
+
+/** Lets the faults of a schedule happen and end. */
+export function schedule(faults: readonly Fault[], world: World, fleet: Fleet, clients: Clients): void {
+  for (const fault of faults) {
+    world.time.at(fault.atMs, () => {
+      world.trace.noteText(world.time.nowMs, fault.kind);
+      const heal = begin(fault, world, fleet, clients);
+      world.time.after(fault.forMs, () => {
+        world.trace.noteText(world.time.nowMs, `end of ${fault.kind}`);
+        heal();
+      });
+    });
+  }
+}
+
+function begin(fault: Fault, world: World, fleet: Fleet, clients: Clients): () => void {
+  switch (fault.kind) {
+    case 'kill':
+      return fleet.kill(fault.host);
+    case 'pause': {
+      const process = fleet.member(fault.host)?.process;
+      process?.pause();
+      return () => process?.resume();
+    }
+    case 'killings':
+      return killings(world, fleet, fault.everyMs);
+    case 'succession':
+      return fleet.succeed(fault.host);
+    case 'isolate':
+      return isolate(world, fleet, fault.hosts);
+    case 'flap':
+      return flap(world, fleet, fault.host, fault.periodMs);
+    case 'partition': {
+      const cuts = [world.net.cut(fault.from, fault.to)];
+      if (fault.bothWays) cuts.push(world.net.cut(fault.to, fault.from));
+      return () => all(cuts);
+    }
+    case 'slow': {
+      const others = fleet.allHosts.filter((host) => host !== fault.host);
+      const slowed = others.flatMap((other) => [
+        world.net.delay(fault.host, other, fault.ms),
+        world.net.delay(other, fault.host, fault.ms),
+      ]);
+      return () => all(slowed);
+    }
+    case 'corrupt':
+      return world.net.garble(fault.from, fault.to, fault.chance);
+    case 'nats away':
+      world.nats.stop();
+      return () => world.nats.start();
+    case 'nats emptied':
+      world.nats.stop();
+      world.nats.empty();
+      return () => world.nats.start();
+    case 'poison':
+      clients.poison(fault.times);
+      return () => {};
+  }
+}
+
+function killings(world: World, fleet: Fleet, everyMs: number): () => void {
+  let over = false;
+  let turn = 0;
+  const next = () => {
+    if (over) return;
+    const names = [...fleet.workers.keys()];
+    fleet.kill(names[turn++ % names.length]!)();
+    world.time.after(everyMs, next);
+  };
+  next();
+  return () => {
+    over = true;
+  };
+}
+
+function isolate(world: World, fleet: Fleet, hosts: readonly string[]): () => void {
+  const cuts: (() => void)[] = [];
+  for (const host of hosts) {
+    for (const other of fleet.allHosts) {
+      if (hosts.includes(other)) continue;
+      cuts.push(world.net.cut(host, other), world.net.cut(other, host));
+    }
+  }
+  return () => all(cuts);
+}
+
+function flap(world: World, fleet: Fleet, host: string, periodMs: number): () => void {
+  let heal: (() => void) | null = null;
+  let over = false;
+  const turn = () => {
+    if (over) return;
+    if (heal === null) {
+      heal = isolate(world, fleet, [host]);
+    } else {
+      heal();
+      heal = null;
+    }
+    world.time.after(periodMs, turn);
+  };
+  turn();
+  return () => {
+    over = true;
+    heal?.();
+  };
+}
+
+function all(ends: readonly (() => void)[]): void {
+  for (const end of ends) end();
+}

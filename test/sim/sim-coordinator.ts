@@ -1,0 +1,90 @@
+import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from '../../coordinator/compose.js';
+import type { CoordinatorConfig } from '../../src/config/coordinator-config.js';
+import { BucketKeeper } from '../../src/fleet/bucket-keeper.js';
+import { fleetBucket, joinFleet } from '../../src/fleet/joining.js';
+import { fleetSubjects } from '../../src/fleet/subjects.js';
+import { Lifecycle } from '../../src/lifecycle.js';
+import { SIM_LAYOUT } from './sim-device.js';
+import { SIM_FINGERPRINT } from './sim-model.js';
+import { SimBus, simTransport } from './sim-nats.js';
+import type { SimProcess } from './sim-process.js';
+import { CONTEXT_TOKENS } from './sim-worker.js';
+import { NAMESPACE, SECRET, surroundingsOf, type World } from './world.js';
+
+/** One coordinator of the simulated fleet: all production parts below HTTP. */
+export class SimCoordinator {
+  parts: CoordinatorParts | null = null;
+  private started = false;
+  quarantined = 0;
+
+  constructor(
+    readonly process: SimProcess,
+    private readonly world: World,
+  ) {}
+
+  get id(): string {
+    return this.process.host;
+  }
+
+  /** Whether `/health/ready` says so. */
+  get serving(): boolean {
+    return this.started && this.process.alive && this.parts!.roster.members().some(({ state }) => state === 'serving');
+  }
+
+  /** Does what `coordinator/main.ts` does, but for HTTP. */
+  async start(): Promise<void> {
+    const { process, world } = this;
+    const { clock } = process;
+    const bus = await SimBus.connect(process, world.nats, world.randomOf('bus'), (error) =>
+      world.crashed(process, error),
+    );
+    const transport = simTransport(process, world.nats, bus);
+    const config = this.config();
+    const log = world.logOf(process);
+    const onOutlawed = (why: string) => world.violate('healthy members live', `${this.id} is not let in: ${why}`);
+    const joining = { transport, clock, log, config, fingerprint: SIM_FINGERPRINT, model: 'sim' };
+    const charter = await joinFleet({ ...joining, onOutlawed });
+    const parts = makeCoordinatorParts({
+      config,
+      incarnation: world.incarnation(),
+      fingerprint: SIM_FINGERPRINT,
+      layout: SIM_LAYOUT,
+      bus,
+      clock,
+      surroundings: surroundingsOf(world, process),
+      log,
+      onResumed: () => {},
+      onCall: () => {},
+      openBucket: () => transport.openKeyValue(fleetBucket(config.namespace)),
+      openRetentions: () => transport.openKeyValue(`${fleetBucket(config.namespace)}-pins`),
+      onQuarantined: () => {
+        this.quarantined++;
+      },
+      onPoisonRefused: () => {},
+    });
+    await startCoordinatorParts(new Lifecycle(), parts, log);
+    const checks = [async () => charter?.check(), () => parts.poison.keep()];
+    new BucketKeeper({ bus, clock, subjects: fleetSubjects(NAMESPACE), checks }).start();
+    this.parts = parts;
+    this.started = true;
+  }
+
+  private config(): CoordinatorConfig {
+    return {
+      id: this.id,
+      namespace: NAMESPACE,
+      nats: { url: 'nats://nats', user: null, password: null },
+      secret: SECRET,
+      peerTls: null,
+      host: this.id,
+      port: 0,
+      modelDir: '/sim',
+      servedModelName: 'sim',
+      replicas: this.world.replicas,
+      contextTokens: CONTEXT_TOKENS,
+      allowRouting: false,
+      apiKeys: [],
+      logLevel: 'silent',
+    };
+  }
+}

@@ -1,0 +1,62 @@
+import { Heap, type HeapItem } from '../../src/core/heap.js';
+import { rest } from './turns.js';
+
+/** Virtual time, and the events that are due in it. */
+
+/** An event that is due at a moment. */
+interface Due extends HeapItem {
+  readonly atMs: number;
+  readonly order: number;
+  readonly run: () => void;
+}
+
+export interface Pending {
+  cancel(): void;
+}
+
+/** Events at one moment happen in the order in which they were set. After each of them everything runs until it rests. */
+export class VirtualTime {
+  nowMs = 0;
+  /** Events that have happened. */
+  events = 0;
+  private order = 0;
+  private readonly due = new Heap<Due>((a, b) => a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order));
+
+  /** @param onError receives what an event throws */
+  constructor(private readonly onError: (error: unknown) => void) {}
+
+  at(atMs: number, run: () => void): Pending {
+    const due: Due = { atMs: Math.max(atMs, this.nowMs), order: this.order++, run, heapIndex: -1 };
+    this.due.add(due);
+    return {
+      cancel: () => {
+        if (due.heapIndex >= 0) this.due.remove(due);
+      },
+    };
+  }
+
+  after(delayMs: number, run: () => void): Pending {
+    return this.at(this.nowMs + Math.max(0, delayMs), run);
+  }
+
+  /** Lets time pass until `untilMs`, or until `over` is true. To be called from outside of any promise callback. */
+  runUntil(untilMs: number, over: () => boolean = () => false): void {
+    this.settle(() => {});
+    for (let next = this.due.first(); next && next.atMs <= untilMs && !over(); next = this.due.first()) {
+      this.due.remove(next);
+      this.nowMs = next.atMs;
+      this.events++;
+      this.settle(next.run);
+    }
+    if (!over()) this.nowMs = Math.max(this.nowMs, untilMs);
+  }
+
+  private settle(run: () => void): void {
+    try {
+      run();
+      rest();
+    } catch (error) {
+      this.onError(error);
+    }
+  }
+}

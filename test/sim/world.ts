@@ -1,0 +1,148 @@
+import { ShoalError } from '../../src/errors.js';
+import type { Log } from '../../src/log.js';
+import { SeededRandom } from '../../src/random.js';
+import type { Surroundings } from '../../src/surroundings.js';
+import { BlockChecker } from './block-checker.js';
+import { Net } from './net.js';
+import { NatsServer } from './sim-nats.js';
+import { SimSockets } from './sim-network.js';
+import { SimProcess } from './sim-process.js';
+import type { SimWorker } from './sim-worker.js';
+import { Trace } from './trace.js';
+import { VirtualTime } from './virtual-time.js';
+
+/** The world of one simulation: time, network, NATS, chance, and the record of what went wrong. */
+
+export const NAMESPACE = 'sim';
+export const SECRET = 'a secret that the simulated fleet shares';
+
+export interface Violation {
+  readonly atMs: number;
+  /** The invariant that was broken. */
+  readonly invariant: string;
+  readonly what: string;
+}
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly replicas: number;
+  readonly delayMs: { readonly least: number; readonly most: number };
+  /** How fast a payload leaves the memory of its process. */
+  readonly payloadBytesPerMs: number;
+  /** Receives the log lines of all processes; null for none. */
+  readonly onLog: ((line: string) => void) | null;
+}
+
+/** Violations that are kept of one run. */
+const VIOLATIONS_KEPT = 20;
+
+export class World {
+  readonly trace = new Trace();
+  readonly time = new VirtualTime((error) => this.violate('no process crashes', describe(error)));
+  readonly net: Net;
+  readonly nats: NatsServer;
+  readonly sockets: SimSockets;
+  readonly violations: Violation[] = [];
+  readonly replicas: number;
+  readonly blocks: BlockChecker;
+  /** The worker crashed over a prompt. */
+  onPoisoned: (worker: SimWorker) => void = () => {};
+  /** The worker ended itself. */
+  onEnded: (worker: SimWorker, why: string) => void = () => {};
+  private serials = 0;
+  private draws = 0;
+
+  constructor(private readonly options: WorldOptions) {
+    this.replicas = options.replicas;
+    const { time } = this;
+    const hostNumbers = new Map<string, number>();
+    const numberOf = (host: string) => {
+      const known = hostNumbers.get(host) ?? hostNumbers.size;
+      hostNumbers.set(host, known);
+      return known;
+    };
+    this.net = new Net({
+      time,
+      random: this.randomOf('net'),
+      delayMs: options.delayMs,
+      trace: (from, to) => this.trace.note(time.nowMs, numberOf(from), numberOf(to)),
+    });
+    this.nats = new NatsServer(this.net);
+    this.sockets = new SimSockets(this.net, options.payloadBytesPerMs, (process) =>
+      this.violate('memory', `${process.host}: the memory of a block changed while a transfer read it`),
+    );
+    this.blocks = new BlockChecker(this);
+  }
+
+  /** A generator of its own for each use, so that one use does not shift the others. */
+  randomOf(use: string): SeededRandom {
+    let seed = Math.imul(this.options.seed + 1, 0x9e3779b1) ^ Math.imul(++this.draws, 0x85ebca6b);
+    for (const char of use) seed = Math.imul(seed ^ char.charCodeAt(0), 0x01000193);
+    return new SeededRandom(seed);
+  }
+
+  process(host: string, clock: { originMs: number; rate: number }): SimProcess {
+    return new SimProcess(host, ++this.serials, this.time, clock);
+  }
+
+  /** A fresh incarnation of a process. */
+  incarnation(): string {
+    return Buffer.from(this.randomOf('incarnation').bytes(12)).toString('hex');
+  }
+
+  violate(invariant: string, what: string): void {
+    if (this.violations.length < VIOLATIONS_KEPT) this.violations.push({ atMs: this.time.nowMs, invariant, what });
+  }
+
+  /** A handler threw, which ends a process. */
+  crashed(process: SimProcess, error: unknown): void {
+    this.violate('no process crashes', `${process.host}: ${describe(error)}`);
+  }
+
+  poisoned(worker: SimWorker): void {
+    this.onPoisoned(worker);
+  }
+
+  ended(worker: SimWorker, why: string): void {
+    this.onEnded(worker, why);
+  }
+
+  logOf(process: SimProcess): Log {
+    const { onLog } = this.options;
+    if (onLog === null) return NO_LOG;
+    const write = (level: string) => (fields: Readonly<Record<string, unknown>>, message: string) => {
+      const { err, ...rest } = fields as { err?: { message?: string } };
+      const detail = JSON.stringify(rest);
+      onLog(
+        `${(this.time.nowMs / 1000).toFixed(3)} ${process.host} ${level} ${message} ${detail === '{}' ? '' : detail} ${err?.message ?? ''}`,
+      );
+    };
+    const log: Log = {
+      debug: write('debug'),
+      info: write('info'),
+      warn: write('warn'),
+      error: write('error'),
+      child: () => log,
+    };
+    return log;
+  }
+}
+
+const NO_LOG: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => NO_LOG };
+
+export function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error instanceof ShoalError ? `${error.name}: ${error.message}` : (error.stack ?? error.message);
+}
+
+/** What a process of the simulated fleet meets beside clock and bus. */
+export function surroundingsOf(world: World, process: SimProcess): Surroundings {
+  return {
+    hostId: process.host,
+    network: world.sockets.of(process),
+    setSendBuffer: null,
+    openMemory: null,
+    random: world.randomOf('process'),
+    processMetrics: false,
+  };
+}
