@@ -27,6 +27,11 @@ export interface FleetRequest {
   readonly salt: string | null;
   readonly sampling: Sampling;
   readonly stopping: Stopping;
+  /**
+   * Tokens of the answer for which a worker must have room; by default all that `stopping` allows. An answer whose length the client left open
+   * may end earlier on a worker with a smaller context.
+   */
+  readonly leastAnswerTokens?: number;
   /** The only worker that may run the request, which is `Unavailable` if that worker is not serving; null for any worker. */
   readonly worker: string | null;
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../src/clock.js';
 import type { Roster } from '../src/fleet/roster.js';
+import { LISTEN_FOR_MEMBERS_MS } from './restarts.js';
 
 /** The largest context that the workers of the fleet offer. */
 
@@ -10,18 +11,21 @@ export class OfferedContext {
   /** When the last worker with this context went, for contexts that no worker offers now. */
   private readonly goneAtMs = new Map<number, number>();
   private offered: readonly number[] = [];
+  private readonly startedMs: number;
 
   constructor(
     private readonly roster: Roster,
     private readonly clock: Clock,
   ) {
+    this.startedMs = clock.now();
     roster.listen(({ type }) => {
       if (type === 'joined' || type === 'dead' || type === 'left') this.update();
     });
   }
 
-  /** Tokens of prompt and answer together; null if no worker is known. */
+  /** Tokens of prompt and answer together; null if no worker is known, or this process has not heard all of them yet. */
   get tokens(): number | null {
+    if (this.clock.now() - this.startedMs < LISTEN_FOR_MEMBERS_MS) return null;
     this.forget();
     const contexts = [...this.offered, ...this.goneAtMs.keys()];
     return contexts.length === 0 ? null : Math.max(...contexts);

@@ -45,17 +45,23 @@ export class Restarts {
   }
 
   /**
+   * To be called before a request waits that no worker has begun. Those that have begun all wait: the coordinator's limit on requests bounds them.
+   * @throws Unavailable if too many requests wait
+   */
+  admit(): void {
+    if (this.changed.waiters < WAITING_REQUESTS) return;
+    throw new Unavailable(
+      `no worker is serving, and ${WAITING_REQUESTS} requests wait for one already; retry when /health/ready returns 200`,
+    );
+  }
+
+  /**
    * Resolves with true when a worker may have come back, and with false if `untilMs` has passed.
-   * @throws Unavailable if too many requests wait, Cancelled when `signal` aborts
+   * @throws Cancelled when `signal` aborts
    */
   async wait(untilMs: number, signal: AbortSignal): Promise<boolean> {
     const leftMs = untilMs - this.clock.now();
     if (leftMs <= 0) return false;
-    if (this.changed.waiters >= WAITING_REQUESTS) {
-      throw new Unavailable(
-        `no worker is serving, and ${WAITING_REQUESTS} requests wait for one already; retry when /health/ready returns 200`,
-      );
-    }
     await this.changed.wait(Math.min(leftMs, POLL_MS), signal);
     return true;
   }

@@ -81,15 +81,17 @@ export class Router {
     const { fingerprint, clock, onResumed } = this.options;
     const attempted = { ...request, fingerprint, salt: request.salt ?? '' };
     const prompt = this.options.poison.fingerprintOf(attempted.tokens, attempted.salt);
-    const contextTokens = attempted.tokens.length + attempted.stopping.maxTokens;
+    const { length } = attempted.tokens;
+    const contextTokens = length + attempted.stopping.maxTokens;
+    const least = length + (request.leastAnswerTokens ?? attempted.stopping.maxTokens);
     return runToItsEnd(
       attempted,
       (tokens, resumed, failures, aborted) => {
         const blocks = this.blocksOf(tokens, request.salt);
-        return this.choose(
-          { prompt, tokens, resumed, blocks, contextTokens, pinned: request.worker, failures },
-          aborted,
-        );
+        // What is generated already has to fit, with one token more.
+        const leastContextTokens = Math.min(contextTokens, Math.max(least, tokens.length + 1));
+        const lengths = { contextTokens, leastContextTokens };
+        return this.choose({ prompt, tokens, resumed, blocks, ...lengths, pinned: request.worker, failures }, aborted);
       },
       signal,
       clock,
@@ -143,6 +145,13 @@ export class Router {
     });
   }
 
+  /** The workers with room for the whole answer; if there are none, those with room for as much of it as it must have. */
+  private candidates(attempt: Attempt, tried: ReadonlySet<string>, draw: number): Candidate[] {
+    const whole = this.rank(attempt, tried, draw);
+    if (whole.length > 0) return whole;
+    return this.rank({ ...attempt, contextTokens: attempt.leastContextTokens }, tried, draw);
+  }
+
   private async choose(attempt: Attempt, signal: AbortSignal): Promise<Placed | null> {
     const { bus, clock, random } = this.options;
     const { prompt, pinned, failures } = attempt;
@@ -160,7 +169,7 @@ export class Router {
         continue;
       }
       const tried = this.triedIds(failures);
-      const candidates = this.rank(attempt, tried, draw);
+      const candidates = this.candidates(attempt, tried, draw);
       const routed = candidates.filter((candidate) => this.routeTo(candidate).open);
       // No worker is known or reachable, and NATS is lost: wait for a route. If the only known workers refused the request, waiting is no remedy.
       if (routed.length === 0 && !bus.connected && (candidates.length > 0 || failures.tried.size === 0)) {
@@ -176,6 +185,7 @@ export class Router {
           continue;
         }
         if (pinned === null && routed.length === 0 && this.mayComeBack(failures)) {
+          if (restartsUntilMs === null && failures.lost.length === 0) this.restarts.admit();
           restartsUntilMs ??= clock.now() + RESTART_WAIT_MS;
           if (await this.restarts.wait(restartsUntilMs, signal)) continue;
         }
@@ -193,29 +203,30 @@ export class Router {
 
   /** Whether to wait for a worker while none can take the request. Where the only workers refused it, waiting is no remedy. */
   private mayComeBack({ lost, tried }: Failures): boolean {
-    return lost.length > 0 || (tried.size === 0 && this.restarts.expected);
+    if (lost.some(({ fate }) => fate !== 'spared')) return true;
+    return this.restarts.expected && (tried.size === 0 || lost.length > 0);
   }
 
   /** Throws `InvalidRequest` if no worker, or not the one that the request names, offers a context that is long enough. */
-  private checkContext({ contextTokens, resumed, pinned }: Attempt): void {
+  private checkContext({ leastContextTokens, resumed, pinned }: Attempt): void {
     // A request that was accepted once is never wrong: it waits for a worker that takes it.
     if (resumed > 0) return;
     const named = pinned === null ? null : this.options.roster.alive(pinned);
     const offered = named?.capacity.contextTokens ?? this.offered.tokens;
-    if (offered === null || contextTokens <= offered) return;
+    if (offered === null || leastContextTokens <= offered) return;
     const by = named ? `worker '${named.id}' takes` : 'the workers of this fleet take';
     throw new InvalidRequest(
-      `prompt: prompt and answer together may have ${contextTokens} tokens; ${by} at most ${offered}`,
+      `prompt: prompt and answer together may have ${leastContextTokens} tokens; ${by} at most ${offered}`,
       'prompt',
     );
   }
 
   /** Throws `Unavailable` if workers serve, but none with a context that is long enough. */
-  private refuseUnlessNobodyServes({ contextTokens }: Attempt): void {
+  private refuseUnlessNobodyServes({ leastContextTokens }: Attempt): void {
     const serving = this.options.roster.members().filter(({ state }) => state === 'serving');
-    if (serving.length === 0 || serving.some(({ capacity }) => capacity.contextTokens >= contextTokens)) return;
+    if (serving.length === 0 || serving.some(({ capacity }) => capacity.contextTokens >= leastContextTokens)) return;
     throw new Unavailable(
-      `no worker with a context of ${contextTokens} tokens is serving at the moment; retry, or ask for fewer tokens`,
+      `no worker with a context of ${leastContextTokens} tokens is serving at the moment; retry, or ask for fewer tokens`,
     );
   }
 

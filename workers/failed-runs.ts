@@ -23,6 +23,9 @@ export class FailedRuns {
 
   constructor(private readonly listener: FailureListener) {}
 
+  /** Failures that were counted: that of a batch ends many requests. */
+  private readonly counted = new WeakSet<OrtError>();
+
   /** Passes the items on. `prompt`: the bytes of its tokens. A failure of the engine becomes RunFailed. */
   async *watch<T>(prompt: Uint8Array, items: AsyncIterable<T>): AsyncGenerator<T> {
     try {
@@ -39,7 +42,9 @@ export class FailedRuns {
   }
 
   private count(prompt: Uint8Array, error: OrtError): void {
-    const { failing } = this;
+    const { failing, counted } = this;
+    if (counted.has(error)) return;
+    counted.add(error);
     const before = failing.size;
     if (before < ENGINE_FAILURES) failing.add(digestOf(prompt));
     if (before < ENGINE_FAILURES && failing.size === ENGINE_FAILURES) this.listener.beyond(error);

@@ -71,6 +71,7 @@ export function planChoices(
         salt: caller.salt,
         sampling: { ...shared.sampling, seed: wrapSeed(seed, k) },
         stopping,
+        ...(demand.maxTokens === null ? { leastAnswerTokens: Math.max(1, stopping.minTokens) } : {}),
         worker: caller.worker,
       };
       return { index, promptIndex, request, stops: shared.stops, echo };

@@ -27,6 +27,8 @@ export interface Attempt {
   readonly blocks: readonly BlockMeta[];
   /** Tokens of prompt and whole answer together, whatever part of the answer is generated. */
   readonly contextTokens: number;
+  /** As many tokens as a worker must have room for: fewer than `contextTokens` if the answer may be shorter. */
+  readonly leastContextTokens: number;
   /** The only worker that may run the request; null for any. */
   readonly pinned: string | null;
   readonly failures: Failures;

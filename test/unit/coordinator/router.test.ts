@@ -278,6 +278,7 @@ describe('a router', () => {
     it('refuses one that no worker takes, or not the named one, with the largest context', async () => {
       await hive.add('a', context(512));
       await hive.add('b', context(4096));
+      await hive.pass(LISTEN_FOR_MEMBERS_MS);
       const [tooLong, elsewhere] = [run(needing(4097)), run(needing(513, { worker: 'a' }))];
       await hive.pass(100);
       expect(tooLong.error).toBeInstanceOf(InvalidRequest);
@@ -303,6 +304,22 @@ describe('a router', () => {
       await hive.pass(100);
       expect(later.error).toBeInstanceOf(InvalidRequest);
       expect(hive.router.offeredContextTokens).toBe(512);
+    });
+
+    it('gives an answer whose length is open to a smaller worker while no larger one is there', async () => {
+      const [small, large] = [await hive.add('a', context(512)), await hive.add('b', context(4096))];
+      const open = { stopping: { ...TEN_TOKENS, maxTokens: 4_000 }, leastAnswerTokens: 1 };
+      run(prompt(1, open));
+      await hive.pass(100);
+      expect([small.requests.length, large.requests.length]).toEqual([0, 1]);
+      await large.die();
+      await hive.pass(4_000);
+      run(prompt(2, open));
+      await hive.pass(100);
+      expect(small.requests.length).toBeGreaterThan(0);
+      const tooLong = run({ ...needing(523), ...open });
+      await hive.pass(RESTART_WAIT_MS + 1_000);
+      expect(tooLong.error).toBeInstanceOf(Unavailable);
     });
 
     it('resumes a request only where its whole answer fits', async () => {

@@ -50,9 +50,15 @@ describe('requests whose runs fail', () => {
   });
 
   it('count those of a whole batch, which may go on elsewhere', async () => {
-    const together = new Unavailable('a batch failed', { cause: lost() });
-    for (let i = 0; i < ENGINE_FAILURES; i++) await expect(run([1], together)).rejects.toThrow(together);
+    const together = () => new Unavailable('a batch failed', { cause: lost() });
+    for (let i = 0; i < ENGINE_FAILURES; i++) await expect(run([1], together())).rejects.toThrow(Unavailable);
     expect(beyond).toEqual(['device lost']);
+  });
+
+  it('count that of a batch once, however many requests it ends', async () => {
+    const together = new Unavailable('a batch failed', { cause: lost() });
+    for (let i = 0; i < 2 * ENGINE_FAILURES; i++) await expect(run([1], together)).rejects.toThrow(together);
+    expect(beyond).toEqual([]);
   });
 
   it('do not end it where it is one prompt that fails again and again', async () => {
