@@ -14,7 +14,7 @@ import { natsProgram } from './nats/nats-process.js';
 
 type ChaosValues = OptionValues<typeof CHAOS_OPTIONS>;
 
-/** `shoal chaos`: does faults to fleets and prints what they survived. The exit code is 1 if a row fails. */
+/** `shoal chaos`: injects faults into fleets and prints what they survived. The exit code is 1 if a row fails. */
 export async function chaos(context: CommandContext): Promise<number> {
   const values = readOptions(CHAOS_OPTIONS, 'chaos', context.flags, context.environment);
   const { formatChaos, formatFaults } = await import('../bench/chaos/table.js');
@@ -91,7 +91,7 @@ async function chosenFaults(names: readonly string[], short: boolean): Promise<r
   return names.length === 0 ? FAULTS : FAULTS.filter(({ name }) => names.includes(name));
 }
 
-/** Runs until done or interrupted: the first signal ends the run in good order, the second one at once. */
+/** Runs until done or interrupted: the first signal ends the run gracefully, the second one at once. */
 async function interruptible<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const interrupts = new Interrupts(process, new SystemClock());
   const abort = new AbortController();

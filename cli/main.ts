@@ -9,7 +9,7 @@ const code = await start();
 process.stdout.write('', () => process.stderr.write('', () => exit(code)));
 
 async function start(): Promise<number> {
-  // Loading the program with too few file descriptors would end in an error of some module.
+  // With too few file descriptors, loading the program would fail with an error that names some module.
   const fault = openFilesFault(OPEN_FILES_NEEDED);
   if (fault !== null) {
     process.stderr.write(`shoal: ${fault}\n`);

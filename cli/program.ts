@@ -71,7 +71,7 @@ const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'chaos',
     argument: ['[faults...]', 'names from --list; all faults if there are none'],
-    help: 'Do faults to fleets, and show whether they survive: to fleets of its own, or, with --url, to a running one.',
+    help: 'Inject faults into fleets of its own, or with --url into a running one, and show whether they survive.',
     options: CHAOS_OPTIONS,
     load: async () => (await import('./chaos.js')).chaos,
   },

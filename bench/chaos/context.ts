@@ -9,7 +9,7 @@ import { MemberFleet, type MemberFleetOptions } from './member-fleet.js';
 
 const POLL_MS = 20;
 const NOTES = 3;
-/** A worker of a stopping fleet that hangs is killed by `shoal up` itself. */
+/** Longer than `shoal up` takes to kill a worker that hangs when it should stop. */
 const STOP_MS = 30_000;
 
 /** What a row needs from its runner. */
@@ -27,7 +27,7 @@ export interface ChaosContextOptions {
   readonly progress: (line: string) => void;
 }
 
-/** A row's fleets, its chance, and its ways to wait. Everything that it starts ends with the row. */
+/** A row's fleets, its random generator, and its ways to wait. Everything that it starts ends with the row. */
 export class ChaosContext {
   readonly life: Lifecycle;
   readonly random: Random;
@@ -35,7 +35,7 @@ export class ChaosContext {
   readonly cli: string;
   readonly natsServer: string;
   readonly progress: (line: string) => void;
-  /** What people should know if the row fails, the first few. */
+  /** The first few details to report if the row fails. */
   readonly notes: string[] = [];
   private readonly signal: AbortSignal;
 
@@ -53,10 +53,10 @@ export class ChaosContext {
   async up(args: readonly string[], env: Record<string, string> = {}): Promise<UpFleet> {
     this.progress(`starting shoal up ${args.join(' ')}`);
     const starting = UpFleet.start(this.cli, args, { TMPDIR: this.folder, ...env });
-    // Also where the row ends while the fleet starts.
+    // Also if the row ends while the fleet starts.
     this.life.use(starting, () => starting.then(stopped, () => null));
     const fleet = await starting;
-    // Also where this process exits at once. The fleet's other processes end with `shoal up`.
+    // Also if this process exits at once. The fleet's other processes end with `shoal up`.
     const end = () => void fleet.stop('SIGKILL');
     process.once('exit', end);
     this.life.use(end, () => process.off('exit', end));
@@ -91,12 +91,12 @@ export class ChaosContext {
     if (this.notes.length < NOTES) this.notes.push(text);
   }
 
-  /** One of the items, drawn. */
+  /** A random item. */
   pick<T>(from: readonly T[]): T {
     return from[this.random.below(from.length)]!;
   }
 
-  /** A moment drawn between the two. */
+  /** A random time between the two. */
   between(leastMs: number, mostMs: number): number {
     return leastMs + this.random.below(mostMs - leastMs + 1);
   }
@@ -119,12 +119,12 @@ export class ChaosContext {
   /** As `timeUntil`. @throws Unavailable if the condition does not hold in time */
   async until(what: string, withinMs: number, condition: () => Promise<boolean> | boolean): Promise<number> {
     const tookMs = await this.timeUntil(withinMs, condition);
-    if (tookMs >= withinMs) throw new Unavailable(`it did not happen within ${withinMs / 1000} s: ${what}`);
+    if (tookMs >= withinMs) throw new Unavailable(`not within ${withinMs / 1000} s: ${what}`);
     return tookMs;
   }
 }
 
-/** Stops a fleet, at once if it does not stop in good order: its processes end with it. */
+/** Stops a fleet gracefully, or kills it if that takes too long: its processes end with it. */
 async function stopped(fleet: UpFleet): Promise<void> {
   const late = new AbortController();
   const killing = sleep(STOP_MS, undefined, { signal: late.signal }).then(

@@ -4,7 +4,7 @@ import { unpackTokens } from '../../src/protocol/generate.js';
 import { isPoison } from './poison.js';
 
 /**
- * Preloaded into the processes of a fleet (`node --import`): a worker that runs a poisonous prompt dies at its first token, as of a crash in
+ * Preloaded into the processes of a fleet (`node --import`): a worker that runs a poisonous prompt dies at its first token, as from a crash in
  * native code.
  */
 const generate = Engine.prototype.generate;

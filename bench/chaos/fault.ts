@@ -15,11 +15,11 @@ export interface Fault {
   readonly needs: readonly Need[];
   /** How long the row takes on an idle machine of 2 cores, in seconds. */
   readonly expectedS: number;
-  /** Does it to fleets of its own, all of which the context ends, and measures. An error fails the row. */
+  /** Injects the fault into fleets of its own, all of which the context ends, and measures. An error fails the row. */
   run(context: ChaosContext): Promise<Figures>;
 }
 
-/** What was measured, by name. The name ends with the unit; a name without one counts. */
+/** What was measured, by name. The name ends with the unit; a figure without a unit is a count or a ratio. */
 export type Figures = Readonly<Record<string, number>>;
 
 export function atMost(value: number): Bound {

@@ -91,7 +91,7 @@ export class MemberFleet {
     await this.allServe();
   }
 
-  /** Waits until every coordinator sees so many workers serve. */
+  /** Waits until every coordinator sees this many workers serve. */
   async allServe(count = this.workerIds.length): Promise<void> {
     for (const api of this.apis) {
       await api.until((workers) => this.closed || workers.filter(({ state }) => state === 'serving').length >= count);
@@ -125,7 +125,7 @@ export class MemberFleet {
     return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
   }
 
-  /** While the server is down: it comes back without anything. */
+  /** To be called while the server is down: it comes back empty. */
   emptyNats(): Promise<void> {
     return rm(join(this.world.folder, 'nats-store'), { recursive: true, force: true });
   }
@@ -165,7 +165,7 @@ export class MemberFleet {
     this.apis[this.coordinatorIds.indexOf(id)] = new FleetApi(url);
   }
 
-  /** Ends all processes at once, those that are paused too. */
+  /** Kills all processes, paused ones too. */
   async close(): Promise<void> {
     this.closed = true;
     await Promise.all(this.processes.map((member) => member.stop('SIGKILL')));

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SplitNetwork } from '../fleet/split-network.js';
 
-/** What a machine must allow before a fault can be done on it. */
+/** What a machine must allow before a fault can be injected on it. */
 
 /**
- * `addresses`: all of 127.0.0.0/8 is this machine; `mounts`: small file systems; `namespaces`: networks of their own; `pids`: process
+ * `addresses`: all of 127.0.0.0/8 is this machine; `mounts`: small file systems; `namespaces`: network namespaces; `pids`: PID
  * namespaces; `fifos`: named pipes.
  */
 export type Need = 'addresses' | 'mounts' | 'namespaces' | 'pids' | 'fifos';
@@ -19,7 +19,7 @@ const CHECKS: Readonly<Record<Need, () => string | null>> = {
       : 'only Linux answers on all of 127.0.0.0/8, where the proxies between peers listen',
   mounts: mountsMissing,
   namespaces: () => SplitNetwork.unavailable(),
-  pids: () => commandFails('process namespaces', 'unshare', '--pid', '--fork', '--mount-proc', 'true'),
+  pids: () => commandFails('PID namespaces', 'unshare', '--pid', '--fork', '--mount-proc', 'true'),
   fifos: () => commandFails('named pipes', 'mkfifo', '--version'),
 };
 
@@ -39,7 +39,7 @@ function mountsMissing(): string | null {
     execFileSync('umount', [at], { stdio: 'pipe' });
     return null;
   } catch (error) {
-    return `this process cannot mount a tmpfs, for which it needs root: ${firstLine(error)}`;
+    return `this process cannot mount a tmpfs, which needs root: ${firstLine(error)}`;
   } finally {
     rmdirSync(at);
   }

@@ -3,7 +3,7 @@ import { recallPrompt, recallSheet } from '../fleet/recall-sheet.js';
 
 const AT_ONCE = 4;
 
-/** A prompt, and its answer by the notes in it. */
+/** A prompt, and its answer according to the notes in it. */
 export interface RecallPrompt {
   readonly prompt: string;
   readonly answer: string;
@@ -46,12 +46,12 @@ export class Prefixes {
     return (await Promise.all(this.prompts.map(({ prompt }) => api.copies(prompt)))).flat();
   }
 
-  /** Whether each block has at least so many copies. */
+  /** Whether each block has at least this many copies. */
   async have(copies: number): Promise<boolean> {
     return (await this.copies()).every((count) => count >= copies);
   }
 
-  /** Answers that differ from those by the notes, and from those without any cache. */
+  /** Answers that agree neither with the notes nor with the answer computed without any cache. */
   async wrong(worker?: string): Promise<number> {
     const headers: Record<string, string> = worker === undefined ? {} : { 'x-shoal-worker': worker };
     let wrong = 0;

@@ -60,7 +60,7 @@ export const FAULTS: readonly Fault[] = [
   wrongBlocks,
 ];
 
-/** The rows of the short form: those that no test of the suite does, without the long ones. */
+/** The rows of the short form: those that no test covers, without the long ones. */
 export const SHORT: readonly string[] = [
   'kill-coordinator',
   'partition',

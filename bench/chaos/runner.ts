@@ -12,7 +12,7 @@ import { type ChaosRow, missed, outcomeOf } from './verdict.js';
 
 /** Runs faults one after another, each against fresh fleets in a folder of its own. */
 
-/** A row that takes so many times as long as expected, and two minutes more, has failed. */
+/** A row fails once it has taken this many times as long as expected, and two minutes more. */
 const PATIENCE = 4;
 const PATIENCE_S = 120;
 
@@ -22,11 +22,11 @@ export interface ChaosRun {
   readonly cli: string;
   readonly natsServer: string;
   readonly progress: (line: string) => void;
-  /** Ends the run: the row at hand ends with everything that it started. */
+  /** Ends the run: the current row ends with everything that it started. */
   readonly signal: AbortSignal;
 }
 
-/** Resolves with the rows in order. If the signal aborts, the row at hand fails and is the last one; everything that it started has ended. */
+/** Resolves with the rows in order. If the signal aborts, the current row fails and is the last one; everything that it started has ended. */
 export async function runFaults(faults: readonly Fault[], run: ChaosRun): Promise<ChaosRow[]> {
   const rows: ChaosRow[] = [];
   for (const [index, fault] of faults.entries()) {
@@ -50,15 +50,15 @@ async function runFault(fault: Fault, run: ChaosRun): Promise<ChaosRow> {
   return { ...said, pass: why === null, figures, seconds, ...(why === null ? {} : { why }) };
 }
 
-/** Runs a fault, and ends everything that it started. */
+/** Injects a fault, and ends everything that it started. */
 async function attempt(fault: Fault, run: ChaosRun): Promise<{ figures: Figures; why: string | null }> {
   const life = new Lifecycle();
   const folder = await mkdtemp(join(tmpdir(), 'shoal-chaos-'));
   const limitS = PATIENCE * fault.expectedS + PATIENCE_S;
   const late = new AbortController();
-  const timer = setTimeout(() => late.abort(new Error(`it did not end within ${limitS} s`)), 1000 * limitS);
+  const timer = setTimeout(() => late.abort(new Error(`the row did not end within ${limitS} s`)), 1000 * limitS);
   const signal = AbortSignal.any([run.signal, late.signal]);
-  // A row draws the same alone as among others.
+  // A row draws the same numbers alone as among others.
   const random = new SeededRandom(run.seed ^ checksumOf(Buffer.from(fault.name)));
   const { cli, natsServer } = run;
   const progress = (line: string) => run.progress(`  ${fault.name}: ${line}`);
@@ -71,7 +71,7 @@ async function attempt(fault: Fault, run: ChaosRun): Promise<{ figures: Figures;
     return { figures: {}, why: [messageOf(error), ...context.notes].join('; ') };
   } finally {
     clearTimeout(timer);
-    await life.stop().catch((error: unknown) => progress(`cannot end everything: ${messageOf(error)}`));
+    await life.stop().catch((error: unknown) => progress(`cannot clean up: ${messageOf(error)}`));
     await rm(folder, { recursive: true, force: true });
   }
 }

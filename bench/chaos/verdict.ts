@@ -9,7 +9,7 @@ export interface ChaosRow {
   readonly row: string;
   readonly passes_when: string;
   readonly pass: boolean;
-  /** Only where the row was not run, which does not count as passed: what this machine lacks. */
+  /** What this machine lacks, if the row was not run, which does not count as passed. */
   readonly skipped?: string;
   readonly figures: Figures;
   readonly seconds: number;

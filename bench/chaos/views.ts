@@ -2,7 +2,7 @@ import type { FleetApi, WorkerRow } from '../fleet/fleet-api.js';
 
 const POLL_MS = 50;
 
-/** Watches what a coordinator says of the workers, and counts how often each of them leaves `serving` or is another process than before. */
+/** Watches what a coordinator says of the workers, and counts how often each of them leaves `serving` or is replaced by another process. */
 export class Views {
   private readonly changes = new Map<string, number>();
   private readonly before = new Map<string, WorkerRow>();

@@ -44,7 +44,7 @@ const OWN_SERVER =
   'install it (apt-get install nats-server, or https://nats.io/download), set SHOAL_NATS_SERVER to its path, or set --nats to a running server';
 
 /**
- * Looks for a nats-server without installing one, and without a need for a cache folder. Null if there is none.
+ * Looks for a nats-server without installing one. It needs no cache folder. Null if there is none.
  * @throws Refused if the server given by the user does not work
  */
 export async function existingNatsServer(options: FindOptions = {}): Promise<FoundServer | null> {

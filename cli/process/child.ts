@@ -61,7 +61,7 @@ export class Child {
     });
     const tail = new OutputTail(CHILD_OUTPUT_TAIL_BYTES);
     for (const stream of [this.process.stdout, this.process.stderr]) {
-      // Node makes no streams for a process that it could not spawn for want of file descriptors.
+      // Node makes no streams for a process that it could not spawn for lack of file descriptors.
       if (!stream) continue;
       createInterface({ input: stream }).on('line', (line) => {
         tail.add(line);

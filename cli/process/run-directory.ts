@@ -96,7 +96,7 @@ function removeAbandoned(base: string, prefix: string): void {
   }
 }
 
-/** Removes a folder of this user whose lock nobody holds. A folder without a lock is not one of a run. */
+/** Removes a folder of this user whose lock nobody holds. A folder without a lock file belongs to no run. */
 function removeUnlessLocked(path: string): void {
   let lock: number;
   try {

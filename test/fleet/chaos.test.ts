@@ -18,7 +18,7 @@ async function chaos(args: readonly string[], dir: string): Promise<{ code: numb
   return { code: (await ended)[0], out };
 }
 
-it('shoal chaos does a fault, reports what it measured, and leaves nothing behind', async () => {
+it('shoal chaos injects a fault, reports what it measured, and leaves nothing behind', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'shoal-test-'));
   try {
     const { code, out } = await chaos(['kill-both-homes', 'wrong-blocks', '--json', '--seed', '3'], dir);

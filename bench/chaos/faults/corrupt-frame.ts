@@ -70,7 +70,7 @@ async function strangers(context: ChaosContext, ports: readonly number[]): Promi
   return open.filter((closed) => !closed).length;
 }
 
-/** A greeting with a flipped bit, a length beyond the bound with right checksums, or a part. */
+/** A frame whose length is over the bound, with valid checksums; a truncated greeting; or one with a flipped bit. */
 function brokenFrame({ random }: ChaosContext): Buffer {
   const kind = random.below(3);
   const oversized = packFrame(HELLO, 0, new Uint8Array(0), 2 ** (20 + random.below(12)) - 1);

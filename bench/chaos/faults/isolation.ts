@@ -27,12 +27,12 @@ const CASES: readonly Case[] = (['a worker', 'a coordinator', 'half of the worke
   { who, ms: 'flapping' as const, loaded: true },
 ]);
 
-/** Members lose everybody at once. */
+/** Members lose contact with all others at once. */
 export const isolation: Fault = {
   name: 'isolation',
-  row: 'one worker, or one coordinator, cut off from everybody for 1 / 2 / 3 / 5 / 10 / 20 s, idle and under load; half of the workers cut off; a link that flaps every 0.7 s',
+  row: 'one worker, or one coordinator, cut off from all others for 1 / 2 / 3 / 5 / 10 / 20 s, idle and under load; half of the workers cut off; a link that flaps every 0.7 s',
   passesWhen:
-    'no healthy process ends, none loses its blocks; failed requests 0 but those that only the cut-off one had; the cut-off one rejoins in the same process; one view within 10 s of healing',
+    'no healthy process ends, none loses its blocks; failed requests 0, except those that only the isolated member had; it rejoins in the same process; one view within 10 s of healing',
   bounds: {
     ...NO_HARM,
     processes_ended: atMost(0),

@@ -7,7 +7,7 @@ const NOTES = 80;
 /** One worker takes shorter prompts than the others. */
 export const mixedContext: Fault = {
   name: 'mixed-context',
-  row: 'members with different --context: one worker of 512 tokens, the others and the coordinator of 4,096',
+  row: 'members with different --context: one worker with 512 tokens, the others and the coordinator with 4,096',
   passesWhen: 'every request that some worker can take succeeds',
   bounds: { failed_requests: atMost(0), wrong_answers: atMost(0) },
   needs: [],
@@ -24,7 +24,7 @@ export const mixedContext: Fault = {
       try {
         const { choices, usage } = await fleet.api.complete({ prompt });
         tokens = Math.max(tokens, usage.prompt_tokens);
-        // A long sheet is more than the model answers right: what counts is that it is answered.
+        // The model misreads long sheets, so only whether it answers them counts.
         if (i % 2 === 1 && choices[0]!.text.trim() !== answer) wrong_answers++;
       } catch (error) {
         context.note(String(error));

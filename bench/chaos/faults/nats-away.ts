@@ -25,7 +25,7 @@ export const natsAway: Fault = {
     const direct_share = ((await fleet.api.calls('direct')) - direct) / during.requests;
     await fleet.startNats();
     const after = await load.during(context.pause(BEFORE_MS));
-    // Other work of the machine also slows a fleet by the caches that it shares.
+    // Other load on the machine also slows a fleet, through the CPU caches that they share.
     const undisturbed = Math.min(before.requestsPerCpuSecond, after.requestsPerCpuSecond);
     return {
       ...(await context.harm(load)),

@@ -53,7 +53,7 @@ async function pauseOne(
   process.kill(victim.pid, 'SIGSTOP');
   const suspect = async () => rowOf(await fleet.workers(), victim.id).state !== 'serving';
   const startMs = performance.now();
-  // A worker that is paused for just so long may be suspected at the last moment.
+  // A worker may be suspected only at the last moment of a short pause.
   const suspect_ms = await context.timeUntil(ms + 500, suspect);
   await context.pause(Math.max(0, ms - (performance.now() - startMs)));
   resume();

@@ -36,7 +36,7 @@ export const poisonousPrompt: Fault = {
   },
 };
 
-/** As `poison`, beside others' requests. */
+/** The same beside requests of other clients. */
 export const poison12: Fault = {
   name: 'poison-12',
   row: 'a prompt that crashes workers, sent 12 times beside 500 innocent ones, with 6 workers',
@@ -63,7 +63,7 @@ export const poison12: Fault = {
   },
 };
 
-/** Sends the same poison again and again, as a client that retries. Resolves with the statuses; 0 for a connection that broke. */
+/** Sends the same poison again and again, as a retrying client does. Resolves with the statuses; 0 for a broken connection. */
 async function sendPoison(context: ChaosContext, fleet: FleetApi, times: number): Promise<number[]> {
   const prompt = poison(context.random.below(1_000));
   const statuses: number[] = [];
@@ -80,7 +80,7 @@ async function sendPoison(context: ChaosContext, fleet: FleetApi, times: number)
   return statuses;
 }
 
-/** The workers that `shoal up` said ended. */
+/** The workers that ended, according to `shoal up`. */
 function deathsIn(log: string): number {
   const ended = log.split('\n').filter((line) => /^\s*worker-\d+\s+ended: /.test(line) && !line.includes('too often'));
   return ended.length;

@@ -7,7 +7,7 @@ import { serving } from '../views.js';
 
 const PREFIXES = 16;
 
-/** Every worker is stopped in good order and started again, one after another. */
+/** Every worker is stopped gracefully and started again, one after another. */
 export const rollingRestart: Fault = {
   name: 'rolling-restart',
   row: 'rolling restart of all workers under load',
@@ -27,7 +27,7 @@ export const rollingRestart: Fault = {
       await fleet.startWorker(id);
       const all = async () => serving(await fleet.api.workers()).length === fleet.workerIds.length;
       await context.until('all workers serve again', 60_000, all);
-      // As whoever upgrades a fleet should: the next one goes when the last one has its share again.
+      // As in a careful upgrade: the next worker stops only when the last one has its blocks again.
       await context.until('all blocks have two copies again', 60_000, () => prefixes.have(2));
     }
     const harm = await context.harm(load);

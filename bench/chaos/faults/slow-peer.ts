@@ -21,7 +21,7 @@ export const slowPeer: Fault = {
     const prompts = Array.from({ length: 2 * ROUNDS }, (_, i) => promptsOf(NOTES, 10_000 + i)[0]!);
     const known = prompts.slice(0, ROUNDS);
     for (const { prompt } of known) await fleet.api.complete({ prompt }, { 'x-shoal-worker': slow });
-    // With one copy of each block and two workers, about half of the segments have moved to the other one: those tell nothing here.
+    // With one copy of each block and two workers, about half of the segments have moved to the other worker: they say nothing about the link.
     fleet.wires.setBoth(slow, other, LINK);
     const cold: number[] = [];
     const warm: number[] = [];

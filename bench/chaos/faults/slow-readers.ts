@@ -15,7 +15,7 @@ const KIB_PER_MIB = 1024;
 /** Very many clients open streams and do not read them. */
 export const slowReaders: Fault = {
   name: 'slow-readers',
-  row: 'slow readers of streams, 1,000 of them, that read nothing after their first bytes',
+  row: '1,000 slow readers of streams, which read nothing after their first bytes',
   passesWhen: "others' p99 at most +10 %, once the streams are computed; memory bounded: 256 MiB more at most",
   bounds: {
     ...NO_HARM,

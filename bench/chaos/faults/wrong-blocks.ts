@@ -1,7 +1,7 @@
 import { Unavailable } from '../../../src/errors.js';
 import { atLeast, atMost, type Fault } from '../fault.js';
 
-/** A member lies. */
+/** A member serves wrong blocks with digests that match them. */
 export const wrongBlocks: Fault = {
   name: 'wrong-blocks',
   row: 'a member that serves wrong blocks with right digests',
@@ -10,6 +10,6 @@ export const wrongBlocks: Fault = {
   needs: [],
   expectedS: 0,
   run() {
-    throw new Unavailable('shoal has no audit yet: nothing finds such a member');
+    throw new Unavailable('shoal has no audit yet that finds such a member');
   },
 };

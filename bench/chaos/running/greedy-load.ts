@@ -9,7 +9,7 @@ const ANSWER_TOKENS = 16;
 const PAUSE_AFTER_FAILURE_MS = 100;
 const REMEMBERED = 100;
 
-/** A closed loop of greedy requests to a fleet with any model, whose answers are compared with those before. */
+/** A closed loop of greedy requests to a fleet with any model, whose answers are compared with earlier ones. */
 export class GreedyLoad {
   failed = 0;
   wrong = 0;

@@ -13,12 +13,12 @@ export interface Killer {
   kill(worker: Victim): Promise<void>;
 }
 
-/** Runs a program and gives what it printed. */
+/** Runs a program, and resolves with its output. */
 export type Execute = (program: string, args: readonly string[]) => Promise<string>;
 
 const execute: Execute = async (program, args) => (await promisify(execFile)(program, [...args])).stdout;
 
-/** Kills processes of this machine, after a look whether the process is a worker of shoal. */
+/** Kills processes of this machine, after a check that the process is a worker of shoal. */
 export class ProcessKiller implements Killer {
   constructor(
     private readonly run: Execute = execute,
@@ -35,7 +35,7 @@ export class ProcessKiller implements Killer {
     const command = (await this.run('ps', ['-o', 'command=', '-p', String(pid)]).catch(() => '')).trim();
     if (!/\bworker\b/.test(command)) {
       throw new Refused(
-        `cannot kill ${id}: process ${pid} of this machine is ${command === '' ? 'not there' : 'no worker'}; ` +
+        `cannot kill ${id}: process ${pid} of this machine is ${command === '' ? 'not running' : 'not a worker'}; ` +
           'the fleet may run in a container: set --compose to its project',
       );
     }
@@ -43,7 +43,7 @@ export class ProcessKiller implements Killer {
   }
 }
 
-/** Kills containers of a Docker Compose project, and starts them again, as Docker itself does not after `docker kill`. */
+/** Kills containers of a Docker Compose project, and starts them again, because Docker does not after `docker kill`. */
 export class ComposeKiller implements Killer {
   constructor(
     private readonly project: string,

@@ -13,7 +13,7 @@ const POLL_MS = 100;
 const SERVE_AGAIN_MS = 60_000;
 const NOTES = 3;
 
-/** What is done to a running fleet. */
+/** How to kill workers of a running fleet. */
 export interface RunningChaos {
   readonly url: string;
   readonly apiKey: string | null;
@@ -25,7 +25,7 @@ export interface RunningChaos {
   readonly killer: Killer;
   readonly random: Random;
   readonly progress: (line: string) => void;
-  /** Ends the run early; what was measured until then is the report. */
+  /** Ends the run early; the report has what was measured until then. */
   readonly signal: AbortSignal;
 }
 
@@ -38,7 +38,7 @@ const BOUNDS = {
 } as const;
 
 /**
- * Kills workers of a running fleet under load, one after another. Answers are compared with the fleet's own answers before.
+ * Kills workers of a running fleet under load, one after another. Answers are compared with those that the fleet gave before the first kill.
  * @throws WrongUsage if the worker is unknown, Refused if it cannot be killed from here
  */
 export async function runningChaos(options: RunningChaos): Promise<ChaosRow> {
@@ -48,7 +48,7 @@ export async function runningChaos(options: RunningChaos): Promise<ChaosRow> {
   const { model, workers } = await api.fleet();
   checkVictim(kill, workers);
   const load = new GreedyLoad(api, model);
-  progress(`${workers.length} workers; asking undisturbed`);
+  progress(`${workers.length} workers; asking for the answers to compare with`);
   await load.remember();
   load.start(options.clients);
   const recoveries: number[] = [];
@@ -71,7 +71,7 @@ export async function runningChaos(options: RunningChaos): Promise<ChaosRow> {
   const why = [...reasons, ...load.notes.slice(0, NOTES)].join('; ');
   return {
     fault: 'running-fleet',
-    row: `kill -9 ${kill === 'any' ? 'a drawn worker' : kill} of ${url} every ${everyMs / 1000} s for ${forMs / 1000} s, ${options.clients} clients`,
+    row: `kill -9 ${kill === 'any' ? 'a random worker' : kill} of ${url} every ${everyMs / 1000} s for ${forMs / 1000} s, ${options.clients} clients`,
     passes_when: `failed requests 0; every answer as before; all serve again within ${SERVE_AGAIN_MS / 1000} s of each kill`,
     pass: reasons.length === 0,
     figures,
@@ -96,7 +96,7 @@ async function killAgainAndAgain(
   const startMs = performance.now();
   const endMs = startMs + forMs;
   for (let atMs = startMs + everyMs; atMs <= endMs; atMs += everyMs) {
-    // A fleet that took longer to serve again is killed at once.
+    // If the fleet took longer than that to serve again, the next kill comes at once.
     await pause(Math.max(0, atMs - performance.now()), signal);
     if (signal.aborted) return;
     const before = serving(await api.workers());

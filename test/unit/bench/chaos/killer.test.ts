@@ -24,11 +24,11 @@ describe('killing processes', () => {
     expect(killed.splice(0)).toEqual([4711]);
   });
 
-  it('kills no process of another machine, and none that is no worker', async () => {
+  it('kills no process of another machine, and none that is not a worker', async () => {
     const worker = killer('node main.js worker');
     await expect(worker.kill({ ...victim, host: 'there' })).rejects.toThrow(Refused);
-    await expect(killer('/usr/sbin/sshd').kill(victim)).rejects.toThrow('process 4711 of this machine is no worker');
-    await expect(killer('').kill(victim)).rejects.toThrow('is not there');
+    await expect(killer('/usr/sbin/sshd').kill(victim)).rejects.toThrow('4711 of this machine is not a worker');
+    await expect(killer('').kill(victim)).rejects.toThrow('is not running');
     expect(killed).toEqual([]);
   });
 });
