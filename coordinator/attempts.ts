@@ -13,13 +13,13 @@ import { PromptParts } from './prompt-parts.js';
 
 /** Runs a request to its end, over as many workers as that takes. */
 
-/** Losses of workers that live on after which the client is told. @internal exported for tests. */
+/** The client gets an error after this many losses of workers that live on. @internal exported for tests. */
 export const REQUEST_ATTEMPTS = 4;
 /** How long a request is tried again because NATS was lost, while its answer does not advance. @internal exported for tests. */
 export const REQUEST_OUTAGES_MS = 60_000;
-/** Losses of any kind after which the client is told: a request that ran beside others is not blamed for the deaths that it witnessed. @internal exported for tests. */
+/** The client gets an error after this many losses of any kind: more, because most are not its request's fault. @internal exported for tests. */
 export const REQUEST_LOSSES = 16;
-/** Workers that fail to run a request before the client is told: one may have a broken device. */
+/** Workers that must fail to run a request before the client gets an error: one may have a broken device. */
 const FAILED_RUNS = 2;
 
 /** A worker that can run the request, with the call to it. */
@@ -161,7 +161,7 @@ class FailedAttempts implements Failures {
     this.outages = new OutagesInARow(clock);
   }
 
-  /** Whether the client is to be told. An outage of NATS is no fault of the request, so the number of outages does not count. */
+  /** Whether the client gets the error. An outage of NATS is no fault of the request, so the number of outages does not count. */
   get exhausted(): boolean {
     if (this.outages.tooLong || this.failedRuns >= FAILED_RUNS) return true;
     return this.charged >= REQUEST_ATTEMPTS || this.lost.length >= REQUEST_LOSSES;

@@ -6,7 +6,7 @@ import { WorkerProtocol } from '../src/protocol/worker.js';
 
 /** Asks workers to send their announcements, holdings and leaves directly while this coordinator does not hear them over NATS. */
 
-/** How long a worker goes on after the last time it was asked: three times, of which two may be lost. */
+/** How long a worker goes on after the last request: three intervals, so that two requests in a row may be lost. */
 const FOLLOW_MS = 3 * ANNOUNCE_INTERVAL_MS;
 
 export class DirectNews {

@@ -7,13 +7,13 @@ import { ANNOUNCE_INTERVAL_MS } from '../src/limits.js';
 
 /** Restarts of workers: lets requests wait while no worker serves, but one is likely to come back. */
 
-/** Time in which a process that has started hears all workers: two announcement intervals, and a margin for busy processes. @internal exported for tests. */
+/** Time in which a new process hears all workers: two announcement intervals and a margin. @internal exported for tests. */
 export const LISTEN_FOR_MEMBERS_MS = 2 * ANNOUNCE_INTERVAL_MS + 200;
 /** How long a request waits for a worker before it fails. */
 export const RESTART_WAIT_MS = 15_000;
-/** How long after its death a worker is expected back. Its supervisor restarts it within seconds, but a large model takes time to load. @internal exported for tests. */
+/** How long a dead worker is expected back: a restart takes seconds, loading a large model longer. @internal exported for tests. */
 export const RESTART_EXPECTED_MS = 60_000;
-/** Limit on the requests that wait: as many as one worker queues by default, so that it can take them all when it is back. @internal exported for tests. */
+/** Limit on the requests that wait: as many as one worker queues by default, so that it can take all. @internal exported for tests. */
 export const WAITING_REQUESTS = 512;
 /** Interval at which a waiting request looks again, even if membership did not change. */
 const POLL_MS = 500;

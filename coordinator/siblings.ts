@@ -27,7 +27,7 @@ export class Siblings {
   start(): void {
     this.listening = [
       this.bus.subscribe(this.subjects.coordinator, ({ payload }) => this.onHeartbeat(payload)),
-      // A new process asks who is there.
+      // A new process asks which processes there are.
       this.bus.subscribe(this.subjects.hello, () => this.announce()),
     ];
     this.ticking = this.clock.every(ANNOUNCE_INTERVAL_MS, () => this.announce());

@@ -85,7 +85,7 @@ export class Corrupt extends ShoalError {
   readonly code = 'corrupt';
 }
 
-/** The request could not be computed, by a fault of the worker or of the request: try it on one other worker. */
+/** The request could not be computed, because of the worker or of the request: try it on one other worker. */
 export class RunFailed extends ShoalError {
   readonly code = 'failed';
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** The limit on the files and sockets that this process may have open. It imports nothing else, as programs check the limit before they load the rest. */
+/** The limit on the files and sockets that this process may have open. Imports no other file: programs check the limit before they load any. */
 
 /** Open files that a process needs to load its modules, which it reads many at a time, and to start. */
 export const OPEN_FILES_NEEDED = 256;

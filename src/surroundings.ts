@@ -5,7 +5,7 @@ import type { OpenSharedMemory } from './peer/client/shared-read.js';
 import { type PeerNetwork, SOCKETS } from './peer/wire/network.js';
 import { type Random, SystemRandom } from './random.js';
 
-/** The parts of the machine that a process meets beside its clock and its bus: the real ones, for which a simulation gives others. */
+/** What a process uses of its machine, apart from its clock and its bus. A simulation replaces it. */
 export interface Surroundings {
   /** Names the host, as in `PeerAddress`. */
   readonly hostId: string;

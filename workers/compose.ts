@@ -90,8 +90,7 @@ export function makeWorkerParts(options: WorkerOptions): WorkerParts {
   const { log, surroundings } = options;
   const owner = {
     blockNotKept: (err: unknown) => log.error({ err }, 'cannot keep a computed block'),
-    damaged: (damaged: object) =>
-      log.warn({ ...damaged }, 'a block is refused, because its bytes do not match its digest'),
+    damaged: (damaged: object) => log.warn({ ...damaged }, 'refused a block whose bytes do not match its digest'),
   };
   const instruments = new Instruments(owner, surroundings.processMetrics);
   const fleet = makeFleetParts(options, instruments);

@@ -12,7 +12,7 @@ import type { BlockStore } from './cache/block-store.js';
 
 const STATUS = { done: '200', cancelled: '499', failed: '500' } as const;
 
-/** Hears of what has to be logged. */
+/** Receives the events that have to be logged. */
 export interface InstrumentsOwner {
   /** The cache did not accept a computed block. */
   blockNotKept(error: unknown): void;

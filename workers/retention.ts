@@ -1,7 +1,7 @@
 import type { BlockKey } from '../src/core/block.js';
 import type { BlockStore } from './cache/block-store.js';
 
-/** The blocks that a worker never evicts, as the keeper of retentions orders. */
+/** The blocks that a worker never evicts, by order of the keeper of retentions. */
 
 export type RetentionAnswer =
   | { readonly type: 'retained'; readonly missing: readonly BlockKey[] }

@@ -178,7 +178,7 @@ class Server implements HttpServer {
     this.url = `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`;
   }
 
-  /** A connection that the system does not give, for want of file descriptors or memory, is its client's loss alone. */
+  /** If the system cannot open a connection, for lack of file descriptors or memory, only its client is affected. */
   private acceptFailed(err: Error): void {
     const nowMs = this.deps.clock.now();
     if (nowMs < this.acceptLoggedMs + ACCEPT_LOG_INTERVAL_MS) return;

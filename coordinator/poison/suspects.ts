@@ -9,9 +9,9 @@ import { CLEARING_TOKENS, convictedOf } from './verdict.js';
 /**
  * Finds the prompts that crash workers, from the deaths that each prompt has witnessed.
  *
- * All prompts that had begun on a worker when it died are suspects, and the one that was next in line. A suspect runs on probation: no other suspect shares its worker. A crash
- * is a function of the prompt, so a suspect is cleared as soon as it gets `CLEARING_TOKENS` past the point where the worker died. A second
- * death before that convicts it, if no other prompt on that worker has witnessed as many.
+ * All prompts that had begun on a worker when it died are suspects, and the one that was next in line. A suspect runs on probation: no other
+ * suspect shares its worker. A crash is a function of the prompt, so a suspect is cleared as soon as it gets `CLEARING_TOKENS` past the point
+ * where the worker died. A second death before that convicts it, if no other prompt on that worker has witnessed as many.
  */
 
 /** Time on the next worker that clears a suspect, together with those tokens: small models generate them in a moment. */

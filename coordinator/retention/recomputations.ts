@@ -4,7 +4,7 @@ import type { Fulfilment } from './assignment.js';
 
 /** Computes retained prompts again on homes that lack blocks of them, a few at a time. */
 
-/** Prompts that are computed at a time: clients' requests come first. */
+/** Prompts that are computed at the same time. Few, because clients' requests come first. */
 const RECOMPUTATIONS = 2;
 /** Time in which other workers have to copy a block that some worker has, before it is computed. @internal exported for tests. */
 export const COPY_GRACE_MS = 3_000;

@@ -14,7 +14,7 @@ import { Recomputations, type Recompute } from './recomputations.js';
 import { RETENTION_SHARE_AFTER_LOSS, type Retention } from './retention.js';
 import type { RetentionStore, StoredPrompt } from './retention-store.js';
 
-/** Makes the fleet fulfil its retentions: of all coordinators, the one that has the lease does. */
+/** Makes the fleet fulfil its retentions. Only the coordinator that has the lease does this. */
 
 /** Interval of its rounds, in each of which it renews the lease. @internal exported for tests. */
 export const RETENTION_ROUND_MS = 1_000;
@@ -125,7 +125,7 @@ export class RetentionKeeper {
     const fence = await lease.renew();
     const listed = await store.sync();
     if (fence === null) {
-      // Whoever has the lease gives the orders; a later term begins without a memory of this one.
+      // Only the holder of the lease gives orders; a later term begins without the memory of this one.
       this.told.clear();
       this.settled = NOTHING_SETTLED;
       this.recomputations.keepOnly(new Set());

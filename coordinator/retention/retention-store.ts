@@ -55,7 +55,7 @@ export class RetentionStore {
 
   /**
    * Changes the list. `edit` may be called several times; it returns the new list, or null to leave it. Resolves with the list as it then is.
-   * @throws Overloaded if others change it all the time, and whatever `edit` throws
+   * @throws Overloaded if others change it too often, and whatever `edit` throws
    */
   async change(edit: (present: readonly Retention[]) => readonly Retention[] | null): Promise<readonly Retention[]> {
     for (let attempt = 0; attempt < CHANGE_ATTEMPTS; attempt++) {
@@ -74,7 +74,7 @@ export class RetentionStore {
   /** Writes the prompt of a retention that is in the list. */
   async writePrompt({ slot }: Retention, prompt: RetainedPrompt): Promise<void> {
     if (!(await this.put(slot, encode(prompt)))) {
-      throw new Unavailable('cannot store the pin: another coordinator wrote to its place; retry');
+      throw new Unavailable('cannot store the pin: another coordinator wrote to its slot; retry');
     }
     this.prompts.set(prompt.id, { tokens: unpackTokens(prompt.tokens), salt: prompt.salt });
   }

@@ -17,7 +17,7 @@ export const RETAINED_TOKENS = HOLDINGS_KEYS_PER_MESSAGE * BLOCK_TOKENS;
 export const RETAINED_TOKENS_PER_KEY = RETAINED_TOKENS / 4;
 /** Largest part of a worker's device memory for blocks that new retentions may take. */
 export const RETENTION_SHARE = 1 / 2;
-/** Largest part that retained blocks may take once workers are gone and others became their homes. */
+/** Largest part that retained blocks may take once workers are gone and the blocks have other homes. */
 export const RETENTION_SHARE_AFTER_LOSS = 3 / 4;
 /** Time for which a prompt is retained, where a client asks for none. */
 export const RETENTION_TTL_S = 3_600;

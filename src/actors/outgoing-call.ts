@@ -50,7 +50,7 @@ export class OutgoingCall {
   undelivered = false;
   /** The route of all messages of the call until it closes, so that they keep their order. */
   route: Route;
-  /** Since when the call's direct link has been closed without a word from its node on another route; null if it is not. */
+  /** When the call's direct link closed; null if it is open, or if the node has been heard over another route since. */
   cutOffMs: number | null = null;
   private readonly begunMs: number;
   private credited = 0;

@@ -145,7 +145,7 @@ export class Outgoing implements CallOwner {
     const moved: OutgoingCall[] = [];
     for (const call of this.open.values()) {
       if (call.route.open) continue;
-      // Even over the bus: if that is lost before the node answers there, the node may have died, and nobody else would tell.
+      // Also if the bus takes over: if it is lost before the node answers there, only this tells that the node may have died.
       if (call.route.kind === 'direct') call.cutOffMs ??= this.clock.now();
       const route = this.routeTo(call.to);
       if (!route.open) continue;

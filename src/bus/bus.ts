@@ -17,7 +17,8 @@ export interface Bus {
    * afterwards. If `reply` is given and no subscription matches, a message with `nobody: true` is delivered to `reply`.
    *
    * @throws InvalidRequest (payload too large for any server, invalid subject), Unavailable (lost, closed, or too large for the connected
-   * server; the message is not sent later either), Overloaded (too many bytes wait to be written). Clients may see the messages of Unavailable and Overloaded, which name no subject.
+   * server; the message is not sent later either), Overloaded (too many bytes wait to be written). Clients may see the messages of
+   * Unavailable and Overloaded, which name no subject.
    */
   publish(subject: string, payload: Uint8Array, reply?: string): void;
 

@@ -122,7 +122,7 @@ async function openOrCreate(kvm: Kvm, bucket: string, maxBytes: number, replicas
   }
 }
 
-/** Has a bucket that fewer servers keep, because fewer were there when it was created, kept by `replicas` of them, if so many are there now. */
+/** Has `replicas` servers keep a bucket that fewer keep, because fewer were there when it was created. No effect while too few are there. */
 async function replicate(jsm: JetStreamManager, kv: KV, replicas: number): Promise<void> {
   const { streamInfo } = await kv.status();
   if (streamInfo.config.num_replicas >= replicas) return;

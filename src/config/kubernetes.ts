@@ -12,7 +12,7 @@ const SERVICE_URL = /^(tcp|udp|sctp):\/\/(\d{1,3}(\.\d{1,3}){3}|\[[\da-f:.]+\]|[
 const BESIDE =
   /^SHOAL(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/;
 
-/** The variables of options that have a value of Kubernetes', with that value. A value of any other form belongs to the user. */
+/** The variables of options that Kubernetes has set, with their values. A value of any other form is the user's. */
 export function serviceVariables(table: OptionTable, environment: EnvironmentVariables): Record<string, string> {
   const found: Record<string, string> = {};
   for (const { variable } of Object.values(table)) {

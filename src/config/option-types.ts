@@ -109,9 +109,9 @@ export function urls(max: number, ...schemes: readonly string[]): OptionType<str
     const checked = entries(text);
     const wrong = checked.findIndex(({ success }) => !success);
     if (wrong !== -1) return checked.length === 1 ? '' : `; entry ${wrong + 1} of ${checked.length} is invalid`;
-    return checked.length > max ? `; there are ${checked.length}` : '; the entries begin differently';
+    return checked.length > max ? `; there are ${checked.length}` : '; the entries have different schemes';
   };
-  return parsed(`${allowed}, or up to ${max} of them separated by commas, which all begin alike`, parse, fault);
+  return parsed(`${allowed}, or up to ${max} of them separated by commas, all with the same scheme`, parse, fault);
 }
 
 export function list(allowed: string, max: number): OptionType<readonly string[]> {

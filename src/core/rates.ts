@@ -14,7 +14,7 @@ export const FETCH_LATENCY_MS = 1;
 
 /** Time after which half of a measurement's distance from the fastest worker is forgotten. @internal exported for tests. */
 export const RATE_HALF_LIFE_MS = 30_000;
-/** Factor within which speeds of computing are equal: the same machine measures as different ones from minute to minute. @internal exported for tests. */
+/** Factor within which speeds of computing are equal: one machine's speed varies as much in minutes. @internal exported for tests. */
 export const RATE_NOISE = 1.5;
 
 /** A worker with its measured speed. */

@@ -151,8 +151,8 @@ export class Scheduler {
     const queueMs = clockNow() - sequence.arrivedMs;
     observer.onQueue(queueMs);
     sequence.events.push({ type: 'start', cached, queueMs });
-    // Yields to the event loop, so that the start leaves this process before the graph runs, which may crash it: who is told of the loss then
-    // knows that this prompt had begun.
+    // Yields to the event loop, so that the start leaves this process before the graph runs, which may crash it: after a crash the coordinator
+    // then knows that this prompt had begun.
     await setImmediate();
   }
 

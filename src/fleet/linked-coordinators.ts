@@ -6,7 +6,7 @@ import { COORDINATOR_ACTOR, CoordinatorProtocol } from '../protocol/coordinator.
 
 /**
  * Sends a worker's announcements and holdings to coordinators over direct links: to all of them while this worker does not hear the bus, and
- * to those that ask for it, as they do not hear the bus themselves.
+ * to those that ask for it because they do not hear the bus themselves.
  */
 export class LinkedCoordinators {
   /** Ids of the coordinators that asked, with the time until which they want to be told. */

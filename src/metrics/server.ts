@@ -48,7 +48,7 @@ export function startMetricsServer(options: MetricsServerOptions): Promise<Metri
     server.once('error', reject);
     server.listen(options.port, host, () => {
       server.off('error', reject);
-      // A connection that the system does not give, for want of file descriptors, is no reason to end the process.
+      // A connection that the system cannot open, for lack of file descriptors, is no reason to end the process.
       server.on('error', () => {});
       const { port } = server.address() as AddressInfo;
       resolve({

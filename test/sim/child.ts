@@ -14,7 +14,7 @@ export interface Task {
 let mutated = false;
 
 process.on('message', (task: Task) => {
-  // From outside of the ticks in which Node hands over messages.
+  // Outside the ticks in which Node delivers messages.
   setTimeout(() => process.send!(work(task)));
 });
 

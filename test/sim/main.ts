@@ -110,7 +110,7 @@ if (chosen === null) {
   process.exitCode = 2;
 } else if (chosen.seed !== null) {
   const { seed } = chosen;
-  // From outside of the promise callback that runs this module.
+  // Outside the promise callback that runs this module.
   setTimeout(() => {
     if (!runOne(seed, chosen)) process.exitCode = 1;
   });

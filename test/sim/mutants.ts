@@ -18,7 +18,7 @@ import { Creditors } from '../../workers/replication/creditors.js';
 
 type Method = (this: never, ...args: never[]) => unknown;
 
-/** Replaces a method, also a private one, by what `make` makes of it. */
+/** Replaces a method, which may be private, by the result of `make`. */
 function replace(type: { prototype: object }, name: string, make: (original: Method) => Method): void {
   const prototype = type.prototype as Record<string, Method>;
   const original = prototype[name];
@@ -69,7 +69,7 @@ export const MUTANTS = {
     );
   },
 
-  /** Each block has a home too few. */
+  /** Each block has one home too few. */
   'R off by one': () => {
     replace(
       Ring,

@@ -39,7 +39,7 @@ export interface SeedResult {
   readonly blocks: { readonly blocks: number; readonly copies: number; readonly evicted: number };
 }
 
-/** Runs a seed until it is over or something is violated. To be called from outside of any promise callback, one seed at a time. */
+/** Runs a seed until it is over or something is violated. To be called outside any promise callback, one seed at a time. */
 export function runSeed(seed: number, options: SeedOptions = {}): SeedResult {
   takeTurns();
   forgetTurns();

@@ -81,7 +81,7 @@ describe('the simulator', () => {
     expect(out).toMatch(/npm run sim -- --seed 1\n$/);
   });
 
-  it('explains itself to who gives it wrong flags', async () => {
+  it('prints its usage for wrong flags', async () => {
     for (const args of [[], ['--seeds', 'many'], ['--seed', '1', '--mutant', 'none']])
       expect((await sim(...args)).code).toBe(2);
   });

@@ -39,7 +39,7 @@ export class VirtualTime {
     return this.at(this.nowMs + Math.max(0, delayMs), run);
   }
 
-  /** Lets time pass until `untilMs`, or until `over` is true. To be called from outside of any promise callback. */
+  /** Lets time pass until `untilMs`, or until `over` is true. To be called outside any promise callback. */
   runUntil(untilMs: number, over: () => boolean = () => false): void {
     this.settle(() => {});
     for (let next = this.due.first(); next && next.atMs <= untilMs && !over(); next = this.due.first()) {

@@ -138,7 +138,7 @@ export class BlockFolder implements BlockFiles {
     try {
       await writeAll(file, token);
       const { buffer } = await file.read(Buffer.alloc(token.byteLength), 0, token.byteLength, 0);
-      if (!token.equals(buffer)) throw new Error(`${path} has other bytes than were written`);
+      if (!token.equals(buffer)) throw new Error(`${path} does not have the bytes that were written`);
     } finally {
       await file.close();
     }

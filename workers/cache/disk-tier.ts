@@ -31,7 +31,7 @@ export interface DiskTierOptions {
   readonly log: Log;
   /** Time to compute a block instead of reading it; null if unknown. */
   readonly computeMsPerBlock: () => number | null;
-  /** The disk has stopped to answer, or answers again. */
+  /** The disk has stopped answering, or answers again. */
   readonly onAnswers: () => void;
   /** The bytes of a file do not match the digest of its block. */
   readonly onDamage: (block: BlockKey) => void;

@@ -36,7 +36,7 @@ export interface LowerTiersOptions {
   readonly log: Log;
   /** Time to compute a block; null if unknown. */
   readonly computeMsPerBlock: () => number | null;
-  /** The disk has stopped to answer, or answers again. */
+  /** The disk has stopped answering, or answers again. */
   readonly onAnswers: () => void;
   /** The bytes of a file do not match the digest of its block. */
   readonly onDamage: (block: BlockKey) => void;

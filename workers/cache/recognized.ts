@@ -7,8 +7,8 @@ import type { WatchedFiles } from './watched-files.js';
 /** Recognizes the files that an earlier process has left. */
 
 /**
- * The block of a file; null if the file is not whole or of another fleet. The digest is checked when the bytes are read. Rejects with `Unavailable`
- * if the disk does not answer.
+ * The block of a file; null if the file is incomplete or has another fingerprint. The digest is checked when the bytes are read. Rejects with
+ * `Unavailable` if the disk does not answer.
  */
 export async function recognized(
   files: Pick<WatchedFiles, 'read'>,

@@ -28,7 +28,7 @@ export interface TieredCacheOptions {
   readonly log: Log;
   readonly roleOf: RoleOf;
   readonly computeMsPerToken: () => number | null;
-  /** The disk has stopped to answer, or answers again. */
+  /** The disk has stopped answering, or answers again. */
   readonly onAnswers: () => void;
   /** A file was not what it should be. */
   readonly onDamage: (block: BlockKey) => void;

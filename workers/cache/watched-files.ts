@@ -34,7 +34,7 @@ export interface WatchedFilesOptions {
   readonly fileBytes: number;
   readonly clock: Clock;
   readonly log: Log;
-  /** The disk has stopped to answer, or answers again. */
+  /** The disk has stopped answering, or answers again. */
   readonly onChange: () => void;
 }
 

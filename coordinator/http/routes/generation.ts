@@ -86,7 +86,7 @@ async function withFirstEvent(events: AsyncGenerator<object, void>): Promise<Asy
     first = null;
     return given;
   };
-  // No generator, because `return` on one that was not begun would not reach `events`.
+  // Not a generator, because `return` on one that has not begun would not reach `events`.
   return { [Symbol.asyncIterator]: () => ({ next, return: () => events.return() }) };
 }
 

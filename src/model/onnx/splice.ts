@@ -3,7 +3,7 @@ import type { Graph, GraphNode } from './graph.js';
 import { MODEL, NODE } from './messages.js';
 import { bytesField, bytesHeader, fields, join } from './wire.js';
 
-/** Replaces parts of an ONNX file in place of decoding and encoding it. */
+/** Replaces parts of an ONNX file without decoding and encoding the rest. */
 
 /** Bytes that replace those of `[start, end)` within the graph's field. */
 export interface Splice {

@@ -132,7 +132,7 @@ describe('the configuration of a worker', () => {
     ['a,,c', 'entry 2 of 3 is invalid'],
     ['a,b,', 'entry 3 of 3 is invalid'],
     ['nats://a,http://b', 'entry 2 of 2 is invalid'],
-    ['nats://a,tls://b', 'the entries begin differently'],
+    ['nats://a,tls://b', 'the entries have different schemes'],
     [Array.from({ length: 17 }, (_, i) => `host-${i}`).join(','), 'there are 17'],
     ['nats://me:sesame@a,nats://you:sesame@b', 'the same credentials in all URLs'],
   ])('refuses the NATS servers %s', (servers, fault) => {

@@ -57,7 +57,7 @@ describe('POST /v1/cache/pin', () => {
   it.each([
     ['quota', 429, 'pin_quota_exceeded'],
     ['memory', 409, 'pin_does_not_fit'],
-  ] as const)('refuses what exceeds its %s, without an invitation to try again at once', async (type, status, code) => {
+  ] as const)('refuses what exceeds its %s, without retry-after', async (type, status, code) => {
     const { post, retentions } = await testServer();
     retentions.refusal = { type, why: 'too much; release a pin' };
     const response = await post('/v1/cache/pin', { prompt: text });
