@@ -6,7 +6,7 @@ import { decode } from '../../src/wire/msgpack.js';
 import { Flow } from './flow.js';
 import type { Wires } from './wires.js';
 
-/** The first frame of a connection, as the bound of the peer protocol says. */
+/** Limit on the first frame of a connection, which the peer protocol sets. */
 const GREETING_BYTES = 1024;
 const HEADER_BYTES_AT = 12;
 
