@@ -1,6 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatByteSize } from '../src/config/byte-size.js';
+import { CHAOS_OPTIONS } from '../src/config/chaos-options.js';
 import { readValues } from '../src/config/config.js';
 import { isServiceVariable } from '../src/config/kubernetes.js';
 import { readMachine } from '../src/config/machine.js';
@@ -132,7 +133,8 @@ async function modelFinding(named: string | null): Promise<Finding> {
 
 /** Variables that start with SHOAL_ but belong to no option: most likely misspelt. */
 export function unknownVariables(environment: Readonly<Record<string, string | undefined>>): Finding[] {
-  const known = new Set([...Object.values(OPTIONS), ...Object.values(SYNTH_OPTIONS)].map((spec) => spec.variable));
+  const options = [OPTIONS, SYNTH_OPTIONS, CHAOS_OPTIONS].flatMap((table) => Object.values(table));
+  const known = new Set(options.map((spec) => spec.variable));
   return Object.keys(environment)
     .filter((name) => name.startsWith('SHOAL_') && !known.has(name) && !isServiceVariable(name, environment))
     .map((name) => ({

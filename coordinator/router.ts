@@ -203,8 +203,7 @@ export class Router {
 
   /** Whether to wait for a worker while none can take the request. Where the only workers refused it, waiting is no remedy. */
   private mayComeBack({ lost, tried }: Failures): boolean {
-    if (lost.some(({ fate }) => fate !== 'spared')) return true;
-    return this.restarts.expected && (tried.size === 0 || lost.length > 0);
+    return lost.length > 0 || (tried.size === 0 && this.restarts.expected);
   }
 
   /** Throws `InvalidRequest` if no worker, or not the one that the request names, offers a context that is long enough. */

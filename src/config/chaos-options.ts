@@ -52,7 +52,7 @@ export const CHAOS_OPTIONS = {
     type: types.onOff,
     default: 'off',
     commands: CHAOS,
-    help: 'Does only the faults that no test of the suite does, without the long ones.',
+    help: 'Runs only the quick faults that no test covers.',
   }),
   url: option({
     flag: 'url',

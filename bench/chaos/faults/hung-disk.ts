@@ -52,7 +52,6 @@ export const hungDisk: Fault = {
     }
     const said = await (await fetch(`${fleet.url}/health`)).text();
     const health_says_so = /disk/.test(said) ? 1 : 0;
-    // Whoever opened one for reading gets an end.
     for (const name of names) rmSync(join(at, name), { force: true });
     return { failed_requests, wrong_answers, pipes: names.length, slowest_ms, health_says_so };
   },
