@@ -7,7 +7,7 @@ import { ANNOUNCE_INTERVAL_MS } from '../src/limits.js';
 
 /** Restarts of workers: lets requests wait while no worker serves, but one is likely to come back. */
 
-/** Time in which a new process hears all workers: two announcement intervals and a margin. @internal exported for tests. */
+/** Time in which a new process hears all workers: two announcement intervals and a margin. */
 export const LISTEN_FOR_MEMBERS_MS = 2 * ANNOUNCE_INTERVAL_MS + 200;
 /** How long a request waits for a worker before it fails. */
 export const RESTART_WAIT_MS = 15_000;
