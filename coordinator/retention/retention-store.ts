@@ -25,6 +25,12 @@ export interface StoredPrompt {
   readonly salt: string | null;
 }
 
+/** The list as it was found; `revision` is null if the bucket has none. */
+interface StoredList {
+  readonly retentions: readonly Retention[];
+  readonly revision: number | null;
+}
+
 export class RetentionStore {
   /** Prompts that were read, by retention. */
   private readonly prompts = new Map<string, StoredPrompt>();
@@ -36,18 +42,14 @@ export class RetentionStore {
 
   /** All retentions, oldest first. Rejects with `Unavailable` if the bucket cannot be reached. */
   async list(): Promise<readonly Retention[]> {
-    const { retentions } = await this.read();
+    const { retentions } = await this.load();
     this.remember(retentions);
     return retentions;
   }
 
-  /**
-   * The same with all prompts, which a coordinator does every second: if the bucket comes back empty, the list as it was last is put back with its
-   * prompts.
-   */
+  /** Lists all retentions and caches their prompts, so that `load` can put them back; to be called every second. */
   async sync(): Promise<readonly Retention[]> {
-    const { retentions, revision } = await this.read();
-    if (revision === null && this.last.length > 0) return this.restore();
+    const { retentions } = await this.load();
     this.remember(retentions);
     for (const retention of retentions) await this.prompt(retention);
     return retentions;
@@ -59,7 +61,7 @@ export class RetentionStore {
    */
   async change(edit: (present: readonly Retention[]) => readonly Retention[] | null): Promise<readonly Retention[]> {
     for (let attempt = 0; attempt < CHANGE_ATTEMPTS; attempt++) {
-      const { retentions, revision } = await this.read();
+      const { retentions, revision } = await this.load();
       const changed = edit(retentions);
       if (changed === null) return retentions;
       const value = encode(changed);
@@ -109,15 +111,24 @@ export class RetentionStore {
     await this.kv.update(slotKey(slot), ERASED, found.revision);
   }
 
+  /** Reads the list. If the bucket came back empty, first puts back the list that this process knew, with its prompts. */
+  private async load(): Promise<StoredList> {
+    const found = await this.read();
+    if (found.revision !== null || this.last.length === 0) return found;
+    await this.restore();
+    const restored = await this.read();
+    // The bucket may have been emptied again meanwhile.
+    return restored.revision === null ? { retentions: this.last, revision: null } : restored;
+  }
+
   /** Other coordinators may do the same at once. */
-  private async restore(): Promise<readonly Retention[]> {
+  private async restore(): Promise<void> {
     for (const { id, slot } of this.last) {
       const prompt = this.prompts.get(id);
       if (prompt === undefined) continue;
       await this.put(slot, encode({ id, tokens: packTokens(prompt.tokens), salt: prompt.salt }));
     }
     await this.kv.create(LIST, encode(this.last));
-    return this.last;
   }
 
   /** False if another process changes the value at the same time. */
@@ -127,7 +138,7 @@ export class RetentionStore {
   }
 
   /** A list that cannot be read was written by no member, or by a fleet with another secret: it counts as empty. */
-  private async read(): Promise<{ retentions: readonly Retention[]; revision: number | null }> {
+  private async read(): Promise<StoredList> {
     const found = await this.kv.get(LIST);
     return { retentions: (found && readMessage(RetentionList, found.value)) ?? [], revision: found?.revision ?? null };
   }

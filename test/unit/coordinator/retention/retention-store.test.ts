@@ -61,6 +61,24 @@ describe('a store of retentions', () => {
     expect([await other.sync(), await other.sync()]).toEqual([[], []]);
   });
 
+  it('is put back by the first call that finds the bucket empty, whichever that is', async () => {
+    const added = await add(one, 'p', 3);
+    const calls: (() => Promise<unknown>)[] = [
+      () => one.list(),
+      () => one.sync(),
+      () => one.change((all) => [...all, retention('q', 4)]),
+      () => one.change(() => null),
+    ];
+    for (const call of calls) {
+      await one.sync();
+      for (const key of ['list', 'prompt-3']) await kv.delete(key);
+      await call();
+      const fresh = new RetentionStore(kv);
+      expect([(await fresh.list())[0], await fresh.prompt(added)]).toEqual([added, { tokens, salt: 's' }]);
+    }
+    expect((await other.list()).map(({ id }) => id)).toEqual(['p', 'q']);
+  });
+
   it('takes a list that no member wrote for empty', async () => {
     await kv.create('list', Uint8Array.of(1, 2, 3));
     expect(await one.list()).toEqual([]);
