@@ -131,11 +131,11 @@ function makeRetentions(
   const store = new RetentionStore(kv);
   const lease = new Lease({ kv, clock, self: `${config.id}/${incarnation}` });
   const blocksOf = (tokens: Uint32Array, salt: string | null) => router.blocksOf(tokens, salt);
-  const shared = { clock, roster, store, replicas, blocksOf };
+  const { random, wallMs } = surroundings;
+  const shared = { wallMs, roster, store, replicas, blocksOf };
   const recompute: Recompute = (id, worker, tokens, salt, signal) =>
     prefill(router, id, worker, { tokens, salt }, signal);
-  const retentionKeeper = new RetentionKeeper({ ...shared, actors, lease, log, recompute });
-  const { random } = surroundings;
+  const retentionKeeper = new RetentionKeeper({ ...shared, clock, actors, lease, log, recompute });
   const retentions = new LiveRetentions({ ...shared, random, holdings, keeper: retentionKeeper });
   return { retentions, retentionKeeper };
 }

@@ -15,6 +15,8 @@ export interface Surroundings {
   /** Opens the memory of a peer on this host; null for no shared memory. */
   readonly openMemory: OpenSharedMemory | null;
   readonly random: Random;
+  /** Milliseconds since 1970, to compare times with other processes. Unlike the clock it may jump: durations are measured with the clock. */
+  readonly wallMs: () => number;
   /** Whether the metrics contain those of the process: its memory, its processor time, its event loop. */
   readonly processMetrics: boolean;
 }
@@ -27,6 +29,7 @@ export function machineSurroundings(): Surroundings {
     setSendBuffer,
     openMemory: openProcessMemory,
     random: new SystemRandom(),
+    wallMs: () => Date.now(),
     processMetrics: true,
   };
 }

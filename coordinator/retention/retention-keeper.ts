@@ -24,11 +24,13 @@ const RETENTION_REPEAT_MS = 5_000;
 const RETAIN_TIMEOUT_MS = 2_000;
 /** Pause after the bucket could not be reached. */
 const RETENTION_BUCKET_PAUSE_MS = 5_000;
-/** Time in which the coordinator that took a pin has to store its prompt. */
+/** Time without a prompt, as this process sees it, after which a pin is released: the coordinator that took it has not stored its prompt. */
 const PROMPT_MISSING_MS = 60_000;
 
 export interface RetentionKeeperOptions {
   readonly clock: Clock;
+  /** Milliseconds since 1970. */
+  readonly wallMs: () => number;
   readonly roster: Roster;
   readonly actors: ActorSystem;
   readonly store: RetentionStore;
@@ -66,6 +68,8 @@ export class RetentionKeeper {
   /** Blocks that were found at all of their homes in the last round, and the members at that time. */
   private settled: { readonly members: string; readonly keys: ReadonlySet<BlockKey> } = NOTHING_SETTLED;
   private readonly blocks = new Map<string, readonly BlockMeta[]>();
+  /** Since when this process sees a retention without its prompt, by the clock. */
+  private readonly promptless = new Map<string, number>();
   private readonly recomputations: Recomputations;
 
   constructor(private readonly options: RetentionKeeperOptions) {
@@ -128,6 +132,7 @@ export class RetentionKeeper {
       // Only the holder of the lease gives orders; a later term begins without the memory of this one.
       this.told.clear();
       this.settled = NOTHING_SETTLED;
+      this.promptless.clear();
       this.recomputations.keepOnly(new Set());
       return;
     }
@@ -150,14 +155,14 @@ export class RetentionKeeper {
 
   /** The retentions that are to be fulfilled, with their blocks. Removes those that have expired or have no prompt. */
   private async retained(listed: readonly Retention[]): Promise<Retained[]> {
-    const { store, clock, log } = this.options;
-    const nowMs = clock.now();
+    const { store, wallMs, log } = this.options;
+    const nowMs = wallMs();
     const ending: Retention[] = [];
     const retained: Retained[] = [];
     for (const retention of listed) {
-      const prompt = retention.expiresMs > nowMs ? await store.prompt(retention) : null;
-      const orphaned = prompt === null && retention.createdMs + PROMPT_MISSING_MS < nowMs;
-      if (retention.expiresMs <= nowMs || orphaned) ending.push(retention);
+      const expired = retention.expiresMs <= nowMs;
+      const prompt = expired ? null : await store.prompt(retention);
+      if (expired || this.isOrphaned(retention.id, prompt)) ending.push(retention);
       if (prompt === null || retention.stage === 'failed') continue;
       const blocks = this.blocks.get(retention.id) ?? this.options.blocksOf(prompt.tokens, prompt.salt);
       this.blocks.set(retention.id, blocks);
@@ -165,10 +170,24 @@ export class RetentionKeeper {
     }
     for (const { id, owner } of ending) log.info({ pin: id, owner: owner?.slice(0, 12) }, 'a pin has ended');
     await store.remove(ending);
+    const listedIds = new Set(listed.map(({ id }) => id));
+    for (const id of this.promptless.keys()) if (!listedIds.has(id)) this.promptless.delete(id);
     const ids = new Set(retained.map(({ id }) => id));
     for (const id of this.blocks.keys()) if (!ids.has(id)) this.blocks.delete(id);
     this.recomputations.keepOnly(ids);
     return retained;
+  }
+
+  /** Whether a retention has been without its prompt for too long. */
+  private isOrphaned(id: string, prompt: StoredPrompt | null): boolean {
+    if (prompt !== null) {
+      this.promptless.delete(id);
+      return false;
+    }
+    const nowMs = this.options.clock.now();
+    const sinceMs = this.promptless.get(id) ?? nowMs;
+    this.promptless.set(id, sinceMs);
+    return nowMs - sinceMs > PROMPT_MISSING_MS;
   }
 
   private assign(retained: readonly RetainedBlocks[]): Assignment {

@@ -39,6 +39,7 @@ export const Retention = z.strictObject({
   segments: packed(KEY_BYTES, HOLDINGS_KEYS_PER_MESSAGE),
   /** Key of its last block, which names the prompt without the tokens after its last full block. */
   last: z.string().length(2 * KEY_BYTES),
+  /** In milliseconds since 1970 by the wall clocks of the coordinators, as `expiresMs`. */
   createdMs: z.number(),
   expiresMs: z.number(),
   /** `settled` once all homes have had all blocks. `failed`: it cannot be computed, and is not tried again. */

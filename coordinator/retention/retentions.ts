@@ -1,4 +1,3 @@
-import type { Clock } from '../../src/clock.js';
 import type { BlockMeta } from '../../src/core/block.js';
 import type { Holdings } from '../../src/core/holdings.js';
 import { homesOnce } from '../../src/core/replication.js';
@@ -44,7 +43,8 @@ export interface Retentions {
 }
 
 export interface LiveRetentionsOptions {
-  readonly clock: Clock;
+  /** Milliseconds since 1970. */
+  readonly wallMs: () => number;
   readonly random: Random;
   readonly roster: Roster;
   readonly holdings: Holdings;
@@ -105,7 +105,7 @@ export class LiveRetentions implements Retentions {
     blocks: readonly BlockMeta[],
     id: string,
   ): { all: readonly Retention[]; retention: Retention } | Exclude<Admitted, { type: 'admitted' }> {
-    const createdMs = this.options.clock.now();
+    const createdMs = this.options.wallMs();
     const expiresMs = createdMs + ttlMs;
     const last = blocks.at(-1)!.key;
     const present = this.present(all);
@@ -168,7 +168,7 @@ export class LiveRetentions implements Retentions {
   }
 
   private present(all: readonly Retention[]): Retention[] {
-    const nowMs = this.options.clock.now();
+    const nowMs = this.options.wallMs();
     return all.filter(({ expiresMs }) => expiresMs > nowMs);
   }
 }

@@ -33,6 +33,9 @@ export interface WorldOptions {
   readonly onLog: ((line: string) => void) | null;
 }
 
+/** Wall clock at the beginning of a simulation, in milliseconds since 1970. */
+const WALL_ORIGIN_MS = 1_700_000_000_000;
+
 /** Violations that are kept of one run. */
 const VIOLATIONS_KEPT = 20;
 
@@ -143,6 +146,7 @@ export function surroundingsOf(world: World, process: SimProcess): Surroundings 
     setSendBuffer: null,
     openMemory: null,
     random: world.randomOf('process'),
+    wallMs: () => WALL_ORIGIN_MS + world.time.nowMs,
     processMetrics: false,
   };
 }

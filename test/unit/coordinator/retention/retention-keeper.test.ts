@@ -38,9 +38,11 @@ class Desk {
     const kv = world.gate(id);
     this.store = new RetentionStore(kv);
     const blocksOf = (tokens: Uint32Array, salt: string | null) => router.blocksOf(tokens, salt);
-    const shared = { clock, roster, store: this.store, replicas: 2, blocksOf };
+    const wallMs = () => clock.now() + world.wallAheadMs;
+    const shared = { wallMs, roster, store: this.store, replicas: 2, blocksOf };
     this.keeper = new RetentionKeeper({
       ...shared,
+      clock,
       actors,
       lease: new Lease({ kv, clock, self: id }),
       log: SILENT_LOG,
@@ -66,6 +68,8 @@ class World {
   readonly kv = new MemoryKeyValue();
   readonly memories = new Map<string, Memory>();
   readonly desks: Desk[] = [];
+  /** Difference between the wall clock and the clock, which begins anywhere. */
+  wallAheadMs = 1_700_000_000_000;
   /** Whether workers evict at once whatever they do not have to retain. */
   greedy = false;
   /** Blocks of the prompt that were evicted while a home of theirs had no copy. */
@@ -317,6 +321,26 @@ describe('the keeper of retentions', () => {
     await world.pass(2_000);
     expect(await stateOf(desk)).toEqual(['pending 0']);
     await world.pass(62_000);
+    expect(await desk.store.list()).toEqual([]);
+  });
+
+  it('goes by the wall clock for the end of a pin, and by its own observation for a pin without a prompt', async () => {
+    const desk = await start('a', 'b');
+    const startMs = world.wallAheadMs + desk.hive.clock.now();
+    expect(await desk.retentions.add(ORDER)).toMatchObject({
+      createdMs: startMs,
+      expiresMs: startMs + ORDER.ttlMs,
+    });
+    desk.store.writePrompt = async () => {
+      throw new Unavailable('NATS is away');
+    };
+    await expect(desk.retentions.add({ ...ORDER, tokens: TOKENS.slice(64) })).rejects.toThrow('NATS is away');
+    // The clock of another coordinator is behind by half an hour.
+    world.wallAheadMs += 1_800_000;
+    await world.pass(RETENTION_ROUND_MS);
+    expect(await desk.store.list()).toHaveLength(2);
+    world.wallAheadMs += 1_800_000;
+    await world.pass(RETENTION_ROUND_MS);
     expect(await desk.store.list()).toEqual([]);
   });
 
