@@ -1,6 +1,9 @@
 import type { Fleet } from '../fleet.js';
 import type { StoredPrompt } from './retention-store.js';
 
+/** Tokens of the answer that a prefill asks for, and that the context of its worker must leave. */
+export const PREFILL_ANSWER_TOKENS = 1;
+
 /**
  * Computes a prompt on a worker, for the sake of its blocks. The worker fetches from its peers what they have, and computes the rest. Rejects as
  * `Fleet.generate` does.
@@ -25,7 +28,7 @@ export async function prefill(
     logprobs: null,
     promptLogprobs: false,
   };
-  const stopping = { maxTokens: 1, minTokens: 0, tokenIds: [], ignoreEos: true };
+  const stopping = { maxTokens: PREFILL_ANSWER_TOKENS, minTokens: 0, tokenIds: [], ignoreEos: true };
   const events = fleet.generate({ requestId: id, tokens, salt, sampling, stopping, worker }, signal);
   for await (const _ of events) {
     // Nobody reads the answer.

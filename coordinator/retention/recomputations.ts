@@ -1,8 +1,9 @@
 import type { Clock } from '../../src/clock.js';
-import { Cancelled, InvalidRequest, type ShoalError } from '../../src/errors.js';
+import { Cancelled, InvalidRequest, PoisonousPrompt, type ShoalError } from '../../src/errors.js';
+import { QUARANTINE_MS } from '../poison/quarantine.js';
 import type { Fulfilment } from './assignment.js';
 
-/** Computes retained prompts again on homes that lack blocks of them, a few at a time. */
+/** Computes retained prompts again, a few at a time: on homes that lack blocks of them, or on other workers that copy the blocks to the homes. */
 
 /** Prompts that are computed at the same time. Few, because clients' requests come first. */
 const RECOMPUTATIONS = 2;
@@ -12,6 +13,8 @@ export const COPY_GRACE_MS = 3_000;
 const RECOMPUTE_PAUSE_MS = 2_000;
 /** Longest pause. */
 const RECOMPUTE_PAUSE_MAX_MS = 60_000;
+/** Pause after the prompt was found in quarantine, where it may be by an error of judgement. It doubles each time: the prompt may crash workers again. */
+const QUARANTINE_PAUSE_MAX_MS = 24 * 3_600_000;
 
 /** Computes a prompt on a worker, which then has its blocks as far as it has memory. Resolves when it is computed. */
 export type Recompute = (
@@ -25,6 +28,8 @@ export type Recompute = (
 export interface RecomputationsOptions {
   readonly clock: Clock;
   readonly recompute: Recompute;
+  /** Whether a worker is serving and has a context that is long enough for a prompt of so many tokens. */
+  readonly takes: (worker: string, tokens: number) => boolean;
   /** The prompt cannot be computed, now or later. */
   readonly onFailed: (id: string, reason: string) => void;
   /** A computation has ended; `error` says why it failed for now. */
@@ -35,6 +40,8 @@ interface Attempted {
   /** Since when blocks are missing, without a break. */
   readonly sinceMs: number;
   tries: number;
+  /** Times that the prompt was in quarantine. */
+  quarantines: number;
   notBeforeMs: number;
   running: AbortController | null;
 }
@@ -44,27 +51,34 @@ export class Recomputations {
 
   constructor(private readonly options: RecomputationsOptions) {}
 
-  /** The prompts to compute now, with the worker: those with the fewest copies first. */
+  /**
+   * The prompts to compute now, those with the fewest copies first, each with a worker: the home that lacks most, if it takes the prompt. If no such
+   * home does, the other workers take turns: one that gets blocks in this way copies them to their homes.
+   * @param takersOf the workers that take the prompt of a retention
+   */
   next(
     progress: readonly Fulfilment[],
-    isServing: (worker: string) => boolean,
+    takersOf: (id: string) => readonly string[],
   ): { readonly id: string; readonly worker: string }[] {
     const nowMs = this.options.clock.now();
     for (const { id, lacking } of progress) {
       const known = this.attempted.get(id);
       if (lacking.size === 0 && !known?.running) this.attempted.delete(id);
       else if (known === undefined)
-        this.attempted.set(id, { sinceMs: nowMs, tries: 0, notBeforeMs: nowMs, running: null });
+        this.attempted.set(id, { sinceMs: nowMs, tries: 0, quarantines: 0, notBeforeMs: nowMs, running: null });
     }
     const running = [...this.attempted.values()].filter((each) => each.running !== null).length;
     return [...progress]
       .sort((a, b) => a.copies - b.copies)
       .flatMap(({ id, lacking, lost }) => {
         const known = this.attempted.get(id);
-        const [home] = [...lacking].filter(([worker]) => isServing(worker)).sort((a, b) => b[1] - a[1]);
-        if (!home || !known || known.running) return [];
+        if (lacking.size === 0 || !known || known.running) return [];
+        const takers = takersOf(id);
+        const [home] = [...lacking].filter(([worker]) => takers.includes(worker)).sort((a, b) => b[1] - a[1]);
+        const worker = home?.[0] ?? takers[known.tries % takers.length];
+        if (worker === undefined) return [];
         const dueMs = Math.max(known.notBeforeMs, lost ? nowMs : known.sinceMs + COPY_GRACE_MS);
-        return dueMs <= nowMs ? [{ id, worker: home[0] }] : [];
+        return dueMs <= nowMs ? [{ id, worker }] : [];
       })
       .slice(0, Math.max(0, RECOMPUTATIONS - running));
   }
@@ -103,10 +117,13 @@ export class Recomputations {
     );
     known.running = null;
     if (signal.aborted) return;
-    known.notBeforeMs =
-      this.options.clock.now() + Math.min(RECOMPUTE_PAUSE_MAX_MS, RECOMPUTE_PAUSE_MS * 2 ** known.tries);
-    known.tries++;
-    if (error instanceof InvalidRequest) this.options.onFailed(id, error.message);
+    const pauseMs = Math.min(RECOMPUTE_PAUSE_MAX_MS, RECOMPUTE_PAUSE_MS * 2 ** known.tries++);
+    const quarantined = error instanceof PoisonousPrompt;
+    const quarantineMs = quarantined ? Math.min(QUARANTINE_PAUSE_MAX_MS, QUARANTINE_MS * 2 ** known.quarantines++) : 0;
+    known.notBeforeMs = this.options.clock.now() + Math.max(pauseMs, quarantineMs);
+    // A worker that is gone or came back with a shorter context says nothing about the prompt.
+    const permanent = error instanceof InvalidRequest && !quarantined && this.options.takes(worker, tokens.length);
+    if (permanent) this.options.onFailed(id, error.message);
     else this.options.onTried(id, error);
   }
 }

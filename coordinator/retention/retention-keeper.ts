@@ -4,12 +4,13 @@ import type { BlockKey, BlockMeta } from '../../src/core/block.js';
 import { packKeys, unpackKeys } from '../../src/core/key.js';
 import type { Announcement } from '../../src/core/member.js';
 import { homesOnce } from '../../src/core/replication.js';
-import { ShoalError, toWire } from '../../src/errors.js';
+import { PoisonousPrompt, ShoalError, toWire } from '../../src/errors.js';
 import type { Roster } from '../../src/fleet/roster.js';
 import type { Log } from '../../src/log.js';
 import { ShardProtocol } from '../../src/protocol/worker.js';
 import { Assignment, type Fulfilment, type RetainedBlocks } from './assignment.js';
 import type { Lease } from './lease.js';
+import { PREFILL_ANSWER_TOKENS } from './prefill.js';
 import { Recomputations, type Recompute } from './recomputations.js';
 import { RETENTION_SHARE_AFTER_LOSS, type Retention } from './retention.js';
 import type { RetentionStore, StoredPrompt } from './retention-store.js';
@@ -77,9 +78,11 @@ export class RetentionKeeper {
     this.recomputations = new Recomputations({
       clock,
       recompute,
+      takes: (worker, tokens) => this.takers(tokens).includes(worker),
       onFailed: (id, reason) => void this.fail(id, reason),
       onTried: (id, error) => {
-        if (error !== null) log.debug({ pin: id, reason: error.message }, 'cannot compute a pinned prompt yet');
+        const level = error instanceof PoisonousPrompt ? 'warn' : 'debug';
+        if (error !== null) log[level]({ pin: id, reason: error.message }, 'cannot compute a pinned prompt yet');
         this.wake();
       },
     });
@@ -260,12 +263,20 @@ export class RetentionKeeper {
   }
 
   private recomputeMissing(progress: readonly Fulfilment[], retained: readonly Retained[]): void {
-    const members = this.options.roster.members();
-    const isServing = (worker: string) => members.some(({ id, state }) => id === worker && state === 'serving');
-    for (const { id, worker } of this.recomputations.next(progress, isServing)) {
-      const { tokens, salt } = retained.find((each) => each.id === id)!.prompt;
+    const promptOf = (id: string) => retained.find((each) => each.id === id)!.prompt;
+    const takersOf = (id: string) => this.takers(promptOf(id).tokens.length);
+    for (const { id, worker } of this.recomputations.next(progress, takersOf)) {
+      const { tokens, salt } = promptOf(id);
       this.recomputations.begin(id, worker, tokens, salt);
     }
+  }
+
+  /** The serving workers that take a prompt of so many tokens. */
+  private takers(tokens: number): string[] {
+    return this.options.roster
+      .members()
+      .filter(({ state, capacity }) => state === 'serving' && capacity.contextTokens >= tokens + PREFILL_ANSWER_TOKENS)
+      .map(({ id }) => id);
   }
 
   private async fail(failed: string, reason: string): Promise<void> {

@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest';
 import type { Fulfilment } from '../../../../coordinator/retention/assignment.js';
 import { COPY_GRACE_MS, Recomputations } from '../../../../coordinator/retention/recomputations.js';
 import { SimulatedClock, settled } from '../../../../src/clock.js';
-import { PoisonousPrompt, Unavailable } from '../../../../src/errors.js';
+import { InvalidRequest, PoisonousPrompt, Unavailable } from '../../../../src/errors.js';
 
-function setup() {
+function setup(takers = ['x', 'y']) {
   const clock = new SimulatedClock(1_000_000);
   const asked: string[] = [];
   const failed: string[] = [];
@@ -19,11 +19,12 @@ function setup() {
         end = (error) => (error === null ? resolve() : reject(error));
       });
     },
+    takes: (worker) => takers.includes(worker),
     onFailed: (id, reason) => void failed.push(`${id}: ${reason}`),
     onTried: () => {},
   });
   const round = (...progress: Fulfilment[]) => {
-    const next = recomputations.next(progress, (worker) => worker !== 'suspect');
+    const next = recomputations.next(progress, () => takers);
     for (const { id, worker } of next) recomputations.begin(id, worker, new Uint32Array(64), null);
     return next.map(({ id }) => id);
   };
@@ -81,11 +82,44 @@ describe('recomputations', () => {
     expect(pauses).toEqual([0, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000]);
   });
 
-  it('give up a prompt that crashes its workers', async () => {
+  it('give up a prompt that a worker refuses although its context is long enough', async () => {
     const { failed, round, finish } = setup();
     round(progress('p'));
-    await finish(new PoisonousPrompt('workers crashed'));
-    expect(failed).toEqual(['p: workers crashed']);
+    await finish(new InvalidRequest('prompt: token 9 is not in the vocabulary'));
+    expect(failed).toEqual(['p: prompt: token 9 is not in the vocabulary']);
+  });
+
+  it('use other workers in turn where no home takes the prompt, and none where nobody does', async () => {
+    const { asked, clock, round, finish } = setup(['a', 'b']);
+    for (const pauseMs of [2_000, 4_000, 8_000]) {
+      expect(round(progress('p'))).toEqual(['p']);
+      await finish();
+      await clock.advance(pauseMs);
+    }
+    expect(asked).toEqual(['p@a', 'p@b', 'p@a']);
+    expect(setup([]).round(progress('p'))).toEqual([]);
+  });
+
+  it('do not give up a prompt because a worker came back with a shorter context', async () => {
+    const takers = ['x'];
+    const { clock, failed, round, finish } = setup(takers);
+    round(progress('p'));
+    takers[0] = 'y';
+    await finish(new InvalidRequest('prompt: too long'));
+    await clock.advance(2_000);
+    expect([failed, round(progress('p'))]).toEqual([[], ['p']]);
+  });
+
+  it('try a quarantined prompt again after its quarantine, more and more rarely', async () => {
+    const { clock, failed, round, finish } = setup();
+    for (const pauseMs of [600_000, 1_200_000, 2_400_000]) {
+      expect(round(progress('p'))).toEqual(['p']);
+      await finish(new PoisonousPrompt('workers crashed'));
+      await clock.advance(pauseMs - 1);
+      expect(round(progress('p'))).toEqual([]);
+      await clock.advance(1);
+    }
+    expect(failed).toEqual([]);
   });
 
   it('end for retentions that have ended', async () => {
@@ -93,7 +127,7 @@ describe('recomputations', () => {
     round(progress('p'));
     recomputations.keepOnly(new Set(['q']));
     expect(cancelled).toEqual(['p']);
-    await finish(new PoisonousPrompt('workers crashed'));
+    await finish(new InvalidRequest('prompt: too long'));
     expect(failed).toEqual([]);
   });
 });

@@ -6,7 +6,8 @@ import { LiveRetentions } from '../../../../coordinator/retention/retentions.js'
 import type { KeyValue } from '../../../../src/bus/key-value.js';
 import { MemoryKeyValue } from '../../../../src/bus/memory-key-value.js';
 import { packKeys } from '../../../../src/core/key.js';
-import { PoisonousPrompt, Unavailable } from '../../../../src/errors.js';
+import type { Announcement } from '../../../../src/core/member.js';
+import { InvalidRequest, Unavailable } from '../../../../src/errors.js';
 import { SILENT_LOG } from '../../../../src/log.js';
 import { SeededRandom } from '../../../../src/random.js';
 import { WorkerRetention } from '../../../../workers/retention.js';
@@ -119,7 +120,12 @@ class World {
     };
   }
 
-  async worker(id: string, has: readonly string[] = [], budgetBlocks = 64): Promise<ScriptedWorker> {
+  async worker(
+    id: string,
+    has: readonly string[] = [],
+    budgetBlocks = 64,
+    over: Partial<Announcement> = {},
+  ): Promise<ScriptedWorker> {
     const memory: Memory = { has: new Set(has), retained: new Set(), fences: [] };
     this.memories.set(id, memory);
     const store = {
@@ -130,7 +136,7 @@ class World {
     };
     const retention = new WorkerRetention(store);
     const hive = this.desks[0]!.hive;
-    return hive.add(id, { budget: { device: budgetBlocks * 128, host: 0 } }, [...has], (worker) => {
+    return hive.add(id, { budget: { device: budgetBlocks * 128, host: 0 }, ...over }, [...has], (worker) => {
       worker.onRetain = (fence, keys) => {
         memory.fences.push(fence);
         const answer = retention.obey(fence, keys);
@@ -287,15 +293,34 @@ describe('the keeper of retentions', () => {
     expect(await stateOf(next)).toEqual(['held 2']);
   });
 
-  it('gives up a prompt that crashes workers, and says why', async () => {
+  it('gives up a prompt that workers refuse for good, and says why', async () => {
     const desk = await start('a', 'b');
     desk.recompute = async () => {
-      throw new PoisonousPrompt('workers crashed');
+      throw new InvalidRequest('prompt: not in the vocabulary');
     };
     await desk.retentions.add(ORDER);
     await world.pass(120_000);
-    expect(await desk.retentions.list('me')).toMatchObject([{ state: 'failed', reason: 'workers crashed' }]);
+    expect(await desk.retentions.list('me')).toMatchObject([
+      { state: 'failed', reason: 'prompt: not in the vocabulary' },
+    ]);
     expect(desk.computed).toHaveLength(1);
+  });
+
+  it('has a prompt computed by workers whose context is long enough, whether or not they are its homes', async () => {
+    world = new World();
+    const desk = world.desk('first');
+    const small = { capacity: { contextTokens: TOKENS.length, sequences: 8, waiting: 256 } };
+    for (const id of ['a', 'b']) await world.worker(id, [], 64, small);
+    // It has too little memory to be the home of a segment.
+    await world.worker('c', [], 1);
+    desk.recompute = async () => {
+      for (const home of ['a', 'b']) world.take(home, keysOf(desk));
+    };
+    desk.keeper.start();
+    await desk.retentions.add(ORDER);
+    await world.pass(20_000);
+    expect(desk.computed).toEqual(['c']);
+    expect((await desk.retentions.list('me'))[0]).not.toMatchObject({ state: 'failed' });
   });
 
   it('stores a prompt at the second attempt, if the first one failed', async () => {
