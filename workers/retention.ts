@@ -15,13 +15,19 @@ export type RetentionAnswer =
 export class WorkerRetention {
   private fence = 0;
 
-  constructor(private readonly store: Pick<BlockStore, 'retain' | 'sealed'>) {}
+  constructor(private readonly store: Pick<BlockStore, 'retain' | 'tierOf' | 'disk'>) {}
 
-  /** Retains exactly these blocks from now on, whether they are here or not. */
+  /** Retains exactly these blocks from now on, whether they are here or not. `missing` are those that cannot be read here now. */
   obey(fence: number, keys: readonly BlockKey[]): RetentionAnswer {
     if (fence < this.fence) return { type: 'fenced', fence: this.fence };
     this.fence = fence;
     this.store.retain(new Set(keys));
-    return { type: 'retained', missing: keys.filter((key) => this.store.sealed(key) === null) };
+    return { type: 'retained', missing: keys.filter((key) => !this.isReadable(key)) };
+  }
+
+  /** A disk that does not answer gives no block, though it keeps its index. */
+  private isReadable(key: BlockKey): boolean {
+    const tier = this.store.tierOf(key);
+    return tier !== null && (tier !== 'disk' || this.store.disk === 'answers');
   }
 }

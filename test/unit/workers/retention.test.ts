@@ -7,8 +7,8 @@ function worker(...here: string[]) {
     retain: (keys: ReadonlySet<string>) => {
       retained = [...keys];
     },
-    sealed: (key: string) =>
-      here.includes(key) ? { key, parent: null, index: 0, segment: key, digest: '0'.repeat(16) } : null,
+    tierOf: (key: string) => (here.includes(key) ? ('device' as const) : null),
+    disk: 'none' as const,
   };
   return { retention: new WorkerRetention(store), retained: () => retained };
 }

@@ -132,7 +132,8 @@ class World {
       retain: (keys: ReadonlySet<string>) => {
         memory.retained = keys;
       },
-      sealed: (key: string) => (memory.has.has(key) ? { key, parent: null, index: 0, segment: key, digest: '' } : null),
+      tierOf: (key: string) => (memory.has.has(key) ? ('device' as const) : null),
+      disk: 'none' as const,
     };
     const retention = new WorkerRetention(store);
     const hive = this.desks[0]!.hive;

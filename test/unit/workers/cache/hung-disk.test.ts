@@ -13,6 +13,7 @@ import { STAGING_BLOCKS } from '../../../../workers/cache/lower-tiers.js';
 import { READ_DEADLINE } from '../../../../workers/cache/read-deadline.js';
 import { Staging } from '../../../../workers/cache/staging.js';
 import { DISK_CHANGE_MS, DISK_PROBE_MS, DISK_READS } from '../../../../workers/cache/watched-files.js';
+import { WorkerRetention } from '../../../../workers/retention.js';
 import { FINGERPRINT } from '../../../support/announcement.js';
 import { deferred } from '../../actors/world.js';
 import { MemoryFiles } from '../support/block-files.js';
@@ -315,4 +316,31 @@ it('a promoter asks no disk that is away, and evicts nothing for its blocks', as
   await promoting;
   expect([cache.store.disk, cache.promoter.worth(a!.key)]).toEqual(['away', false]);
   expect(cache.failures).toEqual([]);
+});
+
+it('a retained block is missing while only a disk that is away has it', async () => {
+  const files = new MemoryFiles();
+  const clock = new SimulatedClock(1_000);
+  const cache = new Cache(2, { disk: { files, blocks: 8 }, clock });
+  const blocks = ['a', 'b', 'c'].flatMap((name) => chain(name, 1));
+  for (const block of blocks) {
+    cache.fill([block]);
+    await cache.store.idle();
+  }
+  const [onDisk, , onDevice] = blocks.map(({ key }) => key);
+  const retention = new WorkerRetention(cache.store);
+  const obey = () => retention.obey(1, [onDisk!, onDevice!]);
+  expect(obey()).toEqual({ type: 'retained', missing: [] });
+  const gate = deferred();
+  files.readGate = gate.promise;
+  files.gate = gate.promise;
+  const promoting = cache.promoter.promote([blocks[0]!], new AbortController().signal);
+  await clock.advance(60_000);
+  await promoting;
+  expect([cache.store.disk, obey()]).toEqual(['away', { type: 'retained', missing: [onDisk] }]);
+  files.readGate = null;
+  files.gate = null;
+  gate.resolve();
+  await clock.advance(60_000);
+  expect([cache.store.disk, obey()]).toEqual(['answers', { type: 'retained', missing: [] }]);
 });
