@@ -1,4 +1,5 @@
-import { type FileHandle, lstat, open, rm, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, lstat, open, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { InvalidRequest, Refused } from '../../errors.js';
 import { lockFile } from '../../native/libc.js';
@@ -11,6 +12,8 @@ const UNIX_PATH_BYTES = 107;
 const OWNER_CHARS = 200;
 /** Tries to lock a file that its last owner may be removing. */
 const LOCK_TRIES = 8;
+// The folder may be writable by other users: a link of theirs must not name the file that is truncated, nor a pipe block the open.
+const LOCK_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
  * A path that this process may listen on until `release`. The owner holds the lock of a file beside the socket, which the system releases
@@ -61,12 +64,7 @@ function lockOf(path: string): string {
 
 async function lock(path: string): Promise<FileHandle> {
   for (let tries = 0; tries < LOCK_TRIES; tries++) {
-    const file = await open(lockOf(path), 'a+', 0o600).catch((error: Error) => {
-      throw new InvalidRequest(
-        `unixPath: cannot make a socket at ${path}: ${error.message}; choose a folder that this user may write to`,
-        'unixPath',
-      );
-    });
+    const file = await openLock(path);
     if (!lockFile(file.fd)) {
       const owner = await ownerIn(file).finally(() => file.close());
       throw inUse(path, owner);
@@ -78,6 +76,29 @@ async function lock(path: string): Promise<FileHandle> {
   throw inUse(path, 'another process');
 }
 
+/** Opens the lock file, or makes it. @throws InvalidRequest if it cannot, or if the file may be another user's or a link */
+async function openLock(path: string): Promise<FileHandle> {
+  const file = await open(lockOf(path), LOCK_FLAGS, 0o600).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ELOOP') throw notALock(path);
+    throw new InvalidRequest(
+      `unixPath: cannot make a socket at ${path}: ${error.message}; choose a folder that this user may write to`,
+      'unixPath',
+    );
+  });
+  const found = await file.stat();
+  // No name at all: the last owner has removed the file meanwhile.
+  if (found.isFile() && found.uid === (process.geteuid?.() ?? 0) && found.nlink <= 1) return file;
+  await file.close();
+  throw notALock(path);
+}
+
+function notALock(path: string): InvalidRequest {
+  return new InvalidRequest(
+    `unixPath: ${lockOf(path)} is a link, or not a regular file of this user; remove it, or choose a folder that no other user may write to`,
+    'unixPath',
+  );
+}
+
 async function ownerIn(file: FileHandle): Promise<string> {
   const bytes = Buffer.alloc(OWNER_CHARS);
   const { bytesRead } = await file.read(bytes, 0, OWNER_CHARS, 0);
@@ -86,7 +107,7 @@ async function ownerIn(file: FileHandle): Promise<string> {
 }
 
 async function isAt(file: FileHandle, path: string): Promise<boolean> {
-  const [held, found] = await Promise.all([file.stat(), stat(path).catch(() => null)]);
+  const [held, found] = await Promise.all([file.stat(), lstat(path).catch(() => null)]);
   return found !== null && held.ino === found.ino && held.dev === found.dev;
 }
 
