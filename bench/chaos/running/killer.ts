@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { promisify } from 'node:util';
 import { Refused } from '../../../src/errors.js';
 import type { WorkerRow } from '../../fleet/fleet-api.js';
+import { isWorker, type LocalProcess, readProcess } from './local-process.js';
 
 /** Ways to kill a worker of a fleet that somebody else runs. */
 
@@ -18,10 +19,10 @@ export type Execute = (program: string, args: readonly string[]) => Promise<stri
 
 const execute: Execute = async (program, args) => (await promisify(execFile)(program, [...args])).stdout;
 
-/** Kills processes of this machine, after a check that the process is a worker of shoal. */
+/** Kills processes of this machine, each only if it is the worker with that id: a container may have the host's name, and process ids of its own. */
 export class ProcessKiller implements Killer {
   constructor(
-    private readonly run: Execute = execute,
+    private readonly read: (pid: number) => Promise<LocalProcess | null> = readProcess,
     private readonly signal: (pid: number) => void = (pid) => void process.kill(pid, 'SIGKILL'),
     private readonly host: string = hostname(),
   ) {}
@@ -32,15 +33,21 @@ export class ProcessKiller implements Killer {
         `cannot kill ${id}: it runs on ${host}, and this is ${this.host}; run shoal chaos there, or set --compose`,
       );
     }
-    const command = (await this.run('ps', ['-o', 'command=', '-p', String(pid)]).catch(() => '')).trim();
-    if (!/\bworker\b/.test(command)) {
+    const why = reasonToSpare(await this.read(pid), id);
+    if (why !== null) {
       throw new Refused(
-        `cannot kill ${id}: process ${pid} of this machine is ${command === '' ? 'not running' : 'not a worker'}; ` +
-          'the fleet may run in a container: set --compose to its project',
+        `cannot kill ${id}: process ${pid} of this machine ${why}; if the fleet runs in containers, set --compose to its project`,
       );
     }
     this.signal(pid);
   }
+}
+
+/** Why a process is not killed; null if it is this worker. */
+function reasonToSpare(found: LocalProcess | null, id: string): string | null {
+  if (found === null) return 'is not running';
+  if (!found.sameNamespace) return 'runs in another PID namespace';
+  return isWorker(found, id) ? null : `is not the worker that --worker-id or SHOAL_WORKER_ID names ${id}`;
 }
 
 /** Kills containers of a Docker Compose project, and starts them again, because Docker does not after `docker kill`. */

@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { ComposeKiller, type Execute, ProcessKiller } from '../../../../bench/chaos/running/killer.js';
+import type { LocalProcess } from '../../../../bench/chaos/running/local-process.js';
 import { Refused } from '../../../../src/errors.js';
 
 const ID = 'a1b2c3d4e5f6'.padEnd(64, '0');
@@ -13,22 +14,41 @@ function recorded(answers: Record<string, string>): { run: Execute; calls: strin
   return { run, calls };
 }
 
+const worker: LocalProcess = {
+  command: ['/usr/bin/node', '/opt/shoal/dist/cli/main.js', 'worker'],
+  environment: ['PATH=/usr/bin', 'SHOAL_WORKER_ID=worker-2'],
+  sameNamespace: true,
+};
+
 describe('killing processes', () => {
   const victim = { id: 'worker-2', pid: 4711, host: 'here' };
-  const killed: number[] = [];
-  const killer = (command: string) =>
-    new ProcessKiller(recorded({ 'ps -o': command }).run, (pid) => killed.push(pid), 'here');
+  let killed: number[];
+  beforeEach(() => {
+    killed = [];
+  });
+  const killer = (found: LocalProcess | null) =>
+    new ProcessKiller(
+      async () => found,
+      (pid) => killed.push(pid),
+      'here',
+    );
 
   it('kills a worker of this machine', async () => {
-    await killer('/usr/bin/node /opt/shoal/dist/cli/main.js worker\n').kill(victim);
-    expect(killed.splice(0)).toEqual([4711]);
+    await killer(worker).kill(victim);
+    expect(killed).toEqual([4711]);
   });
 
-  it('kills no process of another machine, and none that is not a worker', async () => {
-    const worker = killer('node main.js worker');
-    await expect(worker.kill({ ...victim, host: 'there' })).rejects.toThrow(Refused);
-    await expect(killer('/usr/sbin/sshd').kill(victim)).rejects.toThrow('4711 of this machine is not a worker');
-    await expect(killer('').kill(victim)).rejects.toThrow('is not running');
+  it.each([
+    ['the host is another', worker, { host: 'there' }, 'it runs on there'],
+    ['there is no process', null, {}, 'is not running'],
+    ['a container has the process', { ...worker, sameNamespace: false }, {}, 'another PID namespace'],
+    ['it is another worker', worker, { id: 'worker-3' }, 'is not the worker'],
+    ['it is another program', { ...worker, command: ['/usr/sbin/sshd', 'worker'] }, {}, 'is not the worker'],
+  ])('kills nothing if %s', async (_, found, other, reason) => {
+    const killing = killer(found).kill({ ...victim, ...other });
+    await expect(killing).rejects.toThrow(Refused);
+    await expect(killing).rejects.toThrow(reason);
+    await expect(killing).rejects.toThrow('--compose');
     expect(killed).toEqual([]);
   });
 });
