@@ -1,3 +1,5 @@
+import { callHttp } from '../../cli/call-http.js';
+
 export interface WorkerRow {
   readonly id: string;
   readonly incarnation: string;
@@ -53,30 +55,40 @@ export class FleetApi {
     private readonly apiKey: string | null = null,
   ) {}
 
-  post(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {
-    return fetch(`${this.url}${path}`, {
+  post(
+    path: string,
+    body: unknown,
+    headers: Record<string, string> = {},
+    signal: AbortSignal | null = null,
+  ): Promise<Response> {
+    return callHttp(this.at(path), {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...this.access, ...headers },
       body: JSON.stringify(body),
+      ...(signal && { signal }),
     });
   }
 
   /** A greedy completion by the recall model; the body can override that. Throws if the status is not 200. */
-  async complete(body: Record<string, unknown>, headers: Record<string, string> = {}): Promise<Completion> {
+  async complete(
+    body: Record<string, unknown>,
+    headers: Record<string, string> = {},
+    signal: AbortSignal | null = null,
+  ): Promise<Completion> {
     const request = { model: 'recall', temperature: 0, max_tokens: 32, ...body };
-    const response = await this.post('/v1/completions', request, headers);
+    const response = await this.post('/v1/completions', request, headers, signal);
     const answer = (await response.json()) as Completion & { error?: { message: string } };
     if (response.status !== 200) throw new Error(`${response.status}: ${answer.error?.message}`);
     return answer;
   }
 
-  async workers(): Promise<WorkerRow[]> {
-    return (await this.fleet()).workers;
+  async workers(signal: AbortSignal | null = null): Promise<WorkerRow[]> {
+    return (await this.fleet(signal)).workers;
   }
 
   /** The name of the model, and the fleet's members. Throws if the coordinator does not answer with them. */
-  async fleet(): Promise<FleetMembers> {
-    const response = await fetch(`${this.url}/v1/fleet`, { headers: this.access });
+  async fleet(signal: AbortSignal | null = null): Promise<FleetMembers> {
+    const response = await callHttp(this.at('/v1/fleet'), { headers: this.access, ...(signal && { signal }) });
     if (response.status !== 200) throw new Error(`${response.status}: ${await response.text()}`);
     return (await response.json()) as FleetMembers;
   }
@@ -94,11 +106,11 @@ export class FleetApi {
 
   /** A metric of the coordinator, by its name with its labels. Throws if there is none. */
   async metric(series: string): Promise<number> {
-    return metricOf(await (await fetch(`${this.url}/metrics`)).text(), series);
+    return metricOf(await (await callHttp(this.at('/metrics'))).text(), series);
   }
 
   async health(): Promise<Health> {
-    const response = await fetch(`${this.url}/health/ready`);
+    const response = await callHttp(this.at('/health/ready'));
     return { http: response.status, ...((await response.json()) as Omit<Health, 'http'>) };
   }
 
@@ -134,6 +146,10 @@ export class FleetApi {
   async countTokens(prompt: string): Promise<number> {
     const response = await this.post('/tokenize', { prompt });
     return ((await response.json()) as { count: number }).count;
+  }
+
+  private at(path: string): URL {
+    return new URL(path, this.url);
   }
 
   private get access(): Record<string, string> {

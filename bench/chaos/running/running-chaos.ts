@@ -6,10 +6,12 @@ import { quantile } from '../../streams.js';
 import { atLeast, atMost } from '../fault.js';
 import { type ChaosRow, missed } from '../verdict.js';
 import { serving } from '../views.js';
+import { withDeadline } from './deadline.js';
 import { GreedyLoad } from './greedy-load.js';
 import type { Killer } from './killer.js';
 
 const POLL_MS = 100;
+const POLL_DEADLINE_MS = 5_000;
 const SERVE_AGAIN_MS = 60_000;
 const NOTES = 3;
 
@@ -42,14 +44,16 @@ const BOUNDS = {
  * @throws WrongUsage if the worker is unknown, Refused if it cannot be killed from here
  */
 export async function runningChaos(options: RunningChaos): Promise<ChaosRow> {
-  const { url, kill, everyMs, forMs, progress } = options;
+  const { url, kill, everyMs, forMs, progress, signal } = options;
   const startMs = performance.now();
   const api = new FleetApi(url, options.apiKey);
-  const { model, workers } = await api.fleet();
+  const { model, workers } = await withDeadline(POLL_DEADLINE_MS, signal, (limit) => api.fleet(limit));
   checkVictim(kill, workers);
-  const load = new GreedyLoad(api, model);
+  const load = new GreedyLoad(api, model, signal);
   progress(`${workers.length} workers; asking for the answers to compare with`);
-  await load.remember();
+  await load.remember().catch((error: unknown) => {
+    if (!signal.aborted) throw error;
+  });
   load.start(options.clients);
   const recoveries: number[] = [];
   try {
@@ -99,7 +103,13 @@ async function killAgainAndAgain(
     // If the fleet took longer than that to serve again, the next kill comes at once.
     await pause(Math.max(0, atMs - performance.now()), signal);
     if (signal.aborted) return;
-    const before = serving(await api.workers());
+    const workers = await workersOf(api, signal);
+    if (signal.aborted) return;
+    if (workers === null) {
+      progress('the coordinator does not answer; not killing');
+      continue;
+    }
+    const before = serving(workers);
     const victims = kill === 'any' ? before : before.filter(({ id }) => id === kill);
     const victim = victims[random.below(victims.length)];
     if (victim === undefined) {
@@ -118,12 +128,17 @@ async function killAgainAndAgain(
 async function untilServing(api: FleetApi, victim: WorkerRow, count: number, signal: AbortSignal): Promise<number> {
   const startMs = performance.now();
   while (!signal.aborted && performance.now() - startMs <= SERVE_AGAIN_MS) {
-    const workers = serving(await api.workers().catch(() => []));
+    const workers = serving((await workersOf(api, signal)) ?? []);
     const stale = workers.some(({ id, incarnation }) => id === victim.id && incarnation === victim.incarnation);
     if (!stale && workers.length >= count) break;
     await pause(POLL_MS, signal);
   }
   return performance.now() - startMs;
+}
+
+/** The workers; null if the coordinator does not answer in time, for example while it restarts. */
+function workersOf(api: FleetApi, signal: AbortSignal): Promise<WorkerRow[] | null> {
+  return withDeadline(POLL_DEADLINE_MS, signal, (limit) => api.workers(limit)).catch(() => null);
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {
