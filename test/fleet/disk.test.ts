@@ -62,20 +62,18 @@ describe('a disk whose files turn into pipes', () => {
   });
 });
 
-it('a process ends although a file operation hangs', () => {
-  const dir = fileURLToPath(new URL('../../dist/cli/exit.js', import.meta.url));
+it('a process ends although a file operation hangs', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'shoal-test-'));
+  const exit = fileURLToPath(new URL('../../dist/cli/exit.js', import.meta.url));
   const program = `
     import { execFileSync } from 'node:child_process';
-    import { open, mkdtempSync } from 'node:fs';
-    import { exit } from ${JSON.stringify(dir)};
-    const pipe = mkdtempSync(process.env.TMPDIR + '/shoal-exit-') + '/pipe';
+    import { open } from 'node:fs';
+    import { exit } from ${JSON.stringify(exit)};
+    const pipe = ${JSON.stringify(join(dir, 'pipe'))};
     execFileSync('mkfifo', [pipe]);
     open(pipe, 'r', () => {});
     setImmediate(() => exit(3));`;
-  const env = { ...process.env, TMPDIR: tmpdir() };
-  const { status, signal } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
-    env,
-    timeout: 60_000,
-  });
+  const { status, signal } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { timeout: 60_000 });
+  await rm(dir, { recursive: true, force: true });
   expect([status, signal]).toEqual([3, null]);
 });
