@@ -97,14 +97,15 @@ export class Fleet {
 
   private endedItself(worker: SimWorker, why: string): void {
     const others = this.started.filter(
-      (member): member is SimWorker =>
-        member instanceof SimWorker && member !== worker && member.id === worker.id && member.process.alive,
+      (member): member is SimWorker => member instanceof SimWorker && member !== worker && member.id === worker.id,
     );
-    const later = others.find(({ generation }) => generation > worker.generation);
+    const living = others.filter(({ process }) => process.alive);
+    const later = living.find(({ generation }) => generation > worker.generation);
     // Without the counter of NATS nobody can tell which of two is the later one.
-    const other = later ?? (worker.succeeded || this.world.nats.wasEmptied ? others[0] : undefined);
-    if (other) {
-      this.workers.set(worker.id, other);
+    const other = later ?? (worker.succeeded || this.world.nats.wasEmptied ? living[0] : undefined);
+    if (other) this.workers.set(worker.id, other);
+    // A later process fences this one off even if it has been killed since: the supervisor starts another.
+    if (other || others.some(({ generation }) => generation > worker.generation)) {
       this.world.time.after(0, () => this.end(worker));
       return;
     }
