@@ -1,3 +1,4 @@
+import { GREEDY } from '../../src/protocol/generate.js';
 import type { Fleet } from '../fleet.js';
 import type { StoredPrompt } from './retention-store.js';
 
@@ -15,21 +16,8 @@ export async function prefill(
   { tokens, salt }: StoredPrompt,
   signal: AbortSignal,
 ): Promise<void> {
-  const sampling = {
-    temperature: 0,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    seed: 0,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    repetitionPenalty: 1,
-    logitBias: [],
-    logprobs: null,
-    promptLogprobs: false,
-  };
   const stopping = { maxTokens: PREFILL_ANSWER_TOKENS, minTokens: 0, tokenIds: [], ignoreEos: true };
-  const events = fleet.generate({ requestId: id, tokens, salt, sampling, stopping, worker }, signal);
+  const events = fleet.generate({ requestId: id, tokens, salt, sampling: GREEDY, stopping, worker }, signal);
   for await (const _ of events) {
     // Nobody reads the answer.
   }

@@ -31,6 +31,21 @@ export const Sampling = z.strictObject({
 });
 export type Sampling = z.infer<typeof Sampling>;
 
+/** Always takes the most likely token. */
+export const GREEDY: Sampling = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  seed: 0,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  repetitionPenalty: 1,
+  logitBias: [],
+  logprobs: null,
+  promptLogprobs: false,
+};
+
 export const Stopping = z.strictObject({
   maxTokens: z.int().min(0),
   minTokens: z.int().min(0),

@@ -1,6 +1,6 @@
 import { InvalidRequest, ShoalError } from '../../src/errors.js';
 import { BLOCK_TOKENS } from '../../src/limits.js';
-import type { Sampling, Stopping } from '../../src/protocol/generate.js';
+import { GREEDY, type Stopping } from '../../src/protocol/generate.js';
 import type { SeededRandom } from '../../src/random.js';
 import type { Fleet } from './fleet.js';
 import type { Service } from './plan.js';
@@ -9,20 +9,6 @@ import { POISON_TOKEN, reference, VOCAB } from './sim-model.js';
 import { describe, type World } from './world.js';
 
 /** Clients of the simulated fleet: they send prompts with common prefixes, and check every token of every answer. */
-
-const SAMPLING: Sampling = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  seed: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  logitBias: [],
-  logprobs: null,
-  promptLogprobs: false,
-};
 
 /** An accepted request ends by then, whatever happens. */
 const ENDS_WITHIN_MS = 150_000;
@@ -157,7 +143,7 @@ class ClientRequest {
 
   private async read(coordinator: SimCoordinator, prompt: Uint32Array): Promise<void> {
     const stopping: Stopping = { maxTokens: this.answer.length, minTokens: 0, tokenIds: [], ignoreEos: true };
-    const request = { requestId: this.id, tokens: prompt, salt: null, sampling: SAMPLING, stopping, worker: null };
+    const request = { requestId: this.id, tokens: prompt, salt: null, sampling: GREEDY, stopping, worker: null };
     try {
       for await (const event of coordinator.parts!.fleet.generate(request, this.leaving.signal)) {
         if (this.ended) this.violate('an event after the end');

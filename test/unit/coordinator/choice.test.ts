@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { FleetEvent } from '../../../coordinator/fleet.js';
 import { Choice, type Delta } from '../../../coordinator/openai/choice.js';
 import type { ChoicePlan } from '../../../coordinator/openai/plan.js';
-import type { TokenLogprobs } from '../../../src/protocol/generate.js';
+import { GREEDY, type TokenLogprobs } from '../../../src/protocol/generate.js';
 import { started } from './support/scripted-fleet.js';
 import { idsOf, MODEL } from './support/test-server.js';
 
@@ -27,15 +27,7 @@ function choiceOf({ stops = [], minTokens = 0, logprobs, echo }: ChoiceOptions =
       worker: null,
       stopping: { maxTokens: 100, minTokens, tokenIds: [], ignoreEos: false },
       sampling: {
-        temperature: 0,
-        topK: 0,
-        topP: 1,
-        minP: 0,
-        seed: 0,
-        presencePenalty: 0,
-        frequencyPenalty: 0,
-        repetitionPenalty: 1,
-        logitBias: [],
+        ...GREEDY,
         logprobs: logprobs ?? null,
         promptLogprobs: echo !== undefined && logprobs !== undefined,
       },

@@ -16,6 +16,7 @@ import { OrtRuntime } from '../../../../src/ort/runtime.js';
 import {
   type GenerateEvent,
   type GenerateRequest,
+  GREEDY,
   packTokens,
   type Sampling,
   type Stopping,
@@ -26,19 +27,7 @@ import { MemoryCache } from './memory-cache.js';
 
 export const FINGERPRINT = 'f'.repeat(64);
 
-export const GREEDY: Sampling = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  seed: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  logitBias: [],
-  logprobs: null,
-  promptLogprobs: false,
-};
+export { GREEDY };
 export const SAMPLED: Sampling = { ...GREEDY, temperature: 1, topP: 0.95, seed: 42 };
 export const TEN_TOKENS: Stopping = { maxTokens: 10, minTokens: 0, tokenIds: [], ignoreEos: true };
 
