@@ -141,7 +141,11 @@ async function findGraph(dir: string, variant: string | undefined): Promise<stri
   throw new Refused(`cannot open model folder ${dir}: onnx/${name} is missing; ${advice}`);
 }
 
-function readGraphFile(path: string): Graph {
+/**
+ * Reads the graph of an ONNX file, without its weights.
+ * @throws Refused if the file is not an ONNX model
+ */
+export function readGraphFile(path: string): Graph {
   const source = new FileSource(path);
   try {
     return readGraph(source);

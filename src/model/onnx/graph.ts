@@ -1,6 +1,7 @@
 import { Corrupt } from '../../errors.js';
+import { onnxNumber } from '../../ort/element-type.js';
 import type { ByteSource } from './byte-source.js';
-import { GRAPH, MODEL, NODE, TENSOR } from './messages.js';
+import { ATTRIBUTE, GRAPH, MODEL, NODE, TENSOR } from './messages.js';
 import { fields, readInts, readText, type WireField } from './wire.js';
 
 /** Reads the graph of an ONNX file, without the elements of its weights. */
@@ -35,12 +36,20 @@ export interface GraphNode {
   /** An absent optional input or output is ''. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
+  /** The tensor of a Constant; null for other operators, and for a constant that is not a tensor. */
+  readonly constant: Initializer | null;
+  /** Operators of the graphs within the node, such as the branches of an If, at any depth. */
+  readonly innerOpTypes: readonly string[];
   readonly place: WireField;
 }
 
-interface Initializer {
+export interface Initializer {
   readonly name: string;
+  /** The ONNX number of the element type. */
+  readonly elementCode: number;
   readonly dims: readonly number[];
+  /** The only element of a tensor of one number; null for other tensors. */
+  readonly scalar: number | null;
 }
 
 /**
@@ -97,23 +106,34 @@ function readContents(source: ByteSource, graph: WireField): Omit<Graph, 'opset'
 }
 
 function readNode(source: ByteSource, place: WireField, files: Set<string>): GraphNode {
-  const node = { opType: '', domain: '', inputs: [] as string[], outputs: [] as string[], place };
+  const node = {
+    ...{ opType: '', domain: '', inputs: [] as string[], outputs: [] as string[], place },
+    ...{ constant: null as Initializer | null, innerOpTypes: [] as string[] },
+  };
   for (const field of fields(source, place.payload, place.end)) {
     if (field.number === NODE.input) node.inputs.push(readText(source, field));
     else if (field.number === NODE.output) node.outputs.push(readText(source, field));
     else if (field.number === NODE.opType) node.opType = readText(source, field);
     else if (field.number === NODE.domain) node.domain = readText(source, field);
-    else if (field.number === NODE.attribute) readAttribute(source, field, files);
+    else if (field.number === NODE.attribute) readAttribute(source, field, node, files);
   }
   return node;
 }
 
-/** Collects the external data of tensors and graphs within an attribute. */
-function readAttribute(source: ByteSource, place: WireField, files: Set<string>): void {
+/** Reads the tensor of a Constant, and the operators and the external data of tensors and graphs within an attribute. */
+function readAttribute(
+  source: ByteSource,
+  place: WireField,
+  node: { opType: string; constant: Initializer | null; innerOpTypes: string[] },
+  files: Set<string>,
+): void {
   for (const field of fields(source, place.payload, place.end)) {
-    if (field.number === 5 || field.number === 10) readTensor(source, field, files);
-    else if (field.number === 6 || field.number === 11) {
-      for (const file of readContents(source, field).externalFiles) files.add(file);
+    if (field.number === ATTRIBUTE.tensor) node.constant = readTensor(source, field, files);
+    else if (field.number === ATTRIBUTE.tensors) readTensor(source, field, files);
+    else if (field.number === ATTRIBUTE.graph || field.number === ATTRIBUTE.graphs) {
+      const { nodes, externalFiles } = readContents(source, field);
+      for (const inner of nodes) node.innerOpTypes.push(inner.opType, ...inner.innerOpTypes);
+      for (const file of externalFiles) files.add(file);
     }
   }
 }
@@ -121,15 +141,43 @@ function readAttribute(source: ByteSource, place: WireField, files: Set<string>)
 function readTensor(source: ByteSource, place: WireField, files: Set<string>): Initializer {
   const dims: number[] = [];
   let name = '';
+  let elementCode = 0;
+  const data: WireField[] = [];
   for (const field of fields(source, place.payload, place.end)) {
     if (field.number === TENSOR.dims) readInts(source, field, dims);
+    else if (field.number === TENSOR.type) elementCode = field.value;
     else if (field.number === TENSOR.name) name = readText(source, field);
     else if (field.number === TENSOR.external) {
       const [key, value] = readEntry(source, field);
       if (key === 'location') files.add(value);
-    }
+    } else data.push(field);
   }
-  return { name, dims };
+  const single = dims.reduce((product, dim) => product * dim, 1) === 1;
+  return { name, elementCode, dims, scalar: single ? readScalar(source, data, elementCode) : null };
+}
+
+/** The element of a tensor of one number, from whichever field holds it. */
+function readScalar(source: ByteSource, data: readonly WireField[], elementCode: number): number | null {
+  for (const field of data) {
+    if (field.number === TENSOR.int32s || field.number === TENSOR.int64s) {
+      const ints: number[] = [];
+      readInts(source, field, ints);
+      return ints[0] ?? null;
+    }
+    const size = field.end - field.payload;
+    const view = () => new DataView(Uint8Array.from(source.read(field.payload, field.end)).buffer);
+    if (field.number === TENSOR.floats && size === 4) return view().getFloat32(0, true);
+    if (field.number === TENSOR.raw) return readRawScalar(view(), elementCode);
+  }
+  return null;
+}
+
+function readRawScalar(view: DataView, elementCode: number): number | null {
+  const bytes = view.byteLength;
+  if (elementCode === onnxNumber('float32') && bytes === 4) return view.getFloat32(0, true);
+  if (elementCode === onnxNumber('int32') && bytes === 4) return view.getInt32(0, true);
+  if (elementCode === onnxNumber('int64') && bytes === 8) return Number(view.getBigInt64(0, true));
+  return null;
 }
 
 function readEntry(source: ByteSource, place: WireField): [string, string] {

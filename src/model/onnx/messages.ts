@@ -3,13 +3,16 @@ import { bytesField, bytesHeader, floatField, intField, join } from './wire.js';
 
 /** Encodes ONNX messages, with the field numbers of onnx.proto3 (https://github.com/onnx/onnx). */
 
-/** Field numbers of `ModelProto`, `GraphProto`, `NodeProto` and `TensorProto`. */
+/** Field numbers of `ModelProto`, `GraphProto`, `NodeProto`, `TensorProto` and `AttributeProto`. */
 export const MODEL = { irVersion: 1, producer: 2, graph: 7, opset: 8 } as const;
 export const GRAPH = { node: 1, name: 2, initializer: 5, input: 11, output: 12, valueInfo: 13 } as const;
 export const NODE = { input: 1, output: 2, name: 3, opType: 4, attribute: 5, domain: 7 } as const;
-export const TENSOR = { dims: 1, type: 2, name: 8, raw: 9, external: 13, location: 14 } as const;
-
-const ATTRIBUTE = { name: 1, float: 2, int: 3, ints: 8, type: 20 } as const;
+export const TENSOR = {
+  ...{ dims: 1, type: 2, floats: 4, int32s: 5, int64s: 7, name: 8, raw: 9, external: 13, location: 14 },
+} as const;
+export const ATTRIBUTE = {
+  ...{ name: 1, float: 2, int: 3, tensor: 5, graph: 6, ints: 8, tensors: 10, graphs: 11, type: 20 },
+} as const;
 const ATTRIBUTE_TYPE = { float: 1, int: 2, ints: 7 } as const;
 
 /** A bigint is an integer attribute, a number a float. */

@@ -20,6 +20,7 @@ export function spliced(model: Uint8Array, graph: Graph, splices: readonly Splic
     parts.push(model.subarray(at, start), bytes);
     at = end;
   }
+  parts.push(model.subarray(at, graph.place.end));
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   return join([
     model.subarray(0, graph.place.start),

@@ -5,25 +5,52 @@ import { Corrupt } from '../../../../src/errors.js';
 import { FileSource, memorySource } from '../../../../src/model/onnx/byte-source.js';
 import { readGraph } from '../../../../src/model/onnx/graph.js';
 import {
+  ATTRIBUTE,
   externalTensorMessage,
   GRAPH,
   MODEL,
   NODE,
   nodeMessage,
   opsetMessage,
+  TENSOR,
   tensorMessage,
   valueMessage,
 } from '../../../../src/model/onnx/messages.js';
-import { bytesField, join } from '../../../../src/model/onnx/wire.js';
+import { bytesField, intField, join, varint } from '../../../../src/model/onnx/wire.js';
 import { scratchFolder } from '../folders.js';
 
 const modelOf = (...graph: Uint8Array[]) => bytesField(MODEL.graph, graph);
 const external = (file: string) => externalTensorMessage({ name: file, type: 'float32', dims: [1] }, file, 0, 4);
 
-/** Fields of `AttributeProto`. */
-const ATTRIBUTE = { tensor: 5, graph: 6, tensors: 10, graphs: 11 };
+/** A node of this operator with one more attribute. */
+const nodeWith = (opType: string, attribute: Uint8Array) =>
+  bytesField(
+    GRAPH.node,
+    join([nodeMessage({ op: opType, inputs: [], outputs: ['y'] }), bytesField(NODE.attribute, attribute)]),
+  );
 
 describe('reading a graph', () => {
+  it('reads constants of one number, in weights and nodes, whichever field holds them', () => {
+    const scalar = (name: string, type: number, ...value: Uint8Array[]) =>
+      join([intField(TENSOR.type, type), bytesField(TENSOR.name, name), ...value]);
+    const model = modelOf(
+      bytesField(GRAPH.initializer, tensorMessage({ name: 'raw', type: 'int64', dims: [1] }, BigInt64Array.of(-4096n))),
+      bytesField(GRAPH.initializer, tensorMessage({ name: 'float', type: 'float32', dims: [] }, Float32Array.of(0.5))),
+      bytesField(GRAPH.initializer, scalar('ints', 6, bytesField(TENSOR.int32s, varint(7)))),
+      bytesField(GRAPH.initializer, tensorMessage({ name: 'many', type: 'int64', dims: [2] }, new BigInt64Array(2))),
+      nodeWith('Constant', bytesField(ATTRIBUTE.tensor, scalar('', 7, intField(TENSOR.int64s, 131_072)))),
+    );
+    const graph = readGraph(memorySource(model));
+    expect(graph.initializers.map(({ scalar: value }) => value)).toEqual([-4096, 0.5, 7, null]);
+    expect(graph.nodes[0]!.constant).toMatchObject({ elementCode: 7, scalar: 131_072 });
+  });
+
+  it('names the operators within the branches of a node', () => {
+    const branch = bytesField(GRAPH.node, nodeMessage({ op: 'DynamicQuantizeLinear', inputs: [], outputs: [] }));
+    const graph = readGraph(memorySource(modelOf(nodeWith('If', bytesField(ATTRIBUTE.graph, branch)))));
+    expect(graph.nodes[0]!.innerOpTypes).toEqual(['DynamicQuantizeLinear']);
+  });
+
   it('returns nodes, values and their shapes', () => {
     const graph = readGraph(
       memorySource(
@@ -56,7 +83,7 @@ describe('reading a graph', () => {
     );
     const graph = readGraph(memorySource(model));
     expect(graph.inputs.map((input) => input.name)).toEqual(['x']);
-    expect(graph.initializers).toEqual([{ name: 'w', dims: [2] }]);
+    expect(graph.initializers).toEqual([{ name: 'w', elementCode: 1, dims: [2], scalar: null }]);
   });
 
   it('finds external data anywhere in a graph, each file once', () => {

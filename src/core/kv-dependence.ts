@@ -1,0 +1,48 @@
+/** What the K/V of a token depends on besides the tokens before it, and what follows for keys. */
+
+/** Whether equal prefixes have equal K/V. It is a property of the model's graph. */
+export type KvDependence =
+  /** K/V of a token is a function of the tokens up to it. */
+  | { readonly kind: 'prefix' }
+  /**
+   * Sequences of more than `borderTokens` tokens have other K/V from their first token on, as with LongRoPE, which has one rotary table for
+   * short sequences and one for long ones.
+   */
+  | { readonly kind: 'border'; readonly borderTokens: number }
+  /** The numbers of a run depend on all of its tokens, as with dynamic quantization, which derives its scales from a whole run. */
+  | { readonly kind: 'run'; readonly reason: string }
+  /** Each length of a sequence has K/V of its own, or nobody knows: nothing can be shared. */
+  | { readonly kind: 'length'; readonly reason: string };
+
+/** The dependence of most graphs. @internal exported for tests. */
+export const ON_PREFIX: KvDependence = { kind: 'prefix' };
+
+/** The side of the border on which a sequence is; `short` where there is no border. */
+export type Regime = 'short' | 'long';
+
+/** The regime of a sequence of `tokens` tokens, prompt and answer. */
+export function regimeOf(dependence: KvDependence, tokens: number): Regime {
+  return dependence.kind === 'border' && tokens > dependence.borderTokens ? 'long' : 'short';
+}
+
+/**
+ * What enters the keys of a sequence's blocks as the adapter, so that blocks of different regimes have different keys: empty for short sequences,
+ * `regime:long` for long ones.
+ */
+export function adapterOf(regime: Regime): string {
+  return regime === 'short' ? '' : 'regime:long';
+}
+
+/** For people: how a model is run whose K/V is not a function of the prefix alone, and what it costs. Null for other models. */
+export function dependenceNotice(dependence: KvDependence): string | null {
+  switch (dependence.kind) {
+    case 'prefix':
+      return null;
+    case 'border':
+      return `this model computes sequences of more than ${dependence.borderTokens} tokens differently: they share K/V with each other alone, and a sequence that grows beyond is computed anew`;
+    case 'run':
+      return `the numbers of this model depend on which tokens run together (${dependence.reason}): prompts are computed block by block and sequences one by one, and K/V of answers is not shared; a model of type q4 has no such limit`;
+    case 'length':
+      return `the K/V of this model depends on the length of the sequence (${dependence.reason}): nothing is shared, each prompt is computed in one run, and sequences are computed one by one`;
+  }
+}
