@@ -8,6 +8,7 @@ import { readMachine } from '../src/config/machine.js';
 import { modelFolder } from '../src/config/model-folder.js';
 import { OPTIONS } from '../src/config/options.js';
 import { SYNTH_OPTIONS } from '../src/config/synth-options.js';
+import { dependenceNotice, type KvDependence } from '../src/core/kv-dependence.js';
 import { adapterText, chooseDevice, type DeviceSurvey, surveyDevices, WEBGPU_FIX } from '../src/device/choose.js';
 import { CUDA_FIX } from '../src/device/cuda/cuda-runtime.js';
 import type { Adapter } from '../src/device/webgpu/vulkan.js';
@@ -23,6 +24,8 @@ export interface Finding {
   readonly fix: string | null;
 }
 
+/** What to do about a model whose K/V is not a function of the prefix alone. */
+const MODEL_TYPES = 'docs/MODELS.md says which graphs share all of their K/V';
 const OLDEST_NODE = [20, 19] as const;
 /** Three workers with the bundled model need at least this much memory. */
 const LITTLE_MEMORY_BYTES = 2 ** 30;
@@ -118,6 +121,12 @@ async function natsFinding(named: string | null): Promise<Finding> {
   }
 }
 
+async function dependenceOf(graphPath: string): Promise<KvDependence> {
+  const { readGraphFile } = await import('../src/model/folder.js');
+  const { kvDependence } = await import('../src/model/kv-dependence.js');
+  return kvDependence(readGraphFile(graphPath));
+}
+
 async function modelFinding(named: string | null): Promise<Finding> {
   try {
     const folder = modelFolder(named);
@@ -125,7 +134,11 @@ async function modelFinding(named: string | null): Promise<Finding> {
       (file) => !existsSync(join(folder, file)),
     );
     if (absent.length > 0) throw new Error(`${folder} lacks ${absent.join(', ')}`);
-    return ok('model', `${folder}, graph of ${formatByteSize(statSync(join(folder, 'onnx', 'model.onnx')).size)}`);
+    const graphPath = join(folder, 'onnx', 'model.onnx');
+    const notice = dependenceNotice(await dependenceOf(graphPath));
+    const detail = `${folder}, graph of ${formatByteSize(statSync(graphPath).size)}`;
+    if (notice === null) return ok('model', detail);
+    return { name: 'model', state: 'warning', detail: `${detail}; ${notice}`, fix: MODEL_TYPES };
   } catch (error) {
     return missing('model', error, 'set --model (SHOAL_MODEL) to a complete model folder');
   }

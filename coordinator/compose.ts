@@ -7,6 +7,7 @@ import type { KeyValue } from '../src/bus/key-value.js';
 import type { Clock } from '../src/clock.js';
 import type { CoordinatorConfig } from '../src/config/coordinator-config.js';
 import { Holdings } from '../src/core/holdings.js';
+import type { KvDependence } from '../src/core/kv-dependence.js';
 import { blockBytes, type KvLayout } from '../src/core/kv-layout.js';
 import type { MembershipEffect } from '../src/core/membership-events.js';
 import { Roster } from '../src/fleet/roster.js';
@@ -41,6 +42,7 @@ export interface CoordinatorOptions {
   readonly incarnation: string;
   readonly fingerprint: string;
   readonly layout: KvLayout;
+  readonly dependence: KvDependence;
   readonly bus: Bus;
   readonly clock: Clock;
   readonly surroundings: Surroundings;
@@ -90,7 +92,8 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const siblings = new Siblings(bus, clock, subjects, { id: config.id, pid: process.pid, host: hostname() });
   const poison = makePoisonGuard(options, roster);
   const router = new Router({
-    ...{ bus, actors, roster, holdings, clock, fingerprint, replicas, poison, onResumed },
+    ...{ bus, actors, roster, holdings, clock, replicas, poison, onResumed },
+    ...{ fingerprint, dependence: options.dependence },
     random: options.surroundings.random,
   });
   keeper.listen((worker) => router.holdingsChanged(worker));

@@ -5,6 +5,7 @@ import type { Transport } from '../src/bus/transport.js';
 import { type Clock, SystemClock } from '../src/clock.js';
 import type { CoordinatorConfig } from '../src/config/coordinator-config.js';
 import { packageVersion } from '../src/config/package-root.js';
+import type { KvDependence } from '../src/core/kv-dependence.js';
 import type { KvLayout } from '../src/core/kv-layout.js';
 import { Refused } from '../src/errors.js';
 import { BucketKeeper } from '../src/fleet/bucket-keeper.js';
@@ -22,6 +23,7 @@ import { ChatTemplate } from '../src/model/chat-template.js';
 import { modelFingerprint } from '../src/model/fingerprint.js';
 import { openModelFolder } from '../src/model/folder.js';
 import { graphSignature } from '../src/model/graph-signature.js';
+import { kvDependence } from '../src/model/kv-dependence.js';
 import { Tokenizer } from '../src/model/tokenizer.js';
 import type { RunningRole } from '../src/running-role.js';
 import { machineSurroundings } from '../src/surroundings.js';
@@ -61,7 +63,7 @@ interface CoordinatorWorld {
 export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWorld): Promise<RunningRole> {
   const { clock, log, connect } = world;
   return Lifecycle.build(async (life) => {
-    const { served, fingerprint, layout, name } = await openModel(config);
+    const { served, fingerprint, layout, dependence, name } = await openModel(config);
     const incarnation = newIncarnation();
     const surroundings = machineSurroundings();
     const transport = sealTransport(await connect(), {
@@ -90,6 +92,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       config,
       incarnation,
       fingerprint,
+      dependence,
       layout,
       bus,
       clock,
@@ -124,6 +127,7 @@ interface OpenModel {
   readonly served: ServedModel;
   readonly fingerprint: string;
   readonly layout: KvLayout;
+  readonly dependence: KvDependence;
   /** Name of the model's folder, for people. */
   readonly name: string;
 }
@@ -142,7 +146,8 @@ async function openModel(config: CoordinatorConfig): Promise<OpenModel> {
     defaults: folder.defaults,
     createdAt: Math.floor(Date.now() / 1000),
   };
-  return { served, fingerprint: await modelFingerprint(folder, layout), layout, name: folder.name };
+  const fingerprint = await modelFingerprint(folder, layout);
+  return { served, fingerprint, layout, dependence: kvDependence(folder.graph), name: folder.name };
 }
 
 /** The model with the context that the workers offer, where that is less than the coordinator's own limit. */

@@ -5,6 +5,7 @@ import type { Clock } from '../src/clock.js';
 import type { BlockKey, BlockMeta } from '../src/core/block.js';
 import type { Holdings } from '../src/core/holdings.js';
 import { blockKeys, rootSeed } from '../src/core/key.js';
+import { adapterOf, type KvDependence, regimeOf } from '../src/core/kv-dependence.js';
 import type { Member } from '../src/core/member.js';
 import { type Candidate, place } from '../src/core/placement.js';
 import { InvalidRequest, Unavailable } from '../src/errors.js';
@@ -48,6 +49,7 @@ export interface RouterOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly fingerprint: string;
+  readonly dependence: KvDependence;
   readonly replicas: number;
   readonly poison: PoisonGuard;
   readonly onResumed: () => void;
@@ -111,7 +113,9 @@ export class Router {
 
   /** The full blocks of a prompt, with their keys. */
   blocksOf(tokens: Uint32Array, salt: string | null): BlockMeta[] {
-    return blockKeys(tokens, rootSeed({ fingerprint: this.options.fingerprint, adapter: '', salt: salt ?? '' }));
+    const { fingerprint, dependence } = this.options;
+    const adapter = adapterOf(regimeOf(dependence, tokens.length));
+    return blockKeys(tokens, rootSeed({ fingerprint, adapter, salt: salt ?? '' }));
   }
 
   /**

@@ -5,11 +5,15 @@ import { sealTransport } from '../src/bus/sealed-transport.js';
 import type { Transport } from '../src/bus/transport.js';
 import { type Clock, SystemClock } from '../src/clock.js';
 import type { WorkerConfig } from '../src/config/worker-config.js';
+import { dependenceNotice } from '../src/core/kv-dependence.js';
+import type { Trial } from '../src/core/trial.js';
 import { chooseDevice, surveyDevices } from '../src/device/choose.js';
 import { CpuDevice } from '../src/device/cpu/cpu-device.js';
 import type { Device } from '../src/device/device.js';
 import { openDevice } from '../src/device/open.js';
+import { runnerOf } from '../src/engine/engine.js';
 import { loadModelGraph, type ModelGraph } from '../src/engine/model-graph.js';
+import { trialRun } from '../src/engine/trial-run.js';
 import { Unavailable } from '../src/errors.js';
 import { BucketKeeper } from '../src/fleet/bucket-keeper.js';
 import { logBusStatus } from '../src/fleet/bus-log.js';
@@ -64,7 +68,7 @@ async function buildWorker(
   const { id } = config;
   const clock = new SystemClock();
   const surroundings = machineSurroundings();
-  const { folder, graph, device, deviceReason } = await openModel(life, config, log);
+  const { folder, graph, device, deviceReason, trial } = await openModel(life, config, log);
   const files = await openFiles(life, config, clock);
   const fingerprint = await modelFingerprint(folder, graph.layout);
   const transport = sealTransport(await connect(), {
@@ -94,6 +98,7 @@ async function buildWorker(
     graph,
     device,
     deviceReason: deviceReason.slice(0, DEVICE_REASON_CHARS),
+    trial,
     files,
     bus,
     clock,
@@ -122,6 +127,7 @@ interface OpenModel {
   readonly graph: ModelGraph;
   readonly device: Device;
   readonly deviceReason: string;
+  readonly trial: Trial | null;
 }
 
 /** Opens model, graph and device. `life` releases them before the process exits, where a GPU's provider may crash and hide the cause. */
@@ -134,6 +140,7 @@ async function openModel(life: Lifecycle, config: WorkerConfig, log: Log): Promi
     await loadModelGraph(runtime, folder, { provider, threads: config.threads, allowSpinning: false }),
     (loaded) => loaded.release(),
   );
+  logDependence(graph, log);
   if (config.cache) checkBudgets(graph.layout, config);
   const device = life.use(
     await openDevice(runtime, provider, {
@@ -145,7 +152,20 @@ async function openModel(life: Lifecycle, config: WorkerConfig, log: Log): Promi
     (open) => open.close(),
   );
   if (config.cache && device instanceof CpuDevice) void device.commitAhead();
-  return { folder, graph, device, deviceReason: why };
+  return { folder, graph, device, deviceReason: why, trial: config.trial ? await tryModel(graph, device, log) : null };
+}
+
+/** Tries the model, and logs what its numbers depend on. */
+async function tryModel(graph: ModelGraph, device: Device, log: Log): Promise<Trial> {
+  const trial = await trialRun(graph, device, (runTokens) => runnerOf(graph, device, runTokens));
+  log.info({ trial }, 'tried the model');
+  return trial;
+}
+
+/** Logs how a model is run whose K/V is not a function of the prefix alone. */
+function logDependence({ dependence }: ModelGraph, log: Log): void {
+  const notice = dependenceNotice(dependence);
+  if (notice !== null) log.warn({ kvDependence: dependence }, notice);
 }
 
 /** Opens the folder of the disk tier. `life` closes it too, in case the start fails before the worker can. */

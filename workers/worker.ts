@@ -202,6 +202,7 @@ export class Worker {
       state: this.state,
       device: device.kind,
       deviceReason: this.options.deviceReason,
+      trial: this.options.trial,
       address: this.address,
       fingerprint,
       budget: { device: config.cacheBytes, host: host?.budgetBytes ?? 0 },

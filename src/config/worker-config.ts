@@ -23,6 +23,8 @@ export interface WorkerConfig {
   readonly modelDir: string;
   /** As requested. The worker checks whether the device is available. */
   readonly device: Values['device'];
+  /** Whether the model is tried before the worker serves. */
+  readonly trial: boolean;
   readonly replicas: number;
   /** Whether prefixes are kept and shared. */
   readonly cache: boolean;
@@ -116,6 +118,7 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
     peerTls: peerTls(values),
     modelDir: modelFolder(values.model),
     device: values.device,
+    trial: values.trial,
     replicas: values.replicas,
     cache: values.cache,
     cacheBytes,

@@ -33,6 +33,15 @@ export const WORKER_OPTIONS = {
     commands: WORKER,
     help: 'Keeps and shares prefixes. off turns all caching off.',
   }),
+  trial: option({
+    flag: 'trial',
+    variable: 'SHOAL_TRIAL',
+    placeholder: 'on|off',
+    type: types.onOff,
+    default: 'on',
+    commands: WORKER,
+    help: 'Runs the model briefly at start, and refuses it if the device cannot run it, or if its numbers depend on the cache or on other requests.',
+  }),
   cacheBytes: option({
     flag: 'cache-bytes',
     variable: 'SHOAL_CACHE_BYTES',

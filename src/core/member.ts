@@ -1,4 +1,5 @@
 import type { Rank } from './rank.js';
+import type { Trial } from './trial.js';
 
 /** A worker's announcement, and a member as the other processes see it. */
 
@@ -23,6 +24,8 @@ export interface Announcement extends Rank {
   readonly device: string;
   /** Why the worker runs on that device. */
   readonly deviceReason: string;
+  /** What the worker measured before it served; null if it did not try its model. */
+  readonly trial: Trial | null;
   readonly address: PeerAddress;
   readonly fingerprint: string;
   /** Memory for blocks in bytes, by tier; the sum determines the worker's share of the ring. */

@@ -1,5 +1,6 @@
 import type { BlockMeta } from '../core/block.js';
 import { blockKeys, type KeySeed, rootSeed } from '../core/key.js';
+import { adapterOf, type KvDependence, type Regime, regimeOf } from '../core/kv-dependence.js';
 import { InvalidRequest, Refused } from '../errors.js';
 import { type GenerateRequest, unpackTokens } from '../protocol/generate.js';
 
@@ -11,17 +12,25 @@ export interface AdmissionBounds {
   readonly vocab: number;
   readonly contextTokens: number;
   readonly blockTokens: number;
+  readonly dependence: KvDependence;
+  /** The longest prompt whose log-probabilities fit one run; null if a prompt may have several runs. */
+  readonly promptLogprobsTokens: number | null;
 }
 
-/** A request that passed all checks. */
-export interface AdmittedRequest {
-  readonly request: GenerateRequest;
-  /** The prompt, and tokens that another worker has generated. */
-  readonly tokens: Uint32Array;
+/** A sequence's tokens under the keys of its blocks. */
+export interface KeyedTokens {
+  readonly regime: Regime;
   /** Seeds the keys of its blocks, those of the answer too. */
   readonly seed: KeySeed;
   /** Its full blocks. Their keys are computed here, from the tokens: a wrong key would give other prompts the K/V of this one. */
   readonly blocks: readonly BlockMeta[];
+}
+
+/** A request that passed all checks. */
+export interface AdmittedRequest extends KeyedTokens {
+  readonly request: GenerateRequest;
+  /** The prompt, and tokens that another worker has generated. */
+  readonly tokens: Uint32Array;
 }
 
 /**
@@ -45,14 +54,20 @@ export function admit(request: GenerateRequest, bounds: AdmissionBounds): Admitt
       );
     }
   }
-  const seed = rootSeed({ fingerprint: bounds.fingerprint, adapter: '', salt: request.salt });
-  return { request, tokens, seed, blocks: blockKeys(tokens, seed, bounds.blockTokens) };
+  return { request, tokens, ...keyTokens(tokens, request.salt, bounds) };
+}
+
+/** Computes the keys of a sequence's full blocks. */
+export function keyTokens(tokens: Uint32Array, salt: string, bounds: AdmissionBounds): KeyedTokens {
+  const regime = regimeOf(bounds.dependence, tokens.length);
+  const seed = rootSeed({ fingerprint: bounds.fingerprint, adapter: adapterOf(regime), salt });
+  return { regime, seed, blocks: blockKeys(tokens, seed, bounds.blockTokens) };
 }
 
 function checkTokens(
   tokens: Uint32Array,
-  { resumeTokens, stopping }: GenerateRequest,
-  { vocab, contextTokens }: AdmissionBounds,
+  { resumeTokens, sampling, stopping }: GenerateRequest,
+  { vocab, contextTokens, promptLogprobsTokens }: AdmissionBounds,
 ): void {
   if (tokens.length - resumeTokens < 1) throw new InvalidRequest('prompt: must have at least one token', 'prompt');
   // maxTokens is 0 if only the log-probabilities of the prompt are requested.
@@ -60,6 +75,12 @@ function checkTokens(
   if (tokens.length + least > contextTokens) {
     throw new InvalidRequest(
       `prompt: has ${tokens.length} tokens; the model's context of ${contextTokens} tokens must leave ${least} for the answer`,
+      'prompt',
+    );
+  }
+  if (sampling.promptLogprobs && promptLogprobsTokens !== null && tokens.length > promptLogprobsTokens) {
+    throw new InvalidRequest(
+      `prompt: has ${tokens.length} tokens; log-probabilities of this model's prompts are available up to ${promptLogprobsTokens} tokens, because it computes each prompt in one run`,
       'prompt',
     );
   }

@@ -1,11 +1,12 @@
 import { IdleCondition } from '../async/idle.js';
+import { regimeOf } from '../core/kv-dependence.js';
 import { SamplingScratch } from '../core/sampling/scratch.js';
 import type { Device } from '../device/device.js';
 import { Cancelled, InternalError, ShoalError, Unavailable } from '../errors.js';
 import { elementBytes } from '../ort/element-type.js';
 import { OrtError } from '../ort/ort-error.js';
 import type { GenerateEvent, GenerateRequest } from '../protocol/generate.js';
-import { type AdmissionBounds, admit } from './admission.js';
+import { type AdmissionBounds, admit, type KeyedTokens, keyTokens } from './admission.js';
 import { Backlog } from './backlog.js';
 import { EventStream } from './event-stream.js';
 import type { GraphRunner, MakeRunner } from './graph-runner.js';
@@ -14,6 +15,7 @@ import { InPlaceRunner } from './in-place-runner.js';
 import type { ModelGraph } from './model-graph.js';
 import { type EngineObserver, NO_OBSERVER } from './observer.js';
 import type { PrefixCache } from './prefix-cache.js';
+import { longestRun, runPlan } from './run-plan.js';
 import { Scheduler } from './scheduler.js';
 import { Sequence, type SequenceBounds } from './sequence.js';
 import { WaitingLine } from './waiting-line.js';
@@ -82,22 +84,26 @@ export class Engine {
     this.options = options;
     this.observer = options.observer ?? NO_OBSERVER;
     this.contextTokens = inPlace ? Math.min(graph.contextTokens, device.slot(0).capacityTokens) : graph.contextTokens;
-    this.bounds = {
-      fingerprint: options.fingerprint,
-      vocab: graph.vocab,
-      contextTokens: this.contextTokens,
-      blockTokens: device.layout.blockTokens,
-      eosTokenIds: options.eosTokenIds,
-    };
-    this.backlog = new Backlog(device.layout.blockTokens);
-    this.scratch = new SamplingScratch(graph.vocab);
+    const { blockTokens } = device.layout;
+    const { dependence } = graph;
     const tokensWithLogits = Math.max(
       1,
       Math.floor(PROMPT_LOGITS_BYTES / (graph.vocab * elementBytes(graph.logitsType))),
     );
+    const plan = runPlan(dependence, blockTokens);
+    this.bounds = {
+      fingerprint: options.fingerprint,
+      vocab: graph.vocab,
+      contextTokens: this.contextTokens,
+      ...{ blockTokens, dependence, plan, eosTokenIds: options.eosTokenIds },
+      promptLogprobsTokens: dependence.kind === 'length' ? tokensWithLogits : null,
+    };
+    this.backlog = new Backlog(blockTokens);
+    this.scratch = new SamplingScratch(graph.vocab);
     const chunkTokensWithLogits = Math.min(options.prefillChunkTokens, tokensWithLogits);
     const chunkTokens = graph.names.logitsToKeep === null ? chunkTokensWithLogits : options.prefillChunkTokens;
-    this.runner = (options.makeRunner ?? runnerOf)(graph, device, chunkTokens);
+    const runTokens = longestRun(dependence, { chunkTokens, blockTokens, contextTokens: this.contextTokens });
+    this.runner = (options.makeRunner ?? runnerOf)(graph, device, runTokens);
     this.line = new WaitingLine({
       cache,
       maxLength: options.maxWaiting,
@@ -112,7 +118,8 @@ export class Engine {
       runner: this.runner,
       line: this.line,
       cache,
-      blockTokens: device.layout.blockTokens,
+      ...{ blockTokens, plan },
+      outgrown: (sequence) => this.outgrown(sequence),
       chunkTokens,
       chunkTokensWithLogits,
       observer: this.observer,
@@ -195,6 +202,12 @@ export class Engine {
     if (first) this.runner.close();
   }
 
+  /** The keys of a sequence that is longer than its regime allows; null while it is not. */
+  private outgrown(sequence: Sequence): KeyedTokens | null {
+    if (regimeOf(this.bounds.dependence, sequence.length) === sequence.regime) return null;
+    return keyTokens(sequence.allTokens(), sequence.request.salt, this.bounds);
+  }
+
   /** Removes a cancelled sequence from the line, or makes the scheduler end it. */
   private onCancelled(sequence: Sequence): void {
     const { name } = sequence.state;
@@ -220,7 +233,7 @@ export class Engine {
 }
 
 /** The runner for the kind of the graph. */
-const runnerOf: MakeRunner = (graph, device, chunkTokens) =>
+export const runnerOf: MakeRunner = (graph, device, chunkTokens) =>
   new (graph.kind === 'in-place' ? InPlaceRunner : HandOnRunner)(graph, device, chunkTokens);
 
 function reasonOf(signal: AbortSignal): Error {

@@ -1,3 +1,4 @@
+import type { Regime } from '../core/kv-dependence.js';
 import type { Device, DeviceBlock } from '../device/device.js';
 import type { ModelGraph } from './model-graph.js';
 
@@ -10,6 +11,7 @@ export type MakeRunner = (graph: ModelGraph, device: Device, chunkTokens: number
 export interface SequenceSlot {
   /** Tokens whose K/V is final. */
   readonly tokens: number;
+  readonly regime: Regime;
 }
 
 /** The logits of one run. Valid until the next run. */
@@ -28,8 +30,8 @@ export interface GraphRunner {
   /** The number of acquired slots. */
   readonly acquired: number;
 
-  /** Acquires an empty slot to prefill. A slot must be free, and no other may be prefilling. */
-  acquire(): SequenceSlot;
+  /** Acquires an empty slot to prefill, for a sequence of this regime. A slot must be free, and no other may be prefilling. */
+  acquire(regime: Regime): SequenceSlot;
   /** Copies the first blocks of a prompt into an empty slot. */
   join(slot: SequenceSlot, blocks: readonly DeviceBlock[]): Promise<void>;
   /**
@@ -46,7 +48,7 @@ export interface GraphRunner {
   batches(): readonly (readonly SequenceSlot[])[];
   /**
    * Runs one decode step of a batch.
-   * @param batch from `batches()`, since the last `startDecoding` or `release`
+   * @param batch from `batches()`, since the last `startDecoding` or `release`; of one regime
    * @param ids `ids[i]` is the last token of `batch[i]`
    */
   decode(batch: readonly SequenceSlot[], ids: readonly number[]): Promise<LogitRows>;

@@ -1,3 +1,4 @@
+import type { Regime } from '../core/kv-dependence.js';
 import type { Device, DeviceBlock } from '../device/device.js';
 import { InternalError } from '../errors.js';
 import { RunOptions } from '../ort/run-options.js';
@@ -40,11 +41,11 @@ export class HandOnRunner implements GraphRunner {
     return this.slots.size;
   }
 
-  acquire(): SequenceSlot {
+  acquire(regime: Regime): SequenceSlot {
     if (this.prefilling !== null || this.acquired >= this.capacity) {
       throw new InternalError(`cannot acquire a slot: ${this.acquired} of ${this.capacity} are in use`);
     }
-    const slot: LooseSlot = { tokens: 0, past: [] };
+    const slot: LooseSlot = { tokens: 0, regime, past: [] };
     this.slots.add(slot);
     this.prefilling = slot;
     return slot;
@@ -138,7 +139,7 @@ export class HandOnRunner implements GraphRunner {
         binding.bindInput(names.past[i]!, value);
         binding.bindOutputToDevice(names.present[i]!, loosePlace);
       }
-      const logits = this.feed.bind(binding, { ids, pasts: [slot.tokens], keep });
+      const logits = this.feed.bind(binding, { ids, pasts: [slot.tokens], keep, regime: slot.regime });
       await session.run(binding, options);
       const made = binding.outputs();
       this.replace(

@@ -1,3 +1,4 @@
+import type { Regime } from '../core/kv-dependence.js';
 import type { Device, DeviceBlock } from '../device/device.js';
 import { InternalError } from '../errors.js';
 import type { Binding } from '../ort/binding.js';
@@ -16,8 +17,8 @@ interface RowSlot extends SequenceSlot {
 /**
  * Runs a graph that appends to K/V in the device's rows.
  *
- * Invariant: the n decoding slots are in rows `[0, n)`, in the order of `decoding`, and run as one batch over a view of these rows; the
- * prefilling slot, if any, is in a row >= n. A slot is acquired in the device's prefill row if it has one, else in row n. If decoding slots
+ * Invariant: the n decoding slots are in rows `[0, n)`, in the order of `decoding`, and run as one batch over a view of these rows, or as
+ * several batches of adjacent rows if they must not run together; the prefilling slot, if any, is in a row >= n. A slot is acquired in the device's prefill row if it has one, else in row n. If decoding slots
  * are released meanwhile, the prefilling slot stays where it is, and moves to row n when it starts decoding. When a decoding slot is
  * released, the last one moves into its row.
  */
@@ -26,6 +27,8 @@ export class InPlaceRunner implements GraphRunner {
   private readonly device: Device;
   private readonly feed: RunFeed;
   private readonly runOptions: RunOptions;
+  /** Whether each sequence runs alone, because the numbers of a run depend on all of its tokens. */
+  private readonly alone: boolean;
   private readonly bindings = new Map<number, Binding>();
   private readonly decoding: RowSlot[] = [];
   private prefilling: RowSlot | null = null;
@@ -36,23 +39,26 @@ export class InPlaceRunner implements GraphRunner {
     this.graph = graph;
     this.device = device;
     const { slots } = device;
+    this.alone = graph.dependence.kind === 'run' || graph.dependence.kind === 'length';
     this.feed = new RunFeed(graph, device, Math.max(chunkTokens, slots), slots * device.slot(0).capacityTokens, slots);
     this.runOptions = new RunOptions(graph.runtime);
   }
 
   get capacity(): number {
-    return this.device.slots;
+    // Batches of other rows than the first ones need views that start there.
+    const splits = this.graph.dependence.kind !== 'prefix';
+    return splits && this.device.prefillRow !== null ? 1 : this.device.slots;
   }
 
   get acquired(): number {
     return this.decoding.length + (this.prefilling === null ? 0 : 1);
   }
 
-  acquire(): SequenceSlot {
+  acquire(regime: Regime): SequenceSlot {
     if (this.prefilling !== null || this.acquired >= this.capacity) {
       throw new InternalError(`cannot acquire a slot: ${this.acquired} of ${this.capacity} are in use`);
     }
-    this.prefilling = { row: this.device.prefillRow ?? this.decoding.length, tokens: 0 };
+    this.prefilling = { row: this.device.prefillRow ?? this.decoding.length, tokens: 0, regime };
     return this.prefilling;
   }
 
@@ -67,7 +73,12 @@ export class InPlaceRunner implements GraphRunner {
     if (this.runOptions.terminated) this.runOptions.reset();
     this.interruptible = true;
     try {
-      const logits = await this.run(own.row, 1, { ids, pasts: [own.tokens], keep }, this.runOptions);
+      const logits = await this.run(
+        own.row,
+        1,
+        { ids, pasts: [own.tokens], keep, regime: own.regime },
+        this.runOptions,
+      );
       own.tokens += ids.length;
       return logits;
     } finally {
@@ -92,16 +103,24 @@ export class InPlaceRunner implements GraphRunner {
   }
 
   batches(): readonly (readonly SequenceSlot[])[] {
-    return this.decoding.length === 0 ? [] : [[...this.decoding]];
+    const batches: RowSlot[][] = [];
+    for (const slot of this.decoding) {
+      const last = batches.at(-1);
+      if (last !== undefined && !this.alone && last[0]!.regime === slot.regime) last.push(slot);
+      else batches.push([slot]);
+    }
+    return batches;
   }
 
   async decode(batch: readonly SequenceSlot[], ids: readonly number[]): Promise<LogitRows> {
-    if (batch.length !== this.decoding.length || batch.some((slot, row) => slot !== this.decoding[row])) {
-      throw new InternalError('cannot decode a batch: it is not the decoding slots in the order of their rows');
+    const first = (batch[0] as RowSlot).row;
+    const slots = this.decoding.slice(first, first + batch.length);
+    if (batch.length !== slots.length || batch.some((slot, i) => slot !== slots[i])) {
+      throw new InternalError('cannot decode a batch: it is not decoding slots in the order of their rows');
     }
-    const pasts = this.decoding.map(({ tokens }) => tokens);
-    const logits = await this.run(0, batch.length, { ids, pasts, keep: 1 });
-    for (const slot of this.decoding) slot.tokens += 1;
+    const pasts = slots.map(({ tokens }) => tokens);
+    const logits = await this.run(first, batch.length, { ids, pasts, keep: 1, regime: slots[0]!.regime });
+    for (const slot of slots) slot.tokens += 1;
     return logits;
   }
 

@@ -1,10 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import type { KvDependence } from '../core/kv-dependence.js';
 import type { KvElementType, KvLayout } from '../core/kv-layout.js';
 import { Refused } from '../errors.js';
 import { BLOCK_TOKENS } from '../limits.js';
 import type { ModelFolder } from '../model/folder.js';
 import { graphSignature } from '../model/graph-signature.js';
+import { kvDependence } from '../model/kv-dependence.js';
+import { REGIME_TOKENS, withRegimeTokens } from '../model/onnx/length-choices.js';
 import { LOGITS_TO_KEEP, withLogitsToKeep } from '../model/onnx/logits-to-keep.js';
 import type { Provider } from '../ort/provider.js';
 import type { OrtRuntime } from '../ort/runtime.js';
@@ -19,6 +22,8 @@ interface GraphNames {
   readonly positionIds: string | null;
   /** Without this input every run computes the logits of all its positions. */
   readonly logitsToKeep: string | null;
+  /** The length by which the graph chooses its rotary tables. */
+  readonly regimeTokens: string | null;
   readonly logits: string;
   /** K of layer 0, V of layer 0, K of layer 1, ... */
   readonly past: readonly string[];
@@ -30,6 +35,7 @@ export interface ModelGraph {
   readonly runtime: OrtRuntime;
   readonly session: Session;
   readonly layout: KvLayout;
+  readonly dependence: KvDependence;
   /** `in-place`: appends to K/V that is bound as past and present alike. `hand-on`: its outputs become the next inputs. */
   readonly kind: 'in-place' | 'hand-on';
   readonly vocab: number;
@@ -50,7 +56,7 @@ export interface GraphOptions {
 
 /**
  * Loads a model's graph. A graph that computes the logits of all positions is edited in memory to compute only the requested ones, if
- * the edit is possible.
+ * the edit is possible. One that chooses by the length of a sequence is edited to be told that length.
  * @throws Refused if the graph cannot be run as a decoder
  * @throws OrtError if ONNX Runtime cannot load the graph
  */
@@ -65,18 +71,19 @@ export async function loadModelGraph(
       `cannot run the model ${folder.name}: its graph appends K/V in place but has no input "attention_mask"; export it with one`,
     );
   }
-  const edited = signature.hasLogitsToKeep ? null : withLogitsToKeep(await readFile(folder.graphPath));
-  const session = await runtime.openSession(edited?.kind === 'edited' ? edited.model : folder.graphPath, {
+  const dependence = kvDependence(folder.graph);
+  const { model, keeps } = await editedModel(folder, signature.hasLogitsToKeep, dependence);
+  const session = await runtime.openSession(model, {
     provider,
     intraOpThreads: threads,
     allowSpinning,
     ...(folder.externalDataFiles.length === 0 ? {} : { externalDataFolder: dirname(folder.graphPath) }),
   });
-  const keeps = signature.hasLogitsToKeep || edited?.kind === 'edited';
   return {
     runtime,
     session,
     layout: signature.layout,
+    dependence,
     kind: signature.kind,
     vocab: vocabOf(session, folder),
     contextTokens: folder.config.contextTokens,
@@ -86,12 +93,27 @@ export async function loadModelGraph(
       attentionMask: signature.hasAttentionMask ? 'attention_mask' : null,
       positionIds: signature.hasPositionIds ? 'position_ids' : null,
       logitsToKeep: keeps ? LOGITS_TO_KEEP : null,
+      regimeTokens: dependence.kind === 'border' ? REGIME_TOKENS : null,
       logits: 'logits',
       past: signature.pastNames,
       present: signature.presentNames,
     },
     release: () => session.release(),
   };
+}
+
+/** The edited graph, or the path of one that needs no edit, and whether it can compute the logits of the last positions only. */
+async function editedModel(
+  { graphPath }: ModelFolder,
+  hasLogitsToKeep: boolean,
+  { kind }: KvDependence,
+): Promise<{ model: Uint8Array | string; keeps: boolean }> {
+  if (hasLogitsToKeep && kind !== 'border') return { model: graphPath, keeps: true };
+  const original = await readFile(graphPath);
+  const logits = hasLogitsToKeep ? null : withLogitsToKeep(original);
+  const keeps = hasLogitsToKeep || logits?.kind === 'edited';
+  if (kind === 'border') return { model: withRegimeTokens(logits?.kind === 'edited' ? logits.model : original), keeps };
+  return { model: logits?.kind === 'edited' ? logits.model : graphPath, keeps };
 }
 
 /** The graph's own number if it states one: some models have more logits than tokens. */

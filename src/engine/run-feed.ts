@@ -1,3 +1,4 @@
+import type { Regime } from '../core/kv-dependence.js';
 import type { Device } from '../device/device.js';
 import type { Binding } from '../ort/binding.js';
 import type { LogitRows } from './graph-runner.js';
@@ -7,6 +8,9 @@ import type { ModelGraph } from './model-graph.js';
 
 /** The inputs and outputs of a run beside K/V: ids, mask, positions, logits. */
 
+/** The length that a graph with a border of length is told: any of the regime's. */
+const REGIME_LENGTHS: Record<Regime, number> = { short: 1, long: 2 ** 30 };
+
 /** The tokens of one run, and the logits wanted of it. */
 export interface RunShape {
   /** Token ids `[batch, new tokens]`. */
@@ -15,6 +19,8 @@ export interface RunShape {
   readonly pasts: readonly number[];
   /** The number of last positions whose logits are wanted, at most the new tokens of a row. */
   readonly keep: number;
+  /** The regime of all rows. */
+  readonly regime: Regime;
 }
 
 /** The inputs and outputs of all runs, over shared memory: runs must not overlap. */
@@ -23,6 +29,7 @@ export class RunFeed {
   private readonly mask: Int64Input | null;
   private readonly positions: Int64Input | null;
   private readonly keep: Int64Input | null;
+  private readonly regime: Int64Input | null;
   private readonly logits: LogitsOutput;
   private readonly device: Device;
 
@@ -41,6 +48,7 @@ export class RunFeed {
     this.mask = optional(names.attentionMask, maskCount);
     this.positions = optional(names.positionIds, idCount);
     this.keep = optional(names.logitsToKeep, 1);
+    this.regime = optional(names.regimeTokens, 1);
     this.logits = new LogitsOutput(graph, rows);
   }
 
@@ -48,7 +56,7 @@ export class RunFeed {
    * Binds the inputs and the logits of a run, inside the session's `exclusive`. After the run, the result has the logits of `keep` positions of
    * each row of the batch.
    */
-  bind(binding: Binding, { ids, pasts, keep }: RunShape): LogitRows {
+  bind(binding: Binding, { ids, pasts, keep, regime }: RunShape): LogitRows {
     const batch = pasts.length;
     const newTokens = ids.length / batch;
     for (let i = 0; i < ids.length; i++) this.ids.set(i, ids[i]!);
@@ -60,6 +68,8 @@ export class RunFeed {
     }
     this.keep?.set(0, keep);
     inBytes += this.keep?.bind(binding, []) ?? 0;
+    this.regime?.set(0, REGIME_LENGTHS[regime]);
+    inBytes += this.regime?.bind(binding, []) ?? 0;
     // A graph without `num_logits_to_keep` computes the logits of all positions.
     const made = this.keep === null ? newTokens : keep;
     this.device.countRun(inBytes, this.logits.bind(binding, batch, made));
@@ -67,7 +77,7 @@ export class RunFeed {
   }
 
   release(): void {
-    for (const input of [this.ids, this.mask, this.positions, this.keep]) input?.release();
+    for (const input of [this.ids, this.mask, this.positions, this.keep, this.regime]) input?.release();
     this.logits.release();
   }
 }

@@ -1,10 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
 import type { BlockMeta } from '../core/block.js';
 import { Unavailable } from '../errors.js';
+import type { KeyedTokens } from './admission.js';
 import type { GraphRunner, SequenceSlot } from './graph-runner.js';
 import type { EngineObserver } from './observer.js';
 import type { PrefixCache, PreparedPrefix } from './prefix-cache.js';
 import { Rate } from './rate.js';
+import type { RunPlan } from './run-plan.js';
 import type { Sequence } from './sequence.js';
 import type { WaitingLine } from './waiting-line.js';
 
@@ -21,6 +23,9 @@ export interface SchedulerOptions {
   readonly line: WaitingLine;
   readonly cache: PrefixCache;
   readonly blockTokens: number;
+  readonly plan: RunPlan;
+  /** The keys of a sequence that has outgrown its regime; null for one that has not. */
+  readonly outgrown: (sequence: Sequence) => KeyedTokens | null;
   /** The maximum number of prompt tokens in one run. */
   readonly chunkTokens: number;
   /** The same for a run that computes the logits of all its positions. */
@@ -115,19 +120,23 @@ export class Scheduler {
     }
     if (this.prefilling !== null) await this.prefill(this.prefilling);
     for (const [slot, sequence] of this.decoding) if (sequence.cancelled) await this.end(sequence, slot, null);
+    for (const [slot, sequence] of this.decoding) await this.startOverIfOutgrown(sequence, slot);
     const batches = runner.batches();
     const startMs = clockNow();
-    for (const batch of batches) await this.decode(batch);
+    const outcomes: StepOutcome[] = [];
+    for (const batch of batches) outcomes.push(...(await this.decode(batch)));
     const endMs = clockNow();
     if (batches.length > 0) this.step.add(endMs - startMs, 1, endMs);
+    // Not before all batches have run: the release of a slot may move those of another batch.
+    for (const outcome of outcomes) await this.settle(outcome);
   }
 
   /** Acquires a slot for a sequence and copies its prefix into the slot. */
   private async start(sequence: Sequence, prefix: PreparedPrefix): Promise<void> {
-    const { runner, clockNow, observer, blockTokens } = this.options;
+    const { runner } = this.options;
     let slot: SequenceSlot;
     try {
-      slot = runner.acquire();
+      slot = runner.acquire(sequence.regime);
     } catch (error) {
       this.finish(sequence, sequence.cancelled ? null : error);
       return;
@@ -143,6 +152,15 @@ export class Scheduler {
     prefix.unpin();
     sequence.backlog?.have(prefix.blocks.length);
     sequence.skipOffers(prefix.blocks.length);
+    // Its reader has the start already.
+    if (!sequence.startedOver) this.announceStart(sequence, prefix);
+    // Yields to the event loop, so that the start leaves this process before the graph runs, which may crash it: after a crash the coordinator
+    // then knows that this prompt had begun.
+    await setImmediate();
+  }
+
+  private announceStart(sequence: Sequence, prefix: PreparedPrefix): void {
+    const { clockNow, observer, blockTokens } = this.options;
     const local = prefix.localBlocks * blockTokens;
     const remote = prefix.remoteBlocks * blockTokens;
     const cached = { local, remote, computed: sequence.length - local - remote };
@@ -151,9 +169,16 @@ export class Scheduler {
     const queueMs = clockNow() - sequence.arrivedMs;
     observer.onQueue(queueMs);
     sequence.events.push({ type: 'start', cached, queueMs });
-    // Yields to the event loop, so that the start leaves this process before the graph runs, which may crash it: after a crash the coordinator
-    // then knows that this prompt had begun.
-    await setImmediate();
+  }
+
+  /** Sends a decoding sequence that is longer than its regime allows back to the line, to be computed anew in the other regime. */
+  private async startOverIfOutgrown(sequence: Sequence, slot: SequenceSlot): Promise<void> {
+    const keyed = this.options.outgrown(sequence);
+    if (keyed === null) return;
+    this.decoding.delete(slot);
+    await this.options.runner.release(slot);
+    sequence.startOver(keyed);
+    this.options.line.enqueueFirst(sequence);
   }
 
   /** Runs the next chunk of a prompt. After the last chunk the sequence has its first token, and decodes. */
@@ -178,11 +203,11 @@ export class Scheduler {
 
   /** Returns `more` if chunks of the prompt are left, `prefilled` once the first token is chosen, `ended` if the sequence has ended. */
   private async runChunk(sequence: Sequence, slot: SequenceSlot): Promise<'more' | 'prefilled' | 'ended'> {
-    const { runner, chunkTokens, chunkTokensWithLogits, blockTokens, clockNow } = this.options;
-    const { promptLogprobs } = sequence.request.sampling;
+    const { runner, plan, chunkTokens, chunkTokensWithLogits, blockTokens, clockNow } = this.options;
+    const promptLogprobs = sequence.wantsPromptLogprobs;
     const from = slot.tokens;
-    const to = Math.min(sequence.length, from + (promptLogprobs ? chunkTokensWithLogits : chunkTokens));
-    const keep = promptLogprobs ? to - from : 1;
+    const to = plan.endOfRun(sequence, from, promptLogprobs ? chunkTokensWithLogits : chunkTokens);
+    const keep = promptLogprobs || plan.keepsAll ? to - from : 1;
     const startMs = clockNow();
     const logits = await runner.prefill(slot, sequence.tokens(from, to), keep);
     this.measureCompute(startMs, to - from);
@@ -212,28 +237,28 @@ export class Scheduler {
   }
 
   /** Runs one decode step of a batch. */
-  private async decode(batch: readonly SequenceSlot[]): Promise<void> {
+  private async decode(batch: readonly SequenceSlot[]): Promise<StepOutcome[]> {
     const { runner } = this.options;
     const sequences = batch.map((slot) => this.decoding.get(slot)!);
-    let outcomes: StepOutcome[];
     try {
       const ids = sequences.map(({ lastToken }) => lastToken);
       const logits = await runner.decode(batch, ids);
-      outcomes = sequences.map((sequence, i) => this.stepOutcome(sequence, () => logits.row(i)));
+      return sequences.map((sequence, i) => ({
+        ...{ sequence, slot: batch[i]! },
+        ...this.stepOutcome(sequence, () => logits.row(i)),
+      }));
     } catch (error) {
       const failure = batch.length === 1 ? error : failedTogether(error);
-      outcomes = sequences.map(() => ({ ended: true, error: failure }));
-    }
-    for (let i = 0; i < batch.length; i++) {
-      const sequence = sequences[i]!;
-      const slot = batch[i]!;
-      const { ended, error } = outcomes[i]!;
-      if (ended) await this.end(sequence, slot, error);
-      else await this.offer(sequence, slot);
+      return sequences.map((sequence, i) => ({ sequence, slot: batch[i]!, ended: true, error: failure }));
     }
   }
 
-  private stepOutcome(sequence: Sequence, logits: () => Float32Array): StepOutcome {
+  private async settle({ sequence, slot, ended, error }: StepOutcome): Promise<void> {
+    if (ended) await this.end(sequence, slot, error);
+    else await this.offer(sequence, slot);
+  }
+
+  private stepOutcome(sequence: Sequence, logits: () => Float32Array): Pick<StepOutcome, 'ended' | 'error'> {
     if (sequence.cancelled) return { ended: true, error: null };
     try {
       return { ended: !this.advance(sequence, logits()), error: null };
@@ -314,6 +339,8 @@ export class Scheduler {
 }
 
 interface StepOutcome {
+  readonly sequence: Sequence;
+  readonly slot: SequenceSlot;
   readonly ended: boolean;
   /** The reason of a failure; null if the sequence continues, has reached its end or was cancelled. */
   readonly error: unknown;

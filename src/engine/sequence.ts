@@ -1,16 +1,18 @@
 import type { BlockMeta } from '../core/block.js';
 import { firstBlock, type KeySeed, nextBlock } from '../core/key.js';
+import type { Regime } from '../core/kv-dependence.js';
 import { logprobsOf } from '../core/sampling/logprobs.js';
 import { Sampler } from '../core/sampling/sampler.js';
 import type { SamplingScratch } from '../core/sampling/scratch.js';
 import { InternalError } from '../errors.js';
 import { EVENT_TOKENS } from '../limits.js';
 import type { GenerateRequest, TokenLogprobs } from '../protocol/generate.js';
-import type { AdmittedRequest } from './admission.js';
+import type { AdmittedRequest, KeyedTokens } from './admission.js';
 import type { BacklogPart } from './backlog.js';
 import { EventStream } from './event-stream.js';
 import type { SequenceSlot } from './graph-runner.js';
 import type { PreparedPrefix } from './prefix-cache.js';
+import type { RunPlan } from './run-plan.js';
 
 /** One request from its admission to its end: its state, its tokens, its events. */
 
@@ -32,7 +34,8 @@ const TRANSITIONS: Record<SequenceState['name'], readonly SequenceState['name'][
   // Back to waiting if another sequence has started to compute the same blocks.
   ready: ['waiting', 'prefilling', 'ended'],
   prefilling: ['decoding', 'ended'],
-  decoding: ['ended'],
+  // Back to waiting if it has outgrown its regime, in which its K/V was computed.
+  decoding: ['waiting', 'ended'],
   ended: [],
 };
 
@@ -40,6 +43,7 @@ export interface SequenceBounds {
   readonly contextTokens: number;
   readonly blockTokens: number;
   readonly eosTokenIds: readonly number[];
+  readonly plan: RunPlan;
 }
 
 /** The state of one request. A sequence knows neither graph nor cache: the scheduler and the waiting line pass data in. */
@@ -61,15 +65,17 @@ export class Sequence {
   private readonly _tokens: Uint32Array;
   /** The length in tokens, prompt and answer, at which the sequence ends. */
   private readonly endLength: number;
-  private readonly seed: KeySeed;
-  private readonly blocks: BlockMeta[];
+  private seed: KeySeed;
+  private blocks: BlockMeta[];
+  private _regime: Regime;
   private _length: number;
   private offered = 0;
+  private _startedOver = false;
   private promptLogprobs: (TokenLogprobs | null)[] = [null];
   private _state: SequenceState = { name: 'waiting' };
 
   constructor(
-    { request, tokens, seed, blocks }: AdmittedRequest,
+    { request, tokens, regime, seed, blocks }: AdmittedRequest,
     bounds: SequenceBounds,
     scratch: SamplingScratch,
     readonly arrivedMs: number,
@@ -88,6 +94,7 @@ export class Sequence {
     this._length = tokens.length;
     this.seed = seed;
     this.blocks = [...blocks];
+    this._regime = regime;
     const endIds = stopping.ignoreEos ? stopping.tokenIds : [...stopping.tokenIds, ...bounds.eosTokenIds];
     this.endIds = new Set(endIds);
     this.sampler = new Sampler(
@@ -139,10 +146,41 @@ export class Sequence {
     return this._tokens.subarray(from, to);
   }
 
+  /** The regime in which its K/V is computed. */
+  get regime(): Regime {
+    return this._regime;
+  }
+
+  /** All its tokens so far. */
+  allTokens(): Uint32Array {
+    return this.tokens(0, this._length);
+  }
+
+  /** Whether its reader has got its start, and perhaps tokens, from an earlier computation. */
+  get startedOver(): boolean {
+    return this._startedOver;
+  }
+
+  /** Starts over under other keys: nothing of its K/V remains valid. What was sent to its reader remains so. */
+  startOver({ regime, seed, blocks }: KeyedTokens): void {
+    this._regime = regime;
+    this.seed = seed;
+    this.blocks = [...blocks];
+    this.offered = 0;
+    this._startedOver = true;
+    this.transition({ name: 'waiting' });
+  }
+
   /** The blocks that the cache may provide: they leave at least one token to compute. None if logits of the prompt are requested. */
   prefixBlocks(): readonly BlockMeta[] {
-    if (this.request.sampling.promptLogprobs) return [];
-    return this.blocks.slice(0, Math.floor((this._length - 1) / this.bounds.blockTokens));
+    if (this.wantsPromptLogprobs) return [];
+    const tokens = Math.min(this._length - 1, this.bounds.plan.shareableTokens(this));
+    return this.blocks.slice(0, Math.floor(tokens / this.bounds.blockTokens));
+  }
+
+  /** Whether log-probabilities of the prompt are requested, and not computed yet. */
+  get wantsPromptLogprobs(): boolean {
+    return this.request.sampling.promptLogprobs && !this.startedOver;
   }
 
   /** Marks the first `blocks` blocks as cached, so they are not offered to the cache. */
@@ -163,7 +201,7 @@ export class Sequence {
   nextOffer(finalTokens: number): BlockMeta | null {
     const size = this.bounds.blockTokens;
     const index = this.offered;
-    if ((index + 1) * size > finalTokens) return null;
+    if ((index + 1) * size > Math.min(finalTokens, this.bounds.plan.shareableTokens(this))) return null;
     if (index >= this.blocks.length) {
       const previous = this.blocks.at(-1);
       const own = this.tokens(index * size, (index + 1) * size);

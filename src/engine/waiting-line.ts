@@ -68,6 +68,12 @@ export class WaitingLine {
     this.prepareAhead();
   }
 
+  /** Puts a sequence that has started over at the head. It had left the line before, so it does not count against the limit. */
+  enqueueFirst(sequence: Sequence): void {
+    this.line.unshift(sequence);
+    this.prepareAhead();
+  }
+
   /** Whether `dequeue` may return a sequence. */
   get ready(): boolean {
     return this.peek() !== null;

@@ -13,6 +13,7 @@ const Ordinal = z
   .max(2 ** 48);
 const Ranked = { generation: Ordinal, incarnation: Name, refutation: Ordinal };
 const Bytes = z.strictObject({ device: Count, host: Count });
+const Difference = z.number().min(0);
 const Rate = z.number().gt(0).nullable();
 
 /** A worker's announcement, on `<fleet>.announce`. */
@@ -24,6 +25,14 @@ export const AnnouncementMessage: z.ZodType<Announcement> = z.strictObject({
   host: z.string().max(256),
   device: Name,
   deviceReason: z.string().max(DEVICE_REASON_CHARS),
+  trial: z
+    .strictObject({
+      chunk: Difference.nullable(),
+      hit: Difference.nullable(),
+      step: Difference,
+      batch: Difference.nullable(),
+    })
+    .nullable(),
   address: z.strictObject({
     hostId: Name,
     unixPath: z.string().max(256).nullable(),

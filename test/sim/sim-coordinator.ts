@@ -1,5 +1,6 @@
 import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from '../../coordinator/compose.js';
 import type { CoordinatorConfig } from '../../src/config/coordinator-config.js';
+import { ON_PREFIX } from '../../src/core/kv-dependence.js';
 import { BucketKeeper } from '../../src/fleet/bucket-keeper.js';
 import { fleetBucket, joinFleet } from '../../src/fleet/joining.js';
 import { fleetSubjects } from '../../src/fleet/subjects.js';
@@ -49,6 +50,7 @@ export class SimCoordinator {
       incarnation: world.incarnation(),
       fingerprint: SIM_FINGERPRINT,
       layout: SIM_LAYOUT,
+      dependence: ON_PREFIX,
       bus,
       clock,
       surroundings: surroundingsOf(world, process),

@@ -1,4 +1,5 @@
 import type { Clock } from '../../src/clock.js';
+import type { Regime } from '../../src/core/kv-dependence.js';
 import type { DeviceBlock } from '../../src/device/device.js';
 import type { GraphRunner, LogitRows, SequenceSlot } from '../../src/engine/graph-runner.js';
 import { BLOCK_TOKENS } from '../../src/limits.js';
@@ -40,8 +41,8 @@ export class SimRunner implements GraphRunner {
     return this.slots.size;
   }
 
-  acquire(): SequenceSlot {
-    const slot: Slot = { tokens: 0, kv: new Uint32Array(KV_WORDS * this.options.contextTokens) };
+  acquire(regime: Regime): SequenceSlot {
+    const slot: Slot = { tokens: 0, regime, kv: new Uint32Array(KV_WORDS * this.options.contextTokens) };
     this.slots.add(slot);
     this.prefilling = slot;
     return slot;

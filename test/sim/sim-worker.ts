@@ -1,4 +1,5 @@
 import type { WorkerConfig } from '../../src/config/worker-config.js';
+import { ON_PREFIX } from '../../src/core/kv-dependence.js';
 import type { ModelGraph } from '../../src/engine/model-graph.js';
 import { BucketKeeper } from '../../src/fleet/bucket-keeper.js';
 import { generationCheck, takeGeneration } from '../../src/fleet/generation.js';
@@ -26,6 +27,7 @@ export interface WorkerShape {
 
 const NO_GRAPH = {
   layout: SIM_LAYOUT,
+  dependence: ON_PREFIX,
   kind: 'hand-on',
   vocab: VOCAB,
   contextTokens: CONTEXT_TOKENS,
@@ -99,6 +101,7 @@ export class SimWorker {
         }),
       device,
       deviceReason: 'it is simulated',
+      trial: null,
       files: null,
       bus,
       clock,
@@ -123,6 +126,7 @@ export class SimWorker {
       peerTls: null,
       modelDir: '/sim',
       device: 'cpu',
+      trial: false,
       replicas: this.world.replicas,
       cache: true,
       cacheBytes: this.shape.cacheBlocks * SIM_BLOCK_BYTES,

@@ -14,6 +14,7 @@ export function announcement(id: string, over: Partial<Announcement> = {}): Anno
     host: 'host',
     device: 'cpu',
     deviceReason: 'cpu was asked for',
+    trial: null,
     address: { hostId: 'here', unixPath: `/nowhere/${id}.sock`, tcpHost: null, tcpPort: null },
     fingerprint: FINGERPRINT,
     budget: { device: 1_000_000, host: 0 },

@@ -48,6 +48,7 @@ function workerRow(worker: Member) {
     host: worker.host,
     device: worker.device,
     device_reason: worker.deviceReason,
+    trial: worker.trial,
     state: worker.state,
     address: addressText(worker.address),
     blocks: worker.blocks,

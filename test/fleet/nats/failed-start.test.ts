@@ -87,6 +87,7 @@ describe('a start that fails leaves no connection, timer or server', () => {
       ...common(),
       id: 'w',
       device: 'cpu',
+      trial: false,
       cache: true,
       cacheBytes: 2 ** 24,
       hostCacheBytes: 0,

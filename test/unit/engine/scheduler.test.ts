@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ON_PREFIX } from '../../../src/core/kv-dependence.js';
 import { SamplingScratch } from '../../../src/core/sampling/scratch.js';
 import { admit } from '../../../src/engine/admission.js';
 import { NO_OBSERVER } from '../../../src/engine/observer.js';
 import type { PrefixCache } from '../../../src/engine/prefix-cache.js';
+import { runPlan } from '../../../src/engine/run-plan.js';
 import { Scheduler } from '../../../src/engine/scheduler.js';
 import { Sequence } from '../../../src/engine/sequence.js';
 import { PREFIX_OVERTAKERS, WaitingLine } from '../../../src/engine/waiting-line.js';
@@ -18,6 +20,9 @@ const BOUNDS = {
   contextTokens: CONTEXT_TOKENS,
   blockTokens: 64,
   eosTokenIds: [],
+  dependence: ON_PREFIX,
+  promptLogprobsTokens: null,
+  plan: runPlan(ON_PREFIX, 64),
 };
 
 /** One request, and its outcome. */
@@ -60,6 +65,8 @@ class World {
       line: this.line,
       cache,
       blockTokens: BOUNDS.blockTokens,
+      plan: BOUNDS.plan,
+      outgrown: () => null,
       chunkTokens: CHUNK_TOKENS,
       chunkTokensWithLogits: CHUNK_TOKENS,
       observer: { ...NO_OBSERVER, onInterToken: (ms) => this.interTokenMs.push(ms) },

@@ -10,6 +10,7 @@ import { SimulatedClock } from '../../../../src/clock.js';
 import type { TierName } from '../../../../src/core/block.js';
 import { Holdings } from '../../../../src/core/holdings.js';
 import { packKeys, unpackKeys } from '../../../../src/core/key.js';
+import { ON_PREFIX } from '../../../../src/core/kv-dependence.js';
 import type { Announcement } from '../../../../src/core/member.js';
 import { Roster } from '../../../../src/fleet/roster.js';
 import { fleetSubjects } from '../../../../src/fleet/subjects.js';
@@ -164,6 +165,7 @@ export class Hive {
       clock,
       random: new SeededRandom(7),
       fingerprint: FINGERPRINT,
+      dependence: ON_PREFIX,
       replicas: 2,
       poison: this.poison,
       onResumed: () => this.resumed++,

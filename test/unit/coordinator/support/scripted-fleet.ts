@@ -109,6 +109,7 @@ export function member(id: string): Member {
     host: 'here',
     device: 'cpu',
     deviceReason: 'cpu was asked for',
+    trial: null,
     address: { hostId: 'h', unixPath: `/run/${id}.sock`, tcpHost: '10.0.0.1', tcpPort: 7001 },
     fingerprint: 'f'.repeat(64),
     budget: { device: 100, host: 200 },

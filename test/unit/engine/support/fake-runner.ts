@@ -1,3 +1,4 @@
+import type { Regime } from '../../../../src/core/kv-dependence.js';
 import type { GraphRunner, LogitRows, SequenceSlot } from '../../../../src/engine/graph-runner.js';
 
 export type Run =
@@ -27,10 +28,10 @@ export class FakeRunner implements GraphRunner {
     return this.decoding.length + (this.prefilling === null ? 0 : 1);
   }
 
-  acquire(): SequenceSlot {
+  acquire(regime: Regime): SequenceSlot {
     if (this.prefilling !== null || this.acquired >= this.capacity) throw new Error('no slot is free');
     this.onAcquire();
-    this.prefilling = { tokens: 0 };
+    this.prefilling = { tokens: 0, regime };
     return this.prefilling;
   }
 

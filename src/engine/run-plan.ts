@@ -1,0 +1,66 @@
+import type { KvDependence } from '../core/kv-dependence.js';
+
+/** Divides the computation of a sequence into runs of the graph, so that its numbers depend on its tokens alone. */
+
+/** What a plan must know of a sequence. @internal exported for tests. */
+export interface PlannedSequence {
+  /** The number of prompt tokens, without the tokens of the answer. */
+  readonly promptTokens: number;
+  /** The number of tokens, prompt and answer. */
+  readonly length: number;
+}
+
+export interface RunPlan {
+  /** Where the run ends that begins at token `from`, at most `limit` tokens later. Tokens from the end on belong to later runs. */
+  endOfRun(sequence: PlannedSequence, from: number, limit: number): number;
+  /** How many of a sequence's first tokens have K/V that others may use. */
+  shareableTokens(sequence: PlannedSequence): number;
+  /** Whether each run computes the logits of all its positions, because their numbers depend on how many are computed. */
+  readonly keepsAll: boolean;
+}
+
+/** The plan for graphs whose numbers do not depend on how the tokens are divided into runs. */
+const FREE: RunPlan = {
+  endOfRun: ({ length }, from, limit) => Math.min(length, from + limit),
+  shareableTokens: ({ length }) => length,
+  keepsAll: false,
+};
+
+/**
+ * One run for each block of a prompt, one for the rest of the prompt, and one for each token of the answer, those too that another worker has
+ * generated. Each run's tokens follow from the prompt alone, so its numbers do. K/V of the rest and of the answer is not shared: in a longer
+ * prompt the same tokens would be in another run.
+ */
+function blockGrid(blockTokens: number): RunPlan {
+  return {
+    endOfRun: ({ promptTokens }, from) =>
+      from >= promptTokens ? from + 1 : Math.min(promptTokens, (Math.floor(from / blockTokens) + 1) * blockTokens),
+    shareableTokens: ({ promptTokens }) => promptTokens - (promptTokens % blockTokens),
+    keepsAll: true,
+  };
+}
+
+/** The prompt in one run, whatever its length, and one run for each token of the answer. Nothing is shared. */
+const WHOLE: RunPlan = {
+  endOfRun: ({ promptTokens }, from) => (from >= promptTokens ? from + 1 : promptTokens),
+  shareableTokens: () => 0,
+  keepsAll: false,
+};
+
+/** The plan for graphs with this dependence. */
+export function runPlan({ kind }: KvDependence, blockTokens: number): RunPlan {
+  if (kind === 'run') return blockGrid(blockTokens);
+  return kind === 'length' ? WHOLE : FREE;
+}
+
+/** The greatest number of tokens of a run of this plan. */
+export function longestRun({ kind }: KvDependence, { chunkTokens, blockTokens, contextTokens }: RunBounds): number {
+  if (kind === 'run') return blockTokens;
+  return kind === 'length' ? contextTokens : chunkTokens;
+}
+
+export interface RunBounds {
+  readonly chunkTokens: number;
+  readonly blockTokens: number;
+  readonly contextTokens: number;
+}

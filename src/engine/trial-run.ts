@@ -1,0 +1,197 @@
+import type { KvElementType, KvLayout } from '../core/kv-layout.js';
+import { logprobsOf } from '../core/sampling/logprobs.js';
+import { argmax } from '../core/sampling/selection.js';
+import type { Trial } from '../core/trial.js';
+import type { Device } from '../device/device.js';
+import { InternalError, Refused } from '../errors.js';
+import type { GraphRunner, SequenceSlot } from './graph-runner.js';
+import type { ModelGraph } from './model-graph.js';
+import { type RunPlan, runPlan } from './run-plan.js';
+
+/** Runs a model's graph before it serves: whether the device can run it, and whether its numbers depend on how a sequence is computed. */
+
+/** Tokens of the prompt beyond its first block. */
+const REST_TOKENS = 8;
+/** How many of the most likely tokens are compared. */
+const COMPARED_TOKENS = 8;
+/** The greatest difference of log-probabilities that rounding explains, by the element type of K/V. */
+const ROUNDING: Record<KvElementType, number> = { float32: 1e-2, float16: 0.1, bfloat16: 0.5 };
+/** Steps of the pseudorandom token ids. Prime, so that the ids differ. */
+const STRIDE = 7_919;
+
+type Way = keyof Trial;
+
+const WAYS: Record<Way, string> = {
+  chunk: 'a prompt in one run and in several',
+  hit: 'a prompt with and without cached blocks',
+  step: 'a token in the run of a prompt and in a step of its own',
+  batch: 'a step alone and beside another sequence',
+};
+
+/**
+ * Computes the same logits in the ways in which the engine may compute them, and compares.
+ * @throws Refused if the device cannot run the graph, with ONNX Runtime's words, or if two ways differ by more than rounding explains
+ */
+export async function trialRun(
+  graph: ModelGraph,
+  device: Device,
+  makeRunner: (chunkTokens: number) => GraphRunner,
+): Promise<Trial> {
+  const tokens = Math.min(device.layout.blockTokens + REST_TOKENS, graph.contextTokens - 2);
+  const runner = makeRunner(Math.max(tokens + 1, device.layout.blockTokens));
+  let trial: Trial;
+  try {
+    trial = await new TrialRun(graph, device, runner, idsOf(tokens + 1, graph.vocab)).run();
+  } catch (error) {
+    runner.releaseAll();
+    throw new Refused(
+      `cannot run the model's graph on device ${device.kind}: ${error instanceof Error ? error.message : error}; try another --device, or another export of the model`,
+      { cause: error },
+    );
+  } finally {
+    runner.close();
+  }
+  checkTrial(trial, device.layout);
+  return trial;
+}
+
+/**
+ * Checks that no two ways differ by more than rounding explains.
+ * @throws Refused naming the ways and the difference
+ * @internal exported for tests.
+ */
+export function checkTrial(trial: Trial, { elementType }: Pick<KvLayout, 'elementType'>): void {
+  const most = ROUNDING[elementType];
+  for (const way of Object.keys(WAYS) as Way[]) {
+    const difference = trial[way];
+    if (difference === null || difference <= most) continue;
+    throw new Refused(
+      `cannot share K/V of this model: log-probabilities differ by ${difference.toPrecision(2)} between ${WAYS[way]}, and rounding explains ${most} at most; use another export of the model or another --device, or set --trial off to accept answers that depend on the cache and on other requests`,
+    );
+  }
+}
+
+function idsOf(count: number, vocab: number): Uint32Array {
+  return Uint32Array.from({ length: count }, (_, i) => (1 + i * STRIDE) % vocab);
+}
+
+/** One trial. Each method leaves the runner without slots. */
+class TrialRun {
+  private readonly plan: RunPlan;
+  private readonly promptTokens: number;
+
+  constructor(
+    private readonly graph: ModelGraph,
+    private readonly device: Device,
+    private readonly runner: GraphRunner,
+    private readonly ids: Uint32Array,
+  ) {
+    this.plan = runPlan(graph.dependence, device.layout.blockTokens);
+    this.promptTokens = ids.length - 1;
+  }
+
+  async run(): Promise<Trial> {
+    const whole = await this.logitsAfter(this.promptTokens, this.ids.length);
+    const next = await this.logitsAfter(this.ids.length, this.ids.length);
+    const stepped = await this.stepped();
+    const chunk = await this.chunked();
+    const hit = await this.hit();
+    const batch = await this.batched();
+    return {
+      chunk: chunk && apart(whole, chunk),
+      hit: hit && apart(whole, hit),
+      step: apart(next, stepped),
+      batch: batch && apart(stepped, batch),
+    };
+  }
+
+  /** The logits after the first `to` tokens, computed in runs of at most `limit` tokens. */
+  private logitsAfter(to: number, limit: number): Promise<Float32Array> {
+    return this.withSlot((slot) => this.prefill(slot, to, limit));
+  }
+
+  private async chunked(): Promise<Float32Array | null> {
+    if (this.graph.dependence.kind === 'length') return null;
+    return this.logitsAfter(this.promptTokens, Math.ceil(this.promptTokens / 2));
+  }
+
+  private async hit(): Promise<Float32Array | null> {
+    const { blockTokens } = this.device.layout;
+    if (this.promptTokens <= blockTokens || this.graph.dependence.kind === 'length') return null;
+    const block = this.device.allocateBlock();
+    if (block === null) return null;
+    try {
+      await this.withSlot(async (slot) => {
+        await this.prefill(slot, this.promptTokens, this.promptTokens);
+        await this.runner.cut(slot, 0, block);
+      });
+      return await this.withSlot(async (slot) => {
+        await this.runner.join(slot, [block]);
+        return this.prefill(slot, this.promptTokens, this.promptTokens);
+      });
+    } finally {
+      this.device.freeBlock(block);
+    }
+  }
+
+  private stepped(): Promise<Float32Array> {
+    return this.withSlot(async (slot) => {
+      await this.prefill(slot, this.promptTokens, this.promptTokens);
+      await this.runner.startDecoding(slot);
+      return this.step(slot);
+    });
+  }
+
+  /** A step beside another, shorter sequence. Null if the device has no room for two. */
+  private async batched(): Promise<Float32Array | null> {
+    if (this.runner.capacity < 2) return null;
+    return this.withSlot(async (other) => {
+      await this.prefill(other, Math.min(REST_TOKENS, this.promptTokens), this.promptTokens);
+      await this.runner.startDecoding(other);
+      return this.withSlot(async (slot) => {
+        await this.prefill(slot, this.promptTokens, this.promptTokens);
+        await this.runner.startDecoding(slot);
+        return this.step(slot);
+      });
+    });
+  }
+
+  /** One step of all decoding slots, in which each gets the last token. */
+  private async step(of: SequenceSlot): Promise<Float32Array> {
+    let logits: Float32Array | null = null;
+    for (const batch of this.runner.batches()) {
+      const rows = await this.runner.decode(batch, new Array<number>(batch.length).fill(this.ids.at(-1)!));
+      const at = batch.indexOf(of);
+      if (at >= 0) logits = rows.row(at).slice();
+    }
+    if (logits === null) throw new InternalError('cannot try the graph: no batch has the slot');
+    return logits;
+  }
+
+  private async prefill(slot: SequenceSlot, to: number, limit: number): Promise<Float32Array> {
+    const sequence = { promptTokens: this.promptTokens, length: to };
+    let logits: Float32Array | null = null;
+    while (slot.tokens < to) {
+      const end = Math.min(to, this.plan.endOfRun(sequence, slot.tokens, limit));
+      const keep = this.plan.keepsAll ? end - slot.tokens : 1;
+      const rows = await this.runner.prefill(slot, this.ids.subarray(slot.tokens, end), keep);
+      logits = rows.row(keep - 1).slice();
+    }
+    return logits!;
+  }
+
+  private async withSlot<T>(use: (slot: SequenceSlot) => Promise<T>): Promise<T> {
+    const slot = this.runner.acquire('short');
+    const result = await use(slot);
+    await this.runner.release(slot);
+    return result;
+  }
+}
+
+/** The greatest difference of the log-probabilities of the tokens that `a` takes for likely. */
+function apart(a: Float32Array, b: Float32Array): number {
+  const best = argmax(a);
+  const { top } = logprobsOf(a, best, COMPARED_TOKENS);
+  const differences = top.map(([token, logprob]) => Math.abs(logprob - logprobsOf(b, token, 0).logprob));
+  return Math.max(...differences);
+}

@@ -1,0 +1,158 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type ModelFolder, openModelFolder } from '../../../src/model/folder.js';
+import { Tokenizer } from '../../../src/model/tokenizer.js';
+import { dynamicallyQuantizedModel, longRopeModel } from '../../support/dependent-models.js';
+import { slowGreedy } from './support/reference.js';
+import { type Answer, ask, Rig } from './support/rig.js';
+
+/** Graphs whose K/V depends on more than the prefix answer as they would without a cache, alone. */
+
+const RECALL = fileURLToPath(new URL('../../../models/recall', import.meta.url));
+const BORDER_TOKENS = 200;
+const ANSWER_TOKENS = 24;
+
+let dir: string;
+let encode: (text: string) => number[];
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'shoal-dependence-'));
+  const tokenizer = await Tokenizer.load(await openModelFolder(RECALL));
+  encode = (text) => [...tokenizer.encode(text)];
+});
+
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+/** A prompt of `lines` notes; prompts of one seed begin alike. */
+function notes(seed: number, lines: number): number[] {
+  const text = Array.from({ length: lines }, (_, i) => `The box ${seed + i} opens with ${1000 + 37 * seed + 613 * i}.`);
+  return encode(`Notes:\n${text.join('\n')}\nQ: What opens the box ${seed}?\nA:`);
+}
+
+const request = (prompt: readonly number[], logprobs = false) =>
+  ask(prompt, {
+    sampling: { logprobs: 2, promptLogprobs: logprobs },
+    stopping: { maxTokens: ANSWER_TOKENS },
+  });
+
+describe('a graph with a border of length', () => {
+  let folder: ModelFolder;
+  let rig: Rig;
+  const short = () => notes(1, 6);
+  const long = () => notes(1, 20);
+
+  beforeAll(async () => {
+    const to = join(dir, 'long-rope');
+    await longRopeModel(RECALL, to, BORDER_TOKENS);
+    folder = await openModelFolder(to);
+    rig = await Rig.open(folder);
+  });
+
+  afterAll(async () => expect(await rig.close()).toEqual([]));
+
+  /** Greedy decoding by the graph as it is in the file, all tokens in one run for each new one. */
+  async function reference(prompt: readonly number[]): Promise<number[]> {
+    const { runtime, names } = rig.graph;
+    const session = await runtime.openSession(folder.graphPath, {
+      ...{ provider: { name: 'cpu' }, intraOpThreads: 2, allowSpinning: false },
+    });
+    try {
+      const plain = { ...rig.graph, session, names: { ...names, logitsToKeep: null, regimeTokens: null } };
+      return await slowGreedy(plain, prompt, ANSWER_TOKENS);
+    } finally {
+      session.release();
+    }
+  }
+
+  it('is recognised', () => {
+    expect(rig.graph.dependence).toEqual({ kind: 'border', borderTokens: BORDER_TOKENS });
+    expect(short().length).toBeLessThan(BORDER_TOKENS - ANSWER_TOKENS);
+    expect(long().length).toBeGreaterThan(BORDER_TOKENS + 64);
+  });
+
+  it('answers long prompts by one table from the first token on, though chunks of them are short', async () => {
+    expect((await rig.run(request(long()))).ids).toEqual(await reference(long()));
+  });
+
+  it('does not use K/V of a short prompt for a long one that begins alike, but that of a long one', async () => {
+    await rig.run(request(long().slice(0, 150)));
+    const answer = await rig.run(request([...long(), ...encode(' 1')]));
+    expect(answer.ids).toEqual(await reference([...long(), ...encode(' 1')]));
+    expect(answer.cached.local).toBe(64 * Math.floor(long().length / 64));
+    expect((await rig.run(request(long().slice(0, 151)))).ids).toEqual(await reference(long().slice(0, 151)));
+  });
+
+  it('computes a sequence anew that grows over the border, and starts only once', async () => {
+    const prompt = long().slice(0, BORDER_TOKENS - 10);
+    const answer = await rig.run(request(prompt));
+    expect(answer.ids).toEqual(await reference(prompt));
+    expect(answer.types.filter((type) => type === 'start')).toHaveLength(1);
+  });
+
+  it('answers short and long sequences that run at the same time', async () => {
+    const prompts = [short(), long(), notes(40, 5), notes(40, 19), long().slice(0, BORDER_TOKENS - 5)];
+    const answers = await Promise.all(prompts.map((prompt) => rig.run(request(prompt))));
+    for (const [i, prompt] of prompts.entries()) expect(answers[i]!.ids).toEqual(await reference(prompt));
+  });
+});
+
+describe('a dynamically quantized graph', () => {
+  let rig: Rig;
+  let uncached: Rig;
+
+  beforeAll(async () => {
+    const to = join(dir, 'quantized');
+    await dynamicallyQuantizedModel(RECALL, to);
+    const folder = await openModelFolder(to);
+    rig = await Rig.open(folder);
+    uncached = await Rig.open(folder, { budgetBlocks: 1 });
+  });
+
+  afterAll(async () => expect([...(await rig.close()), ...(await uncached.close())]).toEqual([]));
+
+  const prompts = () => [3, 8, 14, 20].flatMap((lines) => [notes(lines, lines), notes(lines, lines + 1)]);
+  const essence = ({ ids, logprobs, prompt, end }: Answer) => ({ ids, logprobs, prompt, end });
+
+  it('is recognised', () => {
+    expect(rig.graph.dependence.kind).toBe('run');
+  });
+
+  it('gives the same numbers cold, cached, and in a crowd', async () => {
+    const alone: Answer[] = [];
+    for (const prompt of prompts()) alone.push(await uncached.run(request(prompt)));
+    const cold: Answer[] = [];
+    for (const prompt of prompts()) cold.push(await rig.run(request(prompt)));
+    const cached: Answer[] = [];
+    for (const prompt of prompts()) cached.push(await rig.run(request(prompt)));
+    const crowd = await Promise.all(prompts().map((prompt) => rig.run(request(prompt))));
+    for (const answers of [cold, cached, crowd]) expect(answers.map(essence)).toEqual(alone.map(essence));
+    expect(cached.every(({ cached: { local } }, i) => local === 64 * Math.floor((prompts()[i]!.length - 1) / 64))).toBe(
+      true,
+    );
+  });
+
+  it('gives the same numbers to a request for the log-probabilities of its prompt', async () => {
+    for (const prompt of prompts()) {
+      const [plain, echoed] = [await rig.run(request(prompt)), await rig.run(request(prompt, true))];
+      expect(essence(echoed)).toEqual({ ...essence(plain), prompt: echoed.prompt });
+    }
+  });
+
+  it('gives the same numbers to a request that another worker has begun', async () => {
+    const [prompt = []] = prompts().slice(-1);
+    const whole = await rig.run(request(prompt));
+    const begun = 9;
+    const rest = await rig.run(
+      ask([...prompt, ...whole.ids.slice(0, begun)], {
+        resumeTokens: begun,
+        sampling: { logprobs: 2 },
+        stopping: { maxTokens: ANSWER_TOKENS },
+      }),
+    );
+    expect(rest.ids).toEqual(whole.ids.slice(begun));
+    expect(rest.logprobs).toEqual(whole.logprobs.slice(begun));
+  });
+});

@@ -1,0 +1,96 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { blockBytes } from '../../../src/core/kv-layout.js';
+import { openDevice } from '../../../src/device/open.js';
+import { runnerOf } from '../../../src/engine/engine.js';
+import { loadModelGraph, type ModelGraph } from '../../../src/engine/model-graph.js';
+import { checkTrial, trialRun } from '../../../src/engine/trial-run.js';
+import { Refused } from '../../../src/errors.js';
+import { openModelFolder } from '../../../src/model/folder.js';
+import { OrtRuntime } from '../../../src/ort/runtime.js';
+import { dynamicallyQuantizedModel, longRopeModel } from '../../support/dependent-models.js';
+import { tinyModel } from './support/rig.js';
+
+const RECALL = fileURLToPath(new URL('../../../models/recall', import.meta.url));
+
+let dir: string;
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'shoal-trial-'));
+});
+
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+/** Tries a model on the CPU; `change` may misstate what its K/V depends on. */
+async function tried(folderPath: string, change: (graph: ModelGraph) => ModelGraph = (graph) => graph, slots = 2) {
+  const runtime = OrtRuntime.open();
+  const options = { provider: { name: 'cpu' }, threads: 2, allowSpinning: false } as const;
+  const graph = change(await loadModelGraph(runtime, await openModelFolder(folderPath), options));
+  const device = await openDevice(runtime, options.provider, {
+    ...{ layout: graph.layout, blockBudgetBytes: 4 * blockBytes(graph.layout), slots, capacityTokens: 512 },
+  });
+  try {
+    const trial = await trialRun(graph, device, (runTokens) => runnerOf(graph, device, runTokens));
+    expect(device.memory().blocks).toBe(0);
+    return trial;
+  } finally {
+    device.close();
+    graph.release();
+    runtime.release();
+  }
+}
+
+describe('a trial of a model', () => {
+  it.each([
+    ['that appends K/V in place', 'gqa'],
+    ['that hands K/V on', 'concat'],
+  ] as const)('finds no differences in a graph %s', async (_, attention) => {
+    const { folder, remove } = await tinyModel({ attention });
+    try {
+      const trial = await tried(folder.dir);
+      for (const difference of Object.values(trial)) expect(difference).toBeLessThan(1e-3);
+    } finally {
+      await remove();
+    }
+  });
+
+  it('skips the batch of two on a device with room for one', async () => {
+    expect(await tried(RECALL, (graph) => graph, 1)).toMatchObject({ batch: null });
+  });
+
+  it('finds no differences in graphs whose K/V depends on more than the prefix, as they are run', async () => {
+    await dynamicallyQuantizedModel(RECALL, join(dir, 'quantized'));
+    expect(await tried(join(dir, 'quantized'))).toEqual({ chunk: 0, hit: 0, step: 0, batch: 0 });
+    await longRopeModel(RECALL, join(dir, 'long-rope'), 300);
+    for (const difference of Object.values(await tried(join(dir, 'long-rope')))) expect(difference).toBeLessThan(1e-3);
+  });
+
+  it('refuses a graph whose numbers depend on the chunk, if nothing in it says so', async () => {
+    await dynamicallyQuantizedModel(RECALL, join(dir, 'quantized'));
+    const misread = tried(join(dir, 'quantized'), (graph) => ({ ...graph, dependence: { kind: 'prefix' } }));
+    await expect(misread).rejects.toThrow(
+      /log-probabilities differ by .* between .*, and rounding explains 0.01 at most/,
+    );
+    await expect(misread).rejects.toBeInstanceOf(Refused);
+  });
+
+  it("refuses a graph that cannot run, with ONNX Runtime's words", async () => {
+    const past = 'past_key_values.0.key';
+    const broken = tried(RECALL, (graph) => ({
+      ...graph,
+      layout: graph.layout,
+      names: { ...graph.names, past: graph.names.past.map(() => past) },
+    }));
+    await expect(broken).rejects.toThrow(/cannot run the model's graph on device cpu: ONNX Runtime .*--device/);
+  });
+
+  it('names the ways that differ', () => {
+    const same = { chunk: 0, hit: 0, step: 0, batch: 0 };
+    expect(() => checkTrial(same, { elementType: 'float32' })).not.toThrow();
+    expect(() => checkTrial({ ...same, hit: null, batch: 0.05 }, { elementType: 'float16' })).not.toThrow();
+    expect(() => checkTrial({ ...same, batch: 0.05 }, { elementType: 'float32' })).toThrow(/0.050 .*beside another/);
+  });
+});
