@@ -14,6 +14,8 @@ export interface Fleet {
   explain(tokens: Uint32Array, salt: string | null): Promise<Explanation>;
   /** Tells a worker to accept nothing new, finish its requests and hand over its blocks. Rejects with `InvalidRequest` for an unknown id. */
   drain(worker: string): Promise<void>;
+  /** Tells a drained worker to serve again. Rejects with `InvalidRequest` for an unknown id, and with `Refused` if the worker is stopping. */
+  undrain(worker: string): Promise<void>;
   /** Drops every block in the fleet. */
   resetCache(): Promise<void>;
   /** Checks that NATS is reachable and that a worker is serving, with the time each check took. */

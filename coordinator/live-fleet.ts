@@ -73,11 +73,11 @@ export class LiveFleet implements Fleet {
   }
 
   async drain(worker: string): Promise<void> {
-    const member = this.members().find(({ id }) => id === worker);
-    if (!member)
-      throw new InvalidRequest(`id: no worker '${worker}' in the fleet; GET /v1/fleet lists the workers`, 'id');
-    const node = { node: member.id, incarnation: member.incarnation, actor: 'worker' };
-    await this.options.actors.ref(WorkerProtocol, node).ask('drain', {}, { timeoutMs: CONTROL_TIMEOUT_MS });
+    await this.control(worker).ask('drain', {}, { timeoutMs: CONTROL_TIMEOUT_MS });
+  }
+
+  async undrain(worker: string): Promise<void> {
+    await this.control(worker).ask('undrain', {}, { timeoutMs: CONTROL_TIMEOUT_MS });
   }
 
   async resetCache(): Promise<void> {
@@ -110,6 +110,14 @@ export class LiveFleet implements Fleet {
       { name: 'workers', ok: reachable > 0, required: true, latencyMs: 0, detail: `${reachable} serving` },
       ...diskChecks(serving),
     ];
+  }
+
+  private control(worker: string) {
+    const member = this.members().find(({ id }) => id === worker);
+    if (!member)
+      throw new InvalidRequest(`id: no worker '${worker}' in the fleet; GET /v1/fleet lists the workers`, 'id');
+    const node = { node: member.id, incarnation: member.incarnation, actor: 'worker' };
+    return this.options.actors.ref(WorkerProtocol, node);
   }
 
   private reachesNats(): Promise<boolean> {

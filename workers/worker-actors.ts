@@ -23,6 +23,8 @@ export interface WorkerActorParts {
   readonly log: Log;
   readonly draining: () => boolean;
   readonly drain: () => void;
+  /** Serves again. Throws `Refused` if that is too late. */
+  readonly undrain: () => void;
   /** Tells a coordinator everything directly for a while. */
   readonly follow: (coordinator: string, forMs: number) => void;
   /** Ends the worker because it has become unusable. */
@@ -31,7 +33,7 @@ export interface WorkerActorParts {
 
 /** Spawns the actors through which other processes call the worker. */
 export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorParts): Promise<void> {
-  const { engine, store, holdings, replicator, log, draining, drain, follow, end } = parts;
+  const { engine, store, holdings, replicator, log, draining, drain, undrain, follow, end } = parts;
   const retention = new WorkerRetention(store);
   const supervision = { onGiveUp: () => end('one of its actors crashed too often; see the log for the cause') };
   const runs = new FailedRuns({
@@ -65,6 +67,10 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorP
   const workerBehavior: Behavior<typeof WorkerProtocol> = {
     drain: () => {
       drain();
+      return {};
+    },
+    undrain: () => {
+      undrain();
       return {};
     },
     follow: ({ forMs }, { from }) => follow(from, forMs),

@@ -3,6 +3,7 @@ import { within } from '../src/async/within.js';
 import { blockBytes } from '../src/core/kv-layout.js';
 import type { Announcement, PeerAddress } from '../src/core/member.js';
 import type { MembershipEffect } from '../src/core/membership-events.js';
+import { Refused } from '../src/errors.js';
 import { Announcer } from '../src/fleet/announcer.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { Lifecycle } from '../src/lifecycle.js';
@@ -18,11 +19,12 @@ export const HAND_OVER_TIMEOUT_MS = 3_000;
 /** Time limit for writing blocks to disk when the worker stops. */
 const FLUSH_TIMEOUT_MS = 3_000;
 
-/** One worker, which is `starting`, then `serving`, then `draining`. `compose.ts` makes its parts. */
+/** One worker, which is `starting`, then `serving`, and `draining` while an operator wants it to be and before it stops. `compose.ts` makes its parts. */
 export class Worker {
   private state: Announcement['state'] = 'starting';
   /** Whether the worker cannot go on, because a later process took over its ID or it failed. No process waits for its remaining work. */
   private over = false;
+  private stopping = false;
   private address: PeerAddress;
   private readonly parts: WorkerParts;
   private readonly announcer: Announcer;
@@ -58,6 +60,7 @@ export class Worker {
 
   /** Drains, finishes running requests, hands blocks over and leaves the fleet, each within a time limit. Idempotent. */
   async stop(): Promise<void> {
+    this.stopping = true;
     if (this.state !== 'starting') await this.finish();
     await this.life.stop();
   }
@@ -101,6 +104,7 @@ export class Worker {
       log: this.options.log,
       draining: () => this.state === 'draining',
       drain: () => this.drain(),
+      undrain: () => this.undrain(),
       follow: (coordinator, forMs) => {
         if (linked.follow(coordinator, forMs)) this.announcer.soon();
       },
@@ -146,6 +150,13 @@ export class Worker {
 
   private drain(): void {
     if (this.state !== 'draining') this.become('draining');
+  }
+
+  private undrain(): void {
+    const { id } = this.options.identity;
+    if (this.stopping) throw new Refused(`cannot undrain worker ${id}: it is stopping; start it again instead`);
+    if (this.state === 'starting') throw new Refused(`cannot undrain worker ${id}: it has not started yet`);
+    if (this.state === 'draining') this.become('serving');
   }
 
   private become(state: Announcement['state']): void {

@@ -41,6 +41,8 @@ export const ShardProtocol = defineProtocol('shard', {
 export const WorkerProtocol = defineProtocol('worker', {
   /** Starts to drain: accept nothing new, finish running requests, hand the blocks to their next homes. Answers once draining has begun. */
   drain: ask(Empty, Empty),
+  /** Serves again after `drain`. Without effect on a worker that serves. Throws `Refused` if the worker is stopping or still starts. */
+  undrain: ask(Empty, Empty),
   /** Sends announcements, holdings and the leave to the calling coordinator directly too, for this time. */
   follow: tell(z.strictObject({ forMs: z.int().min(1).max(60_000) })),
 });

@@ -66,7 +66,7 @@ describe('a fleet', () => {
     expect((await fleet.complete({ prompt })).usage.prompt_tokens_details.cached_tokens).toBe(0);
   });
 
-  it('answers 503 with retry-after when no worker serves, and drains on request', async () => {
+  it('answers 503 with retry-after when no worker serves, and drains on request until told to serve again', async () => {
     fleet = await Fleet.up(['--workers', '1']);
     const [worker] = fleet.ready.workers;
     expect((await fleet.post(`/v1/fleet/workers/${worker!.id}/drain`, {})).status).toBe(200);
@@ -76,6 +76,9 @@ describe('a fleet', () => {
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
     expect((await fetch(`${fleet.url}/health/ready`)).status).toBe(503);
     expect((await fetch(`${fleet.url}/health/live`)).status).toBe(200);
+    expect((await fleet.post(`/v1/fleet/workers/${worker!.id}/undrain`, {})).status).toBe(200);
+    await fleet.until((workers) => workers.every(({ state }) => state === 'serving'));
+    expect((await fleet.post('/v1/completions', { model: 'recall', prompt })).status).toBe(200);
   });
 
   it('lets a client choose the worker only if that is allowed', async () => {

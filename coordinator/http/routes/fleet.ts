@@ -3,7 +3,7 @@ import type { Fleet } from '../../fleet.js';
 import { ApiError } from '../../openai/api-error.js';
 import { type HttpRoute, json } from '../route.js';
 
-/** `GET /v1/fleet`: workers and coordinators; `POST /v1/fleet/workers/{id}/drain`: drains a worker. */
+/** `GET /v1/fleet`: workers and coordinators; `POST /v1/fleet/workers/{id}/drain` and `/undrain`: a worker stops serving, and serves again. */
 export function fleetRoutes(fleet: Fleet, modelName: string): HttpRoute[] {
   return [
     {
@@ -26,18 +26,30 @@ export function fleetRoutes(fleet: Fleet, modelName: string): HttpRoute[] {
       path: '/v1/fleet/workers/:id/drain',
       access: 'key',
       handle: async ({ params }) => {
-        const id = params.id ?? '';
-        if (!fleet.view().workers.some((worker) => worker.id === id)) {
-          throw new ApiError(404, `id: no worker '${id}' in the fleet; GET /v1/fleet lists the workers`, {
-            param: 'id',
-            code: 'worker_not_found',
-          });
-        }
+        const id = knownWorker(fleet, params.id);
         await fleet.drain(id);
         return json({ id, state: 'draining' });
       },
     },
+    {
+      method: 'POST',
+      path: '/v1/fleet/workers/:id/undrain',
+      access: 'key',
+      handle: async ({ params }) => {
+        const id = knownWorker(fleet, params.id);
+        await fleet.undrain(id);
+        return json({ id, state: 'serving' });
+      },
+    },
   ];
+}
+
+function knownWorker(fleet: Fleet, id = ''): string {
+  if (fleet.view().workers.some((worker) => worker.id === id)) return id;
+  throw new ApiError(404, `id: no worker '${id}' in the fleet; GET /v1/fleet lists the workers`, {
+    param: 'id',
+    code: 'worker_not_found',
+  });
 }
 
 function workerRow(worker: Member) {

@@ -84,6 +84,15 @@ describe('a live fleet', () => {
     expect(hive.workers[1]!.orders).toEqual([]);
   });
 
+  it('takes a drain back', async () => {
+    const a = await hive.add('a', { state: 'draining' });
+    const undraining = fleet.undrain('a');
+    await hive.pass(10);
+    await undraining;
+    expect(a.orders).toEqual(['undrain']);
+    await expect(fleet.undrain('c')).rejects.toBeInstanceOf(InvalidRequest);
+  });
+
   it('resets all workers, twice', async () => {
     const [a, b] = [await hive.add('a'), await hive.add('b')];
     const reset = fleet.resetCache();

@@ -59,11 +59,13 @@ describe('the routes', () => {
     });
   });
 
-  it('drain a worker that is there', async () => {
+  it('drain a worker that is there, and take that back', async () => {
     const { post, fleet } = await testServer();
     expect(await (await post('/v1/fleet/workers/w1/drain', {})).json()).toEqual({ id: 'w1', state: 'draining' });
-    expect((await post('/v1/fleet/workers/w9/drain', {})).status).toBe(404);
-    expect(fleet.calls).toEqual(['drain w1']);
+    expect(await (await post('/v1/fleet/workers/w1/undrain', {})).json()).toEqual({ id: 'w1', state: 'serving' });
+    for (const order of ['drain', 'undrain'])
+      expect((await post(`/v1/fleet/workers/w9/${order}`, {})).status).toBe(404);
+    expect(fleet.calls).toEqual(['drain w1', 'undrain w1']);
   });
 
   it('explain a prompt and reset the cache', async () => {

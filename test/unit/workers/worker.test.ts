@@ -211,9 +211,9 @@ class Fleet {
     return collect(engine.stream('generate', request, { signal }));
   }
 
-  order(of: Station, what: 'drain' | 'reset'): Promise<unknown> {
+  order(of: Station, what: 'drain' | 'undrain' | 'reset'): Promise<unknown> {
     if (what === 'reset') return this.actors.ref(ShardProtocol, { ...of.address, actor: 'shard' }).ask('reset', {});
-    return this.actors.ref(WorkerProtocol, { ...of.address, actor: 'worker' }).ask('drain', {});
+    return this.actors.ref(WorkerProtocol, { ...of.address, actor: 'worker' }).ask(what, {});
   }
 
   async keys(of: Station): Promise<Set<string>> {
@@ -437,6 +437,22 @@ describe('a worker', () => {
     await fleet.order(a, 'drain');
     await until(() => fleet.said(a)?.state === 'draining');
     expect((await answer).ids.length).toBe(30);
+  });
+
+  it('serves again by order after it drained, and not while it stops', async () => {
+    fleet = await Fleet.open();
+    const a = await fleet.add('a');
+    await fleet.joined();
+    await fleet.order(a, 'drain');
+    await fleet.order(a, 'undrain');
+    await until(() => fleet.said(a)?.state === 'serving');
+    expect((await fleet.ask(a, ask(tokens(1)))).ids.length).toBeGreaterThan(0);
+    const running = fleet.ask(a, ask(tokens(2), { stopping: { maxTokens: 30 } }));
+    running.catch(() => {});
+    await until(() => a.device.memory().blocks > 0);
+    const stopped = a.stop();
+    await expect(fleet.order(a, 'undrain')).rejects.toThrow('cannot undrain worker a: it is stopping');
+    await stopped;
   });
 
   it('goes on when members take it for dead: it refutes that, with its blocks', async () => {

@@ -82,6 +82,10 @@ export class ScriptedWorker {
         this.orders.push('drain');
         return {};
       },
+      undrain: () => {
+        this.orders.push('undrain');
+        return {};
+      },
       follow: ({ forMs }, { from }) => void this.followers.push([from, forMs]),
     }));
   }

@@ -48,6 +48,10 @@ export class ScriptedFleet implements Fleet {
     this.calls.push(`drain ${worker}`);
   }
 
+  async undrain(worker: string): Promise<void> {
+    this.calls.push(`undrain ${worker}`);
+  }
+
   async resetCache(): Promise<void> {
     this.calls.push('reset');
   }
