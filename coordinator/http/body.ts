@@ -1,30 +1,71 @@
+import type { IncomingMessage } from 'node:http';
 import { Cancelled } from '../../src/errors.js';
 import { ApiError } from '../openai/api-error.js';
+import type { BodyBudget, BodyShare } from './body-budget.js';
 
-/**
- * Reads a request body of at most `limitBytes`.
- *
- * A longer body is read and discarded, up to `discardBytes`, before the 413: a client that is still sending when the connection closes sees
- * a connection reset and never the response. Rejects with `Cancelled` if the client disconnects before the end of the body.
- */
-export async function readBody(body: AsyncIterable<Buffer>, limitBytes: number, discardBytes: number): Promise<Buffer> {
-  try {
-    return await collect(body, limitBytes, discardBytes);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error;
-    throw new Cancelled('the client disconnected before the end of its request body', { cause: error });
-  }
+/** Part of a refused body that is read and discarded: a client that is still sending when its connection closes never sees the refusal. */
+const DISCARD_BYTES = 64 * 2 ** 20;
+
+/** A body in memory, and its share of the budget, which the caller releases. */
+export interface ReadBody {
+  readonly bytes: Buffer;
+  readonly share: BodyShare;
 }
 
-async function collect(body: AsyncIterable<Buffer>, limitBytes: number, discardBytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
+/**
+ * Reads a request body of at most `limitBytes`. On a rejection the share is released, and the rest of the body is discarded.
+ * @throws ApiError 413 for a longer body and 408 for one that stalled while its memory was needed, Overloaded if all bodies together have no
+ * room for it, Cancelled if the client disconnects before its end
+ */
+export function readBody(request: IncomingMessage, limitBytes: number, budget: BodyBudget): Promise<ReadBody> {
+  return new Promise((resolve, reject) => {
+    let chunks: Buffer[] = [];
+    let bytes = 0;
+    const settle = () => {
+      request.off('data', take).off('end', end).off('close', cut).off('error', cut);
+      // Without a listener, the error of a connection that breaks later would end the process.
+      request.on('error', () => {});
+    };
+    const fail = (error: unknown) => {
+      settle();
+      chunks = [];
+      share.release();
+      discardBody(request);
+      reject(error);
+    };
+    const share = budget.open(fail);
+    const take = (chunk: Buffer) => {
+      bytes += chunk.byteLength;
+      try {
+        if (bytes > limitBytes) throw tooLarge(limitBytes);
+        share.take(chunk.byteLength);
+        chunks.push(chunk);
+      } catch (error) {
+        fail(error);
+      }
+    };
+    const end = () => {
+      settle();
+      share.complete();
+      resolve({ bytes: Buffer.concat(chunks), share });
+    };
+    const cut = () => fail(new Cancelled('the client disconnected before the end of its request body'));
+    request.on('data', take).on('end', end).on('close', cut).on('error', cut);
+    if (request.destroyed && !request.readableEnded) cut();
+  });
+}
+
+/** Discards the body of a request that has been refused. Disconnects a client that goes on for too long. */
+export function discardBody(request: IncomingMessage): void {
+  if (request.complete || request.destroyed) return;
   let bytes = 0;
-  for await (const chunk of body) {
+  request.on('error', () => {});
+  request.on('data', (chunk: Buffer) => {
     bytes += chunk.byteLength;
-    if (bytes > discardBytes) break;
-    if (bytes <= limitBytes) chunks.push(chunk);
-    else chunks.length = 0;
-  }
-  if (bytes <= limitBytes) return Buffer.concat(chunks);
-  throw new ApiError(413, `body: must be at most ${limitBytes} bytes`, { code: 'body_too_large' });
+    if (bytes > DISCARD_BYTES) request.destroy();
+  });
+}
+
+export function tooLarge(limitBytes: number): ApiError {
+  return new ApiError(413, `body: must be at most ${limitBytes} bytes`, { code: 'body_too_large' });
 }

@@ -12,6 +12,7 @@ import { RequestLimit } from '../openai/request-limit.js';
 import type { ServedModel } from '../openai/served-model.js';
 import type { Retentions } from '../retention/retentions.js';
 import { Access } from './access.js';
+import type { HttpListenOptions } from './listen-options.js';
 import { Repeats } from './repeats.js';
 import type { HttpRoute } from './route.js';
 import { aboutRoutes } from './routes/about.js';
@@ -23,12 +24,14 @@ import { healthRoutes } from './routes/health.js';
 import { modelRoutes } from './routes/models.js';
 import { pinRoutes } from './routes/pins.js';
 import { tokenizeRoutes } from './routes/tokenize.js';
-import { type HttpListenOptions, type HttpServer, listen } from './server.js';
+import { type HttpServer, listen } from './server.js';
 
 /** Builds the HTTP server of a coordinator: the routes with everything they need. */
 
 /** Log-probabilities that a coordinator holds for answers that were not taken yet. */
 const COORDINATOR_LOGPROBS = 4 * ANSWER_LOGPROBS;
+/** The text of `/metrics` is made at most once in this time. */
+const METRICS_AGE_MS = 1_000;
 
 /** @internal exported for tests. */
 export interface HttpOptions extends HttpListenOptions {
@@ -38,6 +41,8 @@ export interface HttpOptions extends HttpListenOptions {
   readonly allowRouting: boolean;
   /** API keys that are accepted; the API is open if there are none. */
   readonly apiKeys?: readonly string[];
+  /** Age up to which the text of `/metrics` is given to others, too. */
+  readonly metricsAgeMs?: number;
   /** Limit on sequences accepted and not yet answered. */
   readonly maxRequests?: number;
   /** Limit on log-probabilities held for answers not yet delivered. */
@@ -74,7 +79,11 @@ export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
   });
   try {
     const server = await listening;
-    return { url: server.url, close: () => server.close().finally(() => repeats.close()) };
+    return {
+      url: server.url,
+      renewTls: (tls) => server.renewTls(tls),
+      close: () => server.close().finally(() => repeats.close()),
+    };
   } catch (error) {
     repeats.close();
     throw error;
@@ -104,6 +113,6 @@ function routesOf(deps: HttpDeps, repeats: Repeats): HttpRoute[] {
     ...pinRoutes(retentions, model, prompts),
     ...fleetRoutes(fleet, model.name),
     ...healthRoutes(fleet),
-    ...aboutRoutes(options.version, metrics.registry),
+    ...aboutRoutes(options.version, metrics.registry, clock, options.metricsAgeMs ?? METRICS_AGE_MS),
   ];
 }

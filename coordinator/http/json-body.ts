@@ -12,9 +12,11 @@ export function checkMediaType(headers: IncomingHttpHeaders): void {
     });
   }
   if (JSON_TYPE.test(headers['content-type'] ?? '')) return;
-  throw new ApiError(415, 'content-type: must be application/json', {
-    code: 'unsupported_media_type',
-  });
+  throw new ApiError(
+    415,
+    'content-type: must be application/json in every POST, even without a body; add the header "content-type: application/json"',
+    { code: 'unsupported_media_type' },
+  );
 }
 
 const JSON_TYPE = /^application\/json\s*(;|$)/i;

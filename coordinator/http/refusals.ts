@@ -1,12 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { ApiError } from '../openai/api-error.js';
+import { discardBody } from './body.js';
 import { requestIdOf } from './request-id.js';
+import { securityHeaders } from './security-headers.js';
 
 /** Answers to requests that never reach a route: unsupported expectations and bytes that are not HTTP. */
 
 /** Node handles `expect: 100-continue` itself; any other expectation gets a 417. */
 export function refuseExpectation(request: IncomingMessage, response: ServerResponse): void {
+  discardBody(request);
   const failure = new ApiError(417, 'expect: is not supported; only 100-continue is', { code: 'expectation' });
   response.writeHead(failure.status, {
     'content-type': 'application/json; charset=utf-8',
@@ -35,6 +38,7 @@ export function refuseMalformed(code: string, socket: Socket): void {
     `content-length: ${Buffer.byteLength(body)}`,
     'content-type: application/json; charset=utf-8',
     `x-request-id: ${requestIdOf(undefined)}`,
+    ...Object.entries(securityHeaders(false)).map(([name, value]) => `${name}: ${value}`),
     'connection: close',
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);

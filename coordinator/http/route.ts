@@ -5,6 +5,11 @@ export interface HttpRoute {
   readonly path: string;
   /** `key`: needs an API key if keys are configured. */
   readonly access: 'open' | 'key';
+  /**
+   * The pages that may call it from a browser: `allowed`, those of `--allowed-origins`; `any`, all pages, under any host name; by default only
+   * pages of the coordinator itself.
+   */
+  readonly pages?: 'allowed' | 'any';
   /** Whether the request metrics count its requests. */
   readonly generates?: boolean;
   /** Throws `ApiError` or an error of `src/errors.ts`. */

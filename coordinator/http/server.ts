@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { IdleCondition } from '../../src/async/idle.js';
@@ -6,15 +6,17 @@ import type { Clock } from '../../src/clock.js';
 import { Cancelled, Unavailable } from '../../src/errors.js';
 import * as limits from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
-import { connectionLimit } from '../../src/open-files.js';
 import { ApiError } from '../openai/api-error.js';
 import type { Access } from './access.js';
-import { readBody } from './body.js';
+import { Bodies } from './bodies.js';
+import { discardBody } from './body.js';
+import type { Border } from './border/border.js';
 import { EventSink } from './event-sink.js';
-import { checkMediaType, parseJsonBody } from './json-body.js';
+import { frameworkFailure } from './framework-failure.js';
+import { borderOf, type HttpListenOptions } from './listen-options.js';
+import { Listener, type TlsContext } from './listener.js';
 import { streamParts } from './parts.js';
-import { Pipelines } from './pipelines.js';
-import { refuseExpectation, refuseMalformed } from './refusals.js';
+import { refuseMalformed } from './refusals.js';
 import { requestIdOf } from './request-id.js';
 import type { EventsAnswer, Exchange, HttpRoute } from './route.js';
 import { StallGuard } from './stall-guard.js';
@@ -23,12 +25,8 @@ import { StallGuard } from './stall-guard.js';
 
 /** Largest body of an HTTP request. */
 const HTTP_BODY_BYTES = 8 * 2 ** 20;
-/** Part of a longer body that is read and discarded, so that its sender sees the refusal. */
-const HTTP_DISCARD_BYTES = 64 * 2 ** 20;
-/** Connections of clients that a coordinator accepts, where the limit on its open files allows that many. */
-const HTTP_CONNECTIONS = 16_384;
-/** Until a request has come in whole. */
-const HTTP_REQUEST_TIMEOUT_MS = 60_000;
+/** Memory of all bodies together. */
+const HTTP_BODY_BUDGET_BYTES = 256 * 2 ** 20;
 /** Time after which a client that reads nothing of its answer is disconnected. */
 const HTTP_STALL_TIMEOUT_MS = 120_000;
 /** Time that running answers have to end when the coordinator is told to stop. @internal exported for tests. */
@@ -36,29 +34,24 @@ export const HTTP_CLOSE_GRACE_MS = 8_000;
 /** Time that clients then have to read the error with which their answers end. @internal exported for tests. */
 export const HTTP_CLOSE_ERROR_MS = 500;
 
-/** Least time between two lines about connections that could not be accepted. */
-const ACCEPT_LOG_INTERVAL_MS = 5_000;
+/** A path, for requests with a method that it does not have. */
+interface KnownPath {
+  readonly methods: string[];
+  readonly pages: HttpRoute['pages'];
+}
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     route?: HttpRoute;
+    /** Set where the method is wrong. */
+    known?: KnownPath;
   }
   interface FastifyRequest {
     /** On the server's clock. */
     arrivedMs: number;
     tenant: string | null;
+    answer: ServerResponse | null;
   }
-}
-
-export interface HttpListenOptions {
-  readonly host: string;
-  /** 0 for any free port. */
-  readonly port: number;
-  readonly bodyLimitBytes?: number;
-  /** Time that running answers get to finish once the server closes. */
-  readonly closeGraceMs?: number;
-  /** A client that reads nothing of its answer for this long is disconnected. */
-  readonly stallTimeoutMs?: number;
 }
 
 /** What the server needs beside the routes. */
@@ -72,6 +65,8 @@ export interface HttpServerDeps {
 
 export interface HttpServer {
   readonly url: string;
+  /** New connections get this key and certificate. @throws Error if they do not fit each other */
+  renewTls(tls: TlsContext): void;
   /** Refuses new requests, gives running ones the grace time, then ends them with a 503. Idempotent. */
   close(): Promise<void>;
 }
@@ -96,39 +91,39 @@ class Server implements HttpServer {
   private readonly deps: HttpServerDeps;
   /** One for each request being answered. */
   private readonly running = new Set<AbortController>();
-  private readonly pipelines = new Pipelines();
+  private readonly border: Border;
+  private readonly bodies: Bodies;
+  private readonly listener: Listener;
   private readonly idleCondition = new IdleCondition(() => this.running.size === 0);
   private closed: Promise<void> | null = null;
-  private acceptLoggedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: HttpListenOptions, deps: HttpServerDeps) {
     this.options = options;
     this.deps = deps;
-    const bodyLimitBytes = options.bodyLimitBytes ?? HTTP_BODY_BYTES;
+    const { bodyLimitBytes: limitBytes = HTTP_BODY_BYTES, bodyBudgetBytes: budgetBytes = HTTP_BODY_BUDGET_BYTES } =
+      options;
+    this.border = borderOf(options, limitBytes);
+    this.bodies = new Bodies({ limitBytes, budgetBytes }, deps.clock);
+    const { tls = null, maxConnections } = options;
+    const answerHeaders = (request: IncomingMessage) => this.border.answerHeaders(request);
+    this.listener = new Listener({ tls, maxConnections, answerHeaders, clock: deps.clock, log: deps.log });
     this.app = fastify({
-      bodyLimit: HTTP_DISCARD_BYTES,
-      requestTimeout: HTTP_REQUEST_TIMEOUT_MS,
+      bodyLimit: limitBytes,
+      serverFactory: (handle) => this.listener.makeServer(handle),
       routerOptions: { maxParamLength: limits.CLIENT_NAME_CHARS },
       genReqId: (request) => requestIdOf(request.headers['x-request-id']),
       return503OnClosing: false,
       clientErrorHandler: (error, socket) => refuseMalformed(error.code, socket),
       frameworkErrors: (error, request, reply) => this.sendError(error, request, reply),
     });
-    this.app.server.maxConnections = connectionLimit(HTTP_CONNECTIONS);
-    this.app.server.on('checkExpectation', refuseExpectation);
     this.app.removeAllContentTypeParsers();
-    this.app.addContentTypeParser('*', async (request: FastifyRequest, body: IncomingMessage) => {
-      const bytes = await readBody(body, bodyLimitBytes, HTTP_DISCARD_BYTES);
-      if (bytes.byteLength > 0) checkMediaType(request.headers);
-      return parseJsonBody(bytes);
-    });
+    this.app.addContentTypeParser('*', (request: FastifyRequest) => this.bodies.read(request.raw, request.answer!));
     this.app.decorateRequest('arrivedMs', 0);
     this.app.decorateRequest('tenant', null);
+    this.app.decorateRequest('answer', null);
     this.app.addHook('onRequest', async (request, reply) => this.onRequest(request, reply));
     this.app.setErrorHandler((error: FastifyError, request, reply) => this.sendError(error, request, reply));
-    this.app.setNotFoundHandler((request) => {
-      throw new ApiError(404, `no route for ${request.method} ${pathOf(request)}`, { code: 'unknown_url' });
-    });
+    this.app.setNotFoundHandler(unknownPath);
   }
 
   private get stallTimeoutMs(): number {
@@ -146,26 +141,23 @@ class Server implements HttpServer {
 
   /** Answers 405 on known paths with other methods. */
   refuseOtherMethods(routes: readonly HttpRoute[]): void {
-    const known = new Map<string, string[]>();
-    for (const { path, method } of routes) {
-      const allowed = known.get(path) ?? known.set(path, []).get(path)!;
-      allowed.push(method, ...(method === 'GET' ? ['HEAD'] : []));
+    const known = new Map<string, KnownPath>();
+    for (const { path, method, pages } of routes) {
+      const { methods } = known.get(path) ?? known.set(path, { methods: [], pages }).get(path)!;
+      methods.push(method, ...(method === 'GET' ? ['HEAD'] : []));
     }
-    for (const [url, allowed] of known) {
+    for (const [url, path] of known) {
       this.app.route({
-        method: this.app.supportedMethods.filter((method) => !allowed.includes(method)),
+        method: this.app.supportedMethods.filter((method) => !path.methods.includes(method)),
         url,
-        handler: async (request, reply) => {
-          reply.header('allow', allowed.join(', '));
-          const message = `${pathOf(request)} does not support ${request.method}; use ${allowed.join(' or ')}`;
-          throw new ApiError(405, message, { code: 'method_not_allowed' });
-        },
+        config: { known: path },
+        handler: unknownPath,
       });
     }
   }
 
   async listen(): Promise<void> {
-    const { host, port } = this.options;
+    const { host, port, tls } = this.options;
     await this.app.listen({ host, port }).catch(async (error: unknown) => {
       await this.app.close();
       const reason = error instanceof Error ? error.message : String(error);
@@ -173,20 +165,12 @@ class Server implements HttpServer {
         cause: error,
       });
     });
-    this.app.server.on('error', (err) => this.acceptFailed(err));
     const address = this.app.server.address() as AddressInfo;
-    this.url = `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`;
+    this.url = `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${address.port}`;
   }
 
-  /** If the system cannot open a connection, for lack of file descriptors or memory, only its client is affected. */
-  private acceptFailed(err: Error): void {
-    const nowMs = this.deps.clock.now();
-    if (nowMs < this.acceptLoggedMs + ACCEPT_LOG_INTERVAL_MS) return;
-    this.acceptLoggedMs = nowMs;
-    this.deps.log.warn(
-      { err },
-      'cannot accept a connection; if files are the cause, raise the limit on open files (ulimit -n)',
-    );
+  renewTls(tls: TlsContext): void {
+    this.listener.renewTls(tls);
   }
 
   close(): Promise<void> {
@@ -203,28 +187,46 @@ class Server implements HttpServer {
         for (const running of this.running) running.abort(stopping());
       }),
       // For clients that do not even read their error.
-      clock.after(graceMs + HTTP_CLOSE_ERROR_MS, () => this.app.server.closeAllConnections()),
+      clock.after(graceMs + HTTP_CLOSE_ERROR_MS, () => this.listener.closeConnections()),
     ];
     await this.idleCondition.wait();
     for (const timer of timers) timer.cancel();
     // Idle keep-alive connections would keep the server open.
-    this.app.server.closeAllConnections();
+    this.listener.closeConnections();
     await closed;
   }
 
-  private onRequest(request: FastifyRequest, reply: FastifyReply): void {
+  /** Decides by the head of a request, before its body is read. */
+  private async onRequest(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    const { raw } = request;
+    const { route, known } = request.routeOptions.config;
     request.arrivedMs = this.deps.clock.now();
-    this.pipelines.add(request.raw.socket, reply.raw);
+    request.answer = reply.raw;
     reply.header('x-request-id', request.id);
     if (this.closed !== null) {
       reply.header('connection', 'close');
       throw stopping();
     }
-    if (request.routeOptions.config.route?.access !== 'key') return;
-    request.tenant = this.deps.access.tenantOf(request.headers.authorization ?? null);
+    if (route?.pages === 'any') return;
+    this.border.checkClient(raw);
+    if (known !== undefined) return this.refuseMethod(known, request, reply);
+    if (route === undefined) return unknownPath(request);
+    this.border.checkPage(raw, route);
+    if (route.access === 'key') request.tenant = this.deps.access.tenantOf(request.headers.authorization ?? null);
+    this.border.checkBody(raw);
+  }
+
+  /** Answers a preflight, and any other request with a 405. */
+  private refuseMethod(known: KnownPath, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    const preflight = this.border.preflight(request.raw, known);
+    if (preflight !== null) return reply.code(204).headers(preflight).send();
+    reply.header('allow', known.methods.join(', '));
+    const message = `${pathOf(request)} does not support ${request.method}; use ${known.methods.join(' or ')}`;
+    throw new ApiError(405, message, { code: 'method_not_allowed' });
   }
 
   private async answer(route: HttpRoute, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    this.listener.answering(request.raw);
     const running = this.track(reply);
     const answer = await route.handle(exchangeOf(request, reply, running.signal));
     if (answer.kind === 'events') {
@@ -279,6 +281,7 @@ class Server implements HttpServer {
 
   private sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const failure = this.failureOf(error, request);
+    discardBody(request.raw);
     this.recordEnd(request, failure.status);
     if (failure.retryAfterS !== null) reply.header('retry-after', String(failure.retryAfterS));
     if (failure.status === 401) reply.header('www-authenticate', 'Bearer');
@@ -286,7 +289,7 @@ class Server implements HttpServer {
   }
 
   private failureOf(error: unknown, request: FastifyRequest): ApiError {
-    const failure = frameworkFailure(error, this.options.bodyLimitBytes ?? HTTP_BODY_BYTES) ?? ApiError.from(error);
+    const failure = frameworkFailure(error) ?? ApiError.from(error);
     if (failure.status === 500) this.deps.log.error({ requestId: request.id, err: error }, 'a request failed');
     return failure;
   }
@@ -299,6 +302,10 @@ class Server implements HttpServer {
     else this.deps.log.debug(fields, 'answered');
     if (route !== undefined) this.deps.onEnd(route, status, durationMs);
   }
+}
+
+function unknownPath(request: FastifyRequest): never {
+  throw new ApiError(404, `no route for ${request.method} ${pathOf(request)}`, { code: 'unknown_url' });
 }
 
 function stopping(): Unavailable {
@@ -327,14 +334,4 @@ function exchangeOf(request: FastifyRequest, { raw }: FastifyReply, signal: Abor
 /** The path without the query, which may hold private text. */
 function pathOf(request: FastifyRequest): string {
   return request.url.split('?', 1)[0]!;
-}
-
-/** An error raised by fastify itself, as an `ApiError`; null for any other error. */
-function frameworkFailure(error: unknown, bodyLimitBytes: number): ApiError | null {
-  if (!(error instanceof Error) || !('statusCode' in error) || !('code' in error)) return null;
-  const { code, statusCode } = error as FastifyError;
-  if (statusCode === 413)
-    return new ApiError(413, `body: must be at most ${bodyLimitBytes} bytes`, { code: 'body_too_large' });
-  if (statusCode === undefined || statusCode < 400 || statusCode >= 500) return null;
-  return new ApiError(statusCode, 'the request is malformed', { code: String(code).toLowerCase() });
 }

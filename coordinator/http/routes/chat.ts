@@ -20,6 +20,7 @@ export function chatRoute(deps: GenerationDeps): HttpRoute {
     method: 'POST',
     path: '/v1/chat/completions',
     access: 'key',
+    pages: 'allowed',
     generates: true,
     handle: (exchange) => answerWithTokens(checkBody(ChatRequest, exchange.body), endpoint, exchange, deps),
   };

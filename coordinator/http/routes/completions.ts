@@ -19,6 +19,7 @@ export function completionsRoute(deps: GenerationDeps): HttpRoute {
     method: 'POST',
     path: '/v1/completions',
     access: 'key',
+    pages: 'allowed',
     generates: true,
     handle: (exchange) => answerWithTokens(checkBody(CompletionRequest, exchange.body), endpoint, exchange, deps),
   };

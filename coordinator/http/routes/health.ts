@@ -3,8 +3,16 @@ import { type HttpRoute, json } from '../route.js';
 
 /** `GET /health` and `/health/ready`: each check, with 200 or 503; `GET /health/live`: always 200. */
 export function healthRoutes(fleet: Fleet): HttpRoute[] {
+  // Requests that come while the checks run share them.
+  let running: Promise<HealthCheck[]> | null = null;
+  const check = () => {
+    running ??= checksOf(fleet).finally(() => {
+      running = null;
+    });
+    return running;
+  };
   const ready = async () => {
-    const checks = await checksOf(fleet);
+    const checks = await check();
     const failed = checks.filter((check) => !check.ok);
     const ok = failed.every((check) => !check.required);
     const degraded = ok && failed.length > 0 ? failed.map(({ name }) => name).join(', ') : undefined;
@@ -16,9 +24,9 @@ export function healthRoutes(fleet: Fleet): HttpRoute[] {
     return json(body, ok ? 200 : 503);
   };
   return [
-    { method: 'GET', path: '/health/live', access: 'open', handle: () => json({ status: 'ok' }) },
-    { method: 'GET', path: '/health/ready', access: 'open', handle: ready },
-    { method: 'GET', path: '/health', access: 'open', handle: ready },
+    { method: 'GET', path: '/health/live', access: 'open', pages: 'any', handle: () => json({ status: 'ok' }) },
+    { method: 'GET', path: '/health/ready', access: 'open', pages: 'any', handle: ready },
+    { method: 'GET', path: '/health', access: 'open', pages: 'any', handle: ready },
   ];
 }
 

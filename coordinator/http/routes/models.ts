@@ -16,6 +16,7 @@ export function modelRoutes(model: ServedModel): HttpRoute[] {
       method: 'GET',
       path: '/v1/models',
       access: 'key',
+      pages: 'allowed',
       handle: () => json({ object: 'list', data: [model.name, ...model.aliases].map(entry) }),
     },
     {
@@ -23,6 +24,7 @@ export function modelRoutes(model: ServedModel): HttpRoute[] {
       // A wildcard, because names may contain slashes.
       path: '/v1/models/*',
       access: 'key',
+      pages: 'allowed',
       handle: ({ params }) => {
         const name = params['*'] ?? '';
         checkModelName(model, name);

@@ -11,6 +11,7 @@ export function tokenizeRoutes(model: ServedModel, prompts: PromptReader): HttpR
       method: 'POST',
       path: '/tokenize',
       access: 'key',
+      pages: 'allowed',
       handle: ({ body }) => {
         const request = checkBody(TokenizeRequest, body);
         checkModelName(model, request.model);
@@ -22,6 +23,7 @@ export function tokenizeRoutes(model: ServedModel, prompts: PromptReader): HttpR
       method: 'POST',
       path: '/detokenize',
       access: 'key',
+      pages: 'allowed',
       handle: ({ body }) => {
         const request = checkBody(DetokenizeRequest, body);
         checkModelName(model, request.model);

@@ -215,17 +215,10 @@ describe('bad input', () => {
     expect(seeds.every((seed) => Number.isSafeInteger(seed))).toBe(true);
   });
 
-  it('ignores the content type of an empty body', async () => {
-    const { post } = await testServer();
-    const form = { 'content-type': 'application/x-www-form-urlencoded' };
-    expect((await post('/reset_prefix_cache', '', form)).status).toBe(200);
-    expect((await post('/v1/completions', '', form)).status).toBe(400);
-  });
-
   it('that ends early counts as a client error', async () => {
     const { url, logged, metric } = await testServer();
     const socket = connect(Number(new URL(url).port), '127.0.0.1');
-    socket.write('POST /v1/completions HTTP/1.1\r\nhost: x\r\n');
+    socket.write('POST /v1/completions HTTP/1.1\r\nhost: localhost\r\n');
     socket.write('content-type: application/json\r\ncontent-length: 100\r\n\r\n{"prompt":', () => socket.destroy());
     await vi.waitFor(async () => expect(await metric('shoal_requests_total{status="499"}')).toBe(1));
     expect(await metric('shoal_requests_total{status="500"}')).toBe(0);
@@ -236,7 +229,7 @@ describe('bad input', () => {
     const { url } = await testServer();
     const socket = connect(Number(new URL(url).port), '127.0.0.1');
     socket.end(
-      'GET /version HTTP/1.1\r\nhost: x\r\nexpect: a-miracle\r\nx-request-id: me\r\nconnection: close\r\n\r\n',
+      'GET /version HTTP/1.1\r\nhost: localhost\r\nexpect: a-miracle\r\nx-request-id: me\r\nconnection: close\r\n\r\n',
     );
     const answer = await text(socket);
     expect(answer).toMatch(/^HTTP\/1.1 417 /);

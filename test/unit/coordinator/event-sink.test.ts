@@ -19,7 +19,7 @@ async function connected(): Promise<{ response: ServerResponse; socket: Socket }
     socket.destroy();
     server.close();
   });
-  socket.pause().write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+  socket.pause().write('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n');
   const [, response] = (await once(server, 'request')) as [unknown, ServerResponse];
   return { response, socket };
 }

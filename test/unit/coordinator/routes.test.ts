@@ -69,7 +69,7 @@ describe('the routes', () => {
   });
 
   it('explain a prompt and reset the cache', async () => {
-    const { post, url, fleet } = await testServer();
+    const { post, fleet } = await testServer();
     const explained = await post('/v1/cache/explain', { prompt: 'the', cache_salt: 'pepper' });
     expect(await explained.json()).toEqual({
       tokens: idsOf('the').length,
@@ -78,7 +78,7 @@ describe('the routes', () => {
     });
     await post('/v1/cache/explain', { tokens: [1, 2, 3] });
     expect((await post('/v1/cache/explain', { tokens: [1], prompt: 'x' })).status).toBe(400);
-    expect((await fetch(`${url}/reset_prefix_cache`, { method: 'POST' })).status).toBe(200);
+    expect((await post('/reset_prefix_cache', '')).status).toBe(200);
     expect(fleet.calls).toEqual([`explain ${idsOf('the').length} pepper`, 'explain 3 null', 'reset']);
   });
 

@@ -8,7 +8,7 @@ import { SILENT_LOG } from '../../../../src/log.js';
 
 export const STALL_TIMEOUT_MS = 1_000;
 /** A request for the route of a bare server. */
-export const ASK = 'GET /x HTTP/1.1\r\nhost: x\r\n\r\n';
+export const ASK = 'GET /x HTTP/1.1\r\nhost: localhost\r\n\r\n';
 
 export const answer = (text: string): RouteAnswer => ({ kind: 'text', contentType: 'text/plain', text });
 

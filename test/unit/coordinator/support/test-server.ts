@@ -51,7 +51,15 @@ export async function testServer(
     fleet,
     retentions,
     model: MODEL,
-    options: { host: '127.0.0.1', port: 0, version: '1.2.3', allowRouting: true, closeGraceMs: 0, ...options },
+    options: {
+      host: '127.0.0.1',
+      port: 0,
+      version: '1.2.3',
+      allowRouting: true,
+      closeGraceMs: 0,
+      metricsAgeMs: 0,
+      ...options,
+    },
     log: createLog({ level: 'debug', write: (line) => logged.push(line) }),
     metrics: new CoordinatorMetrics(new MetricsRegistry()),
     clock,
@@ -63,6 +71,7 @@ export async function testServer(
     retentions,
     logged,
     url: server.url,
+    renewTls: (tls) => server.renewTls(tls),
     close: () => server.close(),
     post: (path, body, headers = {}) =>
       fetch(server.url + path, {

@@ -1,0 +1,85 @@
+import type { IncomingMessage } from 'node:http';
+import type { TLSSocket } from 'node:tls';
+import { ApiError } from '../../openai/api-error.js';
+import { tooLarge } from '../body.js';
+import { checkMediaType } from '../json-body.js';
+import type { HttpRoute } from '../route.js';
+import { securityHeaders } from '../security-headers.js';
+import { type HostOptions, Hosts } from './hosts.js';
+import { Origins, type PageHeaders } from './origins.js';
+
+/** What the head of a request alone decides, before its body is read: who may send it, under which name, from which page. */
+
+export interface BorderOptions extends HostOptions {
+  /** Origins of pages that may call the API. */
+  readonly origins: readonly string[];
+  /** Of one body. */
+  readonly bodyLimitBytes: number;
+  readonly tls: boolean;
+  /** Whether clients must have a certificate. */
+  readonly clientCertificates: boolean;
+}
+
+export class Border {
+  private readonly hosts: Hosts;
+  private readonly origins: Origins;
+  private readonly common: Readonly<Record<string, string>>;
+
+  constructor(private readonly options: BorderOptions) {
+    this.hosts = new Hosts(options);
+    this.origins = new Origins(options.origins);
+    this.common = securityHeaders(options.tls);
+  }
+
+  /** Headers of every answer to a request, whatever comes of it. */
+  answerHeaders({ headers }: IncomingMessage): Readonly<Record<string, string>> {
+    return { ...this.common, ...this.origins.headers(headers.origin ?? null) };
+  }
+
+  /** Throws a 403 without the certificate that clients need, and as `Hosts.check` does. */
+  checkClient(request: IncomingMessage): void {
+    if (this.options.clientCertificates && !(request.socket as TLSSocket).authorized) {
+      throw new ApiError(403, 'the connection has no client certificate of the authority in --tls-client-ca', {
+        code: 'client_certificate_required',
+      });
+    }
+    const { headersDistinct, httpVersionMinor, httpVersionMajor, url } = request;
+    const hosts = headersDistinct.host ?? [];
+    // HTTP/1.0 has no such header. Browsers always send it.
+    if (hosts.length === 0 && httpVersionMajor === 1 && httpVersionMinor === 0) return;
+    this.hosts.check(hosts, url ?? '/');
+  }
+
+  /** Throws a 403 if a page sends the request that may not call this route. */
+  checkPage(request: IncomingMessage, { pages }: HttpRoute): void {
+    this.origins.check(pageOf(request), pages === 'allowed');
+  }
+
+  /** Throws a 413 or 415 if the head announces a body that is refused. */
+  checkBody({ headers, method }: IncomingMessage): void {
+    const length = Number(headers['content-length'] ?? 0);
+    if (method === 'POST' || length > 0 || headers['transfer-encoding'] !== undefined) checkMediaType(headers);
+    if (length > this.options.bodyLimitBytes) throw tooLarge(this.options.bodyLimitBytes);
+  }
+
+  /** The headers that answer a preflight for a path; null if the request is none. Throws a 403 if its page may not call the path. */
+  preflight(
+    request: IncomingMessage,
+    { methods, pages }: { readonly methods: readonly string[]; readonly pages: HttpRoute['pages'] },
+  ): Readonly<Record<string, string>> | null {
+    const { headers, method } = request;
+    const wanted = headers['access-control-request-method'];
+    if (method !== 'OPTIONS' || headers.origin === undefined || wanted === undefined) return null;
+    this.origins.check(pageOf(request), pages === 'allowed');
+    return this.origins.preflightHeaders(methods, headers['access-control-request-headers'] ?? null);
+  }
+}
+
+function pageOf({ headers }: IncomingMessage): PageHeaders {
+  const site = headers['sec-fetch-site'];
+  return {
+    origin: headers.origin ?? null,
+    site: typeof site === 'string' ? site : null,
+    host: headers.host ?? null,
+  };
+}

@@ -1,0 +1,108 @@
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
+import type { Clock } from '../../src/clock.js';
+import type { Log } from '../../src/log.js';
+import { connectionLimit } from '../../src/open-files.js';
+import { Connections } from './border/connections.js';
+import { refuseExpectation } from './refusals.js';
+
+/** The sockets of the HTTP API: plain or TLS, with the time limits of the API and a limit on connections. */
+
+/** Connections of clients that a coordinator accepts, where the limit on its open files allows that many. */
+const HTTP_CONNECTIONS = 16_384;
+/** Until a request has come in whole. */
+const REQUEST_TIMEOUT_MS = 60_000;
+/** Until the head of a request has come in whole. */
+const HEAD_TIMEOUT_MS = 20_000;
+/** Until the next request on a connection. */
+const KEEP_ALIVE_TIMEOUT_MS = 72_000;
+/** Least time between two lines about connections that could not be accepted. */
+const ACCEPT_LOG_INTERVAL_MS = 5_000;
+
+/** Keys and certificates, as PEM. */
+export interface TlsContext {
+  readonly key: string;
+  readonly cert: string;
+  /** Authority of client certificates. Clients are asked for one; the border decides for which requests they need it. Null: not asked. */
+  readonly clientCa: string | null;
+}
+
+export interface ListenerOptions {
+  /** Null for plain HTTP. */
+  readonly tls: TlsContext | null;
+  readonly maxConnections?: number | undefined;
+  /** Headers of every answer to a request. */
+  readonly answerHeaders: (request: IncomingMessage) => Readonly<Record<string, string>>;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export class Listener {
+  private readonly connections: Connections;
+  private readonly maxConnections: number;
+  private readonly servers: Server[] = [];
+  private acceptLoggedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(private readonly options: ListenerOptions) {
+    this.maxConnections = options.maxConnections ?? connectionLimit(HTTP_CONNECTIONS);
+    this.connections = new Connections(this.maxConnections);
+  }
+
+  /** Makes a server that does not listen yet. A host name with two addresses needs two, which share all limits. */
+  makeServer(handle: RequestListener): Server {
+    const listener: RequestListener = (request, response) => this.accept(request, response, handle);
+    const server = plainOrTls(listener, this.options.tls);
+    server.maxConnections = this.maxConnections;
+    server.on('checkExpectation', (request, response) => this.accept(request, response, refuseExpectation));
+    server.on('error', (err) => this.acceptFailed(err));
+    this.connections.watch(server);
+    this.servers.push(server);
+    return server;
+  }
+
+  /** The request has come in whole, and is being answered. */
+  answering(request: IncomingMessage): void {
+    this.connections.answering(request);
+  }
+
+  /** New connections get this key and certificate. @throws Error if they do not fit each other */
+  renewTls(tls: TlsContext): void {
+    for (const server of this.servers) if (server instanceof TlsServer) server.setSecureContext(contextOf(tls));
+  }
+
+  closeConnections(): void {
+    for (const server of this.servers) server.closeAllConnections();
+  }
+
+  private accept(request: IncomingMessage, response: ServerResponse, handle: RequestListener): void {
+    this.connections.enqueue(request, response, () => {
+      for (const [name, value] of Object.entries(this.options.answerHeaders(request))) response.setHeader(name, value);
+      handle(request, response as Parameters<RequestListener>[1]);
+    });
+  }
+
+  /** If the system cannot open a connection, for lack of file descriptors or memory, only its client is affected. */
+  private acceptFailed(err: Error): void {
+    const { clock, log } = this.options;
+    const nowMs = clock.now();
+    if (nowMs < this.acceptLoggedMs + ACCEPT_LOG_INTERVAL_MS) return;
+    this.acceptLoggedMs = nowMs;
+    log.warn({ err }, 'cannot accept a connection; if files are the cause, raise the limit on open files (ulimit -n)');
+  }
+}
+
+function plainOrTls(listener: RequestListener, tls: TlsContext | null): Server {
+  const options = {
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    headersTimeout: HEAD_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    // A request without a host is answered like any other that the border refuses.
+    requireHostHeader: false,
+  };
+  return tls === null ? createServer(options, listener) : createTlsServer({ ...options, ...contextOf(tls) }, listener);
+}
+
+function contextOf({ key, cert, clientCa }: TlsContext) {
+  const asked = clientCa === null ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: false };
+  return { key, cert, minVersion: 'TLSv1.2' as const, ...asked };
+}

@@ -1,0 +1,27 @@
+import type { Clock } from '../../src/clock.js';
+
+/** Runs long jobs one after another, each in a turn of its own, so that all of them together take at most half of the event loop. */
+export class Turns {
+  private last: Promise<void> = Promise.resolve();
+
+  constructor(private readonly clock: Clock) {}
+
+  /** Runs a job when its turn comes. Rejects with what it throws. */
+  async run<T>(job: () => T): Promise<T> {
+    const before = this.last;
+    let next = () => {};
+    this.last = new Promise((resolve) => {
+      next = resolve;
+    });
+    await before;
+    await new Promise((resolve) => setImmediate(resolve));
+    const startedMs = this.clock.now();
+    try {
+      return job();
+    } finally {
+      const tookMs = this.clock.now() - startedMs;
+      if (tookMs > 0) this.clock.after(tookMs, next);
+      else next();
+    }
+  }
+}
