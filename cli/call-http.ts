@@ -10,6 +10,8 @@ export interface HttpCall {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly signal?: AbortSignal;
+  /** Accepts any certificate of this machine: for calls that send no secret. */
+  readonly trustsThisMachine?: boolean;
 }
 
 // With NODE_USE_ENV_PROXY, `fetch` and Node's global agents send requests through the proxy of HTTP_PROXY, unless NO_PROXY names the host. A
@@ -29,12 +31,14 @@ export function isThisMachine(host: string): boolean {
   return Object.values(networkInterfaces()).some((addresses) => addresses?.some(({ address }) => address === name));
 }
 
-function callDirectly(url: URL, { method = 'GET', headers = {}, body, signal }: HttpCall): Promise<Response> {
+function callDirectly(url: URL, call: HttpCall): Promise<Response> {
+  const { method = 'GET', headers = {}, body, signal, trustsThisMachine = false } = call;
   const tls = url.protocol === 'https:';
   const request = tls ? requestHttps : requestHttp;
   const options = { method, headers, agent: agents[tls ? 'https:' : 'http:'], ...(signal && { signal }) };
+  const secured = { ...options, rejectUnauthorized: !trustsThisMachine };
   return new Promise((resolve, reject) => {
-    request(url, options, (message) => resolve(responseOf(message)))
+    request(url, secured, (message) => resolve(responseOf(message)))
       // As `fetch` does, with the reason as the cause.
       .on('error', (error) => reject(new TypeError('the request failed', { cause: signal?.reason ?? error })))
       .end(body);

@@ -98,7 +98,7 @@ function announceStart(config: UpConfig, device: DeviceChoice, progress: Progres
   const each = `${formatByteSize(Number(cacheBytes))} for blocks and ${threads} threads each`;
   progress.step('workers', `${config.workers}, ${each}`);
   if (!config.loopback && config.apiKeys.length === 0) {
-    progress.step('warning', `SHOAL_API_KEYS is not set: every client that can reach ${config.host} has access`);
+    progress.step('warning', `--insecure: every client that can reach ${config.host} can use and control the fleet`);
   }
 }
 

@@ -28,7 +28,9 @@ import { Tokenizer } from '../src/model/tokenizer.js';
 import type { RunningRole } from '../src/running-role.js';
 import { machineSurroundings } from '../src/surroundings.js';
 import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from './compose.js';
+import { CertificateKeeper, readCertificates } from './http/certificates.js';
 import { createHttpServer } from './http/create-http-server.js';
+import type { TlsContext } from './http/listener.js';
 import type { HttpServer } from './http/server.js';
 import type { ServedModel } from './openai/served-model.js';
 import { RETENTION_BUCKET_BYTES } from './retention/retention-store.js';
@@ -108,9 +110,13 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     await startCoordinatorParts(life, parts, log);
     const checks = [async () => charter?.check(), () => parts.poison.keep()];
     await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));
-    const http = life.use(await serveHttp(config, world, parts, withOffered(served, parts.router), metrics), (server) =>
-      server.close(),
-    );
+    const tls = config.http.tls && (await readCertificates(config.http.tls));
+    const model = withOffered(served, parts.router);
+    const http = life.use(await serveHttp(config, world, parts, model, metrics, tls), (server) => server.close());
+    if (config.http.tls !== null && tls !== null) {
+      const renew = (renewed: TlsContext) => http.renewTls(renewed);
+      await life.start(new CertificateKeeper(config.http.tls, tls, renew, clock, log));
+    }
     log.info({ url: http.url, model: config.servedModelName, fingerprint }, 'listening');
     return {
       ready: { id: config.id, url: http.url },
@@ -167,8 +173,11 @@ function serveHttp(
   { fleet, retentions }: CoordinatorParts,
   model: ServedModel,
   metrics: CoordinatorMetrics,
+  tls: TlsContext | null,
 ): Promise<HttpServer> {
   const { host, port, allowRouting, apiKeys } = config;
-  const options = { host, port, version: packageVersion(), allowRouting, apiKeys };
+  const { allowedHosts, allowedOrigins, bodyBudgetBytes } = config.http;
+  const own = { host, port, version: packageVersion(), allowRouting, apiKeys };
+  const options = { ...own, allowedHosts, allowedOrigins, bodyBudgetBytes, tls };
   return createHttpServer({ fleet, retentions, model, options, log, metrics, clock });
 }

@@ -5,7 +5,7 @@ import { readBody } from './body.js';
 import { BodyBudget, SMALL_BODY_BYTES } from './body-budget.js';
 import { parseJsonBody } from './json-body.js';
 import { JsonShape } from './json-shape.js';
-import { Turns } from './turns.js';
+import { LongJobs } from './long-jobs.js';
 
 /** Part of a large body that is looked through in one turn of the event loop. */
 const SHAPE_TURN_BYTES = 2 ** 20;
@@ -20,14 +20,14 @@ export interface BodiesOptions {
 /** Reads and parses request bodies, within limits on their memory and on the time that they take from other requests. */
 export class Bodies {
   private readonly budget: BodyBudget;
-  private readonly turns: Turns;
+  private readonly longJobs: LongJobs;
 
   constructor(
     private readonly options: BodiesOptions,
     clock: Clock,
   ) {
     this.budget = new BodyBudget(options.budgetBytes, clock);
-    this.turns = new Turns(clock);
+    this.longJobs = new LongJobs(clock);
   }
 
   /**
@@ -44,7 +44,7 @@ export class Bodies {
   private async parseInTurns(bytes: Buffer, response: ServerResponse): Promise<unknown> {
     const shape = new JsonShape();
     const inTurn = <T>(job: () => T) =>
-      this.turns.run(() => {
+      this.longJobs.run(() => {
         if (response.closed) throw new Cancelled('the client disconnected');
         return job();
       });

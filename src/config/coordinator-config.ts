@@ -2,6 +2,8 @@ import { basename } from 'node:path';
 import * as limits from '../limits.js';
 import type { LogLevel } from '../log.js';
 import { requiredSecret } from './cluster-secret.js';
+import { checkExposure } from './exposure.js';
+import { type HttpConfig, httpConfig } from './http-config.js';
 import type { Machine } from './machine.js';
 import { modelFolder } from './model-folder.js';
 import { type NatsAccess, natsAccess } from './nats-access.js';
@@ -32,6 +34,7 @@ export interface CoordinatorConfig {
   readonly allowRouting: boolean;
   /** A client must send one of these keys. Empty: no key is required. Never logged. */
   readonly apiKeys: readonly string[];
+  readonly http: HttpConfig;
   readonly logLevel: LogLevel;
 }
 
@@ -53,6 +56,8 @@ export function modelName(values: Pick<Values, 'servedModelName'>, modelDir: str
 /** @throws WrongUsage */
 export function coordinatorConfig(values: Values, machine: Machine): CoordinatorConfig {
   const modelDir = modelFolder(values.model);
+  const apiKeys = clientKeys(values);
+  checkExposure(values, apiKeys.length > 0);
   return {
     id: values.coordinatorId ?? machine.processName,
     namespace: values.namespace,
@@ -66,7 +71,8 @@ export function coordinatorConfig(values: Values, machine: Machine): Coordinator
     replicas: values.replicas,
     contextTokens: values.context,
     allowRouting: values.allowRouting ?? false,
-    apiKeys: clientKeys(values),
+    apiKeys,
+    http: httpConfig(values, machine),
     logLevel: values.logLevel ?? 'info',
   };
 }

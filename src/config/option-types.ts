@@ -114,6 +114,21 @@ export function urls(max: number, ...schemes: readonly string[]): OptionType<str
   return parsed(`${allowed}, or up to ${max} of them separated by commas, all with the same scheme`, parse, fault);
 }
 
+/** One to `max` entries that match a pattern, separated by commas or spaces. */
+export function listOf(max: number, entries: string, pattern: RegExp): OptionType<readonly string[]> {
+  const split = (text: string) => text.split(/[\s,]+/).filter((entry) => entry !== '');
+  const parse = (text: string) => {
+    const found = split(text);
+    const valid = found.length > 0 && found.length <= max && found.every((entry) => pattern.test(entry));
+    return valid ? Object.freeze(found) : null;
+  };
+  const fault = (text: string) => {
+    const wrong = split(text).findIndex((entry) => !pattern.test(entry));
+    return wrong === -1 ? '' : `; entry ${wrong + 1} is invalid`;
+  };
+  return parsed(`1 to ${max} ${entries}, separated by commas`, parse, fault);
+}
+
 export function list(allowed: string, max: number): OptionType<readonly string[]> {
   return parsed(allowed, (value) => {
     const items = value

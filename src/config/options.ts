@@ -1,4 +1,5 @@
 import * as limits from '../limits.js';
+import { HTTP_OPTIONS } from './http-options.js';
 import { type Command, type OptionTable, type OptionValues, option } from './option.js';
 import * as types from './option-types.js';
 import { ORT_LIBRARY_OPTIONS } from './ort-library.js';
@@ -212,6 +213,7 @@ export const OPTIONS = {
     commands: COORDINATOR,
     help: 'File with the API keys, one per line, instead of SHOAL_API_KEYS.',
   }),
+  ...HTTP_OPTIONS,
   logLevel: option({
     flag: 'log-level',
     variable: 'SHOAL_LOG_LEVEL',

@@ -1,5 +1,6 @@
 import { clusterSecret } from './cluster-secret.js';
 import { clientKeys, modelName } from './coordinator-config.js';
+import { checkExposure, isLoopback } from './exposure.js';
 import type { Machine } from './machine.js';
 import { modelFolder } from './model-folder.js';
 import { type NatsAccess, natsAccess } from './nats-access.js';
@@ -59,11 +60,6 @@ function coordinatorPorts({ port, coordinators }: Pick<Values, 'port' | 'coordin
   return Array.from({ length: coordinators }, (_, index) => (port === 0 ? 0 : port + index));
 }
 
-/** Whether an address is reachable only from this machine. @internal exported for tests. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
-}
-
 /**
  * @param inherited options given to `up` that its children also have, as variables
  * @throws WrongUsage
@@ -75,6 +71,8 @@ export function upConfig(
 ): UpConfig {
   const modelDir = modelFolder(values.model);
   const loopback = isLoopback(values.host);
+  const apiKeys = clientKeys(values);
+  checkExposure(values, apiKeys.length > 0);
   const shared = { SHOAL_MODEL: modelDir, SHOAL_LOG_LEVEL: values.logLevel ?? 'warn' };
   return {
     workers: values.workers,
@@ -86,7 +84,7 @@ export function upConfig(
     modelDir,
     modelName: modelName(values, modelDir),
     device: values.device,
-    apiKeys: clientKeys(values),
+    apiKeys,
     loopback,
     json: values.json,
     coordinator: {

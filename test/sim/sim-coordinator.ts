@@ -86,6 +86,7 @@ export class SimCoordinator {
       contextTokens: CONTEXT_TOKENS,
       allowRouting: false,
       apiKeys: [],
+      http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null },
       logLevel: 'silent',
     };
   }

@@ -76,6 +76,7 @@ describe('a start that fails leaves no connection, timer or server', () => {
       servedModelName: 'recall',
       allowRouting: false,
       apiKeys: [],
+      http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null },
     };
     const before = held();
     await expect(runCoordinator(config, new AbortController().signal)).rejects.toThrow(Unavailable);

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readCoordinatorConfig, readUpConfig, readWorkerConfig } from '../../../src/config/config.js';
+import { isLoopback } from '../../../src/config/exposure.js';
 import type { Machine } from '../../../src/config/machine.js';
-import { isLoopback } from '../../../src/config/up-config.js';
 import { WrongUsage } from '../../../src/config/wrong-usage.js';
 
 const GiB = 2 ** 30;
@@ -22,8 +22,12 @@ const worker = (environment: Record<string, string> = {}, on: Partial<Machine> =
     environment: { SHOAL_SECRET: SECRET, ...environment },
     machine: { ...machine, ...on },
   });
-const coordinator = (environment: Record<string, string> = {}) =>
-  readCoordinatorConfig({ flags: {}, environment: { SHOAL_SECRET: SECRET, ...environment }, machine });
+const coordinator = (environment: Record<string, string> = {}, on: Partial<Machine> = {}) =>
+  readCoordinatorConfig({
+    flags: {},
+    environment: { SHOAL_SECRET: SECRET, ...environment },
+    machine: { ...machine, ...on },
+  });
 const up = (flags: Record<string, unknown> = {}, environment: Record<string, string> = {}, on: Partial<Machine> = {}) =>
   readUpConfig({ flags, environment, machine: { ...machine, ...on } });
 
@@ -218,6 +222,46 @@ describe('the configuration of a coordinator', () => {
     expect(coordinator({ SHOAL_API_KEYS_FILE: file }).apiKeys).toEqual(['three', 'four']);
   });
 
+  it('refuses an address that others can reach without API keys, unless that is allowed', () => {
+    const open = { SHOAL_HOST: '0.0.0.0' };
+    expect(() => coordinator(open)).toThrow(WrongUsage);
+    expect(() => coordinator(open)).toThrow(/--host \(SHOAL_HOST\).*SHOAL_API_KEYS.*--insecure \(SHOAL_INSECURE=1\)/);
+    expect(() => up({ host: '10.0.0.7' })).toThrow(/--insecure/);
+    expect(up({ host: '10.0.0.7', insecure: true }).coordinator.SHOAL_INSECURE).toBe('on');
+    expect(coordinator({ ...open, SHOAL_INSECURE: '1' }).host).toBe('0.0.0.0');
+    expect(coordinator({ ...open, SHOAL_API_KEYS: 'a-key-that-is-long-enough' }).host).toBe('0.0.0.0');
+    expect(coordinator({ ...open, SHOAL_PUBLISHED_HOST: '127.0.0.1' }).host).toBe('0.0.0.0');
+    expect(() => coordinator({ ...open, SHOAL_PUBLISHED_HOST: '0.0.0.0' })).toThrow(/--published-host/);
+  });
+
+  it('reads hosts and origins, and refuses what could never match', () => {
+    const read = { SHOAL_ALLOWED_HOSTS: ',shoal, *.example.com,[::2]', SHOAL_ALLOWED_ORIGINS: 'https://a.example:1' };
+    expect(coordinator(read).http).toMatchObject({
+      allowedHosts: ['shoal', '*.example.com', '[::2]'],
+      allowedOrigins: ['https://a.example:1'],
+    });
+    for (const hosts of ['shoal:8080', 'http://shoal', '*shoal', 'a,b/c'])
+      expect(() => coordinator({ SHOAL_ALLOWED_HOSTS: hosts })).toThrow(
+        /SHOAL_ALLOWED_HOSTS: must be .*without a port/,
+      );
+    for (const origin of ['app.example', 'https://app.example/', 'null', 'https://a@b'])
+      expect(() => coordinator({ SHOAL_ALLOWED_ORIGINS: origin })).toThrow(/SHOAL_ALLOWED_ORIGINS: must be/);
+  });
+
+  it('keeps a share of the free memory for request bodies, within limits', () => {
+    const budget = (availableBytes: number) => coordinator({}, { availableBytes }).http.bodyBudgetBytes;
+    expect([GiB / 8, 4 * GiB, 99 * GiB].map(budget)).toEqual([64 * 2 ** 20, GiB / 2, GiB]);
+    expect(coordinator({ SHOAL_BODY_BUDGET: '2GiB' }).http.bodyBudgetBytes).toBe(2 * GiB);
+  });
+
+  it('needs a key and a certificate for TLS', () => {
+    expect(coordinator().http.tls).toBeNull();
+    expect(() => coordinator({ SHOAL_TLS_KEY: 'k' })).toThrow(/--tls-cert/);
+    expect(() => coordinator({ SHOAL_TLS_CLIENT_CA: 'c' })).toThrow(/--tls-key/);
+    const all = { SHOAL_TLS_KEY: 'k', SHOAL_TLS_CERT: 'c', SHOAL_TLS_CLIENT_CA: 'a' };
+    expect(coordinator(all).http.tls).toEqual({ key: 'k', cert: 'c', clientCa: 'a' });
+  });
+
   it('allows routing if the option is set', () => {
     expect(coordinator({ SHOAL_ALLOW_ROUTING: '1' }).allowRouting).toBe(true);
   });
@@ -241,8 +285,8 @@ describe('the configuration of shoal up', () => {
 
   it('allows routing by default on loopback addresses only', () => {
     expect(up().coordinator.SHOAL_ALLOW_ROUTING).toBe('1');
-    expect(up({ host: '0.0.0.0' }).coordinator.SHOAL_ALLOW_ROUTING).toBe('0');
-    expect(up({ host: '0.0.0.0', allowRouting: true }).coordinator.SHOAL_ALLOW_ROUTING).toBe('1');
+    expect(up({ host: '0.0.0.0', insecure: true }).coordinator.SHOAL_ALLOW_ROUTING).toBe('0');
+    expect(up({ host: '0.0.0.0', allowRouting: true, insecure: true }).coordinator.SHOAL_ALLOW_ROUTING).toBe('1');
     expect(['localhost', '127.0.0.1', '127.8.9.1', '::1'].every(isLoopback)).toBe(true);
     expect(['0.0.0.0', '::', '10.0.0.1', '127.evil.example', '127.0.0.1.example'].some(isLoopback)).toBe(false);
   });

@@ -31,6 +31,7 @@ const config: CoordinatorConfig = {
   contextTokens: 1024,
   allowRouting: false,
   apiKeys: [],
+  http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null },
   logLevel: 'silent',
 };
 

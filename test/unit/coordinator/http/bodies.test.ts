@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { BodyBudget } from '../../../../coordinator/http/body-budget.js';
 import { JsonShape } from '../../../../coordinator/http/json-shape.js';
-import { Turns } from '../../../../coordinator/http/turns.js';
+import { LongJobs } from '../../../../coordinator/http/long-jobs.js';
 import { SimulatedClock } from '../../../../src/clock.js';
 import { Overloaded } from '../../../../src/errors.js';
 import { until } from '../../peer/support/until.js';
@@ -130,7 +130,7 @@ describe('long jobs', () => {
   it('leave a turn of the event loop, and as much time as they took, to others', async () => {
     const clock = new SimulatedClock();
     let spentMs = 0;
-    const turns = new Turns({
+    const turns = new LongJobs({
       now: () => clock.now() + spentMs,
       after: (delayMs, fn) => clock.after(delayMs, fn),
       every: (intervalMs, fn) => clock.every(intervalMs, fn),

@@ -1,7 +1,7 @@
 import type { Clock } from '../../src/clock.js';
 
 /** Runs long jobs one after another, each in a turn of its own, so that all of them together take at most half of the event loop. */
-export class Turns {
+export class LongJobs {
   private last: Promise<void> = Promise.resolve();
 
   constructor(private readonly clock: Clock) {}

@@ -1,0 +1,51 @@
+import type { Machine } from './machine.js';
+import type { Values } from './options.js';
+import { WrongUsage } from './wrong-usage.js';
+
+/** The files of a TLS server. */
+export interface TlsFiles {
+  readonly key: string;
+  readonly cert: string;
+  /** Authority of client certificates; null if clients need none. */
+  readonly clientCa: string | null;
+}
+
+/** Who may call the HTTP API, and within which limits. */
+export interface HttpConfig {
+  /** Names beside loopback names and the address on which the API listens. */
+  readonly allowedHosts: readonly string[];
+  /** Origins of pages. */
+  readonly allowedOrigins: readonly string[];
+  /** Memory for all request bodies together. */
+  readonly bodyBudgetBytes: number;
+  /** Null for plain HTTP. */
+  readonly tls: TlsFiles | null;
+}
+
+const LEAST_BODY_BUDGET_BYTES = 64 * 2 ** 20;
+const MOST_BODY_BUDGET_BYTES = 2 ** 30;
+const BODY_BUDGET_SHARE = 1 / 8;
+
+/** @throws WrongUsage if only some of the files for TLS are given */
+export function httpConfig(values: Values, machine: Machine): HttpConfig {
+  return {
+    allowedHosts: values.allowedHosts ?? [],
+    allowedOrigins: values.allowedOrigins ?? [],
+    bodyBudgetBytes: values.bodyBudget ?? defaultBodyBudget(machine),
+    tls: tlsFiles(values),
+  };
+}
+
+function defaultBodyBudget({ availableBytes }: Machine): number {
+  const share = Math.floor(availableBytes * BODY_BUDGET_SHARE);
+  return Math.max(LEAST_BODY_BUDGET_BYTES, Math.min(share, MOST_BODY_BUDGET_BYTES));
+}
+
+function tlsFiles({ tlsKey, tlsCert, tlsClientCa }: Values): TlsFiles | null {
+  if (tlsKey === null && tlsCert === null && tlsClientCa === null) return null;
+  if (tlsKey === null)
+    throw new WrongUsage('--tls-key (SHOAL_TLS_KEY): must be set, as TLS needs a key and a certificate');
+  if (tlsCert === null)
+    throw new WrongUsage('--tls-cert (SHOAL_TLS_CERT): must be set, as TLS needs a key and a certificate');
+  return { key: tlsKey, cert: tlsCert, clientCa: tlsClientCa };
+}

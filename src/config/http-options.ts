@@ -1,0 +1,101 @@
+import { type Command, type OptionTable, option } from './option.js';
+import * as types from './option-types.js';
+
+const COORDINATOR = ['up', 'coordinator'] as const satisfies readonly Command[];
+/** `shoal up` serves this machine; TLS and mapped ports are for coordinators that others reach. */
+const ONE_ROLE = ['coordinator'] as const satisfies readonly Command[];
+
+/** Limit on the entries of a list of hosts or origins. */
+const ENTRIES = 256;
+const LEAST_BODY_BUDGET_BYTES = 16 * 2 ** 20;
+
+/** The options that say who may call the HTTP API, under which name, and over which connections. */
+export const HTTP_OPTIONS = {
+  allowedHosts: option({
+    flag: 'allowed-hosts',
+    variable: 'SHOAL_ALLOWED_HOSTS',
+    placeholder: 'NAME,...',
+    type: types.listOf(
+      ENTRIES,
+      'host names without a port, such as shoal or *.example.com, or * for every name',
+      /^(\*|(\*\.)?[\w-]+(\.[\w-]+)*\.?|\[?[\da-f]*:[\da-f:.]+\]?)$/i,
+    ),
+    default: null,
+    defaultNote: 'loopback names and --host; with --host 0.0.0.0 also every IP address and the name of this machine',
+    commands: COORDINATOR,
+    help: 'Further names under which clients may call the HTTP API: those of a Service, an Ingress, a reverse proxy or a DNS entry. Requests for other names get 403.',
+  }),
+  allowedOrigins: option({
+    flag: 'allowed-origins',
+    variable: 'SHOAL_ALLOWED_ORIGINS',
+    placeholder: 'URL,...',
+    type: types.listOf(
+      ENTRIES,
+      'origins such as https://app.example.com, without a path, or * for every page',
+      /^(\*|[a-z][a-z\d+.-]*:\/\/[^\s/@,?#]+)$/,
+    ),
+    default: null,
+    defaultNote: 'none: pages of other sites get 403',
+    commands: COORDINATOR,
+    help: 'Origins of pages whose browsers may call the part of the API that generates and tokenizes (CORS).',
+  }),
+  insecure: option({
+    flag: 'insecure',
+    variable: 'SHOAL_INSECURE',
+    placeholder: null,
+    type: types.onOff,
+    default: 'off',
+    commands: COORDINATOR,
+    help: 'Allows --host to be an address that others can reach while no API key is needed.',
+  }),
+  publishedHost: option({
+    flag: 'published-host',
+    variable: 'SHOAL_PUBLISHED_HOST',
+    placeholder: 'HOST',
+    type: types.host,
+    default: null,
+    defaultNote: '--host',
+    commands: ONE_ROLE,
+    help: 'In a container: the address of the host on which the port is published. It decides, instead of --host, whether API keys are needed.',
+  }),
+  bodyBudget: option({
+    flag: 'body-budget',
+    variable: 'SHOAL_BODY_BUDGET',
+    placeholder: 'BYTES',
+    type: types.byteSize(LEAST_BODY_BUDGET_BYTES, '16MiB'),
+    default: null,
+    defaultNote: 'an eighth of the free memory, 64MiB to 1GiB',
+    unit: 'bytes',
+    commands: COORDINATOR,
+    help: 'Memory of a coordinator for all request bodies together. Further bodies get 429.',
+  }),
+  tlsKey: option({
+    flag: 'tls-key',
+    variable: 'SHOAL_TLS_KEY',
+    placeholder: 'FILE',
+    type: types.path,
+    default: null,
+    defaultNote: 'none: plain HTTP',
+    commands: ONE_ROLE,
+    help: 'Private key (PEM) of the HTTP API, which then speaks TLS only. The files are read again when they change.',
+  }),
+  tlsCert: option({
+    flag: 'tls-cert',
+    variable: 'SHOAL_TLS_CERT',
+    placeholder: 'FILE',
+    type: types.path,
+    default: null,
+    commands: ONE_ROLE,
+    help: 'Certificate (PEM) for --tls-key, followed by those between it and the authority.',
+  }),
+  tlsClientCa: option({
+    flag: 'tls-client-ca',
+    variable: 'SHOAL_TLS_CLIENT_CA',
+    placeholder: 'FILE',
+    type: types.path,
+    default: null,
+    defaultNote: 'none: clients need no certificate',
+    commands: ONE_ROLE,
+    help: 'Certificate (PEM) of an authority. Clients then need a certificate that it signed, except for /health.',
+  }),
+} as const satisfies OptionTable;

@@ -1,0 +1,108 @@
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TLSSocket } from 'node:tls';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { run } from '../../../../cli/program.js';
+import { CertificateKeeper, readCertificates } from '../../../../coordinator/http/certificates.js';
+import type { TlsContext } from '../../../../coordinator/http/listener.js';
+import { SimulatedClock } from '../../../../src/clock.js';
+import { Refused } from '../../../../src/errors.js';
+import { createLog } from '../../../../src/log.js';
+import { FLEET_TLS, OTHER_TLS } from '../../peer/support/tls.js';
+import { until } from '../../peer/support/until.js';
+import { testServer } from '../support/test-server.js';
+
+interface Answer {
+  readonly status: number | undefined;
+  readonly headers: NodeJS.Dict<string | string[]>;
+  readonly subject: string;
+}
+
+/** Asks over TLS, without checking the server's name: its certificates are for workers. */
+function ask(url: string, path: string, own: { key?: string; cert?: string } = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    request(new URL(path, url), { ...own, agent: false, rejectUnauthorized: false }, (answer) => {
+      const { subject } = (answer.socket as TLSSocket).getPeerCertificate();
+      answer.resume();
+      resolve({ status: answer.statusCode, headers: answer.headers, subject: String(subject.CN) });
+    })
+      .on('error', reject)
+      .end();
+  });
+}
+
+const SERVER: TlsContext = { key: FLEET_TLS.key, cert: FLEET_TLS.cert, clientCa: null };
+
+describe('TLS', () => {
+  it('is all that a server with a certificate speaks', async () => {
+    const { url } = await testServer({ tls: SERVER });
+    expect(url).toMatch(/^https:/);
+    const { status, headers } = await ask(url, '/version');
+    expect([status, headers['strict-transport-security']]).toEqual([200, 'max-age=31536000']);
+    await expect(fetch(url.replace('https', 'http'))).rejects.toThrow();
+    const said: string[] = [];
+    const io = { out: (text: string) => said.push(text), err: (text: string) => said.push(text) };
+    expect([await run(['health', '--url', url], { environment: {}, io }), said.length]).toEqual([0, 1]);
+  });
+
+  it('needs a certificate of the right authority from clients, if so configured, but for health', async () => {
+    const { url } = await testServer({ tls: { ...SERVER, clientCa: FLEET_TLS.ca } });
+    const statuses = async (own: { key?: string; cert?: string }) => [
+      (await ask(url, '/version', own)).status,
+      (await ask(url, '/nowhere', own)).status,
+      (await ask(url, '/health/ready', own)).status,
+    ];
+    expect(await statuses({})).toEqual([403, 403, 200]);
+    expect(await statuses({ key: OTHER_TLS.key, cert: OTHER_TLS.cert })).toEqual([403, 403, 200]);
+    expect(await statuses({ key: FLEET_TLS.key, cert: FLEET_TLS.cert })).toEqual([200, 404, 200]);
+  });
+});
+
+describe('the files of a certificate', () => {
+  function files(tls: { key: string; cert: string }) {
+    const folder = mkdtempSync(join(tmpdir(), 'shoal-tls-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const paths = { key: join(folder, 'key.pem'), cert: join(folder, 'cert.pem'), clientCa: null };
+    const write = (path: string, text: string) => {
+      writeFileSync(`${path}.new`, text);
+      renameSync(`${path}.new`, path);
+    };
+    write(paths.key, tls.key);
+    write(paths.cert, tls.cert);
+    return { paths, write };
+  }
+
+  it('are refused if they do not fit each other, or cannot be read', async () => {
+    const { paths, write } = files(FLEET_TLS);
+    write(paths.cert, OTHER_TLS.cert);
+    const wrong = readCertificates(paths);
+    await expect(wrong).rejects.toBeInstanceOf(Refused);
+    await expect(wrong).rejects.toThrow(/--tls-cert \(SHOAL_TLS_CERT\): cannot use .*cert.pem with the key/);
+    await expect(readCertificates({ ...paths, key: '/nowhere' })).rejects.toThrow(/--tls-key .*cannot read \/nowhere/);
+  });
+
+  it('are read again when they change, once they fit each other', async () => {
+    const { paths, write } = files(FLEET_TLS);
+    const first = await readCertificates(paths);
+    const server = await testServer({ tls: first });
+    const clock = new SimulatedClock();
+    const logged: string[] = [];
+    const log = createLog({ level: 'debug', write: (line) => logged.push(line) });
+    const keeper = new CertificateKeeper(paths, first, (tls) => server.renewTls(tls), clock, log);
+    keeper.start();
+    expect((await ask(server.url, '/version')).subject).toBe('fleet worker');
+    write(paths.cert, OTHER_TLS.cert);
+    await clock.advance(5_000);
+    await until(() => logged.length === 1);
+    expect(logged[0]).toContain('the certificate stays as it was');
+    expect((await ask(server.url, '/version')).subject).toBe('fleet worker');
+    write(paths.key, OTHER_TLS.key);
+    await clock.advance(5_000);
+    await until(() => logged.length === 2);
+    expect((await ask(server.url, '/version')).subject).toBe('other worker');
+    keeper.stop();
+    expect(clock.nextAtMs()).toBeNull();
+  });
+});
