@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import type { RouteKind } from '../src/actors/route.js';
 import { natsTransport } from '../src/bus/nats-transport.js';
 import { sealTransport } from '../src/bus/sealed-transport.js';
@@ -19,7 +20,6 @@ import { BLOCK_TOKENS } from '../src/limits.js';
 import { createLog, type Log } from '../src/log.js';
 import { CoordinatorMetrics } from '../src/metrics/coordinator-metrics.js';
 import { MetricsRegistry } from '../src/metrics/registry.js';
-import { ChatTemplate } from '../src/model/chat-template.js';
 import { modelFingerprint } from '../src/model/fingerprint.js';
 import { openModelFolder } from '../src/model/folder.js';
 import { graphSignature } from '../src/model/graph-signature.js';
@@ -27,6 +27,10 @@ import { kvDependence } from '../src/model/kv-dependence.js';
 import { Tokenizer } from '../src/model/tokenizer.js';
 import type { RunningRole } from '../src/running-role.js';
 import { machineSurroundings } from '../src/surroundings.js';
+import { nodeThreads } from '../src/text/node-text-thread.js';
+import type { TextSource } from '../src/text/text-task.js';
+import { TextThreads } from '../src/text/text-threads.js';
+import type { TextWork } from '../src/text/text-work.js';
 import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from './compose.js';
 import { CertificateKeeper, readCertificates } from './http/certificates.js';
 import { createHttpServer } from './http/create-http-server.js';
@@ -50,22 +54,31 @@ export function runCoordinator(config: CoordinatorConfig, leaving: AbortSignal):
       signal: leaving,
       onWaiting: ({ message }) => log.warn({}, `trying again: ${message}`),
     });
-  return startCoordinator(config, { clock: new SystemClock(), log, connect });
+  const clock = new SystemClock();
+  const openText = async (life: Lifecycle, source: TextSource) => {
+    const { size } = await stat(source.tokenizerPath);
+    return life.use(await TextThreads.start({ clock, log, start: nodeThreads(source, size) }), (text) => text.close());
+  };
+  return startCoordinator(config, { clock, log, connect, openText });
 }
 
-/** The environment of a coordinator. */
-interface CoordinatorWorld {
+/** The environment of a coordinator. @internal exported for tests. */
+export interface CoordinatorWorld {
   readonly clock: Clock;
   readonly log: Log;
   /** Called once, when the model is known. The coordinator closes the transport's bus. */
   readonly connect: () => Promise<Transport>;
+  /** Called once, with the model. Whatever needs an end is handed to `life`. */
+  readonly openText: (life: Lifecycle, source: TextSource) => Promise<TextWork>;
 }
 
 /** `runCoordinator` over any transport. @internal exported for tests. */
 export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWorld): Promise<RunningRole> {
-  const { clock, log, connect } = world;
+  const { clock, log, connect, openText } = world;
   return Lifecycle.build(async (life) => {
-    const { served, fingerprint, layout, dependence, name } = await openModel(config);
+    const { served, fingerprint, layout, dependence, name } = await openModel(config, (source) =>
+      openText(life, source),
+    );
     const incarnation = newIncarnation();
     const surroundings = machineSurroundings();
     const transport = sealTransport(await connect(), {
@@ -139,15 +152,18 @@ interface OpenModel {
 }
 
 /** Opens the tokenizer, template and configuration of the model. The weights are hashed for the fingerprint, and not loaded. */
-async function openModel(config: CoordinatorConfig): Promise<OpenModel> {
+async function openModel(
+  config: CoordinatorConfig,
+  openText: (source: TextSource) => Promise<TextWork>,
+): Promise<OpenModel> {
   const folder = await openModelFolder(config.modelDir);
-  const tokenizer = await Tokenizer.load(folder);
+  const tokenizer = await Tokenizer.loadDecoder(folder);
   const { layout } = graphSignature(folder.graph, folder.config, BLOCK_TOKENS);
   const served: ServedModel = {
     name: config.servedModelName,
     aliases: [],
     tokenizer,
-    template: ChatTemplate.from(folder),
+    text: await openText(folder),
     contextTokens: Math.min(config.contextTokens, folder.config.contextTokens),
     defaults: folder.defaults,
     createdAt: Math.floor(Date.now() / 1000),

@@ -92,7 +92,7 @@ export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
 
 function routesOf(deps: HttpDeps, repeats: Repeats): HttpRoute[] {
   const { fleet, retentions, model, options, metrics, clock, random } = deps;
-  const prompts = new PromptReader(model);
+  const prompts = new PromptReader(model, clock);
   const generation = {
     fleet,
     model,

@@ -62,7 +62,7 @@ export function planChoices(
   const choices = prompts.flatMap((prompt, promptIndex) => {
     const stopping = stoppingOf(fields, demand, prompt, model);
     const seed = fields.seed ?? randomSeed();
-    const echo = demand.echo ? (prompt.text ?? textOf(prompt, model)) : null;
+    const echo = demand.echo ? prompt.text : null;
     return Array.from({ length: n }, (_, k): ChoicePlan => {
       const index = promptIndex * n + k;
       const request: FleetRequest = {
@@ -170,8 +170,4 @@ function checkIds(ids: readonly number[], param: string, vocabSize: number): voi
 /** Wraps any integer to 53 bits, the range of `Sampling.seed`. */
 function wrapSeed(seed: number, offset: number): number {
   return Number(BigInt.asUintN(53, BigInt(seed) + BigInt(offset)));
-}
-
-function textOf(prompt: Prompt, { tokenizer }: ServedModel): string {
-  return tokenizer.decode([...prompt.tokens], { skipSpecialTokens: false });
 }

@@ -1,4 +1,6 @@
-import { InvalidRequest } from '../../src/errors.js';
+import type { Clock } from '../../src/clock.js';
+import { InvalidRequest, Overloaded } from '../../src/errors.js';
+import type { EncodedText } from '../../src/text/text-work.js';
 import { contextLengthExceeded } from './api-error.js';
 import type { ExplainRequest, RequestMessage } from './requests.js';
 import type { ServedModel } from './served-model.js';
@@ -7,13 +9,25 @@ import type { ServedModel } from './served-model.js';
 
 /** Prompts in one completion request. */
 const PROMPTS_PER_REQUEST = 64;
+/** Time for all texts of a request, waiting included, after which no further text of it is converted. */
+const PROMPTS_MS = 30_000;
 
 export interface Prompt {
   readonly tokens: Uint32Array;
-  /** The client's text; null if it sent token ids. */
+  /** The client's text; null if it sent token ids whose text was not wanted, or messages. */
   readonly text: string | null;
   /** The field it came from. */
   readonly param: string;
+}
+
+/** How the texts of a request are read; fields as in `TextOptions`. An omitted field has the default of its kind of prompt. */
+export interface ReadingOptions {
+  readonly add_special_tokens?: boolean | undefined;
+  readonly parse_special?: boolean | undefined;
+  /** Whether a message of the assistant begins at the end of a chat. Default: true. */
+  readonly add_generation_prompt?: boolean | undefined;
+  /** Whether prompts of token ids are to have their text too. Default: false. */
+  readonly withText?: boolean;
 }
 
 /** The three forms of a prompt in requests about the cache. */
@@ -22,14 +36,21 @@ type PromptFields = Pick<ExplainRequest, 'prompt' | 'messages' | 'tokens'>;
 /** Upper bound on the factor by which a tokenizer's normalizer shortens a text. */
 const NORMALIZER_SHRINKS_BY = 4;
 
-/** Reads prompts in every form that the API accepts. */
+/** One prompt of a request, checked as far as possible without converting its text. */
+type CheckedPrompt =
+  | { readonly type: 'text'; readonly text: string; readonly param: string }
+  | { readonly type: 'ids'; readonly tokens: Uint32Array; readonly param: string };
+
+/** Reads prompts in every form that the API accepts. Every method throws `InvalidRequest` or `ApiError` that names the first wrong prompt. */
 export class PromptReader {
   private readonly model: ServedModel;
+  private readonly clock: Clock;
   /** Bytes of text per token, at most. */
   private readonly bytesPerToken: number;
 
-  constructor(model: ServedModel) {
+  constructor(model: ServedModel, clock: Clock) {
     this.model = model;
+    this.clock = clock;
     let longest = 1;
     for (let id = 0; id < model.tokenizer.vocabSize; id++) {
       longest = Math.max(longest, model.tokenizer.tokenBytes(id).byteLength);
@@ -37,77 +58,62 @@ export class PromptReader {
     this.bytesPerToken = longest * NORMALIZER_SHRINKS_BY;
   }
 
-  /** Reads one or several prompts, as strings or token ids. Throws `InvalidRequest` or `ApiError` that names the first wrong prompt. */
-  async readPrompts(value: unknown): Promise<Prompt[]> {
-    if (typeof value === 'string') return [this.readText(value, 'prompt')];
-    if (!Array.isArray(value)) {
-      throw new InvalidRequest(
-        'prompt: must be a string, an array of strings, an array of token ids, or an array of arrays of token ids',
-        'prompt',
-      );
-    }
-    const list: readonly unknown[] = value;
-    if (list.length === 0) throw empty('prompt');
-    if (typeof list[0] === 'number') return [this.readIds(list, 'prompt')];
-    if (list.length > PROMPTS_PER_REQUEST) {
-      throw new InvalidRequest(
-        `prompt: must have at most ${PROMPTS_PER_REQUEST} prompts; has ${list.length}`,
-        'prompt',
-      );
-    }
+  /** Reads one or several prompts, as strings or token ids. All are checked before the first text is converted. */
+  async readPrompts(value: unknown, options: ReadingOptions, signal: AbortSignal): Promise<Prompt[]> {
+    const checked = this.checkPrompts(value);
     const prompts: Prompt[] = [];
-    for (const [i, item] of list.entries()) {
-      const param = `prompt[${i}]`;
-      prompts.push(Array.isArray(item) ? this.readIds(item, param) : this.readText(item, param));
-      // Tokenizing is CPU-bound: yield to other requests between prompts.
-      await new Promise((resolve) => setImmediate(resolve));
+    const untilMs = this.clock.now() + PROMPTS_MS;
+    // One by one, so that the texts of other requests have their turn in between.
+    for (const prompt of checked) {
+      if (this.clock.now() > untilMs)
+        throw new Overloaded(`${prompt.param}: the texts before took more than ${PROMPTS_MS} ms; send fewer at a time`);
+      prompts.push(await this.readChecked(prompt, options, signal));
     }
     return prompts;
   }
 
-  /** Reads the prompt of a request that has it in exactly one of three fields. `addGenerationPrompt` is for messages only. */
-  readPrompt({ prompt, messages, tokens }: PromptFields, addGenerationPrompt = true): Prompt {
+  /** Reads the prompt of a request that has it in exactly one of three fields. */
+  async readPrompt(fields: PromptFields, options: ReadingOptions, signal: AbortSignal): Promise<Prompt> {
+    const { prompt, messages, tokens } = fields;
     const given = [prompt, messages, tokens].filter((value) => value !== undefined).length;
     if (given !== 1)
       throw new InvalidRequest('prompt: exactly one of prompt, messages and tokens is required', 'prompt');
-    if (messages !== undefined) return this.readMessages(messages, { addGenerationPrompt });
-    if (prompt !== undefined) return this.readText(prompt, 'prompt');
+    if (messages !== undefined) return this.readMessages(messages, options, signal);
+    if (prompt !== undefined) return this.readText(prompt, 'prompt', options, signal);
     if (!Array.isArray(tokens)) throw new InvalidRequest('tokens: must be an array of token ids', 'tokens');
-    return this.readIds(tokens, 'tokens');
+    return this.readChecked(this.checkPromptIds(tokens, 'tokens'), options, signal);
   }
 
-  /** Tokenizes a text, by default with the model's special tokens around it. */
-  readText(text: unknown, param: string, addSpecialTokens = true): Prompt {
-    if (typeof text !== 'string')
-      throw new InvalidRequest(`${param}: must be a string or an array of token ids`, param);
-    if (text === '') throw empty(param);
-    this.checkSize(text, param);
-    const tokens = Uint32Array.from(this.model.tokenizer.encode(text, { addSpecialTokens }));
-    if (tokens.length === 0) throw empty(param);
-    return { tokens, text, param };
+  /**
+   * Converts a text to tokens. By default with the model's special tokens around it, and with special tokens where the text spells them: who
+   * sends a prompt instead of messages may write the template by hand.
+   */
+  readText(text: unknown, param: string, options: ReadingOptions, signal: AbortSignal): Promise<Prompt> {
+    return this.readChecked(this.checkText(text, param), options, signal);
   }
 
-  /** Checks a prompt given as token ids. */
-  readIds(ids: readonly unknown[], param: string): Prompt {
-    const { contextTokens } = this.model;
-    if (ids.length === 0) throw empty(param);
-    if (ids.length > contextTokens) {
-      throw contextLengthExceeded(`${param}: has ${ids.length} tokens; the model's context is ${contextTokens}`, param);
-    }
-    this.checkIds(ids, param);
-    return { tokens: Uint32Array.from(ids), text: null, param };
+  /**
+   * Renders a chat, by default up to the start of the assistant's answer, and converts it to tokens. By default special tokens come from the
+   * template alone: where a message spells one, it stays text.
+   */
+  async readMessages(messages: RequestMessage[], options: ReadingOptions, signal: AbortSignal): Promise<Prompt> {
+    const param = 'messages';
+    const { text, contextTokens } = this.model;
+    if (!text.hasTemplate)
+      throw new InvalidRequest('messages: the model has no chat template; use /v1/completions', param);
+    const bytes = messages.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0);
+    this.checkSize(bytes, param);
+    const chatOptions = {
+      param,
+      addSpecialTokens: options.add_special_tokens ?? false,
+      parseSpecial: options.parse_special ?? false,
+      addGenerationPrompt: options.add_generation_prompt ?? true,
+      mostTokens: contextTokens,
+    };
+    return this.promptOf(await text.encodeChat(messages, chatOptions, signal), null, param);
   }
 
-  /** Renders a chat, by default up to the start of the assistant's answer. */
-  readMessages(messages: RequestMessage[], { addGenerationPrompt = true, addSpecialTokens = false } = {}): Prompt {
-    if (this.model.template === null) {
-      throw new InvalidRequest('messages: the model has no chat template; use /v1/completions', 'messages');
-    }
-    const text = this.model.template.render(messages, { addGenerationPrompt });
-    return this.readText(text, 'messages', addSpecialTokens);
-  }
-
-  /** Throws `InvalidRequest` unless all of `ids` are token ids of the model. */
+  /** Throws unless all of `ids` are token ids of the model. */
   checkIds(ids: readonly unknown[], param: string): asserts ids is readonly number[] {
     const { vocabSize } = this.model.tokenizer;
     for (let i = 0; i < ids.length; i++) {
@@ -118,14 +124,79 @@ export class PromptReader {
     }
   }
 
-  /** A text that cannot fit the context is refused without being tokenized. */
-  private checkSize(text: string, param: string): void {
-    const bytes = Buffer.byteLength(text);
+  private checkPrompts(value: unknown): CheckedPrompt[] {
+    if (typeof value === 'string') return [this.checkText(value, 'prompt')];
+    if (!Array.isArray(value)) {
+      throw new InvalidRequest(
+        'prompt: must be a string, an array of strings, an array of token ids, or an array of arrays of token ids',
+        'prompt',
+      );
+    }
+    const list: readonly unknown[] = value;
+    if (list.length === 0) throw empty('prompt');
+    if (typeof list[0] === 'number') return [this.checkPromptIds(list, 'prompt')];
+    if (list.length > PROMPTS_PER_REQUEST) {
+      throw new InvalidRequest(
+        `prompt: must have at most ${PROMPTS_PER_REQUEST} prompts; has ${list.length}`,
+        'prompt',
+      );
+    }
+    return list.map((item, i) => {
+      const param = `prompt[${i}]`;
+      return Array.isArray(item) ? this.checkPromptIds(item, param) : this.checkText(item, param);
+    });
+  }
+
+  private checkText(text: unknown, param: string): CheckedPrompt {
+    if (typeof text !== 'string')
+      throw new InvalidRequest(`${param}: must be a string or an array of token ids`, param);
+    if (text === '') throw empty(param);
+    this.checkSize(Buffer.byteLength(text), param);
+    return { type: 'text', text, param };
+  }
+
+  private checkPromptIds(ids: readonly unknown[], param: string): CheckedPrompt {
     const { contextTokens } = this.model;
-    if (bytes <= contextTokens * this.bytesPerToken) return;
-    const tokens = Math.floor(bytes / this.bytesPerToken);
-    throw contextLengthExceeded(
-      `${param}: has at least ${tokens} tokens; the model's context is ${contextTokens}`,
+    if (ids.length === 0) throw empty(param);
+    if (ids.length > contextTokens) {
+      throw contextLengthExceeded(`${param}: has ${ids.length} tokens; the model's context is ${contextTokens}`, param);
+    }
+    this.checkIds(ids, param);
+    return { type: 'ids', tokens: Uint32Array.from(ids), param };
+  }
+
+  private async readChecked(prompt: CheckedPrompt, options: ReadingOptions, signal: AbortSignal): Promise<Prompt> {
+    const { param } = prompt;
+    const { text, contextTokens } = this.model;
+    if (prompt.type === 'ids') {
+      const { tokens } = prompt;
+      return { tokens, text: options.withText ? await text.decode(tokens, { param }, signal) : null, param };
+    }
+    const textOptions = {
+      param,
+      addSpecialTokens: options.add_special_tokens ?? true,
+      parseSpecial: options.parse_special ?? true,
+      mostTokens: contextTokens,
+    };
+    return this.promptOf(await text.encode(prompt.text, textOptions, signal), prompt.text, param);
+  }
+
+  private promptOf(encoded: EncodedText, text: string | null, param: string): Prompt {
+    if (encoded.type === 'too-long') throw this.tooLong(encoded.atLeastTokens, param);
+    if (encoded.tokens.length === 0) throw empty(param);
+    return { tokens: encoded.tokens, text, param };
+  }
+
+  /** A text that cannot fit the context is refused without being converted. */
+  private checkSize(bytes: number, param: string): void {
+    if (bytes <= this.model.contextTokens * this.bytesPerToken) return;
+    throw this.tooLong(Math.floor(bytes / this.bytesPerToken), param);
+  }
+
+  private tooLong(atLeastTokens: number, param: string): Error {
+    const { contextTokens } = this.model;
+    return contextLengthExceeded(
+      `${param}: has at least ${atLeastTokens} tokens; the model's context is ${contextTokens}`,
       param,
     );
   }

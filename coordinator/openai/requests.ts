@@ -118,11 +118,18 @@ export type RequestMessage = z.infer<typeof Message>;
 
 const Messages = listOf(Message, CHAT_MESSAGES).refine((messages) => messages.length > 0, 'must not be empty');
 
+/** How texts of the client become tokens; the names of vLLM and llama.cpp. */
+const textFields = {
+  add_special_tokens: z.boolean().optional(),
+  parse_special: z.boolean().optional(),
+};
+
 export const CompletionRequest = z.object({
   ...common,
   /** Checked by `PromptReader.readPrompts`: zod is too slow for arrays of millions of ids. */
   prompt: z.unknown().optional(),
   echo: z.boolean().optional(),
+  ...textFields,
   logprobs: z.int().min(0).max(limits.LOGPROBS).optional(),
 });
 export type CompletionRequest = z.infer<typeof CompletionRequest>;
@@ -131,6 +138,7 @@ export const ChatRequest = z.object({
   ...common,
   messages: Messages,
   max_completion_tokens: Count.optional(),
+  ...textFields,
   logprobs: z.boolean().optional(),
   top_logprobs: z.int().min(0).max(limits.LOGPROBS).optional(),
 });
@@ -143,7 +151,7 @@ export const TokenizeRequest = z.object({
   model: Name.optional(),
   prompt: z.string().optional(),
   messages: Messages.optional(),
-  add_special_tokens: z.boolean().optional(),
+  ...textFields,
   add_generation_prompt: z.boolean().optional(),
 });
 export type TokenizeRequest = z.infer<typeof TokenizeRequest>;
@@ -155,6 +163,7 @@ export const ExplainRequest = z.object({
   prompt: z.string().optional(),
   messages: Messages.optional(),
   tokens: z.unknown().optional(),
+  ...textFields,
   cache_salt: Name.optional(),
 });
 export type ExplainRequest = z.infer<typeof ExplainRequest>;

@@ -1,21 +1,15 @@
 import type { SamplingDefaults } from '../../src/model/folder.js';
+import type { TextWork } from '../../src/text/text-work.js';
 import type { TokenDecoder } from '../../src/text/token-decoder.js';
 import { ApiError } from './api-error.js';
-import type { RequestMessage } from './requests.js';
 
 /** The model behind the API, as the HTTP layer sees it. */
 
-/** A tokenizer, both ways. */
+/** The part of a tokenizer whose cost a token bounds. */
 export interface TextTokenizer extends TokenDecoder {
   readonly vocabSize: number;
-  encode(text: string, options: { addSpecialTokens: boolean }): number[];
   /** The bytes that a token adds to a text; they may end within a character. */
   tokenBytes(id: number): Uint8Array;
-}
-
-/** A chat template. Throws `InvalidRequest` for messages that the template rejects. */
-interface ChatRenderer {
-  render(messages: RequestMessage[], options: { addGenerationPrompt: boolean }): string;
 }
 
 export interface ServedModel {
@@ -23,8 +17,8 @@ export interface ServedModel {
   /** Other names that clients may use for it. */
   readonly aliases: readonly string[];
   readonly tokenizer: TextTokenizer;
-  /** Null for a model without a chat template. */
-  readonly template: ChatRenderer | null;
+  /** Everything else that concerns texts. */
+  readonly text: TextWork;
   /** Maximum length of prompt and answer together, in tokens. May change while the process runs. */
   readonly contextTokens: number;
   /** Defaults of the model's own `generation_config.json`, for fields that a request omits. */

@@ -1,9 +1,10 @@
-import { Template } from '@huggingface/jinja';
 import { z } from 'zod';
 import { InvalidRequest, Refused } from '../errors.js';
 import type { ModelFolder } from './folder.js';
+import { JinjaTemplate } from './jinja.js';
+import { NO_SHADOWS, type Shadows } from './special-guard.js';
 
-/** Renders a conversation as one text, by the model's template; the only file that imports @huggingface/jinja. */
+/** Renders a conversation as one text, by the model's template. */
 
 export interface ChatMessage {
   readonly role: string;
@@ -22,15 +23,20 @@ export interface RenderOptions {
   readonly addGenerationPrompt?: boolean;
   /** Further variables of the template, such as `enable_thinking`. */
   readonly variables?: Readonly<Record<string, unknown>>;
+  /** Hides the anchors of special tokens in contents and names. Default: nothing is hidden. */
+  readonly shadows?: Shadows;
 }
 
 /** A special token in tokenizer_config.json. */
 const SpecialToken = z.union([z.string(), z.looseObject({ content: z.string() }).transform((token) => token.content)]);
 
+/** The part of a model folder that a chat template comes from. */
+export type TemplateSource = Pick<ModelFolder, 'dir' | 'chatTemplate' | 'tokenizerConfig'>;
+
 /** A model's chat template. */
 export class ChatTemplate {
   private constructor(
-    private readonly template: Template,
+    private readonly template: JinjaTemplate,
     private readonly specialTokens: Readonly<Record<string, string>>,
   ) {}
 
@@ -38,10 +44,10 @@ export class ChatTemplate {
    * @returns null if the model has no template
    * @throws Refused if the template is not valid Jinja
    */
-  static from(folder: ModelFolder): ChatTemplate | null {
+  static from(folder: TemplateSource): ChatTemplate | null {
     if (folder.chatTemplate === null) return null;
     try {
-      return new ChatTemplate(new Template(folder.chatTemplate), specialTokens(folder.tokenizerConfig));
+      return new ChatTemplate(new JinjaTemplate(folder.chatTemplate), specialTokens(folder.tokenizerConfig));
     } catch (error) {
       throw new Refused(`cannot read the chat template in ${folder.dir}: ${reasonOf(error)}; correct the template`, {
         cause: error,
@@ -49,15 +55,21 @@ export class ChatTemplate {
     }
   }
 
+  /** The string literals in the template's source, for which it may search the messages. */
+  get literals(): readonly string[] {
+    return this.template.literals;
+  }
+
   /**
    * Renders a conversation. The text must be encoded without adding special tokens, because the template writes them.
    * @throws InvalidRequest if the template rejects the messages
    */
   render(messages: readonly ChatMessage[], options: RenderOptions = {}): string {
+    const { hide } = options.shadows ?? NO_SHADOWS;
     const plain = messages.map(({ role, content, name }, index) => ({
       role,
-      content: plainText(content, index),
-      ...(name === undefined ? {} : { name }),
+      content: hide(plainText(content, index)),
+      ...(name === undefined ? {} : { name: hide(name) }),
     }));
     try {
       return this.template.render({
@@ -67,6 +79,7 @@ export class ChatTemplate {
         add_generation_prompt: options.addGenerationPrompt ?? true,
       });
     } catch (error) {
+      if (error instanceof InvalidRequest) throw error;
       throw new InvalidRequest(`messages: the model's chat template rejects them: ${reasonOf(error)}`, 'messages');
     }
   }

@@ -4,13 +4,33 @@ import { z } from 'zod';
 import { InvalidRequest, Refused } from '../errors.js';
 import { CHAR_BYTES } from './byte-chars.js';
 import type { ModelFolder } from './folder.js';
+import { type EncodingLibrary, guardedEncoder } from './guarded-encoder.js';
+import { NO_SHADOWS, type Shadows, SpecialGuard } from './special-guard.js';
 
 /** Converts text to token ids and back; the only file that imports @huggingface/tokenizers. */
 
 export interface EncodeOptions {
   /** Whether to add the tokens that the model expects around a text, such as a begin token. Default: true. */
   readonly addSpecialTokens?: boolean;
+  /** The shadows in the text, which are taken away once special tokens have been found. Default: none. */
+  readonly shadows?: Shadows;
+  /** Encoding stops with `TextTooLong` once the text is known to have more tokens than this. Default: no limit. */
+  readonly mostTokens?: number;
+  /** Called every few thousand tokens; encoding stops if it throws. */
+  readonly onProgress?: () => void;
 }
+
+/** The text has more tokens than allowed. */
+export class TextTooLong extends InvalidRequest {
+  constructor(readonly atLeastTokens: number) {
+    super(`the text has at least ${atLeastTokens} tokens`);
+  }
+}
+
+/** The part of a model folder that a tokenizer comes from. */
+export type TokenizerSource = Pick<ModelFolder, 'tokenizerPath' | 'tokenizerConfig'> & {
+  readonly config: Pick<ModelFolder['config'], 'vocabSize'>;
+};
 
 export interface DecodeOptions {
   /** Whether to leave out special tokens. Default: false. */
@@ -24,7 +44,7 @@ const Component: z.ZodType<Component> = z.lazy(() =>
   z.looseObject({
     type: z.string(),
     decoders: z.array(Component).optional(),
-    pattern: z.looseObject({ String: z.string().optional() }).optional(),
+    pattern: z.looseObject({ String: z.string().optional(), Regex: z.string().optional() }).optional(),
     content: z.string().optional(),
     replacement: z.string().optional(),
   }),
@@ -32,7 +52,7 @@ const Component: z.ZodType<Component> = z.lazy(() =>
 interface Component {
   type: string;
   decoders?: Component[] | undefined;
-  pattern?: { String?: string | undefined } | undefined;
+  pattern?: { String?: string | undefined; Regex?: string | undefined } | undefined;
   content?: string | undefined;
   replacement?: string | undefined;
 }
@@ -48,6 +68,11 @@ export class Tokenizer {
   /** Token ids are less than this. It is the number of the model's embeddings, and may exceed the number of tokens. */
   readonly vocabSize: number;
   readonly specialIds: ReadonlySet<number>;
+  /** Keeps the special tokens out of texts of clients. */
+  readonly guard: SpecialGuard;
+  private readonly specials: readonly string[];
+  /** See `GuardedOptions.charsPerToken`. */
+  private readonly charsPerToken: number | null;
   private readonly addedIds: ReadonlySet<number>;
   /** Cached results of `tokenBytes`, by token id. */
   private readonly bytes: (Uint8Array | undefined)[] = [];
@@ -61,6 +86,13 @@ export class Tokenizer {
     const added = library.get_added_tokens_decoder();
     this.addedIds = new Set(added.keys());
     this.specialIds = new Set([...added].filter(([, token]) => token.special).map(([id]) => id));
+    const tokens = [...added.values()];
+    this.specials = tokens.filter((token) => token.special).map((token) => token.content);
+    this.guard = new SpecialGuard(
+      this.specials,
+      tokens.filter((token) => !token.special).map((token) => token.content),
+    );
+    this.charsPerToken = charsPerToken(library, this.addedIds);
     this.vocabSize = modelVocabSize;
   }
 
@@ -68,25 +100,58 @@ export class Tokenizer {
    * Loads the tokenizer of a model folder.
    * @throws Refused if its tokenizer.json is damaged, or of a kind whose tokens have no exact bytes
    */
-  static async load(folder: ModelFolder): Promise<Tokenizer> {
+  static load(folder: TokenizerSource): Promise<Tokenizer> {
+    return Tokenizer.open(folder, (json) => json);
+  }
+
+  /**
+   * Loads only what decoding needs, which takes a fraction of the memory and runs no regular expression of the model.
+   * @throws Refused as `load` does
+   */
+  static loadDecoder(folder: TokenizerSource): Promise<Omit<Tokenizer, 'encode'>> {
+    return Tokenizer.open(folder, (json) => ({ ...json, ...NO_ENCODING, model: { ...json.model, merges: [] } }));
+  }
+
+  private static async open(
+    folder: TokenizerSource,
+    shorten: (json: z.infer<typeof TokenizerFile>) => object,
+  ): Promise<Tokenizer> {
     try {
-      const json: unknown = JSON.parse(await readFile(folder.tokenizerPath, 'utf8'));
-      const { decoder } = TokenizerFile.parse(json);
+      const json = TokenizerFile.parse(JSON.parse(await readFile(folder.tokenizerPath, 'utf8')));
+      const { decoder } = json;
       const form = decoder ? byteForm(decoder) : null;
       if (!decoder || !form)
         throw new Refused(
           `cannot load ${folder.tokenizerPath}: only byte-level and byte-fallback vocabularies are supported`,
         );
-      return new Tokenizer(new Library(json as object, folder.tokenizerConfig), decoder, form, folder.config.vocabSize);
+      if (flatten(decoder).some(({ pattern }) => pattern?.Regex !== undefined))
+        throw new Refused(
+          `cannot load ${folder.tokenizerPath}: its decoder has a regular expression; only strings are supported`,
+        );
+      const library = new Library(shorten(json), folder.tokenizerConfig);
+      return new Tokenizer(library, decoder, form, folder.config.vocabSize);
     } catch (error) {
       if (error instanceof Refused) throw error;
       throw new Refused(`cannot load ${folder.tokenizerPath}: it is not a tokenizer; fetch it again`, { cause: error });
     }
   }
 
-  /** Converts text to token ids. Lone surrogates become U+FFFD. */
+  /**
+   * Converts text to token ids. Lone surrogates become U+FFFD.
+   * @throws TextTooLong once the text is known to have more than `mostTokens`
+   */
   encode(text: string, options: EncodeOptions = {}): number[] {
-    const encoding = this.library.encode(text, { add_special_tokens: options.addSpecialTokens ?? true });
+    const { shadows = NO_SHADOWS, mostTokens = Number.POSITIVE_INFINITY, onProgress } = options;
+    const encoder = guardedEncoder(this.library as unknown as EncodingLibrary, {
+      shadows,
+      specials: shadows === NO_SHADOWS ? [] : this.specials,
+      charsPerToken: this.charsPerToken,
+      onLength: (atLeastTokens) => {
+        onProgress?.();
+        if (atLeastTokens > mostTokens) throw new TextTooLong(atLeastTokens);
+      },
+    });
+    const encoding = encoder.encode(text, { add_special_tokens: options.addSpecialTokens ?? true });
     const ids: (number | undefined)[] = encoding.ids;
     if (!ids.every((id) => id !== undefined)) {
       throw new InvalidRequest("prompt: has characters for which the model's vocabulary has no tokens", 'prompt');
@@ -149,6 +214,18 @@ export class Tokenizer {
     }
     return utf8.encode(plain);
   }
+}
+
+/** The parts of a tokenizer.json that only encoding needs, emptied. */
+const NO_ENCODING = { normalizer: null, pre_tokenizer: null, post_processor: null };
+
+/** The length of the longest token of a BPE vocabulary. Other vocabularies have an unknown token that can stand for any text. */
+function charsPerToken(library: Library, added: ReadonlySet<number>): number | null {
+  const { model } = library as unknown as EncodingLibrary;
+  if (model.fuse_unk || !('bpe_ranks' in model)) return null;
+  let longest = 1;
+  for (const [token, id] of model.tokens_to_ids) if (!added.has(id)) longest = Math.max(longest, token.length);
+  return longest;
 }
 
 function flatten(decoder: Component): Component[] {

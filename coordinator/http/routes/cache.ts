@@ -12,10 +12,10 @@ export function cacheRoutes(fleet: Fleet, model: ServedModel, prompts: PromptRea
       method: 'POST',
       path: '/v1/cache/explain',
       access: 'key',
-      handle: async ({ body, tenant }) => {
+      handle: async ({ body, tenant, signal }) => {
         const request = checkBody(ExplainRequest, body);
         checkModelName(model, request.model);
-        const { tokens } = prompts.readPrompt(request);
+        const { tokens } = await prompts.readPrompt(request, request, signal);
         const { blocks, wouldRunOn } = await fleet.explain(tokens, saltOf(tenant, request.cache_salt));
         return json({
           tokens: tokens.length,

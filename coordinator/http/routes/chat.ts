@@ -8,8 +8,8 @@ import { answerWithTokens, type GenerationDeps, type GenerationEndpoint } from '
 export function chatRoute(deps: GenerationDeps): HttpRoute {
   const endpoint: GenerationEndpoint<ChatRequest> = {
     shape: CHAT_SHAPE,
-    demand: (request) => ({
-      prompts: [deps.prompts.readMessages(request.messages)],
+    demand: async (request, signal) => ({
+      prompts: [await deps.prompts.readMessages(request.messages, request, signal)],
       maxTokens: maxTokensOf(request),
       defaultMaxTokens: deps.model.contextTokens,
       logprobs: logprobsOf(request),

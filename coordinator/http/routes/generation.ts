@@ -36,7 +36,7 @@ export interface GenerationDeps {
 /** The part that differs between endpoints: how fields become a demand, and how answers are rendered. */
 export interface GenerationEndpoint<R extends CommonRequest> {
   readonly shape: AnswerShape;
-  demand(request: R): Demand | Promise<Demand>;
+  demand(request: R, signal: AbortSignal): Promise<Demand>;
 }
 
 /** Answers a request whose fields have been checked. A stream resolves with its first event. */
@@ -48,7 +48,7 @@ export async function answerWithTokens<R extends CommonRequest>(
 ): Promise<RouteAnswer> {
   const { model, clock } = deps;
   checkModelName(model, request.model);
-  const demand = await demandOf(request);
+  const demand = await demandOf(request, exchange.signal);
   const id = `${shape.idPrefix}${Buffer.from(deps.random.bytes(16)).toString('hex')}`;
   const caller = { answerId: id, salt: saltOf(exchange.tenant, request.cache_salt), worker: workerOf(exchange, deps) };
   const choices = planChoices(request, demand, caller, model, () => deps.random.below(2 ** 53));

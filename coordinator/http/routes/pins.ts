@@ -41,14 +41,14 @@ export function pinRoutes(retentions: Retentions, model: ServedModel, prompts: P
 }
 
 async function pin(
-  { body, tenant }: Exchange,
+  { body, tenant, signal }: Exchange,
   retentions: Retentions,
   model: ServedModel,
   prompts: PromptReader,
 ): Promise<RetentionView> {
   const request = checkBody(PinRequest, body);
   checkModelName(model, request.model);
-  const { tokens, param } = prompts.readPrompt(request, request.add_generation_prompt);
+  const { tokens, param } = await prompts.readPrompt(request, request, signal);
   if (tokens.length < BLOCK_TOKENS) {
     throw new InvalidRequest(
       `${param}: has ${tokens.length} tokens; a pin keeps full blocks of ${BLOCK_TOKENS} tokens`,

@@ -1,5 +1,5 @@
 import { InvalidRequest } from '../../../src/errors.js';
-import type { PromptReader } from '../../openai/prompt.js';
+import type { Prompt, PromptReader } from '../../openai/prompt.js';
 import { checkBody, DetokenizeRequest, TokenizeRequest } from '../../openai/requests.js';
 import { checkModelName, type ServedModel } from '../../openai/served-model.js';
 import { type HttpRoute, json } from '../route.js';
@@ -12,11 +12,11 @@ export function tokenizeRoutes(model: ServedModel, prompts: PromptReader): HttpR
       path: '/tokenize',
       access: 'key',
       pages: 'allowed',
-      handle: ({ body }) => {
+      handle: async ({ body, signal }) => {
         const request = checkBody(TokenizeRequest, body);
         checkModelName(model, request.model);
-        const tokens = tokensOf(request, prompts);
-        return json({ count: tokens.length, max_model_len: model.contextTokens, tokens });
+        const { tokens } = await promptOf(request, prompts, signal);
+        return json({ count: tokens.length, max_model_len: model.contextTokens, tokens: [...tokens] });
       },
     },
     {
@@ -24,29 +24,22 @@ export function tokenizeRoutes(model: ServedModel, prompts: PromptReader): HttpR
       path: '/detokenize',
       access: 'key',
       pages: 'allowed',
-      handle: ({ body }) => {
+      handle: async ({ body, signal }) => {
         const request = checkBody(DetokenizeRequest, body);
         checkModelName(model, request.model);
         prompts.checkIds(request.tokens, 'tokens');
-        return json({ prompt: model.tokenizer.decode(request.tokens, { skipSpecialTokens: false }) });
+        const prompt = await model.text.decode(Uint32Array.from(request.tokens), { param: 'tokens' }, signal);
+        return json({ prompt });
       },
     },
   ];
 }
 
-function tokensOf(request: TokenizeRequest, prompts: PromptReader): number[] {
-  const {
-    prompt,
-    messages,
-    add_special_tokens: addSpecialTokens,
-    add_generation_prompt: addGenerationPrompt,
-  } = request;
+function promptOf(request: TokenizeRequest, prompts: PromptReader, signal: AbortSignal): Promise<Prompt> {
+  const { prompt, messages } = request;
   if ((prompt === undefined) === (messages === undefined)) {
     throw new InvalidRequest('prompt: exactly one of prompt and messages is required', 'prompt');
   }
-  if (messages !== undefined) {
-    const options = { addGenerationPrompt: addGenerationPrompt ?? true, addSpecialTokens: addSpecialTokens ?? false };
-    return [...prompts.readMessages(messages, options).tokens];
-  }
-  return [...prompts.readText(prompt, 'prompt', addSpecialTokens ?? true).tokens];
+  if (messages !== undefined) return prompts.readMessages(messages, request, signal);
+  return prompts.readText(prompt, 'prompt', request, signal);
 }

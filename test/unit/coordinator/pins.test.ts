@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { CONTEXT_TOKENS, idsOf, MODEL, testServer } from './support/test-server.js';
+import { CONTEXT_TOKENS, idsOf, TEMPLATE, testServer } from './support/test-server.js';
 
 const text = 'The amber key is in the harbor. '.repeat(12);
 const messages = [
   { role: 'system' as const, content: text, name: undefined },
   { role: 'user' as const, content: 'Where is it?', name: undefined },
 ];
-const tokensOf = (prompt: string) => Uint32Array.from(MODEL.tokenizer.encode(prompt, { addSpecialTokens: true }));
+const tokensOf = (prompt: string) => Uint32Array.from(idsOf(prompt));
 
 describe('POST /v1/cache/pin', () => {
   it('pins a prompt as text, as messages or as token ids, for an hour by default', async () => {
@@ -24,7 +24,7 @@ describe('POST /v1/cache/pin', () => {
     await post('/v1/cache/pin', { messages, ttl_seconds: 60, cache_salt: 'salt' });
     await post('/v1/cache/pin', { messages, add_generation_prompt: false });
     await post('/v1/cache/pin', { tokens: idsOf(text) });
-    const rendered = (addGenerationPrompt: boolean) => idsOf(MODEL.template!.render(messages, { addGenerationPrompt }));
+    const rendered = (addGenerationPrompt: boolean) => idsOf(TEMPLATE.render(messages, { addGenerationPrompt }));
     expect(retentions.orders).toEqual([
       { tokens, salt: null, owner: null, ttlMs: 3_600_000 },
       { tokens: Uint32Array.from(rendered(true)), salt: 'salt', owner: null, ttlMs: 60_000 },

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startCoordinator } from '../../../coordinator/main.js';
+import { type CoordinatorWorld, startCoordinator } from '../../../coordinator/main.js';
 import { MemoryBroker } from '../../../src/bus/memory-bus.js';
 import { MemoryKeyValue } from '../../../src/bus/memory-key-value.js';
 import { sealTransport } from '../../../src/bus/sealed-transport.js';
@@ -12,6 +12,7 @@ import { CHARTER_FORMAT_VERSION, joinCharter } from '../../../src/fleet/charter.
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
 import { SILENT_LOG } from '../../../src/log.js';
 import { SeededRandom } from '../../../src/random.js';
+import { inlineText } from '../../support/inline-text.js';
 import { passTime } from '../../support/pass-time.js';
 
 const subjects = fleetSubjects('fleet');
@@ -42,7 +43,8 @@ function world() {
   const bus = broker.connect('c');
   const bucket = new MemoryKeyValue();
   const connect = async () => ({ bus, openKeyValue: async () => bucket });
-  return { broker, clock, bus, bucket, connect, log: SILENT_LOG };
+  const openText: CoordinatorWorld['openText'] = (_life, source) => inlineText(source);
+  return { broker, clock, bus, bucket, connect, openText, log: SILENT_LOG };
 }
 
 describe('a coordinator', () => {

@@ -10,6 +10,7 @@ import { ChatTemplate } from '../../../../src/model/chat-template.js';
 import { openModelFolder } from '../../../../src/model/folder.js';
 import { Tokenizer } from '../../../../src/model/tokenizer.js';
 import { SeededRandom } from '../../../../src/random.js';
+import { inlineText } from '../../../support/inline-text.js';
 import { ScriptedFleet } from './scripted-fleet.js';
 import { ScriptedRetentions } from './scripted-retentions.js';
 
@@ -22,12 +23,14 @@ export const MODEL: ServedModel = {
   name: 'recall',
   aliases: ['shoal/recall'],
   tokenizer,
-  template: ChatTemplate.from(folder),
+  text: await inlineText(folder),
   contextTokens: CONTEXT_TOKENS,
   defaults: folder.defaults,
   createdAt: 1_700_000_000,
 };
 
+/** The template of `models/recall`. */
+export const TEMPLATE = ChatTemplate.from(folder)!;
 export const idsOf = (text: string): number[] => tokenizer.encode(text, { addSpecialTokens: false });
 
 export interface TestServer extends HttpServer {

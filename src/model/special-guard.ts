@@ -1,0 +1,123 @@
+import { InvalidRequest } from '../errors.js';
+
+/**
+ * Keeps special tokens out of texts that clients wrote.
+ *
+ * Each special token has an anchor, one of its characters. `hide` replaces every anchor in a client's text by a shadow: a private-use character
+ * that occurs in none of the texts. A special token is then found only where a chat template wrote it, whatever the template does with
+ * the text: trim it, cut it, delete parts of it, put it beside another text. After special tokens have been found, `restore` puts the anchors
+ * back, and the text is encoded as if no token were special.
+ */
+
+/** The characters of a text that stand for others, of one request. */
+export interface Shadows {
+  /** The text with shadows in place of anchors. */
+  hide(text: string): string;
+  /** The text with anchors in place of shadows. */
+  restore(text: string): string;
+}
+
+/** Hides nothing. */
+export const NO_SHADOWS: Shadows = { hide: (text) => text, restore: (text) => text };
+
+const PRIVATE_FIRST = 0xe000;
+const PRIVATE_LAST = 0xf8ff;
+const PRIVATE = /[\uE000-\uF8FF]/g;
+/** More literals of a template than this are not looked for in texts. */
+const KEPT_LITERALS = 512;
+
+export class SpecialGuard {
+  private readonly anchors: readonly string[];
+  private readonly search: RegExp | null;
+
+  /**
+   * @param specials the texts of the special tokens
+   * @param kept texts that `hide` leaves as they are, unless they could become part of a special token: tokens that are not special, and the
+   * literals of a chat template, for which it may search the texts
+   */
+  constructor(
+    private readonly specials: readonly string[],
+    private readonly kept: readonly string[],
+  ) {
+    const anchored = specials.flatMap((special) => anchorOf(special) ?? []);
+    this.anchors = [...new Set(anchored.flatMap(({ char }) => [char, char.toLowerCase(), char.toUpperCase()]))];
+    this.search = this.anchors.length === 0 ? null : this.searchFor(anchored);
+  }
+
+  /** A guard that also keeps these texts. */
+  keeping(literals: readonly string[]): SpecialGuard {
+    return new SpecialGuard(this.specials, [...this.kept, ...literals.slice(0, KEPT_LITERALS)]);
+  }
+
+  /**
+   * The shadows for these texts of a client.
+   * @throws InvalidRequest if the texts use so many private-use characters that too few are left
+   */
+  shadowsFor(texts: readonly string[], param: string): Shadows {
+    const { search } = this;
+    if (search === null || !texts.some((text) => this.anchors.some((anchor) => text.includes(anchor))))
+      return NO_SHADOWS;
+    const free = freeChars(texts, this.anchors.length);
+    if (free === null) throw new InvalidRequest(`${param}: has too many different private-use characters`, param);
+    const shadowOf = new Map(this.anchors.map((anchor, i) => [anchor, free[i]!]));
+    const anchorOfShadow = new Map([...shadowOf].map(([anchor, shadow]) => [shadow, anchor]));
+    return {
+      hide: (text) => text.replace(search, (found) => shadowOf.get(found) ?? found),
+      restore: (text) => text.replace(PRIVATE, (found) => anchorOfShadow.get(found) ?? found),
+    };
+  }
+
+  /** Finds kept texts, longest first, and anchors. An anchor with a combining mark is another character, which is in no special token. */
+  private searchFor(anchored: readonly Anchored[]): RegExp {
+    const kept = [...new Set(this.kept)]
+      .filter((text) => this.anchors.some((anchor) => text.includes(anchor)) && !couldJoin(text, anchored))
+      .sort((a, b) => b.length - a.length);
+    const anchors = `(?:${this.anchors.map(escaped).join('|')})(?!\\p{M})`;
+    return new RegExp([...kept.map(escaped), anchors].join('|'), 'gu');
+  }
+}
+
+interface Anchored {
+  readonly special: string;
+  readonly char: string;
+  readonly index: number;
+}
+
+/**
+ * The anchor of a special token: its first character that is neither blank, which templates trim, nor a letter with case, which they change;
+ * else its first character that is not blank. Null for a token of blanks alone, which cannot be told from text.
+ */
+function anchorOf(special: string): Anchored | null {
+  const chars = [...special.matchAll(/\S/gu)];
+  const first = chars.find(([char]) => char.toLowerCase() === char.toUpperCase()) ?? chars[0];
+  return first === undefined ? null : { special, char: first[0], index: first.index };
+}
+
+/** Whether a special token could contain an anchor of `text`, whatever stands beside the text. */
+function couldJoin(text: string, anchored: readonly Anchored[]): boolean {
+  const lower = text.toLowerCase();
+  return anchored.some(({ special, char, index }) => {
+    const wanted = special.toLowerCase();
+    for (let at = lower.indexOf(char.toLowerCase()); at >= 0; at = lower.indexOf(char.toLowerCase(), at + 1)) {
+      const from = Math.max(0, at - index);
+      const to = Math.min(lower.length, at - index + wanted.length);
+      if (lower.slice(from, to) === wanted.slice(from - at + index, to - at + index)) return true;
+    }
+    return false;
+  });
+}
+
+/** Private-use characters that are in none of the texts; null if there are not enough. */
+function freeChars(texts: readonly string[], count: number): string[] | null {
+  const used = new Set(texts.flatMap((text) => [...new Set(text.match(PRIVATE))]));
+  const free: string[] = [];
+  for (let code = PRIVATE_FIRST; code <= PRIVATE_LAST && free.length < count; code++) {
+    const char = String.fromCharCode(code);
+    if (!used.has(char)) free.push(char);
+  }
+  return free.length < count ? null : free;
+}
+
+function escaped(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|/-]/gu, '\\$&');
+}

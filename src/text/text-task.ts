@@ -1,0 +1,69 @@
+import { type ChatMessage, ChatTemplate, type TemplateSource } from '../model/chat-template.js';
+import { NO_SHADOWS, type SpecialGuard } from '../model/special-guard.js';
+import { TextTooLong, Tokenizer, type TokenizerSource } from '../model/tokenizer.js';
+import type { ChatTextOptions, EncodedText, TextOptions } from './text-work.js';
+
+/** One conversion between text and tokens, as a message to the thread that does it. */
+export type TextTask =
+  | { readonly type: 'encode'; readonly text: string; readonly options: TextOptions }
+  | { readonly type: 'chat'; readonly messages: readonly ChatMessage[]; readonly options: ChatTextOptions }
+  | { readonly type: 'decode'; readonly tokens: Uint32Array; readonly options: Pick<TextOptions, 'param'> };
+
+export type TextResult = EncodedText | { readonly type: 'text'; readonly text: string };
+
+/** The part of a model folder that texts need. */
+export type TextSource = TokenizerSource & TemplateSource;
+
+/** Does tasks in the calling thread, however long they take. */
+export class TextTasks {
+  private readonly contentGuard: SpecialGuard;
+
+  private constructor(
+    private readonly tokenizer: Tokenizer,
+    private readonly template: ChatTemplate | null,
+  ) {
+    this.contentGuard = tokenizer.guard.keeping(template?.literals ?? []);
+  }
+
+  /** Throws `Refused` if the tokenizer or the template cannot be read. */
+  static async load(source: TextSource): Promise<TextTasks> {
+    return new TextTasks(await Tokenizer.load(source), ChatTemplate.from(source));
+  }
+
+  get hasTemplate(): boolean {
+    return this.template !== null;
+  }
+
+  /**
+   * @param onProgress called again and again while a text is encoded; its error stops the task
+   * @throws InvalidRequest, as `TextWork` does
+   */
+  run(task: TextTask, onProgress: () => void = () => {}): TextResult {
+    if (task.type === 'decode') return { type: 'text', text: this.tokenizer.decode([...task.tokens]) };
+    try {
+      return { type: 'tokens', tokens: Uint32Array.from(this.encode(task, onProgress)) };
+    } catch (error) {
+      if (error instanceof TextTooLong) return { type: 'too-long', atLeastTokens: error.atLeastTokens };
+      throw error;
+    }
+  }
+
+  private encode(task: Exclude<TextTask, { type: 'decode' }>, onProgress: () => void): number[] {
+    const { param, addSpecialTokens, parseSpecial, mostTokens } = task.options;
+    const options = { addSpecialTokens, mostTokens, onProgress };
+    if (task.type === 'encode') {
+      const shadows = parseSpecial ? NO_SHADOWS : this.tokenizer.guard.shadowsFor([task.text], param);
+      return this.tokenizer.encode(shadows.hide(task.text), { ...options, shadows });
+    }
+    const texts = task.messages.flatMap(({ content, name }) => [...textsOf(content), name ?? '']);
+    const shadows = parseSpecial ? NO_SHADOWS : this.contentGuard.shadowsFor(texts, param);
+    const { addGenerationPrompt } = task.options;
+    const text = this.template!.render(task.messages, { addGenerationPrompt, shadows });
+    return this.tokenizer.encode(text, { ...options, shadows });
+  }
+}
+
+function textsOf(content: ChatMessage['content']): readonly string[] {
+  if (content === null) return [];
+  return typeof content === 'string' ? [content] : content.map((part) => part.text);
+}

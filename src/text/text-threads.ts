@@ -1,0 +1,93 @@
+import type { Clock } from '../clock.js';
+import { InternalError } from '../errors.js';
+import type { Log } from '../log.js';
+import type { ChatMessage } from '../model/chat-template.js';
+import { type StartThread, TextLane } from './text-lane.js';
+import type { TextResult, TextTask } from './text-task.js';
+import type { ChatTextOptions, EncodedText, TextOptions, TextWork } from './text-work.js';
+
+/** Works on texts in two threads: one for short texts, one for long ones. */
+
+/** The longest text of the lane for short texts, in UTF-16 units. @internal exported for tests. */
+export const SHORT_TEXT_CHARS = 16 * 1024;
+/** Rough size of one message or one token of a task, beside its text. */
+const ITEM_CHARS = 8;
+/** Time for a short text, which usually takes a few milliseconds. */
+const SHORT_TASK_MS = 2_000;
+const LONG_TASK_MS = 10_000;
+const WAITING_TASKS = 4_096;
+/** Text that waits in a lane, in UTF-16 units. */
+const WAITING_CHARS = 64 * 2 ** 20;
+
+export interface TextThreadsOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly start: StartThread;
+  /** Default: as long as a short and a long text may take. */
+  readonly taskMs?: { readonly short: number; readonly long: number };
+}
+
+/**
+ * Every text goes to a thread, however short: a template or a regular expression of the model can take any time for it, and no look at the
+ * two can exclude that. A caller submits the texts of a request one by one, so that requests take turns in a lane.
+ */
+export class TextThreads implements TextWork {
+  private constructor(
+    private readonly short: TextLane,
+    private readonly long: TextLane,
+    readonly hasTemplate: boolean,
+  ) {}
+
+  /** Starts the threads. Rejects with `Refused` if the model's tokenizer or template cannot be used. */
+  static async start({ clock, log, start, taskMs }: TextThreadsOptions): Promise<TextThreads> {
+    const lane = (name: string, ms: number) =>
+      new TextLane({
+        ...{ clock, start, taskMs: ms, maxWaiting: WAITING_TASKS, maxWaitingChars: WAITING_CHARS },
+        onReplaced: (reason) => log.warn({ lane: name, reason }, 'replaced a thread for texts'),
+      });
+    const short = lane('short', taskMs?.short ?? SHORT_TASK_MS);
+    const long = lane('long', taskMs?.long ?? LONG_TASK_MS);
+    try {
+      const [{ hasTemplate }] = await Promise.all([short.started, long.started]);
+      return new TextThreads(short, long, hasTemplate);
+    } catch (error) {
+      await Promise.all([short.close(), long.close()]);
+      throw error;
+    }
+  }
+
+  encode(text: string, options: TextOptions, signal: AbortSignal): Promise<EncodedText> {
+    return this.encoded({ type: 'encode', text, options }, text.length, signal);
+  }
+
+  encodeChat(messages: readonly ChatMessage[], options: ChatTextOptions, signal: AbortSignal): Promise<EncodedText> {
+    const chars = messages.reduce((sum, { content }) => sum + ITEM_CHARS + charsOf(content), 0);
+    return this.encoded({ type: 'chat', messages, options }, chars, signal);
+  }
+
+  async decode(tokens: Uint32Array, options: Pick<TextOptions, 'param'>, signal: AbortSignal): Promise<string> {
+    const result = await this.run({ type: 'decode', tokens, options }, ITEM_CHARS * tokens.length, signal);
+    if (result.type !== 'text') throw new InternalError(`a thread answered ${result.type} for tokens`);
+    return result.text;
+  }
+
+  /** Ends the threads. */
+  async close(): Promise<void> {
+    await Promise.all([this.short.close(), this.long.close()]);
+  }
+
+  private async encoded(task: TextTask, chars: number, signal: AbortSignal): Promise<EncodedText> {
+    const result = await this.run(task, chars, signal);
+    if (result.type === 'text') throw new InternalError('a thread answered text for a text');
+    return result;
+  }
+
+  private run(task: TextTask, chars: number, signal: AbortSignal): Promise<TextResult> {
+    return (chars <= SHORT_TEXT_CHARS ? this.short : this.long).run(task, chars, signal);
+  }
+}
+
+function charsOf(content: ChatMessage['content']): number {
+  if (content === null || typeof content === 'string') return content?.length ?? 0;
+  return content.reduce((sum, part) => sum + ITEM_CHARS + part.text.length, 0);
+}

@@ -1,0 +1,23 @@
+import type { WireError } from '../errors.js';
+import type { TextResult, TextSource, TextTask } from './text-task.js';
+
+/** The messages between a coordinator and a thread that works on texts. */
+
+/** What a thread is started with. */
+export interface ThreadStart {
+  readonly source: TextSource;
+  /** One int32 in shared memory: the id of the latest task that nobody waits for any more. */
+  readonly cancelled: SharedArrayBuffer;
+}
+
+export interface TaskForThread {
+  readonly id: number;
+  readonly task: TextTask;
+}
+
+export type FromThread =
+  | { readonly type: 'ready'; readonly hasTemplate: boolean }
+  /** The thread cannot work with this model. */
+  | { readonly type: 'refused'; readonly error: WireError }
+  | { readonly type: 'done'; readonly id: number; readonly result: TextResult }
+  | { readonly type: 'failed'; readonly id: number; readonly error: WireError };
