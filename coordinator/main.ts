@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import type { RouteKind } from '../src/actors/route.js';
 import { natsTransport } from '../src/bus/nats-transport.js';
 import { sealTransport } from '../src/bus/sealed-transport.js';
@@ -56,8 +55,7 @@ export function runCoordinator(config: CoordinatorConfig, leaving: AbortSignal):
     });
   const clock = new SystemClock();
   const openText = async (life: Lifecycle, source: TextSource) => {
-    const { size } = await stat(source.tokenizerPath);
-    return life.use(await TextThreads.start({ clock, log, start: nodeThreads(source, size) }), (text) => text.close());
+    return life.use(await TextThreads.start({ clock, log, start: nodeThreads(source) }), (text) => text.close());
   };
   return startCoordinator(config, { clock, log, connect, openText });
 }

@@ -11,10 +11,14 @@ import { InvalidRequest } from '../errors.js';
 
 /** Steps of the interpreter for one conversation. Templates take about a hundred for each message. */
 const TEMPLATE_STEPS = 4_000_000;
-/** Longest text that a template may make, in UTF-16 units. */
-const TEMPLATE_TEXT_CHARS = 32 * 2 ** 20;
+/** Longest text that a template may make, in UTF-16 units. The messages of a request have at most 8 Mi. */
+const TEMPLATE_TEXT_CHARS = 16 * 2 ** 20;
 /** Longest list that a template may make. */
 const TEMPLATE_LIST_ITEMS = 2 ** 20;
+/** All texts that a template makes together, in UTF-16 units; each part of the answer counts once for each expression around it. */
+const TEMPLATE_ALL_CHARS = 512 * 2 ** 20;
+/** All items of lists that a template makes together. */
+const TEMPLATE_ALL_ITEMS = 8 * 2 ** 20;
 /** Longest `range`, as in Jinja's sandbox, in which transformers runs templates. */
 const TEMPLATE_RANGE_ITEMS = 100_000;
 
@@ -31,7 +35,7 @@ interface Environment {
 }
 interface Interpreter {
   run(program: Program): Result;
-  evaluate(statement: unknown, environment: unknown): Result;
+  evaluate(statement: { readonly type: string } | undefined, environment: unknown): Result;
 }
 interface Result {
   readonly value: unknown;
@@ -65,20 +69,32 @@ export class JinjaTemplate {
   }
 }
 
+/** Statements whose result is a value that exists already. */
+const MAKES_NOTHING: ReadonlySet<unknown> = new Set(['Identifier', 'StringLiteral', 'Ternary', 'MemberExpression']);
+
 class BudgetedInterpreter extends Interpreter {
   private steps = 0;
+  private chars = 0;
+  private items = 0;
 
-  override evaluate(statement: unknown, environment: unknown): Result {
+  override evaluate(statement: { readonly type: string } | undefined, environment: unknown): Result {
     if (++this.steps > TEMPLATE_STEPS) throw exceeded(`takes more than ${TEMPLATE_STEPS} steps`);
     const result = super.evaluate(statement, environment);
-    const { value } = result;
-    if (typeof value === 'string' && value.length > TEMPLATE_TEXT_CHARS) {
-      throw exceeded(`makes a text of more than ${TEMPLATE_TEXT_CHARS} characters`);
-    }
-    if (Array.isArray(value) && value.length > TEMPLATE_LIST_ITEMS) {
-      throw exceeded(`makes a list of more than ${TEMPLATE_LIST_ITEMS} items`);
-    }
+    if (!MAKES_NOTHING.has(statement?.type)) this.count(result.value);
     return result;
+  }
+
+  private count(made: unknown): void {
+    if (typeof made === 'string') {
+      this.chars += made.length;
+      if (made.length > TEMPLATE_TEXT_CHARS)
+        throw exceeded(`makes a text of more than ${TEMPLATE_TEXT_CHARS} characters`);
+      if (this.chars > TEMPLATE_ALL_CHARS) throw exceeded(`makes texts of more than ${TEMPLATE_ALL_CHARS} characters`);
+    } else if (Array.isArray(made)) {
+      this.items += made.length;
+      if (made.length > TEMPLATE_LIST_ITEMS) throw exceeded(`makes a list of more than ${TEMPLATE_LIST_ITEMS} items`);
+      if (this.items > TEMPLATE_ALL_ITEMS) throw exceeded(`makes lists of more than ${TEMPLATE_ALL_ITEMS} items`);
+    }
   }
 }
 

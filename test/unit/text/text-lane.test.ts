@@ -1,0 +1,168 @@
+import { describe, expect, it } from 'vitest';
+import { SimulatedClock, settled } from '../../../src/clock.js';
+import { Cancelled, InvalidRequest, Overloaded, Refused, Unavailable } from '../../../src/errors.js';
+import { TextLane, type TextThread, type ThreadEvents } from '../../../src/text/text-lane.js';
+import type { TextTask } from '../../../src/text/text-task.js';
+import type { TaskForThread } from '../../../src/text/thread-messages.js';
+
+/** A thread that answers when the test says so. */
+class ScriptedThread implements TextThread {
+  readonly posted: TaskForThread[] = [];
+  readonly cancelled: number[] = [];
+  ended = false;
+
+  constructor(readonly events: ThreadEvents) {}
+
+  post(message: TaskForThread): void {
+    this.posted.push(message);
+  }
+
+  cancel(id: number): void {
+    this.cancelled.push(id);
+  }
+
+  async end(): Promise<void> {
+    this.ended = true;
+    this.events.onEnd('it was ended');
+  }
+
+  ready(): void {
+    this.events.onMessage({ type: 'ready', hasTemplate: true });
+  }
+
+  /** Finishes the task in hand. */
+  finish(): void {
+    const { id } = this.posted.at(-1)!;
+    this.events.onMessage({ type: 'done', id, result: { type: 'tokens', tokens: Uint32Array.of(id) } });
+  }
+}
+
+function setUp() {
+  const clock = new SimulatedClock();
+  const threads: ScriptedThread[] = [];
+  const replaced: string[] = [];
+  const lane = new TextLane({
+    ...{ clock, taskMs: 100, maxWaiting: 3, maxWaitingChars: 50 },
+    start: (events) => {
+      threads.push(new ScriptedThread(events));
+      return threads.at(-1)!;
+    },
+    onReplaced: (reason) => replaced.push(reason),
+  });
+  const run = (text = 'text', signal = new AbortController().signal) => lane.run(task(text), text.length, signal);
+  return { clock, threads, replaced, lane, run };
+}
+
+const task = (text: string): TextTask => ({
+  type: 'encode',
+  text,
+  options: { param: 'prompt', addSpecialTokens: true, parseSpecial: true, mostTokens: 10 },
+});
+const textsOf = (thread: ScriptedThread) => thread.posted.map((message) => (message.task as { text: string }).text);
+
+describe('a lane of texts', () => {
+  it('does tasks one after another, in the order in which they came, once its thread is ready', async () => {
+    const { threads, lane, run } = setUp();
+    const results = [run('a'), run('b')];
+    expect(threads[0]!.posted).toEqual([]);
+    threads[0]!.ready();
+    expect(await lane.started).toEqual({ hasTemplate: true });
+    expect(textsOf(threads[0]!)).toEqual(['a']);
+    threads[0]!.finish();
+    expect(textsOf(threads[0]!)).toEqual(['a', 'b']);
+    threads[0]!.finish();
+    expect(await Promise.all(results)).toEqual([1, 2].map((id) => ({ type: 'tokens', tokens: Uint32Array.of(id) })));
+  });
+
+  it('refuses a text that takes too long, and goes on in another thread', async () => {
+    const { clock, threads, replaced, run } = setUp();
+    threads[0]!.ready();
+    const slow = expect(run('slow')).rejects.toThrow(InvalidRequest);
+    const next = run('next');
+    await clock.advance(100);
+    await slow;
+    expect([threads[0]!.ended, threads.length, replaced]).toEqual([true, 2, ['a text took more than 100 ms']]);
+    threads[0]!.finish();
+    threads[1]!.ready();
+    threads[1]!.finish();
+    expect((await next).type).toBe('tokens');
+    expect(clock.nextAtMs()).toBeNull();
+  });
+
+  it('refuses the text whose memory ended the thread, and goes on in another thread', async () => {
+    const { threads, run } = setUp();
+    threads[0]!.ready();
+    const big = run('big');
+    const next = run('next');
+    threads[0]!.events.onEnd('out of memory');
+    await expect(big).rejects.toThrow(/prompt: takes more memory/);
+    threads[1]!.ready();
+    threads[1]!.finish();
+    expect((await next).type).toBe('tokens');
+  });
+
+  it('drops a waiting text whose client left, and asks the thread to stop a running one without ending it', async () => {
+    const { threads, run } = setUp();
+    threads[0]!.ready();
+    const [first, second] = [new AbortController(), new AbortController()];
+    const running = expect(run('a', first.signal)).rejects.toThrow(Cancelled);
+    const waiting = expect(run('b', second.signal)).rejects.toThrow(Cancelled);
+    const last = run('c');
+    second.abort();
+    first.abort();
+    await Promise.all([running, waiting]);
+    expect([threads[0]!.cancelled, threads[0]!.ended]).toEqual([[1], false]);
+    threads[0]!.finish();
+    threads[0]!.finish();
+    expect((await last).type).toBe('tokens');
+    expect(textsOf(threads[0]!)).toEqual(['a', 'c']);
+  });
+
+  it('refuses more texts than may wait, and more text', async () => {
+    const { threads, run } = setUp();
+    threads[0]!.ready();
+    const accepted = [run('busy'), run('x'.repeat(40))];
+    await expect(run('x'.repeat(11))).rejects.toThrow(Overloaded);
+    accepted.push(run('a'), run('b'));
+    await expect(run('c')).rejects.toThrow(Overloaded);
+    for (let i = 0; i < 4; i++) threads[0]!.finish();
+    expect(await Promise.all(accepted)).toHaveLength(4);
+    void run('x'.repeat(50));
+    expect(threads[0]!.posted).toHaveLength(5);
+  });
+
+  it('reports a model that cannot be used, once', async () => {
+    const { threads, lane } = setUp();
+    threads[0]!.events.onMessage({ type: 'refused', error: { code: 'refused', message: 'no template' } });
+    await expect(lane.started).rejects.toThrow(Refused);
+    await lane.close();
+  });
+
+  it('tries again after a pause if a thread does not start, and refuses what waits until then', async () => {
+    const { clock, threads, run } = setUp();
+    threads[0]!.ready();
+    const first = expect(run()).rejects.toThrow(InvalidRequest);
+    threads[0]!.events.onEnd('out of memory');
+    await first;
+    const second = expect(run()).rejects.toThrow(Unavailable);
+    threads[1]!.events.onEnd('no such file');
+    await second;
+    expect(threads).toHaveLength(2);
+    await clock.advance(1_000);
+    const third = run();
+    threads[2]!.ready();
+    threads[2]!.finish();
+    expect((await third).type).toBe('tokens');
+  });
+
+  it('ends its thread and refuses everything when it closes', async () => {
+    const { clock, threads, replaced, lane, run } = setUp();
+    threads[0]!.ready();
+    const open = [run(), run()].map((result) => expect(result).rejects.toThrow(Unavailable));
+    await lane.close();
+    await Promise.all(open);
+    await expect(run()).rejects.toThrow(Unavailable);
+    await settled();
+    expect([threads.length, threads[0]!.ended, replaced, clock.nextAtMs()]).toEqual([1, true, [], null]);
+  });
+});
