@@ -1,5 +1,4 @@
 import { InvalidRequest } from '../../src/errors.js';
-import { CHOICES_PER_REQUEST } from '../../src/limits.js';
 import type { Sampling, Stopping } from '../../src/protocol/generate.js';
 import type { FleetRequest } from '../fleet.js';
 import { contextLengthExceeded } from './api-error.js';
@@ -52,12 +51,6 @@ export function planChoices(
 ): ChoicePlan[] {
   const n = fields.n ?? 1;
   const { prompts } = demand;
-  if (prompts.length * n > CHOICES_PER_REQUEST) {
-    throw new InvalidRequest(
-      `n: ${n} choices for each of ${prompts.length} prompts; must be at most ${CHOICES_PER_REQUEST} in total`,
-      'n',
-    );
-  }
   const shared = { ...caller, sampling: samplingOf(fields, demand, model), stops: fields.stop ?? [] };
   const choices = prompts.flatMap((prompt, promptIndex) => {
     const stopping = stoppingOf(fields, demand, prompt, model);

@@ -1,5 +1,6 @@
 import type { Clock } from '../../src/clock.js';
 import { InvalidRequest, Overloaded } from '../../src/errors.js';
+import { CHOICES_PER_REQUEST } from '../../src/limits.js';
 import type { EncodedText } from '../../src/text/text-work.js';
 import { contextLengthExceeded } from './api-error.js';
 import type { ExplainRequest, RequestMessage } from './requests.js';
@@ -28,6 +29,8 @@ export interface ReadingOptions {
   readonly add_generation_prompt?: boolean | undefined;
   /** Whether prompts of token ids are to have their text too. Default: false. */
   readonly withText?: boolean;
+  /** Choices for each prompt. Default: 1. */
+  readonly n?: number | undefined;
 }
 
 /** The three forms of a prompt in requests about the cache. */
@@ -58,9 +61,10 @@ export class PromptReader {
     this.bytesPerToken = longest * NORMALIZER_SHRINKS_BY;
   }
 
-  /** Reads one or several prompts, as strings or token ids. All are checked before the first text is converted. */
+  /** Reads one or several prompts, as strings or token ids, if there are not too many choices. All are checked before the first text is converted. */
   async readPrompts(value: unknown, options: ReadingOptions, signal: AbortSignal): Promise<Prompt[]> {
     const checked = this.checkPrompts(value);
+    checkChoices(checked.length, options.n ?? 1);
     const prompts: Prompt[] = [];
     const untilMs = this.clock.now() + PROMPTS_MS;
     // One by one, so that the texts of other requests have their turn in between.
@@ -85,8 +89,8 @@ export class PromptReader {
   }
 
   /**
-   * Converts a text to tokens. By default with the model's special tokens around it, and with special tokens where the text spells them: who
-   * sends a prompt instead of messages may write the template by hand.
+   * Converts a text to tokens. By default with the model's special tokens around it, and with special tokens where the text spells them: a
+   * client that sends a prompt instead of messages may write the template by hand.
    */
   readText(text: unknown, param: string, options: ReadingOptions, signal: AbortSignal): Promise<Prompt> {
     return this.readChecked(this.checkText(text, param), options, signal);
@@ -99,6 +103,7 @@ export class PromptReader {
   async readMessages(messages: RequestMessage[], options: ReadingOptions, signal: AbortSignal): Promise<Prompt> {
     const param = 'messages';
     const { text, contextTokens } = this.model;
+    checkChoices(1, options.n ?? 1);
     if (!text.hasTemplate)
       throw new InvalidRequest('messages: the model has no chat template; use /v1/completions', param);
     const bytes = messages.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0);
@@ -200,6 +205,14 @@ export class PromptReader {
       param,
     );
   }
+}
+
+function checkChoices(prompts: number, n: number): void {
+  if (prompts * n <= CHOICES_PER_REQUEST) return;
+  throw new InvalidRequest(
+    `n: ${n} choices for each of ${prompts} prompts; must be at most ${CHOICES_PER_REQUEST} in total`,
+    'n',
+  );
 }
 
 function empty(param: string): InvalidRequest {

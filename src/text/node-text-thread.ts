@@ -22,10 +22,10 @@ export function nodeThreads(source: TextSource, program: URL = PROGRAM): StartTh
     ...{ tokenizerPath, tokenizerConfig, dir, chatTemplate },
     config: { vocabSize: config.vocabSize },
   };
-  return (events) => {
+  return (events, priority) => {
     const cancelled = new SharedArrayBuffer(4);
     const worker = new Worker(program, {
-      workerData: { source: sent, cancelled } satisfies ThreadStart,
+      workerData: { source: sent, cancelled, priority } satisfies ThreadStart,
       resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP_MIB },
       // A thread needs no secret, and flags of the process, such as a loader, are not for it.
       env: {},

@@ -3,7 +3,7 @@ import { Deferred } from '../async/deferred.js';
 import type { Clock, Timer } from '../clock.js';
 import { fromWire, InvalidRequest, Overloaded, Unavailable } from '../errors.js';
 import type { TextResult, TextTask } from './text-task.js';
-import type { FromThread, TaskForThread } from './thread-messages.js';
+import type { FromThread, TaskForThread, ThreadPriority } from './thread-messages.js';
 
 /** One thread, and the tasks that wait for it. */
 
@@ -16,17 +16,19 @@ export interface TextThread {
   end(): Promise<void>;
 }
 
+/** What a thread reports. @internal exported for tests. */
 export interface ThreadEvents {
   onMessage(message: FromThread): void;
   /** The thread is gone, for this reason. Called once, also after `end`. */
   onEnd(reason: string): void;
 }
 
-export type StartThread = (events: ThreadEvents) => TextThread;
+export type StartThread = (events: ThreadEvents, priority: ThreadPriority) => TextThread;
 
 export interface TextLaneOptions {
   readonly clock: Clock;
   readonly start: StartThread;
+  readonly priority: ThreadPriority;
   /** Time that the thread may take for one task before it is ended. */
   readonly taskMs: number;
   /** Limits on the tasks that wait. */
@@ -116,10 +118,11 @@ export class TextLane {
   }
 
   private startThread(): LaneState {
-    const thread = this.options.start({
+    const events: ThreadEvents = {
       onMessage: (message) => this.hear(thread, message),
       onEnd: (reason) => this.ended(thread, reason),
-    });
+    };
+    const thread = this.options.start(events, this.options.priority);
     return { type: 'starting', thread };
   }
 

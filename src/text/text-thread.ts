@@ -1,3 +1,4 @@
+import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Cancelled, InvalidRequest, toWire } from '../errors.js';
 import { type TextResult, TextTasks } from './text-task.js';
@@ -5,7 +6,7 @@ import type { FromThread, TaskForThread, ThreadStart } from './thread-messages.j
 
 /** The thread's side: loads the tokenizer and the template once, and then does one task after another. */
 
-const { source, cancelled } = workerData as ThreadStart;
+const { source, cancelled, priority } = workerData as ThreadStart;
 const cancelledId = new Int32Array(cancelled);
 
 function send(message: FromThread, transfer: ArrayBuffer[] = []): void {
@@ -32,6 +33,12 @@ function asRefusal(error: unknown, param: string): unknown {
 function buffersOf(result: TextResult): ArrayBuffer[] {
   return result.type === 'tokens' ? [result.tokens.buffer as ArrayBuffer] : [];
 }
+
+/** Nice value of a thread of low priority: the event loop gets the processor within a moment, even if all processors are busy. */
+const LOW_PRIORITY = 10;
+
+// On Linux a nice value is a thread's own; elsewhere it would be that of the process.
+if (priority === 'low' && process.platform === 'linux') setPriority(LOW_PRIORITY);
 
 try {
   const tasks = await TextTasks.load(source);

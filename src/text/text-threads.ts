@@ -40,9 +40,10 @@ export class TextThreads implements TextWork {
 
   /** Starts the threads. Rejects with `Refused` if the model's tokenizer or template cannot be used. */
   static async start({ clock, log, start, taskMs }: TextThreadsOptions): Promise<TextThreads> {
-    const lane = (name: string, ms: number) =>
+    const lane = (name: 'short' | 'long', ms: number) =>
       new TextLane({
         ...{ clock, start, taskMs: ms, maxWaiting: WAITING_TASKS, maxWaitingChars: WAITING_CHARS },
+        priority: name === 'long' ? 'low' : 'normal',
         onReplaced: (reason) => log.warn({ lane: name, reason }, 'replaced a thread for texts'),
       });
     const short = lane('short', taskMs?.short ?? SHORT_TASK_MS);

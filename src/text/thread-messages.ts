@@ -8,7 +8,11 @@ export interface ThreadStart {
   readonly source: TextSource;
   /** One int32 in shared memory: the id of the latest task that nobody waits for any more. */
   readonly cancelled: SharedArrayBuffer;
+  readonly priority: ThreadPriority;
 }
+
+/** `low`: other threads of this process and machine come first, where the system can do that for one thread. */
+export type ThreadPriority = 'normal' | 'low';
 
 export interface TaskForThread {
   readonly id: number;

@@ -42,7 +42,7 @@ function setUp() {
   const threads: ScriptedThread[] = [];
   const replaced: string[] = [];
   const lane = new TextLane({
-    ...{ clock, taskMs: 100, maxWaiting: 3, maxWaitingChars: 50 },
+    ...{ clock, priority: 'normal', taskMs: 100, maxWaiting: 3, maxWaitingChars: 50 },
     start: (events) => {
       threads.push(new ScriptedThread(events));
       return threads.at(-1)!;
