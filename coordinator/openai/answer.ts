@@ -1,5 +1,6 @@
 import type { AnswerShape, WholeChoice } from './answer-shape.js';
 import type { Delta, FinishReason } from './choice.js';
+import { jsonInTurns } from './json-in-turns.js';
 import type { LogprobShare } from './logprob-room.js';
 import type { TextTokenizer } from './served-model.js';
 import type { Tally } from './tally.js';
@@ -56,18 +57,23 @@ export async function wholeAnswer(
   };
 }
 
-/** The answer as chunks, one for each delta, then one with the usage if `includeUsage`. */
+/** A chunk with more log-probabilities is serialized in turns. */
+const CHUNK_LOGPROBS = 1_024;
+
+/** The answer as chunks or their JSON texts, one for each delta, then one with the usage if `includeUsage`. */
 export async function* answerChunks(
   deltas: AsyncIterable<Delta>,
   { head, shape, tally, logprobs, includeUsage }: AnswerOptions & { readonly includeUsage: boolean },
-): AsyncGenerator<object, void> {
+  signal: AbortSignal,
+): AsyncGenerator<object | string, void> {
   const started = new Set<number>();
   const { id, created, model } = head;
   const chunk = { id, object: shape.chunkObject, created, model };
   for await (const delta of deltas) {
     const choice = shape.chunk(delta, logprobs, !started.has(delta.index));
     started.add(delta.index);
-    yield { ...chunk, choices: [choice], ...(includeUsage ? { usage: null } : {}) };
+    const whole = { ...chunk, choices: [choice], ...(includeUsage ? { usage: null } : {}) };
+    yield delta.reports.logprobs > CHUNK_LOGPROBS ? await jsonInTurns(whole, signal) : whole;
   }
   if (includeUsage) yield { ...chunk, choices: [], ...usageOf(tally) };
 }

@@ -6,6 +6,7 @@ import { answerChunks, wholeAnswer } from '../../openai/answer.js';
 import type { AnswerShape } from '../../openai/answer-shape.js';
 import { ApiError } from '../../openai/api-error.js';
 import { generate } from '../../openai/generation.js';
+import { jsonInTurns } from '../../openai/json-in-turns.js';
 import { promptLogprobs } from '../../openai/logprob-count.js';
 import { type LogprobRoom, LogprobShare } from '../../openai/logprob-room.js';
 import { type ChoicePlan, type Demand, planChoices } from '../../openai/plan.js';
@@ -15,7 +16,7 @@ import type { CommonRequest } from '../../openai/requests.js';
 import { checkModelName, type ServedModel } from '../../openai/served-model.js';
 import { Tally } from '../../openai/tally.js';
 import { saltOf } from '../access.js';
-import { type Exchange, json, type RouteAnswer } from '../route.js';
+import type { Exchange, RouteAnswer } from '../route.js';
 
 /** The common path of completions and chats, from checked fields to the answer. */
 
@@ -39,6 +40,8 @@ export interface GenerationEndpoint<R extends CommonRequest> {
   demand(request: R, signal: AbortSignal): Promise<Demand>;
 }
 
+const JSON_TYPE = 'application/json; charset=utf-8';
+
 /** Answers a request whose fields have been checked. A stream resolves with its first event. */
 export async function answerWithTokens<R extends CommonRequest>(
   request: R,
@@ -58,9 +61,16 @@ export async function answerWithTokens<R extends CommonRequest>(
   const deltas = generate(job, { ...deps, tokenizer: model.tokenizer });
   const head = { id, created: Math.floor(clock.now() / 1_000), model: model.name };
   const options = { head, shape, tally, logprobs: demand.logprobs !== null };
-  if (!request.stream) return json(await wholeAnswer(deltas, { ...options, tokenizer: model.tokenizer, share }));
+  if (!request.stream) {
+    const answer = await wholeAnswer(deltas, { ...options, tokenizer: model.tokenizer, share });
+    const text = await jsonInTurns(answer, exchange.signal);
+    return { kind: 'text', contentType: JSON_TYPE, text };
+  }
   const includeUsage = request.stream_options?.include_usage ?? false;
-  return { kind: 'events', events: await withFirstEvent(answerChunks(deltas, { ...options, includeUsage })) };
+  return {
+    kind: 'events',
+    events: await withFirstEvent(answerChunks(deltas, { ...options, includeUsage }, exchange.signal)),
+  };
 }
 
 /**
@@ -79,8 +89,8 @@ function logprobShareFor(
 }
 
 /** Waits for the first event, so that an earlier failure can still set the HTTP status. The result must be read or returned. */
-async function withFirstEvent(events: AsyncGenerator<object, void>): Promise<AsyncIterable<object>> {
-  let first: IteratorResult<object, void> | null = await events.next();
+async function withFirstEvent(events: AsyncGenerator<object | string, void>): Promise<AsyncIterable<object | string>> {
+  let first: IteratorResult<object | string, void> | null = await events.next();
   const next = async () => {
     const given = first ?? (await events.next());
     first = null;
