@@ -1,5 +1,13 @@
 import type { Clock } from '../src/clock.js';
-import { Cancelled, InternalError, Overloaded, RunFailed, type ShoalError, Unavailable } from '../src/errors.js';
+import {
+  Cancelled,
+  InternalError,
+  Overloaded,
+  RunFailed,
+  type ShoalError,
+  Unavailable,
+  Unheard,
+} from '../src/errors.js';
 import {
   type GenerateEvent,
   type GenerateRequest,
@@ -63,6 +71,8 @@ export interface Failures {
   readonly tried: ReadonlySet<string>;
   /** Those of `tried` whose direct connection broke. One that is connected again lives, and may be tried again. */
   readonly cutOff: ReadonlySet<string>;
+  /** Those of `tried` that were lost without an answer, with the time. The others live, or lived when they refused the request. */
+  readonly unheard: ReadonlyMap<string, number>;
   /** Workers that were lost, so far as is known not because of NATS. */
   readonly lost: readonly LostWorker[];
 }
@@ -150,6 +160,7 @@ function isOfTheWorker(error: unknown): error is WorkerFailure {
 class FailedAttempts implements Failures {
   readonly tried = new Set<string>();
   readonly cutOff = new Set<string>();
+  readonly unheard = new Map<string, number>();
   readonly lost: LostWorker[] = [];
   private last: ShoalError | null = null;
   /** Those of `lost` whose attempt brought the answer forward before its connection broke. */
@@ -157,7 +168,7 @@ class FailedAttempts implements Failures {
   private readonly outages: OutagesInARow;
   private failedRuns = 0;
 
-  constructor(clock: Pick<Clock, 'now'>) {
+  constructor(private readonly clock: Pick<Clock, 'now'>) {
     this.outages = new OutagesInARow(clock);
   }
 
@@ -182,6 +193,7 @@ class FailedAttempts implements Failures {
     this.outages.add(outage, advanced);
     if (error instanceof RunFailed) this.failedRuns++;
     else if (!outage) this.addLoss(trial.lost(), worker, chosen.connectionWasLost(), advanced);
+    if (error instanceof Unheard && !outage) this.unheard.set(worker.instance, this.clock.now());
   }
 
   private addLoss(loss: LostWorker, { instance }: ChosenWorker, connectionLost: boolean, advanced: boolean): void {

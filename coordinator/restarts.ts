@@ -4,6 +4,7 @@ import type { MembershipEffect } from '../src/core/membership-events.js';
 import { Unavailable } from '../src/errors.js';
 import type { Roster } from '../src/fleet/roster.js';
 import { ANNOUNCE_INTERVAL_MS } from '../src/limits.js';
+import { instanceOf } from './poison/trial.js';
 
 /** Restarts of workers: lets requests wait while no worker serves, but one is likely to come back. */
 
@@ -15,6 +16,8 @@ export const RESTART_WAIT_MS = 15_000;
 export const RESTART_EXPECTED_MS = 60_000;
 /** Limit on the requests that wait: as many as one worker queues by default, so that it can take all. @internal exported for tests. */
 export const WAITING_REQUESTS = 512;
+/** An announcement may have been on its way when its worker died. One that comes later than this after the loss of a worker shows that it lives. */
+const ANNOUNCED_BEFORE_MS = ANNOUNCE_INTERVAL_MS;
 /** Interval at which a waiting request looks again, even if membership did not change. */
 const POLL_MS = 500;
 
@@ -22,6 +25,8 @@ export class Restarts {
   private readonly changed: Condition;
   /** The workers that have died and not come back, with the time of their death. */
   private readonly deaths = new Map<string, number>();
+  /** The time of the last announcement of each living incarnation. */
+  private readonly heardMs = new Map<string, number>();
   private readonly startedMs: number;
 
   constructor(
@@ -31,6 +36,7 @@ export class Restarts {
     this.changed = new Condition(clock);
     this.startedMs = clock.now();
     roster.listen((effect) => this.follow(effect));
+    roster.onAnnounced(({ id, incarnation }) => this.heardMs.set(instanceOf(id, incarnation), clock.now()));
   }
 
   /**
@@ -42,6 +48,15 @@ export class Restarts {
     if (nowMs - this.startedMs < LISTEN_FOR_MEMBERS_MS) return true;
     for (const diedMs of this.deaths.values()) if (nowMs - diedMs < RESTART_EXPECTED_MS) return true;
     return this.roster.members().some(({ state }) => state === 'starting' || state === 'suspect');
+  }
+
+  /**
+   * Whether a living member has not been heard since it was lost at `lostMs`. It probably died, which membership finds out later, and may be
+   * restarted then.
+   */
+  isSilent(instance: string, lostMs: number): boolean {
+    const heardMs = this.heardMs.get(instance);
+    return heardMs !== undefined && heardMs <= lostMs + ANNOUNCED_BEFORE_MS;
   }
 
   /**
@@ -67,6 +82,8 @@ export class Restarts {
   }
 
   private follow(effect: MembershipEffect): void {
+    if (effect.type === 'dead' || effect.type === 'left')
+      this.heardMs.delete(instanceOf(effect.id, effect.incarnation));
     if (effect.type === 'dead') this.died(effect.id);
     if (effect.type === 'joined' || effect.type === 'left') this.deaths.delete(effect.id);
     if (effect.type === 'changed') this.changed.notifyAll();

@@ -205,9 +205,10 @@ export class Router {
     }
   }
 
-  /** Whether to wait for a worker while none can take the request. Where the only workers refused it, waiting is no remedy. */
-  private mayComeBack({ lost, tried }: Failures): boolean {
-    return lost.length > 0 || (tried.size === 0 && this.restarts.expected);
+  /** Whether to wait for a worker while none can take the request: one is expected. Where the only workers refused it, waiting is no remedy. */
+  private mayComeBack({ lost, tried, unheard }: Failures): boolean {
+    for (const [instance, lostMs] of unheard) if (this.restarts.isSilent(instance, lostMs)) return true;
+    return (lost.length > 0 || tried.size === 0) && this.restarts.expected;
   }
 
   /** Throws `InvalidRequest` if no worker, or not the one that the request names, offers a context that is long enough. */

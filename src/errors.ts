@@ -62,6 +62,9 @@ export class Unavailable extends ShoalError {
   readonly code = 'unavailable';
 }
 
+/** Nothing was heard of the callee: whether it lives is unknown. It reaches other processes as `Unavailable`. */
+export class Unheard extends Unavailable {}
+
 /** The other side has no such thing at all: do without it. It reaches other processes as `Unavailable`. */
 export class Unsupported extends Unavailable {}
 

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type { Clock, Timer } from '../clock.js';
-import { Cancelled, DeadlineExceeded, fromWire, InternalError, ShoalError, Unavailable } from '../errors.js';
+import { Cancelled, DeadlineExceeded, fromWire, InternalError, ShoalError, Unavailable, Unheard } from '../errors.js';
 import * as limits from '../limits.js';
 import type { ActorAddress, AnswerMessage, CallMessage, NodeAddress, NodeMessage } from './envelope.js';
 import type { Route } from './route.js';
@@ -122,7 +122,7 @@ export class OutgoingCall {
   /** The actor's node answered a probe: it has sent `sent` items, or does not know the call (null). */
   alive(sent: number | null): void {
     this.heard();
-    if (sent === null) this.fail(new Unavailable(`cannot finish ${this.label}: the call or its answer was lost`));
+    if (sent === null) this.fail(new Unheard(`cannot finish ${this.label}: the call or its answer was lost`));
     else if (sent > this.arrived) this.itemsLost(sent);
   }
 
@@ -168,7 +168,8 @@ export class OutgoingCall {
     } catch (error) {
       if (!(error instanceof ShoalError))
         return new InternalError(error instanceof Error ? error.message : String(error));
-      return fromWire({ ...error.toWire(), message: `${this.label}: ${error.message}` });
+      const message = `${this.label}: ${error.message}`;
+      return error instanceof Unavailable ? new Unheard(message) : fromWire({ ...error.toWire(), message });
     }
   }
 
@@ -206,7 +207,7 @@ export class OutgoingCall {
 
   private itemsLost(sent: number): void {
     const lost = `items ${this.arrived} to ${sent - 1}`;
-    this.abandon(new Unavailable(`cannot finish ${this.label}: ${lost} were lost`));
+    this.abandon(new Unheard(`cannot finish ${this.label}: ${lost} were lost`));
   }
 
   private close(): void {

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.js';
-import { Overloaded, type ShoalError, Unavailable } from '../errors.js';
+import { Overloaded, type ShoalError, Unavailable, Unheard } from '../errors.js';
 import * as limits from '../limits.js';
 import {
   type ActorAddress,
@@ -96,7 +96,7 @@ export class Outgoing implements CallOwner {
     const call = this.open.get(id);
     if (call?.route.kind !== 'nats') return;
     if (this.inGracePeriod) call.undelivered = true;
-    else call.fail(new Unavailable(`cannot call ${call.label}: the node is not on the bus`));
+    else call.fail(new Unheard(`cannot call ${call.label}: the node is not on the bus`));
   }
 
   /** A probe had no subscriber: the calls to that node fail, or soon after the bus was found, the next sweep probes again. */
@@ -111,7 +111,7 @@ export class Outgoing implements CallOwner {
 
   private failWhere(is: (call: OutgoingCall) => boolean, why: string): void {
     for (const call of [...this.open.values()]) {
-      if (is(call)) call.fail(new Unavailable(`cannot finish ${call.label}: the node ${why}`));
+      if (is(call)) call.fail(new Unheard(`cannot finish ${call.label}: the node ${why}`));
     }
   }
 
@@ -127,10 +127,10 @@ export class Outgoing implements CallOwner {
       if (excused(call.route)) call.heardMs = nowMs;
       if (call.heardMs <= nowMs - limits.CALL_SILENCE_MS) {
         const silence = `its node has been silent for ${limits.CALL_SILENCE_MS} ms`;
-        call.abandon(new Unavailable(`cannot finish ${call.label}: ${silence}`));
+        call.abandon(new Unheard(`cannot finish ${call.label}: ${silence}`));
       } else if (!call.route.open && call.cutOffMs !== null && call.cutOffMs <= nowMs - CUT_OFF_MS) {
         const cause = 'its direct link closed and NATS is not connected';
-        call.abandon(new Unavailable(`cannot finish ${call.label}: ${cause}`));
+        call.abandon(new Unheard(`cannot finish ${call.label}: ${cause}`));
       } else if (call.undelivered) {
         call.sendAgain();
       } else {
@@ -186,7 +186,7 @@ export class Outgoing implements CallOwner {
 
   refusal(call: OutgoingCall): ShoalError | null {
     if (this.stopped) return new Unavailable(`cannot call ${call.label}: this actor system has stopped`);
-    if (this.gone.has(nodeKey(call.to))) return new Unavailable(`cannot call ${call.label}: the node is gone`);
+    if (this.gone.has(nodeKey(call.to))) return new Unheard(`cannot call ${call.label}: the node is gone`);
     if (this.open.size < limits.CALLS_IN_FLIGHT) return null;
     return new Overloaded(`cannot call ${call.label}: this node already has ${limits.CALLS_IN_FLIGHT} calls in flight`);
   }

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CALL_HEARTBEAT_MS } from '../../../src/actors/system.js';
 import { BUS_PING_INTERVAL_MS } from '../../../src/bus/nats-bus.js';
 import { settled } from '../../../src/clock.js';
-import { Unavailable } from '../../../src/errors.js';
+import { Unavailable, Unheard } from '../../../src/errors.js';
 import * as limits from '../../../src/limits.js';
 import { Counter, CounterProtocol, deferred, drain, ScriptProtocol, SimulatedWorld, scripted } from './world.js';
 
@@ -49,7 +49,7 @@ describe('the bus is lost and found', () => {
     await settled();
     world.busA.lose();
     await world.pass(limits.CALL_SILENCE_MS - CALL_HEARTBEAT_MS);
-    const refused = new Unavailable('script.run of script on b: cannot publish: the bus is lost');
+    const refused = new Unheard('script.run of script on b: cannot publish: the bus is lost');
     await expect(actor.ask('run', { note: null })).rejects.toThrow(refused);
     world.busA.restore();
     goOn();

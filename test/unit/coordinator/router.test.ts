@@ -6,8 +6,9 @@ import {
   RESTART_WAIT_MS,
   WAITING_REQUESTS,
 } from '../../../coordinator/restarts.js';
+import { CALL_HEARTBEAT_MS } from '../../../src/actors/system.js';
 import { blockKeys, packKeys, rootSeed } from '../../../src/core/key.js';
-import { Cancelled, InvalidRequest, Overloaded, Unavailable } from '../../../src/errors.js';
+import { Cancelled, InvalidRequest, Overloaded, Unavailable, Unheard } from '../../../src/errors.js';
 import { BLOCK_TOKENS } from '../../../src/limits.js';
 import { GenerateRequest, unpackTokens } from '../../../src/protocol/generate.js';
 import { encode } from '../../../src/wire/msgpack.js';
@@ -487,6 +488,59 @@ describe('a router', () => {
     await hive.add('b', { incarnation: '0002', generation: 2 });
     await hive.pass(1_000);
     expect(startedBy(its)).toBe('b');
+  });
+
+  describe('after the only serving worker refused the request', () => {
+    let a: ScriptedWorker;
+
+    beforeEach(async () => {
+      await hive.pass(LISTEN_FOR_MEMBERS_MS);
+      a = await hive.add('a');
+    });
+
+    it.each([
+      ['it drains', async function* () {}],
+      ['a batch failed after some tokens', () => saying([7])],
+    ] as const)('answers at once: %s', async (_, before) => {
+      const refusal = new Unavailable('cannot go on');
+      a.generate = async function* () {
+        for await (const event of before()) if (event.type !== 'end') yield event;
+        throw refusal;
+      };
+      const its = run(prompt(1));
+      await hive.pass(100);
+      expect(its.error).toEqual(refusal);
+    });
+
+    it('answers soon if its answer was lost, but it is heard', async () => {
+      const { go } = held(a);
+      const its = run(prompt(1));
+      await hive.pass(100);
+      hive.broker.sever('a', 'coordinator');
+      go();
+      await hive.pass(100);
+      hive.broker.heal();
+      const lost = () => a.requests.length === 1 && !its.over;
+      await hive.pass(CALL_HEARTBEAT_MS);
+      expect(lost()).toBe(true);
+      await hive.pass(1_000);
+      expect(its.error).toBeInstanceOf(Unheard);
+    });
+
+    it('waits for another worker that restarts', async () => {
+      await (await hive.add('b')).die();
+      await hive.pass(4_000);
+      a.generate = async function* () {
+        yield* [] as never[];
+        throw new Unavailable('draining');
+      };
+      const its = run(prompt(1));
+      await hive.pass(5_000);
+      expect(its.over).toBe(false);
+      await hive.add('b', { incarnation: '0002', generation: 2 });
+      await hive.pass(1_000);
+      expect(startedBy(its)).toBe('b');
+    });
   });
 
   describe('while all workers restart', () => {
