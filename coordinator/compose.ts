@@ -131,10 +131,10 @@ function makeRetentions(
 ): Pick<CoordinatorParts, 'retentions' | 'retentionKeeper'> {
   const { replicas } = config;
   const kv = new LazyBucket(openRetentions);
-  const store = new RetentionStore(kv);
+  const { random, wallMs } = surroundings;
+  const store = new RetentionStore(kv, random);
   const lease = new Lease({ kv, clock, self: `${config.id}/${incarnation}` });
   const blocksOf = (tokens: Uint32Array, salt: string | null) => router.blocksOf(tokens, salt);
-  const { random, wallMs } = surroundings;
   const shared = { wallMs, roster, store, replicas, blocksOf };
   const recompute: Recompute = (id, worker, tokens, salt, signal) =>
     prefill(router, id, worker, { tokens, salt }, signal);

@@ -1,9 +1,18 @@
 import type { KeyValue } from '../../src/bus/key-value.js';
 import { Overloaded, Unavailable } from '../../src/errors.js';
 import { packTokens, unpackTokens } from '../../src/protocol/generate.js';
+import type { Random } from '../../src/random.js';
 import { encode } from '../../src/wire/msgpack.js';
 import { readMessage } from '../../src/wire/read-message.js';
-import { RETENTIONS, RetainedPrompt, type Retention, RetentionList } from './retention.js';
+import {
+  ORIGIN_CHARS,
+  ORIGINS,
+  RETAINED_TOKENS,
+  RETENTIONS,
+  RetainedPrompt,
+  type Retention,
+  RetentionList,
+} from './retention.js';
 
 /**
  * The retentions of a fleet in a key-value bucket: one value with the list of all, and one value for each prompt, in numbered slots that are used
@@ -25,32 +34,43 @@ export interface StoredPrompt {
   readonly salt: string | null;
 }
 
-/** The list as it was found; `revision` is null if the bucket has none. */
-interface StoredList {
+/** A list with the origins that it descends from: none if it was not founded yet. */
+interface KnownList {
+  readonly origins: readonly string[];
   readonly retentions: readonly Retention[];
+}
+
+/** The list as it was found; `revision` is null if the bucket has none. */
+interface StoredList extends KnownList {
   readonly revision: number | null;
 }
+
+const NO_LIST: KnownList = { origins: [], retentions: [] };
 
 export class RetentionStore {
   /** Prompts that were read, by retention. */
   private readonly prompts = new Map<string, StoredPrompt>();
 
   /** The list as this process read or wrote it last. */
-  private last: readonly Retention[] = [];
+  private last = NO_LIST;
 
-  constructor(private readonly kv: KeyValue) {}
+  constructor(
+    private readonly kv: KeyValue,
+    private readonly random: Random,
+  ) {}
 
   /** All retentions, oldest first. Rejects with `Unavailable` if the bucket cannot be reached. */
   async list(): Promise<readonly Retention[]> {
-    const { retentions } = await this.load();
-    this.remember(retentions);
-    return retentions;
+    const found = await this.load();
+    this.remember(found);
+    return found.retentions;
   }
 
   /** Lists all retentions and caches their prompts, so that `load` can put them back; to be called every second. */
   async sync(): Promise<readonly Retention[]> {
-    const { retentions } = await this.load();
-    this.remember(retentions);
+    const found = await this.load();
+    const { retentions } = found;
+    this.remember(found);
     for (const retention of retentions) await this.prompt(retention);
     return retentions;
   }
@@ -61,16 +81,13 @@ export class RetentionStore {
    */
   async change(edit: (present: readonly Retention[]) => readonly Retention[] | null): Promise<readonly Retention[]> {
     for (let attempt = 0; attempt < CHANGE_ATTEMPTS; attempt++) {
-      const { retentions, revision } = await this.load();
-      const changed = edit(retentions);
-      if (changed === null) return retentions;
-      const value = encode(changed);
-      const written = revision === null ? this.kv.create(LIST, value) : this.kv.update(LIST, value, revision);
-      if (!(await written)) continue;
-      this.last = changed;
-      return changed;
+      const found = await this.load();
+      const changed = edit(found.retentions);
+      if (changed === null) return found.retentions;
+      const origins = found.origins.length > 0 ? found.origins : [this.newOrigin()];
+      if (await this.write({ origins, retentions: changed }, found.revision)) return changed;
     }
-    throw new Overloaded('cannot change the pins: too many clients change them at once; retry later');
+    throw contended();
   }
 
   /** Writes the prompt of a retention that is in the list. */
@@ -111,24 +128,44 @@ export class RetentionStore {
     await this.kv.update(slotKey(slot), ERASED, found.revision);
   }
 
-  /** Reads the list. If the bucket came back empty, first puts back the list that this process knew, with its prompts. */
+  /**
+   * Reads the list. If NATS lost the list that this process knew, first puts it back: alone, or beside what others have pinned since without
+   * knowing of it.
+   */
   private async load(): Promise<StoredList> {
-    const found = await this.read();
-    if (found.revision !== null || this.last.length === 0) return found;
-    await this.restore();
-    const restored = await this.read();
-    // The bucket may have been emptied again meanwhile.
-    return restored.revision === null ? { retentions: this.last, revision: null } : restored;
+    for (let attempt = 0; attempt < CHANGE_ATTEMPTS; attempt++) {
+      const found = await this.read();
+      if (this.last.retentions.length === 0 || this.last.origins.every((origin) => found.origins.includes(origin)))
+        return found;
+      await this.putBack(found);
+    }
+    throw contended();
   }
 
-  /** Other coordinators may do the same at once. */
-  private async restore(): Promise<void> {
-    for (const { id, slot } of this.last) {
+  /** The list comes first, so that no prompt gets a slot that another coordinator takes. Other coordinators may do the same at once. */
+  private async putBack(found: StoredList): Promise<void> {
+    const { last } = this;
+    const restored = restoredBeside(found.retentions, last.retentions);
+    const origins = [...new Set([...found.origins, ...last.origins])].slice(-ORIGINS);
+    const retentions = [...found.retentions, ...restored].sort((a, b) => a.createdMs - b.createdMs);
+    if (!(await this.write({ origins, retentions }, found.revision))) return;
+    for (const { id, slot } of restored) {
       const prompt = this.prompts.get(id);
-      if (prompt === undefined) continue;
-      await this.put(slot, encode({ id, tokens: packTokens(prompt.tokens), salt: prompt.salt }));
+      if (prompt !== undefined) await this.put(slot, encode({ id, ...prompt, tokens: packTokens(prompt.tokens) }));
     }
-    await this.kv.create(LIST, encode(this.last));
+  }
+
+  /** False if another process has changed the list since it had this revision. */
+  private async write(list: KnownList, revision: number | null): Promise<boolean> {
+    const value = encode(list);
+    const written = revision === null ? this.kv.create(LIST, value) : this.kv.update(LIST, value, revision);
+    if (!(await written)) return false;
+    this.last = list;
+    return true;
+  }
+
+  private newOrigin(): string {
+    return Buffer.from(this.random.bytes(ORIGIN_CHARS / 2)).toString('hex');
   }
 
   /** False if another process changes the value at the same time. */
@@ -140,14 +177,34 @@ export class RetentionStore {
   /** A list that cannot be read was written by no member, or by a fleet with another secret: it counts as empty. */
   private async read(): Promise<StoredList> {
     const found = await this.kv.get(LIST);
-    return { retentions: (found && readMessage(RetentionList, found.value)) ?? [], revision: found?.revision ?? null };
+    const list = (found && readMessage(RetentionList, found.value)) ?? NO_LIST;
+    return { ...list, revision: found?.revision ?? null };
   }
 
-  private remember(retentions: readonly Retention[]): void {
-    this.last = retentions;
+  private remember({ origins, retentions }: KnownList): void {
+    this.last = { origins, retentions };
     const ids = new Set(retentions.map(({ id }) => id));
     for (const id of this.prompts.keys()) if (!ids.has(id)) this.prompts.delete(id);
   }
+}
+
+function contended(): Overloaded {
+  return new Overloaded('cannot change the pins: too many clients change them at once; retry later');
+}
+
+/** The lost retentions that are not present, as far as there is room for them beside those, each in a slot that is free. */
+function restoredBeside(present: readonly Retention[], lost: readonly Retention[]): Retention[] {
+  const restored: Retention[] = [];
+  let tokens = present.reduce((sum, each) => sum + each.tokens, 0);
+  for (const retention of lost) {
+    const others = [...present, ...restored];
+    const slot = others.some((each) => each.slot === retention.slot) ? freeSlot(others) : retention.slot;
+    const known = present.some(({ id }) => id === retention.id);
+    if (known || slot === null || tokens + retention.tokens > RETAINED_TOKENS) continue;
+    tokens += retention.tokens;
+    restored.push({ ...retention, slot });
+  }
+  return restored;
 }
 
 /** The lowest slot that no retention has; null if all are taken. */

@@ -49,8 +49,18 @@ export const Retention = z.strictObject({
 });
 export type Retention = z.infer<typeof Retention>;
 
+/** Characters of the name of a list's origin. */
+export const ORIGIN_CHARS = 16;
+/** Limit on the origins of a list; the oldest give way. */
+export const ORIGINS = 8;
+
 /** All retentions of a fleet, oldest first. */
-export const RetentionList = z.array(Retention).max(RETENTIONS);
+export const RetentionList = z.strictObject({
+  /** Each founding of a list has a random name. A list that lacks an origin was founded because the list with that origin was lost. */
+  origins: z.array(z.string().length(ORIGIN_CHARS)).min(1).max(ORIGINS),
+  retentions: z.array(Retention).max(RETENTIONS),
+});
+export type RetentionList = z.infer<typeof RetentionList>;
 
 /** The prompt of a retention, from which its blocks are computed again. */
 export const RetainedPrompt = z.strictObject({

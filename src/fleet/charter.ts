@@ -9,7 +9,7 @@ import { readMessage } from '../wire/read-message.js';
 /** The charter of a fleet: the settings that all members must share, and the procedure to join it. */
 
 /** Version of the members' messages and behavior. It increases with every incompatible change. */
-export const CHARTER_FORMAT_VERSION = 4;
+export const CHARTER_FORMAT_VERSION = 5;
 
 const Charter = z.strictObject({
   formatVersion: z.int(),

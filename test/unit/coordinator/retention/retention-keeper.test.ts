@@ -37,7 +37,7 @@ class Desk {
     this.hive = new Hive(world.shared, id);
     const { clock, roster, actors, router, holdings } = this.hive;
     const kv = world.gate(id);
-    this.store = new RetentionStore(kv);
+    this.store = new RetentionStore(kv, new SeededRandom(world.desks.length));
     const blocksOf = (tokens: Uint32Array, salt: string | null) => router.blocksOf(tokens, salt);
     const wallMs = () => clock.now() + world.wallAheadMs;
     const shared = { wallMs, roster, store: this.store, replicas: 2, blocksOf };

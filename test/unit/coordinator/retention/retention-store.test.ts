@@ -3,6 +3,7 @@ import { RETENTIONS, type Retention } from '../../../../coordinator/retention/re
 import { freeSlot, RetentionStore } from '../../../../coordinator/retention/retention-store.js';
 import { MemoryKeyValue } from '../../../../src/bus/memory-key-value.js';
 import { packTokens } from '../../../../src/protocol/generate.js';
+import { SeededRandom } from '../../../../src/random.js';
 
 const tokens = Uint32Array.from({ length: 64 }, (_, i) => i);
 
@@ -13,13 +14,17 @@ function retention(id: string, slot: number): Retention {
   };
 }
 
+function storeOf(kv: MemoryKeyValue, seed: number): RetentionStore {
+  return new RetentionStore(kv, new SeededRandom(seed));
+}
+
 describe('a store of retentions', () => {
   let kv: MemoryKeyValue;
   let one: RetentionStore;
   let other: RetentionStore;
   beforeEach(() => {
     kv = new MemoryKeyValue();
-    [one, other] = [new RetentionStore(kv), new RetentionStore(kv)];
+    [one, other] = [storeOf(kv, 1), storeOf(kv, 2)];
   });
 
   const add = async (store: RetentionStore, id: string, slot: number) => {
@@ -55,7 +60,7 @@ describe('a store of retentions', () => {
     await Promise.all([one.sync(), other.sync()]);
     for (const key of ['list', 'prompt-3']) await kv.delete(key);
     await Promise.all([one.sync(), other.sync()]);
-    const fresh = new RetentionStore(kv);
+    const fresh = storeOf(kv, 3);
     expect([await fresh.sync(), await fresh.prompt(added)]).toEqual([[added], { tokens, salt: 's' }]);
     await one.remove([added]);
     expect([await other.sync(), await other.sync()]).toEqual([[], []]);
@@ -73,10 +78,44 @@ describe('a store of retentions', () => {
       await one.sync();
       for (const key of ['list', 'prompt-3']) await kv.delete(key);
       await call();
-      const fresh = new RetentionStore(kv);
+      const fresh = storeOf(kv, 3);
       expect([(await fresh.list())[0], await fresh.prompt(added)]).toEqual([added, { tokens, salt: 's' }]);
     }
     expect((await other.list()).map(({ id }) => id)).toEqual(['p', 'q']);
+  });
+
+  it('is put back beside what a new coordinator has pinned since the bucket came back empty', async () => {
+    const lost = await Promise.all(['p', 'q', 'r'].map((id, slot) => add(one, id, slot)));
+    await Promise.all([one.sync(), other.sync()]);
+    for (const key of ['list', 'prompt-0', 'prompt-1', 'prompt-2']) await kv.delete(key);
+    const fresh = storeOf(kv, 3);
+    const pinned = await add(fresh, 'new', 0);
+    await Promise.all([one.sync(), other.sync()]);
+    for (const store of [one, other, fresh, storeOf(kv, 4)]) {
+      const all = await store.sync();
+      expect(all.map(({ id }) => id).sort()).toEqual(['new', 'p', 'q', 'r']);
+      expect(new Set(all.map(({ slot }) => slot)).size).toBe(4);
+      for (const each of all) expect(await storeOf(kv, 5).prompt(each)).toEqual({ tokens, salt: 's' });
+    }
+    await fresh.remove([pinned]);
+    await other.remove([lost[1]!]);
+    expect((await one.sync()).map(({ id }) => id).sort()).toEqual(['p', 'r']);
+  });
+
+  it('is put back no further than its limits allow', async () => {
+    for (let slot = 0; slot < 3; slot++) await add(one, `p${slot}`, slot);
+    await one.sync();
+    await kv.delete('list');
+    await storeOf(kv, 3).change(() => Array.from({ length: RETENTIONS - 1 }, (_, i) => retention(`r${i}`, i)));
+    expect((await one.sync()).length).toBe(RETENTIONS);
+  });
+
+  it('is put back in the place of a list that no member wrote', async () => {
+    const added = await add(one, 'p', 0);
+    const { revision } = (await kv.get('list'))!;
+    await kv.update('list', Uint8Array.of(1, 2, 3), revision);
+    expect(await one.list()).toEqual([added]);
+    expect(await other.list()).toEqual([added]);
   });
 
   it('takes a list that no member wrote for empty', async () => {
