@@ -9,6 +9,7 @@ import type { CoordinatorConfig } from '../src/config/coordinator-config.js';
 import { Holdings } from '../src/core/holdings.js';
 import type { KvDependence } from '../src/core/kv-dependence.js';
 import { blockBytes, type KvLayout } from '../src/core/kv-layout.js';
+import type { Announcement } from '../src/core/member.js';
 import type { MembershipEffect } from '../src/core/membership-events.js';
 import { Roster } from '../src/fleet/roster.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
@@ -111,7 +112,7 @@ export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorP
   life.use(links, () => links.close());
   await life.start(actors);
   await actors.spawn(CoordinatorProtocol, COORDINATOR_ACTOR, () => ({
-    announced: (announcement) => roster.hear(announcement),
+    announced: (announcement, { from }) => hearOf(roster, announcement, from),
     left: ({ id, incarnation }) => roster.hearLeave(id, incarnation),
     holdings: (change) => keeper.hear(change),
   }));
@@ -200,6 +201,13 @@ function makePeers(options: CoordinatorOptions): PeerClient {
     tls: config.peerTls ?? undefined,
     clock,
   });
+}
+
+/** Takes a direct announcement. Another worker's word counts only for a process that is not known yet: what it heard may be out of date. */
+function hearOf(roster: Roster, announcement: Announcement, from: string): void {
+  const { id, incarnation } = announcement;
+  const isKnown = () => roster.members().some((member) => member.id === id && member.incarnation === incarnation);
+  if (from === id || !isKnown()) roster.hear(announcement);
 }
 
 /** Reacts to a change of membership: opens links to a worker that joined, and ends the calls of a worker that is gone. */

@@ -4,13 +4,17 @@ import type { Roster } from '../src/fleet/roster.js';
 import { ANNOUNCE_INTERVAL_MS } from '../src/limits.js';
 import { WorkerProtocol } from '../src/protocol/worker.js';
 
-/** Asks workers to send their announcements, holdings and leaves directly while this coordinator does not hear them over NATS. */
+/**
+ * Asks workers to send their announcements, holdings and leaves directly while this coordinator does not hear them over NATS, and in turn to pass
+ * on the announcements of workers that it has no connection to yet.
+ */
 
 /** How long a worker goes on after the last request: three intervals, so that two requests in a row may be lost. */
 const FOLLOW_MS = 3 * ANNOUNCE_INTERVAL_MS;
 
 export class DirectNews {
   private ticking: Timer | null = null;
+  private turn = 0;
 
   constructor(
     private readonly actors: ActorSystem,
@@ -32,7 +36,11 @@ export class DirectNews {
 
   private ask(): void {
     if (this.roster.hears) return;
-    for (const node of this.actors.linkedNodes())
-      this.actors.ref(WorkerProtocol, { ...node, actor: 'worker' }).tell('follow', { forMs: FOLLOW_MS });
+    const nodes = this.actors.linkedNodes();
+    const relay = this.turn++ % Math.max(1, nodes.length);
+    for (const [index, node] of nodes.entries()) {
+      const epoch = index === relay ? this.roster.epoch : null;
+      this.actors.ref(WorkerProtocol, { ...node, actor: 'worker' }).tell('follow', { forMs: FOLLOW_MS, epoch });
+    }
   }
 }

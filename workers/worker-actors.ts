@@ -25,8 +25,8 @@ export interface WorkerActorParts {
   readonly drain: () => void;
   /** Serves again. Throws `Refused` if that is too late. */
   readonly undrain: () => void;
-  /** Tells a coordinator everything directly for a while. */
-  readonly follow: (coordinator: string, forMs: number) => void;
+  /** Tells a coordinator everything directly for a while, and, unless `epoch` is null, of the workers that it lacks. */
+  readonly follow: (coordinator: string, forMs: number, epoch: string | null) => void;
   /** Ends the worker because it has become unusable. */
   readonly end: (why: string) => void;
 }
@@ -73,7 +73,7 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorP
       undrain();
       return {};
     },
-    follow: ({ forMs }, { from }) => follow(from, forMs),
+    follow: ({ forMs, epoch }, { from }) => follow(from, forMs, epoch),
   };
   await actors.spawn(EngineProtocol, 'engine', () => engineBehavior, { supervision });
   await actors.spawn(ShardProtocol, 'shard', () => shardBehavior, { supervision });

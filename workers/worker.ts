@@ -105,8 +105,9 @@ export class Worker {
       draining: () => this.state === 'draining',
       drain: () => this.drain(),
       undrain: () => this.undrain(),
-      follow: (coordinator, forMs) => {
+      follow: (coordinator, forMs, epoch) => {
         if (linked.follow(coordinator, forMs)) this.announcer.soon();
+        if (epoch !== null) this.relay(coordinator, epoch);
       },
       end: (why) => this.end(why),
     });
@@ -189,6 +190,16 @@ export class Worker {
     this.parts.fetcher.rates.forget(effect.id);
     this.parts.links.forget({ node: effect.id, incarnation: effect.incarnation });
     this.parts.actors.nodeGone(effect.id, effect.incarnation);
+  }
+
+  /** Passes on what the other workers announced to a coordinator with another view, once for each of this worker's own views. */
+  private relay(coordinator: string, epoch: string): void {
+    const { linked, roster } = this.parts;
+    if (!linked.differs(coordinator, epoch, roster.epoch)) return;
+    for (const { id } of roster.members()) {
+      const announcement = id === this.options.identity.id ? null : roster.alive(id);
+      if (announcement) linked.relay(coordinator, announcement);
+    }
   }
 
   private end(why: string): void {

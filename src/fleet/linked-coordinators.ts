@@ -1,16 +1,19 @@
 import type { RequestOf, TellNames } from '../actors/protocol.js';
 import type { ActorSystem } from '../actors/system.js';
 import type { Clock } from '../clock.js';
+import type { Announcement } from '../core/member.js';
 import { FLEET_COORDINATORS } from '../limits.js';
 import { COORDINATOR_ACTOR, CoordinatorProtocol } from '../protocol/coordinator.js';
 
 /**
  * Sends a worker's announcements and holdings to coordinators over direct links: to all of them while this worker does not hear the bus, and
- * to those that ask for it because they do not hear the bus themselves.
+ * to those that ask for it because they do not hear the bus themselves. To the latter it also passes on what other workers announced.
  */
 export class LinkedCoordinators {
   /** Ids of the coordinators that asked, with the time until which they want to be told. */
   private readonly followers = new Map<string, number>();
+  /** By follower, the epoch of the view that it was told last. */
+  private readonly relayed = new Map<string, string>();
 
   constructor(
     private readonly actors: Pick<ActorSystem, 'linkedNodes' | 'ref'>,
@@ -22,10 +25,29 @@ export class LinkedCoordinators {
   /** Tells a coordinator everything for a while. Returns whether it was not told before. */
   follow(coordinator: string, forMs: number): boolean {
     const nowMs = this.clock.now();
-    for (const [id, untilMs] of this.followers) if (untilMs <= nowMs) this.followers.delete(id);
+    for (const [id, untilMs] of this.followers) {
+      if (untilMs > nowMs) continue;
+      this.followers.delete(id);
+      this.relayed.delete(id);
+    }
     const isNew = !this.followers.has(coordinator);
     if (!isNew || this.followers.size < FLEET_COORDINATORS) this.followers.set(coordinator, nowMs + forMs);
     return isNew;
+  }
+
+  /** Whether a follower has another view than this worker, `own`, which it was not told yet. It counts as told from now on. */
+  differs(coordinator: string, its: string, own: string): boolean {
+    if (its === own || !this.followers.has(coordinator) || this.relayed.get(coordinator) === own) return false;
+    this.relayed.set(coordinator, own);
+    return true;
+  }
+
+  /** Passes on what another worker announced. */
+  relay(coordinator: string, announcement: Announcement): void {
+    for (const node of this.actors.linkedNodes()) {
+      if (node.node !== coordinator) continue;
+      this.actors.ref(CoordinatorProtocol, { ...node, actor: COORDINATOR_ACTOR }).tell('announced', announcement);
+    }
   }
 
   /** Sends a message to the coordinators that may not get it otherwise. `published`: the bus has taken it. */

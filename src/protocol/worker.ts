@@ -44,5 +44,11 @@ export const WorkerProtocol = defineProtocol('worker', {
   /** Serves again after `drain`. Without effect on a worker that serves. Throws `Refused` if the worker is stopping or still starts. */
   undrain: ask(Empty, Empty),
   /** Sends announcements, holdings and the leave to the calling coordinator directly too, for this time. */
-  follow: tell(z.strictObject({ forMs: z.int().min(1).max(60_000) })),
+  follow: tell(
+    z.strictObject({
+      forMs: z.int().min(1).max(60_000),
+      /** The epoch of the coordinator, if the worker is to pass on the announcements of the others where its own epoch differs. */
+      epoch: z.string().max(64).nullable(),
+    }),
+  ),
 });

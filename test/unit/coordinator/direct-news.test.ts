@@ -24,13 +24,25 @@ describe('a coordinator that may not hear NATS', () => {
     hive.bus.lose();
     await hive.pass(2_000);
     expect(a.followers.length).toBeGreaterThanOrEqual(4);
-    expect(a.followers[0]).toEqual(['coordinator', 3 * ANNOUNCE_INTERVAL_MS]);
+    expect(a.followers[0]).toEqual(['coordinator', 3 * ANNOUNCE_INTERVAL_MS, hive.roster.epoch]);
     expect(b.followers).toEqual([]);
     hive.bus.restore();
     await hive.pass(400);
     const asked = a.followers.length;
     await hive.pass(4_000);
     expect(a.followers.length).toBe(asked);
+  });
+
+  it('asks one of the linked workers after another for those that it does not know', async () => {
+    const workers = [await hive.add('a'), await hive.add('b')];
+    for (const worker of workers) hive.link(worker);
+    hive.bus.lose();
+    await hive.pass(8 * ANNOUNCE_INTERVAL_MS);
+    for (const { followers } of workers) {
+      const asked = followers.filter(([, , epoch]) => epoch === hive.roster.epoch).length;
+      expect(asked).toBeGreaterThan(1);
+      expect(asked).toBeLessThan(followers.length);
+    }
   });
 
   it('asks before its bus notices that it is lost, and each worker that is linked meanwhile', async () => {

@@ -3,6 +3,7 @@ import type { ActorSystem } from '../../../src/actors/system.js';
 import { SimulatedClock } from '../../../src/clock.js';
 import { LinkedCoordinators } from '../../../src/fleet/linked-coordinators.js';
 import { FLEET_COORDINATORS } from '../../../src/limits.js';
+import { announcement } from '../../support/announcement.js';
 
 const LEAVE = { id: 'w', incarnation: '1' };
 
@@ -49,6 +50,19 @@ describe('coordinators with a direct link to a worker', () => {
     await clock.advance(100);
     expect(reached(true)).toEqual([]);
     expect(linked.follow('b', 1_000)).toBe(true);
+  });
+
+  it('are told of other workers while they follow, once for each view of this worker that differs from theirs', async () => {
+    expect(linked.differs('b', 'old', 'new')).toBe(false);
+    linked.follow('b', 1_000);
+    expect(linked.differs('b', 'same', 'same')).toBe(false);
+    expect([linked.differs('b', 'old', 'new'), linked.differs('b', 'old', 'new')]).toEqual([true, false]);
+    expect(linked.differs('b', 'new', 'newer')).toBe(true);
+    linked.relay('b', announcement('x'));
+    expect(told.splice(0)).toEqual(['b']);
+    await clock.advance(1_000);
+    linked.follow('b', 1_000);
+    expect(linked.differs('b', 'old', 'newer')).toBe(true);
   });
 
   it('are remembered up to a bound', () => {

@@ -3,9 +3,12 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from '../../../coordinator/compose.js';
 import { ActorSystem } from '../../../src/actors/system.js';
 import { MemoryBroker, type MemoryBus } from '../../../src/bus/memory-bus.js';
+import { MemoryKeyValue } from '../../../src/bus/memory-key-value.js';
 import { type Clock, SystemClock, settled, type Timer } from '../../../src/clock.js';
+import type { CoordinatorConfig } from '../../../src/config/coordinator-config.js';
 import type { WorkerConfig } from '../../../src/config/worker-config.js';
 import { unpackKeys } from '../../../src/core/key.js';
 import { blockBytes } from '../../../src/core/kv-layout.js';
@@ -14,6 +17,7 @@ import { CpuDevice } from '../../../src/device/cpu/cpu-device.js';
 import { loadModelGraph, type ModelGraph } from '../../../src/engine/model-graph.js';
 import { RunFailed, Unavailable } from '../../../src/errors.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
+import { Lifecycle } from '../../../src/lifecycle.js';
 import { ENGINE_FAILURES } from '../../../src/limits.js';
 import { SILENT_LOG } from '../../../src/log.js';
 import type { ModelFolder } from '../../../src/model/folder.js';
@@ -35,6 +39,7 @@ import { until } from '../peer/support/until.js';
 import { MemoryFiles } from './support/block-files.js';
 
 const NAMESPACE = 'fleet';
+const SECRET = 'a secret that all workers of the fleet know';
 const subjects = fleetSubjects(NAMESPACE);
 const BLOCK = 64;
 
@@ -109,7 +114,7 @@ class Station {
       id,
       namespace: NAMESPACE,
       nats: { url: 'nats://nowhere', user: null, password: null },
-      secret: 'a secret that all workers of the fleet know',
+      secret: SECRET,
       peerTls: null,
       modelDir: '/nowhere',
       device: 'cpu',
@@ -237,6 +242,35 @@ class Fleet {
     await this.actors.stop();
     await rm(this.sockets, { recursive: true, force: true });
   }
+}
+
+/** The parts of a coordinator below HTTP. */
+async function coordinator(
+  bus: MemoryBus,
+  graph: ModelGraph,
+): Promise<{ readonly parts: CoordinatorParts; stop(): Promise<void> }> {
+  const config: CoordinatorConfig = {
+    ...{ id: 'coordinator', namespace: NAMESPACE, secret: SECRET, peerTls: null, replicas: 2, apiKeys: [] },
+    nats: { url: 'nats://nowhere', user: null, password: null },
+    ...{
+      host: '127.0.0.1',
+      port: 0,
+      modelDir: '/nowhere',
+      servedModelName: 'tiny',
+      contextTokens: graph.contextTokens,
+    },
+    ...{ allowRouting: false, logLevel: 'silent' },
+  };
+  const bucket = new MemoryKeyValue();
+  const parts = makeCoordinatorParts({
+    ...{ config, incarnation: '0001', fingerprint: FINGERPRINT, layout: graph.layout, bus, clock: new SystemClock() },
+    ...{ surroundings: machineSurroundings(), log: SILENT_LOG, onResumed: () => {}, onCall: () => {} },
+    ...{ openBucket: async () => bucket, openRetentions: async () => bucket },
+    ...{ onQuarantined: () => {}, onPoisonRefused: () => {} },
+  });
+  const life = new Lifecycle();
+  await startCoordinatorParts(life, parts, SILENT_LOG);
+  return { parts, stop: () => life.stop() };
 }
 
 describe('a worker', () => {
@@ -400,6 +434,25 @@ describe('a worker', () => {
     a.bus.publish = publish;
     a.bus.restore();
     expect((await answer).ids).toEqual(reference.ids);
+  });
+
+  it('is known to a coordinator that alone lost the bus before it came', async () => {
+    fleet = await Fleet.open();
+    const [a, b] = [await fleet.add('a'), await fleet.add('b')];
+    await fleet.joined();
+    const bus = fleet.broker.connect('coordinator');
+    const { parts, stop } = await coordinator(bus, a.graph);
+    try {
+      const serving = () => parts.roster.members().filter(({ state }) => state === 'serving');
+      await until(() => serving().length === 2 && parts.actors.linkedNodes().length === 2);
+      bus.lose();
+      await fleet.add('c');
+      await until(() => serving().length === 3 && parts.actors.linkedNodes().length === 3);
+      await b.stop();
+      await until(() => serving().length === 2);
+    } finally {
+      await stop();
+    }
   });
 
   it.each(['there', 'lost'])(

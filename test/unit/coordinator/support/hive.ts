@@ -31,7 +31,7 @@ export class ScriptedWorker {
   readonly requests: GenerateRequest[] = [];
   readonly orders: string[] = [];
   /** Coordinators that asked to be told directly, and for how long. */
-  readonly followers: [string, number][] = [];
+  readonly followers: [string, number, string | null][] = [];
   keys: string[] = [];
   seq = 0;
   generate: Generate = () => saying([7]);
@@ -86,7 +86,7 @@ export class ScriptedWorker {
         this.orders.push('undrain');
         return {};
       },
-      follow: ({ forMs }, { from }) => void this.followers.push([from, forMs]),
+      follow: ({ forMs, epoch }, { from }) => void this.followers.push([from, forMs, epoch]),
     }));
   }
 
