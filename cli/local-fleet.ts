@@ -11,6 +11,7 @@ import { CoordinatorClient } from './coordinator-client.js';
 import type { EmbeddedServer } from './nats/embedded-server.js';
 import type { NatsCommand } from './nats/nats-process.js';
 import { Child } from './process/child.js';
+import type { Killings } from './process/killings.js';
 import { RunDirectory } from './process/run-directory.js';
 import { Supervised, type SupervisedEvent, type SupervisedProcess } from './process/supervised.js';
 import type { Progress } from './progress.js';
@@ -28,6 +29,7 @@ export interface LocalFleetPorts {
   readonly script: string;
   readonly findNats: (path: string | null, onProgress: (line: string) => void) => Promise<string>;
   readonly startNats: (command: NatsCommand) => SupervisedProcess & { readonly ready: Promise<EmbeddedServer> };
+  readonly killings: Pick<Killings, 'isKilling'>;
   /** Called with each line of a child's log. */
   readonly onLog: (line: string) => void;
 }
@@ -51,6 +53,10 @@ export class LocalFleet {
   private readonly aborted = new AbortController();
   private readonly coordinators = new Map<string, Supervised>();
   private readonly workers = new Map<string, Supervised>();
+  /** The present process of each coordinator. */
+  private readonly coordinatorProcesses = new Map<string, Child>();
+  /** The incarnation of each worker that is, or was, ready. */
+  private readonly incarnations = new Map<string, string>();
   private readonly down = new Set<string>();
   private nats: Supervised | null = null;
   private directory: RunDirectory | null = null;
@@ -131,15 +137,17 @@ export class LocalFleet {
     nats: Record<string, string>,
   ): Promise<{ readonly id: string; readonly url: string }> {
     let ownPort = String(port);
-    const coordinator = this.supervise(id, () =>
-      this.child(id, 'coordinator', {
+    const coordinator = this.supervise(id, () => {
+      const child = this.child(id, 'coordinator', {
         ...this.config.coordinator,
         ...nats,
         SHOAL_PORT: ownPort,
         SHOAL_COORDINATOR_ID: id,
         SHOAL_SECRET: this.ports.secret,
-      }),
-    );
+      });
+      this.coordinatorProcesses.set(id, child);
+      return child;
+    });
     this.coordinators.set(id, coordinator);
     const url = readUrl(await coordinator.start());
     // A restarted coordinator listens on the same port as before, even if the system chose that port.
@@ -183,8 +191,19 @@ export class LocalFleet {
   /** Supervises a worker, which a prompt or a chaos test may kill again and again. */
   private superviseWorker(id: string, spawn: () => SupervisedProcess): Supervised {
     const { clock } = this.ports;
-    const onEvent = (event: SupervisedEvent) => this.onEvent(id, event);
+    const onEvent = (event: SupervisedEvent) => {
+      this.onEvent(id, event);
+      if (event.type === 'ready') this.incarnations.set(id, readIncarnation(event.info));
+      else if (this.ports.killings.isKilling(event.exit)) this.tellKilled(id);
+    };
     return new Supervised({ spawn, clock, policy: WORKER_RESTART_POLICY, outlivesSignals: true, onEvent });
+  }
+
+  /** Tells the coordinators, which would otherwise suspect the prompts that ran on the worker. */
+  private tellKilled(worker: string): void {
+    const incarnation = this.incarnations.get(worker);
+    if (incarnation === undefined) return;
+    for (const child of this.coordinatorProcesses.values()) child.tell({ type: 'killed', worker, incarnation });
   }
 
   private onEvent(name: string, event: SupervisedEvent): void {
@@ -234,6 +253,12 @@ function natsVariables(nats: NatsAccess): Record<string, string> {
     ...(nats.user === null ? {} : { SHOAL_NATS_USER: nats.user }),
     ...(nats.password === null ? {} : { SHOAL_NATS_PASSWORD: nats.password }),
   };
+}
+
+function readIncarnation(ready: unknown): string {
+  const text = typeof ready === 'object' && ready !== null && 'incarnation' in ready ? ready.incarnation : null;
+  if (typeof text !== 'string') throw new Unavailable('cannot use the worker: its ready message has no incarnation');
+  return text;
 }
 
 /** A coordinator's address from its ready message, with a wildcard replaced by loopback. */

@@ -8,9 +8,12 @@ import { runRole } from './process/role.js';
 /** `shoal coordinator` and `shoal worker`: runs one coordinator until a signal comes or its parent is gone. */
 export function coordinator(context: CommandContext): Promise<number> {
   const config = readCoordinatorConfig(context);
-  return role(context, 'coordinator', openParentLink(), async (leaving) => {
+  const link = openParentLink();
+  return role(context, 'coordinator', link, async (leaving) => {
     const { runCoordinator } = await import('../coordinator/main.js');
-    return runCoordinator(config, leaving);
+    const running = await runCoordinator(config, leaving);
+    link?.listen(({ worker, incarnation }) => running.workerKilled(worker, incarnation));
+    return running;
   });
 }
 

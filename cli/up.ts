@@ -12,6 +12,7 @@ import type { CommandContext } from './context.js';
 import { Interrupts } from './interrupts.js';
 import { type FleetAddresses, LocalFleet } from './local-fleet.js';
 import { natsProcess, natsProgram } from './nats/nats-process.js';
+import { Killings } from './process/killings.js';
 import { Progress } from './progress.js';
 
 const SECRET_BYTES = 32;
@@ -37,6 +38,7 @@ export async function up(context: CommandContext): Promise<number> {
     script: fileURLToPath(new URL('./main.js', import.meta.url)),
     findNats: natsProgram,
     startNats: natsProcess,
+    killings: new Killings(),
     onLog: (line) => context.io.err(`${line}\n`),
   });
   const interrupts = new Interrupts(process, clock);

@@ -44,7 +44,7 @@ import type { Router } from './router.js';
  * @throws Refused if the model cannot be served or does not fit the fleet, Unavailable if it cannot listen, Cancelled if `leaving` aborts
  * while it waits for NATS
  */
-export function runCoordinator(config: CoordinatorConfig, leaving: AbortSignal): Promise<RunningRole> {
+export function runCoordinator(config: CoordinatorConfig, leaving: AbortSignal): Promise<RunningCoordinator> {
   const log = createLog({ level: config.logLevel, fields: { role: 'coordinator', coordinator: config.id } });
   const connect = () =>
     natsTransport({
@@ -60,6 +60,11 @@ export function runCoordinator(config: CoordinatorConfig, leaving: AbortSignal):
   return startCoordinator(config, { clock, log, connect, openText });
 }
 
+interface RunningCoordinator extends RunningRole {
+  /** To be called by a supervisor that knows that somebody killed the process of a worker: no prompt is to blame for its death. */
+  workerKilled(worker: string, incarnation: string): void;
+}
+
 /** The environment of a coordinator. @internal exported for tests. */
 export interface CoordinatorWorld {
   readonly clock: Clock;
@@ -71,7 +76,7 @@ export interface CoordinatorWorld {
 }
 
 /** `runCoordinator` over any transport. @internal exported for tests. */
-export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWorld): Promise<RunningRole> {
+export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWorld): Promise<RunningCoordinator> {
   const { clock, log, connect, openText } = world;
   return Lifecycle.build(async (life) => {
     const { served, fingerprint, layout, dependence, name } = await openModel(config, (source) =>
@@ -131,6 +136,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     log.info({ url: http.url, model: config.servedModelName, fingerprint }, 'listening');
     return {
       ready: { id: config.id, url: http.url },
+      workerKilled: (worker, incarnation) => parts.poison.killed(worker, incarnation),
       stop: async () => {
         await life.stop();
         log.info({}, 'stopped');

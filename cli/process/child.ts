@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Clock } from '../../src/clock.js';
 import * as limits from '../../src/limits.js';
-import { readChildMessage } from './link-messages.js';
+import { type ParentMessage, readChildMessage } from './link-messages.js';
 import { OutputTail } from './output-tail.js';
 
 /** A child process that this process started and is responsible for. */
@@ -93,6 +93,11 @@ export class Child {
   /** 0 if the child could not be spawned. */
   get pid(): number {
     return this.process.pid ?? 0;
+  }
+
+  /** Sends the child a message, unless its channel is closed. */
+  tell(message: ParentMessage): void {
+    if (this.process.connected) this.process.send(message, () => undefined);
   }
 
   /** Asks the child to end, and kills it after `graceMs`. */

@@ -1,4 +1,13 @@
-/** The messages of a child to its parent. */
+/** The messages between a child and its parent. */
+
+/** A message of the parent to a coordinator: somebody killed the process of a worker, so that no prompt is to blame. */
+export interface ParentMessage {
+  readonly type: 'killed';
+  readonly worker: string;
+  readonly incarnation: string;
+}
+
+/** A message of a child to its parent. */
 export type ChildMessage =
   /** The child serves from now on. The parent checks `info`. */
   | { readonly type: 'ready'; readonly info: unknown }
@@ -13,4 +22,12 @@ export function readChildMessage(value: unknown): ChildMessage | null {
     return { type: 'failed', reason: value.reason };
   }
   return null;
+}
+
+/** As `readChildMessage`, for a message of the parent. */
+export function readParentMessage(value: unknown): ParentMessage | null {
+  if (typeof value !== 'object' || value === null || !('type' in value) || value.type !== 'killed') return null;
+  if (!('worker' in value) || !('incarnation' in value)) return null;
+  const { worker, incarnation } = value;
+  return typeof worker === 'string' && typeof incarnation === 'string' ? { type: 'killed', worker, incarnation } : null;
 }

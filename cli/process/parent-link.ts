@@ -1,4 +1,4 @@
-import type { ChildMessage } from './link-messages.js';
+import { type ChildMessage, type ParentMessage, readParentMessage } from './link-messages.js';
 
 /**
  * A child's channel to its parent process. The system closes the channel when the parent ends in any way, so that no child outlives
@@ -9,6 +9,7 @@ export interface ParentLink {
   readonly gone: Promise<void>;
   /** Resolves when the message has been sent, or can no longer be sent. */
   send(message: ChildMessage): Promise<void>;
+  listen(listener: (message: ParentMessage) => void): void;
 }
 
 /** The link of this process; null if it was started without a channel. */
@@ -26,5 +27,11 @@ export function openParentLink(): ParentLink | null {
         if (process.connected) process.send?.(message, undefined, undefined, () => resolve());
         else resolve();
       }),
+    listen: (listener) => {
+      process.on('message', (value) => {
+        const message = readParentMessage(value);
+        if (message) listener(message);
+      });
+    },
   };
 }

@@ -16,7 +16,7 @@ export interface Witness {
 export class Loss implements LostWorker {
   fate: Fate = 'unknown';
   judged = false;
-  /** A prompt was convicted of it. */
+  /** Its cause is known: a prompt was convicted of it, or somebody killed the worker. */
   explained = false;
   readonly witnesses = new Map<string, Witness>();
   /** Prompts that waited there, and had not begun. */

@@ -86,6 +86,12 @@ export class PoisonGuard {
     this.suspects.stop();
   }
 
+  /** A supervisor knows that somebody killed this incarnation of a worker. */
+  killed(worker: string, incarnation: string): void {
+    this.suspects.killed(worker, incarnation);
+    this.tell({ type: 'killed', from: this.options.self, worker, incarnation });
+  }
+
   fingerprintOf(tokens: Uint32Array, salt: string): string {
     return this.fingerprints.of(tokens, salt);
   }
@@ -168,6 +174,9 @@ export class PoisonGuard {
       }
       case 'probation':
         this.suspects.probationElsewhere(message.prompt, message.worker);
+        break;
+      case 'killed':
+        this.suspects.killed(message.worker, message.incarnation);
         break;
       case 'cleared':
         this.suspects.clearedElsewhere(message.prompt, message.losses);

@@ -1,5 +1,6 @@
 import { Condition } from '../../src/async/condition.js';
 import type { Clock, Timer } from '../../src/clock.js';
+import { Elsewhere } from './elsewhere.js';
 import type { Gate } from './gate.js';
 import { furthest, Loss, type Witness } from './loss.js';
 import { addTo, removeFrom } from './sets.js';
@@ -29,8 +30,6 @@ const CANCELLED_FOR_MS = 3_000;
 const LOSSES_KEPT = 256;
 const SUSPECTS_KEPT = 4_096;
 const PROVEN_KEPT = 8_192;
-/** How long another coordinator's report that a suspect runs is believed. */
-const PROBATION_TTL_MS = 60_000;
 
 export interface SuspectsOptions {
   readonly clock: Clock;
@@ -52,13 +51,14 @@ export class Suspects implements TrialOwner {
   /** By prompt, the losses that it has witnessed and that speak against it. */
   private readonly suspicions = new Map<string, Set<Loss>>();
   private readonly proven = new Set<string>();
-  private readonly elsewhere = new Map<string, { readonly worker: string; readonly untilMs: number }>();
+  private readonly elsewhere: Elsewhere;
   private readonly timers = new Set<Timer>();
   /** Instances whose connection closed. */
   private readonly unlinked = new Set<string>();
 
   constructor(private readonly options: SuspectsOptions) {
     this.changed = new Condition(options.clock);
+    this.elsewhere = new Elsewhere(options.clock);
   }
 
   stop(): void {
@@ -77,7 +77,7 @@ export class Suspects implements TrialOwner {
     if (against.length === 0)
       return copies > 0 && !this.proven.has(prompt) ? { kind: 'wait', why: 'copy' } : { kind: 'free' };
     if (against.length > 1 && against.some(({ judged }) => !judged)) return { kind: 'wait', why: 'verdict' };
-    if (copies > 0 || this.runsElsewhere(prompt)) return { kind: 'wait', why: 'probation' };
+    if (copies > 0 || this.elsewhere.runs(prompt)) return { kind: 'wait', why: 'probation' };
     return { kind: 'probation', avoid: this.occupied(prompt) };
   }
 
@@ -138,6 +138,12 @@ export class Suspects implements TrialOwner {
     else this.settle(this.lossOf(worker, incarnation), 'dead');
   }
 
+  /** Somebody killed a worker: its death speaks against no prompt. */
+  killed(worker: string, incarnation: string): void {
+    this.explain(this.lossOf(worker, incarnation));
+    this.changed.notifyAll();
+  }
+
   /** A worker ended in good order: its loss speaks against no prompt. */
   spared(worker: string, incarnation: string): void {
     this.unlinked.delete(instanceOf(worker, incarnation));
@@ -165,16 +171,14 @@ export class Suspects implements TrialOwner {
   }
 
   probationElsewhere(prompt: string, worker: string | null): void {
-    if (worker === null) this.elsewhere.delete(prompt);
-    else this.elsewhere.set(prompt, { worker, untilMs: this.options.clock.now() + PROBATION_TTL_MS });
-    if (this.elsewhere.size > SUSPECTS_KEPT) this.elsewhere.delete(this.elsewhere.keys().next().value!);
+    this.elsewhere.report(prompt, worker);
     this.changed.notifyAll();
   }
 
   clearedElsewhere(prompt: string, instances: readonly string[]): void {
     const losses = [...(this.suspicions.get(prompt) ?? [])].filter(({ instance }) => instances.includes(instance));
     this.drop(prompt, losses);
-    this.elsewhere.delete(prompt);
+    this.elsewhere.report(prompt, null);
     this.changed.notifyAll();
   }
 
@@ -183,7 +187,7 @@ export class Suspects implements TrialOwner {
     const losses = this.against(prompt);
     for (const loss of losses) this.explain(loss);
     this.suspicions.delete(prompt);
-    this.elsewhere.delete(prompt);
+    this.elsewhere.report(prompt, null);
     this.proven.delete(prompt);
     this.changed.notifyAll();
     return losses.filter(({ fate }) => fate === 'dead').map(({ worker }) => worker);
@@ -285,14 +289,8 @@ export class Suspects implements TrialOwner {
       if (other === prompt || !this.isSuspect(other)) continue;
       for (const { worker } of this.byPrompt.get(other) ?? []) occupied.add(worker);
     }
-    for (const [other, { worker }] of this.elsewhere) {
-      if (other !== prompt && this.runsElsewhere(other)) occupied.add(worker);
-    }
+    for (const worker of this.elsewhere.workersOfOthers(prompt)) occupied.add(worker);
     return occupied;
-  }
-
-  private runsElsewhere(prompt: string): boolean {
-    return (this.elsewhere.get(prompt)?.untilMs ?? 0) > this.options.clock.now();
   }
 
   private prove(prompt: string): void {

@@ -47,6 +47,8 @@ export const SuspicionMessage = z.discriminatedUnion('type', [
     prompt: Prompt,
     losses: z.array(z.string().max(257)).max(PROMPTS_PER_SUSPICION),
   }),
+  /** Somebody killed a worker: no prompt is to blame. */
+  z.strictObject({ type: z.literal('killed'), from: Name, worker: Name, incarnation: Name }),
   z.strictObject({ type: z.literal('quarantined'), from: Name, prompts: QuarantinedPrompts }),
 ]);
 export type SuspicionMessage = z.infer<typeof SuspicionMessage>;

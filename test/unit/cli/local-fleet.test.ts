@@ -77,7 +77,8 @@ describe('a fleet of processes on one machine', () => {
       script: compiled.script('stub-role'),
       findNats: async () => '/usr/bin/nats-server',
       startNats: nats.start,
-      onLog: () => {},
+      killings: { isKilling: ({ signal }) => signal === 'SIGKILL' },
+      onLog: (line) => onLine(line),
     };
     fleet = new LocalFleet(readUpConfig({ flags: { port: '0', workers: '2', ...flags }, environment: {} }), ports);
     return fleet;
@@ -127,6 +128,25 @@ describe('a fleet of processes on one machine', () => {
     const again = await door.next();
     expect(again.id).toBe('worker-1');
     expect(again.pid).not.toBe(first!.pid);
+    await running.stop();
+    await door.empty();
+  });
+
+  it('tells its coordinators which worker somebody killed, and nothing of one that crashed', async () => {
+    const running = make({ coordinators: '2' });
+    const { workers } = await running.start();
+    const pidOf = (id: string) => workers.find((worker) => worker.id === id)!.pid;
+    const heard: string[] = [];
+    const both = new Promise<void>((resolve) => {
+      onLine = (line) => {
+        if (line.includes(' heard: ')) heard.push(line);
+        if (heard.length === 2) resolve();
+        if (/worker-1 +ended/.test(line)) process.kill(pidOf('worker-2'), 'SIGKILL');
+      };
+    });
+    process.kill(pidOf('worker-1'), 'SIGSEGV');
+    await both;
+    expect(heard.sort()).toEqual([1, 2].map((number) => `coordinator-${number} heard: killed worker-2 of worker-2`));
     await running.stop();
     await door.empty();
   });

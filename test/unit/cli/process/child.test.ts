@@ -34,7 +34,7 @@ describe('a child process', () => {
 
   it('reports when it is ready, forwards its log, and ends gracefully when asked', async () => {
     const child = worker({ SHOAL_SECRET: 'given by the parent' });
-    expect(await child.ready).toEqual({ id: 'worker-1', secret: 'given by the parent' });
+    expect(await child.ready).toEqual({ id: 'worker-1', incarnation: 'of worker-1', secret: 'given by the parent' });
     expect((await door.next()).pid).toBe(child.pid);
     expect(await child.stop(new SystemClock())).toMatchObject({ code: 0, signal: null });
     expect(lines.map((line) => JSON.parse(line).msg)).toEqual(['worker-1 starts']);

@@ -163,6 +163,29 @@ describe('requests that witness deaths by chance', () => {
     expect(fleet.hives[0]!.quarantined).toBe(0);
   });
 
+  it.each([1, 2, 3])(
+    'are never convicted where supervisors know that somebody kills workers (seed %i)',
+    async (seed) => {
+      fleet = await new MortalFleet({ workers: 3, stepMs: 300 }, 2).start();
+      const next = chance(seed);
+      const runs: Run[] = [];
+      let killMs = 1_500;
+      for (let atMs = 0; atMs < 30_000; atMs += 400) {
+        runs.push(fleet.send(1_000 + atMs, 3 + Math.floor(next() * 25), fleet.hives[Math.floor(next() * 2)]));
+        await fleet.pass(400);
+        const up = fleet.workers;
+        if (atMs < killMs || up.length < 2) continue;
+        await fleet.kill(up[Math.floor(next() * up.length)]!, true);
+        killMs = atMs + 1_500 + next() * 2_500;
+      }
+      const poison = fleet.send(POISON, 100);
+      await fleet.finish([...runs, poison]);
+      expect(runs.filter((run) => !isWhole(run)).map(({ error }) => error?.message)).toEqual([]);
+      expect(poison.error).toBeInstanceOf(PoisonousPrompt);
+      expect(fleet.hives.map(({ quarantined }) => quarantined)).toEqual([1, 0]);
+    },
+  );
+
   it('are answered when all workers die, once one is back', async () => {
     fleet = await new MortalFleet({ workers: 2 }).start();
     const runs = [fleet.send(1, 100), fleet.send(2, 100), fleet.send(3, 100)];

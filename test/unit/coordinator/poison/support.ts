@@ -11,6 +11,9 @@ export const POISON = 666;
 /** How long a dead worker takes to serve again. */
 const RESTART_MS = 2_600;
 
+/** How long a supervisor takes to notice the end of a worker. */
+const TOLD_AFTER_MS = 50;
+
 export interface Run {
   readonly request: FleetRequest;
   readonly ids: number[];
@@ -83,8 +86,8 @@ export class MortalFleet {
     return run;
   }
 
-  /** Kills a worker, which is restarted. */
-  async kill(id: string): Promise<void> {
+  /** Kills a worker, which is restarted. `told`: whether its supervisor tells the first coordinator that somebody killed it. */
+  async kill(id: string, told = false): Promise<void> {
     const worker = this.live.get(id);
     if (!worker) return;
     this.live.delete(id);
@@ -94,6 +97,7 @@ export class MortalFleet {
       hive.cut(worker);
       hive.roster.linkClosed(id, worker.says.incarnation);
     }
+    if (told) this.clock.after(TOLD_AFTER_MS, () => this.hives[0]!.poison.killed(id, worker.says.incarnation));
     this.clock.after(RESTART_MS, () => void this.boot(id));
   }
 

@@ -84,6 +84,20 @@ describe('the suspects of a death', () => {
     expect(suspects.isSuspect('a')).toBe(true);
   });
 
+  it('are nobody if somebody killed the worker, whether that is known before its loss or after its death', async () => {
+    suspects.killed('w1', '1');
+    await dies('w1', begun('a', 'w1'));
+    expect(suspects.isSuspect('a')).toBe(false);
+    await dies('w2', begun('a', 'w2'));
+    expect(suspects.isSuspect('a')).toBe(true);
+    suspects.killed('w2', '1');
+    expect([suspects.isSuspect('a'), suspects.gate('a')]).toEqual([false, { kind: 'free' }]);
+    await dies('w3', begun('a', 'w3'));
+    expect(verdicts).toEqual([]);
+    await dies('w4', begun('a', 'w4'));
+    expect(verdicts).toEqual(['a: w3 w4']);
+  });
+
   it('run on workers without other suspects, one copy at a time', async () => {
     await dies('w1', begun('a', 'w1'), begun('b', 'w1'));
     const a = begun('a', 'w2');

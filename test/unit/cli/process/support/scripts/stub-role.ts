@@ -2,6 +2,7 @@ import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { connect, createServer as createSocketServer } from 'node:net';
 import { join } from 'node:path';
+import { openParentLink } from '../../../../../../cli/process/parent-link.js';
 import { runRole } from '../../../../../../cli/process/role.js';
 import type { RunningRole } from '../../../../../../src/running-role.js';
 
@@ -42,7 +43,7 @@ async function startWorker(): Promise<RunningRole> {
     if (STUB_FOLDER) rmSync(join(STUB_FOLDER, id));
     peers.close();
   };
-  return { ready: { id, secret: process.env.SHOAL_SECRET ?? null }, stop };
+  return { ready: { id, incarnation: `of ${id}`, secret: process.env.SHOAL_SECRET ?? null }, stop };
 }
 
 async function startCoordinator(): Promise<RunningRole> {
@@ -73,9 +74,16 @@ async function startCoordinator(): Promise<RunningRole> {
   return { ready: { url: `http://127.0.0.1:${port}` }, stop };
 }
 
-const code = await runRole({
-  start,
-  describe: (error) => (error instanceof Error ? error.message : String(error)),
-  onError: (error) => process.stderr.write(`${JSON.stringify({ level: 60, msg: String(error) })}\n`),
-});
+const link = openParentLink();
+link?.listen(({ type, worker, incarnation }) =>
+  process.stderr.write(`${id} heard: ${type} ${worker} ${incarnation}\n`),
+);
+const code = await runRole(
+  {
+    start,
+    describe: (error) => (error instanceof Error ? error.message : String(error)),
+    onError: (error) => process.stderr.write(`${JSON.stringify({ level: 60, msg: String(error) })}\n`),
+  },
+  link,
+);
 process.exit(code);
