@@ -52,7 +52,7 @@ async function runRows(
   const { runFaults } = await import('../bench/chaos/runner.js');
   const cli = fileURLToPath(new URL('./main.js', import.meta.url));
   const natsServer = await natsProgram(context.environment.SHOAL_NATS_SERVER ?? null, progress);
-  return runFaults(faults, { seed, cli, natsServer, progress, signal });
+  return runFaults(faults, { seed, cli, natsServer, progress, soakMs: values.for, signal });
 }
 
 /** Against a fleet that is already running. */

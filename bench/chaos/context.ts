@@ -25,6 +25,8 @@ export interface ChaosContextOptions {
   readonly cli: string;
   readonly natsServer: string;
   readonly progress: (line: string) => void;
+  /** How long a row that may take any time runs. */
+  readonly soakMs: number;
 }
 
 /** A row's fleets, its random generator, and its ways to wait. Everything that it starts ends with the row. */
@@ -35,6 +37,7 @@ export class ChaosContext {
   readonly cli: string;
   readonly natsServer: string;
   readonly progress: (line: string) => void;
+  readonly soakMs: number;
   /** The first few details to report if the row fails. */
   readonly notes: string[] = [];
   private readonly signal: AbortSignal;
@@ -47,6 +50,7 @@ export class ChaosContext {
     this.cli = options.cli;
     this.natsServer = options.natsServer;
     this.progress = options.progress;
+    this.soakMs = options.soakMs;
   }
 
   /** A fleet run by `shoal up`, which restarts what ends. */

@@ -83,17 +83,28 @@ export class Flow {
 
   private send(bytes: Buffer, condition: WireCondition): void {
     this.waitingBytes -= bytes.byteLength;
-    const sent = condition.kind === 'corrupt' ? this.corrupted(bytes, condition) : bytes;
-    if (condition.kind === 'truncate') {
+    if (condition.kind === 'truncate')
       this.lastByteAt ??= this.passedBytes + 1 + condition.random.below(condition.mostBytes);
-      if (this.passedBytes + bytes.byteLength >= this.lastByteAt) {
-        this.to.end(bytes.subarray(0, Math.max(0, this.lastByteAt - this.passedBytes)));
-        this.from.destroy();
-        return;
-      }
+    if (condition.kind === 'cut') this.lastByteAt ??= condition.at;
+    if (this.lastByteAt !== null && this.passedBytes + bytes.byteLength > this.lastByteAt) {
+      if (condition.kind === 'cut') condition.onSpoilt();
+      this.to.end(bytes.subarray(0, Math.max(0, this.lastByteAt - this.passedBytes)));
+      this.from.destroy();
+      return;
     }
+    const sent = this.spoilt(bytes, condition);
     this.passedBytes += sent.byteLength;
     if (this.to.writable) this.to.write(sent);
+  }
+
+  private spoilt(bytes: Buffer, condition: WireCondition): Buffer {
+    if (condition.kind === 'corrupt') return this.corrupted(bytes, condition);
+    const at = condition.kind === 'flip' ? condition.at - this.passedBytes : -1;
+    if (condition.kind !== 'flip' || at < 0 || at >= bytes.byteLength) return bytes;
+    const copy = Buffer.from(bytes);
+    copy[at]! ^= 1 << (condition.at % 8);
+    condition.onSpoilt();
+    return copy;
   }
 
   private corrupted(bytes: Buffer, condition: Extract<WireCondition, { kind: 'corrupt' }>): Buffer {

@@ -52,7 +52,7 @@ export class MemberFleet {
   readonly members = new Map<string, FleetProcess>();
   private readonly processes: FleetProcess[] = [];
   private readonly proxies = new Map<string, PeerProxy>();
-  private readonly secret = randomBytes(24).toString('base64url');
+  readonly secret = randomBytes(24).toString('base64url');
   private readonly address: string;
   private nats: PlainNats | null = null;
   private natsPort = '-1';
@@ -115,6 +115,17 @@ export class MemberFleet {
     return this.proxies.get(id)!.port;
   }
 
+  /** Where the proxy before a worker listens. */
+  proxyOf(id: string): { readonly host: string; readonly port: number } {
+    return { host: this.proxyHost(id), port: this.portOf(id) };
+  }
+
+  /** The fingerprint of the fleet's model. */
+  async fingerprint(): Promise<string> {
+    const line = await this.members.get(this.coordinatorIds[0]!)!.logged('"msg":"listening"');
+    return (JSON.parse(line) as { fingerprint: string }).fingerprint;
+  }
+
   /** The sum of all series of the running workers' metrics whose names match. */
   async sum(series: RegExp): Promise<number> {
     const workers = [...this.members].filter(([id, member]) => !id.startsWith('coordinator') && member.alive);
@@ -173,10 +184,14 @@ export class MemberFleet {
     await this.stopNats();
   }
 
+  private proxyHost(id: string): string {
+    return `127.0.0.${FIRST_PROXY + this.workerIds.indexOf(id)}`;
+  }
+
   private async placeOf(id: string): Promise<Place & { readonly peerArgs: readonly string[] }> {
     const place = this.options.places?.[id] ?? { inside: [], address: this.address };
     if (!this.options.proxied || !id.startsWith('worker')) return { ...place, peerArgs: [] };
-    const host = `127.0.0.${FIRST_PROXY + this.workerIds.indexOf(id)}`;
+    const host = this.proxyHost(id);
     const proxy = this.proxies.get(id) ?? (await PeerProxy.listen(host, id, this.wires));
     this.proxies.set(id, proxy);
     return { ...place, peerArgs: ['--peer-port', String(proxy.port), '--advertise-host', host] };

@@ -8,9 +8,9 @@ import { SplitNetwork } from '../fleet/split-network.js';
 
 /**
  * `addresses`: all of 127.0.0.0/8 is this machine; `mounts`: small file systems; `namespaces`: network namespaces; `pids`: PID
- * namespaces; `fifos`: named pipes.
+ * namespaces; `fifos`: named pipes; `crashes`: a division that overflows ends its process.
  */
-export type Need = 'addresses' | 'mounts' | 'namespaces' | 'pids' | 'fifos';
+export type Need = 'addresses' | 'mounts' | 'namespaces' | 'pids' | 'fifos' | 'crashes';
 
 const CHECKS: Readonly<Record<Need, () => string | null>> = {
   addresses: () =>
@@ -20,6 +20,10 @@ const CHECKS: Readonly<Record<Need, () => string | null>> = {
   mounts: mountsMissing,
   namespaces: () => SplitNetwork.unavailable(),
   pids: () => commandFails('PID namespaces', 'unshare', '--pid', '--fork', '--mount-proc', 'true'),
+  crashes: () =>
+    process.arch === 'x64'
+      ? null
+      : 'only x86 processors end a process whose graph divides so that the quotient overflows',
   fifos: () => commandFails('named pipes', 'mkfifo', '--version'),
 };
 

@@ -24,6 +24,7 @@ import { rollingRestart } from './faults/rolling-restart.js';
 import { secondFleet } from './faults/second-fleet.js';
 import { slowPeer } from './faults/slow-peer.js';
 import { slowReaders } from './faults/slow-readers.js';
+import { soak } from './faults/soak.js';
 import { unreachablePair } from './faults/unreachable-pair.js';
 import { wrongBlocks } from './faults/wrong-blocks.js';
 
@@ -58,6 +59,7 @@ export const FAULTS: readonly Fault[] = [
   secondFleet,
   mixedContext,
   wrongBlocks,
+  soak,
 ];
 
 /** The rows of the short form: those that no test covers, without the long ones. */

@@ -22,6 +22,8 @@ export interface ChaosRun {
   readonly cli: string;
   readonly natsServer: string;
   readonly progress: (line: string) => void;
+  /** How long a row that may take any time runs. */
+  readonly soakMs: number;
   /** Ends the run: the current row ends with everything that it started. */
   readonly signal: AbortSignal;
 }
@@ -54,15 +56,15 @@ async function runFault(fault: Fault, run: ChaosRun): Promise<ChaosRow> {
 async function attempt(fault: Fault, run: ChaosRun): Promise<{ figures: Figures; why: string | null }> {
   const life = new Lifecycle();
   const folder = await mkdtemp(join(tmpdir(), 'shoal-chaos-'));
-  const limitS = PATIENCE * fault.expectedS + PATIENCE_S;
+  const limitS = PATIENCE * fault.expectedS + PATIENCE_S + run.soakMs / 1000;
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(new Error(`the row did not end within ${limitS} s`)), 1000 * limitS);
   const signal = AbortSignal.any([run.signal, late.signal]);
   // A row draws the same numbers alone as among others.
   const random = new SeededRandom(run.seed ^ checksumOf(Buffer.from(fault.name)));
-  const { cli, natsServer } = run;
+  const { cli, natsServer, soakMs } = run;
   const progress = (line: string) => run.progress(`  ${fault.name}: ${line}`);
-  const context = new ChaosContext({ life, signal, random, folder, cli, natsServer, progress });
+  const context = new ChaosContext({ life, signal, random, folder, cli, natsServer, progress, soakMs });
   try {
     const figures = await Promise.race([fault.run(context), aborted(signal)]);
     const reasons = missed(figures, fault.bounds);

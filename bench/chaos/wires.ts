@@ -12,6 +12,8 @@ export type WireCondition =
   | { readonly kind: 'slow'; readonly bitsPerS: number; readonly delayMs: number }
   /** One bit in about `everyBytes` is flipped. */
   | { readonly kind: 'corrupt'; readonly everyBytes: number; readonly random: Random }
+  /** One bit of the byte at this offset of a connection is flipped, or the connection is closed before that byte. */
+  | { readonly kind: 'flip' | 'cut'; readonly at: number; readonly onSpoilt: () => void }
   /** A connection is closed after at most so many bytes, drawn. */
   | { readonly kind: 'truncate'; readonly mostBytes: number; readonly random: Random };
 

@@ -48,7 +48,8 @@ export class RecallLoad {
     private readonly fleet: FleetApi,
     clients: number,
     private readonly firstSeed: number,
-    private readonly pauseMs = 0,
+    /** A pause after each answer in milliseconds, or what each client waits for before it asks. */
+    private readonly pace: number | (() => Promise<void>) = 0,
   ) {
     this.clients = Array.from({ length: clients }, () => this.client());
   }
@@ -112,6 +113,7 @@ export class RecallLoad {
 
   private async client(): Promise<void> {
     while (!this.over) {
+      if (typeof this.pace === 'function') await this.pace();
       const number = this.asked++;
       const sheet = recallSheet(NOTES_PER_SHEET, this.firstSeed + Math.floor(number / QUESTIONS_PER_SHEET));
       const { question, answer } = sheet.questions[number % NOTES_PER_SHEET]!;
@@ -130,7 +132,7 @@ export class RecallLoad {
         this.failed.push(String(error));
         await pause(PAUSE_AFTER_FAILURE_MS);
       }
-      if (this.pauseMs > 0) await pause(this.pauseMs);
+      if (typeof this.pace === 'number' && this.pace > 0) await pause(this.pace);
     }
   }
 }

@@ -89,7 +89,7 @@ export const CHAOS_OPTIONS = {
     type: types.duration(SECOND_MS, DAY_MS, '1s to 24h'),
     default: '5m',
     commands: CHAOS,
-    help: 'With --url: how long to send requests and to kill.',
+    help: 'With --url, and for the fault soak: how long to send requests and to kill.',
   }),
   clients: option({
     flag: 'clients',

@@ -2,15 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { brittleModel, CRASH_CHARACTER, CRASH_TOKEN } from '../../bench/chaos/brittle-model.js';
 import { chunksOf } from '../../bench/fleet/chunks.js';
 import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
 import { modelFolder } from '../../src/config/model-folder.js';
-import { brittleModel } from '../support/brittle-model.js';
 import { Fleet } from './support/fleet.js';
-
-/** A token that the tokenizer makes of this character, and of nothing else. */
-const CRASH_TOKEN = 5;
-const CRASH_CHARACTER = '\u0005';
 
 const LONG = { max_tokens: 400, ignore_eos: true };
 

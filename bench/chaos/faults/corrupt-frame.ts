@@ -1,13 +1,13 @@
-import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { packFrame } from '../../../src/peer/wire/frame.js';
 import { RecallLoad } from '../../fleet/recall-load.js';
 import type { ChaosContext } from '../context.js';
 import { atLeast, atMost, type Fault, NO_HARM } from '../fault.js';
+import { probeOffsets } from '../offset-probes.js';
 import { Prefixes } from '../prefixes.js';
+import { residentMib } from '../resident.js';
 import type { WireCondition } from '../wires.js';
 
-const MiB = 2 ** 20;
 const STRANGERS = 200;
 const PREFIXES = 12;
 const NOTES = 64;
@@ -21,13 +21,15 @@ export const corruptFrame: Fault = {
   passesWhen: 'refused, counted, connection closed, nothing allocated beyond the frame limit',
   bounds: {
     ...NO_HARM,
+    offsets_probed: atLeast(100),
+    spoilt_but_answered: atMost(0),
     failures_counted: atLeast(1),
     connections_left_open: atMost(0),
     processes_ended: atMost(0),
     growth_mib: atMost(64),
   },
   needs: ['addresses'],
-  expectedS: 30,
+  expectedS: 45,
   async run(context) {
     const fleet = await context.members({ workers: 2, replicas: 1, proxied: true });
     const [a, b] = fleet.workerIds as [string, string];
@@ -47,18 +49,21 @@ export const corruptFrame: Fault = {
       wrong += await prefixes.wrong(b);
     }
     fleet.wires.heal();
+    context.progress('spoiling every offset of an exchange');
+    const probed = await probeOffsets(fleet, a);
+    fleet.wires.heal();
     const pids = (await fleet.api.workers()).map(({ pid }) => pid);
-    const before = residentMiB(pids);
+    const before = residentMib(pids);
     const connections_left_open = await strangers(
       context,
       fleet.workerIds.map((id) => fleet.portOf(id)),
     );
-    const growth_mib = Math.max(0, residentMiB(pids) - before);
+    const growth_mib = Math.max(0, residentMib(pids) - before);
     const harm = await context.harm(load);
     const failures_counted = await fleet.sum(/^shoal_(peer_fetch|integrity)_failures_total/);
     const processes_ended = [...fleet.members.values()].filter(({ alive }) => !alive).length;
     const wrong_answers = harm.wrong_answers! + wrong;
-    return { ...harm, wrong_answers, failures_counted, connections_left_open, processes_ended, growth_mib };
+    return { ...harm, wrong_answers, ...probed, failures_counted, connections_left_open, processes_ended, growth_mib };
   },
 };
 
@@ -96,9 +101,4 @@ function closesAfter(bytes: Buffer, port: number): Promise<boolean> {
     socket.resume();
     socket.write(bytes);
   });
-}
-
-function residentMiB(pids: readonly number[]): number {
-  const kib = pids.map((pid) => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]));
-  return kib.reduce((sum, one) => sum + one, 0) / (MiB / 1024);
 }

@@ -12,7 +12,17 @@ const FLAPS = 8;
 const FLAP_MS = 700;
 const ONE_VIEW_MS = 10_000;
 
-type Who = 'a worker' | 'a coordinator' | 'half of the workers';
+const HALVES_CUTS_MS = [2_000, 10_000];
+
+/** The members that are cut off, each in a network namespace of its own. Halves lose contact among themselves, too. */
+const CUT_OFF = {
+  'a worker': ['worker-3'],
+  'a coordinator': ['coordinator-3'],
+  'half of the workers': ['worker-3', 'worker-4'],
+  'half of the coordinators': ['coordinator-3', 'coordinator-4'],
+  'half of the fleet': ['worker-3', 'worker-4', 'coordinator-3', 'coordinator-4'],
+} as const;
+type Who = keyof typeof CUT_OFF;
 
 /** What is cut off in one case, and for how long; a flapping link is cut and healed again and again. */
 interface Case {
@@ -21,16 +31,23 @@ interface Case {
   readonly loaded: boolean;
 }
 
-const CASES: readonly Case[] = (['a worker', 'a coordinator', 'half of the workers'] as const).flatMap((who) => [
-  ...CUTS_MS.map((ms) => ({ who, ms, loaded: true })),
-  ...IDLE_CUTS_MS.map((ms) => ({ who, ms, loaded: false })),
-  { who, ms: 'flapping' as const, loaded: true },
-]);
+const CASES: readonly Case[] = [
+  ...(['a worker', 'a coordinator', 'half of the workers'] as const).flatMap((who) => [
+    ...CUTS_MS.map((ms) => ({ who, ms, loaded: true })),
+    ...IDLE_CUTS_MS.map((ms) => ({ who, ms, loaded: false })),
+    { who, ms: 'flapping' as const, loaded: true },
+  ]),
+  ...(['half of the coordinators', 'half of the fleet'] as const).flatMap((who) => [
+    ...HALVES_CUTS_MS.map((ms) => ({ who, ms, loaded: true })),
+    { who, ms: 10_000, loaded: false },
+    { who, ms: 'flapping' as const, loaded: true },
+  ]),
+];
 
 /** Members lose contact with all others at once. */
 export const isolation: Fault = {
   name: 'isolation',
-  row: 'one worker, or one coordinator, cut off from all others for 1 / 2 / 3 / 5 / 10 / 20 s, idle and under load; half of the workers cut off; a link that flaps every 0.7 s',
+  row: 'one worker, or one coordinator, cut off from all others for 1 / 2 / 3 / 5 / 10 / 20 s, idle and under load; half of the workers, of the coordinators or of both cut off; a link that flaps every 0.7 s',
   passesWhen:
     'no healthy process ends, none loses its blocks; failed requests 0, except those that only the isolated member had; it rejoins in the same process; one view within 10 s of healing',
   bounds: {
@@ -41,11 +58,11 @@ export const isolation: Fault = {
     one_view_ms: atMost(ONE_VIEW_MS),
   },
   needs: ['namespaces'],
-  expectedS: 360,
+  expectedS: 470,
   async run(context) {
     const network = context.life.use(new SplitNetwork(), (made) => made.close());
-    const cut = { 'worker-3': network.add(), 'worker-4': network.add(), 'coordinator-2': network.add() };
-    const fleet = await context.members({ workers: 4, coordinators: 2, address: network.address, places: cut });
+    const cut = Object.fromEntries(CUT_OFF['half of the fleet'].map((id) => [id, network.add()]));
+    const fleet = await context.members({ workers: 4, coordinators: 4, address: network.address, places: cut });
     const prefixes = await Prefixes.compute(fleet.api, 12, { seed: 10_000 });
     await context.until('all blocks have two copies', 30_000, () => prefixes.have(2));
     const figures = {
@@ -57,7 +74,12 @@ export const isolation: Fault = {
       one_view_ms: 0,
     };
     for (const one of CASES) {
-      const seen = await isolate(context, fleet, one, namespacesOf(one.who, cut));
+      const seen = await isolate(
+        context,
+        fleet,
+        one,
+        CUT_OFF[one.who].map((id) => cut[id]!),
+      );
       context.progress(`${one.who}, ${one.ms}, ${one.loaded ? 'loaded' : 'idle'}: ${JSON.stringify(seen)}`);
       figures.requests += seen.requests;
       figures.failed_requests += seen.failed_requests;
@@ -69,15 +91,6 @@ export const isolation: Fault = {
     return { cases: CASES.length, ...figures, processes_ended: endedIn(context, fleet) };
   },
 };
-
-function namespacesOf(
-  who: Who,
-  cut: Readonly<Record<'worker-3' | 'worker-4' | 'coordinator-2', Namespace>>,
-): Namespace[] {
-  if (who === 'a worker') return [cut['worker-3']];
-  if (who === 'a coordinator') return [cut['coordinator-2']];
-  return [cut['worker-3'], cut['worker-4']];
-}
 
 async function isolate(context: ChaosContext, fleet: MemberFleet, { ms, loaded }: Case, places: readonly Namespace[]) {
   const before = await fleet.api.workers();
@@ -107,7 +120,7 @@ async function isolate(context: ChaosContext, fleet: MemberFleet, { ms, loaded }
   };
 }
 
-/** Whether both coordinators see all workers serve, on the same ring. */
+/** Whether all coordinators see all workers serve, on the same ring. */
 async function oneView(fleet: MemberFleet, workers: number): Promise<boolean> {
   const views = await Promise.all(fleet.apis.map((api) => api.fleet()));
   return views.every((view) => serving(view.workers).length === workers && view.epoch === views[0]!.epoch);

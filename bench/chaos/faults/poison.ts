@@ -1,9 +1,12 @@
+import { join } from 'node:path';
+import { modelFolder } from '../../../src/config/model-folder.js';
 import type { FleetApi } from '../../fleet/fleet-api.js';
 import { RecallLoad } from '../../fleet/recall-load.js';
+import type { UpFleet } from '../../fleet/up-fleet.js';
+import { brittleModel, CRASH_CHARACTER, CRASH_TOKEN } from '../brittle-model.js';
 import type { ChaosContext } from '../context.js';
 import { atLeast, atMost, type Fault, NO_HARM } from '../fault.js';
-import { poison } from '../poison.js';
-import { preloaded } from '../preloaded.js';
+import { promptsOf } from '../prefixes.js';
 import { serving } from '../views.js';
 
 const INNOCENT = 500;
@@ -22,10 +25,10 @@ export const poisonousPrompt: Fault = {
     last_is_4xx: atLeast(1),
     failed_afterwards: atMost(0),
   },
-  needs: [],
+  needs: ['crashes'],
   expectedS: 30,
   async run(context) {
-    const fleet = await context.up(['--workers', '4', '--replicas', '2'], preloaded('crashing-engine'));
+    const fleet = await brittleFleet(context, ['--workers', '4', '--replicas', '2']);
     const statuses = await sendPoison(context, fleet, 4);
     const deaths = deathsIn(fleet.log);
     await context.until('all workers serve again', 60_000, async () => serving(await fleet.workers()).length === 4);
@@ -49,11 +52,11 @@ export const poison12: Fault = {
     last_is_4xx: atLeast(1),
     requests: atLeast(INNOCENT),
   },
-  needs: [],
+  needs: ['crashes'],
   expectedS: 90,
   async run(context) {
     const args = ['--workers', '6', '--replicas', '2', '--cache-bytes', '128MiB'];
-    const fleet = await context.up(args, preloaded('crashing-engine'));
+    const fleet = await brittleFleet(context, args);
     const load = context.load(new RecallLoad(fleet, 8, 100));
     await load.more(20);
     const statuses = await sendPoison(context, fleet, RETRIES);
@@ -63,9 +66,16 @@ export const poison12: Fault = {
   },
 };
 
+/** A fleet whose graph ends the process when it computes the character of a poisonous prompt. */
+async function brittleFleet(context: ChaosContext, args: readonly string[]): Promise<UpFleet> {
+  const model = join(context.folder, 'recall');
+  await brittleModel(modelFolder(null), model, CRASH_TOKEN);
+  return context.up([...args, '--model', model]);
+}
+
 /** Sends the same poison again and again, as a retrying client does. Resolves with the statuses; 0 for a broken connection. */
 async function sendPoison(context: ChaosContext, fleet: FleetApi, times: number): Promise<number[]> {
-  const prompt = poison(context.random.below(1_000));
+  const prompt = `${promptsOf(16, 20_000 + context.random.below(1_000))[0]!.prompt}${CRASH_CHARACTER}`;
   const statuses: number[] = [];
   for (let i = 0; i < times; i++) {
     const body = { model: 'recall', prompt, max_tokens: 64, ignore_eos: true };

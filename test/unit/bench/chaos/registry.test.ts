@@ -6,7 +6,7 @@ const NAMES = [
   ...['partition', 'slow-peer', 'corrupt-frame', 'memory-exhausted', 'disk-full', 'duplicate-id', 'rolling-restart'],
   ...['join', 'herd', 'poison', 'slow-readers', 'isolation', 'unreachable-pair', 'nats-away-60s', 'nats-restarts'],
   ...['nats-cluster', 'nats-emptied', 'clock-back', 'poison-12', 'hung-disk', 'second-fleet', 'mixed-context'],
-  'wrong-blocks',
+  ...['wrong-blocks', 'soak'],
 ];
 
 describe('the table of faults', () => {

@@ -6,7 +6,11 @@ import { GRAPH, nodeMessage, tensorMessage } from '../../src/model/onnx/messages
 import { spliced, withInput } from '../../src/model/onnx/splice.js';
 import { bytesField, join as joined } from '../../src/model/onnx/wire.js';
 
-/** Makes models that crash their process when a prompt contains a certain token, to test how a fleet survives that. */
+/** Makes models that crash their process when a prompt contains a certain token. */
+
+/** A token that the tokenizer of `models/recall` makes of this character, and of nothing else. */
+export const CRASH_TOKEN = 5;
+export const CRASH_CHARACTER = '\u0005';
 
 /**
  * Copies a model folder, and edits its graph so that it divides -2^63 by -1 for this token, and by 1 for any other. The quotient does not fit
