@@ -10,6 +10,10 @@ import { isWorker, type LocalProcess, readProcess } from './local-process.js';
 type Victim = Pick<WorkerRow, 'id' | 'pid' | 'host'>;
 
 export interface Killer {
+  /** The worker that somebody means by a name; null if there is none. */
+  find(name: string, workers: readonly WorkerRow[]): Promise<WorkerRow | null>;
+  /** Whether a worker is the one that was found at first, perhaps in a later process. */
+  isSame(found: WorkerRow, worker: WorkerRow): boolean;
   /** Kills the worker at once. Whoever runs the fleet starts it again. @throws Refused if this machine cannot kill it */
   kill(worker: Victim): Promise<void>;
 }
@@ -26,6 +30,14 @@ export class ProcessKiller implements Killer {
     private readonly signal: (pid: number) => void = (pid) => void process.kill(pid, 'SIGKILL'),
     private readonly host: string = hostname(),
   ) {}
+
+  async find(name: string, workers: readonly WorkerRow[]): Promise<WorkerRow | null> {
+    return workers.find(({ id }) => id === name) ?? null;
+  }
+
+  isSame(found: WorkerRow, worker: WorkerRow): boolean {
+    return found.id === worker.id;
+  }
 
   async kill({ id, pid, host }: Victim): Promise<void> {
     if (host !== this.host) {
@@ -57,11 +69,22 @@ export class ComposeKiller implements Killer {
     private readonly run: Execute = execute,
   ) {}
 
+  /** By the worker's id, or by the service and the number of its container, such as `worker-2`: its ids are random. */
+  async find(name: string, workers: readonly WorkerRow[]): Promise<WorkerRow | null> {
+    const byId = workers.find(({ id }) => id === name);
+    const [, service, number] = /^(.+)-(\d+)$/.exec(name) ?? [];
+    if (byId !== undefined || number === undefined) return byId ?? null;
+    const containers = await this.containers(`service=${service}`, `container-number=${number}`);
+    return workers.find(({ host, state }) => state === 'serving' && runsOn(host, containers) !== undefined) ?? null;
+  }
+
+  /** A container that is started again has its host name, and the worker in it a new id. */
+  isSame(found: WorkerRow, worker: WorkerRow): boolean {
+    return found.host === worker.host;
+  }
+
   async kill({ id, host }: Victim): Promise<void> {
-    const label = `label=com.docker.compose.project=${this.project}`;
-    const containers = (await this.run('docker', ['ps', '--no-trunc', '-q', '--filter', label])).split('\n');
-    // The host name of a container is the beginning of its id.
-    const container = containers.find((name) => host.length >= 12 && name.startsWith(host));
+    const container = runsOn(host, await this.containers());
     if (container === undefined) {
       throw new Refused(
         `cannot kill ${id}: no container of the project ${this.project} has the host name ${host}; check --compose, and that the service sets no hostname`,
@@ -70,4 +93,18 @@ export class ComposeKiller implements Killer {
     await this.run('docker', ['kill', container]);
     await this.run('docker', ['start', container]);
   }
+
+  /** The ids of the running containers of the project with these further labels. */
+  private async containers(...labels: readonly string[]): Promise<string[]> {
+    const filters = [`project=${this.project}`, ...labels].flatMap((label) => [
+      '--filter',
+      `label=com.docker.compose.${label}`,
+    ]);
+    return (await this.run('docker', ['ps', '--no-trunc', '-q', ...filters])).split('\n');
+  }
+}
+
+/** The container with this host name, which is the beginning of its id. */
+function runsOn(host: string, containers: readonly string[]): string | undefined {
+  return containers.find((name) => host.length >= 12 && name.startsWith(host));
 }

@@ -19,7 +19,7 @@ const NOTES = 3;
 export interface RunningChaos {
   readonly url: string;
   readonly apiKey: string | null;
-  /** A worker's id, or `any`. */
+  /** The name of a worker, or `any`. */
   readonly kill: string;
   readonly everyMs: number;
   readonly forMs: number;
@@ -48,7 +48,7 @@ export async function runningChaos(options: RunningChaos): Promise<ChaosRow> {
   const startMs = performance.now();
   const api = new FleetApi(url, options.apiKey);
   const { model, workers } = await withDeadline(POLL_DEADLINE_MS, signal, (limit) => api.fleet(limit));
-  checkVictim(kill, workers);
+  const named = await namedVictim(options, workers);
   const load = new GreedyLoad(api, model, signal);
   progress(`${workers.length} workers; asking for the answers to compare with`);
   await load.remember().catch((error: unknown) => {
@@ -57,7 +57,7 @@ export async function runningChaos(options: RunningChaos): Promise<ChaosRow> {
   load.start(options.clients);
   const recoveries: number[] = [];
   try {
-    await killAgainAndAgain(api, options, recoveries);
+    await killAgainAndAgain(api, options, named, recoveries);
   } finally {
     await load.stop();
   }
@@ -84,17 +84,20 @@ export async function runningChaos(options: RunningChaos): Promise<ChaosRow> {
   };
 }
 
-function checkVictim(kill: string, workers: readonly WorkerRow[]): void {
-  const known = workers.map(({ id }) => id);
-  if (kill === 'any' ? known.length > 0 : known.includes(kill)) return;
+/** The worker that is to be killed again and again; null for any. @throws WrongUsage if there is none */
+async function namedVictim({ kill, killer }: RunningChaos, workers: readonly WorkerRow[]): Promise<WorkerRow | null> {
+  const found = kill === 'any' ? workers[0] : await killer.find(kill, workers);
+  if (found) return kill === 'any' ? null : found;
+  const known = workers.map(({ id }) => id).join(', ');
   throw new WrongUsage(
-    `--kill: must be a worker of the fleet, or any, got ${kill}; its workers are ${known.join(', ') || 'none'}`,
+    `--kill: must be a worker of the fleet, or any, got ${kill}; its workers are ${known || 'none'}`,
   );
 }
 
 async function killAgainAndAgain(
   api: FleetApi,
   { kill, everyMs, forMs, killer, random, progress, signal }: RunningChaos,
+  named: WorkerRow | null,
   recoveries: number[],
 ): Promise<void> {
   const startMs = performance.now();
@@ -110,7 +113,7 @@ async function killAgainAndAgain(
       continue;
     }
     const before = serving(workers);
-    const victims = kill === 'any' ? before : before.filter(({ id }) => id === kill);
+    const victims = named === null ? before : before.filter((worker) => killer.isSame(named, worker));
     const victim = victims[random.below(victims.length)];
     if (victim === undefined) {
       progress(`${kill} does not serve; not killing`);

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ComposeKiller, type Execute, ProcessKiller } from '../../../../bench/chaos/running/killer.js';
 import type { LocalProcess } from '../../../../bench/chaos/running/local-process.js';
+import type { WorkerRow } from '../../../../bench/fleet/fleet-api.js';
 import { Refused } from '../../../../src/errors.js';
 
 const ID = 'a1b2c3d4e5f6'.padEnd(64, '0');
@@ -62,6 +63,24 @@ describe('killing containers', () => {
       `docker kill ${ID}`,
       `docker start ${ID}`,
     ]);
+  });
+
+  it('knows a worker by its id, or by its service and number, also after its container has been started again', async () => {
+    const { run, calls } = recorded({ 'docker ps': `${ID}\n` });
+    const killer = new ComposeKiller('shoal', run);
+    const rowOf = (id: string, host: string) => ({ id, host, state: 'serving' }) as WorkerRow;
+    const old = rowOf('a1b2c3d4e5f6-0d1e2f', 'a1b2c3d4e5f6');
+    const workers = [rowOf('f00000000000-0d1e2f', 'f00000000000'), old];
+    expect(await killer.find(old.id, workers)).toBe(old);
+    expect(calls).toEqual([]);
+    expect(await killer.find('worker-2', workers)).toBe(old);
+    const label = '--filter label=com.docker.compose';
+    expect(calls).toEqual([
+      `docker ps --no-trunc -q ${label}.project=shoal ${label}.service=worker ${label}.container-number=2`,
+    ]);
+    expect(await killer.find('nobody', workers)).toBeNull();
+    const restarted = rowOf('a1b2c3d4e5f6-333333', 'a1b2c3d4e5f6');
+    expect([killer.isSame(old, restarted), killer.isSame(old, workers[0]!)]).toEqual([true, false]);
   });
 
   it('kills nothing if no container of the project is the worker', async () => {

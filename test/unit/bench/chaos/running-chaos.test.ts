@@ -2,11 +2,22 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GreedyLoad } from '../../../../bench/chaos/running/greedy-load.js';
+import { ProcessKiller } from '../../../../bench/chaos/running/killer.js';
 import { type RunningChaos, runningChaos } from '../../../../bench/chaos/running/running-chaos.js';
 import { FleetApi } from '../../../../bench/fleet/fleet-api.js';
 import { SeededRandom } from '../../../../src/random.js';
 
 const never = new AbortController().signal;
+
+/** Knows workers by their ids, as a killer of processes does. */
+class FakeKiller extends ProcessKiller {
+  constructor(private readonly onKill: () => void) {
+    super();
+  }
+  override async kill(): Promise<void> {
+    this.onKill();
+  }
+}
 
 describe('chaos against a running fleet', () => {
   let server: Server;
@@ -35,7 +46,7 @@ describe('chaos against a running fleet', () => {
   });
 
   function chaos(options: Partial<RunningChaos> = {}) {
-    const killer = { kill: async () => void incarnation++ };
+    const killer = new FakeKiller(() => incarnation++);
     const random = new SeededRandom(1);
     const defaults = { url, apiKey: null, kill: 'any', everyMs: 20, forMs: 60, clients: 2, progress: () => {} };
     return runningChaos({ ...defaults, killer, random, signal: never, ...options });
@@ -68,12 +79,10 @@ describe('chaos against a running fleet', () => {
       if (hangs) interrupt.abort();
       return hangs;
     };
-    const killer = {
-      kill: async () => {
-        kills++;
-        incarnation++;
-      },
-    };
+    const killer = new FakeKiller(() => {
+      kills++;
+      incarnation++;
+    });
     const row = await chaos({ killer, forMs: 3_600_000, signal: interrupt.signal });
     expect(row.figures).toMatchObject({ failed_requests: 0, wrong_answers: 0 });
   });
