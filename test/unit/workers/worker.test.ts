@@ -257,6 +257,7 @@ async function coordinator(
       port: 0,
       modelDir: '/nowhere',
       servedModelName: 'tiny',
+      http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null },
       contextTokens: graph.contextTokens,
     },
     ...{ allowRouting: false, logLevel: 'silent' },
@@ -264,6 +265,7 @@ async function coordinator(
   const bucket = new MemoryKeyValue();
   const parts = makeCoordinatorParts({
     ...{ config, incarnation: '0001', fingerprint: FINGERPRINT, layout: graph.layout, bus, clock: new SystemClock() },
+    dependence: graph.dependence,
     ...{ surroundings: machineSurroundings(), log: SILENT_LOG, onResumed: () => {}, onCall: () => {} },
     ...{ openBucket: async () => bucket, openRetentions: async () => bucket },
     ...{ onQuarantined: () => {}, onPoisonRefused: () => {} },
