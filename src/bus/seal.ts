@@ -1,4 +1,5 @@
-import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
+import { hkdfSync } from 'node:crypto';
+import { OCB_EXTRA_BYTES, Ocb, ocbBytes } from './ocb.js';
 
 /**
  * Seals messages with the cluster secret.
@@ -6,19 +7,23 @@ import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
  * A sealed message is encrypted, authenticated, and bound to its sender, the sender's incarnation, a counter and the subject.
  * `docs/PEER-PROTOCOL.md` specifies the bytes. The module uses no clock and no randomness.
  *
- * Each incarnation of each sender has its own key, HKDF-SHA256 (RFC 5869) of the secret, so that the counter alone is a nonce that never
- * repeats. The cipher is ChaCha20-Poly1305 (RFC 8439).
+ * Each sealer has its own key, HKDF-SHA256 (RFC 5869) of the secret and of a random salt, so that the counter alone is a nonce that never
+ * repeats.
  */
 
-const VERSION = 1;
-const CIPHER = 'chacha20-poly1305';
+const VERSION = 2;
 const KEY_BYTES = 32;
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
 const COUNTER_BYTES = 8;
-/** The fixed part of the head: version, lengths of sender ID and incarnation, counter. */
-const FIXED_BYTES = 1 + 2 + 2 + COUNTER_BYTES;
+/** Version, and lengths of sender ID and incarnation. */
+const PREFIX_BYTES = 1 + 2 + 2;
+/** Size of the salt of a sealer. */
+export const SEAL_SALT_BYTES = 16;
+/** What follows the names in the head. */
+const SUFFIX_BYTES = SEAL_SALT_BYTES + COUNTER_BYTES;
+const FIXED_BYTES = PREFIX_BYTES + SUFFIX_BYTES;
 const NAME_BYTES = 512;
+/** UTF-8 has at most so many bytes for each unit of a string. */
+const UTF8_BYTES = 3;
 
 /** The use of a seal. Each use has keys of its own, so that each counts its messages separately. */
 export type SealedUse = 'messages' | 'values';
@@ -29,34 +34,42 @@ export interface Sender {
   readonly incarnation: string;
 }
 
-/** The sender of a message, and the message's number among those of the sender. Unverified until `MessageOpener.open` succeeds. */
+/** The head of a sealed message. Unverified until `MessageOpener.open` succeeds. */
 export interface Envelope {
-  readonly sender: Sender;
+  /** Names the sealer: the sender and the salt. `senderOf` reads it. */
+  readonly origin: string;
+  /** The message's number among those of its sealer. */
   readonly counter: number;
+  readonly headBytes: number;
 }
 
-/** Bytes that sealing adds to a payload of this sender. */
+/** Most bytes that sealing adds to a payload of this sender. */
 export function sealBytes(sender: Sender): number {
-  return FIXED_BYTES + Buffer.byteLength(sender.id) + Buffer.byteLength(sender.incarnation) + TAG_BYTES;
+  return FIXED_BYTES + Buffer.byteLength(sender.id) + Buffer.byteLength(sender.incarnation) + OCB_EXTRA_BYTES;
+}
+
+/** The sender that an envelope names. */
+export function senderOf({ origin }: Envelope): Sender {
+  const bytes = Buffer.from(origin, 'latin1');
+  const idAt = PREFIX_BYTES - 1;
+  const idEnd = idAt + bytes.readUInt16LE(0);
+  const id = bytes.toString('utf8', idAt, idEnd);
+  return { id, incarnation: bytes.toString('utf8', idEnd, bytes.byteLength - SEAL_SALT_BYTES) };
 }
 
 /** Seals the messages of one sender. */
 export class MessageSealer {
-  private readonly key: Buffer;
+  /** As in the envelopes of its messages. */
+  readonly origin: string;
+  private readonly cipher: Ocb;
   private readonly head: Buffer;
-  private readonly nonce = Buffer.alloc(NONCE_BYTES);
   private last = 0;
 
-  constructor(secret: string, sender: Sender, use: SealedUse = 'messages') {
-    this.key = keyOf(secret, sender, use);
-    const id = Buffer.from(sender.id);
-    const incarnation = Buffer.from(sender.incarnation);
-    this.head = Buffer.alloc(FIXED_BYTES + id.byteLength + incarnation.byteLength);
-    this.head.writeUInt8(VERSION, 0);
-    this.head.writeUInt16LE(id.byteLength, 1);
-    this.head.writeUInt16LE(incarnation.byteLength, 3);
-    id.copy(this.head, 5);
-    incarnation.copy(this.head, 5 + id.byteLength);
+  /** `salt` is `SEAL_SALT_BYTES` fresh random bytes. Two sealers with the same salt, secret and sender would use the same nonces. */
+  constructor(secret: string, sender: Sender, salt: Uint8Array, use: SealedUse = 'messages') {
+    this.head = headOf(sender, salt);
+    this.origin = this.head.toString('latin1', 1, this.head.byteLength - COUNTER_BYTES);
+    this.cipher = cipherOf(secret, this.origin, use);
   }
 
   /** Number of the last message; 0 before the first. */
@@ -66,90 +79,90 @@ export class MessageSealer {
 
   /** Seals a payload for one subject and reply subject. Each call takes the next counter. */
   seal(subject: string, reply: string, payload: Uint8Array): Uint8Array {
-    const { head, nonce } = this;
-    const counterAt = head.byteLength - COUNTER_BYTES;
-    head.writeBigUInt64LE(BigInt(++this.last), counterAt);
-    head.copy(nonce, NONCE_BYTES - COUNTER_BYTES, counterAt);
-    const cipher = createCipheriv(CIPHER, this.key, nonce, { authTagLength: TAG_BYTES });
-    cipher.setAAD(associated(head, subject, reply), { plaintextLength: payload.byteLength });
-    const sealed = cipher.update(payload);
-    cipher.final();
-    const message = Buffer.allocUnsafe(head.byteLength + sealed.byteLength + TAG_BYTES);
+    const { head } = this;
+    const counter = ++this.last;
+    const at = head.byteLength - COUNTER_BYTES;
+    head.writeUInt32LE(counter >>> 0, at);
+    head.writeUInt32LE(Math.floor(counter / 2 ** 32), at + 4);
+    const message = Buffer.allocUnsafe(head.byteLength + ocbBytes(payload.byteLength));
     message.set(head);
-    message.set(sealed, head.byteLength);
-    message.set(cipher.getAuthTag(), head.byteLength + sealed.byteLength);
+    this.cipher.seal(counter, associated(head, subject, reply), payload, message, head.byteLength);
     return message;
   }
 }
 
-/** Opens the messages of senders with the same secret. Caches the keys of the senders that were verified last. */
+function headOf({ id, incarnation }: Sender, salt: Uint8Array): Buffer {
+  const [idBytes, incarnationBytes] = [Buffer.from(id), Buffer.from(incarnation)];
+  const prefix = Buffer.alloc(PREFIX_BYTES);
+  prefix.writeUInt8(VERSION, 0);
+  prefix.writeUInt16LE(idBytes.byteLength, 1);
+  prefix.writeUInt16LE(incarnationBytes.byteLength, 3);
+  return Buffer.concat([prefix, idBytes, incarnationBytes, salt, Buffer.alloc(COUNTER_BYTES)]);
+}
+
+/** Opens the messages of senders with the same secret. Caches the keys of the sealers that were verified last. */
 export class MessageOpener {
-  private readonly keys = new Map<string, Buffer>();
+  private readonly ciphers = new Map<string, Ocb>();
 
   constructor(
     private readonly secret: string,
-    private readonly sendersKept: number,
+    private readonly sealersKept: number,
     private readonly use: SealedUse = 'messages',
   ) {}
 
   /** Reads the unverified envelope of a sealed message. Returns null if the bytes do not have the form of one. */
   static peek(sealed: Uint8Array): Envelope | null {
-    const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength);
-    if (bytes.byteLength < FIXED_BYTES + TAG_BYTES || bytes[0] !== VERSION) return null;
+    const bytes = asBuffer(sealed);
+    if (bytes.byteLength < FIXED_BYTES || bytes[0] !== VERSION) return null;
     const idBytes = bytes.readUInt16LE(1);
     const incarnationBytes = bytes.readUInt16LE(3);
     if (idBytes > NAME_BYTES || incarnationBytes > NAME_BYTES) return null;
     const headBytes = FIXED_BYTES + idBytes + incarnationBytes;
-    if (bytes.byteLength < headBytes + TAG_BYTES) return null;
-    const counter = Number(bytes.readBigUInt64LE(headBytes - COUNTER_BYTES));
+    if (bytes.byteLength < headBytes) return null;
+    const counterAt = headBytes - COUNTER_BYTES;
+    const counter = bytes.readUInt32LE(counterAt) + bytes.readUInt32LE(counterAt + 4) * 2 ** 32;
     if (!Number.isSafeInteger(counter)) return null;
-    const id = bytes.toString('utf8', 5, 5 + idBytes);
-    const incarnation = bytes.toString('utf8', 5 + idBytes, 5 + idBytes + incarnationBytes);
-    return { sender: { id, incarnation }, counter };
+    return { origin: bytes.toString('latin1', 1, counterAt), counter, headBytes };
   }
 
   /** Decrypts and verifies a payload sealed for this subject and reply subject. Returns null if the secret, a subject or any byte differs. */
-  open({ sender }: Envelope, subject: string, reply: string, sealed: Uint8Array): Uint8Array | null {
-    const headBytes = FIXED_BYTES + sealed[1]! + 256 * sealed[2]! + sealed[3]! + 256 * sealed[4]!;
+  open(
+    { origin, counter, headBytes }: Envelope,
+    subject: string,
+    reply: string,
+    sealed: Uint8Array,
+  ): Uint8Array | null {
+    const known = this.ciphers.get(origin);
+    const cipher = known ?? cipherOf(this.secret, origin, this.use);
     const head = sealed.subarray(0, headBytes);
-    const nonce = Buffer.alloc(NONCE_BYTES);
-    nonce.set(head.subarray(headBytes - COUNTER_BYTES), NONCE_BYTES - COUNTER_BYTES);
-    const name = `${sender.id}\n${sender.incarnation}`;
-    const known = this.keys.get(name);
-    const key = known ?? keyOf(this.secret, sender, this.use);
-    const decipher = createDecipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES });
-    const body = sealed.subarray(headBytes, sealed.byteLength - TAG_BYTES);
-    decipher.setAAD(associated(head, subject, reply), { plaintextLength: body.byteLength });
-    decipher.setAuthTag(sealed.subarray(sealed.byteLength - TAG_BYTES));
-    const payload = decipher.update(body);
-    try {
-      decipher.final();
-    } catch {
-      return null;
-    }
-    if (known === undefined) this.keep(name, key);
+    const payload = cipher.open(counter, associated(head, subject, reply), sealed, headBytes);
+    if (payload !== null && known === undefined) this.keep(origin, cipher);
     return payload;
   }
 
-  private keep(name: string, key: Buffer): void {
-    this.keys.set(name, key);
-    if (this.keys.size <= this.sendersKept) return;
-    for (const oldest of this.keys.keys()) {
-      this.keys.delete(oldest);
+  private keep(origin: string, cipher: Ocb): void {
+    this.ciphers.set(origin, cipher);
+    if (this.ciphers.size <= this.sealersKept) return;
+    for (const oldest of this.ciphers.keys()) {
+      this.ciphers.delete(oldest);
       return;
     }
   }
 }
 
-function keyOf(secret: string, { id, incarnation }: Sender, use: SealedUse): Buffer {
-  return Buffer.from(hkdfSync('sha256', secret, `${id}\n${incarnation}`, `shoal-${use}-${VERSION}`, KEY_BYTES));
+function cipherOf(secret: string, origin: string, use: SealedUse): Ocb {
+  const salt = Buffer.from(origin, 'latin1');
+  return new Ocb(new Uint8Array(hkdfSync('sha256', secret, salt, `shoal-${use}-${VERSION}`, KEY_BYTES)));
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** The associated data, authenticated with the payload. Subjects contain no line breaks. */
-function associated(head: Uint8Array, subject: string, reply: string): Buffer {
+function associated(head: Uint8Array, subject: string, reply: string): Uint8Array {
   const names = `${subject}\n${reply}`;
-  const bytes = Buffer.allocUnsafe(head.byteLength + Buffer.byteLength(names));
+  const bytes = Buffer.allocUnsafe(head.byteLength + UTF8_BYTES * names.length);
   bytes.set(head);
-  bytes.write(names, head.byteLength);
-  return bytes;
+  return bytes.subarray(0, head.byteLength + bytes.write(names, head.byteLength));
 }

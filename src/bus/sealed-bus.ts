@@ -15,7 +15,15 @@ import {
   throwLater,
 } from './bus.js';
 import { ReplayWindow } from './replay-window.js';
-import { type Envelope, MessageOpener, MessageSealer, type Sender, sealBytes } from './seal.js';
+import {
+  type Envelope,
+  MessageOpener,
+  MessageSealer,
+  SEAL_SALT_BYTES,
+  type Sender,
+  sealBytes,
+  senderOf,
+} from './seal.js';
 import { subjectToken } from './subject.js';
 
 /** A bus that seals its messages with the cluster secret, and rejects forgeries and replays. */
@@ -70,6 +78,7 @@ interface Held {
 
 /** One incarnation of a sender, as this process knows it. */
 interface Known {
+  readonly sender: Sender;
   /** Nonce of the open challenge; null once the sender has proved that it lives. */
   nonce: Uint8Array | null;
   challengedMs: number;
@@ -87,7 +96,10 @@ interface Known {
 export class SealedBus implements Bus {
   private readonly sealer: MessageSealer;
   private readonly opener: MessageOpener;
+  /** Senders by origin, the least recently heard one first. */
   private readonly known = new Map<string, Known>();
+  /** Origin of the sender that was heard last. */
+  private lastOrigin = '';
   private readonly active = new Set<number>();
   private readonly proofs: Subscription;
   /** The part of a subject that names this incarnation. A message on such a subject cannot be older than the incarnation. */
@@ -98,11 +110,18 @@ export class SealedBus implements Bus {
   private heldBytes = 0;
 
   constructor(private readonly options: SealedBusOptions) {
-    const { bus, secret, self } = options;
-    this.sealer = new MessageSealer(secret, self);
+    const { bus, random, secret, self } = options;
+    this.sealer = new MessageSealer(secret, self, random.bytes(SEAL_SALT_BYTES));
     this.opener = new MessageOpener(secret, SENDERS);
     this.ownPart = `.${subjectToken(self.id)}.${subjectToken(self.incarnation)}`;
-    this.known.set(keyOf(self), { nonce: null, challengedMs: 0, floor: 0, held: [], windows: new Map() });
+    this.known.set(this.sealer.origin, {
+      sender: self,
+      nonce: null,
+      challengedMs: 0,
+      floor: 0,
+      held: [],
+      windows: new Map(),
+    });
     this.proofs = bus.subscribe(this.proofSubject(self), (message) => this.onSealMessage(message));
   }
 
@@ -158,14 +177,14 @@ export class SealedBus implements Bus {
     }
     const opened = this.open(sealed);
     if (opened === null) return;
-    const { sender, counter } = opened.envelope;
-    const known = this.touch(sender);
-    const held = { subscription, counter, message: opened.message, handler };
+    const { envelope, message } = opened;
+    const known = this.touch(envelope);
+    const held = { subscription, counter: envelope.counter, message, handler };
     if (known.nonce === null) {
       this.deliver(known, held);
     } else {
       this.hold(known, held);
-      this.challenge(sender, known, known.nonce);
+      this.challenge(known, known.nonce);
     }
   }
 
@@ -197,16 +216,14 @@ export class SealedBus implements Bus {
   private deliver(known: Known, { subscription, counter, message, handler }: Held): void {
     if (!this.active.has(subscription)) return;
     const fresh = counter > known.floor || message.subject.includes(this.ownPart);
-    const window = known.windows.get(subscription) ?? new ReplayWindow(WINDOW_MESSAGES);
-    known.windows.set(subscription, window);
-    if (fresh && window.accept(counter)) handler(message);
+    if (fresh && windowOf(known, subscription).accept(counter)) handler(message);
     else this.options.onDropped?.('replayed', message.subject);
   }
 
   private open(sealed: BusMessage): { envelope: Envelope; message: BusMessage } | null {
     const { subject, reply } = sealed;
     const envelope = MessageOpener.peek(sealed.payload);
-    const stranger = envelope !== null && !this.known.has(keyOf(envelope.sender));
+    const stranger = envelope !== null && !this.known.has(envelope.origin);
     const affordable = !stranger || this.strangers.allows(this.options.clock.now());
     const payload = envelope && affordable && this.opener.open(envelope, subject, reply ?? '', sealed.payload);
     if (payload) return { envelope, message: { subject, payload, reply, nobody: false } };
@@ -216,14 +233,16 @@ export class SealedBus implements Bus {
   }
 
   /** The state of a sender, marked as the most recently heard one. */
-  private touch(sender: Sender): Known {
-    const key = keyOf(sender);
-    const known = this.known.get(key) ?? this.newSender();
-    this.known.delete(key);
-    this.known.set(key, known);
+  private touch(envelope: Envelope): Known {
+    const { origin } = envelope;
+    const known = this.known.get(origin) ?? this.newSender(senderOf(envelope));
+    if (origin === this.lastOrigin) return known;
+    this.lastOrigin = origin;
+    this.known.delete(origin);
+    this.known.set(origin, known);
     if (this.known.size > SENDERS) {
       for (const oldest of this.known.keys()) {
-        if (oldest === keyOf(this.options.self)) continue;
+        if (oldest === this.sealer.origin) continue;
         this.forget(oldest);
         break;
       }
@@ -231,21 +250,21 @@ export class SealedBus implements Bus {
     return known;
   }
 
-  private forget(key: string): void {
-    for (const { message } of this.known.get(key)?.held ?? []) this.heldBytes -= message.payload.byteLength;
-    this.known.delete(key);
+  private forget(origin: string): void {
+    for (const { message } of this.known.get(origin)?.held ?? []) this.heldBytes -= message.payload.byteLength;
+    this.known.delete(origin);
   }
 
-  private newSender(): Known {
+  private newSender(sender: Sender): Known {
     const nonce = this.options.random.bytes(NONCE_BYTES);
-    return { nonce, challengedMs: Number.NEGATIVE_INFINITY, floor: 0, held: [], windows: new Map() };
+    return { sender, nonce, challengedMs: Number.NEGATIVE_INFINITY, floor: 0, held: [], windows: new Map() };
   }
 
-  private challenge(sender: Sender, known: Known, nonce: Uint8Array): void {
+  private challenge(known: Known, nonce: Uint8Array): void {
     const nowMs = this.options.clock.now();
     if (nowMs - known.challengedMs < CHALLENGE_INTERVAL_MS) return;
     known.challengedMs = nowMs;
-    this.sendSealMessage(sender, { type: 'challenge', nonce });
+    this.sendSealMessage(known.sender, { type: 'challenge', nonce });
   }
 
   private onSealMessage(sealed: BusMessage): void {
@@ -253,22 +272,18 @@ export class SealedBus implements Bus {
     const opened = this.open(sealed);
     const message = opened && readMessage(SealMessage, opened.message.payload);
     if (!opened || !message) return;
-    const { sender, counter: number } = opened.envelope;
-    const { windows } = this.touch(sender);
-    const window = windows.get(PROOFS) ?? new ReplayWindow(WINDOW_MESSAGES);
-    windows.set(PROOFS, window);
-    if (!window.accept(number)) {
+    const known = this.touch(opened.envelope);
+    if (!windowOf(known, PROOFS).accept(opened.envelope.counter)) {
       this.options.onDropped?.('replayed', sealed.subject);
       return;
     }
     const { nonce } = message;
-    if (message.type === 'proof') this.onProof(sender, nonce, message.counter);
-    else this.sendSealMessage(sender, { type: 'proof', nonce, counter: this.olderCounter() });
+    if (message.type === 'proof') this.onProof(known, nonce, message.counter);
+    else this.sendSealMessage(known.sender, { type: 'proof', nonce, counter: this.olderCounter() });
   }
 
-  private onProof(sender: Sender, nonce: Uint8Array, counter: number): void {
-    const known = this.known.get(keyOf(sender));
-    if (!known?.nonce || Buffer.compare(known.nonce, nonce) !== 0) return;
+  private onProof(known: Known, nonce: Uint8Array, counter: number): void {
+    if (!known.nonce || Buffer.compare(known.nonce, nonce) !== 0) return;
     known.nonce = null;
     known.floor = counter;
     for (const held of known.held.splice(0)) {
@@ -331,6 +346,10 @@ class StrangerBudget {
   }
 }
 
-function keyOf({ id, incarnation }: Sender): string {
-  return `${id}\n${incarnation}`;
+function windowOf({ windows }: Known, subscription: number): ReplayWindow {
+  const known = windows.get(subscription);
+  if (known) return known;
+  const window = new ReplayWindow(WINDOW_MESSAGES);
+  windows.set(subscription, window);
+  return window;
 }

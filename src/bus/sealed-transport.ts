@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js';
 import type { Random } from '../random.js';
 import type { KeyValue, KeyValueEntry } from './key-value.js';
-import { MessageOpener, MessageSealer, type Sender } from './seal.js';
+import { MessageOpener, MessageSealer, SEAL_SALT_BYTES, type Sender } from './seal.js';
 import { SealedBus } from './sealed-bus.js';
 import type { Transport } from './transport.js';
 
@@ -28,32 +28,30 @@ export function sealTransport(transport: Transport, options: SealedTransportOpti
       options.onDropped?.(reason, subject);
     },
   });
+  const { secret, self, random } = options;
+  const sealer = new MessageSealer(secret, self, random.bytes(SEAL_SALT_BYTES), 'values');
+  const opener = new MessageOpener(secret, SEALERS_KEPT, 'values');
   return {
     bus,
     openKeyValue: async (bucket, maxBytes) =>
-      new SealedKeyValue(await transport.openKeyValue(bucket, maxBytes), bucket, options),
+      new SealedKeyValue(await transport.openKeyValue(bucket, maxBytes), bucket, sealer, opener),
     strangerMessages: () => forged,
   };
 }
 
 /** Values that other members may have sealed long ago, and whose senders may be gone. */
-const SENDERS_KEPT = 16;
+const SEALERS_KEPT = 16;
 /** The value in place of one that no member has sealed. */
 const UNREADABLE = new Uint8Array(0);
 
 /** Seals the values of a bucket, each bound to its bucket and key. A value that no member has sealed reads as empty. */
 class SealedKeyValue implements KeyValue {
-  private readonly sealer: MessageSealer;
-  private readonly opener: MessageOpener;
-
   constructor(
     private readonly below: KeyValue,
     private readonly bucket: string,
-    { secret, self }: SealedTransportOptions,
-  ) {
-    this.sealer = new MessageSealer(secret, self, 'values');
-    this.opener = new MessageOpener(secret, SENDERS_KEPT, 'values');
-  }
+    private readonly sealer: MessageSealer,
+    private readonly opener: MessageOpener,
+  ) {}
 
   async get(key: string): Promise<KeyValueEntry | null> {
     const entry = await this.below.get(key);

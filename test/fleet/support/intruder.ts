@@ -1,7 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { headers } from '@nats-io/transport-node';
 import type { BusMessage } from '../../../src/bus/bus.js';
 import { connectNats, type NatsBus, type NatsOptions } from '../../../src/bus/nats-bus.js';
-import { MessageSealer, type Sender } from '../../../src/bus/seal.js';
+import { MessageSealer, SEAL_SALT_BYTES, type Sender } from '../../../src/bus/seal.js';
 import { encode } from '../../../src/wire/msgpack.js';
 
 const WRONG_SECRET = 'a secret that is not the one of the fleet';
@@ -32,7 +33,8 @@ export class Intruder {
   forge(subject: string, message: unknown, as: Sender, reply?: string): void {
     const payload = encode(message);
     this.bus.publish(subject, payload, reply);
-    this.bus.publish(subject, new MessageSealer(WRONG_SECRET, as).seal(subject, reply ?? '', payload), reply);
+    const sealer = new MessageSealer(WRONG_SECRET, as, randomBytes(SEAL_SALT_BYTES));
+    this.bus.publish(subject, sealer.seal(subject, reply ?? '', payload), reply);
   }
 
   /** Claims, as the server would, that nobody listens where a message was sent whose answers go to this subject. */
