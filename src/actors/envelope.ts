@@ -1,14 +1,11 @@
 import { z } from 'zod';
-import { Corrupt, ERROR_CODES, type WireError } from '../errors.js';
-import { ACTOR_NAME_CHARS, CALLS_IN_FLIGHT, STREAM_WINDOW_ITEMS } from '../limits.js';
+import { Corrupt, type WireError } from '../errors.js';
+import { ACTOR_NAME_CHARS } from '../limits.js';
 import { decode } from '../wire/msgpack.js';
 
-/** The messages between nodes, with their schemas. An actor's protocol checks its requests, answers and items. */
+/** The messages between nodes. An actor's protocol checks its requests, answers and items. */
 
 const Name = z.string().min(1).max(ACTOR_NAME_CHARS);
-const Count = z.int().min(0);
-/** ID of a call, assigned by its caller and unique within the caller's incarnation. */
-const CallId = z.int().min(1);
 
 /** One incarnation of a node. */
 export const NodeAddress = z.strictObject({ node: Name, incarnation: Name });
@@ -18,67 +15,51 @@ export interface ActorAddress extends NodeAddress {
   readonly actor: string;
 }
 
-const CallMessage = z.strictObject({
-  type: z.literal('call'),
-  id: CallId,
-  from: NodeAddress,
-  protocol: Name,
-  actor: Name,
-  method: Name,
-  kind: z.enum(['ask', 'tell', 'stream']),
+export interface CallMessage {
+  readonly type: 'call';
+  /** Assigned by the caller, and unique within the caller's incarnation. */
+  readonly id: number;
+  readonly from: NodeAddress;
+  readonly protocol: string;
+  readonly actor: string;
+  readonly method: string;
+  readonly kind: 'ask' | 'tell' | 'stream';
   /** Time left until the deadline when the message is sent, since clocks of machines differ; null for no deadline. */
-  deadlineMs: z.number().min(0).nullable(),
-  request: z.unknown(),
-});
-export type CallMessage = z.infer<typeof CallMessage>;
+  readonly deadlineMs: number | null;
+  readonly request: unknown;
+}
 
 /** A message to a node: from the caller to the actor's node, except `alive`, which answers a probe. */
-export const NodeMessage = z.discriminatedUnion('type', [
-  CallMessage,
-  z.strictObject({ type: z.literal('cancel'), id: CallId, from: NodeAddress }),
+export type NodeMessage =
+  | CallMessage
+  | { readonly type: 'cancel'; readonly id: number; readonly from: NodeAddress }
   /** The reader has consumed `read` items of the stream in total. */
-  z.strictObject({ type: z.literal('credit'), id: CallId, from: NodeAddress, read: Count }),
+  | { readonly type: 'credit'; readonly id: number; readonly from: NodeAddress; readonly read: number }
   /** All open calls of a caller to this node, each with the number of items read. Keeps the calls alive. */
-  z.strictObject({
-    type: z.literal('probe'),
-    from: NodeAddress,
-    calls: z.array(z.tuple([CallId, Count])).max(CALLS_IN_FLIGHT),
-  }),
+  | { readonly type: 'probe'; readonly from: NodeAddress; readonly calls: readonly (readonly [number, number])[] }
   /** The probed calls, each with the number of items sent; null for an unknown call. */
-  z.strictObject({
-    type: z.literal('alive'),
-    from: NodeAddress,
-    calls: z.array(z.tuple([CallId, Count.nullable()])).max(CALLS_IN_FLIGHT),
-  }),
-]);
-export type NodeMessage = z.infer<typeof NodeMessage>;
+  | {
+      readonly type: 'alive';
+      readonly from: NodeAddress;
+      readonly calls: readonly (readonly [number, number | null])[];
+    };
 
-const WireErrorMessage: z.ZodType<WireError> = z.strictObject({
-  code: z.enum(ERROR_CODES),
-  message: z.string(),
-  param: z.string().optional(),
-});
-
-/** A message to one call. The call's ID travels beside the message: in the subject, or in the frame of a direct link. */
-export const AnswerMessage = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('answer'), value: z.unknown() }),
-  z.strictObject({ type: z.literal('failure'), error: WireErrorMessage }),
+/** A message to one call. The call's ID travels beside the message. */
+export type AnswerMessage =
+  | { readonly type: 'answer'; readonly value: unknown }
+  | { readonly type: 'failure'; readonly error: WireError }
   /** Items of a stream; `first` is the index of the first one, from 0. Between nodes, each item is packed separately. */
-  z.strictObject({ type: z.literal('items'), first: Count, items: z.array(z.unknown()).max(STREAM_WINDOW_ITEMS) }),
-  z.strictObject({ type: z.literal('end'), items: Count }),
+  | { readonly type: 'items'; readonly first: number; readonly items: readonly unknown[] }
+  | { readonly type: 'end'; readonly items: number }
   /** Answer to a look-up. */
-  z.strictObject({ type: z.literal('here'), from: NodeAddress }),
-]);
-export type AnswerMessage = z.infer<typeof AnswerMessage>;
+  | { readonly type: 'here'; readonly from: NodeAddress };
 
 /** A look-up of an actor by name, sent to all nodes. */
-export const LookupMessage = z.strictObject({ id: CallId, from: NodeAddress, protocol: Name, actor: Name });
-export type LookupMessage = z.infer<typeof LookupMessage>;
-
-/** Checks an answer from another node, and unpacks its items. Throws if the answer is malformed. */
-export function unpackAnswer(value: unknown): AnswerMessage {
-  const message = AnswerMessage.parse(value);
-  return message.type === 'items' ? { ...message, items: message.items.map(unpackItem) } : message;
+export interface LookupMessage {
+  readonly id: number;
+  readonly from: NodeAddress;
+  readonly protocol: string;
+  readonly actor: string;
 }
 
 /** Decodes one item of a stream. Throws if it is not packed. */

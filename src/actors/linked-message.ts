@@ -4,8 +4,8 @@ import { decode, encode } from '../wire/msgpack.js';
 import { type AnswerMessage, type LookupMessage, type NodeAddress, type NodeMessage, unpackItem } from './envelope.js';
 
 /**
- * Messages on a direct link, as `docs/PEER-PROTOCOL.md` specifies them: an array of a number for its type, and its fields in a fixed order.
- * Arrays cost less than maps to pack and to check. The sender is not among the fields, because the link has proved it.
+ * Messages between nodes, as `docs/PEER-PROTOCOL.md` specifies them: an array of a number for its type, and its fields in a fixed order. Arrays
+ * cost less than maps to pack and to check. The sender is not among the fields, because a link has proved it; over the bus it goes before them.
  */
 
 /** A message with its addressee: the node, one of the node's calls, or (for a look-up) the actor of that name. */
@@ -29,12 +29,24 @@ const HERE = 11;
 const KINDS = ['ask', 'tell', 'stream'] as const;
 const KNOWN_CODES: ReadonlySet<unknown> = new Set(ERROR_CODES);
 
-/** @throws InternalError if a value in the message cannot be encoded */
+/**
+ * Packs a message for a direct link.
+ * @throws InternalError if a value in the message cannot be encoded
+ */
 export function packLinked(linked: LinkedMessage): Uint8Array {
-  if (linked.to === 'node') return encode(nodeFields(linked.message));
-  if (linked.to === 'call') return encode(answerFields(linked.id, linked.message));
+  return encode(fieldsOf(linked));
+}
+
+/** Packs a message for the bus. Throws the errors of `packLinked`. */
+export function packForBus(linked: LinkedMessage, { node, incarnation }: NodeAddress): Uint8Array {
+  return encode([node, incarnation, fieldsOf(linked)]);
+}
+
+function fieldsOf(linked: LinkedMessage): unknown[] {
+  if (linked.to === 'node') return nodeFields(linked.message);
+  if (linked.to === 'call') return answerFields(linked.id, linked.message);
   const { id, protocol, actor } = linked.message;
-  return encode([LOOKUP, id, protocol, actor]);
+  return [LOOKUP, id, protocol, actor];
 }
 
 function nodeFields(message: NodeMessage): unknown[] {
@@ -69,11 +81,22 @@ function answerFields(id: number, message: AnswerMessage): unknown[] {
   }
 }
 
-/** Decodes and checks a message from `peer`. Throws Corrupt if it is malformed. */
+/** Decodes and checks a message that came from `peer` over a direct link. Throws Corrupt if it is malformed. */
 export function unpackLinked(bytes: Uint8Array, peer: NodeAddress): LinkedMessage {
-  const fields = decode(bytes);
-  if (!Array.isArray(fields)) throw new Corrupt('a message of a link is not an array');
-  return new Fields(fields, peer).message();
+  return new Fields(arrayOf(decode(bytes)), peer).message();
+}
+
+/** Decodes and checks a message that came over the bus. Returns it and its sender. Throws Corrupt if it is malformed. */
+export function unpackFromBus(bytes: Uint8Array): { from: NodeAddress; linked: LinkedMessage } {
+  const [node, incarnation, fields, ...more] = arrayOf(decode(bytes));
+  if (!isName(node) || !isName(incarnation) || more.length > 0) throw new Corrupt('a message has no sender');
+  const from = { node, incarnation };
+  return { from, linked: new Fields(arrayOf(fields), from).message() };
+}
+
+function arrayOf(value: unknown): unknown[] {
+  if (!Array.isArray(value)) throw new Corrupt('a message between nodes is not an array');
+  return value;
 }
 
 /** The fields of one message. Each is checked as it is read. */
@@ -87,7 +110,7 @@ class Fields {
 
   message(): LinkedMessage {
     const message = this.read();
-    if (this.at !== this.fields.length) throw new Corrupt('a message of a link has more fields than its type');
+    if (this.at !== this.fields.length) throw new Corrupt('a message between nodes has more fields than its type');
     return message;
   }
 
@@ -139,18 +162,18 @@ class Fields {
       case HERE:
         return { type: 'here', from: this.from };
     }
-    throw new Corrupt(`a message of a link has type ${type}, which does not exist`);
+    throw new Corrupt(`a message between nodes has type ${type}, which does not exist`);
   }
 
   /** The next field, of any type. */
   private next(): unknown {
-    if (this.at === this.fields.length) throw new Corrupt('a message of a link has fewer fields than its type');
+    if (this.at === this.fields.length) throw new Corrupt('a message between nodes has fewer fields than its type');
     return this.fields[this.at++];
   }
 
   private id(): number {
     const id = this.count();
-    if (id === 0) throw new Corrupt('a message of a link has call 0; the first call is 1');
+    if (id === 0) throw new Corrupt('a message between nodes has call 0; the first call is 1');
     return id;
   }
 
@@ -161,8 +184,7 @@ class Fields {
 
   private name(): string {
     const value = this.next();
-    const right = typeof value === 'string' && value.length > 0 && value.length <= ACTOR_NAME_CHARS;
-    return right ? value : this.wrong('a name');
+    return isName(value) ? value : this.wrong('a name');
   }
 
   private kind(): (typeof KINDS)[number] {
@@ -196,8 +218,12 @@ class Fields {
   }
 
   private wrong(expected: string): never {
-    throw new Corrupt(`field ${this.at - 1} of a message of a link is not ${expected}`);
+    throw new Corrupt(`field ${this.at - 1} of a message between nodes is not ${expected}`);
   }
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === 'string' && value.length > 0 && value.length <= ACTOR_NAME_CHARS;
 }
 
 function isCount(value: unknown): value is number {

@@ -1,26 +1,29 @@
 import type { Bus, BusMessage, Subscription } from '../bus/bus.js';
-import { decode, encode } from '../wire/msgpack.js';
+import { FLEET_COORDINATORS, FLEET_WORKERS } from '../limits.js';
 import {
   type AnswerMessage,
-  LookupMessage,
+  type LookupMessage,
   type NodeAddress,
-  NodeMessage,
+  type NodeMessage,
+  nodeKey,
   sameNode,
-  unpackAnswer,
 } from './envelope.js';
 import type { ObserveActors } from './event.js';
-import { packLinked, unpackLinked } from './linked-message.js';
+import { type LinkedMessage, packForBus, packLinked, unpackFromBus, unpackLinked } from './linked-message.js';
 import type { CallLink, CallLinks } from './links.js';
 import { BusRoute, DirectRoute, LocalRoute, type Route } from './route.js';
-import { callSubject, lookupSubject, nodeSubject, probedTokens } from './subjects.js';
+import { callSubject, inboxSubject, lookupSubject, probeBase, probedTokens } from './subjects.js';
 
 /** Finds the route to each node, and receives the messages that arrive from the bus and from direct links. */
+
+/** Limit on the routes over the bus that are kept. A forgotten one is made again. */
+const BUS_ROUTES = FLEET_WORKERS + FLEET_COORDINATORS;
 
 /** Handlers for the messages that arrive at a node. */
 export interface Inbox {
   /** Handles a message for the node. `route` leads back to the sender. */
   nodeMessage(message: NodeMessage, route: Route): void;
-  /** Handles an answer to a call. `from` is the authenticated peer of a direct link; null on other routes. */
+  /** Handles an answer to a call. `from` is the sender; null within this node. */
   answer(id: number, message: AnswerMessage, from: NodeAddress | null): void;
   lookup(message: LookupMessage): void;
   /** The bus reports that a call had no subscriber. */
@@ -46,27 +49,28 @@ export class Post {
   private readonly bus: Bus;
   private readonly inbox: Inbox;
   private readonly subscriptions: Subscription[] = [];
-  private readonly base: string;
   private readonly local: LocalRoute;
+  private readonly overBus = new Map<string, BusRoute>();
   private readonly direct = new WeakMap<CallLink, DirectRoute>();
   private linked = 0;
 
   constructor(private readonly options: PostOptions) {
-    const { bus, namespace, self, inbox } = options;
+    const { bus, self, inbox } = options;
     this.self = self;
     this.bus = bus;
     this.inbox = inbox;
-    this.base = nodeSubject(namespace, self);
     this.local = new LocalRoute(inbox);
   }
 
   /** Subscribes to this node's messages. Call once. */
   open(): void {
-    const { bus, base, inbox } = this;
+    const { bus, self, inbox } = this;
+    const { namespace } = this.options;
+    const probes = probeBase(namespace, self);
     this.subscriptions.push(
-      bus.subscribe(`${base}.in`, (message) => this.onNodeMessage(message)),
-      bus.subscribe(`${base}.call.*`, (message) => this.onAnswer(message)),
-      bus.subscribe(`${base}.probe.*.*`, (message) => this.onProbeReply(message)),
+      bus.subscribe(inboxSubject(namespace, self), (message) => this.onBusMessage(message)),
+      bus.subscribe(callSubject(namespace, self, '*'), (message) => this.onCallReply(message)),
+      bus.subscribe(`${probes}*.*`, (message) => this.onProbeReply(message, message.subject.slice(probes.length))),
     );
     this.options.links.listen({
       opened: () => inbox.routesChanged(),
@@ -88,10 +92,7 @@ export class Post {
 
   /** Subscribes to look-ups of an actor's name. */
   listen(actor: string): Subscription {
-    return this.bus.subscribe(lookupSubject(this.options.namespace, actor), (message) => {
-      const lookup = this.read(message, (value) => LookupMessage.parse(value));
-      if (lookup) this.inbox.lookup(lookup);
-    });
+    return this.bus.subscribe(lookupSubject(this.options.namespace, actor), (message) => this.onBusMessage(message));
   }
 
   /**
@@ -103,7 +104,7 @@ export class Post {
     const linked = [...links.all()];
     if (this.bus.connected || linked.length === 0) {
       const reply = callSubject(namespace, this.self, message.id);
-      this.bus.publish(lookupSubject(namespace, message.actor), encode(message), reply);
+      this.bus.publish(lookupSubject(namespace, message.actor), packForBus({ to: 'all', message }, this.self), reply);
       return;
     }
     for (const link of linked) link.send(packLinked({ to: 'all', message }));
@@ -121,46 +122,50 @@ export class Post {
     return route;
   }
 
-  private busRoute(node: NodeAddress): BusRoute {
-    return new BusRoute(this.bus, this.options.namespace, this.self, node);
+  private busRoute(to: NodeAddress): BusRoute {
+    const key = nodeKey(to);
+    const known = this.overBus.get(key);
+    if (known) return known;
+    const route = new BusRoute(this.bus, this.options.namespace, this.self, to);
+    if (this.overBus.size >= BUS_ROUTES) this.overBus.clear();
+    this.overBus.set(key, route);
+    return route;
   }
 
   private onLinked(link: CallLink, bytes: Uint8Array): void {
     try {
-      const linked = unpackLinked(bytes, link.peer);
-      if (linked.to === 'call') this.inbox.answer(linked.id, linked.message, link.peer);
-      else if (linked.to === 'all') this.inbox.lookup(linked.message);
-      else this.inbox.nodeMessage(linked.message, this.routeOver(link));
+      this.deliver(unpackLinked(bytes, link.peer), link.peer, () => this.routeOver(link));
     } catch {
       this.dropMalformed(`message from ${link.peer.node}`);
     }
   }
 
-  private onNodeMessage(message: BusMessage): void {
-    const parsed = this.read(message, (value) => NodeMessage.parse(value));
-    if (parsed) this.inbox.nodeMessage(parsed, this.busRoute(parsed.from));
+  private onBusMessage(message: BusMessage): void {
+    const read = this.readFromBus(message);
+    if (read) this.deliver(read.linked, read.from, () => this.busRoute(read.from));
   }
 
-  private onAnswer(message: BusMessage): void {
-    const id = Number(message.subject.slice(message.subject.lastIndexOf('.') + 1));
-    const parsed = message.nobody ? null : this.read(message, unpackAnswer);
-    if (parsed) this.inbox.answer(id, parsed, null);
-    else if (message.nobody) this.inbox.nobodyForCall(id);
-  }
-
-  private onProbeReply(message: BusMessage): void {
-    if (!message.nobody) return;
-    const probed = message.subject.slice(`${this.base}.probe.`.length);
-    this.inbox.nobodyForProbe((address) => probed === probedTokens(address));
-  }
-
-  private read<T>(message: BusMessage, parse: (value: unknown) => T): T | null {
+  private readFromBus({ subject, payload }: BusMessage): ReturnType<typeof unpackFromBus> | null {
     try {
-      return parse(decode(message.payload));
+      return unpackFromBus(payload);
     } catch {
-      this.dropMalformed(message.subject);
+      this.dropMalformed(subject);
       return null;
     }
+  }
+
+  private deliver(linked: LinkedMessage, from: NodeAddress, routeBack: () => Route): void {
+    if (linked.to === 'call') this.inbox.answer(linked.id, linked.message, from);
+    else if (linked.to === 'all') this.inbox.lookup(linked.message);
+    else this.inbox.nodeMessage(linked.message, routeBack());
+  }
+
+  private onCallReply({ nobody, subject }: BusMessage): void {
+    if (nobody) this.inbox.nobodyForCall(Number(subject.slice(subject.lastIndexOf('.') + 1)));
+  }
+
+  private onProbeReply({ nobody }: BusMessage, probed: string): void {
+    if (nobody) this.inbox.nobodyForProbe((address) => probed === probedTokens(address));
   }
 
   private dropMalformed(what: string): void {

@@ -1,9 +1,9 @@
 import type { Bus } from '../bus/bus.js';
 import { encode } from '../wire/msgpack.js';
 import type { AnswerMessage, NodeAddress, NodeMessage } from './envelope.js';
-import { packLinked } from './linked-message.js';
+import { packForBus, packLinked } from './linked-message.js';
 import type { CallLink } from './links.js';
-import { callSubject, nodeSubject, probeSubject } from './subjects.js';
+import { callSubject, inboxSubject, probeSubject } from './subjects.js';
 
 /** The routes of messages: within a node, over a direct link, or over the bus. */
 
@@ -98,6 +98,9 @@ export class DirectRoute extends PackedRoute implements Route {
 export class BusRoute extends PackedRoute implements Route {
   readonly kind = 'nats';
   readonly name = 'nats';
+  private readonly subject: string;
+  /** Prefix of the subjects on which the bus reports that a call had no subscriber. */
+  private readonly callBase: string;
 
   constructor(
     private readonly bus: Bus,
@@ -106,6 +109,8 @@ export class BusRoute extends PackedRoute implements Route {
     private readonly to: NodeAddress,
   ) {
     super();
+    this.subject = inboxSubject(namespace, to);
+    this.callBase = callSubject(namespace, self, '');
   }
 
   get open(): boolean {
@@ -113,16 +118,16 @@ export class BusRoute extends PackedRoute implements Route {
   }
 
   toNode(message: NodeMessage): void {
-    this.bus.publish(`${nodeSubject(this.namespace, this.to)}.in`, encode(message), this.replySubject(message));
+    this.bus.publish(this.subject, packForBus({ to: 'node', message }, this.self), this.replySubject(message));
   }
 
   toCall(id: number, message: AnswerMessage): void {
-    this.bus.publish(callSubject(this.namespace, this.to, id), encode(message));
+    this.bus.publish(this.subject, packForBus({ to: 'call', id, message }, this.self));
   }
 
   /** The subject on which the bus reports that the message had no subscriber. */
   private replySubject(message: NodeMessage): string | undefined {
-    if (message.type === 'call' && message.kind !== 'tell') return callSubject(this.namespace, this.self, message.id);
+    if (message.type === 'call' && message.kind !== 'tell') return `${this.callBase}${message.id}`;
     return message.type === 'probe' ? probeSubject(this.namespace, this.self, this.to) : undefined;
   }
 }

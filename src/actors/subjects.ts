@@ -4,18 +4,28 @@ import type { NodeAddress } from './envelope.js';
 /** Bus subjects of actors. They name the incarnation, so that no message reaches a later incarnation of a node. */
 
 /** Prefix of all subjects of one incarnation of a node. */
-export function nodeSubject(namespace: string, { node, incarnation }: NodeAddress): string {
+function nodeSubject(namespace: string, { node, incarnation }: NodeAddress): string {
   return `${namespace}.node.${subjectToken(node)}.${subjectToken(incarnation)}`;
 }
 
-/** Subject of the answers to one call of a node. */
-export function callSubject(namespace: string, caller: NodeAddress, id: number): string {
+/** Subject of all messages to a node. It is the same for all answers: NATS looks up a subject that it has not seen before in its index. */
+export function inboxSubject(namespace: string, node: NodeAddress): string {
+  return `${nodeSubject(namespace, node)}.in`;
+}
+
+/** Reply subject of one call of a node, on which the bus reports a call without a subscriber. `*` stands for all calls. */
+export function callSubject(namespace: string, caller: NodeAddress, id: number | '*' | ''): string {
   return `${nodeSubject(namespace, caller)}.call.${id}`;
 }
 
 /** Reply subject of a node's probe of another node, on which the bus reports a probe without a subscriber. */
 export function probeSubject(namespace: string, caller: NodeAddress, probed: NodeAddress): string {
-  return `${nodeSubject(namespace, caller)}.probe.${probedTokens(probed)}`;
+  return `${probeBase(namespace, caller)}${probedTokens(probed)}`;
+}
+
+/** Prefix of all reply subjects of a node's probes. */
+export function probeBase(namespace: string, caller: NodeAddress): string {
+  return `${nodeSubject(namespace, caller)}.probe.`;
 }
 
 /** The tokens of the probed node in `probeSubject`. */

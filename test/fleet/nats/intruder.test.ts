@@ -7,6 +7,8 @@ import type { FleetApi, WorkerRow } from '../../../bench/fleet/fleet-api.js';
 import { recallPrompt, recallSheet } from '../../../bench/fleet/recall-sheet.js';
 import { type EmbeddedServer, startNatsServer } from '../../../cli/nats/embedded-server.js';
 import { findNatsServer } from '../../../cli/nats/find-server.js';
+import type { AnswerMessage, NodeMessage } from '../../../src/actors/envelope.js';
+import { packForBus } from '../../../src/actors/linked-message.js';
 import { NatsKeyValue } from '../../../src/bus/nats-key-value.js';
 import type { Sender } from '../../../src/bus/seal.js';
 import { CHARTER_FORMAT_VERSION } from '../../../src/fleet/charter.js';
@@ -145,7 +147,7 @@ describe.each(['direct', 'nats'] as const)('an intruder on NATS of a fleet whose
     asked.catch(() => {});
     forgeAnnouncements(intruder, rows, fingerprint);
     for (const row of rows) forgeCalls(intruder, row, caller, fingerprint);
-    forgeAnswers(intruder, caller);
+    forgeAnswers(intruder, caller, rows[0]!);
     // What the server says itself cannot be sealed: calls on NATS take it as true, others must not.
     while (path === 'direct' && !answered) {
       forgeNobodies(intruder, caller, rows);
@@ -251,8 +253,9 @@ function forgeAnnouncements(intruder: Intruder, rows: readonly WorkerRow[], fing
 function forgeCalls(intruder: Intruder, row: WorkerRow, caller: Sender, fingerprint: string): void {
   const to = `${NAMESPACE}.node.${row.id}.${row.incarnation}.in`;
   const from = { node: caller.id, incarnation: caller.incarnation };
-  const call = (id: number, protocol: string, actor: string, method: string, kind: string, request: object) =>
-    intruder.forge(to, { type: 'call', id, from, protocol, actor, method, kind, deadlineMs: null, request }, caller);
+  const say = (message: NodeMessage) => intruder.forge(to, packForBus({ to: 'node', message }, from), caller);
+  const call = (id: number, actor: string, method: string, kind: 'ask' | 'stream', request: object) =>
+    say({ type: 'call', id, from, protocol: actor, actor, method, kind, deadlineMs: null, request });
   const generate = {
     requestId: 'forged',
     fingerprint,
@@ -263,28 +266,35 @@ function forgeCalls(intruder: Intruder, row: WorkerRow, caller: Sender, fingerpr
     sampling: {},
     stopping: {},
   };
-  call(1_000_001, 'engine', 'engine', 'generate', 'stream', generate);
-  call(1_000_002, 'shard', 'shard', 'reset', 'ask', {});
-  call(1_000_003, 'worker', 'worker', 'drain', 'ask', {});
-  for (let id = 1; id <= CALLS_GUESSED; id++) intruder.forge(to, { type: 'cancel', id, from }, caller);
-  intruder.forge(to, { type: 'probe', from, calls: [[1, 0]] }, caller);
+  call(1_000_001, 'engine', 'generate', 'stream', generate);
+  call(1_000_002, 'shard', 'reset', 'ask', {});
+  call(1_000_003, 'worker', 'drain', 'ask', {});
+  for (let id = 1; id <= CALLS_GUESSED; id++) say({ type: 'cancel', id, from });
+  say({ type: 'probe', from, calls: [[1, 0]] });
   for (const actor of ['engine', 'shard', 'worker']) {
-    intruder.forge(`${NAMESPACE}.lookup.${actor}`, { id: 1, from, protocol: actor, actor }, caller);
+    const message = { id: 1, from, protocol: actor, actor };
+    intruder.forge(`${NAMESPACE}.lookup.${actor}`, packForBus({ to: 'all', message }, from), caller);
   }
 }
 
 /** Answers to the calls of a coordinator. */
-function forgeAnswers(intruder: Intruder, { id: node, incarnation }: Sender): void {
-  const as = { id: 'worker-1', incarnation: '0001' };
+function forgeAnswers(
+  intruder: Intruder,
+  { id: node, incarnation }: Sender,
+  { id: worker, incarnation: its }: WorkerRow,
+): void {
+  const to = `${NAMESPACE}.node.${node}.${incarnation}.in`;
+  const from = { node: worker, incarnation: its };
+  const say = (id: number, message: AnswerMessage) =>
+    intruder.forge(to, packForBus({ to: 'call', id, message }, from), { id: worker, incarnation: its });
   for (let id = 1; id <= CALLS_GUESSED; id++) {
-    const to = `${NAMESPACE}.node.${node}.${incarnation}.call.${id}`;
     const items = [
       { type: 'tokens', ids: [1, 2, 3] },
       { type: 'end', reason: 'stop', token: null },
     ];
-    intruder.forge(to, { type: 'items', first: 0, items: items.map(encode) }, as);
-    intruder.forge(to, { type: 'end', items: 0 }, as);
-    intruder.forge(to, { type: 'failure', error: { code: 'internal', message: 'forged' } }, as);
+    say(id, { type: 'items', first: 0, items: items.map(encode) });
+    say(id, { type: 'end', items: 0 });
+    say(id, { type: 'failure', error: { code: 'internal', message: 'forged' } });
   }
 }
 

@@ -29,9 +29,9 @@ export class Intruder {
     this.recording = false;
   }
 
-  /** Says a message in the name of a member: as plain bytes, and sealed with a secret of the intruder's. */
+  /** Says a message, packed or not, in the name of a member: as plain bytes, and sealed with a secret of the intruder's. */
   forge(subject: string, message: unknown, as: Sender, reply?: string): void {
-    const payload = encode(message);
+    const payload = message instanceof Uint8Array ? message : encode(message);
     this.bus.publish(subject, payload, reply);
     const sealer = new MessageSealer(WRONG_SECRET, as, randomBytes(SEAL_SALT_BYTES));
     this.bus.publish(subject, sealer.seal(subject, reply ?? '', payload), reply);

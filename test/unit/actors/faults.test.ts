@@ -1,12 +1,13 @@
 import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { unpackFromBus } from '../../../src/actors/linked-message.js';
 import { DEFAULT_RESTART_POLICY } from '../../../src/actors/restart-policy.js';
 import { STREAM_WINDOW_BYTES } from '../../../src/actors/stream-sender.js';
 import { CALL_HEARTBEAT_MS } from '../../../src/actors/system.js';
 import { settled } from '../../../src/clock.js';
 import { DeadlineExceeded, InternalError, InvalidRequest, Overloaded, Unavailable } from '../../../src/errors.js';
 import * as limits from '../../../src/limits.js';
-import { decode, encode } from '../../../src/wire/msgpack.js';
+import { encode } from '../../../src/wire/msgpack.js';
 import { Counter, CounterProtocol, deferred, drain, ScriptProtocol, SimulatedWorld, scripted } from './world.js';
 
 let world: SimulatedWorld;
@@ -40,10 +41,11 @@ async function quietStream() {
   return { actor, aborted: aborted.promise };
 }
 
-type Sent = { readonly type: string; readonly items?: number | unknown[]; readonly first?: number };
+type Sent = { readonly type?: string; readonly items?: number | unknown[]; readonly first?: number };
 
 function sentBy(payload: Uint8Array): Sent {
-  return decode(payload) as Sent;
+  // Spies also see the bus's reports of messages without a subscriber, which are empty.
+  return payload.byteLength === 0 ? {} : (unpackFromBus(payload).linked.message as Sent);
 }
 
 describe('messages that are lost, duplicated or late', () => {
@@ -153,9 +155,12 @@ describe('messages that are lost, duplicated or late', () => {
     const cases: [string, Uint8Array][] = [
       ['test.node.b.1.in', new Uint8Array([0xc1, 0xff])],
       ['test.node.b.1.in', encode({ type: 'call', id: 1 })],
-      ['test.node.b.1.in', encode({ type: 'cancel', id: 1, from: { node: 'a', incarnation: '1' }, more: 1 })],
-      ['test.node.b.1.call.1', encode({ type: 'answer', surplus: true })],
-      ['test.node.b.1.call.x', encode({ type: 'items', first: 0, items: ['not packed'] })],
+      ['test.node.b.1.in', encode(['a', '1'])],
+      ['test.node.b.1.in', encode(['a', '', [2, 1]])],
+      ['test.node.b.1.in', encode(['a', '1', [1, 1]])],
+      ['test.node.b.1.in', encode(['a', '1', [2, 1], 1])],
+      ['test.node.b.1.in', encode(['a', '1', [2, 1, 1]])],
+      ['test.node.b.1.in', encode(['a', '1', [8, 1, 0, ['not packed']]])],
       ['test.lookup.counter', encode({})],
     ];
     for (const [subject, payload] of cases) world.busA.publish(subject, payload);

@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { type LinkedMessage, packLinked, unpackLinked } from '../../../src/actors/linked-message.js';
+import {
+  type LinkedMessage,
+  packForBus,
+  packLinked,
+  unpackFromBus,
+  unpackLinked,
+} from '../../../src/actors/linked-message.js';
 import { encode } from '../../../src/wire/msgpack.js';
 
 const from = { node: 'worker-1', incarnation: '0001' };
@@ -26,6 +32,7 @@ const MESSAGES: readonly LinkedMessage[] = [
 describe('a message on a direct link', () => {
   test.each(MESSAGES.map((message) => [message]))('is read as it was packed: %j', (message) => {
     expect(unpackLinked(packLinked(message), from)).toEqual(message);
+    expect(unpackFromBus(packForBus(message, from))).toEqual({ from, linked: message });
   });
 
   test('has the items of a stream unpacked', () => {
