@@ -38,8 +38,8 @@ export class IncomingCall {
   onSettled: (() => void) | null = null;
 
   constructor(
-    /** Names the call among all that come to this node. */
-    readonly key: string,
+    /** The `nodeKey` of the caller. */
+    readonly caller: string,
     readonly message: CallMessage,
     /** The route for answers: the one on which the call or its last probe arrived. */
     public route: Route,

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js';
 import { Overloaded, Unavailable } from '../errors.js';
 import * as limits from '../limits.js';
-import { type CallMessage, type NodeAddress, type NodeMessage, nodeKey, sameNode } from './envelope.js';
+import { type CallMessage, type NodeAddress, type NodeMessage, nodeKey } from './envelope.js';
 import type { ObserveActors } from './event.js';
 import { IncomingCall, type IncomingOwner } from './incoming-call.js';
 import type { Route } from './route.js';
@@ -19,12 +19,12 @@ type Message<T extends NodeMessage['type']> = Extract<NodeMessage, { type: T }>;
 
 /** The open calls to the actors of this node. */
 export class Incoming implements IncomingOwner {
-  private readonly open = new Map<string, IncomingCall>();
-  /** Number of open calls by caller. */
-  private readonly openByCaller = new Map<string, number>();
+  /** By caller and id. A caller without an open call has no entry. */
+  private readonly open = new Map<string, Map<number, IncomingCall>>();
+  private openCalls = 0;
   /** Calls that have arrived, or were cancelled before they arrived: the newest, and those before them. A full set replaces the older one. */
-  private seen = new Set<string>();
-  private seenBefore = new Set<string>();
+  private seen = new CallSet();
+  private seenBefore = new CallSet();
 
   constructor(
     readonly clock: Clock,
@@ -35,42 +35,44 @@ export class Incoming implements IncomingOwner {
   ) {}
 
   receiveCall(message: CallMessage, route: Route): void {
-    const key = callKey(message);
-    if (this.seen.has(key) || this.seenBefore.has(key)) {
+    const caller = nodeKey(message.from);
+    const { id } = message;
+    if (this.seen.has(caller, id) || this.seenBefore.has(caller, id)) {
       this.observe({ type: 'dropped', reason: 'duplicate', what: `${message.protocol}.${message.method}` });
       return;
     }
-    this.remember(key);
-    const call = new IncomingCall(key, message, route, this);
-    const caller = nodeKey(message.from);
-    const ofCaller = this.openByCaller.get(caller) ?? 0;
-    if (this.open.size >= CALLS_SERVED || ofCaller >= limits.CALLS_IN_FLIGHT) {
+    this.remember(caller, id);
+    const call = new IncomingCall(caller, message, route, this);
+    const ofCaller = this.open.get(caller) ?? new Map<number, IncomingCall>();
+    if (this.openCalls >= CALLS_SERVED || ofCaller.size >= limits.CALLS_IN_FLIGHT) {
       call.fail(
         new Overloaded(
-          `cannot accept the call: this node already serves ${this.open.size} calls, ${ofCaller} of them of this caller`,
+          `cannot accept the call: this node already serves ${this.openCalls} calls, ${ofCaller.size} of them of this caller`,
         ),
       );
       return;
     }
-    this.open.set(key, call);
-    this.openByCaller.set(caller, ofCaller + 1);
+    this.open.set(caller, ofCaller);
+    ofCaller.set(id, call);
+    this.openCalls++;
     this.deliver(call);
   }
 
   cancel(message: Message<'cancel'>): void {
-    this.remember(callKey(message));
-    this.open.get(callKey(message))?.cancel('at the request of the caller');
+    const caller = nodeKey(message.from);
+    this.remember(caller, message.id);
+    this.open.get(caller)?.get(message.id)?.cancel('at the request of the caller');
   }
 
   credit(message: Message<'credit'>): void {
-    this.open.get(callKey(message))?.credit(message.read);
+    this.open.get(nodeKey(message.from))?.get(message.id)?.credit(message.read);
   }
 
   /** Answers a probe, and moves the probed calls to the route on which it arrived. */
   probe(message: Message<'probe'>, route: Route): void {
-    const { from } = message;
+    const ofCaller = this.open.get(nodeKey(message.from));
     const calls = message.calls.map(([id, read]): [number, number | null] => {
-      const call = this.open.get(callKey({ from, id }));
+      const call = ofCaller?.get(id);
       call?.moveTo(route);
       call?.credit(read);
       return [id, call?.itemsSent ?? null];
@@ -85,7 +87,7 @@ export class Incoming implements IncomingOwner {
   /** Retries queued answers, and ends the calls of silent callers. `excused` tells whether a route could carry no message, so that silence proves nothing. */
   sweep(excused: (route: Route) => boolean): void {
     const nowMs = this.clock.now();
-    for (const call of [...this.open.values()]) {
+    for (const call of this.all()) {
       if (excused(call.route)) call.heardMs = nowMs;
       const silent = call.route.kind !== 'local' && call.heardMs <= nowMs - limits.CALL_SILENCE_MS;
       if (silent) call.callerLost(`has been silent for ${limits.CALL_SILENCE_MS} ms`);
@@ -96,7 +98,7 @@ export class Incoming implements IncomingOwner {
   /** This node has found the bus again. Answers wait, because those sent before a caller finds the bus too would be lost. */
   busFound(): void {
     const nowMs = this.clock.now();
-    for (const call of this.open.values()) {
+    for (const call of this.all()) {
       if (call.route.kind !== 'nats') continue;
       call.heardMs = nowMs;
       call.hold(nowMs + limits.BUS_GRACE_MS);
@@ -104,31 +106,46 @@ export class Incoming implements IncomingOwner {
   }
 
   nodeGone(address: NodeAddress): void {
-    for (const call of [...this.open.values()]) {
-      if (sameNode(call.message.from, address)) call.callerLost('is gone');
-    }
+    for (const call of [...(this.open.get(nodeKey(address))?.values() ?? [])]) call.callerLost('is gone');
   }
 
   stop(): void {
-    for (const call of [...this.open.values()]) call.fail(new Unavailable('the node is stopping'));
+    for (const call of this.all()) call.fail(new Unavailable('the node is stopping'));
   }
 
   closed(call: IncomingCall): void {
-    if (!this.open.delete(call.key)) return;
-    const caller = nodeKey(call.message.from);
-    const left = this.openByCaller.get(caller)! - 1;
-    if (left > 0) this.openByCaller.set(caller, left);
-    else this.openByCaller.delete(caller);
+    const ofCaller = this.open.get(call.caller);
+    if (ofCaller?.get(call.message.id) !== call) return;
+    ofCaller.delete(call.message.id);
+    this.openCalls--;
+    if (ofCaller.size === 0) this.open.delete(call.caller);
   }
 
-  private remember(key: string): void {
-    this.seen.add(key);
+  private all(): IncomingCall[] {
+    return [...this.open.values()].flatMap((ofCaller) => [...ofCaller.values()]);
+  }
+
+  private remember(caller: string, id: number): void {
+    this.seen.add(caller, id);
     if (this.seen.size < CALLS_REMEMBERED) return;
     this.seenBefore = this.seen;
-    this.seen = new Set();
+    this.seen = new CallSet();
   }
 }
 
-function callKey(call: { from: NodeAddress; id: number }): string {
-  return `${nodeKey(call.from)}\n${call.id}`;
+/** Calls by caller and id. */
+class CallSet {
+  size = 0;
+  private readonly ids = new Map<string, Set<number>>();
+
+  has(caller: string, id: number): boolean {
+    return this.ids.get(caller)?.has(id) ?? false;
+  }
+
+  add(caller: string, id: number): void {
+    const ofCaller = this.ids.get(caller) ?? new Set();
+    if (ofCaller.size === 0) this.ids.set(caller, ofCaller);
+    const before = ofCaller.size;
+    this.size += ofCaller.add(id).size - before;
+  }
 }

@@ -37,10 +37,15 @@ class Blocks {
 
 const shared = new Blocks(SHARED_BYTES);
 
-/** Memory for a padded text, associated data, and a tag. Valid until the next call. */
-function blocksFor(paddedBytes: number, associatedBytes: number): Blocks {
-  const needed = paddedBytes + wholeBlocks(associatedBytes) + TAG_BYTES;
-  return needed <= SHARED_BYTES ? shared : new Blocks(needed);
+/** Memory for the blocks of a message. Valid until the next call. */
+function blocksFor(bytes: number): Blocks {
+  return bytes <= SHARED_BYTES ? shared : new Blocks(bytes);
+}
+
+/** Bytes that are authenticated with a text, but not encrypted: the first `length` of `bytes`. */
+export interface Associated {
+  readonly bytes: Buffer;
+  readonly length: number;
 }
 
 /** Encrypts and authenticates with one key. The caller must use each nonce for one message only. */
@@ -78,41 +83,47 @@ export class Ocb {
    * Writes the ciphertext of a text and the tag, together `ocbBytes` long, to `sealed` from `at`. The nonce of the RFC is 32 zero bits and
    * `nonce`, a safe integer, in 64 bits, most significant byte first.
    */
-  seal(nonce: number, associated: Uint8Array, text: Uint8Array, sealed: Uint8Array, at: number): void {
+  seal(nonce: number, associated: Associated, text: Uint8Array, sealed: Buffer, at: number): void {
     const length = paddedBytes(text.byteLength);
-    const blocks = blocksFor(length, associated.byteLength);
+    const textAt = wholeBlocks(associated.length);
+    const tagAt = textAt + length;
+    const blocks = blocksFor(tagAt + TAG_BYTES);
     const { words, bytes, offsets } = blocks;
-    bytes.set(text);
-    pad(bytes, text.byteLength, length);
+    bytes.set(text, textAt);
+    pad(bytes, textAt + text.byteLength, tagAt);
     this.makeOffsets(nonce, offsets, length);
-    const tagAt = this.prepareTag(blocks, length, associated);
-    mask(words, offsets, length);
+    this.prepareTag(words, textAt, tagAt, tagAt);
+    this.prepareAssociated(blocks, associated, 0);
+    mask(words, textAt, offsets, length);
     bytes.set(this.encryption.update(bytes.subarray(0, tagAt + TAG_BYTES)));
-    mask(words, offsets, length);
-    fold(words, length, tagAt, tagAt);
-    sealed.set(bytes.subarray(0, length), at);
-    sealed.set(bytes.subarray(tagAt, tagAt + TAG_BYTES), at + length);
+    mask(words, textAt, offsets, length);
+    fold(words, 0, textAt, tagAt);
+    bytes.copy(sealed, at, textAt, tagAt + TAG_BYTES);
   }
 
   /** Decrypts and verifies the rest of `sealed` from `at`. Returns the text; null if the nonce, the associated data or any byte differs. */
-  open(nonce: number, associated: Uint8Array, sealed: Uint8Array, at: number): Uint8Array | null {
+  open(nonce: number, associated: Associated, sealed: Buffer, at: number): Buffer | null {
     const length = sealed.byteLength - at - TAG_BYTES;
     if (length < BLOCK_BYTES || length % BLOCK_BYTES !== 0) return null;
-    const blocks = blocksFor(length, associated.byteLength);
+    const tagAt = length + wholeBlocks(associated.length);
+    const blocks = blocksFor(tagAt + TAG_BYTES);
     const { words, bytes, offsets } = blocks;
-    bytes.set(sealed.subarray(at, at + length));
+    sealed.copy(bytes, 0, at, at + length);
     this.makeOffsets(nonce, offsets, length);
-    mask(words, offsets, length);
+    mask(words, 0, offsets, length);
     bytes.set(this.decryption.update(bytes.subarray(0, length)));
-    mask(words, offsets, length);
-    const tagAt = this.prepareTag(blocks, length, associated);
+    mask(words, 0, offsets, length);
+    this.prepareTag(words, 0, length, tagAt);
+    this.prepareAssociated(blocks, associated, length);
     bytes.set(this.encryption.update(bytes.subarray(length, tagAt + TAG_BYTES)), length);
     fold(words, length, tagAt, tagAt);
     // Takes the same time wherever the tags differ.
     let difference = 0;
     for (let i = 0; i < TAG_BYTES; i++) difference |= bytes[tagAt + i]! ^ sealed[at + length + i]!;
     if (difference !== 0) return null;
-    return Buffer.from(bytes.subarray(0, bytes.lastIndexOf(PADDING, length - 1)));
+    const text = Buffer.allocUnsafe(bytes.lastIndexOf(PADDING, length - 1));
+    bytes.copy(text, 0, 0, text.byteLength);
+    return text;
   }
 
   /** Makes the offset of each block of a text, and leaves that of the last in `offset`. */
@@ -154,18 +165,19 @@ export class Ocb {
     this.stretchedNonce = nonce;
   }
 
-  /** Puts the associated data behind the plain text, and the input of the tag behind that. Returns the position of the tag. */
-  private prepareTag({ words, bytes }: Blocks, textBytes: number, associated: Uint8Array): number {
-    const end = textBytes + associated.byteLength;
-    const tagAt = textBytes + wholeBlocks(associated.byteLength);
-    bytes.set(associated, textBytes);
-    if (end < tagAt) pad(bytes, end, tagAt);
-    this.maskAssociated(words, textBytes, end);
+  /** Puts the input of the tag behind the plain text. */
+  private prepareTag(words: Int32Array, textAt: number, textEnd: number, tagAt: number): void {
     const { offset, dollar } = this;
     const tag = tagAt / 4;
     for (let i = 0; i < BLOCK_WORDS; i++) words[tag + i] = offset[i]! ^ dollar[i]!;
-    fold(words, 0, textBytes, tagAt);
-    return tagAt;
+    fold(words, textAt, textEnd, tagAt);
+  }
+
+  private prepareAssociated({ words, bytes }: Blocks, associated: Associated, at: number): void {
+    const { length } = associated;
+    associated.bytes.copy(bytes, at, 0, length);
+    if (length % BLOCK_BYTES > 0) pad(bytes, at + length, at + wholeBlocks(length));
+    this.maskAssociated(words, at, at + length);
   }
 
   /** A last block that was filled up has an offset of its own. */
@@ -190,8 +202,9 @@ function entryOf(block: number): number {
   return BLOCK_WORDS * (31 - Math.clz32(block & -block));
 }
 
-function mask(words: Int32Array, offsets: Int32Array, bytes: number): void {
-  for (let i = 0; i < bytes / 4; i++) words[i]! ^= offsets[i]!;
+function mask(words: Int32Array, fromByte: number, offsets: Int32Array, bytes: number): void {
+  const from = fromByte / 4;
+  for (let i = 0; i < bytes / 4; i++) words[from + i]! ^= offsets[i]!;
 }
 
 /** Adds the blocks from one byte to another to the block at the byte `toByte`. */
@@ -228,8 +241,8 @@ function wordsOf(block: Uint8Array): Int32Array {
 }
 
 function pad(bytes: Uint8Array, from: number, to: number): void {
-  bytes.fill(0, from, to);
   bytes[from] = PADDING;
+  for (let i = from + 1; i < to; i++) bytes[i] = 0;
 }
 
 function wholeBlocks(bytes: number): number {

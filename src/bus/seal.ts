@@ -1,5 +1,5 @@
 import { hkdfSync } from 'node:crypto';
-import { OCB_EXTRA_BYTES, Ocb, ocbBytes } from './ocb.js';
+import { type Associated, OCB_EXTRA_BYTES, Ocb, ocbBytes } from './ocb.js';
 
 /**
  * Seals messages with the cluster secret.
@@ -86,7 +86,7 @@ export class MessageSealer {
     head.writeUInt32LE(Math.floor(counter / 2 ** 32), at + 4);
     const message = Buffer.allocUnsafe(head.byteLength + ocbBytes(payload.byteLength));
     message.set(head);
-    this.cipher.seal(counter, associated(head, subject, reply), payload, message, head.byteLength);
+    this.cipher.seal(counter, associated(head, head.byteLength, subject, reply), payload, message, head.byteLength);
     return message;
   }
 }
@@ -134,8 +134,8 @@ export class MessageOpener {
   ): Uint8Array | null {
     const known = this.ciphers.get(origin);
     const cipher = known ?? cipherOf(this.secret, origin, this.use);
-    const head = sealed.subarray(0, headBytes);
-    const payload = cipher.open(counter, associated(head, subject, reply), sealed, headBytes);
+    const bytes = asBuffer(sealed);
+    const payload = cipher.open(counter, associated(bytes, headBytes, subject, reply), bytes, headBytes);
     if (payload !== null && known === undefined) this.keep(origin, cipher);
     return payload;
   }
@@ -159,10 +159,14 @@ function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** The associated data, authenticated with the payload. Subjects contain no line breaks. */
-function associated(head: Uint8Array, subject: string, reply: string): Uint8Array {
+const ASSOCIATED_BYTES = 4 * 1024;
+const sharedAssociated = Buffer.alloc(ASSOCIATED_BYTES);
+
+/** The data authenticated with the payload: the head that `message` begins with, and the names of the subjects, which contain no line breaks. */
+function associated(message: Buffer, headBytes: number, subject: string, reply: string): Associated {
   const names = `${subject}\n${reply}`;
-  const bytes = Buffer.allocUnsafe(head.byteLength + UTF8_BYTES * names.length);
-  bytes.set(head);
-  return bytes.subarray(0, head.byteLength + bytes.write(names, head.byteLength));
+  const needed = headBytes + UTF8_BYTES * names.length;
+  const bytes = needed <= ASSOCIATED_BYTES ? sharedAssociated : Buffer.alloc(needed);
+  message.copy(bytes, 0, 0, headBytes);
+  return { bytes, length: headBytes + bytes.write(names, headBytes) };
 }
