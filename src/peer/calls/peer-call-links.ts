@@ -5,12 +5,12 @@ import { type ShoalError, Unavailable } from '../../errors.js';
 import { HANDSHAKE_TIMEOUT_MS, PEER_PROGRESS_TIMEOUT_MS } from '../../limits.js';
 import type { Random } from '../../random.js';
 import type { Connection } from '../wire/connection.js';
-import { greetServer, type OpenSession } from '../wire/greeting.js';
+import type { Prelude } from '../wire/frame.js';
+import { type Dialler, greetServer, type OpenSession } from '../wire/greeting.js';
 import { ClientHandshake, NONCE_BYTES, type PeerIdentity } from '../wire/handshake.js';
 import { type PeerNetwork, SOCKETS } from '../wire/network.js';
 import { endpointOf, type SocketOptions } from '../wire/socket.js';
 import { CallConnection } from './call-connection.js';
-import { CallDialler } from './call-dialler.js';
 
 /** Direct links between processes for calls: dials those that have an address, and takes over connections that others dialled. */
 
@@ -190,4 +190,44 @@ function closePool({ links, dialling, redial }: Pool, reason: ShoalError): void 
 
 function keyOf({ node, incarnation }: Node): string {
   return `${node}\n${incarnation}`;
+}
+
+/** The dialling side of a connection for calls: passes everything on to the link, once the handshake has made one. */
+class CallDialler implements Dialler {
+  private link: CallConnection | null = null;
+
+  constructor(
+    private readonly makeLink: (connection: Connection, server: PeerIdentity) => CallConnection,
+    /** The handshake came to nothing, for this reason. */
+    private readonly onFailed: (reason: ShoalError) => void,
+  ) {}
+
+  opened(connection: Connection, server: PeerIdentity): void {
+    this.link = this.makeLink(connection, server);
+  }
+
+  admit(prelude: Prelude): void {
+    this.link!.admit(prelude);
+  }
+
+  begin(prelude: Prelude, header: Uint8Array): Uint8Array | null {
+    return this.link!.begin(prelude, header);
+  }
+
+  wants(): boolean {
+    return this.link!.wants();
+  }
+
+  end(): void {
+    this.link!.end();
+  }
+
+  awaits(): boolean {
+    return this.link === null;
+  }
+
+  closed(reason: ShoalError): void {
+    if (this.link) this.link.closed(reason);
+    else this.onFailed(reason);
+  }
 }

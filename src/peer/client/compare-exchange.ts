@@ -3,7 +3,7 @@ import { BUCKET_DIGEST_BYTES } from '../../core/anti-entropy.js';
 import { Corrupt, fromWire, type ShoalError } from '../../errors.js';
 import type { PeerSummary } from '../server/compare-answer.js';
 import type { ServerMessage } from '../wire/messages.js';
-import type { Exchange, Line } from './exchange.js';
+import type { Exchange, Line } from './link.js';
 
 /** Sends a summary of the blocks that two homes share, and receives the buckets that differ. */
 export class CompareExchange implements Exchange<number[] | null> {

@@ -3,7 +3,7 @@ import type { BlockDigest, BlockKey, SealedBlock } from '../../core/block.js';
 import type { Reservation } from '../../core/reservation.js';
 import { Corrupt, fromWire, type ShoalError, toWire } from '../../errors.js';
 import type { ServerMessage } from '../wire/messages.js';
-import type { Exchange, Line } from './exchange.js';
+import type { Exchange, Line } from './link.js';
 
 /** Asks a peer for blocks, in order. */
 

@@ -19,9 +19,8 @@ import { ClientHandshake, NONCE_BYTES, type PeerIdentity } from '../wire/handsha
 import { type PeerNetwork, SOCKETS } from '../wire/network.js';
 import { describe, type Endpoint, endpointOf, type SocketOptions } from '../wire/socket.js';
 import { CompareExchange } from './compare-exchange.js';
-import { PingExchange } from './exchange.js';
 import { FetchExchange, type Fetched, type FetchSink } from './fetch-exchange.js';
-import { Link, type LinkState } from './link.js';
+import { Link, type LinkState, PingExchange } from './link.js';
 import { PushExchange } from './push-exchange.js';
 import { type OpenSharedMemory, PinExchange } from './shared-read.js';
 

@@ -4,7 +4,7 @@ import type { BlockKey, PinnedBlock, SealedBlock } from '../../core/block.js';
 import { Corrupt, fromWire, InternalError, type ShoalError, toWire } from '../../errors.js';
 import type { BlockHost } from '../server/block-host.js';
 import type { ServerMessage } from '../wire/messages.js';
-import type { Exchange, Line } from './exchange.js';
+import type { Exchange, Line } from './link.js';
 
 /** Time limit for reading a block from the cache before it is pushed; a slower block is not pushed, because it delays the blocks after it. @internal exported for tests. */
 export const PEER_PUSH_PIN_MS = 5_000;

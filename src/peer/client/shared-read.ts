@@ -7,8 +7,8 @@ import { Corrupt, fromWire, type ShoalError, toWire } from '../../errors.js';
 import { COPY_TURN_BYTES } from '../../limits.js';
 import type { SharedBlock } from '../wire/block-headers.js';
 import type { ServerMessage } from '../wire/messages.js';
-import type { Exchange, Line } from './exchange.js';
 import type { Fetched, FetchReservation, FetchSink } from './fetch-exchange.js';
+import type { Exchange, Line } from './link.js';
 
 /** Reading blocks out of the shared memory of a peer on this host, while the peer keeps them pinned. */
 

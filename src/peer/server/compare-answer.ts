@@ -1,6 +1,6 @@
 import { fromWire, toWire } from '../../errors.js';
 import { failureOf } from '../wire/message-format.js';
-import type { Answer, Reply } from './answer.js';
+import type { Answer, Reply } from './session.js';
 
 /** Answers a peer that compares the blocks which both workers should have. */
 

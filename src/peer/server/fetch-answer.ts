@@ -4,8 +4,8 @@ import { InternalError } from '../../errors.js';
 import type { PeerObserver } from '../observer.js';
 import { failureOf } from '../wire/message-format.js';
 import type { ServerMessage } from '../wire/messages.js';
-import type { Answer, Reply } from './answer.js';
 import type { BlockHost } from './block-host.js';
+import type { Answer, Reply } from './session.js';
 
 /** Sends the blocks that a peer asked for, in order, up to the first that is not here. */
 export class FetchAnswer implements Answer {

@@ -2,8 +2,8 @@ import type { BlockDigest, BlockKey, SealedBlock } from '../../core/block.js';
 import type { Reservation } from '../../core/reservation.js';
 import { Corrupt, InternalError } from '../../errors.js';
 import { failureOf } from '../wire/message-format.js';
-import type { Answer, Reply } from './answer.js';
 import type { Admission, BlockHost } from './block-host.js';
+import type { Answer, Reply } from './session.js';
 
 type Memory = Reservation<Uint8Array, Promise<void>>;
 

@@ -6,8 +6,8 @@ import { PEER_BLOCKS_PINNED } from '../../limits.js';
 import type { PeerObserver } from '../observer.js';
 import { failureOf } from '../wire/message-format.js';
 import type { ServerMessage } from '../wire/messages.js';
-import type { Answer, Reply } from './answer.js';
 import type { BlockHost } from './block-host.js';
+import type { Answer, Reply } from './session.js';
 
 /** Time after which the connection of a peer that has not unpinned its blocks is closed. @internal exported for tests. */
 export const PEER_PIN_MS = 30_000;

@@ -1,7 +1,7 @@
 import { Semaphore } from '../../async/semaphore.js';
 import type { Clock } from '../../clock.js';
 import type { BlockDigest, BlockKey } from '../../core/block.js';
-import { Corrupt, fromWire, Overloaded, toWire } from '../../errors.js';
+import { Corrupt, fromWire, Overloaded, type ShoalError, toWire } from '../../errors.js';
 import {
   FRAME_HEADER_BYTES,
   PEER_BLOCKS_IN_SOCKET,
@@ -13,7 +13,6 @@ import type { Connection, ConnectionOwner, Payload } from '../wire/connection.js
 import { checkLengths, type Prelude } from '../wire/frame.js';
 import { failureOf } from '../wire/message-format.js';
 import { type ClientMessage, fromClient, fromServer, type ServerMessage } from '../wire/messages.js';
-import { type Answer, PONG, type Reply } from './answer.js';
 import type { BlockHost } from './block-host.js';
 import { CompareAnswer, type Comparer } from './compare-answer.js';
 import { FetchAnswer } from './fetch-answer.js';
@@ -30,6 +29,45 @@ export interface SessionOptions {
   readonly clock: Clock;
   readonly observer: PeerObserver;
 }
+
+/** The dialled side of one request in a session, from its first frame to the last frame of the answer. */
+export interface Answer {
+  /** Called once, before all other methods. */
+  start(reply: Reply): void;
+  /** The payload of a `put` begins. Gives the memory for it. What it throws ends the session. Absent: the request takes no `put`. */
+  put?(index: number): Uint8Array;
+  /** The payload that began last has come. What it throws ends the session. */
+  filled?(digest: BlockDigest): void;
+  /** The peer does not read the blocks pinned last any more. What it throws ends the session. Absent: the request pins nothing. */
+  unpinned?(): void;
+  /** Whether the answer waits for a frame of the peer. */
+  awaits(): boolean;
+  /** The peer does not need the answer any more: end it soon. */
+  cancel(): void;
+  /** The session is over: no memory of the answer is read or written any more, and nothing can be sent. */
+  closed(): void;
+}
+
+/** The way of an answer to the peer that asked. */
+export interface Reply {
+  send(message: ServerMessage, payload?: Payload): void;
+  /** Sends the last message; the answer is not called any more. */
+  finish(message: ServerMessage): void;
+  /** The peer has broken a rule: closes the session. */
+  close(reason: ShoalError): void;
+  /** Each payload given to `send` needs a permit. */
+  readonly payloads: Semaphore;
+  /** Each block that is pinned for the peer needs a permit. */
+  readonly pins: Semaphore;
+}
+
+/** Answers a ping. */
+const PONG: Answer = {
+  start: (reply) => reply.finish({ type: 'pong' }),
+  awaits: () => false,
+  cancel: () => {},
+  closed: () => {},
+};
 
 /** Answers the requests of one peer. */
 export class Session implements ConnectionOwner {
