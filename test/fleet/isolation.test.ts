@@ -183,7 +183,7 @@ describe.skipIf(unavailable !== null)('a member that is cut off from everybody',
     });
   });
 
-  it('a worker whose link flaps ends nobody, and comes back with what it had', async () => {
+  it('a worker with a flapping link ends no member, and comes back with its blocks', async () => {
     fleet = await SplitFleet.start();
     const { worker } = fleet;
     await survives(fleet, 'worker', async () => {

@@ -63,7 +63,7 @@ describe('a pinned prompt', () => {
     }
   };
 
-  it('stays at its homes while everything else is evicted', async () => {
+  it('stays at its homes while all other blocks are evicted', async () => {
     const response = await fleet.post('/v1/cache/pin', { prompt });
     expect([response.status, await response.json()]).toMatchObject([200, { state: 'pending' }]);
     const { copies, blocks } = await held();
@@ -92,7 +92,7 @@ describe('a pinned prompt', () => {
     expect(await cachedTokens()).toBeGreaterThan(0);
   });
 
-  it('is let go once it is released', async () => {
+  it('frees its blocks once it is released', async () => {
     const [pin] = await pins();
     const release = () => fetch(`${fleet.url}/v1/cache/pin/${pin!.id}`, { method: 'DELETE' });
     expect([(await release()).status, (await release()).status, await pins()]).toEqual([200, 404, []]);

@@ -42,7 +42,7 @@ describe.skipIf(process.arch !== 'x64')('a prompt that crashes its worker', () =
     return { rest };
   }
 
-  it('crashes two workers, is then refused, and costs those beside it nothing', async () => {
+  it('crashes two workers, is then refused, and costs other requests nothing', async () => {
     fleet = await Fleet.up(['--workers', '4', '--replicas', '2', '--model', join(dir, 'recall')]);
     const poison = { model: 'recall', prompt: `${promptOf(99)}${CRASH_CHARACTER}`, max_tokens: 8 };
     const innocent = [1, 2, 3, 4, 5, 6, 7, 8];

@@ -15,14 +15,14 @@ describe('docs/ARCHITECTURE.md', () => {
     expect(readFileSync(PAGE, 'utf8')).toContain('| functions over 70 lines | 0 |');
   });
 
-  it('can say of each file, in a sentence, what it holds', () => {
+  it('describes each file in one sentence', () => {
     const bad = sourceFiles()
       .map((source) => ({ path: source.path, summary: summaryOf(source) }))
       .filter(({ summary }) => summary === null || !summary.endsWith('.'));
     expect(bad).toEqual([]);
   });
 
-  it('takes the first sentence of the first doc comment that is not of a bound', () => {
+  it('takes the first sentence of the first doc comment, except that of a limit', () => {
     const text = [
       "import { x } from 'y';",
       '/** How often it is tried. */',
@@ -38,7 +38,7 @@ describe('docs/ARCHITECTURE.md', () => {
     expect(summaryOf(file('interface A {\n  /** Of a member. */\n  b: 1;\n}'))).toBeNull();
   });
 
-  it('measures functions by their lines, and comments by the lines that hold nothing else', () => {
+  it('measures functions by their lines, and comments by the lines that contain only a comment', () => {
     const long = `/** Two\n * lines. */\nclass A {\n  long() {\n${'    x();\n'.repeat(70)}  }\n}\nconst b = () => 1; // no line of its own\n`;
     const page = '<!-- figures -->\n\n<!-- /figures -->\n<!-- files -->\n\n<!-- /files -->\n';
     const made = architecturePage(page, [file(long)]);

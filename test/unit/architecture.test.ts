@@ -128,7 +128,7 @@ describe('the source tree', () => {
     expect(used.filter((name) => !(name in dependencies))).toEqual([]);
   });
 
-  it('names a transport in the composition roots alone: nothing else imports NATS', () => {
+  it('names a transport only in the composition roots: no other file imports NATS', () => {
     const roots = ['src/index.ts', 'coordinator/main.ts', 'workers/main.ts'];
     const below = sources.filter(
       ({ path }) =>
@@ -191,7 +191,7 @@ describe('the source tree', () => {
     ).toEqual([]);
   });
 
-  it('is told in docs/ARCHITECTURE.md, a line for each file, and no file is told of that is not there', () => {
+  it('has one line for each file in docs/ARCHITECTURE.md, and no line for a missing file', () => {
     const page = readFileSync(join(ROOT, 'docs/ARCHITECTURE.md'), 'utf8');
     const listed = page.split(/^### /m).flatMap((section) => {
       const folder = /^`([\w/-]+\/)`\n/.exec(section)?.[1];

@@ -6,7 +6,7 @@ import { example } from './actor-example.js';
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 
 describe('the package', () => {
-  it('gives what programs build on', () => {
+  it('exports the documented API', () => {
     const values = Object.keys(shoal);
     for (const name of [
       ...['ActorSystem', 'ActorRef', 'defineProtocol', 'ask', 'tell', 'stream', 'connectNats', 'MemoryBroker'],

@@ -52,7 +52,7 @@ describe('a lifecycle', () => {
     expect(order).toEqual(['start a', 'start b', 'stop b', 'stop a']);
   });
 
-  it('throws the error of the start, not those of the stops that follow from it', async () => {
+  it('throws the error of the start, not errors of the stops that follow', async () => {
     const { order, part } = parts();
     const building = Lifecycle.build(async (life) => {
       await life.start(part('a', { stop: true }));

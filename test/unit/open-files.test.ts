@@ -20,13 +20,13 @@ describe('the limit on open files', () => {
     expect(openFileLimit()).toBe(Number(shell.stdout));
   });
 
-  it('is a fault if too low, which says how to raise it', () => {
+  it('is an error if too low, with a hint how to raise it', () => {
     expect(openFilesFault(256, 64)).toMatch(/^cannot run with at most 64 open files: 256 are needed.*ulimit -n 4096/);
     expect(openFilesFault(256, 256)).toBeNull();
     expect(openFilesFault(256, null)).toBeNull();
   });
 
-  it('leaves the rest of the process what connections may not take', () => {
+  it('leaves descriptors for the rest of the process', () => {
     expect(connectionLimit(1_024, null)).toBe(1_024);
     expect(connectionLimit(1_024, 1_048_576)).toBe(1_024);
     expect(connectionLimit(16_384, 1_024)).toBe(832);

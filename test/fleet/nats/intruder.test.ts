@@ -132,7 +132,7 @@ describe.each(['direct', 'nats'] as const)('an intruder on NATS of a fleet whose
     expect(recorded.filter(({ payload }) => leaks(payload)).map(({ subject }) => subject)).toEqual([]);
   });
 
-  it('changes nothing by messages that it forges, and by those that it repeats', async () => {
+  it('changes nothing by forged or repeated messages', async () => {
     const before = await shown(coordinator);
     const rows = await coordinator.workers();
     const fingerprint = await recallFingerprint();
@@ -193,7 +193,7 @@ describe.each(['direct', 'nats'] as const)('an intruder on NATS of a fleet whose
     expect(await shown(coordinator)).toEqual(before);
   });
 
-  it('makes no coordinator that starts later believe in what is over', async () => {
+  it('cannot make a new coordinator believe in a worker that is gone', async () => {
     expect(await workers[1]!.stop()).toBe(0);
     const alive = (await serving(coordinator, 2)).map(({ id }) => id).filter((id) => id !== 'worker-2');
     let repeating = true;

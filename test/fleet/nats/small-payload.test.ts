@@ -61,7 +61,7 @@ describe('a NATS server that takes small messages only', () => {
     await expect(connectNats({ url, waitForServer: true })).rejects.toThrow(Refused);
   });
 
-  it('carries small messages once the connection has moved there, and blames nobody for large ones', async () => {
+  it('carries small messages once the connection has moved there, and blames no worker for large ones', async () => {
     const { urls, move } = await movable();
     const bus = await connectNats({ url: urls });
     expect(bus.shortcoming).toBeNull();

@@ -86,7 +86,7 @@ describe('direct links between nodes', () => {
     expect(subjects.length).toBeGreaterThan(0);
   });
 
-  test('may close during a stream, which continues over the bus if nothing was lost', async () => {
+  test('may close during a stream, which continues over the bus if no item was lost', async () => {
     world.link();
     const { actor, goOn, handled } = await gated(3, 600);
     const done = drain(actor.stream('flow', { note: null }));
@@ -164,7 +164,7 @@ describe('direct links between nodes', () => {
     expect(error).toBeInstanceOf(Unavailable);
   });
 
-  test('that close just before the bus is lost fail their calls, which nobody answers over the bus any more', async () => {
+  test('that close just before the bus is lost fail their calls, because no answer can come over the bus', async () => {
     world.link();
     const { actor } = await gated(1, 2);
     const done = drain(actor.stream('flow', { note: null }));
@@ -181,7 +181,7 @@ describe('direct links between nodes', () => {
     expect(error).toBeInstanceOf(Unavailable);
   });
 
-  test('that close before the bus is lost keep the calls whose node answered over the bus in between', async () => {
+  test('that close before the bus is lost keep the calls whose node has answered over the bus since', async () => {
     world.link();
     const { actor, goOn } = await gated(1, 2);
     const done = drain(actor.stream('flow', { note: null }));

@@ -3,7 +3,7 @@ import { IdleCondition } from '../../../src/async/idle.js';
 import { settled } from '../../../src/clock.js';
 
 describe('an idle condition', () => {
-  it('lets nobody wait where no work is left', async () => {
+  it('lets no caller wait if no work is left', async () => {
     await new IdleCondition(() => true).wait();
   });
 
@@ -26,7 +26,7 @@ describe('an idle condition', () => {
     expect(woken).toEqual(['first', 'second']);
   });
 
-  it('can be waited for again when there is work again', async () => {
+  it('can be awaited again when there is new work', async () => {
     let work = 1;
     const idle = new IdleCondition(() => work === 0);
     const first = idle.wait();

@@ -48,14 +48,14 @@ describe('a sealed message', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => open(bytes) === null));
   });
 
-  test('has a counter of its own among the messages of its sender', () => {
+  test('carries the next number of its sealer', () => {
     const sealer = new MessageSealer(SECRET, SENDER, SALT);
     const counters = [1, 2, 3].map(() => MessageOpener.peek(sealer.seal('a', '', payload))!.counter);
     expect(counters).toEqual([1, 2, 3]);
     expect(sealer.counter).toBe(3);
   });
 
-  test('has another key than those of a sealer with another salt, sender or use', () => {
+  test('uses a different key for each salt, sender and use', () => {
     const shift = { id: SENDER.id.slice(0, -1), incarnation: SENDER.id.slice(-1) + SENDER.incarnation };
     const sealers = [
       new MessageSealer(SECRET, SENDER, SALT),

@@ -175,7 +175,7 @@ describe('a sealed bus', () => {
     expect(nobody).toEqual([true]);
   });
 
-  test('takes such a report for forged on any subject that does not name its own incarnation', async () => {
+  test('treats such a report as forged on a subject that does not name its own incarnation', async () => {
     const stage = new Stage();
     const a = stage.member('a');
     const got: unknown[] = [];

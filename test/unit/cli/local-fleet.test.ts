@@ -177,7 +177,7 @@ describe('a fleet of processes on one machine', () => {
     await running.stop();
   });
 
-  it('fails with the reason of the child that cannot start, and leaves nothing behind', async () => {
+  it('fails with the reason of the child that cannot start, and leaves no process behind', async () => {
     const running = make({}, { STUB_FAILS: 'worker-2' });
     await expect(running.start()).rejects.toThrow('cannot start worker-2: worker-2 finds its port in use');
     await running.stop();

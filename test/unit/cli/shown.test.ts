@@ -142,7 +142,7 @@ describe('the output of commands', () => {
     expect(found.map((finding) => finding.detail)).toEqual(['SHOAL_PROT is set, but no option has this name']);
   });
 
-  it('doctor: the device that auto chooses, and what is missing for the others', () => {
+  it('doctor: the device that auto chooses, and what the others lack', () => {
     const gpu = { name: 'Some GPU', type: 'discrete' as const, memoryBytes: 8 * 2 ** 30 };
     const found = deviceFindings({ providers: [], cudaMissing: 'no driver', adapters: [gpu] });
     expect(found.map(({ name, state, detail }) => `${state} ${name}: ${detail}`)).toEqual([

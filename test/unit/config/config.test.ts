@@ -274,7 +274,7 @@ describe('the configuration of shoal up', () => {
     expect(small.worker).toMatchObject({ SHOAL_CACHE_BYTES: String(GiB / 4), SHOAL_THREADS: '2' });
   });
 
-  it('gives each coordinator a port: the given one and those after it, or a free one', () => {
+  it('gives each coordinator a port: the given one and the next ones, or free ones', () => {
     expect(up().ports).toEqual([8080]);
     expect(up({ coordinators: '3' }, { SHOAL_PORT: '9000' }).ports).toEqual([9000, 9001, 9002]);
     expect(up({ port: '0' }, { SHOAL_COORDINATORS: '2' }).ports).toEqual([0, 0]);

@@ -26,7 +26,7 @@ async function shoal(args: string[], environment: Record<string, string>) {
 }
 
 describe('the variables of Kubernetes', () => {
-  it('are told from those of the user by their form', () => {
+  it("are distinguished from the user's variables by their form", () => {
     expect(Object.keys(serviceVariables(OPTIONS, SERVICES)).sort()).toEqual(['SHOAL_METRICS_PORT', 'SHOAL_PORT']);
     const own = ['8080', 'tcp://host:8080', 'http://10.0.0.1:80', 'tcp://10.0.0.1', '10.0.0.1:8080', ''];
     for (const value of own) expect(serviceVariables(OPTIONS, { SHOAL_PORT: value })).toEqual({});

@@ -74,7 +74,7 @@ describe('reading options', () => {
     }
   });
 
-  it('passes on to a child the given options that the child has, and nothing else', () => {
+  it('passes only options that the child has on to the child', () => {
     const flags = { threads: '2', port: '1' };
     const environment = { SHOAL_CACHE: 'off', SHOAL_PEER_PORT: '7000', HOME: '/root', SHOAL_EMPTY: '' };
     expect(inheritedVariables(OPTIONS, 'up', 'worker', flags, environment)).toEqual({

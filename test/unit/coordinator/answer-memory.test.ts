@@ -41,7 +41,7 @@ describe('the memory of answers', () => {
     expect([answers.get('a', 1_000_000), answers.totalBytes]).toEqual(['second', 0]);
   });
 
-  it('never exceeds its limits, and tells of each answer that it forgets', () => {
+  it('never exceeds its limits, and reports each answer that it forgets', () => {
     const key = fc.constantFrom('a', 'b', 'c', 'd', 'e');
     const change = fc.oneof(
       fc.record({ type: fc.constant('add' as const), key }),

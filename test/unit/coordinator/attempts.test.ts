@@ -246,7 +246,7 @@ describe('running a request to its end', () => {
     expect((await new Stage([]).all()).error).toBeInstanceOf(Unavailable);
   });
 
-  it('tries one other worker if the run fails, and is no loss of the worker', async () => {
+  it('tries one other worker if the run fails, and does not count it as a loss of the worker', async () => {
     const failed = new RunFailed('the graph cannot be run');
     const stage = new Stage([
       [START, tokens(4), failed],
@@ -350,7 +350,7 @@ describe('running a request to its end', () => {
     expect(stage.placements.map(({ cutOff }) => cutOff)).toEqual([[], ['w0'], ['w0']]);
   });
 
-  it('goes on over broken connections while the answer advances, and gives up where it does not', async () => {
+  it('survives broken connections while the answer advances, and gives up otherwise', async () => {
     const lost = new Unavailable('items were lost');
     const advancing = Array.from({ length: 8 }, () => [START, tokens(4), lost]);
     const stage = new Stage([...advancing, [START, tokens(5), END]]);
@@ -366,7 +366,7 @@ describe('running a request to its end', () => {
     expect((await new Stage([[START, tokens(4)]]).all()).error).toBeInstanceOf(InternalError);
   });
 
-  it('ends as cancelled when the client disconnects, whatever error the worker gives', async () => {
+  it("ends as cancelled when the client disconnects, regardless of the worker's error", async () => {
     const stage = new Stage([[START, tokens(4), 'forever'], [END]]);
     const events = stage.run();
     await events.next();

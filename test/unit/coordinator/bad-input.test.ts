@@ -254,7 +254,7 @@ describe('bad input', () => {
     }
   });
 
-  it('repeats nothing of a prompt in errors or logs', async () => {
+  it('never quotes a prompt in errors or logs', async () => {
     const { post, logged } = await testServer();
     const bodies = ['{"prompt":"hush" hush}', '{"prompt":"hush","n":"x"}', '{"prompt":["hush",3]}'];
     const answers = await Promise.all(bodies.map(async (body) => (await post('/v1/completions', body)).text()));

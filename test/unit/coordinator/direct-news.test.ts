@@ -16,7 +16,7 @@ describe('a coordinator that may not hear NATS', () => {
     await hive.close();
   });
 
-  it('asks linked workers to tell it everything directly, as long as it does not hear NATS', async () => {
+  it('asks linked workers for all news directly while it does not hear NATS', async () => {
     const [a, b] = [await hive.add('a'), await hive.add('b')];
     hive.link(a);
     await hive.pass(2_000);

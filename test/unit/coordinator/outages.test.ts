@@ -30,7 +30,7 @@ describe('an outage of the bus', () => {
   afterEach(() => bus.restore());
   afterAll(() => actors.stop());
 
-  it('is counted, and its end wakes all who wait for a route', async () => {
+  it('is counted, and its end wakes all requests that wait for a route', async () => {
     bus.lose();
     expect(outages.count).toBe(1);
     let waiting = 3;
@@ -206,7 +206,7 @@ describe('an outage of the bus with requests', () => {
     hive.bus.restore();
   });
 
-  it('one that comes meanwhile is served at once over a direct link, by those that have one', async () => {
+  it('serves a new request at once on a worker with a direct link', async () => {
     hive.link(b);
     lose();
     const its = [run(), run(), run({ worker: 'b' })];
@@ -215,7 +215,7 @@ describe('an outage of the bus with requests', () => {
     expect([a.requests.length, b.requests.length]).toEqual([0, 3]);
   });
 
-  it('one that runs over a direct link goes on while it lasts', async () => {
+  it('keeps a request running on a direct link', async () => {
     hive.link(a);
     const { goOn } = halting();
     const its = run({ worker: 'a' });
@@ -226,7 +226,7 @@ describe('an outage of the bus with requests', () => {
     expect([idsOf(its), its.events.at(-1)?.type]).toEqual([TEN, 'end']);
   });
 
-  it('one waits for a link as for the bus, whichever comes first', async () => {
+  it('lets a request wait for a link or the bus, whichever comes first', async () => {
     lose();
     const its = run();
     await hive.pass(2_000);
@@ -236,7 +236,7 @@ describe('an outage of the bus with requests', () => {
     expect(typesOf(its)).toEqual(['start', 'tokens', 'end']);
   });
 
-  it('one whose direct link closes meanwhile goes on at another worker that has one', async () => {
+  it('moves a request whose direct link closes to another linked worker', async () => {
     hive.link(a);
     hive.link(b);
     const { goOn } = halting();
@@ -251,7 +251,7 @@ describe('an outage of the bus with requests', () => {
     expect(second.requests.length).toBeLessThanOrEqual(1);
   });
 
-  it('one whose only worker loses its connection, with tokens on the way, goes on there once it is connected again', async () => {
+  it('resumes a request whose only worker lost its connection, with tokens on the way, once it is connected again', async () => {
     await hive.close();
     hive = new Hive();
     a = await hive.add('a');

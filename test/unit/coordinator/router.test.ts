@@ -356,7 +356,7 @@ describe('a router', () => {
     for (const { requests } of workers) expect(requests.length).toBeGreaterThan(8);
   });
 
-  it('counts what other coordinators placed, and its own requests once', async () => {
+  it('counts requests of other coordinators, and its own only once', async () => {
     const [a, b] = [await hive.add('a', { rates: RATES }), await hive.add('b', { rates: RATES })];
     held(a);
     held(b);
@@ -479,7 +479,7 @@ describe('a router', () => {
     expect(startedBy(its)).toBe('a');
   });
 
-  it('lets a request wait that finds out that all workers are gone', async () => {
+  it('lets a request wait if all workers turn out to be gone', async () => {
     for (const worker of [await hive.add('a'), await hive.add('b')]) await worker.die();
     await hive.pass(400);
     const its = run(prompt(1));
@@ -557,7 +557,7 @@ describe('a router', () => {
       expect(waiting.over).toBe(false);
     });
 
-    it('lets a request wait for the first that is back', async () => {
+    it('lets a request wait for the first worker that returns', async () => {
       const back = { incarnation: '0002', generation: 2 };
       const b = await hive.add('b', { ...back, state: 'starting' });
       await hive.pass(400);

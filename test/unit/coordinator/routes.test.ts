@@ -210,7 +210,7 @@ describe('API keys', () => {
     }
   });
 
-  it('separate the prefixes of tenants, whatever salt they send', async () => {
+  it('separate the prefixes of tenants, even if they send the same salt', async () => {
     const { post, fleet, logged } = await testServer({ apiKeys: ['first', 'second'] });
     fleet.script = () => saying([]);
     const ask = (key: string, cache_salt?: string) => post('/v1/completions', { prompt: 'x', cache_salt }, bearer(key));

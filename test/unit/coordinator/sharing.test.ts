@@ -211,7 +211,7 @@ describe('requests of several coordinators', () => {
     );
   });
 
-  it('avoid what another coordinator has placed, once the worker has announced it', () => {
+  it('take the load of other coordinators into account once the worker has announced it', () => {
     fc.assert(
       fc.property(seeds, sizes, (seed, size) => {
         const world = new World(seed, equal(size), 2);

@@ -89,7 +89,7 @@ describe('the offers of a round', () => {
     );
   });
 
-  it('are none where nothing differs', () => {
+  it('are empty without differences', () => {
     expect(offersOf(BLOCKS, [], 64, 7, 100)).toEqual({ blocks: [], cursor: 7 });
   });
 
@@ -190,7 +190,7 @@ describe('anti-entropy', () => {
     );
   });
 
-  it('moves and offers nothing where all homes agree, whatever guests have', () => {
+  it('moves and offers no block if all homes agree, whatever guests have', () => {
     const fleet = new SimulatedHomes(1_000);
     for (const id of ['a', 'b', 'c', 'd']) fleet.join(id, [], 1_000);
     const ring = new Ring(['a', 'b', 'c'].map((id) => ({ id, incarnation: '1', weight: 1 })));

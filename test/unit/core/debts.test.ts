@@ -63,7 +63,7 @@ describe('debts', () => {
     expect([debts.creditors, debts.size, debts.lacking]).toEqual([[], 0, 0]);
   });
 
-  it('that a home refuses for good are no debts any more, and their blocks count as lacking a copy', () => {
+  it('end when a home refuses for good, and their blocks count as lacking a copy', () => {
     const debts = new Debts(UNBOUNDED);
     debts.owe([block('x'), block('y')], 'a', 'new', 1);
     debts.owe([block('z')], 'a', 'check', 1);
@@ -84,7 +84,7 @@ describe('debts', () => {
     expect([debts.size, debts.lacking]).toEqual([0, 0]);
   });
 
-  it('of a block that is gone are gone, and so are those that are not kept', () => {
+  it('end with their block, and those that are not kept are dropped', () => {
     const debts = new Debts(UNBOUNDED);
     debts.owe([block('x'), block('y')], 'a', 'new', 2);
     debts.owe([block('x')], 'b', 'new', 2);
@@ -101,7 +101,7 @@ describe('debts', () => {
     expect(names(debts.next('a', 9, true))).toEqual(['z to a', 'x to a', 'y to a']);
   });
 
-  it('beyond the bound are dropped and counted: refused ones first, then those of the blocks with the most copies', () => {
+  it('beyond the bound are dropped and counted: refused ones first, then the blocks with the most copies', () => {
     const debts = new Debts(4);
     debts.owe([block('refused')], 'a', 'new', 1);
     debts.giveUp(debts.next('a', 1, true));
@@ -145,7 +145,7 @@ describe('debts', () => {
     expect([debts.size, debts.waiting, debts.lacking]).toEqual([0, 0, 0]);
   });
 
-  it('agree with a list of them, whatever is owed, paid, refused, dropped and forgotten', () => {
+  it('agree with a plain list under any sequence of events', () => {
     const key = fc.constantFrom('x', 'y', 'z');
     const to = fc.constantFrom('a', 'b', 'c');
     const cause = fc.constantFrom<DebtCause>('new', 'moved', 'check');

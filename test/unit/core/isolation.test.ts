@@ -111,7 +111,7 @@ function begin(fleet: SimulatedMembers, { kind, target, other, ms }: Fault) {
 }
 
 describe('simulated members under faults', () => {
-  it('end no healthy member, bury nobody while they hear nobody, and agree soon after all is healed', () => {
+  it('end no healthy member, declare none dead while they hear none, and agree soon after healing', () => {
     fc.assert(
       fc.property(scenario, (drawn) => {
         expect(run(drawn)).toEqual([]);

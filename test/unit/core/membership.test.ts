@@ -295,7 +295,7 @@ describe('an incarnation', () => {
 });
 
 describe('a process that hears nobody', () => {
-  it('suspects itself before anybody else, and buries nobody, though its bus reports no loss', () => {
+  it('suspects itself first, and declares no member dead, even if its bus reports no loss', () => {
     const observer = new Observer().join('a', 'b');
     const heard = new Map(observer.audible);
     observer.audible.clear();
@@ -387,7 +387,7 @@ describe('the own worker', () => {
     expect(observer.state.self?.refutation).toBe(2);
   });
 
-  it('outranks a later process that nobody hears any more', () => {
+  it('outranks a later process that is no longer heard', () => {
     const observer = new Observer('a').join('a');
     observer.pass(60_000);
     for (let ms = 0; ms <= limits.SUSPECT_AFTER_MS; ms += TICK_MS) {
@@ -412,7 +412,7 @@ describe('the own worker', () => {
     ]);
   });
 
-  it('raises its rank no more once it is fenced', () => {
+  it('does not raise its rank once it is fenced off', () => {
     const observer = new Observer('a').join('a');
     observer.hear('a', rank(1, '0'));
     expect(observer.send(refusedBy(rank(0, '1')))).toEqual([]);

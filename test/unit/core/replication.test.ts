@@ -139,7 +139,7 @@ describe('a ring change', () => {
     );
   });
 
-  it('brings a block to all its homes, in whatever order workers join, die, learn of changes and push', () => {
+  it('brings a block to all its homes, in any order in which workers join, die, learn of changes and push', () => {
     const step = fc.record({ what: fc.constantFrom<Step>('join', 'die', 'learn', 'push', 'push'), which: fc.nat() });
     fc.assert(
       fc.property(fc.array(step, { minLength: 4, maxLength: 40 }), (steps) => {

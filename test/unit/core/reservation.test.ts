@@ -16,7 +16,7 @@ describe('a reservation', () => {
     });
   };
 
-  it('hands out its memory, and what the owner makes of the commit', () => {
+  it("hands out its memory, and the owner's result of the commit", () => {
     const reserved = open();
     expect(reserved.memory).toBe(memory);
     expect(reserved.commit('digest')).toBe(7);

@@ -74,7 +74,7 @@ describe('a residency', () => {
     expect([tier.evict('a'), tier.evict('a')]).toEqual(['b', null]);
   });
 
-  it('never evicts what is pinned, nor what a pinned block follows', () => {
+  it('never evicts a pinned block or its ancestors', () => {
     const tier = new Paths(3, 'a', 'ab', 'c');
     const pins = [tier.pin('ab')!, tier.pin('ab')!];
     expect(tier.pins).toBe(2);
@@ -87,7 +87,7 @@ describe('a residency', () => {
     expect(evicted(tier, 2)).toEqual(['ab', 'a']);
   });
 
-  it('never evicts what it retains, resident or to come, until it is told to retain something else', () => {
+  it('never evicts a retained block, resident or to come, until told to retain others', () => {
     const tier = new Paths(4, 'a', 'ab', 'c');
     tier.retain(new Set(['ab', 'd']));
     tier.add('d');
@@ -100,13 +100,13 @@ describe('a residency', () => {
     expect(evicted(tier, 1)).toEqual(['a']);
   });
 
-  it('pins only what is resident', () => {
+  it('pins only resident blocks', () => {
     const tier = new Paths(2, 'a');
     expect(tier.pin('b')).toBeNull();
     expect(tier.pin('a')!.value).toBe('a');
   });
 
-  it('frees a removed block when it has no pin any more, though the same block came again', () => {
+  it('frees a removed block at its last unpin, even if the same block came again', () => {
     const tier = new Paths(9, 'a', 'b');
     const pins = [tier.pin('a')!, tier.pin('a')!];
     expect([tier.remove('a'), tier.remove('b')]).toEqual([true, true]);
@@ -120,7 +120,7 @@ describe('a residency', () => {
     expect(evicted(tier, 1)).toEqual(['a']);
   });
 
-  it('leaves it to the caller to free what it evicts', () => {
+  it('leaves freeing an evicted block to the caller', () => {
     const tier = new Paths(9, 'a');
     expect(tier.evict(null)).toBe('a');
     expect(tier.freed).toEqual([]);
@@ -133,14 +133,14 @@ describe('a residency', () => {
     expect(evicted(tier, 3)).toEqual(['abc', 'ab', 'a']);
   });
 
-  it('lets a parent be removed, which makes orphans of its children', () => {
+  it('allows the removal of a parent, which orphans its children', () => {
     const tier = new Paths(9, 'a', 'ab');
     expect(tier.remove('a')).toBe(true);
     expect(tier.remove('a')).toBe(false);
     expect(evicted(tier, 2)).toEqual(['ab', null]);
   });
 
-  it('removes everything at once, and frees what is pinned later', () => {
+  it('removes all blocks at once, and frees pinned ones later', () => {
     const tier = new Paths(9, 'a', 'ab', 'abc', 'x');
     tier.setRole('x', 'home');
     const pin = tier.pin('ab')!;
@@ -152,7 +152,7 @@ describe('a residency', () => {
     expect(evicted(tier, 2)).toEqual(['abc', null]);
   });
 
-  it('tells in what order blocks would go, and changes nothing by it', () => {
+  it('reports the order of eviction without changing it', () => {
     const tier = new Paths(9, 'a', 'ab', 'abc', 'abd', 'x', 'xy');
     tier.setRole('xy', 'home');
     tier.pin('x');
@@ -161,7 +161,7 @@ describe('a residency', () => {
     expect(evicted(tier, 6)).toEqual([...order, null]);
   });
 
-  it('takes no block over its budget, nor one that is resident', () => {
+  it('accepts neither a block over its budget nor a resident one', () => {
     const tier = new Paths(1, 'a');
     expect(() => tier.add('b')).toThrow(InternalError);
     expect(() => tier.add('a')).toThrow(InternalError);
@@ -286,7 +286,7 @@ describe('whatever is done to it, a residency', () => {
     }
   }
 
-  it('does what looking at everything would do, and stays within its budget', () => {
+  it('agrees with an exhaustive search, and stays within its budget', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 8 }), fc.array(action, { maxLength: 80 }), (budget, actions) => {
         const play = new Play(budget);

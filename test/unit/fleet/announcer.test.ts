@@ -82,7 +82,7 @@ describe('an announcer', () => {
     announcer.leave();
   });
 
-  it('announces that it leaves, and nothing afterwards', async () => {
+  it('announces its leave, and nothing afterwards', async () => {
     announcer.start();
     await clock.advance(1);
     announcer.soon();

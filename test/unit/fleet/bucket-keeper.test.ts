@@ -47,7 +47,7 @@ describe('a keeper of the buckets', () => {
     expect(checked()).toBe(2);
   });
 
-  it('goes on with the other checks where one fails, and tries that one again', async () => {
+  it('continues with the other checks if one fails, and tries that one again', async () => {
     let failures = 0;
     const { clock, checked } = stage(async () => {
       failures++;

@@ -81,7 +81,7 @@ function disturbed(kv: KeyValue, meanwhile: () => Promise<unknown>): KeyValue {
 }
 
 describe('the charter', () => {
-  test('is founded by the first process, which hears nobody, and joined by fitting ones, which do not listen', async () => {
+  test('is founded by the first process, which hears no member, and joined by matching ones, which do not wait to hear', async () => {
     const kv = await founded(recall);
     expect(await joinCharter(kv, recall, unasked)).toBe('joined');
     expect(await joinCharter(kv, { ...recall, model: 'the same by another name' }, unasked)).toBe('joined');
@@ -130,12 +130,12 @@ describe('the charter', () => {
     expect(await joinCharter(kv, recall, unasked)).toBe('joined');
   });
 
-  test('is replaced if only strangers are heard, who cannot live under it', async () => {
+  test('is replaced if only members that do not fit it are heard', async () => {
     const kv = await founded(recall);
     expect(await joinCharter(kv, other, strangers)).toBe('replaced');
   });
 
-  test('is not replaced while it is unknown who lives', async () => {
+  test('is not replaced while it is unknown whether members live', async () => {
     const kv = await founded(recall);
     await expect(joinCharter(kv, other, hearing('unknown'))).rejects.toThrow(Refused);
   });
@@ -270,7 +270,7 @@ describe('a charter that NATS lost', () => {
     expect(await joinCharter(kv, recall, { clock, anybodyAlive })).toBe('joined');
   });
 
-  test('is put back over one that a newcomer has founded, who must leave, while a right one waits to join', async () => {
+  test('replaces one that a newcomer founded; the newcomer exits, and a matching process waits to join', async () => {
     const { kv, keeper, outlawed } = await member();
     kv.clear();
     expect(await joinCharter(kv, other, dead)).toBe('founded');
@@ -445,7 +445,7 @@ describe('listening for members', () => {
     expect(heard()).toBe('members');
   });
 
-  test('tells strangers from nobody, and hears members among them', async () => {
+  test('distinguishes strangers from silence, and hears members among strangers', async () => {
     const { clock, heard, meetStranger } = stage();
     meetStranger();
     await clock.advance(LISTEN_MS);

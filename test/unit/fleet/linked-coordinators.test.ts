@@ -30,17 +30,17 @@ describe('coordinators with a direct link to a worker', () => {
     return told.splice(0);
   };
 
-  it('are told nothing while the bus carries the messages of the worker', () => {
+  it('get no messages while the bus carries those of the worker', () => {
     expect(reached(true)).toEqual([]);
   });
 
-  it('are all told what the bus did not take, or may have lost', () => {
+  it('all get the messages that the bus refused or may have lost', () => {
     expect(reached(false)).toEqual(['a', 'b']);
     hears = false;
     expect(reached(true)).toEqual(['a', 'b']);
   });
 
-  it('are told where they ask for it, for the time that they ask for', async () => {
+  it('get direct news if they ask for it, for as long as they ask', async () => {
     expect(linked.follow('b', 1_000)).toBe(true);
     expect(reached(true)).toEqual(['b']);
     await clock.advance(900);

@@ -134,7 +134,7 @@ describe('a roster', () => {
     expect(roster.members().map(({ state }) => state)).toEqual(['serving']);
   });
 
-  it('tells a worker that it was declared dead, and takes it back when it refutes that', async () => {
+  it('tells a worker that it was declared dead, and takes it back after its refutation', async () => {
     const others = world.roster(null);
     const own = world.roster('a');
     own.roster.hear(announcement('a'));
@@ -186,7 +186,7 @@ describe('a roster', () => {
     expect(coordinator.types()).not.toContain('dead');
   });
 
-  it('hears itself, and knows when its bus carries nothing, before the bus reports that', async () => {
+  it('hears its own echo, and notices a dead bus before the bus reports it', async () => {
     const own = world.roster(null);
     await world.pass(400, ['a']);
     world.broker.sever('coordinator', 'coordinator');
@@ -200,7 +200,7 @@ describe('a roster', () => {
     expect(own.roster.members().map(({ state }) => state)).toEqual(['serving']);
   });
 
-  it('refuses another model with both fingerprints named, and tells it nothing', async () => {
+  it('refuses another model, names both fingerprints, and gives it no news', async () => {
     const { roster, effects } = world.roster(null);
     const told: unknown[] = [];
     world.out.subscribe(subjects.refusal, ({ payload }) => told.push(payload));

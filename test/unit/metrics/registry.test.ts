@@ -40,14 +40,14 @@ const CACHE = [
 const namesIn = (text: string) => [...text.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1]);
 
 describe('the metrics of', () => {
-  it('a coordinator are those of requests and of the fleet', async () => {
+  it('a coordinator cover requests and the fleet', async () => {
     const registry = new MetricsRegistry();
     new CoordinatorMetrics(registry);
     watchFleet(registry, () => ({ epoch: '', workers: [], natsConnected: true }));
     expect(namesIn(await registry.text()).sort()).toEqual([...REQUESTS, ...POISON, ...FLEET].sort());
   });
 
-  it('a worker are those of requests, of its cache and of the fleet', async () => {
+  it('a worker cover requests, its cache and the fleet', async () => {
     const registry = new MetricsRegistry();
     new WorkerMetrics(registry).watchCache(() => []);
     watchFleet(registry, () => ({ epoch: '', workers: [], natsConnected: true }));

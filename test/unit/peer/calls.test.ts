@@ -159,7 +159,7 @@ describe.each<Via>(['unix', 'tcp'])('links for calls over %s', (via) => {
     expect(coordinator.links.to(WORKER)).toBeNull();
   });
 
-  it('are not dialled any more after close', async () => {
+  it('are no longer dialled after close', async () => {
     coordinator.links.close();
     coordinator.links.connect(WORKER);
     expect(coordinator.links.to(WORKER)).toBeNull();

@@ -13,7 +13,7 @@ let pair: Pair;
 afterEach(() => pair.close());
 
 describe('a comparison', () => {
-  it('tells the server who asks and what that has, and the client what differs', async () => {
+  it("tells the server the client's identity and summary, and the client the differences", async () => {
     const asked: unknown[] = [];
     pair = await Pair.open({
       comparer: async (peer, { epoch, digests }) => {
@@ -25,7 +25,7 @@ describe('a comparison', () => {
     expect(asked).toEqual([['alice', 'e', [...SUMMARY.digests]]]);
   });
 
-  it('gives nothing where the server has no time, or no comparer', async () => {
+  it('has no result if the server is busy or has no comparer', async () => {
     pair = await Pair.open({ comparer: async () => null });
     expect(await pair.client().compare(pair.target('unix'), SUMMARY, NEVER)).toBeNull();
     await pair.close();
@@ -33,7 +33,7 @@ describe('a comparison', () => {
     expect(await pair.client().compare(pair.target('unix'), SUMMARY, NEVER)).toBeNull();
   });
 
-  it('rejects with the error of the server, and the link goes on', async () => {
+  it('rejects with the error of the server, and the link stays open', async () => {
     pair = await Pair.open({
       comparer: async () => {
         throw new InternalError('the store is broken');

@@ -138,7 +138,7 @@ describe('a frame reader', () => {
     expect(reader.target().byteOffset).toBe(PEER_READ_BYTES - 1);
   });
 
-  it('reads past the rest of a payload that is not wanted any more, and finds the next frame', () => {
+  it('skips the rest of an unwanted payload, and finds the next frame', () => {
     const kept = { type: 1, header: new Uint8Array(5), seed: 9 };
     const bytes = bytesOf([kept, { type: 0, header: new Uint8Array(7), seed: 0 }]);
     const collector = new Collector();
@@ -175,7 +175,7 @@ describe('a frame reader', () => {
     }
   });
 
-  it('takes no memory for a frame with any byte of prelude or header changed', () => {
+  it('allocates no memory for a frame with any byte of prelude or header changed', () => {
     const bytes = bytesOf([{ type: 1, header: new Uint8Array(50).fill(3), seed: 9 }]);
     for (let at = 0; at < PRELUDE_BYTES + 50; at++) {
       const collector = new Collector();
@@ -198,7 +198,7 @@ describe('a frame reader', () => {
     }
   });
 
-  it('refuses lengths over the bound before anything is taken for them', () => {
+  it('refuses lengths over the bound before it allocates memory for them', () => {
     const collector = new Collector();
     const header = new Uint8Array(0);
     expect(() => feed(new FrameReader(collector), packFrame(1, 1, header, 0xffffffff))).toThrow(Corrupt);
@@ -225,7 +225,7 @@ describe('a frame reader', () => {
     );
   });
 
-  it('looks at nothing more once it is stopped, and lets go of the memory it was reading into', () => {
+  it('ignores all bytes once it is stopped, and releases the memory that it was reading into', () => {
     const collector = new Collector();
     const reader = new FrameReader(collector);
     const bytes = bytesOf([

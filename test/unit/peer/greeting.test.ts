@@ -100,7 +100,7 @@ function greet(purpose: Purpose, self = COORDINATOR): { calls: Calls; connection
 }
 
 describe('a connection for calls', () => {
-  it('is given to the hook with the identity that its client proved, and carries frames of its own both ways', async () => {
+  it('goes to the hook with the identity that its client proved, and carries frames both ways', async () => {
     const { calls, connection } = greet('calls');
     await until(() => calls.headers.length === 1);
     expect(calls.headers).toEqual(['first of the server']);
@@ -152,7 +152,7 @@ describe('a connection for calls', () => {
     expect(observer.failures).toEqual(['refused']);
   });
 
-  it('is refused by the client if another worker answers, and its owner is told once', async () => {
+  it('is refused by the client if another worker answers, and its owner gets one error', async () => {
     await pair.close();
     pair = await Pair.open({ identity: { ...BOB, incarnation: '0002' } });
     const { calls } = greet('calls');

@@ -40,11 +40,11 @@ function shake({ client, server }: ReturnType<typeof sides>) {
 }
 
 describe('the handshake', () => {
-  it.each(PURPOSES)('tells each side who the other is, and the server that the purpose is %s', (purpose) => {
+  it.each(PURPOSES)('tells each side the identity of the other, and the server the purpose %s', (purpose) => {
     expect(shake(sides({ purpose }))).toEqual({ atServer: ALICE, atClient: BOB, purpose });
   });
 
-  it('is refused by a server with another secret, which gives nothing away', () => {
+  it('is refused by a server with another secret, which discloses no MAC', () => {
     expect(() => shake(sides({ client: 'a guess' }))).toThrow(Refused);
     expect(() => shake(sides({ client: 'a guess' }))).not.toThrow(/a guess|known to both|aaaa/);
   });
@@ -90,7 +90,7 @@ describe('the handshake', () => {
     expect(() => client.accept(welcome)).toThrow('another cluster secret');
   });
 
-  it('cannot be answered with a MAC of its own', () => {
+  it('cannot be answered by sending its own MAC back', () => {
     const { client, server } = sides();
     const proof = client.prove(server.answer(client.hello));
     expect(() => client.accept({ type: 'welcome', mac: proof.mac })).toThrow(Refused);
@@ -102,7 +102,7 @@ describe('the handshake', () => {
     expect(() => client.accept({ type: 'welcome', mac: new Uint8Array(32) })).toThrow(Refused);
   });
 
-  it('binds every field: what was changed on the way is refused', () => {
+  it('refuses a change of any field on the way', () => {
     const fields = ['id', 'incarnation', 'fingerprint', 'nonce', 'wantedId', 'wantedIncarnation'] as const;
     const changed = (value: string | Uint8Array) =>
       typeof value === 'string' ? `${value.slice(1)}x` : value.map((byte) => byte ^ 1);

@@ -247,7 +247,7 @@ describe('a connection for calls that was dialled by a hostile peer', () => {
     await expectUnharmed();
   });
 
-  it('is closed by random bytes, whatever they are', async () => {
+  it('is closed by random bytes', async () => {
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 3_000 }), async (bytes) => {
         const peer = await dials();
@@ -260,7 +260,7 @@ describe('a connection for calls that was dialled by a hostile peer', () => {
     await expectUnharmed();
   });
 
-  it('is closed when nothing comes behind half a frame', async () => {
+  it('is closed if the rest of a frame does not come', async () => {
     await close();
     const clock = new SimulatedClock();
     await open(clock);
@@ -419,7 +419,7 @@ describe('a peer with a connection for calls', () => {
     await expectUnharmed();
   });
 
-  it('that calls thousands of times and reads no answer costs bounded memory, and no other caller anything', async () => {
+  it('that calls thousands of times and reads no answer costs bounded memory, and does not harm other callers', async () => {
     await close();
     // No time passes, so that no call ends because its caller is silent.
     const clock = new SimulatedClock();

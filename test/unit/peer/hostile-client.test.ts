@@ -100,7 +100,7 @@ async function inBatches(count: number, run: (i: number) => Promise<void>): Prom
 }
 
 describe('a server that is sent', () => {
-  it('random bytes closes the connection and goes on', async () => {
+  it('random bytes closes the connection and keeps serving', async () => {
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 3000 }), (bytes) => sendAll(bytes)),
       { numRuns: 50 },
@@ -109,7 +109,7 @@ describe('a server that is sent', () => {
     await expectUnharmed();
   });
 
-  it('random bytes by a peer that proved itself closes the connection and goes on', async () => {
+  it('random bytes by an authenticated peer closes the connection and keeps serving', async () => {
     const random = new SeededRandom(1);
     for (let i = 0; i < 20; i++) {
       const peer = await provedClient(pair.addresses.unixPath!);
@@ -120,7 +120,7 @@ describe('a server that is sent', () => {
     await expectUnharmed();
   });
 
-  it('a conversation cut off at any byte keeps nothing of it', async () => {
+  it('a conversation cut off at any byte keeps no memory of it', async () => {
     await pair.close();
     await open(SAME_NONCE);
     const bytes = await conversation();
@@ -132,7 +132,7 @@ describe('a server that is sent', () => {
     await until(() => pair.host.blocks.has(pushed.block.key));
   });
 
-  it('a conversation with any one byte changed closes the connection and keeps nothing', async () => {
+  it('a conversation with any one byte changed closes the connection and keeps no memory', async () => {
     await pair.close();
     await open(SAME_NONCE);
     const bytes = await conversation();
@@ -204,7 +204,7 @@ describe('a server that is sent', () => {
     await expectUnharmed();
   });
 
-  it('a proved hello for calls refuses it, as nothing serves calls', async () => {
+  it('a proved hello for calls refuses it, because calls are not served', async () => {
     const peer = await rawClient(pair.addresses.unixPath!);
     const handshake = handshakeFor('calls');
     peer.send(0, handshake.hello);
@@ -216,7 +216,7 @@ describe('a server that is sent', () => {
     await expectUnharmed();
   });
 
-  it('lengths over the bounds takes no memory for them', async () => {
+  it('lengths over the bounds allocates no memory for them', async () => {
     const header = anyFromClient.pack({
       type: 'hello',
       ...ALICE,
@@ -281,7 +281,7 @@ describe('a server that is sent', () => {
     await expectUnharmed();
   });
 
-  it('summaries without end compares no more than it may, and answers each once', async () => {
+  it('endless summaries bounds its comparisons, and answers each once', async () => {
     await pair.close();
     let comparisons = 0;
     await open({
@@ -313,7 +313,7 @@ describe('a server that is sent', () => {
     await expectUnharmed();
   });
 
-  it('cancellations of what is not in flight goes on', async () => {
+  it('cancellations of requests that are not in flight ignores them', async () => {
     const peer = await provedClient(pair.addresses.unixPath!);
     peer.send(77, { type: 'cancel' });
     peer.send(1, { type: 'ping' });
@@ -336,7 +336,7 @@ describe('a server that is sent', () => {
 });
 
 describe('a server whose peer', () => {
-  it('says nothing closes the connection when the time for the handshake is over', async () => {
+  it('is silent closes the connection when the time limit of the handshake is over', async () => {
     await pair.close();
     const clock = new SimulatedClock();
     await open({ clock });
@@ -350,7 +350,7 @@ describe('a server whose peer', () => {
     await expectUnharmed();
   });
 
-  it('does not read what it asked for lets go of the blocks after the time allowed', async () => {
+  it('does not read the blocks that it fetched releases them after the time limit', async () => {
     await pair.close();
     const big = blocksOf('big', 4, 1 << 20);
     const host = new MemoryHost(1 << 20).add(big);
@@ -367,7 +367,7 @@ describe('a server whose peer', () => {
     peer.socket.destroy();
   });
 
-  it('does not send what it offered gives the memory back after the time allowed', async () => {
+  it('does not send the blocks that it offered frees their memory after the time limit', async () => {
     await pair.close();
     await open({ progressTimeoutMs: 30 });
     const peer = await provedClient(pair.addresses.unixPath!);

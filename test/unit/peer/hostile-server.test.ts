@@ -130,7 +130,7 @@ describe('a client whose server', () => {
     expect(client!.links()).toEqual([]);
   });
 
-  it('breaks off in the middle of a block is told so once, and its memory is let go', async () => {
+  it('breaks off in the middle of a block gets one error, and its memory is released', async () => {
     await answering((peer, request) => {
       const { code, header } = anyFromServer.pack(block(first));
       peer.sendFrame(code, request, header, BYTES, first.bytes.subarray(0, 50));
@@ -157,7 +157,7 @@ describe('a client whose server', () => {
     peer.sendFrame(code, request, header, BYTES, first.bytes.subarray(0, 50));
   }
 
-  it('stalls in the middle of a block holds nobody up, and the memory is let go when the link is closed', async () => {
+  it('stalls in the middle of a block delays no other request, and the memory is released when the link is closed', async () => {
     await answering(sendPart);
     const sink = await givenUpInTheMiddle({ progressTimeoutMs: 100 });
     expect(sink.open.size).toBe(1);

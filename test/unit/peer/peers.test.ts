@@ -89,7 +89,7 @@ describe.each<Via>(['unix', 'tcp', 'memory'])('a fetch over %s', (via) => {
     await until(() => pair.host.pinned === 0);
   });
 
-  it('rejects when the server goes, and the client is told that its link is lost', async () => {
+  it('rejects when the server goes away, and the client learns that its link is lost', async () => {
     pair = await Pair.openFor(via);
     const client = pair.clientFor(via);
     const lost: string[] = [];
@@ -174,7 +174,7 @@ describe('a fetch', () => {
     for (const { blocks: came } of await Promise.all(going)) expect(came).toBe(1);
   });
 
-  it('passes over blocks that are not wanted any more', async () => {
+  it('skips blocks that are no longer wanted', async () => {
     pair = await Pair.open();
     const blocks = blocksOf('a', 6);
     pair.host.add(blocks);
@@ -188,7 +188,7 @@ describe('a fetch', () => {
     );
   });
 
-  it('rejects with what its sink throws, and the link goes on', async () => {
+  it('rejects with the error of its sink, and the link stays open', async () => {
     pair = await Pair.open();
     const client = pair.client();
     const blocks = blocksOf('a', 6);
@@ -245,7 +245,7 @@ describe('a fetch', () => {
     expect(pair.host.pinCalls).toBe(0);
   });
 
-  it('rejects when nothing moves for the time allowed', async () => {
+  it('rejects if no byte moves within the time limit', async () => {
     pair = await Pair.open();
     pair.host.beforePin = () => new Promise(() => {});
     const client = pair.client({ progressTimeoutMs: 30 });
@@ -273,7 +273,7 @@ describe('a push', () => {
     expect(pair.host.admitted.size).toBe(0);
   });
 
-  it('goes on without a block that is not to be had in time, and keeps the link', async () => {
+  it('continues without a block that is not ready in time, and keeps the link', async () => {
     const clock = new SimulatedClock();
     pair = await Pair.open();
     const client = pair.client({ clock });
@@ -321,7 +321,7 @@ describe('a push', () => {
     expect([...pair.host.blocks.keys()]).toEqual([keyOf('a 0')]);
   });
 
-  it('pins the blocks that the other wants and nothing else, one block after another', async () => {
+  it('pins only the blocks that the peer wants, one after another', async () => {
     pair = await Pair.open();
     const blocks = blocksOf('a', 6);
     pair.host.add(blocks.slice(0, 4));
@@ -333,7 +333,7 @@ describe('a push', () => {
     expect(own.pinCalls).toBe(2);
   });
 
-  it('ends at a block that is not there any more, and leaves the link in step', async () => {
+  it('ends at a block that is gone, and keeps the link in step', async () => {
     pair = await Pair.open();
     const own = new MemoryHost();
     const blocks = blocksOf('a', 4);
@@ -365,7 +365,7 @@ describe('a push', () => {
     expect(own.pinned).toBe(0);
   });
 
-  it('rejects with the error that the host gave for admitting, and the link goes on', async () => {
+  it("rejects with the host's error, and the link stays open", async () => {
     pair = await Pair.open();
     const client = pair.client();
     const own = new MemoryHost();
@@ -397,7 +397,7 @@ describe('a push', () => {
     expect(pair.server.connections).toBe(1);
   });
 
-  it('to nobody releases its blocks', async () => {
+  it('releases its blocks if the peer cannot be reached', async () => {
     pair = await Pair.open();
     await pair.server.close();
     const own = new MemoryHost();
@@ -435,7 +435,7 @@ describe('a link', () => {
     expect(pair.server.connections).toBe(1);
   });
 
-  it('takes TCP to another host, and fails if there is no way', async () => {
+  it('uses TCP to another host, and fails without an address', async () => {
     pair = await Pair.open();
     const client = pair.client();
     await client.ping(pair.target('tcp'), 5_000);
@@ -446,7 +446,7 @@ describe('a link', () => {
     );
   });
 
-  it('takes TCP on this host too where the Unix socket lets nobody in', async () => {
+  it('uses TCP on the same host if the Unix socket cannot be opened', async () => {
     pair = await Pair.open();
     const client = pair.client();
     const { address } = pair.target('unix');
@@ -489,7 +489,7 @@ describe('a link', () => {
     await client.ping(at('0002'), 5_000);
   });
 
-  it('that is closed by its owner is not told as lost there, but on the other side', async () => {
+  it('that its owner closes counts as lost on the other side only', async () => {
     pair = await Pair.open();
     const client = pair.client();
     const lost: string[] = [];
@@ -559,7 +559,7 @@ describe('listening', () => {
     await expect(pair.server.listen({ unixPath: `/tmp/${'x'.repeat(110)}` })).rejects.toThrow(InvalidRequest);
   });
 
-  it('lets nobody else at its Unix socket, and leaves none behind', async () => {
+  it('gives no other user access to its Unix socket, and removes it at the end', async () => {
     pair = await Pair.open();
     const path = pair.addresses.unixPath!;
     expect((await stat(path)).mode & 0o777).toBe(0o600);
@@ -567,7 +567,7 @@ describe('listening', () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  it('takes the place of a socket that a dead process left, but not of anything else', async () => {
+  it('replaces the socket of a dead process, but no other file', async () => {
     pair = await Pair.open();
     const left = `${pair.addresses.unixPath}.left`;
     const dying = `require('net').createServer().listen(${JSON.stringify(left)}, () => process.kill(process.pid, 9))`;
@@ -594,7 +594,7 @@ describe('listening', () => {
     expect(readdirSync(dirname(path))).toEqual([]);
   });
 
-  it('says which address cannot be had', async () => {
+  it('names the address that is not available', async () => {
     pair = await Pair.open();
     const { tcpHost, tcpPort } = pair.addresses;
     await expect(pair.server.listen({ tcpHost, tcpPort })).rejects.toThrow(`127.0.0.1:${tcpPort}`);

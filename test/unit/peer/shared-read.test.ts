@@ -74,7 +74,7 @@ async function fetched(count: number, options: Parameters<Pair['clientFor']>[1] 
 }
 
 describe('blocks in shared memory', () => {
-  it('are copied out of it, and not sent', async () => {
+  it('are copied from it and not sent', async () => {
     const blocks = blocksOf('a', PEER_BLOCKS_PINNED + 6);
     pair.host.add(blocks);
     spoilSocket(blocks);
@@ -157,7 +157,7 @@ describe('blocks in shared memory', () => {
     await client.ping(pair.target('memory'), 1000);
   });
 
-  it('do not count as memory of their reader any more when it has been idle', async () => {
+  it('no longer count as memory of an idle reader', async () => {
     pair.host.add(blocksOf('a', 4));
     let dropped: () => void;
     const dropping = new Promise<void>((resolve) => {
@@ -204,7 +204,7 @@ describe('a server that pins blocks', () => {
     expect(pair.host.pinned).toBe(0);
   });
 
-  it('pins no more for other requests of the same peer meanwhile', async () => {
+  it('does not pin blocks for other requests of the same peer meanwhile', async () => {
     peer.send(2, { type: 'pin', keys: keysOf(blocks) });
     peer.send(3, { type: 'ping' });
     await peer.next('pong');
@@ -244,7 +244,7 @@ describe('a server that pins blocks', () => {
     await peer.next('done');
   });
 
-  it('closes the connection of a peer that unpins for a request that pins nothing', async () => {
+  it('closes the connection of a peer that sends unpin for a request without pins', async () => {
     peer.send(1, { type: 'unpin' });
     await peer.next('pinned');
     peer.send(1, { type: 'unpin' });

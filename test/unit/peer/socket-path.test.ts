@@ -41,7 +41,7 @@ describe('the lock of a socket', () => {
     expect(existsSync(join(folder, 'missing'))).toBe(false);
   });
 
-  it('is no named pipe', async () => {
+  it('refuses a named pipe', async () => {
     spawnSync('mkfifo', [`${path}.lock`]);
     await expect(SocketPath.claim(path, 'worker a')).rejects.toThrow('not a regular file of this user');
   });

@@ -18,7 +18,7 @@ describe('reading a message', () => {
     },
   );
 
-  it('never throws, whatever the bytes', () => {
+  it('never throws for any bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
         const read = readMessage(Message, bytes);

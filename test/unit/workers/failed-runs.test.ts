@@ -33,7 +33,7 @@ describe('requests whose runs fail', () => {
     return seen;
   }
 
-  it('say so to whoever may try elsewhere, and to the log', async () => {
+  it('tell the coordinator, which may try another worker, and the log', async () => {
     await expect(run([1, 2], lost())).rejects.toThrow(RunFailed);
     await expect(run([], new TypeError('of ours'))).rejects.toThrow(/of ours/);
     expect(failed).toHaveLength(2);
@@ -49,13 +49,13 @@ describe('requests whose runs fail', () => {
     expect(beyond).toEqual(['device lost']);
   });
 
-  it('count those of a whole batch, which may go on elsewhere', async () => {
+  it('count each request of a failed batch, which another worker may continue', async () => {
     const together = () => new Unavailable('a batch failed', { cause: lost() });
     for (let i = 0; i < ENGINE_FAILURES; i++) await expect(run([1], together())).rejects.toThrow(Unavailable);
     expect(beyond).toEqual(['device lost']);
   });
 
-  it('count that of a batch once, however many requests it ends', async () => {
+  it('count the failed run of a batch once, however many requests it ends', async () => {
     const together = new Unavailable('a batch failed', { cause: lost() });
     for (let i = 0; i < 2 * ENGINE_FAILURES; i++) await expect(run([1], together)).rejects.toThrow(together);
     expect(beyond).toEqual([]);

@@ -47,7 +47,7 @@ describe('a log of holdings', () => {
     expect(world.cache.close()).toEqual([]);
   });
 
-  it('tells what came and went, gathered and numbered', async () => {
+  it('reports added and removed blocks, batched and numbered', async () => {
     const [a, b] = [chain('a', 3), chain('b', 1)];
     world.cache.fill(a);
     await world.clock.advance(10);
@@ -63,7 +63,7 @@ describe('a log of holdings', () => {
     expect(world.log.lastSeq).toBe(2);
   });
 
-  it('says last that a block is here which went and came back', async () => {
+  it('reports a block that left and came back as present', async () => {
     const a = chain('a', 1);
     world.cache.fill(a);
     await world.clock.advance(10);
@@ -74,7 +74,7 @@ describe('a log of holdings', () => {
     expect(unpackKeys(world.heard[1]!.removed)).toEqual([]);
   });
 
-  it('lives through a lost bus, and counts what it could not tell, so that it is missed', async () => {
+  it('survives a lost bus, and counts reports that it could not send, so that the gap shows', async () => {
     world.cache.fill(chain('a', 1));
     await world.clock.advance(10);
     world.bus.lose();
@@ -88,7 +88,7 @@ describe('a log of holdings', () => {
     expect(world.heard.map(({ seq }) => seq)).toEqual([1, 3]);
   });
 
-  it('says nothing after it was stopped', async () => {
+  it('sends no report after it was stopped', async () => {
     world.cache.fill(chain('a', 1));
     world.log.stop();
     world.cache.fill(chain('b', 1));
@@ -113,7 +113,7 @@ describe('a log of holdings', () => {
     expect(small.cache.close()).toEqual([]);
   });
 
-  it('gives one empty page where there is nothing', () => {
+  it('gives one empty page without blocks', () => {
     const pages = [...world.log.pages()];
     expect(pages.length).toBe(1);
     expect(pages[0]).toMatchObject({ seq: 0, last: true });

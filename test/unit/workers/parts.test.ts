@@ -11,7 +11,7 @@ import { deferred } from '../actors/world.js';
 import { Cache, chain } from './support/cache.js';
 
 describe('waiting within a time', () => {
-  it('says whether it came in time, and leaves no timer', async () => {
+  it('reports whether the event came in time, and leaves no timer', async () => {
     const clock = new SimulatedClock();
     const slow = deferred();
     const [early, late] = [within(clock, 100, Promise.resolve()), within(clock, 100, slow.promise)];
@@ -23,7 +23,7 @@ describe('waiting within a time', () => {
     expect(clock.nextAtMs()).toBeNull();
   });
 
-  it('passes on what failed', async () => {
+  it('passes failures on', async () => {
     const clock = new SimulatedClock();
     await expect(within(clock, 100, Promise.reject(new Error('broken')))).rejects.toThrow('broken');
     await settled();
@@ -54,7 +54,7 @@ describe('a budget', () => {
     expect(() => checkBudgets(huge, { ...budgets, cacheBytes: Number.MAX_SAFE_INTEGER })).toThrow(Refused);
   });
 
-  it('is as large in host memory as on a device that has its own, unless it is said', () => {
+  it('is the same in host memory as on a device with its own memory, unless set', () => {
     expect(hostBudgetBytes(budgets, 'cpu')).toBe(0);
     expect(hostBudgetBytes(budgets, 'cuda')).toBe(bytes);
     expect(hostBudgetBytes({ ...budgets, hostCacheBytes: 7 }, 'cpu')).toBe(7);
@@ -63,7 +63,7 @@ describe('a budget', () => {
 });
 
 describe('no cache', () => {
-  it('has nothing, keeps nothing, and keeps nobody waiting', async () => {
+  it('has no blocks, keeps none, and lets no request wait', async () => {
     const blocks = chain('prompt', 2);
     const request = { requestId: 'r', blocks, sources: [] };
     const prefix = await NO_CACHE.prepare(request, new AbortController().signal);
@@ -88,7 +88,7 @@ describe('the instruments of a worker', () => {
     decodeMsPerStep: null,
   };
 
-  it('show what its parts tell, each thing once', async () => {
+  it('show the events of its parts, each once', async () => {
     const cache = new Cache(2);
     let changes = 0;
     const damages: unknown[] = [];
@@ -153,7 +153,7 @@ describe('the instruments of a worker', () => {
     expect(cache.close()).toEqual([]);
   });
 
-  it('pass on what could not be kept', () => {
+  it('report blocks that could not be kept', () => {
     const errors: unknown[] = [];
     const instruments = new Instruments({ blockNotKept: (error) => errors.push(error), damaged: () => {} });
     instruments.engine.onOfferFailed('no memory');

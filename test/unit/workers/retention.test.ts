@@ -14,14 +14,14 @@ function worker(...here: string[]) {
 }
 
 describe('a worker', () => {
-  it('retains what it is told, and says what of it is not here', () => {
+  it('retains the blocks it is told to, and reports those that it lacks', () => {
     const { retention, retained } = worker('a');
     expect(retention.obey(1, ['a', 'b'])).toEqual({ type: 'retained', missing: ['b'] });
     expect(retention.obey(1, ['b'])).toEqual({ type: 'retained', missing: ['b'] });
     expect(retained()).toEqual(['b']);
   });
 
-  it('refuses a keeper whose fencing number is lower than one that it has seen, and names that', () => {
+  it('refuses a keeper with a lower fencing number than one it has seen, and names that one', () => {
     const { retention, retained } = worker('a');
     retention.obey(7, ['a']);
     expect(retention.obey(6, [])).toEqual({ type: 'fenced', fence: 7 });

@@ -282,7 +282,7 @@ describe('a worker', () => {
   const vocab = () => 256;
   const tokens = (blocks: number, seed = 1) => noise(blocks * BLOCK + 7, vocab(), seed);
 
-  it('ends the one request whose run fails, and itself when run after run does', async () => {
+  it('ends a request whose run fails, and exits when every run fails', async () => {
     fleet = await Fleet.open();
     const a = await fleet.add('a');
     await fleet.joined();
@@ -313,7 +313,7 @@ describe('a worker', () => {
     expect(a.over).toEqual([expect.stringContaining('no such device')]);
   });
 
-  it('joins, answers, keeps what it computed, and leaves without a trace', async () => {
+  it('joins, answers, keeps the blocks that it computed, and leaves cleanly', async () => {
     fleet = await Fleet.open();
     const a = await fleet.add('a');
     await fleet.joined();
@@ -328,7 +328,7 @@ describe('a worker', () => {
     expect(a.over).toEqual([]);
   });
 
-  it('takes from a peer what that has computed, and answers the same', async () => {
+  it('fetches blocks that a peer has computed, and gives the same answer', async () => {
     fleet = await Fleet.open();
     const [a, b] = [await fleet.add('a', { replicas: 1 }), await fleet.add('b', { replicas: 1 })];
     await fleet.joined();
@@ -340,7 +340,7 @@ describe('a worker', () => {
     expect(second.cached).toEqual({ local: 0, remote: 4 * BLOCK, computed: 7 });
   });
 
-  it('leaves nothing behind where a port that it needs is taken', async () => {
+  it('leaves nothing behind if a port that it needs is taken', async () => {
     fleet = await Fleet.open();
     const taken = createServer();
     await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
@@ -355,7 +355,7 @@ describe('a worker', () => {
     await expect(fleet.ask(a!, ask(tokens(1)))).rejects.toThrow(Unavailable);
   });
 
-  it('keeps nothing where the cache is off', async () => {
+  it('keeps no block with the cache off', async () => {
     fleet = await Fleet.open();
     const a = await fleet.add('a', { cache: false });
     await fleet.joined();
@@ -366,7 +366,7 @@ describe('a worker', () => {
     expect(await fleet.keys(a)).toEqual(new Set());
   });
 
-  it('forgets when it is told to', async () => {
+  it('forgets its blocks when told to', async () => {
     fleet = await Fleet.open();
     const a = await fleet.add('a');
     await fleet.joined();
@@ -378,7 +378,7 @@ describe('a worker', () => {
     expect((await fleet.ask(a, request)).cached.local).toBe(0);
   });
 
-  it('tells of blocks in host memory, gives them to peers, and takes them back', async () => {
+  it('reports blocks in host memory, gives them to peers, and promotes them again', async () => {
     fleet = await Fleet.open();
     const options = { replicas: 1, blocks: 4, hostBlocks: 8 };
     const [a, b] = [await fleet.add('a', options), await fleet.add('b', options)];
@@ -398,7 +398,7 @@ describe('a worker', () => {
     expect([again.ids, again.cached.local]).toEqual([first.ids, 3 * BLOCK]);
   });
 
-  it('has what it wrote to disk when it is started anew, and none of it after a reset', async () => {
+  it('finds its blocks on disk after a restart, and none after a reset', async () => {
     fleet = await Fleet.open();
     const files = new MemoryFiles();
     const before = await fleet.add('a', { files });
@@ -415,7 +415,7 @@ describe('a worker', () => {
     expect(files.files.size).toBe(0);
   });
 
-  it('works on while its bus is lost, and what it answered then arrives', async () => {
+  it('keeps working while its bus is lost, and its answers arrive afterwards', async () => {
     fleet = await Fleet.open();
     const a = await fleet.add('a');
     await fleet.joined();
@@ -475,7 +475,7 @@ describe('a worker', () => {
     },
   );
 
-  it('takes nothing new while it drains', async () => {
+  it('takes no new requests while it drains', async () => {
     fleet = await Fleet.open();
     const a = await fleet.add('a');
     await fleet.joined();
@@ -483,7 +483,7 @@ describe('a worker', () => {
     await expect(fleet.ask(a, ask(tokens(1)))).rejects.toBeInstanceOf(Unavailable);
   });
 
-  it('drains by order: it says so, and finishes what it has', async () => {
+  it('drains by order: it announces it, and finishes its requests', async () => {
     fleet = await Fleet.open();
     const a = await fleet.add('a');
     await fleet.joined();
@@ -510,7 +510,7 @@ describe('a worker', () => {
     await stopped;
   });
 
-  it('goes on when members take it for dead: it refutes that, with its blocks', async () => {
+  it('keeps running with its blocks when members declare it dead, and refutes that', async () => {
     fleet = await Fleet.open();
     const a = await fleet.add('a');
     await fleet.joined();
@@ -541,7 +541,7 @@ describe('a worker', () => {
     expect((await fleet.ask(b, one)).cached.remote).toBe(2 * BLOCK);
   });
 
-  it('ends when it is fenced, once, and cuts off what nobody waits for', async () => {
+  it('exits once when it is fenced off, and cuts off requests without a client', async () => {
     fleet = await Fleet.open();
     const a = await fleet.add('a');
     await fleet.joined();
@@ -557,7 +557,7 @@ describe('a worker', () => {
     await expect(cut).rejects.toBeInstanceOf(Unavailable);
   });
 
-  it('ends when another takes its name, and lets that live', async () => {
+  it('exits when another process takes its name, and leaves that one alone', async () => {
     fleet = await Fleet.open();
     const [first, second] = [await fleet.add('a'), await fleet.add('a', { incarnation: '0002' })];
     await until(() => first.over.length > 0);
@@ -577,7 +577,7 @@ describe('a worker', () => {
     expect(newer.over).toEqual([]);
   });
 
-  it('is given again by the other home what it lost and nobody owes it', async () => {
+  it('gets lost blocks back from the other home, though no worker owes them', async () => {
     fleet = await Fleet.open();
     const clock = new HastyClock();
     const [a, b] = [await fleet.add('a', { clock }), await fleet.add('b', { clock })];

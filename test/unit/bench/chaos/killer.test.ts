@@ -55,7 +55,7 @@ describe('killing processes', () => {
 });
 
 describe('killing containers', () => {
-  it('kills and starts the container whose host name the worker has', async () => {
+  it("kills and starts the container with the worker's host name", async () => {
     const { run, calls } = recorded({ 'docker ps': `${'f'.repeat(64)}\n${ID}\n` });
     await new ComposeKiller('shoal', run).kill({ id: 'w', pid: 7, host: 'a1b2c3d4e5f6' });
     expect(calls).toEqual([
@@ -83,7 +83,7 @@ describe('killing containers', () => {
     expect([killer.isSame(old, restarted), killer.isSame(old, workers[0]!)]).toEqual([true, false]);
   });
 
-  it('kills nothing if no container of the project is the worker', async () => {
+  it('kills no container if none of the project is the worker', async () => {
     const { run, calls } = recorded({ 'docker ps': `${ID}\n` });
     const killer = new ComposeKiller('shoal', run);
     for (const host of ['a', 'elsewhere-of-all', '']) {

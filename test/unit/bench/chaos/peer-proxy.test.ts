@@ -49,7 +49,7 @@ describe.skipIf(process.platform !== 'linux')('a proxy before a peer', () => {
     return Buffer.concat(chunks);
   }
 
-  it('hands on everything in both directions', async () => {
+  it('forwards all bytes in both directions', async () => {
     const socket = await dialB();
     dialled.write(BODY);
     expect(await read(socket, HELLO.byteLength + BODY.byteLength)).toEqual(Buffer.concat([HELLO, BODY]));

@@ -14,7 +14,7 @@ describe('the table of faults', () => {
     expect(FAULTS.map(({ name }) => name)).toEqual(NAMES);
   });
 
-  it('says of each what is done and when it passes, and has bounds for it', () => {
+  it('describes each fault and its criterion, and has bounds for it', () => {
     for (const { name, row, passesWhen, bounds } of FAULTS) {
       expect([name, row.length > 10, passesWhen.length > 10]).toEqual([name, true, true]);
       expect(Object.keys(bounds), name).not.toEqual([]);

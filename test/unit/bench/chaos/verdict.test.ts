@@ -24,7 +24,7 @@ describe('the verdict of a row', () => {
     ]);
   });
 
-  it('takes what was not measured for missed', () => {
+  it('counts a missing measurement as failed', () => {
     const bounds = { wrong_answers: atMost(0) };
     expect(missed({}, bounds)).toEqual(['wrong_answers was not measured']);
     expect(missed({ wrong_answers: Number.NaN }, bounds)).toEqual(['wrong_answers was not measured']);

@@ -128,7 +128,7 @@ describe('the release', () => {
     expect(await readdir(cacheDir)).toEqual([releaseFolder(release)]);
   });
 
-  test('is refused if its checksum differs from the published one, and leaves nothing behind', async () => {
+  test('is refused if its checksum differs from the published one, and leaves no file behind', async () => {
     const release = await fakeRelease((archive) => {
       const changed = Buffer.from(archive);
       changed.writeUInt8(changed.readUInt8(100) ^ 1, 100);

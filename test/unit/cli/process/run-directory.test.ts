@@ -52,7 +52,7 @@ describe('the folder of a run', () => {
     directory.remove();
   });
 
-  it('needs a folder that may be written to, and says how to name one', () => {
+  it('needs a writable folder, and says how to name one', () => {
     const missing = join(base, 'missing');
     expect(() => RunDirectory.create(missing)).toThrow(
       new RegExp(`^cannot make a folder for sockets in ${missing}: .*; set TMPDIR to a folder`),

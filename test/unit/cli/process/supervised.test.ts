@@ -208,7 +208,7 @@ describe('a supervised real process', () => {
   });
   afterEach(() => door.close());
 
-  it('comes back with the same name after kill -9, and leaves nothing when stopped', async () => {
+  it('restarts under the same name after kill -9, and leaves no process behind when stopped', async () => {
     const clock = new SimulatedClock();
     let onEvent: (event: SupervisedEvent) => void = () => {};
     const next = () =>

@@ -126,7 +126,7 @@ describe('a prompt that crashes its worker', () => {
     expect(refusals(runs)).toEqual(['PoisonousPrompt', 'PoisonousPrompt']);
   });
 
-  it('is told so, without a word of it, until the quarantine ends', async () => {
+  it('is refused until the quarantine ends, by a message that does not quote it', async () => {
     fleet = await new MortalFleet({ workers: 3 }).start();
     const run = fleet.send(POISON, 100);
     await fleet.finish([run]);

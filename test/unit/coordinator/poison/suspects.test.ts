@@ -40,7 +40,7 @@ describe('the suspects of a death', () => {
     await clock.advance(1_000);
   }
 
-  it('are the prompts that had begun, the next in line, whose start may be lost, and none that waited behind it', async () => {
+  it('are the prompts that had begun and the next in line, whose start may be lost, but none behind it', async () => {
     const a = begun('a', 'w1');
     const [b, c] = [suspects.begin('b', 'w1', '1', 0), suspects.begin('c', 'w1', '1', 0)];
     await dies('w1', c, b, a);
@@ -54,7 +54,7 @@ describe('the suspects of a death', () => {
     expect([suspects.isSuspect('slow'), suspects.isSuspect('cancelled')]).toEqual([true, true]);
   });
 
-  it('are nobody if the worker left, was fenced, is heard again, or stays a trusted member', async () => {
+  it('are none if the worker left, was fenced off, is heard again, or remains a trusted member', async () => {
     const ends = [
       () => suspects.spared('w1', '1'),
       () => suspects.dead('w1', '1', true),
@@ -77,7 +77,7 @@ describe('the suspects of a death', () => {
     }
   });
 
-  it('are those of a worker whose connection closed before a newer incarnation came', async () => {
+  it('include the prompts of a worker whose connection closed before a newer incarnation came', async () => {
     begun('a', 'w1');
     suspects.unlink('w1', '1');
     suspects.dead('w1', '1', true);
@@ -132,7 +132,7 @@ describe('the suspects of a death', () => {
     expect(suspects.isSuspect('b')).toBe(false);
   });
 
-  it('need three deaths while somebody kills workers', async () => {
+  it('need three deaths while workers are being killed from outside', async () => {
     for (const worker of ['k1', 'k2', 'k3']) await dies(worker);
     await dies('w1', begun('a', 'w1'));
     await dies('w2', begun('a', 'w2'));

@@ -23,7 +23,7 @@ const several = (count: number, over: Partial<Retention> = {}) =>
   Array.from({ length: count }, (_, i) => ({ ...retention('r', over), id: `r${i}` }));
 
 describe('the quota', () => {
-  it('is a number of pins and of tokens for each key, and says so', () => {
+  it('limits pins and tokens per key, and names the limit', () => {
     const full = several(RETENTIONS_PER_KEY);
     expect(checkQuota(full, 'me', 64)).toMatchObject({
       type: 'quota',
@@ -48,7 +48,7 @@ describe('the quota', () => {
 describe('the memory for pins', () => {
   const capacity = (worker: string, blocks: number) => ({ worker, blocks, blockBytes: 128 });
 
-  it('is half of what each home of a segment has', () => {
+  it('is half of the memory of each home of a segment', () => {
     // Ten blocks: a segment of eight at x and y, and one of two at y and z.
     const added = retention('r');
     const [first] = [...new Set(blockKeysOf(added))];
@@ -64,7 +64,7 @@ describe('the memory for pins', () => {
     expect(room(16, 20, 3)).toMatchObject({ type: 'memory', why: expect.stringContaining('on z') });
   });
 
-  it('counts what was pinned before', () => {
+  it('counts earlier pins', () => {
     const homesOf = () => ['x'];
     expect(checkMemory([retention('a')], retention('b'), homesOf, [capacity('x', 40)])).toEqual({ type: 'admitted' });
     expect(checkMemory([retention('a')], retention('b'), homesOf, [capacity('x', 39)])).toMatchObject({

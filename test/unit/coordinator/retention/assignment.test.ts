@@ -24,7 +24,7 @@ const all = (...keys: string[]) => new Set(keys);
 const workforce = { homesOf: () => ['x', 'y'], mostBlocks: () => 100 };
 
 describe('an assignment', () => {
-  it('has every worker retain what is not yet at all of its homes, and then its homes only', () => {
+  it('has every worker retain a block until all its homes have it, then only the homes', () => {
     const retained = [prompt('p', 2)];
     const first = new Assignment(retained, workforce);
     for (const worker of ['x', 'y', 'guest']) expect(first.keysFor(worker, all())).toEqual(all('p0', 'p1'));
@@ -37,7 +37,7 @@ describe('an assignment', () => {
     expect(next.keysFor('x', all('p0', 'p1'))).toEqual(all('p0', 'p1'));
   });
 
-  it('says how many copies there are, what homes lack, and whether a block is lost', () => {
+  it('reports the number of copies, the blocks that homes lack, and lost blocks', () => {
     const assignment = new Assignment([prompt('p', 3), prompt('q', 1)], workforce);
     assignment.has('x', all('p0', 'p1', 'q0'));
     assignment.has('y', all('p0', 'p2', 'q0'));
@@ -71,13 +71,13 @@ describe('an assignment', () => {
     expect([old!.held, fresh!.held, fresh!.copies, fresh!.lacking.size]).toEqual([true, false, 1, 0]);
   });
 
-  it('holds nothing where the ring is empty', () => {
+  it('assigns no block if the ring is empty', () => {
     const assignment = new Assignment([prompt('p', 1)], { homesOf: () => [], mostBlocks: () => 100 });
     expect(assignment.progress()).toMatchObject([{ copies: 0, held: false }]);
     expect(assignment.keysFor('x', all())).toEqual(all('p0'));
   });
 
-  it('never lets a copy go that a block needs: with any ring and any copies, some worker that has it retains it', () => {
+  it('never releases the last copy: with any ring and any copies, a worker that has the block retains it', () => {
     const workers = ['a', 'b', 'c', 'd'];
     const some = fc.subarray(workers, { minLength: 1 });
     fc.assert(

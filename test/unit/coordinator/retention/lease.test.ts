@@ -77,7 +77,7 @@ describe('a lease', () => {
     expect(taken.filter((fence) => fence !== null)).toEqual([1]);
   });
 
-  it('begins again where its value was lost, or is no lease', async () => {
+  it('starts again if its value was lost or is not a lease', async () => {
     await first.renew();
     await first.raise(7);
     await kv.delete('lease');

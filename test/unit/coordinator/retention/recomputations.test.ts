@@ -61,7 +61,7 @@ describe('recomputations', () => {
     expect(round(owed)).toEqual(['p']);
   });
 
-  it('begin few at a time, those with the fewest copies first', async () => {
+  it('start a few at a time, fewest copies first', async () => {
     const { clock, round } = setup();
     const [one, two] = [1, 2].map((copies) => progress(`p${copies}`, { copies, lost: false }));
     round(one!, two!);
@@ -89,7 +89,7 @@ describe('recomputations', () => {
     expect(failed).toEqual(['p: prompt: token 9 is not in the vocabulary']);
   });
 
-  it('use other workers in turn where no home takes the prompt, and none where nobody does', async () => {
+  it('use other workers in turn if no home takes the prompt, and none if no worker takes it', async () => {
     const { asked, clock, round, finish } = setup(['a', 'b']);
     for (const pauseMs of [2_000, 4_000, 8_000]) {
       expect(round(progress('p'))).toEqual(['p']);

@@ -206,7 +206,7 @@ describe('the keeper of retentions', () => {
     }
   });
 
-  it('leaves copies to the workers: what they give each other in time is not computed', async () => {
+  it('does not compute a block that workers copy to each other in time', async () => {
     const desk = await start('a', 'b');
     desk.recompute = async (worker) => world.take(worker === 'a' ? 'b' : 'a', keysOf(desk));
     await desk.retentions.add(ORDER);
@@ -214,7 +214,7 @@ describe('the keeper of retentions', () => {
     expect([await stateOf(desk), desk.computed.length]).toEqual([['held 2'], 1]);
   });
 
-  it('lets go of a pin that is released or has expired, everywhere', async () => {
+  it('releases a pin everywhere when it is released or expires', async () => {
     const desk = await start('a', 'b');
     const released = await desk.retentions.add(ORDER);
     await desk.retentions.add({ ...ORDER, tokens: TOKENS.slice(64), ttlMs: 30_000 });
@@ -244,7 +244,7 @@ describe('the keeper of retentions', () => {
     });
   });
 
-  it('refuses what the homes have no memory for, and what comes while no worker serves', async () => {
+  it('refuses a pin if its homes lack memory or no worker is serving', async () => {
     world = new World();
     const desk = world.desk('first');
     await expect(desk.retentions.add(ORDER)).rejects.toThrow(Unavailable);
@@ -277,7 +277,7 @@ describe('the keeper of retentions', () => {
     }
   });
 
-  it('computes again what a restarted fleet has lost', async () => {
+  it('recomputes the blocks that a restarted fleet has lost', async () => {
     const desk = await start('a', 'b');
     await desk.retentions.add(ORDER);
     await world.pass(15_000);
@@ -307,7 +307,7 @@ describe('the keeper of retentions', () => {
     expect(desk.computed).toHaveLength(1);
   });
 
-  it('has a prompt computed by workers whose context is long enough, whether or not they are its homes', async () => {
+  it('has workers with a long enough context compute a prompt, whether or not they are its homes', async () => {
     world = new World();
     const desk = world.desk('first');
     const small = { capacity: { contextTokens: TOKENS.length, sequences: 8, waiting: 256 } };

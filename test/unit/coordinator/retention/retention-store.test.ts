@@ -34,13 +34,13 @@ describe('a store of retentions', () => {
     return added;
   };
 
-  it('shows all coordinators what each of them changes', async () => {
+  it('shows the changes of each coordinator to all others', async () => {
     await Promise.all([add(one, 'p', 0), add(other, 'q', 1)]);
     expect((await one.list()).map(({ id }) => id).sort()).toEqual(['p', 'q']);
     expect(await one.prompt(retention('q', 1))).toEqual({ tokens, salt: 's' });
   });
 
-  it('removes a prompt with its retention, but not that of another that has the slot by then', async () => {
+  it('removes the prompt of a retention, unless another retention has taken the slot', async () => {
     const old = await add(one, 'old', 0);
     await one.remove([old]);
     expect([await other.list(), await other.prompt(old)]).toEqual([[], null]);
@@ -125,7 +125,7 @@ describe('a store of retentions', () => {
     expect(await other.list()).toHaveLength(1);
   });
 
-  it('gives each retention a slot of its own, the lowest that is free', () => {
+  it('gives each retention the lowest free slot', () => {
     expect(freeSlot([retention('p', 0), retention('q', 2)])).toBe(1);
     expect(freeSlot(Array.from({ length: RETENTIONS }, (_, i) => retention(`r${i}`, i)))).toBeNull();
   });

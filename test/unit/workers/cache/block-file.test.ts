@@ -23,7 +23,7 @@ const header = fc.record({
 });
 
 describe('the header of a block on disk', () => {
-  it('says what was written, and nothing once a bit of it is another', () => {
+  it('reads the header that was written, and rejects it after any bit has changed', () => {
     fc.assert(
       fc.property(header, fc.nat(HEADER_BYTES - 1), fc.nat(7), (said, at, bit) => {
         const bytes = encodeHeader(said);
@@ -46,7 +46,7 @@ describe('a folder of blocks', () => {
   });
   afterEach(() => rm(join(path, '..'), { recursive: true, force: true }));
 
-  it('gives back what was written, for as long as it is not removed', async () => {
+  it('returns a block that was written until it is removed', async () => {
     const folder = await BlockFolder.open(path);
     await folder.write(keys[0]!, [Uint8Array.of(1, 2), Uint8Array.of(3, 4, 5)]);
     const into = new Uint8Array(3);
@@ -99,7 +99,7 @@ describe('a folder of blocks', () => {
     await (await BlockFolder.open(path)).close();
   });
 
-  it('removes what a killed process did not finish, and leaves alone what is not its own', async () => {
+  it('removes the unfinished files of a killed process, and leaves foreign files alone', async () => {
     await (await BlockFolder.open(path)).close();
     await writeFile(join(path, `${keys[0]}.kv-part`), 'half');
     await writeFile(join(path, 'notes.txt'), 'mine');
@@ -119,7 +119,7 @@ describe('a folder of blocks', () => {
     await folder.close();
   });
 
-  it.each([0o1777, 0o775, 0o707])('refuses a folder of mode %o, to which others may write', async (mode) => {
+  it.each([0o1777, 0o775, 0o707])('refuses a folder of mode %o, which other users may write to', async (mode) => {
     await mkdir(path);
     await chmod(path, mode);
     await expect(BlockFolder.open(path)).rejects.toThrow(Refused);
@@ -144,12 +144,12 @@ describe('a folder of blocks', () => {
     await folder.close();
   });
 
-  it('says why it cannot be used', async () => {
+  it('gives the reason why it cannot be used', async () => {
     await writeFile(path, 'a file');
     await expect(BlockFolder.open(path)).rejects.toThrow(/^--disk-cache-dir: cannot use /);
   });
 
-  it('leaves nothing of a write that failed', async () => {
+  it('leaves no file after a failed write', async () => {
     const folder = await BlockFolder.open(path);
     await expect(folder.write(keys[0]!, [new Uint8Array(4), null as never])).rejects.toThrow();
     expect(await readdir(path)).toEqual(['lock']);

@@ -88,7 +88,7 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
     expect(cache.device.memory().blocks).toBe(1);
   });
 
-  it('seals what was computed with the digest of its bytes', async () => {
+  it('seals a computed block with the digest of its bytes', async () => {
     const { store } = open(1);
     const [meta] = chain('a', 1);
     const reserved = store.reserve(meta!)!;
@@ -100,7 +100,7 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
     expect(cache.events).toEqual(['+computed']);
   });
 
-  it('evicts the least recently used, and never what is read', async () => {
+  it('evicts the least recently used block, and never one that is being read', async () => {
     const { store } = open(3);
     const [a, b, c, d, e] = ['a', 'b', 'c', 'd', 'e'].map((name) => chain(name, 1)[0]!);
     await cache.bring([a!, b!, c!]);
@@ -117,7 +117,7 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
     expect(cache.events.filter((event) => event === '-evicted').length).toBe(2);
   });
 
-  it('has no memory where everything is read', async () => {
+  it('has no memory if all blocks are being read', async () => {
     const { store } = open(1);
     const [a, b] = [chain('a', 1)[0]!, chain('b', 1)[0]!];
     await cache.bring([a]);
@@ -169,7 +169,7 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
     expect(cache.store.has(other[0]!.key)).toBe(false);
   });
 
-  it('forgets everything, and what is on its way; what is read stays for its readers alone', async () => {
+  it('forgets all blocks, including those on their way; blocks being read stay for their readers alone', async () => {
     const { store } = open(4);
     const [a, b] = [chain('a', 2), chain('b', 2)];
     await cache.bring(a);
@@ -193,7 +193,7 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
     expect(cache.run(a)).toBe(2);
   });
 
-  it('tells what a peer computed from what was computed or used here', async () => {
+  it('distinguishes blocks that a peer computed from blocks computed or used here', async () => {
     const { store } = open(3);
     const [a, b, c] = ['a', 'b', 'c'].map((name) => chain(name, 1)[0]!);
     cache.compute([a!]);
@@ -221,7 +221,7 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
     expect(store.keys().sort()).toEqual([a!.key, c!.key].sort());
   });
 
-  it('says when nothing reads or writes a block any more', async () => {
+  it('reports when a block is no longer read or written', async () => {
     const { store } = open(2);
     await store.quiet();
     const [a, b] = [chain('a', 1)[0]!, chain('b', 1)[0]!];
@@ -242,7 +242,7 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
     expect(store.reset()).toBe(1);
   });
 
-  it('says when a block is not on its way any more, whatever came of it', async () => {
+  it('reports when a block is no longer on its way, with or without success', async () => {
     const { store } = open(2);
     const [a, b] = [chain('a', 1)[0]!, chain('b', 1)[0]!];
     const { signal } = new AbortController();

@@ -107,7 +107,7 @@ describe('what copies blocks down ahead of need', () => {
     await check();
   }
 
-  it('chooses what would go next, in that order, where something has to be dropped for it', async () => {
+  it('chooses the next blocks to be evicted, in order, if others have to be dropped for them', async () => {
     await fc.assert(
       fc.asyncProperty(steps, fc.integer({ min: 1, max: 40 }), async (taken, capacity) => {
         const pair = new Pair(capacity);
@@ -123,7 +123,7 @@ describe('what copies blocks down ahead of need', () => {
     );
   });
 
-  it('chooses all that is not below while there is room, what would go next before the rest', async () => {
+  it('chooses all blocks that the lower tier lacks while there is room, the next to be evicted first', async () => {
     await fc.assert(
       fc.asyncProperty(steps, fc.integer({ min: 1, max: 40 }), fc.nat(20), async (taken, capacity, room) => {
         const pair = new Pair(capacity);
@@ -143,7 +143,7 @@ describe('what copies blocks down ahead of need', () => {
     );
   });
 
-  it('looks at no more blocks than have to go soon, however many there are', async () => {
+  it('examines only blocks that have to go soon, however many there are', async () => {
     const pair = new Pair(2_000);
     pair.room = 2_000;
     for (let n = 0; n < 2_000; n++) pair.insert(String.fromCharCode(0x1000 + n));

@@ -70,7 +70,7 @@ describe('a disk tier', () => {
   const put = (block: SealedBlock) => tier.put(block, bytesOf(block));
   const names = (blocks: readonly SealedBlock[]) => blocks.map(({ key }) => key).sort();
 
-  it('gives to a later process what an earlier one wrote', async () => {
+  it('serves the blocks of an earlier process', async () => {
     const prompt = chain('prompt', 3).map(sealedOf);
     for (const block of prompt) await put(block);
     tier = await open(3);
@@ -84,7 +84,7 @@ describe('a disk tier', () => {
     expect(damages).toBe(0);
   });
 
-  it('keeps to a budget that is smaller than what it finds, and to the beginning of prompts', async () => {
+  it('shrinks to a budget smaller than the files found, and keeps the beginnings of prompts', async () => {
     const prompt = chain('prompt', 3).map(sealedOf);
     for (const block of prompt) await put(block);
     tier = await open(2);
@@ -137,7 +137,7 @@ describe('a disk tier', () => {
     expect(await tier.read(a!.key, into)).toBe(true);
   });
 
-  it('does without a block whose file is gone, or cannot be read', async () => {
+  it('misses a block whose file is gone or unreadable', async () => {
     const [a, b] = blocksOf('a', 'b');
     await put(a!);
     await put(b!);
@@ -149,7 +149,7 @@ describe('a disk tier', () => {
     expect(lines).toEqual(['a block could not be read from disk']);
   });
 
-  it('writes nothing for a while to a disk that is full, says so once, and goes on when there is room', async () => {
+  it('pauses writes to a full disk, reports it once, and resumes when there is room', async () => {
     const [a, b, c, d] = blocksOf('a', 'b', 'c', 'd');
     await put(a!);
     files.refuses = { write: FULL };
@@ -170,7 +170,7 @@ describe('a disk tier', () => {
     expect([...tier.keys()].sort()).toEqual(names([a!, d!]));
   });
 
-  it('counts what it could not remove', async () => {
+  it('counts files that it could not remove', async () => {
     const [a, b, c, d] = blocksOf('a', 'b', 'c', 'd');
     for (const block of [a!, b!, c!]) await put(block);
     files.refuses = { remove: new Error('EROFS: read-only file system') };
@@ -184,7 +184,7 @@ describe('a disk tier', () => {
     expect([tier.bytes, files.bytes]).toEqual([3 * FILE_BYTES, 3 * FILE_BYTES]);
   });
 
-  it('tries again at the next change to remove what it could not, so that it does not come back', async () => {
+  it('tries to remove such files again at the next change, so that they do not come back', async () => {
     const [a, b, c] = blocksOf('a', 'b', 'c');
     await put(a!);
     await put(b!);
@@ -204,7 +204,7 @@ describe('a disk tier', () => {
     expect(tier.has(a!.key)).toBe(false);
   });
 
-  it('tries no more than some of what the disk does not let go of at a time', async () => {
+  it('tries a bounded number of files that cannot be removed at a time', async () => {
     const many = blocksOf(...Array.from({ length: 3 * DISK_REMOVALS_FAILED }, (_, i) => `prompt ${i}`));
     tier = await open(many.length + 1);
     for (const block of many) await put(block);
@@ -218,7 +218,7 @@ describe('a disk tier', () => {
     expect([tier.bytes, [...files.files.keys()]]).toEqual([FILE_BYTES, [many[0]!.key]]);
   });
 
-  it('starts although files of no use cannot be removed, and says so once', async () => {
+  it('starts even if useless files cannot be removed, and reports it once', async () => {
     const [a, b, c] = blocksOf('a', 'b', 'c');
     for (const block of [a!, b!, c!]) await put(block);
     for (const block of [a!, b!]) {
@@ -234,7 +234,7 @@ describe('a disk tier', () => {
     expect([...files.files.keys()].sort()).toEqual(names([b!, c!]));
   });
 
-  it('takes a copy of what has to go at once, as much as there is staging memory for that may wait for it', async () => {
+  it('copies blocks that must go at once, as far as staging memory allows', async () => {
     const most = STAGING_DISK_SHARE * STAGING_BLOCKS - 1;
     const many = Array.from({ length: STAGING_BLOCKS + 2 }, (_, i) => sealedOf(chain(`prompt ${i}`, 1)[0]!));
     tier = await open(many.length);
@@ -249,7 +249,7 @@ describe('a disk tier', () => {
     expect(damages).toBe(0);
   });
 
-  it('does not bring back what is being written while all is forgotten', async () => {
+  it('does not bring back a block that is being written during a reset', async () => {
     const [a, b] = blocksOf('a', 'b');
     await put(a!);
     let go = () => {};
@@ -265,7 +265,7 @@ describe('a disk tier', () => {
     expect([tier.blocks, tier.bytes, files.files.size]).toEqual([0, 0, 0]);
   });
 
-  it('writes nothing that was waiting its turn when all was forgotten, and what comes after that', async () => {
+  it('drops writes that waited during a reset, and accepts later ones', async () => {
     const [a, b, c] = blocksOf('a', 'b', 'c');
     let go = () => {};
     files.gate = new Promise((resolve) => {

@@ -100,7 +100,7 @@ describe('a disk that hangs', () => {
     expect(into.every((byte) => byte === 2)).toBe(true);
   });
 
-  it('is asked nothing while it is away, and is back as soon as it answers', async () => {
+  it('gets no requests while it is away, and is back as soon as it answers', async () => {
     const gate = deferred();
     files.readGate = gate.promise;
     files.gate = gate.promise;
@@ -121,7 +121,7 @@ describe('a disk that hangs', () => {
     expect(lines).toEqual([AWAY, BACK]);
   });
 
-  it('holds no more reads than leave threads to the rest of the process', async () => {
+  it('bounds its reads, so that threads remain for the rest of the process', async () => {
     files.readGate = deferred().promise;
     const readings = blocks.slice(0, 4).map((block) => outcomeOf(read(block)));
     const before = files.reads;
@@ -176,7 +176,7 @@ describe('a disk that hangs', () => {
     for (const buffer of free) buffer!.release();
   });
 
-  it('counts the file of a write that ends late, until the file is removed or written anew', async () => {
+  it('counts the file of a late write until the file is removed or rewritten', async () => {
     const gate = deferred();
     files.gate = gate.promise;
     const { bytes } = tier;
@@ -192,7 +192,7 @@ describe('a disk that hangs', () => {
     expect(tier.bytes).toBe(files.bytes);
   });
 
-  it('drops nothing for a write that needs room', async () => {
+  it('drops no block for a write that needs room', async () => {
     const gate = deferred();
     tier = make(files, 4);
     await tier.open();
@@ -225,7 +225,7 @@ describe('a disk that hangs', () => {
     expect(files.probes).toBe(probes);
   });
 
-  it('is away for a moment after something that is not a file, whose block is computed anew', async () => {
+  it('is away for a moment after it finds something that is not a file, and the block is recomputed', async () => {
     files.refuses = { read: new NoRegularFile('/cache/a.kv') };
     expect(await read(blocks[0]!)).toBe(false);
     expect([tier.answers, tier.has(blocks[0]!.key), tier.has(blocks[1]!.key)]).toEqual([false, false, true]);
@@ -299,7 +299,7 @@ describe('a disk that hangs', () => {
   });
 });
 
-it('a promoter asks no disk that is away, and evicts nothing for its blocks', async () => {
+it('a promoter does not ask a disk that is away, and evicts no block for it', async () => {
   const files = new MemoryFiles();
   const clock = new SimulatedClock(1_000);
   const cache = new Cache(2, { disk: { files, blocks: 8 }, clock });

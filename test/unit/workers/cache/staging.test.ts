@@ -19,7 +19,7 @@ describe('staging memory', () => {
     runtime.release();
   });
 
-  it('is given in the order in which it was asked for, once it is free', async () => {
+  it('is granted in the order of requests, once it is free', async () => {
     staging = new Staging(runtime, 64, 2);
     const [first, second] = [await staging.take(), staging.takeAtOnce()!];
     expect(staging.takeAtOnce()).toBeNull();
@@ -62,7 +62,7 @@ describe('staging memory', () => {
     buffer.release();
   });
 
-  it('fails whoever asks for it where the system has none, and keeps nobody waiting', async () => {
+  it('fails requests if the system has none, and lets none of them wait', async () => {
     refuseMemory();
     staging = new Staging(runtime, 64, 2);
     const asked = await Promise.allSettled(Array.from({ length: 5 }, () => staging.take()));
@@ -72,7 +72,7 @@ describe('staging memory', () => {
     expect(staging.blocks).toBe(0);
   });
 
-  it('is waited for where the system has less of it than was hoped for', async () => {
+  it('makes requests wait if the system has less of it than planned', async () => {
     // Each so large that the system is asked for it alone.
     staging = new Staging(runtime, HOST_SLAB_BYTES, 3);
     const held = await staging.take();

@@ -57,7 +57,7 @@ async function expectPinned(meta: BlockMeta): Promise<void> {
 describe.each(WORLDS.filter(({ host, disk }) => host + disk > 0))('a store over $name', (world) => {
   afterEach(async () => expect(await cache.end()).toEqual([]));
 
-  it('keeps what the device has no room for, tells of it as long as any tier has it, and pins it for peers', async () => {
+  it('keeps blocks that the device has no room for, reports them while any tier has them, and pins them for peers', async () => {
     open(2, world);
     const blocks = singles('a', 'b', 'c', 'd');
     for (const block of blocks) {
@@ -73,7 +73,7 @@ describe.each(WORLDS.filter(({ host, disk }) => host + disk > 0))('a store over 
     expect(cache.store.admit(sealedOf(blocks[0]!))).toBe('present');
   });
 
-  it('retains a block in the highest tier that has it, and lets lower copies go', async () => {
+  it('retains a block in the highest tier that has it, and releases lower copies', async () => {
     open(2, world);
     const [deep, high, ...others] = singles(...'abcdefghijklmnopqrstuvwxyz');
     await cache.bring([deep!]);
@@ -137,7 +137,7 @@ describe.each(WORLDS.filter(({ host, disk }) => host + disk > 0))('a store over 
     expect(cache.events.filter((event) => event === '+computed').length).toBe(3);
   });
 
-  it('asks peers for what lies between, and for what a lower tier could not give', async () => {
+  it('asks peers for missing blocks in between, and for blocks that a lower tier could not give', async () => {
     open(3, world);
     const prompt = chain('prompt', 4);
     const rest = [prompt[0]!, prompt[2]!, prompt[3]!];
@@ -165,7 +165,7 @@ describe.each(WORLDS.filter(({ host, disk }) => host + disk > 0))('a store over 
     prefix.settle();
   });
 
-  it('lets everything go when it is told to', async () => {
+  it('frees all memory when told to', async () => {
     open(2, world);
     await cache.bring(singles('a', 'b', 'c', 'd'));
     await cache.store.idle();
@@ -176,7 +176,7 @@ describe.each(WORLDS.filter(({ host, disk }) => host + disk > 0))('a store over 
     expect([cache.told.size, files.files.size]).toEqual([0, 0]);
   });
 
-  it('goes on reading what is reset meanwhile, and gives it to nobody else', async () => {
+  it('finishes a read during a reset, and gives the block to no other reader', async () => {
     open(1, world);
     const [a, b] = singles('a', 'b');
     await cache.bring([a!]);
@@ -223,7 +223,7 @@ describe('a store over host memory and a disk', () => {
     expect(cache.events.filter((event) => event.startsWith('-'))).toEqual(['-evicted', '-evicted']);
   });
 
-  it('gives a new store what the disk has, before anybody asks', async () => {
+  it('gives a new store the blocks on the disk before the first request', async () => {
     const world = { device: 'viewed', host: 0, disk: 8 } as const;
     open(4, world);
     const prompt = chain('prompt', 4);
@@ -238,7 +238,7 @@ describe('a store over host memory and a disk', () => {
     for (const block of prompt) await expectPinned(block);
   });
 
-  it('has damage cost a block, and nothing else', async () => {
+  it('loses only the damaged block', async () => {
     open(2, { device: 'viewed', host: 0, disk: 4 });
     const prompt = chain('prompt', 2);
     for (const block of [...prompt, ...singles('a', 'b')]) {
@@ -253,7 +253,7 @@ describe('a store over host memory and a disk', () => {
     await expectPinned(prompt[0]!);
   });
 
-  it('goes on in memory while the disk is full', async () => {
+  it('keeps serving from memory while the disk is full', async () => {
     open(2, { device: 'viewed', host: 0, disk: 4 });
     files.refuses = { write: new Error('ENOSPC') };
     await cache.bring(singles('a', 'b', 'c'));
@@ -283,7 +283,7 @@ describe('a store over host memory and a disk', () => {
     expect(quiet).toBe(true);
   });
 
-  it('gives peers nothing of the disk where the system has no memory to read it into', async () => {
+  it('gives peers no block from disk if the system has no memory to read it into', async () => {
     open(1, { device: 'viewed', host: 0, disk: 4 });
     const [a, b] = singles('a', 'b');
     for (const block of [a!, b!]) {
@@ -388,7 +388,7 @@ describe('a store over a device whose memory the host cannot see', () => {
     expect([cache.store.has(block!.key), cache.told.size, uses()]).toEqual([false, 0, { device: 0, host: 0 }]);
   });
 
-  it('does not keep a block that the device does not take, and says so to whoever pushed it', async () => {
+  it('does not keep a block that the device refuses, and tells the peer that pushed it', async () => {
     open(2, world);
     remote().failure = new Error('device lost');
     const reserved = cache.store.admit(sealedOf(singles('a')[0]!));
@@ -398,7 +398,7 @@ describe('a store over a device whose memory the host cannot see', () => {
     expect(cache.store.tiers.every(({ bytes }) => bytes === 0)).toBe(true);
   });
 
-  it('makes room where the device has less memory than it is allowed, and does without where there is none', async () => {
+  it('makes room if the device has less memory than its budget, and does without if it has none', async () => {
     open(8, world);
     remote().capacityBlocks = 2;
     const [a, b, c, d] = singles('a', 'b', 'c', 'd');
@@ -413,7 +413,7 @@ describe('a store over a device whose memory the host cannot see', () => {
     held.unpin();
   });
 
-  it('goes on copying down once the tier below is full, where the device has less memory than it is allowed', async () => {
+  it('keeps copying down when the lower tier is full and the device has less memory than its budget', async () => {
     open(16, { ...world, host: 2 });
     remote().capacityBlocks = 4;
     const blocks = singles('a', 'b', 'c', 'd', 'e', 'f', 'g');
@@ -425,7 +425,7 @@ describe('a store over a device whose memory the host cannot see', () => {
     expect(cache.lower.tierOf(blocks[3]!.key)).not.toBeNull();
   });
 
-  it('takes no digest down that was reset meanwhile', async () => {
+  it('copies no digest down after a reset', async () => {
     open(2, world);
     const download = deferred();
     remote().gate = download.promise;
@@ -439,7 +439,7 @@ describe('a store over a device whose memory the host cannot see', () => {
     expect(uses()).toEqual({ device: 1, host: 1 });
   });
 
-  it('takes and seals blocks while the disk below hangs, and writes them once it goes on', async () => {
+  it('accepts and seals blocks while the disk below hangs, and writes them when it answers again', async () => {
     files = new MemoryFiles();
     cache = new Cache(80, { device: 'remote', stagingBlocks: 8, disk: { files, blocks: 80 } });
     const disk = deferred();
@@ -473,7 +473,7 @@ describe('a store over a device whose memory the host cannot see', () => {
     await clock.advance(DISK_PAUSE_MS);
   }
 
-  it('goes on where the system has no memory through which blocks could be copied', async () => {
+  it('keeps serving if the system has no memory for copying blocks', async () => {
     const [a, b] = singles('a', 'b');
     await bringPastDisk([a!]);
     refuseMemory();
@@ -487,7 +487,7 @@ describe('a store over a device whose memory the host cannot see', () => {
     cache.store.pinOnDevice(a!.key)!.unpin();
   });
 
-  it('does not bring back what is reset while it is copied down', async () => {
+  it('does not bring back a block that is reset while it is copied down', async () => {
     await bringPastDisk(singles('a'));
     const download = deferred();
     const before = remote().downloads;
@@ -575,7 +575,7 @@ describe.each(WORLDS)('whatever is done to it, a store over $name', (world) => {
     }
   }
 
-  it('keeps its budgets, tells the truth, changes nothing that is read, and leaves nothing behind', async () => {
+  it('keeps its budgets, reports truthfully, changes no block that is being read, and leaks no memory', async () => {
     await fc.assert(fc.asyncProperty(fc.integer({ min: 1, max: 4 }), fc.array(op, { maxLength: 50 }), play), {
       numRuns: 60,
     });

@@ -4,7 +4,7 @@ import { FLEET_WORKERS } from '../../../../src/limits.js';
 import { FetchRates } from '../../../../workers/prefix/fetch-rates.js';
 
 describe('rates of fetching', () => {
-  it('are those of the peer, else those of all', () => {
+  it('are the rates of the peer, else the average of all', () => {
     const rates = new FetchRates(new SimulatedClock());
     expect(rates.of('a')).toBeNull();
     rates.note('a', 1000, 10);
@@ -16,14 +16,14 @@ describe('rates of fetching', () => {
     expect(rates.overall).toBeCloseTo(0.7 * 100 + 0.3 * 300);
   });
 
-  it('follow what is measured', () => {
+  it('follow the measurements', () => {
     const rates = new FetchRates(new SimulatedClock());
     rates.note('a', 1000, 1);
     for (let i = 0; i < 20; i++) rates.note('a', 10, 1);
     expect(rates.of('a')).toBeLessThan(12);
   });
 
-  it('forget who was slow, also where it made all look slow', async () => {
+  it('forget a slow peer, even if it made all look slow', async () => {
     const clock = new SimulatedClock();
     const rates = new FetchRates(clock);
     rates.note('slow', 1, 10_000);
@@ -40,7 +40,7 @@ describe('rates of fetching', () => {
     expect(rates.overall).toBe(500);
   });
 
-  it('say nothing of all where a peer gave nothing', () => {
+  it('do not count a peer that gave no block in the average', () => {
     const rates = new FetchRates(new SimulatedClock());
     rates.note('late', 0, 10);
     expect(rates.overall).toBeNull();

@@ -55,7 +55,7 @@ describe('a peer fetcher', () => {
     }
   }
 
-  it('brings what a peer is said to have', async () => {
+  it('fetches blocks from a peer that is said to have them', async () => {
     const other = await town.add('other');
     other.cache.fill(blocks);
     const from = fetcher();
@@ -72,7 +72,7 @@ describe('a peer fetcher', () => {
     expect(own.cache.run(blocks)).toBe(blocks.length);
   });
 
-  it('asks the next for what one does not have, or cannot give', async () => {
+  it('asks the next peer for blocks that one lacks or cannot give', async () => {
     const [first, second, third] = [await town.add('first'), await town.add('second'), await town.add('third')];
     first.cache.fill(blocks.slice(0, 3));
     third.cache.fill(blocks);
@@ -82,13 +82,13 @@ describe('a peer fetcher', () => {
     expectFetched(blocks);
   });
 
-  it('asks neither itself nor who is unknown', async () => {
+  it('asks neither itself nor an unknown worker', async () => {
     await fetch(blocks, hints('own', 'stranger'));
     expect(own.door.asked).toEqual([]);
     expect(own.cache.run(blocks)).toBe(0);
   });
 
-  it('does not take from a worker what another incarnation of it has', async () => {
+  it('does not ask a worker for blocks of another of its incarnations', async () => {
     const other = await town.add('other');
     other.cache.fill(blocks);
     town.bury('other');
@@ -97,7 +97,7 @@ describe('a peer fetcher', () => {
     expect(own.cache.run(blocks)).toBe(0);
   });
 
-  it('asks for nothing behind the first block that is not to be had', async () => {
+  it('asks for no block behind the first unavailable one', async () => {
     const prompt = chain('long', 20 * SEGMENT_BLOCKS);
     const [large, other] = [await town.add('large', prompt.length), await town.add('other', prompt.length)];
     own = large;
@@ -111,7 +111,7 @@ describe('a peer fetcher', () => {
     expect(segments.size).toBeLessThanOrEqual(4);
   });
 
-  it('stops where there is no room, and keeps the beginning', async () => {
+  it('stops when memory runs out, and keeps the beginning', async () => {
     const [small, other, third] = [await town.add('small', 5), await town.add('other'), await town.add('third')];
     other.cache.fill(blocks);
     third.cache.fill(blocks);
@@ -168,7 +168,7 @@ describe('a peer fetcher', () => {
     expect(from.rates.of('quick')).toBeGreaterThan(100);
   });
 
-  it('withdraws with the request, and takes no more memory', async () => {
+  it('stops with its request, and reserves no more memory', async () => {
     const other = await town.add('other');
     other.cache.fill(blocks);
     const stuck = deferred();
@@ -186,7 +186,7 @@ describe('a peer fetcher', () => {
     await expect(fetch(blocks, hints('other'), fetcher(), off.signal)).rejects.toBeInstanceOf(Cancelled);
   });
 
-  it('takes no block whose bytes are not what they are said to be', async () => {
+  it('rejects a block whose bytes do not match its digest', async () => {
     const [liar, honest] = [await town.add('liar'), await town.add('honest')];
     liar.cache.fill(blocks);
     honest.cache.fill(blocks);
@@ -198,7 +198,7 @@ describe('a peer fetcher', () => {
     expect(own.cache.run(blocks)).toBe(4);
   });
 
-  it('knows a block by what it asked for, whatever the peer says of it', async () => {
+  it('names a block by the requested key, whatever the peer claims', async () => {
     const other = await town.add('other');
     other.cache.fill(blocks);
     const wrong = { index: 7, parent: blocks[9]!.key, segment: blocks[9]!.key };

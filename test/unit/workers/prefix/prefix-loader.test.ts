@@ -68,7 +68,7 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
     return open;
   }
 
-  it('takes what is here, then what peers have, and asks them once for the rest', async () => {
+  it('takes local blocks first, and asks peers once for the rest', async () => {
     await cache.bring(blocks.slice(0, 2), 'computed');
     fetcher.answer = (wanted) => bring(wanted.slice(0, 3));
     const prefix = await prepare();
@@ -79,13 +79,13 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
     letGo(prefix);
   });
 
-  it('asks nobody where all is here, or nothing is wanted', async () => {
+  it('asks no peer if all blocks are local, or none is wanted', async () => {
     await cache.bring(blocks, 'computed');
     letGo(await prepare(), await prepare(0));
     expect(fetcher.asked).toEqual([]);
   });
 
-  it('counts what a peer computed as remote until it is used here', async () => {
+  it('counts a block that a peer computed as remote until its first use here', async () => {
     await cache.bring(blocks.slice(0, 2), 'pushed');
     const first = await prepare(2);
     expect([first.localBlocks, first.remoteBlocks]).toEqual([0, 2]);
@@ -95,7 +95,7 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
     letGo(first, second);
   });
 
-  it('pins what it gives until it is released', async () => {
+  it('pins the blocks that it returns until they are released', async () => {
     await cache.bring(blocks, 'computed');
     const prefix = await prepare();
     cache.store.reset();
@@ -122,7 +122,7 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
     letGo(first, prefix);
   });
 
-  it('lets the next compute what the first did not finish', async () => {
+  it('lets the next request compute the blocks that the first did not finish', async () => {
     const first = await prepare();
     first.claim();
     const second = prepare();
@@ -154,7 +154,7 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
     letGo(prefix);
   });
 
-  it('goes on when a claimed block is pushed by a peer', async () => {
+  it('continues when a peer pushes a claimed block', async () => {
     const first = await prepare(1);
     first.claim();
     const second = prepare(1);
@@ -181,7 +181,7 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
     letGo(...prefixes);
   });
 
-  it('lets the next fetch what the first was called off from', async () => {
+  it('lets the next request fetch blocks after the first was cancelled', async () => {
     const off = new AbortController();
     const stalled = deferred();
     fetcher.answer = () => stalled.promise;
@@ -197,7 +197,7 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
     letGo(prefix);
   });
 
-  it('fetches up to what is on its way, waits for that, and goes on behind it', async () => {
+  it('fetches up to a block that is on its way, waits for it, and continues behind it', async () => {
     await cache.bring(blocks.slice(0, 2), 'computed');
     const first = await prepare(4);
     expect(fetcher.asked).toEqual([[2, 3]]);
@@ -221,7 +221,7 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
     letGo(prefix);
   });
 
-  it('withdraws what it pinned when it is called off while it waits', async () => {
+  it('unpins its blocks when it is cancelled while it waits', async () => {
     await cache.bring(blocks.slice(0, 2), 'computed');
     const first = await prepare();
     first.claim();
@@ -259,7 +259,7 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
     letGo(await third);
   });
 
-  it('lets one of many compute what nobody can give, in whatever turns they ask', async () => {
+  it('lets one of many requests compute an unavailable block, in any order of requests', async () => {
     const turns = fc.record({
       sequences: fc.integer({ min: 2, max: 4 }),
       startTurns: fc.array(fc.nat(12), { minLength: 4, maxLength: 4 }),
@@ -312,7 +312,7 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
     expect(await full.end()).toEqual([]);
   }
 
-  it('comes to an end, leaves nothing pinned and computes each block once, whatever happens around it', async () => {
+  it('ends, leaves no pin and computes each block once, under any interleaving', async () => {
     const steps = fc.array(
       fc.record({
         what: fc.constantFrom('ask', 'ask', 'ask', 'bring', 'fail', 'claim', 'compute', 'finish', 'abort', 'reset'),

@@ -90,7 +90,7 @@ describe('anti-entropy', () => {
     }
   }
 
-  it('gives a home the blocks that another home has and nobody owes it', async () => {
+  it('gives a home the blocks of another home that no worker owes it', async () => {
     const a = await town.add('a');
     await town.add('b');
     for (const of of town.neighbours) start(of);
@@ -107,7 +107,7 @@ describe('anti-entropy', () => {
     expect([...noRoom.values()]).toEqual([0, 0, 0]);
   });
 
-  it('offers nothing where the homes agree, and nothing of which the two are not both homes', async () => {
+  it('offers no block if the homes agree, and no block of which only one is a home', async () => {
     const a = await town.add('a');
     const b = await town.add('b');
     for (const of of town.neighbours) start(of);
@@ -123,7 +123,7 @@ describe('anti-entropy', () => {
     expect(holders(guests)).toEqual(['own']);
   });
 
-  it('heals what a worker owed when it died', async () => {
+  it('repairs the debts of a dead worker', async () => {
     const [giver, silent] = [await town.add('giver'), await town.add('silent')];
     for (const of of town.neighbours) start(of);
     const blocks = promptAt('own,silent');
@@ -142,7 +142,7 @@ describe('anti-entropy', () => {
     expect(lacking.get('own')).toBe(0);
   });
 
-  it('takes no memory from other blocks, counts the copies without room, and goes on when there is room', async () => {
+  it('evicts no other blocks, counts the copies without room, and continues when there is room', async () => {
     const small = await town.add('small', SEGMENT_BLOCKS);
     start(own);
     small.cache.fill(promptAt('own,small', SEGMENT_BLOCKS, 'kept'), 'pushed');
@@ -164,7 +164,7 @@ describe('anti-entropy', () => {
     expect(noRoom.get('own')).toBe(0);
   });
 
-  it('settles what a home refused before', async () => {
+  it('settles a debt that a home refused before', async () => {
     const small = await town.add('small', SEGMENT_BLOCKS);
     for (const of of town.neighbours) start(of);
     const kept = small.cache.fill(promptAt('own,small', SEGMENT_BLOCKS, 'kept'), 'pushed');
@@ -183,7 +183,7 @@ describe('anti-entropy', () => {
     expect([lacking.get('own'), noRoom.get('own')]).toEqual([0, SEGMENT_BLOCKS]);
   });
 
-  it('leaves to the replicator what that owes', async () => {
+  it("leaves the replicator's debts to the replicator", async () => {
     const a = await town.add('a');
     const { replicator } = start(own);
     await a.shut();
@@ -258,7 +258,7 @@ describe('anti-entropy', () => {
     own.roster.hear({ ...own.says, incarnation: '0002', state: 'draining' });
   });
 
-  it('compares nothing with a worker that has another ring, and does one comparison at a time', async () => {
+  it('does not compare with a worker on another ring, and runs one comparison at a time', async () => {
     await town.add('a');
     const { antiEntropy } = start(own);
     const digests = new Uint8Array(SUMMARY_BUCKETS * BUCKET_DIGEST_BYTES);

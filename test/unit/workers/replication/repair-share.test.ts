@@ -30,7 +30,7 @@ describe('the share of repairs', () => {
     expect(share.waitMs).toBe(2 * (100 / REPAIR_SHARE - 100));
   });
 
-  it('is the whole without requests, and what was transferred then delays nothing later', async () => {
+  it('is the whole bandwidth without requests, and transfers then delay none later', async () => {
     const clock = new SimulatedClock();
     const share = new RepairShare(clock);
     let running = false;

@@ -97,7 +97,7 @@ describe('a replicator', () => {
     return new Ring(ids.map((id) => ({ id, incarnation: '0001', weight: 1 }))).homes(segment, 2).join();
   }
 
-  it('copies what was computed here to its homes, and to nobody else', async () => {
+  it('copies blocks computed here to their homes only', async () => {
     await town.add('a');
     await town.add('b');
     const copies = replicator(2);
@@ -126,7 +126,7 @@ describe('a replicator', () => {
     copies.stop();
   });
 
-  it('copies nothing that came from others', async () => {
+  it('does not copy blocks that came from peers', async () => {
     await town.add('a');
     const copies = replicator(2);
     own.cache.fill(chain('fetched', 2), 'fetched');
@@ -147,7 +147,7 @@ describe('a replicator', () => {
     expect(moved).toBe(SEGMENT_BLOCKS);
   });
 
-  it('gives blocks anew to a home that was started anew, though it was missed by nobody', async () => {
+  it('gives blocks to a restarted home again, though no member noticed the restart', async () => {
     await town.add('a');
     const copies = replicator(2);
     const blocks = chain('prompt', SEGMENT_BLOCKS);
@@ -160,7 +160,7 @@ describe('a replicator', () => {
     expect(moved).toBe(SEGMENT_BLOCKS);
   });
 
-  it('hands everything on when its own worker leaves the ring, and is not idle before', async () => {
+  it('hands all blocks over when its worker leaves the ring, and is not idle before', async () => {
     await town.add('a');
     const copies = replicator(1);
     const blocks = promptAt(['own']);
@@ -189,7 +189,7 @@ describe('a replicator', () => {
     expect(holders(blocks)).toEqual(['own', 'a']);
   });
 
-  it('keeps nothing from other homes for one that does not answer, and tells what waits for that one', async () => {
+  it('does not delay other homes for one that does not answer, and reports the blocks that wait for it', async () => {
     const [silent, home] = [await town.add('silent'), await town.add('a')];
     await silent.shut();
     await rm(town.path('silent'), { force: true });
@@ -273,7 +273,7 @@ describe('a replicator', () => {
     copies.stop();
   });
 
-  it('owes nothing any more for a block that was evicted', async () => {
+  it('drops the debt of an evicted block', async () => {
     const home = await town.add('a');
     await home.shut();
     const copies = replicator(2);
@@ -306,7 +306,7 @@ describe('a replicator', () => {
     expect(lacking).toBe(0);
   });
 
-  it('goes on with the blocks after one that cannot be pinned at all', async () => {
+  it('continues with the blocks after one that cannot be pinned', async () => {
     await town.add('a');
     const copies = replicator(2);
     const blocks = chain('prompt', 4);
@@ -368,7 +368,7 @@ describe('a replicator', () => {
     expect(lacking).toBe(0);
   });
 
-  it('counts as lacking what a home did not take in any try, until the ring changes', async () => {
+  it('counts a block as missing that a home refused at every attempt, until the ring changes', async () => {
     const home = await town.add('a');
     const copies = replicator(2);
     const blocks = chain('prompt', 3);
@@ -401,7 +401,7 @@ describe('a replicator', () => {
     expect(holders(blocks)).toEqual(['own', 'a']);
   });
 
-  it('makes sure later that a new home was given what another is to give it', async () => {
+  it('checks later that a new home got the blocks that another worker owed it', async () => {
     await town.add('a');
     const later = await town.add('later', 64, false);
     const moving = (segment: string) =>
@@ -428,7 +428,7 @@ describe('a replicator', () => {
     expect(moved).toBe(0);
   });
 
-  it('has a block at all its homes again though who was to give it to one died before that', async () => {
+  it('restores a block at all its homes, even if the worker that owed it died first', async () => {
     const ids = ['own', 'b', 'c'];
     await town.add('b');
     const c = await town.add('c', 64, false);
@@ -466,7 +466,7 @@ describe('a replicator', () => {
     expect(holders(waiting)).toEqual(expect.arrayContaining(homes));
   });
 
-  it('has the store keep as a duty what the new ring says', async () => {
+  it('assigns duties by the new ring', async () => {
     await town.add('later', 64, false);
     const copies = replicator(1);
     const [sealed] = own.cache.fill(chain('prompt', 1), 'fetched');
@@ -477,7 +477,7 @@ describe('a replicator', () => {
     await done(copies);
   });
 
-  it('drops what an earlier ring had moved, when the ring changes again', async () => {
+  it('drops the moves of an earlier ring when the ring changes again', async () => {
     const copies = replicator(1);
     own.cache.fill(Array.from({ length: 12 }, (_, i) => chain(`prompt ${i}`, 1)).flat());
     await done(copies);
@@ -493,7 +493,7 @@ describe('a replicator', () => {
     expect(later.door.offered).toEqual([]);
   });
 
-  it('lets go of everything when it is told to forget', async () => {
+  it('drops all debts when told to forget', async () => {
     const home = await town.add('a');
     const copies = replicator(2);
     const blocks = chain('prompt', 4);
@@ -513,7 +513,7 @@ describe('a replicator', () => {
     expect(home.cache.store.blocks).toBe(0);
   });
 
-  it('tells those who wait for it when what it would try again is forgotten', async () => {
+  it('wakes its waiters when the attempts that are left are forgotten', async () => {
     const home = await town.add('a');
     await home.shut();
     const copies = replicator(2);
@@ -525,7 +525,7 @@ describe('a replicator', () => {
     expect(town.clock.nextAtMs()).toBeNull();
   });
 
-  it('does nothing any more once it is stopped', async () => {
+  it('does nothing once it is stopped', async () => {
     const home = await town.add('a');
     const copies = replicator(2);
     copies.stop();
@@ -568,7 +568,7 @@ describe('a replicator', () => {
     expect([home.cache.run(blocks), copies.lagBlocks, lacking]).toEqual([2 * SEGMENT_BLOCKS, 0, 0]);
   });
 
-  it('sends nothing to a home of long standing that made room for something else when a stranger dies', async () => {
+  it('sends no block that an old home has evicted when an unrelated worker dies', async () => {
     const small = await town.add('small', SEGMENT_BLOCKS);
     await town.add('z');
     const copies = replicator(2);
