@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
+// Some tests load ONNX Runtime by onnxruntime-node, beside `src/ort`, which turns its telemetry off.
+process.env.ORT_DISABLE_TELEMETRY = '1';
+
 export default defineConfig({
   test: {
     globalSetup: ['test/support/software-vulkan.ts'],

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { NO_TELEMETRY } from '../src/ort/telemetry.js';
 
 /** The alternative to shoal: a decode loop over `session.run` of onnxruntime-node, in a child process. */
 
@@ -31,7 +32,8 @@ export class PlainLoop {
   /** Starts the process. Resolves when the prompt is computed. */
   static async start(options: PlainLoopOptions): Promise<PlainLoop> {
     const file = fileURLToPath(new URL('./plain-loop-child.js', import.meta.url));
-    const loop = new PlainLoop(fork(file, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }));
+    const env = { ...process.env, ...NO_TELEMETRY };
+    const loop = new PlainLoop(fork(file, { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }));
     try {
       await loop.ask(options);
     } catch (error) {

@@ -147,6 +147,14 @@ export function exitAtOnce(code: number): void {
   libc<[number]>('_exit', 'void', ['int'])?.(code);
 }
 
+/**
+ * Sets a variable where native libraries read it. From the main thread an assignment to `process.env` does the same; in a worker thread it
+ * changes a copy only. Does nothing on systems other than Linux.
+ */
+export function setEnvironmentVariable(name: string, value: string): void {
+  libc<[string, string, number]>('setenv', 'int', ['str', 'str', 'int'])?.(name, value, 1);
+}
+
 /** `LOCK_EX | LOCK_NB` */
 const LOCK_EXCLUSIVE_NO_WAIT = 2 | 4;
 

@@ -4,6 +4,7 @@ import { chosenOrtLibrary } from '../config/ort-library.js';
 import { Unavailable } from '../errors.js';
 import { functionAt, loadLibrary, type NativeFunction, NULL, type Pointer, readPointer } from '../native/ffi.js';
 import { type ForeignKind, type ForeignKinds, NATIVE_TYPES, SIGNATURES, type Signature } from './signatures.js';
+import { disableTelemetry } from './telemetry.js';
 
 /** Finds and loads ONNX Runtime's library, and turns its table of function pointers into functions. */
 
@@ -27,7 +28,7 @@ export interface OrtLibrary {
 }
 
 /**
- * Loads ONNX Runtime's library.
+ * Loads ONNX Runtime's library, with its telemetry off.
  * @throws Unavailable if it cannot be loaded or is too old
  */
 export function loadOrtLibrary(file = ortLibraryPath()): OrtLibrary {
@@ -53,6 +54,7 @@ export function loadOrtLibrary(file = ortLibraryPath()): OrtLibrary {
 }
 
 function loadApiBase(file: string): Pointer {
+  disableTelemetry();
   try {
     return loadLibrary(file).function<[], Pointer>('OrtGetApiBase', 'uintptr_t', [])();
   } catch (cause) {
