@@ -6,10 +6,12 @@ import { OPTIONS } from '../src/config/options.js';
 import { type EnvironmentVariables, withoutOptions } from '../src/config/read-options.js';
 import type { UpConfig } from '../src/config/up-config.js';
 import { Cancelled, Unavailable } from '../src/errors.js';
+import type { NatsRole } from '../src/fleet/nats-rights.js';
 import * as limits from '../src/limits.js';
 import { CoordinatorClient } from './coordinator-client.js';
 import type { EmbeddedServer } from './nats/embedded-server.js';
 import type { NatsCommand } from './nats/nats-process.js';
+import { fleetUsers } from './nats/users.js';
 import { Child } from './process/child.js';
 import type { Killings } from './process/killings.js';
 import { RunDirectory } from './process/run-directory.js';
@@ -79,18 +81,17 @@ export class LocalFleet {
     const nats = await this.startNats();
     this.checkAborted();
     this.directory = RunDirectory.create();
-    const variables = natsVariables(nats);
     const ids = Array.from({ length: this.config.workers }, (_, index) => `worker-${index + 1}`);
-    const serving = ids.map((id) => this.startWorker(id, variables));
+    const serving = ids.map((id) => this.startWorker(id, natsVariables(nats.worker)));
     const listening = this.config.ports.map((port, index) =>
-      this.startCoordinator(`coordinator-${index + 1}`, port, variables),
+      this.startCoordinator(`coordinator-${index + 1}`, port, natsVariables(nats.coordinator)),
     );
     const [coordinators] = await Promise.all([Promise.all(listening), Promise.all(serving)]);
     this.ports.progress.step('fleet', 'waiting until all workers serve');
     const known = coordinators.map(({ url }) => this.untilServing(url, ids));
     await Promise.race([Promise.all(known), this.failed]);
     return {
-      nats: nats.url,
+      nats: nats.coordinator.url,
       coordinators: coordinators.map(({ id, url }) => ({ id, url, pid: this.coordinators.get(id)?.pid ?? 0 })),
       workers: ids.map((id) => ({ id, pid: this.workers.get(id)?.pid ?? 0 })),
     };
@@ -116,19 +117,21 @@ export class LocalFleet {
     if (this.aborted.signal.aborted) throw new Cancelled('the fleet was stopped while it started');
   }
 
-  private async startNats(): Promise<NatsAccess> {
+  /** Starts a server with a user for each role. A server that is given has one user for both. */
+  private async startNats(): Promise<Readonly<Record<NatsRole, NatsAccess>>> {
     const { config, ports } = this;
     if (config.nats !== null) {
       ports.progress.step('nats', `using ${config.nats.url}`);
-      return config.nats;
+      return { coordinator: config.nats, worker: config.nats };
     }
     const path = await ports.findNats(config.natsServer, (line) => ports.progress.step('nats-server', line));
     this.checkAborted();
-    let before: NatsCommand['before'] = null;
-    this.nats = this.supervise('nats', () => ports.startNats({ path, before }));
-    const server = (await this.nats.start()) as EmbeddedServer;
-    before = { port: server.port, user: server.user, password: server.password };
-    return server;
+    const { coordinator, worker } = fleetUsers(config.namespace);
+    const command = { path, users: [coordinator, worker], port: 0 };
+    this.nats = this.supervise('nats', () => ports.startNats({ ...command }));
+    const { url, port } = (await this.nats.start()) as EmbeddedServer;
+    command.port = port;
+    return { coordinator: { ...coordinator, url }, worker: { ...worker, url } };
   }
 
   private async startCoordinator(

@@ -88,6 +88,12 @@ const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./doctor.js')).doctor,
   },
   {
+    name: 'nats-users',
+    help: "Print the users of a fleet, and their rights, for the configuration of one's own nats-server.",
+    options: OPTIONS,
+    load: async () => (await import('./nats/users.js')).natsUsers,
+  },
+  {
     name: 'version',
     help: 'Show the version.',
     options: {},

@@ -98,7 +98,7 @@ export class LiveFleet implements Fleet {
     const reachable = reached ? serving.length : linked;
     const served = linked > 0 ? 'requests go to workers over direct connections' : 'new requests wait';
     const { shortcoming } = bus;
-    const connected = shortcoming === null ? 'connected' : `connected, but large requests fail over it: ${shortcoming}`;
+    const connected = shortcoming === null ? 'connected' : `connected, but some messages fail over it: ${shortcoming}`;
     return [
       {
         name: 'nats',

@@ -9,10 +9,12 @@ import type { KvDependence } from '../src/core/kv-dependence.js';
 import type { KvLayout } from '../src/core/kv-layout.js';
 import { Refused } from '../src/errors.js';
 import { BucketKeeper } from '../src/fleet/bucket-keeper.js';
-import { logBusStatus } from '../src/fleet/bus-log.js';
+import { fleetBucket, retentionBucket } from '../src/fleet/buckets.js';
+import { logBusStatus, settled } from '../src/fleet/bus-log.js';
 import { droppedLog } from '../src/fleet/dropped-log.js';
 import { newIncarnation } from '../src/fleet/identity.js';
-import { fleetBucket, joinFleet } from '../src/fleet/joining.js';
+import { joinFleet } from '../src/fleet/joining.js';
+import { natsInbox } from '../src/fleet/nats-rights.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { Lifecycle } from '../src/lifecycle.js';
 import { BLOCK_TOKENS } from '../src/limits.js';
@@ -46,10 +48,12 @@ import type { Router } from './router.js';
  */
 export function runCoordinator(config: CoordinatorConfig, leaving: AbortSignal): Promise<RunningCoordinator> {
   const log = createLog({ level: config.logLevel, fields: { role: 'coordinator', coordinator: config.id } });
-  const connect = () =>
+  const connect = (onRefused: (why: Error) => void) =>
     natsTransport({
       ...config.nats,
       name: `shoal coordinator ${config.id}`,
+      inbox: natsInbox(config.namespace, 'coordinator'),
+      onRefused,
       signal: leaving,
       onWaiting: ({ message }) => log.warn({}, `trying again: ${message}`),
     });
@@ -69,8 +73,8 @@ interface RunningCoordinator extends RunningRole {
 export interface CoordinatorWorld {
   readonly clock: Clock;
   readonly log: Log;
-  /** Called once, when the model is known. The coordinator closes the transport's bus. */
-  readonly connect: () => Promise<Transport>;
+  /** Called once, when the model is known. The coordinator closes the transport's bus. `onRefused`: the bus does not allow what it needs. */
+  readonly connect: (onRefused: (why: Error) => void) => Promise<Transport>;
   /** Called once, with the model. Whatever needs an end is handed to `life`. */
   readonly openText: (life: Lifecycle, source: TextSource) => Promise<TextWork>;
 }
@@ -84,7 +88,16 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     );
     const incarnation = newIncarnation();
     const surroundings = machineSurroundings();
-    const transport = sealTransport(await connect(), {
+    let listening = false;
+    let endedBecause: string | null = null;
+    const end = (why: string) => {
+      if (endedBecause !== null) return;
+      endedBecause = why;
+      log.error({}, `this coordinator exits: ${why}`);
+      process.kill(process.pid, 'SIGTERM');
+    };
+    const onRefused = ({ message }: Error) => (listening ? log.error({}, message) : end(message));
+    const transport = sealTransport(await connect(onRefused), {
       clock,
       random: surroundings.random,
       secret: config.secret,
@@ -94,14 +107,8 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     });
     const bus = life.use(transport.bus, (open) => open.close());
     logBusStatus(bus, log);
-    let endedBecause: string | null = null;
-    const onOutlawed = (why: string) => {
-      if (endedBecause !== null) return;
-      endedBecause = why;
-      log.error({}, `this coordinator exits: ${why}`);
-      process.kill(process.pid, 'SIGTERM');
-    };
-    const charter = await joinFleet({ transport, clock, log, config, fingerprint, model: name, onOutlawed });
+    const joining = { transport, clock, log, config, fingerprint, model: name, onOutlawed: end };
+    const charter = await joinFleet(joining);
     const metrics = new CoordinatorMetrics(new MetricsRegistry());
     metrics.registry.watchProcess();
     const onResumed = () => metrics.requests.resumed.add(1);
@@ -119,7 +126,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       onResumed,
       onCall,
       openBucket: () => transport.openKeyValue(fleetBucket(config.namespace)),
-      openRetentions: () => transport.openKeyValue(`${fleetBucket(config.namespace)}-pins`, RETENTION_BUCKET_BYTES),
+      openRetentions: () => transport.openKeyValue(retentionBucket(config.namespace), RETENTION_BUCKET_BYTES),
       onQuarantined: () => metrics.promptsQuarantined.add(1),
       onPoisonRefused: () => metrics.poisonRefused.add(1),
     });
@@ -133,6 +140,8 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       const renew = (renewed: TlsContext) => http.renewTls(renewed);
       await life.start(new CertificateKeeper(config.http.tls, tls, renew, clock, log));
     }
+    await settled(bus);
+    listening = true;
     log.info({ url: http.url, model: config.servedModelName, fingerprint }, 'listening');
     return {
       ready: { id: config.id, url: http.url },

@@ -16,11 +16,12 @@ import { loadModelGraph, type ModelGraph } from '../src/engine/model-graph.js';
 import { trialRun } from '../src/engine/trial-run.js';
 import { Unavailable } from '../src/errors.js';
 import { BucketKeeper } from '../src/fleet/bucket-keeper.js';
-import { logBusStatus } from '../src/fleet/bus-log.js';
+import { logBusStatus, settled } from '../src/fleet/bus-log.js';
 import { droppedLog } from '../src/fleet/dropped-log.js';
 import { generationCheck, takeGeneration } from '../src/fleet/generation.js';
 import { newIncarnation } from '../src/fleet/identity.js';
 import { joinFleet } from '../src/fleet/joining.js';
+import { natsInbox } from '../src/fleet/nats-rights.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { Lifecycle } from '../src/lifecycle.js';
 import { DEVICE_REASON_CHARS } from '../src/limits.js';
@@ -48,10 +49,12 @@ const FILES_CLOSE_MS = 1_000;
 export function runWorker(config: WorkerConfig, leaving: AbortSignal): Promise<RunningRole> {
   const incarnation = newIncarnation();
   const log = createLog({ level: config.logLevel, fields: { role: 'worker', worker: config.id, incarnation } });
-  const connect = () =>
+  const connect = (onRefused: (why: Error) => void) =>
     natsTransport({
       ...config.nats,
       name: `shoal worker ${config.id}`,
+      inbox: natsInbox(config.namespace, 'worker'),
+      onRefused,
       signal: leaving,
       onWaiting: ({ message }) => log.warn({}, `trying again: ${message}`),
     });
@@ -63,7 +66,7 @@ async function buildWorker(
   config: WorkerConfig,
   incarnation: string,
   log: Log,
-  connect: () => Promise<Transport>,
+  connect: (onRefused: (why: Error) => void) => Promise<Transport>,
 ): Promise<RunningRole> {
   const { id } = config;
   const clock = new SystemClock();
@@ -71,7 +74,16 @@ async function buildWorker(
   const { folder, graph, device, deviceReason, trial } = await openModel(life, config, log);
   const files = await openFiles(life, config, clock);
   const fingerprint = await modelFingerprint(folder, graph.layout);
-  const transport = sealTransport(await connect(), {
+  let serving = false;
+  let endedBecause: string | null = null;
+  const end = (why: string) => {
+    if (endedBecause !== null) return;
+    endedBecause = why;
+    log.error({}, `this worker exits: ${why}`);
+    process.kill(process.pid, 'SIGTERM');
+  };
+  const onRefused = ({ message }: Error) => (serving ? log.error({}, message) : end(message));
+  const transport = sealTransport(await connect(onRefused), {
     clock,
     random: surroundings.random,
     secret: config.secret,
@@ -81,13 +93,6 @@ async function buildWorker(
   });
   const bus = life.use(transport.bus, (open) => open.close());
   logBusStatus(bus, log);
-  let endedBecause: string | null = null;
-  const end = (why: string) => {
-    if (endedBecause !== null) return;
-    endedBecause = why;
-    log.error({}, `this worker exits: ${why}`);
-    process.kill(process.pid, 'SIGTERM');
-  };
   const charter = await joinFleet({ transport, clock, log, config, fingerprint, model: folder.name, onOutlawed: end });
   const generation = await takeGeneration({ transport, log, config });
   const worker = new Worker({
@@ -110,6 +115,8 @@ async function buildWorker(
   const addresses = await worker.start();
   const checks = [async () => charter?.check(), generationCheck({ transport, config }, () => worker.generation)];
   await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));
+  await settled(bus);
+  serving = true;
   log.info(addresses, 'serving');
   return {
     ready: { id, incarnation, ...addresses },

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { Unavailable } from '../../src/errors.js';
+import type { NatsUser } from '../../src/fleet/nats-rights.js';
+import { natsUser } from './users.js';
 
 /** A nats-server that belongs to this process and ends with it. */
 
@@ -22,15 +24,15 @@ export interface EmbeddedServerOptions {
   dir?: string;
   /** 0 lets the server choose. */
   port?: number;
-  /** Random by default. A server that replaces another one gets the same credentials. */
-  user?: string;
-  password?: string;
+  /** By default one user of random credentials, who may do everything. A server that replaces another one gets the same users. */
+  users?: readonly NatsUser[];
 }
 
 export interface EmbeddedServer {
   /** `nats://127.0.0.1:<port>`, without the credentials. */
   readonly url: string;
   readonly port: number;
+  /** Of the first user. */
   readonly user: string;
   readonly password: string;
   readonly pid: number;
@@ -60,11 +62,11 @@ export async function startNatsServer(options: EmbeddedServerOptions): Promise<E
       `cannot make a folder for nats-server in ${base}: ${error.message}; set TMPDIR to a folder that this user may write to`,
     );
   });
-  const user = options.user ?? `shoal-${randomBytes(4).toString('hex')}`;
-  const password = options.password ?? randomBytes(24).toString('hex');
+  const users = options.users ?? [natsUser(`shoal-${randomBytes(4).toString('hex')}`, null)];
+  const [{ user, password } = { user: '', password: '' }] = users;
   const files = serverFiles(dir);
   await mkdir(files.ports);
-  const config = serverConfig(files, options.port ?? 0, user, password);
+  const config = serverConfig(files, options.port ?? 0, users);
   await writeFile(files.config, config, { mode: 0o600 });
 
   const guard = spawnGuard(options.path, files);
@@ -152,13 +154,21 @@ function serverFiles(dir: string): ServerFiles {
 }
 
 /** The server's configuration. Its format is a superset of JSON. */
-function serverConfig(files: ServerFiles, port: number, user: string, password: string): string {
+function serverConfig(files: ServerFiles, port: number, users: readonly NatsUser[]): string {
   return JSON.stringify({
     host: '127.0.0.1',
     port: port === 0 ? -1 : port,
     ports_file_dir: files.ports,
     max_payload: 1024 * 1024,
-    authorization: { user, password },
+    authorization: {
+      users: users.map(({ user, password, rights }) => ({
+        user,
+        password,
+        ...(rights && {
+          permissions: { publish: { allow: rights.publish }, subscribe: { allow: rights.subscribe } },
+        }),
+      })),
+    },
     jetstream: {
       store_dir: files.store,
       max_memory_store: NATS_STORE_MEMORY_BYTES,

@@ -1,3 +1,4 @@
+import type { NatsUser } from '../../src/fleet/nats-rights.js';
 import type { ChildExit } from '../process/child.js';
 import type { SupervisedProcess } from '../process/supervised.js';
 import { type EmbeddedServer, startNatsServer } from './embedded-server.js';
@@ -7,15 +8,16 @@ import { existingNatsServer, type FoundServer, findNatsServer } from './find-ser
 
 export interface NatsCommand {
   readonly path: string;
-  /** Port and credentials of the server that this one replaces, so that clients reconnect; null for the first server. */
-  readonly before: { readonly port: number; readonly user: string; readonly password: string } | null;
+  readonly users: readonly NatsUser[];
+  /** The port of the server that this one replaces, so that clients reconnect; 0 for the first server. */
+  readonly port: number;
 }
 
 /** Starts a nats-server for a supervisor. `ready` resolves with its `EmbeddedServer`. */
 export function natsProcess(command: NatsCommand): SupervisedProcess & { readonly ready: Promise<EmbeddedServer> } {
   let server: EmbeddedServer | null = null;
   let over = false;
-  const ready = startNatsServer({ path: command.path, ...command.before }).then((started) => {
+  const ready = startNatsServer(command).then((started) => {
     server = started;
     return started;
   });

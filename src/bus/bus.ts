@@ -31,7 +31,7 @@ export interface Bus {
   /** Calls `listener` when the connection is lost and when it is found again. Returns a function that removes the listener. */
   onStatus(listener: (status: BusStatus) => void): () => void;
 
-  /** Resolves when all messages and subscriptions so far have reached the server. Rejects with Unavailable if the connection is lost before. */
+  /** Resolves when all messages and subscriptions so far have reached the server, and its refusals this process. Rejects with Unavailable if the connection is lost before. */
   flush(): Promise<void>;
 
   /** Sends the waiting messages and closes the connection. Idempotent. */

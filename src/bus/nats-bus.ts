@@ -49,6 +49,10 @@ export interface NatsOptions {
   /** Limit on the published bytes that the server has not read yet; above it `publish` throws Overloaded. */
   maxPendingBytes?: number;
   onError?: OnBusError;
+  /** Subject below which the server answers this connection's requests; `_INBOX` by default. */
+  inbox?: string;
+  /** Called when the server refuses a message or a subscription for lack of rights, once for each subject. The default is `onError`. */
+  onRefused?: (why: Refused) => void;
 }
 
 /**
@@ -131,6 +135,7 @@ function connectionOptions(options: NatsOptions): Settings {
     timeout: BUS_CONNECT_TIMEOUT_MS,
     noAsyncTraces: true,
   };
+  if (options.inbox !== undefined) settings.inboxPrefix = options.inbox;
   if (user !== undefined) settings.user = user;
   if (password !== undefined) settings.pass = password;
   if (options.token !== undefined) settings.token = options.token;
@@ -151,6 +156,11 @@ function parseUrl(text: string): URL {
 /** Bytes published between two flushes, by which the server confirms that it has read them. */
 const CONFIRM_BYTES = 256 * 1024;
 
+type PermissionViolation = InstanceType<typeof errors.PermissionViolationError>;
+
+/** Limit on the subjects whose refusal is reported. */
+const REFUSALS = 64;
+
 /** The bus over one NATS connection. */
 export class NatsBus implements Bus {
   private state: 'connected' | 'lost' | 'closed' = 'connected';
@@ -161,11 +171,13 @@ export class NatsBus implements Bus {
   private pendingBytes = 0;
   /** The part of `pendingBytes` published since the last flush. */
   private unflushedBytes = 0;
+  /** What the connected server has refused for lack of rights. */
+  private readonly refusals = new Set<string>();
 
   constructor(
     /** For JetStream and key-value buckets, whose packages wrap a connection. */
     readonly connection: NatsConnection,
-    options: Pick<NatsOptions, 'maxPendingBytes' | 'onError'> = {},
+    private readonly options: Pick<NatsOptions, 'maxPendingBytes' | 'onError' | 'onRefused'> = {},
   ) {
     this.maxPendingBytes = options.maxPendingBytes ?? BUS_PENDING_BYTES;
     this.onError = options.onError ?? throwLater;
@@ -178,7 +190,7 @@ export class NatsBus implements Bus {
 
   get shortcoming(): string | null {
     const limit = this.connection.info?.max_payload ?? limits.BUS_MESSAGE_BYTES;
-    if (limit >= limits.BUS_MESSAGE_BYTES) return null;
+    if (limit >= limits.BUS_MESSAGE_BYTES) return [...this.refusals][0] ?? null;
     const needed = limits.BUS_MESSAGE_BYTES;
     return `the server ${this.connection.getServer()} takes messages of at most ${limit} bytes, and shoal sends up to ${needed} bytes; set max_payload to ${NATS_DEFAULT_PAYLOAD_BYTES}, the default of NATS, in its configuration`;
   }
@@ -209,8 +221,9 @@ export class NatsBus implements Bus {
       ...(options?.queue === undefined ? {} : { queue: options.queue }),
       callback: (error, message) => {
         try {
-          if (error) throw new Refused(`cannot subscribe to ${pattern}: NATS refuses it: ${error.message}`);
-          handler(toBusMessage(message));
+          if (error === null) handler(toBusMessage(message));
+          else if (error instanceof errors.PermissionViolationError) this.refuse(error);
+          else throw error;
         } catch (thrown) {
           this.onError(thrown);
         }
@@ -232,6 +245,8 @@ export class NatsBus implements Bus {
     if (this.state !== 'connected') throw new Unavailable(`cannot flush: NATS is ${this.state}`);
     try {
       await this.connection.flush();
+      // `watch` hears of refusals that came before the answer a few steps later than this.
+      await new Promise(setImmediate);
     } catch {
       throw new Unavailable('cannot flush: the connection to NATS was lost');
     }
@@ -262,8 +277,24 @@ export class NatsBus implements Bus {
 
   private async watch(): Promise<void> {
     for await (const status of this.connection.status()) {
+      if (status.type === 'error' && status.error instanceof errors.PermissionViolationError) this.refuse(status.error);
       if (status.type === 'disconnect') this.change('connected', 'lost');
       if (status.type === 'reconnect') this.change('lost', 'connected');
+    }
+  }
+
+  /** Requests to buckets fail by themselves, with an error of their own: their subjects start with `$`. */
+  private refuse({ operation, subject }: PermissionViolation): void {
+    if (subject.startsWith('$') || subject.startsWith('_INBOX.')) return;
+    const act = operation === 'publish' ? 'publish to' : 'subscribe to';
+    const why = `NATS does not allow this user to ${act} ${subject}; grant it the rights that "shoal nats-users" prints`;
+    if (this.refusals.has(why) || this.refusals.size >= REFUSALS) return;
+    this.refusals.add(why);
+    const onRefused = this.options.onRefused ?? this.onError;
+    try {
+      onRefused(new Refused(why));
+    } catch (thrown) {
+      this.onError(thrown);
     }
   }
 
@@ -271,6 +302,8 @@ export class NatsBus implements Bus {
     if (this.state !== from) return;
     this.state = to;
     this.unflushedBytes = 0;
+    // The next server may have other rights.
+    this.refusals.clear();
     if (to === 'lost') this.pendingBytes = 0;
     for (const listener of [...this.listeners]) listener(to === 'lost' ? 'lost' : 'found');
   }

@@ -169,6 +169,7 @@ async function withClearErrors<T>(bucket: string, act: () => Promise<T>): Promis
     const unsupported =
       isNamed(error, 'JetStreamNotEnabled') ||
       isNamed(error, 'PermissionViolationError') ||
+      (error instanceof Error && isNamed(error.cause, 'PermissionViolationError')) ||
       hasCode(error, [JetStreamApiCodes.JetStreamNotEnabledForAccount]);
     throw new (unsupported ? Unsupported : Unavailable)(
       `cannot use the NATS bucket ${bucket}: ${reason}; check that JetStream is on and that these credentials may use it`,

@@ -10,6 +10,10 @@ export interface NatsTransportOptions {
   readonly password: string | null;
   /** Shown by the server's monitoring. */
   readonly name: string;
+  /** Where the server answers requests to buckets; see `NatsOptions`. */
+  readonly inbox?: string;
+  /** Called when the server refuses a message or a subscription for lack of rights. */
+  readonly onRefused?: (why: Error) => void;
   /** Ends the wait for a server. */
   readonly signal: AbortSignal;
   /** Called while waiting for a server, with the error of the last attempt, each time its message changes. */

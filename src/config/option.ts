@@ -12,6 +12,7 @@ export type Command =
   | 'bench'
   | 'chaos'
   | 'doctor'
+  | 'nats-users'
   | 'model synth';
 
 /** Everything that the command line, the environment, the help and docs/OPTIONS.md show of one option. */

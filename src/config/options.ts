@@ -151,7 +151,7 @@ export const OPTIONS = {
     placeholder: 'NAME',
     type: types.plainName,
     default: 'shoal',
-    commands: ROLES,
+    commands: [...ROLES, 'nats-users'],
     help: 'Name of the fleet. Fleets with different names can share a NATS server, and share nothing else.',
   }),
   replicas: option({

@@ -18,6 +18,7 @@ export interface UpConfig {
   readonly nats: NatsAccess | null;
   /** The nats-server program to start; null to search for it. */
   readonly natsServer: string | null;
+  readonly namespace: string;
   /** Null: a random secret. Never logged. */
   readonly secret: string | null;
   readonly modelDir: string;
@@ -80,6 +81,7 @@ export function upConfig(
     ports: coordinatorPorts(values),
     nats: values.nats === null ? null : natsAccess(values.nats, values),
     natsServer: values.natsServer,
+    namespace: values.namespace,
     secret: clusterSecret(values),
     modelDir,
     modelName: modelName(values, modelDir),

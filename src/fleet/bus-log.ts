@@ -1,5 +1,13 @@
 import type { Bus } from '../bus/bus.js';
+import { Unavailable } from '../errors.js';
 import type { Log } from '../log.js';
+
+/** Waits until the bus has answered to all that this process has said so far: refusals included. Does nothing while the bus is lost. */
+export async function settled(bus: Bus): Promise<void> {
+  await bus.flush().catch((error: unknown) => {
+    if (!(error instanceof Unavailable)) throw error;
+  });
+}
 
 /** Logs when this process loses NATS, and when it is connected again, perhaps to another server. */
 export function logBusStatus(bus: Bus, log: Log): void {
@@ -7,6 +15,6 @@ export function logBusStatus(bus: Bus, log: Log): void {
     if (status === 'lost') log.warn({}, 'lost NATS; requests are served over direct connections');
     else log.info({}, 'connected to NATS again');
     if (status === 'found' && bus.shortcoming !== null)
-      log.error({}, `large requests fail over NATS: ${bus.shortcoming}`);
+      log.error({}, `some messages fail over NATS: ${bus.shortcoming}`);
   });
 }

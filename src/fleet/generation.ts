@@ -6,6 +6,7 @@ import { Unavailable } from '../errors.js';
 import type { Log } from '../log.js';
 import { encode } from '../wire/msgpack.js';
 import { readMessage } from '../wire/read-message.js';
+import { generationBucket } from './buckets.js';
 
 /** Orders the processes of a worker's ID by a counter in the fleet's key-value store, without a clock. */
 
@@ -72,5 +73,5 @@ async function raiseGeneration(kv: KeyValue, key: string, generation: number): P
 }
 
 function generations(transport: Transport, namespace: string): Promise<KeyValue> {
-  return transport.openKeyValue(`shoal-${namespace}-generations`, GENERATIONS_BYTES);
+  return transport.openKeyValue(generationBucket(namespace), GENERATIONS_BYTES);
 }

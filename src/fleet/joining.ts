@@ -3,6 +3,7 @@ import type { Clock } from '../clock.js';
 import { Unavailable, Unsupported } from '../errors.js';
 import { BLOCK_TOKENS, SEGMENT_BLOCKS } from '../limits.js';
 import type { Log } from '../log.js';
+import { fleetBucket } from './buckets.js';
 import { type Alive, CHARTER_FORMAT_VERSION, type Charter, joinCharter } from './charter.js';
 import { CharterKeeper } from './charter-keeper.js';
 import { type FleetSubjects, fleetSubjects } from './subjects.js';
@@ -25,11 +26,6 @@ export interface JoiningOptions {
   readonly model: string;
   /** Called if this process turns out not to fit a living fleet whose charter NATS had lost. The process has to exit. */
   readonly onOutlawed: (why: string) => void;
-}
-
-/** The name of the bucket with the few values that a fleet shares. */
-export function fleetBucket(namespace: string): string {
-  return `shoal-${namespace}`;
 }
 
 /**

@@ -2,7 +2,8 @@ import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } fr
 import type { CoordinatorConfig } from '../../src/config/coordinator-config.js';
 import { ON_PREFIX } from '../../src/core/kv-dependence.js';
 import { BucketKeeper } from '../../src/fleet/bucket-keeper.js';
-import { fleetBucket, joinFleet } from '../../src/fleet/joining.js';
+import { fleetBucket, retentionBucket } from '../../src/fleet/buckets.js';
+import { joinFleet } from '../../src/fleet/joining.js';
 import { fleetSubjects } from '../../src/fleet/subjects.js';
 import { Lifecycle } from '../../src/lifecycle.js';
 import { SIM_LAYOUT } from './sim-device.js';
@@ -58,7 +59,7 @@ export class SimCoordinator {
       onResumed: () => {},
       onCall: () => {},
       openBucket: () => transport.openKeyValue(fleetBucket(config.namespace)),
-      openRetentions: () => transport.openKeyValue(`${fleetBucket(config.namespace)}-pins`),
+      openRetentions: () => transport.openKeyValue(retentionBucket(config.namespace)),
       onQuarantined: () => {
         this.quarantined++;
       },

@@ -34,7 +34,11 @@ busContract('NatsBus', () => ({
 }));
 
 test('takes credentials from the URL, with characters that a URL escapes', async () => {
-  const special = await startNatsServer({ path, dir, user: 'a user', password: 'p@ss/w%rd' });
+  const special = await startNatsServer({
+    path,
+    dir,
+    users: [{ user: 'a user', password: 'p@ss/w%rd', rights: null }],
+  });
   const url = `nats://a%20user:p%40ss%2Fw%25rd@127.0.0.1:${special.port}`;
   const bus = await connectNats({ url });
   await bus.flush();
@@ -72,7 +76,7 @@ test('reconnects to a server that was gone, and reports it', async () => {
   await expect(bus.flush()).rejects.toThrow(Unavailable);
 
   const found = changed('found');
-  const second = await startNatsServer({ path, dir, port, user, password });
+  const second = await startNatsServer({ path, dir, port, users: [{ user, password, rights: null }] });
   await found;
   bus.publish('hello', new Uint8Array(3));
   expect((await heard).payload.byteLength).toBe(3);
@@ -105,10 +109,10 @@ test('waits on request for a server that is missing or refuses its credentials, 
   const waiting = connectNats({ url: reserved.url, user, password, waitForServer: true, onWaiting });
   expect(await nobody).toBeInstanceOf(Unavailable);
   const refusal = nextReason();
-  const stranger = await startNatsServer({ path, dir, port, user, password: 'another' });
+  const stranger = await startNatsServer({ path, dir, port, users: [{ user, password: 'another', rights: null }] });
   expect(await refusal).toBeInstanceOf(Refused);
   await stranger.stop();
-  const late = await startNatsServer({ path, dir, port, user, password });
+  const late = await startNatsServer({ path, dir, port, users: [{ user, password, rights: null }] });
   const bus = await waiting;
   await bus.flush();
   await bus.close();

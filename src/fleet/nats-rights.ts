@@ -1,0 +1,63 @@
+import { fleetBucket, generationBucket, retentionBucket } from './buckets.js';
+import { fleetSubjects } from './subjects.js';
+
+/** What each role of a fleet may say and hear on NATS. Whoever has a role's credentials can do no more, even with the cluster secret. */
+
+export type NatsRole = 'coordinator' | 'worker';
+export const NATS_ROLES: readonly NatsRole[] = ['coordinator', 'worker'];
+
+/** Patterns of the subjects that a user of NATS may publish and subscribe to, and no others. */
+export interface NatsRights {
+  readonly publish: readonly string[];
+  readonly subscribe: readonly string[];
+}
+
+/** A user of a NATS server. Without rights it may do everything. */
+export interface NatsUser {
+  readonly user: string;
+  readonly password: string;
+  readonly rights: NatsRights | null;
+}
+
+/**
+ * Where the server answers a role's requests to its buckets. No role may publish there, and none but the role itself may listen, so that
+ * nobody but the server answers.
+ */
+export function natsInbox(namespace: string, role: NatsRole): string {
+  return `_INBOX.${namespace}.${role}`;
+}
+
+/** The rights that a role needs, in the fleet of this namespace only. */
+export function natsRights(namespace: string, role: NatsRole): NatsRights {
+  const { announce, leave, refusal, hello, coordinator, suspicion } = fleetSubjects(namespace);
+  const of = (...tokens: string[]) => [namespace, ...tokens].join('.');
+  const [node, echo, holdings] = [of('node', '*', '*'), of('echo', '*', '*'), of('holdings', '*')];
+  const [lookup, proof] = [of('lookup', '*'), of('proof', '*', '*')];
+  const calls = [`${node}.in`, `${node}.call.*`];
+  const both = {
+    publish: [refusal, hello, echo, lookup, proof, ...calls],
+    subscribe: [
+      ...[announce, leave, refusal, hello, coordinator, echo, lookup, proof, ...calls],
+      `${node}.probe.*.*`,
+      `${natsInbox(namespace, role)}.>`,
+    ],
+  };
+  if (role === 'worker') {
+    const buckets = [fleetBucket(namespace), generationBucket(namespace)];
+    return {
+      publish: [announce, leave, holdings, ...both.publish, ...buckets.flatMap(bucketSubjects)],
+      subscribe: both.subscribe,
+    };
+  }
+  const buckets = [fleetBucket(namespace), retentionBucket(namespace)];
+  return {
+    publish: [coordinator, suspicion, ...both.publish, ...buckets.flatMap(bucketSubjects)],
+    subscribe: [suspicion, holdings, ...both.subscribe],
+  };
+}
+
+/** What reading and writing a bucket takes, and creating it and its copies in a cluster: of the API of JetStream nothing else. */
+function bucketSubjects(bucket: string): string[] {
+  const calls = ['INFO', 'CREATE', 'UPDATE', 'MSG.GET'];
+  return [...calls.map((call) => `$JS.API.STREAM.${call}.KV_${bucket}`), `$KV.${bucket}.>`];
+}

@@ -1,0 +1,167 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { plainNats } from '../../../bench/fleet/plain-nats.js';
+import { type EmbeddedServer, startNatsServer } from '../../../cli/nats/embedded-server.js';
+import { findNatsServer } from '../../../cli/nats/find-server.js';
+import { fleetUsers } from '../../../cli/nats/users.js';
+import { connectNats, type NatsBus } from '../../../src/bus/nats-bus.js';
+import { NatsKeyValue } from '../../../src/bus/nats-key-value.js';
+import { Unsupported } from '../../../src/errors.js';
+import { fleetBucket, generationBucket, retentionBucket } from '../../../src/fleet/buckets.js';
+import { NATS_ROLES, type NatsRole, natsInbox, natsRights } from '../../../src/fleet/nats-rights.js';
+import { ran } from '../../deploy/support/programs.js';
+import { CLI, Fleet } from '../support/fleet.js';
+import { JoinedWorker } from '../support/joined-worker.js';
+
+const NAMESPACE = 'shoal';
+const SECRET = 'a secret of at least sixteen characters';
+const users = fleetUsers(NAMESPACE);
+const NODE = `${NAMESPACE}.node.worker-1.0001`;
+
+let dir: string;
+let server: EmbeddedServer;
+
+/** A connection with the credentials of a role, and the refusals that it got. */
+async function connected(role: NatsRole): Promise<{ bus: NatsBus; refused: string[] }> {
+  const refused: string[] = [];
+  const { user, password } = users[role];
+  const inbox = natsInbox(NAMESPACE, role);
+  const onRefused = ({ message }: Error) => void refused.push(message);
+  return { bus: await connectNats({ url: server.url, user, password, inbox, onRefused }), refused };
+}
+
+const other = (role: NatsRole): NatsRole => (role === 'worker' ? 'coordinator' : 'worker');
+const HIDDEN: Readonly<Record<NatsRole, readonly string[]>> = {
+  worker: [`${NAMESPACE}.suspicion`, `${NAMESPACE}.holdings.*`],
+  coordinator: [],
+};
+const UNSAYABLE: Readonly<Record<NatsRole, readonly string[]>> = {
+  worker: [`${NAMESPACE}.coordinator`, `${NAMESPACE}.suspicion`],
+  coordinator: [`${NAMESPACE}.announce`, `${NAMESPACE}.leave`, `${NAMESPACE}.holdings.worker-1`],
+};
+const FOREIGN_BUCKET = { worker: retentionBucket(NAMESPACE), coordinator: generationBucket(NAMESPACE) };
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'shoal-rights-'));
+  server = await startNatsServer({ path: (await findNatsServer()).path, dir, users: Object.values(users) });
+});
+
+afterAll(async () => {
+  await server?.stop();
+  await rm(dir, { recursive: true, force: true });
+});
+
+describe.each(NATS_ROLES)('the user of a %s on NATS', (role) => {
+  it('hears only what the role needs', async () => {
+    const { bus, refused } = await connected(role);
+    const patterns = ['>', `${NAMESPACE}.>`, `${NAMESPACE}.node.>`, '_INBOX.>', '$JS.>', '$KV.>', '$SYS.>', 'other.>'];
+    const hidden = [...patterns, `${natsInbox(NAMESPACE, other(role))}.>`, 'other.announce', ...HIDDEN[role]];
+    for (const pattern of hidden) bus.subscribe(pattern, () => {});
+    await bus.flush();
+    // The bus keeps quiet about refusals of requests to buckets and of their answers, which fail by themselves.
+    const reported = hidden.filter((pattern) => !/^[$_]/.test(pattern));
+    expect(refused).toHaveLength(reported.length);
+    for (const [i, pattern] of reported.entries()) expect(refused[i]).toContain(`to subscribe to ${pattern};`);
+    for (const subject of natsRights(NAMESPACE, role).subscribe) bus.subscribe(subject, () => {});
+    await bus.flush();
+    expect(refused).toHaveLength(reported.length);
+    await bus.close();
+  });
+
+  it('says only what the role needs, and nothing where the server answers others', async () => {
+    const heard = await connected(other(role));
+    const answers: string[] = [];
+    heard.bus.subscribe(`${natsInbox(NAMESPACE, other(role))}.>`, ({ subject }) => void answers.push(subject));
+    await heard.bus.flush();
+    const { bus, refused } = await connected(role);
+    for (const subject of UNSAYABLE[role]) bus.publish(subject, new Uint8Array(1));
+    bus.publish('other.announce', new Uint8Array(1));
+    bus.publish(`${natsInbox(NAMESPACE, other(role))}.guessed`, new Uint8Array(1));
+    for (const part of ['in', 'call.1']) bus.publish(`${NODE}.${part}`, new Uint8Array(1));
+    await bus.flush();
+    await heard.bus.flush();
+    expect(refused).toHaveLength(UNSAYABLE[role].length + 1);
+    expect(refused[0]).toContain(`NATS does not allow this user to publish to ${UNSAYABLE[role][0]};`);
+    expect(refused[0]).toContain('shoal nats-users');
+    expect(bus.shortcoming).toBe(refused[0]);
+    expect(answers).toEqual([]);
+    await Promise.all([bus.close(), heard.bus.close()]);
+  });
+
+  it("uses its own buckets, and neither others nor the rest of JetStream's API", async () => {
+    const { bus } = await connected(role);
+    const own = role === 'worker' ? generationBucket(NAMESPACE) : retentionBucket(NAMESPACE);
+    for (const bucket of [fleetBucket(NAMESPACE), own]) {
+      const kv = await NatsKeyValue.open(bus, bucket);
+      const key = `of-${role}`;
+      expect(await kv.create(key, Uint8Array.of(1))).toBe(true);
+      expect(await kv.create(key, Uint8Array.of(2))).toBe(false);
+      const { revision } = (await kv.get(key))!;
+      expect(await kv.update(key, Uint8Array.of(3), revision)).toBe(true);
+      await kv.delete(key);
+      expect(await kv.get(key)).toBeNull();
+    }
+    const foreign = NatsKeyValue.open(bus, FOREIGN_BUCKET[role]);
+    await expect(foreign).rejects.toThrow(Unsupported);
+    await expect(foreign).rejects.toThrow(/permissions violation/i);
+    const stream = `KV_${fleetBucket(NAMESPACE)}`;
+    const closed = ['INFO', 'STREAM.LIST', 'STREAM.NAMES', `STREAM.DELETE.${stream}`, `STREAM.PURGE.${stream}`];
+    for (const call of [...closed, `CONSUMER.CREATE.${stream}`, `STREAM.SNAPSHOT.${stream}`]) {
+      await expect(bus.connection.request(`$JS.API.${call}`)).rejects.toThrow(/permissions violation/i);
+    }
+    await bus.close();
+  });
+});
+
+describe('a fleet on a NATS server with a user for each role', () => {
+  it("gives one's own server these users as a part of its configuration", async () => {
+    const { code, out } = await ran(process.execPath, [CLI, 'nats-users', '--namespace', NAMESPACE]);
+    expect(code).toBe(0);
+    const passwords = NATS_ROLES.map((role) => `SHOAL_NATS_${role.toUpperCase()}_PASSWORD: "1e3 of ${role}"\n`);
+    const file = join(dir, 'own.conf');
+    await writeFile(file, passwords.join('') + out);
+    const own = await plainNats((await findNatsServer()).path, ['-c', file]);
+    try {
+      const access = { url: own.url, user: 'worker', password: '1e3 of worker', onRefused: () => {} };
+      const bus = await connectNats(access);
+      bus.subscribe(`${NAMESPACE}.announce`, () => {});
+      bus.publish(`${NAMESPACE}.announce`, new Uint8Array(1));
+      await bus.flush();
+      expect(bus.shortcoming).toBeNull();
+      bus.subscribe('>', () => {});
+      await bus.flush();
+      expect(bus.shortcoming).toContain('subscribe to >;');
+      await bus.close();
+      await expect(connectNats({ ...access, user: 'coordinator' })).rejects.toThrow('refuses the credentials');
+    } finally {
+      await own.stop();
+    }
+  });
+
+  it('serves, retains and reports itself healthy without one refusal', async () => {
+    const fleet = await Fleet.up(['--workers', '2', '--coordinators', '2']);
+    try {
+      const prompt = Array.from({ length: 200 }, (_, i) => i % 90);
+      await fleet.complete({ prompt });
+      expect((await fleet.post('/v1/cache/pin', { model: 'recall', tokens: prompt })).status).toBe(200);
+      expect((await fleet.post('/reset_prefix_cache', {})).status).toBe(200);
+      expect(await (await fetch(`${fleet.url}/health/ready`)).json()).not.toHaveProperty('degraded');
+      expect(fleet.log).not.toContain('does not allow');
+      expect(fleet.log).not.toContain('bucket');
+    } finally {
+      await fleet.stop();
+    }
+  });
+
+  it('ends a member that has the rights of another role, with an error that names the remedy', async () => {
+    const { user, password } = users.coordinator;
+    const nats = { SHOAL_NATS: server.url, SHOAL_NATS_USER: user, SHOAL_NATS_PASSWORD: password };
+    const worker = new JoinedWorker('worker-1', ['--cache-bytes', '64MiB'], { ...nats, SHOAL_SECRET: SECRET });
+    const line = await worker.logged('this worker exits');
+    expect(line).toContain(`NATS does not allow this user to publish to ${NAMESPACE}.`);
+    expect(line).toContain('shoal nats-users');
+    expect(await worker.ended).toBe(1);
+  });
+});
