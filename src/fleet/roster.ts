@@ -38,7 +38,8 @@ export interface RosterOptions {
 export class Roster {
   private state: MembershipState;
   private current: MembershipView;
-  private currentRing: Ring;
+  /** The ring of the view at which it was asked for last. */
+  private lastRing: Ring;
   private readonly listeners: RosterListener[] = [];
   private readonly hearers: ((announcement: Announcement) => void)[] = [];
   private readonly subscriptions: Subscription[] = [];
@@ -53,7 +54,7 @@ export class Roster {
     this.state = emptyMembership(rank, fingerprint, clock.now());
     this.echo = options.subjects.echo(id, incarnation);
     this.current = viewOf(this.state);
-    this.currentRing = new Ring(this.current.ring);
+    this.lastRing = new Ring(this.current.ring);
   }
 
   /** Subscribes to announcements, and asks all workers to announce themselves. */
@@ -143,8 +144,10 @@ export class Roster {
     return canJudge(this.state.hearing);
   }
 
+  /** The ring of the current view. It is computed when it is asked for, so that workers who join one after another cost one change. */
   get ring(): Ring {
-    return this.currentRing;
+    if (this.lastRing.epoch !== this.current.epoch) this.lastRing = new Ring(this.current.ring, this.lastRing);
+    return this.lastRing;
   }
 
   get epoch(): string {
@@ -155,7 +158,7 @@ export class Roster {
     const { state, effects } = step(this.state, event, this.options.clock.now());
     this.state = state;
     for (const effect of effects) {
-      if (effect.type === 'changed') this.viewChanged(effect.view);
+      if (effect.type === 'changed') this.current = effect.view;
       if (effect.type === 'probe') this.probe(effect);
       if (effect.type === 'refused' && effect.latest !== null) this.publishRefusal(effect, effect.latest);
       for (const listener of this.listeners) listener(effect);
@@ -172,11 +175,6 @@ export class Roster {
   private onRefusal({ id, incarnation, latest }: { id: string; incarnation: string; latest: Rank }): void {
     const { self } = this.options;
     if (id === self.id && incarnation === self.incarnation) this.apply({ type: 'refusedBy', latest });
-  }
-
-  private viewChanged(view: MembershipView): void {
-    if (view.epoch !== this.current.epoch) this.currentRing = new Ring(view.ring);
-    this.current = view;
   }
 
   private probe({ id, incarnation, generation, address }: Extract<MembershipEffect, { type: 'probe' }>): void {

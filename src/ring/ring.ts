@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import type { BlockKey } from '../core/block.js';
 import { epochOf, type RingMember } from '../core/epoch.js';
+import { changedPoints, NO_POINTS, NO_SHARES, type RingPoints, type RingShares } from './points.js';
 
 /** The ring that places segments on workers, by consistent hashing; the only file that imports consistent-hash. */
 
@@ -11,10 +12,15 @@ const RING_POINTS = 160;
 const RING_POINTS_FLOOR = 8;
 const RING_POINTS_CEILING = 2560;
 
-/** The part of `consistent-hash` that is used here; the package has no types. */
+/**
+ * The part of `consistent-hash` that is used here; the package has no types. Its own way to add or remove a node sorts all points again, so the
+ * sorted points are given to it, and it finds the place of a name among them.
+ */
 interface ConsistentHash {
-  add(node: string, count: number, points: readonly number[]): this;
-  get(name: string, count: number): string[] | null;
+  /** The control points, ascending. */
+  _keys: ArrayLike<number>;
+  /** The index of the first control point at or after the hash of a name; 0 after the last. */
+  _locate(name: string): number;
 }
 const ConsistentHash = createRequire(import.meta.url)('consistent-hash') as new (options: {
   range: number;
@@ -34,25 +40,35 @@ export class Ring {
   readonly epoch: string;
   /** The ids of the members that have points. */
   readonly members: readonly string[];
+  private readonly shares: RingShares;
+  private readonly points: RingPoints;
   private readonly hash = new ConsistentHash({ range: RANGE });
 
-  constructor(members: readonly RingMember[]) {
+  /** @param before a ring of similar members, which makes this one cheaper to compute, and changes nothing else */
+  constructor(members: readonly RingMember[], before: Ring | null = null) {
     this.epoch = epochOf(members);
     const placed = members.filter((member) => member.weight > 0).sort((a, b) => (a.id < b.id ? -1 : 1));
     this.members = placed.map(({ id }) => id);
     const average = placed.reduce((sum, member) => sum + member.weight, 0) / placed.length;
-    // In order of id, so that all processes agree: of two members with the same point, the later one gets it.
-    for (const { id, weight } of placed) {
-      const points = controlPoints(id, pointCount(weight / average));
-      this.hash.add(id, points.length, points);
-    }
+    const counts = new Map(placed.map(({ id, weight }) => [id, pointCount(weight / average)]));
+    this.shares = { members: this.members, counts };
+    this.points = changedPoints(before?.points ?? NO_POINTS, before?.shares ?? NO_SHARES, this.shares, controlPoints);
+    this.hash._keys = this.points.at;
   }
 
   /** The first `count` distinct members clockwise from the segment, or all if there are fewer. */
   homes(segment: BlockKey, count: number): string[] {
-    const { length } = this.members;
-    if (length === 0 || count < 1) return [];
-    return this.hash.get(segment, Math.min(count, length)) ?? [];
+    const wanted = Math.min(count, this.members.length);
+    if (wanted < 1) return [];
+    const { at, owners } = this.points;
+    const found = new Set<number>();
+    const first = this.hash._locate(segment);
+    for (let i = 0; i < at.length && found.size < wanted; i++) {
+      const index = (first + i) % at.length;
+      // Of members with the same point, the first one in `owners` has it.
+      if (index === 0 || at[index] !== at[index - 1]) found.add(owners[index]!);
+    }
+    return Array.from(found, (owner) => this.members[owner]!);
   }
 }
 
@@ -60,11 +76,12 @@ function pointCount(share: number): number {
   return Math.min(RING_POINTS_CEILING, Math.max(RING_POINTS_FLOOR, Math.round(RING_POINTS * share)));
 }
 
-function controlPoints(id: string, count: number): number[] {
+/** The control points of a member from the one of this index on, up to `end`. */
+function controlPoints(id: string, from: number, end: number): number[] {
   const points: number[] = [];
-  for (let i = 0; points.length < count; i++) {
-    const digest = Buffer.from(hash('sha256', `${id}#${i}`, 'hex'), 'hex');
-    for (let at = 0; at < POINTS_PER_HASH && points.length < count; at++)
+  for (let i = from; i < end; ) {
+    const digest = Buffer.from(hash('sha256', `${id}#${Math.floor(i / POINTS_PER_HASH)}`, 'hex'), 'hex');
+    for (let at = i % POINTS_PER_HASH; at < POINTS_PER_HASH && i < end; at++, i++)
       points.push(digest.readUInt32BE(4 * at) % RANGE);
   }
   return points;

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { createRequire } from 'node:module';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { epochOf, type RingMember } from '../../../src/core/epoch.js';
@@ -23,7 +24,75 @@ const members = fc
   })
   .map((list) => list.map(({ id, weight }) => member(id, weight)));
 
+/** A ring that the package builds by itself, from the control points of each member. */
+interface Package {
+  add(node: string, count: number, points: readonly number[]): this;
+  get(name: string, count: number): string[] | null;
+}
+const ConsistentHash = createRequire(import.meta.url)('consistent-hash') as new (o: { range: number }) => Package;
+
+function builtByPackage(list: readonly RingMember[]): Package {
+  const placed = list.filter(({ weight }) => weight > 0).sort((a, b) => (a.id < b.id ? -1 : 1));
+  const average = placed.reduce((sum, { weight }) => sum + weight, 0) / placed.length;
+  const ring = new ConsistentHash({ range: 2 ** 29 });
+  for (const { id, weight } of placed) {
+    const count = Math.min(2560, Math.max(8, Math.round((160 * weight) / average)));
+    const points = Array.from({ length: count }, (_, i) => {
+      const digest = Buffer.from(hash('sha256', `${id}#${Math.floor(i / 8)}`, 'hex'), 'hex');
+      return digest.readUInt32BE(4 * (i % 8)) % 2 ** 29;
+    });
+    ring.add(id, points.length, points);
+  }
+  return ring;
+}
+
 describe('the ring', () => {
+  it('is the one that the package builds, however many changes led to it', () => {
+    // Few ids, so that members come, go, come back and change their weight.
+    const id = fc.constantFrom('worker-124', 'worker-151', 'a', 'b', 'é', '\u{1F41F}', '');
+    const list = fc
+      .uniqueArray(fc.record({ id, weight: fc.integer({ min: 0, max: 9 }) }), { selector: (m) => m.id })
+      .map((all) => all.map((one) => member(one.id, one.weight)));
+    fc.assert(
+      fc.property(fc.array(list, { minLength: 1, maxLength: 6 }), (steps) => {
+        let ring: Ring | null = null;
+        for (const step of steps) {
+          ring = new Ring(step, ring);
+          const [fresh, theirs] = [new Ring(step), builtByPackage(step)];
+          expect(ring.epoch).toBe(fresh.epoch);
+          expect(ring.members).toEqual(fresh.members);
+          for (const segment of segments.slice(0, 40)) {
+            const homes = ring.homes(segment, 3);
+            expect(homes).toEqual(fresh.homes(segment, 3));
+            if (ring.members.length > 0) expect(homes).toEqual(theirs.get(segment, Math.min(3, ring.members.length)));
+          }
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('leaves the ring before a change as it was', () => {
+    const before = new Ring(fleet(5));
+    const homes = segments.slice(0, 200).map((segment) => before.homes(segment, 3));
+    new Ring(fleet(7).slice(1), before);
+    expect(segments.slice(0, 200).map((segment) => before.homes(segment, 3))).toEqual(homes);
+  });
+
+  it('costs a worker that joins a fleet of 1,024 a fraction of a ring that is built afresh', () => {
+    const [all, before] = [fleet(1024), new Ring(fleet(1023))];
+    const timeOf = (act: () => Ring) => {
+      const times = Array.from({ length: 5 }, () => {
+        const startedMs = performance.now();
+        act();
+        return performance.now() - startedMs;
+      });
+      return Math.min(...times);
+    };
+    const joinedMs = timeOf(() => new Ring(all, before));
+    expect(joinedMs).toBeLessThan(timeOf(() => new Ring(all)) / 3);
+  });
+
   it('does not depend on the order of its members', () => {
     fc.assert(
       fc.property(
