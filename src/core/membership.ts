@@ -31,8 +31,17 @@ export function step(
   event: MembershipEvent,
   nowMs: number,
 ): { state: MembershipState; effects: MembershipEffect[] } {
+  return stepAll(state, [event], nowMs);
+}
+
+/** Applies several events that came at the same time, as one step: the view changes at most once. */
+export function stepAll(
+  state: MembershipState,
+  events: readonly MembershipEvent[],
+  nowMs: number,
+): { state: MembershipState; effects: MembershipEffect[] } {
   const turn = new Turn(state, nowMs);
-  turn.handle(event);
+  for (const event of events) turn.handle(event);
   return turn.end();
 }
 

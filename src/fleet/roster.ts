@@ -2,13 +2,13 @@ import type { Bus, Subscription } from '../bus/bus.js';
 import type { Clock, Timer } from '../clock.js';
 import { canJudge } from '../core/hearing.js';
 import type { Announcement, Member, PeerAddress } from '../core/member.js';
-import { step } from '../core/membership.js';
+import { stepAll } from '../core/membership.js';
 import type { MembershipEffect, MembershipEvent, MembershipView } from '../core/membership-events.js';
 import { emptyMembership, type MembershipState, viewOf } from '../core/membership-state.js';
 import { firstRank } from '../core/own-rank.js';
 import { type ProcessRank, type Rank, rankOf } from '../core/rank.js';
 import { InternalError } from '../errors.js';
-import { ANNOUNCE_INTERVAL_MS } from '../limits.js';
+import { ANNOUNCE_INTERVAL_MS, FLEET_WORKERS } from '../limits.js';
 import { AnnouncementMessage, LeaveMessage, RefusalMessage } from '../protocol/announcement.js';
 import { Ring } from '../ring/ring.js';
 import { encode } from '../wire/msgpack.js';
@@ -20,6 +20,10 @@ import { tryPublish } from './try-publish.js';
 
 /** Pings a worker directly. Rejects if the worker does not answer in time. */
 type Probe = (target: ProcessRank & { id: string; address: PeerAddress }) => Promise<void>;
+
+/** The most workers that join within `JOIN_BATCH_MS`; those beyond wait, and then join together. As many wait as a fleet may have. */
+const JOIN_BATCH_WORKERS = 32;
+const JOIN_BATCH_MS = 20;
 
 /** Receives the effects of membership. After `changed`, the roster shows the new view. */
 export type RosterListener = (effect: MembershipEffect) => void;
@@ -44,6 +48,14 @@ export class Roster {
   private readonly hearers: ((announcement: Announcement) => void)[] = [];
   private readonly subscriptions: Subscription[] = [];
   private ticking: Timer | null = null;
+  /** Announcements of workers that wait to join, by ID and incarnation. */
+  private readonly joining = new Map<string, Announcement>();
+  /** Runs from a join for `JOIN_BATCH_MS`, and while workers wait. */
+  private admitting: Timer | null = null;
+  /** The workers that have joined since it runs. */
+  private admitted = 0;
+  /** The members of a state. */
+  private listed: { readonly state: MembershipState; readonly members: readonly Member[] } | null = null;
   private unlisten: (() => void) | null = null;
   private readonly echo: string;
 
@@ -85,6 +97,7 @@ export class Roster {
 
   stop(): void {
     this.ticking?.cancel();
+    this.admitting?.cancel();
     this.unlisten?.();
     for (const subscription of this.subscriptions) subscription.unsubscribe();
   }
@@ -98,15 +111,24 @@ export class Roster {
     this.hearers.push(hearer);
   }
 
-  /** Applies an announcement. A worker passes its own here directly, so that its own roster does not wait for the bus. */
+  /**
+   * Applies an announcement, at once unless it is one of many new workers: what a join costs grows with the fleet, so many together must not cost
+   * as much as many one after another. A worker passes its own here directly, so that its own roster does not wait for the bus.
+   */
   hear(announcement: Announcement): void {
-    this.apply({ type: 'announced', announcement });
-    if (this.alive(announcement.id) !== announcement) return;
-    for (const hearer of this.hearers) hearer(announcement);
+    const { id, incarnation } = announcement;
+    const joins = this.alive(id)?.incarnation !== incarnation && id !== this.options.self.id;
+    if (joins && this.admitted >= JOIN_BATCH_WORKERS) {
+      if (this.joining.size < FLEET_WORKERS) this.joining.set(joiningKey(id, incarnation), announcement);
+      return;
+    }
+    if (joins) this.countJoins(1);
+    this.applyAnnounced([announcement]);
   }
 
   /** Applies a worker's message that it leaves. */
   hearLeave(id: string, incarnation: string): void {
+    this.joining.delete(joiningKey(id, incarnation));
     this.apply({ type: 'leaving', id, incarnation });
   }
 
@@ -117,7 +139,8 @@ export class Roster {
 
   /** All members, including the dead, with the load of their last announcements. */
   members(): readonly Member[] {
-    return viewOf(this.state).members;
+    if (this.listed?.state !== this.state) this.listed = { state: this.state, members: viewOf(this.state).members };
+    return this.listed.members;
   }
 
   /** The last announcement of a member; null if it is unknown, dead or has left. */
@@ -154,8 +177,29 @@ export class Roster {
     return this.current.epoch;
   }
 
-  private apply(event: MembershipEvent): void {
-    const { state, effects } = step(this.state, event, this.options.clock.now());
+  private countJoins(workers: number): void {
+    this.admitted += workers;
+    this.admitting ??= this.options.clock.after(JOIN_BATCH_MS, () => {
+      this.admitting = null;
+      this.admitted = 0;
+      const next = [...this.joining].slice(0, JOIN_BATCH_WORKERS);
+      for (const [key] of next) this.joining.delete(key);
+      if (next.length === 0) return;
+      this.countJoins(next.length);
+      this.applyAnnounced(next.map(([, announcement]) => announcement));
+    });
+  }
+
+  private applyAnnounced(announcements: readonly Announcement[]): void {
+    this.apply(...announcements.map((announcement) => ({ type: 'announced', announcement }) as const));
+    for (const announcement of announcements) {
+      if (this.alive(announcement.id) !== announcement) continue;
+      for (const hearer of this.hearers) hearer(announcement);
+    }
+  }
+
+  private apply(...events: MembershipEvent[]): void {
+    const { state, effects } = stepAll(this.state, events, this.options.clock.now());
     this.state = state;
     for (const effect of effects) {
       if (effect.type === 'changed') this.current = effect.view;
@@ -183,4 +227,8 @@ export class Roster {
       () => this.apply({ type: 'probeFailed', id, incarnation }),
     );
   }
+}
+
+function joiningKey(id: string, incarnation: string): string {
+  return `${id}\n${incarnation}`;
 }

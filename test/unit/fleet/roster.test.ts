@@ -6,6 +6,7 @@ import type { MembershipEffect } from '../../../src/core/membership-events.js';
 import { Overloaded } from '../../../src/errors.js';
 import { Roster } from '../../../src/fleet/roster.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
+import { FLEET_WORKERS } from '../../../src/limits.js';
 import { RefusalMessage } from '../../../src/protocol/announcement.js';
 import { encode } from '../../../src/wire/msgpack.js';
 import { readMessage } from '../../../src/wire/read-message.js';
@@ -96,6 +97,33 @@ describe('a roster', () => {
     world.announce('a', { running: 5 });
     await world.pass(200);
     expect(roster.members()[0]!.running).toBe(5);
+  });
+
+  it('lets a flood of workers join in batches, up to the limit, and refuses those beyond it by name', async () => {
+    const { roster, effects } = world.roster(null);
+    const flood = Array.from({ length: FLEET_WORKERS + 76 }, (_, i) => `forged-${i}`);
+    for (const id of flood) world.announce(id);
+    await world.clock.advance(1);
+    // As few as in a small fleet join at once, and those beyond do not reach the ring one by one.
+    expect(roster.members()).toHaveLength(32);
+    await world.pass(1_000, flood);
+    expect(roster.members()).toHaveLength(FLEET_WORKERS);
+    expect(roster.ring.members).toHaveLength(FLEET_WORKERS);
+    const changes = effects.filter(({ type }) => type === 'changed').length;
+    expect(changes).toBeLessThan(32 + FLEET_WORKERS / 16);
+    const refused = effects.find((effect) => effect.type === 'refused');
+    expect(refused).toMatchObject({ reason: 'full', message: expect.stringContaining(`at most ${FLEET_WORKERS}`) });
+  });
+
+  it('takes back no worker that left while it waited to join', async () => {
+    const { roster } = world.roster(null);
+    for (let i = 0; i < 40; i++) world.announce(`w-${i}`);
+    await world.clock.advance(1);
+    expect(roster.alive('w-39')).toBeNull();
+    world.out.publish(subjects.leave, encode({ id: 'w-39', incarnation: '0001' }));
+    await world.pass(200);
+    expect(roster.alive('w-38')).not.toBeNull();
+    expect(roster.alive('w-39')).toBeNull();
   });
 
   it('declares silent workers dead, unless they answer a probe', async () => {
