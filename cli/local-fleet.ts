@@ -9,6 +9,7 @@ import { Cancelled, Unavailable } from '../src/errors.js';
 import type { NatsRole } from '../src/fleet/nats-rights.js';
 import * as limits from '../src/limits.js';
 import { CoordinatorClient } from './coordinator-client.js';
+import { diskKeyFile } from './disk-key.js';
 import type { EmbeddedServer } from './nats/embedded-server.js';
 import type { NatsCommand } from './nats/nats-process.js';
 import { fleetUsers } from './nats/users.js';
@@ -168,11 +169,21 @@ export class LocalFleet {
         SHOAL_WORKER_ID: id,
         SHOAL_SECRET: this.ports.secret,
         SHOAL_PEER_SOCKET: socket,
-        ...(disk === undefined ? {} : { SHOAL_DISK_CACHE_DIR: join(disk, id) }),
+        ...(disk === undefined ? {} : { ...this.diskKey(), SHOAL_DISK_CACHE_DIR: join(disk, id) }),
       }),
     );
     this.workers.set(id, worker);
     await worker.start();
+  }
+
+  /** Names a key for blocks on disk that outlives this run, where the secret does not. */
+  private diskKey(): Record<string, string> {
+    if (this.config.secret !== null || this.config.worker.SHOAL_DISK_CACHE_KEY_FILE !== undefined) return {};
+    const file = diskKeyFile(this.ports.environment);
+    if (file !== null) return { SHOAL_DISK_CACHE_KEY_FILE: file };
+    const warning = 'blocks on disk are of no use after this run: set SHOAL_SECRET or --disk-cache-key-file';
+    this.ports.progress.step('warning', warning);
+    return {};
   }
 
   private child(name: string, role: 'coordinator' | 'worker', variables: Record<string, string>): Child {

@@ -5,11 +5,14 @@ import { WrongUsage } from './wrong-usage.js';
 /** The cluster secret, from the variable or from the file; null if neither is given. */
 export function clusterSecret(values: Pick<Values, 'secret' | 'secretFile'>): string | null {
   if (values.secret !== null || values.secretFile === null) return values.secret;
-  const secret = readSecretFile('--secret-file (SHOAL_SECRET_FILE)', values.secretFile);
+  return secretInFile('--secret-file (SHOAL_SECRET_FILE)', values.secretFile);
+}
+
+/** A secret of the length that shoal demands, in a file. `name`: the option that gave the path. @throws WrongUsage */
+export function secretInFile(name: string, path: string): string {
+  const secret = readSecretFile(name, path);
   if (secret.length >= 16 && secret.length <= 1024) return secret;
-  throw new WrongUsage(
-    `--secret-file (SHOAL_SECRET_FILE): the file must contain 16 to 1024 characters, got ${secret.length} in ${values.secretFile}`,
-  );
+  throw new WrongUsage(`${name}: the file must contain 16 to 1024 characters, got ${secret.length} in ${path}`);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { LogLevel } from '../log.js';
 import { formatByteSize } from './byte-size.js';
-import { requiredSecret } from './cluster-secret.js';
+import { requiredSecret, secretInFile } from './cluster-secret.js';
 import type { Machine } from './machine.js';
 import { modelFolder } from './model-folder.js';
 import { type NatsAccess, natsAccess } from './nats-access.js';
@@ -35,6 +35,8 @@ export interface WorkerConfig {
   /** Folder of the disk tier, used by this worker only. Null for none. */
   readonly diskCacheDir: string | null;
   readonly diskCacheBytes: number;
+  /** Seals the files in the folder. Never logged. */
+  readonly diskCacheKey: string;
   /** Number of slots, that is, of running sequences. */
   readonly sequences: number;
   /** Longest sequence. A lower limit of the model wins. */
@@ -103,6 +105,11 @@ function peerConfig(values: Values, machine: Machine): PeerConfig {
   };
 }
 
+/** The key of the files on disk, if it has a file of its own. @throws WrongUsage */
+function diskCacheKey({ diskCacheKeyFile: file }: Values): string | null {
+  return file === null ? null : secretInFile('--disk-cache-key-file (SHOAL_DISK_CACHE_KEY_FILE)', file);
+}
+
 /** @throws WrongUsage */
 export function workerConfig(values: Values, machine: Machine): WorkerConfig {
   const cacheBytes = values.cacheBytes ?? defaultCacheBytes(machine, 1);
@@ -110,11 +117,12 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
   const onHost = values.device === 'cpu' || values.device === 'auto';
   if (onHost) checkFree('--cache-bytes (SHOAL_CACHE_BYTES)', cacheBytes, machine);
   checkFree('--host-cache-bytes (SHOAL_HOST_CACHE_BYTES)', values.hostCacheBytes ?? 0, machine);
+  const secret = requiredSecret(values);
   return {
     id: values.workerId ?? machine.processName,
     namespace: values.namespace,
     nats: natsAccess(values.nats ?? 'nats://127.0.0.1:4222', values),
-    secret: requiredSecret(values),
+    secret,
     peerTls: peerTls(values),
     modelDir: modelFolder(values.model),
     device: values.device,
@@ -125,6 +133,7 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
     hostCacheBytes: values.hostCacheBytes,
     diskCacheDir: values.diskCacheDir === null ? null : resolve(values.diskCacheDir),
     diskCacheBytes: values.diskCacheBytes,
+    diskCacheKey: diskCacheKey(values) ?? secret,
     sequences: values.sequences,
     contextTokens: values.context,
     threads: values.threads ?? defaultThreads(machine, 1),

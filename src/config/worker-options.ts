@@ -74,6 +74,16 @@ export const WORKER_OPTIONS = {
     commands: WORKER,
     help: 'Folder for blocks on disk, which survive a restart. Each worker needs its own folder; up creates one per worker in this folder.',
   }),
+  diskCacheKeyFile: option({
+    flag: 'disk-cache-key-file',
+    variable: 'SHOAL_DISK_CACHE_KEY_FILE',
+    placeholder: 'FILE',
+    type: types.path,
+    default: null,
+    defaultNote: 'the cluster secret; up with a random secret: a file in the cache folder, made if it is missing',
+    commands: WORKER,
+    help: 'File with the key that seals the blocks in --disk-cache-dir, 16 to 1024 characters. Blocks sealed with another key are removed.',
+  }),
   diskCacheBytes: option({
     flag: 'disk-cache-bytes',
     variable: 'SHOAL_DISK_CACHE_BYTES',

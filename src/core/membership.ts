@@ -25,7 +25,7 @@ const IN_FLIGHT_MS = ANNOUNCE_INTERVAL_MS / 2;
 /** A worker that announced itself within this time is heard: at the end of `REFUTE_WITHIN_MS`, since the connection of another closed. */
 const HEARD_WITHIN_MS = REFUTE_WITHIN_MS - IN_FLIGHT_MS;
 
-/** Applies one event, and returns the new state with the effects. `nowMs` comes from one monotonic clock for all steps. */
+/** Applies one event, and returns the new state with the effects. `nowMs` comes from one monotonic clock for all steps. @internal exported for tests. */
 export function step(
   state: MembershipState,
   event: MembershipEvent,

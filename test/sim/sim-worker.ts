@@ -133,6 +133,7 @@ export class SimWorker {
       hostCacheBytes: null,
       diskCacheDir: null,
       diskCacheBytes: 0,
+      diskCacheKey: 'k'.repeat(16),
       sequences: SLOTS,
       contextTokens: CONTEXT_TOKENS,
       threads: 1,

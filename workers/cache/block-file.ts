@@ -1,5 +1,5 @@
 import type { SealedBlock } from '../../src/core/block.js';
-import { checksumOf } from '../../src/digest.js';
+import { BLOCK_SEAL_BYTES, type FileSealer, HEADER_SEAL_BYTES } from './file-seal.js';
 
 /** A block as a file: its header, byte for byte. */
 
@@ -9,7 +9,7 @@ import { checksumOf } from '../../src/digest.js';
  * | at | bytes | what |
  * | --- | --- | --- |
  * | 0 | 8 | `shoalkv` and the version of the format |
- * | 8 | 4 | XXH32 of the rest of the header |
+ * | 8 | 4 | zero |
  * | 12 | 4 | the block's place in its prompt, in blocks |
  * | 16 | 8 | bytes of the block |
  * | 24 | 8 | digest of those bytes |
@@ -17,11 +17,15 @@ import { checksumOf } from '../../src/digest.js';
  * | 64 | 32 | key |
  * | 96 | 32 | key of the parent; zeros for none |
  * | 128 | 32 | key of the segment |
+ * | 160 | 28 | seal of the block's bytes |
+ * | 188 | 32 | seal of all before |
  */
-export const HEADER_BYTES = 160;
+const BLOCK_SEAL_AT = 160;
+const HEADER_SEAL_AT = BLOCK_SEAL_AT + BLOCK_SEAL_BYTES;
+export const HEADER_BYTES = HEADER_SEAL_AT + HEADER_SEAL_BYTES;
 
-const MAGIC = Buffer.from('shoalkv\x01', 'latin1');
-const CHECKED_FROM = 12;
+const NAME = Buffer.from('shoalkv', 'latin1');
+const VERSION = 2;
 const NO_KEY = '0'.repeat(64);
 
 /** The header of a file: its block, and the fleet that the block belongs to. */
@@ -29,11 +33,20 @@ export interface BlockFileHeader {
   readonly fingerprint: string;
   readonly block: SealedBlock;
   readonly blockBytes: number;
+  /** Seal of the block's bytes. */
+  readonly seal: Uint8Array;
 }
 
-export function encodeHeader({ fingerprint, block, blockBytes }: BlockFileHeader): Uint8Array {
+/** A block, and the seal of its bytes in the file. */
+export type DiskBlock = Pick<BlockFileHeader, 'block' | 'seal'>;
+
+export function encodeHeader(
+  { fingerprint, block, blockBytes, seal }: BlockFileHeader,
+  sealer: FileSealer,
+): Uint8Array {
   const header = Buffer.alloc(HEADER_BYTES);
-  MAGIC.copy(header);
+  NAME.copy(header);
+  header[NAME.length] = VERSION;
   header.writeUInt32LE(block.index, 12);
   header.writeBigUInt64LE(BigInt(blockBytes), 16);
   header.write(block.digest, 24, 'hex');
@@ -41,16 +54,17 @@ export function encodeHeader({ fingerprint, block, blockBytes }: BlockFileHeader
   header.write(block.key, 64, 'hex');
   header.write(block.parent ?? NO_KEY, 96, 'hex');
   header.write(block.segment, 128, 'hex');
-  header.writeUInt32LE(checksumOf(header.subarray(CHECKED_FROM)), 8);
+  header.set(seal, BLOCK_SEAL_AT);
+  header.set(sealer.sealHeader(header.subarray(0, HEADER_SEAL_AT)), HEADER_SEAL_AT);
   return header;
 }
 
-/** Null if the bytes are not a whole header of this version. */
-export function decodeHeader(bytes: Uint8Array): BlockFileHeader | null {
+/** Null if the bytes are not a whole header of this version that a holder of the key has written. */
+export function decodeHeader(bytes: Uint8Array, sealer: FileSealer): BlockFileHeader | null {
   if (bytes.byteLength !== HEADER_BYTES) return null;
   const header = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (!header.subarray(0, MAGIC.length).equals(MAGIC)) return null;
-  if (header.readUInt32LE(8) !== checksumOf(header.subarray(CHECKED_FROM))) return null;
+  if (!header.subarray(0, NAME.length).equals(NAME) || header[NAME.length] !== VERSION) return null;
+  if (!sealer.opensHeader(header.subarray(0, HEADER_SEAL_AT), header.subarray(HEADER_SEAL_AT))) return null;
   const hex = (at: number, length: number) => header.toString('hex', at, at + length);
   const parent = hex(96, 32);
   return {
@@ -63,5 +77,11 @@ export function decodeHeader(bytes: Uint8Array): BlockFileHeader | null {
       segment: hex(128, 32),
       digest: hex(24, 8),
     },
+    seal: Uint8Array.from(header.subarray(BLOCK_SEAL_AT, HEADER_SEAL_AT)),
   };
+}
+
+/** Whether a file begins like one of an earlier version of the format, which is of no use any more and no sign of damage. */
+export function isOutdated(start: Uint8Array): boolean {
+  return NAME.equals(start.subarray(0, NAME.length)) && (start[NAME.length] ?? VERSION) < VERSION;
 }

@@ -1,11 +1,11 @@
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey, SealedBlock } from '../../src/core/block.js';
 import { Residency } from '../../src/core/residency.js';
-import { digestOf } from '../../src/digest.js';
 import { Unavailable } from '../../src/errors.js';
 import type { Log } from '../../src/log.js';
-import { encodeHeader, HEADER_BYTES } from './block-file.js';
+import { type DiskBlock, encodeHeader, HEADER_BYTES } from './block-file.js';
 import type { BlockFiles } from './block-folder.js';
+import { FileSealer } from './file-seal.js';
 import { ReadDeadline } from './read-deadline.js';
 import { recognized } from './recognized.js';
 import type { Staging } from './staging.js';
@@ -22,6 +22,8 @@ export const DISK_REMOVALS_FAILED = 4;
 export interface DiskTierOptions {
   readonly files: BlockFiles;
   readonly fingerprint: string;
+  /** Seals the files. Files that were sealed with another secret are of no use. */
+  readonly secret: string;
   readonly blockBytes: number;
   readonly budgetBytes: number;
   /** Memory for copies of blocks that are evicted at once. */
@@ -33,17 +35,18 @@ export interface DiskTierOptions {
   readonly computeMsPerBlock: () => number | null;
   /** The disk has stopped answering, or answers again. */
   readonly onAnswers: () => void;
-  /** The bytes of a file do not match the digest of its block. */
+  /** A file is not as a holder of the secret has written it. */
   readonly onDamage: (block: BlockKey) => void;
 }
 
 /**
- * Files as the lowest tier, which outlives the process. A block is read only with the digest that it was written with. A write that the disk
+ * Files as the lowest tier, which outlives the process. A block is read only as a holder of the secret has written it. A write that the disk
  * refuses costs that copy, and nothing is written for a while. While the disk does not answer, the tier gives and takes nothing, and keeps its index.
  */
 export class DiskTier implements Tier {
   readonly name = 'disk';
-  private readonly residency: Residency<SealedBlock>;
+  private readonly residency: Residency<DiskBlock>;
+  private readonly sealer: FileSealer;
   private readonly fileBytes: number;
   private readonly files: WatchedFiles;
   /** The folder could not be indexed yet. Until then nothing is written: the files there count. */
@@ -63,6 +66,7 @@ export class DiskTier implements Tier {
   constructor(private readonly options: DiskTierOptions) {
     const { files, clock, log } = options;
     this.pause = new WritePause(clock, log);
+    this.sealer = new FileSealer(options.secret);
     this.readDeadline = new ReadDeadline(options.computeMsPerBlock);
     this.fileBytes = HEADER_BYTES + options.blockBytes;
     this.files = new WatchedFiles({
@@ -73,7 +77,7 @@ export class DiskTier implements Tier {
       onChange: () => this.answerChanged(),
     });
     const budgetBlocks = Math.floor(options.budgetBytes / this.fileBytes);
-    this.residency = new Residency<SealedBlock>(budgetBlocks, ({ key }) => this.leaving.push(key));
+    this.residency = new Residency<DiskBlock>(budgetBlocks, ({ block }) => this.leaving.push(block.key));
   }
 
   /** Indexes the folder, or begins without it if the disk does not answer; to be called first. */
@@ -101,23 +105,22 @@ export class DiskTier implements Tier {
     }
   }
 
-  /** A file that is of no use is removed, and counted as damage. */
+  /** A file that is of no use is removed, and counted as damage unless an earlier version has written it. */
   private async indexFiles(landed: (block: SealedBlock) => void): Promise<void> {
     const { roleOf } = this.options;
     for (const file of await this.files.list()) {
       const { key } = file;
       if (this.has(key)) continue;
-      const block = await recognized(this.files, file, this.options);
-      if (block === null) {
-        this.options.onDamage(key);
+      const found = await recognized(this.files, file, { ...this.options, sealer: this.sealer });
+      if (found === null) this.options.onDamage(key);
+      if (found === null || found === 'outdated' || !(await this.makeRoom(found.block.parent))) {
         await this.discard(key);
-      } else if (await this.makeRoom(block.parent)) {
-        this.usedBytes += this.fileBytes;
-        this.residency.insert(block, roleOf(block), block);
-        landed(block);
-      } else {
-        await this.discard(key);
+        continue;
       }
+      const { block, seal } = found;
+      this.usedBytes += this.fileBytes;
+      this.residency.insert(block, roleOf(block), { block, seal });
+      landed(block);
     }
   }
 
@@ -155,7 +158,7 @@ export class DiskTier implements Tier {
   }
 
   sealed(key: BlockKey): SealedBlock | null {
-    return this.residency.get(key);
+    return this.residency.get(key)?.block ?? null;
   }
 
   keys(): IterableIterator<BlockKey> {
@@ -173,12 +176,13 @@ export class DiskTier implements Tier {
       pin.unpin();
       this.removeLeaving();
     };
-    return { block: pin.value, bytes: null, shared: null, unpin };
+    return { block: pin.value.block, bytes: null, shared: null, unpin };
   }
 
   async read(key: BlockKey, into: Uint8Array): Promise<boolean> {
+    const seal = this.residency.get(key)?.seal;
     const pin = this.pin(key);
-    if (pin === null) return false;
+    if (pin === null || seal === undefined) return false;
     this.touch(key);
     const { resets } = this;
     const { clock } = this.options;
@@ -186,7 +190,7 @@ export class DiskTier implements Tier {
     try {
       const whole = await this.files.read(key, into, HEADER_BYTES, this.readDeadline.ms);
       this.readDeadline.measured(startMs, clock.now());
-      if (whole && digestOf(into) === pin.block.digest) return true;
+      if (whole && this.sealer.opensBlock(into, seal)) return true;
       if (resets === this.resets) this.damaged(key);
     } catch (err) {
       // The block is still there, and the log has said that the disk is away.
@@ -248,8 +252,10 @@ export class DiskTier implements Tier {
     if (this.has(block.key)) return true;
     if (resets !== this.resets || !this.accepts || !(await this.makeRoom(block.parent))) return false;
     this.usedBytes += this.fileBytes;
+    const seal = this.sealer.sealBlock(bytes);
     try {
-      await this.files.write(block.key, [encodeHeader({ fingerprint, block, blockBytes }), bytes]);
+      const header = encodeHeader({ fingerprint, block, blockBytes, seal }, this.sealer);
+      await this.files.write(block.key, [header, bytes]);
     } catch (error) {
       // A write that hangs may still end: its file counts until it is removed.
       if (error instanceof Unavailable) this.leaving.push(block.key);
@@ -263,7 +269,7 @@ export class DiskTier implements Tier {
       await this.remove();
       return false;
     }
-    this.residency.insert(block, roleOf(block), block);
+    this.residency.insert(block, roleOf(block), { block, seal });
     this.listener.landed(block);
     return true;
   }
@@ -275,7 +281,7 @@ export class DiskTier implements Tier {
       if (!this.answers) return false;
       const evicted = this.residency.evict(parent);
       if (evicted === null) return false;
-      const { key } = evicted;
+      const { key } = evicted.block;
       this.leaving.push(key);
       this.listener.left(key, 'evicted');
       const failure = await this.remove();

@@ -7,9 +7,8 @@ import { PEER_BLOCKS_PINNED } from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
 import type { TierUse } from '../../src/metrics/worker-metrics.js';
 import type { OrtRuntime } from '../../src/ort/runtime.js';
-import type { BlockFiles } from './block-folder.js';
 import { Demoter } from './demoter.js';
-import { DiskTier } from './disk-tier.js';
+import { DiskTier, type DiskTierOptions } from './disk-tier.js';
 import { HostTier } from './host-tier.js';
 import { Staging, type StagingBuffer } from './staging.js';
 import type { HostReservation, RoleOf, Tier, TierListener } from './tier.js';
@@ -30,7 +29,7 @@ export interface LowerTiersOptions {
   readonly stagingBytes: number;
   /** 0 for no host tier. */
   readonly hostBudgetBytes: number;
-  readonly disk: { readonly files: BlockFiles; readonly budgetBytes: number; readonly fingerprint: string } | null;
+  readonly disk: Pick<DiskTierOptions, 'files' | 'budgetBytes' | 'fingerprint' | 'secret'> | null;
   readonly roleOf: RoleOf;
   readonly clock: Clock;
   readonly log: Log;

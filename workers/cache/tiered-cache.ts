@@ -52,7 +52,7 @@ export function tieredCache(options: TieredCacheOptions): { readonly store: Bloc
     },
     stagingBytes: STAGING_BYTES,
     hostBudgetBytes: config.cache ? hostBudgetBytes(config, device.kind) : 0,
-    disk: files && { files, budgetBytes: config.diskCacheBytes, fingerprint },
+    disk: files && { files, budgetBytes: config.diskCacheBytes, fingerprint, secret: config.diskCacheKey },
   });
   const onFailed = (err: unknown) => log.error({ err }, 'a block could not be copied to or from the device');
   const store = new BlockStore({ device, lower, roleOf, onFailed });

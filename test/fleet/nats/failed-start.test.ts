@@ -94,6 +94,7 @@ describe('a start that fails leaves no connection, timer or server', () => {
       hostCacheBytes: 0,
       diskCacheDir: join(dir, 'blocks'),
       diskCacheBytes: 2 ** 24,
+      diskCacheKey: 'k'.repeat(16),
       sequences: 2,
       threads: 1,
       prefillChunkTokens: 64,

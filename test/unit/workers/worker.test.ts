@@ -125,6 +125,7 @@ class Station {
       hostCacheBytes: hostBlocks * bytes,
       diskCacheDir: null,
       diskCacheBytes: 2 ** 30,
+      diskCacheKey: 'k'.repeat(16),
       sequences: 4,
       contextTokens: graph.contextTokens,
       threads: 1,

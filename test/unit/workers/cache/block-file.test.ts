@@ -7,12 +7,14 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Refused } from '../../../../src/errors.js';
 import { decodeHeader, encodeHeader, HEADER_BYTES } from '../../../../workers/cache/block-file.js';
 import { BlockFolder, NoRegularFile } from '../../../../workers/cache/block-folder.js';
+import { BLOCK_SEAL_BYTES, FileSealer } from '../../../../workers/cache/file-seal.js';
 
 const hex = (bytes: number) =>
   fc.uint8Array({ minLength: bytes, maxLength: bytes }).map((a) => Buffer.from(a).toString('hex'));
 const header = fc.record({
   fingerprint: hex(32),
   blockBytes: fc.nat(),
+  seal: fc.uint8Array({ minLength: BLOCK_SEAL_BYTES, maxLength: BLOCK_SEAL_BYTES }),
   block: fc.record({
     key: hex(32),
     parent: fc.option(hex(32).filter((key) => !/^0*$/.test(key))),
@@ -22,16 +24,18 @@ const header = fc.record({
   }),
 });
 
+const sealer = new FileSealer('a secret of the fleet');
+
 describe('the header of a block on disk', () => {
   it('reads the header that was written, and rejects it after any bit has changed', () => {
     fc.assert(
       fc.property(header, fc.nat(HEADER_BYTES - 1), fc.nat(7), (said, at, bit) => {
-        const bytes = encodeHeader(said);
+        const bytes = encodeHeader(said, sealer);
         expect(bytes.byteLength).toBe(HEADER_BYTES);
-        expect(decodeHeader(bytes)).toEqual(said);
-        expect(decodeHeader(bytes.subarray(1))).toBeNull();
+        expect(decodeHeader(bytes, sealer)).toEqual(said);
+        expect(decodeHeader(bytes.subarray(1), sealer)).toBeNull();
         bytes[at]! ^= 1 << bit;
-        expect(decodeHeader(bytes)).toBeNull();
+        expect(decodeHeader(bytes, sealer)).toBeNull();
       }),
     );
   });

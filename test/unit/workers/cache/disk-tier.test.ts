@@ -1,10 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../../../src/clock.js';
 import type { SealedBlock } from '../../../../src/core/block.js';
+import { digestOf } from '../../../../src/digest.js';
 import { createLog } from '../../../../src/log.js';
 import { OrtRuntime } from '../../../../src/ort/runtime.js';
-import { HEADER_BYTES } from '../../../../workers/cache/block-file.js';
+import { encodeHeader, HEADER_BYTES } from '../../../../workers/cache/block-file.js';
 import { DISK_REMOVALS_FAILED, DiskTier } from '../../../../workers/cache/disk-tier.js';
+import { FileSealer } from '../../../../workers/cache/file-seal.js';
 import { STAGING_BLOCKS } from '../../../../workers/cache/lower-tiers.js';
 import { STAGING_DISK_SHARE, Staging } from '../../../../workers/cache/staging.js';
 import { DISK_PAUSE_MS } from '../../../../workers/cache/write-pause.js';
@@ -12,6 +14,7 @@ import { FINGERPRINT } from '../../../support/announcement.js';
 import { MemoryFiles } from '../support/block-files.js';
 import { BLOCK_BYTES, chain, markOf, sealedOf } from '../support/cache.js';
 
+const SECRET = 'the secret of the fleet';
 const FILE_BYTES = HEADER_BYTES + BLOCK_BYTES;
 const FULL = Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
 
@@ -45,10 +48,11 @@ describe('a disk tier', () => {
   });
 
   /** As a process does that is started anew. */
-  async function open(blocks: number, fingerprint = FINGERPRINT): Promise<DiskTier> {
+  async function open(blocks: number, fingerprint = FINGERPRINT, secret = SECRET): Promise<DiskTier> {
     const opened = new DiskTier({
       files,
       fingerprint,
+      secret,
       blockBytes: BLOCK_BYTES,
       budgetBytes: blocks * FILE_BYTES + FILE_BYTES - 1,
       staging,
@@ -69,6 +73,54 @@ describe('a disk tier', () => {
   const bytesOf = ({ key }: SealedBlock) => new Uint8Array(BLOCK_BYTES).fill(markOf(key));
   const put = (block: SealedBlock) => tier.put(block, bytesOf(block));
   const names = (blocks: readonly SealedBlock[]) => blocks.map(({ key }) => key).sort();
+
+  it('takes nothing that somebody without the secret has planted, and replaces it', async () => {
+    const [block, other] = blocksOf('one', 'two');
+    await put(block!);
+    await tier.close();
+    // They know the format, the fingerprint, the key and the digest, and have seen whole files.
+    const forger = new FileSealer('a secret of their own');
+    const planted = Uint8Array.from(bytesOf(block!), (byte) => byte ^ 1);
+    const forged = { ...block!, digest: digestOf(planted) };
+    const header = { fingerprint: FINGERPRINT, block: forged, blockBytes: BLOCK_BYTES };
+    const own = encodeHeader({ ...header, seal: forger.sealBlock(planted) }, forger);
+    files.files.set(block!.key, Buffer.concat([own, planted]));
+    tier = await open(3);
+    expect(tier.has(block!.key)).toBe(false);
+    expect(damages).toBe(1);
+    expect(files.files.has(block!.key)).toBe(false);
+    await put(block!);
+    await put(other!);
+    const into = new Uint8Array(BLOCK_BYTES);
+    // The right header over other bytes, whose digest could be made to agree: it has no key.
+    const whole = files.files.get(block!.key)!;
+    files.files.set(block!.key, Buffer.concat([whole.subarray(0, HEADER_BYTES), planted]));
+    expect(await tier.read(block!.key, into)).toBe(false);
+    expect(damages).toBe(2);
+    expect(await tier.read(other!.key, into)).toBe(true);
+    expect(into).toEqual(bytesOf(other!));
+  });
+
+  it('takes the files of a fleet with another secret for planted', async () => {
+    const [block] = blocksOf('one');
+    await put(block!);
+    await tier.close();
+    tier = await open(3, FINGERPRINT, 'the secret of another fleet');
+    expect(tier.has(block!.key)).toBe(false);
+    expect(files.files.size).toBe(0);
+  });
+
+  it('removes what an earlier version wrote without counting it as damage', async () => {
+    const [block] = blocksOf('one');
+    await tier.close();
+    files.files.set(block!.key, Buffer.concat([Buffer.from('shoalkv\x01', 'latin1'), new Uint8Array(BLOCK_BYTES)]));
+    tier = await open(3);
+    expect(tier.has(block!.key)).toBe(false);
+    expect(damages).toBe(0);
+    expect(files.files.size).toBe(0);
+    await put(block!);
+    expect(tier.has(block!.key)).toBe(true);
+  });
 
   it('serves the blocks of an earlier process', async () => {
     const prompt = chain('prompt', 3).map(sealedOf);

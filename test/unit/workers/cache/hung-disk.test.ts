@@ -58,6 +58,7 @@ describe('a disk that hangs', () => {
     return new DiskTier({
       files: over,
       fingerprint: FINGERPRINT,
+      secret: 'k'.repeat(16),
       blockBytes: BLOCK_BYTES,
       budgetBytes: budgetBlocks * FILE_BYTES,
       staging,

@@ -76,7 +76,12 @@ export class SoakStation {
       runtime,
       blockBytes: bytes,
       hostBudgetBytes: budgetBytes,
-      disk: { files, budgetBytes: BUDGET_BLOCKS * (bytes + HEADER_BYTES), fingerprint: FINGERPRINT },
+      disk: {
+        files,
+        budgetBytes: BUDGET_BLOCKS * (bytes + HEADER_BYTES),
+        fingerprint: FINGERPRINT,
+        secret: 'k'.repeat(16),
+      },
       roleOf,
       clock,
       log: SILENT_LOG,
