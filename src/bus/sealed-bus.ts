@@ -24,6 +24,7 @@ import {
   sealBytes,
   senderOf,
 } from './seal.js';
+import { StrangerBudget } from './stranger-budget.js';
 import { subjectToken } from './subject.js';
 
 /** A bus that seals its messages with the cluster secret, and rejects forgeries and replays. */
@@ -43,8 +44,6 @@ const FIRST_CONTACT_MS = 2_000;
 /** Interval at which a sender records its counter, to know which messages are older than `FIRST_CONTACT_MS`. */
 const SAMPLE_INTERVAL_MS = FIRST_CONTACT_MS / 4;
 const NONCE_BYTES = 16;
-/** Limit on the messages of unknown senders that turn out to be forged, per second. Beyond it, messages of unknown senders are dropped unread. */
-const STRANGER_FAILURES_PER_S = 100;
 /** The subscription to challenges and proofs; those of `subscribe` count from 1. */
 const PROOFS = 0;
 
@@ -322,27 +321,6 @@ export class SealedBus implements Bus {
   private olderCounter(): number {
     const sinceMs = this.options.clock.now() - FIRST_CONTACT_MS;
     return this.samples.find(({ atMs }) => atMs > sinceMs)?.counter ?? this.sealer.counter;
-  }
-}
-
-/**
- * Bounds the work for messages of senders that this process does not know: each costs the derivation of a key. After a number of failures, such
- * messages are dropped unread until the second is over.
- */
-class StrangerBudget {
-  private sinceMs = Number.NEGATIVE_INFINITY;
-  private failures = 0;
-
-  allows(nowMs: number): boolean {
-    if (nowMs - this.sinceMs >= 1_000) {
-      this.sinceMs = nowMs;
-      this.failures = 0;
-    }
-    return this.failures < STRANGER_FAILURES_PER_S;
-  }
-
-  failed(): void {
-    this.failures++;
   }
 }
 
