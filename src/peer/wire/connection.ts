@@ -21,6 +21,19 @@ export interface Payload {
   released(): void;
 }
 
+/**
+ * Limit on one write to the socket. Node gives the kernel all that waits in one call, which copies it before the event loop goes on, so that
+ * blocks would delay messages of other connections.
+ */
+const WRITE_BYTES = 512 * 1024;
+
+/** A frame on its way to the socket. */
+interface Outgoing {
+  readonly head: Uint8Array;
+  readonly payload: Uint8Array | null;
+  readonly flushed: () => void;
+}
+
 export interface ConnectionOptions {
   /** Makes the socket, which puts incoming bytes into the inlet. */
   readonly open: (inlet: Inlet) => PeerSocket;
@@ -44,6 +57,11 @@ export class Connection implements Inlet {
   /** Frames for one write at the end of this turn of the event loop. */
   private gathered: Uint8Array[] = [];
   private gatheredBytes = 0;
+  /** Frames that wait for the payload that is being written in parts. */
+  private readonly waiting: Outgoing[] = [];
+  /** Bytes that the socket has not been given, of those frames and of that payload. */
+  private waitingBytes = 0;
+  private inParts = false;
   private provedPeer: PeerIdentity | null = null;
 
   constructor(
@@ -112,15 +130,7 @@ export class Connection implements Inlet {
     }
     this.writeGathered();
     const head = packFrame(code, request, header, payload?.bytes.byteLength ?? 0);
-    if (!payload) {
-      this.socket.write(head, flushed);
-      return;
-    }
-    // Corked, both parts go to the kernel in one call.
-    this.socket.cork();
-    this.socket.write(head);
-    this.socket.write(payload.bytes, flushed);
-    this.socket.uncork();
+    this.enqueue({ head, payload: payload?.bytes ?? null, flushed });
   }
 
   /** Sends a frame without a payload, in one write with all others of this turn of the event loop. */
@@ -134,7 +144,7 @@ export class Connection implements Inlet {
 
   /** Bytes that wait in this process for the kernel to take them. */
   get queuedBytes(): number {
-    return this.socket.writableLength + this.gatheredBytes;
+    return this.socket.writableLength + this.gatheredBytes + this.waitingBytes;
   }
 
   /** Reads up to so many bytes beyond a header along with it, for connections whose frames are mostly small. */
@@ -175,7 +185,49 @@ export class Connection implements Inlet {
     if (!first) return;
     this.gathered = [];
     this.gatheredBytes = 0;
-    if (this.open) this.socket.write(gathered.length === 1 ? first : Buffer.concat(gathered, gatheredBytes));
+    const head = gathered.length === 1 ? first : Buffer.concat(gathered, gatheredBytes);
+    if (this.open) this.enqueue({ head, payload: null, flushed: () => undefined });
+  }
+
+  private enqueue(frame: Outgoing): void {
+    this.waiting.push(frame);
+    this.waitingBytes += frame.head.byteLength + (frame.payload?.byteLength ?? 0);
+    if (!this.inParts) this.writeWaiting();
+  }
+
+  private writeWaiting(): void {
+    while (!this.inParts) {
+      const frame = this.waiting.shift();
+      if (!frame) return;
+      const { head, payload, flushed } = frame;
+      this.waitingBytes -= head.byteLength;
+      if (payload === null) {
+        this.socket.write(head, flushed);
+        continue;
+      }
+      // Corked, both go to the kernel in one call.
+      this.socket.cork();
+      this.socket.write(head);
+      this.writePart(payload, 0, flushed);
+      this.socket.uncork();
+    }
+  }
+
+  /** Writes a part of a payload, and the next one when the kernel has taken it. The last one may be followed by other frames at once. */
+  private writePart(payload: Uint8Array, from: number, flushed: () => void): void {
+    const end = Math.min(from + WRITE_BYTES, payload.byteLength);
+    const part = payload.subarray(from, end);
+    this.waitingBytes -= part.byteLength;
+    this.inParts = end < payload.byteLength;
+    if (!this.inParts) {
+      this.socket.write(part, flushed);
+      return;
+    }
+    this.socket.write(part, () => {
+      if (this.over || this.socket.destroyed) return;
+      this.writePart(payload, end, flushed);
+      this.writeWaiting();
+    });
   }
 
   private silent(): void {
