@@ -2,7 +2,12 @@ import { chmod } from 'node:fs/promises';
 import { Deferred } from '../../async/deferred.js';
 import { type Clock, SystemClock } from '../../clock.js';
 import { Overloaded, Refused, type ShoalError, Unavailable } from '../../errors.js';
-import { HANDSHAKE_TIMEOUT_MS, PEER_PROGRESS_TIMEOUT_MS } from '../../limits.js';
+import {
+  HANDSHAKE_TIMEOUT_MS,
+  PEER_BLOCKS_RESERVED,
+  PEER_PROGRESS_TIMEOUT_MS,
+  PEERS_BLOCKS_RESERVED,
+} from '../../limits.js';
 import { connectionLimit } from '../../open-files.js';
 import { type Random, SystemRandom } from '../../random.js';
 import { type PeerObserver, SILENT } from '../observer.js';
@@ -13,6 +18,7 @@ import { type DialledSocket, type PeerListener, type PeerNetwork, SOCKETS } from
 import type { Endpoint, SocketOptions } from '../wire/socket.js';
 import type { BlockHost } from './block-host.js';
 import type { Comparer } from './compare-answer.js';
+import { OfferMemory } from './offer-memory.js';
 import { Session, type SessionOptions } from './session.js';
 import { SocketPath } from './socket-path.js';
 
@@ -77,7 +83,8 @@ export class PeerServer {
     this.clock = options.clock ?? new SystemClock();
     this.random = options.random ?? new SystemRandom();
     const { host, blockBytes, comparer = async () => null } = options;
-    this.sessionOptions = { host, comparer, blockBytes, clock: this.clock, observer: this.observer };
+    const offers = new OfferMemory(PEER_BLOCKS_RESERVED, PEERS_BLOCKS_RESERVED);
+    this.sessionOptions = { host, comparer, blockBytes, offers, clock: this.clock, observer: this.observer };
   }
 
   /**

@@ -1,6 +1,6 @@
 import { Semaphore } from '../../async/semaphore.js';
 import type { Clock } from '../../clock.js';
-import type { BlockDigest, BlockKey } from '../../core/block.js';
+import type { BlockDigest, BlockKey, SealedBlock } from '../../core/block.js';
 import { Corrupt, fromWire, Overloaded, type ShoalError, toWire } from '../../errors.js';
 import {
   FRAME_HEADER_BYTES,
@@ -13,10 +13,11 @@ import type { Connection, ConnectionOwner, Payload } from '../wire/connection.js
 import { checkLengths, type Prelude } from '../wire/frame.js';
 import { failureOf } from '../wire/message-format.js';
 import { type ClientMessage, fromClient, fromServer, type ServerMessage } from '../wire/messages.js';
-import type { BlockHost } from './block-host.js';
+import type { Admission, BlockHost } from './block-host.js';
 import { CompareAnswer, type Comparer } from './compare-answer.js';
 import { FetchAnswer } from './fetch-answer.js';
 import { OfferAnswer } from './offer-answer.js';
+import type { OfferMemory } from './offer-memory.js';
 import { PinAnswer } from './pin-answer.js';
 
 /** The dialled side of one connection for blocks, after the handshake. */
@@ -26,6 +27,8 @@ export interface SessionOptions {
   readonly comparer: Comparer;
   /** Bytes of every block, by the fleet's K/V layout. */
   readonly blockBytes: number;
+  /** Shared by all sessions. */
+  readonly offers: OfferMemory;
   readonly clock: Clock;
   readonly observer: PeerObserver;
 }
@@ -135,8 +138,6 @@ export class Session implements ConnectionOwner {
 
   private serve(message: ClientMessage, digest: BlockDigest | null): void {
     const { host, comparer, blockBytes, clock, observer } = this.options;
-    const onDamaged = (block: BlockKey) =>
-      observer.onIntegrityFailure({ stage: 'push', peer: this.connection.peer!.id, block });
     switch (message.type) {
       case 'fetch':
         this.enter(new FetchAnswer(message.keys, host, blockBytes, clock, observer));
@@ -148,10 +149,10 @@ export class Session implements ConnectionOwner {
         this.unpin();
         return;
       case 'offer':
-        this.enter(new OfferAnswer(message.blocks, host, blockBytes, onDamaged));
+        this.enter(this.offer(message.blocks, 'evict'));
         return;
       case 'repair':
-        this.enter(new OfferAnswer(message.blocks, host, blockBytes, onDamaged, 'spare'));
+        this.enter(this.offer(message.blocks, 'spare'));
         return;
       case 'compare':
         this.enter(new CompareAnswer(this.connection.peer!.id, message, comparer));
@@ -166,6 +167,13 @@ export class Session implements ConnectionOwner {
         this.answers.get(this.request)?.cancel();
         return;
     }
+  }
+
+  private offer(blocks: readonly SealedBlock[], admission: Admission): OfferAnswer {
+    const { host, blockBytes, offers, clock, observer } = this.options;
+    const peer = this.connection.peer!.id;
+    const onDamaged = (block: BlockKey) => observer.onIntegrityFailure({ stage: 'push', peer, block });
+    return new OfferAnswer(blocks, { host, blockBytes, admission, offers, peer, clock, onDamaged });
   }
 
   private unpin(): void {

@@ -7,7 +7,9 @@ import type { SealedBlock } from '../../../src/core/block.js';
 import {
   FRAME_HEADER_BYTES,
   HANDSHAKE_TIMEOUT_MS,
+  PEER_BLOCKS_RESERVED,
   PEER_OFFER_BLOCKS,
+  PEER_PROGRESS_TIMEOUT_MS,
   PEER_REQUESTS_IN_FLIGHT,
 } from '../../../src/limits.js';
 import { packFrame } from '../../../src/peer/wire/frame.js';
@@ -336,6 +338,47 @@ describe('a server that is sent', () => {
 });
 
 describe('a server whose peer', () => {
+  it('only offers blocks reserves memory for a few of them, over however many connections, and frees it', async () => {
+    const offers = 2 * PEER_REQUESTS_IN_FLIGHT;
+    const blocks = blocksOf('promised', offers * PEER_OFFER_BLOCKS, BYTES).map(({ block }) => block);
+    const offered = async (peer: Awaited<ReturnType<typeof provedClient>>, first: number, count: number) => {
+      let wanted = 0;
+      for (let i = first; i < first + count; i++) {
+        peer.send(i + 1, { type: 'offer', blocks: blocks.slice(i * PEER_OFFER_BLOCKS, (i + 1) * PEER_OFFER_BLOCKS) });
+        wanted += (await peer.next('wanted')).message.wanted.length;
+      }
+      return wanted;
+    };
+    const peer = await provedClient(pair.addresses.unixPath!);
+    expect(await offered(peer, 0, offers / 2)).toBe(PEER_BLOCKS_RESERVED);
+    const again = await provedClient(pair.addresses.unixPath!);
+    expect(await offered(again, offers / 2, offers / 2)).toBe(0);
+    expect(pair.host.admitted.size).toBe(PEER_BLOCKS_RESERVED);
+    again.socket.destroy();
+    // What comes, or is called off, makes room for more.
+    peer.send(1, { type: 'cancel' });
+    expect(await offered(peer, offers - 1, 1)).toBe(PEER_OFFER_BLOCKS);
+    peer.socket.destroy();
+    await expectUnharmed(PEER_BLOCKS_RESERVED + PEER_OFFER_BLOCKS);
+  });
+
+  it('sends no block that it offered is cut off after the time allowed, whatever else it says', async () => {
+    await pair.close();
+    const clock = new SimulatedClock();
+    await open({ clock });
+    const peer = await provedClient(pair.addresses.unixPath!);
+    peer.send(1, { type: 'offer', blocks: [pushed.block] });
+    await peer.next('wanted');
+    for (let request = 2; request < 22; request++) {
+      await clock.advance(PEER_PROGRESS_TIMEOUT_MS / 20);
+      peer.send(request, { type: 'ping' });
+      if (request < 21) await peer.next('pong');
+    }
+    await peer.closed;
+    expect(pair.host.admitted.size).toBe(0);
+    await expectUnharmed(1);
+  });
+
   it('is silent closes the connection when the time limit of the handshake is over', async () => {
     await pair.close();
     const clock = new SimulatedClock();
