@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Completion, pooled } from '../../bench/fleet/fleet-api.js';
 import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
-import { ComposedFleet } from './support/composed-fleet.js';
+import { ComposedFleet, type Container } from './support/composed-fleet.js';
 import { type Engine, startEngine } from './support/engine.js';
 import { outputOf, ROOT, ran } from './support/programs.js';
 
@@ -96,29 +96,49 @@ describe.skipIf(!engine.there)('a fleet with Docker Compose', () => {
     expect(new Set(workers).size).toBe(3);
   });
 
-  it('runs every container without root, with a read-only image and a memory limit', async () => {
+  it('runs every container without root, with a read-only image and limits on memory and processes', async () => {
     const containers = await fleet.containers();
     expect(containers.length).toBe(6);
     for (const { Name, Config, HostConfig, State, Id } of containers) {
       expect({ Name, user: Config.User }).not.toEqual({ Name, user: '' });
       expect(HostConfig).toMatchObject({ ReadonlyRootfs: true, Init: true });
       expect(HostConfig.Memory).toBeGreaterThan(0);
+      expect(HostConfig.PidsLimit).toBeGreaterThan(0);
       if (State.Status !== 'running') continue;
       const uids = (await outputOf('docker', ['top', Id, '-eo', 'pid,uid'])).split('\n').slice(1);
       expect({ Name, uids: uids.filter((line) => line.trim().endsWith(' 0')) }).toEqual({ Name, uids: [] });
     }
   });
 
-  it('generates its secrets, and does not show them', async () => {
+  it('generates its secrets, gives each role its own, and does not show them', async () => {
     const [coordinator] = await fleet.containers('coordinator');
-    const read = (name: string) => outputOf('docker', ['exec', coordinator!.Id, 'cat', `/run/shoal/${name}`]);
-    const secrets = [await read('secret'), await read('nats-password'), await read('grafana-password')];
+    const [worker] = await fleet.containers('worker');
+    const inside = (container: Container, ...command: string[]) =>
+      outputOf('docker', ['exec', container.Id, ...command]);
+    const read = (container: Container, name: string) => inside(container, 'cat', `/run/shoal/${name}`);
+    for (const container of [coordinator!, worker!]) {
+      expect((await inside(container, 'ls', '/run/shoal')).split('\n')).toEqual(['nats-password', 'secret']);
+    }
+    const secrets = [
+      await read(coordinator!, 'secret'),
+      await read(coordinator!, 'nats-password'),
+      await read(worker!, 'nats-password'),
+    ];
     for (const secret of secrets) expect(secret).toMatch(/^[0-9a-f]{64}$/);
     expect(new Set(secrets).size).toBe(3);
+    expect(await read(worker!, 'secret')).toBe(secrets[0]);
     const shown = JSON.stringify(await fleet.containers()) + (await fleet.must('logs'));
     expect(secrets.filter((secret) => shown.includes(secret))).toEqual([]);
     const entered = await ran('docker', ['exec', coordinator!.Id, 'node', '-e', GUEST]);
     expect(entered.out).toContain('Authorization Violation');
+  });
+
+  it('has NATS and the workers on a network without a way out', async () => {
+    const networksOf = async (service: string) =>
+      Object.keys((await fleet.containers(service))[0]!.NetworkSettings.Networks).map((name) => name.split('_').at(-1));
+    expect(await networksOf('nats')).toEqual(['back']);
+    expect(await networksOf('worker')).toEqual(['back']);
+    expect((await networksOf('coordinator')).sort()).toEqual(['back', 'front']);
   });
 
   it('answers from the notes in the prompt', async () => {

@@ -11,7 +11,13 @@ export interface Container {
   readonly Id: string;
   readonly Name: string;
   readonly Config: { readonly User: string; readonly Hostname: string; readonly Env: readonly string[] };
-  readonly HostConfig: { readonly ReadonlyRootfs: boolean; readonly Memory: number; readonly Init: boolean };
+  readonly HostConfig: {
+    readonly ReadonlyRootfs: boolean;
+    readonly Memory: number;
+    readonly PidsLimit: number | null;
+    readonly Init: boolean;
+  };
+  readonly NetworkSettings: { readonly Networks: Readonly<Record<string, unknown>> };
   readonly State: { readonly Status: string; readonly ExitCode: number; readonly OOMKilled: boolean };
 }
 

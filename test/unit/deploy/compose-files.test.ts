@@ -73,6 +73,23 @@ describe('the Compose files', () => {
     expect(graceMs('coordinator')).toBeGreaterThan(Math.max(PROCESS_STOP_MS, HTTP_CLOSE_GRACE_MS));
   });
 
+  it('limit the processes of every service, and give each only the secrets and the networks that it needs', () => {
+    const names = [...compose.slice(compose.indexOf('\nservices:')).matchAll(/^ {2}([a-z]+):$/gm)].map((m) => m[1]!);
+    const services = names.slice(0, names.indexOf('front'));
+    expect(services).toEqual(['secrets', 'nats', 'coordinator', 'worker', 'prometheus', 'grafana']);
+    for (const name of services) expect(service(compose, name)).toMatch(/<<: \*role|pids_limit: \d+/);
+    expect(compose).toMatch(/x-role: &role[\s\S]*?pids_limit: \d+[\s\S]*?x-member/);
+    const mounted = (name: string) => [...service(compose, name).matchAll(/- ([a-z-]*secrets):/g)].map((m) => m[1]);
+    for (const name of ['nats', 'coordinator', 'worker', 'grafana']) expect(mounted(name)).toEqual([`${name}-secrets`]);
+    expect(mounted('prometheus')).toEqual([]);
+    expect(service(compose, 'worker')).not.toContain('API_KEYS');
+    expect(compose).toMatch(/^ {2}back:\n {4}internal: true$/m);
+    for (const name of ['nats', 'worker']) expect(service(compose, name)).not.toContain('front');
+    expect(gpu).not.toContain('API_KEYS');
+    expect(service(compose, 'grafana')).toContain('GF_AUTH_ANONYMOUS_ORG_ROLE: Viewer');
+    expect(service(compose, 'grafana')).toContain('GF_SECURITY_ADMIN_PASSWORD__FILE');
+  });
+
   it('pin the versions of images, and publish HTTP ports only, on loopback', () => {
     const images = [...`${compose}${gpu}${read('Dockerfile')}`.matchAll(/(?:image:|FROM) ([a-z][\w/.:-]*)/g)];
     const foreign = images
