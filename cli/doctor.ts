@@ -1,5 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { natsWarning } from '../src/bus/nats-advisories.js';
 import { formatByteSize } from '../src/config/byte-size.js';
 import { CHAOS_OPTIONS } from '../src/config/chaos-options.js';
 import { readValues } from '../src/config/config.js';
@@ -109,7 +110,13 @@ async function natsFinding(named: string | null): Promise<Finding> {
   try {
     const { lookForNatsServer } = await import('./nats/nats-process.js');
     const found = await lookForNatsServer(named);
-    if (found) return ok('nats-server', `${found.path}, version ${found.version}`);
+    if (found) {
+      const warning = natsWarning(found.version);
+      const detail = `${found.path}, version ${found.version}`;
+      return warning === null
+        ? ok('nats-server', detail)
+        : { name: 'nats-server', state: 'warning', detail, fix: warning };
+    }
     return {
       name: 'nats-server',
       state: 'warning',

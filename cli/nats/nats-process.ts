@@ -1,3 +1,4 @@
+import { natsWarning } from '../../src/bus/nats-advisories.js';
 import type { NatsUser } from '../../src/fleet/nats-rights.js';
 import type { ChildExit } from '../process/child.js';
 import type { SupervisedProcess } from '../process/supervised.js';
@@ -58,5 +59,7 @@ export function lookForNatsServer(path: string | null): Promise<FoundServer | nu
 export async function natsProgram(path: string | null, onProgress: (line: string) => void): Promise<string> {
   const found = await findNatsServer({ ...(path === null ? {} : { path }), onProgress });
   onProgress(`${found.path}, version ${found.version}`);
+  const warning = natsWarning(found.version);
+  if (warning !== null) onProgress(`warning: ${warning}`);
   return found.path;
 }
