@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { LOOP_TURNS } from '../../src/async/loop-turns.js';
 import type { Clock } from '../../src/clock.js';
 import { Cancelled, InternalError, ShoalError } from '../../src/errors.js';
 import type { RequestMetrics, TokenSource } from '../../src/metrics/request-metrics.js';
@@ -65,6 +66,7 @@ async function* runChoice(
   try {
     for await (const event of fleet.generate(plan.request, own.signal)) {
       own.signal.throwIfAborted();
+      if (isLong(event)) await LOOP_TURNS.next();
       const before = choice.completionTokens;
       const delta = choice.take(event);
       meter.observe(event, choice.completionTokens - before);
@@ -78,6 +80,14 @@ async function* runChoice(
     unlink();
     meter.close();
   }
+}
+
+/** Events of more tokens take milliseconds. They come in a row for a prompt whose log-probabilities are asked for. */
+const LONG_EVENT_TOKENS = 64;
+
+function isLong(event: FleetEvent): boolean {
+  if (event.type === 'prompt') return event.logprobs.length > LONG_EVENT_TOKENS;
+  return event.type === 'tokens' && event.ids.length > LONG_EVENT_TOKENS;
 }
 
 /**

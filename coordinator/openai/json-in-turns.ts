@@ -1,3 +1,4 @@
+import { LOOP_TURNS } from '../../src/async/loop-turns.js';
 import { CHOICES_PER_REQUEST } from '../../src/limits.js';
 
 /** Items of a long list that are serialized in one turn of the event loop. An item is at most a token with 20 alternatives. */
@@ -43,7 +44,7 @@ async function writeList(list: readonly unknown[], parts: string[], signal: Abor
   for (let from = 0; from < list.length; from += ITEMS_PER_TURN) {
     const some = list.slice(from, from + ITEMS_PER_TURN).map(textOf);
     parts.push(from === 0 ? '[' : ',', some.join(','));
-    await new Promise((resolve) => setImmediate(resolve));
+    await LOOP_TURNS.next();
     signal.throwIfAborted();
   }
   parts.push(']');
