@@ -91,7 +91,7 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const holdings = new Holdings();
   const keeper = new IndexKeeper(holdings, roster, actors, bus, clock, subjects, log);
   const siblings = new Siblings(bus, clock, subjects, { id: config.id, pid: process.pid, host: hostname() });
-  const poison = makePoisonGuard(options, roster);
+  const poison = makePoisonGuard(options, roster, () => siblings.list().length === 1);
   const router = new Router({
     ...{ bus, actors, roster, holdings, clock, replicas, poison, onResumed },
     ...{ fingerprint, dependence: options.dependence },
@@ -144,11 +144,12 @@ function makeRetentions(
   return { retentions, retentionKeeper };
 }
 
-function makePoisonGuard(options: CoordinatorOptions, roster: Roster): PoisonGuard {
+function makePoisonGuard(options: CoordinatorOptions, roster: Roster, alone: () => boolean): PoisonGuard {
   const { config, incarnation: self, bus, clock, log, openBucket, onQuarantined, onPoisonRefused: onRefused } = options;
   const { secret, namespace } = config;
   const subjects = fleetSubjects(namespace);
-  return new PoisonGuard({ bus, clock, subjects, roster, log, self, secret, openBucket, onQuarantined, onRefused });
+  const own = { bus, clock, subjects, roster, log, self, secret, openBucket, alone };
+  return new PoisonGuard({ ...own, onQuarantined, onRefused });
 }
 
 function makeCallLinks(

@@ -19,7 +19,7 @@ import { InFlight } from './in-flight.js';
 import { OfferedContext } from './offered-context.js';
 import { BUS_WAIT_MS, Outages } from './outages.js';
 import type { PoisonGuard } from './poison/poison-guard.js';
-import { instanceOf } from './poison/trial.js';
+import { instanceOf, type Trial } from './poison/trial.js';
 import { type Attempt, Turn } from './poison/turn.js';
 import { Prefills } from './prefills.js';
 import { RESTART_WAIT_MS, Restarts } from './restarts.js';
@@ -40,6 +40,10 @@ const PATIENCE_FACTOR = 4;
 const DRAWS = 2 ** 32;
 /** How many workers, clockwise on the ring, placement gets in order. */
 const RING_WORKERS = 64;
+
+interface Placement extends Placed {
+  readonly trial: Trial;
+}
 
 export interface RouterOptions {
   readonly bus: Bus;
@@ -197,12 +201,30 @@ export class Router {
         if (pinned === null || tried.has(pinned)) return null;
         throw new Unavailable(`worker '${pinned}' is not serving; GET /v1/fleet lists the workers`);
       }
-      if (best.awaits === null || pinned !== null) return this.placed(best, attempt);
-      // Another request is computing blocks that this one would fetch: rank again when its prefill ends.
-      untilMs ??= clock.now() + PATIENCE_MS + PATIENCE_FACTOR * best.costMs;
-      if (clock.now() >= untilMs) return this.placed(best, attempt);
-      await this.prefills.waitForEnd(best.awaits, RERANK_INTERVAL_MS, signal);
+      if (best.awaits !== null && pinned === null) {
+        // Another request is computing blocks that this one would fetch: rank again when its prefill ends.
+        untilMs ??= clock.now() + PATIENCE_MS + PATIENCE_FACTOR * best.costMs;
+        if (clock.now() < untilMs) {
+          await this.prefills.waitForEnd(best.awaits, RERANK_INTERVAL_MS, signal);
+          continue;
+        }
+      }
+      const placed = await this.claimed(this.placed(best, attempt), attempt, gate.mostWorkers);
+      if (placed) return placed;
+      await turn.wait(signal);
     }
+  }
+
+  /** The placement, or null if other coordinators run as many copies of the prompt as may run. Others see the placement meanwhile. */
+  private async claimed(placed: Placement, { prompt }: Attempt, mostWorkers: number): Promise<Placed | null> {
+    if (mostWorkers === Number.POSITIVE_INFINITY) return placed;
+    const { claims, suspects } = this.options.poison;
+    const { trial } = placed;
+    trial.claimed = await claims.claim(prompt, trial.worker, mostWorkers, suspects.isSuspect(prompt));
+    if (trial.claimed) return placed;
+    trial.withdraw();
+    placed.done();
+    return null;
   }
 
   /** Whether to wait for a worker while none can take the request: one is expected. Where the only workers refused it, waiting is no remedy. */
@@ -254,7 +276,7 @@ export class Router {
     return this.options.actors.routeTo({ node: worker, incarnation });
   }
 
-  private placed(best: Candidate, { prompt, resumed, blocks }: Attempt): Placed {
+  private placed(best: Candidate, { prompt, resumed, blocks }: Attempt): Placement {
     const { actors, holdings, clock, poison } = this.options;
     const { worker, incarnation } = best;
     const engine = actors.ref(EngineProtocol, { node: worker, incarnation, actor: 'engine' });

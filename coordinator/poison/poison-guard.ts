@@ -10,6 +10,7 @@ import type { Log } from '../../src/log.js';
 import { PROMPTS_PER_SUSPICION, QuarantinedPrompts, SuspicionMessage } from '../../src/protocol/suspicion.js';
 import { encode } from '../../src/wire/msgpack.js';
 import { readMessage } from '../../src/wire/read-message.js';
+import { Claims } from './claims.js';
 import type { Witness } from './loss.js';
 import { PromptFingerprint } from './prompt-fingerprint.js';
 import { QUARANTINE_MS, Quarantine } from './quarantine.js';
@@ -35,6 +36,8 @@ export interface PoisonGuardOptions {
   readonly secret: string;
   /** Opens the fleet's bucket, which remembers the quarantine while no coordinator lives. */
   readonly openBucket: () => Promise<KeyValue>;
+  /** Whether the fleet has no other coordinator. */
+  readonly alone: () => boolean;
   /** A prompt was quarantined by this coordinator. */
   readonly onQuarantined: () => void;
   /** A request was refused because of its prompt. */
@@ -43,6 +46,7 @@ export interface PoisonGuardOptions {
 
 export class PoisonGuard {
   readonly suspects: Suspects;
+  readonly claims: Claims;
   private readonly quarantine: Quarantine;
   private readonly fingerprints: PromptFingerprint;
   private bucket: Promise<KeyValue> | null = null;
@@ -53,6 +57,11 @@ export class PoisonGuard {
     const { clock, roster, self: from, secret } = options;
     this.fingerprints = new PromptFingerprint(secret);
     this.quarantine = new Quarantine(clock);
+    this.claims = new Claims({
+      ...{ clock, self: from, alone: options.alone },
+      tell: (message) => this.tell(message),
+      onReleased: () => this.suspects.changed.notifyAll(),
+    });
     this.suspects = new Suspects({
       clock,
       trusts: (worker, incarnation) => {
@@ -61,7 +70,7 @@ export class PoisonGuard {
       },
       isConvicted: (prompt) => this.quarantine.has(prompt),
       onWitnessed: (worker, incarnation, witnesses) => this.tellWitnesses(worker, incarnation, witnesses),
-      onProbation: (prompt, worker) => this.tell({ type: 'probation', from, prompt, worker }),
+      claims: this.claims,
       onCleared: (prompt, losses) => this.tell({ type: 'cleared', from, prompt, losses: [...losses] }),
       onVerdict: (prompt, workers) => this.convicted(prompt, workers),
     });
@@ -146,8 +155,8 @@ export class PoisonGuard {
     if (prompts.length > 0) this.tell({ type: 'quarantined', from: this.options.self, prompts });
   }
 
-  private tell(message: SuspicionMessage): void {
-    tryPublish(this.options.bus, this.options.subjects.suspicion, encode(message));
+  private tell(message: SuspicionMessage): boolean {
+    return tryPublish(this.options.bus, this.options.subjects.suspicion, encode(message));
   }
 
   private tellWitnesses(worker: string, incarnation: string, witnesses: ReadonlyMap<string, Witness>): void {
@@ -162,6 +171,7 @@ export class PoisonGuard {
   }
 
   private hear(message: SuspicionMessage | null): void {
+    if (message?.type === 'claim') this.claims.hear(message);
     if (message === null || message.from === this.options.self) return;
     switch (message.type) {
       case 'witnessed': {
@@ -172,9 +182,6 @@ export class PoisonGuard {
         this.suspects.witnessedElsewhere(message.worker, message.incarnation, new Map(witnesses));
         break;
       }
-      case 'probation':
-        this.suspects.probationElsewhere(message.prompt, message.worker);
-        break;
       case 'killed':
         this.suspects.killed(message.worker, message.incarnation);
         break;

@@ -1,6 +1,6 @@
 import { Condition } from '../../src/async/condition.js';
 import type { Clock, Timer } from '../../src/clock.js';
-import { Elsewhere } from './elsewhere.js';
+import type { Claims } from './claims.js';
 import type { Gate } from './gate.js';
 import { furthest, Loss, type Witness } from './loss.js';
 import { addTo, removeFrom } from './sets.js';
@@ -37,7 +37,7 @@ export interface SuspectsOptions {
   readonly trusts: (worker: string, incarnation: string) => boolean;
   readonly isConvicted: (prompt: string) => boolean;
   readonly onWitnessed: (worker: string, incarnation: string, witnesses: ReadonlyMap<string, Witness>) => void;
-  readonly onProbation: (prompt: string, worker: string | null) => void;
+  readonly claims: Claims;
   readonly onCleared: (prompt: string, losses: readonly string[]) => void;
   readonly onVerdict: (prompt: string, workers: readonly string[]) => void;
 }
@@ -51,14 +51,12 @@ export class Suspects implements TrialOwner {
   /** By prompt, the losses that it has witnessed and that speak against it. */
   private readonly suspicions = new Map<string, Set<Loss>>();
   private readonly proven = new Set<string>();
-  private readonly elsewhere: Elsewhere;
   private readonly timers = new Set<Timer>();
   /** Instances whose connection closed. */
   private readonly unlinked = new Set<string>();
 
   constructor(private readonly options: SuspectsOptions) {
     this.changed = new Condition(options.clock);
-    this.elsewhere = new Elsewhere(options.clock);
   }
 
   stop(): void {
@@ -73,17 +71,21 @@ export class Suspects implements TrialOwner {
   /** Decides where the prompt may run. */
   gate(prompt: string): Gate {
     const against = this.against(prompt);
-    const copies = this.byPrompt.get(prompt)?.size ?? 0;
-    if (against.length === 0)
-      return copies > 0 && !this.proven.has(prompt) ? { kind: 'wait', why: 'copy' } : { kind: 'free' };
+    const runs = this.workersOf(prompt).size > 0;
+    if (against.length === 0) {
+      if (this.proven.has(prompt)) return { kind: 'free', proven: true };
+      return runs ? { kind: 'wait', why: 'copy' } : { kind: 'free', proven: false };
+    }
     if (against.length > 1 && against.some(({ judged }) => !judged)) return { kind: 'wait', why: 'verdict' };
-    if (copies > 0 || this.elsewhere.runs(prompt)) return { kind: 'wait', why: 'probation' };
+    if (runs) return { kind: 'wait', why: 'probation' };
     return { kind: 'probation', avoid: this.occupied(prompt) };
   }
 
-  /** The workers that run the prompt. */
-  workersOf(prompt: string): string[] {
-    return [...(this.byPrompt.get(prompt) ?? [])].map(({ worker }) => worker);
+  /** The workers that run the prompt for any coordinator, or are claimed for it. */
+  workersOf(prompt: string): Set<string> {
+    const workers = this.options.claims.workersOf(prompt);
+    for (const { worker } of this.byPrompt.get(prompt) ?? []) workers.add(worker);
+    return workers;
   }
 
   /** Records that a prompt was placed on a worker. */
@@ -91,7 +93,6 @@ export class Suspects implements TrialOwner {
     const trial = new Trial(this, prompt, worker, incarnation, resumedTokens, this.options.clock.now());
     addTo(this.trials, trial.instance, trial);
     addTo(this.byPrompt, prompt, trial);
-    if (this.isSuspect(prompt)) this.options.onProbation(prompt, worker);
     return trial;
   }
 
@@ -113,7 +114,7 @@ export class Suspects implements TrialOwner {
 
   over(trial: Trial): void {
     if (!removeFrom(this.byPrompt, trial.prompt, trial)) return;
-    if (this.isSuspect(trial.prompt)) this.options.onProbation(trial.prompt, null);
+    if (trial.claimed) this.options.claims.release(trial.prompt, trial.worker);
     const leave = () => {
       removeFrom(this.trials, trial.instance, trial);
       if (!trial.wasLost && trial.fresh > 0) this.clearBy(trial, 0);
@@ -121,6 +122,13 @@ export class Suspects implements TrialOwner {
     // A cancelled attempt may already have doomed its worker.
     if (trial.completed || trial.wasLost) leave();
     else this.later(CANCELLED_FOR_MS, leave);
+    this.changed.notifyAll();
+  }
+
+  /** A trial ends before its prompt was sent to the worker. */
+  withdrawn(trial: Trial): void {
+    removeFrom(this.byPrompt, trial.prompt, trial);
+    removeFrom(this.trials, trial.instance, trial);
     this.changed.notifyAll();
   }
 
@@ -170,15 +178,10 @@ export class Suspects implements TrialOwner {
     if (loss.fate === 'dead' && loss.timer === null) this.judge(loss);
   }
 
-  probationElsewhere(prompt: string, worker: string | null): void {
-    this.elsewhere.report(prompt, worker);
-    this.changed.notifyAll();
-  }
-
   clearedElsewhere(prompt: string, instances: readonly string[]): void {
     const losses = [...(this.suspicions.get(prompt) ?? [])].filter(({ instance }) => instances.includes(instance));
     this.drop(prompt, losses);
-    this.elsewhere.report(prompt, null);
+    this.options.claims.cleared(prompt);
     this.changed.notifyAll();
   }
 
@@ -187,7 +190,7 @@ export class Suspects implements TrialOwner {
     const losses = this.against(prompt);
     for (const loss of losses) this.explain(loss);
     this.suspicions.delete(prompt);
-    this.elsewhere.report(prompt, null);
+    this.options.claims.forget(prompt);
     this.proven.delete(prompt);
     this.changed.notifyAll();
     return losses.filter(({ fate }) => fate === 'dead').map(({ worker }) => worker);
@@ -289,13 +292,14 @@ export class Suspects implements TrialOwner {
       if (other === prompt || !this.isSuspect(other)) continue;
       for (const { worker } of this.byPrompt.get(other) ?? []) occupied.add(worker);
     }
-    for (const worker of this.elsewhere.workersOfOthers(prompt)) occupied.add(worker);
+    for (const worker of this.options.claims.workersOfOtherSuspects(prompt)) occupied.add(worker);
     return occupied;
   }
 
   private prove(prompt: string): void {
     if (this.proven.has(prompt)) return;
     this.proven.add(prompt);
+    this.options.claims.releaseAll(prompt);
     if (this.proven.size > PROVEN_KEPT) this.proven.delete(this.proven.values().next().value!);
     this.changed.notifyAll();
   }

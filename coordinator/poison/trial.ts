@@ -14,6 +14,7 @@ export interface TrialOwner {
   progressed(trial: Trial): void;
   lost(trial: Trial): LostWorker;
   over(trial: Trial): void;
+  withdrawn(trial: Trial): void;
 }
 
 /** The name of one incarnation of a worker. */
@@ -25,6 +26,8 @@ export class Trial {
   /** The worker has reported that it computes the prompt. */
   begun = false;
   completed = false;
+  /** A claim of the worker ends with the trial. */
+  claimed = false;
   wasLost = false;
   /** Tokens that this worker generated. */
   fresh = 0;
@@ -71,6 +74,11 @@ export class Trial {
   lost(): LostWorker {
     this.wasLost = true;
     return this.owner.lost(this);
+  }
+
+  /** The prompt was not sent to the worker. */
+  withdraw(): void {
+    this.owner.withdrawn(this);
   }
 
   /** The attempt has ended, in any way. */

@@ -37,9 +37,12 @@ export interface Attempt {
 /** The workers on which a prompt may run now. */
 interface Allowed {
   allows(worker: string): boolean;
+  /** Limit on the workers that run the prompt at a time, for all coordinators together. */
+  readonly mostWorkers: number;
 }
 
-const EVERYWHERE: Allowed = { allows: () => true };
+const EVERYWHERE: Allowed = { allows: () => true, mostWorkers: Number.POSITIVE_INFINITY };
+const ANYWHERE: Allowed = { allows: () => true, mostWorkers: 1 };
 
 export class Turn {
   private readonly begunMs: number;
@@ -57,17 +60,18 @@ export class Turn {
     if (this.waitedMs < SETTLE_MS && failures.lost.at(-1)?.fate === 'unknown') return null;
     const { suspects } = this.options.poison;
     const gate = suspects.gate(prompt);
-    if (gate.kind === 'free') return EVERYWHERE;
+    if (gate.kind === 'free') return gate.proven || pinned !== null ? EVERYWHERE : ANYWHERE;
     if (gate.kind === 'probation') {
       if (this.waitedMs >= PROBATION_WAIT_MS) return EVERYWHERE;
-      return { allows: (worker) => !gate.avoid.has(worker) };
+      return { allows: (worker) => !gate.avoid.has(worker), mostWorkers: 1 };
     }
     if (gate.why === 'verdict') return null;
     if (gate.why === 'probation') return this.waitedMs < PROBATION_WAIT_MS ? null : EVERYWHERE;
     if (pinned !== null) return EVERYWHERE;
     if (this.waitedMs < COPY_WAIT_MS) return null;
-    const running = new Set(suspects.workersOf(prompt));
-    return { allows: (worker) => running.has(worker) || running.size < COPY_WORKERS };
+    const running = suspects.workersOf(prompt);
+    const allows = (worker: string) => running.has(worker) || running.size < COPY_WORKERS;
+    return { allows, mostWorkers: COPY_WORKERS };
   }
 
   /** Whether the attempt may wait longer for a worker that serves, but runs other suspects. */

@@ -38,8 +38,15 @@ export const SuspicionMessage = z.discriminatedUnion('type', [
       )
       .max(PROMPTS_PER_SUSPICION),
   }),
-  /** A suspect prompt runs on a worker, or no longer (null). */
-  z.strictObject({ type: z.literal('probation'), from: Name, prompt: Prompt, worker: Name.nullable() }),
+  /** A prompt that is not proved harmless is about to run on a worker, or runs there no longer. */
+  z.strictObject({
+    type: z.literal('claim'),
+    from: Name,
+    prompt: Prompt,
+    worker: Name,
+    runs: z.boolean(),
+    suspect: z.boolean(),
+  }),
   /** A suspect prompt got past the point where these workers were lost. */
   z.strictObject({
     type: z.literal('cleared'),

@@ -98,6 +98,21 @@ describe('a prompt that crashes its worker', () => {
     expect(innocents.filter((run) => !isWhole(run))).toEqual([]);
   });
 
+  it.each([
+    [3, 0],
+    [3, 300],
+    [5, 30],
+  ])('kills two workers at most if %i coordinators get it at once (%i ms to the crash)', async (count, poisonMs) => {
+    fleet = await new MortalFleet({ workers: 8, poisonMs }, count).start();
+    const innocents = Array.from({ length: 20 }, (_, i) => fleet.send(i, 100, fleet.hives[i % count]));
+    await fleet.pass(100);
+    const poison = Array.from({ length: 4 * count }, (_, i) => fleet.send(POISON, 100, fleet.hives[i % count]));
+    await fleet.finish([...innocents, ...poison]);
+    expect(fleet.deaths.length).toBe(2);
+    expect(new Set(refusals(poison))).toEqual(new Set(['PoisonousPrompt']));
+    expect(innocents.filter((run) => !isWhole(run))).toEqual([]);
+  });
+
   it('that killed one worker through one coordinator and one through another is known to both', async () => {
     fleet = await new MortalFleet({ workers: 4 }, 2).start();
     for (let i = 0; i < 6; i++) {

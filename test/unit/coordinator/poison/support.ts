@@ -49,6 +49,7 @@ export class MortalFleet {
     const first = new Hive();
     this.hives = [first];
     for (let i = 1; i < coordinators; i++) this.hives.push(new Hive(first, `coordinator-${i + 1}`));
+    for (const hive of this.hives) hive.alone = coordinators === 1;
   }
 
   get clock() {

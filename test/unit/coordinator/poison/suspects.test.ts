@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { Claims } from '../../../../coordinator/poison/claims.js';
 import { FATE_WAIT_MS, Suspects } from '../../../../coordinator/poison/suspects.js';
 import { CLEARING_TOKENS } from '../../../../coordinator/poison/verdict.js';
 import { SimulatedClock } from '../../../../src/clock.js';
@@ -18,7 +19,7 @@ describe('the suspects of a death', () => {
       trusts: () => trusted,
       isConvicted: () => false,
       onWitnessed: () => {},
-      onProbation: () => {},
+      claims: new Claims({ clock, self: 'c', alone: () => true, tell: () => true, onReleased: () => {} }),
       onCleared: () => {},
       onVerdict: (prompt, workers) => verdicts.push(`${prompt}: ${workers.join(' ')}`),
     });
@@ -91,7 +92,7 @@ describe('the suspects of a death', () => {
     await dies('w2', begun('a', 'w2'));
     expect(suspects.isSuspect('a')).toBe(true);
     suspects.killed('w2', '1');
-    expect([suspects.isSuspect('a'), suspects.gate('a')]).toEqual([false, { kind: 'free' }]);
+    expect([suspects.isSuspect('a'), suspects.gate('a')]).toEqual([false, { kind: 'free', proven: false }]);
     await dies('w3', begun('a', 'w3'));
     expect(verdicts).toEqual([]);
     await dies('w4', begun('a', 'w4'));
@@ -103,7 +104,7 @@ describe('the suspects of a death', () => {
     const a = begun('a', 'w2');
     expect(suspects.gate('b')).toEqual({ kind: 'probation', avoid: new Set(['w2']) });
     expect(suspects.gate('a')).toEqual({ kind: 'wait', why: 'probation' });
-    expect(suspects.gate('c')).toEqual({ kind: 'free' });
+    expect(suspects.gate('c')).toEqual({ kind: 'free', proven: false });
     a.generated(CLEARING_TOKENS);
     expect(suspects.isSuspect('a')).toBe(true);
     await clock.advance(1_000);

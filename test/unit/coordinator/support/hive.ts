@@ -131,6 +131,8 @@ export class Hive {
   resumed = 0;
   quarantined = 0;
   refused = 0;
+  /** Whether it takes itself for the only coordinator. */
+  alone = true;
 
   constructor(
     world: Partial<Pick<Hive, 'clock' | 'broker' | 'bucket' | 'hub'>> = {},
@@ -158,6 +160,7 @@ export class Hive {
       self: id,
       secret: 'the secret of the hive',
       openBucket: async () => this.bucket,
+      alone: () => this.alone,
       onQuarantined: () => this.quarantined++,
       onRefused: () => this.refused++,
     });
