@@ -5,7 +5,7 @@ import type { Clock } from '../src/clock.js';
 import type { WorkerConfig } from '../src/config/worker-config.js';
 import { blockBytes } from '../src/core/kv-layout.js';
 import { roleOf } from '../src/core/replication.js';
-import type { Trial } from '../src/core/trial.js';
+import type { GraphTrial } from '../src/core/graph-trial.js';
 import type { Device } from '../src/device/device.js';
 import { Engine } from '../src/engine/engine.js';
 import type { MakeRunner } from '../src/engine/graph-runner.js';
@@ -53,7 +53,7 @@ export interface WorkerOptions {
   /** Why this device was chosen. */
   readonly deviceReason: string;
   /** What a trial of the model measured; null if there was none. */
-  readonly trial: Trial | null;
+  readonly trial: GraphTrial | null;
   /** The folder of the disk tier; null for none. The worker closes it. */
   readonly files: BlockFiles | null;
   readonly bus: Bus;

@@ -6,7 +6,7 @@ import type { Transport } from '../src/bus/transport.js';
 import { type Clock, SystemClock } from '../src/clock.js';
 import type { WorkerConfig } from '../src/config/worker-config.js';
 import { dependenceNotice } from '../src/core/kv-dependence.js';
-import type { Trial } from '../src/core/trial.js';
+import type { GraphTrial } from '../src/core/graph-trial.js';
 import { chooseDevice, surveyDevices } from '../src/device/choose.js';
 import { CpuDevice } from '../src/device/cpu/cpu-device.js';
 import type { Device } from '../src/device/device.js';
@@ -134,7 +134,7 @@ interface OpenModel {
   readonly graph: ModelGraph;
   readonly device: Device;
   readonly deviceReason: string;
-  readonly trial: Trial | null;
+  readonly trial: GraphTrial | null;
 }
 
 /** Opens model, graph and device. `life` releases them before the process exits, where a GPU's provider may crash and hide the cause. */
@@ -163,7 +163,7 @@ async function openModel(life: Lifecycle, config: WorkerConfig, log: Log): Promi
 }
 
 /** Tries the model, and logs what its numbers depend on. */
-async function tryModel(graph: ModelGraph, device: Device, log: Log): Promise<Trial> {
+async function tryModel(graph: ModelGraph, device: Device, log: Log): Promise<GraphTrial> {
   const trial = await trialRun(graph, device, (runTokens) => runnerOf(graph, device, runTokens));
   log.info({ trial }, 'tried the model');
   return trial;

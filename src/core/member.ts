@@ -1,5 +1,5 @@
 import type { Rank } from './rank.js';
-import type { Trial } from './trial.js';
+import type { GraphTrial } from './graph-trial.js';
 
 /** A worker's announcement, and a member as the other processes see it. */
 
@@ -25,7 +25,7 @@ export interface Announcement extends Rank {
   /** Why the worker runs on that device. */
   readonly deviceReason: string;
   /** What the worker measured before it served; null if it did not try its model. */
-  readonly trial: Trial | null;
+  readonly trial: GraphTrial | null;
   readonly address: PeerAddress;
   readonly fingerprint: string;
   /** Memory for blocks in bytes, by tier; the sum determines the worker's share of the ring. */

@@ -1,7 +1,7 @@
 import type { KvElementType, KvLayout } from '../core/kv-layout.js';
 import { logprobsOf } from '../core/sampling/logprobs.js';
 import { argmax } from '../core/sampling/selection.js';
-import type { Trial } from '../core/trial.js';
+import type { GraphTrial } from '../core/graph-trial.js';
 import type { Device } from '../device/device.js';
 import { InternalError, Refused } from '../errors.js';
 import type { GraphRunner, SequenceSlot } from './graph-runner.js';
@@ -19,7 +19,7 @@ const ROUNDING: Record<KvElementType, number> = { float32: 1e-2, float16: 0.1, b
 /** Steps of the pseudorandom token ids. Prime, so that the ids differ. */
 const STRIDE = 7_919;
 
-type Way = keyof Trial;
+type Way = keyof GraphTrial;
 
 const WAYS: Record<Way, string> = {
   chunk: 'a prompt in one run and in several',
@@ -36,10 +36,10 @@ export async function trialRun(
   graph: ModelGraph,
   device: Device,
   makeRunner: (chunkTokens: number) => GraphRunner,
-): Promise<Trial> {
+): Promise<GraphTrial> {
   const tokens = Math.min(device.layout.blockTokens + REST_TOKENS, graph.contextTokens - 2);
   const runner = makeRunner(Math.max(tokens + 1, device.layout.blockTokens));
-  let trial: Trial;
+  let trial: GraphTrial;
   try {
     trial = await new TrialRun(graph, device, runner, idsOf(tokens + 1, graph.vocab)).run();
   } catch (error) {
@@ -60,7 +60,7 @@ export async function trialRun(
  * @throws Refused naming the ways and the difference
  * @internal exported for tests.
  */
-export function checkTrial(trial: Trial, { elementType }: Pick<KvLayout, 'elementType'>): void {
+export function checkTrial(trial: GraphTrial, { elementType }: Pick<KvLayout, 'elementType'>): void {
   const most = ROUNDING[elementType];
   for (const way of Object.keys(WAYS) as Way[]) {
     const difference = trial[way];
@@ -90,7 +90,7 @@ class TrialRun {
     this.promptTokens = ids.length - 1;
   }
 
-  async run(): Promise<Trial> {
+  async run(): Promise<GraphTrial> {
     const whole = await this.logitsAfter(this.promptTokens, this.ids.length);
     const next = await this.logitsAfter(this.ids.length, this.ids.length);
     const stepped = await this.stepped();

@@ -46,6 +46,7 @@ describe('the routes', () => {
           host: 'here',
           device: 'cpu',
           device_reason: 'cpu was asked for',
+          trial: null,
           state: 'serving',
           address: 'tcp://10.0.0.1:7001',
           blocks: 3,

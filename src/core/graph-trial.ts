@@ -4,7 +4,7 @@
  * For each pair of ways to compute the same logits, the greatest difference of the log-probabilities of likely tokens. Null if the device cannot
  * do the second way.
  */
-export interface Trial {
+export interface GraphTrial {
   /** A prompt in one run, and in several. */
   readonly chunk: number | null;
   /** A prompt computed whole, and after blocks that were copied out of one slot and into another. */
