@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Cancelled } from '../../src/errors.js';
 import { ApiError } from '../openai/api-error.js';
 import type { BodyBudget, BodyShare } from './body-budget.js';
@@ -13,7 +13,7 @@ export interface ReadBody {
 }
 
 /**
- * Reads a request body of at most `limitBytes`. On a rejection the share is released, and the rest of the body is discarded.
+ * Reads a request body of at most `limitBytes`. On a rejection the share is released, and the rest of the body is left to `discardBody`.
  * @throws ApiError 413 for a longer body and 408 for one that stalled while its memory was needed, Overloaded if all bodies together have no
  * room for it, Cancelled if the client disconnects before its end
  */
@@ -30,7 +30,6 @@ export function readBody(request: IncomingMessage, limitBytes: number, budget: B
       settle();
       chunks = [];
       share.release();
-      discardBody(request);
       reject(error);
     };
     const share = budget.open(fail);
@@ -55,9 +54,16 @@ export function readBody(request: IncomingMessage, limitBytes: number, budget: B
   });
 }
 
-/** Discards the body of a request that has been refused. Disconnects a client that goes on for too long. */
-export function discardBody(request: IncomingMessage): void {
+/**
+ * Discards the rest of the body of a request that is being refused. Keeps the connection open meanwhile: a client that is still sending when its
+ * connection closes never sees the answer. Disconnects a client that goes on for too long.
+ */
+export function discardBody(request: IncomingMessage, response: ServerResponse): void {
   if (request.complete || request.destroyed) return;
+  if (!response.shouldKeepAlive) {
+    response.shouldKeepAlive = true;
+    request.once('end', () => request.socket.end());
+  }
   let bytes = 0;
   request.on('error', () => {});
   request.on('data', (chunk: Buffer) => {

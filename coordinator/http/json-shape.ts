@@ -2,10 +2,11 @@ import { ApiError } from '../openai/api-error.js';
 
 /** The limits of JSON whose cost is out of proportion to its length: `[[[[` or `{},{},` cost a hundred times what a text of the same length does. */
 
-/** Far more than the longest prompt of token ids in any request of the API. */
-const SCALARS = 2 ** 21;
-const STRINGS = 2 ** 17;
-const CONTAINERS = 2 ** 16;
+/** More than the token ids of five of the longest prompts. */
+const SCALARS = 2 ** 20;
+/** Enough for a chat of 4,096 messages with a tool call each. */
+const STRINGS = 2 ** 16;
+const CONTAINERS = 2 ** 15;
 const DEPTH = 128;
 
 const QUOTE = 0x22;

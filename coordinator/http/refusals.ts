@@ -9,7 +9,7 @@ import { securityHeaders } from './security-headers.js';
 
 /** Node handles `expect: 100-continue` itself; any other expectation gets a 417. */
 export function refuseExpectation(request: IncomingMessage, response: ServerResponse): void {
-  discardBody(request);
+  discardBody(request, response);
   const failure = new ApiError(417, 'expect: is not supported; only 100-continue is', { code: 'expectation' });
   response.writeHead(failure.status, {
     'content-type': 'application/json; charset=utf-8',

@@ -281,7 +281,9 @@ class Server implements HttpServer {
 
   private sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const failure = this.failureOf(error, request);
-    discardBody(request.raw);
+    // The framework closes the connection after a body that could not be read.
+    if (this.closed === null) reply.removeHeader('connection');
+    discardBody(request.raw, reply.raw);
     this.recordEnd(request, failure.status);
     if (failure.retryAfterS !== null) reply.header('retry-after', String(failure.retryAfterS));
     if (failure.status === 401) reply.header('www-authenticate', 'Bearer');
