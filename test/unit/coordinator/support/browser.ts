@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { onTestFinished } from 'vitest';
 
 /** Pages of another origin in a real browser. */
 
@@ -28,7 +29,13 @@ function find(): string | null {
 /** The host name under which pages are served. No name server knows it: Chromium is told that it is this machine. */
 const PAGE_HOST = 'page.example';
 
-/** Opens a page that runs a script. Resolves with the JSON that the script posts to `/` of its own origin. */
+/** A script that posts its own failure, too. */
+function reporting(script: string): string {
+  const failed = "fetch('/', { method: 'POST', body: JSON.stringify({ error: String(error) }) })";
+  return `(async () => {${script}})().catch((error) => ${failed})`;
+}
+
+/** Opens a page that runs a script. Resolves with the JSON that the script posts to `/` of its own origin. The browser ends with the test. */
 export async function runPage(script: string, chromium: string): Promise<unknown> {
   let report: (value: unknown) => void = () => {};
   const reported = new Promise((resolve) => {
@@ -36,7 +43,7 @@ export async function runPage(script: string, chromium: string): Promise<unknown
   });
   const server = createServer((request, response) => {
     if (request.method !== 'POST') {
-      response.setHeader('content-type', 'text/html').end(`<!doctype html><script type="module">${script}</script>`);
+      response.setHeader('content-type', 'text/html').end(`<!doctype html><script>${reporting(script)}</script>`);
       return;
     }
     let text = '';
@@ -65,10 +72,8 @@ export async function runPage(script: string, chromium: string): Promise<unknown
     browser.once('error', reject);
     browser.once('exit', (code) => reject(new Error(`the browser ended with ${code}`)));
   });
-  try {
-    return await Promise.race([reported, ended]);
-  } finally {
-    ended.catch(() => {});
+  ended.catch(() => {});
+  onTestFinished(async () => {
     const gone = new Promise((resolve) => browser.once('exit', resolve));
     // The whole group: a browser is many processes.
     if (browser.exitCode === null && browser.pid !== undefined) {
@@ -78,5 +83,6 @@ export async function runPage(script: string, chromium: string): Promise<unknown
     server.closeAllConnections();
     server.close();
     rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
-  }
+  });
+  return await Promise.race([reported, ended]);
 }
