@@ -5,8 +5,8 @@ import { callHttp } from './call-http.js';
 const Row = z.looseObject({
   id: z.string(),
   state: z.string(),
-  pid: z.number(),
-  host: z.string(),
+  pid: z.number().nullable(),
+  host: z.string().nullable(),
   device: z.string(),
   blocks: z.number(),
   bytes: z.object({ device: z.number(), host: z.number() }),
@@ -20,7 +20,7 @@ const FleetAnswer = z.looseObject({
   model: z.string(),
   replicas: z.number(),
   epoch: z.union([z.string(), z.number()]),
-  coordinators: z.array(z.object({ id: z.string(), pid: z.number(), host: z.string() })),
+  coordinators: z.array(z.object({ id: z.string(), pid: z.number().nullable(), host: z.string().nullable() })),
   workers: z.array(Row),
 });
 export type FleetAnswer = z.infer<typeof FleetAnswer>;

@@ -8,6 +8,7 @@ import type { UpConfig } from '../src/config/up-config.js';
 import { Cancelled, Unavailable } from '../src/errors.js';
 import type { NatsRole } from '../src/fleet/nats-rights.js';
 import * as limits from '../src/limits.js';
+import { operatorKey } from '../src/operator-key.js';
 import { CoordinatorClient } from './coordinator-client.js';
 import { diskKeyFile } from './disk-key.js';
 import type { EmbeddedServer } from './nats/embedded-server.js';
@@ -236,7 +237,7 @@ export class LocalFleet {
   }
 
   private async untilServing(url: string, ids: readonly string[]): Promise<void> {
-    const client = new CoordinatorClient(url, this.config.apiKeys[0] ?? null);
+    const client = new CoordinatorClient(url, operatorKey(this.ports.secret));
     const deadlineMs = this.ports.clock.now() + limits.PROCESS_READY_MS;
     for (;;) {
       const missing = await this.missing(client, ids);

@@ -94,6 +94,13 @@ const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./nats/users.js')).natsUsers,
   },
   {
+    name: 'key',
+    argument: ['[id]', 'id and tenant of the key; a random id if there is none'],
+    help: 'Make a random API key, and its entry for a keys file, which holds only its digest.',
+    options: OPTIONS,
+    load: async () => (await import('./key.js')).key,
+  },
+  {
     name: 'version',
     help: 'Show the version.',
     options: {},

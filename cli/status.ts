@@ -21,7 +21,7 @@ export function describeFleet(fleet: FleetAnswer): string {
     const memory = `${formatByteSize(used)} of ${formatByteSize(budget)}`;
     const hitRate = `${Math.round(100 * worker.hit_rate)} %`;
     const { id, state, device, pid, host, running, waiting, blocks } = worker;
-    return [id, state, device, pid, host, running, waiting, blocks, memory, hitRate];
+    return [id, state, device, pid ?? '', host ?? '', running, waiting, blocks, memory, hitRate];
   });
   const coordinators = fleet.coordinators.map((coordinator) => coordinator.id).join(', ');
   const head = `model ${fleet.model}, ${fleet.replicas} replicas, epoch ${fleet.epoch}, coordinators ${coordinators || 'none'}`;

@@ -99,7 +99,7 @@ function announceStart(config: UpConfig, device: DeviceChoice, progress: Progres
   const { SHOAL_CACHE_BYTES: cacheBytes, SHOAL_THREADS: threads } = config.worker;
   const each = `${formatByteSize(Number(cacheBytes))} for blocks and ${threads} threads each`;
   progress.step('workers', `${config.workers}, ${each}`);
-  if (!config.loopback && config.apiKeys.length === 0) {
+  if (!config.loopback && !config.needsKey) {
     progress.step('warning', `--insecure: every client that can reach ${config.host} can use and control the fleet`);
   }
 }
@@ -140,6 +140,6 @@ const NOTES = [
 function exampleRequest(url: string, config: UpConfig): string {
   const prompt = `Notes:\n${NOTES.join('\n')}\n\nQ: What opens the teal chest?\nA:`;
   const body = JSON.stringify({ model: config.modelName, prompt, max_tokens: 24, temperature: 0 }, null, 1);
-  const key = config.apiKeys.length > 0 ? " -H 'authorization: Bearer YOUR-KEY'" : '';
+  const key = config.needsKey ? " -H 'authorization: Bearer YOUR-KEY'" : '';
   return `curl ${url}/v1/completions -H 'content-type: application/json'${key} -d '${body.replaceAll("'", "'\\''")}'`;
 }

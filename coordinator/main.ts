@@ -32,6 +32,8 @@ import { nodeThreads } from '../src/text/node-text-thread.js';
 import type { TextSource } from '../src/text/text-task.js';
 import { TextThreads } from '../src/text/text-threads.js';
 import type { TextWork } from '../src/text/text-work.js';
+import type { Access } from './access/access.js';
+import { openAccess } from './access/open-access.js';
 import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from './compose.js';
 import { CertificateKeeper, readCertificates } from './http/certificates.js';
 import { createHttpServer } from './http/create-http-server.js';
@@ -133,9 +135,13 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     await startCoordinatorParts(life, parts, log);
     const checks = [async () => charter?.check(), () => parts.poison.keep()];
     await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));
+    const { access, parts: accessParts } = openAccess(config, { clock, log, wallMs: surroundings.wallMs });
+    for (const part of accessParts) await life.start(part);
     const tls = config.http.tls && (await readCertificates(config.http.tls));
     const model = withOffered(served, parts.router);
-    const http = life.use(await serveHttp(config, world, parts, model, metrics, tls), (server) => server.close());
+    const http = life.use(await serveHttp(config, world, parts, model, { metrics, access, tls }), (server) =>
+      server.close(),
+    );
     if (config.http.tls !== null && tls !== null) {
       const renew = (renewed: TlsContext) => http.renewTls(renewed);
       await life.start(new CertificateKeeper(config.http.tls, tls, renew, clock, log));
@@ -196,17 +202,22 @@ function withOffered(served: ServedModel, router: Router): ServedModel {
   };
 }
 
+interface ServedWith {
+  readonly metrics: CoordinatorMetrics;
+  readonly access: Access;
+  readonly tls: TlsContext | null;
+}
+
 function serveHttp(
   config: CoordinatorConfig,
   { clock, log }: CoordinatorWorld,
   { fleet, retentions }: CoordinatorParts,
   model: ServedModel,
-  metrics: CoordinatorMetrics,
-  tls: TlsContext | null,
+  { metrics, access, tls }: ServedWith,
 ): Promise<HttpServer> {
-  const { host, port, allowRouting, apiKeys } = config;
+  const { host, port, allowRouting } = config;
   const { allowedHosts, allowedOrigins, bodyBudgetBytes } = config.http;
-  const own = { host, port, version: packageVersion(), allowRouting, apiKeys };
+  const own = { host, port, version: packageVersion(), allowRouting };
   const options = { ...own, allowedHosts, allowedOrigins, bodyBudgetBytes, tls };
-  return createHttpServer({ fleet, retentions, model, options, log, metrics, clock });
+  return createHttpServer({ fleet, retentions, model, options, access, log, metrics, clock });
 }

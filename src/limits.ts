@@ -84,6 +84,8 @@ export const BUS_GRACE_MS = 3_000;
 
 /** Limit on the API keys of clients. */
 export const API_KEYS = 1024;
+/** Fewest characters of an API key: a shorter one can be guessed. */
+export const API_KEY_CHARS = 16;
 
 /** Time limit for a child process to become ready, after which it is killed. */
 export const PROCESS_READY_MS = 120_000;

@@ -4,6 +4,7 @@ import type { Log } from '../../src/log.js';
 import type { CoordinatorMetrics } from '../../src/metrics/coordinator-metrics.js';
 import { watchFleet } from '../../src/metrics/fleet-metrics.js';
 import { type Random, SystemRandom } from '../../src/random.js';
+import type { Access } from '../access/access.js';
 import type { Fleet } from '../fleet.js';
 import { ANSWER_LOGPROBS } from '../openai/logprob-count.js';
 import { LogprobRoom } from '../openai/logprob-room.js';
@@ -11,7 +12,6 @@ import { PromptReader } from '../openai/prompt.js';
 import { RequestLimit } from '../openai/request-limit.js';
 import type { ServedModel } from '../openai/served-model.js';
 import type { Retentions } from '../retention/retentions.js';
-import { Access } from './access.js';
 import type { HttpListenOptions } from './listen-options.js';
 import { Repeats } from './repeats.js';
 import type { HttpRoute } from './route.js';
@@ -39,8 +39,6 @@ export interface HttpOptions extends HttpListenOptions {
   readonly version: string;
   /** Whether a client may choose the worker. */
   readonly allowRouting: boolean;
-  /** API keys that are accepted; the API is open if there are none. */
-  readonly apiKeys?: readonly string[];
   /** Age up to which the text of `/metrics` is given to others, too. */
   readonly metricsAgeMs?: number;
   /** Limit on sequences accepted and not yet answered. */
@@ -54,6 +52,7 @@ export interface HttpDeps {
   readonly retentions: Retentions;
   readonly model: ServedModel;
   readonly options: HttpOptions;
+  readonly access: Access;
   readonly log: Log;
   /** The gauges of the fleet are added to its registry. */
   readonly metrics: CoordinatorMetrics;
@@ -68,7 +67,7 @@ export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
   watchFleet(metrics.registry, () => fleet.view());
   const repeats = new Repeats(clock);
   const listening = listen(routesOf(deps, repeats), options, {
-    access: new Access(options.apiKeys ?? []),
+    access: deps.access,
     clock,
     log,
     onEnd: (route, status, durationMs) => {

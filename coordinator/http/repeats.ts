@@ -80,6 +80,15 @@ export class Repeats {
 }
 
 function keyOf({ path }: HttpRoute, exchange: Exchange, id: string): string {
-  const parts = [path, exchange.tenant, id, exchange.header('x-shoal-worker'), exchange.body];
+  const { principal } = exchange;
+  const parts = [
+    path,
+    principal?.tenant,
+    principal?.id,
+    principal?.saltPrefix,
+    id,
+    exchange.header('x-shoal-worker'),
+    exchange.body,
+  ];
   return createHash('sha256').update(JSON.stringify(parts)).digest('base64');
 }

@@ -1,10 +1,13 @@
+import type { Principal } from '../access/principal.js';
+import type { RouteAccess } from '../access/roles.js';
+
 /** The interface between the routes and the server; it hides the HTTP framework. */
 export interface HttpRoute {
   readonly method: 'GET' | 'POST' | 'DELETE';
   /** `:name` matches one segment; a final `*` matches the rest. */
   readonly path: string;
-  /** `key`: needs an API key if keys are configured. */
-  readonly access: 'open' | 'key';
+  /** Who may use it, if keys are configured. */
+  readonly access: RouteAccess;
   /**
    * The pages that may call it from a browser: `allowed`, those of `--allowed-origins`; `any`, all pages, under any host name; by default only
    * pages of the coordinator itself.
@@ -22,8 +25,8 @@ export interface Exchange {
   /** Segments of the path by name; `*` is the rest. */
   readonly params: Readonly<Record<string, string>>;
   readonly body: unknown;
-  /** See `Access.tenantOf`. */
-  readonly tenant: string | null;
+  /** Who asks; null if no key is needed. */
+  readonly principal: Principal | null;
   /** On the server's clock. */
   readonly arrivedMs: number;
   /** Aborted, with the error to report as its reason, when the client disconnects or the coordinator stops. */

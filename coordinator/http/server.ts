@@ -6,8 +6,9 @@ import type { Clock } from '../../src/clock.js';
 import { Cancelled, Unavailable } from '../../src/errors.js';
 import * as limits from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
+import type { Access } from '../access/access.js';
+import type { Principal } from '../access/principal.js';
 import { ApiError } from '../openai/api-error.js';
-import type { Access } from './access.js';
 import { Bodies } from './bodies.js';
 import { discardBody } from './body.js';
 import type { Border } from './border/border.js';
@@ -49,7 +50,7 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** On the server's clock. */
     arrivedMs: number;
-    tenant: string | null;
+    principal: Principal | null;
     answer: ServerResponse | null;
   }
 }
@@ -119,7 +120,7 @@ class Server implements HttpServer {
     this.app.removeAllContentTypeParsers();
     this.app.addContentTypeParser('*', (request: FastifyRequest) => this.bodies.read(request.raw, request.answer!));
     this.app.decorateRequest('arrivedMs', 0);
-    this.app.decorateRequest('tenant', null);
+    this.app.decorateRequest('principal', null);
     this.app.decorateRequest('answer', null);
     this.app.addHook('onRequest', async (request, reply) => this.onRequest(request, reply));
     this.app.setErrorHandler((error: FastifyError, request, reply) => this.sendError(error, request, reply));
@@ -212,7 +213,7 @@ class Server implements HttpServer {
     if (known !== undefined) return this.refuseMethod(known, request, reply);
     if (route === undefined) return unknownPath(request);
     this.border.checkPage(raw, route);
-    if (route.access === 'key') request.tenant = this.deps.access.tenantOf(request.headers.authorization ?? null);
+    request.principal = await this.deps.access.admit(route.access, request.headers.authorization ?? null);
     this.border.checkBody(raw);
   }
 
@@ -319,7 +320,7 @@ function exchangeOf(request: FastifyRequest, { raw }: FastifyReply, signal: Abor
     requestId: request.id,
     params: request.params as Record<string, string>,
     body: request.body,
-    tenant: request.tenant,
+    principal: request.principal,
     arrivedMs: request.arrivedMs,
     signal,
     onClose: (listener) => {

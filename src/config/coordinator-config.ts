@@ -4,6 +4,8 @@ import type { LogLevel } from '../log.js';
 import { requiredSecret } from './cluster-secret.js';
 import { checkExposure } from './exposure.js';
 import { type HttpConfig, httpConfig } from './http-config.js';
+import { type JwtConfig, jwtConfig } from './jwt-config.js';
+import { readKeysFile } from './keys-file.js';
 import type { Machine } from './machine.js';
 import { modelFolder } from './model-folder.js';
 import { type NatsAccess, natsAccess } from './nats-access.js';
@@ -32,21 +34,40 @@ export interface CoordinatorConfig {
   readonly contextTokens: number;
   /** Whether a client may choose the worker. */
   readonly allowRouting: boolean;
-  /** A client must send one of these keys. Empty: no key is required. Never logged. */
+  /** Keys without tenants and limits. Never logged. */
   readonly apiKeys: readonly string[];
   readonly http: HttpConfig;
+  /** Absolute or relative path of the keys file; null for none. */
+  readonly keysFile: string | null;
+  /** Null: no tokens are accepted. */
+  readonly jwt: JwtConfig | null;
   readonly logLevel: LogLevel;
 }
 
 /** The API keys, from the variable or from the file; none if neither is given. */
 export function clientKeys(values: Pick<Values, 'apiKeys' | 'apiKeysFile'>): readonly string[] {
-  if (values.apiKeys !== null || values.apiKeysFile === null) return values.apiKeys ?? [];
+  if (values.apiKeys !== null) return checkLengths('SHOAL_API_KEYS', values.apiKeys);
+  if (values.apiKeysFile === null) return [];
   const name = '--api-keys-file (SHOAL_API_KEYS_FILE)';
   const keys = readSecretFile(name, values.apiKeysFile).split(/\s+/);
-  if (keys.length <= limits.API_KEYS) return keys;
+  if (keys.length <= limits.API_KEYS) return checkLengths(name, keys);
   throw new WrongUsage(
     `${name}: the file must contain at most ${limits.API_KEYS} keys, got ${keys.length} in ${values.apiKeysFile}`,
   );
+}
+
+function checkLengths(name: string, keys: readonly string[]): readonly string[] {
+  const short = keys.findIndex((key) => key.length < limits.API_KEY_CHARS);
+  if (short === -1) return keys;
+  throw new WrongUsage(
+    `${name}: each key must have at least ${limits.API_KEY_CHARS} characters; key ${short + 1} has ${keys[short]!.length}; shoal key makes one`,
+  );
+}
+
+/** The path of the keys file, once its content has been checked. @throws WrongUsage */
+export function checkedKeysFile({ keysFile }: Pick<Values, 'keysFile'>): string | null {
+  if (keysFile !== null) readKeysFile(keysFile);
+  return keysFile;
 }
 
 export function modelName(values: Pick<Values, 'servedModelName'>, modelDir: string): string {
@@ -57,7 +78,9 @@ export function modelName(values: Pick<Values, 'servedModelName'>, modelDir: str
 export function coordinatorConfig(values: Values, machine: Machine): CoordinatorConfig {
   const modelDir = modelFolder(values.model);
   const apiKeys = clientKeys(values);
-  checkExposure(values, apiKeys.length > 0);
+  const keysFile = checkedKeysFile(values);
+  const jwt = jwtConfig(values);
+  checkExposure(values, apiKeys.length > 0 || keysFile !== null || jwt !== null);
   return {
     id: values.coordinatorId ?? machine.processName,
     namespace: values.namespace,
@@ -72,6 +95,8 @@ export function coordinatorConfig(values: Values, machine: Machine): Coordinator
     contextTokens: values.context,
     allowRouting: values.allowRouting ?? false,
     apiKeys,
+    keysFile,
+    jwt,
     http: httpConfig(values, machine),
     logLevel: values.logLevel ?? 'info',
   };

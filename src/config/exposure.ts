@@ -21,6 +21,6 @@ export function checkExposure(
   if (needsKey || insecure || isLoopback(reached)) return;
   const name = publishedHost === null ? '--host (SHOAL_HOST)' : '--published-host (SHOAL_PUBLISHED_HOST)';
   throw new WrongUsage(
-    `${name}: must be a loopback address without API keys, got ${reached}; set SHOAL_API_KEYS, or open the fleet to everyone with --insecure (SHOAL_INSECURE=1)`,
+    `${name}: must be a loopback address without API keys, got ${reached}; set SHOAL_API_KEYS or --keys-file, or open the fleet to everyone with --insecure (SHOAL_INSECURE=1)`,
   );
 }

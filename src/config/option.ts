@@ -13,6 +13,7 @@ export type Command =
   | 'chaos'
   | 'doctor'
   | 'nats-users'
+  | 'key'
   | 'model synth';
 
 /** Everything that the command line, the environment, the help and docs/OPTIONS.md show of one option. */

@@ -1,4 +1,5 @@
 import * as limits from '../limits.js';
+import { ACCESS_OPTIONS } from './access-options.js';
 import { HTTP_OPTIONS } from './http-options.js';
 import { type Command, type OptionTable, type OptionValues, option } from './option.js';
 import * as types from './option-types.js';
@@ -193,26 +194,7 @@ export const OPTIONS = {
     commands: COORDINATOR,
     help: 'Allows clients to choose the worker with the header x-shoal-worker.',
   }),
-  apiKeys: option({
-    flag: null,
-    variable: 'SHOAL_API_KEYS',
-    placeholder: 'KEY,...',
-    type: types.list(`1 to ${limits.API_KEYS} keys separated by commas`, limits.API_KEYS),
-    default: null,
-    defaultNote: 'none: every client that can reach the port has access',
-    commands: COORDINATOR,
-    help: 'API keys. A client must send one of them as bearer token.',
-    secret: true,
-  }),
-  apiKeysFile: option({
-    flag: 'api-keys-file',
-    variable: 'SHOAL_API_KEYS_FILE',
-    placeholder: 'FILE',
-    type: types.path,
-    default: null,
-    commands: COORDINATOR,
-    help: 'File with the API keys, one per line, instead of SHOAL_API_KEYS.',
-  }),
+  ...ACCESS_OPTIONS,
   ...HTTP_OPTIONS,
   logLevel: option({
     flag: 'log-level',
@@ -233,7 +215,7 @@ export const OPTIONS = {
     placeholder: null,
     type: types.onOff,
     default: 'off',
-    commands: ['up', 'status', 'explain', 'bench', 'doctor'],
+    commands: ['up', 'status', 'explain', 'bench', 'doctor', 'key'],
     help: 'Prints JSON on stdout.',
   }),
   url: option({

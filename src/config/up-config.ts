@@ -1,6 +1,7 @@
 import { clusterSecret } from './cluster-secret.js';
-import { clientKeys, modelName } from './coordinator-config.js';
+import { checkedKeysFile, clientKeys, modelName } from './coordinator-config.js';
 import { checkExposure, isLoopback } from './exposure.js';
+import { jwtConfig } from './jwt-config.js';
 import type { Machine } from './machine.js';
 import { modelFolder } from './model-folder.js';
 import { type NatsAccess, natsAccess } from './nats-access.js';
@@ -26,6 +27,8 @@ export interface UpConfig {
   /** As requested. Each worker checks whether the device is available. */
   readonly device: Values['device'];
   readonly apiKeys: readonly string[];
+  /** Whether clients need a key or a token. */
+  readonly needsKey: boolean;
   /** Whether only this machine can reach the HTTP API. */
   readonly loopback: boolean;
   readonly json: boolean;
@@ -73,7 +76,8 @@ export function upConfig(
   const modelDir = modelFolder(values.model);
   const loopback = isLoopback(values.host);
   const apiKeys = clientKeys(values);
-  checkExposure(values, apiKeys.length > 0);
+  const needsKey = apiKeys.length > 0 || checkedKeysFile(values) !== null || jwtConfig(values) !== null;
+  checkExposure(values, needsKey);
   const shared = { SHOAL_MODEL: modelDir, SHOAL_LOG_LEVEL: values.logLevel ?? 'warn' };
   return {
     workers: values.workers,
@@ -87,6 +91,7 @@ export function upConfig(
     modelName: modelName(values, modelDir),
     device: values.device,
     apiKeys,
+    needsKey,
     loopback,
     json: values.json,
     coordinator: {

@@ -88,6 +88,8 @@ export class SimCoordinator {
       allowRouting: false,
       apiKeys: [],
       http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null },
+      keysFile: null,
+      jwt: null,
       logLevel: 'silent',
     };
   }

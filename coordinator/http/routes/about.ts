@@ -16,7 +16,7 @@ export function aboutRoutes(
     {
       method: 'GET',
       path: '/metrics',
-      access: 'open',
+      access: 'metrics',
       handle: async () => ({ kind: 'text', contentType: registry.contentType, text: await metrics.get() }),
     },
   ];

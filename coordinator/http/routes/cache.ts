@@ -1,8 +1,9 @@
+import { checkModel } from '../../access/model-access.js';
+import { saltOf } from '../../access/principal.js';
 import type { Fleet } from '../../fleet.js';
 import type { PromptReader } from '../../openai/prompt.js';
 import { checkBody, ExplainRequest } from '../../openai/requests.js';
-import { checkModelName, type ServedModel } from '../../openai/served-model.js';
-import { saltOf } from '../access.js';
+import type { ServedModel } from '../../openai/served-model.js';
 import { type HttpRoute, json } from '../route.js';
 
 /** `POST /v1/cache/explain`: where the blocks of a prompt are; `POST /reset_prefix_cache`: drop all blocks. */
@@ -12,11 +13,11 @@ export function cacheRoutes(fleet: Fleet, model: ServedModel, prompts: PromptRea
       method: 'POST',
       path: '/v1/cache/explain',
       access: 'key',
-      handle: async ({ body, tenant, signal }) => {
+      handle: async ({ body, principal, signal }) => {
         const request = checkBody(ExplainRequest, body);
-        checkModelName(model, request.model);
+        checkModel(model, request.model, principal);
         const { tokens } = await prompts.readPrompt(request, request, signal);
-        const { blocks, wouldRunOn } = await fleet.explain(tokens, saltOf(tenant, request.cache_salt));
+        const { blocks, wouldRunOn } = await fleet.explain(tokens, saltOf(principal, request.cache_salt));
         return json({
           tokens: tokens.length,
           blocks: blocks.map(({ index, key, homes, holders, tiers, state, reason }) => ({
@@ -35,7 +36,7 @@ export function cacheRoutes(fleet: Fleet, model: ServedModel, prompts: PromptRea
     {
       method: 'POST',
       path: '/reset_prefix_cache',
-      access: 'key',
+      access: 'operator',
       handle: async () => {
         await fleet.resetCache();
         return json({ status: 'ok' });

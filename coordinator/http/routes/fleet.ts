@@ -1,4 +1,5 @@
 import type { Member, PeerAddress } from '../../../src/core/member.js';
+import { mayOperate } from '../../access/roles.js';
 import type { Fleet } from '../../fleet.js';
 import { ApiError } from '../../openai/api-error.js';
 import { type HttpRoute, json } from '../route.js';
@@ -10,21 +11,24 @@ export function fleetRoutes(fleet: Fleet, modelName: string): HttpRoute[] {
       method: 'GET',
       path: '/v1/fleet',
       access: 'key',
-      handle: () => {
+      handle: ({ principal }) => {
+        const operates = mayOperate(principal);
         const { epoch, replicas, coordinators, workers } = fleet.view();
         return json({
           model: modelName,
           replicas,
           epoch,
-          coordinators: coordinators.map(({ id, pid, host }) => ({ id, pid, host })),
-          workers: workers.map(workerRow),
+          coordinators: coordinators.map(({ id, pid, host }) =>
+            operates ? { id, pid, host } : { id, pid: null, host: null },
+          ),
+          workers: workers.map((worker) => (operates ? workerRow(worker) : publicRow(worker))),
         });
       },
     },
     {
       method: 'POST',
       path: '/v1/fleet/workers/:id/drain',
-      access: 'key',
+      access: 'operator',
       handle: async ({ params }) => {
         const id = knownWorker(fleet, params.id);
         await fleet.drain(id);
@@ -70,6 +74,11 @@ function workerRow(worker: Member) {
     waiting: worker.waiting,
     hit_rate: worker.hitRate,
   };
+}
+
+/** A worker as a user sees it: nothing of the machine and the process. */
+function publicRow(worker: Member) {
+  return { ...workerRow(worker), incarnation: null, pid: null, host: null, device_reason: null, address: null };
 }
 
 /** The TCP address if the worker has one, else its Unix socket. */

@@ -1,6 +1,8 @@
 import type { Clock } from '../../../src/clock.js';
 import type { RequestMetrics } from '../../../src/metrics/request-metrics.js';
 import type { Random } from '../../../src/random.js';
+import { checkModel } from '../../access/model-access.js';
+import { saltOf } from '../../access/principal.js';
 import type { Fleet } from '../../fleet.js';
 import { answerChunks, wholeAnswer } from '../../openai/answer.js';
 import type { AnswerShape } from '../../openai/answer-shape.js';
@@ -13,9 +15,8 @@ import { type ChoicePlan, type Demand, planChoices } from '../../openai/plan.js'
 import type { PromptReader } from '../../openai/prompt.js';
 import type { RequestLimit } from '../../openai/request-limit.js';
 import type { CommonRequest } from '../../openai/requests.js';
-import { checkModelName, type ServedModel } from '../../openai/served-model.js';
+import type { ServedModel } from '../../openai/served-model.js';
 import { Tally } from '../../openai/tally.js';
-import { saltOf } from '../access.js';
 import type { Exchange, RouteAnswer } from '../route.js';
 
 /** The common path of completions and chats, from checked fields to the answer. */
@@ -50,10 +51,14 @@ export async function answerWithTokens<R extends CommonRequest>(
   deps: GenerationDeps,
 ): Promise<RouteAnswer> {
   const { model, clock } = deps;
-  checkModelName(model, request.model);
+  checkModel(model, request.model, exchange.principal);
   const demand = await demandOf(request, exchange.signal);
   const id = `${shape.idPrefix}${Buffer.from(deps.random.bytes(16)).toString('hex')}`;
-  const caller = { answerId: id, salt: saltOf(exchange.tenant, request.cache_salt), worker: workerOf(exchange, deps) };
+  const caller = {
+    answerId: id,
+    salt: saltOf(exchange.principal, request.cache_salt),
+    worker: workerOf(exchange, deps),
+  };
   const choices = planChoices(request, demand, caller, model, () => deps.random.below(2 ** 53));
   const share = logprobShareFor(choices, exchange, deps);
   const tally = new Tally(choices);

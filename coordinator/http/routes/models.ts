@@ -1,4 +1,5 @@
-import { checkModelName, type ServedModel } from '../../openai/served-model.js';
+import { checkModel, mayUse } from '../../access/model-access.js';
+import type { ServedModel } from '../../openai/served-model.js';
 import { type HttpRoute, json } from '../route.js';
 
 /** `GET /v1/models` and `GET /v1/models/{name}`. */
@@ -17,7 +18,10 @@ export function modelRoutes(model: ServedModel): HttpRoute[] {
       path: '/v1/models',
       access: 'key',
       pages: 'allowed',
-      handle: () => json({ object: 'list', data: [model.name, ...model.aliases].map(entry) }),
+      handle: ({ principal }) => {
+        const names = [model.name, ...model.aliases].filter((name) => mayUse(model, name, principal));
+        return json({ object: 'list', data: names.map(entry) });
+      },
     },
     {
       method: 'GET',
@@ -25,9 +29,9 @@ export function modelRoutes(model: ServedModel): HttpRoute[] {
       path: '/v1/models/*',
       access: 'key',
       pages: 'allowed',
-      handle: ({ params }) => {
+      handle: ({ params, principal }) => {
         const name = params['*'] ?? '';
-        checkModelName(model, name);
+        checkModel(model, name, principal);
         return json(entry(name));
       },
     },

@@ -1,12 +1,13 @@
 import { InvalidRequest } from '../../../src/errors.js';
 import { BLOCK_TOKENS } from '../../../src/limits.js';
+import { checkModel } from '../../access/model-access.js';
+import { type Principal, saltOf } from '../../access/principal.js';
 import { ApiError } from '../../openai/api-error.js';
 import type { PromptReader } from '../../openai/prompt.js';
 import { checkBody, PinRequest } from '../../openai/requests.js';
-import { checkModelName, type ServedModel } from '../../openai/served-model.js';
+import type { ServedModel } from '../../openai/served-model.js';
 import { RETENTION_TTL_S } from '../../retention/retention.js';
 import type { Retentions, RetentionView } from '../../retention/retentions.js';
-import { saltOf } from '../access.js';
 import { type Exchange, type HttpRoute, json } from '../route.js';
 
 /** `POST /v1/cache/pin`: keeps the blocks of a prompt in the fleet; `GET /v1/cache/pins`; `DELETE /v1/cache/pin/{id}`. */
@@ -22,15 +23,16 @@ export function pinRoutes(retentions: Retentions, model: ServedModel, prompts: P
       method: 'GET',
       path: '/v1/cache/pins',
       access: 'key',
-      handle: async ({ tenant }) => json({ object: 'list', data: (await retentions.list(tenant)).map(pinRow) }),
+      handle: async ({ principal }) =>
+        json({ object: 'list', data: (await retentions.list(ownerOf(principal))).map(pinRow) }),
     },
     {
       method: 'DELETE',
       path: '/v1/cache/pin/:id',
       access: 'key',
-      handle: async ({ params, tenant }) => {
+      handle: async ({ params, principal }) => {
         const id = params.id ?? '';
-        if (await retentions.remove(id, tenant)) return json({ id, object: 'cache.pin', deleted: true });
+        if (await retentions.remove(id, ownerOf(principal))) return json({ id, object: 'cache.pin', deleted: true });
         throw new ApiError(404, `id: no pin '${id}'; GET /v1/cache/pins lists your pins`, {
           param: 'id',
           code: 'pin_not_found',
@@ -40,14 +42,19 @@ export function pinRoutes(retentions: Retentions, model: ServedModel, prompts: P
   ];
 }
 
+/** Pins belong to tenants. */
+function ownerOf(principal: Principal | null): string | null {
+  return principal?.tenant ?? null;
+}
+
 async function pin(
-  { body, tenant, signal }: Exchange,
+  { body, principal, signal }: Exchange,
   retentions: Retentions,
   model: ServedModel,
   prompts: PromptReader,
 ): Promise<RetentionView> {
   const request = checkBody(PinRequest, body);
-  checkModelName(model, request.model);
+  checkModel(model, request.model, principal);
   const { tokens, param } = await prompts.readPrompt(request, request, signal);
   if (tokens.length < BLOCK_TOKENS) {
     throw new InvalidRequest(
@@ -63,8 +70,8 @@ async function pin(
   }
   const added = await retentions.add({
     tokens,
-    salt: saltOf(tenant, request.cache_salt),
-    owner: tenant,
+    salt: saltOf(principal, request.cache_salt),
+    owner: ownerOf(principal),
     ttlMs: 1_000 * (request.ttl_seconds ?? RETENTION_TTL_S),
   });
   if (!('type' in added)) return added;

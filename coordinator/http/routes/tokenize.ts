@@ -1,7 +1,8 @@
 import { InvalidRequest } from '../../../src/errors.js';
+import { checkModel } from '../../access/model-access.js';
 import type { Prompt, PromptReader } from '../../openai/prompt.js';
 import { checkBody, DetokenizeRequest, TokenizeRequest } from '../../openai/requests.js';
-import { checkModelName, type ServedModel } from '../../openai/served-model.js';
+import type { ServedModel } from '../../openai/served-model.js';
 import { type HttpRoute, json } from '../route.js';
 
 /** `POST /tokenize` and `POST /detokenize`, compatible with vLLM. */
@@ -12,9 +13,9 @@ export function tokenizeRoutes(model: ServedModel, prompts: PromptReader): HttpR
       path: '/tokenize',
       access: 'key',
       pages: 'allowed',
-      handle: async ({ body, signal }) => {
+      handle: async ({ body, principal, signal }) => {
         const request = checkBody(TokenizeRequest, body);
-        checkModelName(model, request.model);
+        checkModel(model, request.model, principal);
         const { tokens } = await promptOf(request, prompts, signal);
         return json({ count: tokens.length, max_model_len: model.contextTokens, tokens: [...tokens] });
       },
@@ -24,9 +25,9 @@ export function tokenizeRoutes(model: ServedModel, prompts: PromptReader): HttpR
       path: '/detokenize',
       access: 'key',
       pages: 'allowed',
-      handle: async ({ body, signal }) => {
+      handle: async ({ body, principal, signal }) => {
         const request = checkBody(DetokenizeRequest, body);
-        checkModelName(model, request.model);
+        checkModel(model, request.model, principal);
         prompts.checkIds(request.tokens, 'tokens');
         const prompt = await model.text.decode(Uint32Array.from(request.tokens), { param: 'tokens' }, signal);
         return json({ prompt });

@@ -77,6 +77,8 @@ describe('a start that fails leaves no connection, timer or server', () => {
       allowRouting: false,
       apiKeys: [],
       http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null },
+      keysFile: null,
+      jwt: null,
     };
     const before = held();
     await expect(runCoordinator(config, new AbortController().signal)).rejects.toThrow(Unavailable);

@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { run } from '../../../cli/program.js';
 import { CHAOS_OPTIONS } from '../../../src/config/chaos-options.js';
+import { parseKeysFile } from '../../../src/config/keys-file.js';
 import { OPTIONS } from '../../../src/config/options.js';
 import { SYNTH_OPTIONS } from '../../../src/config/synth-options.js';
 import { cudaMissing } from '../../../src/device/cuda/cuda-runtime.js';
@@ -31,6 +33,7 @@ describe('the command line', () => {
       'chaos',
       'model',
       'doctor',
+      'key',
       'version',
     ]) {
       expect(out).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
@@ -40,6 +43,17 @@ describe('the command line', () => {
       if (spec.flag !== null) expect(help).toContain(`--${spec.flag}`);
       if (spec.flag !== null) expect(help).toContain(`[${spec.variable}]`);
     }
+  });
+
+  it('makes keys whose entry in a keys file has only the digest', async () => {
+    const { code, out } = await shoal('key acme-web --json');
+    expect(code).toBe(0);
+    const { secret, entry } = JSON.parse(out);
+    const [read] = parseKeysFile(JSON.stringify({ keys: [entry] }), 'keys.json');
+    expect(read).toMatchObject({ id: 'acme-web', secretSha256: createHash('sha256').update(secret).digest('hex') });
+    const shown = await shoal('key acme-web');
+    expect(parseKeysFile(`keys:\n${shown.out.slice(shown.out.indexOf('  - id'))}`, 'keys.yaml')).toHaveLength(1);
+    expect((await shoal('key a:b')).code).toBe(2);
   });
 
   it('shows the version of the package', async () => {

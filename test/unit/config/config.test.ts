@@ -215,11 +215,18 @@ describe('the configuration of a coordinator', () => {
     });
   });
 
+  it('refuses API keys that can be guessed', () => {
+    expect(() => coordinator({ SHOAL_API_KEYS: 'a-key-of-enough-characters,short' })).toThrow(
+      'SHOAL_API_KEYS: each key must have at least 16 characters; key 2 has 5; shoal key makes one',
+    );
+  });
+
   it('reads API keys from the variable or a file', () => {
-    expect(coordinator({ SHOAL_API_KEYS: 'one, two' }).apiKeys).toEqual(['one', 'two']);
+    const [one, two] = ['the-first-of-two-keys', 'the-second-of-two-keys'];
+    expect(coordinator({ SHOAL_API_KEYS: `${one}, ${two}` }).apiKeys).toEqual([one, two]);
     const file = join(folder, 'keys');
-    writeFileSync(file, 'three\nfour\n');
-    expect(coordinator({ SHOAL_API_KEYS_FILE: file }).apiKeys).toEqual(['three', 'four']);
+    writeFileSync(file, `${two}\n${one}\n`);
+    expect(coordinator({ SHOAL_API_KEYS_FILE: file }).apiKeys).toEqual([two, one]);
   });
 
   it('refuses an address that others can reach without API keys, unless that is allowed', () => {

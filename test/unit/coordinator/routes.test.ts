@@ -189,9 +189,10 @@ describe('the routes', () => {
 
 describe('API keys', () => {
   const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
+  const [first, second] = ['first-key-of-a-tenant', 'second-key-of-a-tenant'] as const;
 
   it('are required for tokens and the fleet, and nowhere else', async () => {
-    const { url, post } = await testServer({ apiKeys: ['first', 'second'] });
+    const { url, post } = await testServer({ apiKeys: [first, second] });
     for (const path of [
       '/v1/completions',
       '/v1/chat/completions',
@@ -205,20 +206,20 @@ describe('API keys', () => {
       expect(await response.json()).toMatchObject({ error: { type: 'authentication_error', code: 'invalid_api_key' } });
     }
     expect((await fetch(`${url}/v1/fleet`)).status).toBe(401);
-    expect((await fetch(`${url}/v1/models`, { headers: bearer('second') })).status).toBe(200);
+    expect((await fetch(`${url}/v1/models`, { headers: bearer(second) })).status).toBe(200);
     for (const path of ['/health/live', '/health', '/metrics', '/version']) {
       expect([path, (await fetch(url + path)).status]).toEqual([path, 200]);
     }
   });
 
   it('separate the prefixes of tenants, even if they send the same salt', async () => {
-    const { post, fleet, logged } = await testServer({ apiKeys: ['first', 'second'] });
+    const { post, fleet, logged } = await testServer({ apiKeys: [first, second] });
     fleet.script = () => saying([]);
     const ask = (key: string, cache_salt?: string) => post('/v1/completions', { prompt: 'x', cache_salt }, bearer(key));
-    await ask('first');
-    await ask('first', 'a');
-    await ask('second', 'a');
-    await ask('first', 'a');
+    await ask(first);
+    await ask(first, 'a');
+    await ask(second, 'a');
+    await ask(first, 'a');
     const salts = fleet.asked.map(({ request }) => request.salt);
     expect(new Set(salts).size).toBe(3);
     expect(salts[1]).toBe(salts[3]);

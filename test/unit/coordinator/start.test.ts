@@ -33,6 +33,8 @@ const config: CoordinatorConfig = {
   allowRouting: false,
   apiKeys: [],
   http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null },
+  keysFile: null,
+  jwt: null,
   logLevel: 'silent',
 };
 

@@ -1,8 +1,10 @@
 import { onTestFinished } from 'vitest';
+import { openAccess } from '../../../../coordinator/access/open-access.js';
 import { createHttpServer, type HttpOptions } from '../../../../coordinator/http/create-http-server.js';
 import type { HttpServer } from '../../../../coordinator/http/server.js';
 import type { ServedModel } from '../../../../coordinator/openai/served-model.js';
 import { type Clock, SystemClock } from '../../../../src/clock.js';
+import type { JwtConfig } from '../../../../src/config/jwt-config.js';
 import { createLog } from '../../../../src/log.js';
 import { CoordinatorMetrics } from '../../../../src/metrics/coordinator-metrics.js';
 import { MetricsRegistry } from '../../../../src/metrics/registry.js';
@@ -33,6 +35,16 @@ export const MODEL: ServedModel = {
 export const TEMPLATE = ChatTemplate.from(folder)!;
 export const idsOf = (text: string): number[] => tokenizer.encode(text, { addSpecialTokens: false });
 
+/** The keys of a test server; without any, its API is open. */
+export interface TestKeys {
+  readonly apiKeys: readonly string[];
+  readonly keysFile: string | null;
+  readonly jwt: JwtConfig | null;
+}
+
+/** The cluster secret of a test server. */
+export const TEST_SECRET = 'a secret that all of the fleet know';
+
 export interface TestServer extends HttpServer {
   readonly fleet: ScriptedFleet;
   readonly retentions: ScriptedRetentions;
@@ -44,12 +56,19 @@ export interface TestServer extends HttpServer {
 
 /** A server over a scripted fleet on a free port, closed when the test ends. */
 export async function testServer(
-  options: Partial<HttpOptions> = {},
+  { apiKeys = [], keysFile = null, jwt = null, ...options }: Partial<HttpOptions & TestKeys> = {},
   clock: Clock = new SystemClock(),
 ): Promise<TestServer> {
   const fleet = new ScriptedFleet();
   const retentions = new ScriptedRetentions();
   const logged: string[] = [];
+  const config = { apiKeys, keysFile, jwt, secret: TEST_SECRET };
+  const log = createLog({ level: 'debug', write: (line) => logged.push(line) });
+  const { access, parts } = openAccess(config, { clock, log, wallMs: () => clock.now() });
+  for (const part of parts) {
+    await part.start();
+    onTestFinished(() => part.stop());
+  }
   const server = await createHttpServer({
     fleet,
     retentions,
@@ -63,7 +82,8 @@ export async function testServer(
       metricsAgeMs: 0,
       ...options,
     },
-    log: createLog({ level: 'debug', write: (line) => logged.push(line) }),
+    access,
+    log,
     metrics: new CoordinatorMetrics(new MetricsRegistry()),
     clock,
     random: new SeededRandom(1),

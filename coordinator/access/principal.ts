@@ -1,0 +1,62 @@
+import { createHash } from 'node:crypto';
+import { type Grants, NO_LIMITS, type UseLimits } from '../../src/config/grants.js';
+
+/** The holder of a key or a token: who it is, and what it may do. */
+export interface Principal {
+  /** Names the key, or the subject of a token, within its tenant. Safe to log. */
+  readonly id: string;
+  /** Owns pins, and shares computing time with other tenants. */
+  readonly tenant: string;
+  readonly role: Grants['role'];
+  /** Null: every model. */
+  readonly models: readonly string[] | null;
+  readonly limits: UseLimits;
+  readonly priority: number;
+  /** Begins the salt of each of its prompts. No two scopes have salts in common. */
+  readonly saltPrefix: string;
+}
+
+/** The principal of a key with an id. */
+export function keyPrincipal(id: string, grants: Grants): Principal {
+  return principalOf(id, id, grants);
+}
+
+/** The principal of a token's subject, which may be any text. */
+export function subjectPrincipal(subject: string, grants: Grants): Principal {
+  const id = SAFE_ID.test(subject) ? subject : `subject-${digest(subject).slice(0, 16)}`;
+  return principalOf(id, `sub:${subject}`, grants);
+}
+
+/**
+ * The principal of a key that has no id and no tenant: it is a tenant of its own, named by the key's digest.
+ * @param digestHex a digest of the key
+ */
+export function anonymousPrincipal(digestHex: string, role: Grants['role']): Principal {
+  const id = digestHex.slice(0, 12);
+  return { id, tenant: digestHex, role, models: null, limits: NO_LIMITS, priority: 1, saltPrefix: digestHex };
+}
+
+const SAFE_ID = /^[\w.@|:-]{1,128}$/;
+
+function principalOf(id: string, unique: string, grants: Grants): Principal {
+  const { tenant, role, models, limits, priority, saltScope } = grants;
+  const saltPrefixes = {
+    tenant: `tenant/${tenant}`,
+    key: `key/${digest(`${tenant}\0${unique}`)}`,
+    public: 'public/',
+  };
+  return { id, tenant, role, models, limits, priority, saltPrefix: saltPrefixes[saltScope] };
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/**
+ * The salt of a prompt's block keys; null for none. A cache hit shows in the time to first token, so callers that share a salt can probe for each
+ * other's prefixes. Where keys are in use, the salt therefore always begins with the caller's scope, whatever `cache_salt` a request sends.
+ */
+export function saltOf(principal: Principal | null, cacheSalt: string | undefined): string | null {
+  if (principal === null) return cacheSalt ?? null;
+  return `${principal.saltPrefix}:${cacheSalt ?? ''}`;
+}

@@ -1,0 +1,63 @@
+import { readFile, stat } from 'node:fs/promises';
+import type { Clock, Timer } from '../../src/clock.js';
+
+/** How often a file is looked at. A change is noticed by polling, because mounted files change by way of links, which raise no event. @internal exported for tests. */
+export const WATCH_INTERVAL_MS = 2_000;
+/** A larger file is not read. */
+const WATCHED_FILE_BYTES = 2 ** 20;
+
+interface WatchedFileOptions {
+  readonly path: string;
+  readonly clock: Clock;
+  /** The file has other content than before. An error that it throws goes to `onFault`. */
+  onChange(text: string): void;
+  /** The file cannot be read, or its new content cannot be used. Called once for each content, and once for each row of failures. */
+  onFault(error: unknown): void;
+}
+
+/** Calls `onChange` whenever the content of a file changes. */
+export class WatchedFile {
+  private timer: Timer | null = null;
+  private looking = false;
+  private failing = false;
+
+  /** @param content the content that is already in use */
+  constructor(
+    private readonly options: WatchedFileOptions,
+    private content: string,
+  ) {}
+
+  start(): void {
+    this.timer = this.options.clock.every(WATCH_INTERVAL_MS, () => void this.look());
+  }
+
+  stop(): void {
+    this.timer?.cancel();
+  }
+
+  /** Looks at the file now. */
+  async look(): Promise<void> {
+    if (this.looking) return;
+    this.looking = true;
+    try {
+      const text = await this.read();
+      this.failing = false;
+      if (text === this.content) return;
+      this.content = text;
+      this.options.onChange(text);
+    } catch (error) {
+      if (!this.failing) this.options.onFault(error);
+      this.failing = true;
+    } finally {
+      this.looking = false;
+    }
+  }
+
+  private async read(): Promise<string> {
+    const { path } = this.options;
+    const { size } = await stat(path);
+    if (size > WATCHED_FILE_BYTES)
+      throw new Error(`the file must have at most ${WATCHED_FILE_BYTES} bytes, has ${size}`);
+    return await readFile(path, 'utf8');
+  }
+}
