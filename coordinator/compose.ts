@@ -26,6 +26,7 @@ import type { Fleet } from './fleet.js';
 import { IndexKeeper } from './index-keeper.js';
 import { LiveFleet } from './live-fleet.js';
 import { PoisonGuard } from './poison/poison-guard.js';
+import { Quotas } from './quota/quotas.js';
 import { LazyBucket } from './retention/lazy-bucket.js';
 import { Lease } from './retention/lease.js';
 import { prefill } from './retention/prefill.js';
@@ -75,6 +76,7 @@ export interface CoordinatorParts {
   readonly poison: PoisonGuard;
   readonly router: Router;
   readonly news: DirectNews;
+  readonly quotas: Quotas;
 }
 
 /** Makes the parts. They are idle until `startCoordinatorParts`. */
@@ -102,7 +104,9 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const fleet = new LiveFleet({ bus, clock, actors, roster, holdings, router, siblings, tiers, replicas });
   const retained = makeRetentions(options, { actors, roster, router, holdings });
   const news = new DirectNews(actors, roster, clock);
-  return { fleet, ...retained, actors, links, peers, roster, keeper, siblings, poison, router, news };
+  const { wallMs } = options.surroundings;
+  const quotas = new Quotas({ bus, clock, wallMs, subject: subjects.usage, self: incarnation });
+  return { fleet, ...retained, actors, links, peers, roster, keeper, siblings, poison, router, news, quotas };
 }
 
 /** Starts the parts. `life` stops them. */
@@ -124,6 +128,7 @@ export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorP
   await life.start(siblings);
   await life.start(parts.retentionKeeper);
   await life.start(news);
+  await life.start(parts.quotas);
 }
 
 function makeRetentions(

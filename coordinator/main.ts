@@ -211,7 +211,7 @@ interface ServedWith {
 function serveHttp(
   config: CoordinatorConfig,
   { clock, log }: CoordinatorWorld,
-  { fleet, retentions }: CoordinatorParts,
+  { fleet, retentions, quotas }: CoordinatorParts,
   model: ServedModel,
   { metrics, access, tls }: ServedWith,
 ): Promise<HttpServer> {
@@ -219,5 +219,5 @@ function serveHttp(
   const { allowedHosts, allowedOrigins, bodyBudgetBytes } = config.http;
   const own = { host, port, version: packageVersion(), allowRouting };
   const options = { ...own, allowedHosts, allowedOrigins, bodyBudgetBytes, tls };
-  return createHttpServer({ fleet, retentions, model, options, access, log, metrics, clock });
+  return createHttpServer({ fleet, retentions, model, options, access, quotas, log, metrics, clock });
 }

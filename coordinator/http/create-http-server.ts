@@ -11,8 +11,10 @@ import { LogprobRoom } from '../openai/logprob-room.js';
 import { PromptReader } from '../openai/prompt.js';
 import { RequestLimit } from '../openai/request-limit.js';
 import type { ServedModel } from '../openai/served-model.js';
+import type { Quotas } from '../quota/quotas.js';
 import type { Retentions } from '../retention/retentions.js';
 import type { HttpListenOptions } from './listen-options.js';
+import { metered } from './metered.js';
 import { Repeats } from './repeats.js';
 import type { HttpRoute } from './route.js';
 import { aboutRoutes } from './routes/about.js';
@@ -53,6 +55,7 @@ export interface HttpDeps {
   readonly model: ServedModel;
   readonly options: HttpOptions;
   readonly access: Access;
+  readonly quotas: Quotas;
   readonly log: Log;
   /** The gauges of the fleet are added to its registry. */
   readonly metrics: CoordinatorMetrics;
@@ -66,16 +69,20 @@ export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
   const { fleet, options, log, metrics, clock } = deps;
   watchFleet(metrics.registry, () => fleet.view());
   const repeats = new Repeats(clock);
-  const listening = listen(routesOf(deps, repeats), options, {
-    access: deps.access,
-    clock,
-    log,
-    onEnd: (route, status, durationMs) => {
-      if (!route.generates) return;
-      metrics.requests.total.add(1, { status: String(status) });
-      metrics.requests.durationSeconds.observe(durationMs / 1_000);
+  const listening = listen(
+    routesOf(deps, repeats).map((route) => metered(route, deps.quotas)),
+    options,
+    {
+      access: deps.access,
+      clock,
+      log,
+      onEnd: (route, status, durationMs) => {
+        if (!route.generates) return;
+        metrics.requests.total.add(1, { status: String(status) });
+        metrics.requests.durationSeconds.observe(durationMs / 1_000);
+      },
     },
-  });
+  );
   try {
     const server = await listening;
     return {

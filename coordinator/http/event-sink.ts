@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Clock } from '../../src/clock.js';
 import { Cancelled } from '../../src/errors.js';
 import { StallGuard } from './stall-guard.js';
@@ -17,7 +17,7 @@ export class EventSink {
   private readonly stallTimeoutMs: number;
 
   /** Sends the headers at once. Disconnects a client that reads nothing for `stallTimeoutMs`. */
-  constructor(response: ServerResponse, headers: Record<string, string>, clock: Clock, stallTimeoutMs: number) {
+  constructor(response: ServerResponse, headers: OutgoingHttpHeaders, clock: Clock, stallTimeoutMs: number) {
     this.response = response;
     this.clock = clock;
     this.stallTimeoutMs = stallTimeoutMs;

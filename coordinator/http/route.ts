@@ -1,5 +1,6 @@
 import type { Principal } from '../access/principal.js';
 import type { RouteAccess } from '../access/roles.js';
+import type { QuotaUse } from '../quota/quota-use.js';
 
 /** The interface between the routes and the server; it hides the HTTP framework. */
 export interface HttpRoute {
@@ -33,6 +34,10 @@ export interface Exchange {
   readonly signal: AbortSignal;
   /** Calls `listener` once, when the answer has been sent or the client has disconnected. */
   onClose(listener: () => void): void;
+  /** Its use of the limits of its key; null if there are none. */
+  readonly use: QuotaUse | null;
+  /** Sets headers of the answer, which has not begun. */
+  answerHeaders(headers: Readonly<Record<string, string>>): void;
   /** A header's value by its lower-case name; null if it was not sent. */
   header(name: string): string | null;
 }

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { IdleCondition } from '../../src/async/idle.js';
@@ -266,7 +266,7 @@ class Server implements HttpServer {
 
   private async stream({ events }: EventsAnswer, request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const { clock } = this.deps;
-    const sink = new EventSink(reply.raw, { 'x-request-id': request.id }, clock, this.stallTimeoutMs);
+    const sink = new EventSink(reply.raw, reply.getHeaders() as OutgoingHttpHeaders, clock, this.stallTimeoutMs);
     let status = 200;
     try {
       for await (const event of events) await sink.send(typeof event === 'string' ? event : JSON.stringify(event));
@@ -288,7 +288,11 @@ class Server implements HttpServer {
     this.recordEnd(request, failure.status);
     if (failure.retryAfterS !== null) reply.header('retry-after', String(failure.retryAfterS));
     if (failure.status === 401) reply.header('www-authenticate', 'Bearer');
-    return reply.header('x-request-id', request.id).code(failure.status).send(failure.toBody());
+    return reply
+      .headers(failure.headers)
+      .header('x-request-id', request.id)
+      .code(failure.status)
+      .send(failure.toBody());
   }
 
   private failureOf(error: unknown, request: FastifyRequest): ApiError {
@@ -315,8 +319,13 @@ function stopping(): Unavailable {
   return new Unavailable('the coordinator is stopping; retry on another coordinator');
 }
 
-function exchangeOf(request: FastifyRequest, { raw }: FastifyReply, signal: AbortSignal): Exchange {
+function exchangeOf(request: FastifyRequest, reply: FastifyReply, signal: AbortSignal): Exchange {
+  const { raw } = reply;
   return {
+    use: null,
+    answerHeaders: (headers) => {
+      if (!reply.sent) reply.headers(headers);
+    },
     requestId: request.id,
     params: request.params as Record<string, string>,
     body: request.body,

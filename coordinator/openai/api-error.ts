@@ -49,16 +49,29 @@ export interface ErrorBody {
   };
 }
 
+interface ApiErrorDetails {
+  readonly param?: string | null;
+  readonly code?: string | null;
+  /** Time after which a retry may succeed, if it is known. */
+  readonly retryAfterS?: number | null;
+  /** Further headers of the answer. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 export class ApiError extends Error {
   readonly param: string | null;
   readonly code: string | null;
+  readonly headers: Readonly<Record<string, string>>;
+  private readonly knownRetryAfterS: number | null;
 
   constructor(
     readonly status: number,
     message: string,
-    { param = null, code = null }: { param?: string | null; code?: string | null } = {},
+    { param = null, code = null, retryAfterS = null, headers = {} }: ApiErrorDetails = {},
   ) {
     super(message);
+    this.knownRetryAfterS = retryAfterS;
+    this.headers = headers;
     this.param = param;
     this.code = code ?? CODES[status] ?? null;
   }
@@ -76,6 +89,7 @@ export class ApiError extends Error {
 
   /** Value of `retry-after` in seconds; null if a retry would not help. */
   get retryAfterS(): number | null {
+    if (this.knownRetryAfterS !== null) return this.knownRetryAfterS;
     const overloaded = this.status === 429 && this.code === CODES[429];
     return overloaded || this.status === 503 ? RETRY_AFTER_S : null;
   }

@@ -4,6 +4,7 @@ import type { Clock } from '../../src/clock.js';
 import { Cancelled, InternalError, ShoalError } from '../../src/errors.js';
 import type { RequestMetrics, TokenSource } from '../../src/metrics/request-metrics.js';
 import type { Fleet, FleetEvent } from '../fleet.js';
+import type { QuotaUse } from '../quota/quota-use.js';
 import { Choice, type Delta } from './choice.js';
 import { merged } from './merged.js';
 import type { ChoicePlan } from './plan.js';
@@ -26,6 +27,8 @@ export interface GenerationJob {
   readonly choices: readonly ChoicePlan[];
   readonly tally: Tally;
   readonly arrivedMs: number;
+  /** Counts the tokens of the answer against the limits of a key; null if there are none. */
+  readonly use: Pick<QuotaUse, 'generated'> | null;
   /** Aborted, with the error to report as its reason, when the client disconnects or the coordinator stops. */
   readonly signal: AbortSignal;
 }
@@ -141,6 +144,7 @@ class ChoiceMeter {
     if (this.lastTokenMs !== null) this.metrics.interTokenSeconds.observe((now - this.lastTokenMs) / tokens / 1_000);
     this.lastTokenMs = now;
     this.metrics.generatedTokens.add(tokens);
+    this.job.use?.generated(tokens);
   }
 
   private enter(state: 'running' | 'closed'): void {

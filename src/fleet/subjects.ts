@@ -9,6 +9,8 @@ export interface FleetSubjects {
   readonly coordinator: string;
   /** Carries the coordinators' findings about prompts that crash workers. */
   readonly suspicion: string;
+  /** Carries what keys and subjects with limits have used at each coordinator. */
+  readonly usage: string;
   /** Asks all workers to announce themselves now. */
   readonly hello: string;
   holdings(worker: string): string;
@@ -24,6 +26,7 @@ export function fleetSubjects(namespace: string): FleetSubjects {
     refusal: `${namespace}.refusal`,
     coordinator: `${namespace}.coordinator`,
     suspicion: `${namespace}.suspicion`,
+    usage: `${namespace}.usage`,
     hello: `${namespace}.hello`,
     holdings: (worker) => `${namespace}.holdings.${worker}`,
     echo: (id, incarnation) => `${namespace}.echo.${subjectToken(id)}.${subjectToken(incarnation)}`,

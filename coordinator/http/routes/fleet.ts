@@ -38,7 +38,7 @@ export function fleetRoutes(fleet: Fleet, modelName: string): HttpRoute[] {
     {
       method: 'POST',
       path: '/v1/fleet/workers/:id/undrain',
-      access: 'key',
+      access: 'operator',
       handle: async ({ params }) => {
         const id = knownWorker(fleet, params.id);
         await fleet.undrain(id);

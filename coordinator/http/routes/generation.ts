@@ -60,9 +60,10 @@ export async function answerWithTokens<R extends CommonRequest>(
     worker: workerOf(exchange, deps),
   };
   const choices = planChoices(request, demand, caller, model, () => deps.random.below(2 ** 53));
+  countPrompts(demand, exchange);
   const share = logprobShareFor(choices, exchange, deps);
   const tally = new Tally(choices);
-  const job = { choices, tally, arrivedMs: exchange.arrivedMs, signal: exchange.signal };
+  const job = { choices, tally, arrivedMs: exchange.arrivedMs, use: exchange.use, signal: exchange.signal };
   const deltas = generate(job, { ...deps, tokenizer: model.tokenizer });
   const head = { id, created: Math.floor(clock.now() / 1_000), model: model.name };
   const options = { head, shape, tally, logprobs: demand.logprobs !== null };
@@ -76,6 +77,13 @@ export async function answerWithTokens<R extends CommonRequest>(
     kind: 'events',
     events: await withFirstEvent(answerChunks(deltas, { ...options, includeUsage }, exchange.signal)),
   };
+}
+
+/** Counts the tokens of the prompts against the limits of the caller's key. Throws a 429 over a limit. */
+function countPrompts({ prompts }: Demand, { use, answerHeaders }: Exchange): void {
+  if (use === null) return;
+  use.prompt(prompts.reduce((sum, { tokens }) => sum + tokens.length, 0));
+  answerHeaders(use.headers());
 }
 
 /**

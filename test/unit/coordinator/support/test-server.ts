@@ -3,6 +3,9 @@ import { openAccess } from '../../../../coordinator/access/open-access.js';
 import { createHttpServer, type HttpOptions } from '../../../../coordinator/http/create-http-server.js';
 import type { HttpServer } from '../../../../coordinator/http/server.js';
 import type { ServedModel } from '../../../../coordinator/openai/served-model.js';
+import { Quotas } from '../../../../coordinator/quota/quotas.js';
+import type { Bus } from '../../../../src/bus/bus.js';
+import { MemoryBroker } from '../../../../src/bus/memory-bus.js';
 import { type Clock, SystemClock } from '../../../../src/clock.js';
 import type { JwtConfig } from '../../../../src/config/jwt-config.js';
 import { createLog } from '../../../../src/log.js';
@@ -54,10 +57,13 @@ export interface TestServer extends HttpServer {
   metric(name: string): Promise<number | null>;
 }
 
+let servers = 0;
+
 /** A server over a scripted fleet on a free port, closed when the test ends. */
 export async function testServer(
   { apiKeys = [], keysFile = null, jwt = null, ...options }: Partial<HttpOptions & TestKeys> = {},
   clock: Clock = new SystemClock(),
+  bus: Bus = new MemoryBroker().connect('coordinator'),
 ): Promise<TestServer> {
   const fleet = new ScriptedFleet();
   const retentions = new ScriptedRetentions();
@@ -69,6 +75,9 @@ export async function testServer(
     await part.start();
     onTestFinished(() => part.stop());
   }
+  const quotas = new Quotas({ bus, clock, wallMs: () => clock.now(), subject: 'fleet.usage', self: `c${++servers}` });
+  quotas.start();
+  onTestFinished(() => quotas.stop());
   const server = await createHttpServer({
     fleet,
     retentions,
@@ -83,6 +92,7 @@ export async function testServer(
       ...options,
     },
     access,
+    quotas,
     log,
     metrics: new CoordinatorMetrics(new MetricsRegistry()),
     clock,

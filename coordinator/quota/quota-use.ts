@@ -1,0 +1,108 @@
+import { ApiError } from '../openai/api-error.js';
+import type { Allowance, Exceeded, Moment, Quota } from './quota.js';
+
+interface QuotaUseWorld {
+  at(): Moment;
+  /** The use of the quota has changed. */
+  onChange(): void;
+}
+
+/** The use of a quota by one request. */
+export class QuotaUse {
+  private open = false;
+
+  /** @param id names the key in messages */
+  constructor(
+    private readonly quota: Quota,
+    private readonly id: string,
+    private readonly world: QuotaUseWorld,
+  ) {}
+
+  /** @throws ApiError 429 */
+  begin(): void {
+    this.check(this.quota.begin(this.world.at()));
+    this.open = true;
+    this.world.onChange();
+  }
+
+  /** Counts the tokens of the prompts. @throws ApiError 429 */
+  prompt(tokens: number): void {
+    this.check(this.quota.prompt(tokens, this.world.at()), tokens);
+    this.world.onChange();
+  }
+
+  /** Counts tokens of the answer, which are never refused. */
+  generated(tokens: number): void {
+    this.quota.spend(tokens, this.world.at());
+    this.world.onChange();
+  }
+
+  /** The request is no longer running. Idempotent. */
+  end(): void {
+    if (!this.open) return;
+    this.open = false;
+    this.quota.end();
+    this.world.onChange();
+  }
+
+  /** The headers `x-ratelimit-*` as OpenAI's clients know them. */
+  headers(): Record<string, string> {
+    const at = this.world.at();
+    return {
+      ...headersOf('requests', this.quota.requestAllowance(at)),
+      ...headersOf('tokens', this.quota.tokenAllowance(at)),
+    };
+  }
+
+  private check(exceeded: Exceeded | null, tokens = 0): void {
+    if (exceeded === null) return;
+    const headers = this.headers();
+    if (exceeded.limit === 'prompt') {
+      const most = this.quota.limits.tokensPerMinute;
+      throw new ApiError(429, `prompt: has ${tokens} tokens; the key '${this.id}' may use ${most} tokens per minute`, {
+        code: 'request_too_large',
+        headers,
+      });
+    }
+    const retryAfterS = exceeded.limit === 'concurrent' ? 1 : Math.max(1, Math.ceil(exceeded.waitMs / 1_000));
+    const limit = this.describe(exceeded.limit);
+    throw new ApiError(
+      429,
+      `cannot take the request: the key '${this.id}' has used ${limit}; retry in ${retryAfterS} s`,
+      {
+        retryAfterS,
+        headers,
+      },
+    );
+  }
+
+  private describe(limit: Exclude<Exceeded['limit'], 'prompt'>): string {
+    const { requestsPerMinute, tokensPerMinute, tokensPerDay, concurrentRequests } = this.quota.limits;
+    const limits = {
+      requests: `its ${requestsPerMinute} requests per minute`,
+      tokens: `its ${tokensPerMinute} tokens per minute`,
+      day: `its ${tokensPerDay} tokens per day`,
+      concurrent: `its ${concurrentRequests} concurrent requests`,
+    };
+    return limits[limit];
+  }
+}
+
+function headersOf(kind: string, allowance: Allowance | null): Record<string, string> {
+  if (allowance === null) return {};
+  return {
+    [`x-ratelimit-limit-${kind}`]: String(allowance.limit),
+    [`x-ratelimit-remaining-${kind}`]: String(allowance.remaining),
+    [`x-ratelimit-reset-${kind}`]: durationText(allowance.resetMs),
+  };
+}
+
+/** A time as in OpenAI's headers: `250ms`, `1.5s`, `6m0s`, `2h3m4s`. */
+function durationText(ms: number): string {
+  if (ms < 1_000) return `${Math.ceil(ms)}ms`;
+  const seconds = Math.ceil(ms / 100) / 10;
+  if (seconds < 60) return `${seconds}s`;
+  const whole = Math.ceil(ms / 1_000);
+  const [hours, minutes] = [Math.floor(whole / 3_600), Math.floor((whole % 3_600) / 60)];
+  return `${hours > 0 ? `${hours}h` : ''}${minutes}m${whole % 60}s`;
+}

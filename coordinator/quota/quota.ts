@@ -1,0 +1,182 @@
+import type { UseLimits } from '../../src/config/grants.js';
+import type { SubjectUsage } from '../../src/protocol/usage.js';
+import { Bucket } from './bucket.js';
+import { DayCount } from './day-count.js';
+
+const MINUTE_MS = 60_000;
+/** Silence of a coordinator after which its running requests count no more. Exceeds the interval at which it repeats them. */
+const RUNNING_SILENCE_MS = 5_000;
+
+/** The limit that a request exceeds. */
+export type Exceeded =
+  | { readonly limit: 'requests' | 'tokens' | 'day'; readonly waitMs: number }
+  | { readonly limit: 'concurrent' }
+  /** The prompt has more tokens than the limit ever allows at once. */
+  | { readonly limit: 'prompt' };
+
+/** The moment of a change: on the monotonic clock, and in milliseconds since 1970. */
+export interface Moment {
+  readonly nowMs: number;
+  readonly wallMs: number;
+}
+
+/** What the headers of an answer say about one kind of limit. */
+export interface Allowance {
+  readonly limit: number;
+  readonly remaining: number;
+  /** Until all of it is available again. */
+  readonly resetMs: number;
+}
+
+interface Other {
+  requests: number;
+  tokens: number;
+  running: number;
+  heardMs: number;
+}
+
+/**
+ * The use of one key or subject against its limits, as one coordinator knows it. Its own use counts at once, that of the other coordinators when it
+ * hears of it. Buckets may go into debt, so what several coordinators allowed at the same moment is taken off afterwards.
+ */
+export class Quota {
+  private readonly requests: Bucket | null;
+  private readonly tokens: Bucket | null;
+  /** The same buckets, if there were no other coordinators. */
+  private readonly ownRequests: Bucket | null;
+  private readonly ownTokens: Bucket | null;
+  private readonly others = new Map<string, Other>();
+  private own = { requests: 0, tokens: 0, running: 0 };
+
+  /** @param day the count of a quota of the same subject with other limits */
+  constructor(
+    readonly limits: UseLimits,
+    { nowMs }: Moment,
+    readonly day = new DayCount(),
+  ) {
+    const { requestsPerMinute, burstRequests, tokensPerMinute } = limits;
+    const requests = () => bucketOf(requestsPerMinute, burstRequests, nowMs);
+    const tokens = () => bucketOf(tokensPerMinute, tokensPerMinute ?? 0, nowMs);
+    this.requests = requests();
+    this.ownRequests = requests();
+    this.tokens = tokens();
+    this.ownTokens = tokens();
+  }
+
+  /** Counts a request that begins. Returns the limit that it exceeds, and then counts nothing. */
+  begin(at: Moment): Exceeded | null {
+    const exceeded = this.exceeded(at);
+    if (exceeded !== null) return exceeded;
+    this.requests?.take(1, at.nowMs);
+    this.ownRequests?.take(1, at.nowMs);
+    this.own.requests++;
+    this.own.running++;
+    return null;
+  }
+
+  /** A request that began has ended. */
+  end(): void {
+    this.own.running--;
+  }
+
+  /** Counts the tokens of a prompt. Returns the limit that they exceed, and then counts nothing. */
+  prompt(tokens: number, at: Moment): Exceeded | null {
+    if (this.tokens !== null && tokens > this.tokens.capacity) return { limit: 'prompt' };
+    const waitMs = this.tokens?.waitMs(tokens, at.nowMs) ?? 0;
+    if (waitMs > 0) return { limit: 'tokens', waitMs };
+    this.spend(tokens, at);
+    return null;
+  }
+
+  /** Counts tokens, of which those beyond the limits become a debt. */
+  spend(tokens: number, { nowMs, wallMs }: Moment): void {
+    this.tokens?.take(tokens, nowMs);
+    this.ownTokens?.take(tokens, nowMs);
+    this.day.add(tokens, wallMs);
+    this.own.tokens += tokens;
+  }
+
+  requestAllowance({ nowMs }: Moment): Allowance | null {
+    const limit = this.limits.requestsPerMinute;
+    return this.requests === null || limit === null ? null : allowanceOf(this.requests, limit, nowMs);
+  }
+
+  /** Of the limit per minute; of the limit per day if there is no other. */
+  tokenAllowance({ nowMs, wallMs }: Moment): Allowance | null {
+    const { tokensPerMinute, tokensPerDay } = this.limits;
+    if (this.tokens !== null && tokensPerMinute !== null) return allowanceOf(this.tokens, tokensPerMinute, nowMs);
+    if (tokensPerDay === null) return null;
+    const remaining = Math.max(0, tokensPerDay - this.day.report(wallMs).total);
+    return { limit: tokensPerDay, remaining, resetMs: this.day.restMs(wallMs) };
+  }
+
+  /** This coordinator's use, for the others. */
+  usage(subject: string, { nowMs, wallMs }: Moment): SubjectUsage {
+    const recent = { requests: missing(this.ownRequests, nowMs), tokens: missing(this.ownTokens, nowMs) };
+    return { subject, ...this.own, recent, today: this.day.report(wallMs) };
+  }
+
+  /** Counts what another coordinator reports. */
+  hear(from: string, usage: SubjectUsage, { nowMs, wallMs }: Moment): void {
+    const known = this.others.get(from);
+    this.requests?.take(known ? since(known.requests, usage.requests) : usage.recent.requests, nowMs);
+    this.tokens?.take(known ? since(known.tokens, usage.tokens) : usage.recent.tokens, nowMs);
+    this.day.hear(from, usage.today, wallMs);
+    this.others.set(from, {
+      requests: usage.requests,
+      tokens: usage.tokens,
+      running: usage.running,
+      heardMs: nowMs,
+    });
+  }
+
+  /** Forgets a coordinator that is gone. */
+  forget(from: string): void {
+    this.others.delete(from);
+    this.day.forget(from);
+  }
+
+  /** Whether nothing would be lost if it were forgotten. */
+  idle({ nowMs, wallMs }: Moment): boolean {
+    const full = (bucket: Bucket | null) => bucket === null || bucket.content(nowMs) >= bucket.capacity;
+    const usedToday = this.limits.tokensPerDay !== null && this.day.report(wallMs).total > 0;
+    return this.running(nowMs) === 0 && full(this.requests) && full(this.tokens) && !usedToday;
+  }
+
+  private exceeded({ nowMs, wallMs }: Moment): Exceeded | null {
+    const { concurrentRequests, tokensPerDay } = this.limits;
+    const requestsMs = this.requests?.waitMs(1, nowMs) ?? 0;
+    if (requestsMs > 0) return { limit: 'requests', waitMs: requestsMs };
+    // At least one token must be there; the prompt's own size is not known yet.
+    const tokensMs = this.tokens?.waitMs(1, nowMs) ?? 0;
+    if (tokensMs > 0) return { limit: 'tokens', waitMs: tokensMs };
+    if (tokensPerDay !== null && this.day.report(wallMs).total >= tokensPerDay)
+      return { limit: 'day', waitMs: this.day.restMs(wallMs) };
+    if (concurrentRequests !== null && this.running(nowMs) >= concurrentRequests) return { limit: 'concurrent' };
+    return null;
+  }
+
+  private running(nowMs: number): number {
+    let sum = this.own.running;
+    for (const { running, heardMs } of this.others.values()) if (nowMs - heardMs < RUNNING_SILENCE_MS) sum += running;
+    return sum;
+  }
+}
+
+function allowanceOf(bucket: Bucket, limit: number, nowMs: number): Allowance {
+  const remaining = Math.max(0, Math.floor(bucket.content(nowMs)));
+  return { limit, remaining, resetMs: bucket.waitMs(bucket.capacity, nowMs) };
+}
+
+function bucketOf(perMinute: number | null, capacity: number, nowMs: number): Bucket | null {
+  return perMinute === null ? null : new Bucket(capacity, perMinute / MINUTE_MS, nowMs);
+}
+
+function missing(bucket: Bucket | null, nowMs: number): number {
+  return bucket === null ? 0 : bucket.capacity - bucket.content(nowMs);
+}
+
+/** The growth of a count that begins anew where its owner has forgotten it. */
+function since(before: number, now: number): number {
+  return now >= before ? now - before : now;
+}

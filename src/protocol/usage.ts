@@ -1,0 +1,29 @@
+import { z } from 'zod';
+
+/** The message by which coordinators share what keys and subjects have used, on `<fleet>.usage`. */
+
+/** Subjects in one message. */
+export const SUBJECTS_PER_USAGE = 256;
+
+const Name = z.string().min(1).max(256);
+const Count = z.int().min(0);
+
+const SubjectUsage = z.strictObject({
+  subject: Name,
+  /** Since the sender first used the subject. A receiver adds the difference from the last message; less than in that one is a new beginning. */
+  requests: Count,
+  tokens: Count,
+  /** Now, at the sender. */
+  running: Count,
+  /** Of that, what the limits per minute have not replaced yet: for a receiver that has not heard of the sender before. */
+  recent: z.strictObject({ requests: z.number().min(0), tokens: z.number().min(0) }),
+  /** A day, counted from 1970, and the tokens of that day: the sender's, and those of all coordinators as far as it knows. */
+  today: z.strictObject({ day: Count, own: Count, total: Count }),
+});
+export type SubjectUsage = z.infer<typeof SubjectUsage>;
+
+export const UsageMessage = z.strictObject({
+  /** The incarnation of the sending coordinator. */
+  from: Name,
+  subjects: z.array(SubjectUsage).max(SUBJECTS_PER_USAGE),
+});

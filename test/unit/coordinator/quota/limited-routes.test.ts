@@ -1,0 +1,76 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import OpenAI from 'openai';
+import { expect, it, onTestFinished } from 'vitest';
+import { SimulatedClock } from '../../../../src/clock.js';
+import { saying } from '../support/scripted-fleet.js';
+import { testServer } from '../support/test-server.js';
+
+const KEY = 'a-key-of-enough-characters';
+const headers = { authorization: `Bearer ${KEY}` };
+
+function limitedTo(limits: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'shoal-limits-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'keys.yaml');
+  writeFileSync(path, `keys:\n  - { id: ann, secret: ${KEY}, tenant: acme, limits: ${limits} }\n`);
+  return path;
+}
+
+it('an answer tells what is left, as a whole or as a stream, and a refusal when to come again', async () => {
+  const keysFile = limitedTo('{ requests_per_minute: 6, burst: 3, tokens_per_minute: 500 }');
+  const { post, fleet, url } = await testServer({ keysFile }, new SimulatedClock(1_000));
+  fleet.script = () => saying([5, 6, 7]);
+  const ask = (body: object) => post('/v1/completions', { prompt: [5, 6], max_tokens: 3, ...body }, headers);
+  const whole = await ask({});
+  expect(whole.headers.get('x-ratelimit-limit-requests')).toBe('6');
+  expect(whole.headers.get('x-ratelimit-remaining-requests')).toBe('2');
+  expect(whole.headers.get('x-ratelimit-remaining-tokens')).toBe('498');
+  await whole.text();
+  const stream = await ask({ stream: true });
+  expect(stream.headers.get('content-type')).toMatch('text/event-stream');
+  expect(stream.headers.get('x-ratelimit-remaining-requests')).toBe('1');
+  expect(stream.headers.get('x-ratelimit-remaining-tokens')).toBe('493');
+  await stream.text();
+  const tokenized = await post('/tokenize', { prompt: 'x' }, headers);
+  expect(tokenized.headers.get('x-ratelimit-remaining-requests')).toBe('0');
+  const refused = await ask({});
+  expect(refused.status).toBe(429);
+  expect(refused.headers.get('retry-after')).toBe('10');
+  expect(refused.headers.get('x-ratelimit-reset-requests')).toBe('30s');
+  expect(await refused.json()).toMatchObject({ error: { type: 'rate_limit_error', code: 'rate_limit_exceeded' } });
+  expect(fleet.asked).toHaveLength(2);
+  // Reading is free.
+  expect((await fetch(`${url}/v1/models`, { headers })).status).toBe(200);
+});
+
+it("OpenAI's client waits as long as it is told, and then gets its answer", async () => {
+  const { fleet, url } = await testServer({ keysFile: limitedTo('{ requests_per_minute: 60, burst: 1 }') });
+  fleet.script = () => saying([5]);
+  const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: KEY, maxRetries: 2 });
+  const ask = () => client.completions.create({ model: 'recall', prompt: 'x', max_tokens: 1 });
+  const startedMs = performance.now();
+  await ask();
+  await ask();
+  expect(performance.now() - startedMs).toBeGreaterThan(900);
+});
+
+it('a request that is running counts until its client has its answer or is gone', async () => {
+  const { post, fleet } = await testServer({ keysFile: limitedTo('{ concurrent: 1 }') });
+  let go = () => {};
+  const gate = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  fleet.script = async function* () {
+    await gate;
+    yield* saying([5]);
+  };
+  const ask = () => post('/v1/completions', { prompt: 'x' }, headers);
+  const first = ask();
+  while (fleet.asked.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  expect((await ask()).status).toBe(429);
+  go();
+  expect((await (await first).json()) as object).toHaveProperty('usage');
+  expect((await ask()).status).toBe(200);
+});
