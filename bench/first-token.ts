@@ -39,6 +39,10 @@ export interface StreamedOptions {
   readonly fields?: Readonly<Record<string, unknown>>;
   /** Called at each chunk with text. */
   readonly onChunk?: () => void;
+  /** API key. */
+  readonly key?: string;
+  /** Ends the request, which then rejects. */
+  readonly signal?: AbortSignal;
 }
 
 const agent = new Agent({ keepAlive: true });
@@ -49,7 +53,7 @@ export async function streamed(
   prompt: readonly number[],
   maxTokens: number,
   worker: string,
-  { fields, onChunk }: StreamedOptions = {},
+  { fields, onChunk, key, signal }: StreamedOptions = {},
 ): Promise<Streamed> {
   const body = JSON.stringify({
     model: 'bench-90m',
@@ -62,7 +66,7 @@ export async function streamed(
     ...fields,
   });
   const startMs = performance.now();
-  const response = await post(`${fleet.url}/v1/completions`, body, worker);
+  const response = await post(`${fleet.url}/v1/completions`, body, { worker, key, signal });
   if (response.statusCode !== 200)
     throw new Error(`the fleet answered ${response.statusCode}: ${await text(response)}`);
   const chunkMs: number[] = [];
@@ -89,14 +93,21 @@ export async function streamed(
   };
 }
 
-function post(url: string, body: string, worker: string): Promise<IncomingMessage> {
+interface Sender {
+  readonly worker: string;
+  readonly key: string | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+function post(url: string, body: string, { worker, key, signal }: Sender): Promise<IncomingMessage> {
   const headers = {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
     'x-shoal-worker': worker,
+    ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
   };
   return new Promise((resolve, reject) => {
-    request(url, { method: 'POST', agent, headers }, resolve).on('error', reject).end(body);
+    request(url, { method: 'POST', agent, headers, signal }, resolve).on('error', reject).end(body);
   });
 }
 

@@ -45,6 +45,7 @@ export interface Attempted {
   readonly tokens: Uint32Array;
   /** Empty if the request has no salt. */
   readonly salt: string;
+  readonly tenant?: GenerateRequest['tenant'] | null;
   readonly sampling: Sampling;
   readonly stopping: Stopping;
 }
@@ -244,6 +245,7 @@ function messageOf(request: Attempted, { sources }: Placed, tokens: Uint32Array,
     tokens: packTokens(tokens),
     resumeTokens: tokens.length - request.tokens.length,
     salt: request.salt,
+    ...(request.tenant ? { tenant: request.tenant } : {}),
     sources,
     // An earlier attempt may have delivered all log-probabilities of the prompt.
     sampling: prompt.complete ? { ...request.sampling, promptLogprobs: false } : request.sampling,

@@ -1,6 +1,6 @@
 import type { TierName } from '../src/core/block.js';
 import type { Member } from '../src/core/member.js';
-import type { GenerateEvent, Sampling, Stopping } from '../src/protocol/generate.js';
+import type { GenerateEvent, GenerateRequest, Sampling, Stopping } from '../src/protocol/generate.js';
 
 /** The port between the HTTP layer and the fleet. It hides workers' addresses and placement. */
 export interface Fleet {
@@ -27,6 +27,8 @@ export interface FleetRequest {
   readonly tokens: Uint32Array;
   /** Separates tenants: equal prefixes under different salts share no blocks. */
   readonly salt: string | null;
+  /** Shares the workers fairly with other tenants; null without a key. */
+  readonly tenant?: GenerateRequest['tenant'] | null;
   readonly sampling: Sampling;
   readonly stopping: Stopping;
   /**

@@ -38,7 +38,7 @@ export interface GenerationJob {
  * reader. If a choice fails, the others are cancelled and its error is thrown.
  */
 export async function* generate(job: GenerationJob, ports: GenerationPorts): AsyncGenerator<Delta, void> {
-  const release = ports.requestLimit.admit(job.choices.length);
+  const release = ports.requestLimit.admit(job.choices.length, job.choices[0]?.request.tenant?.name ?? null);
   const group = new AbortController();
   // Each choice adds a listener, and Node warns above ten.
   setMaxListeners(job.choices.length, group.signal);

@@ -35,6 +35,7 @@ export interface Demand {
 export interface Caller {
   readonly answerId: string;
   readonly salt: string | null;
+  readonly tenant: FleetRequest['tenant'];
   readonly worker: string | null;
 }
 
@@ -62,6 +63,7 @@ export function planChoices(
         requestId: `${caller.answerId}-${index}`,
         tokens: prompt.tokens,
         salt: caller.salt,
+        ...(caller.tenant ? { tenant: caller.tenant } : {}),
         sampling: { ...shared.sampling, seed: wrapSeed(seed, k) },
         stopping,
         ...(demand.maxTokens === null ? { leastAnswerTokens: Math.max(1, stopping.minTokens) } : {}),

@@ -1,4 +1,5 @@
 import { IdleCondition } from '../async/idle.js';
+import { FairShares } from '../core/fair-shares.js';
 import { regimeOf } from '../core/kv-dependence.js';
 import { SamplingScratch } from '../core/sampling/scratch.js';
 import type { Device } from '../device/device.js';
@@ -104,8 +105,12 @@ export class Engine {
     const chunkTokens = graph.names.logitsToKeep === null ? chunkTokensWithLogits : options.prefillChunkTokens;
     const runTokens = longestRun(dependence, { chunkTokens, blockTokens, contextTokens: this.contextTokens });
     this.runner = (options.makeRunner ?? runnerOf)(graph, device, runTokens);
+    const shares = new FairShares();
     this.line = new WaitingLine({
       cache,
+      shares,
+      slots: this.runner.capacity,
+      clockNow,
       maxLength: options.maxWaiting,
       prepareCount: this.runner.capacity + PREPARE_AHEAD_SEQUENCES,
       onReady: () => this.scheduler.wake(),
@@ -117,6 +122,7 @@ export class Engine {
     this.scheduler = new Scheduler({
       runner: this.runner,
       line: this.line,
+      shares,
       cache,
       ...{ blockTokens, plan },
       outgrown: (sequence) => this.outgrown(sequence),

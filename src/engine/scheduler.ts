@@ -1,9 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
-import type { BlockMeta } from '../core/block.js';
+import { type FairShares, GENERATED_TOKEN_COST, promptCost } from '../core/fair-shares.js';
 import { Unavailable } from '../errors.js';
 import type { KeyedTokens } from './admission.js';
+import { BlockOffers } from './block-offers.js';
 import type { GraphRunner, SequenceSlot } from './graph-runner.js';
 import type { EngineObserver } from './observer.js';
+import { letsPass } from './passing.js';
+import { PrefillRate } from './prefill-rate.js';
 import type { PrefixCache, PreparedPrefix } from './prefix-cache.js';
 import { Rate } from './rate.js';
 import type { RunPlan } from './run-plan.js';
@@ -12,15 +15,11 @@ import type { WaitingLine } from './waiting-line.js';
 
 /** The engine's loop: in each round one chunk of one prompt, then one decode step of all decoding sequences. */
 
-/**
- * Prompt tokens that are computed before the speed of prefill is measured. The first runs are slower: memory is allocated, code is compiled, and
- * other processes start at the same time.
- */
-const WARM_UP_TOKENS = 2_048;
-
 export interface SchedulerOptions {
   readonly runner: GraphRunner;
   readonly line: WaitingLine;
+  /** Gets what is computed for each tenant. */
+  readonly shares: FairShares;
   readonly cache: PrefixCache;
   readonly blockTokens: number;
   readonly plan: RunPlan;
@@ -48,19 +47,24 @@ export interface SchedulerCounts {
  * Only `run` uses the runner's slots; the other methods set flags for it and wake it. `onCancelled` may also interrupt the running prefill.
  */
 export class Scheduler {
-  readonly compute = new Rate();
+  readonly compute: Rate;
   readonly step = new Rate();
   readonly counts: SchedulerCounts = { generatedTokens: 0, promptTokens: { local: 0, remote: 0, computed: 0 } };
   private readonly options: SchedulerOptions;
   private readonly decoding = new Map<SequenceSlot, Sequence>();
+  private readonly offers: BlockOffers;
   private prefilling: Sequence | null = null;
+  /** Whether the cache has taken all blocks of the sequence that is prefilled. */
+  private prefillKept = false;
   private stopped = false;
-  private warmUpTokens = WARM_UP_TOKENS;
   /** Ends the current `sleep`; null while a round runs. */
   private wakeUp: (() => void) | null = null;
 
   constructor(options: SchedulerOptions) {
     this.options = options;
+    const { cache, runner, blockTokens, chunkTokens, observer } = options;
+    this.compute = new PrefillRate(Math.min(blockTokens, chunkTokens));
+    this.offers = new BlockOffers({ cache, runner, blockTokens, onFailed: (error) => observer.onOfferFailed(error) });
   }
 
   /** The number of sequences with a slot. */
@@ -114,6 +118,7 @@ export class Scheduler {
   /** One round: starts a sequence, runs a prefill chunk, ends cancelled sequences, and runs a decode step. */
   private async round(): Promise<void> {
     const { runner, line, clockNow } = this.options;
+    if (this.prefilling !== null && line.next !== null) await this.pauseFor(this.prefilling, line.next);
     if (this.prefilling === null && runner.acquired < runner.capacity) {
       const next = line.dequeue();
       if (next !== null) await this.start(next.sequence, next.prefix);
@@ -131,6 +136,26 @@ export class Scheduler {
     for (const outcome of outcomes) await this.settle(outcome);
   }
 
+  /** Stops a prefill, and puts its sequence back into the line, if it lets `next` pass. */
+  private async pauseFor(sequence: Sequence, next: Sequence): Promise<void> {
+    if (sequence.state.name !== 'prefilling' || sequence.cancelled) return;
+    const { slot, prefix } = sequence.state;
+    const { runner, line, shares, blockTokens } = this.options;
+    // A prefix alone is no progress: each time it runs, a prompt advances by a chunk.
+    if (slot.tokens === prefix.blocks.length * blockTokens) return;
+    if (!letsPass({ sequence, slot, kept: this.prefillKept }, next, shares, blockTokens)) return;
+    await runner.release(slot);
+    this.prefilling = null;
+    if (sequence.cancelled) {
+      this.finish(sequence, null);
+      return;
+    }
+    sequence.pauses++;
+    prefix.settle();
+    sequence.transition({ name: 'waiting' });
+    line.enqueueFirst(sequence);
+  }
+
   /** Acquires a slot for a sequence and copies its prefix into the slot. */
   private async start(sequence: Sequence, prefix: PreparedPrefix): Promise<void> {
     const { runner } = this.options;
@@ -143,6 +168,7 @@ export class Scheduler {
     }
     sequence.transition({ name: 'prefilling', prefix, slot });
     this.prefilling = sequence;
+    this.prefillKept = true;
     try {
       await runner.join(slot, prefix.blocks);
     } catch (error) {
@@ -153,19 +179,20 @@ export class Scheduler {
     sequence.backlog?.have(prefix.blocks.length);
     sequence.skipOffers(prefix.blocks.length);
     // Its reader has the start already.
-    if (!sequence.startedOver) this.announceStart(sequence, prefix);
+    if (!sequence.startedOver && sequence.pauses === 0) this.announceStart(sequence, prefix);
     // Yields to the event loop, so that the start leaves this process before the graph runs, which may crash it: after a crash the coordinator
     // then knows that this prompt had begun.
     await setImmediate();
   }
 
   private announceStart(sequence: Sequence, prefix: PreparedPrefix): void {
-    const { clockNow, observer, blockTokens } = this.options;
+    const { clockNow, observer, blockTokens, shares } = this.options;
     const local = prefix.localBlocks * blockTokens;
     const remote = prefix.remoteBlocks * blockTokens;
     const cached = { local, remote, computed: sequence.length - local - remote };
     this.counts.promptTokens.local += local;
     this.counts.promptTokens.remote += remote;
+    shares.charge(sequence.tenant, promptCost(local + remote, 0));
     const queueMs = clockNow() - sequence.arrivedMs;
     observer.onQueue(queueMs);
     sequence.events.push({ type: 'start', cached, queueMs });
@@ -188,7 +215,7 @@ export class Scheduler {
     try {
       const outcome = sequence.cancelled ? 'ended' : await this.runChunk(sequence, slot);
       if (outcome === 'ended') return await this.end(sequence, slot, null);
-      await this.offer(sequence, slot);
+      this.prefillKept = (await this.offers.offer(sequence, slot)) && this.prefillKept;
       if (outcome === 'more') return;
       await this.options.runner.startDecoding(slot);
     } catch (error) {
@@ -210,9 +237,11 @@ export class Scheduler {
     const keep = promptLogprobs || plan.keepsAll ? to - from : 1;
     const startMs = clockNow();
     const logits = await runner.prefill(slot, sequence.tokens(from, to), keep);
-    this.measureCompute(startMs, to - from);
+    const endMs = clockNow();
+    this.compute.add(endMs - startMs, to - from, endMs);
     sequence.backlog?.have(Math.floor(to / blockTokens));
     this.counts.promptTokens.computed += to - from;
+    this.options.shares.charge(sequence.tenant, promptCost(0, to - from));
     if (sequence.cancelled) return 'ended';
     if (promptLogprobs) for (let i = 0; i < keep; i++) sequence.addPromptLogits(logits.row(i), from + i);
     if (to < sequence.length) return 'more';
@@ -225,15 +254,6 @@ export class Scheduler {
     // Yields to the event loop, so that the reader gets the first token before blocks are copied.
     await setImmediate();
     return continues ? 'prefilled' : 'ended';
-  }
-
-  /** A run of few tokens takes about as long as one of many, and says little about the time of a token. Nor do the first runs of a process. */
-  private measureCompute(startMs: number, tokens: number): void {
-    const { blockTokens, chunkTokens, clockNow } = this.options;
-    if (tokens < Math.min(blockTokens, chunkTokens)) return;
-    this.warmUpTokens -= tokens;
-    const endMs = clockNow();
-    if (this.warmUpTokens < 0) this.compute.add(endMs - startMs, tokens, endMs);
   }
 
   /** Runs one decode step of a batch. */
@@ -255,7 +275,7 @@ export class Scheduler {
 
   private async settle({ sequence, slot, ended, error }: StepOutcome): Promise<void> {
     if (ended) await this.end(sequence, slot, error);
-    else await this.offer(sequence, slot);
+    else await this.offers.offer(sequence, slot);
   }
 
   private stepOutcome(sequence: Sequence, logits: () => Float32Array): Pick<StepOutcome, 'ended' | 'error'> {
@@ -274,6 +294,7 @@ export class Scheduler {
     if (sequence.length > before) {
       const nowMs = clockNow();
       this.counts.generatedTokens++;
+      this.options.shares.charge(sequence.tenant, GENERATED_TOKEN_COST);
       if (sequence.lastTokenMs === null) observer.onFirstToken(nowMs - sequence.arrivedMs);
       else observer.onInterToken(nowMs - sequence.lastTokenMs);
       sequence.lastTokenMs = nowMs;
@@ -281,38 +302,10 @@ export class Scheduler {
     return continues;
   }
 
-  /**
-   * Offers newly full blocks, of prompt and answer, to the cache. A failure costs only cached blocks, never the answer: the rest of the
-   * sequence is not offered.
-   */
-  private async offer(sequence: Sequence, slot: SequenceSlot): Promise<void> {
-    try {
-      for (let meta = sequence.nextOffer(slot.tokens); meta !== null; meta = sequence.nextOffer(slot.tokens)) {
-        await this.offerOne(meta, slot);
-      }
-    } catch (error) {
-      sequence.stopOffers();
-      this.options.observer.onOfferFailed(error);
-    }
-  }
-
-  private async offerOne(meta: BlockMeta, slot: SequenceSlot): Promise<void> {
-    const { cache, runner, blockTokens } = this.options;
-    const reserved = cache.reserve(meta);
-    if (reserved === null) return;
-    try {
-      await runner.cut(slot, meta.index * blockTokens, reserved.memory);
-    } catch (error) {
-      reserved.abort();
-      throw error;
-    }
-    reserved.commit();
-  }
-
   /** Ends a sequence that has a slot: offers its last full blocks unless it failed, then frees its resources. */
   private async end(sequence: Sequence, slot: SequenceSlot, error: unknown): Promise<void> {
     const failure = sequence.cancelled ? null : error;
-    if (failure === null) await this.offer(sequence, slot);
+    if (failure === null) await this.offers.offer(sequence, slot);
     if (sequence === this.prefilling) this.prefilling = null;
     this.decoding.delete(slot);
     this.finish(sequence, failure);
@@ -326,6 +319,7 @@ export class Scheduler {
       sequence.state.prefix.settle();
     }
     sequence.transition({ name: 'ended' });
+    this.options.shares.ends(sequence.tenant, this.options.clockNow());
     this.options.onEnd(sequence, error);
   }
 

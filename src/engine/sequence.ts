@@ -1,4 +1,5 @@
 import type { BlockMeta } from '../core/block.js';
+import { NO_TENANT, type Tenant } from '../core/fair-shares.js';
 import { firstBlock, type KeySeed, nextBlock } from '../core/key.js';
 import type { Regime } from '../core/kv-dependence.js';
 import { logprobsOf } from '../core/sampling/logprobs.js';
@@ -31,9 +32,9 @@ export type SequenceState =
 const TRANSITIONS: Record<SequenceState['name'], readonly SequenceState['name'][]> = {
   waiting: ['preparing', 'ended'],
   preparing: ['ready', 'ended'],
-  // Back to waiting if another sequence has started to compute the same blocks.
+  // Back to waiting if another sequence has started to compute the same blocks, or to let a sequence of another tenant pass.
   ready: ['waiting', 'prefilling', 'ended'],
-  prefilling: ['decoding', 'ended'],
+  prefilling: ['waiting', 'decoding', 'ended'],
   // Back to waiting if it has outgrown its regime, in which its K/V was computed.
   decoding: ['waiting', 'ended'],
   ended: [],
@@ -52,9 +53,12 @@ export class Sequence {
   readonly events: EventStream;
   /** Aborted when the sequence is cancelled; the reason is the error that its reader gets. */
   readonly signal: AbortSignal;
+  readonly tenant: Tenant;
   /** The number of prompt tokens, without tokens that another worker has generated. */
   readonly promptTokens: number;
   lastTokenMs: number | null = null;
+  /** How often it has stopped its prefill to let a sequence of another tenant pass. */
+  pauses = 0;
   /** Its part of the engine's backlog, from its place in the waiting line to the end of its prefill. */
   backlog: BacklogPart | null = null;
 
@@ -83,6 +87,7 @@ export class Sequence {
   ) {
     const { sampling, stopping } = request;
     this.request = request;
+    this.tenant = request.tenant ?? NO_TENANT;
     this.signal = this.abort.signal;
     this.events = new EventStream(() => this.abort.abort());
     this.signal.addEventListener('abort', () => onCancel(this), { once: true });

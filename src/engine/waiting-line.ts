@@ -1,3 +1,4 @@
+import { type FairShares, promptCost, type Tenant } from '../core/fair-shares.js';
 import { Overloaded } from '../errors.js';
 import type { PrefixCache, PreparedPrefix } from './prefix-cache.js';
 import type { Sequence } from './sequence.js';
@@ -13,10 +14,10 @@ export interface ReadySequence {
 }
 
 /**
- * Sequences without a slot, in order of arrival. The prefixes of the first few are loaded while they wait; not of all, because loaded blocks
- * are pinned. Sequences whose prefix is ready leave in order of arrival, and may overtake sequences whose prefix is still loading. Once a
- * loading sequence has been overtaken `PREFIX_OVERTAKERS` times, all sequences behind it wait, lest it starve. So each sequence waits for
- * those before it, and for a bounded number of later ones.
+ * Sequences without a slot. Tenants take turns by what was computed for them (`FairShares`), and the sequences of each in order of arrival. The
+ * prefixes of the first few are loaded while they wait; not of all, because loaded blocks are pinned. Sequences whose prefix is ready leave in
+ * this order, and may overtake sequences whose prefix is still loading. Once a loading sequence has been overtaken `PREFIX_OVERTAKERS` times, all
+ * sequences of its tenant behind it wait, lest it starve. So each sequence waits for those before it, and for a bounded number of later ones.
  */
 export class WaitingLine {
   private readonly cache: PrefixCache;
@@ -24,6 +25,10 @@ export class WaitingLine {
   private readonly prepareCount: number;
   private readonly onReady: () => void;
   private readonly onFailed: (sequence: Sequence, error: unknown) => void;
+  private readonly shares: FairShares;
+  private readonly slots: number;
+  private readonly clockNow: () => number;
+  /** In order of arrival. */
   private readonly line: Sequence[] = [];
   /** The number of later sequences that have overtaken a sequence. */
   private readonly overtakers = new WeakMap<Sequence, number>();
@@ -31,6 +36,8 @@ export class WaitingLine {
   /**
    * @param options.maxLength the maximum length of the line
    * @param options.prepareCount the number of sequences, from the head, whose prefixes are loaded
+   * @param options.shares gets the sequences that wait and those that start
+   * @param options.slots the sequences that can run at a time
    * @param options.onReady called when `dequeue` may return a sequence
    * @param options.onFailed called when a prefix cannot be prepared; must `remove` the sequence
    */
@@ -38,12 +45,18 @@ export class WaitingLine {
     cache: PrefixCache;
     maxLength: number;
     prepareCount: number;
+    shares: FairShares;
+    slots: number;
+    clockNow: () => number;
     onReady: () => void;
     onFailed: (sequence: Sequence, error: unknown) => void;
   }) {
     this.cache = options.cache;
     this.maxLength = options.maxLength;
     this.prepareCount = options.prepareCount;
+    this.shares = options.shares;
+    this.slots = options.slots;
+    this.clockNow = options.clockNow;
     this.onReady = options.onReady;
     this.onFailed = options.onFailed;
   }
@@ -53,25 +66,30 @@ export class WaitingLine {
   }
 
   /**
-   * Appends a sequence.
+   * Appends a sequence. If the line is full, a sequence of a tenant with more of them gives its place up, and fails with `Overloaded`.
    * @param onEnqueued called before the loading of its prefix starts
    * @throws Overloaded if the line is full
    */
   enqueue(sequence: Sequence, onEnqueued: () => void): void {
-    if (this.line.length >= this.maxLength) {
-      throw new Overloaded(
-        `cannot queue the request: ${this.maxLength} requests already wait on this worker; try again later, or another worker`,
-      );
-    }
+    if (this.line.length >= this.maxLength) this.makePlace(sequence.tenant);
     this.line.push(sequence);
+    this.shares.waits(sequence.tenant, this.clockNow());
     onEnqueued();
     this.prepareAhead();
   }
 
-  /** Puts a sequence that has started over at the head. It had left the line before, so it does not count against the limit. */
+  /**
+   * Puts a sequence that ran, and waits again, before the others of its tenant. It had left the line before, so it does not count against the limit.
+   */
   enqueueFirst(sequence: Sequence): void {
+    this.shares.pauses(sequence.tenant, this.clockNow());
     this.line.unshift(sequence);
     this.prepareAhead();
+  }
+
+  /** The sequence that `dequeue` would return if its prefix can be claimed; null if none may start now. */
+  get next(): Sequence | null {
+    return this.peek()?.sequence ?? null;
   }
 
   /** Whether `dequeue` may return a sequence. */
@@ -85,6 +103,7 @@ export class WaitingLine {
       const { sequence, prefix } = next;
       if (prefix.claim()) {
         this.countOvertaken(sequence);
+        this.shares.starts(sequence.tenant, this.clockNow());
         this.splice(sequence);
         return next;
       }
@@ -99,6 +118,7 @@ export class WaitingLine {
   remove(sequence: Sequence): void {
     if (sequence.state.name === 'ready') releasePrefix(sequence.state.prefix);
     sequence.transition({ name: 'ended' });
+    this.shares.leaves(sequence.tenant, this.clockNow());
     this.splice(sequence);
     // Sequences behind it may have waited for it.
     if (this.ready) this.onReady();
@@ -108,18 +128,42 @@ export class WaitingLine {
     return [...this.line];
   }
 
-  /** The first sequence whose prefix is ready, unless one before it has been overtaken too often. */
+  /** The first sequence whose prefix is ready and whose tenant may start one, unless one of its tenant before it has been overtaken too often. */
   private peek(): ReadySequence | null {
-    for (const sequence of this.line) {
-      const { state } = sequence;
-      if (state.name === 'ready') return { sequence, prefix: state.prefix };
-      if ((this.overtakers.get(sequence) ?? 0) >= PREFIX_OVERTAKERS) return null;
+    const passed = new Set<string>();
+    for (const sequence of this.inOrder()) {
+      const { state, tenant } = sequence;
+      if (passed.has(tenant.name)) continue;
+      if (!this.shares.mayStart(tenant, this.slots)) passed.add(tenant.name);
+      else if (state.name === 'ready') return { sequence, prefix: state.prefix };
+      else if ((this.overtakers.get(sequence) ?? 0) >= PREFIX_OVERTAKERS) passed.add(tenant.name);
     }
     return null;
   }
 
+  /** Before its prefix is loaded, all of a prompt counts as to be computed. */
+  private inOrder(): Generator<Sequence> {
+    return this.shares.inOrder(this.line, ({ length }) => promptCost(0, length));
+  }
+
+  /** Takes a place from the tenant with most of them, if it has more than `tenant` would have. */
+  private makePlace(tenant: Tenant): void {
+    const full = `cannot queue the request: ${this.maxLength} requests already wait on this worker; try again later, or another worker`;
+    const greediest = this.line.reduce<Sequence | null>((most, sequence) => {
+      return most !== null && this.placesOf(most) > this.placesOf(sequence) ? most : sequence;
+    }, null);
+    if (greediest === null || this.placesOf(greediest) <= (this.shares.waitingOf(tenant) + 1) / tenant.weight) {
+      throw new Overloaded(full);
+    }
+    this.onFailed(greediest, new Overloaded(full));
+  }
+
+  private placesOf({ tenant }: Sequence): number {
+    return this.shares.waitingOf(tenant) / tenant.weight;
+  }
+
   private countOvertaken(by: Sequence): void {
-    for (const sequence of this.line) {
+    for (const sequence of this.inOrder()) {
       if (sequence === by) return;
       this.overtakers.set(sequence, (this.overtakers.get(sequence) ?? 0) + 1);
     }
@@ -131,7 +175,9 @@ export class WaitingLine {
   }
 
   private prepareAhead(): void {
-    for (const sequence of this.line.slice(0, this.prepareCount)) {
+    let count = 0;
+    for (const sequence of this.inOrder()) {
+      if (++count > this.prepareCount) return;
       if (sequence.state.name === 'waiting') void this.prepare(sequence);
     }
   }

@@ -62,6 +62,8 @@ export const GenerateRequest = z.strictObject({
   resumeTokens: z.int().min(0),
   /** Salt of the keys of its blocks, those of the answer included; empty for none. */
   salt: z.string().max(SALT_CHARS),
+  /** Who shares the worker's time fairly with others. Absent for a request without a key. */
+  tenant: z.strictObject({ name: z.string().min(1).max(128), weight: z.number().min(1).max(1_000) }).optional(),
   sources: z.array(z.strictObject({ worker: z.string().max(128), blocks: z.int().min(0) })).max(16),
   sampling: Sampling,
   stopping: Stopping,

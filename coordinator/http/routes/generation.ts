@@ -2,7 +2,7 @@ import type { Clock } from '../../../src/clock.js';
 import type { RequestMetrics } from '../../../src/metrics/request-metrics.js';
 import type { Random } from '../../../src/random.js';
 import { checkModel } from '../../access/model-access.js';
-import { saltOf } from '../../access/principal.js';
+import { type Principal, saltOf } from '../../access/principal.js';
 import type { Fleet } from '../../fleet.js';
 import { answerChunks, wholeAnswer } from '../../openai/answer.js';
 import type { AnswerShape } from '../../openai/answer-shape.js';
@@ -57,6 +57,7 @@ export async function answerWithTokens<R extends CommonRequest>(
   const caller = {
     answerId: id,
     salt: saltOf(exchange.principal, request.cache_salt),
+    tenant: tenantOf(exchange.principal),
     worker: workerOf(exchange, deps),
   };
   const choices = planChoices(request, demand, caller, model, () => deps.random.below(2 ** 53));
@@ -111,6 +112,11 @@ async function withFirstEvent(events: AsyncGenerator<object | string, void>): Pr
   };
   // Not a generator, because `return` on one that has not begun would not reach `events`.
   return { [Symbol.asyncIterator]: () => ({ next, return: () => events.return() }) };
+}
+
+/** A tenant as the workers see it. */
+function tenantOf(principal: Principal | null) {
+  return principal === null ? null : { name: principal.tenant, weight: principal.priority };
 }
 
 function workerOf(exchange: Exchange, { allowRouting }: GenerationDeps): string | null {

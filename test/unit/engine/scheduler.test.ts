@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { FairShares, NO_TENANT, type Tenant } from '../../../src/core/fair-shares.js';
 import { ON_PREFIX } from '../../../src/core/kv-dependence.js';
 import { SamplingScratch } from '../../../src/core/sampling/scratch.js';
+import type { DeviceBlock } from '../../../src/device/device.js';
 import { admit } from '../../../src/engine/admission.js';
 import { NO_OBSERVER } from '../../../src/engine/observer.js';
 import type { PrefixCache } from '../../../src/engine/prefix-cache.js';
@@ -30,6 +32,8 @@ interface Asked {
   readonly sequence: Sequence;
   readonly rounds: number;
   readonly startedAt: () => number | null;
+  /** From its arrival to its first token. */
+  ttftMs: number | null;
   readonly ended: Promise<unknown>;
   /** The number of runs by its arrival, and by its end. */
   readonly arrivedAt: number;
@@ -45,24 +49,36 @@ class World {
   readonly held = { pins: 0, claims: 0 };
   /** By request id: the promise that the prefix waits for, if any. */
   readonly gates = new Map<string, Promise<void>>();
+  /** Whether computed blocks are kept, and found again by their keys. */
+  keeps = false;
+  readonly kept = new Set<string>();
+  private salts = 0;
   private readonly scratch = new SamplingScratch(BOUNDS.vocab);
   private readonly ends = new Map<Sequence, (error: unknown) => void>();
   private readonly run: Promise<void>;
 
-  constructor(capacity: number) {
+  constructor(capacity: number, maxLength = 1_000) {
     this.runner = new FakeRunner(capacity);
     const cache = this.cache();
     const clockNow = () => this.runner.nowMs;
+    const shares = new FairShares();
     this.line = new WaitingLine({
       cache,
-      maxLength: 1_000,
+      shares,
+      slots: capacity,
+      clockNow,
+      maxLength,
       prepareCount: capacity + 8,
       onReady: () => this.scheduler.wake(),
-      onFailed: (sequence) => this.line.remove(sequence),
+      onFailed: (sequence, error) => {
+        this.line.remove(sequence);
+        this.ends.get(sequence)!(error);
+      },
     });
     this.scheduler = new Scheduler({
       runner: this.runner,
       line: this.line,
+      shares,
       cache,
       blockTokens: BOUNDS.blockTokens,
       plan: BOUNDS.plan,
@@ -76,23 +92,34 @@ class World {
     this.run = this.scheduler.run();
   }
 
-  ask(promptTokens: number, maxTokens: number, requestId = 'request'): Asked {
-    const request = ask(new Array(promptTokens).fill(2), { requestId, stopping: { maxTokens } });
+  ask(promptTokens: number, maxTokens: number, requestId = 'request', tenant: Tenant = NO_TENANT): Asked {
+    const plain = ask(new Array(promptTokens).fill(2), {
+      requestId,
+      stopping: { maxTokens },
+      // No two requests have blocks in common.
+      salt: String(this.salts++),
+    });
+    const request = tenant === NO_TENANT ? plain : { ...plain, tenant };
     const sequence = new Sequence(admit(request, BOUNDS), BOUNDS, this.scratch, this.runner.nowMs, (of) => {
       if (of.state.name === 'ended') return;
       if (of.state.name === 'prefilling' || of.state.name === 'decoding') this.scheduler.onCancelled(of);
-      else this.line.remove(of);
+      else {
+        this.line.remove(of);
+        this.ends.get(of)!(null);
+      }
     });
     let startedAt: number | null = null;
     const push = sequence.events.push.bind(sequence.events);
     sequence.events.push = (event) => {
       if (event.type === 'start') startedAt = this.runner.runs.length;
+      if (event.type === 'tokens') asked.ttftMs ??= this.runner.nowMs - sequence.arrivedMs;
       push(event);
     };
     const asked: Asked = {
       sequence,
       rounds: Math.ceil(promptTokens / CHUNK_TOKENS) + maxTokens,
       startedAt: () => startedAt,
+      ttftMs: null,
       arrivedAt: this.runner.runs.length,
       endedAt: null,
       ended: new Promise((resolve) => {
@@ -106,6 +133,15 @@ class World {
     return asked;
   }
 
+  /** Lets the scheduler run until its clock shows this time, or until nothing is left to run. */
+  async runUntil(nowMs: number): Promise<void> {
+    for (let idle = 0; this.runner.nowMs < nowMs && idle < 20; ) {
+      const before = this.runner.nowMs;
+      await settled();
+      idle = this.runner.nowMs === before ? idle + 1 : 0;
+    }
+  }
+
   async close(): Promise<void> {
     this.scheduler.stop();
     await this.run;
@@ -113,7 +149,7 @@ class World {
 
   private cache(): PrefixCache {
     return {
-      prepare: async ({ requestId }) => {
+      prepare: async ({ requestId, blocks }) => {
         await this.gates.get(requestId);
         const pinned = { pins: 1, claims: 0 };
         const free = (kind: 'pins' | 'claims') => {
@@ -121,9 +157,11 @@ class World {
           pinned[kind] = 0;
         };
         this.held.pins++;
+        const missing = blocks.findIndex(({ key }) => !this.kept.has(key));
+        const found = blocks.slice(0, missing === -1 ? blocks.length : missing).map(() => ({}) as DeviceBlock);
         return {
-          blocks: [],
-          localBlocks: 0,
+          blocks: found,
+          localBlocks: found.length,
           remoteBlocks: 0,
           claim: () => {
             pinned.claims++;
@@ -134,7 +172,10 @@ class World {
           settle: () => free('claims'),
         };
       },
-      reserve: () => null,
+      reserve: ({ key }) => {
+        if (!this.keeps || this.kept.has(key)) return null;
+        return { memory: {} as DeviceBlock, commit: () => void this.kept.add(key), abort: () => {} };
+      },
     };
   }
 }
@@ -267,6 +308,105 @@ describe('fairness', () => {
     expect(behind.startedAt()).toBeNull();
     slow.sequence.cancel(new Error('gone'));
     expect(await behind.ended).toBeNull();
+  });
+});
+
+describe('tenants', () => {
+  const [a, b] = [
+    { name: 'a', weight: 1 },
+    { name: 'b', weight: 1 },
+  ];
+
+  /** The 95th percentile of the time to b's first token, for one request after another beside `others` requests of a at any time. */
+  async function p95BesideMs(others: number, answerTokens: number): Promise<number> {
+    const beside = new World(8);
+    beside.keeps = true;
+    let closing = false;
+    const load = Array.from({ length: others }, async () => {
+      while (!closing) await beside.ask(2_000, answerTokens, 'a', a).ended;
+    });
+    const ttfts: number[] = [];
+    for (let i = 0; i < 40; i++) {
+      // At a different point of a's work each time.
+      await beside.runUntil(beside.runner.nowMs + 100 + 137 * (i % 29));
+      const asked = beside.ask(500, 8, 'b', b);
+      await asked.ended;
+      ttfts.push(asked.ttftMs!);
+    }
+    closing = true;
+    for (const sequence of [...beside.line.sequences(), ...beside.scheduler.sequences()])
+      sequence.cancel(new Error('over'));
+    await Promise.all(load);
+    await beside.close();
+    return ttfts.toSorted((x, y) => x - y)[Math.floor(0.95 * ttfts.length)]!;
+  }
+
+  test.each([8, 300])('with answers of %d tokens, the queue of one does not hold up another', async (answerTokens) => {
+    const alone = await p95BesideMs(1, answerTokens);
+    const queued = await p95BesideMs(400, answerTokens);
+    expect(queued).toBeLessThanOrEqual(2 * alone);
+  });
+
+  test('let a short prompt pass between the chunks of a long one, which loses nothing and starts once', async () => {
+    world.keeps = true;
+    const long = world.ask(3_000, 4, 'long', a);
+    const starts: unknown[] = [];
+    const push = long.sequence.events.push.bind(long.sequence.events);
+    long.sequence.events.push = (event) => {
+      if (event.type === 'start') starts.push(event.cached);
+      push(event);
+    };
+    let short: Asked | null = null;
+    beforeRun(3, () => {
+      short = world.ask(300, 4, 'short', b);
+    });
+    expect(await long.ended).toBeNull();
+    expect(await short!.ended).toBeNull();
+    expect(short!.endedAt).toBeLessThan(long.endedAt!);
+    expect(short!.ttftMs).toBeLessThan(2 * CHUNK_TOKENS + 300);
+    expect(long.sequence.pauses).toBe(1);
+    expect(starts).toEqual([{ local: 0, remote: 0, computed: 3_000 }]);
+    const computed = world.runner.runs.flatMap((run) => (run.kind === 'prefill' ? [run.tokens] : []));
+    expect(computed.reduce((sum, tokens) => sum + tokens, 0)).toBe(3_300);
+    expect(world.scheduler.counts.promptTokens).toEqual({ local: 0, remote: 0, computed: 3_300 });
+  });
+
+  test('do not interrupt a prompt whose blocks are not kept', async () => {
+    const long = world.ask(3_000, 1, 'long', a);
+    let short: Asked | null = null;
+    beforeRun(3, () => {
+      short = world.ask(300, 1, 'short', b);
+    });
+    await Promise.all([long.ended]);
+    expect(await short!.ended).toBeNull();
+    expect(long.sequence.pauses).toBe(0);
+  });
+
+  test('get time in proportion to their weights', async () => {
+    const heavy = { name: 'heavy', weight: 3 };
+    const order: string[] = [];
+    const load = Array.from({ length: 40 }, (_, i) => {
+      const who = i < 20 ? a : heavy;
+      const asked = world.ask(1_000, 1, who.name, who);
+      return asked.ended.then(() => order.push(who.name));
+    });
+    await Promise.all(load);
+    const early = order.slice(0, 20).filter((name) => name === 'heavy').length;
+    expect(early).toBeGreaterThanOrEqual(14);
+    expect(early).toBeLessThanOrEqual(16);
+  });
+
+  test('with few requests get a place in a full line from the one with most', async () => {
+    const full = new World(1, 4);
+    const running = full.ask(4_000, 50, 'a', a);
+    await settled();
+    const waiting = Array.from({ length: 4 }, () => full.ask(100, 1, 'a', a));
+    expect(() => full.ask(100, 1, 'a', a)).toThrow(/4 requests already wait/);
+    const mine = full.ask(100, 1, 'b', b);
+    expect(await waiting[3]!.ended).toMatchObject({ code: 'overloaded' });
+    expect(await mine.ended).toBeNull();
+    for (const one of [running, ...waiting.slice(0, 3)]) expect(await one.ended).toBeNull();
+    await full.close();
   });
 });
 

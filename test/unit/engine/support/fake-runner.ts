@@ -35,7 +35,9 @@ export class FakeRunner implements GraphRunner {
     return this.prefilling;
   }
 
-  async join(): Promise<void> {}
+  async join(slot: SequenceSlot, blocks: readonly unknown[]): Promise<void> {
+    (slot as FakeSlot).tokens += 64 * blocks.length;
+  }
 
   async prefill(slot: SequenceSlot, ids: Uint32Array): Promise<LogitRows> {
     this.note({ kind: 'prefill', slot, tokens: ids.length }, ids.length);
