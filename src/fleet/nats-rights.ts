@@ -29,7 +29,7 @@ export function natsInbox(namespace: string, role: NatsRole): string {
 
 /** The rights that a role needs, in the fleet of this namespace only. */
 export function natsRights(namespace: string, role: NatsRole): NatsRights {
-  const { announce, leave, refusal, hello, coordinator, suspicion } = fleetSubjects(namespace);
+  const { announce, leave, refusal, hello, coordinator, suspicion, usage } = fleetSubjects(namespace);
   const of = (...tokens: string[]) => [namespace, ...tokens].join('.');
   const [node, echo, holdings] = [of('node', '*', '*'), of('echo', '*', '*'), of('holdings', '*')];
   const [lookup, proof] = [of('lookup', '*'), of('proof', '*', '*')];
@@ -51,8 +51,8 @@ export function natsRights(namespace: string, role: NatsRole): NatsRights {
   }
   const buckets = [fleetBucket(namespace), retentionBucket(namespace)];
   return {
-    publish: [coordinator, suspicion, ...both.publish, ...buckets.flatMap(bucketSubjects)],
-    subscribe: [suspicion, holdings, ...both.subscribe],
+    publish: [coordinator, suspicion, usage, ...both.publish, ...buckets.flatMap(bucketSubjects)],
+    subscribe: [suspicion, usage, holdings, ...both.subscribe],
   };
 }
 

@@ -34,11 +34,11 @@ async function connected(role: NatsRole): Promise<{ bus: NatsBus; refused: strin
 
 const other = (role: NatsRole): NatsRole => (role === 'worker' ? 'coordinator' : 'worker');
 const HIDDEN: Readonly<Record<NatsRole, readonly string[]>> = {
-  worker: [`${NAMESPACE}.suspicion`, `${NAMESPACE}.holdings.*`],
+  worker: [`${NAMESPACE}.suspicion`, `${NAMESPACE}.usage`, `${NAMESPACE}.holdings.*`],
   coordinator: [],
 };
 const UNSAYABLE: Readonly<Record<NatsRole, readonly string[]>> = {
-  worker: [`${NAMESPACE}.coordinator`, `${NAMESPACE}.suspicion`],
+  worker: [`${NAMESPACE}.coordinator`, `${NAMESPACE}.suspicion`, `${NAMESPACE}.usage`],
   coordinator: [`${NAMESPACE}.announce`, `${NAMESPACE}.leave`, `${NAMESPACE}.holdings.worker-1`],
 };
 const FOREIGN_BUCKET = { worker: retentionBucket(NAMESPACE), coordinator: generationBucket(NAMESPACE) };

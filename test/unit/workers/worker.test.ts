@@ -261,7 +261,7 @@ async function coordinator(
       http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null },
       contextTokens: graph.contextTokens,
     },
-    ...{ allowRouting: false, logLevel: 'silent' },
+    ...{ allowRouting: false, keysFile: null, jwt: null, logLevel: 'silent' },
   };
   const bucket = new MemoryKeyValue();
   const parts = makeCoordinatorParts({
