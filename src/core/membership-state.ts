@@ -1,6 +1,6 @@
 import { epochOf, type RingMember } from './epoch.js';
 import { type Hearing, startHearing } from './hearing.js';
-import type { Announcement, Member, MemberState } from './member.js';
+import type { Announcement, Member, MemberState, PeerAddress } from './member.js';
 import type { MembershipView } from './membership-events.js';
 import type { OwnRank } from './own-rank.js';
 
@@ -78,13 +78,28 @@ function stateOf({ announcement, standing }: Entry): MemberState {
   return standing.kind === 'suspect' ? 'suspect' : announcement.state;
 }
 
-/** The part of an entry that the view shows, except load, as a string for comparison. */
-export function visible(entry: Entry | undefined): string {
-  if (entry === undefined || entry.standing.kind === 'left') return '';
-  return JSON.stringify([
-    stateOf(entry),
-    entry.announcement.state,
-    ringMember(entry.announcement),
-    entry.announcement.address,
-  ]);
+/** Whether the view shows two states of an entry alike, apart from load. */
+export function looksAlike(a: Entry | undefined, b: Entry | undefined): boolean {
+  if (!isInView(a) || !isInView(b)) return isInView(a) === isInView(b);
+  return stateOf(a) === stateOf(b) && isSameMember(a.announcement, b.announcement);
+}
+
+function isInView(entry: Entry | undefined): entry is Entry {
+  return entry !== undefined && entry.standing.kind !== 'left';
+}
+
+function isSameMember(a: Announcement, b: Announcement): boolean {
+  if (a === b) return true;
+  const [here, there] = [ringMember(a), ringMember(b)];
+  return (
+    here.id === there.id &&
+    here.incarnation === there.incarnation &&
+    here.weight === there.weight &&
+    a.state === b.state &&
+    isSameAddress(a.address, b.address)
+  );
+}
+
+function isSameAddress(a: PeerAddress, b: PeerAddress): boolean {
+  return a.hostId === b.hostId && a.unixPath === b.unixPath && a.tcpHost === b.tcpHost && a.tcpPort === b.tcpPort;
 }

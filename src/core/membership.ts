@@ -2,7 +2,7 @@ import { ANNOUNCE_INTERVAL_MS, FLEET_WORKERS, PROBE_TIMEOUT_MS, SUSPECT_AFTER_MS
 import { afterBusFound, afterBusLost, afterEcho, atStep, canJudge, type Hearing } from './hearing.js';
 import type { Announcement } from './member.js';
 import type { MembershipEffect, MembershipEvent, Refusal } from './membership-events.js';
-import { type Entry, isGone, type MembershipState, type Standing, viewOf, visible } from './membership-state.js';
+import { type Entry, isGone, looksAlike, type MembershipState, type Standing, viewOf } from './membership-state.js';
 import { afterRefusal, isRival, type OwnRank } from './own-rank.js';
 import { compareProcesses, compareRanks, type Rank, rankOf } from './rank.js';
 
@@ -302,13 +302,13 @@ class Turn {
   }
 
   private put(id: string, entry: Entry): void {
-    this.changed ||= visible(this.entries.get(id)) !== visible(entry);
+    this.changed ||= !looksAlike(this.entries.get(id), entry);
     this.writable().set(id, entry);
     if (this.entries.size > 2 * FLEET_WORKERS) this.forgetOldest();
   }
 
   private forget(id: string): void {
-    this.changed ||= visible(this.entries.get(id)) !== '';
+    this.changed ||= !looksAlike(this.entries.get(id), undefined);
     this.writable().delete(id);
   }
 

@@ -9,7 +9,7 @@ import type { VirtualTime } from './virtual-time.js';
 export interface NetOptions {
   readonly time: VirtualTime;
   readonly random: SeededRandom;
-  readonly trace: (from: string, to: string) => void;
+  readonly trace: (from: number, to: number) => void;
   /** Delay of a path, one way, drawn for each message between these two. */
   readonly delayMs: { readonly least: number; readonly most: number };
 }
@@ -19,71 +19,78 @@ const RETRY_CEILING_MS = 5_000;
 const RETRY_FLOOR_MS = 200;
 
 export class Net {
-  private readonly cuts = new Map<string, number>();
-  private readonly slow = new Map<string, number>();
-  private readonly corrupt = new Map<string, number>();
-  private readonly wires = new Map<string, Set<Wire>>();
+  private readonly hostNumbers = new Map<string, number>();
+  private readonly paths = new Map<string, Path>();
 
   constructor(readonly options: NetOptions) {}
 
   /** Cuts the path in this direction. Gives the function that heals this cut. */
   cut(from: string, to: string): () => void {
-    return this.mark(this.cuts, from, to, 1, () => {
-      for (const wire of this.wires.get(pathOf(from, to)) ?? []) wire.whole();
-    });
+    const path = this.path(from, to);
+    path.cuts++;
+    return once(() => path.heal());
   }
 
   /** Adds to the delay of a path. */
   delay(from: string, to: string, ms: number): () => void {
-    return this.mark(this.slow, from, to, ms);
+    const path = this.path(from, to);
+    path.slowMs.push(ms);
+    return once(() => path.slowMs.splice(path.slowMs.indexOf(ms), 1));
   }
 
   /** Adds to the chance that a part of what peers send on this path has a wrong bit. */
   garble(from: string, to: string, chance: number): () => void {
-    return this.mark(this.corrupt, from, to, chance);
-  }
-
-  isCut(from: string, to: string): boolean {
-    return (this.cuts.get(pathOf(from, to)) ?? 0) > 0;
-  }
-
-  /** Draws the delay of one message. */
-  delayOf(from: string, to: string): number {
-    const { least, most } = this.options.delayMs;
-    const { random } = this.options;
-    return least + (most - least) * random.next() + (this.slow.get(pathOf(from, to)) ?? 0);
-  }
-
-  isGarbled(from: string, to: string): boolean {
-    const chance = this.corrupt.get(pathOf(from, to)) ?? 0;
-    return chance > 0 && this.options.random.next() < chance;
+    const path = this.path(from, to);
+    path.garbled.push(chance);
+    return once(() => path.garbled.splice(path.garbled.indexOf(chance), 1));
   }
 
   wire(from: string, to: string): Wire {
-    const wire = new Wire(this, from, to);
-    const path = pathOf(from, to);
-    const wires = this.wires.get(path) ?? new Set();
-    this.wires.set(path, wires.add(wire));
-    return wire;
+    return new Wire(this, this.path(from, to));
   }
 
-  private mark(map: Map<string, number>, from: string, to: string, by: number, healed = () => {}): () => void {
-    const path = pathOf(from, to);
-    map.set(path, (map.get(path) ?? 0) + by);
-    let marked = true;
-    return () => {
-      if (!marked) return;
-      marked = false;
-      const left = map.get(path)! - by;
-      if (left > 1e-9) map.set(path, left);
-      else map.delete(path);
-      if (!map.has(path)) healed();
-    };
+  private path(from: string, to: string): Path {
+    const name = `${from}>${to}`;
+    const path = this.paths.get(name) ?? new Path(from, to, this.numberOf(from), this.numberOf(to));
+    this.paths.set(name, path);
+    return path;
+  }
+
+  private numberOf(host: string): number {
+    const known = this.hostNumbers.get(host) ?? this.hostNumbers.size;
+    this.hostNumbers.set(host, known);
+    return known;
   }
 }
 
-function pathOf(from: string, to: string): string {
-  return `${from}>${to}`;
+function once(act: () => void): () => void {
+  let done = false;
+  return () => {
+    if (done) return;
+    done = true;
+    act();
+  };
+}
+
+/** One direction between two hosts, with what faults do to it at present. */
+class Path {
+  cuts = 0;
+  readonly slowMs: number[] = [];
+  readonly garbled: number[] = [];
+  /** The wires that something waits on until the path is whole. */
+  readonly waiting = new Set<Wire>();
+
+  constructor(
+    readonly from: string,
+    readonly to: string,
+    readonly fromNumber: number,
+    readonly toNumber: number,
+  ) {}
+
+  heal(): void {
+    if (--this.cuts > 0) return;
+    for (const wire of [...this.waiting]) wire.whole();
+  }
 }
 
 /** One direction of one connection. */
@@ -95,41 +102,55 @@ export class Wire {
 
   constructor(
     private readonly net: Net,
-    readonly from: string,
-    readonly to: string,
+    private readonly path: Path,
   ) {}
 
   /** Carries something: `arrive` is called at the other host. */
   send(arrive: () => void): void {
-    const { time } = this.net.options;
-    if (this.resends || this.net.isCut(this.from, this.to)) {
-      if (this.waiting.length === 0) this.waitsSinceMs = time.nowMs;
+    if (this.resends || this.path.cuts > 0) {
+      if (this.waiting.length === 0) this.waitsSinceMs = this.net.options.time.nowMs;
       this.waiting.push(arrive);
+      this.path.waiting.add(this);
       return;
     }
     this.carry(arrive);
   }
 
+  /** Draws whether what has arrived has a wrong bit. */
+  get garbles(): boolean {
+    const { garbled } = this.path;
+    if (garbled.length === 0) return false;
+    return this.net.options.random.next() < garbled.reduce((sum, chance) => sum + chance, 0);
+  }
+
   /** The path is whole again: what waits is sent after a pause, which grows with the time of the cut. */
   whole(): void {
-    if (this.waiting.length === 0 || this.resends) return;
+    if (this.resends) return;
     const { time, random } = this.net.options;
     const cutMs = time.nowMs - this.waitsSinceMs;
     const pauseMs = Math.min(Math.max(RETRY_FLOOR_MS, cutMs * random.next()), RETRY_CEILING_MS);
     this.resends = true;
     time.after(pauseMs, () => {
       this.resends = false;
-      if (this.net.isCut(this.from, this.to)) return;
+      if (this.path.cuts > 0) return;
+      this.path.waiting.delete(this);
       for (const arrive of this.waiting.splice(0)) this.carry(arrive);
     });
   }
 
   private carry(arrive: () => void): void {
     const { time, trace } = this.net.options;
-    this.lastMs = Math.max(this.lastMs, time.nowMs + this.net.delayOf(this.from, this.to));
+    this.lastMs = Math.max(this.lastMs, time.nowMs + this.drawDelayMs());
     time.at(this.lastMs, () => {
-      trace(this.from, this.to);
+      trace(this.path.fromNumber, this.path.toNumber);
       arrive();
     });
+  }
+
+  private drawDelayMs(): number {
+    const { random, delayMs } = this.net.options;
+    const { slowMs } = this.path;
+    const drawn = delayMs.least + (delayMs.most - delayMs.least) * random.next();
+    return slowMs.length === 0 ? drawn : slowMs.reduce((sum, ms) => sum + ms, drawn);
   }
 }

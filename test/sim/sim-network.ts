@@ -208,7 +208,7 @@ export class SimSocket implements PeerSocket {
     this.out.send(() => {
       const { peer } = this;
       if (!peer || peer.destroyed) return;
-      if (this.net.isGarbled(this.out.from, this.out.to)) {
+      if (this.out.garbles) {
         const at = this.net.options.random.below(copy.byteLength);
         copy[at]! ^= 1 << this.net.options.random.below(8);
       }

@@ -1,9 +1,10 @@
 import type { Clock, Timer } from '../../src/clock.js';
-import type { VirtualTime } from './virtual-time.js';
+import type { Pending, VirtualTime } from './virtual-time.js';
 
 /** One simulated operating-system process: it runs, stands still, or is dead. */
 
-interface SetTimer {
+interface SetTimer extends Timer {
+  pending: Pending | null;
   cancelled: boolean;
   readonly fn: () => void;
   /** Null for a timer that fires once. In virtual time. */
@@ -26,8 +27,6 @@ export class SimProcess {
   private readonly backlog: (() => void)[] = [];
   /** Timers that were due during a pause. */
   private readonly late: SetTimer[] = [];
-  /** Sets an interval's next call. */
-  private readonly rearm = new WeakMap<SetTimer, () => void>();
   private readonly endings: (() => void)[] = [];
   readonly clock: Clock;
 
@@ -85,33 +84,38 @@ export class SimProcess {
     const { time } = this;
     return {
       now: () => originMs + time.nowMs * rate,
-      after: (delayMs, fn) => this.set(Math.max(0, delayMs) / rate, { cancelled: false, fn, intervalMs: null }),
-      every: (intervalMs, fn) => this.set(intervalMs / rate, { cancelled: false, fn, intervalMs: intervalMs / rate }),
+      after: (delayMs, fn) => this.set(Math.max(0, delayMs) / rate, fn, null),
+      every: (intervalMs, fn) => this.set(intervalMs / rate, fn, intervalMs / rate),
     };
   }
 
-  private set(delayMs: number, timer: SetTimer): Timer {
+  private set(delayMs: number, fn: () => void, intervalMs: number | null): Timer {
     if (this.state === 'dead') return { cancel: () => {} };
-    let pending = this.time.after(delayMs, () => this.fire(timer, again));
-    const again = () => {
-      pending = this.time.after(timer.intervalMs!, () => this.fire(timer, again));
-    };
-    this.rearm.set(timer, again);
-    return {
+    const timer: SetTimer = {
+      pending: null,
+      cancelled: false,
+      fn,
+      intervalMs,
       cancel: () => {
         timer.cancelled = true;
-        pending.cancel();
+        timer.pending?.cancel();
       },
     };
+    this.arm(timer, delayMs);
+    return timer;
   }
 
-  private fire(timer: SetTimer, again = this.rearm.get(timer)!): void {
+  private arm(timer: SetTimer, delayMs: number): void {
+    timer.pending = this.time.after(delayMs, () => this.fire(timer));
+  }
+
+  private fire(timer: SetTimer): void {
     if (timer.cancelled || this.state === 'dead') return;
     if (this.state === 'paused') {
       this.late.push(timer);
       return;
     }
-    if (timer.intervalMs !== null) again();
+    if (timer.intervalMs !== null) this.arm(timer, timer.intervalMs);
     timer.fn();
   }
 }

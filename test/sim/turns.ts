@@ -16,7 +16,12 @@ let taken = false;
 /** Runs the promise callbacks and next ticks that are pending, and those that they add. Node has no other synchronous call for that. */
 const runTicks = (process as unknown as { _tickCallback(): void })._tickCallback;
 
-/** Replaces `setImmediate`, of this process for good, by a queue that `rest` empties. Idempotent. */
+const settled = Promise.resolve();
+
+/**
+ * Replaces `setImmediate`, of this process for good, by a queue that `rest` empties, and `queueMicrotask` by a promise callback, which comes at the
+ * same moment and costs a tenth. Idempotent.
+ */
 export function takeTurns(): void {
   if (taken) return;
   taken = true;
@@ -26,6 +31,7 @@ export function takeTurns(): void {
   globalThis.setImmediate = ((turn: (...args: unknown[]) => void, ...args: unknown[]) => {
     turns.push(() => turn(...args));
   }) as typeof setImmediate;
+  globalThis.queueMicrotask = (turn) => void settled.then(turn);
 }
 
 /** Runs all pending work, and what it adds, until none is left. @throws Error if there is no end to it */

@@ -58,17 +58,11 @@ export class World {
   constructor(private readonly options: WorldOptions) {
     this.replicas = options.replicas;
     const { time } = this;
-    const hostNumbers = new Map<string, number>();
-    const numberOf = (host: string) => {
-      const known = hostNumbers.get(host) ?? hostNumbers.size;
-      hostNumbers.set(host, known);
-      return known;
-    };
     this.net = new Net({
       time,
       random: this.randomOf('net'),
       delayMs: options.delayMs,
-      trace: (from, to) => this.trace.note(time.nowMs, numberOf(from), numberOf(to)),
+      trace: (from, to) => this.trace.note(time.nowMs, from, to),
     });
     this.nats = new NatsServer(this.net);
     this.sockets = new SimSockets(this.net, options.payloadBytesPerMs, (process) =>
