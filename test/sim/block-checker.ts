@@ -40,12 +40,23 @@ export class BlockChecker {
     });
   }
 
+  /** Learns the blocks that a worker found on its disk. */
+  found(worker: SimWorker): void {
+    const held = this.held.get(worker);
+    for (const key of worker.parts!.store.keys()) if (held && !held.has(key)) this.added(worker, key);
+  }
+
   /** The blocks that have fewer copies than they should, though no worker has evicted them. */
   lacking(): BlockKey[] {
     const enough = Math.min(this.world.replicas, this.held.size);
     return [...this.blocks].flatMap(([key, { holders }]) =>
       holders.size > 0 && holders.size < enough && !this.evicted.has(key) ? [key] : [],
     );
+  }
+
+  /** How many workers have a block. */
+  copies(key: BlockKey): number {
+    return this.blocks.get(key)?.holders.size ?? 0;
   }
 
   /** All blocks with their copies. */
@@ -71,6 +82,7 @@ export class BlockChecker {
     block.holders.delete(worker);
     block.deaths = null;
     this.evicted.add(key);
+    if (reason === 'damaged' && this.world.disks.get(worker.process.host)?.wasDamaged) return;
     if (reason !== 'evicted') this.world.violate('no block is lost', `${worker.id} lost ${short(key)}: ${reason}`);
   }
 
@@ -96,7 +108,7 @@ export class BlockChecker {
     }
     const pin = worker.parts!.store.pinOnDevice(key);
     if (pin === null) return;
-    const bytes = worker.device.view(pin.block);
+    const bytes = worker.device.bytes(pin.block);
     pin.unpin();
     if (!Buffer.from(right.buffer, right.byteOffset, right.byteLength).equals(bytes))
       this.world.violate('right or nothing', `${worker.id} has wrong bytes for block ${short(key)}`);

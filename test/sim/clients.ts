@@ -1,9 +1,12 @@
+import type { FleetEvent } from '../../coordinator/fleet.js';
 import { InvalidRequest, ShoalError } from '../../src/errors.js';
 import { BLOCK_TOKENS } from '../../src/limits.js';
-import { GREEDY, type Stopping } from '../../src/protocol/generate.js';
+import { GREEDY } from '../../src/protocol/generate.js';
 import type { SeededRandom } from '../../src/random.js';
 import type { Fleet } from './fleet.js';
 import type { Service } from './plan.js';
+import { Retained } from './retained.js';
+import { Connection, stoppingAfter } from './sim-completions.js';
 import type { SimCoordinator } from './sim-coordinator.js';
 import { POISON_TOKEN, reference, VOCAB } from './sim-model.js';
 import { describe, type World } from './world.js';
@@ -12,6 +15,9 @@ import { describe, type World } from './world.js';
 
 /** An accepted request ends by then, whatever happens. */
 const ENDS_WITHIN_MS = 150_000;
+
+/** A repetition that comes sooner after the connection was lost joins the running answer, as documented. */
+const GRACE_MS = 5_000;
 
 /** The longest answer to a request of a healed fleet. */
 const LAST_ANSWER_TOKENS = 24;
@@ -26,16 +32,23 @@ export interface Load {
   readonly answerTokens: number;
   /** Share of requests whose client leaves before the end. */
   readonly leaving: number;
+  /** Prompts that clients have the fleet retain. */
+  readonly retentions: number;
+  /** Share of requests whose client loses its connection, and sends the request again. */
+  readonly repeating: number;
 }
 
 type Outcome = 'done' | 'failed' | 'refused' | 'left' | 'abandoned';
 
 export interface Tally extends Record<Outcome, number> {
   open: number;
+  /** Requests that were sent again under their ID. */
+  repeated: number;
 }
 
 export class Clients {
-  readonly tally: Tally = { done: 0, failed: 0, refused: 0, left: 0, abandoned: 0, open: 0 };
+  readonly tally: Tally = { done: 0, failed: 0, refused: 0, left: 0, abandoned: 0, open: 0, repeated: 0 };
+  readonly retained: Retained;
   private readonly random: SeededRandom;
   private readonly prefixes: Uint32Array[];
   private requests = 0;
@@ -47,6 +60,7 @@ export class Clients {
     private readonly due: Service,
   ) {
     this.random = world.randomOf('clients');
+    this.retained = new Retained(world, fleet, () => this.coordinator());
     this.prefixes = Array.from({ length: load.families }, () =>
       this.tokens(BLOCK_TOKENS * (1 + this.random.below(load.prefixBlocks))),
     );
@@ -55,6 +69,9 @@ export class Clients {
   /** Sends requests until `untilMs`. */
   start(untilMs: number): void {
     const { time } = this.world;
+    for (const prefix of this.prefixes.slice(0, this.load.retentions)) {
+      time.after(this.random.next() * (untilMs - time.nowMs), () => this.retained.order(prefix, untilMs));
+    }
     const next = () => {
       if (time.nowMs >= untilMs) return;
       this.send(this.coordinator(), this.prompt(), this.due);
@@ -102,6 +119,7 @@ export class Clients {
   ): void {
     const maxTokens = 1 + this.random.below(mostTokens);
     const leavesAfterMs = this.random.next() < this.load.leaving ? 2_000 * this.random.next() : null;
+    const repeats = this.random.next() < this.load.repeating ? this.drawRepetition() : null;
     if (!coordinator?.serving || !coordinator.process.running) return;
     const { answer, blocks } = reference(prompt, maxTokens);
     this.world.blocks.learn(blocks);
@@ -112,12 +130,22 @@ export class Clients {
       answer,
       leavesAfterMs === null ? due : 'none',
     );
-    request.run(coordinator, prompt, leavesAfterMs);
+    request.run(coordinator, prompt, leavesAfterMs, repeats);
+  }
+
+  private drawRepetition(): Repetition {
+    return { lostAfterMs: 1_500 * this.random.next() ** 2, pauseMs: 3_000 * this.random.next() ** 2 };
   }
 }
 
+/** When a client loses its connection, and how long after that it sends its request again. */
+interface Repetition {
+  readonly lostAfterMs: number;
+  readonly pauseMs: number;
+}
+
 class ClientRequest {
-  private readonly tokens: number[] = [];
+  private tokens: number[] = [];
   private ended = false;
   private over = false;
   private readonly leaving = new AbortController();
@@ -130,7 +158,12 @@ class ClientRequest {
     private readonly due: Service,
   ) {}
 
-  run(coordinator: SimCoordinator, prompt: Uint32Array, leavesAfterMs: number | null): void {
+  run(
+    coordinator: SimCoordinator,
+    prompt: Uint32Array,
+    leavesAfterMs: number | null,
+    repetition: Repetition | null,
+  ): void {
     const { time } = this.world;
     this.tally.open++;
     coordinator.process.onDeath(() => this.finish('abandoned'));
@@ -138,14 +171,50 @@ class ClientRequest {
     time.after(ENDS_WITHIN_MS, () => {
       if (!this.over) this.world.violate('requests end', `${this.id} is open after ${ENDS_WITHIN_MS} ms`);
     });
-    void this.read(coordinator, prompt);
+    if (repetition === null) void this.read(this.ask(coordinator, prompt));
+    else this.askTwice(coordinator, prompt, repetition);
   }
 
-  private async read(coordinator: SimCoordinator, prompt: Uint32Array): Promise<void> {
-    const stopping: Stopping = { maxTokens: this.answer.length, minTokens: 0, tokenIds: [], ignoreEos: true };
+  private ask(coordinator: SimCoordinator, prompt: Uint32Array): AsyncIterable<FleetEvent> {
+    const stopping = stoppingAfter(this.answer.length);
     const request = { requestId: this.id, tokens: prompt, salt: null, sampling: GREEDY, stopping, worker: null };
+    return coordinator.parts!.fleet.generate(request, this.leaving.signal);
+  }
+
+  /** Loses the connection, and sends the same request again: its answer comes from the start, and is not computed twice. */
+  private askTwice(coordinator: SimCoordinator, prompt: Uint32Array, { lostAfterMs, pauseMs }: Repetition): void {
+    const { time } = this.world;
+    const { process, completions } = coordinator;
+    const body = { tokens: [...prompt], maxTokens: this.answer.length };
+    const first = new Connection(this.id);
+    this.drain(completions!.ask(first, body)).catch(() => {});
+    const again = () => {
+      this.tally.repeated++;
+      const second = new Connection(this.id);
+      this.leaving.signal.addEventListener('abort', () => second.disconnect());
+      const lostForMs = process.clock.now() - lostMs;
+      void this.read(completions!.ask(second, body)).then(() => {
+        second.close();
+        const computed = completions!.computations.get(this.id)!;
+        if (computed > 1 && lostForMs < GRACE_MS) this.violate(`it was sent twice and computed ${computed} times`);
+      });
+    };
+    let lostMs = 0;
+    const lose = () => {
+      first.disconnect();
+      lostMs = process.clock.now();
+      time.after(pauseMs, () => process.post(again));
+    };
+    time.after(lostAfterMs, () => process.post(lose));
+  }
+
+  private async drain(events: AsyncIterable<FleetEvent>): Promise<void> {
+    for await (const _ of events);
+  }
+
+  private async read(events: AsyncIterable<FleetEvent>): Promise<void> {
     try {
-      for await (const event of coordinator.parts!.fleet.generate(request, this.leaving.signal)) {
+      for await (const event of events) {
         if (this.ended) this.violate('an event after the end');
         if (event.type === 'tokens') this.take(event.ids);
         if (event.type === 'end') this.end(event.reason);

@@ -1,7 +1,8 @@
 import type { SeededRandom } from '../../src/random.js';
 import type { Clients } from './clients.js';
 import type { Fleet } from './fleet.js';
-import { NATS_HOST } from './sim-nats.js';
+import type { DiskFault } from './sim-disk.js';
+import { NATS_HOST, type Unreliability } from './sim-nats.js';
 import type { World } from './world.js';
 
 /** The faults of a simulation: each seed draws a schedule of them, which can be shortened and run again. */
@@ -19,15 +20,23 @@ export type Fault = Timed &
     | { readonly kind: 'pause'; readonly host: string }
     /** A worker stands still, and another process takes over its ID meanwhile; then it goes on. */
     | { readonly kind: 'succession'; readonly host: string }
-    /** One host cannot reach any other, nor NATS. */
-    | { readonly kind: 'isolate'; readonly hosts: readonly string[] }
+    /** A worker is stopped in order, and started again. */
+    | { readonly kind: 'restart'; readonly host: string }
+    /** These hosts reach no other, nor NATS, or are not reached, or both. */
+    | { readonly kind: 'isolate'; readonly hosts: readonly string[]; readonly ways: 'both' | 'out' | 'in' }
     /** As `isolate`, on and off. */
     | { readonly kind: 'flap'; readonly host: string; readonly periodMs: number }
     | { readonly kind: 'partition'; readonly from: string; readonly to: string; readonly bothWays: boolean }
-    | { readonly kind: 'slow'; readonly host: string; readonly ms: number }
+    /** Messages of a host take longer, and its payloads go at a fraction of the speed. */
+    | { readonly kind: 'slow'; readonly host: string; readonly ms: number; readonly speed: number }
     | { readonly kind: 'corrupt'; readonly from: string; readonly to: string; readonly chance: number }
     | { readonly kind: 'nats away' }
     | { readonly kind: 'nats emptied' }
+    /** Messages over NATS are lost, or come twice. */
+    | ({ readonly kind: 'nats unreliable' } & Unreliability)
+    | { readonly kind: 'disk'; readonly host: string; readonly how: DiskFault }
+    /** The wall clock of a host jumps, and back at the end. */
+    | { readonly kind: 'wall clock'; readonly host: string; readonly ms: number }
     | { readonly kind: 'poison'; readonly times: number }
   );
 
@@ -36,6 +45,7 @@ export type FaultKind = Fault['kind'];
 export const FAULT_KINDS: readonly FaultKind[] = [
   'kill',
   'killings',
+  'restart',
   'pause',
   'succession',
   'isolate',
@@ -45,30 +55,40 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   'corrupt',
   'nats away',
   'nats emptied',
+  'nats unreliable',
+  'disk',
+  'wall clock',
   'poison',
 ];
+
+const DISK_FAULTS: readonly DiskFault[] = ['hung', 'slow', 'failing', 'full', 'damaged'];
+const WALL_JUMP_MS = 2 * 3_600_000;
 
 export interface FaultPlan {
   readonly fromMs: number;
   readonly untilMs: number;
   readonly workers: readonly string[];
   readonly coordinators: readonly string[];
-  /** A kind that is among the faults in any case. */
-  readonly first?: FaultKind;
+  readonly hasDisks: boolean;
+  /** Whether messages over NATS are sealed: only then they may come twice. */
+  readonly hasSeals: boolean;
+  /** Kinds that are among the faults in any case. */
+  readonly sure: readonly FaultKind[];
 }
 
 /** Draws a schedule: a few kinds of fault, and a few faults of these kinds. */
 export function drawFaults(random: SeededRandom, plan: FaultPlan): Fault[] {
-  const kinds = shuffled(random, FAULT_KINDS).slice(0, 1 + random.below(4));
-  const count = plan.first ? random.below(3) : 1 + random.below(6);
-  const faults: Fault[] = plan.first ? [drawFault(random, plan.first, plan)] : [];
+  const possible = FAULT_KINDS.filter((kind) => kind !== 'disk' || plan.hasDisks);
+  const kinds = shuffled(random, possible).slice(0, 1 + random.below(4));
+  const faults: Fault[] = plan.sure.map((kind) => drawFault(random, kind, plan));
+  const count = faults.length > 0 ? random.below(3) : 1 + random.below(6);
   for (let i = 0; i < count; i++) faults.push(drawFault(random, kinds[random.below(kinds.length)]!, plan));
   return faults.sort((a, b) => a.atMs - b.atMs);
 }
 
 function drawFault(random: SeededRandom, kind: FaultKind, plan: FaultPlan): Fault {
   const { workers, coordinators } = plan;
-  const hosts = [...workers, ...workers, ...coordinators];
+  const hosts = [...workers, ...coordinators];
   const one = (list: readonly string[]) => list[random.below(list.length)]!;
   const lengthMs = plan.untilMs - plan.fromMs;
   const timed = (most: number): Timed => {
@@ -85,10 +105,11 @@ function drawFault(random: SeededRandom, kind: FaultKind, plan: FaultPlan): Faul
     case 'succession':
       return { kind, ...timed(8_000), host: one(workers) };
     case 'isolate': {
-      const half = random.next() < 0.3;
-      const some = half ? shuffled(random, workers).slice(0, Math.ceil(workers.length / 2)) : [one(hosts)];
-      return { kind, ...timed(20_000), hosts: some };
+      const ways = random.next() < 0.7 ? 'both' : random.next() < 0.5 ? 'out' : 'in';
+      return { kind, ...timed(20_000), hosts: random.next() < 0.4 ? half(random, plan) : [one(hosts)], ways };
     }
+    case 'restart':
+      return { kind, ...timed(4_000), host: one(workers) };
     case 'flap':
       return { kind, ...timed(20_000), host: one(hosts), periodMs: 300 + random.below(2_000) };
     case 'partition': {
@@ -97,7 +118,7 @@ function drawFault(random: SeededRandom, kind: FaultKind, plan: FaultPlan): Faul
       return { kind, ...timed(25_000), from, to, bothWays: random.next() < 0.5 };
     }
     case 'slow':
-      return { kind, ...timed(20_000), host: one(hosts), ms: 20 + random.below(400) };
+      return { kind, ...timed(20_000), host: one(hosts), ms: 20 + random.below(400), speed: 0.5 ** random.below(6) };
     case 'corrupt': {
       const from = one(workers);
       const to = one(hosts.filter((host) => host !== from));
@@ -107,9 +128,24 @@ function drawFault(random: SeededRandom, kind: FaultKind, plan: FaultPlan): Faul
       return { kind, ...timed(15_000) };
     case 'nats emptied':
       return { kind, ...timed(4_000) };
+    case 'nats unreliable': {
+      const [loss, duplicates] = [0.1 * random.next() ** 2, 0.3 * random.next()];
+      return { kind, ...timed(20_000), loss, duplicates: plan.hasSeals ? duplicates : 0 };
+    }
+    case 'disk':
+      return { kind, ...timed(20_000), host: one(workers), how: DISK_FAULTS[random.below(DISK_FAULTS.length)]! };
+    case 'wall clock':
+      return { kind, ...timed(20_000), host: one(hosts), ms: Math.round(WALL_JUMP_MS * (2 * random.next() - 1)) };
     case 'poison':
       return { kind, ...timed(1_000), times: 1 + random.below(4) };
   }
+}
+
+/** Half of the workers, often with half of the coordinators. */
+function half(random: SeededRandom, { workers, coordinators }: FaultPlan): string[] {
+  const some = shuffled(random, workers).slice(0, Math.ceil(workers.length / 2));
+  if (random.next() < 0.4) return some;
+  return [...some, ...shuffled(random, coordinators).slice(0, Math.ceil(coordinators.length / 2))];
 }
 
 function shuffled<T>(random: SeededRandom, items: readonly T[]): T[] {
@@ -147,7 +183,7 @@ function begin(fault: Fault, world: World, fleet: Fleet, clients: Clients): () =
     case 'succession':
       return fleet.succeed(fault.host);
     case 'isolate':
-      return isolate(world, fleet, fault.hosts);
+      return isolate(world, fleet, fault.hosts, fault.ways);
     case 'flap':
       return flap(world, fleet, fault.host, fault.periodMs);
     case 'partition': {
@@ -161,10 +197,20 @@ function begin(fault: Fault, world: World, fleet: Fleet, clients: Clients): () =
         world.net.delay(fault.host, other, fault.ms),
         world.net.delay(other, fault.host, fault.ms),
       ]);
+      slowed.push(world.sockets.slow(fault.host, fault.speed));
       return () => all(slowed);
     }
     case 'corrupt':
       return world.net.garble(fault.from, fault.to, fault.chance);
+    case 'restart':
+      return fleet.restartInOrder(fault.host);
+    case 'nats unreliable':
+      return world.nats.lose(fault);
+    case 'disk':
+      return world.disks.get(fault.host)?.fail(fault.how) ?? (() => {});
+    case 'wall clock':
+      world.wallJumpsMs.set(fault.host, fault.ms);
+      return () => void world.wallJumpsMs.delete(fault.host);
     case 'nats away':
       world.nats.stop();
       return () => world.nats.start();
@@ -193,12 +239,13 @@ function killings(world: World, fleet: Fleet, everyMs: number): () => void {
   };
 }
 
-function isolate(world: World, fleet: Fleet, hosts: readonly string[]): () => void {
+function isolate(world: World, fleet: Fleet, hosts: readonly string[], ways: 'both' | 'out' | 'in'): () => void {
   const cuts: (() => void)[] = [];
   for (const host of hosts) {
     for (const other of fleet.allHosts) {
       if (hosts.includes(other)) continue;
-      cuts.push(world.net.cut(host, other), world.net.cut(other, host));
+      if (ways !== 'in') cuts.push(world.net.cut(host, other));
+      if (ways !== 'out') cuts.push(world.net.cut(other, host));
     }
   }
   return () => all(cuts);
@@ -210,7 +257,7 @@ function flap(world: World, fleet: Fleet, host: string, periodMs: number): () =>
   const turn = () => {
     if (over) return;
     if (heal === null) {
-      heal = isolate(world, fleet, [host]);
+      heal = isolate(world, fleet, [host], 'both');
     } else {
       heal();
       heal = null;

@@ -19,6 +19,8 @@ const RESTART_MS = { least: 300, most: 2_600 };
 /** How far clocks may run apart. */
 const CLOCK_DRIFT = 0.001;
 const CLOCK_ORIGIN_MS = 1e9;
+/** A worker that is told to stop has stopped by then, unless it stands still or is killed meanwhile. */
+const STOPS_WITHIN_MS = 60_000;
 
 export class Fleet {
   readonly workers = new Map<string, SimWorker>();
@@ -79,9 +81,31 @@ export class Fleet {
     return () => {
       if (!down) return;
       down = false;
-      this.heldDown.set(host, this.heldDown.get(host)! - 1);
-      if (this.heldDown.get(host) === 0) this.restart(host);
+      this.release(host);
     };
+  }
+
+  /** Stops the worker in order, as a supervisor does, and starts it again when the result was called. */
+  restartInOrder(name: string): () => void {
+    const worker = this.workers.get(name);
+    if (!worker?.process.running || worker.worker === null) return () => {};
+    const { time } = this.world;
+    this.heldDown.set(name, (this.heldDown.get(name) ?? 0) + 1);
+    time.after(STOPS_WITHIN_MS, () => {
+      if (!worker.process.alive) return;
+      this.world.violate('everything ends', `${name} has not stopped after ${STOPS_WITHIN_MS} ms`);
+    });
+    worker.stop().then(
+      () => time.after(0, () => this.end(worker)),
+      (error) => this.world.violate('no process crashes', `${name} cannot stop: ${describe(error)}`),
+    );
+    // It may also be killed before it has stopped.
+    return () => worker.process.onDeath(() => this.release(name));
+  }
+
+  private release(host: string): void {
+    this.heldDown.set(host, this.heldDown.get(host)! - 1);
+    if (this.heldDown.get(host) === 0) this.restart(host);
   }
 
   private end(member: Member | undefined): void {

@@ -4,11 +4,13 @@ import { MUTANTS, type Mutant } from './mutants.js';
 import { runSeeds } from './pool.js';
 import { inWords, type SeedReport } from './report.js';
 import { runSeed } from './run-seed.js';
+import { SeedRecord } from './seed-record.js';
 import { shrink } from './shrink.js';
+import { Sum } from './sum.js';
 
 /** The command of the simulator. */
 
-const USAGE = `usage: npm run sim -- --seeds N [--from SEED] [--processes N] [--until-failure] [--mutant NAME] [--verbose] [--json]
+const USAGE = `usage: npm run sim -- --seeds N [--from SEED] [--record FILE] [--processes N] [--until-failure] [--mutant NAME] [--verbose] [--json]
        npm run sim -- --seed SEED [--log] [--mutant NAME] [--json]
 mutants: ${Object.keys(MUTANTS).join(', ')}`;
 
@@ -18,6 +20,8 @@ interface Settings {
   readonly seed: number | null;
   readonly seeds: number;
   readonly from: number;
+  /** File of the seeds that were run, which are not run again; null for none. */
+  readonly record: string | null;
   readonly processes: number;
   readonly untilFailure: boolean;
   readonly mutant: Mutant | null;
@@ -35,6 +39,7 @@ function settings(args: readonly string[]): Settings | null {
         seed: { type: 'string' },
         seeds: { type: 'string' },
         from: { type: 'string', default: '1' },
+        record: { type: 'string' },
         processes: { type: 'string', default: String(availableParallelism()) },
         'until-failure': { type: 'boolean', default: false },
         mutant: { type: 'string' },
@@ -52,6 +57,7 @@ function settings(args: readonly string[]): Settings | null {
       seed: values.seed === undefined ? null : seed,
       seeds,
       from,
+      record: values.record ?? null,
       processes,
       untilFailure: values['until-failure'],
       mutant: (values.mutant ?? null) as Mutant | null,
@@ -72,36 +78,26 @@ function runOne(seed: number, { mutant, json, log }: Settings): boolean {
   return report.shrunk === null;
 }
 
-async function runMany({ from, seeds, processes, untilFailure, mutant, json, verbose }: Settings): Promise<boolean> {
-  const failing: number[] = [];
-  const total = { seeds: 0, faults: 0, virtualMs: 0, requests: 0, failedRequests: 0, events: 0 };
+async function runMany(settings: Settings): Promise<boolean> {
+  const { from, seeds: count, processes, untilFailure, mutant, json, verbose } = settings;
+  const record = settings.record === null ? null : new SeedRecord(settings.record);
+  const seeds = Array.from({ length: count }, (_, i) => from + i).filter((seed) => !record?.has(seed));
+  const sum = new Sum();
   await runSeeds({
-    ...{ from, count: seeds, processes, mutant, untilFailure },
+    ...{ seeds, processes, mutant, untilFailure },
     shrinks: mutant === null,
     onReport: (report) => {
-      const { result } = report;
-      total.seeds++;
-      total.faults += result.faults.length;
-      total.virtualMs += result.virtualMs;
-      total.events += result.events;
-      total.requests += result.requests.done;
-      total.failedRequests += result.requests.failed;
-      if (report.shrunk !== null) {
-        failing.push(result.seed);
-      }
-      if (verbose || (report.shrunk !== null && !json)) console.log(json ? JSON.stringify(report) : inWords(report));
-      if (total.seeds % PROGRESS_EVERY_SEEDS === 0) console.error(`${total.seeds} of ${seeds} seeds`);
+      sum.add(report);
+      record?.add(report.result);
+      const failed = report.shrunk !== null;
+      if (verbose || (failed && !json)) console.log(json ? JSON.stringify(report) : inWords(report));
+      if (sum.seeds % PROGRESS_EVERY_SEEDS === 0) console.error(`${sum.seeds} of ${seeds.length} seeds`);
     },
   });
-  failing.sort((a, b) => a - b);
-  const hours = total.virtualMs / 3_600_000;
-  if (json) console.log(JSON.stringify({ ...total, failing }));
-  else
-    console.log(
-      `${total.seeds} seeds with ${total.faults} faults in ${hours.toFixed(1)} virtual hours: ${total.requests} requests answered, ` +
-        `${total.failedRequests} ended in an error, ${failing.length} seeds failed${failing.length > 0 ? `: ${failing.join(', ')}` : ''}`,
-    );
-  return failing.length === 0;
+  console.log(json ? JSON.stringify(sum.counts()) : sum.inWords());
+  if (record && !json)
+    console.log(`${settings.record} has ${record.size} seeds, of which ${record.failing.length} failed`);
+  return sum.failing.length === 0 && (record?.failing.length ?? 0) === 0;
 }
 
 const chosen = settings(process.argv.slice(2));
@@ -115,6 +111,9 @@ if (chosen === null) {
     if (!runOne(seed, chosen)) process.exitCode = 1;
   });
 } else {
-  const passed = await runMany(chosen);
+  const passed = await runMany(chosen).catch((error: Error) => {
+    console.error(error.message);
+    return false;
+  });
   if (!passed) process.exitCode = 1;
 }

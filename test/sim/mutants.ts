@@ -1,4 +1,7 @@
+import { Repeats } from '../../coordinator/http/repeats.js';
+import type { Exchange, HttpRoute } from '../../coordinator/http/route.js';
 import { Trial } from '../../coordinator/poison/trial.js';
+import { Lease } from '../../coordinator/retention/lease.js';
 import { Router } from '../../coordinator/router.js';
 import type { BlockKey, PinnedBlock } from '../../src/core/block.js';
 import type { Announcement } from '../../src/core/member.js';
@@ -8,6 +11,7 @@ import { FetchExchange } from '../../src/peer/client/fetch-exchange.js';
 import { OfferAnswer } from '../../src/peer/server/offer-answer.js';
 import { Ring } from '../../src/ring/ring.js';
 import { BlockStore } from '../../workers/cache/block-store.js';
+import { DiskTier } from '../../workers/cache/disk-tier.js';
 import { AntiEntropy } from '../../workers/replication/anti-entropy.js';
 import { Creditors } from '../../workers/replication/creditors.js';
 
@@ -144,6 +148,45 @@ export const MUTANTS = {
       (original) =>
         function (this: object, ...args: unknown[]) {
           return { ...(call(original, this, ...args) as object), connectionWasLost: () => false };
+        } as Method,
+    );
+  },
+
+  /** What a disk gives is taken for right, whatever its digest. */
+  'a damaged file believed': () => {
+    replace(DiskTier, 'damaged', () => (() => {}) as Method);
+    replace(
+      DiskTier,
+      'read',
+      (original) =>
+        async function (this: { has(key: BlockKey): boolean }, key: BlockKey, into: Uint8Array) {
+          const isRight = (await call(original, this, key, into)) as boolean;
+          return isRight || this.has(key);
+        } as Method,
+    );
+  },
+
+  /** A request that its client sends again is computed again. */
+  'a repetition computed again': () => {
+    replace(
+      Repeats,
+      'answer',
+      () =>
+        function (this: object, route: HttpRoute, exchange: Exchange) {
+          return route.handle(exchange);
+        } as Method,
+    );
+  },
+
+  /** Nobody takes over the lease of a keeper of retained prompts that died. */
+  'a lease that never ends': () => {
+    replace(
+      Lease,
+      'renew',
+      (original) =>
+        function (this: { seen: { revision: number; atMs: number } | null }) {
+          if (this.seen !== null) this.seen = { ...this.seen, atMs: Number.POSITIVE_INFINITY };
+          return call(original, this);
         } as Method,
     );
   },

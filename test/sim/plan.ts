@@ -2,11 +2,13 @@ import { SeededRandom } from '../../src/random.js';
 import type { Load } from './clients.js';
 import { drawFaults, type Fault, type FaultKind } from './faults.js';
 import type { FleetShape } from './fleet.js';
+import type { WorkerShape } from './sim-worker.js';
 
 /** What a seed draws: the fleet, its network, its load, and the faults that befall it. */
 
 export const FAULTS_FROM_MS = 4_500;
-export const FAULTS_UNTIL_MS = 26_500;
+/** How long faults may happen. */
+const FAULTS_MS = { least: 6_000, most: 22_000 };
 
 export interface Plan {
   readonly replicas: number;
@@ -14,14 +16,24 @@ export interface Plan {
   readonly delayMs: { readonly least: number; readonly most: number };
   /** How fast a payload leaves the memory of its process. */
   readonly payloadBytesPerMs: number;
+  /** Whether messages over NATS are sealed. */
+  readonly sealed: boolean;
   readonly shape: FleetShape;
   readonly load: Load;
+  /** The end of all faults and of the load. */
+  readonly untilMs: number;
   readonly faults: readonly Fault[];
 }
 
 const SHARE_OF_TIGHT_MEMORY = 0.25;
 const SHARE_OF_LONG_ANSWERS = 0.15;
 const SHARE_OF_LEAVING_CLIENTS = 0.3;
+const SHARE_OF_SEALED_BUSES = 0.1;
+const SHARE_OF_REMOTE_DEVICES = 0.3;
+const SHARE_OF_HOST_TIERS = 0.3;
+const SHARE_OF_DISK_TIERS = 0.3;
+const SHARE_OF_RETENTIONS = 0.35;
+const SHARE_OF_REPEATS = 0.4;
 
 export function drawPlan(seed: number): Plan {
   const random = new SeededRandom(Math.imul(seed + 1, 0x9e3779b1));
@@ -29,34 +41,62 @@ export function drawPlan(seed: number): Plan {
   const workers = long ? 3 : 3 + random.below(3);
   const coordinators = 1 + random.below(2);
   const least = 0.1 + random.next();
-  const tight = random.next() < SHARE_OF_TIGHT_MEMORY;
+  const { least: shortest, most: longest } = FAULTS_MS;
+  const untilMs = FAULTS_FROM_MS + (long ? longest : Math.round(shortest + (longest - shortest) * random.next() ** 2));
+  const sealed = random.next() < SHARE_OF_SEALED_BUSES;
+  const worker = drawWorker(random, long);
   return {
     replicas: random.next() < 0.8 ? 2 : 3,
     delayMs: { least, most: least * (1 + 8 * random.next()) },
     payloadBytesPerMs: 2 ** (2 + 7 * random.next()),
-    shape: {
-      workers,
-      coordinators,
-      worker: {
-        cacheBlocks: tight ? 12 + random.below(30) : 2_000,
-        prefillMsPerToken: 0.2 + 2 * random.next(),
-        decodeMsPerStep: (long ? 20 : 5) + 20 * random.next(),
-      },
-    },
-    load: {
-      perSecond: long ? 0.5 : 1 + 4 * random.next(),
-      families: 2 + random.below(6),
-      prefixBlocks: 2 + random.below(long ? 4 : 14),
-      answerTokens: long ? 900 : 24,
-      leaving: random.next() < SHARE_OF_LEAVING_CLIENTS ? 0.1 : 0,
-    },
+    sealed,
+    shape: { workers, coordinators, worker },
+    load: drawLoad(random, long),
+    untilMs,
     faults: drawFaults(random, {
       fromMs: FAULTS_FROM_MS,
-      untilMs: FAULTS_UNTIL_MS,
+      untilMs,
       workers: namesOf('worker', workers),
       coordinators: namesOf('coordinator', coordinators),
-      ...(long && { first: 'killings' }),
+      hasDisks: worker.diskBlocks > 0,
+      hasSeals: sealed,
+      sure: drawSure(random, { long, sealed, worker }),
     }),
+  };
+}
+
+/** Faults that only some fleets can have are drawn more often for those. */
+function drawSure(
+  random: SeededRandom,
+  { long, sealed, worker }: { long: boolean; sealed: boolean; worker: WorkerShape },
+): FaultKind[] {
+  if (long) return ['killings'];
+  if (worker.diskBlocks > 0 && random.next() < 0.6) return ['disk'];
+  return sealed && random.next() < 0.5 ? ['nats unreliable'] : [];
+}
+
+function drawWorker(random: SeededRandom, long: boolean): WorkerShape {
+  const isTight = random.next() < SHARE_OF_TIGHT_MEMORY;
+  const blocks = (share: number) => (random.next() < share ? 8 + random.below(40) : 0);
+  return {
+    cacheBlocks: isTight ? 12 + random.below(30) : 2_000,
+    isRemote: random.next() < SHARE_OF_REMOTE_DEVICES,
+    hostBlocks: blocks(SHARE_OF_HOST_TIERS),
+    diskBlocks: blocks(SHARE_OF_DISK_TIERS),
+    prefillMsPerToken: 0.2 + 2 * random.next(),
+    decodeMsPerStep: (long ? 20 : 5) + 20 * random.next(),
+  };
+}
+
+function drawLoad(random: SeededRandom, long: boolean): Load {
+  return {
+    perSecond: long ? 0.5 : 1 + 4 * random.next(),
+    families: 2 + random.below(6),
+    prefixBlocks: 2 + random.below(long ? 4 : 14),
+    answerTokens: long ? 900 : 24,
+    leaving: random.next() < SHARE_OF_LEAVING_CLIENTS ? 0.1 : 0,
+    retentions: random.next() < SHARE_OF_RETENTIONS ? 1 + random.below(3) : 0,
+    repeating: random.next() < SHARE_OF_REPEATS ? 0.3 : 0,
   };
 }
 
@@ -66,7 +106,16 @@ export function namesOf(role: string, count: number): string[] {
 }
 
 /** Faults that leave every living worker within reach of every coordinator. */
-const WITHIN_REACH: readonly FaultKind[] = ['kill', 'killings', 'nats away', 'nats emptied', 'poison'];
+const WITHIN_REACH: readonly FaultKind[] = [
+  'kill',
+  'killings',
+  'restart',
+  'nats away',
+  'nats emptied',
+  'poison',
+  'disk',
+  'wall clock',
+];
 
 /**
  * Which requests must succeed, apart from those of a coordinator that is killed. `innocent`: all whose prompt crashes no worker. `unless refused`: the same,
@@ -75,10 +124,32 @@ const WITHIN_REACH: readonly FaultKind[] = ['kill', 'killings', 'nats away', 'na
 export type Service = 'innocent' | 'unless refused' | 'none';
 
 export function serviceDue({ shape }: Plan, faults: readonly Fault[]): Service {
-  const killed = new Set(faults.flatMap((fault) => (fault.kind === 'kill' ? [fault.host] : [])));
-  const left = namesOf('worker', shape.workers).filter((name) => !killed.has(name)).length;
+  const down = (kinds: readonly FaultKind[]) =>
+    new Set(faults.flatMap((fault) => ('host' in fault && kinds.includes(fault.kind) ? [fault.host] : [])));
+  const gone = down(['kill', 'restart']);
+  const left = namesOf('worker', shape.workers).filter((name) => !gone.has(name)).length;
   const count = (kind: FaultKind) => faults.filter((fault) => fault.kind === kind).length;
   const dying = 2 * Math.min(1, count('killings') + count('poison'));
   if (left <= dying || !faults.every(({ kind }) => WITHIN_REACH.includes(kind))) return 'none';
-  return killed.size + count('killings') > 0 || count('poison') > 1 ? 'unless refused' : 'innocent';
+  return down(['kill']).size + count('killings') > 0 || count('poison') > 1 ? 'unless refused' : 'innocent';
+}
+
+/** What a seed draws beside its faults, in words, so that it can be counted. */
+export function traitsOf({ replicas, sealed, shape, load }: Plan): string[] {
+  const { workers, coordinators, worker } = shape;
+  const traits: Record<string, boolean> = {
+    'three replicas': replicas === 3,
+    'three workers': workers === 3,
+    'two coordinators': coordinators === 2,
+    'sealed messages': sealed,
+    'little memory': worker.cacheBlocks < 2_000,
+    'a device with its own memory': worker.isRemote,
+    'a host tier': worker.hostBlocks > 0,
+    'a disk tier': worker.diskBlocks > 0,
+    'long answers': load.answerTokens > 24,
+    'clients that leave': load.leaving > 0,
+    'clients that repeat requests': load.repeating > 0,
+    'retained prompts': load.retentions > 0,
+  };
+  return Object.keys(traits).filter((trait) => traits[trait]);
 }

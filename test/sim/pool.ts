@@ -8,10 +8,11 @@ import type { SeedReport } from './report.js';
 
 /** Seeds that a process gets at a time. */
 const BATCH_SEEDS = 4;
+/** Memory for young objects of a process, which nearly all of a simulation's objects are: with less, they are copied again and again. */
+const YOUNG_MIB = 64;
 
 export interface PoolOptions {
-  readonly from: number;
-  readonly count: number;
+  readonly seeds: readonly number[];
   readonly processes: number;
   readonly mutant: Mutant | null;
   /** Ends at the first seed that fails. */
@@ -20,16 +21,16 @@ export interface PoolOptions {
   readonly onReport: (report: SeedReport) => void;
 }
 
-/** Runs seeds `[from, from + count)`. Rejects if one of the processes ends before its seeds do. */
+/** Runs seeds. Rejects if one of the processes ends before its seeds do. */
 export async function runSeeds(options: PoolOptions): Promise<void> {
-  const { from, count, processes } = options;
-  let next = from;
+  const { seeds, processes } = options;
+  let next = 0;
   let over = false;
-  const take = (): number[] => {
-    const end = over ? next : Math.min(from + count, next + BATCH_SEEDS);
-    const seeds = Array.from({ length: end - next }, (_, i) => next + i);
-    next = end;
-    return seeds;
+  const take = (): readonly number[] => {
+    if (over) return [];
+    const batch = seeds.slice(next, next + BATCH_SEEDS);
+    next += batch.length;
+    return batch;
   };
   const onReports = (reports: readonly SeedReport[]) => {
     for (const report of reports) {
@@ -37,16 +38,18 @@ export async function runSeeds(options: PoolOptions): Promise<void> {
       if (options.untilFailure && report.shrunk !== null) over = true;
     }
   };
-  const children = Math.max(1, Math.min(processes, Math.ceil(count / BATCH_SEEDS)));
+  const children = Math.max(1, Math.min(processes, Math.ceil(seeds.length / BATCH_SEEDS)));
   await Promise.all(Array.from({ length: children }, () => runChild(options, take, onReports)));
 }
 
 function runChild(
   { mutant, shrinks }: PoolOptions,
-  take: () => number[],
+  take: () => readonly number[],
   onReports: (reports: readonly SeedReport[]) => void,
 ): Promise<void> {
-  const child: ChildProcess = fork(fileURLToPath(new URL('./child.js', import.meta.url)));
+  const child: ChildProcess = fork(fileURLToPath(new URL('./child.js', import.meta.url)), {
+    execArgv: [`--min-semi-space-size=${YOUNG_MIB}`, `--max-semi-space-size=${YOUNG_MIB}`],
+  });
   return new Promise<void>((resolve, reject) => {
     let done = false;
     const feed = () => {

@@ -3,8 +3,9 @@ import { convergenceFault } from './convergence.js';
 import { type Fault, schedule } from './faults.js';
 import { Fleet } from './fleet.js';
 import { leftOver } from './left-over.js';
-import { drawPlan, FAULTS_FROM_MS, FAULTS_UNTIL_MS, type Plan, serviceDue } from './plan.js';
-import { forgetTurns, takeTurns } from './turns.js';
+import { drawPlan, FAULTS_FROM_MS, type Plan, serviceDue, traitsOf } from './plan.js';
+import { SimWorker } from './sim-worker.js';
+import { forgetTurns, rest, takeTurns } from './turns.js';
 import { describe, type Violation, World } from './world.js';
 
 /** Runs one simulation from its seed. */
@@ -29,11 +30,15 @@ export interface SeedOptions {
 export interface SeedResult {
   readonly seed: number;
   readonly faults: readonly Fault[];
+  /** What else the seed draws. */
+  readonly traits: readonly string[];
   readonly violations: readonly Violation[];
   readonly traceHash: string;
   readonly virtualMs: number;
   readonly events: number;
   readonly requests: Tally;
+  /** Prompts that the fleet retains. */
+  readonly retained: number;
   /** Time from the end of the last fault until the fleet had converged; null if it did not. */
   readonly convergedMs: number | null;
   readonly blocks: { readonly blocks: number; readonly copies: number; readonly evicted: number };
@@ -62,26 +67,31 @@ function simulate(seed: number, plan: Plan, world: World, faults: readonly Fault
   const failed = () => world.violations.length > 0;
   const fleet = new Fleet(world, plan.shape);
   const clients = new Clients(world, fleet, plan.load, serviceDue(plan, faults));
+  const { untilMs } = plan;
   fleet.start();
-  time.at(LOAD_FROM_MS, () => clients.start(FAULTS_UNTIL_MS));
+  time.at(LOAD_FROM_MS, () => clients.start(untilMs));
   schedule(faults, world, fleet, clients);
   const healedMs = faults.reduce((last, { atMs, forMs }) => Math.max(last, atMs + forMs), FAULTS_FROM_MS);
-  time.runUntil(Math.max(healedMs, FAULTS_UNTIL_MS), failed);
-  const convergedMs = awaitConvergence(world, fleet, healedMs);
+  time.runUntil(Math.max(healedMs, untilMs), failed);
+  const convergedMs = awaitConvergence(world, fleet, clients, healedMs);
   if (!failed()) lastRequests(world, fleet, clients);
   checkPoison(world, fleet, plan, faults);
   const result: SeedResult = {
     seed,
     faults,
+    traits: traitsOf(plan),
     violations: world.violations,
     traceHash: world.trace.hash,
     virtualMs: time.nowMs,
     events: time.events,
     requests: { ...clients.tally },
+    retained: clients.retained.count,
     convergedMs,
     blocks: world.blocks.counts,
   };
   for (const { process } of fleet.started) process.kill();
+  rest();
+  for (const worker of fleet.started) if (worker instanceof SimWorker) worker.release();
   return result;
 }
 
@@ -93,12 +103,12 @@ function checkPoison(world: World, fleet: Fleet, plan: Plan, faults: readonly Fa
 }
 
 /** Lets time pass until the fleet has converged. Gives how long after `healedMs` that was; null if it has not. */
-function awaitConvergence(world: World, fleet: Fleet, healedMs: number): number | null {
+function awaitConvergence(world: World, fleet: Fleet, clients: Clients, healedMs: number): number | null {
   const { time } = world;
   const failed = () => world.violations.length > 0;
   let fault: string | null = null;
   while (time.nowMs - healedMs <= CONVERGES_WITHIN_MS && !failed()) {
-    fault = convergenceFault(world, fleet);
+    fault = convergenceFault(world, fleet) ?? clients.retained.fault();
     if (fault === null) return time.nowMs - healedMs;
     time.runUntil(time.nowMs + LOOK_EVERY_MS, failed);
   }

@@ -6,9 +6,10 @@ import { fleetBucket, retentionBucket } from '../../src/fleet/buckets.js';
 import { joinFleet } from '../../src/fleet/joining.js';
 import { fleetSubjects } from '../../src/fleet/subjects.js';
 import { Lifecycle } from '../../src/lifecycle.js';
+import { SimCompletions } from './sim-completions.js';
 import { SIM_LAYOUT } from './sim-device.js';
 import { SIM_FINGERPRINT } from './sim-model.js';
-import { SimBus, simTransport } from './sim-nats.js';
+import { SimBus } from './sim-nats.js';
 import type { SimProcess } from './sim-process.js';
 import { CONTEXT_TOKENS } from './sim-worker.js';
 import { NAMESPACE, SECRET, surroundingsOf, type World } from './world.js';
@@ -16,6 +17,8 @@ import { NAMESPACE, SECRET, surroundingsOf, type World } from './world.js';
 /** One coordinator of the simulated fleet: all production parts below HTTP. */
 export class SimCoordinator {
   parts: CoordinatorParts | null = null;
+  /** What HTTP would serve. */
+  completions: SimCompletions | null = null;
   private started = false;
   quarantined = 0;
 
@@ -40,7 +43,8 @@ export class SimCoordinator {
     const bus = await SimBus.connect(process, world.nats, world.randomOf('bus'), (error) =>
       world.crashed(process, error),
     );
-    const transport = simTransport(process, world.nats, bus);
+    const incarnation = world.incarnation();
+    const transport = world.transport(process, bus, { id: this.id, incarnation });
     const config = this.config();
     const log = world.logOf(process);
     const onOutlawed = (why: string) => world.violate('healthy members live', `${this.id} is not let in: ${why}`);
@@ -48,11 +52,11 @@ export class SimCoordinator {
     const charter = await joinFleet({ ...joining, onOutlawed });
     const parts = makeCoordinatorParts({
       config,
-      incarnation: world.incarnation(),
+      incarnation,
       fingerprint: SIM_FINGERPRINT,
       layout: SIM_LAYOUT,
       dependence: ON_PREFIX,
-      bus,
+      bus: transport.bus,
       clock,
       surroundings: surroundingsOf(world, process),
       log,
@@ -67,8 +71,9 @@ export class SimCoordinator {
     });
     await startCoordinatorParts(new Lifecycle(), parts, log);
     const checks = [async () => charter?.check(), () => parts.poison.keep()];
-    new BucketKeeper({ bus, clock, subjects: fleetSubjects(NAMESPACE), checks }).start();
+    new BucketKeeper({ bus: transport.bus, clock, subjects: fleetSubjects(NAMESPACE), checks }).start();
     this.parts = parts;
+    this.completions = new SimCompletions(parts.fleet, clock);
     this.started = true;
   }
 

@@ -1,3 +1,4 @@
+import type { Clock } from '../../src/clock.js';
 import type { KvLayout } from '../../src/core/kv-layout.js';
 import { BlockPlaces } from '../../src/device/block-places.js';
 import type { Device, DeviceBlock, DeviceCopies, DeviceMemory, KvSlot } from '../../src/device/device.js';
@@ -16,9 +17,21 @@ export const SIM_LAYOUT: KvLayout = {
 
 /** What freed memory is filled with. */
 const FREED = 0xdd;
+/** Time to copy a block to or from a device that has memory of its own. */
+const COPY_MS = 0.2;
+
+export interface SimDeviceOptions {
+  readonly capacityBlocks: number;
+  readonly slots: number;
+  /** Whether the device has memory of its own, which the host cannot see. */
+  readonly isRemote: boolean;
+  readonly clock: Clock;
+  readonly onMisuse: (what: string) => void;
+}
 
 export class SimDevice implements Device {
-  readonly kind = 'cpu';
+  readonly kind: Device['kind'];
+  readonly slots: number;
   readonly layout = SIM_LAYOUT;
   readonly prefillRow = null;
   readonly loosePlace = 'cpu';
@@ -27,30 +40,37 @@ export class SimDevice implements Device {
   private readonly readers = new Map<Uint8Array, number>();
   private readonly placeOf: (block: DeviceBlock) => number;
 
-  constructor(
-    private readonly capacityBlocks: number,
-    readonly slots: number,
-    private readonly onMisuse: (what: string) => void,
-  ) {
-    this.places = new BlockPlaces(capacityBlocks);
+  constructor(private readonly options: SimDeviceOptions) {
+    this.kind = options.isRemote ? 'webgpu' : 'cpu';
+    this.slots = options.slots;
+    this.places = new BlockPlaces(options.capacityBlocks);
     this.placeOf = (block) => this.places.placeOf(block);
   }
 
   allocateBlock(): DeviceBlock | null {
     const block = this.places.allocate();
-    if (this.places.size > this.capacityBlocks) this.onMisuse('more blocks than its budget allows');
+    if (this.places.size > this.options.capacityBlocks) this.options.onMisuse('more blocks than its budget allows');
     return block;
   }
 
   freeBlock(block: DeviceBlock): void {
     const memory = this.bytes(block);
-    if ((this.readers.get(memory) ?? 0) > 0) this.onMisuse('a block was freed while it was read');
+    if (this.isRead(memory)) this.options.onMisuse('a block was freed while it was read');
     this.places.free(block);
     memory.fill(FREED);
   }
 
-  view(block: DeviceBlock): Uint8Array {
-    return this.bytes(block);
+  view(block: DeviceBlock): Uint8Array | null {
+    const bytes = this.bytes(block);
+    return this.options.isRemote ? null : bytes;
+  }
+
+  /** The block's bytes, where the host can see them or not. */
+  bytes(block: DeviceBlock): Uint8Array {
+    const place = this.placeOf(block);
+    const memory = this.memories[place] ?? new Uint8Array(SIM_BLOCK_BYTES);
+    this.memories[place] = memory;
+    return memory;
   }
 
   sharedPlace(): null {
@@ -58,11 +78,21 @@ export class SimDevice implements Device {
   }
 
   async upload(block: DeviceBlock, bytes: Uint8Array): Promise<void> {
-    this.bytes(block).set(bytes);
+    await this.pass();
+    this.write(block, bytes);
   }
 
   async download(block: DeviceBlock, into: Uint8Array): Promise<void> {
-    into.set(this.bytes(block));
+    const done = this.read([block]);
+    await this.pass();
+    into.set(done()[0]!);
+  }
+
+  /** Writes a block as the device does. */
+  write(block: DeviceBlock, bytes: Uint8Array): void {
+    const memory = this.bytes(block);
+    if (this.isRead(memory)) this.options.onMisuse('a block was written while it was read');
+    memory.set(bytes);
   }
 
   /** Marks blocks as read until the result is called, which gives their bytes. */
@@ -78,10 +108,10 @@ export class SimDevice implements Device {
   memory(): DeviceMemory {
     return {
       blockBytes: this.places.size * SIM_BLOCK_BYTES,
-      blockBudgetBytes: this.capacityBlocks * SIM_BLOCK_BYTES,
+      blockBudgetBytes: this.options.capacityBlocks * SIM_BLOCK_BYTES,
       sequenceBytes: 0,
       blocks: this.places.size,
-      capacityBlocks: this.capacityBlocks,
+      capacityBlocks: this.options.capacityBlocks,
     };
   }
 
@@ -123,11 +153,12 @@ export class SimDevice implements Device {
     return noSlots();
   }
 
-  private bytes(block: DeviceBlock): Uint8Array {
-    const place = this.placeOf(block);
-    const memory = this.memories[place] ?? new Uint8Array(SIM_BLOCK_BYTES);
-    this.memories[place] = memory;
-    return memory;
+  private isRead(memory: Uint8Array): boolean {
+    return (this.readers.get(memory) ?? 0) > 0;
+  }
+
+  private pass(): Promise<void> {
+    return new Promise((resolve) => this.options.clock.after(COPY_MS, resolve));
   }
 }
 

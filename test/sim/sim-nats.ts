@@ -43,6 +43,12 @@ function matchingOf({ patterns, matching }: Connection, subject: string): readon
   return ids;
 }
 
+/** How messages fare while they are unreliable: the chances that one is lost, or comes twice. */
+export interface Unreliability {
+  readonly loss: number;
+  readonly duplicates: number;
+}
+
 export class NatsServer {
   /** Whether it has ever lost its buckets. */
   wasEmptied = false;
@@ -50,7 +56,27 @@ export class NatsServer {
   private readonly connections = new Set<Connection>();
   private readonly buckets = new Map<string, MemoryKeyValue>();
 
+  private readonly unreliable: Unreliability[] = [];
+
   constructor(readonly net: Net) {}
+
+  /** Has messages get lost or come twice until the result is called. */
+  lose(how: Unreliability): () => void {
+    this.unreliable.push(how);
+    return () => this.unreliable.splice(this.unreliable.indexOf(how), 1);
+  }
+
+  /** Draws how often a message arrives: once, unless messages are unreliable. */
+  drawArrivals(): number {
+    const { random } = this.net.options;
+    let arrivals = 1;
+    for (const { loss, duplicates } of this.unreliable) {
+      const drawn = random.next();
+      if (drawn < loss) arrivals = 0;
+      else if (drawn < loss + duplicates) arrivals *= 2;
+    }
+    return arrivals;
+  }
 
   /** Ends the server and all its connections. */
   stop(): void {
@@ -97,7 +123,8 @@ export class NatsServer {
     for (const connection of this.connections) {
       for (const id of matchingOf(connection, message.subject)) {
         heard = true;
-        connection.out.send(() => connection.client.deliver(connection, id, { ...message, nobody: false }));
+        for (let left = this.drawArrivals(); left > 0; left--)
+          connection.out.send(() => connection.client.deliver(connection, id, { ...message, nobody: false }));
       }
     }
     if (heard || message.reply === null) return;
@@ -221,11 +248,11 @@ export class SimBus implements Bus {
     this.end();
   }
 
-  /** Has the server run something, and this client what comes of it. */
-  ask<T>(run: () => T, then: (result: T) => void): void {
+  /** Has the server run something, and this client what comes of it, as often as `arrivals` draws. */
+  ask<T>(run: () => T, then: (result: T) => void, arrivals: () => number = () => 1): void {
     this.tell((connection) => {
       const result = run();
-      connection.out.send(() => this.process.post(() => then(result)));
+      for (let left = arrivals(); left > 0; left--) connection.out.send(() => this.process.post(() => then(result)));
     });
   }
 
@@ -385,6 +412,8 @@ class SimKeyValue implements KeyValue {
           timer.cancel();
           result.then(resolve, reject);
         },
+        // A request may have been carried out although its answer is lost.
+        () => this.server.drawArrivals(),
       );
     });
   }

@@ -19,6 +19,7 @@ interface Listening {
 /** All listeners of the fleet, by `host:port`. */
 export class SimSockets {
   private readonly listening = new Map<string, Listening>();
+  private readonly speeds = new Map<string, number>();
   private ports = 0;
 
   constructor(
@@ -27,6 +28,17 @@ export class SimSockets {
     /** The memory of a payload changed while it was sent. */
     private readonly onTorn: (process: SimProcess) => void,
   ) {}
+
+  /** Sends what leaves this host at a fraction of the speed, until the result is called. */
+  slow(host: string, speed: number): () => void {
+    this.speeds.set(host, speed * (this.speeds.get(host) ?? 1));
+    return () => this.speeds.set(host, this.speeds.get(host)! / speed);
+  }
+
+  /** How fast a payload leaves a host at present. */
+  bytesPerMs(host: string): number {
+    return this.payloadBytesPerMs * (this.speeds.get(host) ?? 1);
+  }
 
   /** The network as one process sees it. */
   of(process: SimProcess): PeerNetwork {
@@ -45,7 +57,7 @@ export class SimSockets {
   }
 
   private socket(process: SimProcess, out: Wire): SimSocket {
-    return new SimSocket(process, this.net, out, this.payloadBytesPerMs, this.onTorn);
+    return new SimSocket(process, this.net, out, () => this.bytesPerMs(process.host), this.onTorn);
   }
 
   private dial(process: SimProcess, endpoint: Endpoint, inlet: Inlet): PeerSocket {
@@ -101,7 +113,7 @@ export class SimSocket implements PeerSocket {
     private readonly process: SimProcess,
     private readonly net: Net,
     private readonly out: Wire,
-    private readonly payloadBytesPerMs: number,
+    private readonly bytesPerMs: () => number,
     private readonly onTorn: (process: SimProcess) => void,
   ) {
     this.movedMs = net.options.time.nowMs;
@@ -191,7 +203,7 @@ export class SimSocket implements PeerSocket {
         this.take(write);
         continue;
       }
-      this.taking = this.net.options.time.after(write.bytes.byteLength / this.payloadBytesPerMs, () => {
+      this.taking = this.net.options.time.after(write.bytes.byteLength / this.bytesPerMs(), () => {
         this.taking = null;
         if (digestOf(write.bytes) !== write.digest) this.onTorn(this.process);
         this.take(write);

@@ -105,7 +105,7 @@ export class SimRunner implements GraphRunner {
     await this.pass(CUT_MS);
     const from = KV_WORDS * position;
     const words = (slot as Slot).kv.slice(from, from + KV_WORDS * BLOCK_TOKENS);
-    this.options.device.view(block).set(new Uint8Array(words.buffer));
+    this.options.device.write(block, new Uint8Array(words.buffer));
   }
 
   async release(slot: SequenceSlot): Promise<void> {

@@ -5,11 +5,12 @@ import { BucketKeeper } from '../../src/fleet/bucket-keeper.js';
 import { generationCheck, takeGeneration } from '../../src/fleet/generation.js';
 import { joinFleet } from '../../src/fleet/joining.js';
 import { fleetSubjects } from '../../src/fleet/subjects.js';
+import { HEADER_BYTES } from '../../workers/cache/block-file.js';
 import type { WorkerParts } from '../../workers/compose.js';
 import { Worker } from '../../workers/worker.js';
 import { SIM_LAYOUT, SimDevice } from './sim-device.js';
 import { SIM_BLOCK_BYTES, SIM_FINGERPRINT, VOCAB } from './sim-model.js';
-import { SimBus, simTransport } from './sim-nats.js';
+import { SimBus } from './sim-nats.js';
 import type { SimProcess } from './sim-process.js';
 import { SimRunner } from './sim-runner.js';
 import { NAMESPACE, SECRET, surroundingsOf, type World } from './world.js';
@@ -21,6 +22,12 @@ const SLOTS = 4;
 
 export interface WorkerShape {
   readonly cacheBlocks: number;
+  /** Whether the device has memory of its own. */
+  readonly isRemote: boolean;
+  /** 0 for no host tier. */
+  readonly hostBlocks: number;
+  /** 0 for no disk tier. */
+  readonly diskBlocks: number;
   readonly prefillMsPerToken: number;
   readonly decodeMsPerStep: number;
 }
@@ -35,6 +42,17 @@ const NO_GRAPH = {
   names: { logitsToKeep: 'num_logits_to_keep' },
   release: () => {},
 };
+
+/** Where a worker's store has host memory, which no process of this simulator gives back by ending. */
+interface HostMemories {
+  readonly inbound: { readonly pool: Slabs };
+  readonly outbound: { readonly pool: Slabs };
+  readonly host: { readonly options: { readonly pool: Slabs } } | null;
+}
+
+interface Slabs {
+  readonly slabs: { release(): void }[];
+}
 
 export class SimWorker {
   readonly device: SimDevice;
@@ -56,8 +74,14 @@ export class SimWorker {
     private readonly shape: WorkerShape,
   ) {
     this.incarnation = world.incarnation();
-    this.device = new SimDevice(shape.cacheBlocks, SLOTS, (what) => {
-      if (process.alive) world.violate('memory', `${process.host}: ${what}`);
+    this.device = new SimDevice({
+      capacityBlocks: shape.cacheBlocks,
+      slots: SLOTS,
+      isRemote: shape.isRemote,
+      clock: process.clock,
+      onMisuse: (what) => {
+        if (process.alive) world.violate('memory', `${process.host}: ${what}`);
+      },
     });
   }
 
@@ -74,7 +98,7 @@ export class SimWorker {
     const bus = await SimBus.connect(process, world.nats, world.randomOf('bus'), (error) =>
       world.crashed(process, error),
     );
-    const transport = simTransport(process, world.nats, bus);
+    const transport = world.transport(process, bus, { id, incarnation });
     const config = this.config();
     const log = world.logOf(process);
     const onOver = (why: string) => {
@@ -102,22 +126,42 @@ export class SimWorker {
       device,
       deviceReason: 'it is simulated',
       trial: null,
-      files: null,
-      bus,
+      files: this.shape.diskBlocks > 0 ? world.disk(process.host, this.diskBytes).mount(process) : null,
+      bus: transport.bus,
       clock,
       surroundings: surroundingsOf(world, process),
       log,
       onOver,
     });
     world.blocks.watch(this);
-    await this.worker.start();
     const { worker } = this;
+    await worker.start();
+    world.blocks.found(this);
     const checks = [async () => charter?.check(), generationCheck({ transport, config }, () => worker.generation)];
-    new BucketKeeper({ bus, clock, subjects: fleetSubjects(NAMESPACE), checks }).start();
+    new BucketKeeper({ bus: transport.bus, clock, subjects: fleetSubjects(NAMESPACE), checks }).start();
     this.serving = true;
   }
 
+  /** Drains, hands over and ends, as on SIGTERM. */
+  async stop(): Promise<void> {
+    this.serving = false;
+    await this.worker?.stop();
+  }
+
+  /** Gives the host memory of its tiers back, which the system does for a real process. To be called when nothing of the process runs any more. */
+  release(): void {
+    const lower = (this.parts?.store as unknown as { lower: HostMemories } | undefined)?.lower;
+    if (!lower) return;
+    for (const pool of [lower.inbound.pool, lower.outbound.pool, lower.host?.options.pool])
+      for (const slab of pool?.slabs.splice(0) ?? []) slab.release();
+  }
+
+  private get diskBytes(): number {
+    return this.shape.diskBlocks * (HEADER_BYTES + SIM_BLOCK_BYTES);
+  }
+
   private config(): WorkerConfig {
+    const { hostBlocks, diskBlocks } = this.shape;
     return {
       id: this.id,
       namespace: NAMESPACE,
@@ -130,9 +174,9 @@ export class SimWorker {
       replicas: this.world.replicas,
       cache: true,
       cacheBytes: this.shape.cacheBlocks * SIM_BLOCK_BYTES,
-      hostCacheBytes: null,
-      diskCacheDir: null,
-      diskCacheBytes: 0,
+      hostCacheBytes: hostBlocks * SIM_BLOCK_BYTES,
+      diskCacheDir: diskBlocks > 0 ? '/sim/disk' : null,
+      diskCacheBytes: this.diskBytes,
       diskCacheKey: 'k'.repeat(16),
       sequences: SLOTS,
       contextTokens: CONTEXT_TOKENS,

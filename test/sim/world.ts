@@ -1,10 +1,14 @@
+import type { Sender } from '../../src/bus/seal.js';
+import { sealTransport } from '../../src/bus/sealed-transport.js';
+import type { Transport } from '../../src/bus/transport.js';
 import { ShoalError } from '../../src/errors.js';
 import type { Log } from '../../src/log.js';
 import { SeededRandom } from '../../src/random.js';
 import type { Surroundings } from '../../src/surroundings.js';
 import { BlockChecker } from './block-checker.js';
 import { Net } from './net.js';
-import { NatsServer } from './sim-nats.js';
+import { SimDisk } from './sim-disk.js';
+import { NatsServer, type SimBus, simTransport } from './sim-nats.js';
 import { SimSockets } from './sim-network.js';
 import { SimProcess } from './sim-process.js';
 import type { SimWorker } from './sim-worker.js';
@@ -29,6 +33,8 @@ export interface WorldOptions {
   readonly delayMs: { readonly least: number; readonly most: number };
   /** How fast a payload leaves the memory of its process. */
   readonly payloadBytesPerMs: number;
+  /** Whether messages over NATS are sealed, as in production. Only then they may come twice. */
+  readonly sealed: boolean;
   /** Receives the log lines of all processes; null for none. */
   readonly onLog: ((line: string) => void) | null;
 }
@@ -52,6 +58,10 @@ export class World {
   onPoisoned: (worker: SimWorker) => void = () => {};
   /** The worker ended itself. */
   onEnded: (worker: SimWorker, why: string) => void = () => {};
+  /** The disks of hosts that have one. */
+  readonly disks = new Map<string, SimDisk>();
+  /** How far the wall clocks of hosts are off, in milliseconds. */
+  readonly wallJumpsMs = new Map<string, number>();
   private serials = 0;
   private draws = 0;
 
@@ -76,6 +86,32 @@ export class World {
     let seed = Math.imul(this.options.seed + 1, 0x9e3779b1) ^ Math.imul(++this.draws, 0x85ebca6b);
     for (const char of use) seed = Math.imul(seed ^ char.charCodeAt(0), 0x01000193);
     return new SeededRandom(seed);
+  }
+
+  /** The disk of a host; made at its first use. */
+  disk(host: string, budgetBytes: number): SimDisk {
+    const disk =
+      this.disks.get(host) ??
+      new SimDisk({
+        time: this.time,
+        random: this.randomOf(`disk of ${host}`),
+        budgetBytes,
+        onExcess: (bytes) => this.violate('memory', `${host}: ${bytes} bytes of files, over ${budgetBytes}`),
+      });
+    this.disks.set(host, disk);
+    return disk;
+  }
+
+  transport(process: SimProcess, bus: SimBus, self: Sender): Transport {
+    const plain = simTransport(process, this.nats, bus);
+    if (!this.options.sealed) return plain;
+    return sealTransport(plain, {
+      clock: process.clock,
+      random: this.randomOf('seals'),
+      secret: SECRET,
+      self,
+      namespace: NAMESPACE,
+    });
   }
 
   process(host: string, clock: { originMs: number; rate: number }): SimProcess {
@@ -140,7 +176,7 @@ export function surroundingsOf(world: World, process: SimProcess): Surroundings 
     setSendBuffer: null,
     openMemory: null,
     random: world.randomOf('process'),
-    wallMs: () => WALL_ORIGIN_MS + world.time.nowMs,
+    wallMs: () => WALL_ORIGIN_MS + world.time.nowMs + (world.wallJumpsMs.get(process.host) ?? 0),
     processMetrics: false,
   };
 }
