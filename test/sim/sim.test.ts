@@ -60,6 +60,13 @@ describe('the simulator', () => {
     expect(a!.result.traceHash).not.toBe(other!.result.traceHash);
   });
 
+  it('also runs one with seals, tiers and a device with its own memory twice in the same way', async () => {
+    const [a, b] = await Promise.all([one(73), one(73)]);
+    const traits = ['sealed messages', 'a device with its own memory', 'a host tier', 'a disk tier'];
+    expect(a!.result.traits).toEqual(expect.arrayContaining(traits));
+    expect(a).toEqual(b);
+  });
+
   it('runs a seed in the same way after another one in the same process', async () => {
     const { out } = await sim('--seeds', '2', '--from', '3', '--processes', '1', '--verbose', '--json');
     const reports = out
