@@ -69,6 +69,7 @@ export class PoisonGuard {
         return member?.incarnation === incarnation && member.state !== 'dead' && member.state !== 'suspect';
       },
       isConvicted: (prompt) => this.quarantine.has(prompt),
+      hearsOthers: () => options.roster.hearsOthers,
       onWitnessed: (worker, incarnation, witnesses) => this.tellWitnesses(worker, incarnation, witnesses),
       claims: this.claims,
       onCleared: (prompt, losses) => this.tell({ type: 'cleared', from, prompt, losses: [...losses] }),

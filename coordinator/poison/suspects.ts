@@ -1,9 +1,10 @@
 import { Condition } from '../../src/async/condition.js';
-import type { Clock, Timer } from '../../src/clock.js';
+import type { Clock } from '../../src/clock.js';
 import type { Claims } from './claims.js';
 import type { Gate } from './gate.js';
 import { furthest, Loss, type Witness } from './loss.js';
 import { addTo, removeFrom } from './sets.js';
+import { Timers } from './timers.js';
 import { instanceOf, type LostWorker, Trial, type TrialOwner } from './trial.js';
 import { CLEARING_TOKENS, convictedOf } from './verdict.js';
 
@@ -25,6 +26,8 @@ const SUSPICION_MS = 600_000;
 export const FATE_WAIT_MS = 4_000;
 /** Time between a death and the verdict, in which the other coordinators report their witnesses. */
 const JUDGE_AFTER_MS = 200;
+/** Longest time after a death for which the verdict waits until the other coordinators are heard. @internal exported for tests. */
+export const JUDGE_DEAF_MS = 5_000;
 /** How long an attempt that its client cancelled still counts as running: its worker may have died of it unnoticed. */
 const CANCELLED_FOR_MS = 3_000;
 const LOSSES_KEPT = 256;
@@ -36,6 +39,8 @@ export interface SuspectsOptions {
   /** Whether membership trusts this incarnation. */
   readonly trusts: (worker: string, incarnation: string) => boolean;
   readonly isConvicted: (prompt: string) => boolean;
+  /** Whether what other coordinators publish has been heard for a while, as far as this one knows. */
+  readonly hearsOthers: () => boolean;
   readonly onWitnessed: (worker: string, incarnation: string, witnesses: ReadonlyMap<string, Witness>) => void;
   readonly claims: Claims;
   readonly onCleared: (prompt: string, losses: readonly string[]) => void;
@@ -51,17 +56,17 @@ export class Suspects implements TrialOwner {
   /** By prompt, the losses that it has witnessed and that speak against it. */
   private readonly suspicions = new Map<string, Set<Loss>>();
   private readonly proven = new Set<string>();
-  private readonly timers = new Set<Timer>();
+  private readonly timers: Timers;
   /** Instances whose connection closed. */
   private readonly unlinked = new Set<string>();
 
   constructor(private readonly options: SuspectsOptions) {
     this.changed = new Condition(options.clock);
+    this.timers = new Timers(options.clock);
   }
 
   stop(): void {
-    for (const timer of this.timers) timer.cancel();
-    this.timers.clear();
+    this.timers.cancelAll();
   }
 
   isSuspect(prompt: string): boolean {
@@ -121,7 +126,7 @@ export class Suspects implements TrialOwner {
     };
     // A cancelled attempt may already have doomed its worker.
     if (trial.completed || trial.wasLost) leave();
-    else this.later(CANCELLED_FOR_MS, leave);
+    else this.timers.after(CANCELLED_FOR_MS, leave);
     this.changed.notifyAll();
   }
 
@@ -237,9 +242,16 @@ export class Suspects implements TrialOwner {
     for (const trial of this.trials.get(loss.instance) ?? []) this.witness(loss, trial);
     if (loss.witnesses.size === 0) for (const [prompt, witness] of loss.waiting) this.accuse(loss, prompt, witness);
     this.publish(loss, [...loss.witnesses.keys()]);
-    loss.timer = this.later(JUDGE_AFTER_MS, () => {
+    this.judgeLater(loss, this.options.clock.now() + JUDGE_DEAF_MS);
+  }
+
+  /** While the other coordinators may not be heard, their witnesses are missing, and they miss those of this one: they are published again. */
+  private judgeLater(loss: Loss, untilMs: number): void {
+    loss.timer = this.timers.after(JUDGE_AFTER_MS, () => {
       loss.timer = null;
-      this.judge(loss);
+      if (this.options.hearsOthers() || this.options.clock.now() >= untilMs) return this.judge(loss);
+      this.publish(loss, [...loss.witnesses.keys()]);
+      this.judgeLater(loss, untilMs);
     });
   }
 
@@ -311,7 +323,7 @@ export class Suspects implements TrialOwner {
     const [next] = [...(this.trials.get(instance) ?? [])].filter(({ begun }) => !begun);
     const loss = new Loss(worker, instance, this.options.clock.now(), next?.prompt ?? null);
     this.losses.set(instance, loss);
-    loss.timer = this.later(FATE_WAIT_MS, () => {
+    loss.timer = this.timers.after(FATE_WAIT_MS, () => {
       if (this.options.trusts(worker, incarnation)) this.lives(worker, incarnation);
       else this.settle(loss, 'dead');
     });
@@ -334,17 +346,7 @@ export class Suspects implements TrialOwner {
   }
 
   private cancel(loss: Loss): void {
-    loss.timer?.cancel();
-    if (loss.timer) this.timers.delete(loss.timer);
+    if (loss.timer) this.timers.cancel(loss.timer);
     loss.timer = null;
-  }
-
-  private later(delayMs: number, act: () => void): Timer {
-    const timer: Timer = this.options.clock.after(delayMs, () => {
-      this.timers.delete(timer);
-      act();
-    });
-    this.timers.add(timer);
-    return timer;
   }
 }

@@ -167,6 +167,11 @@ export class Roster {
     return canJudge(this.state.hearing);
   }
 
+  /** Whether this process hears the bus, and other processes have had time to find it too. */
+  get hearsOthers(): boolean {
+    return this.hears && this.options.clock.now() >= this.state.hearing.judgeFromMs;
+  }
+
   /** The ring of the current view. It is computed when it is asked for, so that workers who join one after another cost one change. */
   get ring(): Ring {
     if (this.lastRing.epoch !== this.current.epoch) this.lastRing = new Ring(this.current.ring, this.lastRing);

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Claims } from '../../../../coordinator/poison/claims.js';
-import { FATE_WAIT_MS, Suspects } from '../../../../coordinator/poison/suspects.js';
+import { FATE_WAIT_MS, JUDGE_DEAF_MS, Suspects } from '../../../../coordinator/poison/suspects.js';
 import { CLEARING_TOKENS } from '../../../../coordinator/poison/verdict.js';
 import { SimulatedClock } from '../../../../src/clock.js';
 
@@ -9,16 +9,21 @@ describe('the suspects of a death', () => {
   let suspects: Suspects;
   let verdicts: string[];
   let trusted: boolean;
+  let hearsOthers: boolean;
+  let published: string[];
 
   beforeEach(() => {
     clock = new SimulatedClock();
     verdicts = [];
     trusted = false;
+    hearsOthers = true;
+    published = [];
     suspects = new Suspects({
       clock,
       trusts: () => trusted,
       isConvicted: () => false,
-      onWitnessed: () => {},
+      hearsOthers: () => hearsOthers,
+      onWitnessed: (worker, _, witnesses) => published.push(`${worker}: ${[...witnesses.keys()].join(' ')}`),
       claims: new Claims({ clock, self: 'c', alone: () => true, tell: () => true, onReleased: () => {} }),
       onCleared: () => {},
       onVerdict: (prompt, workers) => verdicts.push(`${prompt}: ${workers.join(' ')}`),
@@ -131,6 +136,30 @@ describe('the suspects of a death', () => {
     await dies('w3', begun('a', 'w3'));
     expect(verdicts).toEqual(['a: w1 w2 w3']);
     expect(suspects.isSuspect('b')).toBe(false);
+  });
+
+  it('are not convicted before the witnesses of other coordinators can be known', async () => {
+    hearsOthers = false;
+    await dies('w1', begun('a', 'w1'));
+    await dies('w2', begun('a', 'w2'));
+    expect([verdicts, suspects.gate('a')]).toEqual([[], { kind: 'wait', why: 'verdict' }]);
+    // Another coordinator has the prompt that crashed both, and hears of this one's again and again.
+    published = [];
+    await clock.advance(500);
+    expect(published).toEqual(expect.arrayContaining(['w1: a', 'w2: a']));
+    const witness = { tokens: 0, fresh: 0, placedMs: clock.now() };
+    for (const worker of ['w1', 'w2']) suspects.witnessedElsewhere(worker, '1', new Map([['poison', witness]]));
+    hearsOthers = true;
+    await clock.advance(500);
+    expect([verdicts, suspects.gate('a').kind]).toEqual([[], 'probation']);
+  });
+
+  it('are convicted after a while even if no other coordinator can be heard', async () => {
+    hearsOthers = false;
+    await dies('w1', begun('a', 'w1'));
+    await dies('w2', begun('a', 'w2'));
+    await clock.advance(JUDGE_DEAF_MS);
+    expect(verdicts).toEqual(['a: w1 w2']);
   });
 
   it('need three deaths while workers are being killed from outside', async () => {
