@@ -34,6 +34,7 @@ export function benchBlocks(bytes: Uint8Array): SealedBlock[] {
     index,
     segment: keyOf(0),
     digest: digestOf(blockAt(bytes, index)),
+    maker: { id: 'sender', incarnation: '1' },
   }));
 }
 
@@ -68,7 +69,14 @@ async function send(folder: string): Promise<void> {
   const bytes = memory?.bytes ?? new Uint8Array(BLOCKS * BLOCK_BYTES);
   bytes.set(benchBytes());
   const host = senderHost(bytes, memory);
-  const server = new PeerServer({ identity: SENDER, secret: SECRET, host, blockBytes: BLOCK_BYTES, setSendBuffer });
+  const server = new PeerServer({
+    identity: SENDER,
+    secret: SECRET,
+    host,
+    isMember: () => true,
+    blockBytes: BLOCK_BYTES,
+    setSendBuffer,
+  });
   const shoal = await server.listen({ unixPath: join(folder, 'shoal.sock'), tcpHost: '127.0.0.1' });
   const unixPath = join(folder, 'raw.sock');
   await rawServer({ path: unixPath }, bytes);

@@ -3,9 +3,9 @@ import { ActorSystem } from '../src/actors/system.js';
 import type { Bus } from '../src/bus/bus.js';
 import type { Clock } from '../src/clock.js';
 import type { WorkerConfig } from '../src/config/worker-config.js';
+import type { GraphTrial } from '../src/core/graph-trial.js';
 import { blockBytes } from '../src/core/kv-layout.js';
 import { roleOf } from '../src/core/replication.js';
-import type { GraphTrial } from '../src/core/graph-trial.js';
 import type { Device } from '../src/device/device.js';
 import { Engine } from '../src/engine/engine.js';
 import type { MakeRunner } from '../src/engine/graph-runner.js';
@@ -145,6 +145,7 @@ function makeCacheParts(
   const homesOf = (segment: string) => roster.ring.homes(segment, replicas);
   const { store, promoter } = tieredCache({
     ...options,
+    self: { id, incarnation },
     runtime: graph.runtime,
     roleOf: (block) => roleOf(block, id, homesOf),
     computeMsPerToken,
@@ -171,6 +172,7 @@ function makeCacheParts(
     server: new PeerServer({
       ...peerOptions(options, instruments),
       host: store,
+      isMember: (peer) => roster.has(peer.id, peer.incarnation),
       onCalls: links.accept,
       comparer: (peer, summary) => antiEntropy.compare(peer, summary),
     }),

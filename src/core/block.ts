@@ -1,3 +1,4 @@
+import type { Maker } from './maker.js';
 import type { SharedPlace } from './shared-place.js';
 
 /** Blocks: their keys, digests, roles and tiers, and the form in which their bytes are pinned for readers. */
@@ -21,6 +22,8 @@ export interface BlockMeta {
 /** A block whose bytes are final. */
 export interface SealedBlock extends BlockMeta {
   readonly digest: BlockDigest;
+  /** Who computed it, according to the worker that had it last. */
+  readonly maker: Maker;
 }
 
 /** The bytes of a block, pinned: they do not change until `unpin` is called. */

@@ -1,5 +1,5 @@
-import type { Rank } from './rank.js';
 import type { GraphTrial } from './graph-trial.js';
+import type { Rank } from './rank.js';
 
 /** A worker's announcement, and a member as the other processes see it. */
 

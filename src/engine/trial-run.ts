@@ -1,7 +1,7 @@
+import type { GraphTrial } from '../core/graph-trial.js';
 import type { KvElementType, KvLayout } from '../core/kv-layout.js';
 import { logprobsOf } from '../core/sampling/logprobs.js';
 import { argmax } from '../core/sampling/selection.js';
-import type { GraphTrial } from '../core/graph-trial.js';
 import type { Device } from '../device/device.js';
 import { InternalError, Refused } from '../errors.js';
 import type { GraphRunner, SequenceSlot } from './graph-runner.js';

@@ -149,6 +149,11 @@ export class Roster {
     return entry && entry.standing.kind !== 'dead' && entry.standing.kind !== 'left' ? entry.announcement : null;
   }
 
+  /** Whether this incarnation of a worker is a living member. */
+  has(id: string, incarnation: string): boolean {
+    return this.alive(id)?.incarnation === incarnation;
+  }
+
   /** Where an incarnation of a worker listens; null if it is not a living member. */
   addressOf(id: string, incarnation: string): PeerAddress | null {
     const member = this.alive(id);

@@ -44,7 +44,7 @@ export class SimSockets {
   of(process: SimProcess): PeerNetwork {
     return {
       dial: (endpoint, inlet) => this.dial(process, endpoint, inlet),
-      listen: async (at, _connections, _options, accept) => {
+      listen: async (at, _options, { accept }) => {
         if ('path' in at) throw new Unavailable('the simulated network has no Unix sockets');
         const port = 1 + (this.ports++ % 65_535);
         const name = `${process.host}:${port}`;
@@ -81,7 +81,7 @@ export class SimSockets {
           server.inlet = into;
           return server;
         };
-        found.accept({ open, refuse: () => server.destroy() });
+        found.accept({ address: process.host, open, refuse: () => server.destroy() });
       });
     });
     return client;

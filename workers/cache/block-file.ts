@@ -1,4 +1,5 @@
 import type { SealedBlock } from '../../src/core/block.js';
+import { PACKED_MAKER_BYTES, readMaker, writeMaker } from '../../src/core/maker.js';
 import { BLOCK_SEAL_BYTES, type FileSealer, HEADER_SEAL_BYTES } from './file-seal.js';
 
 /** A block as a file: its header, byte for byte. */
@@ -17,10 +18,12 @@ import { BLOCK_SEAL_BYTES, type FileSealer, HEADER_SEAL_BYTES } from './file-sea
  * | 64 | 32 | key |
  * | 96 | 32 | key of the parent; zeros for none |
  * | 128 | 32 | key of the segment |
- * | 160 | 28 | seal of the block's bytes |
- * | 188 | 32 | seal of all before |
+ * | 160 | 128 | who computed it, as in the peer protocol |
+ * | 288 | 28 | seal of the block's bytes |
+ * | 316 | 32 | seal of all before |
  */
-const BLOCK_SEAL_AT = 160;
+const MAKER_AT = 160;
+const BLOCK_SEAL_AT = MAKER_AT + PACKED_MAKER_BYTES;
 const HEADER_SEAL_AT = BLOCK_SEAL_AT + BLOCK_SEAL_BYTES;
 export const HEADER_BYTES = HEADER_SEAL_AT + HEADER_SEAL_BYTES;
 
@@ -54,6 +57,7 @@ export function encodeHeader(
   header.write(block.key, 64, 'hex');
   header.write(block.parent ?? NO_KEY, 96, 'hex');
   header.write(block.segment, 128, 'hex');
+  writeMaker(block.maker, header, MAKER_AT);
   header.set(seal, BLOCK_SEAL_AT);
   header.set(sealer.sealHeader(header.subarray(0, HEADER_SEAL_AT)), HEADER_SEAL_AT);
   return header;
@@ -67,6 +71,8 @@ export function decodeHeader(bytes: Uint8Array, sealer: FileSealer): BlockFileHe
   if (!sealer.opensHeader(header.subarray(0, HEADER_SEAL_AT), header.subarray(HEADER_SEAL_AT))) return null;
   const hex = (at: number, length: number) => header.toString('hex', at, at + length);
   const parent = hex(96, 32);
+  const maker = readMaker(header, MAKER_AT);
+  if (maker === null) return null;
   return {
     fingerprint: hex(32, 32),
     blockBytes: Number(header.readBigUInt64LE(16)),
@@ -76,6 +82,7 @@ export function decodeHeader(bytes: Uint8Array, sealer: FileSealer): BlockFileHe
       index: header.readUInt32LE(12),
       segment: hex(128, 32),
       digest: hex(24, 8),
+      maker,
     },
     seal: Uint8Array.from(header.subarray(BLOCK_SEAL_AT, HEADER_SEAL_AT)),
   };

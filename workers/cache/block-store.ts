@@ -1,6 +1,7 @@
 import { IdleCondition } from '../../src/async/idle.js';
 import type { BlockKey, BlockMeta, PinnedBlock, SealedBlock, TierName } from '../../src/core/block.js';
 import { blockBytes } from '../../src/core/kv-layout.js';
+import type { Maker } from '../../src/core/maker.js';
 import type { DiskState } from '../../src/core/member.js';
 import { type NoReservation, type Reservation, reservation } from '../../src/core/reservation.js';
 import type { Device, DeviceBlock } from '../../src/device/device.js';
@@ -13,6 +14,7 @@ import { Demoter } from './demoter.js';
 import { type DeviceResident, DeviceTier } from './device-tier.js';
 import type { LowerTiers } from './lower-tiers.js';
 import { PinnedBytes } from './pinned-bytes.js';
+import type { PinnedDeviceBlock } from './pinned-device-block.js';
 import { Sealer } from './sealer.js';
 import { type HostReservation, keptElsewhere, type RoleOf } from './tier.js';
 
@@ -21,16 +23,9 @@ import { type HostReservation, keptElsewhere, type RoleOf } from './tier.js';
 /** Device memory for a block on its way there. */
 type Arriving = Reservation<DeviceBlock, boolean>;
 
-/** A block on the device that stays where it is until `unpin`. */
-export interface PinnedDeviceBlock {
-  readonly meta: BlockMeta;
-  readonly block: DeviceBlock;
-  /** The block came from a peer, and no sequence of this worker has used it yet. */
-  readonly foreign: boolean;
-  unpin(): void;
-}
-
 export interface BlockStoreOptions {
+  /** This process, which makes the blocks that it computes. */
+  readonly self: Maker;
   readonly device: Device;
   readonly lower: LowerTiers;
   readonly roleOf: RoleOf;
@@ -82,7 +77,7 @@ export class BlockStore implements BlockHost {
         this.announced.left(tier, key, reason);
       },
     }));
-    this.sealer = new Sealer(device, lower, {
+    this.sealer = new Sealer(device, lower, options.self, {
       sealed: (resident, block) => this.sealedLater(resident, block),
       failed: (resident, error) => {
         const { key } = resident.meta;
@@ -204,7 +199,7 @@ export class BlockStore implements BlockHost {
     return reservation(meta.key, arriving.memory, {
       commit: () => {
         const bytes = this.device.view(arriving.memory);
-        if (bytes) this.land(arriving, { ...meta, digest: digestOf(bytes) }, 'computed');
+        if (bytes) this.land(arriving, { ...meta, digest: digestOf(bytes), maker: this.options.self }, 'computed');
         else this.landUnsealed(arriving, meta);
       },
       abort: arriving.abort,

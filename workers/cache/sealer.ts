@@ -1,6 +1,7 @@
 import { IdleCondition } from '../../src/async/idle.js';
 import { Mutex } from '../../src/async/mutex.js';
 import type { SealedBlock } from '../../src/core/block.js';
+import type { Maker } from '../../src/core/maker.js';
 import type { Pin } from '../../src/core/residency.js';
 import type { Device } from '../../src/device/device.js';
 import { digestOf } from '../../src/digest.js';
@@ -30,6 +31,7 @@ export class Sealer {
   constructor(
     private readonly device: Device,
     private readonly lower: LowerTiers,
+    private readonly self: Maker,
     private readonly owner: SealerOwner,
   ) {}
 
@@ -50,7 +52,7 @@ export class Sealer {
     try {
       copy = await this.lower.reserveOut(meta);
       await this.device.download(block, copy.memory);
-      const sealed = { ...meta, digest: digestOf(copy.memory) };
+      const sealed = { ...meta, digest: digestOf(copy.memory), maker: this.self };
       if (this.owner.sealed(value, sealed)) copy.commit(sealed);
       else copy.abort();
     } catch (error) {

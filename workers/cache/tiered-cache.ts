@@ -2,6 +2,7 @@ import type { Clock } from '../../src/clock.js';
 import type { WorkerConfig } from '../../src/config/worker-config.js';
 import type { BlockKey } from '../../src/core/block.js';
 import { blockBytes } from '../../src/core/kv-layout.js';
+import type { Maker } from '../../src/core/maker.js';
 import type { Device } from '../../src/device/device.js';
 import type { Log } from '../../src/log.js';
 import type { OrtRuntime } from '../../src/ort/runtime.js';
@@ -18,6 +19,8 @@ import type { RoleOf } from './tier.js';
 export const STAGING_BYTES = 128 * 2 ** 20;
 
 export interface TieredCacheOptions {
+  /** This process, which makes the blocks that it computes. */
+  readonly self: Maker;
   readonly config: WorkerConfig;
   readonly fingerprint: string;
   readonly runtime: OrtRuntime;
@@ -55,7 +58,7 @@ export function tieredCache(options: TieredCacheOptions): { readonly store: Bloc
     disk: files && { files, budgetBytes: config.diskCacheBytes, fingerprint, secret: config.diskCacheKey },
   });
   const onFailed = (err: unknown) => log.error({ err }, 'a block could not be copied to or from the device');
-  const store = new BlockStore({ device, lower, roleOf, onFailed });
+  const store = new BlockStore({ self: options.self, device, lower, roleOf, onFailed });
   return {
     store,
     promoter: new Promoter({ store, lower, clock, blockTokens, blockBytes: bytes, computeMsPerToken, onFailed }),

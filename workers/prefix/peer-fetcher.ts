@@ -136,7 +136,7 @@ export class PeerFetcher implements PrefixFetcher {
   }
 }
 
-/** Puts arriving blocks into the store. Of the peer's description of a block only the digest is taken, and checked; the rest is known here. */
+/** Puts arriving blocks into the store. Of the peer's description of a block only digest and maker are taken; the rest is known here. */
 class StoreSink implements FetchSink {
   private readonly wanted: ReadonlyMap<BlockKey, BlockMeta>;
 
@@ -148,8 +148,8 @@ class StoreSink implements FetchSink {
     this.wanted = new Map(blocks.map((block) => [block.key, block]));
   }
 
-  reserve({ key, digest }: SealedBlock): Reservation<Uint8Array, Promise<void>> | null {
-    const reserved = this.store.reserveBytes({ ...this.wanted.get(key)!, digest }, 'fetched');
+  reserve({ key, digest, maker }: SealedBlock): Reservation<Uint8Array, Promise<void>> | null {
+    const reserved = this.store.reserveBytes({ ...this.wanted.get(key)!, digest, maker }, 'fetched');
     if (reserved === 'full') this.on.full();
     if (typeof reserved === 'string') return null;
     const commit = async () => {

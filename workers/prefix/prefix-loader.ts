@@ -4,7 +4,8 @@ import type { Reservation } from '../../src/core/reservation.js';
 import type { DeviceBlock } from '../../src/device/device.js';
 import type { PrefixCache, PrefixRequest, PreparedPrefix } from '../../src/engine/prefix-cache.js';
 import { Cancelled } from '../../src/errors.js';
-import type { BlockStore, PinnedDeviceBlock } from '../cache/block-store.js';
+import type { BlockStore } from '../cache/block-store.js';
+import type { PinnedDeviceBlock } from '../cache/pinned-device-block.js';
 
 /** Looks up a prefix: on the device, on its way there, in lower tiers, at peers. */
 

@@ -16,6 +16,7 @@ import { greetClient, type OpenSession } from '../wire/greeting.js';
 import { NONCE_BYTES, type PeerIdentity, type Purpose, ServerHandshake } from '../wire/handshake.js';
 import { type DialledSocket, type PeerListener, type PeerNetwork, SOCKETS } from '../wire/network.js';
 import type { Endpoint, SocketOptions } from '../wire/socket.js';
+import { type StrangerLimits, Strangers } from '../wire/strangers.js';
 import type { BlockHost } from './block-host.js';
 import type { Comparer } from './compare-answer.js';
 import { OfferMemory } from './offer-memory.js';
@@ -24,8 +25,10 @@ import { SocketPath } from './socket-path.js';
 
 /** Listens for peers, and chooses by the purpose of each connection what serves it. */
 
-/** Limit on the connections that a worker accepts from peers, where the limit on its open files allows that many. */
+/** Limit on all connections of peers, where the limit on open files allows that many. */
 const PEER_CONNECTIONS = 1024;
+/** Limits on those that have proved nothing. Members of a large fleet may all dial at once from few addresses. */
+const STRANGERS: StrangerLimits = { connections: 128, perAddress: 64, perSecond: 256, burst: 1024 };
 
 export interface PeerServerOptions extends SocketOptions {
   /** Default: sockets. */
@@ -33,6 +36,8 @@ export interface PeerServerOptions extends SocketOptions {
   readonly identity: PeerIdentity;
   readonly secret: string;
   readonly host: BlockHost;
+  /** Whether a peer is a member now, in this incarnation: others get no blocks and push none. */
+  readonly isMember: (peer: PeerIdentity) => boolean;
   /** Serves connections with the purpose `calls`; without it, this server refuses them. */
   readonly onCalls?: OpenSession | undefined;
   /** Compares summaries of peers; without it, this server has no time for them. */
@@ -43,6 +48,7 @@ export interface PeerServerOptions extends SocketOptions {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly connections?: number;
+  readonly strangers?: StrangerLimits;
   readonly handshakeTimeoutMs?: number;
   readonly progressTimeoutMs?: number;
 }
@@ -75,16 +81,22 @@ export class PeerServer {
   private readonly emptied = new Deferred<void>();
   private readonly sessionOptions: SessionOptions;
   private readonly limit: number;
+  private readonly strangers: Strangers;
+  /** Connections whose peers have proved themselves. */
+  private proved = 0;
   private over = false;
 
   constructor(private readonly options: PeerServerOptions) {
-    this.limit = options.connections ?? connectionLimit(PEER_CONNECTIONS);
+    const places = connectionLimit(PEER_CONNECTIONS);
+    const strangers = options.strangers ?? fewer(STRANGERS, Math.ceil(places / 4));
+    this.strangers = new Strangers(strangers);
+    this.limit = options.connections ?? places - strangers.connections;
     this.observer = options.observer ?? SILENT;
     this.clock = options.clock ?? new SystemClock();
     this.random = options.random ?? new SystemRandom();
-    const { host, blockBytes, comparer = async () => null } = options;
+    const { host, blockBytes, isMember, comparer = async () => null } = options;
     const offers = new OfferMemory(PEER_BLOCKS_RESERVED, PEERS_BLOCKS_RESERVED);
-    this.sessionOptions = { host, comparer, blockBytes, offers, clock: this.clock, observer: this.observer };
+    this.sessionOptions = { host, isMember, comparer, blockBytes, offers, clock: this.clock, observer: this.observer };
   }
 
   /**
@@ -127,15 +139,25 @@ export class PeerServer {
 
   private async bind(at: Endpoint): Promise<PeerListener> {
     const { network = SOCKETS } = this.options;
-    const listening = await network.listen(at, this.limit, this.options, (dialled) => this.accept(dialled));
+    const listening = await network.listen(at, this.options, {
+      enter: (address, evict) => this.enter(address, evict),
+      accept: (dialled) => this.accept(dialled),
+    });
     this.listeners.push(listening);
     return listening;
   }
 
+  private enter(address: string, evict: () => void): (() => void) | null {
+    const leave = this.over ? null : this.strangers.enter(address, this.clock.now(), evict);
+    if (leave === null) this.observer.onFailure(new Overloaded('').code);
+    return leave;
+  }
+
   private accept(dialled: DialledSocket): void {
-    if (this.over || this.open.size >= this.limit) {
+    const evict = () => connection.close(new Overloaded('too many connections of peers that have proved nothing'));
+    const leave = this.enter(dialled.address, evict);
+    if (leave === null) {
       dialled.refuse();
-      this.observer.onFailure(new Overloaded('').code);
       return;
     }
     const { identity, secret } = this.options;
@@ -145,13 +167,30 @@ export class PeerServer {
       clock: this.clock,
       handshakeTimeoutMs: this.options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
       progressTimeoutMs: this.options.progressTimeoutMs ?? PEER_PROGRESS_TIMEOUT_MS,
-      sessionFor: (purpose) => this.sessionFor(purpose),
-      onClosed: (reason) => this.closed(connection, reason),
+      sessionFor: (purpose) => this.sessionFor(purpose, leave),
+      onClosed: (reason) => {
+        leave();
+        this.closed(connection, reason);
+      },
     });
     this.open.add(connection);
   }
 
-  private sessionFor(purpose: Purpose): OpenSession {
+  /** The peer has proved itself: from now on its connection counts among those of members. */
+  private sessionFor(purpose: Purpose, leave: () => void): OpenSession {
+    const open = this.opens(purpose);
+    if (this.proved >= this.limit) {
+      throw new Overloaded(`this worker has ${this.limit} connections of peers; close one first`);
+    }
+    leave();
+    return (connection, peer) => {
+      const owner = open(connection, peer);
+      this.proved++;
+      return owner;
+    };
+  }
+
+  private opens(purpose: Purpose): OpenSession {
     if (purpose === 'blocks') return (connection) => new Session(connection, this.sessionOptions);
     const { onCalls } = this.options;
     if (!onCalls) throw new Refused('this worker takes no calls over this connection');
@@ -160,6 +199,7 @@ export class PeerServer {
 
   private closed(connection: Connection, reason: ShoalError): void {
     this.open.delete(connection);
+    if (connection.peer) this.proved--;
     if (this.over && this.open.size === 0) this.emptied.resolve();
     if (this.over) return;
     const { peer } = connection;
@@ -167,4 +207,8 @@ export class PeerServer {
     if (!peer) return;
     for (const listener of this.closedListeners) listener(peer.id, peer.incarnation);
   }
+}
+
+function fewer(limits: StrangerLimits, most: number): StrangerLimits {
+  return { ...limits, connections: Math.min(limits.connections, most) };
 }

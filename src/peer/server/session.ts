@@ -1,7 +1,7 @@
 import { Semaphore } from '../../async/semaphore.js';
 import type { Clock } from '../../clock.js';
 import type { BlockDigest, BlockKey, SealedBlock } from '../../core/block.js';
-import { Corrupt, fromWire, Overloaded, type ShoalError, toWire } from '../../errors.js';
+import { Corrupt, fromWire, Overloaded, Refused, type ShoalError, toWire } from '../../errors.js';
 import {
   FRAME_HEADER_BYTES,
   PEER_BLOCKS_IN_SOCKET,
@@ -11,6 +11,7 @@ import {
 import type { PeerObserver } from '../observer.js';
 import type { Connection, ConnectionOwner, Payload } from '../wire/connection.js';
 import { checkLengths, type Prelude } from '../wire/frame.js';
+import type { PeerIdentity } from '../wire/handshake.js';
 import { failureOf } from '../wire/message-format.js';
 import { type ClientMessage, fromClient, fromServer, type ServerMessage } from '../wire/messages.js';
 import type { Admission, BlockHost } from './block-host.js';
@@ -25,6 +26,8 @@ import { PinAnswer } from './pin-answer.js';
 export interface SessionOptions {
   readonly host: BlockHost;
   readonly comparer: Comparer;
+  /** Whether the peer is a member now, in this incarnation. */
+  readonly isMember: (peer: PeerIdentity) => boolean;
   /** Bytes of every block, by the fleet's K/V layout. */
   readonly blockBytes: number;
   /** Shared by all sessions. */
@@ -138,6 +141,10 @@ export class Session implements ConnectionOwner {
 
   private serve(message: ClientMessage, digest: BlockDigest | null): void {
     const { host, comparer, blockBytes, clock, observer } = this.options;
+    if (forMembers(message) && !this.options.isMember(this.connection.peer!)) {
+      this.enter(refusing(this.connection.peer!));
+      return;
+    }
     switch (message.type) {
       case 'fetch':
         this.enter(new FetchAnswer(message.keys, host, blockBytes, clock, observer));
@@ -212,4 +219,20 @@ export class Session implements ConnectionOwner {
   private say(request: number, message: ServerMessage, payload?: Payload, sent?: () => void): void {
     this.connection.say(fromServer, request, message, payload, sent);
   }
+}
+
+/** Coordinators, which are no members, ping workers over such a connection. */
+function forMembers({ type }: ClientMessage): boolean {
+  return type === 'fetch' || type === 'pin' || type === 'offer' || type === 'repair' || type === 'compare';
+}
+
+/** Only the request fails, since the peer may become a member. */
+function refusing({ id, incarnation }: PeerIdentity): Answer {
+  const message = `${id} (incarnation ${incarnation}) is not a member of this fleet: only its workers fetch and push blocks`;
+  return {
+    start: (reply) => reply.finish({ type: 'error', ...failureOf(new Refused(message)) }),
+    awaits: () => false,
+    cancel: () => {},
+    closed: () => {},
+  };
 }

@@ -1,4 +1,5 @@
 import type { SealedBlock } from '../../core/block.js';
+import { PACKED_MAKER_BYTES, readMaker, writeMaker } from '../../core/maker.js';
 import type { SharedPlace } from '../../core/shared-place.js';
 import { Corrupt, InternalError } from '../../errors.js';
 import { PEER_BLOCKS_PINNED } from '../../limits.js';
@@ -6,7 +7,7 @@ import { PEER_BLOCKS_PINNED } from '../../limits.js';
 /** Blocks in headers of frames, with or without their place in shared memory. Fixed fields, one after another, cost little to read. */
 
 /** Bytes of a block's description. */
-export const PACKED_BLOCK_BYTES = 112;
+export const PACKED_BLOCK_BYTES = 112 + PACKED_MAKER_BYTES;
 
 const INDEX = 0;
 const HAS_PARENT = 4;
@@ -14,6 +15,7 @@ const DIGEST = 8;
 const KEY = 16;
 const PARENT = 48;
 const SEGMENT = 80;
+const MAKER = 112;
 
 const NO_PARENT = '0'.repeat(64);
 
@@ -39,6 +41,7 @@ export function packBlocks(blocks: readonly SealedBlock[]): Uint8Array {
     writeHex(bytes, block.key, at + KEY, 32);
     writeHex(bytes, block.parent ?? NO_PARENT, at + PARENT, 32);
     writeHex(bytes, block.segment, at + SEGMENT, 32);
+    writeMaker(block.maker, bytes, at + MAKER);
   }
   return bytes;
 }
@@ -61,19 +64,22 @@ export function unpackBlock(packed: Uint8Array): SealedBlock {
   }
   const bytes = Buffer.from(packed.buffer, packed.byteOffset, PACKED_BLOCK_BYTES);
   // One conversion for all fields: each conversion costs more than its digits.
-  const hex = bytes.toString('hex');
+  const hex = bytes.toString('hex', 0, MAKER);
   const field = (from: number, to: number) => hex.slice(2 * from, 2 * to);
   const hasParent = bytes.readUInt32LE(HAS_PARENT);
   const parent = field(PARENT, SEGMENT);
   if (hasParent > 1 || (hasParent === 0 && parent !== NO_PARENT)) {
     throw new Corrupt("a peer described a block whose parent contradicts the flag 'has a parent'");
   }
+  const maker = readMaker(bytes, MAKER);
+  if (maker === null) throw new Corrupt('a peer described a block whose maker has no readable name');
   return {
     index: bytes.readUInt32LE(INDEX),
     digest: field(DIGEST, KEY),
     key: field(KEY, PARENT),
     parent: hasParent === 1 ? parent : null,
-    segment: field(SEGMENT, PACKED_BLOCK_BYTES),
+    segment: field(SEGMENT, MAKER),
+    maker,
   };
 }
 

@@ -1,3 +1,4 @@
+import type { Clock, Timer } from '../../clock.js';
 import { InternalError, ShoalError, Unavailable } from '../../errors.js';
 import { FrameReader, type FrameTaker, packFrame } from './frame.js';
 import type { PeerIdentity } from './handshake.js';
@@ -5,6 +6,12 @@ import { type Direction, ERROR, failureOf } from './message-format.js';
 import { fileDescriptorOf, type Inlet, type PeerSocket } from './socket.js';
 
 /** Frames over one socket, both ways, and the owner that receives them. */
+
+/**
+ * A frame that does not end within `progressTimeoutMs` must come in at this rate at least. Else a peer that sends a byte now and then would keep the
+ * memory of a frame for hours. @internal exported for tests.
+ */
+export const LEAST_BYTES_PER_MS = 4;
 
 /** Receives the frames of a connection, and its end. */
 export interface ConnectionOwner extends FrameTaker {
@@ -37,8 +44,9 @@ interface Outgoing {
 export interface ConnectionOptions {
   /** Makes the socket, which puts incoming bytes into the inlet. */
   readonly open: (inlet: Inlet) => PeerSocket;
-  /** Time after which a connection is closed if something is due and nothing moves. */
+  /** Time after which a connection is closed if something is due and nothing moves, or a frame comes in too slowly. */
   readonly progressTimeoutMs: number;
+  readonly clock: Clock;
   /** The connection is over, and its owner has been told. */
   readonly onClosed?: ((reason: ShoalError) => void) | undefined;
 }
@@ -63,6 +71,10 @@ export class Connection implements Inlet {
   private waitingBytes = 0;
   private inParts = false;
   private provedPeer: PeerIdentity | null = null;
+  private readonly pacing: Timer;
+  /** Of the frame that was coming in when the pace was checked last; and bytes since then. */
+  private pacedFrame = -1;
+  private pacedBytes = 0;
 
   constructor(
     private readonly options: ConnectionOptions,
@@ -77,6 +89,7 @@ export class Connection implements Inlet {
       this.reason ??= new Unavailable(`the connection to a peer broke: ${error.message}`);
     });
     this.socket.on('close', () => this.finish());
+    this.pacing = options.clock.every(options.progressTimeoutMs, () => this.checkPace());
   }
 
   /** Whether frames can still be sent. */
@@ -172,6 +185,7 @@ export class Connection implements Inlet {
   }
 
   advance(bytes: number): void {
+    this.pacedBytes += bytes;
     try {
       this.reader.advance(bytes);
     } catch (error) {
@@ -230,6 +244,20 @@ export class Connection implements Inlet {
     });
   }
 
+  private checkPace(): void {
+    const { frames, midFrame } = this.reader;
+    const slow = this.pacedBytes < LEAST_BYTES_PER_MS * this.options.progressTimeoutMs;
+    const same = midFrame && this.pacedFrame === frames;
+    this.pacedFrame = midFrame ? frames : -1;
+    this.pacedBytes = 0;
+    if (!same || !slow) return;
+    this.close(
+      new Unavailable(
+        `a peer did not end a frame within ${this.options.progressTimeoutMs} ms, and sent few bytes of it`,
+      ),
+    );
+  }
+
   private silent(): void {
     if (this.pending.size === 0 && this.queuedBytes === 0 && !this.reader.midFrame && !this.owner.awaits()) return;
     this.close(new Unavailable(`no bytes came from or went to a peer for ${this.options.progressTimeoutMs} ms`));
@@ -237,6 +265,7 @@ export class Connection implements Inlet {
 
   private finish(): void {
     this.over = true;
+    this.pacing.cancel();
     // Node calls back for each write before this; a pinned block must not depend on that.
     for (const flushed of [...this.pending]) flushed();
     const reason = this.reason ?? new Unavailable('the peer closed the connection');

@@ -10,7 +10,7 @@ export const PEER_READ_BYTES = 256 * 1024;
 export const PRELUDE_BYTES = 28;
 
 const MAGIC = 0x414f4853;
-const VERSION = 2;
+const VERSION = 3;
 
 export interface Prelude {
   /** The code of the message in the header. */
@@ -123,6 +123,7 @@ export class FrameReader {
   private payloadBytes = 0;
   private received = 0;
   private stopped = false;
+  private ended = 0;
   /** Bytes read along with a header, beyond its end. Few where payloads are large: payload bytes among them are copied once more. */
   private readAheadBytes = READ_AHEAD_BYTES;
   private readonly digester = new Digester();
@@ -149,6 +150,11 @@ export class FrameReader {
   stop(): void {
     this.stopped = true;
     this.payload = null;
+  }
+
+  /** Frames that have come in whole. */
+  get frames(): number {
+    return this.ended;
   }
 
   /** Whether a frame has begun and not ended. */
@@ -229,6 +235,7 @@ export class FrameReader {
     }
     this.prelude = null;
     if (prelude.payloadBytes === 0) {
+      this.ended++;
       this.taker.end(null);
       return;
     }
@@ -247,6 +254,7 @@ export class FrameReader {
     if (this.inPayload) return;
     const digest = this.payload && this.digester.digest();
     this.payload = null;
+    this.ended++;
     this.taker.end(digest);
   }
 }

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../../clock.js';
+import type { Timer } from '../../clock.js';
 import { Corrupt, fromWire, Refused, type ShoalError, toWire, Unavailable } from '../../errors.js';
 import { HANDSHAKE_FRAME_BYTES } from '../../limits.js';
 import { Connection, type ConnectionOptions, type ConnectionOwner } from './connection.js';
@@ -20,7 +20,6 @@ import {
  */
 
 interface GreetingOptions extends ConnectionOptions {
-  readonly clock: Clock;
   readonly handshakeTimeoutMs: number;
 }
 

@@ -10,7 +10,7 @@ import { Bytes, Direction, ERROR, kind, type MessageOf } from './message-format.
 
 export const NONCE_BYTES = 32;
 
-const TAG = 'shoal-peer-2';
+const TAG = 'shoal-peer-3';
 
 /** Which frames a connection carries after the handshake: requests for blocks, or messages between actors. @internal exported for tests. */
 export const PURPOSES = ['blocks', 'calls'] as const;
@@ -25,17 +25,22 @@ export interface PeerIdentity {
 }
 
 const Name = z.string().min(1).max(128);
-const Identity = { id: Name, incarnation: Name, fingerprint: z.string().length(64), nonce: Bytes(NONCE_BYTES) };
-const Mac = z.strictObject({ mac: Bytes(32) });
+const Identity = { id: Name, incarnation: Name, fingerprint: z.string().length(64) };
+const Nonce = { nonce: Bytes(NONCE_BYTES) };
+const Mac = { mac: Bytes(32) };
 
 const CLIENT = {
-  hello: kind(1, z.strictObject({ ...Identity, wantedId: Name, wantedIncarnation: Name, purpose: z.enum(PURPOSES) })),
-  proof: kind(3, Mac),
+  hello: kind(
+    1,
+    z.strictObject({ ...Identity, ...Nonce, wantedId: Name, wantedIncarnation: Name, purpose: z.enum(PURPOSES) }),
+  ),
+  proof: kind(3, z.strictObject(Mac)),
 };
 
 const SERVER = {
-  challenge: kind(2, z.strictObject(Identity)),
-  welcome: kind(4, Mac),
+  /** Says nothing about the server: whoever connects gets it. */
+  challenge: kind(2, z.strictObject(Nonce)),
+  welcome: kind(4, z.strictObject({ ...Identity, ...Mac })),
   error: ERROR,
 };
 
@@ -79,14 +84,15 @@ export class ClientHandshake {
 
   prove(challenge: Challenge): Proof {
     this.challenge = challenge;
-    return { type: 'proof', mac: mac(this.secret, 'c', this.hello, challenge) };
+    return { type: 'proof', mac: mac(this.secret, 'c', this.hello, challenge, null) };
   }
 
   /** Gives the server's identity. @throws Refused if the server knows another secret, or is not the worker that the client meant. */
   accept(welcome: Welcome): PeerIdentity {
-    if (!this.challenge || !equal(welcome.mac, mac(this.secret, 's', this.hello, this.challenge))) throw otherSecret();
-    checkFit(this.hello, this.challenge);
-    return identityOf(this.challenge);
+    const { hello, challenge } = this;
+    if (!challenge || !equal(welcome.mac, mac(this.secret, 's', hello, challenge, welcome))) throw otherSecret();
+    checkFit(hello, welcome);
+    return identityOf(welcome);
   }
 }
 
@@ -97,12 +103,11 @@ export class ServerHandshake {
 
   /** `nonce` is `NONCE_BYTES` of fresh randomness. */
   constructor(
-    self: PeerIdentity,
+    private readonly self: PeerIdentity,
     private readonly secret: string,
     nonce: Uint8Array,
   ) {
-    const { id, incarnation, fingerprint } = self;
-    this.challenge = { type: 'challenge', id, incarnation, fingerprint, nonce };
+    this.challenge = { type: 'challenge', nonce };
   }
 
   answer(hello: Hello): Challenge {
@@ -115,22 +120,37 @@ export class ServerHandshake {
    * @throws Refused if the client knows another secret, has another fingerprint, or meant another worker.
    */
   accept(proof: Proof): { readonly welcome: Welcome; readonly peer: PeerIdentity; readonly purpose: Purpose } {
-    if (!this.hello || !equal(proof.mac, mac(this.secret, 'c', this.hello, this.challenge))) throw otherSecret();
-    checkFit(this.hello, this.challenge);
-    const welcome: Welcome = { type: 'welcome', mac: mac(this.secret, 's', this.hello, this.challenge) };
-    return { welcome, peer: identityOf(this.hello), purpose: this.hello.purpose };
+    const { hello, challenge, secret, self } = this;
+    if (!hello || !equal(proof.mac, mac(secret, 'c', hello, challenge, null))) throw otherSecret();
+    checkFit(hello, self);
+    const welcome: Welcome = {
+      type: 'welcome',
+      ...identityOf(self),
+      mac: mac(secret, 's', hello, challenge, self),
+    };
+    return { welcome, peer: identityOf(hello), purpose: hello.purpose };
   }
 }
 
-/** Sources: RFC 2104 for HMAC; ISO/IEC 9798-4, three passes, for the challenge-response with roles and both nonces. */
-function mac(secret: string, role: 'c' | 's', hello: Hello, challenge: Challenge): Uint8Array {
+/**
+ * `server` is null in the client's MAC, since the client learns who the server is from the welcome.
+ *
+ * Sources: RFC 2104 for HMAC; ISO/IEC 9798-4, three passes, for the challenge-response with roles and both nonces.
+ */
+function mac(
+  secret: string,
+  role: 'c' | 's',
+  hello: Hello,
+  challenge: Challenge,
+  server: PeerIdentity | null,
+): Uint8Array {
   const hmac = createHmac('sha256', secret);
   hmac.update(role);
-  const identity = (side: Hello | Challenge) => [side.id, side.incarnation, side.fingerprint, side.nonce];
-  const { wantedId, wantedIncarnation, purpose } = hello;
-  const fields = [TAG, ...identity(hello), wantedId, wantedIncarnation, purpose, ...identity(challenge)];
+  const identity = (side: PeerIdentity) => [side.id, side.incarnation, side.fingerprint];
+  const { nonce, wantedId, wantedIncarnation, purpose } = hello;
+  const fields = [TAG, ...identity(hello), nonce, wantedId, wantedIncarnation, purpose, challenge.nonce];
   const length = Buffer.alloc(4);
-  for (const field of fields) {
+  for (const field of [...fields, ...(server === null ? [] : identity(server))]) {
     const bytes = typeof field === 'string' ? Buffer.from(field, 'utf8') : field;
     length.writeUInt32LE(bytes.byteLength);
     hmac.update(length).update(bytes);
@@ -138,22 +158,23 @@ function mac(secret: string, role: 'c' | 's', hello: Hello, challenge: Challenge
   return hmac.digest();
 }
 
-function checkFit(hello: Hello, challenge: Challenge): void {
-  if (hello.fingerprint !== challenge.fingerprint) {
+/** The server's incarnation is not named: only members know it. */
+function checkFit(hello: Hello, server: PeerIdentity): void {
+  if (hello.fingerprint !== server.fingerprint) {
     throw new Refused(
-      `cannot connect ${hello.id} (fingerprint ${hello.fingerprint}) to worker ${challenge.id} (fingerprint ` +
-        `${challenge.fingerprint}): run both with the same model, tokenizer and release`,
+      `cannot connect ${hello.id} (fingerprint ${hello.fingerprint}) to worker ${server.id} (fingerprint ` +
+        `${server.fingerprint}): run both with the same model, tokenizer and release`,
     );
   }
-  if (hello.wantedId !== challenge.id || hello.wantedIncarnation !== challenge.incarnation) {
+  if (hello.wantedId !== server.id || hello.wantedIncarnation !== server.incarnation) {
+    const found = hello.wantedId === server.id ? 'another incarnation of it' : `worker ${server.id}`;
     throw new Refused(
-      `cannot connect to worker ${hello.wantedId} (incarnation ${hello.wantedIncarnation}): worker ${challenge.id} ` +
-        `(incarnation ${challenge.incarnation}) answered at its address`,
+      `cannot connect to worker ${hello.wantedId} (incarnation ${hello.wantedIncarnation}): ${found} answered at its address`,
     );
   }
 }
 
-function identityOf({ id, incarnation, fingerprint }: Hello | Challenge): PeerIdentity {
+function identityOf({ id, incarnation, fingerprint }: PeerIdentity): PeerIdentity {
   return { id, incarnation, fingerprint };
 }
 

@@ -1,6 +1,7 @@
 import type net from 'node:net';
 import { Unavailable } from '../../errors.js';
 import { adopt, dial, type Endpoint, type Inlet, listener, type PeerSocket, type SocketOptions } from './socket.js';
+import type { EnterStranger } from './strangers.js';
 
 /** The port to the network between peers, and the sockets that implement it. */
 
@@ -9,19 +10,22 @@ export interface PeerNetwork {
   dial(endpoint: Endpoint, inlet: Inlet, options: SocketOptions): PeerSocket;
   /**
    * Begins to listen. Rejects with Unavailable if it cannot. The path of a Unix socket must be free.
-   * @param connections limit on the connections that are open at a time
-   * @param accept is called with each connection that a peer has dialled
    */
-  listen(
-    at: Endpoint,
-    connections: number,
-    options: SocketOptions,
-    accept: (dialled: DialledSocket) => void,
-  ): Promise<PeerListener>;
+  listen(at: Endpoint, options: SocketOptions, door: Door): Promise<PeerListener>;
+}
+
+/** Who listens. */
+export interface Door {
+  /** Called with a connection that has something to do before it can be accepted, such as the handshake of TLS. */
+  readonly enter: EnterStranger;
+  /** Called with each connection that a peer has dialled. */
+  accept(dialled: DialledSocket): void;
 }
 
 /** A connection that a peer has dialled: either `open` or `refuse` is to be called. */
 export interface DialledSocket {
+  /** The host that it comes from; the same for all connections to a Unix socket. */
+  readonly address: string;
   open(inlet: Inlet): PeerSocket;
   refuse(): void;
 }
@@ -36,26 +40,19 @@ export interface PeerListener {
 /** Unix sockets and TCP. */
 export const SOCKETS: PeerNetwork = {
   dial,
-  listen: async (at, connections, options, accept) => {
-    if (!('path' in at))
-      return bind(at, connections, { tls: options.tls }, (socket) => accept(dialled(socket, options)));
-    const { setSendBuffer } = options;
-    return bind(at, connections, { setSendBuffer }, (socket) => accept(dialled(socket, options)));
+  listen: async (at, options, door) => {
+    const { setSendBuffer, tls } = options;
+    return bind(at, 'path' in at ? { setSendBuffer } : { tls }, door);
   },
 };
 
 function dialled(socket: net.Socket, options: SocketOptions): DialledSocket {
-  return { open: (inlet) => adopt(socket, inlet, options), refuse: () => socket.destroy() };
+  const address = socket.remoteAddress ?? 'unix';
+  return { address, open: (inlet) => adopt(socket, inlet, options), refuse: () => socket.destroy() };
 }
 
-function bind(
-  at: Endpoint,
-  connections: number,
-  options: SocketOptions,
-  onSocket: (socket: net.Socket) => void,
-): Promise<PeerListener> {
-  const server = listener(options, onSocket);
-  server.maxConnections = connections;
+function bind(at: Endpoint, options: SocketOptions, { enter, accept }: Door): Promise<PeerListener> {
+  const server = listener(options, enter, (socket) => accept(dialled(socket, options)));
   const where = 'path' in at ? at.path : `${at.host}:${at.port}`;
   return new Promise((resolve, reject) => {
     // Also catches errors of later connections, which concern no one else: rejecting again has no effect.

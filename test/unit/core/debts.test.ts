@@ -7,7 +7,14 @@ import { Debts } from '../../../src/core/debts.js';
 /** The debts of a worker: how they are counted, in which order they are due, and what is dropped. */
 
 const UNBOUNDED = Number.POSITIVE_INFINITY;
-const block = (key: string): SealedBlock => ({ key, parent: null, index: 0, segment: key, digest: '0'.repeat(16) });
+const block = (key: string): SealedBlock => ({
+  key,
+  parent: null,
+  index: 0,
+  segment: key,
+  digest: '0'.repeat(16),
+  maker: { id: 'w', incarnation: '1' },
+});
 const names = (debts: readonly Debt[]) => debts.map(({ block: { key }, to }) => `${key} to ${to}`);
 
 describe('debts', () => {

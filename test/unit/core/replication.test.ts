@@ -20,6 +20,7 @@ const block = (segment: string, index: number): SealedBlock => ({
   index,
   segment,
   digest: '0'.repeat(16),
+  maker: { id: 'w', incarnation: '1' },
 });
 const homesIn = (table: Record<string, string[]>) => (segment: string) => table[segment] ?? [];
 

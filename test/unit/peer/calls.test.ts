@@ -60,7 +60,14 @@ describe.each<Via>(['unix', 'tcp'])('links for calls over %s', (via) => {
   const listen = async (onCalls = worker.links.accept): Promise<PeerServer> => {
     const identity = { id: WORKER.node, incarnation: WORKER.incarnation, fingerprint: FINGERPRINT };
     const host = new MemoryHost();
-    const made = new PeerServer({ identity, secret: SECRET, blockBytes: BLOCK_BYTES, host, onCalls });
+    const made = new PeerServer({
+      identity,
+      secret: SECRET,
+      blockBytes: BLOCK_BYTES,
+      host,
+      isMember: () => true,
+      onCalls,
+    });
     const addresses = await made.listen({ unixPath: join(folder, 'worker.sock'), tcpHost: '127.0.0.1' });
     coordinator.address = { hostId: via === 'unix' ? 'here' : 'there', ...addresses };
     return made;

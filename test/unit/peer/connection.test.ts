@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { SimulatedClock } from '../../../src/clock.js';
 import { Unavailable } from '../../../src/errors.js';
 import { Connection } from '../../../src/peer/wire/connection.js';
 import { PRELUDE_BYTES } from '../../../src/peer/wire/frame.js';
@@ -62,7 +63,7 @@ beforeEach(() => {
     awaits: () => false,
     closed: () => {},
   };
-  connection = new Connection({ open: () => socket, progressTimeoutMs: 1_000 }, owner);
+  connection = new Connection({ open: () => socket, clock: new SimulatedClock(), progressTimeoutMs: 1_000 }, owner);
 });
 
 describe('a connection', () => {

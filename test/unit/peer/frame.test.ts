@@ -51,17 +51,17 @@ describe('a frame', () => {
   it('has the layout of the protocol', () => {
     const bytes = packFrame(20, 0x01020304, Uint8Array.of(0x80), 0);
     expect(Buffer.from(bytes).toString('hex')).toBe(
-      `53484f41${'02'}${'14'}${'0000'}${'04030201'}${'01000000'}${'00000000'}${'f6d8be2d'}${'bad0e9e1'}${'80'}`,
+      `53484f41${'03'}${'14'}${'0000'}${'04030201'}${'01000000'}${'00000000'}${'f6d8be2d'}${'f3858ee8'}${'80'}`,
     );
   });
 
   it('of another version is refused by name', () => {
     const bytes = Buffer.from(packFrame(1, 0, new Uint8Array(0), 0));
-    bytes[4] = 3;
+    bytes[4] = 4;
     expect(() => readPrelude(bytes)).toThrow(Corrupt);
     bytes.writeUInt32LE(checksumOf(bytes.subarray(0, 24)), 24);
     expect(() => readPrelude(bytes)).toThrow(Refused);
-    expect(() => readPrelude(bytes)).toThrow('version 3');
+    expect(() => readPrelude(bytes)).toThrow('version 4');
   });
 
   it('is refused if it is longer than it may be, or has not the payload that is due', () => {

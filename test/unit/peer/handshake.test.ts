@@ -66,8 +66,8 @@ describe('the handshake', () => {
 
   it.each([
     ['worker', { ...BOB, id: 'carol' }, /carol.*bob/],
-    ['incarnation', { ...BOB, incarnation: '0006' }, /0006.*0007/],
-  ])('is refused if another %s was meant, with both named', (_, wanted, names) => {
+    ['incarnation', { ...BOB, incarnation: '0006' }, /0006.*another incarnation/],
+  ])('is refused if another %s was meant, which is named', (_, wanted, names) => {
     expect(() => shake(sides({ wanted }))).toThrow(names);
     expect(() => shake(sides({ wanted }))).toThrow(Refused);
   });
@@ -93,13 +93,13 @@ describe('the handshake', () => {
   it('cannot be answered by sending its own MAC back', () => {
     const { client, server } = sides();
     const proof = client.prove(server.answer(client.hello));
-    expect(() => client.accept({ type: 'welcome', mac: proof.mac })).toThrow(Refused);
+    expect(() => client.accept({ type: 'welcome', ...BOB, mac: proof.mac })).toThrow(Refused);
   });
 
   it('refuses a proof before a hello, and a welcome before a challenge', () => {
     const { client, server } = sides();
     expect(() => server.accept({ type: 'proof', mac: new Uint8Array(32) })).toThrow(Refused);
-    expect(() => client.accept({ type: 'welcome', mac: new Uint8Array(32) })).toThrow(Refused);
+    expect(() => client.accept({ type: 'welcome', ...BOB, mac: new Uint8Array(32) })).toThrow(Refused);
   });
 
   it('refuses a change of any field on the way', () => {
@@ -112,12 +112,22 @@ describe('the handshake', () => {
       const proof = client.prove(server.answer(hello));
       expect(() => server.accept(proof)).toThrow('another cluster secret');
     }
-    for (const field of fields.slice(0, 4) as ('id' | 'incarnation' | 'fingerprint' | 'nonce')[]) {
-      const { client, server } = sides();
-      const challenge = server.answer(client.hello);
-      const proof = client.prove({ ...challenge, [field]: changed(challenge[field]) });
-      expect(() => server.accept(proof)).toThrow('another cluster secret');
+    const { client, server } = sides();
+    const challenge = server.answer(client.hello);
+    const proof = client.prove({ ...challenge, nonce: changed(challenge.nonce) as Uint8Array });
+    expect(() => server.accept(proof)).toThrow('another cluster secret');
+    for (const field of ['id', 'incarnation', 'fingerprint'] as const) {
+      const one = sides();
+      const { welcome } = one.server.accept(one.client.prove(one.server.answer(one.client.hello)));
+      expect(() => one.client.accept({ ...welcome, [field]: changed(welcome[field]) })).toThrow(
+        'another cluster secret',
+      );
     }
+  });
+
+  it('tells a client that has proved nothing no more than a nonce', () => {
+    const { client, server } = sides();
+    expect(Object.keys(server.answer(client.hello))).toEqual(['type', 'nonce']);
   });
 
   it('binds the purpose: a purpose that was changed after the MAC is refused', () => {
@@ -138,12 +148,16 @@ describe('the handshake', () => {
       return Buffer.concat([length, bytes]);
     };
     const hello = ['alice', '0001', ALICE.fingerprint, new Uint8Array(32).fill(1), 'bob', '0007', 'calls'];
-    const challenge = ['bob', '0007', BOB.fingerprint, new Uint8Array(32).fill(2)];
-    const fields = Buffer.concat(['shoal-peer-2', ...hello, ...challenge].map(field));
-    const macOf = (role: string) => createHmac('sha256', SECRET).update(role).update(fields).digest();
+    const common = ['shoal-peer-3', ...hello, new Uint8Array(32).fill(2)];
+    const macOf = (role: string, fields: readonly (string | Uint8Array)[]) =>
+      createHmac('sha256', SECRET)
+        .update(role)
+        .update(Buffer.concat(fields.map(field)))
+        .digest();
     const proof = client.prove(server.answer(client.hello));
-    expect(Buffer.from(proof.mac)).toEqual(macOf('c'));
-    expect(Buffer.from(server.accept(proof).welcome.mac)).toEqual(macOf('s'));
+    expect(Buffer.from(proof.mac)).toEqual(macOf('c', common));
+    const identity = ['bob', '0007', BOB.fingerprint];
+    expect(Buffer.from(server.accept(proof).welcome.mac)).toEqual(macOf('s', [...common, ...identity]));
   });
 
   it('does not take fields that were cut elsewhere for the same', () => {

@@ -426,6 +426,10 @@ describe('a server whose peer', () => {
     await open({ connections: 2 });
     const peers = [await provedClient(pair.addresses.unixPath!), await provedClient(pair.addresses.unixPath!)];
     const third = await rawClient(pair.addresses.unixPath!);
+    const handshake = handshakeFor('blocks');
+    third.send(0, handshake.hello);
+    third.send(0, handshake.prove((await third.next('challenge')).message));
+    expect((await third.next('error')).message).toMatchObject({ code: 'overloaded' });
     await third.closed;
     expect(observer.failures).toEqual(['overloaded']);
     expect(pair.server.connections).toBe(2);

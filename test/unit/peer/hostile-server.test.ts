@@ -118,7 +118,7 @@ describe('a client whose server', () => {
       0,
     ],
     ['answers a fetch with a pong', (peer, request) => peer.send(request, { type: 'pong' }), 0],
-    ['begins the handshake anew', (peer) => peer.send(0, { type: 'welcome', mac: new Uint8Array(32) }), 0],
+    ['begins the handshake anew', (peer) => peer.send(0, { type: 'welcome', ...BOB, mac: new Uint8Array(32) }), 0],
     ['sends bytes that are no frame', (peer) => peer.socket.write(Buffer.alloc(100, 1)), 0],
   ])('%s takes it for Corrupt and closes the link', async (_, answer, arrived) => {
     await answering(answer);
@@ -259,11 +259,11 @@ describe('a client whose server', () => {
     await listening((socket) => {
       socket.on('data', (chunk: Buffer) => {
         said.push(chunk.toString('latin1'));
-        const challenge = { ...BOB, nonce: new Uint8Array(32) };
+        const challenge = { nonce: new Uint8Array(32) };
         const { code, header } =
           said.length === 1
             ? anyFromServer.pack({ type: 'challenge', ...challenge })
-            : anyFromServer.pack({ type: 'welcome', mac: new Uint8Array(32) });
+            : anyFromServer.pack({ type: 'welcome', ...BOB, mac: new Uint8Array(32) });
         socket.write(packFrame(code, 0, header, 0));
       });
     });

@@ -31,8 +31,8 @@ const CLIENT: AnyClientMessage[] = [
   { type: 'repair', blocks: [first!.block, second!.block] },
 ];
 const SERVER: AnyServerMessage[] = [
-  { type: 'challenge', ...identity },
-  { type: 'welcome', mac: bytes },
+  { type: 'challenge', nonce: bytes },
+  { type: 'welcome', id: 'bob', incarnation: '0002', fingerprint: FINGERPRINT, mac: bytes },
   { type: 'block', block: second!.block },
   { type: 'missing', key: keyOf('a') },
   { type: 'done' },

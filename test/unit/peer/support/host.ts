@@ -8,6 +8,7 @@ import type { Admission, BlockHost } from '../../../../src/peer/server/block-hos
 
 export const BLOCK_BYTES = 40_000;
 export const FINGERPRINT = 'f'.repeat(64);
+const MAKER = { id: 'carol', incarnation: '0003' };
 
 export function keyOf(name: string): BlockKey {
   return createHash('sha256').update(name).digest('hex');
@@ -28,7 +29,8 @@ export function blocksOf(
     const bytes = bytesOf(`${prompt} ${index}`, length);
     const key = keyOf(`${prompt} ${index}`);
     const parent = index === 0 ? null : keyOf(`${prompt} ${index - 1}`);
-    return { block: { key, parent, index, segment: keyOf(`${prompt} 0`), digest: digestOf(bytes) }, bytes };
+    const segment = keyOf(`${prompt} 0`);
+    return { block: { key, parent, index, segment, digest: digestOf(bytes), maker: MAKER }, bytes };
   });
 }
 

@@ -31,7 +31,14 @@ export class Pair {
   static async open(options: Partial<PeerServerOptions> = {}): Promise<Pair> {
     const folder = await mkdtemp(join(tmpdir(), 'shoal-peer-'));
     const host = (options.host as MemoryHost | undefined) ?? new MemoryHost();
-    const server = new PeerServer({ identity: BOB, secret: SECRET, blockBytes: BLOCK_BYTES, ...options, host });
+    const server = new PeerServer({
+      identity: BOB,
+      secret: SECRET,
+      blockBytes: BLOCK_BYTES,
+      isMember: () => true,
+      ...options,
+      host,
+    });
     const addresses = await server.listen({ unixPath: join(folder, 'bob.sock'), tcpHost: '127.0.0.1' });
     return new Pair(server, host, addresses, folder);
   }

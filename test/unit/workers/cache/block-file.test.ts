@@ -21,6 +21,7 @@ const header = fc.record({
     index: fc.nat(),
     segment: hex(32),
     digest: hex(8),
+    maker: fc.record({ id: fc.constantFrom('w', 'x'.repeat(64)), incarnation: hex(12) }),
   }),
 });
 

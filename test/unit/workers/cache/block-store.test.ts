@@ -7,8 +7,8 @@ import type { DeviceBlock } from '../../../../src/device/device.js';
 import { digestOf } from '../../../../src/digest.js';
 import { InternalError } from '../../../../src/errors.js';
 import type { BlockOrigin } from '../../../../workers/announced.js';
-import type { PinnedDeviceBlock } from '../../../../workers/cache/block-store.js';
-import { BLOCK_BYTES, Cache, chain, markOf } from '../support/cache.js';
+import type { PinnedDeviceBlock } from '../../../../workers/cache/pinned-device-block.js';
+import { BLOCK_BYTES, Cache, chain, markOf, SELF } from '../support/cache.js';
 
 const DEVICES = ['viewed', 'remote'] as const;
 
@@ -23,7 +23,7 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
     expect(await cache.end()).toEqual([]);
   });
 
-  const sealed = (meta: BlockMeta, digest = '0'.repeat(16)) => ({ ...meta, digest });
+  const sealed = (meta: BlockMeta, digest = '0'.repeat(16)) => ({ ...meta, digest, maker: SELF });
 
   function reserve(meta: BlockMeta, origin: BlockOrigin = 'fetched'): Reservation<Uint8Array, Promise<void>> {
     const reserved = cache.store.reserveBytes(sealed(meta), origin);
@@ -96,7 +96,7 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
     bytes.set(Uint8Array.from(bytes, (_, i) => i));
     reserved.commit();
     await store.idle();
-    expect(store.sealed(meta!.key)).toEqual({ ...meta, digest: digestOf(Uint8Array.from(bytes)) });
+    expect(store.sealed(meta!.key)).toEqual({ ...meta, digest: digestOf(Uint8Array.from(bytes)), maker: SELF });
     expect(cache.events).toEqual(['+computed']);
   });
 
@@ -345,7 +345,7 @@ describe('a block store in any order of events', () => {
         return;
       }
       const fits = this.fits(meta);
-      const sealed = { ...meta, digest: '0'.repeat(16) };
+      const sealed = { ...meta, digest: '0'.repeat(16), maker: SELF };
       const outcome = { present: here || coming, full: !fits };
       const add = (block: Pick<Open, 'bytes' | 'commit' | 'abort'> | null, refused: boolean) => {
         expect(block === null).toBe(refused);

@@ -84,7 +84,7 @@ class Pair implements UpperTier {
 }
 
 function sealed(meta: BlockMeta): SealedBlock {
-  return { ...meta, digest: '' };
+  return { ...meta, digest: '', maker: { id: 'w', incarnation: '1' } };
 }
 
 describe('what copies blocks down ahead of need', () => {

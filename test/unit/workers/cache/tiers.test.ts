@@ -4,7 +4,7 @@ import { SimulatedClock, settled } from '../../../../src/clock.js';
 import type { BlockMeta, PinnedBlock } from '../../../../src/core/block.js';
 import { Unavailable } from '../../../../src/errors.js';
 import { HEADER_BYTES } from '../../../../workers/cache/block-file.js';
-import type { PinnedDeviceBlock } from '../../../../workers/cache/block-store.js';
+import type { PinnedDeviceBlock } from '../../../../workers/cache/pinned-device-block.js';
 import { DISK_PAUSE_MS } from '../../../../workers/cache/write-pause.js';
 import { PrefixLoader } from '../../../../workers/prefix/prefix-loader.js';
 import type { RemoteDevice } from '../../../support/remote-device.js';

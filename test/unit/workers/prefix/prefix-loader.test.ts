@@ -360,7 +360,10 @@ describe.each(['viewed', 'remote'] as const)('a prefix loader over a %s device',
     };
     const put = (wanted: readonly BlockMeta[]) => {
       for (const meta of wanted) {
-        const reserved = world.store.reserveBytes({ ...meta, digest: '' }, 'fetched');
+        const reserved = world.store.reserveBytes(
+          { ...meta, digest: '', maker: { id: 'w', incarnation: '1' } },
+          'fetched',
+        );
         if (typeof reserved !== 'string') void reserved.commit();
       }
     };

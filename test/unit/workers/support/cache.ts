@@ -2,6 +2,7 @@ import { type Clock, SystemClock } from '../../../../src/clock.js';
 import type { BlockKey, BlockMeta, BlockRole, SealedBlock } from '../../../../src/core/block.js';
 import { blockKeys, rootSeed } from '../../../../src/core/key.js';
 import { blockBytes, type KvLayout } from '../../../../src/core/kv-layout.js';
+import type { Maker } from '../../../../src/core/maker.js';
 import type { Reservation } from '../../../../src/core/reservation.js';
 import { CpuDevice } from '../../../../src/device/cpu/cpu-device.js';
 import type { DeviceBlock } from '../../../../src/device/device.js';
@@ -93,6 +94,7 @@ export class Cache {
       onDamage: () => this.damages++,
     });
     this.store = new BlockStore({
+      self: SELF,
       device: this.device,
       lower: this.lower,
       roleOf: this.roleOf,
@@ -211,9 +213,12 @@ export class Cache {
   }
 }
 
+/** Makes the blocks of these tests. */
+export const SELF: Maker = { id: 'self', incarnation: '1' };
+
 /** The block as it is when it is full of its key's own bytes. */
 export function sealedOf(meta: BlockMeta): SealedBlock {
-  return { ...meta, digest: digestOf(new Uint8Array(BLOCK_BYTES).fill(markOf(meta.key))) };
+  return { ...meta, digest: digestOf(new Uint8Array(BLOCK_BYTES).fill(markOf(meta.key))), maker: SELF };
 }
 
 export function markOf(key: BlockKey): number {

@@ -89,7 +89,13 @@ export class SoakStation {
       onAnswers: () => {},
       onDamage: () => this.damages++,
     });
-    this.store = new BlockStore({ device: this.device, lower, roleOf, onFailed });
+    this.store = new BlockStore({
+      self: { id: 'soak', incarnation: '1' },
+      device: this.device,
+      lower,
+      roleOf,
+      onFailed,
+    });
     this.memory.onTaken = () => this.check();
     this.store.listen({
       usable: () => this.check(),
@@ -166,8 +172,8 @@ export class SoakStation {
       const pinned = await peer?.store.pin(meta.key);
       if (!pinned) return;
       try {
-        const { digest } = pinned.block;
-        const reserved = this.store.reserveBytes({ ...meta, digest }, 'fetched');
+        const { digest, maker } = pinned.block;
+        const reserved = this.store.reserveBytes({ ...meta, digest, maker }, 'fetched');
         if (typeof reserved === 'string') return;
         reserved.memory.set(pinned.bytes);
         if (digestOf(reserved.memory) !== digest) throw new Error(`a peer gave block ${meta.key} damaged`);

@@ -97,7 +97,15 @@ export class Neighbour {
     const identity = { id: this.id, incarnation: this.incarnation, fingerprint: FINGERPRINT };
     const { clock } = this.town;
     const comparer: Comparer = (peer, summary) => this.comparer(peer, summary);
-    return new PeerServer({ identity, secret: SECRET, blockBytes: BLOCK_BYTES, clock, host: this.door, comparer });
+    return new PeerServer({
+      identity,
+      secret: SECRET,
+      blockBytes: BLOCK_BYTES,
+      clock,
+      host: this.door,
+      isMember: () => true,
+      comparer,
+    });
   }
 }
 
