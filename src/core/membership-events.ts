@@ -1,4 +1,5 @@
 import type { RingMember } from './epoch.js';
+import type { Maker } from './maker.js';
 import type { Announcement, Member, PeerAddress } from './member.js';
 import type { ProcessRank, Rank } from './rank.js';
 
@@ -19,6 +20,10 @@ export type MembershipEvent =
   | { readonly type: 'echoed' }
   /** A member refuses this worker's announcements, because the member knows this latest rank of the worker's ID. */
   | { readonly type: 'refusedBy'; readonly latest: Rank }
+  /** This incarnation made wrong blocks: it is no member any more, and cannot refute that. */
+  | { readonly type: 'quarantined'; readonly maker: Maker }
+  /** It may join again. */
+  | { readonly type: 'pardoned'; readonly maker: Maker }
   /** Time has passed. Required at least every `ANNOUNCE_INTERVAL_MS`. */
   | { readonly type: 'tick' };
 
@@ -39,7 +44,7 @@ export type MembershipEffect =
       readonly type: 'dead';
       readonly id: string;
       readonly incarnation: string;
-      readonly cause: 'link' | 'silence' | 'fenced';
+      readonly cause: 'link' | 'silence' | 'fenced' | 'quarantined';
     }
   | { readonly type: 'left'; readonly id: string; readonly incarnation: string }
   /** This worker's rank has risen; it must announce itself under the new one. */
@@ -62,7 +67,7 @@ export type MembershipEffect =
   | { readonly type: 'changed'; readonly view: MembershipView };
 
 /** Why an announcement is refused. `stale`: the worker is dead or has left, or a later process has its ID; a higher rank is accepted. */
-export type Refusal = 'fingerprint' | 'stale' | 'full';
+export type Refusal = 'fingerprint' | 'stale' | 'full' | 'quarantined';
 
 export interface MembershipView {
   /** Hash of `ring`: changes exactly when `ring` does. */

@@ -38,6 +38,8 @@ export interface MembershipState {
   /** Reason and incarnation of the last refusal of each ID, so that a repeated refusal is not reported again. */
   readonly refusals: ReadonlyMap<string, string>;
   readonly hearing: Hearing;
+  /** Names of the makers that are quarantined. */
+  readonly quarantined: ReadonlySet<string>;
 }
 
 /** The state without members. A worker passes its own rank as `self`. It is never suspect to itself, and also applies its own announcements. */
@@ -48,6 +50,7 @@ export function emptyMembership(self: OwnRank | null, fingerprint: string, nowMs
     entries: new Map(),
     refusals: new Map(),
     hearing: startHearing(nowMs),
+    quarantined: new Set(),
   };
 }
 

@@ -1,7 +1,9 @@
-import { ANNOUNCE_INTERVAL_MS, FLEET_WORKERS, PROBE_TIMEOUT_MS, SUSPECT_AFTER_MS } from '../limits.js';
+import { FLEET_WORKERS, PROBE_TIMEOUT_MS, SUSPECT_AFTER_MS } from '../limits.js';
+import { IN_FLIGHT_MS, isAlone, REFUTE_WITHIN_MS } from './alone.js';
 import { afterBusFound, afterBusLost, afterEcho, atStep, canJudge, type Hearing } from './hearing.js';
 import type { Announcement } from './member.js';
 import type { MembershipEffect, MembershipEvent, Refusal } from './membership-events.js';
+import { type Maker, makerName } from './maker.js';
 import { type Entry, isGone, looksAlike, type MembershipState, type Standing, viewOf } from './membership-state.js';
 import { afterRefusal, isRival, type OwnRank } from './own-rank.js';
 import { compareProcesses, compareRanks, type Rank, rankOf } from './rank.js';
@@ -14,16 +16,8 @@ import { compareProcesses, compareRanks, type Rank, rankOf } from './rank.js';
  * worker refutes its death by a higher rank, and only a later process of its ID ends it.
  */
 
-/** Time for a worker to refute a suspicion on the bus after its connection closed and no probe reached it. */
-const REFUTE_WITHIN_MS = 800;
-/** How long a process that hears itself, and none of several workers that it heard before, blames itself. */
-const ALONE_DOUBT_MS = 8_000;
 /** How long a dead member is remembered, so that its old incarnation stays refused. @internal exported for tests. */
 export const FORGET_AFTER_MS = 600_000;
-/** An announcement that arrives this soon after a connection closed may have been sent before, and refutes nothing. */
-const IN_FLIGHT_MS = ANNOUNCE_INTERVAL_MS / 2;
-/** A worker that announced itself within this time is heard: at the end of `REFUTE_WITHIN_MS`, since the connection of another closed. */
-const HEARD_WITHIN_MS = REFUTE_WITHIN_MS - IN_FLIGHT_MS;
 
 /** Applies one event, and returns the new state with the effects. `nowMs` comes from one monotonic clock for all steps. @internal exported for tests. */
 export function step(
@@ -56,6 +50,7 @@ class Turn {
   private refusals: ReadonlyMap<string, string>;
   private self: OwnRank | null;
   private hearing: Hearing;
+  private quarantined: ReadonlySet<string>;
   /** Whether none of several other workers is heard any more; null before the first use in this step. */
   private alone: boolean | null = null;
   private changed = false;
@@ -66,6 +61,7 @@ class Turn {
     this.entries = before.entries;
     this.refusals = before.refusals;
     this.self = before.self;
+    this.quarantined = before.quarantined;
     this.hearing = atStep(before.hearing, nowMs);
   }
 
@@ -91,6 +87,12 @@ class Turn {
       case 'refusedBy':
         this.refusedBy(event.latest);
         break;
+      case 'quarantined':
+        this.quarantine(event.maker);
+        break;
+      case 'pardoned':
+        this.quarantined = new Set([...this.quarantined].filter((name) => name !== makerName(event.maker)));
+        break;
       case 'echoed':
       case 'busLost':
       case 'busFound':
@@ -107,6 +109,7 @@ class Turn {
       refusals: this.refusals,
       self: this.self,
       hearing: this.hearing,
+      quarantined: this.quarantined,
     };
     const { deaf } = this.hearing;
     if (deaf !== this.before.hearing.deaf) this.effects.push({ type: 'hearing', hears: !deaf });
@@ -148,6 +151,10 @@ class Turn {
       const message = `${cannot} its fingerprint is ${fingerprint}, this fleet's is ${own}; run both with the same model and version`;
       return { reason: 'fingerprint', message, latest: null };
     }
+    if (this.quarantined.has(makerName(said))) {
+      const message = `${cannot} its incarnation ${incarnation} made wrong blocks; restart it, or pardon it`;
+      return { reason: 'quarantined', message, latest: null };
+    }
     const known = this.entries.get(id);
     const gone = known === undefined || isGone(known);
     const latest = this.latestRank(said);
@@ -181,6 +188,17 @@ class Turn {
     const risen = afterRefusal(own, latest, this.nowMs);
     this.self = risen;
     if (compareRanks(own, risen) !== 0) this.effects.push({ type: 'raised', id: risen.id, ...rankOf(risen) });
+  }
+
+  /** A worker leaves its own view of itself alone: the others decide. */
+  private quarantine(maker: Maker): void {
+    const { id, incarnation } = maker;
+    if (id === this.self?.id) return;
+    this.quarantined = new Set([...this.quarantined, makerName(maker)].slice(-FLEET_WORKERS));
+    const entry = this.current(id, incarnation);
+    if (entry === undefined) return;
+    this.effects.push({ type: 'dead', id, incarnation, cause: 'quarantined' });
+    this.put(id, { ...entry, standing: { kind: 'dead', sinceMs: this.nowMs } });
   }
 
   private leaving(id: string, incarnation: string): void {
@@ -236,7 +254,8 @@ class Turn {
   private review(id: string, entry: Entry): void {
     const { standing } = entry;
     if (standing.kind === 'dead' || standing.kind === 'left') {
-      if (this.nowMs - standing.sinceMs > FORGET_AFTER_MS) this.forget(id);
+      const isOld = this.nowMs - standing.sinceMs > FORGET_AFTER_MS;
+      if (isOld && !this.quarantined.has(makerName(entry.announcement))) this.forget(id);
       return;
     }
     if (!canJudge(this.hearing) || id === this.self?.id) return;
@@ -332,11 +351,4 @@ function hearingAfter(hearing: Hearing, { type }: MembershipEvent, nowMs: number
   if (type === 'echoed') return afterEcho(hearing, nowMs);
   if (type === 'busLost') return afterBusLost(hearing);
   return type === 'busFound' ? afterBusFound(hearing, nowMs) : hearing;
-}
-
-/** Whether none of several other workers is heard any more, though one was until recently. */
-function isAlone(entries: ReadonlyMap<string, Entry>, self: string | undefined, nowMs: number): boolean {
-  const others = [...entries.values()].filter((entry) => !isGone(entry) && entry.announcement.id !== self);
-  const silentMs = nowMs - Math.max(...others.map(({ heardAtMs }) => heardAtMs));
-  return others.length > 1 && silentMs > HEARD_WITHIN_MS && silentMs < ALONE_DOUBT_MS;
 }

@@ -1,6 +1,7 @@
 import type { Bus, Subscription } from '../bus/bus.js';
 import type { Clock, Timer } from '../clock.js';
 import { canJudge } from '../core/hearing.js';
+import type { Maker } from '../core/maker.js';
 import type { Announcement, Member, PeerAddress } from '../core/member.js';
 import { stepAll } from '../core/membership.js';
 import type { MembershipEffect, MembershipEvent, MembershipView } from '../core/membership-events.js';
@@ -130,6 +131,15 @@ export class Roster {
   hearLeave(id: string, incarnation: string): void {
     this.joining.delete(joiningKey(id, incarnation));
     this.apply({ type: 'leaving', id, incarnation });
+  }
+
+  /** This incarnation of a worker is no member any more, until it is pardoned. */
+  quarantine(maker: Maker): void {
+    this.apply({ type: 'quarantined', maker });
+  }
+
+  pardon(maker: Maker): void {
+    this.apply({ type: 'pardoned', maker });
   }
 
   /** To be called when an established connection to a worker closes. */

@@ -11,6 +11,8 @@ export interface FleetSubjects {
   readonly suspicion: string;
   /** Carries what keys and subjects with limits have used at each coordinator. */
   readonly usage: string;
+  /** Carries what audits found, and the votes against makers of wrong blocks. */
+  readonly audit: string;
   /** Asks all workers to announce themselves now. */
   readonly hello: string;
   holdings(worker: string): string;
@@ -27,6 +29,7 @@ export function fleetSubjects(namespace: string): FleetSubjects {
     coordinator: `${namespace}.coordinator`,
     suspicion: `${namespace}.suspicion`,
     usage: `${namespace}.usage`,
+    audit: `${namespace}.audit`,
     hello: `${namespace}.hello`,
     holdings: (worker) => `${namespace}.holdings.${worker}`,
     echo: (id, incarnation) => `${namespace}.echo.${subjectToken(id)}.${subjectToken(incarnation)}`,

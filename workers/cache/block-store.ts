@@ -11,17 +11,15 @@ import type { Admission, BlockHost } from '../../src/peer/server/block-host.js';
 import { Announced, type BlockOrigin, type StoreListener } from '../announced.js';
 import { Arrivals } from './arrivals.js';
 import { Demoter } from './demoter.js';
-import { type DeviceResident, DeviceTier } from './device-tier.js';
+import { DeviceTier } from './device-tier.js';
+import { Landing } from './landing.js';
 import type { LowerTiers } from './lower-tiers.js';
 import { PinnedBytes } from './pinned-bytes.js';
 import type { PinnedDeviceBlock } from './pinned-device-block.js';
 import { Sealer } from './sealer.js';
-import { type HostReservation, keptElsewhere, type RoleOf } from './tier.js';
+import { keptElsewhere, type RoleOf } from './tier.js';
 
 /** The blocks of a worker in all tiers: reserves memory for them, pins them, and reports what comes and goes. */
-
-/** Device memory for a block on its way there. */
-type Arriving = Reservation<DeviceBlock, boolean>;
 
 export interface BlockStoreOptions {
   /** This process, which makes the blocks that it computes. */
@@ -46,6 +44,7 @@ export class BlockStore implements BlockHost {
   private readonly announced = new Announced((key) => this.sealed(key) !== null);
   private readonly pinned: PinnedBytes;
   private readonly sealer: Sealer;
+  private readonly landing: Landing;
   private readonly quietCondition = new IdleCondition(
     () => this.upper.pins === 0 && this.pinned.size === 0 && this.arrivals.size === 0,
   );
@@ -78,7 +77,7 @@ export class BlockStore implements BlockHost {
       },
     }));
     this.sealer = new Sealer(device, lower, options.self, {
-      sealed: (resident, block) => this.sealedLater(resident, block),
+      sealed: (resident, block) => this.landing.sealedLater(resident, block),
       failed: (resident, error) => {
         const { key } = resident.meta;
         if (this.upper.get(key) === resident) {
@@ -91,6 +90,7 @@ export class BlockStore implements BlockHost {
     });
     const pin = (key: BlockKey) => this.pinned.pinToDemote(key);
     this.demoter = lower.first && new Demoter(this.upper, pin, lower.first, blockBytes(device.layout));
+    this.landing = new Landing(device, this.upper, this.announced, this.sealer, this.demoter);
   }
 
   /** Indexes the blocks that outlived an earlier process; to be called before anything else. */
@@ -169,7 +169,7 @@ export class BlockStore implements BlockHost {
     if (typeof arriving === 'string') return arriving;
     const view = this.device.view(arriving.memory);
     if (view) {
-      const commit = async () => void this.land(arriving, sealed, origin);
+      const commit = async () => void this.landing.land(arriving, sealed, origin);
       return reservation(sealed.key, view, { commit, abort: arriving.abort });
     }
     const copy = source ? keptElsewhere(sealed.key, source) : this.lower.reserveIn(sealed);
@@ -178,7 +178,7 @@ export class BlockStore implements BlockHost {
       return 'full';
     }
     return reservation(sealed.key, copy.memory, {
-      commit: () => this.upload(arriving, copy, sealed, origin),
+      commit: () => this.landing.upload(arriving, copy, sealed, origin),
       abort: () => {
         copy.abort();
         arriving.abort();
@@ -199,8 +199,8 @@ export class BlockStore implements BlockHost {
     return reservation(meta.key, arriving.memory, {
       commit: () => {
         const bytes = this.device.view(arriving.memory);
-        if (bytes) this.land(arriving, { ...meta, digest: digestOf(bytes), maker: this.options.self }, 'computed');
-        else this.landUnsealed(arriving, meta);
+        if (bytes) this.landing.land(arriving, { ...meta, digest: digestOf(bytes), maker: this.options.self }, 'computed');
+        else this.landing.landUnsealed(arriving, meta);
       },
       abort: arriving.abort,
     });
@@ -232,6 +232,27 @@ export class BlockStore implements BlockHost {
   reassignRoles(): void {
     this.upper.reassign();
     this.lower.reassign(this.options.roleOf);
+  }
+
+  /** Drops one block from all tiers, because it is wrong. False if no tier had it. */
+  drop(key: BlockKey): boolean {
+    const here = this.has(key) || this.lower.tierOf(key) !== null;
+    this.demoter?.forget(key);
+    // The lower tiers first: afterwards, nothing of the block is left that could be announced.
+    this.lower.drop(key);
+    if (this.upper.remove(key)) this.announced.left('device', key, 'wrong');
+    return here;
+  }
+
+  /** Descriptions of all blocks, those without a digest included. */
+  *metas(): Generator<BlockMeta> {
+    for (const key of this.upper.keys()) yield this.upper.get(key)!.meta;
+    for (const tier of this.lower.tiers) for (const key of tier.keys()) yield tier.sealed(key)!;
+  }
+
+  /** Memory on the device for a block that is not kept; evicts for it. Null if there is none. The caller gives it back to the device. */
+  scratch(): DeviceBlock | null {
+    return this.upper.allocate(null, true);
   }
 
   /** Drops all blocks of all tiers and those on their way here; pinned memory is freed at the last unpin. Returns how many were dropped. */
@@ -289,51 +310,6 @@ export class BlockStore implements BlockHost {
 
   get tiers(): readonly TierUse[] {
     return [this.upper.use, ...this.lower.uses()];
-  }
-
-  /** The block is on the device, with its digest. */
-  private land(arriving: Arriving, sealed: SealedBlock, origin: BlockOrigin): boolean {
-    if (!arriving.commit()) return false;
-    const foreign = origin === 'fetched' || origin === 'pushed';
-    this.upper.insert({ meta: sealed, block: arriving.memory, sealed, foreign });
-    this.announced.usable(sealed.key);
-    this.announced.added(sealed, origin);
-    this.demoter?.came(sealed.key);
-    return true;
-  }
-
-  /** The block is on the device, whose memory the host cannot read. */
-  private landUnsealed(arriving: Arriving, meta: BlockMeta): void {
-    if (!arriving.commit()) return;
-    this.upper.insert({ meta, block: arriving.memory, sealed: null, foreign: false });
-    this.announced.usable(meta.key);
-    this.sealer.add(this.upper.pin(meta.key)!);
-  }
-
-  private sealedLater(resident: DeviceResident, block: SealedBlock): boolean {
-    if (this.upper.get(block.key) !== resident) return false;
-    resident.sealed = block;
-    this.announced.added(block, 'computed');
-    this.demoter?.came(block.key);
-    return true;
-  }
-
-  /** `copy` is the host memory that the bytes are in. */
-  private async upload(
-    arriving: Arriving,
-    copy: HostReservation,
-    sealed: SealedBlock,
-    origin: BlockOrigin,
-  ): Promise<void> {
-    try {
-      await this.device.upload(arriving.memory, copy.memory);
-    } catch (error) {
-      copy.abort();
-      arriving.abort();
-      throw error;
-    }
-    if (this.land(arriving, sealed, origin)) copy.commit(sealed);
-    else copy.abort();
   }
 
   private unpinned(how: 'used' | 'down'): void {

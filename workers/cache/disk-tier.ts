@@ -9,7 +9,7 @@ import { FileSealer } from './file-seal.js';
 import { ReadDeadline } from './read-deadline.js';
 import { recognized } from './recognized.js';
 import type { Staging } from './staging.js';
-import type { RoleOf, Tier, TierListener, TierPin } from './tier.js';
+import type { LeaveReason, RoleOf, Tier, TierListener, TierPin } from './tier.js';
 import { Turns } from './turns.js';
 import { WatchedFiles } from './watched-files.js';
 import { WritePause } from './write-pause.js';
@@ -228,6 +228,11 @@ export class DiskTier implements Tier {
     this.residency.reassign(roleOf);
   }
 
+  drop(key: BlockKey): void {
+    this.lose(key, 'wrong');
+    this.removeLeaving();
+  }
+
   reset(): number {
     this.resets++;
     const keys = this.residency.clear();
@@ -306,7 +311,7 @@ export class DiskTier implements Tier {
     this.lose(key, 'damaged');
   }
 
-  private lose(key: BlockKey, reason: 'evicted' | 'damaged'): void {
+  private lose(key: BlockKey, reason: LeaveReason): void {
     if (this.residency.remove(key)) this.listener.left(key, reason);
   }
 

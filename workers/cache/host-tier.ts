@@ -140,6 +140,10 @@ export class HostTier implements Tier {
     this.residency.reassign(roleOf);
   }
 
+  drop(key: BlockKey): void {
+    if (this.residency.remove(key)) this.listener.left(key, 'wrong');
+  }
+
   reset(): number {
     this.resets++;
     const keys = this.residency.clear();

@@ -151,6 +151,11 @@ export class LowerTiers {
     for (const tier of this.tiers) tier.reassign(roleOf);
   }
 
+  /** Drops one block from every tier, because it is wrong. */
+  drop(key: BlockKey): void {
+    for (const tier of this.tiers) tier.drop(key);
+  }
+
   /** Drops all blocks. */
   reset(): void {
     for (const tier of this.tiers) tier.reset();

@@ -3,8 +3,11 @@ import { type Reservation, reservation } from '../../src/core/reservation.js';
 
 /** The port of a tier below the device. */
 
-/** Why a block left a tier. `demoted`: it was evicted, and a lower tier has it. `damaged`: its bytes no longer match its digest. */
-export type LeaveReason = 'evicted' | 'demoted' | 'reset' | 'damaged';
+/**
+ * Why a block left a tier. `demoted`: it was evicted, and a lower tier has it. `damaged`: its bytes no longer match its digest.
+ * `wrong`: it is not the K/V of its prompt, or was computed on top of such a block.
+ */
+export type LeaveReason = 'evicted' | 'demoted' | 'reset' | 'damaged' | 'wrong';
 
 /** Hears of each block that a tier takes or drops, after the change. */
 export interface TierListener {
@@ -67,6 +70,8 @@ export interface Tier {
   retain(keys: ReadonlySet<BlockKey>): void;
   /** Gives each block the role that the changed ring has for it. */
   reassign(roleOf: RoleOf): void;
+  /** Drops one block, because it is wrong; pinned memory is freed at the last unpin. */
+  drop(key: BlockKey): void;
   /** Drops all blocks; pinned memory is freed at the last unpin. Returns how many were dropped. */
   reset(): number;
   /** Resolves when no block is on its way in or out. */

@@ -1,0 +1,84 @@
+import { type KvElementType, type KvLayout, tokenBytes } from './kv-layout.js';
+import { widenBfloat16, widenFloat16 } from './sampling/half.js';
+
+/** How far two blocks are apart, and whether that can be the rounding of one computation done in another order. */
+
+/** Of the tensor in which two blocks differ most, relative to the root mean square of the reference. */
+export interface KvDistance {
+  /** Root mean square of the difference. */
+  readonly rms: number;
+  /** The largest difference of one element. */
+  readonly largest: number;
+}
+
+/**
+ * Bounds on the distance of the same block from other batches, chunks and devices. They are some hundred times the unit roundoff of the element type
+ * (2^-24, 2^-11, 2^-8), because errors grow from layer to layer, and far below what another token makes (about 1).
+ */
+const BOUNDS: Record<KvElementType, KvDistance> = {
+  float32: { rms: 0.002, largest: 0.05 },
+  float16: { rms: 0.03, largest: 0.5 },
+  bfloat16: { rms: 0.15, largest: 2 },
+};
+
+/** The distance of `block` from `reference`. Both have `blockBytes(layout)` bytes. Infinite where only one of them has an element that is not finite. */
+export function kvDistance(layout: KvLayout, reference: Uint8Array, block: Uint8Array): KvDistance {
+  const tensors = 2 * layout.layers;
+  const tensorBytes = (tokenBytes(layout) * layout.blockTokens) / tensors;
+  let rms = 0;
+  let largest = 0;
+  for (let i = 0; i < tensors; i++) {
+    const [from, to] = [i * tensorBytes, (i + 1) * tensorBytes];
+    const one = tensorDistance(
+      widened(reference.subarray(from, to), layout.elementType),
+      widened(block.subarray(from, to), layout.elementType),
+    );
+    rms = Math.max(rms, one.rms);
+    largest = Math.max(largest, one.largest);
+  }
+  return { rms, largest };
+}
+
+/** Whether both blocks may come from the same tokens after the same prefix. */
+export function agrees(layout: KvLayout, reference: Uint8Array, block: Uint8Array): boolean {
+  const { rms, largest } = kvDistance(layout, reference, block);
+  const bounds = BOUNDS[layout.elementType];
+  return rms <= bounds.rms && largest <= bounds.largest;
+}
+
+function tensorDistance(reference: Float32Array, block: Float32Array): KvDistance {
+  let squares = 0;
+  let errorSquares = 0;
+  let largest = 0;
+  for (let i = 0; i < reference.length; i++) {
+    const value = reference[i]!;
+    const other = block[i]!;
+    if (Object.is(value, other) || value === other) {
+      if (Number.isFinite(value)) squares += value * value;
+      continue;
+    }
+    const error = Math.abs(value - other);
+    if (!Number.isFinite(error)) return { rms: Number.POSITIVE_INFINITY, largest: Number.POSITIVE_INFINITY };
+    squares += value * value;
+    errorSquares += error * error;
+    if (error > largest) largest = error;
+  }
+  if (errorSquares === 0) return { rms: 0, largest: 0 };
+  const scale = Math.sqrt(squares / reference.length);
+  return { rms: Math.sqrt(errorSquares / reference.length) / scale, largest: largest / scale };
+}
+
+/** As float32. Copies, where the bytes do not begin at a whole element. */
+function widened(bytes: Uint8Array, type: KvElementType): Float32Array {
+  const { buffer, byteOffset, byteLength } = byteOffsetFits(bytes, type) ? bytes : bytes.slice();
+  if (type === 'float32') return new Float32Array(buffer, byteOffset, byteLength / 4);
+  const halves = new Uint16Array(buffer, byteOffset, byteLength / 2);
+  const values = new Float32Array(halves.length);
+  if (type === 'float16') widenFloat16(halves, values);
+  else widenBfloat16(halves, values);
+  return values;
+}
+
+function byteOffsetFits({ byteOffset }: Uint8Array, type: KvElementType): boolean {
+  return byteOffset % (type === 'float32' ? 4 : 2) === 0;
+}
