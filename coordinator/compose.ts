@@ -26,6 +26,7 @@ import type { Fleet } from './fleet.js';
 import { IndexKeeper } from './index-keeper.js';
 import { LiveFleet } from './live-fleet.js';
 import { PoisonGuard } from './poison/poison-guard.js';
+import { QuarantinedWorkers } from './quarantined-workers.js';
 import { Quotas } from './quota/quotas.js';
 import { LazyBucket } from './retention/lazy-bucket.js';
 import { Lease } from './retention/lease.js';
@@ -77,6 +78,7 @@ export interface CoordinatorParts {
   readonly router: Router;
   readonly news: DirectNews;
   readonly quotas: Quotas;
+  readonly quarantined: QuarantinedWorkers;
 }
 
 /** Makes the parts. They are idle until `startCoordinatorParts`. */
@@ -101,12 +103,14 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   });
   keeper.listen((worker) => router.holdingsChanged(worker));
   const tiers = new BlockTiers(roster, actors, log);
-  const fleet = new LiveFleet({ bus, clock, actors, roster, holdings, router, siblings, tiers, replicas });
+  const quarantined = new QuarantinedWorkers({ self: { id: config.id, incarnation }, bus, roster, subjects, log });
+  const fleet = new LiveFleet({ bus, clock, actors, roster, holdings, router, siblings, tiers, replicas, quarantined });
   const retained = makeRetentions(options, { actors, roster, router, holdings });
   const news = new DirectNews(actors, roster, clock);
   const { wallMs } = options.surroundings;
   const quotas = new Quotas({ bus, clock, wallMs, subject: subjects.usage, self: incarnation });
-  return { fleet, ...retained, actors, links, peers, roster, keeper, siblings, poison, router, news, quotas };
+  const parts = { fleet, ...retained, actors, links, peers, roster, keeper, siblings, poison, router, news };
+  return { ...parts, quotas, quarantined };
 }
 
 /** Starts the parts. `life` stops them. */
@@ -123,6 +127,7 @@ export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorP
   roster.listen((effect) => follow(effect, parts, log));
   peers.onLinkClosed((id, incarnation) => roster.linkClosed(id, incarnation));
   await life.start(poison);
+  await life.start(parts.quarantined);
   await life.start(keeper);
   await life.start(roster);
   await life.start(siblings);

@@ -1,5 +1,6 @@
 import type { TierName } from '../src/core/block.js';
 import type { Member } from '../src/core/member.js';
+import type { Accused } from '../src/core/tribunal.js';
 import type { GenerateEvent, GenerateRequest, Sampling, Stopping } from '../src/protocol/generate.js';
 
 /** The port between the HTTP layer and the fleet. It hides workers' addresses and placement. */
@@ -16,6 +17,8 @@ export interface Fleet {
   drain(worker: string): Promise<void>;
   /** Tells a drained worker to serve again. Rejects with `InvalidRequest` for an unknown id, and with `Refused` if the worker is stopping. */
   undrain(worker: string): Promise<void>;
+  /** Lifts the quarantine of a worker. False if it is not quarantined. @throws Unavailable while NATS is lost */
+  pardon(worker: string): boolean;
   /** Drops every block in the fleet. */
   resetCache(): Promise<void>;
   /** Checks that NATS is reachable and that a worker is serving, with the time each check took. */
@@ -51,6 +54,8 @@ export interface FleetView {
   readonly coordinators: readonly { readonly id: string; readonly pid: number; readonly host: string }[];
   readonly workers: readonly Member[];
   readonly natsConnected: boolean;
+  /** The processes that made wrong blocks. */
+  readonly quarantined: readonly Accused[];
 }
 
 export interface Explanation {

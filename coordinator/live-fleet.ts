@@ -10,6 +10,7 @@ import { CONTROL_TIMEOUT_MS } from '../src/limits.js';
 import { ShardProtocol, WorkerProtocol } from '../src/protocol/worker.js';
 import type { BlockTiers } from './block-tiers.js';
 import type { Explanation, Fleet, FleetEvent, FleetRequest, FleetView, HealthCheck } from './fleet.js';
+import type { QuarantinedWorkers } from './quarantined-workers.js';
 import type { Router } from './router.js';
 import type { Siblings } from './siblings.js';
 
@@ -30,6 +31,7 @@ export interface LiveFleetOptions {
   readonly siblings: Siblings;
   readonly tiers: BlockTiers;
   readonly replicas: number;
+  readonly quarantined: QuarantinedWorkers;
 }
 
 export class LiveFleet implements Fleet {
@@ -47,6 +49,7 @@ export class LiveFleet implements Fleet {
       coordinators: siblings.list(),
       workers: roster.members(),
       natsConnected: bus.connected,
+      quarantined: this.options.quarantined.accused,
     };
   }
 
@@ -78,6 +81,10 @@ export class LiveFleet implements Fleet {
 
   async undrain(worker: string): Promise<void> {
     await this.control(worker).ask('undrain', {}, { timeoutMs: CONTROL_TIMEOUT_MS });
+  }
+
+  pardon(worker: string): boolean {
+    return this.options.quarantined.pardon(worker);
   }
 
   async resetCache(): Promise<void> {

@@ -19,6 +19,12 @@ import { PeerCallLinks } from '../src/peer/calls/peer-call-links.js';
 import { PeerClient } from '../src/peer/client/peer-client.js';
 import { PeerServer } from '../src/peer/server/peer-server.js';
 import type { Surroundings } from '../src/surroundings.js';
+import { Auditor } from './audit/auditor.js';
+import { GuardedHost } from './audit/guarded-host.js';
+import { Hands } from './audit/hands.js';
+import { Quarantine } from './audit/quarantine.js';
+import type { Trust } from './audit/trust.js';
+import { Witness } from './audit/witness.js';
 import type { BlockFiles } from './cache/block-folder.js';
 import type { BlockStore } from './cache/block-store.js';
 import { tieredCache } from './cache/tiered-cache.js';
@@ -74,8 +80,15 @@ interface FleetParts {
   readonly peers: PeerClient;
 }
 
+/** The parts that compute blocks again and act on what they find. */
+interface AuditParts {
+  readonly auditor: Auditor;
+  readonly quarantine: Quarantine;
+}
+
 /** The parts that store blocks and transfer them to and from peers. */
 interface CacheParts {
+  readonly hands: Hands;
   readonly store: BlockStore;
   readonly promoter: Promoter;
   readonly server: PeerServer;
@@ -84,7 +97,7 @@ interface CacheParts {
   readonly replicator: Replicator;
 }
 
-export interface WorkerParts extends FleetParts, Omit<CacheParts, 'promoter'> {
+export interface WorkerParts extends FleetParts, AuditParts, Omit<CacheParts, 'promoter' | 'hands'> {
   readonly instruments: Instruments;
   readonly engine: Engine;
 }
@@ -100,8 +113,14 @@ export function makeWorkerParts(options: WorkerOptions): WorkerParts {
   const { roster } = fleet;
   const speed = new ComputeSpeed(roster);
   const share = new RepairShare(options.clock);
-  const { promoter, ...cache } = makeCacheParts(options, instruments, fleet, { speed, share });
+  // The cache asks whom it may trust before the quarantine is made, which needs the engine.
+  const trust: Trust = {
+    trusts: (worker) => audit.quarantine.trusts(worker),
+    accepts: (block) => audit.quarantine.accepts(block),
+  };
+  const { promoter, hands, ...cache } = makeCacheParts(options, instruments, fleet, { speed, share, trust });
   const engine = makeEngine(options, instruments, { ...cache, promoter });
+  const audit: AuditParts = makeAuditParts(options, instruments, fleet, { store: cache.store, hands, engine });
   speed.measureBy(() => engine.stats().computeMsPerToken);
   // A worker that drains hands its blocks over as fast as it can.
   share.watch(() => engine.stats().running > 0 && roster.ring.members.includes(options.identity.id));
@@ -110,7 +129,35 @@ export function makeWorkerParts(options: WorkerOptions): WorkerParts {
     workers: roster.members(),
     natsConnected: options.bus.connected,
   }));
-  return { instruments, ...fleet, ...cache, engine };
+  instruments.watchAudit(() => audit.quarantine.accused);
+  return { instruments, ...fleet, ...cache, ...audit, engine };
+}
+
+function makeAuditParts(
+  options: WorkerOptions,
+  instruments: Instruments,
+  { roster, peers }: FleetParts,
+  { store, hands, engine }: Pick<CacheParts, 'store' | 'hands'> & { readonly engine: Engine },
+): AuditParts {
+  const { config, identity, fingerprint, device, bus, clock, log, surroundings } = options;
+  const self = { id: identity.id, incarnation: identity.incarnation };
+  const auditor = new Auditor({
+    ...{ self, fingerprint, engine, store, device, clock },
+    dependence: options.graph.dependence,
+    random: surroundings.random,
+    oneIn: config.cache ? config.auditOneIn : 0,
+    onWrong: (wrong) => quarantine.found(wrong),
+    onAudited: (outcome) => instruments.audited(outcome),
+    onFailed: (err) => log.error({ err }, 'an audit failed'),
+  });
+  const { blockTokens } = device.layout;
+  const witness = new Witness({ fingerprint, blockTokens, auditor, roster, peers, clock });
+  const subjects = fleetSubjects(config.namespace);
+  const quarantine = new Quarantine({
+    ...{ self, store, hands, witness, roster, bus, clock, subjects, log },
+    onDropped: (blocks) => instruments.wrongBlocks(blocks),
+  });
+  return { auditor, quarantine };
 }
 
 function makeFleetParts(options: WorkerOptions, instruments: Instruments): FleetParts {
@@ -136,7 +183,7 @@ function makeCacheParts(
   options: WorkerOptions,
   instruments: Instruments,
   { links, linked, roster, peers }: FleetParts,
-  { speed, share }: { readonly speed: ComputeSpeed; readonly share: RepairShare },
+  { speed, share, trust }: { readonly speed: ComputeSpeed; readonly share: RepairShare; readonly trust: Trust },
 ): CacheParts {
   const { config, identity, graph, device, bus, clock } = options;
   const { id, incarnation } = identity;
@@ -166,17 +213,26 @@ function makeCacheParts(
   const antiEntropy = new AntiEntropy({ ...copying, replicator, onNoRoom: (copies) => instruments.noRoom(copies) });
   const { blockTokens } = device.layout;
   const subjects = fleetSubjects(config.namespace);
+  const hands = new Hands();
   return {
+    hands,
     store,
     promoter,
     server: new PeerServer({
       ...peerOptions(options, instruments),
-      host: store,
+      host: new GuardedHost(store, hands, trust),
       isMember: (peer) => roster.has(peer.id, peer.incarnation),
       onCalls: links.accept,
       comparer: (peer, summary) => antiEntropy.compare(peer, summary),
     }),
-    fetcher: new PeerFetcher({ ...shared, blockTokens, blockBytes: blockBytes(device.layout), computeMsPerToken }),
+    fetcher: new PeerFetcher({
+      ...shared,
+      blockTokens,
+      blockBytes: blockBytes(device.layout),
+      computeMsPerToken,
+      trust,
+      hands,
+    }),
     holdings: new HoldingsLog(store, bus, clock, { id, incarnation, subject: subjects.holdings(id) }, linked),
     replicator,
   };

@@ -1,13 +1,15 @@
 import type { RouteKind } from '../src/actors/route.js';
 import type { BlockKey } from '../src/core/block.js';
+import type { Accused } from '../src/core/tribunal.js';
 import type { DeviceCopies } from '../src/device/device.js';
 import type { EngineStats } from '../src/engine/engine.js';
 import type { EngineObserver } from '../src/engine/observer.js';
-import { type FleetCounts, watchFleet } from '../src/metrics/fleet-metrics.js';
+import { type FleetCounts, watchFleet, watchQuarantine } from '../src/metrics/fleet-metrics.js';
 import { MetricsRegistry } from '../src/metrics/registry.js';
 import { type MetricsServer, type MetricsServerOptions, startMetricsServer } from '../src/metrics/server.js';
 import { WorkerMetrics } from '../src/metrics/worker-metrics.js';
 import type { DamagedBlock, PeerObserver } from '../src/peer/observer.js';
+import type { AuditOutcome } from './audit/auditor.js';
 import type { BlockStore } from './cache/block-store.js';
 
 const STATUS = { done: '200', cancelled: '499', failed: '500' } as const;
@@ -92,6 +94,21 @@ export class Instruments {
   /** A call of this worker set out on this route. */
   called(path: RouteKind): void {
     this.metrics.calls.add(1, { path });
+  }
+
+  /** An audit ended, or was not made. */
+  audited(outcome: AuditOutcome): void {
+    this.metrics.audits.add(1, { outcome });
+  }
+
+  /** Blocks were dropped because they are wrong, or stand on a wrong one. */
+  wrongBlocks(blocks: number): void {
+    this.metrics.wrongBlocks.add(blocks);
+  }
+
+  /** Connects the gauge of the makers of wrong blocks. Call once. */
+  watchAudit(accused: () => readonly Accused[]): void {
+    watchQuarantine(this.metrics.registry, accused);
   }
 
   moved(blocks: number): void {

@@ -6,6 +6,7 @@ import { Unavailable } from '../src/errors.js';
 import { ENGINE_FAILURES } from '../src/limits.js';
 import type { Log } from '../src/log.js';
 import { EngineProtocol, ShardProtocol, WorkerProtocol } from '../src/protocol/worker.js';
+import type { Auditor } from './audit/auditor.js';
 import type { BlockStore } from './cache/block-store.js';
 import { FailedRuns } from './failed-runs.js';
 import type { HoldingsLog } from './holdings-log.js';
@@ -20,6 +21,7 @@ export interface WorkerActorParts {
   readonly store: BlockStore;
   readonly holdings: HoldingsLog;
   readonly replicator: Replicator;
+  readonly auditor: Auditor;
   readonly log: Log;
   readonly draining: () => boolean;
   readonly drain: () => void;
@@ -33,7 +35,7 @@ export interface WorkerActorParts {
 
 /** Spawns the actors through which other processes call the worker. */
 export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorParts): Promise<void> {
-  const { engine, store, holdings, replicator, log, draining, drain, undrain, follow, end } = parts;
+  const { engine, store, holdings, replicator, auditor, log, draining, drain, undrain, follow, end } = parts;
   const retention = new WorkerRetention(store);
   const supervision = { onGiveUp: () => end('one of its actors crashed too often; see the log for the cause') };
   const runs = new FailedRuns({
@@ -45,7 +47,7 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorP
       // The coordinator does not know yet that this worker drains. It retries on another worker.
       if (draining())
         throw new Unavailable('cannot accept the request: this worker is draining; retry on another worker');
-      return runs.watch(request.tokens, engine.generate(request, call.signal));
+      return runs.watch(request.tokens, auditor.watch(request, engine.generate(request, call.signal)));
     },
   };
   const shardBehavior: Behavior<typeof ShardProtocol> = {

@@ -86,7 +86,7 @@ export class Worker {
 
   /** Starts the engine and the actors. */
   private async startAnswering(): Promise<void> {
-    const { actors, engine, store, holdings, linked, replicator } = this.parts;
+    const { actors, engine, store, holdings, linked, replicator, auditor, quarantine } = this.parts;
     this.life.use(actors, () => actors.stop());
     // Stops run in reverse order: the announcer leaves when the engine has closed, while the actors can still tell coordinators directly.
     this.life.use(this.announcer, async (announcer) => {
@@ -95,12 +95,15 @@ export class Worker {
       await setImmediate();
     });
     this.life.use(engine, () => engine.close());
+    this.life.use(auditor, () => auditor.stop());
+    this.life.use(quarantine, () => quarantine.stop());
     this.life.use(holdings, () => holdings.stop());
     this.life.use(replicator, () => replicator.stop());
     engine.start();
+    quarantine.start();
     actors.start();
     await spawnWorkerActors(actors, {
-      ...{ engine, store, holdings, replicator },
+      ...{ engine, store, holdings, replicator, auditor },
       log: this.options.log,
       draining: () => this.state === 'draining',
       drain: () => this.drain(),

@@ -41,6 +41,16 @@ export const portOrOff: OptionType<{ readonly port: number | null }> = parsed(`$
   return result.success ? { port: result.data } : null;
 });
 
+/** The N of a share such as `1/256`; 0 for `off`. The value is wrapped because a parser's null means invalid text. */
+export const oneIn: OptionType<{ readonly count: number }> = parsed(
+  'a share such as 1/256, from 1/1 to 1/1000000, or off',
+  (text) => {
+    if (text.toLowerCase() === 'off') return { count: 0 };
+    const count = Number(/^1\/(\d{1,7})$/.exec(text)?.[1] ?? 0);
+    return count >= 1 && count <= 1_000_000 ? { count } : null;
+  },
+);
+
 export function choice<const V extends string>(...values: readonly V[]): OptionType<V> {
   return parsed(`one of ${values.join(', ')}`, (text) => values.find((value) => value === text.toLowerCase()) ?? null);
 }

@@ -37,6 +37,8 @@ export interface WorkerConfig {
   readonly diskCacheBytes: number;
   /** Seals the files in the folder. Never logged. */
   readonly diskCacheKey: string;
+  /** One answer of so many that used cached blocks is audited; 0 for none. */
+  readonly auditOneIn: number;
   /** Number of slots, that is, of running sequences. */
   readonly sequences: number;
   /** Longest sequence. A lower limit of the model wins. */
@@ -134,6 +136,7 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
     diskCacheDir: values.diskCacheDir === null ? null : resolve(values.diskCacheDir),
     diskCacheBytes: values.diskCacheBytes,
     diskCacheKey: diskCacheKey(values) ?? secret,
+    auditOneIn: values.audit.count,
     sequences: values.sequences,
     contextTokens: values.context,
     threads: values.threads ?? defaultThreads(machine, 1),

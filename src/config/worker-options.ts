@@ -94,6 +94,15 @@ export const WORKER_OPTIONS = {
     commands: WORKER,
     help: 'Disk space for blocks in each worker, if --disk-cache-dir is set.',
   }),
+  audit: option({
+    flag: 'audit',
+    variable: 'SHOAL_AUDIT',
+    placeholder: '1/N|off',
+    type: types.oneIn,
+    default: '1/256',
+    commands: WORKER,
+    help: 'Share of the answers from cached blocks whose blocks are computed again and compared, in idle time. off compares nothing.',
+  }),
   sequences: option({
     flag: 'sequences',
     variable: 'SHOAL_SEQUENCES',

@@ -1,9 +1,9 @@
 import { FLEET_WORKERS, PROBE_TIMEOUT_MS, SUSPECT_AFTER_MS } from '../limits.js';
 import { IN_FLIGHT_MS, isAlone, REFUTE_WITHIN_MS } from './alone.js';
 import { afterBusFound, afterBusLost, afterEcho, atStep, canJudge, type Hearing } from './hearing.js';
+import { type Maker, makerName } from './maker.js';
 import type { Announcement } from './member.js';
 import type { MembershipEffect, MembershipEvent, Refusal } from './membership-events.js';
-import { type Maker, makerName } from './maker.js';
 import { type Entry, isGone, looksAlike, type MembershipState, type Standing, viewOf } from './membership-state.js';
 import { afterRefusal, isRival, type OwnRank } from './own-rank.js';
 import { compareProcesses, compareRanks, type Rank, rankOf } from './rank.js';

@@ -23,7 +23,7 @@ export class BlockOffers {
     let taken = true;
     try {
       for (let meta = sequence.nextOffer(slot.tokens); meta !== null; meta = sequence.nextOffer(slot.tokens)) {
-        taken = (await this.offerOne(meta, slot)) && taken;
+        taken = (await this.offerOne(meta, slot, sequence.ownCache ?? this.options.cache)) && taken;
       }
       return taken;
     } catch (error) {
@@ -33,8 +33,8 @@ export class BlockOffers {
     }
   }
 
-  private async offerOne(meta: BlockMeta, slot: SequenceSlot): Promise<boolean> {
-    const { cache, runner, blockTokens } = this.options;
+  private async offerOne(meta: BlockMeta, slot: SequenceSlot, cache: PrefixCache): Promise<boolean> {
+    const { runner, blockTokens } = this.options;
     const reserved = cache.reserve(meta);
     if (reserved === null) return false;
     try {

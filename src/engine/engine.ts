@@ -1,3 +1,4 @@
+import { Deferred } from '../async/deferred.js';
 import { IdleCondition } from '../async/idle.js';
 import { FairShares } from '../core/fair-shares.js';
 import { regimeOf } from '../core/kv-dependence.js';
@@ -6,7 +7,7 @@ import type { Device } from '../device/device.js';
 import { Cancelled, InternalError, ShoalError, Unavailable } from '../errors.js';
 import { elementBytes } from '../ort/element-type.js';
 import { OrtError } from '../ort/ort-error.js';
-import type { GenerateEvent, GenerateRequest } from '../protocol/generate.js';
+import { type GenerateEvent, type GenerateRequest, GREEDY, packTokens } from '../protocol/generate.js';
 import { type AdmissionBounds, admit, type KeyedTokens, keyTokens } from './admission.js';
 import { Backlog } from './backlog.js';
 import { EventStream } from './event-stream.js';
@@ -74,6 +75,7 @@ export class Engine {
   private readonly line: WaitingLine;
   private readonly scheduler: Scheduler;
   private run: Promise<void> | null = null;
+  private readonly recomputed = new Map<Sequence, Deferred<void>>();
   private readonly abortListeners = new Map<Sequence, () => void>();
   private readonly idleCondition = new IdleCondition(() => this.abortListeners.size === 0);
   private readonly backlog: Backlog;
@@ -165,6 +167,30 @@ export class Engine {
     }
   }
 
+  /**
+   * Computes a prompt for nobody, in a cache of its own: what the cache prepares is not computed, and each full block that is computed is offered to it.
+   * Such a run is in no statistics, but takes its place in the line as others do. Resolves at its end. Rejects as the iteration of `generate` does.
+   */
+  async recompute(prompt: EnginePrompt, cache: PrefixCache, signal: AbortSignal): Promise<void> {
+    if (this.closed) throw new Unavailable('cannot compute a prompt: this worker is closed');
+    if (signal.aborted) throw reasonOf(signal);
+    this.start();
+    const admitted = admit(computeOnly(prompt, this.options.fingerprint), this.bounds);
+    const onCancel = (cancelled: Sequence) => this.onCancelled(cancelled);
+    const sequence = new Sequence(admitted, this.bounds, this.scratch, this.options.clockNow(), onCancel, cache);
+    const ended = new Deferred<void>();
+    this.line.enqueue(sequence, () => {
+      this.listen(sequence, signal);
+      this.recomputed.set(sequence, ended);
+    });
+    try {
+      for await (const _ of sequence.events);
+    } finally {
+      // The last blocks are offered after the last event.
+      await ended.promise;
+    }
+  }
+
   private listen(sequence: Sequence, signal: AbortSignal): void {
     const onAbort = () => sequence.cancel(reasonOf(signal));
     signal.addEventListener('abort', onAbort, { once: true });
@@ -230,12 +256,33 @@ export class Engine {
   private end(sequence: Sequence, error: unknown): void {
     if (error !== null) sequence.events.fail(errorOf(error));
     const outcome = error !== null ? 'failed' : sequence.cancelled ? 'cancelled' : 'done';
-    this.observer.onEnd(outcome, this.options.clockNow() - sequence.arrivedMs);
+    if (sequence.ownCache === null) this.observer.onEnd(outcome, this.options.clockNow() - sequence.arrivedMs);
     sequence.backlog?.end();
+    this.recomputed.get(sequence)?.resolve();
+    this.recomputed.delete(sequence);
     this.abortListeners.get(sequence)?.();
     this.abortListeners.delete(sequence);
     this.idleCondition.notify();
   }
+}
+
+/** A prompt whose blocks are to be computed; they have this salt. */
+export interface EnginePrompt {
+  readonly tokens: Uint32Array;
+  readonly salt: string;
+}
+
+function computeOnly({ tokens, salt }: EnginePrompt, fingerprint: string): GenerateRequest {
+  return {
+    requestId: '',
+    fingerprint,
+    tokens: packTokens(tokens),
+    resumeTokens: 0,
+    salt,
+    sources: [],
+    sampling: GREEDY,
+    stopping: { maxTokens: 0, minTokens: 0, tokenIds: [], ignoreEos: true },
+  };
 }
 
 /** The runner for the kind of the graph. */

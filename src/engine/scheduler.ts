@@ -190,11 +190,13 @@ export class Scheduler {
     const local = prefix.localBlocks * blockTokens;
     const remote = prefix.remoteBlocks * blockTokens;
     const cached = { local, remote, computed: sequence.length - local - remote };
-    this.counts.promptTokens.local += local;
-    this.counts.promptTokens.remote += remote;
-    shares.charge(sequence.tenant, promptCost(local + remote, 0));
     const queueMs = clockNow() - sequence.arrivedMs;
-    observer.onQueue(queueMs);
+    if (sequence.ownCache === null) {
+      this.counts.promptTokens.local += local;
+      this.counts.promptTokens.remote += remote;
+      shares.charge(sequence.tenant, promptCost(local + remote, 0));
+      observer.onQueue(queueMs);
+    }
     sequence.events.push({ type: 'start', cached, queueMs });
   }
 
@@ -240,8 +242,10 @@ export class Scheduler {
     const endMs = clockNow();
     this.compute.add(endMs - startMs, to - from, endMs);
     sequence.backlog?.have(Math.floor(to / blockTokens));
-    this.counts.promptTokens.computed += to - from;
-    this.options.shares.charge(sequence.tenant, promptCost(0, to - from));
+    if (sequence.ownCache === null) {
+      this.counts.promptTokens.computed += to - from;
+      this.options.shares.charge(sequence.tenant, promptCost(0, to - from));
+    }
     if (sequence.cancelled) return 'ended';
     if (promptLogprobs) for (let i = 0; i < keep; i++) sequence.addPromptLogits(logits.row(i), from + i);
     if (to < sequence.length) return 'more';

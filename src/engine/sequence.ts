@@ -12,7 +12,7 @@ import type { AdmittedRequest, KeyedTokens } from './admission.js';
 import type { BacklogPart } from './backlog.js';
 import { EventStream } from './event-stream.js';
 import type { SequenceSlot } from './graph-runner.js';
-import type { PreparedPrefix } from './prefix-cache.js';
+import type { PrefixCache, PreparedPrefix } from './prefix-cache.js';
 import type { RunPlan } from './run-plan.js';
 
 /** One request from its admission to its end: its state, its tokens, its events. */
@@ -84,6 +84,8 @@ export class Sequence {
     scratch: SamplingScratch,
     readonly arrivedMs: number,
     onCancel: (sequence: Sequence) => void,
+    /** A cache of its own, for a sequence that answers nobody: then it is not counted either. Null for the engine's cache. */
+    readonly ownCache: PrefixCache | null = null,
   ) {
     const { sampling, stopping } = request;
     this.request = request;

@@ -187,7 +187,8 @@ export class WaitingLine {
     const { requestId, sources } = sequence.request;
     try {
       const blocks = sequence.prefixBlocks();
-      const prefix = await this.cache.prepare({ requestId, blocks, sources }, sequence.signal);
+      const cache = sequence.ownCache ?? this.cache;
+      const prefix = await cache.prepare({ requestId, blocks, sources }, sequence.signal);
       if (sequence.state.name !== 'preparing') {
         releasePrefix(prefix);
         return;

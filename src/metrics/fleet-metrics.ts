@@ -1,4 +1,5 @@
 import type { MemberState } from '../core/member.js';
+import type { Accused } from '../core/tribunal.js';
 import type { MetricsRegistry } from './registry.js';
 
 /** Gauges of the fleet as this process sees it. */
@@ -32,6 +33,29 @@ export function watchFleet(registry: MetricsRegistry, view: () => FleetCounts): 
   registry.gauge(
     { name: 'shoal_nats_connected', help: '1 while this process is connected to NATS, else 0.' },
     (gauge) => gauge.set(view().natsConnected ? 1 : 0),
+  );
+}
+
+/** Registers the gauge of the workers that make wrong blocks. Each scrape calls `accused`. */
+export function watchQuarantine(registry: MetricsRegistry, accused: () => readonly Accused[]): void {
+  /** A series that was once there goes on at 0. */
+  const seen = new Set<string>();
+  registry.gauge(
+    {
+      name: 'shoal_quarantined_workers',
+      help: 'For each worker that made wrong blocks: 1 while it is quarantined, or distrusted by this process alone; else 0.',
+      labels: ['worker', 'standing'],
+    },
+    (gauge) => {
+      const now = new Map(
+        accused().map(({ maker, standing }) => [`${maker.id} ${standing}`, { worker: maker.id, standing }]),
+      );
+      for (const name of now.keys()) seen.add(name);
+      for (const name of seen) {
+        const [worker = '', standing = ''] = name.split(' ');
+        gauge.set(now.has(name) ? 1 : 0, { worker, standing });
+      }
+    },
   );
 }
 

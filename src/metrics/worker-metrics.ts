@@ -29,6 +29,8 @@ export class WorkerMetrics {
   readonly rebalancedBlocks: Counter;
   readonly deviceCopyBytes: Counter<'direction'>;
   readonly integrityFailures: IntegrityFailures;
+  readonly audits: Counter<'outcome'>;
+  readonly wrongBlocks: Counter;
 
   constructor(readonly registry: MetricsRegistry) {
     this.requests = new RequestMetrics(registry);
@@ -75,8 +77,18 @@ export class WorkerMetrics {
       labels: ['direction'],
     });
     this.integrityFailures = new IntegrityFailures(registry);
+    this.audits = registry.counter({
+      name: 'shoal_audits_total',
+      help: 'Cached prefixes computed again and compared, by outcome (right, wrong; skipped: no time, or nothing left to judge).',
+      labels: ['outcome'],
+    });
+    this.wrongBlocks = registry.counter({
+      name: 'shoal_wrong_blocks_dropped_total',
+      help: 'Blocks dropped because an audit found them wrong, or because they stand on a wrong one.',
+    });
     // Prometheus sees the first increase of a series only if the series existed before.
     for (const direction of ['in', 'out']) this.fetchBytes.add(0, { direction });
+    for (const outcome of ['right', 'wrong', 'skipped']) this.audits.add(0, { outcome });
   }
 
   /** Registers the gauge of the disk. Each scrape calls `away`. Call it once. */

@@ -182,6 +182,7 @@ export class SimWorker {
       contextTokens: CONTEXT_TOKENS,
       threads: 1,
       prefillChunkTokens: 256,
+      auditOneIn: 0,
       maxWaiting: 64,
       peer: { socketPath: null, host: this.process.host, port: 0, advertiseHost: this.process.host },
       metrics: null,

@@ -199,7 +199,8 @@ export class BlockStore implements BlockHost {
     return reservation(meta.key, arriving.memory, {
       commit: () => {
         const bytes = this.device.view(arriving.memory);
-        if (bytes) this.landing.land(arriving, { ...meta, digest: digestOf(bytes), maker: this.options.self }, 'computed');
+        if (bytes)
+          this.landing.land(arriving, { ...meta, digest: digestOf(bytes), maker: this.options.self }, 'computed');
         else this.landing.landUnsealed(arriving, meta);
       },
       abort: arriving.abort,

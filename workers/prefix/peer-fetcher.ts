@@ -2,12 +2,15 @@ import { Semaphore } from '../../src/async/semaphore.js';
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey, BlockMeta, SealedBlock } from '../../src/core/block.js';
 import { type FetchPart, type FetchPlan, patienceMs, planFetch, worthWaiting } from '../../src/core/fetch-plan.js';
+import type { Maker } from '../../src/core/maker.js';
 import type { Reservation } from '../../src/core/reservation.js';
 import type { PrefixRequest } from '../../src/engine/prefix-cache.js';
 import { Cancelled, Overloaded, type ShoalError, Unavailable } from '../../src/errors.js';
 import type { Roster } from '../../src/fleet/roster.js';
 import type { FetchSink } from '../../src/peer/client/fetch-exchange.js';
 import type { PeerClient } from '../../src/peer/client/peer-client.js';
+import type { Hands } from '../audit/hands.js';
+import type { Trust } from '../audit/trust.js';
 import type { BlockStore } from '../cache/block-store.js';
 import { FetchRates } from './fetch-rates.js';
 import type { PrefixFetcher } from './prefix-loader.js';
@@ -27,6 +30,8 @@ export interface PeerFetcherOptions {
   readonly blockTokens: number;
   readonly blockBytes: number;
   readonly computeMsPerToken: () => number | null;
+  readonly trust: Trust;
+  readonly hands: Hands;
 }
 
 /** Fetches blocks from the peers that deliver them sooner than this worker computes them. */
@@ -44,12 +49,15 @@ export class PeerFetcher implements PrefixFetcher {
   }
 
   async fetch(wanted: readonly BlockMeta[], request: PrefixRequest, signal: AbortSignal): Promise<void> {
-    const { self, roster, replicas, blockTokens, blockBytes, computeMsPerToken } = this.options;
+    const { self, roster, replicas, blockTokens, blockBytes, computeMsPerToken, trust } = this.options;
     const plan = planFetch({
       wanted,
       hints: request.sources,
       homesOf: (segment) => roster.ring.homes(segment, replicas),
-      reachable: (worker) => worker !== self && roster.alive(worker) !== null,
+      reachable: (worker) => {
+        const member = worker === self ? null : roster.alive(worker);
+        return member !== null && trust.trusts(member);
+      },
       fetchBytesPerMs: (worker) => this.rates.of(worker),
       computeMsPerToken: computeMsPerToken(),
       blockTokens,
@@ -102,7 +110,7 @@ export class PeerFetcher implements PrefixFetcher {
     if (!target) return;
     const startedMs = clock.now();
     let arrivedBytes = 0;
-    const sink = new StoreSink(this.options.store, blocks, {
+    const sink = new StoreSink(this.options, target, blocks, {
       arrived: (key) => {
         arrivedBytes += blockBytes;
         arrival.arrived(key);
@@ -141,7 +149,8 @@ class StoreSink implements FetchSink {
   private readonly wanted: ReadonlyMap<BlockKey, BlockMeta>;
 
   constructor(
-    private readonly store: BlockStore,
+    private readonly options: Pick<PeerFetcherOptions, 'store' | 'trust' | 'hands'>,
+    private readonly from: Maker,
     blocks: readonly BlockMeta[],
     private readonly on: { arrived(key: BlockKey): void; full(): void },
   ) {
@@ -149,11 +158,15 @@ class StoreSink implements FetchSink {
   }
 
   reserve({ key, digest, maker }: SealedBlock): Reservation<Uint8Array, Promise<void>> | null {
-    const reserved = this.store.reserveBytes({ ...this.wanted.get(key)!, digest, maker }, 'fetched');
+    const { store, trust, hands } = this.options;
+    const block = { ...this.wanted.get(key)!, digest, maker };
+    if (!trust.accepts(block)) return null;
+    const reserved = store.reserveBytes(block, 'fetched');
     if (reserved === 'full') this.on.full();
     if (typeof reserved === 'string') return null;
     const commit = async () => {
       await reserved.commit();
+      hands.delivered(block, this.from);
       this.on.arrived(key);
     };
     return { ...reserved, commit };

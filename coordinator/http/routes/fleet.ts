@@ -1,10 +1,11 @@
 import type { Member, PeerAddress } from '../../../src/core/member.js';
+import type { Accused } from '../../../src/core/tribunal.js';
 import { mayOperate } from '../../access/roles.js';
 import type { Fleet } from '../../fleet.js';
 import { ApiError } from '../../openai/api-error.js';
 import { type HttpRoute, json } from '../route.js';
 
-/** `GET /v1/fleet`: workers and coordinators; `POST /v1/fleet/workers/{id}/drain` and `/undrain`: a worker stops serving, and serves again. */
+/** `GET /v1/fleet`: workers and coordinators; `POST /v1/fleet/workers/{id}/drain` and `/undrain`: a worker stops serving, and serves again; `/pardon`: lifts its quarantine. */
 export function fleetRoutes(fleet: Fleet, modelName: string): HttpRoute[] {
   return [
     {
@@ -13,7 +14,8 @@ export function fleetRoutes(fleet: Fleet, modelName: string): HttpRoute[] {
       access: 'key',
       handle: ({ principal }) => {
         const operates = mayOperate(principal);
-        const { epoch, replicas, coordinators, workers } = fleet.view();
+        const { epoch, replicas, coordinators, workers, quarantined } = fleet.view();
+        const rowOf = operates ? workerRow : publicRow;
         return json({
           model: modelName,
           replicas,
@@ -21,7 +23,7 @@ export function fleetRoutes(fleet: Fleet, modelName: string): HttpRoute[] {
           coordinators: coordinators.map(({ id, pid, host }) =>
             operates ? { id, pid, host } : { id, pid: null, host: null },
           ),
-          workers: workers.map((worker) => (operates ? workerRow(worker) : publicRow(worker))),
+          workers: workers.map((worker) => rowOf(worker, quarantined)),
         });
       },
     },
@@ -45,6 +47,21 @@ export function fleetRoutes(fleet: Fleet, modelName: string): HttpRoute[] {
         return json({ id, state: 'serving' });
       },
     },
+    {
+      method: 'POST',
+      path: '/v1/fleet/workers/:id/pardon',
+      access: 'operator',
+      handle: ({ params }) => {
+        const id = params.id ?? '';
+        if (!fleet.pardon(id)) {
+          throw new ApiError(404, `id: no quarantined worker '${id}' in the fleet; GET /v1/fleet lists the workers`, {
+            param: 'id',
+            code: 'worker_not_found',
+          });
+        }
+        return json({ id, quarantined: null });
+      },
+    },
   ];
 }
 
@@ -56,7 +73,13 @@ function knownWorker(fleet: Fleet, id = ''): string {
   });
 }
 
-function workerRow(worker: Member) {
+/** Null for a worker whose blocks nobody complains of. */
+function quarantineOf({ id, incarnation }: Member, quarantined: readonly Accused[]) {
+  const found = quarantined.find(({ maker }) => maker.id === id && maker.incarnation === incarnation);
+  return found ? { by: found.voters } : null;
+}
+
+function workerRow(worker: Member, quarantined: readonly Accused[]) {
   return {
     id: worker.id,
     incarnation: worker.incarnation,
@@ -66,6 +89,7 @@ function workerRow(worker: Member) {
     device_reason: worker.deviceReason,
     trial: worker.trial,
     state: worker.state,
+    quarantined: quarantineOf(worker, quarantined),
     address: addressText(worker.address),
     blocks: worker.blocks,
     bytes: { device: worker.bytes.device, host: worker.bytes.host },
@@ -77,8 +101,15 @@ function workerRow(worker: Member) {
 }
 
 /** A worker as a user sees it: nothing of the machine and the process. */
-function publicRow(worker: Member) {
-  return { ...workerRow(worker), incarnation: null, pid: null, host: null, device_reason: null, address: null };
+function publicRow(worker: Member, quarantined: readonly Accused[]) {
+  return {
+    ...workerRow(worker, quarantined),
+    incarnation: null,
+    pid: null,
+    host: null,
+    device_reason: null,
+    address: null,
+  };
 }
 
 /** The TCP address if the worker has one, else its Unix socket. */

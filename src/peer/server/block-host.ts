@@ -1,4 +1,5 @@
 import type { BlockKey, PinnedBlock, SealedBlock } from '../../core/block.js';
+import type { Maker } from '../../core/maker.js';
 import type { NoReservation, Reservation } from '../../core/reservation.js';
 
 /** Whether other blocks may be evicted for a block that a peer pushes: for a new copy they may, for a repair only `spare` memory is used. */
@@ -13,6 +14,7 @@ export interface BlockHost {
   /**
    * Reserves memory for a block that a peer wants to push here, to be committed once its digest agrees. 'present' only if the block is here and can
    * be given to others: a block on its way here may still not come.
+   * @param from the peer, as it has proved itself
    */
-  admit(block: SealedBlock, admission?: Admission): Reservation<Uint8Array, Promise<void>> | NoReservation;
+  admit(block: SealedBlock, admission: Admission, from: Maker): Reservation<Uint8Array, Promise<void>> | NoReservation;
 }

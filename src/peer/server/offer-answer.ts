@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '../../clock.js';
 import type { BlockDigest, BlockKey, SealedBlock } from '../../core/block.js';
+import type { Maker } from '../../core/maker.js';
 import type { NoReservation, Reservation } from '../../core/reservation.js';
 import { Corrupt, DeadlineExceeded, InternalError } from '../../errors.js';
 import { PEER_PROGRESS_TIMEOUT_MS } from '../../limits.js';
@@ -15,8 +16,7 @@ export interface OfferOptions {
   readonly blockBytes: number;
   readonly admission: Admission;
   readonly offers: OfferMemory;
-  /** ID of the peer. */
-  readonly peer: string;
+  readonly peer: Maker;
   readonly clock: Clock;
   /** Called with a block whose bytes do not match its digest. */
   readonly onDamaged: (block: BlockKey) => void;
@@ -54,7 +54,7 @@ export class OfferAnswer implements Answer {
     if (next?.[0] !== index) throw new Corrupt(`a peer sent block ${index} of its offer where ${next?.[0]} was due`);
     const reserved = next[1];
     this.due.delete(index);
-    this.options.offers.giveBack(this.options.peer);
+    this.options.offers.giveBack(this.options.peer.id);
     this.filling = { index, reserved };
     return reserved.memory;
   }
@@ -111,14 +111,14 @@ export class OfferAnswer implements Answer {
 
   private reserve(block: SealedBlock): Memory | NoReservation {
     const { host, admission, offers, peer } = this.options;
-    if (!offers.take(peer)) return 'full';
-    const reserved = host.admit(block, admission);
-    if (typeof reserved === 'string') offers.giveBack(peer);
+    if (!offers.take(peer.id)) return 'full';
+    const reserved = host.admit(block, admission, peer);
+    if (typeof reserved === 'string') offers.giveBack(peer.id);
     return reserved;
   }
 
   private giveBack(reserved: Memory): void {
-    this.options.offers.giveBack(this.options.peer);
+    this.options.offers.giveBack(this.options.peer.id);
     reserved.abort();
   }
 

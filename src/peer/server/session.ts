@@ -141,8 +141,9 @@ export class Session implements ConnectionOwner {
 
   private serve(message: ClientMessage, digest: BlockDigest | null): void {
     const { host, comparer, blockBytes, clock, observer } = this.options;
-    if (forMembers(message) && !this.options.isMember(this.connection.peer!)) {
-      this.enter(refusing(this.connection.peer!));
+    const peer = this.connection.peer!;
+    if (forMembers(message) && !this.options.isMember(peer)) {
+      this.enter(refusing(peer));
       return;
     }
     switch (message.type) {
@@ -162,7 +163,7 @@ export class Session implements ConnectionOwner {
         this.enter(this.offer(message.blocks, 'spare'));
         return;
       case 'compare':
-        this.enter(new CompareAnswer(this.connection.peer!.id, message, comparer));
+        this.enter(new CompareAnswer(peer.id, message, comparer));
         return;
       case 'ping':
         this.enter(PONG);
@@ -178,8 +179,8 @@ export class Session implements ConnectionOwner {
 
   private offer(blocks: readonly SealedBlock[], admission: Admission): OfferAnswer {
     const { host, blockBytes, offers, clock, observer } = this.options;
-    const peer = this.connection.peer!.id;
-    const onDamaged = (block: BlockKey) => observer.onIntegrityFailure({ stage: 'push', peer, block });
+    const peer = this.connection.peer!;
+    const onDamaged = (block: BlockKey) => observer.onIntegrityFailure({ stage: 'push', peer: peer.id, block });
     return new OfferAnswer(blocks, { host, blockBytes, admission, offers, peer, clock, onDamaged });
   }
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BlockTiers } from '../../../coordinator/block-tiers.js';
 import { LiveFleet } from '../../../coordinator/live-fleet.js';
+import { QuarantinedWorkers } from '../../../coordinator/quarantined-workers.js';
 import { Siblings } from '../../../coordinator/siblings.js';
 import { SimulatedClock, settled } from '../../../src/clock.js';
 import { InvalidRequest, Unavailable } from '../../../src/errors.js';
@@ -19,7 +20,9 @@ describe('a live fleet', () => {
     const { bus, actors, roster, holdings, router, subjects } = hive;
     const siblings = new Siblings(bus, clock, subjects, { id: 'coordinator', pid: 1, host: 'h' });
     const tiers = new BlockTiers(roster, actors, SILENT_LOG);
-    fleet = new LiveFleet({ bus, clock, actors, roster, holdings, router, siblings, tiers, replicas: 2 });
+    const self = { id: 'coordinator', incarnation: '1' };
+    const quarantined = new QuarantinedWorkers({ self, bus, roster, subjects, log: SILENT_LOG });
+    fleet = new LiveFleet({ quarantined, bus, clock, actors, roster, holdings, router, siblings, tiers, replicas: 2 });
   });
   afterEach(() => hive.close());
 

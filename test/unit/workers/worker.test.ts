@@ -130,6 +130,7 @@ class Station {
       contextTokens: graph.contextTokens,
       threads: 1,
       prefillChunkTokens: BLOCK,
+      auditOneIn: 0,
       maxWaiting: 16,
       peer: { socketPath, host: '127.0.0.1', port: null, advertiseHost: '127.0.0.1' },
       metrics,

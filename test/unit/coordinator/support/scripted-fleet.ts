@@ -7,6 +7,7 @@ import type {
   HealthCheck,
 } from '../../../../coordinator/fleet.js';
 import type { Member } from '../../../../src/core/member.js';
+import type { Accused } from '../../../../src/core/tribunal.js';
 import { Cancelled } from '../../../../src/errors.js';
 import type { TokenLogprobs } from '../../../../src/protocol/generate.js';
 
@@ -19,6 +20,7 @@ export class ScriptedFleet implements Fleet {
   script: Script = () => saying([]);
   checks: HealthCheck[] = [{ name: 'nats', ok: true, required: true, latencyMs: 1.5, detail: 'connected' }];
   workers: Member[] = [member('w1')];
+  quarantined: Accused[] = [];
 
   generate(request: FleetRequest, signal: AbortSignal): AsyncIterable<FleetEvent> {
     this.asked.push({ request, signal });
@@ -27,7 +29,14 @@ export class ScriptedFleet implements Fleet {
 
   view(): FleetView {
     const coordinators = [{ id: 'c1', pid: 7, host: 'here' }];
-    return { epoch: '0000000000ff', replicas: 2, coordinators, workers: this.workers, natsConnected: true };
+    return {
+      epoch: '0000000000ff',
+      replicas: 2,
+      coordinators,
+      workers: this.workers,
+      natsConnected: true,
+      quarantined: this.quarantined,
+    };
   }
 
   async explain(tokens: Uint32Array, salt: string | null): Promise<Explanation> {
@@ -50,6 +59,11 @@ export class ScriptedFleet implements Fleet {
 
   async undrain(worker: string): Promise<void> {
     this.calls.push(`undrain ${worker}`);
+  }
+
+  pardon(worker: string): boolean {
+    this.calls.push(`pardon ${worker}`);
+    return this.quarantined.some(({ maker }) => maker.id === worker);
   }
 
   async resetCache(): Promise<void> {

@@ -4,6 +4,7 @@ import type { BlockMeta, PinnedBlock } from '../../../../src/core/block.js';
 import type { PrefixSource } from '../../../../src/engine/prefix-cache.js';
 import { Cancelled } from '../../../../src/errors.js';
 import { SEGMENT_BLOCKS } from '../../../../src/limits.js';
+import { Hands } from '../../../../workers/audit/hands.js';
 import { PeerFetcher } from '../../../../workers/prefix/peer-fetcher.js';
 import { deferred } from '../../actors/world.js';
 import { until } from '../../peer/support/until.js';
@@ -18,11 +19,15 @@ describe('a peer fetcher', () => {
   let own: Neighbour;
   let computeMsPerToken: number;
   const blocks = chain('prompt', 3 * SEGMENT_BLOCKS);
+  let hands: Hands;
+  let distrusted: string[];
 
   beforeEach(async () => {
     town = await Town.open();
     own = await town.add('own');
     computeMsPerToken = 10;
+    hands = new Hands();
+    distrusted = [];
   });
   afterEach(async () => expect(await town.close()).toEqual([]));
 
@@ -37,6 +42,11 @@ describe('a peer fetcher', () => {
       blockTokens: LAYOUT.blockTokens,
       blockBytes: BLOCK_BYTES,
       computeMsPerToken: () => computeMsPerToken,
+      trust: {
+        trusts: ({ id }) => !distrusted.includes(id),
+        accepts: ({ maker }) => !distrusted.includes(maker.id),
+      },
+      hands,
     });
   }
   function hints(...workers: string[]): PrefixSource[] {

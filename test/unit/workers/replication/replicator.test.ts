@@ -499,9 +499,9 @@ describe('a replicator', () => {
     const blocks = chain('prompt', 4);
     const reached = deferred();
     const admit = home.door.admit.bind(home.door);
-    home.door.admit = (block) => {
+    home.door.admit = (...offered) => {
       reached.resolve();
-      return admit(block);
+      return admit(...offered);
     };
     own.cache.fill(blocks.slice(0, 2));
     await reached.promise;

@@ -37,9 +37,9 @@ class Door implements BlockHost {
     return this.onPin(await this.store.pin(key));
   }
 
-  admit(...[block, admission]: Parameters<BlockHost['admit']>): ReturnType<BlockHost['admit']> {
+  admit(...[block, admission, from]: Parameters<BlockHost['admit']>): ReturnType<BlockHost['admit']> {
     this.offered.push(block.key);
-    return this.store.admit(block, admission);
+    return this.store.admit(block, admission, from);
   }
 }
 

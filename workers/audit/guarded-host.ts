@@ -1,0 +1,35 @@
+import type { BlockKey, PinnedBlock, SealedBlock } from '../../src/core/block.js';
+import type { Maker } from '../../src/core/maker.js';
+import type { NoReservation, Reservation } from '../../src/core/reservation.js';
+import type { Admission, BlockHost } from '../../src/peer/server/block-host.js';
+import type { BlockStore } from '../cache/block-store.js';
+import type { Hands } from './hands.js';
+import type { Trust } from './trust.js';
+
+/** The worker's blocks as peers see them: takes nothing that a distrusted worker made or offers. */
+export class GuardedHost implements BlockHost {
+  constructor(
+    private readonly store: BlockStore,
+    private readonly hands: Hands,
+    private readonly trust: Trust,
+  ) {}
+
+  pin(key: BlockKey): Promise<PinnedBlock | null> {
+    return this.store.pin(key);
+  }
+
+  isShared(key: BlockKey): boolean {
+    return this.store.isShared(key);
+  }
+
+  admit(block: SealedBlock, admission: Admission, from: Maker): Reservation<Uint8Array, Promise<void>> | NoReservation {
+    if (!this.trust.trusts(from) || !this.trust.accepts(block)) return 'full';
+    const reserved = this.store.admit(block, admission);
+    if (typeof reserved === 'string') return reserved;
+    const commit = async () => {
+      await reserved.commit();
+      this.hands.delivered(block, from);
+    };
+    return { ...reserved, commit };
+  }
+}
