@@ -4,7 +4,7 @@ import { widenBfloat16, widenFloat16 } from './sampling/half.js';
 /** How far two blocks are apart, and whether that can be the rounding of one computation done in another order. */
 
 /** Of the tensor in which two blocks differ most, relative to the root mean square of the reference. */
-export interface KvDistance {
+interface KvDistance {
   /** Root mean square of the difference. */
   readonly rms: number;
   /** The largest difference of one element. */
@@ -21,7 +21,7 @@ const BOUNDS: Record<KvElementType, KvDistance> = {
   bfloat16: { rms: 0.15, largest: 2 },
 };
 
-/** The distance of `block` from `reference`. Both have `blockBytes(layout)` bytes. Infinite where only one of them has an element that is not finite. */
+/** The distance of `block` from `reference`. Both have `blockBytes(layout)` bytes. Infinite where only one of them has an element that is not finite. @internal exported for tests. */
 export function kvDistance(layout: KvLayout, reference: Uint8Array, block: Uint8Array): KvDistance {
   const tensors = 2 * layout.layers;
   const tensorBytes = (tokenBytes(layout) * layout.blockTokens) / tensors;

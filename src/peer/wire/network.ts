@@ -14,7 +14,7 @@ export interface PeerNetwork {
   listen(at: Endpoint, options: SocketOptions, door: Door): Promise<PeerListener>;
 }
 
-/** Who listens. */
+/** Who listens. @internal exported for tests. */
 export interface Door {
   /** Called with a connection that has something to do before it can be accepted, such as the handshake of TLS. */
   readonly enter: EnterStranger;

@@ -1,47 +1,26 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from '../../../coordinator/compose.js';
-import { ActorSystem } from '../../../src/actors/system.js';
-import { MemoryBroker, type MemoryBus } from '../../../src/bus/memory-bus.js';
+import type { MemoryBus } from '../../../src/bus/memory-bus.js';
 import { MemoryKeyValue } from '../../../src/bus/memory-key-value.js';
-import { type Clock, SystemClock, settled, type Timer } from '../../../src/clock.js';
+import { SystemClock } from '../../../src/clock.js';
 import type { CoordinatorConfig } from '../../../src/config/coordinator-config.js';
-import type { WorkerConfig } from '../../../src/config/worker-config.js';
-import { unpackKeys } from '../../../src/core/key.js';
-import { blockBytes } from '../../../src/core/kv-layout.js';
-import type { Announcement } from '../../../src/core/member.js';
-import { CpuDevice } from '../../../src/device/cpu/cpu-device.js';
-import { loadModelGraph, type ModelGraph } from '../../../src/engine/model-graph.js';
+import type { ModelGraph } from '../../../src/engine/model-graph.js';
 import { RunFailed, Unavailable } from '../../../src/errors.js';
-import { fleetSubjects } from '../../../src/fleet/subjects.js';
 import { Lifecycle } from '../../../src/lifecycle.js';
 import { ENGINE_FAILURES } from '../../../src/limits.js';
 import { SILENT_LOG } from '../../../src/log.js';
 import type { ModelFolder } from '../../../src/model/folder.js';
 import { OrtError } from '../../../src/ort/ort-error.js';
-import { OrtRuntime } from '../../../src/ort/runtime.js';
-import { AnnouncementMessage, LeaveMessage } from '../../../src/protocol/announcement.js';
-import type { GenerateRequest } from '../../../src/protocol/generate.js';
-import { EngineProtocol, ShardProtocol, WorkerProtocol } from '../../../src/protocol/worker.js';
-import { SystemRandom } from '../../../src/random.js';
 import { machineSurroundings } from '../../../src/surroundings.js';
 import { encode } from '../../../src/wire/msgpack.js';
-import { readMessage } from '../../../src/wire/read-message.js';
-import type { BlockFiles } from '../../../workers/cache/block-folder.js';
-import { ANTI_ENTROPY_SWEEP_MS } from '../../../workers/replication/anti-entropy.js';
-import { Worker } from '../../../workers/worker.js';
 import { FINGERPRINT } from '../../support/announcement.js';
-import { type Answer, ask, collect, keysOf, noise, tinyModel } from '../engine/support/rig.js';
+import { type Answer, ask, keysOf, noise, tinyModel } from '../engine/support/rig.js';
 import { until } from '../peer/support/until.js';
 import { MemoryFiles } from './support/block-files.js';
 
-const NAMESPACE = 'fleet';
-const SECRET = 'a secret that all workers of the fleet know';
-const subjects = fleetSubjects(NAMESPACE);
-const BLOCK = 64;
+import { BLOCK, Fleet, HastyClock, NAMESPACE, SECRET, subjects } from './support/stations.js';
 
 let folder: ModelFolder;
 let remove: () => Promise<void>;
@@ -49,202 +28,6 @@ beforeAll(async () => {
   ({ folder, remove } = await tinyModel({}));
 });
 afterAll(() => remove());
-
-interface StationOptions {
-  readonly incarnation?: string;
-  readonly generation?: number;
-  readonly cache?: boolean;
-  readonly replicas?: number;
-  /** Room for blocks on the device, and in host memory below it. */
-  readonly blocks?: number;
-  readonly hostBlocks?: number;
-  readonly files?: BlockFiles;
-  readonly metrics?: WorkerConfig['metrics'];
-  readonly clock?: Clock;
-}
-
-/** Compares homes a hundred times as often. */
-class HastyClock extends SystemClock {
-  override after(delayMs: number, fn: () => void): Timer {
-    const compares = delayMs >= ANTI_ENTROPY_SWEEP_MS / 2 && delayMs <= ANTI_ENTROPY_SWEEP_MS;
-    return super.after(compares ? delayMs / 100 : delayMs, fn);
-  }
-}
-
-/** A worker over a real graph, and all that a process would give it. */
-class Station {
-  readonly device: CpuDevice;
-  readonly worker: Worker;
-  readonly over: string[] = [];
-  readonly bus: MemoryBus;
-  readonly address: { readonly node: string; readonly incarnation: string };
-  private stopped = false;
-
-  constructor(
-    id: string,
-    private readonly runtime: OrtRuntime,
-    readonly graph: ModelGraph,
-    broker: MemoryBroker,
-    socketFolder: string,
-    {
-      incarnation = '0001',
-      generation = 0,
-      cache = true,
-      replicas = 2,
-      blocks = 64,
-      hostBlocks = 0,
-      files,
-      metrics = null,
-      clock = new SystemClock(),
-    }: StationOptions = {},
-  ) {
-    const bytes = blockBytes(graph.layout);
-    const cacheBytes = blocks * bytes;
-    this.device = new CpuDevice({
-      runtime,
-      layout: graph.layout,
-      blockBudgetBytes: cacheBytes,
-      slots: 4,
-      capacityTokens: graph.contextTokens,
-    });
-    this.bus = broker.connect(id);
-    this.address = { node: id, incarnation };
-    const socketPath = join(socketFolder, `${id}-${incarnation}.sock`);
-    const config: WorkerConfig = {
-      id,
-      namespace: NAMESPACE,
-      nats: { url: 'nats://nowhere', user: null, password: null },
-      secret: SECRET,
-      peerTls: null,
-      modelDir: '/nowhere',
-      device: 'cpu',
-      trial: false,
-      replicas,
-      cache,
-      cacheBytes,
-      hostCacheBytes: hostBlocks * bytes,
-      diskCacheDir: null,
-      diskCacheBytes: 2 ** 30,
-      diskCacheKey: 'k'.repeat(16),
-      sequences: 4,
-      contextTokens: graph.contextTokens,
-      threads: 1,
-      prefillChunkTokens: BLOCK,
-      auditOneIn: 0,
-      maxWaiting: 16,
-      peer: { socketPath, host: '127.0.0.1', port: null, advertiseHost: '127.0.0.1' },
-      metrics,
-      logLevel: 'silent',
-    };
-    this.worker = new Worker({
-      config,
-      identity: { id, incarnation, generation, pid: 1, host: 'h' },
-      fingerprint: FINGERPRINT,
-      eosTokenIds: folder.eosTokenIds,
-      graph,
-      device: this.device,
-      deviceReason: 'a test',
-      trial: null,
-      files: files ?? null,
-      bus: this.bus,
-      clock,
-      surroundings: machineSurroundings(),
-      log: SILENT_LOG,
-      onOver: (why) => this.over.push(why),
-    });
-  }
-
-  /** Ends it as its process does. Throws if a block is still in use. */
-  async stop(): Promise<void> {
-    if (this.stopped) return;
-    this.stopped = true;
-    await this.worker.stop();
-    await this.bus.close();
-    this.device.close();
-    this.graph.release();
-    this.runtime.release();
-  }
-}
-
-/** Stations on one bus, and somebody who asks them. */
-class Fleet {
-  readonly broker = new MemoryBroker();
-  readonly bus = this.broker.connect('client');
-  readonly heard = new Map<string, Announcement>();
-  readonly left: string[] = [];
-  readonly stations: Station[] = [];
-  private readonly actors = new ActorSystem({
-    bus: this.bus,
-    clock: new SystemClock(),
-    random: new SystemRandom(),
-    node: { id: 'client', incarnation: '1' },
-    namespace: NAMESPACE,
-  });
-
-  private constructor(readonly sockets: string) {
-    this.bus.subscribe(subjects.announce, ({ payload }) => {
-      const said = readMessage(AnnouncementMessage, payload)!;
-      this.heard.set(`${said.id} ${said.incarnation}`, said);
-    });
-    this.bus.subscribe(subjects.leave, ({ payload }) => this.left.push(readMessage(LeaveMessage, payload)!.id));
-  }
-
-  static async open(): Promise<Fleet> {
-    return new Fleet(await mkdtemp(join(tmpdir(), 'shoal-worker-')));
-  }
-
-  async add(id: string, options: StationOptions = {}): Promise<Station> {
-    const runtime = OrtRuntime.open();
-    const graph = await loadModelGraph(runtime, folder, { threads: 1, allowSpinning: false });
-    const station = new Station(id, runtime, graph, this.broker, this.sockets, options);
-    this.stations.push(station);
-    await station.worker.start();
-    return station;
-  }
-
-  said({ address: { node, incarnation } }: Station): Announcement | undefined {
-    return this.heard.get(`${node} ${incarnation}`);
-  }
-
-  /** Until each has heard all others say that they serve. */
-  async joined(): Promise<void> {
-    await until(() => this.stations.every((station) => this.said(station)?.state === 'serving'));
-    this.bus.publish(subjects.hello, new Uint8Array());
-    await this.bus.flush();
-  }
-
-  ask(of: Station, request: GenerateRequest, signal?: AbortSignal): Promise<Answer> {
-    const engine = this.actors.ref(EngineProtocol, { ...of.address, actor: 'engine' });
-    return collect(engine.stream('generate', request, { signal }));
-  }
-
-  order(of: Station, what: 'drain' | 'undrain' | 'reset'): Promise<unknown> {
-    if (what === 'reset') return this.actors.ref(ShardProtocol, { ...of.address, actor: 'shard' }).ask('reset', {});
-    return this.actors.ref(WorkerProtocol, { ...of.address, actor: 'worker' }).ask(what, {});
-  }
-
-  async keys(of: Station): Promise<Set<string>> {
-    const keys = new Set<string>();
-    const shard = this.actors.ref(ShardProtocol, { ...of.address, actor: 'shard' });
-    for await (const page of shard.stream('holdings', {})) for (const key of unpackKeys(page.keys)) keys.add(key);
-    return keys;
-  }
-
-  /** Until a worker holds all these. */
-  async holds(of: Station, keys: readonly string[]): Promise<void> {
-    for (let held = new Set<string>(); !keys.every((key) => held.has(key)); ) {
-      held = await this.keys(of);
-      // A bus in memory goes round without a turn of the event loop, in which connections come about.
-      await settled();
-    }
-  }
-
-  async close(): Promise<void> {
-    await Promise.all(this.stations.map((station) => station.stop()));
-    await this.actors.stop();
-    await rm(this.sockets, { recursive: true, force: true });
-  }
-}
 
 /** The parts of a coordinator below HTTP. */
 async function coordinator(
@@ -285,7 +68,7 @@ describe('a worker', () => {
   const tokens = (blocks: number, seed = 1) => noise(blocks * BLOCK + 7, vocab(), seed);
 
   it('ends a request whose run fails, and exits when every run fails', async () => {
-    fleet = await Fleet.open();
+    fleet = await Fleet.open(folder);
     const a = await fleet.add('a');
     await fleet.joined();
     const { session } = a.graph;
@@ -316,7 +99,7 @@ describe('a worker', () => {
   });
 
   it('joins, answers, keeps the blocks that it computed, and leaves cleanly', async () => {
-    fleet = await Fleet.open();
+    fleet = await Fleet.open(folder);
     const a = await fleet.add('a');
     await fleet.joined();
     const request = ask(tokens(3));
@@ -331,7 +114,7 @@ describe('a worker', () => {
   });
 
   it('fetches blocks that a peer has computed, and gives the same answer', async () => {
-    fleet = await Fleet.open();
+    fleet = await Fleet.open(folder);
     const [a, b] = [await fleet.add('a', { replicas: 1 }), await fleet.add('b', { replicas: 1 })];
     await fleet.joined();
     const request = ask(tokens(4));
@@ -343,7 +126,7 @@ describe('a worker', () => {
   });
 
   it('leaves nothing behind if a port that it needs is taken', async () => {
-    fleet = await Fleet.open();
+    fleet = await Fleet.open(folder);
     const taken = createServer();
     await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
     const { port } = taken.address() as AddressInfo;
@@ -358,7 +141,7 @@ describe('a worker', () => {
   });
 
   it('keeps no block with the cache off', async () => {
-    fleet = await Fleet.open();
+    fleet = await Fleet.open(folder);
     const a = await fleet.add('a', { cache: false });
     await fleet.joined();
     const request = ask(tokens(2));
@@ -369,7 +152,7 @@ describe('a worker', () => {
   });
 
   it('forgets its blocks when told to', async () => {
-    fleet = await Fleet.open();
+    fleet = await Fleet.open(folder);
     const a = await fleet.add('a');
     await fleet.joined();
     const request = ask(tokens(2));
@@ -381,7 +164,7 @@ describe('a worker', () => {
   });
 
   it('reports blocks in host memory, gives them to peers, and promotes them again', async () => {
-    fleet = await Fleet.open();
+    fleet = await Fleet.open(folder);
     const options = { replicas: 1, blocks: 4, hostBlocks: 8 };
     const [a, b] = [await fleet.add('a', options), await fleet.add('b', options)];
     await fleet.joined();
@@ -401,7 +184,7 @@ describe('a worker', () => {
   });
 
   it('finds its blocks on disk after a restart, and none after a reset', async () => {
-    fleet = await Fleet.open();
+    fleet = await Fleet.open(folder);
     const files = new MemoryFiles();
     const before = await fleet.add('a', { files });
     await fleet.joined();
@@ -418,7 +201,7 @@ describe('a worker', () => {
   });
 
   it('keeps working while its bus is lost, and its answers arrive afterwards', async () => {
-    fleet = await Fleet.open();
+    fleet = await Fleet.open(folder);
     const a = await fleet.add('a');
     await fleet.joined();
     const reference = await fleet.ask(a, ask(tokens(3, 5), { stopping: { maxTokens: 70 } }));
@@ -441,7 +224,7 @@ describe('a worker', () => {
   });
 
   it('is known to a coordinator that alone lost the bus before it came', async () => {
-    fleet = await Fleet.open();
+    fleet = await Fleet.open(folder);
     const [a, b] = [await fleet.add('a'), await fleet.add('b')];
     await fleet.joined();
     const bus = fleet.broker.connect('coordinator');
@@ -462,7 +245,7 @@ describe('a worker', () => {
   it.each(['there', 'lost'])(
     'hands its blocks on before it goes, though nothing else keeps it, the bus being %s',
     async (bus) => {
-      fleet = await Fleet.open();
+      fleet = await Fleet.open(folder);
       const [a, b] = [await fleet.add('a', { replicas: 1 }), await fleet.add('b', { replicas: 1 })];
       await fleet.joined();
       const requests = Array.from({ length: 6 }, (_, seed) => ask(tokens(1, seed + 1)));
@@ -478,7 +261,7 @@ describe('a worker', () => {
   );
 
   it('takes no new requests while it drains', async () => {
-    fleet = await Fleet.open();
+    fleet = await Fleet.open(folder);
     const a = await fleet.add('a');
     await fleet.joined();
     await fleet.order(a, 'drain');
@@ -486,7 +269,7 @@ describe('a worker', () => {
   });
 
   it('drains by order: it announces it, and finishes its requests', async () => {
-    fleet = await Fleet.open();
+    fleet = await Fleet.open(folder);
     const a = await fleet.add('a');
     await fleet.joined();
     const answer = fleet.ask(a, ask(tokens(2), { stopping: { maxTokens: 30 } }));
@@ -497,7 +280,7 @@ describe('a worker', () => {
   });
 
   it('serves again by order after it drained, and not while it stops', async () => {
-    fleet = await Fleet.open();
+    fleet = await Fleet.open(folder);
     const a = await fleet.add('a');
     await fleet.joined();
     await fleet.order(a, 'drain');
@@ -513,7 +296,7 @@ describe('a worker', () => {
   });
 
   it('keeps running with its blocks when members declare it dead, and refutes that', async () => {
-    fleet = await Fleet.open();
+    fleet = await Fleet.open(folder);
     const a = await fleet.add('a');
     await fleet.joined();
     const request = ask(tokens(2));
@@ -528,7 +311,7 @@ describe('a worker', () => {
   });
 
   it('is a home again once it has refuted that it left', async () => {
-    fleet = await Fleet.open();
+    fleet = await Fleet.open(folder);
     const [a, b] = [await fleet.add('a'), await fleet.add('b')];
     await fleet.joined();
     const [one, other] = [ask(tokens(2)), ask(tokens(2, 2))];
@@ -544,7 +327,7 @@ describe('a worker', () => {
   });
 
   it('exits once when it is fenced off, and cuts off requests without a client', async () => {
-    fleet = await Fleet.open();
+    fleet = await Fleet.open(folder);
     const a = await fleet.add('a');
     await fleet.joined();
     const cut = fleet.ask(a, ask(tokens(1), { stopping: { maxTokens: 2_000 } }));
@@ -560,7 +343,7 @@ describe('a worker', () => {
   });
 
   it('exits when another process takes its name, and leaves that one alone', async () => {
-    fleet = await Fleet.open();
+    fleet = await Fleet.open(folder);
     const [first, second] = [await fleet.add('a'), await fleet.add('a', { incarnation: '0002' })];
     await until(() => first.over.length > 0);
     expect(first.over[0]).toContain('another worker has taken over its ID');
@@ -570,7 +353,7 @@ describe('a worker', () => {
   });
 
   it('ends at its start where a newer one has its name', async () => {
-    fleet = await Fleet.open();
+    fleet = await Fleet.open(folder);
     const newer = await fleet.add('a', { incarnation: '0002' });
     await fleet.joined();
     const older = await fleet.add('a', { incarnation: '0001' });
@@ -580,7 +363,7 @@ describe('a worker', () => {
   });
 
   it('gets lost blocks back from the other home, though no worker owes them', async () => {
-    fleet = await Fleet.open();
+    fleet = await Fleet.open(folder);
     const clock = new HastyClock();
     const [a, b] = [await fleet.add('a', { clock }), await fleet.add('b', { clock })];
     await fleet.joined();
@@ -592,7 +375,7 @@ describe('a worker', () => {
   });
 
   it('comes back under a new incarnation, and is given its share of blocks', async () => {
-    fleet = await Fleet.open();
+    fleet = await Fleet.open(folder);
     const [a, b] = [await fleet.add('a'), await fleet.add('b')];
     await fleet.joined();
     const request = ask(tokens(2));
