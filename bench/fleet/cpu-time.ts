@@ -15,7 +15,8 @@ export function cpuSecondsFor(pids: readonly number[]): number {
   return idleMs / 1000 + used;
 }
 
-function cpuSecondsOf(pid: number): number {
+/** Seconds of CPU time that a process has used so far; Linux only. */
+export function cpuSecondsOf(pid: number): number {
   // The name of the program, in parentheses, may have spaces.
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
     .replace(/^.*\) /s, '')

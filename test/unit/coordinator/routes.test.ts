@@ -48,6 +48,7 @@ describe('the routes', () => {
           device_reason: 'cpu was asked for',
           trial: null,
           state: 'serving',
+          quarantined: null,
           address: 'tcp://10.0.0.1:7001',
           blocks: 3,
           bytes: { device: 10, host: 20 },
@@ -67,6 +68,18 @@ describe('the routes', () => {
     for (const order of ['drain', 'undrain'])
       expect((await post(`/v1/fleet/workers/w9/${order}`, {})).status).toBe(404);
     expect(fleet.calls).toEqual(['drain w1', 'undrain w1']);
+  });
+
+  it('name the workers that make wrong blocks, and pardon them', async () => {
+    const { post, url, fleet } = await testServer();
+    const { incarnation } = fleet.workers[0]!;
+    fleet.quarantined = [{ maker: { id: 'w1', incarnation }, standing: 'quarantined', voters: ['w2', 'w3'] }];
+    const { workers } = (await (await fetch(`${url}/v1/fleet`)).json()) as { workers: { quarantined: unknown }[] };
+    expect(workers.map(({ quarantined }) => quarantined)).toEqual([{ by: ['w2', 'w3'] }]);
+    const pardon = await post('/v1/fleet/workers/w1/pardon', {});
+    expect(await pardon.json()).toEqual({ id: 'w1', quarantined: null });
+    expect((await post('/v1/fleet/workers/w9/pardon', {})).status).toBe(404);
+    expect(fleet.calls).toEqual(['pardon w1', 'pardon w9']);
   });
 
   it('explain a prompt and reset the cache', async () => {

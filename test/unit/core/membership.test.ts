@@ -571,3 +571,45 @@ describe('under random events', () => {
     );
   });
 });
+
+describe('a worker that made wrong blocks', () => {
+  const maker = { id: 'a', incarnation: '1' };
+
+  it('loses its place at once, cannot refute that, and is told of no rank that it could raise', () => {
+    const observer = new Observer('own').join('a', 'b');
+    observer.send({ type: 'quarantined', maker });
+    expect(observer.types()).toEqual(['dead']);
+    expect([observer.stateOf('a'), observer.ringIds()]).toEqual(['dead', ['b']]);
+    const refused = observer.hear('a', { refutation: 7 })[0];
+    expect(refused).toMatchObject({ type: 'refused', reason: 'quarantined', latest: null });
+    observer.audible.delete('a');
+    observer.pass(2 * FORGET_AFTER_MS);
+    expect(observer.stateOf('a')).toBe('dead');
+  });
+
+  it('is refused also if it was never seen before', () => {
+    const observer = new Observer().join('b');
+    observer.send({ type: 'quarantined', maker });
+    expect(observer.hear('a')[0]).toMatchObject({ type: 'refused', reason: 'quarantined' });
+    expect(observer.ringIds()).toEqual(['b']);
+  });
+
+  it('is itself again in another process, or after a pardon once it has refuted its death', () => {
+    const observer = new Observer().join('a', 'b');
+    observer.send({ type: 'quarantined', maker });
+    observer.hear('a', { incarnation: '2', generation: 1 });
+    expect(observer.ringIds()).toEqual(['a', 'b']);
+    const other = new Observer().join('a', 'b');
+    other.send({ type: 'quarantined', maker });
+    other.send({ type: 'pardoned', maker });
+    expect(other.hear('a')[0]).toMatchObject({ type: 'refused', reason: 'stale', latest: { refutation: 0 } });
+    other.hear('a', { refutation: 1 });
+    expect(other.ringIds()).toEqual(['a', 'b']);
+  });
+
+  it('does not end its view of itself', () => {
+    const observer = new Observer('a').join('a', 'b');
+    observer.send({ type: 'quarantined', maker });
+    expect([observer.types(), observer.ringIds()]).toEqual([[], ['a', 'b']]);
+  });
+});

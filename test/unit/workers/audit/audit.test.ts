@@ -1,15 +1,19 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { settled } from '../../../../src/clock.js';
 import type { BlockKey } from '../../../../src/core/block.js';
+import { blockBytes } from '../../../../src/core/kv-layout.js';
 import type { Maker } from '../../../../src/core/maker.js';
 import type { ModelFolder } from '../../../../src/model/folder.js';
+import { PeerClient } from '../../../../src/peer/client/peer-client.js';
 import { AuditMessage } from '../../../../src/protocol/audit.js';
 import { type GenerateRequest, unpackTokens } from '../../../../src/protocol/generate.js';
 import { encode } from '../../../../src/wire/msgpack.js';
 import type { BlockStore } from '../../../../workers/cache/block-store.js';
 import type { WorkerParts } from '../../../../workers/compose.js';
+import { FINGERPRINT } from '../../../support/announcement.js';
 import { ask, keysOf, noise, tinyModel } from '../../engine/support/rig.js';
-import { BLOCK, Fleet, type Station, subjects } from '../support/stations.js';
+import { MemorySink } from '../../peer/support/sink.js';
+import { BLOCK, Fleet, SECRET, type Station, subjects } from '../support/stations.js';
 
 /** Three workers over a real graph, of which one lies. */
 
@@ -149,6 +153,28 @@ describe('three workers that audit each hit', () => {
     await audited(a, b, liar);
     expect(standings()).toEqual([[], []]);
     expect(keysOf(request(1)).every((key) => stored(b, key) !== null)).toBe(true);
+  });
+
+  it('give nothing to a stranger who knows the secret, and take nothing from it', async () => {
+    const asked = request();
+    await fleet.ask(a, asked);
+    await copied(asked);
+    const keys = keysOf(asked);
+    const block = stored(a, keys[0]!)!;
+    const { address } = partsOf(b).roster.alive('a')!;
+    // Under a name of its own, and under that of a member whose incarnation it does not know.
+    for (const id of ['stranger', 'b']) {
+      const identity = { id, incarnation: 'guessed', fingerprint: FINGERPRINT };
+      const { hostId } = address;
+      const client = new PeerClient({ identity, hostId, secret: SECRET, blockBytes: blockBytes(a.graph.layout) });
+      const target = { ...makerOf(a), generation: 0, address };
+      const wrong = { ...block, key: 'f'.repeat(64), maker: makerOf(b) };
+      const never = new AbortController().signal;
+      await expect(client.fetch(target, keys, new MemorySink(), never)).rejects.toThrow('is not a member');
+      await expect(client.push(target, [wrong], async () => null, never)).rejects.toThrow('is not a member');
+      client.close();
+    }
+    expect(stored(a, 'f'.repeat(64))).toBeNull();
   });
 
   it('take a pardoned one back', async () => {

@@ -9,7 +9,7 @@ import { PeerFetcher } from '../../../../workers/prefix/peer-fetcher.js';
 import { deferred } from '../../actors/world.js';
 import { until } from '../../peer/support/until.js';
 import { MemoryFiles } from '../support/block-files.js';
-import { BLOCK_BYTES, Cache, chain, LAYOUT, markOf } from '../support/cache.js';
+import { BLOCK_BYTES, Cache, chain, LAYOUT, markOf, SELF } from '../support/cache.js';
 import { type Neighbour, Town } from '../support/town.js';
 
 const NEVER = new AbortController().signal;
@@ -95,6 +95,24 @@ describe('a peer fetcher', () => {
   it('asks neither itself nor an unknown worker', async () => {
     await fetch(blocks, hints('own', 'stranger'));
     expect(own.door.asked).toEqual([]);
+    expect(own.cache.run(blocks)).toBe(0);
+  });
+
+  it('asks no worker that it distrusts', async () => {
+    const other = await town.add('other');
+    other.cache.fill(blocks);
+    distrusted = ['other'];
+    await fetch(blocks, hints('other'), fetcher(2));
+    expect(other.door.asked).toEqual([]);
+    expect(own.cache.run(blocks)).toBe(0);
+  });
+
+  it('keeps no block whose maker it distrusts', async () => {
+    const other = await town.add('other');
+    other.cache.fill(blocks);
+    distrusted = [SELF.id];
+    await fetch(blocks, hints('other'));
+    expect(other.door.asked).not.toEqual([]);
     expect(own.cache.run(blocks)).toBe(0);
   });
 
@@ -249,6 +267,8 @@ describe('a peer fetcher', () => {
   it('leaves no timer behind', async () => {
     const other = await town.add('other');
     other.cache.fill(blocks);
+    // The connection stays, and has a timer of its own.
+    await fetch(blocks.slice(0, 1), hints('other'));
     const before = town.clock.nextAtMs();
     await fetch(blocks, hints('other'));
     await until(() => town.clock.nextAtMs() === before);
