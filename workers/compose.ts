@@ -20,11 +20,11 @@ import { PeerClient } from '../src/peer/client/peer-client.js';
 import { PeerServer } from '../src/peer/server/peer-server.js';
 import type { Surroundings } from '../src/surroundings.js';
 import { Auditor } from './audit/auditor.js';
+import { EvidenceSearch } from './audit/evidence-search.js';
 import { GuardedHost } from './audit/guarded-host.js';
 import { Hands } from './audit/hands.js';
-import { Quarantine } from './audit/quarantine.js';
+import { MakerQuarantine } from './audit/maker-quarantine.js';
 import type { Trust } from './audit/trust.js';
-import { Witness } from './audit/witness.js';
 import type { BlockFiles } from './cache/block-folder.js';
 import type { BlockStore } from './cache/block-store.js';
 import { tieredCache } from './cache/tiered-cache.js';
@@ -83,7 +83,7 @@ interface FleetParts {
 /** The parts that compute blocks again and act on what they find. */
 interface AuditParts {
   readonly auditor: Auditor;
-  readonly quarantine: Quarantine;
+  readonly quarantine: MakerQuarantine;
 }
 
 /** The parts that store blocks and transfer them to and from peers. */
@@ -151,10 +151,10 @@ function makeAuditParts(
     onFailed: (err) => log.error({ err }, 'an audit failed'),
   });
   const { blockTokens } = device.layout;
-  const witness = new Witness({ fingerprint, blockTokens, auditor, roster, peers, clock });
+  const search = new EvidenceSearch({ fingerprint, blockTokens, auditor, roster, peers, clock });
   const subjects = fleetSubjects(config.namespace);
-  const quarantine = new Quarantine({
-    ...{ self, store, hands, witness, roster, bus, clock, subjects, log },
+  const quarantine = new MakerQuarantine({
+    ...{ self, store, hands, search, roster, bus, clock, subjects, log },
     onDropped: (blocks) => instruments.wrongBlocks(blocks),
   });
   return { auditor, quarantine };

@@ -2,7 +2,7 @@ import { InternalError } from '../errors.js';
 
 /** Who computed a block: its name, and its packed form. */
 
-/** One process of one worker. It is named with a block for as long as the block exists, wherever the block goes. */
+/** A worker in one incarnation. It is named with a block for as long as the block exists, wherever the block goes. */
 export interface Maker {
   readonly id: string;
   readonly incarnation: string;
@@ -11,7 +11,7 @@ export interface Maker {
 /** Size of a packed maker: two lengths of one byte, both names, zeros. */
 export const PACKED_MAKER_BYTES = 128;
 
-/** Whether both are the same process. */
+/** Whether both are the same. */
 export function sameMaker(a: Maker, b: Maker): boolean {
   return a.id === b.id && a.incarnation === b.incarnation;
 }

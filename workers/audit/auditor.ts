@@ -110,8 +110,8 @@ export class Auditor {
     if (cachedTokens === 0 || oneIn === 0 || random.below(oneIn) !== 0) return;
     const prompt = unpackTokens(tokens);
     // The beginning of a long sequence, computed by itself, would be a short one, whose K/V is other.
-    if (regimeOf(dependence, prompt.length) === 'long') return this.options.onAudited('skipped');
-    this.audit({ tokens: prompt.slice(0, cachedTokens), salt });
+    if (regimeOf(dependence, prompt.length) === 'long') this.options.onAudited('skipped');
+    else this.audit({ tokens: prompt.slice(0, cachedTokens), salt });
   }
 
   private enqueue(work: () => Promise<void>): boolean {

@@ -33,7 +33,6 @@ export const NAMESPACE = 'fleet';
 export const SECRET = 'a secret that all workers of the fleet know';
 export const subjects = fleetSubjects(NAMESPACE);
 export const BLOCK = 64;
-export const SECRET = 'a secret that all workers of the fleet know';
 
 export interface StationOptions {
   readonly folder: ModelFolder;

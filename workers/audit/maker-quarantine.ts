@@ -16,9 +16,9 @@ import { readMessage } from '../../src/wire/read-message.js';
 import type { BlockStore } from '../cache/block-store.js';
 import type { WrongBlock } from './auditor.js';
 import { withDescendants } from './descendants.js';
+import type { Accusation, Copy, EvidenceSearch } from './evidence-search.js';
 import type { Hands } from './hands.js';
 import type { Trust } from './trust.js';
-import type { Accusation, Copy, Witness } from './witness.js';
 
 /** Drops wrong blocks everywhere, and acts on the votes against their makers. */
 
@@ -37,11 +37,11 @@ const REPEAT_MS = 500;
 
 type Found = Extract<AuditMessage, { type: 'found' }>;
 
-export interface QuarantineOptions {
+export interface MakerQuarantineOptions {
   readonly self: Maker;
   readonly store: BlockStore;
   readonly hands: Hands;
-  readonly witness: Witness;
+  readonly search: EvidenceSearch;
   readonly roster: Roster;
   readonly bus: Bus;
   readonly clock: Clock;
@@ -51,7 +51,7 @@ export interface QuarantineOptions {
   readonly onDropped: (blocks: number) => void;
 }
 
-export class Quarantine implements Trust {
+export class MakerQuarantine implements Trust {
   private readonly tribunal: Tribunal;
   private readonly subscriptions: Subscription[] = [];
   private readonly waiting = new Set<Timer>();
@@ -60,7 +60,7 @@ export class Quarantine implements Trust {
   private readonly wrong = new Set<string>();
   private repeatedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(private readonly options: QuarantineOptions) {
+  constructor(private readonly options: MakerQuarantineOptions) {
     this.tribunal = new Tribunal(options.self.id);
   }
 
@@ -143,7 +143,10 @@ export class Quarantine implements Trust {
 
   /** Runs later what drops a wrong block of this worker's own making, which others may still ask for; at once if too many wait. */
   private later(drop: () => void): void {
-    if (this.waiting.size >= EVIDENCE_BLOCKS) return drop();
+    if (this.waiting.size >= EVIDENCE_BLOCKS) {
+      drop();
+      return;
+    }
     const timer = this.options.clock.after(EVIDENCE_MS, () => {
       this.waiting.delete(timer);
       drop();
@@ -165,7 +168,7 @@ export class Quarantine implements Trust {
 
   private async testify(accusation: Accusation, held: Copy | null): Promise<void> {
     const { maker } = accusation;
-    if (sameMaker(maker, this.options.self) || !(await this.options.witness.sees(accusation, held))) return;
+    if (sameMaker(maker, this.options.self) || !(await this.options.search.sees(accusation, held))) return;
     this.judged(maker, () => this.tribunal.witness(maker));
     this.vote(maker);
   }

@@ -24,7 +24,7 @@ export interface Accusation extends EnginePrompt {
 /** A copy of a block, in memory of its own. */
 export type Copy = Pick<Exhibit, 'block' | 'bytes'>;
 
-export interface WitnessOptions {
+export interface EvidenceSearchOptions {
   readonly fingerprint: string;
   readonly blockTokens: number;
   readonly auditor: Auditor;
@@ -33,8 +33,8 @@ export interface WitnessOptions {
   readonly clock: Clock;
 }
 
-export class Witness {
-  constructor(private readonly options: WitnessOptions) {}
+export class EvidenceSearch {
+  constructor(private readonly options: EvidenceSearchOptions) {}
 
   /**
    * Whether the maker itself gave this worker a wrong block under this key, now or before (`held`). False if nothing is found, or if the maker may
