@@ -80,9 +80,9 @@ export class DiskTier implements Tier {
     this.residency = new Residency<DiskBlock>(budgetBlocks, ({ block }) => this.leaving.push(block.key));
   }
 
-  /** Indexes the folder, or begins without it if the disk does not answer; to be called first. */
+  /** Indexes the folder, or begins without it if the disk does not answer or fails; to be called first. */
   async open(): Promise<void> {
-    await this.changes.run(() => this.index(() => {}));
+    await this.changes.run(() => this.index(() => {})).catch((error: Error) => this.files.giveUp(error.message));
   }
 
   private async index(landed: (block: SealedBlock) => void): Promise<void> {

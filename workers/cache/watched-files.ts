@@ -92,6 +92,11 @@ export class WatchedFiles {
     return this.run(this.changeLane(), LIST_STEP_MS, 'a list of files', (onStep) => this.options.files.list(onStep));
   }
 
+  /** Leaves the disk alone, as one that does not answer, until a probe succeeds. */
+  giveUp(why: string): void {
+    this.lost(why);
+  }
+
   /** Ends the probes, and closes the files if the disk answers. */
   async close(): Promise<void> {
     this.closed = true;

@@ -272,6 +272,18 @@ describe('a disk that hangs', () => {
     expect(await put(blocks[5]!)).toBe(true);
   });
 
+  it('does not keep a worker from its start by failing either', async () => {
+    files.refuses.read = new Error('EIO: i/o error');
+    tier = make(files);
+    await tier.open();
+    expect([tier.blocks, tier.answers, tier.accepts]).toEqual([0, false, false]);
+    expect(lines).toContain(AWAY);
+    files.refuses = {};
+    await clock.advance(DISK_PROBE_MS.first);
+    await tier.idle();
+    expect([tier.blocks, tier.answers, tier.accepts]).toEqual([4, true, true]);
+  });
+
   it('may hang when its folder is opened: the folder is used later, or never if it is refused', async () => {
     const opening = new Deferred<BlockFiles>();
     const late = openedInTime(opening.promise, clock);
