@@ -32,7 +32,6 @@ import { nodeThreads } from '../src/text/node-text-thread.js';
 import type { TextSource } from '../src/text/text-task.js';
 import { TextThreads } from '../src/text/text-threads.js';
 import type { TextWork } from '../src/text/text-work.js';
-import type { Access } from './access/access.js';
 import { openAccess } from './access/open-access.js';
 import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from './compose.js';
 import { CertificateKeeper, readCertificates } from './http/certificates.js';
@@ -135,17 +134,8 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     await startCoordinatorParts(life, parts, log);
     const checks = [async () => charter?.check(), () => parts.poison.keep()];
     await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));
-    const { access, parts: accessParts } = openAccess(config, { clock, log, wallMs: surroundings.wallMs });
-    for (const part of accessParts) await life.start(part);
-    const tls = config.http.tls && (await readCertificates(config.http.tls));
     const model = withOffered(served, parts.router);
-    const http = life.use(await serveHttp(config, world, parts, model, { metrics, access, tls }), (server) =>
-      server.close(),
-    );
-    if (config.http.tls !== null && tls !== null) {
-      const renew = (renewed: TlsContext) => http.renewTls(renewed);
-      await life.start(new CertificateKeeper(config.http.tls, tls, renew, clock, log));
-    }
+    const http = await serveHttp(life, config, world, parts, { model, metrics, wallMs: surroundings.wallMs });
     await settled(bus);
     listening = true;
     log.info({ url: http.url, model: config.servedModelName, fingerprint }, 'listening');
@@ -202,22 +192,33 @@ function withOffered(served: ServedModel, router: Router): ServedModel {
   };
 }
 
-interface ServedWith {
+interface Serving {
+  readonly model: ServedModel;
   readonly metrics: CoordinatorMetrics;
-  readonly access: Access;
-  readonly tls: TlsContext | null;
+  /** The time of day. */
+  readonly wallMs: () => number;
 }
 
-function serveHttp(
+/** Starts the HTTP API, with its keys and certificates. `life` stops them. */
+async function serveHttp(
+  life: Lifecycle,
   config: CoordinatorConfig,
   { clock, log }: CoordinatorWorld,
   { fleet, retentions, quotas }: CoordinatorParts,
-  model: ServedModel,
-  { metrics, access, tls }: ServedWith,
+  { model, metrics, wallMs }: Serving,
 ): Promise<HttpServer> {
   const { host, port, allowRouting } = config;
   const { allowedHosts, allowedOrigins, bodyBudgetBytes } = config.http;
+  const { access, parts } = openAccess(config, { clock, log, wallMs });
+  for (const part of parts) await life.start(part);
+  const tls = config.http.tls && (await readCertificates(config.http.tls));
   const own = { host, port, version: packageVersion(), allowRouting };
   const options = { ...own, allowedHosts, allowedOrigins, bodyBudgetBytes, tls };
-  return createHttpServer({ fleet, retentions, model, options, access, quotas, log, metrics, clock });
+  const deps = { fleet, retentions, model, options, access, quotas, log, metrics, clock };
+  const http = life.use(await createHttpServer(deps), (server) => server.close());
+  if (config.http.tls !== null && tls !== null) {
+    const renew = (renewed: TlsContext) => http.renewTls(renewed);
+    await life.start(new CertificateKeeper(config.http.tls, tls, renew, clock, log));
+  }
+  return http;
 }
