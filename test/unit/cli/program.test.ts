@@ -81,7 +81,10 @@ describe('the command line', () => {
     ['coordinator', 'shoal: SHOAL_SECRET: must be 16 to 1024 characters'],
     ['coordinator --replicas many', 'shoal: --replicas: must be a whole number from 1 to 16, got "many"'],
     ['explain', "shoal: missing required argument 'prompt'"],
-    ['bench speed', 'shoal: bench: must be one of peer, actor, ttft, decode, batch, hostile, fairness, audit, got "speed"'],
+    [
+      'bench speed',
+      'shoal: bench: must be one of peer, actor, ttft, decode, batch, hostile, fairness, audit, got "speed"',
+    ],
     ['model synth', 'shoal: --out (SHOAL_SYNTH_OUT): must be the folder to write'],
     ['model synth --out x --dtype int8', 'shoal: --dtype: must be one of float32, float16, got "int8"'],
     ['flock', "shoal: unknown command 'flock'"],
