@@ -30,9 +30,7 @@ const JUDGE_AFTER_MS = 200;
 export const JUDGE_DEAF_MS = 5_000;
 /** How long an attempt that its client cancelled still counts as running: its worker may have died of it unnoticed. */
 const CANCELLED_FOR_MS = 3_000;
-const LOSSES_KEPT = 256;
-const SUSPECTS_KEPT = 4_096;
-const PROVEN_KEPT = 8_192;
+const KEPT = { losses: 256, suspects: 4_096, proven: 8_192 } as const;
 
 export interface SuspectsOptions {
   readonly clock: Clock;
@@ -140,7 +138,7 @@ export class Suspects implements TrialOwner {
   /** The connection to a worker closed. */
   unlink(worker: string, incarnation: string): void {
     this.unlinked.add(instanceOf(worker, incarnation));
-    if (this.unlinked.size > LOSSES_KEPT) this.unlinked.delete(this.unlinked.values().next().value!);
+    if (this.unlinked.size > KEPT.losses) this.unlinked.delete(this.unlinked.values().next().value!);
   }
 
   /** Membership has declared a worker dead. `fenced`: only because a newer incarnation appeared, which proves a death only of a lost worker. */
@@ -224,7 +222,7 @@ export class Suspects implements TrialOwner {
     loss.witnesses.set(prompt, copy === undefined ? witness : furthest(copy, witness));
     if (copy !== undefined) return false;
     addTo(this.suspicions, prompt, loss);
-    if (this.suspicions.size > SUSPECTS_KEPT) this.suspicions.delete(this.suspicions.keys().next().value!);
+    if (this.suspicions.size > KEPT.suspects) this.suspicions.delete(this.suspicions.keys().next().value!);
     return true;
   }
 
@@ -312,7 +310,7 @@ export class Suspects implements TrialOwner {
     if (this.proven.has(prompt)) return;
     this.proven.add(prompt);
     this.options.claims.releaseAll(prompt);
-    if (this.proven.size > PROVEN_KEPT) this.proven.delete(this.proven.values().next().value!);
+    if (this.proven.size > KEPT.proven) this.proven.delete(this.proven.values().next().value!);
     this.changed.notifyAll();
   }
 
@@ -327,7 +325,7 @@ export class Suspects implements TrialOwner {
       if (this.options.trusts(worker, incarnation)) this.lives(worker, incarnation);
       else this.settle(loss, 'dead');
     });
-    if (this.losses.size > LOSSES_KEPT) this.forgetOldest();
+    if (this.losses.size > KEPT.losses) this.forgetOldest();
     return loss;
   }
 

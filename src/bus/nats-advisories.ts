@@ -1,6 +1,6 @@
 /** Known weaknesses of nats-server that concern a fleet, from https://advisories.nats.io. None of them opens what members seal. */
 
-export interface NatsAdvisory {
+interface NatsAdvisory {
   readonly id: string;
   readonly what: string;
   /** The first affected version, and for each line of versions the first that is mended. */
@@ -35,7 +35,7 @@ const ADVISORIES: readonly NatsAdvisory[] = [
   },
 ];
 
-/** The weaknesses of a version such as `2.9.10`. A distribution may have mended them in its package without another version. */
+/** The weaknesses of a version such as `2.9.10`. A distribution may have mended them in its package without another version. @internal exported for tests. */
 export function natsAdvisories(version: string): readonly NatsAdvisory[] {
   const own = numbersOf(version);
   return ADVISORIES.filter(({ since, mended }) => {

@@ -1,4 +1,5 @@
 import { ANNOUNCE_INTERVAL_MS, BUS_GRACE_MS, SUSPECT_AFTER_MS } from '../limits.js';
+import type { MembershipEvent } from './membership-events.js';
 
 /**
  * Whether a process hears the fleet, and so can judge the silence of others.
@@ -60,4 +61,11 @@ export function afterBusLost(hearing: Hearing): Hearing {
 /** The hearing after the bus was found. Other processes find it later than this one. */
 export function afterBusFound(hearing: Hearing, nowMs: number): Hearing {
   return { ...hearing, busLost: false, judgeFromMs: nowMs + BUS_GRACE_MS };
+}
+
+/** The state after an event. */
+export function hearingAfter(hearing: Hearing, { type }: MembershipEvent, nowMs: number): Hearing {
+  if (type === 'echoed') return afterEcho(hearing, nowMs);
+  if (type === 'busLost') return afterBusLost(hearing);
+  return type === 'busFound' ? afterBusFound(hearing, nowMs) : hearing;
 }

@@ -1,6 +1,6 @@
 import { FLEET_WORKERS, PROBE_TIMEOUT_MS, SUSPECT_AFTER_MS } from '../limits.js';
 import { IN_FLIGHT_MS, isAlone, REFUTE_WITHIN_MS } from './alone.js';
-import { afterBusFound, afterBusLost, afterEcho, atStep, canJudge, type Hearing } from './hearing.js';
+import { atStep, canJudge, type Hearing, hearingAfter } from './hearing.js';
 import { type Maker, makerName } from './maker.js';
 import type { Announcement } from './member.js';
 import type { MembershipEffect, MembershipEvent, Refusal } from './membership-events.js';
@@ -345,10 +345,4 @@ class Turn {
     }
     if (oldest !== undefined) this.forget(oldest.id);
   }
-}
-
-function hearingAfter(hearing: Hearing, { type }: MembershipEvent, nowMs: number): Hearing {
-  if (type === 'echoed') return afterEcho(hearing, nowMs);
-  if (type === 'busLost') return afterBusLost(hearing);
-  return type === 'busFound' ? afterBusFound(hearing, nowMs) : hearing;
 }

@@ -1,6 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
 import { type FairShares, GENERATED_TOKEN_COST, promptCost } from '../core/fair-shares.js';
-import { Unavailable } from '../errors.js';
 import type { KeyedTokens } from './admission.js';
 import { BlockOffers } from './block-offers.js';
 import type { GraphRunner, SequenceSlot } from './graph-runner.js';
@@ -11,6 +10,7 @@ import type { PrefixCache, PreparedPrefix } from './prefix-cache.js';
 import { Rate } from './rate.js';
 import type { RunPlan } from './run-plan.js';
 import type { Sequence } from './sequence.js';
+import { failedTogether, type StepOutcome } from './step-outcome.js';
 import type { WaitingLine } from './waiting-line.js';
 
 /** The engine's loop: in each round one chunk of one prompt, then one decode step of all decoding sequences. */
@@ -334,18 +334,4 @@ export class Scheduler {
     this.options.runner.releaseAll();
     for (const sequence of sequences) this.finish(sequence, error);
   }
-}
-
-interface StepOutcome {
-  readonly sequence: Sequence;
-  readonly slot: SequenceSlot;
-  readonly ended: boolean;
-  /** The reason of a failure; null if the sequence continues, has reached its end or was cancelled. */
-  readonly error: unknown;
-}
-
-/** The failure of a batch's run, which at most one of its sequences is to blame for: the others will run elsewhere. */
-function failedTogether(error: unknown): Unavailable {
-  const message = error instanceof Error ? error.message : String(error);
-  return new Unavailable(`cannot go on with a batch of requests: ${message}`, { cause: error });
 }

@@ -69,13 +69,8 @@ export class DiskTier implements Tier {
     this.sealer = new FileSealer(options.secret);
     this.readDeadline = new ReadDeadline(options.computeMsPerBlock);
     this.fileBytes = HEADER_BYTES + options.blockBytes;
-    this.files = new WatchedFiles({
-      files,
-      fileBytes: this.fileBytes,
-      clock,
-      log,
-      onChange: () => this.answerChanged(),
-    });
+    const { fileBytes } = this;
+    this.files = new WatchedFiles({ files, fileBytes, clock, log, onChange: () => this.answerChanged() });
     const budgetBlocks = Math.floor(options.budgetBytes / this.fileBytes);
     this.residency = new Residency<DiskBlock>(budgetBlocks, ({ block }) => this.leaving.push(block.key));
   }
@@ -337,10 +332,7 @@ export class DiskTier implements Tier {
     }
     this.leaving.push(...failed);
     if (failure !== null && this.removesAll) {
-      this.options.log.warn(
-        { err: failure },
-        'a file of the disk cache cannot be removed: it counts, and is tried again',
-      );
+      this.options.log.warn({ err: failure }, 'cannot remove a file of the disk cache; it is tried again');
     }
     this.removesAll = this.leaving.length === 0;
     return failure;

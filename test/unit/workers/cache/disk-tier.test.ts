@@ -248,7 +248,7 @@ describe('a disk tier', () => {
     // It is in the way of nothing else.
     for (const block of [b!, c!]) expect(await put(block)).toBe(true);
     expect([tier.bytes, files.bytes]).toEqual([3 * FILE_BYTES, 3 * FILE_BYTES]);
-    expect(lines).toEqual(['a file of the disk cache cannot be removed: it counts, and is tried again']);
+    expect(lines).toEqual(['cannot remove a file of the disk cache; it is tried again']);
     files.stuck.clear();
     await tier.close();
     expect(names([b!, c!])).toEqual([...files.files.keys()].sort());
@@ -280,7 +280,7 @@ describe('a disk tier', () => {
     tier = await open(3);
     expect([...tier.keys()]).toEqual([c!.key]);
     expect([tier.bytes, damages]).toEqual([3 * FILE_BYTES, 2]);
-    expect(lines).toEqual(['a file of the disk cache cannot be removed: it counts, and is tried again']);
+    expect(lines).toEqual(['cannot remove a file of the disk cache; it is tried again']);
     files.stuck.clear();
     expect(await put(b!)).toBe(true);
     expect([...files.files.keys()].sort()).toEqual(names([b!, c!]));

@@ -1,0 +1,18 @@
+import { Unavailable } from '../errors.js';
+import type { SequenceSlot } from './graph-runner.js';
+import type { Sequence } from './sequence.js';
+
+/** What a decode step made of one sequence. */
+export interface StepOutcome {
+  readonly sequence: Sequence;
+  readonly slot: SequenceSlot;
+  readonly ended: boolean;
+  /** The reason of a failure; null if the sequence continues, has reached its end or was cancelled. */
+  readonly error: unknown;
+}
+
+/** The failure of a batch's run, which at most one of its sequences is to blame for: the others will run elsewhere. */
+export function failedTogether(error: unknown): Unavailable {
+  const message = error instanceof Error ? error.message : String(error);
+  return new Unavailable(`cannot go on with a batch of requests: ${message}`, { cause: error });
+}
