@@ -71,6 +71,11 @@ export class SimulatedClock implements Clock {
     return this.next()?.atMs ?? null;
   }
 
+  /** Whether a timer is due at this time. */
+  isDueAt(atMs: number): boolean {
+    return [...this.timers].some((due) => due.atMs === atMs);
+  }
+
   /** Advances to the next timer and fires it; false if there is none. */
   step(): boolean {
     const due = this.next();

@@ -49,17 +49,17 @@ export function atStep(hearing: Hearing, nowMs: number): Hearing {
 }
 
 /** The hearing after an echo came back. */
-export function afterEcho(hearing: Hearing, nowMs: number): Hearing {
+function afterEcho(hearing: Hearing, nowMs: number): Hearing {
   const judgeFromMs = hearing.deaf ? Math.max(hearing.judgeFromMs, nowMs) : hearing.judgeFromMs;
   return { ...hearing, deaf: false, echoedAtMs: nowMs, judgeFromMs };
 }
 
-export function afterBusLost(hearing: Hearing): Hearing {
+function afterBusLost(hearing: Hearing): Hearing {
   return { ...hearing, busLost: true };
 }
 
 /** The hearing after the bus was found. Other processes find it later than this one. */
-export function afterBusFound(hearing: Hearing, nowMs: number): Hearing {
+function afterBusFound(hearing: Hearing, nowMs: number): Hearing {
   return { ...hearing, busLost: false, judgeFromMs: nowMs + BUS_GRACE_MS };
 }
 
