@@ -66,7 +66,7 @@ export function checkTrial(trial: GraphTrial, { elementType }: Pick<KvLayout, 'e
     const difference = trial[way];
     if (difference === null || difference <= most) continue;
     throw new Refused(
-      `cannot share K/V of this model: log-probabilities differ by ${difference.toPrecision(2)} between ${WAYS[way]}, and rounding explains ${most} at most; use another export of the model or another --device, or set --trial off to accept answers that depend on the cache and on other requests`,
+      `cannot share K/V of this model: log-probabilities differ by ${difference.toPrecision(2)} between ${WAYS[way]}; rounding explains ${most}; use another export or --device, or accept that by --trial off`,
     );
   }
 }

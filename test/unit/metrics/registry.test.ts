@@ -35,6 +35,8 @@ const CACHE = [
   'shoal_rebalance_moved_blocks_total',
   'shoal_device_copy_bytes_total',
   'shoal_integrity_failures_total',
+  'shoal_audits_total',
+  'shoal_wrong_blocks_dropped_total',
 ];
 
 const namesIn = (text: string) => [...text.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1]);
