@@ -29,15 +29,15 @@ export function natsInbox(namespace: string, role: NatsRole): string {
 
 /** The rights that a role needs, in the fleet of this namespace only. */
 export function natsRights(namespace: string, role: NatsRole): NatsRights {
-  const { announce, leave, refusal, hello, coordinator, suspicion, usage } = fleetSubjects(namespace);
+  const { announce, leave, refusal, hello, coordinator, suspicion, usage, audit } = fleetSubjects(namespace);
   const of = (...tokens: string[]) => [namespace, ...tokens].join('.');
   const [node, echo, holdings] = [of('node', '*', '*'), of('echo', '*', '*'), of('holdings', '*')];
   const [lookup, proof] = [of('lookup', '*'), of('proof', '*', '*')];
   const calls = [`${node}.in`, `${node}.call.*`];
   const both = {
-    publish: [refusal, hello, echo, lookup, proof, ...calls],
+    publish: [refusal, hello, audit, echo, lookup, proof, ...calls],
     subscribe: [
-      ...[announce, leave, refusal, hello, coordinator, echo, lookup, proof, ...calls],
+      ...[announce, leave, refusal, hello, audit, coordinator, echo, lookup, proof, ...calls],
       `${node}.probe.*.*`,
       `${natsInbox(namespace, role)}.>`,
     ],
