@@ -138,7 +138,7 @@ class SplitFleet {
   }
 
   private startCoordinator(inside: readonly string[], address: string, id: string): Promise<string> {
-    const http = ['--host', address, '--port', '18080', '--allow-routing'];
+    const http = ['--host', address, '--port', '18080', '--allow-routing', '--insecure'];
     return this.startProcess(inside, 'coordinator', ['--coordinator-id', id, ...http], 'listening');
   }
 
