@@ -13,7 +13,7 @@ import type { Device } from '../src/device/device.js';
 import { openDevice } from '../src/device/open.js';
 import { runnerOf } from '../src/engine/engine.js';
 import { loadModelGraph, type ModelGraph } from '../src/engine/model-graph.js';
-import { trialRun } from '../src/engine/trial-run.js';
+import { trialNotice, trialRun } from '../src/engine/trial-run.js';
 import { Unavailable } from '../src/errors.js';
 import { BucketKeeper } from '../src/fleet/bucket-keeper.js';
 import { logBusStatus, settled } from '../src/fleet/bus-log.js';
@@ -165,7 +165,9 @@ async function openModel(life: Lifecycle, config: WorkerConfig, log: Log): Promi
 /** Tries the model, and logs what its numbers depend on. */
 async function tryModel(graph: ModelGraph, device: Device, log: Log): Promise<GraphTrial> {
   const trial = await trialRun(graph, device, (runTokens) => runnerOf(graph, device, runTokens));
-  log.info({ trial }, 'tried the model');
+  const notice = trialNotice(trial, device.layout);
+  if (notice === null) log.info({ trial }, 'tried the model');
+  else log.error({ trial }, notice);
   return trial;
 }
 

@@ -40,7 +40,7 @@ export const WORKER_OPTIONS = {
     type: types.onOff,
     default: 'on',
     commands: WORKER,
-    help: 'Runs the model briefly at start, and refuses it if the device cannot run it, or if its numbers depend on the cache or on other requests.',
+    help: 'Runs the model briefly at start: refuses it if the device cannot run it, and reports whether its numbers depend on the cache or on other requests.',
   }),
   cacheBytes: option({
     flag: 'cache-bytes',
