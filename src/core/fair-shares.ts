@@ -87,8 +87,8 @@ export class FairShares {
   }
 
   /**
-   * Whether the tenant may take one more of `slots`. The last one is kept for other tenants as long as any is remembered, because it may be a long time
-   * before a running request ends.
+   * Whether the tenant may take one more of `slots`. While other tenants are remembered, it cannot have them all: one stays free, so that another
+   * tenant need not wait for a long request to end.
    */
   mayStart({ name }: Tenant, slots: number): boolean {
     if (slots === 1 || this.accounts.size < 2) return true;

@@ -8,7 +8,7 @@ import type { ModelGraph } from './model-graph.js';
 
 /** The inputs and outputs of a run beside K/V: ids, mask, positions, logits. */
 
-/** The length that a graph with a border of length is told: any of the regime's. */
+/** What a graph that chooses by length gets as the length of its sequences: any length of the regime will do. */
 const REGIME_LENGTHS: Record<Regime, number> = { short: 1, long: 2 ** 30 };
 
 /** The tokens of one run, and the logits wanted of it. */

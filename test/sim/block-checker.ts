@@ -1,4 +1,5 @@
 import type { BlockKey } from '../../src/core/block.js';
+import { SIM_BLOCK_BYTES } from './sim-model.js';
 import type { SimWorker } from './sim-worker.js';
 import type { World } from './world.js';
 
@@ -46,12 +47,16 @@ export class BlockChecker {
     for (const key of worker.parts!.store.keys()) if (held && !held.has(key)) this.added(worker, key);
   }
 
-  /** The blocks that have fewer copies than they should, though no worker has evicted them. */
+  /**
+   * The blocks that have fewer copies than they should, though no worker has evicted them, and one without a copy has room: repair evicts nothing.
+   */
   lacking(): BlockKey[] {
     const enough = Math.min(this.world.replicas, this.held.size);
-    return [...this.blocks].flatMap(([key, { holders }]) =>
-      holders.size > 0 && holders.size < enough && !this.evicted.has(key) ? [key] : [],
-    );
+    const roomy = [...this.held.keys()].filter(hasRoom);
+    return [...this.blocks].flatMap(([key, { holders }]) => {
+      const lacks = holders.size > 0 && holders.size < enough && !this.evicted.has(key);
+      return lacks && roomy.some((worker) => !holders.has(worker)) ? [key] : [];
+    });
   }
 
   /** How many workers have a block. */
@@ -119,6 +124,10 @@ export class BlockChecker {
     this.blocks.set(key, known);
     return known;
   }
+}
+
+function hasRoom({ parts }: SimWorker): boolean {
+  return parts?.store.tiers.some(({ bytes, budgetBytes }) => bytes + SIM_BLOCK_BYTES <= budgetBytes) ?? false;
 }
 
 function short(key: BlockKey): string {

@@ -1,6 +1,7 @@
 import { onnxNumber } from '../../ort/element-type.js';
 import { memorySource } from './byte-source.js';
 import { type Graph, type GraphNode, readGraph } from './graph.js';
+import { type Readers, readersOf } from './graph-edges.js';
 import { GRAPH, nodeMessage, valueMessage } from './messages.js';
 import { type Splice, spliced, withInput } from './splice.js';
 import { TensorLengths } from './tensor-lengths.js';
@@ -45,9 +46,11 @@ export function lengthChoices(graph: Graph): LengthChoices {
   for (const node of graph.nodes) {
     const lengthIndex = comparedLength(node, lengths);
     if (lengthIndex === null || !selects(node, readers)) continue;
-    const constant = lengths.constant(node.inputs[1 - lengthIndex]!)!;
+    const other = node.inputs[1 - lengthIndex]!;
+    const constant = lengths.constant(other)!;
     const count = lengths.count(node.inputs[lengthIndex]!);
-    if (count === null || constant.scalar === null || count.news !== 1 || count.pasts !== 1) {
+    const isTotal = count?.news === 1 && count.pasts === 1;
+    if (!isTotal || constant.scalar === null || !lengths.isPlain(other)) {
       return { kind: 'unrecognised', reason: `${node.opType} "${node.outputs[0]}" selects tensors by a length` };
     }
     borders.add(borderOf(node.opType, lengthIndex, constant.scalar) - count.plus);
@@ -76,20 +79,6 @@ function borderOf(opType: string, lengthIndex: 0 | 1, constant: number): number 
   const inclusive =
     opType === (lengthFirst ? 'Greater' : 'Less') || opType === (lengthFirst ? 'LessOrEqual' : 'GreaterOrEqual');
   return inclusive ? Math.floor(constant) : Math.ceil(constant) - 1;
-}
-
-type Readers = ReadonlyMap<string, readonly GraphNode[]>;
-
-function readersOf(graph: Graph): Readers {
-  const readers = new Map<string, GraphNode[]>();
-  for (const node of graph.nodes) {
-    for (const input of new Set(node.inputs)) {
-      const known = readers.get(input);
-      if (known) known.push(node);
-      else readers.set(input, [node]);
-    }
-  }
-  return readers;
 }
 
 /** Whether the condition that a node computes selects tensors. */

@@ -1,6 +1,7 @@
 import { onnxNumber } from '../../ort/element-type.js';
 import { memorySource } from './byte-source.js';
 import { type Graph, type GraphNode, readGraph } from './graph.js';
+import { producersOf } from './graph-edges.js';
 import { GRAPH, nodeMessage, tensorMessage, valueMessage } from './messages.js';
 import { type Splice, spliced, withInput } from './splice.js';
 import { bytesField, join } from './wire.js';
@@ -84,12 +85,6 @@ function findHead(graph: Graph): Head | string {
     name = input;
   }
   return `no head within ${MAX_CHAIN} nodes before "logits"`;
-}
-
-function producersOf(graph: Graph): Map<string, GraphNode> {
-  const producers = new Map<string, GraphNode>();
-  for (const node of graph.nodes) for (const output of node.outputs) if (output) producers.set(output, node);
-  return producers;
 }
 
 /** The reason not to shorten: a node or an output outside the chain that uses one of its tensors; null if there is none. */

@@ -1,4 +1,5 @@
 import type { Graph, GraphNode, Initializer } from './graph.js';
+import { producersOf } from './graph-edges.js';
 
 /** Tensors of a decoder's graph that are numbers of tokens, such as the total length of the sequence. */
 
@@ -21,13 +22,12 @@ const MODEL_INPUT = /^(input_ids|attention_mask|position_ids|past_key_values\..*
 
 /** Answers which tensors of one graph are numbers of tokens. */
 export class TensorLengths {
-  private readonly producers = new Map<string, GraphNode>();
+  private readonly producers: ReadonlyMap<string, GraphNode>;
   private readonly initializers: ReadonlyMap<string, Initializer>;
   private readonly known = new Map<string, boolean>();
 
   constructor(graph: Graph) {
-    for (const node of graph.nodes)
-      for (const output of node.outputs) if (output !== '') this.producers.set(output, node);
+    this.producers = producersOf(graph);
     this.initializers = new Map(graph.initializers.map((initializer) => [initializer.name, initializer]));
   }
 
@@ -37,6 +37,12 @@ export class TensorLengths {
     if (node === undefined) return this.initializers.get(name) ?? null;
     if (node.opType === 'Constant') return node.constant;
     return CARRIERS.has(node.opType) ? this.constant(node.inputs[0] ?? '') : null;
+  }
+
+  /** Whether a constant has the element type of its weight: no operator stands between them. */
+  isPlain(name: string): boolean {
+    const node = this.producers.get(name);
+    return node === undefined || node.opType === 'Constant';
   }
 
   /** Whether the tensor is computed from lengths of the model's inputs, and from constants, alone. */

@@ -100,6 +100,13 @@ describe('finding choices by the length of a sequence', () => {
     expect(find(...run, first, SELECT)).toMatchObject({ kind: 'unrecognised' });
   });
 
+  it('does not recognise a border whose element type only an operator knows', () => {
+    const cast = node('Cast', ['border'], 'other_type');
+    expect(find(...TOTAL, cast, node('Greater', ['total', 'other_type'], 'is_long'), SELECT)).toMatchObject({
+      kind: 'unrecognised',
+    });
+  });
+
   it('does not recognise a frequency that is computed from the length, as dynamic NTK scaling does', () => {
     const ntk = [
       node('Cast', ['total'], 'length'),
