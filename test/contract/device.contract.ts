@@ -101,7 +101,8 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
 
     const open = (options: Partial<DeviceOptions> = {}): Promise<Device> => {
       const layout = options.layout ?? LAYOUT;
-      const blockBudgetBytes = 16 * blockBytes(layout);
+      // Enough for 16 blocks, also where a device rounds the size of a buffer up (src/device/webgpu/footprint.ts).
+      const blockBudgetBytes = 16 * Math.max(64, 4 * blockBytes(layout));
       return harness.open({ layout, blockBudgetBytes, slots: 3, capacityTokens: 16 * layout.blockTokens, ...options });
     };
 
