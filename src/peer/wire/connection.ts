@@ -29,10 +29,20 @@ export interface Payload {
 }
 
 /**
- * Limit on one write to the socket. Node gives the kernel all that waits in one call, which copies it before the event loop goes on, so that
- * blocks would delay messages of other connections.
+ * Limit on the bytes of payloads that the socket is given in one turn of the event loop. Node gives the kernel all that waits in one call, which
+ * copies it, and goes on at once if the kernel had room, so that blocks would delay messages of other connections.
  */
-const WRITE_BYTES = 512 * 1024;
+const TURN_BYTES = 256 * 1024;
+
+/** A payload that is being written in parts. */
+interface Writing {
+  readonly payload: Uint8Array;
+  /** The next part begins here. */
+  from: number;
+  /** The kernel has taken the parts before. */
+  taken: boolean;
+  readonly flushed: () => void;
+}
 
 /** A frame on its way to the socket. */
 interface Outgoing {
@@ -69,7 +79,9 @@ export class Connection implements Inlet {
   private readonly waiting: Outgoing[] = [];
   /** Bytes that the socket has not been given, of those frames and of that payload. */
   private waitingBytes = 0;
-  private inParts = false;
+  private writing: Writing | null = null;
+  /** Bytes of payloads that the socket was given in this turn of the event loop. */
+  private turnBytes = 0;
   private provedPeer: PeerIdentity | null = null;
   private readonly pacing: Timer;
   /** Of the frame that was coming in when the pace was checked last; and bytes since then. */
@@ -206,11 +218,11 @@ export class Connection implements Inlet {
   private enqueue(frame: Outgoing): void {
     this.waiting.push(frame);
     this.waitingBytes += frame.head.byteLength + (frame.payload?.byteLength ?? 0);
-    if (!this.inParts) this.writeWaiting();
+    this.writeWaiting();
   }
 
   private writeWaiting(): void {
-    while (!this.inParts) {
+    while (this.writing === null && this.turnBytes < TURN_BYTES) {
       const frame = this.waiting.shift();
       if (!frame) return;
       const { head, payload, flushed } = frame;
@@ -222,28 +234,44 @@ export class Connection implements Inlet {
       // Corked, both go to the kernel in one call.
       this.socket.cork();
       this.socket.write(head);
-      this.writePart(payload, 0, flushed);
+      this.writePart({ payload, from: 0, taken: true, flushed });
       this.socket.uncork();
     }
   }
 
-  /** Writes a part of a payload, and the next one when the kernel has taken it. The last one may be followed by other frames at once. */
-  private writePart(payload: Uint8Array, from: number, flushed: () => void): void {
-    const end = Math.min(from + WRITE_BYTES, payload.byteLength);
+  /** Writes as much of a payload as this turn allows. The last part may be followed by other frames at once. */
+  private writePart(writing: Writing): void {
+    const { payload, from, flushed } = writing;
+    const end = Math.min(from + TURN_BYTES - this.turnBytes, payload.byteLength);
     const part = payload.subarray(from, end);
     this.waitingBytes -= part.byteLength;
-    this.inParts = end < payload.byteLength;
-    if (!this.inParts) {
+    if (this.turnBytes === 0) setImmediate(() => this.nextTurn());
+    this.turnBytes += part.byteLength;
+    if (end === payload.byteLength) {
+      this.writing = null;
       this.socket.write(part, flushed);
       return;
     }
+    writing.from = end;
+    writing.taken = false;
+    this.writing = writing;
     this.socket.write(part, () => {
-      if (this.over || this.socket.destroyed) return;
-      this.writePart(payload, end, flushed);
-      this.writeWaiting();
+      writing.taken = true;
+      this.goOn();
     });
   }
 
+  private nextTurn(): void {
+    this.turnBytes = 0;
+    this.goOn();
+  }
+
+  /** Goes on to write, if there is something that may be written in this turn. */
+  private goOn(): void {
+    if (this.over || this.socket.destroyed || this.turnBytes >= TURN_BYTES) return;
+    if (this.writing?.taken) this.writePart(this.writing);
+    this.writeWaiting();
+  }
   private checkPace(): void {
     const { frames, midFrame } = this.reader;
     const slow = this.pacedBytes < LEAST_BYTES_PER_MS * this.options.progressTimeoutMs;

@@ -11,7 +11,7 @@ import type { EnterStranger } from './strangers.js';
 /** Size of the kernel's send buffer of a Unix socket between peers, where it can be set. */
 const PEER_SEND_BUFFER_BYTES = 2 ** 20;
 /** Bytes read from one socket before the others have their turn. */
-const TURN_BYTES = 512 * 1024;
+const TURN_BYTES = 256 * 1024;
 
 /** The part of a stream socket that a connection uses. */
 export interface PeerSocket {
