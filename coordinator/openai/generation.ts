@@ -67,6 +67,8 @@ async function* runChoice(
   const own = new AbortController();
   const unlink = linkAbort(signal, own);
   try {
+    // To route a choice takes milliseconds if the prompt is long, and a request may have many choices.
+    if (plan.index > 0) await LOOP_TURNS.next();
     for await (const event of fleet.generate(plan.request, own.signal)) {
       own.signal.throwIfAborted();
       if (isLong(event)) await LOOP_TURNS.next();

@@ -1,5 +1,6 @@
 import { InvalidRequest } from '../../src/errors.js';
 import type { Sampling, Stopping } from '../../src/protocol/generate.js';
+import { StopPattern } from '../../src/text/stop-strings.js';
 import type { FleetRequest } from '../fleet.js';
 import { contextLengthExceeded } from './api-error.js';
 import { checkLogprobs, reportableTokens } from './logprob-count.js';
@@ -15,7 +16,7 @@ export interface ChoicePlan {
   /** Index of its prompt in the request. */
   readonly promptIndex: number;
   readonly request: FleetRequest;
-  readonly stops: readonly string[];
+  readonly stops: readonly StopPattern[];
   /** Text of the prompt, if the answer starts with it (`echo`); else null. */
   readonly echo: string | null;
 }
@@ -52,7 +53,8 @@ export function planChoices(
 ): ChoicePlan[] {
   const n = fields.n ?? 1;
   const { prompts } = demand;
-  const shared = { ...caller, sampling: samplingOf(fields, demand, model), stops: fields.stop ?? [] };
+  const stops = (fields.stop ?? []).map((stop) => new StopPattern(stop));
+  const shared = { ...caller, sampling: samplingOf(fields, demand, model), stops };
   const choices = prompts.flatMap((prompt, promptIndex) => {
     const stopping = stoppingOf(fields, demand, prompt, model);
     const seed = fields.seed ?? randomSeed();

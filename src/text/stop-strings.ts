@@ -8,9 +8,8 @@ export class StopStrings {
   private readonly automata: readonly Automaton[];
   private held = '';
 
-  /** @param stops must not contain an empty string */
-  constructor(stops: readonly string[]) {
-    this.automata = stops.map((stop) => new Automaton(stop));
+  constructor(patterns: readonly StopPattern[]) {
+    this.automata = patterns.map((pattern) => new Automaton(pattern));
   }
 
   /** Returns the text to emit. Once `stopped`, nothing is held back, and nothing more may be pushed. */
@@ -45,12 +44,12 @@ export class StopStrings {
   }
 }
 
-class Automaton {
-  /** The number of leading characters of the stop string with which the text ends. */
-  matched = 0;
+/** A stop string with its table, which all texts of a request share. */
+export class StopPattern {
   /** By length n: the length of the longest proper prefix of the stop string with which its first n characters end. */
-  private readonly fallback: Uint16Array;
+  readonly fallback: Uint16Array;
 
+  /** @param stop not empty */
   constructor(readonly stop: string) {
     this.fallback = new Uint16Array(stop.length + 1);
     for (let length = 1, border = 0; length < stop.length; length++) {
@@ -59,15 +58,23 @@ class Automaton {
       this.fallback[length + 1] = border;
     }
   }
+}
+
+class Automaton {
+  /** The number of leading characters of the stop string with which the text ends. */
+  matched = 0;
+
+  constructor(private readonly pattern: StopPattern) {}
 
   get length(): number {
-    return this.stop.length;
+    return this.pattern.stop.length;
   }
 
   /** True if this character completes the stop string. */
   advance(unit: number): boolean {
-    while (this.matched > 0 && unit !== this.stop.charCodeAt(this.matched)) this.matched = this.fallback[this.matched]!;
-    if (unit === this.stop.charCodeAt(this.matched)) this.matched++;
-    return this.matched === this.stop.length;
+    const { stop, fallback } = this.pattern;
+    while (this.matched > 0 && unit !== stop.charCodeAt(this.matched)) this.matched = fallback[this.matched]!;
+    if (unit === stop.charCodeAt(this.matched)) this.matched++;
+    return this.matched === stop.length;
   }
 }

@@ -4,6 +4,7 @@ import type { FleetEvent } from '../../../coordinator/fleet.js';
 import { Choice, type Delta } from '../../../coordinator/openai/choice.js';
 import type { ChoicePlan } from '../../../coordinator/openai/plan.js';
 import { GREEDY, type TokenLogprobs } from '../../../src/protocol/generate.js';
+import { StopPattern } from '../../../src/text/stop-strings.js';
 import { started } from './support/scripted-fleet.js';
 import { idsOf, MODEL } from './support/test-server.js';
 
@@ -18,7 +19,7 @@ function choiceOf({ stops = [], minTokens = 0, logprobs, echo }: ChoiceOptions =
   const plan: ChoicePlan = {
     index: 4,
     promptIndex: 0,
-    stops,
+    stops: stops.map((stop) => new StopPattern(stop)),
     echo: echo ?? null,
     request: {
       requestId: 'r',

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Deferred } from '../../../src/async/deferred.js';
 import { InternalError, Overloaded, Unavailable } from '../../../src/errors.js';
 import { aborted, failing, saying, sayingForever, started } from './support/scripted-fleet.js';
 import { idsOf, testServer } from './support/test-server.js';
@@ -72,7 +73,12 @@ describe('a stream', () => {
 
   it('interleaves its choices, each with its index', async () => {
     const { post, fleet } = await testServer();
-    fleet.script = () => saying(idsOf(' in the harbor.'));
+    const begun = new Deferred<void>();
+    fleet.script = async function* () {
+      if (fleet.asked.length === 3) begun.resolve();
+      await begun.promise;
+      yield* saying(idsOf(' in the harbor.'));
+    };
     const response = await post('/v1/chat/completions', {
       messages: [{ role: 'user', content: 'x' }],
       stream: true,
