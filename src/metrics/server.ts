@@ -1,5 +1,6 @@
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { hostName, isLoopbackName } from '../host-name.js';
 import { connectionLimit } from '../open-files.js';
 import type { MetricsRegistry } from './registry.js';
 
@@ -25,25 +26,20 @@ export interface MetricsServer {
   close(): Promise<void>;
 }
 
-/** Serves `GET /metrics`, `/health/live` and `/health/ready`. Rejects if the address is taken. */
+/**
+ * Serves `GET /metrics`, `/health/live` and `/health/ready`. Rejects if the address is taken.
+ *
+ * On a loopback address only requests to loopback names are answered, so that no name of a stranger leads a browser to it (DNS rebinding). A
+ * connection serves one request, so that a client cannot send many at once on each.
+ */
 export function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
-  const server = createServer((request, response) => {
-    const path = (request.url ?? '/').split('?', 1)[0];
-    if (request.method !== 'GET' && request.method !== 'HEAD') return answer(response, 405, 'method not allowed\n');
-    if (path === '/health/live') return answer(response, 200, 'ok\n');
-    if (path === '/health/ready')
-      return options.ready() ? answer(response, 200, readyText(options)) : answer(response, 503, 'not ready\n');
-    if (path === '/metrics') {
-      options.registry.text().then(
-        (text) => answer(response, 200, text, options.registry.contentType),
-        () => answer(response, 500, 'cannot read the metrics\n'),
-      );
-      return;
-    }
-    answer(response, 404, 'not found: try /metrics, /health/live or /health/ready\n');
-  });
-  server.maxConnections = connectionLimit(METRICS_CONNECTIONS);
   const host = options.host ?? '127.0.0.1';
+  const metrics = new SharedMetrics(options.registry);
+  const server = createServer((request, response) => {
+    void answerTo(request, host, options, metrics).then((reply) => send(response, reply));
+  });
+  server.maxRequestsPerSocket = 1;
+  server.maxConnections = connectionLimit(METRICS_CONNECTIONS);
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port, host, () => {
@@ -63,16 +59,55 @@ export function startMetricsServer(options: MetricsServerOptions): Promise<Metri
   });
 }
 
+interface Reply {
+  readonly status: number;
+  readonly body: string;
+  readonly contentType?: string;
+}
+
+async function answerTo(
+  { method, url, headers }: IncomingMessage,
+  host: string,
+  options: MetricsServerOptions,
+  metrics: SharedMetrics,
+): Promise<Reply> {
+  if (isLoopbackName(host) && !isLoopbackName(hostName(headers.host ?? '') ?? ''))
+    return { status: 403, body: 'this host name is not allowed; use localhost\n' };
+  if (method !== 'GET' && method !== 'HEAD') return { status: 405, body: 'method not allowed\n' };
+  switch ((url ?? '/').split('?', 1)[0]) {
+    case '/health/live':
+      return { status: 200, body: 'ok\n' };
+    case '/health/ready':
+      return options.ready() ? { status: 200, body: readyText(options) } : { status: 503, body: 'not ready\n' };
+    case '/metrics':
+      return metrics.text().then(
+        (body) => ({ status: 200, body, contentType: options.registry.contentType }),
+        () => ({ status: 500, body: 'cannot read the metrics\n' }),
+      );
+    default:
+      return { status: 404, body: 'not found: try /metrics, /health/live or /health/ready\n' };
+  }
+}
+
+/** The text of the metrics, made once for all who ask for it at the same time. */
+class SharedMetrics {
+  private making: Promise<string> | null = null;
+
+  constructor(private readonly registry: MetricsRegistry) {}
+
+  text(): Promise<string> {
+    this.making ??= this.registry.text().finally(() => {
+      this.making = null;
+    });
+    return this.making;
+  }
+}
+
 function readyText({ degraded }: MetricsServerOptions): string {
   const without = degraded?.() ?? null;
   return without === null ? 'ok\n' : `ok, degraded: ${without}\n`;
 }
 
-function answer(
-  response: ServerResponse,
-  status: number,
-  body: string,
-  contentType = 'text/plain; charset=utf-8',
-): void {
+function send(response: ServerResponse, { status, body, contentType = 'text/plain; charset=utf-8' }: Reply): void {
   response.writeHead(status, { 'content-type': contentType }).end(body);
 }

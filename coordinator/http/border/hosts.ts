@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { hostName, isLoopbackName, normalizedName } from '../../../src/host-name.js';
 import { ApiError } from '../../openai/api-error.js';
 
 /** The host names under which clients may reach the API, so that no name of a stranger leads a browser to it (DNS rebinding). */
@@ -28,8 +29,8 @@ export class Hosts {
   constructor({ bound, machine, allowed }: HostOptions) {
     this.anyAddress = UNSPECIFIED.includes(bound);
     const own = this.anyAddress ? machine : bound;
-    const names = allowed.map(normalized);
-    this.names = new Set([normalized(own), ...names]);
+    const names = allowed.map(normalizedName);
+    this.names = new Set([normalizedName(own), ...names]);
     this.suffixes = names.filter((name) => name.startsWith('*.')).map((name) => name.slice(1));
     this.all = names.includes('*');
   }
@@ -64,30 +65,6 @@ export class Hosts {
       this.suffixes.some((suffix) => name.endsWith(suffix))
     );
   }
-}
-
-const HOST = /^(?:\[([\da-f:.]+)\]|([\w.-]+))(?::\d{1,5})?$/i;
-
-/** The name in a `host` header: lower case, without port, brackets and final dot; null if the header is malformed. @internal exported for tests. */
-export function hostName(host: string): string | null {
-  const match = HOST.exec(host);
-  return match === null ? null : normalized(match[1] ?? match[2]!);
-}
-
-function normalized(name: string): string {
-  return name
-    .toLowerCase()
-    .replace(/^\[(.*)\]$/, '$1')
-    .replace(/\.$/, '');
-}
-
-function isLoopbackName(name: string): boolean {
-  return (
-    name === 'localhost' ||
-    name.endsWith('.localhost') ||
-    name === '::1' ||
-    (isIP(name) === 4 && name.startsWith('127.'))
-  );
 }
 
 function authorityOf(target: string): string | null {

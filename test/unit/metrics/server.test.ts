@@ -1,3 +1,5 @@
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, it } from 'vitest';
 import { MetricsRegistry } from '../../../src/metrics/registry.js';
 import { type MetricsServer, startMetricsServer } from '../../../src/metrics/server.js';
@@ -22,6 +24,29 @@ describe('the metrics server', () => {
     expect(await status('/health/ready')).toBe(200);
     expect(await status('/')).toBe(404);
     expect(await status('/metrics', { method: 'POST' })).toBe(405);
+  });
+
+  it('answers one request on a connection, however many a client sends at once', async () => {
+    server = await startMetricsServer({ registry: new MetricsRegistry(), port: 0, ready: () => true });
+    const { hostname, port } = new URL(server.url);
+    const socket = connect(Number(port), hostname);
+    socket.end(`GET /health/live HTTP/1.1\r\nhost: ${hostname}\r\n\r\n`.repeat(50));
+    const answers = (await text(socket)).match(/HTTP\/1\.1 \d+/g) ?? [];
+    expect(answers[0]).toBe('HTTP/1.1 200');
+    expect(answers.filter((status) => status === 'HTTP/1.1 200')).toHaveLength(1);
+  });
+
+  it('on loopback answers to no name of a stranger', async () => {
+    server = await startMetricsServer({ registry: new MetricsRegistry(), port: 0, ready: () => true });
+    const { hostname, port } = new URL(server.url);
+    const statusFor = async (host: string) => {
+      const socket = connect(Number(port), hostname);
+      socket.end(`GET /metrics HTTP/1.1\r\nhost: ${host}\r\n\r\n`);
+      return /^HTTP\/1\.1 (\d+)/.exec(await text(socket))?.[1];
+    };
+    expect(await statusFor(`evil.example:${port}`)).toBe('403');
+    expect(await statusFor(`localhost:${port}`)).toBe('200');
+    expect(await statusFor(`127.0.0.1:${port}`)).toBe('200');
   });
 
   it('rejects if its port is in use', async () => {
