@@ -110,6 +110,18 @@ export class ChaosContext {
     return sleep(ms, undefined, { signal: this.signal });
   }
 
+  /** The result of `work`, which must not reject; 'late' if it takes longer. */
+  async orLate<T>(withinMs: number, work: Promise<T>): Promise<T | 'late'> {
+    const over = new AbortController();
+    const late = sleep(withinMs, 'late' as const, { signal: AbortSignal.any([this.signal, over.signal]) });
+    late.catch(() => {});
+    try {
+      return await Promise.race([work, late]);
+    } finally {
+      over.abort();
+    }
+  }
+
   /** Polls until the condition holds, and resolves with the milliseconds that this took: `withinMs` if it does not hold by then. */
   async timeUntil(withinMs: number, condition: () => Promise<boolean> | boolean): Promise<number> {
     const startMs = performance.now();

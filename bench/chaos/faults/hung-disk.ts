@@ -43,7 +43,7 @@ export const hungDisk: Fault = {
     for (const { prompt, answer } of prefixes.prompts) {
       const startMs = performance.now();
       const asked = fleet.complete({ prompt }).catch((error: unknown) => void context.note(String(error)));
-      const said = await Promise.race([asked, context.pause(GIVEN_UP_MS).then(() => 'late' as const)]);
+      const said = await context.orLate(GIVEN_UP_MS, asked);
       slowest_ms = Math.max(slowest_ms, performance.now() - startMs);
       // Those that follow would wait as long.
       if (said === 'late') break;
