@@ -57,11 +57,15 @@ onGpu(`a fleet of workers on WebGPU and on the CPU${missing === null ? '' : ` ($
     expect(codes).toEqual([0, 0]);
   }, SLOW_MS);
 
+  /** Asks one worker, and waits until the coordinator knows that the worker has the blocks of the prompt. */
   const ask = async (sheet: ReturnType<typeof recallSheet>, question: number, worker: string): Promise<Completion> => {
     const { question: text, answer } = sheet.questions[question]!;
-    const completion = await fleet.complete({ prompt: recallPrompt(sheet, text) }, { 'x-shoal-worker': worker });
+    const prompt = recallPrompt(sheet, text);
+    const completion = await fleet.complete({ prompt }, { 'x-shoal-worker': worker });
     expect(completion.shoal.worker).toBe(worker);
     expect(completion.choices[0]!.text.trim()).toBe(answer);
+    const known = async () => (await fleet.blocks(prompt)).every(({ holders }) => holders.includes(worker));
+    await expect.poll(known, { timeout: SLOW_MS }).toBe(true);
     return completion;
   };
 
