@@ -194,7 +194,8 @@ class FailedAttempts implements Failures {
     this.outages.add(outage, advanced);
     if (error instanceof RunFailed) this.failedRuns++;
     else if (!outage) this.addLoss(trial.lost(), worker, chosen.connectionWasLost(), advanced);
-    if (error instanceof Unheard && !outage) this.unheard.set(worker.instance, this.clock.now());
+    if ((error instanceof Unheard || chosen.connectionWasLost()) && !outage)
+      this.unheard.set(worker.instance, this.clock.now());
   }
 
   private addLoss(loss: LostWorker, { instance }: ChosenWorker, connectionLost: boolean, advanced: boolean): void {

@@ -27,6 +27,8 @@ export class Restarts {
   private readonly deaths = new Map<string, number>();
   /** The time of the last announcement of each living incarnation. */
   private readonly heardMs = new Map<string, number>();
+  /** The time at which each living incarnation came back that was taken for dead. */
+  private readonly backMs = new Map<string, number>();
   private readonly startedMs: number;
 
   constructor(
@@ -59,6 +61,18 @@ export class Restarts {
     return heardMs !== undefined && heardMs <= lostMs + ANNOUNCED_BEFORE_MS;
   }
 
+  /** Whether an incarnation that was lost at `lostMs` has been heard since. */
+  isHeard(instance: string, lostMs: number): boolean {
+    const heardMs = this.heardMs.get(instance);
+    return heardMs !== undefined && heardMs > lostMs + ANNOUNCED_BEFORE_MS;
+  }
+
+  /** Whether an incarnation that was lost at `lostMs`, because it was taken for dead, has come back: it was paused, or cut off. */
+  isBack(instance: string, lostMs: number): boolean {
+    const backMs = this.backMs.get(instance);
+    return backMs !== undefined && backMs >= lostMs;
+  }
+
   /**
    * To be called before a request waits that no worker has begun. Those that have begun all wait: the coordinator's limit on requests bounds them.
    * @throws Unavailable if too many requests wait
@@ -82,9 +96,13 @@ export class Restarts {
   }
 
   private follow(effect: MembershipEffect): void {
-    if (effect.type === 'dead' || effect.type === 'left')
+    if (effect.type === 'dead' || effect.type === 'left') {
       this.heardMs.delete(instanceOf(effect.id, effect.incarnation));
+      this.backMs.delete(instanceOf(effect.id, effect.incarnation));
+    }
     if (effect.type === 'dead') this.died(effect.id);
+    if (effect.type === 'joined' && this.deaths.has(effect.id))
+      this.backMs.set(instanceOf(effect.id, effect.incarnation), this.clock.now());
     if (effect.type === 'joined' || effect.type === 'left') this.deaths.delete(effect.id);
     if (effect.type === 'changed') this.changed.notifyAll();
   }

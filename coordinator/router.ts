@@ -19,10 +19,11 @@ import { InFlight } from './in-flight.js';
 import { OfferedContext } from './offered-context.js';
 import { BUS_WAIT_MS, Outages } from './outages.js';
 import type { PoisonGuard } from './poison/poison-guard.js';
-import { instanceOf, type Trial } from './poison/trial.js';
+import { type Trial } from './poison/trial.js';
 import { type Attempt, Turn } from './poison/turn.js';
 import { Prefills } from './prefills.js';
 import { RESTART_WAIT_MS, Restarts } from './restarts.js';
+import { type RouteAgain, triedWorkers } from './tried-workers.js';
 
 /** Chooses the worker for each request, and follows the request to its end. */
 
@@ -160,6 +161,23 @@ export class Router {
     return this.rank({ ...attempt, contextTokens: attempt.leastContextTokens }, tried, draw);
   }
 
+  /** The workers that may take the request now, and the ids of those that have failed it. */
+  private untried(
+    attempt: Attempt,
+    draw: number,
+  ): { readonly tried: ReadonlySet<string>; readonly candidates: readonly Candidate[] } {
+    const { failures, pinned } = attempt;
+    const first = this.allBut(attempt, 'direct', draw);
+    const any = first.candidates.some(({ worker }) => pinned === null || worker === pinned);
+    return any || failures.cutOff.size === 0 ? first : this.allBut(attempt, 'any', draw);
+  }
+
+  private allBut(attempt: Attempt, again: RouteAgain, draw: number) {
+    const members = this.options.roster.members();
+    const tried = triedWorkers(attempt.failures, members, this.restarts, (member) => this.routeTo(member), again);
+    return { tried, candidates: this.candidates(attempt, tried, draw) };
+  }
+
   private async choose(attempt: Attempt, signal: AbortSignal): Promise<Placed | null> {
     const { bus, clock, random } = this.options;
     const { prompt, pinned, failures } = attempt;
@@ -176,9 +194,10 @@ export class Router {
         await turn.wait(signal);
         continue;
       }
-      const tried = this.triedIds(failures);
-      const candidates = this.candidates(attempt, tried, draw);
-      const routed = candidates.filter((candidate) => this.routeTo(candidate).open);
+      const { tried, candidates } = this.untried(attempt, draw);
+      const routed = candidates.filter(
+        (candidate) => this.routeTo({ id: candidate.worker, incarnation: candidate.incarnation }).open,
+      );
       // No worker is known or reachable, and NATS is lost: wait for a route. If the only known workers refused the request, waiting is no remedy.
       if (routed.length === 0 && !bus.connected && (candidates.length > 0 || failures.tried.size === 0)) {
         routesUntilMs ??= clock.now() + BUS_WAIT_MS;
@@ -256,24 +275,8 @@ export class Router {
     );
   }
 
-  /** The ids of the workers whose present incarnation has failed or refused the request. */
-  private triedIds({ tried, cutOff }: Failures): Set<string> {
-    const { roster, actors } = this.options;
-    const isTried = ({ id, incarnation }: Member) => {
-      const instance = instanceOf(id, incarnation);
-      const connected = actors.routeTo({ node: id, incarnation }).kind === 'direct';
-      return tried.has(instance) && !(cutOff.has(instance) && connected);
-    };
-    return new Set(
-      roster
-        .members()
-        .filter(isTried)
-        .map(({ id }) => id),
-    );
-  }
-
-  private routeTo({ worker, incarnation }: Candidate): Pick<Route, 'kind' | 'open'> {
-    return this.options.actors.routeTo({ node: worker, incarnation });
+  private routeTo({ id, incarnation }: Pick<Member, 'id' | 'incarnation'>): Pick<Route, 'kind' | 'open'> {
+    return this.options.actors.routeTo({ node: id, incarnation });
   }
 
   private placed(best: Candidate, { prompt, resumed, blocks }: Attempt): Placement {
@@ -283,7 +286,7 @@ export class Router {
     const load = this.inFlight.add(worker, best.computeTokens);
     const trial = poison.suspects.begin(prompt, worker, incarnation, resumed);
     const outages = this.outages.count;
-    const route = this.routeTo(best);
+    const route = this.routeTo({ id: worker, incarnation });
     const placement = `placement-${++this.placements}`;
     const keys = blocks.map(({ key }) => key);
     holdings.promise(placement, worker, keys, clock.now() + PROMISE_TIMEOUT_MS);

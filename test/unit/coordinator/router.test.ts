@@ -543,6 +543,43 @@ describe('a router', () => {
     });
   });
 
+  it('goes on at the only worker after that was taken for dead, and is back in the same process', async () => {
+    await hive.pass(LISTEN_FOR_MEMBERS_MS);
+    const a = await hive.add('a');
+    a.generate = async function* () {
+      yield { type: 'start', cached: { local: 0, remote: 0, computed: 1 }, queueMs: 0 };
+      yield { type: 'tokens', ids: [11, 12] };
+      await new Promise(() => {});
+    };
+    const its = run(prompt(1));
+    await hive.pass(100);
+    expect(startedBy(its)).toBe('a');
+    // It is paused: a coordinator that hears none of its workers doubts itself at first.
+    await hive.clock.advance(12_000);
+    expect(hive.roster.members().map(({ state }) => state)).toEqual(['dead']);
+    a.generate = () => saying([13]);
+    Object.assign(a.over, { refutation: 1 });
+    await hive.pass(2_000);
+    expect([its.error, its.over]).toEqual([null, true]);
+    expect(its.events.flatMap((event) => (event.type === 'tokens' ? event.ids : []))).toEqual([11, 12, 13]);
+  });
+
+  it('tries the only worker again over NATS if its answer was lost with the connection', async () => {
+    await hive.pass(LISTEN_FOR_MEMBERS_MS);
+    const a = await hive.add('a');
+    hive.link(a);
+    const { go } = held(a);
+    const its = run(prompt(1));
+    await hive.pass(100);
+    hive.cut(a);
+    hive.broker.sever('a', 'coordinator');
+    go();
+    await hive.pass(100);
+    hive.broker.heal();
+    await hive.pass(CALL_HEARTBEAT_MS + 2_000);
+    expect([its.error, a.requests.length, startedBy(its)]).toEqual([null, 2, 'a']);
+  });
+
   describe('while all workers restart', () => {
     let waiting: Run;
 
