@@ -211,7 +211,7 @@ export class LocalFleet {
       if (event.type === 'ready') this.incarnations.set(id, readIncarnation(event.info));
       else if (this.ports.killings.isKilling(event.exit)) this.tellKilled(id);
     };
-    return new Supervised({ spawn, clock, policy: WORKER_RESTART_POLICY, outlivesSignals: true, onEvent });
+    return new Supervised({ spawn, clock, policy: WORKER_RESTART_POLICY, onEvent });
   }
 
   /** Tells the coordinators, which would otherwise suspect the prompts that ran on the worker. */

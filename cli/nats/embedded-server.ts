@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
@@ -46,6 +46,8 @@ export interface EmbeddedServer {
 
 interface ServerExit {
   readonly code: number | null;
+  /** The signal that ended the server, or the guard script. */
+  readonly signal: NodeJS.Signals | null;
   /** The end of the server's log. */
   readonly logTail: string;
 }
@@ -119,10 +121,19 @@ function spawnGuard(path: string, files: ServerFiles): Guard {
     logTail = (logTail + text).slice(-500);
   });
   const exited = new Promise<ServerExit>((resolve) => {
-    guard.once('close', (code) => resolve({ code, logTail: logTail.trim() }));
-    guard.once('error', (error) => resolve({ code: null, logTail: error.message }));
+    guard.once('close', (code, signal) => resolve({ code, signal: signal ?? signalOf(code), logTail: logTail.trim() }));
+    guard.once('error', (error) => resolve({ code: null, signal: null, logTail: error.message }));
   });
   return { process: guard, exited };
+}
+
+/** A shell reports a signal that ended its child as an exit code above this one. */
+const SIGNAL_CODES = 128;
+
+function signalOf(code: number | null): NodeJS.Signals | null {
+  const number = (code ?? 0) - SIGNAL_CODES;
+  const [name] = Object.entries(constants.signals).find(([, value]) => value === number) ?? [null];
+  return name as NodeJS.Signals | null;
 }
 
 async function stopGuard(guard: Guard, dir: string): Promise<void> {

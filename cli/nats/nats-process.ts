@@ -24,9 +24,9 @@ export function natsProcess(command: NatsCommand): SupervisedProcess & { readonl
   });
   const exited: Promise<ChildExit> = ready.then(
     async (started) => {
-      const { code } = await started.exited;
+      const { code, signal } = await started.exited;
       over = true;
-      return { code, signal: null, reason: `exit code ${code}` };
+      return { code, signal, reason: signal === null ? `exit code ${code}` : `signal ${signal}` };
     },
     (error: unknown) => ({ code: null, signal: null, reason: error instanceof Error ? error.message : String(error) }),
   );

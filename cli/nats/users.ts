@@ -12,9 +12,9 @@ export function natsUser(user: string, rights: NatsRights | null): NatsUser {
   return { user, password: randomBytes(PASSWORD_BYTES).toString('hex'), rights };
 }
 
-/** A user for each role of a fleet. */
+/** A user for each role of a fleet whose nats-server stands alone. */
 export function fleetUsers(namespace: string): Readonly<Record<NatsRole, NatsUser>> {
-  const of = (role: NatsRole) => natsUser(role, natsRights(namespace, role));
+  const of = (role: NatsRole) => natsUser(role, natsRights(namespace, role, 'one'));
   return { coordinator: of('coordinator'), worker: of('worker') };
 }
 
@@ -28,7 +28,7 @@ export async function natsUsers(context: CommandContext): Promise<number> {
 /** The part of nats-server's configuration that names the users. The passwords are variables, which the server knows or its configuration sets. */
 function usersConfig(namespace: string): string {
   const users = NATS_ROLES.map((role) => {
-    const { publish, subscribe } = natsRights(namespace, role);
+    const { publish, subscribe } = natsRights(namespace, role, 'cluster');
     return `    {
       user: ${role}
       password: $SHOAL_NATS_${role.toUpperCase()}_PASSWORD

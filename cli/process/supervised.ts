@@ -16,8 +16,6 @@ export type SupervisedEvent =
 export interface SupervisedOptions {
   readonly spawn: () => SupervisedProcess;
   readonly policy: RestartPolicy;
-  /** A process that was ready and that a signal ended is restarted however often that happens: it may be innocent of its death. */
-  readonly outlivesSignals?: boolean;
   readonly clock: Clock;
   readonly onEvent: (event: SupervisedEvent) => void;
 }
@@ -30,14 +28,15 @@ type State =
   | { readonly kind: 'running'; readonly child: SupervisedProcess }
   | { readonly kind: 'waiting'; readonly timer: Timer };
 
-/** Restarts a process that ends by itself, with back-off and a limit. */
+/**
+ * Restarts a process that ends by itself, with back-off and a limit. One that a signal ended is restarted however often that happens, because it may be
+ * innocent of its death.
+ */
 export class Supervised {
   private state: State = { kind: 'idle' };
   private crashesMs: readonly number[] = [];
   /** Ends by a signal, which lengthen the pauses but do not count towards giving up. */
   private killsMs: readonly number[] = [];
-  /** Whether the process that runs, or ran last, has been ready. */
-  private wasReady = false;
 
   constructor(private readonly options: SupervisedOptions) {}
 
@@ -80,13 +79,9 @@ export class Supervised {
   private launch(): SupervisedProcess {
     const child = this.options.spawn();
     this.state = { kind: 'running', child };
-    this.wasReady = false;
     const tooLate = this.options.clock.after(limits.PROCESS_READY_MS, () => child.kill());
     const cancel = () => tooLate.cancel();
-    child.ready.then(() => {
-      cancel();
-      this.wasReady = true;
-    }, cancel);
+    child.ready.then(cancel, cancel);
     return child;
   }
 
@@ -97,7 +92,7 @@ export class Supervised {
   private ended(child: SupervisedProcess, exit: ChildExit): void {
     if (this.state.kind !== 'running' || this.state.child !== child) return;
     const { policy, clock, onEvent } = this.options;
-    const killed = (this.options.outlivesSignals ?? false) && this.wasReady && exit.signal !== null;
+    const killed = exit.signal !== null;
     const decision = afterCrash(policy, killed ? this.killsMs : this.crashesMs, clock.now());
     if (killed) this.killsMs = decision.crashesMs.slice(-policy.restarts);
     else this.crashesMs = decision.crashesMs;

@@ -122,20 +122,29 @@ async function openOrCreate(kvm: Kvm, bucket: string, maxBytes: number, replicas
   }
 }
 
-/** Has `replicas` servers keep a bucket that fewer keep, because fewer were there when it was created. No effect while too few are there. */
+/**
+ * Has `replicas` servers keep a bucket that fewer keep, because fewer were there when it was created. No effect while too few are there, and for
+ * those who may not change buckets: somebody else may.
+ */
 async function replicate(jsm: JetStreamManager, kv: KV, replicas: number): Promise<void> {
   const { streamInfo } = await kv.status();
   if (streamInfo.config.num_replicas >= replicas) return;
   try {
     await jsm.streams.update(streamInfo.config.name, { num_replicas: replicas });
   } catch (error) {
-    if (!(error instanceof JetStreamApiError)) throw error;
+    if (!(error instanceof JetStreamApiError) && !isRefused(error)) throw error;
   }
 }
 
 /** Whether NATS has lost a bucket that was open. A message to a missing bucket has no subscriber, which the library takes for missing JetStream. */
 function isMissing(error: unknown): boolean {
   return isNamed(error, 'JetStreamNotEnabled') || hasCode(error, [JetStreamApiCodes.StreamNotFound]);
+}
+
+/** Whether the server refused a request because the user has no right to it. */
+function isRefused(error: unknown): boolean {
+  const name = 'PermissionViolationError';
+  return isNamed(error, name) || (error instanceof Error && isNamed(error.cause, name));
 }
 
 /** For classes of errors that the library does not export. */
@@ -168,8 +177,7 @@ async function withClearErrors<T>(bucket: string, act: () => Promise<T>): Promis
     const reason = error instanceof Error ? error.message : String(error);
     const unsupported =
       isNamed(error, 'JetStreamNotEnabled') ||
-      isNamed(error, 'PermissionViolationError') ||
-      (error instanceof Error && isNamed(error.cause, 'PermissionViolationError')) ||
+      isRefused(error) ||
       hasCode(error, [JetStreamApiCodes.JetStreamNotEnabledForAccount]);
     throw new (unsupported ? Unsupported : Unavailable)(
       `cannot use the NATS bucket ${bucket}: ${reason}; check that JetStream is on and that these credentials may use it`,

@@ -27,8 +27,11 @@ export function natsInbox(namespace: string, role: NatsRole): string {
   return `_INBOX.${namespace}.${role}`;
 }
 
+/** One server, or perhaps a cluster, in which buckets get more copies when servers join. */
+export type NatsServers = 'one' | 'cluster';
+
 /** The rights that a role needs, in the fleet of this namespace only. */
-export function natsRights(namespace: string, role: NatsRole): NatsRights {
+export function natsRights(namespace: string, role: NatsRole, servers: NatsServers): NatsRights {
   const { announce, leave, refusal, hello, coordinator, suspicion, usage, audit } = fleetSubjects(namespace);
   const of = (...tokens: string[]) => [namespace, ...tokens].join('.');
   const [node, echo, holdings] = [of('node', '*', '*'), of('echo', '*', '*'), of('holdings', '*')];
@@ -50,14 +53,18 @@ export function natsRights(namespace: string, role: NatsRole): NatsRights {
     };
   }
   const buckets = [fleetBucket(namespace), retentionBucket(namespace)];
+  const changes = servers === 'cluster' ? buckets.map((bucket) => streamCall('UPDATE', bucket)) : [];
   return {
-    publish: [coordinator, suspicion, usage, ...both.publish, ...buckets.flatMap(bucketSubjects)],
+    publish: [coordinator, suspicion, usage, ...both.publish, ...buckets.flatMap(bucketSubjects), ...changes],
     subscribe: [suspicion, usage, holdings, ...both.subscribe],
   };
 }
 
-/** What reading and writing a bucket takes, and creating it and its copies in a cluster: of the API of JetStream nothing else. */
+/** What reading, writing and creating a bucket takes: of the API of JetStream nothing else. Whoever may change a bucket can close it for good. */
 function bucketSubjects(bucket: string): string[] {
-  const calls = ['INFO', 'CREATE', 'UPDATE', 'MSG.GET'];
-  return [...calls.map((call) => `$JS.API.STREAM.${call}.KV_${bucket}`), `$KV.${bucket}.>`];
+  return [...['INFO', 'CREATE', 'MSG.GET'].map((call) => streamCall(call, bucket)), `$KV.${bucket}.>`];
+}
+
+function streamCall(call: string, bucket: string): string {
+  return `$JS.API.STREAM.${call}.KV_${bucket}`;
 }

@@ -64,7 +64,7 @@ describe.each(NATS_ROLES)('the user of a %s on NATS', (role) => {
     const reported = hidden.filter((pattern) => !/^[$_]/.test(pattern));
     expect(refused).toHaveLength(reported.length);
     for (const [i, pattern] of reported.entries()) expect(refused[i]).toContain(`to subscribe to ${pattern};`);
-    for (const subject of natsRights(NAMESPACE, role).subscribe) bus.subscribe(subject, () => {});
+    for (const subject of natsRights(NAMESPACE, role, 'one').subscribe) bus.subscribe(subject, () => {});
     await bus.flush();
     expect(refused).toHaveLength(reported.length);
     await bus.close();
@@ -107,7 +107,14 @@ describe.each(NATS_ROLES)('the user of a %s on NATS', (role) => {
     await expect(foreign).rejects.toThrow(Unsupported);
     await expect(foreign).rejects.toThrow(/permissions violation/i);
     const stream = `KV_${fleetBucket(NAMESPACE)}`;
-    const closed = ['INFO', 'STREAM.LIST', 'STREAM.NAMES', `STREAM.DELETE.${stream}`, `STREAM.PURGE.${stream}`];
+    const closed = [
+      'INFO',
+      'STREAM.LIST',
+      'STREAM.NAMES',
+      `STREAM.DELETE.${stream}`,
+      `STREAM.PURGE.${stream}`,
+      `STREAM.UPDATE.${stream}`,
+    ];
     for (const call of [...closed, `CONSUMER.CREATE.${stream}`, `STREAM.SNAPSHOT.${stream}`]) {
       await expect(bus.connection.request(`$JS.API.${call}`)).rejects.toThrow(/permissions violation/i);
     }

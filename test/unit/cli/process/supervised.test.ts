@@ -96,20 +96,8 @@ describe('a supervised process', () => {
     expect(spawned).toHaveLength(4);
   });
 
-  describe('that outlives signals', () => {
-    beforeEach(async () => {
-      supervised = new Supervised({
-        spawn: () => {
-          spawned.push(new FakeProcess(spawned.length + 100));
-          return newest();
-        },
-        policy: { restarts: 3, windowMs: 60_000, backoffMs: 200, ceilingMs: 500 },
-        outlivesSignals: true,
-        clock,
-        onEvent: (event) => events.push(event),
-      });
-      await started();
-    });
+  describe('that signals end', () => {
+    beforeEach(started);
 
     async function endsBy(signal?: NodeJS.Signals): Promise<void> {
       newest().end('crash', signal);
@@ -133,7 +121,7 @@ describe('a supervised process', () => {
       expect(events.pop()).toMatchObject({ type: 'restarting', inMs: 200 });
     });
 
-    it('is given up when it ends by itself too often, or before it is ready', async () => {
+    it('is given up when it ends by itself too often', async () => {
       await endsBy('SIGKILL');
       await comesBack();
       for (let crash = 0; crash < 3; crash++) {
@@ -141,7 +129,11 @@ describe('a supervised process', () => {
         expect(events.pop()).toMatchObject({ type: 'restarting', inMs: [200, 400, 500][crash] });
         await clock.advance(500);
       }
+      // Also before it is ready, a signal is no end of its own.
       await endsBy('SIGKILL');
+      expect(events.pop()).toMatchObject({ type: 'restarting' });
+      await clock.advance(500);
+      await endsBy();
       expect(events.pop()).toMatchObject({ type: 'given-up' });
     });
   });
