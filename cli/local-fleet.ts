@@ -99,13 +99,20 @@ export class LocalFleet {
     };
   }
 
-  /** Stops the workers, then the coordinators, then NATS, each gracefully and within a limit. Leaves nothing behind. */
+  /** Stops the workers, then the coordinators, then NATS, each gracefully and within a limit. Leaves nothing behind that can be ended. */
   async stop(): Promise<void> {
     this.aborted.abort();
-    for (const roles of [this.workers, this.coordinators])
-      await Promise.all([...roles.values()].map((role) => role.stop()));
-    await this.nats?.stop();
+    const nats = new Map(this.nats === null ? [] : [['nats', this.nats]]);
+    for (const roles of [this.workers, this.coordinators, nats])
+      await Promise.all([...roles].map(([name, role]) => this.stopRole(name, role)));
     this.directory?.remove();
+  }
+
+  private async stopRole(name: string, role: Supervised): Promise<void> {
+    const pid = role.pid ?? 0;
+    if (await role.stop()) return;
+    const why = 'the system holds it, for example because a disk does not answer';
+    this.ports.progress.step(name, `has not ended, although it was killed (pid ${pid}): ${why}`);
   }
 
   /** Kills everything at once. */

@@ -17,6 +17,8 @@ import { Progress } from './progress.js';
 
 const SECRET_BYTES = 32;
 const PARENT_CHECK_MS = 500;
+/** How long to wait for the end of processes that were killed. */
+const KILLED_MS = 2_000;
 /** Open files of `shoal up` itself, and for each of its children: pipes, and a margin for calls to them. */
 const OWN_FILES = 96;
 const FILES_PER_CHILD = 8;
@@ -47,8 +49,11 @@ export async function up(context: CommandContext): Promise<number> {
   process.once('exit', () => fleet.kill());
   announceStart(config, device, progress);
   const code = await runUntilInterrupted(fleet, interrupts, context, config, progress);
-  interrupts.second.then(() => fleet.kill());
-  await fleet.stop();
+  const forced = interrupts.second.then(() => {
+    fleet.kill();
+    return new Promise<void>((resolve) => clock.after(KILLED_MS, resolve));
+  });
+  await Promise.race([fleet.stop(), forced]);
   interrupts.close();
   if (code === 0) progress.line('stopped');
   return code;

@@ -1,7 +1,11 @@
 import { afterCrash, type RestartPolicy } from '../../src/actors/restart-policy.js';
+import { within } from '../../src/async/within.js';
 import type { Clock, Timer } from '../../src/clock.js';
 import * as limits from '../../src/limits.js';
 import type { Child, ChildExit } from './child.js';
+
+/** Time to stop a process after which nobody waits for its end any more. It was killed long before. */
+const STUCK_AFTER_MS = limits.PROCESS_STOP_MS + 5_000;
 
 /** A process that is restarted when it ends by itself, as its supervisor sees it. */
 export type SupervisedProcess = Pick<Child, 'pid' | 'ready' | 'exited' | 'stop' | 'kill'>;
@@ -57,10 +61,21 @@ export class Supervised {
     return info;
   }
 
-  /** Stops the process for good, and kills it after a grace period. Resolves when it has ended. */
-  async stop(): Promise<void> {
-    if (this.state.kind === 'stopped') await this.state.child?.exited;
-    else await this.leave()?.stop(this.options.clock);
+  /**
+   * Stops the process for good, and kills it after a grace period. Resolves with whether it has ended: the kernel may hold a process that was killed, for
+   * example because its disk does not answer.
+   */
+  async stop(): Promise<boolean> {
+    const { clock } = this.options;
+    const stopped = this.state.kind === 'stopped';
+    const child = this.leave();
+    if (child === null) return true;
+    const ended = stopped ? child.exited : child.stop(clock);
+    return within(
+      clock,
+      STUCK_AFTER_MS,
+      ended.then(() => undefined),
+    );
   }
 
   /** Kills the process for good, even if it is already being stopped. */

@@ -173,6 +173,26 @@ describe('a supervised process', () => {
 });
 
 describe('a supervised process that does not stop', () => {
+  it('is not waited for without end', async () => {
+    const clock = new SimulatedClock();
+    const process = new FakeProcess(1);
+    process.stop = () => process.exited;
+    const supervised = new Supervised({
+      spawn: () => process,
+      policy: DEFAULT_RESTART_POLICY,
+      clock,
+      onEvent: () => {},
+    });
+    const start = supervised.start();
+    process.become('info');
+    await start;
+    const stops = Promise.all([supervised.stop(), supervised.stop()]);
+    await clock.advance(limits.PROCESS_STOP_MS + 5_000);
+    expect(await stops).toEqual([false, false]);
+    process.end('at last');
+    expect(await supervised.stop()).toBe(true);
+  });
+
   it('can still be killed', async () => {
     const process = new FakeProcess(1);
     process.stop = () => process.exited;
