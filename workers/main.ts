@@ -159,12 +159,24 @@ async function openModel(life: Lifecycle, config: WorkerConfig, log: Log): Promi
     (open) => open.close(),
   );
   if (config.cache && device instanceof CpuDevice) void device.commitAhead();
-  return { folder, graph, device, deviceReason: why, trial: config.trial ? await tryModel(graph, device, log) : null };
+  logRunLimit(device, log);
+  const trial = config.trial ? await tryModel(graph, device, config.prefillChunkTokens, log) : null;
+  return { folder, graph, device, deviceReason: why, trial };
+}
+
+/** Logs the bound of a run where the device has one. */
+function logRunLimit({ kind, longestRunTokens }: Device, log: Log): void {
+  if (!Number.isFinite(longestRunTokens)) return;
+  log.warn(
+    { longestRunTokens },
+    `ONNX Runtime computes longer runs wrong on this ${kind} adapter: prompts are computed in shorter ones`,
+  );
 }
 
 /** Tries the model, and logs what its numbers depend on. */
-async function tryModel(graph: ModelGraph, device: Device, log: Log): Promise<GraphTrial> {
-  const trial = await trialRun(graph, device, (runTokens) => runnerOf(graph, device, runTokens));
+async function tryModel(graph: ModelGraph, device: Device, chunkTokens: number, log: Log): Promise<GraphTrial> {
+  const makeRunner = (runTokens: number) => runnerOf(graph, device, runTokens);
+  const trial = await trialRun(graph, device, makeRunner, chunkTokens);
   const notice = trialNotice(trial, device.layout);
   if (notice === null) log.info({ trial }, 'tried the model');
   else log.error({ trial }, notice);

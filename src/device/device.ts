@@ -13,6 +13,8 @@ import type { Value } from '../ort/value.js';
 export interface Device {
   readonly kind: 'cpu' | 'webgpu' | 'cuda';
   readonly layout: KvLayout;
+  /** The greatest number of new tokens of a sequence in one run that the device computes right; infinite if there is no bound. */
+  readonly longestRunTokens: number;
 
   /** Allocates an uninitialized block. Null if the budget is used up: the caller evicts a block and tries again. */
   allocateBlock(): DeviceBlock | null;

@@ -103,9 +103,10 @@ export class Engine {
     };
     this.backlog = new Backlog(blockTokens);
     this.scratch = new SamplingScratch(graph.vocab);
-    const chunkTokensWithLogits = Math.min(options.prefillChunkTokens, tokensWithLogits);
-    const chunkTokens = graph.names.logitsToKeep === null ? chunkTokensWithLogits : options.prefillChunkTokens;
-    const runTokens = longestRun(dependence, { chunkTokens, blockTokens, contextTokens: this.contextTokens });
+    const wantedTokens = Math.min(options.prefillChunkTokens, device.longestRunTokens);
+    const chunkTokensWithLogits = Math.min(wantedTokens, tokensWithLogits);
+    const chunkTokens = graph.names.logitsToKeep === null ? chunkTokensWithLogits : wantedTokens;
+    const runTokens = longestRun(dependence, { chunkTokens, blockTokens, contextTokens: this.contextTokens, device });
     this.runner = (options.makeRunner ?? runnerOf)(graph, device, runTokens);
     const shares = new FairShares();
     this.line = new WaitingLine({

@@ -1,4 +1,6 @@
 import type { KvDependence } from '../core/kv-dependence.js';
+import type { Device } from '../device/device.js';
+import { Refused } from '../errors.js';
 
 /** Divides the computation of a sequence into runs of the graph, so that its numbers depend on its tokens alone. */
 
@@ -53,14 +55,25 @@ export function runPlan({ kind }: KvDependence, blockTokens: number): RunPlan {
   return kind === 'length' ? WHOLE : FREE;
 }
 
-/** The greatest number of tokens of a run of this plan. */
-export function longestRun({ kind }: KvDependence, { chunkTokens, blockTokens, contextTokens }: RunBounds): number {
-  if (kind === 'run') return blockTokens;
-  return kind === 'length' ? contextTokens : chunkTokens;
-}
-
+/** What bounds the runs of a plan. */
 export interface RunBounds {
+  /** The number of tokens of a run, where a plan leaves it open. */
   readonly chunkTokens: number;
   readonly blockTokens: number;
   readonly contextTokens: number;
+  readonly device: Pick<Device, 'kind' | 'longestRunTokens'>;
+}
+
+/**
+ * The greatest number of tokens of a run of this plan.
+ * @throws Refused if the graph needs longer runs than the device computes right
+ */
+export function longestRun(dependence: KvDependence, bounds: RunBounds): number {
+  const { chunkTokens, blockTokens, contextTokens, device } = bounds;
+  if (dependence.kind !== 'run' && dependence.kind !== 'length') return Math.min(chunkTokens, device.longestRunTokens);
+  const tokens = dependence.kind === 'run' ? blockTokens : contextTokens;
+  if (tokens <= device.longestRunTokens) return tokens;
+  throw new Refused(
+    `cannot run the model's graph on device ${device.kind}: it needs runs of ${tokens} tokens (${dependence.reason}), and ONNX Runtime computes runs of more than ${device.longestRunTokens} tokens wrong on this adapter; use --device cpu, or an export of type q4`,
+  );
 }

@@ -6,12 +6,14 @@ import type { Device } from '../device/device.js';
 import { InternalError, Refused } from '../errors.js';
 import type { GraphRunner, SequenceSlot } from './graph-runner.js';
 import type { ModelGraph } from './model-graph.js';
-import { type RunPlan, runPlan } from './run-plan.js';
+import { longestRun, type RunPlan, runPlan } from './run-plan.js';
 
 /** Runs a model's graph before it serves: whether the device can run it, and whether its numbers depend on how a sequence is computed. */
 
 /** Tokens of the prompt beyond its first block. */
 const REST_TOKENS = 8;
+/** Into how many runs a prompt is divided for comparison. Providers choose kernels by the length of a run; the border is at 32 tokens in WebGPU's. */
+const RUNS = 4;
 /** How many of the most likely tokens are compared. */
 const COMPARED_TOKENS = 8;
 /** The greatest difference of log-probabilities that rounding explains, by the element type of K/V. */
@@ -30,17 +32,22 @@ const WAYS: Record<Way, string> = {
 
 /**
  * Computes the same logits in the ways in which the engine may compute them, and compares.
- * @throws Refused if the device cannot run the graph, with ONNX Runtime's words
+ * @param chunkTokens the engine's greatest number of prompt tokens in one run
+ * @throws Refused if the device cannot run the graph, with ONNX Runtime's words, or not right
  */
 export async function trialRun(
   graph: ModelGraph,
   device: Device,
   makeRunner: (chunkTokens: number) => GraphRunner,
+  chunkTokens = Number.POSITIVE_INFINITY,
 ): Promise<GraphTrial> {
-  const tokens = Math.min(device.layout.blockTokens + REST_TOKENS, graph.contextTokens - 2);
-  const runner = makeRunner(Math.max(tokens + 1, device.layout.blockTokens));
+  const { blockTokens } = device.layout;
+  const tokens = Math.min(blockTokens + REST_TOKENS, graph.contextTokens - 2);
+  const bounds = { chunkTokens: Math.min(chunkTokens, tokens + 1), blockTokens, contextTokens: tokens + 1, device };
+  const runTokens = longestRun(graph.dependence, bounds);
+  const runner = makeRunner(runTokens);
   try {
-    return await new TrialRun(graph, device, runner, idsOf(tokens + 1, graph.vocab)).run();
+    return await new TrialRun(graph, device, runner, idsOf(tokens + 1, graph.vocab), runTokens).run();
   } catch (error) {
     runner.releaseAll();
     throw new Refused(
@@ -76,14 +83,16 @@ class TrialRun {
     private readonly device: Device,
     private readonly runner: GraphRunner,
     private readonly ids: Uint32Array,
+    /** The greatest number of tokens of one run. */
+    private readonly runTokens: number,
   ) {
     this.plan = runPlan(graph.dependence, device.layout.blockTokens);
     this.promptTokens = ids.length - 1;
   }
 
   async run(): Promise<GraphTrial> {
-    const whole = await this.logitsAfter(this.promptTokens, this.ids.length);
-    const next = await this.logitsAfter(this.ids.length, this.ids.length);
+    const whole = await this.logitsAfter(this.promptTokens);
+    const next = await this.logitsAfter(this.ids.length);
     const stepped = await this.stepped();
     const chunk = await this.chunked();
     const hit = await this.hit();
@@ -97,13 +106,13 @@ class TrialRun {
   }
 
   /** The logits after the first `to` tokens, computed in runs of at most `limit` tokens. */
-  private logitsAfter(to: number, limit: number): Promise<Float32Array> {
+  private logitsAfter(to: number, limit = this.runTokens): Promise<Float32Array> {
     return this.withSlot((slot) => this.prefill(slot, to, limit));
   }
 
   private async chunked(): Promise<Float32Array | null> {
     if (this.graph.dependence.kind === 'length') return null;
-    return this.logitsAfter(this.promptTokens, Math.ceil(this.promptTokens / 2));
+    return this.logitsAfter(this.promptTokens, Math.min(this.runTokens, Math.ceil(this.promptTokens / RUNS)));
   }
 
   private async hit(): Promise<Float32Array | null> {
@@ -113,12 +122,12 @@ class TrialRun {
     if (block === null) return null;
     try {
       await this.withSlot(async (slot) => {
-        await this.prefill(slot, this.promptTokens, this.promptTokens);
+        await this.prefill(slot, this.promptTokens);
         await this.runner.cut(slot, 0, block);
       });
       return await this.withSlot(async (slot) => {
         await this.runner.join(slot, [block]);
-        return this.prefill(slot, this.promptTokens, this.promptTokens);
+        return this.prefill(slot, this.promptTokens);
       });
     } finally {
       this.device.freeBlock(block);
@@ -127,7 +136,7 @@ class TrialRun {
 
   private stepped(): Promise<Float32Array> {
     return this.withSlot(async (slot) => {
-      await this.prefill(slot, this.promptTokens, this.promptTokens);
+      await this.prefill(slot, this.promptTokens);
       await this.runner.startDecoding(slot);
       return this.step(slot);
     });
@@ -137,10 +146,10 @@ class TrialRun {
   private async batched(): Promise<Float32Array | null> {
     if (this.runner.capacity < 2) return null;
     return this.withSlot(async (other) => {
-      await this.prefill(other, Math.min(REST_TOKENS, this.promptTokens), this.promptTokens);
+      await this.prefill(other, Math.min(REST_TOKENS, this.promptTokens));
       await this.runner.startDecoding(other);
       return this.withSlot(async (slot) => {
-        await this.prefill(slot, this.promptTokens, this.promptTokens);
+        await this.prefill(slot, this.promptTokens);
         await this.runner.startDecoding(slot);
         return this.step(slot);
       });
@@ -159,7 +168,7 @@ class TrialRun {
     return logits;
   }
 
-  private async prefill(slot: SequenceSlot, to: number, limit: number): Promise<Float32Array> {
+  private async prefill(slot: SequenceSlot, to: number, limit = this.runTokens): Promise<Float32Array> {
     const sequence = { promptTokens: this.promptTokens, length: to };
     let logits: Float32Array | null = null;
     while (slot.tokens < to) {

@@ -34,6 +34,7 @@ export class SimDevice implements Device {
   readonly slots: number;
   readonly layout = SIM_LAYOUT;
   readonly prefillRow = null;
+  readonly longestRunTokens = Number.POSITIVE_INFINITY;
   readonly loosePlace = 'cpu';
   private readonly places: BlockPlaces;
   private readonly memories: Uint8Array[] = [];

@@ -25,6 +25,9 @@ export class RemoteDevice implements Device {
   get slots() {
     return this.inner.slots;
   }
+  get longestRunTokens() {
+    return this.inner.longestRunTokens;
+  }
   get prefillRow() {
     return this.inner.prefillRow;
   }

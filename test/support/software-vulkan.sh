@@ -4,7 +4,7 @@
 #
 #   eval "$(test/support/software-vulkan.sh)"
 #
-# Correct and slow, and without float16: for tests, not for timing. Mesa's llvmpipe of Debian 12 will not do: Dawn refuses it.
+# Slow and without float16: for tests, not for timing. Mesa's llvmpipe of Debian 12 will not do: Dawn refuses it. See docs/GPU.md.
 set -euo pipefail
 
 dir=${XDG_CACHE_HOME:-$HOME/.cache}/shoal/software-vulkan

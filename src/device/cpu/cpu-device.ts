@@ -21,6 +21,7 @@ export interface CpuDeviceOptions extends DeviceOptions {
 export class CpuDevice implements Device {
   readonly kind = 'cpu';
   readonly prefillRow = null;
+  readonly longestRunTokens = Number.POSITIVE_INFINITY;
   readonly loosePlace = 'cpu';
   readonly layout: KvLayout;
   readonly slots: number;

@@ -42,6 +42,7 @@ export class CudaDevice implements Device {
   readonly layout: KvLayout;
   readonly slots: number;
   readonly prefillRow = null;
+  readonly longestRunTokens = Number.POSITIVE_INFINITY;
   private readonly blockBudgetBytes: number;
   private readonly cuda: CudaRuntime;
   private readonly places: BlockPlaces;

@@ -12,6 +12,8 @@ import { type KvRow, WebGpuCopier } from './copier.js';
 import { footprintBytes } from './footprint.js';
 import { type WordLayout, wordLayout } from './graphs.js';
 import { OwnKvBuffers, piecesShape } from './kv-buffers.js';
+import { longestRightRunTokens } from './run-limit.js';
+import { vulkanAdapters } from './vulkan.js';
 
 /** A GPU as a device, by ONNX Runtime's WebGPU provider. */
 
@@ -37,6 +39,7 @@ export class WebGpuDevice implements Device {
   readonly layout: KvLayout;
   readonly slots: number;
   readonly prefillRow: number;
+  readonly longestRunTokens = longestRightRunTokens(vulkanAdapters());
   private readonly words: WordLayout;
   private readonly capacityTokens: number;
   private readonly blockBudgetBytes: number;

@@ -143,7 +143,7 @@ describe('the output of commands', () => {
   });
 
   it('doctor: the device that auto chooses, and what the others lack', () => {
-    const gpu = { name: 'Some GPU', type: 'discrete' as const, memoryBytes: 8 * 2 ** 30 };
+    const gpu = { name: 'Some GPU', type: 'discrete' as const, memoryBytes: 8 * 2 ** 30, subgroupLanes: 32 };
     const found = deviceFindings({ providers: [], cudaMissing: 'no driver', adapters: [gpu] });
     expect(found.map(({ name, state, detail }) => `${state} ${name}: ${detail}`)).toEqual([
       'ok device: auto takes webgpu on Some GPU (discrete): no cuda (no driver)',

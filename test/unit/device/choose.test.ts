@@ -3,8 +3,8 @@ import { chooseDevice, type DeviceSurvey } from '../../../src/device/choose.js';
 import type { Adapter } from '../../../src/device/webgpu/vulkan.js';
 import { Refused } from '../../../src/errors.js';
 
-const GPU: Adapter = { name: 'Some GPU', type: 'discrete', memoryBytes: 8e9 };
-const SOFTWARE: Adapter = { name: 'Some software', type: 'software', memoryBytes: 1e9 };
+const GPU: Adapter = { name: 'Some GPU', type: 'discrete', memoryBytes: 8e9, subgroupLanes: 32 };
+const SOFTWARE: Adapter = { name: 'Some software', type: 'software', memoryBytes: 1e9, subgroupLanes: 4 };
 
 function survey(over: Partial<DeviceSurvey> = {}): DeviceSurvey {
   return { providers: [], cudaMissing: 'its files are not here', adapters: 'there is no loader', ...over };

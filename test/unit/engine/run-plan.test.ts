@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ON_PREFIX } from '../../../src/core/kv-dependence.js';
-import { type PlannedSequence, type RunPlan, runPlan } from '../../../src/engine/run-plan.js';
+import { longestRun, type PlannedSequence, type RunPlan, runPlan } from '../../../src/engine/run-plan.js';
+import { Refused } from '../../../src/errors.js';
 
 const BLOCK_TOKENS = 16;
 
@@ -69,5 +70,24 @@ describe('the plan of runs', () => {
       [100, 101],
     ]);
     expect(plan.shareableTokens(sequence)).toBe(0);
+  });
+});
+
+describe('the longest run', () => {
+  const bounds = { chunkTokens: 256, blockTokens: 64, contextTokens: 4096 };
+  const gpu = { kind: 'webgpu', longestRunTokens: 31 } as const;
+  const cpu = { kind: 'cpu', longestRunTokens: Number.POSITIVE_INFINITY } as const;
+
+  it("is a chunk, a block or a prompt by the plan, and not longer than the device's", () => {
+    expect(longestRun(ON_PREFIX, { ...bounds, device: cpu })).toBe(256);
+    expect(longestRun(ON_PREFIX, { ...bounds, device: gpu })).toBe(31);
+    expect(longestRun({ kind: 'run', reason: '' }, { ...bounds, device: cpu })).toBe(64);
+    expect(longestRun({ kind: 'length', reason: '' }, { ...bounds, device: cpu })).toBe(4096);
+  });
+
+  it.each(['run', 'length'] as const)('is refused if the K/V depends on the %s and the device allows less', (kind) => {
+    const refused = () => longestRun({ kind, reason: 'a node' }, { ...bounds, device: gpu });
+    expect(refused).toThrow(Refused);
+    expect(refused).toThrow(/runs of \d+ tokens \(a node\), and .* more than 31 tokens wrong.*--device cpu/);
   });
 });

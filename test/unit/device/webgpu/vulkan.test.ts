@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readMemory, readProperties, vulkanAdapters } from '../../../../src/device/webgpu/vulkan.js';
+import { leastLanes, readMemory, readProperties, vulkanAdapters } from '../../../../src/device/webgpu/vulkan.js';
 import { webGpuMissing } from '../../../support/software-vulkan.js';
 
 test('reads the type and the name of an adapter', () => {
@@ -25,11 +25,22 @@ test("sums an adapter's device-local heaps", () => {
   expect(readMemory(bytes)).toBe(1e9 + 1e11);
 });
 
+test('takes the fewest lanes that a driver states', () => {
+  expect(leastLanes(32, 8)).toBe(8);
+  expect(leastLanes(4, 0)).toBe(4);
+  expect(leastLanes(0, 0)).toBeNull();
+});
+
 test.skipIf(webGpuMissing() !== null)('finds the adapters of this machine', () => {
   const adapters = vulkanAdapters();
   expect(adapters).toEqual(
     expect.arrayContaining([
-      { name: expect.stringMatching(/./), type: expect.stringMatching(/./), memoryBytes: expect.any(Number) },
+      {
+        name: expect.stringMatching(/./),
+        type: expect.stringMatching(/./),
+        memoryBytes: expect.any(Number),
+        subgroupLanes: expect.any(Number),
+      },
     ]),
   );
 });
