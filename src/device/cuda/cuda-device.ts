@@ -23,6 +23,8 @@ export interface CudaDeviceOptions extends DeviceOptions {
   readonly runtime: OrtRuntime;
   readonly provider: Provider & { readonly name: 'cuda' };
   readonly cuda: CudaRuntime;
+  /** The size of an allocation for blocks. Default: 256 MiB. */
+  readonly slabBytes?: number;
 }
 
 /** A graph that is never run: its session provides the provider's allocator. */
@@ -78,7 +80,7 @@ export class CudaDevice implements Device {
     private readonly session: Session,
     readonly loosePlace: DeviceAllocator,
   ) {
-    const { layout, slots, capacityTokens, blockBudgetBytes, cuda } = options;
+    const { layout, slots, capacityTokens, blockBudgetBytes, cuda, slabBytes = SLAB_BYTES } = options;
     this.layout = layout;
     this.slots = slots;
     this.blockBudgetBytes = blockBudgetBytes;
@@ -87,7 +89,7 @@ export class CudaDevice implements Device {
     this.runBytes = layout.blockTokens * this.tokenBytes;
     const bytes = blockBytes(layout);
     this.capacity = Math.floor(blockBudgetBytes / bytes);
-    this.perSlab = Math.max(1, Math.floor(SLAB_BYTES / bytes));
+    this.perSlab = Math.max(1, Math.floor(slabBytes / bytes));
     this.places = new BlockPlaces(this.capacity);
     this.buffers = new RowBuffers(this.kind, options, (byteLength) => loosePlace.allocate(byteLength));
     const rows = this.buffers.map((buffer, from) => buffer.address(from));

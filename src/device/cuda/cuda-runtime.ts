@@ -105,7 +105,8 @@ export class CudaRuntime {
     return library === null ? null : new CudaRuntime(library);
   }
 
-  private constructor(library: NativeLibrary) {
+  /** Throws if the library lacks a function. */
+  constructor(library: NativeLibrary) {
     this.copy2D = library.function('cudaMemcpy2DAsync', 'int', [
       'uintptr_t',
       'size_t',
