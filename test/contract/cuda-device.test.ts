@@ -1,35 +1,24 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { blockBytes, type KvLayout } from '../../src/core/kv-layout.js';
-import { CudaDevice } from '../../src/device/cuda/cuda-device.js';
-import { CudaRuntime } from '../../src/device/cuda/cuda-runtime.js';
 import type { DeviceBlock, DeviceOptions } from '../../src/device/device.js';
 import { Refused } from '../../src/errors.js';
 import { viewMemory } from '../../src/native/ffi.js';
 import { liveHandles } from '../../src/native/handle.js';
 import type { DeviceAllocator } from '../../src/ort/device-memory.js';
-import { OrtRuntime } from '../../src/ort/runtime.js';
 import { Value } from '../../src/ort/value.js';
-import { CudaProvider } from '../support/cuda/cuda-provider.js';
+import { CudaStandIn } from '../support/cuda/stand-in.js';
 import { type DeviceHarness, deviceContract } from './device.contract.js';
 
 /** The cuda device over a stand-in for the GPU, its runtime library and ONNX Runtime's provider, which refuse what their headers forbid. */
 
-const provider = { name: 'cuda', options: { arena_extend_strategy: 'kSameAsRequested' } } as const;
-
 /** Opens devices on a stand-in, with slabs of two blocks, so that a budget has several. */
 function standIn() {
-  const runtime = OrtRuntime.open();
-  const gpu = new CudaProvider(runtime);
+  const cuda = new CudaStandIn();
   return {
-    gpu,
-    open: (options: DeviceOptions) => {
-      const slabBytes = 2 * blockBytes(options.layout) + 1;
-      return CudaDevice.open({ runtime, provider, cuda: new CudaRuntime(gpu.library), slabBytes, ...options });
-    },
+    gpu: cuda.gpu,
+    open: (options: DeviceOptions) => cuda.open(options, 2 * blockBytes(options.layout) + 1),
     close: () => {
-      expect(gpu.leaks()).toEqual([]);
-      gpu.remove();
-      runtime.release();
+      expect(cuda.close()).toEqual([]);
       expect(liveHandles()).toEqual({});
     },
   };
@@ -88,6 +77,19 @@ describe('a cuda device', () => {
     // Two slabs of two blocks; the third needs two more.
     expect(blocks).toHaveLength(4);
     expect(device.memory()).toMatchObject({ blocks: 4, capacityBlocks: 4, blockBytes: 4 * size });
+    for (const [i, block] of blocks.entries()) await device.upload(block, new Uint8Array(size).fill(i));
+    const into = new Uint8Array(size);
+    for (const [i, block] of blocks.entries()) {
+      await device.download(block, into);
+      expect(into).toEqual(new Uint8Array(size).fill(i));
+      device.freeBlock(block);
+    }
+    device.close();
+  });
+
+  test('keeps each block of several slabs apart, the last slab being smaller', async () => {
+    const device = await made.open(options);
+    const blocks = Array.from({ length: 7 }, () => device.allocateBlock()!);
     for (const [i, block] of blocks.entries()) await device.upload(block, new Uint8Array(size).fill(i));
     const into = new Uint8Array(size);
     for (const [i, block] of blocks.entries()) {

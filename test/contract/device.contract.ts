@@ -217,6 +217,13 @@ export function deviceContract(kind: Device['kind'], makeHarness: () => DeviceHa
       await fill(device, device.slot(0), kept, 0, 4);
       await fill(device, device.slot(2), moved, 0, 4);
       await device.moveRow(2, 0, 9);
+      for (const [tensor, value] of device.rows(0, 1).entries()) {
+        const expected = [moved.bytes(0, 9, tensor, tensor + 1), kept.bytes(9, 7, tensor, tensor + 1)];
+        const heads = Array.from({ length: LAYOUT.kvHeads }, (_, head) =>
+          expected.map((part) => part.subarray((head * part.length) / 4, ((head + 1) * part.length) / 4)),
+        );
+        expect(Buffer.from(await harness.read(value))).toEqual(Buffer.concat(heads.flat()));
+      }
       for (const position of [0, 4, 5]) {
         expect(await cutBytes(device, device.slot(0), position)).toEqual(moved.block(position));
       }

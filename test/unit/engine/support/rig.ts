@@ -93,6 +93,7 @@ export type RigOptions = Partial<EngineOptions> & {
   slots?: number;
   budgetBlocks?: number;
   load?: typeof loadModelGraph;
+  openDevice?: typeof openDevice;
   provider?: Provider;
 };
 
@@ -103,7 +104,7 @@ export class Rig {
     const load = options.load ?? loadModelGraph;
     const provider = options.provider ?? { name: 'cpu' };
     const graph = await load(runtime, folder, { provider, threads: 2, allowSpinning: false });
-    const device = await openDevice(runtime, provider, {
+    const device = await (options.openDevice ?? openDevice)(runtime, provider, {
       layout: graph.layout,
       blockBudgetBytes: (options.budgetBlocks ?? 256) * blockBytes(graph.layout),
       slots: options.slots ?? 8,
