@@ -1,5 +1,3 @@
-import { readFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import type { KvDependence } from '../core/kv-dependence.js';
 import type { KvElementType, KvLayout } from '../core/kv-layout.js';
 import { Refused } from '../errors.js';
@@ -7,8 +5,11 @@ import { BLOCK_TOKENS } from '../limits.js';
 import type { ModelFolder } from '../model/folder.js';
 import { graphSignature } from '../model/graph-signature.js';
 import { kvDependence } from '../model/kv-dependence.js';
+import { FileSource } from '../model/onnx/byte-source.js';
+import { detachedGraph } from '../model/onnx/detached-graph.js';
 import { REGIME_TOKENS, withRegimeTokens } from '../model/onnx/length-choices.js';
 import { LOGITS_TO_KEEP, withLogitsToKeep } from '../model/onnx/logits-to-keep.js';
+import { type WeightFiles, weightFiles } from '../model/weight-files.js';
 import type { Provider } from '../ort/provider.js';
 import type { OrtRuntime } from '../ort/runtime.js';
 import type { Session } from '../ort/session.js';
@@ -55,8 +56,8 @@ export interface GraphOptions {
 }
 
 /**
- * Loads a model's graph. A graph that computes the logits of all positions is edited in memory to compute only the requested ones, if
- * the edit is possible. One that chooses by the length of a sequence is edited to be told that length.
+ * Loads a model's graph. Weights are mapped from their files, not read. A graph that computes the logits of all positions is edited in memory
+ * to compute only the requested ones, if the edit is possible. One that chooses by the length of a sequence is edited to be told that length.
  * @throws Refused if the graph cannot be run as a decoder
  * @throws OrtError if ONNX Runtime cannot load the graph
  */
@@ -72,12 +73,13 @@ export async function loadModelGraph(
     );
   }
   const dependence = kvDependence(folder.graph);
-  const { model, keeps } = await editedModel(folder, signature.hasLogitsToKeep, dependence);
+  const files = await weightFiles(folder);
+  const { model, keeps } = editedModel(detached(folder, files), signature.hasLogitsToKeep, dependence);
   const session = await runtime.openSession(model, {
     provider,
     intraOpThreads: threads,
     allowSpinning,
-    ...(folder.externalDataFiles.length === 0 ? {} : { externalDataFolder: dirname(folder.graphPath) }),
+    externalDataFolder: files.folder,
   });
   return {
     runtime,
@@ -102,18 +104,26 @@ export async function loadModelGraph(
   };
 }
 
-/** The edited graph, or the path of one that needs no edit, and whether it can compute the logits of the last positions only. */
-async function editedModel(
-  { graphPath }: ModelFolder,
+/** The model without its weights. */
+function detached({ graphPath, graph }: ModelFolder, files: WeightFiles): Uint8Array {
+  const source = new FileSource(graphPath);
+  try {
+    return detachedGraph(source, graph, files);
+  } finally {
+    source.close();
+  }
+}
+
+/** The edited graph, and whether it can compute the logits of the last positions only. */
+function editedModel(
+  original: Uint8Array,
   hasLogitsToKeep: boolean,
   { kind }: KvDependence,
-): Promise<{ model: Uint8Array | string; keeps: boolean }> {
-  if (hasLogitsToKeep && kind !== 'border') return { model: graphPath, keeps: true };
-  const original = await readFile(graphPath);
+): { model: Uint8Array; keeps: boolean } {
   const logits = hasLogitsToKeep ? null : withLogitsToKeep(original);
   const keeps = hasLogitsToKeep || logits?.kind === 'edited';
-  if (kind === 'border') return { model: withRegimeTokens(logits?.kind === 'edited' ? logits.model : original), keeps };
-  return { model: logits?.kind === 'edited' ? logits.model : graphPath, keeps };
+  const model = logits?.kind === 'edited' ? logits.model : original;
+  return { model: kind === 'border' ? withRegimeTokens(model) : model, keeps };
 }
 
 /** The graph's own number if it states one: some models have more logits than tokens. */

@@ -20,8 +20,8 @@ export type LogitsEdit =
 /**
  * Adds the input `num_logits_to_keep` to a decoder's graph: a Slice on the hidden states before the head keeps the last positions only, so
  * the logits are `[batch, num_logits_to_keep, vocab]` instead of `[batch, sequence, vocab]`. The remaining logits are bit-identical. The bytes
- * are spliced, so weights are not decoded and are copied only once. External data stays in its files, so a session of the edited bytes needs
- * the folder.
+ * are spliced, so weights are not decoded; large ones are best left in their file first (`detachedGraph`). External data stays in its files, so
+ * a session of the edited bytes needs the folder.
  * @param model the bytes of an ONNX file; not changed
  * @throws Corrupt if the bytes are not an ONNX model
  */

@@ -91,9 +91,13 @@ export function externalTensorMessage(
   offset: number,
   byteLength: number,
 ): Uint8Array {
+  return join([tensorHead(tensor), externalEntries(file, offset, byteLength)]);
+}
+
+/** The fields of a `TensorProto` that say where in a separate file its elements are. */
+export function externalEntries(file: string, offset: number, byteLength: number): Uint8Array {
   const entry = (key: string, value: string) => bytesField(TENSOR.external, [bytesField(1, key), bytesField(2, value)]);
   return join([
-    tensorHead(tensor),
     entry('location', file),
     entry('offset', String(offset)),
     entry('length', String(byteLength)),
