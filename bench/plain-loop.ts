@@ -43,6 +43,10 @@ export class PlainLoop {
     return loop;
   }
 
+  get pid(): number {
+    return this.child.pid!;
+  }
+
   /** Decodes greedily from the end of the prompt on. `first` is the first token to run. */
   async steps(first: number, count: number): Promise<PlainSteps> {
     return (await this.ask({ first, count })) as PlainSteps;

@@ -4,7 +4,7 @@ import { WrongUsage } from '../src/config/wrong-usage.js';
 import { InternalError } from '../src/errors.js';
 import type { CommandContext } from './context.js';
 
-const NAMES = ['peer', 'actor', 'ttft', 'decode', 'batch', 'hostile', 'fairness', 'audit', 'device'];
+const NAMES = ['peer', 'actor', 'ttft', 'decode', 'batch', 'hostile', 'fairness', 'audit', 'device', 'memory'];
 
 /** `shoal bench`: runs one benchmark and prints its report. The exit code is 1 if a bound is missed. */
 export async function bench(context: CommandContext): Promise<number> {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { DEFAULT_RESTART_POLICY, type RestartPolicy } from '../src/actors/restart-policy.js';
 import type { Clock } from '../src/clock.js';
+import { cacheFolder } from '../src/config/cache-folder.js';
 import type { NatsAccess } from '../src/config/nats-access.js';
 import { OPTIONS } from '../src/config/options.js';
 import { type EnvironmentVariables, withoutOptions } from '../src/config/read-options.js';
@@ -177,11 +178,18 @@ export class LocalFleet {
         SHOAL_WORKER_ID: id,
         SHOAL_SECRET: this.ports.secret,
         SHOAL_PEER_SOCKET: socket,
+        ...this.sharedWeights(),
         ...(disk === undefined ? {} : { ...this.diskKey(), SHOAL_DISK_CACHE_DIR: join(disk, id) }),
       }),
     );
     this.workers.set(id, worker);
     await worker.start();
+  }
+
+  /** Names the folder of shared weights if there is a cache folder. */
+  private sharedWeights(): Record<string, string> {
+    const folder = this.config.sharesWeights ? cacheFolder(this.ports.environment) : null;
+    return folder === null ? {} : { SHOAL_SHARED_WEIGHTS: join(folder, 'weights') };
   }
 
   /** Names a key for blocks on disk that outlives this run, where the secret does not. */

@@ -17,7 +17,7 @@ import { joinFleet } from '../src/fleet/joining.js';
 import { natsInbox } from '../src/fleet/nats-rights.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { Lifecycle } from '../src/lifecycle.js';
-import { BLOCK_TOKENS } from '../src/limits.js';
+import { BLOCK_TOKENS, PROMPT_TOKENS } from '../src/limits.js';
 import { createLog, type Log } from '../src/log.js';
 import { CoordinatorMetrics } from '../src/metrics/coordinator-metrics.js';
 import { MetricsRegistry } from '../src/metrics/registry.js';
@@ -173,7 +173,7 @@ async function openModel(
     aliases: [],
     tokenizer,
     text: await openText(folder),
-    contextTokens: Math.min(config.contextTokens, folder.config.contextTokens),
+    contextTokens: Math.min(config.contextTokens ?? PROMPT_TOKENS, folder.config.contextTokens),
     defaults: folder.defaults,
     createdAt: Math.floor(Date.now() / 1000),
   };

@@ -1,3 +1,4 @@
+import type { WorkerConfig } from '../src/config/worker-config.js';
 import { blockBytes, type KvLayout } from '../src/core/kv-layout.js';
 import type { Device } from '../src/device/device.js';
 import { Refused } from '../src/errors.js';
@@ -36,6 +37,15 @@ export function checkBudgets(layout: KvLayout, budgets: Budgets): void {
   if (diskCacheDir !== null) {
     check('--disk-cache-bytes', diskCacheBytes, HEADER_BYTES + bytes, 'omit --disk-cache-dir');
   }
+}
+
+/** The memory for running sequences in a worker on the CPU: its memory without its weights and its caches. */
+export function sequenceBytes(
+  config: Pick<WorkerConfig, 'memoryBytes' | 'cache' | 'cacheBytes' | 'hostCacheBytes'>,
+  weightBytes: number,
+): number {
+  const caches = config.cache ? config.cacheBytes + (config.hostCacheBytes ?? 0) : 0;
+  return config.memoryBytes - weightBytes - caches;
 }
 
 /**

@@ -58,6 +58,7 @@ export interface WorkerOptions {
   readonly device: Device;
   /** Why this device was chosen. */
   readonly deviceReason: string;
+  readonly contextReason: string;
   /** What a trial of the model measured; null if there was none. */
   readonly trial: GraphTrial | null;
   /** The folder of the disk tier; null for none. The worker closes it. */

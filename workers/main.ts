@@ -5,6 +5,7 @@ import { sealTransport } from '../src/bus/sealed-transport.js';
 import type { Transport } from '../src/bus/transport.js';
 import { type Clock, SystemClock } from '../src/clock.js';
 import type { WorkerConfig } from '../src/config/worker-config.js';
+import { type ContextChoice, chooseContext } from '../src/core/context-choice.js';
 import type { GraphTrial } from '../src/core/graph-trial.js';
 import { dependenceNotice } from '../src/core/kv-dependence.js';
 import { chooseDevice, surveyDevices } from '../src/device/choose.js';
@@ -26,12 +27,14 @@ import { fleetSubjects } from '../src/fleet/subjects.js';
 import { Lifecycle } from '../src/lifecycle.js';
 import { DEVICE_REASON_CHARS } from '../src/limits.js';
 import { createLog, type Log } from '../src/log.js';
-import { modelFingerprint } from '../src/model/fingerprint.js';
+import { modelFingerprint, weightDigests } from '../src/model/fingerprint.js';
 import { type ModelFolder, openModelFolder } from '../src/model/folder.js';
+import { WeightCache } from '../src/model/weight-cache.js';
+import type { Provider } from '../src/ort/provider.js';
 import { OrtRuntime } from '../src/ort/runtime.js';
 import type { RunningRole } from '../src/running-role.js';
 import { machineSurroundings } from '../src/surroundings.js';
-import { checkBudgets } from './budgets.js';
+import { checkBudgets, sequenceBytes } from './budgets.js';
 import { type BlockFiles, BlockFolder } from './cache/block-folder.js';
 import { openedInTime } from './cache/late-files.js';
 import { Worker } from './worker.js';
@@ -44,7 +47,7 @@ const FILES_CLOSE_MS = 1_000;
  *
  * It loads the model, joins the fleet and serves requests. Resolves when the worker serves. If it rejects, it has released everything.
  * @throws Refused if the model, the device or a budget is unusable or does not fit the fleet, Cancelled if `leaving` aborts while it waits
- * for NATS
+ * for NATS or for the weights that another worker packs
  */
 export function runWorker(config: WorkerConfig, leaving: AbortSignal): Promise<RunningRole> {
   const incarnation = newIncarnation();
@@ -58,12 +61,13 @@ export function runWorker(config: WorkerConfig, leaving: AbortSignal): Promise<R
       signal: leaving,
       onWaiting: ({ message }) => log.warn({}, `trying again: ${message}`),
     });
-  return Lifecycle.build((life) => buildWorker(life, config, incarnation, log, connect));
+  return Lifecycle.build((life) => buildWorker(life, config, leaving, incarnation, log, connect));
 }
 
 async function buildWorker(
   life: Lifecycle,
   config: WorkerConfig,
+  leaving: AbortSignal,
   incarnation: string,
   log: Log,
   connect: (onRefused: (why: Error) => void) => Promise<Transport>,
@@ -71,9 +75,9 @@ async function buildWorker(
   const { id } = config;
   const clock = new SystemClock();
   const surroundings = machineSurroundings();
-  const { folder, graph, device, deviceReason, trial } = await openModel(life, config, log);
+  const { folder, ...loaded } = await openModel(life, config, leaving, clock, log);
   const files = await openFiles(life, config, clock);
-  const fingerprint = await modelFingerprint(folder, graph.layout);
+  const fingerprint = await modelFingerprint(folder, loaded.graph.layout);
   let serving = false;
   let endedBecause: string | null = null;
   const end = (why: string) => {
@@ -100,10 +104,7 @@ async function buildWorker(
     identity: { id, incarnation, generation, pid: process.pid, host: hostname() },
     fingerprint,
     eosTokenIds: folder.eosTokenIds,
-    graph,
-    device,
-    deviceReason: deviceReason.slice(0, DEVICE_REASON_CHARS),
-    trial,
+    ...loaded,
     files,
     bus,
     clock,
@@ -134,34 +135,50 @@ interface OpenModel {
   readonly graph: ModelGraph;
   readonly device: Device;
   readonly deviceReason: string;
+  readonly contextReason: string;
   readonly trial: GraphTrial | null;
 }
 
 /** Opens model, graph and device. `life` releases them before the process exits, where a GPU's provider may crash and hide the cause. */
-async function openModel(life: Lifecycle, config: WorkerConfig, log: Log): Promise<OpenModel> {
+async function openModel(
+  life: Lifecycle,
+  config: WorkerConfig,
+  leaving: AbortSignal,
+  clock: Clock,
+  log: Log,
+): Promise<OpenModel> {
   const folder = await openModelFolder(config.modelDir);
   const { provider, why } = chooseDevice(config.device, surveyDevices());
   const runtime = life.use(OrtRuntime.open(), (open) => open.release());
   log.info({ model: folder.name, device: provider.name, why, ort: runtime.version }, 'loading the model');
   const graph = life.use(
-    await loadModelGraph(runtime, folder, { provider, threads: config.threads, allowSpinning: false }),
+    await loadModelGraph(runtime, folder, {
+      provider,
+      threads: config.threads,
+      allowSpinning: false,
+      weightCache: weightCacheOf(config, clock, leaving),
+    }),
     (loaded) => loaded.release(),
   );
   logDependence(graph, log);
+  const context = await contextOf(folder, graph, provider, config);
+  log.info({ contextTokens: context.tokens, why: context.why, weights: graph.weights }, 'loaded the model');
+  if (graph.weights.kind === 'failed') log.warn({}, `this worker has weights of its own: ${graph.weights.why}`);
   if (config.cache) checkBudgets(graph.layout, config);
   const device = life.use(
     await openDevice(runtime, provider, {
       layout: graph.layout,
       blockBudgetBytes: config.cacheBytes,
       slots: config.sequences,
-      capacityTokens: Math.min(config.contextTokens, graph.contextTokens),
+      capacityTokens: context.tokens,
     }),
     (open) => open.close(),
   );
   if (config.cache && device instanceof CpuDevice) void device.commitAhead();
   logRunLimit(device, log);
   const trial = config.trial ? await tryModel(graph, device, config.prefillChunkTokens, log) : null;
-  return { folder, graph, device, deviceReason: why, trial };
+  const short = (reason: string) => reason.slice(0, DEVICE_REASON_CHARS);
+  return { folder, graph, device, deviceReason: short(why), contextReason: short(context.why), trial };
 }
 
 /** Logs the bound of a run where the device has one. */
@@ -171,6 +188,28 @@ function logRunLimit({ kind, longestRunTokens }: Device, log: Log): void {
     { longestRunTokens },
     `ONNX Runtime computes longer runs wrong on this ${kind} adapter: prompts are computed in shorter ones`,
   );
+}
+
+function weightCacheOf({ sharedWeightsDir }: WorkerConfig, clock: Clock, leaving: AbortSignal): WeightCache | null {
+  return sharedWeightsDir === null ? null : new WeightCache(sharedWeightsDir, clock, { signal: leaving });
+}
+
+/** Chooses the longest sequence. On the CPU, K/V shares the memory of the machine with weights and caches. */
+async function contextOf(
+  folder: ModelFolder,
+  { layout, contextTokens: modelTokens }: ModelGraph,
+  provider: Provider,
+  config: WorkerConfig,
+): Promise<ContextChoice> {
+  const { byteLength } = await weightDigests(folder);
+  const freeBytes = provider.name === 'cpu' ? sequenceBytes(config, byteLength) : null;
+  return chooseContext({
+    askedTokens: config.contextTokens,
+    modelTokens,
+    sequences: config.sequences,
+    layout,
+    freeBytes,
+  });
 }
 
 /** Tries the model, and logs what its numbers depend on. */

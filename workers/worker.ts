@@ -227,6 +227,7 @@ export class Worker {
       state: this.state,
       device: device.kind,
       deviceReason: this.options.deviceReason,
+      contextReason: this.options.contextReason,
       trial: this.options.trial,
       address: this.address,
       fingerprint,

@@ -30,8 +30,8 @@ export interface CoordinatorConfig {
   readonly modelDir: string;
   readonly servedModelName: string;
   readonly replicas: number;
-  /** Longest sequence. A lower limit of the model wins. */
-  readonly contextTokens: number;
+  /** Longest sequence. A lower limit of the model wins. Null: what the workers offer. */
+  readonly contextTokens: number | null;
   /** Whether a client may choose the worker. */
   readonly allowRouting: boolean;
   /** Keys without tenants and limits. Never logged. */

@@ -89,6 +89,12 @@ export function text(allowed: string, minChars: number, maxChars: number): Optio
 
 export const path = text('a path', 1, 4096);
 
+/** A path, or null for `off`. The value is wrapped because a parser's null means invalid text. */
+export const pathOrOff: OptionType<{ readonly path: string | null }> = parsed('a path, or off', (value) => {
+  if (value.toLowerCase() === 'off') return { path: null };
+  return value.length <= 4096 ? { path: value } : null;
+});
+
 export const host: OptionType<string> = parsed('a host name or an IP address', (value) =>
   /^[A-Za-z0-9._:%-]{1,255}$/.test(value) ? value : null,
 );

@@ -24,6 +24,8 @@ export interface UpConfig {
   readonly secret: string | null;
   readonly modelDir: string;
   readonly modelName: string;
+  /** Whether weights are shared in the cache folder: there are several workers, and no other choice was made. */
+  readonly sharesWeights: boolean;
   /** As requested. Each worker checks whether the device is available. */
   readonly device: Values['device'];
   readonly apiKeys: readonly string[];
@@ -89,6 +91,7 @@ export function upConfig(
     secret: clusterSecret(values),
     modelDir,
     modelName: modelName(values, modelDir),
+    sharesWeights: values.workers > 1 && values.sharedWeights === null,
     device: values.device,
     apiKeys,
     needsKey,
@@ -103,6 +106,8 @@ export function upConfig(
       ...withoutComputed(inherited.worker),
       ...shared,
       SHOAL_CACHE_BYTES: String(values.cacheBytes ?? defaultCacheBytes(machine, values.workers)),
+      // Not left to the workers: one that is started again finds less free memory, because the others use theirs.
+      SHOAL_MEMORY: String(values.memory ?? Math.floor(machine.availableBytes / values.workers)),
       SHOAL_THREADS: String(values.threads ?? defaultThreads(machine, values.workers)),
     },
   };

@@ -41,8 +41,12 @@ export interface WorkerConfig {
   readonly auditOneIn: number;
   /** Number of slots, that is, of running sequences. */
   readonly sequences: number;
-  /** Longest sequence. A lower limit of the model wins. */
-  readonly contextTokens: number;
+  /** Longest sequence. A lower limit of the model wins. Null: what fits into memory. */
+  readonly contextTokens: number | null;
+  /** Memory for weights, caches and sequences if the device is the CPU. */
+  readonly memoryBytes: number;
+  /** Folder of weights that several workers map, as an absolute path; null: this worker's weights are its own. */
+  readonly sharedWeightsDir: string | null;
   readonly threads: number;
   readonly prefillChunkTokens: number;
   /** Requests that may wait for a slot. */
@@ -115,6 +119,7 @@ function diskCacheKey({ diskCacheKeyFile: file }: Values): string | null {
 /** @throws WrongUsage */
 export function workerConfig(values: Values, machine: Machine): WorkerConfig {
   const cacheBytes = values.cacheBytes ?? defaultCacheBytes(machine, 1);
+  const weights = values.sharedWeights?.path ?? null;
   // The amount of GPU memory is not known yet.
   const onHost = values.device === 'cpu' || values.device === 'auto';
   if (onHost) checkFree('--cache-bytes (SHOAL_CACHE_BYTES)', cacheBytes, machine);
@@ -139,6 +144,8 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
     auditOneIn: values.audit.count,
     sequences: values.sequences,
     contextTokens: values.context,
+    memoryBytes: values.memory ?? machine.availableBytes,
+    sharedWeightsDir: weights === null ? null : resolve(weights),
     threads: values.threads ?? defaultThreads(machine, 1),
     prefillChunkTokens: values.prefillChunk,
     maxWaiting: values.maxWaiting,

@@ -24,6 +24,8 @@ export interface Announcement extends Rank {
   readonly device: string;
   /** Why the worker runs on that device. */
   readonly deviceReason: string;
+  /** Why `capacity.contextTokens` is what it is. */
+  readonly contextReason: string;
   /** What the worker measured before it served; null if it did not try its model. */
   readonly trial: GraphTrial | null;
   readonly address: PeerAddress;

@@ -83,10 +83,9 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     const { graph, device, cache, clockNow } = options;
-    const inPlace = graph.kind === 'in-place';
     this.options = options;
     this.observer = options.observer ?? NO_OBSERVER;
-    this.contextTokens = inPlace ? Math.min(graph.contextTokens, device.slot(0).capacityTokens) : graph.contextTokens;
+    this.contextTokens = Math.min(graph.contextTokens, device.slot(0).capacityTokens);
     const { blockTokens } = device.layout;
     const { dependence } = graph;
     const tokensWithLogits = Math.max(

@@ -1,6 +1,6 @@
 import type { KvDependence } from '../core/kv-dependence.js';
 import type { KvElementType, KvLayout } from '../core/kv-layout.js';
-import { Refused } from '../errors.js';
+import { Cancelled, Refused, Unsupported } from '../errors.js';
 import { BLOCK_TOKENS } from '../limits.js';
 import type { ModelFolder } from '../model/folder.js';
 import { graphSignature } from '../model/graph-signature.js';
@@ -9,10 +9,12 @@ import { FileSource } from '../model/onnx/byte-source.js';
 import { detachedGraph } from '../model/onnx/detached-graph.js';
 import { REGIME_TOKENS, withRegimeTokens } from '../model/onnx/length-choices.js';
 import { LOGITS_TO_KEEP, withLogitsToKeep } from '../model/onnx/logits-to-keep.js';
+import type { WeightCache } from '../model/weight-cache.js';
 import { type WeightFiles, weightFiles } from '../model/weight-files.js';
 import type { Provider } from '../ort/provider.js';
 import type { OrtRuntime } from '../ort/runtime.js';
 import type { Session } from '../ort/session.js';
+import { sharedModel } from './shared-weights.js';
 
 /** A loaded model graph, and the loading of one. */
 
@@ -43,8 +45,18 @@ export interface ModelGraph {
   readonly contextTokens: number;
   readonly logitsType: KvElementType;
   readonly names: GraphNames;
+  readonly weights: Weights;
   release(): void;
 }
+
+/**
+ * Where the weights of a graph are: in a file that other workers of this host map too, or in memory of this process, because nothing else was
+ * asked for or possible, or because the file could not be made. `why` is for the log.
+ */
+type Weights =
+  | { readonly kind: 'shared'; readonly path: string }
+  | { readonly kind: 'own'; readonly why: string }
+  | { readonly kind: 'failed'; readonly why: string };
 
 export interface GraphOptions {
   /** The provider that runs the graph. Default: the CPU. */
@@ -53,18 +65,20 @@ export interface GraphOptions {
   readonly threads: number;
   /** Whether threads spin while idle: a little faster on an idle machine, much slower where other processes share the processor. */
   readonly allowSpinning: boolean;
+  /** Where weights are kept to be shared between processes, on the CPU. Default: nowhere. */
+  readonly weightCache?: WeightCache | null;
 }
 
 /**
  * Loads a model's graph. Weights are mapped from their files, not read. A graph that computes the logits of all positions is edited in memory
  * to compute only the requested ones, if the edit is possible. One that chooses by the length of a sequence is edited to be told that length.
- * @throws Refused if the graph cannot be run as a decoder
+ * @throws Refused if the graph cannot be run as a decoder, Cancelled if the wait for shared weights is ended
  * @throws OrtError if ONNX Runtime cannot load the graph
  */
 export async function loadModelGraph(
   runtime: OrtRuntime,
   folder: ModelFolder,
-  { provider = { name: 'cpu' }, threads, allowSpinning }: GraphOptions,
+  options: GraphOptions,
 ): Promise<ModelGraph> {
   const signature = graphSignature(folder.graph, folder.config, BLOCK_TOKENS);
   if (signature.kind === 'in-place' && !signature.hasAttentionMask) {
@@ -75,12 +89,7 @@ export async function loadModelGraph(
   const dependence = kvDependence(folder.graph);
   const files = await weightFiles(folder);
   const { model, keeps } = editedModel(detached(folder, files), signature.hasLogitsToKeep, dependence);
-  const session = await runtime.openSession(model, {
-    provider,
-    intraOpThreads: threads,
-    allowSpinning,
-    externalDataFolder: files.folder,
-  });
+  const { session, weights } = await openSession(runtime, folder, model, files, options);
   return {
     runtime,
     session,
@@ -100,8 +109,35 @@ export async function loadModelGraph(
       past: signature.pastNames,
       present: signature.presentNames,
     },
+    weights,
     release: () => session.release(),
   };
+}
+
+/** Opens the model from shared weights if there is a cache of them, or with weights of its own. */
+async function openSession(
+  runtime: OrtRuntime,
+  folder: ModelFolder,
+  model: Uint8Array,
+  files: WeightFiles,
+  { provider = { name: 'cpu' }, threads, allowSpinning, weightCache = null }: GraphOptions,
+): Promise<{ session: Session; weights: Weights }> {
+  const options = { provider, intraOpThreads: threads, allowSpinning };
+  const own = { ...options, externalDataFolder: files.folder };
+  const withOwn = async (kind: 'own' | 'failed', why: string) => ({
+    session: await runtime.openSession(model, own),
+    weights: { kind, why },
+  });
+  if (weightCache === null) return withOwn('own', 'weights are not shared');
+  if (provider.name !== 'cpu') return withOwn('own', `the weights are in memory of the ${provider.name} device`);
+  try {
+    const path = await sharedModel(runtime, folder, model, own, weightCache);
+    return { session: await runtime.openSession(path, options), weights: { kind: 'shared', path } };
+  } catch (error) {
+    if (error instanceof Cancelled) throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    return withOwn(error instanceof Unsupported ? 'own' : 'failed', why);
+  }
 }
 
 /** The model without its weights. */

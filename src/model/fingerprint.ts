@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import type { KvLayout } from '../core/kv-layout.js';
 import type { ModelFolder } from './folder.js';
@@ -23,12 +24,11 @@ const TAG = 'shoal/model/1';
  * Files are read as streams.
  */
 export async function modelFingerprint(folder: ModelFolder, layout: KvLayout): Promise<string> {
-  const externals: Buffer[] = [];
-  for (const path of folder.externalDataFiles) externals.push(await fileDigest(path));
+  const { digests } = await weightDigests(folder);
   const fields = [
     TAG,
-    await fileDigest(folder.graphPath),
-    Buffer.concat(externals),
+    digests[0]!,
+    Buffer.concat(digests.slice(1)),
     await fileDigest(folder.tokenizerPath),
     `${layout.layers},${layout.kvHeads},${layout.headDim}`,
     layout.elementType,
@@ -41,6 +41,32 @@ export async function modelFingerprint(folder: ModelFolder, layout: KvLayout): P
     hash.update(length).update(field);
   }
   return hash.digest('hex');
+}
+
+interface WeightDigests {
+  /** SHA-256 of the graph's file, and of each external data file in the order of their names. */
+  readonly digests: readonly Buffer[];
+  /** The size of these files together. */
+  readonly byteLength: number;
+}
+
+const computed = new WeakMap<ModelFolder, Promise<WeightDigests>>();
+
+/** The digests of the files with a model's weights. They are computed once for each opened folder. */
+export function weightDigests(folder: ModelFolder): Promise<WeightDigests> {
+  const known = computed.get(folder) ?? computeDigests(folder);
+  computed.set(folder, known);
+  return known;
+}
+
+async function computeDigests({ graphPath, externalDataFiles }: ModelFolder): Promise<WeightDigests> {
+  const digests: Buffer[] = [];
+  let byteLength = 0;
+  for (const path of [graphPath, ...externalDataFiles]) {
+    digests.push(await fileDigest(path));
+    byteLength += (await stat(path)).size;
+  }
+  return { digests, byteLength };
 }
 
 async function fileDigest(path: string): Promise<Buffer> {

@@ -25,8 +25,19 @@ export interface SessionOptions {
   readonly memoryPattern?: boolean;
   /** Whether freed temporary memory is kept for the next run. Default: true. */
   readonly memoryArena?: boolean;
+  /** Where to write the model as it is after optimization. Default: nowhere. */
+  readonly save?: SaveOptions;
   /** More entries, with the keys of onnxruntime_session_options_config_keys.h. */
   readonly config?: Readonly<Record<string, string>>;
+}
+
+/** An optimized model on disk, with its weights and their packed forms in a file beside it, to be mapped. */
+interface SaveOptions {
+  readonly path: string;
+  /** The name of the file of weights, in the folder of `path`. */
+  readonly weightsFile: string;
+  /** Weights from this size on go to that file. */
+  readonly externalBytes: number;
 }
 
 /** `SessionOptions` as an object of the C API. */
@@ -59,8 +70,10 @@ export class NativeSessionOptions extends Handle {
     if (options.memoryArena === false) calls.check(api.disableCpuMemArena(this.pointer), action);
     const entries: Record<string, string> = {
       'session.intra_op.allow_spinning': options.allowSpinning ? '1' : '0',
+      ...(options.save && saveEntries(options.save)),
       ...options.config,
     };
+    if (options.save) calls.check(api.setOptimizedModelFilePath(this.pointer, options.save.path), action);
     if (options.externalDataFolder !== undefined) {
       entries['session.model_external_initializers_file_folder_path'] = options.externalDataFolder;
     }
@@ -91,4 +104,12 @@ export class NativeSessionOptions extends Handle {
     this.environment.calls.api.releaseSessionOptions(pointer);
     this.environment.dropReference();
   }
+}
+
+function saveEntries({ weightsFile, externalBytes }: SaveOptions): Record<string, string> {
+  return {
+    'session.optimized_model_external_initializers_file_name': weightsFile,
+    'session.optimized_model_external_initializers_min_size_in_bytes': String(externalBytes),
+    'session.save_external_prepacked_constant_initializers': '1',
+  };
 }

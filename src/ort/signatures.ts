@@ -54,6 +54,7 @@ export const SIGNATURES = {
   createSession: at(7, 'status', 'pointer', 'path', 'pointer', 'bytes'),
   createSessionFromArray: at(8, 'status', 'pointer', 'bytes', 'size', 'pointer', 'bytes'),
   createSessionOptions: at(10, 'status', 'pointer'),
+  setOptimizedModelFilePath: at(11, 'status', 'pointer', 'path'),
   disableMemPattern: at(17, 'status', 'pointer'),
   disableCpuMemArena: at(19, 'status', 'pointer'),
   setSessionGraphOptimizationLevel: at(23, 'status', 'pointer', 'int'),

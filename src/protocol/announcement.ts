@@ -25,6 +25,7 @@ export const AnnouncementMessage: z.ZodType<Announcement> = z.strictObject({
   host: z.string().max(256),
   device: Name,
   deviceReason: z.string().max(DEVICE_REASON_CHARS),
+  contextReason: z.string().max(DEVICE_REASON_CHARS),
   trial: z
     .strictObject({
       chunk: Difference.nullable(),

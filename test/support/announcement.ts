@@ -14,6 +14,7 @@ export function announcement(id: string, over: Partial<Announcement> = {}): Anno
     host: 'host',
     device: 'cpu',
     deviceReason: 'cpu was asked for',
+    contextReason: '--context',
     trial: null,
     address: { hostId: 'here', unixPath: `/nowhere/${id}.sock`, tcpHost: null, tcpPort: null },
     fingerprint: FINGERPRINT,

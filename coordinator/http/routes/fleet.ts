@@ -87,6 +87,7 @@ function workerRow(worker: Member, quarantined: readonly Accused[]) {
     host: worker.host,
     device: worker.device,
     device_reason: worker.deviceReason,
+    context: { tokens: worker.capacity.contextTokens, reason: worker.contextReason },
     trial: worker.trial,
     state: worker.state,
     quarantined: quarantineOf(worker, quarantined),
@@ -108,6 +109,7 @@ function publicRow(worker: Member, quarantined: readonly Accused[]) {
     pid: null,
     host: null,
     device_reason: null,
+    context: { tokens: worker.capacity.contextTokens, reason: null },
     address: null,
   };
 }

@@ -98,6 +98,8 @@ describe('a start that fails leaves no connection, timer or server', () => {
       diskCacheBytes: 2 ** 24,
       diskCacheKey: 'k'.repeat(16),
       sequences: 2,
+      memoryBytes: 2 ** 30,
+      sharedWeightsDir: null,
       threads: 1,
       prefillChunkTokens: 64,
       auditOneIn: 0,

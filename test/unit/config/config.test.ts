@@ -53,7 +53,9 @@ describe('the configuration of a worker', () => {
       diskCacheDir: null,
       diskCacheBytes: 10 * GiB,
       sequences: 8,
-      contextTokens: 4096,
+      contextTokens: null,
+      memoryBytes: 64 * GiB,
+      sharedWeightsDir: null,
       threads: 8,
       prefillChunkTokens: 256,
       auditOneIn: 256,
@@ -97,6 +99,23 @@ describe('the configuration of a worker', () => {
     expect(() => worker({ SHOAL_CACHE_BYTES: '2GiB' }, { availableBytes: GiB })).toThrow(
       /SHOAL_CACHE_BYTES.*at most.* 1 GiB, got 2 GiB/,
     );
+  });
+
+  it('has the free memory, or what it is given', () => {
+    expect(worker({}, { availableBytes: 8 * GiB }).memoryBytes).toBe(8 * GiB);
+    expect(worker({ SHOAL_MEMORY: '3GiB' }).memoryBytes).toBe(3 * GiB);
+    expect(up({ workers: '4' }, {}, { availableBytes: 8 * GiB }).worker.SHOAL_MEMORY).toBe(String(2 * GiB));
+    expect(up({ workers: '4', memory: '1GiB' }).worker.SHOAL_MEMORY).toBe(String(GiB));
+  });
+
+  it('shares weights in a folder, or not', () => {
+    expect(worker({ SHOAL_SHARED_WEIGHTS: 'weights' }).sharedWeightsDir).toBe(resolve('weights'));
+    expect(worker({ SHOAL_SHARED_WEIGHTS: 'off' }).sharedWeightsDir).toBeNull();
+    expect(up({ workers: '2' }).sharesWeights).toBe(true);
+    expect(up({ workers: '1' }).sharesWeights).toBe(false);
+    expect(up({ workers: '2', sharedWeights: 'off' }).sharesWeights).toBe(false);
+    const named = up({ workers: '2', sharedWeights: '/weights' });
+    expect([named.sharesWeights, named.worker.SHOAL_SHARED_WEIGHTS]).toEqual([false, '/weights']);
   });
 
   it('takes the budgets and the folder of lower tiers', () => {

@@ -46,6 +46,7 @@ describe('the routes', () => {
           host: 'here',
           device: 'cpu',
           device_reason: 'cpu was asked for',
+          context: { tokens: 4096, reason: '--context' },
           trial: null,
           state: 'serving',
           quarantined: null,

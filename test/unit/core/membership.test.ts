@@ -23,6 +23,7 @@ function announcement(id: string, over: Partial<Announcement> = {}): Announcemen
     host: 'h',
     device: 'cpu',
     deviceReason: 'cpu was asked for',
+    contextReason: '--context',
     trial: null,
     address: { hostId: 'h', unixPath: `/${id}`, tcpHost: null, tcpPort: null },
     fingerprint: FINGERPRINT,

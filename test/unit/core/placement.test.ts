@@ -24,6 +24,7 @@ function member(id: string, over: Partial<Member> = {}): Member {
     host: 'h',
     device: 'cpu',
     deviceReason: 'cpu was asked for',
+    contextReason: '--context',
     trial: null,
     address: { hostId: 'h', unixPath: null, tcpHost: null, tcpPort: null },
     fingerprint: 'f',

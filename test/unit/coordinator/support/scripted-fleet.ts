@@ -127,6 +127,7 @@ export function member(id: string): Member {
     host: 'here',
     device: 'cpu',
     deviceReason: 'cpu was asked for',
+    contextReason: '--context',
     trial: null,
     address: { hostId: 'h', unixPath: `/run/${id}.sock`, tcpHost: '10.0.0.1', tcpPort: 7001 },
     fingerprint: 'f'.repeat(64),

@@ -1,0 +1,60 @@
+import { Refused } from '../errors.js';
+import { BLOCK_TOKENS, PROMPT_TOKENS } from '../limits.js';
+import { type KvLayout, tokenBytes } from './kv-layout.js';
+
+/** Chooses the longest sequence of a worker, and says why. */
+
+/** The default where the amount of free memory is not known, as on a GPU. */
+const UNKNOWN_MEMORY_TOKENS = 4096;
+
+export interface ContextDemand {
+  /** The value of --context; null for the default. */
+  readonly askedTokens: number | null;
+  /** The limit of the model. */
+  readonly modelTokens: number;
+  readonly sequences: number;
+  readonly layout: KvLayout;
+  /** Memory for the K/V of running sequences; null if it is not known. */
+  readonly freeBytes: number | null;
+}
+
+export interface ContextChoice {
+  readonly tokens: number;
+  /** For the log and `GET /v1/fleet`. */
+  readonly why: string;
+}
+
+/**
+ * The longest sequence: as asked, else what the model allows, but no more than fits into memory if all sequences are that long.
+ * @throws Refused if what was asked for does not fit, or not even one block does
+ */
+export function chooseContext(demand: ContextDemand): ContextChoice {
+  const { askedTokens, sequences, layout, freeBytes } = demand;
+  const modelTokens = Math.min(demand.modelTokens, PROMPT_TOKENS);
+  const perToken = sequences * tokenBytes(layout);
+  const wanted = Math.min(askedTokens ?? modelTokens, modelTokens);
+  const wantedWhy =
+    askedTokens !== null && askedTokens <= modelTokens ? '--context' : `the model's limit is ${modelTokens} tokens`;
+  if (freeBytes === null) {
+    if (askedTokens !== null || wanted <= UNKNOWN_MEMORY_TOKENS) return { tokens: wanted, why: wantedWhy };
+    const why = `the default where free memory is not known; the model's limit is ${modelTokens} tokens`;
+    return { tokens: UNKNOWN_MEMORY_TOKENS, why };
+  }
+  const fitting = Math.floor(Math.max(0, freeBytes) / perToken / BLOCK_TOKENS) * BLOCK_TOKENS;
+  if (wanted <= fitting) return { tokens: wanted, why: wantedWhy };
+  const needs = (tokens: number) => `${sequences} sequences of ${tokens} tokens need ${mebibytes(tokens * perToken)}`;
+  const left = `${mebibytes(Math.max(0, freeBytes))} of memory are left beside weights and caches`;
+  if (askedTokens === null && fitting >= BLOCK_TOKENS) {
+    return {
+      tokens: fitting,
+      why: `what fits into memory: ${needs(fitting)}, ${left}; the model's limit is ${modelTokens} tokens`,
+    };
+  }
+  const remedy = 'fewer --sequences, a smaller --cache-bytes or more --memory';
+  const advice = fitting >= BLOCK_TOKENS ? `a --context of at most ${fitting}, ${remedy}` : remedy;
+  throw new Refused(`--context: ${needs(askedTokens === null ? BLOCK_TOKENS : wanted)}, but ${left}; set ${advice}`);
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.ceil(bytes / 2 ** 20)} MiB`;
+}
