@@ -1,4 +1,4 @@
-import type { SamplingDefaults } from '../../src/model/folder.js';
+import type { SamplingDefaults } from '../../src/model/generation-config.js';
 import type { TextWork } from '../../src/text/text-work.js';
 import type { TokenDecoder } from '../../src/text/token-decoder.js';
 import { ApiError } from './api-error.js';

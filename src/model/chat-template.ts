@@ -1,8 +1,8 @@
-import { z } from 'zod';
 import { InvalidRequest, Refused } from '../errors.js';
 import type { ModelFolder } from './folder.js';
 import { JinjaTemplate } from './jinja.js';
 import { NO_SHADOWS, type Shadows } from './special-guard.js';
+import { type SpecialTokenRole, specialToken } from './special-token.js';
 
 /** Renders a conversation as one text, by the model's template. */
 
@@ -26,9 +26,6 @@ export interface RenderOptions {
   /** Hides the anchors of special tokens in contents and names. Default: nothing is hidden. */
   readonly shadows?: Shadows;
 }
-
-/** A special token in tokenizer_config.json. */
-const SpecialToken = z.union([z.string(), z.looseObject({ content: z.string() }).transform((token) => token.content)]);
 
 /** The part of a model folder that a chat template comes from. */
 export type TemplateSource = Pick<ModelFolder, 'dir' | 'chatTemplate' | 'tokenizerConfig'>;
@@ -85,13 +82,11 @@ export class ChatTemplate {
   }
 }
 
+const ROLES: readonly SpecialTokenRole[] = ['bos_token', 'eos_token', 'unk_token', 'pad_token'];
+
 function specialTokens(config: Readonly<Record<string, unknown>>): Record<string, string> {
-  const tokens: Record<string, string> = {};
-  for (const name of ['bos_token', 'eos_token', 'unk_token', 'pad_token']) {
-    const token = SpecialToken.safeParse(config[name]);
-    if (token.success) tokens[name] = token.data;
-  }
-  return tokens;
+  const tokens = ROLES.map((role) => [role, specialToken(config, role)] as const);
+  return Object.fromEntries(tokens.filter((entry): entry is [SpecialTokenRole, string] => entry[1] !== null));
 }
 
 function plainText(content: ChatMessage['content'], index: number): string {

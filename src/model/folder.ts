@@ -3,8 +3,11 @@ import { basename, dirname, isAbsolute, join, normalize, resolve } from 'node:pa
 import { z } from 'zod';
 import { Refused } from '../errors.js';
 import { type ModelConfig, parseConfig } from './config.js';
+import { endTokenIds } from './end-tokens.js';
+import { type SamplingDefaults, samplingDefaults } from './generation-config.js';
 import { FileSource } from './onnx/byte-source.js';
 import { type Graph, readGraph } from './onnx/graph.js';
+import { parsePythonJson } from './python-json.js';
 
 /** Opens and checks a model folder in the layout of the model hub. */
 
@@ -31,30 +34,10 @@ export interface ModelFolder {
   readonly chatTemplate: string | null;
 }
 
-/** The sampling parameters that the model's authors recommend; null where they recommend none. Greedy decoding is temperature 0. */
-export interface SamplingDefaults {
-  readonly temperature: number | null;
-  readonly topP: number | null;
-  readonly topK: number | null;
-  readonly minP: number | null;
-  readonly repetitionPenalty: number | null;
-}
-
 export interface ModelFolderOptions {
   /** Selects the graph: `fp16` is `onnx/model_fp16.onnx`. Default: `onnx/model.onnx`. */
   readonly variant?: string | undefined;
 }
-
-const EosTokenIds = z.union([z.int().min(0), z.array(z.int().min(0))]).nullish();
-const Generation = z.looseObject({
-  eos_token_id: EosTokenIds,
-  do_sample: z.boolean().nullish(),
-  temperature: z.number().min(0).nullish(),
-  top_p: z.number().gt(0).max(1).nullish(),
-  top_k: z.int().min(0).nullish(),
-  min_p: z.number().min(0).max(1).nullish(),
-  repetition_penalty: z.number().gt(0).nullish(),
-});
 
 /**
  * Opens a model folder. `config.json`, `tokenizer.json` and a graph are required; `tokenizer_config.json`, `generation_config.json` and
@@ -65,8 +48,8 @@ export async function openModelFolder(dir: string, options: ModelFolderOptions =
   const home = resolve(dir);
   await requireFolder(home);
   const configJson = await readJson(home, 'config.json', 'required');
-  const generation = parseGeneration(await readJson(home, 'generation_config.json', 'optional'), home);
-  const tokenizerConfig = (await readJson(home, 'tokenizer_config.json', 'optional')) as Record<string, unknown>;
+  const generationConfig = await readJson(home, 'generation_config.json', 'optional');
+  const tokenizerConfig = await readJson(home, 'tokenizer_config.json', 'optional');
   const tokenizerPath = join(home, 'tokenizer.json');
   requireReadable(tokenizerPath, await requireFile(tokenizerPath, 'fetch it from where the model comes from'));
   const graphPath = await findGraph(home, options.variant);
@@ -79,8 +62,8 @@ export async function openModelFolder(dir: string, options: ModelFolderOptions =
     externalDataFiles: await externalDataFiles(graphPath, graph),
     tokenizerPath,
     config: parseConfig(configJson, join(home, 'config.json')),
-    eosTokenIds: eosTokenIds(generation.eos_token_id, configJson),
-    defaults: samplingDefaults(generation),
+    eosTokenIds: await endTokenIds({ generationConfig, config: configJson, tokenizerConfig, tokenizerPath }),
+    defaults: samplingDefaults(generationConfig, home),
     tokenizerConfig,
     chatTemplate: await findChatTemplate(home, tokenizerConfig),
   };
@@ -121,7 +104,7 @@ async function readJson(dir: string, name: string, need: 'required' | 'optional'
   }
   requireReadable(path, found.size);
   try {
-    return z.record(z.string(), z.unknown()).parse(JSON.parse(await readFile(path, 'utf8')));
+    return z.record(z.string(), z.unknown()).parse(parsePythonJson(await readFile(path, 'utf8')));
   } catch (error) {
     throw new Refused(`cannot open model folder ${dir}: ${name} is not a JSON object; fetch it again`, {
       cause: error,
@@ -170,30 +153,6 @@ async function externalDataFiles(graphPath: string, graph: Graph): Promise<strin
   for (const path of paths)
     await requireFile(path, `${basename(graphPath)} has its weights in this file; put both into one folder`);
   return paths;
-}
-
-function parseGeneration(json: Record<string, unknown>, dir: string): z.infer<typeof Generation> {
-  const parsed = Generation.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new Refused(
-    `cannot open model folder ${dir}: generation_config.json: ${issue?.path.join('.')}: ${issue?.message}; correct the file`,
-  );
-}
-
-function eosTokenIds(ofGeneration: z.infer<typeof EosTokenIds>, config: Record<string, unknown>): number[] {
-  const ids = ofGeneration ?? EosTokenIds.catch(null).parse(config.eos_token_id) ?? [];
-  return [...new Set(typeof ids === 'number' ? [ids] : ids)];
-}
-
-function samplingDefaults(generation: z.infer<typeof Generation>): SamplingDefaults {
-  const repetitionPenalty = generation.repetition_penalty ?? null;
-  if (generation.do_sample === true) {
-    const { temperature = null, top_p: topP = null, top_k: topK = null, min_p: minP = null } = generation;
-    return { temperature, topP, topK, minP, repetitionPenalty };
-  }
-  const temperature = generation.do_sample === false ? 0 : null;
-  return { temperature, topP: null, topK: null, minP: null, repetitionPenalty };
 }
 
 /** Prefers chat_template.jinja; of several templates in tokenizer_config.json, takes the one named "default". */

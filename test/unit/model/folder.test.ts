@@ -63,15 +63,37 @@ describe('a model folder', () => {
     expect(folder.defaults.temperature).toBeNull();
   });
 
-  it('prefers the end tokens and sampling of generation_config.json', async () => {
-    const generation = { eos_token_id: [7], do_sample: true, temperature: 0.6, top_p: 0.95, top_k: 20 };
+  it('takes the sampling of generation_config.json', async () => {
+    const generation = { do_sample: true, temperature: 0.6, top_p: 0.95, top_k: 20 };
     const folder = await openModelFolder(await variantOf({ 'generation_config.json': generation }));
-    expect(folder.eosTokenIds).toEqual([7]);
     expect(folder.defaults).toEqual({ temperature: 0.6, topP: 0.95, topK: 20, minP: null, repetitionPenalty: null });
   });
 
+  it('opens with a top_k of -1 for all tokens, and a top_p of 0 for the most likely one', async () => {
+    const generation =
+      '{ "do_sample": true, "top_k": -1, "top_p": 0, "eos_token_id": -1, "time_step_limit": [0.0, Infinity] }';
+    const folder = await openModelFolder(await variantOf({ 'generation_config.json': generation }));
+    expect(folder.defaults.topK).toBe(0);
+    expect(folder.defaults.topP).toBeCloseTo(0);
+    expect(folder.defaults.topP).toBeGreaterThan(0);
+    expect(folder.eosTokenIds).not.toContain(-1);
+  });
+
+  it('opens with Infinity and NaN in config.json, as Python writes them', async () => {
+    const text = JSON.stringify({ ...config, eos_token_id: 3 }).replace(
+      '{',
+      '{"a": [-Infinity, NaN, "NaN, Infinity"], ',
+    );
+    const folder = await openModelFolder(await variantOf({ 'config.json': text }));
+    expect(folder.config.vocabSize).toBe(512);
+  });
+
   it('opens without an end token', async () => {
-    const dir = await variantOf({ 'config.json': { ...config, eos_token_id: null }, 'generation_config.json': {} });
+    const dir = await variantOf({
+      'config.json': { ...config, eos_token_id: null },
+      'generation_config.json': {},
+      'tokenizer_config.json': {},
+    });
     expect((await openModelFolder(dir)).eosTokenIds).toEqual([]);
   });
 
