@@ -3,9 +3,11 @@ import { Tokenizer as Library } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { InvalidRequest, Refused } from '../errors.js';
 import { CHAR_BYTES } from './byte-chars.js';
+import { withEdgeTokens } from './edge-tokens.js';
 import type { ModelFolder } from './folder.js';
 import { type EncodingLibrary, guardedEncoder } from './guarded-encoder.js';
 import { NO_SHADOWS, type Shadows, SpecialGuard } from './special-guard.js';
+import { type BlankLibrary, useUnicodeBlanks } from './unicode-blanks.js';
 
 /** Converts text to token ids and back; the only file that imports @huggingface/tokenizers. */
 
@@ -47,6 +49,7 @@ const Component: z.ZodType<Component> = z.lazy(() =>
     pattern: z.looseObject({ String: z.string().optional(), Regex: z.string().optional() }).optional(),
     content: z.string().optional(),
     replacement: z.string().optional(),
+    prepend_scheme: z.string().optional(),
   }),
 );
 interface Component {
@@ -55,9 +58,11 @@ interface Component {
   pattern?: { String?: string | undefined; Regex?: string | undefined } | undefined;
   content?: string | undefined;
   replacement?: string | undefined;
+  prepend_scheme?: string | undefined;
 }
 const TokenizerFile = z.looseObject({
   model: z.looseObject({ type: z.string().optional() }),
+  post_processor: z.unknown(),
   decoder: Component.nullish(),
 });
 
@@ -101,7 +106,7 @@ export class Tokenizer {
    * @throws Refused if its tokenizer.json is damaged, or of a kind whose tokens have no exact bytes
    */
   static load(folder: TokenizerSource): Promise<Tokenizer> {
-    return Tokenizer.open(folder, (json) => json);
+    return Tokenizer.open(folder, (json) => withEdgeTokens(json, folder.tokenizerConfig));
   }
 
   /**
@@ -114,7 +119,7 @@ export class Tokenizer {
 
   private static async open(
     folder: TokenizerSource,
-    shorten: (json: z.infer<typeof TokenizerFile>) => object,
+    prepare: (json: z.infer<typeof TokenizerFile>) => object,
   ): Promise<Tokenizer> {
     try {
       const json = TokenizerFile.parse(JSON.parse(await readFile(folder.tokenizerPath, 'utf8')));
@@ -128,7 +133,8 @@ export class Tokenizer {
         throw new Refused(
           `cannot load ${folder.tokenizerPath}: its decoder has a regular expression; only strings are supported`,
         );
-      const library = new Library(shorten(json), folder.tokenizerConfig);
+      const library = new Library(prepare({ ...json, decoder: withoutStrip(decoder) }), folder.tokenizerConfig);
+      useUnicodeBlanks(library as unknown as BlankLibrary);
       return new Tokenizer(library, decoder, form, folder.config.vocabSize);
     } catch (error) {
       if (error instanceof Refused) throw error;
@@ -195,15 +201,16 @@ export class Tokenizer {
     const known = this.bytes[id];
     if (known) return known;
     const text = this.tokenText(id);
-    const bytes = this.addedIds.has(id)
-      ? utf8.encode(text)
-      : this.form === 'byte-level'
-        ? byteLevelBytes(text)
-        : this.fallbackBytes(text);
+    const bytes = this.form === 'byte-fallback' ? this.fallbackBytes(text) : this.byteLevelBytes(id, text);
     this.bytes[id] = bytes;
     return bytes;
   }
 
+  private byteLevelBytes(id: number, text: string): Uint8Array {
+    return this.addedIds.has(id) ? utf8.encode(text) : bytesOfChars(text);
+  }
+
+  /** Added tokens too stand for blanks: those of Gemma 3 have a token for each number of blanks in a row. */
   private fallbackBytes(text: string): Uint8Array {
     const hex = /^<0x([0-9A-Fa-f]{2})>$/.exec(text)?.[1];
     if (hex) return Uint8Array.of(Number.parseInt(hex, 16));
@@ -232,6 +239,13 @@ function flatten(decoder: Component): Component[] {
   return decoder.decoders ? decoder.decoders.flatMap(flatten) : [decoder];
 }
 
+/** A decoder for texts whose first blank is their own, which the library would drop. */
+function withoutStrip(decoder: Component): Component {
+  if (decoder.decoders) return { ...decoder, decoders: decoder.decoders.map(withoutStrip) };
+  if (decoder.type !== 'Metaspace' || decoder.prepend_scheme !== 'never') return decoder;
+  return { type: 'Replace', pattern: { String: decoder.replacement ?? '▁' }, content: ' ' };
+}
+
 function byteForm(decoder: Component): ByteForm | null {
   const types = flatten(decoder).map((part) => part.type);
   if (types.includes('ByteLevel')) return 'byte-level';
@@ -239,7 +253,7 @@ function byteForm(decoder: Component): ByteForm | null {
 }
 
 /** Characters that represent no byte occur only in damaged vocabularies, and are encoded as themselves. */
-function byteLevelBytes(text: string): Uint8Array {
+function bytesOfChars(text: string): Uint8Array {
   const bytes: number[] = [];
   for (const char of text) {
     const byte = CHAR_BYTES.get(char);
