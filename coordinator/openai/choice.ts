@@ -2,6 +2,7 @@ import type { TokenLogprobs } from '../../src/protocol/generate.js';
 import { Detokenizer } from '../../src/text/detokenizer.js';
 import { StopStrings } from '../../src/text/stop-strings.js';
 import type { FleetEvent } from '../fleet.js';
+import { EchoedPrompt } from './echoed-prompt.js';
 import type { ChoicePlan } from './plan.js';
 import type { TextTokenizer } from './served-model.js';
 import { codePoints } from './token-report.js';
@@ -31,7 +32,7 @@ export class Choice {
   private readonly detokenizer: Detokenizer;
   private readonly stops: StopStrings;
   private readonly logprobs: boolean;
-  private readonly promptDetokenizer: Detokenizer;
+  private readonly prompt: EchoedPrompt;
   /** Prompt tokens reported so far. */
   private promptReported = 0;
   private reports: TokenReports;
@@ -41,8 +42,8 @@ export class Choice {
   constructor(plan: ChoicePlan, tokenizer: TextTokenizer) {
     this.plan = plan;
     this.tokenizer = tokenizer;
-    this.detokenizer = new Detokenizer(tokenizer);
-    this.promptDetokenizer = new Detokenizer(tokenizer, { skipSpecialTokens: false });
+    this.detokenizer = new Detokenizer(tokenizer, { after: plan.request.tokens });
+    this.prompt = new EchoedPrompt(tokenizer, plan.echo ?? '');
     this.stops = new StopStrings(plan.stops);
     this.logprobs = plan.request.sampling.logprobs !== null;
     this.reports = new TokenReports(tokenizer);
@@ -99,8 +100,8 @@ export class Choice {
   private reportPrompt(logprobs: readonly (TokenLogprobs | null)[]): void {
     for (const ofToken of logprobs) {
       const id = this.plan.request.tokens[this.promptReported++]!;
-      this.reports.add(id, ofToken, this.offset);
-      this.offset += codePoints(this.promptDetokenizer.push(id));
+      const { offset, shown } = this.prompt.next(id);
+      this.reports.add(id, ofToken, offset, shown);
     }
   }
 

@@ -85,12 +85,12 @@ function textOf(part: z.infer<typeof TextPart> | z.infer<typeof RefusalPart>): s
   return part.type === 'text' ? part.text : part.refusal;
 }
 
-/** A string or an array of text parts, as one string. */
+/** A string or an array of text parts, as one string, in which each part has a line of its own. */
 const Content = z
   .union([z.string(), listOf(z.union([TextPart, RefusalPart]), CHAT_MESSAGES), z.null()], {
     error: 'must be a string or an array of parts {"type":"text","text":…}; the model supports text only',
   })
-  .transform((content) => (Array.isArray(content) ? content.map(textOf).join('') : (content ?? '')));
+  .transform((content) => (Array.isArray(content) ? content.map(textOf).join('\n') : (content ?? '')));
 
 /** Role in the API to role in the chat template, which knows one name for each. */
 const ROLES = {

@@ -17,6 +17,8 @@ export class TokenReports {
   private readonly topEnds: number[] = [];
   private readonly topIds: number[] = [];
   private readonly topLogprobs: number[] = [];
+  /** By index: tokens that are not shown as what they add to a text. */
+  private readonly shownAs = new Map<number, ShownToken>();
   /** Cache by id: the same tokens recur as alternatives. */
   private readonly shownTokens = new Map<number, ShownToken>();
 
@@ -34,8 +36,9 @@ export class TokenReports {
     return this.ids.length + this.topIds.length;
   }
 
-  /** Adds a token; `offset` as in `TokenReport`. */
-  add(id: number, logprobs: TokenLogprobs | null, offset: number): void {
+  /** Adds a token; `offset` as in `TokenReport`. `shown` takes the place of the text that the token adds. */
+  add(id: number, logprobs: TokenLogprobs | null, offset: number, shown: string | null = null): void {
+    if (shown !== null) this.shownAs.set(this.ids.length, { text: shown, bytes: [...Buffer.from(shown)] });
     this.ids.push(id);
     this.offsets.push(offset);
     this._logprobs.push(logprobs?.logprob ?? Number.NaN);
@@ -48,6 +51,7 @@ export class TokenReports {
 
   append(others: TokenReports): void {
     const before = this.topIds.length;
+    for (const [index, shown] of others.shownAs) this.shownAs.set(this.ids.length + index, shown);
     for (const id of others.ids) this.ids.push(id);
     for (const offset of others.offsets) this.offsets.push(offset);
     for (const logprob of others._logprobs) this._logprobs.push(logprob);
@@ -57,7 +61,7 @@ export class TokenReports {
   }
 
   token(index: number): ShownToken {
-    return this.shown(this.ids[index]!);
+    return this.shownAs.get(index) ?? this.shown(this.ids[index]!);
   }
 
   logprob(index: number): number | null {
@@ -72,11 +76,11 @@ export class TokenReports {
   /** The full report of a token. */
   at(index: number): TokenReport {
     const begin = index === 0 ? 0 : this.topEnds[index - 1]!;
-    const top = this.topIds.slice(begin, this.topEnds[index]!).map((id, i) => {
-      const { text, bytes } = this.shown(id);
-      return { text, bytes, logprob: this.topLogprobs[begin + i]! };
-    });
     const { text, bytes } = this.token(index);
+    const top = this.topIds.slice(begin, this.topEnds[index]!).map((id, i) => {
+      const shown = id === this.ids[index] ? { text, bytes } : this.shown(id);
+      return { text: shown.text, bytes: shown.bytes, logprob: this.topLogprobs[begin + i]! };
+    });
     return { text, bytes, logprob: this.logprob(index), top, offset: this.offset(index) };
   }
 

@@ -48,6 +48,53 @@ describe('Detokenizer', () => {
     );
   });
 
+  it('continues the text of the tokens before', () => {
+    const words = ['▁the', '▁amber', '▁key', 's', '▁', '<s>'];
+    const decoder: TokenDecoder = {
+      specialIds: new Set([5]),
+      decode: (ids) =>
+        ids
+          .filter((id) => id !== 5)
+          .map((id) => words[id])
+          .join('')
+          .replaceAll('▁', ' ')
+          .replace(/^ /, ''),
+    };
+    const ids = fc.array(fc.nat({ max: words.length - 1 }), { maxLength: 20 });
+    fc.assert(
+      fc.property(ids, ids, (before, ids) => {
+        const detokenizer = new Detokenizer(decoder, { after: before });
+        const text = ids.map((id) => detokenizer.push(id)).join('') + detokenizer.flush();
+        const whole = decoder.decode([...before, ...ids], { skipSpecialTokens: true });
+        expect(text).toBe(whole.slice(decoder.decode(before, { skipSpecialTokens: true }).length));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('continues a text that ends within a character, and completes the character', () => {
+    const bytes = bytesOf('a😀b');
+    for (const cut of [2, 3, 4]) {
+      const detokenizer = new Detokenizer(new ByteDecoder(), { after: Uint32Array.from(bytes.slice(0, cut)) });
+      expect(
+        bytes
+          .slice(cut)
+          .map((id) => detokenizer.push(id))
+          .join(''),
+      ).toBe('😀b');
+    }
+  });
+
+  it('continues a text that ends with a replacement character or an incomplete one that stays so', () => {
+    const continued = (before: number[]) => {
+      const detokenizer = new Detokenizer(new ByteDecoder(), { after: before });
+      return detokenizer.push(0x62) + detokenizer.flush();
+    };
+    expect(continued([0x61, 0xef, 0xbf, 0xbd])).toBe('b');
+    expect(continued([0x61, 0xf0, 0x9f])).toBe('b');
+    expect(new Detokenizer(new ByteDecoder(), { after: [0xf0] }).flush()).toBe('');
+  });
+
   it('holds back a character until it is complete', () => {
     const detokenizer = new Detokenizer(new ByteDecoder());
     expect(bytesOf('a😀b').map((id) => detokenizer.push(id))).toEqual(['a', '', '', '', '😀', 'b']);
