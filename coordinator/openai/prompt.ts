@@ -27,6 +27,9 @@ export interface ReadingOptions {
   readonly parse_special?: boolean | undefined;
   /** Whether a message of the assistant begins at the end of a chat. Default: true. */
   readonly add_generation_prompt?: boolean | undefined;
+  /** What the model may call, in a chat. Default: nothing. */
+  readonly tools?: readonly unknown[] | undefined;
+  readonly tool_choice?: 'none' | 'auto' | undefined;
   /** Whether prompts of token ids are to have their text too. Default: false. */
   readonly withText?: boolean;
   /** Choices for each prompt. Default: 1. */
@@ -108,11 +111,13 @@ export class PromptReader {
       throw new InvalidRequest('messages: the model has no chat template; use /v1/completions', param);
     const bytes = messages.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0);
     this.checkSize(bytes, param);
+    const tools = options.tool_choice === 'none' ? [] : (options.tools ?? []);
     const chatOptions = {
       param,
       addSpecialTokens: options.add_special_tokens ?? false,
       parseSpecial: options.parse_special ?? false,
       addGenerationPrompt: options.add_generation_prompt ?? true,
+      tools,
       mostTokens: contextTokens,
     };
     return this.promptOf(await text.encodeChat(messages, chatOptions, signal), null, param);

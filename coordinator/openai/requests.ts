@@ -13,6 +13,8 @@ const STOP_STRINGS = 64;
 const STOP_STRING_CHARS = 256;
 /** Messages in a chat request. */
 const CHAT_MESSAGES = 4096;
+/** Tools in a chat request, and calls in a message. */
+const TOOLS = 1024;
 
 /** An array of at most `max` items. Checks the length first, so that an array of millions is refused at once. */
 function listOf<T>(item: z.ZodType<T>, max: number) {
@@ -102,21 +104,43 @@ const ROLES = {
   function: 'tool',
 } as const;
 
+/** A call in the history of a conversation. The model's template has the last word on its form. */
+const ToolCall = z.looseObject({
+  type: z.literal('function').optional(),
+  function: z.looseObject({ name: Name, arguments: z.union([z.string(), z.looseObject({})]).optional() }),
+});
+const Tool = z.looseObject({ type: z.literal('function'), function: z.looseObject({ name: Name }) });
+
 const Message = z
   .object({
     role: z.enum(Object.keys(ROLES) as (keyof typeof ROLES)[]).transform((role) => ROLES[role]),
     content: Content.optional(),
     name: Name.nullish().transform((name) => name ?? undefined),
+    tool_calls: listOf(ToolCall, TOOLS).nullish(),
+    tool_call_id: Name.nullish(),
   })
   // A message of an assistant that calls a tool may have no content.
   .refine(({ role, content }) => role === 'assistant' || content !== undefined, {
     path: ['content'],
     error: 'is required',
   })
-  .transform((message) => ({ ...message, content: message.content ?? '' }));
+  .transform(({ tool_calls, tool_call_id, content, ...message }) => ({
+    ...message,
+    content: content ?? '',
+    ...(tool_calls && tool_calls.length > 0 ? { toolCalls: tool_calls } : {}),
+    ...(tool_call_id ? { toolCallId: tool_call_id } : {}),
+  }));
 export type RequestMessage = z.infer<typeof Message>;
 
 const Messages = listOf(Message, CHAT_MESSAGES).refine((messages) => messages.length > 0, 'must not be empty');
+
+/** What the model may call. An answer is text: a call stands in it as the model writes it. */
+const toolFields = {
+  tools: listOf(Tool, TOOLS).optional(),
+  tool_choice: z
+    .enum(['none', 'auto'], { error: 'must be "none" or "auto"; a model cannot be made to call a tool' })
+    .optional(),
+};
 
 /** How texts of the client become tokens; the names of vLLM and llama.cpp. */
 const textFields = {
@@ -138,6 +162,7 @@ export const ChatRequest = z.object({
   ...common,
   messages: Messages,
   max_completion_tokens: Count.optional(),
+  ...toolFields,
   ...textFields,
   logprobs: z.boolean().optional(),
   top_logprobs: z.int().min(0).max(limits.LOGPROBS).optional(),
@@ -151,6 +176,7 @@ export const TokenizeRequest = z.object({
   model: Name.optional(),
   prompt: z.string().optional(),
   messages: Messages.optional(),
+  ...toolFields,
   ...textFields,
   add_generation_prompt: z.boolean().optional(),
 });
@@ -163,6 +189,7 @@ export const ExplainRequest = z.object({
   prompt: z.string().optional(),
   messages: Messages.optional(),
   tokens: z.unknown().optional(),
+  ...toolFields,
   ...textFields,
   cache_salt: Name.optional(),
 });

@@ -3,6 +3,7 @@ import type { ModelFolder } from './folder.js';
 import { JinjaTemplate } from './jinja.js';
 import { NO_SHADOWS, type Shadows } from './special-guard.js';
 import { type SpecialTokenRole, specialToken } from './special-token.js';
+import { mapStrings, stringsIn, withParsedArguments } from './tool-calls.js';
 
 /** Renders a conversation as one text, by the model's template. */
 
@@ -11,6 +12,10 @@ export interface ChatMessage {
   /** Parts are joined by newlines. */
   readonly content: string | readonly ChatTextPart[] | null;
   readonly name?: string | undefined;
+  /** What an assistant called, in the form of OpenAI's API. */
+  readonly toolCalls?: readonly unknown[] | undefined;
+  /** The call that a message of a tool answers. */
+  readonly toolCallId?: string | undefined;
 }
 
 interface ChatTextPart {
@@ -21,9 +26,11 @@ interface ChatTextPart {
 export interface RenderOptions {
   /** Whether the text ends with the start of an assistant message, for the model to continue. Default: true. */
   readonly addGenerationPrompt?: boolean;
+  /** The tools that the model may call, in the form of OpenAI's API. Default: none. */
+  readonly tools?: readonly unknown[];
   /** Further variables of the template, such as `enable_thinking`. */
   readonly variables?: Readonly<Record<string, unknown>>;
-  /** Hides the anchors of special tokens in contents and names. Default: nothing is hidden. */
+  /** Hides the anchors of special tokens in everything that comes from the client. Default: nothing is hidden. */
   readonly shadows?: Shadows;
 }
 
@@ -52,6 +59,19 @@ export class ChatTemplate {
     }
   }
 
+  /** All strings of a conversation that come from the client. */
+  static textsOf(messages: readonly ChatMessage[], tools: readonly unknown[]): string[] {
+    return stringsIn([
+      tools,
+      messages.map(({ content, name = '', toolCalls = [], toolCallId = '' }) => [
+        content,
+        name,
+        toolCalls.map(withParsedArguments),
+        toolCallId,
+      ]),
+    ]);
+  }
+
   /** The string literals in the template's source, for which it may search the messages. */
   get literals(): readonly string[] {
     return this.template.literals;
@@ -63,16 +83,15 @@ export class ChatTemplate {
    */
   render(messages: readonly ChatMessage[], options: RenderOptions = {}): string {
     const { hide } = options.shadows ?? NO_SHADOWS;
-    const plain = messages.map(({ role, content, name }, index) => ({
-      role,
-      content: hide(plainText(content, index)),
-      ...(name === undefined ? {} : { name: hide(name) }),
-    }));
+    const { tools = [] } = options;
+    if (tools.length > 0 && !this.template.names.has('tools'))
+      throw new InvalidRequest("tools: the model's chat template does not tell the model about tools", 'tools');
     try {
       return this.template.render({
         ...this.specialTokens,
         ...options.variables,
-        messages: plain,
+        messages: messages.map((message, index) => forTemplate(message, index, hide)),
+        ...(tools.length > 0 ? { tools: mapStrings(tools, hide) } : {}),
         add_generation_prompt: options.addGenerationPrompt ?? true,
       });
     } catch (error) {
@@ -87,6 +106,17 @@ const ROLES: readonly SpecialTokenRole[] = ['bos_token', 'eos_token', 'unk_token
 function specialTokens(config: Readonly<Record<string, unknown>>): Record<string, string> {
   const tokens = ROLES.map((role) => [role, specialToken(config, role)] as const);
   return Object.fromEntries(tokens.filter((entry): entry is [SpecialTokenRole, string] => entry[1] !== null));
+}
+
+function forTemplate(message: ChatMessage, index: number, hide: (text: string) => string): object {
+  const { role, content, name, toolCalls, toolCallId } = message;
+  return {
+    role,
+    content: hide(plainText(content, index)),
+    ...(name === undefined ? {} : { name: hide(name) }),
+    ...(toolCalls === undefined ? {} : { tool_calls: mapStrings(toolCalls.map(withParsedArguments), hide) }),
+    ...(toolCallId === undefined ? {} : { tool_call_id: hide(toolCallId) }),
+  };
 }
 
 function plainText(content: ChatMessage['content'], index: number): string {

@@ -49,12 +49,15 @@ export class JinjaTemplate {
   private readonly program: Program;
   /** The string literals of the source. */
   readonly literals: readonly string[];
+  /** The names of variables, functions and fields in the source. */
+  readonly names: ReadonlySet<string>;
 
   /** @throws an error of the library if the source is not valid Jinja */
   constructor(source: string) {
     // As in transformers.
     const tokens = tokenize(source, { lstrip_blocks: true, trim_blocks: true });
     this.literals = tokens.filter(({ type }) => type === 'StringLiteral').map(({ value }) => value);
+    this.names = new Set(tokens.filter(({ type }) => type === 'Identifier').map(({ value }) => value));
     this.program = parse(tokens);
   }
 

@@ -55,15 +55,10 @@ export class TextTasks {
       const shadows = parseSpecial ? NO_SHADOWS : this.tokenizer.guard.shadowsFor([task.text], param);
       return this.tokenizer.encode(shadows.hide(task.text), { ...options, shadows });
     }
-    const texts = task.messages.flatMap(({ content, name }) => [...textsOf(content), name ?? '']);
+    const { addGenerationPrompt, tools = [] } = task.options;
+    const texts = ChatTemplate.textsOf(task.messages, tools);
     const shadows = parseSpecial ? NO_SHADOWS : this.contentGuard.shadowsFor(texts, param);
-    const { addGenerationPrompt } = task.options;
-    const text = this.template!.render(task.messages, { addGenerationPrompt, shadows });
+    const text = this.template!.render(task.messages, { addGenerationPrompt, tools, shadows });
     return this.tokenizer.encode(text, { ...options, shadows });
   }
-}
-
-function textsOf(content: ChatMessage['content']): readonly string[] {
-  if (content === null) return [];
-  return typeof content === 'string' ? [content] : content.map((part) => part.text);
 }

@@ -62,7 +62,8 @@ export class TextThreads implements TextWork {
   }
 
   encodeChat(messages: readonly ChatMessage[], options: ChatTextOptions, signal: AbortSignal): Promise<EncodedText> {
-    const chars = messages.reduce((sum, { content }) => sum + ITEM_CHARS + charsOf(content), 0);
+    const ofTools = charsOf(options.tools ?? []);
+    const chars = messages.reduce((sum, message) => sum + ITEM_CHARS + charsOf(message), ofTools);
     return this.encoded({ type: 'chat', messages, options }, chars, signal);
   }
 
@@ -88,7 +89,9 @@ export class TextThreads implements TextWork {
   }
 }
 
-function charsOf(content: ChatMessage['content']): number {
-  if (content === null || typeof content === 'string') return content?.length ?? 0;
-  return content.reduce((sum, part) => sum + ITEM_CHARS + part.text.length, 0);
+/** The characters of all strings in a value, and some for each part of it. */
+function charsOf(value: unknown): number {
+  if (typeof value === 'string') return value.length;
+  if (typeof value !== 'object' || value === null) return 0;
+  return Object.values(value).reduce<number>((sum, item) => sum + ITEM_CHARS + charsOf(item), 0);
 }

@@ -32,6 +32,8 @@ export interface TextOptions {
 export interface ChatTextOptions extends TextOptions {
   /** Whether the text ends with the start of an assistant message. */
   readonly addGenerationPrompt: boolean;
+  /** The tools that the model may call. Default: none. */
+  readonly tools?: readonly unknown[] | undefined;
 }
 
 export type EncodedText =
