@@ -82,6 +82,13 @@ const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./model-synth.js')).modelSynth,
   },
   {
+    name: 'model check',
+    argument: ['<dir>', 'the model folder'],
+    help: 'Show what a model is, and whether its numbers are the same however it is run. The exit code is 1 if they are not.',
+    options: OPTIONS,
+    load: async () => (await import('./model-check.js')).modelCheck,
+  },
+  {
     name: 'doctor',
     help: 'Check what shoal needs on this machine, and show how to fix what is missing.',
     options: OPTIONS,
@@ -152,8 +159,8 @@ function build(world: World, done: (code: number) => void): Command {
       writeErr: (text) => world.io.err(text),
       outputError: (text, write) => write(text.replace(/^error: /, 'shoal: ')),
     });
-  const model = program.command('model').description('Make models.');
-  for (const spec of COMMANDS) add(spec.name === 'model synth' ? model : program, spec, world, done);
+  const model = program.command('model').description('Make and check models.');
+  for (const spec of COMMANDS) add(spec.name.startsWith('model ') ? model : program, spec, world, done);
   return program;
 }
 

@@ -14,7 +14,8 @@ export type Command =
   | 'doctor'
   | 'nats-users'
   | 'key'
-  | 'model synth';
+  | 'model synth'
+  | 'model check';
 
 /** Everything that the command line, the environment, the help and docs/OPTIONS.md show of one option. */
 export interface OptionSpec<T = unknown, D extends string | null = string | null> {

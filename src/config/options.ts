@@ -216,8 +216,17 @@ export const OPTIONS = {
     placeholder: null,
     type: types.onOff,
     default: 'off',
-    commands: ['up', 'status', 'explain', 'bench', 'doctor', 'key'],
+    commands: ['up', 'status', 'explain', 'bench', 'doctor', 'key', 'model check'],
     help: 'Prints JSON on stdout.',
+  }),
+  reference: option({
+    flag: 'reference',
+    variable: 'SHOAL_REFERENCE',
+    placeholder: 'FILE',
+    type: types.path,
+    default: null,
+    commands: ['model check'],
+    help: 'Tokens and log-probabilities of the model as another program computes them, to compare with (docs/MODELS.md).',
   }),
   url: option({
     flag: 'url',

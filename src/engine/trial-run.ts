@@ -17,13 +17,14 @@ const RUNS = 4;
 /** How many of the most likely tokens are compared. */
 const COMPARED_TOKENS = 8;
 /** The greatest difference of log-probabilities that rounding explains, by the element type of K/V. */
-const ROUNDING: Record<KvElementType, number> = { float32: 1e-2, float16: 0.1, bfloat16: 0.5 };
+export const ROUNDING: Record<KvElementType, number> = { float32: 1e-2, float16: 0.1, bfloat16: 0.5 };
 /** Steps of the pseudorandom token ids. Prime, so that the ids differ. */
 const STRIDE = 7_919;
 
 type Way = keyof GraphTrial;
 
-const WAYS: Record<Way, string> = {
+/** What is compared, for people. */
+export const WAYS: Record<Way, string> = {
   chunk: 'a prompt in one run and in several',
   hit: 'a prompt with and without cached blocks',
   step: 'a token in the run of a prompt and in a step of its own',
@@ -69,7 +70,8 @@ export function trialNotice(trial: GraphTrial, { elementType }: Pick<KvLayout, '
   return `answers of this model may depend on the cache and on other requests: log-probabilities differ ${apart.join(', ')}; rounding explains ${most}`;
 }
 
-function idsOf(count: number, vocab: number): Uint32Array {
+/** Token ids that differ. */
+export function idsOf(count: number, vocab: number): Uint32Array {
   return Uint32Array.from({ length: count }, (_, i) => (1 + i * STRIDE) % vocab);
 }
 
@@ -189,7 +191,7 @@ class TrialRun {
 }
 
 /** The greatest difference of the log-probabilities of the tokens that `a` takes for likely. */
-function apart(a: Float32Array, b: Float32Array): number {
+export function apart(a: Float32Array, b: Float32Array): number {
   const best = argmax(a);
   const { top } = logprobsOf(a, best, COMPARED_TOKENS);
   const differences = top.map(([token, logprob]) => Math.abs(logprob - logprobsOf(b, token, 0).logprob));

@@ -72,6 +72,11 @@ export class ChatTemplate {
     ]);
   }
 
+  /** Whether the template tells the model about tools. */
+  get takesTools(): boolean {
+    return this.template.names.has('tools');
+  }
+
   /** The string literals in the template's source, for which it may search the messages. */
   get literals(): readonly string[] {
     return this.template.literals;
@@ -84,7 +89,7 @@ export class ChatTemplate {
   render(messages: readonly ChatMessage[], options: RenderOptions = {}): string {
     const { hide } = options.shadows ?? NO_SHADOWS;
     const { tools = [] } = options;
-    if (tools.length > 0 && !this.template.names.has('tools'))
+    if (tools.length > 0 && !this.takesTools)
       throw new InvalidRequest("tools: the model's chat template does not tell the model about tools", 'tools');
     try {
       return this.template.render({

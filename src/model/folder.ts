@@ -25,6 +25,8 @@ export interface ModelFolder {
   readonly externalDataFiles: readonly string[];
   readonly tokenizerPath: string;
   readonly config: ModelConfig;
+  /** The contents of config.json. */
+  readonly configJson: Readonly<Record<string, unknown>>;
   /** Tokens that end an answer; empty if the model names none. */
   readonly eosTokenIds: readonly number[];
   readonly defaults: SamplingDefaults;
@@ -62,6 +64,7 @@ export async function openModelFolder(dir: string, options: ModelFolderOptions =
     externalDataFiles: await externalDataFiles(graphPath, graph),
     tokenizerPath,
     config: parseConfig(configJson, join(home, 'config.json')),
+    configJson,
     eosTokenIds: await endTokenIds({ generationConfig, config: configJson, tokenizerConfig, tokenizerPath }),
     defaults: samplingDefaults(generationConfig, home),
     tokenizerConfig,
