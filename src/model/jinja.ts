@@ -35,9 +35,10 @@ interface Environment {
 }
 interface Interpreter {
   run(program: Program): Result;
-  evaluate(statement: { readonly type: string } | undefined, environment: unknown): Result;
+  evaluate(statement: Statement | undefined, environment: unknown): Result;
 }
 interface Result {
+  readonly type: string;
   readonly value: unknown;
 }
 type Program = object;
@@ -75,14 +76,30 @@ export class JinjaTemplate {
 /** Statements whose result is a value that exists already. */
 const MAKES_NOTHING: ReadonlySet<unknown> = new Set(['Identifier', 'StringLiteral', 'Ternary', 'MemberExpression']);
 
+/** A statement, with the fields of a loop. */
+interface Statement {
+  readonly type: string;
+  readonly iterable?: Statement;
+  /** Of the iterable of a loop with a condition: what is iterated. */
+  readonly lhs?: Statement;
+}
+
+const EMPTY_LIST = { type: 'ArrayLiteral', value: [] };
+
 class BudgetedInterpreter extends Interpreter {
+  /** What loops iterate: as in Jinja, an undefined variable has no items. The library fails instead. */
+  private readonly iterated = new WeakSet<Statement>();
   private steps = 0;
   private chars = 0;
   private items = 0;
 
-  override evaluate(statement: { readonly type: string } | undefined, environment: unknown): Result {
+  override evaluate(statement: Statement | undefined, environment: unknown): Result {
     if (++this.steps > TEMPLATE_STEPS) throw exceeded(`takes more than ${TEMPLATE_STEPS} steps`);
+    const { iterable } = statement ?? {};
+    if (iterable) this.iterated.add(iterable.type === 'SelectExpression' ? iterable.lhs! : iterable);
     const result = super.evaluate(statement, environment);
+    if (result.type === 'UndefinedValue' && this.iterated.has(statement!))
+      return super.evaluate(EMPTY_LIST, environment);
     if (!MAKES_NOTHING.has(statement?.type)) this.count(result.value);
     return result;
   }

@@ -48,6 +48,15 @@ describe('a chat template', () => {
     expect(template.render(hello, { addGenerationPrompt: false, variables: { mode: 'x' } })).toBe('<s></s>x');
   });
 
+  it('iterates nothing where a variable is undefined, as Jinja does', () => {
+    const loop = (of: string) => templateOf(`{% for x in ${of} %}[{{ x }}]{% else %}none{% endfor %}`).render(hello);
+    expect(loop('missing')).toBe('none');
+    expect(loop('messages[0].tool_calls')).toBe('none');
+    expect(loop('missing if x')).toBe('none');
+    expect(loop("['a']")).toBe('[a]');
+    expect(() => loop('7')).toThrow(InvalidRequest);
+  });
+
   it('turns an exception of the template into InvalidRequest with its message', () => {
     const template = templateOf("{{ raise_exception('roles must alternate') }}");
     expect(() => template.render(hello)).toThrow(InvalidRequest);
