@@ -86,7 +86,7 @@ export function checkReference(
     for (const text of reference.texts) {
       if (text.prompt !== undefined) check.takeTokens(text, encode(text.prompt));
       const ids = { prompt: Uint32Array.from(text.tokens), answer: Uint32Array.from(text.answer) };
-      await forcedRun(graph, device, runner, ids, chunkTokensOf(graph), (index, logits) =>
+      await forcedRun(graph, device, runner, ids, chunkTokensOf(graph, device), (index, logits) =>
         check.takeLogits(text, index, logits),
       );
     }
@@ -100,7 +100,7 @@ async function withRunner<T>(
   make: MakeRunner,
   use: (runner: GraphRunner) => Promise<T>,
 ): Promise<T> {
-  const runner = make(graph, device, chunkTokensOf(graph));
+  const runner = make(graph, device, chunkTokensOf(graph, device));
   try {
     return await use(runner);
   } catch (error) {
@@ -111,6 +111,6 @@ async function withRunner<T>(
   }
 }
 
-function chunkTokensOf({ dependence, layout, contextTokens }: ModelGraph): number {
-  return longestRun(dependence, { ...layout, chunkTokens: CHUNK_TOKENS, contextTokens });
+function chunkTokensOf({ dependence, layout, contextTokens }: ModelGraph, device: Device): number {
+  return longestRun(dependence, { ...layout, chunkTokens: CHUNK_TOKENS, contextTokens, device });
 }
