@@ -1,18 +1,21 @@
-import { existsSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { statSync } from 'node:fs';
 import { natsWarning } from '../src/bus/nats-advisories.js';
 import { formatByteSize } from '../src/config/byte-size.js';
 import { CHAOS_OPTIONS } from '../src/config/chaos-options.js';
 import { readValues } from '../src/config/config.js';
 import { isServiceVariable } from '../src/config/kubernetes.js';
 import { readMachine } from '../src/config/machine.js';
-import { modelFolder } from '../src/config/model-folder.js';
-import { OPTIONS } from '../src/config/options.js';
+import { modelFolder, namedGraph, namedHubId } from '../src/config/model-folder.js';
+import { OPTIONS, type Values } from '../src/config/options.js';
+import type { EnvironmentVariables } from '../src/config/read-options.js';
 import { SYNTH_OPTIONS } from '../src/config/synth-options.js';
-import { dependenceNotice, type KvDependence } from '../src/core/kv-dependence.js';
+import { dependenceNotice } from '../src/core/kv-dependence.js';
 import { adapterText, chooseDevice, type DeviceSurvey, surveyDevices, WEBGPU_FIX } from '../src/device/choose.js';
 import { CUDA_FIX } from '../src/device/cuda/cuda-runtime.js';
 import type { Adapter } from '../src/device/webgpu/vulkan.js';
+import { Unavailable } from '../src/errors.js';
+import { hubIdText } from '../src/hub/hub-id.js';
+import { hubSettings } from '../src/hub/hub-settings.js';
 import type { CommandContext } from './context.js';
 
 /** `shoal doctor`: checks this machine, and shows how to fix what is missing. */
@@ -33,13 +36,14 @@ const LITTLE_MEMORY_BYTES = 2 ** 30;
 
 /** Checks everything that shoal needs on this machine. The exit code is 1 if something is missing. */
 export async function doctor(context: CommandContext): Promise<number> {
-  const { model, natsServer, json } = readValues('doctor', context);
+  const values = readValues('doctor', context);
+  const { natsServer, json } = values;
   const findings = [
     nodeFinding(process.versions.node),
     machineFinding(),
     ...(await runtimeFindings()),
     await natsFinding(natsServer),
-    await modelFinding(model),
+    await modelFinding(values, context.environment),
     ...unknownVariables(context.environment),
   ];
   context.io.out(json ? `${JSON.stringify(findings)}\n` : `${findings.map(describe).join('\n')}\n`);
@@ -128,27 +132,33 @@ async function natsFinding(named: string | null): Promise<Finding> {
   }
 }
 
-async function dependenceOf(graphPath: string): Promise<KvDependence> {
-  const { readGraphFile } = await import('../src/model/folder.js');
-  const { kvDependence } = await import('../src/model/kv-dependence.js');
-  return kvDependence(readGraphFile(graphPath));
-}
-
-async function modelFinding(named: string | null): Promise<Finding> {
+async function modelFinding(values: Values, environment: EnvironmentVariables): Promise<Finding> {
   try {
-    const folder = modelFolder(named);
-    const absent = ['tokenizer.json', 'tokenizer_config.json', join('onnx', 'model.onnx')].filter(
-      (file) => !existsSync(join(folder, file)),
-    );
-    if (absent.length > 0) throw new Error(`${folder} lacks ${absent.join(', ')}`);
-    const graphPath = join(folder, 'onnx', 'model.onnx');
-    const notice = dependenceNotice(await dependenceOf(graphPath));
-    const detail = `${folder}, graph of ${formatByteSize(statSync(graphPath).size)}`;
+    const { openModelFolder } = await import('../src/model/folder.js');
+    const { kvDependence } = await import('../src/model/kv-dependence.js');
+    const device = chooseDevice(values.device, surveyDevices()).provider.name;
+    const dir = await modelHere(values, environment);
+    const folder = await openModelFolder(dir, { ...namedGraph(values), device });
+    const detail = `${folder.graphPath}, graph of ${formatByteSize(statSync(folder.graphPath).size)}: ${folder.graphWhy}`;
+    const notice = dependenceNotice(kvDependence(folder.graph));
     if (notice === null) return ok('model', detail);
     return { name: 'model', state: 'warning', detail: `${detail}; ${notice}`, fix: MODEL_TYPES };
   } catch (error) {
-    return missing('model', error, 'set --model (SHOAL_MODEL) to a complete model folder');
+    return missing('model', error, 'set --model (SHOAL_MODEL) to a complete model folder, or to an id on the hub');
   }
+}
+
+/** The model's folder on this machine. The doctor asks nobody, so a model of the hub must be in the cache. */
+async function modelHere({ model, modelFile }: Values, environment: EnvironmentVariables): Promise<string> {
+  const id = namedHubId(model);
+  if (id === null) return modelFolder(model, modelFile);
+  const { HubCache } = await import('../src/hub/hub-cache.js');
+  const cache = new HubCache(hubSettings(environment).cacheDir, id.repository);
+  const commit = await cache.commitOf(id.revision);
+  if (commit !== null) return cache.snapshot(commit);
+  throw new Unavailable(
+    `${hubIdText(id)} is not in ${cache.cacheDir}; to download it: shoal model pull ${hubIdText(id)}`,
+  );
 }
 
 /** Variables that start with SHOAL_ but belong to no option: most likely misspelt. */

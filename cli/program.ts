@@ -89,6 +89,33 @@ const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./model-check.js')).modelCheck,
   },
   {
+    name: 'model pull',
+    argument: ['<id>', 'the id on the hub: org/name or org/name@revision'],
+    help: "Download a model of the hub into the hub's cache, or continue to.",
+    options: OPTIONS,
+    load: async () => (await import('./model-pull.js')).modelPull,
+  },
+  {
+    name: 'model list',
+    help: "Show the models in the hub's cache.",
+    options: OPTIONS,
+    load: async () => (await import('./model-list.js')).modelList,
+  },
+  {
+    name: 'model rm',
+    argument: ['<id>', 'the id on the hub; with @revision, that revision alone'],
+    help: "Remove a model from the hub's cache.",
+    options: OPTIONS,
+    load: async () => (await import('./model-rm.js')).modelRemove,
+  },
+  {
+    name: 'model info',
+    argument: ['<model>', 'a folder, or an id on the hub'],
+    help: 'Show which graphs a model has, which one would be taken, and how large it is.',
+    options: OPTIONS,
+    load: async () => (await import('./model-info.js')).modelInfo,
+  },
+  {
     name: 'doctor',
     help: 'Check what shoal needs on this machine, and show how to fix what is missing.',
     options: OPTIONS,
@@ -159,7 +186,7 @@ function build(world: World, done: (code: number) => void): Command {
       writeErr: (text) => world.io.err(text),
       outputError: (text, write) => write(text.replace(/^error: /, 'shoal: ')),
     });
-  const model = program.command('model').description('Make and check models.');
+  const model = program.command('model').description('Download, check, show, remove and make models.');
   for (const spec of COMMANDS) add(spec.name.startsWith('model ') ? model : program, spec, world, done);
   return program;
 }

@@ -1,15 +1,24 @@
 import { dirname } from 'node:path';
-import { readCoordinatorConfig, readWorkerConfig } from '../src/config/config.js';
+import { SystemClock } from '../src/clock.js';
+import { type ConfigSource, readCoordinatorConfig, readValues, readWorkerConfig } from '../src/config/config.js';
+import { namedHubId } from '../src/config/model-folder.js';
+import type { PullEvent } from '../src/hub/pull-ports.js';
+import { createLog, type LogLevel } from '../src/log.js';
+import type { GraphWish } from '../src/model/graph-choice.js';
 import type { RunningRole } from '../src/running-role.js';
 import type { CommandContext } from './context.js';
+import { checkedConfig, settledConfig } from './hub-model.js';
 import { openParentLink, type ParentLink } from './process/parent-link.js';
 import { runRole } from './process/role.js';
+import { LineReport } from './pull-report.js';
 
 /** `shoal coordinator` and `shoal worker`: runs one coordinator until a signal comes or its parent is gone. */
 export function coordinator(context: CommandContext): Promise<number> {
-  const config = readCoordinatorConfig(context);
+  const checked = checkedConfig('coordinator', context, readCoordinatorConfig);
   const link = openParentLink();
   return role(context, 'coordinator', link, async (leaving) => {
+    // Its workers choose a graph by their device, which it does not know.
+    const config = await withModel('coordinator', context, readCoordinatorConfig, checked, async () => 'cpu', leaving);
     const { runCoordinator } = await import('../coordinator/main.js');
     const running = await runCoordinator(config, leaving);
     link?.listen(({ worker, incarnation }) => running.workerKilled(worker, incarnation));
@@ -19,15 +28,39 @@ export function coordinator(context: CommandContext): Promise<number> {
 
 /** Runs one worker until a signal comes or its parent is gone. */
 export async function worker(context: CommandContext): Promise<number> {
-  const config = readWorkerConfig(context);
+  const checked = checkedConfig('worker', context, readWorkerConfig);
   const link = openParentLink();
   const code = await role(context, 'worker', link, async (leaving) => {
+    const device = async () => {
+      const { chooseDevice, surveyDevices } = await import('../src/device/choose.js');
+      return chooseDevice(checked.device, surveyDevices()).provider.name;
+    };
+    const config = await withModel('worker', context, readWorkerConfig, checked, device, leaving);
     const { runWorker } = await import('../workers/main.js');
     return runWorker(config, leaving);
   });
-  const { socketPath } = config.peer;
+  const { socketPath } = checked.peer;
   if (link !== null && !process.connected && socketPath !== null) await leaveFolder(dirname(socketPath));
   return code;
+}
+
+/** The configuration with the model of the hub downloaded, if it names one. */
+async function withModel<T extends { readonly logLevel: LogLevel }>(
+  name: 'coordinator' | 'worker',
+  context: CommandContext,
+  read: (source: ConfigSource) => T,
+  checked: T,
+  device: () => Promise<GraphWish['device']>,
+  signal: AbortSignal,
+): Promise<T> {
+  if (namedHubId(readValues(name, context).model) === null) return checked;
+  const log = createLog({ level: checked.logLevel, fields: { role: name } });
+  const clock = new SystemClock();
+  const report = new LineReport((text) => log.info({}, text), clock);
+  const ports = { clock, signal, onEvent: (event: PullEvent) => report.onEvent(event) };
+  const { config, why } = await settledConfig(name, context, read, await device(), ports);
+  log.info({ why }, 'the model is on this machine');
+  return config;
 }
 
 /** The parent owns the folder of sockets. If the parent was killed, the last of its workers removes the folder. */

@@ -9,11 +9,13 @@ import { Unavailable } from '../src/errors.js';
 import { openFilesFault } from '../src/open-files.js';
 import { SystemRandom } from '../src/random.js';
 import type { CommandContext } from './context.js';
+import { checkedConfig, settledConfig } from './hub-model.js';
 import { Interrupts } from './interrupts.js';
 import { type FleetAddresses, LocalFleet } from './local-fleet.js';
 import { natsProcess, natsProgram } from './nats/nats-process.js';
 import { Killings } from './process/killings.js';
 import { Progress } from './progress.js';
+import { pullReport } from './pull-report.js';
 
 const SECRET_BYTES = 32;
 const PARENT_CHECK_MS = 500;
@@ -25,13 +27,19 @@ const FILES_PER_CHILD = 8;
 
 /** `shoal up`: starts a fleet on this machine and keeps it running until it is interrupted. */
 export async function up(context: CommandContext): Promise<number> {
-  const config = readUpConfig(context);
-  const fault = openFilesFault(OWN_FILES + FILES_PER_CHILD * (config.workers + config.ports.length));
+  const checked = checkedConfig('up', context, readUpConfig);
+  const fault = openFilesFault(OWN_FILES + FILES_PER_CHILD * (checked.workers + checked.ports.length));
   if (fault !== null) throw new Unavailable(fault);
   // Report a device that no worker can use here, once, instead of once per worker.
-  const device = chooseDevice(config.device, surveyDevices());
+  const device = chooseDevice(checked.device, surveyDevices());
   const clock = new SystemClock();
-  const progress = new Progress(context.io, config.json);
+  const progress = new Progress(context.io, checked.json);
+  const { config, why } = await settledConfig('up', context, readUpConfig, device.provider.name, {
+    clock,
+    // Ctrl-C ends the process: the next start continues the download.
+    signal: new AbortController().signal,
+    ...pullReport(context.io, progress, clock),
+  });
   const fleet = new LocalFleet(config, {
     clock,
     environment: context.environment,
@@ -47,7 +55,7 @@ export async function up(context: CommandContext): Promise<number> {
   watchNpm(context, clock, interrupts);
   // If this process exits for any other reason, its children end with it.
   process.once('exit', () => fleet.kill());
-  announceStart(config, device, progress);
+  announceStart(config, device, why, progress);
   const code = await runUntilInterrupted(fleet, interrupts, context, config, progress);
   const forced = interrupts.second.then(() => {
     fleet.kill();
@@ -97,9 +105,10 @@ function watchNpm(context: CommandContext, clock: SystemClock, interrupts: Inter
   });
 }
 
-function announceStart(config: UpConfig, device: DeviceChoice, progress: Progress): void {
+function announceStart(config: UpConfig, device: DeviceChoice, graphWhy: string, progress: Progress): void {
   progress.line(`shoal ${packageVersion()}`);
   progress.step('model', `${config.modelName} (${config.modelDir})`);
+  progress.step('graph', `${config.worker.SHOAL_MODEL_FILE} (${graphWhy})`);
   progress.step('device', device.why);
   const { SHOAL_CACHE_BYTES: cacheBytes, SHOAL_THREADS: threads } = config.worker;
   const each = `${formatByteSize(Number(cacheBytes))} for blocks and ${threads} threads each`;

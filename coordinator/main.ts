@@ -165,7 +165,7 @@ async function openModel(
   config: CoordinatorConfig,
   openText: (source: TextSource) => Promise<TextWork>,
 ): Promise<OpenModel> {
-  const folder = await openModelFolder(config.modelDir);
+  const folder = await openModelFolder(config.modelDir, config.graph);
   const tokenizer = await Tokenizer.loadDecoder(folder);
   const { layout } = graphSignature(folder.graph, folder.config, BLOCK_TOKENS);
   const served: ServedModel = {

@@ -84,6 +84,7 @@ export { type GraphOptions, loadModelGraph, type ModelGraph } from './engine/mod
 export type { PrefixCache, PrefixRequest, PreparedPrefix } from './engine/prefix-cache.js';
 export { modelFingerprint } from './model/fingerprint.js';
 export { type ModelFolder, type ModelFolderOptions, openModelFolder } from './model/folder.js';
+export type { Dtype, GraphWish } from './model/graph-choice.js';
 export { Tokenizer } from './model/tokenizer.js';
 export {
   type GenerateEvent,

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { relative } from 'node:path';
 import { within } from '../src/async/within.js';
 import { natsTransport } from '../src/bus/nats-transport.js';
 import { sealTransport } from '../src/bus/sealed-transport.js';
@@ -147,10 +148,15 @@ async function openModel(
   clock: Clock,
   log: Log,
 ): Promise<OpenModel> {
-  const folder = await openModelFolder(config.modelDir);
   const { provider, why } = chooseDevice(config.device, surveyDevices());
+  const folder = await openModelFolder(config.modelDir, { ...config.graph, device: provider.name });
   const runtime = life.use(OrtRuntime.open(), (open) => open.release());
-  log.info({ model: folder.name, device: provider.name, why, ort: runtime.version }, 'loading the model');
+  const graphFile = relative(folder.dir, folder.graphPath);
+  const { name: model, graphWhy } = folder;
+  log.info(
+    { model, device: provider.name, why, graph: graphFile, graphWhy, ort: runtime.version },
+    'loading the model',
+  );
   const graph = life.use(
     await loadModelGraph(runtime, folder, {
       provider,

@@ -6,12 +6,18 @@ import type { EnvironmentVariables } from './read-options.js';
 
 /** The folder in which shoal keeps what it can fetch or make again: programs and models of benchmarks. */
 
-/** The folder, which may be missing: `XDG_CACHE_HOME`, else `.cache` in the home folder; null if there is neither. */
+/** The folder, which may be missing; null for a user without a home folder. */
 export function cacheFolder(environment: EnvironmentVariables): string | null {
+  const base = cacheHome(environment);
+  return base === null ? null : join(base, 'shoal');
+}
+
+/** The folder of all programs' caches: `XDG_CACHE_HOME`, else `.cache` in the home folder; null if there is neither. */
+export function cacheHome(environment: EnvironmentVariables): string | null {
   const { XDG_CACHE_HOME: base, HOME: named } = environment;
-  if (base?.startsWith('/')) return join(base, 'shoal');
+  if (base?.startsWith('/')) return base;
   const home = named?.startsWith('/') ? named : systemHome();
-  return home === null ? null : join(home, '.cache', 'shoal');
+  return home === null ? null : join(home, '.cache');
 }
 
 /**

@@ -1,13 +1,13 @@
-import { basename } from 'node:path';
 import * as limits from '../limits.js';
 import type { LogLevel } from '../log.js';
+import { modelNameOf } from '../model/model-name.js';
 import { requiredSecret } from './cluster-secret.js';
 import { checkExposure } from './exposure.js';
 import { type HttpConfig, httpConfig } from './http-config.js';
 import { type JwtConfig, jwtConfig } from './jwt-config.js';
 import { readKeysFile } from './keys-file.js';
 import type { Machine } from './machine.js';
-import { modelFolder } from './model-folder.js';
+import { modelFolder, type NamedGraph, namedGraph } from './model-folder.js';
 import { type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
 import { type PeerTlsConfig, peerTls } from './peer-tls.js';
@@ -28,6 +28,8 @@ export interface CoordinatorConfig {
   readonly port: number;
   /** Absolute path. A coordinator uses the tokenizer, template and configuration, not the weights. */
   readonly modelDir: string;
+  /** Which of the model's graphs the workers run. */
+  readonly graph: NamedGraph;
   readonly servedModelName: string;
   readonly replicas: number;
   /** Longest sequence. A lower limit of the model wins. Null: what the workers offer. */
@@ -71,12 +73,12 @@ export function checkedKeysFile({ keysFile }: Pick<Values, 'keysFile'>): string 
 }
 
 export function modelName(values: Pick<Values, 'servedModelName'>, modelDir: string): string {
-  return values.servedModelName ?? basename(modelDir);
+  return values.servedModelName ?? modelNameOf(modelDir);
 }
 
 /** @throws WrongUsage */
 export function coordinatorConfig(values: Values, machine: Machine): CoordinatorConfig {
-  const modelDir = modelFolder(values.model);
+  const modelDir = modelFolder(values.model, values.modelFile);
   const apiKeys = clientKeys(values);
   const keysFile = checkedKeysFile(values);
   const jwt = jwtConfig(values);
@@ -90,6 +92,7 @@ export function coordinatorConfig(values: Values, machine: Machine): Coordinator
     host: values.host,
     port: values.port,
     modelDir,
+    graph: namedGraph(values),
     servedModelName: modelName(values, modelDir),
     replicas: values.replicas,
     contextTokens: values.context,

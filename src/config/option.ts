@@ -15,7 +15,11 @@ export type Command =
   | 'nats-users'
   | 'key'
   | 'model synth'
-  | 'model check';
+  | 'model check'
+  | 'model pull'
+  | 'model list'
+  | 'model rm'
+  | 'model info';
 
 /** Everything that the command line, the environment, the help and docs/OPTIONS.md show of one option. */
 export interface OptionSpec<T = unknown, D extends string | null = string | null> {

@@ -1,6 +1,7 @@
 import * as limits from '../limits.js';
 import { ACCESS_OPTIONS } from './access-options.js';
 import { HTTP_OPTIONS } from './http-options.js';
+import { MODEL_OPTIONS } from './model-options.js';
 import { type Command, type OptionTable, type OptionValues, option } from './option.js';
 import * as types from './option-types.js';
 import { ORT_LIBRARY_OPTIONS } from './ort-library.js';
@@ -57,26 +58,7 @@ export const OPTIONS = {
     commands: ['up'],
     help: 'Number of coordinators to start on this machine. They listen on --port and the ports after it; with --port 0 each takes a free port.',
   }),
-  model: option({
-    flag: 'model',
-    variable: 'SHOAL_MODEL',
-    placeholder: 'DIR',
-    type: types.path,
-    default: null,
-    defaultNote: 'models/recall in this package',
-    commands: [...ROLES, 'doctor'],
-    help: 'Folder of the model, with config.json, tokenizer.json and onnx/model.onnx.',
-  }),
-  servedModelName: option({
-    flag: 'served-model-name',
-    variable: 'SHOAL_SERVED_MODEL_NAME',
-    placeholder: 'NAME',
-    type: types.text('1 to 128 characters', 1, 128),
-    default: null,
-    defaultNote: "the model folder's name",
-    commands: COORDINATOR,
-    help: 'Name of the model in the HTTP API.',
-  }),
+  ...MODEL_OPTIONS,
   secret: option({
     flag: null,
     variable: 'SHOAL_SECRET',
@@ -216,7 +198,18 @@ export const OPTIONS = {
     placeholder: null,
     type: types.onOff,
     default: 'off',
-    commands: ['up', 'status', 'explain', 'bench', 'doctor', 'key', 'model check'],
+    commands: [
+      'up',
+      'status',
+      'explain',
+      'bench',
+      'doctor',
+      'key',
+      'model check',
+      'model pull',
+      'model list',
+      'model info',
+    ],
     help: 'Prints JSON on stdout.',
   }),
   reference: option({

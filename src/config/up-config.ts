@@ -3,7 +3,7 @@ import { checkedKeysFile, clientKeys, modelName } from './coordinator-config.js'
 import { checkExposure, isLoopback } from './exposure.js';
 import { jwtConfig } from './jwt-config.js';
 import type { Machine } from './machine.js';
-import { modelFolder } from './model-folder.js';
+import { modelFolder, namedGraph } from './model-folder.js';
 import { type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
 import { defaultCacheBytes, defaultThreads } from './worker-config.js';
@@ -66,6 +66,12 @@ function coordinatorPorts({ port, coordinators }: Pick<Values, 'port' | 'coordin
   return Array.from({ length: coordinators }, (_, index) => (port === 0 ? 0 : port + index));
 }
 
+/** @throws WrongUsage */
+function graphVariables(values: Values): Record<string, string> {
+  const { dtype, file } = namedGraph(values);
+  return { SHOAL_DTYPE: dtype, ...(file === null ? {} : { SHOAL_MODEL_FILE: file }) };
+}
+
 /**
  * @param inherited options given to `up` that its children also have, as variables
  * @throws WrongUsage
@@ -75,12 +81,12 @@ export function upConfig(
   machine: Machine,
   inherited: { readonly coordinator: Record<string, string>; readonly worker: Record<string, string> },
 ): UpConfig {
-  const modelDir = modelFolder(values.model);
+  const modelDir = modelFolder(values.model, values.modelFile);
   const loopback = isLoopback(values.host);
   const apiKeys = clientKeys(values);
   const needsKey = apiKeys.length > 0 || checkedKeysFile(values) !== null || jwtConfig(values) !== null;
   checkExposure(values, needsKey);
-  const shared = { SHOAL_MODEL: modelDir, SHOAL_LOG_LEVEL: values.logLevel ?? 'warn' };
+  const shared = { SHOAL_MODEL: modelDir, ...graphVariables(values), SHOAL_LOG_LEVEL: values.logLevel ?? 'warn' };
   return {
     workers: values.workers,
     host: values.host,

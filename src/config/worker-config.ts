@@ -3,7 +3,7 @@ import type { LogLevel } from '../log.js';
 import { formatByteSize } from './byte-size.js';
 import { requiredSecret, secretInFile } from './cluster-secret.js';
 import type { Machine } from './machine.js';
-import { modelFolder } from './model-folder.js';
+import { modelFolder, type NamedGraph, namedGraph } from './model-folder.js';
 import { type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
 import { type PeerTlsConfig, peerTls } from './peer-tls.js';
@@ -21,6 +21,8 @@ export interface WorkerConfig {
   readonly peerTls: PeerTlsConfig | null;
   /** Absolute path. */
   readonly modelDir: string;
+  /** Which of the model's graphs to run. */
+  readonly graph: NamedGraph;
   /** As requested. The worker checks whether the device is available. */
   readonly device: Values['device'];
   /** Whether the model is tried before the worker serves. */
@@ -131,7 +133,8 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
     nats: natsAccess(values.nats ?? 'nats://127.0.0.1:4222', values),
     secret,
     peerTls: peerTls(values),
-    modelDir: modelFolder(values.model),
+    modelDir: modelFolder(values.model, values.modelFile),
+    graph: namedGraph(values),
     device: values.device,
     trial: values.trial,
     replicas: values.replicas,

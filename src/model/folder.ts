@@ -1,25 +1,27 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize, resolve } from 'node:path';
 import { z } from 'zod';
 import { Refused } from '../errors.js';
 import { type ModelConfig, parseConfig } from './config.js';
 import { endTokenIds } from './end-tokens.js';
 import { type SamplingDefaults, samplingDefaults } from './generation-config.js';
+import type { GraphWish } from './graph-choice.js';
+import { filesOfFolder, findModelFiles } from './model-files.js';
+import { readModelJson, requireReadable } from './model-json.js';
+import { modelNameOf } from './model-name.js';
 import { FileSource } from './onnx/byte-source.js';
 import { type Graph, readGraph } from './onnx/graph.js';
-import { parsePythonJson } from './python-json.js';
 
 /** Opens and checks a model folder in the layout of the model hub. */
-
-/** The largest JSON file of a model folder that is read. The largest tokenizers have about 35 MB. @internal exported for tests. */
-export const MODEL_JSON_BYTES = 128 * 2 ** 20;
 
 /** An opened model folder. Its weights and its tokenizer are not read yet. */
 export interface ModelFolder {
   readonly dir: string;
-  /** The folder's base name, which clients use as the model's name. */
+  /** What clients call the model: the folder's base name, or the repository's name for a snapshot in the hub's cache. */
   readonly name: string;
   readonly graphPath: string;
+  /** Why this graph was chosen, for logs. */
+  readonly graphWhy: string;
   readonly graph: Graph;
   /** Paths of the files with external weights, in the order of their names. */
   readonly externalDataFiles: readonly string[];
@@ -36,37 +38,42 @@ export interface ModelFolder {
   readonly chatTemplate: string | null;
 }
 
-export interface ModelFolderOptions {
-  /** Selects the graph: `fp16` is `onnx/model_fp16.onnx`. Default: `onnx/model.onnx`. */
-  readonly variant?: string | undefined;
-}
+/** Which of the folder's graphs to take. Default: the best one for the CPU. */
+export type ModelFolderOptions = Partial<GraphWish>;
 
 /**
- * Opens a model folder. `config.json`, `tokenizer.json` and a graph are required; `tokenizer_config.json`, `generation_config.json` and
- * `chat_template.jinja` are optional.
+ * Opens a model folder. `config.json` or `genai_config.json`, `tokenizer.json` and a graph are required; `tokenizer_config.json`,
+ * `generation_config.json` and `chat_template.jinja` are optional.
  * @throws Refused naming the missing or wrong file, and the remedy
  */
 export async function openModelFolder(dir: string, options: ModelFolderOptions = {}): Promise<ModelFolder> {
-  const home = resolve(dir);
-  await requireFolder(home);
-  const configJson = await readJson(home, 'config.json', 'required');
-  const generationConfig = await readJson(home, 'generation_config.json', 'optional');
-  const tokenizerConfig = await readJson(home, 'tokenizer_config.json', 'optional');
+  const root = resolve(dir);
+  await requireFolder(root);
+  const wish = { dtype: 'auto', file: null, device: 'cpu', ...options } as const;
+  const files = await findModelFiles(root, await filesOfFolder(root, wish), wish, `model folder ${root}`);
+  const home = join(root, files.home);
+  const tokenizerConfig = (await readModelJson(home, 'tokenizer_config.json')) ?? {};
   const tokenizerPath = join(home, 'tokenizer.json');
   requireReadable(tokenizerPath, await requireFile(tokenizerPath, 'fetch it from where the model comes from'));
-  const graphPath = await findGraph(home, options.variant);
+  const graphPath = join(root, files.graph.path);
   const graph = readGraphFile(graphPath);
   return {
     dir: home,
-    name: basename(home),
+    name: modelNameOf(root),
     graphPath,
+    graphWhy: files.graph.why,
     graph,
     externalDataFiles: await externalDataFiles(graphPath, graph),
     tokenizerPath,
-    config: parseConfig(configJson, join(home, 'config.json')),
-    configJson,
-    eosTokenIds: await endTokenIds({ generationConfig, config: configJson, tokenizerConfig, tokenizerPath }),
-    defaults: samplingDefaults(generationConfig, home),
+    config: parseConfig(files.config, join(home, files.configName)),
+    configJson: files.config,
+    eosTokenIds: await endTokenIds({
+      generationConfig: files.generation,
+      config: files.config,
+      tokenizerConfig,
+      tokenizerPath,
+    }),
+    defaults: samplingDefaults(files.generation, home),
     tokenizerConfig,
     chatTemplate: await findChatTemplate(home, tokenizerConfig),
   };
@@ -86,45 +93,6 @@ async function requireFile(path: string, advice: string): Promise<number> {
   const found = await stat(path).catch(() => null);
   if (found?.isFile()) return found.size;
   throw new Refused(`cannot open model folder ${dirname(path)}: ${basename(path)} is missing; ${advice}`);
-}
-
-function requireReadable(path: string, byteLength: number): void {
-  if (byteLength <= MODEL_JSON_BYTES) return;
-  throw new Refused(
-    `cannot open model folder ${dirname(path)}: ${basename(path)} has ${byteLength} bytes; at most ${MODEL_JSON_BYTES} are allowed`,
-  );
-}
-
-/** Reads a JSON object; a missing optional file counts as an empty one. */
-async function readJson(dir: string, name: string, need: 'required' | 'optional'): Promise<Record<string, unknown>> {
-  const path = join(dir, name);
-  const found = await stat(path).catch(() => null);
-  if (!found) {
-    if (need === 'optional') return {};
-    throw new Refused(
-      `cannot open model folder ${dir}: ${name} is missing; give a folder in the layout of the model hub`,
-    );
-  }
-  requireReadable(path, found.size);
-  try {
-    return z.record(z.string(), z.unknown()).parse(parsePythonJson(await readFile(path, 'utf8')));
-  } catch (error) {
-    throw new Refused(`cannot open model folder ${dir}: ${name} is not a JSON object; fetch it again`, {
-      cause: error,
-    });
-  }
-}
-
-async function findGraph(dir: string, variant: string | undefined): Promise<string> {
-  const name = variant ? `model_${variant}.onnx` : 'model.onnx';
-  const places = [join(dir, 'onnx', name), join(dir, name)];
-  for (const path of places) {
-    if ((await stat(path).catch(() => null))?.isFile()) return path;
-  }
-  const others = (await readdir(join(dir, 'onnx')).catch(() => [])).filter((file) => file.endsWith('.onnx')).sort();
-  const advice =
-    others.length > 0 ? `the folder has ${others.join(', ')}` : 'export the model to ONNX, with past K/V as inputs';
-  throw new Refused(`cannot open model folder ${dir}: onnx/${name} is missing; ${advice}`);
 }
 
 /**

@@ -87,6 +87,7 @@ export class SimCoordinator {
       host: this.id,
       port: 0,
       modelDir: '/sim',
+      graph: { dtype: 'auto', file: null },
       servedModelName: 'sim',
       replicas: this.world.replicas,
       contextTokens: CONTEXT_TOKENS,

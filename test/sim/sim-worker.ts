@@ -170,6 +170,7 @@ export class SimWorker {
       secret: SECRET,
       peerTls: null,
       modelDir: '/sim',
+      graph: { dtype: 'auto', file: null },
       device: 'cpu',
       trial: false,
       replicas: this.world.replicas,

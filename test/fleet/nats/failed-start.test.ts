@@ -38,6 +38,7 @@ const common = () => ({
   secret: 'a secret that all of the fleet know',
   peerTls: null,
   modelDir: new URL('../../../models/recall', import.meta.url).pathname,
+  graph: { dtype: 'auto' as const, file: null },
   replicas: 2,
   contextTokens: 256,
   logLevel: 'silent' as const,

@@ -37,6 +37,31 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
+describe('the graph of a model', () => {
+  it('is named by its type, by its name, or by its file', () => {
+    expect(worker().graph).toEqual({ dtype: 'auto', file: null });
+    expect(worker({ SHOAL_DTYPE: 'Q4F16', SHOAL_MODEL_FILE: 'decoder' }).graph).toEqual({
+      dtype: 'q4f16',
+      file: 'decoder',
+    });
+    expect(coordinator({ SHOAL_MODEL_FILE: 'onnx/model.onnx' }).graph).toEqual({
+      dtype: 'auto',
+      file: 'onnx/model.onnx',
+    });
+    expect(() => worker({ SHOAL_DTYPE: 'q5' })).toThrow(/SHOAL_DTYPE: must be one of auto, fp32, fp16/);
+    expect(() => worker({ SHOAL_DTYPE: 'q4', SHOAL_MODEL_FILE: 'onnx/model.onnx' })).toThrow(
+      /--dtype .*must be auto if --model-file/,
+    );
+  });
+
+  it('is passed on by up to all its children', () => {
+    const { coordinator: ofCoordinator, worker: ofWorker } = up({ dtype: 'fp32', modelFile: 'model' });
+    for (const variables of [ofCoordinator, ofWorker]) {
+      expect(variables).toMatchObject({ SHOAL_DTYPE: 'fp32', SHOAL_MODEL_FILE: 'model' });
+    }
+  });
+});
+
 describe('the configuration of a worker', () => {
   it('has defaults for everything except the secret', () => {
     expect(worker()).toMatchObject({

@@ -27,6 +27,7 @@ const config: CoordinatorConfig = {
   host: '127.0.0.1',
   port: 0,
   modelDir: new URL('../../../models/recall', import.meta.url).pathname,
+  graph: { dtype: 'auto', file: null },
   servedModelName: 'recall',
   replicas: 2,
   contextTokens: 1024,

@@ -4,7 +4,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { synthesize } from '../../../bench/synth/model-folder.js';
 import { SYNTH_PRESETS } from '../../../bench/synth/spec.js';
 import { Refused } from '../../../src/errors.js';
-import { MODEL_JSON_BYTES, openModelFolder } from '../../../src/model/folder.js';
+import { openModelFolder } from '../../../src/model/folder.js';
+import { MODEL_JSON_BYTES } from '../../../src/model/model-json.js';
 import { externalTensorMessage, GRAPH, MODEL } from '../../../src/model/onnx/messages.js';
 import { bytesField } from '../../../src/model/onnx/wire.js';
 import { RECALL, scratchFolder } from './folders.js';
@@ -108,11 +109,50 @@ describe('a model folder', () => {
     expect((await openModelFolder(named)).chatTemplate).toBe('of a file');
   });
 
-  it('may have variants of its graph, which a refusal names', async () => {
+  it('that has one type of its graph opens without a flag; a refusal names the flag and what is there', async () => {
     const dir = await variantOf({});
-    await rename(join(dir, 'onnx', 'model.onnx'), join(dir, 'onnx', 'model_fp16.onnx'));
-    expect((await openModelFolder(dir, { variant: 'fp16' })).graphPath).toBe(join(dir, 'onnx', 'model_fp16.onnx'));
-    await expect(openModelFolder(dir)).rejects.toThrow(/onnx\/model\.onnx is missing; the folder has model_fp16\.onnx/);
+    await rename(join(dir, 'onnx', 'model.onnx'), join(dir, 'onnx', 'model_q4.onnx'));
+    const folder = await openModelFolder(dir);
+    expect(folder).toMatchObject({
+      graphPath: join(dir, 'onnx', 'model_q4.onnx'),
+      graphWhy: expect.stringMatching(/^auto takes q4/),
+    });
+    expect((await openModelFolder(dir, { dtype: 'q4' })).graphPath).toBe(folder.graphPath);
+    await expect(openModelFolder(dir, { dtype: 'fp16' })).rejects.toThrow(
+      /model_fp16\.onnx is missing, which --dtype fp16 names; set --dtype q4 or --model-file FILE: there are onnx\/model_q4\.onnx/,
+    );
+  });
+
+  it('may have its graph at its root, under another name, or of the genai builder', async () => {
+    const dir = await variantOf({ 'config.json': null });
+    await rename(join(dir, 'onnx', 'model.onnx'), join(dir, 'decoder.onnx'));
+    const decoder = {
+      head_size: 16,
+      hidden_size: 64,
+      num_attention_heads: 4,
+      num_hidden_layers: 2,
+      num_key_value_heads: 2,
+    };
+    const model = { type: 'phi3', context_length: 512, vocab_size: 512, eos_token_id: 7 };
+    const genai = {
+      model: { ...model, decoder: { ...decoder, filename: 'decoder.onnx' } },
+      search: { do_sample: true, temperature: 0.5 },
+    };
+    await writeFile(join(dir, 'genai_config.json'), JSON.stringify(genai));
+    await rm(join(dir, 'generation_config.json'));
+    const folder = await openModelFolder(dir);
+    expect(folder).toMatchObject({
+      graphPath: join(dir, 'decoder.onnx'),
+      config: { modelType: 'phi3', layers: 2, headDim: 16, contextTokens: 512 },
+      eosTokenIds: [7],
+      defaults: { temperature: 0.5 },
+    });
+    expect((await openModelFolder(dir, { file: 'decoder' })).graphPath).toBe(folder.graphPath);
+    await expect(openModelFolder(dir, { file: 'other.onnx' })).rejects.toThrow(
+      /other\.onnx is missing, which --model-file names/,
+    );
+    await writeFile(join(dir, 'genai_config.json'), JSON.stringify({ model: { ...model, decoder: {} } }));
+    await expect(openModelFolder(dir)).rejects.toThrow(/genai_config\.json: model\.decoder\.head_size/);
   });
 
   it('lists the files with external weights', async () => {

@@ -41,6 +41,7 @@ async function coordinator(
       host: '127.0.0.1',
       port: 0,
       modelDir: '/nowhere',
+      graph: { dtype: 'auto', file: null },
       servedModelName: 'tiny',
       http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null },
       contextTokens: graph.contextTokens,

@@ -106,6 +106,7 @@ export class Station {
       secret: SECRET,
       peerTls: null,
       modelDir: '/nowhere',
+      graph: { dtype: 'auto', file: null },
       device: 'cpu',
       trial: false,
       replicas,

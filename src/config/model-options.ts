@@ -1,0 +1,49 @@
+import { DTYPES } from '../model/graph-choice.js';
+import { type Command, type OptionTable, option } from './option.js';
+import * as types from './option-types.js';
+
+const ROLES = ['up', 'coordinator', 'worker'] as const satisfies readonly Command[];
+const GRAPH = [...ROLES, 'doctor', 'model pull', 'model info'] as const satisfies readonly Command[];
+
+/** The options that say which model is served, and which of its graphs. */
+export const MODEL_OPTIONS = {
+  model: option({
+    flag: 'model',
+    variable: 'SHOAL_MODEL',
+    placeholder: 'DIR|ID',
+    type: types.path,
+    default: null,
+    defaultNote: 'models/recall in this package',
+    commands: [...ROLES, 'doctor'],
+    help: "Folder of the model, or its id on the hub, org/name or org/name@revision, which is downloaded into the hub's cache. A folder of that name wins.",
+  }),
+  dtype: option({
+    flag: 'dtype',
+    variable: 'SHOAL_DTYPE',
+    placeholder: 'TYPE',
+    type: types.choice('auto', ...DTYPES),
+    default: 'auto',
+    commands: GRAPH,
+    help: 'Graph of the model by the type of its weights, as transformers.js names them: fp32 is model.onnx, q4 is model_q4.onnx, q8 is model_quantized.onnx. auto takes what config.json recommends, else the best for the device.',
+  }),
+  modelFile: option({
+    flag: 'model-file',
+    variable: 'SHOAL_MODEL_FILE',
+    placeholder: 'NAME',
+    type: types.path,
+    default: null,
+    defaultNote: 'model',
+    commands: GRAPH,
+    help: 'Graph of the model by its name without type and ending, or by its file in the folder, such as onnx/model_q4.onnx.',
+  }),
+  servedModelName: option({
+    flag: 'served-model-name',
+    variable: 'SHOAL_SERVED_MODEL_NAME',
+    placeholder: 'NAME',
+    type: types.text('1 to 128 characters', 1, 128),
+    default: null,
+    defaultNote: "the model folder's name, or its id on the hub",
+    commands: ['up', 'coordinator'],
+    help: 'Name of the model in the HTTP API.',
+  }),
+} as const satisfies OptionTable;

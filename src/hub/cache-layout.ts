@@ -1,0 +1,69 @@
+import { basename, dirname, join, relative } from 'node:path';
+
+/**
+ * Where the hub's own libraries keep what they have downloaded, so that theirs is found here, and ours there:
+ * https://huggingface.co/docs/huggingface_hub/guides/manage-cache. Names only; nothing is read or written.
+ *
+ * `models--ORG--NAME/blobs/DIGEST` holds bytes, `snapshots/COMMIT/PATH` are links to them, and `refs/REVISION` holds the commit of a revision.
+ */
+export interface RepositoryPlaces {
+  readonly folder: string;
+  readonly blobs: string;
+  readonly refs: string;
+  readonly snapshots: string;
+  /** The lock files of blobs. The hub's libraries lock the same ones. */
+  readonly locks: string;
+}
+
+const PREFIX = 'models--';
+const COMMIT = /^[0-9a-f]{40}$/;
+const DIGEST = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
+
+export function isCommit(text: string): boolean {
+  return COMMIT.test(text);
+}
+
+/** SHA-256 of a large file, or git's SHA-1 of a small one. */
+export function isBlobName(text: string): boolean {
+  return DIGEST.test(text);
+}
+
+export function repositoryPlaces(cacheDir: string, repository: string): RepositoryPlaces {
+  const name = PREFIX + repository.replaceAll('/', '--');
+  const folder = join(cacheDir, name);
+  return {
+    folder,
+    blobs: join(folder, 'blobs'),
+    refs: join(folder, 'refs'),
+    snapshots: join(folder, 'snapshots'),
+    locks: join(cacheDir, '.locks', name),
+  };
+}
+
+/** The repository of a folder of the cache; null for any other folder. */
+export function repositoryOf(folderName: string): string | null {
+  const parts = folderName.startsWith(PREFIX) ? folderName.slice(PREFIX.length).split('--') : [];
+  return parts.length === 2 && parts.every((part) => part !== '') ? parts.join('/') : null;
+}
+
+/** The repository and the commit of a snapshot's folder; null for any other folder. */
+export function snapshotOf(dir: string): { readonly repository: string; readonly commit: string } | null {
+  const snapshots = dirname(dir);
+  const repository = basename(snapshots) === 'snapshots' ? repositoryOf(basename(dirname(snapshots))) : null;
+  return repository === null ? null : { repository, commit: basename(dir) };
+}
+
+/** The text of the link from a path of a snapshot to its blob. */
+export function linkText(places: RepositoryPlaces, commit: string, path: string, blob: string): string {
+  return relative(dirname(join(places.snapshots, commit, path)), join(places.blobs, blob));
+}
+
+/** Whether a path of a repository stays inside its folder. What a mirror lists is not trusted. */
+export function isInside(path: string): boolean {
+  const plain = path.length <= 1024 && !path.startsWith('/') && !path.includes('\\');
+  return plain && path.split('/').every((part) => part !== '' && part !== '.' && part !== '..' && !hasControls(part));
+}
+
+function hasControls(text: string): boolean {
+  return [...text].some((char) => char < ' ' || char === '\x7f');
+}

@@ -1,0 +1,148 @@
+import type { Clock } from '../clock.js';
+import { Corrupt, Refused } from '../errors.js';
+import { type HubFile, readRevision, readTree } from './answers.js';
+import { type HubAnswer, HubHttp, pause, readJsonBody } from './hub-http.js';
+import type { HubId } from './hub-id.js';
+import { hubError } from './hub-refusal.js';
+import type { HubSettings } from './hub-settings.js';
+import type { PullPorts } from './pull-ports.js';
+import { ATTEMPTS, HubUnavailable, retryPauseMs } from './retry.js';
+
+const ANSWER_BYTES = 32 * 2 ** 20;
+/** A page of the list of files has up to 1,000. */
+const TREE_PAGES = 64;
+
+/** The three requests of the hub that a download needs. */
+export class HubApi {
+  private readonly http: HubHttp;
+
+  constructor(
+    private readonly settings: HubSettings,
+    private readonly clock: Clock,
+    /** Milliseconds since 1970. */
+    private readonly wallMs: () => number,
+    userAgent: string,
+  ) {
+    this.http = new HubHttp({ ...settings, clock, userAgent });
+  }
+
+  /** The commit of the id's revision, in so many attempts. @throws Refused, HubUnavailable, Corrupt, Cancelled */
+  async commit(id: HubId, ports: PullPorts, attempts = ATTEMPTS): Promise<string> {
+    const url = this.url(`api/models/${id.repository}/revision/${encodeURIComponent(id.revision)}`);
+    return readRevision((await this.json(id, url, 'the revision', ports, attempts)).json, url.host);
+  }
+
+  /** All files of a commit. @throws Refused, HubUnavailable, Corrupt, Cancelled */
+  async files(id: HubId, commit: string, ports: PullPorts): Promise<HubFile[]> {
+    const files: HubFile[] = [];
+    let url: URL | null = this.url(`api/models/${id.repository}/tree/${commit}?recursive=true`);
+    for (let pages = 0; url !== null; pages++) {
+      if (pages === TREE_PAGES) throw new Refused(`cannot load ${id.repository}: it has too many files for a model`);
+      const { json, next } = await this.json(id, url, 'the list of files', ports);
+      files.push(...readTree(json, url.host));
+      url = next;
+    }
+    return files;
+  }
+
+  /**
+   * The bytes of a file from an offset on.
+   * @throws Refused, HubUnavailable, Corrupt if the hub has another file there than it said, Cancelled
+   */
+  async bytes(
+    id: HubId,
+    commit: string,
+    file: HubFile,
+    fromByte: number,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const path = file.path.split('/').map(encodeURIComponent).join('/');
+    const url = this.url(`${id.repository}/resolve/${commit}/${path}`);
+    const answer = await this.http.get(url, fromByte > 0 ? { range: `bytes=${fromByte}-` } : {}, signal);
+    if (answer.status !== 200 && answer.status !== 206) throw this.refusal(id, file.path, answer);
+    const fault = differs(answer, file, commit);
+    if (fault !== null) {
+      answer.discard();
+      throw new Corrupt(`cannot load ${file.path} of ${id.repository}: ${fault}; check HF_ENDPOINT, or try again`);
+    }
+    return answer.status === 200 ? skipped(answer.body, fromByte) : rangeOf(answer, fromByte, file.path);
+  }
+
+  private url(path: string): URL {
+    return new URL(`${this.settings.endpoint}/${path}`);
+  }
+
+  /** An answer in JSON and the next page, asked for again if the hub fails for now. */
+  private async json(
+    id: HubId,
+    url: URL,
+    subject: string,
+    { signal, onEvent }: PullPorts,
+    attempts = ATTEMPTS,
+  ): Promise<{ json: unknown; next: URL | null }> {
+    for (let failures = 1; ; failures++) {
+      try {
+        const answer = await this.http.get(url, { accept: 'application/json' }, signal);
+        if (answer.status !== 200) throw this.refusal(id, null, answer);
+        return { json: await readJsonBody(answer, ANSWER_BYTES, url.host), next: this.nextPage(answer, url) };
+      } catch (error) {
+        if (!(error instanceof HubUnavailable) || failures >= attempts) throw error;
+        const inMs = retryPauseMs(failures, error.retryAfterMs);
+        onEvent({ type: 'retrying', path: subject, why: error.message, inMs });
+        await pause(this.clock, inMs, signal);
+      }
+    }
+  }
+
+  /** The page that the header `link` names, if it is one of the endpoint's. */
+  private nextPage({ headers }: HubAnswer, at: URL): URL | null {
+    const [, target] = /<([^>]+)>;\s*rel="next"/.exec(String(headers.link ?? '')) ?? [];
+    if (target === undefined || !URL.canParse(target, at.href)) return null;
+    const next = new URL(target, at);
+    // A mirror may repeat the hub's own links.
+    return new URL(`${this.settings.endpoint}${next.pathname.slice(next.pathname.indexOf('/api/'))}${next.search}`);
+  }
+
+  private refusal(id: HubId, path: string | null, answer: HubAnswer): Error {
+    answer.discard();
+    const code = answer.headers['x-error-code'];
+    const retryAfter = answer.headers['retry-after'];
+    return hubError(
+      id,
+      path,
+      {
+        status: answer.status,
+        code: typeof code === 'string' ? code : null,
+        retryAfter: String(retryAfter ?? '') || undefined,
+      },
+      { endpoint: this.settings.endpoint, hasToken: this.settings.token !== null, nowMs: this.wallMs() },
+    );
+  }
+}
+
+/** How the hub's headers contradict its list of files; null if they do not. */
+function differs({ headers }: HubAnswer, { digest, byteLength }: HubFile, commit: string): string | null {
+  const linked = headers['x-linked-etag'];
+  const size = headers['x-linked-size'];
+  const at = headers['x-repo-commit'];
+  if (typeof at === 'string' && at !== commit) return `the answer is of commit ${at.slice(0, 64)}, not ${commit}`;
+  if (typeof linked === 'string' && linked.replace(/^W\/|"/g, '') !== digest) return 'its digest is not the listed one';
+  if (typeof size === 'string' && size !== String(byteLength))
+    return `it has ${size.slice(0, 32)} bytes, not ${byteLength}`;
+  return null;
+}
+
+/** A server that knows no ranges sends all bytes. */
+async function* skipped(body: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array> {
+  let left = bytes;
+  for await (const chunk of body) {
+    if (left < chunk.byteLength) yield left === 0 ? chunk : chunk.subarray(left);
+    left = Math.max(0, left - chunk.byteLength);
+  }
+}
+
+function rangeOf(answer: HubAnswer, fromByte: number, path: string): AsyncIterable<Uint8Array> {
+  if (String(answer.headers['content-range']).startsWith(`bytes ${fromByte}-`)) return answer.body;
+  answer.discard();
+  throw new Corrupt(`cannot continue ${path}: the answer has other bytes than those asked for; check the proxy`);
+}
