@@ -144,7 +144,7 @@ describe('a model folder', () => {
     expect(folder).toMatchObject({
       graphPath: join(dir, 'decoder.onnx'),
       config: { modelType: 'phi3', layers: 2, headDim: 16, contextTokens: 512 },
-      eosTokenIds: [7],
+      eosTokenIds: [7, 511],
       defaults: { temperature: 0.5 },
     });
     expect((await openModelFolder(dir, { file: 'decoder' })).graphPath).toBe(folder.graphPath);
