@@ -61,7 +61,7 @@ describe('TLS', () => {
 });
 
 describe('the files of a certificate', () => {
-  function files(tls: { key: string; cert: string }) {
+  function files(tls: { key: string; cert: string; ca?: string }) {
     const folder = mkdtempSync(join(tmpdir(), 'shoal-tls-'));
     onTestFinished(() => rmSync(folder, { recursive: true }));
     const paths = { key: join(folder, 'key.pem'), cert: join(folder, 'cert.pem'), clientCa: null };
@@ -71,7 +71,9 @@ describe('the files of a certificate', () => {
     };
     write(paths.key, tls.key);
     write(paths.cert, tls.cert);
-    return { paths, write };
+    const ca = join(folder, 'ca.pem');
+    write(ca, tls.ca ?? '');
+    return { paths, write, ca };
   }
 
   it('are refused if they do not fit each other, or cannot be read', async () => {
@@ -81,6 +83,75 @@ describe('the files of a certificate', () => {
     await expect(wrong).rejects.toBeInstanceOf(Refused);
     await expect(wrong).rejects.toThrow(/--tls-cert \(SHOAL_TLS_CERT\): cannot use .*cert.pem with the key/);
     await expect(readCertificates({ ...paths, key: '/nowhere' })).rejects.toThrow(/--tls-key .*cannot read \/nowhere/);
+  });
+
+  const cut = (pem: string) => pem.slice(0, pem.length / 2);
+  const garbled = (pem: string) => pem.replace(/\n.{20}/, '\nAAAAAAAAAAAAAAAAAAAA');
+  const none = 'must have at least one certificate in PEM';
+  it.each([
+    ['an empty key', 'key', '', /--tls-key \(SHOAL_TLS_KEY\): cannot use .*key\.pem: must have a private key in PEM/],
+    ['a key that is none', 'key', 'not a key', /--tls-key .*cannot use .*key\.pem: must have a private key in PEM/],
+    [
+      'an empty certificate',
+      'cert',
+      '',
+      new RegExp(`--tls-cert \\(SHOAL_TLS_CERT\\): cannot use .*cert\\.pem: ${none}`),
+    ],
+    ['half a certificate', 'cert', cut(FLEET_TLS.cert), new RegExp(`cert\\.pem: ${none}`)],
+    [
+      'a garbled certificate',
+      'cert',
+      garbled(FLEET_TLS.cert),
+      /--tls-cert .*cert\.pem: certificate 1 cannot be parsed/,
+    ],
+    [
+      'an empty authority',
+      'ca',
+      '',
+      new RegExp(`--tls-client-ca \\(SHOAL_TLS_CLIENT_CA\\): cannot use .*ca\\.pem: ${none}`),
+    ],
+    ['an authority that is none', 'ca', 'not a certificate', new RegExp(`--tls-client-ca .*ca\\.pem: ${none}`)],
+    [
+      'half of a second authority',
+      'ca',
+      FLEET_TLS.ca + cut(OTHER_TLS.ca),
+      /--tls-client-ca .*ca\.pem: a certificate is cut off/,
+    ],
+    [
+      'a garbled second authority',
+      'ca',
+      FLEET_TLS.ca + garbled(OTHER_TLS.ca),
+      /--tls-client-ca .*ca\.pem: certificate 2 cannot be parsed/,
+    ],
+  ] as const)('are refused by name with %s', async (_, which, content, message) => {
+    const { paths, write, ca } = files(FLEET_TLS);
+    const named = { ...paths, clientCa: ca };
+    expect(await readCertificates(named)).toMatchObject({ clientCa: FLEET_TLS.ca });
+    write({ ...paths, ca }[which], content);
+    const refused = readCertificates(named);
+    await expect(refused).rejects.toBeInstanceOf(Refused);
+    await expect(refused).rejects.toThrow(message);
+  });
+
+  it('keep strangers out, and let clients in, while the file of the authority is empty or half written', async () => {
+    const { paths, write, ca } = files(FLEET_TLS);
+    const named = { ...paths, clientCa: ca };
+    const first = await readCertificates(named);
+    const server = await testServer({ tls: first });
+    const clock = new SimulatedClock();
+    const logged: string[] = [];
+    const log = createLog({ level: 'debug', write: (line) => logged.push(line) });
+    const keeper = new CertificateKeeper(named, first, (tls) => server.renewTls(tls), clock, log);
+    keeper.start();
+    for (const [i, content] of ['', FLEET_TLS.ca + cut(OTHER_TLS.ca)].entries()) {
+      write(ca, content);
+      await clock.advance(5_000);
+      await until(() => logged.length === i + 1);
+      expect(logged[i]).toMatch(/the certificate stays as it was: --tls-client-ca/);
+      expect((await ask(server.url, '/version', OTHER_TLS)).status).toBe(403);
+      expect((await ask(server.url, '/version', FLEET_TLS)).status).toBe(200);
+    }
+    keeper.stop();
   });
 
   it('are read again when they change, once they fit each other', async () => {
