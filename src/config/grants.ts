@@ -26,15 +26,19 @@ const TenantName = PlainId.refine((name) => !/^[0-9a-f]{64}$/.test(name), 'must 
 
 const atLeastOne = (max: number) => z.int(`must be a whole number from 1 to ${max}`).min(1).max(max).optional();
 
+const limitFields = {
+  requests_per_minute: atLeastOne(1_000_000),
+  /** Requests that may come at once after a pause. */
+  burst: atLeastOne(1_000_000),
+  tokens_per_minute: atLeastOne(TOKENS),
+  concurrent: atLeastOne(100_000),
+  tokens_per_day: atLeastOne(TOKENS),
+};
+/** Names of the fields of `limits`. */
+export const LIMIT_FIELDS: readonly string[] = Object.keys(limitFields);
+
 const Limits = z
-  .strictObject({
-    requests_per_minute: atLeastOne(1_000_000),
-    /** Requests that may come at once after a pause. */
-    burst: atLeastOne(1_000_000),
-    tokens_per_minute: atLeastOne(TOKENS),
-    concurrent: atLeastOne(100_000),
-    tokens_per_day: atLeastOne(TOKENS),
-  })
+  .strictObject(limitFields)
   .refine(({ burst, requests_per_minute }) => burst === undefined || requests_per_minute !== undefined, {
     path: ['burst'],
     message: 'is only allowed with requests_per_minute',

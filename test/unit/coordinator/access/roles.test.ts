@@ -125,7 +125,7 @@ describe('a keys file', () => {
     };
     expect(await statusOf('bob')).toBe(401);
     writeFileSync(path, 'keys:\n  - id: bob\n    secret: short\n    tenant: t\n');
-    await untilLogged('keys.yaml:3: keys[0] (bob).secret');
+    await untilLogged('keys.yaml:3: keys[0].secret');
     expect([await statusOf('ann'), await statusOf('bob')]).toEqual([200, 401]);
     writeFileSync(`${path}.new`, `keys:\n${entry('bob')}`);
     renameSync(`${path}.new`, path);
