@@ -5,6 +5,8 @@ import { type Grants, NO_LIMITS, type UseLimits } from '../../src/config/grants.
 export interface Principal {
   /** Names the key, or the subject of a token, within its tenant. Safe to log. */
   readonly id: string;
+  /** Names the holder among all keys and subjects of all tenants: a key and a subject of the same name are two. */
+  readonly holder: string;
   /** Owns pins, and shares computing time with other tenants. */
   readonly tenant: string;
   readonly role: Grants['role'];
@@ -18,13 +20,14 @@ export interface Principal {
 
 /** The principal of a key with an id. */
 export function keyPrincipal(id: string, grants: Grants): Principal {
-  return principalOf(id, id, grants);
+  return principalOf(id, id, `${grants.tenant}/${id}`, grants);
 }
 
 /** The principal of a token's subject, which may be any text. */
 export function subjectPrincipal(subject: string, grants: Grants): Principal {
   const id = SAFE_ID.test(subject) ? subject : `subject-${digest(subject).slice(0, 16)}`;
-  return principalOf(id, `sub:${subject}`, grants);
+  // No id of a key has a colon.
+  return principalOf(id, `sub:${subject}`, `${grants.tenant}/sub:${digest(subject)}`, grants);
 }
 
 /**
@@ -33,19 +36,28 @@ export function subjectPrincipal(subject: string, grants: Grants): Principal {
  */
 export function anonymousPrincipal(digestHex: string, role: Grants['role']): Principal {
   const id = digestHex.slice(0, 12);
-  return { id, tenant: digestHex, role, models: null, limits: NO_LIMITS, priority: 1, saltPrefix: digestHex };
+  return {
+    id,
+    holder: digestHex,
+    tenant: digestHex,
+    role,
+    models: null,
+    limits: NO_LIMITS,
+    priority: 1,
+    saltPrefix: digestHex,
+  };
 }
 
 const SAFE_ID = /^[\w.@|:-]{1,128}$/;
 
-function principalOf(id: string, unique: string, grants: Grants): Principal {
+function principalOf(id: string, unique: string, holder: string, grants: Grants): Principal {
   const { tenant, role, models, limits, priority, saltScope } = grants;
   const saltPrefixes = {
     tenant: `tenant/${tenant}`,
     key: `key/${digest(`${tenant}\0${unique}`)}`,
     public: 'public/',
   };
-  return { id, tenant, role, models, limits, priority, saltPrefix: saltPrefixes[saltScope] };
+  return { id, holder, tenant, role, models, limits, priority, saltPrefix: saltPrefixes[saltScope] };
 }
 
 function digest(text: string): string {

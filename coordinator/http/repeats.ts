@@ -81,14 +81,6 @@ export class Repeats {
 
 function keyOf({ path }: HttpRoute, exchange: Exchange, id: string): string {
   const { principal } = exchange;
-  const parts = [
-    path,
-    principal?.tenant,
-    principal?.id,
-    principal?.saltPrefix,
-    id,
-    exchange.header('x-shoal-worker'),
-    exchange.body,
-  ];
+  const parts = [path, principal?.holder, principal?.saltPrefix, id, exchange.header('x-shoal-worker'), exchange.body];
   return createHash('sha256').update(JSON.stringify(parts)).digest('base64');
 }

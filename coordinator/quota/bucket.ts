@@ -3,29 +3,45 @@
  * more is given. So what is taken in the long run keeps to the rate, even if some of it becomes known late.
  */
 export class Bucket {
-  private level: number;
+  /** What has been taken and not been replaced yet. */
+  private taken = 0;
   private atMs: number;
+  private most: number;
+  private perMs: number;
 
   /** Starts full. */
-  constructor(
-    readonly capacity: number,
-    private readonly perMs: number,
-    nowMs: number,
-  ) {
-    this.level = capacity;
+  constructor(capacity: number, perMs: number, nowMs: number) {
+    this.most = capacity;
+    this.perMs = perMs;
     this.atMs = nowMs;
+  }
+
+  get capacity(): number {
+    return this.most;
+  }
+
+  /** Another capacity and rate from now on. What was taken remains taken. */
+  resize(capacity: number, perMs: number, nowMs: number): void {
+    this.missing(nowMs);
+    this.most = capacity;
+    this.perMs = perMs;
   }
 
   /** The content; negative while there is a debt. */
   content(nowMs: number): number {
+    return this.most - this.missing(nowMs);
+  }
+
+  /** How much less it contains than when it is full. */
+  missing(nowMs: number): number {
     const passedMs = Math.max(0, nowMs - this.atMs);
-    this.level = Math.min(this.capacity, this.level + passedMs * this.perMs);
+    this.taken = Math.max(0, this.taken - passedMs * this.perMs);
     this.atMs = Math.max(nowMs, this.atMs);
-    return this.level;
+    return this.taken;
   }
 
   take(amount: number, nowMs: number): void {
-    this.level = Math.min(this.capacity, this.content(nowMs) - amount);
+    this.taken = Math.max(0, this.missing(nowMs) + amount);
   }
 
   /** Time until it contains `amount`, which is at most its capacity. */

@@ -1,3 +1,4 @@
+import type { UseLimits } from '../../src/config/grants.js';
 import { ApiError } from '../openai/api-error.js';
 import type { Allowance, Exceeded, Moment, Quota } from './quota.js';
 
@@ -7,27 +8,35 @@ interface QuotaUseWorld {
   onChange(): void;
 }
 
+/** The key or token of a request. */
+interface Credential {
+  /** Names the key in messages. */
+  readonly id: string;
+  readonly limits: UseLimits;
+}
+
 /** The use of a quota by one request. */
 export class QuotaUse {
   private open = false;
 
-  /** @param id names the key in messages */
   constructor(
     private readonly quota: Quota,
-    private readonly id: string,
+    private readonly credential: Credential,
     private readonly world: QuotaUseWorld,
   ) {}
 
   /** @throws ApiError 429 */
   begin(): void {
-    this.check(this.quota.begin(this.world.at()));
+    const at = this.judge();
+    this.check(this.quota.begin(at));
     this.open = true;
     this.world.onChange();
   }
 
   /** Counts the tokens of the prompts. @throws ApiError 429 */
   prompt(tokens: number): void {
-    this.check(this.quota.prompt(tokens, this.world.at()), tokens);
+    const at = this.judge();
+    this.check(this.quota.prompt(tokens, at), tokens);
     this.world.onChange();
   }
 
@@ -47,28 +56,39 @@ export class QuotaUse {
 
   /** The headers `x-ratelimit-*` as OpenAI's clients know them. */
   headers(): Record<string, string> {
-    const at = this.world.at();
+    const at = this.judge();
     return {
       ...headersOf('requests', this.quota.requestAllowance(at)),
       ...headersOf('tokens', this.quota.tokenAllowance(at)),
     };
   }
 
+  /** Another credential of the same subject may have been judged by its own limits meanwhile. */
+  private judge(): Moment {
+    const at = this.world.at();
+    this.quota.limit(this.credential.limits, at);
+    return at;
+  }
+
   private check(exceeded: Exceeded | null, tokens = 0): void {
     if (exceeded === null) return;
     const headers = this.headers();
     if (exceeded.limit === 'prompt') {
-      const most = this.quota.limits.tokensPerMinute;
-      throw new ApiError(429, `prompt: has ${tokens} tokens; the key '${this.id}' may use ${most} tokens per minute`, {
-        code: 'request_too_large',
-        headers,
-      });
+      const most = this.credential.limits.tokensPerMinute;
+      throw new ApiError(
+        429,
+        `prompt: has ${tokens} tokens; the key '${this.credential.id}' may use ${most} tokens per minute`,
+        {
+          code: 'request_too_large',
+          headers,
+        },
+      );
     }
     const retryAfterS = exceeded.limit === 'concurrent' ? 1 : Math.max(1, Math.ceil(exceeded.waitMs / 1_000));
     const limit = this.describe(exceeded.limit);
     throw new ApiError(
       429,
-      `cannot take the request: the key '${this.id}' has used ${limit}; retry in ${retryAfterS} s`,
+      `cannot take the request: the key '${this.credential.id}' has used ${limit}; retry in ${retryAfterS} s`,
       {
         retryAfterS,
         headers,
@@ -77,7 +97,7 @@ export class QuotaUse {
   }
 
   private describe(limit: Exclude<Exceeded['limit'], 'prompt'>): string {
-    const { requestsPerMinute, tokensPerMinute, tokensPerDay, concurrentRequests } = this.quota.limits;
+    const { requestsPerMinute, tokensPerMinute, tokensPerDay, concurrentRequests } = this.credential.limits;
     const limits = {
       requests: `its ${requestsPerMinute} requests per minute`,
       tokens: `its ${tokensPerMinute} tokens per minute`,

@@ -1,9 +1,9 @@
 import type { UseLimits } from '../../src/config/grants.js';
 import type { SubjectUsage } from '../../src/protocol/usage.js';
-import { Bucket } from './bucket.js';
+import type { Bucket } from './bucket.js';
+import { Buckets } from './buckets.js';
 import { DayCount } from './day-count.js';
 
-const MINUTE_MS = 60_000;
 /** Silence of a coordinator after which its running requests count no more. Exceeds the interval at which it repeats them. */
 const RUNNING_SILENCE_MS = 5_000;
 
@@ -38,37 +38,34 @@ interface Other {
 /**
  * The use of one key or subject against its limits, as one coordinator knows it. Its own use counts at once, that of the other coordinators when it
  * hears of it. Buckets may go into debt, so what several coordinators allowed at the same moment is taken off afterwards.
+ *
+ * A subject may have several credentials with different limits. They share one count: other limits change what is allowed, never what was used.
  */
 export class Quota {
-  private readonly requests: Bucket | null;
-  private readonly tokens: Bucket | null;
-  /** The same buckets, if there were no other coordinators. */
-  private readonly ownRequests: Bucket | null;
-  private readonly ownTokens: Bucket | null;
+  private readonly requests = new Buckets();
+  private readonly tokens = new Buckets();
+  private readonly day = new DayCount();
   private readonly others = new Map<string, Other>();
   private own = { requests: 0, tokens: 0, running: 0 };
+  private limitsDay = false;
 
-  /** @param day the count of a quota of the same subject with other limits */
   constructor(
-    readonly limits: UseLimits,
+    private current: UseLimits,
     { nowMs }: Moment,
-    readonly day = new DayCount(),
   ) {
-    const { requestsPerMinute, burstRequests, tokensPerMinute } = limits;
-    const requests = () => bucketOf(requestsPerMinute, burstRequests, nowMs);
-    const tokens = () => bucketOf(tokensPerMinute, tokensPerMinute ?? 0, nowMs);
-    this.requests = requests();
-    this.ownRequests = requests();
-    this.tokens = tokens();
-    this.ownTokens = tokens();
+    this.adopt(current, nowMs);
+  }
+
+  /** Judges by these limits from now on. */
+  limit(limits: UseLimits, { nowMs }: Moment): void {
+    if (limits !== this.current) this.adopt(limits, nowMs);
   }
 
   /** Counts a request that begins. Returns the limit that it exceeds, and then counts nothing. */
   begin(at: Moment): Exceeded | null {
     const exceeded = this.exceeded(at);
     if (exceeded !== null) return exceeded;
-    this.requests?.take(1, at.nowMs);
-    this.ownRequests?.take(1, at.nowMs);
+    this.requests.use(1, at.nowMs);
     this.own.requests++;
     this.own.running++;
     return null;
@@ -81,8 +78,9 @@ export class Quota {
 
   /** Counts the tokens of a prompt. Returns the limit that they exceed, and then counts nothing. */
   prompt(tokens: number, at: Moment): Exceeded | null {
-    if (this.tokens !== null && tokens > this.tokens.capacity) return { limit: 'prompt' };
-    const waitMs = this.tokens?.waitMs(tokens, at.nowMs) ?? 0;
+    const bucket = this.tokens.all;
+    if (bucket !== null && tokens > bucket.capacity) return { limit: 'prompt' };
+    const waitMs = bucket?.waitMs(tokens, at.nowMs) ?? 0;
     if (waitMs > 0) return { limit: 'tokens', waitMs };
     this.spend(tokens, at);
     return null;
@@ -90,21 +88,22 @@ export class Quota {
 
   /** Counts tokens, of which those beyond the limits become a debt. */
   spend(tokens: number, { nowMs, wallMs }: Moment): void {
-    this.tokens?.take(tokens, nowMs);
-    this.ownTokens?.take(tokens, nowMs);
+    this.tokens.use(tokens, nowMs);
     this.day.add(tokens, wallMs);
     this.own.tokens += tokens;
   }
 
   requestAllowance({ nowMs }: Moment): Allowance | null {
-    const limit = this.limits.requestsPerMinute;
-    return this.requests === null || limit === null ? null : allowanceOf(this.requests, limit, nowMs);
+    const limit = this.current.requestsPerMinute;
+    const bucket = this.requests.all;
+    return bucket === null || limit === null ? null : allowanceOf(bucket, limit, nowMs);
   }
 
   /** Of the limit per minute; of the limit per day if there is no other. */
   tokenAllowance({ nowMs, wallMs }: Moment): Allowance | null {
-    const { tokensPerMinute, tokensPerDay } = this.limits;
-    if (this.tokens !== null && tokensPerMinute !== null) return allowanceOf(this.tokens, tokensPerMinute, nowMs);
+    const { tokensPerMinute, tokensPerDay } = this.current;
+    const bucket = this.tokens.all;
+    if (bucket !== null && tokensPerMinute !== null) return allowanceOf(bucket, tokensPerMinute, nowMs);
     if (tokensPerDay === null) return null;
     const remaining = Math.max(0, tokensPerDay - this.day.report(wallMs).total);
     return { limit: tokensPerDay, remaining, resetMs: this.day.restMs(wallMs) };
@@ -112,15 +111,15 @@ export class Quota {
 
   /** This coordinator's use, for the others. */
   usage(subject: string, { nowMs, wallMs }: Moment): SubjectUsage {
-    const recent = { requests: missing(this.ownRequests, nowMs), tokens: missing(this.ownTokens, nowMs) };
+    const recent = { requests: this.requests.ownMissing(nowMs), tokens: this.tokens.ownMissing(nowMs) };
     return { subject, ...this.own, recent, today: this.day.report(wallMs) };
   }
 
   /** Counts what another coordinator reports. */
   hear(from: string, usage: SubjectUsage, { nowMs, wallMs }: Moment): void {
     const known = this.others.get(from);
-    this.requests?.take(known ? since(known.requests, usage.requests) : usage.recent.requests, nowMs);
-    this.tokens?.take(known ? since(known.tokens, usage.tokens) : usage.recent.tokens, nowMs);
+    this.requests.hear(known ? since(known.requests, usage.requests) : usage.recent.requests, nowMs);
+    this.tokens.hear(known ? since(known.tokens, usage.tokens) : usage.recent.tokens, nowMs);
     this.day.hear(from, usage.today, wallMs);
     this.others.set(from, {
       requests: usage.requests,
@@ -138,17 +137,24 @@ export class Quota {
 
   /** Whether nothing would be lost if it were forgotten. */
   idle({ nowMs, wallMs }: Moment): boolean {
-    const full = (bucket: Bucket | null) => bucket === null || bucket.content(nowMs) >= bucket.capacity;
-    const usedToday = this.limits.tokensPerDay !== null && this.day.report(wallMs).total > 0;
-    return this.running(nowMs) === 0 && full(this.requests) && full(this.tokens) && !usedToday;
+    const usedToday = this.limitsDay && this.day.report(wallMs).total > 0;
+    return this.running(nowMs) === 0 && this.requests.full(nowMs) && this.tokens.full(nowMs) && !usedToday;
+  }
+
+  private adopt(limits: UseLimits, nowMs: number): void {
+    const { requestsPerMinute, burstRequests, tokensPerMinute, tokensPerDay } = limits;
+    this.current = limits;
+    this.requests.limit(requestsPerMinute, burstRequests, nowMs);
+    this.tokens.limit(tokensPerMinute, tokensPerMinute ?? 0, nowMs);
+    this.limitsDay ||= tokensPerDay !== null;
   }
 
   private exceeded({ nowMs, wallMs }: Moment): Exceeded | null {
-    const { concurrentRequests, tokensPerDay } = this.limits;
-    const requestsMs = this.requests?.waitMs(1, nowMs) ?? 0;
+    const { concurrentRequests, tokensPerDay } = this.current;
+    const requestsMs = this.requests.all?.waitMs(1, nowMs) ?? 0;
     if (requestsMs > 0) return { limit: 'requests', waitMs: requestsMs };
     // At least one token must be there; the prompt's own size is not known yet.
-    const tokensMs = this.tokens?.waitMs(1, nowMs) ?? 0;
+    const tokensMs = this.tokens.all?.waitMs(1, nowMs) ?? 0;
     if (tokensMs > 0) return { limit: 'tokens', waitMs: tokensMs };
     if (tokensPerDay !== null && this.day.report(wallMs).total >= tokensPerDay)
       return { limit: 'day', waitMs: this.day.restMs(wallMs) };
@@ -166,14 +172,6 @@ export class Quota {
 function allowanceOf(bucket: Bucket, limit: number, nowMs: number): Allowance {
   const remaining = Math.max(0, Math.floor(bucket.content(nowMs)));
   return { limit, remaining, resetMs: bucket.waitMs(bucket.capacity, nowMs) };
-}
-
-function bucketOf(perMinute: number | null, capacity: number, nowMs: number): Bucket | null {
-  return perMinute === null ? null : new Bucket(capacity, perMinute / MINUTE_MS, nowMs);
-}
-
-function missing(bucket: Bucket | null, nowMs: number): number {
-  return bucket === null ? 0 : bucket.capacity - bucket.content(nowMs);
 }
 
 /** The growth of a count that begins anew where its owner has forgotten it. */

@@ -60,9 +60,10 @@ export class Quotas {
    */
   begin(principal: Principal | null): QuotaUse | null {
     if (principal === null || !isLimited(principal.limits)) return null;
-    const subject = `${principal.tenant}/${principal.id}`;
-    const quota = this.quotaOf(subject, principal.limits);
-    const use = new QuotaUse(quota, principal.id, { at: () => this.moment(), onChange: () => this.announce(subject) });
+    const { holder: subject, id, limits } = principal;
+    const quota = this.quotaOf(subject, limits);
+    const world = { at: () => this.moment(), onChange: () => this.announce(subject) };
+    const use = new QuotaUse(quota, { id, limits }, world);
     use.begin();
     return use;
   }
@@ -71,11 +72,8 @@ export class Quotas {
     return { nowMs: this.options.clock.now(), wallMs: this.options.wallMs() };
   }
 
-  /** A key whose limits were changed begins anew. */
   private quotaOf(subject: string, limits: UseLimits): Quota {
-    const known = this.quotas.get(subject);
-    const quota =
-      known !== undefined && sameLimits(known.limits, limits) ? known : this.makeQuota(subject, limits, known);
+    const quota = this.quotas.get(subject) ?? this.makeQuota(subject, limits);
     this.quotas.delete(subject);
     this.quotas.set(subject, quota);
     if (this.quotas.size > QUOTAS) this.forgetOne();
@@ -83,9 +81,9 @@ export class Quotas {
   }
 
   /** A new quota, in which the use that other coordinators reported counts. */
-  private makeQuota(subject: string, limits: UseLimits, before: Quota | undefined): Quota {
+  private makeQuota(subject: string, limits: UseLimits): Quota {
     const reports = this.elsewhere.take(subject);
-    const quota = new Quota(limits, reports[0]?.at ?? this.moment(), before?.day);
+    const quota = new Quota(limits, reports[0]?.at ?? this.moment());
     for (const { from, usage, at } of reports) quota.hear(from, usage, at);
     return quota;
   }
@@ -144,9 +142,4 @@ export class Quotas {
 function isLimited(limits: UseLimits): boolean {
   const { requestsPerMinute, tokensPerMinute, concurrentRequests, tokensPerDay } = limits;
   return [requestsPerMinute, tokensPerMinute, concurrentRequests, tokensPerDay].some((limit) => limit !== null);
-}
-
-function sameLimits(a: UseLimits, b: UseLimits): boolean {
-  const names = Object.keys(a) as (keyof UseLimits)[];
-  return names.every((name) => a[name] === b[name]);
 }

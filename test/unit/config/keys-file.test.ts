@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it, vi } from 'vitest';
+import { GRANT_FIELDS } from '../../../src/config/grants.js';
 import { parseKeysFile } from '../../../src/config/keys-file.js';
 
 const SECRET = 'a-secret-of-enough-characters';
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
-const FIELDS = 'the fields are tenant, role, models, limits, priority, salt_scope, id, secret, secret_sha256';
+const FIELDS = `the fields are ${[...Object.keys(GRANT_FIELDS), 'id', 'secret', 'secret_sha256'].join(', ')}`;
 
 const parse = (text: string) => parseKeysFile(text, 'keys.yaml');
 const fault = (text: string): string => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { keyPrincipal, type Principal } from '../../../../coordinator/access/principal.js';
+import { keyPrincipal, type Principal, subjectPrincipal } from '../../../../coordinator/access/principal.js';
 import { ANNOUNCE_PAUSE_MS, Quotas } from '../../../../coordinator/quota/quotas.js';
 import { MemoryBroker } from '../../../../src/bus/memory-bus.js';
 import { SimulatedClock } from '../../../../src/clock.js';
@@ -45,7 +45,7 @@ function ask({ quotas }: { quotas: Quotas }, who: Principal, tokens = 0) {
   }
 }
 
-const times = (count: number, act: () => unknown) => Array.from({ length: count }, act);
+const times = (count: number, act: (_: unknown, i: number) => unknown) => Array.from({ length: count }, act);
 const admitted = (results: readonly unknown[]) => results.filter((result) => result === null).length;
 
 describe('the limits of a key', () => {
@@ -115,11 +115,52 @@ describe('the limits of a key', () => {
     expect(c.quotas.begin(null)).toBeNull();
   });
 
-  it('that were changed count anew, but not the day', () => {
-    const c = world().coordinator();
+  it('that were changed keep the day, the debt, and what is running', async () => {
+    const { clock, coordinator } = world();
+    const c = coordinator();
     expect(ask(c, principal({ tokens_per_day: 100 }), 100)).toBeNull();
     expect(ask(c, principal({ tokens_per_day: 101, concurrent: 1 }), 1)).toBeNull();
     expect(ask(c, principal({ tokens_per_day: 101, concurrent: 1 }))).toMatchObject({ status: 429 });
+
+    const use = c.quotas.begin(principal({ tokens_per_minute: 6_000, concurrent: 2 }, 'bob'))!;
+    use.generated(8_000);
+    const less = principal({ tokens_per_minute: 600, concurrent: 1 }, 'bob');
+    expect(ask(c, less)).toMatchObject({ retryAfterS: Math.ceil((8_000 - 600 + 1) / 10) });
+    await clock.advance(800_000);
+    expect(ask(c, less)).toMatchObject({ status: 429, message: /1 concurrent requests/ });
+    use.end();
+    expect(ask(c, less)).toBeNull();
+  });
+
+  it('bind a subject with two credentials as if it had one, whatever each limits', async () => {
+    const { clock, coordinator } = world();
+    const c = coordinator();
+    const kinds = [{ burst: 1 }, { burst: 2 }, { burst: 2, concurrent: 5 }].map((limits) =>
+      principal({ requests_per_minute: 6, ...limits }),
+    );
+    const others = [principal({ concurrent: 9 }), principal({ tokens_per_minute: 600 })];
+    const mixed = times(40, (_, i) => ask(c, kinds[i % 3]!)) as unknown[];
+    expect(admitted(mixed)).toBe(2);
+    expect(times(2, (_, i) => ask(c, others[i]!))).toEqual([null, null]);
+    expect(admitted(times(9, (_, i) => ask(c, kinds[i % 3]!)))).toBe(0);
+    await clock.advance(600_000);
+    expect(admitted(times(40, (_, i) => ask(c, kinds[(i + 1) % 3]!)))).toBe(2);
+  });
+
+  it('hold for each request as its own credential says', () => {
+    const c = world().coordinator();
+    const large = c.quotas.begin(principal({ tokens_per_minute: 1_000 }))!;
+    c.quotas.begin(principal({ tokens_per_minute: 10 }));
+    expect(large.headers()).toMatchObject({ 'x-ratelimit-limit-tokens': '1000' });
+    expect(() => large.prompt(500)).not.toThrow();
+  });
+
+  it('are those of a key or of a subject of tokens, not of both if they have one name', () => {
+    const c = world().coordinator();
+    const grants = grantsOf({ tenant: 'acme', limits: { requests_per_minute: 1, burst: 1 } });
+    const holders = [keyPrincipal('ann', grants), subjectPrincipal('ann', grants), subjectPrincipal('ä', grants)];
+    expect(holders.map((who) => ask(c, who))).toEqual([null, null, null]);
+    for (const who of holders) expect(ask(c, who)).toMatchObject({ status: 429 });
   });
 });
 
