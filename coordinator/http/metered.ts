@@ -7,11 +7,15 @@ export function metered(route: HttpRoute, quotas: Quotas): HttpRoute {
   return {
     ...route,
     handle: (exchange) => {
-      const use = quotas.begin(exchange.principal);
+      const use = quotas.begin(exchange.principal, route.repeats?.(exchange) ? 'repeated' : 'computed');
       if (use === null) return route.handle(exchange);
-      exchange.onClose(() => use.end());
       exchange.answerHeaders(use.headers());
-      return route.handle({ ...exchange, use });
+      try {
+        return route.handle({ ...exchange, use });
+      } finally {
+        // After the route has begun, so that an answer that outlives the connection can hold the use.
+        exchange.onClose(() => use.end());
+      }
     },
   };
 }

@@ -28,6 +28,8 @@ export class Repeats {
   private readonly answers: AnswerMemory<SharedAnswer>;
   private readonly sweeping: Timer;
   private readonly running = new Set<SharedAnswer>();
+  /** Keys of requests by their bodies, each of which belongs to one request: a large body takes time to hash. */
+  private readonly keys = new WeakMap<object, string>();
 
   constructor(
     private readonly clock: Clock,
@@ -39,7 +41,14 @@ export class Repeats {
 
   /** The same route, with repetitions joined. */
   join(route: HttpRoute): HttpRoute {
-    return { ...route, handle: (exchange) => this.answer(route, exchange) };
+    return {
+      ...route,
+      repeats: (exchange) => {
+        const key = this.keyOf(route, exchange);
+        return key !== null && this.answers.get(key, this.clock.now()) !== null;
+      },
+      handle: (exchange) => this.answer(route, exchange),
+    };
   }
 
   /** Forgets all answers, and ends those that no client waits for any more. */
@@ -50,11 +59,21 @@ export class Repeats {
   }
 
   private answer(route: HttpRoute, exchange: Exchange): RouteAnswer | Promise<RouteAnswer> {
-    const id = sentRequestId(exchange.header('x-request-id'));
-    if (id === null) return route.handle(exchange);
-    const key = keyOf(route, exchange, id);
+    const key = this.keyOf(route, exchange);
+    if (key === null) return route.handle(exchange);
     const answer = this.answers.get(key, this.clock.now()) ?? this.begin(key, route, exchange);
     return answer.join(exchange);
+  }
+
+  /** The key of the request's answer; null if its client does not name the request. */
+  private keyOf(route: HttpRoute, exchange: Exchange): string | null {
+    const id = sentRequestId(exchange.header('x-request-id'));
+    const { body } = exchange;
+    if (id === null) return null;
+    if (typeof body !== 'object' || body === null) return keyOf(route, exchange, id);
+    const key = this.keys.get(body) ?? keyOf(route, exchange, id);
+    this.keys.set(body, key);
+    return key;
   }
 
   private begin(key: string, route: HttpRoute, exchange: Exchange): SharedAnswer {

@@ -16,6 +16,8 @@ export interface HttpRoute {
   readonly pages?: 'allowed' | 'any';
   /** Whether the request metrics count its requests. */
   readonly generates?: boolean;
+  /** Whether a request gets the answer of an earlier one. By default none does. */
+  repeats?(exchange: Exchange): boolean;
   /** Throws `ApiError` or an error of `src/errors.ts`. */
   handle(exchange: Exchange): RouteAnswer | Promise<RouteAnswer>;
 }

@@ -30,6 +30,8 @@ export class SharedAnswer {
   private over = false;
   private forgotten = false;
   private grace: Timer | null = null;
+  /** Ends the computation's use of limits, which the connection of the first client does not. */
+  private readonly releaseUse: (() => void) | null;
   /** What the route asked to be told when its answer is delivered. */
   private closing: (() => void)[] = [];
 
@@ -39,6 +41,7 @@ export class SharedAnswer {
     compute: (exchange: Exchange) => RouteAnswer | Promise<RouteAnswer>,
     private readonly options: SharedAnswerOptions,
   ) {
+    this.releaseUse = exchange.use?.hold() ?? null;
     const own: Exchange = { ...exchange, signal: this.cancel.signal, onClose: (listener) => this.onClose(listener) };
     this.answer = this.run(own, compute);
     this.answer.catch(() => {});
@@ -113,6 +116,7 @@ export class SharedAnswer {
   private end(ok: boolean): void {
     if (this.over) return;
     this.over = true;
+    this.releaseUse?.();
     this.options.owner.ended(ok);
     if (this.clients === 0) this.release();
   }

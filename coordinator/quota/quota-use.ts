@@ -1,6 +1,6 @@
 import type { UseLimits } from '../../src/config/grants.js';
 import { ApiError } from '../openai/api-error.js';
-import type { Allowance, Exceeded, Moment, Quota } from './quota.js';
+import type { Allowance, Exceeded, Moment, Quota, RequestKind } from './quota.js';
 
 interface QuotaUseWorld {
   at(): Moment;
@@ -17,7 +17,8 @@ interface Credential {
 
 /** The use of a quota by one request. */
 export class QuotaUse {
-  private open = false;
+  /** Those for whom the request is still running. */
+  private readonly holders = new Set<object>();
 
   constructor(
     private readonly quota: Quota,
@@ -26,11 +27,18 @@ export class QuotaUse {
   ) {}
 
   /** @throws ApiError 429 */
-  begin(): void {
+  begin(kind: RequestKind): void {
     const at = this.judge();
-    this.check(this.quota.begin(at));
-    this.open = true;
+    this.check(this.quota.begin(at, kind));
+    if (kind === 'computed') this.holders.add(this);
     this.world.onChange();
+  }
+
+  /** Counts the request as running until the returned function is called too. To be called before `end`. */
+  hold(): () => void {
+    const holder = {};
+    this.holders.add(holder);
+    return () => this.release(holder);
   }
 
   /** Counts the tokens of the prompts. @throws ApiError 429 */
@@ -46,12 +54,9 @@ export class QuotaUse {
     this.world.onChange();
   }
 
-  /** The request is no longer running. Idempotent. */
+  /** The request is no longer running, unless it is held. Idempotent. */
   end(): void {
-    if (!this.open) return;
-    this.open = false;
-    this.quota.end();
-    this.world.onChange();
+    this.release(this);
   }
 
   /** The headers `x-ratelimit-*` as OpenAI's clients know them. */
@@ -61,6 +66,12 @@ export class QuotaUse {
       ...headersOf('requests', this.quota.requestAllowance(at)),
       ...headersOf('tokens', this.quota.tokenAllowance(at)),
     };
+  }
+
+  private release(holder: object): void {
+    if (!this.holders.delete(holder) || this.holders.size > 0) return;
+    this.quota.end();
+    this.world.onChange();
   }
 
   /** Another credential of the same subject may have been judged by its own limits meanwhile. */

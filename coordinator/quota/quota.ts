@@ -7,6 +7,9 @@ import { DayCount } from './day-count.js';
 /** Silence of a coordinator after which its running requests count no more. Exceeds the interval at which it repeats them. */
 const RUNNING_SILENCE_MS = 5_000;
 
+/** A repeated request gets the answer of an earlier one, which counts as running for both. */
+export type RequestKind = 'computed' | 'repeated';
+
 /** The limit that a request exceeds. */
 export type Exceeded =
   | { readonly limit: 'requests' | 'tokens' | 'day'; readonly waitMs: number }
@@ -62,16 +65,16 @@ export class Quota {
   }
 
   /** Counts a request that begins. Returns the limit that it exceeds, and then counts nothing. */
-  begin(at: Moment): Exceeded | null {
-    const exceeded = this.exceeded(at);
+  begin(at: Moment, kind: RequestKind): Exceeded | null {
+    const exceeded = this.exceeded(at, kind);
     if (exceeded !== null) return exceeded;
     this.requests.use(1, at.nowMs);
     this.own.requests++;
-    this.own.running++;
+    if (kind === 'computed') this.own.running++;
     return null;
   }
 
-  /** A request that began has ended. */
+  /** A computed request that began has ended. */
   end(): void {
     this.own.running--;
   }
@@ -149,7 +152,7 @@ export class Quota {
     this.limitsDay ||= tokensPerDay !== null;
   }
 
-  private exceeded({ nowMs, wallMs }: Moment): Exceeded | null {
+  private exceeded({ nowMs, wallMs }: Moment, kind: RequestKind): Exceeded | null {
     const { concurrentRequests, tokensPerDay } = this.current;
     const requestsMs = this.requests.all?.waitMs(1, nowMs) ?? 0;
     if (requestsMs > 0) return { limit: 'requests', waitMs: requestsMs };
@@ -158,8 +161,8 @@ export class Quota {
     if (tokensMs > 0) return { limit: 'tokens', waitMs: tokensMs };
     if (tokensPerDay !== null && this.day.report(wallMs).total >= tokensPerDay)
       return { limit: 'day', waitMs: this.day.restMs(wallMs) };
-    if (concurrentRequests !== null && this.running(nowMs) >= concurrentRequests) return { limit: 'concurrent' };
-    return null;
+    if (kind === 'repeated' || concurrentRequests === null || this.running(nowMs) < concurrentRequests) return null;
+    return { limit: 'concurrent' };
   }
 
   private running(nowMs: number): number {

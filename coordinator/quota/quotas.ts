@@ -6,7 +6,7 @@ import { SUBJECTS_PER_USAGE, UsageMessage } from '../../src/protocol/usage.js';
 import { encode } from '../../src/wire/msgpack.js';
 import { readMessage } from '../../src/wire/read-message.js';
 import type { Principal } from '../access/principal.js';
-import { type Moment, Quota } from './quota.js';
+import { type Moment, Quota, type RequestKind } from './quota.js';
 import { QuotaUse } from './quota-use.js';
 import { UseElsewhere } from './use-elsewhere.js';
 
@@ -58,13 +58,13 @@ export class Quotas {
    * Begins the use of the API by a request; null if the principal has no limits.
    * @throws ApiError 429 that names the limit, with the time after which a retry may succeed
    */
-  begin(principal: Principal | null): QuotaUse | null {
+  begin(principal: Principal | null, kind: RequestKind = 'computed'): QuotaUse | null {
     if (principal === null || !isLimited(principal.limits)) return null;
     const { holder: subject, id, limits } = principal;
     const quota = this.quotaOf(subject, limits);
     const world = { at: () => this.moment(), onChange: () => this.announce(subject) };
     const use = new QuotaUse(quota, { id, limits }, world);
-    use.begin();
+    use.begin(kind);
     return use;
   }
 

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import { expect, it, onTestFinished } from 'vitest';
+import { REPEAT_GRACE_MS } from '../../../../coordinator/http/repeats.js';
 import { SimulatedClock } from '../../../../src/clock.js';
-import { saying } from '../support/scripted-fleet.js';
+import { aborted, saying } from '../support/scripted-fleet.js';
 import { testServer } from '../support/test-server.js';
 
 const KEY = 'a-key-of-enough-characters';
@@ -73,4 +74,41 @@ it('a request that is running counts until its client has its answer or is gone'
   go();
   expect((await (await first).json()) as object).toHaveProperty('usage');
   expect((await ask()).status).toBe(200);
+});
+
+it('a named request counts while it is computed, though its client is gone; its repetition takes no other place', async () => {
+  const clock = new SimulatedClock(1_000_000);
+  const { url, post, fleet, logged } = await testServer({ keysFile: limitedTo('{ concurrent: 1 }') }, clock);
+  const named = (id: string) => ({ ...headers, 'content-type': 'application/json', 'x-request-id': id });
+  const request = { prompt: 'x', max_tokens: 3 };
+  const ask = async (more: Record<string, string> = headers) => (await post('/v1/completions', request, more)).status;
+  let go = () => {};
+  const told = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  fleet.script = async function* (_, signal) {
+    await Promise.race([told, aborted(signal)]);
+    signal.throwIfAborted();
+    yield* saying([5]);
+  };
+  const vanish = async (id: string, count: number) => {
+    const leave = new AbortController();
+    const body = JSON.stringify(request);
+    const sent = fetch(`${url}/v1/completions`, { method: 'POST', headers: named(id), body, signal: leave.signal });
+    await expect.poll(() => fleet.asked.length).toBe(count);
+    leave.abort();
+    await expect(sent).rejects.toThrow();
+    await expect.poll(() => logged.filter((line) => line.includes('"status":499')).length).toBe(count);
+  };
+  await vanish('first', 1);
+  expect([await ask(named('second')), await ask()]).toEqual([429, 429]);
+  await clock.advance(REPEAT_GRACE_MS);
+  await aborted(fleet.asked[0]!.signal);
+  await expect.poll(async () => (await post('/tokenize', { prompt: 'x' }, headers)).status).toBe(200);
+
+  await vanish('third', 2);
+  expect(await ask()).toBe(429);
+  const repetition = ask(named('third'));
+  go();
+  expect([await repetition, await ask(), fleet.asked.length]).toEqual([200, 200, 3]);
 });
