@@ -193,7 +193,7 @@ describe('a model of the hub', () => {
     });
     const { dir, graph: file } = await rig.pull(ID, { wish: { file: 'cpu/int4/model.onnx' } });
     const folder = await openModelFolder(dir, { file });
-    expect(folder).toMatchObject({ name: ID, config: { contextTokens: 512, kvHeads: 2 }, eosTokenIds: [2, 3] });
+    expect(folder).toMatchObject({ name: ID, config: { contextTokens: 512, kvHeads: 2 }, eosTokenIds: [2, 3, 511] });
   });
 });
 
