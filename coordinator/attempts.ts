@@ -1,4 +1,5 @@
 import type { Clock } from '../src/clock.js';
+import type { Salt } from '../src/core/salt.js';
 import {
   Cancelled,
   InternalError,
@@ -44,7 +45,7 @@ export interface Attempted {
   readonly fingerprint: string;
   readonly tokens: Uint32Array;
   /** Empty if the request has no salt. */
-  readonly salt: string;
+  readonly salt: Salt;
   readonly tenant?: GenerateRequest['tenant'] | null;
   readonly sampling: Sampling;
   readonly stopping: Stopping;

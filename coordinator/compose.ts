@@ -11,6 +11,7 @@ import type { KvDependence } from '../src/core/kv-dependence.js';
 import { blockBytes, type KvLayout } from '../src/core/kv-layout.js';
 import type { Announcement } from '../src/core/member.js';
 import type { MembershipEffect } from '../src/core/membership-events.js';
+import type { Salt } from '../src/core/salt.js';
 import { Roster } from '../src/fleet/roster.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import type { Lifecycle } from '../src/lifecycle.js';
@@ -24,6 +25,7 @@ import { BlockTiers } from './block-tiers.js';
 import { DirectNews } from './direct-news.js';
 import type { Fleet } from './fleet.js';
 import { IndexKeeper } from './index-keeper.js';
+import { Layers } from './layers/layers.js';
 import { LiveFleet } from './live-fleet.js';
 import { PoisonGuard } from './poison/poison-guard.js';
 import { QuarantinedWorkers } from './quarantined-workers.js';
@@ -68,6 +70,7 @@ export interface CoordinatorParts {
   readonly fleet: Fleet;
   readonly retentions: Retentions;
   readonly retentionKeeper: RetentionKeeper;
+  readonly layers: Layers;
   readonly actors: ActorSystem;
   readonly links: PeerCallLinks;
   readonly peers: PeerClient;
@@ -137,21 +140,22 @@ export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorP
 }
 
 function makeRetentions(
-  { config, incarnation, clock, surroundings, log, openRetentions }: CoordinatorOptions,
+  { config, incarnation, clock, surroundings, log, openRetentions, dependence }: CoordinatorOptions,
   { actors, roster, router, holdings }: { actors: ActorSystem; roster: Roster; router: Router; holdings: Holdings },
-): Pick<CoordinatorParts, 'retentions' | 'retentionKeeper'> {
+): Pick<CoordinatorParts, 'retentions' | 'retentionKeeper' | 'layers'> {
   const { replicas } = config;
   const kv = new LazyBucket(openRetentions);
   const { random, wallMs } = surroundings;
   const store = new RetentionStore(kv, random);
   const lease = new Lease({ kv, clock, self: `${config.id}/${incarnation}` });
-  const blocksOf = (tokens: Uint32Array, salt: string | null) => router.blocksOf(tokens, salt);
+  const blocksOf = (tokens: Uint32Array, salt: Salt | null) => router.blocksOf(tokens, salt);
   const shared = { wallMs, roster, store, replicas, blocksOf };
   const recompute: Recompute = (id, worker, tokens, salt, signal) =>
     prefill(router, id, worker, { tokens, salt }, signal);
-  const retentionKeeper = new RetentionKeeper({ ...shared, clock, actors, lease, log, recompute });
+  const layers = new Layers(dependence);
+  const retentionKeeper = new RetentionKeeper({ ...shared, clock, actors, lease, log, recompute, layers });
   const retentions = new LiveRetentions({ ...shared, random, holdings, keeper: retentionKeeper });
-  return { retentions, retentionKeeper };
+  return { retentions, retentionKeeper, layers };
 }
 
 function makePoisonGuard(options: CoordinatorOptions, roster: Roster, alone: () => boolean): PoisonGuard {

@@ -4,6 +4,7 @@ import type { Clock } from '../src/clock.js';
 import type { BlockKey, TierName } from '../src/core/block.js';
 import type { Holdings } from '../src/core/holdings.js';
 import type { Member } from '../src/core/member.js';
+import type { Salt } from '../src/core/salt.js';
 import { InvalidRequest, Unavailable } from '../src/errors.js';
 import type { Roster } from '../src/fleet/roster.js';
 import { CONTROL_TIMEOUT_MS } from '../src/limits.js';
@@ -53,7 +54,7 @@ export class LiveFleet implements Fleet {
     };
   }
 
-  async explain(tokens: Uint32Array, salt: string | null): Promise<Explanation> {
+  async explain(tokens: Uint32Array, salt: Salt | null): Promise<Explanation> {
     const { router, roster, holdings, replicas } = this.options;
     const named = router.blocksOf(tokens, salt);
     let gap = false;

@@ -204,7 +204,7 @@ async function serveHttp(
   life: Lifecycle,
   config: CoordinatorConfig,
   { clock, log }: CoordinatorWorld,
-  { fleet, retentions, quotas }: CoordinatorParts,
+  { fleet, retentions, layers, quotas }: CoordinatorParts,
   { model, metrics, wallMs }: Serving,
 ): Promise<HttpServer> {
   const { host, port, allowRouting } = config;
@@ -214,7 +214,7 @@ async function serveHttp(
   const tls = config.http.tls && (await readCertificates(config.http.tls));
   const own = { host, port, version: packageVersion(), allowRouting };
   const options = { ...own, allowedHosts, allowedOrigins, bodyBudgetBytes, tls };
-  const deps = { fleet, retentions, model, options, access, quotas, log, metrics, clock };
+  const deps = { fleet, retentions, layers, model, options, access, quotas, log, metrics, clock };
   const http = life.use(await createHttpServer(deps), (server) => server.close());
   if (config.http.tls !== null && tls !== null) {
     const renew = (renewed: TlsContext) => http.renewTls(renewed);

@@ -8,6 +8,7 @@ import { blockKeys, rootSeed } from '../src/core/key.js';
 import { adapterOf, type KvDependence, regimeOf } from '../src/core/kv-dependence.js';
 import type { Member } from '../src/core/member.js';
 import { type Candidate, place } from '../src/core/placement.js';
+import type { Salt } from '../src/core/salt.js';
 import { InvalidRequest, Unavailable } from '../src/errors.js';
 import type { Roster } from '../src/fleet/roster.js';
 import { BLOCK_TOKENS } from '../src/limits.js';
@@ -117,7 +118,7 @@ export class Router {
   }
 
   /** The full blocks of a prompt, with their keys. */
-  blocksOf(tokens: Uint32Array, salt: string | null): BlockMeta[] {
+  blocksOf(tokens: Uint32Array, salt: Salt | null): BlockMeta[] {
     const { fingerprint, dependence } = this.options;
     const adapter = adapterOf(regimeOf(dependence, tokens.length));
     return blockKeys(tokens, rootSeed({ fingerprint, adapter, salt: salt ?? '' }));

@@ -16,6 +16,10 @@ export interface Principal {
   readonly priority: number;
   /** Begins the salt of each of its prompts. No two scopes have salts in common. */
   readonly saltPrefix: string;
+  /** Layers whose published prefixes its prompts share. */
+  readonly shares: readonly string[];
+  /** Layers into which it may publish, beside those of its role. */
+  readonly publishes: readonly string[];
 }
 
 /** The principal of a key with an id. */
@@ -36,29 +40,31 @@ export function subjectPrincipal(subject: string, grants: Grants): Principal {
  */
 export function anonymousPrincipal(digestHex: string, role: Grants['role']): Principal {
   const id = digestHex.slice(0, 12);
-  return {
-    id,
-    holder: digestHex,
-    tenant: digestHex,
-    role,
-    models: null,
-    limits: NO_LIMITS,
-    priority: 1,
-    saltPrefix: digestHex,
-  };
+  const grants = { role, models: null, limits: NO_LIMITS, priority: 1, shares: [], publishes: [] };
+  return { id, holder: digestHex, tenant: digestHex, ...grants, saltPrefix: digestHex };
 }
 
 const SAFE_ID = /^[\w.@|:-]{1,128}$/;
 
 function principalOf(id: string, unique: string, holder: string, grants: Grants): Principal {
-  const { tenant, role, models, limits, priority, saltScope } = grants;
+  const { tenant, saltScope, ...rest } = grants;
   const saltPrefixes = {
-    tenant: `tenant/${tenant}`,
-    key: `key/${digest(`${tenant}\0${unique}`)}`,
-    public: 'public/',
+    tenant: `${saltOwner(tenant)}:all`,
+    key: `${saltOwner(tenant)}:key/${digest(`${tenant}\0${unique}`)}`,
+    public: PUBLIC_SCOPE,
   };
-  return { id, holder, tenant, role, models, limits, priority, saltPrefix: saltPrefixes[saltScope] };
+  return { id, holder, tenant, ...rest, saltPrefix: saltPrefixes[saltScope] };
 }
+
+/** The salts of callers with the scope `public` have this prefix. No tenant owns their blocks. */
+const PUBLIC_SCOPE = 'public/';
+
+/** The owner of all salts of a tenant, by which its blocks are found. */
+function saltOwner(tenant: string): string {
+  return SHA256.test(tenant) ? tenant : `tenant/${tenant}`;
+}
+
+const SHA256 = /^[0-9a-f]{64}$/;
 
 function digest(text: string): string {
   return createHash('sha256').update(text).digest('hex');

@@ -6,6 +6,7 @@ import { watchFleet } from '../../src/metrics/fleet-metrics.js';
 import { type Random, SystemRandom } from '../../src/random.js';
 import type { Access } from '../access/access.js';
 import type { Fleet } from '../fleet.js';
+import type { Layers } from '../layers/layers.js';
 import { ANSWER_LOGPROBS } from '../openai/logprob-count.js';
 import { LogprobRoom } from '../openai/logprob-room.js';
 import { PromptReader } from '../openai/prompt.js';
@@ -52,6 +53,7 @@ export interface HttpOptions extends HttpListenOptions {
 export interface HttpDeps {
   readonly fleet: Fleet;
   readonly retentions: Retentions;
+  readonly layers: Layers;
   readonly model: ServedModel;
   readonly options: HttpOptions;
   readonly access: Access;
@@ -97,10 +99,11 @@ export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
 }
 
 function routesOf(deps: HttpDeps, repeats: Repeats): HttpRoute[] {
-  const { fleet, retentions, model, options, metrics, clock, random } = deps;
+  const { fleet, layers, retentions, model, options, metrics, clock, random } = deps;
   const prompts = new PromptReader(model, clock);
   const generation = {
     fleet,
+    layers,
     model,
     prompts,
     requestLimit: new RequestLimit(options.maxRequests ?? COORDINATOR_REQUESTS),
@@ -115,8 +118,8 @@ function routesOf(deps: HttpDeps, repeats: Repeats): HttpRoute[] {
     repeats.join(chatRoute(generation)),
     ...modelRoutes(model),
     ...tokenizeRoutes(model, prompts),
-    ...cacheRoutes(fleet, model, prompts),
-    ...pinRoutes(retentions, model, prompts),
+    ...cacheRoutes(fleet, layers, model, prompts),
+    ...pinRoutes({ retentions, layers, model, prompts }),
     ...fleetRoutes(fleet, model.name),
     ...healthRoutes(fleet),
     ...aboutRoutes(options.version, metrics.registry, clock, options.metricsAgeMs ?? METRICS_AGE_MS),

@@ -1,3 +1,4 @@
+import type { Salt } from '../../src/core/salt.js';
 import { InvalidRequest } from '../../src/errors.js';
 import type { Sampling, Stopping } from '../../src/protocol/generate.js';
 import { StopPattern } from '../../src/text/stop-strings.js';
@@ -35,7 +36,8 @@ export interface Demand {
 /** The parts of a sequence's request that do not come from the body's fields. */
 export interface Caller {
   readonly answerId: string;
-  readonly salt: string | null;
+  /** The salt of a prompt. */
+  readonly saltFor: (tokens: Uint32Array) => Salt | null;
   readonly tenant: FleetRequest['tenant'];
   readonly worker: string | null;
 }
@@ -57,6 +59,7 @@ export function planChoices(
   const shared = { ...caller, sampling: samplingOf(fields, demand, model), stops };
   const choices = prompts.flatMap((prompt, promptIndex) => {
     const stopping = stoppingOf(fields, demand, prompt, model);
+    const salt = caller.saltFor(prompt.tokens);
     const seed = fields.seed ?? randomSeed();
     const echo = demand.echo ? prompt.text : null;
     return Array.from({ length: n }, (_, k): ChoicePlan => {
@@ -64,7 +67,7 @@ export function planChoices(
       const request: FleetRequest = {
         requestId: `${caller.answerId}-${index}`,
         tokens: prompt.tokens,
-        salt: caller.salt,
+        salt,
         ...(caller.tenant ? { tenant: caller.tenant } : {}),
         sampling: { ...shared.sampling, seed: wrapSeed(seed, k) },
         stopping,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { LayerName } from '../../src/config/grants.js';
 import { InvalidRequest } from '../../src/errors.js';
 import * as limits from '../../src/limits.js';
 import { RETENTION_TTL_MAX_S } from '../retention/retention.js';
@@ -197,6 +198,8 @@ export type ExplainRequest = z.infer<typeof ExplainRequest>;
 
 export const PinRequest = ExplainRequest.extend({
   add_generation_prompt: z.boolean().optional(),
+  /** The layer into which the blocks are published. */
+  share: LayerName.optional(),
   ttl_seconds: z.int().min(1).max(RETENTION_TTL_MAX_S).optional(),
 });
 

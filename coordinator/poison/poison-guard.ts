@@ -2,6 +2,7 @@ import type { Bus, Subscription } from '../../src/bus/bus.js';
 import type { KeyValue } from '../../src/bus/key-value.js';
 import type { Clock, Timer } from '../../src/clock.js';
 import type { MembershipEffect } from '../../src/core/membership-events.js';
+import type { Salt } from '../../src/core/salt.js';
 import { PoisonousPrompt, Unavailable } from '../../src/errors.js';
 import type { Roster } from '../../src/fleet/roster.js';
 import type { FleetSubjects } from '../../src/fleet/subjects.js';
@@ -102,7 +103,7 @@ export class PoisonGuard {
     this.tell({ type: 'killed', from: this.options.self, worker, incarnation });
   }
 
-  fingerprintOf(tokens: Uint32Array, salt: string): string {
+  fingerprintOf(tokens: Uint32Array, salt: Salt): string {
     return this.fingerprints.of(tokens, salt);
   }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../../src/clock.js';
+import type { Salt } from '../../src/core/salt.js';
 import { Cancelled, InvalidRequest, PoisonousPrompt, type ShoalError } from '../../src/errors.js';
 import { QUARANTINE_MS } from '../poison/quarantine.js';
 import type { Fulfilment } from './assignment.js';
@@ -21,7 +22,7 @@ export type Recompute = (
   id: string,
   worker: string,
   tokens: Uint32Array,
-  salt: string | null,
+  salt: Salt | null,
   signal: AbortSignal,
 ) => Promise<void>;
 
@@ -83,7 +84,7 @@ export class Recomputations {
       .slice(0, Math.max(0, RECOMPUTATIONS - running));
   }
 
-  begin(id: string, worker: string, tokens: Uint32Array, salt: string | null): void {
+  begin(id: string, worker: string, tokens: Uint32Array, salt: Salt | null): void {
     const known = this.attempted.get(id);
     if (!known || known.running) return;
     known.running = new AbortController();
@@ -108,7 +109,7 @@ export class Recomputations {
     id: string,
     worker: string,
     tokens: Uint32Array,
-    salt: string | null,
+    salt: Salt | null,
     signal: AbortSignal,
   ): Promise<void> {
     const error = await this.options.recompute(id, worker, tokens, salt, signal).then(

@@ -4,10 +4,12 @@ import type { BlockKey, BlockMeta } from '../../src/core/block.js';
 import { packKeys, unpackKeys } from '../../src/core/key.js';
 import type { Announcement } from '../../src/core/member.js';
 import { homesOnce } from '../../src/core/replication.js';
+import type { Salt } from '../../src/core/salt.js';
 import { PoisonousPrompt, ShoalError, toWire } from '../../src/errors.js';
 import type { Roster } from '../../src/fleet/roster.js';
 import type { Log } from '../../src/log.js';
 import { ShardProtocol } from '../../src/protocol/worker.js';
+import type { Layers } from '../layers/layers.js';
 import { Assignment, type Fulfilment, type RetainedBlocks } from './assignment.js';
 import type { Lease } from './lease.js';
 import { PREFILL_ANSWER_TOKENS } from './prefill.js';
@@ -38,8 +40,9 @@ export interface RetentionKeeperOptions {
   readonly lease: Lease;
   readonly replicas: number;
   readonly log: Log;
-  readonly blocksOf: (tokens: Uint32Array, salt: string | null) => BlockMeta[];
+  readonly blocksOf: (tokens: Uint32Array, salt: Salt | null) => BlockMeta[];
   readonly recompute: Recompute;
+  readonly layers: Pick<Layers, 'learn'>;
 }
 
 /** A retention with all that its fulfilment needs. */
@@ -131,6 +134,7 @@ export class RetentionKeeper {
     const { lease, store } = this.options;
     const fence = await lease.renew();
     const listed = await store.sync();
+    this.learnLayers(listed);
     if (fence === null) {
       // Only the holder of the lease gives orders; a later term begins without the memory of this one.
       this.told.clear();
@@ -147,6 +151,14 @@ export class RetentionKeeper {
     const progress = assignment.progress();
     await this.noteSettled(progress, retained);
     this.recomputeMissing(progress, retained);
+  }
+
+  /** On every coordinator: each of them gives prompts their salts. */
+  private learnLayers(listed: readonly Retention[]): void {
+    const { layers, store, wallMs } = this.options;
+    const nowMs = wallMs();
+    const present = listed.filter(({ expiresMs }) => expiresMs > nowMs);
+    layers.learn(present, ({ id }) => store.known(id));
   }
 
   /** Names the ring and the processes of the workers: after a change, blocks that were settled may not be any more. */

@@ -1,4 +1,5 @@
 import type { KeyValue } from '../../src/bus/key-value.js';
+import type { Salt } from '../../src/core/salt.js';
 import { Overloaded, Unavailable } from '../../src/errors.js';
 import { packTokens, unpackTokens } from '../../src/protocol/generate.js';
 import type { Random } from '../../src/random.js';
@@ -31,7 +32,7 @@ const ERASED = new Uint8Array(0);
 /** A prompt as it was pinned. */
 export interface StoredPrompt {
   readonly tokens: Uint32Array;
-  readonly salt: string | null;
+  readonly salt: Salt | null;
 }
 
 /** A list with the origins that it descends from: none if it was not founded yet. */
@@ -108,6 +109,11 @@ export class RetentionStore {
     const prompt = { tokens: unpackTokens(stored.tokens), salt: stored.salt };
     this.prompts.set(id, prompt);
     return prompt;
+  }
+
+  /** The prompt of a retention, if it was read before. */
+  known(id: string): StoredPrompt | null {
+    return this.prompts.get(id) ?? null;
   }
 
   /** Removes retentions with their prompts. Those that are gone already are ignored. */

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { KEY_BYTES, packKeys } from '../../src/core/key.js';
 import { BLOCK_TOKENS } from '../../src/limits.js';
 import { packed } from '../../src/protocol/bytes.js';
-import { SALT_CHARS } from '../../src/protocol/generate.js';
+import { SaltField } from '../../src/protocol/generate.js';
 import { HOLDINGS_KEYS_PER_MESSAGE } from '../../src/protocol/holdings.js';
 
 /** A retention: a client's order that the fleet keeps the blocks of a prompt. The HTTP API calls it a pin. */
@@ -33,6 +33,8 @@ export const Retention = z.strictObject({
     .max(RETENTIONS - 1),
   /** The tenant that ordered it; null if no API key is required. */
   owner: z.string().max(128).nullable(),
+  /** The layer into which it publishes its blocks; null for none. */
+  layer: z.string().max(128).nullable().default(null),
   tokens: z.int().min(BLOCK_TOKENS),
   blocks: z.int().min(1),
   /** Keys of its segments, which place its blocks on the ring. */
@@ -66,7 +68,7 @@ export type RetentionList = z.infer<typeof RetentionList>;
 export const RetainedPrompt = z.strictObject({
   id: z.string().min(1).max(64),
   tokens: packed(4, RETAINED_TOKENS),
-  salt: z.string().max(SALT_CHARS).nullable(),
+  salt: SaltField.nullable(),
 });
 export type RetainedPrompt = z.infer<typeof RetainedPrompt>;
 

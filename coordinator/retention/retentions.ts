@@ -1,6 +1,7 @@
 import type { BlockMeta } from '../../src/core/block.js';
 import type { Holdings } from '../../src/core/holdings.js';
 import { homesOnce } from '../../src/core/replication.js';
+import type { Salt } from '../../src/core/salt.js';
 import { Unavailable } from '../../src/errors.js';
 import type { Roster } from '../../src/fleet/roster.js';
 import { packTokens } from '../../src/protocol/generate.js';
@@ -15,15 +16,17 @@ import { freeSlot, type RetentionStore } from './retention-store.js';
 /** A prompt that is to be retained. */
 export interface RetentionOrder {
   readonly tokens: Uint32Array;
-  readonly salt: string | null;
+  readonly salt: Salt | null;
   /** The tenant; null if no API key is required. */
   readonly owner: string | null;
+  /** The layer into which its blocks are published; null for none. The salt is then that of the layer. */
+  readonly layer: string | null;
   readonly ttlMs: number;
 }
 
 /** A retention as a client sees it. */
 export interface RetentionView
-  extends Pick<Retention, 'id' | 'owner' | 'tokens' | 'blocks' | 'createdMs' | 'expiresMs' | 'reason'> {
+  extends Pick<Retention, 'id' | 'owner' | 'layer' | 'tokens' | 'blocks' | 'createdMs' | 'expiresMs' | 'reason'> {
   /** Homes that have all blocks, for the block with the fewest, so far as this coordinator knows. */
   readonly copies: number;
   /** `pending`: not all homes have had it yet. `short`: some home has lost blocks, or has no memory for them. `failed`: it cannot be computed. */
@@ -51,7 +54,7 @@ export interface LiveRetentionsOptions {
   readonly replicas: number;
   readonly store: RetentionStore;
   readonly keeper: Pick<RetentionKeeper, 'wake'>;
-  readonly blocksOf: (tokens: Uint32Array, salt: string | null) => BlockMeta[];
+  readonly blocksOf: (tokens: Uint32Array, salt: Salt | null) => BlockMeta[];
 }
 
 /** The retentions of a live fleet: stores orders, which the keeper among the coordinators fulfils. */
@@ -101,7 +104,7 @@ export class LiveRetentions implements Retentions {
   /** The list with the new retention, or with the time of an equal one begun again. */
   private decide(
     all: readonly Retention[],
-    { tokens, owner, ttlMs }: RetentionOrder,
+    { tokens, owner, layer, ttlMs }: RetentionOrder,
     blocks: readonly BlockMeta[],
     id: string,
   ): { all: readonly Retention[]; retention: Retention } | Exclude<Admitted, { type: 'admitted' }> {
@@ -109,12 +112,22 @@ export class LiveRetentions implements Retentions {
     const expiresMs = createdMs + ttlMs;
     const last = blocks.at(-1)!.key;
     const present = this.present(all);
-    const equal = present.find((each) => each.owner === owner && each.last === last && each.stage !== 'failed');
+    const equal = present.find(
+      (each) => each.owner === owner && each.layer === layer && each.last === last && each.stage !== 'failed',
+    );
     if (equal !== undefined) {
       const retention = { ...equal, expiresMs };
       return { all: all.map((each) => (each.id === equal.id ? retention : each)), retention };
     }
-    const added = { id, owner, tokens: tokens.length, blocks: blocks.length, segments: segmentsOf(blocks), last };
+    const added = {
+      id,
+      owner,
+      layer,
+      tokens: tokens.length,
+      blocks: blocks.length,
+      segments: segmentsOf(blocks),
+      last,
+    };
     const quota = checkQuota(present, owner, tokens.length);
     const memory = quota.type === 'admitted' ? this.checkMemory(present, added) : quota;
     if (memory.type !== 'admitted') return memory;
@@ -146,11 +159,11 @@ export class LiveRetentions implements Retentions {
   }
 
   private async viewOf(retention: Retention): Promise<RetentionView> {
-    const { id, owner, tokens, blocks, createdMs, expiresMs, stage, reason } = retention;
+    const { id, owner, layer, tokens, blocks, createdMs, expiresMs, stage, reason } = retention;
     const { copies, most } = await this.copiesOf(retention);
     const complete = stage === 'settled' && copies >= most && most > 0;
     const state = stage === 'failed' || stage === 'pending' ? stage : complete ? 'held' : 'short';
-    return { id, owner, tokens, blocks, createdMs, expiresMs, reason, copies, state };
+    return { id, owner, layer, tokens, blocks, createdMs, expiresMs, reason, copies, state };
   }
 
   /** The copies at homes of the block with the fewest, and the homes that each block has. */

@@ -15,6 +15,9 @@ const HIGHEST_PRIORITY = 100;
 /** Models that one key may name. */
 const MODELS = 256;
 const TOKENS = 2 ** 40;
+/** Layers that one key may name. */
+const LAYERS_OF_A_KEY = 32;
+const LAYER_NAME = /^(?:public|org:[A-Za-z0-9][A-Za-z0-9._@-]{0,63})$/;
 
 /** A name of a tenant or of a key. It may stand in logs, and contains none of the separators of a salt. */
 export const PlainId = z
@@ -44,6 +47,10 @@ const Limits = z
     message: 'is only allowed with requests_per_minute',
   });
 
+/** A layer of published prefixes. */
+export const LayerName = z.string().regex(LAYER_NAME, 'must be "public", or "org:" and a name');
+const LayerNames = z.array(LayerName).min(1).max(LAYERS_OF_A_KEY);
+
 /** The fields of a grant. `grantsOf` gives the defaults of those that are absent. */
 export const GRANT_FIELDS = {
   tenant: TenantName,
@@ -52,6 +59,8 @@ export const GRANT_FIELDS = {
   limits: Limits.optional(),
   priority: atLeastOne(HIGHEST_PRIORITY),
   salt_scope: z.enum(SALT_SCOPES).optional(),
+  shares: LayerNames.optional(),
+  publishes: LayerNames.optional(),
 };
 
 const GrantFields = z.strictObject(GRANT_FIELDS);
@@ -84,6 +93,10 @@ export interface Grants {
   readonly limits: UseLimits;
   readonly priority: number;
   readonly saltScope: SaltScope;
+  /** Layers whose published prefixes its prompts share. */
+  readonly shares: readonly string[];
+  /** Layers into which it may publish prefixes, whatever its role. */
+  readonly publishes: readonly string[];
 }
 
 /** Checked fields with the defaults filled in. Without `burst`, the requests of ten seconds may come at once. */
@@ -102,6 +115,8 @@ export function grantsOf(fields: GrantFields): Grants {
     },
     priority: fields.priority ?? 1,
     saltScope: fields.salt_scope ?? 'tenant',
+    shares: fields.shares ?? [],
+    publishes: fields.publishes ?? [],
   };
 }
 

@@ -3,7 +3,7 @@ import type { SharedPlace } from './shared-place.js';
 
 /** Blocks: their keys, digests, roles and tiers, and the form in which their bytes are pinned for readers. */
 
-/** SHA-256 of the prefix that ends with this block, as 64 lower-case hex digits. */
+/** Names the prefix that ends with this block, in 64 lower-case hex digits: a digest, then the label of its salt. */
 export type BlockKey = string;
 
 /** Digest over all bytes of a block, as 16 lower-case hex digits. */

@@ -1,6 +1,7 @@
 import type { BlockMeta } from '../core/block.js';
 import { blockKeys, type KeySeed, rootSeed } from '../core/key.js';
 import { adapterOf, type KvDependence, type Regime, regimeOf } from '../core/kv-dependence.js';
+import type { Salt } from '../core/salt.js';
 import { InvalidRequest, Refused } from '../errors.js';
 import { type GenerateRequest, unpackTokens } from '../protocol/generate.js';
 
@@ -58,7 +59,7 @@ export function admit(request: GenerateRequest, bounds: AdmissionBounds): Admitt
 }
 
 /** Computes the keys of a sequence's full blocks. */
-export function keyTokens(tokens: Uint32Array, salt: string, bounds: AdmissionBounds): KeyedTokens {
+export function keyTokens(tokens: Uint32Array, salt: Salt, bounds: AdmissionBounds): KeyedTokens {
   const regime = regimeOf(bounds.dependence, tokens.length);
   const seed = rootSeed({ fingerprint: bounds.fingerprint, adapter: adapterOf(regime), salt });
   return { regime, seed, blocks: blockKeys(tokens, seed, bounds.blockTokens) };

@@ -2,6 +2,7 @@ import { Deferred } from '../async/deferred.js';
 import { IdleCondition } from '../async/idle.js';
 import { FairShares } from '../core/fair-shares.js';
 import { regimeOf } from '../core/kv-dependence.js';
+import type { Salt } from '../core/salt.js';
 import { SamplingScratch } from '../core/sampling/scratch.js';
 import type { Device } from '../device/device.js';
 import { Cancelled, InternalError, ShoalError, Unavailable } from '../errors.js';
@@ -269,7 +270,7 @@ export class Engine {
 /** A prompt whose blocks are to be computed; they have this salt. */
 export interface EnginePrompt {
   readonly tokens: Uint32Array;
-  readonly salt: string;
+  readonly salt: Salt;
 }
 
 function computeOnly({ tokens, salt }: EnginePrompt, fingerprint: string): GenerateRequest {

@@ -1,6 +1,6 @@
 import type { BlockMeta } from '../core/block.js';
 import { NO_TENANT, type Tenant } from '../core/fair-shares.js';
-import { firstBlock, type KeySeed, nextBlock } from '../core/key.js';
+import { blockAfter, type KeySeed } from '../core/key.js';
 import type { Regime } from '../core/kv-dependence.js';
 import { logprobsOf } from '../core/sampling/logprobs.js';
 import { Sampler } from '../core/sampling/sampler.js';
@@ -210,9 +210,8 @@ export class Sequence {
     const index = this.offered;
     if ((index + 1) * size > Math.min(finalTokens, this.bounds.plan.shareableTokens(this))) return null;
     if (index >= this.blocks.length) {
-      const previous = this.blocks.at(-1);
       const own = this.tokens(index * size, (index + 1) * size);
-      this.blocks.push(previous === undefined ? firstBlock(this.seed, own) : nextBlock(previous, own));
+      this.blocks.push(blockAfter(this.blocks.at(-1) ?? null, own, this.seed));
     }
     this.offered++;
     return this.blocks[index]!;

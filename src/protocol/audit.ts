@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { PROMPT_TOKENS } from '../limits.js';
 import { packed } from './bytes.js';
-import { SALT_CHARS } from './generate.js';
+import { SaltField } from './generate.js';
 import { HOLDINGS_KEYS_PER_MESSAGE } from './holdings.js';
 
 /** What members tell each other about wrong blocks and their makers, on `<fleet>.audit`. */
@@ -23,7 +23,7 @@ export const AuditMessage = z.discriminatedUnion('type', [
     key: Key,
     digest: z.string().length(16),
     tokens: packed(4, PROMPT_TOKENS),
-    salt: z.string().max(SALT_CHARS),
+    salt: SaltField,
   }),
   /** Blocks that were computed on top of a wrong one. Keys are packed. */
   z.strictObject({ type: z.literal('tainted'), from: Process, keys: packed(32, HOLDINGS_KEYS_PER_MESSAGE) }),

@@ -7,8 +7,25 @@ import { packed } from './bytes.js';
  * the worker computes them from the tokens, since it could not trust any others.
  */
 
-/** A tenant's salt: the name that a client gave, and what binds it to the client's key. */
+/** A tenant's salt: the name that a client gave, and what binds it to the client's key. @internal exported for tests. */
 export const SALT_CHARS = 2 * limits.CLIENT_NAME_CHARS;
+/** Layers with which one prompt may begin. */
+const SALT_LAYERS = 4;
+
+const Layer = z.strictObject({ salt: z.string().max(SALT_CHARS), blocks: z.int().min(1).max(limits.PROMPT_TOKENS) });
+
+/** A `Salt` in a message. */
+export const SaltField = z.union([
+  z.string().max(SALT_CHARS),
+  z.strictObject({
+    own: z.string().max(SALT_CHARS),
+    layers: z.array(Layer).min(1).max(SALT_LAYERS).refine(ascends).readonly(),
+  }),
+]);
+
+function ascends(layers: readonly { readonly blocks: number }[]): boolean {
+  return layers.every(({ blocks }, i) => i === 0 || blocks > layers[i - 1]!.blocks);
+}
 
 export const Sampling = z.strictObject({
   /** 0 is greedy. */
@@ -61,7 +78,7 @@ export const GenerateRequest = z.strictObject({
   tokens: packed(4, limits.PROMPT_TOKENS),
   resumeTokens: z.int().min(0),
   /** Salt of the keys of its blocks, those of the answer included; empty for none. */
-  salt: z.string().max(SALT_CHARS),
+  salt: SaltField,
   /** Who shares the worker's time fairly with others. Absent for a request without a key. */
   tenant: z.strictObject({ name: z.string().min(1).max(128), weight: z.number().min(1).max(1_000) }).optional(),
   sources: z.array(z.strictObject({ worker: z.string().max(128), blocks: z.int().min(0) })).max(16),

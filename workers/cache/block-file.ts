@@ -28,7 +28,7 @@ const HEADER_SEAL_AT = BLOCK_SEAL_AT + BLOCK_SEAL_BYTES;
 export const HEADER_BYTES = HEADER_SEAL_AT + HEADER_SEAL_BYTES;
 
 const NAME = Buffer.from('shoalkv', 'latin1');
-const VERSION = 2;
+const VERSION = 3;
 const NO_KEY = '0'.repeat(64);
 
 /** The header of a file: its block, and the fleet that the block belongs to. */

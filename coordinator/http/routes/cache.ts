@@ -1,13 +1,13 @@
 import { checkModel } from '../../access/model-access.js';
-import { saltOf } from '../../access/principal.js';
 import type { Fleet } from '../../fleet.js';
+import type { Layers } from '../../layers/layers.js';
 import type { PromptReader } from '../../openai/prompt.js';
 import { checkBody, ExplainRequest } from '../../openai/requests.js';
 import type { ServedModel } from '../../openai/served-model.js';
 import { type HttpRoute, json } from '../route.js';
 
 /** `POST /v1/cache/explain`: where the blocks of a prompt are; `POST /reset_prefix_cache`: drop all blocks. */
-export function cacheRoutes(fleet: Fleet, model: ServedModel, prompts: PromptReader): HttpRoute[] {
+export function cacheRoutes(fleet: Fleet, layers: Layers, model: ServedModel, prompts: PromptReader): HttpRoute[] {
   return [
     {
       method: 'POST',
@@ -17,7 +17,10 @@ export function cacheRoutes(fleet: Fleet, model: ServedModel, prompts: PromptRea
         const request = checkBody(ExplainRequest, body);
         checkModel(model, request.model, principal);
         const { tokens } = await prompts.readPrompt(request, request, signal);
-        const { blocks, wouldRunOn } = await fleet.explain(tokens, saltOf(principal, request.cache_salt));
+        const { blocks, wouldRunOn } = await fleet.explain(
+          tokens,
+          layers.saltFor(tokens, principal, request.cache_salt),
+        );
         return json({
           tokens: tokens.length,
           blocks: blocks.map(({ index, key, homes, holders, tiers, state, reason }) => ({

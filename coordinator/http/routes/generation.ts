@@ -2,8 +2,9 @@ import type { Clock } from '../../../src/clock.js';
 import type { RequestMetrics } from '../../../src/metrics/request-metrics.js';
 import type { Random } from '../../../src/random.js';
 import { checkModel } from '../../access/model-access.js';
-import { type Principal, saltOf } from '../../access/principal.js';
+import type { Principal } from '../../access/principal.js';
 import type { Fleet } from '../../fleet.js';
+import type { Layers } from '../../layers/layers.js';
 import { answerChunks, wholeAnswer } from '../../openai/answer.js';
 import type { AnswerShape } from '../../openai/answer-shape.js';
 import { ApiError } from '../../openai/api-error.js';
@@ -24,6 +25,7 @@ import type { Exchange, RouteAnswer } from '../route.js';
 /** What the two routes need. */
 export interface GenerationDeps {
   readonly fleet: Fleet;
+  readonly layers: Layers;
   readonly model: ServedModel;
   readonly prompts: PromptReader;
   readonly requestLimit: RequestLimit;
@@ -56,7 +58,7 @@ export async function answerWithTokens<R extends CommonRequest>(
   const id = `${shape.idPrefix}${Buffer.from(deps.random.bytes(16)).toString('hex')}`;
   const caller = {
     answerId: id,
-    salt: saltOf(exchange.principal, request.cache_salt),
+    saltFor: (tokens: Uint32Array) => deps.layers.saltFor(tokens, exchange.principal, request.cache_salt),
     tenant: tenantOf(exchange.principal),
     worker: workerOf(exchange, deps),
   };

@@ -1,23 +1,32 @@
 import { InvalidRequest } from '../../../src/errors.js';
 import { BLOCK_TOKENS } from '../../../src/limits.js';
 import { checkModel } from '../../access/model-access.js';
-import { type Principal, saltOf } from '../../access/principal.js';
+import type { Principal } from '../../access/principal.js';
+import type { Layers } from '../../layers/layers.js';
 import { ApiError } from '../../openai/api-error.js';
 import type { PromptReader } from '../../openai/prompt.js';
 import { checkBody, PinRequest } from '../../openai/requests.js';
 import type { ServedModel } from '../../openai/served-model.js';
-import { RETENTION_TTL_S } from '../../retention/retention.js';
+import { RETENTION_TTL_MAX_S, RETENTION_TTL_S } from '../../retention/retention.js';
 import type { Retentions, RetentionView } from '../../retention/retentions.js';
 import { type Exchange, type HttpRoute, json } from '../route.js';
 
+export interface PinDeps {
+  readonly retentions: Retentions;
+  readonly layers: Layers;
+  readonly model: ServedModel;
+  readonly prompts: PromptReader;
+}
+
 /** `POST /v1/cache/pin`: keeps the blocks of a prompt in the fleet; `GET /v1/cache/pins`; `DELETE /v1/cache/pin/{id}`. */
-export function pinRoutes(retentions: Retentions, model: ServedModel, prompts: PromptReader): HttpRoute[] {
+export function pinRoutes(deps: PinDeps): HttpRoute[] {
+  const { retentions } = deps;
   return [
     {
       method: 'POST',
       path: '/v1/cache/pin',
       access: 'key',
-      handle: async (exchange) => json(pinRow(await pin(exchange, retentions, model, prompts))),
+      handle: async (exchange) => json(pinRow(await pin(exchange, deps))),
     },
     {
       method: 'GET',
@@ -49,12 +58,12 @@ function ownerOf(principal: Principal | null): string | null {
 
 async function pin(
   { body, principal, signal }: Exchange,
-  retentions: Retentions,
-  model: ServedModel,
-  prompts: PromptReader,
+  { retentions, layers, model, prompts }: PinDeps,
 ): Promise<RetentionView> {
   const request = checkBody(PinRequest, body);
   checkModel(model, request.model, principal);
+  const layer = request.share ?? null;
+  if (layer !== null) layers.checkPublisher(principal, layer);
   const { tokens, param } = await prompts.readPrompt(request, request, signal);
   if (tokens.length < BLOCK_TOKENS) {
     throw new InvalidRequest(
@@ -70,19 +79,24 @@ async function pin(
   }
   const added = await retentions.add({
     tokens,
-    salt: saltOf(principal, request.cache_salt),
+    salt:
+      layer === null
+        ? layers.saltFor(tokens, principal, request.cache_salt)
+        : layers.saltOfPublished(tokens, layer, param),
     owner: ownerOf(principal),
-    ttlMs: 1_000 * (request.ttl_seconds ?? RETENTION_TTL_S),
+    layer,
+    ttlMs: 1_000 * (request.ttl_seconds ?? (layer === null ? RETENTION_TTL_S : RETENTION_TTL_MAX_S)),
   });
   if (!('type' in added)) return added;
   const [status, code] = added.type === 'quota' ? [429, 'pin_quota_exceeded'] : [409, 'pin_does_not_fit'];
   throw new ApiError(status as number, added.why, { param, code: code as string });
 }
 
-function pinRow({ id, owner, tokens, blocks, copies, state, reason, createdMs, expiresMs }: RetentionView) {
+function pinRow({ id, owner, layer, tokens, blocks, copies, state, reason, createdMs, expiresMs }: RetentionView) {
   return {
     id,
     object: 'cache.pin',
+    share: layer,
     tokens,
     blocks,
     copies,

@@ -28,7 +28,7 @@ describe('the log-probabilities of an answer', () => {
     planChoices(
       { n },
       { prompts: [], maxTokens: null, defaultMaxTokens: 16, logprobs: null, echo: false, ...demand },
-      { answerId: 'a', salt: null, tenant: null, worker: null },
+      { answerId: 'a', saltFor: () => null, tenant: null, worker: null },
       { ...MODEL, contextTokens: PROMPT_TOKENS },
       () => 1,
     );

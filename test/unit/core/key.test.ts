@@ -3,15 +3,16 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  blockAfter,
   blockKeys,
-  firstBlock,
   type KeyRoot,
-  nextBlock,
+  labelOf,
   nextBlockKey,
   packKeys,
   rootSeed,
   unpackKeys,
 } from '../../../src/core/key.js';
+import { layersOf, ownerLabel, ownSalt, type Salt, saltLabel } from '../../../src/core/salt.js';
 import { InvalidRequest } from '../../../src/errors.js';
 
 interface Vector extends KeyRoot {
@@ -25,19 +26,28 @@ const { vectors } = JSON.parse(readFileSync(new URL('../../vectors/keys.json', i
 };
 
 /** Reference: a plain implementation of docs/KEYS.md. */
-function keysByTheBook(root: KeyRoot, tokens: readonly number[], blockTokens: number): string[] {
+function keysByTheBook({ salt, ...root }: KeyRoot, tokens: readonly number[], blockTokens: number): string[] {
   const keys: string[] = [];
+  const { own, layers } = typeof salt === 'string' ? { own: salt, layers: [] } : salt;
+  const salts = [...(root.adapter === '' ? layers : []), { salt: own, blocks: Number.POSITIVE_INFINITY }];
+  const sha = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest('hex');
+  const label = (of: string) =>
+    sha(`shoal/owner/1\0${of.split(':')[0]}`).slice(0, 8) + sha(`shoal/salt/1\0${of}`).slice(0, 8);
   const field = (bytes: Uint8Array) => [...new Uint8Array(Uint32Array.of(bytes.length).buffer), ...bytes];
   const text = (s: string) => field(new TextEncoder().encode(s));
   for (let at = 0; at + blockTokens <= tokens.length; at += blockTokens) {
     const ids = new DataView(new ArrayBuffer(4 * blockTokens));
     for (let i = 0; i < blockTokens; i++) ids.setUint32(4 * i, tokens[at + i]!, true);
+    const mine = salts.find(({ blocks }) => blocks > keys.length)!.salt;
+    const parent = () => field(Uint8Array.from(Buffer.from(keys.at(-1)!, 'hex')));
     const before =
       keys.length === 0
-        ? ['shoal/block/first/1', root.fingerprint, root.adapter, root.salt].flatMap(text)
-        : [...text('shoal/block/next/1'), ...field(Uint8Array.from(Buffer.from(keys.at(-1)!, 'hex')))];
+        ? ['shoal/block/first/2', root.fingerprint, root.adapter, mine].flatMap(text)
+        : salts.some(({ blocks }) => blocks === keys.length)
+          ? [...text('shoal/block/layer/2'), ...parent(), ...text(mine)]
+          : [...text('shoal/block/next/2'), ...parent()];
     const bytes = [...before, ...field(new Uint8Array(ids.buffer))];
-    keys.push(createHash('sha256').update(Uint8Array.from(bytes)).digest('hex'));
+    keys.push(sha(Uint8Array.from(bytes)).slice(0, 48) + label(mine));
   }
   return keys;
 }
@@ -46,7 +56,17 @@ const token = fc.integer({ min: 0, max: 0xffffffff });
 const root = fc.record({
   fingerprint: fc.constantFrom('0'.repeat(64), 'f'.repeat(64)),
   adapter: fc.constantFrom('', 'a', 'ab'),
-  salt: fc.constantFrom('', 'b', 'ba', 'ü'),
+  salt: fc.constantFrom<Salt>(
+    ...['', 'b', 'ba', 'ü', 'b:a', 'b:c'],
+    { own: 'b', layers: [{ salt: 'a', blocks: 1 }] },
+    {
+      own: 'b:c',
+      layers: [
+        { salt: 'a', blocks: 2 },
+        { salt: 'd:e', blocks: 3 },
+      ],
+    },
+  ),
 });
 const keysOf = (tokens: readonly number[], under: KeyRoot, blockTokens: number) =>
   blockKeys(Uint32Array.from(tokens), rootSeed(under), blockTokens).map((block) => block.key);
@@ -91,10 +111,39 @@ describe('block keys', () => {
   it('differ if any part of the root differs', () => {
     fc.assert(
       fc.property(root, root, (one, other) => {
-        const same = one.fingerprint === other.fingerprint && one.adapter === other.adapter && one.salt === other.salt;
+        const begins = ({ salt, adapter }: KeyRoot) =>
+          (adapter === '' ? layersOf(salt)[0]?.salt : undefined) ?? ownSalt(salt);
+        const same =
+          one.fingerprint === other.fingerprint && one.adapter === other.adapter && begins(one) === begins(other);
         expect(keysOf([1, 2], one, 2)[0] === keysOf([1, 2], other, 2)[0]).toBe(same);
       }),
     );
+  });
+
+  it('are shared up to the end of the common layers, and not after it', () => {
+    const tokens = Array.from({ length: 10 }, (_, i) => i);
+    const layers = [{ salt: 'layer/public:', blocks: 2 }];
+    const under = (salt: Salt) => keysOf(tokens, { fingerprint: '', adapter: '', salt }, 2);
+    const [a, b] = [under({ own: 'tenant/a:all:', layers }), under({ own: 'tenant/b:all:', layers })];
+    expect(a.map((key, i) => key === b[i])).toEqual([true, true, false, false, false]);
+    expect(new Set([...a, ...b, ...under('tenant/a:all:')]).size).toBe(2 + 3 + 3 + 5);
+  });
+
+  it('end with the label of their salt and its owner', () => {
+    const layers = [{ salt: 'layer/public:', blocks: 1 }];
+    const salt = { own: 'tenant/a:all:x', layers };
+    const [first, second, third] = keysOf([1, 2, 3], { fingerprint: '', adapter: '', salt }, 1);
+    expect(labelOf(first!)).toBe(saltLabel('layer/public:'));
+    expect(labelOf(second!)).toBe(saltLabel('tenant/a:all:x'));
+    expect(labelOf(third!)).toBe(labelOf(second!));
+    expect(labelOf(third!).startsWith(ownerLabel('tenant/a'))).toBe(true);
+    expect(saltLabel('tenant/a:all:y')).not.toBe(labelOf(third!));
+  });
+
+  it('have no layers under an adapter', () => {
+    const layered = { own: 'a', layers: [{ salt: 'b', blocks: 1 }] };
+    const under = (salt: Salt) => keysOf([1, 2, 3], { fingerprint: '', adapter: 'regime:long', salt }, 1);
+    expect(under(layered)).toEqual(under('a'));
   });
 
   it('come with their parent, index and segment', () => {
@@ -114,13 +163,12 @@ describe('block keys', () => {
   it('can be computed one by one as tokens arrive', () => {
     const seed = rootSeed({ fingerprint: 'f', adapter: '', salt: 's' });
     const tokens = Uint32Array.from({ length: 36 }, (_, i) => i * 7);
-    let block = firstBlock(seed, tokens.subarray(0, 4));
+    let block = blockAfter(null, tokens.subarray(0, 4), seed);
     const chained = [block];
     for (let at = 4; at < 36; at += 4) {
-      expect(nextBlockKey(block.key, tokens.subarray(at, at + 4))).toBe(
-        nextBlock(block, [...tokens.subarray(at, at + 4)]).key,
-      );
-      block = nextBlock(block, tokens.subarray(at, at + 4));
+      const next = blockAfter(block, [...tokens.subarray(at, at + 4)], seed);
+      expect(nextBlockKey(block.key, tokens.subarray(at, at + 4))).toBe(next.key);
+      block = next;
       chained.push(block);
     }
     expect(chained).toEqual(blockKeys(tokens, seed, 4));

@@ -72,7 +72,14 @@ function issuer(...signers: Signer[]) {
 
 describe('a token', () => {
   it('signed with the shared secret names its subject, tenant, role and limits', async () => {
-    const shoal = { tenant: 'acme', role: 'operator', models: ['recall'], limits: { concurrent: 2 }, priority: 4 };
+    const shoal = {
+      tenant: 'acme',
+      role: 'operator',
+      models: ['recall'],
+      limits: { concurrent: 2 },
+      priority: 4,
+      shares: ['public'],
+    };
     expect(await withSecret.verify(hs256(SECRET, { ...CLAIMS, shoal }))).toMatchObject({
       id: 'ann',
       tenant: 'acme',
@@ -80,7 +87,9 @@ describe('a token', () => {
       models: ['recall'],
       limits: { concurrentRequests: 2 },
       priority: 4,
-      saltPrefix: 'tenant/acme',
+      saltPrefix: 'tenant/acme:all',
+      shares: ['public'],
+      publishes: [],
     });
   });
 

@@ -15,7 +15,7 @@ function retention(id: string, over: Partial<Retention> = {}): Retention {
   const tokens = over.tokens ?? 640;
   const blocks = blockKeys(new Uint32Array(tokens), rootSeed({ fingerprint: FINGERPRINT, adapter: '', salt: id }));
   return {
-    ...{ id, slot: 0, owner: 'me', tokens, blocks: blocks.length, segments: segmentsOf(blocks) },
+    ...{ id, slot: 0, owner: 'me', layer: null, tokens, blocks: blocks.length, segments: segmentsOf(blocks) },
     ...{ last: blocks.at(-1)!.key, createdMs: 0, expiresMs: 1, stage: 'pending', reason: null, ...over },
   };
 }

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { Layers } from '../../../../coordinator/layers/layers.js';
 import { LEASE_MS, Lease } from '../../../../coordinator/retention/lease.js';
 import { RETENTION_ROUND_MS, RetentionKeeper } from '../../../../coordinator/retention/retention-keeper.js';
 import { RetentionStore } from '../../../../coordinator/retention/retention-store.js';
@@ -7,6 +8,7 @@ import type { KeyValue } from '../../../../src/bus/key-value.js';
 import { MemoryKeyValue } from '../../../../src/bus/memory-key-value.js';
 import { packKeys } from '../../../../src/core/key.js';
 import type { Announcement } from '../../../../src/core/member.js';
+import type { Salt } from '../../../../src/core/salt.js';
 import { InvalidRequest, Unavailable } from '../../../../src/errors.js';
 import { SILENT_LOG } from '../../../../src/log.js';
 import { SeededRandom } from '../../../../src/random.js';
@@ -14,7 +16,7 @@ import { WorkerRetention } from '../../../../workers/retention.js';
 import { Hive, type ScriptedWorker } from '../support/hive.js';
 
 const TOKENS = Uint32Array.from({ length: 700 }, (_, i) => i);
-const ORDER = { tokens: TOKENS, salt: null, owner: 'me', ttlMs: 3_600_000 };
+const ORDER = { tokens: TOKENS, salt: null, layer: null, owner: 'me', ttlMs: 3_600_000 };
 
 /** What a worker has and retains, with the orders that it got, by fencing number. */
 interface Memory {
@@ -29,6 +31,7 @@ class Desk {
   readonly store: RetentionStore;
   readonly keeper: RetentionKeeper;
   readonly retentions: LiveRetentions;
+  readonly layers = new Layers({ kind: 'prefix' });
   readonly computed: string[] = [];
   /** Ends a computation on a worker, which by default has the blocks then. */
   recompute: (worker: string) => Promise<void> = async () => {};
@@ -38,13 +41,14 @@ class Desk {
     const { clock, roster, actors, router, holdings } = this.hive;
     const kv = world.gate(id);
     this.store = new RetentionStore(kv, new SeededRandom(world.desks.length));
-    const blocksOf = (tokens: Uint32Array, salt: string | null) => router.blocksOf(tokens, salt);
+    const blocksOf = (tokens: Uint32Array, salt: Salt | null) => router.blocksOf(tokens, salt);
     const wallMs = () => clock.now() + world.wallAheadMs;
     const shared = { wallMs, roster, store: this.store, replicas: 2, blocksOf };
     this.keeper = new RetentionKeeper({
       ...shared,
       clock,
       actors,
+      layers: this.layers,
       lease: new Lease({ kv, clock, self: id }),
       log: SILENT_LOG,
       recompute: async (_, worker, tokens, salt) => {
@@ -313,14 +317,14 @@ describe('the keeper of retentions', () => {
     const small = { capacity: { contextTokens: TOKENS.length, sequences: 8, waiting: 256 } };
     for (const id of ['a', 'b']) await world.worker(id, [], 64, small);
     // It has too little memory to be the home of a segment.
-    await world.worker('c', [], 1);
+    await world.worker('d', [], 1);
     desk.recompute = async () => {
       for (const home of ['a', 'b']) world.take(home, keysOf(desk));
     };
     desk.keeper.start();
     await desk.retentions.add(ORDER);
     await world.pass(20_000);
-    expect(desk.computed).toEqual(['c']);
+    expect(desk.computed).toEqual(['d']);
     expect((await desk.retentions.list('me'))[0]).not.toMatchObject({ state: 'failed' });
   });
 

@@ -10,10 +10,10 @@ export class ScriptedRetentions implements Retentions {
   async add(order: RetentionOrder): ReturnType<Retentions['add']> {
     this.orders.push(order);
     if (this.refusal !== null) return this.refusal;
-    const { owner, tokens, ttlMs } = order;
+    const { owner, layer, tokens, ttlMs } = order;
     const [createdMs, blocks] = [1_700_000_000_000, Math.floor(tokens.length / 64)];
     const view: RetentionView = {
-      ...{ id: `pin-${this.views.length}`, owner, tokens: tokens.length, blocks },
+      ...{ id: `pin-${this.views.length}`, owner, layer, tokens: tokens.length, blocks },
       ...{ createdMs, expiresMs: createdMs + ttlMs, reason: null, copies: 0, state: 'pending' },
     };
     this.views.push(view);

@@ -2,6 +2,7 @@ import { onTestFinished } from 'vitest';
 import { openAccess } from '../../../../coordinator/access/open-access.js';
 import { createHttpServer, type HttpOptions } from '../../../../coordinator/http/create-http-server.js';
 import type { HttpServer } from '../../../../coordinator/http/server.js';
+import { Layers } from '../../../../coordinator/layers/layers.js';
 import type { ServedModel } from '../../../../coordinator/openai/served-model.js';
 import { Quotas } from '../../../../coordinator/quota/quotas.js';
 import type { Bus } from '../../../../src/bus/bus.js';
@@ -51,6 +52,7 @@ export const TEST_SECRET = 'a secret that all of the fleet know';
 export interface TestServer extends HttpServer {
   readonly fleet: ScriptedFleet;
   readonly retentions: ScriptedRetentions;
+  readonly layers: Layers;
   readonly logged: string[];
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
   /** The value of a metric, by its name with labels. */
@@ -67,6 +69,7 @@ export async function testServer(
 ): Promise<TestServer> {
   const fleet = new ScriptedFleet();
   const retentions = new ScriptedRetentions();
+  const layers = new Layers({ kind: 'prefix' });
   const logged: string[] = [];
   const config = { apiKeys, keysFile, jwt, secret: TEST_SECRET };
   const log = createLog({ level: 'debug', write: (line) => logged.push(line) });
@@ -81,6 +84,7 @@ export async function testServer(
   const server = await createHttpServer({
     fleet,
     retentions,
+    layers,
     model: MODEL,
     options: {
       host: '127.0.0.1',
@@ -102,6 +106,7 @@ export async function testServer(
   return {
     fleet,
     retentions,
+    layers,
     logged,
     url: server.url,
     renewTls: (tls) => server.renewTls(tls),

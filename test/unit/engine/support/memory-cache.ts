@@ -22,6 +22,10 @@ export class MemoryCache implements PrefixCache {
     return this.blocks.size;
   }
 
+  keys(): BlockKey[] {
+    return [...this.blocks.keys()];
+  }
+
   get claims(): number {
     return this._claims.size;
   }
