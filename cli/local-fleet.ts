@@ -156,6 +156,7 @@ export class LocalFleet {
         ...nats,
         SHOAL_PORT: ownPort,
         SHOAL_COORDINATOR_ID: id,
+        ...this.auditLogOf(id),
         SHOAL_SECRET: this.ports.secret,
       });
       this.coordinatorProcesses.set(id, child);
@@ -166,6 +167,13 @@ export class LocalFleet {
     // A restarted coordinator listens on the same port as before, even if the system chose that port.
     ownPort = url.port === '' ? '80' : url.port;
     return { id, url: url.origin };
+  }
+
+  /** Two processes cannot rotate one file. */
+  private auditLogOf(coordinator: string): Record<string, string> {
+    const { ports, coordinator: variables } = this.config;
+    const path = variables.SHOAL_AUDIT_LOG;
+    return path === undefined || ports.length === 1 ? {} : { SHOAL_AUDIT_LOG: `${path}.${coordinator}` };
   }
 
   private async startWorker(id: string, nats: Record<string, string>): Promise<void> {

@@ -135,6 +135,12 @@ const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./key.js')).key,
   },
   {
+    name: 'audit',
+    help: 'Show entries of an audit log: who asked for what, and who was refused.',
+    options: OPTIONS,
+    load: async () => (await import('./audit.js')).audit,
+  },
+  {
     name: 'version',
     help: 'Show the version.',
     options: {},

@@ -39,6 +39,7 @@ import { RetentionStore } from './retention/retention-store.js';
 import { LiveRetentions, type Retentions } from './retention/retentions.js';
 import { Router } from './router.js';
 import { Siblings } from './siblings.js';
+import type { Trail } from './trail/trail.js';
 
 /** Makes and connects the parts of a coordinator below HTTP, and starts them. */
 
@@ -62,6 +63,7 @@ export interface CoordinatorOptions {
   readonly openRetentions: () => Promise<KeyValue>;
   /** A prompt that crashes workers was quarantined. */
   readonly onQuarantined: () => void;
+  readonly trail: Trail;
   /** A request was refused because its prompt is quarantined. */
   readonly onPoisonRefused: () => void;
 }
@@ -106,7 +108,10 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   });
   keeper.listen((worker) => router.holdingsChanged(worker));
   const tiers = new BlockTiers(roster, actors, log);
-  const quarantined = new QuarantinedWorkers({ self: { id: config.id, incarnation }, bus, roster, subjects, log });
+  const onQuarantined = (worker: string, by: readonly string[]) =>
+    options.trail.write({ event: 'worker_quarantined', worker, by: [...by] });
+  const { id } = config;
+  const quarantined = new QuarantinedWorkers({ self: { id, incarnation }, bus, roster, subjects, log, onQuarantined });
   const fleet = new LiveFleet({ bus, clock, actors, roster, holdings, router, siblings, tiers, replicas, quarantined });
   const retained = makeRetentions(options, { actors, roster, router, holdings });
   const news = new DirectNews(actors, roster, clock);
@@ -159,7 +164,11 @@ function makeRetentions(
 }
 
 function makePoisonGuard(options: CoordinatorOptions, roster: Roster, alone: () => boolean): PoisonGuard {
-  const { config, incarnation: self, bus, clock, log, openBucket, onQuarantined, onPoisonRefused: onRefused } = options;
+  const { config, incarnation: self, bus, clock, log, openBucket, onPoisonRefused: onRefused } = options;
+  const onQuarantined = () => {
+    options.onQuarantined();
+    options.trail.write({ event: 'prompt_quarantined' });
+  };
   const { secret, namespace } = config;
   const subjects = fleetSubjects(namespace);
   const own = { bus, clock, subjects, roster, log, self, secret, openBucket, alone };

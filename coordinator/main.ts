@@ -7,7 +7,7 @@ import type { CoordinatorConfig } from '../src/config/coordinator-config.js';
 import { packageVersion } from '../src/config/package-root.js';
 import type { KvDependence } from '../src/core/kv-dependence.js';
 import type { KvLayout } from '../src/core/kv-layout.js';
-import { Refused } from '../src/errors.js';
+import { Refused, Unavailable } from '../src/errors.js';
 import { BucketKeeper } from '../src/fleet/bucket-keeper.js';
 import { fleetBucket, retentionBucket } from '../src/fleet/buckets.js';
 import { logBusStatus, settled } from '../src/fleet/bus-log.js';
@@ -41,6 +41,8 @@ import type { HttpServer } from './http/server.js';
 import type { ServedModel } from './openai/served-model.js';
 import { RETENTION_BUCKET_BYTES } from './retention/retention-store.js';
 import type { Router } from './router.js';
+import { FileTrail, NO_TRAIL, type Trail } from './trail/trail.js';
+import { TrailFile } from './trail/trail-file.js';
 
 /**
  * Runs one coordinator in this process. Resolves once it listens, with or without workers. If it rejects, it has released everything.
@@ -114,8 +116,10 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     metrics.registry.watchProcess();
     const onResumed = () => metrics.requests.resumed.add(1);
     const onCall = (path: RouteKind) => metrics.calls.add(1, { path });
+    const trail = await openTrail(life, config, world, { metrics, wallMs: surroundings.wallMs });
     const parts = makeCoordinatorParts({
       config,
+      trail,
       incarnation,
       fingerprint,
       dependence,
@@ -135,7 +139,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     const checks = [async () => charter?.check(), () => parts.poison.keep()];
     await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));
     const model = withOffered(served, parts.router);
-    const http = await serveHttp(life, config, world, parts, { model, metrics, wallMs: surroundings.wallMs });
+    const http = await serveHttp(life, config, world, parts, { model, metrics, trail, wallMs: surroundings.wallMs });
     await settled(bus);
     listening = true;
     log.info({ url: http.url, model: config.servedModelName, fingerprint }, 'listening');
@@ -195,8 +199,27 @@ function withOffered(served: ServedModel, router: Router): ServedModel {
 interface Serving {
   readonly model: ServedModel;
   readonly metrics: CoordinatorMetrics;
+  readonly trail: Trail;
   /** The time of day. */
   readonly wallMs: () => number;
+}
+
+/** Opens the audit log, if there is to be one. `life` ends it. @throws Unavailable if it cannot be opened */
+async function openTrail(
+  life: Lifecycle,
+  { id, auditLog }: CoordinatorConfig,
+  { clock, log }: CoordinatorWorld,
+  { metrics, wallMs }: { readonly metrics: CoordinatorMetrics; readonly wallMs: () => number },
+): Promise<Trail> {
+  if (auditLog === null) return NO_TRAIL;
+  const file = new TrailFile(auditLog);
+  await file.open().catch((cause: Error) => {
+    throw new Unavailable(`--audit-log: cannot open ${auditLog.path}: ${cause.message}; choose another file`, {
+      cause,
+    });
+  });
+  const onEntries = (result: 'written' | 'lost', count: number) => metrics.auditLogEntries.add(count, { result });
+  return life.use(new FileTrail({ file, coordinator: id, clock, wallMs, log, onEntries }), (trail) => trail.stop());
 }
 
 /** Starts the HTTP API, with its keys and certificates. `life` stops them. */
@@ -205,7 +228,7 @@ async function serveHttp(
   config: CoordinatorConfig,
   { clock, log }: CoordinatorWorld,
   { fleet, retentions, layers, quotas }: CoordinatorParts,
-  { model, metrics, wallMs }: Serving,
+  { model, metrics, trail, wallMs }: Serving,
 ): Promise<HttpServer> {
   const { host, port, allowRouting } = config;
   const { allowedHosts, allowedOrigins, bodyBudgetBytes } = config.http;
@@ -214,7 +237,7 @@ async function serveHttp(
   const tls = config.http.tls && (await readCertificates(config.http.tls));
   const own = { host, port, version: packageVersion(), allowRouting };
   const options = { ...own, allowedHosts, allowedOrigins, bodyBudgetBytes, tls };
-  const deps = { fleet, retentions, layers, model, options, access, quotas, log, metrics, clock };
+  const deps = { fleet, retentions, layers, model, options, access, quotas, log, trail, metrics, clock };
   const http = life.use(await createHttpServer(deps), (server) => server.close());
   if (config.http.tls !== null && tls !== null) {
     const renew = (renewed: TlsContext) => http.renewTls(renewed);

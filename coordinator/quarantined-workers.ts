@@ -16,6 +16,8 @@ export interface QuarantinedWorkersOptions {
   readonly roster: Roster;
   readonly subjects: FleetSubjects;
   readonly log: Log;
+  /** Enough workers have voted. */
+  readonly onQuarantined: (worker: string, by: readonly string[]) => void;
 }
 
 /** Counts the workers' votes as workers do, and lifts a quarantine for an operator. A coordinator has no vote. */
@@ -68,6 +70,7 @@ export class QuarantinedWorkers {
     if (before === after || after !== 'quarantined') return;
     const by = this.accused.find((accused) => accused.maker === maker)?.voters;
     log.error({ maker, by }, 'a worker that makes wrong blocks is quarantined');
+    this.options.onQuarantined(maker.id, by ?? []);
     roster.quarantine(maker);
   }
 

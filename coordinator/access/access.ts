@@ -28,16 +28,17 @@ export class Access {
   constructor(private readonly sources: AccessSources | null) {}
 
   /**
-   * The principal of a request, by its `authorization` header; null if the route or the whole API needs no key. Throws a 401 for a missing or unknown
-   * key, and a 403 for a known one whose role may not use the route.
+   * Finds the principal of a request by its `authorization` header, unless the route or the whole API needs no key. Throws a 401 for a missing or
+   * unknown key, and a 403 for a known one whose role may not use the route.
+   * @param known hears who it is, also if it is refused
    */
-  async admit(access: RouteAccess, authorization: string | null): Promise<Principal | null> {
+  async admit(access: RouteAccess, authorization: string | null, known: (principal: Principal) => void): Promise<void> {
     const { sources } = this;
-    if (sources === null || access === 'open') return null;
-    if (access === 'metrics' && !sources.guardsMetrics) return null;
+    if (sources === null || access === 'open') return;
+    if (access === 'metrics' && !sources.guardsMetrics) return;
     const principal = await find(sources, bearerOf(authorization));
+    known(principal);
     checkRole(principal, access);
-    return principal;
   }
 }
 

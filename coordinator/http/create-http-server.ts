@@ -14,6 +14,7 @@ import { RequestLimit } from '../openai/request-limit.js';
 import type { ServedModel } from '../openai/served-model.js';
 import type { Quotas } from '../quota/quotas.js';
 import type { Retentions } from '../retention/retentions.js';
+import type { Trail } from '../trail/trail.js';
 import type { HttpListenOptions } from './listen-options.js';
 import { metered } from './metered.js';
 import { Repeats } from './repeats.js';
@@ -59,6 +60,7 @@ export interface HttpDeps {
   readonly access: Access;
   readonly quotas: Quotas;
   readonly log: Log;
+  readonly trail: Trail;
   /** The gauges of the fleet are added to its registry. */
   readonly metrics: CoordinatorMetrics;
   readonly clock: Clock;
@@ -78,6 +80,7 @@ export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
       access: deps.access,
       clock,
       log,
+      trail: deps.trail,
       onEnd: (route, status, durationMs) => {
         if (!route.generates) return;
         metrics.requests.total.add(1, { status: String(status) });

@@ -1,6 +1,7 @@
 import type { Principal } from '../access/principal.js';
 import type { RouteAccess } from '../access/roles.js';
 import type { QuotaUse } from '../quota/quota-use.js';
+import type { TokenCounts } from './request-entry.js';
 
 /** The interface between the routes and the server; it hides the HTTP framework. */
 export interface HttpRoute {
@@ -38,6 +39,8 @@ export interface Exchange {
   onClose(listener: () => void): void;
   /** Its use of the limits of its key; null if there are none. */
   readonly use: QuotaUse | null;
+  /** Says how the audit log learns the tokens of the request when it ends. */
+  countTokens(counts: () => TokenCounts): void;
   /** Sets headers of the answer, which has not begun. */
   answerHeaders(headers: Readonly<Record<string, string>>): void;
   /** A header's value by its lower-case name; null if it was not sent. */

@@ -9,6 +9,7 @@ import type { Log } from '../../src/log.js';
 import type { Access } from '../access/access.js';
 import type { Principal } from '../access/principal.js';
 import { ApiError } from '../openai/api-error.js';
+import type { Trail } from '../trail/trail.js';
 import { Bodies } from './bodies.js';
 import { discardBody } from './body.js';
 import type { Border } from './border/border.js';
@@ -18,6 +19,7 @@ import { borderOf, type HttpListenOptions } from './listen-options.js';
 import { Listener, type TlsContext } from './listener.js';
 import { streamParts } from './parts.js';
 import { refuseMalformed } from './refusals.js';
+import { requestEntry, type TokenCounts } from './request-entry.js';
 import { requestIdOf } from './request-id.js';
 import type { EventsAnswer, Exchange, HttpRoute } from './route.js';
 import { StallGuard } from './stall-guard.js';
@@ -52,6 +54,7 @@ declare module 'fastify' {
     arrivedMs: number;
     principal: Principal | null;
     answer: ServerResponse | null;
+    countTokens: (() => TokenCounts) | null;
   }
 }
 
@@ -60,6 +63,7 @@ export interface HttpServerDeps {
   readonly access: Access;
   readonly clock: Clock;
   readonly log: Log;
+  readonly trail: Trail;
   /** Called once for each request that matched a route, with its final status; 499 if the client disconnected. */
   onEnd(route: HttpRoute, status: number, durationMs: number): void;
 }
@@ -122,6 +126,7 @@ class Server implements HttpServer {
     this.app.decorateRequest('arrivedMs', 0);
     this.app.decorateRequest('principal', null);
     this.app.decorateRequest('answer', null);
+    this.app.decorateRequest('countTokens', null);
     this.app.addHook('onRequest', async (request, reply) => this.onRequest(request, reply));
     this.app.setErrorHandler((error: FastifyError, request, reply) => this.sendError(error, request, reply));
     this.app.setNotFoundHandler(unknownPath);
@@ -213,7 +218,9 @@ class Server implements HttpServer {
     if (known !== undefined) return this.refuseMethod(known, request, reply);
     if (route === undefined) return unknownPath(request);
     this.border.checkPage(raw, route);
-    request.principal = await this.deps.access.admit(route.access, request.headers.authorization ?? null);
+    await this.deps.access.admit(route.access, request.headers.authorization ?? null, (principal) => {
+      request.principal = principal;
+    });
     this.border.checkBody(raw);
   }
 
@@ -267,17 +274,16 @@ class Server implements HttpServer {
   private async stream({ events }: EventsAnswer, request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const { clock } = this.deps;
     const sink = new EventSink(reply.raw, reply.getHeaders() as OutgoingHttpHeaders, clock, this.stallTimeoutMs);
-    let status = 200;
+    let failure: ApiError | null = null;
     try {
       for await (const event of events) await sink.send(typeof event === 'string' ? event : JSON.stringify(event));
       await sink.send('[DONE]');
     } catch (error) {
-      const failure = this.failureOf(error, request);
-      status = failure.status;
+      failure = this.failureOf(error, request);
       await sink.send(JSON.stringify(failure.toBody())).catch(() => {});
     }
     sink.end();
-    this.recordEnd(request, status);
+    this.recordEnd(request, failure?.status ?? 200, failure);
   }
 
   private sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
@@ -285,7 +291,7 @@ class Server implements HttpServer {
     // The framework closes the connection after a body that could not be read.
     if (this.closed === null) reply.removeHeader('connection');
     discardBody(request.raw, reply.raw);
-    this.recordEnd(request, failure.status);
+    this.recordEnd(request, failure.status, failure);
     if (failure.retryAfterS !== null) reply.header('retry-after', String(failure.retryAfterS));
     if (failure.status === 401) reply.header('www-authenticate', 'Bearer');
     return reply
@@ -301,13 +307,18 @@ class Server implements HttpServer {
     return failure;
   }
 
-  private recordEnd(request: FastifyRequest, status: number): void {
+  private recordEnd(request: FastifyRequest, status: number, error: ApiError | null = null): void {
     const durationMs = this.deps.clock.now() - request.arrivedMs;
     const route = request.routeOptions.config.route;
     const fields = { requestId: request.id, method: request.method, route: route?.path ?? null, status, durationMs };
     if (route?.generates) this.deps.log.info(fields, 'answered');
     else this.deps.log.debug(fields, 'answered');
     if (route !== undefined) this.deps.onEnd(route, status, durationMs);
+    const { principal, method, params, raw } = request;
+    const tokens = request.countTokens?.() ?? null;
+    const who = { requestId: request.id, principal, address: raw.socket.remoteAddress ?? null };
+    const entry = requestEntry({ ...who, method, route: route ?? null, params, status, error, tokens, durationMs });
+    if (entry !== null) this.deps.trail.write(entry);
   }
 }
 
@@ -323,6 +334,9 @@ function exchangeOf(request: FastifyRequest, reply: FastifyReply, signal: AbortS
   const { raw } = reply;
   return {
     use: null,
+    countTokens: (counts) => {
+      request.countTokens = counts;
+    },
     answerHeaders: (headers) => {
       if (!reply.sent) reply.headers(headers);
     },

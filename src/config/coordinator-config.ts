@@ -43,7 +43,17 @@ export interface CoordinatorConfig {
   readonly keysFile: string | null;
   /** Null: no tokens are accepted. */
   readonly jwt: JwtConfig | null;
+  readonly auditLog: AuditLogConfig | null;
   readonly logLevel: LogLevel;
+}
+
+/** The files of the log of who did what; null for none. */
+interface AuditLogConfig {
+  readonly path: string;
+  /** Limit on the size of one file. */
+  readonly fileBytes: number;
+  /** Limit on the files, the present one included. */
+  readonly files: number;
 }
 
 /** The API keys, from the variable or from the file; none if neither is given. */
@@ -76,6 +86,10 @@ export function modelName(values: Pick<Values, 'servedModelName'>, modelDir: str
   return values.servedModelName ?? modelNameOf(modelDir);
 }
 
+function auditLogConfig({ auditLog, auditLogBytes, auditLogFiles }: Values): AuditLogConfig | null {
+  return auditLog === null ? null : { path: auditLog, fileBytes: auditLogBytes, files: auditLogFiles };
+}
+
 /** @throws WrongUsage */
 export function coordinatorConfig(values: Values, machine: Machine): CoordinatorConfig {
   const modelDir = modelFolder(values.model, values.modelFile);
@@ -101,6 +115,7 @@ export function coordinatorConfig(values: Values, machine: Machine): Coordinator
     keysFile,
     jwt,
     http: httpConfig(values, machine),
+    auditLog: auditLogConfig(values),
     logLevel: values.logLevel ?? 'info',
   };
 }

@@ -14,6 +14,7 @@ export type Command =
   | 'doctor'
   | 'nats-users'
   | 'key'
+  | 'audit'
   | 'model synth'
   | 'model check'
   | 'model pull'

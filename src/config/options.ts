@@ -1,5 +1,6 @@
 import * as limits from '../limits.js';
 import { ACCESS_OPTIONS } from './access-options.js';
+import { AUDIT_LOG_OPTIONS } from './audit-log-options.js';
 import { HTTP_OPTIONS } from './http-options.js';
 import { MODEL_OPTIONS } from './model-options.js';
 import { type Command, type OptionTable, type OptionValues, option } from './option.js';
@@ -178,6 +179,7 @@ export const OPTIONS = {
     help: 'Allows clients to choose the worker with the header x-shoal-worker.',
   }),
   ...ACCESS_OPTIONS,
+  ...AUDIT_LOG_OPTIONS,
   ...HTTP_OPTIONS,
   logLevel: option({
     flag: 'log-level',
@@ -205,6 +207,7 @@ export const OPTIONS = {
       'bench',
       'doctor',
       'key',
+      'audit',
       'model check',
       'model pull',
       'model list',

@@ -8,6 +8,7 @@ export class CoordinatorMetrics {
   readonly calls: Counter<'path'>;
   readonly promptsQuarantined: Counter;
   readonly poisonRefused: Counter;
+  readonly auditLogEntries: Counter<'result'>;
 
   constructor(readonly registry: MetricsRegistry) {
     this.requests = new RequestMetrics(registry);
@@ -20,7 +21,13 @@ export class CoordinatorMetrics {
       name: 'shoal_poisonous_requests_refused_total',
       help: 'Sequences that were refused because their prompt is quarantined.',
     });
+    this.auditLogEntries = registry.counter({
+      name: 'shoal_audit_log_entries_total',
+      help: 'Entries of the audit log (--audit-log), by what became of them: written, or lost because the disk did not take them.',
+      labels: ['result'],
+    });
     // Prometheus sees the first increase of a series only if the series existed before.
     for (const status of ['200', '422', '429', '500', '503']) this.requests.total.add(0, { status });
+    for (const result of ['written', 'lost']) this.auditLogEntries.add(0, { result });
   }
 }

@@ -34,6 +34,7 @@ export class Connection {
       body,
       principal: null,
       use: null,
+      countTokens: () => {},
       answerHeaders: () => {},
       arrivedMs,
       signal: this.leaving.signal,

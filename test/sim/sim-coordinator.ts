@@ -1,4 +1,5 @@
 import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from '../../coordinator/compose.js';
+import { NO_TRAIL } from '../../coordinator/trail/trail.js';
 import type { CoordinatorConfig } from '../../src/config/coordinator-config.js';
 import { ON_PREFIX } from '../../src/core/kv-dependence.js';
 import { BucketKeeper } from '../../src/fleet/bucket-keeper.js';
@@ -51,6 +52,7 @@ export class SimCoordinator {
     const joining = { transport, clock, log, config, fingerprint: SIM_FINGERPRINT, model: 'sim' };
     const charter = await joinFleet({ ...joining, onOutlawed });
     const parts = makeCoordinatorParts({
+      trail: NO_TRAIL,
       config,
       incarnation,
       fingerprint: SIM_FINGERPRINT,
@@ -96,6 +98,7 @@ export class SimCoordinator {
       http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null },
       keysFile: null,
       jwt: null,
+      auditLog: null,
       logLevel: 'silent',
     };
   }

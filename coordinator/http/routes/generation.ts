@@ -66,6 +66,10 @@ export async function answerWithTokens<R extends CommonRequest>(
   countPrompts(demand, exchange);
   const share = logprobShareFor(choices, exchange, deps);
   const tally = new Tally(choices);
+  exchange.countTokens(() => {
+    const { prompt_tokens: prompt, prompt_tokens_details: details, completion_tokens: generated } = tally.usage;
+    return { prompt, cached: details.cached_tokens, generated };
+  });
   const job = { choices, tally, arrivedMs: exchange.arrivedMs, use: exchange.use, signal: exchange.signal };
   const deltas = generate(job, { ...deps, tokenizer: model.tokenizer });
   const head = { id, created: Math.floor(clock.now() / 1_000), model: model.name };

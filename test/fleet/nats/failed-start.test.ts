@@ -80,6 +80,7 @@ describe('a start that fails leaves no connection, timer or server', () => {
       http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null },
       keysFile: null,
       jwt: null,
+      auditLog: null,
     };
     const before = held();
     await expect(runCoordinator(config, new AbortController().signal)).rejects.toThrow(Unavailable);

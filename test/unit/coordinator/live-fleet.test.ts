@@ -21,7 +21,14 @@ describe('a live fleet', () => {
     const siblings = new Siblings(bus, clock, subjects, { id: 'coordinator', pid: 1, host: 'h' });
     const tiers = new BlockTiers(roster, actors, SILENT_LOG);
     const self = { id: 'coordinator', incarnation: '1' };
-    const quarantined = new QuarantinedWorkers({ self, bus, roster, subjects, log: SILENT_LOG });
+    const quarantined = new QuarantinedWorkers({
+      self,
+      bus,
+      roster,
+      subjects,
+      log: SILENT_LOG,
+      onQuarantined: () => {},
+    });
     fleet = new LiveFleet({ quarantined, bus, clock, actors, roster, holdings, router, siblings, tiers, replicas: 2 });
   });
   afterEach(() => hive.close());

@@ -36,6 +36,7 @@ const config: CoordinatorConfig = {
   http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null },
   keysFile: null,
   jwt: null,
+  auditLog: null,
   logLevel: 'silent',
 };
 

@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from '../../../coordinator/compose.js';
+import { NO_TRAIL } from '../../../coordinator/trail/trail.js';
 import type { MemoryBus } from '../../../src/bus/memory-bus.js';
 import { MemoryKeyValue } from '../../../src/bus/memory-key-value.js';
 import { SystemClock } from '../../../src/clock.js';
@@ -46,10 +47,11 @@ async function coordinator(
       http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null },
       contextTokens: graph.contextTokens,
     },
-    ...{ allowRouting: false, keysFile: null, jwt: null, logLevel: 'silent' },
+    ...{ allowRouting: false, keysFile: null, jwt: null, auditLog: null, logLevel: 'silent' },
   };
   const bucket = new MemoryKeyValue();
   const parts = makeCoordinatorParts({
+    trail: NO_TRAIL,
     ...{ config, incarnation: '0001', fingerprint: FINGERPRINT, layout: graph.layout, bus, clock: new SystemClock() },
     dependence: graph.dependence,
     ...{ surroundings: machineSurroundings(), log: SILENT_LOG, onResumed: () => {}, onCall: () => {} },

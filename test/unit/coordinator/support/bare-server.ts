@@ -3,6 +3,7 @@ import { onTestFinished } from 'vitest';
 import { Access } from '../../../../coordinator/access/access.js';
 import type { Exchange, RouteAnswer } from '../../../../coordinator/http/route.js';
 import { type HttpServer, listen } from '../../../../coordinator/http/server.js';
+import { NO_TRAIL } from '../../../../coordinator/trail/trail.js';
 import type { Clock } from '../../../../src/clock.js';
 import { SILENT_LOG } from '../../../../src/log.js';
 
@@ -20,7 +21,7 @@ export async function bareServer(
   const server = await listen(
     [{ method: 'GET', path: '/x', access: 'open', handle }],
     { host: '127.0.0.1', port: 0, stallTimeoutMs: STALL_TIMEOUT_MS, closeGraceMs: 0 },
-    { access: new Access(null), clock, log: SILENT_LOG, onEnd: () => {} },
+    { access: new Access(null), clock, log: SILENT_LOG, trail: NO_TRAIL, onEnd: () => {} },
   );
   const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
   onTestFinished(async () => {

@@ -16,6 +16,7 @@ import { ChatTemplate } from '../../../../src/model/chat-template.js';
 import { openModelFolder } from '../../../../src/model/folder.js';
 import { Tokenizer } from '../../../../src/model/tokenizer.js';
 import { SeededRandom } from '../../../../src/random.js';
+import type { TrailEvent } from '../../../../src/trail/entry.js';
 import { inlineText } from '../../../support/inline-text.js';
 import { ScriptedFleet } from './scripted-fleet.js';
 import { ScriptedRetentions } from './scripted-retentions.js';
@@ -54,6 +55,8 @@ export interface TestServer extends HttpServer {
   readonly retentions: ScriptedRetentions;
   readonly layers: Layers;
   readonly logged: string[];
+  /** The entries of its audit log. */
+  readonly trail: TrailEvent[];
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
   /** The value of a metric, by its name with labels. */
   metric(name: string): Promise<number | null>;
@@ -71,6 +74,7 @@ export async function testServer(
   const retentions = new ScriptedRetentions();
   const layers = new Layers({ kind: 'prefix' });
   const logged: string[] = [];
+  const trail: TrailEvent[] = [];
   const config = { apiKeys, keysFile, jwt, secret: TEST_SECRET };
   const log = createLog({ level: 'debug', write: (line) => logged.push(line) });
   const { access, parts } = openAccess(config, { clock, log, wallMs: () => clock.now() });
@@ -85,6 +89,7 @@ export async function testServer(
     fleet,
     retentions,
     layers,
+    trail: { write: (entry) => trail.push(entry) },
     model: MODEL,
     options: {
       host: '127.0.0.1',
@@ -108,6 +113,7 @@ export async function testServer(
     retentions,
     layers,
     logged,
+    trail,
     url: server.url,
     renewTls: (tls) => server.renewTls(tls),
     close: () => server.close(),

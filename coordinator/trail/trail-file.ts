@@ -1,0 +1,83 @@
+import { constants } from 'node:fs';
+import { type FileHandle, open, rename, stat } from 'node:fs/promises';
+
+/** A file of lines that is rotated by its size: FILE, then FILE.1, which is older, and so on. The only code that writes it. */
+
+/** For its owner alone. */
+const MODE = 0o600;
+/** A link in the place of the file is not followed. */
+const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
+
+export interface TrailFileOptions {
+  readonly path: string;
+  /** Limit on the size of one file. */
+  readonly fileBytes: number;
+  /** Limit on the files, the present one included. */
+  readonly files: number;
+}
+
+export class TrailFile {
+  private handle: FileHandle | null = null;
+  private size = 0;
+
+  constructor(private readonly options: TrailFileOptions) {}
+
+  /** Opens or creates the file, readable for its owner alone. Rejects if that is not possible. */
+  async open(): Promise<void> {
+    if (this.handle !== null) return;
+    const handle = await open(this.options.path, FLAGS, MODE);
+    try {
+      const found = await handle.stat();
+      if (!found.isFile()) throw new Error(`${this.options.path} is not a regular file`);
+      if ((found.mode & 0o777) !== MODE) await handle.chmod(MODE);
+      this.size = found.size;
+      this.handle = handle;
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Appends whole lines. Rejects if the disk does not take all of them; the file then ends where it ended before, as far as the disk allows.
+   */
+  async append(lines: string): Promise<void> {
+    await this.open();
+    const bytes = Buffer.from(lines);
+    if (this.size > 0 && this.size + bytes.length > this.options.fileBytes) await this.rotate();
+    const handle = this.handle!;
+    let written = 0;
+    try {
+      while (written < bytes.length) written += (await handle.write(bytes, written)).bytesWritten;
+      this.size += written;
+    } catch (error) {
+      await handle.truncate(this.size).catch(() => {});
+      await this.close();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    const { handle } = this;
+    this.handle = null;
+    await handle?.close().catch(() => {});
+  }
+
+  private async rotate(): Promise<void> {
+    const { path, files } = this.options;
+    await this.close();
+    for (let i = files - 1; i > 0; i--) {
+      const from = i === 1 ? path : `${path}.${i - 1}`;
+      if (await exists(from)) await rename(from, `${path}.${i}`);
+    }
+    if (files === 1) await (await open(path, FLAGS | constants.O_TRUNC, MODE)).close();
+    await this.open();
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

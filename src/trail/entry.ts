@@ -1,0 +1,71 @@
+import { z } from 'zod';
+
+/** The entries of the log of who did what (`--audit-log`), one JSON object a line. They never contain a prompt, an answer or a key. */
+
+const Id = z.string().max(256);
+
+/** What a caller asked for, and what became of it. */
+const RequestEntry = z.object({
+  event: z.literal('request'),
+  request_id: Id,
+  /** Null where the caller is not known, or no key is needed. */
+  tenant: Id.nullable(),
+  /** Id of the key, or the subject of the token. */
+  key: Id.nullable(),
+  role: Id.nullable(),
+  address: Id.nullable(),
+  method: Id,
+  /** Pattern of the path; null for a path without a route. */
+  route: Id.nullable(),
+  /** Name of the worker, pin or purge in the path. */
+  target: Id.nullable(),
+  /** `refused`: the caller may not do it, or not now. `failed`: it was allowed and did not succeed. */
+  decision: z.enum(['allowed', 'refused', 'failed']),
+  status: z.int(),
+  /** Code of the error. */
+  code: Id.nullable(),
+  /** Tokens of prompts and answers; null for a request without any. */
+  tokens: z.object({ prompt: z.int(), cached: z.int(), generated: z.int() }).nullable(),
+  duration_ms: z.number(),
+});
+
+/** Requests without a known key were refused so fast that they have no entries of their own. */
+const FloodEntry = z.object({ event: z.literal('refused_without_entry'), count: z.int() });
+/** Entries that could not be written. */
+const LostEntry = z.object({ event: z.literal('entries_lost'), count: z.int() });
+const WorkerQuarantined = z.object({ event: z.literal('worker_quarantined'), worker: Id, by: z.array(Id) });
+/** A prompt that crashes workers is refused from now on. */
+const PromptQuarantined = z.object({ event: z.literal('prompt_quarantined') });
+const PurgeComplete = z.object({
+  event: z.literal('purge_complete'),
+  purge: Id,
+  tenant: Id.nullable(),
+  blocks: z.int(),
+});
+
+export const TrailEvent = z.discriminatedUnion('event', [
+  RequestEntry,
+  FloodEntry,
+  LostEntry,
+  WorkerQuarantined,
+  PromptQuarantined,
+  PurgeComplete,
+]);
+export type TrailEvent = z.infer<typeof TrailEvent>;
+export type RequestEntry = z.infer<typeof RequestEntry>;
+
+/** When and where it happened. */
+const Stamp = z.object({ time: z.iso.datetime(), coordinator: Id });
+export type TrailEntry = TrailEvent & z.infer<typeof Stamp>;
+
+/** An entry from a line; null for a line that is none. */
+export function readEntry(line: string): TrailEntry | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return null;
+  }
+  const [stamp, event] = [Stamp.safeParse(value), TrailEvent.safeParse(value)];
+  return stamp.success && event.success ? { ...stamp.data, ...event.data } : null;
+}

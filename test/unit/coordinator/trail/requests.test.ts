@@ -1,0 +1,79 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
+import { readEntry } from '../../../../src/trail/entry.js';
+import { saying } from '../support/scripted-fleet.js';
+import { testServer } from '../support/test-server.js';
+
+const SECRET_TEXT = 'Mara hid the amber key in the harbor';
+const bearer = (id: string) => ({ authorization: `Bearer the-secret-of-${id}` });
+
+async function server() {
+  const folder = mkdtempSync(join(tmpdir(), 'shoal-keys-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const keysFile = join(folder, 'keys.yaml');
+  const entry = (id: string, fields = '') => `  - { id: ${id}, secret: the-secret-of-${id}, tenant: acme${fields} }\n`;
+  const limited = entry('lim', ', limits: { requests_per_minute: 1, burst: 1 }');
+  writeFileSync(keysFile, `keys:\n${entry('ann')}${entry('olaf', ', role: operator')}${limited}`);
+  return testServer({ keysFile });
+}
+
+it('the audit log says who asked for what, with which tokens and hits', async () => {
+  const { post, fleet, trail } = await server();
+  fleet.script = () => saying([1, 2, 3], { cached: { local: 64, remote: 0, computed: 8 } });
+  const prompt = SECRET_TEXT;
+  await (await post('/v1/completions', { prompt }, { ...bearer('ann'), 'x-request-id': 'my-request' })).text();
+  await (await post('/v1/completions', { prompt, stream: true }, bearer('ann'))).text();
+  await post('/v1/fleet/workers/w1/drain', {}, bearer('olaf'));
+  await post('/reset_prefix_cache', {}, bearer('olaf'));
+  await post('/v1/cache/pin', { prompt: 'x'.repeat(400) }, bearer('ann'));
+  const who = { tenant: 'acme', key: 'ann', role: 'user', address: '127.0.0.1' };
+  const asked = { ...who, route: '/v1/completions', decision: 'allowed', status: 200, code: null };
+  const tokens = { prompt: expect.any(Number), cached: 64, generated: 3 };
+  expect(trail).toEqual([
+    expect.objectContaining({ ...asked, tokens, request_id: 'my-request' }),
+    expect.objectContaining({ ...asked, tokens }),
+    expect.objectContaining({ key: 'olaf', role: 'operator', route: '/v1/fleet/workers/:id/drain', target: 'w1' }),
+    expect.objectContaining({ key: 'olaf', route: '/reset_prefix_cache', tokens: null }),
+    expect.objectContaining({ ...who, route: '/v1/cache/pin', tokens: null }),
+  ]);
+});
+
+it('the audit log says who was refused, and why', async () => {
+  const { url, post, trail } = await server();
+  await post('/v1/completions', { prompt: 'x' }, bearer('nobody'));
+  await post('/v1/completions', { prompt: 'x' });
+  await post('/v1/fleet/workers/w1/drain', {}, bearer('ann'));
+  await post('/v1/completions', { prompt: 'x' }, bearer('lim'));
+  await post('/v1/completions', { prompt: 'x' }, bearer('lim'));
+  await post('/v1/completions', { prompt: 7 }, bearer('ann'));
+  await post('/v1/completions', { prompt: 'x' }, { ...bearer('ann'), origin: 'https://elsewhere.example' });
+  await fetch(`${url}/metrics`);
+  const row = ({ key, status, decision, code }: Record<string, unknown>) => [key, status, decision, code];
+  expect(trail.map((entry) => row(entry as never))).toEqual([
+    [null, 401, 'refused', 'invalid_api_key'],
+    [null, 401, 'refused', 'invalid_api_key'],
+    ['ann', 403, 'refused', 'role_not_allowed'],
+    ['lim', 200, 'allowed', null],
+    ['lim', 429, 'refused', expect.any(String)],
+    ['ann', 400, 'failed', null],
+    [null, 403, 'refused', expect.any(String)],
+    [null, 401, 'refused', 'invalid_api_key'],
+  ]);
+});
+
+it('the audit log never has a prompt, a key, a path of a stranger, or what only reads', async () => {
+  const { url, post, fleet, trail } = await server();
+  fleet.script = () => saying([1]);
+  await post('/v1/completions', { prompt: SECRET_TEXT, user: SECRET_TEXT, cache_salt: SECRET_TEXT }, bearer('ann'));
+  await post('/v1/chat/completions', { messages: [{ role: 'user', content: SECRET_TEXT }] }, bearer('ann'));
+  await post(`/v1/fleet/workers/${encodeURIComponent(SECRET_TEXT)}/drain?x=${SECRET_TEXT}`, {}, bearer('olaf'));
+  await post(`/v1/${encodeURIComponent(SECRET_TEXT)}`, {}, bearer('ann'));
+  await post('/v1/completions', { prompt: SECRET_TEXT }, { ...bearer(SECRET_TEXT), 'x-request-id': SECRET_TEXT });
+  for (const path of ['/health', '/v1/models', '/v1/fleet']) await fetch(url + path, { headers: bearer('ann') });
+  expect(trail).toHaveLength(4);
+  expect(JSON.stringify(trail)).not.toMatch(/Mara|amber|the-secret-of/);
+  const stamped = trail.map((event) => ({ time: '2026-01-01T00:00:00.000Z', coordinator: 'c1', ...event }));
+  for (const entry of stamped) expect(readEntry(JSON.stringify(entry))).toEqual(entry);
+});
