@@ -28,6 +28,8 @@ import { IndexKeeper } from './index-keeper.js';
 import { Layers } from './layers/layers.js';
 import { LiveFleet } from './live-fleet.js';
 import { PoisonGuard } from './poison/poison-guard.js';
+import { PurgeStore } from './purge/purge-store.js';
+import { LivePurges } from './purge/purges.js';
 import { QuarantinedWorkers } from './quarantined-workers.js';
 import { Quotas } from './quota/quotas.js';
 import { LazyBucket } from './retention/lazy-bucket.js';
@@ -73,6 +75,7 @@ export interface CoordinatorParts {
   readonly retentions: Retentions;
   readonly retentionKeeper: RetentionKeeper;
   readonly layers: Layers;
+  readonly purges: LivePurges;
   readonly actors: ActorSystem;
   readonly links: PeerCallLinks;
   readonly peers: PeerClient;
@@ -140,14 +143,15 @@ export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorP
   await life.start(roster);
   await life.start(siblings);
   await life.start(parts.retentionKeeper);
+  await life.start(parts.purges);
   await life.start(news);
   await life.start(parts.quotas);
 }
 
 function makeRetentions(
-  { config, incarnation, clock, surroundings, log, openRetentions, dependence }: CoordinatorOptions,
+  { config, incarnation, clock, surroundings, log, openRetentions, dependence, trail }: CoordinatorOptions,
   { actors, roster, router, holdings }: { actors: ActorSystem; roster: Roster; router: Router; holdings: Holdings },
-): Pick<CoordinatorParts, 'retentions' | 'retentionKeeper' | 'layers'> {
+): Pick<CoordinatorParts, 'retentions' | 'retentionKeeper' | 'layers' | 'purges'> {
   const { replicas } = config;
   const kv = new LazyBucket(openRetentions);
   const { random, wallMs } = surroundings;
@@ -160,7 +164,19 @@ function makeRetentions(
   const layers = new Layers(dependence);
   const retentionKeeper = new RetentionKeeper({ ...shared, clock, actors, lease, log, recompute, layers });
   const retentions = new LiveRetentions({ ...shared, random, holdings, keeper: retentionKeeper });
-  return { retentions, retentionKeeper, layers };
+  const purgeStore = new PurgeStore(kv, wallMs);
+  const purges = new LivePurges({
+    clock,
+    wallMs,
+    random,
+    roster,
+    actors,
+    store: purgeStore,
+    retentions: store,
+    trail,
+    log,
+  });
+  return { retentions, retentionKeeper, layers, purges };
 }
 
 function makePoisonGuard(options: CoordinatorOptions, roster: Roster, alone: () => boolean): PoisonGuard {

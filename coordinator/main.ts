@@ -7,6 +7,7 @@ import type { CoordinatorConfig } from '../src/config/coordinator-config.js';
 import { packageVersion } from '../src/config/package-root.js';
 import type { KvDependence } from '../src/core/kv-dependence.js';
 import type { KvLayout } from '../src/core/kv-layout.js';
+import type { Salt } from '../src/core/salt.js';
 import { Refused, Unavailable } from '../src/errors.js';
 import { BucketKeeper } from '../src/fleet/bucket-keeper.js';
 import { fleetBucket, retentionBucket } from '../src/fleet/buckets.js';
@@ -114,8 +115,6 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     const charter = await joinFleet(joining);
     const metrics = new CoordinatorMetrics(new MetricsRegistry());
     metrics.registry.watchProcess();
-    const onResumed = () => metrics.requests.resumed.add(1);
-    const onCall = (path: RouteKind) => metrics.calls.add(1, { path });
     const trail = await openTrail(life, config, world, { metrics, wallMs: surroundings.wallMs });
     const parts = makeCoordinatorParts({
       config,
@@ -128,12 +127,9 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       clock,
       surroundings,
       log,
-      onResumed,
-      onCall,
+      ...countedIn(metrics),
       openBucket: () => transport.openKeyValue(fleetBucket(config.namespace)),
       openRetentions: () => transport.openKeyValue(retentionBucket(config.namespace), RETENTION_BUCKET_BYTES),
-      onQuarantined: () => metrics.promptsQuarantined.add(1),
-      onPoisonRefused: () => metrics.poisonRefused.add(1),
     });
     await startCoordinatorParts(life, parts, log);
     const checks = [async () => charter?.check(), () => parts.poison.keep()];
@@ -153,6 +149,16 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       },
     };
   });
+}
+
+/** Counts what the parts report. */
+function countedIn(metrics: CoordinatorMetrics) {
+  return {
+    onResumed: () => metrics.requests.resumed.add(1),
+    onCall: (path: RouteKind) => metrics.calls.add(1, { path }),
+    onQuarantined: () => metrics.promptsQuarantined.add(1),
+    onPoisonRefused: () => metrics.poisonRefused.add(1),
+  };
 }
 
 interface OpenModel {
@@ -227,7 +233,7 @@ async function serveHttp(
   life: Lifecycle,
   config: CoordinatorConfig,
   { clock, log }: CoordinatorWorld,
-  { fleet, retentions, layers, quotas }: CoordinatorParts,
+  { fleet, retentions, layers, purges, router, quotas }: CoordinatorParts,
   { model, metrics, trail, wallMs }: Serving,
 ): Promise<HttpServer> {
   const { host, port, allowRouting } = config;
@@ -237,7 +243,22 @@ async function serveHttp(
   const tls = config.http.tls && (await readCertificates(config.http.tls));
   const own = { host, port, version: packageVersion(), allowRouting };
   const options = { ...own, allowedHosts, allowedOrigins, bodyBudgetBytes, tls };
-  const deps = { fleet, retentions, layers, model, options, access, quotas, log, trail, metrics, clock };
+  const keysOf = (tokens: Uint32Array, salt: Salt | null) => router.blocksOf(tokens, salt).map(({ key }) => key);
+  const deps = {
+    fleet,
+    retentions,
+    layers,
+    purges,
+    keysOf,
+    model,
+    options,
+    access,
+    quotas,
+    log,
+    trail,
+    metrics,
+    clock,
+  };
   const http = life.use(await createHttpServer(deps), (server) => server.close());
   if (config.http.tls !== null && tls !== null) {
     const renew = (renewed: TlsContext) => http.renewTls(renewed);

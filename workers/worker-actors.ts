@@ -1,5 +1,6 @@
 import type { Behavior } from '../src/actors/protocol.js';
 import type { ActorSystem } from '../src/actors/system.js';
+import type { BlockMeta } from '../src/core/block.js';
 import { packKeys, unpackKeys } from '../src/core/key.js';
 import type { Engine } from '../src/engine/engine.js';
 import { Unavailable } from '../src/errors.js';
@@ -10,6 +11,7 @@ import type { Auditor } from './audit/auditor.js';
 import type { BlockStore } from './cache/block-store.js';
 import { FailedRuns } from './failed-runs.js';
 import type { HoldingsLog } from './holdings-log.js';
+import { purge } from './purge.js';
 import type { Replicator } from './replication/replicator.js';
 import { WorkerRetention } from './retention.js';
 
@@ -22,6 +24,8 @@ export interface WorkerActorParts {
   readonly holdings: HoldingsLog;
   readonly replicator: Replicator;
   readonly auditor: Auditor;
+  /** Whether another worker is the first home of a block. */
+  readonly isReplica: (block: BlockMeta) => boolean;
   readonly log: Log;
   readonly draining: () => boolean;
   readonly drain: () => void;
@@ -35,7 +39,7 @@ export interface WorkerActorParts {
 
 /** Spawns the actors through which other processes call the worker. */
 export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorParts): Promise<void> {
-  const { engine, store, holdings, replicator, auditor, log, draining, drain, undrain, follow, end } = parts;
+  const { engine, store, holdings, replicator, auditor, isReplica, log, draining, drain, undrain, follow, end } = parts;
   const retention = new WorkerRetention(store);
   const supervision = { onGiveUp: () => end('one of its actors crashed too often; see the log for the cause') };
   const runs = new FailedRuns({
@@ -59,6 +63,7 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorP
       const answer = retention.obey(fence, unpackKeys(keys));
       return answer.type === 'retained' ? { ...answer, missing: packKeys(answer.missing) } : answer;
     },
+    purge: ({ labels, keys }) => purge({ labels, keys: new Set(unpackKeys(keys)) }, { store, isReplica }),
     reset: async () => {
       replicator.forget();
       const dropped = store.reset();

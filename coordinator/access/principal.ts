@@ -57,10 +57,10 @@ function principalOf(id: string, unique: string, holder: string, grants: Grants)
 }
 
 /** The salts of callers with the scope `public` have this prefix. No tenant owns their blocks. */
-const PUBLIC_SCOPE = 'public/';
+export const PUBLIC_SCOPE = 'public/';
 
 /** The owner of all salts of a tenant, by which its blocks are found. */
-function saltOwner(tenant: string): string {
+export function saltOwner(tenant: string): string {
   return SHA256.test(tenant) ? tenant : `tenant/${tenant}`;
 }
 

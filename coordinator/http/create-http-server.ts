@@ -1,4 +1,6 @@
 import type { Clock } from '../../src/clock.js';
+import type { BlockKey } from '../../src/core/block.js';
+import type { Salt } from '../../src/core/salt.js';
 import { COORDINATOR_REQUESTS } from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
 import type { CoordinatorMetrics } from '../../src/metrics/coordinator-metrics.js';
@@ -12,6 +14,7 @@ import { LogprobRoom } from '../openai/logprob-room.js';
 import { PromptReader } from '../openai/prompt.js';
 import { RequestLimit } from '../openai/request-limit.js';
 import type { ServedModel } from '../openai/served-model.js';
+import type { Purges } from '../purge/purges.js';
 import type { Quotas } from '../quota/quotas.js';
 import type { Retentions } from '../retention/retentions.js';
 import type { Trail } from '../trail/trail.js';
@@ -27,6 +30,7 @@ import { fleetRoutes } from './routes/fleet.js';
 import { healthRoutes } from './routes/health.js';
 import { modelRoutes } from './routes/models.js';
 import { pinRoutes } from './routes/pins.js';
+import { purgeRoutes } from './routes/purges.js';
 import { tokenizeRoutes } from './routes/tokenize.js';
 import { type HttpServer, listen } from './server.js';
 
@@ -55,6 +59,9 @@ export interface HttpDeps {
   readonly fleet: Fleet;
   readonly retentions: Retentions;
   readonly layers: Layers;
+  readonly purges: Purges;
+  /** Keys of the full blocks of a prompt. */
+  readonly keysOf: (tokens: Uint32Array, salt: Salt | null) => readonly BlockKey[];
   readonly model: ServedModel;
   readonly options: HttpOptions;
   readonly access: Access;
@@ -122,6 +129,7 @@ function routesOf(deps: HttpDeps, repeats: Repeats): HttpRoute[] {
     ...modelRoutes(model),
     ...tokenizeRoutes(model, prompts),
     ...cacheRoutes(fleet, layers, model, prompts),
+    ...purgeRoutes({ purges: deps.purges, layers, prompts, keysOf: deps.keysOf }),
     ...pinRoutes({ retentions, layers, model, prompts }),
     ...fleetRoutes(fleet, model.name),
     ...healthRoutes(fleet),

@@ -14,6 +14,7 @@ import { Bodies } from './bodies.js';
 import { discardBody } from './body.js';
 import type { Border } from './border/border.js';
 import { EventSink } from './event-sink.js';
+import { exchangeOf } from './exchange.js';
 import { frameworkFailure } from './framework-failure.js';
 import { borderOf, type HttpListenOptions } from './listen-options.js';
 import { Listener, type TlsContext } from './listener.js';
@@ -21,7 +22,7 @@ import { streamParts } from './parts.js';
 import { refuseMalformed } from './refusals.js';
 import { requestEntry, type TokenCounts } from './request-entry.js';
 import { requestIdOf } from './request-id.js';
-import type { EventsAnswer, Exchange, HttpRoute } from './route.js';
+import type { EventsAnswer, HttpRoute } from './route.js';
 import { StallGuard } from './stall-guard.js';
 
 /** The HTTP server: listens, dispatches to routes, renders errors, closes gracefully. The only file that imports fastify. */
@@ -328,33 +329,6 @@ function unknownPath(request: FastifyRequest): never {
 
 function stopping(): Unavailable {
   return new Unavailable('the coordinator is stopping; retry on another coordinator');
-}
-
-function exchangeOf(request: FastifyRequest, reply: FastifyReply, signal: AbortSignal): Exchange {
-  const { raw } = reply;
-  return {
-    use: null,
-    countTokens: (counts) => {
-      request.countTokens = counts;
-    },
-    answerHeaders: (headers) => {
-      if (!reply.sent) reply.headers(headers);
-    },
-    requestId: request.id,
-    params: request.params as Record<string, string>,
-    body: request.body,
-    principal: request.principal,
-    arrivedMs: request.arrivedMs,
-    signal,
-    onClose: (listener) => {
-      if (raw.closed) listener();
-      else raw.once('close', listener);
-    },
-    header: (name) => {
-      const value = request.headers[name];
-      return (Array.isArray(value) ? value[0] : value) ?? null;
-    },
-  };
 }
 
 /** The path without the query, which may hold private text. */

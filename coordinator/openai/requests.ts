@@ -203,6 +203,14 @@ export const PinRequest = ExplainRequest.extend({
   ttl_seconds: z.int().min(1).max(RETENTION_TTL_MAX_S).optional(),
 });
 
+/** What a purge drops: a tenant's blocks, those of a salt, those that were published into a layer, or those of a prompt. */
+export const PurgeRequest = ExplainRequest.extend({
+  add_generation_prompt: z.boolean().optional(),
+  tenant: Name.optional(),
+  share: LayerName.optional(),
+});
+export type PurgeRequest = z.infer<typeof PurgeRequest>;
+
 /** Parses a body with `schema`. Throws `InvalidRequest` that names the first wrong field. */
 export function checkBody<T>(schema: z.ZodType<T>, body: unknown): T {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {

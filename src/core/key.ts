@@ -84,7 +84,7 @@ export function nextBlockKey(parent: BlockKey, tokens: ArrayLike<number>): Block
   return keyOf([NEXT_PREFIX, parentBytes(parent)], tokens, labelOf(parent));
 }
 
-/** The label of the salt in the key of a block. @internal exported for tests. */
+/** The label of the salt in the key of a block. */
 export function labelOf(key: BlockKey): string {
   return key.slice(2 * DIGEST_BYTES);
 }

@@ -50,7 +50,7 @@ export function saltLabel(salt: string): string {
   return ownerLabel(ownerOf(salt)) + digest(`shoal/salt/1\0${salt}`);
 }
 
-/** The first half of the labels of an owner's salts, in hex. @internal exported for tests. */
+/** The first half of the labels of an owner's salts, in hex. */
 export function ownerLabel(owner: string): string {
   return digest(`shoal/owner/1\0${owner}`);
 }

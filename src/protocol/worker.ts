@@ -13,6 +13,21 @@ export const EngineProtocol = defineProtocol('engine', {
 
 const Empty = z.strictObject({});
 
+/** Labels that a purge names: whole ones of salts, or the halves that name owners. */
+export const PurgeLabels = z.array(z.string().regex(/^(?:[0-9a-f]{8}){1,2}$/)).max(16);
+
+/** What a worker has dropped: copies by tier, and blocks, each counted once. `replicas` are the blocks that have another worker as first home. */
+export const PurgeCounts = z.strictObject({
+  device: z.int().min(0),
+  host: z.int().min(0),
+  disk: z.int().min(0),
+  blocks: z.int().min(0),
+  replicas: z.int().min(0),
+  /** False if a tier does not answer: its blocks are still there. */
+  complete: z.boolean(),
+});
+export type PurgeCounts = z.infer<typeof PurgeCounts>;
+
 /** Owns a worker's blocks. */
 export const ShardProtocol = defineProtocol('shard', {
   /** A snapshot of all keys, in pages. Each page has the sequence number of the last delta it includes. */
@@ -33,6 +48,8 @@ export const ShardProtocol = defineProtocol('shard', {
       z.strictObject({ type: z.literal('fenced'), fence: z.int().min(1) }),
     ]),
   ),
+  /** Drops the blocks that have one of these labels or keys, and all that stand on them. */
+  purge: ask(z.strictObject({ labels: PurgeLabels, keys: HoldingsKeys }), PurgeCounts),
   /** Drops all blocks. Memory that is being read is freed when its last reader is done. */
   reset: ask(Empty, z.strictObject({ dropped: z.int().min(0) })),
 });

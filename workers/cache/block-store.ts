@@ -17,7 +17,7 @@ import type { LowerTiers } from './lower-tiers.js';
 import { PinnedBytes } from './pinned-bytes.js';
 import type { PinnedDeviceBlock } from './pinned-device-block.js';
 import { Sealer } from './sealer.js';
-import { keptElsewhere, type RoleOf } from './tier.js';
+import { type DropReason, keptElsewhere, type RoleOf } from './tier.js';
 
 /** The blocks of a worker in all tiers: reserves memory for them, pins them, and reports what comes and goes. */
 
@@ -235,14 +235,25 @@ export class BlockStore implements BlockHost {
     this.lower.reassign(this.options.roleOf);
   }
 
-  /** Drops one block from all tiers, because it is wrong. False if no tier had it. */
-  drop(key: BlockKey): boolean {
+  /** The tiers that have the block. */
+  tiersOf(key: BlockKey): TierName[] {
+    const lower = this.lower.tiers.filter((tier) => tier.has(key)).map(({ name }) => name);
+    return this.has(key) ? ['device', ...lower] : lower;
+  }
+
+  /** Drops one block from all tiers. False if no tier had it. */
+  drop(key: BlockKey, reason: DropReason = 'wrong'): boolean {
     const here = this.has(key) || this.lower.tierOf(key) !== null;
     this.demoter?.forget(key);
     // The lower tiers first: afterwards, nothing of the block is left that could be announced.
-    this.lower.drop(key);
-    if (this.upper.remove(key)) this.announced.left('device', key, 'wrong');
+    this.lower.drop(key, reason);
+    if (this.upper.remove(key)) this.announced.left('device', key, reason);
     return here;
+  }
+
+  /** Tries again to remove the files of blocks that are not here any more. Resolves with whether all are gone. */
+  filesRemoved(): Promise<boolean> {
+    return this.lower.filesRemoved();
   }
 
   /** Descriptions of all blocks, those without a digest included. */

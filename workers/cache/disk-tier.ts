@@ -9,7 +9,7 @@ import { FileSealer } from './file-seal.js';
 import { ReadDeadline } from './read-deadline.js';
 import { recognized } from './recognized.js';
 import type { Staging } from './staging.js';
-import type { LeaveReason, RoleOf, Tier, TierListener, TierPin } from './tier.js';
+import type { DropReason, LeaveReason, RoleOf, Tier, TierListener, TierPin } from './tier.js';
 import { Turns } from './turns.js';
 import { WatchedFiles } from './watched-files.js';
 import { WritePause } from './write-pause.js';
@@ -186,7 +186,10 @@ export class DiskTier implements Tier {
       const whole = await this.files.read(key, into, HEADER_BYTES, this.readDeadline.ms);
       this.readDeadline.measured(startMs, clock.now());
       if (whole && this.sealer.opensBlock(into, seal)) return true;
-      if (resets === this.resets) this.damaged(key);
+      if (resets === this.resets) {
+        this.options.onDamage(key);
+        this.lose(key, 'damaged');
+      }
     } catch (err) {
       // The block is still there, and the log has said that the disk is away.
       if (err instanceof Unavailable) return false;
@@ -210,9 +213,7 @@ export class DiskTier implements Tier {
     if (buffer.linger()) {
       buffer.bytes.set(bytes);
       void this.put(block, buffer.bytes).finally(buffer.release);
-    } else {
-      buffer.release();
-    }
+    } else buffer.release();
   }
 
   retain(keys: ReadonlySet<BlockKey>): void {
@@ -223,8 +224,15 @@ export class DiskTier implements Tier {
     this.residency.reassign(roleOf);
   }
 
-  drop(key: BlockKey): void {
-    this.lose(key, 'wrong');
+  /** Tries again to remove the files of blocks that are not here any more. Resolves with whether all are gone. */
+  async filesRemoved(): Promise<boolean> {
+    this.removeLeaving();
+    await this.idle();
+    return this.leaving.length === 0;
+  }
+
+  drop(key: BlockKey, reason: DropReason): void {
+    this.lose(key, reason);
     this.removeLeaving();
   }
 
@@ -241,8 +249,7 @@ export class DiskTier implements Tier {
   }
 
   async close(): Promise<void> {
-    this.removeLeaving();
-    await this.idle();
+    await this.filesRemoved();
     await this.files.close();
   }
 
@@ -299,11 +306,6 @@ export class DiskTier implements Tier {
     this.usedBytes += this.fileBytes;
     this.leaving.unshift(key);
     await this.remove();
-  }
-
-  private damaged(key: BlockKey): void {
-    this.options.onDamage(key);
-    this.lose(key, 'damaged');
   }
 
   private lose(key: BlockKey, reason: LeaveReason): void {

@@ -3,7 +3,7 @@ import { reservation } from '../../src/core/reservation.js';
 import { Residency } from '../../src/core/residency.js';
 import type { BlockPool } from '../../src/device/block-pool.js';
 import type { DeviceBlock } from '../../src/device/device.js';
-import type { HostReservation, RoleOf, Tier, TierListener } from './tier.js';
+import type { DropReason, HostReservation, RoleOf, Tier, TierListener } from './tier.js';
 
 /** Host memory as a tier below a device that has memory of its own. */
 
@@ -140,8 +140,8 @@ export class HostTier implements Tier {
     this.residency.reassign(roleOf);
   }
 
-  drop(key: BlockKey): void {
-    if (this.residency.remove(key)) this.listener.left(key, 'wrong');
+  drop(key: BlockKey, reason: DropReason): void {
+    if (this.residency.remove(key)) this.listener.left(key, reason);
   }
 
   reset(): number {

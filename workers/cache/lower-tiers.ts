@@ -11,7 +11,7 @@ import { Demoter } from './demoter.js';
 import { DiskTier, type DiskTierOptions } from './disk-tier.js';
 import { HostTier } from './host-tier.js';
 import { Staging, type StagingBuffer } from './staging.js';
-import type { HostReservation, RoleOf, Tier, TierListener } from './tier.js';
+import type { DropReason, HostReservation, RoleOf, Tier, TierListener } from './tier.js';
 
 /** The tiers below the device, and the host memory through which blocks pass. */
 
@@ -74,6 +74,11 @@ export class LowerTiers {
   get disk(): DiskState {
     if (this.diskTier === null) return 'none';
     return this.diskTier.answers ? 'answers' : 'away';
+  }
+
+  /** Tries again to remove the files of blocks that are not here any more. Resolves with whether all are gone. */
+  async filesRemoved(): Promise<boolean> {
+    return this.diskTier?.filesRemoved() ?? true;
   }
 
   /** Whether a tier could take one more block without an eviction. */
@@ -151,9 +156,9 @@ export class LowerTiers {
     for (const tier of this.tiers) tier.reassign(roleOf);
   }
 
-  /** Drops one block from every tier, because it is wrong. */
-  drop(key: BlockKey): void {
-    for (const tier of this.tiers) tier.drop(key);
+  /** Drops one block from every tier. */
+  drop(key: BlockKey, reason: DropReason): void {
+    for (const tier of this.tiers) tier.drop(key, reason);
   }
 
   /** Drops all blocks. */

@@ -5,9 +5,11 @@ import { type Reservation, reservation } from '../../src/core/reservation.js';
 
 /**
  * Why a block left a tier. `demoted`: it was evicted, and a lower tier has it. `damaged`: its bytes no longer match its digest.
- * `wrong`: it is not the K/V of its prompt, or was computed on top of such a block.
+ * `wrong`: it is not the K/V of its prompt, or was computed on top of such a block. `purged`: a client wants it gone.
  */
-export type LeaveReason = 'evicted' | 'demoted' | 'reset' | 'damaged' | 'wrong';
+export type LeaveReason = 'evicted' | 'demoted' | 'reset' | 'damaged' | DropReason;
+/** Why one block is dropped. */
+export type DropReason = 'wrong' | 'purged';
 
 /** Hears of each block that a tier takes or drops, after the change. */
 export interface TierListener {
@@ -70,8 +72,8 @@ export interface Tier {
   retain(keys: ReadonlySet<BlockKey>): void;
   /** Gives each block the role that the changed ring has for it. */
   reassign(roleOf: RoleOf): void;
-  /** Drops one block, because it is wrong; pinned memory is freed at the last unpin. */
-  drop(key: BlockKey): void;
+  /** Drops one block; pinned memory is freed at the last unpin. */
+  drop(key: BlockKey, reason: DropReason): void;
   /** Drops all blocks; pinned memory is freed at the last unpin. Returns how many were dropped. */
   reset(): number;
   /** Resolves when no block is on its way in or out. */

@@ -46,7 +46,9 @@ describe('the metrics of', () => {
     const registry = new MetricsRegistry();
     new CoordinatorMetrics(registry);
     watchFleet(registry, () => ({ epoch: '', workers: [], natsConnected: true }));
-    expect(namesIn(await registry.text()).sort()).toEqual([...REQUESTS, ...POISON, ...FLEET, 'shoal_audit_log_entries_total'].sort());
+    expect(namesIn(await registry.text()).sort()).toEqual(
+      [...REQUESTS, ...POISON, ...FLEET, 'shoal_audit_log_entries_total'].sort(),
+    );
   });
 
   it('a worker cover requests, its cache and the fleet', async () => {

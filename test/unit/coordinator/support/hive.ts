@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { IndexKeeper } from '../../../../coordinator/index-keeper.js';
 import { PoisonGuard } from '../../../../coordinator/poison/poison-guard.js';
+import { NOTHING_DROPPED } from '../../../../coordinator/purge/purge.js';
 import { Router } from '../../../../coordinator/router.js';
 import { MemoryLinkHub } from '../../../../src/actors/memory-links.js';
 import { ActorSystem } from '../../../../src/actors/system.js';
@@ -12,11 +13,12 @@ import { Holdings } from '../../../../src/core/holdings.js';
 import { packKeys, unpackKeys } from '../../../../src/core/key.js';
 import { ON_PREFIX } from '../../../../src/core/kv-dependence.js';
 import type { Announcement } from '../../../../src/core/member.js';
+import type { PurgeSelector } from '../../../../src/core/purge-selector.js';
 import { Roster } from '../../../../src/fleet/roster.js';
 import { fleetSubjects } from '../../../../src/fleet/subjects.js';
 import { SILENT_LOG } from '../../../../src/log.js';
 import type { GenerateEvent, GenerateRequest } from '../../../../src/protocol/generate.js';
-import { EngineProtocol, ShardProtocol, WorkerProtocol } from '../../../../src/protocol/worker.js';
+import { EngineProtocol, type PurgeCounts, ShardProtocol, WorkerProtocol } from '../../../../src/protocol/worker.js';
 import { SeededRandom } from '../../../../src/random.js';
 import { encode } from '../../../../src/wire/msgpack.js';
 import { announcement, FINGERPRINT } from '../../../support/announcement.js';
@@ -36,6 +38,7 @@ export class ScriptedWorker {
   seq = 0;
   generate: Generate = () => saying([7]);
   onReset: () => void = () => {};
+  onPurge: (selector: PurgeSelector) => PurgeCounts = () => NOTHING_DROPPED;
   onRetain: (fence: number, keys: string[]) => RetainAnswer = () => ({ type: 'retained', missing: packKeys([]) });
   tierOf: (key: string) => TierName | null = () => 'device';
   /** How often a snapshot of its holdings was requested. */
@@ -71,6 +74,7 @@ export class ScriptedWorker {
       },
       tiers: ({ keys }) => ({ tiers: unpackKeys(keys).map((key) => this.tierOf(key)) }),
       retain: ({ fence, keys }) => this.onRetain(fence, unpackKeys(keys)),
+      purge: ({ labels, keys }) => this.onPurge({ labels, keys: new Set(unpackKeys(keys)) }),
       reset: () => {
         this.orders.push('reset');
         this.onReset();

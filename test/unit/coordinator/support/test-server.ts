@@ -9,6 +9,8 @@ import type { Bus } from '../../../../src/bus/bus.js';
 import { MemoryBroker } from '../../../../src/bus/memory-bus.js';
 import { type Clock, SystemClock } from '../../../../src/clock.js';
 import type { JwtConfig } from '../../../../src/config/jwt-config.js';
+import { blockKeys, rootSeed } from '../../../../src/core/key.js';
+import type { Salt } from '../../../../src/core/salt.js';
 import { createLog } from '../../../../src/log.js';
 import { CoordinatorMetrics } from '../../../../src/metrics/coordinator-metrics.js';
 import { MetricsRegistry } from '../../../../src/metrics/registry.js';
@@ -19,6 +21,7 @@ import { SeededRandom } from '../../../../src/random.js';
 import type { TrailEvent } from '../../../../src/trail/entry.js';
 import { inlineText } from '../../../support/inline-text.js';
 import { ScriptedFleet } from './scripted-fleet.js';
+import { ScriptedPurges } from './scripted-purges.js';
 import { ScriptedRetentions } from './scripted-retentions.js';
 
 const folder = await openModelFolder('models/recall');
@@ -54,12 +57,19 @@ export interface TestServer extends HttpServer {
   readonly fleet: ScriptedFleet;
   readonly retentions: ScriptedRetentions;
   readonly layers: Layers;
+  readonly purges: ScriptedPurges;
   readonly logged: string[];
   /** The entries of its audit log. */
   readonly trail: TrailEvent[];
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
   /** The value of a metric, by its name with labels. */
   metric(name: string): Promise<number | null>;
+}
+
+/** Keys of the full blocks of a prompt in the fleet of a test server. */
+export function keysUnder(tokens: Uint32Array, salt: Salt | null): string[] {
+  const seed = rootSeed({ fingerprint: 'f'.repeat(64), adapter: '', salt: salt ?? '' });
+  return blockKeys(tokens, seed).map(({ key }) => key);
 }
 
 let servers = 0;
@@ -73,6 +83,7 @@ export async function testServer(
   const fleet = new ScriptedFleet();
   const retentions = new ScriptedRetentions();
   const layers = new Layers({ kind: 'prefix' });
+  const purges = new ScriptedPurges();
   const logged: string[] = [];
   const trail: TrailEvent[] = [];
   const config = { apiKeys, keysFile, jwt, secret: TEST_SECRET };
@@ -89,6 +100,8 @@ export async function testServer(
     fleet,
     retentions,
     layers,
+    purges,
+    keysOf: (tokens, salt) => keysUnder(tokens, salt),
     trail: { write: (entry) => trail.push(entry) },
     model: MODEL,
     options: {
@@ -112,6 +125,7 @@ export async function testServer(
     fleet,
     retentions,
     layers,
+    purges,
     logged,
     trail,
     url: server.url,

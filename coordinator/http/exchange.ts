@@ -1,0 +1,51 @@
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
+import type { Principal } from '../access/principal.js';
+import type { TokenCounts } from './request-entry.js';
+import type { Exchange } from './route.js';
+
+/** Makes what a route sees of a request. */
+
+/** The parts of the framework's request that it needs. */
+interface ServedRequest {
+  readonly id: string;
+  readonly params: unknown;
+  readonly body: unknown;
+  readonly headers: IncomingHttpHeaders;
+  readonly principal: Principal | null;
+  readonly arrivedMs: number;
+  countTokens: (() => TokenCounts) | null;
+}
+
+interface ServedReply {
+  readonly raw: ServerResponse;
+  readonly sent: boolean;
+  headers(headers: Readonly<Record<string, string>>): unknown;
+}
+
+/** The exchange of a request, whose body was read. */
+export function exchangeOf(request: ServedRequest, reply: ServedReply, signal: AbortSignal): Exchange {
+  const { raw } = reply;
+  return {
+    use: null,
+    countTokens: (counts) => {
+      request.countTokens = counts;
+    },
+    answerHeaders: (headers) => {
+      if (!reply.sent) reply.headers(headers);
+    },
+    requestId: request.id,
+    params: request.params as Record<string, string>,
+    body: request.body,
+    principal: request.principal,
+    arrivedMs: request.arrivedMs,
+    signal,
+    onClose: (listener) => {
+      if (raw.closed) listener();
+      else raw.once('close', listener);
+    },
+    header: (name) => {
+      const value = request.headers[name];
+      return (Array.isArray(value) ? value[0] : value) ?? null;
+    },
+  };
+}

@@ -1,0 +1,92 @@
+import type { KeyValue } from '../../src/bus/key-value.js';
+import { Overloaded } from '../../src/errors.js';
+import { encode } from '../../src/wire/msgpack.js';
+import { readMessage } from '../../src/wire/read-message.js';
+import { isComplete, PURGE_KEPT_MS, PURGES, Purge, PurgeList } from './purge.js';
+
+/** The purges of a fleet in a key-value bucket: a list of all, and a value for each. */
+
+const LIST = 'purges';
+/** Attempts to change a value, which several coordinators may change at once. */
+const CHANGE_ATTEMPTS = 16;
+
+type Listed = PurgeList['purges'][number];
+
+export class PurgeStore {
+  constructor(
+    private readonly kv: KeyValue,
+    private readonly wallMs: () => number,
+  ) {}
+
+  /** The purges that are remembered, oldest first. Rejects with `Unavailable` if the bucket cannot be reached. */
+  async list(): Promise<readonly Listed[]> {
+    const nowMs = this.wallMs();
+    return (await this.read()).purges.filter(({ createdMs }) => nowMs - createdMs < PURGE_KEPT_MS);
+  }
+
+  async get(id: string): Promise<Purge | null> {
+    const found = await this.kv.get(keyOf(id));
+    return found && readMessage(Purge, found.value);
+  }
+
+  /** @throws Overloaded if as many purges as are remembered are incomplete */
+  async add(purge: Purge): Promise<void> {
+    await this.kv.create(keyOf(purge.id), encode(purge));
+    const { id, createdMs } = purge;
+    const gone: string[] = [];
+    await this.changeList((purges) => {
+      gone.length = 0;
+      const nowMs = this.wallMs();
+      let left = purges.filter((each) => nowMs - each.createdMs < PURGE_KEPT_MS);
+      const oldest = left.length >= PURGES ? left.find(({ complete }) => complete) : undefined;
+      if (left.length >= PURGES && oldest === undefined) {
+        throw new Overloaded(`cannot take the purge: ${PURGES} purges wait for workers that are away; retry later`);
+      }
+      left = left.filter((each) => each !== oldest);
+      gone.push(...purges.filter((each) => !left.includes(each)).map((each) => each.id));
+      return [...left, { id, createdMs, complete: isComplete(purge) }];
+    }).catch(async (error: unknown) => {
+      await this.kv.delete(keyOf(id));
+      throw error;
+    });
+    for (const each of gone) await this.kv.delete(keyOf(each));
+  }
+
+  /** Changes a purge. Resolves with it as it then is, and null if it is not remembered. `edit` may be called several times. */
+  async change(id: string, edit: (purge: Purge) => Purge): Promise<Purge | null> {
+    for (let attempt = 0; attempt < CHANGE_ATTEMPTS; attempt++) {
+      const found = await this.kv.get(keyOf(id));
+      const purge = found && readMessage(Purge, found.value);
+      if (found === null || purge === null) return null;
+      const changed = edit(purge);
+      if (!(await this.kv.update(keyOf(id), encode(changed), found.revision))) continue;
+      const complete = isComplete(changed);
+      await this.changeList((purges) => purges.map((each) => (each.id === id ? { ...each, complete } : each)));
+      return changed;
+    }
+    throw contended();
+  }
+
+  private async changeList(edit: (purges: readonly Listed[]) => readonly Listed[]): Promise<void> {
+    for (let attempt = 0; attempt < CHANGE_ATTEMPTS; attempt++) {
+      const found = await this.kv.get(LIST);
+      const purges = [...edit((found && readMessage(PurgeList, found.value))?.purges ?? [])];
+      const value = encode({ purges } satisfies PurgeList);
+      if (await (found ? this.kv.update(LIST, value, found.revision) : this.kv.create(LIST, value))) return;
+    }
+    throw contended();
+  }
+
+  private async read(): Promise<PurgeList> {
+    const found = await this.kv.get(LIST);
+    return (found && readMessage(PurgeList, found.value)) ?? { purges: [] };
+  }
+}
+
+function keyOf(id: string): string {
+  return `purge-${id}`;
+}
+
+function contended(): Overloaded {
+  return new Overloaded('cannot change the purges: too many coordinators change them at once; retry later');
+}

@@ -1,0 +1,86 @@
+import { z } from 'zod';
+import { KEY_BYTES } from '../../src/core/key.js';
+import { packed } from '../../src/protocol/bytes.js';
+import { HOLDINGS_KEYS_PER_MESSAGE } from '../../src/protocol/holdings.js';
+import { PurgeCounts, PurgeLabels } from '../../src/protocol/worker.js';
+
+/** A purge: a client's order that the fleet drops blocks, and what has become of it. */
+
+/** Limit on the purges of a fleet that are remembered. */
+export const PURGES = 64;
+/** Limit on the workers of a receipt. */
+const PURGE_WORKERS = 1_024;
+/** A purge is remembered for this time: workers that come back within it do what they missed. */
+export const PURGE_KEPT_MS = 30 * 24 * 3_600_000;
+
+const Name = z.string().min(1).max(128);
+
+const PurgeRow = z.strictObject({
+  worker: Name,
+  /** The process that was asked last. */
+  incarnation: Name,
+  state: z.enum(['done', 'unreachable']),
+  /** The sum of what its processes dropped. */
+  counts: PurgeCounts,
+});
+export type PurgeRow = z.infer<typeof PurgeRow>;
+
+export const Purge = z.strictObject({
+  id: Name,
+  /** The tenant that ordered it; null if no key was required. */
+  owner: z.string().max(128).nullable(),
+  what: z.enum(['tenant', 'salt', 'prompt', 'share']),
+  labels: PurgeLabels,
+  keys: packed(KEY_BYTES, HOLDINGS_KEYS_PER_MESSAGE),
+  /** In milliseconds since 1970. */
+  createdMs: z.number(),
+  /** Pins that it ended. */
+  pins: z.int().min(0),
+  rows: z.array(PurgeRow).max(PURGE_WORKERS),
+});
+export type Purge = z.infer<typeof Purge>;
+
+export const PurgeList = z.strictObject({
+  purges: z.array(z.strictObject({ id: Name, createdMs: z.number(), complete: z.boolean() })).max(PURGES),
+});
+export type PurgeList = z.infer<typeof PurgeList>;
+
+export const NOTHING_DROPPED: PurgeCounts = { device: 0, host: 0, disk: 0, blocks: 0, replicas: 0, complete: true };
+
+/** Whether every worker that is known to have had blocks has done it. */
+export function isComplete({ rows }: Pick<Purge, 'rows'>): boolean {
+  return rows.every(({ state }) => state === 'done');
+}
+
+/** Whether this process of a worker still has to do it. */
+export function concerns(purge: Pick<Purge, 'rows'>, worker: string, incarnation: string): boolean {
+  const row = purge.rows.find((each) => each.worker === worker);
+  if (row === undefined || row.state !== 'done') return true;
+  // A process that starts while others are away may have taken over the folder of one of them.
+  return row.incarnation !== incarnation && !isComplete(purge);
+}
+
+/** The rows with what a worker answered; null if it did not. Counts of earlier answers are added. */
+export function withAnswer(
+  rows: readonly PurgeRow[],
+  { worker, incarnation }: Pick<PurgeRow, 'worker' | 'incarnation'>,
+  answer: PurgeCounts | null,
+): PurgeRow[] {
+  const before = rows.find((each) => each.worker === worker);
+  if (answer === null && before?.state === 'done') return [...rows];
+  const counts = sum(before?.counts ?? NOTHING_DROPPED, answer ?? NOTHING_DROPPED);
+  const row: PurgeRow = { worker, incarnation, state: answer?.complete ? 'done' : 'unreachable', counts };
+  const rest = rows.filter((each) => each.worker !== worker);
+  return rest.length >= PURGE_WORKERS ? [...rows] : [...rest, row];
+}
+
+export function sum(a: PurgeCounts, b: PurgeCounts): PurgeCounts {
+  return {
+    device: a.device + b.device,
+    host: a.host + b.host,
+    disk: a.disk + b.disk,
+    blocks: a.blocks + b.blocks,
+    replicas: a.replicas + b.replicas,
+    complete: b.complete,
+  };
+}

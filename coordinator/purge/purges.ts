@@ -1,0 +1,192 @@
+import type { ActorSystem } from '../../src/actors/system.js';
+import type { Clock, Timer } from '../../src/clock.js';
+import { packKeys, unpackKeys } from '../../src/core/key.js';
+import { type PurgeSelector, selects } from '../../src/core/purge-selector.js';
+import { ShoalError } from '../../src/errors.js';
+import type { Roster } from '../../src/fleet/roster.js';
+import type { Log } from '../../src/log.js';
+import { type PurgeCounts, ShardProtocol } from '../../src/protocol/worker.js';
+import type { Random } from '../../src/random.js';
+import type { RetentionStore } from '../retention/retention-store.js';
+import type { Trail } from '../trail/trail.js';
+import { concerns, isComplete, NOTHING_DROPPED, type Purge, type PurgeRow, sum, withAnswer } from './purge.js';
+import type { PurgeStore } from './purge-store.js';
+
+/** Drops blocks in the whole fleet, also where a worker is away when it is asked for. */
+
+/** Interval of the look for workers that have come back. @internal exported for tests. */
+export const PURGE_ROUND_MS = 2_000;
+/** Time for a worker to drop the blocks of a purge. */
+const PURGE_TIMEOUT_MS = 10_000;
+
+/** The port between the HTTP layer and the purges of a fleet. */
+export interface Purges {
+  /**
+   * Ends the pins that the selector chooses, drops its blocks at all workers that can be reached, and remembers the others. Rejects with
+   * `Unavailable` if it cannot be remembered: then nothing was dropped.
+   */
+  order(what: Purge['what'], selector: PurgeSelector, owner: string | null): Promise<Purge>;
+  /** Null if it is not remembered. */
+  get(id: string): Promise<Purge | null>;
+}
+
+export interface LivePurgesOptions {
+  readonly clock: Clock;
+  /** Milliseconds since 1970. */
+  readonly wallMs: () => number;
+  readonly random: Random;
+  readonly roster: Roster;
+  readonly actors: ActorSystem;
+  readonly store: PurgeStore;
+  readonly retentions: RetentionStore;
+  readonly trail: Trail;
+  readonly log: Log;
+}
+
+type Process = Pick<PurgeRow, 'worker' | 'incarnation'>;
+
+export class LivePurges implements Purges {
+  private timer: Timer | null = null;
+  private round: Promise<void> | null = null;
+  private stopped = false;
+  /** By purge: the processes that have nothing more to do for it, as far as this coordinator knows. */
+  private readonly settled = new Map<string, Set<string>>();
+
+  constructor(private readonly options: LivePurgesOptions) {}
+
+  async start(): Promise<void> {
+    this.timer = this.options.clock.every(PURGE_ROUND_MS, () => this.wake());
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    this.timer?.cancel();
+    await this.round;
+  }
+
+  async order(what: Purge['what'], selector: PurgeSelector, owner: string | null): Promise<Purge> {
+    const { store, random, roster, wallMs } = this.options;
+    const id = `purge-${Buffer.from(random.bytes(12)).toString('hex')}`;
+    const workers = roster.members().map(({ id: worker, incarnation }) => ({ worker, incarnation }));
+    const rows = workers.map((process): PurgeRow => ({ ...process, state: 'unreachable', counts: NOTHING_DROPPED }));
+    const chosen = { labels: [...selector.labels], keys: packKeys([...selector.keys]) };
+    const ordered = { id, owner, what, ...chosen, createdMs: wallMs(), pins: 0, rows };
+    // Remembered first: if this coordinator dies now, another one goes on.
+    await store.add(ordered);
+    const pins = await this.endPins(selector);
+    await this.everywhere(id, selector);
+    // While one worker was asked, another that was not asked yet may have pushed blocks to it.
+    await this.everywhere(id, selector);
+    return (await store.change(id, (purge) => ({ ...purge, pins }))) ?? ordered;
+  }
+
+  get(id: string): Promise<Purge | null> {
+    return this.options.store.get(id);
+  }
+
+  /** Begins a round for workers that have come back, unless one runs. */
+  private wake(): void {
+    if (this.stopped) return;
+    this.round ??= this.catchUp()
+      .catch((err: unknown) => {
+        if (err instanceof ShoalError) this.options.log.debug({ reason: err.message }, 'cannot look for purges');
+        else this.options.log.error({ err }, 'cannot look for purges');
+      })
+      .finally(() => {
+        this.round = null;
+      });
+  }
+
+  private async catchUp(): Promise<void> {
+    const { store } = this.options;
+    const listed = await store.list();
+    const ids = new Set(listed.map(({ id }) => id));
+    for (const id of this.settled.keys()) if (!ids.has(id)) this.settled.delete(id);
+    for (const { id } of listed) {
+      const unsettled = this.alive().filter((process) => !this.isSettled(id, process));
+      if (unsettled.length === 0 || this.stopped) continue;
+      const purge = await store.get(id);
+      if (purge !== null) await this.catchUpWith(purge, unsettled);
+    }
+  }
+
+  private async catchUpWith(purge: Purge, processes: readonly Process[]): Promise<void> {
+    const selector = selectorOf(purge);
+    const owing = processes.filter(({ worker, incarnation }) => concerns(purge, worker, incarnation));
+    for (const process of processes) if (!owing.includes(process)) this.settle(purge.id, process);
+    const dropped = await this.ask(purge.id, selector, owing);
+    // Until it was asked, a worker that came back may have given its blocks to others.
+    if (dropped > 0) await this.everywhere(purge.id, selector);
+  }
+
+  /** Asks all workers that are alive. */
+  private async everywhere(id: string, selector: PurgeSelector): Promise<void> {
+    await this.ask(id, selector, this.alive());
+  }
+
+  /** Asks workers, and notes what they answered. Returns how many blocks they dropped. */
+  private async ask(id: string, selector: PurgeSelector, processes: readonly Process[]): Promise<number> {
+    if (processes.length === 0) return 0;
+    const { store, trail } = this.options;
+    const answers = await Promise.all(processes.map((process) => this.askOne(selector, process)));
+    let completed = false;
+    const changed = await store.change(id, (purge) => {
+      let { rows } = purge;
+      for (const [i, process] of processes.entries()) rows = withAnswer(rows, process, answers[i] ?? null);
+      completed = !isComplete(purge) && isComplete({ rows });
+      return { ...purge, rows };
+    });
+    for (const [i, process] of processes.entries()) if (answers[i]?.complete) this.settle(id, process);
+    if (changed !== null && completed) {
+      const blocks = totalOf(changed).blocks;
+      trail.write({ event: 'purge_complete', purge: id, tenant: changed.owner, blocks });
+    }
+    return answers.reduce((total, answer) => total + (answer?.blocks ?? 0), 0);
+  }
+
+  /** Null if the worker does not answer. */
+  private async askOne(selector: PurgeSelector, { worker, incarnation }: Process): Promise<PurgeCounts | null> {
+    const { actors, log } = this.options;
+    const shard = actors.ref(ShardProtocol, { node: worker, incarnation, actor: 'shard' });
+    const message = { labels: [...selector.labels], keys: packKeys([...selector.keys]) };
+    try {
+      return await shard.ask('purge', message, { timeoutMs: PURGE_TIMEOUT_MS });
+    } catch (err) {
+      log.debug({ worker, err }, 'a worker does not answer to a purge');
+      return null;
+    }
+  }
+
+  /** Ends the pins whose blocks are to go: the keeper of pins would compute them again. */
+  private async endPins(selector: PurgeSelector): Promise<number> {
+    const { retentions } = this.options;
+    const chosen = (await retentions.list()).filter(({ last }) => selects(selector, last));
+    await retentions.remove(chosen);
+    return chosen.length;
+  }
+
+  private alive(): Process[] {
+    const members = this.options.roster.members().filter(({ state }) => state !== 'dead');
+    return members.map(({ id: worker, incarnation }) => ({ worker, incarnation }));
+  }
+
+  private isSettled(id: string, { worker, incarnation }: Process): boolean {
+    return this.settled.get(id)?.has(`${worker}/${incarnation}`) ?? false;
+  }
+
+  private settle(id: string, { worker, incarnation }: Process): void {
+    const known = this.settled.get(id) ?? new Set<string>();
+    this.settled.set(id, known);
+    for (const each of known) if (each.startsWith(`${worker}/`)) known.delete(each);
+    known.add(`${worker}/${incarnation}`);
+  }
+}
+
+/** What all workers together have dropped. */
+export function totalOf({ rows }: Pick<Purge, 'rows'>): PurgeCounts {
+  return rows.reduce((total, { counts }) => sum(total, counts), NOTHING_DROPPED);
+}
+
+function selectorOf({ labels, keys }: Purge): PurgeSelector {
+  return { labels, keys: new Set(unpackKeys(keys)) };
+}

@@ -1,0 +1,120 @@
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FleetApi } from '../../bench/fleet/fleet-api.js';
+import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
+import { readEntry } from '../../src/trail/entry.js';
+import { Fleet } from './support/fleet.js';
+
+const SHEET = recallSheet(32, 5);
+const [first, second] = SHEET.questions.map(({ question, answer }) => ({
+  prompt: recallPrompt(SHEET, question),
+  answer,
+}));
+/** What all prompts about the sheet have in common. */
+const NOTES = first!.prompt.slice(0, first!.prompt.lastIndexOf('Q:'));
+
+const secret = (id: string) => `the-secret-of-${id}`;
+const entry = (id: string, tenant: string, fields = '') =>
+  `  - { id: ${id}, secret: ${secret(id)}, tenant: ${tenant}${fields} }\n`;
+
+interface Receipt {
+  readonly id: string;
+  readonly state: string;
+  readonly pins: number;
+  readonly dropped: { readonly device: number; readonly blocks: number; readonly replicas: number };
+  readonly workers: readonly { readonly id: string; readonly state: string; readonly blocks: number }[];
+}
+
+describe('tenants of a fleet', () => {
+  let fleet: Fleet;
+  let folder: string;
+  const api = (id: string) => new FleetApi(fleet.url, secret(id));
+  const cached = async (id: string, prompt: string, cache_salt = '') =>
+    (await api(id).complete({ prompt, cache_salt })).usage.prompt_tokens_details.cached_tokens;
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'shoal-tenants-'));
+    const keys = join(folder, 'keys.yaml');
+    const users =
+      entry('ann', 'acme', ', shares: [public]') + entry('bob', 'beta', ', shares: [public]') + entry('eve', 'eve');
+    writeFileSync(keys, `keys:\n${users}${entry('olaf', 'operations', ', role: operator')}`);
+    fleet = await Fleet.up(['--workers', '3', '--keys-file', keys, '--audit-log', join(folder, 'audit.log')]);
+  });
+  afterAll(async () => {
+    await fleet?.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  it('share what an operator published, and nothing else', async () => {
+    const operator = api('olaf');
+    const published = await operator.post('/v1/cache/pin', { prompt: NOTES, share: 'public' });
+    expect(published.status).toBe(200);
+    const { blocks } = (await published.json()) as { blocks: number };
+    for (let held = false; !held; ) {
+      const response = await fetch(`${fleet.url}/v1/cache/pins`, {
+        headers: { authorization: `Bearer ${secret('olaf')}` },
+      });
+      held = ((await response.json()) as { data: { state: string }[] }).data[0]!.state === 'held';
+    }
+    // The coordinator learns of it with its next look, within a second.
+    let found = 0;
+    for (let i = 0; found === 0; i++) found = await cached('ann', first!.prompt, `its user ${i}`);
+    expect(found).toBe(64 * blocks);
+    const answer = await api('bob').complete({ prompt: first!.prompt });
+    expect(answer.usage.prompt_tokens_details.cached_tokens).toBe(64 * blocks);
+    expect(answer.choices[0]!.text.trim()).toBe(first!.answer);
+    expect(await cached('eve', second!.prompt)).toBe(0);
+    expect((await api('ann').post('/v1/cache/pin', { prompt: NOTES, share: 'public' })).status).toBe(403);
+  });
+
+  it('purge their blocks everywhere, also where a worker was away', async () => {
+    const prompt = `${second!.prompt} ${'and so on '.repeat(60)}`;
+    const eve = api('eve');
+    await eve.complete({ prompt });
+    const operator = api('olaf');
+    // Replicas are pushed after the answer.
+    while ((await eve.copies(prompt)).some((copies) => copies < 2)) await operator.workers();
+    const held = [...(await eve.holders(prompt))];
+    const away = (await operator.workers()).find(({ id }) => held.includes(id))!;
+    process.kill(away.pid, 'SIGSTOP');
+    await operator.until((workers) => workers.some(({ id, state }) => id === away.id && state === 'dead'));
+    const response = await eve.post('/v1/cache/purge', { tenant: 'eve' });
+    expect(response.status).toBe(202);
+    const receipt = (await response.json()) as Receipt;
+    expect(receipt.state).toBe('incomplete');
+    expect(receipt.workers.find(({ id }) => id === away.id)).toMatchObject({ state: 'unreachable', blocks: 0 });
+    expect(receipt.dropped.blocks).toBeGreaterThan(0);
+    process.kill(away.pid, 'SIGCONT');
+    const read = async () => {
+      const headers = { authorization: `Bearer ${secret('eve')}` };
+      return (await (await fetch(`${fleet.url}/v1/cache/purge/${receipt.id}`, { headers })).json()) as Receipt;
+    };
+    let done = await read();
+    while (done.state !== 'complete') done = await read();
+    expect(done.workers.find(({ id }) => id === away.id)).toMatchObject({ state: 'done', blocks: expect.any(Number) });
+    expect(done.workers.find(({ id }) => id === away.id)!.blocks).toBeGreaterThan(0);
+    expect(await cached('eve', prompt)).toBe(0);
+    // What others have stays.
+    expect(await cached('ann', first!.prompt)).toBeGreaterThan(0);
+  });
+
+  it('leave a trail of who did what, for its owner alone', async () => {
+    const file = join(folder, 'audit.log');
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    let text = '';
+    while (!text.includes('purge_complete')) text = readFileSync(file, 'utf8');
+    const entries = text
+      .trim()
+      .split('\n')
+      .map((line) => readEntry(line)!);
+    expect(entries).toContainEqual(
+      expect.objectContaining({ event: 'request', key: 'ann', decision: 'refused', status: 403 }),
+    );
+    const asked = entries.find((each) => each.event === 'request' && each.key === 'bob');
+    expect(asked).toMatchObject({ tenant: 'beta', decision: 'allowed', tokens: { cached: expect.any(Number) } });
+    expect(text).not.toContain('the-secret-of');
+    expect(text).not.toContain(SHEET.questions[0]!.question);
+  });
+});
