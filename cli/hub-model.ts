@@ -2,6 +2,7 @@ import type { Clock } from '../src/clock.js';
 import { type ConfigSource, readValues } from '../src/config/config.js';
 import { bundledModel, modelFolder, namedGraph, namedHubId } from '../src/config/model-folder.js';
 import type { Command } from '../src/config/option.js';
+import type { Values } from '../src/config/options.js';
 import { packageVersion } from '../src/config/package-root.js';
 import type { EnvironmentVariables } from '../src/config/read-options.js';
 import { HubApi } from '../src/hub/hub-api.js';
@@ -44,14 +45,26 @@ export async function settledConfig<T>(
   ports: PullPorts,
 ): Promise<SettledConfig<T>> {
   const values = readValues(command, source);
-  const wish = { ...namedGraph(values), device };
-  const id = namedHubId(values.model);
-  const { dir, graph, why } =
-    id === null
-      ? await graphOfFolder(modelFolder(values.model, values.modelFile), wish)
-      : await pullModel(id, wish, source.environment, ports);
+  const { dir, graph, why } = await placedModel(values.model, values, device, source.environment, ports);
   const flags = { model: dir, modelFile: graph, dtype: 'auto' };
   return { config: read(withFlags(source, flags)), why };
+}
+
+/**
+ * The folder and the graph of a model, named by its folder or by its id on the hub, from where it is downloaded.
+ * @throws WrongUsage, Refused, Unavailable, Corrupt, Cancelled
+ */
+export function placedModel(
+  named: string | null,
+  values: Pick<Values, 'dtype' | 'modelFile'>,
+  device: GraphWish['device'],
+  environment: EnvironmentVariables,
+  ports: PullPorts,
+): Promise<Pick<PulledModel, 'dir' | 'graph' | 'why'>> {
+  const wish = { ...namedGraph(values), device };
+  const id = namedHubId(named);
+  if (id !== null) return pullModel(id, wish, environment, ports);
+  return graphOfFolder(modelFolder(named, values.modelFile), wish);
 }
 
 /** `pull` by the environment's variables. */
@@ -69,7 +82,7 @@ export function hubApi(environment: EnvironmentVariables, clock: Clock): HubApi 
   return new HubApi(hubSettings(environment), clock, () => Date.now(), `shoal/${packageVersion()}`);
 }
 
-async function graphOfFolder(dir: string, wish: GraphWish): Promise<{ dir: string; graph: string; why: string }> {
+async function graphOfFolder(dir: string, wish: GraphWish): Promise<Pick<PulledModel, 'dir' | 'graph' | 'why'>> {
   const files = await findModelFiles(dir, await filesOfFolder(dir, wish), wish, `model folder ${dir}`);
   return { dir, graph: files.graph.path, why: files.graph.why };
 }

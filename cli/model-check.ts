@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
+import { SystemClock } from '../src/clock.js';
 import { formatByteSize } from '../src/config/byte-size.js';
 import { readValues } from '../src/config/config.js';
-import { modelFolder } from '../src/config/model-folder.js';
 import { dependenceNotice } from '../src/core/kv-dependence.js';
 import { blockBytes, tokenBytes } from '../src/core/kv-layout.js';
 import { chooseDevice, surveyDevices } from '../src/device/choose.js';
@@ -10,12 +10,15 @@ import { checkReference, checkWays, referenceTokens, roundingOf, type WayCheck }
 import { loadModelGraph, type ModelGraph } from '../src/engine/model-graph.js';
 import { parseReference, type Reference, type ReferenceComparison } from '../src/engine/reference.js';
 import { Refused } from '../src/errors.js';
+import type { PullEvent } from '../src/hub/pull-ports.js';
 import { Lifecycle } from '../src/lifecycle.js';
 import { type ModelFolder, openModelFolder } from '../src/model/folder.js';
 import { type ModelFacts, modelFacts } from '../src/model/model-facts.js';
 import { Tokenizer } from '../src/model/tokenizer.js';
 import { OrtRuntime } from '../src/ort/runtime.js';
 import type { CommandContext } from './context.js';
+import { placedModel } from './hub-model.js';
+import { eventText } from './pull-report.js';
 import { table } from './table.js';
 
 /** `shoal model check`: shows what a model is, and whether its numbers are the same however it is run. */
@@ -48,7 +51,11 @@ interface ModelReport {
 /** Checks the model in the folder of the first argument. The exit code is 1 if something disagrees. */
 export async function modelCheck(context: CommandContext): Promise<number> {
   const values = readValues('model check', context);
-  const folder = await openModelFolder(modelFolder(context.args[0] ?? null));
+  const device = chooseDevice(values.device, surveyDevices()).provider.name;
+  const onEvent = (event: PullEvent) => context.io.err(`${eventText(event)}\n`);
+  const ports = { clock: new SystemClock(), signal: new AbortController().signal, onEvent };
+  const { dir, graph: file } = await placedModel(context.args[0] ?? null, values, device, context.environment, ports);
+  const folder = await openModelFolder(dir, { file });
   const reference = values.reference === null ? null : await readReference(values.reference);
   const life = new Lifecycle();
   let report: ModelReport;

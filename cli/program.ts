@@ -83,7 +83,7 @@ const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'model check',
-    argument: ['<dir>', 'the model folder'],
+    argument: ['<model>', 'a folder, or an id on the hub'],
     help: 'Show what a model is, and whether its numbers are the same however it is run. The exit code is 1 if they are not.',
     options: OPTIONS,
     load: async () => (await import('./model-check.js')).modelCheck,
@@ -192,7 +192,7 @@ function build(world: World, done: (code: number) => void): Command {
       writeErr: (text) => world.io.err(text),
       outputError: (text, write) => write(text.replace(/^error: /, 'shoal: ')),
     });
-  const model = program.command('model').description('Download, check, show, remove and make models.');
+  const model = program.command('model').description('Download, show, check, remove and make models.');
   for (const spec of COMMANDS) add(spec.name.startsWith('model ') ? model : program, spec, world, done);
   return program;
 }

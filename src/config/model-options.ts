@@ -3,7 +3,7 @@ import { type Command, type OptionTable, option } from './option.js';
 import * as types from './option-types.js';
 
 const ROLES = ['up', 'coordinator', 'worker'] as const satisfies readonly Command[];
-const GRAPH = [...ROLES, 'doctor', 'model pull', 'model info'] as const satisfies readonly Command[];
+const GRAPH = [...ROLES, 'doctor', 'model check', 'model pull', 'model info'] as const satisfies readonly Command[];
 
 /** The options that say which model is served, and which of its graphs. */
 export const MODEL_OPTIONS = {

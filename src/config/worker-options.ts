@@ -21,7 +21,7 @@ export const WORKER_OPTIONS = {
     placeholder: 'DEVICE',
     type: types.choice('auto', 'cpu', 'webgpu', 'cuda'),
     default: 'auto',
-    commands: [...WORKER, 'model check', 'doctor', 'model pull', 'model info'],
+    commands: [...WORKER, 'doctor', 'model check', 'model pull', 'model info'],
     help: 'Device that runs the model and stores its K/V: cpu, webgpu or cuda. auto takes the first available of cuda, webgpu on a GPU, and cpu.',
   }),
   cache: option({

@@ -52,6 +52,7 @@ export async function openModelFolder(dir: string, options: ModelFolderOptions =
   const wish = { dtype: 'auto', file: null, device: 'cpu', ...options } as const;
   const files = await findModelFiles(root, await filesOfFolder(root, wish), wish, `model folder ${root}`);
   const home = join(root, files.home);
+  const { config: configJson, generation: generationConfig } = files;
   const tokenizerConfig = (await readModelJson(home, 'tokenizer_config.json')) ?? {};
   const tokenizerPath = join(home, 'tokenizer.json');
   requireReadable(tokenizerPath, await requireFile(tokenizerPath, 'fetch it from where the model comes from'));
@@ -65,15 +66,10 @@ export async function openModelFolder(dir: string, options: ModelFolderOptions =
     graph,
     externalDataFiles: await externalDataFiles(graphPath, graph),
     tokenizerPath,
-    config: parseConfig(files.config, join(home, files.configName)),
-    configJson: files.config,
-    eosTokenIds: await endTokenIds({
-      generationConfig: files.generation,
-      config: files.config,
-      tokenizerConfig,
-      tokenizerPath,
-    }),
-    defaults: samplingDefaults(files.generation, home),
+    config: parseConfig(configJson, join(home, files.configName)),
+    configJson,
+    eosTokenIds: await endTokenIds({ generationConfig, config: configJson, tokenizerConfig, tokenizerPath }),
+    defaults: samplingDefaults(generationConfig, home),
     tokenizerConfig,
     chatTemplate: await findChatTemplate(home, tokenizerConfig),
   };
