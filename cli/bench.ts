@@ -1,10 +1,22 @@
-import type { Benchmark, Report } from '../bench/report.js';
+import type { Benchmark, BenchOptions, Report } from '../bench/report.js';
 import { readValues } from '../src/config/config.js';
 import { WrongUsage } from '../src/config/wrong-usage.js';
 import { InternalError } from '../src/errors.js';
 import type { CommandContext } from './context.js';
 
-const NAMES = ['peer', 'actor', 'ttft', 'decode', 'batch', 'hostile', 'fairness', 'audit', 'device', 'memory'];
+const NAMES = [
+  'peer',
+  'actor',
+  'ttft',
+  'decode',
+  'batch',
+  'hostile',
+  'fairness',
+  'audit',
+  'device',
+  'memory',
+  'models',
+];
 
 /** `shoal bench`: runs one benchmark and prints its report. The exit code is 1 if a bound is missed. */
 export async function bench(context: CommandContext): Promise<number> {
@@ -13,11 +25,22 @@ export async function bench(context: CommandContext): Promise<number> {
   if (!NAMES.includes(name)) {
     throw new WrongUsage(`bench: must be one of ${NAMES.join(', ')}, got ${JSON.stringify(name)}`);
   }
+  const options = { rounds, progress: (line: string) => context.io.err(`${line}\n`) };
+  if (name === 'models') return models(context, options, json);
   const run = await load(name);
-  const report: Report = await run({ rounds, progress: (line) => context.io.err(`${line}\n`) });
+  const report: Report = await run(options);
   const { formatReport } = await import('../bench/report.js');
   context.io.out(json ? `${JSON.stringify(report)}\n` : `${formatReport(report)}\n`);
   return report.ratios.every(({ holds }) => holds) ? 0 : 1;
+}
+
+/** Compares the answers of many models. The exit code is 1 if one differs. */
+async function models({ io }: CommandContext, options: BenchOptions, json: boolean): Promise<number> {
+  const { compareModels } = await import('../bench/models.js');
+  const { formatModels } = await import('../bench/models-table.js');
+  const report = await compareModels(options);
+  io.out(json ? `${JSON.stringify(report)}\n` : `${formatModels(report)}\n`);
+  return report.rows.every(({ holds }) => holds) ? 0 : 1;
 }
 
 async function load(name: string): Promise<Benchmark> {

@@ -9,8 +9,10 @@ import { HubCache } from '../src/hub/hub-cache.js';
 import { type HubId, hubIdText } from '../src/hub/hub-id.js';
 import { hubSettings } from '../src/hub/hub-settings.js';
 import type { PullEvent } from '../src/hub/pull-ports.js';
+import { BLOCK_TOKENS } from '../src/limits.js';
 import { openModelFolder } from '../src/model/folder.js';
 import { chooseGraph, type GraphWish } from '../src/model/graph-choice.js';
+import { graphSignature } from '../src/model/graph-signature.js';
 import type { CommandContext } from './context.js';
 import { hubApi } from './hub-model.js';
 import { eventText } from './pull-report.js';
@@ -38,7 +40,8 @@ async function folderLines(dir: string, wish: GraphWish): Promise<Line[]> {
   const folder = await openModelFolder(dir, wish);
   const files = [folder.graphPath, ...folder.externalDataFiles];
   const sizes = await Promise.all(files.map(async (path) => (await stat(path)).size));
-  const { modelType, layers, kvHeads, headDim, contextTokens, vocabSize } = folder.config;
+  const { modelType, contextTokens, vocabSize } = folder.config;
+  const { layers, kvHeads, headDim } = graphSignature(folder.graph, folder.config, BLOCK_TOKENS).layout;
   return [
     ['model', folder.name],
     ['folder', folder.dir],

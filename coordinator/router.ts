@@ -20,7 +20,7 @@ import { InFlight } from './in-flight.js';
 import { OfferedContext } from './offered-context.js';
 import { BUS_WAIT_MS, Outages } from './outages.js';
 import type { PoisonGuard } from './poison/poison-guard.js';
-import { type Trial } from './poison/trial.js';
+import type { Trial } from './poison/trial.js';
 import { type Attempt, Turn } from './poison/turn.js';
 import { Prefills } from './prefills.js';
 import { RESTART_WAIT_MS, Restarts } from './restarts.js';

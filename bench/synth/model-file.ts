@@ -35,7 +35,7 @@ export async function writeModelFile(network: Network, path: string, inlineBytes
 async function writeInline(network: Network, path: string): Promise<void> {
   const heads = network.weights.map((weight) => {
     const bytes = byteLength(network, weight);
-    const head = inlineTensorHead({ ...weight, type: network.spec.dtype }, bytes);
+    const head = inlineTensorHead({ ...weight, type: typeOf(network, weight) }, bytes);
     return join([bytesHeader(GRAPH.initializer, head.length + bytes), head]);
   });
   const body = graphBody(network);
@@ -59,7 +59,7 @@ async function writeExternal(network: Network, path: string): Promise<void> {
     let offset = 0;
     for (const weight of network.weights) {
       const bytes = byteLength(network, weight);
-      const tensor = { ...weight, type: network.spec.dtype };
+      const tensor = { ...weight, type: typeOf(network, weight) };
       const message = externalTensorMessage(tensor, basename(dataPath), offset, bytes);
       messages.push(bytesField(GRAPH.initializer, message));
       await writeElements(file, network, weight);
@@ -90,14 +90,19 @@ function graphBody(network: Network): Uint8Array {
 }
 
 function byteLength(network: Network, weight: Weight): number {
-  return weight.dims.reduce((product, dim) => product * dim, elementBytes(network.spec.dtype));
+  return weight.dims.reduce((product, dim) => product * dim, elementBytes(typeOf(network, weight)));
+}
+
+function typeOf({ spec }: Network, weight: Weight): 'float32' | 'float16' | 'uint8' {
+  return weight.type ?? spec.dtype;
 }
 
 async function writeElements(file: FileHandle, network: Network, weight: Weight): Promise<void> {
-  const elementSize = elementBytes(network.spec.dtype);
+  const type = typeOf(network, weight);
+  const elementSize = elementBytes(type);
   const count = byteLength(network, weight) / elementSize;
   const chunk = Math.min(count, CHUNK_BYTES / elementSize);
-  const buffer = network.spec.dtype === 'float32' ? new Float32Array(chunk) : new Uint16Array(chunk);
+  const buffer = new { float32: Float32Array, float16: Uint16Array, uint8: Uint8Array }[type](chunk);
   for (let first = 0; first < count; first += chunk) {
     const part = buffer.subarray(0, Math.min(chunk, count - first));
     weight.fill(part, first);

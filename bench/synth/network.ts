@@ -15,6 +15,8 @@ export const ROPE_THETA = 10_000;
 export interface Weight {
   readonly name: string;
   readonly dims: readonly number[];
+  /** Default: the model's type. */
+  readonly type?: 'float32' | 'uint8';
   readonly fill: Fill;
 }
 
@@ -62,8 +64,8 @@ export class Network {
     return name;
   }
 
-  weight(name: string, dims: readonly number[], fill: Fill): string {
-    this.weights.push({ name, dims, fill });
+  weight(name: string, dims: readonly number[], fill: Fill, type?: Weight['type']): string {
+    this.weights.push({ name, dims, fill, ...(type === undefined ? {} : { type }) });
     return name;
   }
 
@@ -89,7 +91,7 @@ export class Network {
 }
 
 /** Scales up queries and keys, so that attention selects tokens instead of averaging all. */
-const SHARP_ATTENTION = 1.5;
+export const SHARP_ATTENTION = 1.5;
 
 /** Builds the graph of a Llama-shaped decoder (https://arxiv.org/abs/2302.13971) with grouped-query attention. */
 export function buildNetwork(spec: SynthSpec): Network {
@@ -142,7 +144,7 @@ function decoderLayer(net: Network, layer: number, x: string): string {
 }
 
 /** Adds the length inputs of GroupQueryAttention: the position of each row's last token, and the length of the longest row. */
-function sharedByGroupQueryLayers(net: Network): void {
+export function sharedByGroupQueryLayers(net: Network): void {
   const one = net.integers('one', 1n);
   const sum = net.node('ReduceSum', ['attention_mask', net.integers('axis1', [1n])], 'mask_sum', {
     attributes: { keepdims: 0n },

@@ -4,7 +4,7 @@ import { float16Bits } from './float16.js';
 /** Generates the elements of weights by rule from seed, name and index. */
 
 /** Generates the elements of a tensor from index `first` on. Any range can be generated, so a tensor does not have to fit in memory. */
-export type Fill = (target: Float32Array | Uint16Array, first: number) => void;
+export type Fill = (target: Float32Array | Uint16Array | Uint8Array, first: number) => void;
 
 export type WeightType = 'float32' | 'float16';
 
@@ -47,9 +47,9 @@ function normalTable(deviation: number, type: WeightType): Float32Array | Uint16
  * second key. Its 32 bits make one element.
  */
 function fillNormal(
-  target: Float32Array | Uint16Array,
+  target: Float32Array | Uint16Array | Uint8Array,
   first: number,
-  table: Float32Array | Uint16Array,
+  table: Float32Array | Uint16Array | Uint8Array,
   keyA: number,
   keyB: number,
 ): void {
@@ -62,6 +62,17 @@ function fillNormal(
     x ^= x >>> 15;
     target[i] = table[(x & 255) + ((x >>> 8) & 255) + ((x >>> 16) & 255) + (x >>> 24)]!;
   }
+}
+
+/** The deviation of `evenBytes`, and of a half of such a byte. */
+export const EVEN_DEVIATION = { byte: Math.sqrt((256 * 256 - 1) / 12), half: Math.sqrt((16 * 16 - 1) / 12) } as const;
+
+/** Bytes that are about equally frequent, so that their halves are too. */
+export function evenBytes(draw: { seed: number; name: string }): Fill {
+  const [keyA, keyB] = tensorKeys(draw.seed, draw.name);
+  // The lowest bits of the sum of four even bytes are even.
+  const table = Uint8Array.from({ length: SUMS }, (_, sum) => sum & 255);
+  return (target, first) => fillNormal(target, first, table, keyA, keyB);
 }
 
 /** Elements that all equal `value`. */

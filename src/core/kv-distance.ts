@@ -1,4 +1,5 @@
-import { type KvElementType, type KvLayout, tokenBytes } from './kv-layout.js';
+import { ELEMENT_BYTES, headShapes, type KvElementType, type KvLayout, tensorTokenBytes } from './kv-layout.js';
+import { widenQuarter } from './quarter.js';
 import { widenBfloat16, widenFloat16 } from './sampling/half.js';
 
 /** How far two blocks are apart, and whether that can be the rounding of one computation done in another order. */
@@ -12,29 +13,34 @@ interface KvDistance {
 }
 
 /**
- * Bounds on the distance of the same block from other batches, chunks and devices. They are some hundred times the unit roundoff of the element type
+ * Bounds on the distance of the same block from other batches, chunks and devices. They are some hundred times the unit roundoff of the float types
  * (2^-24, 2^-11, 2^-8), because errors grow from layer to layer, and far below what another token makes (about 1).
  */
 const BOUNDS: Record<KvElementType, KvDistance> = {
   float32: { rms: 0.002, largest: 0.05 },
   float16: { rms: 0.03, largest: 0.5 },
   bfloat16: { rms: 0.15, largest: 2 },
+  // A different rounding moves an element by one step of its scale, which for 4 bits is a tenth of the root mean square.
+  int8: { rms: 0.15, largest: 2 },
+  uint8: { rms: 0.3, largest: 2 },
+  float8e4m3fn: { rms: 0.3, largest: 2 },
+  float8e5m2: { rms: 0.3, largest: 2 },
 };
 
 /** The distance of `block` from `reference`. Both have `blockBytes(layout)` bytes. Infinite where only one of them has an element that is not finite. @internal exported for tests. */
 export function kvDistance(layout: KvLayout, reference: Uint8Array, block: Uint8Array): KvDistance {
-  const tensors = 2 * layout.layers;
-  const tensorBytes = (tokenBytes(layout) * layout.blockTokens) / tensors;
   let rms = 0;
   let largest = 0;
-  for (let i = 0; i < tensors; i++) {
-    const [from, to] = [i * tensorBytes, (i + 1) * tensorBytes];
+  let from = 0;
+  for (const shape of headShapes(layout)) {
+    const to = from + layout.blockTokens * tensorTokenBytes(shape, layout.elementType);
     const one = tensorDistance(
       widened(reference.subarray(from, to), layout.elementType),
       widened(block.subarray(from, to), layout.elementType),
     );
     rms = Math.max(rms, one.rms);
     largest = Math.max(largest, one.largest);
+    from = to;
   }
   return { rms, largest };
 }
@@ -72,6 +78,8 @@ function tensorDistance(reference: Float32Array, block: Float32Array): KvDistanc
 function widened(bytes: Uint8Array, type: KvElementType): Float32Array {
   const { buffer, byteOffset, byteLength } = byteOffsetFits(bytes, type) ? bytes : bytes.slice();
   if (type === 'float32') return new Float32Array(buffer, byteOffset, byteLength / 4);
+  if (type !== 'float16' && type !== 'bfloat16')
+    return widenQuarter(new Uint8Array(buffer, byteOffset, byteLength), type);
   const halves = new Uint16Array(buffer, byteOffset, byteLength / 2);
   const values = new Float32Array(halves.length);
   if (type === 'float16') widenFloat16(halves, values);
@@ -80,5 +88,5 @@ function widened(bytes: Uint8Array, type: KvElementType): Float32Array {
 }
 
 function byteOffsetFits({ byteOffset }: Uint8Array, type: KvElementType): boolean {
-  return byteOffset % (type === 'float32' ? 4 : 2) === 0;
+  return byteOffset % ELEMENT_BYTES[type] === 0;
 }

@@ -2,22 +2,48 @@ import { InternalError } from '../errors.js';
 
 /** The shape and element type of a model's K/V, and the sizes that follow from them. */
 
-export type KvElementType = 'float32' | 'float16' | 'bfloat16';
+export type FloatType = 'float32' | 'float16' | 'bfloat16';
 
-export const ELEMENT_BYTES: Record<KvElementType, number> = { float32: 4, float16: 2, bfloat16: 2 };
+/** The quantized types are opaque: their scales are in the graph. `uint8` may hold two elements of 4 bits. */
+export type KvElementType = FloatType | 'int8' | 'uint8' | 'float8e4m3fn' | 'float8e5m2';
 
-/** A block is one tensor `[2 x layers, kvHeads, blockTokens, headDim]`: K of layer 0, V of layer 0, K of layer 1, ... */
-export interface KvLayout {
-  readonly layers: number;
+export const ELEMENT_BYTES: Record<KvElementType, number> = {
+  ...{ float32: 4, float16: 2, bfloat16: 2 },
+  ...{ int8: 1, uint8: 1, float8e4m3fn: 1, float8e5m2: 1 },
+};
+
+/** The shape `[kvHeads, tokens, headDim]` of K or V of one layer, without its tokens. */
+export interface HeadShape {
   readonly kvHeads: number;
   readonly headDim: number;
+}
+
+/**
+ * A block consists of tensors `[kvHeads, blockTokens, headDim]`: K of layer 0, V of layer 0, K of layer 1, ... Where all have the same shape, it
+ * is one tensor `[2 x layers, kvHeads, blockTokens, headDim]`.
+ */
+export interface KvLayout extends HeadShape {
+  /** The number of layers that have K/V. */
+  readonly layers: number;
+  /** The shapes of all tensors if they differ, in the order of a block; `kvHeads` and `headDim` are then those of the first. */
+  readonly uneven?: readonly HeadShape[];
   readonly blockTokens: number;
   readonly elementType: KvElementType;
 }
 
+/** The shape of each tensor, in the order of a block. */
+export function headShapes({ layers, kvHeads, headDim, uneven }: KvLayout): readonly HeadShape[] {
+  return uneven ?? new Array<HeadShape>(2 * layers).fill({ kvHeads, headDim });
+}
+
+/** The size of one token's K or V in one layer. */
+export function tensorTokenBytes({ kvHeads, headDim }: HeadShape, elementType: KvElementType): number {
+  return kvHeads * headDim * ELEMENT_BYTES[elementType];
+}
+
 /** The size of one token's K and V in all layers. */
 export function tokenBytes(layout: KvLayout): number {
-  return 2 * layout.layers * layout.kvHeads * layout.headDim * ELEMENT_BYTES[layout.elementType];
+  return headShapes(layout).reduce((sum, shape) => sum + tensorTokenBytes(shape, layout.elementType), 0);
 }
 
 /** The size of one block. */

@@ -13,11 +13,22 @@ export async function openDevice(runtime: OrtRuntime, provider: Provider, option
     case 'cpu':
       return new CpuDevice({ runtime, ...options });
     case 'webgpu':
+      requireEven(provider, options);
       return WebGpuDevice.open({ runtime, provider, ...options });
     case 'cuda': {
+      requireEven(provider, options);
       const cuda = CudaRuntime.open();
       if (cuda === null) throw new Refused('cannot open the cuda device: libcudart is not installed');
       return CudaDevice.open({ runtime, provider, cuda, ...options });
     }
   }
+}
+
+/** The copies of these devices take one stride for all tensors. */
+function requireEven({ name }: Provider, { layout }: DeviceOptions): void {
+  if (layout.uneven === undefined) return;
+  const sizes = new Set(layout.uneven.map(({ kvHeads, headDim }) => `${kvHeads} x ${headDim}`));
+  throw new Refused(
+    `cannot run this model on the ${name} device: its K and V differ in size (${[...sizes].join(', ')}); use --device cpu`,
+  );
 }

@@ -1,4 +1,4 @@
-import { type KvLayout, tokenBytes } from '../core/kv-layout.js';
+import { type HeadShape, headShapes, type KvLayout, tensorTokenBytes } from '../core/kv-layout.js';
 import { InternalError, Refused } from '../errors.js';
 import { OrtError } from '../ort/ort-error.js';
 import { type TensorMemory, Value } from '../ort/value.js';
@@ -9,8 +9,9 @@ import type { Device, DeviceOptions } from './device.js';
  * `[rows, kvHeads, capacityTokens, headDim]` per tensor (K0, V0, K1, ...).
  */
 export class RowBuffers<Memory extends TensorMemory> {
-  /** Size of one row of one buffer. */
-  readonly rowBytes: number;
+  /** For each buffer, the size of one row. */
+  readonly rowBytes: readonly number[];
+  private readonly shapes: readonly HeadShape[];
   private readonly layout: KvLayout;
   private readonly rows: number;
   private readonly capacityTokens: number;
@@ -26,15 +27,15 @@ export class RowBuffers<Memory extends TensorMemory> {
     this.layout = layout;
     this.rows = slots;
     this.capacityTokens = capacityTokens;
-    const tensors = 2 * layout.layers;
-    this.rowBytes = (capacityTokens * tokenBytes(layout)) / tensors;
+    this.shapes = headShapes(layout);
+    this.rowBytes = this.shapes.map((shape) => capacityTokens * tensorTokenBytes(shape, layout.elementType));
     try {
-      while (this.buffers.length < tensors) this.buffers.push(allocate(slots * this.rowBytes));
+      for (const bytes of this.rowBytes) this.buffers.push(allocate(slots * bytes));
     } catch (cause) {
       this.release();
       if (!(cause instanceof OrtError)) throw cause;
       throw new Refused(
-        `cannot allocate ${slots} slots of ${capacityTokens} tokens on the ${kind} device: out of memory for ${tensors} buffers of ${slots * this.rowBytes} bytes; set fewer --sequences or a smaller --context`,
+        `cannot allocate ${slots} slots of ${capacityTokens} tokens on the ${kind} device: out of memory for ${this.shapes.length} buffers of ${slots * Math.max(...this.rowBytes)} bytes; set fewer --sequences or a smaller --context`,
         { cause },
       );
     }
@@ -44,9 +45,11 @@ export class RowBuffers<Memory extends TensorMemory> {
     return this.buffers.reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
-  /** For each row, the results of `at` for each buffer and the row's byte offset in it. */
-  map<At>(at: (buffer: Memory, byteOffset: number) => At): At[][] {
-    return Array.from({ length: this.rows }, (_, row) => this.buffers.map((buffer) => at(buffer, row * this.rowBytes)));
+  /** For each row, the results of `at` for each buffer, the row's byte offset in it, and the row's size. */
+  map<At>(at: (buffer: Memory, byteOffset: number, byteLength: number) => At): At[][] {
+    return Array.from({ length: this.rows }, (_, row) =>
+      this.buffers.map((buffer, i) => at(buffer, row * this.rowBytes[i]!, this.rowBytes[i]!)),
+    );
   }
 
   /** See `Device.rows`. */
@@ -57,9 +60,12 @@ export class RowBuffers<Memory extends TensorMemory> {
     const key = `${first}+${count}`;
     const known = this.views.get(key);
     if (known !== undefined) return known;
-    const { kvHeads, headDim, elementType } = this.layout;
-    const shape = [count, kvHeads, this.capacityTokens, headDim];
-    const values = this.buffers.map((buffer) => Value.view(buffer, first * this.rowBytes, elementType, shape));
+    const { elementType } = this.layout;
+    const values = this.buffers.map((buffer, i) => {
+      const { kvHeads, headDim } = this.shapes[i]!;
+      const shape = [count, kvHeads, this.capacityTokens, headDim];
+      return Value.view(buffer, first * this.rowBytes[i]!, elementType, shape);
+    });
     this.views.set(key, values);
     return values;
   }

@@ -1,4 +1,4 @@
-import type { KvLayout } from '../core/kv-layout.js';
+import { headShapes, type KvLayout } from '../core/kv-layout.js';
 import { InternalError } from '../errors.js';
 import type { Value } from '../ort/value.js';
 import type { KvSlot } from './device.js';
@@ -34,15 +34,17 @@ export class Slots<At> {
     return slot;
   }
 
-  /** A loose slot over tensors, which must all be `[1, kvHeads, tokens, headDim]`. */
+  /** A loose slot over tensors, each of which must be `[1, kvHeads, tokens, headDim]`. */
   loose(values: readonly Value[], at: At): Slot<At> {
-    const { layers, kvHeads, headDim, elementType } = this.layout;
+    const { kvHeads, headDim, elementType } = this.layout;
     const tokens = values[0]?.shape[2] ?? 0;
-    const shape = [1, kvHeads, tokens, headDim];
-    const fits = values.every((value) => value.elementType === elementType && String(value.shape) === String(shape));
-    if (!fits || values.length !== 2 * layers) {
+    const expected = headShapes(this.layout).map(
+      (shape) => `${elementType}[1,${shape.kvHeads},${tokens},${shape.headDim}]`,
+    );
+    const given = values.map((value) => `${value.elementType}[${value.shape}]`);
+    if (given.join() !== expected.join()) {
       throw new InternalError(
-        `a loose slot needs ${2 * layers} tensors ${elementType}[1,${kvHeads},tokens,${headDim}], not ${values.map((value) => `${value.elementType}[${value.shape}]`)}`,
+        `a loose slot needs ${expected.length} tensors such as ${elementType}[1,${kvHeads},tokens,${headDim}], not ${given}`,
       );
     }
     return new Slot(this, tokens, at);

@@ -1,5 +1,5 @@
 import type { KvDependence } from '../core/kv-dependence.js';
-import type { KvElementType, KvLayout } from '../core/kv-layout.js';
+import type { FloatType, KvLayout } from '../core/kv-layout.js';
 import { Cancelled, Refused, Unsupported } from '../errors.js';
 import { BLOCK_TOKENS } from '../limits.js';
 import type { ModelFolder } from '../model/folder.js';
@@ -43,7 +43,7 @@ export interface ModelGraph {
   readonly kind: 'in-place' | 'hand-on';
   readonly vocab: number;
   readonly contextTokens: number;
-  readonly logitsType: KvElementType;
+  readonly logitsType: FloatType;
   readonly names: GraphNames;
   readonly weights: Weights;
   release(): void;

@@ -17,7 +17,10 @@ const RUNS = 4;
 /** How many of the most likely tokens are compared. */
 const COMPARED_TOKENS = 8;
 /** The greatest difference of log-probabilities that rounding explains, by the element type of K/V. */
-export const ROUNDING: Record<KvElementType, number> = { float32: 1e-2, float16: 0.1, bfloat16: 0.5 };
+export const ROUNDING: Record<KvElementType, number> = {
+  ...{ float32: 1e-2, float16: 0.1, bfloat16: 0.5 },
+  ...{ int8: 0.5, uint8: 0.5, float8e4m3fn: 0.5, float8e5m2: 0.5 },
+};
 /** Steps of the pseudorandom token ids. Prime, so that the ids differ. */
 const STRIDE = 7_919;
 

@@ -17,8 +17,9 @@ const TAG = 'shoal/model/1';
  * 3. SHA-256 of each of its external data files, 32 bytes each, concatenated in the order of the UTF-16 code units of their names
  *    (empty if there are none);
  * 4. SHA-256 of tokenizer.json, 32 bytes;
- * 5. K/V shape: `layers,kvHeads,headDim` as ASCII decimals, such as `12,4,64`;
- * 6. K/V element type in ASCII: `float32`, `float16` or `bfloat16`;
+ * 5. K/V shape: `layers,kvHeads,headDim` as ASCII decimals, such as `12,4,64`; if K and V differ in size, then also `,kvHeads,headDim` of
+ *    each tensor;
+ * 6. K/V element type in ASCII, such as `float32`, `float16` or `int8`;
  * 7. tokens per block as an ASCII decimal, such as `64`.
  *
  * Files are read as streams.
@@ -30,7 +31,7 @@ export async function modelFingerprint(folder: ModelFolder, layout: KvLayout): P
     digests[0]!,
     Buffer.concat(digests.slice(1)),
     await fileDigest(folder.tokenizerPath),
-    `${layout.layers},${layout.kvHeads},${layout.headDim}`,
+    shapeField(layout),
     layout.elementType,
     String(layout.blockTokens),
   ];
@@ -67,6 +68,10 @@ async function computeDigests({ graphPath, externalDataFiles }: ModelFolder): Pr
     byteLength += (await stat(path)).size;
   }
   return { digests, byteLength };
+}
+
+function shapeField({ layers, kvHeads, headDim, uneven = [] }: KvLayout): string {
+  return [layers, kvHeads, headDim, ...uneven.flatMap((shape) => [shape.kvHeads, shape.headDim])].join();
 }
 
 async function fileDigest(path: string): Promise<Buffer> {

@@ -66,7 +66,7 @@ export async function openModelFolder(dir: string, options: ModelFolderOptions =
     graph,
     externalDataFiles: await externalDataFiles(graphPath, graph),
     tokenizerPath,
-    config: parseConfig(configJson, join(home, files.configName)),
+    config: parseConfig(configJson, join(home, files.configName), logitCount(graph)),
     configJson,
     eosTokenIds: await endTokenIds({ generationConfig, config: configJson, tokenizerConfig, tokenizerPath }),
     defaults: samplingDefaults(generationConfig, home),
@@ -105,6 +105,12 @@ export function readGraphFile(path: string): Graph {
   } finally {
     source.close();
   }
+}
+
+/** The number of logits of a token that the graph states; null if it states none. */
+function logitCount({ outputs }: Graph): number | null {
+  const dim = outputs.find(({ name }) => name === 'logits')?.dims.at(-1);
+  return typeof dim === 'number' ? dim : null;
 }
 
 async function externalDataFiles(graphPath: string, graph: Graph): Promise<string[]> {

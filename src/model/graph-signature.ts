@@ -1,9 +1,10 @@
-import type { KvElementType, KvLayout } from '../core/kv-layout.js';
+import type { FloatType, HeadShape, KvElementType, KvLayout } from '../core/kv-layout.js';
 import { Refused } from '../errors.js';
 import { onnxNumber } from '../ort/element-type.js';
 import type { ModelConfig } from './config.js';
 import type { Graph, GraphValue } from './onnx/graph.js';
 import { LOGITS_TO_KEEP } from './onnx/logits-to-keep.js';
+import { whyUnsupported } from './unsupported-input.js';
 
 /** Derives how to run a decoder's graph from its names, shapes and operators. */
 
@@ -19,15 +20,16 @@ export interface GraphSignature {
   readonly hasPositionIds: boolean;
   /** Whether the graph can compute only the logits of the last `num_logits_to_keep` positions. */
   readonly hasLogitsToKeep: boolean;
-  readonly logitsElementType: KvElementType;
+  readonly logitsElementType: FloatType;
 }
 
 const TOKEN_INPUTS = ['input_ids', 'attention_mask', 'position_ids', LOGITS_TO_KEEP];
 const PAST = /^past_key_values\.(\d+)\.(key|value)$/;
-const FLOATS: readonly KvElementType[] = ['float32', 'float16', 'bfloat16'];
+const FLOATS: readonly FloatType[] = ['float32', 'float16', 'bfloat16'];
+const KV_TYPES: readonly KvElementType[] = [...FLOATS, 'int8', 'uint8', 'float8e4m3fn', 'float8e5m2'];
 
 /**
- * Derives the signature of a decoder's graph. Possible inputs are `input_ids`, `attention_mask`, `position_ids`, `num_logits_to_keep` and
+ * Derives the signature of a decoder's graph: its shapes are the graph's own, whatever config.json calls them. Possible inputs are `input_ids`, `attention_mask`, `position_ids`, `num_logits_to_keep` and
  * `past_key_values.N.key|value` `[batch, kvHeads, past, headDim]`; outputs are `logits` and `present.N.key|value`.
  * @throws Refused if the graph cannot be run, naming the input or output that prevents it
  */
@@ -35,6 +37,8 @@ export function graphSignature(graph: Graph, config: ModelConfig, blockTokens: n
   const inputs = new Map(graph.inputs.map((input) => [input.name, input]));
   for (const name of inputs.keys()) {
     if (!TOKEN_INPUTS.includes(name) && !PAST.test(name)) {
+      const reason = whyUnsupported(name);
+      if (reason !== null) throw refused(`its input "${name}": ${reason}`);
       throw refused(
         `it has an unknown input "${name}"; known inputs are ${TOKEN_INPUTS.join(', ')}, past_key_values.N.key|value`,
       );
@@ -47,10 +51,12 @@ export function graphSignature(graph: Graph, config: ModelConfig, blockTokens: n
     }
   }
   if (!inputs.has('input_ids')) throw refused('it has no input "input_ids"');
-  const pastNames = layerNames(graph, config.layers);
+  if ((inputs.get('position_ids')?.dims.length ?? 2) !== 2)
+    throw refused('its positions have several coordinates, as of images; use a text model');
+  const pastNames = layerNames(graph);
   const presentNames = pastNames.map((name) => name.replace('past_key_values', 'present'));
   return {
-    layout: { layers: config.layers, blockTokens, ...kvShape(graph, pastNames, presentNames, config) },
+    layout: { layers: pastNames.length / 2, blockTokens, ...kvShape(graph, pastNames, presentNames, config) },
     kind: pastNames.every((_, i) => sharesBuffers(graph, pastNames, presentNames, i)) ? 'in-place' : 'hand-on',
     pastNames,
     presentNames,
@@ -61,17 +67,15 @@ export function graphSignature(graph: Graph, config: ModelConfig, blockTokens: n
   };
 }
 
-function layerNames(graph: Graph, layers: number): string[] {
-  const names = Array.from({ length: layers }, (_, n) => [
-    `past_key_values.${n}.key`,
-    `past_key_values.${n}.value`,
-  ]).flat();
-  const given = new Set(graph.inputs.filter((input) => PAST.test(input.name)).map((input) => input.name));
-  const missing = names.find((name) => !given.has(name));
-  if (given.size === 0) throw refused('it has no past K/V (past_key_values.N.key|value); export it "with past"');
-  if (missing) throw refused(`config.json has ${layers} layers, but the graph has no input "${missing}"`);
-  const surplus = [...given].find((name) => !names.includes(name));
-  if (surplus) throw refused(`config.json has ${layers} layers, but the graph has an input "${surplus}"`);
+/** The K/V inputs in the order of their layers. Layers without K/V of their own, as in Gemma 3n, are left out. */
+function layerNames(graph: Graph): string[] {
+  const given = graph.inputs.map(({ name }) => PAST.exec(name)).filter((match) => match !== null);
+  if (given.length === 0) throw refused('it has no past K/V (past_key_values.N.key|value); export it "with past"');
+  const layers = [...new Set(given.map((match) => Number(match[1])))].sort((a, b) => a - b);
+  const names = layers.flatMap((n) => [`past_key_values.${n}.key`, `past_key_values.${n}.value`]);
+  const known = new Set(given.map((match) => match[0]));
+  const missing = names.find((name) => !known.has(name));
+  if (missing) throw refused(`layer ${PAST.exec(missing)![1]} has K or V alone: there is no input "${missing}"`);
   return names;
 }
 
@@ -80,23 +84,40 @@ function kvShape(
   pastNames: readonly string[],
   presentNames: readonly string[],
   config: ModelConfig,
-): Pick<KvLayout, 'kvHeads' | 'headDim' | 'elementType'> {
-  const inputs = graph.inputs.filter((input) => pastNames.includes(input.name));
-  const [first] = inputs;
-  const shape = { kvHeads: config.kvHeads, headDim: config.headDim, elementType: floatType(first!) };
-  for (const value of [...inputs, ...presentNames.map((name) => outputNamed(graph, name))]) {
-    const [, kvHeads, , headDim] = value.dims;
-    const fits = (dim: unknown, expected: number) => typeof dim !== 'number' || dim === expected;
-    if (value.dims.length !== 4 || !fits(kvHeads, shape.kvHeads) || !fits(headDim, shape.headDim)) {
-      const expected = `[batch, ${shape.kvHeads}, tokens, ${shape.headDim}]`;
-      throw refused(
-        `"${value.name}" has shape [${value.dims.map((dim) => dim ?? '?').join(', ')}], but config.json requires ${expected}`,
-      );
-    }
-    if (floatType(value) !== shape.elementType)
-      throw refused(`"${value.name}" is not ${shape.elementType} like "${first!.name}"`);
+): Omit<KvLayout, 'layers' | 'blockTokens'> {
+  const pasts = pastNames.map((name) => graph.inputs.find((input) => input.name === name)!);
+  const [first] = pasts;
+  const elementType = kvType(first!);
+  const shapes = pasts.map((past, i) => headShape([past, outputNamed(graph, presentNames[i]!)], config));
+  for (const value of [...pasts, ...presentNames.map((name) => outputNamed(graph, name))]) {
+    if (kvType(value) !== elementType) throw refused(`"${value.name}" is not ${elementType} like "${first!.name}"`);
   }
-  return shape;
+  const { kvHeads, headDim } = shapes[0]!;
+  const even = shapes.every((shape) => shape.kvHeads === kvHeads && shape.headDim === headDim);
+  return { kvHeads, headDim, elementType, ...(even ? {} : { uneven: shapes }) };
+}
+
+/** The shape of K or V, from the input or the output, or from config.json where both have symbolic dimensions. */
+function headShape(values: readonly GraphValue[], config: ModelConfig): HeadShape {
+  for (const { name, dims } of values) {
+    const shown = `"${name}" has shape [${dims.map((dim) => dim ?? '?').join(', ')}]`;
+    if (dims.length !== 4)
+      throw refused(`${shown}, not [batch, heads, tokens, size]; export it with a newer version of transformers`);
+    if (typeof dims[2] === 'number')
+      throw refused(
+        `${shown}: its third dimension is not the number of tokens; export it with [batch, heads, tokens, size]`,
+      );
+  }
+  const dimension = (axis: number, ofConfig: number | null) => {
+    const stated = [...new Set(values.map(({ dims }) => dims[axis]).filter((dim) => typeof dim === 'number'))];
+    const names = values.map(({ name }) => `"${name}"`).join(' and ');
+    if (stated.length > 1) throw refused(`${names} differ in shape: ${stated.join(' and ')} in dimension ${axis}`);
+    const size = stated[0] ?? ofConfig;
+    if (size === null)
+      throw refused(`neither ${names} nor config.json state dimension ${axis} of K/V; export it again`);
+    return size;
+  };
+  return { kvHeads: dimension(1, config.kvHeads), headDim: dimension(3, config.headDim) };
 }
 
 /** Whether one GroupQueryAttention node, the operator that can append in place, computes a layer's present from its past. */
@@ -124,13 +145,18 @@ function outputNamed(graph: Graph, name: string): GraphValue {
   return output;
 }
 
-function floatType(value: GraphValue): KvElementType {
-  const type = FLOATS.find((float) => onnxNumber(float) === value.elementCode);
-  if (!type)
-    throw refused(
-      `"${value.name}" has ONNX element type ${value.elementCode}, which is not one of ${FLOATS.join(', ')}`,
-    );
-  return type;
+function floatType(value: GraphValue): FloatType {
+  return typeIn(value, FLOATS);
+}
+
+function kvType(value: GraphValue): KvElementType {
+  return typeIn(value, KV_TYPES);
+}
+
+function typeIn<Type extends KvElementType>(value: GraphValue, types: readonly Type[]): Type {
+  const found = types.find((type) => onnxNumber(type) === value.elementCode);
+  if (found) return found;
+  throw refused(`"${value.name}" has ONNX element type ${value.elementCode}, which is not one of ${types.join(', ')}`);
 }
 
 function refused(reason: string): Refused {

@@ -15,6 +15,8 @@ const ELEMENT_TYPES = {
   uint32: { onnx: 12, bytes: 4 },
   uint64: { onnx: 13, bytes: 8 },
   bfloat16: { onnx: 16, bytes: 2 },
+  float8e4m3fn: { onnx: 17, bytes: 1 },
+  float8e5m2: { onnx: 19, bytes: 1 },
 } as const;
 
 export type ElementType = keyof typeof ELEMENT_TYPES;

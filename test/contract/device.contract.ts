@@ -24,7 +24,7 @@ const anyLayout: fc.Arbitrary<KvLayout> = fc.record({
   kvHeads: fc.integer({ min: 1, max: 4 }),
   headDim: fc.integer({ min: 1, max: 9 }),
   blockTokens: fc.integer({ min: 1, max: 8 }),
-  elementType: fc.constantFrom('float32' as const, 'float16' as const, 'bfloat16' as const),
+  elementType: fc.constantFrom('float32' as const, 'float16' as const, 'bfloat16' as const, 'int8' as const),
 });
 
 /** A reference sequence: each byte of its K/V is a function of its position and `seed`. */

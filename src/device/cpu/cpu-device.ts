@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { blockBytes, checkBlockBytes, ELEMENT_BYTES, type KvLayout } from '../../core/kv-layout.js';
+import { blockBytes, checkBlockBytes, ELEMENT_BYTES, headShapes, type KvLayout } from '../../core/kv-layout.js';
 import type { SharedPlace } from '../../core/shared-place.js';
 import { COPY_TURN_BYTES } from '../../limits.js';
 import { NativeMemory } from '../../ort/memory.js';
@@ -31,12 +31,8 @@ export class CpuDevice implements Device {
   private readonly buffers: RowBuffers<NativeMemory>;
   /** Each slot has the bytes of its tensors `[kvHeads, capacityTokens, headDim]`. */
   private readonly _slots: Slots<readonly Uint8Array[]>;
-  /** Size of one head's K or V of one token. */
-  private readonly tokenBytes: number;
-  /** The same of one block. */
-  private readonly runBytes: number;
-  /** The same of a row's whole capacity. */
-  private readonly strideBytes: number;
+  /** For each tensor, the size of one head's K or V of one token. */
+  private readonly headBytes: readonly number[];
   private readonly copied = new CopyCounter();
 
   /** Throws `Refused` if there is not enough memory for the slots. */
@@ -46,13 +42,10 @@ export class CpuDevice implements Device {
     this.layout = layout;
     this.slots = slots;
     this.blockBudgetBytes = blockBudgetBytes;
-    this.tokenBytes = layout.headDim * ELEMENT_BYTES[layout.elementType];
-    this.runBytes = layout.blockTokens * this.tokenBytes;
-    this.strideBytes = capacityTokens * this.tokenBytes;
+    this.headBytes = headShapes(layout).map(({ headDim }) => headDim * ELEMENT_BYTES[layout.elementType]);
     this.pool = new BlockPool(runtime, blockBytes(layout), blockBudgetBytes);
     this.buffers = new RowBuffers(this.kind, options, (byteLength) => NativeMemory.allocate(runtime, byteLength));
-    const { rowBytes } = this.buffers;
-    const rows = this.buffers.map((buffer, from) => buffer.view(from, rowBytes));
+    const rows = this.buffers.map((buffer, from, byteLength) => buffer.view(from, byteLength));
     this._slots = new Slots(layout, capacityTokens, rows);
   }
 
@@ -67,12 +60,12 @@ export class CpuDevice implements Device {
   async cut(slot: KvSlot, position: number, block: DeviceBlock): Promise<void> {
     const { at: tensors, capacityTokens } = this._slots.withRoom(slot, position, 1);
     const into = this.pool.bytes(block);
-    const stride = capacityTokens * this.tokenBytes;
-    const run = this.runBytes;
     this.copied.d2d += into.length;
     let to = 0;
-    for (const tensor of tensors) {
-      for (let from = position * this.tokenBytes; from < tensor.length; from += stride) {
+    for (const [index, tensor] of tensors.entries()) {
+      const headBytes = this.headBytes[index]!;
+      const run = this.layout.blockTokens * headBytes;
+      for (let from = position * headBytes; from < tensor.length; from += capacityTokens * headBytes) {
         into.set(tensor.subarray(from, from + run), to);
         to += run;
       }
@@ -100,11 +93,11 @@ export class CpuDevice implements Device {
     position: number,
     source: Uint8Array,
   ): void {
-    const stride = capacityTokens * this.tokenBytes;
-    const run = this.runBytes;
     let from = 0;
-    for (const tensor of tensors) {
-      for (let to = position * this.tokenBytes; to < tensor.length; to += stride) {
+    for (const [index, tensor] of tensors.entries()) {
+      const headBytes = this.headBytes[index]!;
+      const run = this.layout.blockTokens * headBytes;
+      for (let to = position * headBytes; to < tensor.length; to += capacityTokens * headBytes) {
         tensor.set(source.subarray(from, from + run), to);
         from += run;
       }
@@ -146,18 +139,19 @@ export class CpuDevice implements Device {
 
   async moveRow(from: number, to: number, tokens: number): Promise<void> {
     const [source, target] = this._slots.pair(from, to, tokens);
-    const bytes = tokens * this.tokenBytes;
     let turnBytes = 0;
     for (const [index, tensor] of source.at.entries()) {
       if (turnBytes > COPY_TURN_BYTES) {
         await setImmediate();
         turnBytes = 0;
       }
-      for (let head = 0; head < tensor.length; head += this.strideBytes) {
+      const headBytes = this.headBytes[index]!;
+      const bytes = tokens * headBytes;
+      for (let head = 0; head < tensor.length; head += source.capacityTokens * headBytes) {
         target.at[index]!.set(tensor.subarray(head, head + bytes), head);
+        this.copied.d2d += bytes;
+        turnBytes += bytes;
       }
-      this.copied.d2d += this.layout.kvHeads * bytes;
-      turnBytes += this.layout.kvHeads * bytes;
     }
   }
 
@@ -169,9 +163,9 @@ export class CpuDevice implements Device {
   }
 
   async looseTensors(tokens: number): Promise<readonly Value[]> {
-    const { layers, kvHeads, headDim, elementType } = this.layout;
-    const shape = [1, kvHeads, tokens, headDim];
-    return Array.from({ length: 2 * layers }, () => Value.allocate(this.runtime, elementType, shape));
+    return headShapes(this.layout).map(({ kvHeads, headDim }) =>
+      Value.allocate(this.runtime, this.layout.elementType, [1, kvHeads, tokens, headDim]),
+    );
   }
 
   /** Runs copy nothing: they read and write host memory in place. */

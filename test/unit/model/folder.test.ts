@@ -44,7 +44,7 @@ describe('a model folder', () => {
       name: 'recall',
       graphPath: join(RECALL, 'onnx', 'model.onnx'),
       externalDataFiles: [],
-      config: { layers: 4, heads: 4, kvHeads: 2, headDim: 64, contextTokens: 4096, vocabSize: 990, hiddenSize: 256 },
+      config: { kvHeads: 2, headDim: 64, contextTokens: 4096, vocabSize: 990 },
       eosTokenIds: [989],
       defaults: { temperature: 0, topP: null },
     });
@@ -143,7 +143,7 @@ describe('a model folder', () => {
     const folder = await openModelFolder(dir);
     expect(folder).toMatchObject({
       graphPath: join(dir, 'decoder.onnx'),
-      config: { modelType: 'phi3', layers: 2, headDim: 16, contextTokens: 512 },
+      config: { modelType: 'phi3', headDim: 16, contextTokens: 512 },
       eosTokenIds: [7, 511],
       defaults: { temperature: 0.5 },
     });

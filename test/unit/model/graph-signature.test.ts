@@ -27,6 +27,13 @@ function withInputs(change: (input: GraphValue) => GraphValue | null): Graph {
 const without = (name: string) => withInputs((input) => (input.name === name ? null : input));
 const renamed = (from: string, to: string) =>
   withInputs((input) => (input.name === from ? { ...input, name: to } : input));
+const positionsInSpace = (input: GraphValue) =>
+  input.name === 'attention_mask' ? { ...input, name: 'position_ids', dims: [3, 'b', 's'] } : input;
+/** Recall's graph with K/V of another element type. */
+function ofType(elementCode: number): Graph {
+  const changed = (value: GraphValue) => (value.dims.length === 4 ? { ...value, elementCode } : value);
+  return { ...recall.graph, inputs: recall.graph.inputs.map(changed), outputs: recall.graph.outputs.map(changed) };
+}
 const signatureOf = (graph: Graph) => graphSignature(graph, recall.config, 64);
 
 describe('the signature of a graph', () => {
@@ -57,6 +64,50 @@ describe('the signature of a graph', () => {
     });
   });
 
+  it('has the shapes of the graph, whatever config.json says', () => {
+    const config = { ...recall.config, kvHeads: 7, headDim: null };
+    expect(graphSignature(recall.graph, config, 64)).toEqual(graphSignature(recall.graph, recall.config, 64));
+    expect(graphSignature(recall.graph, config, 64).layout).not.toHaveProperty('uneven');
+  });
+
+  it('has the shapes of config.json where the graph states none', () => {
+    const symbolic = (value: GraphValue) =>
+      value.dims.length === 4 ? { ...value, dims: ['b', 'h', 'p', 'd'] } : value;
+    const graph = {
+      ...{ ...recall.graph, inputs: recall.graph.inputs.map(symbolic) },
+      outputs: recall.graph.outputs.map(symbolic),
+    };
+    expect(signatureOf(graph).layout).toMatchObject({ kvHeads: 2, headDim: 64 });
+    expect(() => graphSignature(graph, { ...recall.config, kvHeads: null }, 64)).toThrow(/dimension 1 of K\/V/);
+  });
+
+  it('leaves out layers without K/V of their own', () => {
+    const graph = withInputs((input) => (input.name.startsWith('past_key_values.1.') ? null : input));
+    expect(signatureOf(graph)).toMatchObject({ layout: { layers: 3 }, kind: 'in-place' });
+    expect(signatureOf(graph).pastNames[2]).toBe('past_key_values.2.key');
+  });
+
+  it.each(['int8', 'uint8', 'float8e4m3fn', 'float8e5m2'] as const)('may have K/V of %s', (elementType) => {
+    expect(signatureOf(ofType(onnxNumber(elementType))).layout).toMatchObject({ elementType });
+  });
+
+  it('has the shape of each tensor if they differ', () => {
+    const narrow = (value: GraphValue) =>
+      value.name.endsWith('value') ? { ...value, dims: ['b', 2, 'p', 48] } : value;
+    const graph = {
+      ...recall.graph,
+      inputs: recall.graph.inputs.map(narrow),
+      outputs: recall.graph.outputs.map(narrow),
+    };
+    const { layout } = signatureOf(graph);
+    expect(layout).toMatchObject({ kvHeads: 2, headDim: 64 });
+    expect(layout.uneven?.slice(0, 3)).toEqual([
+      { kvHeads: 2, headDim: 64 },
+      { kvHeads: 2, headDim: 48 },
+      { kvHeads: 2, headDim: 64 },
+    ]);
+  });
+
   it('is hand-on if a single layer does not use GroupQueryAttention', () => {
     let left = 1;
     const nodes = recall.graph.nodes.filter((node) => node.opType !== 'GroupQueryAttention' || left-- <= 0);
@@ -67,15 +118,26 @@ describe('the signature of a graph', () => {
     ['an unknown input', () => renamed('attention_mask', 'use_cache_branch'), /"use_cache_branch"/],
     ['no token ids', () => without('input_ids'), /"input_ids"/],
     [
-      'a layer too few',
+      'a layer with K alone',
       () => without('past_key_values.3.value'),
-      /4 layers, but the graph has no input "past_key_values.3.value"/,
+      /layer 3 has K or V alone: there is no input "past_key_values.3.value"/,
     ],
     [
-      'a layer too many',
-      () => renamed('attention_mask', 'past_key_values.4.key'),
-      /has an input "past_key_values.4.key"/,
+      'the state of a convolution',
+      () => renamed('attention_mask', 'past_conv.0'),
+      /input "past_conv.0": the state of .*LFM2/,
     ],
+    [
+      'the state of a linear attention',
+      () => renamed('attention_mask', 'past_key_values.7.recurrent_state'),
+      /"past_key_values.7.recurrent_state": the state of .*Qwen3-Next/,
+    ],
+    ['the states of Mamba', () => renamed('attention_mask', 'cache_params.past.ssm.0'), /the state of .*Mamba/],
+    ['K and V in one', () => renamed('attention_mask', 'past_key_values.0.key_value'), /GPT-BigCode before/],
+    ['an encoder', () => renamed('attention_mask', 'encoder_hidden_states'), /an encoder-decoder model/],
+    ['images', () => renamed('attention_mask', 'pixel_values'), /sees or hears is not supported; use a text model/],
+    ['embeddings', () => renamed('input_ids', 'inputs_embeds'), /embeddings instead of token ids/],
+    ['positions in space', () => withInputs((input) => positionsInSpace(input)), /several coordinates/],
     ['no past', () => withInputs((input) => (input.name.startsWith('past') ? null : input)), /"with past"/],
     [
       'no present',
@@ -83,18 +145,24 @@ describe('the signature of a graph', () => {
       /no output "present.2.key"/,
     ],
     [
-      'K/V of another shape than config.json has',
+      'past K/V of another shape than the present has',
       () => withInputs((input) => ({ ...input, dims: input.dims.length === 4 ? ['b', 8, 'p', 64] : input.dims })),
-      /shape \[b, 8, p, 64\], but config.json requires \[batch, 2, tokens, 64\]/,
+      /"past_key_values.0.key" and "present.0.key" differ in shape: 8 and 2 in dimension 1/,
     ],
     [
-      'quantised K/V',
-      () =>
-        withInputs((input) => ({
-          ...input,
-          elementCode: input.dims.length === 4 ? onnxNumber('int8') : input.elementCode,
-        })),
-      /ONNX element type 3/,
+      'K/V with heads and batch in one dimension',
+      () => withInputs((input) => ({ ...input, dims: input.dims.length === 4 ? ['b', 'p', 64] : input.dims })),
+      /shape \[b, p, 64\], not \[batch, heads, tokens, size\]; export it with a newer version/,
+    ],
+    [
+      'keys with the tokens last',
+      () => withInputs((input) => ({ ...input, dims: input.dims.length === 4 ? ['b', 2, 64, 'p'] : input.dims })),
+      /its third dimension is not the number of tokens/,
+    ],
+    [
+      'K/V of integers of 32 bits',
+      () => ofType(onnxNumber('int32')),
+      /ONNX element type 6, which is not one of .*int8, uint8, float8e4m3fn/,
     ],
     [
       'K and V of different types',

@@ -1,0 +1,111 @@
+import { widenFloat16 } from '../../src/core/sampling/half.js';
+import { argmax } from '../../src/core/sampling/selection.js';
+import type { ElementType } from '../../src/ort/element-type.js';
+import type { OrtRuntime } from '../../src/ort/runtime.js';
+import type { Session } from '../../src/ort/session.js';
+import { Value } from '../../src/ort/value.js';
+
+/**
+ * Greedy decoding of one sequence by ONNX Runtime, on the graph as its file has it: the outputs of a run are the past of the next. Nothing of
+ * shoal's engine, cache or edits of graphs takes part.
+ */
+export class PlainDecoder {
+  static async open(runtime: OrtRuntime, graphPath: string): Promise<PlainDecoder> {
+    const options = { provider: { name: 'cpu' }, intraOpThreads: 1, allowSpinning: false } as const;
+    return new PlainDecoder(runtime, await runtime.openSession(graphPath, options));
+  }
+
+  private constructor(
+    private readonly runtime: OrtRuntime,
+    private readonly session: Session,
+  ) {}
+
+  /**
+   * The tokens that follow a prompt.
+   * @param runTokens the number of prompt tokens in one run
+   */
+  async greedy(prompt: readonly number[], count: number, runTokens: number): Promise<number[]> {
+    let past: ReadonlyMap<string, Value> = this.empty();
+    const chosen: number[] = [];
+    let tokens = 0;
+    try {
+      while (chosen.length < count) {
+        const ids = tokens < prompt.length ? prompt.slice(tokens, tokens + runTokens) : chosen.slice(-1);
+        const { next, present } = await this.run(ids, tokens, past);
+        for (const value of past.values()) value.release();
+        past = present;
+        tokens += ids.length;
+        if (tokens >= prompt.length) chosen.push(next);
+      }
+      return chosen;
+    } finally {
+      for (const value of past.values()) value.release();
+    }
+  }
+
+  release(): void {
+    this.session.release();
+  }
+
+  /** K/V without tokens. */
+  private empty(): Map<string, Value> {
+    const pasts = this.session.inputs.filter(({ name }) => name.startsWith('past'));
+    return new Map(
+      pasts.map(({ name, elementType, dims: [, heads, , size] }) => [
+        name,
+        Value.allocate(this.runtime, elementType, [1, Number(heads), 0, Number(size)]),
+      ]),
+    );
+  }
+
+  private async run(
+    ids: readonly number[],
+    tokens: number,
+    past: ReadonlyMap<string, Value>,
+  ): Promise<{ next: number; present: Map<string, Value> }> {
+    const total = tokens + ids.length;
+    const feeds: Record<string, readonly number[]> = {
+      input_ids: ids,
+      attention_mask: new Array<number>(total).fill(1),
+      position_ids: ids.map((_, i) => tokens + i),
+    };
+    const binding = this.session.createBinding();
+    try {
+      for (const { name } of this.session.inputs) {
+        const value = past.get(name) ?? this.integers(feeds[name]!);
+        binding.bindInput(name, value);
+        if (!past.has(name)) value.release();
+      }
+      for (const { name } of this.session.outputs) binding.bindOutputToDevice(name, 'cpu');
+      await this.session.exclusive(() => this.session.run(binding));
+      const made = binding.outputs();
+      const logits = made.get('logits')!;
+      const next = bestOf(logits);
+      logits.release();
+      const present = [...made].filter(([name]) => name !== 'logits');
+      return {
+        next,
+        present: new Map(present.map(([name, value]) => [name.replace('present', 'past_key_values'), value])),
+      };
+    } finally {
+      binding.release();
+    }
+  }
+
+  private integers(numbers: readonly number[]): Value {
+    const value = Value.allocate(this.runtime, 'int64', [1, numbers.length]);
+    value.bytes().set(new Uint8Array(BigInt64Array.from(numbers, BigInt).buffer));
+    return value;
+  }
+}
+
+/** The most likely token of the last position of `[1, tokens, vocab]`. */
+function bestOf(logits: Value): number {
+  const vocab = logits.shape[2]!;
+  const elementType: ElementType = logits.elementType;
+  const bytes = logits.bytes().slice(-vocab * (elementType === 'float32' ? 4 : 2));
+  if (elementType === 'float32') return argmax(new Float32Array(bytes.buffer));
+  const widened = new Float32Array(vocab);
+  widenFloat16(new Uint16Array(bytes.buffer), widened);
+  return argmax(widened);
+}

@@ -1,0 +1,53 @@
+import type { SynthSpec } from '../synth/spec.js';
+
+/** What distinguishes the graphs of the families of decoders, as exporters write them. */
+
+/**
+ * A small graph with random weights and the structure of a family. `attention` is `concat` in optimum's style: standard operators, with
+ * `position_ids`, K/V joined by Concat; and `gqa` in the style of onnxruntime-genai's model builder: GroupQueryAttention, which appends in place.
+ */
+export interface Twin extends SynthSpec {
+  readonly architecture: string;
+  readonly exporter: 'optimum' | 'genai builder';
+  /** `q4` is MatMulNBits; `q8` is dynamic quantization. */
+  readonly weights: 'float' | 'q4' | 'q8';
+  readonly norm: 'rms' | 'layer';
+  readonly positions: Positions;
+  /** Whether attention and feed-forward network read the same input. */
+  readonly block: 'serial' | 'parallel';
+  readonly ffnKind: 'gated' | 'gelu';
+  readonly head: 'own' | 'tied';
+  /** Logits beyond the vocabulary, which have no token. */
+  readonly paddedLogits: number;
+  /** Whether queries and keys are normalised, each head by itself. */
+  readonly normalisedHeads: boolean;
+  /** The number of tokens that every second layer sees; 0 for all. */
+  readonly windowTokens: number;
+  /** The bound of the scores of attention, and of the logits; 0 for none. */
+  readonly scoreCap: number;
+  readonly logitCap: number;
+  /** The number of K/V heads of each layer, if they differ. */
+  readonly kvHeadsOfLayers: readonly number[] | null;
+  /** The size of V's heads if K's have another. */
+  readonly valueDim: number | null;
+  readonly kvType: 'float' | 'int8';
+  /** Inputs of layers without K/V, and of other parts of the model. */
+  readonly otherInputs: readonly string[];
+  /** The contents of config.json, in the family's spelling. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+type Positions =
+  | { readonly kind: 'rotary' }
+  /** Sequences of more than `borderTokens` tokens have another table. */
+  | { readonly kind: 'longrope'; readonly borderTokens: number }
+  /** A table of embeddings (GPT-2). */
+  | { readonly kind: 'learned' }
+  /** A slope over the distance in the scores (BLOOM). */
+  | { readonly kind: 'alibi' };
+
+/** The K/V heads of a layer. */
+export function layerHeads(twin: Twin, layer: number): { kvHeads: number; keyDim: number; valueDim: number } {
+  const { kvHeads, headDim, kvHeadsOfLayers, valueDim } = twin;
+  return { kvHeads: kvHeadsOfLayers?.[layer] ?? kvHeads, keyDim: headDim, valueDim: valueDim ?? headDim };
+}

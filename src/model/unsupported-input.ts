@@ -1,0 +1,44 @@
+/** Why graphs with certain inputs cannot be run, by the names that exporters give these inputs. */
+
+interface Unsupported {
+  readonly input: RegExp;
+  /** The kind of model, and what to do. */
+  readonly reason: string;
+}
+
+const STATE =
+  'the state of a convolution, state-space or linear-attention layer (LFM2, Mamba, Qwen3-Next, Jamba), which is not a function of a token range and so cannot be shared in blocks; use a model whose layers all have K/V';
+const SEES = 'a model that also sees or hears is not supported; use a text model';
+
+const UNSUPPORTED: readonly Unsupported[] = [
+  { input: /^past_(conv|recurrent|ssm|mamba|linear)|^cache_params\.|\.(conv|recurrent|ssm)_state/, reason: STATE },
+  { input: /^past_key_values\.\d+\.(conv|ssm|recurrent)$|^(conv|ssm)_states?/, reason: STATE },
+  {
+    input: /^past_key_values\.\d+\.(decoder|encoder)\.|^encoder_|^decoder_/,
+    reason: 'an encoder-decoder model (T5, BART, Whisper) is not supported; use a decoder-only model',
+  },
+  {
+    input: /^past_key_values\.\d+\.key_value$/,
+    reason:
+      'K and V are one tensor, as exporters wrote GPT-BigCode before transformers 4.54; export it with a newer version',
+  },
+  { input: /^(pixel_|image_|input_features|audio_|input_values|cross_attention)/, reason: SEES },
+  {
+    input: /^(inputs_embeds|per_layer_inputs)$/,
+    reason: `the graph takes embeddings instead of token ids, because ${SEES}`,
+  },
+  {
+    input: /^use_cache_branch$/,
+    reason:
+      'a merged graph with one branch for each phase is not supported; export it with past K/V and without merging',
+  },
+  {
+    input: /^token_type_ids$/,
+    reason: 'attention depends on the kinds of tokens, which prompts of text do not have; use a decoder-only model',
+  },
+];
+
+/** Why a graph with this input cannot be run; null if the name tells nothing. */
+export function whyUnsupported(input: string): string | null {
+  return UNSUPPORTED.find((kind) => kind.input.test(input))?.reason ?? null;
+}

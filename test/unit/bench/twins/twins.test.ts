@@ -1,0 +1,74 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PlainDecoder } from '../../../../bench/twins/plain-decoder.js';
+import type { Twin } from '../../../../bench/twins/twin.js';
+import { writeTwin } from '../../../../bench/twins/twin-folder.js';
+import { REFUSED_TWINS, TWINS } from '../../../../bench/twins/twins.js';
+import { openModelFolder } from '../../../../src/model/folder.js';
+import { graphSignature } from '../../../../src/model/graph-signature.js';
+import { OrtRuntime } from '../../../../src/ort/runtime.js';
+import { ask, noise, Rig } from '../../engine/support/rig.js';
+import { scratchFolder } from '../../model/folders.js';
+
+/** Graphs of many families answer as ONNX Runtime does by itself, whether their K/V is computed, cached or batched. */
+
+const ANSWER_TOKENS = 16;
+const BLOCK_TOKENS = 64;
+
+let scratch: string;
+let runtime: OrtRuntime;
+let made = 0;
+
+beforeAll(async () => {
+  scratch = await scratchFolder();
+  runtime = OrtRuntime.open();
+});
+
+afterAll(() => runtime.release());
+
+async function written(twin: Twin): Promise<string> {
+  const dir = join(scratch, `twin-${made++}`);
+  await writeTwin(twin, dir);
+  return dir;
+}
+
+const titled = TWINS.map((twin) => ({
+  twin,
+  title: `${twin.architecture} of ${twin.exporter}, ${twin.dtype}, ${twin.weights}`,
+}));
+
+describe('a graph like that of', () => {
+  it.each(titled)('$title answers as plain ONNX Runtime: cold, from the cache and in a batch', async ({ twin }) => {
+    const folder = await openModelFolder(await written(twin));
+    const rig = await Rig.open(folder);
+    const plain = await PlainDecoder.open(runtime, folder.graphPath);
+    const runTokens = rig.graph.dependence.kind === 'run' ? BLOCK_TOKENS : Number.POSITIVE_INFINITY;
+    const answer = (prompt: readonly number[]) => rig.run(ask(prompt, { stopping: { maxTokens: ANSWER_TOKENS } }));
+    const expected = (prompt: readonly number[]) => plain.greedy(prompt, ANSWER_TOKENS, runTokens);
+    try {
+      const prefix = noise(2 * BLOCK_TOKENS, twin.vocab);
+      const prompts = [20, 11, 30].map((count, i) => [...prefix, ...noise(count, twin.vocab, 7 + i)]);
+      const cold = await answer(prompts[0]!);
+      // Otherwise equal answers would tell little.
+      expect(new Set(cold.ids).size).toBeGreaterThanOrEqual(4);
+      expect(cold.ids).toEqual(await expected(prompts[0]!));
+      const hit = await answer(prompts[1]!);
+      expect(hit.cached.local).toBe(2 * BLOCK_TOKENS);
+      expect(hit.ids).toEqual(await expected(prompts[1]!));
+      const batch = [...prompts, noise(33, twin.vocab, 20), noise(5, twin.vocab, 21)];
+      const answers = await Promise.all(batch.map(answer));
+      for (const [i, prompt] of batch.entries()) expect(answers[i]!.ids).toEqual(await expected(prompt));
+    } finally {
+      plain.release();
+      expect(await rig.close()).toEqual([]);
+    }
+  });
+
+  it.each(REFUSED_TWINS.map(({ twin, words }) => ({ twin, words, title: twin.architecture })))(
+    '$title is refused, with the input and the reason',
+    async ({ twin, words }) => {
+      const { graph, config } = await openModelFolder(await written(twin));
+      expect(() => graphSignature(graph, config, BLOCK_TOKENS)).toThrow(words);
+    },
+  );
+});
