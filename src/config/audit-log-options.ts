@@ -9,7 +9,7 @@ const name = types.text('1 to 256 characters', 1, 256);
 export const AUDIT_LOG_OPTIONS = {
   tenant: option({
     flag: 'tenant',
-    variable: 'SHOAL_AUDIT_LOG_TENANT',
+    variable: 'SHOAL_TENANT',
     placeholder: 'NAME',
     type: name,
     default: null,
@@ -18,7 +18,7 @@ export const AUDIT_LOG_OPTIONS = {
   }),
   key: option({
     flag: 'key',
-    variable: 'SHOAL_AUDIT_LOG_KEY',
+    variable: 'SHOAL_KEY',
     placeholder: 'ID',
     type: name,
     default: null,
@@ -27,7 +27,7 @@ export const AUDIT_LOG_OPTIONS = {
   }),
   requestId: option({
     flag: 'request-id',
-    variable: 'SHOAL_AUDIT_LOG_REQUEST_ID',
+    variable: 'SHOAL_REQUEST_ID',
     placeholder: 'ID',
     type: name,
     default: null,
@@ -36,7 +36,7 @@ export const AUDIT_LOG_OPTIONS = {
   }),
   route: option({
     flag: 'route',
-    variable: 'SHOAL_AUDIT_LOG_ROUTE',
+    variable: 'SHOAL_ROUTE',
     placeholder: 'PATH',
     type: name,
     default: null,
@@ -45,7 +45,7 @@ export const AUDIT_LOG_OPTIONS = {
   }),
   decision: option({
     flag: 'decision',
-    variable: 'SHOAL_AUDIT_LOG_DECISION',
+    variable: 'SHOAL_DECISION',
     placeholder: 'DECISION',
     type: types.choice('allowed', 'refused', 'failed'),
     default: null,
@@ -54,7 +54,7 @@ export const AUDIT_LOG_OPTIONS = {
   }),
   since: option({
     flag: 'since',
-    variable: 'SHOAL_AUDIT_LOG_SINCE',
+    variable: 'SHOAL_SINCE',
     placeholder: 'TIME',
     type: types.duration(0, 3_650 * DAY_MS, '0s to 3650 days'),
     default: null,
@@ -63,7 +63,7 @@ export const AUDIT_LOG_OPTIONS = {
   }),
   limit: option({
     flag: 'limit',
-    variable: 'SHOAL_AUDIT_LOG_LIMIT',
+    variable: 'SHOAL_LIMIT',
     placeholder: 'N',
     type: types.wholeNumber(1, 1_000_000),
     default: '1000',

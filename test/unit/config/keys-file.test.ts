@@ -46,6 +46,8 @@ keys:
       },
       priority: 3,
       saltScope: 'key',
+      shares: [],
+      publishes: [],
     });
   });
 

