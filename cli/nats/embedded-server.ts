@@ -7,6 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { Unavailable } from '../../src/errors.js';
 import type { NatsUser } from '../../src/fleet/nats-rights.js';
+import { serverEnvironment } from './environment.js';
 import { natsUser } from './users.js';
 
 /** A nats-server that belongs to this process and ends with it. */
@@ -114,7 +115,7 @@ interface Guard {
 function spawnGuard(path: string, files: ServerFiles): Guard {
   const args = ['-c', GUARD, 'shoal-nats-guard', path, files.dir, files.config, files.output];
   // Its own session: Ctrl-C in the terminal must reach only this process, which then stops the server gracefully.
-  const guard = spawn('/bin/sh', args, { detached: true, stdio: ['pipe', 'pipe', 'ignore'] });
+  const guard = spawn('/bin/sh', args, { detached: true, stdio: ['pipe', 'pipe', 'ignore'], env: serverEnvironment() });
   guard.stdin?.on('error', () => undefined);
   let logTail = '';
   guard.stdout?.setEncoding('utf8').on('data', (text: string) => {

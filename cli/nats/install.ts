@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { chmod, copyFile, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { installerEnvironment, serverEnvironment } from './environment.js';
 
 /** Installs a program into the cache folder, completely or not at all. */
 
@@ -12,7 +13,7 @@ const execFileAsync = promisify(execFile);
 
 /** Runs a program to its end and returns its standard output. Rejects with the end of its standard error. */
 export async function runProgram(file: string, args: readonly string[], cwd?: string): Promise<string> {
-  const env = { ...process.env, LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' };
+  const env = { ...installerEnvironment(), LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' };
   try {
     const { stdout } = await execFileAsync(file, args, { cwd, env, timeout: NATS_PACKAGE_TIMEOUT_MS });
     return stdout;
@@ -26,7 +27,7 @@ export async function runProgram(file: string, args: readonly string[], cwd?: st
 /** Version of a nats-server, such as `2.9.10`; null if the file does not run or is something else. */
 export async function natsServerVersion(path: string): Promise<string | null> {
   try {
-    const { stdout } = await execFileAsync(path, ['--version'], { timeout: 10_000 });
+    const { stdout } = await execFileAsync(path, ['--version'], { env: serverEnvironment(), timeout: 10_000 });
     return /nats-server: v?(\d+\.\d+\.\d+\S*)/.exec(stdout)?.[1] ?? null;
   } catch {
     return null;

@@ -1,0 +1,19 @@
+/** The environments of the programs that this process starts for NATS. None of them gets shoal's own variables, some of which are secrets. */
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What a nats-server and the shell that guards it need. */
+const SERVER_VARIABLES = ['PATH', 'HOME', 'TMPDIR', 'LANG'];
+
+export function serverEnvironment(env: Environment = process.env): Environment {
+  return only(env, (name) => SERVER_VARIABLES.includes(name));
+}
+
+/** Of a program that installs a server: apt-get may need a proxy, and more that is not known here. */
+export function installerEnvironment(env: Environment = process.env): Environment {
+  return only(env, (name) => !name.startsWith('SHOAL_'));
+}
+
+function only(env: Environment, wanted: (name: string) => boolean): Environment {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => wanted(name)));
+}
