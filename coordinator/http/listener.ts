@@ -10,10 +10,18 @@ import { refuseExpectation } from './refusals.js';
 
 /** Connections of clients that a coordinator accepts, where the limit on its open files allows that many. */
 const HTTP_CONNECTIONS = 16_384;
-/** Until a request has come in whole. */
-const REQUEST_TIMEOUT_MS = 60_000;
-/** Until the head of a request has come in whole. */
-const HEAD_TIMEOUT_MS = 20_000;
+/** How long a client may take. */
+export interface ClientTimes {
+  /** Until a request has come in whole. */
+  readonly requestMs: number;
+  /** Until the head of a request has come in whole. */
+  readonly headMs: number;
+  /** Until a TLS handshake is complete, which precedes the first head. */
+  readonly handshakeMs: number;
+}
+const CLIENT_TIMES: ClientTimes = { requestMs: 60_000, headMs: 20_000, handshakeMs: 20_000 };
+/** How often Node looks for requests that exceed their times, which are inexact by as much. */
+const TIMES_LOOK_INTERVAL_MS = 1_000;
 /** Until the next request on a connection. */
 const KEEP_ALIVE_TIMEOUT_MS = 72_000;
 /** Least time between two lines about connections that could not be accepted. */
@@ -31,6 +39,7 @@ export interface ListenerOptions {
   /** Null for plain HTTP. */
   readonly tls: TlsContext | null;
   readonly maxConnections?: number | undefined;
+  readonly times?: ClientTimes;
   /** Headers of every answer to a request. */
   readonly answerHeaders: (request: IncomingMessage) => Readonly<Record<string, string>>;
   readonly clock: Clock;
@@ -51,7 +60,7 @@ export class Listener {
   /** Makes a server that does not listen yet. A host name with two addresses needs two, which share all limits. */
   makeServer(handle: RequestListener): Server {
     const listener: RequestListener = (request, response) => this.accept(request, response, handle);
-    const server = plainOrTls(listener, this.options.tls);
+    const server = plainOrTls(listener, this.options.tls, this.options.times ?? CLIENT_TIMES);
     server.maxConnections = this.maxConnections;
     server.on('checkExpectation', (request, response) => this.accept(request, response, refuseExpectation));
     server.on('error', (err) => this.acceptFailed(err));
@@ -91,15 +100,17 @@ export class Listener {
   }
 }
 
-function plainOrTls(listener: RequestListener, tls: TlsContext | null): Server {
+function plainOrTls(listener: RequestListener, tls: TlsContext | null, times: ClientTimes): Server {
   const options = {
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    headersTimeout: HEAD_TIMEOUT_MS,
+    requestTimeout: times.requestMs,
+    headersTimeout: times.headMs,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    connectionsCheckingInterval: TIMES_LOOK_INTERVAL_MS,
     // A request without a host is answered like any other that the border refuses.
     requireHostHeader: false,
   };
-  return tls === null ? createServer(options, listener) : createTlsServer({ ...options, ...contextOf(tls) }, listener);
+  if (tls === null) return createServer(options, listener);
+  return createTlsServer({ ...options, ...contextOf(tls), handshakeTimeout: times.handshakeMs }, listener);
 }
 
 function contextOf({ key, cert, clientCa }: TlsContext) {
