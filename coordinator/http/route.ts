@@ -11,7 +11,7 @@ export interface HttpRoute {
   /** Who may use it, if keys are configured. */
   readonly access: RouteAccess;
   /**
-   * The pages that may call it from a browser: `allowed`, those of `--allowed-origins`; `any`, all pages, under any host name; by default only
+   * The pages that may call it from a browser: `allowed`, those of `--allowed-origins`; `any`, all pages, and under any IP address; by default only
    * pages of the coordinator itself.
    */
   readonly pages?: 'allowed' | 'any';

@@ -43,11 +43,20 @@ export class Border {
         code: 'client_certificate_required',
       });
     }
+    this.checkHost(request, 'own');
+  }
+
+  /** Checks a request for health: probes need no certificate, and may call any IP address. */
+  checkProbe(request: IncomingMessage): void {
+    this.checkHost(request, 'any');
+  }
+
+  private checkHost(request: IncomingMessage, addresses: 'own' | 'any'): void {
     const { headersDistinct, httpVersionMinor, httpVersionMajor, url } = request;
     const hosts = headersDistinct.host ?? [];
     // HTTP/1.0 has no such header. Browsers always send it.
     if (hosts.length === 0 && httpVersionMajor === 1 && httpVersionMinor === 0) return;
-    this.hosts.check(hosts, url ?? '/');
+    this.hosts.check(hosts, url ?? '/', addresses);
   }
 
   /** Throws a 403 if a page sends the request that may not call this route. */

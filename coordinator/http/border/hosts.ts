@@ -37,9 +37,10 @@ export class Hosts {
 
   /**
    * Checks the values of the `host` headers of a request, and the target of its request line.
+   * @param addresses `any` also allows IP addresses that the server is not bound to
    * @throws ApiError 400 unless there is exactly one valid host, 403 if it is not allowed
    */
-  check(hosts: readonly string[], target: string): void {
+  check(hosts: readonly string[], target: string, addresses: 'own' | 'any' = 'own'): void {
     const [host, ...more] = hosts;
     if (host === undefined) throw malformed('is missing');
     if (more.length > 0) throw malformed(`is sent ${hosts.length} times`);
@@ -47,7 +48,7 @@ export class Hosts {
     if (name === null) throw malformed('is not a host name or an address, with or without a port');
     if (!target.startsWith('/') && target !== '*' && authorityOf(target) !== host.toLowerCase())
       throw malformed('differs from the host of the request target');
-    if (this.allows(name)) return;
+    if (this.allows(name) || (addresses === 'any' && isIP(name) !== 0)) return;
     throw new ApiError(
       403,
       `host: ${name.slice(0, 100)} is not a name of this coordinator; call it by one of its names, or add the name to --allowed-hosts (SHOAL_ALLOWED_HOSTS)`,

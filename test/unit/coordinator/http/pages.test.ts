@@ -52,12 +52,32 @@ describe('a page of another site', () => {
 
   it('learns that the coordinator lives, and nothing else', async () => {
     const server = await testServer();
-    const { status, headers } = await send(server.url, 'GET /health/live', ['host: evil.example', ...FOREIGN]);
+    const { status, headers } = await send(server.url, 'GET /health/live', [own(server), ...FOREIGN]);
     expect([status, headers.get('access-control-allow-origin')]).toEqual([200, undefined]);
   });
 });
 
 describe('a host name of a stranger (DNS rebinding)', () => {
+  it.each(['/health', '/health/live', '/health/ready'])(
+    'does not read %s, which probes by address may',
+    async (path) => {
+      const server = await testServer({ allowedHosts: ['balancer.example'] });
+      const ask = async (...hosts: string[]) =>
+        (
+          await send(
+            server.url,
+            `GET ${path}`,
+            hosts.map((host) => `host: ${host}`),
+          )
+        ).status;
+      expect([await ask('evil.example'), await ask('10.0.0.7.evil.example:80')]).toEqual([403, 403]);
+      expect([await ask('10.0.0.7'), await ask('[fd00::7]:8080'), await ask('localhost')]).toEqual([200, 200, 200]);
+      expect([await ask('balancer.example'), await ask('10.0.0.7', 'evil.example'), await ask()]).toEqual([
+        200, 400, 400,
+      ]);
+    },
+  );
+
   it('reads nothing and changes nothing', async () => {
     const server = await testServer();
     const body = '{"prompt":"x"}';
