@@ -25,7 +25,7 @@ export async function natsUsers(context: CommandContext): Promise<number> {
   return 0;
 }
 
-/** The part of nats-server's configuration that names the users. The passwords are variables, which the server knows or its configuration sets. */
+/** The part of nats-server's configuration that names the users. The passwords are variables, which the same file sets: an included file would not see them. */
 function usersConfig(namespace: string): string {
   const users = NATS_ROLES.map((role) => {
     const { publish, subscribe } = natsRights(namespace, role, 'cluster');

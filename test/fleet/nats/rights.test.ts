@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -124,11 +124,16 @@ describe.each(NATS_ROLES)('the user of a %s on NATS', (role) => {
 
 describe('a fleet on a NATS server with a user for each role', () => {
   it("gives one's own server these users as a part of its configuration", async () => {
-    const { code, out } = await ran(process.execPath, [CLI, 'nats-users', '--namespace', NAMESPACE]);
+    const page = await readFile('docs/SECURITY.md', 'utf8');
+    const [, head] = /```\n(SHOAL_NATS_[^`]*)```/.exec(page)!;
+    const [, command] = /```sh\nshoal (nats-users [^`]*)>> nats\.conf\n```/.exec(page)!;
+    const { code, out } = await ran(process.execPath, [CLI, ...command!.trim().split(' ')]);
     expect(code).toBe(0);
-    const passwords = NATS_ROLES.map((role) => `SHOAL_NATS_${role.toUpperCase()}_PASSWORD: "1e3 of ${role}"\n`);
-    const file = join(dir, 'own.conf');
-    await writeFile(file, passwords.join('') + out);
+    const file = join(dir, 'nats.conf');
+    const passwords = head!.replace(/SHOAL_NATS_([A-Z]+)_PASSWORD: "…"/g, (line, role: string) =>
+      line.replace('…', `1e3 of ${role.toLowerCase()}`),
+    );
+    await writeFile(file, passwords.replace('/var/lib/nats', join(dir, 'own')) + out);
     const own = await plainNats((await findNatsServer()).path, ['-c', file]);
     try {
       const access = { url: own.url, user: 'worker', password: '1e3 of worker', onRefused: () => {} };
