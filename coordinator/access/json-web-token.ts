@@ -1,4 +1,5 @@
 import { createLocalJWKSet, type JSONWebKeySet, type JWTPayload, errors as joseErrors, jwtVerify } from 'jose';
+import { isWellFormed } from '../../src/well-formed.js';
 
 /** Verifies JSON Web Tokens (RFC 7519). The only file that imports jose. */
 
@@ -55,6 +56,7 @@ export async function verifyToken(token: string, keys: VerifyingKeys, demands: T
       keys.kind === 'jwks' ? await jwtVerify(token, keys.keys, options) : await jwtVerify(token, keys.secret, options);
     const { sub } = payload;
     if (typeof sub !== 'string' || sub === '') return { kind: 'invalid', reason: 'its subject (sub) is empty' };
+    if (!isWellFormed(sub)) return { kind: 'invalid', reason: 'its subject (sub) is not well-formed Unicode' };
     return { kind: 'valid', claims: { ...payload, sub } };
   } catch (error) {
     return faultOf(error);

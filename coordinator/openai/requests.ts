@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { LayerName } from '../../src/config/grants.js';
 import { InvalidRequest } from '../../src/errors.js';
 import * as limits from '../../src/limits.js';
+import { isWellFormed } from '../../src/well-formed.js';
 import { RETENTION_TTL_MAX_S } from '../retention/retention.js';
 import { fieldError } from './field-error.js';
 
@@ -28,7 +29,10 @@ function listOf<T>(item: z.ZodType<T>, max: number) {
     .pipe(z.array(item));
 }
 
-const Name = z.string().max(limits.CLIENT_NAME_CHARS);
+const Name = z
+  .string()
+  .max(limits.CLIENT_NAME_CHARS)
+  .refine(isWellFormed, 'must be well-formed Unicode; has half of a surrogate pair');
 const Count = z.int().min(0);
 const Penalty = z.number().min(-2).max(2);
 

@@ -45,6 +45,9 @@ const COMPLETIONS: readonly [string, Record<string, unknown>, string][] = [
   ['max_tokens of 0 without echo', { max_tokens: 0 }, 'max_tokens'],
   ['max_tokens as a string', { max_tokens: '5' }, 'max_tokens'],
   ['min_tokens over max_tokens', { max_tokens: 5, min_tokens: 6 }, 'min_tokens'],
+  ['half of a surrogate pair in cache_salt', { cache_salt: 'a\ud800' }, 'cache_salt'],
+  ['the other half of a pair in cache_salt', { cache_salt: '\udc00a' }, 'cache_salt'],
+  ['half of a surrogate pair in prompt_cache_key', { prompt_cache_key: '\ud800' }, 'prompt_cache_key'],
   ['n of 0', { n: 0 }, 'n'],
   ['huge n', { n: 1e6 }, 'n'],
   ['too many choices in all', { n: 65, prompt: ['x', 'y'] }, 'n'],
@@ -279,4 +282,22 @@ describe('bad input', () => {
     expect(error.message.length).toBeGreaterThan(param.length + 5);
     expect(fleet.asked).toEqual([]);
   }
+});
+
+it('half of a surrogate pair is refused in the salt of each route, and a whole pair is not', async () => {
+  const { post, fleet } = await testServer();
+  fleet.script = () => saying(idsOf(' the harbor'));
+  for (const [path, fields] of [
+    ['/v1/completions', { prompt: 'x', max_tokens: 2 }],
+    ['/v1/chat/completions', { messages: [hello], max_tokens: 2 }],
+    ['/v1/cache/explain', { prompt: 'x' }],
+  ] as const) {
+    for (const [cache_salt, status] of [
+      ['\ud83d', 400],
+      ['\ud83d\ude00', 200],
+    ] as const) {
+      expect([path, (await post(path, { ...fields, cache_salt })).status]).toEqual([path, status]);
+    }
+  }
+  expect((await post('/v1/cache/pin', { prompt: 'x', cache_salt: '\ud83d' })).status).toBe(400);
 });

@@ -125,6 +125,7 @@ describe('a token', () => {
     ['of another issuer', { iss: 'https://evil.example' }, 401, /claim iss/],
     ['for another audience', { aud: ['other'] }, 401, /claim aud/],
     ['without a subject', { sub: undefined }, 401, /claim sub/],
+    ['with half of a surrogate pair in its subject', { sub: 'ann\ud800' }, 401, /subject \(sub\) is not well-formed/],
     ['without a tenant', { shoal: {} }, 403, /claim 'shoal' of the token is missing or wrong: tenant: /],
     ['without grants', { shoal: undefined }, 403, /claim 'shoal'/],
     ['with an unknown role', { shoal: { tenant: 'a', role: 'root' } }, 403, /role: /],
