@@ -11,7 +11,7 @@ import { refuseExpectation } from './refusals.js';
 /** Connections of clients that a coordinator accepts, where the limit on its open files allows that many. */
 const HTTP_CONNECTIONS = 16_384;
 /** How long a client may take. */
-export interface ClientTimes {
+interface ClientTimes {
   /** Until a request has come in whole. */
   readonly requestMs: number;
   /** Until the head of a request has come in whole. */
