@@ -4,6 +4,7 @@ import {
   Cancelled,
   InternalError,
   Overloaded,
+  PoisonousPrompt,
   RunFailed,
   type ShoalError,
   Unavailable,
@@ -28,6 +29,8 @@ export const REQUEST_ATTEMPTS = 4;
 export const REQUEST_OUTAGES_MS = 60_000;
 /** The client gets an error after this many losses of any kind: more, because most are not its request's fault. @internal exported for tests. */
 export const REQUEST_LOSSES = 16;
+/** Crashes of workers that ran the request, and nothing but deaths, after which the client is told not to retry. */
+const CRASHES = 2;
 /** Workers that must fail to run a request before the client gets an error: one may have a broken device. */
 const FAILED_RUNS = 2;
 
@@ -111,10 +114,12 @@ export async function* runToItsEnd(
     const { worker, trial } = chosen;
     const resumed = generated.length;
     if (resumed > 0) onResumed();
+    let begun = false;
     try {
       let start: FleetEvent | null = null;
       prompt.restart();
       for await (const event of worker.run(messageOf(request, chosen, tokens, prompt), signal)) {
+        begun = true;
         if (event.type === 'start') {
           trial.started();
           // Hold back the start until output follows, so that it names the worker whose output the client gets.
@@ -139,7 +144,7 @@ export async function* runToItsEnd(
     } catch (error) {
       if (signal.aborted) throw new Cancelled('the client disconnected');
       if (!isOfTheWorker(error)) throw error;
-      failures.add(error, chosen, generated.length > resumed);
+      failures.add(error, chosen, { begun, advanced: generated.length > resumed });
       if (generated.length > 0 && generated.length >= request.stopping.maxTokens) {
         // All tokens have arrived, so the lost end event is known without another attempt.
         yield { type: 'end', reason: 'length', token: null };
@@ -159,6 +164,14 @@ function isOfTheWorker(error: unknown): error is WorkerFailure {
   return error instanceof Unavailable || error instanceof Overloaded || error instanceof RunFailed;
 }
 
+/** How far an attempt came. */
+interface Progress {
+  /** The worker had begun to compute. */
+  readonly begun: boolean;
+  /** It had brought the answer forward. */
+  readonly advanced: boolean;
+}
+
 class FailedAttempts implements Failures {
   readonly tried = new Set<string>();
   readonly cutOff = new Set<string>();
@@ -167,6 +180,8 @@ class FailedAttempts implements Failures {
   private last: ShoalError | null = null;
   /** Those of `lost` whose attempt brought the answer forward before its connection broke. */
   private readonly advanced = new Set<LostWorker>();
+  /** Those of `lost` that had begun to compute the request. */
+  private readonly begun = new Set<LostWorker>();
   private readonly outages: OutagesInARow;
   private failedRuns = 0;
 
@@ -180,13 +195,18 @@ class FailedAttempts implements Failures {
     return this.charged >= REQUEST_ATTEMPTS || this.lost.length >= REQUEST_LOSSES;
   }
 
-  /** The error that the client gets; null if no attempt has failed. */
+  /** The error that the client gets; null if no attempt has failed. If workers only crashed, the client must not send the request again. */
   get outcome(): ShoalError | null {
+    const crashes = this.lost.filter((loss) => loss.fate === 'dead' && !loss.explained && this.begun.has(loss)).length;
+    if (crashes >= CRASHES && this.lost.every(({ fate }) => fate === 'dead'))
+      return new PoisonousPrompt(
+        `cannot answer this prompt: ${crashes} workers crashed while they computed it; change the prompt`,
+      );
     return this.outages.tooLong ? this.outages.error : this.last;
   }
 
-  /** Records a failed attempt. `advanced`: it had brought the answer forward. A full queue costs nothing but the worker. */
-  add(error: WorkerFailure, { worker, trial, ...chosen }: Placed, advanced: boolean): void {
+  /** Records a failed attempt. A full queue costs nothing but the worker. */
+  add(error: WorkerFailure, { worker, trial, ...chosen }: Placed, { begun, advanced }: Progress): void {
     this.last = error;
     const outage = error instanceof Unavailable && chosen.busWasLost();
     // A worker that failed because the bus was lost may be tried again.
@@ -194,7 +214,11 @@ class FailedAttempts implements Failures {
     if (error instanceof Overloaded) return;
     this.outages.add(outage, advanced);
     if (error instanceof RunFailed) this.failedRuns++;
-    else if (!outage) this.addLoss(trial.lost(), worker, chosen.connectionWasLost(), advanced);
+    else if (!outage) {
+      const loss = trial.lost();
+      if (begun) this.begun.add(loss);
+      this.addLoss(loss, worker, chosen.connectionWasLost(), advanced);
+    }
     if ((error instanceof Unheard || chosen.connectionWasLost()) && !outage)
       this.unheard.set(worker.instance, this.clock.now());
   }

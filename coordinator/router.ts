@@ -2,7 +2,7 @@ import type { Route } from '../src/actors/route.js';
 import type { ActorSystem } from '../src/actors/system.js';
 import type { Bus } from '../src/bus/bus.js';
 import type { Clock } from '../src/clock.js';
-import type { BlockKey, BlockMeta } from '../src/core/block.js';
+import type { BlockMeta } from '../src/core/block.js';
 import type { Holdings } from '../src/core/holdings.js';
 import { blockKeys, rootSeed } from '../src/core/key.js';
 import { adapterOf, type KvDependence, regimeOf } from '../src/core/kv-dependence.js';
@@ -25,13 +25,12 @@ import { type Attempt, Turn } from './poison/turn.js';
 import { Prefills } from './prefills.js';
 import { RESTART_WAIT_MS, Restarts } from './restarts.js';
 import { type RouteAgain, triedWorkers } from './tried-workers.js';
+import { Unindexed } from './unindexed.js';
 
 /** Chooses the worker for each request, and follows the request to its end. */
 
 /** A request whose prefill has not ended by then is no longer expected to leave blocks. */
 const PROMISE_TIMEOUT_MS = 120_000;
-/** How long promised blocks still count after their prefill while the index has not heard of them: the worker may not have kept them. */
-const PROMISE_GRACE_MS = 200;
 /** How often a request that waits for another's prefill is ranked again. */
 const RERANK_INTERVAL_MS = 1_000;
 /** Fixed part of the limit on a wait for another request's prefill; `PATIENCE_FACTOR` adds a part in proportion to the estimate. */
@@ -67,14 +66,14 @@ export class Router {
   private readonly outages: Outages;
   private readonly offered: OfferedContext;
   private readonly restarts: Restarts;
-  /** By worker, the checks of placements whose prefill has ended but whose blocks the index may not know yet. */
-  private readonly unindexed = new Map<string, Set<() => void>>();
+  private readonly unindexed: Unindexed;
   private placements = 0;
 
   constructor(private readonly options: RouterOptions) {
     this.prefills = new Prefills(options.clock);
     this.outages = new Outages(options.bus, options.actors, options.clock);
-    const { roster, clock } = options;
+    const { roster, holdings, clock } = options;
+    this.unindexed = new Unindexed(holdings, clock);
     this.offered = new OfferedContext(roster, clock);
     roster.onAnnounced(({ id, running, waiting, queuedTokens }) =>
       this.inFlight.announced(id, { requests: running + waiting, computeTokens: queuedTokens }),
@@ -114,7 +113,7 @@ export class Router {
 
   /** To be called after the index applies a change of a worker's holdings. */
   holdingsChanged(worker: string): void {
-    for (const check of [...(this.unindexed.get(worker) ?? [])]) check();
+    this.unindexed.changed(worker);
   }
 
   /** The full blocks of a prompt, with their keys. */
@@ -180,10 +179,18 @@ export class Router {
   }
 
   private async choose(attempt: Attempt, signal: AbortSignal): Promise<Placed | null> {
+    const turn = new Turn(attempt, this.options);
+    try {
+      return await this.chooseIn(turn, attempt, signal);
+    } finally {
+      turn.end();
+    }
+  }
+
+  private async chooseIn(turn: Turn, attempt: Attempt, signal: AbortSignal): Promise<Placed | null> {
     const { bus, clock, random } = this.options;
     const { prompt, pinned, failures } = attempt;
     const draw = random.below(DRAWS);
-    const turn = new Turn(attempt, this.options);
     let untilMs: number | null = null;
     let routesUntilMs: number | null = null;
     let restartsUntilMs: number | null = null;
@@ -206,7 +213,7 @@ export class Router {
         continue;
       }
       const allowed = routed.filter(({ worker }) => pinned === null || worker === pinned);
-      const best = allowed.find(({ worker }) => gate.allows(worker));
+      const best = turn.choose(allowed, gate);
       if (!best) {
         if (allowed.length > 0 && turn.mayWait) {
           await turn.wait(signal);
@@ -221,6 +228,11 @@ export class Router {
         if (pinned === null || tried.has(pinned)) return null;
         throw new Unavailable(`worker '${pinned}' is not serving; GET /v1/fleet lists the workers`);
       }
+      if (gate.alone) {
+        if (turn.isAlone(best)) return this.placedAlone(best, attempt, turn);
+        if (!(await turn.reserve(best))) await turn.wait(signal);
+        continue;
+      }
       if (best.awaits !== null && pinned === null) {
         // Another request is computing blocks that this one would fetch: rank again when its prefill ends.
         untilMs ??= clock.now() + PATIENCE_MS + PATIENCE_FACTOR * best.costMs;
@@ -233,6 +245,12 @@ export class Router {
       if (placed) return placed;
       await turn.wait(signal);
     }
+  }
+
+  private placedAlone(best: Candidate, attempt: Attempt, turn: Turn): Placed {
+    const placed = this.placed(best, attempt);
+    turn.pass(placed.trial);
+    return placed;
   }
 
   /** The placement, or null if other coordinators run as many copies of the prompt as may run. Others see the placement meanwhile. */
@@ -300,7 +318,7 @@ export class Router {
       load.prefilled();
       if (prefillEnded) return;
       prefillEnded = true;
-      this.whenIndexed(worker, keys.at(-1), settle);
+      this.unindexed.whenIndexed(worker, keys.at(-1), settle);
     };
     return {
       worker: {
@@ -321,24 +339,5 @@ export class Router {
         prefillEnded = true;
       },
     };
-  }
-
-  /** Calls `then` once the index knows that the worker holds the block, or after `PROMISE_GRACE_MS`. */
-  private whenIndexed(worker: string, key: BlockKey | undefined, then: () => void): void {
-    const { holdings, clock } = this.options;
-    const checks = this.unindexed.get(worker) ?? new Set();
-    this.unindexed.set(worker, checks);
-    const end = () => {
-      timer.cancel();
-      checks.delete(check);
-      if (checks.size === 0 && this.unindexed.get(worker) === checks) this.unindexed.delete(worker);
-      then();
-    };
-    const check = () => {
-      if (key === undefined || holdings.holders(key).includes(worker)) end();
-    };
-    const timer = clock.after(PROMISE_GRACE_MS, end);
-    checks.add(check);
-    check();
   }
 }

@@ -12,6 +12,8 @@ const ECHO_WAIT_MS = 50;
 const LOST_PAUSE_MS = 5;
 /** How long another coordinator's claim is believed. */
 const CLAIM_TTL_MS = 60_000;
+/** Age of a reservation from which on a coordinator has heard it before it chooses a worker, and need not look again when it claims one. */
+const CLAIM_RACE_MS = 3_000;
 const PROMPTS_KEPT = 4_096;
 
 type ClaimMessage = Extract<SuspicionMessage, { type: 'claim' }>;
@@ -19,6 +21,7 @@ type ClaimMessage = Extract<SuspicionMessage, { type: 'claim' }>;
 interface OthersClaim {
   readonly worker: string;
   readonly suspect: boolean;
+  readonly sinceMs: number;
   readonly untilMs: number;
 }
 
@@ -49,24 +52,46 @@ export class Claims {
     return new Set([...(this.own.get(prompt)?.keys() ?? []), ...others]);
   }
 
-  /** The workers on which other coordinators run suspects other than this prompt. */
-  workersOfOtherSuspects(prompt: string): string[] {
-    return [...this.others.keys()]
-      .filter((other) => other !== prompt)
-      .flatMap((other) => [...this.othersOf(other)])
-      .flatMap(({ worker, suspect }) => (suspect ? [worker] : []));
+  /** The workers that other coordinators have reserved for a suspect, or run it on, with the time of the claim. */
+  suspectClaims(prompt: string): { readonly worker: string; readonly sinceMs: number }[] {
+    return [...this.othersOf(prompt)].filter(({ suspect }) => suspect);
+  }
+
+  /** Whether other coordinators have claimed the worker for another prompt since `sinceMs`. */
+  othersOn(worker: string, prompt: string, sinceMs: number): boolean {
+    return this.claimsOn(worker).some((claim) => claim.prompt !== prompt && claim.sinceMs >= sinceMs);
+  }
+
+  /** The prompts for which others claimed a worker before `beforeMs`, and still do. */
+  promptsOn(worker: string, beforeMs: number): string[] {
+    const before = this.claimsOn(worker).filter(({ sinceMs }) => sinceMs <= beforeMs);
+    return [...new Set(before.map(({ prompt }) => prompt))];
+  }
+
+  /** Ends the others' claims of a worker that has died. Returns their prompts: those that their coordinators have not reported themselves. */
+  bury(worker: string, diedMs: number): string[] {
+    const prompts = this.promptsOn(worker, diedMs);
+    for (const { prompt, key, sinceMs } of this.claimsOn(worker)) {
+      if (sinceMs > diedMs) continue;
+      const claims = this.others.get(prompt);
+      claims?.delete(key);
+      if (claims?.size === 0) this.others.delete(prompt);
+    }
+    return prompts;
   }
 
   /**
-   * Claims a worker for a prompt. Resolves with false, and without a claim, if that would make more than `most` workers for it. The claim counts
-   * from the call on.
+   * Claims a worker for a prompt. Resolves with false, and without a claim, if that would make more than `most` workers for it, or if the
+   * worker is reserved for another suspect. The claim counts from the call on.
+   * @param suspect whether the claim reserves the worker for the prompt alone
    */
   async claim(prompt: string, worker: string, most: number, suspect: boolean): Promise<boolean> {
     const mine = this.own.get(prompt) ?? new Map<string, number>();
     this.own.set(prompt, mine);
     mine.set(worker, (mine.get(worker) ?? 0) + 1);
-    const isFree = () => this.workersOf(prompt).size <= most;
-    if (this.options.alone() ? isFree() : await this.publish(prompt, worker, suspect, isFree)) return true;
+    const isRoom = () => this.workersOf(prompt).size <= most;
+    const isFree = () => isRoom() && !this.isReserved(worker, prompt);
+    if (this.options.alone() ? isRoom() : await this.publish(prompt, worker, suspect, isFree)) return true;
     this.release(prompt, worker);
     await new Promise<void>((resolve) => this.options.clock.after(LOST_PAUSE_MS, resolve));
     return false;
@@ -100,7 +125,8 @@ export class Claims {
     }
     const claims = this.others.get(prompt) ?? new Map<string, OthersClaim>();
     const key = `${from} ${worker}`;
-    if (runs) claims.set(key, { worker, suspect, untilMs: this.options.clock.now() + CLAIM_TTL_MS });
+    const nowMs = this.options.clock.now();
+    if (runs) claims.set(key, { worker, suspect, sinceMs: nowMs, untilMs: nowMs + CLAIM_TTL_MS });
     else claims.delete(key);
     if (claims.size > 0) this.others.set(prompt, claims);
     else this.others.delete(prompt);
@@ -117,6 +143,20 @@ export class Claims {
   /** A prompt is convicted: nobody runs it any more. */
   forget(prompt: string): void {
     this.others.delete(prompt);
+  }
+
+  private isReserved(worker: string, prompt: string): boolean {
+    const sinceMs = this.options.clock.now() - CLAIM_RACE_MS;
+    return this.claimsOn(worker).some((claim) => claim.suspect && claim.prompt !== prompt && claim.sinceMs >= sinceMs);
+  }
+
+  private claimsOn(worker: string): (OthersClaim & { readonly prompt: string; readonly key: string })[] {
+    const nowMs = this.options.clock.now();
+    return [...this.others].flatMap(([prompt, claims]) =>
+      [...claims]
+        .filter(([, claim]) => claim.worker === worker && claim.untilMs > nowMs)
+        .map(([key, claim]) => ({ ...claim, prompt, key })),
+    );
   }
 
   private *othersOf(prompt: string): Iterable<OthersClaim> {

@@ -16,7 +16,6 @@ export interface Witness {
 export class Loss implements LostWorker {
   fate: Fate = 'unknown';
   judged = false;
-  /** Its cause is known: a prompt was convicted of it, or somebody killed the worker. */
   explained = false;
   readonly witnesses = new Map<string, Witness>();
   /** Prompts that waited there, and had not begun. */
@@ -27,6 +26,8 @@ export class Loss implements LostWorker {
     readonly worker: string,
     readonly instance: string,
     readonly atMs: number,
+    /** The number of the last trial that was placed before. */
+    readonly after: number,
     /** The prompt that was next in line there, and may have begun: what a worker sends as it crashes can be lost. */
     readonly next: string | null,
   ) {}

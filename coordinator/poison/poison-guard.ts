@@ -73,6 +73,8 @@ export class PoisonGuard {
       hearsOthers: () => options.roster.hearsOthers,
       onWitnessed: (worker, incarnation, witnesses) => this.tellWitnesses(worker, incarnation, witnesses),
       claims: this.claims,
+      serving: () => roster.members().filter(({ state }) => state === 'serving').length,
+      alone: options.alone,
       onCleared: (prompt, losses) => this.tell({ type: 'cleared', from, prompt, losses: [...losses] }),
       onVerdict: (prompt, workers) => this.convicted(prompt, workers),
     });
@@ -82,10 +84,16 @@ export class PoisonGuard {
   async start(): Promise<void> {
     const { bus, clock, subjects, roster } = this.options;
     roster.listen((effect) => this.follow(effect));
+    roster.onAnnounced(({ id, incarnation, running, waiting }) =>
+      this.suspects.probation.hear(id, incarnation, running + waiting),
+    );
     this.listening = [
       bus.subscribe(subjects.suspicion, ({ payload }) => this.hear(readMessage(SuspicionMessage, payload))),
       // A new process asks who is there.
-      bus.subscribe(subjects.hello, () => this.repeat()),
+      bus.subscribe(subjects.hello, () => {
+        this.repeat();
+        this.suspects.retell();
+      }),
     ];
     this.repeating = clock.every(REPEAT_MS, () => this.repeat());
     await this.withBucket(async (bucket) => this.take((await read(bucket)).prompts));
@@ -128,6 +136,7 @@ export class PoisonGuard {
 
   private follow(effect: MembershipEffect): void {
     if (effect.type === 'suspect' && effect.cause === 'link') this.suspects.unlink(effect.id, effect.incarnation);
+    if (effect.type === 'dead' || effect.type === 'left') this.suspects.probation.gone(effect.id);
     if (effect.type === 'dead') this.suspects.dead(effect.id, effect.incarnation, effect.cause === 'fenced');
     if (effect.type === 'left') this.suspects.spared(effect.id, effect.incarnation);
     if (effect.type === 'cleared' || effect.type === 'joined') this.suspects.lives(effect.id, effect.incarnation);

@@ -1,27 +1,26 @@
 import { Condition } from '../../src/async/condition.js';
-import type { Clock } from '../../src/clock.js';
-import type { Claims } from './claims.js';
 import type { Gate } from './gate.js';
 import { furthest, Loss, type Witness } from './loss.js';
-import { addTo, removeFrom } from './sets.js';
+import { Probation } from './probation.js';
+import type { SuspectsOptions } from './suspects-options.js';
+import { Suspicions } from './suspicions.js';
 import { Timers } from './timers.js';
 import { instanceOf, type LostWorker, Trial, type TrialOwner } from './trial.js';
-import { CLEARING_TOKENS, convictedOf } from './verdict.js';
+import { Trials } from './trials.js';
+import { CLEARING_TOKENS, CONVICTING_DEATHS, convictedOf } from './verdict.js';
 
 /**
  * Finds the prompts that crash workers, from the deaths that each prompt has witnessed.
  *
- * All prompts that had begun on a worker when it died are suspects, and the one that was next in line. A suspect runs on probation: no other
- * suspect shares its worker. A crash is a function of the prompt, so a suspect is cleared as soon as it gets `CLEARING_TOKENS` past the point
- * where the worker died. A second death before that convicts it, if no other prompt on that worker has witnessed as many.
+ * All prompts that had begun on a worker when it died are suspects, and the one that was next in line. A suspect runs on probation: alone on its
+ * worker. A crash is a function of the prompt, so a suspect is cleared as soon as it gets `CLEARING_TOKENS` past the point where the worker died.
+ * A second death before that, which it witnesses alone, convicts it.
  */
 
 /** Time on the next worker that clears a suspect, together with those tokens: small models generate them in a moment. */
 const CLEARING_MS = 600;
 /** Tokens of an answer that show that copies of its prompt may run anywhere. */
 const PROOF_TOKENS = 128;
-/** How long a suspicion lasts without news. */
-const SUSPICION_MS = 600_000;
 /** Time within which membership decides on a lost worker; after it, the worker is dead unless it is a trusted member. @internal exported for tests. */
 export const FATE_WAIT_MS = 4_000;
 /** Time between a death and the verdict, in which the other coordinators report their witnesses. */
@@ -30,37 +29,27 @@ const JUDGE_AFTER_MS = 200;
 export const JUDGE_DEAF_MS = 5_000;
 /** How long an attempt that its client cancelled still counts as running: its worker may have died of it unnoticed. */
 const CANCELLED_FOR_MS = 3_000;
-const KEPT = { losses: 256, suspects: 4_096, proven: 8_192 } as const;
-
-export interface SuspectsOptions {
-  readonly clock: Clock;
-  /** Whether membership trusts this incarnation. */
-  readonly trusts: (worker: string, incarnation: string) => boolean;
-  readonly isConvicted: (prompt: string) => boolean;
-  /** Whether what other coordinators publish has been heard for a while, as far as this one knows. */
-  readonly hearsOthers: () => boolean;
-  readonly onWitnessed: (worker: string, incarnation: string, witnesses: ReadonlyMap<string, Witness>) => void;
-  readonly claims: Claims;
-  readonly onCleared: (prompt: string, losses: readonly string[]) => void;
-  readonly onVerdict: (prompt: string, workers: readonly string[]) => void;
-}
+const KEPT = { losses: 256, proven: 8_192 } as const;
 
 export class Suspects implements TrialOwner {
   /** Notified when a prompt that waits may be able to go on. */
   readonly changed: Condition;
-  private readonly trials = new Map<string, Set<Trial>>();
-  private readonly byPrompt = new Map<string, Set<Trial>>();
+  readonly probation: Probation;
+  private readonly trials = new Trials();
   private readonly losses = new Map<string, Loss>();
-  /** By prompt, the losses that it has witnessed and that speak against it. */
-  private readonly suspicions = new Map<string, Set<Loss>>();
+  private readonly suspicions: Suspicions;
   private readonly proven = new Set<string>();
   private readonly timers: Timers;
+  private begunTrials = 0;
   /** Instances whose connection closed. */
   private readonly unlinked = new Set<string>();
 
   constructor(private readonly options: SuspectsOptions) {
     this.changed = new Condition(options.clock);
     this.timers = new Timers(options.clock);
+    this.suspicions = new Suspicions(options.clock);
+    const onFreed = () => this.changed.notifyAll();
+    this.probation = new Probation(this.trials, this.suspicions, { ...options, onFreed });
   }
 
   stop(): void {
@@ -68,34 +57,36 @@ export class Suspects implements TrialOwner {
   }
 
   isSuspect(prompt: string): boolean {
-    return this.against(prompt).length > 0;
+    return this.suspicions.isSuspect(prompt);
   }
 
-  /** Decides where the prompt may run. */
-  gate(prompt: string): Gate {
-    const against = this.against(prompt);
-    const runs = this.workersOf(prompt).size > 0;
+  /** Decides where the prompt may run. `reserved`: this attempt has reserved a worker. */
+  gate(prompt: string, reserved = false): Gate {
+    const avoid = this.probation.taken(prompt);
+    const against = this.suspicions.against(prompt);
+    const runs = !reserved && this.workersOf(prompt).size > 0;
     if (against.length === 0) {
-      if (this.proven.has(prompt)) return { kind: 'free', proven: true };
-      return runs ? { kind: 'wait', why: 'copy' } : { kind: 'free', proven: false };
+      if (this.proven.has(prompt)) return { kind: 'free', proven: true, avoid };
+      return runs ? { kind: 'wait', why: 'copy', avoid } : { kind: 'free', proven: false, avoid };
     }
-    if (against.length > 1 && against.some(({ judged }) => !judged)) return { kind: 'wait', why: 'verdict' };
-    if (runs) return { kind: 'wait', why: 'probation' };
-    return { kind: 'probation', avoid: this.occupied(prompt) };
+    if (against.length >= CONVICTING_DEATHS && against.some(({ judged }) => !judged))
+      return { kind: 'wait', why: 'verdict', avoid };
+    if (runs || (!reserved && !this.probation.mayReserve(prompt))) return { kind: 'wait', why: 'probation', avoid };
+    return { kind: 'probation', avoid };
   }
 
   /** The workers that run the prompt for any coordinator, or are claimed for it. */
   workersOf(prompt: string): Set<string> {
     const workers = this.options.claims.workersOf(prompt);
-    for (const { worker } of this.byPrompt.get(prompt) ?? []) workers.add(worker);
+    for (const { worker } of this.trials.of(prompt)) workers.add(worker);
     return workers;
   }
 
   /** Records that a prompt was placed on a worker. */
   begin(prompt: string, worker: string, incarnation: string, resumedTokens: number): Trial {
-    const trial = new Trial(this, prompt, worker, incarnation, resumedTokens, this.options.clock.now());
-    addTo(this.trials, trial.instance, trial);
-    addTo(this.byPrompt, prompt, trial);
+    const placed = { number: ++this.begunTrials, placedMs: this.options.clock.now() };
+    const trial = new Trial(this, prompt, worker, incarnation, resumedTokens, placed);
+    this.trials.add(trial);
     return trial;
   }
 
@@ -105,7 +96,7 @@ export class Suspects implements TrialOwner {
 
   progressed(trial: Trial): void {
     if (trial.completed || trial.tokens >= PROOF_TOKENS) this.prove(trial.prompt);
-    if (this.suspicions.has(trial.prompt)) this.clearBy(trial, trial.completed ? 0 : CLEARING_TOKENS);
+    if (this.isSuspect(trial.prompt)) this.clearBy(trial, trial.completed ? 0 : CLEARING_TOKENS);
   }
 
   lost(trial: Trial): LostWorker {
@@ -116,11 +107,12 @@ export class Suspects implements TrialOwner {
   }
 
   over(trial: Trial): void {
-    if (!removeFrom(this.byPrompt, trial.prompt, trial)) return;
+    if (!this.trials.end(trial)) return;
     if (trial.claimed) this.options.claims.release(trial.prompt, trial.worker);
     const leave = () => {
-      removeFrom(this.trials, trial.instance, trial);
+      this.trials.leave(trial);
       if (!trial.wasLost && trial.fresh > 0) this.clearBy(trial, 0);
+      this.changed.notifyAll();
     };
     // A cancelled attempt may already have doomed its worker.
     if (trial.completed || trial.wasLost) leave();
@@ -130,14 +122,27 @@ export class Suspects implements TrialOwner {
 
   /** A trial ends before its prompt was sent to the worker. */
   withdrawn(trial: Trial): void {
-    removeFrom(this.byPrompt, trial.prompt, trial);
-    removeFrom(this.trials, trial.instance, trial);
+    this.trials.end(trial);
+    this.trials.leave(trial);
     this.changed.notifyAll();
+  }
+
+  /** Whether an incarnation of a worker is lost, as far as is known. */
+  isLost(worker: string, incarnation: string): boolean {
+    const instance = instanceOf(worker, incarnation);
+    return this.unlinked.has(instance) || this.losses.has(instance);
   }
 
   /** The connection to a worker closed. */
   unlink(worker: string, incarnation: string): void {
-    this.unlinked.add(instanceOf(worker, incarnation));
+    const instance = instanceOf(worker, incarnation);
+    const atMs = this.options.clock.now();
+    this.unlinked.add(instance);
+    this.timers.after(JUDGE_AFTER_MS, () => {
+      const claimed = this.options.claims.promptsOn(worker, atMs);
+      if (this.unlinked.has(instance) && claimed.length > 0)
+        this.accuseClaims(this.lossOf(worker, incarnation), claimed);
+    });
     if (this.unlinked.size > KEPT.losses) this.unlinked.delete(this.unlinked.values().next().value!);
   }
 
@@ -159,7 +164,7 @@ export class Suspects implements TrialOwner {
   spared(worker: string, incarnation: string): void {
     this.unlinked.delete(instanceOf(worker, incarnation));
     const known = this.losses.get(instanceOf(worker, incarnation));
-    if (known || this.trials.has(instanceOf(worker, incarnation)))
+    if (known || this.trials.on(instanceOf(worker, incarnation)).size > 0)
       this.settle(known ?? this.lossOf(worker, incarnation), 'spared');
   }
 
@@ -182,30 +187,42 @@ export class Suspects implements TrialOwner {
   }
 
   clearedElsewhere(prompt: string, instances: readonly string[]): void {
-    const losses = [...(this.suspicions.get(prompt) ?? [])].filter(({ instance }) => instances.includes(instance));
-    this.drop(prompt, losses);
+    const losses = this.suspicions.against(prompt).filter(({ instance }) => instances.includes(instance));
+    this.suspicions.drop(prompt, losses);
     this.options.claims.cleared(prompt);
     this.changed.notifyAll();
   }
 
-  /** A prompt is convicted: the losses it witnessed speak against no other prompt. Returns the workers that died of it. */
+  /**
+   * A prompt is convicted. The losses that it witnessed in company may be another's fault, and still speak against the others. Returns the workers
+   * that may have died of it.
+   */
   convict(prompt: string): string[] {
-    const losses = this.against(prompt);
-    for (const loss of losses) this.explain(loss);
-    this.suspicions.delete(prompt);
+    const losses = this.suspicions.against(prompt);
+    for (const loss of losses) if (loss.witnesses.size === 1) this.explain(loss);
+    this.suspicions.forget(prompt);
     this.options.claims.forget(prompt);
     this.proven.delete(prompt);
     this.changed.notifyAll();
     return losses.filter(({ fate }) => fate === 'dead').map(({ worker }) => worker);
   }
 
+  /** Tells a new coordinator which prompts are suspects. */
+  retell(): void {
+    for (const loss of this.losses.values()) {
+      if (loss.fate === 'dead') this.publish(loss, this.suspicions.suspectsOf(loss));
+    }
+  }
+
   private explain(loss: Loss): void {
     loss.explained = true;
-    for (const prompt of loss.witnesses.keys()) this.drop(prompt, [loss]);
+    for (const prompt of loss.witnesses.keys()) this.suspicions.drop(prompt, [loss]);
   }
 
   private witness(loss: Loss, trial: Trial): boolean {
     const { prompt, tokens, fresh, placedMs } = trial;
+    // A worker that was lost before cannot have run it.
+    if (!trial.begun && trial.number > loss.after) return false;
     const witness = { tokens, fresh, placedMs };
     const waitedBefore = [...this.losses.values()].some(
       (other) => other !== loss && other.fate !== 'spared' && other.waiting.has(prompt),
@@ -216,14 +233,18 @@ export class Suspects implements TrialOwner {
   }
 
   private accuse(loss: Loss, prompt: string, witness: Witness): boolean {
-    if (this.options.isConvicted(prompt)) this.explain(loss);
     if (loss.explained) return false;
     const copy = loss.witnesses.get(prompt);
     loss.witnesses.set(prompt, copy === undefined ? witness : furthest(copy, witness));
-    if (copy !== undefined) return false;
-    addTo(this.suspicions, prompt, loss);
-    if (this.suspicions.size > KEPT.suspects) this.suspicions.delete(this.suspicions.keys().next().value!);
+    if (copy !== undefined || this.options.isConvicted(prompt)) return false;
+    this.suspicions.add(prompt, loss);
     return true;
+  }
+
+  /** A coordinator that died with the worker can report nothing, but had claimed the worker for its prompts. */
+  private accuseClaims(loss: Loss, prompts: readonly string[]): void {
+    for (const prompt of prompts)
+      if (!loss.witnesses.has(prompt)) this.accuse(loss, prompt, { tokens: 0, fresh: 0, placedMs: loss.atMs });
   }
 
   private settle(loss: Loss, fate: 'dead' | 'spared'): void {
@@ -232,15 +253,16 @@ export class Suspects implements TrialOwner {
     loss.fate = fate;
     if (fate === 'spared') {
       loss.judged = true;
-      for (const prompt of loss.witnesses.keys()) this.drop(prompt, [loss]);
+      for (const prompt of loss.witnesses.keys()) this.suspicions.drop(prompt, [loss]);
       this.changed.notifyAll();
       return;
     }
     // Slow clients' requests have not noticed the loss yet.
-    for (const trial of this.trials.get(loss.instance) ?? []) this.witness(loss, trial);
+    for (const trial of this.trials.on(loss.instance)) this.witness(loss, trial);
     if (loss.witnesses.size === 0) for (const [prompt, witness] of loss.waiting) this.accuse(loss, prompt, witness);
     this.publish(loss, [...loss.witnesses.keys()]);
     this.judgeLater(loss, this.options.clock.now() + JUDGE_DEAF_MS);
+    this.changed.notifyAll();
   }
 
   /** While the other coordinators may not be heard, their witnesses are missing, and they miss those of this one: they are published again. */
@@ -255,55 +277,32 @@ export class Suspects implements TrialOwner {
 
   private judge(loss: Loss): void {
     loss.judged = true;
+    this.accuseClaims(loss, this.options.claims.bury(loss.worker, loss.atMs));
     const convicted = convictedOf(loss, {
       nowMs: this.options.clock.now(),
       losses: [...this.losses.values()],
-      deathsOf: (prompt) => this.deathsOf(prompt),
+      deathsOf: (prompt) => this.suspicions.deathsOf(prompt),
       isProven: (prompt) => this.proven.has(prompt),
+      isConvicted: this.options.isConvicted,
     });
     if (convicted !== null) this.options.onVerdict(convicted, this.convict(convicted));
     this.changed.notifyAll();
   }
 
-  private deathsOf(prompt: string): Loss[] {
-    return this.against(prompt).filter(({ fate }) => fate === 'dead');
-  }
-
   private clearBy(trial: Trial, margin: number): void {
     if (margin > 0 && this.options.clock.now() - trial.startedMs < CLEARING_MS) return;
-    const passed = this.against(trial.prompt).filter(
-      (loss) => loss.instance !== trial.instance && trial.tokens >= loss.witnesses.get(trial.prompt)!.tokens + margin,
-    );
+    const passed = this.suspicions
+      .against(trial.prompt)
+      .filter(
+        (loss) => loss.instance !== trial.instance && trial.tokens >= loss.witnesses.get(trial.prompt)!.tokens + margin,
+      );
     if (passed.length === 0) return;
-    this.drop(trial.prompt, passed);
+    this.suspicions.drop(trial.prompt, passed);
     this.options.onCleared(
       trial.prompt,
       passed.map(({ instance }) => instance),
     );
     this.changed.notifyAll();
-  }
-
-  /** The recent losses that speak against a prompt. */
-  private against(prompt: string): Loss[] {
-    const losses = this.suspicions.get(prompt);
-    if (losses === undefined) return [];
-    const sinceMs = this.options.clock.now() - SUSPICION_MS;
-    return [...losses].filter(({ atMs, fate }) => atMs > sinceMs && fate !== 'spared');
-  }
-
-  private drop(prompt: string, losses: readonly Loss[]): void {
-    for (const loss of losses) removeFrom(this.suspicions, prompt, loss);
-  }
-
-  /** The workers that run suspects other than this prompt. */
-  private occupied(prompt: string): Set<string> {
-    const occupied = new Set<string>();
-    for (const other of this.suspicions.keys()) {
-      if (other === prompt || !this.isSuspect(other)) continue;
-      for (const { worker } of this.byPrompt.get(other) ?? []) occupied.add(worker);
-    }
-    for (const worker of this.options.claims.workersOfOtherSuspects(prompt)) occupied.add(worker);
-    return occupied;
   }
 
   private prove(prompt: string): void {
@@ -318,8 +317,8 @@ export class Suspects implements TrialOwner {
     const instance = instanceOf(worker, incarnation);
     const known = this.losses.get(instance);
     if (known) return known;
-    const [next] = [...(this.trials.get(instance) ?? [])].filter(({ begun }) => !begun);
-    const loss = new Loss(worker, instance, this.options.clock.now(), next?.prompt ?? null);
+    const [next] = [...this.trials.on(instance)].filter(({ begun }) => !begun);
+    const loss = new Loss(worker, instance, this.options.clock.now(), this.begunTrials, next?.prompt ?? null);
     this.losses.set(instance, loss);
     loss.timer = this.timers.after(FATE_WAIT_MS, () => {
       if (this.options.trusts(worker, incarnation)) this.lives(worker, incarnation);
@@ -334,7 +333,7 @@ export class Suspects implements TrialOwner {
     if (!oldest) return;
     this.cancel(oldest);
     this.losses.delete(oldest.instance);
-    for (const prompt of oldest.witnesses.keys()) this.drop(prompt, [oldest]);
+    for (const prompt of oldest.witnesses.keys()) this.suspicions.drop(prompt, [oldest]);
   }
 
   private publish(loss: Loss, prompts: readonly string[]): void {

@@ -6,6 +6,8 @@ export type Fate = 'unknown' | 'dead' | 'spared';
 /** A worker that a request lost. */
 export interface LostWorker {
   readonly fate: Fate;
+  /** The cause of its loss is known: a prompt was convicted of it, or somebody killed the worker. */
+  readonly explained: boolean;
 }
 
 /** The part of `Suspects` that a trial reports to. */
@@ -39,9 +41,18 @@ export class Trial {
     readonly worker: string,
     readonly incarnation: string,
     readonly resumedTokens: number,
-    readonly placedMs: number,
+    /** `number`: later trials have higher ones. */
+    private readonly placed: { readonly number: number; readonly placedMs: number },
   ) {
-    this.startedMs = placedMs;
+    this.startedMs = placed.placedMs;
+  }
+
+  get number(): number {
+    return this.placed.number;
+  }
+
+  get placedMs(): number {
+    return this.placed.placedMs;
   }
 
   get instance(): string {

@@ -1,17 +1,26 @@
 import type { Clock } from '../../src/clock.js';
 import type { BlockMeta } from '../../src/core/block.js';
+import type { Candidate } from '../../src/core/placement.js';
 import type { Failures } from '../attempts.js';
+import type { Gate } from './gate.js';
 import type { PoisonGuard } from './poison-guard.js';
+import type { ReservedWorker } from './probation.js';
+import { instanceOf, type Trial } from './trial.js';
 
 /** The wait of an attempt until its prompt may run on a worker. */
 
 /** Time in which the other requests on a lost worker notice the loss, so that all of them are known to be suspects. */
 const SETTLE_MS = 20;
-/** How long a copy of a prompt waits for the proof that the prompt is harmless. */
+/** How long a copy of a prompt waits for the proof that the prompt is harmless, before it joins the first one on its worker. */
 const COPY_WAIT_MS = 1_000;
-/** Limit on the workers that run copies of a prompt without that proof: no more can die of it. */
+/**
+ * How long it waits before it may run on a second worker without that proof. If both workers die in company, the verdict needs a third death; but
+ * a worker that hangs must not hold up all copies.
+ */
+const SECOND_COPY_WAIT_MS = 10_000;
+/** Limit on the workers that run copies of a prompt without that proof. */
 const COPY_WORKERS = 2;
-/** How long a suspect waits for a worker without other suspects, before it shares one. */
+/** How long a suspect waits for a worker of its own, before it shares one; others wait as long for one that is not reserved. */
 const PROBATION_WAIT_MS = 60_000;
 /** Interval at which a waiting attempt looks again, even if nothing was reported. */
 const POLL_MS = 500;
@@ -39,13 +48,18 @@ interface Allowed {
   allows(worker: string): boolean;
   /** Limit on the workers that run the prompt at a time, for all coordinators together. */
   readonly mostWorkers: number;
+  /** Whether nothing else may run on its worker. */
+  readonly alone: boolean;
+  /** Whether the attempt rather waits than takes a worker that is not the best of all. */
+  readonly patient: boolean;
 }
 
-const EVERYWHERE: Allowed = { allows: () => true, mostWorkers: Number.POSITIVE_INFINITY };
-const ANYWHERE: Allowed = { allows: () => true, mostWorkers: 1 };
+const EVERYWHERE: Allowed = { allows: () => true, mostWorkers: Number.POSITIVE_INFINITY, alone: false, patient: false };
 
 export class Turn {
   private readonly begunMs: number;
+  private reserved: ReservedWorker | null = null;
+  private queued = false;
 
   constructor(
     private readonly attempt: Attempt,
@@ -59,22 +73,81 @@ export class Turn {
     const { prompt, pinned, failures } = this.attempt;
     if (this.waitedMs < SETTLE_MS && failures.lost.at(-1)?.fate === 'unknown') return null;
     const { suspects } = this.options.poison;
-    const gate = suspects.gate(prompt);
-    if (gate.kind === 'free') return gate.proven || pinned !== null ? EVERYWHERE : ANYWHERE;
-    if (gate.kind === 'probation') {
-      if (this.waitedMs >= PROBATION_WAIT_MS) return EVERYWHERE;
-      return { allows: (worker) => !gate.avoid.has(worker), mostWorkers: 1 };
-    }
-    if (gate.why === 'verdict') return null;
-    if (gate.why === 'probation') return this.waitedMs < PROBATION_WAIT_MS ? null : EVERYWHERE;
-    if (pinned !== null) return EVERYWHERE;
+    const gate = suspects.gate(prompt, this.reserved !== null);
+    const isFree = (worker: string) => !gate.avoid.has(worker);
+    this.queue(gate);
+    if (gate.kind === 'wait' && gate.why === 'verdict') return null;
+    if (this.waitedMs >= PROBATION_WAIT_MS) return EVERYWHERE;
+    if (gate.kind === 'probation') return { allows: isFree, mostWorkers: 1, alone: true, patient: false };
+    const unlimited = { ...EVERYWHERE, allows: isFree };
+    if (gate.kind === 'free') return gate.proven || pinned !== null ? unlimited : { ...unlimited, mostWorkers: 1 };
+    if (gate.why === 'probation') return null;
+    if (pinned !== null) return unlimited;
     if (this.waitedMs < COPY_WAIT_MS) return null;
     const running = suspects.workersOf(prompt);
-    const allows = (worker: string) => running.has(worker) || running.size < COPY_WORKERS;
-    return { allows, mostWorkers: COPY_WORKERS };
+    const mostWorkers = this.waitedMs < SECOND_COPY_WAIT_MS ? 1 : COPY_WORKERS;
+    const allows = (worker: string) => isFree(worker) && (running.has(worker) || running.size < mostWorkers);
+    return { ...unlimited, allows, mostWorkers, patient: mostWorkers === 1 };
   }
 
-  /** Whether the attempt may wait longer for a worker that serves, but runs other suspects. */
+  /** The best worker that the gate allows: the reserved one, else one that runs nothing if the prompt has to run alone. */
+  choose(candidates: readonly Candidate[], gate: Allowed): Candidate | undefined {
+    const { suspects } = this.options.poison;
+    const { reserved } = this;
+    const kept = candidates.find(({ worker, incarnation }) => reserved?.instance === instanceOf(worker, incarnation));
+    if (kept) return kept;
+    this.release();
+    const allowed = candidates.filter(({ worker }) => gate.allows(worker));
+    if (gate.patient && allowed[0] !== candidates[0]) return undefined;
+    if (!gate.alone) return allowed[0];
+    const alive = allowed.filter(({ worker, incarnation }) => !suspects.isLost(worker, incarnation));
+    const idle = ({ worker, incarnation }: Candidate) => suspects.probation.isIdle(worker, incarnation);
+    return alive.find(idle) ?? alive[0];
+  }
+
+  /** Whether the prompt may be sent to its reserved worker. */
+  isAlone({ worker, incarnation }: Candidate): boolean {
+    const { reserved } = this;
+    if (reserved?.instance !== instanceOf(worker, incarnation)) return false;
+    return this.options.poison.suspects.probation.isAlone(reserved);
+  }
+
+  /** Reserves a worker. Resolves with false if that changes nothing. */
+  async reserve({ worker, incarnation }: Candidate): Promise<boolean> {
+    if (this.reserved) return false;
+    this.reserved = await this.options.poison.suspects.probation.reserve(this.attempt.prompt, worker, incarnation);
+    return this.reserved !== null;
+  }
+
+  /** The prompt is placed on its reserved worker. */
+  pass(trial: Trial): void {
+    if (this.reserved) this.options.poison.suspects.probation.pass(this.reserved, trial);
+    this.reserved = null;
+  }
+
+  /** The wait is over, whatever its result. */
+  end(): void {
+    this.release();
+    if (this.queued) this.options.poison.suspects.probation.dequeue(this.attempt.prompt);
+    this.queued = false;
+  }
+
+  private release(): void {
+    if (this.reserved) this.options.poison.suspects.probation.release(this.reserved);
+    this.reserved = null;
+  }
+
+  /** Those that can go to one worker only do not hold up others. */
+  private queue({ kind }: Gate): void {
+    if (kind !== 'probation' && this.reserved && !this.options.poison.suspects.isSuspect(this.attempt.prompt))
+      this.release();
+    if (this.queued || this.attempt.pinned !== null || kind === 'free') return;
+    if (!this.options.poison.suspects.isSuspect(this.attempt.prompt)) return;
+    this.options.poison.suspects.probation.enqueue(this.attempt.prompt);
+    this.queued = true;
+  }
+
+  /** Whether the attempt may wait longer for a worker that serves, but is reserved. */
   get mayWait(): boolean {
     return this.waitedMs < PROBATION_WAIT_MS;
   }

@@ -1,18 +1,21 @@
 import type { Loss } from './loss.js';
 
 /**
- * Decides after a death which prompt caused it, if that is certain enough. Pure.
+ * Decides after a death whether it convicts a prompt. Pure.
  *
- * Deaths that somebody else causes are independent of prompts. Such a death hits a suspect wrongly only within its short probation. After
- * another unexplained death only a death before the first new token convicts; after several, somebody is killing workers, and a conviction
- * needs three deaths.
+ * Only a death that a prompt witnessed alone convicts, and only together with an earlier one: company may be poisonous too, however many deaths
+ * a prompt has witnessed. Deaths that somebody else causes are independent of prompts, and hit a suspect only within its short probation. While
+ * other deaths are unexplained, only a death at the point of an earlier one convicts, or one before the first new token. A killing shows by its
+ * witnesses, all of which prove harmless later; after several killings a conviction needs three deaths.
  */
 
 /** Tokens beyond the point of a death that clear a suspect. Exceeds the tokens that a dying worker may have generated unseen. */
 export const CLEARING_TOKENS = 16;
+/** Two deaths that a prompt witnessed this close to each other in its answer happened at the same point of it. */
+const SAME_POINT_TOKENS = 2;
 /** Deaths that convict a prompt. */
-const CONVICTING_DEATHS = 2;
-/** Other unexplained deaths within `KILLING_WINDOW_MS` that show that somebody kills workers. One more death is then needed to convict. */
+export const CONVICTING_DEATHS = 2;
+/** Deaths by no prompt within `KILLING_WINDOW_MS` that show that somebody kills workers. One more death is then needed to convict. */
 const KILLINGS = 3;
 const KILLING_WINDOW_MS = 60_000;
 
@@ -24,30 +27,38 @@ export interface Evidence {
   deathsOf(prompt: string): readonly Loss[];
   /** Whether the prompt has run well before. */
   isProven(prompt: string): boolean;
+  isConvicted(prompt: string): boolean;
 }
 
 /** The prompt that is convicted by a death; null if none is. */
 export function convictedOf(last: Loss, evidence: Evidence): string | null {
-  const convincing = [...last.witnesses.keys()]
-    .map((prompt) => ({ prompt, deaths: evidence.deathsOf(prompt) }))
-    .filter(({ prompt, deaths }) => isConvincing(prompt, deaths, last, evidence))
-    .sort((a, b) => b.deaths.length - a.deaths.length);
-  const [first, second] = convincing;
-  return first !== undefined && first.deaths.length > (second?.deaths.length ?? 0) ? first.prompt : null;
+  const [prompt, ...company] = last.witnesses.keys();
+  if (prompt === undefined || company.length > 0) return null;
+  return isConvincing(prompt, evidence.deathsOf(prompt), last, evidence) ? prompt : null;
 }
 
 /** Whether the deaths that a prompt has witnessed, `last` among them, are evidence enough against it. */
 function isConvincing(prompt: string, deaths: readonly Loss[], last: Loss, evidence: Evidence): boolean {
-  if (deaths.length < CONVICTING_DEATHS) return false;
+  if (deaths.length < CONVICTING_DEATHS || !deaths.includes(last)) return false;
   const { tokens, placedMs, fresh } = last.witnesses.get(prompt)!;
   const again = deaths.some((loss) => loss !== last && placedMs >= loss.atMs);
   // Copies on two workers at once speak against the prompt only if both workers died at the same point of it.
   const alike = deaths.filter((loss) => Math.abs(loss.witnesses.get(prompt)!.tokens - tokens) <= CLEARING_TOKENS);
   if (!again && (evidence.isProven(prompt) || alike.length < CONVICTING_DEATHS)) return false;
-  const sinceMs = evidence.nowMs - KILLING_WINDOW_MS;
-  const others = evidence.losses.filter(
-    (loss) => loss.fate === 'dead' && !loss.explained && loss.atMs > sinceMs && !deaths.includes(loss),
-  );
+  const others = evidence.losses.filter((loss) => isUnexplained(loss, evidence) && !deaths.includes(loss));
+  const killings = others.filter((loss) => isKilling(loss, evidence)).length;
   if (others.length === 0) return true;
-  return fresh === 0 && (others.length < KILLINGS || deaths.length > CONVICTING_DEATHS);
+  const isSamePoint = (loss: Loss) => Math.abs(loss.witnesses.get(prompt)!.tokens - tokens) <= SAME_POINT_TOKENS;
+  if (fresh > 0 && !deaths.some((loss) => loss !== last && isSamePoint(loss))) return false;
+  return killings < KILLINGS || deaths.length > CONVICTING_DEATHS;
+}
+
+/** Whether a worker died lately, and nobody knows of what. */
+function isUnexplained(loss: Loss, { nowMs }: Evidence): boolean {
+  return loss.fate === 'dead' && !loss.explained && loss.atMs > nowMs - KILLING_WINDOW_MS;
+}
+
+/** Whether an unexplained death was of no prompt: none that had begun there was convicted, or is a suspect any more. */
+function isKilling(loss: Loss, { deathsOf, isConvicted }: Evidence): boolean {
+  return ![...loss.witnesses.keys()].some((prompt) => isConvicted(prompt) || deathsOf(prompt).includes(loss));
 }

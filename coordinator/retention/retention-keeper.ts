@@ -14,7 +14,7 @@ import { Assignment, type Fulfilment, type RetainedBlocks } from './assignment.j
 import type { Lease } from './lease.js';
 import { PREFILL_ANSWER_TOKENS } from './prefill.js';
 import { Recomputations, type Recompute } from './recomputations.js';
-import { RETENTION_SHARE_AFTER_LOSS, type Retention } from './retention.js';
+import { RETENTION_REASON_CHARS, RETENTION_SHARE_AFTER_LOSS, type Retention } from './retention.js';
 import type { RetentionStore, StoredPrompt } from './retention-store.js';
 
 /** Makes the fleet fulfil its retentions. Only the coordinator that has the lease does this. */
@@ -86,6 +86,7 @@ export class RetentionKeeper {
       onTried: (id, error) => {
         const level = error instanceof PoisonousPrompt ? 'warn' : 'debug';
         if (error !== null) log[level]({ pin: id, reason: error.message }, 'cannot compute a pinned prompt yet');
+        if (error instanceof PoisonousPrompt) void this.noteReason(id, error.message);
         this.wake();
       },
     });
@@ -270,7 +271,7 @@ export class RetentionKeeper {
     const fresh = retained.filter(({ id, stage }) => stage === 'pending' && held.has(id)).map(({ id }) => id);
     if (fresh.length === 0) return;
     await this.options.store.change((present) =>
-      present.map((each) => (fresh.includes(each.id) ? { ...each, stage: 'settled' as const } : each)),
+      present.map((each) => (fresh.includes(each.id) ? { ...each, stage: 'settled' as const, reason: null } : each)),
     );
   }
 
@@ -289,6 +290,15 @@ export class RetentionKeeper {
       .members()
       .filter(({ state, capacity }) => state === 'serving' && capacity.contextTokens >= tokens + PREFILL_ANSWER_TOKENS)
       .map(({ id }) => id);
+  }
+
+  /** Notes why a prompt is not computed yet. */
+  private async noteReason(id: string, text: string): Promise<void> {
+    const { store, log } = this.options;
+    const reason = text.slice(0, RETENTION_REASON_CHARS);
+    const note = (present: readonly Retention[]) =>
+      present.map((each) => (each.id === id && each.stage === 'pending' ? { ...each, reason } : each));
+    await store.change(note).catch((err) => log.debug({ err }, 'cannot note why a pin is pending'));
   }
 
   private async fail(failed: string, reason: string): Promise<void> {

@@ -24,6 +24,9 @@ export const RETENTION_TTL_S = 3_600;
 /** Longest time for which a prompt may be retained: 30 days. */
 export const RETENTION_TTL_MAX_S = 30 * 24 * 3_600;
 
+/** Longest reason why a prompt is not retained. */
+export const RETENTION_REASON_CHARS = 512;
+
 export const Retention = z.strictObject({
   id: z.string().min(1).max(64),
   /** Number of the value that has its token ids. */
@@ -46,8 +49,8 @@ export const Retention = z.strictObject({
   expiresMs: z.number(),
   /** `settled` once all homes have had all blocks. `failed`: it cannot be computed, and is not tried again. */
   stage: z.enum(['pending', 'settled', 'failed']),
-  /** Why it failed. */
-  reason: z.string().max(512).nullable(),
+  /** Why it failed, or is not computed yet. */
+  reason: z.string().max(RETENTION_REASON_CHARS).nullable(),
 });
 export type Retention = z.infer<typeof Retention>;
 

@@ -15,6 +15,7 @@ import {
   InternalError,
   InvalidRequest,
   Overloaded,
+  PoisonousPrompt,
   Refused,
   RunFailed,
   Unavailable,
@@ -48,6 +49,8 @@ class Stage {
   readonly trials: string[] = [];
   /** Indices of placements whose worker died. */
   readonly dead = new Set<number>();
+  /** Whether it is known that somebody killed them. */
+  killed = false;
   /** Indices of placements during which the bus is lost. */
   readonly outages = new Set<number>();
   /** Attempts whose direct connection breaks. */
@@ -77,7 +80,7 @@ class Stage {
         complete: () => this.trials.push(`completed w${index}`),
         lost: () => {
           this.trials.push(`lost w${index}`);
-          return { fate: this.dead.has(index) ? 'dead' : 'spared' };
+          return { fate: this.dead.has(index) ? 'dead' : 'spared', explained: this.killed };
         },
       },
       sources: [{ worker: 'peer', blocks: index }],
@@ -306,8 +309,42 @@ describe('running a request to its end', () => {
     expect((await patient.all()).error).toBeNull();
     const stage = new Stage(Array.from({ length: REQUEST_LOSSES + 1 }, () => [START, lost]));
     for (let i = 0; i <= REQUEST_LOSSES; i++) stage.dead.add(i);
+    stage.killed = true;
     expect((await stage.all()).error).toBe(lost);
     expect(stage.placements.length).toBe(REQUEST_LOSSES);
+  });
+
+  it('that crashed workers only gets an error that does not invite to retry', async () => {
+    const lost = new Unavailable('gone');
+    const outcomeOf = async (parts: readonly (readonly Step[])[], ...dead: number[]) => {
+      const stage = new Stage(parts);
+      for (const index of dead) stage.dead.add(index);
+      return (await stage.all()).error;
+    };
+    expect(
+      await outcomeOf(
+        [
+          [START, lost],
+          [START, lost],
+        ],
+        0,
+        1,
+      ),
+    ).toBeInstanceOf(PoisonousPrompt);
+    // One worker lives on, one death is no pattern, and a request that has not begun cannot have crashed its worker.
+    expect(
+      await outcomeOf(
+        [
+          [START, lost],
+          [START, lost],
+          [START, lost],
+        ],
+        0,
+        1,
+      ),
+    ).toBe(lost);
+    expect(await outcomeOf([[START, lost]], 0)).toBe(lost);
+    expect(await outcomeOf([[START, lost], [lost]], 0, 1)).toBe(lost);
   });
 
   it('does not blame a worker for a loss of the bus, but always for a full queue', async () => {

@@ -65,10 +65,24 @@ describe('claims of workers for a prompt', () => {
 
   it('tell where others run suspects, until those are cleared', async () => {
     await delivered(all[0]!.claim('p', 'w1', 1, true));
-    expect([all[1]!.workersOfOtherSuspects('q'), all[1]!.workersOfOtherSuspects('p')]).toEqual([['w1'], []]);
+    expect(all[1]!.suspectClaims('p').map(({ worker }) => worker)).toEqual(['w1']);
+    expect([await delivered(all[1]!.claim('q', 'w1', 1, false)), all[1]!.suspectClaims('q')]).toEqual([false, []]);
     all[1]!.cleared('p');
-    expect(all[1]!.workersOfOtherSuspects('q')).toEqual([]);
+    expect(all[1]!.suspectClaims('p')).toEqual([]);
+    expect(await delivered(all[1]!.claim('q', 'w1', 1, false))).toBe(true);
     expect([...all[1]!.workersOf('p')]).toEqual(['w1']);
+  });
+
+  it('of a worker for different suspects are won by the first, whose claim excludes other prompts', async () => {
+    const asked = ['p', 'q', 'r'].map((prompt, i) => all[i]!.claim(prompt, 'w1', 1, i < 2));
+    expect(await delivered(Promise.all(asked))).toEqual([true, false, false]);
+  });
+
+  it('remain as evidence of a coordinator that died with the worker', async () => {
+    await delivered(all[0]!.claim('p', 'w1', 1, false));
+    expect(all[1]!.bury('w2', clock.now())).toEqual([]);
+    expect(all[1]!.bury('w1', clock.now())).toEqual(['p']);
+    expect(all[1]!.bury('w1', clock.now())).toEqual([]);
   });
 
   it('need no bus: without one, and for the only coordinator, they are won at once', async () => {

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { QUARANTINE_MS } from '../../../../coordinator/poison/quarantine.js';
 import { PoisonousPrompt } from '../../../../src/errors.js';
 import { Hive } from '../support/hive.js';
-import { isWhole, MortalFleet, POISON, type Run } from './support.js';
+import { isWhole, MortalFleet, POISON, POISONS, type Run } from './support.js';
 
 /** A generator of numbers in [0, 1), for schedules that repeat. */
 function chance(seed: number): () => number {
@@ -117,7 +117,7 @@ describe('a prompt that crashes its worker', () => {
     fleet = await new MortalFleet({ workers: 4 }, 2).start();
     for (let i = 0; i < 6; i++) {
       const run = fleet.send(POISON, 100, fleet.hives[i % 2]);
-      await fleet.pass(100);
+      await fleet.pass(1_000);
       run.abort.abort();
       await fleet.pass(4_000);
     }
@@ -152,6 +152,63 @@ describe('a prompt that crashes its worker', () => {
     await fleet.pass(200);
     expect(later.error).toBeNull();
     later.abort.abort();
+  });
+});
+
+describe('many prompts that crash their workers at once', () => {
+  let fleet: MortalFleet;
+  afterEach(() => fleet.close());
+
+  /** Sends poisonous prompts among innocent ones. Returns what went wrong. */
+  async function storm(seed: number, coordinators: number): Promise<unknown> {
+    const next = chance(seed);
+    const of = (...values: number[]) => values[Math.floor(next() * values.length)]!;
+    const spec = { workers: of(3, 4, 6), poisonMs: of(0, 30, 300), poisonAfter: of(0, 0, 20) };
+    fleet = await new MortalFleet({ ...spec, stepMs: of(10, 20) }, coordinators).start();
+    const kinds = POISONS.slice(0, of(3, 6, 10));
+    const [innocents, poison]: [Run[], Run[]] = [[], []];
+    const send = (first: number, tokens: number) => fleet.send(first, tokens, fleet.hives[of(...fleet.hives.keys())]);
+    for (let i = 0; i < 16; i++) innocents.push(send(i, 20 + Math.floor(next() * 150)));
+    await fleet.pass(100);
+    for (let copy = of(1, 2); copy > 0; copy--) for (const kind of kinds) poison.push(send(kind, 100));
+    for (let i = 16; i < 40; i++) {
+      await fleet.pass(of(50, 400));
+      innocents.push(send(i, 20 + Math.floor(next() * 150)));
+    }
+    await fleet.finish([...innocents, ...poison], 300_000);
+    return {
+      killers: [...fleet.killedBy].filter(([, deaths]) => deaths > 2),
+      failed: innocents.filter((run) => !isWhole(run)).map(({ error }) => error?.message ?? 'unfinished'),
+      refused: poison.filter(({ error }) => !(error instanceof PoisonousPrompt)).map(({ error }) => error?.message),
+    };
+  }
+  const NOTHING = { killers: [], failed: [], refused: [] };
+
+  it.each([1, 2, 3, 4, 5, 6, 7, 8])(
+    'kill two workers each at most, and convict no other prompt (seed %i)',
+    async (seed) => {
+      expect(await storm(seed, 1)).toEqual(NOTHING);
+    },
+  );
+
+  it.each([1, 2, 3, 4, 5, 6])('do so through several coordinators, too (seed %i)', async (seed) => {
+    expect(await storm(seed, 2 + (seed % 2))).toEqual(NOTHING);
+  });
+
+  it('are known after two deaths even if the coordinators that knew the evidence are killed after each', async () => {
+    fleet = await new MortalFleet({ workers: 4 }, 3).start();
+    const innocents = Array.from({ length: 8 }, (_, i) => fleet.send(i, 300));
+    for (let i = 0; i < 5; i++) {
+      const at = 1 + (i % 2);
+      const deaths = fleet.deaths.length;
+      const run = fleet.send(POISON, 100, fleet.hives[at]);
+      for (let passed = 0; passed < 8_000 && fleet.deaths.length === deaths && !run.over; passed += 50)
+        await fleet.pass(50);
+      await fleet.replace(at);
+    }
+    await fleet.finish(innocents);
+    expect([fleet.killedBy.get(POISON), fleet.deaths.length]).toEqual([2, 2]);
+    expect(innocents.filter((run) => !isWhole(run)).map(({ error }) => error?.message)).toEqual([]);
   });
 });
 

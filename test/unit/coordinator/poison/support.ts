@@ -6,8 +6,9 @@ import { Hive, type ScriptedWorker } from '../support/hive.js';
 
 /** A simulated fleet whose workers die of some prompts, and are restarted. */
 
-/** The first token of a prompt that kills its worker. */
+/** The first tokens of prompts that kill their workers. */
 export const POISON = 666;
+export const POISONS: readonly number[] = Array.from({ length: 20 }, (_, i) => POISON + i);
 /** How long a dead worker takes to serve again. */
 const RESTART_MS = 2_600;
 
@@ -36,9 +37,13 @@ export class MortalFleet {
   readonly hives: Hive[];
   /** Ids of the workers that died, in order. */
   readonly deaths: string[] = [];
+  /** How many workers each poisonous prompt has killed. */
+  readonly killedBy = new Map<number, number>();
   /** How often a worker was asked to compute a poisonous prompt. */
   poisonAsked = 0;
   private readonly live = new Map<string, ScriptedWorker>();
+  /** How many requests each worker computes. */
+  private readonly running = new Map<ScriptedWorker, number>();
   private incarnations = 0;
   private asked = 0;
 
@@ -105,7 +110,8 @@ export class MortalFleet {
   /** Advances time while the living workers announce themselves. */
   async pass(ms: number): Promise<void> {
     for (let passed = 0; passed < ms; passed += 50) {
-      if (passed % 400 === 0) for (const worker of this.live.values()) worker.announce();
+      if (passed % 400 === 0)
+        for (const worker of this.live.values()) worker.announce({ running: this.running.get(worker) ?? 0 });
       await this.clock.advance(Math.min(50, ms - passed));
     }
   }
@@ -113,6 +119,20 @@ export class MortalFleet {
   /** Passes time until all runs are over. */
   async finish(runs: readonly Run[], limitMs = 120_000): Promise<void> {
     for (let passed = 0; passed < limitMs && runs.some(({ over }) => !over); passed += 400) await this.pass(400);
+  }
+
+  /** Kills a coordinator: it says nothing any more. Another process takes its place, knowing nothing. */
+  async replace(at: number): Promise<Hive> {
+    const [first] = this.hives as [Hive];
+    const before = this.hives[at]!;
+    await before.bus.close();
+    await before.close();
+    const after = new Hive(first, `${before.id}'`);
+    after.alone = false;
+    this.hives[at] = after;
+    for (const worker of this.live.values()) after.link(worker);
+    await this.pass(400);
+    return after;
   }
 
   async close(): Promise<void> {
@@ -123,21 +143,45 @@ export class MortalFleet {
   private async boot(id: string): Promise<void> {
     const incarnation = String(++this.incarnations).padStart(6, '0');
     const linked = await this.hives[0]!.add(id, { incarnation }, [], (worker) => {
-      worker.generate = (request) => this.compute(id, worker, request);
+      worker.generate = (request, signal) => this.counted(worker, this.compute(id, worker, request), signal);
       this.live.set(id, worker);
     });
     for (const hive of this.hives) hive.link(linked);
   }
 
+  private async *counted(
+    worker: ScriptedWorker,
+    events: AsyncIterable<GenerateEvent>,
+    signal: AbortSignal,
+  ): AsyncGenerator<GenerateEvent> {
+    const count = (by: number) => this.running.set(worker, (this.running.get(worker) ?? 0) + by);
+    let ended = false;
+    const end = () => {
+      if (!ended) count(-1);
+      ended = true;
+    };
+    count(1);
+    signal.addEventListener('abort', end);
+    try {
+      yield* events;
+    } finally {
+      end();
+    }
+  }
+
   private async *compute(id: string, worker: ScriptedWorker, request: GenerateRequest): AsyncGenerator<GenerateEvent> {
     const { stepMs = 20, poisonAfter = 0, poisonMs = 30 } = this.spec;
-    const isPoison = unpackTokens(request.tokens)[0] === POISON;
+    const first = unpackTokens(request.tokens)[0]!;
+    const isPoison = POISONS.includes(first);
     if (isPoison) this.poisonAsked++;
     yield { type: 'start', cached: { local: 0, remote: 0, computed: 3 }, queueMs: 0 };
     for (let at = request.resumeTokens; at < request.stopping.maxTokens; at++) {
       if (isPoison && at >= poisonAfter) {
         await this.sleep(poisonMs);
-        if (this.live.get(id) === worker) void this.kill(id);
+        if (this.live.get(id) === worker) {
+          this.killedBy.set(first, (this.killedBy.get(first) ?? 0) + 1);
+          void this.kill(id);
+        }
         await new Promise(() => {});
       }
       await this.sleep(stepMs);

@@ -9,7 +9,7 @@ import { MemoryKeyValue } from '../../../../src/bus/memory-key-value.js';
 import { packKeys } from '../../../../src/core/key.js';
 import type { Announcement } from '../../../../src/core/member.js';
 import type { Salt } from '../../../../src/core/salt.js';
-import { InvalidRequest, Unavailable } from '../../../../src/errors.js';
+import { InvalidRequest, PoisonousPrompt, Unavailable } from '../../../../src/errors.js';
 import { SILENT_LOG } from '../../../../src/log.js';
 import { SeededRandom } from '../../../../src/random.js';
 import { WorkerRetention } from '../../../../workers/retention.js';
@@ -309,6 +309,19 @@ describe('the keeper of retentions', () => {
       { state: 'failed', reason: 'prompt: not in the vocabulary' },
     ]);
     expect(desk.computed).toHaveLength(1);
+  });
+
+  it('says why a prompt is pending that crashes workers, until it is held', async () => {
+    const desk = await start('a', 'b');
+    desk.recompute = async () => {
+      throw new PoisonousPrompt('workers crashed');
+    };
+    await desk.retentions.add(ORDER);
+    await world.pass(5_000);
+    expect(await desk.retentions.list('me')).toMatchObject([{ state: 'pending', reason: 'workers crashed' }]);
+    for (const home of ['a', 'b']) world.take(home, keysOf(desk));
+    await world.pass(20_000);
+    expect(await desk.retentions.list('me')).toMatchObject([{ state: 'held', reason: null }]);
   });
 
   it('has workers with a long enough context compute a prompt, whether or not they are its homes', async () => {

@@ -1,0 +1,58 @@
+import type { Clock } from '../../src/clock.js';
+import type { Loss } from './loss.js';
+import { addTo, removeFrom } from './sets.js';
+
+/** By prompt, the losses that it has witnessed and that speak against it. */
+
+/** How long a suspicion lasts without news. */
+const SUSPICION_MS = 600_000;
+const SUSPECTS_KEPT = 4_096;
+
+export class Suspicions {
+  private readonly losses = new Map<string, Set<Loss>>();
+
+  constructor(private readonly clock: Pick<Clock, 'now'>) {}
+
+  /** The recent losses that speak against a prompt. */
+  against(prompt: string): Loss[] {
+    const losses = this.losses.get(prompt);
+    if (losses === undefined) return [];
+    const sinceMs = this.clock.now() - SUSPICION_MS;
+    return [...losses].filter(({ atMs, fate }) => atMs > sinceMs && fate !== 'spared');
+  }
+
+  deathsOf(prompt: string): Loss[] {
+    return this.against(prompt).filter(({ fate }) => fate === 'dead');
+  }
+
+  isSuspect(prompt: string): boolean {
+    return this.against(prompt).length > 0;
+  }
+
+  suspects(): string[] {
+    return [...this.losses.keys()].filter((prompt) => this.isSuspect(prompt));
+  }
+
+  /** The fewest tokens that a lost worker had generated for a suspect. */
+  leastFresh(prompt: string): number {
+    return Math.min(...this.against(prompt).map((loss) => loss.witnesses.get(prompt)!.fresh));
+  }
+
+  /** The prompts against which a loss speaks. */
+  suspectsOf(loss: Loss): string[] {
+    return [...loss.witnesses.keys()].filter((prompt) => this.against(prompt).includes(loss));
+  }
+
+  add(prompt: string, loss: Loss): void {
+    addTo(this.losses, prompt, loss);
+    if (this.losses.size > SUSPECTS_KEPT) this.losses.delete(this.losses.keys().next().value!);
+  }
+
+  drop(prompt: string, losses: readonly Loss[]): void {
+    for (const loss of losses) removeFrom(this.losses, prompt, loss);
+  }
+
+  forget(prompt: string): void {
+    this.losses.delete(prompt);
+  }
+}
