@@ -171,6 +171,8 @@ export class MortalFleet {
 
   private async *compute(id: string, worker: ScriptedWorker, request: GenerateRequest): AsyncGenerator<GenerateEvent> {
     const { stepMs = 20, poisonAfter = 0, poisonMs = 30 } = this.spec;
+    // A dead process says nothing, even if a call still reaches it.
+    if (this.live.get(id) !== worker) await new Promise(() => {});
     const first = unpackTokens(request.tokens)[0]!;
     const isPoison = POISONS.includes(first);
     if (isPoison) this.poisonAsked++;
@@ -185,6 +187,7 @@ export class MortalFleet {
         await new Promise(() => {});
       }
       await this.sleep(stepMs);
+      if (this.live.get(id) !== worker) await new Promise(() => {});
       yield { type: 'tokens', ids: [at] };
     }
     yield { type: 'end', reason: 'length', token: null };
