@@ -20,7 +20,7 @@ import { InFlight } from './in-flight.js';
 import { OfferedContext } from './offered-context.js';
 import { BUS_WAIT_MS, Outages } from './outages.js';
 import type { PoisonGuard } from './poison/poison-guard.js';
-import type { Trial } from './poison/trial.js';
+import { instanceOf, type Trial } from './poison/trial.js';
 import { type Attempt, Turn } from './poison/turn.js';
 import { Prefills } from './prefills.js';
 import { RESTART_WAIT_MS, Restarts } from './restarts.js';
@@ -213,7 +213,13 @@ export class Router {
         continue;
       }
       const allowed = routed.filter(({ worker }) => pinned === null || worker === pinned);
-      const best = turn.choose(allowed, gate);
+      const best = turn.choose(
+        allowed,
+        gate,
+        // A worker that lost the request before is offered again only if it is known to live.
+        ({ worker: id, incarnation }) =>
+          failures.tried.has(instanceOf(id, incarnation)) || this.routeTo({ id, incarnation }).kind === 'direct',
+      );
       if (!best) {
         if (allowed.length > 0 && turn.mayWait) {
           await turn.wait(signal);

@@ -91,7 +91,11 @@ export class Turn {
   }
 
   /** The best worker that the gate allows: the reserved one, else one that runs nothing if the prompt has to run alone. */
-  choose(candidates: readonly Candidate[], gate: Allowed): Candidate | undefined {
+  choose(
+    candidates: readonly Candidate[],
+    gate: Allowed,
+    isConnected: (candidate: Candidate) => boolean,
+  ): Candidate | undefined {
     const { suspects } = this.options.poison;
     const { reserved } = this;
     const kept = candidates.find(({ worker, incarnation }) => reserved?.instance === instanceOf(worker, incarnation));
@@ -100,7 +104,8 @@ export class Turn {
     const allowed = candidates.filter(({ worker }) => gate.allows(worker));
     if (gate.patient && allowed[0] !== candidates[0]) return undefined;
     if (!gate.alone) return allowed[0];
-    const alive = allowed.filter(({ worker, incarnation }) => !suspects.isLost(worker, incarnation));
+    // A lost worker may live on, and be connected again.
+    const alive = allowed.filter((one) => isConnected(one) || !suspects.isLost(one.worker, one.incarnation));
     const idle = ({ worker, incarnation }: Candidate) => suspects.probation.isIdle(worker, incarnation);
     return alive.find(idle) ?? alive[0];
   }
