@@ -12,6 +12,7 @@ import { OfferAnswer } from '../../src/peer/server/offer-answer.js';
 import { Ring } from '../../src/ring/ring.js';
 import { BlockStore } from '../../workers/cache/block-store.js';
 import { DiskTier } from '../../workers/cache/disk-tier.js';
+import type { LeaveReason } from '../../workers/cache/tier.js';
 import { AntiEntropy } from '../../workers/replication/anti-entropy.js';
 import { Creditors } from '../../workers/replication/creditors.js';
 
@@ -154,7 +155,14 @@ export const MUTANTS = {
 
   /** What a disk gives is taken for right, whatever its digest. */
   'a damaged file believed': () => {
-    replace(DiskTier, 'damaged', () => (() => {}) as Method);
+    replace(
+      DiskTier,
+      'lose',
+      (original) =>
+        function (this: object, key: BlockKey, reason: LeaveReason) {
+          if (reason !== 'damaged') call(original, this, key, reason);
+        } as Method,
+    );
     replace(
       DiskTier,
       'read',

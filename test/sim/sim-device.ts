@@ -134,8 +134,9 @@ export class SimDevice implements Device {
     return noSlots();
   }
 
+  /** Of any length: the graph bounds the context. Its memory is the runner's. */
   slot(): KvSlot {
-    return noSlots();
+    return { capacityTokens: Number.MAX_SAFE_INTEGER };
   }
 
   rows(): never {
