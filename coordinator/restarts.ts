@@ -57,14 +57,12 @@ export class Restarts {
    * restarted then.
    */
   isSilent(instance: string, lostMs: number): boolean {
-    const heardMs = this.heardMs.get(instance);
-    return heardMs !== undefined && heardMs <= lostMs + ANNOUNCED_BEFORE_MS;
+    return this.heardMs.has(instance) && !this.isHeard(instance, lostMs);
   }
 
   /** Whether an incarnation that was lost at `lostMs` has been heard since. */
   isHeard(instance: string, lostMs: number): boolean {
-    const heardMs = this.heardMs.get(instance);
-    return heardMs !== undefined && heardMs > lostMs + ANNOUNCED_BEFORE_MS;
+    return (this.heardMs.get(instance) ?? Number.NEGATIVE_INFINITY) > lostMs + ANNOUNCED_BEFORE_MS;
   }
 
   /** Whether an incarnation that was lost at `lostMs`, because it was taken for dead, has come back: it was paused, or cut off. */

@@ -20,6 +20,8 @@ export function triedWorkers(
   routeTo: (member: Member) => Pick<Route, 'kind' | 'open'>,
   again: RouteAgain,
 ): Set<string> {
+  // As it is for the first attempt of every request.
+  if (tried.size === 0) return new Set();
   const isTried = (member: Member) => {
     const instance = instanceOf(member.id, member.incarnation);
     if (!tried.has(instance)) return false;

@@ -8,7 +8,7 @@ import type { ModelGraph } from './model-graph.js';
 
 /** The inputs and outputs of a run beside K/V: ids, mask, positions, logits. */
 
-/** What a graph that chooses by length gets as the length of its sequences: any length of the regime will do. */
+/** The length given to a graph that picks its rotary tables by length. All lengths of a regime select the same tables. */
 const REGIME_LENGTHS: Record<Regime, number> = { short: 1, long: 2 ** 30 };
 
 /** The tokens of one run, and the logits wanted of it. */

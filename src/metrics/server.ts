@@ -34,9 +34,8 @@ export interface MetricsServer {
  */
 export function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
   const host = options.host ?? '127.0.0.1';
-  const metrics = new SharedMetrics(options.registry);
   const server = createServer((request, response) => {
-    void answerTo(request, host, options, metrics).then((reply) => send(response, reply));
+    void answerTo(request, host, options).then((reply) => send(response, reply));
   });
   server.maxRequestsPerSocket = 1;
   server.maxConnections = connectionLimit(METRICS_CONNECTIONS);
@@ -69,7 +68,6 @@ async function answerTo(
   { method, url, headers }: IncomingMessage,
   host: string,
   options: MetricsServerOptions,
-  metrics: SharedMetrics,
 ): Promise<Reply> {
   if (isLoopbackName(host) && !isLoopbackName(hostName(headers.host ?? '') ?? ''))
     return { status: 403, body: 'this host name is not allowed; use localhost\n' };
@@ -80,26 +78,12 @@ async function answerTo(
     case '/health/ready':
       return options.ready() ? { status: 200, body: readyText(options) } : { status: 503, body: 'not ready\n' };
     case '/metrics':
-      return metrics.text().then(
+      return options.registry.text().then(
         (body) => ({ status: 200, body, contentType: options.registry.contentType }),
         () => ({ status: 500, body: 'cannot read the metrics\n' }),
       );
     default:
       return { status: 404, body: 'not found: try /metrics, /health/live or /health/ready\n' };
-  }
-}
-
-/** The text of the metrics, made once for all who ask for it at the same time. */
-class SharedMetrics {
-  private making: Promise<string> | null = null;
-
-  constructor(private readonly registry: MetricsRegistry) {}
-
-  text(): Promise<string> {
-    this.making ??= this.registry.text().finally(() => {
-      this.making = null;
-    });
-    return this.making;
   }
 }
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { blockBytes, type KvLayout } from '../../src/core/kv-layout.js';
-import type { DeviceBlock, DeviceOptions } from '../../src/device/device.js';
+import type { Device, DeviceBlock, DeviceOptions } from '../../src/device/device.js';
 import { Refused } from '../../src/errors.js';
 import { viewMemory } from '../../src/native/ffi.js';
 import { liveHandles } from '../../src/native/handle.js';
@@ -61,6 +61,17 @@ describe('a cuda device', () => {
   });
   afterEach(() => made.close());
 
+  /** Fills all blocks, each with bytes of its own, then reads and frees them. */
+  async function expectApart(device: Device, blocks: readonly DeviceBlock[]): Promise<void> {
+    for (const [i, block] of blocks.entries()) await device.upload(block, new Uint8Array(size).fill(i));
+    const into = new Uint8Array(size);
+    for (const [i, block] of blocks.entries()) {
+      await device.download(block, into);
+      expect(into).toEqual(new Uint8Array(size).fill(i));
+      device.freeBlock(block);
+    }
+  }
+
   test('is refused at its start if its slots do not fit, with the remedy, and frees those that did', async () => {
     made.gpu.heap.limitBytes = 3 * 2 * rowBytes;
     await expect(made.open(options)).rejects.toThrow(Refused);
@@ -77,26 +88,14 @@ describe('a cuda device', () => {
     // Two slabs of two blocks; the third needs two more.
     expect(blocks).toHaveLength(4);
     expect(device.memory()).toMatchObject({ blocks: 4, capacityBlocks: 4, blockBytes: 4 * size });
-    for (const [i, block] of blocks.entries()) await device.upload(block, new Uint8Array(size).fill(i));
-    const into = new Uint8Array(size);
-    for (const [i, block] of blocks.entries()) {
-      await device.download(block, into);
-      expect(into).toEqual(new Uint8Array(size).fill(i));
-      device.freeBlock(block);
-    }
+    await expectApart(device, blocks);
     device.close();
   });
 
   test('keeps each block of several slabs apart, the last slab being smaller', async () => {
     const device = await made.open(options);
     const blocks = Array.from({ length: 7 }, () => device.allocateBlock()!);
-    for (const [i, block] of blocks.entries()) await device.upload(block, new Uint8Array(size).fill(i));
-    const into = new Uint8Array(size);
-    for (const [i, block] of blocks.entries()) {
-      await device.download(block, into);
-      expect(into).toEqual(new Uint8Array(size).fill(i));
-      device.freeBlock(block);
-    }
+    await expectApart(device, blocks);
     device.close();
   });
 
