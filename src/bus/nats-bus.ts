@@ -217,11 +217,13 @@ export class NatsBus implements Bus {
   subscribe(pattern: string, handler: (message: BusMessage) => void, options?: { queue?: string }): Subscription {
     checkPattern(pattern);
     if (this.state === 'closed') throw new Unavailable(`cannot subscribe to ${pattern}: the bus is closed`);
+    // Of a pattern without wildcards the subject of each message is known, and need not be read from its bytes.
+    const known = /[*>]/.test(pattern) ? null : pattern;
     const subscription = this.connection.subscribe(pattern, {
       ...(options?.queue === undefined ? {} : { queue: options.queue }),
       callback: (error, message) => {
         try {
-          if (error === null) handler(toBusMessage(message));
+          if (error === null) handler(toBusMessage(message, known));
           else if (error instanceof errors.PermissionViolationError) this.refuse(error);
           else throw error;
         } catch (thrown) {
@@ -309,8 +311,9 @@ export class NatsBus implements Bus {
   }
 }
 
-function toBusMessage(message: Msg): BusMessage {
-  const { subject, data, reply } = message;
+function toBusMessage(message: Msg, known: string | null): BusMessage {
+  const { data, reply } = message;
+  const subject = known ?? message.subject;
   const nobody = data.byteLength === 0 && message.headers?.code === 503;
   return { subject, payload: data, reply: reply ? reply : null, nobody };
 }

@@ -19,8 +19,8 @@ const NONCES_SHARED = 64;
 const SHARED_BYTES = 16 * 1024;
 
 /**
- * The blocks of one message on their way through AES: the text, the associated data, and the tag. Words are in the machine's byte order, because
- * they are only combined by exclusive or.
+ * The blocks of one message on their way through AES: the text and the tag, or the associated data. Words are in the machine's byte order,
+ * because they are only combined by exclusive or.
  */
 class Blocks {
   readonly words: Int32Array;
@@ -42,11 +42,8 @@ function blocksFor(bytes: number): Blocks {
   return bytes <= SHARED_BYTES ? shared : new Blocks(bytes);
 }
 
-/** Bytes that are authenticated with a text, but not encrypted: the first `length` of `bytes`. */
-export interface Associated {
-  readonly bytes: Buffer;
-  readonly length: number;
-}
+/** HASH of the RFC, of bytes that are authenticated with a text, but not encrypted. It depends on the key, not on the nonce. */
+export type AssociatedHash = Int32Array;
 
 /** Encrypts and authenticates with one key. The caller must use each nonce for one message only. */
 export class Ocb {
@@ -79,51 +76,58 @@ export class Ocb {
     this.nonceBlock[3] = 1;
   }
 
+  /** The hash of associated data. Worth keeping where many messages have the same. */
+  hash(associated: Uint8Array): AssociatedHash {
+    const { byteLength } = associated;
+    const end = wholeBlocks(byteLength);
+    const { words, bytes } = blocksFor(end);
+    bytes.set(associated);
+    if (byteLength < end) pad(bytes, byteLength, end);
+    this.maskAssociated(words, byteLength);
+    if (end > 0) bytes.set(this.encryption.update(bytes.subarray(0, end)));
+    const hash = new Int32Array(BLOCK_WORDS);
+    fold(words, 0, end, hash, 0);
+    return hash;
+  }
+
   /**
    * Writes the ciphertext of a text and the tag, together `ocbBytes` long, to `sealed` from `at`. The nonce of the RFC is 32 zero bits and
    * `nonce`, a safe integer, in 64 bits, most significant byte first.
    */
-  seal(nonce: number, associated: Associated, text: Uint8Array, sealed: Buffer, at: number): void {
-    const length = paddedBytes(text.byteLength);
-    const textAt = wholeBlocks(associated.length);
-    const tagAt = textAt + length;
-    const blocks = blocksFor(tagAt + TAG_BYTES);
-    const { words, bytes, offsets } = blocks;
-    bytes.set(text, textAt);
-    pad(bytes, textAt + text.byteLength, tagAt);
-    this.makeOffsets(nonce, offsets, length);
-    this.prepareTag(words, textAt, tagAt, tagAt);
-    this.prepareAssociated(blocks, associated, 0);
-    mask(words, textAt, offsets, length);
-    bytes.set(this.encryption.update(bytes.subarray(0, tagAt + TAG_BYTES)));
-    mask(words, textAt, offsets, length);
-    fold(words, 0, textAt, tagAt);
-    bytes.copy(sealed, at, textAt, tagAt + TAG_BYTES);
+  seal(nonce: number, associated: AssociatedHash, text: Uint8Array, sealed: Buffer, at: number): void {
+    const tagAt = paddedBytes(text.byteLength);
+    const { words, bytes, offsets } = blocksFor(tagAt + TAG_BYTES);
+    bytes.set(text);
+    pad(bytes, text.byteLength, tagAt);
+    this.makeOffsets(nonce, offsets, tagAt);
+    this.prepareTag(words, tagAt);
+    mask(words, offsets, tagAt);
+    const message = bytes.subarray(0, tagAt + TAG_BYTES);
+    bytes.set(this.encryption.update(message));
+    mask(words, offsets, tagAt);
+    fold(associated, 0, TAG_BYTES, words, tagAt);
+    sealed.set(message, at);
   }
 
   /** Decrypts and verifies the rest of `sealed` from `at`. Returns the text; null if the nonce, the associated data or any byte differs. */
-  open(nonce: number, associated: Associated, sealed: Buffer, at: number): Buffer | null {
-    const length = sealed.byteLength - at - TAG_BYTES;
-    if (length < BLOCK_BYTES || length % BLOCK_BYTES !== 0) return null;
-    const tagAt = length + wholeBlocks(associated.length);
-    const blocks = blocksFor(tagAt + TAG_BYTES);
-    const { words, bytes, offsets } = blocks;
-    sealed.copy(bytes, 0, at, at + length);
-    this.makeOffsets(nonce, offsets, length);
-    mask(words, 0, offsets, length);
-    bytes.set(this.decryption.update(bytes.subarray(0, length)));
-    mask(words, 0, offsets, length);
-    this.prepareTag(words, 0, length, tagAt);
-    this.prepareAssociated(blocks, associated, length);
-    bytes.set(this.encryption.update(bytes.subarray(length, tagAt + TAG_BYTES)), length);
-    fold(words, length, tagAt, tagAt);
+  open(nonce: number, associated: AssociatedHash, sealed: Buffer, at: number): Buffer | null {
+    const tagAt = sealed.byteLength - at - TAG_BYTES;
+    if (tagAt < BLOCK_BYTES || tagAt % BLOCK_BYTES !== 0) return null;
+    const { words, bytes, offsets } = blocksFor(tagAt + TAG_BYTES);
+    const part = bytes.subarray(0, tagAt);
+    sealed.copy(bytes, 0, at, at + tagAt);
+    this.makeOffsets(nonce, offsets, tagAt);
+    mask(words, offsets, tagAt);
+    bytes.set(this.decryption.update(part));
+    mask(words, offsets, tagAt);
+    this.prepareTag(words, tagAt);
+    bytes.set(this.encryption.update(bytes.subarray(tagAt, tagAt + TAG_BYTES)), tagAt);
+    fold(associated, 0, TAG_BYTES, words, tagAt);
     // Takes the same time wherever the tags differ.
     let difference = 0;
-    for (let i = 0; i < TAG_BYTES; i++) difference |= bytes[tagAt + i]! ^ sealed[at + length + i]!;
+    for (let i = 0; i < TAG_BYTES; i++) difference |= bytes[tagAt + i]! ^ sealed[at + tagAt + i]!;
     if (difference !== 0) return null;
-    const text = Buffer.allocUnsafe(bytes.lastIndexOf(PADDING, length - 1));
-    bytes.copy(text, 0, 0, text.byteLength);
-    return text;
+    return Buffer.from(part.subarray(0, part.lastIndexOf(PADDING)));
   }
 
   /** Makes the offset of each block of a text, and leaves that of the last in `offset`. */
@@ -166,25 +170,18 @@ export class Ocb {
   }
 
   /** Puts the input of the tag behind the plain text. */
-  private prepareTag(words: Int32Array, textAt: number, textEnd: number, tagAt: number): void {
+  private prepareTag(words: Int32Array, tagAt: number): void {
     const { offset, dollar } = this;
     const tag = tagAt / 4;
     for (let i = 0; i < BLOCK_WORDS; i++) words[tag + i] = offset[i]! ^ dollar[i]!;
-    fold(words, textAt, textEnd, tagAt);
-  }
-
-  private prepareAssociated({ words, bytes }: Blocks, associated: Associated, at: number): void {
-    const { length } = associated;
-    associated.bytes.copy(bytes, at, 0, length);
-    if (length % BLOCK_BYTES > 0) pad(bytes, at + length, at + wholeBlocks(length));
-    this.maskAssociated(words, at, at + length);
+    fold(words, 0, tagAt, words, tagAt);
   }
 
   /** A last block that was filled up has an offset of its own. */
-  private maskAssociated(words: Int32Array, from: number, end: number): void {
+  private maskAssociated(words: Int32Array, end: number): void {
     const { table, star } = this;
     let [a, b, c, d] = [0, 0, 0, 0];
-    for (let block = 1, start = from; start < end; block++, start += BLOCK_BYTES) {
+    for (let block = 1, start = 0; start < end; block++, start += BLOCK_BYTES) {
       const whole = end - start >= BLOCK_BYTES;
       const by = whole ? table : star;
       const l = whole ? entryOf(block) : 0;
@@ -202,13 +199,12 @@ function entryOf(block: number): number {
   return BLOCK_WORDS * (31 - Math.clz32(block & -block));
 }
 
-function mask(words: Int32Array, fromByte: number, offsets: Int32Array, bytes: number): void {
-  const from = fromByte / 4;
-  for (let i = 0; i < bytes / 4; i++) words[from + i]! ^= offsets[i]!;
+function mask(words: Int32Array, offsets: Int32Array, bytes: number): void {
+  for (let i = 0; i < bytes / 4; i++) words[i]! ^= offsets[i]!;
 }
 
-/** Adds the blocks from one byte to another to the block at the byte `toByte`. */
-function fold(words: Int32Array, fromByte: number, endByte: number, toByte: number): void {
+/** Adds the blocks from one byte to another to the block of `sum` at the byte `toByte`. */
+function fold(words: Int32Array, fromByte: number, endByte: number, sum: Int32Array, toByte: number): void {
   const to = toByte / 4;
   let [a, b, c, d] = [0, 0, 0, 0];
   for (let i = fromByte / 4; i < endByte / 4; i += BLOCK_WORDS) {
@@ -217,10 +213,10 @@ function fold(words: Int32Array, fromByte: number, endByte: number, toByte: numb
     c ^= words[i + 2]!;
     d ^= words[i + 3]!;
   }
-  words[to]! ^= a;
-  words[to + 1]! ^= b;
-  words[to + 2]! ^= c;
-  words[to + 3]! ^= d;
+  sum[to]! ^= a;
+  sum[to + 1]! ^= b;
+  sum[to + 2]! ^= c;
+  sum[to + 3]! ^= d;
 }
 
 /** Twice a block in the field of the RFC: a polynomial over GF(2) modulo x^128 + x^7 + x^2 + x + 1. */

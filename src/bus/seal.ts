@@ -1,5 +1,5 @@
 import { hkdfSync } from 'node:crypto';
-import { type Associated, OCB_EXTRA_BYTES, Ocb, ocbBytes } from './ocb.js';
+import { type AssociatedHash, OCB_EXTRA_BYTES, Ocb, ocbBytes } from './ocb.js';
 
 /**
  * Seals messages with the cluster secret.
@@ -11,7 +11,7 @@ import { type Associated, OCB_EXTRA_BYTES, Ocb, ocbBytes } from './ocb.js';
  * repeats.
  */
 
-const VERSION = 2;
+const VERSION = 3;
 const KEY_BYTES = 32;
 const COUNTER_BYTES = 8;
 /** Version, and lengths of sender ID and incarnation. */
@@ -22,8 +22,8 @@ export const SEAL_SALT_BYTES = 16;
 const SUFFIX_BYTES = SEAL_SALT_BYTES + COUNTER_BYTES;
 const FIXED_BYTES = PREFIX_BYTES + SUFFIX_BYTES;
 const NAME_BYTES = 512;
-/** UTF-8 has at most so many bytes for each unit of a string. */
-const UTF8_BYTES = 3;
+/** Limit on the pairs of subjects whose hashes one key keeps. Most messages between two members have one of a few. */
+const SUBJECTS_KEPT = 64;
 
 /** The use of a seal. Each use has keys of its own, so that each counts its messages separately. */
 export type SealedUse = 'messages' | 'values';
@@ -61,7 +61,7 @@ export function senderOf({ origin }: Envelope): Sender {
 export class MessageSealer {
   /** As in the envelopes of its messages. */
   readonly origin: string;
-  private readonly cipher: Ocb;
+  private readonly cipher: SubjectCipher;
   private readonly head: Buffer;
   private last = 0;
 
@@ -86,7 +86,7 @@ export class MessageSealer {
     head.writeUInt32LE(Math.floor(counter / 2 ** 32), at + 4);
     const message = Buffer.allocUnsafe(head.byteLength + ocbBytes(payload.byteLength));
     message.set(head);
-    this.cipher.seal(counter, associated(head, head.byteLength, subject, reply), payload, message, head.byteLength);
+    this.cipher.seal(counter, subject, reply, payload, message, head.byteLength);
     return message;
   }
 }
@@ -102,7 +102,7 @@ function headOf({ id, incarnation }: Sender, salt: Uint8Array): Buffer {
 
 /** Opens the messages of senders with the same secret. Caches the keys of the sealers that were verified last. */
 export class MessageOpener {
-  private readonly ciphers = new Map<string, Ocb>();
+  private readonly ciphers = new Map<string, SubjectCipher>();
 
   constructor(
     private readonly secret: string,
@@ -135,12 +135,12 @@ export class MessageOpener {
     const known = this.ciphers.get(origin);
     const cipher = known ?? cipherOf(this.secret, origin, this.use);
     const bytes = asBuffer(sealed);
-    const payload = cipher.open(counter, associated(bytes, headBytes, subject, reply), bytes, headBytes);
+    const payload = cipher.open(counter, subject, reply, bytes, headBytes);
     if (payload !== null && known === undefined) this.keep(origin, cipher);
     return payload;
   }
 
-  private keep(origin: string, cipher: Ocb): void {
+  private keep(origin: string, cipher: SubjectCipher): void {
     this.ciphers.set(origin, cipher);
     if (this.ciphers.size <= this.sealersKept) return;
     for (const oldest of this.ciphers.keys()) {
@@ -150,23 +150,55 @@ export class MessageOpener {
   }
 }
 
-function cipherOf(secret: string, origin: string, use: SealedUse): Ocb {
+function cipherOf(secret: string, origin: string, use: SealedUse): SubjectCipher {
   const salt = Buffer.from(origin, 'latin1');
-  return new Ocb(new Uint8Array(hkdfSync('sha256', secret, salt, `shoal-${use}-${VERSION}`, KEY_BYTES)));
+  const key = new Uint8Array(hkdfSync('sha256', secret, salt, `shoal-${use}-${VERSION}`, KEY_BYTES));
+  return new SubjectCipher(new Ocb(key));
+}
+
+/**
+ * Seals and opens with the key of one sealer. What is authenticated with a payload are the subjects alone: the key binds the sender, and the
+ * nonce the counter. The hash of the subjects is therefore the same for most messages, and is kept.
+ */
+class SubjectCipher {
+  /** By subject and reply subject. */
+  private readonly hashes = new Map<string, Map<string, AssociatedHash>>();
+  private kept = 0;
+
+  constructor(private readonly ocb: Ocb) {}
+
+  seal(counter: number, subject: string, reply: string, payload: Uint8Array, message: Buffer, at: number): void {
+    const known = this.hashes.get(subject)?.get(reply);
+    const hash = known ?? this.hash(subject, reply);
+    this.ocb.seal(counter, hash, payload, message, at);
+    if (known === undefined) this.keep(subject, reply, hash);
+  }
+
+  open(counter: number, subject: string, reply: string, message: Buffer, at: number): Buffer | null {
+    const known = this.hashes.get(subject)?.get(reply);
+    const hash = known ?? this.hash(subject, reply);
+    const payload = this.ocb.open(counter, hash, message, at);
+    if (payload !== null && known === undefined) this.keep(subject, reply, hash);
+    return payload;
+  }
+
+  /** The names of subjects contain no line breaks. */
+  private hash(subject: string, reply: string): AssociatedHash {
+    return this.ocb.hash(Buffer.from(`${subject}\n${reply}`));
+  }
+
+  private keep(subject: string, reply: string, hash: AssociatedHash): void {
+    if (this.kept === SUBJECTS_KEPT) {
+      this.hashes.clear();
+      this.kept = 0;
+    }
+    const ofSubject = this.hashes.get(subject);
+    if (ofSubject) ofSubject.set(reply, hash);
+    else this.hashes.set(subject, new Map([[reply, hash]]));
+    this.kept++;
+  }
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-const ASSOCIATED_BYTES = 4 * 1024;
-const sharedAssociated = Buffer.alloc(ASSOCIATED_BYTES);
-
-/** The data authenticated with the payload: the head that `message` begins with, and the names of the subjects, which contain no line breaks. */
-function associated(message: Buffer, headBytes: number, subject: string, reply: string): Associated {
-  const names = `${subject}\n${reply}`;
-  const needed = headBytes + UTF8_BYTES * names.length;
-  const bytes = needed <= ASSOCIATED_BYTES ? sharedAssociated : Buffer.alloc(needed);
-  message.copy(bytes, 0, 0, headBytes);
-  return { bytes, length: headBytes + bytes.write(names, headBytes) };
 }
