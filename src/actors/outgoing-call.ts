@@ -32,6 +32,8 @@ export interface CallOwner {
   refusal(call: OutgoingCall): ShoalError | null;
   opened(call: OutgoingCall): void;
   closed(call: OutgoingCall): void;
+  /** A message for a call arrived from this node. */
+  heard(node: NodeAddress): void;
   routeTo(node: NodeAddress): Route;
   /** Sends a message whose loss a later probe repairs. Returns false if the message cannot be sent. */
   trySend(route: Route, message: NodeMessage): boolean;
@@ -46,7 +48,9 @@ export class OutgoingCall {
   read = 0;
   /** When the actor's node was last heard of this call. */
   heardMs: number;
-  /** The call had no subscriber, or could not be sent again; the next sweep sends it again. */
+  /** Anything was heard of the call. */
+  answered = false;
+  /** The node may not have got the call, which the next sweep sends again. */
   undelivered = false;
   /** The route of all messages of the call until it closes, so that they keep their order. */
   route: Route;
@@ -150,6 +154,8 @@ export class OutgoingCall {
   private heard(): void {
     this.heardMs = this.owner.clock.now();
     this.cutOffMs = null;
+    this.answered = true;
+    this.owner.heard(this.to);
   }
 
   private refusal(): ShoalError | null {

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.js';
+import type { Clock, Timer } from '../clock.js';
 import { Overloaded, type ShoalError, Unavailable, Unheard } from '../errors.js';
 import * as limits from '../limits.js';
 import {
@@ -25,9 +25,11 @@ const GONE_NODES_REMEMBERED = 4_096;
 export class Outgoing implements CallOwner {
   private readonly open = new Map<number, OutgoingCall>();
   private readonly gone = new Set<string>();
+  /** Nodes that the bus reported as absent a moment ago, and whether they were heard since. */
+  private readonly doubts = new Map<string, { heard: boolean; readonly timer: Timer }>();
   private lastId = 0;
   private stopped = false;
-  /** Until this time a node without a subscription may not have found the bus again yet, so its calls do not fail. */
+  /** Until this time a node that does not listen may not have found the bus again yet, so its calls do not fail. */
   private judgeFromMs = 0;
 
   constructor(
@@ -89,24 +91,41 @@ export class Outgoing implements CallOwner {
   }
 
   /**
-   * A call had no subscriber: it fails, or soon after the bus was found, the next sweep sends it again. The bus's report is not authenticated,
-   * so it counts only for calls over the bus.
+   * The bus reports that a node does not listen. Anyone on the bus can forge that, so the node is asked: if it is not heard, its calls over the bus
+   * fail. Soon after the bus was found the node may not have found it yet: then calls of which nothing was heard are sent again by the next sweep.
    */
-  nobodyForCall(id: number): void {
-    const call = this.open.get(id);
-    if (call?.route.kind !== 'nats') return;
-    if (this.inGracePeriod) call.undelivered = true;
-    else call.fail(new Unheard(`cannot call ${call.label}: the node is not on the bus`));
+  reportedAbsent(is: (address: NodeAddress) => boolean): void {
+    const calls = [...this.open.values()].filter((call) => call.route.kind === 'nats' && is(call.to));
+    if (calls.length === 0) return;
+    if (this.clock.now() < this.judgeFromMs) {
+      for (const call of calls) call.undelivered ||= !call.answered;
+      return;
+    }
+    const { to } = calls[0]!;
+    if (this.doubts.has(nodeKey(to))) return;
+    this.doubt(to);
+    this.probe(calls);
   }
 
-  /** A probe had no subscriber: the calls to that node fail, or soon after the bus was found, the next sweep probes again. */
-  nobodyForProbe(is: (address: NodeAddress) => boolean): void {
-    if (this.inGracePeriod) return;
-    this.failWhere((call) => call.route.kind === 'nats' && is(call.to), 'is no longer on the bus');
+  /** Waits for word from a node. Its calls over the bus fail unless there is some. */
+  private doubt(node: NodeAddress): void {
+    const key = nodeKey(node);
+    const sinceMs = this.clock.now();
+    const timer = this.clock.after(limits.PROBE_TIMEOUT_MS, () => {
+      const heard = this.doubts.get(key)!.heard;
+      this.doubts.delete(key);
+      // A timer that is late says that this process stood still: the node's word may be among what it has not read yet.
+      const late = this.clock.now() - sinceMs >= 2 * limits.PROBE_TIMEOUT_MS;
+      if (heard || late) return;
+      this.failWhere(({ route, to }) => route.kind === 'nats' && sameNode(to, node), 'is not on the bus');
+    });
+    this.doubts.set(key, { heard: false, timer });
   }
 
-  private get inGracePeriod(): boolean {
-    return this.clock.now() < this.judgeFromMs;
+  heard(node: NodeAddress): void {
+    if (this.doubts.size === 0) return;
+    const doubt = this.doubts.get(nodeKey(node));
+    if (doubt) doubt.heard = true;
   }
 
   private failWhere(is: (call: OutgoingCall) => boolean, why: string): void {
@@ -131,9 +150,8 @@ export class Outgoing implements CallOwner {
       } else if (!call.route.open && call.cutOffMs !== null && call.cutOffMs <= nowMs - CUT_OFF_MS) {
         const cause = 'its direct link closed and NATS is not connected';
         call.abandon(new Unheard(`cannot finish ${call.label}: ${cause}`));
-      } else if (call.undelivered) {
-        call.sendAgain();
       } else {
+        if (call.undelivered) call.sendAgain();
         probed.push(call);
       }
     }
@@ -179,6 +197,7 @@ export class Outgoing implements CallOwner {
 
   stop(): void {
     this.stopped = true;
+    for (const { timer } of this.doubts.values()) timer.cancel();
     for (const call of [...this.open.values()]) {
       call.abandon(new Unavailable(`cannot finish ${call.label}: the caller is stopping`));
     }

@@ -12,7 +12,7 @@ import type { ObserveActors } from './event.js';
 import { type LinkedMessage, packForBus, packLinked, unpackFromBus, unpackLinked } from './linked-message.js';
 import type { CallLink, CallLinks } from './links.js';
 import { BusRoute, DirectRoute, LocalRoute, type Route } from './route.js';
-import { callSubject, inboxSubject, lookupSubject, probeBase, probedTokens } from './subjects.js';
+import { absenceBase, calledTokens, inboxSubject, lookupSubject } from './subjects.js';
 
 /** Finds the route to each node, and receives the messages that arrive from the bus and from direct links. */
 
@@ -26,10 +26,8 @@ export interface Inbox {
   /** Handles an answer to a call. `from` is the sender; null within this node. */
   answer(id: number, message: AnswerMessage, from: NodeAddress | null): void;
   lookup(message: LookupMessage): void;
-  /** The bus reports that a call had no subscriber. */
-  nobodyForCall(id: number): void;
-  /** The bus reports that a probe had no subscriber. `is` tests whether an address is the probed node's. */
-  nobodyForProbe(is: (address: NodeAddress) => boolean): void;
+  /** The bus reports that a node does not listen; anyone on the bus can forge that. `is` tests whether an address is the node's. */
+  reportedAbsent(is: (address: NodeAddress) => boolean): void;
   /** A direct link opened or closed: calls whose route closed can switch to another. */
   routesChanged(): void;
 }
@@ -66,11 +64,10 @@ export class Post {
   open(): void {
     const { bus, self, inbox } = this;
     const { namespace } = this.options;
-    const probes = probeBase(namespace, self);
+    const absences = absenceBase(namespace, self);
     this.subscriptions.push(
       bus.subscribe(inboxSubject(namespace, self), (message) => this.onBusMessage(message)),
-      bus.subscribe(callSubject(namespace, self, '*'), (message) => this.onCallReply(message)),
-      bus.subscribe(`${probes}*.*`, (message) => this.onProbeReply(message, message.subject.slice(probes.length))),
+      bus.subscribe(`${absences}*.*`, (message) => this.onAbsence(message, message.subject.slice(absences.length))),
     );
     this.options.links.listen({
       opened: () => inbox.routesChanged(),
@@ -103,8 +100,7 @@ export class Post {
     const { namespace, links } = this.options;
     const linked = [...links.all()];
     if (this.bus.connected || linked.length === 0) {
-      const reply = callSubject(namespace, this.self, message.id);
-      this.bus.publish(lookupSubject(namespace, message.actor), packForBus({ to: 'all', message }, this.self), reply);
+      this.bus.publish(lookupSubject(namespace, message.actor), packForBus({ to: 'all', message }, this.self));
       return;
     }
     for (const link of linked) link.send(packLinked({ to: 'all', message }));
@@ -160,12 +156,8 @@ export class Post {
     else this.inbox.nodeMessage(linked.message, routeBack());
   }
 
-  private onCallReply({ nobody, subject }: BusMessage): void {
-    if (nobody) this.inbox.nobodyForCall(Number(subject.slice(subject.lastIndexOf('.') + 1)));
-  }
-
-  private onProbeReply({ nobody }: BusMessage, probed: string): void {
-    if (nobody) this.inbox.nobodyForProbe((address) => probed === probedTokens(address));
+  private onAbsence({ nobody }: BusMessage, called: string): void {
+    if (nobody) this.inbox.reportedAbsent((address) => called === calledTokens(address));
   }
 
   private dropMalformed(what: string): void {

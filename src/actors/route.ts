@@ -3,7 +3,7 @@ import { encode } from '../wire/msgpack.js';
 import type { AnswerMessage, NodeAddress, NodeMessage } from './envelope.js';
 import { packForBus, packLinked } from './linked-message.js';
 import type { CallLink } from './links.js';
-import { callSubject, inboxSubject, probeSubject } from './subjects.js';
+import { absenceSubject, inboxSubject } from './subjects.js';
 
 /** The routes of messages: within a node, over a direct link, or over the bus. */
 
@@ -99,18 +99,18 @@ export class BusRoute extends PackedRoute implements Route {
   readonly kind = 'nats';
   readonly name = 'nats';
   private readonly subject: string;
-  /** Prefix of the subjects on which the bus reports that a call had no subscriber. */
-  private readonly callBase: string;
+  /** The subject on which the bus reports that the node does not listen. */
+  private readonly absence: string;
 
   constructor(
     private readonly bus: Bus,
-    private readonly namespace: string,
+    namespace: string,
     private readonly self: NodeAddress,
-    private readonly to: NodeAddress,
+    to: NodeAddress,
   ) {
     super();
     this.subject = inboxSubject(namespace, to);
-    this.callBase = callSubject(namespace, self, '');
+    this.absence = absenceSubject(namespace, self, to);
   }
 
   get open(): boolean {
@@ -118,16 +118,12 @@ export class BusRoute extends PackedRoute implements Route {
   }
 
   toNode(message: NodeMessage): void {
-    this.bus.publish(this.subject, packForBus({ to: 'node', message }, this.self), this.replySubject(message));
+    const expectsAnswer = message.type === 'probe' || (message.type === 'call' && message.kind !== 'tell');
+    const reply = expectsAnswer ? this.absence : undefined;
+    this.bus.publish(this.subject, packForBus({ to: 'node', message }, this.self), reply);
   }
 
   toCall(id: number, message: AnswerMessage): void {
     this.bus.publish(this.subject, packForBus({ to: 'call', id, message }, this.self));
-  }
-
-  /** The subject on which the bus reports that the message had no subscriber. */
-  private replySubject(message: NodeMessage): string | undefined {
-    if (message.type === 'call' && message.kind !== 'tell') return `${this.callBase}${message.id}`;
-    return message.type === 'probe' ? probeSubject(this.namespace, this.self, this.to) : undefined;
   }
 }

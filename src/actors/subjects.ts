@@ -13,23 +13,21 @@ export function inboxSubject(namespace: string, node: NodeAddress): string {
   return `${nodeSubject(namespace, node)}.in`;
 }
 
-/** Reply subject of one call of a node, on which the bus reports a call without a subscriber. `*` stands for all calls. */
-export function callSubject(namespace: string, caller: NodeAddress, id: number | '*' | ''): string {
-  return `${nodeSubject(namespace, caller)}.call.${id}`;
+/**
+ * Reply subject of a node's calls and probes of another node, on which the bus reports that the other one does not listen. It is the same for all
+ * of them, so that what is derived from it can be kept.
+ */
+export function absenceSubject(namespace: string, caller: NodeAddress, called: NodeAddress): string {
+  return `${absenceBase(namespace, caller)}${calledTokens(called)}`;
 }
 
-/** Reply subject of a node's probe of another node, on which the bus reports a probe without a subscriber. */
-export function probeSubject(namespace: string, caller: NodeAddress, probed: NodeAddress): string {
-  return `${probeBase(namespace, caller)}${probedTokens(probed)}`;
+/** Prefix of all subjects on which the bus reports to a node that others do not listen. */
+export function absenceBase(namespace: string, caller: NodeAddress): string {
+  return `${nodeSubject(namespace, caller)}.absent.`;
 }
 
-/** Prefix of all reply subjects of a node's probes. */
-export function probeBase(namespace: string, caller: NodeAddress): string {
-  return `${nodeSubject(namespace, caller)}.probe.`;
-}
-
-/** The tokens of the probed node in `probeSubject`. */
-export function probedTokens({ node, incarnation }: NodeAddress): string {
+/** The tokens of the called node in `absenceSubject`. */
+export function calledTokens({ node, incarnation }: NodeAddress): string {
   return `${subjectToken(node)}.${subjectToken(incarnation)}`;
 }
 

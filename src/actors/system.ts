@@ -171,8 +171,8 @@ export class ActorSystem {
   }
 
   /**
-   * Finds all actors with a name and protocol, on all nodes. Returns as soon as `enough` are found or the bus reports that no other node
-   * has one, else after `timeoutMs`, because the number of actors is unknown. While the bus is lost, only this node and linked nodes are asked.
+   * Finds all actors with a name and protocol, on all nodes. Returns as soon as `enough` are found, else after `timeoutMs`, because the number of
+   * actors is unknown. While the bus is lost, only this node and linked nodes are asked.
    */
   async lookup<P extends Protocol>(
     protocol: P,
@@ -260,11 +260,7 @@ export class ActorSystem {
       nodeMessage: (message, route) => this.onNodeMessage(message, route),
       answer: (id, message, from) => this.onAnswer(id, message, from),
       lookup: (message) => this.onLookup(message),
-      nobodyForCall: (id) => {
-        this.lookups.get(id)?.(NOBODY);
-        this.outgoing.nobodyForCall(id);
-      },
-      nobodyForProbe: (is) => this.outgoing.nobodyForProbe(is),
+      reportedAbsent: (is) => this.outgoing.reportedAbsent(is),
       routesChanged: () => this.routesChanged(),
     };
   }

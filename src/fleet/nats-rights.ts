@@ -34,14 +34,14 @@ export type NatsServers = 'one' | 'cluster';
 export function natsRights(namespace: string, role: NatsRole, servers: NatsServers): NatsRights {
   const { announce, leave, refusal, hello, coordinator, suspicion, usage, audit } = fleetSubjects(namespace);
   const of = (...tokens: string[]) => [namespace, ...tokens].join('.');
-  const [node, echo, holdings] = [of('node', '*', '*'), of('echo', '*', '*'), of('holdings', '*')];
+  const [echo, holdings] = [of('echo', '*', '*'), of('holdings', '*')];
   const [lookup, proof] = [of('lookup', '*'), of('proof', '*', '*')];
-  const calls = [`${node}.in`, `${node}.call.*`];
+  const inbox = of('node', '*', '*', 'in');
   const both = {
-    publish: [refusal, hello, audit, echo, lookup, proof, ...calls],
+    publish: [refusal, hello, audit, echo, lookup, proof, inbox],
     subscribe: [
-      ...[announce, leave, refusal, hello, audit, coordinator, echo, lookup, proof, ...calls],
-      `${node}.probe.*.*`,
+      ...[announce, leave, refusal, hello, audit, coordinator, echo, lookup, proof, inbox],
+      of('node', '*', '*', 'absent', '*', '*'),
       `${natsInbox(namespace, role)}.>`,
     ],
   };

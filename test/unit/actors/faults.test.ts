@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { unpackFromBus } from '../../../src/actors/linked-message.js';
 import { DEFAULT_RESTART_POLICY } from '../../../src/actors/restart-policy.js';
 import { STREAM_WINDOW_BYTES } from '../../../src/actors/stream-sender.js';
+import { absenceSubject, inboxSubject } from '../../../src/actors/subjects.js';
 import { CALL_HEARTBEAT_MS } from '../../../src/actors/system.js';
 import { settled } from '../../../src/clock.js';
 import { DeadlineExceeded, InternalError, InvalidRequest, Overloaded, Unavailable } from '../../../src/errors.js';
@@ -171,10 +172,35 @@ describe('messages that are lost, duplicated or late', () => {
 });
 
 describe('nodes that go away', () => {
-  test('a call to an absent node fails at once', async () => {
+  test('a call to an absent node fails once it has not answered a probe either', async () => {
     const ref = world.a.ref(CounterProtocol, { node: 'c', incarnation: '1', actor: 'counter' });
-    await expect(ref.ask('total', {})).rejects.toThrow(Unavailable);
-    expect((await drain(ref.stream('upTo', { limit: 1 }))).error).toBeInstanceOf(Unavailable);
+    const asked = expect(ref.ask('total', {})).rejects.toThrow(Unavailable);
+    const streamed = drain(ref.stream('upTo', { limit: 1 }));
+    await world.pass(limits.PROBE_TIMEOUT_MS);
+    await asked;
+    expect((await streamed).error).toBeInstanceOf(Unavailable);
+  });
+
+  test('forged reports that a node is absent fail none of its calls', async () => {
+    const { actor } = await quietStream();
+    let over = false;
+    void drain(actor.stream('flow', { note: null })).finally(() => {
+      over = true;
+    });
+    let probes = 0;
+    const inbox = inboxSubject('test', { node: 'b', incarnation: '1' });
+    world.busB.subscribe(inbox, ({ reply }) => {
+      if (reply !== null) probes++;
+    });
+    const subject = absenceSubject('test', { node: 'a', incarnation: '1' }, { node: 'b', incarnation: '1' });
+    const forged = { subject, payload: new Uint8Array(0), reply: null, nobody: true };
+    const passMs = 10 * limits.PROBE_TIMEOUT_MS;
+    for (let ms = 0; ms < passMs; ms += 50) {
+      world.broker.route(world.busB, forged);
+      await world.pass(50);
+    }
+    expect(over).toBe(false);
+    expect(probes).toBeLessThanOrEqual(passMs / limits.PROBE_TIMEOUT_MS + passMs / CALL_HEARTBEAT_MS + 1);
   });
 
   test('a new incarnation of a node does not receive messages for an earlier one', async () => {
@@ -182,7 +208,9 @@ describe('nodes that go away', () => {
     await world.b.stop();
     const reborn = world.node(world.busB, 'b', '2');
     const { address } = await reborn.spawn(CounterProtocol, 'counter', () => new Counter());
-    await expect(old.ask('total', {})).rejects.toThrow(Unavailable);
+    const refused = expect(old.ask('total', {})).rejects.toThrow(Unavailable);
+    await world.pass(limits.PROBE_TIMEOUT_MS);
+    await refused;
     expect(await world.a.ref(CounterProtocol, address).ask('total', {})).toBe(0);
     await reborn.stop();
   });
@@ -204,7 +232,7 @@ describe('nodes that go away', () => {
     const done = drain(actor.stream('flow', { note: null }));
     await settled();
     await world.busB.close();
-    await world.pass(CALL_HEARTBEAT_MS);
+    await world.pass(CALL_HEARTBEAT_MS + limits.PROBE_TIMEOUT_MS);
     expect(await done).toMatchObject({ items: [1], error: expect.any(Unavailable) });
   });
 
@@ -379,7 +407,9 @@ describe('supervision', () => {
     }
     expect(reports).toEqual([new RangeError('again')]);
     await expect(actor.ask('run', { note: null })).rejects.toThrow(Unavailable);
-    expect(await world.b.lookup(ScriptProtocol, 'fragile', 1_000)).toEqual([]);
+    const found = world.b.lookup(ScriptProtocol, 'fragile', 1_000);
+    await world.pass(1_000);
+    expect(await found).toEqual([]);
     expect(world.events.map((event) => event.type)).toEqual(['crashed', 'crashed', 'crashed', 'gaveUp']);
   });
 
@@ -484,8 +514,7 @@ describe('look-up', () => {
     expect(found).toHaveLength(1);
   });
 
-  test('does not wait if there are none, and finds actors of its own node without a bus', async () => {
-    expect(await world.a.lookup(CounterProtocol, 'counter', 600_000)).toEqual([]);
+  test('finds actors of its own node without a bus', async () => {
     await world.a.spawn(CounterProtocol, 'counter', () => new Counter());
     world.busA.lose();
     expect(await world.a.lookup(CounterProtocol, 'counter', 600_000)).toHaveLength(1);
@@ -504,7 +533,9 @@ test('a stopped system refuses new calls, and fails the calls of its callers', a
   await settled();
   await world.b.stop();
   expect(await done).toMatchObject({ items: [1], error: expect.any(Unavailable) });
-  await expect(actor.ask('run', { note: null })).rejects.toThrow(Unavailable);
+  const late = expect(actor.ask('run', { note: null })).rejects.toThrow(Unavailable);
+  await world.pass(limits.PROBE_TIMEOUT_MS);
+  await late;
   await expect(world.b.spawn(CounterProtocol, 'late', () => new Counter())).rejects.toThrow(Unavailable);
   await world.a.stop();
   await expect(actor.ask('run', { note: null })).rejects.toThrow(Unavailable);

@@ -159,10 +159,12 @@ describe('the bus is lost and found', () => {
       });
       await world.pass(limits.BUS_GRACE_MS - 1);
       expect(over).toBe(false);
-      await world.pass(CALL_HEARTBEAT_MS);
+      await world.pass(CALL_HEARTBEAT_MS + limits.PROBE_TIMEOUT_MS);
       expect(await fresh).toMatchObject({ items: [], error: expect.any(Unavailable) });
       expect(await running).toMatchObject({ items: [1], error: expect.any(Unavailable) });
-      await expect(actor.ask('run', { note: null })).rejects.toThrow('the node is not on the bus');
+      const absent = expect(actor.ask('run', { note: null })).rejects.toThrow('the node is not on the bus');
+      await world.pass(limits.PROBE_TIMEOUT_MS);
+      await absent;
     });
 
     test('a call that its caller abandons during the outage is not sent again', async () => {
