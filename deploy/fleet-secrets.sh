@@ -2,7 +2,7 @@
 # Writes the secrets of a fleet below the folder $1: all of them into `kept`, and into one folder for each role what that role needs and nothing else.
 # Values from the environment win. A missing value is generated once and kept.
 set -eu
-shoal="$(cd "$(dirname "$0")/.." && pwd)/dist/cli/main.js"
+deploy="$(cd "$(dirname "$0")" && pwd)"
 cd "$1"
 umask 027
 
@@ -24,11 +24,6 @@ share() {
   mv "$2/$3.new" "$2/$3"
 }
 
-# The text as a JSON string, which the configuration of nats-server accepts.
-quoted() {
-  node -p 'JSON.stringify(process.argv[1])' "$1"
-}
-
 keep secret "${SHOAL_SECRET:-}"
 keep nats-coordinator-password "${SHOAL_NATS_COORDINATOR_PASSWORD:-}"
 keep nats-worker-password "${SHOAL_NATS_WORKER_PASSWORD:-}"
@@ -40,18 +35,7 @@ for role in coordinator worker; do
 done
 share grafana-password grafana grafana-password
 
-{
-  echo "SHOAL_NATS_COORDINATOR_PASSWORD: $(quoted "$(cat kept/nats-coordinator-password)")"
-  echo "SHOAL_NATS_WORKER_PASSWORD: $(quoted "$(cat kept/nats-worker-password)")"
-  cat <<END
-port: 4222
-jetstream {
-  store_dir: /var/lib/nats
-  max_memory_store: 64MB
-  max_file_store: 512MB
-}
-END
-  node "$shoal" nats-users --namespace "${SHOAL_NAMESPACE:-shoal}"
-} >nats/nats.conf.new
+SHOAL_NATS_COORDINATOR_PASSWORD=$(cat kept/nats-coordinator-password) SHOAL_NATS_WORKER_PASSWORD=$(cat kept/nats-worker-password) \
+  sh "$deploy/nats-conf.sh" >nats/nats.conf.new
 mv nats/nats.conf.new nats/nats.conf
 echo "wrote the secrets of the fleet"
