@@ -1,0 +1,212 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { OPTIONS } from '../../../src/config/options.js';
+import { PROCESS_STOP_MS } from '../../../src/limits.js';
+import { DRAIN_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../../../workers/worker.js';
+
+/** The chart and the manifests for Kubernetes, against its schemas and the options of shoal. */
+
+const path = (name: string) => fileURLToPath(new URL(`../../../deploy/${name}`, import.meta.url));
+const CHART = path('helm/shoal');
+const FLEET = path('kubernetes/fleet.yaml');
+const hasHelm = spawnSync('helm', ['version']).status === 0;
+
+interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly labels?: Record<string, string> };
+  readonly spec?: Record<string, unknown>;
+}
+
+interface Container {
+  readonly name: string;
+  readonly image: string;
+  readonly args?: readonly string[];
+  readonly env?: readonly { readonly name: string; readonly value?: string }[];
+  readonly securityContext?: Record<string, unknown>;
+  readonly resources?: { readonly limits?: { readonly memory?: string } };
+}
+
+interface Pod {
+  readonly securityContext?: Record<string, unknown>;
+  readonly terminationGracePeriodSeconds?: number;
+  readonly initContainers?: readonly Container[];
+  readonly containers: readonly Container[];
+}
+
+function parse(text: string): Manifest[] {
+  const documents = parseAllDocuments(text);
+  if ('empty' in documents) return [];
+  return documents.map((document) => document.toJS() as Manifest | null).filter((manifest) => manifest !== null);
+}
+
+function render(...values: readonly string[]): Manifest[] {
+  const flags = values.flatMap((value) => ['--set', value]);
+  const { status, stdout, stderr } = spawnSync(
+    'helm',
+    ['template', 'shoal', CHART, '-n', 'shoal', '--kube-version', '1.27', ...flags],
+    {
+      encoding: 'utf8',
+      maxBuffer: 64 * 2 ** 20,
+    },
+  );
+  if (status !== 0) throw new Error(stderr);
+  return parse(stdout);
+}
+
+function podOf({ spec }: Manifest): Pod | null {
+  return (spec?.template as { spec?: Pod } | undefined)?.spec ?? null;
+}
+
+/** Custom resources: their schemas come with their operators. */
+const CUSTOM = ['monitoring.coreos.com/v1', 'keda.sh/v1alpha1'];
+
+/** What the schema of a manifest's kind says against it. Fields that no validator reads do not exist in Kubernetes. */
+function faults(manifest: Manifest): string[] {
+  if (CUSTOM.includes(manifest.apiVersion)) return [];
+  const { apiVersion, kind } = manifest;
+  const require = createRequire(import.meta.url);
+  const group = apiVersion.includes('/') ? apiVersion : `${apiVersion}`;
+  const { [kind]: Model } = require(`kubernetes-models/${group}/${kind}`) as Record<
+    string,
+    new (
+      data: unknown,
+    ) => { validate(): void }
+  >;
+  const unread = new Set<string>();
+  const watched = watch(manifest, kind, unread);
+  const prototype = Model!.prototype as { validate(): void };
+  try {
+    prototype.validate.call(Object.setPrototypeOf({ ...(watched as object) }, Model!.prototype));
+  } catch (error) {
+    return [`${kind} ${manifest.metadata.name}: ${(error as Error).message}`];
+  }
+  return [...unread].filter((at) => !FREE.test(at)).map((at) => `${at} is not a field of Kubernetes`);
+}
+
+/** Maps whose keys people choose. */
+const FREE =
+  /\.(?:labels|annotations|matchLabels|nodeSelector|limits|requests|data|stringData)\b|^\w+\.(?:apiVersion|kind)$/;
+
+/** A copy that notes the paths of all fields which are never read. */
+function watch(value: unknown, at: string, unread: Set<string>): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => watch(item, `${at}[]`, unread));
+  const copy = {};
+  for (const [key, entry] of Object.entries(value)) {
+    const path = `${at}.${key}`;
+    const inner = watch(entry, path, unread);
+    unread.add(path);
+    Object.defineProperty(copy, key, {
+      enumerable: true,
+      get: () => {
+        unread.delete(path);
+        return inner;
+      },
+    });
+  }
+  return copy;
+}
+
+function check(manifests: readonly Manifest[]): void {
+  expect(manifests.flatMap(faults)).toEqual([]);
+  for (const manifest of manifests) {
+    const pod = podOf(manifest);
+    if (pod) checkPod(manifest.metadata.name, pod);
+  }
+}
+
+function checkPod(name: string, pod: Pod): void {
+  expect(pod.securityContext, name).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+  for (const container of [...(pod.initContainers ?? []), ...pod.containers]) {
+    const what = `${name}: ${container.name}`;
+    expect(container.securityContext, what).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    });
+    expect(container.resources?.limits?.memory, what).toBeDefined();
+    const [role] = container.args ?? [];
+    if (role !== 'worker' && role !== 'coordinator') continue;
+    const known = Object.values(OPTIONS).filter(({ commands }) => (commands as readonly string[]).includes(role));
+    const set = (container.env ?? []).map((variable) => variable.name).filter((each) => each.startsWith('SHOAL_'));
+    expect(set.length, what).toBeGreaterThan(10);
+    expect(set.filter((each) => !known.some(({ variable }) => variable === each))).toEqual([]);
+  }
+}
+
+const fleet = parse(readFileSync(FLEET, 'utf8'));
+
+describe('the manifests', () => {
+  it('are valid, restricted, and set only options that the roles have', () => {
+    expect(fleet.map(({ kind }) => kind).sort()).toEqual([
+      ...['Deployment', 'NetworkPolicy', 'NetworkPolicy', 'NetworkPolicy', 'NetworkPolicy'],
+      ...['PodDisruptionBudget', 'PodDisruptionBudget', 'Service', 'Service', 'Service', 'StatefulSet', 'StatefulSet'],
+    ]);
+    check(fleet);
+  });
+
+  it('give a worker time for its requests and its blocks', () => {
+    const worker = fleet.find(({ metadata, kind }) => kind === 'StatefulSet' && metadata.name === 'shoal-worker')!;
+    const seconds = podOf(worker)!.terminationGracePeriodSeconds!;
+    expect(seconds * 1_000).toBeGreaterThan(DRAIN_TIMEOUT_MS + HAND_OVER_TIMEOUT_MS + PROCESS_STOP_MS);
+  });
+
+  it('find fields that Kubernetes does not have', () => {
+    const [service] = fleet.filter(({ kind }) => kind === 'Service');
+    expect(faults({ ...service!, spec: { ...service!.spec, sellector: {} } })).toEqual([
+      'Service.spec.sellector is not a field of Kubernetes',
+    ]);
+    expect(faults({ ...service!, spec: { ...service!.spec, ports: 'all' } })).toHaveLength(1);
+  });
+
+  it('are accompanied by fresh secrets', () => {
+    const secrets = () => parse(spawnSync('sh', [path('kubernetes/secrets.sh')], { encoding: 'utf8' }).stdout)[0]!;
+    const keys = (secrets() as unknown as { stringData: Record<string, string> }).stringData;
+    expect(new Set(Object.values(keys)).size).toBe(4);
+    expect(Object.values(keys).every((value) => /^[0-9a-f]{64}$/.test(value))).toBe(true);
+    expect(secrets()).not.toEqual(secrets());
+    const [mounted] = fleet
+      .flatMap((manifest) => (manifest.metadata.name === 'shoal-coordinator' ? [JSON.stringify(manifest)] : []))
+      .map((text) => [...text.matchAll(/"key":"([\w-]+)"/g)].map((match) => match[1]!));
+    expect(mounted!.filter((key) => !(key in keys))).toEqual([]);
+  });
+});
+
+describe.skipIf(!hasHelm)('the chart, by helm', () => {
+  const MATRIX: readonly (readonly string[])[] = [
+    [],
+    ['worker.gpu.count=1', 'worker.device=cuda', 'worker.nodeSelector.gpu=h200', 'worker.tolerations[0].key=gpu'],
+    ['model.source=pvc', 'model.claim=models', 'model.dir=/models/mine', 'worker.disk.enabled=true'],
+    ['model.source=hub', 'model.id=org/name@main', 'model.tokenSecret=hub', 'model.servedName=mine'],
+    ['nats.enabled=false', 'nats.url=nats://nats.infra:4333', 'secrets.existing=mine'],
+    ['coordinator.insecure=true', 'networkPolicy.enabled=false', 'podDisruptionBudget.enabled=false'],
+    ['coordinator.tlsSecret=tls', 'coordinator.ingress.enabled=true', 'coordinator.ingress.host=api.example.com'],
+    ['autoscaling.kind=hpa', 'autoscaling.hitRatePercent=40'],
+    ['autoscaling.kind=keda', 'autoscaling.hitRatePercent=40', 'fleet.context=8192', 'worker.hostCacheBytes=4GiB'],
+    ['metrics.serviceMonitor.enabled=true', 'metrics.prometheusRule.enabled=true', 'metrics.dashboard.enabled=true'],
+  ];
+
+  it('lints', () => {
+    const { status, stdout } = spawnSync('helm', ['lint', '--strict', CHART], { encoding: 'utf8' });
+    expect(status, stdout).toBe(0);
+  });
+
+  it.each(MATRIX.map((values) => [values.join(' ') || 'the defaults', values] as const))('renders %s', (_, values) => {
+    check(render(...values));
+  });
+
+  it('refuses wrong values, and says which', () => {
+    expect(() => render('worker.replicas=none')).toThrow('worker.replicas');
+    expect(() => render('worker.replicass=3')).toThrow('replicass');
+    expect(() => render('nats.enabled=false')).toThrow('nats.url: must be set');
+  });
+
+  it('is what fleet.yaml was rendered from', () => {
+    expect(render('secrets.existing=shoal')).toEqual(fleet);
+  });
+});
