@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type Grants, NO_LIMITS, type UseLimits } from '../../src/config/grants.js';
+import type { Tenant } from '../../src/core/fair-shares.js';
 
 /** The holder of a key or a token: who it is, and what it may do. */
 export interface Principal {
@@ -42,6 +43,11 @@ export function anonymousPrincipal(digestHex: string, role: Grants['role']): Pri
   const id = digestHex.slice(0, 12);
   const grants = { role, models: null, limits: NO_LIMITS, priority: 1, shares: [], publishes: [] };
   return { id, holder: digestHex, tenant: digestHex, ...grants, saltPrefix: digestHex };
+}
+
+/** The tenant in whose share of computing time a caller's requests run; null if no key is needed. */
+export function tenantOf(principal: Principal | null): Tenant | null {
+  return principal === null ? null : { name: principal.tenant, weight: principal.priority };
 }
 
 const SAFE_ID = /^[\w.@|:-]{1,128}$/;

@@ -1,7 +1,7 @@
 import type { Clock } from '../../src/clock.js';
 import { InvalidRequest, Overloaded } from '../../src/errors.js';
 import { CHOICES_PER_REQUEST } from '../../src/limits.js';
-import type { EncodedText } from '../../src/text/text-work.js';
+import type { EncodedText, TextCaller } from '../../src/text/text-work.js';
 import { contextLengthExceeded } from './api-error.js';
 import type { ExplainRequest, RequestMessage } from './requests.js';
 import type { ServedModel } from './served-model.js';
@@ -65,7 +65,7 @@ export class PromptReader {
   }
 
   /** Reads one or several prompts, as strings or token ids, if there are not too many choices. All are checked before the first text is converted. */
-  async readPrompts(value: unknown, options: ReadingOptions, signal: AbortSignal): Promise<Prompt[]> {
+  async readPrompts(value: unknown, options: ReadingOptions, caller: TextCaller): Promise<Prompt[]> {
     const checked = this.checkPrompts(value);
     checkChoices(checked.length, options.n ?? 1);
     const prompts: Prompt[] = [];
@@ -74,36 +74,36 @@ export class PromptReader {
     for (const prompt of checked) {
       if (this.clock.now() > untilMs)
         throw new Overloaded(`${prompt.param}: the texts before took more than ${PROMPTS_MS} ms; send fewer at a time`);
-      prompts.push(await this.readChecked(prompt, options, signal));
+      prompts.push(await this.readChecked(prompt, options, caller));
     }
     return prompts;
   }
 
   /** Reads the prompt of a request that has it in exactly one of three fields. */
-  async readPrompt(fields: PromptFields, options: ReadingOptions, signal: AbortSignal): Promise<Prompt> {
+  async readPrompt(fields: PromptFields, options: ReadingOptions, caller: TextCaller): Promise<Prompt> {
     const { prompt, messages, tokens } = fields;
     const given = [prompt, messages, tokens].filter((value) => value !== undefined).length;
     if (given !== 1)
       throw new InvalidRequest('prompt: exactly one of prompt, messages and tokens is required', 'prompt');
-    if (messages !== undefined) return this.readMessages(messages, options, signal);
-    if (prompt !== undefined) return this.readText(prompt, 'prompt', options, signal);
+    if (messages !== undefined) return this.readMessages(messages, options, caller);
+    if (prompt !== undefined) return this.readText(prompt, 'prompt', options, caller);
     if (!Array.isArray(tokens)) throw new InvalidRequest('tokens: must be an array of token ids', 'tokens');
-    return this.readChecked(this.checkPromptIds(tokens, 'tokens'), options, signal);
+    return this.readChecked(this.checkPromptIds(tokens, 'tokens'), options, caller);
   }
 
   /**
    * Converts a text to tokens. By default with the model's special tokens around it, and with special tokens where the text spells them: a
    * client that sends a prompt instead of messages may write the template by hand.
    */
-  readText(text: unknown, param: string, options: ReadingOptions, signal: AbortSignal): Promise<Prompt> {
-    return this.readChecked(this.checkText(text, param), options, signal);
+  readText(text: unknown, param: string, options: ReadingOptions, caller: TextCaller): Promise<Prompt> {
+    return this.readChecked(this.checkText(text, param), options, caller);
   }
 
   /**
    * Renders a chat, by default up to the start of the assistant's answer, and converts it to tokens. By default special tokens come from the
    * template alone: where a message spells one, it stays text.
    */
-  async readMessages(messages: RequestMessage[], options: ReadingOptions, signal: AbortSignal): Promise<Prompt> {
+  async readMessages(messages: RequestMessage[], options: ReadingOptions, caller: TextCaller): Promise<Prompt> {
     const param = 'messages';
     const { text, contextTokens } = this.model;
     checkChoices(1, options.n ?? 1);
@@ -120,7 +120,7 @@ export class PromptReader {
       tools,
       mostTokens: contextTokens,
     };
-    return this.promptOf(await text.encodeChat(messages, chatOptions, signal), null, param);
+    return this.promptOf(await text.encodeChat(messages, chatOptions, caller), null, param);
   }
 
   /** Throws unless all of `ids` are token ids of the model. */
@@ -175,12 +175,12 @@ export class PromptReader {
     return { type: 'ids', tokens: Uint32Array.from(ids), param };
   }
 
-  private async readChecked(prompt: CheckedPrompt, options: ReadingOptions, signal: AbortSignal): Promise<Prompt> {
+  private async readChecked(prompt: CheckedPrompt, options: ReadingOptions, caller: TextCaller): Promise<Prompt> {
     const { param } = prompt;
     const { text, contextTokens } = this.model;
     if (prompt.type === 'ids') {
       const { tokens } = prompt;
-      return { tokens, text: options.withText ? await text.decode(tokens, { param }, signal) : null, param };
+      return { tokens, text: options.withText ? await text.decode(tokens, { param }, caller) : null, param };
     }
     const textOptions = {
       param,
@@ -188,7 +188,7 @@ export class PromptReader {
       parseSpecial: options.parse_special ?? true,
       mostTokens: contextTokens,
     };
-    return this.promptOf(await text.encode(prompt.text, textOptions, signal), prompt.text, param);
+    return this.promptOf(await text.encode(prompt.text, textOptions, caller), prompt.text, param);
   }
 
   private promptOf(encoded: EncodedText, text: string | null, param: string): Prompt {

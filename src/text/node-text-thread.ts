@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import type { StartThread } from './text-lane.js';
+import type { StartThread } from './lane-thread.js';
 import type { TextSource } from './text-task.js';
 import type { FromThread, ThreadStart } from './thread-messages.js';
 

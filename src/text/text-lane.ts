@@ -1,80 +1,43 @@
 import { abortReason } from '../async/abort.js';
 import { Deferred } from '../async/deferred.js';
-import type { Clock, Timer } from '../clock.js';
-import { fromWire, InvalidRequest, Overloaded, Unavailable } from '../errors.js';
+import type { Timer } from '../clock.js';
+import { FairLine } from '../core/fair-line.js';
+import { Overloaded, type ShoalError, Unavailable } from '../errors.js';
+import { LaneThread, type LaneThreadOptions, type TextJob } from './lane-thread.js';
 import type { TextResult, TextTask } from './text-task.js';
-import type { FromThread, TaskForThread, ThreadPriority } from './thread-messages.js';
+import type { TextCaller } from './text-work.js';
 
-/** One thread, and the tasks that wait for it. */
+/** A line of tasks, and the threads that do them. */
 
-/** A running thread. */
-export interface TextThread {
-  post(message: TaskForThread): void;
-  /** Asks the thread to stop this task soon. It may not: only `end` is sure. */
-  cancel(id: number): void;
-  /** Ends the thread, whatever it does. */
-  end(): Promise<void>;
-}
-
-/** What a thread reports. @internal exported for tests. */
-export interface ThreadEvents {
-  onMessage(message: FromThread): void;
-  /** The thread is gone, for this reason. Called once, also after `end`. */
-  onEnd(reason: string): void;
-}
-
-export type StartThread = (events: ThreadEvents, priority: ThreadPriority) => TextThread;
-
-export interface TextLaneOptions {
-  readonly clock: Clock;
-  readonly start: StartThread;
-  readonly priority: ThreadPriority;
-  /** Time that the thread may take for one task before it is ended. */
-  readonly taskMs: number;
+export interface TextLaneOptions
+  extends Pick<LaneThreadOptions, 'clock' | 'start' | 'priority' | 'taskMs' | 'onReplaced'> {
+  /** Threads at most. All but the first are started when one tenant's tasks hold up another's. */
+  readonly threads: number;
   /** Limits on the tasks that wait. */
   readonly maxWaiting: number;
   readonly maxWaitingChars: number;
-  /** A thread was ended, or ended by itself, and another one takes its place. */
-  readonly onReplaced: (reason: string) => void;
 }
 
-interface WaitingTask {
-  readonly task: TextTask;
-  readonly chars: number;
-  readonly result: Deferred<TextResult>;
-  readonly signal: AbortSignal;
-}
-
-type LaneState =
-  | { readonly type: 'starting'; readonly thread: TextThread }
-  | { readonly type: 'idle'; readonly thread: TextThread }
-  | {
-      readonly type: 'busy';
-      readonly thread: TextThread;
-      readonly id: number;
-      readonly job: WaitingTask;
-      readonly timer: Timer;
-    }
-  /** The last thread did not start; another one is started when the timer fires. */
-  | { readonly type: 'pausing'; readonly timer: Timer }
-  | { readonly type: 'closed' };
-
-/** Pause after a thread that did not start. */
-const RESTART_PAUSE_MS = 1_000;
+/** Least cost of a task, in milliseconds: what it costs beside the time in the thread. */
+const LEAST_COST_MS = 0.05;
+/** Time that a task runs before it holds up the tasks of other tenants. A thread more costs memory for the tokenizer. */
+const HOLDS_UP_MS = 100;
 
 /**
- * Does tasks one after another in one thread, in the order in which they came. A task that takes longer than allowed, or more memory than a
- * thread may have, is refused, and the thread replaced; the tasks behind it wait for the new thread.
+ * Tenants take turns by the time that their tasks took, and one task of a tenant runs at a time (`FairLine`). So a tenant waits for no more than the tasks
+ * that run: with two threads, for none of a single other tenant.
  */
 export class TextLane {
-  private state: LaneState;
-  private readonly waiting: WaitingTask[] = [];
-  private waitingChars = 0;
-  private lastId = 0;
+  private readonly line: FairLine<TextJob>;
+  private readonly threads: LaneThread[] = [];
   private readonly firstStart = new Deferred<{ hasTemplate: boolean }>();
+  /** Looks whether a tenant is held up. Null if none waits for another one's task. */
+  private lookout: Timer | null = null;
+  private closed = false;
 
   constructor(private readonly options: TextLaneOptions) {
-    this.state = this.startThread();
+    this.line = new FairLine({ items: options.maxWaiting, size: options.maxWaitingChars });
+    this.addThread();
   }
 
   /** Resolves once the first thread is ready. Rejects with `Refused` if the model cannot be used. */
@@ -86,17 +49,15 @@ export class TextLane {
    * @param chars size of the task, for the limit on what waits
    * @throws as `TextWork` does
    */
-  async run(task: TextTask, chars: number, signal: AbortSignal): Promise<TextResult> {
+  async run(task: TextTask, chars: number, { tenant, signal }: TextCaller): Promise<TextResult> {
     if (signal.aborted) throw abortReason(signal);
-    if (this.state.type === 'closed') throw stopping();
-    const { maxWaiting, maxWaitingChars } = this.options;
-    if (this.waiting.length >= maxWaiting || this.waitingChars + chars > maxWaitingChars)
-      throw new Overloaded('too many texts wait to be converted to tokens; retry later');
-    const job: WaitingTask = { task, chars, result: new Deferred<TextResult>(), signal };
-    const leave = () => this.leave(job);
+    if (this.closed) throw stopping();
+    const job: TextJob = { task, tenant, size: chars, result: new Deferred<TextResult>() };
+    const displaced = this.line.add(job, this.options.clock.now());
+    if (displaced === null) throw tooMany();
+    for (const { result } of displaced) result.reject(tooMany());
+    const leave = () => this.leave(job, abortReason(signal));
     signal.addEventListener('abort', leave, { once: true });
-    this.waiting.push(job);
-    this.waitingChars += chars;
     this.next();
     try {
       return await job.result.promise;
@@ -105,125 +66,63 @@ export class TextLane {
     }
   }
 
-  /** Ends the thread, and refuses what waits. Idempotent. */
+  /** Ends the threads, and refuses what waits. Idempotent. */
   async close(): Promise<void> {
-    const { state } = this;
-    this.state = { type: 'closed' };
+    this.closed = true;
+    this.lookout?.cancel();
     this.firstStart.reject(stopping());
-    if (state.type === 'pausing') state.timer.cancel();
-    if (state.type === 'busy') this.settle(state).reject(stopping());
-    for (const job of this.waiting.splice(0)) job.result.reject(stopping());
-    this.waitingChars = 0;
-    if ('thread' in state) await state.thread.end();
+    const error = stopping();
+    this.refuse(error);
+    await Promise.all(this.threads.map((thread) => thread.close(error)));
   }
 
-  private startThread(): LaneState {
-    const events: ThreadEvents = {
-      onMessage: (message) => this.hear(thread, message),
-      onEnd: (reason) => this.ended(thread, reason),
-    };
-    const thread = this.options.start(events, this.options.priority);
-    return { type: 'starting', thread };
+  private addThread(): void {
+    const { clock, start, priority, taskMs, onReplaced } = this.options;
+    const thread = new LaneThread({
+      ...{ clock, start, priority, taskMs, onReplaced },
+      take: () => this.line.next(clock.now()),
+      onDone: (job, tookMs) => this.done(job, tookMs),
+      onReady: (hasTemplate) => this.firstStart.resolve({ hasTemplate }),
+      onNotStarted: (error) => {
+        this.firstStart.reject(error);
+        // The others go on without it; alone, its successor may not start either.
+        if (this.threads.length === 1) this.refuse(new Unavailable('no thread for texts can be started; retry later'));
+        onReplaced(error.message);
+      },
+    });
+    this.threads.push(thread);
   }
 
-  /** Whether this is the thread in use: a replaced one may still be heard of. */
-  private uses(thread: TextThread): boolean {
-    return 'thread' in this.state && this.state.thread === thread;
-  }
-
-  private hear(thread: TextThread, message: FromThread): void {
-    if (!this.uses(thread)) return;
-    const { state } = this;
-    if (message.type === 'ready') {
-      this.firstStart.resolve({ hasTemplate: message.hasTemplate });
-      this.state = { type: 'idle', thread };
-    } else if (message.type === 'refused') {
-      this.firstStart.reject(fromWire(message.error));
-      this.pause(thread, message.error.message);
-      return;
-    } else if (state.type === 'busy' && state.id === message.id) {
-      const result = this.settle(state);
-      this.state = { type: 'idle', thread };
-      if (message.type === 'done') result.resolve(message.result);
-      else result.reject(fromWire(message.error));
-    }
+  private done(job: TextJob, tookMs: number): void {
+    this.line.end(job, Math.max(LEAST_COST_MS, tookMs), this.options.clock.now());
+    // Its tenant's next task may start in another thread.
     this.next();
   }
 
   private next(): void {
-    if (this.state.type !== 'idle') return;
-    const job = this.waiting.shift();
-    if (job === undefined) return;
-    this.waitingChars -= job.chars;
-    const { thread } = this.state;
-    const id = ++this.lastId;
-    const { clock, taskMs } = this.options;
-    const timer = clock.after(taskMs, () => this.takesTooLong(job));
-    this.state = { type: 'busy', thread, id, job, timer };
-    thread.post({ id, task: job.task });
+    for (const thread of this.threads) thread.next();
+    if (this.lookout !== null || !this.line.heldUp || this.threads.length >= this.options.threads) return;
+    this.lookout = this.options.clock.after(HOLDS_UP_MS, () => {
+      this.lookout = null;
+      const heldUp = this.line.heldUp && this.threads.every(({ taskMs }) => taskMs >= HOLDS_UP_MS);
+      if (heldUp) this.addThread();
+      else this.next();
+    });
   }
 
   /** The caller of a task is gone. */
-  private leave(job: WaitingTask): void {
-    const at = this.waiting.indexOf(job);
-    if (at >= 0) {
-      this.waiting.splice(at, 1);
-      this.waitingChars -= job.chars;
-    } else if (this.state.type === 'busy' && this.state.job === job) {
-      // The thread is not ended, or clients that leave would make it load the tokenizer again and again.
-      this.state.thread.cancel(this.state.id);
-    }
-    job.result.reject(abortReason(job.signal));
+  private leave(job: TextJob, reason: Error): void {
+    if (!this.line.remove(job, this.options.clock.now())) for (const thread of this.threads) thread.cancel(job);
+    job.result.reject(reason);
   }
 
-  private takesTooLong({ task, result }: WaitingTask): void {
-    const { param } = task.options;
-    const what = `takes more than ${this.options.taskMs} ms to convert between text and tokens`;
-    this.replace(`a text took more than ${this.options.taskMs} ms`);
-    result.reject(new InvalidRequest(`${param}: ${what}; shorten it`, param));
+  private refuse(error: ShoalError): void {
+    for (const { result } of this.line.clear(this.options.clock.now())) result.reject(error);
   }
+}
 
-  private ended(thread: TextThread, reason: string): void {
-    if (!this.uses(thread)) return;
-    if (this.state.type === 'starting') {
-      this.firstStart.reject(new Unavailable(`cannot start a thread for texts: ${reason}`));
-      this.pause(thread, reason);
-      return;
-    }
-    if (this.state.type === 'busy') {
-      const { param } = this.state.job.task.options;
-      const refusal = `${param}: takes more memory to convert between text and tokens than is allowed; shorten it`;
-      this.settle(this.state).reject(new InvalidRequest(refusal, param));
-    }
-    this.replace(reason);
-  }
-
-  private replace(reason: string): void {
-    const { state } = this;
-    if (!('thread' in state)) return;
-    if (state.type === 'busy') state.timer.cancel();
-    this.state = this.startThread();
-    this.options.onReplaced(reason);
-    void state.thread.end();
-  }
-
-  /** Nothing can be done for now. What waits is refused: the next thread may not start either. */
-  private pause(thread: TextThread, reason: string): void {
-    const timer = this.options.clock.after(RESTART_PAUSE_MS, () => {
-      this.state = this.startThread();
-    });
-    this.state = { type: 'pausing', timer };
-    this.waitingChars = 0;
-    for (const job of this.waiting.splice(0))
-      job.result.reject(new Unavailable('no thread for texts can be started; retry later'));
-    this.options.onReplaced(reason);
-    void thread.end();
-  }
-
-  private settle({ timer, job }: Extract<LaneState, { type: 'busy' }>): Deferred<TextResult> {
-    timer.cancel();
-    return job.result;
-  }
+function tooMany(): Overloaded {
+  return new Overloaded('too many texts wait to be converted to tokens; retry later');
 }
 
 function stopping(): Unavailable {

@@ -2,11 +2,12 @@ import type { Clock } from '../clock.js';
 import { InternalError } from '../errors.js';
 import type { Log } from '../log.js';
 import type { ChatMessage } from '../model/chat-template.js';
-import { type StartThread, TextLane } from './text-lane.js';
+import type { StartThread } from './lane-thread.js';
+import { TextLane } from './text-lane.js';
 import type { TextResult, TextTask } from './text-task.js';
-import type { ChatTextOptions, EncodedText, TextOptions, TextWork } from './text-work.js';
+import type { ChatTextOptions, EncodedText, TextCaller, TextOptions, TextWork } from './text-work.js';
 
-/** Works on texts in two threads: one for short texts, one for long ones. */
+/** Works on texts in threads: one for short texts, one for long ones, and another of each where tenants are in each other's way. */
 
 /** The longest text of the lane for short texts, in UTF-16 units. @internal exported for tests. */
 export const SHORT_TEXT_CHARS = 16 * 1024;
@@ -15,6 +16,8 @@ const ITEM_CHARS = 8;
 /** Time for a short text, which usually takes a few milliseconds. */
 const SHORT_TASK_MS = 2_000;
 const LONG_TASK_MS = 10_000;
+/** Threads of a lane, at most. */
+const LANE_THREADS = 2;
 const WAITING_TASKS = 4_096;
 /** Text that waits in a lane, in UTF-16 units. */
 const WAITING_CHARS = 64 * 2 ** 20;
@@ -42,7 +45,14 @@ export class TextThreads implements TextWork {
   static async start({ clock, log, start, taskMs }: TextThreadsOptions): Promise<TextThreads> {
     const lane = (name: 'short' | 'long', ms: number) =>
       new TextLane({
-        ...{ clock, start, taskMs: ms, maxWaiting: WAITING_TASKS, maxWaitingChars: WAITING_CHARS },
+        ...{
+          clock,
+          start,
+          taskMs: ms,
+          threads: LANE_THREADS,
+          maxWaiting: WAITING_TASKS,
+          maxWaitingChars: WAITING_CHARS,
+        },
         priority: name === 'long' ? 'low' : 'normal',
         onReplaced: (reason) => log.warn({ lane: name, reason }, 'replaced a thread for texts'),
       });
@@ -57,18 +67,18 @@ export class TextThreads implements TextWork {
     }
   }
 
-  encode(text: string, options: TextOptions, signal: AbortSignal): Promise<EncodedText> {
-    return this.encoded({ type: 'encode', text, options }, text.length, signal);
+  encode(text: string, options: TextOptions, caller: TextCaller): Promise<EncodedText> {
+    return this.encoded({ type: 'encode', text, options }, text.length, caller);
   }
 
-  encodeChat(messages: readonly ChatMessage[], options: ChatTextOptions, signal: AbortSignal): Promise<EncodedText> {
+  encodeChat(messages: readonly ChatMessage[], options: ChatTextOptions, caller: TextCaller): Promise<EncodedText> {
     const ofTools = charsOf(options.tools ?? []);
     const chars = messages.reduce((sum, message) => sum + ITEM_CHARS + charsOf(message), ofTools);
-    return this.encoded({ type: 'chat', messages, options }, chars, signal);
+    return this.encoded({ type: 'chat', messages, options }, chars, caller);
   }
 
-  async decode(tokens: Uint32Array, options: Pick<TextOptions, 'param'>, signal: AbortSignal): Promise<string> {
-    const result = await this.run({ type: 'decode', tokens, options }, ITEM_CHARS * tokens.length, signal);
+  async decode(tokens: Uint32Array, options: Pick<TextOptions, 'param'>, caller: TextCaller): Promise<string> {
+    const result = await this.run({ type: 'decode', tokens, options }, ITEM_CHARS * tokens.length, caller);
     if (result.type !== 'text') throw new InternalError(`a thread answered ${result.type} for tokens`);
     return result.text;
   }
@@ -78,14 +88,14 @@ export class TextThreads implements TextWork {
     await Promise.all([this.short.close(), this.long.close()]);
   }
 
-  private async encoded(task: TextTask, chars: number, signal: AbortSignal): Promise<EncodedText> {
-    const result = await this.run(task, chars, signal);
+  private async encoded(task: TextTask, chars: number, caller: TextCaller): Promise<EncodedText> {
+    const result = await this.run(task, chars, caller);
     if (result.type === 'text') throw new InternalError('a thread answered text for a text');
     return result;
   }
 
-  private run(task: TextTask, chars: number, signal: AbortSignal): Promise<TextResult> {
-    return (chars <= SHORT_TEXT_CHARS ? this.short : this.long).run(task, chars, signal);
+  private run(task: TextTask, chars: number, caller: TextCaller): Promise<TextResult> {
+    return (chars <= SHORT_TEXT_CHARS ? this.short : this.long).run(task, chars, caller);
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Tenant } from '../core/fair-shares.js';
 import type { ChatMessage } from '../model/chat-template.js';
 
 /**
@@ -9,13 +10,21 @@ export interface TextWork {
   readonly hasTemplate: boolean;
   /**
    * Converts a text to tokens.
-   * @throws InvalidRequest for a text that the model cannot represent, or that takes too long; Overloaded; Unavailable; the reason of `signal`
+   * @throws InvalidRequest for a text that the model cannot represent, or that takes too long; Overloaded; Unavailable; the reason of the caller's signal
    */
-  encode(text: string, options: TextOptions, signal: AbortSignal): Promise<EncodedText>;
+  encode(text: string, options: TextOptions, caller: TextCaller): Promise<EncodedText>;
   /** Renders a conversation by the model's template and converts it to tokens. Throws as `encode`, and for messages that the template rejects. */
-  encodeChat(messages: readonly ChatMessage[], options: ChatTextOptions, signal: AbortSignal): Promise<EncodedText>;
+  encodeChat(messages: readonly ChatMessage[], options: ChatTextOptions, caller: TextCaller): Promise<EncodedText>;
   /** Converts tokens of the model to text, special tokens included. Throws as `encode`. */
-  decode(tokens: Uint32Array, options: Pick<TextOptions, 'param'>, signal: AbortSignal): Promise<string>;
+  decode(tokens: Uint32Array, options: Pick<TextOptions, 'param'>, caller: TextCaller): Promise<string>;
+}
+
+/** For whom a text is converted. */
+export interface TextCaller {
+  /** Whose share of the time it takes. */
+  readonly tenant: Tenant;
+  /** Aborted when nobody waits for it any more. */
+  readonly signal: AbortSignal;
 }
 
 export interface TextOptions {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { SystemClock } from '../../src/clock.js';
+import { NO_TENANT } from '../../src/core/fair-shares.js';
 import { Cancelled, InvalidRequest, Refused } from '../../src/errors.js';
 import { SILENT_LOG } from '../../src/log.js';
 import { type ModelFolder, openModelFolder } from '../../src/model/folder.js';
@@ -18,7 +19,7 @@ const options: ChatTextOptions = {
   ...{ param: 'messages', addSpecialTokens: false, parseSpecial: false },
   ...{ addGenerationPrompt: true, mostTokens: 10_000_000 },
 };
-const live = new AbortController().signal;
+const live = { tenant: NO_TENANT, signal: new AbortController().signal };
 const hello = [{ role: 'user', content: 'hello' }];
 
 let recall: ModelFolder;
@@ -118,9 +119,11 @@ describe('threads for texts', () => {
     const threads = await threadsFor();
     const leaving = new AbortController();
     let over = false;
-    const long = threads.encode('word '.repeat(60_000), options, leaving.signal).finally(() => {
-      over = true;
-    });
+    const long = threads
+      .encode('word '.repeat(60_000), options, { tenant: NO_TENANT, signal: leaving.signal })
+      .finally(() => {
+        over = true;
+      });
     const gone = expect(long).rejects.toThrow(Cancelled);
     for (let i = 0; i < 8; i++) await threads.encode('a short text', options, live);
     expect(over).toBe(false);

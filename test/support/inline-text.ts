@@ -10,9 +10,9 @@ export async function inlineText(source: TextSource): Promise<TextWork> {
   };
   return {
     hasTemplate: tasks.hasTemplate,
-    encode: (text, options, signal) => encoded({ type: 'encode', text, options }, signal),
-    encodeChat: (messages, options, signal) => encoded({ type: 'chat', messages, options }, signal),
-    decode: async (tokens, options, signal) => {
+    encode: (text, options, { signal }) => encoded({ type: 'encode', text, options }, signal),
+    encodeChat: (messages, options, { signal }) => encoded({ type: 'chat', messages, options }, signal),
+    decode: async (tokens, options, { signal }) => {
       signal.throwIfAborted();
       const result = tasks.run({ type: 'decode', tokens, options });
       return result.type === 'text' ? result.text : '';

@@ -5,6 +5,7 @@ import type { PromptReader } from '../../openai/prompt.js';
 import { checkBody, ExplainRequest } from '../../openai/requests.js';
 import type { ServedModel } from '../../openai/served-model.js';
 import { type HttpRoute, json } from '../route.js';
+import { textCallerOf } from '../text-caller.js';
 
 /** `POST /v1/cache/explain`: where the blocks of a prompt are; `POST /reset_prefix_cache`: drop all blocks. */
 export function cacheRoutes(fleet: Fleet, layers: Layers, model: ServedModel, prompts: PromptReader): HttpRoute[] {
@@ -13,10 +14,11 @@ export function cacheRoutes(fleet: Fleet, layers: Layers, model: ServedModel, pr
       method: 'POST',
       path: '/v1/cache/explain',
       access: 'key',
-      handle: async ({ body, principal, signal }) => {
+      handle: async (exchange) => {
+        const { body, principal } = exchange;
         const request = checkBody(ExplainRequest, body);
         checkModel(model, request.model, principal);
-        const { tokens } = await prompts.readPrompt(request, request, signal);
+        const { tokens } = await prompts.readPrompt(request, request, textCallerOf(exchange));
         const { blocks, wouldRunOn } = await fleet.explain(
           tokens,
           layers.saltFor(tokens, principal, request.cache_salt),

@@ -8,8 +8,8 @@ import { answerWithTokens, type GenerationDeps, type GenerationEndpoint } from '
 export function chatRoute(deps: GenerationDeps): HttpRoute {
   const endpoint: GenerationEndpoint<ChatRequest> = {
     shape: CHAT_SHAPE,
-    demand: async (request, signal) => ({
-      prompts: [await deps.prompts.readMessages(request.messages, request, signal)],
+    demand: async (request, caller) => ({
+      prompts: [await deps.prompts.readMessages(request.messages, request, caller)],
       maxTokens: maxTokensOf(request),
       defaultMaxTokens: deps.model.contextTokens,
       logprobs: logprobsOf(request),

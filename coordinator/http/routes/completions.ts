@@ -7,8 +7,8 @@ import { answerWithTokens, type GenerationDeps, type GenerationEndpoint } from '
 export function completionsRoute(deps: GenerationDeps): HttpRoute {
   const endpoint: GenerationEndpoint<CompletionRequest> = {
     shape: COMPLETION_SHAPE,
-    demand: async (request, signal) => ({
-      prompts: await deps.prompts.readPrompts(request.prompt, { ...request, withText: request.echo ?? false }, signal),
+    demand: async (request, caller) => ({
+      prompts: await deps.prompts.readPrompts(request.prompt, { ...request, withText: request.echo ?? false }, caller),
       maxTokens: request.max_tokens === undefined ? null : { value: request.max_tokens, param: 'max_tokens' },
       defaultMaxTokens: DEFAULT_MAX_TOKENS,
       logprobs: request.logprobs === undefined ? null : { value: request.logprobs, param: 'logprobs' },

@@ -1,8 +1,9 @@
 import type { Clock } from '../../../src/clock.js';
 import type { RequestMetrics } from '../../../src/metrics/request-metrics.js';
 import type { Random } from '../../../src/random.js';
+import type { TextCaller } from '../../../src/text/text-work.js';
 import { checkModel } from '../../access/model-access.js';
-import type { Principal } from '../../access/principal.js';
+import { tenantOf } from '../../access/principal.js';
 import type { Fleet } from '../../fleet.js';
 import type { Layers } from '../../layers/layers.js';
 import { answerChunks, wholeAnswer } from '../../openai/answer.js';
@@ -19,6 +20,7 @@ import type { CommonRequest } from '../../openai/requests.js';
 import type { ServedModel } from '../../openai/served-model.js';
 import { Tally } from '../../openai/tally.js';
 import type { Exchange, RouteAnswer } from '../route.js';
+import { textCallerOf } from '../text-caller.js';
 
 /** The common path of completions and chats, from checked fields to the answer. */
 
@@ -40,7 +42,7 @@ export interface GenerationDeps {
 /** The part that differs between endpoints: how fields become a demand, and how answers are rendered. */
 export interface GenerationEndpoint<R extends CommonRequest> {
   readonly shape: AnswerShape;
-  demand(request: R, signal: AbortSignal): Promise<Demand>;
+  demand(request: R, caller: TextCaller): Promise<Demand>;
 }
 
 const JSON_TYPE = 'application/json; charset=utf-8';
@@ -54,7 +56,7 @@ export async function answerWithTokens<R extends CommonRequest>(
 ): Promise<RouteAnswer> {
   const { model, clock } = deps;
   checkModel(model, request.model, exchange.principal);
-  const demand = await demandOf(request, exchange.signal);
+  const demand = await demandOf(request, textCallerOf(exchange));
   const id = `${shape.idPrefix}${Buffer.from(deps.random.bytes(16)).toString('hex')}`;
   const caller = {
     answerId: id,
@@ -118,11 +120,6 @@ async function withFirstEvent(events: AsyncGenerator<object | string, void>): Pr
   };
   // Not a generator, because `return` on one that has not begun would not reach `events`.
   return { [Symbol.asyncIterator]: () => ({ next, return: () => events.return() }) };
-}
-
-/** A tenant as the workers see it. */
-function tenantOf(principal: Principal | null) {
-  return principal === null ? null : { name: principal.tenant, weight: principal.priority };
 }
 
 function workerOf(exchange: Exchange, { allowRouting }: GenerationDeps): string | null {

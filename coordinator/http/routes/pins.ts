@@ -10,6 +10,7 @@ import type { ServedModel } from '../../openai/served-model.js';
 import { RETENTION_TTL_MAX_S, RETENTION_TTL_S } from '../../retention/retention.js';
 import type { Retentions, RetentionView } from '../../retention/retentions.js';
 import { type Exchange, type HttpRoute, json } from '../route.js';
+import { textCallerOf } from '../text-caller.js';
 
 export interface PinDeps {
   readonly retentions: Retentions;
@@ -56,15 +57,13 @@ function ownerOf(principal: Principal | null): string | null {
   return principal?.tenant ?? null;
 }
 
-async function pin(
-  { body, principal, signal }: Exchange,
-  { retentions, layers, model, prompts }: PinDeps,
-): Promise<RetentionView> {
+async function pin(exchange: Exchange, { retentions, layers, model, prompts }: PinDeps): Promise<RetentionView> {
+  const { body, principal } = exchange;
   const request = checkBody(PinRequest, body);
   checkModel(model, request.model, principal);
   const layer = request.share ?? null;
   if (layer !== null) layers.checkPublisher(principal, layer);
-  const { tokens, param } = await prompts.readPrompt(request, request, signal);
+  const { tokens, param } = await prompts.readPrompt(request, request, textCallerOf(exchange));
   if (tokens.length < BLOCK_TOKENS) {
     throw new InvalidRequest(
       `${param}: has ${tokens.length} tokens; a pin keeps full blocks of ${BLOCK_TOKENS} tokens`,

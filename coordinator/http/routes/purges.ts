@@ -12,6 +12,7 @@ import { checkBody, PurgeRequest } from '../../openai/requests.js';
 import { isComplete, type Purge } from '../../purge/purge.js';
 import { type Purges, totalOf } from '../../purge/purges.js';
 import { type Exchange, type HttpRoute, json } from '../route.js';
+import { textCallerOf } from '../text-caller.js';
 
 /** `POST /v1/cache/purge`: drops the blocks of a tenant, a salt or a prompt everywhere; `GET /v1/cache/purge/{id}`: the receipt. */
 
@@ -55,9 +56,10 @@ export function purgeRoutes(deps: PurgeDeps): HttpRoute[] {
 const ID = /^purge-[0-9a-f]{24}$/;
 
 async function chosen(
-  { body, principal, signal }: Exchange,
+  exchange: Exchange,
   { layers, prompts, keysOf }: PurgeDeps,
 ): Promise<{ what: Purge['what']; selector: PurgeSelector }> {
+  const { body, principal } = exchange;
   const request = checkBody(PurgeRequest, body);
   const byPrompt = ['prompt', 'messages', 'tokens'].some((field) => request[field as 'prompt'] !== undefined);
   const ways = [request.tenant, request.cache_salt, request.share].filter((way) => way !== undefined).length;
@@ -68,7 +70,7 @@ async function chosen(
   }
   if (byPrompt) {
     checkScope(principal);
-    const { tokens } = await prompts.readPrompt(request, request, signal);
+    const { tokens } = await prompts.readPrompt(request, request, textCallerOf(exchange));
     return {
       what: 'prompt',
       selector: ofPrompt(tokens, layers.saltFor(tokens, principal, request.cache_salt), keysOf),

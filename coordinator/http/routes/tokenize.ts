@@ -1,9 +1,11 @@
 import { InvalidRequest } from '../../../src/errors.js';
+import type { TextCaller } from '../../../src/text/text-work.js';
 import { checkModel } from '../../access/model-access.js';
 import type { Prompt, PromptReader } from '../../openai/prompt.js';
 import { checkBody, DetokenizeRequest, TokenizeRequest } from '../../openai/requests.js';
 import type { ServedModel } from '../../openai/served-model.js';
 import { type HttpRoute, json } from '../route.js';
+import { textCallerOf } from '../text-caller.js';
 
 /** `POST /tokenize` and `POST /detokenize`, compatible with vLLM. */
 export function tokenizeRoutes(model: ServedModel, prompts: PromptReader): HttpRoute[] {
@@ -13,10 +15,11 @@ export function tokenizeRoutes(model: ServedModel, prompts: PromptReader): HttpR
       path: '/tokenize',
       access: 'key',
       pages: 'allowed',
-      handle: async ({ body, principal, signal }) => {
+      handle: async (exchange) => {
+        const { body, principal } = exchange;
         const request = checkBody(TokenizeRequest, body);
         checkModel(model, request.model, principal);
-        const { tokens } = await promptOf(request, prompts, signal);
+        const { tokens } = await promptOf(request, prompts, textCallerOf(exchange));
         return json({ count: tokens.length, max_model_len: model.contextTokens, tokens: [...tokens] });
       },
     },
@@ -25,22 +28,27 @@ export function tokenizeRoutes(model: ServedModel, prompts: PromptReader): HttpR
       path: '/detokenize',
       access: 'key',
       pages: 'allowed',
-      handle: async ({ body, principal, signal }) => {
+      handle: async (exchange) => {
+        const { body, principal } = exchange;
         const request = checkBody(DetokenizeRequest, body);
         checkModel(model, request.model, principal);
         prompts.checkIds(request.tokens, 'tokens');
-        const prompt = await model.text.decode(Uint32Array.from(request.tokens), { param: 'tokens' }, signal);
+        const prompt = await model.text.decode(
+          Uint32Array.from(request.tokens),
+          { param: 'tokens' },
+          textCallerOf(exchange),
+        );
         return json({ prompt });
       },
     },
   ];
 }
 
-function promptOf(request: TokenizeRequest, prompts: PromptReader, signal: AbortSignal): Promise<Prompt> {
+function promptOf(request: TokenizeRequest, prompts: PromptReader, caller: TextCaller): Promise<Prompt> {
   const { prompt, messages } = request;
   if ((prompt === undefined) === (messages === undefined)) {
     throw new InvalidRequest('prompt: exactly one of prompt and messages is required', 'prompt');
   }
-  if (messages !== undefined) return prompts.readMessages(messages, request, signal);
-  return prompts.readText(prompt, 'prompt', request, signal);
+  if (messages !== undefined) return prompts.readMessages(messages, request, caller);
+  return prompts.readText(prompt, 'prompt', request, caller);
 }

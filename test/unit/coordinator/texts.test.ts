@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ApiError } from '../../../coordinator/openai/api-error.js';
 import { PromptReader, type ReadingOptions } from '../../../coordinator/openai/prompt.js';
 import { SimulatedClock } from '../../../src/clock.js';
+import { NO_TENANT } from '../../../src/core/fair-shares.js';
 import { Overloaded } from '../../../src/errors.js';
 import type { TextWork } from '../../../src/text/text-work.js';
 import { CONTEXT_TOKENS, idsOf, MODEL, testServer } from './support/test-server.js';
@@ -12,15 +13,15 @@ function reader(textMs = 0) {
   const texts: string[] = [];
   const text: TextWork = {
     ...MODEL.text,
-    encode: async (value, options, signal) => {
+    encode: async (value, options, caller) => {
       texts.push(value);
       await clock.advance(textMs);
-      return MODEL.text.encode(value, options, signal);
+      return MODEL.text.encode(value, options, caller);
     },
   };
   const prompts = new PromptReader({ ...MODEL, text }, clock);
   const read = (value: unknown, options: ReadingOptions = {}, signal = new AbortController().signal) =>
-    prompts.readPrompts(value, options, signal);
+    prompts.readPrompts(value, options, { tenant: NO_TENANT, signal });
   return { texts, read };
 }
 

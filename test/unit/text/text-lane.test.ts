@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { SimulatedClock, settled } from '../../../src/clock.js';
 import { Cancelled, InvalidRequest, Overloaded, Refused, Unavailable } from '../../../src/errors.js';
-import { TextLane, type TextThread, type ThreadEvents } from '../../../src/text/text-lane.js';
+import type { TextThread, ThreadEvents } from '../../../src/text/lane-thread.js';
+import { TextLane } from '../../../src/text/text-lane.js';
 import type { TextTask } from '../../../src/text/text-task.js';
 import type { TaskForThread } from '../../../src/text/thread-messages.js';
 
@@ -42,14 +43,15 @@ function setUp() {
   const threads: ScriptedThread[] = [];
   const replaced: string[] = [];
   const lane = new TextLane({
-    ...{ clock, priority: 'normal', taskMs: 100, maxWaiting: 3, maxWaitingChars: 50 },
+    ...{ clock, priority: 'normal', taskMs: 400, threads: 2, maxWaiting: 3, maxWaitingChars: 50 },
     start: (events) => {
       threads.push(new ScriptedThread(events));
       return threads.at(-1)!;
     },
     onReplaced: (reason) => replaced.push(reason),
   });
-  const run = (text = 'text', signal = new AbortController().signal) => lane.run(task(text), text.length, signal);
+  const run = (text = 'text', signal = new AbortController().signal, name = '') =>
+    lane.run(task(text), text.length, { tenant: { name, weight: 1 }, signal });
   return { clock, threads, replaced, lane, run };
 }
 
@@ -58,6 +60,7 @@ const task = (text: string): TextTask => ({
   text,
   options: { param: 'prompt', addSpecialTokens: true, parseSpecial: true, mostTokens: 10 },
 });
+const live = new AbortController().signal;
 const textsOf = (thread: ScriptedThread) => thread.posted.map((message) => (message.task as { text: string }).text);
 
 describe('a lane of texts', () => {
@@ -79,9 +82,9 @@ describe('a lane of texts', () => {
     threads[0]!.ready();
     const slow = expect(run('slow')).rejects.toThrow(InvalidRequest);
     const next = run('next');
-    await clock.advance(100);
+    await clock.advance(400);
     await slow;
-    expect([threads[0]!.ended, threads.length, replaced]).toEqual([true, 2, ['a text took more than 100 ms']]);
+    expect([threads[0]!.ended, threads.length, replaced]).toEqual([true, 2, ['a text took more than 400 ms']]);
     threads[0]!.finish();
     threads[1]!.ready();
     threads[1]!.finish();
@@ -129,6 +132,60 @@ describe('a lane of texts', () => {
     expect(await Promise.all(accepted)).toHaveLength(4);
     void run('x'.repeat(50));
     expect(threads[0]!.posted).toHaveLength(5);
+  });
+
+  it('lets tenants take turns by the time of their texts, however many one of them has', async () => {
+    const { clock, threads, run } = setUp();
+    const results = [run('a1', live, 'a'), run('a2', live, 'a')];
+    threads[0]!.ready();
+    results.push(run('b1', live, 'b'), run('a3', live, 'a'));
+    // The tenant that took more time waits longer.
+    for (const tookMs of [20, 5, 30, 1]) {
+      await clock.advance(tookMs);
+      threads[0]!.finish();
+      if (results.length < 6) results.push(run(`b${results.length}`, live, 'b'));
+    }
+    threads[0]!.finish();
+    threads[0]!.finish();
+    await Promise.all(results);
+    expect(textsOf(threads[0]!)).toEqual(['a1', 'b1', 'b4', 'a2', 'a3', 'b5']);
+  });
+
+  it('starts another thread for a tenant that the text of another one holds up, and for no other', async () => {
+    const { clock, threads, run } = setUp();
+    threads[0]!.ready();
+    const results = [run('a1', live, 'a'), run('a2', live, 'a')];
+    await clock.advance(300);
+    expect(threads).toHaveLength(1);
+    threads[0]!.finish();
+    results.push(run('b1', live, 'b'));
+    await clock.advance(100);
+    expect(threads).toHaveLength(2);
+    threads[1]!.ready();
+    results.push(run('a3', live, 'a'));
+    expect([textsOf(threads[0]!), textsOf(threads[1]!)]).toEqual([['a1', 'a2'], ['b1']]);
+    threads[1]!.finish();
+    expect(textsOf(threads[1]!)).toEqual(['b1']);
+    threads[0]!.finish();
+    for (const thread of threads) if (thread.posted.at(-1)!.id === 0) thread.finish();
+    threads.find((thread) => textsOf(thread).includes('a3'))!.finish();
+    await Promise.all(results);
+    expect(clock.nextAtMs()).toBeNull();
+  });
+
+  it('takes a place of a full line from the tenant with most of them', async () => {
+    const { threads, run } = setUp();
+    threads[0]!.ready();
+    const [first, second, third, last] = ['a0', 'a1', 'a2', 'a3'].map((text) => run(text, live, 'a')) as [
+      Promise<unknown>,
+      ...Promise<unknown>[],
+    ];
+    const displaced = expect(last).rejects.toThrow(Overloaded);
+    const other = run('b', live, 'b');
+    await displaced;
+    await expect(run('a4', live, 'a')).rejects.toThrow(Overloaded);
+    for (let i = 0; i < 4; i++) threads[0]!.finish();
+    await Promise.all([first, second, third, other]);
   });
 
   it('reports a model that cannot be used, once', async () => {

@@ -50,6 +50,8 @@ export interface TestKeys {
   readonly jwt: JwtConfig | null;
 }
 
+type TestOptions = HttpOptions & TestKeys & { readonly model: ServedModel };
+
 /** The cluster secret of a test server. */
 export const TEST_SECRET = 'a secret that all of the fleet know';
 
@@ -76,7 +78,7 @@ let servers = 0;
 
 /** A server over a scripted fleet on a free port, closed when the test ends. */
 export async function testServer(
-  { apiKeys = [], keysFile = null, jwt = null, ...options }: Partial<HttpOptions & TestKeys> = {},
+  { apiKeys = [], keysFile = null, jwt = null, model = MODEL, ...options }: Partial<TestOptions> = {},
   clock: Clock = new SystemClock(),
   bus: Bus = new MemoryBroker().connect('coordinator'),
 ): Promise<TestServer> {
@@ -103,7 +105,7 @@ export async function testServer(
     purges,
     keysOf: (tokens, salt) => keysUnder(tokens, salt),
     trail: { write: (entry) => trail.push(entry) },
-    model: MODEL,
+    model,
     options: {
       host: '127.0.0.1',
       port: 0,
