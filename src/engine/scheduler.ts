@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { type FairShares, GENERATED_TOKEN_COST, promptCost } from '../core/fair-shares.js';
 import type { KeyedTokens } from './admission.js';
 import { BlockOffers } from './block-offers.js';
-import type { GraphRunner, SequenceSlot } from './graph-runner.js';
+import type { GraphRunner, LogitRows, SequenceSlot } from './graph-runner.js';
 import type { EngineObserver } from './observer.js';
 import { letsPass } from './passing.js';
 import { PrefillRate } from './prefill-rate.js';
@@ -238,14 +238,17 @@ export class Scheduler {
     const to = plan.endOfRun(sequence, from, promptLogprobs ? chunkTokensWithLogits : chunkTokens);
     const keep = promptLogprobs || plan.keepsAll ? to - from : 1;
     const startMs = clockNow();
-    const logits = await runner.prefill(slot, sequence.tokens(from, to), keep);
+    let logits: LogitRows;
+    try {
+      logits = await runner.prefill(slot, sequence.tokens(from, to), keep);
+    } finally {
+      // Whoever cancels a run has had its time all the same.
+      if (sequence.ownCache === null) this.options.shares.charge(sequence.tenant, promptCost(0, to - from));
+    }
     const endMs = clockNow();
     this.compute.add(endMs - startMs, to - from, endMs);
     sequence.backlog?.have(Math.floor(to / blockTokens));
-    if (sequence.ownCache === null) {
-      this.counts.promptTokens.computed += to - from;
-      this.options.shares.charge(sequence.tenant, promptCost(0, to - from));
-    }
+    if (sequence.ownCache === null) this.counts.promptTokens.computed += to - from;
     if (sequence.cancelled) return 'ended';
     if (promptLogprobs) for (let i = 0; i < keep; i++) sequence.addPromptLogits(logits.row(i), from + i);
     if (to < sequence.length) return 'more';
@@ -262,8 +265,10 @@ export class Scheduler {
 
   /** Runs one decode step of a batch. */
   private async decode(batch: readonly SequenceSlot[]): Promise<StepOutcome[]> {
-    const { runner } = this.options;
+    const { runner, shares } = this.options;
     const sequences = batch.map((slot) => this.decoding.get(slot)!);
+    // A step costs the same whether its token is wanted or ends the sequence.
+    for (const { tenant } of sequences) shares.charge(tenant, GENERATED_TOKEN_COST);
     try {
       const ids = sequences.map(({ lastToken }) => lastToken);
       const logits = await runner.decode(batch, ids);
@@ -298,7 +303,6 @@ export class Scheduler {
     if (sequence.length > before) {
       const nowMs = clockNow();
       this.counts.generatedTokens++;
-      this.options.shares.charge(sequence.tenant, GENERATED_TOKEN_COST);
       if (sequence.lastTokenMs === null) observer.onFirstToken(nowMs - sequence.arrivedMs);
       else observer.onInterToken(nowMs - sequence.lastTokenMs);
       sequence.lastTokenMs = nowMs;

@@ -46,6 +46,7 @@ class World {
   readonly line: WaitingLine;
   readonly scheduler: Scheduler;
   readonly interTokenMs: number[] = [];
+  readonly shares = new FairShares();
   readonly held = { pins: 0, claims: 0 };
   /** By request id: the promise that the prefix waits for, if any. */
   readonly gates = new Map<string, Promise<void>>();
@@ -61,7 +62,7 @@ class World {
     this.runner = new FakeRunner(capacity);
     const cache = this.cache();
     const clockNow = () => this.runner.nowMs;
-    const shares = new FairShares();
+    const { shares } = this;
     this.line = new WaitingLine({
       cache,
       shares,
@@ -394,6 +395,35 @@ describe('tenants', () => {
     const early = order.slice(0, 20).filter((name) => name === 'heavy').length;
     expect(early).toBeGreaterThanOrEqual(14);
     expect(early).toBeLessThanOrEqual(16);
+  });
+
+  test('pay for the chunks of prompts that they cancel', async () => {
+    const cut: Asked[] = [];
+    let over = false;
+    const askAndCut = () => {
+      const asked = world.ask(CHUNK_TOKENS, 9, 'a', a);
+      cut.push(asked);
+      void asked.ended.then(() => over || askAndCut());
+    };
+    world.runner.onRun = () => {
+      for (const { sequence } of cut)
+        if (sequence.state.name === 'prefilling' || over) sequence.cancel(new Error('cut'));
+    };
+    for (let i = 0; i < 4; i++) askAndCut();
+    const others = Array.from({ length: 20 }, () => world.ask(CHUNK_TOKENS, 1, 'b', b));
+    await Promise.all(others.slice(0, 19).map(({ ended }) => ended));
+    over = true;
+    expect(cut.length).toBeLessThan(40);
+    await Promise.all([...cut, others[19]!].map(({ ended }) => ended));
+  });
+
+  test('pay for a step whose token they do not want', async () => {
+    const cut = world.ask(10, 9, 'a', a);
+    world.runner.onRun = () => {
+      if (cut.sequence.state.name === 'decoding') cut.sequence.cancel(new Error('cut'));
+    };
+    await Promise.all([cut.ended, world.ask(10, 1, 'b', b).ended]);
+    expect(world.shares.isBehind(b, a)).toBe(true);
   });
 
   test('with few requests get a place in a full line from the one with most', async () => {

@@ -19,6 +19,7 @@ export class FakeRunner implements GraphRunner {
   onAcquire: () => void = () => {};
   private prefilling: FakeSlot | null = null;
   private decoding: FakeSlot[] = [];
+  private interrupted = false;
   /** The most likely token is always 1. */
   private readonly logits: LogitRows = { row: () => Float32Array.of(0, 1, 0, 0) };
 
@@ -40,12 +41,16 @@ export class FakeRunner implements GraphRunner {
   }
 
   async prefill(slot: SequenceSlot, ids: Uint32Array): Promise<LogitRows> {
+    this.interrupted = false;
     this.note({ kind: 'prefill', slot, tokens: ids.length }, ids.length);
+    if (this.interrupted) throw new Error('the run was interrupted');
     (slot as FakeSlot).tokens += ids.length;
     return this.logits;
   }
 
-  interrupt(): void {}
+  interrupt(): void {
+    this.interrupted = true;
+  }
 
   async startDecoding(slot: SequenceSlot): Promise<void> {
     this.decoding.push(slot as FakeSlot);
