@@ -159,8 +159,7 @@ function makeRetentions(
   const lease = new Lease({ kv, clock, self: `${config.id}/${incarnation}` });
   const blocksOf = (tokens: Uint32Array, salt: Salt | null) => router.blocksOf(tokens, salt);
   const shared = { wallMs, roster, store, replicas, blocksOf };
-  const recompute: Recompute = (id, worker, tokens, salt, signal) =>
-    prefill(router, id, worker, { tokens, salt }, signal);
+  const recompute: Recompute = (id, worker, prompt, signal) => prefill(router, id, worker, prompt, signal);
   const layers = new Layers(dependence);
   const retentionKeeper = new RetentionKeeper({ ...shared, clock, actors, lease, log, recompute, layers });
   const retentions = new LiveRetentions({ ...shared, random, holdings, keeper: retentionKeeper });

@@ -6,18 +6,18 @@ import type { StoredPrompt } from './retention-store.js';
 export const PREFILL_ANSWER_TOKENS = 1;
 
 /**
- * Computes a prompt on a worker, for the sake of its blocks. The worker fetches from its peers what they have, and computes the rest. Rejects as
+ * Computes a prompt on a worker, for the sake of its blocks, in the share of the tenant that pinned it. The worker fetches from its peers what they have, and computes the rest. Rejects as
  * `Fleet.generate` does.
  */
 export async function prefill(
   fleet: Pick<Fleet, 'generate'>,
   id: string,
   worker: string,
-  { tokens, salt }: StoredPrompt,
+  { tokens, salt, tenant }: StoredPrompt,
   signal: AbortSignal,
 ): Promise<void> {
   const stopping = { maxTokens: PREFILL_ANSWER_TOKENS, minTokens: 0, tokenIds: [], ignoreEos: true };
-  const events = fleet.generate({ requestId: id, tokens, salt, sampling: GREEDY, stopping, worker }, signal);
+  const events = fleet.generate({ requestId: id, tokens, salt, tenant, sampling: GREEDY, stopping, worker }, signal);
   for await (const _ of events) {
     // Nobody reads the answer.
   }

@@ -1,8 +1,8 @@
 import type { Clock } from '../../src/clock.js';
-import type { Salt } from '../../src/core/salt.js';
 import { Cancelled, InvalidRequest, PoisonousPrompt, type ShoalError } from '../../src/errors.js';
 import { QUARANTINE_MS } from '../poison/quarantine.js';
 import type { Fulfilment } from './assignment.js';
+import type { StoredPrompt } from './retention-store.js';
 
 /** Computes retained prompts again, a few at a time: on homes that lack blocks of them, or on other workers that copy the blocks to the homes. */
 
@@ -18,13 +18,7 @@ const RECOMPUTE_PAUSE_MAX_MS = 60_000;
 const QUARANTINE_PAUSE_MAX_MS = 24 * 3_600_000;
 
 /** Computes a prompt on a worker, which then has its blocks as far as it has memory. Resolves when it is computed. */
-export type Recompute = (
-  id: string,
-  worker: string,
-  tokens: Uint32Array,
-  salt: Salt | null,
-  signal: AbortSignal,
-) => Promise<void>;
+export type Recompute = (id: string, worker: string, prompt: StoredPrompt, signal: AbortSignal) => Promise<void>;
 
 export interface RecomputationsOptions {
   readonly clock: Clock;
@@ -84,11 +78,11 @@ export class Recomputations {
       .slice(0, Math.max(0, RECOMPUTATIONS - running));
   }
 
-  begin(id: string, worker: string, tokens: Uint32Array, salt: Salt | null): void {
+  begin(id: string, worker: string, prompt: StoredPrompt): void {
     const known = this.attempted.get(id);
     if (!known || known.running) return;
     known.running = new AbortController();
-    void this.run(known, id, worker, tokens, salt, known.running.signal);
+    void this.run(known, id, worker, prompt, known.running.signal);
   }
 
   /** Cancels the computations of all other retentions. */
@@ -108,11 +102,10 @@ export class Recomputations {
     known: Attempted,
     id: string,
     worker: string,
-    tokens: Uint32Array,
-    salt: Salt | null,
+    prompt: StoredPrompt,
     signal: AbortSignal,
   ): Promise<void> {
-    const error = await this.options.recompute(id, worker, tokens, salt, signal).then(
+    const error = await this.options.recompute(id, worker, prompt, signal).then(
       () => null,
       (failure: ShoalError) => failure,
     );
@@ -123,7 +116,8 @@ export class Recomputations {
     const quarantineMs = quarantined ? Math.min(QUARANTINE_PAUSE_MAX_MS, QUARANTINE_MS * 2 ** known.quarantines++) : 0;
     known.notBeforeMs = this.options.clock.now() + Math.max(pauseMs, quarantineMs);
     // A worker that is gone or came back with a shorter context says nothing about the prompt.
-    const permanent = error instanceof InvalidRequest && !quarantined && this.options.takes(worker, tokens.length);
+    const permanent =
+      error instanceof InvalidRequest && !quarantined && this.options.takes(worker, prompt.tokens.length);
     if (permanent) this.options.onFailed(id, error.message);
     else this.options.onTried(id, error);
   }

@@ -279,8 +279,7 @@ export class RetentionKeeper {
     const promptOf = (id: string) => retained.find((each) => each.id === id)!.prompt;
     const takersOf = (id: string) => this.takers(promptOf(id).tokens.length);
     for (const { id, worker } of this.recomputations.next(progress, takersOf)) {
-      const { tokens, salt } = promptOf(id);
-      this.recomputations.begin(id, worker, tokens, salt);
+      this.recomputations.begin(id, worker, promptOf(id));
     }
   }
 

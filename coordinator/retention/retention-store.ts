@@ -1,4 +1,5 @@
 import type { KeyValue } from '../../src/bus/key-value.js';
+import type { Tenant } from '../../src/core/fair-shares.js';
 import type { Salt } from '../../src/core/salt.js';
 import { Overloaded, Unavailable } from '../../src/errors.js';
 import { packTokens, unpackTokens } from '../../src/protocol/generate.js';
@@ -33,6 +34,8 @@ const ERASED = new Uint8Array(0);
 export interface StoredPrompt {
   readonly tokens: Uint32Array;
   readonly salt: Salt | null;
+  /** In whose share of the workers' time it is computed; null for none. */
+  readonly tenant: Tenant | null;
 }
 
 /** A list with the origins that it descends from: none if it was not founded yet. */
@@ -96,7 +99,7 @@ export class RetentionStore {
     if (!(await this.put(slot, encode(prompt)))) {
       throw new Unavailable('cannot store the pin: another coordinator wrote to its slot; retry');
     }
-    this.prompts.set(prompt.id, { tokens: unpackTokens(prompt.tokens), salt: prompt.salt });
+    this.prompts.set(prompt.id, storedPrompt(prompt));
   }
 
   /** The prompt of a retention; null if it was erased or not written yet. */
@@ -106,7 +109,7 @@ export class RetentionStore {
     const found = await this.kv.get(slotKey(slot));
     const stored = found && readMessage(RetainedPrompt, found.value);
     if (stored?.id !== id) return null;
-    const prompt = { tokens: unpackTokens(stored.tokens), salt: stored.salt };
+    const prompt = storedPrompt(stored);
     this.prompts.set(id, prompt);
     return prompt;
   }
@@ -192,6 +195,10 @@ export class RetentionStore {
     const ids = new Set(retentions.map(({ id }) => id));
     for (const id of this.prompts.keys()) if (!ids.has(id)) this.prompts.delete(id);
   }
+}
+
+function storedPrompt({ tokens, salt, tenant }: RetainedPrompt): StoredPrompt {
+  return { tokens: unpackTokens(tokens), salt, tenant };
 }
 
 function contended(): Overloaded {

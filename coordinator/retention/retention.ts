@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { KEY_BYTES, packKeys } from '../../src/core/key.js';
 import { BLOCK_TOKENS } from '../../src/limits.js';
 import { packed } from '../../src/protocol/bytes.js';
-import { SaltField } from '../../src/protocol/generate.js';
+import { SaltField, TenantField } from '../../src/protocol/generate.js';
 import { HOLDINGS_KEYS_PER_MESSAGE } from '../../src/protocol/holdings.js';
 
 /** A retention: a client's order that the fleet keeps the blocks of a prompt. The HTTP API calls it a pin. */
@@ -72,6 +72,8 @@ export const RetainedPrompt = z.strictObject({
   id: z.string().min(1).max(64),
   tokens: packed(4, RETAINED_TOKENS),
   salt: SaltField.nullable(),
+  /** In whose share of the workers' time it is computed; null if no API key was required. */
+  tenant: TenantField.nullable().default(null),
 });
 export type RetainedPrompt = z.infer<typeof RetainedPrompt>;
 

@@ -1,4 +1,5 @@
 import type { BlockMeta } from '../../src/core/block.js';
+import type { Tenant } from '../../src/core/fair-shares.js';
 import type { Holdings } from '../../src/core/holdings.js';
 import { homesOnce } from '../../src/core/replication.js';
 import type { Salt } from '../../src/core/salt.js';
@@ -19,6 +20,8 @@ export interface RetentionOrder {
   readonly salt: Salt | null;
   /** The tenant; null if no API key is required. */
   readonly owner: string | null;
+  /** In whose share of the workers' time it is computed; null for none. */
+  readonly tenant: Tenant | null;
   /** The layer into which its blocks are published; null for none. The salt is then that of the layer. */
   readonly layer: string | null;
   readonly ttlMs: number;
@@ -81,7 +84,8 @@ export class LiveRetentions implements Retentions {
     if (retention === null) throw new Unavailable('cannot store the pin; retry');
     // An equal retention may be without its prompt, which an earlier attempt could not store.
     if ((await store.prompt(retention)) === null) {
-      await store.writePrompt(retention, { id: retention.id, tokens: packTokens(order.tokens), salt: order.salt });
+      const { tokens, salt, tenant } = order;
+      await store.writePrompt(retention, { id: retention.id, tokens: packTokens(tokens), salt, tenant });
     }
     keeper.wake();
     return this.viewOf(retention);

@@ -71,6 +71,9 @@ export const Stopping = z.strictObject({
 });
 export type Stopping = z.infer<typeof Stopping>;
 
+/** A tenant, and its weight against others, as `src/core/fair-shares` has them. */
+export const TenantField = z.strictObject({ name: z.string().min(1).max(128), weight: z.number().min(1).max(1_000) });
+
 export const GenerateRequest = z.strictObject({
   requestId: z.string().max(128),
   fingerprint: z.string().length(64),
@@ -80,7 +83,7 @@ export const GenerateRequest = z.strictObject({
   /** Salt of the keys of its blocks, those of the answer included; empty for none. */
   salt: SaltField,
   /** Who shares the worker's time fairly with others. Absent for a request without a key. */
-  tenant: z.strictObject({ name: z.string().min(1).max(128), weight: z.number().min(1).max(1_000) }).optional(),
+  tenant: TenantField.optional(),
   sources: z.array(z.strictObject({ worker: z.string().max(128), blocks: z.int().min(0) })).max(16),
   sampling: Sampling,
   stopping: Stopping,

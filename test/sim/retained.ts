@@ -42,7 +42,7 @@ export class Retained {
       return;
     }
     this.world.blocks.learn(reference(prompt, 1).blocks);
-    const order = { tokens: prompt, salt: null, layer: null, owner: null, ttlMs: TTL_MS };
+    const order = { tokens: prompt, salt: null, layer: null, owner: null, tenant: null, ttlMs: TTL_MS };
     coordinator.parts!.retentions.add(order).then(
       (answer) => {
         // A fleet without memory for it refuses it.

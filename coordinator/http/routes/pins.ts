@@ -1,7 +1,7 @@
 import { InvalidRequest } from '../../../src/errors.js';
 import { BLOCK_TOKENS } from '../../../src/limits.js';
 import { checkModel } from '../../access/model-access.js';
-import type { Principal } from '../../access/principal.js';
+import { type Principal, tenantOf } from '../../access/principal.js';
 import type { Layers } from '../../layers/layers.js';
 import { ApiError } from '../../openai/api-error.js';
 import type { PromptReader } from '../../openai/prompt.js';
@@ -58,7 +58,7 @@ function ownerOf(principal: Principal | null): string | null {
 }
 
 async function pin(exchange: Exchange, { retentions, layers, model, prompts }: PinDeps): Promise<RetentionView> {
-  const { body, principal } = exchange;
+  const { body, principal, use } = exchange;
   const request = checkBody(PinRequest, body);
   checkModel(model, request.model, principal);
   const layer = request.share ?? null;
@@ -76,6 +76,9 @@ async function pin(exchange: Exchange, { retentions, layers, model, prompts }: P
       param,
     );
   }
+  use?.prompt(tokens.length);
+  if (use !== null) exchange.answerHeaders(use.headers());
+  exchange.countTokens(() => ({ prompt: tokens.length, cached: 0, generated: 0 }));
   const added = await retentions.add({
     tokens,
     salt:
@@ -83,6 +86,7 @@ async function pin(exchange: Exchange, { retentions, layers, model, prompts }: P
         ? layers.saltFor(tokens, principal, request.cache_salt)
         : layers.saltOfPublished(tokens, layer, param),
     owner: ownerOf(principal),
+    tenant: tenantOf(principal),
     layer,
     ttlMs: 1_000 * (request.ttl_seconds ?? (layer === null ? RETENTION_TTL_S : RETENTION_TTL_MAX_S)),
   });

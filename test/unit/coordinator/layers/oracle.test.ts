@@ -75,7 +75,7 @@ async function publish({ post, retentions, layers }: TestServer, tokens: readonl
   const common = { slot: 0, owner: null, segments: segmentsOf(blocks), last: blocks.at(-1)!.key, reason: null };
   const times = { createdMs: 0, expiresMs: 1, stage: 'settled' as const };
   const retention = { id: 'pin', layer: share, tokens: tokens.length, blocks: blocks.length, ...common, ...times };
-  layers.learn([retention], () => ({ tokens: order.tokens, salt }));
+  layers.learn([retention], () => ({ tokens: order.tokens, salt, tenant: null }));
 }
 
 /** Area under the ROC curve: how often a positive scores higher than a negative; ties count half. */

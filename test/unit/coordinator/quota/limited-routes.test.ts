@@ -46,6 +46,18 @@ it('an answer tells what is left, as a whole or as a stream, and a refusal when 
   expect((await fetch(`${url}/v1/models`, { headers })).status).toBe(200);
 });
 
+it('a pin counts the tokens of its prompt, and belongs to the tenant whose share computes them', async () => {
+  const keysFile = limitedTo('{ tokens_per_minute: 500 }, priority: 4');
+  const { post, retentions, trail } = await testServer({ keysFile }, new SimulatedClock(1_000));
+  const pin = (tokens: number[]) => post('/v1/cache/pin', { tokens }, headers);
+  const pinned = await pin(new Array(300).fill(5));
+  expect([pinned.status, pinned.headers.get('x-ratelimit-remaining-tokens')]).toEqual([200, '200']);
+  const refused = await pin(new Array(201).fill(5));
+  expect(await refused.json()).toMatchObject({ error: { code: 'rate_limit_exceeded' } });
+  expect(retentions.orders.map(({ tenant }) => tenant)).toEqual([{ name: 'acme', weight: 4 }]);
+  expect(trail).toMatchObject([{ tokens: { prompt: 300 } }, { decision: 'refused' }]);
+});
+
 it("OpenAI's client waits as long as it is told, and then gets its answer", async () => {
   const { fleet, url } = await testServer({ keysFile: limitedTo('{ requests_per_minute: 60, burst: 1 }') });
   fleet.script = () => saying([5]);

@@ -12,7 +12,7 @@ function setup(takers = ['x', 'y']) {
   let end: (error: Error | null) => void = () => {};
   const recomputations = new Recomputations({
     clock,
-    recompute: (id, worker, _tokens, _salt, signal) => {
+    recompute: (id, worker, _prompt, signal) => {
       asked.push(`${id}@${worker}`);
       signal.addEventListener('abort', () => cancelled.push(id));
       return new Promise((resolve, reject) => {
@@ -25,7 +25,8 @@ function setup(takers = ['x', 'y']) {
   });
   const round = (...progress: Fulfilment[]) => {
     const next = recomputations.next(progress, () => takers);
-    for (const { id, worker } of next) recomputations.begin(id, worker, new Uint32Array(64), null);
+    for (const { id, worker } of next)
+      recomputations.begin(id, worker, { tokens: new Uint32Array(64), salt: null, tenant: null });
     return next.map(({ id }) => id);
   };
   const finish = async (error: Error | null = null) => {

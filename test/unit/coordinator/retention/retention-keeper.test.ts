@@ -6,6 +6,7 @@ import { RetentionStore } from '../../../../coordinator/retention/retention-stor
 import { LiveRetentions } from '../../../../coordinator/retention/retentions.js';
 import type { KeyValue } from '../../../../src/bus/key-value.js';
 import { MemoryKeyValue } from '../../../../src/bus/memory-key-value.js';
+import type { Tenant } from '../../../../src/core/fair-shares.js';
 import { packKeys } from '../../../../src/core/key.js';
 import type { Announcement } from '../../../../src/core/member.js';
 import type { Salt } from '../../../../src/core/salt.js';
@@ -16,7 +17,8 @@ import { WorkerRetention } from '../../../../workers/retention.js';
 import { Hive, type ScriptedWorker } from '../support/hive.js';
 
 const TOKENS = Uint32Array.from({ length: 700 }, (_, i) => i);
-const ORDER = { tokens: TOKENS, salt: null, layer: null, owner: 'me', ttlMs: 3_600_000 };
+const ME = { name: 'me', weight: 3 };
+const ORDER = { tokens: TOKENS, salt: null, layer: null, owner: 'me', tenant: ME, ttlMs: 3_600_000 };
 
 /** What a worker has and retains, with the orders that it got, by fencing number. */
 interface Memory {
@@ -34,6 +36,7 @@ class Desk {
   readonly layers = new Layers({ kind: 'prefix' });
   readonly computed: string[] = [];
   /** Ends a computation on a worker, which by default has the blocks then. */
+  readonly computedFor: (Tenant | null)[] = [];
   recompute: (worker: string) => Promise<void> = async () => {};
 
   constructor(world: World, id: string) {
@@ -51,8 +54,9 @@ class Desk {
       layers: this.layers,
       lease: new Lease({ kv, clock, self: id }),
       log: SILENT_LOG,
-      recompute: async (_, worker, tokens, salt) => {
+      recompute: async (_, worker, { tokens, salt, tenant }) => {
         this.computed.push(worker);
+        this.computedFor.push(tenant);
         await this.recompute(worker);
         world.take(
           worker,
@@ -208,6 +212,19 @@ describe('the keeper of retentions', () => {
       const own = keys.filter((_, i) => homes[i]!.includes(id));
       expect([...world.memories.get(id)!.retained].sort()).toEqual(own.sort());
     }
+  });
+
+  it('computes a prompt in the share of the tenant that pinned it, also after the keeper was replaced', async () => {
+    const desk = await start('a', 'b');
+    await desk.retentions.add(ORDER);
+    await world.pass(20_000);
+    expect(new Set(desk.computedFor)).toEqual(new Set([ME]));
+    const next = world.desk('next');
+    next.keeper.start();
+    await desk.keeper.stop();
+    for (const memory of world.memories.values()) memory.has.clear();
+    await world.pass(20_000);
+    expect(new Set(next.computedFor)).toEqual(new Set([ME]));
   });
 
   it('does not compute a block that workers copy to each other in time', async () => {

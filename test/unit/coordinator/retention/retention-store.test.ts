@@ -30,14 +30,14 @@ describe('a store of retentions', () => {
   const add = async (store: RetentionStore, id: string, slot: number) => {
     const added = retention(id, slot);
     await store.change((all) => [...all, added]);
-    await store.writePrompt(added, { id, tokens: packTokens(tokens), salt: 's' });
+    await store.writePrompt(added, { id, tokens: packTokens(tokens), salt: 's', tenant: null });
     return added;
   };
 
   it('shows the changes of each coordinator to all others', async () => {
     await Promise.all([add(one, 'p', 0), add(other, 'q', 1)]);
     expect((await one.list()).map(({ id }) => id).sort()).toEqual(['p', 'q']);
-    expect(await one.prompt(retention('q', 1))).toEqual({ tokens, salt: 's' });
+    expect(await one.prompt(retention('q', 1))).toEqual({ tokens, salt: 's', tenant: null });
   });
 
   it('removes the prompt of a retention, unless another retention has taken the slot', async () => {
@@ -46,7 +46,7 @@ describe('a store of retentions', () => {
     expect([await other.list(), await other.prompt(old)]).toEqual([[], null]);
     const next = await add(one, 'next', 0);
     await other.remove([old]);
-    expect(await other.prompt(next)).toEqual({ tokens, salt: 's' });
+    expect(await other.prompt(next)).toEqual({ tokens, salt: 's', tenant: null });
     expect(await other.list()).toEqual([next]);
   });
 
@@ -61,7 +61,7 @@ describe('a store of retentions', () => {
     for (const key of ['list', 'prompt-3']) await kv.delete(key);
     await Promise.all([one.sync(), other.sync()]);
     const fresh = storeOf(kv, 3);
-    expect([await fresh.sync(), await fresh.prompt(added)]).toEqual([[added], { tokens, salt: 's' }]);
+    expect([await fresh.sync(), await fresh.prompt(added)]).toEqual([[added], { tokens, salt: 's', tenant: null }]);
     await one.remove([added]);
     expect([await other.sync(), await other.sync()]).toEqual([[], []]);
   });
@@ -79,7 +79,10 @@ describe('a store of retentions', () => {
       for (const key of ['list', 'prompt-3']) await kv.delete(key);
       await call();
       const fresh = storeOf(kv, 3);
-      expect([(await fresh.list())[0], await fresh.prompt(added)]).toEqual([added, { tokens, salt: 's' }]);
+      expect([(await fresh.list())[0], await fresh.prompt(added)]).toEqual([
+        added,
+        { tokens, salt: 's', tenant: null },
+      ]);
     }
     expect((await other.list()).map(({ id }) => id)).toEqual(['p', 'q']);
   });
@@ -95,7 +98,7 @@ describe('a store of retentions', () => {
       const all = await store.sync();
       expect(all.map(({ id }) => id).sort()).toEqual(['new', 'p', 'q', 'r']);
       expect(new Set(all.map(({ slot }) => slot)).size).toBe(4);
-      for (const each of all) expect(await storeOf(kv, 5).prompt(each)).toEqual({ tokens, salt: 's' });
+      for (const each of all) expect(await storeOf(kv, 5).prompt(each)).toEqual({ tokens, salt: 's', tenant: null });
     }
     await fresh.remove([pinned]);
     await other.remove([lost[1]!]);
