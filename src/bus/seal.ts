@@ -1,4 +1,4 @@
-import { hkdfSync } from 'node:crypto';
+import { createHmac, createSecretKey, hkdfSync, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { type AssociatedHash, OCB_EXTRA_BYTES, Ocb, ocbBytes } from './ocb.js';
 
 /**
@@ -8,20 +8,24 @@ import { type AssociatedHash, OCB_EXTRA_BYTES, Ocb, ocbBytes } from './ocb.js';
  * `docs/PEER-PROTOCOL.md` specifies the bytes. The module uses no clock and no randomness.
  *
  * Each sealer has its own key, HKDF-SHA256 (RFC 5869) of the secret and of a random salt, so that the counter alone is a nonce that never
- * repeats.
+ * repeats. To derive the key costs far more than to open a message, so each message also carries a mark of its sealer, which costs one hash to check:
+ * whoever has no secret makes nobody derive a key.
  */
 
-const VERSION = 3;
+const VERSION = 4;
 const KEY_BYTES = 32;
 const COUNTER_BYTES = 8;
 /** Version, and lengths of sender ID and incarnation. */
 const PREFIX_BYTES = 1 + 2 + 2;
 /** Size of the salt of a sealer. */
 export const SEAL_SALT_BYTES = 16;
+const MARK_BYTES = 8;
 /** What follows the names in the head. */
-const SUFFIX_BYTES = SEAL_SALT_BYTES + COUNTER_BYTES;
+const SUFFIX_BYTES = SEAL_SALT_BYTES + MARK_BYTES + COUNTER_BYTES;
 const FIXED_BYTES = PREFIX_BYTES + SUFFIX_BYTES;
 const NAME_BYTES = 512;
+/** Limit on the marked sealers whose keys are kept before a message of theirs was verified. */
+const UNVERIFIED_KEPT = 64;
 /** Limit on the pairs of subjects whose hashes one key keeps. Most messages between two members have one of a few. */
 const SUBJECTS_KEPT = 64;
 
@@ -36,7 +40,7 @@ export interface Sender {
 
 /** The head of a sealed message. Unverified until `MessageOpener.open` succeeds. */
 export interface Envelope {
-  /** Names the sealer: the sender and the salt. `senderOf` reads it. */
+  /** Names the sealer: the sender, the salt and the mark. `senderOf` reads it. */
   readonly origin: string;
   /** The message's number among those of its sealer. */
   readonly counter: number;
@@ -54,7 +58,7 @@ export function senderOf({ origin }: Envelope): Sender {
   const idAt = PREFIX_BYTES - 1;
   const idEnd = idAt + bytes.readUInt16LE(0);
   const id = bytes.toString('utf8', idAt, idEnd);
-  return { id, incarnation: bytes.toString('utf8', idEnd, bytes.byteLength - SEAL_SALT_BYTES) };
+  return { id, incarnation: bytes.toString('utf8', idEnd, bytes.byteLength - SEAL_SALT_BYTES - MARK_BYTES) };
 }
 
 /** Seals the messages of one sender. */
@@ -67,7 +71,7 @@ export class MessageSealer {
 
   /** `salt` is `SEAL_SALT_BYTES` fresh random bytes. Two sealers with the same salt, secret and sender would use the same nonces. */
   constructor(secret: string, sender: Sender, salt: Uint8Array, use: SealedUse = 'messages') {
-    this.head = headOf(sender, salt);
+    this.head = headOf(secret, sender, salt);
     this.origin = this.head.toString('latin1', 1, this.head.byteLength - COUNTER_BYTES);
     this.cipher = cipherOf(secret, this.origin, use);
   }
@@ -91,24 +95,50 @@ export class MessageSealer {
   }
 }
 
-function headOf({ id, incarnation }: Sender, salt: Uint8Array): Buffer {
+function headOf(secret: string, { id, incarnation }: Sender, salt: Uint8Array): Buffer {
   const [idBytes, incarnationBytes] = [Buffer.from(id), Buffer.from(incarnation)];
   const prefix = Buffer.alloc(PREFIX_BYTES);
   prefix.writeUInt8(VERSION, 0);
   prefix.writeUInt16LE(idBytes.byteLength, 1);
   prefix.writeUInt16LE(incarnationBytes.byteLength, 3);
-  return Buffer.concat([prefix, idBytes, incarnationBytes, salt, Buffer.alloc(COUNTER_BYTES)]);
+  const unmarked = Buffer.concat([prefix, idBytes, incarnationBytes, salt]);
+  return Buffer.concat([unmarked, new Marks(secret).of(unmarked.subarray(1)), Buffer.alloc(COUNTER_BYTES)]);
+}
+
+/** The marks by which members know the sealers of their fleet. */
+class Marks {
+  private readonly key: KeyObject;
+
+  constructor(secret: string) {
+    this.key = createSecretKey(derived(secret, '', 'sealers'));
+  }
+
+  /** @param sealer the sender and the salt, as in the head of a message */
+  of(sealer: Uint8Array): Buffer {
+    return createHmac('sha256', this.key).update(sealer).digest().subarray(0, MARK_BYTES);
+  }
+
+  hold(origin: string): boolean {
+    const bytes = Buffer.from(origin, 'latin1');
+    const at = bytes.byteLength - MARK_BYTES;
+    return timingSafeEqual(this.of(bytes.subarray(0, at)), bytes.subarray(at));
+  }
 }
 
 /** Opens the messages of senders with the same secret. Caches the keys of the sealers that were verified last. */
 export class MessageOpener {
+  private readonly marks: Marks;
   private readonly ciphers = new Map<string, SubjectCipher>();
+  /** Of sealers with a right mark of which no message was verified yet. */
+  private readonly unverified = new Map<string, SubjectCipher>();
 
   constructor(
     private readonly secret: string,
     private readonly sealersKept: number,
     private readonly use: SealedUse = 'messages',
-  ) {}
+  ) {
+    this.marks = new Marks(secret);
+  }
 
   /** Reads the unverified envelope of a sealed message. Returns null if the bytes do not have the form of one. */
   static peek(sealed: Uint8Array): Envelope | null {
@@ -125,6 +155,12 @@ export class MessageOpener {
     return { origin: bytes.toString('latin1', 1, counterAt), counter, headBytes };
   }
 
+  /** What it takes to open a message of this sealer: nothing more than the opening, the derivation of its key, or it was not made with the secret. */
+  asks({ origin }: Envelope): 'nothing' | 'key' | 'refusal' {
+    if (this.ciphers.has(origin) || this.unverified.has(origin)) return 'nothing';
+    return this.marks.hold(origin) ? 'key' : 'refusal';
+  }
+
   /** Decrypts and verifies a payload sealed for this subject and reply subject. Returns null if the secret, a subject or any byte differs. */
   open(
     { origin, counter, headBytes }: Envelope,
@@ -133,27 +169,43 @@ export class MessageOpener {
     sealed: Uint8Array,
   ): Uint8Array | null {
     const known = this.ciphers.get(origin);
-    const cipher = known ?? cipherOf(this.secret, origin, this.use);
+    const cipher = known ?? this.unverified.get(origin) ?? this.derive(origin);
+    if (cipher === null) return null;
     const bytes = asBuffer(sealed);
     const payload = cipher.open(counter, subject, reply, bytes, headBytes);
-    if (payload !== null && known === undefined) this.keep(origin, cipher);
+    if (payload !== null && known === undefined) {
+      this.unverified.delete(origin);
+      keep(this.ciphers, origin, cipher, this.sealersKept);
+    }
     return payload;
   }
 
-  private keep(origin: string, cipher: SubjectCipher): void {
-    this.ciphers.set(origin, cipher);
-    if (this.ciphers.size <= this.sealersKept) return;
-    for (const oldest of this.ciphers.keys()) {
-      this.ciphers.delete(oldest);
-      return;
-    }
+  /** Null for a sealer without the secret. */
+  private derive(origin: string): SubjectCipher | null {
+    if (!this.marks.hold(origin)) return null;
+    const cipher = cipherOf(this.secret, origin, this.use);
+    keep(this.unverified, origin, cipher, UNVERIFIED_KEPT);
+    return cipher;
+  }
+}
+
+/** Adds a cipher, and drops the one that was added first over the limit. */
+function keep(ciphers: Map<string, SubjectCipher>, origin: string, cipher: SubjectCipher, limit: number): void {
+  ciphers.set(origin, cipher);
+  if (ciphers.size <= limit) return;
+  for (const oldest of ciphers.keys()) {
+    ciphers.delete(oldest);
+    return;
   }
 }
 
 function cipherOf(secret: string, origin: string, use: SealedUse): SubjectCipher {
-  const salt = Buffer.from(origin, 'latin1');
-  const key = new Uint8Array(hkdfSync('sha256', secret, salt, `shoal-${use}-${VERSION}`, KEY_BYTES));
-  return new SubjectCipher(new Ocb(key));
+  return new SubjectCipher(new Ocb(derived(secret, origin, use)));
+}
+
+/** @param salt a character a byte */
+function derived(secret: string, salt: string, use: SealedUse | 'sealers'): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', secret, Buffer.from(salt, 'latin1'), `shoal-${use}-${VERSION}`, KEY_BYTES));
 }
 
 /**

@@ -222,13 +222,19 @@ export class SealedBus implements Bus {
   private open(sealed: BusMessage): { envelope: Envelope; message: BusMessage } | null {
     const { subject, reply } = sealed;
     const envelope = MessageOpener.peek(sealed.payload);
-    const stranger = envelope !== null && !this.known.has(envelope.origin);
-    const affordable = !stranger || this.strangers.allows(this.options.clock.now());
-    const payload = envelope && affordable && this.opener.open(envelope, subject, reply ?? '', sealed.payload);
+    const payload = envelope && this.payloadOf(envelope, sealed);
     if (payload) return { envelope, message: { subject, payload, reply, nobody: false } };
-    if (stranger && affordable) this.strangers.failed();
     this.options.onDropped?.('forged', subject);
     return null;
+  }
+
+  /** Null for a message that was not sealed with the secret, and for one of a sealer whose key is not worth to derive now. */
+  private payloadOf(envelope: Envelope, { subject, reply, payload }: BusMessage): Uint8Array | null {
+    const asks = this.opener.asks(envelope);
+    if (asks === 'refusal' || (asks === 'key' && !this.strangers.allows(this.options.clock.now()))) return null;
+    const opened = this.opener.open(envelope, subject, reply ?? '', payload);
+    if (opened === null && asks === 'key') this.strangers.failed();
+    return opened;
   }
 
   /** The state of a sender, marked as the most recently heard one. */

@@ -1,11 +1,11 @@
-/** A bound on the work for messages of senders that a process does not know. */
+/** A bound on the keys that a process derives for messages which turn out to be forged. */
 
-/** Limit on the messages of unknown senders that turn out to be forged, per second. Beyond it, messages of unknown senders are dropped unread. */
+/** Limit per second. Beyond it, messages that ask for another key are dropped unread. */
 const STRANGER_FAILURES_PER_S = 100;
 
 /**
- * Bounds the work for messages of senders that this process does not know: each costs the derivation of a key. After a number of failures, such
- * messages are dropped unread until the second is over.
+ * Whoever has no secret cannot mark a sealer of its own, but can put the marks of recorded messages on forged ones. Each sealer asks for the derivation of
+ * a key. After a number of failures, such messages are dropped until the second is over; those of sealers whose key is known are not affected.
  */
 export class StrangerBudget {
   private sinceMs = Number.NEGATIVE_INFINITY;

@@ -202,12 +202,43 @@ describe('a sealed bus', () => {
     expect(stage.dropped.filter((line) => line.startsWith('replayed'))).toHaveLength(10);
   });
 
-  test('opens a bounded number of forged messages of unknown senders a second', async () => {
+  test('hears a newcomer at once among any number of messages of strangers, whatever names they use', async () => {
     const stage = new Stage();
+    const got = listen(stage.member('b'));
+    const newcomer = stage.member('a');
+    for (let i = 0; i < 500; i++) {
+      const name = i % 2 === 0 ? 'a' : `stranger ${i}`;
+      stage.member(name, '1', 'another secret, as long').publish('fleet.news', bytes('x'));
+    }
+    newcomer.publish('fleet.news', bytes('here I am'));
+    await settled();
+    expect(got).toEqual(['here I am']);
+  });
+
+  test('hears a newcomer whose marks are on forged messages', async () => {
+    const stage = new Stage();
+    const [newcomer, b] = [stage.member('a'), stage.member('b')];
+    newcomer.publish('fleet.before', bytes('nobody listens'));
+    await settled();
+    const got = listen(b);
+    const forged = Uint8Array.from(stage.recorded[0]!.payload);
+    forged[forged.length - 1]! ^= 1;
+    for (let i = 0; i < 500; i++) stage.intruder.publish('fleet.news', forged);
+    newcomer.publish('fleet.news', bytes('here I am'));
+    await settled();
+    expect(got).toEqual(['here I am']);
+  });
+
+  test('derives a bounded number of keys a second for forged messages with the marks of recorded ones', async () => {
+    const stage = new Stage();
+    for (let i = 0; i < 100; i++) stage.member(`gone ${i}`).publish('fleet.before', bytes('x'));
+    await settled();
     const b = stage.member('b');
     const got = listen(b);
-    for (let i = 0; i < 100; i++) {
-      stage.member(`stranger ${i}`, '1', 'another secret, as long').publish('fleet.news', bytes('x'));
+    for (const { payload } of [...stage.recorded]) {
+      const forged = Uint8Array.from(payload);
+      forged[forged.length - 1]! ^= 1;
+      stage.intruder.publish('fleet.news', forged);
     }
     await settled();
     const newcomer = stage.member('a');
