@@ -98,7 +98,7 @@ export function coordinatorConfig(values: Values, machine: Machine): Coordinator
   const jwt = jwtConfig(values);
   checkExposure(values, apiKeys.length > 0 || keysFile !== null || jwt !== null);
   return {
-    id: values.coordinatorId ?? machine.processName,
+    id: values.coordinatorId ?? `coordinator-${machine.nameEnd}`,
     namespace: values.namespace,
     nats: natsAccess(values.nats ?? 'nats://127.0.0.1:4222', values),
     secret: requiredSecret(values),

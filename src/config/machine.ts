@@ -9,8 +9,10 @@ export interface Machine {
   readonly hostname: string;
   /** The first IPv4 address that is not loopback, else the first such IPv6 address, else null. */
   readonly outsideAddress: string | null;
-  /** Default name of a process: host name and a random suffix. */
-  readonly processName: string;
+  /**
+   * Random end of a process's default name. Users and metrics see that name, so it tells nothing of the machine; operators see the host name beside it.
+   */
+  readonly nameEnd: string;
 }
 
 /** Reads the properties of this machine. */
@@ -19,12 +21,11 @@ export function readMachine(): Machine {
     .flatMap((addresses) => addresses ?? [])
     .filter((address) => !address.internal)
     .sort((a, b) => a.family.localeCompare(b.family));
-  const label = hostname().replace(/[^A-Za-z0-9_-]+/g, '-');
   return {
     cores: availableParallelism(),
     availableBytes: process.availableMemory(),
     hostname: hostname(),
     outsideAddress: outside[0]?.address ?? null,
-    processName: `${label.slice(0, 48)}-${randomBytes(3).toString('hex')}`,
+    nameEnd: randomBytes(4).toString('hex'),
   };
 }

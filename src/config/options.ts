@@ -164,7 +164,7 @@ export const OPTIONS = {
     placeholder: 'ID',
     type: types.plainName,
     default: null,
-    defaultNote: 'host name and a random suffix',
+    defaultNote: 'coordinator- and random digits',
     commands: ['coordinator'],
     help: 'Name of the coordinator, unique in the fleet.',
   }),

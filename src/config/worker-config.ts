@@ -128,7 +128,7 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
   checkFree('--host-cache-bytes (SHOAL_HOST_CACHE_BYTES)', values.hostCacheBytes ?? 0, machine);
   const secret = requiredSecret(values);
   return {
-    id: values.workerId ?? machine.processName,
+    id: values.workerId ?? `worker-${machine.nameEnd}`,
     namespace: values.namespace,
     nats: natsAccess(values.nats ?? 'nats://127.0.0.1:4222', values),
     secret,

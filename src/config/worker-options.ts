@@ -168,9 +168,9 @@ export const WORKER_OPTIONS = {
     placeholder: 'ID',
     type: types.plainName,
     default: null,
-    defaultNote: 'host name and a random suffix',
+    defaultNote: 'worker- and random digits',
     commands: ['worker'],
-    help: 'Name of the worker, unique in the fleet. A fixed name keeps its place on the ring across restarts.',
+    help: 'Name of the worker, unique in the fleet. Users and metrics see it. A fixed name keeps its place on the ring across restarts.',
   }),
   peerHost: option({
     flag: 'peer-host',

@@ -14,7 +14,7 @@ const machine: Machine = {
   availableBytes: 64 * GiB,
   hostname: 'box',
   outsideAddress: '10.0.0.7',
-  processName: 'box-1a2b3c',
+  nameEnd: '1a2b3c4d',
 };
 const worker = (environment: Record<string, string> = {}, on: Partial<Machine> = {}) =>
   readWorkerConfig({
@@ -65,7 +65,7 @@ describe('the graph of a model', () => {
 describe('the configuration of a worker', () => {
   it('has defaults for everything except the secret', () => {
     expect(worker()).toMatchObject({
-      id: 'box-1a2b3c',
+      id: 'worker-1a2b3c4d',
       namespace: 'shoal',
       nats: { url: 'nats://127.0.0.1:4222', user: null, password: null },
       secret: SECRET,
@@ -251,7 +251,7 @@ describe('the configuration of a worker', () => {
 describe('the configuration of a coordinator', () => {
   it('has defaults for everything', () => {
     expect(coordinator()).toMatchObject({
-      id: 'box-1a2b3c',
+      id: 'coordinator-1a2b3c4d',
       host: '127.0.0.1',
       port: 8080,
       servedModelName: 'recall',
