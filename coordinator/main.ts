@@ -33,6 +33,7 @@ import { nodeThreads } from '../src/text/node-text-thread.js';
 import type { TextSource } from '../src/text/text-task.js';
 import { TextThreads } from '../src/text/text-threads.js';
 import type { TextWork } from '../src/text/text-work.js';
+import { TlsWatch } from '../src/tls-watch.js';
 import { openAccess } from './access/open-access.js';
 import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from './compose.js';
 import { CertificateKeeper, readCertificates } from './http/certificates.js';
@@ -109,6 +110,8 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       namespace: config.namespace,
       onDropped: droppedLog(log, clock),
     });
+    const { peerTls } = config;
+    if (peerTls !== null) await life.start(new TlsWatch(() => peerTls.pems, clock, surroundings.wallMs, log));
     const bus = life.use(transport.bus, (open) => open.close());
     logBusStatus(bus, log);
     const joining = { transport, clock, log, config, fingerprint, model: name, onOutlawed: end };
@@ -262,7 +265,8 @@ async function serveHttp(
   const http = life.use(await createHttpServer(deps), (server) => server.close());
   if (config.http.tls !== null && tls !== null) {
     const renew = (renewed: TlsContext) => http.renewTls(renewed);
-    await life.start(new CertificateKeeper(config.http.tls, tls, renew, clock, log));
+    const keeper = await life.start(new CertificateKeeper(config.http.tls, tls, renew, clock, log));
+    await life.start(new TlsWatch(() => keeper.pems, clock, wallMs, log));
   }
   return http;
 }

@@ -35,6 +35,7 @@ import type { Provider } from '../src/ort/provider.js';
 import { OrtRuntime } from '../src/ort/runtime.js';
 import type { RunningRole } from '../src/running-role.js';
 import { machineSurroundings } from '../src/surroundings.js';
+import { TlsWatch } from '../src/tls-watch.js';
 import { checkBudgets, sequenceBytes } from './budgets.js';
 import { type BlockFiles, BlockFolder } from './cache/block-folder.js';
 import { openedInTime } from './cache/late-files.js';
@@ -96,6 +97,8 @@ async function buildWorker(
     namespace: config.namespace,
     onDropped: droppedLog(log, clock),
   });
+  const { peerTls } = config;
+  if (peerTls !== null) await life.start(new TlsWatch(() => peerTls.pems, clock, surroundings.wallMs, log));
   const bus = life.use(transport.bus, (open) => open.close());
   logBusStatus(bus, log);
   const charter = await joinFleet({ transport, clock, log, config, fingerprint, model: folder.name, onOutlawed: end });

@@ -1,10 +1,9 @@
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { createSecureContext } from 'node:tls';
 import type { Clock, Timer } from '../../src/clock.js';
 import type { TlsFiles } from '../../src/config/http-config.js';
 import { Refused } from '../../src/errors.js';
 import type { Log } from '../../src/log.js';
+import { checkTlsPems, type TlsPems } from '../../src/tls-files.js';
 import type { TlsContext } from './listener.js';
 
 /** The key and the certificates of the HTTP API, from their files. */
@@ -17,8 +16,7 @@ const CERT = '--tls-cert (SHOAL_TLS_CERT)';
 const CLIENT_CA = '--tls-client-ca (SHOAL_TLS_CLIENT_CA)';
 
 /**
- * Reads and checks the files. OpenSSL skips a part that it cannot read and, without any authority, trusts those of the system, so each file must
- * prove to hold what its option promises.
+ * Reads and checks the files.
  * @throws Refused if a file cannot be read or parsed, or if the key does not fit the certificate
  */
 export async function readCertificates(files: TlsFiles): Promise<TlsContext> {
@@ -27,18 +25,18 @@ export async function readCertificates(files: TlsFiles): Promise<TlsContext> {
     read(CERT, files.cert),
     files.clientCa === null ? null : read(CLIENT_CA, files.clientCa),
   ]);
-  const [own] = certificatesIn(CERT, files.cert, cert);
-  if (files.clientCa !== null) certificatesIn(CLIENT_CA, files.clientCa, clientCa ?? '');
-  const misfit = `${CERT}: cannot use ${files.cert} with the key ${files.key}`;
-  if (!own.checkPrivateKey(privateKeyIn(files.key, key))) {
-    throw new Refused(`${misfit}: the first certificate is not that of the key`);
-  }
-  try {
-    createSecureContext({ key, cert, ...(clientCa === null ? {} : { ca: clientCa }) });
-  } catch (error) {
-    throw new Refused(`${misfit}: ${messageOf(error)}`);
-  }
-  return { key, cert, clientCa };
+  const tls = { key, cert, clientCa };
+  checkTlsPems(pemsOf(files, tls));
+  return tls;
+}
+
+/** What a server uses, with the files that it comes from. */
+function pemsOf(files: TlsFiles, { key, cert, clientCa }: TlsContext): TlsPems {
+  return {
+    key: { option: KEY, path: files.key, pem: key },
+    cert: { option: CERT, path: files.cert, pem: cert },
+    ca: clientCa === null ? null : { option: CLIENT_CA, path: files.clientCa ?? '', pem: clientCa },
+  };
 }
 
 /** Gives the certificates to a server again when their files have changed. Files that do not fit each other, or are half written, change nothing. */
@@ -55,6 +53,11 @@ export class CertificateKeeper {
     private readonly clock: Clock,
     private readonly log: Log,
   ) {}
+
+  /** What the server uses now. */
+  get pems(): TlsPems {
+    return pemsOf(this.files, this.current);
+  }
 
   start(): void {
     this.timer = this.clock.every(LOOK_INTERVAL_MS, () => void this.look());
@@ -91,36 +94,6 @@ async function read(name: string, path: string): Promise<string> {
     return await readFile(path, 'utf8');
   } catch (error) {
     throw new Refused(`${name}: cannot read ${path}: ${messageOf(error)}`);
-  }
-}
-
-const CERTIFICATE_BEGINS = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/g;
-const CERTIFICATE = /-----BEGIN ((?:TRUSTED |X509 )?CERTIFICATE)-----[^-]*-----END \1-----/g;
-
-/** All certificates of a file, of which it has at least one. */
-function certificatesIn(name: string, path: string, pem: string): [X509Certificate, ...X509Certificate[]] {
-  const blocks = pem.match(CERTIFICATE) ?? [];
-  const [first, ...others] = blocks.map((block, index) => {
-    try {
-      return new X509Certificate(block);
-    } catch (error) {
-      throw new Refused(`${name}: cannot use ${path}: certificate ${index + 1} cannot be parsed: ${messageOf(error)}`);
-    }
-  });
-  if (first === undefined) throw new Refused(`${name}: cannot use ${path}: must have at least one certificate in PEM`);
-  if (blocks.length !== pem.match(CERTIFICATE_BEGINS)?.length) {
-    throw new Refused(`${name}: cannot use ${path}: a certificate is cut off`);
-  }
-  return [first, ...others];
-}
-
-function privateKeyIn(path: string, pem: string): KeyObject {
-  try {
-    return createPrivateKey(pem);
-  } catch (error) {
-    throw new Refused(
-      `${KEY}: cannot use ${path}: must have a private key in PEM, without a passphrase: ${messageOf(error)}`,
-    );
   }
 }
 

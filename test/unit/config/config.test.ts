@@ -6,6 +6,7 @@ import { readCoordinatorConfig, readUpConfig, readWorkerConfig } from '../../../
 import { isLoopback } from '../../../src/config/exposure.js';
 import type { Machine } from '../../../src/config/machine.js';
 import { WrongUsage } from '../../../src/config/wrong-usage.js';
+import { FLEET_TLS, OTHER_TLS } from '../peer/support/tls.js';
 
 const GiB = 2 ** 30;
 const SECRET = 'a secret of the whole fleet';
@@ -101,21 +102,44 @@ describe('the configuration of a worker', () => {
     expect(Object.isFrozen(config.nats)).toBe(true);
   });
 
-  it('requires all three TLS files, or none', () => {
-    const files = Object.fromEntries(
-      ['key', 'cert', 'ca'].map((name) => {
+  const peerTlsFiles = (pems: { key: string; cert: string; ca: string } = FLEET_TLS) =>
+    Object.fromEntries(
+      (['key', 'cert', 'ca'] as const).map((name) => {
         const path = join(folder, `${name}.pem`);
-        writeFileSync(path, `the ${name}\n`);
+        writeFileSync(path, pems[name]);
         return [`SHOAL_PEER_TLS_${name.toUpperCase()}`, path];
       }),
     );
-    expect(worker(files).peerTls).toEqual({ key: 'the key', cert: 'the cert', ca: 'the ca' });
-    expect(coordinator(files).peerTls).toEqual({ key: 'the key', cert: 'the cert', ca: 'the ca' });
+
+  it('requires all three TLS files, or none', () => {
+    const files = peerTlsFiles();
+    const { key, cert, ca } = FLEET_TLS;
+    const trimmed = { key: key.trim(), cert: cert.trim(), ca: ca.trim() };
+    expect(worker(files).peerTls).toMatchObject(trimmed);
+    expect(coordinator(files).peerTls).toMatchObject(trimmed);
     const { SHOAL_PEER_TLS_CERT: _, ...others } = files;
     expect(() => worker(others)).toThrow(/--peer-tls-cert \(SHOAL_PEER_TLS_CERT\): must be set/);
     expect(() => worker({ ...files, SHOAL_PEER_TLS_CA: join(folder, 'none') })).toThrow(
       /SHOAL_PEER_TLS_CA.*cannot read/,
     );
+  });
+
+  it.each([
+    [
+      'an authority that is none',
+      { ca: 'not a certificate' },
+      /PEER_TLS_CA.*must have at least one certificate in PEM/,
+    ],
+    ['half of a second authority', { ca: FLEET_TLS.ca + OTHER_TLS.ca.slice(0, 200) }, /PEER_TLS_CA.*is cut off/],
+    ['an empty authority', { ca: '' }, /PEER_TLS_CA.*must not be empty/],
+    ['a key that is none', { key: 'not a key' }, /PEER_TLS_KEY.*must have a private key in PEM/],
+    ['the certificate of another key', { cert: OTHER_TLS.cert }, /PEER_TLS_CERT.*not that of the key/],
+  ])('refuses %s for TLS between peers, by name', (_name, changed, message) => {
+    const files = peerTlsFiles({ ...FLEET_TLS, ...changed });
+    for (const read of [worker, coordinator]) {
+      expect(() => read(files)).toThrow(WrongUsage);
+      expect(() => read(files)).toThrow(message);
+    }
   });
 
   it('takes no more memory and threads than a small machine has', () => {
