@@ -10,7 +10,7 @@ export interface HttpCall {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly signal?: AbortSignal;
-  /** Accepts any certificate of this machine: for calls that send no secret. */
+  /** Accepts any certificate of this machine: for calls that send no secret, or to a port that this program's own child has taken. */
   readonly trustsThisMachine?: boolean;
 }
 

@@ -50,6 +50,8 @@ export class CoordinatorClient {
   constructor(
     private readonly url: string,
     private readonly apiKey: string | null,
+    /** Whether the certificate of a coordinator on this machine is accepted unchecked. */
+    private readonly trustsThisMachine = false,
   ) {}
 
   /** The fleet's workers and coordinators. @throws Unavailable if no coordinator answers, or if it answers with an error */
@@ -93,6 +95,7 @@ export class CoordinatorClient {
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+      trustsThisMachine: this.trustsThisMachine,
     });
   }
 }

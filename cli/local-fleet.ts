@@ -260,7 +260,8 @@ export class LocalFleet {
   }
 
   private async untilServing(url: string, ids: readonly string[]): Promise<void> {
-    const client = new CoordinatorClient(url, operatorKey(this.ports.secret));
+    // The names in its certificate are those by which clients call it, seldom that of the loopback address.
+    const client = new CoordinatorClient(url, operatorKey(this.ports.secret), this.config.tls !== null);
     const deadlineMs = this.ports.clock.now() + limits.PROCESS_READY_MS;
     for (;;) {
       const missing = await this.missing(client, ids);
@@ -276,6 +277,8 @@ export class LocalFleet {
   /** The reason why the fleet is not ready yet; null if it is. */
   private async missing(client: CoordinatorClient, ids: readonly string[]): Promise<string | null> {
     if (!(await client.isReady())) return 'a coordinator is not ready';
+    // The fleet is shown only to clients with a certificate. The workers themselves said that they serve.
+    if (this.config.tls?.clientCa) return null;
     const fleet = await client.fleet().catch((error: Error) => error.message);
     if (typeof fleet === 'string') return fleet;
     const serving = new Set(fleet.workers.filter((worker) => worker.state === 'serving').map((worker) => worker.id));

@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { readCertificates } from '../coordinator/http/certificates.js';
 import { SystemClock } from '../src/clock.js';
 import { formatByteSize } from '../src/config/byte-size.js';
 import { readUpConfig } from '../src/config/config.js';
@@ -40,6 +41,7 @@ export async function up(context: CommandContext): Promise<number> {
     signal: new AbortController().signal,
     ...pullReport(context.io, progress, clock),
   });
+  if (config.tls !== null) await readCertificates(config.tls);
   const fleet = new LocalFleet(config, {
     clock,
     environment: context.environment,
@@ -151,9 +153,15 @@ const NOTES = [
   'The scarlet drum belongs to Lena.',
 ];
 
+/** What curl needs, if the certificate has the host's name and is signed by nobody that curl knows. */
+function tlsFlags({ tls }: UpConfig): string {
+  if (tls === null) return '';
+  return ` --cacert ${tls.cert}${tls.clientCa === null ? '' : ' --cert YOUR-CERTIFICATE --key YOUR-CERTIFICATE-KEY'}`;
+}
+
 function exampleRequest(url: string, config: UpConfig): string {
   const prompt = `Notes:\n${NOTES.join('\n')}\n\nQ: What opens the teal chest?\nA:`;
   const body = JSON.stringify({ model: config.modelName, prompt, max_tokens: 24, temperature: 0 }, null, 1);
   const key = config.needsKey ? " -H 'authorization: Bearer YOUR-KEY'" : '';
-  return `curl ${url}/v1/completions -H 'content-type: application/json'${key} -d '${body.replaceAll("'", "'\\''")}'`;
+  return `curl${tlsFlags(config)} ${url}/v1/completions -H 'content-type: application/json'${key} -d '${body.replaceAll("'", "'\\''")}'`;
 }

@@ -41,7 +41,12 @@ function defaultBodyBudget({ availableBytes }: Machine): number {
   return Math.max(LEAST_BODY_BUDGET_BYTES, Math.min(share, MOST_BODY_BUDGET_BYTES));
 }
 
-function tlsFiles({ tlsKey, tlsCert, tlsClientCa }: Values): TlsFiles | null {
+/** Null for plain HTTP. @throws WrongUsage if only some are given */
+export function tlsFiles({
+  tlsKey,
+  tlsCert,
+  tlsClientCa,
+}: Pick<Values, 'tlsKey' | 'tlsCert' | 'tlsClientCa'>): TlsFiles | null {
   if (tlsKey === null && tlsCert === null && tlsClientCa === null) return null;
   if (tlsKey === null)
     throw new WrongUsage('--tls-key (SHOAL_TLS_KEY): must be set, as TLS needs a key and a certificate');

@@ -2,7 +2,7 @@ import { type Command, type OptionTable, option } from './option.js';
 import * as types from './option-types.js';
 
 const COORDINATOR = ['up', 'coordinator'] as const satisfies readonly Command[];
-/** `shoal up` serves this machine; TLS and mapped ports are for coordinators that others reach. */
+/** `shoal up` publishes no ports of a container. */
 const ONE_ROLE = ['coordinator'] as const satisfies readonly Command[];
 
 /** Limit on the entries of a list of hosts or origins. */
@@ -76,7 +76,7 @@ export const HTTP_OPTIONS = {
     type: types.path,
     default: null,
     defaultNote: 'none: plain HTTP',
-    commands: ONE_ROLE,
+    commands: COORDINATOR,
     help: 'Private key (PEM) of the HTTP API, which then speaks TLS only. The files are read again when they change.',
   }),
   tlsCert: option({
@@ -85,7 +85,7 @@ export const HTTP_OPTIONS = {
     placeholder: 'FILE',
     type: types.path,
     default: null,
-    commands: ONE_ROLE,
+    commands: COORDINATOR,
     help: 'Certificate (PEM) for --tls-key, followed by those between it and the authority.',
   }),
   tlsClientCa: option({
@@ -95,7 +95,7 @@ export const HTTP_OPTIONS = {
     type: types.path,
     default: null,
     defaultNote: 'none: clients need no certificate',
-    commands: ONE_ROLE,
+    commands: COORDINATOR,
     help: 'Certificate (PEM) of an authority. Clients then need a certificate that it signed, except for /health.',
   }),
 } as const satisfies OptionTable;

@@ -1,6 +1,7 @@
 import { clusterSecret } from './cluster-secret.js';
 import { checkedKeysFile, clientKeys, modelName } from './coordinator-config.js';
 import { checkExposure, isLoopback } from './exposure.js';
+import { type TlsFiles, tlsFiles } from './http-config.js';
 import { jwtConfig } from './jwt-config.js';
 import type { Machine } from './machine.js';
 import { modelFolder, namedGraph } from './model-folder.js';
@@ -33,6 +34,8 @@ export interface UpConfig {
   readonly needsKey: boolean;
   /** Whether only this machine can reach the HTTP API. */
   readonly loopback: boolean;
+  /** The files for TLS of the HTTP API; null for plain HTTP. */
+  readonly tls: TlsFiles | null;
   readonly json: boolean;
   /** SHOAL_* variables for the children, by role, except names, sockets, NATS and the secret. */
   readonly coordinator: Readonly<Record<string, string>>;
@@ -102,6 +105,7 @@ export function upConfig(
     apiKeys,
     needsKey,
     loopback,
+    tls: tlsFiles(values),
     json: values.json,
     coordinator: {
       ...withoutComputed(inherited.coordinator),

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -9,6 +9,7 @@ import type { ChildExit } from '../../../cli/process/child.js';
 import { Progress } from '../../../cli/progress.js';
 import { SystemClock } from '../../../src/clock.js';
 import { readUpConfig } from '../../../src/config/config.js';
+import { FLEET_TLS } from '../peer/support/tls.js';
 import { type Compiled, compileScripts } from './process/support/compiled.js';
 import { Door } from './process/support/door.js';
 
@@ -115,6 +116,20 @@ describe('a fleet of processes on one machine', () => {
     expect(runFolders()).toEqual([]);
     expect(readdirSync(folder)).toEqual([]);
     expect(nats.stopped).toBe(1);
+  });
+
+  it.each([
+    ['that asks for no certificate', {}],
+    ['that asks for certificates of an authority', { tlsClientCa: 'ca.pem' }],
+  ])('starts coordinators with an API over TLS %s', async (_name, flags) => {
+    const [tlsKey, tlsCert] = [join(temporary, 'key.pem'), join(temporary, 'cert.pem')];
+    writeFileSync(tlsKey, FLEET_TLS.key);
+    writeFileSync(tlsCert, FLEET_TLS.cert);
+    const running = make({ tlsKey, tlsCert, ...flags });
+    const { coordinators } = await running.start();
+    expect(coordinators).toMatchObject([{ url: expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/) }]);
+    await running.stop();
+    await door.empty();
   });
 
   it('restarts a killed worker under its name', async () => {

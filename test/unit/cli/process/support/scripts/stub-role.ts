@@ -1,5 +1,6 @@
-import { readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type RequestListener } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { connect, createServer as createSocketServer } from 'node:net';
 import { join } from 'node:path';
 import { openParentLink } from '../../../../../../cli/process/parent-link.js';
@@ -20,6 +21,9 @@ const {
   SHOAL_COORDINATOR_ID,
   SHOAL_PEER_SOCKET,
   SHOAL_PORT,
+  SHOAL_TLS_KEY,
+  SHOAL_TLS_CERT,
+  SHOAL_TLS_CLIENT_CA,
 } = process.env;
 const role = process.argv[2];
 const id = SHOAL_WORKER_ID ?? SHOAL_COORDINATOR_ID ?? 'nameless';
@@ -47,7 +51,12 @@ async function startWorker(): Promise<RunningRole> {
 }
 
 async function startCoordinator(): Promise<RunningRole> {
-  const server = createServer((request, response) => {
+  const answer: RequestListener = (request, response) => {
+    // No client of these tests has a certificate.
+    if (SHOAL_TLS_CLIENT_CA && !request.url?.startsWith('/health')) {
+      response.writeHead(403).end('{}');
+      return;
+    }
     const workers = readdirSync(STUB_FOLDER ?? '.').map((worker) => ({
       id: worker,
       state: 'serving',
@@ -63,7 +72,11 @@ async function startCoordinator(): Promise<RunningRole> {
     }));
     const fleet = { model: 'stub', replicas: 2, epoch: '0', coordinators: [], workers };
     response.end(JSON.stringify(request.url === '/v1/fleet' ? fleet : {}));
-  });
+  };
+  const tls = SHOAL_TLS_KEY !== undefined && SHOAL_TLS_CERT !== undefined;
+  const server = tls
+    ? createTlsServer({ key: readFileSync(SHOAL_TLS_KEY), cert: readFileSync(SHOAL_TLS_CERT) }, answer)
+    : createServer(answer);
   await new Promise<void>((resolve) => server.listen(Number(SHOAL_PORT), '127.0.0.1', resolve));
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
@@ -71,7 +84,7 @@ async function startCoordinator(): Promise<RunningRole> {
     server.closeAllConnections();
     server.close();
   };
-  return { ready: { url: `http://127.0.0.1:${port}` }, stop };
+  return { ready: { url: `${tls ? 'https' : 'http'}://127.0.0.1:${port}` }, stop };
 }
 
 const link = openParentLink();
