@@ -1,21 +1,20 @@
+import { InternalError } from '../src/errors.js';
+import type { Compared } from './twins/plain-decoder.js';
+
 /** The table of `shoal bench models`. */
 
 /** Ways in which K/V comes to a prompt. */
 const WAYS = ['cold', 'local', 'remote', 'batched'] as const;
 export type Way = (typeof WAYS)[number];
 
-/** The answers of one way, compared with plain greedy decoding by ONNX Runtime. */
+/** The answers of one way, compared with what ONNX Runtime takes for most likely. */
 export type Verdict =
-  | { readonly kind: 'equal'; readonly tokens: number }
-  /** The worker computed what it was to fetch: for so small a graph that is faster than a busy machine opens a link. */
+  /** All tokens are the most likely ones, but for `nearTies` between which rounding decides. */
+  | { readonly kind: 'equal'; readonly tokens: number; readonly nearTies: number }
+  /** The worker computed what it was to fetch. */
   | { readonly kind: 'unfetched' }
   /** The first token that differs. */
-  | {
-      readonly kind: 'apart';
-      readonly at: number;
-      readonly expected: readonly string[];
-      readonly got: readonly string[];
-    };
+  | { readonly kind: 'apart'; readonly at: number; readonly expected: number; readonly got: number };
 
 /** What a model's graph was loaded as, or why it was not. */
 type Loading =
@@ -46,14 +45,16 @@ export function rowHolds({ loading, answers }: Pick<ModelRow, 'loading' | 'answe
   return answers !== null && WAYS.every((way) => answers[way].kind === 'equal');
 }
 
-/** Compares the tokens of answers, as texts, with those expected, of which there must be at least one. */
-export function compared(pairs: readonly { expected: readonly string[]; got: readonly string[] }[]): Verdict {
-  for (const { expected, got } of pairs) {
-    const at = expected.findIndex((token, i) => got[i] !== token);
-    if (at >= 0 || got.length !== expected.length)
-      return { kind: 'apart', at: at < 0 ? expected.length : at, expected, got };
+/** The verdict on answers. @param tokens the number of tokens that each must have */
+export function verdictOn(answers: readonly (readonly Compared[])[], tokens: number): Verdict {
+  let nearTies = 0;
+  for (const answer of answers) {
+    const at = answer.findIndex(({ choice }) => choice === 'apart');
+    if (at >= 0) return { kind: 'apart', at, expected: answer[at]!.best, got: answer[at]!.got };
+    if (answer.length !== tokens) throw new InternalError(`an answer has ${answer.length} tokens, not ${tokens}`);
+    nearTies += answer.filter(({ choice }) => choice === 'near-tie').length;
   }
-  return { kind: 'equal', tokens: pairs.reduce((sum, { got }) => sum + got.length, 0) };
+  return { kind: 'equal', tokens: answers.length * tokens, nearTies };
 }
 
 /** Formats the report as text. */
@@ -63,7 +64,8 @@ export function formatModels({ machine, answerTokens, rows }: ModelsReport): str
   const failed = rows.filter(({ holds }) => !holds).length;
   return [
     `models on ${machine}`,
-    `tokens of answers of ${answerTokens}, compared with plain greedy decoding by ONNX Runtime on the same file`,
+    `tokens of answers of ${answerTokens}, compared with the most likely ones by plain ONNX Runtime on the same file`,
+    'near: a token as likely as the most likely one within the rounding of the type of the logits',
     '',
     ...lines.map((line) =>
       line
@@ -88,5 +90,7 @@ function cellsOf({ architecture, exporter, dtype, loading, answers }: ModelRow):
 function verdictCell(verdict: Verdict | null): string {
   if (verdict === null) return 'NONE';
   if (verdict.kind === 'unfetched') return 'NOT FETCHED';
-  return verdict.kind === 'equal' ? `${verdict.tokens} equal` : `APART at ${verdict.at}`;
+  if (verdict.kind === 'apart') return `APART at ${verdict.at}`;
+  const { tokens, nearTies } = verdict;
+  return nearTies === 0 ? `${tokens} equal` : `${tokens} equal, ${nearTies} near`;
 }

@@ -8,10 +8,11 @@ import { openModelFolder } from '../src/model/folder.js';
 import { type GraphSignature, graphSignature } from '../src/model/graph-signature.js';
 import { kvDependence } from '../src/model/kv-dependence.js';
 import { OrtRuntime } from '../src/ort/runtime.js';
-import { compared, type ModelRow, type ModelsReport, rowHolds, type Verdict, type Way } from './models-table.js';
+import { SeededRandom } from '../src/random.js';
+import { type ModelRow, type ModelsReport, rowHolds, type Verdict, verdictOn, type Way } from './models-table.js';
 import { type BenchOptions, machineLine } from './report.js';
 import { RunningFleet } from './running-fleet.js';
-import { PlainDecoder } from './twins/plain-decoder.js';
+import { type Compared, PlainDecoder } from './twins/plain-decoder.js';
 import { TokenTexts } from './twins/token-texts.js';
 import type { Twin } from './twins/twin.js';
 import { writeTwin } from './twins/twin-folder.js';
@@ -24,8 +25,10 @@ const BLOCK_TOKENS = 64;
 /** The longer a prefix, the longer a worker waits for it before it computes instead. */
 const PREFIX_TOKENS = 8 * BLOCK_TOKENS;
 const ANSWER_TOKENS = 24;
-/** Greedy decoding without a fleet. */
-type Expected = (prompt: readonly number[]) => Promise<number[]>;
+/** Compares an answer with what ONNX Runtime takes for most likely. */
+type Compare = (prompt: readonly number[], answer: readonly number[]) => Promise<Compared[]>;
+/** Prompts are the same in each run. */
+const SEED = 1;
 
 /** Tokens after the prefix, of each prompt. */
 const OWN_TOKENS: Readonly<Record<'cold' | 'local' | 'remote', number>> = { cold: 20, local: 11, remote: 27 };
@@ -33,8 +36,6 @@ const OWN_TOKENS: Readonly<Record<'cold' | 'local' | 'remote', number>> = { cold
 const BATCH_TOKENS = [150, 131, 33, 5];
 /** Random prefixes that are tried until all blocks of one have the same home. */
 const MAX_PREFIXES = 64;
-/** Fleets that are started until a worker fetches from the other. */
-const MAX_FLEETS = 8;
 const KNOWN_MS = 30_000;
 const POLL_MS = 50;
 
@@ -45,7 +46,7 @@ interface Completion {
 
 /**
  * Writes the graphs of all twins, and asks a fleet of two workers for answers: with K/V that is computed, that is in the worker's memory, that
- * another worker has, and for several prompts at once. Each is compared with greedy decoding by ONNX Runtime on the same file.
+ * another worker has, and for several prompts at once. Each token is compared with the most likely one by ONNX Runtime on the same file.
  */
 export async function compareModels({ progress }: BenchOptions): Promise<ModelsReport> {
   const scratch = await mkdtemp(join(tmpdir(), 'shoal-models-'));
@@ -80,9 +81,8 @@ async function rowOf(twin: Twin, dir: string, runtime: OrtRuntime): Promise<Mode
   const isByRun = kvDependence(folder.graph).kind === 'run';
   const plain = await PlainDecoder.open(runtime, folder.graphPath);
   try {
-    const expected = (prompt: readonly number[]) =>
-      plain.greedy(prompt, ANSWER_TOKENS, isByRun ? BLOCK_TOKENS : Number.POSITIVE_INFINITY);
-    const answers = await answersOf(twin, dir, expected);
+    const runTokens = isByRun ? BLOCK_TOKENS : Number.POSITIVE_INFINITY;
+    const answers = await answersOf(twin, dir, (prompt, answer) => plain.compare(prompt, answer, runTokens));
     const loading = { kind: 'loaded', appends: appendsOf(signature), kv: kvOf(signature) } as const;
     return { ...named, loading, answers, holds: rowHolds({ loading, answers }) };
   } finally {
@@ -104,34 +104,20 @@ function kvOf({ layout: { kvHeads, headDim, elementType, uneven } }: GraphSignat
   return `${[...shapes].join(' and ')} ${elementType}`;
 }
 
-/** Asks a fleet in all ways, and further fleets until a worker fetches from the other. */
-async function answersOf(twin: Twin, dir: string, expected: Expected): Promise<Record<Way, Verdict>> {
-  const asked = <T>(ask: (fleet: AskedFleet) => Promise<T>) => withFleet(dir, twin.vocab, expected, ask);
-  const answers = await asked((fleet) => fleet.all());
-  let { remote } = answers;
-  for (let i = 1; remote.kind === 'unfetched' && i < MAX_FLEETS; i++) remote = await asked((fleet) => fleet.remote());
-  return { ...answers, remote };
-}
-
-async function withFleet<T>(
-  dir: string,
-  vocab: number,
-  expected: Expected,
-  ask: (fleet: AskedFleet) => Promise<T>,
-): Promise<T> {
-  // One copy of each block, so that one worker has none of them.
-  const fleet = await RunningFleet.up(CLI, ['--workers', '2', '--replicas', '1', '--model', dir]);
+async function answersOf(twin: Twin, dir: string, compare: Compare): Promise<Record<Way, Verdict>> {
+  // One copy of each block, so that one worker has none of them; and it fetches them, however fast it computes so small a graph.
+  const options = ['--workers', '2', '--replicas', '1', '--fetch', 'always', '--model', dir];
+  const fleet = await RunningFleet.up(CLI, options);
   try {
-    return await ask(new AskedFleet(fleet, vocab, expected));
+    return await new AskedFleet(fleet, twin.vocab, compare).all();
   } finally {
     await fleet.stop();
   }
 }
 
-/** The tokens that a prompt must get and got, and the tokens of the prompt that its worker had and fetched. */
+/** The tokens of an answer, and how many of the prompt its worker had and fetched. */
 interface Answer {
-  readonly expected: readonly string[];
-  readonly got: readonly string[];
+  readonly tokens: readonly Compared[];
   readonly cached: number;
   readonly fetched: number;
 }
@@ -139,11 +125,12 @@ interface Answer {
 /** A fleet whose answers are compared. */
 class AskedFleet {
   private readonly texts: TokenTexts;
+  private readonly drawn = new SeededRandom(SEED);
 
   constructor(
     private readonly fleet: RunningFleet,
     private readonly vocab: number,
-    private readonly expected: Expected,
+    private readonly compare: Compare,
   ) {
     this.texts = new TokenTexts(vocab);
   }
@@ -157,28 +144,28 @@ class AskedFleet {
     if (cold.cached + cold.fetched !== 0 || local.cached !== PREFIX_TOKENS)
       throw new Error(`the cache gave ${cold.cached} and ${local.cached} tokens; 0 and ${PREFIX_TOKENS} are right`);
     const batch = await Promise.all(BATCH_TOKENS.map((count) => this.answer(this.random(count), home)));
-    return { cold: compared([cold]), local: compared([local]), remote, batched: compared(batch) };
+    return { cold: verdict([cold]), local: verdict([local]), remote, batched: verdict(batch) };
   }
 
-  /** An answer with K/V of the other worker. A worker is most willing to fetch while it has measured nothing. */
-  async remote(): Promise<Verdict> {
+  /** An answer with K/V of the other worker. */
+  private async remote(): Promise<Verdict> {
     const { prefix, home, other } = await this.prefixOfOneHome();
     await this.complete([...prefix, ...this.random(OWN_TOKENS.cold)], home);
     await this.known(prefix, home);
     const remote = await this.answer([...prefix, ...this.random(OWN_TOKENS.remote)], other);
-    return remote.fetched === PREFIX_TOKENS ? compared([remote]) : { kind: 'unfetched' };
+    return remote.fetched === PREFIX_TOKENS ? verdict([remote]) : { kind: 'unfetched' };
   }
 
   /** Random token ids, without the end token. */
   private random(count: number): number[] {
-    return Array.from({ length: count }, () => Math.floor(Math.random() * (this.vocab - 1)));
+    return Array.from({ length: count }, () => this.drawn.below(this.vocab - 1));
   }
 
   private async answer(prompt: readonly number[], worker: string): Promise<Answer> {
     const { choices, shoal } = await this.complete(prompt, worker);
-    const expected = (await this.expected(prompt)).map((id) => this.texts.of(id));
+    const ids = choices[0]!.logprobs.tokens.map((text) => this.texts.idOf(text));
     const { local, remote } = shoal.cached;
-    return { expected, got: choices[0]!.logprobs.tokens, cached: local, fetched: remote };
+    return { tokens: await this.compare(prompt, ids), cached: local, fetched: remote };
   }
 
   /** A random prefix all of whose blocks have one worker as their home, so that computed there they are not copied to the other. */
@@ -215,6 +202,13 @@ class AskedFleet {
     if (!response.ok) throw new Error(`the fleet answered ${response.status}: ${await response.text()}`);
     return (await response.json()) as Completion;
   }
+}
+
+function verdict(answers: readonly Answer[]): Verdict {
+  return verdictOn(
+    answers.map(({ tokens }) => tokens),
+    ANSWER_TOKENS,
+  );
 }
 
 interface Whereabouts {

@@ -228,6 +228,7 @@ function makeCacheParts(
     }),
     fetcher: new PeerFetcher({
       ...shared,
+      policy: config.fetch,
       blockTokens,
       blockBytes: blockBytes(device.layout),
       computeMsPerToken,

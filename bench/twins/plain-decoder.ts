@@ -1,13 +1,22 @@
+import type { FloatType } from '../../src/core/kv-layout.js';
 import { widenFloat16 } from '../../src/core/sampling/half.js';
 import { argmax } from '../../src/core/sampling/selection.js';
 import type { ElementType } from '../../src/ort/element-type.js';
 import type { OrtRuntime } from '../../src/ort/runtime.js';
 import type { Session } from '../../src/ort/session.js';
 import { Value } from '../../src/ort/value.js';
+import { choiceOf, type TokenChoice } from './near-tie.js';
+
+/** A token of an answer beside the one that ONNX Runtime takes for the most likely. */
+export interface Compared {
+  readonly best: number;
+  readonly got: number;
+  readonly choice: TokenChoice;
+}
 
 /**
- * Greedy decoding of one sequence by ONNX Runtime, on the graph as its file has it: the outputs of a run are the past of the next. Nothing of
- * shoal's engine, cache or edits of graphs takes part.
+ * Runs one sequence by ONNX Runtime, on the graph as its file has it: the outputs of a run are the past of the next. Nothing of shoal's engine,
+ * cache or edits of graphs takes part.
  */
 export class PlainDecoder {
   static async open(runtime: OrtRuntime, graphPath: string): Promise<PlainDecoder> {
@@ -21,23 +30,27 @@ export class PlainDecoder {
   ) {}
 
   /**
-   * The tokens that follow a prompt.
+   * Compares each token of an answer with the most likely one after the prompt and the answer's tokens before it, up to the first that is apart.
    * @param runTokens the number of prompt tokens in one run
    */
-  async greedy(prompt: readonly number[], count: number, runTokens: number): Promise<number[]> {
+  async compare(prompt: readonly number[], answer: readonly number[], runTokens: number): Promise<Compared[]> {
     let past: ReadonlyMap<string, Value> = this.empty();
-    const chosen: number[] = [];
+    const compared: Compared[] = [];
     let tokens = 0;
     try {
-      while (chosen.length < count) {
-        const ids = tokens < prompt.length ? prompt.slice(tokens, tokens + runTokens) : chosen.slice(-1);
-        const { next, present } = await this.run(ids, tokens, past);
+      while (compared.length < answer.length) {
+        const ids = tokens < prompt.length ? prompt.slice(tokens, tokens + runTokens) : [answer[compared.length - 1]!];
+        const { logits, type, present } = await this.run(ids, tokens, past);
         for (const value of past.values()) value.release();
         past = present;
         tokens += ids.length;
-        if (tokens >= prompt.length) chosen.push(next);
+        if (tokens < prompt.length) continue;
+        const [best, got] = [argmax(logits), answer[compared.length]!];
+        const choice = choiceOf(logits, type, best, got);
+        compared.push({ best, got, choice });
+        if (choice === 'apart') break;
       }
-      return chosen;
+      return compared;
     } finally {
       for (const value of past.values()) value.release();
     }
@@ -62,7 +75,7 @@ export class PlainDecoder {
     ids: readonly number[],
     tokens: number,
     past: ReadonlyMap<string, Value>,
-  ): Promise<{ next: number; present: Map<string, Value> }> {
+  ): Promise<{ logits: Float32Array; type: FloatType; present: Map<string, Value> }> {
     const total = tokens + ids.length;
     const feeds: Record<string, readonly number[]> = {
       input_ids: ids,
@@ -80,11 +93,12 @@ export class PlainDecoder {
       await this.session.exclusive(() => this.session.run(binding));
       const made = binding.outputs();
       const logits = made.get('logits')!;
-      const next = bestOf(logits);
+      const type = logits.elementType as FloatType;
+      const last = lastOf(logits);
       logits.release();
       const present = [...made].filter(([name]) => name !== 'logits');
       return {
-        next,
+        ...{ logits: last, type },
         present: new Map(present.map(([name, value]) => [name.replace('present', 'past_key_values'), value])),
       };
     } finally {
@@ -99,13 +113,13 @@ export class PlainDecoder {
   }
 }
 
-/** The most likely token of the last position of `[1, tokens, vocab]`. */
-function bestOf(logits: Value): number {
+/** The last position's logits of `[1, tokens, vocab]`. */
+function lastOf(logits: Value): Float32Array {
   const vocab = logits.shape[2]!;
   const elementType: ElementType = logits.elementType;
   const bytes = logits.bytes().slice(-vocab * (elementType === 'float32' ? 4 : 2));
-  if (elementType === 'float32') return argmax(new Float32Array(bytes.buffer));
+  if (elementType === 'float32') return new Float32Array(bytes.buffer);
   const widened = new Float32Array(vocab);
   widenFloat16(new Uint16Array(bytes.buffer), widened);
-  return argmax(widened);
+  return widened;
 }

@@ -3,17 +3,17 @@ import { END_TOKEN, synthTokenizer } from '../synth/vocabulary.js';
 
 /** The texts of a synthetic vocabulary's tokens, as the API shows them with log-probabilities; each token has another. */
 export class TokenTexts {
-  private readonly texts: string[] = [];
+  private readonly ids = new Map<string, number>();
 
   constructor(vocab: number) {
     const { model } = synthTokenizer(vocab) as { model: { vocab: Record<string, number> } };
-    for (const [token, id] of Object.entries(model.vocab)) this.texts[id] = shown(token);
-    this.texts[vocab - 1] = END_TOKEN;
+    for (const [token, id] of Object.entries(model.vocab)) this.ids.set(shown(token), id);
+    this.ids.set(END_TOKEN, vocab - 1);
   }
 
-  /** The empty text for ids beyond the vocabulary. */
-  of(id: number): string {
-    return this.texts[id] ?? '';
+  /** The id of a text; -1 for the text of no token of the vocabulary. */
+  idOf(text: string): number {
+    return this.ids.get(text) ?? -1;
   }
 }
 

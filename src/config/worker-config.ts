@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import type { FetchPolicy } from '../core/fetch-plan.js';
 import type { LogLevel } from '../log.js';
 import { formatByteSize } from './byte-size.js';
 import { requiredSecret, secretInFile } from './cluster-secret.js';
@@ -27,6 +28,8 @@ export interface WorkerConfig {
   readonly device: Values['device'];
   /** Whether the model is tried before the worker serves. */
   readonly trial: boolean;
+  /** When blocks of peers are fetched. */
+  readonly fetch: FetchPolicy;
   readonly replicas: number;
   /** Whether prefixes are kept and shared. */
   readonly cache: boolean;
@@ -137,6 +140,7 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
     graph: namedGraph(values),
     device: values.device,
     trial: values.trial,
+    fetch: values.fetch,
     replicas: values.replicas,
     cache: values.cache,
     cacheBytes,

@@ -42,6 +42,15 @@ export const WORKER_OPTIONS = {
     commands: WORKER,
     help: 'Runs the model briefly at start: refuses it if the device cannot run it, and reports whether its numbers depend on the cache or on other requests.',
   }),
+  fetch: option({
+    flag: 'fetch',
+    variable: 'SHOAL_FETCH',
+    placeholder: 'WHEN',
+    type: types.choice('cheapest', 'always'),
+    default: 'cheapest',
+    commands: WORKER,
+    help: 'When a worker fetches blocks of its peers: cheapest, if computing them takes longer by what was measured; always, whenever a peer has them, for checks whose results must not depend on speed.',
+  }),
   cacheBytes: option({
     flag: 'cache-bytes',
     variable: 'SHOAL_CACHE_BYTES',

@@ -4,7 +4,11 @@ import { ASSUMED_RATES, FETCH_LATENCY_MS } from './rates.js';
 
 /** Plans which blocks to fetch from which peer, and decides when waiting for them stops being worth it. */
 
+/** When blocks of peers are fetched: only if computing them takes longer, or whenever a peer has them, so that a check does not depend on speed. */
+export type FetchPolicy = 'cheapest' | 'always';
+
 export interface FetchRequest {
+  readonly policy: FetchPolicy;
   /** Blocks of a prompt that this worker does not have, in order. */
   readonly wanted: readonly BlockMeta[];
   /** Workers said to have the first blocks of the prompt, most promising first. */
@@ -39,6 +43,8 @@ export interface FetchPlan {
 const PATIENCE_SHARE = 0.1;
 /** A lower bound on that time: too short to notice, and long enough for a peer whose CPU is busy. */
 const PATIENCE_FLOOR_MS = 20;
+/** The time to compute a token that the policy `always` assumes. It bounds the wait for a peer that does not deliver. */
+const ALWAYS_MS_PER_TOKEN = 1_000;
 
 /**
  * Plans the fetch of all blocks up to the first one that no peer can deliver faster than this worker computes it.
@@ -46,7 +52,8 @@ const PATIENCE_FLOOR_MS = 20;
  * One segment comes from one peer; several segments are spread over the peers said to have them.
  */
 export function planFetch(request: FetchRequest): FetchPlan {
-  const computeMsPerBlock = request.blockTokens * (request.computeMsPerToken ?? ASSUMED_RATES.computeMsPerToken);
+  const measured = request.computeMsPerToken ?? ASSUMED_RATES.computeMsPerToken;
+  const computeMsPerBlock = request.blockTokens * (request.policy === 'always' ? ALWAYS_MS_PER_TOKEN : measured);
   const blockMs = (worker: string) =>
     request.blockBytes / (request.fetchBytesPerMs(worker) ?? ASSUMED_RATES.fetchBytesPerMs);
   const busyMs = new Map<string, number>();

@@ -173,6 +173,7 @@ export class SimWorker {
       graph: { dtype: 'auto', file: null },
       device: 'cpu',
       trial: false,
+      fetch: 'cheapest',
       replicas: this.world.replicas,
       cache: true,
       cacheBytes: this.shape.cacheBlocks * SIM_BLOCK_BYTES,

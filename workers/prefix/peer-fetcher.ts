@@ -1,7 +1,14 @@
 import { Semaphore } from '../../src/async/semaphore.js';
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey, BlockMeta, SealedBlock } from '../../src/core/block.js';
-import { type FetchPart, type FetchPlan, patienceMs, planFetch, worthWaiting } from '../../src/core/fetch-plan.js';
+import {
+  type FetchPart,
+  type FetchPlan,
+  type FetchPolicy,
+  patienceMs,
+  planFetch,
+  worthWaiting,
+} from '../../src/core/fetch-plan.js';
 import type { Maker } from '../../src/core/maker.js';
 import type { Reservation } from '../../src/core/reservation.js';
 import type { PrefixRequest } from '../../src/engine/prefix-cache.js';
@@ -22,6 +29,7 @@ const PARTS_AT_A_TIME = 4;
 
 export interface PeerFetcherOptions {
   readonly self: string;
+  readonly policy: FetchPolicy;
   readonly store: BlockStore;
   readonly peers: PeerClient;
   readonly roster: Roster;
@@ -49,8 +57,9 @@ export class PeerFetcher implements PrefixFetcher {
   }
 
   async fetch(wanted: readonly BlockMeta[], request: PrefixRequest, signal: AbortSignal): Promise<void> {
-    const { self, roster, replicas, blockTokens, blockBytes, computeMsPerToken, trust } = this.options;
+    const { self, policy, roster, replicas, blockTokens, blockBytes, computeMsPerToken, trust } = this.options;
     const plan = planFetch({
+      policy,
       wanted,
       hints: request.sources,
       homesOf: (segment) => roster.ring.homes(segment, replicas),

@@ -19,7 +19,9 @@ export type LogitsEdit =
 
 /**
  * Adds the input `num_logits_to_keep` to a decoder's graph: a Slice on the hidden states before the head keeps the last positions only, so
- * the logits are `[batch, num_logits_to_keep, vocab]` instead of `[batch, sequence, vocab]`. The remaining logits are bit-identical. The bytes
+ * the logits are `[batch, num_logits_to_keep, vocab]` instead of `[batch, sequence, vocab]`. The remaining logits are bit-identical if the hidden
+ * states are float32. If they are float16, the Slice rounds them to float16 on the CPU, where ONNX Runtime otherwise hands float32 from the last
+ * normalisation to the head: the logits then differ by rounding, the same in every run. K/V does not differ. The bytes
  * are spliced, so weights are not decoded; large ones are best left in their file first (`detachedGraph`). External data stays in its files, so
  * a session of the edited bytes needs the folder.
  * @param model the bytes of an ONNX file; not changed

@@ -93,6 +93,7 @@ describe('a start that fails leaves no connection, timer or server', () => {
       id: 'w',
       device: 'cpu',
       trial: false,
+      fetch: 'cheapest',
       cache: true,
       cacheBytes: 2 ** 24,
       hostCacheBytes: 0,

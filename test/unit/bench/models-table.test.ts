@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { compared, formatModels, type ModelRow, rowHolds } from '../../../bench/models-table.js';
+import { formatModels, type ModelRow, rowHolds, verdictOn } from '../../../bench/models-table.js';
+import type { Compared } from '../../../bench/twins/plain-decoder.js';
 
-const equal = { kind: 'equal', tokens: 2 } as const;
-const apart = { kind: 'apart', at: 1, expected: ['a', 'b'], got: ['a', 'c'] } as const;
+const equal = { kind: 'equal', tokens: 2, nearTies: 0 } as const;
+const apart = { kind: 'apart', at: 1, expected: 7, got: 8 } as const;
+const token = (choice: Compared['choice']): Compared => ({ best: 7, got: choice === 'equal' ? 7 : 8, choice });
 const loading = { kind: 'loaded', appends: 'in place', kv: '2 x 16 float32' } as const;
 const row = (architecture: string, rest: Pick<ModelRow, 'loading' | 'answers'>): ModelRow => ({
   ...{ architecture, exporter: 'optimum', dtype: 'fp32' },
@@ -10,16 +12,11 @@ const row = (architecture: string, rest: Pick<ModelRow, 'loading' | 'answers'>):
 });
 
 describe('the comparison of models', () => {
-  it('finds the first token that differs, and missing ones', () => {
-    expect(compared([{ expected: ['a', 'b'], got: ['a', 'b'] }])).toEqual(equal);
-    expect(compared([{ ...equal, ...apart }])).toEqual(apart);
-    expect(
-      compared([
-        { expected: ['a'], got: ['a'] },
-        { expected: ['a', 'b'], got: ['a'] },
-      ]),
-    ).toMatchObject({ at: 1 });
-    expect(compared([{ expected: ['a'], got: ['a', 'b'] }])).toMatchObject({ kind: 'apart', at: 1 });
+  it('finds the first token that differs, counts near ties, and takes no short answer', () => {
+    const right = [token('equal'), token('near-tie')];
+    expect(verdictOn([right, right], 2)).toEqual({ kind: 'equal', tokens: 4, nearTies: 2 });
+    expect(verdictOn([right, [token('equal'), token('apart')]], 2)).toEqual(apart);
+    expect(() => verdictOn([right.slice(1)], 2)).toThrow('1 tokens, not 2');
   });
 
   it('fails for one way that differs, and for a refusal that nobody expects', () => {
@@ -32,15 +29,19 @@ describe('the comparison of models', () => {
 
   it('is a table, with the reasons of refusals below', () => {
     const rows = [
-      row('GPT-2', { loading, answers: { cold: equal, local: equal, remote: apart, batched: equal } }),
+      row('GPT-2', {
+        loading,
+        answers: { cold: equal, local: { ...equal, nearTies: 1 }, remote: apart, batched: equal },
+      }),
       row('LFM2', { loading: { kind: 'refused', reason: 'it has a state', expected: true }, answers: null }),
     ];
     expect(formatModels({ name: 'models', machine: 'a machine', answerTokens: 2, rows })).toMatchInlineSnapshot(`
       "models on a machine
-      tokens of answers of 2, compared with plain greedy decoding by ONNX Runtime on the same file
+      tokens of answers of 2, compared with the most likely ones by plain ONNX Runtime on the same file
+      near: a token as likely as the most likely one within the rounding of the type of the logits
 
-      architecture  exporter  dtype  loads                     cold     local    remote      batched
-      GPT-2         optimum   fp32   in place, 2 x 16 float32  2 equal  2 equal  APART at 1  2 equal
+      architecture  exporter  dtype  loads                     cold     local            remote      batched
+      GPT-2         optimum   fp32   in place, 2 x 16 float32  2 equal  2 equal, 1 near  APART at 1  2 equal
       LFM2          optimum   fp32   refused
 
       LFM2: it has a state

@@ -12,6 +12,7 @@ const blocks = Array.from({ length: 32 }, (_, index): BlockMeta => {
 /** A block takes 64 ms to compute and 1 ms to fetch. */
 function request(over: Partial<FetchRequest> = {}): FetchRequest {
   return {
+    policy: 'cheapest',
     wanted: blocks.slice(0, 16),
     hints: [],
     homesOf: () => [],
@@ -65,6 +66,14 @@ describe('a fetch plan', () => {
   it('stops at the first block that no worker has', () => {
     const homesOf = (segment: string) => (segment === 'block 0' ? ['h'] : []);
     expect(outline({ wanted: blocks, homesOf, hints: [] })).toEqual(['h: 0-7']);
+  });
+
+  it('asks a worker that is slower than computing if blocks are always fetched, and waits for it, but not for ever', () => {
+    const over = { hints: [{ worker: 'slow', blocks: 16 }], fetchBytesPerMs: () => 10_000, computeMsPerToken: 0.001 };
+    expect(outline(over)).toEqual([]);
+    const plan = planFetch(request({ ...over, policy: 'always' }));
+    expect(plan.parts.map(({ from }) => from)).toEqual(['slow']);
+    expect(patienceMs(plan)).toBe(0.1 * 16 * 64 * 1_000);
   });
 
   it('is empty if a request alone takes longer than computing', () => {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { TokenChoice } from '../../../../bench/twins/near-tie.js';
 import { PlainDecoder } from '../../../../bench/twins/plain-decoder.js';
 import type { Twin } from '../../../../bench/twins/twin.js';
 import { writeTwin } from '../../../../bench/twins/twin-folder.js';
@@ -7,7 +8,7 @@ import { REFUSED_TWINS, TWINS } from '../../../../bench/twins/twins.js';
 import { openModelFolder } from '../../../../src/model/folder.js';
 import { graphSignature } from '../../../../src/model/graph-signature.js';
 import { OrtRuntime } from '../../../../src/ort/runtime.js';
-import { ask, noise, Rig } from '../../engine/support/rig.js';
+import { type Answer, ask, noise, Rig } from '../../engine/support/rig.js';
 import { scratchFolder } from '../../model/folders.js';
 
 /** Graphs of many families answer as ONNX Runtime does by itself, whether their K/V is computed, cached or batched. */
@@ -44,25 +45,51 @@ describe('a graph like that of', () => {
     const plain = await PlainDecoder.open(runtime, folder.graphPath);
     const runTokens = rig.graph.dependence.kind === 'run' ? BLOCK_TOKENS : Number.POSITIVE_INFINITY;
     const answer = (prompt: readonly number[]) => rig.run(ask(prompt, { stopping: { maxTokens: ANSWER_TOKENS } }));
-    const expected = (prompt: readonly number[]) => plain.greedy(prompt, ANSWER_TOKENS, runTokens);
+    const choices = async (prompt: readonly number[], { ids }: Answer) => {
+      expect(ids).toHaveLength(ANSWER_TOKENS);
+      return (await plain.compare(prompt, ids, runTokens)).map(({ choice }) => choice);
+    };
+    const equal = new Array<TokenChoice>(ANSWER_TOKENS).fill('equal');
     try {
       const prefix = noise(2 * BLOCK_TOKENS, twin.vocab);
       const prompts = [20, 11, 30].map((count, i) => [...prefix, ...noise(count, twin.vocab, 7 + i)]);
       const cold = await answer(prompts[0]!);
       // Otherwise equal answers would tell little.
       expect(new Set(cold.ids).size).toBeGreaterThanOrEqual(4);
-      expect(cold.ids).toEqual(await expected(prompts[0]!));
+      expect(await choices(prompts[0]!, cold)).toEqual(equal);
       const hit = await answer(prompts[1]!);
       expect(hit.cached.local).toBe(2 * BLOCK_TOKENS);
-      expect(hit.ids).toEqual(await expected(prompts[1]!));
+      expect(await choices(prompts[1]!, hit)).toEqual(equal);
       const batch = [...prompts, noise(33, twin.vocab, 20), noise(5, twin.vocab, 21)];
       const answers = await Promise.all(batch.map(answer));
-      for (const [i, prompt] of batch.entries()) expect(answers[i]!.ids).toEqual(await expected(prompt));
+      for (const [i, prompt] of batch.entries()) expect(await choices(prompt, answers[i]!)).toEqual(equal);
     } finally {
       plain.release();
       expect(await rig.close()).toEqual([]);
     }
   });
+
+  it.each(titled.filter(({ twin }) => twin.dtype === 'float16'))(
+    '$title chooses another token only where rounding decides, and the same alone and in a batch',
+    async ({ twin }) => {
+      const folder = await openModelFolder(await written(twin));
+      const rig = await Rig.open(folder);
+      const plain = await PlainDecoder.open(runtime, folder.graphPath);
+      const answer = (prompt: readonly number[]) => rig.run(ask(prompt, { stopping: { maxTokens: ANSWER_TOKENS } }));
+      try {
+        const prompts = Array.from({ length: 40 }, (_, i) => noise(5 + i, twin.vocab, i));
+        const batched = await Promise.all(prompts.map(answer));
+        for (const [i, prompt] of prompts.entries()) {
+          const choices = await plain.compare(prompt, batched[i]!.ids, Number.POSITIVE_INFINITY);
+          expect(choices.filter(({ choice }) => choice === 'apart')).toEqual([]);
+          expect((await answer(prompt)).ids).toEqual(batched[i]!.ids);
+        }
+      } finally {
+        plain.release();
+        expect(await rig.close()).toEqual([]);
+      }
+    },
+  );
 
   it.each(REFUSED_TWINS.map(({ twin, words }) => ({ twin, words, title: twin.architecture })))(
     '$title is refused, with the input and the reason',

@@ -2,6 +2,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join as joinPath } from 'node:path';
 import ort from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
+import { nearTie } from '../../../../bench/twins/near-tie.js';
+import { writeTwin } from '../../../../bench/twins/twin-folder.js';
+import { TWINS } from '../../../../bench/twins/twins.js';
+import { widenFloat16 } from '../../../../src/core/sampling/half.js';
 import { Corrupt } from '../../../../src/errors.js';
 import { openModelFolder } from '../../../../src/model/folder.js';
 import { graphSignature } from '../../../../src/model/graph-signature.js';
@@ -131,6 +135,28 @@ describe('an edited recall graph', () => {
       await run.close();
     }
     await plain.close();
+  });
+
+  it('of float16 computes last logits that differ by rounding at most', async () => {
+    const twin = TWINS.find(({ dtype, attention }) => dtype === 'float16' && attention === 'gqa')!;
+    const dir = joinPath(await scratchFolder(), 'float16');
+    await writeTwin(twin, dir);
+    const { graphPath, graph, config } = await openModelFolder(dir);
+    const signature = graphSignature(graph, config, 64);
+    const plain = await DecoderRun.open(graphPath, signature);
+    const shortened = await DecoderRun.open(edited(await readFile(graphPath)), { ...signature, hasLogitsToKeep: true });
+    for (const ids of [[7, 300, 12, 44, 9], [8], [9]]) {
+      const [all, last] = [await plain.step(ids), await shortened.step(ids)].map(({ data }) => {
+        const wide = new Float32Array(data.length);
+        widenFloat16(data as unknown as Uint16Array, wide);
+        return wide.subarray(-twin.vocab);
+      }) as [Float32Array, Float32Array];
+      const most = Math.max(...all.map(Math.abs));
+      for (const [id, logit] of all.entries())
+        expect(Math.abs(last[id]! - logit)).toBeLessThanOrEqual(nearTie('float16', most) / 2);
+    }
+    await plain.close();
+    await shortened.close();
   });
 
   it('keeps all weights', async () => {

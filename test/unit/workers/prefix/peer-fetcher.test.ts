@@ -34,6 +34,7 @@ describe('a peer fetcher', () => {
   function fetcher(replicas = 1): PeerFetcher {
     return new PeerFetcher({
       self: own.id,
+      policy: 'cheapest',
       store: own.cache.store,
       peers: own.client,
       roster: own.roster,

@@ -109,6 +109,7 @@ export class Station {
       graph: { dtype: 'auto', file: null },
       device: 'cpu',
       trial: false,
+      fetch: 'cheapest',
       replicas,
       cache,
       cacheBytes,
