@@ -99,9 +99,9 @@ function appendsOf({ kind }: GraphSignature): 'in place' | 'by handing on' {
   return kind === 'in-place' ? 'in place' : 'by handing on';
 }
 
-function kvOf({ layout: { kvHeads, headDim, elementType, uneven } }: GraphSignature): string {
+function kvOf({ layout: { kvHeads, headDim, elementType, uneven, states = [] } }: GraphSignature): string {
   const shapes = new Set((uneven ?? [{ kvHeads, headDim }]).map((shape) => `${shape.kvHeads} x ${shape.headDim}`));
-  return `${[...shapes].join(' and ')} ${elementType}`;
+  return `${[...shapes].join(' and ')} ${elementType}${states.length === 0 ? '' : `, ${states.length} states`}`;
 }
 
 async function answersOf(twin: Twin, dir: string, compare: Compare): Promise<Record<Way, Verdict>> {

@@ -182,12 +182,13 @@ function describe(report: ModelReport): string {
 }
 
 function factRows({ model, graph, device, bytes, reference }: ModelReport): [string, string][] {
-  const { layers, kvHeads, headDim, elementType, blockTokens } = graph.layout;
+  const { layers, kvHeads, headDim, elementType, blockTokens, states = [] } = graph.layout;
   const kind = graph.kind === 'in-place' ? 'appends K/V in place' : 'returns K/V as outputs';
   return [
     ['model', [model.name, model.modelType, ...model.architectures].join(', ')],
     ['graph', `${kind}; vocabulary of ${graph.vocab}, context of ${graph.contextTokens} tokens`],
     ['K/V', `${elementType}, ${layers} layers, ${kvHeads} heads of ${headDim}, blocks of ${blockTokens} tokens`],
+    ...(states.length === 0 ? [] : [['states', `${states.length} beside K/V`] satisfies [string, string]]),
     ['K/V depends on', dependenceNotice(graph.dependence) ?? 'the tokens before it'],
     ['rope', ropeText(model.rope)],
     ['window', model.windowTokens === null ? 'none' : `${model.windowTokens} tokens`],

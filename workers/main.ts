@@ -15,7 +15,7 @@ import type { Device } from '../src/device/device.js';
 import { openDevice } from '../src/device/open.js';
 import { runnerOf } from '../src/engine/engine.js';
 import { loadModelGraph, type ModelGraph } from '../src/engine/model-graph.js';
-import { trialNotice, trialRun } from '../src/engine/trial-run.js';
+import { requireCarriedStates, trialNotice, trialRun } from '../src/engine/trial-run.js';
 import { Unavailable } from '../src/errors.js';
 import { BucketKeeper } from '../src/fleet/bucket-keeper.js';
 import { logBusStatus, settled } from '../src/fleet/bus-log.js';
@@ -225,6 +225,7 @@ async function contextOf(
 async function tryModel(graph: ModelGraph, device: Device, chunkTokens: number, log: Log): Promise<GraphTrial> {
   const makeRunner = (runTokens: number) => runnerOf(graph, device, runTokens);
   const trial = await trialRun(graph, device, makeRunner, chunkTokens);
+  requireCarriedStates(trial, device.layout);
   const notice = trialNotice(trial, device.layout);
   if (notice === null) log.info({ trial }, 'tried the model');
   else log.error({ trial }, notice);

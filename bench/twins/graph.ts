@@ -1,7 +1,8 @@
 import { SHARP_ATTENTION, sharedByGroupQueryLayers } from '../synth/network.js';
 import { normal, rotary } from '../synth/weights.js';
 import { type Attended, joinedAttention, sharedByJoinedLayers } from './joined-attention.js';
-import { layerHeads, type Twin } from './twin.js';
+import { convolved, linearlyAttended, sharedByStateLayers } from './state-layers.js';
+import { layerHeads, layerMixer, type Twin } from './twin.js';
 import { TwinNetwork } from './twin-network.js';
 
 /** Builds the graph of a twin. Like exporters' graphs, it computes the logits of all positions. */
@@ -22,6 +23,7 @@ export function twinGraph(twin: Twin): TwinNetwork {
   rotaryTables(net);
   if (joined) sharedByJoinedLayers(net);
   else sharedByGroupQueryLayers(net);
+  sharedByStateLayers(net);
   if (twin.positions.kind === 'longrope') chosenTables(net, twin.positions.borderTokens);
   let x = embedded(net);
   for (let layer = 0; layer < twin.layers; layer++) x = decoderLayer(net, layer, x);
@@ -29,14 +31,10 @@ export function twinGraph(twin: Twin): TwinNetwork {
   return net;
 }
 
-/** An input that the graph hands on, such as the state of a convolution. */
+/** An input that the graph does not need. */
 function otherInput(net: TwinNetwork, name: string): void {
   const { dtype, hidden } = net.spec;
-  const output = name.replace(/^past_key_values/, 'present').replace(/^past/, 'present');
   net.input(name, dtype, ['batch_size', hidden, 3]);
-  if (output === name) return;
-  net.output(output, dtype, ['batch_size', hidden, 3]);
-  net.node('Identity', [name], output);
 }
 
 function rotaryTables(net: TwinNetwork): void {
@@ -74,7 +72,7 @@ function embedded(net: TwinNetwork): string {
 function decoderLayer(net: TwinNetwork, layer: number, x: string): string {
   const name = (part: string) => `layers.${layer}.${part}`;
   const normed = net.normalise(x, name('attention_norm'));
-  const attention = attended(net, layer, normed);
+  const attention = mixed(net, layer, normed);
   if (net.twin.block === 'parallel') {
     const both = net.node('Add', [attention, feedForward(net, layer, normed)], name('both'));
     return net.node('Add', [x, both], name('out'));
@@ -82,6 +80,19 @@ function decoderLayer(net: TwinNetwork, layer: number, x: string): string {
   const between = net.node('Add', [x, attention], name('attended'));
   const forward = feedForward(net, layer, net.normalise(between, name('ffn_norm')));
   return net.node('Add', [between, forward], name('out'));
+}
+
+function mixed(net: TwinNetwork, layer: number, normed: string): string {
+  switch (layerMixer(net.twin, layer)) {
+    case 'attention':
+      return attended(net, layer, normed);
+    case 'linear':
+      return linearlyAttended(net, layer, normed);
+    case 'convolution':
+      return convolved(net, layer, normed, (past) => past);
+    case 'forgetful convolution':
+      return convolved(net, layer, normed, (past) => net.node('Sub', [past, past], `layers.${layer}.forgotten`));
+  }
 }
 
 /** Attention and its output projection. */

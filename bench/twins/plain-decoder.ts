@@ -60,14 +60,19 @@ export class PlainDecoder {
     this.session.release();
   }
 
-  /** K/V without tokens. */
+  /** K/V without tokens, and states before the first token. */
   private empty(): Map<string, Value> {
     const pasts = this.session.inputs.filter(({ name }) => name.startsWith('past'));
     return new Map(
-      pasts.map(({ name, elementType, dims: [, heads, , size] }) => [
-        name,
-        Value.allocate(this.runtime, elementType, [1, Number(heads), 0, Number(size)]),
-      ]),
+      pasts.map(({ name, elementType, dims: [, ...dims] }) => {
+        // Of K/V the number of tokens is the one dimension that is not known.
+        const value = Value.allocate(this.runtime, elementType, [
+          1,
+          ...dims.map((dim) => (typeof dim === 'number' ? dim : 0)),
+        ]);
+        value.bytes().fill(0);
+        return [name, value];
+      }),
     );
   }
 
@@ -99,7 +104,12 @@ export class PlainDecoder {
       const present = [...made].filter(([name]) => name !== 'logits');
       return {
         ...{ logits: last, type },
-        present: new Map(present.map(([name, value]) => [name.replace('present', 'past_key_values'), value])),
+        present: new Map(
+          present.map(([name, value]) => [
+            name.replace(/^present(?=\.)/, 'past_key_values').replace(/^present/, 'past'),
+            value,
+          ]),
+        ),
       };
     } finally {
       binding.release();

@@ -88,6 +88,12 @@ export class TwinNetwork extends Network {
     return this.node('Mul', [small, bound], name);
   }
 
+  /** Random weights of the model's type. */
+  randomTensor(name: string, dims: readonly number[], deviation: number): string {
+    const { seed, dtype } = this.spec;
+    return this.weight(name, dims, normal({ seed, name, deviation, type: dtype }));
+  }
+
   /** A constant of the model's type. */
   scalar(name: string, value: number): string {
     return this.weight(name, [], constant(value, this.spec.dtype));

@@ -31,7 +31,9 @@ export interface Twin extends SynthSpec {
   /** The size of V's heads if K's have another. */
   readonly valueDim: number | null;
   readonly kvType: 'float' | 'int8';
-  /** Inputs of layers without K/V, and of other parts of the model. */
+  /** The kind of each layer; null if all have attention. */
+  readonly mixers: readonly Mixer[] | null;
+  /** Inputs of other parts of the model. */
   readonly otherInputs: readonly string[];
   /** The contents of config.json, in the family's spelling. */
   readonly config: Readonly<Record<string, unknown>>;
@@ -45,6 +47,14 @@ type Positions =
   | { readonly kind: 'learned' }
   /** A slope over the distance in the scores (BLOOM). */
   | { readonly kind: 'alibi' };
+
+/** How a layer mixes tokens: by attention, which keeps K/V, or by a convolution (LFM2) or linear attention (Qwen3-Next), which keep a state; a forgetful one begins anew in
+ * each run. */
+export type Mixer = 'attention' | 'convolution' | 'forgetful convolution' | 'linear';
+
+export function layerMixer({ mixers }: Twin, layer: number): Mixer {
+  return mixers?.[layer] ?? 'attention';
+}
 
 /** The K/V heads of a layer. */
 export function layerHeads(twin: Twin, layer: number): { kvHeads: number; keyDim: number; valueDim: number } {

@@ -13,7 +13,7 @@ const LLAMA = {
   ...{ architecture: 'Llama', exporter: 'genai builder', attention: 'gqa', dtype: 'float32', weights: 'float' },
   ...{ norm: 'rms', positions: { kind: 'rotary' }, block: 'serial', ffnKind: 'gated', head: 'own' },
   ...{ paddedLogits: 0, normalisedHeads: false, windowTokens: 0, scoreCap: 0, logitCap: 0 },
-  ...{ kvHeadsOfLayers: null, valueDim: null, kvType: 'float', otherInputs: [] },
+  ...{ kvHeadsOfLayers: null, valueDim: null, kvType: 'float', mixers: null, otherInputs: [] },
   config: {
     ...{ model_type: 'llama', hidden_size: SIZES.hidden, num_hidden_layers: SIZES.layers },
     ...{ num_attention_heads: SIZES.heads, num_key_value_heads: SIZES.kvHeads, head_dim: SIZES.headDim },
@@ -117,21 +117,23 @@ export const TWINS: readonly Twin[] = [
     },
   },
   { ...OPTIMUM, architecture: 'Llama, K/V of int8', kvType: 'int8' },
+  {
+    ...OPTIMUM,
+    ...{ architecture: 'LFM2 (convolutions)', layers: 3, mixers: ['convolution', 'attention', 'convolution'] },
+    config: { ...LLAMA.config, model_type: 'lfm2', num_hidden_layers: 3 },
+  },
+  {
+    ...LLAMA,
+    ...{ architecture: 'Qwen3-Next (linear attention)', layers: 3, mixers: ['linear', 'linear', 'attention'] },
+    config: { ...LLAMA.config, model_type: 'qwen3_next', num_hidden_layers: 3 },
+  },
 ];
 
 /** Graphs that are to be refused, with the words that the refusal must have. */
 export const REFUSED_TWINS: readonly { readonly twin: Twin; readonly words: RegExp }[] = [
   {
-    twin: { ...OPTIMUM, architecture: 'LFM2 (convolutions)', otherInputs: ['past_conv.2'] },
-    words: /"past_conv.2": the state of a convolution/,
-  },
-  {
-    twin: { ...LLAMA, architecture: 'Qwen3-Next (linear)', otherInputs: ['past_key_values.2.recurrent_state'] },
-    words: /"past_key_values.2.recurrent_state": the state of/,
-  },
-  {
-    twin: { ...OPTIMUM, architecture: 'Mamba (states alone)', otherInputs: ['past_ssm.2'] },
-    words: /"past_ssm.2": the state of/,
+    twin: { ...OPTIMUM, architecture: 'Mamba (states alone)', mixers: ['convolution', 'convolution'] },
+    words: /its layers have states and none has K\/V/,
   },
   {
     twin: { ...OPTIMUM, architecture: 'a model with images', otherInputs: ['pixel_values'] },

@@ -1,4 +1,4 @@
-import { ELEMENT_BYTES, headShapes, type KvElementType, type KvLayout, tensorTokenBytes } from './kv-layout.js';
+import { blockParts, ELEMENT_BYTES, type KvElementType, type KvLayout } from './kv-layout.js';
 import { widenQuarter } from './quarter.js';
 import { widenBfloat16, widenFloat16 } from './sampling/half.js';
 
@@ -29,27 +29,34 @@ const BOUNDS: Record<KvElementType, KvDistance> = {
 
 /** The distance of `block` from `reference`. Both have `blockBytes(layout)` bytes. Infinite where only one of them has an element that is not finite. @internal exported for tests. */
 export function kvDistance(layout: KvLayout, reference: Uint8Array, block: Uint8Array): KvDistance {
-  let rms = 0;
-  let largest = 0;
-  let from = 0;
-  for (const shape of headShapes(layout)) {
-    const to = from + layout.blockTokens * tensorTokenBytes(shape, layout.elementType);
-    const one = tensorDistance(
-      widened(reference.subarray(from, to), layout.elementType),
-      widened(block.subarray(from, to), layout.elementType),
-    );
-    rms = Math.max(rms, one.rms);
-    largest = Math.max(largest, one.largest);
-    from = to;
-  }
-  return { rms, largest };
+  const distances = partDistances(layout, reference, block);
+  return {
+    rms: Math.max(...distances.map(({ rms }) => rms)),
+    largest: Math.max(...distances.map(({ largest }) => largest)),
+  };
 }
 
 /** Whether both blocks may come from the same tokens after the same prefix. */
 export function agrees(layout: KvLayout, reference: Uint8Array, block: Uint8Array): boolean {
-  const { rms, largest } = kvDistance(layout, reference, block);
-  const bounds = BOUNDS[layout.elementType];
-  return rms <= bounds.rms && largest <= bounds.largest;
+  return partDistances(layout, reference, block).every(({ elementType, rms, largest }) => {
+    const bounds = BOUNDS[elementType];
+    return rms <= bounds.rms && largest <= bounds.largest;
+  });
+}
+
+function partDistances(
+  layout: KvLayout,
+  reference: Uint8Array,
+  block: Uint8Array,
+): (KvDistance & { readonly elementType: KvElementType })[] {
+  let from = 0;
+  return blockParts(layout).map(({ elementType, byteLength }) => {
+    const to = from + byteLength;
+    const part = (bytes: Uint8Array) => widened(bytes.subarray(from, to), elementType);
+    const distance = tensorDistance(part(reference), part(block));
+    from = to;
+    return { elementType, ...distance };
+  });
 }
 
 function tensorDistance(reference: Float32Array, block: Float32Array): KvDistance {

@@ -18,15 +18,23 @@ export interface HeadShape {
   readonly headDim: number;
 }
 
+/** The state of a layer that keeps no K/V but a state of constant size, as convolutions and linear attention do: a tensor `[1, ...dims]`. */
+export interface StateShape {
+  readonly dims: readonly number[];
+  readonly elementType: FloatType;
+}
+
 /**
  * A block consists of tensors `[kvHeads, blockTokens, headDim]`: K of layer 0, V of layer 0, K of layer 1, ... Where all have the same shape, it
- * is one tensor `[2 x layers, kvHeads, blockTokens, headDim]`.
+ * is one tensor `[2 x layers, kvHeads, blockTokens, headDim]`. Then come the states of layers without K/V, after the block's last token.
  */
 export interface KvLayout extends HeadShape {
   /** The number of layers that have K/V. */
   readonly layers: number;
   /** The shapes of all tensors if they differ, in the order of a block; `kvHeads` and `headDim` are then those of the first. */
   readonly uneven?: readonly HeadShape[];
+  /** The states of layers without K/V, if there are such layers. */
+  readonly states?: readonly StateShape[];
   readonly blockTokens: number;
   readonly elementType: KvElementType;
 }
@@ -46,9 +54,30 @@ export function tokenBytes(layout: KvLayout): number {
   return headShapes(layout).reduce((sum, shape) => sum + tensorTokenBytes(shape, layout.elementType), 0);
 }
 
+/** The size of the state of a layer. */
+function stateBytes({ dims, elementType }: StateShape): number {
+  return dims.reduce((product, dim) => product * dim, ELEMENT_BYTES[elementType]);
+}
+
+/** A part of a block whose elements have one type. */
+interface BlockPart {
+  readonly elementType: KvElementType;
+  readonly byteLength: number;
+}
+
+/** The parts of a block, in order: K or V of a layer each, then the state of a layer each. */
+export function blockParts(layout: KvLayout): readonly BlockPart[] {
+  const { blockTokens, elementType, states = [] } = layout;
+  const kv = headShapes(layout).map((shape) => ({
+    elementType,
+    byteLength: blockTokens * tensorTokenBytes(shape, elementType),
+  }));
+  return [...kv, ...states.map((state) => ({ elementType: state.elementType, byteLength: stateBytes(state) }))];
+}
+
 /** The size of one block. */
 export function blockBytes(layout: KvLayout): number {
-  return layout.blockTokens * tokenBytes(layout);
+  return blockParts(layout).reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
 /** Throws `InternalError` unless the bytes have the size of a block. */

@@ -21,9 +21,12 @@ export interface Device {
   /** Frees a block. Nothing may be reading it. */
   freeBlock(block: DeviceBlock): void;
 
-  /** Copies tokens `[position, position + blockTokens)` of a slot into a block. Resolves when the device has finished writing. */
+  /**
+   * Copies tokens `[position, position + blockTokens)` of a slot into a block, and the slot's states. Resolves when the device has finished
+   * writing.
+   */
   cut(slot: KvSlot, position: number, block: DeviceBlock): Promise<void>;
-  /** Copies consecutive blocks into a slot, the first to token `position`. Resolves when a graph may read them. */
+  /** Copies consecutive blocks into a slot, the first to token `position`, and the states of the last. Resolves when a graph may read them. */
   join(slot: KvSlot, position: number, blocks: readonly DeviceBlock[]): Promise<void>;
 
   /** The block's bytes as host memory, in place; null if the device has memory of its own. Valid until `freeBlock`. */
@@ -51,9 +54,12 @@ export interface Device {
   rows(first: number, count: number): readonly Value[];
   /** Copies the first `tokens` tokens of a row to another row. */
   moveRow(from: number, to: number, tokens: number): Promise<void>;
-  /** A loose slot over tensors `[1, kvHeads, tokens, headDim]`, which the caller still owns and must release. */
+  /**
+   * A loose slot over tensors `[1, kvHeads, tokens, headDim]`, then those of the states of layers without K/V. The caller still owns them and must
+   * release them.
+   */
   looseSlot(values: readonly Value[]): KvSlot;
-  /** Allocates uninitialized tensors for a loose slot of `tokens` tokens. The caller must release them. */
+  /** Allocates tensors for a loose slot of `tokens` tokens: K/V uninitialized, states 0 as before the first token. The caller must release them. */
   looseTensors(tokens: number): Promise<readonly Value[]>;
   /** Where a hand-on graph must allocate its K/V. */
   readonly loosePlace: 'cpu' | DeviceAllocator;

@@ -13,10 +13,10 @@ export async function openDevice(runtime: OrtRuntime, provider: Provider, option
     case 'cpu':
       return new CpuDevice({ runtime, ...options });
     case 'webgpu':
-      requireEven(provider, options);
+      requireUniform(provider, options);
       return WebGpuDevice.open({ runtime, provider, ...options });
     case 'cuda': {
-      requireEven(provider, options);
+      requireUniform(provider, options);
       const cuda = CudaRuntime.open();
       if (cuda === null) throw new Refused('cannot open the cuda device: libcudart is not installed');
       return CudaDevice.open({ runtime, provider, cuda, ...options });
@@ -25,7 +25,11 @@ export async function openDevice(runtime: OrtRuntime, provider: Provider, option
 }
 
 /** The copies of these devices take one stride for all tensors. */
-function requireEven({ name }: Provider, { layout }: DeviceOptions): void {
+function requireUniform({ name }: Provider, { layout }: DeviceOptions): void {
+  if (layout.states !== undefined)
+    throw new Refused(
+      `cannot run this model on the ${name} device: some of its layers have a state instead of K/V; use --device cpu`,
+    );
   if (layout.uneven === undefined) return;
   const sizes = new Set(layout.uneven.map(({ kvHeads, headDim }) => `${kvHeads} x ${headDim}`));
   throw new Refused(

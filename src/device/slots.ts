@@ -34,13 +34,14 @@ export class Slots<At> {
     return slot;
   }
 
-  /** A loose slot over tensors, each of which must be `[1, kvHeads, tokens, headDim]`. */
+  /** A loose slot over K/V, each `[1, kvHeads, tokens, headDim]`, and the states of layers without K/V. */
   loose(values: readonly Value[], at: At): Slot<At> {
-    const { kvHeads, headDim, elementType } = this.layout;
+    const { kvHeads, headDim, elementType, states = [] } = this.layout;
     const tokens = values[0]?.shape[2] ?? 0;
-    const expected = headShapes(this.layout).map(
-      (shape) => `${elementType}[1,${shape.kvHeads},${tokens},${shape.headDim}]`,
-    );
+    const expected = [
+      ...headShapes(this.layout).map((shape) => `${elementType}[1,${shape.kvHeads},${tokens},${shape.headDim}]`),
+      ...states.map((state) => `${state.elementType}[1,${state.dims}]`),
+    ];
     const given = values.map((value) => `${value.elementType}[${value.shape}]`);
     if (given.join() !== expected.join()) {
       throw new InternalError(

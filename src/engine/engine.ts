@@ -93,7 +93,7 @@ export class Engine {
       1,
       Math.floor(PROMPT_LOGITS_BYTES / (graph.vocab * elementBytes(graph.logitsType))),
     );
-    const plan = runPlan(dependence, blockTokens);
+    const plan = runPlan(dependence, device.layout);
     this.bounds = {
       fingerprint: options.fingerprint,
       vocab: graph.vocab,

@@ -41,7 +41,7 @@ async function prefilled(
   prompt: Uint32Array,
   chunkTokens: number,
 ): Promise<Float32Array> {
-  const plan = runPlan(dependence, layout.blockTokens);
+  const plan = runPlan(dependence, layout);
   const sequence = { promptTokens: prompt.length, length: prompt.length };
   for (;;) {
     const end = plan.endOfRun(sequence, slot.tokens, chunkTokens);

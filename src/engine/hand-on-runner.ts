@@ -11,7 +11,7 @@ import { RunFeed } from './run-feed.js';
 
 interface LooseSlot extends SequenceSlot {
   tokens: number;
-  /** K0, V0, K1, ..., each `[1, kvHeads, tokens, headDim]`; empty until the first run or join. */
+  /** K0, V0, K1, ..., each `[1, kvHeads, tokens, headDim]`, then the states of layers without K/V; empty until the first run or join. */
   past: readonly Value[];
 }
 
@@ -98,7 +98,14 @@ export class HandOnRunner implements GraphRunner {
   }
 
   async cut(slot: SequenceSlot, position: number, block: DeviceBlock): Promise<void> {
-    await this.device.cut(this.device.looseSlot(this.own(slot).past), position, block);
+    const { tokens, past } = this.own(slot);
+    const { blockTokens, states } = this.device.layout;
+    if (states !== undefined && position + blockTokens !== tokens) {
+      throw new InternalError(
+        `cannot cut a block at token ${position}: the states of the slot are those after token ${tokens}`,
+      );
+    }
+    await this.device.cut(this.device.looseSlot(past), position, block);
   }
 
   async release(slot: SequenceSlot): Promise<void> {

@@ -28,7 +28,7 @@ interface GraphNames {
   /** The length by which the graph chooses its rotary tables. */
   readonly regimeTokens: string | null;
   readonly logits: string;
-  /** K of layer 0, V of layer 0, K of layer 1, ... */
+  /** K of layer 0, V of layer 0, K of layer 1, ..., then the states of layers without K/V. */
   readonly past: readonly string[];
   readonly present: readonly string[];
 }
@@ -106,8 +106,8 @@ export async function loadModelGraph(
       logitsToKeep: keeps ? LOGITS_TO_KEEP : null,
       regimeTokens: dependence.kind === 'border' ? REGIME_TOKENS : null,
       logits: 'logits',
-      past: signature.pastNames,
-      present: signature.presentNames,
+      past: [...signature.pastNames, ...signature.stateNames.map(({ input }) => input)],
+      present: [...signature.presentNames, ...signature.stateNames.map(({ output }) => output)],
     },
     weights,
     release: () => session.release(),

@@ -1,4 +1,5 @@
 import type { KvDependence } from '../core/kv-dependence.js';
+import type { KvLayout } from '../core/kv-layout.js';
 import type { Device } from '../device/device.js';
 import { Refused } from '../errors.js';
 
@@ -28,6 +29,19 @@ const FREE: RunPlan = {
   keepsAll: false,
 };
 
+/** Runs that end where a block ends, because the states of layers without K/V must be copied there: later tokens change them. */
+function endingAtBlocks(blockTokens: number): RunPlan {
+  return {
+    ...FREE,
+    endOfRun: ({ length }, from, limit) => Math.min(length, from + limit, blockEnd(from, blockTokens)),
+  };
+}
+
+/** Where the block ends that token `from` is in. */
+function blockEnd(from: number, blockTokens: number): number {
+  return (Math.floor(from / blockTokens) + 1) * blockTokens;
+}
+
 /**
  * One run for each block of a prompt, one for the rest of the prompt, and one for each token of the answer, those too that another worker has
  * generated. Each run's tokens follow from the prompt alone, so its numbers do. K/V of the rest and of the answer is not shared: in a longer
@@ -36,7 +50,7 @@ const FREE: RunPlan = {
 function blockGrid(blockTokens: number): RunPlan {
   return {
     endOfRun: ({ promptTokens }, from) =>
-      from >= promptTokens ? from + 1 : Math.min(promptTokens, (Math.floor(from / blockTokens) + 1) * blockTokens),
+      from >= promptTokens ? from + 1 : Math.min(promptTokens, blockEnd(from, blockTokens)),
     shareableTokens: ({ promptTokens }) => promptTokens - (promptTokens % blockTokens),
     keepsAll: true,
   };
@@ -50,9 +64,13 @@ const WHOLE: RunPlan = {
 };
 
 /** The plan for graphs with this dependence. */
-export function runPlan({ kind }: KvDependence, blockTokens: number): RunPlan {
+export function runPlan(
+  { kind }: KvDependence,
+  { blockTokens, states }: Pick<KvLayout, 'blockTokens' | 'states'>,
+): RunPlan {
   if (kind === 'run') return blockGrid(blockTokens);
-  return kind === 'length' ? WHOLE : FREE;
+  if (kind === 'length') return WHOLE;
+  return states === undefined ? FREE : endingAtBlocks(blockTokens);
 }
 
 /** What bounds the runs of a plan. */

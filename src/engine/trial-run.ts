@@ -73,6 +73,18 @@ export function trialNotice(trial: GraphTrial, { elementType }: Pick<KvLayout, '
   return `answers of this model may depend on the cache and on other requests: log-probabilities differ ${apart.join(', ')}; rounding explains ${most}`;
 }
 
+/**
+ * Checks that a graph with states beside K/V carries them from run to run: some exporters' graphs begin anew in each run of several tokens.
+ * @throws Refused if a prompt in several runs has other answers than in one
+ */
+export function requireCarriedStates(trial: GraphTrial, layout: Pick<KvLayout, 'elementType' | 'states'>): void {
+  const notice = layout.states === undefined ? null : trialNotice(trial, layout);
+  if (notice === null) return;
+  throw new Refused(
+    `cannot run the model's graph: it does not carry the states of its layers from run to run: ${notice}; use another export of the model, or a model whose layers all have K/V`,
+  );
+}
+
 /** Token ids that differ. */
 export function idsOf(count: number, vocab: number): Uint32Array {
   return Uint32Array.from({ length: count }, (_, i) => (1 + i * STRIDE) % vocab);
@@ -91,7 +103,7 @@ class TrialRun {
     /** The greatest number of tokens of one run. */
     private readonly runTokens: number,
   ) {
-    this.plan = runPlan(graph.dependence, device.layout.blockTokens);
+    this.plan = runPlan(graph.dependence, device.layout);
     this.promptTokens = ids.length - 1;
   }
 
@@ -127,7 +139,7 @@ class TrialRun {
     if (block === null) return null;
     try {
       await this.withSlot(async (slot) => {
-        await this.prefill(slot, this.promptTokens);
+        await this.prefill(slot, blockTokens);
         await this.runner.cut(slot, 0, block);
       });
       return await this.withSlot(async (slot) => {

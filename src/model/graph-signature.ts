@@ -1,4 +1,4 @@
-import type { FloatType, HeadShape, KvElementType, KvLayout } from '../core/kv-layout.js';
+import type { FloatType, HeadShape, KvElementType, KvLayout, StateShape } from '../core/kv-layout.js';
 import { Refused } from '../errors.js';
 import { onnxNumber } from '../ort/element-type.js';
 import type { ModelConfig } from './config.js';
@@ -16,6 +16,8 @@ export interface GraphSignature {
   /** The K/V inputs and outputs: K of layer 0, V of layer 0, K of layer 1, ... */
   readonly pastNames: readonly string[];
   readonly presentNames: readonly string[];
+  /** The inputs and outputs of the states of layers without K/V, as in `layout.states`. */
+  readonly stateNames: readonly StateName[];
   readonly hasAttentionMask: boolean;
   readonly hasPositionIds: boolean;
   /** Whether the graph can compute only the logits of the last `num_logits_to_keep` positions. */
@@ -23,24 +25,34 @@ export interface GraphSignature {
   readonly logitsElementType: FloatType;
 }
 
+/** The state of a layer before and after the tokens of a run. */
+interface StateName {
+  readonly input: string;
+  readonly output: string;
+}
+
 const TOKEN_INPUTS = ['input_ids', 'attention_mask', 'position_ids', LOGITS_TO_KEEP];
 const PAST = /^past_key_values\.(\d+)\.(key|value)$/;
+/** The state of a convolution, state-space or linear-attention layer, by the names that exporters give it. */
+const STATE =
+  /^past_(conv|recurrent|ssm|mamba|linear)\w*\.\d+$|^past_key_values\.\d+\.(conv|ssm|recurrent)(_state)?$|^cache_params\.past\./;
 const FLOATS: readonly FloatType[] = ['float32', 'float16', 'bfloat16'];
 const KV_TYPES: readonly KvElementType[] = [...FLOATS, 'int8', 'uint8', 'float8e4m3fn', 'float8e5m2'];
 
 /**
  * Derives the signature of a decoder's graph: its shapes are the graph's own, whatever config.json calls them. Possible inputs are `input_ids`, `attention_mask`, `position_ids`, `num_logits_to_keep` and
- * `past_key_values.N.key|value` `[batch, kvHeads, past, headDim]`; outputs are `logits` and `present.N.key|value`.
+ * `past_key_values.N.key|value` `[batch, kvHeads, past, headDim]`, and states `[batch, ...]` of layers without K/V; outputs are `logits`,
+ * `present.N.key|value`, and the states after the run.
  * @throws Refused if the graph cannot be run, naming the input or output that prevents it
  */
 export function graphSignature(graph: Graph, config: ModelConfig, blockTokens: number): GraphSignature {
   const inputs = new Map(graph.inputs.map((input) => [input.name, input]));
   for (const name of inputs.keys()) {
-    if (!TOKEN_INPUTS.includes(name) && !PAST.test(name)) {
+    if (!TOKEN_INPUTS.includes(name) && !PAST.test(name) && !STATE.test(name)) {
       const reason = whyUnsupported(name);
       if (reason !== null) throw refused(`its input "${name}": ${reason}`);
       throw refused(
-        `it has an unknown input "${name}"; known inputs are ${TOKEN_INPUTS.join(', ')}, past_key_values.N.key|value`,
+        `it has an unknown input "${name}"; known inputs are ${TOKEN_INPUTS.join(', ')}, past_key_values.N.key|value, and states such as past_conv.N`,
       );
     }
   }
@@ -55,11 +67,18 @@ export function graphSignature(graph: Graph, config: ModelConfig, blockTokens: n
     throw refused('its positions have several coordinates, as of images; use a text model');
   const pastNames = layerNames(graph);
   const presentNames = pastNames.map((name) => name.replace('past_key_values', 'present'));
+  const stateNames = [...inputs.keys()].filter((name) => STATE.test(name)).map((name) => stateName(graph, name));
+  const states = stateNames.map((name) => stateShape(graph, name));
+  const appends = states.length === 0 && pastNames.every((_, i) => sharesBuffers(graph, pastNames, presentNames, i));
   return {
-    layout: { layers: pastNames.length / 2, blockTokens, ...kvShape(graph, pastNames, presentNames, config) },
-    kind: pastNames.every((_, i) => sharesBuffers(graph, pastNames, presentNames, i)) ? 'in-place' : 'hand-on',
-    pastNames,
-    presentNames,
+    layout: {
+      layers: pastNames.length / 2,
+      blockTokens,
+      ...kvShape(graph, pastNames, presentNames, config),
+      ...(states.length === 0 ? {} : { states }),
+    },
+    kind: appends ? 'in-place' : 'hand-on',
+    ...{ pastNames, presentNames, stateNames },
     hasAttentionMask: inputs.has('attention_mask'),
     hasPositionIds: inputs.has('position_ids'),
     hasLogitsToKeep: inputs.has(LOGITS_TO_KEEP),
@@ -70,6 +89,10 @@ export function graphSignature(graph: Graph, config: ModelConfig, blockTokens: n
 /** The K/V inputs in the order of their layers. Layers without K/V of their own, as in Gemma 3n, are left out. */
 function layerNames(graph: Graph): string[] {
   const given = graph.inputs.map(({ name }) => PAST.exec(name)).filter((match) => match !== null);
+  if (given.length === 0 && graph.inputs.some(({ name }) => STATE.test(name)))
+    throw refused(
+      'its layers have states and none has K/V (Mamba); a model whose layers have a state alone is not supported',
+    );
   if (given.length === 0) throw refused('it has no past K/V (past_key_values.N.key|value); export it "with past"');
   const layers = [...new Set(given.map((match) => Number(match[1])))].sort((a, b) => a - b);
   const names = layers.flatMap((n) => [`past_key_values.${n}.key`, `past_key_values.${n}.value`]);
@@ -118,6 +141,31 @@ function headShape(values: readonly GraphValue[], config: ModelConfig): HeadShap
     return size;
   };
   return { kvHeads: dimension(1, config.kvHeads), headDim: dimension(3, config.headDim) };
+}
+
+/** The state after a run has the name of the state before it, with `present` for `past`. */
+function stateName(graph: Graph, input: string): StateName {
+  const output = input.replace(/past(_key_values)?/, 'present');
+  outputNamed(graph, output);
+  return { input, output };
+}
+
+function stateShape(graph: Graph, { input, output }: StateName): StateShape {
+  const before = graph.inputs.find(({ name }) => name === input)!;
+  const elementType = floatType(before);
+  const after = outputNamed(graph, output);
+  const [, ...dims] = before.dims;
+  const shown = `"${input}" has shape [${before.dims.map((dim) => dim ?? '?').join(', ')}]`;
+  const sizes = dims.filter((dim): dim is number => typeof dim === 'number' && dim > 0);
+  if (sizes.length === 0 || sizes.length < dims.length)
+    throw refused(`${shown}; of the state of a layer all dimensions after the batch must be known; export it again`);
+  if (after.elementCode !== before.elementCode) throw refused(`"${output}" has another element type than "${input}"`);
+  if (
+    after.dims.length !== before.dims.length ||
+    after.dims.slice(1).some((dim, i) => typeof dim === 'number' && dim !== dims[i])
+  )
+    throw refused(`"${input}" and "${output}" differ in shape`);
+  return { dims: sizes, elementType };
 }
 
 /** Whether one GroupQueryAttention node, the operator that can append in place, computes a layer's present from its past. */

@@ -6,13 +6,14 @@ interface Unsupported {
   readonly reason: string;
 }
 
-const STATE =
-  'the state of a convolution, state-space or linear-attention layer (LFM2, Mamba, Qwen3-Next, Jamba), which is not a function of a token range and so cannot be shared in blocks; use a model whose layers all have K/V';
 const SEES = 'a model that also sees or hears is not supported; use a text model';
 
 const UNSUPPORTED: readonly Unsupported[] = [
-  { input: /^past_(conv|recurrent|ssm|mamba|linear)|^cache_params\.|\.(conv|recurrent|ssm)_state/, reason: STATE },
-  { input: /^past_key_values\.\d+\.(conv|ssm|recurrent)$|^(conv|ssm)_states?/, reason: STATE },
+  {
+    input: /^past_(conv|recurrent|ssm|mamba|linear)|^cache_params\.|(^|[._])(conv|ssm|recurrent)(_states?)?($|\.)/,
+    reason:
+      'the state of a convolution, state-space or linear-attention layer has an unknown name; known are past_conv.N, past_ssm.N, past_recurrent.N, and past_key_values.N.conv_state and the like',
+  },
   {
     input: /^past_key_values\.\d+\.(decoder|encoder)\.|^encoder_|^decoder_/,
     reason: 'an encoder-decoder model (T5, BART, Whisper) is not supported; use a decoder-only model',

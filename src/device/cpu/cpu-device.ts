@@ -17,6 +17,14 @@ export interface CpuDeviceOptions extends DeviceOptions {
   readonly runtime: OrtRuntime;
 }
 
+/** The bytes of a slot. */
+interface SlotMemory {
+  /** K0, V0, K1, ..., each `[kvHeads, capacityTokens, headDim]`. */
+  readonly kv: readonly Uint8Array[];
+  /** The states of layers without K/V, which loose slots alone have. */
+  readonly states: readonly Uint8Array[];
+}
+
 /** A device in host memory: blocks are read and written in place, and the processor copies. */
 export class CpuDevice implements Device {
   readonly kind = 'cpu';
@@ -29,8 +37,7 @@ export class CpuDevice implements Device {
   private readonly blockBudgetBytes: number;
   private readonly pool: BlockPool;
   private readonly buffers: RowBuffers<NativeMemory>;
-  /** Each slot has the bytes of its tensors `[kvHeads, capacityTokens, headDim]`. */
-  private readonly _slots: Slots<readonly Uint8Array[]>;
+  private readonly _slots: Slots<SlotMemory>;
   /** For each tensor, the size of one head's K or V of one token. */
   private readonly headBytes: readonly number[];
   private readonly copied = new CopyCounter();
@@ -46,7 +53,11 @@ export class CpuDevice implements Device {
     this.pool = new BlockPool(runtime, blockBytes(layout), blockBudgetBytes);
     this.buffers = new RowBuffers(this.kind, options, (byteLength) => NativeMemory.allocate(runtime, byteLength));
     const rows = this.buffers.map((buffer, from, byteLength) => buffer.view(from, byteLength));
-    this._slots = new Slots(layout, capacityTokens, rows);
+    this._slots = new Slots(
+      layout,
+      capacityTokens,
+      rows.map((kv) => ({ kv, states: [] })),
+    );
   }
 
   allocateBlock(): DeviceBlock | null {
@@ -58,17 +69,21 @@ export class CpuDevice implements Device {
   }
 
   async cut(slot: KvSlot, position: number, block: DeviceBlock): Promise<void> {
-    const { at: tensors, capacityTokens } = this._slots.withRoom(slot, position, 1);
+    const { at, capacityTokens } = this._slots.withRoom(slot, position, 1);
     const into = this.pool.bytes(block);
     this.copied.d2d += into.length;
     let to = 0;
-    for (const [index, tensor] of tensors.entries()) {
+    for (const [index, tensor] of at.kv.entries()) {
       const headBytes = this.headBytes[index]!;
       const run = this.layout.blockTokens * headBytes;
       for (let from = position * headBytes; from < tensor.length; from += capacityTokens * headBytes) {
         into.set(tensor.subarray(from, from + run), to);
         to += run;
       }
+    }
+    for (const state of at.states) {
+      into.set(state, to);
+      to += state.length;
     }
   }
 
@@ -88,19 +103,20 @@ export class CpuDevice implements Device {
     }
   }
 
-  private joinOne(
-    { at: tensors, capacityTokens }: Slot<readonly Uint8Array[]>,
-    position: number,
-    source: Uint8Array,
-  ): void {
+  private joinOne({ at, capacityTokens }: Slot<SlotMemory>, position: number, source: Uint8Array): void {
     let from = 0;
-    for (const [index, tensor] of tensors.entries()) {
+    for (const [index, tensor] of at.kv.entries()) {
       const headBytes = this.headBytes[index]!;
       const run = this.layout.blockTokens * headBytes;
       for (let to = position * headBytes; to < tensor.length; to += capacityTokens * headBytes) {
         tensor.set(source.subarray(from, from + run), to);
         from += run;
       }
+    }
+    // Those of a later block overwrite them.
+    for (const state of at.states) {
+      state.set(source.subarray(from, from + state.length));
+      from += state.length;
     }
   }
 
@@ -140,7 +156,7 @@ export class CpuDevice implements Device {
   async moveRow(from: number, to: number, tokens: number): Promise<void> {
     const [source, target] = this._slots.pair(from, to, tokens);
     let turnBytes = 0;
-    for (const [index, tensor] of source.at.entries()) {
+    for (const [index, tensor] of source.at.kv.entries()) {
       if (turnBytes > COPY_TURN_BYTES) {
         await setImmediate();
         turnBytes = 0;
@@ -148,7 +164,7 @@ export class CpuDevice implements Device {
       const headBytes = this.headBytes[index]!;
       const bytes = tokens * headBytes;
       for (let head = 0; head < tensor.length; head += source.capacityTokens * headBytes) {
-        target.at[index]!.set(tensor.subarray(head, head + bytes), head);
+        target.at.kv[index]!.set(tensor.subarray(head, head + bytes), head);
         this.copied.d2d += bytes;
         turnBytes += bytes;
       }
@@ -156,16 +172,24 @@ export class CpuDevice implements Device {
   }
 
   looseSlot(values: readonly Value[]): KvSlot {
-    return this._slots.loose(
-      values,
-      values.map((value) => value.bytes()),
-    );
+    const bytes = values.map((value) => value.bytes());
+    const kv = bytes.slice(0, this.headBytes.length);
+    return this._slots.loose(values, { kv, states: bytes.slice(this.headBytes.length) });
   }
 
   async looseTensors(tokens: number): Promise<readonly Value[]> {
-    return headShapes(this.layout).map(({ kvHeads, headDim }) =>
-      Value.allocate(this.runtime, this.layout.elementType, [1, kvHeads, tokens, headDim]),
+    const { elementType, states = [] } = this.layout;
+    const kv = headShapes(this.layout).map(({ kvHeads, headDim }) =>
+      Value.allocate(this.runtime, elementType, [1, kvHeads, tokens, headDim]),
     );
+    return [
+      ...kv,
+      ...states.map((state) => {
+        const value = Value.allocate(this.runtime, state.elementType, [1, ...state.dims]);
+        value.bytes().fill(0);
+        return value;
+      }),
+    ];
   }
 
   /** Runs copy nothing: they read and write host memory in place. */

@@ -23,6 +23,18 @@ function halves(floats: Float32Array): Uint8Array {
 }
 
 describe('the distance of two blocks', () => {
+  it('counts states, each by the rounding of its own type', () => {
+    const layout: KvLayout = { ...layoutOf('float16'), states: [{ dims: [2, 3], elementType: 'float32' }] };
+    const reference = new Uint8Array(blockBytes(layout));
+    const states = new Float32Array(reference.buffer, blockBytes(layoutOf('float16')), 6).fill(1);
+    const block = reference.slice();
+    expect(agrees(layout, reference, block)).toBe(true);
+    states[5] = 1.001;
+    expect(agrees(layout, reference, block)).toBe(true);
+    states[5] = 1.02;
+    expect(agrees(layout, reference, block)).toBe(false);
+  });
+
   it('is zero for equal ones, whatever they hold', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: blockBytes(FLOAT32), maxLength: blockBytes(FLOAT32) }), (bytes) => {

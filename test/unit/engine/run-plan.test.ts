@@ -5,6 +5,7 @@ import { longestRun, type PlannedSequence, type RunPlan, runPlan } from '../../.
 import { Refused } from '../../../src/errors.js';
 
 const BLOCK_TOKENS = 16;
+const LAYOUT = { blockTokens: BLOCK_TOKENS };
 
 /** The runs `[from, to)` of a sequence whose first `cached` tokens have K/V. */
 function runs(plan: RunPlan, sequence: PlannedSequence, cached: number, limit: number): [number, number][] {
@@ -24,7 +25,7 @@ const limits = fc.integer({ min: 1, max: 100 });
 
 describe('the plan of runs', () => {
   it('is free for graphs whose K/V depends on the prefix alone', () => {
-    const plan = runPlan(ON_PREFIX, BLOCK_TOKENS);
+    const plan = runPlan(ON_PREFIX, LAYOUT);
     expect(runs(plan, { promptTokens: 50, length: 60 }, 16, 20)).toEqual([
       [16, 36],
       [36, 56],
@@ -33,8 +34,21 @@ describe('the plan of runs', () => {
     expect(plan.shareableTokens({ promptTokens: 50, length: 60 })).toBe(60);
   });
 
+  it('ends a run at each block for graphs with states, of the answer too', () => {
+    const plan = runPlan(ON_PREFIX, { ...LAYOUT, states: [{ dims: [4], elementType: 'float32' }] });
+    const sequence = { promptTokens: 50, length: 70 };
+    expect(runs(plan, sequence, 16, 20)).toEqual([
+      [16, 32],
+      [32, 48],
+      [48, 64],
+      [64, 70],
+    ]);
+    expect(runs(plan, sequence, 60, 3).map(([, to]) => to)).toEqual([63, 64, 67, 70]);
+    expect(plan.shareableTokens(sequence)).toBe(70);
+  });
+
   it('gives each shared block a run of its own, whatever is cached, and however the prompt goes on', () => {
-    const plan = runPlan({ kind: 'run', reason: '' }, BLOCK_TOKENS);
+    const plan = runPlan({ kind: 'run', reason: '' }, LAYOUT);
     fc.assert(
       fc.property(sequences, limits, fc.nat({ max: 12 }), (sequence, limit, blocks) => {
         const shareable = plan.shareableTokens(sequence);
@@ -48,7 +62,7 @@ describe('the plan of runs', () => {
   });
 
   it.each(['run', 'length'] as const)('computes tokens of the answer one by one, if K/V depends on the %s', (kind) => {
-    const plan = runPlan({ kind, reason: '' }, BLOCK_TOKENS);
+    const plan = runPlan({ kind, reason: '' }, LAYOUT);
     fc.assert(
       fc.property(sequences, limits, (sequence, limit) => {
         const ofAnswer = runs(plan, sequence, 0, limit).filter(([from]) => from >= sequence.promptTokens);
@@ -63,7 +77,7 @@ describe('the plan of runs', () => {
   });
 
   it('computes a prompt in one run and shares nothing, if K/V depends on the length', () => {
-    const plan = runPlan({ kind: 'length', reason: '' }, BLOCK_TOKENS);
+    const plan = runPlan({ kind: 'length', reason: '' }, LAYOUT);
     const sequence = { promptTokens: 100, length: 101 };
     expect(runs(plan, sequence, 0, 20)).toEqual([
       [0, 100],

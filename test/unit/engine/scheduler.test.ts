@@ -24,7 +24,7 @@ const BOUNDS = {
   eosTokenIds: [],
   dependence: ON_PREFIX,
   promptLogprobsTokens: null,
-  plan: runPlan(ON_PREFIX, 64),
+  plan: runPlan(ON_PREFIX, { blockTokens: 64 }),
 };
 
 /** One request, and its outcome. */

@@ -3,11 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeTwin } from '../../../bench/twins/twin-folder.js';
+import { TWINS } from '../../../bench/twins/twins.js';
 import { blockBytes } from '../../../src/core/kv-layout.js';
 import { openDevice } from '../../../src/device/open.js';
 import { runnerOf } from '../../../src/engine/engine.js';
 import { loadModelGraph, type ModelGraph } from '../../../src/engine/model-graph.js';
-import { trialNotice, trialRun } from '../../../src/engine/trial-run.js';
+import { requireCarriedStates, trialNotice, trialRun } from '../../../src/engine/trial-run.js';
 import { openModelFolder } from '../../../src/model/folder.js';
 import { OrtRuntime } from '../../../src/ort/runtime.js';
 import { dynamicallyQuantizedModel, longRopeModel } from '../../support/dependent-models.js';
@@ -55,6 +57,22 @@ describe('a trial of a model', () => {
       await remove();
     }
   });
+
+  it.each(['convolution', 'forgetful convolution', 'linear'] as const)(
+    'tells whether the states of layers of kind %s are carried from run to run',
+    async (mixer) => {
+      const mixers = [mixer, 'attention'] as const;
+      const twin = { ...TWINS.find(({ attention }) => attention === 'concat')!, mixers };
+      const path = join(dir, mixer);
+      await writeTwin(twin, path);
+      const layout = { elementType: 'float32', states: [{ dims: [64, 3], elementType: 'float32' }] } as const;
+      const trial = await tried(path);
+      const required = () => requireCarriedStates(trial, layout);
+      if (mixer === 'forgetful convolution') expect(required).toThrow(/does not carry the states of its layers/);
+      else expect(required).not.toThrow();
+      expect(() => requireCarriedStates(trial, { elementType: 'float32' })).not.toThrow();
+    },
+  );
 
   it('skips the batch of two on a device with room for one', async () => {
     expect(await tried(RECALL, (graph) => graph, 1)).toMatchObject({ batch: null });

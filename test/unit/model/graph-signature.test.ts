@@ -34,6 +34,19 @@ function ofType(elementCode: number): Graph {
   const changed = (value: GraphValue) => (value.dims.length === 4 ? { ...value, elementCode } : value);
   return { ...recall.graph, inputs: recall.graph.inputs.map(changed), outputs: recall.graph.outputs.map(changed) };
 }
+const state = (name: string, dims: readonly (number | string)[]): GraphValue => {
+  const known = recall.graph.inputs.find((input) => input.dims.length === 4)!;
+  return { ...known, name, dims: dims.map((dim) => (typeof dim === 'number' ? dim : null)) };
+};
+/** Recall's graph with the state of one more layer. */
+function withState(name: string, before: readonly (number | string)[], after = before): Graph {
+  const output = name.replace(/past(_key_values)?/, 'present');
+  return {
+    ...recall.graph,
+    inputs: [...recall.graph.inputs, state(name, before)],
+    outputs: [...recall.graph.outputs, state(output, after)],
+  };
+}
 const signatureOf = (graph: Graph) => graphSignature(graph, recall.config, 64);
 
 describe('the signature of a graph', () => {
@@ -53,6 +66,19 @@ describe('the signature of a graph', () => {
       'past_key_values.1.key',
     ]);
     expect(signature.presentNames.at(-1)).toBe('present.3.value');
+  });
+
+  it.each([
+    ['past_conv.4', 'present_conv.4'],
+    ['past_recurrent.4', 'present_recurrent.4'],
+    ['past_key_values.4.conv_state', 'present.4.conv_state'],
+    ['cache_params.past.ssm.4', 'cache_params.present.ssm.4'],
+  ])('has the state %s of a layer without K/V, and is hand-on', (input, output) => {
+    const { kind, layout, pastNames, stateNames } = signatureOf(withState(input, ['b', 8, 3]));
+    expect(kind).toBe('hand-on');
+    expect(layout).toMatchObject({ layers: 4, states: [{ dims: [8, 3], elementType: 'float32' }] });
+    expect(pastNames).toHaveLength(8);
+    expect(stateNames).toEqual([{ input, output }]);
   });
 
   it('is hand-on if the graph concatenates K/V', () => {
@@ -123,16 +149,21 @@ describe('the signature of a graph', () => {
       /layer 3 has K or V alone: there is no input "past_key_values.3.value"/,
     ],
     [
-      'the state of a convolution',
-      () => renamed('attention_mask', 'past_conv.0'),
-      /input "past_conv.0": the state of .*LFM2/,
+      'a state without the one after a run',
+      () => ({ ...recall.graph, inputs: [...recall.graph.inputs, state('past_conv.4', ['b', 8, 3])] }),
+      /it has no output "present_conv.4"/,
     ],
     [
-      'the state of a linear attention',
-      () => renamed('attention_mask', 'past_key_values.7.recurrent_state'),
-      /"past_key_values.7.recurrent_state": the state of .*Qwen3-Next/,
+      'a state of unknown size',
+      () => withState('past_conv.4', ['b', 'width', 3]),
+      /"past_conv.4" has shape \[\?, \?, 3\]; .*must be known/,
     ],
-    ['the states of Mamba', () => renamed('attention_mask', 'cache_params.past.ssm.0'), /the state of .*Mamba/],
+    [
+      'a state that changes its shape',
+      () => withState('past_ssm.4', ['b', 8, 3], ['b', 8, 4]),
+      /"past_ssm.4" and "present_ssm.4" differ in shape/,
+    ],
+    ['a state of an unknown name', () => renamed('attention_mask', 'conv_states'), /has an unknown name/],
     ['K and V in one', () => renamed('attention_mask', 'past_key_values.0.key_value'), /GPT-BigCode before/],
     ['an encoder', () => renamed('attention_mask', 'encoder_hidden_states'), /an encoder-decoder model/],
     ['images', () => renamed('attention_mask', 'pixel_values'), /sees or hears is not supported; use a text model/],
