@@ -18,7 +18,6 @@ import type { Network, Weight } from './network.js';
 const SYNTH_INLINE_BYTES = 1024 * 2 ** 20;
 
 const IR_VERSION = 8;
-const OPSET = 17;
 const CHUNK_BYTES = 8 * 1024 * 1024;
 /** External tensors are aligned to pages, so that a runtime can map them. */
 const PAGE_BYTES = 4096;
@@ -44,7 +43,7 @@ async function writeInline(network: Network, path: string): Promise<void> {
     length += heads[i]!.length + byteLength(network, weight);
   });
   await writing(path, async (file) => {
-    await file.writeFile(join([modelHead(), bytesHeader(MODEL.graph, length), body]));
+    await file.writeFile(join([modelHead(network), bytesHeader(MODEL.graph, length), body]));
     for (const [i, weight] of network.weights.entries()) {
       await file.writeFile(heads[i]!);
       await writeElements(file, network, weight);
@@ -69,14 +68,14 @@ async function writeExternal(network: Network, path: string): Promise<void> {
     }
   });
   const graph = bytesField(MODEL.graph, [graphBody(network), ...messages]);
-  await writing(path, (file) => file.writeFile(join([modelHead(), graph])));
+  await writing(path, (file) => file.writeFile(join([modelHead(network), graph])));
 }
 
-function modelHead(): Uint8Array {
+function modelHead({ opset }: Network): Uint8Array {
   return join([
     intField(MODEL.irVersion, IR_VERSION),
     bytesField(MODEL.producer, 'shoal'),
-    bytesField(MODEL.opset, opsetMessage('', OPSET)),
+    bytesField(MODEL.opset, opsetMessage('', opset)),
     bytesField(MODEL.opset, opsetMessage('com.microsoft', 1)),
   ]);
 }

@@ -10,6 +10,8 @@ import { constant, type Fill, normal, rotary } from './weights.js';
 
 export const RMS_NORM_EPSILON = 1e-5;
 export const ROPE_THETA = 10_000;
+/** The version of ONNX's operators of most graphs. */
+export const OPSET = 17;
 
 /** A weight tensor, and the function that generates its elements. */
 export interface Weight {
@@ -35,7 +37,11 @@ export class Network {
   readonly weights: Weight[] = [];
   readonly constants: Constant[] = [];
 
-  constructor(readonly spec: SynthSpec) {}
+  constructor(
+    readonly spec: SynthSpec,
+    /** The version of ONNX's operators. */
+    readonly opset = OPSET,
+  ) {}
 
   /** Adds a node. Returns the name of its first output. */
   node(

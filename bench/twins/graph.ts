@@ -102,7 +102,7 @@ function attended(net: TwinNetwork, layer: number, normed: string): string {
   const name = (part: string) => `layers.${layer}.${part}`;
   const names = (side: string) => ['key', 'value'].map((part) => `${side}.${layer}.${part}`) as [string, string];
   const [past, present] = [names('past_key_values'), names('present')];
-  const type = net.twin.kvType === 'float' ? dtype : 'int8';
+  const type = net.twin.kvType === 'float' ? dtype : net.twin.kvType;
   for (const [i, size] of [keyDim, valueDim].entries()) {
     net.input(past[i]!, type, ['batch_size', kvHeads, 'past_sequence_length', size]);
     net.output(present[i]!, type, ['batch_size', kvHeads, 'total_sequence_length', size]);

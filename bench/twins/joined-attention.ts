@@ -11,7 +11,7 @@ export interface Attended {
   readonly present: readonly [string, string];
 }
 
-const INT8_SCALE = 0.04;
+const BYTE_SCALE = 0.04;
 
 /** Adds what all layers share: masks of scores `[batch, 1, tokens, total]`, and the rotary factors of the positions. */
 export function sharedByJoinedLayers(net: TwinNetwork): void {
@@ -111,11 +111,30 @@ function placed(net: TwinNetwork, input: string): string {
 /** Joins past and new K or V to the layer's output. Returns it in the model's type. */
 function appended(net: TwinNetwork, past: string, fresh: string, present: string): string {
   const attributes = { axis: 2n };
-  if (net.twin.kvType === 'float') return net.node('Concat', [past, fresh], present, { attributes });
-  const scale = net.scalar(`${present}.scale`, INT8_SCALE);
-  const zero = net.node('Cast', [net.integers(`${present}.zero64`, 0n)], `${present}.zero`, { attributes: { to: 3n } });
+  switch (net.twin.kvType) {
+    case 'float':
+      return net.node('Concat', [past, fresh], present, { attributes });
+    case 'int8':
+    case 'uint8':
+      return appendedCodes(net, past, fresh, present, net.twin.kvType);
+    // Concat takes no float8. Widened, rounded numbers stay as they are.
+    case 'float8e4m3fn':
+    case 'float8e5m2': {
+      const rounded = net.cast(fresh, `${present}.rounded`, net.twin.kvType);
+      const parts = [past, rounded].map((part, i) => net.cast(part, `${present}.wide${i}`, net.spec.dtype));
+      const joined = net.node('Concat', parts, `${present}.floats`, { attributes });
+      net.cast(joined, present, net.twin.kvType);
+      return joined;
+    }
+  }
+}
+
+/** Joins codes of a byte, whose scale is a constant of the graph. */
+function appendedCodes(net: TwinNetwork, past: string, fresh: string, present: string, type: 'int8' | 'uint8'): string {
+  const scale = net.scalar(`${present}.scale`, BYTE_SCALE);
+  const zero = net.cast(net.integers(`${present}.zero64`, type === 'int8' ? 0n : 128n), `${present}.zero`, type);
   const codes = net.node('QuantizeLinear', [fresh, scale, zero], `${present}.codes`);
-  net.node('Concat', [past, codes], present, { attributes });
+  net.node('Concat', [past, codes], present, { attributes: { axis: 2n } });
   return net.node('DequantizeLinear', [present, scale, zero], `${present}.floats`);
 }
 

@@ -1,5 +1,5 @@
-import { onnxNumber } from '../../src/ort/element-type.js';
-import { Network, RMS_NORM_EPSILON } from '../synth/network.js';
+import { type ElementType, onnxNumber } from '../../src/ort/element-type.js';
+import { Network, OPSET, RMS_NORM_EPSILON } from '../synth/network.js';
 import { constant, EVEN_DEVIATION, evenBytes, normal } from '../synth/weights.js';
 import type { Twin } from './twin.js';
 
@@ -12,7 +12,8 @@ const ZERO_BYTE = 128;
 /** A graph of a twin under construction. */
 export class TwinNetwork extends Network {
   constructor(readonly twin: Twin) {
-    super(twin);
+    // Cast takes float8 from operator set 19 on.
+    super(twin, twin.kvType.startsWith('float8') ? 19 : OPSET);
   }
 
   /** Multiplies `[.., rows]` by random weights, in the twin's quantization, that scale the deviation of the input by `gain`. */
@@ -99,7 +100,7 @@ export class TwinNetwork extends Network {
     return this.weight(name, [], constant(value, this.spec.dtype));
   }
 
-  cast(input: string, name: string, type: 'bool' | 'float16' | 'float32' | 'int32'): string {
+  cast(input: string, name: string, type: ElementType): string {
     return this.node('Cast', [input], name, { attributes: { to: BigInt(onnxNumber(type)) } });
   }
 

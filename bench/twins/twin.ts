@@ -30,7 +30,8 @@ export interface Twin extends SynthSpec {
   readonly kvHeadsOfLayers: readonly number[] | null;
   /** The size of V's heads if K's have another. */
   readonly valueDim: number | null;
-  readonly kvType: 'float' | 'int8';
+  /** `float` is the model's type. */
+  readonly kvType: 'float' | 'int8' | 'uint8' | 'float8e4m3fn' | 'float8e5m2';
   /** The kind of each layer; null if all have attention. */
   readonly mixers: readonly Mixer[] | null;
   /** Inputs of other parts of the model. */

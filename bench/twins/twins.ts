@@ -116,7 +116,10 @@ export const TWINS: readonly Twin[] = [
       ...{ num_kv_heads: [1, 2], max_context_length: SIZES.contextTokens, vocab_size: SIZES.vocab },
     },
   },
-  { ...OPTIMUM, architecture: 'Llama, K/V of int8', kvType: 'int8' },
+  ...(['int8', 'uint8', 'float8e4m3fn', 'float8e5m2'] as const).map((kvType) => ({
+    ...OPTIMUM,
+    ...{ architecture: 'Llama, quantized K/V', kvType },
+  })),
   {
     ...OPTIMUM,
     ...{ architecture: 'LFM2 (convolutions)', layers: 3, mixers: ['convolution', 'attention', 'convolution'] },

@@ -39,7 +39,7 @@ async function written(twin: Twin): Promise<string> {
 
 const titled = TWINS.map((twin) => ({
   twin,
-  title: `${twin.architecture} of ${twin.exporter}, ${twin.dtype}, ${twin.weights}`,
+  title: `${twin.architecture} of ${twin.exporter}, ${twin.dtype}, ${twin.weights}, K/V ${twin.kvType}`,
 }));
 
 describe('a graph like that of', () => {
