@@ -92,6 +92,8 @@ async function checked(
   reference: Reference | null,
 ): Promise<ModelReport> {
   const facts = modelFacts(folder);
+  // Refused here rather than by the coordinator, which alone needs it.
+  const tokenizer = await Tokenizer.load(folder);
   const { provider, why } = chooseDevice(asked, surveyDevices());
   const runtime = life.use(OrtRuntime.open(), (open) => open.release());
   const graph = life.use(
@@ -107,7 +109,7 @@ async function checked(
     (open) => open.close(),
   );
   const ways = await checkWays(graph, device);
-  const comparison = reference && (await compared(folder, graph, device, reference));
+  const comparison = reference && (await checkReference(graph, device, reference, (text) => tokenizer.encode(text)));
   const rounding = roundingOf(graph);
   return {
     model: facts,
@@ -130,16 +132,6 @@ function capacityOf({ contextTokens, layout }: ModelGraph, reference: Reference 
   if (longest > contextTokens)
     throw new Refused(`the reference has a text of ${longest} tokens; the model's context is ${contextTokens}`);
   return Math.min(contextTokens, Math.max(longest, 2 * layout.blockTokens));
-}
-
-async function compared(
-  folder: ModelFolder,
-  graph: ModelGraph,
-  device: Parameters<typeof checkReference>[1],
-  reference: Reference,
-): Promise<ReferenceComparison> {
-  const tokenizer = await Tokenizer.load(folder);
-  return checkReference(graph, device, reference, (text) => tokenizer.encode(text));
 }
 
 async function weightBytes({ graphPath, externalDataFiles }: ModelFolder): Promise<number> {

@@ -29,7 +29,8 @@ export class HandOnRunner implements GraphRunner {
   constructor(graph: ModelGraph, device: Device, chunkTokens: number) {
     this.graph = graph;
     this.device = device;
-    this.feed = new RunFeed(graph, device, chunkTokens, graph.contextTokens, 1);
+    const contextTokens = Math.min(graph.contextTokens, device.slot(0).capacityTokens);
+    this.feed = new RunFeed(graph, device, chunkTokens, contextTokens, 1);
     this.runOptions = new RunOptions(graph.runtime);
   }
 

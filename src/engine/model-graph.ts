@@ -18,6 +18,9 @@ import { sharedModel } from './shared-weights.js';
 
 /** A loaded model graph, and the loading of one. */
 
+/** A prompt of several tokens, and an answer. */
+const LEAST_CONTEXT_TOKENS = 4;
+
 /** Names of a graph's inputs and outputs; null for inputs that it does not have. */
 interface GraphNames {
   readonly inputIds: string;
@@ -84,6 +87,11 @@ export async function loadModelGraph(
   if (signature.kind === 'in-place' && !signature.hasAttentionMask) {
     throw new Refused(
       `cannot run the model ${folder.name}: its graph appends K/V in place but has no input "attention_mask"; export it with one`,
+    );
+  }
+  if (folder.config.contextTokens < LEAST_CONTEXT_TOKENS) {
+    throw new Refused(
+      `cannot run the model ${folder.name}: its configuration states a context of ${folder.config.contextTokens} tokens; at least ${LEAST_CONTEXT_TOKENS} are needed; correct it`,
     );
   }
   const dependence = kvDependence(folder.graph);

@@ -53,7 +53,7 @@ export class ChatTemplate {
     try {
       return new ChatTemplate(new JinjaTemplate(folder.chatTemplate), specialTokens(folder.tokenizerConfig));
     } catch (error) {
-      throw new Refused(`cannot read the chat template in ${folder.dir}: ${reasonOf(error)}; correct the template`, {
+      throw new Refused(`cannot read the chat template in ${folder.dir}: ${sourceFault(error)}; correct the template`, {
         cause: error,
       });
     }
@@ -136,6 +136,12 @@ function plainText(content: ChatMessage['content'], index: number): string {
     }
   }
   return content.map((part) => part.text).join('\n');
+}
+
+/** What is wrong with a template's source. The library's own failures tell the reader nothing. */
+function sourceFault(error: unknown): string {
+  if (error instanceof RangeError) return 'it is nested too deeply';
+  return error instanceof TypeError ? 'it ends within a statement, or is no Jinja' : reasonOf(error);
 }
 
 function reasonOf(error: unknown): string {

@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize, resolve } from 'node:path';
 import { z } from 'zod';
 import { Refused } from '../errors.js';
@@ -7,7 +7,7 @@ import { endTokenIds } from './end-tokens.js';
 import { type SamplingDefaults, samplingDefaults } from './generation-config.js';
 import type { GraphWish } from './graph-choice.js';
 import { filesOfFolder, findModelFiles } from './model-files.js';
-import { readModelJson, requireReadable } from './model-json.js';
+import { readModelFile, readModelJson, requireReadable } from './model-json.js';
 import { modelNameOf } from './model-name.js';
 import { FileSource } from './onnx/byte-source.js';
 import { type Graph, readGraph } from './onnx/graph.js';
@@ -57,6 +57,7 @@ export async function openModelFolder(dir: string, options: ModelFolderOptions =
   const tokenizerPath = join(home, 'tokenizer.json');
   requireReadable(tokenizerPath, await requireFile(tokenizerPath, 'fetch it from where the model comes from'));
   const graphPath = join(root, files.graph.path);
+  await requireFile(graphPath, 'fetch or export it again');
   const graph = readGraphFile(graphPath);
   return {
     dir: home,
@@ -88,7 +89,8 @@ async function requireFolder(dir: string): Promise<void> {
 async function requireFile(path: string, advice: string): Promise<number> {
   const found = await stat(path).catch(() => null);
   if (found?.isFile()) return found.size;
-  throw new Refused(`cannot open model folder ${dirname(path)}: ${basename(path)} is missing; ${advice}`);
+  const what = found === null ? 'is missing, or a link to nothing' : 'is not a regular file';
+  throw new Refused(`cannot open model folder ${dirname(path)}: ${basename(path)} ${what}; ${advice}`);
 }
 
 /**
@@ -130,7 +132,7 @@ async function externalDataFiles(graphPath: string, graph: Graph): Promise<strin
 
 /** Prefers chat_template.jinja; of several templates in tokenizer_config.json, takes the one named "default". */
 async function findChatTemplate(dir: string, tokenizerConfig: Record<string, unknown>): Promise<string | null> {
-  const file = await readFile(join(dir, 'chat_template.jinja'), 'utf8').catch(() => null);
+  const file = await readModelFile(dir, 'chat_template.jinja');
   if (file !== null) return file;
   const Templates = z.union([z.string(), z.array(z.object({ name: z.string(), template: z.string() }))]).nullish();
   const templates = Templates.safeParse(tokenizerConfig.chat_template);

@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { lstat, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { Refused } from '../errors.js';
@@ -9,6 +9,30 @@ import { parsePythonJson } from './python-json.js';
 /** The largest JSON file of a model folder that is read. The largest tokenizers have about 35 MB. @internal exported for tests. */
 export const MODEL_JSON_BYTES = 128 * 2 ** 20;
 
+/**
+ * Reads a text file of a model folder; null if there is none.
+ * @throws Refused if it cannot be read, is too large, is no regular file (a pipe would block), or is a link to nothing, as downloads leave that were cut
+ */
+export async function readModelFile(dir: string, name: string): Promise<string | null> {
+  const path = join(dir, name);
+  if ((await lstat(path).catch(() => null)) === null) return null;
+  const found = await stat(path).catch((cause: Error) => {
+    throw new Refused(
+      `cannot open model folder ${dir}: ${name} is a link to a file that cannot be read; fetch it again`,
+      {
+        cause,
+      },
+    );
+  });
+  if (!found.isFile()) throw new Refused(`cannot open model folder ${dir}: ${name} is not a regular file`);
+  requireReadable(path, found.size);
+  return readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new Refused(`cannot open model folder ${dir}: ${name} cannot be read: ${cause.code ?? cause.message}`, {
+      cause,
+    });
+  });
+}
+
 /** Checks the size of a file before it is read. @throws Refused if a file of this size is too large to be read */
 export function requireReadable(path: string, byteLength: number): void {
   if (byteLength <= MODEL_JSON_BYTES) return;
@@ -17,14 +41,12 @@ export function requireReadable(path: string, byteLength: number): void {
   );
 }
 
-/** Reads a JSON object of a model folder; null if the file is missing. @throws Refused if it is no JSON object, or too large */
+/** Reads a JSON object of a model folder; null if the file is missing. @throws Refused if it is no JSON object, or as `readModelFile` does */
 export async function readModelJson(dir: string, name: string): Promise<Record<string, unknown> | null> {
-  const path = join(dir, name);
-  const found = await stat(path).catch(() => null);
-  if (!found) return null;
-  requireReadable(path, found.size);
+  const text = await readModelFile(dir, name);
+  if (text === null) return null;
   try {
-    return z.record(z.string(), z.unknown()).parse(parsePythonJson(await readFile(path, 'utf8')));
+    return z.record(z.string(), z.unknown()).parse(parsePythonJson(text));
   } catch (error) {
     throw new Refused(`cannot open model folder ${dir}: ${name} is not a JSON object; fetch it again`, {
       cause: error,

@@ -8,6 +8,7 @@ import type { ModelFolder } from './folder.js';
 import { type EncodingLibrary, guardedEncoder } from './guarded-encoder.js';
 import { NO_SHADOWS, type Shadows, SpecialGuard } from './special-guard.js';
 import { type BlankLibrary, useUnicodeBlanks } from './unicode-blanks.js';
+import { checkVocabulary } from './vocabulary-check.js';
 
 /** Converts text to token ids and back; the only file that imports @huggingface/tokenizers. */
 
@@ -61,7 +62,8 @@ interface Component {
   prepend_scheme?: string | undefined;
 }
 const TokenizerFile = z.looseObject({
-  model: z.looseObject({ type: z.string().optional() }),
+  model: z.looseObject({ type: z.string().optional(), vocab: z.unknown().optional(), merges: z.unknown().optional() }),
+  added_tokens: z.unknown().optional(),
   post_processor: z.unknown(),
   decoder: Component.nullish(),
 });
@@ -123,6 +125,7 @@ export class Tokenizer {
   ): Promise<Tokenizer> {
     try {
       const json = TokenizerFile.parse(JSON.parse(await readFile(folder.tokenizerPath, 'utf8')));
+      checkVocabulary(json, folder.tokenizerPath, folder.config.vocabSize);
       const { decoder } = json;
       const form = decoder ? byteForm(decoder) : null;
       if (!decoder || !form)
@@ -138,7 +141,9 @@ export class Tokenizer {
       return new Tokenizer(library, decoder, form, folder.config.vocabSize);
     } catch (error) {
       if (error instanceof Refused) throw error;
-      throw new Refused(`cannot load ${folder.tokenizerPath}: it is not a tokenizer; fetch it again`, { cause: error });
+      throw new Refused(`cannot load ${folder.tokenizerPath}: ${whyUnloadable(error)}; fetch it again`, {
+        cause: error,
+      });
     }
   }
 
@@ -221,6 +226,14 @@ export class Tokenizer {
     }
     return utf8.encode(plain);
   }
+}
+
+/** What the library and the parsers say is often about their own code, but it names types that are not supported. */
+function whyUnloadable(error: unknown): string {
+  if (error instanceof SyntaxError && !error.message.includes('regular expression')) return 'it is not JSON';
+  if (error instanceof z.ZodError || error instanceof TypeError || !(error instanceof Error))
+    return 'it is not a tokenizer';
+  return `it is not a supported tokenizer: ${error.message}`;
 }
 
 /** The parts of a tokenizer.json that only encoding needs, emptied. */

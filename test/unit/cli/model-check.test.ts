@@ -70,6 +70,24 @@ describe('shoal model check', () => {
     expect(out).toMatch(/^reference +onnxruntime .*: 2 of 2 prompts and 16 of 16 tokens equal/m);
   });
 
+  it('refuses a tokenizer that the coordinator could not load, and a context that is too short', async () => {
+    const model = join(dir, 'damaged');
+    await synthesize(SYNTH_PRESETS.tiny, model);
+    const config = JSON.parse(await readFile(join(model, 'config.json'), 'utf8'));
+    await writeFile(join(model, 'config.json'), JSON.stringify({ ...config, max_position_embeddings: 1 }));
+    await expect(check(model)).rejects.toThrow(/states a context of 1 tokens; at least 4 are needed/);
+    await writeFile(join(model, 'tokenizer.json'), '{"model":');
+    await expect(check(model)).rejects.toThrow(/tokenizer.json: it is not JSON; fetch it again/);
+  });
+
+  it('takes a context of any length that is stated', async () => {
+    const model = join(dir, 'endless');
+    await synthesize({ ...SYNTH_PRESETS.tiny, attention: 'concat' }, model);
+    const config = JSON.parse(await readFile(join(model, 'config.json'), 'utf8'));
+    await writeFile(join(model, 'config.json'), JSON.stringify({ ...config, max_position_embeddings: 1e12 }));
+    expect((await checkJson(model)).code).toBe(0);
+  });
+
   it('compares nothing that a graph cannot do', async () => {
     const model = join(dir, 'concat');
     await synthesize({ ...SYNTH_PRESETS.tiny, attention: 'concat' }, model);

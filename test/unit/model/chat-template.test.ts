@@ -82,5 +82,8 @@ describe('a chat template', () => {
   it('is null for a model without one, and refused if it is not valid Jinja', () => {
     expect(ChatTemplate.from({ ...recall, chatTemplate: null })).toBeNull();
     expect(() => templateOf('{% for %}')).toThrow(Refused);
+    expect(() => templateOf('{% for a in messages %}')).toThrow(/it ends within a statement/);
+    expect(() => templateOf(`{{ ${'('.repeat(50_000)}1${')'.repeat(50_000)} }}`)).toThrow(/nested too deeply/);
+    expect(() => templateOf("{% include 'other' %}")).toThrow(/Unknown statement type: include/);
   });
 });

@@ -1,5 +1,6 @@
-import { cp, mkdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { cp, mkdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { synthesize } from '../../../bench/synth/model-folder.js';
 import { SYNTH_PRESETS } from '../../../bench/synth/spec.js';
@@ -189,6 +190,33 @@ describe('a model folder', () => {
       await expect(openModelFolder(dir)).rejects.toThrow(/outside of its folder/);
     },
   );
+
+  const PARTS = ['config.json', 'generation_config.json', 'tokenizer_config.json', 'chat_template.jinja'];
+  it.each([...PARTS, 'tokenizer.json', 'onnx/model.onnx'])(
+    'is refused, without a wait, if %s is a pipe, a folder, or a link to nothing or to itself',
+    async (name) => {
+      for (const make of [
+        (path: string) => execFileSync('mkfifo', [path]),
+        (path: string) => mkdir(path),
+        (path: string) => symlink('nothing', path),
+        (path: string) => symlink(basename(name), path),
+      ]) {
+        const dir = await variantOf({});
+        await rm(join(dir, name), { force: true });
+        await make(join(dir, name));
+        const opening = openModelFolder(dir);
+        await expect(opening).rejects.toThrow(basename(name));
+        await expect(opening).rejects.toThrow(/is not a regular file|link/);
+        await expect(opening).rejects.toBeInstanceOf(Refused);
+      }
+    },
+  );
+
+  it('is refused if its chat template is too large', async () => {
+    const dir = await variantOf({ 'chat_template.jinja': '' });
+    await truncate(join(dir, 'chat_template.jinja'), MODEL_JSON_BYTES + 1);
+    await expect(openModelFolder(dir)).rejects.toThrow(/chat_template\.jinja has \d+ bytes; at most/);
+  });
 
   it('is refused if a JSON file is too large', async () => {
     const dir = await variantOf({});

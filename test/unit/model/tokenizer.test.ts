@@ -160,4 +160,29 @@ describe('loading a tokenizer', () => {
   ])('is refused with %s', async (_, json) => {
     await expect(tokenizerOf(json, 6)).rejects.toThrow(Refused);
   });
+
+  const model = (change: object) => ({ ...pieces, model: { ...pieces.model, ...change } });
+  const vocab = pieces.model.vocab;
+  it.each([
+    ['the id of another', model({ vocab: { ...vocab, b: 5 } }), /1 of its 7 tokens have the id of another/],
+    ['an id below 0', model({ vocab: { ...vocab, b: -1 } }), /model.vocab: "b" must have a whole number/],
+    ['a text for an id', model({ vocab: { ...vocab, b: '6' } }), /model.vocab: "b" must have a whole number/],
+    ['tokens without embeddings', model({ vocab: { ...vocab, b: 6 } }), /1 of its 7 tokens have ids from 6 on/],
+    ['a list of tokens for BPE', model({ vocab: [['a', -1]] }), /model.vocab: must be an object .* of type BPE/],
+    ['no merges', model({ merges: null }), /model.merges must be an array/],
+    ['an object for Unigram', model({ type: 'Unigram' }), /model.vocab: must be an array .* of type Unigram/],
+    ['a token without a score', model({ type: 'Unigram', vocab: [['a', -1], ['b']] }), /item 1 must be a token/],
+    ['an unknown type', model({ type: 'WordPiece' }), /has the type "WordPiece"; supported are BPE and Unigram/],
+    ['an added token without a text', { ...pieces, added_tokens: [{ id: 0 }] }, /added_tokens: .0.content/],
+    ['an unknown normalizer', { ...pieces, normalizer: { type: 'New' } }, /Unknown Normalizer type: New/],
+    ['half of its JSON', '{"model":', /it is not JSON; fetch it again/],
+  ])('says what is wrong with %s', async (_, json, message) => {
+    await expect(tokenizerOf(json, 6)).rejects.toThrow(message);
+  });
+
+  it('may have added tokens beyond the embeddings, as Gemma 3 has one for images', async () => {
+    const image = { id: 6, content: '<image>', special: true, normalized: false };
+    const tokenizer = await tokenizerOf({ ...pieces, added_tokens: [...pieces.added_tokens, image] }, 6);
+    expect(tokenizer.vocabSize).toBe(6);
+  });
 });
