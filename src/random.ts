@@ -9,11 +9,17 @@ export interface Random {
   bytes(count: number): Uint8Array;
 }
 
+/** Random bytes that are drawn from the system at once: a draw costs about as much however many bytes it has. */
+const POOL_BYTES = 4_096;
+
 /** Cryptographically secure. */
 export class SystemRandom implements Random {
+  private pool: Buffer = Buffer.alloc(0);
+
   next(): number {
     // 53 bits, the precision of a double in [0, 1).
-    return Number(randomBytes(8).readBigUInt64LE() >> 11n) / 2 ** 53;
+    const bytes = this.take(8);
+    return (bytes.readUInt32LE(0) * 2 ** 21 + (bytes.readUInt32LE(4) >>> 11)) / 2 ** 53;
   }
 
   below(bound: number): number {
@@ -21,7 +27,15 @@ export class SystemRandom implements Random {
   }
 
   bytes(count: number): Uint8Array {
-    return new Uint8Array(randomBytes(count));
+    return new Uint8Array(count > POOL_BYTES ? randomBytes(count) : this.take(count));
+  }
+
+  /** The next bytes of the pool, each of which is given once. */
+  private take(count: number): Buffer {
+    if (this.pool.byteLength < count) this.pool = randomBytes(POOL_BYTES);
+    const taken = this.pool.subarray(0, count);
+    this.pool = this.pool.subarray(count);
+    return taken;
   }
 }
 
