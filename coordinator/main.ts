@@ -52,7 +52,11 @@ import { TrailFile } from './trail/trail-file.js';
  * while it waits for NATS
  */
 export function runCoordinator(config: CoordinatorConfig, leaving: AbortSignal): Promise<RunningCoordinator> {
-  const log = createLog({ level: config.logLevel, fields: { role: 'coordinator', coordinator: config.id } });
+  const log = createLog({
+    gathered: true,
+    level: config.logLevel,
+    fields: { role: 'coordinator', coordinator: config.id },
+  });
   const connect = (onRefused: (why: Error) => void) =>
     natsTransport({
       ...config.nats,

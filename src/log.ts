@@ -20,6 +20,11 @@ export interface LogOptions {
   readonly fields?: LogFields;
   /** Receives the lines. Default: writes them to stderr. */
   readonly write?: (line: string) => void;
+  /**
+   * Writes the lines of one turn of the event loop at once, at its end. For a process with many lines, which no native code ends in mid-turn.
+   * Default: each line at once, so that the last lines before a crash are not lost.
+   */
+  readonly gathered?: boolean;
 }
 
 /** Fields whose values must never appear in logs: users' texts, models' answers, and secrets. */
@@ -29,7 +34,7 @@ const SECRET_FIELDS = [
 ];
 
 /** Creates a log. Errors belong in the field `err`. Values of secret fields and credentials in URLs are redacted. */
-export function createLog({ level, fields = {}, write }: LogOptions): Log {
+export function createLog({ level, fields = {}, write, gathered = false }: LogOptions): Log {
   const options = {
     level,
     base: { ...fields },
@@ -38,8 +43,25 @@ export function createLog({ level, fields = {}, write }: LogOptions): Log {
     redact: { paths: SECRET_FIELDS.flatMap((name) => [name, `*.${name}`]), censor: '[redacted]' },
     serializers: { url: withoutCredentials, nats: withoutCredentials, servers: withoutCredentials },
   };
-  // Synchronous, so that the last lines before a crash are not lost.
-  return write ? pino(options, { write }) : pino(options, pino.destination({ dest: 2, sync: true }));
+  if (write) return pino(options, { write });
+  const stderr = pino.destination({ dest: 2, sync: true });
+  return pino(options, gathered ? gatheredIn(stderr) : stderr);
+}
+
+/** Gathers lines until the end of the turn, or of the process. */
+function gatheredIn(stderr: { write(lines: string): unknown }): { write(line: string): void } {
+  let lines = '';
+  const flush = () => {
+    if (lines !== '') stderr.write(lines);
+    lines = '';
+  };
+  process.on('exit', flush);
+  return {
+    write: (line) => {
+      if (lines === '') setImmediate(flush);
+      lines += line;
+    },
+  };
 }
 
 /** A log without output, for tests and embedding. @internal exported for tests. */
