@@ -7,11 +7,10 @@ import type { Holdings } from '../src/core/holdings.js';
 import { blockKeys, rootSeed } from '../src/core/key.js';
 import { adapterOf, type KvDependence, regimeOf } from '../src/core/kv-dependence.js';
 import type { Member } from '../src/core/member.js';
-import { type Candidate, place } from '../src/core/placement.js';
+import type { Candidate } from '../src/core/placement.js';
 import type { Salt } from '../src/core/salt.js';
 import { InvalidRequest, Unavailable } from '../src/errors.js';
 import type { Roster } from '../src/fleet/roster.js';
-import { BLOCK_TOKENS } from '../src/limits.js';
 import { EngineProtocol } from '../src/protocol/worker.js';
 import type { Random } from '../src/random.js';
 import { type Failures, type Placed, runToItsEnd } from './attempts.js';
@@ -23,6 +22,7 @@ import type { PoisonGuard } from './poison/poison-guard.js';
 import { instanceOf, type Trial } from './poison/trial.js';
 import { type Attempt, Turn } from './poison/turn.js';
 import { Prefills } from './prefills.js';
+import { rankWorkers } from './ranking.js';
 import { RESTART_WAIT_MS, Restarts } from './restarts.js';
 import { type RouteAgain, triedWorkers } from './tried-workers.js';
 import { Unindexed } from './unindexed.js';
@@ -39,8 +39,6 @@ const PATIENCE_MS = 10_000;
 const PATIENCE_FACTOR = 4;
 /** Number of draws that break ties in different ways. */
 const DRAWS = 2 ** 32;
-/** How many workers, clockwise on the ring, placement gets in order. */
-const RING_WORKERS = 64;
 
 interface Placement extends Placed {
   readonly trial: Trial;
@@ -134,24 +132,8 @@ export class Router {
     draw = 0,
   ): Candidate[] {
     const { roster, holdings } = this.options;
-    const members = roster.members();
-    const reachable = new Set(
-      members.filter(({ state }) => state !== 'dead' && state !== 'suspect').map(({ id }) => id),
-    );
-    return place({
-      promptTokens: tokens.length,
-      contextTokens,
-      blockTokens: BLOCK_TOKENS,
-      coverage: holdings.coverage(
-        blocks.map(({ key }) => key),
-        (worker) => reachable.has(worker),
-      ),
-      members,
-      ringOrder: blocks[0] ? roster.ring.homes(blocks[0].segment, RING_WORKERS) : [],
-      loads: this.inFlight.loads,
-      excluded,
-      draw,
-    });
+    const known = { members: roster.members(), ring: roster.ring, holdings, loads: this.inFlight.loads };
+    return rankWorkers({ promptTokens: tokens.length, blocks, contextTokens }, known, excluded, draw);
   }
 
   /** The workers with room for the whole answer; if there are none, those with room for as much of it as it must have. */

@@ -209,6 +209,7 @@ function makeCacheParts(
   };
   const replicator = new Replicator({
     ...copying,
+    durability: config.durability,
     onLag: (waiting, lacking) => instruments.lag(waiting, lacking),
   });
   const antiEntropy = new AntiEntropy({ ...copying, replicator, onNoRoom: (copies) => instruments.noRoom(copies) });

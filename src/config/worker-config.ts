@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { FetchPolicy } from '../core/fetch-plan.js';
+import type { Durability } from '../core/replication.js';
 import type { LogLevel } from '../log.js';
 import { formatByteSize } from './byte-size.js';
 import { requiredSecret, secretInFile } from './cluster-secret.js';
@@ -31,6 +32,7 @@ export interface WorkerConfig {
   /** When blocks of peers are fetched. */
   readonly fetch: FetchPolicy;
   readonly replicas: number;
+  readonly durability: Durability;
   /** Whether prefixes are kept and shared. */
   readonly cache: boolean;
   /** Device memory for blocks. It also sets the worker's share of the ring. */
@@ -142,6 +144,7 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
     trial: values.trial,
     fetch: values.fetch,
     replicas: values.replicas,
+    durability: values.durability,
     cache: values.cache,
     cacheBytes,
     hostCacheBytes: values.hostCacheBytes,

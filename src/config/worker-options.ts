@@ -1,3 +1,4 @@
+import { DURABILITIES } from '../core/replication.js';
 import * as limits from '../limits.js';
 import { type Command, type OptionTable, option } from './option.js';
 import * as types from './option-types.js';
@@ -61,6 +62,15 @@ export const WORKER_OPTIONS = {
     unit: 'bytes',
     commands: WORKER,
     help: 'Device memory for blocks in each worker. It also sets the share of the ring that the worker gets.',
+  }),
+  durability: option({
+    flag: 'durability',
+    variable: 'SHOAL_DURABILITY',
+    placeholder: 'pooled|strict',
+    type: types.choice(...DURABILITIES),
+    default: 'pooled',
+    commands: WORKER,
+    help: 'What goes first while memory is short. pooled: copies of blocks that another worker has, so that the fleet remembers as many prefixes as possible; after a death, blocks that had one copy are computed again. strict: the oldest blocks, so that each new block gets its copies. Pinned prompts always do. It should be the same in the whole fleet.',
   }),
   hostCacheBytes: option({
     flag: 'host-cache-bytes',

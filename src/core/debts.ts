@@ -139,6 +139,21 @@ export class Debts {
     }
   }
 
+  /** The home has no room and evicts nothing: these debts rest as checks, and their blocks do not count as lacking a copy. */
+  excuse(debts: readonly Debt[], untilMs: number): void {
+    for (const debt of debts) {
+      const entry = this.current(debt);
+      if (!entry) continue;
+      this.unplace(entry);
+      this.count(entry, -1);
+      entry.cause = 'check';
+      this.count(entry, 1);
+      this.place(entry);
+      this.relevel(this.blocks.get(entry.block.key)!);
+    }
+    this.rest(debts, untilMs);
+  }
+
   /** Puts debts behind all others of their slot. */
   postpone(debts: readonly Debt[]): void {
     for (const debt of debts) {

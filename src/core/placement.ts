@@ -14,7 +14,7 @@ export interface PlacementRequest {
   /** Where the full blocks of the prompt are, among workers that can send them. */
   readonly coverage: Coverage;
   readonly members: readonly Member[];
-  /** Workers in ring order from the prompt's first segment, its homes first. */
+  /** Workers in ring order from the segment of the first block that nobody holds or computes (`ringBlock`), its homes first. */
   readonly ringOrder: readonly string[];
   /** All load, by worker. A worker that is missing has none. */
   readonly loads: ReadonlyMap<string, Load>;
@@ -52,13 +52,23 @@ const STEPS_PER_RUNNING = 4;
 const STEPS_PER_WAITING = 16;
 /** Limit on the sources named in a request. */
 const MAX_SOURCES = 16;
+/**
+ * Share of a prompt that a worker must hold for the prompt to follow it there. Many prompts begin with a short common head: if all of them followed
+ * it, its holders would evict what they computed a moment ago while other workers have room. A shorter head is fetched.
+ */
+const FOLLOWED_SHARE = 0.2;
+
+/** Index of the block whose segment places a prompt of which no worker holds enough: the first block that nobody has, or else the last block. */
+export function ringBlock({ expectedBlocks }: Coverage, blocks: number): number {
+  return Math.max(0, Math.min(expectedBlocks, blocks - 1));
+}
 
 /**
  * Ranks the workers that could take a request, best first; empty if there are none.
  *
- * The order is by cost. Costs that hardly differ are a tie, broken by the blocks a worker already holds. Among workers without any of them, ring
- * order decides, so that copies land on their homes and spill goes to the next replica; else the draw, so that no worker is left out. Workers whose
- * queue is full come later, suspects last.
+ * The order is by cost. Costs that hardly differ are a tie, broken by the blocks a worker already holds, if they are a fifth of the prompt or more.
+ * Among workers that hold less, ring order decides, so that new blocks are computed on one of their homes and spill goes to the next replica; among
+ * the others the draw, so that no worker is left out. Workers whose queue is full come later, suspects last.
  */
 export function place(request: PlacementRequest): Candidate[] {
   const ringPlace = new Map(request.ringOrder.map((worker, place) => [worker, place]));
@@ -78,12 +88,12 @@ export function place(request: PlacementRequest): Candidate[] {
     }
     one.tie = tie;
   }
-  const rank = ({ tie, candidate }: (typeof priced)[number]) => [
-    tie,
-    -candidate.localBlocks,
-    candidate.localBlocks > 0 ? 0 : (ringPlace.get(candidate.worker) ?? request.ringOrder.length),
-    -drawnWeight(request.draw, candidate.worker),
-  ];
+  const followedBlocks = Math.max(1, FOLLOWED_SHARE * costs.usableBlocks);
+  const rank = ({ tie, candidate: { worker, localBlocks } }: (typeof priced)[number]) => {
+    const isFollowed = localBlocks >= followedBlocks;
+    const place = isFollowed ? 0 : (ringPlace.get(worker) ?? request.ringOrder.length);
+    return [tie, isFollowed ? -localBlocks : 0, place, -drawnWeight(request.draw, worker)];
+  };
   priced.sort((a, b) => compareRanks(rank(a), rank(b)) || compareIds(a.candidate.worker, b.candidate.worker));
   return priced.map(({ candidate }) => candidate);
 }
@@ -122,7 +132,7 @@ class CostModel {
   /** Of workers without a measurement. */
   private readonly rates: { decodeMsPerStep: number; fetchBytesPerMs: number };
   /** Blocks that may come from a cache: at least one token must be computed, for its logits. */
-  private readonly usableBlocks: number;
+  readonly usableBlocks: number;
   private readonly expectedBlocks: number;
   private readonly heldBlocks: number;
   private readonly sources: readonly BlockSource[];

@@ -48,14 +48,23 @@ export class BlockChecker {
   }
 
   /**
-   * The blocks that have fewer copies than they should, though no worker has evicted them, and one without a copy has room: repair evicts nothing.
+   * The blocks that have fewer copies than they should, though no worker has evicted them, and there is room for a copy: repair evicts nothing, and
+   * in a pooled fleet nor do new copies.
    */
   lacking(): BlockKey[] {
-    const enough = Math.min(this.world.replicas, this.held.size);
-    const roomy = [...this.held.keys()].filter(hasRoom);
+    const { replicas, durability } = this.world;
+    const enough = Math.min(replicas, this.held.size);
+    const roomy = new Set([...this.held.keys()].filter(hasRoom));
+    const isRoomFor = (holders: ReadonlySet<SimWorker>) => {
+      const others = [...this.held.keys()].filter((worker) => !holders.has(worker));
+      // Which of the others are to have the copies is not known here. In a strict fleet these have made room before.
+      return durability === 'strict'
+        ? others.some((worker) => roomy.has(worker))
+        : others.every((worker) => roomy.has(worker));
+    };
     return [...this.blocks].flatMap(([key, { holders }]) => {
       const lacks = holders.size > 0 && holders.size < enough && !this.evicted.has(key);
-      return lacks && roomy.some((worker) => !holders.has(worker)) ? [key] : [];
+      return lacks && isRoomFor(holders) ? [key] : [];
     });
   }
 

@@ -1,3 +1,4 @@
+import type { Durability } from '../../src/core/replication.js';
 import { SeededRandom } from '../../src/random.js';
 import type { Load } from './clients.js';
 import { drawFaults, type Fault, type FaultKind } from './faults.js';
@@ -12,6 +13,7 @@ const FAULTS_MS = { least: 6_000, most: 22_000 };
 
 export interface Plan {
   readonly replicas: number;
+  readonly durability: Durability;
   /** Delay of the network, one way. */
   readonly delayMs: { readonly least: number; readonly most: number };
   /** How fast a payload leaves the memory of its process. */
@@ -34,6 +36,7 @@ const SHARE_OF_HOST_TIERS = 0.3;
 const SHARE_OF_DISK_TIERS = 0.3;
 const SHARE_OF_RETENTIONS = 0.35;
 const SHARE_OF_REPEATS = 0.4;
+const SHARE_OF_STRICT_DURABILITY = 0.3;
 
 export function drawPlan(seed: number): Plan {
   const random = new SeededRandom(Math.imul(seed + 1, 0x9e3779b1));
@@ -47,6 +50,8 @@ export function drawPlan(seed: number): Plan {
   const worker = drawWorker(random, long);
   return {
     replicas: random.next() < 0.8 ? 2 : 3,
+    // A generator of its own: the other draws of a seed stay as they were.
+    durability: new SeededRandom(~seed).next() < SHARE_OF_STRICT_DURABILITY ? 'strict' : 'pooled',
     delayMs: { least, most: least * (1 + 8 * random.next()) },
     payloadBytesPerMs: 2 ** (2 + 7 * random.next()),
     sealed,
@@ -135,12 +140,13 @@ export function serviceDue({ shape }: Plan, faults: readonly Fault[]): Service {
 }
 
 /** What a seed draws beside its faults, in words, so that it can be counted. */
-export function traitsOf({ replicas, sealed, shape, load }: Plan): string[] {
+export function traitsOf({ replicas, durability, sealed, shape, load }: Plan): string[] {
   const { workers, coordinators, worker } = shape;
   const traits: Record<string, boolean> = {
     'three replicas': replicas === 3,
     'three workers': workers === 3,
     'two coordinators': coordinators === 2,
+    'strict durability': durability === 'strict',
     'sealed messages': sealed,
     'little memory': worker.cacheBlocks < 2_000,
     'a device with its own memory': worker.isRemote,

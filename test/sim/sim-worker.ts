@@ -175,6 +175,7 @@ export class SimWorker {
       trial: false,
       fetch: 'cheapest',
       replicas: this.world.replicas,
+      durability: this.world.durability,
       cache: true,
       cacheBytes: this.shape.cacheBlocks * SIM_BLOCK_BYTES,
       hostCacheBytes: hostBlocks * SIM_BLOCK_BYTES,

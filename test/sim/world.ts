@@ -1,6 +1,7 @@
 import type { Sender } from '../../src/bus/seal.js';
 import { sealTransport } from '../../src/bus/sealed-transport.js';
 import type { Transport } from '../../src/bus/transport.js';
+import type { Durability } from '../../src/core/replication.js';
 import { ShoalError } from '../../src/errors.js';
 import type { Log } from '../../src/log.js';
 import { SeededRandom } from '../../src/random.js';
@@ -30,6 +31,7 @@ export interface Violation {
 export interface WorldOptions {
   readonly seed: number;
   readonly replicas: number;
+  readonly durability: Durability;
   readonly delayMs: { readonly least: number; readonly most: number };
   /** How fast a payload leaves the memory of its process. */
   readonly payloadBytesPerMs: number;
@@ -53,6 +55,7 @@ export class World {
   readonly sockets: SimSockets;
   readonly violations: Violation[] = [];
   readonly replicas: number;
+  readonly durability: Durability;
   readonly blocks: BlockChecker;
   /** The worker crashed over a prompt. */
   onPoisoned: (worker: SimWorker) => void = () => {};
@@ -67,6 +70,7 @@ export class World {
 
   constructor(private readonly options: WorldOptions) {
     this.replicas = options.replicas;
+    this.durability = options.durability;
     const { time } = this;
     this.net = new Net({
       time,

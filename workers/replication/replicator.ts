@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { IdleCondition } from '../../src/async/idle.js';
 import { Semaphore } from '../../src/async/semaphore.js';
 import type { Clock, Timer } from '../../src/clock.js';
@@ -6,16 +5,26 @@ import type { BlockKey, PinnedBlock, SealedBlock } from '../../src/core/block.js
 import type { Debt } from '../../src/core/debt-lines.js';
 import { Debts } from '../../src/core/debts.js';
 import type { Announcement } from '../../src/core/member.js';
-import { type HomesOf, homesOnce, type Push, pushesOf, ringChange } from '../../src/core/replication.js';
+import {
+  type Durability,
+  type HomesOf,
+  homesOnce,
+  type Push,
+  pushesOf,
+  ringChange,
+} from '../../src/core/replication.js';
 import type { Roster } from '../../src/fleet/roster.js';
-import { FLEET_WORKERS, PEER_OFFER_BLOCKS } from '../../src/limits.js';
+import { PEER_OFFER_BLOCKS } from '../../src/limits.js';
 import type { PeerClient } from '../../src/peer/client/peer-client.js';
+import type { Admission } from '../../src/peer/server/block-host.js';
 import type { Random } from '../../src/random.js';
 import type { Ring } from '../../src/ring/ring.js';
 import type { BlockStore } from '../cache/block-store.js';
 import { Creditors, pauseMs } from './creditors.js';
+import { incarnationsOf } from './incarnations.js';
 import { Recovery } from './recovery.js';
 import type { RepairShare } from './repair-share.js';
+import { Transfers } from './transfers.js';
 
 /** Copies new blocks to their homes, and blocks to workers that become homes. */
 
@@ -45,6 +54,7 @@ export interface ReplicatorOptions {
   readonly random: Random;
   readonly replicas: number;
   readonly share: RepairShare;
+  readonly durability: Durability;
   /** Copies to remember. Default: `REPLICATION_DEBTS`. */
   readonly debts?: number;
   /** How many copies wait to be made, and how many blocks lack a copy. */
@@ -67,7 +77,7 @@ export class Replicator {
   private readonly turns = new Semaphore(REPLICATION_PUSHES);
   private sorting = false;
   private waking: { readonly atMs: number; readonly timer: Timer } | null = null;
-  private transfers = abortable();
+  private readonly transfers = new Transfers();
   private ended = false;
   /** The ring when blocks were last moved, and the incarnation of each worker then. */
   private ring: Ring;
@@ -119,7 +129,6 @@ export class Replicator {
   /** Drops all debts, and aborts the pushes under way. */
   forget(): void {
     this.transfers.abort();
-    this.transfers = abortable();
     this.debts.clear();
     this.recovery.restart();
     this.fresh.length = 0;
@@ -287,7 +296,8 @@ export class Replicator {
     };
     const startedMs = clock.now();
     const blocks = debts.map(({ block }) => block);
-    const taken = await peers.push(target, blocks, pin, signal);
+    const admission = this.admission;
+    const taken = await peers.push(target, blocks, pin, signal, admission === 'spare' ? 'repair' : 'offer');
     if (debts.some(({ cause }) => cause !== 'new')) share.note(clock.now() - startedMs);
     const moved = debts.filter(({ cause, block }) => cause === 'moved' && taken.has(block.key)).length;
     if (moved > 0) onMoved(moved);
@@ -296,7 +306,25 @@ export class Replicator {
     // The push ended at the first block that was not ready: the blocks after it were not tried.
     const untried = unready.size > 0 ? left.filter(({ block }) => !unready.has(block.key)) : [];
     this.debts.postpone(untried);
-    this.refused(left.filter((debt) => !untried.includes(debt)));
+    const isSpare = ({ block }: Debt) => admission === 'spare' && !unready.has(block.key);
+    const refused = left.filter((debt) => !untried.includes(debt));
+    this.refused(refused.filter((debt) => !isSpare(debt)));
+    this.hadNoRoom(refused.filter(isSpare));
+  }
+
+  /** Copies that have no room, for which nothing is to be evicted, are no debts. They are offered a few times, in case the memory was only in use. */
+  private hadNoRoom(debts: readonly Debt[]): void {
+    const { clock, random } = this.options;
+    for (const [refusals, equal] of this.debts.refuse(debts)) {
+      if (refusals < REPLICATION_REFUSALS) this.debts.excuse(equal, clock.now() + pauseMs(refusals, random));
+      else for (const { block, to } of equal) this.debts.paid(block.key, to);
+    }
+  }
+
+  /** A worker without a place on the ring hands over what may be the last copies. */
+  private get admission(): Admission {
+    const { durability, roster, self } = this.options;
+    return durability === 'pooled' && roster.ring.members.includes(self) ? 'spare' : 'evict';
   }
 
   private refused(debts: readonly Debt[]): void {
@@ -321,17 +349,4 @@ export class Replicator {
     this.options.onLag(this.lagBlocks, this.fresh.length + this.debts.lacking);
     this.idleCondition.notify();
   }
-}
-
-/** An abort controller for transfers to all workers of a fleet at once. */
-function abortable(): AbortController {
-  const controller = new AbortController();
-  setMaxListeners(FLEET_WORKERS, controller.signal);
-  return controller;
-}
-
-/** The incarnations of all workers that have not died or left. */
-function incarnationsOf(roster: Roster): ReadonlyMap<string, string> {
-  const alive = roster.members().filter(({ state }) => state !== 'dead');
-  return new Map(alive.map(({ id, incarnation }) => [id, incarnation]));
 }

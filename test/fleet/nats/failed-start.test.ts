@@ -94,6 +94,7 @@ describe('a start that fails leaves no connection, timer or server', () => {
       device: 'cpu',
       trial: false,
       fetch: 'cheapest',
+      durability: 'pooled',
       cache: true,
       cacheBytes: 2 ** 24,
       hostCacheBytes: 0,

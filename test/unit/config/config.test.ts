@@ -73,6 +73,7 @@ describe('the configuration of a worker', () => {
       modelDir: expect.stringMatching(/\/models\/recall$/),
       device: 'auto',
       replicas: 2,
+      durability: 'pooled',
       cache: true,
       cacheBytes: GiB,
       hostCacheBytes: null,

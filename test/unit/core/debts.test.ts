@@ -159,7 +159,7 @@ describe('debts', () => {
     const step = fc.oneof(
       fc.record({ do: fc.constant('owe' as const), key, to, cause, rests: fc.boolean() }),
       fc.record({
-        do: fc.constantFrom('pay' as const, 'giveUp' as const, 'rest' as const, 'postpone' as const),
+        do: fc.constantFrom('pay' as const, 'giveUp' as const, 'rest' as const, 'excuse' as const, 'postpone' as const),
         key,
         to,
       }),
@@ -192,14 +192,17 @@ describe('debts', () => {
               break;
             case 'giveUp':
             case 'rest':
+            case 'excuse':
             case 'postpone': {
               const due = find(one);
               const known = model.get(`${one.key} ${one.to}`);
               expect(due.length).toBe(known?.state === 'due' ? 1 : 0);
               if (one.do === 'giveUp') debts.giveUp(due);
               if (one.do === 'rest') debts.rest(due, nowMs + 5);
+              if (one.do === 'excuse') debts.excuse(due, nowMs + 5);
               if (one.do === 'postpone') debts.postpone(due);
               if (due.length > 0 && one.do === 'giveUp') Object.assign(known!, { state: 'refused', cause: 'new' });
+              if (due.length > 0 && one.do === 'excuse') Object.assign(known!, { state: 'resting', cause: 'check' });
               if (due.length > 0 && one.do === 'rest') known!.state = 'resting';
               break;
             }

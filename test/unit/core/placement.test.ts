@@ -5,7 +5,7 @@ import { Holdings } from '../../../src/core/holdings.js';
 import { packKeys } from '../../../src/core/key.js';
 import type { Load } from '../../../src/core/load.js';
 import type { Member, MemberState } from '../../../src/core/member.js';
-import { type PlacementRequest, place } from '../../../src/core/placement.js';
+import { type PlacementRequest, place, ringBlock } from '../../../src/core/placement.js';
 
 const BLOCK_TOKENS = 64;
 const prompt = Array.from({ length: 16 }, (_, i) => hash('sha256', `block ${i}`));
@@ -152,11 +152,30 @@ describe('placement', () => {
   });
 
   it('ignores blocks after a missing one', () => {
-    expect(bestOf({ coverage: coverage({ a: [0, 1, 3, 4] }) })).toMatchObject({
+    expect(bestOf({ coverage: coverage({ a: [0, 1, 2, 3, 5, 6] }) })).toMatchObject({
       worker: 'a',
-      localBlocks: 2,
-      computeTokens: 1056 - 128,
+      localBlocks: 4,
+      computeTokens: 1056 - 256,
     });
+  });
+
+  it('follows the ring, and fetches, where a worker holds less than a fifth of the prompt', () => {
+    expect(bestOf({ coverage: coverage({ a: first(3) }) })).toMatchObject({
+      worker: 'b',
+      localBlocks: 0,
+      remoteBlocks: 3,
+      sources: [{ worker: 'a', blocks: 3 }],
+    });
+    expect(bestOf({ coverage: coverage({ a: first(4) }) })).toMatchObject({ worker: 'a', localBlocks: 4 });
+    expect(bestOf({ promptTokens: 5 * BLOCK_TOKENS + 1, coverage: coverage({ a: first(1) }) }).worker).toBe('a');
+  });
+
+  it('places a prompt by the first block that nobody has or computes, or else by the last one', () => {
+    expect(ringBlock(coverage({}), 16)).toBe(0);
+    expect(ringBlock(coverage({ a: first(3) }), 16)).toBe(3);
+    expect(ringBlock(coverage({ a: first(3) }, { b: first(9) }), 16)).toBe(9);
+    expect(ringBlock(coverage({ a: first(16) }), 16)).toBe(15);
+    expect(ringBlock(coverage({}), 0)).toBe(0);
   });
 
   it('computes blocks that take longer to fetch', () => {
@@ -304,11 +323,11 @@ describe('placement in any fleet', () => {
     );
   });
 
-  it('chooses the holder if all workers are idle and alike', () => {
+  it('chooses the holder of a fifth or more if all workers are idle and alike', () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...ids),
-        fc.integer({ min: 1, max: 16 }),
+        fc.integer({ min: 4, max: 16 }),
         fc.shuffledSubarray(ids, { minLength: 5 }),
         (holder, count, ringOrder) => {
           const members = ids.map((id) => member(id));

@@ -62,7 +62,7 @@ describe('anti-entropy', () => {
       onMoved: (blocks: number) => (moved += blocks),
     };
     const onLag = (_: number, blocks: number) => lacking.set(of.id, blocks);
-    const replicator = new Replicator({ ...common, onLag });
+    const replicator = new Replicator({ ...common, durability: 'strict', onLag });
     const onNoRoom = (copies: number) => noRoom.set(of.id, copies);
     const antiEntropy = new AntiEntropy({ ...common, replicator, onNoRoom });
     of.comparer = (peer, summary) => antiEntropy.compare(peer, summary);

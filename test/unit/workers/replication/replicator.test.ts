@@ -3,6 +3,7 @@ import { createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { settled } from '../../../../src/clock.js';
 import type { BlockMeta } from '../../../../src/core/block.js';
+import type { Durability } from '../../../../src/core/replication.js';
 import { Unavailable } from '../../../../src/errors.js';
 import { HANDSHAKE_TIMEOUT_MS, SEGMENT_BLOCKS } from '../../../../src/limits.js';
 import { Ring } from '../../../../src/ring/ring.js';
@@ -39,7 +40,12 @@ describe('a replicator', () => {
   });
   afterEach(async () => expect(await town.close()).toEqual([]));
 
-  function replicator(replicas: number, of = own, debts: number | undefined = undefined): Replicator {
+  function replicator(
+    replicas: number,
+    of = own,
+    debts: number | undefined = undefined,
+    durability: Durability = 'strict',
+  ): Replicator {
     return new Replicator({
       self: of.id,
       store: of.cache.store,
@@ -49,6 +55,7 @@ describe('a replicator', () => {
       random: FULL_PAUSES,
       replicas,
       share,
+      durability,
       ...(debts === undefined ? {} : { debts }),
       onLag: (waiting, lackingBlocks) => {
         lags.push(waiting);
@@ -379,6 +386,33 @@ describe('a replicator', () => {
     if (typeof reserved !== 'string') reserved.abort();
     town.bury('a');
     expect(lacking).toBe(0);
+    copies.stop();
+  });
+
+  it('evicts nothing for copies where the memory of the fleet is one pool, and owes none that has no room', async () => {
+    const home = await town.add('a', 4);
+    const kept = chain('older', 3);
+    home.cache.fill(kept);
+    const copies = replicator(2, own, undefined, 'pooled');
+    const blocks = chain('prompt', 3);
+    own.cache.fill(blocks);
+    await done(copies);
+    expect([copies.lagBlocks, lacking]).toEqual([0, 0]);
+    expect([home.cache.run(kept), home.cache.run(blocks)]).toEqual([3, 1]);
+    copies.stop();
+  });
+
+  it('evicts for the copies of a worker that leaves the ring: they may be the last ones', async () => {
+    const home = await town.add('a', 4);
+    home.cache.fill(chain('older', 4));
+    const copies = replicator(1, own, undefined, 'pooled');
+    const mine = promptAt(['own'], 3);
+    own.cache.fill(mine);
+    await done(copies);
+    expect(home.cache.run(mine)).toBe(0);
+    own.roster.hear({ ...own.says, state: 'draining' });
+    await done(copies);
+    expect(home.cache.run(mine)).toBe(3);
     copies.stop();
   });
 

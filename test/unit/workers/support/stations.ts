@@ -111,6 +111,7 @@ export class Station {
       trial: false,
       fetch: 'cheapest',
       replicas,
+      durability: 'pooled',
       cache,
       cacheBytes,
       hostCacheBytes: hostBlocks * bytes,
