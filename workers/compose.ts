@@ -3,9 +3,9 @@ import { ActorSystem } from '../src/actors/system.js';
 import type { Bus } from '../src/bus/bus.js';
 import type { Clock } from '../src/clock.js';
 import type { WorkerConfig } from '../src/config/worker-config.js';
+import { roleUnder } from '../src/core/durability.js';
 import type { GraphTrial } from '../src/core/graph-trial.js';
 import { blockBytes } from '../src/core/kv-layout.js';
-import { roleOf } from '../src/core/replication.js';
 import type { Device } from '../src/device/device.js';
 import { Engine } from '../src/engine/engine.js';
 import type { MakeRunner } from '../src/engine/graph-runner.js';
@@ -195,7 +195,7 @@ function makeCacheParts(
     ...options,
     self: { id, incarnation },
     runtime: graph.runtime,
-    roleOf: (block) => roleOf(block, id, homesOf),
+    roleOf: (block) => roleUnder(config.durability, block, id, homesOf),
     computeMsPerToken,
     onAnswers: () => instruments.loadChanged(),
     onDamage: (block) => instruments.damagedFile(block),

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
+import type { Durability } from '../core/durability.js';
 import type { FetchPolicy } from '../core/fetch-plan.js';
-import type { Durability } from '../core/replication.js';
 import type { LogLevel } from '../log.js';
 import { formatByteSize } from './byte-size.js';
 import { requiredSecret, secretInFile } from './cluster-secret.js';

@@ -1,4 +1,4 @@
-import { DURABILITIES } from '../core/replication.js';
+import { DURABILITIES } from '../core/durability.js';
 import * as limits from '../limits.js';
 import { type Command, type OptionTable, option } from './option.js';
 import * as types from './option-types.js';

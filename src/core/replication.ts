@@ -2,13 +2,6 @@ import type { BlockKey, BlockMeta, BlockRole } from './block.js';
 
 /** Decides which blocks a worker copies to which homes: new blocks, and all blocks after a ring change. */
 
-/**
- * How hard a fleet tries to keep R copies of each block. `pooled`: while memory is short, it prefers distinct blocks, and a copy that has no room
- * is not made. `strict`: a home evicts other blocks for a new copy.
- */
-export const DURABILITIES = ['pooled', 'strict'] as const;
-export type Durability = (typeof DURABILITIES)[number];
-
 /** The homes of a segment on a given ring: its first R distinct workers clockwise. */
 export type HomesOf = (segment: BlockKey) => readonly string[];
 

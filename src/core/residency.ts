@@ -4,6 +4,12 @@ import { Heap, type HeapItem } from './heap.js';
 
 /** The blocks that one tier holds, and which of them is evicted next. */
 
+/**
+ * How much longer a reused block stays than one that came once, in turnovers: as many uses as the tier has memory for blocks. Chosen by `shoal bench
+ * replay`: more makes floods hurt less, but keeps what is out of fashion.
+ */
+const REUSE_TURNOVERS = 1.5;
+
 /** A block that stays in its memory until `unpin`. */
 export interface Pin<T> {
   readonly value: T;
@@ -17,9 +23,15 @@ interface Resident<T> extends HeapItem {
   role: BlockRole;
   pins: number;
   usedAt: number;
+  /** Whether the block was used since it came, or was evicted not long before it came. */
+  reused: boolean;
+  /** The time at which the block is evicted, if no other is before it: orders all that may be evicted. */
+  worth: number;
   /** Removed from the tier: its memory waits for the last pin. */
   removed: boolean;
 }
+
+type Worth = Pick<Resident<unknown>, 'worth' | 'usedAt'>;
 
 /** A resident in a simulated eviction. */
 interface Going<T> extends HeapItem {
@@ -32,8 +44,10 @@ interface Going<T> extends HeapItem {
  * The blocks of one tier: their pins, roles, parents and recency, within a hard budget, and which of them is evicted next. `T` is the tier's record
  * of a block. All blocks of a fleet have the same size, so the budget is a number of blocks.
  *
- * Guests are evicted before homes, a block only when none of its children is resident, the least recently used first, a pinned or retained block
- * never. All operations on one block are O(log n). A block may be resident without its parent, since the ring spreads the segments of a prompt; such an
+ * Guests are evicted before homes, a block only when none of its children is resident, the one of least worth first, a pinned or retained block
+ * never. A block is worth its last use, and a reused block counts as used `REUSE_TURNOVERS` turnovers of the tier later: a flood of prompts that come once
+ * thus evicts itself, not what was shared (the small queue and the ghosts of S3-FIFO, J. Yang et al., 2023, as one order; a parent is used when its children
+ * are). All blocks have the same size, and cost about the same to compute, so neither is part of the worth. All operations on one block are O(log n). A block may be resident without its parent, since the ring spreads the segments of a prompt; such an
  * orphan is evicted like any other block.
  */
 export class Residency<T> {
@@ -42,11 +56,13 @@ export class Residency<T> {
   private readonly children = new Map<BlockKey, number>();
   /** Residents without pins or children, by role. */
   private readonly evictable: Record<BlockRole, Heap<Resident<T>>> = {
-    guest: new Heap<Resident<T>>(usedBefore),
-    home: new Heap<Resident<T>>(usedBefore),
+    guest: new Heap<Resident<T>>(worthLess),
+    home: new Heap<Resident<T>>(worthLess),
   };
   /** Blocks that are never evicted, resident or not. */
   private retained: ReadonlySet<BlockKey> = new Set();
+  /** Keys of as many evicted blocks as the tier has memory for, oldest first. */
+  private readonly ghosts = new Set<BlockKey>();
   /** Counts uses; stands in for a clock. */
   private uses = 0;
   private openPins = 0;
@@ -87,7 +103,10 @@ export class Residency<T> {
         `cannot add block ${key} to its tier: the budget of ${this.budgetBlocks} blocks is used up`,
       );
     }
-    const resident: Resident<T> = { meta, value, role, pins: 0, usedAt: ++this.uses, removed: false, heapIndex: -1 };
+    const reused = this.ghosts.delete(key);
+    const state = { usedAt: ++this.uses, reused, worth: 0, pins: 0, removed: false, heapIndex: -1 };
+    const resident: Resident<T> = { meta, value, role, ...state };
+    this.rate(resident);
     this.residents.set(key, resident);
     if (parent !== null) this.countChild(parent, 1);
     this.settle(resident);
@@ -98,6 +117,8 @@ export class Residency<T> {
     const resident = this.residents.get(key);
     if (resident === undefined) return;
     resident.usedAt = ++this.uses;
+    resident.reused = true;
+    this.rate(resident);
     if (resident.heapIndex !== -1) this.evictable[resident.role].moved(resident);
   }
 
@@ -138,6 +159,7 @@ export class Residency<T> {
     const victim = this.victim(spared);
     if (victim === null) return null;
     this.take(victim);
+    this.remember(victim.meta.key);
     return victim.value;
   }
 
@@ -155,6 +177,7 @@ export class Residency<T> {
     const removed = [...this.residents.values()];
     this.residents.clear();
     this.children.clear();
+    this.ghosts.clear();
     for (const heap of Object.values(this.evictable)) heap.clear();
     for (const resident of removed) {
       resident.removed = true;
@@ -216,6 +239,15 @@ export class Residency<T> {
     return null;
   }
 
+  private rate(resident: Resident<T>): void {
+    resident.worth = resident.usedAt + (resident.reused ? REUSE_TURNOVERS * this.budgetBlocks : 0);
+  }
+
+  private remember(key: BlockKey): void {
+    this.ghosts.add(key);
+    if (this.ghosts.size > this.budgetBlocks) this.ghosts.delete(this.ghosts.values().next().value!);
+  }
+
   private unpin(resident: Resident<T>): void {
     resident.pins--;
     this.openPins--;
@@ -250,10 +282,10 @@ export class Residency<T> {
   }
 }
 
-function usedBefore(a: { readonly usedAt: number }, b: { readonly usedAt: number }): boolean {
-  return a.usedAt < b.usedAt;
+function worthLess(a: Worth, b: Worth): boolean {
+  return a.worth < b.worth || (a.worth === b.worth && a.usedAt < b.usedAt);
 }
 
 function goesBefore<T>(a: Resident<T>, b: Resident<T>): boolean {
-  return a.role === b.role ? usedBefore(a, b) : a.role === 'guest';
+  return a.role === b.role ? worthLess(a, b) : a.role === 'guest';
 }

@@ -1,4 +1,4 @@
-import type { Durability } from '../../src/core/replication.js';
+import type { Durability } from '../../src/core/durability.js';
 import { SeededRandom } from '../../src/random.js';
 import type { Load } from './clients.js';
 import { drawFaults, type Fault, type FaultKind } from './faults.js';

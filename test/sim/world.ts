@@ -1,7 +1,7 @@
 import type { Sender } from '../../src/bus/seal.js';
 import { sealTransport } from '../../src/bus/sealed-transport.js';
 import type { Transport } from '../../src/bus/transport.js';
-import type { Durability } from '../../src/core/replication.js';
+import type { Durability } from '../../src/core/durability.js';
 import { ShoalError } from '../../src/errors.js';
 import type { Log } from '../../src/log.js';
 import { SeededRandom } from '../../src/random.js';

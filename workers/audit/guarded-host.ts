@@ -1,7 +1,8 @@
 import type { BlockKey, PinnedBlock, SealedBlock } from '../../src/core/block.js';
+import type { Admission } from '../../src/core/durability.js';
 import type { Maker } from '../../src/core/maker.js';
 import type { NoReservation, Reservation } from '../../src/core/reservation.js';
-import type { Admission, BlockHost } from '../../src/peer/server/block-host.js';
+import type { BlockHost } from '../../src/peer/server/block-host.js';
 import type { BlockStore } from '../cache/block-store.js';
 import type { Hands } from './hands.js';
 import type { Trust } from './trust.js';

@@ -1,5 +1,6 @@
 import { IdleCondition } from '../../src/async/idle.js';
 import type { BlockKey, BlockMeta, PinnedBlock, SealedBlock, TierName } from '../../src/core/block.js';
+import type { Admission } from '../../src/core/durability.js';
 import { blockBytes } from '../../src/core/kv-layout.js';
 import type { Maker } from '../../src/core/maker.js';
 import type { DiskState } from '../../src/core/member.js';
@@ -7,14 +8,14 @@ import { type NoReservation, type Reservation, reservation } from '../../src/cor
 import type { Device, DeviceBlock } from '../../src/device/device.js';
 import { digestOf } from '../../src/digest.js';
 import type { TierUse } from '../../src/metrics/worker-metrics.js';
-import type { Admission, BlockHost } from '../../src/peer/server/block-host.js';
+import type { BlockHost } from '../../src/peer/server/block-host.js';
 import { Announced, type BlockOrigin, type StoreListener } from '../announced.js';
 import { Arrivals } from './arrivals.js';
 import { Demoter } from './demoter.js';
 import { DeviceTier } from './device-tier.js';
 import { Landing } from './landing.js';
 import type { LowerTiers } from './lower-tiers.js';
-import { PinnedBytes } from './pinned-bytes.js';
+import { PinnedBytes, type PinPurpose } from './pinned-bytes.js';
 import type { PinnedDeviceBlock } from './pinned-device-block.js';
 import { Sealer } from './sealer.js';
 import { type DropReason, keptElsewhere, type RoleOf } from './tier.js';
@@ -212,8 +213,9 @@ export class BlockStore implements BlockHost {
     return resident !== null && this.device.sharedPlace(resident.block) !== null;
   }
 
-  pin(key: BlockKey): Promise<PinnedBlock | null> {
-    return this.pinned.pin(key);
+  /** @param purpose `read` counts as a use of the block, `copy` does not */
+  pin(key: BlockKey, purpose: PinPurpose = 'read'): Promise<PinnedBlock | null> {
+    return this.pinned.pin(key, purpose);
   }
 
   admit(block: SealedBlock, admission: Admission = 'evict'): Reservation<Uint8Array, Promise<void>> | NoReservation {

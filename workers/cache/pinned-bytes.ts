@@ -15,6 +15,9 @@ export interface PinnedBytesOwner {
   failed(error: unknown): void;
 }
 
+/** Why bytes are pinned: a sequence of some worker reads them, or another copy of them is made. */
+export type PinPurpose = 'read' | 'copy';
+
 /** Pins the bytes of blocks: in place where they are in host memory, else a copy. If the copy fails, that is reported, and the pin is null. */
 export class PinnedBytes {
   private open = 0;
@@ -31,9 +34,12 @@ export class PinnedBytes {
     return this.open;
   }
 
-  /** From whatever tier; null if none has the block. Counts as a use of it. */
-  pin(key: BlockKey): Promise<PinnedBlock | null> {
-    this.upper.touch(key);
+  /**
+   * From whatever tier; null if none has the block.
+   * @param purpose `read` counts as a use of the block, `copy` does not
+   */
+  pin(key: BlockKey, purpose: PinPurpose): Promise<PinnedBlock | null> {
+    if (purpose === 'read') this.upper.touch(key);
     return this.counted('used', async () => (await this.fromDevice(key)) ?? (await this.fromLower(key)));
   }
 

@@ -197,7 +197,7 @@ export class AntiEntropy {
     const sent = new Set<BlockKey>();
     let unready = false;
     const pin = async (key: BlockKey): Promise<PinnedBlock | null> => {
-      const pinned = await store.pin(key).catch(() => null);
+      const pinned = await store.pin(key, 'copy').catch(() => null);
       if (pinned === null) unready = true;
       else sent.add(key);
       return pinned;

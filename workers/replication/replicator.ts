@@ -4,19 +4,13 @@ import type { Clock, Timer } from '../../src/clock.js';
 import type { BlockKey, PinnedBlock, SealedBlock } from '../../src/core/block.js';
 import type { Debt } from '../../src/core/debt-lines.js';
 import { Debts } from '../../src/core/debts.js';
+import { admissionOf, type Durability } from '../../src/core/durability.js';
 import type { Announcement } from '../../src/core/member.js';
-import {
-  type Durability,
-  type HomesOf,
-  homesOnce,
-  type Push,
-  pushesOf,
-  ringChange,
-} from '../../src/core/replication.js';
+import { type HomesOf, homesOnce, type Push, pushesOf, ringChange } from '../../src/core/replication.js';
 import type { Roster } from '../../src/fleet/roster.js';
 import { PEER_OFFER_BLOCKS } from '../../src/limits.js';
 import type { PeerClient } from '../../src/peer/client/peer-client.js';
-import type { Admission } from '../../src/peer/server/block-host.js';
+
 import type { Random } from '../../src/random.js';
 import type { Ring } from '../../src/ring/ring.js';
 import type { BlockStore } from '../cache/block-store.js';
@@ -284,19 +278,19 @@ export class Replicator {
   }
 
   private async push(target: Announcement, signal: AbortSignal): Promise<void> {
-    const { store, peers, clock, share, onMoved } = this.options;
+    const { self, store, peers, roster, clock, share, durability, onMoved } = this.options;
     const debts = this.debts.next(target.id, PEER_OFFER_BLOCKS, this.repairsMayRun);
     if (debts.length === 0) return;
     /** Blocks that this worker cannot give. */
     const unready = new Set<BlockKey>();
     const pin = async (key: BlockKey): Promise<PinnedBlock | null> => {
-      const pinned = await store.pin(key).catch(() => null);
+      const pinned = await store.pin(key, 'copy').catch(() => null);
       if (pinned === null) unready.add(key);
       return pinned;
     };
     const startedMs = clock.now();
     const blocks = debts.map(({ block }) => block);
-    const admission = this.admission;
+    const admission = admissionOf(durability, roster.ring.members.includes(self));
     const taken = await peers.push(target, blocks, pin, signal, admission === 'spare' ? 'repair' : 'offer');
     if (debts.some(({ cause }) => cause !== 'new')) share.note(clock.now() - startedMs);
     const moved = debts.filter(({ cause, block }) => cause === 'moved' && taken.has(block.key)).length;
@@ -319,12 +313,6 @@ export class Replicator {
       if (refusals < REPLICATION_REFUSALS) this.debts.excuse(equal, clock.now() + pauseMs(refusals, random));
       else for (const { block, to } of equal) this.debts.paid(block.key, to);
     }
-  }
-
-  /** A worker without a place on the ring hands over what may be the last copies. */
-  private get admission(): Admission {
-    const { durability, roster, self } = this.options;
-    return durability === 'pooled' && roster.ring.members.includes(self) ? 'spare' : 'evict';
   }
 
   private refused(debts: readonly Debt[]): void {

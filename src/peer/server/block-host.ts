@@ -1,9 +1,7 @@
 import type { BlockKey, PinnedBlock, SealedBlock } from '../../core/block.js';
+import type { Admission } from '../../core/durability.js';
 import type { Maker } from '../../core/maker.js';
 import type { NoReservation, Reservation } from '../../core/reservation.js';
-
-/** Whether other blocks may be evicted for a block that a peer pushes: for a new copy they may, for a repair only `spare` memory is used. */
-export type Admission = 'evict' | 'spare';
 
 /** What the peer server needs of the worker's cache: to pin blocks that peers read, and to take blocks that peers push. */
 export interface BlockHost {

@@ -1,11 +1,12 @@
 import type { Clock, Timer } from '../../clock.js';
 import type { BlockDigest, BlockKey, SealedBlock } from '../../core/block.js';
+import type { Admission } from '../../core/durability.js';
 import type { Maker } from '../../core/maker.js';
 import type { NoReservation, Reservation } from '../../core/reservation.js';
 import { Corrupt, DeadlineExceeded, InternalError } from '../../errors.js';
 import { PEER_PROGRESS_TIMEOUT_MS } from '../../limits.js';
 import { failureOf } from '../wire/message-format.js';
-import type { Admission, BlockHost } from './block-host.js';
+import type { BlockHost } from './block-host.js';
 import type { OfferMemory } from './offer-memory.js';
 import type { Answer, Reply } from './session.js';
 

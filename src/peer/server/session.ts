@@ -1,6 +1,7 @@
 import { Semaphore } from '../../async/semaphore.js';
 import type { Clock } from '../../clock.js';
 import type { BlockDigest, BlockKey, SealedBlock } from '../../core/block.js';
+import type { Admission } from '../../core/durability.js';
 import { Corrupt, fromWire, Overloaded, Refused, type ShoalError, toWire } from '../../errors.js';
 import {
   FRAME_HEADER_BYTES,
@@ -14,7 +15,7 @@ import { checkLengths, type Prelude } from '../wire/frame.js';
 import type { PeerIdentity } from '../wire/handshake.js';
 import { failureOf } from '../wire/message-format.js';
 import { type ClientMessage, fromClient, fromServer, type ServerMessage } from '../wire/messages.js';
-import type { Admission, BlockHost } from './block-host.js';
+import type { BlockHost } from './block-host.js';
 import { CompareAnswer, type Comparer } from './compare-answer.js';
 import { FetchAnswer } from './fetch-answer.js';
 import { OfferAnswer } from './offer-answer.js';

@@ -53,6 +53,29 @@ describe('a residency', () => {
     expect(evicted(tier, 5)).toEqual(['b', 'd', 'a', 'c', null]);
   });
 
+  it('evicts a flood of blocks that come once before what was used again', () => {
+    const tier = new Paths(4, 'a', 'ab');
+    for (const used of ['a', 'ab']) tier.touch(used);
+    const flood = [...'cdefghi'];
+    const gone = flood.flatMap((path) => {
+      const victim = tier.size === 4 ? tier.evict(null)! : [];
+      tier.add(path);
+      return victim;
+    });
+    expect(gone).toEqual(['c', 'd', 'e', 'f', 'g']);
+    // What is not used again goes too, after a while.
+    expect(evicted(tier, 1)).toEqual(['ab']);
+  });
+
+  it('takes a block that comes again soon after its eviction for one that is used again', () => {
+    const tier = new Paths(2, 'a', 'b');
+    expect(tier.evict(null)).toBe('a');
+    tier.add('a');
+    expect(tier.evict(null)).toBe('b');
+    tier.add('c');
+    expect(tier.evict(null)).toBe('c');
+  });
+
   it('makes room for a new block, but not by evicting its parent', () => {
     const tier = new Paths(2, 'a', 'b');
     tier.touch('b');
@@ -172,9 +195,12 @@ describe('a residency', () => {
 
 /** The same rules, by looking at everything each time. */
 class NaiveResidency {
-  blocks: { path: string; role: BlockRole; pins: number; usedAt: number }[] = [];
+  blocks: { path: string; role: BlockRole; pins: number; usedAt: number; reused: boolean }[] = [];
+  ghosts: string[] = [];
   uses = 0;
   retained = new Set<string>();
+
+  constructor(readonly budget: number) {}
 
   find(path: string) {
     return this.blocks.find((block) => block.path === path);
@@ -191,14 +217,18 @@ class NaiveResidency {
   }
 
   evict(spared: string | null): string | null {
-    const rank = (block: { role: BlockRole; usedAt: number }) => (block.role === 'guest' ? 0 : 1e9) + block.usedAt;
-    const [victim] = this.candidates(spared).sort((a, b) => rank(a) - rank(b));
+    const rank = (block: { role: BlockRole; usedAt: number; reused: boolean }) =>
+      (block.role === 'guest' ? 0 : 1e9) + block.usedAt + (block.reused ? 1.5 * this.budget : 0);
+    const [victim] = this.candidates(spared).sort((a, b) => rank(a) - rank(b) || a.usedAt - b.usedAt);
+    if (victim) this.ghosts = [...this.ghosts.filter((path) => path !== victim.path), victim.path].slice(-this.budget);
     this.blocks = this.blocks.filter((block) => block !== victim);
     return victim?.path ?? null;
   }
 
   insert(path: string, role: BlockRole): void {
-    this.blocks.push({ path, role, pins: 0, usedAt: ++this.uses });
+    const reused = this.ghosts.includes(path);
+    this.ghosts = this.ghosts.filter((other) => other !== path);
+    this.blocks.push({ path, role, pins: 0, usedAt: ++this.uses, reused });
   }
 }
 
@@ -229,11 +259,12 @@ describe('whatever is done to it, a residency', () => {
 
   class Play {
     readonly tier: Paths;
-    readonly naive = new NaiveResidency();
+    readonly naive: NaiveResidency;
     open: OpenPin[] = [];
 
     constructor(readonly budget: number) {
       this.tier = new Paths(budget);
+      this.naive = new NaiveResidency(budget);
     }
 
     /** Makes room as a tier does, evicting never the block's parent. */
@@ -301,7 +332,7 @@ describe('whatever is done to it, a residency', () => {
             for (const used of act.paths) {
               tier.touch(used);
               const block = naive.find(used);
-              if (block) block.usedAt = ++naive.uses;
+              if (block) Object.assign(block, { usedAt: ++naive.uses, reused: true });
             }
           }
           if (act.do === 'retain') {

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { BlockKey, PinnedBlock, SealedBlock } from '../../../../src/core/block.js';
+import type { Admission } from '../../../../src/core/durability.js';
 import type { NoReservation, Reservation } from '../../../../src/core/reservation.js';
 import type { SharedPlace } from '../../../../src/core/shared-place.js';
 import { digestOf } from '../../../../src/digest.js';
 import type { SharedMemory } from '../../../../src/native/shared-memory.js';
-import type { Admission, BlockHost } from '../../../../src/peer/server/block-host.js';
+import type { BlockHost } from '../../../../src/peer/server/block-host.js';
 
 export const BLOCK_BYTES = 40_000;
 export const FINGERPRINT = 'f'.repeat(64);

@@ -111,7 +111,7 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
     any.unpin();
     any.unpin();
     onDevice.unpin();
-    store.pinOnDevice(a!.key)!.unpin();
+    for (const { key } of [a!, d!]) store.pinOnDevice(key)!.unpin();
     await cache.bring([e!]);
     expect(store.keys().sort()).toEqual([a!.key, d!.key, e!.key].sort());
     expect(cache.events.filter((event) => event === '-evicted').length).toBe(2);

@@ -355,7 +355,7 @@ describe('a store over a device whose memory the host cannot see', () => {
     await cache.store.idle();
     expect(cache.device.copies().d2h).toBe(2 * BLOCK_BYTES);
     for (const block of prompt) await expectPinned(block);
-    await cache.bring(singles('a', 'b'));
+    await cache.bring(singles('a', 'b', 'c', 'd', 'e'));
     expect(prompt.map(tierOf)).toEqual(['host', 'host']);
     expect(cache.device.copies().d2h).toBe(2 * BLOCK_BYTES);
   });

@@ -3,7 +3,7 @@ import { createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { settled } from '../../../../src/clock.js';
 import type { BlockMeta } from '../../../../src/core/block.js';
-import type { Durability } from '../../../../src/core/replication.js';
+import type { Durability } from '../../../../src/core/durability.js';
 import { Unavailable } from '../../../../src/errors.js';
 import { HANDSHAKE_TIMEOUT_MS, SEGMENT_BLOCKS } from '../../../../src/limits.js';
 import { Ring } from '../../../../src/ring/ring.js';
