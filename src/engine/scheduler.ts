@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises';
+import { afterSending } from '../async/after-sending.js';
 import { type FairShares, GENERATED_TOKEN_COST, promptCost } from '../core/fair-shares.js';
 import type { KeyedTokens } from './admission.js';
 import { BlockOffers } from './block-offers.js';
@@ -180,9 +180,8 @@ export class Scheduler {
     sequence.skipOffers(prefix.blocks.length);
     // Its reader has the start already.
     if (!sequence.startedOver && sequence.pauses === 0) this.announceStart(sequence, prefix);
-    // Yields to the event loop, so that the start leaves this process before the graph runs, which may crash it: after a crash the coordinator
-    // then knows that this prompt had begun.
-    await setImmediate();
+    // The start leaves this process before the graph runs, which may crash it: after a crash the coordinator then knows that this prompt had begun.
+    await afterSending();
   }
 
   private announceStart(sequence: Sequence, prefix: PreparedPrefix): void {
@@ -258,8 +257,8 @@ export class Scheduler {
       return 'ended';
     }
     const continues = this.advance(sequence, logits.row(keep - 1));
-    // Yields to the event loop, so that the reader gets the first token before blocks are copied.
-    await setImmediate();
+    // The reader gets the first token before blocks are copied.
+    await afterSending();
     return continues ? 'prefilled' : 'ended';
   }
 

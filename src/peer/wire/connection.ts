@@ -161,7 +161,7 @@ export class Connection implements Inlet {
   /** Sends a frame without a payload, in one write with all others of this turn of the event loop. */
   gather(code: number, request: number, header: Uint8Array): void {
     if (!this.open) return;
-    if (this.gathered.length === 0) process.nextTick(() => this.writeGathered());
+    if (this.gathered.length === 0) setImmediate(() => this.writeGathered());
     const frame = packFrame(code, request, header, 0);
     this.gathered.push(frame);
     this.gatheredBytes += frame.byteLength;
