@@ -38,21 +38,29 @@ export interface GenerationJob {
  * reader. If a choice fails, the others are cancelled and its error is thrown.
  */
 export async function* generate(job: GenerationJob, ports: GenerationPorts): AsyncGenerator<Delta, void> {
-  const release = ports.requestLimit.admit(job.choices.length, job.choices[0]?.request.tenant?.name ?? null);
+  const { choices, signal } = job;
+  const release = ports.requestLimit.admit(choices.length, choices[0]?.request.tenant?.name ?? null);
+  try {
+    yield* choices.length === 1 ? runChoice(choices[0]!, job, ports, signal) : runChoices(job, ports);
+  } catch (error) {
+    // Report the abort's reason, not the errors that the abort caused.
+    if (signal.aborted && signal.reason instanceof ShoalError) throw signal.reason;
+    throw error;
+  } finally {
+    release();
+  }
+}
+
+async function* runChoices(job: GenerationJob, ports: GenerationPorts): AsyncGenerator<Delta, void> {
   const group = new AbortController();
   // Each choice adds a listener, and Node warns above ten.
   setMaxListeners(job.choices.length, group.signal);
   const unlink = linkAbort(job.signal, group);
   try {
     yield* merged(job.choices.map((plan) => runChoice(plan, job, ports, group.signal)));
-  } catch (error) {
-    // Report the abort's reason, not the errors that the abort caused.
-    if (job.signal.aborted && job.signal.reason instanceof ShoalError) throw job.signal.reason;
-    throw error;
   } finally {
     unlink();
     group.abort(new Cancelled('the answer has ended'));
-    release();
   }
 }
 
@@ -64,25 +72,21 @@ async function* runChoice(
 ): AsyncGenerator<Delta, void> {
   const choice = new Choice(plan, tokenizer);
   const meter = new ChoiceMeter(plan.index, job, metrics, clock);
-  const own = new AbortController();
-  const unlink = linkAbort(signal, own);
   try {
     // To route a choice takes milliseconds if the prompt is long, and a request may have many choices.
     if (plan.index > 0) await LOOP_TURNS.next();
-    for await (const event of fleet.generate(plan.request, own.signal)) {
-      own.signal.throwIfAborted();
+    for await (const event of fleet.generate(plan.request, signal)) {
+      signal.throwIfAborted();
       if (isLong(event)) await LOOP_TURNS.next();
       const before = choice.completionTokens;
       const delta = choice.take(event);
       meter.observe(event, choice.completionTokens - before);
       if (delta !== null) yield delta;
-      if (choice.finish === null) continue;
-      own.abort(new Cancelled('the choice is complete'));
-      return;
+      // After a stop string, to leave the stream cancels its request.
+      if (choice.finish !== null) return;
     }
     throw new InternalError(`the stream of ${plan.request.requestId} ended without an end event`);
   } finally {
-    unlink();
     meter.close();
   }
 }

@@ -138,6 +138,11 @@ export class OutgoingCall {
     this.owner.trySend(this.route, { type: 'credit', id: this.id, from: this.owner.self, read: this.read });
   }
 
+  /** The reader wants no more of the stream: cancels the call, unless it has ended. */
+  leave(): void {
+    if (this.open) this.abandon(new Cancelled('the reader left the stream'));
+  }
+
   /** Fails the call, and cancels it on the actor's node. */
   abandon(error: ShoalError): void {
     if (!this.open) return;

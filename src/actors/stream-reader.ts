@@ -45,7 +45,7 @@ export class StreamReader<T> implements AsyncIterableIterator<T>, Receiver {
   /** Ends the stream here, and cancels the call. */
   return(): Promise<IteratorResult<T>> {
     this.arrived = [];
-    this.call?.abandon(new Cancelled('the reader left the stream'));
+    this.call?.leave();
     this.outcome = 'ended';
     return Promise.resolve({ done: true, value: undefined });
   }

@@ -78,7 +78,8 @@ export async function answerWithTokens<R extends CommonRequest>(
   const options = { head, shape, tally, logprobs: demand.logprobs !== null };
   if (!request.stream) {
     const answer = await wholeAnswer(deltas, { ...options, tokenizer: model.tokenizer, share });
-    const text = await jsonInTurns(answer, exchange.signal);
+    // Only log-probabilities make an answer long to serialize.
+    const text = demand.logprobs === null ? JSON.stringify(answer) : await jsonInTurns(answer, exchange.signal);
     return { kind: 'text', contentType: JSON_TYPE, text };
   }
   const includeUsage = request.stream_options?.include_usage ?? false;
