@@ -52,6 +52,7 @@ export interface Attempted {
   readonly tenant?: GenerateRequest['tenant'] | null;
   readonly sampling: Sampling;
   readonly stopping: Stopping;
+  readonly bursts?: boolean;
 }
 
 /** One placement of a request: the chosen worker, with sources for the tokens as they were at the time of the choice. */
@@ -276,6 +277,7 @@ function messageOf(request: Attempted, { sources }: Placed, tokens: Uint32Array,
     // An earlier attempt may have delivered all log-probabilities of the prompt.
     sampling: prompt.complete ? { ...request.sampling, promptLogprobs: false } : request.sampling,
     stopping: request.stopping,
+    ...(request.bursts ? { bursts: true } : {}),
   };
 }
 

@@ -40,6 +40,8 @@ export interface FleetRequest {
    * may end earlier on a worker with a smaller context.
    */
   readonly leastAnswerTokens?: number;
+  /** As in `GenerateRequest`. */
+  readonly bursts?: boolean;
   /** The only worker that may run the request, which is `Unavailable` if that worker is not serving; null for any worker. */
   readonly worker: string | null;
 }

@@ -32,6 +32,8 @@ export const COORDINATOR_REQUESTS = 4096;
 export const ENGINE_FAILURES = 8;
 /** Limit on the tokens in one event of an answer, so that the event fits one message with the log-probabilities of all its tokens. */
 export const EVENT_TOKENS = 512;
+/** Tokens of one event of a request that shows nothing before its end. If its worker dies, as many may be computed again. */
+export const BURST_TOKENS = 32;
 
 /** Limit on the header of a frame between peers. */
 export const FRAME_HEADER_BYTES = 64 * KiB;

@@ -56,6 +56,7 @@ export function planChoices(
   const n = fields.n ?? 1;
   const { prompts } = demand;
   const stops = (fields.stop ?? []).map((stop) => new StopPattern(stop));
+  const bursts = fields.stream !== true && stops.length === 0;
   const shared = { ...caller, sampling: samplingOf(fields, demand, model), stops };
   const choices = prompts.flatMap((prompt, promptIndex) => {
     const stopping = stoppingOf(fields, demand, prompt, model);
@@ -72,6 +73,7 @@ export function planChoices(
         sampling: { ...shared.sampling, seed: wrapSeed(seed, k) },
         stopping,
         ...(demand.maxTokens === null ? { leastAnswerTokens: Math.max(1, stopping.minTokens) } : {}),
+        ...(bursts ? { bursts } : {}),
         worker: caller.worker,
       };
       return { index, promptIndex, request, stops: shared.stops, echo };

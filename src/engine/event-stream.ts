@@ -7,25 +7,48 @@ import type { GenerateEvent } from '../protocol/generate.js';
  */
 export class EventStream implements AsyncIterableIterator<GenerateEvent> {
   private readonly events: GenerateEvent[] = [];
-  private readonly onReturn: () => void;
   private end: { error: Error | null } | null = null;
   private reader: Reader | null = null;
+  /** Tokens of a burst that is not full yet. */
+  private held: TokensEvent | null = null;
+  private sentTokens = false;
 
-  /** @param onReturn called when the reader stops before the end */
-  constructor(onReturn: () => void) {
-    this.onReturn = onReturn;
-  }
+  /**
+   * @param onReturn called when the reader stops before the end
+   * @param burstTokens tokens after the first one that are held back until there are so many, or another event follows
+   */
+  constructor(
+    private readonly onReturn: () => void,
+    private readonly burstTokens = 1,
+  ) {}
 
   push(event: GenerateEvent): void {
     if (this.end !== null) return;
+    if (event.type !== 'tokens' || this.burstTokens === 1 || !this.sentTokens) {
+      this.sentTokens ||= event.type === 'tokens';
+      this.flush();
+      this.send(event);
+      return;
+    }
+    if (this.held === null) this.held = event;
+    else append(this.held, event);
+    if (this.held.ids.length >= this.burstTokens) this.flush();
+  }
+
+  private flush(): void {
+    const { held } = this;
+    this.held = null;
+    if (held !== null) this.send(held);
+  }
+
+  private send(event: GenerateEvent): void {
     if (this.reader !== null) {
       this.takeReader()!.resolve({ value: event, done: false });
       return;
     }
     const last = this.events.at(-1);
     if (event.type === 'tokens' && last?.type === 'tokens' && last.ids.length + event.ids.length <= EVENT_TOKENS) {
-      last.ids.push(...event.ids);
-      if (event.logprobs !== undefined) last.logprobs?.push(...event.logprobs);
+      append(last, event);
     } else {
       this.events.push(event);
     }
@@ -56,6 +79,7 @@ export class EventStream implements AsyncIterableIterator<GenerateEvent> {
 
   return(): Promise<IteratorResult<GenerateEvent>> {
     this.events.length = 0;
+    this.held = null;
     const early = this.end === null;
     this.finish(null);
     this.end = { error: null };
@@ -69,6 +93,7 @@ export class EventStream implements AsyncIterableIterator<GenerateEvent> {
 
   private finish(error: Error | null): void {
     if (this.end !== null) return;
+    this.flush();
     const reader = this.takeReader();
     this.end = { error: reader === null ? error : null };
     if (error === null) reader?.resolve({ value: undefined, done: true });
@@ -80,6 +105,13 @@ export class EventStream implements AsyncIterableIterator<GenerateEvent> {
     this.reader = null;
     return reader;
   }
+}
+
+type TokensEvent = Extract<GenerateEvent, { type: 'tokens' }>;
+
+function append(to: TokensEvent, { ids, logprobs }: TokensEvent): void {
+  to.ids.push(...ids);
+  if (logprobs !== undefined) to.logprobs?.push(...logprobs);
 }
 
 interface Reader {

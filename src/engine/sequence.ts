@@ -6,7 +6,7 @@ import { logprobsOf } from '../core/sampling/logprobs.js';
 import { Sampler } from '../core/sampling/sampler.js';
 import type { SamplingScratch } from '../core/sampling/scratch.js';
 import { InternalError } from '../errors.js';
-import { EVENT_TOKENS } from '../limits.js';
+import { BURST_TOKENS, EVENT_TOKENS } from '../limits.js';
 import type { GenerateRequest, TokenLogprobs } from '../protocol/generate.js';
 import type { AdmittedRequest, KeyedTokens } from './admission.js';
 import type { BacklogPart } from './backlog.js';
@@ -91,7 +91,7 @@ export class Sequence {
     this.request = request;
     this.tenant = request.tenant ?? NO_TENANT;
     this.signal = this.abort.signal;
-    this.events = new EventStream(() => this.abort.abort());
+    this.events = new EventStream(() => this.abort.abort(), request.bursts === true ? BURST_TOKENS : 1);
     this.signal.addEventListener('abort', () => onCancel(this), { once: true });
     this.promptTokens = tokens.length - request.resumeTokens;
     this.bounds = bounds;

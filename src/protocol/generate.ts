@@ -87,6 +87,8 @@ export const GenerateRequest = z.strictObject({
   sources: z.array(z.strictObject({ worker: z.string().max(128), blocks: z.int().min(0) })).max(16),
   sampling: Sampling,
   stopping: Stopping,
+  /** Nobody sees the answer before its end, nor can its text end it: after the first token, tokens may come in events of `BURST_TOKENS`. */
+  bursts: z.boolean().optional(),
 });
 export type GenerateRequest = z.infer<typeof GenerateRequest>;
 
