@@ -7,6 +7,7 @@ import type { CommandContext } from './context.js';
 const NAMES = [
   'peer',
   'actor',
+  'request',
   'ttft',
   'decode',
   'batch',
