@@ -87,6 +87,7 @@ export interface DeviceOptions {
 
 /** An opaque handle of a block, valid for the device that allocated it. */
 export interface DeviceBlock {
+  /** No two blocks that the device ever allocated have the same. */
   readonly id: number;
 }
 

@@ -5,6 +5,7 @@ import type { Binding } from '../ort/binding.js';
 import { RunOptions } from '../ort/run-options.js';
 import type { GraphRunner, LogitRows, SequenceSlot } from './graph-runner.js';
 import type { ModelGraph } from './model-graph.js';
+import { RestingBlocks } from './resting-blocks.js';
 import { RunFeed, type RunShape } from './run-feed.js';
 
 /** Runs a graph that appends K/V in place, in rows of the device's buffers, as one batch. */
@@ -21,6 +22,8 @@ interface RowSlot extends SequenceSlot {
  * several batches of adjacent rows if they must not run together; the prefilling slot, if any, is in a row >= n. A slot is acquired in the device's prefill row if it has one, else in row n. If decoding slots
  * are released meanwhile, the prefilling slot stays where it is, and moves to row n when it starts decoding. When a decoding slot is
  * released, the last one moves into its row.
+ *
+ * What a row has stays there until it is overwritten. A prompt whose first blocks rest in a free row is prefilled in that row.
  */
 export class InPlaceRunner implements GraphRunner {
   private readonly graph: ModelGraph;
@@ -31,6 +34,7 @@ export class InPlaceRunner implements GraphRunner {
   private readonly alone: boolean;
   private readonly bindings = new Map<number, Binding>();
   private readonly decoding: RowSlot[] = [];
+  private readonly resting: RestingBlocks;
   private prefilling: RowSlot | null = null;
   private interruptible = false;
 
@@ -42,6 +46,7 @@ export class InPlaceRunner implements GraphRunner {
     this.alone = graph.dependence.kind === 'run' || graph.dependence.kind === 'length';
     this.feed = new RunFeed(graph, device, Math.max(chunkTokens, slots), slots * device.slot(0).capacityTokens, slots);
     this.runOptions = new RunOptions(graph.runtime);
+    this.resting = new RestingBlocks(Math.max(slots, (device.prefillRow ?? 0) + 1), device.layout.blockTokens);
   }
 
   get capacity(): number {
@@ -64,13 +69,31 @@ export class InPlaceRunner implements GraphRunner {
 
   async join(slot: SequenceSlot, blocks: readonly DeviceBlock[]): Promise<void> {
     const own = this.own(slot);
-    await this.device.join(this.device.slot(own.row), own.tokens, blocks);
-    own.tokens += blocks.length * this.device.layout.blockTokens;
+    const { blockTokens } = this.device.layout;
+    if (own === this.prefilling && own.tokens === 0) own.row = this.rowFor(blocks, own.row);
+    const there = own.tokens === 0 ? this.resting.common(own.row, blocks) : 0;
+    const from = own.tokens + there * blockTokens;
+    const missing = blocks.slice(there);
+    this.resting.truncate(own.row, from);
+    if (missing.length > 0) await this.device.join(this.device.slot(own.row), from, missing);
+    for (const [i, block] of missing.entries()) this.resting.has(own.row, from + i * blockTokens, block);
+    own.tokens += blocks.length * blockTokens;
+  }
+
+  /** The free row in which most of these blocks rest; `row` if none has more of them. */
+  private rowFor(blocks: readonly DeviceBlock[], row: number): number {
+    if (this.device.prefillRow !== null) return row;
+    let best = row;
+    for (let other = this.decoding.length; other < this.device.slots; other++) {
+      if (this.resting.common(other, blocks) > this.resting.common(best, blocks)) best = other;
+    }
+    return best;
   }
 
   async prefill(slot: SequenceSlot, ids: Uint32Array, keep: number): Promise<LogitRows> {
     const own = this.own(slot);
     if (this.runOptions.terminated) this.runOptions.reset();
+    this.resting.truncate(own.row, own.tokens);
     this.interruptible = true;
     try {
       const logits = await this.run(
@@ -96,7 +119,7 @@ export class InPlaceRunner implements GraphRunner {
     if (own !== this.prefilling || own.row < end) {
       throw new InternalError('cannot start decoding a slot: the slot is not prefilling');
     }
-    if (own.row !== end) await this.device.moveRow(own.row, end, own.tokens);
+    if (own.row !== end) await this.copyRow(own.row, end, own.tokens);
     own.row = end;
     this.prefilling = null;
     this.decoding.push(own);
@@ -125,7 +148,9 @@ export class InPlaceRunner implements GraphRunner {
   }
 
   async cut(slot: SequenceSlot, position: number, block: DeviceBlock): Promise<void> {
-    await this.device.cut(this.device.slot(this.own(slot).row), position, block);
+    const { row } = this.own(slot);
+    await this.device.cut(this.device.slot(row), position, block);
+    this.resting.has(row, position, block);
   }
 
   async release(slot: SequenceSlot): Promise<void> {
@@ -136,7 +161,7 @@ export class InPlaceRunner implements GraphRunner {
     }
     const last = this.decoding.pop()!;
     if (last === own) return;
-    await this.device.moveRow(last.row, own.row, last.tokens);
+    await this.copyRow(last.row, own.row, last.tokens);
     last.row = own.row;
     this.decoding[own.row] = last;
   }
@@ -144,6 +169,13 @@ export class InPlaceRunner implements GraphRunner {
   releaseAll(): void {
     this.prefilling = null;
     this.decoding.length = 0;
+    this.resting.clear();
+  }
+
+  private async copyRow(from: number, to: number, tokens: number): Promise<void> {
+    this.resting.truncate(to, 0);
+    await this.device.moveRow(from, to, tokens);
+    this.resting.copied(from, to, tokens);
   }
 
   close(): void {

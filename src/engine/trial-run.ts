@@ -142,6 +142,8 @@ class TrialRun {
         await this.prefill(slot, blockTokens);
         await this.runner.cut(slot, 0, block);
       });
+      // Else the block would rest in the row, and not be copied.
+      this.runner.releaseAll();
       return await this.withSlot(async (slot) => {
         await this.runner.join(slot, [block]);
         return this.prefill(slot, this.promptTokens);
