@@ -5,6 +5,7 @@ import { defaultThreads } from '../src/config/worker-config.js';
 import { loadModelGraph, type ModelGraph } from '../src/engine/model-graph.js';
 import { openModelFolder } from '../src/model/folder.js';
 import { OrtRuntime } from '../src/ort/runtime.js';
+import type { Spinning } from '../src/ort/spinning.js';
 import { synthModelFolder } from './synth/model-folder.js';
 
 /** The model that the benchmarks use, and its graph. */
@@ -15,9 +16,13 @@ export function benchModel(): Promise<string> {
   return inCacheFolder('write the model of the benchmarks', 'set HOME', process.env, make);
 }
 
-/** Loads the graph in this process. */
-export async function benchGraph(dir: string, threads: number): Promise<ModelGraph> {
-  return loadModelGraph(OrtRuntime.open(), await openModelFolder(dir), { threads, allowSpinning: false });
+/** Loads the graph in this process, by default with threads that spin without a limit: a floor must not have the cost of a worker's choice. */
+export async function benchGraph(
+  dir: string,
+  threads: number,
+  spinning: Spinning = { allowSpinning: true, spinMicros: Number.POSITIVE_INFINITY },
+): Promise<ModelGraph> {
+  return loadModelGraph(OrtRuntime.open(), await openModelFolder(dir), { threads, ...spinning });
 }
 
 /** The default number of threads of a single worker on this machine. */

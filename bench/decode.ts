@@ -3,12 +3,13 @@ import type { ModelGraph } from '../src/engine/model-graph.js';
 import { openModelFolder } from '../src/model/folder.js';
 import { BareLoop, bareDecode, bareSteps } from './bare-loop.js';
 import { benchGraph, benchModel, benchThreads, randomTokens } from './bench-model.js';
+import { EngineLoop } from './engine-loop.js';
 import { streamed } from './first-token.js';
 import { PlainLoop } from './plain-loop.js';
 import { type BenchOptions, machineLine, quotients, type Report, reportRatio, reportRow } from './report.js';
 import { RunningFleet } from './running-fleet.js';
 
-/** Benchmark `decode`: tokens per second of one stream, compared with the bare loop and onnxruntime-node. */
+/** Benchmark `decode`: tokens per second of one stream, compared with the engine alone, the bare loop and onnxruntime-node. */
 
 const CLI = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 const PROMPT_TOKENS = 128;
@@ -18,27 +19,32 @@ const LONG_NEW_TOKENS = 33;
 const CHUNK_TOKENS = 256;
 const ROUNDS = 7;
 
-const CONTENDERS = ['fleet', 'bare', 'longFleet', 'longBare', 'plain'] as const;
+const CONTENDERS = ['fleet', 'engine', 'bare', 'bareQuiet', 'longFleet', 'longBare', 'plain'] as const;
 /** Tokens per second. */
 type Rates = Record<(typeof CONTENDERS)[number], number>;
 
 /**
  * Measures one stream through a fleet, as a client sees it, and in alternation the bare loop over the same graph: after a short prompt, and
- * after a long past. After the long past it also measures the plain loop of onnxruntime-node.
+ * after a long past. After the short prompt it also measures the engine without a fleet, and the bare loop with threads that do not spin; after
+ * the long past the plain loop of onnxruntime-node.
  */
 export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   const model = await benchModel();
   const threads = benchThreads();
   const graph = await benchGraph(model, threads);
+  const quiet = await benchGraph(model, threads, { allowSpinning: false });
+  const own = await benchGraph(model, threads, { allowSpinning: true });
+  const engine = await EngineLoop.open(own, 1, PROMPT_TOKENS + NEW_TOKENS);
   progress('starting one worker');
   const fleet = await RunningFleet.up(CLI, ['--workers', '1', '--model', model]);
-  const samples: Record<keyof Rates, number[]> = { fleet: [], bare: [], longFleet: [], longBare: [], plain: [] };
+  const samples = Object.fromEntries(CONTENDERS.map((name) => [name, [] as number[]])) as Record<keyof Rates, number[]>;
   let longPast: LongPast | null = null;
   try {
     progress(`computing a past of ${LONG_PAST_TOKENS} tokens, here and in the process of the plain loop`);
     longPast = await LongPast.open(fleet, graph, model, threads);
     for (let round = -1; round < (rounds ?? ROUNDS); round++) {
-      const rates: Rates = { ...(await afterShortPrompt(fleet, graph)), ...(await longPast.measure()) };
+      const short = await afterShortPrompt({ fleet, engine, graph, quiet }, round);
+      const rates: Rates = { ...short, ...(await longPast.measure()) };
       const shown = CONTENDERS.map((name) => `${name} ${rates[name].toFixed(1)}`).join(', ');
       progress(`round ${round + 1}: ${shown} tokens/s`);
       // The first round warms up.
@@ -47,7 +53,8 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   } finally {
     await longPast?.close();
     await fleet.stop();
-    graph.release();
+    await engine.close();
+    for (const loaded of [graph, quiet, own]) loaded.release();
   }
   return report(samples);
 }
@@ -60,13 +67,18 @@ function report(samples: Record<keyof Rates, number[]>): Report {
     machine: machineLine(),
     rows: [
       reportRow('one stream through the fleet', 'tokens/s', samples.fleet),
+      reportRow('engine in this process', 'tokens/s', samples.engine),
       reportRow('bare IO-bound loop', 'tokens/s', samples.bare),
+      reportRow('bare IO-bound loop, threads do not spin', 'tokens/s', samples.bareQuiet),
       reportRow(`${after}: one stream through the fleet`, 'tokens/s', samples.longFleet),
       reportRow(`${after}: bare IO-bound loop`, 'tokens/s', samples.longBare),
       reportRow(`${after}: session.run of onnxruntime-node`, 'tokens/s', samples.plain),
     ],
     ratios: [
-      reportRatio('fleet / bare loop', ratio('fleet', 'bare'), { kind: 'at least', value: 0.9 }),
+      reportRatio('fleet / bare loop', ratio('fleet', 'bare'), { kind: 'at least', value: 0.97 }),
+      reportRatio('fleet / engine', ratio('fleet', 'engine')),
+      reportRatio('engine / bare loop', ratio('engine', 'bare')),
+      reportRatio('bare loop / without spinning', ratio('bare', 'bareQuiet')),
       reportRatio(`${after}: fleet / bare loop`, ratio('longFleet', 'longBare')),
       reportRatio(`${after}: fleet / session.run`, ratio('longFleet', 'plain'), { kind: 'at least', value: 3.5 }),
       reportRatio(`${after}: bare loop / session.run`, ratio('longBare', 'plain')),
@@ -74,10 +86,31 @@ function report(samples: Record<keyof Rates, number[]>): Report {
   };
 }
 
-async function afterShortPrompt(fleet: RunningFleet, graph: ModelGraph): Promise<Pick<Rates, 'fleet' | 'bare'>> {
+type ShortRates = Pick<Rates, 'fleet' | 'engine' | 'bare' | 'bareQuiet'>;
+
+interface Contenders {
+  readonly fleet: RunningFleet;
+  readonly engine: EngineLoop;
+  readonly graph: ModelGraph;
+  readonly quiet: ModelGraph;
+}
+
+/** Each round begins with another contender. */
+async function afterShortPrompt({ fleet, engine, graph, quiet }: Contenders, round: number): Promise<ShortRates> {
   const prompt = randomTokens(PROMPT_TOKENS);
-  const rate = await fleetRate(fleet, prompt, NEW_TOKENS);
-  return { fleet: rate, bare: rateOf(await bareDecode(graph, [prompt], NEW_TOKENS - 1)) };
+  const bareRate = async (over: ModelGraph) => rateOf(await bareDecode(over, [prompt], NEW_TOKENS - 1));
+  const measures: [keyof ShortRates, () => Promise<number>][] = [
+    ['fleet', () => fleetRate(fleet, prompt, NEW_TOKENS)],
+    ['engine', () => engine.rate(prompt, NEW_TOKENS)],
+    ['bare', () => bareRate(graph)],
+    ['bareQuiet', () => bareRate(quiet)],
+  ];
+  const rates: Partial<ShortRates> = {};
+  for (let turn = 0; turn < measures.length; turn++) {
+    const [name, measure] = measures[(round + 1 + turn) % measures.length]!;
+    rates[name] = await measure();
+  }
+  return rates as ShortRates;
 }
 
 /** A long prompt, whose K/V the fleet, the bare loop and the plain loop keep for all rounds. */

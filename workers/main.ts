@@ -164,7 +164,7 @@ async function openModel(
     await loadModelGraph(runtime, folder, {
       provider,
       threads: config.threads,
-      allowSpinning: false,
+      allowSpinning: true,
       weightCache: weightCacheOf(config, clock, leaving),
     }),
     (loaded) => loaded.release(),

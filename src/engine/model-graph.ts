@@ -14,6 +14,7 @@ import { type WeightFiles, weightFiles } from '../model/weight-files.js';
 import type { Provider } from '../ort/provider.js';
 import type { OrtRuntime } from '../ort/runtime.js';
 import type { Session } from '../ort/session.js';
+import type { Spinning } from '../ort/spinning.js';
 import { sharedModel } from './shared-weights.js';
 
 /** A loaded model graph, and the loading of one. */
@@ -61,13 +62,11 @@ type Weights =
   | { readonly kind: 'own'; readonly why: string }
   | { readonly kind: 'failed'; readonly why: string };
 
-export interface GraphOptions {
+export interface GraphOptions extends Spinning {
   /** The provider that runs the graph. Default: the CPU. */
   readonly provider?: Provider;
   /** The number of threads of one run; 0 lets ONNX Runtime choose. */
   readonly threads: number;
-  /** Whether threads spin while idle: a little faster on an idle machine, much slower where other processes share the processor. */
-  readonly allowSpinning: boolean;
   /** Where weights are kept to be shared between processes, on the CPU. Default: nowhere. */
   readonly weightCache?: WeightCache | null;
 }
@@ -128,9 +127,9 @@ async function openSession(
   folder: ModelFolder,
   model: Uint8Array,
   files: WeightFiles,
-  { provider = { name: 'cpu' }, threads, allowSpinning, weightCache = null }: GraphOptions,
+  { provider = { name: 'cpu' }, threads, weightCache = null, ...spinning }: GraphOptions,
 ): Promise<{ session: Session; weights: Weights }> {
-  const options = { provider, intraOpThreads: threads, allowSpinning };
+  const options = { provider, intraOpThreads: threads, ...spinning };
   const own = { ...options, externalDataFolder: files.folder };
   const withOwn = async (kind: 'own' | 'failed', why: string) => ({
     session: await runtime.openSession(model, own),

@@ -2,18 +2,17 @@ import type { Pointer } from '../native/ffi.js';
 import { Handle, withHandle } from '../native/handle.js';
 import type { Environment } from './environment.js';
 import type { Provider } from './provider.js';
+import { type Spinning, spinEntries } from './spinning.js';
 
 /** The settings of a session, and their form in the C API. */
 
 const OPTIMIZATION_LEVELS = { none: 0, basic: 1, extended: 2, all: 99 } as const;
 
-export interface SessionOptions {
+export interface SessionOptions extends Spinning {
   /** Runs the nodes that it supports; the CPU runs the others. Default: the CPU. */
   readonly provider?: Provider;
   /** Threads that share the work of one operator. */
   readonly intraOpThreads: number;
-  /** Whether these threads spin while idle: operators start faster, but each thread keeps a core busy. */
-  readonly allowSpinning: boolean;
   /** Folder of external weights, for a model given as bytes. Default: the current folder. */
   readonly externalDataFolder?: string;
   /** How much ONNX Runtime may rewrite the graph when it loads it. Default: `all`. */
@@ -69,7 +68,7 @@ export class NativeSessionOptions extends Handle {
     if (options.memoryPattern !== true) calls.check(api.disableMemPattern(this.pointer), action);
     if (options.memoryArena === false) calls.check(api.disableCpuMemArena(this.pointer), action);
     const entries: Record<string, string> = {
-      'session.intra_op.allow_spinning': options.allowSpinning ? '1' : '0',
+      ...spinEntries(options),
       ...(options.save && saveEntries(options.save)),
       ...options.config,
     };
