@@ -60,22 +60,25 @@ export async function wholeAnswer(
 /** A chunk with more log-probabilities is serialized in turns. */
 const CHUNK_LOGPROBS = 1_024;
 
-/** The answer as chunks or their JSON texts, one for each delta, then one with the usage if `includeUsage`. */
+/** The JSON texts of the answer's chunks, one for each delta, then one with the usage if `includeUsage`. */
 export async function* answerChunks(
   deltas: AsyncIterable<Delta>,
   { head, shape, tally, logprobs, includeUsage }: AnswerOptions & { readonly includeUsage: boolean },
   signal: AbortSignal,
-): AsyncGenerator<object | string, void> {
+): AsyncGenerator<string, void> {
   const started = new Set<number>();
   const { id, created, model } = head;
   const chunk = { id, object: shape.chunkObject, created, model };
+  // All chunks begin and end alike.
+  const begin = `${JSON.stringify(chunk).slice(0, -1)},"choices":[`;
+  const end = includeUsage ? '],"usage":null}' : ']}';
   for await (const delta of deltas) {
     const choice = shape.chunk(delta, logprobs, !started.has(delta.index));
     started.add(delta.index);
-    const whole = { ...chunk, choices: [choice], ...(includeUsage ? { usage: null } : {}) };
-    yield delta.reports.logprobs > CHUNK_LOGPROBS ? await jsonInTurns(whole, signal) : whole;
+    const isLong = delta.reports.logprobs > CHUNK_LOGPROBS;
+    yield begin + (isLong ? await jsonInTurns(choice, signal) : JSON.stringify(choice)) + end;
   }
-  if (includeUsage) yield { ...chunk, choices: [], ...usageOf(tally) };
+  if (includeUsage) yield JSON.stringify({ ...chunk, choices: [], ...usageOf(tally) });
 }
 
 /** Shoal's own usage appears both in `usage` and beside it: some gateways forward only `usage`. */

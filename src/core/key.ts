@@ -152,7 +152,14 @@ function keyOf(fields: readonly Uint8Array[], tokens: ArrayLike<number>, label: 
   return hash('sha256', bytes, 'hex').slice(0, 2 * DIGEST_BYTES) + label;
 }
 
+/** Whether this machine has the bytes of a number in the order in which keys take them. */
+const LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
+
 function writeTokens(bytes: Buffer, offset: number, tokens: ArrayLike<number>): void {
   bytes.writeUInt32LE(4 * tokens.length, offset);
+  if (tokens instanceof Uint32Array && LITTLE_ENDIAN) {
+    bytes.set(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength), offset + 4);
+    return;
+  }
   for (let i = 0; i < tokens.length; i++) bytes.writeUInt32LE(tokens[i]!, offset + 4 + 4 * i);
 }
