@@ -172,6 +172,7 @@ function makeRetentions(
     actors,
     store: purgeStore,
     retentions: store,
+    blocksOf,
     trail,
     log,
   });

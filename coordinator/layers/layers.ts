@@ -1,5 +1,5 @@
 import { type KvDependence, regimeOf } from '../../src/core/kv-dependence.js';
-import { type Salt, type SaltLayer, withLayers } from '../../src/core/salt.js';
+import { type Salt, type SaltLayer, saltText, withLayers } from '../../src/core/salt.js';
 import { InvalidRequest } from '../../src/errors.js';
 import { type Principal, saltOf } from '../access/principal.js';
 import { mayOperate } from '../access/roles.js';
@@ -34,10 +34,16 @@ export class Layers {
   /** The salt of a caller's prompt: those of the layers that it shares, then its own. Null for none. */
   saltFor(tokens: Uint32Array, principal: Principal | null, cacheSalt: string | undefined): Salt | null {
     const own = saltOf(principal, cacheSalt);
-    // Where no key is needed, there is nobody to protect.
-    const shares = principal === null ? [PUBLIC_LAYER] : principal.shares;
-    const layers = this.shareable(tokens) ? this.published.layersFor(tokens, shares) : [];
+    const layers = this.shareable(tokens) ? this.published.layersFor(tokens, sharesOf(principal)) : [];
     return layers.length === 0 ? own : withLayers(own ?? '', layers);
+  }
+
+  /** All salts under which a caller's prompt may have blocks of its own: it may have come before what is published now. */
+  saltsFor(tokens: Uint32Array, principal: Principal | null, cacheSalt: string | undefined): Salt[] {
+    const own = saltOf(principal, cacheSalt) ?? '';
+    const variants = this.published.variantsFor(tokens, sharesOf(principal));
+    const salts = [[], ...variants].map((layers) => withLayers(own, layers));
+    return [...new Map(salts.map((salt) => [saltText(salt), salt])).values()];
   }
 
   /**
@@ -57,7 +63,7 @@ export class Layers {
   /** Throws a 403 unless the caller may publish into the layer. Null is a caller of an open API. */
   checkPublisher(principal: Principal | null, layer: string): void {
     if (mayOperate(principal) || principal?.publishes.includes(layer)) return;
-    const message = `share: the key '${principal?.id}' may not publish into '${layer}'; it needs the role operator, or the layer in its field publishes`;
+    const message = `share: the key '${principal?.id}' may not change what is published into '${layer}'; it needs the role operator, or the layer in its field publishes`;
     throw new ApiError(403, message, { param: 'share', code: 'share_not_allowed' });
   }
 
@@ -65,6 +71,11 @@ export class Layers {
   private shareable(tokens: Uint32Array): boolean {
     return regimeOf(this.dependence, tokens.length) === 'short';
   }
+}
+
+/** Where no key is needed, there is nobody to protect. */
+function sharesOf(principal: Principal | null): readonly string[] {
+  return principal === null ? [PUBLIC_LAYER] : principal.shares;
 }
 
 function publishedPrefix({ id, layer }: Retention, { tokens, salt }: StoredPrompt): PublishedPrefix {

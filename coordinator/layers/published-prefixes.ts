@@ -60,6 +60,22 @@ export class PublishedPrefixes {
     return best === undefined ? [] : upTo(best.layers, blocks);
   }
 
+  /**
+   * What `layersFor` may have found for this prompt at other times, when others of these prefixes were published: for each prefix, the salts of the
+   * blocks that the prompt has in common with it.
+   */
+  variantsFor(tokens: Uint32Array, layers: readonly string[]): readonly (readonly SaltLayer[])[] {
+    const common = new Map<PublishedPrefix, number>();
+    let block: BlockMeta | null = null;
+    for (let end = BLOCK_TOKENS; end <= tokens.length; end += BLOCK_TOKENS) {
+      block = contentAfter(block, tokens);
+      const found = this.byBeginning.get(block.key);
+      if (found === undefined) break;
+      for (const prefix of found) if (layers.includes(prefix.layer)) common.set(prefix, block.index + 1);
+    }
+    return [...common].map(([prefix, blocks]) => upTo(prefix.layers, blocks));
+  }
+
   /** The salts of the blocks of a prefix that is to be published: it continues a public prefix, if it begins with one. */
   chainFor(tokens: Uint32Array, layer: string): readonly SaltLayer[] {
     const base = layer === PUBLIC_LAYER ? [] : this.layersFor(tokens, [PUBLIC_LAYER]);

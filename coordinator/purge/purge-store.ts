@@ -2,7 +2,7 @@ import type { KeyValue } from '../../src/bus/key-value.js';
 import { Overloaded } from '../../src/errors.js';
 import { encode } from '../../src/wire/msgpack.js';
 import { readMessage } from '../../src/wire/read-message.js';
-import { isComplete, PURGE_KEPT_MS, PURGES, Purge, PurgeList } from './purge.js';
+import { INCOMPLETE_PURGES_PER_OWNER, isComplete, PURGE_KEPT_MS, PURGES, Purge, PurgeList } from './purge.js';
 
 /** The purges of a fleet in a key-value bucket: a list of all, and a value for each. */
 
@@ -29,22 +29,20 @@ export class PurgeStore {
     return found && readMessage(Purge, found.value);
   }
 
-  /** @throws Overloaded if as many purges as are remembered are incomplete */
+  /** @throws Overloaded if too many purges are incomplete, those of its tenant or all together */
   async add(purge: Purge): Promise<void> {
     await this.kv.create(keyOf(purge.id), encode(purge));
-    const { id, createdMs } = purge;
+    const { id, owner, createdMs } = purge;
     const gone: string[] = [];
     await this.changeList((purges) => {
       gone.length = 0;
       const nowMs = this.wallMs();
-      let left = purges.filter((each) => nowMs - each.createdMs < PURGE_KEPT_MS);
-      const oldest = left.length >= PURGES ? left.find(({ complete }) => complete) : undefined;
-      if (left.length >= PURGES && oldest === undefined) {
-        throw new Overloaded(`cannot take the purge: ${PURGES} purges wait for workers that are away; retry later`);
-      }
-      left = left.filter((each) => each !== oldest);
-      gone.push(...purges.filter((each) => !left.includes(each)).map((each) => each.id));
-      return [...left, { id, createdMs, complete: isComplete(purge) }];
+      const kept = withPlaceFor(
+        owner,
+        purges.filter((each) => nowMs - each.createdMs < PURGE_KEPT_MS),
+      );
+      gone.push(...purges.filter((each) => !kept.includes(each)).map((each) => each.id));
+      return [...kept, { id, owner, createdMs, complete: isComplete(purge) }];
     }).catch(async (error: unknown) => {
       await this.kv.delete(keyOf(id));
       throw error;
@@ -81,6 +79,28 @@ export class PurgeStore {
     const found = await this.kv.get(LIST);
     return (found && readMessage(PurgeList, found.value)) ?? { purges: [] };
   }
+}
+
+/**
+ * The purges that stay when one more of this owner comes. If there are too many, the oldest complete one of the owner with most purges is forgotten, so that
+ * nobody can make a fleet forget the purges of others.
+ */
+function withPlaceFor(owner: string | null, purges: readonly Listed[]): readonly Listed[] {
+  const incomplete = purges.filter((each) => each.owner === owner && !each.complete).length;
+  if (owner !== null && incomplete >= INCOMPLETE_PURGES_PER_OWNER) {
+    throw new Overloaded(
+      `cannot take the purge: ${incomplete} purges of this tenant wait for workers that are away; retry later`,
+    );
+  }
+  if (purges.length < PURGES) return purges;
+  const countOf = (of: string | null) => purges.filter((each) => each.owner === of).length;
+  const complete = purges.filter((each) => each.complete);
+  const most = Math.max(...complete.map((each) => countOf(each.owner)));
+  const forgotten = complete.find((each) => countOf(each.owner) === most);
+  if (forgotten === undefined) {
+    throw new Overloaded(`cannot take the purge: ${PURGES} purges wait for workers that are away; retry later`);
+  }
+  return purges.filter((each) => each !== forgotten);
 }
 
 function keyOf(id: string): string {

@@ -8,6 +8,8 @@ import { PurgeCounts, PurgeLabels } from '../../src/protocol/worker.js';
 
 /** Limit on the purges of a fleet that are remembered. */
 export const PURGES = 64;
+/** Limit on the incomplete ones of one tenant. @internal exported for tests. */
+export const INCOMPLETE_PURGES_PER_OWNER = PURGES / 4;
 /** Limit on the workers of a receipt. */
 const PURGE_WORKERS = 1_024;
 /** A purge is remembered for this time: workers that come back within it do what they missed. */
@@ -41,7 +43,17 @@ export const Purge = z.strictObject({
 export type Purge = z.infer<typeof Purge>;
 
 export const PurgeList = z.strictObject({
-  purges: z.array(z.strictObject({ id: Name, createdMs: z.number(), complete: z.boolean() })).max(PURGES),
+  purges: z
+    .array(
+      z.strictObject({
+        id: Name,
+        /** As in `Purge`. Earlier versions did not list it. */
+        owner: z.string().max(128).nullable().default(null),
+        createdMs: z.number(),
+        complete: z.boolean(),
+      }),
+    )
+    .max(PURGES),
 });
 export type PurgeList = z.infer<typeof PurgeList>;
 

@@ -1,14 +1,16 @@
 import type { ActorSystem } from '../../src/actors/system.js';
 import type { Clock, Timer } from '../../src/clock.js';
 import { packKeys, unpackKeys } from '../../src/core/key.js';
-import { type PurgeSelector, selects } from '../../src/core/purge-selector.js';
+import type { PurgeSelector } from '../../src/core/purge-selector.js';
 import { ShoalError } from '../../src/errors.js';
 import type { Roster } from '../../src/fleet/roster.js';
 import type { Log } from '../../src/log.js';
 import { type PurgeCounts, ShardProtocol } from '../../src/protocol/worker.js';
 import type { Random } from '../../src/random.js';
+import { RETENTION_ROUND_MS } from '../retention/retention-keeper.js';
 import type { RetentionStore } from '../retention/retention-store.js';
 import type { Trail } from '../trail/trail.js';
+import { type BlocksOf, endedPins } from './ended-pins.js';
 import { concerns, isComplete, NOTHING_DROPPED, type Purge, type PurgeRow, sum, withAnswer } from './purge.js';
 import type { PurgeStore } from './purge-store.js';
 
@@ -16,6 +18,8 @@ import type { PurgeStore } from './purge-store.js';
 
 /** Interval of the look for workers that have come back. @internal exported for tests. */
 export const PURGE_ROUND_MS = 2_000;
+/** Time in which all coordinators notice that pins have ended. */
+const PINS_NOTICED_MS = 2 * RETENTION_ROUND_MS;
 /** Time for a worker to drop the blocks of a purge. */
 const PURGE_TIMEOUT_MS = 10_000;
 
@@ -39,6 +43,7 @@ export interface LivePurgesOptions {
   readonly actors: ActorSystem;
   readonly store: PurgeStore;
   readonly retentions: RetentionStore;
+  readonly blocksOf: BlocksOf;
   readonly trail: Trail;
   readonly log: Log;
 }
@@ -75,6 +80,8 @@ export class LivePurges implements Purges {
     await store.add(ordered);
     const pins = await this.endPins(selector);
     await this.everywhere(id, selector);
+    // Until every coordinator has noticed, one may compute for these pins, and prompts may use the prefix that one of them published.
+    if (pins > 0) await new Promise<void>((resolve) => this.options.clock.after(PINS_NOTICED_MS, resolve));
     // While one worker was asked, another that was not asked yet may have pushed blocks to it.
     await this.everywhere(id, selector);
     return (await store.change(id, (purge) => ({ ...purge, pins }))) ?? ordered;
@@ -157,12 +164,11 @@ export class LivePurges implements Purges {
     }
   }
 
-  /** Ends the pins whose blocks are to go: the keeper of pins would compute them again. */
   private async endPins(selector: PurgeSelector): Promise<number> {
-    const { retentions } = this.options;
-    const chosen = (await retentions.list()).filter(({ last }) => selects(selector, last));
-    await retentions.remove(chosen);
-    return chosen.length;
+    const { retentions, blocksOf } = this.options;
+    const ended = await endedPins(retentions, selector, blocksOf);
+    await retentions.remove(ended);
+    return ended.length;
   }
 
   private alive(): Process[] {

@@ -42,8 +42,11 @@ export interface Retentions {
    * `Unavailable` if the order cannot be stored.
    */
   add(order: RetentionOrder): Promise<RetentionView | Exclude<Admitted, { type: 'admitted' }>>;
-  /** Ends a retention. False if this owner has none with this id. */
-  remove(id: string, owner: string | null): Promise<boolean>;
+  /**
+   * Ends a retention. False if this owner has none with this id.
+   * @param check throws if the caller may not end what it publishes into a layer
+   */
+  remove(id: string, owner: string | null, check: (layer: string) => void): Promise<boolean>;
   /** The retentions of an owner, oldest first. */
   list(owner: string | null): Promise<RetentionView[]>;
 }
@@ -91,10 +94,11 @@ export class LiveRetentions implements Retentions {
     return this.viewOf(retention);
   }
 
-  async remove(id: string, owner: string | null): Promise<boolean> {
+  async remove(id: string, owner: string | null, check: (layer: string) => void): Promise<boolean> {
     const { store, keeper } = this.options;
     const found = this.present(await store.list()).find((each) => each.id === id && each.owner === owner);
     if (found === undefined) return false;
+    if (found.layer !== null) check(found.layer);
     await store.remove([found]);
     keeper.wake();
     return true;

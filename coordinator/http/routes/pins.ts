@@ -42,7 +42,9 @@ export function pinRoutes(deps: PinDeps): HttpRoute[] {
       access: 'key',
       handle: async ({ params, principal }) => {
         const id = params.id ?? '';
-        if (await retentions.remove(id, ownerOf(principal))) return json({ id, object: 'cache.pin', deleted: true });
+        const mayEnd = (layer: string) => deps.layers.checkPublisher(principal, layer);
+        if (await retentions.remove(id, ownerOf(principal), mayEnd))
+          return json({ id, object: 'cache.pin', deleted: true });
         throw new ApiError(404, `id: no pin '${id}'; GET /v1/cache/pins lists your pins`, {
           param: 'id',
           code: 'pin_not_found',
@@ -63,6 +65,9 @@ async function pin(exchange: Exchange, { retentions, layers, model, prompts }: P
   checkModel(model, request.model, principal);
   const layer = request.share ?? null;
   if (layer !== null) layers.checkPublisher(principal, layer);
+  if (layer !== null && request.cache_salt !== undefined) {
+    throw new InvalidRequest('cache_salt: is not allowed with share, whose layer has a salt of its own', 'cache_salt');
+  }
   const { tokens, param } = await prompts.readPrompt(request, request, textCallerOf(exchange));
   if (tokens.length < BLOCK_TOKENS) {
     throw new InvalidRequest(

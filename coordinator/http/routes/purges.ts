@@ -1,7 +1,9 @@
+import { LOOP_TURNS } from '../../../src/async/loop-turns.js';
 import type { BlockKey } from '../../../src/core/block.js';
 import type { PurgeSelector } from '../../../src/core/purge-selector.js';
-import { ownerLabel, type Salt, saltLabel } from '../../../src/core/salt.js';
+import { layersOf, ownerLabel, type Salt, saltLabel } from '../../../src/core/salt.js';
 import { InvalidRequest } from '../../../src/errors.js';
+import { HOLDINGS_KEYS_PER_MESSAGE } from '../../../src/protocol/holdings.js';
 import { type Principal, PUBLIC_SCOPE, saltOf, saltOwner } from '../../access/principal.js';
 import { mayOperate } from '../../access/roles.js';
 import type { Layers } from '../../layers/layers.js';
@@ -71,10 +73,8 @@ async function chosen(
   if (byPrompt) {
     checkScope(principal);
     const { tokens } = await prompts.readPrompt(request, request, textCallerOf(exchange));
-    return {
-      what: 'prompt',
-      selector: ofPrompt(tokens, layers.saltFor(tokens, principal, request.cache_salt), keysOf),
-    };
+    const salts = layers.saltsFor(tokens, principal, request.cache_salt);
+    return { what: 'prompt', selector: await ofPrompt(tokens, salts, keysOf) };
   }
   const labels = [labelFor(request, principal)];
   const what = request.tenant !== undefined ? 'tenant' : request.share !== undefined ? 'share' : 'salt';
@@ -82,9 +82,22 @@ async function chosen(
 }
 
 /** The caller's own blocks of a prompt. Those of a layer belong to who published them. */
-function ofPrompt(tokens: Uint32Array, salt: Salt | null, keysOf: PurgeDeps['keysOf']): PurgeSelector {
-  const shared = salt === null || typeof salt === 'string' ? 0 : (salt.layers.at(-1)?.blocks ?? 0);
-  return { labels: [], keys: new Set(keysOf(tokens, salt).slice(shared)) };
+async function ofPrompt(
+  tokens: Uint32Array,
+  salts: readonly Salt[],
+  keysOf: PurgeDeps['keysOf'],
+): Promise<PurgeSelector> {
+  const keys = new Set<BlockKey>();
+  for (const salt of salts) {
+    // The keys of a long prompt take milliseconds.
+    await LOOP_TURNS.next();
+    for (const key of keysOf(tokens, salt).slice(layersOf(salt).at(-1)?.blocks ?? 0)) keys.add(key);
+  }
+  if (keys.size > HOLDINGS_KEYS_PER_MESSAGE) {
+    const why = 'is too long to be purged by itself, with all that is published of it; purge its cache_salt or tenant';
+    throw new InvalidRequest(`prompt: ${why}`, 'prompt');
+  }
+  return { labels: [], keys };
 }
 
 function labelFor({ tenant, share, cache_salt: salt }: PurgeRequest, principal: Principal | null): string {

@@ -1,4 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { CONTEXT_TOKENS, idsOf, TEMPLATE, testServer } from './support/test-server.js';
 
 const text = 'The amber key is in the harbor. '.repeat(12);
@@ -64,6 +67,36 @@ describe('POST /v1/cache/pin', () => {
     expect(response.status).toBe(status);
     expect(await response.json()).toMatchObject({ error: { code, message: 'too much; release a pin' } });
     expect(response.headers.get('retry-after')).toBeNull();
+  });
+});
+
+describe('publications', () => {
+  it('are ended only by those who may publish, though all pins belong to the tenant', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'shoal-keys-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const keysFile = join(folder, 'keys.yaml');
+    const [operator, user] = ['the-key-of-the-operator', 'the-key-of-a-user'];
+    writeFileSync(
+      keysFile,
+      `keys:\n  - { id: olaf, secret: ${operator}, tenant: ops, role: operator }\n  - { id: ann, secret: ${user}, tenant: ops }\n`,
+    );
+    const { post, url } = await testServer({ keysFile });
+    const as = (key: string) => ({ authorization: `Bearer ${key}` });
+    const pin = async (body: object) =>
+      ((await (await post('/v1/cache/pin', { prompt: text, ...body }, as(operator))).json()) as { id: string }).id;
+    const end = async (id: string, key: string) =>
+      (await fetch(`${url}/v1/cache/pin/${id}`, { method: 'DELETE', headers: as(key) })).status;
+    const [published, plain] = [await pin({ share: 'public' }), await pin({})];
+    expect([await end(published, user), await end(plain, user), await end(published, operator)]).toEqual([
+      403, 200, 200,
+    ]);
+  });
+
+  it('have no salt of the caller', async () => {
+    const { post, retentions } = await testServer();
+    const refused = await post('/v1/cache/pin', { prompt: text, share: 'public', cache_salt: 'x' });
+    expect([refused.status, await refused.json()]).toMatchObject([400, { error: { param: 'cache_salt' } }]);
+    expect(retentions.orders).toEqual([]);
   });
 });
 

@@ -1,12 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { NOTHING_DROPPED, PURGES } from '../../../../coordinator/purge/purge.js';
+import { INCOMPLETE_PURGES_PER_OWNER, NOTHING_DROPPED, PURGES } from '../../../../coordinator/purge/purge.js';
 import { PurgeStore } from '../../../../coordinator/purge/purge-store.js';
 import { LivePurges, PURGE_ROUND_MS, totalOf } from '../../../../coordinator/purge/purges.js';
+import { segmentsOf } from '../../../../coordinator/retention/retention.js';
 import { RetentionStore } from '../../../../coordinator/retention/retention-store.js';
 import { MemoryKeyValue } from '../../../../src/bus/memory-key-value.js';
+import { blockKeys, rootSeed } from '../../../../src/core/key.js';
 import { type PurgeSelector, selects } from '../../../../src/core/purge-selector.js';
-import { ownerLabel } from '../../../../src/core/salt.js';
+import { ownerLabel, type Salt, saltLabel, withLayers } from '../../../../src/core/salt.js';
 import { SILENT_LOG } from '../../../../src/log.js';
+import { packTokens } from '../../../../src/protocol/generate.js';
 import { SeededRandom } from '../../../../src/random.js';
 import type { TrailEvent } from '../../../../src/trail/entry.js';
 import { Hive, type ScriptedWorker } from '../support/hive.js';
@@ -17,9 +20,13 @@ const OURS = keysUnder(TOKENS, 'tenant/acme:all:');
 const THEIRS = keysUnder(TOKENS, 'tenant/beta:all:');
 const ACME: PurgeSelector = { labels: [ownerLabel('tenant/acme')], keys: new Set() };
 
+const blocksOf = (tokens: Uint32Array, salt: Salt | null) =>
+  blockKeys(tokens, rootSeed({ fingerprint: 'f'.repeat(64), adapter: '', salt: salt ?? '' }));
+
 let hive: Hive;
 let purges: LivePurges;
 let trail: TrailEvent[];
+let retentions: RetentionStore;
 const memories = new Map<string, Set<string>>();
 
 function script(id: string) {
@@ -42,7 +49,7 @@ beforeEach(async () => {
   const wallMs = () => 1_700_000_000_000 + clock.now();
   const random = new SeededRandom(1);
   const store = new PurgeStore(kv, wallMs);
-  const retentions = new RetentionStore(kv, random);
+  retentions = new RetentionStore(kv, random);
   const written = { write: (event: TrailEvent) => void trail.push(event) };
   purges = new LivePurges({
     clock,
@@ -52,6 +59,7 @@ beforeEach(async () => {
     actors,
     store,
     retentions,
+    blocksOf,
     trail: written,
     log: SILENT_LOG,
   });
@@ -70,6 +78,8 @@ async function during<T>(promise: Promise<T>): Promise<T> {
   const end = promise.finally(() => {
     settled = true;
   });
+  // It may reject while time passes.
+  end.catch(() => {});
   for (let i = 0; i < 200 && !settled; i++) await hive.pass(400);
   return end;
 }
@@ -122,9 +132,74 @@ describe('a purge', () => {
     expect(memories.get('d')!.has(OURS[0]!)).toBe(true);
   });
 
-  it('gives way to later ones once it is complete', async () => {
+  it('gives way to later ones of the tenant with most once it is complete', async () => {
+    const other = await during(purges.order('salt', { labels: [], keys: new Set() }, 'beta'));
     const first = await during(purges.order('tenant', ACME, 'acme'));
     for (let i = 0; i < PURGES; i++) await during(purges.order('tenant', ACME, 'acme'));
     expect(await purges.get(first.id)).toBeNull();
+    expect(await purges.get(other.id)).not.toBeNull();
+  });
+
+  it('is refused to a tenant with many that wait for a worker, and to no other', async () => {
+    await hive.workers.find(({ id }) => id === 'b')!.die();
+    for (let i = 0; i < INCOMPLETE_PURGES_PER_OWNER; i++) await during(purges.order('tenant', ACME, 'acme'));
+    await expect(during(purges.order('tenant', ACME, 'acme'))).rejects.toThrow(/purges of this tenant wait/);
+    expect(await during(purges.order('salt', { labels: [], keys: new Set() }, 'beta'))).toMatchObject({
+      owner: 'beta',
+    });
+  });
+});
+
+describe('the pins that a purge ends', () => {
+  const own = (tenant: string) => `tenant/${tenant}:all:`;
+  const layered = (salt: string, blocks: number) => withLayers(salt, [{ salt: 'layer/public:', blocks }]);
+
+  async function pin(id: string, salt: Salt, { owner = 'acme', tokens = TOKENS, layer = null as string | null } = {}) {
+    const blocks = blocksOf(tokens, salt);
+    const slot = (await retentions.list()).length;
+    const common = { id, slot, owner, layer, tokens: tokens.length, blocks: blocks.length, reason: null };
+    const times = { createdMs: 0, expiresMs: 2e12, stage: 'settled' as const };
+    const added = { ...common, segments: segmentsOf(blocks), last: blocks.at(-1)!.key, ...times };
+    await retentions.change((all) => [...all, added]);
+    await retentions.writePrompt(added, { id, tokens: packTokens(tokens), salt, tenant: null });
+  }
+  const left = async () => (await retentions.list()).map(({ id }) => id);
+
+  it('are those of which it drops any block, so that nobody computes it again', async () => {
+    const longer = Uint32Array.from([...TOKENS, ...TOKENS]);
+    await pin('that continues it', own('acme'), { tokens: longer });
+    await pin('that is its beginning', own('acme'), { tokens: TOKENS.slice(0, 130) });
+    await pin('of another salt', `${own('acme')}x`);
+    await pin('of another tenant', own('beta'), { owner: 'beta' });
+    const purge = await during(purges.order('prompt', { labels: [], keys: new Set(OURS) }, 'acme'));
+    expect([purge.pins, await left()]).toEqual([2, ['of another salt', 'of another tenant']]);
+  });
+
+  it('are all pins of a purged tenant, but not what it published', async () => {
+    await pin('under its salt', `${own('acme')}x`);
+    await pin('whose blocks are all those of a layer', layered(own('acme'), 5));
+    await pin('that publishes', layered('layer/public:', 5), { layer: 'public' });
+    await pin('of another tenant', layered(own('beta'), 5), { owner: 'beta' });
+    const purge = await during(purges.order('tenant', ACME, 'acme'));
+    expect([purge.pins, await left()]).toEqual([2, ['that publishes', 'of another tenant']]);
+  });
+
+  it('are all pins that stand on a purged layer', async () => {
+    await pin('that publishes', layered('layer/public:', 5), { owner: 'operations', layer: 'public' });
+    await pin('that continues it', layered(own('beta'), 3), { owner: 'beta' });
+    await pin('without a layer', own('beta'), { owner: 'beta' });
+    const selector = { labels: [saltLabel('layer/public:')], keys: new Set<string>() };
+    const purge = await during(purges.order('share', selector, 'operations'));
+    expect([purge.pins, await left()]).toEqual([2, ['without a layer']]);
+  });
+
+  it('have ended for all coordinators before it asks for their blocks a last time', async () => {
+    await pin('that is computed', own('acme'));
+    const ordered = purges.order('tenant', ACME, 'acme');
+    // The keeper, on another coordinator, has not noticed yet.
+    await hive.pass(400);
+    memories.get('a')!.add(OURS[0]!);
+    await during(ordered);
+    expect(memories.get('a')!.has(OURS[0]!)).toBe(false);
   });
 });

@@ -14,10 +14,14 @@ async function server() {
   const keysFile = join(folder, 'keys.yaml');
   const entry = (id: string, tenant: string, fields = '') =>
     `  - { id: ${id}, secret: the-secret-of-${id}, tenant: ${tenant}${fields} }\n`;
-  const users = entry('ann', 'acme') + entry('kim', 'acme', ', salt_scope: key') + entry('bob', 'beta');
+  const users =
+    entry('ann', 'acme') +
+    entry('kim', 'acme', ', salt_scope: key') +
+    entry('bob', 'beta') +
+    entry('lea', 'beta', ', shares: [public]');
   const others = entry('pia', 'beta', ', salt_scope: public') + entry('olaf', 'operations', ', role: operator');
   writeFileSync(keysFile, `keys:\n${users}${others}`);
-  const { post, fleet, purges, url } = await testServer({ keysFile });
+  const { post, fleet, purges, url, layers } = await testServer({ keysFile });
   /** The keys of the prompt's blocks, as the fleet is asked for them. */
   const keysFor = async (who: string, cache_salt?: string) => {
     await post('/v1/completions', { prompt: [...TOKENS], max_tokens: 1, cache_salt }, bearer(who));
@@ -31,7 +35,7 @@ async function server() {
     expect((await purge(who, body)).status).toBe(202);
     return purges.ordered.at(-1)!.selector;
   };
-  return { url, purge, chosen, keysFor };
+  return { url, purge, chosen, keysFor, layers };
 }
 
 it('a purge by tenant chooses the blocks of all its salts, and of no other', async () => {
@@ -56,6 +60,30 @@ it('a purge by salt or prompt chooses blocks of the caller in that salt alone', 
       expect((await keysFor(who, salt)).some((key) => selects(selector, key))).toBe(false);
     }
   }
+});
+
+it('a purge by prompt chooses the blocks from before a prefix of it was published', async () => {
+  const { chosen, keysFor, layers } = await server();
+  const before = await keysFor('lea');
+  const tokens = TOKENS.slice(0, 128);
+  const salt = layers.saltOfPublished(tokens, 'public', 'tokens');
+  const blocks = {
+    slot: 0,
+    owner: null,
+    segments: new Uint8Array(32),
+    last: keysUnder(tokens, salt).at(-1)!,
+    reason: null,
+  };
+  const times = { createdMs: 0, expiresMs: 1, stage: 'settled' as const };
+  layers.learn([{ id: 'pin', layer: 'public', tokens: 128, blocks: 2, ...blocks, ...times }], () => {
+    return { tokens, salt, tenant: null };
+  });
+  const after = await keysFor('lea');
+  expect(after).not.toEqual(before);
+  const selector = await chosen('lea', { tokens: [...TOKENS] });
+  expect(before.map((key) => selects(selector, key))).toEqual([true, true, true]);
+  // The first two are those of the layer.
+  expect(after.map((key) => selects(selector, key))).toEqual([false, false, true]);
 });
 
 it('only operators purge what belongs to others', async () => {

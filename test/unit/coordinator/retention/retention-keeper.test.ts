@@ -241,8 +241,8 @@ describe('the keeper of retentions', () => {
     await desk.retentions.add({ ...ORDER, tokens: TOKENS.slice(64), ttlMs: 30_000 });
     await world.pass(20_000);
     expect(await stateOf(desk)).toEqual(['held 2', 'held 2']);
-    expect(await desk.retentions.remove((released as { id: string }).id, 'other')).toBe(false);
-    expect(await desk.retentions.remove((released as { id: string }).id, 'me')).toBe(true);
+    expect(await desk.retentions.remove((released as { id: string }).id, 'other', () => {})).toBe(false);
+    expect(await desk.retentions.remove((released as { id: string }).id, 'me', () => {})).toBe(true);
     await world.pass(RETENTION_ROUND_MS);
     const rest = desk.hive.router.blocksOf(TOKENS.slice(64), null).map(({ key }) => key);
     for (const { retained } of world.memories.values()) expect([...retained].sort()).toEqual([...rest].sort());
@@ -416,7 +416,7 @@ describe('the keeper of retentions', () => {
     await world.pass(LEASE_MS + 3_000);
     for (const { fences } of world.memories.values()) expect(fences.at(-1)).toBe(2);
     const [pin] = await second.retentions.list('me');
-    await second.retentions.remove(pin!.id, 'me');
+    await second.retentions.remove(pin!.id, 'me', () => {});
     await world.pass(2_000);
     for (const { retained } of world.memories.values()) expect(retained.size).toBe(0);
     // It still believes in the list that it read before its pause, and in its lease.

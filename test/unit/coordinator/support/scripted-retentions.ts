@@ -20,7 +20,9 @@ export class ScriptedRetentions implements Retentions {
     return view;
   }
 
-  async remove(id: string, owner: string | null): Promise<boolean> {
+  async remove(id: string, owner: string | null, check: (layer: string) => void): Promise<boolean> {
+    const layer = this.views.find((view) => view.id === id && view.owner === owner)?.layer;
+    if (layer) check(layer);
     const left = this.views.filter((view) => view.id !== id || view.owner !== owner);
     const removed = left.length < this.views.length;
     this.views = left;
