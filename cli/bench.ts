@@ -13,6 +13,7 @@ const NAMES = [
   'batch',
   'hostile',
   'fairness',
+  'oracle',
   'audit',
   'device',
   'memory',

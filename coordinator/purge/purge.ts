@@ -8,7 +8,7 @@ import { PurgeCounts, PurgeLabels } from '../../src/protocol/worker.js';
 
 /** Limit on the purges of a fleet that are remembered. */
 export const PURGES = 64;
-/** Limit on the incomplete ones of one tenant. @internal exported for tests. */
+/** Limit on the incomplete ones of one tenant. */
 export const INCOMPLETE_PURGES_PER_OWNER = PURGES / 4;
 /** Limit on the workers of a receipt. */
 const PURGE_WORKERS = 1_024;
