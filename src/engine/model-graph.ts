@@ -11,6 +11,7 @@ import { REGIME_TOKENS, withRegimeTokens } from '../model/onnx/length-choices.js
 import { LOGITS_TO_KEEP, withLogitsToKeep } from '../model/onnx/logits-to-keep.js';
 import type { WeightCache } from '../model/weight-cache.js';
 import { type WeightFiles, weightFiles } from '../model/weight-files.js';
+import { OrtError } from '../ort/ort-error.js';
 import type { Provider } from '../ort/provider.js';
 import type { OrtRuntime } from '../ort/runtime.js';
 import type { Session } from '../ort/session.js';
@@ -74,8 +75,8 @@ export interface GraphOptions extends Spinning {
 /**
  * Loads a model's graph. Weights are mapped from their files, not read. A graph that computes the logits of all positions is edited in memory
  * to compute only the requested ones, if the edit is possible. One that chooses by the length of a sequence is edited to be told that length.
- * @throws Refused if the graph cannot be run as a decoder, Cancelled if the wait for shared weights is ended
- * @throws OrtError if ONNX Runtime cannot load the graph
+ * @throws Refused if the graph cannot be run as a decoder, or ONNX Runtime cannot load it; Cancelled if the wait for shared weights is ended
+ * @throws OrtError if ONNX Runtime has not enough memory for it
  */
 export async function loadModelGraph(
   runtime: OrtRuntime,
@@ -96,7 +97,15 @@ export async function loadModelGraph(
   const dependence = kvDependence(folder.graph);
   const files = await weightFiles(folder);
   const { model, keeps } = editedModel(detached(folder, files), signature.hasLogitsToKeep, dependence);
-  const { session, weights } = await openSession(runtime, folder, model, files, options);
+  const { session, weights } = await openSession(runtime, folder, model, files, options).catch((error: unknown) => {
+    if (!(error instanceof OrtError) || error.outOfMemory) throw error;
+    throw new Refused(
+      `cannot load the model ${folder.graphPath}: ONNX Runtime says: ${error.ortMessage}; fetch or export it again`,
+      {
+        cause: error,
+      },
+    );
+  });
   return {
     runtime,
     session,

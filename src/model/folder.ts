@@ -11,6 +11,7 @@ import { readModelFile, readModelJson, requireReadable } from './model-json.js';
 import { modelNameOf } from './model-name.js';
 import { FileSource } from './onnx/byte-source.js';
 import { type Graph, readGraph } from './onnx/graph.js';
+import { tableLimits } from './onnx/lookup-tables.js';
 
 /** Opens and checks a model folder in the layout of the model hub. */
 
@@ -67,7 +68,7 @@ export async function openModelFolder(dir: string, options: ModelFolderOptions =
     graph,
     externalDataFiles: await externalDataFiles(graphPath, graph),
     tokenizerPath,
-    config: parseConfig(configJson, join(home, files.configName), logitCount(graph)),
+    config: withinTables(parseConfig(configJson, join(home, files.configName), logitCount(graph)), graph),
     configJson,
     eosTokenIds: await endTokenIds({ generationConfig, config: configJson, tokenizerConfig, tokenizerPath }),
     defaults: samplingDefaults(generationConfig, home),
@@ -107,6 +108,16 @@ export function readGraphFile(path: string): Graph {
   } finally {
     source.close();
   }
+}
+
+/** The configuration with no more tokens and positions than the graph has tables for. */
+function withinTables(config: ModelConfig, graph: Graph): ModelConfig {
+  const { tokens, positions } = tableLimits(graph);
+  return {
+    ...config,
+    vocabSize: Math.min(config.vocabSize, tokens ?? config.vocabSize),
+    contextTokens: Math.min(config.contextTokens, positions ?? config.contextTokens),
+  };
 }
 
 /** The number of logits of a token that the graph states; null if it states none. */

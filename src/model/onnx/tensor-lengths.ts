@@ -32,11 +32,11 @@ export class TensorLengths {
   }
 
   /** The tensor, if it is a constant. */
-  constant(name: string): Initializer | null {
+  constant(name: string, depth = 0): Initializer | null {
     const node = this.producers.get(name);
     if (node === undefined) return this.initializers.get(name) ?? null;
     if (node.opType === 'Constant') return node.constant;
-    return CARRIERS.has(node.opType) ? this.constant(node.inputs[0] ?? '') : null;
+    return CARRIERS.has(node.opType) && depth < MAX_CHAIN ? this.constant(node.inputs[0] ?? '', depth + 1) : null;
   }
 
   /** Whether a constant has the element type of its weight: no operator stands between them. */
@@ -104,10 +104,10 @@ export class TensorLengths {
     return ofPast ? { news: 0, pasts: 1, plus: 0 } : null;
   }
 
-  private modelInput(name = ''): string | null {
+  private modelInput(name = '', depth = 0): string | null {
     const node = this.producers.get(name);
     if (node === undefined) return MODEL_INPUT.test(name) ? name : null;
-    return CARRIERS.has(node.opType) ? this.modelInput(node.inputs[0]) : null;
+    return CARRIERS.has(node.opType) && depth < MAX_CHAIN ? this.modelInput(node.inputs[0], depth + 1) : null;
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -78,6 +78,15 @@ describe('shoal model check', () => {
     await expect(check(model)).rejects.toThrow(/states a context of 1 tokens; at least 4 are needed/);
     await writeFile(join(model, 'tokenizer.json'), '{"model":');
     await expect(check(model)).rejects.toThrow(/tokenizer.json: it is not JSON; fetch it again/);
+  });
+
+  it('names the model that ONNX Runtime cannot load, and what to do', async () => {
+    const model = join(dir, 'cut');
+    await synthesize(SYNTH_PRESETS.tiny, model, { inlineBytes: 0 });
+    await truncate(join(model, 'onnx', 'model.onnx_data'), 100_000);
+    await expect(check(model)).rejects.toThrow(
+      /cannot load the model .*cut\/onnx\/model.onnx: .*; fetch or export it again$/s,
+    );
   });
 
   it('takes a context of any length that is stated', async () => {

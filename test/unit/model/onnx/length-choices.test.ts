@@ -37,6 +37,13 @@ const TOTAL = [node('Shape', ['attention_mask'], 'shape'), node('Gather', ['shap
 const SELECT = node('Where', ['is_long', 'long', 'short'], 'table');
 
 describe('finding choices by the length of a sequence', () => {
+  it('ends for nodes that form a circle, and for long chains of nodes', () => {
+    const circle = [node('Identity', ['b'], 'a'), node('Cast', ['a'], 'b')];
+    expect(find(...circle, node('Greater', ['a', 'border'], 'is_long'), SELECT).kind).toBe('none');
+    const chain = Array.from({ length: 50_000 }, (_, i) => node('Identity', [`n${i}`], `n${i + 1}`));
+    expect(find(...chain, node('Greater', ['n50000', 'border'], 'is_long'), SELECT).kind).toBe('none');
+  });
+
   it.each([
     ['Greater', ['total', 'border'], 4096],
     ['GreaterOrEqual', ['total', 'border'], 4095],

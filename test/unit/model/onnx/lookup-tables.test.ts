@@ -1,0 +1,48 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { writeModelFile } from '../../../../bench/synth/model-file.js';
+import { twinGraph } from '../../../../bench/twins/graph.js';
+import type { Twin } from '../../../../bench/twins/twin.js';
+import { writeTwin } from '../../../../bench/twins/twin-folder.js';
+import { TWINS } from '../../../../bench/twins/twins.js';
+import { openModelFolder } from '../../../../src/model/folder.js';
+import { tableLimits } from '../../../../src/model/onnx/lookup-tables.js';
+import { scratchFolder } from '../folders.js';
+
+/** Opens a twin whose config.json states a context of 1,024 tokens and a vocabulary of 512, as the graph of another twin has them. */
+async function opened(twin: Twin) {
+  const dir = join(await scratchFolder(), 'twin');
+  await writeTwin(twin, dir);
+  await writeModelFile(twinGraph(twin), join(dir, 'onnx', 'model.onnx'));
+  return openModelFolder(dir);
+}
+
+describe('the tables of a graph', () => {
+  it.each(
+    ['Llama', 'GPT-2', 'Gemma (window, caps)', 'Falcon (multi-query)'].flatMap((name) =>
+      TWINS.filter(({ architecture, dtype }) => architecture === name && dtype === 'float32').map((twin) => ({
+        twin,
+        title: `${name}, ${twin.exporter}, ${twin.weights}`,
+      })),
+    ),
+  )('of $title bound its context', async ({ twin }) => {
+    const { graph, config } = await opened({ ...twin, contextTokens: 96 });
+    expect(tableLimits(graph)).toEqual({ tokens: twin.vocab + twin.paddedLogits, positions: 96 });
+    expect(config).toMatchObject({ contextTokens: 96, vocabSize: 512 });
+  });
+
+  it('bound the vocabulary', async () => {
+    const { graph, config } = await opened({ ...TWINS[1]!, vocab: 300 });
+    expect(tableLimits(graph).tokens).toBe(300);
+    expect(config.vocabSize).toBe(300);
+  });
+
+  it('that are chosen, computed, or of another rank bound nothing', async () => {
+    const { graph } = await opened(TWINS.find(({ positions }) => positions.kind === 'longrope')!);
+    expect(tableLimits(graph).positions).toBeNull();
+    const alibi = await opened(TWINS.find(({ positions }) => positions.kind === 'alibi')!);
+    expect(tableLimits(alibi.graph).positions).toBeNull();
+    const initializers = alibi.graph.initializers.map((one) => ({ ...one, dims: [1, ...one.dims] }));
+    expect(tableLimits({ ...alibi.graph, initializers })).toEqual({ tokens: null, positions: null });
+  });
+});
