@@ -46,7 +46,8 @@ export async function trialRun(
   chunkTokens = Number.POSITIVE_INFINITY,
 ): Promise<GraphTrial> {
   const { blockTokens } = device.layout;
-  const tokens = Math.min(blockTokens + REST_TOKENS, graph.contextTokens - 2);
+  const contextTokens = Math.min(graph.contextTokens, device.slot(0).capacityTokens);
+  const tokens = Math.min(blockTokens + REST_TOKENS, contextTokens - 2);
   const bounds = { chunkTokens: Math.min(chunkTokens, tokens + 1), blockTokens, contextTokens: tokens + 1, device };
   const runTokens = longestRun(graph.dependence, bounds);
   const runner = makeRunner(runTokens);

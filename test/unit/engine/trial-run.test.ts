@@ -26,12 +26,16 @@ beforeAll(async () => {
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
 /** Tries a model on the CPU; `change` may misstate what its K/V depends on. */
-async function tried(folderPath: string, change: (graph: ModelGraph) => ModelGraph = (graph) => graph, slots = 2) {
+async function tried(
+  folderPath: string,
+  change: (graph: ModelGraph) => ModelGraph = (graph) => graph,
+  { slots = 2, capacityTokens = 512 } = {},
+) {
   const runtime = OrtRuntime.open();
   const options = { provider: { name: 'cpu' }, threads: 2, allowSpinning: false } as const;
   const graph = change(await loadModelGraph(runtime, await openModelFolder(folderPath), options));
   const device = await openDevice(runtime, options.provider, {
-    ...{ layout: graph.layout, blockBudgetBytes: 4 * blockBytes(graph.layout), slots, capacityTokens: 512 },
+    ...{ layout: graph.layout, blockBudgetBytes: 4 * blockBytes(graph.layout), slots, capacityTokens },
   });
   try {
     const trial = await trialRun(graph, device, (runTokens) => runnerOf(graph, device, runTokens));
@@ -74,8 +78,14 @@ describe('a trial of a model', () => {
     },
   );
 
+  it.each([4, 64, 66])('fits slots of %s tokens, with or without a hit', async (capacityTokens) => {
+    const { hit, step } = await tried(RECALL, (graph) => graph, { capacityTokens });
+    expect(step).toBeLessThan(1e-3);
+    expect(hit === null).toBe(capacityTokens - 2 <= 64);
+  });
+
   it('skips the batch of two on a device with room for one', async () => {
-    expect(await tried(RECALL, (graph) => graph, 1)).toMatchObject({ batch: null });
+    expect(await tried(RECALL, (graph) => graph, { slots: 1 })).toMatchObject({ batch: null });
   });
 
   it('finds no differences in graphs whose K/V depends on more than the prefix, as they are run', async () => {
