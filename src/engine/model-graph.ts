@@ -30,6 +30,7 @@ interface GraphNames {
   readonly positionIds: string | null;
   /** Without this input every run computes the logits of all its positions. */
   readonly logitsToKeep: string | null;
+  readonly logitsToKeepShape: readonly [] | readonly [1];
   /** The length by which the graph chooses its rotary tables. */
   readonly regimeTokens: string | null;
   readonly logits: string;
@@ -120,6 +121,7 @@ export async function loadModelGraph(
       attentionMask: signature.hasAttentionMask ? 'attention_mask' : null,
       positionIds: signature.hasPositionIds ? 'position_ids' : null,
       logitsToKeep: keeps ? LOGITS_TO_KEEP : null,
+      logitsToKeepShape: signature.logitsToKeepShape,
       regimeTokens: dependence.kind === 'border' ? REGIME_TOKENS : null,
       logits: 'logits',
       past: [...signature.pastNames, ...signature.stateNames.map(({ input }) => input)],

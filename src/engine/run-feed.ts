@@ -29,6 +29,7 @@ export class RunFeed {
   private readonly mask: Int64Input | null;
   private readonly positions: Int64Input | null;
   private readonly keep: Int64Input | null;
+  private readonly keepShape: readonly [] | readonly [1];
   private readonly regime: Int64Input | null;
   private readonly logits: LogitsOutput;
   private readonly device: Device;
@@ -48,6 +49,7 @@ export class RunFeed {
     this.mask = optional(names.attentionMask, maskCount);
     this.positions = optional(names.positionIds, idCount);
     this.keep = optional(names.logitsToKeep, 1);
+    this.keepShape = names.logitsToKeepShape;
     this.regime = optional(names.regimeTokens, 1);
     this.logits = new LogitsOutput(graph, rows);
   }
@@ -67,7 +69,7 @@ export class RunFeed {
       inBytes += this.positions.bind(binding, [batch, newTokens]);
     }
     this.keep?.set(0, keep);
-    inBytes += this.keep?.bind(binding, []) ?? 0;
+    inBytes += this.keep?.bind(binding, this.keepShape) ?? 0;
     this.regime?.set(0, REGIME_LENGTHS[regime]);
     inBytes += this.regime?.bind(binding, []) ?? 0;
     // A graph without `num_logits_to_keep` computes the logits of all positions.

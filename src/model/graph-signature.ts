@@ -22,6 +22,8 @@ export interface GraphSignature {
   readonly hasPositionIds: boolean;
   /** Whether the graph can compute only the logits of the last `num_logits_to_keep` positions. */
   readonly hasLogitsToKeep: boolean;
+  /** The shape of that input: a scalar, or a vector of one number. */
+  readonly logitsToKeepShape: readonly [] | readonly [1];
   readonly logitsElementType: FloatType;
 }
 
@@ -59,12 +61,13 @@ export function graphSignature(graph: Graph, config: ModelConfig, blockTokens: n
   for (const name of TOKEN_INPUTS) {
     const input = inputs.get(name);
     if (input && input.elementCode !== onnxNumber('int64')) {
-      throw refused(`its input "${name}" has ONNX element type ${input.elementCode}, not int64`);
+      throw refused(
+        `its input "${name}" has ONNX element type ${input.elementCode}, not int64; export it with int64 inputs`,
+      );
     }
+    if (input) requireRank(input);
   }
   if (!inputs.has('input_ids')) throw refused('it has no input "input_ids"');
-  if ((inputs.get('position_ids')?.dims.length ?? 2) !== 2)
-    throw refused('its positions have several coordinates, as of images; use a text model');
   const pastNames = layerNames(graph);
   const presentNames = pastNames.map((name) => name.replace('past_key_values', 'present'));
   const stateNames = [...inputs.keys()].filter((name) => STATE.test(name)).map((name) => stateName(graph, name));
@@ -82,8 +85,20 @@ export function graphSignature(graph: Graph, config: ModelConfig, blockTokens: n
     hasAttentionMask: inputs.has('attention_mask'),
     hasPositionIds: inputs.has('position_ids'),
     hasLogitsToKeep: inputs.has(LOGITS_TO_KEEP),
+    logitsToKeepShape: inputs.get(LOGITS_TO_KEEP)?.dims.length === 1 ? [1] : [],
     logitsElementType: floatType(outputNamed(graph, 'logits')),
   };
+}
+
+/** Checks the number of dimensions of an input with tokens. A file that does not state it has none. */
+function requireRank({ name, dims }: GraphValue): void {
+  const ranks = name === LOGITS_TO_KEEP ? [0, 1] : [0, 2];
+  if (ranks.includes(dims.length)) return;
+  const shown = `its input "${name}" has shape [${dims.map((dim) => dim ?? '?').join(', ')}]`;
+  if (name === LOGITS_TO_KEEP) throw refused(`${shown}, not that of a number; export it again`);
+  if (name === 'position_ids' && dims.length === 3)
+    throw refused(`${shown}: its positions have several coordinates, as of images; use a text model`);
+  throw refused(`${shown}, not [batch, tokens]; export it again`);
 }
 
 /** The K/V inputs in the order of their layers. Layers without K/V of their own, as in Gemma 3n, are left out. */

@@ -38,6 +38,12 @@ const state = (name: string, dims: readonly (number | string)[]): GraphValue => 
   const known = recall.graph.inputs.find((input) => input.dims.length === 4)!;
   return { ...known, name, dims: dims.map((dim) => (typeof dim === 'number' ? dim : null)) };
 };
+/** Recall's graph with an input of tokens of this shape. */
+function shaped(name: string, dims: readonly (number | string)[]): Graph {
+  const known = recall.graph.inputs.find((input) => input.name === 'input_ids')!;
+  const others = recall.graph.inputs.filter((input) => input.name !== name);
+  return { ...recall.graph, inputs: [...others, { ...known, name, dims: state(name, dims).dims }] };
+}
 /** Recall's graph with the state of one more layer. */
 function withState(name: string, before: readonly (number | string)[], after = before): Graph {
   const output = name.replace(/past(_key_values)?/, 'present');
@@ -79,6 +85,13 @@ describe('the signature of a graph', () => {
     expect(layout).toMatchObject({ layers: 4, states: [{ dims: [8, 3], elementType: 'float32' }] });
     expect(pastNames).toHaveLength(8);
     expect(stateNames).toEqual([{ input, output }]);
+  });
+
+  it.each([
+    [[], []],
+    [[1], [1]],
+  ] as const)('takes a number of logits of shape %j', (dims, logitsToKeepShape) => {
+    expect(signatureOf(shaped('num_logits_to_keep', dims))).toMatchObject({ hasLogitsToKeep: true, logitsToKeepShape });
   });
 
   it('is hand-on if the graph concatenates K/V', () => {
@@ -169,6 +182,18 @@ describe('the signature of a graph', () => {
     ['images', () => renamed('attention_mask', 'pixel_values'), /sees or hears is not supported; use a text model/],
     ['embeddings', () => renamed('input_ids', 'inputs_embeds'), /embeddings instead of token ids/],
     ['positions in space', () => withInputs((input) => positionsInSpace(input)), /several coordinates/],
+    [
+      'positions in a row',
+      () => shaped('position_ids', ['s']),
+      /"position_ids" has shape \[\?\], not \[batch, tokens\]/,
+    ],
+    [
+      'a mask for pairs of tokens',
+      () => shaped('attention_mask', ['b', 1, 's', 't']),
+      /"attention_mask" has shape \[\?, 1, \?, \?\], not \[batch, tokens\]/,
+    ],
+    ['ids in a row', () => shaped('input_ids', ['s']), /"input_ids" has shape \[\?\], not \[batch, tokens\]/],
+    ['several numbers of logits', () => shaped('num_logits_to_keep', ['b', 1]), /not that of a number/],
     ['no past', () => withInputs((input) => (input.name.startsWith('past') ? null : input)), /"with past"/],
     [
       'no present',
