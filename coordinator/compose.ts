@@ -28,6 +28,7 @@ import { IndexKeeper } from './index-keeper.js';
 import { Layers } from './layers/layers.js';
 import { LiveFleet } from './live-fleet.js';
 import { PoisonGuard } from './poison/poison-guard.js';
+import { workerRelay } from './poison/worker-relay.js';
 import { PurgeStore } from './purge/purge-store.js';
 import { LivePurges } from './purge/purges.js';
 import { QuarantinedWorkers } from './quarantined-workers.js';
@@ -103,7 +104,7 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const holdings = new Holdings();
   const keeper = new IndexKeeper(holdings, roster, actors, bus, clock, subjects, log);
   const siblings = new Siblings(bus, clock, subjects, { id: config.id, pid: process.pid, host: hostname() });
-  const poison = makePoisonGuard(options, roster, () => siblings.list().length === 1);
+  const poison = makePoisonGuard(options, roster, actors, () => siblings.list().length === 1);
   const router = new Router({
     ...{ bus, actors, roster, holdings, clock, replicas, poison, onResumed },
     ...{ fingerprint, dependence: options.dependence },
@@ -134,6 +135,7 @@ export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorP
     announced: (announcement, { from }) => hearOf(roster, announcement, from),
     left: ({ id, incarnation }) => roster.hearLeave(id, incarnation),
     holdings: (change) => keeper.hear(change),
+    suspicion: (message) => poison.hearByWorker(message),
   }));
   roster.listen((effect) => follow(effect, parts, log));
   peers.onLinkClosed((id, incarnation) => roster.linkClosed(id, incarnation));
@@ -179,7 +181,12 @@ function makeRetentions(
   return { retentions, retentionKeeper, layers, purges };
 }
 
-function makePoisonGuard(options: CoordinatorOptions, roster: Roster, alone: () => boolean): PoisonGuard {
+function makePoisonGuard(
+  options: CoordinatorOptions,
+  roster: Roster,
+  actors: ActorSystem,
+  alone: () => boolean,
+): PoisonGuard {
   const { config, incarnation: self, bus, clock, log, openBucket, onPoisonRefused: onRefused } = options;
   const onQuarantined = () => {
     options.onQuarantined();
@@ -187,7 +194,7 @@ function makePoisonGuard(options: CoordinatorOptions, roster: Roster, alone: () 
   };
   const { secret, namespace } = config;
   const subjects = fleetSubjects(namespace);
-  const own = { bus, clock, subjects, roster, log, self, secret, openBucket, alone };
+  const own = { bus, clock, subjects, roster, log, self, secret, openBucket, alone, relay: workerRelay(actors) };
   return new PoisonGuard({ ...own, onQuarantined, onRefused });
 }
 

@@ -101,3 +101,5 @@ export const CONTROL_TIMEOUT_MS = 5_000;
 
 /** Bytes of K/V copied before the event loop runs other work: about one millisecond of copying. */
 export const COPY_TURN_BYTES = 8 * MiB;
+/** How long evidence against a prompt that crashes workers lasts, and how long such a prompt is refused. */
+export const EVIDENCE_MS = 600_000;

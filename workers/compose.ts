@@ -38,6 +38,7 @@ import type { Promoter } from './prefix/promoter.js';
 import { AntiEntropy } from './replication/anti-entropy.js';
 import { RepairShare } from './replication/repair-share.js';
 import { Replicator } from './replication/replicator.js';
+import { SuspicionRelay } from './suspicion-relay.js';
 
 /** Makes the parts of a worker and connects them to each other. The parts are idle until they are started. */
 
@@ -77,6 +78,8 @@ interface FleetParts {
   readonly actors: ActorSystem;
   /** Sends announcements and holdings to coordinators over direct links where NATS does not carry them. */
   readonly linked: LinkedCoordinators;
+  /** Passes evidence against prompts from one coordinator to the others. */
+  readonly suspicions: SuspicionRelay;
   readonly roster: Roster;
   readonly peers: PeerClient;
 }
@@ -177,7 +180,8 @@ function makeFleetParts(options: WorkerOptions, instruments: Instruments): Fleet
   });
   const links = makeCallLinks(options, instruments, roster);
   const actors = makeActors(options, links, instruments);
-  return { links, actors, linked: new LinkedCoordinators(actors, clock, () => roster.hears), roster, peers };
+  const linked = new LinkedCoordinators(actors, clock, () => roster.hears);
+  return { links, actors, linked, suspicions: new SuspicionRelay(actors, clock, identity.id), roster, peers };
 }
 
 function makeCacheParts(

@@ -14,6 +14,7 @@ import type { HoldingsLog } from './holdings-log.js';
 import { purge } from './purge.js';
 import type { Replicator } from './replication/replicator.js';
 import { WorkerRetention } from './retention.js';
+import type { SuspicionRelay } from './suspicion-relay.js';
 
 /** The actors of a worker: engine, shard, and the worker itself. */
 
@@ -24,6 +25,7 @@ export interface WorkerActorParts {
   readonly holdings: HoldingsLog;
   readonly replicator: Replicator;
   readonly auditor: Auditor;
+  readonly suspicions: SuspicionRelay;
   /** Whether another worker is the first home of a block. */
   readonly isReplica: (block: BlockMeta) => boolean;
   readonly log: Log;
@@ -39,7 +41,8 @@ export interface WorkerActorParts {
 
 /** Spawns the actors through which other processes call the worker. */
 export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorParts): Promise<void> {
-  const { engine, store, holdings, replicator, auditor, isReplica, log, draining, drain, undrain, follow, end } = parts;
+  const { engine, store, holdings, replicator, auditor, suspicions, isReplica, log } = parts;
+  const { draining, drain, undrain, follow, end } = parts;
   const retention = new WorkerRetention(store);
   const supervision = { onGiveUp: () => end('one of its actors crashed too often; see the log for the cause') };
   const runs = new FailedRuns({
@@ -81,6 +84,8 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorP
       return {};
     },
     follow: ({ forMs, epoch }, { from }) => follow(from, forMs, epoch),
+    suspicion: (message, { from }) => suspicions.hear(message, from),
+    suspicions: () => ({ messages: suspicions.list() }),
   };
   await actors.spawn(EngineProtocol, 'engine', () => engineBehavior, { supervision });
   await actors.spawn(ShardProtocol, 'shard', () => shardBehavior, { supervision });

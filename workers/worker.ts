@@ -86,7 +86,7 @@ export class Worker {
 
   /** Starts the engine and the actors. */
   private async startAnswering(): Promise<void> {
-    const { actors, engine, store, holdings, linked, replicator, auditor, quarantine, roster } = this.parts;
+    const { actors, engine, store, holdings, linked, replicator, auditor, suspicions, quarantine, roster } = this.parts;
     this.life.use(actors, () => actors.stop());
     // Stops run in reverse order: the announcer leaves when the engine has closed, while the actors can still tell coordinators directly.
     this.life.use(this.announcer, async (announcer) => {
@@ -103,7 +103,7 @@ export class Worker {
     quarantine.start();
     actors.start();
     await spawnWorkerActors(actors, {
-      ...{ engine, store, holdings, replicator, auditor },
+      ...{ engine, store, holdings, replicator, auditor, suspicions },
       isReplica: ({ segment }) => roster.ring.homes(segment, 1)[0] !== this.options.config.id,
       log: this.options.log,
       draining: () => this.state === 'draining',

@@ -19,18 +19,22 @@ const PROMPTS_KEPT = 4_096;
 type ClaimMessage = Extract<SuspicionMessage, { type: 'claim' }>;
 
 interface OthersClaim {
+  readonly from: string;
   readonly worker: string;
   readonly suspect: boolean;
   readonly sinceMs: number;
   readonly untilMs: number;
 }
 
+/** How claims of several coordinators are ordered: as NATS delivers them, or, relative to a claim that was made at a time, by coordinator. */
+type Race = 'ordered' | { readonly madeMs: number };
+
 export interface ClaimsOptions {
   readonly clock: Clock;
   readonly self: string;
   /** Whether the fleet has no other coordinator. */
   readonly alone: () => boolean;
-  /** Returns false if the bus does not take the message. */
+  /** Returns false if nobody can hear the message. */
   readonly tell: (message: ClaimMessage) => boolean;
   /** Another coordinator has released a worker. */
   readonly onReleased: () => void;
@@ -43,12 +47,15 @@ export class Claims {
   private readonly others = new Map<string, Map<string, OthersClaim>>();
   /** Claims that are on their way back. */
   private readonly echoes = new Map<string, Set<() => void>>();
+  /** Numbers of the last messages heard, by coordinator, prompt and worker. */
+  private readonly heard = new Map<string, number>();
+  private seq = 0;
 
   constructor(private readonly options: ClaimsOptions) {}
 
   /** The workers that are claimed for a prompt, by any coordinator. */
-  workersOf(prompt: string): Set<string> {
-    const others = [...this.othersOf(prompt)].map(({ worker }) => worker);
+  workersOf(prompt: string, race: Race = 'ordered'): Set<string> {
+    const others = [...this.othersOf(prompt)].filter((claim) => !this.isLater(claim, race)).map(({ worker }) => worker);
     return new Set([...(this.own.get(prompt)?.keys() ?? []), ...others]);
   }
 
@@ -89,9 +96,11 @@ export class Claims {
     const mine = this.own.get(prompt) ?? new Map<string, number>();
     this.own.set(prompt, mine);
     mine.set(worker, (mine.get(worker) ?? 0) + 1);
-    const isRoom = () => this.workersOf(prompt).size <= most;
-    const isFree = () => isRoom() && !this.isReserved(worker, prompt);
-    if (this.options.alone() ? isRoom() : await this.publish(prompt, worker, suspect, isFree)) return true;
+    const isRoom = (race: Race = 'ordered') => this.workersOf(prompt, race).size <= most;
+    const isFree = (race: Race) => isRoom(race) && !this.isReserved(worker, prompt, race);
+    if (this.options.alone()) {
+      if (isRoom()) return true;
+    } else if (isFree('ordered') && (await this.publish(prompt, worker, suspect, isFree))) return true;
     this.release(prompt, worker);
     await new Promise<void>((resolve) => this.options.clock.after(LOST_PAUSE_MS, resolve));
     return false;
@@ -118,15 +127,16 @@ export class Claims {
   }
 
   /** Takes a claim or a release, this coordinator's own ones too. */
-  hear({ from, prompt, worker, runs, suspect }: ClaimMessage): void {
+  hear({ from, prompt, worker, runs, suspect, seq }: ClaimMessage): void {
     if (from === this.options.self) {
       for (const resolve of this.echoes.get(echoOf(prompt, worker)) ?? []) resolve();
       return;
     }
+    if (!this.isNews(`${from} ${prompt} ${worker}`, seq)) return;
     const claims = this.others.get(prompt) ?? new Map<string, OthersClaim>();
     const key = `${from} ${worker}`;
     const nowMs = this.options.clock.now();
-    if (runs) claims.set(key, { worker, suspect, sinceMs: nowMs, untilMs: nowMs + CLAIM_TTL_MS });
+    if (runs) claims.set(key, { from, worker, suspect, sinceMs: nowMs, untilMs: nowMs + CLAIM_TTL_MS });
     else claims.delete(key);
     if (claims.size > 0) this.others.set(prompt, claims);
     else this.others.delete(prompt);
@@ -145,9 +155,28 @@ export class Claims {
     this.others.delete(prompt);
   }
 
-  private isReserved(worker: string, prompt: string): boolean {
+  private isReserved(worker: string, prompt: string, race: Race): boolean {
     const sinceMs = this.options.clock.now() - CLAIM_RACE_MS;
-    return this.claimsOn(worker).some((claim) => claim.suspect && claim.prompt !== prompt && claim.sinceMs >= sinceMs);
+    return this.claimsOn(worker).some(
+      (claim) => claim.suspect && claim.prompt !== prompt && claim.sinceMs >= sinceMs && !this.isLater(claim, race),
+    );
+  }
+
+  /**
+   * Whether another coordinator's claim yields to one of this coordinator. Claims that NATS brings back are in the same order everywhere. Of two
+   * that only workers passed on, each of which was made before the other was heard, the one of the lower coordinator is first.
+   */
+  private isLater({ from, sinceMs }: OthersClaim, race: Race): boolean {
+    return race !== 'ordered' && sinceMs >= race.madeMs && from > this.options.self;
+  }
+
+  /** Whether a message is no older than the last one that was heard of its coordinator, prompt and worker. */
+  private isNews(about: string, seq: number): boolean {
+    if ((this.heard.get(about) ?? -1) >= seq) return false;
+    this.heard.delete(about);
+    this.heard.set(about, seq);
+    if (this.heard.size > PROMPTS_KEPT) this.heard.delete(this.heard.keys().next().value!);
+    return true;
   }
 
   private claimsOn(worker: string): (OthersClaim & { readonly prompt: string; readonly key: string })[] {
@@ -165,22 +194,28 @@ export class Claims {
   }
 
   private tell(prompt: string, worker: string, runs: boolean, suspect: boolean): boolean {
-    return this.options.tell({ type: 'claim', from: this.options.self, prompt, worker, runs, suspect });
+    const seq = ++this.seq;
+    return this.options.tell({ type: 'claim', from: this.options.self, prompt, worker, runs, suspect, seq });
   }
 
-  /** Resolves with what `isFree` says when the claim comes back, before later claims do, or after `ECHO_WAIT_MS`. */
-  private publish(prompt: string, worker: string, suspect: boolean, isFree: () => boolean): Promise<boolean> {
+  /**
+   * Resolves with what `isFree` says when the claim comes back, before later claims do, or after `ECHO_WAIT_MS`. By then claims that only workers
+   * pass on have arrived, too.
+   */
+  private publish(prompt: string, worker: string, suspect: boolean, isFree: (race: Race) => boolean): Promise<boolean> {
     const key = echoOf(prompt, worker);
     const waiting = this.echoes.get(key) ?? new Set();
     this.echoes.set(key, waiting);
     return new Promise((resolve) => {
-      const done = () => {
+      const end = (race: Race) => {
         timer.cancel();
         waiting.delete(done);
         if (waiting.size === 0) this.echoes.delete(key);
-        resolve(isFree());
+        resolve(isFree(race));
       };
-      const timer = this.options.clock.after(ECHO_WAIT_MS, done);
+      const madeMs = this.options.clock.now();
+      const done = () => end('ordered');
+      const timer = this.options.clock.after(ECHO_WAIT_MS, () => end({ madeMs }));
       waiting.add(done);
       if (!this.tell(prompt, worker, true, suspect)) done();
     });

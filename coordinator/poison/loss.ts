@@ -12,6 +12,9 @@ export interface Witness {
   readonly placedMs: number;
 }
 
+/** A loss, as coordinators tell each other of it. */
+export type LossName = Pick<Loss, 'worker' | 'incarnation' | 'atMs'>;
+
 /** The loss of one incarnation of a worker, with the prompts that witnessed it. */
 export class Loss implements LostWorker {
   fate: Fate = 'unknown';
@@ -31,6 +34,10 @@ export class Loss implements LostWorker {
     /** The prompt that was next in line there, and may have begun: what a worker sends as it crashes can be lost. */
     readonly next: string | null,
   ) {}
+
+  get incarnation(): string {
+    return this.instance.slice(this.worker.length + 1);
+  }
 }
 
 /** What two copies of a prompt have witnessed: only a run that gets past the further one is evidence for the prompt. */

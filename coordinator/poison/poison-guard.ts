@@ -12,10 +12,12 @@ import { PROMPTS_PER_SUSPICION, QuarantinedPrompts, SuspicionMessage } from '../
 import { encode } from '../../src/wire/msgpack.js';
 import { readMessage } from '../../src/wire/read-message.js';
 import { Claims } from './claims.js';
-import type { Witness } from './loss.js';
+import type { Loss, Witness } from './loss.js';
+import { Presence } from './presence.js';
 import { PromptFingerprint } from './prompt-fingerprint.js';
 import { QUARANTINE_MS, Quarantine } from './quarantine.js';
 import { Suspects } from './suspects.js';
+import type { WorkerRelay } from './worker-relay.js';
 
 /** Keeps prompts that crash workers out of the fleet, together with the other coordinators. */
 
@@ -23,10 +25,18 @@ import { Suspects } from './suspects.js';
 const REPEAT_MS = 5_000;
 /** Attempts to write the quarantine to the bucket, which several coordinators may change at once. */
 const SAVE_ATTEMPTS = 8;
+/** Interval at which a coordinator says over workers that it lives, while NATS does not carry all messages. */
+const HERE_MS = 1_000;
+/** Time after the start of a coordinator in which prompts wait until each new worker has said what it remembers. */
+const LEARNING_MS = 3_000;
+/** Pause after a worker has joined, before the workers are told what is known: many may join at once. */
+const RETELL_AFTER_MS = 100;
 const KEY = 'quarantine';
 
 export interface PoisonGuardOptions {
   readonly bus: Bus;
+  /** A second way to the other coordinators, and the memory of workers. */
+  readonly relay: WorkerRelay;
   readonly clock: Clock;
   readonly subjects: FleetSubjects;
   readonly roster: Roster;
@@ -53,13 +63,21 @@ export class PoisonGuard {
   private bucket: Promise<KeyValue> | null = null;
   private listening: Subscription[] = [];
   private repeating: Timer | null = null;
+  private greeting: Timer | null = null;
+  private retelling: Timer | null = null;
+  private readonly presence: Presence;
+  private startedMs = Number.NEGATIVE_INFINITY;
+  /** Workers that have not said yet what they remember. */
+  private asked = 0;
 
   constructor(private readonly options: PoisonGuardOptions) {
     const { clock, roster, self: from, secret } = options;
     this.fingerprints = new PromptFingerprint(secret);
     this.quarantine = new Quarantine(clock);
+    this.presence = new Presence(clock);
+    const alone = () => options.alone() && !this.presence.anybody;
     this.claims = new Claims({
-      ...{ clock, self: from, alone: options.alone },
+      ...{ clock, self: from, alone },
       tell: (message) => this.tell(message),
       onReleased: () => this.suspects.changed.notifyAll(),
     });
@@ -71,10 +89,10 @@ export class PoisonGuard {
       },
       isConvicted: (prompt) => this.quarantine.has(prompt),
       hearsOthers: () => options.roster.hearsOthers,
-      onWitnessed: (worker, incarnation, witnesses) => this.tellWitnesses(worker, incarnation, witnesses),
+      onWitnessed: (loss, witnesses) => this.tellWitnesses(loss, witnesses),
       claims: this.claims,
       serving: () => roster.members().filter(({ state }) => state === 'serving').length,
-      alone: options.alone,
+      alone,
       onCleared: (prompt, losses) => this.tell({ type: 'cleared', from, prompt, losses: [...losses] }),
       onVerdict: (prompt, workers) => this.convicted(prompt, workers),
     });
@@ -83,6 +101,7 @@ export class PoisonGuard {
   /** Starts to follow the fleet. Call it before the roster starts. Resolves when the bucket's quarantine is known. */
   async start(): Promise<void> {
     const { bus, clock, subjects, roster } = this.options;
+    this.startedMs = clock.now();
     roster.listen((effect) => this.follow(effect));
     roster.onAnnounced(({ id, incarnation, running, waiting }) =>
       this.suspects.probation.hear(id, incarnation, running + waiting),
@@ -91,16 +110,18 @@ export class PoisonGuard {
       bus.subscribe(subjects.suspicion, ({ payload }) => this.hear(readMessage(SuspicionMessage, payload))),
       // A new process asks who is there.
       bus.subscribe(subjects.hello, () => {
-        this.repeat();
-        this.suspects.retell();
+        this.retell();
       }),
     ];
     this.repeating = clock.every(REPEAT_MS, () => this.repeat());
+    this.greeting = clock.every(HERE_MS, () => this.greet());
     await this.withBucket(async (bucket) => this.take((await read(bucket)).prompts));
   }
 
   stop(): void {
     this.repeating?.cancel();
+    this.greeting?.cancel();
+    this.retelling?.cancel();
     for (const subscription of this.listening) subscription.unsubscribe();
     this.suspects.stop();
   }
@@ -109,6 +130,18 @@ export class PoisonGuard {
   killed(worker: string, incarnation: string): void {
     this.suspects.killed(worker, incarnation);
     this.tell({ type: 'killed', from: this.options.self, worker, incarnation });
+  }
+
+  /** Whether this coordinator may lack evidence that workers remember. Ends with a notification of `suspects.changed`. */
+  get learning(): boolean {
+    return this.asked > 0 && this.options.clock.now() < this.startedMs + LEARNING_MS;
+  }
+
+  /** Takes what a worker passes on from another coordinator. */
+  hearByWorker(message: SuspicionMessage): void {
+    if (message.from === this.options.self) return;
+    this.presence.hear(message);
+    this.hear(message);
   }
 
   fingerprintOf(tokens: Uint32Array, salt: Salt): string {
@@ -139,7 +172,33 @@ export class PoisonGuard {
     if (effect.type === 'dead' || effect.type === 'left') this.suspects.probation.gone(effect.id);
     if (effect.type === 'dead') this.suspects.dead(effect.id, effect.incarnation, effect.cause === 'fenced');
     if (effect.type === 'left') this.suspects.spared(effect.id, effect.incarnation);
+    if (effect.type === 'joined') void this.learn(effect.id, effect.incarnation);
     if (effect.type === 'cleared' || effect.type === 'joined') this.suspects.lives(effect.id, effect.incarnation);
+  }
+
+  /** Asks a worker that joined what it remembers, and tells it what is known here: its memory may be new. */
+  private async learn(worker: string, incarnation: string): Promise<void> {
+    this.asked++;
+    try {
+      for (const message of await this.options.relay.learn(worker, incarnation)) this.hear(message);
+    } finally {
+      this.asked--;
+      this.suspects.changed.notifyAll();
+    }
+    this.retelling ??= this.options.clock.after(RETELL_AFTER_MS, () => {
+      this.retelling = null;
+      this.retell();
+    });
+  }
+
+  private retell(): void {
+    this.repeat();
+    this.suspects.retell();
+  }
+
+  private greet(): void {
+    const deaf = !this.options.roster.hears;
+    if (deaf || this.presence.anybodyDeaf) this.options.relay.tell({ type: 'here', from: this.options.self, deaf });
   }
 
   private convicted(prompt: string, workers: readonly string[]): void {
@@ -167,17 +226,23 @@ export class PoisonGuard {
   }
 
   private tell(message: SuspicionMessage): boolean {
-    return tryPublish(this.options.bus, this.options.subjects.suspicion, encode(message));
+    const { bus, subjects, relay, roster } = this.options;
+    const published = tryPublish(bus, subjects.suspicion, encode(message));
+    // Claims are many, and soon out of date: workers carry them only where NATS does not.
+    const isCarried = message.type === 'claim' && published && roster.hears && !this.presence.anybodyDeaf;
+    const relayed = !isCarried && relay.tell(message);
+    return published || relayed;
   }
 
-  private tellWitnesses(worker: string, incarnation: string, witnesses: ReadonlyMap<string, Witness>): void {
+  private tellWitnesses({ worker, incarnation, atMs }: Loss, witnesses: ReadonlyMap<string, Witness>): void {
     const nowMs = this.options.clock.now();
+    const loss = { worker, incarnation, agoMs: nowMs - atMs };
     const prompts = [...witnesses].map(([prompt, { tokens, fresh, placedMs }]) => {
       return { prompt, tokens, fresh, ranMs: nowMs - placedMs };
     });
     for (let i = 0; i < prompts.length; i += PROMPTS_PER_SUSPICION) {
       const some = prompts.slice(i, i + PROMPTS_PER_SUSPICION);
-      this.tell({ type: 'witnessed', from: this.options.self, worker, incarnation, prompts: some });
+      this.tell({ type: 'witnessed', from: this.options.self, ...loss, prompts: some });
     }
   }
 
@@ -190,7 +255,8 @@ export class PoisonGuard {
         const witnesses = message.prompts.map(
           ({ prompt, tokens, fresh, ranMs }) => [prompt, { tokens, fresh, placedMs: nowMs - ranMs }] as const,
         );
-        this.suspects.witnessedElsewhere(message.worker, message.incarnation, new Map(witnesses));
+        const { worker, incarnation, agoMs } = message;
+        this.suspects.witnessedElsewhere({ worker, incarnation, atMs: nowMs - agoMs }, new Map(witnesses));
         break;
       }
       case 'killed':

@@ -1,10 +1,11 @@
 import type { Clock } from '../../src/clock.js';
+import { EVIDENCE_MS } from '../../src/limits.js';
 import { PROMPTS_PER_SUSPICION, type QuarantinedPrompts } from '../../src/protocol/suspicion.js';
 
 /** The prompts that are refused because they crash workers. */
 
 /** How long a prompt is refused after its verdict. */
-export const QUARANTINE_MS = 600_000;
+export const QUARANTINE_MS = EVIDENCE_MS;
 /** Limit on the quarantined prompts; the oldest verdict gives way. */
 const QUARANTINED_PROMPTS = PROMPTS_PER_SUSPICION;
 

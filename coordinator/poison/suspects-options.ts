@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/clock.js';
 import type { Claims } from './claims.js';
-import type { Witness } from './loss.js';
+import type { Loss, Witness } from './loss.js';
 
 /** The surroundings of `Suspects`: what it asks the fleet, and what it tells. */
 export interface SuspectsOptions {
@@ -10,7 +10,7 @@ export interface SuspectsOptions {
   readonly isConvicted: (prompt: string) => boolean;
   /** Whether what other coordinators publish has been heard for a while, as far as this one knows. */
   readonly hearsOthers: () => boolean;
-  readonly onWitnessed: (worker: string, incarnation: string, witnesses: ReadonlyMap<string, Witness>) => void;
+  readonly onWitnessed: (loss: Loss, witnesses: ReadonlyMap<string, Witness>) => void;
   readonly claims: Claims;
   /** The number of workers that serve. */
   readonly serving: () => number;

@@ -1,6 +1,6 @@
 import { Condition } from '../../src/async/condition.js';
 import type { Gate } from './gate.js';
-import { furthest, Loss, type Witness } from './loss.js';
+import { furthest, Loss, type LossName, type Witness } from './loss.js';
 import { Probation } from './probation.js';
 import type { SuspectsOptions } from './suspects-options.js';
 import { Suspicions } from './suspicions.js';
@@ -179,8 +179,8 @@ export class Suspects implements TrialOwner {
   }
 
   /** Another coordinator's prompts had begun on a worker when it was lost. */
-  witnessedElsewhere(worker: string, incarnation: string, witnesses: ReadonlyMap<string, Witness>): void {
-    const loss = this.lossOf(worker, incarnation);
+  witnessedElsewhere({ worker, incarnation, atMs }: LossName, witnesses: ReadonlyMap<string, Witness>): void {
+    const loss = this.lossOf(worker, incarnation, atMs);
     if (loss.fate === 'spared') return;
     for (const [prompt, witness] of witnesses) this.accuse(loss, prompt, witness);
     if (loss.fate === 'dead' && loss.timer === null) this.judge(loss);
@@ -313,12 +313,12 @@ export class Suspects implements TrialOwner {
     this.changed.notifyAll();
   }
 
-  private lossOf(worker: string, incarnation: string): Loss {
+  private lossOf(worker: string, incarnation: string, atMs: number = this.options.clock.now()): Loss {
     const instance = instanceOf(worker, incarnation);
     const known = this.losses.get(instance);
     if (known) return known;
     const [next] = [...this.trials.on(instance)].filter(({ begun }) => !begun);
-    const loss = new Loss(worker, instance, this.options.clock.now(), this.begunTrials, next?.prompt ?? null);
+    const loss = new Loss(worker, instance, atMs, this.begunTrials, next?.prompt ?? null);
     this.losses.set(instance, loss);
     loss.timer = this.timers.after(FATE_WAIT_MS, () => {
       if (this.options.trusts(worker, incarnation)) this.lives(worker, incarnation);
@@ -339,7 +339,7 @@ export class Suspects implements TrialOwner {
   private publish(loss: Loss, prompts: readonly string[]): void {
     if (prompts.length === 0) return;
     const own = new Map(prompts.map((prompt) => [prompt, loss.witnesses.get(prompt)!]));
-    this.options.onWitnessed(loss.worker, loss.instance.slice(loss.worker.length + 1), own);
+    this.options.onWitnessed(loss, own);
   }
 
   private cancel(loss: Loss): void {

@@ -1,11 +1,10 @@
 import type { Clock } from '../../src/clock.js';
+import { EVIDENCE_MS } from '../../src/limits.js';
 import type { Loss } from './loss.js';
 import { addTo, removeFrom } from './sets.js';
 
 /** By prompt, the losses that it has witnessed and that speak against it. */
 
-/** How long a suspicion lasts without news. */
-const SUSPICION_MS = 600_000;
 const SUSPECTS_KEPT = 4_096;
 
 export class Suspicions {
@@ -17,7 +16,7 @@ export class Suspicions {
   against(prompt: string): Loss[] {
     const losses = this.losses.get(prompt);
     if (losses === undefined) return [];
-    const sinceMs = this.clock.now() - SUSPICION_MS;
+    const sinceMs = this.clock.now() - EVIDENCE_MS;
     return [...losses].filter(({ atMs, fate }) => atMs > sinceMs && fate !== 'spared');
   }
 

@@ -71,6 +71,7 @@ export class Turn {
   /** The workers on which the prompt may run now; null if it has to wait. */
   gate(): Allowed | null {
     const { prompt, pinned, failures } = this.attempt;
+    if (this.options.poison.learning) return null;
     if (this.waitedMs < SETTLE_MS && failures.lost.at(-1)?.fate === 'unknown') return null;
     const { suspects } = this.options.poison;
     const gate = suspects.gate(prompt, this.reserved !== null);

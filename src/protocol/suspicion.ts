@@ -7,6 +7,9 @@ export const PROMPT_FINGERPRINT_CHARS = 32;
 /** Limit on the prompts in one message. */
 export const PROMPTS_PER_SUSPICION = 256;
 
+/** Limit on the messages with which a worker says what it remembers. */
+const REMEMBERED_MESSAGES = 512;
+
 const Name = z.string().min(1).max(128);
 const Prompt = z.string().length(PROMPT_FINGERPRINT_CHARS);
 const Milliseconds = z.number().min(0);
@@ -17,7 +20,7 @@ export const QuarantinedPrompts = z
   .max(PROMPTS_PER_SUSPICION);
 export type QuarantinedPrompts = z.infer<typeof QuarantinedPrompts>;
 
-/** A message between coordinators, on `<fleet>.suspicion`. */
+/** A message between coordinators, on `<fleet>.suspicion` and over workers. */
 export const SuspicionMessage = z.discriminatedUnion('type', [
   /** These prompts had begun on a worker when it was lost. */
   z.strictObject({
@@ -25,6 +28,8 @@ export const SuspicionMessage = z.discriminatedUnion('type', [
     from: Name,
     worker: Name,
     incarnation: Name,
+    /** Time since the loss. */
+    agoMs: Milliseconds,
     prompts: z
       .array(
         z.strictObject({
@@ -45,6 +50,8 @@ export const SuspicionMessage = z.discriminatedUnion('type', [
     prompt: Prompt,
     worker: Name,
     runs: z.boolean(),
+    /** Rises with each claim and release of this coordinator: those that come over workers can overtake each other. */
+    seq: z.int().min(0),
     suspect: z.boolean(),
   }),
   /** A suspect prompt got past the point where these workers were lost. */
@@ -57,5 +64,10 @@ export const SuspicionMessage = z.discriminatedUnion('type', [
   /** Somebody killed a worker: no prompt is to blame. */
   z.strictObject({ type: z.literal('killed'), from: Name, worker: Name, incarnation: Name }),
   z.strictObject({ type: z.literal('quarantined'), from: Name, prompts: QuarantinedPrompts }),
+  /** A coordinator lives. Sent over workers while NATS does not carry all messages. `deaf`: this one does not hear NATS. */
+  z.strictObject({ type: z.literal('here'), from: Name, deaf: z.boolean() }),
 ]);
 export type SuspicionMessage = z.infer<typeof SuspicionMessage>;
+
+/** What a worker remembers. */
+export const RememberedSuspicions = z.strictObject({ messages: z.array(SuspicionMessage).max(REMEMBERED_MESSAGES) });

@@ -3,6 +3,7 @@ import { ask, defineProtocol, stream, tell } from '../actors/protocol.js';
 import { TIER_NAMES } from '../core/block.js';
 import { GenerateEvent, GenerateRequest } from './generate.js';
 import { HOLDINGS_KEYS_PER_MESSAGE, HoldingsKeys } from './holdings.js';
+import { RememberedSuspicions, SuspicionMessage } from './suspicion.js';
 
 /** The protocols of a worker's actors. */
 
@@ -68,4 +69,8 @@ export const WorkerProtocol = defineProtocol('worker', {
       epoch: z.string().max(64).nullable(),
     }),
   ),
+  /** Passes a coordinator's evidence against prompts on to the other coordinators, and remembers it. */
+  suspicion: tell(SuspicionMessage),
+  /** The evidence that the worker remembers. */
+  suspicions: ask(Empty, RememberedSuspicions),
 });

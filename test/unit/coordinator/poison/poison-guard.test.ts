@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { QUARANTINE_MS } from '../../../../coordinator/poison/quarantine.js';
 import { PoisonousPrompt } from '../../../../src/errors.js';
 import { Hive } from '../support/hive.js';
-import { isWhole, MortalFleet, POISON, POISONS, type Run } from './support.js';
+import { type FleetSpec, isWhole, MortalFleet, POISON, POISONS, type Run } from './support.js';
 
 /** A generator of numbers in [0, 1), for schedules that repeat. */
 function chance(seed: number): () => number {
@@ -139,6 +139,69 @@ describe('a prompt that crashes its worker', () => {
     const runs = [fleet.send(POISON, 5, second), fleet.send(POISON, 5, third)];
     await fleet.pass(100);
     expect(refusals(runs)).toEqual(['PoisonousPrompt', 'PoisonousPrompt']);
+  });
+
+  describe.each([
+    ['all coordinators lost NATS', 3, true],
+    ['NATS is silent for all coordinators', 3, false],
+    ['one coordinator lost NATS', 1, true],
+    ['NATS is silent for one coordinator', 1, false],
+  ])('while %s', (_, silent, noticed) => {
+    async function start(spec: FleetSpec): Promise<readonly Hive[]> {
+      fleet = await new MortalFleet(spec, 3).start();
+      const { hives } = fleet;
+      await fleet.finish([fleet.send(1, 20, hives[0]), fleet.send(2, 20, hives[1]), fleet.send(3, 20, hives[2])]);
+      fleet.silence(hives.slice(0, silent), noticed);
+      await fleet.pass(4_000);
+      // As `siblings` counts them: only those that NATS carries.
+      hives.forEach((hive, at) => {
+        hive.alone = at < silent;
+      });
+      return hives;
+    }
+
+    it('kills two workers at most if its client tries one coordinator after another', async () => {
+      const hives = await start({ workers: 8 });
+      for (let i = 0; i < 6; i++) {
+        const run = fleet.send(POISON, 100, hives[i % 3]);
+        await fleet.pass(1_200);
+        run.abort.abort();
+        await fleet.pass(i < 3 ? 300 : 6_000);
+      }
+      expect(fleet.deaths.length).toBe(2);
+      const last = hives.map((hive) => fleet.send(POISON, 100, hive));
+      await fleet.finish(last);
+      expect(refusals(last)).toEqual(last.map(() => 'PoisonousPrompt'));
+      expect(fleet.deaths.length).toBe(2);
+    });
+
+    it('kills two workers at most if all coordinators get it at once, beside others', async () => {
+      const hives = await start({ workers: 8 });
+      const innocents = Array.from({ length: 12 }, (_, i) => fleet.send(10 + i, 100, hives[i % 3]));
+      await fleet.pass(100);
+      const poison = Array.from({ length: 6 }, (_, i) => fleet.send(POISON, 100, hives[i % 3]));
+      await fleet.finish([...innocents, ...poison]);
+      expect(fleet.deaths.length).toBe(2);
+      expect(new Set(refusals(poison))).toEqual(new Set(['PoisonousPrompt']));
+      expect(innocents.filter((run) => !isWhole(run)).map(({ error }) => error?.message)).toEqual([]);
+    });
+  });
+
+  it('is known to the only coordinator after it was killed, from workers, after each death', async () => {
+    fleet = await new MortalFleet({ workers: 4 }).start();
+    for (let i = 0; i < 6; i++) {
+      const run = fleet.send(POISON, 100);
+      await fleet.pass(200);
+      run.abort.abort();
+      if (i % 2 === 0) await fleet.pass(6_000);
+      const { bucket } = fleet.hives[0]!;
+      await fleet.replace(0, true);
+      bucket.clear();
+    }
+    expect(fleet.deaths.length).toBe(2);
+    const last = fleet.send(POISON, 100);
+    await fleet.pass(6_000);
+    expect(refusals([last])).toEqual(['PoisonousPrompt']);
   });
 
   it('is refused until the quarantine ends, by a message that does not quote it', async () => {

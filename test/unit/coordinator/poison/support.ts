@@ -45,6 +45,8 @@ export class MortalFleet {
   /** How many requests each worker computes. */
   private readonly running = new Map<ScriptedWorker, number>();
   private incarnations = 0;
+  /** Coordinators that hear workers over direct links only. */
+  private readonly cutOff = new Set<Hive>();
   private asked = 0;
 
   constructor(
@@ -110,10 +112,19 @@ export class MortalFleet {
   /** Advances time while the living workers announce themselves. */
   async pass(ms: number): Promise<void> {
     for (let passed = 0; passed < ms; passed += 50) {
-      if (passed % 400 === 0)
-        for (const worker of this.live.values()) worker.announce({ running: this.running.get(worker) ?? 0 });
+      if (passed % 400 === 0) for (const worker of this.live.values()) this.announce(worker);
       await this.clock.advance(Math.min(50, ms - passed));
     }
+  }
+
+  /** Takes NATS away from some coordinators, who have connections to workers only. `noticed`: their buses know it. */
+  silence(hives: readonly Hive[], noticed: boolean): void {
+    for (const hive of hives) {
+      this.cutOff.add(hive);
+      if (noticed) hive.bus.lose();
+    }
+    const names = new Set([...this.cutOff].map(({ id }) => id));
+    this.hives[0]!.broker.fault = ({ from, to }) => (names.has(from) || names.has(to) ? 0 : 1);
   }
 
   /** Passes time until all runs are over. */
@@ -122,13 +133,15 @@ export class MortalFleet {
   }
 
   /** Kills a coordinator: it says nothing any more. Another process takes its place, knowing nothing. */
-  async replace(at: number): Promise<Hive> {
+  async replace(at: number, alone = false): Promise<Hive> {
     const [first] = this.hives as [Hive];
     const before = this.hives[at]!;
     await before.bus.close();
+    const workers = before.workers.splice(0);
     await before.close();
     const after = new Hive(first, `${before.id}'`);
-    after.alone = false;
+    after.workers.push(...workers);
+    after.alone = alone;
     this.hives[at] = after;
     for (const worker of this.live.values()) after.link(worker);
     await this.pass(400);
@@ -138,6 +151,13 @@ export class MortalFleet {
   async close(): Promise<void> {
     this.live.clear();
     for (const hive of this.hives) await hive.close();
+  }
+
+  /** Over NATS, and directly to the coordinators that do not hear it. */
+  private announce(worker: ScriptedWorker): void {
+    const running = this.running.get(worker) ?? 0;
+    worker.announce({ running });
+    for (const hive of this.cutOff) hive.roster.hear({ ...worker.says, running });
   }
 
   private async boot(id: string): Promise<void> {

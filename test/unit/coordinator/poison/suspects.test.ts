@@ -23,7 +23,7 @@ describe('the suspects of a death', () => {
       trusts: () => trusted,
       isConvicted: () => false,
       hearsOthers: () => hearsOthers,
-      onWitnessed: (worker, _, witnesses) => published.push(`${worker}: ${[...witnesses.keys()].join(' ')}`),
+      onWitnessed: ({ worker }, witnesses) => published.push(`${worker}: ${[...witnesses.keys()].join(' ')}`),
       claims: new Claims({ clock, self: 'c', alone: () => true, tell: () => true, onReleased: () => {} }),
       serving: () => 4,
       alone: () => true,
@@ -183,7 +183,8 @@ describe('the suspects of a death', () => {
     await clock.advance(500);
     expect(published).toEqual(expect.arrayContaining(['w1: a', 'w2: a']));
     const witness = { tokens: 0, fresh: 0, placedMs: clock.now() };
-    for (const worker of ['w1', 'w2']) suspects.witnessedElsewhere(worker, '1', new Map([['poison', witness]]));
+    for (const worker of ['w1', 'w2'])
+      suspects.witnessedElsewhere({ worker, incarnation: '1', atMs: clock.now() }, new Map([['poison', witness]]));
     hearsOthers = true;
     await clock.advance(500);
     expect([verdicts, suspects.gate('a').kind]).toEqual([[], 'probation']);

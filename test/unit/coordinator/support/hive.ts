@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { IndexKeeper } from '../../../../coordinator/index-keeper.js';
 import { PoisonGuard } from '../../../../coordinator/poison/poison-guard.js';
+import { workerRelay } from '../../../../coordinator/poison/worker-relay.js';
 import { NOTHING_DROPPED } from '../../../../coordinator/purge/purge.js';
 import { Router } from '../../../../coordinator/router.js';
 import { MemoryLinkHub } from '../../../../src/actors/memory-links.js';
@@ -17,10 +18,12 @@ import type { PurgeSelector } from '../../../../src/core/purge-selector.js';
 import { Roster } from '../../../../src/fleet/roster.js';
 import { fleetSubjects } from '../../../../src/fleet/subjects.js';
 import { SILENT_LOG } from '../../../../src/log.js';
+import { COORDINATOR_ACTOR, CoordinatorProtocol } from '../../../../src/protocol/coordinator.js';
 import type { GenerateEvent, GenerateRequest } from '../../../../src/protocol/generate.js';
 import { EngineProtocol, type PurgeCounts, ShardProtocol, WorkerProtocol } from '../../../../src/protocol/worker.js';
 import { SeededRandom } from '../../../../src/random.js';
 import { encode } from '../../../../src/wire/msgpack.js';
+import { SuspicionRelay } from '../../../../workers/suspicion-relay.js';
 import { announcement, FINGERPRINT } from '../../../support/announcement.js';
 
 const NAMESPACE = 'hive';
@@ -66,6 +69,7 @@ export class ScriptedWorker {
         return this.generate(request, signal);
       },
     }));
+    const suspicions = new SuspicionRelay(this.actors, this.hive.clock, this.id);
     const worker = this;
     await this.actors.spawn(ShardProtocol, 'shard', () => ({
       holdings: async function* () {
@@ -91,6 +95,8 @@ export class ScriptedWorker {
         return {};
       },
       follow: ({ forMs, epoch }, { from }) => void this.followers.push([from, forMs, epoch]),
+      suspicion: (message, { from }) => suspicions.hear(message, from),
+      suspicions: () => ({ messages: suspicions.list() }),
     }));
   }
 
@@ -157,6 +163,7 @@ export class Hive {
     this.keeper = new IndexKeeper(this.holdings, this.roster, actors, bus, clock, subjects, SILENT_LOG);
     this.poison = new PoisonGuard({
       bus,
+      relay: workerRelay(actors),
       clock,
       subjects,
       roster: this.roster,
@@ -186,6 +193,12 @@ export class Hive {
       if (effect.type === 'dead' || effect.type === 'left') actors.nodeGone(effect.id, effect.incarnation);
       if (effect.type === 'joined') actors.nodeBack(effect.id, effect.incarnation);
     });
+    void actors.spawn(CoordinatorProtocol, COORDINATOR_ACTOR, () => ({
+      announced: (said) => this.roster.hear(said),
+      left: ({ id: left, incarnation }) => this.roster.hearLeave(left, incarnation),
+      holdings: (change) => this.keeper.hear(change),
+      suspicion: (message) => this.poison.hearByWorker(message),
+    }));
     void this.poison.start();
     this.keeper.start();
     this.roster.start();

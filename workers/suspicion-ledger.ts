@@ -1,0 +1,130 @@
+import type { Clock } from '../src/clock.js';
+import { EVIDENCE_MS } from '../src/limits.js';
+import { PROMPTS_PER_SUSPICION, type SuspicionMessage } from '../src/protocol/suspicion.js';
+
+/** What a worker remembers of the coordinators' evidence against prompts. Prompts are known as fingerprints only. */
+
+/** Limits on what is remembered; the oldest gives way. */
+const KEPT = { losses: 128, witnesses: 4_096, quarantined: PROMPTS_PER_SUSPICION } as const;
+
+type Witnessed = Extract<SuspicionMessage, { type: 'witnessed' }>;
+type WitnessedPrompt = Witnessed['prompts'][number];
+
+/** A lost worker, with the prompts that had begun there. */
+interface KnownLoss {
+  readonly from: string;
+  readonly worker: string;
+  readonly incarnation: string;
+  readonly atMs: number;
+  /** Somebody killed the worker: no prompt is to blame. */
+  killed: boolean;
+  /** With the time at which each was placed. */
+  readonly prompts: Map<string, { readonly said: WitnessedPrompt; readonly placedMs: number }>;
+}
+
+export class SuspicionLedger {
+  private readonly losses = new Map<string, KnownLoss>();
+  private readonly quarantinedUntilMs = new Map<string, number>();
+
+  constructor(
+    private readonly clock: Pick<Clock, 'now'>,
+    /** Names this worker as the sender of what several coordinators said. */
+    private readonly self: string,
+  ) {}
+
+  /** Records a message. Returns whether it was news. Claims, and messages that only say who is there, are never remembered. */
+  take(message: SuspicionMessage): boolean {
+    this.expire();
+    switch (message.type) {
+      case 'witnessed':
+        return this.witnessed(message);
+      case 'killed': {
+        const loss = this.lossOf(message, 0);
+        if (loss.killed) return false;
+        loss.killed = true;
+        loss.prompts.clear();
+        return true;
+      }
+      case 'cleared': {
+        const cleared = message.losses.map((instance) => this.losses.get(instance)?.prompts.delete(message.prompt));
+        return cleared.includes(true);
+      }
+      case 'quarantined':
+        return message.prompts.map(({ prompt, forMs }) => this.quarantined(prompt, forMs)).includes(true);
+      default:
+        return false;
+    }
+  }
+
+  /** All that is remembered, as messages to a coordinator that knows nothing. */
+  list(): SuspicionMessage[] {
+    this.expire();
+    const nowMs = this.clock.now();
+    const messages: SuspicionMessage[] = [];
+    for (const { from, worker, incarnation, atMs, killed, prompts } of this.losses.values()) {
+      if (killed) messages.push({ type: 'killed', from, worker, incarnation });
+      if (prompts.size === 0) continue;
+      const said = [...prompts.values()].map((one) => ({ ...one.said, ranMs: nowMs - one.placedMs }));
+      messages.push({ type: 'witnessed', from, worker, incarnation, agoMs: nowMs - atMs, prompts: said });
+    }
+    const prompts = [...this.quarantinedUntilMs].map(([prompt, untilMs]) => ({ prompt, forMs: untilMs - nowMs }));
+    if (prompts.length > 0) messages.push({ type: 'quarantined', from: this.self, prompts });
+    return messages;
+  }
+
+  private witnessed(message: Witnessed): boolean {
+    const nowMs = this.clock.now();
+    if (message.agoMs >= EVIDENCE_MS) return false;
+    const loss = this.lossOf(message, message.agoMs);
+    if (loss.killed) return false;
+    let news = false;
+    for (const said of message.prompts) {
+      if (loss.prompts.has(said.prompt) || this.quarantinedUntilMs.has(said.prompt)) continue;
+      if (loss.prompts.size >= PROMPTS_PER_SUSPICION) break;
+      loss.prompts.set(said.prompt, { said, placedMs: nowMs - said.ranMs });
+      news = true;
+    }
+    this.bound();
+    return news;
+  }
+
+  private quarantined(prompt: string, forMs: number): boolean {
+    if (forMs <= 0 || this.quarantinedUntilMs.has(prompt)) return false;
+    this.quarantinedUntilMs.set(prompt, this.clock.now() + Math.min(forMs, EVIDENCE_MS));
+    for (const loss of this.losses.values()) loss.prompts.delete(prompt);
+    if (this.quarantinedUntilMs.size > KEPT.quarantined)
+      this.quarantinedUntilMs.delete(this.quarantinedUntilMs.keys().next().value!);
+    return true;
+  }
+
+  private lossOf(
+    { from, worker, incarnation }: Pick<Witnessed, 'from' | 'worker' | 'incarnation'>,
+    agoMs: number,
+  ): KnownLoss {
+    const instance = `${worker} ${incarnation}`;
+    const known = this.losses.get(instance);
+    if (known) return known;
+    const atMs = this.clock.now() - agoMs;
+    const loss: KnownLoss = { from, worker, incarnation, atMs, killed: false, prompts: new Map() };
+    this.losses.set(instance, loss);
+    this.bound();
+    return loss;
+  }
+
+  private bound(): void {
+    let witnesses = 0;
+    for (const { prompts } of this.losses.values()) witnesses += prompts.size;
+    for (const [instance, { prompts }] of this.losses) {
+      if (this.losses.size <= KEPT.losses && witnesses <= KEPT.witnesses) return;
+      this.losses.delete(instance);
+      witnesses -= prompts.size;
+    }
+  }
+
+  private expire(): void {
+    const nowMs = this.clock.now();
+    for (const [instance, { atMs }] of this.losses) if (atMs + EVIDENCE_MS <= nowMs) this.losses.delete(instance);
+    for (const [prompt, untilMs] of this.quarantinedUntilMs)
+      if (untilMs <= nowMs) this.quarantinedUntilMs.delete(prompt);
+  }
+}
