@@ -19,7 +19,7 @@ import type { RetentionStore, StoredPrompt } from './retention-store.js';
 
 /** Makes the fleet fulfil its retentions. Only the coordinator that has the lease does this. */
 
-/** Interval of its rounds, in each of which it renews the lease. @internal exported for tests. */
+/** Interval of its rounds, in each of which it renews the lease. */
 export const RETENTION_ROUND_MS = 1_000;
 /** Interval at which a worker that has all its blocks is told again what to retain. */
 const RETENTION_REPEAT_MS = 5_000;
