@@ -85,7 +85,7 @@ export class Router {
   generate(request: FleetRequest, signal: AbortSignal): AsyncIterable<FleetEvent> {
     const { fingerprint, clock, onResumed } = this.options;
     const attempted = { ...request, fingerprint, salt: request.salt ?? '' };
-    const prompt = this.options.poison.fingerprintOf(attempted.tokens, attempted.salt);
+    const name = this.options.poison.nameOf(attempted.tokens, attempted.salt, attempted);
     const { length } = attempted.tokens;
     const contextTokens = length + attempted.stopping.maxTokens;
     const least = length + (request.leastAnswerTokens ?? attempted.stopping.maxTokens);
@@ -96,7 +96,7 @@ export class Router {
         // What is generated already has to fit, with one token more.
         const leastContextTokens = Math.min(contextTokens, Math.max(least, tokens.length + 1));
         const lengths = { contextTokens, leastContextTokens };
-        return this.choose({ prompt, tokens, resumed, blocks, ...lengths, pinned: request.worker, failures }, aborted);
+        return this.choose({ name, tokens, resumed, blocks, ...lengths, pinned: request.worker, failures }, aborted);
       },
       signal,
       clock,
@@ -171,13 +171,13 @@ export class Router {
 
   private async chooseIn(turn: Turn, attempt: Attempt, signal: AbortSignal): Promise<Placed | null> {
     const { bus, clock, random } = this.options;
-    const { prompt, pinned, failures } = attempt;
+    const { name, pinned, failures } = attempt;
     const draw = random.below(DRAWS);
     let untilMs: number | null = null;
     let routesUntilMs: number | null = null;
     let restartsUntilMs: number | null = null;
     for (;;) {
-      this.options.poison.check(prompt);
+      this.options.poison.check(name);
       this.checkContext(attempt);
       const gate = turn.gate();
       if (gate === null) {
@@ -242,12 +242,16 @@ export class Router {
   }
 
   /** The placement, or null if other coordinators run as many copies of the prompt as may run. Others see the placement meanwhile. */
-  private async claimed(placed: Placement, { prompt }: Attempt, mostWorkers: number): Promise<Placed | null> {
+  private async claimed(placed: Placement, { name }: Attempt, mostWorkers: number): Promise<Placed | null> {
     if (mostWorkers === Number.POSITIVE_INFINITY) return placed;
     const { claims, suspects } = this.options.poison;
     const { trial } = placed;
-    trial.claimed = await claims.claim(prompt, trial.worker, mostWorkers, suspects.isSuspect(prompt));
-    if (trial.claimed) return placed;
+    const isSuspect = suspects.isSuspect(name);
+    const claim = isSuspect ? name.prompt : suspects.proven.unitOf(name);
+    if (await claims.claim(claim, trial.worker, mostWorkers, isSuspect)) {
+      trial.claim = claim;
+      return placed;
+    }
     trial.withdraw();
     placed.done();
     return null;
@@ -286,12 +290,12 @@ export class Router {
     return this.options.actors.routeTo({ node: id, incarnation });
   }
 
-  private placed(best: Candidate, { prompt, resumed, blocks }: Attempt): Placement {
+  private placed(best: Candidate, { name, resumed, blocks }: Attempt): Placement {
     const { actors, holdings, clock, poison } = this.options;
     const { worker, incarnation } = best;
     const engine = actors.ref(EngineProtocol, { node: worker, incarnation, actor: 'engine' });
     const load = this.inFlight.add(worker, best.computeTokens);
-    const trial = poison.suspects.begin(prompt, worker, incarnation, resumed);
+    const trial = poison.suspects.begin(name, worker, incarnation, resumed);
     const outages = this.outages.count;
     const route = this.routeTo({ id: worker, incarnation });
     const placement = `placement-${++this.placements}`;

@@ -1,6 +1,6 @@
 import type { Clock } from '../src/clock.js';
 import { EVIDENCE_MS } from '../src/limits.js';
-import { PROMPTS_PER_SUSPICION, type SuspicionMessage } from '../src/protocol/suspicion.js';
+import { PROMPTS_PER_SUSPICION, type QuarantinedPrompts, type SuspicionMessage } from '../src/protocol/suspicion.js';
 
 /** What a worker remembers of the coordinators' evidence against prompts. Prompts are known as fingerprints only. */
 
@@ -24,7 +24,8 @@ interface KnownLoss {
 
 export class SuspicionLedger {
   private readonly losses = new Map<string, KnownLoss>();
-  private readonly quarantinedUntilMs = new Map<string, number>();
+  /** By prompt. `request` is null if all requests with it are refused. */
+  private readonly quarantined = new Map<string, { readonly request: string | null; readonly untilMs: number }>();
 
   constructor(
     private readonly clock: Pick<Clock, 'now'>,
@@ -46,11 +47,10 @@ export class SuspicionLedger {
         return true;
       }
       case 'cleared': {
-        const cleared = message.losses.map((instance) => this.losses.get(instance)?.prompts.delete(message.prompt));
-        return cleared.includes(true);
+        return message.losses.map((instance) => this.cleared(instance, message)).includes(true);
       }
       case 'quarantined':
-        return message.prompts.map(({ prompt, forMs }) => this.quarantined(prompt, forMs)).includes(true);
+        return message.prompts.map((each) => this.convicted(each)).includes(true);
       default:
         return false;
     }
@@ -67,7 +67,9 @@ export class SuspicionLedger {
       const said = [...prompts.values()].map((one) => ({ ...one.said, ranMs: nowMs - one.placedMs }));
       messages.push({ type: 'witnessed', from, worker, incarnation, agoMs: nowMs - atMs, prompts: said });
     }
-    const prompts = [...this.quarantinedUntilMs].map(([prompt, untilMs]) => ({ prompt, forMs: untilMs - nowMs }));
+    const prompts = [...this.quarantined].map(([prompt, { request, untilMs }]) => {
+      return { prompt, request, forMs: untilMs - nowMs };
+    });
     if (prompts.length > 0) messages.push({ type: 'quarantined', from: this.self, prompts });
     return messages;
   }
@@ -79,7 +81,7 @@ export class SuspicionLedger {
     if (loss.killed) return false;
     let news = false;
     for (const said of message.prompts) {
-      if (loss.prompts.has(said.prompt) || this.quarantinedUntilMs.has(said.prompt)) continue;
+      if (loss.prompts.has(said.prompt) || this.quarantined.get(said.prompt)?.request === null) continue;
       if (loss.prompts.size >= PROMPTS_PER_SUSPICION) break;
       loss.prompts.set(said.prompt, { said, placedMs: nowMs - said.ranMs });
       news = true;
@@ -88,13 +90,24 @@ export class SuspicionLedger {
     return news;
   }
 
-  private quarantined(prompt: string, forMs: number): boolean {
-    if (forMs <= 0 || this.quarantinedUntilMs.has(prompt)) return false;
-    this.quarantinedUntilMs.set(prompt, this.clock.now() + Math.min(forMs, EVIDENCE_MS));
-    for (const loss of this.losses.values()) loss.prompts.delete(prompt);
-    if (this.quarantinedUntilMs.size > KEPT.quarantined)
-      this.quarantinedUntilMs.delete(this.quarantinedUntilMs.keys().next().value!);
+  /** A second request with the same prompt convicts the prompt. */
+  private convicted({ prompt, request: said, forMs }: QuarantinedPrompts[number]): boolean {
+    const before = this.quarantined.get(prompt);
+    if (forMs <= 0 || before?.request === null || (before && before.request === said)) return false;
+    const request = before ? null : said;
+    this.quarantined.set(prompt, { request, untilMs: this.clock.now() + Math.min(forMs, EVIDENCE_MS) });
+    if (request === null) for (const loss of this.losses.values()) loss.prompts.delete(prompt);
+    if (this.quarantined.size > KEPT.quarantined) this.quarantined.delete(this.quarantined.keys().next().value!);
     return true;
+  }
+
+  /** Another request with the prompt still has to get past the point of the loss. */
+  private cleared(
+    instance: string,
+    { prompt, request }: { readonly prompt: string; readonly request: string },
+  ): boolean {
+    const prompts = this.losses.get(instance)?.prompts;
+    return prompts?.get(prompt)?.said.request === request && prompts.delete(prompt);
   }
 
   private lossOf(
@@ -124,7 +137,6 @@ export class SuspicionLedger {
   private expire(): void {
     const nowMs = this.clock.now();
     for (const [instance, { atMs }] of this.losses) if (atMs + EVIDENCE_MS <= nowMs) this.losses.delete(instance);
-    for (const [prompt, untilMs] of this.quarantinedUntilMs)
-      if (untilMs <= nowMs) this.quarantinedUntilMs.delete(prompt);
+    for (const [prompt, { untilMs }] of this.quarantined) if (untilMs <= nowMs) this.quarantined.delete(prompt);
   }
 }

@@ -14,8 +14,9 @@ import { readMessage } from '../../src/wire/read-message.js';
 import { Claims } from './claims.js';
 import type { Loss, Witness } from './loss.js';
 import { Presence } from './presence.js';
-import { PromptFingerprint } from './prompt-fingerprint.js';
+import { PromptFingerprint, type RequestFields } from './prompt-fingerprint.js';
 import { QUARANTINE_MS, Quarantine } from './quarantine.js';
+import type { Convicted, RequestName } from './request-name.js';
 import { Suspects } from './suspects.js';
 import type { WorkerRelay } from './worker-relay.js';
 
@@ -88,13 +89,14 @@ export class PoisonGuard {
         return member?.incarnation === incarnation && member.state !== 'dead' && member.state !== 'suspect';
       },
       isConvicted: (prompt) => this.quarantine.has(prompt),
+      isRefused: (prompt) => this.quarantine.hasAll(prompt),
       hearsOthers: () => options.roster.hearsOthers,
       onWitnessed: (loss, witnesses) => this.tellWitnesses(loss, witnesses),
       claims: this.claims,
       serving: () => roster.members().filter(({ state }) => state === 'serving').length,
       alone,
-      onCleared: (prompt, losses) => this.tell({ type: 'cleared', from, prompt, losses: [...losses] }),
-      onVerdict: (prompt, workers) => this.convicted(prompt, workers),
+      onCleared: (name, losses) => this.tell({ type: 'cleared', from, ...name, losses: [...losses] }),
+      onVerdict: (convicted, workers) => this.convicted(convicted, workers),
     });
   }
 
@@ -144,16 +146,19 @@ export class PoisonGuard {
     this.hear(message);
   }
 
-  fingerprintOf(tokens: Uint32Array, salt: Salt): string {
-    return this.fingerprints.of(tokens, salt);
+  nameOf(tokens: Uint32Array, salt: Salt, fields: RequestFields): RequestName {
+    return this.fingerprints.nameOf(tokens, salt, fields);
   }
 
-  /** @throws PoisonousPrompt if the prompt is quarantined */
-  check(prompt: string): void {
-    if (!this.quarantine.has(prompt)) return;
+  /** @throws PoisonousPrompt if the request is quarantined */
+  check(name: RequestName): void {
+    if (!this.quarantine.refuses(name)) return;
     this.options.onRefused();
+    const minutes = QUARANTINE_MS / 60_000;
     throw new PoisonousPrompt(
-      `cannot answer this prompt: workers crashed while they computed it; change the prompt: it is refused for ${QUARANTINE_MS / 60_000} minutes`,
+      this.quarantine.hasAll(name.prompt)
+        ? `cannot answer this prompt: workers crashed while they computed it; change the prompt: it is refused for ${minutes} minutes`
+        : `cannot answer this request: workers crashed while they computed it; change the prompt or the sampling fields: the same request is refused for ${minutes} minutes`,
     );
   }
 
@@ -162,8 +167,8 @@ export class PoisonGuard {
     const prompts = this.quarantine.list();
     if (prompts.length === 0) return;
     await this.withBucket(async (bucket) => {
-      const kept = new Set((await read(bucket)).prompts.map(({ prompt }) => prompt));
-      if (prompts.some(({ prompt }) => !kept.has(prompt))) await this.save(bucket);
+      const kept = new Set((await read(bucket)).prompts.map(sentenceOf));
+      if (prompts.some((each) => !kept.has(sentenceOf(each)))) await this.save(bucket);
     });
   }
 
@@ -201,11 +206,12 @@ export class PoisonGuard {
     if (deaf || this.presence.anybodyDeaf) this.options.relay.tell({ type: 'here', from: this.options.self, deaf });
   }
 
-  private convicted(prompt: string, workers: readonly string[]): void {
+  private convicted(convicted: Convicted, workers: readonly string[]): void {
     const { log, onQuarantined } = this.options;
-    if (!this.quarantine.add(prompt)) return;
+    if (!this.quarantine.add(convicted)) return;
     onQuarantined();
-    const fields = { fingerprint: prompt, workers, forMs: QUARANTINE_MS };
+    const { prompt, request } = convicted;
+    const fields = { fingerprint: prompt, request, workers, forMs: QUARANTINE_MS };
     log.error(fields, 'a prompt crashed workers and is quarantined');
     this.repeat();
     void this.withBucket((bucket) => this.save(bucket));
@@ -213,10 +219,11 @@ export class PoisonGuard {
 
   /** Adds the prompts that another coordinator quarantined. */
   private take(prompts: QuarantinedPrompts): void {
-    for (const { prompt, forMs } of prompts) {
-      if (!this.quarantine.add(prompt, forMs)) continue;
-      this.options.log.warn({ fingerprint: prompt, forMs }, 'another coordinator quarantined a prompt');
-      this.suspects.convict(prompt);
+    for (const { forMs, ...convicted } of prompts) {
+      if (!this.quarantine.add(convicted, forMs)) continue;
+      const { prompt, request } = convicted;
+      this.options.log.warn({ fingerprint: prompt, request, forMs }, 'another coordinator quarantined a prompt');
+      this.suspects.convict(convicted);
     }
   }
 
@@ -237,8 +244,8 @@ export class PoisonGuard {
   private tellWitnesses({ worker, incarnation, atMs }: Loss, witnesses: ReadonlyMap<string, Witness>): void {
     const nowMs = this.options.clock.now();
     const loss = { worker, incarnation, agoMs: nowMs - atMs };
-    const prompts = [...witnesses].map(([prompt, { tokens, fresh, placedMs }]) => {
-      return { prompt, tokens, fresh, ranMs: nowMs - placedMs };
+    const prompts = [...witnesses].map(([prompt, { request, tokens, fresh, placedMs }]) => {
+      return { prompt, request, tokens, fresh, ranMs: nowMs - placedMs };
     });
     for (let i = 0; i < prompts.length; i += PROMPTS_PER_SUSPICION) {
       const some = prompts.slice(i, i + PROMPTS_PER_SUSPICION);
@@ -253,7 +260,7 @@ export class PoisonGuard {
       case 'witnessed': {
         const nowMs = this.options.clock.now();
         const witnesses = message.prompts.map(
-          ({ prompt, tokens, fresh, ranMs }) => [prompt, { tokens, fresh, placedMs: nowMs - ranMs }] as const,
+          ({ prompt, ranMs, ...said }) => [prompt, { ...said, placedMs: nowMs - ranMs }] as const,
         );
         const { worker, incarnation, agoMs } = message;
         this.suspects.witnessedElsewhere({ worker, incarnation, atMs: nowMs - agoMs }, new Map(witnesses));
@@ -263,7 +270,7 @@ export class PoisonGuard {
         this.suspects.killed(message.worker, message.incarnation);
         break;
       case 'cleared':
-        this.suspects.clearedElsewhere(message.prompt, message.losses);
+        this.suspects.clearedElsewhere(message, message.losses);
         break;
       case 'quarantined':
         this.take(message.prompts);
@@ -291,6 +298,10 @@ export class PoisonGuard {
       this.options.log.debug({ reason: error.message }, 'the quarantine is kept by the coordinators only');
     }
   }
+}
+
+function sentenceOf({ prompt, request }: Convicted): string {
+  return `${prompt} ${request}`;
 }
 
 async function read(bucket: KeyValue): Promise<{ prompts: QuarantinedPrompts; revision: number | null }> {

@@ -1,5 +1,6 @@
 import type { Clock } from '../../src/clock.js';
 import type { Claims } from './claims.js';
+import type { RequestName } from './request-name.js';
 import type { Suspicions } from './suspicions.js';
 import { instanceOf, type Trial } from './trial.js';
 import type { Trials } from './trials.js';
@@ -27,7 +28,7 @@ export interface ProbationOptions {
 
 /** A worker that is reserved for a suspect. */
 export interface ReservedWorker {
-  readonly prompt: string;
+  readonly name: RequestName;
   readonly worker: string;
   readonly instance: string;
   readonly sinceMs: number;
@@ -58,30 +59,36 @@ export class Probation {
     this.announced.delete(worker);
   }
 
-  /** The workers that are reserved for, or run, suspects other than this prompt, of any coordinator. */
-  taken(prompt: string): Set<string> {
+  /** The workers that are reserved for, or run, suspects other than this request, of any coordinator. */
+  taken({ prompt, request }: RequestName): Set<string> {
     const taken = new Set<string>();
-    for (const { worker, prompt: other } of this.reservations.values()) if (other !== prompt) taken.add(worker);
+    for (const { worker, name } of this.reservations.values()) if (name.request !== request) taken.add(worker);
     for (const other of this.suspicions.suspects()) {
+      for (const trial of this.suspectTrials(other)) if (trial.request !== request) taken.add(trial.worker);
       if (other === prompt) continue;
-      for (const { worker } of this.trials.of(other)) taken.add(worker);
       for (const { worker, sinceMs } of this.options.claims.suspectClaims(other))
         if (!this.isIdleSince(worker, sinceMs + CLAIM_ANNOUNCED_MS)) taken.add(worker);
     }
     return taken;
   }
 
+  /** The attempts of a prompt whose requests are suspects. */
+  suspectTrials(prompt: string): Trial[] {
+    return [...this.trials.of(prompt)].filter(({ request }) => this.suspicions.isSuspect(prompt, request));
+  }
+
   /**
    * Whether the suspect may reserve one more worker: at most half of the workers are on probation at a time, so that others go on. Those that died
    * with fewer tokens go first, because most crashes happen in the prefill, and a conviction frees all that ran beside.
    */
-  mayReserve(prompt: string): boolean {
+  mayReserve(name: RequestName): boolean {
+    const { prompt } = name;
     const least = this.suspicions.leastFresh(prompt);
-    const placed = new Set([...this.reservations.values()].map((reservation) => reservation.prompt));
+    const placed = new Set([...this.reservations.values()].map((reservation) => reservation.name.prompt));
     const ahead = [...this.queue.keys()].filter(
       (other) => this.suspicions.isSuspect(other) && !placed.has(other) && this.suspicions.leastFresh(other) < least,
     );
-    return this.taken(prompt).size + ahead.length < Math.max(1, Math.floor(this.options.serving() / 2));
+    return this.taken(name).size + ahead.length < Math.max(1, Math.floor(this.options.serving() / 2));
   }
 
   enqueue(prompt: string): void {
@@ -96,11 +103,11 @@ export class Probation {
   }
 
   /** Reserves a worker: nothing new is placed there from the call on. Resolves with null if another coordinator was first. */
-  async reserve(prompt: string, worker: string, incarnation: string): Promise<ReservedWorker | null> {
+  async reserve(name: RequestName, worker: string, incarnation: string): Promise<ReservedWorker | null> {
     const instance = instanceOf(worker, incarnation);
-    const asked = { prompt, worker, instance, sinceMs: Number.POSITIVE_INFINITY };
+    const asked = { name, worker, instance, sinceMs: Number.POSITIVE_INFINITY };
     this.reservations.set(worker, asked);
-    if (await this.options.claims.claim(prompt, worker, 1, true)) {
+    if (await this.options.claims.claim(name.prompt, worker, 1, true)) {
       const reservation = { ...asked, sinceMs: this.options.clock.now() };
       this.reservations.set(worker, reservation);
       return reservation;
@@ -111,10 +118,10 @@ export class Probation {
   }
 
   /** Whether nothing else runs on the reserved worker any more. */
-  isAlone({ prompt, worker, instance, sinceMs }: ReservedWorker): boolean {
-    for (const trial of this.trials.on(instance)) if (trial.prompt !== prompt) return false;
+  isAlone({ name, worker, instance, sinceMs }: ReservedWorker): boolean {
+    for (const { request } of this.trials.on(instance)) if (request !== name.request) return false;
     const { claims, clock, alone } = this.options;
-    if (claims.othersOn(worker, prompt, clock.now() - CLAIM_ANNOUNCED_MS)) return false;
+    if (claims.othersOn(worker, name.prompt, clock.now() - CLAIM_ANNOUNCED_MS)) return false;
     return alone() || this.isIdleSince(worker, sinceMs + UNANNOUNCED_MS);
   }
 
@@ -129,12 +136,12 @@ export class Probation {
   /** The prompt was placed on the worker: its trial has the claim from now on. */
   pass({ worker }: ReservedWorker, trial: Trial): void {
     this.reservations.delete(worker);
-    trial.claimed = true;
+    trial.claim = trial.prompt;
   }
 
-  release({ prompt, worker }: ReservedWorker): void {
+  release({ name, worker }: ReservedWorker): void {
     this.reservations.delete(worker);
-    this.options.claims.release(prompt, worker);
+    this.options.claims.release(name.prompt, worker);
     this.options.onFreed();
   }
 

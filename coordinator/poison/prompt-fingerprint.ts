@@ -1,8 +1,16 @@
 import { createHmac, hkdfSync } from 'node:crypto';
 import { type Salt, saltText } from '../../src/core/salt.js';
+import type { Sampling, Stopping } from '../../src/protocol/generate.js';
 import { PROMPT_FINGERPRINT_CHARS } from '../../src/protocol/suspicion.js';
+import type { RequestName } from './request-name.js';
 
-/** Names prompts without revealing them: a hash that is keyed with the cluster secret. */
+/** The fields of a request that reach the worker. */
+export interface RequestFields {
+  readonly sampling: Sampling;
+  readonly stopping: Stopping;
+}
+
+/** Names prompts and requests without revealing them: by hashes that are keyed with the cluster secret. */
 export class PromptFingerprint {
   private readonly key: Buffer;
 
@@ -18,5 +26,18 @@ export class PromptFingerprint {
       .update(`${Buffer.byteLength(text)}:${text}`)
       .update(bytes);
     return hash.digest('hex').slice(0, PROMPT_FINGERPRINT_CHARS);
+  }
+
+  /**
+   * Names a request. Its seed and the length of its answer are no part of the name: they choose among the answers that the other fields allow, and
+   * clients send a new seed with each request.
+   */
+  nameOf(tokens: Uint32Array, salt: Salt, { sampling, stopping }: RequestFields): RequestName {
+    const prompt = this.of(tokens, salt);
+    const { seed: _, ...drawing } = sampling;
+    const { minTokens, ignoreEos, tokenIds } = stopping;
+    const fields = JSON.stringify([Object.entries(drawing).sort(), minTokens, ignoreEos, [...tokenIds].sort()]);
+    const request = createHmac('sha256', this.key).update(`${prompt}:${fields}`).digest('hex');
+    return { prompt, request: request.slice(0, PROMPT_FINGERPRINT_CHARS) };
   }
 }

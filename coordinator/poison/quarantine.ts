@@ -1,37 +1,63 @@
 import type { Clock } from '../../src/clock.js';
 import { EVIDENCE_MS } from '../../src/limits.js';
 import { PROMPTS_PER_SUSPICION, type QuarantinedPrompts } from '../../src/protocol/suspicion.js';
+import type { Convicted, RequestName } from './request-name.js';
 
-/** The prompts that are refused because they crash workers. */
+/** The requests that are refused because they crash workers. */
 
-/** How long a prompt is refused after its verdict. */
+/** How long a request is refused after its verdict. */
 export const QUARANTINE_MS = EVIDENCE_MS;
-/** Limit on the quarantined prompts; the oldest verdict gives way. */
+/** Limit on the prompts with quarantined requests; the oldest verdict gives way. */
 const QUARANTINED_PROMPTS = PROMPTS_PER_SUSPICION;
 
+interface Sentence {
+  /** Null if all requests with the prompt are refused. */
+  readonly request: string | null;
+  readonly untilMs: number;
+}
+
 export class Quarantine {
-  private readonly untilMs = new Map<string, number>();
+  private readonly sentences = new Map<string, Sentence>();
 
   constructor(private readonly clock: Clock) {}
 
+  /** Whether any request with the prompt is refused. */
   has(prompt: string): boolean {
-    return (this.untilMs.get(prompt) ?? 0) > this.clock.now();
+    return this.sentenceOf(prompt) !== null;
   }
 
-  /** Returns false if the prompt was quarantined before. */
-  add(prompt: string, forMs: number = QUARANTINE_MS): boolean {
+  /** Whether all requests with the prompt are refused. */
+  hasAll(prompt: string): boolean {
+    return this.sentenceOf(prompt)?.request === null;
+  }
+
+  refuses({ prompt, request }: RequestName): boolean {
+    const sentence = this.sentenceOf(prompt);
+    return sentence !== null && (sentence.request === null || sentence.request === request);
+  }
+
+  /** A second request with the same prompt convicts the prompt. Returns false if the conviction was known. */
+  add({ prompt, request }: Convicted, forMs: number = QUARANTINE_MS): boolean {
     const nowMs = this.clock.now();
-    for (const [known, untilMs] of this.untilMs) if (untilMs <= nowMs) this.untilMs.delete(known);
-    if (forMs <= 0 || this.untilMs.has(prompt)) return false;
-    if (this.untilMs.size >= QUARANTINED_PROMPTS) this.untilMs.delete(this.untilMs.keys().next().value!);
-    this.untilMs.set(prompt, nowMs + Math.min(forMs, QUARANTINE_MS));
+    for (const [known, { untilMs }] of this.sentences) if (untilMs <= nowMs) this.sentences.delete(known);
+    const before = this.sentences.get(prompt);
+    if (forMs <= 0 || before?.request === null || (before && before.request === request)) return false;
+    if (before === undefined && this.sentences.size >= QUARANTINED_PROMPTS)
+      this.sentences.delete(this.sentences.keys().next().value!);
+    const untilMs = nowMs + Math.min(forMs, QUARANTINE_MS);
+    this.sentences.set(prompt, { request: before ? null : request, untilMs });
     return true;
   }
 
   list(): QuarantinedPrompts {
     const nowMs = this.clock.now();
-    return [...this.untilMs]
-      .map(([prompt, untilMs]) => ({ prompt, forMs: untilMs - nowMs }))
+    return [...this.sentences]
+      .map(([prompt, { request, untilMs }]) => ({ prompt, request, forMs: untilMs - nowMs }))
       .filter(({ forMs }) => forMs > 0);
+  }
+
+  private sentenceOf(prompt: string): Sentence | null {
+    const sentence = this.sentences.get(prompt);
+    return sentence && sentence.untilMs > this.clock.now() ? sentence : null;
   }
 }

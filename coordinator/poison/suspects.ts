@@ -2,6 +2,8 @@ import { Condition } from '../../src/async/condition.js';
 import type { Gate } from './gate.js';
 import { furthest, Loss, type LossName, type Witness } from './loss.js';
 import { Probation } from './probation.js';
+import { Proven } from './proven.js';
+import type { Convicted, RequestName } from './request-name.js';
 import type { SuspectsOptions } from './suspects-options.js';
 import { Suspicions } from './suspicions.js';
 import { Timers } from './timers.js';
@@ -29,7 +31,7 @@ const JUDGE_AFTER_MS = 200;
 export const JUDGE_DEAF_MS = 5_000;
 /** How long an attempt that its client cancelled still counts as running: its worker may have died of it unnoticed. */
 const CANCELLED_FOR_MS = 3_000;
-const KEPT = { losses: 256, proven: 8_192 } as const;
+const LOSSES_KEPT = 256;
 
 export class Suspects implements TrialOwner {
   /** Notified when a prompt that waits may be able to go on. */
@@ -38,7 +40,7 @@ export class Suspects implements TrialOwner {
   private readonly trials = new Trials();
   private readonly losses = new Map<string, Loss>();
   private readonly suspicions: Suspicions;
-  private readonly proven = new Set<string>();
+  readonly proven = new Proven();
   private readonly timers: Timers;
   private begunTrials = 0;
   /** Instances whose connection closed. */
@@ -56,36 +58,40 @@ export class Suspects implements TrialOwner {
     this.timers.cancelAll();
   }
 
-  isSuspect(prompt: string): boolean {
-    return this.suspicions.isSuspect(prompt);
+  isSuspect({ prompt, request }: RequestName): boolean {
+    return this.suspicions.isSuspect(prompt, request);
   }
 
-  /** Decides where the prompt may run. `reserved`: this attempt has reserved a worker. */
-  gate(prompt: string, reserved = false): Gate {
-    const avoid = this.probation.taken(prompt);
-    const against = this.suspicions.against(prompt);
-    const runs = !reserved && this.workersOf(prompt).size > 0;
+  /** Decides where the request may run. `reserved`: this attempt has reserved a worker. */
+  gate(name: RequestName, reserved = false): Gate {
+    const { prompt, request } = name;
+    const avoid = this.probation.taken(name);
+    const against = this.suspicions.against(prompt, request);
     if (against.length === 0) {
-      if (this.proven.has(prompt)) return { kind: 'free', proven: true, avoid };
+      if (this.proven.has(request)) return { kind: 'free', proven: true, avoid };
+      const runs = !reserved && this.workersOf(name).size > 0;
       return runs ? { kind: 'wait', why: 'copy', avoid } : { kind: 'free', proven: false, avoid };
     }
     if (against.length >= CONVICTING_DEATHS && against.some(({ judged }) => !judged))
       return { kind: 'wait', why: 'verdict', avoid };
-    if (runs || (!reserved && !this.probation.mayReserve(prompt))) return { kind: 'wait', why: 'probation', avoid };
+    const runs = this.options.claims.workersOf(prompt).size > 0 || this.probation.suspectTrials(prompt).length > 0;
+    if (!reserved && (runs || !this.probation.mayReserve(name))) return { kind: 'wait', why: 'probation', avoid };
     return { kind: 'probation', avoid };
   }
 
-  /** The workers that run the prompt for any coordinator, or are claimed for it. */
-  workersOf(prompt: string): Set<string> {
-    const workers = this.options.claims.workersOf(prompt);
-    for (const { worker } of this.trials.of(prompt)) workers.add(worker);
+  /** The workers that run copies of the request for any coordinator, or are claimed for them. */
+  workersOf(name: RequestName): Set<string> {
+    const unit = this.proven.unitOf(name);
+    const workers = this.options.claims.workersOf(unit);
+    for (const { worker, prompt, request } of this.trials.of(name.prompt))
+      if (unit === prompt || unit === request) workers.add(worker);
     return workers;
   }
 
   /** Records that a prompt was placed on a worker. */
-  begin(prompt: string, worker: string, incarnation: string, resumedTokens: number): Trial {
+  begin(name: RequestName, worker: string, incarnation: string, resumedTokens: number): Trial {
     const placed = { number: ++this.begunTrials, placedMs: this.options.clock.now() };
-    const trial = new Trial(this, prompt, worker, incarnation, resumedTokens, placed);
+    const trial = new Trial(this, name, worker, incarnation, resumedTokens, placed);
     this.trials.add(trial);
     return trial;
   }
@@ -95,8 +101,8 @@ export class Suspects implements TrialOwner {
   }
 
   progressed(trial: Trial): void {
-    if (trial.completed || trial.tokens >= PROOF_TOKENS) this.prove(trial.prompt);
-    if (this.isSuspect(trial.prompt)) this.clearBy(trial, trial.completed ? 0 : CLEARING_TOKENS);
+    if (trial.completed || trial.tokens >= PROOF_TOKENS) this.prove(trial.name);
+    if (this.isSuspect(trial.name)) this.clearBy(trial, trial.completed ? 0 : CLEARING_TOKENS);
   }
 
   lost(trial: Trial): LostWorker {
@@ -108,7 +114,7 @@ export class Suspects implements TrialOwner {
 
   over(trial: Trial): void {
     if (!this.trials.end(trial)) return;
-    if (trial.claimed) this.options.claims.release(trial.prompt, trial.worker);
+    if (trial.claim !== null) this.options.claims.release(trial.claim, trial.worker);
     const leave = () => {
       this.trials.leave(trial);
       if (!trial.wasLost && trial.fresh > 0) this.clearBy(trial, 0);
@@ -143,7 +149,7 @@ export class Suspects implements TrialOwner {
       if (this.unlinked.has(instance) && claimed.length > 0)
         this.accuseClaims(this.lossOf(worker, incarnation), claimed);
     });
-    if (this.unlinked.size > KEPT.losses) this.unlinked.delete(this.unlinked.values().next().value!);
+    if (this.unlinked.size > LOSSES_KEPT) this.unlinked.delete(this.unlinked.values().next().value!);
   }
 
   /** Membership has declared a worker dead. `fenced`: only because a newer incarnation appeared, which proves a death only of a lost worker. */
@@ -186,23 +192,20 @@ export class Suspects implements TrialOwner {
     if (loss.fate === 'dead' && loss.timer === null) this.judge(loss);
   }
 
-  clearedElsewhere(prompt: string, instances: readonly string[]): void {
-    const losses = this.suspicions.against(prompt).filter(({ instance }) => instances.includes(instance));
-    this.suspicions.drop(prompt, losses);
-    this.options.claims.cleared(prompt);
+  clearedElsewhere(name: RequestName, instances: readonly string[]): void {
+    const losses = this.suspicions.against(name.prompt).filter(({ instance }) => instances.includes(instance));
+    this.suspicions.clear(name, losses);
+    if (!this.suspicions.isSuspect(name.prompt)) this.options.claims.cleared(name.prompt);
     this.changed.notifyAll();
   }
 
-  /**
-   * A prompt is convicted. The losses that it witnessed in company may be another's fault, and still speak against the others. Returns the workers
-   * that may have died of it.
-   */
-  convict(prompt: string): string[] {
+  /** A request or a prompt is convicted. What it witnessed in company may be another's fault. Returns the workers that may have died of it. */
+  convict({ prompt, request }: Convicted): string[] {
     const losses = this.suspicions.against(prompt);
-    for (const loss of losses) if (loss.witnesses.size === 1) this.explain(loss);
-    this.suspicions.forget(prompt);
+    for (const loss of losses) if (loss.witnesses.size === 1) loss.explained = true;
+    if (request === null) this.suspicions.forget(prompt);
     this.options.claims.forget(prompt);
-    this.proven.delete(prompt);
+    this.proven.forget(request ?? prompt);
     this.changed.notifyAll();
     return losses.filter(({ fate }) => fate === 'dead').map(({ worker }) => worker);
   }
@@ -220,10 +223,10 @@ export class Suspects implements TrialOwner {
   }
 
   private witness(loss: Loss, trial: Trial): boolean {
-    const { prompt, tokens, fresh, placedMs } = trial;
+    const { prompt, request, tokens, fresh, placedMs } = trial;
     // A worker that was lost before cannot have run it.
     if (!trial.begun && trial.number > loss.after) return false;
-    const witness = { tokens, fresh, placedMs };
+    const witness = { request, tokens, fresh, placedMs };
     const waitedBefore = [...this.losses.values()].some(
       (other) => other !== loss && other.fate !== 'spared' && other.waiting.has(prompt),
     );
@@ -235,8 +238,11 @@ export class Suspects implements TrialOwner {
   private accuse(loss: Loss, prompt: string, witness: Witness): boolean {
     if (loss.explained) return false;
     const copy = loss.witnesses.get(prompt);
-    loss.witnesses.set(prompt, copy === undefined ? witness : furthest(copy, witness));
-    if (copy !== undefined || this.options.isConvicted(prompt)) return false;
+    loss.witnesses.set(
+      prompt,
+      copy === undefined ? witness : furthest(copy, witness, (request) => this.proven.has(request)),
+    );
+    if (copy !== undefined || this.options.isRefused(prompt)) return false;
     this.suspicions.add(prompt, loss);
     return true;
   }
@@ -244,12 +250,13 @@ export class Suspects implements TrialOwner {
   /** A coordinator that died with the worker can report nothing, but had claimed the worker for its prompts. */
   private accuseClaims(loss: Loss, prompts: readonly string[]): void {
     for (const prompt of prompts)
-      if (!loss.witnesses.has(prompt)) this.accuse(loss, prompt, { tokens: 0, fresh: 0, placedMs: loss.atMs });
+      if (!loss.witnesses.has(prompt))
+        this.accuse(loss, prompt, { request: null, tokens: 0, fresh: 0, placedMs: loss.atMs });
   }
 
   private settle(loss: Loss, fate: 'dead' | 'spared'): void {
     if (loss.fate === fate) return;
-    this.cancel(loss);
+    this.timers.end(loss);
     loss.fate = fate;
     if (fate === 'spared') {
       loss.judged = true;
@@ -282,7 +289,7 @@ export class Suspects implements TrialOwner {
       nowMs: this.options.clock.now(),
       losses: [...this.losses.values()],
       deathsOf: (prompt) => this.suspicions.deathsOf(prompt),
-      isProven: (prompt) => this.proven.has(prompt),
+      isProven: (request) => this.proven.has(request),
       isConvicted: this.options.isConvicted,
     });
     if (convicted !== null) this.options.onVerdict(convicted, this.convict(convicted));
@@ -292,24 +299,22 @@ export class Suspects implements TrialOwner {
   private clearBy(trial: Trial, margin: number): void {
     if (margin > 0 && this.options.clock.now() - trial.startedMs < CLEARING_MS) return;
     const passed = this.suspicions
-      .against(trial.prompt)
+      .against(trial.prompt, trial.request)
       .filter(
         (loss) => loss.instance !== trial.instance && trial.tokens >= loss.witnesses.get(trial.prompt)!.tokens + margin,
       );
     if (passed.length === 0) return;
-    this.suspicions.drop(trial.prompt, passed);
+    this.suspicions.clear(trial.name, passed);
     this.options.onCleared(
-      trial.prompt,
+      trial.name,
       passed.map(({ instance }) => instance),
     );
     this.changed.notifyAll();
   }
 
-  private prove(prompt: string): void {
-    if (this.proven.has(prompt)) return;
-    this.proven.add(prompt);
-    this.options.claims.releaseAll(prompt);
-    if (this.proven.size > KEPT.proven) this.proven.delete(this.proven.values().next().value!);
+  private prove(name: RequestName): void {
+    if (!this.proven.add(name)) return;
+    for (const claimed of [name.prompt, name.request]) this.options.claims.releaseAll(claimed);
     this.changed.notifyAll();
   }
 
@@ -324,14 +329,14 @@ export class Suspects implements TrialOwner {
       if (this.options.trusts(worker, incarnation)) this.lives(worker, incarnation);
       else this.settle(loss, 'dead');
     });
-    if (this.losses.size > KEPT.losses) this.forgetOldest();
+    if (this.losses.size > LOSSES_KEPT) this.forgetOldest();
     return loss;
   }
 
   private forgetOldest(): void {
     const [oldest] = this.losses.values();
     if (!oldest) return;
-    this.cancel(oldest);
+    this.timers.end(oldest);
     this.losses.delete(oldest.instance);
     for (const prompt of oldest.witnesses.keys()) this.suspicions.drop(prompt, [oldest]);
   }
@@ -340,10 +345,5 @@ export class Suspects implements TrialOwner {
     if (prompts.length === 0) return;
     const own = new Map(prompts.map((prompt) => [prompt, loss.witnesses.get(prompt)!]));
     this.options.onWitnessed(loss, own);
-  }
-
-  private cancel(loss: Loss): void {
-    if (loss.timer) this.timers.cancel(loss.timer);
-    loss.timer = null;
   }
 }

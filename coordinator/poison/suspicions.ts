@@ -1,6 +1,7 @@
 import type { Clock } from '../../src/clock.js';
 import { EVIDENCE_MS } from '../../src/limits.js';
 import type { Loss } from './loss.js';
+import type { RequestName } from './request-name.js';
 import { addTo, removeFrom } from './sets.js';
 
 /** By prompt, the losses that it has witnessed and that speak against it. */
@@ -12,20 +13,22 @@ export class Suspicions {
 
   constructor(private readonly clock: Pick<Clock, 'now'>) {}
 
-  /** The recent losses that speak against a prompt. */
-  against(prompt: string): Loss[] {
+  /** The recent losses that speak against a prompt, or against one request with it. */
+  against(prompt: string, request?: string): Loss[] {
     const losses = this.losses.get(prompt);
     if (losses === undefined) return [];
     const sinceMs = this.clock.now() - EVIDENCE_MS;
-    return [...losses].filter(({ atMs, fate }) => atMs > sinceMs && fate !== 'spared');
+    return [...losses].filter(
+      (loss) => loss.atMs > sinceMs && loss.fate !== 'spared' && !(request !== undefined && loss.excuses(request)),
+    );
   }
 
   deathsOf(prompt: string): Loss[] {
     return this.against(prompt).filter(({ fate }) => fate === 'dead');
   }
 
-  isSuspect(prompt: string): boolean {
-    return this.against(prompt).length > 0;
+  isSuspect(prompt: string, request?: string): boolean {
+    return this.against(prompt, request).length > 0;
   }
 
   suspects(): string[] {
@@ -49,6 +52,14 @@ export class Suspicions {
 
   drop(prompt: string, losses: readonly Loss[]): void {
     for (const loss of losses) removeFrom(this.losses, prompt, loss);
+  }
+
+  /** A request got past the points of some losses. Those that another request with its prompt witnessed still speak against that one. */
+  clear({ prompt, request }: RequestName, losses: readonly Loss[]): void {
+    for (const loss of losses) {
+      if (loss.witnesses.get(prompt)?.request === request) this.drop(prompt, [loss]);
+      else loss.excuse(request);
+    }
   }
 
   forget(prompt: string): void {

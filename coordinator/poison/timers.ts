@@ -22,6 +22,12 @@ export class Timers {
     this.pending.delete(timer);
   }
 
+  /** Cancels the timer of something that has one at most. */
+  end(owner: { timer: Timer | null }): void {
+    if (owner.timer) this.cancel(owner.timer);
+    owner.timer = null;
+  }
+
   cancelAll(): void {
     for (const timer of this.pending) timer.cancel();
     this.pending.clear();

@@ -1,4 +1,6 @@
-/** One attempt of a prompt on a worker, as evidence for or against the prompt. */
+import type { RequestName } from './request-name.js';
+
+/** One attempt of a request on a worker, as evidence for or against the prompt. */
 
 /** The fate of a lost worker: `spared` means that it lives on, or ended in good order. */
 export type Fate = 'unknown' | 'dead' | 'spared';
@@ -28,8 +30,8 @@ export class Trial {
   /** The worker has reported that it computes the prompt. */
   begun = false;
   completed = false;
-  /** A claim of the worker ends with the trial. */
-  claimed = false;
+  /** The claim of the worker that ends with the trial, by the name for which it was made; null for none. */
+  claim: string | null = null;
   wasLost = false;
   /** Tokens that this worker generated. */
   fresh = 0;
@@ -37,7 +39,7 @@ export class Trial {
 
   constructor(
     private readonly owner: TrialOwner,
-    readonly prompt: string,
+    readonly name: RequestName,
     readonly worker: string,
     readonly incarnation: string,
     readonly resumedTokens: number,
@@ -45,6 +47,14 @@ export class Trial {
     private readonly placed: { readonly number: number; readonly placedMs: number },
   ) {
     this.startedMs = placed.placedMs;
+  }
+
+  get prompt(): string {
+    return this.name.prompt;
+  }
+
+  get request(): string {
+    return this.name.request;
   }
 
   get number(): number {

@@ -5,6 +5,7 @@ import type { Failures } from '../attempts.js';
 import type { Gate } from './gate.js';
 import type { PoisonGuard } from './poison-guard.js';
 import type { ReservedWorker } from './probation.js';
+import type { RequestName } from './request-name.js';
 import { instanceOf, type Trial } from './trial.js';
 
 /** The wait of an attempt until its prompt may run on a worker. */
@@ -27,8 +28,7 @@ const POLL_MS = 500;
 
 /** One attempt of a request, to be placed. */
 export interface Attempt {
-  /** The prompt's fingerprint. */
-  readonly prompt: string;
+  readonly name: RequestName;
   /** The prompt, then the tokens that earlier attempts generated. */
   readonly tokens: Uint32Array;
   /** Number of the tokens that earlier attempts generated. */
@@ -70,11 +70,11 @@ export class Turn {
 
   /** The workers on which the prompt may run now; null if it has to wait. */
   gate(): Allowed | null {
-    const { prompt, pinned, failures } = this.attempt;
+    const { name, pinned, failures } = this.attempt;
     if (this.options.poison.learning) return null;
     if (this.waitedMs < SETTLE_MS && failures.lost.at(-1)?.fate === 'unknown') return null;
     const { suspects } = this.options.poison;
-    const gate = suspects.gate(prompt, this.reserved !== null);
+    const gate = suspects.gate(name, this.reserved !== null);
     const isFree = (worker: string) => !gate.avoid.has(worker);
     this.queue(gate);
     if (gate.kind === 'wait' && gate.why === 'verdict') return null;
@@ -85,7 +85,7 @@ export class Turn {
     if (gate.why === 'probation') return null;
     if (pinned !== null) return unlimited;
     if (this.waitedMs < COPY_WAIT_MS) return null;
-    const running = suspects.workersOf(prompt);
+    const running = suspects.workersOf(name);
     const mostWorkers = this.waitedMs < SECOND_COPY_WAIT_MS ? 1 : COPY_WORKERS;
     const allows = (worker: string) => isFree(worker) && (running.has(worker) || running.size < mostWorkers);
     return { ...unlimited, allows, mostWorkers, patient: mostWorkers === 1 };
@@ -121,7 +121,7 @@ export class Turn {
   /** Reserves a worker. Resolves with false if that changes nothing. */
   async reserve({ worker, incarnation }: Candidate): Promise<boolean> {
     if (this.reserved) return false;
-    this.reserved = await this.options.poison.suspects.probation.reserve(this.attempt.prompt, worker, incarnation);
+    this.reserved = await this.options.poison.suspects.probation.reserve(this.attempt.name, worker, incarnation);
     return this.reserved !== null;
   }
 
@@ -134,7 +134,7 @@ export class Turn {
   /** The wait is over, whatever its result. */
   end(): void {
     this.release();
-    if (this.queued) this.options.poison.suspects.probation.dequeue(this.attempt.prompt);
+    if (this.queued) this.options.poison.suspects.probation.dequeue(this.attempt.name.prompt);
     this.queued = false;
   }
 
@@ -145,11 +145,11 @@ export class Turn {
 
   /** Those that can go to one worker only do not hold up others. */
   private queue({ kind }: Gate): void {
-    if (kind !== 'probation' && this.reserved && !this.options.poison.suspects.isSuspect(this.attempt.prompt))
+    if (kind !== 'probation' && this.reserved && !this.options.poison.suspects.isSuspect(this.attempt.name))
       this.release();
     if (this.queued || this.attempt.pinned !== null || kind === 'free') return;
-    if (!this.options.poison.suspects.isSuspect(this.attempt.prompt)) return;
-    this.options.poison.suspects.probation.enqueue(this.attempt.prompt);
+    if (!this.options.poison.suspects.isSuspect(this.attempt.name)) return;
+    this.options.poison.suspects.probation.enqueue(this.attempt.name.prompt);
     this.queued = true;
   }
 

@@ -1,4 +1,5 @@
 import type { Loss } from './loss.js';
+import type { Convicted } from './request-name.js';
 
 /**
  * Decides after a death whether it convicts a prompt. Pure.
@@ -25,26 +26,32 @@ export interface Evidence {
   readonly losses: readonly Loss[];
   /** The deaths that speak against a prompt. */
   deathsOf(prompt: string): readonly Loss[];
-  /** Whether the prompt has run well before. */
-  isProven(prompt: string): boolean;
+  /** Whether the request has run well before. */
+  isProven(request: string): boolean;
   isConvicted(prompt: string): boolean;
 }
 
-/** The prompt that is convicted by a death; null if none is. */
-export function convictedOf(last: Loss, evidence: Evidence): string | null {
+/**
+ * The conviction by a death; null if there is none. Where one request witnessed all deaths, others with its prompt may be harmless: they differ in
+ * what else reaches the worker.
+ */
+export function convictedOf(last: Loss, evidence: Evidence): Convicted | null {
   const [prompt, ...company] = last.witnesses.keys();
-  if (prompt === undefined || company.length > 0) return null;
-  return isConvincing(prompt, evidence.deathsOf(prompt), last, evidence) ? prompt : null;
+  if (prompt === undefined || company.length > 0 || last.explained) return null;
+  const deaths = evidence.deathsOf(prompt);
+  if (!isConvincing(prompt, deaths, last, evidence)) return null;
+  const [request, ...others] = new Set(deaths.map(({ witnesses }) => witnesses.get(prompt)!.request));
+  return { prompt, request: others.length > 0 ? null : (request ?? null) };
 }
 
 /** Whether the deaths that a prompt has witnessed, `last` among them, are evidence enough against it. */
 function isConvincing(prompt: string, deaths: readonly Loss[], last: Loss, evidence: Evidence): boolean {
   if (deaths.length < CONVICTING_DEATHS || !deaths.includes(last)) return false;
-  const { tokens, placedMs, fresh } = last.witnesses.get(prompt)!;
+  const { request, tokens, placedMs, fresh } = last.witnesses.get(prompt)!;
   const again = deaths.some((loss) => loss !== last && placedMs >= loss.atMs);
   // Copies on two workers at once speak against the prompt only if both workers died at the same point of it.
   const alike = deaths.filter((loss) => Math.abs(loss.witnesses.get(prompt)!.tokens - tokens) <= CLEARING_TOKENS);
-  if (!again && (evidence.isProven(prompt) || alike.length < CONVICTING_DEATHS)) return false;
+  if (!again && ((request !== null && evidence.isProven(request)) || alike.length < CONVICTING_DEATHS)) return false;
   const others = evidence.losses.filter((loss) => isUnexplained(loss, evidence) && !deaths.includes(loss));
   const killings = others.filter((loss) => isKilling(loss, evidence)).length;
   if (others.length === 0) return true;

@@ -14,9 +14,9 @@ const Name = z.string().min(1).max(128);
 const Prompt = z.string().length(PROMPT_FINGERPRINT_CHARS);
 const Milliseconds = z.number().min(0);
 
-/** Quarantined prompts, with the time that is left. */
+/** Quarantined requests, with the time that is left. `request` is null where all requests with the prompt are refused. */
 export const QuarantinedPrompts = z
-  .array(z.strictObject({ prompt: Prompt, forMs: Milliseconds }))
+  .array(z.strictObject({ prompt: Prompt, request: Prompt.nullable().default(null), forMs: Milliseconds }))
   .max(PROMPTS_PER_SUSPICION);
 export type QuarantinedPrompts = z.infer<typeof QuarantinedPrompts>;
 
@@ -34,6 +34,8 @@ export const SuspicionMessage = z.discriminatedUnion('type', [
       .array(
         z.strictObject({
           prompt: Prompt,
+          /** The request that ran there; null if several with this prompt did. */
+          request: Prompt.nullable(),
           /** Tokens of the answer, those of earlier attempts included. */
           tokens: z.int().min(0),
           /** Tokens that this worker generated. */
@@ -54,11 +56,12 @@ export const SuspicionMessage = z.discriminatedUnion('type', [
     seq: z.int().min(0),
     suspect: z.boolean(),
   }),
-  /** A suspect prompt got past the point where these workers were lost. */
+  /** A request with a suspect prompt got past the point where these workers were lost. */
   z.strictObject({
     type: z.literal('cleared'),
     from: Name,
     prompt: Prompt,
+    request: Prompt,
     losses: z.array(z.string().max(257)).max(PROMPTS_PER_SUSPICION),
   }),
   /** Somebody killed a worker: no prompt is to blame. */

@@ -16,10 +16,16 @@ describe('what a worker remembers of the evidence against prompts', () => {
 
   const witnessed = (worker: string, prompts: readonly number[], agoMs = 0): SuspicionMessage => ({
     ...({ type: 'witnessed', from: 'c', worker, incarnation: '1', agoMs } as const),
-    prompts: prompts.map((prompt) => ({ prompt: name(prompt), tokens: 3, fresh: 2, ranMs: 40 + agoMs })),
+    prompts: prompts.map((prompt) => ({
+      prompt: name(prompt),
+      request: name(prompt + 1),
+      tokens: 3,
+      fresh: 2,
+      ranMs: 40 + agoMs,
+    })),
   });
-  const quarantined = (prompt: number, forMs: number): SuspicionMessage => {
-    return { type: 'quarantined', from: 'c', prompts: [{ prompt: name(prompt), forMs }] };
+  const quarantined = (prompt: number, forMs: number, request: string | null = null): SuspicionMessage => {
+    return { type: 'quarantined', from: 'c', prompts: [{ prompt: name(prompt), request, forMs }] };
   };
 
   it('comes back with the times that have passed, and is news once', async () => {
@@ -37,8 +43,11 @@ describe('what a worker remembers of the evidence against prompts', () => {
   });
 
   it('ends where a prompt is cleared or convicted, or somebody killed the worker', () => {
+    const losses = ['a 1', 'b 1'];
+    const cleared = { type: 'cleared' as const, from: 'c', prompt: name(1), request: name(2), losses };
     ledger.take(witnessed('a', [1, 2]));
-    expect(ledger.take({ type: 'cleared', from: 'c', prompt: name(1), losses: ['a 1', 'b 1'] })).toBe(true);
+    expect(ledger.take({ ...cleared, request: name(9) })).toBe(false);
+    expect(ledger.take(cleared)).toBe(true);
     expect(ledger.list()).toEqual([witnessed('a', [2])]);
     ledger.take(quarantined(2, 1_000));
     expect([ledger.take(witnessed('a', [2])), ledger.list().length]).toEqual([false, 1]);
@@ -46,6 +55,14 @@ describe('what a worker remembers of the evidence against prompts', () => {
     expect(ledger.take({ type: 'killed', from: 'c', worker: 'b', incarnation: '1' })).toBe(true);
     expect(ledger.take(witnessed('b', [3]))).toBe(false);
     expect(ledger.list().map(({ type }) => type)).toEqual(['killed', 'quarantined']);
+  });
+
+  it('convicts a prompt of which two requests are convicted, and keeps what speaks against others until then', () => {
+    ledger.take(witnessed('a', [1]));
+    ledger.take(quarantined(1, 1_000, name(2)));
+    expect(ledger.list()).toEqual([witnessed('a', [1]), { ...quarantined(1, 1_000, name(2)), from: 'w' }]);
+    expect(ledger.take(quarantined(1, 1_000, name(3)))).toBe(true);
+    expect(ledger.list()).toEqual([{ ...quarantined(1, 1_000), from: 'w' }]);
   });
 
   it('is bounded, and fits into one message, whatever it is told', () => {

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { QUARANTINE_MS } from '../../../../coordinator/poison/quarantine.js';
 import { PoisonousPrompt } from '../../../../src/errors.js';
+import type { Sampling } from '../../../../src/protocol/generate.js';
 import { Hive } from '../support/hive.js';
 import { type FleetSpec, isWhole, MortalFleet, POISON, POISONS, type Run } from './support.js';
 
@@ -209,12 +210,90 @@ describe('a prompt that crashes its worker', () => {
     const run = fleet.send(POISON, 100);
     await fleet.finish([run]);
     expect(run.error).toBeInstanceOf(PoisonousPrompt);
-    expect(run.error!.message).toMatch(/^cannot answer this prompt: workers crashed .* refused for 10 minutes$/);
+    expect(run.error!.message).toMatch(/^cannot answer this request: workers crashed .* refused for 10 minutes$/);
     await fleet.pass(QUARANTINE_MS);
     const later = fleet.send(POISON, 100);
     await fleet.pass(200);
     expect(later.error).toBeNull();
     later.abort.abort();
+  });
+});
+
+describe('a prompt that crashes its worker with some sampling fields only', () => {
+  let fleet: MortalFleet;
+  afterEach(() => fleet.close());
+
+  const biased = (by: number): Partial<Sampling> => ({ logitBias: [[5, by]] });
+  const errors = (runs: readonly Run[]) => runs.map(({ error }) => error?.message.slice(0, 26) ?? null);
+  const [REQUEST, PROMPT] = ['cannot answer this request', 'cannot answer this prompt:'];
+  const kills = ({ sampling }: { sampling: Sampling }) => sampling.logitBias.length > 0;
+
+  it.each([
+    [1, 0],
+    [1, 20],
+    [2, 0],
+    [3, 20],
+  ])(
+    'is answered with others, while many run with both (%i coordinators, crash after %i tokens)',
+    async (count, poisonAfter) => {
+      fleet = await new MortalFleet({ workers: 6, poisonAfter, kills }, count).start();
+      const at = (i: number) => fleet.hives[i % count];
+      const before = Array.from({ length: 4 }, (_, i) => fleet.send(POISON, 20, at(i)));
+      await fleet.finish(before);
+      const runs: Run[] = [];
+      const poison: Run[] = [];
+      for (let i = 0; i < 12; i++) {
+        poison.push(fleet.send(POISON, 100, at(i), { ...biased(1), seed: i }));
+        runs.push(fleet.send(POISON, 100, at(i), { seed: i }), fleet.send(i, 100, at(i)));
+        await fleet.pass(i % 3 === 0 ? 200 : 0);
+      }
+      await fleet.finish([...runs, ...poison]);
+      expect(fleet.deaths.length).toBe(2);
+      expect(errors(poison)).toEqual(poison.map(() => REQUEST));
+      const after = [fleet.send(POISON, 40), fleet.send(POISON, 40, at(1), { temperature: 1 })];
+      const refused = [fleet.send(POISON, 7, at(1), biased(1))];
+      await fleet.finish([...after, ...refused]);
+      expect([...before, ...runs, ...after].filter((run) => !isWhole(run)).map(({ error }) => error?.message)).toEqual(
+        [],
+      );
+      expect([errors(refused), fleet.deaths.length]).toEqual([[REQUEST], 2]);
+    },
+  );
+
+  it('is answered without them even if nobody sent it so before', async () => {
+    fleet = await new MortalFleet({ workers: 4, kills }).start();
+    const poison = fleet.send(POISON, 100, undefined, biased(1));
+    await fleet.finish([poison]);
+    const innocent = [
+      fleet.send(POISON, 100),
+      fleet.send(POISON, 100),
+      fleet.send(POISON, 100, undefined, { topK: 3 }),
+    ];
+    await fleet.finish(innocent);
+    expect([errors([poison]), innocent.map(isWhole), fleet.deaths.length]).toEqual([[REQUEST], [true, true, true], 2]);
+  });
+
+  it.each([1, 2])('is refused with any of them once two requests crashed workers (%i coordinators)', async (count) => {
+    fleet = await new MortalFleet({ workers: 6, kills }, count).start();
+    const first = fleet.send(POISON, 100, undefined, biased(1));
+    await fleet.finish([first]);
+    expect(fleet.deaths.length).toBe(2);
+    await fleet.finish([fleet.send(POISON, 100)]);
+    for (let by = 2; by < 12; by++) {
+      await fleet.finish([fleet.send(POISON, 100, fleet.hives[by % count], biased(by))]);
+      expect(fleet.deaths.length).toBe(3);
+    }
+    const last = [fleet.send(POISON, 100), fleet.send(POISON, 100, fleet.hives.at(-1), biased(1))];
+    await fleet.finish(last);
+    expect([errors(last), fleet.deaths.length]).toEqual([[PROMPT, PROMPT], 3]);
+  });
+
+  it.each([1, 2, 3])('kills two workers if each copy has other fields (%i coordinators)', async (count) => {
+    fleet = await new MortalFleet({ workers: 8 }, count).start();
+    const runs: Run[] = [];
+    for (let by = 1; by <= 12; by++) runs.push(fleet.send(POISON, 100, fleet.hives[by % count], biased(by)));
+    await fleet.finish(runs);
+    expect([errors(runs), fleet.deaths.length]).toEqual([runs.map(() => PROMPT), 2]);
   });
 });
 

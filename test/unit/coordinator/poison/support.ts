@@ -1,5 +1,5 @@
 import type { FleetEvent, FleetRequest } from '../../../../coordinator/fleet.js';
-import type { GenerateEvent, GenerateRequest } from '../../../../src/protocol/generate.js';
+import type { GenerateEvent, GenerateRequest, Sampling } from '../../../../src/protocol/generate.js';
 import { unpackTokens } from '../../../../src/protocol/generate.js';
 import { GREEDY } from '../../engine/support/rig.js';
 import { Hive, type ScriptedWorker } from '../support/hive.js';
@@ -31,6 +31,8 @@ export interface FleetSpec {
   readonly poisonAfter?: number;
   /** Time between the start of a poisonous prompt and the death. */
   readonly poisonMs?: number;
+  /** Whether a request with a poisonous prompt kills; all do by default. */
+  readonly kills?: (request: GenerateRequest) => boolean;
 }
 
 export class MortalFleet {
@@ -73,12 +75,12 @@ export class MortalFleet {
   }
 
   /** Sends a prompt to a coordinator. */
-  send(first: number, maxTokens: number, hive: Hive = this.hives[0]!): Run {
+  send(first: number, maxTokens: number, hive: Hive = this.hives[0]!, sampling: Partial<Sampling> = {}): Run {
     const request: FleetRequest = {
       requestId: `r${++this.asked}`,
       tokens: Uint32Array.of(first, 1, 2),
       salt: null,
-      sampling: GREEDY,
+      sampling: { ...GREEDY, ...sampling },
       stopping: { maxTokens, minTokens: 0, tokenIds: [], ignoreEos: true },
       worker: null,
     };
@@ -190,11 +192,11 @@ export class MortalFleet {
   }
 
   private async *compute(id: string, worker: ScriptedWorker, request: GenerateRequest): AsyncGenerator<GenerateEvent> {
-    const { stepMs = 20, poisonAfter = 0, poisonMs = 30 } = this.spec;
+    const { stepMs = 20, poisonAfter = 0, poisonMs = 30, kills = () => true } = this.spec;
     // A dead process says nothing, even if a call still reaches it.
     if (this.live.get(id) !== worker) await new Promise(() => {});
     const first = unpackTokens(request.tokens)[0]!;
-    const isPoison = POISONS.includes(first);
+    const isPoison = POISONS.includes(first) && kills(request);
     if (isPoison) this.poisonAsked++;
     yield { type: 'start', cached: { local: 0, remote: 0, computed: 3 }, queueMs: 0 };
     for (let at = request.resumeTokens; at < request.stopping.maxTokens; at++) {

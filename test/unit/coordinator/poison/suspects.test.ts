@@ -4,6 +4,9 @@ import { FATE_WAIT_MS, JUDGE_DEAF_MS, Suspects } from '../../../../coordinator/p
 import { CLEARING_TOKENS } from '../../../../coordinator/poison/verdict.js';
 import { SimulatedClock } from '../../../../src/clock.js';
 
+/** The only request with a prompt. */
+const named = (prompt: string) => ({ prompt, request: `a request for ${prompt}` });
+
 describe('the suspects of a death', () => {
   let clock: SimulatedClock;
   let suspects: Suspects;
@@ -22,19 +25,20 @@ describe('the suspects of a death', () => {
       clock,
       trusts: () => trusted,
       isConvicted: () => false,
+      isRefused: () => false,
       hearsOthers: () => hearsOthers,
       onWitnessed: ({ worker }, witnesses) => published.push(`${worker}: ${[...witnesses.keys()].join(' ')}`),
       claims: new Claims({ clock, self: 'c', alone: () => true, tell: () => true, onReleased: () => {} }),
       serving: () => 4,
       alone: () => true,
       onCleared: () => {},
-      onVerdict: (prompt, workers) => verdicts.push(`${prompt}: ${workers.join(' ')}`),
+      onVerdict: ({ prompt }, workers) => verdicts.push(`${prompt}: ${workers.join(' ')}`),
     });
   });
 
   /** A prompt that has begun on a worker. */
   function begun(prompt: string, worker: string, resumed = 0) {
-    const trial = suspects.begin(prompt, worker, '1', resumed);
+    const trial = suspects.begin(named(prompt), worker, '1', resumed);
     trial.started();
     return trial;
   }
@@ -50,16 +54,16 @@ describe('the suspects of a death', () => {
 
   it('are the prompts that had begun and the next in line, whose start may be lost, but none behind it', async () => {
     const a = begun('a', 'w1');
-    const [b, c] = [suspects.begin('b', 'w1', '1', 0), suspects.begin('c', 'w1', '1', 0)];
+    const [b, c] = [suspects.begin(named('b'), 'w1', '1', 0), suspects.begin(named('c'), 'w1', '1', 0)];
     await dies('w1', c, b, a);
-    expect(['a', 'b', 'c'].map((prompt) => suspects.isSuspect(prompt))).toEqual([true, true, false]);
+    expect(['a', 'b', 'c'].map((prompt) => suspects.isSuspect(named(prompt)))).toEqual([true, true, false]);
   });
 
   it('include prompts whose clients have not noticed the loss, or gave up shortly before', async () => {
     begun('slow', 'w1');
     begun('cancelled', 'w1').over();
     await dies('w1');
-    expect([suspects.isSuspect('slow'), suspects.isSuspect('cancelled')]).toEqual([true, true]);
+    expect([suspects.isSuspect(named('slow')), suspects.isSuspect(named('cancelled'))]).toEqual([true, true]);
   });
 
   it('are none if the worker left, was fenced off, is heard again, or remains a trusted member', async () => {
@@ -79,7 +83,7 @@ describe('the suspects of a death', () => {
       const { fate } = trial.lost();
       trial.over();
       await end();
-      expect([i, suspects.isSuspect(`p${i}`)]).toEqual([i, false]);
+      expect([i, suspects.isSuspect(named(`p${i}`))]).toEqual([i, false]);
       if (i !== 1) expect(fate).toBe('unknown');
       suspects.lives('w1', '1');
     }
@@ -89,17 +93,20 @@ describe('the suspects of a death', () => {
     begun('a', 'w1');
     suspects.unlink('w1', '1');
     suspects.dead('w1', '1', true);
-    expect(suspects.isSuspect('a')).toBe(true);
+    expect(suspects.isSuspect(named('a'))).toBe(true);
   });
 
   it('are nobody if somebody killed the worker, whether that is known before its loss or after its death', async () => {
     suspects.killed('w1', '1');
     await dies('w1', begun('a', 'w1'));
-    expect(suspects.isSuspect('a')).toBe(false);
+    expect(suspects.isSuspect(named('a'))).toBe(false);
     await dies('w2', begun('a', 'w2'));
-    expect(suspects.isSuspect('a')).toBe(true);
+    expect(suspects.isSuspect(named('a'))).toBe(true);
     suspects.killed('w2', '1');
-    expect([suspects.isSuspect('a'), suspects.gate('a')]).toMatchObject([false, { kind: 'free', proven: false }]);
+    expect([suspects.isSuspect(named('a')), suspects.gate(named('a'))]).toMatchObject([
+      false,
+      { kind: 'free', proven: false },
+    ]);
     await dies('w3', begun('a', 'w3'));
     expect(verdicts).toEqual([]);
     await dies('w4', begun('a', 'w4'));
@@ -109,15 +116,15 @@ describe('the suspects of a death', () => {
   it('run on workers without other suspects, one copy at a time', async () => {
     await dies('w1', begun('a', 'w1'), begun('b', 'w1'));
     const a = begun('a', 'w2');
-    expect(suspects.gate('b')).toEqual({ kind: 'probation', avoid: new Set(['w2']) });
-    expect(suspects.gate('a')).toMatchObject({ kind: 'wait', why: 'probation' });
-    expect(suspects.gate('c')).toEqual({ kind: 'free', proven: false, avoid: new Set(['w2']) });
+    expect(suspects.gate(named('b'))).toEqual({ kind: 'probation', avoid: new Set(['w2']) });
+    expect(suspects.gate(named('a'))).toMatchObject({ kind: 'wait', why: 'probation' });
+    expect(suspects.gate(named('c'))).toEqual({ kind: 'free', proven: false, avoid: new Set(['w2']) });
     a.generated(CLEARING_TOKENS);
-    expect(suspects.isSuspect('a')).toBe(true);
+    expect(suspects.isSuspect(named('a'))).toBe(true);
     await clock.advance(1_000);
     a.generated(1);
-    expect(suspects.isSuspect('a')).toBe(false);
-    expect(suspects.gate('b')).toEqual({ kind: 'probation', avoid: new Set() });
+    expect(suspects.isSuspect(named('a'))).toBe(false);
+    expect(suspects.gate(named('b'))).toEqual({ kind: 'probation', avoid: new Set() });
   });
 
   it('wait for the verdict on a second death, which convicts one that witnessed it alone', async () => {
@@ -125,11 +132,11 @@ describe('the suspects of a death', () => {
     const a = begun('a', 'w2');
     a.lost();
     a.over();
-    expect(suspects.gate('a')).toMatchObject({ kind: 'wait', why: 'verdict' });
+    expect(suspects.gate(named('a'))).toMatchObject({ kind: 'wait', why: 'verdict' });
     await dies('w2');
     expect(verdicts).toEqual(['a: w1 w2']);
     // The first death may have been of the other one.
-    expect([suspects.isSuspect('b'), suspects.gate('b').kind]).toEqual([true, 'probation']);
+    expect([suspects.isSuspect(named('b')), suspects.gate(named('b')).kind]).toEqual([true, 'probation']);
   });
 
   it('are not convicted in company, whatever else they witnessed, because that may be poisonous too', async () => {
@@ -147,22 +154,22 @@ describe('the suspects of a death', () => {
     await dies('w1', late, early, begun('third', 'w1'));
     const { probation } = suspects;
     probation.enqueue('late');
-    expect(suspects.gate('late').kind).toBe('probation');
+    expect(suspects.gate(named('late')).kind).toBe('probation');
     for (const prompt of ['early', 'third']) probation.enqueue(prompt);
-    expect(suspects.gate('late')).toMatchObject({ kind: 'wait', why: 'probation' });
+    expect(suspects.gate(named('late'))).toMatchObject({ kind: 'wait', why: 'probation' });
     const innocent = begun('innocent', 'w2');
-    const reserved = (await probation.reserve('early', 'w2', '1'))!;
-    expect(suspects.gate('other').avoid).toEqual(new Set(['w2']));
+    const reserved = (await probation.reserve(named('early'), 'w2', '1'))!;
+    expect(suspects.gate(named('other')).avoid).toEqual(new Set(['w2']));
     expect(probation.isAlone(reserved)).toBe(false);
     innocent.complete();
     innocent.over();
     expect(probation.isAlone(reserved)).toBe(true);
-    expect(suspects.gate('third')).toEqual({ kind: 'probation', avoid: new Set(['w2']) });
-    await probation.reserve('third', 'w3', '1');
-    expect(suspects.gate('late').kind).toBe('wait');
+    expect(suspects.gate(named('third'))).toEqual({ kind: 'probation', avoid: new Set(['w2']) });
+    await probation.reserve(named('third'), 'w3', '1');
+    expect(suspects.gate(named('late')).kind).toBe('wait');
     probation.release(reserved);
     probation.dequeue('early');
-    expect(suspects.gate('late').kind).toBe('probation');
+    expect(suspects.gate(named('late')).kind).toBe('probation');
   });
 
   it('are not convicted if another one has witnessed as many deaths', async () => {
@@ -177,17 +184,17 @@ describe('the suspects of a death', () => {
     hearsOthers = false;
     await dies('w1', begun('a', 'w1'));
     await dies('w2', begun('a', 'w2'));
-    expect([verdicts, suspects.gate('a')]).toMatchObject([[], { kind: 'wait', why: 'verdict' }]);
+    expect([verdicts, suspects.gate(named('a'))]).toMatchObject([[], { kind: 'wait', why: 'verdict' }]);
     // Another coordinator has the prompt that crashed both, and hears of this one's again and again.
     published = [];
     await clock.advance(500);
     expect(published).toEqual(expect.arrayContaining(['w1: a', 'w2: a']));
-    const witness = { tokens: 0, fresh: 0, placedMs: clock.now() };
+    const witness = { request: 'r', tokens: 0, fresh: 0, placedMs: clock.now() };
     for (const worker of ['w1', 'w2'])
       suspects.witnessedElsewhere({ worker, incarnation: '1', atMs: clock.now() }, new Map([['poison', witness]]));
     hearsOthers = true;
     await clock.advance(500);
-    expect([verdicts, suspects.gate('a').kind]).toEqual([[], 'probation']);
+    expect([verdicts, suspects.gate(named('a')).kind]).toEqual([[], 'probation']);
   });
 
   it('are convicted after a while even if no other coordinator can be heard', async () => {
