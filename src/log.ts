@@ -64,7 +64,7 @@ function gatheredIn(stderr: { write(lines: string): unknown }): { write(line: st
   };
 }
 
-/** A log without output, for tests and embedding. @internal exported for tests. */
+/** A log without output, for tests and embedding. */
 export const SILENT_LOG: Log = createLog({ level: 'silent', write: () => {} });
 
 function withoutCredentials(value: unknown): unknown {

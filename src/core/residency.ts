@@ -25,6 +25,8 @@ interface Resident<T> extends HeapItem {
   usedAt: number;
   /** Whether the block was used since it came, or was evicted not long before it came. */
   reused: boolean;
+  /** Whether another worker has read the block since its last use here. */
+  handedOn: boolean;
   /** The time at which the block is evicted, if no other is before it: orders all that may be evicted. */
   worth: number;
   /** Removed from the tier: its memory waits for the last pin. */
@@ -104,7 +106,7 @@ export class Residency<T> {
       );
     }
     const reused = this.ghosts.delete(key);
-    const state = { usedAt: ++this.uses, reused, worth: 0, pins: 0, removed: false, heapIndex: -1 };
+    const state = { usedAt: ++this.uses, reused, handedOn: false, worth: 0, pins: 0, removed: false, heapIndex: -1 };
     const resident: Resident<T> = { meta, value, role, ...state };
     this.rate(resident);
     this.residents.set(key, resident);
@@ -118,8 +120,19 @@ export class Residency<T> {
     if (resident === undefined) return;
     resident.usedAt = ++this.uses;
     resident.reused = true;
+    resident.handedOn = false;
     this.rate(resident);
-    if (resident.heapIndex !== -1) this.evictable[resident.role].moved(resident);
+  }
+
+  /**
+   * Another worker has read the block, and uses it from now on. A guest is worth little after that, until it is used here again: two copies of a block
+   * cost the fleet another block. A home stays as it is.
+   */
+  handOn(key: BlockKey): void {
+    const resident = this.residents.get(key);
+    if (resident === undefined) return;
+    resident.handedOn = true;
+    this.rate(resident);
   }
 
   /** Adds a reference to the block; null if it is not resident. */
@@ -193,6 +206,7 @@ export class Residency<T> {
       if (role === resident.role) continue;
       if (resident.heapIndex !== -1) this.evictable[resident.role].remove(resident);
       resident.role = role;
+      this.rate(resident);
       this.settle(resident);
     }
   }
@@ -240,7 +254,10 @@ export class Residency<T> {
   }
 
   private rate(resident: Resident<T>): void {
-    resident.worth = resident.usedAt + (resident.reused ? REUSE_TURNOVERS * this.budgetBlocks : 0);
+    const { usedAt, reused, handedOn, role } = resident;
+    const turnovers = handedOn && role === 'guest' ? -1 : reused ? REUSE_TURNOVERS : 0;
+    resident.worth = usedAt + turnovers * this.budgetBlocks;
+    if (resident.heapIndex !== -1) this.evictable[role].moved(resident);
   }
 
   private remember(key: BlockKey): void {

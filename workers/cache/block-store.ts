@@ -213,7 +213,7 @@ export class BlockStore implements BlockHost {
     return resident !== null && this.device.sharedPlace(resident.block) !== null;
   }
 
-  /** @param purpose `read` counts as a use of the block, `copy` does not */
+  /** @param purpose `read` hands the block on to the worker that reads it */
   pin(key: BlockKey, purpose: PinPurpose = 'read'): Promise<PinnedBlock | null> {
     return this.pinned.pin(key, purpose);
   }

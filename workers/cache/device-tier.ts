@@ -73,6 +73,11 @@ export class DeviceTier {
     this.residency.touch(key);
   }
 
+  /** Another worker has read the block, if it is here. */
+  handOn(key: BlockKey): void {
+    this.residency.handOn(key);
+  }
+
   /** Keeps the block's memory as it is until `unpin`; null where it is not here. Counts no use. */
   pin(key: BlockKey): Pin<DeviceResident> | null {
     return this.residency.pin(key);

@@ -15,7 +15,7 @@ export interface PinnedBytesOwner {
   failed(error: unknown): void;
 }
 
-/** Why bytes are pinned: a sequence of some worker reads them, or another copy of them is made. */
+/** Why bytes are pinned: another worker reads them to use them, or keeps a copy of them. */
 export type PinPurpose = 'read' | 'copy';
 
 /** Pins the bytes of blocks: in place where they are in host memory, else a copy. If the copy fails, that is reported, and the pin is null. */
@@ -36,10 +36,10 @@ export class PinnedBytes {
 
   /**
    * From whatever tier; null if none has the block.
-   * @param purpose `read` counts as a use of the block, `copy` does not
+   * @param purpose `read` hands the block on to the worker that reads it
    */
   pin(key: BlockKey, purpose: PinPurpose): Promise<PinnedBlock | null> {
-    if (purpose === 'read') this.upper.touch(key);
+    if (purpose === 'read') this.upper.handOn(key);
     return this.counted('used', async () => (await this.fromDevice(key)) ?? (await this.fromLower(key)));
   }
 

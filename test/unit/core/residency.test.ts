@@ -76,6 +76,15 @@ describe('a residency', () => {
     expect(tier.evict(null)).toBe('c');
   });
 
+  it('evicts first what another worker has read since, unless it is a home', () => {
+    const tier = new Paths(9, 'a', 'b', 'c');
+    tier.add('d', 'home');
+    for (const path of ['c', 'd', 'b']) tier.touch(path);
+    for (const path of ['b', 'c', 'd']) tier.handOn(path);
+    tier.touch('c');
+    expect(evicted(tier, 4)).toEqual(['b', 'a', 'c', 'd']);
+  });
+
   it('makes room for a new block, but not by evicting its parent', () => {
     const tier = new Paths(2, 'a', 'b');
     tier.touch('b');
@@ -195,7 +204,7 @@ describe('a residency', () => {
 
 /** The same rules, by looking at everything each time. */
 class NaiveResidency {
-  blocks: { path: string; role: BlockRole; pins: number; usedAt: number; reused: boolean }[] = [];
+  blocks: { path: string; role: BlockRole; pins: number; usedAt: number; reused: boolean; handedOn: boolean }[] = [];
   ghosts: string[] = [];
   uses = 0;
   retained = new Set<string>();
@@ -217,8 +226,10 @@ class NaiveResidency {
   }
 
   evict(spared: string | null): string | null {
-    const rank = (block: { role: BlockRole; usedAt: number; reused: boolean }) =>
-      (block.role === 'guest' ? 0 : 1e9) + block.usedAt + (block.reused ? 1.5 * this.budget : 0);
+    const turnovers = ({ role, reused, handedOn }: (typeof this.blocks)[number]) =>
+      handedOn && role === 'guest' ? -1 : reused ? 1.5 : 0;
+    const rank = (block: (typeof this.blocks)[number]) =>
+      (block.role === 'guest' ? 0 : 1e9) + block.usedAt + turnovers(block) * this.budget;
     const [victim] = this.candidates(spared).sort((a, b) => rank(a) - rank(b) || a.usedAt - b.usedAt);
     if (victim) this.ghosts = [...this.ghosts.filter((path) => path !== victim.path), victim.path].slice(-this.budget);
     this.blocks = this.blocks.filter((block) => block !== victim);
@@ -228,7 +239,7 @@ class NaiveResidency {
   insert(path: string, role: BlockRole): void {
     const reused = this.ghosts.includes(path);
     this.ghosts = this.ghosts.filter((other) => other !== path);
-    this.blocks.push({ path, role, pins: 0, usedAt: ++this.uses, reused });
+    this.blocks.push({ path, role, pins: 0, usedAt: ++this.uses, reused, handedOn: false });
   }
 }
 
@@ -240,7 +251,10 @@ describe('whatever is done to it, a residency', () => {
     { weight: 4, arbitrary: fc.record({ do: fc.constant('insert' as const), path, role }) },
     {
       weight: 2,
-      arbitrary: fc.record({ do: fc.constantFrom('remove' as const, 'pin' as const, 'evict' as const), path }),
+      arbitrary: fc.record({
+        do: fc.constantFrom('remove' as const, 'pin' as const, 'evict' as const, 'handOn' as const),
+        path,
+      }),
     },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('unpin' as const), nth }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('touch' as const), paths: fc.array(path, { maxLength: 4 }) }) },
@@ -328,11 +342,16 @@ describe('whatever is done to it, a residency', () => {
           if (act.do === 'unpin') play.unpin(act.nth);
           if (act.do === 'remove') play.remove(act.path);
           if (act.do === 'evict') expect(tier.evict(act.path)).toBe(naive.evict(act.path));
+          if (act.do === 'handOn') {
+            tier.handOn(act.path);
+            const block = naive.find(act.path);
+            if (block) block.handedOn = true;
+          }
           if (act.do === 'touch') {
             for (const used of act.paths) {
               tier.touch(used);
               const block = naive.find(used);
-              if (block) Object.assign(block, { usedAt: ++naive.uses, reused: true });
+              if (block) Object.assign(block, { usedAt: ++naive.uses, reused: true, handedOn: false });
             }
           }
           if (act.do === 'retain') {

@@ -104,7 +104,8 @@ describe.each(DEVICES)('a block store over a %s device', (device) => {
     const { store } = open(3);
     const [a, b, c, d, e] = ['a', 'b', 'c', 'd', 'e'].map((name) => chain(name, 1)[0]!);
     await cache.bring([a!, b!, c!]);
-    const any = (await store.pin(a!.key))!;
+    store.pinOnDevice(a!.key)!.unpin();
+    const any = (await store.pin(a!.key, 'copy'))!;
     const onDevice = store.pinOnDevice(b!.key)!;
     await cache.bring([d!]);
     expect(store.keys().sort()).toEqual([a!.key, b!.key, d!.key].sort());
