@@ -2,6 +2,7 @@ import type { Benchmark, BenchOptions, Report } from '../bench/report.js';
 import { readValues } from '../src/config/config.js';
 import { WrongUsage } from '../src/config/wrong-usage.js';
 import { InternalError } from '../src/errors.js';
+import { benchReplay } from './bench-replay.js';
 import type { CommandContext } from './context.js';
 
 const NAMES = [
@@ -18,6 +19,7 @@ const NAMES = [
   'device',
   'memory',
   'models',
+  'replay',
 ];
 
 /** `shoal bench`: runs one benchmark and prints its report. The exit code is 1 if a bound is missed. */
@@ -27,6 +29,7 @@ export async function bench(context: CommandContext): Promise<number> {
   if (!NAMES.includes(name)) {
     throw new WrongUsage(`bench: must be one of ${NAMES.join(', ')}, got ${JSON.stringify(name)}`);
   }
+  if (name === 'replay') return benchReplay(context);
   const options = { rounds, progress: (line: string) => context.io.err(`${line}\n`) };
   if (name === 'models') return models(context, options, json);
   const run = await load(name);

@@ -1,6 +1,7 @@
 import * as limits from '../limits.js';
 import { ACCESS_OPTIONS } from './access-options.js';
 import { AUDIT_LOG_OPTIONS } from './audit-log-options.js';
+import { BENCH_OPTIONS } from './bench-options.js';
 import { HTTP_OPTIONS } from './http-options.js';
 import { MODEL_OPTIONS } from './model-options.js';
 import { type Command, type OptionTable, type OptionValues, option } from './option.js';
@@ -144,7 +145,7 @@ export const OPTIONS = {
     placeholder: 'N',
     type: types.wholeNumber(1, REPLICAS),
     default: '2',
-    commands: ROLES,
+    commands: [...ROLES, 'bench'],
     help: 'Number of workers that must keep a copy of each block. It must be the same in the whole fleet.',
   }),
   context: option({
@@ -193,6 +194,7 @@ export const OPTIONS = {
   }),
   ...WORKER_OPTIONS,
   ...ORT_LIBRARY_OPTIONS,
+  ...BENCH_OPTIONS,
   ...PEER_TLS_OPTIONS,
   json: option({
     flag: 'json',

@@ -69,7 +69,7 @@ export const WORKER_OPTIONS = {
     placeholder: 'pooled|strict',
     type: types.choice(...DURABILITIES),
     default: 'pooled',
-    commands: WORKER,
+    commands: [...WORKER, 'bench'],
     help: 'What goes first while memory is short. pooled: copies of blocks that another worker has, so that the fleet remembers as many prefixes as possible; after a death, blocks that had one copy are computed again. strict: the oldest blocks, so that each new block gets its copies. Pinned prompts always do. It should be the same in the whole fleet.',
   }),
   hostCacheBytes: option({

@@ -1,0 +1,123 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { WrongUsage } from '../../src/config/wrong-usage.js';
+import { SeededRandom } from '../../src/random.js';
+
+/** Traces of requests: read from a file, or drawn from a seed. */
+
+/** Tokens that one id of a trace stands for. */
+export const TRACE_BLOCK_TOKENS = 512;
+/** Limit on the requests of a trace. */
+const TRACE_REQUESTS = 1_000_000;
+
+export interface TracedRequest {
+  readonly atMs: number;
+  readonly outputTokens: number;
+  /** One id for each `TRACE_BLOCK_TOKENS` of the prompt. Equal ids have equal prefixes. */
+  readonly ids: readonly number[];
+}
+
+const Line = z.object({
+  timestamp: z.number().min(0),
+  input_length: z.int().min(1),
+  output_length: z.int().min(0),
+  hash_ids: z.array(z.int()).min(1),
+});
+
+/**
+ * Reads a trace of JSON lines `timestamp` (ms), `input_length`, `output_length` (tokens), `hash_ids` (one for each 512 tokens of input).
+ * @throws WrongUsage with the line that is wrong
+ */
+function readTrace(path: string): TracedRequest[] {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new WrongUsage(`bench replay: cannot read ${path}: ${error instanceof Error ? error.message : error}`);
+  }
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  if (lines.length === 0 || lines.length > TRACE_REQUESTS)
+    throw new WrongUsage(`${path}: must have 1 to ${TRACE_REQUESTS} requests, one on each line, got ${lines.length}`);
+  return lines.map((line, i) => {
+    const { timestamp, output_length, hash_ids } = parsed(line, `${path}:${i + 1}`);
+    return { atMs: timestamp, outputTokens: output_length, ids: hash_ids };
+  });
+}
+
+function parsed(line: string, where: string): z.infer<typeof Line> {
+  try {
+    return Line.parse(JSON.parse(line));
+  } catch (error) {
+    const why = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
+    throw new WrongUsage(`${where}: must be a request of a trace; ${why}`);
+  }
+}
+
+/** Traces that are drawn instead of read. */
+const DRAWN = {
+  /** Many prompts begin with one of 60 heads, some much more often than others. */
+  heads: ({ fresh, skewed }) => {
+    const heads = Array.from({ length: 60 }, () => fresh(10));
+    return () => [...heads[skewed(60)]!, ...fresh(4)];
+  },
+  /** The same, but half of the prompts come once, and three in ten of them in long floods. */
+  flood: ({ fresh, skewed, random }) => {
+    const heads = Array.from({ length: 60 }, () => fresh(10));
+    return (i) => {
+      const isFlood = i % 1_000 >= 700 || random.next() < 0.5;
+      return isFlood ? fresh(14) : [...heads[skewed(60)]!, ...fresh(4)];
+    };
+  },
+  /** Conversations that go on for up to 12 rounds, 150 at a time. */
+  rounds: ({ fresh, random }) => {
+    const open: { prompt: number[]; left: number }[] = [];
+    return () => {
+      if (open.length === 0 || (open.length < 150 && random.next() < 0.3))
+        open.push({ prompt: fresh(3 + random.below(10)), left: 1 + Math.floor(12 * random.next() ** 2) });
+      const at = random.below(open.length);
+      const one = open[at]!;
+      const { prompt } = one;
+      one.prompt = [...prompt, ...fresh(1 + random.below(3))];
+      if (--one.left === 0) open.splice(at, 1);
+      return prompt;
+    };
+  },
+  /** Questions about 400 documents, some much more popular than others. */
+  documents: ({ fresh, skewed }) => {
+    const documents = Array.from({ length: 400 }, () => fresh(20));
+    return () => [...documents[skewed(400)]!, ...fresh(1)];
+  },
+} satisfies Record<string, (draw: Draw) => (i: number) => readonly number[]>;
+
+interface Draw {
+  readonly random: SeededRandom;
+  /** Ids that no prompt had before. */
+  readonly fresh: (count: number) => number[];
+  /** A number below `bound`, small ones more often: its logarithm is uniform. */
+  readonly skewed: (bound: number) => number;
+}
+
+export const DRAWN_TRACES = Object.keys(DRAWN) as (keyof typeof DRAWN)[];
+
+function drawTrace(name: keyof typeof DRAWN, requests: number): TracedRequest[] {
+  const random = new SeededRandom(1);
+  let ids = 0;
+  const next = DRAWN[name]({
+    random,
+    fresh: (count) => Array.from({ length: count }, () => ids++),
+    skewed: (bound) => Math.floor(bound ** random.next()) - 1,
+  });
+  let atMs = 0;
+  return Array.from({ length: requests }, (_, i) => {
+    // Intervals between arrivals that are independent of each other (a Poisson process).
+    atMs += -1_000 * Math.log(1 - random.next());
+    return { atMs, outputTokens: 64 + random.below(256), ids: next(i) };
+  });
+}
+
+/** The first `most` requests of the file, or of the drawn trace of that name. */
+export function openTrace(source: string, most: number | null): TracedRequest[] {
+  const name = DRAWN_TRACES.find((drawn) => drawn === source);
+  if (name !== undefined) return drawTrace(name, most ?? 5_000);
+  return readTrace(source).slice(0, most ?? undefined);
+}
