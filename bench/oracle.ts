@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { benchModel, randomTokens } from './bench-model.js';
 import { streamed } from './first-token.js';
 import { type BenchOptions, machineLine, type Report, type ReportRatio, reportRow } from './report.js';
-import { type RocArea, rocArea, type Trial } from './roc.js';
+import { type Probe, type RocArea, rocArea } from './roc.js';
 import { RunningFleet } from './running-fleet.js';
 
 /** Benchmark `oracle`: what the time to the first token tells a caller of the prompts that others have asked. */
@@ -65,7 +65,7 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   }
 }
 
-type Measured = readonly { readonly pairing: Pairing; readonly trials: readonly Trial[] }[];
+type Measured = readonly { readonly pairing: Pairing; readonly trials: readonly Probe[] }[];
 
 async function measured(
   fleet: RunningFleet,
@@ -73,7 +73,7 @@ async function measured(
   trials: number,
   progress: BenchOptions['progress'],
 ): Promise<Measured> {
-  const all = PAIRINGS.map((pairing) => ({ pairing, trials: [] as Trial[] }));
+  const all = PAIRINGS.map((pairing) => ({ pairing, trials: [] as Probe[] }));
   for (let i = -1; i < trials; i++) {
     for (const { pairing, trials: own } of all) {
       const trial = await attack(fleet, keyOf(pairing.victim), keyOf(pairing.attacker));
@@ -86,7 +86,7 @@ async function measured(
 }
 
 /** The attacker's times to the first token, for the victim's prompt and for one that nobody has asked. */
-async function attack(fleet: RunningFleet, victim: string, attacker: string): Promise<Trial> {
+async function attack(fleet: RunningFleet, victim: string, attacker: string): Promise<Probe> {
   const worker = fleet.ready.workers[0]!.id;
   const [asked, unasked] = [randomTokens(PROMPT_TOKENS), randomTokens(PROMPT_TOKENS)];
   const ttftMs = async (key: string, prompt: readonly number[]) => {

@@ -1,7 +1,7 @@
 /** How well a measurement tells two kinds of things apart: the area under the ROC curve, and how sure it is. */
 
 /** A measurement of each kind, taken together. Both are resampled together. */
-export interface Trial {
+export interface Probe {
   /** Of the kind that should measure less. */
   readonly less: number;
   readonly more: number;
@@ -22,14 +22,14 @@ const OUTSIDE = 0.025;
  * The area, and its interval by the percentile bootstrap (Efron, 1979) over the trials, of which there must be at least one.
  * @param below a random whole number below its argument
  */
-export function rocArea(trials: readonly Trial[], below: (limit: number) => number): RocArea {
+export function rocArea(trials: readonly Probe[], below: (limit: number) => number): RocArea {
   const areas = Array.from({ length: RESAMPLES }, () => areaOf(trials.map(() => trials[below(trials.length)]!)));
   areas.sort((a, b) => a - b);
   const outside = Math.floor(OUTSIDE * RESAMPLES);
   return { area: areaOf(trials), low: areas[outside]!, high: areas[RESAMPLES - 1 - outside]! };
 }
 
-function areaOf(trials: readonly Trial[]): number {
+function areaOf(trials: readonly Probe[]): number {
   let wins = 0;
   for (const { less } of trials) for (const { more } of trials) wins += less < more ? 1 : less === more ? 0.5 : 0;
   return wins / trials.length ** 2;

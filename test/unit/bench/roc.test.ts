@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
-import { rocArea, type Trial } from '../../../bench/roc.js';
+import { type Probe, rocArea } from '../../../bench/roc.js';
 import { SeededRandom } from '../../../src/random.js';
 
 const random = new SeededRandom(7);
 const below = (limit: number) => random.below(limit);
-const trials = (count: number, gap: number): Trial[] =>
+const trials = (count: number, gap: number): Probe[] =>
   Array.from({ length: count }, () => ({ less: random.below(1_000), more: random.below(1_000) + gap }));
 
 it('the area is 1 for kinds that a measurement always tells apart, and 0.5 for ties', () => {
