@@ -95,7 +95,7 @@ function rowOf(entry: TrailEntry): string[] {
 function happened(entry: Exclude<TrailEntry, { event: 'request' }>): string {
   switch (entry.event) {
     case 'refused_without_entry':
-      return `${entry.count} more requests without a known key were refused`;
+      return `${entry.count} more requests ${entry.key === null ? 'without a known key' : `of the key ${entry.key}`} were refused`;
     case 'entries_lost':
       return `${entry.count} entries were lost: the disk did not take them`;
     case 'worker_quarantined':

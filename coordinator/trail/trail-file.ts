@@ -1,12 +1,12 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open, rename, stat } from 'node:fs/promises';
+import { type FileHandle, lstat, open, rename, stat } from 'node:fs/promises';
 
 /** A file of lines that is rotated by its size: FILE, then FILE.1, which is older, and so on. The only code that writes it. */
 
 /** For its owner alone. */
 const MODE = 0o600;
 /** A link in the place of the file is not followed. */
-const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
+const FLAGS = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
 
 export interface TrailFileOptions {
   readonly path: string;
@@ -19,6 +19,8 @@ export interface TrailFileOptions {
 export class TrailFile {
   private handle: FileHandle | null = null;
   private size = 0;
+  /** Whether the file ends in the middle of a line, which a process that was killed, or the machine, left there. */
+  private cutOff = false;
 
   constructor(private readonly options: TrailFileOptions) {}
 
@@ -31,6 +33,7 @@ export class TrailFile {
       if (!found.isFile()) throw new Error(`${this.options.path} is not a regular file`);
       if ((found.mode & 0o777) !== MODE) await handle.chmod(MODE);
       this.size = found.size;
+      this.cutOff = found.size > 0 && (await lastByte(handle, found.size)) !== NEWLINE;
       this.handle = handle;
     } catch (error) {
       await handle.close();
@@ -42,14 +45,16 @@ export class TrailFile {
    * Appends whole lines. Rejects if the disk does not take all of them; the file then ends where it ended before, as far as the disk allows.
    */
   async append(lines: string): Promise<void> {
+    if (this.handle !== null && !(await this.isInPlace(this.handle))) await this.close();
     await this.open();
-    const bytes = Buffer.from(lines);
+    const bytes = Buffer.from(this.cutOff ? `\n${lines}` : lines);
     if (this.size > 0 && this.size + bytes.length > this.options.fileBytes) await this.rotate();
     const handle = this.handle!;
     let written = 0;
     try {
       while (written < bytes.length) written += (await handle.write(bytes, written)).bytesWritten;
       this.size += written;
+      this.cutOff = false;
     } catch (error) {
       await handle.truncate(this.size).catch(() => {});
       await this.close();
@@ -63,6 +68,12 @@ export class TrailFile {
     await handle?.close().catch(() => {});
   }
 
+  /** Whether the path still leads to the open file: somebody may have moved or removed it, and what is written to it would vanish. */
+  private async isInPlace(handle: FileHandle): Promise<boolean> {
+    const [open, named] = await Promise.all([handle.stat(), lstat(this.options.path).catch(() => null)]);
+    return named !== null && named.dev === open.dev && named.ino === open.ino;
+  }
+
   private async rotate(): Promise<void> {
     const { path, files } = this.options;
     await this.close();
@@ -73,6 +84,13 @@ export class TrailFile {
     if (files === 1) await (await open(path, FLAGS | constants.O_TRUNC, MODE)).close();
     await this.open();
   }
+}
+
+const NEWLINE = 0x0a;
+
+async function lastByte(handle: FileHandle, size: number): Promise<number | undefined> {
+  const { buffer } = await handle.read(Buffer.alloc(1), 0, 1, size - 1);
+  return buffer[0];
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,7 +1,7 @@
 import { within } from '../../src/async/within.js';
 import type { Clock, Timer } from '../../src/clock.js';
 import type { Log } from '../../src/log.js';
-import type { TrailEvent } from '../../src/trail/entry.js';
+import type { RequestEntry, TrailEvent } from '../../src/trail/entry.js';
 import { Bucket } from '../quota/bucket.js';
 
 /** Writes who did what, beside the answers: no request waits for it. */
@@ -12,8 +12,10 @@ const WAITING_ENTRIES = 16_384;
 const BATCH_ENTRIES = 1_024;
 /** Pause after a failed write. @internal exported for tests. */
 export const TRAIL_PAUSE_MS = 5_000;
-/** Refusals of callers without a known key that get an entry of their own: at once, and in the long run. */
+/** Refusals of one key, and of all callers without a known key together, that get an entry of their own: at once, and in the long run. */
 const FLOOD = { burst: 200, perSecond: 20 };
+/** Limit on the keys whose refusals are counted; those that come when there are as many share one count. */
+const FLOODING_KEYS = 1_024;
 /** Interval in which others are counted, and lost entries are. */
 const COUNT_INTERVAL_MS = 1_000;
 /** Time for the last entries when the coordinator stops. */
@@ -37,6 +39,14 @@ export interface FileTrailOptions {
   readonly onEntries: (result: 'written' | 'lost', count: number) => void;
 }
 
+/** The refusals of one key that got no entry since they were counted last. */
+interface Flood {
+  readonly tenant: string | null;
+  readonly key: string | null;
+  readonly bucket: Bucket;
+  count: number;
+}
+
 /**
  * A trail in a file. Entries wait in memory while the disk is slow. Those that find no room there, or that the disk refuses, are lost: they are
  * counted in the metric, and in an entry of their own as soon as the disk takes one.
@@ -45,22 +55,20 @@ export class FileTrail implements Trail {
   private readonly waiting: string[] = [];
   private writing: Promise<void> | null = null;
   private lost = 0;
-  private floodCount = 0;
   private failing = false;
   private pausedUntilMs = Number.NEGATIVE_INFINITY;
-  private readonly flood: Bucket;
+  /** By key, with its tenant; the empty text is for unknown ones. */
+  private readonly floods = new Map<string, Flood>();
   private readonly timer: Timer;
 
   constructor(private readonly options: FileTrailOptions) {
     const { clock } = options;
-    this.flood = new Bucket(FLOOD.burst, FLOOD.perSecond / 1_000, clock.now());
     this.timer = clock.every(COUNT_INTERVAL_MS, () => this.count());
   }
 
   write(event: TrailEvent): void {
-    const stranger = event.event === 'request' && event.decision === 'refused' && event.key === null;
-    if (stranger && !this.admitsStranger()) this.floodCount++;
-    else this.enqueue(event);
+    if (event.event === 'request' && event.decision === 'refused' && !this.admits(event)) return;
+    this.enqueue(event);
   }
 
   /** Resolves when the entries are written, or given up. */
@@ -76,17 +84,32 @@ export class FileTrail implements Trail {
     if (ended) await within(clock, CLOSE_MS, file.close());
   }
 
-  /** Whoever floods the API with wrong keys must not push the other entries out of the files. */
-  private admitsStranger(): boolean {
+  /** Whoever floods the API with requests that are refused must not push the other entries out of the files. */
+  private admits({ tenant, key }: Pick<RequestEntry, 'tenant' | 'key'>): boolean {
     const nowMs = this.options.clock.now();
-    if (this.flood.content(nowMs) < 1) return false;
-    this.flood.take(1, nowMs);
+    const named = key === null ? '' : `${tenant}/${key}`;
+    const name = this.floods.has(named) || this.floods.size < FLOODING_KEYS ? named : '';
+    const flood = this.floods.get(name) ?? {
+      ...(name === '' ? { tenant: null, key: null } : { tenant, key }),
+      bucket: new Bucket(FLOOD.burst, FLOOD.perSecond / 1_000, nowMs),
+      count: 0,
+    };
+    this.floods.set(name, flood);
+    if (flood.bucket.content(nowMs) < 1) {
+      flood.count++;
+      return false;
+    }
+    flood.bucket.take(1, nowMs);
     return true;
   }
 
   private count(): void {
-    if (this.floodCount > 0) this.enqueue({ event: 'refused_without_entry', count: this.floodCount });
-    this.floodCount = 0;
+    const nowMs = this.options.clock.now();
+    for (const [name, { tenant, key, bucket, count }] of this.floods) {
+      if (count > 0) this.enqueue({ event: 'refused_without_entry', tenant, key, count });
+      if (bucket.missing(nowMs) === 0) this.floods.delete(name);
+      else this.floods.set(name, { tenant, key, bucket, count: 0 });
+    }
     this.wake();
   }
 

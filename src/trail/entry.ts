@@ -29,8 +29,13 @@ const RequestEntry = z.object({
   duration_ms: z.number(),
 });
 
-/** Requests without a known key were refused so fast that they have no entries of their own. */
-const FloodEntry = z.object({ event: z.literal('refused_without_entry'), count: z.int() });
+/** Requests of a key, or without a known one, were refused so fast that they have no entries of their own. */
+const FloodEntry = z.object({
+  event: z.literal('refused_without_entry'),
+  tenant: Id.nullable().default(null),
+  key: Id.nullable().default(null),
+  count: z.int(),
+});
 /** Entries that could not be written. */
 const LostEntry = z.object({ event: z.literal('entries_lost'), count: z.int() });
 const WorkerQuarantined = z.object({ event: z.literal('worker_quarantined'), worker: Id, by: z.array(Id) });

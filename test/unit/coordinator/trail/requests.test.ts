@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { readEntry } from '../../../../src/trail/entry.js';
-import { saying } from '../support/scripted-fleet.js';
+import { saying, sayingForever } from '../support/scripted-fleet.js';
 import { testServer } from '../support/test-server.js';
 
 const SECRET_TEXT = 'Mara hid the amber key in the harbor';
@@ -36,7 +36,7 @@ it('the audit log says who asked for what, with which tokens and hits', async ()
     expect.objectContaining({ ...asked, tokens }),
     expect.objectContaining({ key: 'olaf', role: 'operator', route: '/v1/fleet/workers/:id/drain', target: 'w1' }),
     expect.objectContaining({ key: 'olaf', route: '/reset_prefix_cache', tokens: null }),
-    expect.objectContaining({ ...who, route: '/v1/cache/pin', tokens: null }),
+    expect.objectContaining({ ...who, route: '/v1/cache/pin', tokens: { prompt: 400, cached: 0, generated: 0 } }),
   ]);
 });
 
@@ -76,4 +76,24 @@ it('the audit log never has a prompt, a key, a path of a stranger, or what only 
   expect(JSON.stringify(trail)).not.toMatch(/Mara|amber|the-secret-of/);
   const stamped = trail.map((event) => ({ time: '2026-01-01T00:00:00.000Z', coordinator: 'c1', ...event }));
   for (const entry of stamped) expect(readEntry(JSON.stringify(entry))).toEqual(entry);
+});
+
+it('the audit log has who cut the connection, with the address and the tokens so far', async () => {
+  const { url, fleet, trail } = await server();
+  fleet.script = (_, signal) => sayingForever([5], signal);
+  for (const stream of [true, false]) {
+    const leaving = new AbortController();
+    const body = JSON.stringify({ prompt: 'x'.repeat(40), stream });
+    const headers = { 'content-type': 'application/json', ...bearer('ann') };
+    const asked = fetch(`${url}/v1/completions`, { method: 'POST', headers, body, signal: leaving.signal });
+    asked.catch(() => {});
+    if (stream) await (await asked).body!.getReader().read();
+    else await expect.poll(() => fleet.asked.length).toBe(2);
+    leaving.abort();
+    await expect.poll(() => trail.length).toBe(stream ? 1 : 2);
+  }
+  for (const entry of trail) {
+    expect(entry).toMatchObject({ key: 'ann', address: '127.0.0.1', decision: 'failed', status: 499 });
+    expect((entry as { tokens: { prompt: number } }).tokens.prompt).toBeGreaterThan(0);
+  }
 });

@@ -3,6 +3,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -55,6 +56,31 @@ describe('the files of an audit log', () => {
     await file.close();
     expect(readFileSync(path, 'utf8')).toBe('old\nnew\n');
     expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  it('begin anew when somebody moves or removes the present one', async () => {
+    const path = join(folder(), 'audit.log');
+    const file = new TrailFile({ path, fileBytes: 1_000, files: 2 });
+    await file.append('first\n');
+    renameSync(path, `${path}.moved`);
+    await file.append('second\n');
+    rmSync(path);
+    await file.append('third\n');
+    await file.append('fourth\n');
+    await file.close();
+    expect(readFileSync(`${path}.moved`, 'utf8')).toBe('first\n');
+    expect(readFileSync(path, 'utf8')).toBe('third\nfourth\n');
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  it('lose no entry behind one that was cut off', async () => {
+    const path = join(folder(), 'audit.log');
+    writeFileSync(path, 'whole\n{"cut of');
+    const file = new TrailFile({ path, fileBytes: 1_000, files: 2 });
+    await file.append('next\n');
+    await file.append('last\n');
+    await file.close();
+    expect(readFileSync(path, 'utf8')).toBe('whole\n{"cut of\nnext\nlast\n');
   });
 
   it('are not written through a link, and not into anything but a file', async () => {
@@ -150,5 +176,33 @@ describe('an audit log', () => {
     expect(own.at(-1)).toMatchObject({ key: 'web', status: 403 });
     const counted = entries().find(({ event }) => event === 'refused_without_entry');
     expect(counted).toMatchObject({ count: 10_001 - own.length });
+  });
+
+  it('has few refusals of a key that floods the API, names it with the count of the others, and goes on when it stops', async () => {
+    const { clock, trail, entries } = rig();
+    const refused = { ...REQUEST, decision: 'refused', status: 429 } as const;
+    for (let i = 0; i < 10_000; i++) trail.write(refused);
+    trail.write({ ...refused, key: 'other' });
+    trail.write(REQUEST);
+    await clock.advance(1_000);
+    const own = entries().filter((entry) => entry.event === 'request' && entry.key === 'web');
+    expect(own).toHaveLength(201);
+    expect(own.at(-1)).toMatchObject({ decision: 'allowed' });
+    const counted = entries().filter(({ event }) => event === 'refused_without_entry');
+    expect(counted).toMatchObject([{ tenant: 'acme', key: 'web', count: 9_800 }]);
+    await clock.advance(60_000);
+    for (let i = 0; i < 100; i++) trail.write(refused);
+    await trail.stop();
+    expect(entries().filter((entry) => entry.event === 'request' && entry.key === 'web')).toHaveLength(301);
+  });
+
+  it('counts the refusals of a bounded number of keys', async () => {
+    const { counted, clock, trail } = rig();
+    for (let i = 0; i < 5_000; i++) trail.write({ ...REQUEST, key: `k${i}`, decision: 'refused', status: 429 });
+    expect((trail as unknown as { floods: Map<string, unknown> }).floods.size).toBeLessThanOrEqual(1_025);
+    await clock.advance(600_000);
+    expect((trail as unknown as { floods: Map<string, unknown> }).floods.size).toBe(0);
+    await trail.stop();
+    expect(counted.lost).toBe(0);
   });
 });
