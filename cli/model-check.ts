@@ -3,7 +3,7 @@ import { SystemClock } from '../src/clock.js';
 import { formatByteSize } from '../src/config/byte-size.js';
 import { readValues } from '../src/config/config.js';
 import { dependenceNotice } from '../src/core/kv-dependence.js';
-import { blockBytes, tokenBytes } from '../src/core/kv-layout.js';
+import { blockBytes, statesBytes, tokenBytes } from '../src/core/kv-layout.js';
 import { chooseDevice, surveyDevices } from '../src/device/choose.js';
 import { openDevice } from '../src/device/open.js';
 import { checkReference, checkWays, referenceTokens, roundingOf, type WayCheck } from '../src/engine/model-check.js';
@@ -119,7 +119,7 @@ async function checked(
       weights: await weightBytes(folder),
       perToken: tokenBytes(layout),
       perBlock: blockBytes(layout),
-      perSlot: contextTokens * tokenBytes(layout),
+      perSlot: contextTokens * tokenBytes(layout) + statesBytes(layout),
     },
     ...{ rounding, ways, reference: comparison },
     disagreements: [...wayDisagreements(ways, rounding), ...referenceDisagreements(comparison, rounding)],

@@ -1,6 +1,6 @@
 import { Refused } from '../errors.js';
 import { BLOCK_TOKENS, PROMPT_TOKENS } from '../limits.js';
-import { type KvLayout, tokenBytes } from './kv-layout.js';
+import { type KvLayout, statesBytes, tokenBytes } from './kv-layout.js';
 
 /** Chooses the longest sequence of a worker, and says why. */
 
@@ -40,10 +40,12 @@ export function chooseContext(demand: ContextDemand): ContextChoice {
     const why = `the default where free memory is not known; the model's limit is ${modelTokens} tokens`;
     return { tokens: UNKNOWN_MEMORY_TOKENS, why };
   }
-  const fitting = Math.floor(Math.max(0, freeBytes) / perToken / BLOCK_TOKENS) * BLOCK_TOKENS;
+  // A run reads the states of a sequence and writes others.
+  const kvBytes = Math.max(0, freeBytes - (sequences + 1) * statesBytes(layout));
+  const fitting = Math.floor(kvBytes / perToken / BLOCK_TOKENS) * BLOCK_TOKENS;
   if (wanted <= fitting) return { tokens: wanted, why: wantedWhy };
   const needs = (tokens: number) => `${sequences} sequences of ${tokens} tokens need ${mebibytes(tokens * perToken)}`;
-  const left = `${mebibytes(Math.max(0, freeBytes))} of memory are left beside weights and caches`;
+  const left = `${mebibytes(kvBytes)} of memory are left beside weights${layout.states === undefined ? '' : ', states'} and caches`;
   if (askedTokens === null && fitting >= BLOCK_TOKENS) {
     return {
       tokens: fitting,

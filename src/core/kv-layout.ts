@@ -59,6 +59,11 @@ function stateBytes({ dims, elementType }: StateShape): number {
   return dims.reduce((product, dim) => product * dim, ELEMENT_BYTES[elementType]);
 }
 
+/** The size of the states of all layers without K/V, after one token. */
+export function statesBytes({ states = [] }: KvLayout): number {
+  return states.reduce((sum, state) => sum + stateBytes(state), 0);
+}
+
 /** A part of a block whose elements have one type. */
 interface BlockPart {
   readonly elementType: KvElementType;

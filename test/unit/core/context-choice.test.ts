@@ -32,6 +32,13 @@ describe('the longest sequence', () => {
     }
   });
 
+  it('leaves memory for the states of layers without K/V, of each sequence and of a run', () => {
+    const states = [{ dims: [1000 * tokenBytes(layout)], elementType: 'float32' }] as const;
+    const { tokens, why } = chooseContext({ ...demand, layout: { ...layout, states } });
+    expect(tokens).toBe(4992);
+    expect(why).toContain('625 MiB of memory are left beside weights, states and caches');
+  });
+
   it('is what was asked for, if it fits and the model allows it', () => {
     expect(chooseContext({ ...demand, askedTokens: 1000 })).toEqual({ tokens: 1000, why: '--context' });
     expect(chooseContext({ ...demand, askedTokens: 9000, modelTokens: 2048 })).toEqual({
