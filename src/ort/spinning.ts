@@ -8,10 +8,10 @@ export interface Spinning {
 }
 
 /**
- * Longer than the pauses between most operators, in which one thread alone works, and so short that on a machine whose cores are all busy a run
- * takes no longer than without spinning. Unlimited, it takes about twice as long there.
+ * Longer than the pauses between most operators, in which one thread alone works, and so short that it takes little from other processes on a
+ * machine whose cores are all busy. Without a limit a run takes about twice as long there.
  */
-const SPIN_MICROS = 50;
+const SPIN_MICROS = 20;
 
 /** The entries of a session's configuration. */
 export function spinEntries({ allowSpinning, spinMicros = SPIN_MICROS }: Spinning): Record<string, string> {

@@ -7,10 +7,10 @@ const STOP = 'session.force_spinning_stop';
 
 test('threads that may spin do so for a bounded time within a run, unless the caller wants no bound', () => {
   expect(spinEntries({ allowSpinning: false })).toEqual({ [ALLOWED]: '0' });
-  expect(spinEntries({ allowSpinning: true })).toEqual({ [ALLOWED]: '1', [DURATION]: '50', [STOP]: '1' });
-  expect(spinEntries({ allowSpinning: true, spinMicros: 20 })).toEqual({
+  expect(spinEntries({ allowSpinning: true })).toEqual({ [ALLOWED]: '1', [DURATION]: '20', [STOP]: '1' });
+  expect(spinEntries({ allowSpinning: true, spinMicros: 70 })).toEqual({
     [ALLOWED]: '1',
-    [DURATION]: '20',
+    [DURATION]: '70',
     [STOP]: '1',
   });
   expect(spinEntries({ allowSpinning: true, spinMicros: Number.POSITIVE_INFINITY })).toEqual({ [ALLOWED]: '1' });
