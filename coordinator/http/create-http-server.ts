@@ -9,6 +9,7 @@ import { type Random, SystemRandom } from '../../src/random.js';
 import type { Access } from '../access/access.js';
 import type { Fleet } from '../fleet.js';
 import type { Layers } from '../layers/layers.js';
+import { IgnoredNames } from '../openai/ignored-names.js';
 import { ANSWER_LOGPROBS } from '../openai/logprob-count.js';
 import { LogprobRoom } from '../openai/logprob-room.js';
 import { PromptReader } from '../openai/prompt.js';
@@ -26,6 +27,7 @@ import { aboutRoutes } from './routes/about.js';
 import { cacheRoutes } from './routes/cache.js';
 import { chatRoute } from './routes/chat.js';
 import { completionsRoute } from './routes/completions.js';
+import { documentRoutes } from './routes/documents.js';
 import { fleetRoutes } from './routes/fleet.js';
 import { healthRoutes } from './routes/health.js';
 import { modelRoutes } from './routes/models.js';
@@ -118,12 +120,13 @@ function routesOf(deps: HttpDeps, repeats: Repeats): HttpRoute[] {
     prompts,
     requestLimit: new RequestLimit(options.maxRequests ?? COORDINATOR_REQUESTS),
     logprobRoom: new LogprobRoom(options.maxLogprobs ?? COORDINATOR_LOGPROBS),
+    ignoredNames: new IgnoredNames(deps.log),
     metrics: metrics.requests,
     clock,
     random: random ?? new SystemRandom(),
     allowRouting: options.allowRouting,
   };
-  return [
+  const routes = [
     repeats.join(completionsRoute(generation)),
     repeats.join(chatRoute(generation)),
     ...modelRoutes(model),
@@ -135,4 +138,5 @@ function routesOf(deps: HttpDeps, repeats: Repeats): HttpRoute[] {
     ...healthRoutes(fleet),
     ...aboutRoutes(options.version, metrics.registry, clock, options.metricsAgeMs ?? METRICS_AGE_MS),
   ];
+  return [...routes, ...documentRoutes(routes, options.version)];
 }

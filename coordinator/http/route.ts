@@ -1,3 +1,4 @@
+import type { z } from 'zod';
 import type { Principal } from '../access/principal.js';
 import type { RouteAccess } from '../access/roles.js';
 import type { QuotaUse } from '../quota/quota-use.js';
@@ -8,6 +9,8 @@ export interface HttpRoute {
   readonly method: 'GET' | 'POST' | 'DELETE';
   /** `:name` matches one segment; a final `*` matches the rest. */
   readonly path: string;
+  /** Its entry in the OpenAPI document. */
+  readonly about?: RouteAbout;
   /** Who may use it, if keys are configured. */
   readonly access: RouteAccess;
   /**
@@ -21,6 +24,14 @@ export interface HttpRoute {
   repeats?(exchange: Exchange): boolean;
   /** Throws `ApiError` or an error of `src/errors.ts`. */
   handle(exchange: Exchange): RouteAnswer | Promise<RouteAnswer>;
+}
+
+/** What readers of the API learn about a route. */
+interface RouteAbout {
+  /** One sentence. */
+  readonly summary: string;
+  /** The checker of its body. */
+  readonly body?: z.ZodType;
 }
 
 /** One request, and the connection it came on. */

@@ -3,7 +3,8 @@ import { InvalidRequest, Overloaded } from '../../src/errors.js';
 import { CHOICES_PER_REQUEST } from '../../src/limits.js';
 import type { EncodedText, TextCaller } from '../../src/text/text-work.js';
 import { contextLengthExceeded } from './api-error.js';
-import type { ExplainRequest, RequestMessage } from './requests.js';
+import type { RequestMessage } from './messages.js';
+import type { ExplainRequest } from './requests.js';
 import type { ServedModel } from './served-model.js';
 
 /** Turns the prompts of requests into token ids. */

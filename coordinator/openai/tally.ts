@@ -23,6 +23,8 @@ interface ShoalUsage {
   readonly ttft_ms: number;
   /** Longest wait of a choice in its worker's queue. */
   readonly queue_ms: number;
+  /** Fields of the request that nobody knows; absent if there are none. */
+  readonly ignored?: readonly string[];
 }
 
 export class Tally {
@@ -31,7 +33,11 @@ export class Tally {
   private completionTokens = 0;
   private firstTokenMs: number | null = null;
 
-  constructor(choices: readonly ChoicePlan[]) {
+  /** @param ignored fields of the request that nobody knows */
+  constructor(
+    choices: readonly ChoicePlan[],
+    private readonly ignored: readonly string[] = [],
+  ) {
     this.choices = choices;
   }
 
@@ -69,6 +75,7 @@ export class Tally {
         },
         ttft_ms: round(this.firstTokenMs ?? 0),
         queue_ms: round(Math.max(0, ...starts.map((s) => s.queueMs))),
+        ...(this.ignored.length > 0 ? { ignored: this.ignored } : {}),
       },
     };
   }

@@ -12,10 +12,18 @@ export function aboutRoutes(
 ): HttpRoute[] {
   const metrics = new SharedText(() => registry.text(), clock, metricsAgeMs);
   return [
-    { method: 'GET', path: '/version', access: 'open', pages: 'allowed', handle: () => json({ version }) },
+    {
+      method: 'GET',
+      path: '/version',
+      about: { summary: 'The version of shoal.' },
+      access: 'open',
+      pages: 'allowed',
+      handle: () => json({ version }),
+    },
     {
       method: 'GET',
       path: '/metrics',
+      about: { summary: 'The metrics as Prometheus text.' },
       access: 'metrics',
       handle: async () => ({ kind: 'text', contentType: registry.contentType, text: await metrics.get() }),
     },

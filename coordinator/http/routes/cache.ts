@@ -1,8 +1,9 @@
 import { checkModel } from '../../access/model-access.js';
 import type { Fleet } from '../../fleet.js';
 import type { Layers } from '../../layers/layers.js';
+import { checkBody } from '../../openai/parameters/check-body.js';
 import type { PromptReader } from '../../openai/prompt.js';
-import { checkBody, ExplainRequest } from '../../openai/requests.js';
+import { ExplainRequest } from '../../openai/requests.js';
 import type { ServedModel } from '../../openai/served-model.js';
 import { type HttpRoute, json } from '../route.js';
 import { textCallerOf } from '../text-caller.js';
@@ -13,6 +14,7 @@ export function cacheRoutes(fleet: Fleet, layers: Layers, model: ServedModel, pr
     {
       method: 'POST',
       path: '/v1/cache/explain',
+      about: { summary: 'Says where each block of a prompt is.', body: ExplainRequest },
       access: 'key',
       handle: async (exchange) => {
         const { body, principal } = exchange;
@@ -41,6 +43,7 @@ export function cacheRoutes(fleet: Fleet, layers: Layers, model: ServedModel, pr
     {
       method: 'POST',
       path: '/reset_prefix_cache',
+      about: { summary: 'Forgets all blocks.' },
       access: 'operator',
       handle: async () => {
         await fleet.resetCache();

@@ -1,12 +1,14 @@
 import { InvalidRequest } from '../../../src/errors.js';
 import { CHAT_SHAPE } from '../../openai/chat-shape.js';
-import { ChatRequest, checkBody } from '../../openai/requests.js';
+import { ChatRequest } from '../../openai/requests.js';
 import type { HttpRoute } from '../route.js';
 import { answerWithTokens, type GenerationDeps, type GenerationEndpoint } from './generation.js';
 
 /** `POST /v1/chat/completions`: messages in, rendered by the model's chat template; an assistant message out. */
 export function chatRoute(deps: GenerationDeps): HttpRoute {
   const endpoint: GenerationEndpoint<ChatRequest> = {
+    path: '/v1/chat/completions',
+    schema: ChatRequest,
     shape: CHAT_SHAPE,
     demand: async (request, caller) => ({
       prompts: [await deps.prompts.readMessages(request.messages, request, caller)],
@@ -18,11 +20,12 @@ export function chatRoute(deps: GenerationDeps): HttpRoute {
   };
   return {
     method: 'POST',
-    path: '/v1/chat/completions',
+    path: endpoint.path,
+    about: { summary: 'Answers a conversation.', body: ChatRequest },
     access: 'key',
     pages: 'allowed',
     generates: true,
-    handle: (exchange) => answerWithTokens(checkBody(ChatRequest, exchange.body), endpoint, exchange, deps),
+    handle: (exchange) => answerWithTokens(endpoint, exchange, deps),
   };
 }
 

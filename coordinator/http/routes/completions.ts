@@ -1,11 +1,13 @@
 import { COMPLETION_SHAPE } from '../../openai/completion-shape.js';
-import { CompletionRequest, checkBody } from '../../openai/requests.js';
+import { CompletionRequest } from '../../openai/requests.js';
 import type { HttpRoute } from '../route.js';
 import { answerWithTokens, type GenerationDeps, type GenerationEndpoint } from './generation.js';
 
 /** `POST /v1/completions`: text or token ids in, text out. */
 export function completionsRoute(deps: GenerationDeps): HttpRoute {
   const endpoint: GenerationEndpoint<CompletionRequest> = {
+    path: '/v1/completions',
+    schema: CompletionRequest,
     shape: COMPLETION_SHAPE,
     demand: async (request, caller) => ({
       prompts: await deps.prompts.readPrompts(request.prompt, { ...request, withText: request.echo ?? false }, caller),
@@ -17,11 +19,12 @@ export function completionsRoute(deps: GenerationDeps): HttpRoute {
   };
   return {
     method: 'POST',
-    path: '/v1/completions',
+    path: endpoint.path,
+    about: { summary: 'Continues a text.', body: CompletionRequest },
     access: 'key',
     pages: 'allowed',
     generates: true,
-    handle: (exchange) => answerWithTokens(checkBody(CompletionRequest, exchange.body), endpoint, exchange, deps),
+    handle: (exchange) => answerWithTokens(endpoint, exchange, deps),
   };
 }
 

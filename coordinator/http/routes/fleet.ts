@@ -11,6 +11,7 @@ export function fleetRoutes(fleet: Fleet, modelName: string): HttpRoute[] {
     {
       method: 'GET',
       path: '/v1/fleet',
+      about: { summary: 'Lists the workers and the coordinators.' },
       access: 'key',
       handle: ({ principal }) => {
         const operates = mayOperate(principal);
@@ -30,6 +31,7 @@ export function fleetRoutes(fleet: Fleet, modelName: string): HttpRoute[] {
     {
       method: 'POST',
       path: '/v1/fleet/workers/:id/drain',
+      about: { summary: 'Makes a worker finish its requests and accept no new ones.' },
       access: 'operator',
       handle: async ({ params }) => {
         const id = knownWorker(fleet, params.id);
@@ -40,6 +42,7 @@ export function fleetRoutes(fleet: Fleet, modelName: string): HttpRoute[] {
     {
       method: 'POST',
       path: '/v1/fleet/workers/:id/undrain',
+      about: { summary: 'Makes a drained worker serve again.' },
       access: 'operator',
       handle: async ({ params }) => {
         const id = knownWorker(fleet, params.id);
@@ -50,6 +53,7 @@ export function fleetRoutes(fleet: Fleet, modelName: string): HttpRoute[] {
     {
       method: 'POST',
       path: '/v1/fleet/workers/:id/pardon',
+      about: { summary: 'Lifts the quarantine of a worker.' },
       access: 'operator',
       handle: ({ params }) => {
         const id = params.id ?? '';

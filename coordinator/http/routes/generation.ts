@@ -1,3 +1,4 @@
+import type { z } from 'zod';
 import type { Clock } from '../../../src/clock.js';
 import type { RequestMetrics } from '../../../src/metrics/request-metrics.js';
 import type { Random } from '../../../src/random.js';
@@ -10,9 +11,11 @@ import { answerChunks, wholeAnswer } from '../../openai/answer.js';
 import type { AnswerShape } from '../../openai/answer-shape.js';
 import { ApiError } from '../../openai/api-error.js';
 import { generate } from '../../openai/generation.js';
+import type { IgnoredNames } from '../../openai/ignored-names.js';
 import { jsonInTurns } from '../../openai/json-in-turns.js';
 import { promptLogprobs } from '../../openai/logprob-count.js';
 import { type LogprobRoom, LogprobShare } from '../../openai/logprob-room.js';
+import { checkBody, unknownNames } from '../../openai/parameters/check-body.js';
 import { type ChoicePlan, type Demand, planChoices } from '../../openai/plan.js';
 import type { PromptReader } from '../../openai/prompt.js';
 import type { RequestLimit } from '../../openai/request-limit.js';
@@ -22,7 +25,7 @@ import { Tally } from '../../openai/tally.js';
 import type { Exchange, RouteAnswer } from '../route.js';
 import { textCallerOf } from '../text-caller.js';
 
-/** The common path of completions and chats, from checked fields to the answer. */
+/** The common path of completions and chats, from the body to the answer. */
 
 /** What the two routes need. */
 export interface GenerationDeps {
@@ -32,6 +35,7 @@ export interface GenerationDeps {
   readonly prompts: PromptReader;
   readonly requestLimit: RequestLimit;
   readonly logprobRoom: LogprobRoom;
+  readonly ignoredNames: IgnoredNames;
   readonly metrics: RequestMetrics;
   readonly clock: Clock;
   readonly random: Random;
@@ -39,23 +43,27 @@ export interface GenerationDeps {
   readonly allowRouting: boolean;
 }
 
-/** The part that differs between endpoints: how fields become a demand, and how answers are rendered. */
+/** The part that differs between endpoints: which fields there are, how they become a demand, and how answers are rendered. */
 export interface GenerationEndpoint<R extends CommonRequest> {
+  readonly path: string;
+  readonly schema: z.ZodObject & z.ZodType<R>;
   readonly shape: AnswerShape;
   demand(request: R, caller: TextCaller): Promise<Demand>;
 }
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
-/** Answers a request whose fields have been checked. A stream resolves with its first event. */
+/** Answers a request. A stream resolves with its first event. */
 export async function answerWithTokens<R extends CommonRequest>(
-  request: R,
-  { shape, demand: demandOf }: GenerationEndpoint<R>,
+  { path, schema, shape, demand: demandOf }: GenerationEndpoint<R>,
   exchange: Exchange,
   deps: GenerationDeps,
 ): Promise<RouteAnswer> {
   const { model, clock } = deps;
+  const request = checkBody(schema, exchange.body);
   checkModel(model, request.model, exchange.principal);
+  const ignored = unknownNames(schema, exchange.body);
+  deps.ignoredNames.note(path, ignored);
   const demand = await demandOf(request, textCallerOf(exchange));
   const id = `${shape.idPrefix}${Buffer.from(deps.random.bytes(16)).toString('hex')}`;
   const caller = {
@@ -67,7 +75,7 @@ export async function answerWithTokens<R extends CommonRequest>(
   const choices = planChoices(request, demand, caller, model, () => deps.random.below(2 ** 53));
   countPrompts(demand, exchange);
   const share = logprobShareFor(choices, exchange, deps);
-  const tally = new Tally(choices);
+  const tally = new Tally(choices, ignored);
   exchange.countTokens(() => {
     const { prompt_tokens: prompt, prompt_tokens_details: details, completion_tokens: generated } = tally.usage;
     return { prompt, cached: details.cached_tokens, generated };

@@ -24,9 +24,30 @@ export function healthRoutes(fleet: Fleet): HttpRoute[] {
     return json(body, ok ? 200 : 503);
   };
   return [
-    { method: 'GET', path: '/health/live', access: 'open', pages: 'any', handle: () => json({ status: 'ok' }) },
-    { method: 'GET', path: '/health/ready', access: 'open', pages: 'any', handle: ready },
-    { method: 'GET', path: '/health', access: 'open', pages: 'any', handle: ready },
+    {
+      method: 'GET',
+      path: '/health/live',
+      about: { summary: 'Whether the coordinator runs.' },
+      access: 'open',
+      pages: 'any',
+      handle: () => json({ status: 'ok' }),
+    },
+    {
+      method: 'GET',
+      path: '/health/ready',
+      about: { summary: 'Whether the fleet answers, with its checks.' },
+      access: 'open',
+      pages: 'any',
+      handle: ready,
+    },
+    {
+      method: 'GET',
+      path: '/health',
+      about: { summary: 'As /health/ready.' },
+      access: 'open',
+      pages: 'any',
+      handle: ready,
+    },
   ];
 }
 

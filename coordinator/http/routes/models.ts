@@ -16,6 +16,7 @@ export function modelRoutes(model: ServedModel): HttpRoute[] {
     {
       method: 'GET',
       path: '/v1/models',
+      about: { summary: 'Lists the names of the served model.' },
       access: 'key',
       pages: 'allowed',
       handle: ({ principal }) => {
@@ -27,6 +28,7 @@ export function modelRoutes(model: ServedModel): HttpRoute[] {
       method: 'GET',
       // A wildcard, because names may contain slashes.
       path: '/v1/models/*',
+      about: { summary: 'Describes the served model.' },
       access: 'key',
       pages: 'allowed',
       handle: ({ params, principal }) => {

@@ -4,8 +4,9 @@ import { checkModel } from '../../access/model-access.js';
 import { type Principal, tenantOf } from '../../access/principal.js';
 import type { Layers } from '../../layers/layers.js';
 import { ApiError } from '../../openai/api-error.js';
+import { checkBody } from '../../openai/parameters/check-body.js';
 import type { PromptReader } from '../../openai/prompt.js';
-import { checkBody, PinRequest } from '../../openai/requests.js';
+import { PinRequest } from '../../openai/requests.js';
 import type { ServedModel } from '../../openai/served-model.js';
 import { RETENTION_TTL_MAX_S, RETENTION_TTL_S } from '../../retention/retention.js';
 import type { Retentions, RetentionView } from '../../retention/retentions.js';
@@ -26,12 +27,14 @@ export function pinRoutes(deps: PinDeps): HttpRoute[] {
     {
       method: 'POST',
       path: '/v1/cache/pin',
+      about: { summary: 'Keeps the blocks of a prompt in the fleet.', body: PinRequest },
       access: 'key',
       handle: async (exchange) => json(pinRow(await pin(exchange, deps))),
     },
     {
       method: 'GET',
       path: '/v1/cache/pins',
+      about: { summary: 'Lists the pins of the caller.' },
       access: 'key',
       handle: async ({ principal }) =>
         json({ object: 'list', data: (await retentions.list(ownerOf(principal))).map(pinRow) }),
@@ -39,6 +42,7 @@ export function pinRoutes(deps: PinDeps): HttpRoute[] {
     {
       method: 'DELETE',
       path: '/v1/cache/pin/:id',
+      about: { summary: 'Releases a pin.' },
       access: 'key',
       handle: async ({ params, principal }) => {
         const id = params.id ?? '';

@@ -9,8 +9,9 @@ import { mayOperate } from '../../access/roles.js';
 import type { Layers } from '../../layers/layers.js';
 import { layerSalt } from '../../layers/published-prefixes.js';
 import { ApiError } from '../../openai/api-error.js';
+import { checkBody } from '../../openai/parameters/check-body.js';
 import type { PromptReader } from '../../openai/prompt.js';
-import { checkBody, PurgeRequest } from '../../openai/requests.js';
+import { PurgeRequest } from '../../openai/requests.js';
 import { isComplete, type Purge } from '../../purge/purge.js';
 import { type Purges, totalOf } from '../../purge/purges.js';
 import { type Exchange, type HttpRoute, json } from '../route.js';
@@ -31,6 +32,7 @@ export function purgeRoutes(deps: PurgeDeps): HttpRoute[] {
     {
       method: 'POST',
       path: '/v1/cache/purge',
+      about: { summary: 'Drops cached blocks everywhere.', body: PurgeRequest },
       access: 'key',
       handle: async (exchange) => {
         const { what, selector } = await chosen(exchange, deps);
@@ -41,6 +43,7 @@ export function purgeRoutes(deps: PurgeDeps): HttpRoute[] {
     {
       method: 'GET',
       path: '/v1/cache/purge/:id',
+      about: { summary: 'Says what a purge has dropped.' },
       access: 'key',
       handle: async ({ params, principal }) => {
         const id = params.id ?? '';

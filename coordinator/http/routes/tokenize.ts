@@ -1,8 +1,9 @@
 import { InvalidRequest } from '../../../src/errors.js';
 import type { TextCaller } from '../../../src/text/text-work.js';
 import { checkModel } from '../../access/model-access.js';
+import { checkBody } from '../../openai/parameters/check-body.js';
 import type { Prompt, PromptReader } from '../../openai/prompt.js';
-import { checkBody, DetokenizeRequest, TokenizeRequest } from '../../openai/requests.js';
+import { DetokenizeRequest, TokenizeRequest } from '../../openai/requests.js';
 import type { ServedModel } from '../../openai/served-model.js';
 import { type HttpRoute, json } from '../route.js';
 import { textCallerOf } from '../text-caller.js';
@@ -13,6 +14,7 @@ export function tokenizeRoutes(model: ServedModel, prompts: PromptReader): HttpR
     {
       method: 'POST',
       path: '/tokenize',
+      about: { summary: 'Turns a text or a conversation into token ids.', body: TokenizeRequest },
       access: 'key',
       pages: 'allowed',
       handle: async (exchange) => {
@@ -26,6 +28,7 @@ export function tokenizeRoutes(model: ServedModel, prompts: PromptReader): HttpR
     {
       method: 'POST',
       path: '/detokenize',
+      about: { summary: 'Turns token ids into text.', body: DetokenizeRequest },
       access: 'key',
       pages: 'allowed',
       handle: async (exchange) => {

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ChatRequest, checkBody } from '../../../coordinator/openai/requests.js';
+import { checkBody } from '../../../coordinator/openai/parameters/check-body.js';
+import { ChatRequest } from '../../../coordinator/openai/requests.js';
 import { InvalidRequest } from '../../../src/errors.js';
 import { type ModelFolder, openModelFolder } from '../../../src/model/folder.js';
 import { TextTasks } from '../../../src/text/text-task.js';

@@ -1,0 +1,79 @@
+import { z } from 'zod';
+import * as limits from '../../src/limits.js';
+import { isWellFormed } from '../../src/well-formed.js';
+
+/** Checkers of the values that several fields of request bodies have. */
+
+/** Stop strings in a request, and the length of each. */
+const STOP_STRINGS = 64;
+const STOP_STRING_CHARS = 256;
+
+/** An array of at most `max` items. Checks the length first, so that an array of millions is refused at once. */
+export function listOf<T>(item: z.ZodType<T>, max: number) {
+  return z
+    .unknown()
+    .superRefine((value, context) => {
+      if (!Array.isArray(value) || value.length <= max) return;
+      context.addIssue({ code: 'custom', message: `must have at most ${max} items; has ${value.length}` });
+    })
+    .pipe(z.array(item))
+    .meta({ override: { type: 'array', maxItems: max, items: z.toJSONSchema(item, JSON_SCHEMA) } });
+}
+
+/** How checkers become JSON Schema: what a client may send. `override` in a checker's metadata describes one that zod cannot. */
+export const JSON_SCHEMA = {
+  io: 'input',
+  unrepresentable: 'any',
+  override: ({ jsonSchema }: { readonly jsonSchema: Record<string, unknown> }) => {
+    delete jsonSchema.$schema;
+    const { override, description } = jsonSchema;
+    if (typeof override !== 'object') return;
+    for (const key of Object.keys(jsonSchema)) delete jsonSchema[key];
+    Object.assign(jsonSchema, override, description === undefined ? {} : { description });
+  },
+} as const;
+
+export const Name = z
+  .string()
+  .max(limits.CLIENT_NAME_CHARS)
+  .refine(isWellFormed, 'must be well-formed Unicode; has half of a surrogate pair');
+export const Count = z.int().min(0);
+export const Penalty = z.number().min(-2).max(2);
+
+export const LogitBias = z
+  .unknown()
+  .superRefine((value, context) => {
+    const entries = typeof value === 'object' && value !== null ? Object.keys(value).length : 0;
+    if (entries <= limits.LOGIT_BIAS_ENTRIES) return;
+    context.addIssue({
+      code: 'custom',
+      message: `must have at most ${limits.LOGIT_BIAS_ENTRIES} entries; has ${entries}`,
+    });
+  })
+  .pipe(z.record(z.string().regex(/^\d{1,9}$/, 'must be a token id'), z.number().min(-100).max(100)))
+  .meta({ override: { type: 'object', additionalProperties: { type: 'number', minimum: -100, maximum: 100 } } });
+
+const StopString = z.string().min(1).max(STOP_STRING_CHARS);
+export const Stop = z
+  .unknown()
+  .transform((value) => (typeof value === 'string' ? [value] : value))
+  .pipe(listOf(StopString, STOP_STRINGS))
+  .meta({
+    override: {
+      anyOf: [
+        { type: 'string', minLength: 1, maxLength: STOP_STRING_CHARS },
+        {
+          type: 'array',
+          maxItems: STOP_STRINGS,
+          items: { type: 'string', minLength: 1, maxLength: STOP_STRING_CHARS },
+        },
+      ],
+    },
+  });
+
+/** 64 bits, within the precision of a JSON number. */
+export const Seed = z
+  .number()
+  .min(-(2 ** 63))
+  .max(2 ** 64)
+  .refine(Number.isInteger, 'must be an integer');

@@ -1,0 +1,76 @@
+import { z } from 'zod';
+import { listOf, Name } from './fields.js';
+
+/** Checkers of the messages and tools of a chat. */
+
+/** Messages in a chat request. */
+const CHAT_MESSAGES = 4096;
+/** Tools in a chat request, and calls in a message. */
+const TOOLS = 1024;
+
+const TextPart = z.object({ type: z.literal('text'), text: z.string() });
+/** An assistant's refusal, as other models' answers contain it. */
+const RefusalPart = z.object({ type: z.literal('refusal'), refusal: z.string() });
+
+function textOf(part: z.infer<typeof TextPart> | z.infer<typeof RefusalPart>): string {
+  return part.type === 'text' ? part.text : part.refusal;
+}
+
+/** A string or an array of text parts, as one string, in which each part has a line of its own. */
+const Content = z
+  .union([z.string(), listOf(z.union([TextPart, RefusalPart]), CHAT_MESSAGES), z.null()], {
+    error: 'must be a string or an array of parts {"type":"text","text":…}; the model supports text only',
+  })
+  .transform((content) => (Array.isArray(content) ? content.map(textOf).join('\n') : (content ?? '')));
+
+/** Role in the API to role in the chat template, which knows one name for each. */
+const ROLES = {
+  system: 'system',
+  developer: 'system',
+  user: 'user',
+  assistant: 'assistant',
+  tool: 'tool',
+  function: 'tool',
+} as const;
+
+/** A call in the history of a conversation. The model's template has the last word on its form. */
+const ToolCall = z.looseObject({
+  type: z.literal('function').optional(),
+  function: z.looseObject({ name: Name, arguments: z.union([z.string(), z.looseObject({})]).optional() }),
+});
+const Tool = z.looseObject({ type: z.literal('function'), function: z.looseObject({ name: Name }) });
+export const Tools = listOf(Tool, TOOLS);
+
+/** A member of a message that other servers honour and shoal does not. */
+function absent(error: string) {
+  return z
+    .unknown()
+    .refine((value) => value === null || value === undefined, error)
+    .optional();
+}
+
+const Message = z
+  .object({
+    role: z.enum(Object.keys(ROLES) as (keyof typeof ROLES)[]).transform((role) => ROLES[role]),
+    content: Content.optional(),
+    name: Name.nullish().transform((name) => name ?? undefined),
+    tool_calls: listOf(ToolCall, TOOLS).nullish(),
+    tool_call_id: Name.nullish(),
+    audio: absent('is not supported; the model supports text only'),
+    function_call: absent('is not supported; write the call as an item of tool_calls'),
+  })
+  // A message of an assistant that calls a tool may have no content.
+  .refine(({ role, content }) => role === 'assistant' || content !== undefined, {
+    path: ['content'],
+    error: 'is required',
+  })
+  .transform(({ role, name, content, tool_calls, tool_call_id }) => ({
+    role,
+    name,
+    content: content ?? '',
+    ...(tool_calls && tool_calls.length > 0 ? { toolCalls: tool_calls } : {}),
+    ...(tool_call_id ? { toolCallId: tool_call_id } : {}),
+  }));
+export type RequestMessage = z.infer<typeof Message>;
+
+export const Messages = listOf(Message, CHAT_MESSAGES).refine((messages) => messages.length > 0, 'must not be empty');

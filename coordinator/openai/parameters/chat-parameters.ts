@@ -1,0 +1,53 @@
+import { z } from 'zod';
+import * as limits from '../../../src/limits.js';
+import { Count } from '../fields.js';
+import { Messages, Tools } from '../messages.js';
+import { COMMON_PARAMETERS } from './common-parameters.js';
+import { honoured, inert, type ParameterTable, refused } from './parameter.js';
+import { REFUSED_PARAMETERS } from './refused-parameters.js';
+
+/** How the model uses tools. An answer is text: a call stands in it as the model writes it. */
+const ToolChoice = z.enum(['none', 'auto'], {
+  error: 'must be "none" or "auto"; a model cannot be made to call a tool',
+});
+
+/** What a chat may call. */
+export const TOOL_PARAMETERS = {
+  tools: honoured(Tools.optional(), 'What the model may call.'),
+  tool_choice: honoured(ToolChoice.optional(), '`none` hides the tools from the model.'),
+} as const satisfies ParameterTable;
+
+/** Every known parameter of `POST /v1/chat/completions`. */
+export const CHAT_PARAMETERS = {
+  ...COMMON_PARAMETERS,
+  ...REFUSED_PARAMETERS,
+  ...TOOL_PARAMETERS,
+  messages: honoured(Messages, 'The conversation; roles are system, developer, user, assistant, tool and function.'),
+  max_tokens: honoured(COMMON_PARAMETERS.max_tokens.values, 'The older name of `max_completion_tokens`.'),
+  max_completion_tokens: honoured(
+    Count.optional(),
+    'The most tokens of the answer. Default: what the context has room for.',
+  ),
+  logprobs: honoured(z.boolean().optional(), 'Whether the tokens of the answer have log-probabilities.'),
+  top_logprobs: honoured(
+    z.int().min(0).max(limits.LOGPROBS).optional(),
+    'How many alternatives each token has; only with `logprobs`.',
+  ),
+  add_generation_prompt: refused([true], 'render the template yourself and send a prompt to /v1/completions'),
+  audio: refused([], 'ask for text; the model answers in text only'),
+  chat_template: refused([], 'render it yourself and send a prompt to /v1/completions'),
+  continue_final_message: refused([false], 'render the template yourself and send a prompt to /v1/completions'),
+  echo: refused([false], 'add the messages to the answer yourself'),
+  function_call: refused(['none', 'auto'], 'use tools and tool_choice'),
+  functions: refused([[]], 'use tools and tool_choice'),
+  include_reasoning: refused([true], 'leave it out; the answer has all of the text'),
+  media_io_kwargs: refused([{}], 'send text; the model supports text only'),
+  mm_processor_kwargs: refused([{}], 'send text; the model supports text only'),
+  modalities: refused([['text']], 'ask for text; the model answers in text only'),
+  moderation: refused([], 'moderate the messages and the answer yourself'),
+  parallel_tool_calls: refused([true], 'leave it out; how many calls an answer has is up to the model'),
+  prediction: inert(z.unknown(), 'A hint that makes answers quicker on other servers.'),
+  reasoning_effort: refused([], 'ask for it in the system message, in the words of the model'),
+  verbosity: refused(['medium'], 'ask for it in the system message'),
+  web_search_options: refused([], 'search yourself and put the results into messages'),
+} as const satisfies ParameterTable;

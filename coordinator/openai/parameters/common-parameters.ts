@@ -1,0 +1,46 @@
+import { z } from 'zod';
+import * as limits from '../../../src/limits.js';
+import { Count, LogitBias, listOf, Name, Penalty, Seed, Stop } from '../fields.js';
+import { honoured, inert, type ParameterTable } from './parameter.js';
+
+/** The parameters of completions and chats that the fleet honours in both, or that concern no answer. */
+export const COMMON_PARAMETERS = {
+  model: honoured(Name.optional(), 'The name of the served model, or one of its aliases. Default: the served model.'),
+  max_tokens: honoured(Count.optional(), 'The most tokens of the answer.'),
+  min_tokens: honoured(Count.optional(), 'Tokens before which the answer ends neither by itself nor at a stop.'),
+  temperature: honoured(z.number().min(0).max(2).optional(), '0 always takes the most likely token.'),
+  top_p: honoured(
+    z.number().gt(0).max(1).optional(),
+    'Keeps the most likely tokens that together have this probability.',
+  ),
+  top_k: honoured(z.int().min(-1).optional(), 'Keeps this many tokens; -1 and 0 keep all.'),
+  min_p: honoured(
+    z.number().min(0).max(1).optional(),
+    'Keeps tokens at least this times as likely as the most likely.',
+  ),
+  seed: honoured(Seed.optional(), 'The same seed gives the same answer, on any worker. Default: random.'),
+  presence_penalty: honoured(Penalty.optional(), 'Taken from the logit of each token that the answer has.'),
+  frequency_penalty: honoured(Penalty.optional(), 'Taken from the logit of a token as often as the answer has it.'),
+  repetition_penalty: honoured(
+    z.number().gt(0).max(10).optional(),
+    'Makes tokens of prompt and answer less likely; 1 is off.',
+  ),
+  logit_bias: honoured(LogitBias.optional(), 'Numbers that are added to logits, by token id.'),
+  stop: honoured(Stop.optional(), 'Texts at which the answer ends; the answer does not have them.'),
+  stop_token_ids: honoured(listOf(Count, limits.STOP_TOKEN_IDS).optional(), 'Tokens at which the answer ends.'),
+  ignore_eos: honoured(z.boolean().optional(), 'Whether the answer continues after the token that ends a text.'),
+  n: honoured(z.int().min(1).max(limits.CHOICES_PER_REQUEST).optional(), 'Choices for each prompt. Default: 1.'),
+  stream: honoured(z.boolean().optional(), 'Whether the answer is sent as server-sent events while it grows.'),
+  stream_options: honoured(
+    z.object({ include_usage: z.boolean().nullish(), include_obfuscation: z.boolean().nullish() }).optional(),
+    '`include_usage`: whether the last chunk has the usage. `include_obfuscation` has no effect: chunks are never padded.',
+  ),
+  cache_salt: honoured(Name.optional(), 'Prompts with different salts share no cached prefix.'),
+  add_special_tokens: honoured(z.boolean().optional(), 'See [special tokens](#special-tokens).'),
+  parse_special: honoured(z.boolean().optional(), 'See [special tokens](#special-tokens).'),
+  metadata: inert(z.record(z.string(), z.unknown()), 'Describes the request. Nothing keeps it.'),
+  prompt_cache_key: inert(Name, 'A hint for routing. Prefixes are found by their content.'),
+  safety_identifier: inert(z.string(), 'Names the user of the client.'),
+  spaces_between_special_tokens: inert(z.boolean(), 'Tokens are joined as the tokenizer joins them.'),
+  user: inert(Name, 'Names the user of the client.'),
+} as const satisfies ParameterTable;

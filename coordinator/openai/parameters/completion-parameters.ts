@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import * as limits from '../../../src/limits.js';
+import { COMMON_PARAMETERS } from './common-parameters.js';
+import { honoured, type ParameterTable, refused } from './parameter.js';
+import { REFUSED_PARAMETERS } from './refused-parameters.js';
+
+/** What a client may send as a prompt. `PromptReader.readPrompts` checks it: zod is too slow for arrays of millions of ids. */
+const Prompt = z.unknown().meta({
+  override: {
+    anyOf: [
+      { type: 'string', minLength: 1 },
+      { type: 'array', minItems: 1, items: { type: 'string', minLength: 1 } },
+      { type: 'array', minItems: 1, items: { type: 'integer', minimum: 0 } },
+      { type: 'array', minItems: 1, items: { type: 'array', minItems: 1, items: { type: 'integer', minimum: 0 } } },
+    ],
+  },
+});
+
+/** Every known parameter of `POST /v1/completions`. */
+export const COMPLETION_PARAMETERS = {
+  ...COMMON_PARAMETERS,
+  ...REFUSED_PARAMETERS,
+  prompt: honoured(Prompt.optional(), 'One or several prompts, as text or token ids.'),
+  max_tokens: honoured(COMMON_PARAMETERS.max_tokens.values, 'The most tokens of the answer. Default: 16.'),
+  echo: honoured(z.boolean().optional(), 'Whether the answer begins with the prompt.'),
+  logprobs: honoured(
+    z.int().min(0).max(limits.LOGPROBS).optional(),
+    'How many alternatives each token of the answer has, with log-probabilities.',
+  ),
+  suffix: refused([''], 'append it to the answer yourself'),
+} as const satisfies ParameterTable;

@@ -1,0 +1,35 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { CHAT_PARAMETERS } from '../../../coordinator/openai/parameters/chat-parameters.js';
+import { COMPLETION_PARAMETERS } from '../../../coordinator/openai/parameters/completion-parameters.js';
+import { parametersMarkdown } from '../../support/parameters-markdown.js';
+
+const PAGE = fileURLToPath(new URL('../../../docs/API.md', import.meta.url));
+const PARTS = { 'chat parameters': CHAT_PARAMETERS, 'completion parameters': COMPLETION_PARAMETERS };
+
+describe('docs/API.md', () => {
+  it('has the tables of parameters (npm run docs writes them)', async () => {
+    const page = Object.entries(PARTS).reduce(
+      (text, [name, table]) => {
+        const marked = new RegExp(`(<!-- ${name} -->\n)[\\s\\S]*?(<!-- /${name} -->)`);
+        expect(text).toMatch(marked);
+        return text.replace(
+          marked,
+          (_, begin: string, end: string) => `${begin}\n${parametersMarkdown(table)}\n\n${end}`,
+        );
+      },
+      readFileSync(PAGE, 'utf8'),
+    );
+    await expect(page).toMatchFileSnapshot(PAGE);
+  });
+
+  it('has as many cells in each row as in the heading', () => {
+    for (const table of Object.values(PARTS)) {
+      const rows = parametersMarkdown(table)
+        .split('\n')
+        .filter((line) => line !== '');
+      for (const row of rows) expect(row.split(/(?<!\\)\|/)).toHaveLength(5);
+    }
+  });
+});
