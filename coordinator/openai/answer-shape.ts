@@ -1,4 +1,4 @@
-import type { Delta, FinishReason } from './choice.js';
+import type { Delta, FinishReason, StopReason } from './choice.js';
 import type { TokenReports } from './token-reports.js';
 
 /** How an endpoint renders its answers as JSON. */
@@ -9,14 +9,26 @@ export interface WholeChoice {
   readonly text: string;
   readonly reports: TokenReports;
   readonly finish: FinishReason;
+  readonly stopReason: StopReason;
+  readonly ids: readonly number[];
+}
+
+/** What the request asked an answer to have. */
+export interface AnswerParts {
+  readonly logprobs: boolean;
+  readonly tokenIds: boolean;
+  /** Whether log-probabilities name tokens by their ids. */
+  readonly tokensAsIds: boolean;
 }
 
 export interface AnswerShape {
   readonly idPrefix: string;
   readonly wholeObject: string;
   readonly chunkObject: string;
-  /** Renders a choice of a whole answer. `logprobs`: whether the request asked for log-probabilities. */
-  whole(choice: WholeChoice, logprobs: boolean): object;
+  /** Where the ids of a prompt stand, if they are requested: in each choice, or once in the answer, which then has one prompt. */
+  readonly promptIds: 'choice' | 'answer';
+  /** Renders a choice of a whole answer. */
+  whole(choice: WholeChoice, parts: AnswerParts): object;
   /** Renders a choice of a chunk. `first`: whether it is the first chunk of its choice. */
-  chunk(delta: Delta, logprobs: boolean, first: boolean): object;
+  chunk(delta: Delta, parts: AnswerParts, first: boolean): object;
 }

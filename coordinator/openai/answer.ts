@@ -1,5 +1,5 @@
-import type { AnswerShape, WholeChoice } from './answer-shape.js';
-import type { Delta, FinishReason } from './choice.js';
+import type { AnswerParts, AnswerShape, WholeChoice } from './answer-shape.js';
+import type { Delta, FinishReason, StopReason } from './choice.js';
 import { jsonInTurns } from './json-in-turns.js';
 import type { LogprobShare } from './logprob-room.js';
 import type { TextTokenizer } from './served-model.js';
@@ -20,8 +20,9 @@ export interface AnswerOptions {
   readonly head: AnswerHead;
   readonly shape: AnswerShape;
   readonly tally: Tally;
-  /** Whether the request asked for log-probabilities. */
-  readonly logprobs: boolean;
+  readonly parts: AnswerParts;
+  /** Ids of the prompt of a choice, by its index. */
+  readonly promptIds: (choice: number) => readonly number[];
 }
 
 export interface WholeAnswerOptions extends AnswerOptions {
@@ -33,12 +34,13 @@ export interface WholeAnswerOptions extends AnswerOptions {
 /** Collects the whole answer. Throws `Overloaded` if there is no room for its log-probabilities. */
 export async function wholeAnswer(
   deltas: AsyncIterable<Delta>,
-  { head, shape, tally, logprobs, tokenizer, share }: WholeAnswerOptions,
+  { head, shape, tally, parts, promptIds, tokenizer, share }: WholeAnswerOptions,
 ): Promise<object> {
   const choices = new Map<number, GrowingChoice>();
   let held = 0;
   for await (const delta of deltas) {
-    const choice = choices.get(delta.index) ?? new GrowingChoice(delta.index, new TokenReports(tokenizer));
+    const choice =
+      choices.get(delta.index) ?? new GrowingChoice(delta.index, new TokenReports(tokenizer, parts.tokensAsIds));
     choices.set(delta.index, choice);
     held += delta.reports.logprobs;
     share.growTo(held);
@@ -46,39 +48,58 @@ export async function wholeAnswer(
   }
   const whole = [...choices.values()]
     .sort((a, b) => a.index - b.index)
-    .map((choice) => shape.whole(choice.whole(), logprobs));
+    .map((choice) => ({
+      ...shape.whole(choice.whole(), parts),
+      ...(parts.tokenIds && shape.promptIds === 'choice' ? { prompt_token_ids: promptIds(choice.index) } : {}),
+    }));
   return {
     id: head.id,
     object: shape.wholeObject,
     created: head.created,
     model: head.model,
     choices: whole,
+    ...(parts.tokenIds && shape.promptIds === 'answer' ? { prompt_token_ids: promptIds(0) } : {}),
     ...usageOf(tally),
   };
 }
 
+/** Which chunks of a stream have the usage so far: none, one at the end, or each. */
+export type StreamUsage = 'none' | 'last' | 'each';
+
 /** A chunk with more log-probabilities is serialized in turns. */
 const CHUNK_LOGPROBS = 1_024;
 
-/** The JSON texts of the answer's chunks, one for each delta, then one with the usage if `includeUsage`. */
+/** The JSON texts of the answer's chunks, one for each delta, then one with the usage unless `usage` is `none`. */
 export async function* answerChunks(
   deltas: AsyncIterable<Delta>,
-  { head, shape, tally, logprobs, includeUsage }: AnswerOptions & { readonly includeUsage: boolean },
+  { head, shape, tally, parts, promptIds, usage }: AnswerOptions & { readonly usage: StreamUsage },
   signal: AbortSignal,
 ): AsyncGenerator<string, void> {
   const started = new Set<number>();
   const { id, created, model } = head;
   const chunk = { id, object: shape.chunkObject, created, model };
-  // All chunks begin and end alike.
+  // All chunks begin alike.
   const begin = `${JSON.stringify(chunk).slice(0, -1)},"choices":[`;
-  const end = includeUsage ? '],"usage":null}' : ']}';
   for await (const delta of deltas) {
-    const choice = shape.chunk(delta, logprobs, !started.has(delta.index));
+    const first = !started.has(delta.index);
     started.add(delta.index);
+    const ids = first && parts.tokenIds ? { prompt_token_ids: promptIds(delta.index) } : {};
+    const own = shape.chunk(delta, parts, first);
+    const choice = shape.promptIds === 'choice' ? { ...own, ...ids } : own;
+    const ofAnswer = {
+      ...(shape.promptIds === 'answer' ? ids : {}),
+      ...(usage === 'none' ? {} : { usage: usage === 'each' ? tally.usage : null }),
+    };
     const isLong = delta.reports.logprobs > CHUNK_LOGPROBS;
-    yield begin + (isLong ? await jsonInTurns(choice, signal) : JSON.stringify(choice)) + end;
+    yield begin + (isLong ? await jsonInTurns(choice, signal) : JSON.stringify(choice)) + endOf(ofAnswer);
   }
-  if (includeUsage) yield JSON.stringify({ ...chunk, choices: [], ...usageOf(tally) });
+  if (usage !== 'none') yield JSON.stringify({ ...chunk, choices: [], ...usageOf(tally) });
+}
+
+/** The end of a chunk after its choices, with these fields. */
+function endOf(fields: object): string {
+  const text = JSON.stringify(fields);
+  return text === '{}' ? ']}' : `],${text.slice(1)}`;
 }
 
 /** Shoal's own usage appears both in `usage` and beside it: some gateways forward only `usage`. */
@@ -90,6 +111,8 @@ function usageOf(tally: Tally): object {
 class GrowingChoice {
   private readonly texts: string[] = [];
   private finish: FinishReason = 'length';
+  private stopReason: StopReason = null;
+  private readonly ids: number[] = [];
 
   constructor(
     readonly index: number,
@@ -99,10 +122,14 @@ class GrowingChoice {
   add(delta: Delta): void {
     this.texts.push(delta.text);
     this.reports.append(delta.reports);
-    if (delta.finish !== null) this.finish = delta.finish;
+    for (const id of delta.ids) this.ids.push(id);
+    if (delta.finish === null) return;
+    this.finish = delta.finish;
+    this.stopReason = delta.stopReason;
   }
 
   whole(): WholeChoice {
-    return { index: this.index, text: this.texts.join(''), reports: this.reports, finish: this.finish };
+    const { index, reports, finish, stopReason, ids } = this;
+    return { index, text: this.texts.join(''), reports, finish, stopReason, ids };
   }
 }

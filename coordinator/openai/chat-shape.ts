@@ -6,17 +6,22 @@ export const CHAT_SHAPE: AnswerShape = {
   idPrefix: 'chatcmpl-',
   wholeObject: 'chat.completion',
   chunkObject: 'chat.completion.chunk',
-  whole: ({ index, text, reports, finish }, logprobs) => ({
+  promptIds: 'answer',
+  whole: ({ index, text, reports, ids, finish, stopReason }, { logprobs, tokenIds }) => ({
     index,
     message: { role: 'assistant', content: text, refusal: null },
     logprobs: logprobs ? logprobsOf(reports) : null,
     finish_reason: finish,
+    stop_reason: stopReason,
+    ...(tokenIds ? { token_ids: ids } : {}),
   }),
-  chunk: ({ index, text, reports, finish }, logprobs, first) => ({
+  chunk: ({ index, text, reports, ids, finish, stopReason }, { logprobs, tokenIds }, first) => ({
     index,
     delta: { ...(first ? { role: 'assistant' } : {}), ...(first || text !== '' ? { content: text } : {}) },
     logprobs: logprobs && reports.length > 0 ? logprobsOf(reports) : null,
     finish_reason: finish,
+    ...(finish === null ? {} : { stop_reason: stopReason }),
+    ...(tokenIds ? { token_ids: ids } : {}),
   }),
 };
 

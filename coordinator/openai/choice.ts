@@ -11,6 +11,8 @@ import { TokenReports } from './token-reports.js';
 /** One choice of an answer: turns the events of its sequence into deltas of text. */
 
 export type FinishReason = 'stop' | 'length';
+/** The stop string or the id of the stop token that ended a choice; null for another end. */
+export type StopReason = string | number | null;
 
 /** The next piece of a choice's text. */
 export interface Delta {
@@ -18,8 +20,11 @@ export interface Delta {
   readonly text: string;
   /** Reports of all tokens since the last delta, including tokens without visible text. Empty unless requested. */
   readonly reports: TokenReports;
+  /** Ids of all tokens since the last delta, without a stop token. Empty unless requested. */
+  readonly ids: readonly number[];
   /** Set in the last delta of the choice. */
   readonly finish: FinishReason | null;
+  readonly stopReason: StopReason;
 }
 
 /** Decodes one sequence of the fleet, up to its first stop string. */
@@ -36,17 +41,22 @@ export class Choice {
   /** Prompt tokens reported so far. */
   private promptReported = 0;
   private reports: TokenReports;
+  private ids: number[] = [];
+  private stopReason: StopReason = null;
   /** Code points decoded so far, including text held back for a possible stop string. */
   private offset = 0;
 
   constructor(plan: ChoicePlan, tokenizer: TextTokenizer) {
     this.plan = plan;
     this.tokenizer = tokenizer;
-    this.detokenizer = new Detokenizer(tokenizer, { after: plan.request.tokens });
+    this.detokenizer = new Detokenizer(tokenizer, {
+      after: plan.request.tokens,
+      skipSpecialTokens: !plan.show.specialTokens,
+    });
     this.prompt = new EchoedPrompt(tokenizer, plan.echo ?? '');
-    this.stops = new StopStrings(plan.stops);
+    this.stops = new StopStrings(plan.stops, plan.show.stop);
     this.logprobs = plan.request.sampling.logprobs !== null;
-    this.reports = new TokenReports(tokenizer);
+    this.reports = this.newReports();
   }
 
   /** Consumes an event. Returns the delta, or null if there is no text to show yet. Do not call after `finish` is set. */
@@ -60,7 +70,7 @@ export class Choice {
       case 'tokens':
         return this.delta(this.takeTokens(event.ids, event.logprobs ?? []));
       case 'end':
-        return this.delta(this.takeEnd(event.reason));
+        return this.delta(this.takeEnd(event));
     }
   }
 
@@ -68,6 +78,7 @@ export class Choice {
     let text = '';
     for (const [i, id] of ids.entries()) {
       this.completionTokens++;
+      if (this.plan.show.tokenIds) this.ids.push(id);
       if (this.logprobs) this.reports.add(id, logprobs[i] ?? null, this.offset);
       const piece = this.detokenizer.push(id);
       this.offset += codePoints(piece);
@@ -79,14 +90,18 @@ export class Choice {
       text += safe;
       if (!stopped) continue;
       this.finish = 'stop';
+      this.stopReason = this.stops.found;
       break;
     }
     return text;
   }
 
-  private takeEnd(reason: FinishReason): string {
-    const { text, stopped } = this.stops.push(this.detokenizer.flush());
+  private takeEnd({ reason, token }: Extract<FleetEvent, { type: 'end' }>): string {
+    const stopToken = token !== null && this.plan.request.stopping.tokenIds.includes(token) ? token : null;
+    const shown = stopToken !== null && this.plan.show.stop ? this.detokenizer.push(stopToken) : '';
+    const { text, stopped } = this.stops.push(shown + this.detokenizer.flush());
     this.finish = stopped ? 'stop' : reason;
+    this.stopReason = stopped ? this.stops.found : stopToken;
     return text + this.stops.flush();
   }
 
@@ -107,8 +122,13 @@ export class Choice {
 
   private delta(text: string): Delta | null {
     if (text === '' && this.finish === null) return null;
-    const reports = this.reports;
-    this.reports = new TokenReports(this.tokenizer);
-    return { index: this.plan.index, text, reports, finish: this.finish };
+    const { reports, ids } = this;
+    this.reports = this.newReports();
+    this.ids = [];
+    return { index: this.plan.index, text, reports, ids, finish: this.finish, stopReason: this.stopReason };
+  }
+
+  private newReports(): TokenReports {
+    return new TokenReports(this.tokenizer, this.plan.show.tokensAsIds);
   }
 }

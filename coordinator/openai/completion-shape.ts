@@ -7,17 +7,22 @@ export const COMPLETION_SHAPE: AnswerShape = {
   idPrefix: 'cmpl-',
   wholeObject: 'text_completion',
   chunkObject: 'text_completion',
-  whole: ({ index, text, reports, finish }, logprobs) => ({
+  promptIds: 'choice',
+  whole: ({ index, text, reports, ids, finish, stopReason }, { logprobs, tokenIds }) => ({
     index,
     text,
     logprobs: logprobs ? logprobsOf(reports) : null,
     finish_reason: finish,
+    stop_reason: stopReason,
+    ...(tokenIds ? { token_ids: ids } : {}),
   }),
-  chunk: ({ index, text, reports, finish }, logprobs) => ({
+  chunk: ({ index, text, reports, ids, finish, stopReason }, { logprobs, tokenIds }) => ({
     index,
     text,
     logprobs: logprobs && reports.length > 0 ? logprobsOf(reports) : null,
     finish_reason: finish,
+    ...(finish === null ? {} : { stop_reason: stopReason }),
+    ...(tokenIds ? { token_ids: ids } : {}),
   }),
 };
 

@@ -20,6 +20,18 @@ export interface ChoicePlan {
   readonly stops: readonly StopPattern[];
   /** Text of the prompt, if the answer starts with it (`echo`); else null. */
   readonly echo: string | null;
+  readonly show: TextShow;
+}
+
+/** What of a choice's tokens its text and its reports show. */
+interface TextShow {
+  readonly specialTokens: boolean;
+  /** The stop string or stop token at which the text ends. */
+  readonly stop: boolean;
+  /** Whether the answer has the ids of all tokens. */
+  readonly tokenIds: boolean;
+  /** Whether reports name tokens by their ids. */
+  readonly tokensAsIds: boolean;
 }
 
 /** The fields whose names or defaults differ between endpoints, in common terms. */
@@ -57,7 +69,7 @@ export function planChoices(
   const { prompts } = demand;
   const stops = (fields.stop ?? []).map((stop) => new StopPattern(stop));
   const bursts = fields.stream !== true && stops.length === 0;
-  const shared = { ...caller, sampling: samplingOf(fields, demand, model), stops };
+  const shared = { ...caller, sampling: samplingOf(fields, demand, model), stops, show: showOf(fields) };
   const choices = prompts.flatMap((prompt, promptIndex) => {
     const stopping = stoppingOf(fields, demand, prompt, model);
     const salt = caller.saltFor(prompt.tokens);
@@ -76,11 +88,34 @@ export function planChoices(
         ...(bursts ? { bursts } : {}),
         worker: caller.worker,
       };
-      return { index, promptIndex, request, stops: shared.stops, echo };
+      return { index, promptIndex, request, stops: shared.stops, echo, show: shared.show };
     });
   });
+  checkPromptIds(choices);
   checkLogprobCount(choices, demand, fields.stream ? 'stream' : 'whole');
   return choices;
+}
+
+/** Ids of prompts in one answer, over all choices. */
+const ANSWER_PROMPT_IDS = 2 ** 20;
+
+function checkPromptIds(choices: readonly ChoicePlan[]): void {
+  if (!choices[0]?.show.tokenIds) return;
+  const ids = choices.reduce((sum, { request }) => sum + request.tokens.length, 0);
+  if (ids <= ANSWER_PROMPT_IDS) return;
+  throw new InvalidRequest(
+    `return_token_ids: the prompts of all choices have ${ids} tokens; must be at most ${ANSWER_PROMPT_IDS}; send fewer prompts or a smaller n`,
+    'return_token_ids',
+  );
+}
+
+function showOf(fields: CommonRequest): TextShow {
+  return {
+    specialTokens: fields.skip_special_tokens === false,
+    stop: fields.include_stop_str_in_output ?? false,
+    tokenIds: fields.return_token_ids ?? false,
+    tokensAsIds: fields.return_tokens_as_token_ids ?? false,
+  };
 }
 
 function checkLogprobCount(

@@ -22,7 +22,11 @@ export class TokenReports {
   /** Cache by id: the same tokens recur as alternatives. */
   private readonly shownTokens = new Map<number, ShownToken>();
 
-  constructor(tokenizer: TextTokenizer) {
+  /** @param asIds whether tokens are shown as `token_id:ID` */
+  constructor(
+    tokenizer: TextTokenizer,
+    private readonly asIds = false,
+  ) {
     this.tokenizer = tokenizer;
   }
 
@@ -61,7 +65,7 @@ export class TokenReports {
   }
 
   token(index: number): ShownToken {
-    return this.shownAs.get(index) ?? this.shown(this.ids[index]!);
+    return (this.asIds ? undefined : this.shownAs.get(index)) ?? this.shown(this.ids[index]!);
   }
 
   logprob(index: number): number | null {
@@ -97,7 +101,8 @@ export class TokenReports {
   private shown(id: number): ShownToken {
     const known = this.shownTokens.get(id);
     if (known !== undefined) return known;
-    const token = showToken(this.tokenizer.tokenBytes(id));
+    const own = showToken(this.tokenizer.tokenBytes(id));
+    const token = this.asIds ? { text: `token_id:${id}`, bytes: own.bytes } : own;
     this.shownTokens.set(id, token);
     return token;
   }

@@ -7,9 +7,19 @@
 export class StopStrings {
   private readonly automata: readonly Automaton[];
   private held = '';
+  private _found: string | null = null;
 
-  constructor(patterns: readonly StopPattern[]) {
+  /** @param keeps whether the text that ends at a stop string includes it */
+  constructor(
+    patterns: readonly StopPattern[],
+    private readonly keeps = false,
+  ) {
     this.automata = patterns.map((pattern) => new Automaton(pattern));
+  }
+
+  /** The stop string that ended the text; null before. */
+  get found(): string | null {
+    return this._found;
   }
 
   /** Returns the text to emit. Once `stopped`, nothing is held back, and nothing more may be pushed. */
@@ -20,7 +30,8 @@ export class StopStrings {
       const stop = this.advance(all.charCodeAt(i));
       if (stop === 0) continue;
       this.held = '';
-      return { text: all.slice(0, i + 1 - stop), stopped: true };
+      this._found = all.slice(i + 1 - stop, i + 1);
+      return { text: all.slice(0, this.keeps ? i + 1 : i + 1 - stop), stopped: true };
     }
     const safe = all.length - Math.max(...this.automata.map((a) => a.matched));
     this.held = all.slice(safe);

@@ -7,7 +7,7 @@ import { checkModel } from '../../access/model-access.js';
 import { tenantOf } from '../../access/principal.js';
 import type { Fleet } from '../../fleet.js';
 import type { Layers } from '../../layers/layers.js';
-import { answerChunks, wholeAnswer } from '../../openai/answer.js';
+import { answerChunks, type StreamUsage, wholeAnswer } from '../../openai/answer.js';
 import type { AnswerShape } from '../../openai/answer-shape.js';
 import { ApiError } from '../../openai/api-error.js';
 import { generate } from '../../openai/generation.js';
@@ -65,9 +65,9 @@ export async function answerWithTokens<R extends CommonRequest>(
   const ignored = unknownNames(schema, exchange.body);
   deps.ignoredNames.note(path, ignored);
   const demand = await demandOf(request, textCallerOf(exchange));
-  const id = `${shape.idPrefix}${Buffer.from(deps.random.bytes(16)).toString('hex')}`;
   const caller = {
-    answerId: id,
+    // Not the client's name for the request, which several requests may share.
+    answerId: `${shape.idPrefix}${Buffer.from(deps.random.bytes(16)).toString('hex')}`,
     saltFor: (tokens: Uint32Array) => deps.layers.saltFor(tokens, exchange.principal, request.cache_salt),
     tenant: tenantOf(exchange.principal),
     worker: workerOf(exchange, deps),
@@ -82,19 +82,26 @@ export async function answerWithTokens<R extends CommonRequest>(
   });
   const job = { choices, tally, arrivedMs: exchange.arrivedMs, use: exchange.use, signal: exchange.signal };
   const deltas = generate(job, { ...deps, tokenizer: model.tokenizer });
-  const head = { id, created: Math.floor(clock.now() / 1_000), model: model.name };
-  const options = { head, shape, tally, logprobs: demand.logprobs !== null };
+  const head = { id: shape.idPrefix + exchange.requestId, created: Math.floor(clock.now() / 1_000), model: model.name };
+  const { tokenIds, tokensAsIds } = choices[0]!.show;
+  const parts = { logprobs: demand.logprobs !== null, tokenIds, tokensAsIds };
+  const promptIds = (choice: number) => [...choices[choice]!.request.tokens];
+  const options = { head, shape, tally, parts, promptIds };
   if (!request.stream) {
     const answer = await wholeAnswer(deltas, { ...options, tokenizer: model.tokenizer, share });
     // Only log-probabilities make an answer long to serialize.
     const text = demand.logprobs === null ? JSON.stringify(answer) : await jsonInTurns(answer, exchange.signal);
     return { kind: 'text', contentType: JSON_TYPE, text };
   }
-  const includeUsage = request.stream_options?.include_usage ?? false;
   return {
     kind: 'events',
-    events: await withFirstEvent(answerChunks(deltas, { ...options, includeUsage }, exchange.signal)),
+    events: await withFirstEvent(answerChunks(deltas, { ...options, usage: streamUsage(request) }, exchange.signal)),
   };
+}
+
+function streamUsage({ stream_options: options }: CommonRequest): StreamUsage {
+  if (!options?.include_usage) return 'none';
+  return options.continuous_usage_stats ? 'each' : 'last';
 }
 
 /** Counts the tokens of the prompts against the limits of the caller's key. Throws a 429 over a limit. */

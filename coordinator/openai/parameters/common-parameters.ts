@@ -3,6 +3,12 @@ import * as limits from '../../../src/limits.js';
 import { Count, LogitBias, listOf, Name, Penalty, Seed, Stop } from '../fields.js';
 import { honoured, inert, type ParameterTable } from './parameter.js';
 
+const StreamOptions = z.object({
+  include_usage: z.boolean().nullish(),
+  continuous_usage_stats: z.boolean().nullish(),
+  include_obfuscation: z.boolean().nullish(),
+});
+
 /** The parameters of completions and chats that the fleet honours in both, or that concern no answer. */
 export const COMMON_PARAMETERS = {
   model: honoured(Name.optional(), 'The name of the served model, or one of its aliases. Default: the served model.'),
@@ -27,15 +33,28 @@ export const COMMON_PARAMETERS = {
   ),
   logit_bias: honoured(LogitBias.optional(), 'Numbers that are added to logits, by token id.'),
   stop: honoured(Stop.optional(), 'Texts at which the answer ends; the answer does not have them.'),
+  include_stop_str_in_output: honoured(
+    z.boolean().optional(),
+    'Whether the text keeps the stop string, or the stop token of `stop_token_ids`, that ends it.',
+  ),
   stop_token_ids: honoured(listOf(Count, limits.STOP_TOKEN_IDS).optional(), 'Tokens at which the answer ends.'),
   ignore_eos: honoured(z.boolean().optional(), 'Whether the answer continues after the token that ends a text.'),
   n: honoured(z.int().min(1).max(limits.CHOICES_PER_REQUEST).optional(), 'Choices for each prompt. Default: 1.'),
   stream: honoured(z.boolean().optional(), 'Whether the answer is sent as server-sent events while it grows.'),
   stream_options: honoured(
-    z.object({ include_usage: z.boolean().nullish(), include_obfuscation: z.boolean().nullish() }).optional(),
-    '`include_usage`: whether the last chunk has the usage. `include_obfuscation` has no effect: chunks are never padded.',
+    StreamOptions.optional(),
+    '`include_usage`: whether the last chunk has the usage; `continuous_usage_stats`: with it, whether each chunk has the usage so far. `include_obfuscation` has no effect: chunks are never padded.',
   ),
   cache_salt: honoured(Name.optional(), 'Prompts with different salts share no cached prefix.'),
+  return_token_ids: honoured(
+    z.boolean().optional(),
+    'Whether the answer has the ids of its tokens (`token_ids`) and of the prompt (`prompt_token_ids`).',
+  ),
+  return_tokens_as_token_ids: honoured(
+    z.boolean().optional(),
+    'Whether log-probabilities name tokens as `token_id:ID`.',
+  ),
+  skip_special_tokens: honoured(z.boolean().optional(), 'Whether the text leaves out special tokens. Default: true.'),
   add_special_tokens: honoured(z.boolean().optional(), 'See [special tokens](#special-tokens).'),
   parse_special: honoured(z.boolean().optional(), 'See [special tokens](#special-tokens).'),
   metadata: inert(z.record(z.string(), z.unknown()), 'Describes the request. Nothing keeps it.'),

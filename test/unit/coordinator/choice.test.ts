@@ -21,6 +21,7 @@ function choiceOf({ stops = [], minTokens = 0, logprobs, echo }: ChoiceOptions =
     promptIndex: 0,
     stops: stops.map((stop) => new StopPattern(stop)),
     echo: echo ?? null,
+    show: { specialTokens: false, stop: false, tokenIds: false, tokensAsIds: false },
     request: {
       requestId: 'r',
       tokens: Uint32Array.from(idsOf(echo ?? 'x')),

@@ -60,7 +60,8 @@ beforeAll(async () => {
 
 /** The answer "▁Paris▁Paris" to a prompt, as an endpoint shows it. */
 function answer(tokens: readonly number[], echo: string | null) {
-  const plan = { index: 0, promptIndex: 0, stops: [], echo, request: requestOf(tokens, echo !== null) };
+  const show = { specialTokens: false, stop: false, tokenIds: false, tokensAsIds: false };
+  const plan = { index: 0, promptIndex: 0, stops: [], echo, show, request: requestOf(tokens, echo !== null) };
   const choice = new Choice(plan, tokenizer);
   const paris = vocab['▁Paris']!;
   const logprobs = tokens.map((id, i): TokenLogprobs | null => (i === 0 ? null : { logprob: -i, top: [[id, -i]] }));
@@ -73,8 +74,17 @@ function answer(tokens: readonly number[], echo: string | null) {
   const deltas = events.map((event) => choice.take(event)).filter((delta): delta is Delta => delta !== null);
   const [{ reports }, ...rest] = deltas as [Delta, ...Delta[]];
   for (const delta of rest) reports.append(delta.reports);
-  const whole = { index: 0, text: deltas.map(({ text }) => text).join(''), reports, finish: 'length' as const };
-  return JSON.parse(JSON.stringify(COMPLETION_SHAPE.whole(whole, true))) as {
+  const whole = {
+    index: 0,
+    text: deltas.map(({ text }) => text).join(''),
+    reports,
+    finish: 'length' as const,
+    stopReason: null,
+    ids: [],
+  };
+  return JSON.parse(
+    JSON.stringify(COMPLETION_SHAPE.whole(whole, { logprobs: true, tokenIds: false, tokensAsIds: false })),
+  ) as {
     text: string;
     logprobs: { tokens: string[]; text_offset: number[]; top_logprobs: (Record<string, number> | null)[] };
   };

@@ -39,7 +39,7 @@ describe("OpenAI's SDK", () => {
       shoal: { worker: 'w1', cached: { local: 64, remote: 32, computed: 8 }, queue_ms: 3 },
     });
     expect(answer.usage!.total_tokens).toBe(answer.usage!.prompt_tokens + ids.length);
-    expect(answer.id).toMatch(/^cmpl-[0-9a-f]{32}$/);
+    expect(answer.id).toMatch(/^cmpl-[0-9a-f-]{36}$/);
     expect([...fleet.asked[0]!.request.tokens]).toEqual(idsOf('Q: Where?\nA:'));
     expect(fleet.asked[0]!.request.sampling).toMatchObject({ temperature: 0, seed: 7, topP: 1, logprobs: null });
     expect(fleet.asked[0]!.request.stopping).toMatchObject({ maxTokens: 16, minTokens: 0 });
