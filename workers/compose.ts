@@ -3,6 +3,7 @@ import { ActorSystem } from '../src/actors/system.js';
 import type { Bus } from '../src/bus/bus.js';
 import type { Clock } from '../src/clock.js';
 import type { WorkerConfig } from '../src/config/worker-config.js';
+import type { TokenTrie } from '../src/core/constraint/token-trie.js';
 import { roleUnder } from '../src/core/durability.js';
 import type { GraphTrial } from '../src/core/graph-trial.js';
 import { blockBytes } from '../src/core/kv-layout.js';
@@ -53,6 +54,8 @@ export interface WorkerOptions {
   };
   readonly fingerprint: string;
   readonly eosTokenIds: readonly number[];
+  /** The bytes of the model's tokens. Without them no answer can be constrained. */
+  readonly vocabulary?: TokenTrie;
   readonly graph: ModelGraph;
   /** Makes what runs the graph. Default: the runner for its kind. */
   readonly makeRunner?: MakeRunner;
@@ -267,7 +270,7 @@ function makeEngine(
   instruments: Instruments,
   { store, fetcher, promoter }: Pick<CacheParts, 'store' | 'fetcher' | 'promoter'>,
 ): Engine {
-  const { config, fingerprint, eosTokenIds, graph, makeRunner, device, clock } = options;
+  const { config, fingerprint, eosTokenIds, vocabulary, graph, makeRunner, device, clock } = options;
   return new Engine({
     graph,
     ...(makeRunner && { makeRunner }),
@@ -275,6 +278,7 @@ function makeEngine(
     cache: config.cache ? new PrefixLoader(store, fetcher, promoter) : NO_CACHE,
     fingerprint,
     eosTokenIds,
+    vocabulary,
     prefillChunkTokens: config.prefillChunkTokens,
     maxWaiting: config.maxWaiting,
     clockNow: () => clock.now(),

@@ -30,6 +30,7 @@ import { DEVICE_REASON_CHARS } from '../src/limits.js';
 import { createLog, type Log } from '../src/log.js';
 import { modelFingerprint, weightDigests } from '../src/model/fingerprint.js';
 import { type ModelFolder, openModelFolder } from '../src/model/folder.js';
+import { vocabularyOf } from '../src/model/vocabulary.js';
 import { WeightCache } from '../src/model/weight-cache.js';
 import type { Provider } from '../src/ort/provider.js';
 import { OrtRuntime } from '../src/ort/runtime.js';
@@ -108,6 +109,7 @@ async function buildWorker(
     identity: { id, incarnation, generation, pid: process.pid, host: hostname() },
     fingerprint,
     eosTokenIds: folder.eosTokenIds,
+    vocabulary: await vocabularyOf(folder, loaded.graph.vocab),
     ...loaded,
     files,
     bus,

@@ -43,6 +43,8 @@ export interface Demand {
   /** As in `Sampling`, with the field it came from. */
   readonly logprobs: { readonly value: number; readonly param: string } | null;
   readonly echo: boolean;
+  /** As in `Sampling`; null for none. */
+  readonly constraint: Uint8Array | null;
 }
 
 /** The parts of a sequence's request that do not come from the body's fields. */
@@ -133,7 +135,7 @@ function checkLogprobCount(
 
 function samplingOf(
   fields: CommonRequest,
-  { logprobs, echo }: Demand,
+  { logprobs, echo, constraint }: Demand,
   { defaults, tokenizer }: ServedModel,
 ): Omit<Sampling, 'seed'> {
   const logitBias = Object.entries(fields.logit_bias ?? {}).map(([key, bias]): [number, number] => [Number(key), bias]);
@@ -153,6 +155,7 @@ function samplingOf(
     logitBias,
     logprobs: logprobs?.value ?? null,
     promptLogprobs: echo && logprobs !== null,
+    ...(constraint === null ? {} : { constraint }),
   };
 }
 

@@ -1,5 +1,6 @@
 import { Deferred } from '../async/deferred.js';
 import { IdleCondition } from '../async/idle.js';
+import type { TokenTrie } from '../core/constraint/token-trie.js';
 import { FairShares } from '../core/fair-shares.js';
 import { regimeOf } from '../core/kv-dependence.js';
 import type { Salt } from '../core/salt.js';
@@ -11,6 +12,7 @@ import { OrtError } from '../ort/ort-error.js';
 import { type GenerateEvent, type GenerateRequest, GREEDY, packTokens } from '../protocol/generate.js';
 import { type AdmissionBounds, admit, type KeyedTokens, keyTokens } from './admission.js';
 import { Backlog } from './backlog.js';
+import { Constraints } from './constraints.js';
 import { EventStream } from './event-stream.js';
 import type { GraphRunner, MakeRunner } from './graph-runner.js';
 import { HandOnRunner } from './hand-on-runner.js';
@@ -39,6 +41,8 @@ export interface EngineOptions {
   /** The fleet's fingerprint. */
   readonly fingerprint: string;
   readonly eosTokenIds: readonly number[];
+  /** The bytes of the model's tokens. Without them no answer can be constrained. */
+  readonly vocabulary?: TokenTrie | undefined;
   /** The maximum number of prompt tokens in one run. */
   readonly prefillChunkTokens: number;
   /** The maximum number of sequences that wait for a slot. */
@@ -99,6 +103,7 @@ export class Engine {
       vocab: graph.vocab,
       contextTokens: this.contextTokens,
       ...{ blockTokens, dependence, plan, eosTokenIds: options.eosTokenIds },
+      constraints: options.vocabulary === undefined ? null : new Constraints(options.vocabulary),
       promptLogprobsTokens: dependence.kind === 'length' ? tokensWithLogits : null,
     };
     this.backlog = new Backlog(blockTokens);

@@ -1,15 +1,17 @@
 import type { BlockMeta } from '../core/block.js';
+import type { ConstraintCursor } from '../core/constraint/cursor.js';
 import { NO_TENANT, type Tenant } from '../core/fair-shares.js';
 import { blockAfter, type KeySeed } from '../core/key.js';
 import type { Regime } from '../core/kv-dependence.js';
 import { logprobsOf } from '../core/sampling/logprobs.js';
 import { Sampler } from '../core/sampling/sampler.js';
 import type { SamplingScratch } from '../core/sampling/scratch.js';
-import { InternalError } from '../errors.js';
+import { InternalError, Refused } from '../errors.js';
 import { BURST_TOKENS, EVENT_TOKENS } from '../limits.js';
 import type { GenerateRequest, TokenLogprobs } from '../protocol/generate.js';
 import type { AdmittedRequest, KeyedTokens } from './admission.js';
 import type { BacklogPart } from './backlog.js';
+import type { Constraints } from './constraints.js';
 import { EventStream } from './event-stream.js';
 import type { SequenceSlot } from './graph-runner.js';
 import type { PrefixCache, PreparedPrefix } from './prefix-cache.js';
@@ -45,6 +47,8 @@ export interface SequenceBounds {
   readonly blockTokens: number;
   readonly eosTokenIds: readonly number[];
   readonly plan: RunPlan;
+  /** Null if the engine does not know the bytes of its tokens. */
+  readonly constraints: Constraints | null;
 }
 
 /** The state of one request. A sequence knows neither graph nor cache: the scheduler and the waiting line pass data in. */
@@ -109,6 +113,7 @@ export class Sequence {
       tokens.subarray(0, this.promptTokens),
       tokens.subarray(this.promptTokens),
       scratch,
+      cursorOf(request, bounds, endIds, tokens.subarray(this.promptTokens)),
     );
   }
 
@@ -242,8 +247,13 @@ export class Sequence {
       this.sendEnd('stop', token);
       return false;
     }
+    const goesOn = this.sampler.keep(token);
     this._tokens[this._length++] = token;
     this.events.push({ type: 'tokens', ids: [token], ...(logprobs === null ? {} : { logprobs: [logprobs] }) });
+    if (!goesOn && this.endIds.size === 0) {
+      this.sendEnd('stop', null);
+      return false;
+    }
     if (this.full) this.sendEnd('length', null);
     return !this.full;
   }
@@ -257,4 +267,15 @@ export class Sequence {
     this.events.push({ type: 'end', reason, token });
     this.events.close();
   }
+}
+
+function cursorOf(
+  { sampling }: GenerateRequest,
+  { constraints }: SequenceBounds,
+  endIds: readonly number[],
+  generated: Uint32Array,
+): ConstraintCursor | null {
+  if (sampling.constraint === undefined) return null;
+  if (constraints === null) throw new Refused('cannot constrain an answer: this engine has no vocabulary');
+  return constraints.cursor(sampling.constraint, endIds, generated);
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PROGRAM_EDGES } from '../core/constraint/program.js';
 import * as limits from '../limits.js';
 import { packed } from './bytes.js';
 
@@ -45,6 +46,8 @@ export const Sampling = z.strictObject({
   logprobs: z.int().min(0).max(limits.LOGPROBS).nullable(),
   /** Also give log-probabilities of the prompt's tokens (`echo`). The whole prompt is then computed, even if it is cached. */
   promptLogprobs: z.boolean(),
+  /** The program of the texts that the answer may be. uint16[], four for each edge. Absent for any text. */
+  constraint: packed(8, PROGRAM_EDGES).optional(),
 });
 export type Sampling = z.infer<typeof Sampling>;
 

@@ -151,7 +151,7 @@ export class LaneThread {
 
   private takesTooLong({ task, result }: TextJob): void {
     const { param } = task.options;
-    const what = `takes more than ${this.options.taskMs} ms to convert between text and tokens`;
+    const what = `takes more than ${this.options.taskMs} ms to ${workOf(task)}`;
     this.replace(`a text took more than ${this.options.taskMs} ms`);
     result.reject(new InvalidRequest(`${param}: ${what}; shorten it`, param));
   }
@@ -165,7 +165,7 @@ export class LaneThread {
     if (this.state.type === 'busy') {
       const { task, result } = this.state.job;
       const { param } = task.options;
-      const refusal = `${param}: takes more memory to convert between text and tokens than is allowed; shorten it`;
+      const refusal = `${param}: takes more memory to ${workOf(task)} than is allowed; shorten it`;
       result.reject(new InvalidRequest(refusal, param));
     }
     this.replace(reason);
@@ -194,4 +194,8 @@ export class LaneThread {
     this.options.onDone(job, this.options.clock.now() - sinceMs);
     return job.result;
   }
+}
+
+function workOf({ type }: TextTask): string {
+  return type === 'constrain' ? 'compile' : 'convert between text and tokens';
 }

@@ -1,3 +1,5 @@
+import { type Constraint, compileConstraint } from '../core/constraint/constraint.js';
+import { InvalidRequest } from '../errors.js';
 import { type ChatMessage, ChatTemplate, type TemplateSource } from '../model/chat-template.js';
 import { NO_SHADOWS, type SpecialGuard } from '../model/special-guard.js';
 import { TextTooLong, Tokenizer, type TokenizerSource } from '../model/tokenizer.js';
@@ -7,9 +9,13 @@ import type { ChatTextOptions, EncodedText, TextOptions } from './text-work.js';
 export type TextTask =
   | { readonly type: 'encode'; readonly text: string; readonly options: TextOptions }
   | { readonly type: 'chat'; readonly messages: readonly ChatMessage[]; readonly options: ChatTextOptions }
-  | { readonly type: 'decode'; readonly tokens: Uint32Array; readonly options: Pick<TextOptions, 'param'> };
+  | { readonly type: 'decode'; readonly tokens: Uint32Array; readonly options: Pick<TextOptions, 'param'> }
+  | { readonly type: 'constrain'; readonly constraint: Constraint; readonly options: Pick<TextOptions, 'param'> };
 
-export type TextResult = EncodedText | { readonly type: 'text'; readonly text: string };
+export type TextResult =
+  | EncodedText
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'program'; readonly program: Uint8Array };
 
 /** The part of a model folder that texts need. */
 export type TextSource = TokenizerSource & TemplateSource;
@@ -39,6 +45,7 @@ export class TextTasks {
    * @throws InvalidRequest, as `TextWork` does
    */
   run(task: TextTask, onProgress: () => void = () => {}): TextResult {
+    if (task.type === 'constrain') return { type: 'program', program: programOf(task.constraint, task.options.param) };
     if (task.type === 'decode') return { type: 'text', text: this.tokenizer.decode([...task.tokens]) };
     try {
       return { type: 'tokens', tokens: Uint32Array.from(this.encode(task, onProgress)) };
@@ -48,7 +55,7 @@ export class TextTasks {
     }
   }
 
-  private encode(task: Exclude<TextTask, { type: 'decode' }>, onProgress: () => void): number[] {
+  private encode(task: Exclude<TextTask, { type: 'decode' | 'constrain' }>, onProgress: () => void): number[] {
     const { param, addSpecialTokens, parseSpecial, mostTokens } = task.options;
     const options = { addSpecialTokens, mostTokens, onProgress };
     if (task.type === 'encode') {
@@ -60,5 +67,15 @@ export class TextTasks {
     const shadows = parseSpecial ? NO_SHADOWS : this.contentGuard.shadowsFor(texts, param);
     const text = this.template!.render(task.messages, { addGenerationPrompt, tools, shadows });
     return this.tokenizer.encode(text, { ...options, shadows });
+  }
+}
+
+/** Names the field that a constraint came from in errors. */
+function programOf(constraint: Constraint, param: string): Uint8Array {
+  try {
+    return new Uint8Array(compileConstraint(constraint).buffer);
+  } catch (error) {
+    if (error instanceof InvalidRequest) throw new InvalidRequest(`${param}: ${error.message}`, param);
+    throw error;
   }
 }

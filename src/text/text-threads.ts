@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.js';
+import type { Constraint } from '../core/constraint/constraint.js';
 import { InternalError } from '../errors.js';
 import type { Log } from '../log.js';
 import type { ChatMessage } from '../model/chat-template.js';
@@ -83,6 +84,16 @@ export class TextThreads implements TextWork {
     return result.text;
   }
 
+  async constrain(
+    constraint: Constraint,
+    options: Pick<TextOptions, 'param'>,
+    caller: TextCaller,
+  ): Promise<Uint8Array> {
+    const result = await this.run({ type: 'constrain', constraint, options }, charsOf(constraint), caller);
+    if (result.type !== 'program') throw new InternalError(`a thread answered ${result.type} for a constraint`);
+    return result.program;
+  }
+
   /** Ends the threads. */
   async close(): Promise<void> {
     await Promise.all([this.short.close(), this.long.close()]);
@@ -90,7 +101,8 @@ export class TextThreads implements TextWork {
 
   private async encoded(task: TextTask, chars: number, caller: TextCaller): Promise<EncodedText> {
     const result = await this.run(task, chars, caller);
-    if (result.type === 'text') throw new InternalError('a thread answered text for a text');
+    if (result.type === 'text' || result.type === 'program')
+      throw new InternalError(`a thread answered ${result.type} for a text`);
     return result;
   }
 

@@ -1,3 +1,4 @@
+import type { Constraint } from '../core/constraint/constraint.js';
 import type { Tenant } from '../core/fair-shares.js';
 import type { ChatMessage } from '../model/chat-template.js';
 
@@ -15,6 +16,8 @@ export interface TextWork {
   encode(text: string, options: TextOptions, caller: TextCaller): Promise<EncodedText>;
   /** Renders a conversation by the model's template and converts it to tokens. Throws as `encode`, and for messages that the template rejects. */
   encodeChat(messages: readonly ChatMessage[], options: ChatTextOptions, caller: TextCaller): Promise<EncodedText>;
+  /** Compiles what an answer must be, for `Sampling.constraint`. Throws as `encode`, and for what cannot be honoured. */
+  constrain(constraint: Constraint, options: Pick<TextOptions, 'param'>, caller: TextCaller): Promise<Uint8Array>;
   /** Converts tokens of the model to text, special tokens included. Throws as `encode`. */
   decode(tokens: Uint32Array, options: Pick<TextOptions, 'param'>, caller: TextCaller): Promise<string>;
 }

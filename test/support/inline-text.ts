@@ -12,6 +12,11 @@ export async function inlineText(source: TextSource): Promise<TextWork> {
     hasTemplate: tasks.hasTemplate,
     encode: (text, options, { signal }) => encoded({ type: 'encode', text, options }, signal),
     encodeChat: (messages, options, { signal }) => encoded({ type: 'chat', messages, options }, signal),
+    constrain: async (constraint, options, { signal }) => {
+      signal.throwIfAborted();
+      const result = tasks.run({ type: 'constrain', constraint, options });
+      return result.type === 'program' ? result.program : new Uint8Array();
+    },
     decode: async (tokens, options, { signal }) => {
       signal.throwIfAborted();
       const result = tasks.run({ type: 'decode', tokens, options });

@@ -10,6 +10,7 @@ import type { Layers } from '../../layers/layers.js';
 import { answerChunks, type StreamUsage, wholeAnswer } from '../../openai/answer.js';
 import type { AnswerShape } from '../../openai/answer-shape.js';
 import { ApiError } from '../../openai/api-error.js';
+import { constraintIn } from '../../openai/constraint-fields.js';
 import { generate } from '../../openai/generation.js';
 import type { IgnoredNames } from '../../openai/ignored-names.js';
 import { jsonInTurns } from '../../openai/json-in-turns.js';
@@ -48,7 +49,7 @@ export interface GenerationEndpoint<R extends CommonRequest> {
   readonly path: string;
   readonly schema: z.ZodObject & z.ZodType<R>;
   readonly shape: AnswerShape;
-  demand(request: R, caller: TextCaller): Promise<Demand>;
+  demand(request: R, caller: TextCaller): Promise<Omit<Demand, 'constraint'>>;
 }
 
 const JSON_TYPE = 'application/json; charset=utf-8';
@@ -64,7 +65,11 @@ export async function answerWithTokens<R extends CommonRequest>(
   checkModel(model, request.model, exchange.principal);
   const ignored = unknownNames(schema, exchange.body);
   deps.ignoredNames.note(path, ignored);
-  const demand = await demandOf(request, textCallerOf(exchange));
+  const wanted = constraintIn(request);
+  const texts = textCallerOf(exchange);
+  const own = await demandOf(request, texts);
+  const constraint = wanted && (await model.text.constrain(wanted.constraint, wanted, texts));
+  const demand = { ...own, constraint };
   const caller = {
     // Not the client's name for the request, which several requests may share.
     answerId: `${shape.idPrefix}${Buffer.from(deps.random.bytes(16)).toString('hex')}`,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import * as limits from '../../../src/limits.js';
+import { GuidedChoice, GuidedJson, GuidedRegex, ResponseFormat, StructuredOutputs } from '../constraint-fields.js';
 import { Count, LogitBias, listOf, Name, Penalty, Seed, Stop } from '../fields.js';
 import { honoured, inert, type ParameterTable } from './parameter.js';
 
@@ -39,6 +40,17 @@ export const COMMON_PARAMETERS = {
   ),
   stop_token_ids: honoured(listOf(Count, limits.STOP_TOKEN_IDS).optional(), 'Tokens at which the answer ends.'),
   ignore_eos: honoured(z.boolean().optional(), 'Whether the answer continues after the token that ends a text.'),
+  response_format: honoured(
+    ResponseFormat.optional(),
+    '`json_object`: the answer is a JSON object; `json_schema`: it satisfies a schema. See [structured outputs](#structured-outputs).',
+  ),
+  structured_outputs: honoured(
+    StructuredOutputs.optional(),
+    'One of `json` (a schema), `regex`, `choice` (a list of texts) and `json_object`, as in vLLM.',
+  ),
+  guided_json: honoured(GuidedJson.optional(), 'The older name of `structured_outputs.json`.'),
+  guided_regex: honoured(GuidedRegex.optional(), 'The older name of `structured_outputs.regex`.'),
+  guided_choice: honoured(GuidedChoice.optional(), 'The older name of `structured_outputs.choice`.'),
   n: honoured(z.int().min(1).max(limits.CHOICES_PER_REQUEST).optional(), 'Choices for each prompt. Default: 1.'),
   stream: honoured(z.boolean().optional(), 'Whether the answer is sent as server-sent events while it grows.'),
   stream_options: honoured(

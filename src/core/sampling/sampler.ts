@@ -1,4 +1,5 @@
 import type { TokenLogprobs } from '../../protocol/generate.js';
+import type { ConstraintCursor } from '../constraint/cursor.js';
 import { Adjustment, type AdjustmentSettings } from './adjustment.js';
 import { logprobsOf } from './logprobs.js';
 import { uniformAt } from './philox.js';
@@ -27,12 +28,14 @@ export class Sampler {
   /**
    * @param generated tokens that another worker has generated; they count for penalties and the minimum length
    * @param scratch may be shared by samplers that do not run concurrently
+   * @param constraint restricts the choices; null for none
    */
   constructor(
     settings: SamplerSettings,
     prompt: ArrayLike<number>,
     generated: ArrayLike<number>,
     scratch: SamplingScratch,
+    private readonly constraint: ConstraintCursor | null = null,
   ) {
     this.settings = settings;
     this.adjustment = new Adjustment(settings, prompt, generated);
@@ -59,13 +62,20 @@ export class Sampler {
     return { token, logprobs: logprobs === null ? null : logprobsOf(logits, token, logprobs) };
   }
 
+  /** Notes that the token of the last `next` belongs to the answer. Returns whether the answer can go on. */
+  keep(token: number): boolean {
+    this.constraint?.advance(token);
+    return !this.constraint?.exhausted;
+  }
+
   private adjusted(logits: Float32Array): Float32Array {
-    if (!this.adjustment.active) return logits;
+    if (!this.adjustment.active && this.constraint === null) return logits;
     // Checks the raw logits, because an adjustment could hide an invalid one.
     argmax(logits);
     const copy = this.scratch.logits;
     copy.set(logits);
     this.adjustment.apply(copy);
+    this.constraint?.restrict(copy);
     return copy;
   }
 }

@@ -22,6 +22,7 @@ const BOUNDS = {
   contextTokens: CONTEXT_TOKENS,
   blockTokens: 64,
   eosTokenIds: [],
+  constraints: null,
   dependence: ON_PREFIX,
   promptLogprobsTokens: null,
   plan: runPlan(ON_PREFIX, { blockTokens: 64 }),

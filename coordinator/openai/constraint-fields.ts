@@ -1,0 +1,144 @@
+import { z } from 'zod';
+import type { Constraint } from '../../src/core/constraint/constraint.js';
+import type { JsonSchema } from '../../src/core/constraint/schema-facts.js';
+import { InvalidRequest } from '../../src/errors.js';
+import { listOf, Name } from './fields.js';
+
+/** The fields that say what an answer must be: OpenAI's `response_format`, and vLLM's `structured_outputs` and `guided_…`. */
+
+/** Length of a schema as JSON. */
+const SCHEMA_CHARS = 256 * 1024;
+/** Texts to choose from, and the length of each. */
+const CHOICES = 1_024;
+const CHOICE_CHARS = 1_024;
+
+const Schema = z.union([z.boolean(), z.record(z.string(), z.unknown())], { error: 'must be a JSON Schema' });
+/** vLLM takes schemas as JSON texts, too. */
+const SchemaOrText = z.union([z.string(), Schema], { error: 'must be a JSON Schema, or its text' });
+const Pattern = z.string().min(1);
+const Choice = listOf(z.string().min(1).max(CHOICE_CHARS), CHOICES).refine(
+  (list) => list.length > 0,
+  'must not be empty',
+);
+
+const NOT_A_FORMAT = 'must have the type "text", "json_object" or "json_schema"';
+export const ResponseFormat = z.discriminatedUnion(
+  'type',
+  [
+    z.object({ type: z.literal('text') }),
+    z.object({ type: z.literal('json_object') }),
+    z.object({
+      type: z.literal('json_schema'),
+      json_schema: z.object({ name: Name.optional(), schema: Schema, strict: z.boolean().nullish() }),
+    }),
+  ],
+  { error: NOT_A_FORMAT },
+);
+
+function notYet(name: string) {
+  return z
+    .unknown()
+    .refine((value) => value === undefined || value === null, `${name} is not supported; use json, regex or choice`)
+    .optional();
+}
+
+export const StructuredOutputs = z.object({
+  json: SchemaOrText.nullish(),
+  regex: Pattern.nullish(),
+  choice: Choice.nullish(),
+  json_object: z.boolean().nullish(),
+  grammar: notYet('a grammar'),
+  structural_tag: notYet('a structural tag'),
+  disable_any_whitespace: notYet('a rule for blanks'),
+  whitespace_pattern: notYet('a rule for blanks'),
+});
+export const GuidedJson = SchemaOrText;
+export const GuidedRegex = Pattern;
+export const GuidedChoice = Choice;
+
+interface ConstraintFields {
+  readonly response_format?: z.infer<typeof ResponseFormat> | undefined;
+  readonly structured_outputs?: z.infer<typeof StructuredOutputs> | undefined;
+  readonly guided_json?: z.infer<typeof SchemaOrText> | undefined;
+  readonly guided_regex?: string | undefined;
+  readonly guided_choice?: readonly string[] | undefined;
+  readonly ignore_eos?: boolean | undefined;
+  readonly min_tokens?: number | undefined;
+}
+
+/** A constraint, and the field that it came from. */
+export interface NamedConstraint {
+  readonly constraint: Constraint;
+  readonly param: string;
+}
+
+/** What the answer of a request must be; null if it may be any text. @throws InvalidRequest that names the wrong field */
+export function constraintIn(fields: ConstraintFields): NamedConstraint | null {
+  const [found, other] = constraintsIn(fields);
+  if (found === undefined) return null;
+  if (other !== undefined)
+    throw new InvalidRequest(`${other.param}: cannot be combined with ${found.param}; send one of them`, other.param);
+  for (const name of ['ignore_eos', 'min_tokens'] as const) {
+    if (fields[name])
+      throw new InvalidRequest(`${name}: cannot be combined with ${found.param}, which decides the end`, name);
+  }
+  return found;
+}
+
+function constraintsIn(fields: ConstraintFields): NamedConstraint[] {
+  const outputs = fields.structured_outputs ?? {};
+  return [
+    ...formatOf(fields.response_format),
+    ...schemaOf(outputs.json, 'structured_outputs.json'),
+    ...(outputs.json_object ? [anyObject('structured_outputs.json_object')] : []),
+    ...patternOf(outputs.regex, 'structured_outputs.regex'),
+    ...choiceOf(outputs.choice, 'structured_outputs.choice'),
+    ...schemaOf(fields.guided_json, 'guided_json'),
+    ...patternOf(fields.guided_regex, 'guided_regex'),
+    ...choiceOf(fields.guided_choice, 'guided_choice'),
+  ];
+}
+
+function formatOf(format: ConstraintFields['response_format']): NamedConstraint[] {
+  if (format === undefined || format.type === 'text') return [];
+  if (format.type === 'json_object') return [anyObject('response_format')];
+  const { schema, strict } = format.json_schema;
+  return [json(schema, strict ?? false, 'response_format.json_schema.schema')];
+}
+
+function anyObject(param: string): NamedConstraint {
+  return json({ type: 'object' }, false, param);
+}
+
+/** As in vLLM, an object has no properties beside those that its schema lists, unless the schema says otherwise. */
+function schemaOf(schema: z.infer<typeof SchemaOrText> | null | undefined, param: string): NamedConstraint[] {
+  if (schema === undefined || schema === null) return [];
+  return [json(typeof schema === 'string' ? parsed(schema, param) : schema, true, param)];
+}
+
+function json(schema: JsonSchema, closed: boolean, param: string): NamedConstraint {
+  const chars = JSON.stringify(schema).length;
+  if (chars > SCHEMA_CHARS)
+    throw new InvalidRequest(`${param}: must have at most ${SCHEMA_CHARS} characters; has ${chars}`, param);
+  return { constraint: { type: 'json', schema, closed }, param };
+}
+
+function parsed(text: string, param: string): JsonSchema {
+  const wrong = () => new InvalidRequest(`${param}: must be a JSON Schema, or its text`, param);
+  if (text.length > SCHEMA_CHARS) throw wrong();
+  try {
+    const schema = Schema.safeParse(JSON.parse(text));
+    if (schema.success) return schema.data;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  throw wrong();
+}
+
+function patternOf(pattern: string | null | undefined, param: string): NamedConstraint[] {
+  return pattern === undefined || pattern === null ? [] : [{ constraint: { type: 'regex', pattern }, param }];
+}
+
+function choiceOf(options: readonly string[] | null | undefined, param: string): NamedConstraint[] {
+  return options === undefined || options === null ? [] : [{ constraint: { type: 'choice', options }, param }];
+}

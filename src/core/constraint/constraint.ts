@@ -1,0 +1,38 @@
+import { InvalidRequest } from '../../errors.js';
+import { compileJsonSchema } from './json-schema.js';
+import { type Program, ProgramBuilder } from './program.js';
+import { addRegex } from './regex-states.js';
+import { parseRegex } from './regex-syntax.js';
+import type { JsonSchema } from './schema-facts.js';
+
+/** What an answer must be. */
+export type Constraint =
+  | { readonly type: 'json'; readonly schema: JsonSchema; readonly closed: boolean }
+  | { readonly type: 'regex'; readonly pattern: string }
+  | { readonly type: 'choice'; readonly options: readonly string[] };
+
+/**
+ * The program of the texts that a constraint allows.
+ * @throws InvalidRequest, without the name of a field, that says what cannot be honoured
+ */
+export function compileConstraint(constraint: Constraint): Program {
+  if (constraint.type === 'json') return compileJsonSchema(constraint.schema, constraint);
+  const builder = new ProgramBuilder();
+  const end = builder.state();
+  builder.final(end);
+  if (constraint.type === 'choice') for (const option of constraint.options) builder.text(0, option, end);
+  else {
+    const regex = withoutEdges(constraint.pattern);
+    addRegex(builder, parseRegex(regex), 0, end, (from, set, to) => builder.chars(from, set, to));
+  }
+  const program = builder.build();
+  if (program === null) throw new InvalidRequest('no text can satisfy it');
+  return program;
+}
+
+/** An expression for all of a text may say so. */
+function withoutEdges(pattern: string): string {
+  const start = pattern.startsWith('^') ? 1 : 0;
+  const ends = pattern.endsWith('$') && !/(?:^|[^\\])(?:\\\\)*\\\$$/.test(pattern);
+  return pattern.slice(start, ends ? -1 : undefined);
+}

@@ -1,0 +1,59 @@
+import { InternalError, InvalidRequest } from '../../errors.js';
+import type { Position } from './machine.js';
+import type { TokenTrie } from './token-trie.js';
+
+/** The place of one answer in its constraint. It follows from the answer's tokens alone, so any worker can continue it. */
+export class ConstraintCursor {
+  private position: Position;
+
+  /**
+   * @param endIds tokens that end the answer
+   * @param generated tokens of the answer that another worker has generated
+   */
+  constructor(
+    start: Position,
+    private readonly trie: TokenTrie,
+    private readonly endIds: readonly number[],
+    generated: ArrayLike<number>,
+  ) {
+    this.position = start;
+    for (let i = 0; i < generated.length; i++) this.advance(generated[i]!);
+  }
+
+  /** Whether the answer is complete and cannot go on: of a model without end tokens it ends here. */
+  get exhausted(): boolean {
+    return this.position.complete && this.position.configs.length === 0;
+  }
+
+  /** Leaves only tokens with which the answer can still become what it must be. An answer that is complete may end. */
+  restrict(logits: Float32Array): void {
+    const mask = this.position.mask(this.trie);
+    const { complete } = this.position;
+    const ends = complete ? this.endIds.map((id) => logits[id]!) : [];
+    let left = complete ? ends.length : 0;
+    for (let word = 0; word < mask.length; word++) {
+      const bits = mask[word]!;
+      if (bits === 0xffffffff) left += 32;
+      else {
+        const end = Math.min(logits.length, 32 * word + 32);
+        for (let id = 32 * word; id < end; id++) {
+          if ((bits >>> (id & 31)) & 1) left++;
+          else logits[id] = Number.NEGATIVE_INFINITY;
+        }
+      }
+    }
+    for (const id of this.endIds) logits[id] = Number.NEGATIVE_INFINITY;
+    for (const [i, logit] of ends.entries()) logits[this.endIds[i]!] = logit;
+    if (left === 0)
+      throw new InvalidRequest(
+        "the model's vocabulary has no token with which the answer could go on under its constraint",
+      );
+  }
+
+  /** Goes on by a token that `restrict` left. */
+  advance(token: number): void {
+    const next = this.trie.after(this.position, token);
+    if (next === null) throw new InternalError(`token ${token} does not continue the constraint of its answer`);
+    this.position = next;
+  }
+}

@@ -1,0 +1,348 @@
+import { isDeepStrictEqual } from 'node:util';
+import { InvalidRequest } from '../../errors.js';
+import { addNumber } from './json-numbers.js';
+import { JsonText } from './json-text.js';
+import { type Program, ProgramBuilder } from './program.js';
+import { addRegex, addRepeat } from './regex-states.js';
+import { anywhere, parseRegex } from './regex-syntax.js';
+import { type Facts, factsOf, isPlainRef, type JsonSchema, type JsonType, TYPES } from './schema-facts.js';
+import { accepts } from './schema-values.js';
+import { FORMATS } from './string-formats.js';
+
+/** References that lead to each other. */
+const REFS = 64;
+/** Schemas in each other. */
+const SCHEMA_DEPTH = 256;
+
+export interface JsonSchemaOptions {
+  /** Whether an object that lists its properties has no others where its schema leaves that open. */
+  readonly closed: boolean;
+}
+
+/**
+ * The JSON texts of the values that a schema accepts: properties in the order of the schema, characters escaped only where they must be, numbers
+ * without needless forms, and blanks as in documents on one line or with an indented line for each part.
+ * @throws InvalidRequest that names the keyword that cannot be honoured, or says that no value is accepted
+ */
+export function compileJsonSchema(schema: JsonSchema, options: JsonSchemaOptions): Program {
+  const compiler = new SchemaCompiler(schema, options);
+  const program = compiler.compile();
+  if (program === null) throw new InvalidRequest('no value can satisfy the schema');
+  return program;
+}
+
+class SchemaCompiler {
+  private readonly builder = new ProgramBuilder();
+  private readonly json = new JsonText(this.builder);
+  /** By the schemas that a value must satisfy: the start of its states. */
+  private readonly starts = new Map<string, number>();
+  private readonly ids = new Map<JsonSchema, number>();
+  /** By schema: the same without its choices. */
+  private readonly bases = new Map<JsonSchema, JsonSchema>();
+  private depth = 0;
+
+  constructor(
+    private readonly root: JsonSchema,
+    private readonly options: JsonSchemaOptions,
+  ) {}
+
+  compile(): Program | null {
+    this.builder.epsilon(0, this.startOf([this.root]));
+    return this.builder.build();
+  }
+
+  /** Start of the states of a value that all of `schemas` accept. */
+  private startOf(schemas: readonly JsonSchema[]): number {
+    const parts = schemas.map((schema) => this.target(schema)).filter((schema) => schema !== true);
+    const key = parts.map((part) => this.idOf(part)).join();
+    const known = this.starts.get(key);
+    if (known !== undefined) return known;
+    const start = this.builder.state();
+    this.starts.set(key, start);
+    if (++this.depth > SCHEMA_DEPTH) throw new InvalidRequest(`has more than ${SCHEMA_DEPTH} schemas in each other`);
+    const facts = factsOf(parts, (ref) => this.deref(ref));
+    if (facts !== null) {
+      const end = this.builder.state();
+      this.builder.final(end);
+      if (facts.choices.length > 0) this.addChoices(facts, parts, start);
+      else this.addValue(facts, start, end);
+    }
+    this.depth--;
+    return start;
+  }
+
+  private idOf(schema: JsonSchema): number {
+    const id = this.ids.get(schema) ?? this.ids.size;
+    this.ids.set(schema, id);
+    return id;
+  }
+
+  /** Follows references that say nothing else. */
+  private target(schema: JsonSchema): JsonSchema {
+    let at = schema;
+    for (let i = 0; isPlainRef(at); i++) {
+      if (i >= REFS) throw new InvalidRequest(`$ref: '${at.$ref}' refers to itself`);
+      at = this.deref(at.$ref);
+    }
+    return at;
+  }
+
+  private deref(ref: string): JsonSchema {
+    const wrong = new InvalidRequest(
+      `$ref: '${ref}' is not in the schema; only references such as #/$defs/name can be honoured`,
+    );
+    if (ref !== '#' && !ref.startsWith('#/')) throw wrong;
+    let at: unknown = this.root;
+    for (const part of ref.split('/').slice(1)) {
+      const name = decoded(part);
+      if (name === null || typeof at !== 'object' || at === null || !Object.hasOwn(at, name)) throw wrong;
+      at = (at as Record<string, unknown>)[name];
+    }
+    if (typeof at !== 'boolean' && (typeof at !== 'object' || at === null)) throw wrong;
+    return at as JsonSchema;
+  }
+
+  /** One option of the first list of choices, together with everything else. */
+  private addChoices({ choices }: Facts, parts: readonly JsonSchema[], start: number): void {
+    const [{ keyword, options }, ...others] = choices as [Facts['choices'][number], ...Facts['choices']];
+    const bases = this.flat(parts).map((part) => this.baseOf(part));
+    const rest = [...bases, ...others.map((other) => this.asSchema(other))];
+    if (keyword === 'oneOf') this.checkDisjoint(options, rest);
+    for (const option of options) this.builder.epsilon(start, this.startOf([...rest, option]));
+  }
+
+  /** The schemas of `parts`, with those that they name by `$ref` and `allOf` beside them. */
+  private flat(parts: readonly JsonSchema[]): JsonSchema[] {
+    return parts.flatMap((part) => {
+      if (typeof part === 'boolean') return [part];
+      const named = typeof part.$ref === 'string' ? [this.deref(part.$ref)] : [];
+      return [part, ...this.flat([...named, ...((part.allOf as JsonSchema[] | undefined) ?? [])])];
+    });
+  }
+
+  /** A schema without its choices and without what `flat` puts beside it. Equal schemas have equal bases. */
+  private baseOf(schema: JsonSchema): JsonSchema {
+    if (typeof schema === 'boolean') return schema;
+    const known = this.bases.get(schema);
+    if (known !== undefined) return known;
+    const { anyOf: _any, oneOf: _one, allOf: _all, $ref: _ref, ...rest } = schema;
+    this.bases.set(schema, rest);
+    return rest;
+  }
+
+  private readonly choiceSchemas = new Map<readonly JsonSchema[], JsonSchema>();
+
+  private asSchema({ keyword, options }: Facts['choices'][number]): JsonSchema {
+    const known = this.choiceSchemas.get(options);
+    const schema = known ?? { [keyword]: options };
+    this.choiceSchemas.set(options, schema);
+    return schema;
+  }
+
+  /** Throws unless it is plain that no value can satisfy two options of `oneOf`. */
+  private checkDisjoint(options: readonly JsonSchema[], rest: readonly JsonSchema[]): void {
+    for (const [i, a] of options.entries()) {
+      for (const b of options.slice(i + 1)) {
+        if (this.disjoint([a, ...rest], [b, ...rest], 0)) continue;
+        throw new InvalidRequest(
+          'oneOf: a value may satisfy several of the schemas; use anyOf, or a const that tells them apart',
+        );
+      }
+    }
+  }
+
+  private disjoint(left: readonly JsonSchema[], right: readonly JsonSchema[], depth: number): boolean {
+    const [a, b] = [left, right].map((schemas) => factsOf(schemas, (ref) => this.deref(ref)));
+    if (a === null || b === null || a === undefined || b === undefined) return true;
+    const types = [...a.types].filter((type) => b.types.has(type) && holds(a, type) && holds(b, type));
+    if (types.length === 0) return true;
+    if (a.values !== null && b.values !== null)
+      return !a.values.some((one) => b.values!.some((other) => isDeepStrictEqual(one, other)));
+    if (types.length > 1 || types[0] !== 'object' || depth >= 3) return false;
+    const both = [...a.required].filter((name) => b.required.has(name));
+    return both.some((name) => this.disjoint(this.propertyOf(a, name), this.propertyOf(b, name), depth + 1));
+  }
+
+  private addValue(facts: Facts, from: number, to: number): void {
+    const { values } = facts;
+    if (values !== null) {
+      for (const value of values) if (accepts(facts, value)) this.builder.text(from, JSON.stringify(value), to);
+      return;
+    }
+    for (const type of facts.types) this.addType(type, facts, from, to);
+  }
+
+  private addType(type: JsonType, facts: Facts, from: number, to: number): void {
+    switch (type) {
+      case 'null':
+        this.builder.text(from, 'null', to);
+        return;
+      case 'boolean':
+        this.builder.text(from, 'true', to);
+        this.builder.text(from, 'false', to);
+        return;
+      case 'number':
+        named('minimum, maximum', () => addNumber(this.builder, facts, from, to));
+        return;
+      case 'string':
+        this.addString(facts, from, to);
+        return;
+      case 'array':
+        this.addArray(facts, from, to);
+        return;
+      case 'object':
+        this.addObject(facts, from, to);
+        return;
+    }
+  }
+
+  private addString({ minLength, maxLength, pattern, format }: Facts, from: number, to: number): void {
+    const [start, end] = [this.builder.state(), this.builder.state()];
+    this.builder.text(from, '"', start);
+    this.builder.text(end, '"', to);
+    const bounded = minLength > 0 || maxLength < Number.POSITIVE_INFINITY;
+    const known = format !== null && Object.hasOwn(FORMATS, format) ? FORMATS[format]! : null;
+    if (pattern === null && (known === null || bounded)) {
+      if (minLength <= maxLength) this.json.addAnyChars({ min: minLength, max: maxLength }, start, end);
+      return;
+    }
+    if (bounded)
+      throw new InvalidRequest(
+        'minLength, maxLength: cannot be honoured beside a pattern; write the length into the pattern',
+      );
+    named('pattern', () => {
+      const regex = pattern === null ? parseRegex(known!) : anywhere(parseRegex(pattern));
+      addRegex(this.builder, regex, start, end, (at, set, next) => this.json.writeChars(at, set, next));
+    });
+  }
+
+  private addArray({ arrays, minItems, maxItems }: Facts, from: number, to: number): void {
+    if (minItems > maxItems) return;
+    const { builder, json } = this;
+    const [open, first] = [builder.state(), builder.state()];
+    builder.text(from, '[', open);
+    builder.call(open, json.blanks, first);
+    if (minItems === 0) builder.text(first, ']', to);
+    const prefix = Math.min(maxItems, Math.max(0, ...arrays.map((part) => part.prefix.length)));
+    let at = first;
+    for (let i = 0; i < prefix; i++) {
+      const item = this.startOf(arrays.map((part) => part.prefix[i] ?? part.items));
+      at = this.addItem(item, i === 0, at);
+      if (i + 1 >= minItems) this.addClose(at, ']', to);
+    }
+    if (prefix >= maxItems) return;
+    const item = this.startOf(arrays.map((part) => part.items));
+    if (prefix === 0) at = this.addItem(item, true, at);
+    const done = Math.max(1, prefix);
+    const min = Math.max(0, minItems - done);
+    const end = builder.state();
+    addRepeat(builder, { min, max: maxItems - done }, at, end, (start, next) =>
+      builder.epsilon(this.addItem(item, false, start), next),
+    );
+    this.addClose(end, ']', to);
+  }
+
+  /** Adds an item, and a comma before it unless it is the first. Returns the state after it. */
+  private addItem(item: number, first: boolean, from: number): number {
+    const [begin, end] = [first ? from : this.builder.state(), this.builder.state()];
+    if (!first) this.json.addMark(from, ',', begin);
+    this.builder.call(begin, item, end);
+    return end;
+  }
+
+  private addClose(from: number, mark: string, to: number): void {
+    const before = this.builder.state();
+    this.builder.call(from, this.json.blanks, before);
+    this.builder.text(before, mark, to);
+  }
+
+  private addObject(facts: Facts, from: number, to: number): void {
+    const { builder, json } = this;
+    const names = [
+      ...new Set([...facts.objects.flatMap(({ properties }) => Object.keys(properties)), ...facts.required]),
+    ];
+    const open = builder.state();
+    builder.text(from, '{', open);
+    // Where no member stands yet, and where one does: a comma is due.
+    let [empty, some] = [builder.state(), builder.state()];
+    builder.call(open, json.blanks, empty);
+    for (const name of names) {
+      const [nextEmpty, nextSome] = [builder.state(), builder.state()];
+      const value = this.startOf(this.propertyOf(facts, name));
+      const key = (start: number, end: number) => builder.text(start, JSON.stringify(name), end);
+      this.addMember(key, value, empty, nextSome);
+      this.addMember(key, value, this.afterComma(some), nextSome);
+      if (!facts.required.has(name)) {
+        builder.epsilon(empty, nextEmpty);
+        builder.epsilon(some, nextSome);
+      }
+      [empty, some] = [nextEmpty, nextSome];
+    }
+    this.addOthers(facts, names, empty, some);
+    builder.text(empty, '}', to);
+    this.addClose(some, '}', to);
+  }
+
+  /** Adds members with other names. */
+  private addOthers(facts: Facts, names: readonly string[], empty: number, some: number): void {
+    const { objects } = facts;
+    const open = objects.every(({ additional }) => additional === null);
+    if (open && objects.length > 0 && this.options.closed) return;
+    const value = this.startOf(objects.map(({ additional }) => additional ?? true));
+    const start = this.builder.state();
+    this.builder.epsilon(empty, start);
+    this.builder.epsilon(this.afterComma(some), start);
+    this.addMember((from, to) => this.json.addStringExcept(names, from, to), value, start, some);
+  }
+
+  private afterComma(some: number): number {
+    const next = this.builder.state();
+    this.json.addMark(some, ',', next);
+    return next;
+  }
+
+  private addMember(addKey: (from: number, to: number) => void, value: number, from: number, to: number): void {
+    const [colon, begin] = [this.builder.state(), this.builder.state()];
+    addKey(from, colon);
+    this.json.addMark(colon, ':', begin);
+    this.builder.call(begin, value, to);
+  }
+
+  /** What a property must satisfy. */
+  private propertyOf({ objects }: Facts, name: string): JsonSchema[] {
+    return objects.map(({ properties, additional }) =>
+      Object.hasOwn(properties, name) ? properties[name]! : (additional ?? true),
+    );
+  }
+}
+
+/** Whether the listed values have this type, if values are listed. */
+function holds({ values }: Facts, type: JsonType): boolean {
+  return values === null || values.some((value) => typeOf(value) === type);
+}
+
+function typeOf(value: unknown): JsonType {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'array';
+  return TYPES.find((type) => type === typeof value) ?? 'object';
+}
+
+/** A part of a JSON pointer; null if it is none. */
+function decoded(part: string): string | null {
+  try {
+    return decodeURIComponent(part).replaceAll('~1', '/').replaceAll('~0', '~');
+  } catch {
+    return null;
+  }
+}
+
+/** Puts the name of a keyword before the messages of errors. */
+function named(keyword: string, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof InvalidRequest && error.constructor === InvalidRequest)
+      throw new InvalidRequest(`${keyword}: ${error.message}`);
+    throw error;
+  }
+}

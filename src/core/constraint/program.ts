@@ -1,0 +1,165 @@
+import { InvalidRequest } from '../../errors.js';
+import { type CharSet, utf8Sequences } from './char-set.js';
+
+/**
+ * A language of byte strings as a recursive transition network: states with edges, where an edge may call another state and continue when that one
+ * is done. It travels to workers as numbers.
+ */
+
+/** Edges of a program, which travels with a request. */
+export const PROGRAM_EDGES = 16_384;
+const STATES = 16_384;
+
+/** In the second number of an edge, in place of the first byte of a range. */
+const EPSILON = 0xffff;
+const CALL = 0xfffe;
+const FINAL = 0xfffd;
+
+/**
+ * Edges as quadruples, the program beginning in state 0: `[from, first byte, last byte, to]`; `[from, EPSILON, 0, to]`, to go on at once;
+ * `[from, CALL, start, to]`, to go on once the states from `start` are done; `[from, FINAL, 0, 0]`, where a call or the program may end.
+ */
+export type Program = Uint16Array;
+
+/** The edges that leave one state of a program. */
+export interface StateEdges {
+  readonly bytes: { readonly first: number; readonly last: number; readonly to: number }[];
+  readonly epsilons: number[];
+  readonly calls: { readonly start: number; readonly to: number }[];
+  final: boolean;
+}
+
+/** Reads a program. @throws InvalidRequest if it is not one */
+export function statesOf(program: Program): StateEdges[] {
+  const states: StateEdges[] = [];
+  const stateAt = (id: number): StateEdges => {
+    if (id >= STATES) throw new InvalidRequest(`the constraint has the state ${id}; must be 0 to ${STATES - 1}`);
+    while (states.length <= id) states.push({ bytes: [], epsilons: [], calls: [], final: false });
+    return states[id]!;
+  };
+  if (program.length % 4 !== 0 || program.length > 4 * PROGRAM_EDGES)
+    throw new InvalidRequest(`the constraint has ${program.length / 4} edges; must be at most ${PROGRAM_EDGES}`);
+  stateAt(0);
+  for (let i = 0; i < program.length; i += 4) {
+    const [from, first, last, to] = program.subarray(i, i + 4) as unknown as [number, number, number, number];
+    const state = stateAt(from);
+    stateAt(to);
+    if (first === EPSILON) state.epsilons.push(to);
+    else if (first === FINAL) state.final = true;
+    else if (first === CALL) {
+      stateAt(last);
+      state.calls.push({ start: last, to });
+    } else if (first <= last && last <= 255) state.bytes.push({ first, last, to });
+    else throw new InvalidRequest(`the constraint has an edge for the bytes ${first} to ${last}`);
+  }
+  return states;
+}
+
+/** The constraint is too large to be compiled. */
+class ConstraintTooLarge extends InvalidRequest {}
+
+/** Makes a program state by state. State 0 is the start. */
+export class ProgramBuilder {
+  private readonly edges: number[] = [];
+  private states = 1;
+
+  /** A new state. */
+  state(): number {
+    if (this.states >= STATES)
+      throw new ConstraintTooLarge(`needs more than ${STATES} states; use smaller bounds or fewer alternatives`);
+    return this.states++;
+  }
+
+  bytes(from: number, first: number, last: number, to: number): void {
+    this.add(from, first, last, to);
+  }
+
+  epsilon(from: number, to: number): void {
+    this.add(from, EPSILON, 0, to);
+  }
+
+  /** Continues at `to` once the states from `start` are done. */
+  call(from: number, start: number, to: number): void {
+    this.add(from, CALL, start, to);
+  }
+
+  final(state: number): void {
+    this.add(state, FINAL, 0, 0);
+  }
+
+  /** The UTF-8 bytes of a text. */
+  text(from: number, text: string, to: number): void {
+    this.sequence(
+      from,
+      [...new TextEncoder().encode(text)].map((byte) => [byte, byte] as const),
+      to,
+    );
+  }
+
+  /** The UTF-8 bytes of any character of a set. */
+  chars(from: number, set: CharSet, to: number): void {
+    for (const ranges of utf8Sequences(set)) this.sequence(from, ranges, to);
+  }
+
+  /** The program, without the states from which no end can be reached; null if there is no end at all. */
+  build(): Program | null {
+    const states = statesOf(Uint16Array.from(this.edges));
+    const useful = usefulStates(states);
+    if (!useful[0]) return null;
+    const kept: number[] = [];
+    for (let i = 0; i < this.edges.length; i += 4) {
+      const [from, first, last, to] = this.edges.slice(i, i + 4) as [number, number, number, number];
+      const goes = first === FINAL || useful[to]!;
+      if (useful[from] && goes && (first !== CALL || useful[last])) kept.push(from, first, last, to);
+    }
+    return Uint16Array.from(kept);
+  }
+
+  private sequence(from: number, ranges: readonly (readonly [number, number])[], to: number): void {
+    if (ranges.length === 0) this.epsilon(from, to);
+    let at = from;
+    for (const [i, [first, last]] of ranges.entries()) {
+      const next = i === ranges.length - 1 ? to : this.state();
+      this.bytes(at, first, last, next);
+      at = next;
+    }
+  }
+
+  private add(from: number, first: number, last: number, to: number): void {
+    if (this.edges.length >= 4 * PROGRAM_EDGES)
+      throw new ConstraintTooLarge(`needs more than ${PROGRAM_EDGES} edges; use smaller bounds or fewer alternatives`);
+    this.edges.push(from, first, last, to);
+  }
+}
+
+/** By state, whether a `final` can be reached from it: the least solution, found backwards. */
+function usefulStates(states: readonly StateEdges[]): boolean[] {
+  const useful = states.map(({ final }) => final);
+  /** By state: the states that may become useful when it does. */
+  const waiting: number[][] = states.map(() => []);
+  for (const [id, { bytes, epsilons, calls }] of states.entries()) {
+    for (const { to } of bytes) waiting[to]!.push(id);
+    for (const to of epsilons) waiting[to]!.push(id);
+    for (const { start, to } of calls) {
+      waiting[to]!.push(id);
+      waiting[start]!.push(id);
+    }
+  }
+  const open = useful.flatMap((is, id) => (is ? [id] : []));
+  for (let id = open.pop(); id !== undefined; id = open.pop()) {
+    for (const candidate of waiting[id]!) {
+      if (useful[candidate] || !leadsToUseful(states[candidate]!, useful)) continue;
+      useful[candidate] = true;
+      open.push(candidate);
+    }
+  }
+  return useful;
+}
+
+function leadsToUseful({ bytes, epsilons, calls }: StateEdges, useful: readonly boolean[]): boolean {
+  return (
+    bytes.some(({ to }) => useful[to]) ||
+    epsilons.some((to) => useful[to]) ||
+    calls.some(({ start, to }) => useful[start] && useful[to])
+  );
+}

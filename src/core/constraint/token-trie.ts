@@ -1,0 +1,96 @@
+import type { Position } from './machine.js';
+
+/** The bytes of a vocabulary's tokens as a tree, in which tokens that begin alike share a path. */
+export class TokenTrie {
+  /** Nodes in the order of a walk that visits a node before the nodes below it. */
+  private readonly bytes: Uint8Array;
+  private readonly depths: Uint16Array;
+  /** By node: the next one that is not below it. */
+  private readonly skips: Uint32Array;
+  /** By node: the tokens that end there stand in `tokens` from here to those of the next node. */
+  private readonly tokenStarts: Uint32Array;
+  private readonly tokens: Uint32Array;
+  /** The bytes of all tokens, one after another, and where each token's begin. */
+  private readonly packed: Uint8Array;
+  private readonly starts: Uint32Array;
+
+  /**
+   * @param vocab the ids are less than this
+   * @param bytesOf the bytes of a token; null or none for one that no text may have
+   */
+  constructor(
+    readonly vocab: number,
+    bytesOf: (id: number) => Uint8Array | null,
+  ) {
+    this.starts = new Uint32Array(vocab + 1);
+    for (let id = 0; id < vocab; id++) this.starts[id + 1] = this.starts[id]! + (bytesOf(id)?.byteLength ?? 0);
+    this.packed = new Uint8Array(this.starts[vocab]!);
+    for (let id = 0; id < vocab; id++) this.packed.set(bytesOf(id) ?? [], this.starts[id]!);
+    const ids = Array.from({ length: vocab }, (_, id) => id).filter((id) => (bytesOf(id)?.byteLength ?? 0) > 0);
+    ids.sort((a, b) => Buffer.compare(bytesOf(a)!, bytesOf(b)!));
+    const nodes: { byte: number; depth: number; tokens: number[] }[] = [];
+    let before: Uint8Array = new Uint8Array();
+    for (const id of ids) {
+      const bytes = bytesOf(id)!;
+      for (let depth = commonPrefix(before, bytes); depth < bytes.length; depth++)
+        nodes.push({ byte: bytes[depth]!, depth, tokens: [] });
+      nodes.at(-1)!.tokens.push(id);
+      before = bytes;
+    }
+    this.bytes = Uint8Array.from(nodes, ({ byte }) => byte);
+    this.depths = Uint16Array.from(nodes, ({ depth }) => depth);
+    this.skips = skipsOf(this.depths);
+    this.tokens = Uint32Array.from(nodes.flatMap(({ tokens }) => tokens));
+    this.tokenStarts = new Uint32Array(nodes.length + 1);
+    for (const [i, { tokens }] of nodes.entries()) this.tokenStarts[i + 1] = this.tokenStarts[i]! + tokens.length;
+  }
+
+  /** The position after a token; null if the token may not follow. */
+  after(position: Position, token: number): Position | null {
+    const [start, end] = [this.starts[token]!, this.starts[token + 1]!];
+    if (start === end) return null;
+    let at: Position | null = position;
+    for (let i = start; at !== null && i < end; i++) at = at.next(this.packed[i]!);
+    return at;
+  }
+
+  /** The tokens that may follow a position, as in `Position.mask`. */
+  allowed(position: Position): Uint32Array {
+    const mask = new Uint32Array(Math.ceil(this.vocab / 32));
+    const path: Position[] = [position];
+    const nodes = this.bytes.length;
+    for (let node = 0; node < nodes; ) {
+      const depth = this.depths[node]!;
+      const next = path[depth]!.next(this.bytes[node]!);
+      if (next === null) {
+        node = this.skips[node]!;
+        continue;
+      }
+      path[depth + 1] = next;
+      for (let i = this.tokenStarts[node]!; i < this.tokenStarts[node + 1]!; i++) {
+        const id = this.tokens[i]!;
+        mask[id >>> 5]! |= 1 << (id & 31);
+      }
+      node++;
+    }
+    return mask;
+  }
+}
+
+function commonPrefix(a: Uint8Array, b: Uint8Array): number {
+  let length = 0;
+  while (length < a.length && length < b.length && a[length] === b[length]) length++;
+  return length;
+}
+
+/** By node, the next node that is not deeper. */
+function skipsOf(depths: Uint16Array): Uint32Array {
+  const skips = new Uint32Array(depths.length);
+  const open: number[] = [];
+  for (let node = 0; node < depths.length; node++) {
+    while (open.length > 0 && depths[open.at(-1)!]! >= depths[node]!) skips[open.pop()!] = node;
+    open.push(node);
+  }
+  for (const node of open) skips[node] = depths.length;
+  return skips;
+}

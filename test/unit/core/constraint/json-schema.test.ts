@@ -1,0 +1,202 @@
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { describe, expect, it } from 'vitest';
+import type { Machine, Position } from '../../../../src/core/constraint/machine.js';
+import type { JsonSchema } from '../../../../src/core/constraint/schema-facts.js';
+import { uniformAt } from '../../../../src/core/sampling/philox.js';
+import { InvalidRequest } from '../../../../src/errors.js';
+import { allows, allTexts, schemaMachine } from './support.js';
+
+const ajv = () => new Ajv2020({ strict: false, validateFormats: false });
+
+/** Schemas that are honoured. */
+const SCHEMAS: readonly JsonSchema[] = [
+  true,
+  { type: 'null' },
+  { type: 'boolean' },
+  { type: 'integer' },
+  { type: ['integer', 'null'] },
+  { type: 'number' },
+  { type: 'string' },
+  { type: 'string', minLength: 2, maxLength: 4 },
+  { type: 'string', pattern: '^[a-c]+$' },
+  { type: 'string', pattern: '^x?b"\\d' },
+  { type: 'string', enum: ['a', 'bc', 7] },
+  { enum: [1, 'x', null, [1, { a: 2 }]] },
+  { const: { a: [true] } },
+  { type: 'integer', minimum: -12, maximum: 305 },
+  { type: 'integer', exclusiveMinimum: 9, exclusiveMaximum: 11 },
+  { type: 'integer', minimum: 0.5 },
+  { type: 'number', minimum: -1.25, maximum: 3.5 },
+  { type: 'number', exclusiveMinimum: 0, exclusiveMaximum: 0.05 },
+  { type: 'number', minimum: 10 },
+  { type: 'array', items: { type: 'integer' }, minItems: 1, maxItems: 3 },
+  { type: 'array', prefixItems: [{ type: 'null' }, { type: 'boolean' }], items: false },
+  { type: 'array', prefixItems: [{ type: 'null' }], items: { type: 'integer' }, maxItems: 2 },
+  { type: 'array', maxItems: 0 },
+  {
+    type: 'object',
+    properties: { a: { type: 'integer' }, b: { type: 'string' } },
+    required: ['a'],
+    additionalProperties: false,
+  },
+  { type: 'object', properties: { ab: { type: 'null' } }, additionalProperties: { type: 'integer' } },
+  { type: 'object', properties: { a: false, b: { type: 'null' } }, additionalProperties: false },
+  { type: 'object', required: ['x', 'y'], additionalProperties: { type: 'boolean' } },
+  { anyOf: [{ type: 'integer' }, { type: 'string', maxLength: 1 }] },
+  {
+    type: 'object',
+    properties: { a: { type: 'null' }, b: { type: 'null' } },
+    additionalProperties: false,
+    anyOf: [{ required: ['a'] }, { required: ['b'] }],
+  },
+  {
+    oneOf: [
+      { type: 'object', properties: { kind: { const: 'a' } }, required: ['kind'], additionalProperties: false },
+      {
+        type: 'object',
+        properties: { kind: { const: 'b' }, n: { type: 'integer' } },
+        required: ['kind'],
+        additionalProperties: false,
+      },
+    ],
+  },
+  { allOf: [{ type: 'integer', minimum: 3 }, { maximum: 5 }] },
+  {
+    allOf: [
+      { properties: { a: { minimum: 1 } } },
+      { type: 'object', properties: { a: { type: 'integer', maximum: 2 } }, required: ['a'] },
+    ],
+  },
+  {
+    $ref: '#/$defs/tree',
+    $defs: {
+      tree: {
+        type: 'object',
+        properties: { left: { anyOf: [{ $ref: '#/$defs/tree' }, { type: 'null' }] } },
+        required: ['left'],
+        additionalProperties: false,
+      },
+    },
+  },
+  { type: 'array', items: { $ref: '#' }, maxItems: 2 },
+  { $defs: { n: { type: 'integer' } }, $ref: '#/$defs/n', minimum: 7, maximum: 9 },
+  { minLength: 1, minimum: 5, maxItems: 1 },
+];
+
+/** A text by random steps: to the end soon, once it may end. */
+function randomText(machine: Machine, seed: number): string | null {
+  const bytes: number[] = [];
+  let position: Position = machine.start;
+  for (let i = 0; i < 600; i++) {
+    const draw = uniformAt(seed, 2 * i);
+    if (position.complete && draw < 0.5) break;
+    const next = Array.from({ length: 256 }, (_, byte) => byte).filter((byte) => position.next(byte) !== null);
+    if (next.length === 0) break;
+    // Ends come sooner where marks that close something are preferred.
+    const closing = next.filter((byte) => '"]}'.includes(String.fromCharCode(byte)));
+    const from = closing.length > 0 && draw < 0.6 ? closing : next;
+    const byte = from[Math.floor(uniformAt(seed, 2 * i + 1) * from.length)]!;
+    bytes.push(byte);
+    position = position.next(byte)!;
+  }
+  return position.complete ? new TextDecoder('utf-8', { fatal: true }).decode(Uint8Array.from(bytes)) : null;
+}
+
+describe('a constraint by a JSON schema', () => {
+  it.each(SCHEMAS.map((schema) => [JSON.stringify(schema), schema] as const))(
+    'allows only texts that satisfy it: %s',
+    (_, schema) => {
+      const validate = ajv().compile(schema as object);
+      const machine = schemaMachine(schema);
+      const texts = Array.from({ length: 60 }, (_, seed) => randomText(machine, seed)).filter((text) => text !== null);
+      expect(texts.length).toBeGreaterThan(10);
+      for (const text of texts) expect([text, validate(JSON.parse(text))]).toEqual([text, true]);
+    },
+  );
+
+  it.each([
+    [{ type: 'integer', minimum: -12, maximum: 30 }, ['-', '0', '1', '2', '3'], 3],
+    [{ type: 'number', minimum: -1.2, exclusiveMaximum: 2 }, ['-', '0', '1', '2', '.'], 4],
+    [{ type: 'array', items: { type: ['null', 'boolean'] }, maxItems: 2 }, ['[', ']', ',', 'null', 'true'], 5],
+    [{ type: 'string', minLength: 1, maxLength: 2 }, ['"', 'a', 'é', '\\n', '\\\\', '\\"'], 4],
+    [
+      { type: 'object', properties: { a: { type: 'integer' }, b: true }, required: ['b'] },
+      ['{', '}', ',', '"a":', '"b":', '1'],
+      6,
+    ],
+    [{ anyOf: [{ const: 1 }, { type: 'array', items: { const: 1 } }] }, ['[', ']', ',', '1', '2'], 5],
+  ] as const)('leaves no text out that satisfies it: %j', (schema, tokens, length) => {
+    const validate = ajv().compile(schema);
+    const expected = new Set<string>();
+    const every = (text: string, left: number) => {
+      if (isCanonical(text) && validate(JSON.parse(text))) expected.add(text);
+      if (left > 0) for (const token of tokens) every(text + token, left - 1);
+    };
+    every('', length);
+    expect(expected.size).toBeGreaterThan(2);
+    const found = allTexts(schemaMachine(schema), tokens, length);
+    expect([...expected].filter((text) => !found.has(text))).toEqual([]);
+  });
+
+  it('allows the blanks of documents on one line, and of indented ones', () => {
+    const value = { a: [null, { b: [] }], c: { d: [1] } };
+    const machine = schemaMachine({ type: 'object' });
+    for (const indent of [undefined, 1, 2, 4, '\t']) {
+      const text = JSON.stringify(value, null, indent);
+      expect([text, allows(machine, text)]).toEqual([text, true]);
+    }
+    expect(allows(machine, '{"a": [null, {"b": []}], "c": {"d": [1]}}')).toBe(true);
+    expect(allows(machine, '{ "a": [ null ] }')).toBe(true);
+    expect(allows(machine, '{\n\n}')).toBe(false);
+  });
+
+  it('closes objects that list their properties where that is asked for', () => {
+    const schema = { type: 'object', properties: { a: { type: 'null' } } };
+    expect(allows(schemaMachine(schema, false), '{"a":null,"b":1}')).toBe(true);
+    expect(allows(schemaMachine(schema, true), '{"a":null,"b":1}')).toBe(false);
+    expect(allows(schemaMachine({ type: 'object' }, true), '{"b":{"c":1}}')).toBe(true);
+  });
+
+  it('allows the formats that it honours', () => {
+    const date = schemaMachine({ type: 'string', format: 'date-time' });
+    expect(allows(date, '"2026-02-28T23:59:59Z"')).toBe(true);
+    expect(allows(date, '"2026-02-30T23:59:59Z"')).toBe(false);
+    expect(allows(schemaMachine({ type: 'string', format: 'colour' }), '"red"')).toBe(true);
+  });
+
+  it.each([
+    [{ not: {} }, 'not'],
+    [{ type: 'object', patternProperties: { a: {} } }, 'patternProperties'],
+    [{ type: 'array', uniqueItems: true }, 'uniqueItems'],
+    [{ type: 'integer', multipleOf: 3 }, 'multipleOf'],
+    [{ oneOf: [{ type: 'integer' }, { type: 'number' }] }, 'oneOf'],
+    [{ $ref: 'https://example.com/x' }, '\\$ref'],
+    [{ $ref: '#' }, '\\$ref'],
+    [{ allOf: [{ $ref: '#' }] }, '\\$ref, allOf'],
+    [{ type: 'string', pattern: '(?=a)' }, 'pattern'],
+    [{ type: 'string', pattern: 'a', maxLength: 3 }, 'minLength, maxLength'],
+    [{ type: 'string', maxLength: 1e6 }, 'needs more than'],
+    [{ type: 'number', minimum: 1e-9 }, 'minimum, maximum'],
+    [{ type: 'colour' }, 'type'],
+    [{ required: 'a' }, 'required'],
+    [{ properties: [] }, 'properties'],
+    [{ type: 'integer', minimum: 4, maximum: 3 }, 'no value'],
+    [{ type: 'object', properties: { a: false }, required: ['a'] }, 'no value'],
+    [{ $defs: { a: { type: 'array', items: { $ref: '#/$defs/a' }, minItems: 1 } }, $ref: '#/$defs/a' }, 'no value'],
+    [{ properties: { a: { if: {} } } }, 'if'],
+    [{ enum: ['a'], pattern: 'a' }, 'pattern'],
+  ])('is refused by the name of what cannot be honoured: %j', (schema, message) => {
+    expect(() => schemaMachine(schema as JsonSchema)).toThrow(InvalidRequest);
+    expect(() => schemaMachine(schema as JsonSchema)).toThrow(new RegExp(message));
+  });
+});
+
+function isCanonical(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text);
+    // Numbers such as -0, and escapes that need not be, have another form.
+    return !/^-0(?![.])|\\\//.test(text) && value !== undefined;
+  } catch {
+    return false;
+  }
+}
