@@ -42,8 +42,13 @@ export interface LocalFleetPorts {
 export interface FleetAddresses {
   readonly nats: string;
   /** At least one. */
-  readonly coordinators: readonly { readonly id: string; readonly url: string; readonly pid: number }[];
-  readonly workers: readonly { readonly id: string; readonly pid: number }[];
+  readonly coordinators: readonly {
+    readonly id: string;
+    readonly url: string;
+    readonly pid: number;
+    readonly redis: string | null;
+  }[];
+  readonly workers: readonly { readonly id: string; readonly pid: number; readonly redis: string | null }[];
 }
 
 const POLL_MS = 100;
@@ -85,18 +90,18 @@ export class LocalFleet {
     this.checkAborted();
     this.directory = RunDirectory.create();
     const ids = Array.from({ length: this.config.workers }, (_, index) => `worker-${index + 1}`);
-    const serving = ids.map((id) => this.startWorker(id, natsVariables(nats.worker)));
+    const serving = ids.map((id, index) => this.startWorker(id, index, natsVariables(nats.worker)));
     const listening = this.config.ports.map((port, index) =>
-      this.startCoordinator(`coordinator-${index + 1}`, port, natsVariables(nats.coordinator)),
+      this.startCoordinator(`coordinator-${index + 1}`, index, port, natsVariables(nats.coordinator)),
     );
-    const [coordinators] = await Promise.all([Promise.all(listening), Promise.all(serving)]);
+    const [coordinators, workers] = await Promise.all([Promise.all(listening), Promise.all(serving)]);
     this.ports.progress.step('fleet', 'waiting until all workers serve');
     const known = coordinators.map(({ url }) => this.untilServing(url, ids));
     await Promise.race([Promise.all(known), this.failed]);
     return {
       nats: nats.coordinator.url,
-      coordinators: coordinators.map(({ id, url }) => ({ id, url, pid: this.coordinators.get(id)?.pid ?? 0 })),
-      workers: ids.map((id) => ({ id, pid: this.workers.get(id)?.pid ?? 0 })),
+      coordinators: coordinators.map((each) => ({ ...each, pid: this.coordinators.get(each.id)?.pid ?? 0 })),
+      workers: workers.map((each) => ({ ...each, pid: this.workers.get(each.id)?.pid ?? 0 })),
     };
   }
 
@@ -146,10 +151,12 @@ export class LocalFleet {
 
   private async startCoordinator(
     id: string,
+    index: number,
     port: number,
     nats: Record<string, string>,
-  ): Promise<{ readonly id: string; readonly url: string }> {
+  ): Promise<{ readonly id: string; readonly url: string; readonly redis: string | null }> {
     let ownPort = String(port);
+    const redis = redisVariables(this.config.redisPorts?.coordinators[index]);
     const coordinator = this.supervise(id, () => {
       const child = this.child(id, 'coordinator', {
         ...this.config.coordinator,
@@ -157,16 +164,19 @@ export class LocalFleet {
         SHOAL_PORT: ownPort,
         SHOAL_COORDINATOR_ID: id,
         ...this.auditLogOf(id),
+        ...redis,
         SHOAL_SECRET: this.ports.secret,
       });
       this.coordinatorProcesses.set(id, child);
       return child;
     });
     this.coordinators.set(id, coordinator);
-    const url = readUrl(await coordinator.start());
+    const ready = await coordinator.start();
+    const url = readUrl(ready);
+    keepPort(redis, ready);
     // A restarted coordinator listens on the same port as before, even if the system chose that port.
     ownPort = url.port === '' ? '80' : url.port;
-    return { id, url: url.origin };
+    return { id, url: url.origin, redis: redisOf(ready) };
   }
 
   /** Two processes cannot rotate one file. */
@@ -176,7 +186,12 @@ export class LocalFleet {
     return path === undefined || ports.length === 1 ? {} : { SHOAL_AUDIT_LOG: `${path}.${coordinator}` };
   }
 
-  private async startWorker(id: string, nats: Record<string, string>): Promise<void> {
+  private async startWorker(
+    id: string,
+    index: number,
+    nats: Record<string, string>,
+  ): Promise<{ readonly id: string; readonly redis: string | null }> {
+    const redis = redisVariables(this.config.redisPorts?.workers[index]);
     const socket = this.directory!.file(`${id}.sock`);
     const disk = this.config.worker.SHOAL_DISK_CACHE_DIR;
     const worker = this.superviseWorker(id, () =>
@@ -186,12 +201,15 @@ export class LocalFleet {
         SHOAL_WORKER_ID: id,
         SHOAL_SECRET: this.ports.secret,
         SHOAL_PEER_SOCKET: socket,
+        ...redis,
         ...this.sharedWeights(),
         ...(disk === undefined ? {} : { ...this.diskKey(), SHOAL_DISK_CACHE_DIR: join(disk, id) }),
       }),
     );
     this.workers.set(id, worker);
-    await worker.start();
+    const ready = await worker.start();
+    keepPort(redis, ready);
+    return { id, redis: redisOf(ready) };
   }
 
   /** Names the folder of shared weights if there is a cache folder. */
@@ -285,6 +303,23 @@ export class LocalFleet {
     const absent = ids.filter((id) => !serving.has(id));
     return absent.length === 0 ? null : `not serving yet: ${absent.join(', ')}`;
   }
+}
+
+/** The variables of a child's port for the Redis protocol. */
+function redisVariables(port: number | undefined): Record<string, string> {
+  return port === undefined ? {} : { SHOAL_REDIS_PORT: String(port) };
+}
+
+/** A child that is started again listens on the same port as before, even if the system chose that port. */
+function keepPort(redis: Record<string, string>, ready: unknown): void {
+  const port = redisOf(ready)?.split(':').at(-1);
+  if (port !== undefined && redis.SHOAL_REDIS_PORT !== undefined) redis.SHOAL_REDIS_PORT = port;
+}
+
+/** Where clients of the Redis protocol reach a child, from its ready message; null if they cannot. */
+function redisOf(ready: unknown): string | null {
+  const text = typeof ready === 'object' && ready !== null && 'redis' in ready ? ready.redis : null;
+  return typeof text === 'string' ? text : null;
 }
 
 /** The variables with which a child connects to NATS. */

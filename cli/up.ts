@@ -131,7 +131,7 @@ function announceReady(addresses: FleetAddresses, config: UpConfig, context: Com
   progress.line(`
 ready
   API            ${apis.join('\n                 ')}
-  fleet          ${url}/v1/fleet, or: shoal status --url ${url}
+  fleet          ${url}/v1/fleet, or: shoal status --url ${url}${redisLine(addresses)}
   metrics        ${url}/metrics
   NATS           ${addresses.nats}
 
@@ -140,6 +140,12 @@ Run this request twice. The second answer reuses the K/V of the first: see cache
 ${exampleRequest(url, config)}
 
 Ctrl-C stops the fleet.`);
+}
+
+/** A line with the addresses for clients of the Redis protocol, if there are any. */
+function redisLine({ coordinators, workers }: FleetAddresses): string {
+  const all = [...coordinators, ...workers].flatMap(({ redis }) => (redis === null ? [] : [redis]));
+  return all.length === 0 ? '' : `\n  Redis          ${all.join(', ')}`;
 }
 
 const NOTES = [

@@ -27,6 +27,7 @@ import type { Fleet } from './fleet.js';
 import { IndexKeeper } from './index-keeper.js';
 import { Layers } from './layers/layers.js';
 import { LiveFleet } from './live-fleet.js';
+import { CoordinatorObjects } from './objects/coordinator-objects.js';
 import { PoisonGuard } from './poison/poison-guard.js';
 import { workerRelay } from './poison/worker-relay.js';
 import { PurgeStore } from './purge/purge-store.js';
@@ -88,6 +89,7 @@ export interface CoordinatorParts {
   readonly news: DirectNews;
   readonly quotas: Quotas;
   readonly quarantined: QuarantinedWorkers;
+  readonly objects: CoordinatorObjects;
 }
 
 /** Makes the parts. They are idle until `startCoordinatorParts`. */
@@ -122,7 +124,8 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const { wallMs } = options.surroundings;
   const quotas = new Quotas({ bus, clock, wallMs, subject: subjects.usage, self: incarnation });
   const parts = { fleet, ...retained, actors, links, peers, roster, keeper, siblings, poison, router, news };
-  return { ...parts, quotas, quarantined };
+  const objects = new CoordinatorObjects(roster, replicas, peerOptions(options));
+  return { ...parts, quotas, quarantined, objects };
 }
 
 /** Starts the parts. `life` stops them. */
@@ -130,6 +133,7 @@ export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorP
   const { actors, links, peers, roster, keeper, siblings, poison, news } = parts;
   life.use(peers, () => peers.close());
   life.use(links, () => links.close());
+  life.use(parts.objects, (objects) => objects.close());
   await life.start(actors);
   await actors.spawn(CoordinatorProtocol, COORDINATOR_ACTOR, () => ({
     announced: (announcement, { from }) => hearOf(roster, announcement, from),
@@ -198,18 +202,10 @@ function makePoisonGuard(
   return new PoisonGuard({ ...own, onQuarantined, onRefused });
 }
 
-function makeCallLinks(
-  { config, incarnation, fingerprint, clock, surroundings, log }: CoordinatorOptions,
-  roster: Roster,
-): PeerCallLinks {
+function makeCallLinks(options: CoordinatorOptions, roster: Roster): PeerCallLinks {
+  const { log } = options;
   return new PeerCallLinks({
-    identity: { id: config.id, incarnation, fingerprint },
-    hostId: surroundings.hostId,
-    network: surroundings.network,
-    secret: config.secret,
-    tls: config.peerTls ?? undefined,
-    clock,
-    random: surroundings.random,
+    ...peerOptions(options),
     addressOf: ({ node, incarnation: of }) => roster.addressOf(node, of),
     onLinkOpened: ({ node, incarnation: of }) =>
       log.info({ peer: node, incarnation: of }, 'opened a connection for calls'),
@@ -237,17 +233,20 @@ function makeActors(
 }
 
 function makePeers(options: CoordinatorOptions): PeerClient {
-  const { config, incarnation, fingerprint, layout, clock, surroundings } = options;
-  return new PeerClient({
+  return new PeerClient({ ...peerOptions(options), blockBytes: blockBytes(options.layout) });
+}
+
+/** How a coordinator dials workers. */
+function peerOptions({ config, incarnation, fingerprint, clock, surroundings }: CoordinatorOptions) {
+  return {
     identity: { id: config.id, incarnation, fingerprint },
     hostId: surroundings.hostId,
     network: surroundings.network,
     random: surroundings.random,
     secret: config.secret,
-    blockBytes: blockBytes(layout),
     tls: config.peerTls ?? undefined,
     clock,
-  });
+  };
 }
 
 /** Takes a direct announcement. Another worker's word counts only for a process that is not known yet: what it heard may be out of date. */

@@ -27,19 +27,24 @@ import { openModelFolder } from '../src/model/folder.js';
 import { graphSignature } from '../src/model/graph-signature.js';
 import { kvDependence } from '../src/model/kv-dependence.js';
 import { Tokenizer } from '../src/model/tokenizer.js';
+import { largestObject } from '../src/objects/object.js';
+import { ACCESS_ACTOR, AccessProtocol } from '../src/protocol/access.js';
+import { fleetResp } from '../src/resp/fleet-resp.js';
 import type { RunningRole } from '../src/running-role.js';
-import { machineSurroundings } from '../src/surroundings.js';
+import { machineSurroundings, type Surroundings } from '../src/surroundings.js';
 import { nodeThreads } from '../src/text/node-text-thread.js';
 import type { TextSource } from '../src/text/text-task.js';
 import { TextThreads } from '../src/text/text-threads.js';
 import type { TextWork } from '../src/text/text-work.js';
 import { TlsWatch } from '../src/tls-watch.js';
+import type { Access } from './access/access.js';
 import { openAccess } from './access/open-access.js';
 import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from './compose.js';
 import { CertificateKeeper, readCertificates } from './http/certificates.js';
 import { createHttpServer } from './http/create-http-server.js';
 import type { TlsContext } from './http/listener.js';
 import type { HttpServer } from './http/server.js';
+import { accessBehavior, KeyAccess } from './objects/key-access.js';
 import type { ServedModel } from './openai/served-model.js';
 import { RETENTION_BUCKET_BYTES } from './retention/retention-store.js';
 import type { Router } from './router.js';
@@ -142,12 +147,16 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     const checks = [async () => charter?.check(), () => parts.poison.keep()];
     await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));
     const model = withOffered(served, parts.router);
-    const http = await serveHttp(life, config, world, parts, { model, metrics, trail, wallMs: surroundings.wallMs });
+    const { wallMs } = surroundings;
+    const { access, parts: watching } = openAccess(config, { clock, log, wallMs });
+    for (const part of watching) await life.start(part);
+    const http = await serveHttp(life, config, world, parts, { model, metrics, trail, access, wallMs });
+    const redis = await serveRedis(life, config, world, parts, { access, surroundings, metrics });
     await settled(bus);
     listening = true;
     log.info({ url: http.url, model: config.servedModelName, fingerprint }, 'listening');
     return {
-      ready: { id: config.id, url: http.url },
+      ready: { id: config.id, url: http.url, redis },
       workerKilled: (worker, incarnation) => parts.poison.killed(worker, incarnation),
       stop: async () => {
         await life.stop();
@@ -213,7 +222,7 @@ interface Serving {
   readonly model: ServedModel;
   readonly metrics: CoordinatorMetrics;
   readonly trail: Trail;
-  /** The time of day. */
+  readonly access: Access;
   readonly wallMs: () => number;
 }
 
@@ -241,12 +250,10 @@ async function serveHttp(
   config: CoordinatorConfig,
   { clock, log }: CoordinatorWorld,
   { fleet, retentions, layers, purges, router, quotas }: CoordinatorParts,
-  { model, metrics, trail, wallMs }: Serving,
+  { model, metrics, trail, access, wallMs }: Serving,
 ): Promise<HttpServer> {
   const { host, port, allowRouting } = config;
   const { allowedHosts, allowedOrigins, bodyBudgetBytes } = config.http;
-  const { access, parts } = openAccess(config, { clock, log, wallMs });
-  for (const part of parts) await life.start(part);
   const tls = config.http.tls && (await readCertificates(config.http.tls));
   const own = { host, port, version: packageVersion(), allowRouting };
   const options = { ...own, allowedHosts, allowedOrigins, bodyBudgetBytes, tls };
@@ -273,4 +280,25 @@ async function serveHttp(
     await life.start(new TlsWatch(() => keeper.pems, clock, wallMs, log));
   }
   return http;
+}
+
+/** Serves clients of the Redis protocol, and tells workers who theirs are. Gives the address; null if nobody can connect. `life` stops it. */
+async function serveRedis(
+  life: Lifecycle,
+  { id, objectBytes, redis }: CoordinatorConfig,
+  { clock, log }: CoordinatorWorld,
+  { actors, objects }: CoordinatorParts,
+  { access, surroundings, metrics }: { access: Access; surroundings: Surroundings; metrics: CoordinatorMetrics },
+): Promise<string | null> {
+  const keys = new KeyAccess(access);
+  await actors.spawn(AccessProtocol, ACCESS_ACTOR, () => accessBehavior(keys));
+  if (redis === null) return null;
+  const server = fleetResp({
+    ...{ redis, id, clock, surroundings, log, access: keys },
+    ...{ role: 'coordinator', memory: () => null, registry: metrics.registry },
+    objects: objects.objects,
+    objectBytes: largestObject(objectBytes),
+  });
+  await life.start(server);
+  return redis.port === null ? redis.socketPath : `${redis.host}:${server.port}`;
 }

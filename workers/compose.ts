@@ -32,6 +32,7 @@ import { tieredCache } from './cache/tiered-cache.js';
 import { ComputeSpeed } from './compute-speed.js';
 import { HoldingsLog } from './holdings-log.js';
 import { Instruments } from './instruments.js';
+import { ServedObjects } from './objects/served-objects.js';
 import { NO_CACHE } from './prefix/no-cache.js';
 import { PeerFetcher } from './prefix/peer-fetcher.js';
 import { PrefixLoader } from './prefix/prefix-loader.js';
@@ -102,6 +103,15 @@ interface CacheParts {
   readonly fetcher: PeerFetcher;
   readonly holdings: HoldingsLog;
   readonly replicator: Replicator;
+  /** Null: this worker has no objects. */
+  readonly objects: ServedObjects | null;
+}
+
+interface CacheWishes {
+  readonly speed: ComputeSpeed;
+  readonly share: RepairShare;
+  readonly trust: Trust;
+  readonly objects: ServedObjects | null;
 }
 
 export interface WorkerParts extends FleetParts, AuditParts, Omit<CacheParts, 'promoter' | 'hands'> {
@@ -125,7 +135,8 @@ export function makeWorkerParts(options: WorkerOptions): WorkerParts {
     trusts: (worker) => audit.quarantine.trusts(worker),
     accepts: (block) => audit.quarantine.accepts(block),
   };
-  const { promoter, hands, ...cache } = makeCacheParts(options, instruments, fleet, { speed, share, trust });
+  const objects = makeObjects(options, instruments, fleet);
+  const { promoter, hands, ...cache } = makeCacheParts(options, instruments, fleet, { speed, share, trust, objects });
   const engine = makeEngine(options, instruments, { ...cache, promoter });
   const audit: AuditParts = makeAuditParts(options, instruments, fleet, { store: cache.store, hands, engine });
   speed.measureBy(() => engine.stats().computeMsPerToken);
@@ -191,7 +202,7 @@ function makeCacheParts(
   options: WorkerOptions,
   instruments: Instruments,
   { links, linked, roster, peers }: FleetParts,
-  { speed, share, trust }: { readonly speed: ComputeSpeed; readonly share: RepairShare; readonly trust: Trust },
+  { speed, share, trust, objects }: CacheWishes,
 ): CacheParts {
   const { config, identity, graph, device, bus, clock } = options;
   const { id, incarnation } = identity;
@@ -225,6 +236,7 @@ function makeCacheParts(
   const hands = new Hands();
   return {
     hands,
+    objects,
     store,
     promoter,
     server: new PeerServer({
@@ -232,6 +244,7 @@ function makeCacheParts(
       host: new GuardedHost(store, hands, trust),
       isMember: (peer) => roster.has(peer.id, peer.incarnation),
       onCalls: links.accept,
+      onObjects: objects?.accept,
       comparer: (peer, summary) => antiEntropy.compare(peer, summary),
     }),
     fetcher: new PeerFetcher({
@@ -246,6 +259,19 @@ function makeCacheParts(
     holdings: new HoldingsLog(store, bus, clock, { id, incarnation, subject: subjects.holdings(id) }, linked),
     replicator,
   };
+}
+
+function makeObjects(
+  options: WorkerOptions,
+  instruments: Instruments,
+  { roster, actors }: FleetParts,
+): ServedObjects | null {
+  const { config, identity, clock, surroundings, log } = options;
+  if (config.objectBytes === 0) return null;
+  const dialling = peerOptions(options, instruments);
+  const { registry } = instruments;
+  const { incarnation } = identity;
+  return new ServedObjects({ config, incarnation, dialling, roster, actors, clock, surroundings, log, registry });
 }
 
 /** The options that the client and the server of the peer protocol share. */

@@ -64,6 +64,11 @@ export class Instruments {
     private readonly ofProcess = true,
   ) {}
 
+  /** For the metrics of parts that have some of their own. */
+  get registry(): MetricsRegistry {
+    return this.metrics.registry;
+  }
+
   /** Registers a listener that is called after a request begins to run or ends. */
   onLoad(listener: () => void): void {
     this.loadListeners.push(listener);

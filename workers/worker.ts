@@ -44,8 +44,8 @@ export class Worker {
   }
 
   /** Joins the fleet. Resolves with the addresses when this worker serves. If it rejects, `stop` undoes the partial start. */
-  async start(): Promise<{ peer: PeerAddress; metrics: string | null }> {
-    const { roster } = this.parts;
+  async start(): Promise<{ peer: PeerAddress; metrics: string | null; redis: string | null }> {
+    const { roster, objects } = this.parts;
     await this.startSharing();
     this.life.use(roster, () => roster.stop());
     await this.startAnswering();
@@ -53,9 +53,10 @@ export class Worker {
     roster.start();
     this.announcer.start();
     const metrics = await this.serveMetrics();
+    await objects?.start(this.life);
     this.become('serving');
     this.options.log.info({ address: this.address }, 'joined');
-    return { peer: this.address, metrics };
+    return { peer: this.address, metrics, redis: objects?.redis ?? null };
   }
 
   /** Drains, finishes running requests, hands blocks over and leaves the fleet, each within a time limit. Idempotent. */
@@ -139,8 +140,9 @@ export class Worker {
     this.drain();
     const finished = this.over || (await within(clock, DRAIN_TIMEOUT_MS, engine.idle()));
     if (!finished) log.warn({ running: engine.stats().running }, 'requests were cut off: they did not finish in time');
-    const handedOver = this.over || (await within(clock, HAND_OVER_TIMEOUT_MS, replicator.idle()));
-    if (!handedOver) log.warn({ blocks: replicator.lagBlocks }, 'not all blocks were handed over in time');
+    const copied = Promise.all([replicator.idle(), this.parts.objects?.idle()]).then(() => {});
+    const handedOver = this.over || (await within(clock, HAND_OVER_TIMEOUT_MS, copied));
+    if (!handedOver) log.warn({ blocks: replicator.lagBlocks }, 'not all blocks and objects were handed over in time');
   }
 
   private async closeStore(): Promise<void> {
@@ -184,6 +186,7 @@ export class Worker {
       this.parts.instruments.peerJoined(effect.id);
       this.parts.actors.nodeBack(effect.id, effect.incarnation);
     }
+    this.parts.objects?.onMembership(effect);
     if (effect.type !== 'dead' && effect.type !== 'left') return;
     if (effect.id === identity.id) {
       if (effect.incarnation === identity.incarnation)

@@ -27,6 +27,11 @@ export class Access {
   /** @param sources null for an API that is open to everyone */
   constructor(private readonly sources: AccessSources | null) {}
 
+  /** Whether the API is open to everyone. */
+  get open(): boolean {
+    return this.sources === null;
+  }
+
   /**
    * Finds the principal of a request by its `authorization` header, unless the route or the whole API needs no key. Throws a 401 for a missing or
    * unknown key, and a 403 for a known one whose role may not use the route.

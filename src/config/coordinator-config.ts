@@ -11,6 +11,7 @@ import { modelFolder, type NamedGraph, namedGraph } from './model-folder.js';
 import { type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
 import { type PeerTlsConfig, peerTls } from './peer-tls.js';
+import { checkRedisExposure, type RedisConfig, redisConfig } from './redis-config.js';
 import { readSecretFile } from './secret-file.js';
 import { WrongUsage } from './wrong-usage.js';
 
@@ -44,6 +45,10 @@ export interface CoordinatorConfig {
   /** Null: no tokens are accepted. */
   readonly jwt: JwtConfig | null;
   readonly auditLog: AuditLogConfig | null;
+  /** Limit on the bytes of an object; 0: the fleet has none. */
+  readonly objectBytes: number;
+  /** Null: no clients of the Redis protocol. */
+  readonly redis: RedisConfig | null;
   readonly logLevel: LogLevel;
 }
 
@@ -96,7 +101,10 @@ export function coordinatorConfig(values: Values, machine: Machine): Coordinator
   const apiKeys = clientKeys(values);
   const keysFile = checkedKeysFile(values);
   const jwt = jwtConfig(values);
-  checkExposure(values, apiKeys.length > 0 || keysFile !== null || jwt !== null);
+  const needsKey = apiKeys.length > 0 || keysFile !== null || jwt !== null;
+  checkExposure(values, needsKey);
+  const redis = redisConfig(values);
+  checkRedisExposure(redis, needsKey);
   return {
     id: values.coordinatorId ?? `coordinator-${machine.nameEnd}`,
     namespace: values.namespace,
@@ -116,6 +124,8 @@ export function coordinatorConfig(values: Values, machine: Machine): Coordinator
     jwt,
     http: httpConfig(values, machine),
     auditLog: auditLogConfig(values),
+    objectBytes: values.objectBytes,
+    redis,
     logLevel: values.logLevel ?? 'info',
   };
 }

@@ -45,8 +45,8 @@ export const HTTP_OPTIONS = {
     placeholder: null,
     type: types.onOff,
     default: 'off',
-    commands: COORDINATOR,
-    help: 'Allows --host to be an address that others can reach while no API key is needed.',
+    commands: [...COORDINATOR, 'worker'],
+    help: 'Allows --host and --redis-host to be addresses that others can reach while no API key is needed.',
   }),
   publishedHost: option({
     flag: 'published-host',

@@ -4,6 +4,7 @@ import { AUDIT_LOG_OPTIONS } from './audit-log-options.js';
 import { BENCH_OPTIONS } from './bench-options.js';
 import { HTTP_OPTIONS } from './http-options.js';
 import { MODEL_OPTIONS } from './model-options.js';
+import { OBJECT_OPTIONS } from './object-options.js';
 import { type Command, type OptionTable, type OptionValues, option } from './option.js';
 import * as types from './option-types.js';
 import { ORT_LIBRARY_OPTIONS } from './ort-library.js';
@@ -182,6 +183,7 @@ export const OPTIONS = {
   ...ACCESS_OPTIONS,
   ...AUDIT_LOG_OPTIONS,
   ...HTTP_OPTIONS,
+  ...OBJECT_OPTIONS,
   logLevel: option({
     flag: 'log-level',
     variable: 'SHOAL_LOG_LEVEL',

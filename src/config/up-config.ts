@@ -7,6 +7,7 @@ import type { Machine } from './machine.js';
 import { modelFolder, namedGraph } from './model-folder.js';
 import { type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
+import { checkRedisExposure, redisConfig } from './redis-config.js';
 import { defaultCacheBytes, defaultThreads } from './worker-config.js';
 import { WrongUsage } from './wrong-usage.js';
 
@@ -16,6 +17,8 @@ export interface UpConfig {
   readonly host: string;
   /** The port of each coordinator. 0 takes a free port. */
   readonly ports: readonly number[];
+  /** The port for clients of the Redis protocol of each coordinator and of each worker; null: none listens. */
+  readonly redisPorts: { readonly coordinators: readonly number[]; readonly workers: readonly number[] } | null;
   /** The NATS server to use; null to start one. */
   readonly nats: NatsAccess | null;
   /** The nats-server program to start; null to search for it. */
@@ -50,6 +53,7 @@ const COMPUTED = [
   'SHOAL_NATS_PASSWORD_FILE',
   'SHOAL_SECRET',
   'SHOAL_SECRET_FILE',
+  'SHOAL_REDIS_PORT',
 ];
 
 function withoutComputed(variables: Readonly<Record<string, string>>): Record<string, string> {
@@ -67,6 +71,20 @@ function coordinatorPorts({ port, coordinators }: Pick<Values, 'port' | 'coordin
     );
   }
   return Array.from({ length: coordinators }, (_, index) => (port === 0 ? 0 : port + index));
+}
+
+/** The ports for clients of the Redis protocol: `redisPort` and those after it, or 0 for each if it is 0. @throws WrongUsage */
+function redisPorts({ redisPort: { port }, coordinators, workers }: Values): UpConfig['redisPorts'] {
+  if (port === null) return null;
+  const last = port + coordinators + workers - 1;
+  if (port !== 0 && last > HIGHEST_PORT) {
+    throw new WrongUsage(
+      `--redis-port (SHOAL_REDIS_PORT): must be at most ${HIGHEST_PORT + 1 - coordinators - workers} for ${coordinators} coordinators and ${workers} workers, got ${port}`,
+    );
+  }
+  const from = (first: number, count: number) =>
+    Array.from({ length: count }, (_, index) => (port === 0 ? 0 : first + index));
+  return { coordinators: from(port, coordinators), workers: from(port + coordinators, workers) };
 }
 
 /** @throws WrongUsage */
@@ -89,11 +107,13 @@ export function upConfig(
   const apiKeys = clientKeys(values);
   const needsKey = apiKeys.length > 0 || checkedKeysFile(values) !== null || jwtConfig(values) !== null;
   checkExposure(values, needsKey);
+  checkRedisExposure(redisConfig({ ...values, redisSocket: null }), needsKey);
   const shared = { SHOAL_MODEL: modelDir, ...graphVariables(values), SHOAL_LOG_LEVEL: values.logLevel ?? 'warn' };
   return {
     workers: values.workers,
     host: values.host,
     ports: coordinatorPorts(values),
+    redisPorts: redisPorts(values),
     nats: values.nats === null ? null : natsAccess(values.nats, values),
     natsServer: values.natsServer,
     namespace: values.namespace,

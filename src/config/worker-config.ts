@@ -9,6 +9,7 @@ import { modelFolder, type NamedGraph, namedGraph } from './model-folder.js';
 import { type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
 import { type PeerTlsConfig, peerTls } from './peer-tls.js';
+import { type RedisConfig, redisConfig } from './redis-config.js';
 import { WrongUsage } from './wrong-usage.js';
 
 /** The complete configuration of one worker. */
@@ -59,6 +60,10 @@ export interface WorkerConfig {
   /** Requests that may wait for a slot. */
   readonly maxWaiting: number;
   readonly peer: PeerConfig;
+  /** Host memory for objects; 0: this worker has none. */
+  readonly objectBytes: number;
+  /** Null: no clients of the Redis protocol. */
+  readonly redis: RedisConfig | null;
   /** The address of /metrics; null for none. Port 0 takes a free port. */
   readonly metrics: { readonly host: string; readonly port: number } | null;
   readonly logLevel: LogLevel;
@@ -160,6 +165,8 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
     prefillChunkTokens: values.prefillChunk,
     maxWaiting: values.maxWaiting,
     peer: peerConfig(values, machine),
+    objectBytes: values.objectBytes,
+    redis: redisConfig(values),
     metrics: values.metricsPort.port === null ? null : { host: values.metricsHost, port: values.metricsPort.port },
     logLevel: values.logLevel ?? 'info',
   };

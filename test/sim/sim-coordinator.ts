@@ -99,6 +99,8 @@ export class SimCoordinator {
       keysFile: null,
       jwt: null,
       auditLog: null,
+      objectBytes: 0,
+      redis: null,
       logLevel: 'silent',
     };
   }

@@ -191,6 +191,8 @@ export class SimWorker {
       auditOneIn: 0,
       maxWaiting: 64,
       peer: { socketPath: null, host: this.process.host, port: 0, advertiseHost: this.process.host },
+      objectBytes: 0,
+      redis: null,
       metrics: null,
       logLevel: 'silent',
     };

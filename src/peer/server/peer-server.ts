@@ -40,6 +40,8 @@ export interface PeerServerOptions extends SocketOptions {
   readonly isMember: (peer: PeerIdentity) => boolean;
   /** Serves connections with the purpose `calls`; without it, this server refuses them. */
   readonly onCalls?: OpenSession | undefined;
+  /** Serves connections with the purpose `objects`; without it, this server refuses them. */
+  readonly onObjects?: OpenSession | undefined;
   /** Compares summaries of peers; without it, this server has no time for them. */
   readonly comparer?: Comparer | undefined;
   /** Bytes of every block, by the fleet's K/V layout. */
@@ -69,7 +71,7 @@ export interface PeerAddresses {
 
 type ClosedListener = (id: string, incarnation: string) => void;
 
-/** Listens for peers: gives them blocks of this worker, takes blocks that they push, and leaves calls to `onCalls`. */
+/** Listens for peers: gives them blocks of this worker, takes blocks that they push, and leaves calls and objects to others. */
 export class PeerServer {
   private readonly listeners: PeerListener[] = [];
   private readonly socketPaths: SocketPath[] = [];
@@ -192,7 +194,11 @@ export class PeerServer {
 
   private opens(purpose: Purpose): OpenSession {
     if (purpose === 'blocks') return (connection) => new Session(connection, this.sessionOptions);
-    const { onCalls } = this.options;
+    const { onCalls, onObjects } = this.options;
+    if (purpose === 'objects') {
+      if (!onObjects) throw new Refused('this worker has no objects');
+      return onObjects;
+    }
     if (!onCalls) throw new Refused('this worker takes no calls over this connection');
     return onCalls;
   }

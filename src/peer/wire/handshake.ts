@@ -12,8 +12,8 @@ export const NONCE_BYTES = 32;
 
 const TAG = 'shoal-peer-3';
 
-/** Which frames a connection carries after the handshake: requests for blocks, or messages between actors. @internal exported for tests. */
-export const PURPOSES = ['blocks', 'calls'] as const;
+/** Which frames a connection carries after the handshake: requests for blocks, messages between actors, or requests for objects. @internal exported for tests. */
+export const PURPOSES = ['blocks', 'calls', 'objects'] as const;
 export type Purpose = (typeof PURPOSES)[number];
 
 /** The identity of one end of a connection: a worker, or a coordinator, which only dials. */

@@ -34,6 +34,8 @@ export interface PeerSocket {
 export interface Inlet {
   target(): Uint8Array;
   advance(bytes: number): void;
+  /** Whether its owner has paused the socket, and resumes it. Absent: never. */
+  readonly paused?: boolean;
 }
 
 /**
@@ -182,7 +184,7 @@ function onread(inlet: Inlet, socketOf: () => net.Socket): net.OnReadOpts {
   let turnBytes = 0;
   const goOn = () => {
     turnBytes = 0;
-    socketOf().resume();
+    if (!inlet.paused) socketOf().resume();
   };
   return {
     buffer: () => inlet.target(),

@@ -81,6 +81,8 @@ describe('a start that fails leaves no connection, timer or server', () => {
       keysFile: null,
       jwt: null,
       auditLog: null,
+      objectBytes: 0,
+      redis: null,
     };
     const before = held();
     await expect(runCoordinator(config, new AbortController().signal)).rejects.toThrow(Unavailable);
@@ -110,6 +112,8 @@ describe('a start that fails leaves no connection, timer or server', () => {
       maxWaiting: 4,
       peer: { socketPath: join(dir, 'w.sock'), host: '127.0.0.1', port: null, advertiseHost: '127.0.0.1' },
       metrics: { host: '127.0.0.1', port: takenPort },
+      objectBytes: 2 ** 20,
+      redis: null,
     };
     const before = held();
     await expect(runWorker(config, new AbortController().signal)).rejects.toThrow('EADDRINUSE');

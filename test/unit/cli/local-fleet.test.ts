@@ -105,7 +105,9 @@ describe('a fleet of processes on one machine', () => {
       ],
     });
     const visitors = [await door.next(), await door.next(), await door.next()];
-    const workers = visitors.filter((visitor) => visitor.id.startsWith('worker-')).map(({ id, pid }) => ({ id, pid }));
+    const workers = visitors
+      .filter((visitor) => visitor.id.startsWith('worker-'))
+      .map(({ id, pid }) => ({ id, pid, redis: null }));
     expect([...addresses.workers].sort((a, b) => a.id.localeCompare(b.id))).toEqual(
       workers.sort((a, b) => a.id.localeCompare(b.id)),
     );

@@ -89,6 +89,8 @@ describe('the configuration of a worker', () => {
       maxWaiting: 512,
       peer: { socketPath: null, host: '127.0.0.1', port: 0, advertiseHost: '127.0.0.1' },
       metrics: { host: '127.0.0.1', port: 0 },
+      objectBytes: 512 * 2 ** 20,
+      redis: null,
       logLevel: 'info',
     });
     expect(() => readWorkerConfig({ flags: {}, environment: {}, machine })).toThrow(

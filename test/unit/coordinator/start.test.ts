@@ -37,6 +37,8 @@ const config: CoordinatorConfig = {
   keysFile: null,
   jwt: null,
   auditLog: null,
+  objectBytes: 0,
+  redis: null,
   logLevel: 'silent',
 };
 

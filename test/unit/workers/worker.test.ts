@@ -47,7 +47,15 @@ async function coordinator(
       http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null },
       contextTokens: graph.contextTokens,
     },
-    ...{ allowRouting: false, keysFile: null, jwt: null, auditLog: null, logLevel: 'silent' },
+    ...{
+      allowRouting: false,
+      keysFile: null,
+      jwt: null,
+      auditLog: null,
+      objectBytes: 0,
+      redis: null,
+      logLevel: 'silent',
+    },
   };
   const bucket = new MemoryKeyValue();
   const parts = makeCoordinatorParts({

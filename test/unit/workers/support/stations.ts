@@ -128,6 +128,8 @@ export class Station {
       maxWaiting: 16,
       peer: { socketPath, host: '127.0.0.1', port: null, advertiseHost: '127.0.0.1' },
       metrics,
+      objectBytes: 0,
+      redis: null,
       logLevel: 'silent',
     };
     this.worker = new Worker({

@@ -1,0 +1,65 @@
+import { type Command, type OptionTable, option } from './option.js';
+import * as types from './option-types.js';
+
+const ROLES = ['up', 'coordinator', 'worker'] as const satisfies readonly Command[];
+const ONE_ROLE = ['coordinator', 'worker'] as const satisfies readonly Command[];
+
+/** The options for objects, and for clients of the Redis protocol. */
+export const OBJECT_OPTIONS = {
+  objectBytes: option({
+    flag: 'object-bytes',
+    variable: 'SHOAL_OBJECT_BYTES',
+    placeholder: 'SIZE',
+    type: types.byteSize(0, '0'),
+    default: '512MiB',
+    unit: 'bytes',
+    commands: ROLES,
+    help: 'Host memory for objects in each worker, beside its blocks. An object has at most as many bytes. 0 turns objects off. It must be the same in the whole fleet.',
+  }),
+  redisPort: option({
+    flag: 'redis-port',
+    variable: 'SHOAL_REDIS_PORT',
+    placeholder: 'PORT|off',
+    type: types.portOrOff,
+    default: 'off',
+    commands: ROLES,
+    help: 'Port for clients of the Redis protocol. 0 takes a free port. With up, the coordinators listen on this port and those after it, then the workers.',
+  }),
+  redisHost: option({
+    flag: 'redis-host',
+    variable: 'SHOAL_REDIS_HOST',
+    placeholder: 'HOST',
+    type: types.host,
+    default: '127.0.0.1',
+    commands: ROLES,
+    help: 'Address on which --redis-port listens. Others than this machine need API keys, or --insecure.',
+  }),
+  redisSocket: option({
+    flag: 'redis-socket',
+    variable: 'SHOAL_REDIS_SOCKET',
+    placeholder: 'FILE',
+    type: types.path,
+    default: null,
+    commands: ONE_ROLE,
+    help: 'Unix socket for clients of the Redis protocol on the same host, beside --redis-port or instead of it.',
+  }),
+  redisTlsKey: option({
+    flag: 'redis-tls-key',
+    variable: 'SHOAL_REDIS_TLS_KEY',
+    placeholder: 'FILE',
+    type: types.path,
+    default: null,
+    defaultNote: 'none: no TLS',
+    commands: ROLES,
+    help: 'Private key (PEM) for --redis-port, which then speaks TLS only.',
+  }),
+  redisTlsCert: option({
+    flag: 'redis-tls-cert',
+    variable: 'SHOAL_REDIS_TLS_CERT',
+    placeholder: 'FILE',
+    type: types.path,
+    default: null,
+    commands: ROLES,
+    help: 'Certificate (PEM) for --redis-tls-key.',
+  }),
+} as const satisfies OptionTable;

@@ -1,0 +1,141 @@
+import type { Expiry, ObjectInfo, WriteCondition } from './object.js';
+import type { ObjectHash, ObjectName } from './object-name.js';
+import type { ObjectValue } from './object-value.js';
+import type { Version } from './version.js';
+
+/** The port to the objects of one worker: what members ask of a home, and what homes ask of each other. */
+
+export interface ReadOptions {
+  /** The first byte, and the byte after the last; null for all bytes that follow. */
+  readonly from: number;
+  readonly end: number | null;
+  /** The version that the reader has already: its bytes are not sent. */
+  readonly have: Version | null;
+  /** The only version that the reader wants; null for the newest. */
+  readonly only: Version | null;
+}
+
+/** The newest version, whole. @internal exported for tests. */
+export const WHOLE: ReadOptions = { from: 0, end: null, have: null, only: null };
+
+/** A part of a value, in memory that is free once it is released. */
+export interface Piece {
+  readonly bytes: Buffer;
+  release(): void;
+}
+
+/** The bytes of an object that is being read, in order. */
+export interface ObjectBody {
+  /** The next piece; null after the last. Rejects with `Unavailable` if the rest cannot be had. */
+  next(): Promise<Piece | null>;
+  /** Nothing more is read. To be called once, also after the end and after an error. */
+  close(): void;
+}
+
+export type ReadOutcome =
+  | { readonly type: 'found'; readonly info: ObjectInfo; readonly body: ObjectBody }
+  /** The object in the memory of this process; the reader has a reference to the value, and releases it. */
+  | { readonly type: 'here'; readonly info: ObjectInfo; readonly value: ObjectValue }
+  | { readonly type: 'same'; readonly info: ObjectInfo }
+  | { readonly type: 'absent' };
+
+export interface WriteOptions {
+  readonly contentType: string | null;
+  readonly fields: Readonly<Record<string, string>>;
+  readonly expiry: Expiry;
+  readonly condition: WriteCondition;
+  /** Names the write: repeated, it finds that it is done. */
+  readonly token: string;
+}
+
+/** `unmet`: the condition does not hold of the object, whose state this is; null for no object. */
+export type WriteOutcome =
+  | { readonly type: 'written'; readonly info: ObjectInfo }
+  | { readonly type: 'unmet'; readonly info: ObjectInfo | null };
+
+/** A deletion, and a change of the metadata of a version. Both have a version of their own. */
+export interface RemoveOptions {
+  readonly condition: WriteCondition;
+}
+
+/** What one home tells another: a new state of an object. */
+export type ObjectCopy =
+  | { readonly type: 'value'; readonly name: ObjectName; readonly info: ObjectInfo; readonly value: ObjectValue }
+  | { readonly type: 'deleted'; readonly name: ObjectName; readonly version: Version }
+  /** The bytes of `of` under a new version and with another expiry. */
+  | { readonly type: 'retimed'; readonly name: ObjectName; readonly of: Version; readonly info: ObjectInfo };
+
+/** `newer`: a later version is there; `lacks`: the bytes have to be sent too; `full`: there is no room. */
+export type CopyOutcome =
+  | { readonly type: 'stored' }
+  | { readonly type: 'newer'; readonly version: Version }
+  | { readonly type: 'lacks' }
+  | { readonly type: 'full' };
+
+export interface ListPage {
+  readonly keys: readonly Buffer[];
+  /** The position of the next page; null after the last. */
+  readonly next: number | null;
+}
+
+/** An object or a deletion that a worker has. */
+export interface Held {
+  readonly hash: ObjectHash;
+  readonly version: Version;
+}
+
+/** The calls that any member may make. */
+export interface ObjectNode {
+  /** The newest version, or the one that is asked for. Rejects with `Unavailable` if this worker is no home of the object. */
+  read(name: ObjectName, options: ReadOptions, signal: AbortSignal): Promise<ReadOutcome>;
+  /** What is known of objects; null for those that are not there. Rejects as `read` does. */
+  look(names: readonly ObjectName[], signal: AbortSignal): Promise<readonly (ObjectInfo | null)[]>;
+  /**
+   * Writes an object, and resolves when all homes that live have it. The caller keeps its reference to the value. Rejects with `Overloaded` if there
+   * is no room, and with `Unavailable` if this worker is no home, or if it is not known which homes have the value.
+   */
+  write(name: ObjectName, value: ObjectValue, options: WriteOptions, signal: AbortSignal): Promise<WriteOutcome>;
+  /** Deletes an object. Gives what was there. Rejects as `write` does. */
+  remove(name: ObjectName, options: RemoveOptions, signal: AbortSignal): Promise<WriteOutcome>;
+  /** Changes when an object expires. Rejects as `write` does. */
+  retime(name: ObjectName, expiry: Expiry, condition: WriteCondition, signal: AbortSignal): Promise<WriteOutcome>;
+  /** Keys of a space that this worker has, in the order of their hashes, from a position on. */
+  list(space: string, from: number, least: number, signal: AbortSignal): Promise<ListPage>;
+  /** Objects of a space of which this worker is the first home. */
+  count(space: string, signal: AbortSignal): Promise<number>;
+  /** Drops all objects of a space that are older than the version that the worker gives to this call. */
+  flush(space: string, signal: AbortSignal): Promise<void>;
+}
+
+/** Room that a worker has set aside for one object. */
+export interface Room {
+  /** Gives the room back, unless an object has taken it. Idempotent. */
+  free(): void;
+}
+
+/** The calls that homes make to each other. */
+export interface ObjectPeer extends ObjectNode {
+  /** Versions of objects and deletions that this worker has; null for those that it does not know. */
+  versions(names: readonly ObjectName[], signal: AbortSignal): Promise<readonly (Version | null)[]>;
+  /** Takes a copy. */
+  take(copy: ObjectCopy, signal: AbortSignal): Promise<CopyOutcome>;
+  /** Which of these this worker has not, or only in an older version: their indices, ascending. */
+  wanted(held: readonly Held[], signal: AbortSignal): Promise<readonly number[]>;
+  /** The copies that this worker still has to make to `home`, as of its own ring, whose epoch is given; null if its ring is another. */
+  owes(home: string, epoch: string, signal: AbortSignal): Promise<number | null>;
+}
+
+/** A worker's own objects, for the server of the peer protocol: bytes come in only where there is room for them. */
+export interface ObjectHost extends ObjectPeer {
+  /** Null if there is no room. */
+  reserve(name: ObjectName, bytes: number): Room | null;
+  /** @param room what was reserved; the caller frees it afterwards */
+  write(
+    name: ObjectName,
+    value: ObjectValue,
+    options: WriteOptions,
+    signal: AbortSignal,
+    room?: Room,
+  ): Promise<WriteOutcome>;
+  take(copy: ObjectCopy, signal: AbortSignal, room?: Room): Promise<CopyOutcome>;
+}

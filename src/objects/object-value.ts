@@ -1,0 +1,160 @@
+import { Digester, digestOf } from '../digest.js';
+import { InternalError } from '../errors.js';
+import { EXTENT_BYTES, giveExtent, takeExtent } from './extent-pool.js';
+
+/** The bytes of an object in extents, each with its digest, and a count of those who read them. */
+
+/** XXH3, 64 bits, in hex. */
+export type ExtentDigest = string;
+
+/**
+ * A value that is there whole, and never changes. It is made with one reference; whoever reads it later holds a reference of its own. The
+ * memory is used again once the last reference is gone.
+ */
+export class ObjectValue {
+  private references = 1;
+
+  /** Extents of `EXTENT_BYTES`, the last one of what is left; none for the empty value. */
+  constructor(
+    readonly extents: readonly Buffer[],
+    readonly digests: readonly ExtentDigest[],
+    readonly bytes: number,
+    private onFreed: (() => void) | null = null,
+  ) {}
+
+  /** A value of a few bytes, which are copied. */
+  static of(bytes: Uint8Array): ObjectValue {
+    const writer = new ValueWriter(bytes.byteLength);
+    for (let at = 0; at < bytes.byteLength; ) {
+      const target = writer.target();
+      const part = bytes.subarray(at, at + target.byteLength);
+      target.set(part);
+      writer.advance(part.byteLength);
+      at += part.byteLength;
+    }
+    return writer.finish();
+  }
+
+  /** The digest of the whole value: that of its only extent, or of the digests of its extents one after another, each in 8 bytes, the most significant first. */
+  get digest(): string {
+    return digestOfExtents(this.digests);
+  }
+
+  /** Whether nobody but its owner reads it. */
+  get unread(): boolean {
+    return this.references <= 1;
+  }
+
+  /** Ends the account on which its memory is, and puts it on another: `onFreed` is called when the memory is free. */
+  transfer(onFreed: (() => void) | null): void {
+    this.onFreed?.();
+    this.onFreed = onFreed;
+  }
+
+  hold(): this {
+    if (this.references === 0) throw new InternalError('a value was held whose memory is used again');
+    this.references++;
+    return this;
+  }
+
+  release(): void {
+    if (this.references === 0) throw new InternalError('a value was released more often than it was held');
+    if (--this.references > 0) return;
+    for (const extent of this.extents) giveExtent(extent);
+    this.onFreed?.();
+  }
+
+  /** The bytes from `from` to before `end`, in pieces that lie in the extents. */
+  *pieces(from = 0, end = this.bytes): Generator<Buffer> {
+    for (let at = from; at < end; ) {
+      const start = at % EXTENT_BYTES;
+      const extent = this.extents[(at - start) / EXTENT_BYTES]!;
+      const piece = extent.subarray(start, Math.min(extent.byteLength, start + end - at));
+      yield piece;
+      at += piece.byteLength;
+    }
+  }
+
+  /** A copy of the bytes from `from` to before `end`, in one piece. */
+  copy(from = 0, end = this.bytes): Buffer {
+    return Buffer.concat([...this.pieces(from, end)]);
+  }
+}
+
+/** The digest of a value with these extents. */
+function digestOfExtents(digests: readonly ExtentDigest[]): string {
+  if (digests.length === 1) return digests[0]!;
+  return digestOf(Buffer.from(digests.join(''), 'hex'));
+}
+
+/** Takes the bytes of a value of known length straight into extents, with their digests taken on the way. */
+export class ValueWriter {
+  private readonly extents: Buffer[] = [];
+  private readonly digests: ExtentDigest[] = [];
+  private readonly digester = new Digester();
+  private received = 0;
+  private over = false;
+
+  /** @param onMemory called before memory for so many bytes is taken; what it throws goes to the caller of `target` */
+  constructor(
+    readonly bytes: number,
+    private readonly onMemory: ((bytes: number) => void) | null = null,
+    private readonly onFreed: (() => void) | null = null,
+  ) {}
+
+  /** Bytes that are still to come. */
+  get missing(): number {
+    return this.bytes - this.received;
+  }
+
+  /** Memory for the next bytes, up to the end of an extent; empty once all have come. */
+  target(): Buffer {
+    const start = this.received % EXTENT_BYTES;
+    if (start === 0 && this.missing > 0 && this.extents.length * EXTENT_BYTES === this.received) {
+      const bytes = Math.min(EXTENT_BYTES, this.missing);
+      this.onMemory?.(bytes);
+      this.extents.push(takeExtent(bytes));
+    }
+    return this.missing === 0 ? NOTHING : this.extents.at(-1)!.subarray(start);
+  }
+
+  /** The first `bytes` of what `target` gave are filled. */
+  advance(bytes: number): void {
+    const extent = this.extents.at(-1)!;
+    const start = this.received % EXTENT_BYTES;
+    this.digester.update(extent.subarray(start, start + bytes));
+    this.received += bytes;
+    if (start + bytes < extent.byteLength) return;
+    this.digests.push(this.digester.digest());
+    this.digester.reset();
+  }
+
+  /** Takes over a whole extent whose digest is known. */
+  adopt(extent: Buffer, digest: ExtentDigest): void {
+    const due = Math.min(EXTENT_BYTES, this.missing);
+    if (extent.byteLength !== due || this.extents.length * EXTENT_BYTES !== this.received) {
+      throw new InternalError(`an extent of ${extent.byteLength} bytes was adopted where ${due} were due`);
+    }
+    this.onMemory?.(due);
+    this.extents.push(extent);
+    this.digests.push(digest);
+    this.received += due;
+  }
+
+  /** The value, once all bytes have come. */
+  finish(): ObjectValue {
+    if (this.missing > 0 || this.over) throw new InternalError(`a value lacks ${this.missing} of ${this.bytes} bytes`);
+    this.over = true;
+    return new ObjectValue(this.extents, this.digests, this.bytes, this.onFreed);
+  }
+
+  /** Gives the memory back. Nothing may be written into it any more. Idempotent, and without effect after `finish`. */
+  abort(): void {
+    if (this.over) return;
+    this.over = true;
+    for (const extent of this.extents.splice(0)) giveExtent(extent);
+    this.onFreed?.();
+  }
+}
+
+const NOTHING = Buffer.alloc(0);

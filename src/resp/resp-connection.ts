@@ -1,0 +1,238 @@
+import type net from 'node:net';
+import type { Timer } from '../clock.js';
+import { InvalidRequest, ShoalError as KnownError, type ShoalError } from '../errors.js';
+import type { Log } from '../log.js';
+import { adopt, type Inlet, type SocketOptions } from '../peer/wire/socket.js';
+import { RespFault } from './command.js';
+import { COMMANDS } from './command-table.js';
+import { BrokenReply } from './commands/strings.js';
+import { printableText, ReplyWriter } from './reply-writer.js';
+import { type RespArg, RespProtocolError, RespReader, type RespTaker } from './resp-reader.js';
+import { type RespHost, RespSession, wordOf } from './resp-session.js';
+import type { ValueStaging } from './value-staging.js';
+
+/** One client of the Redis protocol: reads its commands, runs them one after another, and writes the replies. */
+
+/** Bytes of replies that wait for the client to take them; beyond that its next command waits. */
+const UNSENT_BYTES = 2 ** 20;
+/** A client that is in the middle of a command, or of taking a reply, and does not go on for so long is disconnected. */
+const STALLED_MS = 30_000;
+/** A client that has to prove itself has so much time. */
+const PROOF_MS = 10_000;
+
+export interface RespConnectionOptions {
+  readonly host: RespHost;
+  readonly staging: ValueStaging;
+  readonly log: Log;
+  readonly id: number;
+  readonly socket: SocketOptions;
+  readonly onCommand: (command: string, ms: number) => void;
+  readonly onClosed: () => void;
+}
+
+export class RespConnection implements RespTaker, Inlet {
+  private readonly reply = new ReplyWriter();
+  private readonly reader: RespReader;
+  private readonly session: RespSession;
+  private readonly leaving = new AbortController();
+  private readonly socket: net.Socket;
+  private readonly proving: Timer;
+  private readonly drained: (() => void)[] = [];
+  private over = false;
+
+  constructor(
+    accepted: net.Socket,
+    private readonly options: RespConnectionOptions,
+  ) {
+    const { host, staging, id } = options;
+    const address = accepted.remoteAddress === undefined ? 'unix' : `${accepted.remoteAddress}:${accepted.remotePort}`;
+    this.reader = new RespReader(this, staging);
+    const flush = () => this.flush();
+    this.session = new RespSession(host, id, this.reply, this.leaving.signal, flush, address);
+    this.proving = host.clock.after(PROOF_MS, () => {
+      if (!this.trusted) this.close();
+    });
+    this.socket = adopt(accepted, this, options.socket);
+    this.socket.setTimeout(STALLED_MS);
+    this.socket.on('timeout', () => {
+      const reads = this.reader.midCommand && !this.reader.blocked;
+      if (reads || this.socket.writableLength > 0) this.close();
+    });
+    this.socket.on('error', () => {});
+    this.socket.on('close', () => this.closed());
+  }
+
+  get argBytes(): number {
+    return this.options.host.objectBytes;
+  }
+
+  get trusted(): boolean {
+    return this.session.principal !== null;
+  }
+
+  get paused(): boolean {
+    return this.reader.blocked;
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+
+  target(): Uint8Array {
+    return this.reader.target();
+  }
+
+  advance(bytes: number): void {
+    if (this.over) return;
+    this.read(() => this.reader.advance(bytes));
+  }
+
+  command(args: RespArg[], fault: ShoalError | null): void {
+    this.session.commands++;
+    const startedMs = this.options.host.clock.now();
+    const running = this.begin(args, fault);
+    if (running === undefined) {
+      this.ended(args, startedMs);
+      return;
+    }
+    this.block();
+    running
+      .catch((error: unknown) => this.fail(error))
+      .then(() => this.flush())
+      .then(() => {
+        this.ended(args, startedMs);
+        this.unblock();
+      });
+  }
+
+  /** Runs a command. Gives a promise if it goes on. */
+  private begin(args: readonly RespArg[], fault: ShoalError | null): Promise<void> | undefined {
+    try {
+      if (this.session.stale) return this.session.check().then(() => this.run(args, fault));
+      return this.run(args, fault) ?? undefined;
+    } catch (error) {
+      this.fail(error);
+      return undefined;
+    }
+  }
+
+  private run(args: readonly RespArg[], fault: ShoalError | null): void | Promise<void> {
+    const command = COMMANDS.get(wordOf(args[0]).toLowerCase());
+    if (command === undefined) throw new RespFault(unknown(args));
+    if (!this.trusted && !command.flags.includes('no_auth')) throw new RespFault('NOAUTH Authentication required.');
+    const fits = command.arity < 0 ? args.length >= -command.arity : args.length === command.arity;
+    if (!fits) throw new RespFault(`ERR wrong number of arguments for '${command.name}' command`);
+    if (fault !== null) throw fault;
+    return command.run(this.session, args);
+  }
+
+  private ended(args: readonly RespArg[], startedMs: number): void {
+    for (const arg of args) if (!Buffer.isBuffer(arg)) arg.release();
+    const known = COMMANDS.get(wordOf(args[0]).toLowerCase());
+    this.options.onCommand(known?.name ?? 'unknown', this.options.host.clock.now() - startedMs);
+    if (!this.session.leaving) return;
+    this.reader.blocked = true;
+    this.send();
+    this.socket.end();
+  }
+
+  private fail(error: unknown): void {
+    if (this.over) return;
+    if (error instanceof BrokenReply) {
+      this.options.log.warn({ reason: error.message }, 'a reply broke off: the client is disconnected');
+      this.close();
+      return;
+    }
+    if (!(error instanceof RespFault) && !(error instanceof KnownError)) {
+      this.options.log.error({ err: error }, 'a command failed');
+    }
+    this.reply.error(faultOf(error));
+  }
+
+  /** Runs what reads commands; afterwards sends the replies. */
+  private read(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      const text = error instanceof RespProtocolError ? `Protocol error: ${error.message}` : 'internal error';
+      this.reply.error(`ERR ${text}`);
+      this.reader.stop();
+      this.send();
+      this.socket.pause();
+      this.socket.end(() => this.close());
+      return;
+    }
+    if (this.reader.blocked || this.over) return;
+    this.send();
+    if (this.socket.writableLength <= UNSENT_BYTES) return;
+    this.block();
+    this.flush().then(() => this.unblock());
+  }
+
+  private block(): void {
+    this.reader.blocked = true;
+    this.socket.pause();
+  }
+
+  private unblock(): void {
+    if (this.over || this.session.leaving) return;
+    this.reader.blocked = false;
+    this.read(() => this.reader.proceed());
+    if (!this.reader.blocked) this.socket.resume();
+  }
+
+  /** Sends what was written, and waits until the client has taken most of it. */
+  private async flush(): Promise<void> {
+    this.send();
+    while (this.socket.writableLength > UNSENT_BYTES && !this.over) {
+      await new Promise<void>((resolve) => this.drained.push(resolve));
+    }
+  }
+
+  private send(): void {
+    const parts = this.reply.take();
+    if (parts.length === 0) return;
+    if (this.over) {
+      for (const { release } of parts) release?.();
+      return;
+    }
+    this.socket.cork();
+    for (const { bytes, release } of parts) {
+      if (release === null) this.socket.write(bytes);
+      else this.socket.write(bytes, () => release());
+    }
+    this.socket.write(NOTHING, () => this.wakeDrained());
+    this.socket.uncork();
+  }
+
+  private wakeDrained(): void {
+    for (const resolve of this.drained.splice(0)) resolve();
+  }
+
+  private closed(): void {
+    this.over = true;
+    this.proving.cancel();
+    this.leaving.abort();
+    this.reader.stop();
+    this.send();
+    this.wakeDrained();
+    this.options.onClosed();
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/** The error of a command in Redis' form: a code in capitals, then a text of one line. */
+function faultOf(error: unknown): string {
+  if (error instanceof RespFault) return error.message;
+  if (!(error instanceof KnownError)) return 'ERR internal error';
+  const text = printableText(Buffer.from(error.message), 512);
+  if (error instanceof InvalidRequest) return `ERR ${text}`;
+  return error.code === 'overloaded' ? `OOM ${text}` : `TRYAGAIN ${text}`;
+}
+
+function unknown(args: readonly RespArg[]): string {
+  const shown = (arg: RespArg | undefined) => (arg !== undefined && Buffer.isBuffer(arg) ? printableText(arg) : '');
+  const first = args.slice(1, 4).map((arg) => `'${shown(arg)}' `);
+  return `ERR unknown command '${shown(args[0])}', with args beginning with: ${first.join('')}`;
+}

@@ -1,0 +1,128 @@
+import { chmod } from 'node:fs/promises';
+import net, { type AddressInfo } from 'node:net';
+import tls from 'node:tls';
+import { Unavailable } from '../errors.js';
+import type { Log } from '../log.js';
+import { connectionLimit } from '../open-files.js';
+import { SocketPath } from '../peer/server/socket-path.js';
+import type { SocketOptions } from '../peer/wire/socket.js';
+import { RespConnection } from './resp-connection.js';
+import type { RespHost } from './resp-session.js';
+import { ValueStaging } from './value-staging.js';
+
+/** Listens for clients of the Redis protocol. */
+
+/** Limit on the connections of clients, where the limit on open files allows that many. */
+const CLIENTS = 2_048;
+const TLS_HANDSHAKE_MS = 10_000;
+
+interface RespListenOptions {
+  readonly host: string;
+  /** 0 takes a free port; null for none. */
+  readonly port: number | null;
+  /** Path of a Unix socket; null for none. */
+  readonly socketPath: string | null;
+  /** PEM; null: TCP without TLS. */
+  readonly tls: { readonly key: string; readonly cert: string } | null;
+}
+
+export interface RespServerOptions {
+  readonly listen: RespListenOptions;
+  readonly host: Omit<RespHost, 'port' | 'clients'>;
+  /** Limit on the memory of values on their way in, over all clients. */
+  readonly stagingBytes: number;
+  readonly log: Log;
+  readonly setSendBuffer?: SocketOptions['setSendBuffer'];
+  readonly onCommand?: (command: string, ms: number) => void;
+  readonly maxClients?: number;
+}
+
+export class RespServer {
+  /** The port on which it listens; 0 for none. */
+  port = 0;
+  private readonly servers: net.Server[] = [];
+  private readonly connections = new Set<RespConnection>();
+  private readonly staging: ValueStaging;
+  private readonly host: RespHost;
+  private readonly limit: number;
+  private socketPath: SocketPath | null = null;
+  private ids = 0;
+
+  constructor(private readonly options: RespServerOptions) {
+    this.staging = new ValueStaging(options.stagingBytes);
+    this.host = { ...options.host, port: () => this.port, clients: () => this.connections.size };
+    this.limit = options.maxClients ?? Math.floor(connectionLimit(2 * CLIENTS) / 2);
+  }
+
+  /** Clients that are connected. */
+  get clients(): number {
+    return this.connections.size;
+  }
+
+  /** Memory of values on their way in. */
+  get stagedBytes(): number {
+    return this.staging.usedBytes;
+  }
+
+  /** @throws Unavailable if it cannot listen */
+  async start(): Promise<void> {
+    const { host, port, socketPath, tls: certificate } = this.options.listen;
+    if (port !== null) {
+      const server =
+        certificate === null
+          ? net.createServer({ pauseOnConnect: true }, (socket) => this.accept(socket))
+          : tls.createServer({ ...certificate, minVersion: 'TLSv1.2', handshakeTimeout: TLS_HANDSHAKE_MS }, (socket) =>
+              this.accept(socket),
+            );
+      server.on('tlsClientError', (_, socket: net.Socket) => socket.destroy());
+      await this.listen(server, { host, port }, `${host}:${port}`);
+      this.port = (server.address() as AddressInfo).port;
+    }
+    if (socketPath === null) return;
+    this.socketPath = await SocketPath.claim(socketPath, `${this.host.role} ${this.host.id} (process ${process.pid})`);
+    const server = net.createServer({ pauseOnConnect: true }, (socket) => this.accept(socket));
+    await this.listen(server, { path: socketPath }, socketPath);
+    await chmod(socketPath, 0o600);
+  }
+
+  async stop(): Promise<void> {
+    const closed = this.servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+    for (const connection of this.connections) connection.close();
+    await Promise.all(closed);
+    await this.socketPath?.release();
+  }
+
+  private listen(server: net.Server, at: net.ListenOptions, where: string): Promise<void> {
+    this.servers.push(server);
+    return new Promise((resolve, reject) => {
+      server.once('error', (error) =>
+        reject(
+          new Unavailable(`cannot listen for Redis clients on ${where}: ${error.message}; choose another --redis-port`),
+        ),
+      );
+      server.listen(at, () => {
+        server.on('error', (err) => this.options.log.error({ err }, 'the listener for Redis clients failed'));
+        resolve();
+      });
+    });
+  }
+
+  private accept(socket: net.Socket): void {
+    if (this.connections.size >= this.limit) {
+      socket.on('error', () => {});
+      socket.end('-ERR max number of clients reached\r\n', () => socket.destroy());
+      return;
+    }
+    const { log, setSendBuffer, onCommand = () => {} } = this.options;
+    const connection: RespConnection = new RespConnection(socket, {
+      host: this.host,
+      staging: this.staging,
+      log,
+      id: ++this.ids,
+      socket: { setSendBuffer },
+      onCommand,
+      onClosed: () => this.connections.delete(connection),
+    });
+    this.connections.add(connection);
+  }
+}

@@ -1,0 +1,125 @@
+import type { Clock } from '../clock.js';
+import { InvalidRequest } from '../errors.js';
+import { type ObjectName, objectName } from '../objects/object-name.js';
+import { ObjectValue } from '../objects/object-value.js';
+import type { Objects } from '../objects/objects.js';
+import { ReadFloors } from '../objects/read-floors.js';
+import type { ReplyWriter } from './reply-writer.js';
+import type { RespAccess, RespPrincipal } from './resp-access.js';
+import type { RespArg } from './resp-reader.js';
+
+/** What one client of the Redis protocol has set, and what its commands work on. */
+
+/** Databases of a space, which `SELECT` chooses among. */
+export const DATABASES = 16;
+/** A key or a token that was taken back ends what it allows within this time. */
+const TRUST_MS = 5_000;
+
+/** The process behind a port for the Redis protocol. */
+export interface RespHost {
+  readonly objects: Objects;
+  readonly access: RespAccess;
+  readonly clock: Clock;
+  /** Milliseconds since 1970. */
+  readonly wallMs: () => number;
+  readonly version: string;
+  readonly role: 'worker' | 'coordinator';
+  readonly id: string;
+  /** Limit on the bytes of a value. */
+  readonly objectBytes: number;
+  /** What `INFO` and `CONFIG GET` say of the memory for objects in this process: null in a coordinator. */
+  readonly memory: () => { readonly bytes: number; readonly budgetBytes: number; readonly objects: number } | null;
+  readonly port: () => number;
+  readonly clients: () => number;
+}
+
+/** Sends what the command has written so far, and waits until the client's socket has room for more. */
+export type Flush = () => Promise<void>;
+
+export class RespSession {
+  principal: RespPrincipal | null;
+  database = 0;
+  name = '';
+  library = { name: '', version: '' };
+  /** The client asked to be disconnected. */
+  leaving = false;
+  commands = 0;
+  readonly floors: ReadFloors;
+  readonly startedMs: number;
+  private credentials: { readonly user: string; readonly password: string } | null = null;
+  private checkedMs: number;
+
+  constructor(
+    readonly host: RespHost,
+    readonly id: number,
+    readonly reply: ReplyWriter,
+    readonly signal: AbortSignal,
+    readonly flush: Flush,
+    readonly address: string,
+  ) {
+    this.principal = host.access.anonymous();
+    this.floors = new ReadFloors(host.clock);
+    this.startedMs = host.clock.now();
+    this.checkedMs = this.startedMs;
+  }
+
+  get objects(): Objects {
+    return this.host.objects;
+  }
+
+  /** The space of the client's objects. */
+  get space(): string {
+    const { space } = this.principal!;
+    return this.database === 0 ? space : `${space}#${this.database}`;
+  }
+
+  /** @throws InvalidRequest for a key that is too long or empty */
+  object(key: RespArg): ObjectName {
+    return objectName(this.space, bytesOf(key));
+  }
+
+  /** Takes the client for the principal of a password. False if nobody has it. */
+  async authenticate(user: string, password: string): Promise<boolean> {
+    const principal = await this.host.access.authenticate(user, password);
+    if (principal === null) return false;
+    this.principal = principal;
+    this.credentials = { user, password };
+    this.checkedMs = this.host.clock.now();
+    return true;
+  }
+
+  /** Whether the client's password has to be checked again. */
+  get stale(): boolean {
+    if (this.credentials === null) return this.principal !== null && this.host.access.anonymous() === null;
+    return this.host.clock.now() - this.checkedMs > TRUST_MS;
+  }
+
+  /** Checks the client's password again: it may have been taken back. */
+  async check(): Promise<void> {
+    const { credentials } = this;
+    this.principal = credentials === null ? this.host.access.anonymous() : null;
+    if (credentials === null) return;
+    const known = await this.authenticate(credentials.user, credentials.password);
+    if (!known) this.credentials = null;
+  }
+}
+
+/** The bytes of an argument that is no value. @throws InvalidRequest if it is as long as one */
+export function bytesOf(arg: RespArg): Buffer {
+  if (Buffer.isBuffer(arg)) return arg;
+  throw new InvalidRequest(`an argument of ${arg.bytes} bytes is too long here`);
+}
+
+export function textOf(arg: RespArg): string {
+  return bytesOf(arg).toString('utf8');
+}
+
+/** The word of an option, in capitals. */
+export function wordOf(arg: RespArg | undefined): string {
+  return arg === undefined || !Buffer.isBuffer(arg) || arg.byteLength > 64 ? '' : arg.toString('latin1').toUpperCase();
+}
+
+/** The argument as a value, to which the caller has a reference. */
+export function argValue(arg: RespArg): ObjectValue {
+  return Buffer.isBuffer(arg) ? ObjectValue.of(arg) : arg.hold();
+}

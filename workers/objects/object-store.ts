@@ -1,0 +1,233 @@
+import { Listing } from '../../src/objects/listing.js';
+import type { ObjectInfo } from '../../src/objects/object.js';
+import type { ObjectHash, ObjectName } from '../../src/objects/object-name.js';
+import type { Room } from '../../src/objects/object-node.js';
+import type { ObjectValue } from '../../src/objects/object-value.js';
+import { ObjectResidency } from '../../src/objects/residency.js';
+import { Tombstones } from '../../src/objects/tombstones.js';
+import { isNewer, type Version } from '../../src/objects/version.js';
+import { costOf, StoredObject } from './stored-object.js';
+
+/** The objects in a worker's memory, and the deletions that it remembers. */
+
+/** Why an object went. `moved`: other workers are its homes now. */
+export type GoneReason = 'evicted' | 'expired' | 'deleted' | 'replaced' | 'moved';
+
+/** Objects dropped in one turn because their time was over. */
+const EXPIRED_PER_TURN = 1024;
+/** Limit on the spaces whose last flush is remembered. */
+const FLUSHED_SPACES = 1024;
+
+export interface ObjectStoreOptions {
+  readonly budgetBytes: number;
+  /** Milliseconds since 1970. */
+  readonly wallMs: () => number;
+  readonly onGone?: (reason: GoneReason) => void;
+}
+
+interface CountedRoom extends Room {
+  readonly bytes: number;
+  open: boolean;
+}
+
+export class ObjectStore {
+  private readonly residency: ObjectResidency<StoredObject>;
+  private readonly tombstones = new Tombstones();
+  private readonly spaces = new Map<string, Listing<ObjectName>>();
+  private readonly flushes = new Map<string, Version>();
+
+  constructor(private readonly options: ObjectStoreOptions) {
+    this.residency = new ObjectResidency(options.budgetBytes);
+  }
+
+  get bytes(): number {
+    return this.residency.bytes;
+  }
+
+  get budgetBytes(): number {
+    return this.options.budgetBytes;
+  }
+
+  get objects(): number {
+    return this.residency.size;
+  }
+
+  get deletions(): number {
+    return this.tombstones.size;
+  }
+
+  /** The object, if it is there and has not expired. It counts as used. */
+  get(hash: ObjectHash): StoredObject | null {
+    const object = this.residency.get(hash);
+    if (object === undefined) return null;
+    if (object.expiresAtMs !== null && object.expiresAtMs <= this.options.wallMs()) {
+      this.drop(object, 'expired');
+      return null;
+    }
+    this.residency.touch(object);
+    return object;
+  }
+
+  /** The version of the object, or of its deletion; null if neither is known. */
+  versionOf({ hash, space }: ObjectName): Version | null {
+    const known = this.versionByHash(hash);
+    const flushed = this.flushes.get(space) ?? null;
+    return flushed !== null && isNewer(flushed, known) ? flushed : known;
+  }
+
+  /** As `versionOf`, but without what the flush of its space says. */
+  versionByHash(hash: ObjectHash): Version | null {
+    return this.residency.get(hash)?.info.version ?? this.tombstones.get(hash)?.version ?? null;
+  }
+
+  /** Whether the object is there and has not expired. It does not count as used. */
+  has(hash: ObjectHash): boolean {
+    const object = this.residency.get(hash);
+    return object !== undefined && (object.expiresAtMs === null || object.expiresAtMs > this.options.wallMs());
+  }
+
+  /** Sets room aside for an object, whose bytes may then come in. Null if there is none. */
+  reserve(name: ObjectName, valueBytes: number): Room | null {
+    const bytes = costOf(name, valueBytes);
+    const gone = this.residency.reserve(bytes);
+    if (gone === null) return null;
+    for (const object of gone) this.forget(object, 'evicted');
+    const room: CountedRoom = {
+      bytes,
+      open: true,
+      free: () => {
+        if (!room.open) return;
+        room.open = false;
+        this.residency.free(bytes);
+      },
+    };
+    return room;
+  }
+
+  /**
+   * Keeps a value for which room has been reserved, unless a newer version is there. Takes over the room; takes over the caller's reference to the
+   * value if it gives true.
+   */
+  put(name: ObjectName, info: ObjectInfo, value: ObjectValue, room: Room): boolean {
+    const counted = room as CountedRoom;
+    if (!isNewer(info.version, this.versionOf(name))) {
+      room.free();
+      return false;
+    }
+    this.replace(name.hash, 'replaced');
+    this.tombstones.forget(name.hash);
+    const object = new StoredObject(name, info, value);
+    counted.open = false;
+    this.residency.admit(object);
+    value.transfer(null);
+    this.listingOf(name.space).add(name);
+    return true;
+  }
+
+  /** Gives the bytes of a version another version and metadata. False if another version is there. */
+  retime(name: ObjectName, of: Version, info: ObjectInfo): boolean {
+    const object = this.residency.get(name.hash);
+    if (object === undefined || object.info.version.at !== of.at || object.info.version.writer !== of.writer)
+      return false;
+    this.residency.remove(object);
+    // The same bytes are counted again at once.
+    this.residency.linger(object.bytes);
+    this.residency.admit(new StoredObject(name, info, object.value));
+    return true;
+  }
+
+  /** Remembers a deletion, unless a newer version is there. */
+  delete(name: ObjectName, version: Version): boolean {
+    if (!isNewer(version, this.versionOf(name))) return false;
+    this.replace(name.hash, 'deleted');
+    this.tombstones.add({ name, version, sinceMs: this.options.wallMs() });
+    return true;
+  }
+
+  /** Drops all objects of a space that are older than a version, and takes none that is older later. */
+  flush(space: string, version: Version): void {
+    if (!isNewer(version, this.flushes.get(space) ?? null)) return;
+    this.flushes.delete(space);
+    this.flushes.set(space, version);
+    if (this.flushes.size > FLUSHED_SPACES) this.flushes.delete(this.flushes.keys().next().value!);
+    for (const object of [...this.residency.all()]) {
+      if (object.name.space === space && isNewer(version, object.info.version)) this.drop(object, 'deleted');
+    }
+  }
+
+  /** Other workers are the homes of the object now, and have it. */
+  moved(hash: ObjectHash): void {
+    this.replace(hash, 'moved');
+  }
+
+  /** Drops what has expired, and forgets old deletions. Gives whether more has expired. */
+  expire(): boolean {
+    const nowMs = this.options.wallMs();
+    this.tombstones.expire(nowMs);
+    for (let i = 0; i < EXPIRED_PER_TURN; i++) {
+      const object = this.residency.expired(nowMs);
+      if (object === null) return false;
+      this.drop(object, 'expired');
+    }
+    return true;
+  }
+
+  /** All objects, in no useful order. The store must not change during the iteration. */
+  all(): IterableIterator<StoredObject> {
+    return this.residency.all();
+  }
+
+  /** Names and versions of all objects and deletions. */
+  *known(): Generator<{ readonly name: ObjectName; readonly version: Version }> {
+    for (const { name, info } of this.residency.all()) yield { name, version: info.version };
+    yield* this.tombstones.all();
+  }
+
+  /** The deletion of an object, if it is remembered. */
+  deletionOf(hash: ObjectHash): { readonly name: ObjectName; readonly version: Version } | null {
+    return this.tombstones.get(hash);
+  }
+
+  /** Names in a space, in the order of their hashes. */
+  page(space: string, from: number, least: number): { items: readonly ObjectName[]; next: number | null } {
+    return this.spaces.get(space)?.page(from, least) ?? { items: [], next: null };
+  }
+
+  /** All names in a space. */
+  *namesIn(space: string): Generator<ObjectName> {
+    for (const { name } of this.residency.all()) if (name.space === space) yield name;
+  }
+
+  /** Frees all memory that nobody reads. */
+  close(): void {
+    for (const object of [...this.residency.all()]) this.drop(object, 'moved');
+  }
+
+  private listingOf(space: string): Listing<ObjectName> {
+    return this.spaces.get(space) ?? this.spaces.set(space, new Listing<ObjectName>()).get(space)!;
+  }
+
+  private replace(hash: ObjectHash, reason: GoneReason): void {
+    const object = this.residency.get(hash);
+    if (object !== undefined) this.drop(object, reason);
+  }
+
+  private drop(object: StoredObject, reason: GoneReason): void {
+    this.residency.remove(object);
+    if (!object.value.unread) {
+      // Its memory is not free before its last reader is done.
+      this.residency.linger(object.bytes);
+      object.value.transfer(() => this.residency.free(object.bytes));
+    }
+    this.forget(object, reason);
+  }
+
+  /** The object is not counted any more. */
+  private forget({ name, value }: StoredObject, reason: GoneReason): void {
+    const listing = this.spaces.get(name.space);
+    listing?.remove(name.hash);
+    if (listing?.size === 0) this.spaces.delete(name.space);
+    value.release();
+    this.options.onGone?.(reason);
+  }
+}

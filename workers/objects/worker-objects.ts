@@ -1,0 +1,109 @@
+import type { Clock, Timer } from '../../src/clock.js';
+import type { ObjectPeer } from '../../src/objects/object-node.js';
+import type { ObjectRing } from '../../src/objects/object-ring.js';
+import { HybridClock } from '../../src/objects/version.js';
+import { HandOver } from './hand-over.js';
+import { ObjectHome } from './object-home.js';
+import { type GoneReason, ObjectStore } from './object-store.js';
+import { Settling } from './settling.js';
+import { Spreading } from './spreading.js';
+
+/** The objects of one worker: makes the parts, and starts and stops them. */
+
+/** Interval at which expired objects are dropped. A look-up never finds them, whether they are dropped or not. */
+const EXPIRE_MS = 1_000;
+
+interface ObjectEvents {
+  gone(reason: GoneReason): void;
+  /** Copies were made for other homes after a change of the ring. */
+  moved(objects: number): void;
+  /** A home had no room for a copy. */
+  full(): void;
+}
+
+export interface WorkerObjectsOptions {
+  readonly self: { readonly id: string; readonly incarnation: string };
+  readonly budgetBytes: number;
+  readonly ring: ObjectRing;
+  readonly clock: Clock;
+  readonly wallMs: () => number;
+  readonly peerOf: (worker: string) => ObjectPeer | null;
+  readonly events: ObjectEvents;
+}
+
+export class WorkerObjects {
+  readonly store: ObjectStore;
+  readonly home: ObjectHome;
+  private readonly settling: Settling;
+  private readonly handOver: HandOver;
+  private epoch: string;
+  private expiring: Timer | null = null;
+
+  constructor(private readonly options: WorkerObjectsOptions) {
+    const { self, budgetBytes, ring, clock, wallMs, peerOf, events } = options;
+    const shared = { self: self.id, ring, clock, peerOf };
+    this.epoch = ring.epoch;
+    this.store = new ObjectStore({ budgetBytes, wallMs, onGone: (reason) => events.gone(reason) });
+    this.settling = new Settling(shared);
+    this.handOver = new HandOver({ ...shared, store: this.store, onMoved: (objects) => events.moved(objects) });
+    const spreading = new Spreading({
+      ...shared,
+      owe: (home, name) => this.handOver.owe(home, name),
+      onFull: () => events.full(),
+    });
+    this.home = new ObjectHome({
+      ...shared,
+      store: this.store,
+      versions: new HybridClock(self.incarnation, wallMs),
+      settling: this.settling,
+      spreading,
+      owed: (home) => this.handOver.owedTo(home),
+    });
+  }
+
+  /** Whether this worker answers for its objects without asking others. */
+  get settled(): boolean {
+    return this.settling.settled;
+  }
+
+  /** Copies that this worker still has to make. */
+  get owedCopies(): number {
+    return this.handOver.owedCopies;
+  }
+
+  start(): void {
+    this.settling.start();
+    this.expiring ??= this.options.clock.every(EXPIRE_MS, () => this.store.expire());
+  }
+
+  stop(): void {
+    this.expiring?.cancel();
+    this.settling.stop();
+    this.handOver.stop();
+    this.store.close();
+  }
+
+  /** Resolves when all copies are made that this worker owes. */
+  idle(): Promise<void> {
+    return this.handOver.idle();
+  }
+
+  /** A worker is dead or has left. */
+  workerGone(): void {
+    this.handOver.workerLost();
+  }
+
+  /** The view of the fleet has changed, perhaps the ring too. */
+  viewChanged(): void {
+    const { epoch } = this.options.ring;
+    if (epoch === this.epoch) return;
+    this.epoch = epoch;
+    this.settling.unsettle();
+    this.handOver.ringChanged();
+  }
+
+  /** This worker was taken for gone, or heard nobody: others may have gone on without it. */
+  wasCutOff(): void {
+    this.settling.unsettle();
+  }
+}
