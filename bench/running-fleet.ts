@@ -11,8 +11,15 @@ export interface UpReady {
   readonly url: string;
   readonly nats: string;
   readonly pid: number;
-  readonly coordinators: readonly { readonly id: string; readonly url: string; readonly pid: number }[];
-  readonly workers: readonly { readonly id: string; readonly pid: number }[];
+  readonly coordinators: readonly (ReadyMember & { readonly url: string })[];
+  readonly workers: readonly ReadyMember[];
+}
+
+interface ReadyMember {
+  readonly id: string;
+  readonly pid: number;
+  /** Where clients of the Redis protocol connect; null without `--redis-port`. */
+  readonly redis: string | null;
 }
 
 /** Runs `shoal up` as a user does, on a free port. */

@@ -28,6 +28,7 @@ import { graphSignature } from '../src/model/graph-signature.js';
 import { kvDependence } from '../src/model/kv-dependence.js';
 import { Tokenizer } from '../src/model/tokenizer.js';
 import { largestObject } from '../src/objects/object.js';
+import { ValueStaging } from '../src/objects/value-staging.js';
 import { ACCESS_ACTOR, AccessProtocol } from '../src/protocol/access.js';
 import { fleetResp } from '../src/resp/fleet-resp.js';
 import type { RunningRole } from '../src/running-role.js';
@@ -43,6 +44,7 @@ import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } fr
 import { CertificateKeeper, readCertificates } from './http/certificates.js';
 import { createHttpServer } from './http/create-http-server.js';
 import type { TlsContext } from './http/listener.js';
+import type { KvDeps } from './http/routes/kv.js';
 import type { HttpServer } from './http/server.js';
 import { accessBehavior, KeyAccess } from './objects/key-access.js';
 import type { ServedModel } from './openai/served-model.js';
@@ -249,7 +251,7 @@ async function serveHttp(
   life: Lifecycle,
   config: CoordinatorConfig,
   { clock, log }: CoordinatorWorld,
-  { fleet, retentions, layers, purges, router, quotas }: CoordinatorParts,
+  { fleet, retentions, layers, purges, router, quotas, objects }: CoordinatorParts,
   { model, metrics, trail, access, wallMs }: Serving,
 ): Promise<HttpServer> {
   const { host, port, allowRouting } = config;
@@ -272,6 +274,7 @@ async function serveHttp(
     trail,
     metrics,
     clock,
+    kv: kvDeps(config, objects, clock, wallMs),
   };
   const http = life.use(await createHttpServer(deps), (server) => server.close());
   if (config.http.tls !== null && tls !== null) {
@@ -280,6 +283,20 @@ async function serveHttp(
     await life.start(new TlsWatch(() => keeper.pems, clock, wallMs, log));
   }
   return http;
+}
+
+/** Memory of values that come in over HTTP, in values of the largest size. */
+const STAGED_VALUES = 2;
+
+function kvDeps(
+  { objectBytes }: CoordinatorConfig,
+  { objects }: CoordinatorParts['objects'],
+  clock: Clock,
+  wallMs: () => number,
+): KvDeps | null {
+  if (objectBytes === 0) return null;
+  const largest = largestObject(objectBytes);
+  return { objects, objectBytes: largest, staging: new ValueStaging(STAGED_VALUES * largest), clock, wallMs };
 }
 
 /** Serves clients of the Redis protocol, and tells workers who theirs are. Gives the address; null if nobody can connect. `life` stops it. */

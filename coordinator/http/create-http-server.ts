@@ -30,6 +30,7 @@ import { completionsRoute } from './routes/completions.js';
 import { documentRoutes } from './routes/documents.js';
 import { fleetRoutes } from './routes/fleet.js';
 import { healthRoutes } from './routes/health.js';
+import { type KvDeps, kvRoutes } from './routes/kv.js';
 import { modelRoutes } from './routes/models.js';
 import { pinRoutes } from './routes/pins.js';
 import { purgeRoutes } from './routes/purges.js';
@@ -73,6 +74,8 @@ export interface HttpDeps {
   /** The gauges of the fleet are added to its registry. */
   readonly metrics: CoordinatorMetrics;
   readonly clock: Clock;
+  /** Objects over HTTP; null if the fleet has none. */
+  readonly kv?: KvDeps | null;
   /** Source of ids, and of seeds where a request gives none. */
   readonly random?: Random;
 }
@@ -134,6 +137,7 @@ function routesOf(deps: HttpDeps, repeats: Repeats): HttpRoute[] {
     ...cacheRoutes(fleet, layers, model, prompts),
     ...purgeRoutes({ purges: deps.purges, layers, prompts, keysOf: deps.keysOf }),
     ...pinRoutes({ retentions, layers, model, prompts }),
+    ...(deps.kv ? kvRoutes(deps.kv) : []),
     ...fleetRoutes(fleet, model.name),
     ...healthRoutes(fleet),
     ...aboutRoutes(options.version, metrics.registry, clock, options.metricsAgeMs ?? METRICS_AGE_MS),

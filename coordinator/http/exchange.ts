@@ -1,7 +1,7 @@
-import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Principal } from '../access/principal.js';
 import type { TokenCounts } from './request-entry.js';
-import type { Exchange } from './route.js';
+import type { Exchange, Upload } from './route.js';
 
 /** Makes what a route sees of a request. */
 
@@ -10,7 +10,10 @@ interface ServedRequest {
   readonly id: string;
   readonly params: unknown;
   readonly body: unknown;
-  readonly headers: IncomingHttpHeaders;
+  readonly headers: IncomingMessage['headers'];
+  readonly method: string;
+  readonly url: string;
+  readonly raw: IncomingMessage;
   readonly principal: Principal | null;
   readonly arrivedMs: number;
   countTokens: (() => TokenCounts) | null;
@@ -23,7 +26,12 @@ interface ServedReply {
 }
 
 /** The exchange of a request, whose body was read. */
-export function exchangeOf(request: ServedRequest, reply: ServedReply, signal: AbortSignal): Exchange {
+export function exchangeOf(
+  request: ServedRequest,
+  reply: ServedReply,
+  signal: AbortSignal,
+  uploads: boolean,
+): Exchange {
   const { raw } = reply;
   return {
     use: null,
@@ -36,6 +44,9 @@ export function exchangeOf(request: ServedRequest, reply: ServedReply, signal: A
     requestId: request.id,
     params: request.params as Record<string, string>,
     body: request.body,
+    target: request.url,
+    method: request.method,
+    upload: uploads ? uploadOf(request.raw) : null,
     principal: request.principal,
     arrivedMs: request.arrivedMs,
     signal,
@@ -43,9 +54,16 @@ export function exchangeOf(request: ServedRequest, reply: ServedReply, signal: A
       if (raw.closed) listener();
       else raw.once('close', listener);
     },
+    headers: request.headers,
     header: (name) => {
       const value = request.headers[name];
       return (Array.isArray(value) ? value[0] : value) ?? null;
     },
   };
+}
+
+function uploadOf(request: IncomingMessage): Upload {
+  const length = request.headers['content-length'];
+  const none = length === undefined && request.headers['transfer-encoding'] === undefined;
+  return { bytes: none ? 0 : length === undefined ? null : Number(length), chunks: request };
 }

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { ObjectBody } from '../../src/objects/object-node.js';
 import type { Principal } from '../access/principal.js';
 import type { RouteAccess } from '../access/roles.js';
 import type { QuotaUse } from '../quota/quota-use.js';
@@ -6,7 +7,7 @@ import type { TokenCounts } from './request-entry.js';
 
 /** The interface between the routes and the server; it hides the HTTP framework. */
 export interface HttpRoute {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** `:name` matches one segment; a final `*` matches the rest. */
   readonly path: string;
   /** Its entry in the OpenAPI document. */
@@ -18,6 +19,8 @@ export interface HttpRoute {
    * pages of the coordinator itself.
    */
   readonly pages?: 'allowed' | 'any';
+  /** The body is no JSON, and the route reads it: `Exchange.upload`. It has at most so many bytes. */
+  readonly uploadBytes?: number;
   /** Whether the request metrics count its requests. */
   readonly generates?: boolean;
   /** Whether a request gets the answer of an earlier one. By default none does. */
@@ -40,6 +43,11 @@ export interface Exchange {
   /** Segments of the path by name; `*` is the rest. */
   readonly params: Readonly<Record<string, string>>;
   readonly body: unknown;
+  /** Path and query as they came. */
+  readonly target: string;
+  readonly method: string;
+  /** The body of a route with `uploadBytes`; null for other routes. */
+  readonly upload: Upload | null;
   /** Who asks; null if no key is needed. */
   readonly principal: Principal | null;
   /** On the server's clock. */
@@ -54,11 +62,20 @@ export interface Exchange {
   countTokens(counts: () => TokenCounts): void;
   /** Sets headers of the answer, which has not begun. */
   answerHeaders(headers: Readonly<Record<string, string>>): void;
+  /** All headers by their lower-case names. */
+  readonly headers: Readonly<Record<string, unknown>>;
   /** A header's value by its lower-case name; null if it was not sent. */
   header(name: string): string | null;
 }
 
-export type RouteAnswer = JsonAnswer | TextAnswer | EventsAnswer;
+/** A body that the route reads itself. */
+export interface Upload {
+  /** Null if the client did not say. */
+  readonly bytes: number | null;
+  readonly chunks: AsyncIterable<Buffer>;
+}
+
+export type RouteAnswer = JsonAnswer | TextAnswer | EventsAnswer | BytesAnswer;
 
 export interface JsonAnswer {
   readonly kind: 'json';
@@ -70,6 +87,15 @@ interface TextAnswer {
   readonly kind: 'text';
   readonly contentType: string;
   readonly text: string;
+}
+
+/** Bytes, sent as fast as the client takes them. */
+export interface BytesAnswer {
+  readonly kind: 'bytes';
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Null for an answer without a body. */
+  readonly body: ObjectBody | null;
 }
 
 /** Server-sent events, each a JSON object or its text. The next event is pulled when the client's socket has room for it. */

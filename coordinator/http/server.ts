@@ -22,7 +22,9 @@ import { streamParts } from './parts.js';
 import { refuseMalformed } from './refusals.js';
 import { requestEntry, type TokenCounts } from './request-entry.js';
 import { requestIdOf } from './request-id.js';
+import { pathOf, unknownPath } from './request-path.js';
 import type { EventsAnswer, HttpRoute } from './route.js';
+import { sendBytes } from './send-bytes.js';
 import { StallGuard } from './stall-guard.js';
 
 /** The HTTP server: listens, dispatches to routes, renders errors, closes gracefully. The only file that imports fastify. */
@@ -123,7 +125,11 @@ class Server implements HttpServer {
       frameworkErrors: (error, request, reply) => this.sendError(error, request, reply),
     });
     this.app.removeAllContentTypeParsers();
-    this.app.addContentTypeParser('*', (request: FastifyRequest) => this.bodies.read(request.raw, request.answer!));
+    this.app.addContentTypeParser('*', async (request: FastifyRequest) =>
+      request.routeOptions.config.route?.uploadBytes === undefined
+        ? this.bodies.read(request.raw, request.answer!)
+        : null,
+    );
     this.app.decorateRequest('arrivedMs', 0);
     this.app.decorateRequest('principal', null);
     this.app.decorateRequest('answer', null);
@@ -222,7 +228,7 @@ class Server implements HttpServer {
     await this.deps.access.admit(route.access, request.headers.authorization ?? null, (principal) => {
       request.principal = principal;
     });
-    this.border.checkBody(raw);
+    this.border.checkBody(raw, route.uploadBytes);
   }
 
   /** Answers a preflight, and any other request with a 405. */
@@ -237,10 +243,23 @@ class Server implements HttpServer {
   private async answer(route: HttpRoute, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     this.listener.answering(request.raw);
     const running = this.track(reply);
-    const answer = await route.handle(exchangeOf(request, reply, running.signal));
+    const uploads = route.uploadBytes !== undefined;
+    const answer = await route.handle(exchangeOf(request, reply, running.signal, uploads));
     if (answer.kind === 'events') {
       reply.hijack();
       await this.stream(answer, request, reply);
+      return reply;
+    }
+    if (answer.kind === 'bytes') {
+      reply.hijack();
+      const failure = await sendBytes(
+        answer,
+        reply.raw,
+        reply.getHeaders() as OutgoingHttpHeaders,
+        this.deps.clock,
+        this.stallTimeoutMs,
+      );
+      this.recordEnd(request, failure === null ? answer.status : 500, failure);
       return reply;
     }
     const status = answer.kind === 'json' ? answer.status : 200;
@@ -323,15 +342,6 @@ class Server implements HttpServer {
   }
 }
 
-function unknownPath(request: FastifyRequest): never {
-  throw new ApiError(404, `no route for ${request.method} ${pathOf(request)}`, { code: 'unknown_url' });
-}
-
 function stopping(): Unavailable {
   return new Unavailable('the coordinator is stopping; retry on another coordinator');
-}
-
-/** The path without the query, which may hold private text. */
-function pathOf(request: FastifyRequest): string {
-  return request.url.split('?', 1)[0]!;
 }

@@ -8,7 +8,7 @@ import type { Principal } from '../access/principal.js';
 /** Keys and tokens of the HTTP API, for clients that send them as the password of the Redis protocol, to this process or to a worker. */
 
 /** The space of a principal's objects: that of the salts of its prompts, so that a key's scope holds for both. */
-function spaceOf(principal: Principal | null): string {
+export function spaceOf(principal: Principal | null): string {
   return principal === null ? OPEN_SPACE : `key/${principal.saltPrefix}`;
 }
 
@@ -17,6 +17,10 @@ export class KeyAccess implements RespAccess {
 
   anonymous(): RespPrincipal | null {
     return this.access.open ? { space: OPEN_SPACE, name: 'default' } : null;
+  }
+
+  pending(): null {
+    return null;
   }
 
   /** The user is not looked at: a key is enough. */

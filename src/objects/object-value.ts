@@ -97,10 +97,14 @@ export class ValueWriter {
 
   /** @param onMemory called before memory for so many bytes is taken; what it throws goes to the caller of `target` */
   constructor(
-    readonly bytes: number,
+    private length: number,
     private readonly onMemory: ((bytes: number) => void) | null = null,
     private readonly onFreed: (() => void) | null = null,
   ) {}
+
+  get bytes(): number {
+    return this.length;
+  }
 
   /** Bytes that are still to come. */
   get missing(): number {
@@ -139,6 +143,21 @@ export class ValueWriter {
     this.extents.push(extent);
     this.digests.push(digest);
     this.received += due;
+  }
+
+  /** The value of the bytes that have come, where their number was not known. */
+  finishEarly(): ObjectValue {
+    this.length = this.received;
+    const used = this.received % EXTENT_BYTES;
+    if (used > 0 && this.digests.length < this.extents.length) {
+      const last = this.extents.pop()!;
+      const tail = takeExtent(used);
+      last.copy(tail, 0, 0, used);
+      giveExtent(last);
+      this.extents.push(tail);
+      this.digests.push(this.digester.digest());
+    }
+    return this.finish();
   }
 
   /** The value, once all bytes have come. */

@@ -10,6 +10,8 @@ export interface RespPrincipal {
 export interface RespAccess {
   /** Who a client is that has sent nothing; null if it has to send `AUTH`. */
   anonymous(): RespPrincipal | null;
+  /** Resolves when it is known whether clients need a key, or not soon; null if it is known. Until then nobody is let in. */
+  pending(): Promise<void> | null;
   /** The principal of a password; null if there is none. Rejects with `Unavailable` if that cannot be known now. */
   authenticate(user: string, password: string): Promise<RespPrincipal | null>;
 }
@@ -20,5 +22,6 @@ export const OPEN_SPACE = 'open';
 /** Access without keys. @internal exported for tests. */
 export const OPEN_ACCESS: RespAccess = {
   anonymous: () => ({ space: OPEN_SPACE, name: 'default' }),
+  pending: () => null,
   authenticate: async () => null,
 };

@@ -2,6 +2,7 @@ import type net from 'node:net';
 import type { Timer } from '../clock.js';
 import { InvalidRequest, ShoalError as KnownError, type ShoalError } from '../errors.js';
 import type { Log } from '../log.js';
+import type { ValueStaging } from '../objects/value-staging.js';
 import { adopt, type Inlet, type SocketOptions } from '../peer/wire/socket.js';
 import { RespFault } from './command.js';
 import { COMMANDS } from './command-table.js';
@@ -9,7 +10,6 @@ import { BrokenReply } from './commands/strings.js';
 import { printableText, ReplyWriter } from './reply-writer.js';
 import { type RespArg, RespProtocolError, RespReader, type RespTaker } from './resp-reader.js';
 import { type RespHost, RespSession, wordOf } from './resp-session.js';
-import type { ValueStaging } from './value-staging.js';
 
 /** One client of the Redis protocol: reads its commands, runs them one after another, and writes the replies. */
 

@@ -1,6 +1,6 @@
 import { fromWire, type ShoalError, toWire } from '../errors.js';
 import type { ObjectValue, ValueWriter } from '../objects/object-value.js';
-import type { ValueStaging } from './value-staging.js';
+import type { ValueStaging } from '../objects/value-staging.js';
 
 /**
  * Cuts the bytes of a client into commands, as the Redis serialization protocol has them: arrays of bulk strings, or lines of words. Long arguments

@@ -3,12 +3,12 @@ import net, { type AddressInfo } from 'node:net';
 import tls from 'node:tls';
 import { Unavailable } from '../errors.js';
 import type { Log } from '../log.js';
+import { ValueStaging } from '../objects/value-staging.js';
 import { connectionLimit } from '../open-files.js';
 import { SocketPath } from '../peer/server/socket-path.js';
 import type { SocketOptions } from '../peer/wire/socket.js';
 import { RespConnection } from './resp-connection.js';
 import type { RespHost } from './resp-session.js';
-import { ValueStaging } from './value-staging.js';
 
 /** Listens for clients of the Redis protocol. */
 

@@ -88,14 +88,18 @@ export class RespSession {
     return true;
   }
 
-  /** Whether the client's password has to be checked again. */
+  /** Whether it has to be checked again who the client is. */
   get stale(): boolean {
-    if (this.credentials === null) return this.principal !== null && this.host.access.anonymous() === null;
+    const { access } = this.host;
+    if (this.credentials === null) {
+      return access.pending() !== null || (this.principal === null) !== (access.anonymous() === null);
+    }
     return this.host.clock.now() - this.checkedMs > TRUST_MS;
   }
 
-  /** Checks the client's password again: it may have been taken back. */
+  /** Checks again who the client is: its password may have been taken back. */
   async check(): Promise<void> {
+    await this.host.access.pending();
     const { credentials } = this;
     this.principal = credentials === null ? this.host.access.anonymous() : null;
     if (credentials === null) return;

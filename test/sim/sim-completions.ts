@@ -31,6 +31,10 @@ export class Connection {
     return {
       requestId: this.requestId,
       params: {},
+      target: '/v1/completions',
+      method: 'POST',
+      upload: null,
+      headers: {},
       body,
       principal: null,
       use: null,

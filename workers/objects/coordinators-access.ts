@@ -1,5 +1,7 @@
 import type { ActorRef } from '../../src/actors/ref.js';
 import type { ActorSystem } from '../../src/actors/system.js';
+import { Deferred } from '../../src/async/deferred.js';
+import { within } from '../../src/async/within.js';
 import type { Clock, Timer } from '../../src/clock.js';
 import { Unavailable } from '../../src/errors.js';
 import { ACCESS_ACTOR, AccessProtocol } from '../../src/protocol/access.js';
@@ -13,9 +15,12 @@ const ANSWER_MS = 3_000;
 const ASK_MS = 5_000;
 /** How often until the first answer. */
 const FIRST_ASK_MS = 500;
+/** How long a client's command waits for it. */
+const PENDING_MS = 5_000;
 
 export class CoordinatorsAccess implements RespAccess {
   private openness: 'unknown' | 'open' | 'closed' = 'unknown';
+  private readonly known = new Deferred<void>();
   private asking: Timer | null = null;
   private over = false;
 
@@ -39,6 +44,10 @@ export class CoordinatorsAccess implements RespAccess {
     return this.openness === 'open' && !this.exposed ? { space: OPEN_SPACE, name: 'default' } : null;
   }
 
+  pending(): Promise<void> | null {
+    return this.openness === 'unknown' ? within(this.clock, PENDING_MS, this.known.promise).then(() => {}) : null;
+  }
+
   async authenticate(user: string, password: string): Promise<RespPrincipal | null> {
     for (const coordinator of await this.coordinators()) {
       try {
@@ -56,6 +65,7 @@ export class CoordinatorsAccess implements RespAccess {
       const [coordinator] = await this.coordinators();
       const answer = await coordinator?.ask('openness', {}, { timeoutMs: ANSWER_MS });
       if (answer !== undefined) this.openness = answer.open ? 'open' : 'closed';
+      if (answer !== undefined) this.known.resolve();
     } catch {
       // What was known stays true until a coordinator says otherwise.
     }

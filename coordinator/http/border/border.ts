@@ -65,8 +65,12 @@ export class Border {
   }
 
   /** Throws a 413 or 415 if the head announces a body that is refused. */
-  checkBody({ headers, method }: IncomingMessage): void {
+  checkBody({ headers, method }: IncomingMessage, uploadBytes: number | undefined): void {
     const length = Number(headers['content-length'] ?? 0);
+    if (uploadBytes !== undefined) {
+      if (length > uploadBytes) throw tooLarge(uploadBytes);
+      return;
+    }
     if (method === 'POST' || length > 0 || headers['transfer-encoding'] !== undefined) checkMediaType(headers);
     if (length > this.options.bodyLimitBytes) throw tooLarge(this.options.bodyLimitBytes);
   }

@@ -245,6 +245,7 @@ describe('a fleet with keys', () => {
   ]);
   const access: RespAccess = {
     anonymous: () => null,
+    pending: () => null,
     authenticate: async (_, password) => keys.get(password) ?? null,
   };
 

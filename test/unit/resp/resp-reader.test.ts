@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { ValueStaging } from '../../../src/objects/value-staging.js';
 import { type RespArg, RespProtocolError, RespReader, VALUE_ARG_BYTES } from '../../../src/resp/resp-reader.js';
-import { ValueStaging } from '../../../src/resp/value-staging.js';
 import { packCommand } from './support/resp-station.js';
 
 const MiB = 2 ** 20;

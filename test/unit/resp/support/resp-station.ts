@@ -15,7 +15,7 @@ import { WorkerObjects } from '../../../../workers/objects/worker-objects.js';
 
 const MiB = 2 ** 20;
 
-const ALONE: ObjectRing = {
+export const ALONE: ObjectRing = {
   epoch: 'e',
   homes: () => ['w'],
   heirs: () => ['w'],

@@ -1,5 +1,5 @@
 import { Overloaded } from '../errors.js';
-import { ValueWriter } from '../objects/object-value.js';
+import { ValueWriter } from './object-value.js';
 
 /** The memory of values on their way from clients into the fleet, bounded over all clients of a process. It is taken as the bytes come. */
 export class ValueStaging {

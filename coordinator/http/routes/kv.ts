@@ -1,0 +1,214 @@
+import { z } from 'zod';
+import type { Clock } from '../../../src/clock.js';
+import type { ObjectInfo } from '../../../src/objects/object.js';
+import { OBJECT_KEY_BYTES, objectName, POSITIONS } from '../../../src/objects/object-name.js';
+import type { ObjectBody } from '../../../src/objects/object-node.js';
+import type { ObjectValue } from '../../../src/objects/object-value.js';
+import type { Objects } from '../../../src/objects/objects.js';
+import { ReadFloors } from '../../../src/objects/read-floors.js';
+import type { ValueStaging } from '../../../src/objects/value-staging.js';
+import { spaceOf } from '../../objects/key-access.js';
+import { ApiError } from '../../openai/api-error.js';
+import { checkBody } from '../../openai/requests.js';
+import { tooLarge } from '../body.js';
+import { type BytesAnswer, type Exchange, type HttpRoute, type JsonAnswer, json, type Upload } from '../route.js';
+import { conditionOf, expiryOfRequest, fieldsOf, hasIt, headersOf, nameOf, queryOf, rangeOf } from './kv-request.js';
+
+/** `/v1/kv`: objects over HTTP. */
+
+/** Keys of one page of a list, and names in one question whether they exist. */
+const PAGE_KEYS = 100;
+const PAGE_MOST = 1_000;
+/** Keys that one request looks through for a prefix. */
+const LOOKED_THROUGH = 20_000;
+
+export interface KvDeps {
+  readonly objects: Objects;
+  /** Limit on the bytes of an object. */
+  readonly objectBytes: number;
+  readonly staging: ValueStaging;
+  readonly clock: Clock;
+  /** Milliseconds since 1970. */
+  readonly wallMs: () => number;
+}
+
+export function kvRoutes(deps: KvDeps): HttpRoute[] {
+  const access = 'key' as const;
+  // The second path would otherwise hide the object of this name.
+  const onObjects = ['/v1/kv/*', '/v1/kv/exists'].flatMap((path): HttpRoute[] => [
+    { method: 'GET', path, access, handle: (exchange) => get(exchange, deps) },
+    { method: 'PUT', path, access, uploadBytes: deps.objectBytes, handle: (exchange) => put(exchange, deps) },
+    { method: 'DELETE', path, access, handle: (exchange) => remove(exchange, deps) },
+  ]);
+  return [
+    ...onObjects,
+    { method: 'GET', path: '/v1/kv', access, handle: (exchange) => list(exchange, deps) },
+    { method: 'POST', path: '/v1/kv/exists', access, handle: (exchange) => exists(exchange, deps) },
+  ];
+}
+
+async function get(exchange: Exchange, { objects, clock }: KvDeps): Promise<BytesAnswer> {
+  const { signal } = exchange;
+  const name = nameOf(exchange, spaceOf(exchange.principal));
+  const [info = null] = await objects.look([name], signal);
+  if (info === null) throw notFound();
+  const headers = headersOf(info);
+  const plain = (status: number, more: Record<string, string>): BytesAnswer => ({
+    kind: 'bytes',
+    status,
+    headers: { ...headers, ...more },
+    body: null,
+  });
+  if (hasIt(exchange, info)) return plain(304, {});
+  const ifRange = exchange.header('if-range');
+  const range = ifRange === null || ifRange === headers.etag ? rangeOf(exchange.header('range'), info.bytes) : 'whole';
+  if (range === 'unsatisfiable') return plain(416, { 'content-range': `bytes */${info.bytes}`, 'content-length': '0' });
+  if (exchange.method === 'HEAD') return plain(200, { 'content-length': String(info.bytes) });
+  const { from, end } = range === 'whole' ? { from: 0, end: info.bytes } : range;
+  const read = await objects.get(name, { from, end, floors: new ReadFloors(clock) }, signal);
+  if (read.type === 'absent') throw notFound();
+  const body = read.type === 'here' ? partOf(read.value, from, end) : read.body;
+  if (read.info.digest !== info.digest) {
+    body.close();
+    throw new ApiError(503, 'the object was replaced while it was being read; retry', { retryAfterS: 1 });
+  }
+  const length = { 'content-length': String(end - from) };
+  if (range === 'whole') return { kind: 'bytes', status: 200, headers: { ...headers, ...length }, body };
+  const contentRange = { 'content-range': `bytes ${from}-${end - 1}/${info.bytes}` };
+  return { kind: 'bytes', status: 206, headers: { ...headers, ...length, ...contentRange }, body };
+}
+
+/** Reads a part of a value in this process. Takes over the reference. */
+function partOf(value: ObjectValue, from: number, end: number): ObjectBody {
+  const pieces = value.pieces(from, end);
+  return {
+    next: async () => {
+      const { value: bytes, done } = pieces.next();
+      if (done) return null;
+      value.hold();
+      return { bytes, release: () => value.release() };
+    },
+    close: () => value.release(),
+  };
+}
+
+async function put(exchange: Exchange, { objects, objectBytes, staging, wallMs }: KvDeps): Promise<JsonAnswer> {
+  const name = nameOf(exchange, spaceOf(exchange.principal));
+  const condition = conditionOf(exchange);
+  const expiry = expiryOfRequest(exchange, wallMs());
+  const contentType = exchange.header('content-type');
+  if (contentType !== null && contentType.length > 128)
+    throw new ApiError(400, 'content-type: must have at most 128 characters');
+  const fields = fieldsOf(exchange.headers);
+  checkFields(fields);
+  const value = await receive(exchange.upload!, objectBytes, staging);
+  try {
+    const written = await objects.put(name, value, { contentType, fields, expiry, condition }, exchange.signal);
+    if (written.type === 'unmet') throw preconditionFailed(written.info);
+    exchange.answerHeaders({ etag: `"${written.info.digest}"` });
+    return json(row(name.key, written.info));
+  } finally {
+    value.release();
+  }
+}
+
+function checkFields(fields: Readonly<Record<string, string>>): void {
+  const entries = Object.entries(fields);
+  const long = entries.some(([name, value]) => name.length > 64 || name === '' || value.length > 256);
+  if (entries.length <= 16 && !long) return;
+  throw new ApiError(
+    400,
+    'x-shoal-meta-*: at most 16 fields are allowed, with names of 64 and values of 256 characters',
+  );
+}
+
+/** Takes a body in. The caller has a reference to the value. */
+async function receive({ bytes, chunks }: Upload, mostBytes: number, staging: ValueStaging): Promise<ObjectValue> {
+  const writer = staging.writer(bytes ?? mostBytes);
+  try {
+    for await (const chunk of chunks) {
+      for (let at = 0; at < chunk.byteLength; ) {
+        const target = writer.target();
+        if (target.byteLength === 0) throw tooLarge(mostBytes);
+        const taken = chunk.copy(target, 0, at);
+        writer.advance(taken);
+        at += taken;
+      }
+    }
+    return bytes === null ? writer.finishEarly() : writer.finish();
+  } finally {
+    writer.abort();
+  }
+}
+
+async function remove(exchange: Exchange, { objects }: KvDeps): Promise<JsonAnswer> {
+  const name = nameOf(exchange, spaceOf(exchange.principal));
+  const removed = await objects.remove(name, conditionOf(exchange), exchange.signal);
+  if (removed.type === 'unmet') throw removed.info === null ? notFound() : preconditionFailed(removed.info);
+  return json({ ...keyOf(name.key), object: 'kv.object', deleted: true });
+}
+
+async function list(exchange: Exchange, { objects }: KvDeps): Promise<JsonAnswer> {
+  const query = queryOf(exchange.target);
+  const prefix = Buffer.from(query.get('prefix') ?? '');
+  const limit = wholeNumber(query.get('limit'), PAGE_KEYS, PAGE_MOST, 'limit');
+  let from: number | null = wholeNumber(query.get('after'), 0, POSITIONS - 1, 'after');
+  const found: Buffer[] = [];
+  let seen = 0;
+  while (from !== null && found.length < limit && seen < LOOKED_THROUGH) {
+    const page: { keys: readonly Buffer[]; next: number | null } = await objects.list(
+      spaceOf(exchange.principal),
+      from,
+      Math.min(limit, 256),
+      exchange.signal,
+    );
+    found.push(...page.keys.filter((key) => key.subarray(0, prefix.byteLength).equals(prefix)));
+    seen += page.keys.length;
+    from = page.next;
+  }
+  return json({ object: 'list', data: found.map(keyOf), next: from === null ? null : String(from) });
+}
+
+function wholeNumber(text: string | null, fallback: number, most: number, param: string): number {
+  if (text === null) return fallback;
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+  if (value <= most) return value;
+  throw new ApiError(400, `${param}: must be a whole number of at most ${most}, got ${JSON.stringify(text)}`, {
+    param,
+  });
+}
+
+const ExistsRequest = z.object({
+  keys: z.array(z.string().min(1).max(OBJECT_KEY_BYTES)).min(1).max(PAGE_MOST),
+});
+
+async function exists({ body, principal, signal }: Exchange, { objects }: KvDeps): Promise<JsonAnswer> {
+  const { keys } = checkBody(ExistsRequest, body);
+  const names = keys.map((key) => objectName(spaceOf(principal), Buffer.from(key)));
+  const infos = await objects.look(names, signal);
+  return json({
+    object: 'list',
+    data: names.map(({ key }, i) => ({ ...keyOf(key), exists: infos[i] != null, bytes: infos[i]?.bytes ?? null })),
+  });
+}
+
+function row(key: Buffer, { bytes, digest, expiresAtMs }: ObjectInfo) {
+  return { ...keyOf(key), object: 'kv.object', bytes, etag: `"${digest}"`, expires_at_ms: expiresAtMs };
+}
+
+/** A key as text if it is UTF-8, and always in base64url. */
+function keyOf(key: Buffer) {
+  const text = key.toString('utf8');
+  return { key: Buffer.from(text).equals(key) ? text : null, key_base64url: key.toString('base64url') };
+}
+
+function notFound(): ApiError {
+  return new ApiError(404, 'key: no object has this key', { param: 'key', code: 'key_not_found' });
+}
+
+function preconditionFailed(info: ObjectInfo | null): ApiError {
+  const state = info === null ? 'there is no object' : `the object has the ETag "${info.digest}"`;
+  return new ApiError(412, `if-match, if-none-match: the condition does not hold; ${state}`, {
+    code: 'precondition_failed',
+  });
+}

@@ -1,0 +1,43 @@
+import { once } from 'node:events';
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Clock } from '../../src/clock.js';
+import { Cancelled } from '../../src/errors.js';
+import { ApiError } from '../openai/api-error.js';
+import type { BytesAnswer } from './route.js';
+import { StallGuard } from './stall-guard.js';
+
+/**
+ * Sends an answer of bytes, in the memory in which they are, as fast as the client takes them. If the bytes break off, so does the connection, as
+ * nothing else can tell the client. Gives what went wrong; null for nothing.
+ */
+export async function sendBytes(
+  { status, headers, body }: BytesAnswer,
+  response: ServerResponse,
+  common: OutgoingHttpHeaders,
+  clock: Clock,
+  stallTimeoutMs: number,
+): Promise<ApiError | null> {
+  const guard = new StallGuard(response, clock, stallTimeoutMs);
+  try {
+    response.writeHead(status, { ...common, ...headers });
+    for (let piece = (await body?.next()) ?? null; piece !== null; piece = await body!.next()) {
+      const { bytes, release } = piece;
+      if (response.closed) {
+        release();
+        throw new Cancelled('the client disconnected');
+      }
+      // Called also if the connection closes before the bytes are sent.
+      const more = response.write(bytes, () => release());
+      guard.restart();
+      if (!more) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+      guard.restart();
+    }
+    response.end();
+    return null;
+  } catch (error) {
+    response.destroy();
+    return ApiError.from(error);
+  } finally {
+    body?.close();
+  }
+}
