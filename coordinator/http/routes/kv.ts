@@ -9,7 +9,7 @@ import { ReadFloors } from '../../../src/objects/read-floors.js';
 import type { ValueStaging } from '../../../src/objects/value-staging.js';
 import { spaceOf } from '../../objects/key-access.js';
 import { ApiError } from '../../openai/api-error.js';
-import { checkBody } from '../../openai/requests.js';
+import { checkBody } from '../../openai/parameters/check-body.js';
 import { tooLarge } from '../body.js';
 import { type BytesAnswer, type Exchange, type HttpRoute, type JsonAnswer, json, type Upload } from '../route.js';
 import { conditionOf, expiryOfRequest, fieldsOf, hasIt, headersOf, nameOf, queryOf, rangeOf } from './kv-request.js';
@@ -34,16 +34,36 @@ export interface KvDeps {
 
 export function kvRoutes(deps: KvDeps): HttpRoute[] {
   const access = 'key' as const;
+  const about = (summary: string) => ({ summary });
   // The second path would otherwise hide the object of this name.
   const onObjects = ['/v1/kv/*', '/v1/kv/exists'].flatMap((path): HttpRoute[] => [
-    { method: 'GET', path, access, handle: (exchange) => get(exchange, deps) },
-    { method: 'PUT', path, access, uploadBytes: deps.objectBytes, handle: (exchange) => put(exchange, deps) },
-    { method: 'DELETE', path, access, handle: (exchange) => remove(exchange, deps) },
+    { method: 'GET', path, about: about('Reads an object.'), access, handle: (exchange) => get(exchange, deps) },
+    {
+      method: 'PUT',
+      path,
+      about: about('Writes an object: the body is its value.'),
+      access,
+      uploadBytes: deps.objectBytes,
+      handle: (exchange) => put(exchange, deps),
+    },
+    {
+      method: 'DELETE',
+      path,
+      about: about('Deletes an object.'),
+      access,
+      handle: (exchange) => remove(exchange, deps),
+    },
   ]);
   return [
     ...onObjects,
-    { method: 'GET', path: '/v1/kv', access, handle: (exchange) => list(exchange, deps) },
-    { method: 'POST', path: '/v1/kv/exists', access, handle: (exchange) => exists(exchange, deps) },
+    { method: 'GET', path: '/v1/kv', about: about('Lists keys.'), access, handle: (exchange) => list(exchange, deps) },
+    {
+      method: 'POST',
+      path: '/v1/kv/exists',
+      about: { summary: 'Tells which objects exist.', body: ExistsRequest },
+      access,
+      handle: (exchange) => exists(exchange, deps),
+    },
   ];
 }
 
