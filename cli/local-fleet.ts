@@ -7,7 +7,6 @@ import { OPTIONS } from '../src/config/options.js';
 import { type EnvironmentVariables, withoutOptions } from '../src/config/read-options.js';
 import type { UpConfig } from '../src/config/up-config.js';
 import { Cancelled, Unavailable } from '../src/errors.js';
-import type { NatsRole } from '../src/fleet/nats-rights.js';
 import * as limits from '../src/limits.js';
 import { operatorKey } from '../src/operator-key.js';
 import { CoordinatorClient } from './coordinator-client.js';
@@ -133,7 +132,7 @@ export class LocalFleet {
   }
 
   /** Starts a server with a user for each role. A server that is given has one user for both. */
-  private async startNats(): Promise<Readonly<Record<NatsRole, NatsAccess>>> {
+  private async startNats(): Promise<Readonly<Record<'coordinator' | 'worker', NatsAccess>>> {
     const { config, ports } = this;
     if (config.nats !== null) {
       ports.progress.step('nats', `using ${config.nats.url}`);

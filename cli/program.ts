@@ -43,6 +43,19 @@ const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./roles.js')).worker,
   },
   {
+    name: 'node',
+    help: 'Run one node without a model: it hosts the actors and tasks of the modules in --actors.',
+    options: OPTIONS,
+    load: async () => (await import('./roles.js')).node,
+  },
+  {
+    name: 'run',
+    argument: ['<program...>', 'a JavaScript program, which calls connect(), and its arguments'],
+    help: 'Run a program against a fleet. Without --nats, it gets a fleet of its own with one node that hosts --actors.',
+    options: OPTIONS,
+    load: async () => (await import('./run.js')).run,
+  },
+  {
     name: 'status',
     help: 'Show the workers of a fleet.',
     options: OPTIONS,
@@ -222,6 +235,8 @@ function withoutServices({ name, options }: CommandSpec, { environment, io }: Wo
   if (named.length === 0) return environment;
   const what = `ignoring ${named.join(', ')}: Kubernetes sets such values for a Service; to stop it, set enableServiceLinks: false in the pod`;
   const line = { level: 'warn', time: new Date().toISOString(), role: name, msg: what };
-  io.err(name === 'coordinator' || name === 'worker' ? `${JSON.stringify(line)}\n` : `shoal: ${what}\n`);
+  io.err(
+    name === 'coordinator' || name === 'worker' || name === 'node' ? `${JSON.stringify(line)}\n` : `shoal: ${what}\n`,
+  );
   return Object.fromEntries(Object.entries(environment).filter(([variable]) => !(variable in services)));
 }

@@ -1,7 +1,15 @@
 import { dirname } from 'node:path';
 import { SystemClock } from '../src/clock.js';
-import { type ConfigSource, readCoordinatorConfig, readValues, readWorkerConfig } from '../src/config/config.js';
+import {
+  type ConfigSource,
+  readCoordinatorConfig,
+  readNodeConfig,
+  readValues,
+  readWorkerConfig,
+} from '../src/config/config.js';
+import type { HostingConfig } from '../src/config/hosting-config.js';
 import { namedHubId } from '../src/config/model-folder.js';
+import type { WorkerConfig } from '../src/config/worker-config.js';
 import type { PullEvent } from '../src/hub/pull-ports.js';
 import { createLog, type LogLevel } from '../src/log.js';
 import type { GraphWish } from '../src/model/graph-choice.js';
@@ -37,11 +45,42 @@ export async function worker(context: CommandContext): Promise<number> {
     };
     const config = await withModel('worker', context, readWorkerConfig, checked, device, leaving);
     const { runWorker } = await import('../workers/main.js');
-    return runWorker(config, leaving);
+    const running = await runWorker(config, leaving);
+    return config.hosting === null ? running : withNode(running, config, config.hosting, leaving);
   });
   const { socketPath } = checked.peer;
   if (link !== null && !process.connected && socketPath !== null) await leaveFolder(dirname(socketPath));
   return code;
+}
+
+/** Runs one node until a signal comes or its parent is gone. */
+export async function node(context: CommandContext): Promise<number> {
+  const config = readNodeConfig(context);
+  return role(context, 'node', openParentLink(), async (leaving) => {
+    const { runNode } = await import('../src/runtime/run-node.js');
+    return runNode(config, leaving);
+  });
+}
+
+/** A worker with a node beside it. Both stop, the node first, so that its actors can still use the worker. */
+async function withNode(
+  running: RunningRole,
+  config: WorkerConfig,
+  hosting: HostingConfig,
+  leaving: AbortSignal,
+): Promise<RunningRole> {
+  const { runNodeBeside } = await import('../src/runtime/run-node.js');
+  const beside = await runNodeBeside(config, hosting, leaving).catch(async (error) => {
+    await running.stop();
+    throw error;
+  });
+  return {
+    ready: running.ready,
+    stop: async () => {
+      await beside.stop();
+      await running.stop();
+    },
+  };
 }
 
 /** The configuration with the model of the hub downloaded, if it names one. */

@@ -27,6 +27,7 @@ share() {
 keep secret "${SHOAL_SECRET:-}"
 keep nats-coordinator-password "${SHOAL_NATS_COORDINATOR_PASSWORD:-}"
 keep nats-worker-password "${SHOAL_NATS_WORKER_PASSWORD:-}"
+keep nats-node-password "${SHOAL_NATS_NODE_PASSWORD:-}"
 keep grafana-password "${GRAFANA_PASSWORD:-}"
 
 for role in coordinator worker; do
@@ -36,6 +37,7 @@ done
 share grafana-password grafana grafana-password
 
 SHOAL_NATS_COORDINATOR_PASSWORD=$(cat kept/nats-coordinator-password) SHOAL_NATS_WORKER_PASSWORD=$(cat kept/nats-worker-password) \
+  SHOAL_NATS_NODE_PASSWORD=$(cat kept/nats-node-password) \
   sh "$deploy/nats-conf.sh" >nats/nats.conf.new
 mv nats/nats.conf.new nats/nats.conf
 echo "wrote the secrets of the fleet"

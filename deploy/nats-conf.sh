@@ -1,6 +1,6 @@
 #!/bin/sh
 # Prints the configuration of a fleet's nats-server: JetStream in /var/lib/nats, and a user for each role, whose passwords are in
-# SHOAL_NATS_COORDINATOR_PASSWORD and SHOAL_NATS_WORKER_PASSWORD.
+# SHOAL_NATS_COORDINATOR_PASSWORD, SHOAL_NATS_WORKER_PASSWORD and SHOAL_NATS_NODE_PASSWORD. Without the last one, nobody can be that user.
 set -eu
 shoal="$(cd "$(dirname "$0")/.." && pwd)/dist/cli/main.js"
 
@@ -11,6 +11,8 @@ quoted() {
 
 echo "SHOAL_NATS_COORDINATOR_PASSWORD: $(quoted "$SHOAL_NATS_COORDINATOR_PASSWORD")"
 echo "SHOAL_NATS_WORKER_PASSWORD: $(quoted "$SHOAL_NATS_WORKER_PASSWORD")"
+node_password="${SHOAL_NATS_NODE_PASSWORD:-$(head -c 32 /dev/urandom | od -An -vtx1 | tr -d ' \n')}"
+echo "SHOAL_NATS_NODE_PASSWORD: $(quoted "$node_password")"
 cat <<END
 port: 4222
 jetstream {

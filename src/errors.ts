@@ -21,9 +21,11 @@ export type ErrorCode = (typeof ERROR_CODES)[number];
 export interface WireError {
   code: ErrorCode;
   message: string;
-  /** For `invalid`: the field of the request that is wrong. */
+  /** For `invalid`: the field of the request that is wrong. For `unavailable`: `absent` if the node has no such actor. */
   param?: string | undefined;
 }
+
+const ABSENT = 'absent';
 
 export abstract class ShoalError extends Error {
   abstract readonly code: ErrorCode;
@@ -67,6 +69,13 @@ export class Unheard extends Unavailable {}
 
 /** The other side has no such thing at all: do without it. It reaches other processes as `Unavailable`. */
 export class Unsupported extends Unavailable {}
+
+/** The node has no such actor, so the call did nothing: look the actor up again. */
+export class NoSuchActor extends Unavailable {
+  override toWire(): WireError {
+    return { code: this.code, message: this.message, param: ABSENT };
+  }
+}
 
 /** The caller gave up. */
 export class Cancelled extends ShoalError {
@@ -112,6 +121,7 @@ const CLASSES = {
 
 /** Rebuilds an error of another process, in its original class. */
 export function fromWire(wire: WireError): ShoalError {
+  if (wire.code === 'unavailable' && wire.param === ABSENT) return new NoSuchActor(wire.message);
   return wire.code === 'invalid' ? new InvalidRequest(wire.message, wire.param) : new CLASSES[wire.code](wire.message);
 }
 

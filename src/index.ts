@@ -21,7 +21,18 @@ export {
 } from './actors/protocol.js';
 export { ActorRef } from './actors/ref.js';
 export { DEFAULT_RESTART_POLICY, type RestartPolicy } from './actors/restart-policy.js';
-export { type ActorContext, ActorSystem, type ActorSystemOptions, type SpawnOptions } from './actors/system.js';
+export type { SpawnOptions } from './actors/spawn-options.js';
+export { type ActorContext, ActorSystem, type ActorSystemOptions } from './actors/system.js';
+
+// The runtime for users' code: actors and tasks on the nodes of a fleet (docs/ACTORS.md).
+
+export type { ActorOptions, NearOption, TaskOptions, WantedResources } from './runtime/client/actor-options.js';
+export type { FleetClient, MapOptions } from './runtime/client/fleet-client.js';
+export type { ActorHandle, Remote, RemoteFunction } from './runtime/client/handle-types.js';
+export { type ConnectOptions, connect } from './runtime/connect.js';
+export { type CurrentCall, current } from './runtime/context.js';
+export type { NodeView } from './runtime/core/node-view.js';
+export { ActorDied, CallCircle, RemoteError } from './runtime/errors.js';
 
 // Buses between nodes: NATS, and a bus in memory.
 
@@ -44,6 +55,7 @@ export {
   type ErrorCode,
   InternalError,
   InvalidRequest,
+  NoSuchActor,
   Overloaded,
   Refused,
   RunFailed,

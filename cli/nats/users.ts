@@ -15,7 +15,7 @@ export function natsUser(user: string, rights: NatsRights | null): NatsUser {
 /** A user for each role of a fleet whose nats-server stands alone. */
 export function fleetUsers(namespace: string): Readonly<Record<NatsRole, NatsUser>> {
   const of = (role: NatsRole) => natsUser(role, natsRights(namespace, role, 'one'));
-  return { coordinator: of('coordinator'), worker: of('worker') };
+  return { coordinator: of('coordinator'), worker: of('worker'), node: of('node') };
 }
 
 /** `shoal nats-users`: prints the users of a fleet as a part of nats-server's configuration. */

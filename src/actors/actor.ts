@@ -16,6 +16,8 @@ export interface ActorSettings {
   readonly protocol: Protocol;
   readonly create: (life: Life) => Promise<AnyBehavior>;
   readonly mailbox: number;
+  /** Calls that are handled at a time. */
+  readonly concurrency: number;
   readonly policy: RestartPolicy;
   readonly onGiveUp: (error: unknown) => void;
   readonly clock: Clock;
@@ -27,7 +29,8 @@ export class Life {
   /** Calls that this life has begun to handle. */
   readonly calls = new Set<IncomingCall>();
   behavior: AnyBehavior | null = null;
-  busy = false;
+  /** Calls that are being handled, at most the actor's `concurrency`. */
+  handling = 0;
   private readonly abort = new AbortController();
   private readonly releases: (() => void | Promise<void>)[] = [];
 
@@ -140,15 +143,15 @@ export class Actor {
   }
 
   private async work(life: Life): Promise<void> {
-    if (life.busy) return;
-    life.busy = true;
+    if (life.handling >= this.settings.concurrency) return;
+    life.handling++;
     while (this.life === life) {
       const [next] = this.waiting;
       if (!next) break;
       this.waiting.delete(next[0]);
       await this.handle(life, ...next);
     }
-    life.busy = false;
+    life.handling--;
   }
 
   private async handle(life: Life, call: IncomingCall, request: unknown): Promise<void> {

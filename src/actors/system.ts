@@ -1,6 +1,6 @@
 import type { Bus, Subscription } from '../bus/bus.js';
 import type { Clock } from '../clock.js';
-import { InvalidRequest, Unavailable } from '../errors.js';
+import { InvalidRequest, NoSuchActor, Unavailable } from '../errors.js';
 import * as limits from '../limits.js';
 import type { Random } from '../random.js';
 import { Actor, type AnyBehavior, type Life } from './actor.js';
@@ -21,8 +21,9 @@ import type { OutgoingCall } from './outgoing-call.js';
 import { type Inbox, Post } from './post.js';
 import type { Behavior, Protocol } from './protocol.js';
 import { ActorRef } from './ref.js';
-import { DEFAULT_RESTART_POLICY, type RestartPolicy } from './restart-policy.js';
+import { DEFAULT_RESTART_POLICY } from './restart-policy.js';
 import type { Route, RouteKind } from './route.js';
+import type { SpawnOptions } from './spawn-options.js';
 
 /** The actors of one process: spawning, references, look-ups, and dispatch of messages to calls. */
 
@@ -58,16 +59,11 @@ export interface ActorContext<P extends Protocol> {
   onStop(release: () => void | Promise<void>): void;
 }
 
-export interface SpawnOptions {
-  /** Bound on the messages waiting in the mailbox. */
-  readonly mailbox?: number;
-  readonly supervision?: Partial<RestartPolicy> & { readonly onGiveUp?: (error: unknown) => void };
-}
-
 interface Entry {
   readonly actor: Actor;
   readonly protocol: Protocol;
-  readonly listening: Subscription;
+  /** Null: look-ups do not find the actor. */
+  readonly listening: Subscription | null;
 }
 
 /**
@@ -145,6 +141,7 @@ export class ActorSystem {
       protocol,
       create: async (life) => (await factory(this.context(self, life))) as AnyBehavior,
       mailbox: options.mailbox ?? MAILBOX_MESSAGES,
+      concurrency: options.concurrency ?? 1,
       policy: { ...DEFAULT_RESTART_POLICY, ...policy },
       onGiveUp: (error) => {
         this.remove(name, actor);
@@ -153,7 +150,8 @@ export class ActorSystem {
       clock: this.options.clock,
       observe: this.observe,
     });
-    this.actors.set(name, { actor, protocol, listening: this.post.listen(name) });
+    const listening = options.listed === false ? null : this.post.listen(name);
+    this.actors.set(name, { actor, protocol, listening });
     try {
       await actor.start();
     } catch (error) {
@@ -297,7 +295,7 @@ export class ActorSystem {
     const { actor } = call.message;
     const entry = this.actors.get(actor);
     if (entry) entry.actor.offer(call);
-    else call.fail(new Unavailable(`cannot reach the actor ${actor}: ${this.node.node} has no such actor`));
+    else call.fail(new NoSuchActor(`cannot reach the actor ${actor}: ${this.node.node} has no such actor`));
   }
 
   private has(protocol: string, name: string): boolean {
@@ -314,7 +312,7 @@ export class ActorSystem {
     const entry = this.actors.get(name);
     if (entry?.actor !== actor) return;
     this.actors.delete(name);
-    entry.listening.unsubscribe();
+    entry.listening?.unsubscribe();
   }
 
   private sweep(): void {

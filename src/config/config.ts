@@ -1,5 +1,6 @@
 import { type CoordinatorConfig, coordinatorConfig } from './coordinator-config.js';
 import { type Machine, readMachine } from './machine.js';
+import { type NodeConfig, nodeConfig } from './node-config.js';
 import type { Command } from './option.js';
 import { OPTIONS, type Values } from './options.js';
 import { type EnvironmentVariables, type Flags, inheritedVariables, readOptions } from './read-options.js';
@@ -30,6 +31,11 @@ export function readValues(command: Command, source: ConfigSource): Values {
 /** Configuration of one worker, checked and frozen. @throws WrongUsage */
 export function readWorkerConfig(source: ConfigSource): WorkerConfig {
   return deepFreeze(workerConfig(readValues('worker', source), source.machine ?? readMachine()));
+}
+
+/** Configuration of one node of the runtime, checked and frozen. @throws WrongUsage */
+export function readNodeConfig(source: ConfigSource): NodeConfig {
+  return deepFreeze(nodeConfig(readValues('node', source), source.machine ?? readMachine()));
 }
 
 /** Configuration of one coordinator, checked and frozen. @throws WrongUsage */

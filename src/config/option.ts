@@ -6,6 +6,8 @@ export type Command =
   | 'up'
   | 'coordinator'
   | 'worker'
+  | 'node'
+  | 'run'
   | 'status'
   | 'health'
   | 'explain'

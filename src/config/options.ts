@@ -9,6 +9,7 @@ import { type Command, type OptionTable, type OptionValues, option } from './opt
 import * as types from './option-types.js';
 import { ORT_LIBRARY_OPTIONS } from './ort-library.js';
 import { PEER_TLS_OPTIONS } from './peer-tls-options.js';
+import { RUNTIME_OPTIONS } from './runtime-options.js';
 import { WORKER_OPTIONS } from './worker-options.js';
 
 /** Every option: flag, variable, default, meaning. */
@@ -21,6 +22,8 @@ const REPLICAS = 16;
 const NATS_SERVERS = 16;
 
 const ROLES = ['up', 'coordinator', 'worker'] as const satisfies readonly Command[];
+/** Roles, and processes of the runtime. */
+const MEMBERS = [...ROLES, 'node', 'run'] as const satisfies readonly Command[];
 const COORDINATOR = ['up', 'coordinator'] as const satisfies readonly Command[];
 
 /** Every option of shoal: flag, variable, default and meaning. */
@@ -68,9 +71,9 @@ export const OPTIONS = {
     placeholder: 'SECRET',
     type: types.text('16 to 1024 characters', 16, 1024),
     default: null,
-    defaultNote: 'up: a random secret',
-    commands: ROLES,
-    help: 'Secret shared by all coordinators and workers of a fleet, which authenticate each other with it.',
+    defaultNote: 'up, and run without --nats: a random secret',
+    commands: MEMBERS,
+    help: 'Secret shared by all processes of a fleet, which authenticate each other with it.',
     secret: true,
   }),
   secretFile: option({
@@ -79,7 +82,7 @@ export const OPTIONS = {
     placeholder: 'FILE',
     type: types.path,
     default: null,
-    commands: ROLES,
+    commands: MEMBERS,
     help: 'File with the secret, instead of SHOAL_SECRET.',
   }),
   nats: option({
@@ -88,8 +91,8 @@ export const OPTIONS = {
     placeholder: 'URL,...',
     type: types.urls(NATS_SERVERS, 'nats', 'tls'),
     default: null,
-    defaultNote: 'up: starts its own server; else nats://127.0.0.1:4222',
-    commands: ROLES,
+    defaultNote: 'up and run: start their own server; else nats://127.0.0.1:4222',
+    commands: MEMBERS,
     help: 'NATS server, or the servers of a NATS cluster. Credentials go into a URL, or into SHOAL_NATS_USER and SHOAL_NATS_PASSWORD, and are the same for all servers.',
     secret: true,
   }),
@@ -99,7 +102,7 @@ export const OPTIONS = {
     placeholder: 'USER',
     type: types.text('1 to 256 characters', 1, 256),
     default: null,
-    commands: ROLES,
+    commands: MEMBERS,
     help: 'User name for NATS.',
   }),
   natsPassword: option({
@@ -108,7 +111,7 @@ export const OPTIONS = {
     placeholder: 'PASSWORD',
     type: types.text('1 to 1024 characters', 1, 1024),
     default: null,
-    commands: ROLES,
+    commands: MEMBERS,
     help: 'Password for NATS.',
     secret: true,
   }),
@@ -118,7 +121,7 @@ export const OPTIONS = {
     placeholder: 'FILE',
     type: types.path,
     default: null,
-    commands: ROLES,
+    commands: MEMBERS,
     help: 'File with the password for NATS, instead of SHOAL_NATS_PASSWORD.',
   }),
   natsServer: option({
@@ -128,7 +131,7 @@ export const OPTIONS = {
     type: types.path,
     default: null,
     defaultNote: 'the first of: PATH, the cache folder, the official release, the Debian package',
-    commands: ['up', 'doctor'],
+    commands: ['up', 'run', 'doctor'],
     help: 'The nats-server program to run.',
   }),
   namespace: option({
@@ -137,7 +140,7 @@ export const OPTIONS = {
     placeholder: 'NAME',
     type: types.plainName,
     default: 'shoal',
-    commands: [...ROLES, 'nats-users'],
+    commands: [...MEMBERS, 'nats-users'],
     help: 'Name of the fleet. Fleets with different names can share a NATS server, and share nothing else.',
   }),
   replicas: option({
@@ -190,11 +193,12 @@ export const OPTIONS = {
     placeholder: 'LEVEL',
     type: types.choice('silent', 'error', 'warn', 'info', 'debug'),
     default: null,
-    defaultNote: 'info; up: warn',
-    commands: ROLES,
+    defaultNote: 'info; up and run: warn',
+    commands: MEMBERS,
     help: 'Lowest level of the JSON log on stderr: silent, error, warn, info or debug.',
   }),
   ...WORKER_OPTIONS,
+  ...RUNTIME_OPTIONS,
   ...ORT_LIBRARY_OPTIONS,
   ...BENCH_OPTIONS,
   ...PEER_TLS_OPTIONS,

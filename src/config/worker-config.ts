@@ -4,6 +4,7 @@ import type { FetchPolicy } from '../core/fetch-plan.js';
 import type { LogLevel } from '../log.js';
 import { formatByteSize } from './byte-size.js';
 import { requiredSecret, secretInFile } from './cluster-secret.js';
+import { type HostingConfig, hostingConfig } from './hosting-config.js';
 import type { Machine } from './machine.js';
 import { modelFolder, type NamedGraph, namedGraph } from './model-folder.js';
 import { type NatsAccess, natsAccess } from './nats-access.js';
@@ -67,10 +68,12 @@ export interface WorkerConfig {
   /** The address of /metrics; null for none. Port 0 takes a free port. */
   readonly metrics: { readonly host: string; readonly port: number } | null;
   readonly logLevel: LogLevel;
+  /** Code of users that this process hosts beside the model; null for none. */
+  readonly hosting: HostingConfig | null;
 }
 
-/** Where a worker listens for its peers: on a Unix socket, on TCP, or on both. */
-interface PeerConfig {
+/** Where a worker or node listens for its peers: on a Unix socket, on TCP, or on both. */
+export interface PeerConfig {
   /** Absolute path of a Unix socket, in a folder that exists. */
   readonly socketPath: string | null;
   /** TCP address. Port 0 takes a free port; null for no TCP. */
@@ -107,7 +110,7 @@ function checkFree(option: string, bytes: number, { availableBytes }: Machine): 
   );
 }
 
-function peerConfig(values: Values, machine: Machine): PeerConfig {
+export function peerConfig(values: Values, machine: Machine): PeerConfig {
   if (values.peerPort.port === null && values.peerSocket === null) {
     throw new WrongUsage(
       '--peer-socket (SHOAL_PEER_SOCKET): must be set if --peer-port (SHOAL_PEER_PORT) is off, got nothing',
@@ -169,5 +172,6 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
     redis: redisConfig(values),
     metrics: values.metricsPort.port === null ? null : { host: values.metricsHost, port: values.metricsPort.port },
     logLevel: values.logLevel ?? 'info',
+    hosting: hostingConfig(values, machine),
   };
 }

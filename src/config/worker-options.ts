@@ -197,8 +197,8 @@ export const WORKER_OPTIONS = {
     placeholder: 'HOST',
     type: types.host,
     default: '127.0.0.1',
-    commands: ['worker'],
-    help: 'Address on which a worker listens for its peers.',
+    commands: ['worker', 'node'],
+    help: 'Address on which a worker or node listens for its peers.',
   }),
   peerPort: option({
     flag: 'peer-port',
@@ -206,7 +206,7 @@ export const WORKER_OPTIONS = {
     placeholder: 'PORT|off',
     type: types.portOrOff,
     default: '0',
-    commands: ['worker'],
+    commands: ['worker', 'node'],
     help: 'TCP port for peers. 0 takes a free port; off listens on the Unix socket only.',
   }),
   peerSocket: option({
@@ -216,7 +216,7 @@ export const WORKER_OPTIONS = {
     type: types.path,
     default: null,
     defaultNote: 'up: in a private folder; else none',
-    commands: ['worker'],
+    commands: ['worker', 'node'],
     help: 'Unix socket for peers on the same host.',
   }),
   advertiseHost: option({
@@ -226,8 +226,8 @@ export const WORKER_OPTIONS = {
     type: types.host,
     default: null,
     defaultNote: "--peer-host; if that is 0.0.0.0 or ::, this machine's first address that is not loopback",
-    commands: ['worker'],
-    help: 'Address under which peers reach this worker.',
+    commands: ['worker', 'node'],
+    help: 'Address under which peers reach this worker or node.',
   }),
   metricsPort: option({
     flag: 'metrics-port',

@@ -14,3 +14,8 @@ export function generationBucket(namespace: string): string {
 export function retentionBucket(namespace: string): string {
   return `shoal-${namespace}-pins`;
 }
+
+/** The names of actors, and what it takes to create detached ones again. */
+export function actorBucket(namespace: string): string {
+  return `shoal-${namespace}-actors`;
+}

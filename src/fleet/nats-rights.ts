@@ -1,10 +1,11 @@
-import { fleetBucket, generationBucket, retentionBucket } from './buckets.js';
-import { fleetSubjects } from './subjects.js';
+import { actorBucket, fleetBucket, generationBucket, retentionBucket } from './buckets.js';
+import { fleetSubjects, runtimeSubjects } from './subjects.js';
 
 /** What each role of a fleet may say and hear on NATS. Whoever has a role's credentials can do no more, even with the cluster secret. */
 
-export type NatsRole = 'coordinator' | 'worker';
-export const NATS_ROLES: readonly NatsRole[] = ['coordinator', 'worker'];
+/** `node`: a process that hosts actors, or a program that uses them. */
+export type NatsRole = 'coordinator' | 'worker' | 'node';
+export const NATS_ROLES: readonly NatsRole[] = ['coordinator', 'worker', 'node'];
 
 /** Patterns of the subjects that a user of NATS may publish and subscribe to, and no others. */
 export interface NatsRights {
@@ -45,11 +46,22 @@ export function natsRights(namespace: string, role: NatsRole, servers: NatsServe
       `${natsInbox(namespace, role)}.>`,
     ],
   };
+  const runtime = runtimeRights(namespace, role);
+  if (role === 'node') return runtime;
   if (role === 'worker') {
     const buckets = [fleetBucket(namespace), generationBucket(namespace)];
     return {
-      publish: [announce, leave, holdings, ...both.publish, ...buckets.flatMap(bucketSubjects)],
-      subscribe: both.subscribe,
+      publish: [
+        ...new Set([
+          announce,
+          leave,
+          holdings,
+          ...both.publish,
+          ...buckets.flatMap(bucketSubjects),
+          ...runtime.publish,
+        ]),
+      ],
+      subscribe: [...new Set([...both.subscribe, ...runtime.subscribe])],
     };
   }
   const buckets = [fleetBucket(namespace), retentionBucket(namespace)];
@@ -57,6 +69,17 @@ export function natsRights(namespace: string, role: NatsRole, servers: NatsServe
   return {
     publish: [coordinator, suspicion, usage, ...both.publish, ...buckets.flatMap(bucketSubjects), ...changes],
     subscribe: [suspicion, usage, holdings, ...both.subscribe],
+  };
+}
+
+/** The rights of members of the runtime, which a worker that hosts actors needs too. */
+function runtimeRights(namespace: string, role: NatsRole): NatsRights {
+  const { announce, leave, hello } = runtimeSubjects(namespace);
+  const of = (...tokens: string[]) => [namespace, ...tokens].join('.');
+  const both = [announce, leave, hello, of('lookup', '*'), of('proof', '*', '*'), of('node', '*', '*', 'in')];
+  return {
+    publish: [...both, ...bucketSubjects(actorBucket(namespace))],
+    subscribe: [...both, of('node', '*', '*', 'absent', '*', '*'), `${natsInbox(namespace, role)}.>`],
   };
 }
 

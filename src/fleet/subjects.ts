@@ -35,3 +35,15 @@ export function fleetSubjects(namespace: string): FleetSubjects {
     echo: (id, incarnation) => `${namespace}.echo.${subjectToken(id)}.${subjectToken(incarnation)}`,
   };
 }
+
+/** The bus subjects of the runtime: what its members announce of themselves, their leave, and the request to announce themselves now. */
+export interface RuntimeSubjects {
+  readonly announce: string;
+  readonly leave: string;
+  readonly hello: string;
+}
+
+export function runtimeSubjects(namespace: string): RuntimeSubjects {
+  const of = (name: string) => `${namespace}.runtime.${name}`;
+  return { announce: of('announce'), leave: of('leave'), hello: of('hello') };
+}

@@ -195,6 +195,7 @@ export class SimWorker {
       redis: null,
       metrics: null,
       logLevel: 'silent',
+      hosting: null,
     };
   }
 }

@@ -35,7 +35,8 @@ export interface PeerServerOptions extends SocketOptions {
   readonly network?: PeerNetwork;
   readonly identity: PeerIdentity;
   readonly secret: string;
-  readonly host: BlockHost;
+  /** Null: this process has no blocks, and refuses connections for them. */
+  readonly host: BlockHost | null;
   /** Whether a peer is a member now, in this incarnation: others get no blocks and push none. */
   readonly isMember: (peer: PeerIdentity) => boolean;
   /** Serves connections with the purpose `calls`; without it, this server refuses them. */
@@ -81,7 +82,7 @@ export class PeerServer {
   private readonly clock: Clock;
   private readonly random: Random;
   private readonly emptied = new Deferred<void>();
-  private readonly sessionOptions: SessionOptions;
+  private readonly sessionOptions: SessionOptions | null;
   private readonly limit: number;
   private readonly strangers: Strangers;
   /** Connections whose peers have proved themselves. */
@@ -98,7 +99,8 @@ export class PeerServer {
     this.random = options.random ?? new SystemRandom();
     const { host, blockBytes, isMember, comparer = async () => null } = options;
     const offers = new OfferMemory(PEER_BLOCKS_RESERVED, PEERS_BLOCKS_RESERVED);
-    this.sessionOptions = { host, isMember, comparer, blockBytes, offers, clock: this.clock, observer: this.observer };
+    const { clock, observer } = this;
+    this.sessionOptions = host && { host, isMember, comparer, blockBytes, offers, clock, observer };
   }
 
   /**
@@ -193,7 +195,11 @@ export class PeerServer {
   }
 
   private opens(purpose: Purpose): OpenSession {
-    if (purpose === 'blocks') return (connection) => new Session(connection, this.sessionOptions);
+    const { sessionOptions } = this;
+    if (purpose === 'blocks') {
+      if (!sessionOptions) throw new Refused('this process has no blocks');
+      return (connection) => new Session(connection, sessionOptions);
+    }
     const { onCalls, onObjects } = this.options;
     if (purpose === 'objects') {
       if (!onObjects) throw new Refused('this worker has no objects');

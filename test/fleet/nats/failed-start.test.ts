@@ -42,6 +42,7 @@ const common = () => ({
   replicas: 2,
   contextTokens: 256,
   logLevel: 'silent' as const,
+  hosting: null,
 });
 
 /** What keeps this process alive, but for files that are being read. */

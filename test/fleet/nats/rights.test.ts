@@ -36,12 +36,18 @@ const other = (role: NatsRole): NatsRole => (role === 'worker' ? 'coordinator' :
 const HIDDEN: Readonly<Record<NatsRole, readonly string[]>> = {
   worker: [`${NAMESPACE}.suspicion`, `${NAMESPACE}.usage`, `${NAMESPACE}.holdings.*`],
   coordinator: [],
+  node: [`${NAMESPACE}.suspicion`, `${NAMESPACE}.announce`, `${NAMESPACE}.holdings.*`],
 };
 const UNSAYABLE: Readonly<Record<NatsRole, readonly string[]>> = {
   worker: [`${NAMESPACE}.coordinator`, `${NAMESPACE}.suspicion`, `${NAMESPACE}.usage`],
   coordinator: [`${NAMESPACE}.announce`, `${NAMESPACE}.leave`, `${NAMESPACE}.holdings.worker-1`],
+  node: [`${NAMESPACE}.announce`, `${NAMESPACE}.coordinator`, `${NAMESPACE}.holdings.worker-1`],
 };
-const FOREIGN_BUCKET = { worker: retentionBucket(NAMESPACE), coordinator: generationBucket(NAMESPACE) };
+const FOREIGN_BUCKET = {
+  worker: retentionBucket(NAMESPACE),
+  coordinator: generationBucket(NAMESPACE),
+  node: fleetBucket(NAMESPACE),
+};
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'shoal-rights-'));

@@ -131,6 +131,7 @@ export class Station {
       objectBytes: 0,
       redis: null,
       logLevel: 'silent',
+      hosting: null,
     };
     this.worker = new Worker({
       config,

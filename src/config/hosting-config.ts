@@ -1,0 +1,34 @@
+import { resolve } from 'node:path';
+import { parseByteSize } from './byte-size.js';
+import type { Machine } from './machine.js';
+import type { Values } from './options.js';
+import { WrongUsage } from './wrong-usage.js';
+
+/** What a process hosts of users' code. */
+
+/** What a process hosts of users' code, and what it offers to it. */
+export interface HostingConfig {
+  /** Absolute paths of modules. */
+  readonly modules: readonly string[];
+  readonly resources: Readonly<Record<string, number>>;
+  readonly gpuIds: readonly string[];
+}
+
+/** What the process hosts; null if it hosts nothing. @throws WrongUsage */
+export function hostingConfig(values: Values, machine: Machine): HostingConfig | null {
+  if (values.actors === null) return null;
+  const gpuIds = values.visibleDevices ?? [];
+  const offered: Record<string, number> = { cpu: machine.cores, memory: machine.availableBytes };
+  if (gpuIds.length > 0) offered.gpu = gpuIds.length;
+  for (const entry of values.resources ?? []) {
+    const [name, text] = entry.split('=') as [string, string];
+    const amount = name === 'memory' ? parseByteSize(text) : Number(text);
+    if (amount === null || !Number.isFinite(amount)) {
+      throw new WrongUsage(
+        `--resources (SHOAL_RESOURCES): ${name} must be a number, or a size for memory, got ${JSON.stringify(text)}`,
+      );
+    }
+    offered[name] = amount;
+  }
+  return { modules: values.actors.map((path) => resolve(path)), resources: offered, gpuIds };
+}

@@ -1,0 +1,38 @@
+import type { LogLevel } from '../log.js';
+import { requiredSecret } from './cluster-secret.js';
+import { type HostingConfig, hostingConfig } from './hosting-config.js';
+import type { Machine } from './machine.js';
+import { type NatsAccess, natsAccess } from './nats-access.js';
+import type { Values } from './options.js';
+import { type PeerTlsConfig, peerTls } from './peer-tls.js';
+import { type PeerConfig, peerConfig } from './worker-config.js';
+import { WrongUsage } from './wrong-usage.js';
+
+/** The complete configuration of one node of the runtime. */
+
+export interface NodeConfig extends HostingConfig {
+  readonly id: string;
+  readonly namespace: string;
+  readonly nats: NatsAccess;
+  /** Shared by the whole fleet. Never logged. */
+  readonly secret: string;
+  readonly peerTls: PeerTlsConfig | null;
+  readonly peer: PeerConfig;
+  readonly logLevel: LogLevel;
+}
+
+/** @throws WrongUsage */
+export function nodeConfig(values: Values, machine: Machine): NodeConfig {
+  const hosting = hostingConfig(values, machine);
+  if (hosting === null) throw new WrongUsage('--actors (SHOAL_ACTORS): must name a module to host, got nothing');
+  return {
+    ...hosting,
+    id: values.nodeId ?? `node-${machine.nameEnd}`,
+    namespace: values.namespace,
+    nats: natsAccess(values.nats ?? 'nats://127.0.0.1:4222', values),
+    secret: requiredSecret(values),
+    peerTls: peerTls(values),
+    peer: peerConfig(values, machine),
+    logLevel: values.logLevel ?? 'info',
+  };
+}

@@ -1,0 +1,54 @@
+import { type OptionTable, option } from './option.js';
+import * as types from './option-types.js';
+
+/** The options of processes that host users' code. */
+
+/** Limit on the modules of one process. */
+const MODULES = 64;
+
+export const RUNTIME_OPTIONS = {
+  actors: option({
+    flag: 'actors',
+    variable: 'SHOAL_ACTORS',
+    placeholder: 'FILE,...',
+    type: types.listOf(MODULES, 'paths of modules', /^[^\0]{1,4096}$/),
+    default: null,
+    defaultNote: 'none: the process hosts no code of users',
+    commands: ['worker', 'node', 'run'],
+    help: 'JavaScript modules whose exported classes and functions this process hosts. They run with all its rights.',
+  }),
+  nodeId: option({
+    flag: 'node-id',
+    variable: 'SHOAL_NODE_ID',
+    placeholder: 'ID',
+    type: types.plainName,
+    default: null,
+    defaultNote: 'node- and random digits',
+    commands: ['node'],
+    help: 'Name of the node.',
+  }),
+  resources: option({
+    flag: 'resources',
+    variable: 'SHOAL_RESOURCES',
+    placeholder: 'NAME=AMOUNT,...',
+    type: types.listOf(
+      32,
+      'resources such as cpu=4, memory=8GiB or shelf=2',
+      /^[A-Za-z][A-Za-z0-9_-]{0,63}=[0-9.]+[A-Za-z]*$/,
+    ),
+    default: null,
+    defaultNote: 'cpu: the number of processors, memory: the free memory, gpu: the number of --visible-devices',
+    commands: ['worker', 'node', 'run'],
+    help: 'What this process offers to actors and tasks, in addition to or in place of the defaults.',
+  }),
+  visibleDevices: option({
+    flag: 'visible-devices',
+    variable: 'SHOAL_VISIBLE_DEVICES',
+    placeholder: 'ID,...',
+    type: types.listOf(64, 'ids of GPUs', /^[A-Za-z0-9_-]{1,64}$/),
+    default: null,
+    defaultNote: 'none',
+    commands: ['worker', 'node', 'run'],
+    help: 'GPUs that this process gives to actors and tasks, as ids.',
+  }),
+} as const satisfies OptionTable;

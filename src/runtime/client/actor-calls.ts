@@ -1,0 +1,179 @@
+import type { CallOptions } from '../../actors/outgoing-call.js';
+import type { ActorRef } from '../../actors/ref.js';
+import { NoSuchActor, Unavailable } from '../../errors.js';
+import { currentScope } from '../context.js';
+import { ActorDied, CallCircle } from '../errors.js';
+import type { RuntimeMember } from '../member/member.js';
+import {
+  CHAIN_CALLS,
+  HOST_ACTOR,
+  HostProtocol,
+  InstanceProtocol,
+  instanceActor,
+  type MethodCall,
+  type Outcome,
+  type Trace,
+} from '../messages.js';
+import type { HandleCalls, HandleState } from './handle.js';
+import { type Location, Locations } from './locations.js';
+import { MessageValues } from './values.js';
+
+/** Calls of methods of actors, wherever the actors are: finds them, and finds them again after a restart. */
+
+/** Times that an actor is looked for again after its node did not have it. Nothing has run then, so repeating is safe. */
+const MISSES = 8;
+/** Pause after a miss; doubles. The actor's owner may not know yet what its node knows. */
+const MISS_PAUSE_MS = 10;
+
+/** One call, over all its attempts. */
+interface Attempts {
+  readonly to: HandleState;
+  readonly method: string;
+  readonly options: CallOptions;
+  readonly begunMs: number;
+  misses: number;
+  attempt: number;
+}
+
+export class ActorCalls implements HandleCalls {
+  readonly values: MessageValues;
+  private readonly locations: Locations;
+  private lastId = 0;
+
+  constructor(private readonly member: RuntimeMember) {
+    this.values = new MessageValues(this);
+    this.locations = new Locations(member);
+  }
+
+  /** Calls to one actor begin in the order in which they are made. */
+  async call(to: HandleState, method: string, args: readonly unknown[], options: CallOptions): Promise<unknown> {
+    const trace = this.trace(to);
+    const packed = this.values.pack(args);
+    const attempts = this.attempts(to, method, options);
+    for (;;) {
+      const at = this.near(to) ?? (await this.locations.find(to, this.left(attempts)));
+      try {
+        const request = { method, args: packed, trace: { ...trace, attempt: attempts.attempt } };
+        return await this.result(await this.instance(to, at).ask('call', request, this.left(attempts)));
+      } catch (error) {
+        await this.again(attempts, at, error);
+      }
+    }
+  }
+
+  /** A stream that fails after its first item is not repeated. */
+  async *flow(
+    to: HandleState,
+    method: string,
+    args: readonly unknown[],
+    options: CallOptions,
+  ): AsyncGenerator<unknown> {
+    const trace = this.trace(to);
+    const packed = this.values.pack(args);
+    const attempts = this.attempts(to, method, options);
+    let items = 0;
+    for (;;) {
+      const at = this.near(to) ?? (await this.locations.find(to, this.left(attempts)));
+      try {
+        const request = { method, args: packed, trace: { ...trace, attempt: attempts.attempt } };
+        for await (const outcome of this.instance(to, at).stream('flow', request, this.left(attempts))) {
+          items++;
+          yield await this.result(outcome);
+        }
+        return;
+      } catch (error) {
+        if (items > 0) throw error;
+        await this.again(attempts, at, error);
+      }
+    }
+  }
+
+  send(to: HandleState, method: string, args: readonly unknown[]): void {
+    const request: MethodCall = {
+      method,
+      args: this.values.pack(args),
+      trace: { id: this.newId(), attempt: 0, chain: [] },
+    };
+    const at = this.near(to);
+    if (at) {
+      this.instance(to, at).tell('send', request);
+      return;
+    }
+    const later = async () => this.instance(to, await this.locations.find(to, {})).tell('send', request);
+    later().catch(({ message }: Error) => this.member.options.log.warn({ method, message }, 'a sent call was lost'));
+  }
+
+  async kill(to: HandleState, { restart = false }: { readonly restart?: boolean }): Promise<void> {
+    const at = await this.locate(to);
+    const host = this.member.actors.ref(HostProtocol, { ...at.node, actor: HOST_ACTOR });
+    await host.ask('kill', { id: to.id, restart, epoch: null });
+    this.locations.forget(to.id, at);
+  }
+
+  /** Where an actor is. Throws the errors of `Locations.find`. */
+  async locate(to: HandleState): Promise<Location> {
+    return this.locations.last(to.id) ?? (await this.locations.find(to, {}));
+  }
+
+  /** The value of an outcome. Throws what the user's code threw. */
+  async result(outcome: Outcome): Promise<unknown> {
+    if (outcome.type === 'threw') throw this.values.errors.rebuild(outcome.error);
+    return this.values.unpack(outcome.value);
+  }
+
+  /** An id that no other process of the fleet gives. */
+  newId(): string {
+    return `${this.member.self.incarnation}-${++this.lastId}`;
+  }
+
+  /** The trace of a call that the code makes which runs now. `to`: the actor that it calls, if it calls one. */
+  trace(to: HandleState | null): Trace {
+    const chain = currentScope()?.trace.chain ?? [];
+    if (to !== null && chain.filter((id) => id === to.id).length >= to.maxConcurrency) {
+      const remedy = 'raise its maxConcurrency, or use $send, which waits for no answer';
+      throw new CallCircle(`cannot call ${to.class}: the call would wait for a method that waits for it; ${remedy}`);
+    }
+    if (chain.length < CHAIN_CALLS) return { id: this.newId(), attempt: 0, chain: [...chain] };
+    throw new CallCircle(`cannot make a call: ${CHAIN_CALLS} calls wait for each other already`);
+  }
+
+  /** Where the actor is, if a call to it can leave at once. */
+  private near(to: HandleState): Location | null {
+    const last = this.locations.last(to.id);
+    return last && this.member.isLinked(last.node) ? last : null;
+  }
+
+  private attempts(to: HandleState, method: string, options: CallOptions): Attempts {
+    return { to, method, options, begunMs: this.member.options.clock.now(), misses: 0, attempt: 0 };
+  }
+
+  /** The options of the next attempt, with the time that is left. */
+  private left({ options, begunMs }: Attempts): CallOptions {
+    if (options.timeoutMs === undefined) return options;
+    const leftMs = Math.max(0, options.timeoutMs - (this.member.options.clock.now() - begunMs));
+    return { ...options, timeoutMs: leftMs };
+  }
+
+  private instance({ id }: HandleState, { node }: Location): ActorRef<typeof InstanceProtocol> {
+    return this.member.actors.ref(InstanceProtocol, { ...node, actor: instanceActor(id) });
+  }
+
+  /** Returns if the call is to be made again; else throws. */
+  private async again(attempts: Attempts, at: Location, error: unknown): Promise<void> {
+    const { to, method } = attempts;
+    if (!(error instanceof Unavailable) || error instanceof ActorDied) throw error;
+    this.locations.forget(to.id, at);
+    if (error instanceof NoSuchActor) {
+      if (attempts.misses++ >= MISSES) throw new ActorDied(`cannot find the actor ${to.class} ${to.id}`, false);
+      await this.pause(MISS_PAUSE_MS * 2 ** attempts.misses);
+      return;
+    }
+    if (attempts.attempt++ >= to.maxTaskRetries) {
+      throw new ActorDied(`lost the actor ${to.class} during ${method}: ${error.message}`, true);
+    }
+  }
+
+  private pause(timeMs: number): Promise<void> {
+    return new Promise((resolve) => this.member.options.clock.after(timeMs, resolve));
+  }
+}

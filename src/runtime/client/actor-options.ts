@@ -1,0 +1,88 @@
+import { parseByteSize } from '../../config/byte-size.js';
+import { InvalidRequest } from '../../errors.js';
+import { checkedResources, type Resources } from '../core/resources.js';
+import type { ActorHandle } from './handle-types.js';
+
+/** What a program says of an actor or a task beside its code, with defaults and bounds. */
+
+/** Resources of a demand. `memory` may be a text such as `2GiB`. */
+export type WantedResources = Readonly<Record<string, number | string>>;
+
+/** Where an actor or task runs best. A preference: where there is no room, it runs elsewhere. */
+export type NearOption =
+  | { readonly actor: ActorHandle<never> | ActorHandle<object> }
+  | { readonly node: string }
+  | { readonly worker: string };
+
+interface PlaceOptions {
+  /** Default for a task of a driver: one `cpu`. Default for actors, and for tasks that an actor or task starts: nothing. */
+  readonly resources?: WantedResources;
+  readonly near?: NearOption;
+  /** Among equally near nodes: the emptiest (`spread`, default), or the fullest that has room. */
+  readonly fill?: 'spread' | 'pack';
+  /** The version of the code, if the fleet has several. Default: the one of the text that this program has. */
+  readonly version?: string;
+  /** How often a call is repeated whose node was lost. Default 0: at most once. With more, a call may run more than once. */
+  readonly maxTaskRetries?: number;
+}
+
+export interface TaskOptions extends PlaceOptions {
+  readonly signal?: AbortSignal;
+  /** Time for the task with all attempts, and the wait for room. */
+  readonly timeoutMs?: number;
+}
+
+export interface ActorOptions<Args extends readonly unknown[] = readonly unknown[]> extends PlaceOptions {
+  /** Arguments of the constructor. */
+  readonly args?: Args;
+  /** Unique in its namespace. */
+  readonly name?: string;
+  /** Default: `default`. */
+  readonly namespace?: string;
+  /** With a name: takes the actor that has it, instead of failing. */
+  readonly getIfExists?: boolean;
+  /** How often the actor is created again, with the same arguments, after its node was lost or it was killed with `restart`. Default: 0. */
+  readonly maxRestarts?: number;
+  /** Calls that run at a time; others wait in order. Default: 1. */
+  readonly maxConcurrency?: number;
+  /** Calls that may wait. Beyond that they fail with Overloaded. Default: 1,024. */
+  readonly maxPending?: number;
+}
+
+const RESTARTS = 1_000_000;
+const CONCURRENCY = 8_192;
+const DEFAULT_PENDING = 1_024;
+
+/** A whole number from the user. @throws InvalidRequest */
+function count(field: string, value: number | undefined, preset: number, min: number, max: number): number {
+  const number = value ?? preset;
+  if (Number.isSafeInteger(number) && number >= min && number <= max) return number;
+  throw new InvalidRequest(`${field}: is ${number}; must be a whole number from ${min} to ${max}`, field);
+}
+
+/** The bounds of an actor. @throws InvalidRequest */
+export function actorBounds(options: Omit<ActorOptions, 'args'>) {
+  return {
+    maxRestarts: count('maxRestarts', options.maxRestarts, 0, 0, RESTARTS),
+    maxConcurrency: count('maxConcurrency', options.maxConcurrency, 1, 1, CONCURRENCY),
+    maxPending: count('maxPending', options.maxPending, DEFAULT_PENDING, 1, CONCURRENCY),
+  };
+}
+
+/** @throws InvalidRequest */
+export function taskRetries({ maxTaskRetries }: { readonly maxTaskRetries?: number | undefined }): number {
+  return count('maxTaskRetries', maxTaskRetries, 0, 0, RESTARTS);
+}
+
+/** @throws InvalidRequest */
+export function demandedResources(wanted: WantedResources): Resources {
+  const amounts = Object.entries(wanted).map(([name, amount]) => {
+    if (typeof amount === 'number') return [name, amount] as const;
+    const bytes = parseByteSize(amount);
+    if (bytes !== null) return [name, bytes] as const;
+    throw new InvalidRequest(
+      `resources.${name}: is ${JSON.stringify(amount)}; must be a number, or a size such as 2GiB`,
+    );
+  });
+  return checkedResources('resources', Object.fromEntries(amounts));
+}

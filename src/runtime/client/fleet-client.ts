@@ -1,0 +1,257 @@
+import type { NodeAddress } from '../../actors/envelope.js';
+import type { KeyValue } from '../../bus/key-value.js';
+import { InvalidRequest } from '../../errors.js';
+import type { Lifecycle } from '../../lifecycle.js';
+import { currentScope } from '../context.js';
+import type { NodeView } from '../core/node-view.js';
+import { type CodeDemand, type Near, NOWHERE } from '../core/scheduler.js';
+import { describeCode, type UserClass, type UserFunction } from '../library.js';
+import type { RuntimeMember } from '../member/member.js';
+import { HOST_ACTOR, HostProtocol, type InstanceEntry, type InstanceSpec, type TaskEntry } from '../messages.js';
+import { ActorCalls } from './actor-calls.js';
+import { ActorNames, checkName } from './actor-names.js';
+import {
+  type ActorOptions,
+  actorBounds,
+  demandedResources,
+  type NearOption,
+  type TaskOptions,
+  taskRetries,
+} from './actor-options.js';
+import { type HandleState, handleState, makeHandle } from './handle.js';
+import type { ActorHandle, RemoteFunction } from './handle-types.js';
+import { OwnedActors } from './owned-actors.js';
+import { hostedFor } from './placing.js';
+import { TaskCalls, type WantedTask } from './task-calls.js';
+import type { MessageValues } from './values.js';
+
+/** The runtime as a program uses it. */
+
+const DEFAULT_NAMESPACE = 'default';
+const DEFAULT_MAP_CONCURRENCY = 16;
+const MAP_CONCURRENCY = 4_096;
+/** Time for a node to say what runs on it. */
+const LIST_TIMEOUT_MS = 5_000;
+
+export interface MapOptions extends TaskOptions {
+  /** Items in work at a time. Default: 16. */
+  readonly concurrency?: number;
+}
+
+export class FleetClient {
+  private readonly calls: ActorCalls;
+  private readonly owned: OwnedActors;
+  private readonly names: ActorNames;
+  private readonly tasks: TaskCalls;
+
+  constructor(
+    private readonly member: RuntimeMember,
+    openNames: () => Promise<KeyValue>,
+    private readonly onClose: () => Promise<void>,
+  ) {
+    this.calls = new ActorCalls(member);
+    this.owned = new OwnedActors(member, this.calls.values);
+    this.names = new ActorNames(member, openNames);
+    this.tasks = new TaskCalls(member, this.calls);
+  }
+
+  /** @internal for the host of a node and for `connect`. */
+  start(life: Lifecycle): Promise<void> {
+    return this.owned.start(life);
+  }
+
+  /** @internal for the host of a node. */
+  get values(): MessageValues {
+    return this.calls.values;
+  }
+
+  /**
+   * Creates an actor: an instance of a class that nodes host, on the best of them. The class is this program's own, or, with a type parameter,
+   * the name of a class: `fleet.actor<Counter>('Counter')`.
+   * @throws what the constructor throws; InvalidRequest if no node hosts the class, or if the name is taken
+   */
+  actor<C extends UserClass>(
+    type: C,
+    options?: ActorOptions<ConstructorParameters<C>>,
+  ): Promise<ActorHandle<InstanceType<C>>>;
+  actor<T>(type: string, options?: ActorOptions): Promise<ActorHandle<T>>;
+  async actor(type: UserClass | string, options: ActorOptions = {}): Promise<ActorHandle<object>> {
+    const resources = options.resources ?? {};
+    const wanted = await this.demand('class', type, resources, options);
+    const { version, streams } = await hostedFor(this.member, wanted);
+    const demand = { ...wanted, version };
+    const name = options.name === undefined ? null : checkName('name', options.name);
+    const namespace = checkName('namespace', options.namespace ?? DEFAULT_NAMESPACE);
+    const args = this.values.pack(options.args ?? []);
+    const bounds = actorBounds(options);
+    const spec = {
+      id: this.calls.newId(),
+      class: demand.name,
+      version,
+      args,
+      name,
+      namespace,
+      resources: demand.resources,
+      ...bounds,
+    };
+    const state = this.stateOf(spec, this.member.self, streams, taskRetries(options));
+    if (name !== null) {
+      const claim = await this.names.claim({ namespace, name }, state);
+      if (claim.type === 'taken' && options.getIfExists) return makeHandle(claim.handle, this.calls);
+      if (claim.type === 'taken')
+        throw new InvalidRequest(`name: ${name} is taken in the namespace ${namespace}; use getIfExists`, 'name');
+    }
+    await this.owned.create(spec, demand, () => this.releaseName(spec));
+    return makeHandle(state, this.calls);
+  }
+
+  /** The actor of that name. @throws InvalidRequest if there is none */
+  async get<T>(
+    name: string,
+    { namespace = DEFAULT_NAMESPACE }: { readonly namespace?: string } = {},
+  ): Promise<ActorHandle<T>> {
+    const state = await this.names.find({
+      namespace: checkName('namespace', namespace),
+      name: checkName('name', name),
+    });
+    if (state) return makeHandle(state, this.calls);
+    throw new InvalidRequest(`name: no actor is named ${name} in the namespace ${namespace}`, 'name');
+  }
+
+  /**
+   * A function that runs on a node: `await fleet.task(square)(3)`. A generator function gives an async iterable.
+   * @throws (the returned function) what the function throws; Unavailable if its node was lost and no retries are left
+   */
+  task<F extends UserFunction>(fn: F | string, options: TaskOptions = {}): RemoteFunction<F> {
+    const streams = typeof fn !== 'string' && describeCode(fn).streams.length > 0;
+    const wanted = () => this.wantedTask(fn, options);
+    const run = async (...args: readonly unknown[]) => this.tasks.run(await wanted(), args);
+    const tasks = this.tasks;
+    const flow = async function* (...args: readonly unknown[]) {
+      yield* tasks.flow(await wanted(), args);
+    };
+    return (streams ? flow : run) as unknown as RemoteFunction<F>;
+  }
+
+  /** Runs a function on each item, several at a time, and yields the results in the order of the items. The first error ends it. */
+  async *map<Item, Result>(
+    fn: (item: Item) => Result,
+    items: Iterable<Item> | AsyncIterable<Item>,
+    { concurrency = DEFAULT_MAP_CONCURRENCY, ...options }: MapOptions = {},
+  ): AsyncGenerator<Awaited<Result>> {
+    const most = Math.min(Math.max(1, concurrency), MAP_CONCURRENCY);
+    const run = this.task(fn as UserFunction, options) as unknown as (item: Item) => Promise<Awaited<Result>>;
+    const running: Promise<Awaited<Result>>[] = [];
+    for await (const item of items) {
+      const result = run(item);
+      result.catch(() => undefined);
+      running.push(result);
+      if (running.length >= most) yield await running.shift()!;
+    }
+    for (const result of running) yield await result;
+  }
+
+  /** Ends an actor. With `restart`, it is created again if it has restarts left. */
+  kill(handle: ActorHandle<never> | ActorHandle<object>, options: { readonly restart?: boolean } = {}): Promise<void> {
+    return this.calls.kill(stateOfHandle(handle), options);
+  }
+
+  /** The members of the runtime: nodes and drivers. */
+  nodes(): readonly NodeView[] {
+    return this.member.directory.nodes();
+  }
+
+  /** The actors on all nodes. */
+  async listActors(): Promise<InstanceEntry[]> {
+    const lists = await Promise.all(
+      this.hosts().map((host) => host.ask('instances', {}, { timeoutMs: LIST_TIMEOUT_MS })),
+    );
+    return lists.flat();
+  }
+
+  /** The tasks that run now on all nodes. */
+  async listTasks(): Promise<TaskEntry[]> {
+    const lists = await Promise.all(this.hosts().map((host) => host.ask('tasks', {}, { timeoutMs: LIST_TIMEOUT_MS })));
+    return lists.flat();
+  }
+
+  /** Makes classes of errors known, so that errors of other processes arrive in them. */
+  knowErrors(classes: Iterable<unknown>): void {
+    this.values.errors.add(classes);
+  }
+
+  /** Leaves the fleet. The actors that this process created end. */
+  close(): Promise<void> {
+    return this.onClose();
+  }
+
+  /** A handle of an instance on this node. @internal for the host of a node. */
+  handleOf(spec: InstanceSpec, owner: NodeAddress, streams: readonly string[]): ActorHandle<object> {
+    return makeHandle(this.stateOf(spec, owner, streams, 0), this.calls);
+  }
+
+  private stateOf(
+    { id, class: name, maxConcurrency }: InstanceSpec,
+    owner: NodeAddress,
+    streams: readonly string[],
+    maxTaskRetries: number,
+  ): HandleState {
+    return { id, class: name, streams: [...streams], owner, maxTaskRetries, maxConcurrency };
+  }
+
+  private releaseName({ id, name, namespace }: InstanceSpec): void {
+    if (name === null) return;
+    this.names.release({ namespace, name }, id).catch(({ message }: Error) => {
+      this.member.options.log.warn({ name, namespace, message }, 'cannot free the name of an actor that is dead');
+    });
+  }
+
+  private async wantedTask(fn: UserFunction | string, options: TaskOptions): Promise<WantedTask> {
+    const resources = options.resources ?? (currentScope() ? {} : { cpu: 1 });
+    const { signal, timeoutMs } = options;
+    const demand = await this.demand('function', fn, resources, options);
+    return { demand, maxTaskRetries: taskRetries(options), options: { signal, timeoutMs } };
+  }
+
+  private async demand(
+    kind: CodeDemand['kind'],
+    code: UserClass | UserFunction | string,
+    resources: NonNullable<TaskOptions['resources']>,
+    { near, fill = 'spread', version }: TaskOptions,
+  ): Promise<CodeDemand> {
+    const own = typeof code === 'string' ? null : describeCode(code);
+    const name = typeof code === 'string' ? code : code.name;
+    if (own !== null && own.kind !== kind) throw new InvalidRequest(`${name}: is a ${own.kind}; a ${kind} is needed`);
+    if (name === '') throw new InvalidRequest(`the ${kind} has no name; a node hosts it under the name of its export`);
+    return {
+      ...{ kind, name, fill },
+      version: version ?? null,
+      source: version === undefined ? (own?.source ?? null) : null,
+      resources: demandedResources(resources),
+      near: near ? await this.nearOf(near) : NOWHERE,
+    };
+  }
+
+  private async nearOf(near: NearOption): Promise<Near> {
+    if ('worker' in near) return { nodes: [], workers: [near.worker] };
+    if ('actor' in near) {
+      const { node } = await this.calls.locate(stateOfHandle(near.actor));
+      return { nodes: [node.incarnation], workers: [] };
+    }
+    const named = this.nodes().filter(({ id }) => id === near.node);
+    return { nodes: named.map(({ incarnation }) => incarnation), workers: [] };
+  }
+
+  private hosts() {
+    const nodes = this.nodes().filter(({ kind }) => kind === 'node');
+    return nodes.map(({ id, incarnation }) =>
+      this.member.actors.ref(HostProtocol, { node: id, incarnation, actor: HOST_ACTOR }),
+    );
+  }
+}
+
+function stateOfHandle(handle: object): HandleState {
+  const state = handleState(handle);
+  if (state) return state;
+  throw new InvalidRequest('the value must be a handle of an actor');
+}

@@ -1,0 +1,82 @@
+import { z } from 'zod';
+import { NodeAddress } from '../../actors/envelope.js';
+import type { CallOptions } from '../../actors/outgoing-call.js';
+import { ACTOR_NAME_CHARS } from '../../limits.js';
+import type { ActorHandle } from './handle-types.js';
+
+/** Handles of actors: what they know, and the proxies that turn methods into calls. */
+
+const Name = z.string().min(1).max(ACTOR_NAME_CHARS);
+
+/** All that it takes to call an actor. Travels in messages. */
+export const HandleState = z.strictObject({
+  id: Name,
+  class: Name,
+  /** Methods that return streams. */
+  streams: z.array(Name).max(64),
+  /** The process that knows where the actor is; null: it is recorded in the fleet's key-value store. */
+  owner: NodeAddress.nullable(),
+  maxTaskRetries: z.int().min(0),
+  maxConcurrency: z.int().min(1),
+});
+export type HandleState = z.infer<typeof HandleState>;
+
+/** Makes the calls of handles. */
+export interface HandleCalls {
+  call(to: HandleState, method: string, args: readonly unknown[], options: CallOptions): Promise<unknown>;
+  flow(to: HandleState, method: string, args: readonly unknown[], options: CallOptions): AsyncIterable<unknown>;
+  send(to: HandleState, method: string, args: readonly unknown[]): void;
+  kill(to: HandleState, options: { readonly restart?: boolean }): Promise<void>;
+}
+
+/** The prototype of all handles, by which they differ from plain objects. */
+class HandleTarget {}
+
+type Method = (...args: readonly unknown[]) => unknown;
+
+const states = new WeakMap<object, HandleState>();
+
+/** What a handle knows; null if the object is no handle. */
+export function handleState(value: object): HandleState | null {
+  return states.get(value) ?? null;
+}
+
+export function makeHandle<T>(state: HandleState, calls: HandleCalls): ActorHandle<T> {
+  const methods = (options: CallOptions) =>
+    methodProxy((method) =>
+      state.streams.includes(method)
+        ? (...args) => calls.flow(state, method, args, options)
+        : (...args) => calls.call(state, method, args, options),
+    );
+  const sends = methodProxy(
+    (method) =>
+      (...args) =>
+        calls.send(state, method, args),
+  );
+  const extras: Readonly<Record<string, unknown>> = {
+    $id: state.id,
+    $with: methods,
+    $send: sends,
+    $kill: (options: { readonly restart?: boolean } = {}) => calls.kill(state, options),
+  };
+  const plain = methods({});
+  const handle = new Proxy(new HandleTarget(), {
+    get: (_, key) => (typeof key === 'string' && Object.hasOwn(extras, key) ? extras[key] : plain[key as string]),
+    set: () => false,
+  });
+  states.set(handle, state);
+  return handle as ActorHandle<T>;
+}
+
+/** An object whose properties are methods, each made when it is first asked for. A promise must not take it for a promise, so it has no `then`. */
+function methodProxy(make: (method: string) => Method): Record<string, Method> {
+  const made: Record<string, Method> = Object.create(null);
+  return new Proxy(made, {
+    get(_, key) {
+      if (typeof key !== 'string' || key === 'then' || key === 'toJSON') return undefined;
+      made[key] ??= make(key);
+      return made[key];
+    },
+    set: () => false,
+  });
+}

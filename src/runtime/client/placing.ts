@@ -1,0 +1,92 @@
+import { abortReason } from '../../async/abort.js';
+import { InvalidRequest, Overloaded } from '../../errors.js';
+import type { HostedExport, NodeView } from '../core/node-view.js';
+import { type CodeDemand, rankNodes } from '../core/scheduler.js';
+import type { RuntimeMember } from '../member/member.js';
+
+/** Finds a node for an actor or a task: asks the best one, then the next, and waits for room while all are busy. */
+
+/** How long a demand that no known node can meet waits for one: a process that has just started may not have heard of all. */
+const PATIENCE_MS = 3_000;
+/** Pause after all nodes refused although they had announced room: the next announcement may tell more. */
+const REFUSED_PAUSE_MS = 20;
+
+interface Placed<T> {
+  readonly value: T;
+  readonly node: NodeView;
+}
+
+/**
+ * Places a demand. `attempt` asks one node; Overloaded from it means the next one.
+ * @throws InvalidRequest if no node hosts the code, or is large enough; what `attempt` throws; the signal's reason
+ */
+export async function place<T>(
+  member: RuntimeMember,
+  demand: CodeDemand,
+  attempt: (node: NodeView) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<Placed<T>> {
+  const { clock, surroundings } = member.options;
+  const untilMs = clock.now() + PATIENCE_MS;
+  for (;;) {
+    if (signal?.aborted) throw abortReason(signal);
+    const ranking = rankNodes(member.directory.nodes(), demand, surroundings.random.next());
+    if (ranking.kind === 'ambiguous') throw new InvalidRequest(`${demand.name}: ${ranking.why}`);
+    if (ranking.kind === 'impossible' && clock.now() >= untilMs)
+      throw new InvalidRequest(`${demand.name}: ${ranking.why}`);
+    if (ranking.kind === 'nodes') {
+      for (const node of ranking.nodes) {
+        const value = await tried(() => attempt(node));
+        if (value !== REFUSED) return { value, node };
+        if (signal?.aborted) throw abortReason(signal);
+      }
+      await news(member, REFUSED_PAUSE_MS, signal);
+    } else {
+      await news(member, Math.max(1, untilMs - clock.now()), signal);
+    }
+  }
+}
+
+/** What the fleet hosts of a demand: its version, and what of it returns streams. Throws and waits like `place`. */
+export async function hostedFor(
+  member: RuntimeMember,
+  demand: CodeDemand,
+  signal?: AbortSignal,
+): Promise<HostedExport> {
+  const { clock } = member.options;
+  const untilMs = clock.now() + PATIENCE_MS;
+  for (;;) {
+    if (signal?.aborted) throw abortReason(signal);
+    const ranking = rankNodes(member.directory.nodes(), demand, 0);
+    if (ranking.kind === 'nodes' || ranking.kind === 'busy') return ranking.hosted;
+    if (ranking.kind === 'ambiguous' || clock.now() >= untilMs)
+      throw new InvalidRequest(`${demand.name}: ${ranking.why}`);
+    await news(member, Math.max(1, untilMs - clock.now()), signal);
+  }
+}
+
+const REFUSED = Symbol('refused');
+
+async function tried<T>(attempt: () => Promise<T>): Promise<T | typeof REFUSED> {
+  try {
+    return await attempt();
+  } catch (error) {
+    if (error instanceof Overloaded) return REFUSED;
+    throw error;
+  }
+}
+
+/** Resolves at the next announcement of any member, at the latest after `timeMs`, or when the signal aborts. */
+function news({ directory, options }: RuntimeMember, timeMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      timer.cancel();
+      end();
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = options.clock.after(timeMs, done);
+    const end = directory.onAnnounced(done);
+    signal?.addEventListener('abort', done, { once: true });
+  });
+}

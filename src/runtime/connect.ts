@@ -1,0 +1,94 @@
+import { within } from '../async/within.js';
+import { SystemClock } from '../clock.js';
+import { clusterSecret } from '../config/cluster-secret.js';
+import { readValues } from '../config/config.js';
+import { readMachine } from '../config/machine.js';
+import { natsAccess } from '../config/nats-access.js';
+import { peerTls } from '../config/peer-tls.js';
+import { Cancelled, InvalidRequest, Unavailable } from '../errors.js';
+import { Lifecycle } from '../lifecycle.js';
+import { createLog } from '../log.js';
+import type { FleetClient } from './client/fleet-client.js';
+import { joinRuntime } from './join.js';
+import type { RuntimeMember } from './member/member.js';
+
+/** Connects a program to a fleet. */
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+/** How long a program waits for the first node to announce itself; it goes on without one. */
+const FIRST_NODE_MS = 500;
+
+export interface ConnectOptions {
+  /** Default: the variable SHOAL_SECRET, or the file that SHOAL_SECRET_FILE names. */
+  readonly secret?: string;
+  /** Default: SHOAL_NAMESPACE, or `shoal`. */
+  readonly namespace?: string;
+  /** Credentials for NATS, unless they are in the URL. Default: SHOAL_NATS_USER and SHOAL_NATS_PASSWORD. */
+  readonly user?: string;
+  readonly password?: string;
+  /** Name of this program in lists. */
+  readonly id?: string;
+  /** Classes of errors that actors throw, so that they arrive in them. */
+  readonly errors?: readonly unknown[];
+  /** Time for NATS to answer. Default: 10 s. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Connects to a fleet as a driver, which hosts nothing. `url`: the NATS server of the fleet, by default SHOAL_NATS.
+ * @throws InvalidRequest without a secret, Unavailable if NATS does not answer in time, WrongUsage for a wrong variable
+ */
+export async function connect(url?: string, options: ConnectOptions = {}): Promise<FleetClient> {
+  const values = readValues('run', { flags: {}, environment: process.env });
+  const secret = options.secret ?? clusterSecret(values);
+  if (secret === null) {
+    throw new InvalidRequest(
+      'secret: must be the secret of the fleet, got nothing; pass it, or set SHOAL_SECRET',
+      'secret',
+    );
+  }
+  const id = options.id ?? `driver-${readMachine().nameEnd}`;
+  const natsUser = options.user ?? values.natsUser;
+  const natsPassword = options.password ?? values.natsPassword;
+  const nats = natsAccess(url ?? values.nats ?? 'nats://127.0.0.1:4222', { ...values, natsUser, natsPassword });
+  return Lifecycle.build(async (life) => {
+    const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    const joined = await joinInTime(timeoutMs, (leaving) =>
+      joinRuntime(life, {
+        ...{ kind: 'driver', role: 'node', id, nats, secret, leaving, listen: null, worker: null },
+        namespace: options.namespace ?? values.namespace,
+        peerTls: peerTls(values),
+        log: createLog({ level: values.logLevel ?? 'warn', fields: { role: 'driver', driver: id } }),
+        onClose: () => life.stop(),
+      }),
+    );
+    joined.fleet.knowErrors(options.errors ?? []);
+    await firstNode(joined.member);
+    return joined.fleet;
+  });
+}
+
+async function joinInTime<T>(timeoutMs: number, join: (leaving: AbortSignal) => Promise<T>): Promise<T> {
+  const late = new AbortController();
+  const timer = new SystemClock().after(timeoutMs, () => late.abort());
+  try {
+    return await join(late.signal);
+  } catch (error) {
+    if (error instanceof Cancelled)
+      throw new Unavailable(`cannot connect to the fleet: NATS did not answer within ${timeoutMs} ms`);
+    throw error;
+  } finally {
+    timer.cancel();
+  }
+}
+
+async function firstNode({ directory, options }: RuntimeMember): Promise<void> {
+  const isThere = () => directory.nodes().some(({ kind }) => kind === 'node');
+  if (isThere()) return;
+  let end = () => {};
+  const heard = new Promise<void>((resolve) => {
+    end = directory.onAnnounced(() => isThere() && resolve());
+  });
+  await within(options.clock, FIRST_NODE_MS, heard);
+  end();
+}

@@ -1,0 +1,51 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { InvalidRequest } from '../errors.js';
+import type { FleetClient } from './client/fleet-client.js';
+import type { ActorHandle } from './client/handle-types.js';
+import type { Trace } from './messages.js';
+
+/** What user code can learn of the call that it runs for. */
+
+export interface CurrentCall {
+  /** The fleet, to create actors, run tasks and store objects from within user code. */
+  readonly fleet: FleetClient;
+  /** A handle of the actor itself; null in a task. */
+  readonly self: ActorHandle<object> | null;
+  /** The same for all attempts of a call: an actor can tell by it that it has seen the call before. */
+  readonly callId: string;
+  /** 0 for the first attempt. */
+  readonly attempt: number;
+  /** Aborts when the caller cancels or is lost, the deadline passes, or the actor ends. Never aborts in a constructor. */
+  readonly signal: AbortSignal;
+  /** Milliseconds left at the start of the call; null without a deadline. */
+  readonly deadlineMs: number | null;
+  /** Ids of the GPUs that this actor or task was given. */
+  readonly gpuIds: readonly string[];
+}
+
+/** A call, and what the runtime has to know of it. */
+export interface CallScope {
+  readonly current: CurrentCall;
+  readonly trace: Trace;
+}
+
+const scopes = new AsyncLocalStorage<CallScope>();
+
+/**
+ * The call that runs now. To be asked before, between and after awaits of a method or task.
+ * @throws InvalidRequest outside of actors and tasks
+ */
+export function current(): CurrentCall {
+  const scope = scopes.getStore();
+  if (scope) return scope.current;
+  throw new InvalidRequest('current() must be called in a method of an actor or in a task');
+}
+
+/** The scope of the call that runs now, if any. */
+export function currentScope(): CallScope | undefined {
+  return scopes.getStore();
+}
+
+export function runInScope<T>(scope: CallScope, run: () => T): T {
+  return scopes.run(scope, run);
+}

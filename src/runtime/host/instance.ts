@@ -1,0 +1,108 @@
+import type { NodeAddress } from '../../actors/envelope.js';
+import type { Behavior, Call } from '../../actors/protocol.js';
+import { InvalidRequest } from '../../errors.js';
+import type { Log } from '../../log.js';
+import type { FleetClient } from '../client/fleet-client.js';
+import type { ActorHandle } from '../client/handle-types.js';
+import type { Grant } from '../core/allotment.js';
+import type { InstanceEntry, InstanceProtocol, InstanceSpec, MethodCall, Outcome } from '../messages.js';
+import { type Invocation, invoke, invokeStream } from './invocation.js';
+
+/** An instance of a user's class on this node, behind the methods of an actor. */
+
+export interface InstanceOptions {
+  readonly spec: InstanceSpec;
+  readonly owner: NodeAddress;
+  readonly epoch: number;
+  readonly value: object;
+  readonly grant: Grant;
+  readonly fleet: FleetClient;
+  readonly self: ActorHandle<object>;
+  readonly log: Log;
+}
+
+export class Instance implements Behavior<typeof InstanceProtocol> {
+  private running = 0;
+  private calls = 0;
+  private errors = 0;
+
+  constructor(readonly options: InstanceOptions) {}
+
+  async call(request: MethodCall, call: Call): Promise<Outcome> {
+    this.running++;
+    const outcome = await invoke(this.invocation(request, call), request.args, (args) => this.apply(request, args));
+    this.ended(outcome);
+    return outcome;
+  }
+
+  async send(request: MethodCall, call: Call): Promise<void> {
+    const outcome = await this.call(request, call);
+    if (outcome.type === 'value') return;
+    const { log, spec } = this.options;
+    const { name, message, stack } = outcome.error;
+    log.error(
+      { actor: spec.name ?? spec.id, method: request.method, error: { name, message, stack } },
+      'a sent call failed',
+    );
+  }
+
+  async *flow(request: MethodCall, call: Call): AsyncGenerator<Outcome> {
+    this.running++;
+    let last: Outcome | null = null;
+    try {
+      const items = invokeStream(this.invocation(request, call), request.args, (args) => this.apply(request, args));
+      for await (last of items) yield last;
+    } finally {
+      this.ended(last);
+    }
+  }
+
+  describe(node: string): InstanceEntry {
+    const { spec, epoch } = this.options;
+    const { id, name, namespace, version, resources } = spec;
+    const { running, calls, errors } = this;
+    return {
+      id,
+      class: spec.class,
+      version,
+      name,
+      namespace,
+      node,
+      restarts: epoch,
+      running,
+      calls,
+      errors,
+      resources,
+    };
+  }
+
+  private ended(outcome: Outcome | null): void {
+    this.running--;
+    this.calls++;
+    if (outcome?.type === 'threw') this.errors++;
+  }
+
+  private apply({ method }: MethodCall, args: readonly unknown[]): unknown {
+    return Reflect.apply(methodOf(this.options.value, method, this.options.spec.class), this.options.value, args);
+  }
+
+  private invocation({ trace }: MethodCall, call: Call): Invocation {
+    const { fleet, self, grant, spec } = this.options;
+    // Calls that the method makes and waits for carry this actor in their chain.
+    return { fleet, self, gpuIds: grant.gpuIds, call, trace: { ...trace, chain: [...trace.chain, spec.id] } };
+  }
+}
+
+/** A public method of the class or of those that it extends. Fields and what every object has cannot be called. */
+function methodOf(value: object, method: string, className: string): (...args: never[]) => unknown {
+  for (
+    let at: object = Object.getPrototypeOf(value);
+    at !== null && at !== Object.prototype;
+    at = Object.getPrototypeOf(at)
+  ) {
+    if (!Object.hasOwn(at, method) || method === 'constructor') continue;
+    const found: unknown = Object.getOwnPropertyDescriptor(at, method)?.value;
+    if (typeof found === 'function') return found as (...args: never[]) => unknown;
+  }
+  throw new InvalidRequest(`cannot call ${className}.${method}: the class has no such method`);
+}

@@ -1,0 +1,85 @@
+import type { Call } from '../../actors/protocol.js';
+import { InvalidRequest } from '../../errors.js';
+import type { FleetClient } from '../client/fleet-client.js';
+import type { ActorHandle } from '../client/handle-types.js';
+import { type CallScope, runInScope } from '../context.js';
+import type { Outcome, Trace, WireValue } from '../messages.js';
+import { packThrown } from '../values/error-value.js';
+
+/** Runs user code for one call: in its scope, with unpacked arguments, and with whatever it throws turned into an outcome. */
+
+export interface Invocation {
+  readonly fleet: FleetClient;
+  readonly self: ActorHandle<object> | null;
+  readonly gpuIds: readonly string[];
+  readonly trace: Trace;
+  readonly call: Pick<Call, 'signal' | 'deadlineMs'>;
+}
+
+/** Runs code that returns one value. Never rejects. */
+export async function invoke(
+  invocation: Invocation,
+  args: WireValue,
+  run: (args: readonly unknown[]) => unknown,
+): Promise<Outcome> {
+  const { values } = invocation.fleet;
+  try {
+    const given = await values.unpackList(args);
+    const result = await runInScope(scopeOf(invocation), () => run(given));
+    return { type: 'value', value: values.pack(result) };
+  } catch (error) {
+    return { type: 'threw', error: packThrown(error) };
+  }
+}
+
+/** Runs a generator. The iterable never throws: an error is its last item. */
+export async function* invokeStream(
+  invocation: Invocation,
+  args: WireValue,
+  run: (args: readonly unknown[]) => unknown,
+): AsyncGenerator<Outcome> {
+  const { values } = invocation.fleet;
+  const scope = scopeOf(invocation);
+  let iterator: AsyncIterator<unknown> | null = null;
+  try {
+    const given = await values.unpackList(args);
+    iterator = iteratorOf(await runInScope(scope, () => run(given)));
+    for (;;) {
+      // Each part of a generator runs when its next item is asked for, and so in whatever scope asks.
+      const next = await runInScope(scope, () => iterator!.next());
+      if (next.done) break;
+      yield { type: 'value', value: values.pack(next.value) };
+    }
+    iterator = null;
+  } catch (error) {
+    yield { type: 'threw', error: packThrown(error) };
+  } finally {
+    await iterator?.return?.();
+  }
+}
+
+function iteratorOf(value: unknown): AsyncIterator<unknown> {
+  if (typeof value === 'object' && value !== null) {
+    if (Symbol.asyncIterator in value) return (value as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+    if (Symbol.iterator in value) return syncIterator((value as Iterable<unknown>)[Symbol.iterator]());
+  }
+  throw new InvalidRequest('cannot stream the result: it is not an iterable');
+}
+
+function syncIterator(iterator: Iterator<unknown>): AsyncIterator<unknown> {
+  return {
+    next: async () => iterator.next(),
+    return: async () => iterator.return?.() ?? { done: true, value: undefined },
+  };
+}
+
+function scopeOf({ fleet, self, gpuIds, trace, call }: Invocation): CallScope {
+  const { deadlineMs } = call;
+  const current = {
+    ...{ fleet, self, gpuIds, deadlineMs, callId: trace.id, attempt: trace.attempt },
+    get signal() {
+      return call.signal;
+    },
+  };
+  return { current, trace };
+}

@@ -1,0 +1,242 @@
+import type { NodeAddress } from '../../actors/envelope.js';
+import type { Behavior, Call } from '../../actors/protocol.js';
+import { Overloaded } from '../../errors.js';
+import type { Lifecycle } from '../../lifecycle.js';
+import { CALLS_IN_FLIGHT } from '../../limits.js';
+import type { Log } from '../../log.js';
+import type { FleetClient } from '../client/fleet-client.js';
+import { runInScope } from '../context.js';
+import { type Allotment, type Grant, giveBack, newAllotment, take } from '../core/allotment.js';
+import { describeResources, type Resources } from '../core/resources.js';
+import type { Library } from '../library.js';
+import type { RuntimeMember } from '../member/member.js';
+import {
+  HOST_ACTOR,
+  HostProtocol,
+  InstanceProtocol,
+  type InstanceSpec,
+  instanceActor,
+  OWNER_ACTOR,
+  OwnerProtocol,
+  type TaskCall,
+  type TaskEntry,
+} from '../messages.js';
+import { packThrown, type WireThrown } from '../values/error-value.js';
+import { Instance } from './instance.js';
+import { type Invocation, invoke, invokeStream } from './invocation.js';
+
+/** A node: hosts instances of the classes of its library, and runs its functions. */
+
+/** Limit on the instances of one node. */
+const INSTANCES = 65_536;
+
+export interface NodeHostOptions {
+  readonly member: RuntimeMember;
+  readonly library: Library;
+  readonly fleet: FleetClient;
+  readonly total: Resources;
+  readonly gpuIds: readonly string[];
+  readonly log: Log;
+}
+
+type Created = { type: 'created' } | { type: 'threw'; error: WireThrown };
+
+interface RunningTask {
+  readonly call: TaskCall;
+  readonly startedMs: number;
+}
+
+export class NodeHost {
+  private readonly instances = new Map<string, Instance>();
+  private readonly creating = new Set<string>();
+  private readonly running = new Set<RunningTask>();
+  private allotment: Allotment;
+
+  constructor(private readonly options: NodeHostOptions) {
+    this.allotment = newAllotment(options.total, options.gpuIds);
+  }
+
+  /** Hosts from now on. `life` ends it, before the member leaves. */
+  async start(life: Lifecycle): Promise<void> {
+    const { member, library } = this.options;
+    const behavior: Behavior<typeof HostProtocol> = {
+      create: (request, call) => this.create(request, call),
+      kill: ({ id, restart, epoch }) => this.kill(id, restart, epoch),
+      run: (request, call) =>
+        this.runTask(request, (task) => invoke(task, request.args, this.functionOf(request)), call),
+      flow: (request, call) => this.flowTask(request, call),
+      instances: () => [...this.instances.values()].map((instance) => instance.describe(member.self.node)),
+      tasks: () => this.describeTasks(),
+    };
+    await member.actors.spawn(HostProtocol, HOST_ACTOR, () => behavior, {
+      concurrency: CALLS_IN_FLIGHT,
+      mailbox: CALLS_IN_FLIGHT,
+    });
+    life.use(this, () => this.stop());
+    const unlisten = member.directory.listen(({ type, node }) => {
+      if (type !== 'joined') this.ownerGone(node.incarnation);
+    });
+    life.use(unlisten, (end) => end());
+    member.offers(() => ({
+      exports: library.exports,
+      total: this.allotment.total,
+      free: this.allotment.free,
+      actors: this.instances.size,
+      tasks: this.running.size,
+    }));
+  }
+
+  private async create(
+    { spec, owner, epoch }: { spec: InstanceSpec; owner: NodeAddress; epoch: number },
+    call: Call,
+  ): Promise<Created> {
+    const { id } = spec;
+    const known = this.instances.get(id);
+    if (known && known.options.epoch >= epoch) return { type: 'created' };
+    if (this.creating.has(id)) throw new Overloaded(`cannot create the actor ${id}: it is being created`);
+    if (this.instances.size + this.creating.size >= INSTANCES) {
+      throw new Overloaded(`cannot create an actor: this node hosts ${INSTANCES} already`);
+    }
+    if (known) await this.end(known);
+    const grant = this.grant(spec.resources);
+    this.creating.add(id);
+    try {
+      await this.spawn(await this.instantiate(spec, owner, epoch, grant, call));
+      return { type: 'created' };
+    } catch (error) {
+      this.release(grant);
+      return { type: 'threw', error: packThrown(error) };
+    } finally {
+      this.creating.delete(id);
+    }
+  }
+
+  private async instantiate(
+    spec: InstanceSpec,
+    owner: NodeAddress,
+    epoch: number,
+    grant: Grant,
+    call: Call,
+  ): Promise<Instance> {
+    const { library, fleet, log } = this.options;
+    const Class = library.classOf(spec.class, spec.version);
+    const self = fleet.handleOf(spec, owner, library.streamsOf(spec.class));
+    const args = await fleet.values.unpackList(spec.args);
+    const trace = { id: spec.id, attempt: epoch, chain: [spec.id] };
+    const current = {
+      fleet,
+      self,
+      callId: spec.id,
+      attempt: epoch,
+      signal: call.signal,
+      deadlineMs: null,
+      gpuIds: grant.gpuIds,
+    };
+    const value = runInScope({ current, trace }, () => Reflect.construct(Class, args) as object);
+    return new Instance({ spec, owner, epoch, value, grant, fleet, self, log });
+  }
+
+  private async spawn(instance: Instance): Promise<void> {
+    const { spec } = instance.options;
+    const { actors } = this.options.member;
+    const options = { concurrency: spec.maxConcurrency, mailbox: spec.maxPending, listed: false };
+    await actors.spawn(InstanceProtocol, instanceActor(spec.id), () => instance, options);
+    this.instances.set(spec.id, instance);
+    this.options.member.directory.soon();
+  }
+
+  private async kill(id: string, restart: boolean, upTo: number | null): Promise<{ known: boolean }> {
+    const instance = this.instances.get(id);
+    if (!instance || instance.options.epoch > (upTo ?? Number.POSITIVE_INFINITY)) return { known: false };
+    await this.end(instance);
+    const { owner, epoch } = instance.options;
+    const ref = this.options.member.actors.ref(OwnerProtocol, { ...owner, actor: OWNER_ACTOR });
+    ref.tell('ended', { id, epoch, restart, why: 'it was killed' });
+    return { known: true };
+  }
+
+  private async end(instance: Instance): Promise<void> {
+    const { spec, grant } = instance.options;
+    if (this.instances.get(spec.id) !== instance) return;
+    this.instances.delete(spec.id);
+    this.release(grant);
+    await this.options.member.actors.stopActor(instanceActor(spec.id));
+  }
+
+  /** Actors do not outlive the process that created them. */
+  private ownerGone(incarnation: string): void {
+    for (const instance of [...this.instances.values()]) {
+      if (instance.options.owner.incarnation === incarnation) void this.end(instance);
+    }
+  }
+
+  private functionOf({ function: name, version }: TaskCall): (args: readonly unknown[]) => unknown {
+    const run = this.options.library.functionOf(name, version);
+    return (args) => Reflect.apply(run, undefined, args);
+  }
+
+  private async runTask<T>(request: TaskCall, run: (task: Invocation) => Promise<T>, call: Call): Promise<T> {
+    const task = this.begin(request, call);
+    try {
+      return await run(task.invocation);
+    } finally {
+      task.end();
+    }
+  }
+
+  private async *flowTask(request: TaskCall, call: Call) {
+    const task = this.begin(request, call);
+    try {
+      yield* invokeStream(task.invocation, request.args, this.functionOf(request));
+    } finally {
+      task.end();
+    }
+  }
+
+  private begin(request: TaskCall, call: Call): { invocation: Invocation; end: () => void } {
+    const { fleet, member } = this.options;
+    const { gpuIds, ...rest } = this.grant(request.resources);
+    const task = { call: request, startedMs: member.options.clock.now() };
+    this.running.add(task);
+    return {
+      invocation: { fleet, self: null, gpuIds, trace: request.trace, call },
+      end: () => {
+        this.running.delete(task);
+        this.release({ gpuIds, ...rest });
+      },
+    };
+  }
+
+  private describeTasks(): TaskEntry[] {
+    const { member } = this.options;
+    const nowMs = member.options.clock.now();
+    return [...this.running].map(({ call, startedMs }) => ({
+      id: call.trace.id,
+      function: call.function,
+      node: member.self.node,
+      attempt: call.trace.attempt,
+      runningMs: nowMs - startedMs,
+    }));
+  }
+
+  /** @throws Overloaded if the resources are not free */
+  private grant(demand: Resources): Grant {
+    const taken = take(this.allotment, demand);
+    if (taken === null) {
+      const { free } = this.allotment;
+      throw new Overloaded(`this node has ${describeResources(free)} free; ${describeResources(demand)} is needed`);
+    }
+    this.allotment = taken.allotment;
+    this.options.member.directory.soon();
+    return taken.grant;
+  }
+
+  private release(grant: Grant): void {
+    this.allotment = giveBack(this.allotment, grant);
+    this.options.member.directory.soon();
+  }
+
+  private async stop(): Promise<void> {
+    await Promise.all([...this.instances.values()].map((instance) => this.end(instance)));
+  }
+}

@@ -1,0 +1,69 @@
+import { natsTransport } from '../bus/nats-transport.js';
+import { sealTransport } from '../bus/sealed-transport.js';
+import { SystemClock } from '../clock.js';
+import type { NatsAccess } from '../config/nats-access.js';
+import type { PeerTlsConfig } from '../config/peer-tls.js';
+import { actorBucket } from '../fleet/buckets.js';
+import { logBusStatus, settled } from '../fleet/bus-log.js';
+import { droppedLog } from '../fleet/dropped-log.js';
+import { newIncarnation } from '../fleet/identity.js';
+import { type NatsRole, natsInbox } from '../fleet/nats-rights.js';
+import type { Lifecycle } from '../lifecycle.js';
+import type { Log } from '../log.js';
+import { machineSurroundings } from '../surroundings.js';
+import { FleetClient } from './client/fleet-client.js';
+import { RuntimeMember, type RuntimeMemberOptions } from './member/member.js';
+
+/** Joins the runtime of a fleet over NATS. */
+
+/** Limit on the bytes of all records of actors. */
+const ACTOR_BUCKET_BYTES = 64 * 2 ** 20;
+
+export interface JoinRuntimeOptions extends Pick<RuntimeMemberOptions, 'kind' | 'id' | 'listen' | 'worker'> {
+  readonly namespace: string;
+  readonly nats: NatsAccess;
+  /** The user on NATS whose rights this process has. */
+  readonly role: NatsRole;
+  readonly secret: string;
+  readonly peerTls: PeerTlsConfig | null;
+  readonly log: Log;
+  /** Ends the wait for NATS. */
+  readonly leaving: AbortSignal;
+  readonly onClose: () => Promise<void>;
+}
+
+/** Resolves when this process is a member. `life` leaves again. @throws Cancelled if `leaving` aborts while it waits for NATS */
+export async function joinRuntime(
+  life: Lifecycle,
+  options: JoinRuntimeOptions,
+): Promise<{ member: RuntimeMember; fleet: FleetClient }> {
+  const { id, namespace, secret, log } = options;
+  const clock = new SystemClock();
+  const surroundings = machineSurroundings();
+  const incarnation = newIncarnation();
+  const nats = await natsTransport({
+    ...options.nats,
+    name: `shoal ${options.kind} ${id}`,
+    inbox: natsInbox(namespace, options.role),
+    onRefused: ({ message }) => log.error({}, message),
+    signal: options.leaving,
+    onWaiting: ({ message }) => log.warn({}, `trying again: ${message}`),
+  });
+  const transport = sealTransport(nats, {
+    ...{ clock, secret, namespace, random: surroundings.random },
+    self: { id, incarnation },
+    onDropped: droppedLog(log, clock),
+  });
+  life.use(transport.bus, (bus) => bus.close());
+  logBusStatus(transport.bus, log);
+  const { kind, listen, worker, peerTls: tls } = options;
+  const member = new RuntimeMember({
+    ...{ kind, id, incarnation, namespace, secret, tls, transport, clock, surroundings, log, listen, worker },
+  });
+  const openNames = () => transport.openKeyValue(actorBucket(namespace), ACTOR_BUCKET_BYTES);
+  const fleet = new FleetClient(member, openNames, options.onClose);
+  await member.start(life);
+  await fleet.start(life);
+  await settled(transport.bus);
+  return { member, fleet };
+}

@@ -1,0 +1,123 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { InvalidRequest } from '../errors.js';
+import { ACTOR_NAME_CHARS } from '../limits.js';
+import type { HostedExport } from './core/node-view.js';
+import { NODE_EXPORTS } from './messages.js';
+
+/** The classes and functions that a process has loaded from the user's modules, by name and version. */
+
+export type UserFunction = (...args: never[]) => unknown;
+export type UserClass = new (...args: never[]) => object;
+
+/** Hexadecimal digits of a digest that name a version. */
+const VERSION_DIGITS = 12;
+
+interface Entry {
+  readonly hosted: HostedExport;
+  readonly value: UserClass | UserFunction;
+}
+
+export class Library {
+  private readonly entries = new Map<string, Entry>();
+  /** All exports of the modules, for classes of errors among them. */
+  readonly exported: unknown[] = [];
+
+  /**
+   * Loads modules, which run in this process with all its rights. The version of their exports is a digest of the module's file.
+   * @throws InvalidRequest if a file cannot be read or loaded, exports nothing to host, or repeats a name of another file
+   */
+  static async load(files: readonly string[]): Promise<Library> {
+    const library = new Library();
+    for (const file of files) await library.add(resolve(file));
+    return library;
+  }
+
+  get exports(): HostedExport[] {
+    return [...this.entries.values()].map(({ hosted }) => hosted);
+  }
+
+  /** @throws InvalidRequest if this process does not have the class in this version */
+  classOf(name: string, version: string): UserClass {
+    return this.find('class', name, version) as UserClass;
+  }
+
+  /** The methods of a class that return streams. */
+  streamsOf(name: string): readonly string[] {
+    return this.entries.get(name)?.hosted.streams ?? [];
+  }
+
+  /** Throws like `classOf`. */
+  functionOf(name: string, version: string): UserFunction {
+    return this.find('function', name, version) as UserFunction;
+  }
+
+  private find(kind: HostedExport['kind'], name: string, version: string): Entry['value'] {
+    const entry = this.entries.get(name);
+    if (entry?.hosted.kind === kind && entry.hosted.version === version) return entry.value;
+    throw new InvalidRequest(`cannot use the ${kind} ${name}@${version}: this node does not host it`);
+  }
+
+  private async add(file: string): Promise<void> {
+    const bytes = await readFile(file).catch((cause: Error) => {
+      throw new InvalidRequest(`--actors: cannot read ${file}: ${cause.message}`, 'actors');
+    });
+    const version = digestOf(bytes);
+    const module: Readonly<Record<string, unknown>> = await import(pathToFileURL(file).href).catch((cause: Error) => {
+      throw new InvalidRequest(`--actors: cannot load ${file}: ${cause.stack ?? cause.message}`, 'actors');
+    });
+    const found = Object.entries(module).flatMap(([name, value]) => hostedExport(name, value, version) ?? []);
+    if (found.length === 0) {
+      throw new InvalidRequest(`--actors: ${file} exports no class and no function; export those to host`, 'actors');
+    }
+    for (const hosted of found) this.insert(file, hosted, module[hosted.name] as Entry['value']);
+    this.exported.push(...Object.values(module));
+  }
+
+  private insert(file: string, hosted: HostedExport, value: Entry['value']): void {
+    if (this.entries.has(hosted.name)) {
+      throw new InvalidRequest(`--actors: ${file} exports ${hosted.name}, which another file exports too`, 'actors');
+    }
+    if (this.entries.size >= NODE_EXPORTS) {
+      throw new InvalidRequest(`--actors: the files export more than ${NODE_EXPORTS} classes and functions`, 'actors');
+    }
+    this.entries.set(hosted.name, { hosted, value });
+  }
+}
+
+/** What a class or function looks like to the fleet; null for anything else, and for classes of errors. */
+function hostedExport(name: string, value: unknown, version: string): HostedExport | null {
+  if (typeof value !== 'function' || name.length > ACTOR_NAME_CHARS || value.prototype instanceof Error) return null;
+  return { name, version, ...describeCode(value as UserFunction | UserClass) };
+}
+
+/** The kind of a class or function, the digest of its text, and what of it returns streams. */
+export function describeCode(value: UserFunction | UserClass): Pick<HostedExport, 'kind' | 'source' | 'streams'> {
+  const text = Function.prototype.toString.call(value);
+  const source = digestOf(text);
+  if (text.startsWith('class')) return { kind: 'class', source, streams: streamMethods(value.prototype as object) };
+  return { kind: 'function', source, streams: isGenerator(value) ? [value.name] : [] };
+}
+
+/** The methods of a class, own and inherited, that are generators. */
+function streamMethods(prototype: object): string[] {
+  const names = new Set<string>();
+  for (let at = prototype; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
+    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(at))) {
+      if (isGenerator(value)) names.add(name);
+    }
+  }
+  return [...names];
+}
+
+function isGenerator(value: unknown): boolean {
+  if (typeof value !== 'function') return false;
+  const tag: unknown = (value as { [Symbol.toStringTag]?: unknown })[Symbol.toStringTag];
+  return tag === 'AsyncGeneratorFunction' || tag === 'GeneratorFunction';
+}
+
+function digestOf(text: string | Uint8Array): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, VERSION_DIGITS);
+}

@@ -1,0 +1,129 @@
+import type { Bus, Subscription } from '../../bus/bus.js';
+import type { Clock, Timer } from '../../clock.js';
+import type { RuntimeSubjects } from '../../fleet/subjects.js';
+import { tryPublish } from '../../fleet/try-publish.js';
+import { ANNOUNCE_INTERVAL_MS, BUS_GRACE_MS } from '../../limits.js';
+import { encode } from '../../wire/msgpack.js';
+import { readMessage } from '../../wire/read-message.js';
+import { NodeList, type NodeListEffect } from '../core/node-list.js';
+import type { NodeView } from '../core/node-view.js';
+import { NodeAnnouncement, NodeLeave } from '../messages.js';
+
+/** The members of the runtime as this process hears them on the bus, and its own announcements. */
+
+/** How long changes are gathered before one announcement of them all. */
+const GATHER_MS = 5;
+const TICK_MS = 200;
+
+export interface NodeDirectoryOptions {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly subjects: RuntimeSubjects;
+  /** What this process announces of itself. */
+  readonly describe: () => NodeView;
+}
+
+export class NodeDirectory {
+  private readonly list = new NodeList();
+  private readonly endings: (() => void)[] = [];
+  private readonly listeners = new Set<(effect: NodeListEffect) => void>();
+  private readonly changeListeners = new Set<() => void>();
+  private due: Timer | null = null;
+  private over = false;
+
+  constructor(private readonly options: NodeDirectoryOptions) {}
+
+  /** All members, this process among them. */
+  nodes(): NodeView[] {
+    return this.list.nodes();
+  }
+
+  get(incarnation: string): NodeView | null {
+    return this.list.get(incarnation);
+  }
+
+  /** Calls back when a member joins, leaves or is gone. Returns the function that ends this. */
+  listen(listener: (effect: NodeListEffect) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Calls back at each announcement. Returns the function that ends this. */
+  onAnnounced(listener: () => void): () => void {
+    this.changeListeners.add(listener);
+    return () => this.changeListeners.delete(listener);
+  }
+
+  start(): void {
+    const { bus, clock, subjects } = this.options;
+    const subscriptions: Subscription[] = [
+      bus.subscribe(subjects.announce, ({ payload }) => this.onAnnouncement(readMessage(NodeAnnouncement, payload))),
+      bus.subscribe(subjects.leave, ({ payload }) => {
+        const leave = readMessage(NodeLeave, payload);
+        if (leave) this.emit(this.list.left(leave.incarnation));
+      }),
+      bus.subscribe(subjects.hello, () => this.soon()),
+    ];
+    const announcing = clock.every(ANNOUNCE_INTERVAL_MS, () => this.announce());
+    const ticking = clock.every(TICK_MS, () => this.tick());
+    const unlisten = bus.onStatus(() => this.list.deafUntil(clock.now() + BUS_GRACE_MS));
+    this.endings.push(
+      () => announcing.cancel(),
+      () => ticking.cancel(),
+      unlisten,
+      ...subscriptions.map((subscription) => () => subscription.unsubscribe()),
+    );
+    this.announce();
+    tryPublish(bus, subjects.hello, new Uint8Array());
+  }
+
+  /** Announces this process within `GATHER_MS`, so that many changes share one announcement. */
+  soon(): void {
+    if (this.over) return;
+    this.due ??= this.options.clock.after(GATHER_MS, () => this.announce());
+  }
+
+  linkClosed(incarnation: string): void {
+    this.list.linkClosed(incarnation);
+  }
+
+  /** Publishes that this process leaves, and ends everything. */
+  stop(): void {
+    if (this.over) return;
+    this.over = true;
+    this.due?.cancel();
+    const { bus, subjects, describe } = this.options;
+    tryPublish(bus, subjects.leave, encode({ incarnation: describe().incarnation }));
+    for (const end of this.endings.splice(0)) end();
+  }
+
+  private announce(): void {
+    this.due?.cancel();
+    this.due = null;
+    if (this.over) return;
+    const { bus, subjects, describe } = this.options;
+    const own = describe();
+    this.hear(own);
+    tryPublish(bus, subjects.announce, encode(own));
+  }
+
+  private onAnnouncement(view: NodeView | null): void {
+    // What this process says of itself it has heard before.
+    if (view !== null && view.incarnation !== this.options.describe().incarnation) this.hear(view);
+  }
+
+  private hear(view: NodeView): void {
+    this.emit(this.list.heard(view, this.options.clock.now()));
+    for (const listener of [...this.changeListeners]) listener();
+  }
+
+  private tick(): void {
+    const { bus, clock } = this.options;
+    if (!bus.connected) this.list.deafUntil(clock.now() + BUS_GRACE_MS);
+    else this.emit(this.list.tick(clock.now()));
+  }
+
+  private emit(effects: readonly NodeListEffect[]): void {
+    for (const effect of effects) for (const listener of [...this.listeners]) listener(effect);
+  }
+}

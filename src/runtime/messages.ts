@@ -1,0 +1,171 @@
+import { z } from 'zod';
+import { NodeAddress } from '../actors/envelope.js';
+import { ask, defineProtocol, stream, tell } from '../actors/protocol.js';
+import { ACTOR_NAME_CHARS } from '../limits.js';
+import type { NodeView } from './core/node-view.js';
+import { WireThrown } from './values/error-value.js';
+
+/** The messages between members of the runtime: announcements on the bus, and the protocols of their actors. */
+
+/** Exports of one node, and methods of one class that return streams. */
+export const NODE_EXPORTS = 256;
+const STREAM_METHODS = 64;
+/** Calls that wait for each other; a longer chain is refused. */
+export const CHAIN_CALLS = 64;
+
+const Name = z.string().min(1).max(ACTOR_NAME_CHARS);
+const Count = z.int().min(0);
+const Amounts = z.record(Name, z.number().min(0));
+
+const Exported = z.strictObject({
+  name: Name,
+  kind: z.enum(['class', 'function']),
+  version: Name,
+  source: Name,
+  streams: z.array(Name).max(STREAM_METHODS),
+});
+
+/** On `<fleet>.runtime.announce`. */
+export const NodeAnnouncement: z.ZodType<NodeView> = z.strictObject({
+  id: Name,
+  incarnation: Name,
+  kind: z.enum(['node', 'driver']),
+  pid: Count,
+  host: z.string().max(256),
+  address: z
+    .strictObject({
+      hostId: Name,
+      unixPath: z.string().max(256).nullable(),
+      tcpHost: z.string().max(256).nullable(),
+      tcpPort: z.int().min(1).max(65535).nullable(),
+    })
+    .nullable(),
+  worker: Name.nullable(),
+  exports: z.array(Exported).max(NODE_EXPORTS),
+  total: Amounts,
+  free: Amounts,
+  actors: Count,
+  tasks: Count,
+});
+
+/** On `<fleet>.runtime.leave`. */
+export const NodeLeave = z.strictObject({ incarnation: Name });
+
+/** A packed value. */
+export const WireValue = z.strictObject({ plain: z.unknown(), tagged: z.boolean() });
+export type WireValue = z.infer<typeof WireValue>;
+
+/** How a call ended: with a value, with what the user's code threw, or not at all because the node has no room. */
+export const Outcome = z.union([
+  z.strictObject({ type: z.literal('value'), value: WireValue }),
+  z.strictObject({ type: z.literal('threw'), error: WireThrown }),
+]);
+export type Outcome = z.infer<typeof Outcome>;
+
+/** What goes with each call of user code. */
+const Trace = z.strictObject({
+  /** The same for all attempts of one call. */
+  id: Name,
+  attempt: Count,
+  /** Actors whose methods wait for this call, outermost first. */
+  chain: z.array(Name).max(CHAIN_CALLS),
+});
+export type Trace = z.infer<typeof Trace>;
+
+const MethodCall = z.strictObject({ method: Name, args: WireValue, trace: Trace });
+export type MethodCall = z.infer<typeof MethodCall>;
+
+/** An instance of a user's class. Its actor is named by `instanceActor`. */
+export const InstanceProtocol = defineProtocol('shoal-instance', {
+  call: ask(MethodCall, Outcome),
+  send: tell(MethodCall),
+  flow: stream(MethodCall, Outcome),
+});
+
+/** The name of the actor that an instance is on its node. */
+export function instanceActor(id: string): string {
+  return `instance-${id}`;
+}
+
+/** Everything that it takes to create an instance, also again on another node. */
+export const InstanceSpec = z.strictObject({
+  id: Name,
+  class: Name,
+  version: Name,
+  args: WireValue,
+  /** Null for an actor without a name. */
+  name: Name.nullable(),
+  namespace: Name,
+  resources: Amounts,
+  maxRestarts: Count,
+  maxConcurrency: z.int().min(1),
+  maxPending: z.int().min(1),
+});
+export type InstanceSpec = z.infer<typeof InstanceSpec>;
+
+const TaskCall = z.strictObject({ function: Name, version: Name, args: WireValue, resources: Amounts, trace: Trace });
+export type TaskCall = z.infer<typeof TaskCall>;
+
+/** What runs on a node, for people. */
+export const InstanceEntry = z.strictObject({
+  id: Name,
+  class: Name,
+  version: Name,
+  name: Name.nullable(),
+  namespace: Name,
+  node: Name,
+  restarts: Count,
+  running: Count,
+  calls: Count,
+  errors: Count,
+  resources: Amounts,
+});
+export type InstanceEntry = z.infer<typeof InstanceEntry>;
+
+export const TaskEntry = z.strictObject({
+  id: Name,
+  function: Name,
+  node: Name,
+  attempt: Count,
+  runningMs: z.number(),
+});
+export type TaskEntry = z.infer<typeof TaskEntry>;
+
+export const HOST_ACTOR = 'shoal-host';
+
+/** A node, which hosts instances and runs tasks. It throws Overloaded where it has no room; the caller asks the next one. */
+export const HostProtocol = defineProtocol('shoal-host', {
+  create: ask(
+    z.strictObject({ spec: InstanceSpec, owner: NodeAddress, epoch: Count }),
+    z.union([
+      z.strictObject({ type: z.literal('created') }),
+      z.strictObject({ type: z.literal('threw'), error: WireThrown }),
+    ]),
+  ),
+  /** Ends an instance, unless it has been restarted more often than `epoch`; null for any. */
+  kill: ask(
+    z.strictObject({ id: Name, restart: z.boolean(), epoch: Count.nullable() }),
+    z.strictObject({ known: z.boolean() }),
+  ),
+  run: ask(TaskCall, Outcome),
+  flow: stream(TaskCall, Outcome),
+  instances: ask(z.strictObject({}), z.array(InstanceEntry)),
+  tasks: ask(z.strictObject({}), z.array(TaskEntry)),
+});
+
+export const OWNER_ACTOR = 'shoal-owner';
+
+/** Where an actor lives now; `dead` for good. */
+export const Whereabouts = z.union([
+  z.strictObject({ type: z.literal('at'), node: NodeAddress, epoch: Count }),
+  z.strictObject({ type: z.literal('dead'), why: z.string().max(1024) }),
+]);
+export type Whereabouts = z.infer<typeof Whereabouts>;
+
+/** The process that created an actor, and restarts it. */
+export const OwnerProtocol = defineProtocol('shoal-owner', {
+  /** Waits while the actor is being created or restarted. */
+  locate: ask(z.strictObject({ id: Name }), Whereabouts),
+  /** An instance has ended on its node by a kill. */
+  ended: tell(z.strictObject({ id: Name, epoch: Count, restart: z.boolean(), why: z.string().max(1024) })),
+});

@@ -1,0 +1,108 @@
+import { z } from 'zod';
+import * as errors from '../../errors.js';
+import { ActorDied, CallCircle, ObjectLost, RemoteError } from '../errors.js';
+import { NO_HOOKS, packValue, unpackValue } from './value.js';
+
+/** Errors of user code in messages: name, message, stack, cause and own fields. They arrive in their class where the other side knows it. */
+
+const TEXT_CHARS = 16 * 1024;
+const NAME_CHARS = 256;
+/** Causes of causes that travel. */
+const CAUSES = 8;
+/** Own fields that are larger together are left behind. */
+const FIELDS_BYTES = 16 * 1024;
+
+export interface WireThrown {
+  readonly name: string;
+  readonly message: string;
+  readonly stack: string;
+  readonly cause: WireThrown | null;
+  /** Own fields as packed, and whether they are tagged. */
+  readonly fields: unknown;
+  readonly tagged: boolean;
+}
+
+export const WireThrown: z.ZodType<WireThrown> = z.strictObject({
+  name: z.string().max(NAME_CHARS),
+  message: z.string().max(TEXT_CHARS),
+  stack: z.string().max(TEXT_CHARS),
+  cause: z.lazy(() => WireThrown.nullable()),
+  fields: z.unknown(),
+  tagged: z.boolean(),
+});
+
+type ErrorClass = abstract new (...args: never[]) => Error;
+
+const KNOWN: readonly ErrorClass[] = [
+  ...[Error, TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError],
+  ...[ActorDied, CallCircle, ObjectLost, RemoteError],
+  ...Object.values(errors).filter((value) => isErrorClass(value)),
+];
+
+/** The classes of errors that a process can rebuild: those of the language, of shoal, and those that it is told. */
+export class ErrorClasses {
+  private readonly byName = new Map<string, ErrorClass>(KNOWN.map((known) => [known.name, known]));
+
+  /** A later class of the same name replaces the earlier one. Values that are no class of errors are left out. */
+  add(values: Iterable<unknown>): void {
+    for (const value of values) if (isErrorClass(value)) this.byName.set(value.name, value);
+  }
+
+  /** Rebuilds an error in its class, without running the constructor; of an unknown class, as `RemoteError`. */
+  rebuild(wire: WireThrown): Error {
+    const known = this.byName.get(wire.name);
+    const error: Error = known ? Object.create(known.prototype) : new RemoteError(wire.message, wire.name);
+    const set = (key: string, value: unknown) =>
+      Object.defineProperty(error, key, { value, writable: true, configurable: true, enumerable: false });
+    set('message', wire.message);
+    set('stack', wire.stack);
+    if (wire.cause !== null) set('cause', this.rebuild(wire.cause));
+    const fields = unpackValue(wire.fields, wire.tagged, NO_HOOKS);
+    if (typeof fields === 'object' && fields !== null) {
+      for (const [key, value] of Object.entries(fields)) {
+        Object.defineProperty(error, key, { value, writable: true, configurable: true, enumerable: true });
+      }
+    }
+    return error;
+  }
+}
+
+/** Turns anything that was thrown into a message. */
+export function packThrown(thrown: unknown, causes = CAUSES): WireThrown {
+  if (!(thrown instanceof Error)) {
+    return { name: 'Error', message: cut(String(thrown)), stack: '', cause: null, fields: null, tagged: false };
+  }
+  const { cause } = thrown;
+  return {
+    name: thrown.constructor.name.slice(0, NAME_CHARS),
+    message: cut(thrown.message),
+    stack: cut(thrown.stack ?? ''),
+    cause: cause === undefined || causes === 0 ? null : packThrown(cause, causes - 1),
+    ...packFields(thrown),
+  };
+}
+
+/** The own enumerable fields, each only if it can be sent. */
+function packFields(error: Error): Pick<WireThrown, 'fields' | 'tagged'> {
+  const fields: Record<string, unknown> = {};
+  let bytes = 0;
+  for (const [key, value] of Object.entries(error)) {
+    if (key === 'message' || key === 'stack' || key === 'cause') continue;
+    try {
+      bytes += packValue(value, NO_HOOKS).bytes;
+      if (bytes <= FIELDS_BYTES) fields[key] = value;
+    } catch {
+      // A field that cannot be sent stays behind.
+    }
+  }
+  const { plain, tagged } = packValue(fields, NO_HOOKS);
+  return { fields: plain, tagged };
+}
+
+function cut(text: string): string {
+  return text.length <= TEXT_CHARS ? text : text.slice(0, TEXT_CHARS);
+}
+
+function isErrorClass(value: unknown): value is ErrorClass {
+  return typeof value === 'function' && (value === Error || value.prototype instanceof Error);
+}

@@ -1,0 +1,221 @@
+import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vitest';
+import { DeadlineExceeded, InvalidRequest, Overloaded } from '../../../src/errors.js';
+import { ActorDied, type ActorHandle, CallCircle, RemoteError } from '../../../src/index.js';
+import { Broke, Counter, countdown, Relay, square, sumOfSquares } from './code.js';
+import { type Member, RuntimeWorld, until } from './world.js';
+
+let world: RuntimeWorld;
+let a: Member;
+let driver: Member;
+
+beforeEach(async () => {
+  world = await RuntimeWorld.make();
+  a = await world.node('a');
+  await world.node('b');
+  driver = await world.driver();
+});
+
+afterEach(() => world.close());
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
+
+const rejection = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => null,
+    (error: unknown) => error,
+  );
+
+describe('an actor of a user on a node', () => {
+  it('is created by its class, and called by typed methods, directly and in order', async () => {
+    const counter = await driver.fleet.actor(Counter, { args: [10] });
+    expectTypeOf(counter.add).parameters.toEqualTypeOf<[amount: number]>();
+    expectTypeOf(counter.add).returns.toEqualTypeOf<Promise<number>>();
+    expectTypeOf(counter.upTo).returns.toEqualTypeOf<AsyncIterable<number>>();
+    expect(await Promise.all([counter.add(1), counter.slowAdd(2), counter.add(3)])).toEqual([11, 13, 16]);
+    const node = driver.fleet.nodes().find(({ actors }) => actors > 0)!;
+    expect(driver.member.actors.routeTo({ node: node.id, incarnation: node.incarnation }).kind).toBe('direct');
+  });
+
+  it('streams from generators, and ends them when the reader leaves', async () => {
+    const counter = await driver.fleet.actor(Counter);
+    expect(await collect(counter.upTo(3))).toEqual([1, 2, 3]);
+    expect(await collect(counter.letters('abc'))).toEqual(['a', 'b', 'c']);
+    for await (const item of counter.upTo(1_000_000)) if (item === 5) break;
+    expect(await counter.add(1)).toBe(1);
+  });
+
+  it('takes and gives values that JSON does not have', async () => {
+    const { echo } = await driver.fleet.actor(Counter);
+    const value = {
+      ...{
+        date: new Date(5),
+        map: new Map([['a', new Set([1, 2])]]),
+        big: 2n ** 70n,
+        text: /a+/gi,
+        nothing: undefined,
+      },
+      ...{ $: 'a key', floats: Float32Array.of(1.5, -2), bytes: Uint8Array.of(1, 2), list: [null, [true]] },
+    };
+    expect(await echo(value)).toEqual(value);
+    const unsendable = await rejection(echo({ deep: [() => 1] }));
+    expect(unsendable).toBeInstanceOf(InvalidRequest);
+    expect(unsendable).toHaveProperty('message', 'cannot send a function at 0.deep.0');
+  });
+
+  it('throws errors that arrive with class, fields, remote stack and cause', async () => {
+    const counter = await driver.fleet.actor(Counter);
+    const foreign = await rejection(counter.fail(7));
+    expect(foreign).toBeInstanceOf(RemoteError);
+    expect(foreign).toMatchObject({ name: 'Broke', message: 'no money left', amount: 7 });
+    driver.fleet.knowErrors([Broke]);
+    const error = await rejection(counter.fail(7));
+    expect(error).toBeInstanceOf(Broke);
+    expect((error as Broke).stack).toContain('code.ts');
+    expect((error as Broke).cause).toBeInstanceOf(RangeError);
+    expect(await rejection(driver.fleet.actor(Counter, { args: [-1] }))).toBeInstanceOf(Broke);
+    expect(await counter.add(1)).toBe(1);
+  });
+
+  it('refuses a method that the class does not have', async () => {
+    const counter = (await driver.fleet.actor(Counter)) as unknown as Record<string, () => Promise<unknown>>;
+    for (const method of ['sum', 'constructor', 'toString', '__proto__']) {
+      expect(await rejection(counter[method]!())).toHaveProperty(
+        'message',
+        `cannot call Counter.${method}: the class has no such method`,
+      );
+    }
+  });
+
+  it('has handles that travel in messages', async () => {
+    const counter = await driver.fleet.actor(Counter, { near: { node: 'a' } });
+    const relay = await driver.fleet.actor(Relay, { near: { node: 'b' } });
+    expect(await relay.addTo(counter as never, 5)).toBe(5);
+    expect(await counter.add(1)).toBe(6);
+  });
+
+  it('is refused a call that would wait for itself, and runs it with a higher concurrency', async () => {
+    const single = await driver.fleet.actor(Counter);
+    expect(await rejection(single.addBySelf(1))).toBeInstanceOf(CallCircle);
+    const double = await driver.fleet.actor(Counter, { maxConcurrency: 2 });
+    expect(await double.addBySelf(1)).toBe(1);
+  });
+
+  it('aborts a call whose deadline passes, and one that is cancelled', async () => {
+    const counter = await driver.fleet.actor(Counter, { maxConcurrency: 4 });
+    expect(await rejection(counter.$with({ timeoutMs: 20 }).waitForAbort())).toBeInstanceOf(DeadlineExceeded);
+    const caller = new AbortController();
+    const call = rejection(counter.$with({ signal: caller.signal }).waitForAbort());
+    caller.abort();
+    expect(await call).toHaveProperty('code', 'cancelled');
+    expect(await counter.add(1)).toBe(1);
+  });
+
+  it('refuses more calls than may wait', async () => {
+    const counter = await driver.fleet.actor(Counter, { maxPending: 2 });
+    const stuck = rejection(counter.$with({ timeoutMs: 100 }).waitForAbort());
+    const results = await Promise.all(
+      Array.from({ length: 4 }, () => rejection(counter.$with({ timeoutMs: 100 }).add(1))),
+    );
+    expect(results.filter((error) => error instanceof Overloaded).length).toBeGreaterThan(0);
+    await stuck;
+  });
+
+  it('has a name that is unique in its namespace, until it is dead', async () => {
+    const named = { name: 'till', namespace: 'shop' };
+    const till = await driver.fleet.actor(Counter, { ...named, args: [1] });
+    expect(await rejection(driver.fleet.actor(Counter, named))).toHaveProperty('param', 'name');
+    const same = await driver.fleet.actor(Counter, { ...named, getIfExists: true });
+    expect(same.$id).toBe(till.$id);
+    const other = await world.driver('other');
+    expect(await (await other.fleet.get<Counter>('till', { namespace: 'shop' })).add(1)).toBe(2);
+    expect(await rejection(other.fleet.get('till'))).toBeInstanceOf(InvalidRequest);
+    await till.$kill();
+    expect(await rejection(till.add(1))).toBeInstanceOf(ActorDied);
+    const next = await driver.fleet.actor(Counter, { ...named, getIfExists: true });
+    expect(await next.add(1)).toBe(1);
+  });
+
+  it('of one name is created once by many at a time', async () => {
+    const handles = await Promise.all(
+      Array.from({ length: 8 }, () => driver.fleet.actor(Counter, { name: 'one', getIfExists: true })),
+    );
+    expect(new Set(handles.map(({ $id }) => $id)).size).toBe(1);
+    expect(await driver.fleet.listActors()).toHaveLength(1);
+  });
+
+  it('is restarted by a kill as often as it may be, and found again by its handles', async () => {
+    const counter = await driver.fleet.actor(Counter, { args: [3], maxRestarts: 1 });
+    await counter.add(1);
+    await counter.$kill({ restart: true });
+    expect(await counter.add(1)).toBe(4);
+    await counter.$kill({ restart: true });
+    const error = await rejection(counter.add(1));
+    expect(error).toBeInstanceOf(ActorDied);
+    expect(error).toMatchObject({ mayHaveRun: false, message: expect.stringContaining('no restarts left of 1') });
+  });
+
+  it('is created again on another node when its node vanishes; a call in flight fails unless it may be repeated', async () => {
+    const options = { near: { node: 'a' }, maxRestarts: 1, maxConcurrency: 2 };
+    const once = await driver.fleet.actor(Counter, options);
+    const repeated: ActorHandle<Counter> = await driver.fleet.actor(Counter, { ...options, maxTaskRetries: 1 });
+    const [lost, kept] = [rejection(once.waitForAbort()), repeated.$with({ timeoutMs: 20_000 }).waitForAbort()];
+    const stillWaiting = rejection(kept);
+    await once.add(1);
+    await a.vanish();
+    expect(await lost).toMatchObject({ mayHaveRun: true });
+    expect(await once.add(1)).toBe(1);
+    expect(await repeated.me()).toMatchObject({ attempt: 0 });
+    const [actor] = (await driver.fleet.listActors()).filter(({ id }) => id === repeated.$id);
+    expect(actor).toMatchObject({ node: 'b', restarts: 1, running: 1 });
+    await repeated.$kill();
+    expect(await stillWaiting).toBeInstanceOf(ActorDied);
+  });
+
+  it('ends with the process that created it', async () => {
+    await driver.fleet.actor(Counter);
+    const other = await world.driver('other');
+    expect(await other.fleet.listActors()).toHaveLength(1);
+    await driver.fleet.close();
+    await until(other.member, () => other.fleet.nodes().every(({ actors }) => actors === 0));
+    expect(await other.fleet.listActors()).toEqual([]);
+  });
+});
+
+describe('a task', () => {
+  it('runs on a node, alone and over many items, also from within a task', async () => {
+    const run = driver.fleet.task(square);
+    expectTypeOf(run).returns.toEqualTypeOf<Promise<number>>();
+    expect(await run(3)).toBe(9);
+    expect(await collect(driver.fleet.map(square, [1, 2, 3, 4, 5], { concurrency: 2 }))).toEqual([1, 4, 9, 16, 25]);
+    expect(await driver.fleet.task(sumOfSquares)(3)).toBe(14);
+    expect(await collect(driver.fleet.task(countdown)(3))).toEqual([3, 2, 1]);
+  });
+
+  it('waits for room, and takes nothing when it is over', async () => {
+    const results = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => driver.fleet.task(square, { resources: { cpu: 4 } })(i)),
+    );
+    expect(results).toEqual(Array.from({ length: 20 }, (_, i) => i * i));
+    await until(driver.member, () =>
+      driver.fleet.nodes().every(({ kind, free }) => kind === 'driver' || free.cpu === 4),
+    );
+  });
+
+  it('is refused where no node hosts it, or none is large enough', async () => {
+    const foreign = function unknownToAll() {
+      return 0;
+    };
+    const errors = await Promise.all([
+      rejection(driver.fleet.task(foreign)()),
+      rejection(driver.fleet.task(square, { resources: { gpu: 1 } })(1)),
+    ]);
+    expect(errors).toMatchObject([
+      { message: 'unknownToAll: no node hosts the function unknownToAll; start one with shoal node --actors FILE' },
+      { message: 'square: no node that hosts square has gpu 1 in all' },
+    ]);
+  });
+});

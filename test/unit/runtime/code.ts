@@ -1,0 +1,93 @@
+import { current } from '../../../src/index.js';
+
+/** The code that the tests of the runtime host. */
+
+export class Broke extends Error {
+  constructor(
+    message: string,
+    readonly amount: number,
+    options?: { cause: unknown },
+  ) {
+    super(message, options as never);
+  }
+}
+
+export class Counter {
+  private sum: number;
+
+  constructor(start = 0) {
+    if (start < 0) throw new Broke('a counter starts at 0 or above', start);
+    this.sum = start;
+  }
+
+  add(amount: number): number {
+    this.sum += amount;
+    return this.sum;
+  }
+
+  async slowAdd(amount: number): Promise<number> {
+    const before = this.sum;
+    await new Promise((resolve) => setImmediate(resolve));
+    this.sum = before + amount;
+    return this.sum;
+  }
+
+  fail(amount: number): never {
+    throw new Broke('no money left', amount, { cause: new RangeError('the reason') });
+  }
+
+  async *upTo(limit: number): AsyncGenerator<number> {
+    for (let i = 1; i <= limit; i++) yield i;
+  }
+
+  *letters(text: string): Generator<string> {
+    yield* text;
+  }
+
+  echo<T>(value: T): T {
+    return value;
+  }
+
+  me(): { callId: string; attempt: number } {
+    const { callId, attempt } = current();
+    return { callId, attempt };
+  }
+
+  async addBySelf(amount: number): Promise<number> {
+    const self = current().self as unknown as { add(amount: number): Promise<number> };
+    return self.add(amount);
+  }
+
+  waitForAbort(): Promise<string> {
+    const { signal } = current();
+    return new Promise((resolve) => signal.addEventListener('abort', () => resolve('aborted')));
+  }
+}
+
+export class Relay {
+  async addTo(counter: { add(amount: number): Promise<number> }, amount: number): Promise<number> {
+    return counter.add(amount);
+  }
+}
+
+export function square(value: number): number {
+  return value * value;
+}
+
+export async function sumOfSquares(limit: number): Promise<number> {
+  let sum = 0;
+  for await (const item of current().fleet.map(
+    square,
+    Array.from({ length: limit }, (_, i) => i + 1),
+  ))
+    sum += item;
+  return sum;
+}
+
+export async function* countdown(from: number): AsyncGenerator<number> {
+  for (let i = from; i > 0; i--) yield i;
+}
+
+export function nowhere(): number {
+  return 0;
+}

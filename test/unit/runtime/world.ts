@@ -1,0 +1,143 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { MemoryBroker } from '../../../src/bus/memory-bus.js';
+import { MemoryKeyValue } from '../../../src/bus/memory-key-value.js';
+import { sealTransport } from '../../../src/bus/sealed-transport.js';
+import { SystemClock } from '../../../src/clock.js';
+import { newIncarnation } from '../../../src/fleet/identity.js';
+import { Lifecycle } from '../../../src/lifecycle.js';
+import { SILENT_LOG } from '../../../src/log.js';
+import { FleetClient } from '../../../src/runtime/client/fleet-client.js';
+import { NodeHost } from '../../../src/runtime/host/node-host.js';
+import { Library } from '../../../src/runtime/library.js';
+import { RuntimeMember } from '../../../src/runtime/member/member.js';
+import { machineSurroundings } from '../../../src/surroundings.js';
+
+/** Members of a runtime in one process, with real sockets between them and a bus in memory. */
+
+export const CODE = fileURLToPath(new URL('./code.ts', import.meta.url));
+const SECRET = 'sixteen characters';
+
+export interface Member {
+  readonly fleet: FleetClient;
+  readonly member: RuntimeMember;
+  /** Leaves in good order. */
+  stop(): Promise<void>;
+  /** Goes without a word: its connections close. */
+  vanish(): Promise<void>;
+}
+
+export interface NodeOptions {
+  readonly resources?: Readonly<Record<string, number>>;
+  readonly gpuIds?: readonly string[];
+  readonly worker?: string;
+}
+
+export class RuntimeWorld {
+  readonly broker = new MemoryBroker();
+  private readonly bucket = new MemoryKeyValue();
+  private readonly members = new Set<Member>();
+
+  private constructor(private readonly dir: string) {}
+
+  static async make(): Promise<RuntimeWorld> {
+    return new RuntimeWorld(await mkdtemp(join(tmpdir(), 'shoal-runtime-')));
+  }
+
+  async node(id: string, options: NodeOptions = {}): Promise<Member> {
+    const { resources = { cpu: 4 }, gpuIds = [], worker = null } = options;
+    return this.join(id, 'node', worker, async (life, { member, fleet }) => {
+      const library = await Library.load([CODE]);
+      fleet.knowErrors(library.exported);
+      await new NodeHost({ member, library, fleet, total: resources, gpuIds, log: SILENT_LOG }).start(life);
+    });
+  }
+
+  /** A driver that has heard of all nodes. */
+  async driver(id = 'driver'): Promise<Member> {
+    const joined = await this.join(id, 'driver', null, async () => {});
+    const nodes = [...this.members].filter(({ member }) => member.options.kind === 'node');
+    const heard = () => nodes.every(({ member }) => joined.member.directory.get(member.self.incarnation) !== null);
+    await until(joined.member, heard);
+    return joined;
+  }
+
+  async close(): Promise<void> {
+    for (const member of [...this.members].reverse()) await member.stop();
+    await rm(this.dir, { recursive: true, force: true });
+  }
+
+  private async join(
+    id: string,
+    kind: 'node' | 'driver',
+    worker: string | null,
+    more: (life: Lifecycle, parts: Pick<Member, 'member' | 'fleet'>) => Promise<void>,
+  ): Promise<Member> {
+    const incarnation = newIncarnation();
+    const clock = new SystemClock();
+    const surroundings = machineSurroundings();
+    const self = { id, incarnation };
+    const plain = { bus: this.broker.connect(id), openKeyValue: async () => this.bucket };
+    const transport = sealTransport(plain, {
+      clock,
+      random: surroundings.random,
+      secret: SECRET,
+      self,
+      namespace: 'test',
+    });
+    const life = new Lifecycle();
+    const member = new RuntimeMember({
+      ...{
+        kind,
+        id,
+        incarnation,
+        namespace: 'test',
+        secret: SECRET,
+        tls: null,
+        transport,
+        clock,
+        surroundings,
+        worker,
+      },
+      log: SILENT_LOG,
+      listen: kind === 'node' ? { unixPath: join(this.dir, `${id}.sock`), advertiseHost: null } : null,
+    });
+    life.use(transport.bus, (bus) => bus.close());
+    const fleet = new FleetClient(
+      member,
+      () => transport.openKeyValue('actors'),
+      () => life.stop(),
+    );
+    await member.start(life);
+    await fleet.start(life);
+    await more(life, { member, fleet });
+    const joined: Member = {
+      fleet,
+      member,
+      stop: () => {
+        this.members.delete(joined);
+        return life.stop();
+      },
+      vanish: async () => {
+        for (const other of this.members) this.broker.sever(id, other.member.self.node);
+        await joined.stop();
+      },
+    };
+    this.members.add(joined);
+    return joined;
+  }
+}
+
+/** Resolves when something holds; looks at each announcement. */
+export function until({ directory }: RuntimeMember, holds: () => boolean): Promise<void> {
+  if (holds()) return Promise.resolve();
+  return new Promise((resolve) => {
+    const end = directory.onAnnounced(() => {
+      if (!holds()) return;
+      end();
+      resolve();
+    });
+  });
+}
