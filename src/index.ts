@@ -28,11 +28,13 @@ export { type ActorContext, ActorSystem, type ActorSystemOptions } from './actor
 
 export type { ActorOptions, NearOption, TaskOptions, WantedResources } from './runtime/client/actor-options.js';
 export type { FleetClient, MapOptions } from './runtime/client/fleet-client.js';
-export type { ActorHandle, Remote, RemoteFunction } from './runtime/client/handle-types.js';
+export type { ActorHandle, RefFunction, Remote, RemoteFunction } from './runtime/client/handle-types.js';
+export type { Waited, WaitOptions } from './runtime/client/wait.js';
 export { type ConnectOptions, connect } from './runtime/connect.js';
 export { type CurrentCall, current } from './runtime/context.js';
 export type { NodeView } from './runtime/core/node-view.js';
-export { ActorDied, CallCircle, RemoteError } from './runtime/errors.js';
+export { ActorDied, CallCircle, ObjectLost, RemoteError } from './runtime/errors.js';
+export { ObjectRef } from './runtime/objects/object-ref.js';
 
 // Buses between nodes: NATS, and a bus in memory.
 

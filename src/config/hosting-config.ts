@@ -12,6 +12,18 @@ export interface HostingConfig {
   readonly modules: readonly string[];
   readonly resources: Readonly<Record<string, number>>;
   readonly gpuIds: readonly string[];
+  readonly objects: ObjectsConfig;
+}
+
+/** Where a process keeps the objects that it owns. */
+export interface ObjectsConfig {
+  readonly budgetBytes: number;
+  /** Parent of the folder for objects beyond the budget; null for none. */
+  readonly dir: string | null;
+}
+
+export function objectsConfig({ objectBytes, objectDir }: Pick<Values, 'objectBytes' | 'objectDir'>): ObjectsConfig {
+  return { budgetBytes: objectBytes, dir: objectDir === null ? null : resolve(objectDir) };
 }
 
 /** What the process hosts; null if it hosts nothing. @throws WrongUsage */
@@ -30,5 +42,10 @@ export function hostingConfig(values: Values, machine: Machine): HostingConfig |
     }
     offered[name] = amount;
   }
-  return { modules: values.actors.map((path) => resolve(path)), resources: offered, gpuIds };
+  return {
+    modules: values.actors.map((path) => resolve(path)),
+    resources: offered,
+    gpuIds,
+    objects: objectsConfig(values),
+  };
 }

@@ -2,6 +2,7 @@ import { within } from '../async/within.js';
 import { SystemClock } from '../clock.js';
 import { clusterSecret } from '../config/cluster-secret.js';
 import { readValues } from '../config/config.js';
+import { objectsConfig } from '../config/hosting-config.js';
 import { readMachine } from '../config/machine.js';
 import { natsAccess } from '../config/nats-access.js';
 import { peerTls } from '../config/peer-tls.js';
@@ -58,6 +59,7 @@ export async function connect(url?: string, options: ConnectOptions = {}): Promi
         ...{ kind: 'driver', role: 'node', id, nats, secret, leaving, listen: null, worker: null },
         namespace: options.namespace ?? values.namespace,
         peerTls: peerTls(values),
+        objects: objectsConfig(values),
         log: createLog({ level: values.logLevel ?? 'warn', fields: { role: 'driver', driver: id } }),
         onClose: () => life.stop(),
       }),

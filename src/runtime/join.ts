@@ -1,6 +1,8 @@
+import { join } from 'node:path';
 import { natsTransport } from '../bus/nats-transport.js';
 import { sealTransport } from '../bus/sealed-transport.js';
 import { SystemClock } from '../clock.js';
+import type { ObjectsConfig } from '../config/hosting-config.js';
 import type { NatsAccess } from '../config/nats-access.js';
 import type { PeerTlsConfig } from '../config/peer-tls.js';
 import { actorBucket } from '../fleet/buckets.js';
@@ -29,6 +31,7 @@ export interface JoinRuntimeOptions extends Pick<RuntimeMemberOptions, 'kind' | 
   readonly log: Log;
   /** Ends the wait for NATS. */
   readonly leaving: AbortSignal;
+  readonly objects: ObjectsConfig;
   readonly onClose: () => Promise<void>;
 }
 
@@ -60,8 +63,10 @@ export async function joinRuntime(
   const member = new RuntimeMember({
     ...{ kind, id, incarnation, namespace, secret, tls, transport, clock, surroundings, log, listen, worker },
   });
-  const openNames = () => transport.openKeyValue(actorBucket(namespace), ACTOR_BUCKET_BYTES);
-  const fleet = new FleetClient(member, openNames, options.onClose);
+  const openBucket = () => transport.openKeyValue(actorBucket(namespace), ACTOR_BUCKET_BYTES);
+  const { budgetBytes, dir } = options.objects;
+  const objects = { budgetBytes, dir: dir === null ? null : join(dir, `objects-${incarnation}`) };
+  const fleet = new FleetClient(member, { openBucket, objects, onClose: options.onClose });
   await member.start(life);
   await fleet.start(life);
   await settled(transport.bus);

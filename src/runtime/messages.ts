@@ -3,6 +3,7 @@ import { NodeAddress } from '../actors/envelope.js';
 import { ask, defineProtocol, stream, tell } from '../actors/protocol.js';
 import { ACTOR_NAME_CHARS } from '../limits.js';
 import type { NodeView } from './core/node-view.js';
+import { ObjectAddress } from './objects/object-ref.js';
 import { WireThrown } from './values/error-value.js';
 
 /** The messages between members of the runtime: announcements on the bus, and the protocols of their actors. */
@@ -51,8 +52,11 @@ export const NodeAnnouncement: z.ZodType<NodeView> = z.strictObject({
 /** On `<fleet>.runtime.leave`. */
 export const NodeLeave = z.strictObject({ incarnation: Name });
 
-/** A packed value. */
-export const WireValue = z.strictObject({ plain: z.unknown(), tagged: z.boolean() });
+/** A packed value, or the object that holds its bytes. */
+export const WireValue = z.union([
+  z.strictObject({ plain: z.unknown(), tagged: z.boolean() }),
+  z.strictObject({ object: ObjectAddress }),
+]);
 export type WireValue = z.infer<typeof WireValue>;
 
 /** How a call ended: with a value, with what the user's code threw, or not at all because the node has no room. */
@@ -103,7 +107,15 @@ export const InstanceSpec = z.strictObject({
 });
 export type InstanceSpec = z.infer<typeof InstanceSpec>;
 
-const TaskCall = z.strictObject({ function: Name, version: Name, args: WireValue, resources: Amounts, trace: Trace });
+const TaskCall = z.strictObject({
+  function: Name,
+  version: Name,
+  args: WireValue,
+  resources: Amounts,
+  /** Whether the result stays on the node as an object. */
+  keep: z.boolean(),
+  trace: Trace,
+});
 export type TaskCall = z.infer<typeof TaskCall>;
 
 /** What runs on a node, for people. */

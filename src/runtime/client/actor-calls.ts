@@ -14,6 +14,7 @@ import {
   type Outcome,
   type Trace,
 } from '../messages.js';
+import type { Objects } from '../objects/objects.js';
 import type { HandleCalls, HandleState } from './handle.js';
 import { type Location, Locations } from './locations.js';
 import { MessageValues } from './values.js';
@@ -40,24 +41,31 @@ export class ActorCalls implements HandleCalls {
   private readonly locations: Locations;
   private lastId = 0;
 
-  constructor(private readonly member: RuntimeMember) {
-    this.values = new MessageValues(this);
+  constructor(
+    private readonly member: RuntimeMember,
+    objects: Objects,
+  ) {
+    this.values = new MessageValues(this, objects);
     this.locations = new Locations(member);
   }
 
   /** Calls to one actor begin in the order in which they are made. */
   async call(to: HandleState, method: string, args: readonly unknown[], options: CallOptions): Promise<unknown> {
     const trace = this.trace(to);
-    const packed = this.values.pack(args);
+    const packed = this.values.packArguments(args);
     const attempts = this.attempts(to, method, options);
-    for (;;) {
-      const at = this.near(to) ?? (await this.locations.find(to, this.left(attempts)));
-      try {
-        const request = { method, args: packed, trace: { ...trace, attempt: attempts.attempt } };
-        return await this.result(await this.instance(to, at).ask('call', request, this.left(attempts)));
-      } catch (error) {
-        await this.again(attempts, at, error);
+    try {
+      for (;;) {
+        const at = this.near(to) ?? (await this.locations.find(to, this.left(attempts)));
+        try {
+          const request = { method, args: packed.wire, trace: { ...trace, attempt: attempts.attempt } };
+          return await this.result(await this.instance(to, at).ask('call', request, this.left(attempts)));
+        } catch (error) {
+          await this.again(attempts, at, error);
+        }
       }
+    } finally {
+      packed.release();
     }
   }
 
@@ -69,29 +77,33 @@ export class ActorCalls implements HandleCalls {
     options: CallOptions,
   ): AsyncGenerator<unknown> {
     const trace = this.trace(to);
-    const packed = this.values.pack(args);
+    const packed = this.values.packArguments(args);
     const attempts = this.attempts(to, method, options);
     let items = 0;
-    for (;;) {
-      const at = this.near(to) ?? (await this.locations.find(to, this.left(attempts)));
-      try {
-        const request = { method, args: packed, trace: { ...trace, attempt: attempts.attempt } };
-        for await (const outcome of this.instance(to, at).stream('flow', request, this.left(attempts))) {
-          items++;
-          yield await this.result(outcome);
+    try {
+      for (;;) {
+        const at = this.near(to) ?? (await this.locations.find(to, this.left(attempts)));
+        try {
+          const request = { method, args: packed.wire, trace: { ...trace, attempt: attempts.attempt } };
+          for await (const outcome of this.instance(to, at).stream('flow', request, this.left(attempts))) {
+            items++;
+            yield await this.result(outcome);
+          }
+          return;
+        } catch (error) {
+          if (items > 0) throw error;
+          await this.again(attempts, at, error);
         }
-        return;
-      } catch (error) {
-        if (items > 0) throw error;
-        await this.again(attempts, at, error);
       }
+    } finally {
+      packed.release();
     }
   }
 
   send(to: HandleState, method: string, args: readonly unknown[]): void {
     const request: MethodCall = {
       method,
-      args: this.values.pack(args),
+      args: this.values.packResult(args),
       trace: { id: this.newId(), attempt: 0, chain: [] },
     };
     const at = this.near(to);
@@ -118,7 +130,7 @@ export class ActorCalls implements HandleCalls {
   /** The value of an outcome. Throws what the user's code threw. */
   async result(outcome: Outcome): Promise<unknown> {
     if (outcome.type === 'threw') throw this.values.errors.rebuild(outcome.error);
-    return this.values.unpack(outcome.value);
+    return this.values.unpackResult(outcome.value);
   }
 
   /** An id that no other process of the fleet gives. */

@@ -1,6 +1,7 @@
 import { parseByteSize } from '../../config/byte-size.js';
 import { InvalidRequest } from '../../errors.js';
 import { checkedResources, type Resources } from '../core/resources.js';
+import type { ObjectRef } from '../objects/object-ref.js';
 import type { ActorHandle } from './handle-types.js';
 
 /** What a program says of an actor or a task beside its code, with defaults and bounds. */
@@ -11,6 +12,7 @@ export type WantedResources = Readonly<Record<string, number | string>>;
 /** Where an actor or task runs best. A preference: where there is no room, it runs elsewhere. */
 export type NearOption =
   | { readonly actor: ActorHandle<never> | ActorHandle<object> }
+  | { readonly ref: ObjectRef<unknown> }
   | { readonly node: string }
   | { readonly worker: string };
 
@@ -30,6 +32,8 @@ export interface TaskOptions extends PlaceOptions {
   readonly signal?: AbortSignal;
   /** Time for the task with all attempts, and the wait for room. */
   readonly timeoutMs?: number;
+  /** `ref`: the result stays on its node, and the caller gets a reference to it. With `maxTaskRetries`, a result that is lost is computed again. */
+  readonly returns?: 'value' | 'ref';
 }
 
 export interface ActorOptions<Args extends readonly unknown[] = readonly unknown[]> extends PlaceOptions {

@@ -8,6 +8,9 @@ import { type CodeDemand, type Near, NOWHERE } from '../core/scheduler.js';
 import { describeCode, type UserClass, type UserFunction } from '../library.js';
 import type { RuntimeMember } from '../member/member.js';
 import { HOST_ACTOR, HostProtocol, type InstanceEntry, type InstanceSpec, type TaskEntry } from '../messages.js';
+import type { ObjectRef } from '../objects/object-ref.js';
+import type { ObjectStoreOptions } from '../objects/object-store.js';
+import { Objects } from '../objects/objects.js';
 import { ActorCalls } from './actor-calls.js';
 import { ActorNames, checkName } from './actor-names.js';
 import {
@@ -19,11 +22,12 @@ import {
   taskRetries,
 } from './actor-options.js';
 import { type HandleState, handleState, makeHandle } from './handle.js';
-import type { ActorHandle, RemoteFunction } from './handle-types.js';
+import type { ActorHandle, RefFunction, RemoteFunction } from './handle-types.js';
 import { OwnedActors } from './owned-actors.js';
 import { hostedFor } from './placing.js';
 import { TaskCalls, type WantedTask } from './task-calls.js';
 import type { MessageValues } from './values.js';
+import { type Waited, type WaitOptions, waitFor } from './wait.js';
 
 /** The runtime as a program uses it. */
 
@@ -38,26 +42,37 @@ export interface MapOptions extends TaskOptions {
   readonly concurrency?: number;
 }
 
+export interface FleetClientOptions {
+  /** Opens the bucket in which actors are recorded. */
+  readonly openBucket: () => Promise<KeyValue>;
+  readonly objects: Omit<ObjectStoreOptions, 'log'>;
+  readonly onClose: () => Promise<void>;
+}
+
 export class FleetClient {
   private readonly calls: ActorCalls;
   private readonly owned: OwnedActors;
   private readonly names: ActorNames;
   private readonly tasks: TaskCalls;
+  private readonly objects: Objects;
+  private readonly onClose: () => Promise<void>;
 
   constructor(
     private readonly member: RuntimeMember,
-    openNames: () => Promise<KeyValue>,
-    private readonly onClose: () => Promise<void>,
+    { openBucket, objects, onClose }: FleetClientOptions,
   ) {
-    this.calls = new ActorCalls(member);
+    this.onClose = onClose;
+    this.objects = new Objects(member, objects);
+    this.calls = new ActorCalls(member, this.objects);
     this.owned = new OwnedActors(member, this.calls.values);
-    this.names = new ActorNames(member, openNames);
+    this.names = new ActorNames(member, openBucket);
     this.tasks = new TaskCalls(member, this.calls);
   }
 
   /** @internal for the host of a node and for `connect`. */
-  start(life: Lifecycle): Promise<void> {
-    return this.owned.start(life);
+  async start(life: Lifecycle): Promise<void> {
+    await this.objects.start(life);
+    await this.owned.start(life);
   }
 
   /** @internal for the host of a node. */
@@ -82,13 +97,13 @@ export class FleetClient {
     const demand = { ...wanted, version };
     const name = options.name === undefined ? null : checkName('name', options.name);
     const namespace = checkName('namespace', options.namespace ?? DEFAULT_NAMESPACE);
-    const args = this.values.pack(options.args ?? []);
+    const args = this.values.packArguments(options.args ?? []);
     const bounds = actorBounds(options);
     const spec = {
       id: this.calls.newId(),
       class: demand.name,
       version,
-      args,
+      args: args.wire,
       name,
       namespace,
       resources: demand.resources,
@@ -97,11 +112,15 @@ export class FleetClient {
     const state = this.stateOf(spec, this.member.self, streams, taskRetries(options));
     if (name !== null) {
       const claim = await this.names.claim({ namespace, name }, state);
+      if (claim.type === 'taken') args.release();
       if (claim.type === 'taken' && options.getIfExists) return makeHandle(claim.handle, this.calls);
       if (claim.type === 'taken')
         throw new InvalidRequest(`name: ${name} is taken in the namespace ${namespace}; use getIfExists`, 'name');
     }
-    await this.owned.create(spec, demand, () => this.releaseName(spec));
+    await this.owned.create(spec, demand, () => {
+      args.release();
+      this.releaseName(spec);
+    });
     return makeHandle(state, this.calls);
   }
 
@@ -119,10 +138,13 @@ export class FleetClient {
   }
 
   /**
-   * A function that runs on a node: `await fleet.task(square)(3)`. A generator function gives an async iterable.
+   * A function that runs on a node: `await fleet.task(square)(3)`. A generator function gives an async iterable. With `returns: 'ref'` the result
+   * stays on the node, and the function gives a reference to it.
    * @throws (the returned function) what the function throws; Unavailable if its node was lost and no retries are left
    */
-  task<F extends UserFunction>(fn: F | string, options: TaskOptions = {}): RemoteFunction<F> {
+  task<F extends UserFunction>(fn: F | string, options: TaskOptions & { readonly returns: 'ref' }): RefFunction<F>;
+  task<F extends UserFunction>(fn: F | string, options?: TaskOptions): RemoteFunction<F>;
+  task<F extends UserFunction>(fn: F | string, options: TaskOptions = {}): RemoteFunction<F> | RefFunction<F> {
     const streams = typeof fn !== 'string' && describeCode(fn).streams.length > 0;
     const wanted = () => this.wantedTask(fn, options);
     const run = async (...args: readonly unknown[]) => this.tasks.run(await wanted(), args);
@@ -131,6 +153,19 @@ export class FleetClient {
       yield* tasks.flow(await wanted(), args);
     };
     return (streams ? flow : run) as unknown as RemoteFunction<F>;
+  }
+
+  /** Stores a value in this process. Others read it from here. @throws InvalidRequest, Overloaded if it does not fit into the budget */
+  put<T>(value: T): ObjectRef<T> {
+    return this.values.put(value);
+  }
+
+  /**
+   * Waits until `count` of the promises are settled, by default one, or the time is over, and tells which are. Rejects never because one of
+   * the promises does.
+   */
+  async wait<T>(promises: readonly Promise<T>[], options: WaitOptions = {}): Promise<Waited<T>> {
+    return waitFor(promises, options, this.member.options.clock);
   }
 
   /** Runs a function on each item, several at a time, and yields the results in the order of the items. The first error ends it. */
@@ -154,6 +189,11 @@ export class FleetClient {
   /** Ends an actor. With `restart`, it is created again if it has restarts left. */
   kill(handle: ActorHandle<never> | ActorHandle<object>, options: { readonly restart?: boolean } = {}): Promise<void> {
     return this.calls.kill(stateOfHandle(handle), options);
+  }
+
+  /** The objects that this process stores, their bytes in memory, and the objects of others that it has references to. */
+  objectStats(): Objects['stats'] {
+    return this.objects.stats;
   }
 
   /** The members of the runtime: nodes and drivers. */
@@ -210,7 +250,12 @@ export class FleetClient {
     const resources = options.resources ?? (currentScope() ? {} : { cpu: 1 });
     const { signal, timeoutMs } = options;
     const demand = await this.demand('function', fn, resources, options);
-    return { demand, maxTaskRetries: taskRetries(options), options: { signal, timeoutMs } };
+    return {
+      demand,
+      maxTaskRetries: taskRetries(options),
+      keep: options.returns === 'ref',
+      options: { signal, timeoutMs },
+    };
   }
 
   private async demand(
@@ -238,6 +283,7 @@ export class FleetClient {
       const { node } = await this.calls.locate(stateOfHandle(near.actor));
       return { nodes: [node.incarnation], workers: [] };
     }
+    if ('ref' in near) return { nodes: [near.ref.address.owner.incarnation], workers: [] };
     const named = this.nodes().filter(({ id }) => id === near.node);
     return { nodes: named.map(({ incarnation }) => incarnation), workers: [] };
   }

@@ -1,12 +1,16 @@
 import type { CallOptions } from '../../actors/outgoing-call.js';
+import type { ObjectRef } from '../objects/object-ref.js';
 
 /** The types of handles, derived from the user's classes and functions. */
+
+/** An argument, or a reference to it: the callee gets the value. */
+type Sendable<Args extends readonly unknown[]> = { [K in keyof Args]: Args[K] | ObjectRef<Args[K]> };
 
 type Streamed<R> = R extends AsyncIterable<infer Item> ? Item : R extends Iterator<infer Item> ? Item : never;
 
 /** A method of another process. Generators stream: their items are read with `for await`, and leaving the loop ends the generator. */
 type RemoteMethod<F> = F extends (...args: infer Args) => infer R
-  ? (...args: Args) => [Streamed<R>] extends [never] ? Promise<Awaited<R>> : AsyncIterable<Streamed<R>>
+  ? (...args: Sendable<Args>) => [Streamed<R>] extends [never] ? Promise<Awaited<R>> : AsyncIterable<Streamed<R>>
   : never;
 
 /** The public methods of a class as they are called from elsewhere. */
@@ -42,6 +46,11 @@ interface HandleExtras<T> {
  * All methods return promises, and generators async iterables.
  */
 export type ActorHandle<T> = Remote<T> & HandleExtras<T>;
+
+/** A function that runs somewhere in the fleet, and whose result stays there. */
+export type RefFunction<F> = F extends (...args: infer Args) => infer R
+  ? (...args: Sendable<Args>) => Promise<ObjectRef<Awaited<R>>>
+  : never;
 
 /** A function that runs somewhere in the fleet. */
 export type RemoteFunction<F> = RemoteMethod<F>;

@@ -4,7 +4,8 @@ import { DeadlineExceeded, Overloaded, Unavailable } from '../../errors.js';
 import type { NodeView } from '../core/node-view.js';
 import type { CodeDemand } from '../core/scheduler.js';
 import type { RuntimeMember } from '../member/member.js';
-import { HOST_ACTOR, HostProtocol, type TaskCall } from '../messages.js';
+import { HOST_ACTOR, HostProtocol, type TaskCall, type WireValue } from '../messages.js';
+import { ObjectRef } from '../objects/object-ref.js';
 import type { ActorCalls } from './actor-calls.js';
 import { hostedFor, place } from './placing.js';
 
@@ -13,6 +14,8 @@ import { hostedFor, place } from './placing.js';
 export interface WantedTask {
   readonly demand: CodeDemand;
   readonly maxTaskRetries: number;
+  /** Whether the result stays on the node, and the caller gets a reference to it. */
+  readonly keep: boolean;
   readonly options: CallOptions;
 }
 
@@ -23,23 +26,22 @@ export class TaskCalls {
   ) {}
 
   async run(wanted: WantedTask, args: readonly unknown[]): Promise<unknown> {
-    const limit = new TimeLimit(this.member, wanted);
-    try {
-      const call = await this.prepare(wanted, args, limit.signal);
-      const outcome = await this.attempts(wanted, call, limit.signal, (host, request) =>
-        host.ask('run', request, { signal: limit.signal }),
-      );
-      return await this.calls.result(outcome);
-    } finally {
-      limit.end();
-    }
+    const result = await this.begun(wanted, args, async (call, signal) => {
+      const ask = (host: ReturnType<TaskCalls['host']>, request: TaskCall) => host.ask('run', request, { signal });
+      return this.calls.result(await this.attempts(wanted, call, signal, ask));
+    });
+    const retriesLeft = wanted.maxTaskRetries - 1;
+    if (!(result instanceof ObjectRef) || !wanted.keep || retriesLeft < 0) return result;
+    const again = async () => (await this.run({ ...wanted, maxTaskRetries: retriesLeft }, args)) as ObjectRef<unknown>;
+    return result.recomputeBy(again);
   }
 
   /** A stream that fails after its first item is not repeated. */
   async *flow(wanted: WantedTask, args: readonly unknown[]): AsyncGenerator<unknown> {
     const limit = new TimeLimit(this.member, wanted);
+    const packed = this.calls.values.packArguments(args);
     try {
-      const call = await this.prepare(wanted, args, limit.signal);
+      const call = await this.prepare(wanted, packed.wire, limit.signal);
       const begun = await this.attempts(wanted, call, limit.signal, async (host, request) => {
         const items = host.stream('flow', request, { signal: limit.signal })[Symbol.asyncIterator]();
         return { items, first: await items.next() };
@@ -51,15 +53,30 @@ export class TaskCalls {
         await items.return?.();
       }
     } finally {
+      packed.release();
       limit.end();
     }
   }
 
-  private async prepare({ demand }: WantedTask, args: readonly unknown[], signal: AbortSignal): Promise<TaskCall> {
+  private async begun<T>(
+    wanted: WantedTask,
+    args: readonly unknown[],
+    run: (call: TaskCall, signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const limit = new TimeLimit(this.member, wanted);
+    const packed = this.calls.values.packArguments(args);
+    try {
+      return await run(await this.prepare(wanted, packed.wire, limit.signal), limit.signal);
+    } finally {
+      packed.release();
+      limit.end();
+    }
+  }
+
+  private async prepare({ demand, keep }: WantedTask, args: WireValue, signal: AbortSignal): Promise<TaskCall> {
     const trace = this.calls.trace(null);
-    const packed = this.calls.values.pack(args);
     const { version } = await hostedFor(this.member, demand, signal);
-    return { function: demand.name, version, args: packed, resources: demand.resources, trace };
+    return { function: demand.name, version, args, resources: demand.resources, keep, trace };
   }
 
   /** Asks nodes until one has begun. A node that is lost while it runs the task costs a retry. */

@@ -1,42 +1,103 @@
 import { InvalidRequest } from '../../errors.js';
 import type { WireValue } from '../messages.js';
+import { objectBytes, objectValue } from '../objects/object-layout.js';
+import { ObjectAddress, ObjectRef } from '../objects/object-ref.js';
+import type { Objects } from '../objects/objects.js';
 import { ErrorClasses } from '../values/error-value.js';
 import { packValue, unpackValue, type ValueHooks } from '../values/value.js';
 import { type HandleCalls, HandleState, handleState, makeHandle } from './handle.js';
 
-/** MessageValues of one process in messages: with its handles, and its classes of errors. */
+/** Values of one process in messages: with its handles, its references to objects, and its classes of errors. */
+
+/** A value that takes more becomes an object, which the receiver reads over a direct connection. */
+const INLINE_BYTES = 64 * 1024;
+
 export class MessageValues {
   readonly errors = new ErrorClasses();
   private readonly hooks: ValueHooks;
 
-  constructor(calls: HandleCalls) {
+  constructor(
+    calls: HandleCalls,
+    readonly objects: Objects,
+  ) {
     this.hooks = {
-      pack: (value) => {
-        const state = handleState(value);
-        return state && { tag: 'actor', content: state };
-      },
-      unpack: (tag, content) => {
-        if (tag !== 'actor') return undefined;
-        const state = HandleState.safeParse(content);
-        if (!state.success) throw new InvalidRequest('a message has a handle that is malformed');
-        return makeHandle(state.data, calls);
-      },
+      pack: (value) => packOwn(value, objects),
+      unpack: (tag, content) => unpackOwn(tag, content, calls, objects),
     };
+    objects.unpackBy((bytes) => objectValue(bytes, this.hooks));
   }
 
-  pack(value: unknown): WireValue {
-    const { plain, tagged } = packValue(value, this.hooks);
+  /** Packs the arguments of a call. `release` is to be called when the call is over. @throws InvalidRequest, Overloaded */
+  packArguments(args: readonly unknown[]): { readonly wire: WireValue; release(): void } {
+    const wire = this.pack(args);
+    if (!('object' in wire)) return { wire, release: () => undefined };
+    return { wire, release: () => this.objects.release(wire.object) };
+  }
+
+  /** Packs a result. If it becomes an object, the object ends when the receiver has read it. @throws InvalidRequest, Overloaded */
+  packResult(value: unknown): WireValue {
+    const wire = this.pack(value);
+    if ('object' in wire) {
+      this.objects.sent(wire.object);
+      this.objects.release(wire.object);
+    }
+    return wire;
+  }
+
+  /** The value of a result. @throws ObjectLost, InvalidRequest */
+  async unpackResult(wire: WireValue): Promise<unknown> {
+    const value = await this.unpack(wire);
+    if ('object' in wire) this.objects.received(wire.object);
+    return value;
+  }
+
+  /** The arguments of a call, each reference among them replaced by its value. @throws ObjectLost, InvalidRequest */
+  async unpackArguments(wire: WireValue): Promise<readonly unknown[]> {
+    const args = await this.unpack(wire);
+    if (!Array.isArray(args)) throw new InvalidRequest('a message has arguments that are not a list');
+    return args.some((arg) => arg instanceof ObjectRef) ? Promise.all(args.map(argumentOf)) : args;
+  }
+
+  /** Stores a value. @throws InvalidRequest, Overloaded */
+  put<T>(value: T): ObjectRef<T> {
+    const buffers: Uint8Array[] = [];
+    return this.objects.put(objectBytes(packValue(value, this.hooks, buffers), buffers));
+  }
+
+  private pack(value: unknown): WireValue {
+    const buffers: Uint8Array[] = [];
+    const packed = packValue(value, this.hooks, buffers);
+    if (packed.bytes > INLINE_BYTES) return { object: this.objects.add(objectBytes(packed, buffers)) };
+    const { plain, tagged } = buffers.length === 0 ? packed : packValue(value, this.hooks);
     return { plain, tagged };
   }
 
-  async unpack({ plain, tagged }: WireValue): Promise<unknown> {
-    return unpackValue(plain, tagged, this.hooks);
+  private async unpack(wire: WireValue): Promise<unknown> {
+    if (!('object' in wire)) return unpackValue(wire.plain, wire.tagged, this.hooks);
+    return objectValue(await this.objects.copyOf(wire.object), this.hooks);
   }
+}
 
-  /** The arguments of a call. */
-  async unpackList(value: WireValue): Promise<readonly unknown[]> {
-    const list = await this.unpack(value);
-    if (Array.isArray(list)) return list;
-    throw new InvalidRequest('a message has arguments that are no list');
+async function argumentOf(arg: unknown): Promise<unknown> {
+  if (!(arg instanceof ObjectRef)) return arg;
+  try {
+    return await arg.get();
+  } finally {
+    arg.release();
   }
+}
+
+function packOwn(value: object, objects: Objects): { tag: string; content: unknown } | null {
+  if (value instanceof ObjectRef) {
+    const { address } = value;
+    objects.sent(address);
+    return { tag: 'object', content: address };
+  }
+  const state = handleState(value);
+  return state && { tag: 'actor', content: state };
+}
+
+function unpackOwn(tag: string, content: unknown, calls: HandleCalls, objects: Objects): unknown {
+  if (tag === 'object') return objects.arrived(ObjectAddress.parse(content));
+  return tag === 'actor' ? makeHandle(HandleState.parse(content), calls) : undefined;
 }

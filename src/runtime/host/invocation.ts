@@ -16,17 +16,18 @@ export interface Invocation {
   readonly call: Pick<Call, 'signal' | 'deadlineMs'>;
 }
 
-/** Runs code that returns one value. Never rejects. */
+/** Runs code that returns one value. With `keep`, the value stays here, and the outcome is a reference to it. Never rejects. */
 export async function invoke(
   invocation: Invocation,
   args: WireValue,
   run: (args: readonly unknown[]) => unknown,
+  keep = false,
 ): Promise<Outcome> {
   const { values } = invocation.fleet;
   try {
-    const given = await values.unpackList(args);
+    const given = await values.unpackArguments(args);
     const result = await runInScope(scopeOf(invocation), () => run(given));
-    return { type: 'value', value: values.pack(result) };
+    return { type: 'value', value: values.packResult(keep ? values.put(result) : result) };
   } catch (error) {
     return { type: 'threw', error: packThrown(error) };
   }
@@ -42,13 +43,13 @@ export async function* invokeStream(
   const scope = scopeOf(invocation);
   let iterator: AsyncIterator<unknown> | null = null;
   try {
-    const given = await values.unpackList(args);
+    const given = await values.unpackArguments(args);
     iterator = iteratorOf(await runInScope(scope, () => run(given)));
     for (;;) {
       // Each part of a generator runs when its next item is asked for, and so in whatever scope asks.
       const next = await runInScope(scope, () => iterator!.next());
       if (next.done) break;
-      yield { type: 'value', value: values.pack(next.value) };
+      yield { type: 'value', value: values.packResult(next.value) };
     }
     iterator = null;
   } catch (error) {

@@ -63,7 +63,7 @@ export class NodeHost {
       create: (request, call) => this.create(request, call),
       kill: ({ id, restart, epoch }) => this.kill(id, restart, epoch),
       run: (request, call) =>
-        this.runTask(request, (task) => invoke(task, request.args, this.functionOf(request)), call),
+        this.runTask(request, (task) => invoke(task, request.args, this.functionOf(request), request.keep), call),
       flow: (request, call) => this.flowTask(request, call),
       instances: () => [...this.instances.values()].map((instance) => instance.describe(member.self.node)),
       tasks: () => this.describeTasks(),
@@ -121,7 +121,7 @@ export class NodeHost {
     const { library, fleet, log } = this.options;
     const Class = library.classOf(spec.class, spec.version);
     const self = fleet.handleOf(spec, owner, library.streamsOf(spec.class));
-    const args = await fleet.values.unpackList(spec.args);
+    const args = await fleet.values.unpackArguments(spec.args);
     const trace = { id: spec.id, attempt: epoch, chain: [spec.id] };
     const current = {
       fleet,

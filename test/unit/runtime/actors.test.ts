@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vitest';
 import { DeadlineExceeded, InvalidRequest, Overloaded } from '../../../src/errors.js';
-import { ActorDied, type ActorHandle, CallCircle, RemoteError } from '../../../src/index.js';
+import { ActorDied, type ActorHandle, CallCircle, type ObjectRef, RemoteError } from '../../../src/index.js';
 import { Broke, Counter, countdown, Relay, square, sumOfSquares } from './code.js';
 import { type Member, RuntimeWorld, until } from './world.js';
 
@@ -32,7 +32,7 @@ const rejection = (promise: Promise<unknown>): Promise<unknown> =>
 describe('an actor of a user on a node', () => {
   it('is created by its class, and called by typed methods, directly and in order', async () => {
     const counter = await driver.fleet.actor(Counter, { args: [10] });
-    expectTypeOf(counter.add).parameters.toEqualTypeOf<[amount: number]>();
+    expectTypeOf(counter.add).parameter(0).toEqualTypeOf<number | ObjectRef<number>>();
     expectTypeOf(counter.add).returns.toEqualTypeOf<Promise<number>>();
     expectTypeOf(counter.upTo).returns.toEqualTypeOf<AsyncIterable<number>>();
     expect(await Promise.all([counter.add(1), counter.slowAdd(2), counter.add(3)])).toEqual([11, 13, 16]);
@@ -169,8 +169,9 @@ describe('an actor of a user on a node', () => {
     expect(await lost).toMatchObject({ mayHaveRun: true });
     expect(await once.add(1)).toBe(1);
     expect(await repeated.me()).toMatchObject({ attempt: 0 });
-    const [actor] = (await driver.fleet.listActors()).filter(({ id }) => id === repeated.$id);
-    expect(actor).toMatchObject({ node: 'b', restarts: 1, running: 1 });
+    const described = async () => (await driver.fleet.listActors()).find(({ id }) => id === repeated.$id)!;
+    while ((await described()).running === 0) await new Promise((resolve) => setImmediate(resolve));
+    expect(await described()).toMatchObject({ node: 'b', restarts: 1, running: 1 });
     await repeated.$kill();
     expect(await stillWaiting).toBeInstanceOf(ActorDied);
   });

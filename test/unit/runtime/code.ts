@@ -1,4 +1,4 @@
-import { current } from '../../../src/index.js';
+import { current, type ObjectRef } from '../../../src/index.js';
 
 /** The code that the tests of the runtime host. */
 
@@ -90,4 +90,31 @@ export async function* countdown(from: number): AsyncGenerator<number> {
 
 export function nowhere(): number {
   return 0;
+}
+
+/** Sums what it gets: a value itself, never a reference. */
+export function total(numbers: Float64Array): number {
+  return numbers.reduce((sum, number) => sum + number, 0);
+}
+
+export function range(count: number): Float64Array {
+  return Float64Array.from({ length: count }, (_, i) => i);
+}
+
+/** Keeps references that it gets within other values. */
+export class Keeper {
+  private kept: ObjectRef<Float64Array>[] = [];
+
+  keep({ ref }: { ref: ObjectRef<Float64Array> }): void {
+    this.kept.push(ref);
+  }
+
+  async read(): Promise<number> {
+    return (await this.kept[0]!.get()).length;
+  }
+
+  drop(): void {
+    for (const ref of this.kept) ref.release();
+    this.kept = [];
+  }
 }

@@ -105,11 +105,11 @@ export class RuntimeWorld {
       listen: kind === 'node' ? { unixPath: join(this.dir, `${id}.sock`), advertiseHost: null } : null,
     });
     life.use(transport.bus, (bus) => bus.close());
-    const fleet = new FleetClient(
-      member,
-      () => transport.openKeyValue('actors'),
-      () => life.stop(),
-    );
+    const fleet = new FleetClient(member, {
+      openBucket: () => transport.openKeyValue('actors'),
+      objects: { budgetBytes: 2 ** 24, dir: join(this.dir, `objects-${id}`) },
+      onClose: () => life.stop(),
+    });
     await member.start(life);
     await fleet.start(life);
     await more(life, { member, fleet });

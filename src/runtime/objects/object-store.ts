@@ -1,0 +1,139 @@
+import { mkdir, open, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Overloaded } from '../../errors.js';
+import type { Log } from '../../log.js';
+
+/** The bytes of the objects of one process: in memory under a budget, the least recently used beyond it in files. */
+
+/** Share of the budget from which on objects are written to files. */
+const SPILL_FROM = 0.75;
+
+export interface ObjectStoreOptions {
+  readonly budgetBytes: number;
+  /** Folder for objects beyond the budget, used by this process only; null for none. Made when it is needed. */
+  readonly dir: string | null;
+  readonly log: Log;
+}
+
+interface Stored {
+  readonly byteLength: number;
+  /** Null: in its file. */
+  bytes: Uint8Array | null;
+  /** Readers of the file or of memory that is being written. The file stays until they are done. */
+  ended: boolean;
+}
+
+export class ObjectStore {
+  /** Least recently used first. */
+  private readonly objects = new Map<string, Stored>();
+  private usedBytes = 0;
+  private spilling: Promise<void> | null = null;
+  private filesBroken = false;
+
+  constructor(private readonly options: ObjectStoreOptions) {}
+
+  get count(): number {
+    return this.objects.size;
+  }
+
+  /** Bytes in memory. */
+  get memoryBytes(): number {
+    return this.usedBytes;
+  }
+
+  /** Takes the bytes, which must not change any more. @throws Overloaded if they do not fit into the budget now */
+  put(id: string, bytes: Uint8Array): void {
+    const { budgetBytes } = this.options;
+    if (this.usedBytes + bytes.byteLength > budgetBytes) {
+      this.spill();
+      const state = `${this.usedBytes} of ${budgetBytes} bytes are used`;
+      throw new Overloaded(
+        `cannot store an object of ${bytes.byteLength} bytes: ${state}; release others, or raise the budget`,
+      );
+    }
+    this.objects.set(id, { byteLength: bytes.byteLength, bytes, ended: false });
+    this.usedBytes += bytes.byteLength;
+    if (this.usedBytes > SPILL_FROM * budgetBytes) this.spill();
+  }
+
+  /** Length of an object; null if it is not here. */
+  lengthOf(id: string): number | null {
+    return this.objects.get(id)?.byteLength ?? null;
+  }
+
+  /** Bytes `[from, to)` of an object; null if it is not here. They must not be changed. */
+  async read(id: string, from: number, to: number): Promise<Uint8Array | null> {
+    const stored = this.objects.get(id);
+    if (!stored) return null;
+    this.objects.delete(id);
+    this.objects.set(id, stored);
+    if (stored.bytes) return stored.bytes.subarray(from, to);
+    const file = await open(this.fileOf(id), 'r');
+    try {
+      const bytes = new Uint8Array(to - from);
+      for (let at = 0; at < bytes.byteLength; ) {
+        const { bytesRead } = await file.read(bytes, at, bytes.byteLength - at, from + at);
+        if (bytesRead === 0) throw new Overloaded(`the file of the object ${id} is shorter than the object`);
+        at += bytesRead;
+      }
+      return bytes;
+    } finally {
+      await file.close();
+    }
+  }
+
+  delete(id: string): void {
+    const stored = this.objects.get(id);
+    if (!stored) return;
+    this.objects.delete(id);
+    stored.ended = true;
+    if (stored.bytes) this.usedBytes -= stored.byteLength;
+    else void rm(this.fileOf(id), { force: true }).catch(() => undefined);
+  }
+
+  /** Forgets all objects, and removes their files. */
+  async close(): Promise<void> {
+    for (const id of [...this.objects.keys()]) this.delete(id);
+    await this.spilling;
+    if (this.options.dir !== null) await rm(this.options.dir, { recursive: true, force: true });
+  }
+
+  /** Resolves when no object is being written to a file. @internal exported for tests. */
+  async spilled(): Promise<void> {
+    await this.spilling;
+  }
+
+  private spill(): void {
+    if (this.options.dir === null || this.filesBroken) return;
+    this.spilling ??= this.spillAll().finally(() => {
+      this.spilling = null;
+    });
+  }
+
+  private async spillAll(): Promise<void> {
+    try {
+      await mkdir(this.options.dir!, { recursive: true, mode: 0o700 });
+      for (const [id, stored] of [...this.objects]) {
+        if (this.usedBytes <= (SPILL_FROM / 2) * this.options.budgetBytes) return;
+        if (stored.bytes && !stored.ended) await this.spillOne(id, stored, stored.bytes);
+      }
+    } catch (err) {
+      this.filesBroken = true;
+      this.options.log.error({ err }, 'cannot write objects to files; they stay in memory');
+    }
+  }
+
+  private async spillOne(id: string, stored: Stored, bytes: Uint8Array): Promise<void> {
+    await writeFile(this.fileOf(id), bytes, { mode: 0o600 });
+    if (stored.ended) {
+      await rm(this.fileOf(id), { force: true });
+      return;
+    }
+    stored.bytes = null;
+    this.usedBytes -= stored.byteLength;
+  }
+
+  private fileOf(id: string): string {
+    return join(this.options.dir!, id);
+  }
+}

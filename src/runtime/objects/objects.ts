@@ -1,0 +1,239 @@
+import { z } from 'zod';
+import { ask, type Behavior, defineProtocol, stream, tell } from '../../actors/protocol.js';
+import { Corrupt, InternalError, InvalidRequest, Overloaded, Unavailable } from '../../errors.js';
+import type { Lifecycle } from '../../lifecycle.js';
+import { ACTOR_NAME_CHARS, CALLS_IN_FLIGHT } from '../../limits.js';
+import { ReferenceCount } from '../core/reference-count.js';
+import { ObjectLost } from '../errors.js';
+import type { RuntimeMember } from '../member/member.js';
+import { type ObjectAccess, type ObjectAddress, ObjectRef } from './object-ref.js';
+import { ObjectStore, type ObjectStoreOptions } from './object-store.js';
+
+/** The objects that this process owns, and its references to those of others. Bytes travel over direct connections only. */
+
+/** How long a reference that was sent keeps its object, until the receiver has one of its own. */
+const SENT_MS = 30_000;
+const TICK_MS = 1_000;
+/** Bytes in one message of a transfer. */
+const PART_BYTES = 512 * 1024;
+/** Limit on one object. */
+const OBJECT_BYTES = 2 ** 32;
+const OBJECTS_ACTOR = 'shoal-objects';
+
+const One = z.strictObject({ id: z.string().min(1).max(ACTOR_NAME_CHARS) });
+
+/** What other processes ask of an owner of objects. */
+const ObjectsProtocol = defineProtocol('shoal-objects', {
+  hold: ask(One, z.strictObject({ known: z.boolean() })),
+  release: tell(One),
+  /** The only receiver of an object that was made for one message has it. */
+  received: tell(One),
+  read: stream(
+    One,
+    z.custom<Uint8Array>((value) => value instanceof Uint8Array),
+  ),
+});
+
+/** References of this process to one object of another. */
+interface Borrowed {
+  count: number;
+  readonly held: Promise<boolean>;
+}
+
+export class Objects implements ObjectAccess {
+  private readonly store: ObjectStore;
+  private readonly counts = new ReferenceCount();
+  private readonly borrowed = new Map<string, Borrowed>();
+  private readonly garbage = new FinalizationRegistry<ObjectAddress>((address) => this.release(address));
+  private lastId = 0;
+  /** The value of an object's bytes; set once, since values contain references in turn. */
+  private unpack: (bytes: Uint8Array) => unknown = () => {
+    throw new InternalError('no value can be unpacked yet');
+  };
+
+  constructor(
+    private readonly member: RuntimeMember,
+    options: Omit<ObjectStoreOptions, 'log'>,
+  ) {
+    this.store = new ObjectStore({ ...options, log: member.options.log });
+  }
+
+  /** Objects that this process owns, and their bytes in memory. */
+  get stats(): { readonly objects: number; readonly memoryBytes: number; readonly borrowed: number } {
+    return { objects: this.store.count, memoryBytes: this.store.memoryBytes, borrowed: this.borrowed.size };
+  }
+
+  unpackBy(unpack: (bytes: Uint8Array) => unknown): void {
+    this.unpack = unpack;
+  }
+
+  async start(life: Lifecycle): Promise<void> {
+    const { member } = this;
+    const behavior: Behavior<typeof ObjectsProtocol> = {
+      hold: ({ id }, { from }) => ({ known: this.counts.hold(id, from) }),
+      release: ({ id }, { from }) => this.end(this.counts.release(id, from, this.nowMs)),
+      received: ({ id }) => this.end(this.counts.received(id, this.nowMs)),
+      read: ({ id }) => this.parts(id),
+    };
+    const options = { concurrency: CALLS_IN_FLIGHT, mailbox: CALLS_IN_FLIGHT, listed: false };
+    await member.actors.spawn(ObjectsProtocol, OBJECTS_ACTOR, () => behavior, options);
+    life.use(this.store, (store) => store.close());
+    const ticking = member.options.clock.every(TICK_MS, () => this.end(this.counts.tick(this.nowMs)));
+    life.use(ticking, (timer) => timer.cancel());
+    const unlisten = member.directory.listen(({ type, node }) => {
+      if (type !== 'joined') this.end(this.counts.gone(node.id, this.nowMs));
+    });
+    life.use(unlisten, (end) => end());
+  }
+
+  /** Stores bytes, which must not change any more, and gives a reference to them. @throws Overloaded if they do not fit */
+  put<T>(bytes: Uint8Array): ObjectRef<T> {
+    return this.tracked(this.add(bytes));
+  }
+
+  /** Stores the bytes of a value in one message. To be released once the call is over. @throws Overloaded */
+  add(bytes: Uint8Array): ObjectAddress {
+    if (bytes.byteLength > OBJECT_BYTES) {
+      throw new InvalidRequest(`a value has ${bytes.byteLength} bytes; at most ${OBJECT_BYTES} are allowed`);
+    }
+    const id = `${this.member.self.incarnation}-${++this.lastId}`;
+    this.store.put(id, bytes);
+    this.counts.add(id, this.own);
+    return { id, owner: this.member.self, bytes: bytes.byteLength };
+  }
+
+  async copyOf(address: ObjectAddress): Promise<Uint8Array> {
+    if (!this.isOwn(address)) return this.fetch(address);
+    const bytes = await this.store.read(address.id, 0, address.bytes);
+    if (bytes === null) throw lost(address.id, 'it has been released');
+    return bytes.slice();
+  }
+
+  /** A reference that came in a message. */
+  arrived<T>(address: ObjectAddress): ObjectRef<T> {
+    this.hold(address);
+    return this.tracked(address);
+  }
+
+  /** A reference goes into a message. The object stays until the receiver has a reference of its own. */
+  sent(address: ObjectAddress): void {
+    if (this.isOwn(address)) {
+      this.counts.sent(address.id, this.nowMs + SENT_MS);
+      return;
+    }
+    this.hold(address);
+    this.member.options.clock.after(SENT_MS, () => this.release(address));
+  }
+
+  /** This process has read an object that was made for one message. */
+  received(address: ObjectAddress): void {
+    if (this.isOwn(address)) this.end(this.counts.received(address.id, this.nowMs));
+    else this.owner(address).tell('received', { id: address.id });
+  }
+
+  release(address: ObjectAddress): void {
+    const { id } = address;
+    if (this.isOwn(address)) {
+      this.end(this.counts.release(id, this.own, this.nowMs));
+      return;
+    }
+    const borrowed = this.borrowed.get(id);
+    if (!borrowed || --borrowed.count > 0) return;
+    this.borrowed.delete(id);
+    void borrowed.held.then((held) => held && this.owner(address).tell('release', { id }));
+  }
+
+  forgetGarbage(ref: object): void {
+    this.garbage.unregister(ref);
+  }
+
+  private tracked<T>(address: ObjectAddress): ObjectRef<T> {
+    const ref = new ObjectRef<T>(address, this, (bytes) => this.unpack(bytes));
+    this.garbage.register(ref, address, ref);
+    return ref;
+  }
+
+  private hold(address: ObjectAddress): void {
+    const { id } = address;
+    if (this.isOwn(address)) {
+      this.counts.hold(id, this.own);
+      return;
+    }
+    const borrowed = this.borrowed.get(id);
+    if (borrowed) borrowed.count++;
+    else this.borrowed.set(id, { count: 1, held: this.holdAt(address) });
+  }
+
+  /** Whether the owner counts this process now. */
+  private async holdAt(address: ObjectAddress): Promise<boolean> {
+    try {
+      await this.member.linked(address.owner);
+      return (await this.owner(address).ask('hold', { id: address.id })).known;
+    } catch {
+      return false;
+    }
+  }
+
+  private async fetch(address: ObjectAddress): Promise<Uint8Array> {
+    const { id, owner, bytes: length } = address;
+    await this.member.linked(owner);
+    if (this.member.directory.get(owner.incarnation) === null) throw lost(id, `its owner ${owner.node} is gone`);
+    if (!this.member.isLinked(owner)) {
+      throw new Unavailable(`cannot read the object ${id}: there is no direct connection to ${owner.node}`);
+    }
+    const bytes = allocate(length);
+    let at = 0;
+    try {
+      for await (const part of this.owner(address).stream('read', { id })) {
+        if (at + part.byteLength > length) throw new Corrupt(`the object ${id} is longer than its reference says`);
+        bytes.set(part, at);
+        at += part.byteLength;
+      }
+    } catch (error) {
+      throw error instanceof Unavailable ? lost(id, error.message) : error;
+    }
+    if (at !== length) throw new Corrupt(`the object ${id} is shorter than its reference says`);
+    return bytes;
+  }
+
+  private async *parts(id: string): AsyncGenerator<Uint8Array> {
+    const length = this.store.lengthOf(id);
+    for (let from = 0; length === null || from < length; from += PART_BYTES) {
+      const part = length === null ? null : await this.store.read(id, from, Math.min(from + PART_BYTES, length));
+      if (part === null) throw new Unavailable(`${this.member.self.node} does not have the object ${id}`);
+      yield part;
+    }
+  }
+
+  private owner({ owner }: ObjectAddress) {
+    return this.member.actors.ref(ObjectsProtocol, { ...owner, actor: OBJECTS_ACTOR });
+  }
+
+  private isOwn({ owner }: ObjectAddress): boolean {
+    return owner.incarnation === this.member.self.incarnation;
+  }
+
+  private end(ids: readonly string[]): void {
+    for (const id of ids) this.store.delete(id);
+  }
+
+  private get own(): string {
+    return this.member.self.node;
+  }
+
+  private get nowMs(): number {
+    return this.member.options.clock.now();
+  }
+}
+
+function lost(id: string, why: string): ObjectLost {
+  return new ObjectLost(`the object ${id} is lost: ${why}`);
+}
+
+function allocate(bytes: number): Uint8Array {
+  try {
+    return new Uint8Array(bytes);
+  } catch (cause) {
+    throw new Overloaded(`cannot allocate ${bytes} bytes for an object`, { cause });
+  }
+}

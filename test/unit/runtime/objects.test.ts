@@ -1,0 +1,119 @@
+import { readdir } from 'node:fs/promises';
+import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vitest';
+import { Overloaded } from '../../../src/errors.js';
+import { ObjectLost, type ObjectRef } from '../../../src/index.js';
+import { SILENT_LOG } from '../../../src/log.js';
+import { ObjectStore } from '../../../src/runtime/objects/object-store.js';
+import { Counter, Keeper, range, total } from './code.js';
+import { type Member, RuntimeWorld, until } from './world.js';
+
+let world: RuntimeWorld;
+let a: Member;
+let b: Member;
+let driver: Member;
+
+beforeEach(async () => {
+  world = await RuntimeWorld.make();
+  a = await world.node('a');
+  b = await world.node('b');
+  driver = await world.driver();
+});
+
+afterEach(() => world.close());
+
+const rejection = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => null,
+    (error: unknown) => error,
+  );
+
+/** Resolves when a member stores so many objects; they end a message or two after what ended them. */
+function stores({ fleet, member }: Member, objects: number): Promise<void> {
+  return until(member, () => fleet.objectStats().objects === objects);
+}
+
+describe('an object', () => {
+  it('is read by whoever has a reference, and is the value where it is an argument by itself', async () => {
+    const ref = driver.fleet.put(range(100_000));
+    expectTypeOf(ref).toEqualTypeOf<ObjectRef<Float64Array>>();
+    expect(await driver.fleet.task(total)(ref)).toBe(4_999_950_000);
+    const own = await ref.get();
+    own[0] = 5;
+    expect((await ref.get())[0]).toBe(0);
+  });
+
+  it('is kept as long as any process has a reference', async () => {
+    const ref = driver.fleet.put(range(10));
+    const keeper = await driver.fleet.actor(Keeper, { near: { node: 'a' } });
+    const other = await driver.fleet.actor(Keeper, { near: { node: 'b' } });
+    await keeper.keep({ ref });
+    ref.release();
+    expect(await keeper.read()).toBe(10);
+    expect(driver.fleet.objectStats()).toMatchObject({ objects: 1 });
+    await expect(ref.get()).rejects.toThrow('has been released');
+    await expect(other.keep({ ref })).rejects.toThrow('has been released');
+  });
+
+  it('takes large arguments and results by itself, and ends with the call', async () => {
+    const counter = await driver.fleet.actor(Counter, { near: { node: 'a' } });
+    const value = { text: 'x'.repeat(100_000), floats: Float32Array.from({ length: 30_000 }, (_, i) => i) };
+    expect(await counter.echo(value)).toEqual(value);
+    await stores(driver, 0);
+    await stores(a, 0);
+  });
+
+  it('that a task made stays where it was made, and is there for the next one', async () => {
+    const made = await driver.fleet.task(range, { returns: 'ref', near: { node: 'b' } })(50_000);
+    expectTypeOf(made).toEqualTypeOf<ObjectRef<Float64Array>>();
+    expect(b.fleet.objectStats().objects).toBe(1);
+    expect(await driver.fleet.task(total, { near: { ref: made } })(made)).toBe(1_249_975_000);
+    made.release();
+  });
+
+  it('is lost with its owner, unless the task that made it may be repeated', async () => {
+    const lost = await driver.fleet.task(range, { returns: 'ref', near: { node: 'b' } })(10);
+    const again = await driver.fleet.task(range, { returns: 'ref', near: { node: 'b' }, maxTaskRetries: 1 })(10);
+    await b.vanish();
+    expect(await rejection(lost.get())).toBeInstanceOf(ObjectLost);
+    expect(await rejection(driver.fleet.task(total)(lost))).toBeInstanceOf(ObjectLost);
+    expect(await again.get()).toHaveLength(10);
+  });
+
+  it('that does not fit into the budget is refused', async () => {
+    expect(await rejection((async () => driver.fleet.put(new Uint8Array(2 ** 25)))())).toBeInstanceOf(Overloaded);
+    const counter = await driver.fleet.actor(Counter);
+    expect(await rejection(counter.echo(new Uint8Array(2 ** 25)))).toBeInstanceOf(Overloaded);
+  });
+});
+
+describe('waiting for some of many', () => {
+  it('tells which are settled when enough are, or the time is over', async () => {
+    const never = new Promise<number>(() => undefined);
+    const [one, two] = [driver.fleet.task(total)(range(2)), Promise.reject(new Error('settled too'))];
+    const promises = [never, one, two as Promise<number>];
+    expect(await driver.fleet.wait(promises, { count: 2 })).toEqual({ ready: [one, two], pending: [never] });
+    expect(await driver.fleet.wait([never], { timeoutMs: 10 })).toEqual({ ready: [], pending: [never] });
+    expect(await driver.fleet.wait([])).toEqual({ ready: [], pending: [] });
+  });
+});
+
+describe('a store of objects', () => {
+  it('writes the least recently used to files, reads them there, and removes them', async () => {
+    const dir = `${a.member.options.listen!.unixPath}-objects`;
+    const store = new ObjectStore({ budgetBytes: 4_000, dir, log: SILENT_LOG });
+    const bytes = (value: number) => new Uint8Array(1_000).fill(value);
+    for (let i = 1; i <= 3; i++) store.put(`o${i}`, bytes(i));
+    await store.read('o1', 0, 10);
+    store.put('o4', bytes(4));
+    expect(() => store.put('o5', bytes(5))).toThrow(Overloaded);
+    await store.spilled();
+    expect(store.memoryBytes).toBeLessThanOrEqual(1_500);
+    expect((await readdir(dir)).sort()).toEqual(['o1', 'o2', 'o3']);
+    for (let i = 1; i <= 4; i++) expect(await store.read(`o${i}`, 500, 503)).toEqual(new Uint8Array(3).fill(i));
+    store.put('o5', bytes(5));
+    store.delete('o2');
+    expect(await store.read('o2', 0, 1)).toBeNull();
+    await store.close();
+    await expect(readdir(dir)).rejects.toThrow('ENOENT');
+  });
+});
