@@ -91,6 +91,13 @@ export function instanceActor(id: string): string {
   return `instance-${id}`;
 }
 
+/** A name as a user gives it. */
+export const ActorName = z.strictObject({ namespace: Name, name: Name });
+export type ActorName = z.infer<typeof ActorName>;
+
+/** `driver`: the actor ends with the process that created it. */
+const Lifetime = z.enum(['driver', 'detached']);
+
 /** Everything that it takes to create an instance, also again on another node. */
 export const InstanceSpec = z.strictObject({
   id: Name,
@@ -100,6 +107,7 @@ export const InstanceSpec = z.strictObject({
   /** Null for an actor without a name. */
   name: Name.nullable(),
   namespace: Name,
+  lifetime: Lifetime,
   resources: Amounts,
   maxRestarts: Count,
   maxConcurrency: z.int().min(1),
@@ -125,6 +133,7 @@ export const InstanceEntry = z.strictObject({
   version: Name,
   name: Name.nullable(),
   namespace: Name,
+  lifetime: Lifetime,
   node: Name,
   restarts: Count,
   running: Count,
@@ -147,10 +156,13 @@ export const HOST_ACTOR = 'shoal-host';
 
 /** A node, which hosts instances and runs tasks. It throws Overloaded where it has no room; the caller asks the next one. */
 export const HostProtocol = defineProtocol('shoal-host', {
+  /** `owner` is null for a detached actor; `from` is then the incarnation of the process that its record names. */
   create: ask(
-    z.strictObject({ spec: InstanceSpec, owner: NodeAddress, epoch: Count }),
+    z.strictObject({ spec: InstanceSpec, owner: NodeAddress.nullable(), epoch: Count, from: Name.nullable() }),
     z.union([
       z.strictObject({ type: z.literal('created') }),
+      /** A detached actor that another node has by now. */
+      z.strictObject({ type: z.literal('elsewhere') }),
       z.strictObject({ type: z.literal('threw'), error: WireThrown }),
     ]),
   ),

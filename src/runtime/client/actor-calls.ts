@@ -2,6 +2,8 @@ import type { CallOptions } from '../../actors/outgoing-call.js';
 import type { ActorRef } from '../../actors/ref.js';
 import { NoSuchActor, Unavailable } from '../../errors.js';
 import { currentScope } from '../context.js';
+import type { ActorRecords } from '../detached/actor-records.js';
+import type { Takeovers } from '../detached/takeover.js';
 import { ActorDied, CallCircle } from '../errors.js';
 import type { RuntimeMember } from '../member/member.js';
 import {
@@ -44,9 +46,11 @@ export class ActorCalls implements HandleCalls {
   constructor(
     private readonly member: RuntimeMember,
     objects: Objects,
+    records: ActorRecords,
+    takeovers: Takeovers,
   ) {
     this.values = new MessageValues(this, objects);
-    this.locations = new Locations(member);
+    this.locations = new Locations(member, records, takeovers);
   }
 
   /** Calls to one actor begin in the order in which they are made. */

@@ -1,64 +1,46 @@
-import { z } from 'zod';
-import type { KeyValue, KeyValueEntry } from '../../bus/key-value.js';
-import { subjectToken } from '../../bus/subject.js';
 import { InvalidRequest } from '../../errors.js';
-import { encode } from '../../wire/msgpack.js';
-import { readMessage } from '../../wire/read-message.js';
 import { NODE_SILENCE_MS } from '../core/node-list.js';
+import type { ActorRecords, NameRecord, Recorded } from '../detached/actor-records.js';
 import type { RuntimeMember } from '../member/member.js';
-import { HandleState } from './handle.js';
+import type { ActorName } from '../messages.js';
+import type { HandleState } from './handle.js';
 
 /** Names of actors, unique in their namespace: recorded in the fleet's key-value store by compare-and-set. */
-
-const NameRecord = z.strictObject({ handle: HandleState });
-
-/** A name as a user gives it. */
-export interface ActorName {
-  readonly namespace: string;
-  readonly name: string;
-}
 
 /** Claimed by this process, or by whom it was found taken. */
 export type Claim = { readonly type: 'claimed' } | { readonly type: 'taken'; readonly handle: HandleState };
 
 export class ActorNames {
-  private bucket: KeyValue | null = null;
-
   constructor(
     private readonly member: RuntimeMember,
-    private readonly open: () => Promise<KeyValue>,
+    private readonly records: ActorRecords,
   ) {}
 
   /** The actor of that name; null if there is none, or if its owner is gone. Rejects with Unavailable while the store cannot be reached. */
   async find(name: ActorName): Promise<HandleState | null> {
-    const entry = await (await this.store()).get(keyOf(name));
-    return entry && (await this.living(entry));
+    const recorded = await this.records.named(name);
+    return recorded && (await this.living(recorded));
   }
 
   /** Gives the name to an actor, unless a living one has it. Of concurrent claims, one succeeds. */
-  async claim(name: ActorName, handle: HandleState): Promise<Claim> {
-    const store = await this.store();
-    const key = keyOf(name);
-    const value = encode({ handle });
+  async claim(name: ActorName, record: NameRecord): Promise<Claim> {
     for (;;) {
-      const entry = await store.get(key);
-      const living = entry && (await this.living(entry));
+      const recorded = await this.records.named(name);
+      const living = recorded && (await this.living(recorded));
       if (living) return { type: 'taken', handle: living };
-      if (entry ? await store.update(key, value, entry.revision) : await store.create(key, value))
-        return { type: 'claimed' };
+      if (await this.records.setName(name, record, recorded)) return { type: 'claimed' };
     }
   }
 
   /** Frees the name, if this actor has it. */
   async release(name: ActorName, id: string): Promise<void> {
-    const store = await this.store();
-    const entry = await store.get(keyOf(name));
-    if (entry && recordOf(entry)?.id === id) await store.delete(keyOf(name));
+    const recorded = await this.records.named(name);
+    if (recorded?.record.handle.id === id) await this.records.deleteName(name);
   }
 
-  private async living(entry: KeyValueEntry): Promise<HandleState | null> {
-    const handle = recordOf(entry);
-    if (!handle?.owner) return handle;
+  /** A detached actor lives as long as it is recorded, any other one with its owner. */
+  private async living({ record: { handle } }: Recorded<NameRecord>): Promise<HandleState | null> {
+    if (handle.owner === null) return handle;
     return (await this.hears(handle.owner.incarnation)) ? handle : null;
   }
 
@@ -78,22 +60,9 @@ export class ActorNames {
       });
     });
   }
-
-  private async store(): Promise<KeyValue> {
-    this.bucket ??= await this.open();
-    return this.bucket;
-  }
 }
 
-function recordOf({ value }: KeyValueEntry): HandleState | null {
-  return readMessage(NameRecord, value)?.handle ?? null;
-}
-
-function keyOf({ namespace, name }: ActorName): string {
-  return `name.${subjectToken(namespace)}.${subjectToken(name)}`;
-}
-
-/** @throws InvalidRequest for a name that is no key */
+/** @throws InvalidRequest for a name that is too short or too long */
 export function checkName(field: string, name: string): string {
   if (name.length >= 1 && name.length <= 64) return name;
   throw new InvalidRequest(`${field}: has ${name.length} characters; must have 1 to 64`, field);

@@ -45,7 +45,15 @@ export interface ActorOptions<Args extends readonly unknown[] = readonly unknown
   readonly namespace?: string;
   /** With a name: takes the actor that has it, instead of failing. */
   readonly getIfExists?: boolean;
-  /** How often the actor is created again, with the same arguments, after its node was lost or it was killed with `restart`. Default: 0. */
+  /**
+   * `driver`, the default: the actor ends with the process that created it. `detached`: it is recorded under its name, outlives that process, and is
+   * created again on another node when its own is gone.
+   */
+  readonly lifetime?: 'driver' | 'detached';
+  /**
+   * How often the actor is created again, with the same arguments, after its node was lost or it was killed with `restart`. Default: 0; of
+   * detached actors, without limit.
+   */
   readonly maxRestarts?: number;
   /** Calls that run at a time; others wait in order. Default: 1. */
   readonly maxConcurrency?: number;
@@ -67,7 +75,7 @@ function count(field: string, value: number | undefined, preset: number, min: nu
 /** The bounds of an actor. @throws InvalidRequest */
 export function actorBounds(options: Omit<ActorOptions, 'args'>) {
   return {
-    maxRestarts: count('maxRestarts', options.maxRestarts, 0, 0, RESTARTS),
+    maxRestarts: count('maxRestarts', options.maxRestarts, options.lifetime === 'detached' ? RESTARTS : 0, 0, RESTARTS),
     maxConcurrency: count('maxConcurrency', options.maxConcurrency, 1, 1, CONCURRENCY),
     maxPending: count('maxPending', options.maxPending, DEFAULT_PENDING, 1, CONCURRENCY),
   };

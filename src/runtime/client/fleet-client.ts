@@ -4,7 +4,8 @@ import { InvalidRequest } from '../../errors.js';
 import type { Lifecycle } from '../../lifecycle.js';
 import { currentScope } from '../context.js';
 import type { NodeView } from '../core/node-view.js';
-import { type CodeDemand, type Near, NOWHERE } from '../core/scheduler.js';
+import { ActorRecords } from '../detached/actor-records.js';
+import { Takeovers } from '../detached/takeover.js';
 import { describeCode, type UserClass, type UserFunction } from '../library.js';
 import type { RuntimeMember } from '../member/member.js';
 import { HOST_ACTOR, HostProtocol, type InstanceEntry, type InstanceSpec, type TaskEntry } from '../messages.js';
@@ -12,26 +13,19 @@ import type { ObjectRef } from '../objects/object-ref.js';
 import type { ObjectStoreOptions } from '../objects/object-store.js';
 import { Objects } from '../objects/objects.js';
 import { ActorCalls } from './actor-calls.js';
+import { ActorCreation, DEFAULT_NAMESPACE, stateOf } from './actor-creation.js';
 import { ActorNames, checkName } from './actor-names.js';
-import {
-  type ActorOptions,
-  actorBounds,
-  demandedResources,
-  type NearOption,
-  type TaskOptions,
-  taskRetries,
-} from './actor-options.js';
-import { type HandleState, handleState, makeHandle } from './handle.js';
+import { type ActorOptions, type TaskOptions, taskRetries } from './actor-options.js';
+import { Demands, stateOfHandle } from './demands.js';
+import { makeHandle } from './handle.js';
 import type { ActorHandle, RefFunction, RemoteFunction } from './handle-types.js';
 import { OwnedActors } from './owned-actors.js';
-import { hostedFor } from './placing.js';
 import { TaskCalls, type WantedTask } from './task-calls.js';
 import type { MessageValues } from './values.js';
 import { type Waited, type WaitOptions, waitFor } from './wait.js';
 
 /** The runtime as a program uses it. */
 
-const DEFAULT_NAMESPACE = 'default';
 const DEFAULT_MAP_CONCURRENCY = 16;
 const MAP_CONCURRENCY = 4_096;
 /** Time for a node to say what runs on it. */
@@ -54,7 +48,12 @@ export class FleetClient {
   private readonly owned: OwnedActors;
   private readonly names: ActorNames;
   private readonly tasks: TaskCalls;
+  private readonly demands: Demands;
+  private readonly creation: ActorCreation;
   private readonly objects: Objects;
+  private readonly takeovers: Takeovers;
+  /** @internal for the host of a node. */
+  readonly records: ActorRecords;
   private readonly onClose: () => Promise<void>;
 
   constructor(
@@ -63,16 +62,21 @@ export class FleetClient {
   ) {
     this.onClose = onClose;
     this.objects = new Objects(member, objects);
-    this.calls = new ActorCalls(member, this.objects);
+    this.records = new ActorRecords(openBucket);
+    this.takeovers = new Takeovers(member, this.records);
+    this.calls = new ActorCalls(member, this.objects, this.records, this.takeovers);
     this.owned = new OwnedActors(member, this.calls.values);
-    this.names = new ActorNames(member, openBucket);
+    this.names = new ActorNames(member, this.records);
     this.tasks = new TaskCalls(member, this.calls);
+    this.demands = new Demands(member, this.calls);
+    this.creation = new ActorCreation(member, this.calls, this.names, this.owned, this.demands);
   }
 
   /** @internal for the host of a node and for `connect`. */
   async start(life: Lifecycle): Promise<void> {
     await this.objects.start(life);
     await this.owned.start(life);
+    this.takeovers.start(life);
   }
 
   /** @internal for the host of a node. */
@@ -90,38 +94,8 @@ export class FleetClient {
     options?: ActorOptions<ConstructorParameters<C>>,
   ): Promise<ActorHandle<InstanceType<C>>>;
   actor<T>(type: string, options?: ActorOptions): Promise<ActorHandle<T>>;
-  async actor(type: UserClass | string, options: ActorOptions = {}): Promise<ActorHandle<object>> {
-    const resources = options.resources ?? {};
-    const wanted = await this.demand('class', type, resources, options);
-    const { version, streams } = await hostedFor(this.member, wanted);
-    const demand = { ...wanted, version };
-    const name = options.name === undefined ? null : checkName('name', options.name);
-    const namespace = checkName('namespace', options.namespace ?? DEFAULT_NAMESPACE);
-    const args = this.values.packArguments(options.args ?? []);
-    const bounds = actorBounds(options);
-    const spec = {
-      id: this.calls.newId(),
-      class: demand.name,
-      version,
-      args: args.wire,
-      name,
-      namespace,
-      resources: demand.resources,
-      ...bounds,
-    };
-    const state = this.stateOf(spec, this.member.self, streams, taskRetries(options));
-    if (name !== null) {
-      const claim = await this.names.claim({ namespace, name }, state);
-      if (claim.type === 'taken') args.release();
-      if (claim.type === 'taken' && options.getIfExists) return makeHandle(claim.handle, this.calls);
-      if (claim.type === 'taken')
-        throw new InvalidRequest(`name: ${name} is taken in the namespace ${namespace}; use getIfExists`, 'name');
-    }
-    await this.owned.create(spec, demand, () => {
-      args.release();
-      this.releaseName(spec);
-    });
-    return makeHandle(state, this.calls);
+  actor(type: UserClass | string, options: ActorOptions = {}): Promise<ActorHandle<object>> {
+    return this.creation.create(type, options);
   }
 
   /** The actor of that name. @throws InvalidRequest if there is none */
@@ -226,30 +200,14 @@ export class FleetClient {
   }
 
   /** A handle of an instance on this node. @internal for the host of a node. */
-  handleOf(spec: InstanceSpec, owner: NodeAddress, streams: readonly string[]): ActorHandle<object> {
-    return makeHandle(this.stateOf(spec, owner, streams, 0), this.calls);
-  }
-
-  private stateOf(
-    { id, class: name, maxConcurrency }: InstanceSpec,
-    owner: NodeAddress,
-    streams: readonly string[],
-    maxTaskRetries: number,
-  ): HandleState {
-    return { id, class: name, streams: [...streams], owner, maxTaskRetries, maxConcurrency };
-  }
-
-  private releaseName({ id, name, namespace }: InstanceSpec): void {
-    if (name === null) return;
-    this.names.release({ namespace, name }, id).catch(({ message }: Error) => {
-      this.member.options.log.warn({ name, namespace, message }, 'cannot free the name of an actor that is dead');
-    });
+  handleOf(spec: InstanceSpec, owner: NodeAddress | null, streams: readonly string[]): ActorHandle<object> {
+    return makeHandle(stateOf(spec, owner, streams, 0), this.calls);
   }
 
   private async wantedTask(fn: UserFunction | string, options: TaskOptions): Promise<WantedTask> {
     const resources = options.resources ?? (currentScope() ? {} : { cpu: 1 });
     const { signal, timeoutMs } = options;
-    const demand = await this.demand('function', fn, resources, options);
+    const demand = await this.demands.of('function', fn, resources, options);
     return {
       demand,
       maxTaskRetries: taskRetries(options),
@@ -258,46 +216,10 @@ export class FleetClient {
     };
   }
 
-  private async demand(
-    kind: CodeDemand['kind'],
-    code: UserClass | UserFunction | string,
-    resources: NonNullable<TaskOptions['resources']>,
-    { near, fill = 'spread', version }: TaskOptions,
-  ): Promise<CodeDemand> {
-    const own = typeof code === 'string' ? null : describeCode(code);
-    const name = typeof code === 'string' ? code : code.name;
-    if (own !== null && own.kind !== kind) throw new InvalidRequest(`${name}: is a ${own.kind}; a ${kind} is needed`);
-    if (name === '') throw new InvalidRequest(`the ${kind} has no name; a node hosts it under the name of its export`);
-    return {
-      ...{ kind, name, fill },
-      version: version ?? null,
-      source: version === undefined ? (own?.source ?? null) : null,
-      resources: demandedResources(resources),
-      near: near ? await this.nearOf(near) : NOWHERE,
-    };
-  }
-
-  private async nearOf(near: NearOption): Promise<Near> {
-    if ('worker' in near) return { nodes: [], workers: [near.worker] };
-    if ('actor' in near) {
-      const { node } = await this.calls.locate(stateOfHandle(near.actor));
-      return { nodes: [node.incarnation], workers: [] };
-    }
-    if ('ref' in near) return { nodes: [near.ref.address.owner.incarnation], workers: [] };
-    const named = this.nodes().filter(({ id }) => id === near.node);
-    return { nodes: named.map(({ incarnation }) => incarnation), workers: [] };
-  }
-
   private hosts() {
     const nodes = this.nodes().filter(({ kind }) => kind === 'node');
     return nodes.map(({ id, incarnation }) =>
       this.member.actors.ref(HostProtocol, { node: id, incarnation, actor: HOST_ACTOR }),
     );
   }
-}
-
-function stateOfHandle(handle: object): HandleState {
-  const state = handleState(handle);
-  if (state) return state;
-  throw new InvalidRequest('the value must be a handle of an actor');
 }

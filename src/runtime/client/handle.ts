@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { NodeAddress } from '../../actors/envelope.js';
 import type { CallOptions } from '../../actors/outgoing-call.js';
 import { ACTOR_NAME_CHARS } from '../../limits.js';
+import { ActorName } from '../messages.js';
 import type { ActorHandle } from './handle-types.js';
 
 /** Handles of actors: what they know, and the proxies that turn methods into calls. */
@@ -14,8 +15,9 @@ export const HandleState = z.strictObject({
   class: Name,
   /** Methods that return streams. */
   streams: z.array(Name).max(64),
-  /** The process that knows where the actor is; null: it is recorded in the fleet's key-value store. */
+  /** The process that knows where the actor is; null: the record of its name does. */
   owner: NodeAddress.nullable(),
+  name: ActorName.nullable(),
   maxTaskRetries: z.int().min(0),
   maxConcurrency: z.int().min(1),
 });

@@ -1,15 +1,22 @@
 import type { NodeAddress } from '../../actors/envelope.js';
 import type { CallOptions } from '../../actors/outgoing-call.js';
+import { abortReason } from '../../async/abort.js';
 import { Unavailable } from '../../errors.js';
+import type { ActorRecords } from '../detached/actor-records.js';
+import type { Takeovers } from '../detached/takeover.js';
 import { ActorDied } from '../errors.js';
 import type { RuntimeMember } from '../member/member.js';
-import { OWNER_ACTOR, OwnerProtocol } from '../messages.js';
+import { type ActorName, OWNER_ACTOR, OwnerProtocol } from '../messages.js';
 import type { HandleState } from './handle.js';
 
 /** Where actors are, as far as this process knows. */
 
 /** Limit on the actors whose node is remembered. */
 const LOCATIONS = 65_536;
+
+/** How long a call without a deadline waits for a detached actor whose node is gone, and how often its record is read meanwhile. */
+const DETACHED_WAIT_MS = 30_000;
+const DETACHED_POLL_MS = 50;
 
 /** The node of an actor, and how often the actor had been restarted when it was there. */
 export interface Location {
@@ -20,7 +27,11 @@ export interface Location {
 export class Locations {
   private readonly known = new Map<string, Location>();
 
-  constructor(private readonly member: RuntimeMember) {}
+  constructor(
+    private readonly member: RuntimeMember,
+    private readonly records: ActorRecords,
+    private readonly takeovers: Takeovers,
+  ) {}
 
   /** Where the actor was last found, if its node is still a member; null if that has to be asked. */
   last(id: string): Location | null {
@@ -49,7 +60,9 @@ export class Locations {
     }
   }
 
-  private async ask({ id, owner, class: name }: HandleState, options: CallOptions): Promise<Location> {
+  private async ask(handle: HandleState, options: CallOptions): Promise<Location> {
+    const { id, owner, name: recordedAs, class: name } = handle;
+    if (owner === null && recordedAs !== null) return this.recorded(handle, recordedAs, options);
     if (owner === null) throw new ActorDied(`the actor ${name} ${id} has no owner`, false);
     await this.member.linked(owner);
     const ref = this.member.actors.ref(OwnerProtocol, { ...owner, actor: OWNER_ACTOR });
@@ -60,6 +73,25 @@ export class Locations {
     } catch (error) {
       if (!(error instanceof Unavailable) || error instanceof ActorDied) throw error;
       throw new ActorDied(`the actor ${name} ${id} is dead: the process that created it is gone`, false);
+    }
+  }
+
+  /** Where a detached actor is by its record. While its node is gone, waits until it is elsewhere, and helps. */
+  private async recorded({ id }: HandleState, name: ActorName, { signal, timeoutMs }: CallOptions): Promise<Location> {
+    const { clock } = this.member.options;
+    const untilMs = clock.now() + (timeoutMs ?? DETACHED_WAIT_MS);
+    for (;;) {
+      if (signal?.aborted) throw abortReason(signal);
+      const recorded = await this.records.named(name);
+      const detached = recorded?.record.detached;
+      if (!detached || detached.spec.id !== id) throw new ActorDied(`the actor ${name.name} ${id} is dead`, false);
+      const { node, epoch, adopted } = detached;
+      const isThere = this.member.directory.get(node.incarnation) !== null;
+      if (isThere && adopted) return { node, epoch };
+      if (clock.now() >= untilMs)
+        throw new Unavailable(`the node ${node.node} of the actor ${name.name} is gone, and no other node has it yet`);
+      if (!isThere) void this.takeovers.rescue(name, node.incarnation).catch(() => undefined);
+      await new Promise<void>((resolve) => clock.after(DETACHED_POLL_MS, resolve));
     }
   }
 }

@@ -62,7 +62,7 @@ export class OwnedActors {
     });
     const unlisten = directory.listen(({ type, node }) => {
       if (type === 'joined') this.killStrays(node);
-      else this.nodeGone(node);
+      if (type === 'left' || type === 'gone') this.nodeGone(node);
     });
     life.use(unlisten, (end) => end());
   }
@@ -102,7 +102,7 @@ export class OwnedActors {
     await this.member.linked(at);
     const host = this.member.actors.ref(HostProtocol, { ...at, actor: HOST_ACTOR });
     try {
-      const created = await host.ask('create', { spec, owner: this.member.self, epoch });
+      const created = await host.ask('create', { spec, owner: this.member.self, epoch, from: null });
       if (created.type === 'threw') throw this.values.errors.rebuild(created.error);
     } catch (error) {
       if (!(error instanceof Unavailable)) throw error;

@@ -11,6 +11,8 @@ const RUNTIME_MEMBERS = 2_048;
 
 export type NodeListEffect =
   | { readonly type: 'joined'; readonly node: NodeView }
+  /** A link to it has closed: it may have ended. It is still a member. */
+  | { readonly type: 'suspected'; readonly node: NodeView }
   /** It left by its own word, or it is gone: silent for too long. It may join again. */
   | { readonly type: 'left' | 'gone'; readonly node: NodeView };
 
@@ -53,9 +55,16 @@ export class NodeList {
   }
 
   /** A direct link to the member closed: it may have ended. */
-  linkClosed(incarnation: string): void {
+  linkClosed(incarnation: string): NodeListEffect[] {
     const entry = this.entries.get(incarnation);
-    if (entry) entry.cutOff = true;
+    if (!entry || entry.cutOff) return [];
+    entry.cutOff = true;
+    return [{ type: 'suspected', node: entry.node }];
+  }
+
+  /** Whether a link to the member has closed, and it was not heard since. */
+  suspects(incarnation: string): boolean {
+    return this.entries.get(incarnation)?.cutOff ?? false;
   }
 
   /** Messages may have been lost until now, and other members may need until `judgeFromMs` to announce themselves. */

@@ -1,6 +1,6 @@
 import type { NodeAddress } from '../../actors/envelope.js';
 import type { Behavior, Call } from '../../actors/protocol.js';
-import { InvalidRequest } from '../../errors.js';
+import { InvalidRequest, NoSuchActor, Unavailable } from '../../errors.js';
 import type { Log } from '../../log.js';
 import type { FleetClient } from '../client/fleet-client.js';
 import type { ActorHandle } from '../client/handle-types.js';
@@ -12,7 +12,10 @@ import { type Invocation, invoke, invokeStream } from './invocation.js';
 
 export interface InstanceOptions {
   readonly spec: InstanceSpec;
-  readonly owner: NodeAddress;
+  /** Null: it is detached. */
+  readonly owner: NodeAddress | null;
+  /** Whether no other node can have the actor now. */
+  readonly mayAnswer: () => boolean;
   readonly epoch: number;
   readonly value: object;
   readonly grant: Grant;
@@ -29,10 +32,12 @@ export class Instance implements Behavior<typeof InstanceProtocol> {
   constructor(readonly options: InstanceOptions) {}
 
   async call(request: MethodCall, call: Call): Promise<Outcome> {
+    this.checkLease();
     this.running++;
     const outcome = await invoke(this.invocation(request, call), request.args, (args) => this.apply(request, args));
     this.ended(outcome);
-    return outcome;
+    if (this.options.mayAnswer()) return outcome;
+    throw new Unavailable('the node lost the actor during the call');
   }
 
   async send(request: MethodCall, call: Call): Promise<void> {
@@ -47,11 +52,15 @@ export class Instance implements Behavior<typeof InstanceProtocol> {
   }
 
   async *flow(request: MethodCall, call: Call): AsyncGenerator<Outcome> {
+    this.checkLease();
     this.running++;
     let last: Outcome | null = null;
     try {
       const items = invokeStream(this.invocation(request, call), request.args, (args) => this.apply(request, args));
-      for await (last of items) yield last;
+      for await (last of items) {
+        if (!this.options.mayAnswer()) throw new Unavailable('the node lost the actor during the stream');
+        yield last;
+      }
     } finally {
       this.ended(last);
     }
@@ -59,7 +68,7 @@ export class Instance implements Behavior<typeof InstanceProtocol> {
 
   describe(node: string): InstanceEntry {
     const { spec, epoch } = this.options;
-    const { id, name, namespace, version, resources } = spec;
+    const { id, name, namespace, lifetime, version, resources } = spec;
     const { running, calls, errors } = this;
     return {
       id,
@@ -67,6 +76,7 @@ export class Instance implements Behavior<typeof InstanceProtocol> {
       version,
       name,
       namespace,
+      lifetime,
       node,
       restarts: epoch,
       running,
@@ -80,6 +90,11 @@ export class Instance implements Behavior<typeof InstanceProtocol> {
     this.running--;
     this.calls++;
     if (outcome?.type === 'threw') this.errors++;
+  }
+
+  private checkLease(): void {
+    if (this.options.mayAnswer()) return;
+    throw new NoSuchActor('the node cannot tell whether another one has the actor by now');
   }
 
   private apply({ method }: MethodCall, args: readonly unknown[]): unknown {

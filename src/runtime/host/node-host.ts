@@ -1,5 +1,5 @@
 import type { NodeAddress } from '../../actors/envelope.js';
-import type { Behavior, Call } from '../../actors/protocol.js';
+import type { Behavior, Call, RequestOf, ResponseOf } from '../../actors/protocol.js';
 import { Overloaded } from '../../errors.js';
 import type { Lifecycle } from '../../lifecycle.js';
 import { CALLS_IN_FLIGHT } from '../../limits.js';
@@ -21,7 +21,8 @@ import {
   type TaskCall,
   type TaskEntry,
 } from '../messages.js';
-import { packThrown, type WireThrown } from '../values/error-value.js';
+import { packThrown } from '../values/error-value.js';
+import { DetachedHost } from './detached-host.js';
 import { Instance } from './instance.js';
 import { type Invocation, invoke, invokeStream } from './invocation.js';
 
@@ -39,7 +40,10 @@ export interface NodeHostOptions {
   readonly log: Log;
 }
 
-type Created = { type: 'created' } | { type: 'threw'; error: WireThrown };
+type CreateRequest = RequestOf<typeof HostProtocol, 'create'>;
+type Created = ResponseOf<typeof HostProtocol, 'create'>;
+
+const always = () => true;
 
 interface RunningTask {
   readonly call: TaskCall;
@@ -50,10 +54,12 @@ export class NodeHost {
   private readonly instances = new Map<string, Instance>();
   private readonly creating = new Set<string>();
   private readonly running = new Set<RunningTask>();
+  private readonly detached: DetachedHost;
   private allotment: Allotment;
 
   constructor(private readonly options: NodeHostOptions) {
     this.allotment = newAllotment(options.total, options.gpuIds);
+    this.detached = new DetachedHost(options.member, options.fleet.records, () => this.fenced());
   }
 
   /** Hosts from now on. `life` ends it, before the member leaves. */
@@ -73,8 +79,9 @@ export class NodeHost {
       mailbox: CALLS_IN_FLIGHT,
     });
     life.use(this, () => this.stop());
+    this.detached.start(life);
     const unlisten = member.directory.listen(({ type, node }) => {
-      if (type !== 'joined') this.ownerGone(node.incarnation);
+      if (type === 'left' || type === 'gone') this.ownerGone(node.incarnation);
     });
     life.use(unlisten, (end) => end());
     member.offers(() => ({
@@ -86,10 +93,8 @@ export class NodeHost {
     }));
   }
 
-  private async create(
-    { spec, owner, epoch }: { spec: InstanceSpec; owner: NodeAddress; epoch: number },
-    call: Call,
-  ): Promise<Created> {
+  private async create(request: CreateRequest, call: Call): Promise<Created> {
+    const { spec, epoch } = request;
     const { id } = spec;
     const known = this.instances.get(id);
     if (known && known.options.epoch >= epoch) return { type: 'created' };
@@ -97,23 +102,39 @@ export class NodeHost {
     if (this.instances.size + this.creating.size >= INSTANCES) {
       throw new Overloaded(`cannot create an actor: this node hosts ${INSTANCES} already`);
     }
-    if (known) await this.end(known);
-    const grant = this.grant(spec.resources);
     this.creating.add(id);
     try {
-      await this.spawn(await this.instantiate(spec, owner, epoch, grant, call));
-      return { type: 'created' };
-    } catch (error) {
-      this.release(grant);
-      return { type: 'threw', error: packThrown(error) };
+      if (known) await this.end(known);
+      return await this.begin(request, call);
     } finally {
       this.creating.delete(id);
     }
   }
 
+  private async begin({ spec, owner, epoch, from }: CreateRequest, call: Call): Promise<Created> {
+    const grant = this.grant(spec.resources);
+    try {
+      if (owner === null && !(await this.detached.adopt(spec, epoch, from))) {
+        this.release(grant);
+        return { type: 'elsewhere' };
+      }
+    } catch (error) {
+      this.release(grant);
+      throw error;
+    }
+    try {
+      await this.spawn(await this.instantiate(spec, owner, epoch, grant, call));
+      return { type: 'created' };
+    } catch (error) {
+      this.release(grant);
+      if (owner === null) await this.detached.ended(spec, epoch, false);
+      return { type: 'threw', error: packThrown(error) };
+    }
+  }
+
   private async instantiate(
     spec: InstanceSpec,
-    owner: NodeAddress,
+    owner: NodeAddress | null,
     epoch: number,
     grant: Grant,
     call: Call,
@@ -133,7 +154,8 @@ export class NodeHost {
       gpuIds: grant.gpuIds,
     };
     const value = runInScope({ current, trace }, () => Reflect.construct(Class, args) as object);
-    return new Instance({ spec, owner, epoch, value, grant, fleet, self, log });
+    const mayAnswer = owner === null ? this.detached.mayAnswer : always;
+    return new Instance({ spec, owner, mayAnswer, epoch, value, grant, fleet, self, log });
   }
 
   private async spawn(instance: Instance): Promise<void> {
@@ -149,7 +171,11 @@ export class NodeHost {
     const instance = this.instances.get(id);
     if (!instance || instance.options.epoch > (upTo ?? Number.POSITIVE_INFINITY)) return { known: false };
     await this.end(instance);
-    const { owner, epoch } = instance.options;
+    const { owner, epoch, spec } = instance.options;
+    if (owner === null) {
+      await this.detached.ended(spec, epoch, restart);
+      return { known: true };
+    }
     const ref = this.options.member.actors.ref(OwnerProtocol, { ...owner, actor: OWNER_ACTOR });
     ref.tell('ended', { id, epoch, restart, why: 'it was killed' });
     return { known: true };
@@ -163,10 +189,14 @@ export class NodeHost {
     await this.options.member.actors.stopActor(instanceActor(spec.id));
   }
 
+  private fenced(): void {
+    for (const instance of [...this.instances.values()]) if (instance.options.owner === null) void this.end(instance);
+  }
+
   /** Actors do not outlive the process that created them. */
   private ownerGone(incarnation: string): void {
     for (const instance of [...this.instances.values()]) {
-      if (instance.options.owner.incarnation === incarnation) void this.end(instance);
+      if (instance.options.owner?.incarnation === incarnation) void this.end(instance);
     }
   }
 
@@ -176,7 +206,7 @@ export class NodeHost {
   }
 
   private async runTask<T>(request: TaskCall, run: (task: Invocation) => Promise<T>, call: Call): Promise<T> {
-    const task = this.begin(request, call);
+    const task = this.beginTask(request, call);
     try {
       return await run(task.invocation);
     } finally {
@@ -185,7 +215,7 @@ export class NodeHost {
   }
 
   private async *flowTask(request: TaskCall, call: Call) {
-    const task = this.begin(request, call);
+    const task = this.beginTask(request, call);
     try {
       yield* invokeStream(task.invocation, request.args, this.functionOf(request));
     } finally {
@@ -193,7 +223,7 @@ export class NodeHost {
     }
   }
 
-  private begin(request: TaskCall, call: Call): { invocation: Invocation; end: () => void } {
+  private beginTask(request: TaskCall, call: Call): { invocation: Invocation; end: () => void } {
     const { fleet, member } = this.options;
     const { gpuIds, ...rest } = this.grant(request.resources);
     const task = { call: request, startedMs: member.options.clock.now() };

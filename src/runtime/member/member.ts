@@ -147,6 +147,7 @@ export class RuntimeMember {
 
   /** A driver dials all nodes at once, because they cannot dial it. Nodes dial each other when they have something to say. */
   private follow({ type, node }: NodeListEffect): void {
+    if (type === 'suspected') return;
     const address = { node: node.id, incarnation: node.incarnation };
     if (type === 'joined') {
       this.actors.nodeBack(node.id, node.incarnation);

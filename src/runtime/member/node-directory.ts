@@ -42,6 +42,11 @@ export class NodeDirectory {
     return this.list.get(incarnation);
   }
 
+  /** Whether a link to a member has closed, and it was not heard since. */
+  suspects(incarnation: string): boolean {
+    return this.list.suspects(incarnation);
+  }
+
   /** Calls back when a member joins, leaves or is gone. Returns the function that ends this. */
   listen(listener: (effect: NodeListEffect) => void): () => void {
     this.listeners.add(listener);
@@ -84,7 +89,7 @@ export class NodeDirectory {
   }
 
   linkClosed(incarnation: string): void {
-    this.list.linkClosed(incarnation);
+    this.emit(this.list.linkClosed(incarnation));
   }
 
   /** Publishes that this process leaves, and ends everything. */

@@ -81,7 +81,7 @@ export class Objects implements ObjectAccess {
     const ticking = member.options.clock.every(TICK_MS, () => this.end(this.counts.tick(this.nowMs)));
     life.use(ticking, (timer) => timer.cancel());
     const unlisten = member.directory.listen(({ type, node }) => {
-      if (type !== 'joined') this.end(this.counts.gone(node.id, this.nowMs));
+      if (type === 'left' || type === 'gone') this.end(this.counts.gone(node.id, this.nowMs));
     });
     life.use(unlisten, (end) => end());
   }

@@ -2,10 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { KeyValue } from '../../../src/bus/key-value.js';
 import { MemoryBroker } from '../../../src/bus/memory-bus.js';
 import { MemoryKeyValue } from '../../../src/bus/memory-key-value.js';
 import { sealTransport } from '../../../src/bus/sealed-transport.js';
 import { SystemClock } from '../../../src/clock.js';
+import { Unavailable } from '../../../src/errors.js';
 import { newIncarnation } from '../../../src/fleet/identity.js';
 import { Lifecycle } from '../../../src/lifecycle.js';
 import { SILENT_LOG } from '../../../src/log.js';
@@ -39,6 +41,7 @@ export class RuntimeWorld {
   readonly broker = new MemoryBroker();
   private readonly bucket = new MemoryKeyValue();
   private readonly members = new Set<Member>();
+  private readonly cut = new Set<string>();
 
   private constructor(private readonly dir: string) {}
 
@@ -64,9 +67,32 @@ export class RuntimeWorld {
     return joined;
   }
 
+  /** A member's messages on the bus, and its requests to the store, are lost from now on; its connections stay. */
+  cutOff({ member }: Member): void {
+    this.cut.add(member.self.node);
+    for (const other of this.members) this.broker.sever(member.self.node, other.member.self.node);
+  }
+
   async close(): Promise<void> {
+    this.cut.clear();
+    this.broker.heal();
     for (const member of [...this.members].reverse()) await member.stop();
     await rm(this.dir, { recursive: true, force: true });
+  }
+
+  /** The store as one member reaches it. */
+  private bucketOf(id: string): KeyValue {
+    const reach = async <T>(use: () => Promise<T>): Promise<T> => {
+      if (this.cut.has(id)) throw new Unavailable('the store does not answer');
+      return use();
+    };
+    const { bucket } = this;
+    return {
+      get: (key) => reach(() => bucket.get(key)),
+      create: (key, value) => reach(() => bucket.create(key, value)),
+      update: (key, value, revision) => reach(() => bucket.update(key, value, revision)),
+      delete: (key) => reach(() => bucket.delete(key)),
+    };
   }
 
   private async join(
@@ -79,7 +105,7 @@ export class RuntimeWorld {
     const clock = new SystemClock();
     const surroundings = machineSurroundings();
     const self = { id, incarnation };
-    const plain = { bus: this.broker.connect(id), openKeyValue: async () => this.bucket };
+    const plain = { bus: this.broker.connect(id), openKeyValue: async () => this.bucketOf(id) };
     const transport = sealTransport(plain, {
       clock,
       random: surroundings.random,
@@ -121,7 +147,7 @@ export class RuntimeWorld {
         return life.stop();
       },
       vanish: async () => {
-        for (const other of this.members) this.broker.sever(id, other.member.self.node);
+        this.cutOff(joined);
         await joined.stop();
       },
     };

@@ -1,0 +1,143 @@
+import { Overloaded, Unavailable } from '../../errors.js';
+import type { Lifecycle } from '../../lifecycle.js';
+import { place } from '../client/placing.js';
+import { LEASE_RENEWAL_MS, LeaseWatch } from '../core/lease.js';
+import { type CodeDemand, NOWHERE } from '../core/scheduler.js';
+import type { RuntimeMember } from '../member/member.js';
+import { type ActorName, HOST_ACTOR, HostProtocol, type InstanceSpec } from '../messages.js';
+import type { ActorRecords, NodeLease, Recorded } from './actor-records.js';
+
+/**
+ * Brings the detached actors of a node that is gone to other nodes. The node is fenced off first: once its lease carries a fence, it cannot renew
+ * it, and before that the lease has been over for longer than its actors may answer without a renewal.
+ */
+
+/** Pause between two looks whether a node in doubt, whose lease is over, is gone. */
+const SUSPICION_PAUSE_MS = 50;
+
+export class Takeovers {
+  /** Nodes whose actors are being taken over by this process, by incarnation. */
+  private readonly running = new Map<string, Promise<void>>();
+  private over = false;
+
+  constructor(
+    private readonly member: RuntimeMember,
+    private readonly records: ActorRecords,
+  ) {}
+
+  /** On a node, takes over from each node that is gone from now on. `life` ends it. */
+  start(life: Lifecycle): void {
+    if (this.member.options.kind !== 'node') return;
+    const unlisten = this.member.directory.listen(({ type, node }) => {
+      if (type !== 'joined' && node.kind === 'node') void this.from(node.incarnation);
+    });
+    life.use(unlisten, (end) => end());
+    life.use(this, () => {
+      this.over = true;
+    });
+  }
+
+  /** Takes over from a node, if it is gone. Resolves when its actors are elsewhere, or it turns out that it lives. Never rejects. */
+  from(incarnation: string): Promise<void> {
+    const running = this.running.get(incarnation);
+    if (running) return running;
+    const taking = this.take(incarnation)
+      .catch((err) => this.member.options.log.error({ err, incarnation }, 'cannot take over detached actors'))
+      .finally(() => this.running.delete(incarnation));
+    this.running.set(incarnation, taking);
+    return taking;
+  }
+
+  private async take(incarnation: string): Promise<void> {
+    const watch = new LeaseWatch();
+    const { clock } = this.member.options;
+    while (!this.over && !this.lives(incarnation)) {
+      const lease = await this.lease(incarnation);
+      if (lease === 'unknown') {
+        await this.pause(LEASE_RENEWAL_MS);
+        continue;
+      }
+      if (lease === null || lease.record.actors.length === 0) return;
+      // Another process may have fenced the node off, and be gone itself: what it has not done yet is done here too.
+      const leftMs = lease.record.fencedBy ? 0 : watch.seen(lease.revision, clock.now());
+      const isMember = this.member.directory.get(incarnation) !== null;
+      if (leftMs > 0 || isMember) await this.pause(Math.min(leftMs || SUSPICION_PAUSE_MS, LEASE_RENEWAL_MS));
+      else if (await this.moveAll(incarnation, lease)) return;
+    }
+  }
+
+  /** Whether the node is a member, without a doubt. The lease of a node in doubt is watched already, so that no time is lost once it is gone. */
+  private lives(incarnation: string): boolean {
+    const { directory } = this.member;
+    return directory.get(incarnation) !== null && !directory.suspects(incarnation);
+  }
+
+  /** Fences the node off, and creates its actors elsewhere. False if the lease has changed meanwhile. */
+  private async moveAll(incarnation: string, lease: Recorded<NodeLease>): Promise<boolean> {
+    const { self, options } = this.member;
+    const fenced: NodeLease = { ...lease.record, fencedBy: lease.record.fencedBy ?? self.incarnation };
+    if (!lease.record.fencedBy && !(await this.records.setLease(incarnation, fenced, lease))) return false;
+    options.log.warn({ incarnation, actors: fenced.actors.length }, 'taking over the detached actors of a node');
+    await Promise.all(fenced.actors.map((name) => this.move(name, incarnation)));
+    const after = await this.records.lease(incarnation);
+    if (after?.record.fencedBy) await this.records.setLease(incarnation, { ...after.record, actors: [] }, after);
+    return true;
+  }
+
+  /** Brings one actor back whose node is gone without a lease, because the process that created it ended, or the store lost it. */
+  async rescue(name: ActorName, from: string): Promise<void> {
+    await this.from(from);
+    const lease = await this.records.lease(from);
+    const isFree = lease === null || (lease.record.fencedBy !== null && lease.record.actors.length === 0);
+    if (isFree && this.member.directory.get(from) === null) await this.move(name, from);
+  }
+
+  private async move(name: ActorName, from: string): Promise<void> {
+    const recorded = await this.records.named(name);
+    const detached = recorded?.record.detached;
+    if (!recorded || !detached || detached.node.incarnation !== from) return;
+    const { spec, epoch } = detached;
+    const mayRestart = epoch < spec.maxRestarts || !detached.adopted;
+    const created = mayRestart ? await createDetached(this.member, spec, epoch + 1, from) : null;
+    if (created?.type === 'created' || created?.type === 'elsewhere') return;
+    this.member.options.log.error({ ...name, error: created?.error }, 'a detached actor is not created again');
+    await this.records.deleteName(name);
+  }
+
+  private async lease(incarnation: string): Promise<Recorded<NodeLease> | null | 'unknown'> {
+    try {
+      return await this.records.lease(incarnation);
+    } catch (error) {
+      if (error instanceof Unavailable) return 'unknown';
+      throw error;
+    }
+  }
+
+  private pause(timeMs: number): Promise<void> {
+    return new Promise((resolve) => this.member.options.clock.after(timeMs, resolve));
+  }
+}
+
+/** Creates a detached actor on the best node, unless the record of its name does not name `from` any more. */
+export async function createDetached(
+  member: RuntimeMember,
+  spec: InstanceSpec,
+  epoch: number,
+  from: string,
+  near: CodeDemand['near'] = NOWHERE,
+) {
+  const { class: name, version, resources } = spec;
+  const demand: CodeDemand = { kind: 'class', name, version, source: null, resources, near, fill: 'spread' };
+  const { value } = await place(member, demand, async (node) => {
+    const at = { node: node.id, incarnation: node.incarnation };
+    await member.linked(at);
+    const host = member.actors.ref(HostProtocol, { ...at, actor: HOST_ACTOR });
+    try {
+      return await host.ask('create', { spec, owner: null, epoch, from });
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error;
+      throw new Overloaded(`cannot reach ${node.id}: ${error.message}`);
+    }
+  });
+  return value;
+}

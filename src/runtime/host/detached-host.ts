@@ -1,0 +1,73 @@
+import { Overloaded, Unavailable } from '../../errors.js';
+import type { Lifecycle } from '../../lifecycle.js';
+import type { ActorRecords } from '../detached/actor-records.js';
+import { LeaseKeeper } from '../detached/lease-keeper.js';
+import { createDetached } from '../detached/takeover.js';
+import type { RuntimeMember } from '../member/member.js';
+import type { ActorName, InstanceSpec } from '../messages.js';
+
+/** The detached actors of this node: they are in its lease before they are adopted, and answer only while the lease is valid. */
+
+export class DetachedHost {
+  private readonly lease: LeaseKeeper;
+
+  constructor(
+    private readonly member: RuntimeMember,
+    private readonly records: ActorRecords,
+    /** Others have taken over all detached actors of this node. */
+    onFenced: () => void,
+  ) {
+    this.lease = new LeaseKeeper(member, records, onFenced);
+  }
+
+  start(life: Lifecycle): void {
+    this.lease.start();
+    life.use(this.lease, (lease) => lease.stop());
+  }
+
+  /** Whether detached actors of this node may answer. */
+  readonly mayAnswer = (): boolean => this.lease.valid;
+
+  /**
+   * Records that an actor is on this node from now on. False if its record does not name `from` any more.
+   * @throws Overloaded if this node cannot have detached actors now
+   */
+  async adopt(spec: InstanceSpec, epoch: number, from: string | null): Promise<boolean> {
+    const name = nameOf(spec);
+    try {
+      await this.lease.add(spec.id, name);
+      if (await this.record(spec, name, epoch, from)) return true;
+    } catch (error) {
+      this.lease.remove(spec.id);
+      if (!(error instanceof Unavailable)) throw error;
+      throw new Overloaded(`this node cannot have detached actors now: ${error.message}`);
+    }
+    this.lease.remove(spec.id);
+    return false;
+  }
+
+  /** The actor has ended here: by a kill, which frees its name unless it is restarted, or because it could not be created. */
+  async ended(spec: InstanceSpec, epoch: number, restart: boolean): Promise<void> {
+    this.lease.remove(spec.id);
+    if (restart && epoch < spec.maxRestarts) {
+      await createDetached(this.member, spec, epoch + 1, this.member.self.incarnation);
+      return;
+    }
+    const name = nameOf(spec);
+    const recorded = await this.records.named(name);
+    if (recorded?.record.handle.id === spec.id) await this.records.deleteName(name);
+  }
+
+  private async record(spec: InstanceSpec, name: ActorName, epoch: number, from: string | null): Promise<boolean> {
+    const recorded = await this.records.named(name);
+    const detached = recorded?.record.detached;
+    if (!recorded || detached?.spec.id !== spec.id || detached.node.incarnation !== from) return false;
+    if (detached.adopted && epoch !== detached.epoch + 1) return false;
+    const adopted = { spec, node: this.member.self, adopted: true, epoch };
+    return this.records.setName(name, { ...recorded.record, detached: adopted }, recorded);
+  }
+}
+
+function nameOf({ namespace, name, id }: InstanceSpec): ActorName {
+  return { namespace, name: name ?? id };
+}

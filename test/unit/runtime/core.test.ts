@@ -1,0 +1,195 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { giveBack, newAllotment, take } from '../../../src/runtime/core/allotment.js';
+import { isValid, LEASE_EXPIRY_MS, LEASE_VALID_MS, LeaseWatch } from '../../../src/runtime/core/lease.js';
+import { NODE_CUT_OFF_MS, NODE_SILENCE_MS, NodeList } from '../../../src/runtime/core/node-list.js';
+import type { NodeView } from '../../../src/runtime/core/node-view.js';
+import { ReferenceCount } from '../../../src/runtime/core/reference-count.js';
+import { checkedResources, fits, minus, plus } from '../../../src/runtime/core/resources.js';
+import { type CodeDemand, NOWHERE, rankNodes } from '../../../src/runtime/core/scheduler.js';
+
+function node(id: string, more: Partial<NodeView> = {}): NodeView {
+  const hosted = { name: 'f', kind: 'function', version: '1', source: 's', streams: [] } as const;
+  const place = { pid: 1, host: 'h', address: null, worker: null, exports: [hosted], actors: 0, tasks: 0 };
+  return { id, incarnation: `${id}-1`, kind: 'node', ...place, total: { cpu: 4 }, free: { cpu: 4 }, ...more };
+}
+
+const demand: CodeDemand = {
+  ...{ kind: 'function', name: 'f', version: null, source: null, resources: { cpu: 1 }, near: NOWHERE, fill: 'spread' },
+};
+
+const ids = (nodes: readonly NodeView[], wanted: Partial<CodeDemand>, draw = 0) => {
+  const ranking = rankNodes(nodes, { ...demand, ...wanted }, draw);
+  return ranking.kind === 'nodes' ? ranking.nodes.map(({ id }) => id) : ranking.kind;
+};
+
+describe('the ranking of nodes', () => {
+  const full = node('full', { free: { cpu: 0 } });
+  const half = node('half', { free: { cpu: 2 } });
+  const empty = node('empty');
+
+  it('has nodes with room only, the emptiest or the fullest first, and near ones before all', () => {
+    expect(ids([full, half, empty], {})).toEqual(['empty', 'half']);
+    expect(ids([full, half, empty], { fill: 'pack' })).toEqual(['half', 'empty']);
+    expect(ids([full, half, empty], { near: { nodes: ['half-1'], workers: [] } })).toEqual(['half', 'empty']);
+    expect(ids([half, node('w', { worker: 'worker-2' })], { near: { nodes: [], workers: ['worker-2'] } })[0]).toBe('w');
+    expect(ids([full], {})).toBe('busy');
+  });
+
+  it('spreads equal nodes by the draw, and by what runs there', () => {
+    const nodes = ['a', 'b', 'c'].map((id) => node(id));
+    const firsts = [0, 0.4, 0.7].map((draw) => ids(nodes, {}, draw)[0]);
+    expect(new Set(firsts)).toEqual(new Set(['a', 'b', 'c']));
+    expect(ids([node('a', { actors: 3 }), node('b', { actors: 1 })], { resources: {} })).toEqual(['b', 'a']);
+  });
+
+  it('says what is missing', () => {
+    const why = (wanted: Partial<CodeDemand>, nodes = [empty]) => {
+      const ranking = rankNodes(nodes, { ...demand, ...wanted }, 0);
+      return 'why' in ranking ? ranking.why : ranking.kind;
+    };
+    expect(why({ name: 'g' })).toContain('no node hosts the function g');
+    expect(why({ source: 'other' })).toContain('with the text of this program; the fleet has f@1');
+    expect(why({ resources: { gpu: 1 } })).toBe('no node that hosts f has gpu 1 in all');
+    const [other] = empty.exports;
+    const two = [empty, node('b', { exports: [{ ...other!, version: '2' }] })];
+    expect(why({}, two)).toContain('several versions, f@1, f@2');
+    expect(why({ version: '2' }, two)).toBe('nodes');
+  });
+});
+
+describe('resources', () => {
+  const amounts = fc.dictionary(
+    fc.constantFrom('cpu', 'gpu', 'shelf'),
+    fc.integer({ min: 0, max: 40_000 }).map((n) => n / 10_000),
+  );
+
+  it('that are taken and given back are the same again', () => {
+    fc.assert(
+      fc.property(amounts, amounts, (total, part) => {
+        if (!fits(part, total)) return;
+        const left = minus(total, part);
+        expect(Object.values(left).every((amount) => amount >= 0)).toBe(true);
+        expect(fits(total, plus(left, part)) && fits(plus(left, part), { ...part, ...total })).toBe(true);
+      }),
+    );
+  });
+
+  it('are never granted beyond what there is, and GPUs never to two beyond their share', () => {
+    const demands = fc.array(fc.constantFrom(0, 0.25, 0.5, 1, 2), { maxLength: 30 });
+    fc.assert(
+      fc.property(demands, fc.array(fc.nat(20)), (wanted, returned) => {
+        let allotment = newAllotment({ gpu: 3 }, ['0', '1', '2']);
+        const grants = [];
+        for (const gpu of wanted) {
+          const taken = take(allotment, { gpu });
+          if (!taken) continue;
+          allotment = taken.allotment;
+          grants.push(taken.grant);
+          expect(taken.grant.gpuIds).toHaveLength(Math.ceil(gpu));
+          expect([...allotment.gpus.values()].every((share) => share >= -1e-9)).toBe(true);
+        }
+        for (const index of returned) {
+          const [grant] = grants.splice(index, 1);
+          if (grant) allotment = giveBack(allotment, grant);
+        }
+        for (const grant of grants) allotment = giveBack(allotment, grant);
+        expect(allotment.free).toEqual({ gpu: 3 });
+        expect([...allotment.gpus.values()]).toEqual([1, 1, 1]);
+      }),
+    );
+  });
+
+  it('have names and amounts within bounds', () => {
+    expect(checkedResources('r', { cpu: 0.5, gpu: 0 })).toEqual({ cpu: 0.5 });
+    for (const wrong of [{ '1x': 1 }, { cpu: -1 }, { cpu: Number.NaN }])
+      expect(() => checkedResources('r', wrong)).toThrow(/^r/);
+  });
+});
+
+describe('the list of members', () => {
+  it('ends a silent member, sooner one whose link closed, and nobody while this process may be deaf', () => {
+    const list = new NodeList();
+    const [a, b] = [node('a'), node('b')];
+    expect(list.heard(a, 0)).toEqual([{ type: 'joined', node: a }]);
+    list.heard(b, 0);
+    expect(list.linkClosed('a-1')).toEqual([{ type: 'suspected', node: a }]);
+    expect(list.tick(NODE_CUT_OFF_MS)).toEqual([]);
+    expect(list.tick(NODE_CUT_OFF_MS + 1)).toEqual([{ type: 'gone', node: a }]);
+    list.deafUntil(10_000);
+    expect(list.tick(9_999)).toEqual([]);
+    expect(list.tick(10_000 + NODE_SILENCE_MS)).toEqual([]);
+    expect(list.tick(10_001 + NODE_SILENCE_MS)).toEqual([{ type: 'gone', node: b }]);
+    expect(list.heard(a, 20_000)).toEqual([{ type: 'joined', node: a }]);
+    list.linkClosed('a-1');
+    list.heard(a, 20_100);
+    expect(list.suspects('a-1')).toBe(false);
+    expect(list.left('a-1')).toEqual([{ type: 'left', node: a }]);
+  });
+});
+
+describe('references to objects', () => {
+  it('keep an object exactly as long as somebody holds it, or gets it in a message', () => {
+    const holders = fc.constantFrom('own', 'b', 'c');
+    const step = fc.oneof(
+      fc.record({ type: fc.constant('hold' as const), holder: holders }),
+      fc.record({ type: fc.constant('release' as const), holder: holders }),
+      fc.record({ type: fc.constant('gone' as const), holder: holders }),
+      fc.record({ type: fc.constant('sent' as const), forMs: fc.nat(10) }),
+      fc.record({ type: fc.constant('pass' as const), byMs: fc.nat(10) }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const counts = new ReferenceCount();
+        counts.add('x', 'own');
+        // The model: who holds it how often, and until when a message may be on its way.
+        const held = new Map([['own', 1]]);
+        let [nowMs, untilMs, alive] = [0, -1, true];
+        for (const one of steps) {
+          const before = alive;
+          if (one.type === 'hold') expect(counts.hold('x', one.holder)).toBe(alive);
+          if (one.type === 'hold' && alive) held.set(one.holder, (held.get(one.holder) ?? 0) + 1);
+          if (one.type === 'release' && held.has(one.holder)) {
+            const left = held.get(one.holder)! - 1;
+            if (left === 0) held.delete(one.holder);
+            else held.set(one.holder, left);
+          }
+          if (one.type === 'gone') held.delete(one.holder);
+          if (one.type === 'sent') untilMs = alive ? Math.max(untilMs, nowMs + one.forMs) : untilMs;
+          if (one.type === 'pass') nowMs += one.byMs;
+          const ended =
+            one.type === 'release'
+              ? counts.release('x', one.holder, nowMs)
+              : one.type === 'gone'
+                ? counts.gone(one.holder, nowMs)
+                : one.type === 'pass'
+                  ? counts.tick(nowMs)
+                  : [];
+          if (one.type === 'sent') counts.sent('x', nowMs + one.forMs);
+          const looked = ended.length > 0 || one.type === 'pass';
+          if (looked || one.type === 'release' || one.type === 'gone')
+            alive &&= held.size > 0 || untilMs > nowMs || !looked;
+          expect(ended).toEqual(before && !alive ? ['x'] : []);
+          expect(counts.has('x')).toBe(alive);
+          if (!alive) return;
+        }
+      }),
+    );
+  });
+});
+
+describe('leases', () => {
+  it('are over for others only when their node has stopped to act on them', () => {
+    expect(LEASE_EXPIRY_MS).toBeGreaterThan(LEASE_VALID_MS * 1.2);
+    const watch = new LeaseWatch();
+    expect(watch.seen(7, 0)).toBe(LEASE_EXPIRY_MS);
+    expect(watch.seen(7, LEASE_EXPIRY_MS - 1)).toBe(1);
+    expect(watch.seen(8, LEASE_EXPIRY_MS)).toBe(LEASE_EXPIRY_MS);
+    expect(watch.seen(8, 2 * LEASE_EXPIRY_MS)).toBe(0);
+    expect([isValid(null, 0), isValid(0, LEASE_VALID_MS - 1), isValid(0, LEASE_VALID_MS)]).toEqual([
+      false,
+      true,
+      false,
+    ]);
+  });
+});

@@ -1,0 +1,80 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ActorDied, type ActorHandle } from '../../../src/index.js';
+import type { ActorRecords } from '../../../src/runtime/detached/actor-records.js';
+import { Counter } from './code.js';
+import { type Member, RuntimeWorld } from './world.js';
+
+let world: RuntimeWorld;
+let a: Member;
+let driver: Member;
+
+beforeEach(async () => {
+  world = await RuntimeWorld.make();
+  a = await world.node('a');
+  await world.node('b');
+  driver = await world.driver();
+});
+
+afterEach(() => world.close());
+
+const rejection = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => null,
+    (error: unknown) => error,
+  );
+
+const onA = { lifetime: 'detached', near: { node: 'a' } } as const;
+
+describe('a detached actor', () => {
+  it('outlives the process that created it, under its name', async () => {
+    const counter = await driver.fleet.actor(Counter, { ...onA, name: 'till', args: [5] });
+    expect(await counter.add(1)).toBe(6);
+    expect(await rejection(driver.fleet.actor(Counter, { ...onA, name: 'till' }))).toHaveProperty('param', 'name');
+    await driver.stop();
+    const other = await world.driver('other');
+    expect(await (await other.fleet.get<Counter>('till')).add(1)).toBe(7);
+    const same = await other.fleet.actor(Counter, { ...onA, name: 'till', getIfExists: true });
+    await same.$kill();
+    expect(await rejection(same.add(1))).toBeInstanceOf(ActorDied);
+    expect(await rejection(other.fleet.get('till'))).toHaveProperty('param', 'name');
+  });
+
+  it('is created again elsewhere when its node vanishes, and its handles find it', async () => {
+    const counters = await Promise.all(
+      Array.from({ length: 10 }, (_, i) => driver.fleet.actor(Counter, { ...onA, name: `c${i}`, args: [i] })),
+    );
+    expect(await counters[3]!.add(1)).toBe(4);
+    await a.vanish();
+    expect(await Promise.all(counters.map((counter) => counter.add(1)))).toEqual(counters.map((_, i) => i + 1));
+    const listed = await driver.fleet.listActors();
+    expect(listed.map(({ name }) => name).sort()).toEqual(counters.map((_, i) => `c${i}`));
+    expect(new Set(listed.map(({ node, restarts }) => `${node} ${restarts}`))).toEqual(new Set(['b 1']));
+  });
+
+  it('does not answer on a node that the store does not hear, and ends there once it is elsewhere', async () => {
+    const counter: ActorHandle<Counter> = await driver.fleet.actor(Counter, { ...onA, name: 'one' });
+    expect(await counter.add(1)).toBe(1);
+    // The node keeps its connections, but its messages on the bus and its writes are lost.
+    world.cutOff(a);
+    const answers: number[] = [];
+    while (answers.at(-1) !== 1 || answers.length < 2) {
+      const answer = await counter.add(1).catch(() => null);
+      if (answer !== null) answers.push(answer);
+    }
+    // Counted on by the old one until its lease was over, then by the new one from the start, and never by both.
+    expect(answers).toEqual([...answers.slice(0, -1).map((_, i) => i + 2), 1]);
+    expect(await counter.add(1)).toBe(2);
+  });
+
+  it('is fenced by its record: of two nodes that would adopt it, one does', async () => {
+    await driver.fleet.actor(Counter, { ...onA, name: 'one' });
+    const records: ActorRecords = driver.fleet.records;
+    const name = { namespace: 'default', name: 'one' };
+    const before = (await records.named(name))!;
+    const detached = before.record.detached!;
+    expect(detached.node.node).toBe('a');
+    const next = { ...before.record, detached: { ...detached, epoch: 1 } };
+    expect(await records.setName(name, next, before)).toBe(true);
+    expect(await records.setName(name, next, before)).toBe(false);
+  });
+});
