@@ -56,6 +56,20 @@ const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./run.js')).run,
   },
   {
+    name: 'list',
+    argument: ['<kind>', 'nodes, actors, tasks or objects'],
+    help: 'Show the nodes of a fleet, or the actors, tasks or objects on them.',
+    options: OPTIONS,
+    load: async () => (await import('./list.js')).list,
+  },
+  {
+    name: 'inspect',
+    argument: ['<actor>', 'name or id of an actor'],
+    help: 'Show everything that is known of an actor.',
+    options: OPTIONS,
+    load: async () => (await import('./list.js')).inspect,
+  },
+  {
     name: 'status',
     help: 'Show the workers of a fleet.',
     options: OPTIONS,

@@ -8,6 +8,8 @@ export type Command =
   | 'worker'
   | 'node'
   | 'run'
+  | 'list'
+  | 'inspect'
   | 'status'
   | 'health'
   | 'explain'

@@ -23,7 +23,7 @@ const NATS_SERVERS = 16;
 
 const ROLES = ['up', 'coordinator', 'worker'] as const satisfies readonly Command[];
 /** Roles, and processes of the runtime. */
-const MEMBERS = [...ROLES, 'node', 'run'] as const satisfies readonly Command[];
+const MEMBERS = [...ROLES, 'node', 'run', 'list', 'inspect'] as const satisfies readonly Command[];
 const COORDINATOR = ['up', 'coordinator'] as const satisfies readonly Command[];
 
 /** Every option of shoal: flag, variable, default and meaning. */
@@ -210,6 +210,8 @@ export const OPTIONS = {
     default: 'off',
     commands: [
       'up',
+      'list',
+      'inspect',
       'status',
       'explain',
       'bench',

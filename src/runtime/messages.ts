@@ -152,6 +152,10 @@ export const TaskEntry = z.strictObject({
 });
 export type TaskEntry = z.infer<typeof TaskEntry>;
 
+/** The objects that a node stores, their bytes in memory, and the objects of others that it has references to. */
+const ObjectsEntry = z.strictObject({ node: Name, objects: Count, memoryBytes: Count, borrowed: Count });
+export type ObjectsEntry = z.infer<typeof ObjectsEntry>;
+
 export const HOST_ACTOR = 'shoal-host';
 
 /** A node, which hosts instances and runs tasks. It throws Overloaded where it has no room; the caller asks the next one. */
@@ -173,6 +177,7 @@ export const HostProtocol = defineProtocol('shoal-host', {
   ),
   run: ask(TaskCall, Outcome),
   flow: stream(TaskCall, Outcome),
+  objects: ask(z.strictObject({}), ObjectsEntry),
   instances: ask(z.strictObject({}), z.array(InstanceEntry)),
   tasks: ask(z.strictObject({}), z.array(TaskEntry)),
 });

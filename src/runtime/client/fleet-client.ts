@@ -8,7 +8,14 @@ import { ActorRecords } from '../detached/actor-records.js';
 import { Takeovers } from '../detached/takeover.js';
 import { describeCode, type UserClass, type UserFunction } from '../library.js';
 import type { RuntimeMember } from '../member/member.js';
-import { HOST_ACTOR, HostProtocol, type InstanceEntry, type InstanceSpec, type TaskEntry } from '../messages.js';
+import {
+  HOST_ACTOR,
+  HostProtocol,
+  type InstanceEntry,
+  type InstanceSpec,
+  type ObjectsEntry,
+  type TaskEntry,
+} from '../messages.js';
 import type { ObjectRef } from '../objects/object-ref.js';
 import type { ObjectStoreOptions } from '../objects/object-store.js';
 import { Objects } from '../objects/objects.js';
@@ -187,6 +194,11 @@ export class FleetClient {
   async listTasks(): Promise<TaskEntry[]> {
     const lists = await Promise.all(this.hosts().map((host) => host.ask('tasks', {}, { timeoutMs: LIST_TIMEOUT_MS })));
     return lists.flat();
+  }
+
+  /** The objects that each node stores. */
+  listObjects(): Promise<ObjectsEntry[]> {
+    return Promise.all(this.hosts().map((host) => host.ask('objects', {}, { timeoutMs: LIST_TIMEOUT_MS })));
   }
 
   /** Makes classes of errors known, so that errors of other processes arrive in them. */

@@ -64,7 +64,7 @@ export class NodeHost {
 
   /** Hosts from now on. `life` ends it, before the member leaves. */
   async start(life: Lifecycle): Promise<void> {
-    const { member, library } = this.options;
+    const { member, library, fleet } = this.options;
     const behavior: Behavior<typeof HostProtocol> = {
       create: (request, call) => this.create(request, call),
       kill: ({ id, restart, epoch }) => this.kill(id, restart, epoch),
@@ -73,6 +73,7 @@ export class NodeHost {
       flow: (request, call) => this.flowTask(request, call),
       instances: () => [...this.instances.values()].map((instance) => instance.describe(member.self.node)),
       tasks: () => this.describeTasks(),
+      objects: () => ({ node: member.self.node, ...fleet.objectStats() }),
     };
     await member.actors.spawn(HostProtocol, HOST_ACTOR, () => behavior, {
       concurrency: CALLS_IN_FLIGHT,
