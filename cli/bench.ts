@@ -9,6 +9,7 @@ const NAMES = [
   'peer',
   'actor',
   'request',
+  'runtime',
   'ttft',
   'decode',
   'batch',

@@ -90,7 +90,10 @@ const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'bench',
-    argument: ['<name...>', 'peer, actor, ttft, decode, batch, hostile, fairness, oracle, audit, models, or replay FILE'],
+    argument: [
+      '<name...>',
+      'peer, actor, runtime, ttft, decode, batch, hostile, fairness, oracle, audit, models, or replay FILE',
+    ],
     help: 'Run a benchmark, and its baseline in the same run.',
     options: OPTIONS,
     load: async () => (await import('./bench.js')).bench,

@@ -13,6 +13,8 @@ export interface HostingConfig {
   readonly resources: Readonly<Record<string, number>>;
   readonly gpuIds: readonly string[];
   readonly objects: ObjectsConfig;
+  /** Who is asked where the K/V of a prefix is. */
+  readonly coordinator: { readonly url: string; readonly apiKey: string | null };
 }
 
 /** Where a process keeps the objects that it owns. */
@@ -47,5 +49,6 @@ export function hostingConfig(values: Values, machine: Machine): HostingConfig |
     resources: offered,
     gpuIds,
     objects: objectsConfig(values),
+    coordinator: { url: values.url, apiKey: values.apiKey },
   };
 }

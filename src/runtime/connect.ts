@@ -27,6 +27,8 @@ export interface ConnectOptions {
   /** Credentials for NATS, unless they are in the URL. Default: SHOAL_NATS_USER and SHOAL_NATS_PASSWORD. */
   readonly user?: string;
   readonly password?: string;
+  /** URL of a coordinator, for `near: { prefix }`. Default: SHOAL_URL, or `http://127.0.0.1:8080`; the key is in SHOAL_API_KEY. */
+  readonly coordinator?: string;
   /** Name of this program in lists. */
   readonly id?: string;
   /** Classes of errors that actors throw, so that they arrive in them. */
@@ -60,6 +62,7 @@ export async function connect(url?: string, options: ConnectOptions = {}): Promi
         namespace: options.namespace ?? values.namespace,
         peerTls: peerTls(values),
         objects: objectsConfig(values),
+        coordinator: { url: options.coordinator ?? values.url, apiKey: values.apiKey },
         log: createLog({ level: values.logLevel ?? 'warn', fields: { role: 'driver', driver: id } }),
         onClose: () => life.stop(),
       }),

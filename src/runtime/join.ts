@@ -14,6 +14,7 @@ import type { Lifecycle } from '../lifecycle.js';
 import type { Log } from '../log.js';
 import { machineSurroundings } from '../surroundings.js';
 import { FleetClient } from './client/fleet-client.js';
+import type { CoordinatorAccess } from './client/prefix-place.js';
 import { RuntimeMember, type RuntimeMemberOptions } from './member/member.js';
 
 /** Joins the runtime of a fleet over NATS. */
@@ -32,6 +33,8 @@ export interface JoinRuntimeOptions extends Pick<RuntimeMemberOptions, 'kind' | 
   /** Ends the wait for NATS. */
   readonly leaving: AbortSignal;
   readonly objects: ObjectsConfig;
+  /** Who is asked where the K/V of a prefix is. */
+  readonly coordinator: CoordinatorAccess;
   readonly onClose: () => Promise<void>;
 }
 
@@ -66,7 +69,12 @@ export async function joinRuntime(
   const openBucket = () => transport.openKeyValue(actorBucket(namespace), ACTOR_BUCKET_BYTES);
   const { budgetBytes, dir } = options.objects;
   const objects = { budgetBytes, dir: dir === null ? null : join(dir, `objects-${incarnation}`) };
-  const fleet = new FleetClient(member, { openBucket, objects, onClose: options.onClose });
+  const fleet = new FleetClient(member, {
+    openBucket,
+    objects,
+    coordinator: options.coordinator,
+    onClose: options.onClose,
+  });
   await member.start(life);
   await fleet.start(life);
   await settled(transport.bus);

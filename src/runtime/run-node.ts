@@ -40,14 +40,20 @@ function placeOf(config: Pick<NodeConfig, 'namespace' | 'nats' | 'secret' | 'pee
   return { namespace, nats, secret, peerTls, listen };
 }
 
-type Place = Omit<JoinRuntimeOptions, 'kind' | 'onClose' | 'objects'> & { readonly log: Log };
+type Place = Omit<JoinRuntimeOptions, 'kind' | 'onClose' | 'objects' | 'coordinator'> & { readonly log: Log };
 
 function host(hosting: HostingConfig, place: Place): Promise<RunningRole> {
   const { log } = place;
   return Lifecycle.build(async (life) => {
     const library = await Library.load(hosting.modules);
     const onClose = async () => log.warn({}, 'code on this node closed its fleet; a node leaves when its process ends');
-    const { member, fleet } = await joinRuntime(life, { ...place, kind: 'node', objects: hosting.objects, onClose });
+    const { member, fleet } = await joinRuntime(life, {
+      ...place,
+      kind: 'node',
+      objects: hosting.objects,
+      coordinator: hosting.coordinator,
+      onClose,
+    });
     fleet.knowErrors(library.exported);
     const { resources: total, gpuIds } = hosting;
     await new NodeHost({ member, library, fleet, total, gpuIds, log }).start(life);

@@ -13,6 +13,8 @@ export type WantedResources = Readonly<Record<string, number | string>>;
 export type NearOption =
   | { readonly actor: ActorHandle<never> | ActorHandle<object> }
   | { readonly ref: ObjectRef<unknown> }
+  /** Where most of the K/V of a prompt is that begins so: on a node in the process of that worker (`shoal worker --actors`). */
+  | { readonly prefix: string }
   | { readonly node: string }
   | { readonly worker: string };
 

@@ -1,16 +1,18 @@
-import { InvalidRequest } from '../../errors.js';
+import { InvalidRequest, Unavailable } from '../../errors.js';
 import { type CodeDemand, type Near, NOWHERE } from '../core/scheduler.js';
 import { describeCode, type UserClass, type UserFunction } from '../library.js';
 import type { RuntimeMember } from '../member/member.js';
 import type { ActorCalls } from './actor-calls.js';
 import { demandedResources, type NearOption, type TaskOptions } from './actor-options.js';
 import { type HandleState, handleState } from './handle.js';
+import { type CoordinatorAccess, workerOfPrefix } from './prefix-place.js';
 
 /** What a class or function, and the options that go with it, demand of a node. */
 export class Demands {
   constructor(
     private readonly member: RuntimeMember,
     private readonly calls: ActorCalls,
+    private readonly coordinator: CoordinatorAccess,
   ) {}
 
   /** @throws InvalidRequest; with `near: { actor }`, the errors of looking for it */
@@ -34,6 +36,7 @@ export class Demands {
   }
 
   private async nearOf(near: NearOption): Promise<Near> {
+    if ('prefix' in near) return { nodes: [], workers: await this.workersOf(near.prefix) };
     if ('worker' in near) return { nodes: [], workers: [near.worker] };
     if ('actor' in near) {
       const { node } = await this.calls.locate(stateOfHandle(near.actor));
@@ -42,6 +45,18 @@ export class Demands {
     if ('ref' in near) return { nodes: [near.ref.address.owner.incarnation], workers: [] };
     const named = this.member.directory.nodes().filter(({ id }) => id === near.node);
     return { nodes: named.map(({ incarnation }) => incarnation), workers: [] };
+  }
+
+  /** A preference that cannot be looked up is none: the code runs somewhere. */
+  private async workersOf(prefix: string): Promise<readonly string[]> {
+    try {
+      const worker = await workerOfPrefix(prefix, this.coordinator);
+      return worker === null ? [] : [worker];
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error;
+      this.member.options.log.warn({ reason: error.message }, 'places code anywhere, not near a prefix');
+      return [];
+    }
   }
 }
 

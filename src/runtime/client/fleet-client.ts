@@ -27,6 +27,7 @@ import { Demands, stateOfHandle } from './demands.js';
 import { makeHandle } from './handle.js';
 import type { ActorHandle, RefFunction, RemoteFunction } from './handle-types.js';
 import { OwnedActors } from './owned-actors.js';
+import type { CoordinatorAccess } from './prefix-place.js';
 import { TaskCalls, type WantedTask } from './task-calls.js';
 import type { MessageValues } from './values.js';
 import { type Waited, type WaitOptions, waitFor } from './wait.js';
@@ -47,6 +48,8 @@ export interface FleetClientOptions {
   /** Opens the bucket in which actors are recorded. */
   readonly openBucket: () => Promise<KeyValue>;
   readonly objects: Omit<ObjectStoreOptions, 'log'>;
+  /** Who is asked where the K/V of a prefix is. */
+  readonly coordinator: CoordinatorAccess;
   readonly onClose: () => Promise<void>;
 }
 
@@ -65,7 +68,7 @@ export class FleetClient {
 
   constructor(
     private readonly member: RuntimeMember,
-    { openBucket, objects, onClose }: FleetClientOptions,
+    { openBucket, objects, coordinator, onClose }: FleetClientOptions,
   ) {
     this.onClose = onClose;
     this.objects = new Objects(member, objects);
@@ -75,7 +78,7 @@ export class FleetClient {
     this.owned = new OwnedActors(member, this.calls.values);
     this.names = new ActorNames(member, this.records);
     this.tasks = new TaskCalls(member, this.calls);
-    this.demands = new Demands(member, this.calls);
+    this.demands = new Demands(member, this.calls, coordinator);
     this.creation = new ActorCreation(member, this.calls, this.names, this.owned, this.demands);
   }
 

@@ -39,6 +39,8 @@ export interface NodeOptions {
 
 export class RuntimeWorld {
   readonly broker = new MemoryBroker();
+  /** The coordinator of members that join from now on; nobody listens on the default. */
+  coordinatorUrl = 'http://127.0.0.1:9';
   private readonly bucket = new MemoryKeyValue();
   private readonly members = new Set<Member>();
   private readonly cut = new Set<string>();
@@ -134,6 +136,7 @@ export class RuntimeWorld {
     const fleet = new FleetClient(member, {
       openBucket: () => transport.openKeyValue('actors'),
       objects: { budgetBytes: 2 ** 24, dir: join(this.dir, `objects-${id}`) },
+      coordinator: { url: this.coordinatorUrl, apiKey: null },
       onClose: () => life.stop(),
     });
     await member.start(life);
