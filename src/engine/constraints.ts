@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { ConstraintCursor } from '../core/constraint/cursor.js';
-import { Machine } from '../core/constraint/machine.js';
+import { ConstraintMachine } from '../core/constraint/machine.js';
 import type { TokenTrie } from '../core/constraint/token-trie.js';
 
 /** Constraints whose positions and masks are remembered. */
@@ -9,7 +9,7 @@ const MACHINES = 16;
 /** The constraints of an engine's sequences. Sequences with the same constraint share what is known of it. */
 export class Constraints {
   /** By digest, the least recently used first. */
-  private readonly machines = new Map<string, Machine>();
+  private readonly machines = new Map<string, ConstraintMachine>();
 
   constructor(private readonly vocabulary: TokenTrie) {}
 
@@ -23,12 +23,12 @@ export class Constraints {
     return new ConstraintCursor(this.machineOf(program).start, this.vocabulary, endIds, generated);
   }
 
-  private machineOf(program: Uint8Array): Machine {
+  private machineOf(program: Uint8Array): ConstraintMachine {
     const key = createHash('sha256').update(program).digest('base64');
     const machine =
       this.machines.get(key) ??
       // Copied, because the bytes may not be aligned.
-      new Machine(new Uint16Array(program.slice().buffer), Math.ceil(this.vocabulary.vocab / 8));
+      new ConstraintMachine(new Uint16Array(program.slice().buffer), Math.ceil(this.vocabulary.vocab / 8));
     this.machines.delete(key);
     this.machines.set(key, machine);
     if (this.machines.size > MACHINES) this.machines.delete(this.machines.keys().next().value!);

@@ -9,15 +9,15 @@ const WHOLE_DIGITS = 15;
 const FRACTION_DIGITS = 16;
 const EXPONENT_DIGITS = 2;
 
-export interface Bound {
+export interface NumberBound {
   readonly value: number;
   /** Whether the number must differ from it. */
   readonly exclusive: boolean;
 }
 
 export interface NumberRange {
-  readonly low: Bound | null;
-  readonly high: Bound | null;
+  readonly low: NumberBound | null;
+  readonly high: NumberBound | null;
   readonly integer: boolean;
 }
 
@@ -46,12 +46,12 @@ export function addNumber(
     addMagnitude(builder, { low: negativeLow, high: least === null ? null : opposite(least), integer }, negative, to);
 }
 
-function opposite({ value, exclusive }: Bound): Bound {
+function opposite({ value, exclusive }: NumberBound): NumberBound {
   return { value: -value, exclusive };
 }
 
 /** The bound for integers, which they may reach; `inwards` is 1 for a lower bound and -1 for an upper one. */
-function wholeBound(bound: Bound | null, inwards: 1 | -1): Bound | null {
+function wholeBound(bound: NumberBound | null, inwards: 1 | -1): NumberBound | null {
   if (bound === null) return null;
   const whole = inwards === 1 ? Math.ceil(bound.value) : Math.floor(bound.value);
   const value = bound.exclusive && whole === bound.value ? whole + inwards : whole;
@@ -72,8 +72,8 @@ function addAnyNumber(builder: ProgramBuilder, from: number, to: number): void {
 }
 
 interface MagnitudeRange {
-  readonly low: Bound;
-  readonly high: Bound | null;
+  readonly low: NumberBound;
+  readonly high: NumberBound | null;
   readonly integer: boolean;
 }
 

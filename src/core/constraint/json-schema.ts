@@ -1,10 +1,10 @@
-import { isDeepStrictEqual } from 'node:util';
 import { InvalidRequest } from '../../errors.js';
 import { addNumber } from './json-numbers.js';
 import { JsonText } from './json-text.js';
 import { type Program, ProgramBuilder } from './program.js';
 import { addRegex, addRepeat } from './regex-states.js';
 import { anywhere, parseRegex } from './regex-syntax.js';
+import { sameValue } from './same-value.js';
 import { type Facts, factsOf, isPlainRef, type JsonSchema, type JsonType, TYPES } from './schema-facts.js';
 import { accepts } from './schema-values.js';
 import { FORMATS } from './string-formats.js';
@@ -157,7 +157,7 @@ class SchemaCompiler {
     const types = [...a.types].filter((type) => b.types.has(type) && holds(a, type) && holds(b, type));
     if (types.length === 0) return true;
     if (a.values !== null && b.values !== null)
-      return !a.values.some((one) => b.values!.some((other) => isDeepStrictEqual(one, other)));
+      return !a.values.some((one) => b.values!.some((other) => sameValue(one, other)));
     if (types.length > 1 || types[0] !== 'object' || depth >= 3) return false;
     const both = [...a.required].filter((name) => b.required.has(name));
     return both.some((name) => this.disjoint(this.propertyOf(a, name), this.propertyOf(b, name), depth + 1));

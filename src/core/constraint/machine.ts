@@ -34,7 +34,7 @@ export class Position {
 
   /** @param configs with edges for bytes */
   constructor(
-    private readonly machine: Machine,
+    private readonly machine: ConstraintMachine,
     readonly configs: readonly Config[],
     /** Whether the text may end here. */
     readonly complete: boolean,
@@ -60,7 +60,7 @@ export class Position {
  * Makes the program deterministic as far as texts reach it: a position is the set of all places at which the program may be, each with its stack
  * of calls. Deterministic: the position follows from the bytes.
  */
-export class Machine {
+export class ConstraintMachine {
   readonly start: Position;
   private readonly states: readonly StateEdges[];
   private positions = new Map<string, Position>();

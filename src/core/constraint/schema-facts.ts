@@ -1,6 +1,6 @@
-import { isDeepStrictEqual } from 'node:util';
 import { InvalidRequest } from '../../errors.js';
-import type { Bound } from './json-numbers.js';
+import type { NumberBound } from './json-numbers.js';
+import { sameValue } from './same-value.js';
 
 /** What several JSON Schemas together demand of a value. */
 
@@ -30,8 +30,8 @@ export interface Facts {
   maxLength: number;
   pattern: string | null;
   format: string | null;
-  low: Bound | null;
-  high: Bound | null;
+  low: NumberBound | null;
+  high: NumberBound | null;
   required: ReadonlySet<string>;
   objects: readonly ObjectFacts[];
   arrays: readonly ArrayFacts[];
@@ -115,7 +115,7 @@ const ANNOTATIONS: ReadonlySet<string> = new Set(
 function checkKeywords(schema: Readonly<Record<string, unknown>>): void {
   for (const [keyword, value] of Object.entries(schema)) {
     const neutral = Object.hasOwn(REFUSED, keyword) ? REFUSED[keyword]! : null;
-    if (neutral === null || neutral.some((other) => isDeepStrictEqual(other, value))) continue;
+    if (neutral === null || neutral.some((other) => sameValue(other, value))) continue;
     throw new InvalidRequest(`${keyword}: cannot be honoured; leave it out, and check the answer yourself`);
   }
 }
@@ -148,7 +148,7 @@ function addTypes(facts: Facts, type: unknown): void {
 
 function addValues(facts: Facts, values: readonly unknown[]): void {
   const { values: known } = facts;
-  facts.values = known === null ? values : known.filter((one) => values.some((other) => isDeepStrictEqual(one, other)));
+  facts.values = known === null ? values : known.filter((one) => values.some((other) => sameValue(one, other)));
 }
 
 function addStringFacts(
@@ -165,7 +165,7 @@ function addStringFacts(
 }
 
 function addNumberFacts(facts: Facts, schema: Readonly<Record<string, unknown>>): void {
-  const bounds = (keyword: string, exclusive: boolean): Bound[] =>
+  const bounds = (keyword: string, exclusive: boolean): NumberBound[] =>
     schema[keyword] === undefined ? [] : [{ value: number(keyword, schema[keyword]), exclusive }];
   for (const bound of [...bounds('minimum', false), ...bounds('exclusiveMinimum', true)])
     if (facts.low === null || binds(bound, facts.low, 1)) facts.low = bound;
@@ -174,7 +174,7 @@ function addNumberFacts(facts: Facts, schema: Readonly<Record<string, unknown>>)
 }
 
 /** Whether a bound excludes more than another; `sign` is 1 for lower bounds. */
-function binds(bound: Bound, other: Bound, sign: 1 | -1): boolean {
+function binds(bound: NumberBound, other: NumberBound, sign: 1 | -1): boolean {
   if (bound.value === other.value) return bound.exclusive;
   return sign * (bound.value - other.value) > 0;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Machine } from '../../../src/core/constraint/machine.js';
+import { ConstraintMachine } from '../../../src/core/constraint/machine.js';
 import { allows } from '../core/constraint/support.js';
 import { saying } from './support/scripted-fleet.js';
 import { idsOf, type TestServer, testServer } from './support/test-server.js';
@@ -16,7 +16,7 @@ async function serverThatAnswers(): Promise<TestServer> {
 /** Whether the workers were told to allow a text. */
 function told({ fleet }: TestServer, text: string): boolean {
   const { constraint } = fleet.asked.at(-1)!.request.sampling;
-  return allows(new Machine(new Uint16Array(constraint!.slice().buffer), 64), text);
+  return allows(new ConstraintMachine(new Uint16Array(constraint!.slice().buffer), 64), text);
 }
 
 describe('structured outputs', () => {

@@ -1,6 +1,6 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
-import type { Machine, Position } from '../../../../src/core/constraint/machine.js';
+import type { ConstraintMachine, Position } from '../../../../src/core/constraint/machine.js';
 import type { JsonSchema } from '../../../../src/core/constraint/schema-facts.js';
 import { uniformAt } from '../../../../src/core/sampling/philox.js';
 import { InvalidRequest } from '../../../../src/errors.js';
@@ -84,7 +84,7 @@ const SCHEMAS: readonly JsonSchema[] = [
 ];
 
 /** A text by random steps: to the end soon, once it may end. */
-function randomText(machine: Machine, seed: number): string | null {
+function randomText(machine: ConstraintMachine, seed: number): string | null {
   const bytes: number[] = [];
   let position: Position = machine.start;
   for (let i = 0; i < 600; i++) {
