@@ -139,7 +139,7 @@ function routesOf(deps: HttpDeps, repeats: Repeats): HttpRoute[] {
     ...pinRoutes({ retentions, layers, model, prompts }),
     ...(deps.kv ? kvRoutes(deps.kv) : []),
     ...fleetRoutes(fleet, model.name),
-    ...healthRoutes(fleet),
+    ...healthRoutes(fleet, () => generation.requestLimit.admitted),
     ...aboutRoutes(options.version, metrics.registry, clock, options.metricsAgeMs ?? METRICS_AGE_MS),
   ];
   return [...routes, ...documentRoutes(routes, options.version)];

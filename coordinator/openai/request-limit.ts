@@ -5,10 +5,15 @@ const TENANT_PART = 0.75;
 
 /** Limits the sequences that a coordinator has accepted and not yet answered. */
 export class RequestLimit {
-  private admitted = 0;
+  private _admitted = 0;
   private readonly byTenant = new Map<string, number>();
 
   constructor(private readonly limit: number) {}
+
+  /** Sequences that are being answered. */
+  get admitted(): number {
+    return this._admitted;
+  }
 
   /**
    * Admits `count` sequences of a tenant; null for a caller without a key. Returns the function that releases them, to be called once. Throws
@@ -31,7 +36,7 @@ export class RequestLimit {
   }
 
   private add(count: number, tenant: string | null): void {
-    this.admitted += count;
+    this._admitted += count;
     if (tenant === null) return;
     const ofTenant = (this.byTenant.get(tenant) ?? 0) + count;
     if (ofTenant > 0) this.byTenant.set(tenant, ofTenant);

@@ -1,8 +1,8 @@
 import type { Fleet, HealthCheck } from '../../fleet.js';
 import { type HttpRoute, json } from '../route.js';
 
-/** `GET /health` and `/health/ready`: each check, with 200 or 503; `GET /health/live`: always 200. */
-export function healthRoutes(fleet: Fleet): HttpRoute[] {
+/** `GET /health` and `/health/ready`: each check, with 200 or 503; `GET /health/live` and `/ping`: always 200; `GET /load`: `load`. */
+export function healthRoutes(fleet: Fleet, load: () => number): HttpRoute[] {
   // Requests that come while the checks run share them.
   let running: Promise<HealthCheck[]> | null = null;
   const check = () => {
@@ -23,7 +23,23 @@ export function healthRoutes(fleet: Fleet): HttpRoute[] {
     };
     return json(body, ok ? 200 : 503);
   };
+  const ping = {
+    path: '/ping',
+    about: { summary: 'Whether the coordinator runs.' },
+    access: 'open',
+    pages: 'any',
+  } as const;
+  const alive = () => json({ status: 'ok' });
   return [
+    { method: 'GET', ...ping, handle: alive },
+    { method: 'POST', ...ping, handle: alive },
+    {
+      method: 'GET',
+      path: '/load',
+      about: { summary: 'How many choices are being answered.' },
+      access: 'key',
+      handle: () => json({ server_load: load() }),
+    },
     {
       method: 'GET',
       path: '/health/live',

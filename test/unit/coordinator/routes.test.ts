@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { saying } from './support/scripted-fleet.js';
+import { saying, sayingForever } from './support/scripted-fleet.js';
 import { CONTEXT_TOKENS, idsOf, testServer } from './support/test-server.js';
 
 describe('the routes', () => {
@@ -95,6 +95,18 @@ describe('the routes', () => {
     expect((await post('/v1/cache/explain', { tokens: [1], prompt: 'x' })).status).toBe(400);
     expect((await post('/reset_prefix_cache', '')).status).toBe(200);
     expect(fleet.calls).toEqual([`explain ${idsOf('the').length} pepper`, 'explain 3 null', 'reset']);
+  });
+
+  it('say that the coordinator runs, and how much it answers', async () => {
+    const { url, post, fleet } = await testServer();
+    expect((await fetch(`${url}/ping`)).status).toBe(200);
+    expect((await post('/ping', '')).status).toBe(200);
+    const load = async () => (await fetch(`${url}/load`)).json();
+    expect(await load()).toEqual({ server_load: 0 });
+    fleet.script = (_, signal) => sayingForever(idsOf(' yes'), signal);
+    const running = await post('/v1/completions', { prompt: 'the', n: 2, stream: true });
+    expect(await load()).toEqual({ server_load: 2 });
+    await running.body!.cancel();
   });
 
   it('report the health of the fleet', async () => {
