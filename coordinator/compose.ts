@@ -41,6 +41,7 @@ import type { Recompute } from './retention/recomputations.js';
 import { RetentionKeeper } from './retention/retention-keeper.js';
 import { RetentionStore } from './retention/retention-store.js';
 import { LiveRetentions, type Retentions } from './retention/retentions.js';
+import { StoreTime } from './retention/store-time.js';
 import { Router } from './router.js';
 import { Siblings } from './siblings.js';
 import type { Trail } from './trail/trail.js';
@@ -159,12 +160,12 @@ function makeRetentions(
   { actors, roster, router, holdings }: { actors: ActorSystem; roster: Roster; router: Router; holdings: Holdings },
 ): Pick<CoordinatorParts, 'retentions' | 'retentionKeeper' | 'layers' | 'purges'> {
   const { replicas } = config;
-  const kv = new LazyBucket(openRetentions);
+  const kv = new StoreTime(new LazyBucket(openRetentions), clock);
   const { random, wallMs } = surroundings;
   const store = new RetentionStore(kv, random);
   const lease = new Lease({ kv, clock, self: `${config.id}/${incarnation}` });
   const blocksOf = (tokens: Uint32Array, salt: Salt | null) => router.blocksOf(tokens, salt);
-  const shared = { wallMs, roster, store, replicas, blocksOf };
+  const shared = { time: kv, roster, store, replicas, blocksOf };
   const recompute: Recompute = (id, worker, prompt, signal) => prefill(router, id, worker, prompt, signal);
   const layers = new Layers(dependence);
   const retentionKeeper = new RetentionKeeper({ ...shared, clock, actors, lease, log, recompute, layers });

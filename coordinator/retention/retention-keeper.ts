@@ -14,8 +14,9 @@ import { Assignment, type Fulfilment, type RetainedBlocks } from './assignment.j
 import type { Lease } from './lease.js';
 import { PREFILL_ANSWER_TOKENS } from './prefill.js';
 import { Recomputations, type Recompute } from './recomputations.js';
-import { RETENTION_REASON_CHARS, RETENTION_SHARE_AFTER_LOSS, type Retention } from './retention.js';
+import { presentAt, RETENTION_REASON_CHARS, RETENTION_SHARE_AFTER_LOSS, type Retention } from './retention.js';
 import type { RetentionStore, StoredPrompt } from './retention-store.js';
+import type { StoreTime } from './store-time.js';
 
 /** Makes the fleet fulfil its retentions. Only the coordinator that has the lease does this. */
 
@@ -32,8 +33,7 @@ const PROMPT_MISSING_MS = 60_000;
 
 export interface RetentionKeeperOptions {
   readonly clock: Clock;
-  /** Milliseconds since 1970. */
-  readonly wallMs: () => number;
+  readonly time: Pick<StoreTime, 'latestMs'>;
   readonly roster: Roster;
   readonly actors: ActorSystem;
   readonly store: RetentionStore;
@@ -156,9 +156,8 @@ export class RetentionKeeper {
 
   /** On every coordinator: each of them gives prompts their salts. */
   private learnLayers(listed: readonly Retention[]): void {
-    const { layers, store, wallMs } = this.options;
-    const nowMs = wallMs();
-    const present = listed.filter(({ expiresMs }) => expiresMs > nowMs);
+    const { layers, store, time } = this.options;
+    const present = presentAt(time.latestMs, listed);
     layers.learn(present, ({ id }) => store.known(id));
   }
 
@@ -171,12 +170,12 @@ export class RetentionKeeper {
 
   /** The retentions that are to be fulfilled, with their blocks. Removes those that have expired or have no prompt. */
   private async retained(listed: readonly Retention[]): Promise<Retained[]> {
-    const { store, wallMs, log } = this.options;
-    const nowMs = wallMs();
+    const { store, time, log } = this.options;
+    const present = new Set(presentAt(time.latestMs, listed));
     const ending: Retention[] = [];
     const retained: Retained[] = [];
     for (const retention of listed) {
-      const expired = retention.expiresMs <= nowMs;
+      const expired = !present.has(retention);
       const prompt = expired ? null : await store.prompt(retention);
       if (expired || this.isOrphaned(retention.id, prompt)) ending.push(retention);
       if (prompt === null || retention.stage === 'failed') continue;

@@ -44,7 +44,7 @@ export const Retention = z.strictObject({
   segments: packed(KEY_BYTES, HOLDINGS_KEYS_PER_MESSAGE),
   /** Key of its last block, which names the prompt without the tokens after its last full block. */
   last: z.string().length(2 * KEY_BYTES),
-  /** In milliseconds since 1970 by the wall clocks of the coordinators, as `expiresMs`. */
+  /** In milliseconds since 1970 by the clock of the store, as `expiresMs`. */
   createdMs: z.number(),
   expiresMs: z.number(),
   /** `settled` once all homes have had all blocks. `failed`: it cannot be computed, and is not tried again. */
@@ -80,4 +80,9 @@ export type RetainedPrompt = z.infer<typeof RetainedPrompt>;
 /** Packs the keys of segments, one for each segment of a prompt. */
 export function segmentsOf(blocks: readonly { readonly segment: string }[]): Uint8Array {
   return packKeys([...new Set(blocks.map(({ segment }) => segment))]);
+}
+
+/** The retentions that have not expired; all of them while the time is not known. */
+export function presentAt(nowMs: number | null, all: readonly Retention[]): Retention[] {
+  return all.filter(({ expiresMs }) => nowMs === null || expiresMs > nowMs);
 }

@@ -8,9 +8,10 @@ import type { Roster } from '../../src/fleet/roster.js';
 import { packTokens } from '../../src/protocol/generate.js';
 import type { Random } from '../../src/random.js';
 import { type Admitted, type Capacity, checkMemory, checkQuota } from './admission.js';
-import { type Retention, segmentsOf } from './retention.js';
+import { presentAt, type Retention, segmentsOf } from './retention.js';
 import { capacityOf, type RetentionKeeper } from './retention-keeper.js';
 import { freeSlot, type RetentionStore } from './retention-store.js';
+import type { StoreTime } from './store-time.js';
 
 /** The port between the HTTP layer and the retentions of a fleet. */
 
@@ -53,7 +54,7 @@ export interface Retentions {
 
 export interface LiveRetentionsOptions {
   /** Milliseconds since 1970. */
-  readonly wallMs: () => number;
+  readonly time: Pick<StoreTime, 'latestMs' | 'now'>;
   readonly random: Random;
   readonly roster: Roster;
   readonly holdings: Holdings;
@@ -68,13 +69,14 @@ export class LiveRetentions implements Retentions {
   constructor(private readonly options: LiveRetentionsOptions) {}
 
   async add(order: RetentionOrder): ReturnType<Retentions['add']> {
-    const { store, keeper, random, blocksOf } = this.options;
+    const { store, keeper, random, time, blocksOf } = this.options;
     const blocks = blocksOf(order.tokens, order.salt);
     const id = `pin-${Buffer.from(random.bytes(12)).toString('hex')}`;
+    const createdMs = await time.now();
     let refused: Exclude<Admitted, { type: 'admitted' }> | null = null;
     let added: Retention | null = null;
     await store.change((all) => {
-      const decided = this.decide(all, order, blocks, id);
+      const decided = this.decide(all, order, blocks, { id, createdMs });
       if ('type' in decided) {
         refused = decided;
         return null;
@@ -114,12 +116,11 @@ export class LiveRetentions implements Retentions {
     all: readonly Retention[],
     { tokens, owner, layer, ttlMs }: RetentionOrder,
     blocks: readonly BlockMeta[],
-    id: string,
+    { id, createdMs }: { readonly id: string; readonly createdMs: number },
   ): { all: readonly Retention[]; retention: Retention } | Exclude<Admitted, { type: 'admitted' }> {
-    const createdMs = this.options.wallMs();
     const expiresMs = createdMs + ttlMs;
     const last = blocks.at(-1)!.key;
-    const present = this.present(all);
+    const present = presentAt(createdMs, all);
     const equal = present.find(
       (each) => each.owner === owner && each.layer === layer && each.last === last && each.stage !== 'failed',
     );
@@ -189,7 +190,6 @@ export class LiveRetentions implements Retentions {
   }
 
   private present(all: readonly Retention[]): Retention[] {
-    const nowMs = this.options.wallMs();
-    return all.filter(({ expiresMs }) => expiresMs > nowMs);
+    return presentAt(this.options.time.latestMs, all);
   }
 }

@@ -16,8 +16,10 @@ export interface KeyValue {
   delete(key: string): Promise<void>;
 }
 
-/** A value and its revision. Revisions of a key grow with each change, including a removal. */
+/** A value, its revision, and when it was written. Revisions of a key grow with each change, including a removal. */
 export interface KeyValueEntry {
   readonly value: Uint8Array;
   readonly revision: number;
+  /** When the store took the value, by the store's clock, in milliseconds since 1970. */
+  readonly writtenMs: number;
 }

@@ -5,6 +5,9 @@ export class MemoryKeyValue implements KeyValue {
   private readonly entries = new Map<string, KeyValueEntry>();
   private revisions = 0;
 
+  /** @param wallMs the clock of the store, in milliseconds since 1970 */
+  constructor(private readonly wallMs: () => number = Date.now) {}
+
   async get(key: string): Promise<KeyValueEntry | null> {
     return this.entries.get(key) ?? null;
   }
@@ -27,7 +30,7 @@ export class MemoryKeyValue implements KeyValue {
   }
 
   private set(key: string, value: Uint8Array): true {
-    this.entries.set(key, { value: value.slice(), revision: ++this.revisions });
+    this.entries.set(key, { value: value.slice(), revision: ++this.revisions, writtenMs: this.wallMs() });
     return true;
   }
 }

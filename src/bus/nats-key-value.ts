@@ -61,7 +61,8 @@ export class NatsKeyValue implements KeyValue {
   get(key: string): Promise<KeyValueEntry | null> {
     return this.use(async (kv) => {
       const entry = await kv.get(key);
-      return entry?.operation === 'PUT' ? { value: entry.value, revision: entry.revision } : null;
+      if (entry?.operation !== 'PUT') return null;
+      return { value: entry.value, revision: entry.revision, writtenMs: entry.created.getTime() };
     });
   }
 

@@ -58,7 +58,7 @@ class SealedKeyValue implements KeyValue {
     if (entry === null) return null;
     const envelope = MessageOpener.peek(entry.value);
     const value = envelope && this.opener.open(envelope, this.bucket, key, entry.value);
-    return { value: value ?? UNREADABLE, revision: entry.revision };
+    return { ...entry, value: value ?? UNREADABLE };
   }
 
   create(key: string, value: Uint8Array): Promise<boolean> {

@@ -51,6 +51,17 @@ export function keyValueContract(name: string, open: () => Promise<KeyValueStage
       expect((await a.get('x'))!.revision).toBeGreaterThan(read.revision);
     });
 
+    test('says when a value was written, for all views alike', async () => {
+      await a.create('x', one);
+      const first = (await b.get('x'))!;
+      await b.update('x', two, first.revision);
+      const [second, seen] = [(await a.get('x'))!, (await b.get('x'))!];
+      expect(second.writtenMs).toBe(seen.writtenMs);
+      expect(second.writtenMs).toBeGreaterThanOrEqual(first.writtenMs);
+      // A real server has the clock of this machine.
+      expect(Math.abs(first.writtenMs - Date.now())).toBeLessThan(60_000);
+    });
+
     test('gives a new revision to a value that is rewritten unchanged', async () => {
       await a.create('x', one);
       const read = (await a.get('x'))!;

@@ -9,6 +9,7 @@ import { BUS_MESSAGE_BYTES } from '../../src/limits.js';
 import type { SeededRandom } from '../../src/random.js';
 import type { Net, Wire } from './net.js';
 import type { SimProcess } from './sim-process.js';
+import { WALL_ORIGIN_MS } from './virtual-time.js';
 
 /** NATS as the fleet meets it: one server that may go away or lose its store, and clients that notice by their pings and connect again. */
 
@@ -113,7 +114,7 @@ export class NatsServer {
   }
 
   bucket(name: string): MemoryKeyValue {
-    const bucket = this.buckets.get(name) ?? new MemoryKeyValue();
+    const bucket = this.buckets.get(name) ?? new MemoryKeyValue(() => WALL_ORIGIN_MS + this.net.options.time.nowMs);
     this.buckets.set(name, bucket);
     return bucket;
   }

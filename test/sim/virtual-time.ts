@@ -3,6 +3,9 @@ import { rest } from './turns.js';
 
 /** Virtual time, and the events that are due in it. */
 
+/** Wall clock at the beginning of a simulation, in milliseconds since 1970. */
+export const WALL_ORIGIN_MS = 1_700_000_000_000;
+
 /** An event that is due at a moment. */
 interface Due extends HeapItem {
   readonly atMs: number;

@@ -14,7 +14,7 @@ import { SimSockets } from './sim-network.js';
 import { SimProcess } from './sim-process.js';
 import type { SimWorker } from './sim-worker.js';
 import { Trace } from './trace.js';
-import { VirtualTime } from './virtual-time.js';
+import { VirtualTime, WALL_ORIGIN_MS } from './virtual-time.js';
 
 /** The world of one simulation: time, network, NATS, chance, and the record of what went wrong. */
 
@@ -40,9 +40,6 @@ export interface WorldOptions {
   /** Receives the log lines of all processes; null for none. */
   readonly onLog: ((line: string) => void) | null;
 }
-
-/** Wall clock at the beginning of a simulation, in milliseconds since 1970. */
-const WALL_ORIGIN_MS = 1_700_000_000_000;
 
 /** Violations that are kept of one run. */
 const VIOLATIONS_KEPT = 20;

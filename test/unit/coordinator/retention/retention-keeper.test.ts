@@ -3,7 +3,8 @@ import { Layers } from '../../../../coordinator/layers/layers.js';
 import { LEASE_MS, Lease } from '../../../../coordinator/retention/lease.js';
 import { RETENTION_ROUND_MS, RetentionKeeper } from '../../../../coordinator/retention/retention-keeper.js';
 import { RetentionStore } from '../../../../coordinator/retention/retention-store.js';
-import { LiveRetentions } from '../../../../coordinator/retention/retentions.js';
+import { LiveRetentions, type RetentionView } from '../../../../coordinator/retention/retentions.js';
+import { StoreTime } from '../../../../coordinator/retention/store-time.js';
 import type { KeyValue } from '../../../../src/bus/key-value.js';
 import { MemoryKeyValue } from '../../../../src/bus/memory-key-value.js';
 import type { Tenant } from '../../../../src/core/fair-shares.js';
@@ -42,11 +43,10 @@ class Desk {
   constructor(world: World, id: string) {
     this.hive = new Hive(world.shared, id);
     const { clock, roster, actors, router, holdings } = this.hive;
-    const kv = world.gate(id);
+    const kv = new StoreTime(world.gate(id), this.hive.clock);
     this.store = new RetentionStore(kv, new SeededRandom(world.desks.length));
     const blocksOf = (tokens: Uint32Array, salt: Salt | null) => router.blocksOf(tokens, salt);
-    const wallMs = () => clock.now() + world.wallAheadMs;
-    const shared = { wallMs, roster, store: this.store, replicas: 2, blocksOf };
+    const shared = { time: kv, roster, store: this.store, replicas: 2, blocksOf };
     this.keeper = new RetentionKeeper({
       ...shared,
       clock,
@@ -74,7 +74,7 @@ class Desk {
 }
 
 class World {
-  readonly kv = new MemoryKeyValue();
+  readonly kv = new MemoryKeyValue(() => (this.desks[0]?.hive.clock.now() ?? 0) + this.wallAheadMs);
   readonly memories = new Map<string, Memory>();
   readonly desks: Desk[] = [];
   /** Difference between the wall clock and the clock, which begins anywhere. */
@@ -384,23 +384,21 @@ describe('the keeper of retentions', () => {
     expect(await desk.store.list()).toEqual([]);
   });
 
-  it('goes by the wall clock for the end of a pin, and by its own observation for a pin without a prompt', async () => {
+  it('goes by the clock of the store for the end of a pin, and by its own observation for a pin without a prompt', async () => {
     const desk = await start('a', 'b');
     const startMs = world.wallAheadMs + desk.hive.clock.now();
-    expect(await desk.retentions.add(ORDER)).toMatchObject({
-      createdMs: startMs,
-      expiresMs: startMs + ORDER.ttlMs,
-    });
+    const { createdMs, expiresMs } = (await desk.retentions.add(ORDER)) as RetentionView;
+    expect(expiresMs - createdMs).toBe(ORDER.ttlMs);
+    expect(Math.abs(createdMs - startMs)).toBeLessThanOrEqual(RETENTION_ROUND_MS);
     desk.store.writePrompt = async () => {
       throw new Unavailable('NATS is away');
     };
     await expect(desk.retentions.add({ ...ORDER, tokens: TOKENS.slice(64) })).rejects.toThrow('NATS is away');
-    // The clock of another coordinator is behind by half an hour.
     world.wallAheadMs += 1_800_000;
-    await world.pass(RETENTION_ROUND_MS);
+    await world.pass(2 * RETENTION_ROUND_MS);
     expect(await desk.store.list()).toHaveLength(2);
     world.wallAheadMs += 1_800_000;
-    await world.pass(RETENTION_ROUND_MS);
+    await world.pass(2 * RETENTION_ROUND_MS);
     expect(await desk.store.list()).toEqual([]);
   });
 
