@@ -14,7 +14,7 @@ export async function benchReplay(context: CommandContext): Promise<number> {
       `bench replay: must name a file of requests, or one of ${DRAWN_TRACES.join(', ')}, got nothing`,
     );
   }
-  const { requests, replayWorkers: workers, memoryPercent, replicas, durability, loadPercent, kills } = values;
+  const { requests, replayWorkers: workers, memoryPercent, replicas, durability, loadPercent, kill: kills } = values;
   const progress = (line: string) => context.io.err(`${line}\n`);
   const report = await replay({
     ...{ trace, requests, workers, memoryPercent, replicas, durability, loadPercent, kills },

@@ -21,6 +21,7 @@ const NAMES = [
   'memory',
   'models',
   'replay',
+  'route',
 ];
 
 /** `shoal bench`: runs one benchmark and prints its report. The exit code is 1 if a bound is missed. */

@@ -92,7 +92,7 @@ const COMMANDS: readonly CommandSpec[] = [
     name: 'bench',
     argument: [
       '<name...>',
-      'peer, actor, runtime, ttft, decode, batch, hostile, fairness, oracle, audit, models, or replay FILE',
+      'peer, actor, runtime, ttft, decode, batch, hostile, fairness, oracle, audit, models, route, or replay FILE',
     ],
     help: 'Run a benchmark, and its baseline in the same run.',
     options: OPTIONS,

@@ -9,7 +9,7 @@ const REPLAY_WORKERS = 512;
 export const BENCH_OPTIONS = {
   out: option({
     flag: 'out',
-    variable: 'SHOAL_BENCH_OUT',
+    variable: 'SHOAL_OUT',
     placeholder: 'FILE',
     type: types.path,
     default: null,
@@ -18,7 +18,7 @@ export const BENCH_OPTIONS = {
   }),
   requests: option({
     flag: 'requests',
-    variable: 'SHOAL_REPLAY_REQUESTS',
+    variable: 'SHOAL_REQUESTS',
     placeholder: 'N',
     type: types.wholeNumber(1, TRACE_REQUESTS),
     default: null,
@@ -37,7 +37,7 @@ export const BENCH_OPTIONS = {
   }),
   memoryPercent: option({
     flag: 'memory-percent',
-    variable: 'SHOAL_REPLAY_MEMORY_PERCENT',
+    variable: 'SHOAL_MEMORY_PERCENT',
     placeholder: 'N',
     type: types.wholeNumber(1, 1_000),
     default: '10',
@@ -46,16 +46,16 @@ export const BENCH_OPTIONS = {
   }),
   loadPercent: option({
     flag: 'load-percent',
-    variable: 'SHOAL_REPLAY_LOAD_PERCENT',
+    variable: 'SHOAL_LOAD_PERCENT',
     placeholder: 'N',
     type: types.wholeNumber(1, 1_000),
     default: '50',
     commands: BENCH,
     help: 'For replay: share of the time that the workers would compute without a cache. The times of the trace are stretched to give it.',
   }),
-  kills: option({
+  kill: option({
     flag: 'kill',
-    variable: 'SHOAL_REPLAY_KILL',
+    variable: 'SHOAL_KILL',
     placeholder: 'N',
     type: types.wholeNumber(0, 1_000),
     default: '0',

@@ -94,8 +94,10 @@ export function place(request: PlacementRequest): Candidate[] {
     const place = isFollowed ? 0 : (ringPlace.get(worker) ?? request.ringOrder.length);
     return [tie, isFollowed ? -localBlocks : 0, place, -drawnWeight(request.draw, worker)];
   };
-  priced.sort((a, b) => compareRanks(rank(a), rank(b)) || compareIds(a.candidate.worker, b.candidate.worker));
-  return priced.map(({ candidate }) => candidate);
+  return priced
+    .map((one) => ({ candidate: one.candidate, rank: rank(one) }))
+    .sort((a, b) => compareRanks(a.rank, b.rank) || compareIds(a.candidate.worker, b.candidate.worker))
+    .map(({ candidate }) => candidate);
 }
 
 /** Whether the worker can take the request, now or when its queue is shorter. */
