@@ -60,7 +60,7 @@ async function serve({ nats, secret, fingerprint, folder }: StandInStart): Promi
     },
     tiers: () => ({ tiers: [] }),
     retain: () => ({ type: 'retained' as const, missing: new Uint8Array() }),
-    purge: () => ({ device: 0, host: 0, disk: 0, blocks: 0, replicas: 0, complete: true }),
+    purge: () => ({ device: 0, host: 0, disk: 0, blocks: 0, replicas: 0, complete: true, beyond: new Uint8Array() }),
     reset: () => ({ dropped: 0 }),
   }));
   await bus.flush();

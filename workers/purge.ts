@@ -1,5 +1,6 @@
 import type { BlockKey, BlockMeta, TierName } from '../src/core/block.js';
 import { type PurgeSelector, selects } from '../src/core/purge-selector.js';
+import { HOLDINGS_KEYS_PER_MESSAGE } from '../src/protocol/holdings.js';
 import type { PurgeCounts } from '../src/protocol/worker.js';
 import { withDescendants } from './audit/descendants.js';
 import type { BlockStore } from './cache/block-store.js';
@@ -20,7 +21,10 @@ export interface PurgeOptions {
  * when the files are gone from the disk. Not complete while files of
  * dropped blocks are on a disk that does not answer, or does not let go of them.
  */
-export async function purge({ labels, keys }: PurgeSelector, options: PurgeOptions): Promise<PurgeCounts> {
+export async function purge(
+  { labels, keys }: PurgeSelector,
+  options: PurgeOptions,
+): Promise<PurgeCounts & { readonly beyond: readonly BlockKey[] }> {
   const { store } = options;
   const counts = { device: 0, host: 0, disk: 0, blocks: 0, replicas: 0 };
   const counted = new Set<BlockKey>();
@@ -29,7 +33,8 @@ export async function purge({ labels, keys }: PurgeSelector, options: PurgeOptio
     await store.idle();
     if (dropped === 0 && round > 0) break;
   }
-  return { ...counts, complete: (await store.filesRemoved()) && store.disk !== 'away' };
+  const beyond = [...counted].filter((key) => !selects({ labels, keys }, key)).slice(0, HOLDINGS_KEYS_PER_MESSAGE);
+  return { ...counts, complete: (await store.filesRemoved()) && store.disk !== 'away', beyond };
 }
 
 /** Returns how many blocks were here. */

@@ -66,7 +66,10 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorP
       const answer = retention.obey(fence, unpackKeys(keys));
       return answer.type === 'retained' ? { ...answer, missing: packKeys(answer.missing) } : answer;
     },
-    purge: ({ labels, keys }) => purge({ labels, keys: new Set(unpackKeys(keys)) }, { store, isReplica }),
+    purge: async ({ labels, keys }) => {
+      const answer = await purge({ labels, keys: new Set(unpackKeys(keys)) }, { store, isReplica });
+      return { ...answer, beyond: packKeys(answer.beyond) };
+    },
     reset: async () => {
       replicator.forget();
       const dropped = store.reset();

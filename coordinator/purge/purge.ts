@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { KEY_BYTES } from '../../src/core/key.js';
+import type { BlockKey } from '../../src/core/block.js';
+import { KEY_BYTES, packKeys, unpackKeys } from '../../src/core/key.js';
 import { packed } from '../../src/protocol/bytes.js';
 import { HOLDINGS_KEYS_PER_MESSAGE } from '../../src/protocol/holdings.js';
 import { PurgeCounts, PurgeLabels } from '../../src/protocol/worker.js';
@@ -12,6 +13,8 @@ export const PURGES = 64;
 export const INCOMPLETE_PURGES_PER_OWNER = PURGES / 4;
 /** Limit on the workers of a receipt. */
 const PURGE_WORKERS = 1_024;
+/** Limit on the keys of a purge beyond which no further ones are remembered, for workers that come back. */
+const REMEMBERED_KEYS = 4_096;
 /** A purge is remembered for this time: workers that come back within it do what they missed. */
 export const PURGE_KEPT_MS = 30 * 24 * 3_600_000;
 
@@ -84,6 +87,13 @@ export function withAnswer(
   const row: PurgeRow = { worker, incarnation, state: answer?.complete ? 'done' : 'unreachable', counts };
   const rest = rows.filter((each) => each.worker !== worker);
   return rest.length >= PURGE_WORKERS ? [...rows] : [...rest, row];
+}
+
+/** The keys that a purge remembers, with those of blocks that stand on what it asked for. */
+export function withKeys(keys: Uint8Array, beyond: ReadonlySet<BlockKey>): Uint8Array {
+  const known = unpackKeys(keys);
+  if (beyond.size === 0 || known.length >= REMEMBERED_KEYS) return keys;
+  return packKeys([...new Set([...known, ...beyond])].slice(0, REMEMBERED_KEYS));
 }
 
 export function sum(a: PurgeCounts, b: PurgeCounts): PurgeCounts {

@@ -1,23 +1,36 @@
 import type { ActorSystem } from '../../src/actors/system.js';
 import type { Clock, Timer } from '../../src/clock.js';
+import type { BlockKey } from '../../src/core/block.js';
 import { packKeys, unpackKeys } from '../../src/core/key.js';
 import type { PurgeSelector } from '../../src/core/purge-selector.js';
 import { ShoalError } from '../../src/errors.js';
 import type { Roster } from '../../src/fleet/roster.js';
 import type { Log } from '../../src/log.js';
-import { type PurgeCounts, ShardProtocol } from '../../src/protocol/worker.js';
+import { HOLDINGS_KEYS_PER_MESSAGE } from '../../src/protocol/holdings.js';
+import { type PurgeAnswer, type PurgeCounts, ShardProtocol } from '../../src/protocol/worker.js';
 import type { Random } from '../../src/random.js';
 import { RETENTION_ROUND_MS } from '../retention/retention-keeper.js';
 import type { RetentionStore } from '../retention/retention-store.js';
 import type { Trail } from '../trail/trail.js';
 import { type BlocksOf, endedPins } from './ended-pins.js';
-import { concerns, isComplete, NOTHING_DROPPED, type Purge, type PurgeRow, sum, withAnswer } from './purge.js';
+import {
+  concerns,
+  isComplete,
+  NOTHING_DROPPED,
+  type Purge,
+  type PurgeRow,
+  sum,
+  withAnswer,
+  withKeys,
+} from './purge.js';
 import type { PurgeStore } from './purge-store.js';
 
 /** Drops blocks in the whole fleet, also where a worker is away when it is asked for. */
 
 /** Interval of the look for workers that have come back. @internal exported for tests. */
 export const PURGE_ROUND_MS = 2_000;
+/** Rounds in which blocks that stand on dropped ones are looked for. A prompt's segments have different homes: each round finds the next one at least. */
+const CHAIN_ROUNDS = 256;
 /** Time in which all coordinators notice that pins have ended. */
 const PINS_NOTICED_MS = 2 * RETENTION_ROUND_MS;
 /** Time for a worker to drop the blocks of a purge. */
@@ -121,38 +134,53 @@ export class LivePurges implements Purges {
     const selector = selectorOf(purge);
     const owing = processes.filter(({ worker, incarnation }) => concerns(purge, worker, incarnation));
     for (const process of processes) if (!owing.includes(process)) this.settle(purge.id, process);
-    const dropped = await this.ask(purge.id, selector, owing);
+    const { blocks } = await this.ask(purge.id, selector, owing);
     // Until it was asked, a worker that came back may have given its blocks to others.
-    if (dropped > 0) await this.everywhere(purge.id, selector);
+    if (blocks > 0) await this.everywhere(purge.id, selector);
   }
 
-  /** Asks all workers that are alive. */
+  /**
+   * Asks all workers that are alive, and again for the blocks that stand on what another one has dropped: a worker cannot tell of a late part of a prompt
+   * what it stands on, if others have the part before.
+   */
   private async everywhere(id: string, selector: PurgeSelector): Promise<void> {
-    await this.ask(id, selector, this.alive());
+    const asked = new Set(selector.keys);
+    for (let next = selector, round = 0; round < CHAIN_ROUNDS; round++) {
+      const { beyond } = await this.ask(id, next, this.alive());
+      const fresh = [...beyond].filter((key) => !asked.has(key)).slice(0, HOLDINGS_KEYS_PER_MESSAGE);
+      if (fresh.length === 0) return;
+      for (const key of fresh) asked.add(key);
+      next = { labels: [], keys: new Set(fresh) };
+    }
   }
 
-  /** Asks workers, and notes what they answered. Returns how many blocks they dropped. */
-  private async ask(id: string, selector: PurgeSelector, processes: readonly Process[]): Promise<number> {
-    if (processes.length === 0) return 0;
+  /** Asks workers, and notes what they answered. Returns how many blocks they dropped, and those that stand on what they were asked for. */
+  private async ask(
+    id: string,
+    selector: PurgeSelector,
+    processes: readonly Process[],
+  ): Promise<{ readonly blocks: number; readonly beyond: ReadonlySet<BlockKey> }> {
+    if (processes.length === 0) return { blocks: 0, beyond: new Set() };
     const { store, trail } = this.options;
     const answers = await Promise.all(processes.map((process) => this.askOne(selector, process)));
+    const beyond = new Set(answers.flatMap((answer) => (answer === null ? [] : unpackKeys(answer.beyond))));
     let completed = false;
     const changed = await store.change(id, (purge) => {
       let { rows } = purge;
-      for (const [i, process] of processes.entries()) rows = withAnswer(rows, process, answers[i] ?? null);
+      for (const [i, process] of processes.entries()) rows = withAnswer(rows, process, countsOf(answers[i] ?? null));
       completed = !isComplete(purge) && isComplete({ rows });
-      return { ...purge, rows };
+      return { ...purge, rows, keys: withKeys(purge.keys, beyond) };
     });
     for (const [i, process] of processes.entries()) if (answers[i]?.complete) this.settle(id, process);
     if (changed !== null && completed) {
       const blocks = totalOf(changed).blocks;
       trail.write({ event: 'purge_complete', purge: id, tenant: changed.owner, blocks });
     }
-    return answers.reduce((total, answer) => total + (answer?.blocks ?? 0), 0);
+    return { blocks: answers.reduce((total, answer) => total + (answer?.blocks ?? 0), 0), beyond };
   }
 
   /** Null if the worker does not answer. */
-  private async askOne(selector: PurgeSelector, { worker, incarnation }: Process): Promise<PurgeCounts | null> {
+  private async askOne(selector: PurgeSelector, { worker, incarnation }: Process): Promise<PurgeAnswer | null> {
     const { actors, log } = this.options;
     const shard = actors.ref(ShardProtocol, { node: worker, incarnation, actor: 'shard' });
     const message = { labels: [...selector.labels], keys: packKeys([...selector.keys]) };
@@ -186,6 +214,12 @@ export class LivePurges implements Purges {
     for (const each of known) if (each.startsWith(`${worker}/`)) known.delete(each);
     known.add(`${worker}/${incarnation}`);
   }
+}
+
+function countsOf(answer: PurgeAnswer | null): PurgeCounts | null {
+  if (answer === null) return null;
+  const { beyond: _, ...counts } = answer;
+  return counts;
 }
 
 /** What all workers together have dropped. */

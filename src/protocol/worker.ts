@@ -29,6 +29,10 @@ export const PurgeCounts = z.strictObject({
 });
 export type PurgeCounts = z.infer<typeof PurgeCounts>;
 
+/** `beyond` are dropped blocks that were not asked for, but stand on those that were: other workers may have more that stand on them. */
+const PurgeAnswer = PurgeCounts.extend({ beyond: HoldingsKeys });
+export type PurgeAnswer = z.infer<typeof PurgeAnswer>;
+
 /** Owns a worker's blocks. */
 export const ShardProtocol = defineProtocol('shard', {
   /** A snapshot of all keys, in pages. Each page has the sequence number of the last delta it includes. */
@@ -50,7 +54,7 @@ export const ShardProtocol = defineProtocol('shard', {
     ]),
   ),
   /** Drops the blocks that have one of these labels or keys, and all that stand on them. */
-  purge: ask(z.strictObject({ labels: PurgeLabels, keys: HoldingsKeys }), PurgeCounts),
+  purge: ask(z.strictObject({ labels: PurgeLabels, keys: HoldingsKeys }), PurgeAnswer),
   /** Drops all blocks. Memory that is being read is freed when its last reader is done. */
   reset: ask(Empty, z.strictObject({ dropped: z.int().min(0) })),
 });

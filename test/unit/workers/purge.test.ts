@@ -34,7 +34,15 @@ it('a purge drops blocks from every tier, with those that stand on them, and cou
   expect(count('device')).toBe(4);
   expect(count('disk')).toBeGreaterThan(0);
   const answer = await purge({ labels: [saltLabel('tenant/a:all:')], keys: new Set() }, { store, isReplica });
-  const expected = { device: 4, host: count('host'), disk: count('disk'), blocks: 4, replicas: 1, complete: true };
+  const expected = {
+    device: 4,
+    host: count('host'),
+    disk: count('disk'),
+    blocks: 4,
+    replicas: 1,
+    complete: true,
+    beyond: [],
+  };
   expect(answer).toEqual(expected);
   expect(ours.flatMap(({ key }) => store.tiersOf(key))).toEqual([]);
   expect(theirs.every(({ key }) => store.has(key))).toBe(true);
@@ -47,7 +55,7 @@ it('a purge drops blocks from every tier, with those that stand on them, and cou
   expect(cache.events.filter((event) => event === '-purged')).toHaveLength(4);
   // By key: the block, and what stands on it.
   const byKey = await purge({ labels: [], keys: new Set([theirs[1]!.key]) }, { store, isReplica });
-  expect(byKey).toMatchObject({ device: 2, blocks: 2 });
+  expect(byKey).toMatchObject({ device: 2, blocks: 2, beyond: [theirs[2]!.key] });
   expect(store.has(theirs[0]!.key)).toBe(true);
   await cache.end();
 });

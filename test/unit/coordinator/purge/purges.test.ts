@@ -12,6 +12,7 @@ import { SILENT_LOG } from '../../../../src/log.js';
 import { packTokens } from '../../../../src/protocol/generate.js';
 import { SeededRandom } from '../../../../src/random.js';
 import type { TrailEvent } from '../../../../src/trail/entry.js';
+import { withDescendants } from '../../../../workers/audit/descendants.js';
 import { Hive, type ScriptedWorker } from '../support/hive.js';
 import { keysUnder } from '../support/test-server.js';
 
@@ -64,6 +65,7 @@ beforeEach(async () => {
     log: SILENT_LOG,
   });
   await purges.start();
+  memories.clear();
   for (const id of ['a', 'b', 'c']) memories.set(id, new Set([...OURS, ...THEIRS]));
   for (const id of ['a', 'b', 'c']) await add(id);
 });
@@ -130,6 +132,30 @@ describe('a purge', () => {
     memories.get('d')!.add(OURS[0]!);
     await hive.pass(5 * PURGE_ROUND_MS);
     expect(memories.get('d')!.has(OURS[0]!)).toBe(true);
+  });
+
+  it('finds what continues a prompt, though no worker has all of it, also where one comes back later', async () => {
+    const blocks = blocksOf(TOKENS, 'tenant/acme:all:');
+    const parts = { a: OURS.slice(0, 2), b: OURS.slice(2, 3), c: OURS.slice(3) };
+    for (const [id, part] of Object.entries(parts)) {
+      memories.set(id, new Set([...part, ...THEIRS]));
+      hive.workers.find((worker) => worker.id === id)!.onPurge = (selector) => {
+        const memory = memories.get(id)!;
+        const here = blocks.filter(({ key }) => memory.has(key));
+        const gone = withDescendants(here, selector.keys);
+        for (const key of gone) memory.delete(key);
+        const beyond = [...gone].filter((key) => !selects(selector, key));
+        return { ...NOTHING_DROPPED, device: gone.size, blocks: gone.size, beyond };
+      };
+    }
+    const purge = await during(purges.order('prompt', { labels: [], keys: new Set(OURS.slice(0, 1)) }, 'acme'));
+    for (const memory of memories.values()) expect([...memory]).toEqual(THEIRS);
+    expect(totalOf(purge).blocks).toBe(5);
+    // What a worker brings back that nobody knew is dropped by what the purge has found.
+    memories.set('d', new Set([OURS[4]!, ...THEIRS]));
+    await add('d');
+    await hive.pass(2 * PURGE_ROUND_MS);
+    expect([...memories.get('d')!]).toEqual(THEIRS);
   });
 
   it('gives way to later ones of the tenant with most once it is complete', async () => {

@@ -41,7 +41,7 @@ export class ScriptedWorker {
   seq = 0;
   generate: Generate = () => saying([7]);
   onReset: () => void = () => {};
-  onPurge: (selector: PurgeSelector) => PurgeCounts = () => NOTHING_DROPPED;
+  onPurge: (selector: PurgeSelector) => PurgeCounts & { readonly beyond?: readonly string[] } = () => NOTHING_DROPPED;
   onRetain: (fence: number, keys: string[]) => RetainAnswer = () => ({ type: 'retained', missing: packKeys([]) });
   tierOf: (key: string) => TierName | null = () => 'device';
   /** How often a snapshot of its holdings was requested. */
@@ -78,7 +78,10 @@ export class ScriptedWorker {
       },
       tiers: ({ keys }) => ({ tiers: unpackKeys(keys).map((key) => this.tierOf(key)) }),
       retain: ({ fence, keys }) => this.onRetain(fence, unpackKeys(keys)),
-      purge: ({ labels, keys }) => this.onPurge({ labels, keys: new Set(unpackKeys(keys)) }),
+      purge: ({ labels, keys }) => {
+        const { beyond = [], ...counts } = this.onPurge({ labels, keys: new Set(unpackKeys(keys)) });
+        return { ...counts, beyond: packKeys(beyond) };
+      },
       reset: () => {
         this.orders.push('reset');
         this.onReset();
