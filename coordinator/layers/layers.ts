@@ -63,7 +63,7 @@ export class Layers {
   /** Throws a 403 unless the caller may publish into the layer. Null is a caller of an open API. */
   checkPublisher(principal: Principal | null, layer: string): void {
     if (mayOperate(principal) || principal?.publishes.includes(layer)) return;
-    const message = `share: the key '${principal?.id}' may not change what is published into '${layer}'; it needs the role operator, or the layer in its field publishes`;
+    const message = `share: the key '${principal?.id}' may not publish into '${layer}', or end a publication; it needs the role operator, or the layer in its field publishes`;
     throw new ApiError(403, message, { param: 'share', code: 'share_not_allowed' });
   }
 
