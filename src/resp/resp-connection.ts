@@ -39,6 +39,8 @@ export class RespConnection implements RespTaker, Inlet {
   private readonly proving: Timer;
   private readonly drained: (() => void)[] = [];
   private over = false;
+  /** Whether bytes came while a command was at work, so that no more are read before its end. */
+  private held = false;
 
   constructor(
     accepted: net.Socket,
@@ -71,7 +73,7 @@ export class RespConnection implements RespTaker, Inlet {
   }
 
   get paused(): boolean {
-    return this.reader.blocked;
+    return this.held;
   }
 
   close(): void {
@@ -84,7 +86,10 @@ export class RespConnection implements RespTaker, Inlet {
 
   advance(bytes: number): void {
     if (this.over) return;
+    const atWork = this.reader.blocked;
     this.read(() => this.reader.advance(bytes));
+    // A client that waits for its reply sends nothing meanwhile, and need not be held.
+    if (atWork && this.reader.blocked) this.hold();
   }
 
   command(args: RespArg[], fault: ShoalError | null): void {
@@ -95,7 +100,7 @@ export class RespConnection implements RespTaker, Inlet {
       this.ended(args, startedMs);
       return;
     }
-    this.block();
+    this.reader.blocked = true;
     running
       .catch((error: unknown) => this.fail(error))
       .then(() => this.flush())
@@ -165,12 +170,12 @@ export class RespConnection implements RespTaker, Inlet {
     if (this.reader.blocked || this.over) return;
     this.send();
     if (this.socket.writableLength <= UNSENT_BYTES) return;
-    this.block();
+    this.reader.blocked = true;
     this.flush().then(() => this.unblock());
   }
 
-  private block(): void {
-    this.reader.blocked = true;
+  private hold(): void {
+    this.held = true;
     this.socket.pause();
   }
 
@@ -178,7 +183,9 @@ export class RespConnection implements RespTaker, Inlet {
     if (this.over || this.session.leaving) return;
     this.reader.blocked = false;
     this.read(() => this.reader.proceed());
-    if (!this.reader.blocked) this.socket.resume();
+    if (this.reader.blocked || !this.held) return;
+    this.held = false;
+    this.socket.resume();
   }
 
   /** Sends what was written, and waits until the client has taken most of it. */

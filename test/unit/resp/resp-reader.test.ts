@@ -178,4 +178,30 @@ describe('a reader of commands', () => {
       expect(seen).toEqual(expected);
     }
   });
+
+  it('finds bytes where it wanted them, also if it went on with earlier ones meanwhile', () => {
+    const seen: number[] = [];
+    const taker = {
+      argBytes: MiB,
+      trusted: true,
+      command: (found: RespArg[]) => {
+        const last = found.at(-1)!;
+        seen.push(Buffer.isBuffer(last) ? last.byteLength : last.bytes);
+        for (const arg of found) if (!Buffer.isBuffer(arg)) arg.release();
+        reader.blocked = seen.length === 1;
+      },
+    };
+    const reader: RespReader = new RespReader(taker, new ValueStaging(MiB));
+    const value = packCommand(['SET', Buffer.alloc(VALUE_ARG_BYTES, 'v')]);
+    const first = Buffer.concat([Buffer.from('a\n'), value.subarray(0, 40)]);
+    first.copy(reader.target());
+    reader.advance(first.byteLength);
+    const second = value.subarray(40);
+    const target = reader.target();
+    reader.blocked = false;
+    reader.proceed();
+    second.copy(target);
+    reader.advance(second.byteLength);
+    expect(seen).toEqual([1, VALUE_ARG_BYTES]);
+  });
 });
