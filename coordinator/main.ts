@@ -121,8 +121,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       namespace: config.namespace,
       onDropped: droppedLog(log, clock),
     });
-    const { peerTls } = config;
-    if (peerTls !== null) await life.start(new TlsWatch(() => peerTls.pems, clock, surroundings.wallMs, log));
+    await watchPeerTls(life, config, world, surroundings.wallMs);
     const bus = life.use(transport.bus, (open) => open.close());
     logBusStatus(bus, log);
     const joining = { transport, clock, log, config, fingerprint, model: name, onOutlawed: end };
@@ -167,6 +166,15 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       },
     };
   });
+}
+
+async function watchPeerTls(
+  life: Lifecycle,
+  { peerTls }: CoordinatorConfig,
+  { clock, log }: CoordinatorWorld,
+  wallMs: () => number,
+): Promise<void> {
+  if (peerTls !== null) await life.start(new TlsWatch(() => peerTls.pems, clock, wallMs, log));
 }
 
 /** Counts what the parts report. */
