@@ -148,10 +148,8 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     const checks = [async () => charter?.check(), () => parts.poison.keep()];
     await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));
     const model = withOffered(served, parts.router);
-    const { wallMs } = surroundings;
-    const { access, parts: watching } = openAccess(config, { clock, log, wallMs });
-    for (const part of watching) await life.start(part);
-    const http = await serveHttp(life, config, world, parts, { model, metrics, trail, access, wallMs });
+    const access = await startAccess(life, config, world, surroundings);
+    const http = await serveHttp(life, config, world, parts, { model, metrics, trail, access, surroundings });
     const redis = await serveRedis(life, config, world, parts, { access, surroundings, metrics });
     await settled(bus);
     listening = true;
@@ -233,7 +231,7 @@ interface Serving {
   readonly metrics: CoordinatorMetrics;
   readonly trail: Trail;
   readonly access: Access;
-  readonly wallMs: () => number;
+  readonly surroundings: Surroundings;
 }
 
 /** Opens the audit log, if there is to be one. `life` ends it. @throws Unavailable if it cannot be opened */
@@ -260,7 +258,7 @@ async function serveHttp(
   config: CoordinatorConfig,
   { clock, log }: CoordinatorWorld,
   { fleet, retentions, layers, purges, router, quotas, objects }: CoordinatorParts,
-  { model, metrics, trail, access, wallMs }: Serving,
+  { model, metrics, trail, access, surroundings: { wallMs } }: Serving,
 ): Promise<HttpServer> {
   const { host, port, allowRouting } = config;
   const { allowedHosts, allowedOrigins, bodyBudgetBytes } = config.http;
@@ -326,4 +324,16 @@ async function serveRedis(
   });
   await life.start(server);
   return redis.port === null ? redis.socketPath : `${redis.host}:${server.port}`;
+}
+
+/** Opens the keys and tokens of clients. `life` stops what watches them. */
+async function startAccess(
+  life: Lifecycle,
+  config: CoordinatorConfig,
+  { clock, log }: CoordinatorWorld,
+  { wallMs }: Surroundings,
+): Promise<Access> {
+  const { access, parts } = openAccess(config, { clock, log, wallMs });
+  for (const part of parts) await life.start(part);
+  return access;
 }
