@@ -91,8 +91,9 @@ export class Outgoing implements CallOwner {
   }
 
   /**
-   * The bus reports that a node does not listen. Anyone on the bus can forge that, so the node is asked: if it is not heard, its calls over the bus
-   * fail. Soon after the bus was found the node may not have found it yet: then calls of which nothing was heard are sent again by the next sweep.
+   * The bus reports that a node does not listen. Anyone on the bus can forge that, but nobody can forge that a direct link closed: after that, the
+   * report fails the node's calls over the bus. Otherwise the node is asked, and they fail if it is not heard. Soon after the bus was found the node
+   * may not have found it yet: then calls of which nothing was heard are sent again by the next sweep.
    */
   reportedAbsent(is: (address: NodeAddress) => boolean): void {
     const calls = [...this.open.values()].filter((call) => call.route.kind === 'nats' && is(call.to));
@@ -102,9 +103,16 @@ export class Outgoing implements CallOwner {
       return;
     }
     const { to } = calls[0]!;
-    if (this.doubts.has(nodeKey(to))) return;
-    this.doubt(to);
-    this.probe(calls);
+    if (calls.some(({ cutOffMs }) => cutOffMs !== null)) {
+      this.failAbsent(to);
+    } else if (!this.doubts.has(nodeKey(to))) {
+      this.doubt(to);
+      this.probe(calls);
+    }
+  }
+
+  private failAbsent(node: NodeAddress): void {
+    this.failWhere(({ route, to }) => route.kind === 'nats' && sameNode(to, node), 'is not on the bus');
   }
 
   /** Waits for word from a node. Its calls over the bus fail unless there is some. */
@@ -116,8 +124,7 @@ export class Outgoing implements CallOwner {
       this.doubts.delete(key);
       // A timer that is late says that this process stood still: the node's word may be among what it has not read yet.
       const late = this.clock.now() - sinceMs >= 2 * limits.PROBE_TIMEOUT_MS;
-      if (heard || late) return;
-      this.failWhere(({ route, to }) => route.kind === 'nats' && sameNode(to, node), 'is not on the bus');
+      if (!heard && !late) this.failAbsent(node);
     });
     this.doubts.set(key, { heard: false, timer });
   }

@@ -16,7 +16,7 @@ import {
   type Outcome,
   type Trace,
 } from '../messages.js';
-import type { Objects } from '../objects/objects.js';
+import type { ProcessObjects } from '../objects/process-objects.js';
 import type { HandleCalls, HandleState } from './handle.js';
 import { type Location, Locations } from './locations.js';
 import { MessageValues } from './values.js';
@@ -45,7 +45,7 @@ export class ActorCalls implements HandleCalls {
 
   constructor(
     private readonly member: RuntimeMember,
-    objects: Objects,
+    objects: ProcessObjects,
     records: ActorRecords,
     takeovers: Takeovers,
   ) {

@@ -16,9 +16,9 @@ import {
   type ObjectsEntry,
   type TaskEntry,
 } from '../messages.js';
+import type { ObjectMemoryOptions } from '../objects/object-memory.js';
 import type { ObjectRef } from '../objects/object-ref.js';
-import type { ObjectStoreOptions } from '../objects/object-store.js';
-import { Objects } from '../objects/objects.js';
+import { ProcessObjects } from '../objects/process-objects.js';
 import { ActorCalls } from './actor-calls.js';
 import { ActorCreation, DEFAULT_NAMESPACE, stateOf } from './actor-creation.js';
 import { ActorNames, checkName } from './actor-names.js';
@@ -47,7 +47,7 @@ export interface MapOptions extends TaskOptions {
 export interface FleetClientOptions {
   /** Opens the bucket in which actors are recorded. */
   readonly openBucket: () => Promise<KeyValue>;
-  readonly objects: Omit<ObjectStoreOptions, 'log'>;
+  readonly objects: Omit<ObjectMemoryOptions, 'log'>;
   /** Who is asked where the K/V of a prefix is. */
   readonly coordinator: CoordinatorAccess;
   readonly onClose: () => Promise<void>;
@@ -60,7 +60,7 @@ export class FleetClient {
   private readonly tasks: TaskCalls;
   private readonly demands: Demands;
   private readonly creation: ActorCreation;
-  private readonly objects: Objects;
+  private readonly objects: ProcessObjects;
   private readonly takeovers: Takeovers;
   /** @internal for the host of a node. */
   readonly records: ActorRecords;
@@ -71,7 +71,7 @@ export class FleetClient {
     { openBucket, objects, coordinator, onClose }: FleetClientOptions,
   ) {
     this.onClose = onClose;
-    this.objects = new Objects(member, objects);
+    this.objects = new ProcessObjects(member, objects);
     this.records = new ActorRecords(openBucket);
     this.takeovers = new Takeovers(member, this.records);
     this.calls = new ActorCalls(member, this.objects, this.records, this.takeovers);
@@ -176,7 +176,7 @@ export class FleetClient {
   }
 
   /** The objects that this process stores, their bytes in memory, and the objects of others that it has references to. */
-  objectStats(): Objects['stats'] {
+  objectStats(): ProcessObjects['stats'] {
     return this.objects.stats;
   }
 

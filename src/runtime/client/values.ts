@@ -2,7 +2,7 @@ import { InvalidRequest } from '../../errors.js';
 import type { WireValue } from '../messages.js';
 import { objectBytes, objectValue } from '../objects/object-layout.js';
 import { ObjectAddress, ObjectRef } from '../objects/object-ref.js';
-import type { Objects } from '../objects/objects.js';
+import type { ProcessObjects } from '../objects/process-objects.js';
 import { ErrorClasses } from '../values/error-value.js';
 import { packValue, unpackValue, type ValueHooks } from '../values/value.js';
 import { type HandleCalls, HandleState, handleState, makeHandle } from './handle.js';
@@ -18,7 +18,7 @@ export class MessageValues {
 
   constructor(
     calls: HandleCalls,
-    readonly objects: Objects,
+    readonly objects: ProcessObjects,
   ) {
     this.hooks = {
       pack: (value) => packOwn(value, objects),
@@ -87,7 +87,7 @@ async function argumentOf(arg: unknown): Promise<unknown> {
   }
 }
 
-function packOwn(value: object, objects: Objects): { tag: string; content: unknown } | null {
+function packOwn(value: object, objects: ProcessObjects): { tag: string; content: unknown } | null {
   if (value instanceof ObjectRef) {
     const { address } = value;
     objects.sent(address);
@@ -97,7 +97,7 @@ function packOwn(value: object, objects: Objects): { tag: string; content: unkno
   return state && { tag: 'actor', content: state };
 }
 
-function unpackOwn(tag: string, content: unknown, calls: HandleCalls, objects: Objects): unknown {
+function unpackOwn(tag: string, content: unknown, calls: HandleCalls, objects: ProcessObjects): unknown {
   if (tag === 'object') return objects.arrived(ObjectAddress.parse(content));
   return tag === 'actor' ? makeHandle(HandleState.parse(content), calls) : undefined;
 }

@@ -86,6 +86,17 @@ describe('direct links between nodes', () => {
     expect(subjects.length).toBeGreaterThan(0);
   });
 
+  test('may close with their node, whose calls then fail as soon as the bus reports that nobody listens', async () => {
+    world.link();
+    const { actor } = await gated(1, 600);
+    const done = drain(actor.stream('flow', { note: null }));
+    await settled();
+    await world.busB.close();
+    world.cut();
+    await settled();
+    expect(await done).toMatchObject({ error: expect.any(Unavailable) });
+  });
+
   test('may close during a stream, which continues over the bus if no item was lost', async () => {
     world.link();
     const { actor, goOn, handled } = await gated(3, 600);

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vites
 import { Overloaded } from '../../../src/errors.js';
 import { ObjectLost, type ObjectRef } from '../../../src/index.js';
 import { SILENT_LOG } from '../../../src/log.js';
-import { ObjectStore } from '../../../src/runtime/objects/object-store.js';
+import { ObjectMemory } from '../../../src/runtime/objects/object-memory.js';
 import { Counter, Keeper, range, total } from './code.js';
 import { type Member, RuntimeWorld, until } from './world.js';
 
@@ -100,7 +100,7 @@ describe('waiting for some of many', () => {
 describe('a store of objects', () => {
   it('writes the least recently used to files, reads them there, and removes them', async () => {
     const dir = `${a.member.options.listen!.unixPath}-objects`;
-    const store = new ObjectStore({ budgetBytes: 4_000, dir, log: SILENT_LOG });
+    const store = new ObjectMemory({ budgetBytes: 4_000, dir, log: SILENT_LOG });
     const bytes = (value: number) => new Uint8Array(1_000).fill(value);
     for (let i = 1; i <= 3; i++) store.put(`o${i}`, bytes(i));
     await store.read('o1', 0, 10);

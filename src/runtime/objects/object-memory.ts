@@ -8,7 +8,7 @@ import type { Log } from '../../log.js';
 /** Share of the budget from which on objects are written to files. */
 const SPILL_FROM = 0.75;
 
-export interface ObjectStoreOptions {
+export interface ObjectMemoryOptions {
   readonly budgetBytes: number;
   /** Folder for objects beyond the budget, used by this process only; null for none. Made when it is needed. */
   readonly dir: string | null;
@@ -23,14 +23,14 @@ interface Stored {
   ended: boolean;
 }
 
-export class ObjectStore {
+export class ObjectMemory {
   /** Least recently used first. */
   private readonly objects = new Map<string, Stored>();
   private usedBytes = 0;
   private spilling: Promise<void> | null = null;
   private filesBroken = false;
 
-  constructor(private readonly options: ObjectStoreOptions) {}
+  constructor(private readonly options: ObjectMemoryOptions) {}
 
   get count(): number {
     return this.objects.size;

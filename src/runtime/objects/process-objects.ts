@@ -6,8 +6,8 @@ import { ACTOR_NAME_CHARS, CALLS_IN_FLIGHT } from '../../limits.js';
 import { ReferenceCount } from '../core/reference-count.js';
 import { ObjectLost } from '../errors.js';
 import type { RuntimeMember } from '../member/member.js';
+import { ObjectMemory, type ObjectMemoryOptions } from './object-memory.js';
 import { type ObjectAccess, type ObjectAddress, ObjectRef } from './object-ref.js';
-import { ObjectStore, type ObjectStoreOptions } from './object-store.js';
 
 /** The objects that this process owns, and its references to those of others. Bytes travel over direct connections only. */
 
@@ -40,8 +40,8 @@ interface Borrowed {
   readonly held: Promise<boolean>;
 }
 
-export class Objects implements ObjectAccess {
-  private readonly store: ObjectStore;
+export class ProcessObjects implements ObjectAccess {
+  private readonly store: ObjectMemory;
   private readonly counts = new ReferenceCount();
   private readonly borrowed = new Map<string, Borrowed>();
   private readonly garbage = new FinalizationRegistry<ObjectAddress>((address) => this.release(address));
@@ -53,9 +53,9 @@ export class Objects implements ObjectAccess {
 
   constructor(
     private readonly member: RuntimeMember,
-    options: Omit<ObjectStoreOptions, 'log'>,
+    options: Omit<ObjectMemoryOptions, 'log'>,
   ) {
-    this.store = new ObjectStore({ ...options, log: member.options.log });
+    this.store = new ObjectMemory({ ...options, log: member.options.log });
   }
 
   /** Objects that this process owns, and their bytes in memory. */
