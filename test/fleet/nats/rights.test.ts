@@ -9,7 +9,7 @@ import { fleetUsers } from '../../../cli/nats/users.js';
 import { connectNats, type NatsBus } from '../../../src/bus/nats-bus.js';
 import { NatsKeyValue } from '../../../src/bus/nats-key-value.js';
 import { Unsupported } from '../../../src/errors.js';
-import { fleetBucket, generationBucket, retentionBucket } from '../../../src/fleet/buckets.js';
+import { actorBucket, fleetBucket, generationBucket, retentionBucket } from '../../../src/fleet/buckets.js';
 import { NATS_ROLES, type NatsRole, natsInbox, natsRights } from '../../../src/fleet/nats-rights.js';
 import { ran } from '../../deploy/support/programs.js';
 import { CLI, Fleet } from '../support/fleet.js';
@@ -42,6 +42,11 @@ const UNSAYABLE: Readonly<Record<NatsRole, readonly string[]>> = {
   worker: [`${NAMESPACE}.coordinator`, `${NAMESPACE}.suspicion`, `${NAMESPACE}.usage`],
   coordinator: [`${NAMESPACE}.announce`, `${NAMESPACE}.leave`, `${NAMESPACE}.holdings.worker-1`],
   node: [`${NAMESPACE}.announce`, `${NAMESPACE}.coordinator`, `${NAMESPACE}.holdings.worker-1`],
+};
+const OWN_BUCKETS = {
+  worker: [fleetBucket(NAMESPACE), generationBucket(NAMESPACE)],
+  coordinator: [fleetBucket(NAMESPACE), retentionBucket(NAMESPACE)],
+  node: [actorBucket(NAMESPACE)],
 };
 const FOREIGN_BUCKET = {
   worker: retentionBucket(NAMESPACE),
@@ -85,10 +90,12 @@ describe.each(NATS_ROLES)('the user of a %s on NATS', (role) => {
     for (const subject of UNSAYABLE[role]) bus.publish(subject, new Uint8Array(1));
     bus.publish('other.announce', new Uint8Array(1));
     bus.publish(`${natsInbox(NAMESPACE, other(role))}.guessed`, new Uint8Array(1));
-    for (const part of ['in', 'call.1']) bus.publish(`${NODE}.${part}`, new Uint8Array(1));
+    bus.publish(`${NODE}.in`, new Uint8Array(1));
+    // Only the server reports that a node does not listen.
+    bus.publish(`${NODE}.absent.worker-2.0001`, new Uint8Array(1));
     await bus.flush();
     await heard.bus.flush();
-    expect(refused).toHaveLength(UNSAYABLE[role].length + 1);
+    expect(refused).toHaveLength(UNSAYABLE[role].length + 2);
     expect(refused[0]).toContain(`NATS does not allow this user to publish to ${UNSAYABLE[role][0]};`);
     expect(refused[0]).toContain('shoal nats-users');
     expect(bus.shortcoming).toBe(refused[0]);
@@ -98,8 +105,7 @@ describe.each(NATS_ROLES)('the user of a %s on NATS', (role) => {
 
   it("uses its own buckets, and neither others nor the rest of JetStream's API", async () => {
     const { bus } = await connected(role);
-    const own = role === 'worker' ? generationBucket(NAMESPACE) : retentionBucket(NAMESPACE);
-    for (const bucket of [fleetBucket(NAMESPACE), own]) {
+    for (const bucket of OWN_BUCKETS[role]) {
       const kv = await NatsKeyValue.open(bus, bucket);
       const key = `of-${role}`;
       expect(await kv.create(key, Uint8Array.of(1))).toBe(true);
