@@ -167,25 +167,33 @@ export class FleetObjects implements Objects {
         if (done || home === undefined) return;
         open++;
         const timer = clock.after(HEDGE_MS, ask);
-        this.node(home)
-          .read(name, options, signal)
-          .then(
-            (outcome) => {
-              timer.cancel();
-              if (done) discard(outcome);
-              else resolve({ outcome, home });
-              done = true;
-            },
-            (error: unknown) => {
-              timer.cancel();
-              open--;
-              if (next < homes.length) ask();
-              else if (open === 0) reject(error);
-            },
-          );
+        this.readFrom(home, name, options, signal).then(
+          (outcome) => {
+            timer.cancel();
+            if (done) discard(outcome);
+            else resolve({ outcome, home });
+            done = true;
+          },
+          (error: unknown) => {
+            timer.cancel();
+            open--;
+            if (next < homes.length) ask();
+            else if (open === 0) reject(error);
+          },
+        );
       };
       ask();
     });
+  }
+
+  /** Reads from a home; rejects if it has left meanwhile. */
+  private async readFrom(
+    home: string,
+    name: ObjectName,
+    options: ReadOptions,
+    signal: AbortSignal,
+  ): Promise<ReadOutcome> {
+    return this.node(home).read(name, options, signal);
   }
 
   /** Calls the homes one after another until one answers, again and again for `CALL_MS`. */
@@ -211,7 +219,8 @@ export class FleetObjects implements Objects {
         ring
           .workers()
           .filter((worker) => ring.standing(worker) === 'live')
-          .map((worker) => call(this.node(worker))),
+          // A worker without an address must not leave the calls to the others with nobody who handles their failures.
+          .map(async (worker) => call(this.node(worker))),
       ),
     );
   }
@@ -239,6 +248,7 @@ export class FleetObjects implements Objects {
     return [...live, ...homes.filter((home) => ring.standing(home) === 'suspect')];
   }
 
+  /** @throws Unavailable if the worker has left: not to be called from a timer or the handler of a promise */
   private node(worker: string): ObjectNode {
     const { own, nodeOf } = this.options;
     if (own?.id === worker) return own.objects;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Overloaded } from '../../../src/errors.js';
+import { Overloaded, Unavailable } from '../../../src/errors.js';
 import type { FleetObjects } from '../../../src/objects/fleet-objects.js';
 import type { Expiry, WriteCondition } from '../../../src/objects/object.js';
 import { wholeValue } from '../../../src/objects/object-body.js';
@@ -139,6 +139,29 @@ describe('the objects of a fleet', () => {
     await fleet.settle();
     for (const name of names) expect(fleet.holders(name.hash)).toEqual(fleet.homes(name.hash));
     expect(names.filter(({ hash }) => fleet.homes(hash)[0] === 'w3').length).toBeGreaterThan(5);
+  });
+
+  it.each([
+    ['has failed', 30],
+    ['does not answer', 4_000],
+  ])('goes on when the next home leaves while the first one %s', async (state, latencyMs) => {
+    const objects = await startFleet(2, ['w1', 'w2', 'w3']);
+    const name = named('k');
+    await fleet.run(put(objects, name, '1'));
+    const [first, second] = fleet.homes(name.hash) as [string, string];
+    fleet.latencyMs = latencyMs;
+    if (state === 'has failed') fleet.cut.add(`gateway>${first}`);
+    const reading = get(fleet, objects, name);
+    // The first home has been asked.
+    await fleet.clock.advance(0);
+    fleet.bury(second);
+    expect(await fleet.run(reading)).toBe('1');
+  });
+
+  it('leaves no failure unhandled when one of all workers cannot be reached', async () => {
+    await startFleet(2, ['w1', 'w2']);
+    fleet.cut.add('gateway>w1');
+    await expect(fleet.run(fleet.gateway(null, ['w2']).count('a', NEVER))).rejects.toThrow(Unavailable);
   });
 
   it('writes over a version of a worker whose clock is ahead', async () => {

@@ -129,14 +129,18 @@ export class ObjectFleet {
     this.spread();
   }
 
-  /** A gateway in a process that is no worker, or in that worker. */
-  gateway(at: string | null = null): FleetObjects {
+  /**
+   * A gateway in a process that is no worker, or in that worker.
+   * @param unknown workers whose address it does not know
+   */
+  gateway(at: string | null = null, unknown: readonly string[] = []): FleetObjects {
     const { clock, random } = this;
     const ring = new TestRing([], this.replicas);
     this.rings.push(ring);
     ring.set(this.onRing(), new Map(this.standings));
     const own = at === null ? null : { id: at, objects: this.workers.get(at)!.objects.home };
-    return new FleetObjects({ ring, clock, random, nodeOf: (worker) => this.peer('gateway', worker), own });
+    const nodeOf = (worker: string) => (unknown.includes(worker) ? null : this.peer('gateway', worker));
+    return new FleetObjects({ ring, clock, random, nodeOf, own });
   }
 
   /** Advances time until a promise settles. */
