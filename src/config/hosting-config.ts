@@ -24,8 +24,11 @@ export interface ObjectsConfig {
   readonly dir: string | null;
 }
 
-export function objectsConfig({ objectBytes, objectDir }: Pick<Values, 'objectBytes' | 'objectDir'>): ObjectsConfig {
-  return { budgetBytes: objectBytes, dir: objectDir === null ? null : resolve(objectDir) };
+export function objectsConfig({
+  actorObjectBytes,
+  objectDir,
+}: Pick<Values, 'actorObjectBytes' | 'objectDir'>): ObjectsConfig {
+  return { budgetBytes: actorObjectBytes, dir: objectDir === null ? null : resolve(objectDir) };
 }
 
 /** What the process hosts; null if it hosts nothing. @throws WrongUsage */

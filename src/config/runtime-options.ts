@@ -51,9 +51,9 @@ export const RUNTIME_OPTIONS = {
     commands: ['worker', 'node', 'run'],
     help: 'GPUs that this process gives to actors and tasks, as ids.',
   }),
-  objectBytes: option({
-    flag: 'object-bytes',
-    variable: 'SHOAL_OBJECT_BYTES',
+  actorObjectBytes: option({
+    flag: 'actor-object-bytes',
+    variable: 'SHOAL_ACTOR_OBJECT_BYTES',
     placeholder: 'SIZE',
     type: types.byteSize(2 ** 20, '1MiB'),
     default: '512MiB',
@@ -69,6 +69,6 @@ export const RUNTIME_OPTIONS = {
     default: null,
     defaultNote: 'none: objects stay in memory',
     commands: ['worker', 'node', 'run'],
-    help: 'Folder for objects beyond three quarters of --object-bytes. Each process uses a folder of its own in it, and removes it at its end.',
+    help: 'Folder for objects beyond three quarters of --actor-object-bytes. Each process uses a folder of its own in it, and removes it at its end.',
   }),
 } as const satisfies OptionTable;

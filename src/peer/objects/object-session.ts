@@ -169,7 +169,7 @@ export class ObjectSession implements ConnectionOwner {
       message.type === 'copy' && !this.isMember
         ? this.noMember()
         : bytes > objectBytes
-          ? new Overloaded(`an object has at most ${objectBytes} bytes (--object-max-bytes), got ${bytes}`)
+          ? new Overloaded(`an object has at most ${objectBytes} bytes (--object-bytes less 2 KiB), got ${bytes}`)
           : null;
     return new ObjectUpload(host, name, message, bytes, refusal);
   }

@@ -63,6 +63,20 @@ describe('the graph of a model', () => {
   });
 });
 
+describe('memory for objects', () => {
+  it('is set for the whole fleet by up, and for one process by its role', () => {
+    const variables = { SHOAL_OBJECT_BYTES: '64MiB', SHOAL_ACTOR_OBJECT_BYTES: '2MiB', SHOAL_ACTORS: 'actors.js' };
+    const { coordinator: ofCoordinator, worker: ofWorker } = up({ objectBytes: '64MiB' });
+    for (const inherited of [ofCoordinator, ofWorker]) expect(inherited).toMatchObject({ SHOAL_OBJECT_BYTES: '64MiB' });
+    expect(coordinator(variables).objectBytes).toBe(64 * 2 ** 20);
+    expect(coordinator({ SHOAL_OBJECT_BYTES: '0' }).objectBytes).toBe(0);
+    expect(worker(variables)).toMatchObject({
+      objectBytes: 64 * 2 ** 20,
+      hosting: { objects: { budgetBytes: 2 * 2 ** 20 } },
+    });
+  });
+});
+
 describe('the configuration of a worker', () => {
   it('has defaults for everything except the secret', () => {
     expect(worker()).toMatchObject({

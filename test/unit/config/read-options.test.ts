@@ -1,5 +1,8 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import type { Command } from '../../../src/config/option.js';
+import type { Command, OptionSpec, OptionTable } from '../../../src/config/option.js';
 import { flagKey } from '../../../src/config/option.js';
 import { OPTIONS } from '../../../src/config/options.js';
 import { inheritedVariables, readOptions, withoutOptions } from '../../../src/config/read-options.js';
@@ -9,12 +12,43 @@ function read(command: Command, flags: Record<string, unknown>, environment: Rec
   return readOptions(OPTIONS, command, flags, environment);
 }
 
+const OPTION_SPECS = new Set<OptionSpec>(Object.values(OPTIONS));
+const CONFIG_FOLDER = fileURLToPath(new URL('../../../src/config', import.meta.url));
+
+/** All tables of options that the files of the configuration export. */
+async function tablesOfOptions(): Promise<OptionTable[]> {
+  const modules = await Promise.all(
+    readdirSync(CONFIG_FOLDER).map((file) => import(join(CONFIG_FOLDER, file)) as Promise<Record<string, unknown>>),
+  );
+  return modules.flatMap((module) =>
+    Object.entries(module).flatMap(([name, table]) => (/(?:^|_)OPTIONS$/.test(name) ? [table as OptionTable] : [])),
+  );
+}
+
 describe('the table of options', () => {
   it('has unique flags and variables', () => {
     const specs = Object.entries(OPTIONS);
     const flags = specs.flatMap(([, spec]) => spec.flag ?? []);
     expect(new Set(flags).size).toBe(flags.length);
     expect(new Set(specs.map(([, spec]) => spec.variable)).size).toBe(specs.length);
+  });
+
+  it('hides no option of one file behind one of another', async () => {
+    const tables = await tablesOfOptions();
+    expect(tables.length).toBeGreaterThan(10);
+    for (const table of tables) {
+      const joined = Object.values(table).some((spec) => OPTION_SPECS.has(spec));
+      const hidden = Object.entries(table).filter(([, spec]) => joined && !OPTION_SPECS.has(spec));
+      expect(hidden.map(([key]) => key)).toEqual([]);
+    }
+  });
+
+  it('gives no command two options with the same flag or variable', async () => {
+    const specs = [...new Set((await tablesOfOptions()).flatMap((table) => Object.values(table)))];
+    const names = specs.flatMap(({ flag, variable, commands }) =>
+      commands.flatMap((command) => [`${command} ${variable}`, ...(flag === null ? [] : [`${command} --${flag}`])]),
+    );
+    expect(names.filter((name, i) => names.indexOf(name) !== i)).toEqual([]);
   });
 
   it('derives the names of variables and keys from the flags', () => {
