@@ -21,6 +21,8 @@ const PAGE_KEYS = 100;
 const PAGE_MOST = 1_000;
 /** Keys that one request looks through for a prefix. */
 const LOOKED_THROUGH = 20_000;
+/** Attempts to read a part of an object that others replace. */
+const READ_TRIES = 16;
 
 export interface KvDeps {
   readonly objects: Objects;
@@ -70,32 +72,56 @@ export function kvRoutes(deps: KvDeps): HttpRoute[] {
 async function get(exchange: Exchange, { objects, clock }: KvDeps): Promise<BytesAnswer> {
   const { signal } = exchange;
   const name = nameOf(exchange, spaceOf(exchange.principal));
-  const [info = null] = await objects.look([name], signal);
-  if (info === null) throw notFound();
-  const headers = headersOf(info);
-  const plain = (status: number, more: Record<string, string>): BytesAnswer => ({
-    kind: 'bytes',
-    status,
-    headers: { ...headers, ...more },
-    body: null,
-  });
-  if (hasIt(exchange, info)) return plain(304, {});
-  const ifRange = exchange.header('if-range');
-  const range = ifRange === null || ifRange === headers.etag ? rangeOf(exchange.header('range'), info.bytes) : 'whole';
-  if (range === 'unsatisfiable') return plain(416, { 'content-range': `bytes */${info.bytes}`, 'content-length': '0' });
-  if (exchange.method === 'HEAD') return plain(200, { 'content-length': String(info.bytes) });
-  const { from, end } = range === 'whole' ? { from: 0, end: info.bytes } : range;
-  const read = await objects.get(name, { from, end, floors: new ReadFloors(clock) }, signal);
-  if (read.type === 'absent') throw notFound();
-  const body = read.type === 'here' ? partOf(read.value, from, end) : read.body;
-  if (read.info.digest !== info.digest) {
+  const floors = new ReadFloors(clock);
+  for (let tries = 0; tries < READ_TRIES; tries++) {
+    const [known = null] = await objects.look([name], signal);
+    if (known === null) throw notFound();
+    const asked = planOf(exchange, known);
+    if (asked.type === 'answer') return asked.answer;
+    const read = await objects.get(name, { from: asked.from, end: asked.end, floors }, signal);
+    if (read.type === 'absent') throw notFound();
+    const { info } = read;
+    // It may have been replaced meanwhile: what was read is an answer if the request asks the same of the new value.
+    const plan = planOf(exchange, info);
+    const same = plan.type === 'read' && plan.from === asked.from && plan.end === asked.end;
+    const body = read.type === 'here' ? partOf(read.value, asked.from, asked.end ?? info.bytes) : read.body;
+    if (same) return { ...bytesOf(info, plan.status, rangeHeaders(plan, info)), body };
     body.close();
-    throw new ApiError(503, 'the object was replaced while it was being read; retry', { retryAfterS: 1 });
   }
-  const length = { 'content-length': String(end - from) };
-  if (range === 'whole') return { kind: 'bytes', status: 200, headers: { ...headers, ...length }, body };
-  const contentRange = { 'content-range': `bytes ${from}-${end - 1}/${info.bytes}` };
-  return { kind: 'bytes', status: 206, headers: { ...headers, ...length, ...contentRange }, body };
+  throw new ApiError(503, 'other clients write this key all the time; retry', { retryAfterS: 1 });
+}
+
+/** What a read needs of an object in this state: an answer without bytes, or its bytes from `from` to before `end`; null for all of them. */
+type ReadPlan =
+  | { readonly type: 'answer'; readonly answer: BytesAnswer }
+  | { readonly type: 'read'; readonly status: 200; readonly from: 0; readonly end: null }
+  | { readonly type: 'read'; readonly status: 206; readonly from: number; readonly end: number };
+
+function planOf(exchange: Exchange, info: ObjectInfo): ReadPlan {
+  const { bytes } = info;
+  const answer = (status: number, more: Record<string, string>): ReadPlan => ({
+    type: 'answer',
+    answer: bytesOf(info, status, more),
+  });
+  if (hasIt(exchange, info)) return answer(304, {});
+  const ifRange = exchange.header('if-range');
+  const ranged = ifRange === null || ifRange === `"${info.digest}"`;
+  const range = ranged ? rangeOf(exchange.header('range'), bytes) : 'whole';
+  if (range === 'unsatisfiable') return answer(416, { 'content-range': `bytes */${bytes}`, 'content-length': '0' });
+  if (exchange.method === 'HEAD') return answer(200, { 'content-length': String(bytes) });
+  return range === 'whole'
+    ? { type: 'read', status: 200, from: 0, end: null }
+    : { type: 'read', status: 206, ...range };
+}
+
+function rangeHeaders({ from, end }: Extract<ReadPlan, { type: 'read' }>, { bytes }: ObjectInfo) {
+  if (end === null) return { 'content-length': String(bytes) };
+  return { 'content-length': String(end - from), 'content-range': `bytes ${from}-${end - 1}/${bytes}` };
+}
+
+/** An answer about an object, without its bytes. */
+function bytesOf(info: ObjectInfo, status: number, more: Record<string, string>): BytesAnswer {
+  return { kind: 'bytes', status, headers: { ...headersOf(info), ...more }, body: null };
 }
 
 /** Reads a part of a value in this process. Takes over the reference. */

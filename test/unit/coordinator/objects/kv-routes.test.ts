@@ -5,7 +5,7 @@ import { type HttpServer, listen } from '../../../../coordinator/http/server.js'
 import { NO_TRAIL } from '../../../../coordinator/trail/trail.js';
 import { SystemClock } from '../../../../src/clock.js';
 import { SILENT_LOG } from '../../../../src/log.js';
-import { FleetObjects } from '../../../../src/objects/fleet-objects.js';
+import { FleetObjects, type FleetObjectsOptions } from '../../../../src/objects/fleet-objects.js';
 import { ValueStaging } from '../../../../src/objects/value-staging.js';
 import { SystemRandom } from '../../../../src/random.js';
 import { ALONE, RespStation } from '../../resp/support/resp-station.js';
@@ -15,15 +15,33 @@ import { ALONE, RespStation } from '../../resp/support/resp-station.js';
 const MiB = 2 ** 20;
 const OBJECT_BYTES = 16 * MiB;
 
+/** The objects of a fleet in which something happens between a look at an object and the read of its bytes. */
+class ReplacedObjects extends FleetObjects {
+  constructor(
+    private readonly onLooked: () => Promise<void>,
+    options: FleetObjectsOptions,
+  ) {
+    super(options);
+  }
+
+  override async look(...args: Parameters<FleetObjects['look']>): ReturnType<FleetObjects['look']> {
+    const infos = await super.look(...args);
+    await this.onLooked();
+    return infos;
+  }
+}
+
 describe('objects over HTTP', () => {
   let station: RespStation;
   let server: HttpServer;
   let staging: ValueStaging;
+  /** Called after each look at an object, before it is read. */
+  let onLooked: () => Promise<void>;
 
   async function open(apiKeys: string[] = []): Promise<void> {
     const clock = new SystemClock();
     staging = new ValueStaging(2 * OBJECT_BYTES);
-    const objects = new FleetObjects({
+    const objects = new ReplacedObjects(() => onLooked(), {
       ring: ALONE,
       clock,
       random: new SystemRandom(),
@@ -41,6 +59,7 @@ describe('objects over HTTP', () => {
   }
 
   beforeEach(async () => {
+    onLooked = async () => {};
     station = await RespStation.open();
   });
 
@@ -112,6 +131,24 @@ describe('objects over HTTP', () => {
     const head = await fetch(at('k'), { method: 'HEAD' });
     expect([head.status, head.headers.get('content-length')]).toEqual([200, String(byteLength)]);
     expect((await fetch(at('none'), { method: 'HEAD' })).status).toBe(404);
+  });
+
+  it('reads an object that is replaced after every look at it', async () => {
+    await open();
+    const value = (fill: string, bytes: number) => Buffer.alloc(bytes, fill);
+    const values = [value('a', 2 * MiB), value('b', 3 * MiB), value('c', 10), value('d', MiB)];
+    await put('k', values[0]!);
+    const later = values.slice(1);
+    onLooked = async () => {
+      const next = later.shift();
+      if (next !== undefined) await put('k', next);
+    };
+    const whole = await fetch(at('k'));
+    expect([whole.status, whole.headers.get('content-length')]).toEqual([200, String(3 * MiB)]);
+    expect(Buffer.from(await whole.arrayBuffer()).equals(values[1]!)).toBe(true);
+    const part = await fetch(at('k'), { headers: { range: 'bytes=4-19' } });
+    expect([part.status, part.headers.get('content-range')]).toEqual([206, `bytes 4-19/${MiB}`]);
+    expect(await part.text()).toBe('d'.repeat(16));
   });
 
   it('changes an object only under its conditions', async () => {
