@@ -29,7 +29,7 @@ export async function sendBytes(
       // Called also if the connection closes before the bytes are sent.
       const more = response.write(bytes, () => release());
       guard.restart();
-      if (!more) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+      if (!more) await drained(response);
       guard.restart();
     }
     response.end();
@@ -39,5 +39,16 @@ export async function sendBytes(
     return ApiError.from(error);
   } finally {
     body?.close();
+  }
+}
+
+/** Resolves when the client has taken what was written, or is gone. Leaves no listeners behind: a large value needs many turns. */
+async function drained(response: ServerResponse): Promise<void> {
+  const over = new AbortController();
+  const { signal } = over;
+  try {
+    await Promise.race([once(response, 'drain', { signal }), once(response, 'close', { signal })]);
+  } finally {
+    over.abort();
   }
 }

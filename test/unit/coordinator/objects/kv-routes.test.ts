@@ -133,6 +133,20 @@ describe('objects over HTTP', () => {
     expect((await fetch(at('none'), { method: 'HEAD' })).status).toBe(404);
   });
 
+  it('keeps no listeners while a client takes a large value', async () => {
+    await open();
+    await put('k', Buffer.alloc(OBJECT_BYTES));
+    const warnings: string[] = [];
+    const onWarning = ({ name }: Error) => warnings.push(name);
+    process.on('warning', onWarning);
+    try {
+      expect((await (await fetch(at('k'))).arrayBuffer()).byteLength).toBe(OBJECT_BYTES);
+    } finally {
+      process.off('warning', onWarning);
+    }
+    expect(warnings).toEqual([]);
+  });
+
   it('reads an object that is replaced after every look at it', async () => {
     await open();
     const value = (fill: string, bytes: number) => Buffer.alloc(bytes, fill);
