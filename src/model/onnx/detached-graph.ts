@@ -36,12 +36,14 @@ export function detachedGraph(source: ByteSource, graph: Graph, names: WeightNam
 }
 
 function detachedTensor(source: ByteSource, place: WireField, names: WeightNames): Uint8Array {
+  const own = [...fields(source, place.payload, place.end)];
+  const raw = own.find(({ number, payload, end }) => number === TENSOR.raw && end - payload > SMALL_TENSOR_BYTES);
   const kept: Uint8Array[] = [];
-  for (const field of fields(source, place.payload, place.end)) {
-    const byteLength = field.end - field.payload;
-    if (field.number === TENSOR.raw && byteLength > SMALL_TENSOR_BYTES) {
-      kept.push(externalEntries(names.graph, field.payload, byteLength));
-    } else if (field.number === TENSOR.external) kept.push(renamedEntry(source, field, names));
+  for (const field of own) {
+    if (field === raw) kept.push(externalEntries(names.graph, raw.payload, raw.end - raw.payload));
+    // Of two locations, readers take the last: the tensor's own one, which some exporters state, would undo that of the entries.
+    else if (raw !== undefined && field.number === TENSOR.location) continue;
+    else if (field.number === TENSOR.external) kept.push(renamedEntry(source, field, names));
     else kept.push(Uint8Array.from(source.read(field.start, field.end)));
   }
   return bytesField(GRAPH.initializer, kept);

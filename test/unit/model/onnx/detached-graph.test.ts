@@ -11,8 +11,9 @@ import { graphSignature } from '../../../../src/model/graph-signature.js';
 import { memorySource } from '../../../../src/model/onnx/byte-source.js';
 import { detachedGraph } from '../../../../src/model/onnx/detached-graph.js';
 import { readGraph } from '../../../../src/model/onnx/graph.js';
-import { MODEL } from '../../../../src/model/onnx/messages.js';
-import { bytesField, join as joined } from '../../../../src/model/onnx/wire.js';
+import { GRAPH, MODEL, TENSOR } from '../../../../src/model/onnx/messages.js';
+import { spliced } from '../../../../src/model/onnx/splice.js';
+import { bytesField, fields, intField, join as joined } from '../../../../src/model/onnx/wire.js';
 import { weightFiles } from '../../../../src/model/weight-files.js';
 import { OrtRuntime } from '../../../../src/ort/runtime.js';
 import { DecoderRun } from '../decoder-run.js';
@@ -50,6 +51,19 @@ async function synthFolder(): Promise<string> {
   return dir;
 }
 
+/** The model with `data_location: DEFAULT` behind the elements of each initializer, as ONNX's own tools write it. */
+function withStatedLocations(model: Uint8Array): Uint8Array {
+  const source = memorySource(model);
+  const graph = readGraph(source);
+  const splices = [...fields(source, graph.place.payload, graph.place.end)]
+    .filter(({ number }) => number === GRAPH.initializer)
+    .map(({ start, end, payload }) => ({
+      ...{ start, end },
+      bytes: bytesField(GRAPH.initializer, [model.subarray(payload, end), intField(TENSOR.location, 0)]),
+    }));
+  return spliced(model, graph, splices);
+}
+
 describe('a detached graph', () => {
   it('has none of the large weights, and computes the same logits', async () => {
     const folder = await openModelFolder(RECALL);
@@ -71,6 +85,14 @@ describe('a detached graph', () => {
       expect(detached).toEqual(plain);
     },
   );
+
+  it('computes the same logits if each weight says that it is in the file', async () => {
+    const dir = await synthFolder();
+    const path = join(dir, 'onnx', 'model.onnx');
+    await writeFile(path, withStatedLocations(await readFile(path)));
+    const [plain, detached] = await bothLogits(dir);
+    expect(detached).toEqual(plain);
+  });
 
   it('reads the same graph', async () => {
     const { graph } = await openModelFolder(await synthFolder());
