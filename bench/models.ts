@@ -78,7 +78,7 @@ async function rowOf(twin: Twin, dir: string, runtime: OrtRuntime): Promise<Mode
     const loading = { kind: 'refused', reason: error.message, expected: words?.test(error.message) ?? false } as const;
     return { ...named, loading, answers: null, holds: loading.expected };
   }
-  const isByRun = kvDependence(folder.graph).kind === 'run';
+  const isByRun = kvDependence(folder).kind === 'run';
   const plain = await PlainDecoder.open(runtime, folder.graphPath);
   try {
     const runTokens = isByRun ? BLOCK_TOKENS : Number.POSITIVE_INFINITY;

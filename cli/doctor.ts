@@ -140,7 +140,7 @@ async function modelFinding(values: Values, environment: EnvironmentVariables): 
     const dir = await modelHere(values, environment);
     const folder = await openModelFolder(dir, { ...namedGraph(values), device });
     const detail = `${folder.graphPath}, graph of ${formatByteSize(statSync(folder.graphPath).size)}: ${folder.graphWhy}`;
-    const notice = dependenceNotice(kvDependence(folder.graph));
+    const notice = dependenceNotice(kvDependence(folder));
     if (notice === null) return ok('model', detail);
     return { name: 'model', state: 'warning', detail: `${detail}; ${notice}`, fix: MODEL_TYPES };
   } catch (error) {

@@ -212,7 +212,7 @@ async function openModel(
     createdAt: Math.floor(Date.now() / 1000),
   };
   const fingerprint = await modelFingerprint(folder, layout);
-  return { served, fingerprint, layout, dependence: kvDependence(folder.graph), name: folder.name };
+  return { served, fingerprint, layout, dependence: kvDependence(folder), name: folder.name };
 }
 
 /** The model with the context that the workers offer, where that is less than the coordinator's own limit. */

@@ -95,7 +95,7 @@ export async function loadModelGraph(
       `cannot run the model ${folder.name}: its configuration states a context of ${folder.config.contextTokens} tokens; at least ${LEAST_CONTEXT_TOKENS} are needed; correct it`,
     );
   }
-  const dependence = kvDependence(folder.graph);
+  const dependence = kvDependence(folder);
   const files = await weightFiles(folder);
   const { model, keeps } = editedModel(detached(folder, files), signature.hasLogitsToKeep, dependence);
   const { session, weights } = await openSession(runtime, folder, model, files, options).catch((error: unknown) => {

@@ -48,9 +48,7 @@ const Fields = z.record(z.string(), z.unknown());
  * @throws Refused naming the field
  */
 export function parseConfig(json: unknown, path: string, graphVocab: number | null = null): ModelConfig {
-  const whole = Fields.catch({}).parse(json);
-  const part = PARTS.map((name) => Fields.safeParse(whole[name])).find(({ success }) => success)?.data;
-  const file = part === undefined ? whole : { ...whole, ...part };
+  const file = decoderFields(json);
   const modelType = z.string().catch('unknown').parse(file.model_type);
   const sizeOf = (size: 'context' | 'vocab') => readSize(file, NAMES[size], path);
   const hintOf = (size: keyof typeof NAMES) => readHint(file, NAMES[size]);
@@ -64,6 +62,13 @@ export function parseConfig(json: unknown, path: string, graphVocab: number | nu
     kvHeads: file.multi_query === true ? 1 : (hintOf('kvHeads') ?? heads),
     headDim: hintOf('headDim') ?? (hidden !== null && heads !== null ? Math.floor(hidden / heads) : null),
   };
+}
+
+/** The fields of a config.json, and before them those of the part that describes the decoder. */
+export function decoderFields(json: unknown): Readonly<Record<string, unknown>> {
+  const whole = Fields.catch({}).parse(json);
+  const part = PARTS.map((name) => Fields.safeParse(whole[name])).find(({ success }) => success)?.data;
+  return part === undefined ? whole : { ...whole, ...part };
 }
 
 /** The same for sizes that the graph states too, and that some families write in another form, such as one number per layer. */

@@ -1,14 +1,30 @@
 import type { KvDependence } from '../core/kv-dependence.js';
+import type { ModelFolder } from './folder.js';
 import type { Graph } from './onnx/graph.js';
 import { lengthChoices } from './onnx/length-choices.js';
+import { ropeByLength } from './rope-by-length.js';
 
-/** Finds out of a model's graph what its K/V depends on. */
+/** Finds out of a model's graph and config.json what its K/V depends on. */
 
 /** Operators that derive their scales from all tokens of a run. */
 const DYNAMIC = new Set('DynamicQuantizeLinear DynamicQuantizeMatMul'.split(' '));
 
-/** What the K/V of a token depends on in this graph. */
-export function kvDependence(graph: Graph): KvDependence {
+/**
+ * What the K/V of a token depends on in this model. Exporters write a choice by length in more ways than the graph's reader knows. If config.json
+ * names rotary embeddings by length, and no border was found in the graph, nothing is shared.
+ */
+export function kvDependence({ graph, configJson }: Pick<ModelFolder, 'graph' | 'configJson'>): KvDependence {
+  const found = graphDependence(graph);
+  if (found.kind === 'border' || found.kind === 'length') return found;
+  const rope = ropeByLength(configJson);
+  if (rope === null) return found;
+  return {
+    kind: 'length',
+    reason: `config.json names rotary embeddings of type ${rope}, and the graph does not show where they change`,
+  };
+}
+
+function graphDependence(graph: Graph): KvDependence {
   const choices = lengthChoices(graph);
   if (choices.kind === 'unrecognised') return { kind: 'length', reason: choices.reason };
   const dynamic = graph.nodes
