@@ -14,8 +14,10 @@ import { CpuDevice } from '../src/device/cpu/cpu-device.js';
 import type { Device } from '../src/device/device.js';
 import { openDevice } from '../src/device/open.js';
 import { runnerOf } from '../src/engine/engine.js';
+import type { MakeRunner } from '../src/engine/graph-runner.js';
 import { loadModelGraph, type ModelGraph } from '../src/engine/model-graph.js';
-import { requireCarriedStates, trialNotice, trialRun } from '../src/engine/trial-run.js';
+import { chooseRunner } from '../src/engine/runner-choice.js';
+import { requireCarriedStates, trialNotice } from '../src/engine/trial-run.js';
 import { Unavailable } from '../src/errors.js';
 import { BucketKeeper } from '../src/fleet/bucket-keeper.js';
 import { logBusStatus, settled } from '../src/fleet/bus-log.js';
@@ -142,6 +144,7 @@ interface OpenModel {
   readonly device: Device;
   readonly deviceReason: string;
   readonly contextReason: string;
+  readonly makeRunner: MakeRunner;
   readonly trial: GraphTrial | null;
 }
 
@@ -187,9 +190,11 @@ async function openModel(
   );
   if (config.cache && device instanceof CpuDevice) void device.commitAhead();
   logRunLimit(device, log);
-  const trial = config.trial ? await tryModel(graph, device, config.prefillChunkTokens, log) : null;
+  const tried = config.trial
+    ? await tryModel(graph, device, config.prefillChunkTokens, log)
+    : { trial: null, makeRunner: runnerOf };
   const short = (reason: string) => reason.slice(0, DEVICE_REASON_CHARS);
-  return { folder, graph, device, deviceReason: short(why), contextReason: short(context.why), trial };
+  return { folder, graph, device, deviceReason: short(why), contextReason: short(context.why), ...tried };
 }
 
 /** Logs the bound of a run where the device has one. */
@@ -223,15 +228,20 @@ async function contextOf(
   });
 }
 
-/** Tries the model, and logs what its numbers depend on. */
-async function tryModel(graph: ModelGraph, device: Device, chunkTokens: number, log: Log): Promise<GraphTrial> {
-  const makeRunner = (runTokens: number) => runnerOf(graph, device, runTokens);
-  const trial = await trialRun(graph, device, makeRunner, chunkTokens);
+/** Tries the model, and logs what its numbers depend on, and how it is run because of it. */
+async function tryModel(
+  graph: ModelGraph,
+  device: Device,
+  chunkTokens: number,
+  log: Log,
+): Promise<Pick<OpenModel, 'makeRunner' | 'trial'>> {
+  const { trial, makeRunner, notice: alone } = await chooseRunner(graph, device, chunkTokens);
+  if (alone !== null) log.warn({}, alone);
   requireCarriedStates(trial, device.layout);
   const notice = trialNotice(trial, device.layout);
   if (notice === null) log.info({ trial }, 'tried the model');
   else log.error({ trial }, notice);
-  return trial;
+  return { trial, makeRunner };
 }
 
 /** Logs how a model is run whose K/V is not a function of the prefix alone. */

@@ -30,7 +30,7 @@ export class InPlaceRunner implements GraphRunner {
   private readonly device: Device;
   private readonly feed: RunFeed;
   private readonly runOptions: RunOptions;
-  /** Whether each sequence runs alone, because the numbers of a run depend on all of its tokens. */
+  /** Whether each sequence runs alone, because the numbers of a run depend on all of its tokens or rows. */
   private readonly alone: boolean;
   private readonly bindings = new Map<number, Binding>();
   private readonly decoding: RowSlot[] = [];
@@ -38,12 +38,15 @@ export class InPlaceRunner implements GraphRunner {
   private prefilling: RowSlot | null = null;
   private interruptible = false;
 
-  /** @param chunkTokens the maximum number of tokens of one `prefill` */
-  constructor(graph: ModelGraph, device: Device, chunkTokens: number) {
+  /**
+   * @param chunkTokens the maximum number of tokens of one `prefill`
+   * @param rows whether decoding sequences run together, where the graph's dependence allows it
+   */
+  constructor(graph: ModelGraph, device: Device, chunkTokens: number, rows: 'together' | 'alone' = 'together') {
     this.graph = graph;
     this.device = device;
     const { slots } = device;
-    this.alone = graph.dependence.kind === 'run' || graph.dependence.kind === 'length';
+    this.alone = rows === 'alone' || graph.dependence.kind === 'run' || graph.dependence.kind === 'length';
     this.feed = new RunFeed(graph, device, Math.max(chunkTokens, slots), slots * device.slot(0).capacityTokens, slots);
     this.runOptions = new RunOptions(graph.runtime);
     this.resting = new RestingBlocks(Math.max(slots, (device.prefillRow ?? 0) + 1), device.layout.blockTokens);
@@ -51,7 +54,7 @@ export class InPlaceRunner implements GraphRunner {
 
   get capacity(): number {
     // Batches of other rows than the first ones need views that start there.
-    const splits = this.graph.dependence.kind !== 'prefix';
+    const splits = this.alone || this.graph.dependence.kind !== 'prefix';
     return splits && this.device.prefillRow !== null ? 1 : this.device.slots;
   }
 

@@ -3,7 +3,7 @@ import type { KvElementType, KvLayout } from '../core/kv-layout.js';
 import { logprobsOf } from '../core/sampling/logprobs.js';
 import { argmax } from '../core/sampling/selection.js';
 import type { Device } from '../device/device.js';
-import { InternalError, Refused } from '../errors.js';
+import { Refused } from '../errors.js';
 import type { GraphRunner, SequenceSlot } from './graph-runner.js';
 import type { ModelGraph } from './model-graph.js';
 import { longestRun, type RunPlan, runPlan } from './run-plan.js';
@@ -64,11 +64,21 @@ export async function trialRun(
   }
 }
 
+/** Whether a row of a batch differs from the same sequence alone by more than rounding explains. */
+export function batchesDiffer({ batch }: GraphTrial, { elementType }: Pick<KvLayout, 'elementType'>): boolean {
+  return isApart(batch, ROUNDING[elementType]);
+}
+
+function isApart(difference: number | null, most: number): boolean {
+  // NaN is apart from everything.
+  return difference !== null && !(difference <= most);
+}
+
 /** Names the ways that differ by more than rounding explains, for people; null if none do. */
 export function trialNotice(trial: GraphTrial, { elementType }: Pick<KvLayout, 'elementType'>): string | null {
   const most = ROUNDING[elementType];
   const apart = (Object.keys(WAYS) as Way[])
-    .filter((way) => (trial[way] ?? 0) > most)
+    .filter((way) => isApart(trial[way], most))
     .map((way) => `by ${trial[way]!.toPrecision(2)} between ${WAYS[way]}`);
   if (apart.length === 0) return null;
   return `answers of this model may depend on the cache and on other requests: log-probabilities differ ${apart.join(', ')}; rounding explains ${most}`;
@@ -111,15 +121,14 @@ class TrialRun {
   async run(): Promise<GraphTrial> {
     const whole = await this.logitsAfter(this.promptTokens);
     const next = await this.logitsAfter(this.ids.length);
-    const stepped = await this.stepped();
+    const stepped = await this.stepped(this.promptTokens);
     const chunk = await this.chunked();
     const hit = await this.hit();
-    const batch = await this.batched();
     return {
       chunk: chunk && apart(whole, chunk),
       hit: hit && apart(whole, hit),
       step: apart(next, stepped),
-      batch: batch && apart(stepped, batch),
+      batch: await this.batched(stepped),
     };
   }
 
@@ -154,37 +163,45 @@ class TrialRun {
     }
   }
 
-  private stepped(): Promise<Float32Array> {
+  /** The logits of a step after the first `to` tokens, alone. */
+  private stepped(to: number): Promise<Float32Array> {
     return this.withSlot(async (slot) => {
-      await this.prefill(slot, this.promptTokens);
-      await this.runner.startDecoding(slot);
-      return this.step(slot);
+      await this.startDecoding(slot, to);
+      return (await this.step()).get(slot)!;
     });
   }
 
-  /** A step beside another, shorter sequence. Null if the device has no room for two. */
-  private async batched(): Promise<Float32Array | null> {
+  /**
+   * How far the rows of a step of two sequences are from their steps alone. The shorter one is compared too: a graph that derives positions from
+   * the width of the mask is right for the longest row alone. Null if the device has no room for two.
+   * @param longAlone the logits of a step after the prompt, alone
+   */
+  private async batched(longAlone: Float32Array): Promise<number | null> {
     if (this.runner.capacity < 2) return null;
-    return this.withSlot(async (other) => {
-      await this.prefill(other, Math.min(REST_TOKENS, this.promptTokens));
-      await this.runner.startDecoding(other);
-      return this.withSlot(async (slot) => {
-        await this.prefill(slot, this.promptTokens);
-        await this.runner.startDecoding(slot);
-        return this.step(slot);
+    const shortTokens = Math.min(REST_TOKENS, this.promptTokens);
+    const shortAlone = await this.stepped(shortTokens);
+    return this.withSlot(async (short) => {
+      await this.startDecoding(short, shortTokens);
+      return this.withSlot(async (long) => {
+        await this.startDecoding(long, this.promptTokens);
+        const rows = await this.step();
+        return Math.max(apart(longAlone, rows.get(long)!), apart(shortAlone, rows.get(short)!));
       });
     });
   }
 
+  private async startDecoding(slot: SequenceSlot, to: number): Promise<void> {
+    await this.prefill(slot, to);
+    await this.runner.startDecoding(slot);
+  }
+
   /** One step of all decoding slots, in which each gets the last token. */
-  private async step(of: SequenceSlot): Promise<Float32Array> {
-    let logits: Float32Array | null = null;
+  private async step(): Promise<Map<SequenceSlot, Float32Array>> {
+    const logits = new Map<SequenceSlot, Float32Array>();
     for (const batch of this.runner.batches()) {
       const rows = await this.runner.decode(batch, new Array<number>(batch.length).fill(this.ids.at(-1)!));
-      const at = batch.indexOf(of);
-      if (at >= 0) logits = rows.row(at).slice();
+      for (const [i, slot] of batch.entries()) logits.set(slot, rows.row(i).slice());
     }
-    if (logits === null) throw new InternalError('cannot try the graph: no batch has the slot');
     return logits;
   }
 

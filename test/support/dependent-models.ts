@@ -2,9 +2,9 @@ import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { memorySource } from '../../src/model/onnx/byte-source.js';
 import { type Graph, type GraphNode, readGraph } from '../../src/model/onnx/graph.js';
-import { GRAPH, nodeMessage, tensorMessage } from '../../src/model/onnx/messages.js';
+import { ATTRIBUTE, GRAPH, NODE, nodeMessage, tensorMessage } from '../../src/model/onnx/messages.js';
 import { type Splice, spliced, withInput } from '../../src/model/onnx/splice.js';
-import { bytesField, join as joined } from '../../src/model/onnx/wire.js';
+import { bytesField, fields, join as joined, readText } from '../../src/model/onnx/wire.js';
 
 /** Makes models whose K/V is not a function of the prefix alone, as exporters make them. */
 
@@ -22,6 +22,15 @@ export function longRopeModel(from: string, to: string, borderTokens: number): P
 /** Copies a model folder with a graph whose activations are quantized in each run anew, over all of its tokens. */
 export function dynamicallyQuantizedModel(from: string, to: string): Promise<void> {
   return editedModel(from, to, dynamicallyQuantized);
+}
+
+/**
+ * Copies a model folder with a graph that rotates queries and keys outside of the attention, all rows at the last positions of the mask: right
+ * for one sequence, wrong for the shorter ones of a batch.
+ * @param from as for `longRopeModel`
+ */
+export function maskPositionsModel(from: string, to: string): Promise<void> {
+  return editedModel(from, to, maskPositions);
 }
 
 async function editedModel(
@@ -109,4 +118,63 @@ function dynamicallyQuantized(model: Uint8Array, graph: Graph): readonly Splice[
       ]),
     };
   });
+}
+
+function maskPositions(model: Uint8Array, graph: Graph): readonly Splice[] {
+  const vector = (name: string, dims: number[], value: number) =>
+    bytesField(GRAPH.initializer, tensorMessage({ name, type: 'int64', dims }, BigInt64Array.of(BigInt(value))));
+  const positions = [
+    { op: 'Shape', inputs: ['input_ids'], outputs: ['at.ids'] },
+    { op: 'Gather', inputs: ['at.ids', 'at.one'], outputs: ['at.new'] },
+    { op: 'Shape', inputs: ['attention_mask'], outputs: ['at.mask'] },
+    { op: 'Gather', inputs: ['at.mask', 'at.one'], outputs: ['at.total'] },
+    { op: 'Sub', inputs: ['at.total', 'at.new'], outputs: ['at.past'] },
+    { op: 'Range', inputs: ['at.past', 'at.total', 'at.one'], outputs: ['at.range'] },
+    { op: 'Unsqueeze', inputs: ['at.range', 'at.axes'], outputs: ['at.row'] },
+    { op: 'Expand', inputs: ['at.row', 'at.ids'], outputs: ['at.positions'] },
+  ];
+  const attentions = graph.nodes.filter(({ opType }) => opType === 'GroupQueryAttention');
+  const { end } = graph.place;
+  return [
+    ...attentions.map((node, i) => ({
+      ...node.place,
+      bytes: joined([
+        ...(i === 0 ? positions.map((added) => bytesField(GRAPH.node, nodeMessage(added))) : []),
+        ...rotatedBefore(model, node),
+      ]),
+    })),
+    { start: end, end, bytes: joined([vector('at.one', [], 1), vector('at.axes', [1], 0)]) },
+  ];
+}
+
+/** Nodes that rotate queries and keys, and the attention without its own rotation. */
+function rotatedBefore(model: Uint8Array, node: GraphNode): Uint8Array[] {
+  const source = memorySource(model);
+  const parts: Uint8Array[] = [];
+  const heads = new Map<string, number>();
+  let inputs = 0;
+  for (const field of fields(source, node.place.payload, node.place.end)) {
+    const own = model.subarray(field.start, field.end);
+    if (field.number === NODE.input) {
+      const at = inputs++;
+      if (at < 2) parts.push(bytesField(NODE.input, `${node.inputs[at]}.rotated`));
+      else if (at < COS_INPUT) parts.push(own);
+      continue;
+    }
+    if (field.number === NODE.attribute) {
+      const inner = [...fields(source, field.payload, field.end)];
+      const name = readText(source, inner.find(({ number }) => number === ATTRIBUTE.name)!);
+      heads.set(name, inner.find(({ number }) => number === ATTRIBUTE.int)?.value ?? 0);
+      if (name === 'do_rotary') continue;
+    }
+    parts.push(own);
+  }
+  const rotations = ['num_heads', 'kv_num_heads'].map((attribute, i) => ({
+    op: 'RotaryEmbedding',
+    domain: 'com.microsoft',
+    inputs: [node.inputs[i]!, 'at.positions', node.inputs[COS_INPUT]!, node.inputs[SIN_INPUT]!],
+    outputs: [`${node.inputs[i]}.rotated`],
+    attributes: { num_heads: BigInt(heads.get(attribute)!) },
+  }));
+  return [...rotations.map((added) => bytesField(GRAPH.node, nodeMessage(added))), bytesField(GRAPH.node, parts)];
 }

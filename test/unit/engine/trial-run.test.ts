@@ -12,7 +12,7 @@ import { loadModelGraph, type ModelGraph } from '../../../src/engine/model-graph
 import { requireCarriedStates, trialNotice, trialRun } from '../../../src/engine/trial-run.js';
 import { openModelFolder } from '../../../src/model/folder.js';
 import { OrtRuntime } from '../../../src/ort/runtime.js';
-import { dynamicallyQuantizedModel, longRopeModel } from '../../support/dependent-models.js';
+import { dynamicallyQuantizedModel, longRopeModel, maskPositionsModel } from '../../support/dependent-models.js';
 import { tinyModel } from './support/rig.js';
 
 const RECALL = fileURLToPath(new URL('../../../models/recall', import.meta.url));
@@ -101,6 +101,13 @@ describe('a trial of a model', () => {
     expect(trialNotice(trial, { elementType: 'float32' })).toMatch(/differ by .* between .*; rounding explains 0.01/);
   });
 
+  it('finds a graph that computes the shorter rows of a batch at the positions of the longest one', async () => {
+    await maskPositionsModel(RECALL, join(dir, 'mask-positions'));
+    const { batch, ...others } = await tried(join(dir, 'mask-positions'));
+    for (const difference of Object.values(others)) expect(difference).toBeLessThan(1e-3);
+    expect(batch).toBeGreaterThan(0.1);
+  });
+
   it("refuses a graph that cannot run, with ONNX Runtime's words", async () => {
     const past = 'past_key_values.0.key';
     const broken = tried(RECALL, (graph) => ({
@@ -115,6 +122,7 @@ describe('a trial of a model', () => {
     const same = { chunk: 0, hit: 0, step: 0, batch: 0 };
     expect(trialNotice(same, { elementType: 'float32' })).toBeNull();
     expect(trialNotice({ ...same, hit: null, batch: 0.05 }, { elementType: 'float16' })).toBeNull();
+    expect(trialNotice({ ...same, step: Number.NaN }, { elementType: 'float32' })).toMatch(/by NaN between a token/);
     expect(trialNotice({ ...same, batch: 0.05 }, { elementType: 'float32' })).toMatch(/0.050 .*beside another/);
   });
 });
