@@ -16,12 +16,12 @@ function textOf(part: z.infer<typeof TextPart> | z.infer<typeof RefusalPart>): s
   return part.type === 'text' ? part.text : part.refusal;
 }
 
-/** A string or an array of text parts, as one string, in which each part has a line of its own. */
+/** A string or an array of text parts, as one string, in which each part has a line of its own; or null. */
 const Content = z
   .union([z.string(), listOf(z.union([TextPart, RefusalPart]), CHAT_MESSAGES), z.null()], {
     error: 'must be a string or an array of parts {"type":"text","text":…}; the model supports text only',
   })
-  .transform((content) => (Array.isArray(content) ? content.map(textOf).join('\n') : (content ?? '')));
+  .transform((content) => (Array.isArray(content) ? content.map(textOf).join('\n') : content));
 
 /** Role in the API to role in the chat template, which knows one name for each. */
 const ROLES = {
@@ -67,7 +67,8 @@ const Message = z
   .transform(({ role, name, content, tool_calls, tool_call_id }) => ({
     role,
     name,
-    content: content ?? '',
+    // Only an assistant's message has a meaning without content, and templates ask for it.
+    content: content ?? (role === 'assistant' ? null : ''),
     ...(tool_calls && tool_calls.length > 0 ? { toolCalls: tool_calls } : {}),
     ...(tool_call_id ? { toolCallId: tool_call_id } : {}),
   }));

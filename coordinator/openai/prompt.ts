@@ -110,7 +110,7 @@ export class PromptReader {
     checkChoices(1, options.n ?? 1);
     if (!text.hasTemplate)
       throw new InvalidRequest('messages: the model has no chat template; use /v1/completions', param);
-    const bytes = messages.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0);
+    const bytes = messages.reduce((sum, { content }) => sum + Buffer.byteLength(content ?? ''), 0);
     this.checkSize(bytes, param);
     const tools = options.tool_choice === 'none' ? [] : (options.tools ?? []);
     const chatOptions = {

@@ -9,7 +9,7 @@ import { mapStrings, stringsIn, withParsedArguments } from './tool-calls.js';
 
 export interface ChatMessage {
   readonly role: string;
-  /** Parts are joined by newlines. */
+  /** Parts are joined by newlines. Templates see null as None, and those that fail for None as an empty text. */
   readonly content: string | readonly ChatTextPart[] | null;
   readonly name?: string | undefined;
   /** What an assistant called, in the form of OpenAI's API. */
@@ -91,19 +91,46 @@ export class ChatTemplate {
     const { tools = [] } = options;
     if (tools.length > 0 && !this.takesTools)
       throw new InvalidRequest("tools: the model's chat template does not tell the model about tools", 'tools');
+    const fill = (absent: null | '') => orRejected(() => this.fill(messages, absent, options, hide));
+    if (messages.every(({ content }) => content !== null)) return fill('');
     try {
-      return this.template.render({
-        ...this.specialTokens,
-        ...options.variables,
-        messages: messages.map((message, index) => forTemplate(message, index, hide)),
-        ...(tools.length > 0 ? { tools: mapStrings(tools, hide) } : {}),
-        add_generation_prompt: options.addGenerationPrompt ?? true,
-      });
+      return fill(null);
     } catch (error) {
-      if (error instanceof InvalidRequest) throw error;
-      throw new InvalidRequest(`messages: the model's chat template rejects them: ${reasonOf(error)}`, 'messages');
+      if (!(error instanceof InvalidRequest)) throw error;
+      // Many templates join contents to texts unseen, which fails for None, in transformers too.
+      return fill('');
     }
   }
+
+  /** @param absent what the template sees as the content of messages without one */
+  private fill(
+    messages: readonly ChatMessage[],
+    absent: null | '',
+    { tools = [], variables, addGenerationPrompt = true }: RenderOptions,
+    hide: (text: string) => string,
+  ): string {
+    return this.template.render({
+      ...this.specialTokens,
+      // As in transformers, these are defined and None where a request has none.
+      ...{ tools: null, documents: null },
+      ...variables,
+      messages: messages.map((message, index) => forTemplate(message, index, absent, hide)),
+      ...(tools.length > 0 ? { tools: mapStrings(tools, hide) } : {}),
+      add_generation_prompt: addGenerationPrompt,
+    });
+  }
+}
+
+function orRejected(render: () => string): string {
+  try {
+    return render();
+  } catch (error) {
+    throw error instanceof InvalidRequest ? error : rejected(error);
+  }
+}
+
+function rejected(error: unknown): InvalidRequest {
+  return new InvalidRequest(`messages: the model's chat template rejects them: ${reasonOf(error)}`, 'messages');
 }
 
 const ROLES: readonly SpecialTokenRole[] = ['bos_token', 'eos_token', 'unk_token', 'pad_token'];
@@ -113,19 +140,18 @@ function specialTokens(config: Readonly<Record<string, unknown>>): Record<string
   return Object.fromEntries(tokens.filter((entry): entry is [SpecialTokenRole, string] => entry[1] !== null));
 }
 
-function forTemplate(message: ChatMessage, index: number, hide: (text: string) => string): object {
+function forTemplate(message: ChatMessage, index: number, absent: null | '', hide: (text: string) => string): object {
   const { role, content, name, toolCalls, toolCallId } = message;
   return {
     role,
-    content: hide(plainText(content, index)),
+    content: content === null ? absent : hide(plainText(content, index)),
     ...(name === undefined ? {} : { name: hide(name) }),
     ...(toolCalls === undefined ? {} : { tool_calls: mapStrings(toolCalls.map(withParsedArguments), hide) }),
     ...(toolCallId === undefined ? {} : { tool_call_id: hide(toolCallId) }),
   };
 }
 
-function plainText(content: ChatMessage['content'], index: number): string {
-  if (content === null) return '';
+function plainText(content: string | readonly ChatTextPart[], index: number): string {
   if (typeof content === 'string') return content;
   for (const part of content) {
     if (part.type !== 'text' || typeof part.text !== 'string') {

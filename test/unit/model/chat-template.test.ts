@@ -39,6 +39,21 @@ describe('a chat template', () => {
     expect(text).toBe('[user|Ada|a\nb][assistant||]');
   });
 
+  it('has None for a content that is null, and for tools and documents that are absent, as in transformers', () => {
+    const content = templateOf(
+      '{% for m in messages %}{% if m.content is none %}none{% else %}[{{ m.content }}]{% endif %}{% endfor %}',
+    );
+    const messages = [null, '', 'a'].map((text) => ({ role: 'assistant', content: text }));
+    expect(content.render(messages)).toBe('none[][a]');
+    const joining = templateOf("{% for m in messages %}{{ '[' + m.content + ']' }}{% endfor %}");
+    expect(joining.render(messages)).toBe('[][][a]');
+    const given = templateOf(
+      '{% for x in [tools, documents] %}{% if x is none %}none{% else %}{{ x | tojson }}{% endif %};{% endfor %}',
+    );
+    expect(given.render(hello)).toBe('none;none;');
+    expect(given.render(hello, { tools: [1], variables: { documents: [2] } })).toBe('[1];[2];');
+  });
+
   it('has the special tokens, strings or objects, and the given variables', () => {
     const template = templateOf('{{ bos_token }}{{ eos_token }}{% if add_generation_prompt %}+{% endif %}{{ mode }}', {
       bos_token: { content: '<s>', lstrip: false },

@@ -52,6 +52,14 @@ describe('a chat with tools', () => {
     );
   });
 
+  it('gives the template None as the content of a call without one, left out or null', async () => {
+    const template = '{% for m in messages %}{% if m.content is none %}none{% else %}text{% endif %};{% endfor %}';
+    const [user, call, result] = chat('x') as [object, { content?: null }, object];
+    expect(await textOf({ messages: [user, call, result] }, template)).toBe('text;none;text;');
+    delete call.content;
+    expect(await textOf({ messages: [user, call, result] }, template)).toBe('text;none;text;');
+  });
+
   it('gives the template arguments that are no object as the model wrote them', async () => {
     const template =
       '{% for m in messages %}{% for c in m.tool_calls or [] %}{{ c.function.arguments }}{% endfor %}{% endfor %}';
