@@ -3,8 +3,11 @@ import { ConstraintCursor } from '../core/constraint/cursor.js';
 import { ConstraintMachine } from '../core/constraint/machine.js';
 import type { TokenTrie } from '../core/constraint/token-trie.js';
 
-/** Constraints whose positions and masks are remembered. */
+/** Constraints whose positions and masks are remembered, and the memory for each. */
 const MACHINES = 16;
+const MACHINE_BYTES = 4 * 2 ** 20;
+/** The memory of a constraint that is not among them, but of which answers are still being generated. */
+const RETIRED_BYTES = 2 ** 18;
 
 /** The constraints of an engine's sequences. Sequences with the same constraint share what is known of it. */
 export class Constraints {
@@ -28,10 +31,16 @@ export class Constraints {
     const machine =
       this.machines.get(key) ??
       // Copied, because the bytes may not be aligned.
-      new ConstraintMachine(new Uint16Array(program.slice().buffer), Math.ceil(this.vocabulary.vocab / 8));
+      new ConstraintMachine(new Uint16Array(program.slice().buffer), MACHINE_BYTES);
     this.machines.delete(key);
     this.machines.set(key, machine);
-    if (this.machines.size > MACHINES) this.machines.delete(this.machines.keys().next().value!);
+    if (this.machines.size > MACHINES) this.retire();
     return machine;
+  }
+
+  private retire(): void {
+    const [[key, machine]] = this.machines as unknown as [[string, ConstraintMachine]];
+    this.machines.delete(key);
+    machine.limit(RETIRED_BYTES);
   }
 }

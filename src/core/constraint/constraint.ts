@@ -1,4 +1,5 @@
 import { InvalidRequest } from '../../errors.js';
+import { checkAmbiguity } from './ambiguity.js';
 import { compileJsonSchema } from './json-schema.js';
 import { type Program, ProgramBuilder } from './program.js';
 import { addRegex } from './regex-states.js';
@@ -16,11 +17,17 @@ export type Constraint =
  * @throws InvalidRequest, without the name of a field, that says what cannot be honoured
  */
 export function compileConstraint(constraint: Constraint): Program {
+  const program = programOf(constraint);
+  checkAmbiguity(program);
+  return program;
+}
+
+function programOf(constraint: Constraint): Program {
   if (constraint.type === 'json') return compileJsonSchema(constraint.schema, constraint);
   const builder = new ProgramBuilder();
   const end = builder.state();
   builder.final(end);
-  if (constraint.type === 'choice') for (const option of constraint.options) builder.text(0, option, end);
+  if (constraint.type === 'choice') builder.texts(0, constraint.options, end);
   else {
     const regex = withoutEdges(constraint.pattern);
     addRegex(builder, parseRegex(regex), 0, end, (from, set, to) => builder.chars(from, set, to));

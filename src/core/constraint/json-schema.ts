@@ -166,7 +166,8 @@ class SchemaCompiler {
   private addValue(facts: Facts, from: number, to: number): void {
     const { values } = facts;
     if (values !== null) {
-      for (const value of values) if (accepts(facts, value)) this.builder.text(from, JSON.stringify(value), to);
+      const accepted = values.filter((value) => accepts(facts, value)).map((value) => JSON.stringify(value));
+      this.builder.texts(from, accepted, to);
       return;
     }
     for (const type of facts.types) this.addType(type, facts, from, to);
@@ -263,42 +264,44 @@ class SchemaCompiler {
     ];
     const open = builder.state();
     builder.text(from, '{', open);
-    // Where no member stands yet, and where one does: a comma is due.
-    let [empty, some] = [builder.state(), builder.state()];
-    builder.call(open, json.blanks, empty);
-    for (const name of names) {
-      const [nextEmpty, nextSome] = [builder.state(), builder.state()];
+    const end = builder.state();
+    this.addClose(end, '}', to);
+    // Before a member: the first one, or one after a comma.
+    let [first, later] = [builder.state(), builder.state()];
+    builder.call(open, json.blanks, first);
+    for (const [i, name] of names.entries()) {
+      const [key, done, nextFirst, nextLater] = [builder.state(), builder.state(), builder.state(), builder.state()];
+      for (const before of [first, later]) builder.epsilon(before, key);
       const value = this.startOf(this.propertyOf(facts, name));
-      const key = (start: number, end: number) => builder.text(start, JSON.stringify(name), end);
-      this.addMember(key, value, empty, nextSome);
-      this.addMember(key, value, this.afterComma(some), nextSome);
+      this.addMember((start, colon) => builder.text(start, JSON.stringify(name), colon), value, key, done);
+      json.addMark(done, ',', nextLater);
+      if (names.slice(i + 1).every((other) => !facts.required.has(other))) builder.epsilon(done, end);
       if (!facts.required.has(name)) {
-        builder.epsilon(empty, nextEmpty);
-        builder.epsilon(some, nextSome);
+        builder.epsilon(first, nextFirst);
+        builder.epsilon(later, nextLater);
       }
-      [empty, some] = [nextEmpty, nextSome];
+      [first, later] = [nextFirst, nextLater];
     }
-    this.addOthers(facts, names, empty, some);
-    builder.text(empty, '}', to);
-    this.addClose(some, '}', to);
+    builder.text(first, '}', to);
+    this.addOthers(facts, names, [first, later], end);
   }
 
   /** Adds members with other names. */
-  private addOthers(facts: Facts, names: readonly string[], empty: number, some: number): void {
+  private addOthers(
+    facts: Facts,
+    names: readonly string[],
+    [first, later]: readonly [number, number],
+    end: number,
+  ): void {
     const { objects } = facts;
     const open = objects.every(({ additional }) => additional === null);
     if (open && objects.length > 0 && this.options.closed) return;
     const value = this.startOf(objects.map(({ additional }) => additional ?? true));
-    const start = this.builder.state();
-    this.builder.epsilon(empty, start);
-    this.builder.epsilon(this.afterComma(some), start);
-    this.addMember((from, to) => this.json.addStringExcept(names, from, to), value, start, some);
-  }
-
-  private afterComma(some: number): number {
-    const next = this.builder.state();
-    this.json.addMark(some, ',', next);
-    return next;
+    const [start, done] = [this.builder.state(), this.builder.state()];
+    for (const before of [first, later]) this.builder.epsilon(before, start);
+    this.addMember((from, to) => this.json.addStringExcept(names, from, to), value, start, done);
+    this.json.addMark(done, ',', start);
+    this.builder.epsilon(done, end);
   }
 
   private addMember(addKey: (from: number, to: number) => void, value: number, from: number, to: number): void {

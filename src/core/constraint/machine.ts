@@ -1,24 +1,33 @@
 import { InvalidRequest } from '../../errors.js';
+import { byteClasses } from './byte-classes.js';
 import { type Program, type StateEdges, statesOf } from './program.js';
 import type { TokenTrie } from './token-trie.js';
 
 /** Runs a program over bytes, and says which tokens may follow. */
 
 /** Places of a program at which one text may be at the same time. */
-const CONFIGS = 4_096;
+const CONFIGS = 1_024;
 /** Depth of calls, such as of arrays in each other. */
 const CALL_DEPTH = 512;
-/** Memory of the positions that a machine remembers. */
-const REMEMBERED_BYTES = 4 * 2 ** 20;
-/** Rough size of a position without its mask. */
-const POSITION_BYTES = 4_096;
+/** Edges and places that are looked at to find the tokens that may follow one position. */
+const MASK_WORK = 400_000;
 
-/** Where a call continues, and the call around it. Equal frames are one object. */
+/** Memory of a position without its places, of each of its places and of each byte class, and of a frame. */
+const POSITION_BYTES = 512;
+const CONFIG_BYTES = 96;
+const CLASS_BYTES = 8;
+const FRAME_BYTES = 256;
+
+/** A text may be at too many places of a program, or the tokens that may follow take too long to find. */
+export class TooAmbiguous extends InvalidRequest {}
+
+/** Where a call continues, and the call around it. Equal frames of one generation are one object. */
 interface Frame {
   readonly id: number;
   readonly to: number;
   readonly outer: Frame | null;
   readonly depth: number;
+  readonly generation: number;
 }
 
 interface Config {
@@ -26,11 +35,13 @@ interface Config {
   readonly frame: Frame | null;
 }
 
-/** All that matters of the bytes so far. Equal positions are one object as long as the machine remembers them. */
+/** All that matters of the bytes so far. Equal positions are one object until the machine forgets them. */
 export class Position {
-  /** By byte: the position after it; null if no text of the language goes on with it; undefined if unknown. */
+  /** By class of bytes: the position after it; null if no text of the language goes on with it; undefined if unknown. */
   private readonly after: (Position | null | undefined)[] = [];
   private _mask: Uint32Array | null = null;
+  /** The equal position of a later generation. */
+  private renewed: Position | null = null;
 
   /** @param configs with edges for bytes */
   constructor(
@@ -38,76 +49,174 @@ export class Position {
     readonly configs: readonly Config[],
     /** Whether the text may end here. */
     readonly complete: boolean,
+    private readonly generation: number,
   ) {}
 
-  /** The position after one more byte; null if there is none. */
+  /**
+   * The position after one more byte; null if there is none.
+   * @throws TooAmbiguous if the text would be at too many places
+   */
   next(byte: number): Position | null {
-    const known = this.after[byte];
+    const position = this.current();
+    const { machine } = position;
+    const byteClass = machine.classOf[byte]!;
+    const known = position.after[byteClass];
     if (known !== undefined) return known;
-    const next = this.machine.step(this.configs, byte);
-    this.after[byte] = next;
+    const next = machine.step(position.configs, byte);
+    position.after[byteClass] = next;
     return next;
   }
 
-  /** The tokens that may follow, one bit for each id: bit `id % 32` of word `id / 32`. */
+  /**
+   * The tokens that may follow, one bit for each id: bit `id % 32` of word `id / 32`.
+   * @throws TooAmbiguous if they take too long to find
+   */
   mask(trie: TokenTrie): Uint32Array {
-    this._mask ??= trie.allowed(this);
-    return this._mask;
+    const position = this.current();
+    if (position._mask !== null) return position._mask;
+    const mask = this.machine.within(MASK_WORK, () => trie.allowed(position));
+    if (position.generation === this.machine.generation) {
+      position._mask = mask;
+      this.machine.remember(mask.byteLength);
+    }
+    return mask;
+  }
+
+  /** Drops what it holds of other positions. */
+  forget(): void {
+    this.after.length = 0;
+    this._mask = null;
+    this.renewed = null;
+  }
+
+  /** Itself, or the equal position of the machine's generation: those of earlier ones hold nothing. */
+  private current(): Position {
+    this.machine.trim();
+    const { generation } = this.machine;
+    if (this.generation === generation) return this;
+    if (this.renewed?.generation !== generation) this.renewed = this.machine.renew(this.configs, this.complete);
+    return this.renewed;
   }
 }
 
 /**
  * Makes the program deterministic as far as texts reach it: a position is the set of all places at which the program may be, each with its stack
- * of calls. Deterministic: the position follows from the bytes.
+ * of calls. Deterministic: the position follows from the bytes. What it knows of positions is bounded: beyond that it forgets all, and begins a
+ * new generation of positions.
  */
 export class ConstraintMachine {
-  readonly start: Position;
+  /** By byte: its class. The program treats the bytes of a class alike. */
+  readonly classOf: Uint8Array;
   private readonly states: readonly StateEdges[];
-  private positions = new Map<string, Position>();
-  private frames = new Map<string, Frame>();
+  private readonly classes: number;
+  private readonly positions = new Map<string, Position>();
+  private readonly frames = new Map<string, Frame>();
   private frameIds = 0;
+  private usedBytes = 0;
+  private workLeft = Number.POSITIVE_INFINITY;
+  private _generation = 0;
 
   /**
-   * @param maskBytes size of one mask
+   * @param limitBytes memory of what it remembers of positions, with their masks
    * @throws InvalidRequest if `program` is not a program
    */
   constructor(
     program: Program,
-    private readonly maskBytes: number,
+    private limitBytes: number,
   ) {
     this.states = statesOf(program);
-    this.start = this.positionOf([{ state: 0, frame: null }])!;
+    this.classOf = byteClasses(this.states);
+    this.classes = Math.max(...this.classOf) + 1;
   }
 
-  /** The position after a byte; null if there is none. */
+  get start(): Position {
+    this.trim();
+    return this.positionOf([{ state: 0, frame: null }])!;
+  }
+
+  /** Rises when the positions so far are forgotten. */
+  get generation(): number {
+    return this._generation;
+  }
+
+  /** Remembers at most this much from now on. */
+  limit(bytes: number): void {
+    this.limitBytes = bytes;
+    this.trim();
+  }
+
+  /** The position after a byte; null if there is none. @param configs of the current generation */
   step(configs: readonly Config[], byte: number): Position | null {
     const reached: Config[] = [];
     for (const { state, frame } of configs) {
-      for (const { first, last, to } of this.states[state]!.bytes) {
+      const { bytes } = this.states[state]!;
+      this.work(1 + bytes.length);
+      for (const { first, last, to } of bytes) {
         if (byte >= first && byte <= last) reached.push({ state: to, frame });
       }
     }
     return reached.length === 0 ? null : this.positionOf(reached);
   }
 
+  /** A position of an earlier generation in the current one. */
+  renew(configs: readonly Config[], complete: boolean): Position {
+    return this.interned(
+      configs.map(({ state, frame }) => ({ state, frame: this.renewedFrame(frame) })),
+      complete,
+    );
+  }
+
+  /** Counts memory of what is remembered. */
+  remember(bytes: number): void {
+    this.usedBytes += bytes;
+  }
+
+  /** Forgets all positions if they take too much memory. */
+  trim(): void {
+    if (this.usedBytes <= this.limitBytes) return;
+    for (const position of this.positions.values()) position.forget();
+    this.positions.clear();
+    this.frames.clear();
+    this.usedBytes = 0;
+    this._generation++;
+  }
+
+  /** Bounds the work of a task. @throws TooAmbiguous if it takes more */
+  within<T>(work: number, task: () => T): T {
+    this.workLeft = work;
+    try {
+      return task();
+    } finally {
+      this.workLeft = Number.POSITIVE_INFINITY;
+    }
+  }
+
+  private work(amount: number): void {
+    this.workLeft -= amount;
+    if (this.workLeft < 0)
+      throw new TooAmbiguous(
+        'the constraint is too ambiguous to find the next tokens in time; use smaller repetition counts and fewer alternatives that begin alike',
+      );
+  }
+
   private positionOf(reached: readonly Config[]): Position | null {
     const { configs, complete } = this.closure(reached);
-    if (configs.length === 0 && !complete) return null;
+    return configs.length === 0 && !complete ? null : this.interned(configs, complete);
+  }
+
+  private interned(configs: readonly Config[], complete: boolean): Position {
     const key = `${complete}${configs.map(keyOf).sort().join()}`;
     const known = this.positions.get(key);
     if (known !== undefined) return known;
-    if (this.positions.size * (POSITION_BYTES + this.maskBytes) > REMEMBERED_BYTES) {
-      this.positions = new Map();
-      this.frames = new Map();
-    }
-    const position = new Position(this, configs, complete);
+    const position = new Position(this, configs, complete, this.generation);
     this.positions.set(key, position);
+    this.remember(POSITION_BYTES + CLASS_BYTES * this.classes + CONFIG_BYTES * configs.length);
     return position;
   }
 
   /** Follows all edges without bytes. */
   private closure(reached: readonly Config[]): { configs: Config[]; complete: boolean } {
-    const seen = new Set<string>();
+    const seen = new Set<number>();
     const configs: Config[] = [];
     let complete = false;
     const open = [...reached];
@@ -115,10 +224,13 @@ export class ConstraintMachine {
       const key = keyOf(config);
       if (seen.has(key)) continue;
       if (seen.size >= CONFIGS)
-        throw new InvalidRequest('the constraint is too ambiguous; use fewer alternatives that begin alike');
+        throw new TooAmbiguous(
+          'the constraint is too ambiguous; use smaller repetition counts and fewer alternatives that begin alike',
+        );
       seen.add(key);
       const { state, frame } = config;
       const { bytes, epsilons, calls, final } = this.states[state]!;
+      this.work(1 + epsilons.length + calls.length);
       if (bytes.length > 0) configs.push(config);
       for (const to of epsilons) open.push({ state: to, frame });
       for (const { start, to } of calls) open.push({ state: start, frame: this.frameOf(to, frame) });
@@ -136,12 +248,20 @@ export class ConstraintMachine {
     const depth = (outer?.depth ?? 0) + 1;
     if (depth > CALL_DEPTH)
       throw new InvalidRequest(`the constraint allows more than ${CALL_DEPTH} levels in each other`);
-    const frame = { id: ++this.frameIds, to, outer, depth };
+    const frame = { id: ++this.frameIds, to, outer, depth, generation: this.generation };
     this.frames.set(key, frame);
+    this.remember(FRAME_BYTES);
     return frame;
+  }
+
+  private renewedFrame(frame: Frame | null): Frame | null {
+    if (frame === null || frame.generation === this.generation) return frame;
+    this.work(1);
+    return this.frameOf(frame.to, this.renewedFrame(frame.outer));
   }
 }
 
-function keyOf({ state, frame }: Config): string {
-  return `${state}:${frame?.id ?? 0}`;
+/** Distinct for distinct states and frames: there are fewer than 2^16 states. */
+function keyOf({ state, frame }: Config): number {
+  return (frame?.id ?? 0) * 0x10000 + state;
 }

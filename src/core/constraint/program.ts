@@ -96,6 +96,25 @@ export class ProgramBuilder {
     );
   }
 
+  /** The UTF-8 bytes of any of some texts. Texts that begin alike share states. */
+  texts(from: number, texts: Iterable<string>, to: number): void {
+    const states = new Map<string, number>();
+    for (const text of new Set(texts)) {
+      const bytes = Buffer.from(text).toString('latin1');
+      if (bytes === '') this.epsilon(from, to);
+      let at = from;
+      for (let i = 0; i < bytes.length; i++) {
+        const byte = bytes.charCodeAt(i);
+        const last = i === bytes.length - 1;
+        const known = last ? to : states.get(bytes.slice(0, i + 1));
+        const next = known ?? this.state();
+        if (!last) states.set(bytes.slice(0, i + 1), next);
+        if (last || known === undefined) this.bytes(at, byte, byte, next);
+        at = next;
+      }
+    }
+  }
+
   /** The UTF-8 bytes of any character of a set. */
   chars(from: number, set: CharSet, to: number): void {
     for (const ranges of utf8Sequences(set)) this.sequence(from, ranges, to);

@@ -16,7 +16,7 @@ async function serverThatAnswers(): Promise<TestServer> {
 /** Whether the workers were told to allow a text. */
 function told({ fleet }: TestServer, text: string): boolean {
   const { constraint } = fleet.asked.at(-1)!.request.sampling;
-  return allows(new ConstraintMachine(new Uint16Array(constraint!.slice().buffer), 64), text);
+  return allows(new ConstraintMachine(new Uint16Array(constraint!.slice().buffer), 2 ** 20), text);
 }
 
 describe('structured outputs', () => {

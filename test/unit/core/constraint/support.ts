@@ -3,10 +3,10 @@ import { ConstraintMachine, type Position } from '../../../../src/core/constrain
 import type { JsonSchema } from '../../../../src/core/constraint/schema-facts.js';
 import { TokenTrie } from '../../../../src/core/constraint/token-trie.js';
 
-const MASK_BYTES = 64;
+const LIMIT_BYTES = 2 ** 20;
 
 export function machineOf(constraint: Constraint): ConstraintMachine {
-  return new ConstraintMachine(compileConstraint(constraint), MASK_BYTES);
+  return new ConstraintMachine(compileConstraint(constraint), LIMIT_BYTES);
 }
 
 export function schemaMachine(schema: JsonSchema, closed = false): ConstraintMachine {
