@@ -4,8 +4,9 @@ import { addRepeat } from './regex-states.js';
 
 /** The states of JSON's numbers, within bounds. */
 
-/** Digits before and after the point: a double has no more. */
+/** Digits before the point, and of numbers within bounds altogether: two numbers with so few digits are never the same double. */
 const WHOLE_DIGITS = 15;
+/** Digits after the point of numbers without bounds. */
 const FRACTION_DIGITS = 16;
 const EXPONENT_DIGITS = 2;
 
@@ -41,7 +42,8 @@ export function addNumber(
   if (most === null || most.value >= 0) addMagnitude(builder, { low: positiveLow, high: most, integer }, from, to);
   // Integers have no -0.
   const nearZero = integer ? { value: 1, exclusive: false } : zero;
-  const negativeLow = most === null || most.value >= 0 ? nearZero : opposite(most);
+  const excludesZero = most?.value === 0 && most.exclusive;
+  const negativeLow = most !== null && (most.value < 0 || excludesZero) ? opposite(most) : nearZero;
   if (least === null || least.value < 0)
     addMagnitude(builder, { low: negativeLow, high: least === null ? null : opposite(least), integer }, negative, to);
 }
@@ -93,15 +95,40 @@ function addMagnitude(builder: ProgramBuilder, { low, high, integer }: Magnitude
   const lowEnd = { digits: lowFraction, exclusive: low.exclusive };
   const highEnd = { digits: highFraction, exclusive: high?.exclusive ?? false };
   if (lowWhole === highWhole) {
-    addFraction(builder, lowEnd, highEnd, whole(lowWhole), to);
+    addFraction(builder, [lowEnd, highEnd], fractionDigits(lowWhole), whole(lowWhole), to);
     return;
   }
   if (highWhole !== null && BigInt(highWhole) < BigInt(lowWhole)) return;
-  addFraction(builder, lowEnd, null, whole(lowWhole), to);
-  if (highWhole !== null) addFraction(builder, null, highEnd, whole(highWhole), to);
-  const between = builder.state();
-  addWhole(builder, shifted(lowWhole, 1n), highWhole === null ? null : shifted(highWhole, -1n), from, between);
-  addAnyFraction(builder, between, to);
+  addFraction(builder, [lowEnd, null], fractionDigits(lowWhole), whole(lowWhole), to);
+  if (highWhole !== null) addFraction(builder, [null, highEnd], fractionDigits(highWhole), whole(highWhole), to);
+  addBetween(builder, shifted(lowWhole, 1n), highWhole === null ? null : shifted(highWhole, -1n), from, to);
+}
+
+/** Numbers with whole parts from `low` to `high`, and with any fractions. */
+function addBetween(builder: ProgramBuilder, low: string, high: string | null, from: number, to: number): void {
+  /** By the number of digits that may still follow in a fraction. */
+  const digitsLeft: number[] = [to];
+  for (let left = 1; left < WHOLE_DIGITS; left++) {
+    const state = builder.state();
+    builder.epsilon(state, to);
+    builder.bytes(state, 0x30, 0x39, digitsLeft[left - 1]!);
+    digitsLeft.push(state);
+  }
+  const end = (whole: string) => {
+    const [ended, point] = [builder.state(), builder.state()];
+    builder.epsilon(ended, to);
+    const digits = fractionDigits(whole);
+    if (digits === 0) return ended;
+    builder.text(ended, '.', point);
+    builder.bytes(point, 0x30, 0x39, digitsLeft[digits - 1]!);
+    return ended;
+  };
+  addWholes(builder, low, high, from, end);
+}
+
+/** The digits that may follow a whole number after the point. */
+function fractionDigits(whole: string): number {
+  return WHOLE_DIGITS - (whole === '0' ? 0 : whole.length);
 }
 
 function shifted(whole: string, by: bigint): string {
@@ -119,11 +146,22 @@ function decimals(value: number): [whole: string, fraction: string] {
 
 /** Whole numbers from `low` to `high`, or with at most `WHOLE_DIGITS` digits if `high` is null. */
 function addWhole(builder: ProgramBuilder, low: string, high: string | null, from: number, to: number): void {
+  addWholes(builder, low, high, from, () => to);
+}
+
+/** The same, with one end for the numbers with as many digits as `most`. */
+function addWholes(
+  builder: ProgramBuilder,
+  low: string,
+  high: string | null,
+  from: number,
+  endOf: (most: string) => number,
+): void {
   const top = high ?? '9'.repeat(WHOLE_DIGITS);
   for (let length = low.length; length <= top.length; length++) {
     const least = length === low.length ? low : `1${'0'.repeat(length - 1)}`;
     const most = length === top.length ? top : '9'.repeat(length);
-    if (least <= most) addSameLength(builder, least, most, from, to);
+    if (least <= most) addSameLength(builder, least, most, from, endOf(most));
   }
 }
 
@@ -157,11 +195,11 @@ interface FractionEnd {
   readonly exclusive: boolean;
 }
 
-/** Fractions, or none, that are at least `low` and at most `high`; null for no bound on that side. */
+/** Fractions of at most `digits` digits, or none, that are at least `low` and at most `high`; null for no bound on that side. */
 function addFraction(
   builder: ProgramBuilder,
-  low: FractionEnd | null,
-  high: FractionEnd | null,
+  [low, high]: readonly [low: FractionEnd | null, high: FractionEnd | null],
+  digits: number,
   from: number,
   to: number,
 ): void {
@@ -173,7 +211,7 @@ function addFraction(
   for (let place = open.pop(); place !== undefined; place = open.pop()) {
     const { at, state } = place;
     if (at > 0 && mayEnd(at, place.low, place.high)) builder.epsilon(state, to);
-    if (at >= FRACTION_DIGITS) continue;
+    if (at >= digits) continue;
     for (let digit = 0; digit <= 9; digit++) {
       const [least, most] = [digitAt(place.low, at, 0), digitAt(place.high, at, 9)];
       if (digit < least || digit > most) continue;

@@ -5,12 +5,11 @@ import { type Program, ProgramBuilder } from './program.js';
 import { addRegex, addRepeat } from './regex-states.js';
 import { anywhere, parseRegex } from './regex-syntax.js';
 import { sameValue } from './same-value.js';
-import { type Facts, factsOf, isPlainRef, type JsonSchema, type JsonType, TYPES } from './schema-facts.js';
+import { type Facts, factsOf, type JsonSchema, type JsonType, TYPES } from './schema-facts.js';
+import { SchemaRefs } from './schema-refs.js';
 import { accepts } from './schema-values.js';
 import { FORMATS } from './string-formats.js';
 
-/** References that lead to each other. */
-const REFS = 64;
 /** Schemas in each other. */
 const SCHEMA_DEPTH = 256;
 
@@ -41,26 +40,30 @@ class SchemaCompiler {
   private readonly bases = new Map<JsonSchema, JsonSchema>();
   private depth = 0;
 
+  private readonly refs: SchemaRefs;
+
   constructor(
-    private readonly root: JsonSchema,
+    schema: JsonSchema,
     private readonly options: JsonSchemaOptions,
-  ) {}
+  ) {
+    this.refs = new SchemaRefs(schema);
+  }
 
   compile(): Program | null {
-    this.builder.epsilon(0, this.startOf([this.root]));
+    this.builder.epsilon(0, this.startOf([this.refs.root]));
     return this.builder.build();
   }
 
   /** Start of the states of a value that all of `schemas` accept. */
   private startOf(schemas: readonly JsonSchema[]): number {
-    const parts = schemas.map((schema) => this.target(schema)).filter((schema) => schema !== true);
+    const parts = schemas.map((schema) => this.refs.target(schema)).filter((schema) => schema !== true);
     const key = parts.map((part) => this.idOf(part)).join();
     const known = this.starts.get(key);
     if (known !== undefined) return known;
     const start = this.builder.state();
     this.starts.set(key, start);
     if (++this.depth > SCHEMA_DEPTH) throw new InvalidRequest(`has more than ${SCHEMA_DEPTH} schemas in each other`);
-    const facts = factsOf(parts, (ref) => this.deref(ref));
+    const facts = factsOf(parts, (ref) => this.refs.deref(ref));
     if (facts !== null) {
       const end = this.builder.state();
       this.builder.final(end);
@@ -77,31 +80,6 @@ class SchemaCompiler {
     return id;
   }
 
-  /** Follows references that say nothing else. */
-  private target(schema: JsonSchema): JsonSchema {
-    let at = schema;
-    for (let i = 0; isPlainRef(at); i++) {
-      if (i >= REFS) throw new InvalidRequest(`$ref: '${at.$ref}' refers to itself`);
-      at = this.deref(at.$ref);
-    }
-    return at;
-  }
-
-  private deref(ref: string): JsonSchema {
-    const wrong = new InvalidRequest(
-      `$ref: '${ref}' is not in the schema; only references such as #/$defs/name can be honoured`,
-    );
-    if (ref !== '#' && !ref.startsWith('#/')) throw wrong;
-    let at: unknown = this.root;
-    for (const part of ref.split('/').slice(1)) {
-      const name = decoded(part);
-      if (name === null || typeof at !== 'object' || at === null || !Object.hasOwn(at, name)) throw wrong;
-      at = (at as Record<string, unknown>)[name];
-    }
-    if (typeof at !== 'boolean' && (typeof at !== 'object' || at === null)) throw wrong;
-    return at as JsonSchema;
-  }
-
   /** One option of the first list of choices, together with everything else. */
   private addChoices({ choices }: Facts, parts: readonly JsonSchema[], start: number): void {
     const [{ keyword, options }, ...others] = choices as [Facts['choices'][number], ...Facts['choices']];
@@ -115,7 +93,7 @@ class SchemaCompiler {
   private flat(parts: readonly JsonSchema[]): JsonSchema[] {
     return parts.flatMap((part) => {
       if (typeof part === 'boolean') return [part];
-      const named = typeof part.$ref === 'string' ? [this.deref(part.$ref)] : [];
+      const named = typeof part.$ref === 'string' ? [this.refs.deref(part.$ref)] : [];
       return [part, ...this.flat([...named, ...((part.allOf as JsonSchema[] | undefined) ?? [])])];
     });
   }
@@ -152,7 +130,7 @@ class SchemaCompiler {
   }
 
   private disjoint(left: readonly JsonSchema[], right: readonly JsonSchema[], depth: number): boolean {
-    const [a, b] = [left, right].map((schemas) => factsOf(schemas, (ref) => this.deref(ref)));
+    const [a, b] = [left, right].map((schemas) => factsOf(schemas, (ref) => this.refs.deref(ref)));
     if (a === null || b === null || a === undefined || b === undefined) return true;
     const types = [...a.types].filter((type) => b.types.has(type) && holds(a, type) && holds(b, type));
     if (types.length === 0) return true;
@@ -202,8 +180,9 @@ class SchemaCompiler {
     this.builder.text(from, '"', start);
     this.builder.text(end, '"', to);
     const bounded = minLength > 0 || maxLength < Number.POSITIVE_INFINITY;
-    const known = format !== null && Object.hasOwn(FORMATS, format) ? FORMATS[format]! : null;
-    if (pattern === null && (known === null || bounded)) {
+    if (format !== null && (bounded || pattern !== null))
+      throw new InvalidRequest('format: cannot be honoured beside minLength, maxLength or pattern; leave one out');
+    if (pattern === null && format === null) {
       if (minLength <= maxLength) this.json.addAnyChars({ min: minLength, max: maxLength }, start, end);
       return;
     }
@@ -212,7 +191,7 @@ class SchemaCompiler {
         'minLength, maxLength: cannot be honoured beside a pattern; write the length into the pattern',
       );
     named('pattern', () => {
-      const regex = pattern === null ? parseRegex(known!) : anywhere(parseRegex(pattern));
+      const regex = pattern === null ? parseRegex(FORMATS[format!]!) : anywhere(parseRegex(pattern));
       addRegex(this.builder, regex, start, end, (at, set, next) => this.json.writeChars(at, set, next));
     });
   }
@@ -328,15 +307,6 @@ function typeOf(value: unknown): JsonType {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'array';
   return TYPES.find((type) => type === typeof value) ?? 'object';
-}
-
-/** A part of a JSON pointer; null if it is none. */
-function decoded(part: string): string | null {
-  try {
-    return decodeURIComponent(part).replaceAll('~1', '/').replaceAll('~0', '~');
-  } catch {
-    return null;
-  }
 }
 
 /** Puts the name of a keyword before the messages of errors. */

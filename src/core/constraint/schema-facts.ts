@@ -1,6 +1,7 @@
 import { InvalidRequest } from '../../errors.js';
 import type { NumberBound } from './json-numbers.js';
 import { sameValue } from './same-value.js';
+import { FORMATS } from './string-formats.js';
 
 /** What several JSON Schemas together demand of a value. */
 
@@ -29,6 +30,7 @@ export interface Facts {
   minLength: number;
   maxLength: number;
   pattern: string | null;
+  /** One that is honoured. */
   format: string | null;
   low: NumberBound | null;
   high: NumberBound | null;
@@ -71,6 +73,8 @@ const REFUSED: Readonly<Record<string, readonly unknown[]>> = {
     minContains: [],
     maxContains: [],
   },
+  // A schema with its own address changes what references within it mean. That of the whole schema is taken away before.
+  $id: [],
   ...{ uniqueItems: [false], multipleOf: [], $dynamicRef: [], $recursiveRef: [], additionalItems: [true, {}] },
 };
 
@@ -109,7 +113,7 @@ export function isPlainRef(schema: JsonSchema): schema is { readonly $ref: strin
 }
 
 const ANNOTATIONS: ReadonlySet<string> = new Set(
-  '$schema $id $comment $defs definitions title description default examples deprecated readOnly writeOnly'.split(' '),
+  '$schema $comment $defs definitions title description default examples deprecated readOnly writeOnly'.split(' '),
 );
 
 function checkKeywords(schema: Readonly<Record<string, unknown>>): void {
@@ -122,8 +126,8 @@ function checkKeywords(schema: Readonly<Record<string, unknown>>): void {
 
 function add(facts: Facts, schema: Readonly<Record<string, unknown>>): void {
   if (schema.type !== undefined) addTypes(facts, schema.type);
-  if (schema.const !== undefined) addValues(facts, [schema.const]);
-  if (schema.enum !== undefined) addValues(facts, list('enum', schema.enum));
+  if (schema.const !== undefined) addValues(facts, 'const', [schema.const]);
+  if (schema.enum !== undefined) addValues(facts, 'enum', list('enum', schema.enum));
   addStringFacts(facts, schema);
   addNumberFacts(facts, schema);
   addObjectFacts(facts, schema);
@@ -146,9 +150,16 @@ function addTypes(facts: Facts, type: unknown): void {
   facts.types = new Set([...facts.types].filter((known) => allowed.has(known)));
 }
 
-function addValues(facts: Facts, values: readonly unknown[]): void {
+function addValues(facts: Facts, keyword: string, values: readonly unknown[]): void {
+  if (!values.every(isJson)) throw new InvalidRequest(`${keyword}: has a number that is too large`);
   const { values: known } = facts;
   facts.values = known === null ? values : known.filter((one) => values.some((other) => sameValue(one, other)));
+}
+
+/** Whether a parsed value has no number that is too large for a double. */
+function isJson(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value);
+  return typeof value !== 'object' || value === null || Object.values(value).every(isJson);
 }
 
 function addStringFacts(
@@ -157,11 +168,18 @@ function addStringFacts(
 ): void {
   if (minLength !== undefined) facts.minLength = Math.max(facts.minLength, count('minLength', minLength));
   if (maxLength !== undefined) facts.maxLength = Math.min(facts.maxLength, count('maxLength', maxLength));
-  if (format !== undefined) facts.format = text('format', format);
+  if (format !== undefined) addFormat(facts, text('format', format));
   if (pattern === undefined) return;
   if (facts.pattern !== null && facts.pattern !== pattern)
     throw new InvalidRequest('pattern: two patterns for one text cannot be honoured; write one');
   facts.pattern = text('pattern', pattern);
+}
+
+function addFormat(facts: Facts, format: string): void {
+  if (!Object.hasOwn(FORMATS, format)) return;
+  if (facts.format !== null && facts.format !== format)
+    throw new InvalidRequest('format: two formats for one text cannot be honoured; write one');
+  facts.format = format;
 }
 
 function addNumberFacts(facts: Facts, schema: Readonly<Record<string, unknown>>): void {
@@ -215,7 +233,8 @@ function text(keyword: string, value: unknown): string {
 }
 
 function number(keyword: string, value: unknown): number {
-  if (typeof value !== 'number') throw new InvalidRequest(`${keyword}: must be a number`);
+  if (typeof value !== 'number' || !Number.isFinite(value))
+    throw new InvalidRequest(`${keyword}: must be a number, and not too large`);
   return value;
 }
 

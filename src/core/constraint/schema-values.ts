@@ -25,7 +25,8 @@ function acceptsNumber({ integer, low, high }: Facts, value: number): boolean {
   return high === null || (high.exclusive ? value < high.value : value <= high.value);
 }
 
-function acceptsText({ minLength, maxLength, pattern }: Facts, value: string): boolean {
+function acceptsText({ minLength, maxLength, pattern, format }: Facts, value: string): boolean {
+  if (format !== null) throw new InvalidRequest('format: cannot be honoured beside enum or const; leave it out');
   if (pattern !== null) throw new InvalidRequest('pattern: cannot be honoured beside enum or const; leave it out');
   const length = [...value].length;
   return length >= minLength && length <= maxLength;

@@ -81,6 +81,9 @@ const SCHEMAS: readonly JsonSchema[] = [
   { type: 'array', items: { $ref: '#' }, maxItems: 2 },
   { $defs: { n: { type: 'integer' } }, $ref: '#/$defs/n', minimum: 7, maximum: 9 },
   { minLength: 1, minimum: 5, maxItems: 1 },
+  { $id: 'https://example.com/root', $defs: { n: { type: 'integer' } }, $ref: '#/$defs/n' },
+  { type: 'number', minimum: -3, exclusiveMaximum: 0 },
+  { type: 'string', allOf: [{ format: 'date' }, { format: 'colour' }] },
 ];
 
 /** A text by random steps: to the end soon, once it may end. */
@@ -165,6 +168,35 @@ describe('a constraint by a JSON schema', () => {
   });
 
   it.each([
+    [{ exclusiveMaximum: 0 }, ['-0', '-0.0', '0', '-0.00'], ['-1', '-0.000001']],
+    [{ exclusiveMinimum: 100 }, ['100.0000000000000001', '100.000000000000001'], ['100.000000000001', '101.5']],
+    [{ exclusiveMaximum: 3 }, ['2.9999999999999999', '3.0'], ['2.99999999999999', '-7.25', '0.123456789012345']],
+    [
+      { exclusiveMinimum: -3, maximum: 1e14 },
+      ['-2.9999999999999999', '-3.0'],
+      ['-2.99999999999999', '99999999999999.5', '100000000000000'],
+    ],
+    [{ exclusiveMaximum: 1000 }, ['999.9999999999999999', '999.99999999999999'], ['999.999999999999', '-0']],
+  ])('allows no number that parses to a bound that it excludes: %j', (bounds, wrong, right) => {
+    const machine = schemaMachine({ type: 'number', ...bounds });
+    expect(wrong.filter((text) => allows(machine, text))).toEqual([]);
+    expect(right.filter((text) => !allows(machine, text))).toEqual([]);
+  });
+
+  it.each([
+    [{ type: 'string', format: 'date', maxLength: 10 }, '^format'],
+    [{ type: 'string', format: 'date', minLength: 1 }, '^format'],
+    [{ type: 'string', format: 'date', pattern: '^2' }, '^format'],
+    [{ allOf: [{ type: 'string', format: 'date' }, { format: 'uuid' }] }, '^format'],
+    [{ format: 'date', enum: ['x'] }, '^format'],
+    [{ format: 'date', const: 'x' }, '^format'],
+    [{ enum: [Number.POSITIVE_INFINITY] }, '^enum'],
+    [{ const: { a: [Number.NEGATIVE_INFINITY] } }, '^const'],
+    [{ type: 'number', minimum: Number.POSITIVE_INFINITY }, '^minimum'],
+    [{ type: 'integer', exclusiveMaximum: Number.POSITIVE_INFINITY }, '^exclusiveMaximum'],
+    [{ $defs: { a: { $id: 'a', $ref: '#/$defs/b', $defs: { b: true } }, b: false }, $ref: '#/$defs/a' }, '\\$id'],
+    [{ $defs: { a: { $id: 'a', $defs: { b: { $ref: '#' } } } }, $ref: '#/$defs/a/$defs/b' }, '\\$id'],
+    [{ type: 'array', items: { $id: 'a', $ref: '#' } }, '\\$id'],
     [{ not: {} }, 'not'],
     [{ type: 'object', patternProperties: { a: {} } }, 'patternProperties'],
     [{ type: 'array', uniqueItems: true }, 'uniqueItems'],
