@@ -19,6 +19,8 @@ export const CLIENT_NAME_CHARS = 256;
 export const CHOICES_PER_REQUEST = 128;
 /** Limit on the stop token IDs of a request. */
 export const STOP_TOKEN_IDS = 256;
+/** Least `repetition_penalty`: logits that are divided by it stay finite. */
+export const LEAST_REPETITION_PENALTY = 0.001;
 /** Limit on the entries of `logit_bias`. */
 export const LOGIT_BIAS_ENTRIES = 1024;
 /** Limit on `logprobs`: the most likely alternatives per token. */

@@ -42,7 +42,7 @@ function notYet(name: string) {
     .optional();
 }
 
-export const StructuredOutputs = z.object({
+export const StructuredOutputs = z.strictObject({
   json: SchemaOrText.nullish(),
   regex: Pattern.nullish(),
   choice: Choice.nullish(),
@@ -64,6 +64,7 @@ interface ConstraintFields {
   readonly guided_choice?: readonly string[] | undefined;
   readonly ignore_eos?: boolean | undefined;
   readonly min_tokens?: number | undefined;
+  readonly stop_token_ids?: readonly number[] | undefined;
 }
 
 /** A constraint, and the field that it came from. */
@@ -78,25 +79,37 @@ export function constraintIn(fields: ConstraintFields): NamedConstraint | null {
   if (found === undefined) return null;
   if (other !== undefined)
     throw new InvalidRequest(`${other.param}: cannot be combined with ${found.param}; send one of them`, other.param);
-  for (const name of ['ignore_eos', 'min_tokens'] as const) {
-    if (fields[name])
+  for (const name of ['ignore_eos', 'min_tokens', 'stop_token_ids'] as const) {
+    const value = fields[name];
+    if (typeof value === 'object' ? value.length > 0 : value)
       throw new InvalidRequest(`${name}: cannot be combined with ${found.param}, which decides the end`, name);
   }
   return found;
 }
 
 function constraintsIn(fields: ConstraintFields): NamedConstraint[] {
-  const outputs = fields.structured_outputs ?? {};
   return [
     ...formatOf(fields.response_format),
-    ...schemaOf(outputs.json, 'structured_outputs.json'),
-    ...(outputs.json_object ? [anyObject('structured_outputs.json_object')] : []),
-    ...patternOf(outputs.regex, 'structured_outputs.regex'),
-    ...choiceOf(outputs.choice, 'structured_outputs.choice'),
+    ...(fields.structured_outputs === undefined ? [] : outputsOf(fields.structured_outputs)),
     ...schemaOf(fields.guided_json, 'guided_json'),
     ...patternOf(fields.guided_regex, 'guided_regex'),
     ...choiceOf(fields.guided_choice, 'guided_choice'),
   ];
+}
+
+function outputsOf(outputs: z.infer<typeof StructuredOutputs>): NamedConstraint[] {
+  const found = [
+    ...schemaOf(outputs.json, 'structured_outputs.json'),
+    ...(outputs.json_object ? [anyObject('structured_outputs.json_object')] : []),
+    ...patternOf(outputs.regex, 'structured_outputs.regex'),
+    ...choiceOf(outputs.choice, 'structured_outputs.choice'),
+  ];
+  if (found.length === 0)
+    throw new InvalidRequest(
+      'structured_outputs: has no constraint; must have one of json, regex, choice and json_object',
+      'structured_outputs',
+    );
+  return found;
 }
 
 function formatOf(format: ConstraintFields['response_format']): NamedConstraint[] {

@@ -15,6 +15,8 @@ export function fieldError(issue: z.core.$ZodRawIssue): string {
       return `must be ${issue.inclusive ? 'at most' : 'less than'} ${issue.maximum}`;
     case 'invalid_key':
       return issue.issues[0]?.message ?? 'is not a valid key';
+    case 'unrecognized_keys':
+      return `has the unknown member ${JSON.stringify(issue.keys[0]?.slice(0, 64))}; leave it out`;
     default:
       return 'is not valid';
   }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Refused } from '../errors.js';
+import { LEAST_REPETITION_PENALTY } from '../limits.js';
 
 /** Reads the defaults for sampling from generation_config.json. */
 
@@ -33,7 +34,7 @@ const GenerationConfigFile = z.looseObject({
     .transform((count) => Math.max(count, 0))
     .nullish(),
   min_p: z.number().min(0).max(1).nullish(),
-  repetition_penalty: z.number().gt(0).nullish(),
+  repetition_penalty: z.number().min(LEAST_REPETITION_PENALTY).nullish(),
 });
 
 /**

@@ -40,7 +40,7 @@ export const Sampling = z.strictObject({
   presencePenalty: z.number().min(-2).max(2),
   frequencyPenalty: z.number().min(-2).max(2),
   /** 1 is off; a value over 1 makes tokens of the prompt and the answer less likely. */
-  repetitionPenalty: z.number().gt(0).max(10),
+  repetitionPenalty: z.number().min(limits.LEAST_REPETITION_PENALTY).max(10),
   logitBias: z.array(z.tuple([z.int().min(0), z.number().min(-100).max(100)])).max(limits.LOGIT_BIAS_ENTRIES),
   /** Alternatives for each token; null is off, 0 gives only the log-probability of the chosen token. */
   logprobs: z.int().min(0).max(limits.LOGPROBS).nullable(),

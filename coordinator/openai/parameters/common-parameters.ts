@@ -29,7 +29,7 @@ export const COMMON_PARAMETERS = {
   presence_penalty: honoured(Penalty.optional(), 'Taken from the logit of each token that the answer has.'),
   frequency_penalty: honoured(Penalty.optional(), 'Taken from the logit of a token as often as the answer has it.'),
   repetition_penalty: honoured(
-    z.number().gt(0).max(10).optional(),
+    z.number().min(limits.LEAST_REPETITION_PENALTY).max(10).optional(),
     'Makes tokens of prompt and answer less likely; 1 is off.',
   ),
   logit_bias: honoured(LogitBias.optional(), 'Numbers that are added to logits, by token id.'),

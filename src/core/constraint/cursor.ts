@@ -5,6 +5,7 @@ import type { TokenTrie } from './token-trie.js';
 /** The place of one answer in its constraint. It follows from the answer's tokens alone, so any worker can continue it. */
 export class ConstraintCursor {
   private position: Position;
+  private readonly endIds: readonly number[];
 
   /**
    * @param endIds tokens that end the answer
@@ -13,10 +14,11 @@ export class ConstraintCursor {
   constructor(
     start: Position,
     private readonly trie: TokenTrie,
-    private readonly endIds: readonly number[],
+    endIds: readonly number[],
     generated: ArrayLike<number>,
   ) {
     this.position = start;
+    this.endIds = [...new Set(endIds)];
     for (let i = 0; i < generated.length; i++) this.advance(generated[i]!);
   }
 
@@ -42,7 +44,11 @@ export class ConstraintCursor {
         }
       }
     }
-    for (const id of this.endIds) logits[id] = Number.NEGATIVE_INFINITY;
+    for (const id of this.endIds) {
+      // The answer would end with it, rather than go on.
+      if ((mask[id >>> 5]! >>> (id & 31)) & 1) left--;
+      logits[id] = Number.NEGATIVE_INFINITY;
+    }
     for (const [i, logit] of ends.entries()) logits[this.endIds[i]!] = logit;
     if (left === 0)
       throw new InvalidRequest(

@@ -60,6 +60,7 @@ const COMPLETIONS: readonly [string, Record<string, unknown>, string][] = [
   ['a seed with a fraction', { seed: 0.5 }, 'seed'],
   ['a huge presence_penalty', { presence_penalty: 3 }, 'presence_penalty'],
   ['a huge frequency_penalty', { frequency_penalty: -3 }, 'frequency_penalty'],
+  ['a repetition_penalty of almost 0', { repetition_penalty: 1e-320 }, 'repetition_penalty'],
   ['repetition_penalty of 0', { repetition_penalty: 0 }, 'repetition_penalty'],
   ['5,000 stop strings', { stop: Array(5_000).fill('x') }, 'stop'],
   ['an empty stop string', { stop: '' }, 'stop[0]'],

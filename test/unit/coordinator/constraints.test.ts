@@ -47,7 +47,7 @@ describe('structured outputs', () => {
     }
   });
 
-  it.each([[{ response_format: { type: 'text' } }], [{ structured_outputs: {} }], [{ response_format: null }]])(
+  it.each([[{ response_format: { type: 'text' } }], [{ structured_outputs: null }], [{ response_format: null }]])(
     'are none for %j',
     async (fields) => {
       const server = await serverThatAnswers();
@@ -71,6 +71,11 @@ describe('structured outputs', () => {
     [{ structured_outputs: { grammar: 'root ::= "x"' } }, 'structured_outputs.grammar', /is not supported/],
     [{ guided_regex: 'a', guided_choice: ['a'] }, 'guided_choice', /cannot be combined with guided_regex/],
     [{ guided_regex: 'a', ignore_eos: true }, 'ignore_eos', /cannot be combined/],
+    [{ structured_outputs: {} }, 'structured_outputs', /has no constraint/],
+    [{ structured_outputs: { json: null, json_object: false } }, 'structured_outputs', /has no constraint/],
+    [{ structured_outputs: { regexp: 'a' } }, 'structured_outputs', /regexp/],
+    [{ structured_outputs: { regex: 'a', backend: 'x' } }, 'structured_outputs', /backend/],
+    [{ guided_regex: 'a', stop_token_ids: [1] }, 'stop_token_ids', /cannot be combined/],
     [{ guided_regex: 'a', min_tokens: 1 }, 'min_tokens', /cannot be combined/],
     [{ guided_json: { description: 'x'.repeat(300_000) } }, 'guided_json', /at most 262144 characters/],
   ])('that cannot be honoured are a 400: %j', async (fields, param, message) => {

@@ -81,6 +81,15 @@ describe('constraints', () => {
     }).toThrow(TooAmbiguous);
   }, 60_000);
 
+  it('end an answer that could go on only with a token that ends it', () => {
+    const constraints = new Constraints(bytes);
+    const a = 'a'.charCodeAt(0);
+    expect(() => constraints.cursor(programOf('a'), [a, a], []).restrict(new Float32Array(256))).toThrow(/no token/);
+    const logits = new Float32Array(256);
+    constraints.cursor(programOf('[ab]'), [a, a], []).restrict(logits);
+    expect([...logits.entries()].filter(([, logit]) => logit === 0)).toEqual([[a + 1, 0]]);
+  });
+
   it('may have many options that begin alike, and many properties', () => {
     const options = Array.from({ length: 1_024 }, (_, i) => `option ${i}`);
     const integer = { type: 'integer' };
