@@ -20,6 +20,14 @@ const questions = (seeds: readonly number[], perSheet: number) =>
         .map(({ question, answer }) => ({ prompt: recallPrompt(sheet, question), answer })),
     );
 
+/** The development dependencies that no package of production needs. */
+function developmentOnly(): string[] {
+  const parsed = <T>(file: string) => JSON.parse(readFileSync(`${ROOT}/${file}`, 'utf8')) as T;
+  const { devDependencies } = parsed<{ devDependencies: Record<string, string> }>('package.json');
+  const { packages } = parsed<{ packages: Record<string, { dev?: boolean }> }>('package-lock.json');
+  return Object.keys(devDependencies).filter((name) => packages[`node_modules/${name}`]?.dev);
+}
+
 /** One fleet from start to end: each test continues where the previous test stopped. */
 describe.skipIf(!engine.there)('a fleet with Docker Compose', () => {
   let fleet: ComposedFleet;
@@ -72,8 +80,7 @@ describe.skipIf(!engine.there)('a fleet with Docker Compose', () => {
     expect(await inside('ls /opt/shoal')).toEqual(
       ['LICENSE', 'deploy', 'dist', 'models', 'node_modules', 'package.json'].toSorted(),
     );
-    const { devDependencies } = JSON.parse(readFileSync(`${ROOT}/package.json`, 'utf8')) as Record<string, object>;
-    for (const name of Object.keys(devDependencies!)) {
+    for (const name of developmentOnly()) {
       expect(await inside(`test -e /opt/shoal/node_modules/${name} && echo there || echo not`)).toEqual(['not']);
     }
     expect(await inside('cd /opt/shoal/node_modules/onnxruntime-node/bin && echo */*/*')).toEqual([

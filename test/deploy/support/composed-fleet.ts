@@ -83,10 +83,10 @@ export class ComposedFleet extends FleetApi {
     return ids.length === 0 ? [] : (JSON.parse(await outputOf('docker', ['inspect', ...ids])) as Container[]);
   }
 
-  /** The container of a worker. A worker's name begins with the host name of its container. */
+  /** The container of a worker. */
   async containerOf(workerId: string): Promise<Container> {
-    const all = await this.containers('worker');
-    const found = all.find(({ Config }) => workerId.startsWith(`${Config.Hostname}-`));
+    const host = (await this.workers()).find(({ id }) => id === workerId)?.host;
+    const found = (await this.containers('worker')).find(({ Config }) => Config.Hostname === host);
     if (found === undefined) throw new Error(`cannot find the container of ${workerId}`);
     return found;
   }
