@@ -44,6 +44,14 @@ export class MessageValues {
     return wire;
   }
 
+  /** Stores a result here, and packs a reference to it, which is kept for the one receiver of the message. @throws InvalidRequest, Overloaded */
+  packKept(value: unknown): WireValue {
+    const ref = this.put(value);
+    const wire = this.pack(ref);
+    ref.release();
+    return wire;
+  }
+
   /** The value of a result. @throws ObjectLost, InvalidRequest */
   async unpackResult(wire: WireValue): Promise<unknown> {
     const value = await this.unpack(wire);

@@ -27,7 +27,7 @@ export async function invoke(
   try {
     const given = await values.unpackArguments(args);
     const result = await runInScope(scopeOf(invocation), () => run(given));
-    return { type: 'value', value: values.packResult(keep ? values.put(result) : result) };
+    return { type: 'value', value: keep ? values.packKept(result) : values.packResult(result) };
   } catch (error) {
     return { type: 'threw', error: packThrown(error) };
   }

@@ -25,7 +25,7 @@ export interface ObjectAccess {
 
 /**
  * A reference to a value in the fleet. As an argument of a call, by itself, it becomes the value; within other values it stays a reference.
- * The value is kept as long as any process has a reference to it.
+ * The process that stored the value owns it. It keeps the value while any process has a reference; if the owner ends, the value is lost.
  */
 export class ObjectRef<T> {
   private isReleased = false;

@@ -11,7 +11,7 @@ import { type ObjectAccess, type ObjectAddress, ObjectRef } from './object-ref.j
 
 /** The objects that this process owns, and its references to those of others. Bytes travel over direct connections only. */
 
-/** How long a reference that was sent keeps its object, until the receiver has one of its own. */
+/** How long a reference that was sent keeps its object: the time in which the receiver must get one of its own. */
 const SENT_MS = 30_000;
 const TICK_MS = 1_000;
 /** Bytes in one message of a transfer. */
@@ -115,7 +115,13 @@ export class ProcessObjects implements ObjectAccess {
     return this.tracked(address);
   }
 
-  /** A reference goes into a message. The object stays until the receiver has a reference of its own. */
+  /** A reference came in the one message for which its object was made: from now on this process alone keeps the object. */
+  taken(address: ObjectAddress): void {
+    if (this.isOwn(address)) this.received(address);
+    else void this.borrowed.get(address.id)?.held.then((held) => held && this.received(address));
+  }
+
+  /** A reference goes into a message. The object stays for `SENT_MS`, in which the receiver gets a reference of its own. */
   sent(address: ObjectAddress): void {
     if (this.isOwn(address)) {
       this.counts.sent(address.id, this.nowMs + SENT_MS);
@@ -125,7 +131,7 @@ export class ProcessObjects implements ObjectAccess {
     this.member.options.clock.after(SENT_MS, () => this.release(address));
   }
 
-  /** This process has read an object that was made for one message. */
+  /** This process needs an object no longer that was made for one message to it. */
   received(address: ObjectAddress): void {
     if (this.isOwn(address)) this.end(this.counts.received(address.id, this.nowMs));
     else this.owner(address).tell('received', { id: address.id });

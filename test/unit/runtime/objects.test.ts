@@ -67,7 +67,15 @@ describe('an object', () => {
     expectTypeOf(made).toEqualTypeOf<ObjectRef<Float64Array>>();
     expect(b.fleet.objectStats().objects).toBe(1);
     expect(await driver.fleet.task(total, { near: { ref: made } })(made)).toBe(1_249_975_000);
+  });
+
+  it('that a task made ends when its caller releases it', async () => {
+    const made = await driver.fleet.task(range, { returns: 'ref', near: { node: 'b' } })(50_000);
+    // When the first answer is here, the owner no longer keeps the object for the message in which the reference came.
+    for (let i = 0; i < 2; i++) expect(await made.get()).toHaveLength(50_000);
+    expect(b.fleet.objectStats().objects).toBe(1);
     made.release();
+    await stores(b, 0);
   });
 
   it('is lost with its owner, unless the task that made it may be repeated', async () => {
