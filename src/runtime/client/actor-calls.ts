@@ -187,6 +187,10 @@ export class ActorCalls implements HandleCalls {
     if (attempts.attempt++ >= to.maxTaskRetries) {
       throw new ActorDied(`lost the actor ${to.class} during ${method}: ${error.message}`, true);
     }
+    // The next attempt would be lost on the same node, while nobody knows yet that the node is gone.
+    const { directory } = this.member;
+    directory.suspect(at.node.incarnation);
+    await directory.judged(at.node.incarnation, this.left(attempts));
   }
 
   private pause(timeMs: number): Promise<void> {

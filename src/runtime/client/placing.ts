@@ -17,7 +17,7 @@ interface Placed<T> {
 }
 
 /**
- * Places a demand. `attempt` asks one node; Overloaded from it means the next one.
+ * Places a demand. `attempt` asks one node; Overloaded from it means the next one. Suspected nodes are asked if no other can meet it.
  * @throws InvalidRequest if no node hosts the code, or is large enough; what `attempt` throws; the signal's reason
  */
 export async function place<T>(
@@ -30,19 +30,20 @@ export async function place<T>(
   const untilMs = clock.now() + PATIENCE_MS;
   for (;;) {
     if (signal?.aborted) throw abortReason(signal);
-    const ranking = rankNodes(member.directory.nodes(), demand, surroundings.random.next());
+    const isLate = clock.now() >= untilMs;
+    const nodes = isLate ? member.directory.nodes() : member.directory.trusted();
+    const ranking = rankNodes(nodes, demand, surroundings.random.next());
     if (ranking.kind === 'ambiguous') throw new InvalidRequest(`${demand.name}: ${ranking.why}`);
-    if (ranking.kind === 'impossible' && clock.now() >= untilMs)
-      throw new InvalidRequest(`${demand.name}: ${ranking.why}`);
+    if (ranking.kind === 'impossible' && isLate) throw new InvalidRequest(`${demand.name}: ${ranking.why}`);
     if (ranking.kind === 'nodes') {
       for (const node of ranking.nodes) {
         const value = await tried(() => attempt(node));
         if (value !== REFUSED) return { value, node };
         if (signal?.aborted) throw abortReason(signal);
       }
-      await news(member, REFUSED_PAUSE_MS, signal);
+      await member.directory.news(REFUSED_PAUSE_MS, signal);
     } else {
-      await news(member, Math.max(1, untilMs - clock.now()), signal);
+      await member.directory.news(Math.max(1, untilMs - clock.now()), signal);
     }
   }
 }
@@ -61,7 +62,7 @@ export async function hostedFor(
     if (ranking.kind === 'nodes' || ranking.kind === 'busy') return ranking.hosted;
     if (ranking.kind === 'ambiguous' || clock.now() >= untilMs)
       throw new InvalidRequest(`${demand.name}: ${ranking.why}`);
-    await news(member, Math.max(1, untilMs - clock.now()), signal);
+    await member.directory.news(Math.max(1, untilMs - clock.now()), signal);
   }
 }
 
@@ -74,19 +75,4 @@ async function tried<T>(attempt: () => Promise<T>): Promise<T | typeof REFUSED> 
     if (error instanceof Overloaded) return REFUSED;
     throw error;
   }
-}
-
-/** Resolves at the next announcement of any member, at the latest after `timeMs`, or when the signal aborts. */
-function news({ directory, options }: RuntimeMember, timeMs: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      timer.cancel();
-      end();
-      signal?.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = options.clock.after(timeMs, done);
-    const end = directory.onAnnounced(done);
-    signal?.addEventListener('abort', done, { once: true });
-  });
 }

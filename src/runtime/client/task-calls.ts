@@ -1,6 +1,6 @@
 import type { CallOptions } from '../../actors/outgoing-call.js';
 import { abortReason } from '../../async/abort.js';
-import { DeadlineExceeded, Overloaded, Unavailable } from '../../errors.js';
+import { DeadlineExceeded, Unavailable } from '../../errors.js';
 import type { NodeView } from '../core/node-view.js';
 import type { CodeDemand } from '../core/scheduler.js';
 import type { RuntimeMember } from '../member/member.js';
@@ -30,8 +30,10 @@ export class TaskCalls {
       const ask = (host: ReturnType<TaskCalls['host']>, request: TaskCall) => host.ask('run', request, { signal });
       return this.calls.result(await this.attempts(wanted, call, signal, ask));
     });
+    if (!(result instanceof ObjectRef) || !wanted.keep) return result;
+    this.calls.values.objects.taken(result.address);
     const retriesLeft = wanted.maxTaskRetries - 1;
-    if (!(result instanceof ObjectRef) || !wanted.keep || retriesLeft < 0) return result;
+    if (retriesLeft < 0) return result;
     const again = async () => (await this.run({ ...wanted, maxTaskRetries: retriesLeft }, args)) as ObjectRef<unknown>;
     return result.recomputeBy(again);
   }
@@ -90,18 +92,29 @@ export class TaskCalls {
       try {
         const request = { ...call, trace: { ...call.trace, attempt } };
         const pinned = { ...demand, version: call.version };
-        const placed = await place(this.member, pinned, async (node) => ask(await this.hostAt(node), request), signal);
+        const placed = await place(
+          this.member,
+          pinned,
+          (node) => this.asked(node, (host) => ask(host, request)),
+          signal,
+        );
         return placed.value;
       } catch (error) {
         if (signal.aborted) throw abortReason(signal);
-        if (!(error instanceof Unavailable) || error instanceof Overloaded || attempt >= maxTaskRetries) throw error;
+        if (!(error instanceof Unavailable) || attempt >= maxTaskRetries) throw error;
       }
     }
   }
 
-  private async hostAt(node: NodeView) {
+  /** Asks one node. A node that does not answer is suspected, so that the next attempt goes to another. */
+  private async asked<T>(node: NodeView, ask: (host: ReturnType<TaskCalls['host']>) => Promise<T>): Promise<T> {
     await this.member.linked({ node: node.id, incarnation: node.incarnation });
-    return this.host(node);
+    try {
+      return await ask(this.host(node));
+    } catch (error) {
+      if (error instanceof Unavailable) this.member.directory.suspect(node.incarnation);
+      throw error;
+    }
   }
 
   private host({ id, incarnation }: NodeView) {

@@ -4,14 +4,14 @@ import type { NodeView } from './node-view.js';
 
 /** Silence after which a member is gone. */
 export const NODE_SILENCE_MS = 3_000;
-/** Silence after which a member is gone whose link has closed. @internal exported for tests. */
-export const NODE_CUT_OFF_MS = 1_200;
+/** Silence after which a member is gone that is suspected. @internal exported for tests. */
+export const NODE_SUSPECTED_MS = 1_200;
 /** Limit on the members; announcements of others are ignored. */
 const RUNTIME_MEMBERS = 2_048;
 
 export type NodeListEffect =
   | { readonly type: 'joined'; readonly node: NodeView }
-  /** A link to it has closed: it may have ended. It is still a member. */
+  /** It may have ended. It is still a member. */
   | { readonly type: 'suspected'; readonly node: NodeView }
   /** It left by its own word, or it is gone: silent for too long. It may join again. */
   | { readonly type: 'left' | 'gone'; readonly node: NodeView };
@@ -19,7 +19,7 @@ export type NodeListEffect =
 interface Entry {
   node: NodeView;
   heardMs: number;
-  cutOff: boolean;
+  suspected: boolean;
 }
 
 /** The members of the runtime as one process knows them, by incarnation. */
@@ -42,11 +42,11 @@ export class NodeList {
     if (known) {
       known.node = node;
       known.heardMs = nowMs;
-      known.cutOff = false;
+      known.suspected = false;
       return [];
     }
     if (this.entries.size >= RUNTIME_MEMBERS) return [];
-    this.entries.set(node.incarnation, { node, heardMs: nowMs, cutOff: false });
+    this.entries.set(node.incarnation, { node, heardMs: nowMs, suspected: false });
     return [{ type: 'joined', node }];
   }
 
@@ -54,17 +54,23 @@ export class NodeList {
     return this.remove(incarnation, 'left');
   }
 
-  /** A direct link to the member closed: it may have ended. */
-  linkClosed(incarnation: string): NodeListEffect[] {
+  /** A direct link to the member closed, or a call to it was lost: it may have ended. */
+  suspect(incarnation: string): NodeListEffect[] {
     const entry = this.entries.get(incarnation);
-    if (!entry || entry.cutOff) return [];
-    entry.cutOff = true;
+    if (!entry || entry.suspected) return [];
+    entry.suspected = true;
     return [{ type: 'suspected', node: entry.node }];
   }
 
-  /** Whether a link to the member has closed, and it was not heard since. */
+  /** A direct link to the member opened: it lives. */
+  trust(incarnation: string): void {
+    const entry = this.entries.get(incarnation);
+    if (entry) entry.suspected = false;
+  }
+
+  /** Whether the member may have ended, and was not heard since. */
   suspects(incarnation: string): boolean {
-    return this.entries.get(incarnation)?.cutOff ?? false;
+    return this.entries.get(incarnation)?.suspected ?? false;
   }
 
   /** Messages may have been lost until now, and other members may need until `judgeFromMs` to announce themselves. */
@@ -75,9 +81,9 @@ export class NodeList {
   /** To be called regularly while this process hears the bus. */
   tick(nowMs: number): NodeListEffect[] {
     if (nowMs < this.judgeFromMs) return [];
-    const silent = [...this.entries].filter(([, { heardMs, cutOff }]) => {
+    const silent = [...this.entries].filter(([, { heardMs, suspected }]) => {
       const sinceMs = Math.max(heardMs, this.judgeFromMs);
-      return nowMs - sinceMs > (cutOff ? NODE_CUT_OFF_MS : NODE_SILENCE_MS);
+      return nowMs - sinceMs > (suspected ? NODE_SUSPECTED_MS : NODE_SILENCE_MS);
     });
     return silent.flatMap(([incarnation]) => this.remove(incarnation, 'gone'));
   }

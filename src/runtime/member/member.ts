@@ -78,9 +78,12 @@ export class RuntimeMember {
       ...peer,
       hostId: surroundings.hostId,
       addressOf: (node) => this.directory.get(node.incarnation)?.address ?? null,
-      onLinkOpened: (node) => this.awaited.get(node.incarnation)?.set(),
+      onLinkOpened: (node) => {
+        this.directory.trust(node.incarnation);
+        this.awaited.get(node.incarnation)?.set();
+      },
       onLinkClosed: (node) => {
-        this.directory.linkClosed(node.incarnation);
+        this.directory.suspect(node.incarnation);
         // The next call waits for another link, or for the news that the node is gone.
         this.awaited.delete(node.incarnation);
       },

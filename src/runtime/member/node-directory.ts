@@ -1,3 +1,4 @@
+import type { CallOptions } from '../../actors/outgoing-call.js';
 import type { Bus, Subscription } from '../../bus/bus.js';
 import type { Clock, Timer } from '../../clock.js';
 import type { RuntimeSubjects } from '../../fleet/subjects.js';
@@ -5,7 +6,7 @@ import { tryPublish } from '../../fleet/try-publish.js';
 import { ANNOUNCE_INTERVAL_MS, BUS_GRACE_MS } from '../../limits.js';
 import { encode } from '../../wire/msgpack.js';
 import { readMessage } from '../../wire/read-message.js';
-import { NodeList, type NodeListEffect } from '../core/node-list.js';
+import { NODE_SILENCE_MS, NodeList, type NodeListEffect } from '../core/node-list.js';
 import type { NodeView } from '../core/node-view.js';
 import { NodeAnnouncement, NodeLeave } from '../messages.js';
 
@@ -38,11 +39,16 @@ export class NodeDirectory {
     return this.list.nodes();
   }
 
+  /** The members that nothing speaks against. */
+  trusted(): NodeView[] {
+    return this.list.nodes().filter(({ incarnation }) => !this.list.suspects(incarnation));
+  }
+
   get(incarnation: string): NodeView | null {
     return this.list.get(incarnation);
   }
 
-  /** Whether a link to a member has closed, and it was not heard since. */
+  /** Whether a member may have ended, and was not heard since. */
   suspects(incarnation: string): boolean {
     return this.list.suspects(incarnation);
   }
@@ -53,7 +59,7 @@ export class NodeDirectory {
     return () => this.listeners.delete(listener);
   }
 
-  /** Calls back at each announcement. Returns the function that ends this. */
+  /** Calls back at each announcement, and when a suspected member lives. Returns the function that ends this. */
   onAnnounced(listener: () => void): () => void {
     this.changeListeners.add(listener);
     return () => this.changeListeners.delete(listener);
@@ -88,8 +94,41 @@ export class NodeDirectory {
     this.due ??= this.options.clock.after(GATHER_MS, () => this.announce());
   }
 
-  linkClosed(incarnation: string): void {
-    this.emit(this.list.linkClosed(incarnation));
+  /** A direct link to the member closed, or a call to it was lost: it may have ended. */
+  suspect(incarnation: string): void {
+    this.emit(this.list.suspect(incarnation));
+  }
+
+  /** A direct link to the member opened: it lives. */
+  trust(incarnation: string): void {
+    this.list.trust(incarnation);
+    this.changed();
+  }
+
+  /** Resolves at the next announcement of any member, when a member goes, after `timeMs` at the latest, or when the signal aborts. */
+  news(timeMs: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        for (const end of endings) end();
+        resolve();
+      };
+      const timer = this.options.clock.after(timeMs, done);
+      signal?.addEventListener('abort', done, { once: true });
+      const endings = [
+        () => timer.cancel(),
+        () => signal?.removeEventListener('abort', done),
+        this.onAnnounced(done),
+        this.listen(done),
+      ];
+    });
+  }
+
+  /** Resolves when a suspected member was heard again or is gone, after the time in which it would be gone, or when the caller's time is over. */
+  async judged(incarnation: string, { signal, timeoutMs = NODE_SILENCE_MS }: CallOptions): Promise<void> {
+    const { clock } = this.options;
+    const untilMs = clock.now() + Math.min(timeoutMs, NODE_SILENCE_MS);
+    while (this.suspects(incarnation) && clock.now() < untilMs && !signal?.aborted)
+      await this.news(untilMs - clock.now(), signal);
   }
 
   /** Publishes that this process leaves, and ends everything. */
@@ -119,6 +158,10 @@ export class NodeDirectory {
 
   private hear(view: NodeView): void {
     this.emit(this.list.heard(view, this.options.clock.now()));
+    this.changed();
+  }
+
+  private changed(): void {
     for (const listener of [...this.changeListeners]) listener();
   }
 
