@@ -27,13 +27,16 @@ export async function audit(context: CommandContext): Promise<number> {
   return 0;
 }
 
-/** The log's files: those of the name, of coordinators' ids after it, and the numbered older ones of each. */
+/** The log's files: those of the name, of coordinators' ids after it, those of users' requests beside them, and the numbered older ones of each. */
 async function filesOf(path: string): Promise<string[]> {
   const folder = dirname(path);
   const names = await readdir(folder).catch(() => []);
   const rest = (name: string) => name.slice(basename(path).length);
   return names
-    .filter((name) => name.startsWith(basename(path)) && /^(?:\.[A-Za-z0-9_-]+)?(?:\.\d{1,4})?$/.test(rest(name)))
+    .filter(
+      (name) =>
+        name.startsWith(basename(path)) && /^(?:\.[A-Za-z0-9_-]+)?(?:\.requests)?(?:\.\d{1,4})?$/.test(rest(name)),
+    )
     .map((name) => join(folder, name));
 }
 

@@ -38,6 +38,7 @@ import type { TextSource } from '../src/text/text-task.js';
 import { TextThreads } from '../src/text/text-threads.js';
 import type { TextWork } from '../src/text/text-work.js';
 import { TlsWatch } from '../src/tls-watch.js';
+import { requestsFile } from '../src/trail/entry.js';
 import type { Access } from './access/access.js';
 import { openAccess } from './access/open-access.js';
 import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from './compose.js';
@@ -50,6 +51,7 @@ import { accessBehavior, KeyAccess } from './objects/key-access.js';
 import type { ServedModel } from './openai/served-model.js';
 import { RETENTION_BUCKET_BYTES } from './retention/retention-store.js';
 import type { Router } from './router.js';
+import { DividedTrail } from './trail/divided-trail.js';
 import { FileTrail, NO_TRAIL, type Trail } from './trail/trail.js';
 import { TrailFile } from './trail/trail-file.js';
 
@@ -242,14 +244,15 @@ async function openTrail(
   { metrics, wallMs }: { readonly metrics: CoordinatorMetrics; readonly wallMs: () => number },
 ): Promise<Trail> {
   if (auditLog === null) return NO_TRAIL;
-  const file = new TrailFile(auditLog);
-  await file.open().catch((cause: Error) => {
-    throw new Unavailable(`--audit-log: cannot open ${auditLog.path}: ${cause.message}; choose another file`, {
-      cause,
-    });
-  });
   const onEntries = (result: 'written' | 'lost', count: number) => metrics.auditLogEntries.add(count, { result });
-  return life.use(new FileTrail({ file, coordinator: id, clock, wallMs, log, onEntries }), (trail) => trail.stop());
+  const trailOf = async (path: string) => {
+    const file = new TrailFile({ ...auditLog, path });
+    await file.open().catch((cause: Error) => {
+      throw new Unavailable(`--audit-log: cannot open ${path}: ${cause.message}; choose another file`, { cause });
+    });
+    return life.use(new FileTrail({ file, coordinator: id, clock, wallMs, log, onEntries }), (trail) => trail.stop());
+  };
+  return new DividedTrail({ rest: await trailOf(auditLog.path), use: await trailOf(requestsFile(auditLog.path)) });
 }
 
 /** Starts the HTTP API, with its keys and certificates. `life` stops them. */

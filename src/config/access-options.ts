@@ -88,7 +88,7 @@ export const ACCESS_OPTIONS = {
     default: null,
     defaultNote: 'none: nothing is written',
     commands: [...COORDINATOR, 'audit'],
-    help: 'File for the audit log: who asked for what, and who was refused, as JSON lines without prompts. With several coordinators in one up, each appends its id to the name.',
+    help: 'File for the audit log: who asked for what, and who was refused, as JSON lines without prompts. What users were allowed to ask for is in FILE.requests, so that it rotates nothing else away. With several coordinators in one up, each appends its id to the name.',
   }),
   auditLogBytes: option({
     flag: 'audit-log-bytes',
@@ -97,7 +97,7 @@ export const ACCESS_OPTIONS = {
     type: types.byteSize(64 * 1024, '64KiB'),
     default: '64MiB',
     commands: COORDINATOR,
-    help: 'Size at which the file of --audit-log is renamed to FILE.1, and a new one is begun.',
+    help: 'Size at which a file of --audit-log is renamed to FILE.1, and a new one is begun.',
   }),
   auditLogFiles: option({
     flag: 'audit-log-files',
@@ -106,6 +106,6 @@ export const ACCESS_OPTIONS = {
     type: types.wholeNumber(1, 1_000),
     default: '8',
     commands: COORDINATOR,
-    help: 'Number of files that --audit-log keeps, the present one included. The oldest is removed.',
+    help: 'Number of files that --audit-log keeps of each kind, the present one included. The oldest is removed.',
   }),
 } as const satisfies OptionTable;

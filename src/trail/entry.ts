@@ -63,6 +63,11 @@ export type RequestEntry = z.infer<typeof RequestEntry>;
 const Stamp = z.object({ time: z.iso.datetime(), coordinator: Id });
 export type TrailEntry = TrailEvent & z.infer<typeof Stamp>;
 
+/** The file beside the log's own for what users were allowed to ask for. */
+export function requestsFile(path: string): string {
+  return `${path}.requests`;
+}
+
 /** An entry from a line; null for a line that is none. */
 export function readEntry(line: string): TrailEntry | null {
   let value: unknown;

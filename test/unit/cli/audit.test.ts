@@ -40,16 +40,17 @@ it('shoal audit shows the entries of all files of a log by time, and chooses amo
   writeFileSync(`${path}.1`, lines(entry(1, { tokens: { prompt: 70, cached: 64, generated: 5 } }), entry(3, drain)));
   writeFileSync(path, `${lines(entry(4, { tenant: 'beta', key: 'other' }))}{"half": `);
   writeFileSync(`${path}.c2`, lines({ ...entry(2, {}), event: 'worker_quarantined', worker: 'w3', by: ['w1', 'w2'] }));
+  writeFileSync(`${path}.c2.requests.1`, lines(entry(0, { tenant: 'gamma' })));
   writeFileSync(join(folder, 'audit.log.bak~'), lines(entry(5, {})));
 
   const all = await shown(path);
   expect(all.code).toBe(0);
   expect(all.err).toMatch(/1 lines/);
   const rows = all.out.trim().split('\n').slice(1);
-  expect(rows.map((row) => row.slice(14, 16))).toEqual(['01', '02', '03', '04']);
-  expect(rows[0]).toMatch(/acme +web +10\.0\.0\.9 +POST \/v1\/completions +allowed +70 \+ 5 \(64\) +r1/);
-  expect(rows[1]).toMatch(/worker w3 was quarantined by w1, w2/);
-  expect(rows[2]).toMatch(/POST \/v1\/fleet\/workers\/w1\/drain +refused: 403 role_not_allowed/);
+  expect(rows.map((row) => row.slice(14, 16))).toEqual(['00', '01', '02', '03', '04']);
+  expect(rows[1]).toMatch(/acme +web +10\.0\.0\.9 +POST \/v1\/completions +allowed +70 \+ 5 \(64\) +r1/);
+  expect(rows[2]).toMatch(/worker w3 was quarantined by w1, w2/);
+  expect(rows[3]).toMatch(/POST \/v1\/fleet\/workers\/w1\/drain +refused: 403 role_not_allowed/);
 
   const ids = async (...flags: string[]) => {
     const { out } = await shown(path, '--json', ...flags);
@@ -60,9 +61,9 @@ it('shoal audit shows the entries of all files of a log by time, and chooses amo
       .map((line) => JSON.parse(line).request_id);
   };
   expect(await ids('--tenant', 'beta')).toEqual(['r4']);
-  expect(await ids('--key', 'web')).toEqual(['r1', 'r3']);
+  expect(await ids('--key', 'web')).toEqual(['r0', 'r1', 'r3']);
   expect(await ids('--decision', 'refused')).toEqual(['r3']);
-  expect(await ids('--route', 'completions')).toEqual(['r1', 'r4']);
+  expect(await ids('--route', 'completions')).toEqual(['r0', 'r1', 'r4']);
   expect(await ids('--request-id', 'r3')).toEqual(['r3']);
   expect(await ids('--since', '1m')).toEqual([]);
   expect(await ids('--limit', '1')).toEqual(['r4']);

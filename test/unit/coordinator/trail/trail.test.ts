@@ -12,11 +12,12 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { DividedTrail } from '../../../../coordinator/trail/divided-trail.js';
 import { FileTrail, TRAIL_PAUSE_MS } from '../../../../coordinator/trail/trail.js';
 import { TrailFile } from '../../../../coordinator/trail/trail-file.js';
 import { SimulatedClock } from '../../../../src/clock.js';
 import { SILENT_LOG } from '../../../../src/log.js';
-import { type RequestEntry, readEntry } from '../../../../src/trail/entry.js';
+import { type RequestEntry, readEntry, type TrailEvent } from '../../../../src/trail/entry.js';
 
 const REQUEST: RequestEntry = {
   ...{ event: 'request', request_id: 'r1', tenant: 'acme', key: 'web', role: 'user', address: '127.0.0.1' },
@@ -205,4 +206,21 @@ describe('an audit log', () => {
     await trail.stop();
     expect(counted.lost).toBe(0);
   });
+});
+
+it('An audit log keeps what users ask for apart from all else, which their requests then cannot rotate away', () => {
+  const [use, rest]: TrailEvent[][] = [[], []];
+  const trail = new DividedTrail({
+    use: { write: (event) => use!.push(event) },
+    rest: { write: (event) => rest!.push(event) },
+  });
+  const failed: RequestEntry = { ...REQUEST, decision: 'failed', status: 400 };
+  const others: TrailEvent[] = [
+    { ...REQUEST, decision: 'refused', status: 429 },
+    { ...REQUEST, role: 'operator', route: '/v1/fleet/workers/:id/drain' },
+    { event: 'purge_complete', purge: 'p1', tenant: 'acme', blocks: 3 },
+  ];
+  for (const event of [REQUEST, failed, ...others]) trail.write(event);
+  expect(use).toEqual([REQUEST, failed]);
+  expect(rest).toEqual(others);
 });
