@@ -104,18 +104,22 @@ export class Outgoing implements CallOwner {
     }
     const { to } = calls[0]!;
     if (calls.some(({ cutOffMs }) => cutOffMs !== null)) {
-      this.failAbsent(to);
+      this.leaveBus(to);
     } else if (!this.doubts.has(nodeKey(to))) {
       this.doubt(to);
       this.probe(calls);
     }
   }
 
-  private failAbsent(node: NodeAddress): void {
-    this.failWhere(({ route, to }) => route.kind === 'nats' && sameNode(to, node), 'is not on the bus');
+  /** A node is not on the bus: its calls there go on over its direct link if one is open, and fail otherwise. */
+  private leaveBus(node: NodeAddress): void {
+    const onBus = ({ route, to }: OutgoingCall) => route.kind === 'nats' && sameNode(to, node);
+    const link = this.routeTo(node);
+    if (link.kind === 'direct') this.move([...this.open.values()].filter(onBus));
+    else this.failWhere(onBus, 'is not on the bus');
   }
 
-  /** Waits for word from a node. Its calls over the bus fail unless there is some. */
+  /** Waits for word from a node. Its calls leave the bus unless there is some. */
   private doubt(node: NodeAddress): void {
     const key = nodeKey(node);
     const sinceMs = this.clock.now();
@@ -124,7 +128,7 @@ export class Outgoing implements CallOwner {
       this.doubts.delete(key);
       // A timer that is late says that this process stood still: the node's word may be among what it has not read yet.
       const late = this.clock.now() - sinceMs >= 2 * limits.PROBE_TIMEOUT_MS;
-      if (!heard && !late) this.failAbsent(node);
+      if (!heard && !late) this.leaveBus(node);
     });
     this.doubts.set(key, { heard: false, timer });
   }
@@ -172,12 +176,18 @@ export class Outgoing implements CallOwner {
       if (call.route.open) continue;
       // Also if the bus takes over: if it is lost before the node answers there, only this tells that the node may have died.
       if (call.route.kind === 'direct') call.cutOffMs ??= this.clock.now();
-      const route = this.routeTo(call.to);
-      if (!route.open) continue;
-      call.route = route;
-      moved.push(call);
+      if (this.routeTo(call.to).open) moved.push(call);
     }
-    this.probe(moved);
+    this.move(moved);
+  }
+
+  /** Continues calls on the best route to their nodes. */
+  private move(calls: readonly OutgoingCall[]): void {
+    for (const call of calls) {
+      if (call.undelivered) call.sendAgain();
+      else call.route = this.routeTo(call.to);
+    }
+    this.probe(calls);
   }
 
   /** This node has found the bus again. Other nodes get `BUS_GRACE_MS` to find it too. */

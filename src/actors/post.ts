@@ -103,7 +103,17 @@ export class Post {
       this.bus.publish(lookupSubject(namespace, message.actor), packForBus({ to: 'all', message }, this.self));
       return;
     }
-    for (const link of linked) link.send(packLinked({ to: 'all', message }));
+    for (const link of linked) this.lookUpOver(link, message);
+  }
+
+  /** A link that cannot take the message keeps it from no other. */
+  private lookUpOver(link: CallLink, message: LookupMessage): void {
+    try {
+      link.send(packLinked({ to: 'all', message }));
+    } catch {
+      const what = `look-up of ${message.actor} at ${link.peer.node}`;
+      this.options.observe({ type: 'dropped', reason: 'undeliverable', what });
+    }
   }
 
   close(): void {

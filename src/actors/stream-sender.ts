@@ -61,8 +61,14 @@ export class StreamSender {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    // A generator that awaits something returns only when it resumes. Its errors then concern no caller.
-    Promise.resolve(this.iterator.return?.()).catch(() => undefined);
+    void this.leave();
+  }
+
+  /** A generator that awaits something returns only when it resumes. Errors at the end of an iterable concern no caller. */
+  private async leave(): Promise<void> {
+    try {
+      await this.iterator.return?.();
+    } catch {}
   }
 
   private pull(): void {

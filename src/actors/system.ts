@@ -111,6 +111,7 @@ export class ActorSystem {
     const sweeping = clock.every(CALL_HEARTBEAT_MS, () => this.sweep());
     const endStatus = bus.onStatus((status) => {
       if (status === 'found') this.busFound();
+      else this.outgoing.reroute();
     });
     this.endings.push(
       () => sweeping.cancel(),

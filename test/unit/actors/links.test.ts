@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { packLinked } from '../../../src/actors/linked-message.js';
 import { CALL_HEARTBEAT_MS } from '../../../src/actors/system.js';
 import { settled } from '../../../src/clock.js';
-import { Unavailable } from '../../../src/errors.js';
+import { Overloaded, Unavailable } from '../../../src/errors.js';
 import * as limits from '../../../src/limits.js';
 import { encode } from '../../../src/wire/msgpack.js';
 import { Counter, CounterProtocol, deferred, drain, ScriptProtocol, SimulatedWorld, scripted } from './world.js';
@@ -84,6 +84,32 @@ describe('direct links between nodes', () => {
     goOn();
     expect(await done).toEqual({ items: upTo(600), error: null });
     expect(subjects.length).toBeGreaterThan(0);
+  });
+
+  test('take over a call from the bus when the bus is lost', async () => {
+    const { actor, goOn, handled } = await gated(3, 600);
+    const done = drain(actor.stream('flow', { note: null }));
+    await settled();
+    world.link();
+    await settled();
+    world.busA.lose();
+    goOn();
+    await settled();
+    expect(await done).toEqual({ items: upTo(600), error: null });
+    expect(handled()).toBe(1);
+  });
+
+  test('take over the calls of a node that alone has lost the bus', async () => {
+    const { actor, goOn, handled } = await gated(3, 600);
+    const done = drain(actor.stream('flow', { note: null }));
+    await settled();
+    world.link();
+    world.busB.lose();
+    await world.pass(CALL_HEARTBEAT_MS + limits.PROBE_TIMEOUT_MS);
+    goOn();
+    await settled();
+    expect(await done).toEqual({ items: upTo(600), error: null });
+    expect(handled()).toBe(1);
   });
 
   test('may close with their node, whose calls then fail as soon as the bus reports that nobody listens', async () => {
@@ -237,6 +263,28 @@ describe('direct links between nodes', () => {
     world.busA.lose();
     const [found] = await world.a.lookup(CounterProtocol, 'counter', 1_000, 1);
     expect(found?.address).toEqual({ node: 'b', incarnation: '1', actor: 'counter' });
+  });
+
+  test('answer look-ups while the bus is lost and another link takes no more', async () => {
+    const busC = world.broker.connect('c');
+    const c = world.node(busC, 'c', '1');
+    world.link();
+    world.hub.connect(world.a.node, c.node);
+    await c.spawn(CounterProtocol, 'only on c', () => new Counter());
+    world.hub.fault = (from, message) => {
+      if (from.node === 'a' && Buffer.from(message).includes('only on c') && !full) {
+        full = true;
+        throw new Overloaded('64 MiB wait for it already');
+      }
+      return 1;
+    };
+    let full = false;
+    for (const bus of [world.busA, world.busB, busC]) bus.lose();
+    const found = world.a.lookup(CounterProtocol, 'only on c', 100);
+    await world.pass(100);
+    expect((await found).map(({ address }) => address.node)).toEqual(['c']);
+    expect(world.events).toContainEqual(expect.objectContaining({ reason: 'undeliverable' }));
+    await c.stop();
   });
 
   test('take the sender of a message from the link, and no answer to a call of another node', async () => {
