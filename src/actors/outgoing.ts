@@ -93,20 +93,19 @@ export class Outgoing implements CallOwner {
   /**
    * The bus reports that a node does not listen. Anyone on the bus can forge that, but nobody can forge that a direct link closed: after that, the
    * report fails the node's calls over the bus. Otherwise the node is asked, and they fail if it is not heard. Soon after the bus was found the node
-   * may not have found it yet: then calls of which nothing was heard are sent again by the next sweep.
+   * may not have found it yet: then calls of which nothing was heard are sent again by the next sweep. Each call of an absent node leads to a
+   * report, so all but the first of a doubt must cost nothing.
    */
-  reportedAbsent(is: (address: NodeAddress) => boolean): void {
-    const calls = [...this.open.values()].filter((call) => call.route.kind === 'nats' && is(call.to));
+  reportedAbsent(node: NodeAddress): void {
+    if (this.doubts.has(nodeKey(node))) return;
+    const calls = [...this.open.values()].filter(({ route, to }) => route.kind === 'nats' && sameNode(to, node));
     if (calls.length === 0) return;
     if (this.clock.now() < this.judgeFromMs) {
       for (const call of calls) call.undelivered ||= !call.answered;
-      return;
-    }
-    const { to } = calls[0]!;
-    if (calls.some(({ cutOffMs }) => cutOffMs !== null)) {
-      this.leaveBus(to);
-    } else if (!this.doubts.has(nodeKey(to))) {
-      this.doubt(to);
+    } else if (calls.some(({ cutOffMs }) => cutOffMs !== null)) {
+      this.leaveBus(node);
+    } else {
+      this.doubt(node);
       this.probe(calls);
     }
   }
@@ -175,10 +174,18 @@ export class Outgoing implements CallOwner {
     for (const call of this.open.values()) {
       if (call.route.open) continue;
       // Also if the bus takes over: if it is lost before the node answers there, only this tells that the node may have died.
-      if (call.route.kind === 'direct') call.cutOffMs ??= this.clock.now();
+      if (call.route.kind === 'direct') this.cutOff(call);
       if (this.routeTo(call.to).open) moved.push(call);
     }
     this.move(moved);
+  }
+
+  /** The next report that the node is absent counts at once. */
+  private cutOff(call: OutgoingCall): void {
+    call.cutOffMs ??= this.clock.now();
+    const key = nodeKey(call.to);
+    this.doubts.get(key)?.timer.cancel();
+    this.doubts.delete(key);
   }
 
   /** Continues calls on the best route to their nodes. */

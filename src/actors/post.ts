@@ -12,7 +12,7 @@ import type { ObserveActors } from './event.js';
 import { type LinkedMessage, packForBus, packLinked, unpackFromBus, unpackLinked } from './linked-message.js';
 import type { CallLink, CallLinks } from './links.js';
 import { BusRoute, DirectRoute, LocalRoute, type Route } from './route.js';
-import { absenceBase, calledTokens, inboxSubject, lookupSubject } from './subjects.js';
+import { absenceBase, calledNode, inboxSubject, lookupSubject } from './subjects.js';
 
 /** Finds the route to each node, and receives the messages that arrive from the bus and from direct links. */
 
@@ -26,8 +26,8 @@ export interface Inbox {
   /** Handles an answer to a call. `from` is the sender; null within this node. */
   answer(id: number, message: AnswerMessage, from: NodeAddress | null): void;
   lookup(message: LookupMessage): void;
-  /** The bus reports that a node does not listen; anyone on the bus can forge that. `is` tests whether an address is the node's. */
-  reportedAbsent(is: (address: NodeAddress) => boolean): void;
+  /** The bus reports that a node does not listen; anyone on the bus can forge that, as often as the bus carries. */
+  reportedAbsent(node: NodeAddress): void;
   /** A direct link opened or closed: calls whose route closed can switch to another. */
   routesChanged(): void;
 }
@@ -67,7 +67,7 @@ export class Post {
     const absences = absenceBase(namespace, self);
     this.subscriptions.push(
       bus.subscribe(inboxSubject(namespace, self), (message) => this.onBusMessage(message)),
-      bus.subscribe(`${absences}*.*`, (message) => this.onAbsence(message, message.subject.slice(absences.length))),
+      bus.subscribe(`${absences}*.*`, (message) => this.onAbsence(message, absences)),
     );
     this.options.links.listen({
       opened: () => inbox.routesChanged(),
@@ -166,8 +166,9 @@ export class Post {
     else this.inbox.nodeMessage(linked.message, routeBack());
   }
 
-  private onAbsence({ nobody }: BusMessage, called: string): void {
-    if (nobody) this.inbox.reportedAbsent((address) => called === calledTokens(address));
+  private onAbsence({ nobody, subject }: BusMessage, base: string): void {
+    const called = nobody ? calledNode(subject, base) : null;
+    if (called) this.inbox.reportedAbsent(called);
   }
 
   private dropMalformed(what: string): void {

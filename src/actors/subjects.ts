@@ -1,4 +1,4 @@
-import { subjectToken } from '../bus/subject.js';
+import { subjectToken, tokenText } from '../bus/subject.js';
 import type { NodeAddress } from './envelope.js';
 
 /** Bus subjects of actors. They name the incarnation, so that no message reaches a later incarnation of a node. */
@@ -18,7 +18,7 @@ export function inboxSubject(namespace: string, node: NodeAddress): string {
  * of them, so that what is derived from it can be kept.
  */
 export function absenceSubject(namespace: string, caller: NodeAddress, called: NodeAddress): string {
-  return `${absenceBase(namespace, caller)}${calledTokens(called)}`;
+  return `${absenceBase(namespace, caller)}${subjectToken(called.node)}.${subjectToken(called.incarnation)}`;
 }
 
 /** Prefix of all subjects on which the bus reports to a node that others do not listen. */
@@ -26,9 +26,10 @@ export function absenceBase(namespace: string, caller: NodeAddress): string {
   return `${nodeSubject(namespace, caller)}.absent.`;
 }
 
-/** The tokens of the called node in `absenceSubject`. */
-export function calledTokens({ node, incarnation }: NodeAddress): string {
-  return `${subjectToken(node)}.${subjectToken(incarnation)}`;
+/** The called node in a subject that begins with this `absenceBase`; null if there is none. */
+export function calledNode(subject: string, base: string): NodeAddress | null {
+  const [node, incarnation] = subject.slice(base.length).split('.').map(tokenText);
+  return node && incarnation ? { node, incarnation } : null;
 }
 
 /** Subject of look-ups of an actor's name, shared by all nodes. */

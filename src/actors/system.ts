@@ -259,7 +259,7 @@ export class ActorSystem {
       nodeMessage: (message, route) => this.onNodeMessage(message, route),
       answer: (id, message, from) => this.onAnswer(id, message, from),
       lookup: (message) => this.onLookup(message),
-      reportedAbsent: (is) => this.outgoing.reportedAbsent(is),
+      reportedAbsent: (node) => this.outgoing.reportedAbsent(node),
       routesChanged: () => this.routesChanged(),
     };
   }

@@ -43,3 +43,14 @@ export function matches(pattern: string, subject: string): boolean {
 export function subjectToken(text: string): string {
   return text === '' ? '=' : text.replace(/[^A-Za-z0-9_-]/gu, (char) => `=${char.codePointAt(0)?.toString(16)}=`);
 }
+
+/** The text of a token of `subjectToken`; null if the token is none of its. */
+export function tokenText(token: string): string | null {
+  if (token === '=') return '';
+  try {
+    const text = token.replace(/=([0-9a-f]+)=/g, (_, code) => String.fromCodePoint(Number.parseInt(code, 16)));
+    return subjectToken(text) === token ? text : null;
+  } catch {
+    return null;
+  }
+}

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Bus } from '../../src/bus/bus.js';
 import { MemoryBroker } from '../../src/bus/memory-bus.js';
 import { SealedBus } from '../../src/bus/sealed-bus.js';
-import { matches, subjectToken } from '../../src/bus/subject.js';
+import { matches, subjectToken, tokenText } from '../../src/bus/subject.js';
 import { SystemClock, settled } from '../../src/clock.js';
 import { Unavailable } from '../../src/errors.js';
 import { SystemRandom } from '../../src/random.js';
@@ -124,5 +124,10 @@ describe('subjects', () => {
     expect(new Set(tokens).size).toBe(names.length);
     for (const token of tokens) expect(token).toMatch(/^[A-Za-z0-9_=-]+$/);
     expect(tokens[0]).toBe('worker-1');
+    expect(tokens.map(tokenText)).toEqual(names);
+  });
+
+  test.each(['', '=110000=', '=61=', '=2E=', 'a.b', 'ä', '=2e'])('%j is the token of no name', (token) => {
+    expect(tokenText(token)).toBeNull();
   });
 });

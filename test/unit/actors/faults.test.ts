@@ -6,7 +6,14 @@ import { STREAM_WINDOW_BYTES } from '../../../src/actors/stream-sender.js';
 import { absenceSubject, inboxSubject } from '../../../src/actors/subjects.js';
 import { CALL_HEARTBEAT_MS } from '../../../src/actors/system.js';
 import { settled } from '../../../src/clock.js';
-import { DeadlineExceeded, InternalError, InvalidRequest, Overloaded, Unavailable } from '../../../src/errors.js';
+import {
+  Cancelled,
+  DeadlineExceeded,
+  InternalError,
+  InvalidRequest,
+  Overloaded,
+  Unavailable,
+} from '../../../src/errors.js';
 import * as limits from '../../../src/limits.js';
 import { encode } from '../../../src/wire/msgpack.js';
 import { Counter, CounterProtocol, deferred, drain, ScriptProtocol, SimulatedWorld, scripted } from './world.js';
@@ -179,6 +186,14 @@ describe('nodes that go away', () => {
     await world.pass(limits.PROBE_TIMEOUT_MS);
     await asked;
     expect((await streamed).error).toBeInstanceOf(Unavailable);
+  });
+
+  test('as many calls of an absent node as may be in flight fail together, although the bus reports each', async () => {
+    const ref = world.a.ref(CounterProtocol, { node: 'c', incarnation: '1', actor: 'counter' });
+    const asked = Array.from({ length: limits.CALLS_IN_FLIGHT }, () => ref.ask('total', {}));
+    const outcomes = Promise.allSettled(asked);
+    await world.pass(limits.PROBE_TIMEOUT_MS);
+    expect(new Set((await outcomes).map(({ status }) => status))).toEqual(new Set(['rejected']));
   });
 
   test('forged reports that a node is absent fail none of its calls', async () => {
@@ -360,6 +375,27 @@ describe('bounds', () => {
     await drain(counter.stream('upTo', { limit: 200 }));
     expect(batches[0]).toBe(1);
     expect(batches.length).toBeLessThan(10);
+  });
+
+  test('an iterable that throws when it is left ends like any other', async () => {
+    const throwing = {
+      [Symbol.asyncIterator]: () => ({
+        next: () => new Promise<IteratorResult<number>>(() => undefined),
+        return: () => {
+          throw new RangeError('cannot end');
+        },
+      }),
+    };
+    const actor = await remoteScript({ flow: () => throwing });
+    for (let round = 0; round < 2; round++) {
+      const leaving = new AbortController();
+      const done = drain(actor.stream('flow', { note: null }, { signal: leaving.signal }));
+      await settled();
+      leaving.abort();
+      expect((await done).error).toBeInstanceOf(Cancelled);
+      await settled();
+    }
+    expect(world.events).toEqual([]);
   });
 
   test('large items travel in messages of their own, and the window bounds the bytes in flight', async () => {
