@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Clock } from '../clock.js';
 import { Overloaded, Unavailable } from '../errors.js';
-import { FLEET_COORDINATORS, FLEET_WORKERS } from '../limits.js';
+import { CALLS_IN_FLIGHT, FLEET_COORDINATORS, FLEET_WORKERS } from '../limits.js';
 import type { Random } from '../random.js';
 import { encode } from '../wire/msgpack.js';
 import { readMessage } from '../wire/read-message.js';
@@ -14,6 +14,7 @@ import {
   type Subscription,
   throwLater,
 } from './bus.js';
+import { KnownSenders } from './known-senders.js';
 import { ReplayWindow } from './replay-window.js';
 import {
   type Envelope,
@@ -29,14 +30,16 @@ import { subjectToken } from './subject.js';
 
 /** A bus that seals its messages with the cluster secret, and rejects forgeries and replays. */
 
-/** Limit on the known incarnations of senders. The least recently heard one is forgotten first, and has to prove again that it lives. */
+/** Limit on the known incarnations of senders. One that is forgotten has to prove again that it lives. */
 const SENDERS = 2 * (FLEET_WORKERS + FLEET_COORDINATORS);
 /** Size of the replay window of a sender: how far its messages can be reordered. */
 const WINDOW_MESSAGES = 1024;
-/** Limit on the messages of one sender that wait for its proof. */
-const HELD_MESSAGES = 1024;
+/** Limit on the messages of one sender that wait for its proof: its first may be as many calls as it may have in flight. */
+const HELD_MESSAGES = CALLS_IN_FLIGHT;
 /** Limit on the bytes of all messages that wait for a proof. */
 const HELD_BYTES = 64 * 1024 * 1024;
+/** Memory of a message that waits, beside its payload. */
+const HELD_MESSAGE_BYTES = 512;
 /** Least time between two challenges to a sender. */
 const CHALLENGE_INTERVAL_MS = 250;
 /** Greatest age, accurate to one sample, of the messages that a receiver accepts from a sender when it first hears the sender. */
@@ -95,10 +98,7 @@ interface Known {
 export class SealedBus implements Bus {
   private readonly sealer: MessageSealer;
   private readonly opener: MessageOpener;
-  /** Senders by origin, the least recently heard one first. */
-  private readonly known = new Map<string, Known>();
-  /** Origin of the sender that was heard last. */
-  private lastOrigin = '';
+  private readonly known: KnownSenders<Known>;
   private readonly active = new Set<number>();
   private readonly proofs: Subscription;
   /** The part of a subject that names this incarnation. A message on such a subject cannot be older than the incarnation. */
@@ -113,13 +113,9 @@ export class SealedBus implements Bus {
     this.sealer = new MessageSealer(secret, self, random.bytes(SEAL_SALT_BYTES));
     this.opener = new MessageOpener(secret, SENDERS);
     this.ownPart = `.${subjectToken(self.id)}.${subjectToken(self.incarnation)}`;
-    this.known.set(this.sealer.origin, {
-      sender: self,
-      nonce: null,
-      challengedMs: 0,
-      floor: 0,
-      held: [],
-      windows: new Map(),
+    const own = { sender: self, nonce: null, challengedMs: 0, floor: 0, held: [], windows: new Map() };
+    this.known = new KnownSenders<Known>(this.sealer.origin, own, SENDERS, ({ held }) => {
+      for (const message of held) this.heldBytes -= bytesOf(message);
     });
     this.proofs = bus.subscribe(this.proofSubject(self), (message) => this.onSealMessage(message));
   }
@@ -150,7 +146,7 @@ export class SealedBus implements Bus {
     return {
       unsubscribe: () => {
         this.active.delete(id);
-        for (const { windows } of this.known.values()) windows.delete(id);
+        for (const { windows } of this.known.all()) windows.delete(id);
         below.unsubscribe();
       },
     };
@@ -199,17 +195,17 @@ export class SealedBus implements Bus {
   /** Holds a message until its sender has proved that it lives. Over a limit, the oldest held messages of that sender are dropped. */
   private hold(known: Known, held: Held): void {
     known.held.push(held);
-    this.heldBytes += held.message.payload.byteLength;
+    this.heldBytes += bytesOf(held);
     if (known.held.length > HELD_MESSAGES) this.dropOldest(known);
     // The senders that were heard least recently lose theirs first.
-    for (const other of this.known.values()) {
+    for (const other of this.known.all()) {
       while (this.heldBytes > HELD_BYTES && other.held.length > 0) this.dropOldest(other);
       if (this.heldBytes <= HELD_BYTES) break;
     }
   }
 
   private dropOldest({ held }: Known): void {
-    this.heldBytes -= held.shift()!.message.payload.byteLength;
+    this.heldBytes -= bytesOf(held.shift()!);
   }
 
   private deliver(known: Known, { subscription, counter, message, handler }: Held): void {
@@ -237,27 +233,8 @@ export class SealedBus implements Bus {
     return opened;
   }
 
-  /** The state of a sender, marked as the most recently heard one. */
   private touch(envelope: Envelope): Known {
-    const { origin } = envelope;
-    const known = this.known.get(origin) ?? this.newSender(senderOf(envelope));
-    if (origin === this.lastOrigin) return known;
-    this.lastOrigin = origin;
-    this.known.delete(origin);
-    this.known.set(origin, known);
-    if (this.known.size > SENDERS) {
-      for (const oldest of this.known.keys()) {
-        if (oldest === this.sealer.origin) continue;
-        this.forget(oldest);
-        break;
-      }
-    }
-    return known;
-  }
-
-  private forget(origin: string): void {
-    for (const { message } of this.known.get(origin)?.held ?? []) this.heldBytes -= message.payload.byteLength;
-    this.known.delete(origin);
+    return this.known.touch(envelope.origin, () => this.newSender(senderOf(envelope)));
   }
 
   private newSender(sender: Sender): Known {
@@ -292,7 +269,7 @@ export class SealedBus implements Bus {
     known.nonce = null;
     known.floor = counter;
     for (const held of known.held.splice(0)) {
-      this.heldBytes -= held.message.payload.byteLength;
+      this.heldBytes -= bytesOf(held);
       try {
         this.deliver(known, held);
       } catch (error) {
@@ -328,6 +305,10 @@ export class SealedBus implements Bus {
     const sinceMs = this.options.clock.now() - FIRST_CONTACT_MS;
     return this.samples.find(({ atMs }) => atMs > sinceMs)?.counter ?? this.sealer.counter;
   }
+}
+
+function bytesOf({ message }: Held): number {
+  return message.payload.byteLength + HELD_MESSAGE_BYTES;
 }
 
 function windowOf({ windows }: Known, subscription: number): ReplayWindow {

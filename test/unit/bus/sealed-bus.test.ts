@@ -1,12 +1,18 @@
 import { describe, expect, test } from 'vitest';
 import type { BusMessage } from '../../../src/bus/bus.js';
 import { MemoryBroker, type MemoryBus } from '../../../src/bus/memory-bus.js';
+import { MessageSealer, SEAL_SALT_BYTES } from '../../../src/bus/seal.js';
 import { SealedBus } from '../../../src/bus/sealed-bus.js';
 import { SimulatedClock, settled } from '../../../src/clock.js';
+import { CALLS_IN_FLIGHT, FLEET_COORDINATORS, FLEET_WORKERS } from '../../../src/limits.js';
 import { SeededRandom } from '../../../src/random.js';
 
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
 const bytes = (value: string) => new Uint8Array(Buffer.from(value));
+
+const SECRET = 'the secret of the fleet';
+/** More senders than a receiver remembers. */
+const SENDERS_KNOWN = 2 * (FLEET_WORKERS + FLEET_COORDINATORS) + 1;
 
 class Stage {
   readonly broker = new MemoryBroker();
@@ -20,7 +26,7 @@ class Stage {
     this.intruder.subscribe('fleet.>', (message) => this.recorded.push(message));
   }
 
-  member(id: string, incarnation = '1', secret = 'the secret of the fleet'): SealedBus {
+  member(id: string, incarnation = '1', secret = SECRET): SealedBus {
     return new SealedBus({
       bus: this.broker.connect(id),
       clock: this.clock,
@@ -154,14 +160,33 @@ describe('a sealed bus', () => {
     const [a, b] = [stage.member('a'), stage.member('b')];
     const got = listen(b);
     stage.broker.sever('b', 'a');
-    for (let i = 0; i < 3_000; i++) a.publish('fleet.news', bytes(String(i)));
+    for (let i = 0; i < CALLS_IN_FLIGHT + 10; i++) a.publish('fleet.news', bytes(String(i)));
     await settled();
     stage.broker.heal();
     await stage.clock.advance(300);
     a.publish('fleet.news', bytes('last'));
     await settled();
-    expect(got).toHaveLength(1_024);
+    expect(got).toHaveLength(CALLS_IN_FLIGHT);
     expect(got.at(-1)).toBe('last');
+  });
+
+  test('takes no message twice, even after messages of more senders that are gone than it remembers', async () => {
+    const stage = new Stage();
+    const [a, b] = [stage.member('a'), stage.member('b')];
+    const got = listen(b, 'fleet.node.b.1.in');
+    listen(b);
+    a.publish('fleet.node.b.1.in', bytes('once'));
+    await settled();
+    const random = new SeededRandom(0);
+    for (let i = 0; i < SENDERS_KNOWN; i++) {
+      const gone = new MessageSealer(SECRET, { id: `gone ${i}`, incarnation: '1' }, random.bytes(SEAL_SALT_BYTES));
+      stage.intruder.publish('fleet.news', gone.seal('fleet.news', '', bytes('hello')));
+    }
+    await settled();
+    stage.replay(({ subject }) => subject === 'fleet.node.b.1.in');
+    await settled();
+    expect(got).toEqual(['once']);
+    expect(stage.dropped).toContain('replayed fleet.node.b.1.in');
   });
 
   test('passes on the report of a message without a subscriber', async () => {
