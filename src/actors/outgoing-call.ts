@@ -89,7 +89,7 @@ export class OutgoingCall {
     }
     this.owner.opened(this);
     const { signal, timeoutMs } = this.options;
-    if (timeoutMs !== undefined) {
+    if (timeoutMs !== undefined && timeoutMs < Number.POSITIVE_INFINITY) {
       this.deadline = this.owner.clock.after(timeoutMs, () => this.abandon(this.late(timeoutMs)));
     }
     if (signal) {
@@ -166,7 +166,7 @@ export class OutgoingCall {
   private refusal(): ShoalError | null {
     const { signal, timeoutMs } = this.options;
     if (signal?.aborted) return this.cancelled();
-    if (timeoutMs !== undefined && timeoutMs <= 0) return this.late(timeoutMs);
+    if (timeoutMs !== undefined && !(timeoutMs > 0)) return this.late(timeoutMs);
     return this.owner.refusal(this);
   }
 
@@ -184,10 +184,11 @@ export class OutgoingCall {
     }
   }
 
-  /** Time left until the deadline; null without one. */
+  /** Time left until the deadline; null without one: an infinite time does not travel. */
   private get deadlineMs(): number | null {
     const { timeoutMs } = this.options;
-    return timeoutMs === undefined ? null : Math.max(this.begunMs + timeoutMs - this.owner.clock.now(), 0);
+    if (timeoutMs === undefined || timeoutMs === Number.POSITIVE_INFINITY) return null;
+    return Math.max(this.begunMs + timeoutMs - this.owner.clock.now(), 0);
   }
 
   private receiveItems(first: number, items: readonly unknown[]): void {

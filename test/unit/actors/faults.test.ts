@@ -290,6 +290,12 @@ describe('nodes that go away', () => {
     expect(await done).toEqual({ items: [0, 1, 2, 3, 4], error: null });
   });
 
+  test('an infinite deadline is none, and one that is no number has passed', async () => {
+    const counter = await remoteCounter();
+    expect(await counter.ask('total', {}, { timeoutMs: Number.POSITIVE_INFINITY })).toBe(0);
+    await expect(counter.ask('total', {}, { timeoutMs: Number.NaN })).rejects.toThrow(DeadlineExceeded);
+  });
+
   test('a deadline ends the work even if the caller has fallen silent', async () => {
     const aborted = deferred<unknown>();
     const actor = await remoteScript({
