@@ -4,6 +4,7 @@ import { onnxNumber } from '../ort/element-type.js';
 import type { ModelConfig } from './config.js';
 import type { Graph, GraphValue } from './onnx/graph.js';
 import { LOGITS_TO_KEEP } from './onnx/logits-to-keep.js';
+import { readsPast } from './onnx/past-readers.js';
 import { whyUnsupported } from './unsupported-input.js';
 
 /** Derives how to run a decoder's graph from its names, shapes and operators. */
@@ -72,7 +73,10 @@ export function graphSignature(graph: Graph, config: ModelConfig, blockTokens: n
   const presentNames = pastNames.map((name) => name.replace('past_key_values', 'present'));
   const stateNames = [...inputs.keys()].filter((name) => STATE.test(name)).map((name) => stateName(graph, name));
   const states = stateNames.map((name) => stateShape(graph, name));
-  const appends = states.length === 0 && pastNames.every((_, i) => sharesBuffers(graph, pastNames, presentNames, i));
+  const appends =
+    states.length === 0 &&
+    pastNames.every((_, i) => sharesBuffers(graph, pastNames, presentNames, i)) &&
+    !readsPast(graph, pastNames);
   return {
     layout: {
       layers: pastNames.length / 2,

@@ -1,7 +1,9 @@
 import type { KvDependence } from '../core/kv-dependence.js';
 import type { ModelFolder } from './folder.js';
+import { flatGraph } from './onnx/flat-nodes.js';
 import type { Graph } from './onnx/graph.js';
 import { lengthChoices } from './onnx/length-choices.js';
+import { tokenFlow } from './onnx/token-flow.js';
 import { ropeByLength } from './rope-by-length.js';
 
 /** Finds out of a model's graph and config.json what its K/V depends on. */
@@ -27,13 +29,15 @@ export function kvDependence({ graph, configJson }: Pick<ModelFolder, 'graph' | 
 function graphDependence(graph: Graph): KvDependence {
   const choices = lengthChoices(graph);
   if (choices.kind === 'unrecognised') return { kind: 'length', reason: choices.reason };
-  const dynamic = graph.nodes
-    .flatMap((node) => [node.opType, ...node.innerOpTypes])
-    .find((opType) => DYNAMIC.has(opType));
+  const flat = flatGraph(graph);
+  const told = choices.kind === 'border' ? choices.choices.map(({ node }) => node) : [];
+  const flow = tokenFlow(flat, new Set(told));
+  if (flow.byLength !== null) return { kind: 'length', reason: flow.byLength };
+  const dynamic = flat.nodes.find(({ opType }) => DYNAMIC.has(opType))?.opType;
+  const reason = dynamic === undefined ? flow.byRun : `${dynamic} derives its scales from all tokens of a run`;
   if (choices.kind === 'border') {
-    if (dynamic === undefined) return { kind: 'border', borderTokens: choices.borderTokens };
-    return { kind: 'length', reason: `it chooses by length, and ${dynamic} derives scales from a whole run` };
+    if (reason === null) return { kind: 'border', borderTokens: choices.borderTokens };
+    return { kind: 'length', reason: `it chooses by length, and ${reason}` };
   }
-  if (dynamic === undefined) return { kind: 'prefix' };
-  return { kind: 'run', reason: `${dynamic} derives its scales from all tokens of a run` };
+  return reason === null ? { kind: 'prefix' } : { kind: 'run', reason };
 }

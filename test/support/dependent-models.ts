@@ -2,9 +2,10 @@ import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { memorySource } from '../../src/model/onnx/byte-source.js';
 import { type Graph, type GraphNode, readGraph } from '../../src/model/onnx/graph.js';
-import { ATTRIBUTE, GRAPH, NODE, nodeMessage, tensorMessage } from '../../src/model/onnx/messages.js';
+import { ATTRIBUTE, GRAPH, NODE, type Node, nodeMessage, tensorMessage } from '../../src/model/onnx/messages.js';
 import { type Splice, spliced, withInput } from '../../src/model/onnx/splice.js';
 import { bytesField, fields, join as joined, readText } from '../../src/model/onnx/wire.js';
+import { functionsOf, type Spelling, spelledChoice } from './length-spellings.js';
 
 /** Makes models whose K/V is not a function of the prefix alone, as exporters make them. */
 
@@ -15,13 +16,25 @@ const SIN_INPUT = 8;
  * Copies a model folder with a graph as Phi-3 has it: sequences of more than `borderTokens` tokens use another rotary table (LongRoPE).
  * @param from a model folder whose graph has the operator GroupQueryAttention with its tables as float32 weights
  */
-export function longRopeModel(from: string, to: string, borderTokens: number): Promise<void> {
-  return editedModel(from, to, (model, graph) => longRope(model, graph, borderTokens));
+export function longRopeModel(
+  from: string,
+  to: string,
+  borderTokens: number,
+  spelling: Spelling = 'where',
+): Promise<void> {
+  return editedModel(from, to, (model, graph) => longRope(model, graph, borderTokens, spelling), functionsOf(spelling));
 }
 
-/** Copies a model folder with a graph whose activations are quantized in each run anew, over all of its tokens. */
-export function dynamicallyQuantizedModel(from: string, to: string): Promise<void> {
-  return editedModel(from, to, dynamicallyQuantized);
+/**
+ * Copies a model folder with a graph whose activations are quantized in each run anew, over all of its tokens: by the operator for that, or by
+ * others that compute the same.
+ */
+export function dynamicallyQuantizedModel(
+  from: string,
+  to: string,
+  spelling: 'operator' | 'spelled out' = 'operator',
+): Promise<void> {
+  return editedModel(from, to, (model, graph) => dynamicallyQuantized(model, graph, spelling === 'spelled out'));
 }
 
 /**
@@ -30,22 +43,40 @@ export function dynamicallyQuantizedModel(from: string, to: string): Promise<voi
  * @param from as for `longRopeModel`
  */
 export function maskPositionsModel(from: string, to: string): Promise<void> {
-  return editedModel(from, to, maskPositions);
+  return editedModel(from, to, (model, graph) => ownPositions(model, graph, TOTAL_OF_MASK));
 }
+
+/** The same with positions from the number of past tokens, which the graph takes from the shape of past K/V. */
+export function pastPositionsModel(from: string, to: string): Promise<void> {
+  return editedModel(from, to, (model, graph) => ownPositions(model, graph, TOTAL_OF_PAST));
+}
+
+/** Nodes that compute `at.past` and `at.total`, of `at.new`. */
+const TOTAL_OF_MASK: readonly Node[] = [
+  { op: 'Shape', inputs: ['attention_mask'], outputs: ['at.mask'] },
+  { op: 'Gather', inputs: ['at.mask', 'at.one'], outputs: ['at.total'] },
+  { op: 'Sub', inputs: ['at.total', 'at.new'], outputs: ['at.past'] },
+];
+const TOTAL_OF_PAST: readonly Node[] = [
+  { op: 'Shape', inputs: ['past_key_values.0.key'], outputs: ['at.shape'] },
+  { op: 'Gather', inputs: ['at.shape', 'at.two'], outputs: ['at.past'] },
+  { op: 'Add', inputs: ['at.past', 'at.new'], outputs: ['at.total'] },
+];
 
 async function editedModel(
   from: string,
   to: string,
   edits: (model: Uint8Array, graph: Graph) => readonly Splice[],
+  functions: Uint8Array = new Uint8Array(0),
 ): Promise<void> {
   await cp(from, to, { recursive: true });
   const file = join(to, 'onnx', 'model.onnx');
   const model = await readFile(file);
   const graph = readGraph(memorySource(model));
-  await writeFile(file, spliced(model, graph, edits(model, graph)));
+  await writeFile(file, joined([spliced(model, graph, edits(model, graph)), functions]));
 }
 
-function longRope(model: Uint8Array, graph: Graph, borderTokens: number): readonly Splice[] {
+function longRope(model: Uint8Array, graph: Graph, borderTokens: number, spelling: Spelling): readonly Splice[] {
   const attentions = graph.nodes.filter(({ opType }) => opType === 'GroupQueryAttention');
   const [first] = attentions;
   if (first === undefined) throw new Error('cannot give the model two rotary tables: it has no GroupQueryAttention');
@@ -61,21 +92,19 @@ function longRope(model: Uint8Array, graph: Graph, borderTokens: number): readon
     );
   const vector = (name: string, value: number) =>
     bytesField(GRAPH.initializer, tensorMessage({ name, type: 'int64', dims: [1] }, BigInt64Array.of(BigInt(value))));
-  const choices = [
+  const total = [
     { op: 'Shape', inputs: ['attention_mask'], outputs: ['long.shape'] },
     { op: 'Gather', inputs: ['long.shape', 'long.axis'], outputs: ['long.totals'] },
-    { op: 'Greater', inputs: ['long.totals', 'long.border'], outputs: ['long.is'] },
-    { op: 'Where', inputs: ['long.is', 'long.cos', names.cos], outputs: ['long.cos_now'] },
-    { op: 'Where', inputs: ['long.is', 'long.sin', names.sin], outputs: ['long.sin_now'] },
+  ];
+  const choices = [
+    ...total.map((node) => bytesField(GRAPH.node, nodeMessage(node))),
+    ...spelledChoice(spelling, names),
   ];
   const { end } = graph.place;
   return [
     ...attentions.map((node, i) => ({
       ...node.place,
-      bytes: joined([
-        ...(i === 0 ? choices.map((choice) => bytesField(GRAPH.node, nodeMessage(choice))) : []),
-        bytesField(GRAPH.node, withTables(model, node)),
-      ]),
+      bytes: joined([...(i === 0 ? choices : []), bytesField(GRAPH.node, withTables(model, node))]),
     })),
     {
       start: end,
@@ -102,33 +131,58 @@ function longTable(name: 'cos' | 'sin', positions: number, half: number): Float3
 }
 
 /** Quantizes and dequantizes the input of every product with a weight. */
-function dynamicallyQuantized(model: Uint8Array, graph: Graph): readonly Splice[] {
+function dynamicallyQuantized(model: Uint8Array, graph: Graph, spelled: boolean): readonly Splice[] {
   const products = graph.nodes.filter(({ opType, outputs }) => opType === 'MatMul' && outputs[0] !== 'logits');
-  return products.map((node, i) => {
-    const [x, q, scale, zero, y] = [node.inputs[0]!, `q${i}`, `q${i}.scale`, `q${i}.zero`, `q${i}.x`];
-    const nodes = [
-      { op: 'DynamicQuantizeLinear', inputs: [x], outputs: [q, scale, zero] },
-      { op: 'DequantizeLinear', inputs: [q, scale, zero], outputs: [y] },
-    ];
+  const edits = products.map((node, i) => {
+    const x = node.inputs[0]!;
+    const nodes = spelled ? spelledQuantization(x, `q${i}`) : quantization(x, `q${i}`);
     return {
       ...node.place,
       bytes: joined([
         ...nodes.map((added) => bytesField(GRAPH.node, nodeMessage(added))),
-        bytesField(GRAPH.node, withInput(model, node, 0, y)),
+        bytesField(GRAPH.node, withInput(model, node, 0, `q${i}.x`)),
       ]),
     };
   });
+  const float = (name: string, value: number) =>
+    bytesField(GRAPH.initializer, tensorMessage({ name, type: 'float32', dims: [] }, Float32Array.of(value)));
+  const { end } = graph.place;
+  return [...edits, { start: end, end, bytes: joined([float('q.zero', 0), float('q.levels', 255)]) }];
 }
 
-function maskPositions(model: Uint8Array, graph: Graph): readonly Splice[] {
+function quantization(x: string, q: string): readonly Node[] {
+  const codes = [q, `${q}.scale`, `${q}.offset`];
+  return [
+    { op: 'DynamicQuantizeLinear', inputs: [x], outputs: codes },
+    { op: 'DequantizeLinear', inputs: codes, outputs: [`${q}.x`] },
+  ];
+}
+
+/** The same as ONNX describes the operator, by smaller ones. */
+function spelledQuantization(x: string, q: string): readonly Node[] {
+  const node = (op: string, inputs: string[], output: string, attributes: Node['attributes'] = {}): Node => ({
+    ...{ op, inputs, outputs: [`${q}.${output}`], attributes },
+  });
+  return [
+    node('ReduceMax', [x], 'max0', { keepdims: 0n }),
+    node('ReduceMin', [x], 'min0', { keepdims: 0n }),
+    node('Max', [`${q}.max0`, 'q.zero'], 'max'),
+    node('Min', [`${q}.min0`, 'q.zero'], 'min'),
+    node('Sub', [`${q}.max`, `${q}.min`], 'range'),
+    node('Div', [`${q}.range`, 'q.levels'], 'scale'),
+    node('Div', [x, `${q}.scale`], 'steps'),
+    node('Round', [`${q}.steps`], 'codes'),
+    node('Mul', [`${q}.codes`, `${q}.scale`], 'x'),
+  ];
+}
+
+function ownPositions(model: Uint8Array, graph: Graph, total: readonly Node[]): readonly Splice[] {
   const vector = (name: string, dims: number[], value: number) =>
     bytesField(GRAPH.initializer, tensorMessage({ name, type: 'int64', dims }, BigInt64Array.of(BigInt(value))));
   const positions = [
     { op: 'Shape', inputs: ['input_ids'], outputs: ['at.ids'] },
     { op: 'Gather', inputs: ['at.ids', 'at.one'], outputs: ['at.new'] },
-    { op: 'Shape', inputs: ['attention_mask'], outputs: ['at.mask'] },
-    { op: 'Gather', inputs: ['at.mask', 'at.one'], outputs: ['at.total'] },
-    { op: 'Sub', inputs: ['at.total', 'at.new'], outputs: ['at.past'] },
+    ...total,
     { op: 'Range', inputs: ['at.past', 'at.total', 'at.one'], outputs: ['at.range'] },
     { op: 'Unsqueeze', inputs: ['at.range', 'at.axes'], outputs: ['at.row'] },
     { op: 'Expand', inputs: ['at.row', 'at.ids'], outputs: ['at.positions'] },
@@ -143,7 +197,7 @@ function maskPositions(model: Uint8Array, graph: Graph): readonly Splice[] {
         ...rotatedBefore(model, node),
       ]),
     })),
-    { start: end, end, bytes: joined([vector('at.one', [], 1), vector('at.axes', [1], 0)]) },
+    { start: end, end, bytes: joined([vector('at.one', [], 1), vector('at.two', [], 2), vector('at.axes', [1], 0)]) },
   ];
 }
 

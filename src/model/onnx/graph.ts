@@ -1,7 +1,7 @@
 import { Corrupt } from '../../errors.js';
 import { onnxNumber } from '../../ort/element-type.js';
 import type { ByteSource } from './byte-source.js';
-import { ATTRIBUTE, GRAPH, MODEL, NODE, TENSOR } from './messages.js';
+import { ATTRIBUTE, FUNCTION, GRAPH, MODEL, NODE, TENSOR } from './messages.js';
 import { fields, readInts, readText, type WireField } from './wire.js';
 
 /** Reads the graph of an ONNX file, without the elements of its weights. */
@@ -15,6 +15,8 @@ export interface Graph {
   /** In file order. */
   readonly nodes: readonly GraphNode[];
   readonly initializers: readonly Initializer[];
+  /** The model's own functions, by `domain:operator`. */
+  readonly functions: ReadonlyMap<string, GraphBody>;
   /** Sorted paths of files with external data, relative to the graph's folder. */
   readonly externalFiles: readonly string[];
   /** The graph's field in the file. */
@@ -38,9 +40,19 @@ export interface GraphNode {
   readonly outputs: readonly string[];
   /** The tensor of a Constant; null for other operators, and for a constant that is not a tensor. */
   readonly constant: Initializer | null;
-  /** Operators of the graphs within the node, such as the branches of an If, at any depth. */
-  readonly innerOpTypes: readonly string[];
+  /** The attributes that are integers or lists of integers. */
+  readonly integers: ReadonlyMap<string, readonly number[]>;
+  /** The graphs within the node, such as the branches of an If. */
+  readonly bodies: readonly GraphBody[];
   readonly place: WireField;
+}
+
+/** The nodes of a graph within a node, or of a function of the model. */
+export interface GraphBody {
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly nodes: readonly GraphNode[];
+  readonly initializers: readonly Initializer[];
 }
 
 export interface Initializer {
@@ -50,7 +62,12 @@ export interface Initializer {
   readonly dims: readonly number[];
   /** The only element of a tensor of one number; null for other tensors. */
   readonly scalar: number | null;
+  /** The elements of a list of up to eight integers; null for other tensors. */
+  readonly integers: readonly number[] | null;
 }
+
+/** The longest list of integers whose elements are read: axes and shapes. */
+const INTEGERS = 8;
 
 /**
  * Reads the graph of an ONNX model.
@@ -59,14 +76,20 @@ export interface Initializer {
 export function readGraph(source: ByteSource): Graph {
   let place: WireField | undefined;
   let opset = 0;
+  const functions = new Map<string, GraphBody>();
+  const files = new Set<string>();
   for (const field of fields(source)) {
     if (field.number === MODEL.graph) {
       if (place) throw new Corrupt('cannot read an ONNX model: it has two graphs');
       place = field;
     } else if (field.number === MODEL.opset) opset = readOpset(source, field) ?? opset;
+    else if (field.number === MODEL.function) {
+      const { key, body } = readFunction(source, field, files);
+      functions.set(key, body);
+    }
   }
   if (!place) throw new Corrupt('cannot read an ONNX model: the file has no graph');
-  return { opset, place, ...readContents(source, place) };
+  return { opset, place, functions, ...readContents(source, place, files) };
 }
 
 function readOpset(source: ByteSource, place: WireField): number | null {
@@ -79,13 +102,30 @@ function readOpset(source: ByteSource, place: WireField): number | null {
   return domain === '' || domain === 'ai.onnx' ? version : null;
 }
 
-function readContents(source: ByteSource, graph: WireField): Omit<Graph, 'opset' | 'place'> {
+function readFunction(source: ByteSource, place: WireField, files: Set<string>): { key: string; body: GraphBody } {
+  const body = { inputs: [] as string[], outputs: [] as string[], nodes: [] as GraphNode[], initializers: [] };
+  let name = '';
+  let domain = '';
+  for (const field of fields(source, place.payload, place.end)) {
+    if (field.number === FUNCTION.name) name = readText(source, field);
+    else if (field.number === FUNCTION.domain) domain = readText(source, field);
+    else if (field.number === FUNCTION.input) body.inputs.push(readText(source, field));
+    else if (field.number === FUNCTION.output) body.outputs.push(readText(source, field));
+    else if (field.number === FUNCTION.node) body.nodes.push(readNode(source, field, files));
+  }
+  return { key: `${domain}:${name}`, body };
+}
+
+function readContents(
+  source: ByteSource,
+  graph: WireField,
+  files: Set<string>,
+): Omit<Graph, 'opset' | 'place' | 'functions'> {
   const inputs: GraphValue[] = [];
   const outputs: GraphValue[] = [];
   const values: GraphValue[] = [];
   const nodes: GraphNode[] = [];
   const initializers: Initializer[] = [];
-  const files = new Set<string>();
   for (const field of fields(source, graph.payload, graph.end)) {
     if (field.number === GRAPH.node) nodes.push(readNode(source, field, files));
     else if (field.number === GRAPH.initializer) initializers.push(readTensor(source, field, files));
@@ -108,7 +148,7 @@ function readContents(source: ByteSource, graph: WireField): Omit<Graph, 'opset'
 function readNode(source: ByteSource, place: WireField, files: Set<string>): GraphNode {
   const node = {
     ...{ opType: '', domain: '', inputs: [] as string[], outputs: [] as string[], place },
-    ...{ constant: null as Initializer | null, innerOpTypes: [] as string[] },
+    ...{ constant: null as Initializer | null, integers: new Map<string, number[]>(), bodies: [] as GraphBody[] },
   };
   for (const field of fields(source, place.payload, place.end)) {
     if (field.number === NODE.input) node.inputs.push(readText(source, field));
@@ -120,22 +160,30 @@ function readNode(source: ByteSource, place: WireField, files: Set<string>): Gra
   return node;
 }
 
-/** Reads the tensor of a Constant, and the operators and the external data of tensors and graphs within an attribute. */
+/** Reads integers, the tensor of a Constant, and the graphs within an attribute, and finds the external data of its tensors. */
 function readAttribute(
   source: ByteSource,
   place: WireField,
-  node: { opType: string; constant: Initializer | null; innerOpTypes: string[] },
+  node: { constant: Initializer | null; integers: Map<string, number[]>; bodies: GraphBody[] },
   files: Set<string>,
 ): void {
+  let name = '';
+  const ints: number[] = [];
   for (const field of fields(source, place.payload, place.end)) {
-    if (field.number === ATTRIBUTE.tensor) node.constant = readTensor(source, field, files);
+    if (field.number === ATTRIBUTE.name) name = readText(source, field);
+    else if (field.number === ATTRIBUTE.int || field.number === ATTRIBUTE.ints) readInts(source, field, ints);
+    else if (field.number === ATTRIBUTE.tensor) node.constant = readTensor(source, field, files);
     else if (field.number === ATTRIBUTE.tensors) readTensor(source, field, files);
     else if (field.number === ATTRIBUTE.graph || field.number === ATTRIBUTE.graphs) {
-      const { nodes, externalFiles } = readContents(source, field);
-      for (const inner of nodes) node.innerOpTypes.push(inner.opType, ...inner.innerOpTypes);
-      for (const file of externalFiles) files.add(file);
+      const { inputs, outputs, ...rest } = readContents(source, field, files);
+      node.bodies.push({ inputs: namesOf(inputs), outputs: namesOf(outputs), ...rest });
     }
   }
+  if (ints.length > 0) node.integers.set(name, ints);
+}
+
+function namesOf(values: readonly GraphValue[]): string[] {
+  return values.map(({ name }) => name);
 }
 
 function readTensor(source: ByteSource, place: WireField, files: Set<string>): Initializer {
@@ -153,7 +201,22 @@ function readTensor(source: ByteSource, place: WireField, files: Set<string>): I
     } else data.push(field);
   }
   const single = dims.reduce((product, dim) => product * dim, 1) === 1;
-  return { name, elementCode, dims, scalar: single ? readScalar(source, data, elementCode) : null };
+  const integers = dims.length === 1 && dims[0]! <= INTEGERS ? readIntegers(source, data, elementCode) : null;
+  return { name, elementCode, dims, scalar: single ? readScalar(source, data, elementCode) : null, integers };
+}
+
+/** The elements of a list of integers, from whichever field holds them. */
+function readIntegers(source: ByteSource, data: readonly WireField[], elementCode: number): number[] | null {
+  const bytes = elementCode === onnxNumber('int64') ? 8 : elementCode === onnxNumber('int32') ? 4 : 0;
+  const ints: number[] = [];
+  for (const field of data) {
+    if (bytes > 0 && (field.number === TENSOR.int32s || field.number === TENSOR.int64s)) readInts(source, field, ints);
+    if (bytes === 0 || field.number !== TENSOR.raw) continue;
+    const view = new DataView(Uint8Array.from(source.read(field.payload, field.end)).buffer);
+    for (let at = 0; at < view.byteLength; at += bytes)
+      ints.push(bytes === 8 ? Number(view.getBigInt64(at, true)) : view.getInt32(at, true));
+  }
+  return ints.length > 0 ? ints : null;
 }
 
 /** The element of a tensor of one number, from whichever field holds it. */

@@ -3,8 +3,9 @@ import { bytesField, bytesHeader, floatField, intField, join } from './wire.js';
 
 /** Encodes ONNX messages, with the field numbers of onnx.proto3 (https://github.com/onnx/onnx). */
 
-/** Field numbers of `ModelProto`, `GraphProto`, `NodeProto`, `TensorProto` and `AttributeProto`. */
-export const MODEL = { irVersion: 1, producer: 2, graph: 7, opset: 8 } as const;
+/** Field numbers of `ModelProto`, `FunctionProto`, `GraphProto`, `NodeProto`, `TensorProto` and `AttributeProto`. */
+export const MODEL = { irVersion: 1, producer: 2, graph: 7, opset: 8, function: 25 } as const;
+export const FUNCTION = { name: 1, input: 4, output: 5, node: 7, opset: 9, domain: 10 } as const;
 export const GRAPH = { node: 1, name: 2, initializer: 5, input: 11, output: 12, valueInfo: 13 } as const;
 export const NODE = { input: 1, output: 2, name: 3, opType: 4, attribute: 5, domain: 7 } as const;
 export const TENSOR = {

@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ModelFolder, openModelFolder } from '../../../src/model/folder.js';
 import { Tokenizer } from '../../../src/model/tokenizer.js';
-import { dynamicallyQuantizedModel, longRopeModel } from '../../support/dependent-models.js';
+import { dynamicallyQuantizedModel, longRopeModel, pastPositionsModel } from '../../support/dependent-models.js';
+import { SPELLINGS } from '../../support/length-spellings.js';
 import { slowGreedy } from './support/reference.js';
 import { type Answer, ask, Rig } from './support/rig.js';
 
@@ -99,13 +100,61 @@ describe('a graph with a border of length', () => {
   });
 });
 
-describe('a dynamically quantized graph', () => {
+describe.each(SPELLINGS)('a graph that spells its border by %s', (spelling) => {
+  it('answers a long prompt as alone, after a short one that begins alike', async () => {
+    const to = join(dir, spelling);
+    await longRopeModel(RECALL, to, BORDER_TOKENS, spelling);
+    const folder = await openModelFolder(to);
+    const rig = await Rig.open(folder);
+    expect(rig.graph.dependence.kind).toBe(spelling === 'where' || spelling === 'if' ? 'border' : 'length');
+    const long = notes(1, 20);
+    await rig.run(request(long.slice(0, 150)));
+    const cold = await rig.run(request(long));
+    const again = await rig.run(request(long));
+    const { runtime, names } = rig.graph;
+    const session = await runtime.openSession(folder.graphPath, {
+      ...{ provider: { name: 'cpu' }, intraOpThreads: 2, allowSpinning: false },
+    });
+    const plain = { ...rig.graph, session, names: { ...names, logitsToKeep: null, regimeTokens: null } };
+    const expected = await slowGreedy(plain, long, 1);
+    session.release();
+    expect(cold.ids.slice(0, 1)).toEqual(expected);
+    expect(again.ids).toEqual(cold.ids);
+    for (const [i, { logprob }] of again.logprobs.entries()) expect(logprob).toBeCloseTo(cold.logprobs[i]!.logprob, 3);
+    expect(await rig.close()).toEqual([]);
+  });
+});
+
+it('answers by a graph that takes the number of past tokens from the shape of past K/V as ONNX Runtime does', async () => {
+  const to = join(dir, 'past-positions');
+  await pastPositionsModel(RECALL, to);
+  const folder = await openModelFolder(to);
+  const rig = await Rig.open(folder);
+  const prompts = [notes(1, 6), notes(1, 7)];
+  const alone: number[][] = [];
+  for (const prompt of prompts) alone.push((await rig.run(request(prompt))).ids);
+  const crowd = await Promise.all(prompts.map((prompt) => rig.run(request(prompt))));
+  const { runtime, names } = rig.graph;
+  const session = await runtime.openSession(folder.graphPath, {
+    ...{ provider: { name: 'cpu' }, intraOpThreads: 2, allowSpinning: false },
+  });
+  const plain = { ...rig.graph, session, names: { ...names, logitsToKeep: null } };
+  for (const [i, prompt] of prompts.entries()) {
+    const expected = await slowGreedy(plain, prompt, 4);
+    expect(alone[i]!.slice(0, 4)).toEqual(expected);
+    expect(crowd[i]!.ids.slice(0, 4)).toEqual(expected);
+  }
+  session.release();
+  expect(await rig.close()).toEqual([]);
+});
+
+describe.each(['operator', 'spelled out'] as const)('a dynamically quantized graph, %s', (spelling) => {
   let rig: Rig;
   let uncached: Rig;
 
   beforeAll(async () => {
-    const to = join(dir, 'quantized');
-    await dynamicallyQuantizedModel(RECALL, to);
+    const to = join(dir, `quantized ${spelling}`);
+    await dynamicallyQuantizedModel(RECALL, to, spelling);
     const folder = await openModelFolder(to);
     rig = await Rig.open(folder);
     uncached = await Rig.open(folder, { budgetBlocks: 1 });

@@ -147,6 +147,72 @@ describe('the signature of a graph', () => {
     ]);
   });
 
+  it.each([
+    [
+      'the number of past tokens',
+      [
+        ['Shape', ['past_key_values.0.key'], 's'],
+        ['Gather', ['s', 'at'], 'n'],
+      ],
+      2,
+      'hand-on',
+    ],
+    [
+      'it from the end',
+      [
+        ['Shape', ['past_key_values.1.value'], 's'],
+        ['Gather', ['s', 'at'], 'n'],
+      ],
+      -2,
+      'hand-on',
+    ],
+    [
+      'it of a copy',
+      [
+        ['Cast', ['past_key_values.0.key'], 'c'],
+        ['Shape', ['c'], 's'],
+        ['Gather', ['s', 'at'], 'n'],
+      ],
+      2,
+      'hand-on',
+    ],
+    [
+      'the whole shape',
+      [
+        ['Shape', ['past_key_values.0.key'], 's'],
+        ['Slice', ['s', 'at', 'at'], 'n'],
+      ],
+      2,
+      'hand-on',
+    ],
+    ['past K/V itself', [['Concat', ['past_key_values.0.key', 'x'], 'n']], 2, 'hand-on'],
+    [
+      'the number of heads',
+      [
+        ['Shape', ['past_key_values.0.key'], 's'],
+        ['Gather', ['s', 'at'], 'n'],
+      ],
+      1,
+      'in-place',
+    ],
+    [
+      'the batch',
+      [
+        ['Shape', ['past_key_values.0.key'], 's'],
+        ['Gather', ['s', 'at'], 'n'],
+      ],
+      0,
+      'in-place',
+    ],
+  ] as const)('of a graph that reads %s of past K/V besides', (_, added, at, kind) => {
+    const { nodes, initializers } = recall.graph;
+    const some = nodes[0]!;
+    const extra = added.map(([opType, inputs, output]) => ({ ...some, opType, inputs, outputs: [output] }));
+    const index = { name: 'at', elementCode: 7, dims: [], scalar: at, integers: null };
+    const graph = { ...recall.graph, nodes: [...extra, ...nodes], initializers: [...initializers, index] };
+    expect(signatureOf(graph).kind).toBe(kind);
+  });
+
   it('is hand-on if a single layer does not use GroupQueryAttention', () => {
     let left = 1;
     const nodes = recall.graph.nodes.filter((node) => node.opType !== 'GroupQueryAttention' || left-- <= 0);

@@ -48,7 +48,7 @@ describe('reading a graph', () => {
   it('names the operators within the branches of a node', () => {
     const branch = bytesField(GRAPH.node, nodeMessage({ op: 'DynamicQuantizeLinear', inputs: [], outputs: [] }));
     const graph = readGraph(memorySource(modelOf(nodeWith('If', bytesField(ATTRIBUTE.graph, branch)))));
-    expect(graph.nodes[0]!.innerOpTypes).toEqual(['DynamicQuantizeLinear']);
+    expect(graph.nodes[0]!.bodies[0]!.nodes.map(({ opType }) => opType)).toEqual(['DynamicQuantizeLinear']);
   });
 
   it('returns nodes, values and their shapes', () => {
@@ -83,7 +83,7 @@ describe('reading a graph', () => {
     );
     const graph = readGraph(memorySource(model));
     expect(graph.inputs.map((input) => input.name)).toEqual(['x']);
-    expect(graph.initializers).toEqual([{ name: 'w', elementCode: 1, dims: [2], scalar: null }]);
+    expect(graph.initializers).toEqual([{ name: 'w', elementCode: 1, dims: [2], scalar: null, integers: null }]);
   });
 
   it('finds external data anywhere in a graph, each file once', () => {

@@ -1,0 +1,61 @@
+/** What is known of ONNX's operators where tokens are followed through a graph. */
+
+const COMPARISONS = new Set('Greater GreaterOrEqual Less LessOrEqual Equal'.split(' '));
+
+/** Operators of which a number of tokens is still a linear function of it. */
+const LINEAR = new Set(
+  [
+    'Cast CastLike Identity Unsqueeze Squeeze Reshape Flatten Transpose Expand Tile Split',
+    'Gather Slice Concat Add Sub Mul Neg Sum',
+  ].flatMap((line) => line.split(' ')),
+);
+
+/** Operators that reduce axes. */
+const REDUCTIONS = new Set(
+  [
+    'ReduceMax ReduceMin ReduceSum ReduceMean ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSumExp',
+    'ReduceLogSum ArgMax ArgMin',
+  ].flatMap((line) => line.split(' ')),
+);
+
+/** The inputs of operators that say how elements are arranged or chosen, and are no elements of the result. */
+const ARRANGING: Readonly<Record<string, readonly number[]>> = {
+  ...{ Reshape: [1], Expand: [1], Tile: [1], Pad: [1, 3], Split: [1], Unsqueeze: [1], Squeeze: [1], Resize: [1, 2, 3] },
+  ...{ Gather: [1], GatherElements: [1], GatherND: [1], ScatterND: [1], ScatterElements: [1], Slice: [1, 2, 3, 4] },
+  ...{ ConstantOfShape: [0], Trilu: [1], TopK: [1], OneHot: [1], CumSum: [1], CastLike: [1] },
+  // The numbers of tokens of a batch.
+  GroupQueryAttention: [5, 6],
+};
+const NONE: readonly number[] = [];
+
+export function isComparison(opType: string): boolean {
+  return COMPARISONS.has(opType);
+}
+
+export function isLinear(opType: string): boolean {
+  return LINEAR.has(opType);
+}
+
+export function isReduction(opType: string): boolean {
+  return REDUCTIONS.has(opType);
+}
+
+/** Which inputs of an operator do not enter its numbers. */
+export function exemptInputs(opType: string): readonly number[] {
+  return ARRANGING[opType] ?? NONE;
+}
+
+/** The axes of a reduction, if they are constants. */
+export type Axes = readonly number[] | 'all' | 'unknown';
+
+/**
+ * Whether a reduction of `[batch, tokens, ..]` mixes tokens, as far as can be told. Extremes over another axis than the last are taken to be the
+ * range of a quantization; sums over inner axes are also those of heads and of experts.
+ * @param isFlat whether the tensor has a single axis
+ */
+export function mixesTokens(opType: string, axes: Axes, isFlat: boolean): boolean {
+  const isExtreme = opType === 'ReduceMax' || opType === 'ReduceMin';
+  if (isFlat || axes === 'all') return true;
+  if (axes === 'unknown') return isExtreme;
+  return axes.includes(0) || (isExtreme && axes.some((axis) => axis === 1 || axis === -2));
+}

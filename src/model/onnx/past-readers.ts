@@ -1,0 +1,38 @@
+import { type FlatNode, flatGraph } from './flat-nodes.js';
+import type { Graph } from './graph.js';
+
+/** Finds graphs that need past K/V of exactly the past's length. */
+
+/** The inputs of GroupQueryAttention that are past K and V, which may lie in a longer buffer. */
+const PAST_INPUTS: readonly number[] = [3, 4];
+const COPIES = new Set(['Identity', 'Cast']);
+/** The batch, the heads and their size: the same for K/V in a longer buffer. */
+const FIXED_AXES: readonly number[] = [0, 1, 3, -1, -3, -4];
+
+/**
+ * Whether a graph reads past K/V outside of GroupQueryAttention, such as the number of past tokens out of its shape. If K/V is appended in place,
+ * its shape is that of the buffer, and what lies behind the last token is undefined.
+ */
+export function readsPast(graph: Graph, pastNames: readonly string[]): boolean {
+  const { nodes, constants } = flatGraph(graph);
+  const pasts = new Set(pastNames);
+  const shapes = new Set<string>();
+  const isFixed = ({ opType, inputs }: FlatNode) =>
+    opType === 'Gather' && FIXED_AXES.includes(constants.get(inputs[1] ?? '')?.scalar ?? Number.NaN);
+  for (const node of nodes) {
+    if (node.inputs.some((name) => shapes.has(name)) && !isFixed(node)) return true;
+    for (const [i, name] of node.inputs.entries()) {
+      if (!pasts.has(name) || (node.opType === 'GroupQueryAttention' && PAST_INPUTS.includes(i))) continue;
+      if (COPIES.has(node.opType)) pasts.add(node.outputs[0]!);
+      else if (node.opType !== 'Shape') return true;
+      else if (!hasFixedRange(node)) shapes.add(node.outputs[0]!);
+    }
+  }
+  return false;
+}
+
+/** Whether a Shape gives axes before the one of tokens, or after it, alone. */
+function hasFixedRange({ integers }: FlatNode): boolean {
+  const [start = 0, end] = [integers.get('start')?.[0], integers.get('end')?.[0]];
+  return start === 3 || start === -1 || (start >= 0 && end !== undefined && end >= 0 && end <= 2);
+}
