@@ -30,6 +30,28 @@ export function objectName(space: string, key: Buffer): ObjectName {
   return { space, key, hash: hashOf(space, key) };
 }
 
+/** The tenant of a space: `SELECT` gives each of a tenant's databases a space, with the database's number behind a `#`. */
+export function tenantOfSpace(space: string): string {
+  return space.replace(/#\d{1,2}$/, '');
+}
+
+/** The same name in little memory, for as long as an object is kept: a key from a socket may keep the memory of all that came with it. */
+export function compactName(name: ObjectName): ObjectName {
+  return name instanceof CompactName ? name : new CompactName(name.space, name.key.toString('latin1'), name.hash);
+}
+
+class CompactName implements ObjectName {
+  constructor(
+    readonly space: string,
+    private readonly text: string,
+    readonly hash: ObjectHash,
+  ) {}
+
+  get key(): Buffer {
+    return Buffer.from(this.text, 'latin1');
+  }
+}
+
 /** SHA-256 over a tag, the length of the space's name in two bytes, the name, and the key. */
 function hashOf(space: string, key: Buffer): ObjectHash {
   const spaceBytes = Buffer.byteLength(space);

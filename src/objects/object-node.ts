@@ -1,4 +1,4 @@
-import type { Expiry, ObjectInfo, WriteCondition } from './object.js';
+import type { Expiry, ObjectInfo, ObjectSize, WriteCondition } from './object.js';
 import type { ObjectHash, ObjectName } from './object-name.js';
 import type { ObjectValue } from './object-value.js';
 import type { Version } from './version.js';
@@ -128,7 +128,7 @@ export interface ObjectPeer extends ObjectNode {
 /** A worker's own objects, for the server of the peer protocol: bytes come in only where there is room for them. */
 export interface ObjectHost extends ObjectPeer {
   /** Null if there is no room. */
-  reserve(name: ObjectName, bytes: number): Room | null;
+  reserve(name: ObjectName, size: ObjectSize): Room | null;
   /** @param room what was reserved; the caller frees it afterwards */
   write(
     name: ObjectName,

@@ -91,7 +91,7 @@ function digestOfExtents(digests: readonly ExtentDigest[]): string {
 export class ValueWriter {
   private readonly extents: Buffer[] = [];
   private readonly digests: ExtentDigest[] = [];
-  private readonly digester = new Digester();
+  private readonly digester = idleDigesters.pop() ?? new Digester();
   private received = 0;
   private over = false;
 
@@ -164,6 +164,7 @@ export class ValueWriter {
   finish(): ObjectValue {
     if (this.missing > 0 || this.over) throw new InternalError(`a value lacks ${this.missing} of ${this.bytes} bytes`);
     this.over = true;
+    this.leaveDigester();
     return new ObjectValue(this.extents, this.digests, this.bytes, this.onFreed);
   }
 
@@ -171,9 +172,18 @@ export class ValueWriter {
   abort(): void {
     if (this.over) return;
     this.over = true;
+    this.leaveDigester();
     for (const extent of this.extents.splice(0)) giveExtent(extent);
     this.onFreed?.();
   }
+
+  private leaveDigester(): void {
+    this.digester.reset();
+    if (idleDigesters.length < IDLE_DIGESTERS) idleDigesters.push(this.digester);
+  }
 }
 
+/** Making a digester takes longer than digesting a small value. */
+const idleDigesters: Digester[] = [];
+const IDLE_DIGESTERS = 64;
 const NOTHING = Buffer.alloc(0);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { ObjectName } from './object-name.js';
 import type { Version } from './version.js';
 
 /** What is known of an object beside its bytes. */
@@ -29,6 +30,28 @@ export interface ObjectInfo extends ObjectMeta {
   readonly version: Version;
   readonly bytes: number;
   readonly digest: string;
+}
+
+/** What of an object takes memory. */
+export type ObjectSize = Pick<ObjectInfo, 'bytes' | 'contentType' | 'fields'>;
+
+/** Memory of an object with an empty value: its entries in maps, names, versions, digests, and the head of the value's memory. Measured by a test. */
+const OBJECT_OVERHEAD_BYTES = 1_664;
+/** Memory of a field beside its characters. */
+const FIELD_OVERHEAD_BYTES = 96;
+/** Memory of a character: any of them may need two bytes. */
+const CHAR_BYTES = 2;
+
+/** Bytes of budget that an object takes: as much as it takes of the memory of a process. */
+export function costOf({ space, key }: ObjectName, size: ObjectSize): number {
+  let chars = size.contentType?.length ?? 0;
+  let fields = 0;
+  for (const [name, value] of Object.entries(size.fields)) {
+    fields++;
+    chars += name.length + value.length;
+  }
+  const about = CHAR_BYTES * (chars + space.length) + FIELD_OVERHEAD_BYTES * fields;
+  return size.bytes + key.byteLength + about + OBJECT_OVERHEAD_BYTES;
 }
 
 /** When an object expires. `keep`: as before, or never if there is none. */
@@ -72,7 +95,7 @@ export function expiryOf(expiry: Expiry, before: ObjectInfo | null): number | nu
 }
 
 /** Bytes of a budget that the largest object leaves to its name and to the bookkeeping. */
-const BUDGET_MARGIN_BYTES = 2048;
+const BUDGET_MARGIN_BYTES = 16 * 1024;
 
 /** The most bytes of an object in workers with this budget. */
 export function largestObject(budgetBytes: number): number {

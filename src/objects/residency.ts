@@ -2,16 +2,16 @@ import { Heap, type HeapItem } from '../core/heap.js';
 import type { ObjectHash } from './object-name.js';
 
 /**
- * Which objects stay within a budget of bytes: whole or not at all, the least recently used go first, expired ones at once, and those that are
- * being read never. Knows no clock and no memory.
+ * Which objects stay within a budget of bytes: whole or not at all, expired ones at once, and those that are being read never. The tenant that has
+ * the most makes room first, with the objects that it used least recently. A tenant therefore loses nothing to others while it has no more than its
+ * share, the budget divided by the tenants (max-min fairness, D. Bertsekas and R. Gallager, "Data Networks", 1987); a tenant alone may have
+ * everything. Knows no clock and no memory.
  */
-
-/** Bytes that an object costs beside its value and its key: its entries in maps, names and versions. */
-export const OBJECT_OVERHEAD_BYTES = 512;
 
 export interface Resident extends HeapItem {
   readonly hash: ObjectHash;
-  /** With the overhead. */
+  readonly tenant: string;
+  /** With all that the object costs beside its value. */
   readonly bytes: number;
   /** Milliseconds since 1970; null if it does not expire. */
   readonly expiresAtMs: number | null;
@@ -22,20 +22,35 @@ export interface Resident extends HeapItem {
 /** Residents looked at for one that may be evicted. */
 const EVICTION_TRIES = 64;
 
+/** What one tenant has. */
+interface Account<R> extends HeapItem {
+  readonly tenant: string;
+  /** The least recently used first. */
+  readonly residents: Set<R>;
+  /** Of its objects, of its values on their way in, and of those that are gone but still read. */
+  bytes: number;
+}
+
+/** A tenant that may have to make room, and the bytes that it would keep. */
+interface Giver<R> {
+  readonly residents: Iterator<R>;
+  bytes: number;
+}
+
 /** Counts bytes, and chooses what goes. */
 export class ObjectResidency<R extends Resident> {
-  /** The least recently used first. */
   private readonly residents = new Map<ObjectHash, R>();
+  private readonly accounts = new Map<string, Account<R>>();
+  /** The largest first. */
+  private readonly largest = new Heap<Account<R>>((a, b) => a.bytes > b.bytes);
   private readonly expiries = new Heap<R>((a, b) => a.expiresAtMs! < b.expiresAtMs!);
-  private residentBytes = 0;
-  /** Of values on their way in, and of values that are gone but still read. */
-  private otherBytes = 0;
+  private total = 0;
 
   constructor(readonly budgetBytes: number) {}
 
   /** Bytes of all objects, of those on their way in, and of those that are gone but still read. */
   get bytes(): number {
-    return this.residentBytes + this.otherBytes;
+    return this.total;
   }
 
   get size(): number {
@@ -46,58 +61,53 @@ export class ObjectResidency<R extends Resident> {
     return this.residents.get(hash);
   }
 
-  /** The least recently used first. */
+  /** In no useful order. */
   all(): IterableIterator<R> {
     return this.residents.values();
   }
 
-  /** Sets bytes aside. Gives the residents that have to go for that, which are already counted out; null, and nothing goes, if there is no room. */
-  reserve(bytes: number): R[] | null {
-    const gone: R[] = [];
-    let missing = this.bytes + bytes - this.budgetBytes;
-    let tries = EVICTION_TRIES;
-    for (const resident of missing > 0 ? this.residents.values() : []) {
-      if (missing <= 0 || tries === 0) break;
-      if (!resident.evictable()) {
-        tries--;
-        continue;
-      }
-      gone.push(resident);
-      missing -= resident.bytes;
-    }
-    if (missing > 0) return null;
+  /**
+   * Sets bytes aside for a tenant. Gives the residents that have to go for that, which are already counted out; null, and nothing goes, if there is
+   * no room.
+   */
+  reserve(tenant: string, bytes: number): R[] | null {
+    if (bytes > this.budgetBytes) return null;
+    const missing = this.total + bytes - this.budgetBytes;
+    const gone = missing > 0 ? this.choose(tenant, bytes, missing) : [];
+    if (gone === null) return null;
     for (const resident of gone) this.remove(resident);
-    this.otherBytes += bytes;
+    this.count(tenant, bytes);
     return gone;
   }
 
-  /** Ends a reservation, or the reading of a value that is gone. */
-  free(bytes: number): void {
-    this.otherBytes -= bytes;
+  /** Ends a reservation of a tenant, or the reading of a value that is gone. */
+  free(tenant: string, bytes: number): void {
+    this.count(tenant, -bytes);
   }
 
   /** Keeps counting bytes of a value that is gone, until `free`. */
-  linger(bytes: number): void {
-    this.otherBytes += bytes;
+  linger({ tenant, bytes }: R): void {
+    this.count(tenant, bytes);
   }
 
   /** Adds an object for which room has been reserved, in place of the reservation. Its hash must not be there. */
   admit(resident: R): void {
-    this.otherBytes -= resident.bytes;
-    this.residentBytes += resident.bytes;
     this.residents.set(resident.hash, resident);
+    this.accounts.get(resident.tenant)!.residents.add(resident);
     if (resident.expiresAtMs !== null) this.expiries.add(resident);
   }
 
   /** An object was used. */
   touch(resident: R): void {
-    this.residents.delete(resident.hash);
-    this.residents.set(resident.hash, resident);
+    const { residents } = this.accounts.get(resident.tenant)!;
+    residents.delete(resident);
+    residents.add(resident);
   }
 
   remove(resident: R): void {
     if (!this.residents.delete(resident.hash)) return;
-    this.residentBytes -= resident.bytes;
+    this.accounts.get(resident.tenant)!.residents.delete(resident);
+    this.count(resident.tenant, -resident.bytes);
     if (resident.heapIndex >= 0) this.expiries.remove(resident);
   }
 
@@ -106,4 +116,57 @@ export class ObjectResidency<R extends Resident> {
     const first = this.expiries.first();
     return first !== undefined && first.expiresAtMs! <= nowMs ? first : null;
   }
+
+  /** The residents that go so that a tenant gets room; null if that is not enough. */
+  private choose(tenant: string, bytes: number, missingBytes: number): R[] | null {
+    const others = this.largest.inOrder();
+    const own = this.accounts.get(tenant);
+    const asking = giverOf(own, bytes);
+    const givers = [asking];
+    let next = others.next();
+    let missing = missingBytes;
+    let tries = EVICTION_TRIES;
+    const gone: R[] = [];
+    while (missing > 0) {
+      const giver = givers.reduce((most, each) => (each.bytes > most.bytes ? each : most));
+      if (!next.done && (next.value === own || next.value.bytes > giver.bytes)) {
+        if (next.value !== own) givers.push(giverOf(next.value));
+        next = others.next();
+        continue;
+      }
+      const { value: resident, done } = giver.residents.next();
+      if (done) {
+        if (giver === asking) return null;
+        givers.splice(givers.indexOf(giver), 1);
+      } else if (resident.evictable()) {
+        gone.push(resident);
+        giver.bytes -= resident.bytes;
+        missing -= resident.bytes;
+      } else if (--tries === 0) return null;
+    }
+    return gone;
+  }
+
+  private count(tenant: string, bytes: number): void {
+    let account = this.accounts.get(tenant);
+    if (account === undefined) {
+      account = { tenant, residents: new Set(), bytes: 0, heapIndex: -1 };
+      this.accounts.set(tenant, account);
+      this.largest.add(account);
+    }
+    account.bytes += bytes;
+    this.total += bytes;
+    if (account.bytes > 0 || account.residents.size > 0) {
+      this.largest.moved(account);
+      return;
+    }
+    this.accounts.delete(tenant);
+    this.largest.remove(account);
+  }
+}
+
+/** @param more bytes that the tenant is about to get */
+function giverOf<R>(account: Account<R> | undefined, more = 0): Giver<R> {
+  const { residents = new Set<R>(), bytes = 0 } = account ?? {};
+  return { residents: residents.values(), bytes: bytes + more };
 }

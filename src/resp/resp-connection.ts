@@ -72,6 +72,10 @@ export class RespConnection implements RespTaker, Inlet {
     return this.session.principal !== null;
   }
 
+  get tenant(): string | null {
+    return this.session.tenant;
+  }
+
   get paused(): boolean {
     return this.held;
   }

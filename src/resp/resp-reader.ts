@@ -34,6 +34,8 @@ export interface RespTaker {
   readonly argBytes: number;
   /** Whether the client has proved itself, or need not. */
   readonly trusted: boolean;
+  /** In whose share of the memory its values come in; null where all clients are one tenant. */
+  readonly tenant: string | null;
   /**
    * A command has come. The taker releases its values. It may set `blocked`: then no further command comes until it calls `proceed`.
    * @param fault why some of its values could not be kept; null if all are there. Arguments that are not there are empty.
@@ -175,7 +177,7 @@ export class RespReader {
     if (bytes < 0 || bytes > this.taker.argBytes) throw new RespProtocolError('invalid bulk length');
     if (!this.taker.trusted && bytes > STRANGER_ARG_BYTES) throw new RespProtocolError('unauthenticated bulk length');
     if (bytes >= VALUE_ARG_BYTES) {
-      this.state = { type: 'value', writer: this.staging.writer(bytes) };
+      this.state = { type: 'value', writer: this.staging.writer(bytes, this.taker.tenant) };
       return true;
     }
     this.bytes += bytes;

@@ -5,7 +5,7 @@ import { ObjectValue } from '../objects/object-value.js';
 import type { Objects } from '../objects/objects.js';
 import { ReadFloors } from '../objects/read-floors.js';
 import type { ReplyWriter } from './reply-writer.js';
-import type { RespAccess, RespPrincipal } from './resp-access.js';
+import { OPEN_SPACE, type RespAccess, type RespPrincipal } from './resp-access.js';
 import type { RespArg } from './resp-reader.js';
 
 /** What one client of the Redis protocol has set, and what its commands work on. */
@@ -71,6 +71,13 @@ export class RespSession {
   get space(): string {
     const { space } = this.principal!;
     return this.database === 0 ? space : `${space}#${this.database}`;
+  }
+
+  /** The tenant of the client; null where all clients are one. Those that have not proved themselves are a tenant of their own. */
+  get tenant(): string | null {
+    if (this.principal === null) return '';
+    const { space } = this.principal;
+    return space === OPEN_SPACE ? null : space;
   }
 
   /** @throws InvalidRequest for a key that is too long or empty */

@@ -1,6 +1,13 @@
 import { KeyedMutex } from '../../src/async/keyed-mutex.js';
 import { Overloaded, type ShoalError, Unavailable } from '../../src/errors.js';
-import { type Expiry, expiryOf, holds, type ObjectInfo, type WriteCondition } from '../../src/objects/object.js';
+import {
+  type Expiry,
+  expiryOf,
+  holds,
+  type ObjectInfo,
+  type ObjectSize,
+  type WriteCondition,
+} from '../../src/objects/object.js';
 import { wholeValue } from '../../src/objects/object-body.js';
 import type { ObjectHash, ObjectName } from '../../src/objects/object-name.js';
 import type {
@@ -74,8 +81,8 @@ export class ObjectHome implements ObjectHost {
     return Promise.all(names.map(async (name) => (await this.newest(name, signal))?.info ?? null));
   }
 
-  reserve(name: ObjectName, bytes: number): Room | null {
-    return this.options.store.reserve(name, bytes);
+  reserve(name: ObjectName, size: ObjectSize): Room | null {
+    return this.options.store.reserve(name, size);
   }
 
   write(
@@ -90,7 +97,7 @@ export class ObjectHome implements ObjectHost {
       const own = before?.token === options.token;
       if (before !== null && own && !this.unacknowledged.has(name.hash)) return { type: 'written', info: before };
       if (!own && !holds(options.condition, before)) return { type: 'unmet', info: before };
-      const room = reserved ?? this.roomFor(name, value);
+      const room = reserved ?? this.roomFor(name, { ...options, bytes: value.bytes });
       const { contentType, fields, token } = options;
       const about = { contentType, fields, token, expiresAtMs: expiryOf(options.expiry, before) };
       const { bytes, digest } = value;
@@ -183,7 +190,7 @@ export class ObjectHome implements ObjectHost {
       case 'retimed':
         return store.retime(name, copy.of, copy.info) ? { type: 'stored' } : { type: 'lacks' };
       case 'value': {
-        const room = reserved ?? store.reserve(name, copy.value.bytes);
+        const room = reserved ?? store.reserve(name, copy.info);
         if (room === null) return { type: 'full' };
         if (!store.put(name, copy.info, copy.value.hold(), room)) copy.value.release();
         return { type: 'stored' };
@@ -230,12 +237,12 @@ export class ObjectHome implements ObjectHost {
     throw failure;
   }
 
-  private roomFor(name: ObjectName, value: ObjectValue): Room {
+  private roomFor(name: ObjectName, size: ObjectSize): Room {
     const { store } = this.options;
-    const room = store.reserve(name, value.bytes);
+    const room = store.reserve(name, size);
     if (room !== null) return room;
     throw new Overloaded(
-      `no room for an object of ${value.bytes} bytes: --object-bytes (SHOAL_OBJECT_BYTES) gives this worker ${store.budgetBytes}`,
+      `no room for an object of ${size.bytes} bytes: --object-bytes (SHOAL_OBJECT_BYTES) gives this worker ${store.budgetBytes}`,
     );
   }
 

@@ -1,12 +1,12 @@
 import { Listing } from '../../src/objects/listing.js';
-import type { ObjectInfo } from '../../src/objects/object.js';
-import type { ObjectHash, ObjectName } from '../../src/objects/object-name.js';
+import { costOf, type ObjectInfo, type ObjectSize } from '../../src/objects/object.js';
+import { compactName, type ObjectHash, type ObjectName, tenantOfSpace } from '../../src/objects/object-name.js';
 import type { Room } from '../../src/objects/object-node.js';
 import type { ObjectValue } from '../../src/objects/object-value.js';
 import { ObjectResidency } from '../../src/objects/residency.js';
 import { Tombstones } from '../../src/objects/tombstones.js';
 import { isNewer, type Version } from '../../src/objects/version.js';
-import { costOf, StoredObject } from './stored-object.js';
+import { StoredObject } from './stored-object.js';
 
 /** The objects in a worker's memory, and the deletions that it remembers. */
 
@@ -26,7 +26,6 @@ export interface ObjectStoreOptions {
 }
 
 interface CountedRoom extends Room {
-  readonly bytes: number;
   open: boolean;
 }
 
@@ -87,18 +86,18 @@ export class ObjectStore {
   }
 
   /** Sets room aside for an object, whose bytes may then come in. Null if there is none. */
-  reserve(name: ObjectName, valueBytes: number): Room | null {
-    const bytes = costOf(name, valueBytes);
-    const gone = this.residency.reserve(bytes);
+  reserve(name: ObjectName, size: ObjectSize): Room | null {
+    const bytes = costOf(name, size);
+    const tenant = tenantOfSpace(name.space);
+    const gone = this.residency.reserve(tenant, bytes);
     if (gone === null) return null;
     for (const object of gone) this.forget(object, 'evicted');
     const room: CountedRoom = {
-      bytes,
       open: true,
       free: () => {
         if (!room.open) return;
         room.open = false;
-        this.residency.free(bytes);
+        this.residency.free(tenant, bytes);
       },
     };
     return room;
@@ -108,7 +107,8 @@ export class ObjectStore {
    * Keeps a value for which room has been reserved, unless a newer version is there. Takes over the room; takes over the caller's reference to the
    * value if it gives true.
    */
-  put(name: ObjectName, info: ObjectInfo, value: ObjectValue, room: Room): boolean {
+  put(given: ObjectName, info: ObjectInfo, value: ObjectValue, room: Room): boolean {
+    const name = compactName(given);
     const counted = room as CountedRoom;
     if (!isNewer(info.version, this.versionOf(name))) {
       room.free();
@@ -125,14 +125,14 @@ export class ObjectStore {
   }
 
   /** Gives the bytes of a version another version and metadata. False if another version is there. */
-  retime(name: ObjectName, of: Version, info: ObjectInfo): boolean {
-    const object = this.residency.get(name.hash);
+  retime({ hash }: ObjectName, of: Version, info: ObjectInfo): boolean {
+    const object = this.residency.get(hash);
     if (object === undefined || object.info.version.at !== of.at || object.info.version.writer !== of.writer)
       return false;
     this.residency.remove(object);
     // The same bytes are counted again at once.
-    this.residency.linger(object.bytes);
-    this.residency.admit(new StoredObject(name, info, object.value));
+    this.residency.linger(object);
+    this.residency.admit(new StoredObject(object.name, info, object.value));
     return true;
   }
 
@@ -140,7 +140,7 @@ export class ObjectStore {
   delete(name: ObjectName, version: Version): boolean {
     if (!isNewer(version, this.versionOf(name))) return false;
     this.replace(name.hash, 'deleted');
-    this.tombstones.add({ name, version, sinceMs: this.options.wallMs() });
+    this.tombstones.add({ name: compactName(name), version, sinceMs: this.options.wallMs() });
     return true;
   }
 
@@ -216,8 +216,8 @@ export class ObjectStore {
     this.residency.remove(object);
     if (!object.value.unread) {
       // Its memory is not free before its last reader is done.
-      this.residency.linger(object.bytes);
-      object.value.transfer(() => this.residency.free(object.bytes));
+      this.residency.linger(object);
+      object.value.transfer(() => this.residency.free(object.tenant, object.bytes));
     }
     this.forget(object, reason);
   }

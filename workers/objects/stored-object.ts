@@ -1,12 +1,13 @@
-import type { ObjectInfo } from '../../src/objects/object.js';
-import type { ObjectHash, ObjectName } from '../../src/objects/object-name.js';
+import { costOf, type ObjectInfo } from '../../src/objects/object.js';
+import { type ObjectHash, type ObjectName, tenantOfSpace } from '../../src/objects/object-name.js';
 import type { ObjectValue } from '../../src/objects/object-value.js';
-import { OBJECT_OVERHEAD_BYTES, type Resident } from '../../src/objects/residency.js';
+import type { Resident } from '../../src/objects/residency.js';
 
 /** An object in a worker's memory. The store has one reference to its value. */
 export class StoredObject implements Resident {
   heapIndex = -1;
   readonly hash: ObjectHash;
+  readonly tenant: string;
   readonly bytes: number;
 
   constructor(
@@ -15,7 +16,8 @@ export class StoredObject implements Resident {
     readonly value: ObjectValue,
   ) {
     this.hash = name.hash;
-    this.bytes = costOf(name, value.bytes);
+    this.tenant = tenantOfSpace(name.space);
+    this.bytes = costOf(name, info);
   }
 
   get expiresAtMs(): number | null {
@@ -25,9 +27,4 @@ export class StoredObject implements Resident {
   evictable(): boolean {
     return this.value.unread;
   }
-}
-
-/** Bytes of budget that an object takes. */
-export function costOf({ key }: ObjectName, valueBytes: number): number {
-  return valueBytes + key.byteLength + OBJECT_OVERHEAD_BYTES;
 }

@@ -11,7 +11,7 @@ import { spaceOf } from '../../objects/key-access.js';
 import { ApiError } from '../../openai/api-error.js';
 import { checkBody } from '../../openai/parameters/check-body.js';
 import { tooLarge } from '../body.js';
-import { type BytesAnswer, type Exchange, type HttpRoute, type JsonAnswer, json, type Upload } from '../route.js';
+import { type BytesAnswer, type Exchange, type HttpRoute, type JsonAnswer, json } from '../route.js';
 import { conditionOf, expiryOfRequest, fieldsOf, hasIt, headersOf, nameOf, queryOf, rangeOf } from './kv-request.js';
 
 /** `/v1/kv`: objects over HTTP. */
@@ -147,7 +147,7 @@ async function put(exchange: Exchange, { objects, objectBytes, staging, wallMs }
     throw new ApiError(400, 'content-type: must have at most 128 characters');
   const fields = fieldsOf(exchange.headers);
   checkFields(fields);
-  const value = await receive(exchange.upload!, objectBytes, staging);
+  const value = await receive(exchange, objectBytes, staging);
   try {
     const written = await objects.put(name, value, { contentType, fields, expiry, condition }, exchange.signal);
     if (written.type === 'unmet') throw preconditionFailed(written.info);
@@ -169,8 +169,13 @@ function checkFields(fields: Readonly<Record<string, string>>): void {
 }
 
 /** Takes a body in. The caller has a reference to the value. */
-async function receive({ bytes, chunks }: Upload, mostBytes: number, staging: ValueStaging): Promise<ObjectValue> {
-  const writer = staging.writer(bytes ?? mostBytes);
+async function receive(
+  { upload, principal }: Exchange,
+  mostBytes: number,
+  staging: ValueStaging,
+): Promise<ObjectValue> {
+  const { bytes, chunks } = upload!;
+  const writer = staging.writer(bytes ?? mostBytes, principal === null ? null : spaceOf(principal));
   try {
     for await (const chunk of chunks) {
       for (let at = 0; at < chunk.byteLength; ) {

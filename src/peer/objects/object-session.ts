@@ -164,14 +164,15 @@ export class ObjectSession implements ConnectionOwner {
   private uploadOf(message: UploadedObject): ObjectUpload {
     const { host, objectBytes } = this.options;
     const name = objectName(message.space, message.key);
-    const bytes = message.type === 'write' ? message.bytes : message.info.bytes;
+    const size = message.type === 'write' ? message : message.info;
+    const { bytes } = size;
     const refusal =
       message.type === 'copy' && !this.isMember
         ? this.noMember()
         : bytes > objectBytes
-          ? new Overloaded(`an object has at most ${objectBytes} bytes (--object-bytes less 2 KiB), got ${bytes}`)
+          ? new Overloaded(`an object has at most ${objectBytes} bytes (--object-bytes less 16 KiB), got ${bytes}`)
           : null;
-    return new ObjectUpload(host, name, message, bytes, refusal);
+    return new ObjectUpload(host, name, message, size, refusal);
   }
 
   /** Answers an upload that is refused or complete. It stays in flight until its last part has come, or the peer sends no more. */

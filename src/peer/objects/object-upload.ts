@@ -1,6 +1,7 @@
 import type { BlockDigest } from '../../core/block.js';
 import { Corrupt, Overloaded, type ShoalError } from '../../errors.js';
 import { EXTENT_BYTES, giveExtent, takeExtent } from '../../objects/extent-pool.js';
+import type { ObjectSize } from '../../objects/object.js';
 import type { ObjectName } from '../../objects/object-name.js';
 import type { CopyOutcome, ObjectHost, Room, WriteOutcome } from '../../objects/object-node.js';
 import { ValueWriter } from '../../objects/object-value.js';
@@ -25,12 +26,13 @@ export class ObjectUpload {
     private readonly host: ObjectHost,
     private readonly name: ObjectName,
     private readonly message: UploadedObject,
-    bytes: number,
+    size: ObjectSize,
     refusal: ShoalError | null,
   ) {
+    const { bytes } = size;
     this.writer = new ValueWriter(bytes);
     this.missing = bytes;
-    this.room = refusal === null ? host.reserve(name, bytes) : null;
+    this.room = refusal === null ? host.reserve(name, size) : null;
     this.refusal =
       this.room === null ? (refusal ?? new Overloaded(`no room for an object of ${bytes} bytes; retry later`)) : null;
     this.refused = this.refusal !== null;

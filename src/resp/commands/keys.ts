@@ -1,6 +1,5 @@
-import type { ObjectInfo, WriteCondition } from '../../objects/object.js';
+import { costOf, type ObjectInfo, type WriteCondition } from '../../objects/object.js';
 import { POSITIONS } from '../../objects/object-name.js';
-import { OBJECT_OVERHEAD_BYTES } from '../../objects/residency.js';
 import { ALL_KEYS, integerOf, NO_KEYS, ONE_KEY, type RespCommand, RespFault, SYNTAX_FAULT } from '../command.js';
 import { matches } from '../glob.js';
 import { printableText } from '../reply-writer.js';
@@ -192,7 +191,7 @@ async function memory(session: RespSession, [, sub, key]: readonly RespArg[]): P
   }
   const [info = null] = await look(session, [key]);
   if (info === null) session.reply.null();
-  else session.reply.integer(info.bytes + bytesOf(key).byteLength + OBJECT_OVERHEAD_BYTES);
+  else session.reply.integer(costOf(session.object(key), info));
 }
 
 export const KEY_COMMANDS: readonly RespCommand[] = [

@@ -17,6 +17,7 @@ function read(
   const taker = {
     argBytes: 32 * MiB,
     trusted,
+    tenant: null,
     command: (args: RespArg[], fault: Error | null) => {
       commands.push(
         fault !== null ? ['fault'] : args.map((arg) => (Buffer.isBuffer(arg) ? arg : arg.copy()).toString('latin1')),
@@ -159,6 +160,7 @@ describe('a reader of commands', () => {
     const taker = {
       argBytes: MiB,
       trusted: true,
+      tenant: null,
       command: (found: RespArg[]) => {
         seen.push((found[0] as Buffer).toString());
         reader.blocked = true;
@@ -184,6 +186,7 @@ describe('a reader of commands', () => {
     const taker = {
       argBytes: MiB,
       trusted: true,
+      tenant: null,
       command: (found: RespArg[]) => {
         const last = found.at(-1)!;
         seen.push(Buffer.isBuffer(last) ? last.byteLength : last.bytes);
