@@ -199,7 +199,7 @@ export class FleetObjects implements Objects {
   /** Calls the homes one after another until one answers, again and again for `CALL_MS`. */
   private atHome<T>(name: ObjectName, call: (node: ObjectNode) => Promise<T>, signal: AbortSignal): Promise<T> {
     return this.attempts(signal, async () => {
-      let failure: ShoalError = new Unavailable('no worker serves objects now; retry');
+      let failure: ShoalError | null = null;
       for (const home of this.candidates(name.hash)) {
         try {
           return await call(this.node(home));
@@ -208,7 +208,7 @@ export class FleetObjects implements Objects {
           if (!isElsewhere(failure)) throw failure;
         }
       }
-      throw failure;
+      throw failure ?? new Unavailable('no worker serves objects now; retry');
     });
   }
 

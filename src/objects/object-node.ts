@@ -48,9 +48,9 @@ export interface WriteOptions {
   readonly token: string;
 }
 
-/** `unmet`: the condition does not hold of the object, whose state this is; null for no object. */
+/** `created`: there was no object before. `unmet`: the condition does not hold of the object, whose state this is; null for no object. */
 export type WriteOutcome =
-  | { readonly type: 'written'; readonly info: ObjectInfo }
+  | { readonly type: 'written'; readonly info: ObjectInfo; readonly created: boolean }
   | { readonly type: 'unmet'; readonly info: ObjectInfo | null };
 
 /** A deletion, and a change of the metadata of a version. Both have a version of their own. */

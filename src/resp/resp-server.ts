@@ -1,8 +1,10 @@
 import { chmod } from 'node:fs/promises';
 import net, { type AddressInfo } from 'node:net';
 import tls from 'node:tls';
+import { KeyedMutex } from '../async/keyed-mutex.js';
 import { Unavailable } from '../errors.js';
 import type { Log } from '../log.js';
+import type { ObjectHash } from '../objects/object-name.js';
 import { ValueStaging } from '../objects/value-staging.js';
 import { connectionLimit } from '../open-files.js';
 import { SocketPath } from '../peer/server/socket-path.js';
@@ -28,7 +30,7 @@ interface RespListenOptions {
 
 export interface RespServerOptions {
   readonly listen: RespListenOptions;
-  readonly host: Omit<RespHost, 'port' | 'clients'>;
+  readonly host: Omit<RespHost, 'port' | 'clients' | 'swaps'>;
   /** Limit on the memory of values on their way in, over all clients. */
   readonly stagingBytes: number;
   readonly log: Log;
@@ -50,7 +52,8 @@ export class RespServer {
 
   constructor(private readonly options: RespServerOptions) {
     this.staging = new ValueStaging(options.stagingBytes);
-    this.host = { ...options.host, port: () => this.port, clients: () => this.connections.size };
+    const own = { port: () => this.port, clients: () => this.connections.size, swaps: new KeyedMutex<ObjectHash>() };
+    this.host = { ...options.host, ...own };
     this.limit = options.maxClients ?? Math.floor(connectionLimit(2 * CLIENTS) / 2);
   }
 

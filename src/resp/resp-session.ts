@@ -1,6 +1,7 @@
+import type { KeyedMutex } from '../async/keyed-mutex.js';
 import type { Clock } from '../clock.js';
 import { InvalidRequest } from '../errors.js';
-import { type ObjectName, objectName } from '../objects/object-name.js';
+import { type ObjectHash, type ObjectName, objectName } from '../objects/object-name.js';
 import { ObjectValue } from '../objects/object-value.js';
 import type { Objects } from '../objects/objects.js';
 import { ReadFloors } from '../objects/read-floors.js';
@@ -29,6 +30,8 @@ export interface RespHost {
   readonly objectBytes: number;
   /** What `INFO` and `CONFIG GET` say of the memory for objects in this process: null in a coordinator. */
   readonly memory: () => { readonly bytes: number; readonly budgetBytes: number; readonly objects: number } | null;
+  /** Replacements that reply with what was replaced: those of one process need not fail because of each other. */
+  readonly swaps: KeyedMutex<ObjectHash>;
   readonly port: () => number;
   readonly clients: () => number;
 }

@@ -95,7 +95,8 @@ export class ObjectHome implements ObjectHost {
     return this.locks.run(name.hash, async () => {
       const before = (await this.newest(name, signal))?.info ?? null;
       const own = before?.token === options.token;
-      if (before !== null && own && !this.unacknowledged.has(name.hash)) return { type: 'written', info: before };
+      if (before !== null && own && !this.unacknowledged.has(name.hash))
+        return { type: 'written', info: before, created: false };
       if (!own && !holds(options.condition, before)) return { type: 'unmet', info: before };
       const room = reserved ?? this.roomFor(name, { ...options, bytes: value.bytes });
       const { contentType, fields, token } = options;
@@ -109,7 +110,7 @@ export class ObjectHome implements ObjectHost {
         // The store's own reference.
         if (!this.options.store.put(name, info, value.hold(), room)) value.release();
         this.settle(name, failure);
-        return { type: 'written', info };
+        return { type: 'written', info, created: before === null };
       } finally {
         room.free();
       }
@@ -126,7 +127,7 @@ export class ObjectHome implements ObjectHost {
       }));
       this.options.store.delete(name, version);
       this.settle(name, failure);
-      return { type: 'written', info: before };
+      return { type: 'written', info: before, created: false };
     });
   }
 
@@ -144,7 +145,7 @@ export class ObjectHome implements ObjectHost {
         });
         this.options.store.retime(name, before.version, info);
         this.settle(name, failure);
-        return { type: 'written', info };
+        return { type: 'written', info, created: false };
       } finally {
         value.release();
       }

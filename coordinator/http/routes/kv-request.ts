@@ -61,8 +61,10 @@ export function fieldsOf(headers: Readonly<Record<string, unknown>>): Record<str
   return fields;
 }
 
-/** The condition in `If-Match` and `If-None-Match` of a change. */
-export function conditionOf(exchange: Exchange): WriteCondition {
+/** What `If-Match` and `If-None-Match` demand of an object that is changed: a condition, or one of several ETags. */
+export type WriteDemand = WriteCondition | { readonly kind: 'digests'; readonly digests: readonly string[] };
+
+export function demandOf(exchange: Exchange): WriteDemand {
   const match = exchange.header('if-match');
   const none = exchange.header('if-none-match');
   if (none !== null && none.trim() !== '*') {
@@ -72,9 +74,35 @@ export function conditionOf(exchange: Exchange): WriteCondition {
     throw new ApiError(400, 'if-match: cannot be combined with if-none-match', { param: 'if-match' });
   if (none !== null) return { kind: 'absent' };
   if (match === null) return { kind: 'always' };
-  return match.trim() === '*'
-    ? { kind: 'present' }
-    : { kind: 'digest', digest: match.trim().replace(/^"(.*)"$/, '$1') };
+  if (match.trim() === '*') return { kind: 'present' };
+  const digests = strongTags(match);
+  return digests.length === 1 ? { kind: 'digest', digest: digests[0]! } : { kind: 'digests', digests };
+}
+
+/** Whether `If-Match` of a read holds. */
+export function mayRead(exchange: Exchange, { digest }: ObjectInfo): boolean {
+  const match = exchange.header('if-match');
+  return match === null || match.trim() === '*' || strongTags(match).includes(digest);
+}
+
+/** The ETags of a list, without quotes. Weak ones are left out: they say nothing about bytes (RFC 9110, section 8.8.3.2). */
+function strongTags(list: string): string[] {
+  const tags = list.split(',').map((tag) => tag.trim());
+  return tags.filter((tag) => tag !== '' && !tag.startsWith('W/')).map((tag) => tag.replace(/^"(.*)"$/, '$1'));
+}
+
+/** @throws ApiError for a body that is only a part of a value, or that is coded: values are kept and sent as they come */
+export function checkBodyHeaders(exchange: Exchange): void {
+  if (exchange.header('content-range') !== null) {
+    throw new ApiError(400, 'content-range: cannot write a part of an object; send all of it', {
+      param: 'content-range',
+    });
+  }
+  const coding = exchange.header('content-encoding');
+  if (coding === null || coding.trim().toLowerCase() === 'identity') return;
+  throw new ApiError(415, `content-encoding: must be identity, got ${JSON.stringify(coding)}; send the bytes uncoded`, {
+    param: 'content-encoding',
+  });
 }
 
 /** Whether `If-None-Match` says that the client has the object. */
@@ -88,18 +116,34 @@ export function hasIt(exchange: Exchange, { digest }: ObjectInfo): boolean {
 }
 
 /** The headers that describe an object. It may have any content type, and no page may run it as one of the coordinator's own. */
-export function headersOf({ digest, contentType, fields, expiresAtMs }: ObjectInfo): Record<string, string> {
+export function headersOf(
+  { digest, contentType, fields, expiresAtMs }: ObjectInfo,
+  nowMs: number,
+): Record<string, string> {
   return {
     etag: `"${digest}"`,
+    // It may be replaced at any time: a cache may keep it, and asks by the ETag.
+    'cache-control': 'private, no-cache',
     'accept-ranges': 'bytes',
     'content-type': contentType ?? 'application/octet-stream',
     'content-disposition': 'attachment',
     'content-security-policy': "default-src 'none'; sandbox",
     'x-content-type-options': 'nosniff',
-    ...(expiresAtMs === null ? {} : { 'x-shoal-expires-at': new Date(Math.min(expiresAtMs, 8.64e15)).toISOString() }),
+    ...(expiresAtMs === null ? {} : timeHeaders(expiresAtMs, nowMs)),
     ...Object.fromEntries(Object.entries(fields).map(([name, value]) => [`${META_HEADER}${name}`, value])),
   };
 }
+
+/** When an object expires, and in how many seconds. */
+function timeHeaders(expiresAtMs: number, nowMs: number): Record<string, string> {
+  return {
+    'x-shoal-expires-at': new Date(Math.min(expiresAtMs, LATEST_DATE_MS)).toISOString(),
+    [TTL_HEADER]: (Math.max(1, expiresAtMs - nowMs) / 1_000).toFixed(3),
+  };
+}
+
+/** The latest time that a `Date` can have. */
+const LATEST_DATE_MS = 8.64e15;
 
 /** The bytes that a `Range` header asks for: from the first to before the end. `whole` if there is no usable range. */
 export function rangeOf(

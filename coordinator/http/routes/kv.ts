@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Clock } from '../../../src/clock.js';
-import type { ObjectInfo } from '../../../src/objects/object.js';
-import { OBJECT_KEY_BYTES, objectName, POSITIONS } from '../../../src/objects/object-name.js';
+import type { ObjectInfo, WriteCondition } from '../../../src/objects/object.js';
+import { OBJECT_KEY_BYTES, type ObjectName, objectName, POSITIONS } from '../../../src/objects/object-name.js';
 import type { ObjectBody } from '../../../src/objects/object-node.js';
 import type { ObjectValue } from '../../../src/objects/object-value.js';
 import type { Objects } from '../../../src/objects/objects.js';
@@ -12,7 +12,19 @@ import { ApiError } from '../../openai/api-error.js';
 import { checkBody } from '../../openai/parameters/check-body.js';
 import { tooLarge } from '../body.js';
 import { type BytesAnswer, type Exchange, type HttpRoute, type JsonAnswer, json } from '../route.js';
-import { conditionOf, expiryOfRequest, fieldsOf, hasIt, headersOf, nameOf, queryOf, rangeOf } from './kv-request.js';
+import {
+  checkBodyHeaders,
+  demandOf,
+  expiryOfRequest,
+  fieldsOf,
+  hasIt,
+  headersOf,
+  mayRead,
+  nameOf,
+  queryOf,
+  rangeOf,
+  type WriteDemand,
+} from './kv-request.js';
 
 /** `/v1/kv`: objects over HTTP. */
 
@@ -69,23 +81,25 @@ export function kvRoutes(deps: KvDeps): HttpRoute[] {
   ];
 }
 
-async function get(exchange: Exchange, { objects, clock }: KvDeps): Promise<BytesAnswer> {
+async function get(exchange: Exchange, { objects, clock, wallMs }: KvDeps): Promise<BytesAnswer> {
   const { signal } = exchange;
   const name = nameOf(exchange, spaceOf(exchange.principal));
   const floors = new ReadFloors(clock);
   for (let tries = 0; tries < READ_TRIES; tries++) {
     const [known = null] = await objects.look([name], signal);
     if (known === null) throw notFound();
-    const asked = planOf(exchange, known);
+    if (!mayRead(exchange, known)) throw preconditionFailed(known);
+    const asked = planOf(exchange, known, wallMs());
     if (asked.type === 'answer') return asked.answer;
     const read = await objects.get(name, { from: asked.from, end: asked.end, floors }, signal);
     if (read.type === 'absent') throw notFound();
     const { info } = read;
     // It may have been replaced meanwhile: what was read is an answer if the request asks the same of the new value.
-    const plan = planOf(exchange, info);
+    const plan = planOf(exchange, info, wallMs());
     const same = plan.type === 'read' && plan.from === asked.from && plan.end === asked.end;
     const body = read.type === 'here' ? partOf(read.value, asked.from, asked.end ?? info.bytes) : read.body;
-    if (same) return { ...bytesOf(info, plan.status, rangeHeaders(plan, info)), body };
+    if (same && mayRead(exchange, info))
+      return { ...bytesOf(info, plan.status, rangeHeaders(plan, info), wallMs()), body };
     body.close();
   }
   throw new ApiError(503, 'other clients write this key all the time; retry', { retryAfterS: 1 });
@@ -97,11 +111,11 @@ type ReadPlan =
   | { readonly type: 'read'; readonly status: 200; readonly from: 0; readonly end: null }
   | { readonly type: 'read'; readonly status: 206; readonly from: number; readonly end: number };
 
-function planOf(exchange: Exchange, info: ObjectInfo): ReadPlan {
+function planOf(exchange: Exchange, info: ObjectInfo, nowMs: number): ReadPlan {
   const { bytes } = info;
   const answer = (status: number, more: Record<string, string>): ReadPlan => ({
     type: 'answer',
-    answer: bytesOf(info, status, more),
+    answer: bytesOf(info, status, more, nowMs),
   });
   if (hasIt(exchange, info)) return answer(304, {});
   const ifRange = exchange.header('if-range');
@@ -120,8 +134,8 @@ function rangeHeaders({ from, end }: Extract<ReadPlan, { type: 'read' }>, { byte
 }
 
 /** An answer about an object, without its bytes. */
-function bytesOf(info: ObjectInfo, status: number, more: Record<string, string>): BytesAnswer {
-  return { kind: 'bytes', status, headers: { ...headersOf(info), ...more }, body: null };
+function bytesOf(info: ObjectInfo, status: number, more: Record<string, string>, nowMs: number): BytesAnswer {
+  return { kind: 'bytes', status, headers: { ...headersOf(info, nowMs), ...more }, body: null };
 }
 
 /** Reads a part of a value in this process. Takes over the reference. */
@@ -140,7 +154,8 @@ function partOf(value: ObjectValue, from: number, end: number): ObjectBody {
 
 async function put(exchange: Exchange, { objects, objectBytes, staging, wallMs }: KvDeps): Promise<JsonAnswer> {
   const name = nameOf(exchange, spaceOf(exchange.principal));
-  const condition = conditionOf(exchange);
+  checkBodyHeaders(exchange);
+  const demand = demandOf(exchange);
   const expiry = expiryOfRequest(exchange, wallMs());
   const contentType = exchange.header('content-type');
   if (contentType !== null && contentType.length > 128)
@@ -149,13 +164,27 @@ async function put(exchange: Exchange, { objects, objectBytes, staging, wallMs }
   checkFields(fields);
   const value = await receive(exchange, objectBytes, staging);
   try {
+    const condition = await conditionOf(demand, name, objects, exchange.signal);
     const written = await objects.put(name, value, { contentType, fields, expiry, condition }, exchange.signal);
     if (written.type === 'unmet') throw preconditionFailed(written.info);
     exchange.answerHeaders({ etag: `"${written.info.digest}"` });
-    return json(row(name.key, written.info));
+    return json(row(name.key, written.info), written.created ? 201 : 200);
   } finally {
     value.release();
   }
+}
+
+/** The condition that a demand comes to. @throws ApiError 412 if the object has none of several ETags */
+async function conditionOf(
+  demand: WriteDemand,
+  name: ObjectName,
+  objects: Objects,
+  signal: AbortSignal,
+): Promise<WriteCondition> {
+  if (demand.kind !== 'digests') return demand;
+  const [info = null] = await objects.look([name], signal);
+  if (info === null || !demand.digests.includes(info.digest)) throw preconditionFailed(info);
+  return { kind: 'digest', digest: info.digest };
 }
 
 function checkFields(fields: Readonly<Record<string, string>>): void {
@@ -194,7 +223,8 @@ async function receive(
 
 async function remove(exchange: Exchange, { objects }: KvDeps): Promise<JsonAnswer> {
   const name = nameOf(exchange, spaceOf(exchange.principal));
-  const removed = await objects.remove(name, conditionOf(exchange), exchange.signal);
+  const condition = await conditionOf(demandOf(exchange), name, objects, exchange.signal);
+  const removed = await objects.remove(name, condition, exchange.signal);
   if (removed.type === 'unmet') throw removed.info === null ? notFound() : preconditionFailed(removed.info);
   return json({ ...keyOf(name.key), object: 'kv.object', deleted: true });
 }

@@ -73,7 +73,7 @@ export type QuestionIn = z.input<typeof Question>;
 export const FOR_MEMBERS: ReadonlySet<Question['op']> = new Set(['versions', 'wanted', 'owes', 'deleted', 'retimed']);
 
 export const WireWriteOutcome = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('written'), info: WireInfo }),
+  z.strictObject({ type: z.literal('written'), info: WireInfo, created: z.boolean() }),
   z.strictObject({ type: z.literal('unmet'), info: WireInfo.nullable() }),
 ]);
 export const WireCopyOutcome = z.discriminatedUnion('type', [

@@ -12,8 +12,10 @@ import { type ExpiryUnit, expiryAfter, isExpiryUnit } from './expiry-option.js';
 const ALWAYS: WriteCondition = { kind: 'always' };
 const NEVER: Expiry = { kind: 'never' };
 const ABSENT: WriteCondition = { kind: 'absent' };
-/** Attempts of `SET … GET` while others write the same key. */
-const SWAP_TRIES = 16;
+/** How long `SET … GET` tries while clients of other processes write the same key. Each failure is the success of another. */
+const SWAP_MS = 15_000;
+/** Longest pause between two attempts; the first is a millisecond, and each is twice the last. */
+const SWAP_PAUSE_CEILING_MS = 32;
 
 /** Writes the value of a key, or null. */
 function get(session: RespSession, key: RespArg): void | Promise<void> {
@@ -84,7 +86,7 @@ async function set(session: RespSession, args: readonly RespArg[]): Promise<void
   const name = session.object(args[1]!);
   const value = argValue(args[2]!);
   try {
-    if (options.returnsOld) await swap(session, name, value, options);
+    if (options.returnsOld) await setAndGet(session, name, value, options);
     else if (await put(session, name, value, options.condition, options.expiry)) session.reply.simple('OK');
     else session.reply.null();
   } finally {
@@ -105,32 +107,43 @@ async function put(
 }
 
 /** `SET … GET`: replies with the value that was replaced, or, if the condition does not hold, with the one that stays. */
+async function setAndGet(
+  session: RespSession,
+  name: ObjectName,
+  value: ObjectValue,
+  options: SetOptions,
+): Promise<void> {
+  const { host, reply } = session;
+  const old = await host.swaps.run(name.hash, () => swap(session, name, value, options));
+  if (old.type === 'absent') reply.null();
+  else if (old.type === 'here') reply.value(old.value);
+  else await sendBody(session, old, old.info.bytes);
+}
+
+/** Gives the value that was replaced, or the one that stays. */
 async function swap(
   session: RespSession,
   name: ObjectName,
   value: ObjectValue,
   { condition, expiry }: SetOptions,
-): Promise<void> {
-  const { objects, reply, floors, signal } = session;
-  for (let tries = 0; tries < SWAP_TRIES; tries++) {
+): Promise<GetOutcome> {
+  const { objects, floors, signal, host } = session;
+  const deadlineMs = host.clock.now() + SWAP_MS;
+  for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, SWAP_PAUSE_CEILING_MS)) {
     const old = await objects.get(name, { floors }, signal);
     const info = old.type === 'absent' ? null : old.info;
     const unmet = (condition.kind === 'absent' && info !== null) || (condition.kind === 'present' && info === null);
+    if (unmet) return old;
     try {
-      if (!unmet && !(await put(session, name, value, exactly(info), expiry))) {
-        discard(old);
-        continue;
-      }
+      if (await put(session, name, value, exactly(info), expiry)) return old;
     } catch (error) {
       discard(old);
       throw error;
     }
-    if (old.type === 'absent') reply.null();
-    else if (old.type === 'here') reply.value(old.value);
-    else await sendBody(session, old, old.info.bytes);
-    return;
+    discard(old);
+    if (host.clock.now() > deadlineMs) throw new RespFault('TRYAGAIN other clients write this key all the time; retry');
+    await new Promise<void>((resolve) => host.clock.after(pauseMs, resolve));
   }
-  throw new RespFault('TRYAGAIN other clients write this key all the time; retry');
 }
 
 function exactly(info: ObjectInfo | null): WriteCondition {

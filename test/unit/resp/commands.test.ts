@@ -36,6 +36,19 @@ describe.each([
     expect(await client.call(['GET', 'k'], ['STRLEN', 'k'], ['EXISTS', 'k'])).toEqual([null, 0, 0]);
   });
 
+  it('replaces a value for each of many clients at once, and gives each the one before its own', async () => {
+    await open({ elsewhere });
+    const others = await Promise.all(Array.from({ length: 24 }, () => station.client()));
+    const texts = others.flatMap((_, i) => Array.from({ length: 8 }, (_, j) => `${i}.${j}`));
+    const swaps = others.map((other, i) =>
+      other.call(...Array.from({ length: 8 }, (_, j) => ['SET', 'k', `${i}.${j}`, 'GET'])),
+    );
+    const replies = (await Promise.all(swaps)).flat();
+    const last = await client.one('GET', 'k');
+    expect([...replies, last].sort()).toEqual([null, ...texts].sort());
+    for (const other of others) other.end();
+  });
+
   it('keeps the options of SET', async () => {
     await open({ elsewhere });
     expect(await client.call(['SET', 'k', '1', 'XX'], ['SET', 'k', '1', 'NX'], ['SET', 'k', '2', 'nx'])).toEqual([

@@ -79,7 +79,7 @@ describe('objects over HTTP', () => {
       const sent = Buffer.alloc(bytes, 'xyz');
       const headers = { 'content-type': 'application/x-kv', 'x-shoal-meta-layer': '3' };
       const stored = await put('a/b%20c', sent, headers);
-      expect(stored.status).toBe(200);
+      expect(stored.status).toBe(bytes === 0 ? 201 : 200);
       expect(await stored.json()).toMatchObject({ key: 'a/b c', bytes });
       const read = await fetch(at('a/b%20c'));
       expect(Object.fromEntries(read.headers)).toMatchObject({
@@ -131,6 +131,40 @@ describe('objects over HTTP', () => {
     const head = await fetch(at('k'), { method: 'HEAD' });
     expect([head.status, head.headers.get('content-length')]).toEqual([200, String(byteLength)]);
     expect((await fetch(at('none'), { method: 'HEAD' })).status).toBe(404);
+  });
+
+  it('reads and changes an object only if it has one of the ETags of If-Match', async () => {
+    await open();
+    const etag = (await put('k', '1')).headers.get('etag')!;
+    const status = async (method: string, match: string) =>
+      (await fetch(at('k'), { method, headers: { 'if-match': match }, ...(method === 'PUT' && { body: '1' }) })).status;
+    for (const method of ['GET', 'HEAD', 'PUT']) {
+      for (const match of ['*', etag, `"0", ${etag}`]) expect(await status(method, match)).toBe(200);
+      for (const match of ['"0"', '"0", "1"', `W/${etag}`]) expect(await status(method, match)).toBe(412);
+    }
+    expect(await status('DELETE', '"0", "1"')).toBe(412);
+    expect(await status('DELETE', `"0", ${etag}`)).toBe(200);
+    expect(await status('PUT', '*')).toBe(412);
+  });
+
+  it('refuses a part of a value, a coded one, and one that is too large', async () => {
+    await open();
+    expect((await put('k', '1', { 'content-range': 'bytes 0-0/2' })).status).toBe(400);
+    expect((await put('k', '1', { 'content-encoding': 'gzip' })).status).toBe(415);
+    expect((await put('k', Buffer.alloc(OBJECT_BYTES + 1))).status).toBe(413);
+    expect((await put('k', '1', { 'content-encoding': 'identity' })).status).toBe(201);
+  });
+
+  it('says how long an object still lives, and that a cache has to ask', async () => {
+    await open();
+    await put('k', '1', { 'x-shoal-ttl': '100' });
+    const { headers } = await fetch(at('k'), { method: 'HEAD' });
+    expect(Number(headers.get('x-shoal-ttl'))).toBeGreaterThan(50);
+    expect(Number(headers.get('x-shoal-ttl'))).toBeLessThanOrEqual(100);
+    expect(Date.parse(headers.get('x-shoal-expires-at')!)).toBeGreaterThan(Date.now() + 50_000);
+    expect(headers.get('cache-control')).toBe('private, no-cache');
+    await put('k', '1');
+    expect((await fetch(at('k'))).headers.get('x-shoal-ttl')).toBeNull();
   });
 
   it('keeps no listeners while a client takes a large value', async () => {
@@ -204,7 +238,7 @@ describe('objects over HTTP', () => {
     await open();
     const key = Buffer.from([0xff, 0, 0x2f]);
     const url = `${at(key.toString('base64url'))}?encoding=base64url`;
-    expect((await fetch(url, { method: 'PUT', body: 'x', headers: { 'x-shoal-ttl': '100' } })).status).toBe(200);
+    expect((await fetch(url, { method: 'PUT', body: 'x', headers: { 'x-shoal-ttl': '100' } })).status).toBe(201);
     const client = await station.client();
     expect(await client.call(['GET', key], ['TTL', key])).toEqual(['x', 100]);
     client.end();
@@ -225,7 +259,7 @@ describe('objects over HTTP', () => {
     await open([one!, two!]);
     const as = (key: string) => ({ authorization: `Bearer ${key}` });
     expect((await put('k', 'x')).status).toBe(401);
-    expect((await put('k', 'x', as(one!))).status).toBe(200);
+    expect((await put('k', 'x', as(one!))).status).toBe(201);
     expect((await fetch(at('k'))).status).toBe(401);
     expect((await fetch(at('k'), { headers: as(two!) })).status).toBe(404);
     expect((await fetch(at('k'), { headers: as(one!) })).status).toBe(200);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { SystemClock } from '../../../../src/clock.js';
 import { createLog } from '../../../../src/log.js';
 import { FleetObjects } from '../../../../src/objects/fleet-objects.js';
+import type { ObjectNode } from '../../../../src/objects/object-node.js';
 import type { ObjectRing } from '../../../../src/objects/object-ring.js';
 import { SystemRandom } from '../../../../src/random.js';
 import { OPEN_ACCESS, type RespAccess } from '../../../../src/resp/resp-access.js';
@@ -62,7 +63,7 @@ export class RespStation {
       ring: ALONE,
       clock,
       random: new SystemRandom(),
-      nodeOf: () => objects.home,
+      nodeOf: () => distant(objects.home),
       own: options.elsewhere ? null : { id: 'w', objects: objects.home },
     });
     const station = new RespStation(objects, options, null as never);
@@ -100,6 +101,18 @@ export class RespStation {
   client(): Promise<RespProbe> {
     return RespProbe.open(this.port);
   }
+}
+
+/** The same node, each of whose calls takes a turn of the event loop, as those over a socket do. */
+function distant(node: ObjectNode): ObjectNode {
+  return new Proxy(node, {
+    get:
+      (target, call: keyof ObjectNode) =>
+      async (...args: never[]) => {
+        await new Promise((resolve) => setImmediate(resolve));
+        return (target[call] as (...args: never[]) => Promise<unknown>).call(target, ...args);
+      },
+  });
 }
 
 /** A client that sends bytes, and reads what comes. */
