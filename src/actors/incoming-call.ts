@@ -19,6 +19,8 @@ import { StreamSender } from './stream-sender.js';
 export interface IncomingOwner {
   readonly clock: Clock;
   closed(call: IncomingCall): void;
+  /** A tell, whose sender is told nothing, came to nothing. */
+  lost(call: IncomingCall, why: ShoalError): void;
 }
 
 /** A call to an actor of this node, from its arrival to its last answer. Answers that cannot be sent now are queued and retried. */
@@ -68,6 +70,7 @@ export class IncomingCall {
 
   /** Answers with `error`, and aborts the handler. */
   fail(error: ShoalError): void {
+    if (this.wanted && this.message.kind === 'tell') this.owner.lost(this, error);
     this.failWith(error, error);
   }
 
@@ -116,8 +119,9 @@ export class IncomingCall {
     this.close();
   }
 
-  /** Ends the call, without an answer, because the caller is gone or silent. */
+  /** Ends the call, without an answer, because the caller is gone or silent. A tell goes on: its sender waits for nothing, and does not probe it. */
   callerLost(why: string): void {
+    if (this.message.kind === 'tell') return;
     this.abort.abort(new Unavailable(`the caller on ${this.message.from.node} ${why}`));
     this.close();
   }

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.js';
-import { Overloaded, Unavailable } from '../errors.js';
+import { Overloaded, type ShoalError, Unavailable } from '../errors.js';
 import * as limits from '../limits.js';
 import { type CallMessage, type NodeAddress, type NodeMessage, nodeKey } from './envelope.js';
 import type { ObserveActors } from './event.js';
@@ -119,6 +119,11 @@ export class Incoming implements IncomingOwner {
     ofCaller.delete(call.message.id);
     this.openCalls--;
     if (ofCaller.size === 0) this.open.delete(call.caller);
+  }
+
+  lost({ message }: IncomingCall, { message: why }: ShoalError): void {
+    const what = `${message.protocol}.${message.method} from ${message.from.node}: ${why}`;
+    this.observe({ type: 'dropped', reason: 'undeliverable', what });
   }
 
   private all(): IncomingCall[] {

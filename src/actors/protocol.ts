@@ -59,7 +59,7 @@ export function stream<Req extends z.ZodType, Item extends z.ZodType>(
 
 /** A handler's view of the call that it handles. */
 export interface Call {
-  /** Aborts when the caller cancels or is lost, the deadline passes, or this actor ends. The reason is a ShoalError. */
+  /** Aborts when the caller cancels or is lost, the deadline passes, or this actor ends; for a tell only the last. The reason is a ShoalError. */
   readonly signal: AbortSignal;
   /** Time left until the caller's deadline; null without one. */
   readonly deadlineMs: number | null;

@@ -177,8 +177,9 @@ export class Connection implements Inlet {
     this.reader.readAhead(bytes);
   }
 
-  /** Closes at once. */
+  /** Closes at once. What was gathered in this turn of the event loop is still given to the kernel. */
   close(reason: ShoalError): void {
+    this.writeGathered();
     this.reason ??= reason;
     this.reader.stop();
     this.socket.destroy();

@@ -106,6 +106,55 @@ describe('messages that are lost, duplicated or late', () => {
     expect(world.events.every((event) => event.type === 'dropped' && event.reason === 'duplicate')).toBe(true);
   });
 
+  test.each(['bus', 'link'])(
+    'no tell that has arrived over a %s is lost, however long it waits or runs, nor with its sender',
+    async (via) => {
+      if (via === 'link') world.link();
+      const gate = deferred();
+      const heard: unknown[] = [];
+      const signals: AbortSignal[] = [];
+      const actor = await remoteScript({
+        async hear(note, { signal }) {
+          signals.push(signal);
+          await gate.promise;
+          heard.push(note);
+        },
+      });
+      const notes = Array.from({ length: 100 }, (_, i) => i);
+      for (const note of notes) actor.tell('hear', { note });
+      await world.pass(3 * limits.CALL_SILENCE_MS);
+      if (via === 'link') world.cut();
+      world.b.nodeGone('a', '1');
+      gate.resolve();
+      await world.pass(1);
+      expect(heard).toEqual(notes);
+      expect(signals.every(({ aborted }) => !aborted)).toBe(true);
+      expect(world.events).toEqual([]);
+    },
+  );
+
+  test('a tell that finds the mailbox full, or no actor, is reported where it was dropped', async () => {
+    const gate = deferred();
+    const { address } = await world.b.spawn(ScriptProtocol, 'busy', () => scripted({ hear: () => gate.promise }), {
+      mailbox: 1,
+    });
+    const actor = world.a.ref(ScriptProtocol, address);
+    for (const note of [1, 2, 3]) actor.tell('hear', { note });
+    world.a.ref(ScriptProtocol, { ...address, actor: 'nobody' }).tell('hear', { note: 4 });
+    await world.pass(1);
+    gate.resolve();
+    expect(world.events).toEqual([
+      {
+        ...{ type: 'dropped', reason: 'undeliverable' },
+        what: 'script.hear from a: cannot queue a message for busy: its mailbox of 1 messages is full',
+      },
+      {
+        ...{ type: 'dropped', reason: 'undeliverable' },
+        what: 'script.hear from a: cannot reach the actor nobody: b has no such actor',
+      },
+    ]);
+  });
+
   test('the next probe reveals a lost answer', async () => {
     const counter = await remoteCounter();
     world.broker.fault = ({ payload }) => (sentBy(payload).type === 'answer' ? 0 : 1);

@@ -110,6 +110,15 @@ describe.each<Via>(['unix', 'tcp'])('links for calls over %s', (via) => {
     }
   });
 
+  it('carry what was sent in the same turn before they close', async () => {
+    const [there] = await linked();
+    const texts = Array.from({ length: 100 }, (_, i) => `message ${i}`);
+    for (const text of texts) there.send(Buffer.from(text));
+    coordinator.links.close();
+    await until(() => worker.closed.length === 1);
+    expect(worker.received.map(([, message]) => message.toString())).toEqual(texts);
+  });
+
   it('refuse a message over the limit, and go on', async () => {
     const [there] = await linked();
     expect(() => there.send(Buffer.alloc(BUS_MESSAGE_BYTES + 1))).toThrow(InvalidRequest);
