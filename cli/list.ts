@@ -39,6 +39,13 @@ const KINDS = {
       return [task.id, task.function, task.node, task.attempt, Math.round(task.runningMs)];
     },
   },
+  groups: {
+    headings: ['bundle', 'node', 'reserved', 'in it'],
+    entries: (fleet: FleetClient) => fleet.listGroups(),
+    row: ({ id, node, resources, users }: Awaited<ReturnType<FleetClient['listGroups']>>[number]) => {
+      return [id, node, describeResources(resources), users];
+    },
+  },
   objects: {
     headings: ['node', 'objects', 'in memory', 'references to others'],
     entries: (fleet: FleetClient) => fleet.listObjects(),

@@ -57,8 +57,8 @@ const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'list',
-    argument: ['<kind>', 'nodes, actors, tasks or objects'],
-    help: 'Show the nodes of a fleet, or the actors, tasks or objects on them.',
+    argument: ['<kind>', 'nodes, actors, tasks, groups or objects'],
+    help: 'Show the nodes of a fleet, or the actors, tasks, bundles of groups or objects on them.',
     options: OPTIONS,
     load: async () => (await import('./list.js')).list,
   },

@@ -109,6 +109,8 @@ export const InstanceSpec = z.strictObject({
   namespace: Name,
   lifetime: Lifetime,
   resources: Amounts,
+  /** The bundle of a placement group that it takes them of; null for none. */
+  bundle: Name.nullable(),
   maxRestarts: Count,
   maxConcurrency: z.int().min(1),
   maxPending: z.int().min(1),
@@ -120,6 +122,7 @@ const TaskCall = z.strictObject({
   version: Name,
   args: WireValue,
   resources: Amounts,
+  bundle: Name.nullable(),
   /** Whether the result stays on the node as an object. */
   keep: z.boolean(),
   trace: Trace,
@@ -156,6 +159,16 @@ export type TaskEntry = z.infer<typeof TaskEntry>;
 const ObjectsEntry = z.strictObject({ node: Name, objects: Count, memoryBytes: Count, borrowed: Count });
 export type ObjectsEntry = z.infer<typeof ObjectsEntry>;
 
+/** A reserved bundle of a placement group. */
+const BundleEntry = z.strictObject({
+  id: Name,
+  node: Name,
+  resources: Amounts,
+  /** Actors and tasks in it. */
+  users: Count,
+});
+export type BundleEntry = z.infer<typeof BundleEntry>;
+
 export const HOST_ACTOR = 'shoal-host';
 
 /** A node, which hosts instances and runs tasks. It throws Overloaded where it has no room; the caller asks the next one. */
@@ -175,8 +188,16 @@ export const HostProtocol = defineProtocol('shoal-host', {
     z.strictObject({ id: Name, restart: z.boolean(), epoch: Count.nullable() }),
     z.strictObject({ known: z.boolean() }),
   ),
+  /** Reserves resources for a bundle, until they are freed or the process of this incarnation is gone. */
+  reserve: ask(
+    z.strictObject({ bundle: Name, owner: Name, resources: Amounts }),
+    z.strictObject({ reserved: z.boolean() }),
+  ),
+  /** Frees a bundle, and ends the actors in it. */
+  unreserve: ask(z.strictObject({ bundle: Name }), z.strictObject({})),
   run: ask(TaskCall, Outcome),
   flow: stream(TaskCall, Outcome),
+  bundles: ask(z.strictObject({}), z.array(BundleEntry)),
   objects: ask(z.strictObject({}), ObjectsEntry),
   instances: ask(z.strictObject({}), z.array(InstanceEntry)),
   tasks: ask(z.strictObject({}), z.array(TaskEntry)),

@@ -51,7 +51,7 @@ export class ActorCreation {
   }
 
   private specOf(
-    { name: code, version, resources }: CodeDemand,
+    { name: code, version, resources, bundle }: CodeDemand,
     options: ActorOptions,
     args: InstanceSpec['args'],
   ): InstanceSpec {
@@ -64,8 +64,12 @@ export class ActorCreation {
     if (lifetime === 'detached' && 'object' in args) {
       throw new InvalidRequest('args: must be at most 64 KiB for a detached actor, because they are recorded', 'args');
     }
+    if (lifetime === 'detached' && bundle !== null) {
+      throw new InvalidRequest('bundle: cannot hold a detached actor, because a group ends with its process', 'bundle');
+    }
     const id = this.calls.newId();
-    return { id, class: code, version: version!, args, name, namespace, lifetime, resources, ...actorBounds(options) };
+    const place = { resources, bundle: bundle?.id ?? null };
+    return { id, class: code, version: version!, args, name, namespace, lifetime, ...place, ...actorBounds(options) };
   }
 
   /** Takes the name. Returns the actor that has it already, if the options allow that. */

@@ -2,6 +2,7 @@ import { parseByteSize } from '../../config/byte-size.js';
 import { InvalidRequest } from '../../errors.js';
 import { checkedResources, type Resources } from '../core/resources.js';
 import type { ObjectRef } from '../objects/object-ref.js';
+import type { Bundle } from './bundle.js';
 import type { ActorHandle } from './handle-types.js';
 
 /** What a program says of an actor or a task beside its code, with defaults and bounds. */
@@ -24,6 +25,8 @@ interface PlaceOptions {
   readonly near?: NearOption;
   /** Among equally near nodes: the emptiest (`spread`, default), or the fullest that has room. */
   readonly fill?: 'spread' | 'pack';
+  /** A bundle of a placement group (`group.bundles[0]`): the code runs on its node, and takes its resources of what is reserved there. */
+  readonly bundle?: Bundle;
   /** The version of the code, if the fleet has several. Default: the one of the text that this program has. */
   readonly version?: string;
   /** How often a call is repeated whose node was lost. Default 0: at most once. With more, a call may run more than once. */

@@ -20,14 +20,16 @@ export class Demands {
     kind: CodeDemand['kind'],
     code: UserClass | UserFunction | string,
     resources: NonNullable<TaskOptions['resources']>,
-    { near, fill = 'spread', version }: TaskOptions,
+    { near, fill = 'spread', version, bundle }: TaskOptions,
   ): Promise<CodeDemand> {
     const own = typeof code === 'string' ? null : describeCode(code);
     const name = typeof code === 'string' ? code : code.name;
     if (own !== null && own.kind !== kind) throw new InvalidRequest(`${name}: is a ${own.kind}; a ${kind} is needed`);
     if (name === '') throw new InvalidRequest(`the ${kind} has no name; a node hosts it under the name of its export`);
+    bundle?.checkOpen();
     return {
       ...{ kind, name, fill },
+      bundle: bundle ?? null,
       version: version ?? null,
       source: version === undefined ? (own?.source ?? null) : null,
       resources: demandedResources(resources),

@@ -9,6 +9,7 @@ import { Takeovers } from '../detached/takeover.js';
 import { describeCode, type UserClass, type UserFunction } from '../library.js';
 import type { RuntimeMember } from '../member/member.js';
 import {
+  type BundleEntry,
   HOST_ACTOR,
   HostProtocol,
   type InstanceEntry,
@@ -22,11 +23,12 @@ import { ProcessObjects } from '../objects/process-objects.js';
 import { ActorCalls } from './actor-calls.js';
 import { ActorCreation, DEFAULT_NAMESPACE, stateOf } from './actor-creation.js';
 import { ActorNames, checkName } from './actor-names.js';
-import { type ActorOptions, type TaskOptions, taskRetries } from './actor-options.js';
+import { type ActorOptions, type TaskOptions, taskRetries, type WantedResources } from './actor-options.js';
 import { Demands, stateOfHandle } from './demands.js';
 import { makeHandle } from './handle.js';
 import type { ActorHandle, RefFunction, RemoteFunction } from './handle-types.js';
 import { OwnedActors } from './owned-actors.js';
+import { type GroupOptions, type PlacementGroup, PlacementGroups } from './placement-groups.js';
 import type { CoordinatorAccess } from './prefix-place.js';
 import { TaskCalls, type WantedTask } from './task-calls.js';
 import type { MessageValues } from './values.js';
@@ -62,6 +64,7 @@ export class FleetClient {
   private readonly creation: ActorCreation;
   private readonly objects: ProcessObjects;
   private readonly takeovers: Takeovers;
+  private readonly groups: PlacementGroups;
   /** @internal for the host of a node. */
   readonly records: ActorRecords;
   private readonly onClose: () => Promise<void>;
@@ -78,6 +81,7 @@ export class FleetClient {
     this.owned = new OwnedActors(member, this.calls.values);
     this.names = new ActorNames(member, this.records);
     this.tasks = new TaskCalls(member, this.calls);
+    this.groups = new PlacementGroups(member, () => this.calls.newId());
     this.demands = new Demands(member, this.calls, coordinator);
     this.creation = new ActorCreation(member, this.calls, this.names, this.owned, this.demands);
   }
@@ -87,6 +91,7 @@ export class FleetClient {
     await this.objects.start(life);
     await this.owned.start(life);
     this.takeovers.start(life);
+    this.groups.start(life);
   }
 
   /** @internal for the host of a node. */
@@ -137,6 +142,15 @@ export class FleetClient {
       yield* tasks.flow(await wanted(), args);
     };
     return (streams ? flow : run) as unknown as RemoteFunction<F>;
+  }
+
+  /**
+   * Reserves resources on several nodes, all or nothing: `await fleet.group([{ cpu: 1 }, { cpu: 1, gpu: 1 }], { strategy: 'strictSpread' })`. Actors
+   * and tasks use a bundle of it by `{ bundle: group.bundles[0] }`. Waits for room. A bundle whose node is gone is reserved again elsewhere.
+   * @throws InvalidRequest if no nodes are large enough, DeadlineExceeded
+   */
+  group(bundles: readonly WantedResources[], options: GroupOptions = {}): Promise<PlacementGroup> {
+    return this.groups.create(bundles, options);
   }
 
   /** Stores a value in this process. Others read it from here. @throws InvalidRequest, Overloaded if it does not fit into the budget */
@@ -196,6 +210,14 @@ export class FleetClient {
   /** The tasks that run now on all nodes. */
   async listTasks(): Promise<TaskEntry[]> {
     const lists = await Promise.all(this.hosts().map((host) => host.ask('tasks', {}, { timeoutMs: LIST_TIMEOUT_MS })));
+    return lists.flat();
+  }
+
+  /** The bundles of placement groups that are reserved on all nodes. */
+  async listGroups(): Promise<BundleEntry[]> {
+    const lists = await Promise.all(
+      this.hosts().map((host) => host.ask('bundles', {}, { timeoutMs: LIST_TIMEOUT_MS })),
+    );
     return lists.flat();
   }
 

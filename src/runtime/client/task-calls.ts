@@ -78,7 +78,8 @@ export class TaskCalls {
   private async prepare({ demand, keep }: WantedTask, args: WireValue, signal: AbortSignal): Promise<TaskCall> {
     const trace = this.calls.trace(null);
     const { version } = await hostedFor(this.member, demand, signal);
-    return { function: demand.name, version, args, resources: demand.resources, keep, trace };
+    const { name, resources, bundle } = demand;
+    return { function: name, version, args, resources, bundle: bundle?.id ?? null, keep, trace };
   }
 
   /** Asks nodes until one has begun. A node that is lost while it runs the task costs a retry. */

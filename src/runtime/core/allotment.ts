@@ -19,8 +19,9 @@ export interface Grant {
   readonly gpuIds: readonly string[];
 }
 
-export function newAllotment(total: Resources, gpuIds: readonly string[]): Allotment {
-  return { total, free: total, gpus: new Map(gpuIds.map((id) => [id, 1])) };
+/** `gpuShare`: how much of each GPU there is, 0 to 1. */
+export function newAllotment(total: Resources, gpuIds: readonly string[], gpuShare = 1): Allotment {
+  return { total, free: total, gpus: new Map(gpuIds.map((id) => [id, gpuShare])) };
 }
 
 /** Takes resources; null if they are not free, or if no GPU has a large enough share left. */

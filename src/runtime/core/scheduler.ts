@@ -15,6 +15,16 @@ export interface CodeDemand {
   readonly near: Near;
   /** Among nodes of equal nearness: the emptiest first, or the fullest that has room. */
   readonly fill: 'spread' | 'pack';
+  /** The reserved part of a node that it takes its resources of; null for what is free. */
+  readonly bundle: BundlePlace | null;
+}
+
+/** A bundle of a placement group. */
+export interface BundlePlace {
+  readonly id: string;
+  /** Incarnation of its node now; null while it is being reserved again. */
+  readonly at: string | null;
+  readonly resources: Resources;
 }
 
 /** Preferences, which never exclude a node. */
@@ -50,6 +60,7 @@ export function rankNodes(nodes: readonly NodeView[], demand: CodeDemand, draw: 
     const names = versions.map((version) => `${demand.name}@${version}`).join(', ');
     return { kind: 'ambiguous', why: `the fleet has several versions, ${names}; name one of them as \`version\`` };
   }
+  if (demand.bundle !== null) return inBundle(hosts, demand, demand.bundle);
   const able = hosts.filter(({ node }) => fits(demand.resources, node.total));
   if (able.length === 0) {
     const wanted = describeResources(demand.resources);
@@ -58,6 +69,22 @@ export function rankNodes(nodes: readonly NodeView[], demand: CodeDemand, draw: 
   const free = able.map(({ node }) => node).filter((node) => fits(demand.resources, node.free));
   if (free.length === 0) return { kind: 'busy', hosted: first.hosted };
   return { kind: 'nodes', nodes: ranked(free, demand, draw), hosted: first.hosted };
+}
+
+/** The node of the bundle, which alone knows what of it is free. */
+function inBundle(
+  hosts: readonly { readonly node: NodeView; readonly hosted: HostedExport }[],
+  { name, resources }: CodeDemand,
+  { at, resources: reserved }: BundlePlace,
+): NodeRanking {
+  if (!fits(resources, reserved)) {
+    const has = describeResources(reserved);
+    return { kind: 'impossible', why: `its bundle has ${has}; ${describeResources(resources)} is needed` };
+  }
+  const found = hosts.find(({ node }) => node.incarnation === at);
+  if (found) return { kind: 'nodes', nodes: [found.node], hosted: found.hosted };
+  if (at === null) return { kind: 'busy', hosted: hosts[0]!.hosted };
+  return { kind: 'impossible', why: `the node of its bundle does not host ${name}, or is gone` };
 }
 
 function isWanted(entry: HostedExport, { kind, name, version, source }: CodeDemand): boolean {

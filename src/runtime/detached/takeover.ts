@@ -127,7 +127,8 @@ export async function createDetached(
   near: CodeDemand['near'] = NOWHERE,
 ) {
   const { class: name, version, resources } = spec;
-  const demand: CodeDemand = { kind: 'class', name, version, source: null, resources, near, fill: 'spread' };
+  const code = { kind: 'class', name, version, source: null } as const;
+  const demand: CodeDemand = { ...code, resources, near, fill: 'spread', bundle: null };
   const { value } = await place(member, demand, async (node) => {
     const at = { node: node.id, incarnation: node.incarnation };
     await member.linked(at);

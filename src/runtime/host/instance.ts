@@ -4,7 +4,7 @@ import { InvalidRequest, NoSuchActor, Unavailable } from '../../errors.js';
 import type { Log } from '../../log.js';
 import type { FleetClient } from '../client/fleet-client.js';
 import type { ActorHandle } from '../client/handle-types.js';
-import type { Grant } from '../core/allotment.js';
+import type { NodeGrant } from '../core/node-resources.js';
 import type { InstanceEntry, InstanceProtocol, InstanceSpec, MethodCall, Outcome } from '../messages.js';
 import { type Invocation, invoke, invokeStream } from './invocation.js';
 
@@ -18,7 +18,7 @@ export interface InstanceOptions {
   readonly mayAnswer: () => boolean;
   readonly epoch: number;
   readonly value: object;
-  readonly grant: Grant;
+  readonly grant: NodeGrant;
   readonly fleet: FleetClient;
   readonly self: ActorHandle<object>;
   readonly log: Log;

@@ -6,7 +6,7 @@ import { CALLS_IN_FLIGHT } from '../../limits.js';
 import type { Log } from '../../log.js';
 import type { FleetClient } from '../client/fleet-client.js';
 import { runInScope } from '../context.js';
-import { type Allotment, type Grant, giveBack, newAllotment, take } from '../core/allotment.js';
+import { type NodeGrant, NodeResources } from '../core/node-resources.js';
 import { describeResources, type Resources } from '../core/resources.js';
 import type { Library } from '../library.js';
 import type { RuntimeMember } from '../member/member.js';
@@ -55,10 +55,10 @@ export class NodeHost {
   private readonly creating = new Set<string>();
   private readonly running = new Set<RunningTask>();
   private readonly detached: DetachedHost;
-  private allotment: Allotment;
+  private readonly resources: NodeResources;
 
   constructor(private readonly options: NodeHostOptions) {
-    this.allotment = newAllotment(options.total, options.gpuIds);
+    this.resources = new NodeResources(options.total, options.gpuIds);
     this.detached = new DetachedHost(options.member, options.fleet.records, () => this.fenced());
   }
 
@@ -71,6 +71,12 @@ export class NodeHost {
       run: (request, call) =>
         this.runTask(request, (task) => invoke(task, request.args, this.functionOf(request), request.keep), call),
       flow: (request, call) => this.flowTask(request, call),
+      reserve: (request) => ({ reserved: this.reserve(request) }),
+      unreserve: async ({ bundle }) => {
+        await this.unreserve(bundle);
+        return {};
+      },
+      bundles: () => this.resources.reserved.map((bundle) => ({ ...bundle, node: member.self.node })),
       instances: () => [...this.instances.values()].map((instance) => instance.describe(member.self.node)),
       tasks: () => this.describeTasks(),
       objects: () => ({ node: member.self.node, ...fleet.objectStats() }),
@@ -87,8 +93,8 @@ export class NodeHost {
     life.use(unlisten, (end) => end());
     member.offers(() => ({
       exports: library.exports,
-      total: this.allotment.total,
-      free: this.allotment.free,
+      total: this.resources.total,
+      free: this.resources.free,
       actors: this.instances.size,
       tasks: this.running.size,
     }));
@@ -113,7 +119,7 @@ export class NodeHost {
   }
 
   private async begin({ spec, owner, epoch, from }: CreateRequest, call: Call): Promise<Created> {
-    const grant = this.grant(spec.resources);
+    const grant = this.grant(spec.resources, spec.bundle);
     try {
       if (owner === null && !(await this.detached.adopt(spec, epoch, from))) {
         this.release(grant);
@@ -137,7 +143,7 @@ export class NodeHost {
     spec: InstanceSpec,
     owner: NodeAddress | null,
     epoch: number,
-    grant: Grant,
+    grant: NodeGrant,
     call: Call,
   ): Promise<Instance> {
     const { library, fleet, log } = this.options;
@@ -199,6 +205,7 @@ export class NodeHost {
     for (const instance of [...this.instances.values()]) {
       if (instance.options.owner?.incarnation === incarnation) void this.end(instance);
     }
+    for (const bundle of this.resources.bundlesOf(incarnation)) void this.unreserve(bundle);
   }
 
   private functionOf({ function: name, version }: TaskCall): (args: readonly unknown[]) => unknown {
@@ -226,14 +233,15 @@ export class NodeHost {
 
   private beginTask(request: TaskCall, call: Call): { invocation: Invocation; end: () => void } {
     const { fleet, member } = this.options;
-    const { gpuIds, ...rest } = this.grant(request.resources);
+    const grant = this.grant(request.resources, request.bundle);
+    const { gpuIds } = grant;
     const task = { call: request, startedMs: member.options.clock.now() };
     this.running.add(task);
     return {
       invocation: { fleet, self: null, gpuIds, trace: request.trace, call },
       end: () => {
         this.running.delete(task);
-        this.release({ gpuIds, ...rest });
+        this.release(grant);
       },
     };
   }
@@ -250,20 +258,35 @@ export class NodeHost {
     }));
   }
 
-  /** @throws Overloaded if the resources are not free */
-  private grant(demand: Resources): Grant {
-    const taken = take(this.allotment, demand);
-    if (taken === null) {
-      const { free } = this.allotment;
-      throw new Overloaded(`this node has ${describeResources(free)} free; ${describeResources(demand)} is needed`);
-    }
-    this.allotment = taken.allotment;
+  private reserve({ bundle, owner, resources }: RequestOf<typeof HostProtocol, 'reserve'>): boolean {
+    // A process that is gone would never free it.
+    const isMember = this.options.member.directory.get(owner) !== null;
+    const reserved = isMember && this.resources.reserve(bundle, owner, resources);
     this.options.member.directory.soon();
-    return taken.grant;
+    return reserved;
   }
 
-  private release(grant: Grant): void {
-    this.allotment = giveBack(this.allotment, grant);
+  private async unreserve(bundle: string): Promise<void> {
+    this.resources.unreserve(bundle);
+    const within = [...this.instances.values()].filter(({ options }) => options.spec.bundle === bundle);
+    await Promise.all(within.map((instance) => this.kill(instance.options.spec.id, false, null)));
+    this.options.member.directory.soon();
+  }
+
+  /** @throws Overloaded if the resources are not free */
+  private grant(demand: Resources, bundle: string | null): NodeGrant {
+    const grant = this.resources.take(demand, bundle);
+    if (grant === null) {
+      const free = this.resources.freeIn(bundle);
+      const has = free === null ? 'does not have the bundle' : `has ${describeResources(free)} free`;
+      throw new Overloaded(`this node ${has}; ${describeResources(demand)} is needed`);
+    }
+    this.options.member.directory.soon();
+    return grant;
+  }
+
+  private release(grant: NodeGrant): void {
+    this.resources.giveBack(grant);
     this.options.member.directory.soon();
   }
 

@@ -16,6 +16,7 @@ function node(id: string, more: Partial<NodeView> = {}): NodeView {
 
 const demand: CodeDemand = {
   ...{ kind: 'function', name: 'f', version: null, source: null, resources: { cpu: 1 }, near: NOWHERE, fill: 'spread' },
+  bundle: null,
 };
 
 const ids = (nodes: readonly NodeView[], wanted: Partial<CodeDemand>, draw = 0) => {
