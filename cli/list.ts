@@ -5,6 +5,7 @@ import { WrongUsage } from '../src/config/wrong-usage.js';
 import type { FleetClient } from '../src/runtime/client/fleet-client.js';
 import { connect } from '../src/runtime/connect.js';
 import { describeResources } from '../src/runtime/core/resources.js';
+import { QUEUE_CODE } from '../src/runtime/host/bounded-queue.js';
 import type { CommandContext } from './context.js';
 import { table } from './table.js';
 
@@ -17,7 +18,8 @@ const KINDS = {
     entries: async (fleet: FleetClient) =>
       fleet.nodes().filter(({ pid, kind }) => kind === 'node' || pid !== process.pid),
     row: (node: Awaited<ReturnType<FleetClient['nodes']>>[number]) => {
-      const hosted = node.exports.map(({ name, version }) => `${name}@${version}`).join(' ');
+      const own = node.exports.filter(({ name }) => name !== QUEUE_CODE);
+      const hosted = own.map(({ name, version }) => `${name}@${version}`).join(' ');
       const { memory, ...free } = node.free;
       const room = [describeResources(free), ...(memory === undefined ? [] : [`memory ${formatByteSize(memory)}`])];
       return [node.id, node.kind, node.host, node.pid, node.actors, node.tasks, room.join(', '), hosted];

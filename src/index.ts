@@ -26,9 +26,16 @@ export { type ActorContext, ActorSystem, type ActorSystemOptions } from './actor
 
 // The runtime for users' code: actors and tasks on the nodes of a fleet (docs/ACTORS.md).
 
-export type { ActorOptions, NearOption, TaskOptions, WantedResources } from './runtime/client/actor-options.js';
+export type {
+  ActorOptions,
+  ConcurrencyGroup,
+  NearOption,
+  TaskOptions,
+  WantedResources,
+} from './runtime/client/actor-options.js';
+export { ActorPool } from './runtime/client/actor-pool.js';
 export type { Bundle } from './runtime/client/bundle.js';
-export type { FleetClient, MapOptions } from './runtime/client/fleet-client.js';
+export type { FleetClient, MapOptions, QueueOptions } from './runtime/client/fleet-client.js';
 export type { ActorHandle, RefFunction, Remote, RemoteFunction } from './runtime/client/handle-types.js';
 export type { GroupOptions, PlacementGroup } from './runtime/client/placement-groups.js';
 export type { Waited, WaitOptions } from './runtime/client/wait.js';
@@ -37,6 +44,7 @@ export { type CurrentCall, current } from './runtime/context.js';
 export type { GroupStrategy } from './runtime/core/group-plan.js';
 export type { NodeView } from './runtime/core/node-view.js';
 export { ActorDied, CallCircle, ObjectLost, RemoteError } from './runtime/errors.js';
+export type { BoundedQueue } from './runtime/host/bounded-queue.js';
 export { ObjectRef } from './runtime/objects/object-ref.js';
 
 // Buses between nodes: NATS, and a bus in memory.

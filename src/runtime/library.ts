@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { InvalidRequest } from '../errors.js';
 import { ACTOR_NAME_CHARS } from '../limits.js';
 import type { HostedExport } from './core/node-view.js';
+import { BoundedQueue, QUEUE_CODE } from './host/bounded-queue.js';
 import { NODE_EXPORTS } from './messages.js';
 
 /** The classes and functions that a process has loaded from the user's modules, by name and version. */
@@ -22,6 +23,9 @@ interface Entry {
 
 export class Library {
   private readonly entries = new Map<string, Entry>();
+  private readonly builtIn: ReadonlyMap<string, Entry> = new Map([
+    [QUEUE_CODE, builtInClass(QUEUE_CODE, BoundedQueue)],
+  ]);
   /** All exports of the modules, for classes of errors among them. */
   readonly exported: unknown[] = [];
 
@@ -35,8 +39,14 @@ export class Library {
     return library;
   }
 
+  /** What the modules export. */
   get exports(): HostedExport[] {
     return [...this.entries.values()].map(({ hosted }) => hosted);
+  }
+
+  /** What can be asked for: that, and the classes of shoal's own. */
+  get offered(): HostedExport[] {
+    return [...this.exports, ...[...this.builtIn.values()].map(({ hosted }) => hosted)];
   }
 
   /** @throws InvalidRequest if this process does not have the class in this version */
@@ -46,7 +56,7 @@ export class Library {
 
   /** The methods of a class that return streams. */
   streamsOf(name: string): readonly string[] {
-    return this.entries.get(name)?.hosted.streams ?? [];
+    return this.entryOf(name)?.hosted.streams ?? [];
   }
 
   /** Throws like `classOf`. */
@@ -55,9 +65,13 @@ export class Library {
   }
 
   private find(kind: HostedExport['kind'], name: string, version: string): Entry['value'] {
-    const entry = this.entries.get(name);
+    const entry = this.entryOf(name);
     if (entry?.hosted.kind === kind && entry.hosted.version === version) return entry.value;
     throw new InvalidRequest(`cannot use the ${kind} ${name}@${version}: this node does not host it`);
+  }
+
+  private entryOf(name: string): Entry | undefined {
+    return this.builtIn.get(name) ?? this.entries.get(name);
   }
 
   private async add(file: string): Promise<void> {
@@ -85,6 +99,12 @@ export class Library {
     }
     this.entries.set(hosted.name, { hosted, value });
   }
+}
+
+/** A class of shoal's own. Its version is a digest of its text. */
+function builtInClass(name: string, value: UserClass): Entry {
+  const code = describeCode(value);
+  return { hosted: { name, version: code.source, ...code }, value };
 }
 
 /** What a class or function looks like to the fleet; null for anything else, and for classes of errors. */

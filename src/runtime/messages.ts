@@ -11,6 +11,8 @@ import { WireThrown } from './values/error-value.js';
 /** Exports of one node, and methods of one class that return streams. */
 export const NODE_EXPORTS = 256;
 const STREAM_METHODS = 64;
+/** Exports that each node has of shoal's own, at most. */
+const BUILT_IN_EXPORTS = 8;
 /** Calls that wait for each other; a longer chain is refused. */
 export const CHAIN_CALLS = 64;
 
@@ -42,7 +44,7 @@ export const NodeAnnouncement: z.ZodType<NodeView> = z.strictObject({
     })
     .nullable(),
   worker: Name.nullable(),
-  exports: z.array(Exported).max(NODE_EXPORTS),
+  exports: z.array(Exported).max(NODE_EXPORTS + BUILT_IN_EXPORTS),
   total: Amounts,
   free: Amounts,
   actors: Count,
@@ -71,7 +73,7 @@ const Trace = z.strictObject({
   /** The same for all attempts of one call. */
   id: Name,
   attempt: Count,
-  /** Actors whose methods wait for this call, outermost first. */
+  /** Actors, by their lanes, whose methods wait for this call, outermost first. */
   chain: z.array(Name).max(CHAIN_CALLS),
 });
 export type Trace = z.infer<typeof Trace>;
@@ -86,10 +88,22 @@ export const InstanceProtocol = defineProtocol('shoal-instance', {
   flow: stream(MethodCall, Outcome),
 });
 
-/** The name of the actor that an instance is on its node. */
-export function instanceActor(id: string): string {
-  return `instance-${id}`;
+/** The name of the actor on its node that takes the calls of an instance, or those of one of its concurrency groups. */
+export function instanceActor(lane: string): string {
+  return `instance-${lane}`;
 }
+
+/** Methods with a limit of their own; see `ActorOptions.concurrencyGroups`. */
+export const ConcurrencyGroups = z
+  .array(
+    z.strictObject({
+      name: z.string().regex(/^[\w-]{1,32}$/, 'a name has 1 to 32 letters, digits, "_" or "-"'),
+      max: z.int().min(1),
+      methods: z.array(Name).max(64),
+    }),
+  )
+  .max(16);
+export type ConcurrencyGroups = z.infer<typeof ConcurrencyGroups>;
 
 /** A name as a user gives it. */
 export const ActorName = z.strictObject({ namespace: Name, name: Name });
@@ -113,6 +127,7 @@ export const InstanceSpec = z.strictObject({
   bundle: Name.nullable(),
   maxRestarts: Count,
   maxConcurrency: z.int().min(1),
+  concurrencyGroups: ConcurrencyGroups,
   maxPending: z.int().min(1),
 });
 export type InstanceSpec = z.infer<typeof InstanceSpec>;

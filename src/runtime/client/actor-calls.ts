@@ -2,6 +2,7 @@ import type { CallOptions } from '../../actors/outgoing-call.js';
 import type { ActorRef } from '../../actors/ref.js';
 import { NoSuchActor, Unavailable } from '../../errors.js';
 import { currentScope } from '../context.js';
+import { laneOf } from '../core/lane.js';
 import type { ActorRecords } from '../detached/actor-records.js';
 import type { Takeovers } from '../detached/takeover.js';
 import { ActorDied, CallCircle } from '../errors.js';
@@ -55,7 +56,7 @@ export class ActorCalls implements HandleCalls {
 
   /** Calls to one actor begin in the order in which they are made. */
   async call(to: HandleState, method: string, args: readonly unknown[], options: CallOptions): Promise<unknown> {
-    const trace = this.trace(to);
+    const trace = this.trace(to, method);
     const packed = this.values.packArguments(args);
     const attempts = this.attempts(to, method, options);
     try {
@@ -63,7 +64,7 @@ export class ActorCalls implements HandleCalls {
         const at = this.near(to) ?? (await this.locations.find(to, this.left(attempts)));
         try {
           const request = { method, args: packed.wire, trace: { ...trace, attempt: attempts.attempt } };
-          return await this.result(await this.instance(to, at).ask('call', request, this.left(attempts)));
+          return await this.result(await this.instance(to, method, at).ask('call', request, this.left(attempts)));
         } catch (error) {
           await this.again(attempts, at, error);
         }
@@ -80,7 +81,7 @@ export class ActorCalls implements HandleCalls {
     args: readonly unknown[],
     options: CallOptions,
   ): AsyncGenerator<unknown> {
-    const trace = this.trace(to);
+    const trace = this.trace(to, method);
     const packed = this.values.packArguments(args);
     const attempts = this.attempts(to, method, options);
     let items = 0;
@@ -89,7 +90,7 @@ export class ActorCalls implements HandleCalls {
         const at = this.near(to) ?? (await this.locations.find(to, this.left(attempts)));
         try {
           const request = { method, args: packed.wire, trace: { ...trace, attempt: attempts.attempt } };
-          for await (const outcome of this.instance(to, at).stream('flow', request, this.left(attempts))) {
+          for await (const outcome of this.instance(to, method, at).stream('flow', request, this.left(attempts))) {
             items++;
             yield await this.result(outcome);
           }
@@ -112,10 +113,10 @@ export class ActorCalls implements HandleCalls {
     };
     const at = this.near(to);
     if (at) {
-      this.instance(to, at).tell('send', request);
+      this.instance(to, method, at).tell('send', request);
       return;
     }
-    const later = async () => this.instance(to, await this.locations.find(to, {})).tell('send', request);
+    const later = async () => this.instance(to, method, await this.locations.find(to, {})).tell('send', request);
     later().catch(({ message }: Error) => this.member.options.log.warn({ method, message }, 'a sent call was lost'));
   }
 
@@ -142,10 +143,11 @@ export class ActorCalls implements HandleCalls {
     return `${this.member.self.incarnation}-${++this.lastId}`;
   }
 
-  /** The trace of a call that the code makes which runs now. `to`: the actor that it calls, if it calls one. */
-  trace(to: HandleState | null): Trace {
+  /** The trace of a call that the code makes which runs now. `to`: the actor whose method it calls, if it calls one. */
+  trace(to: HandleState | null, method = ''): Trace {
     const chain = currentScope()?.trace.chain ?? [];
-    if (to !== null && chain.filter((id) => id === to.id).length >= to.maxConcurrency) {
+    const lane = to && laneOf(to, method);
+    if (to && lane && chain.filter((name) => name === lane.name).length >= lane.max) {
       const remedy = 'raise its maxConcurrency, or use $send, which waits for no answer';
       throw new CallCircle(`cannot call ${to.class}: the call would wait for a method that waits for it; ${remedy}`);
     }
@@ -170,8 +172,8 @@ export class ActorCalls implements HandleCalls {
     return { ...options, timeoutMs: leftMs };
   }
 
-  private instance({ id }: HandleState, { node }: Location): ActorRef<typeof InstanceProtocol> {
-    return this.member.actors.ref(InstanceProtocol, { ...node, actor: instanceActor(id) });
+  private instance(to: HandleState, method: string, { node }: Location): ActorRef<typeof InstanceProtocol> {
+    return this.member.actors.ref(InstanceProtocol, { ...node, actor: instanceActor(laneOf(to, method).name) });
   }
 
   /** Returns if the call is to be made again; else throws. */

@@ -108,11 +108,12 @@ export class ActorCreation {
 
 /** What handles of an instance know. `owner` is null for a detached one. */
 export function stateOf(
-  { id, class: code, name, namespace, maxConcurrency }: InstanceSpec,
+  { id, class: code, name, namespace, maxConcurrency, concurrencyGroups }: InstanceSpec,
   owner: NodeAddress | null,
   streams: readonly string[],
   maxTaskRetries: number,
 ): HandleState {
   const recordedAs = owner === null && name !== null ? { namespace, name } : null;
-  return { id, class: code, streams: [...streams], owner, name: recordedAs, maxTaskRetries, maxConcurrency };
+  const limits = { maxTaskRetries, maxConcurrency, concurrencyGroups };
+  return { id, class: code, streams: [...streams], owner, name: recordedAs, ...limits };
 }

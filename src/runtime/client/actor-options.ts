@@ -1,6 +1,7 @@
 import { parseByteSize } from '../../config/byte-size.js';
 import { InvalidRequest } from '../../errors.js';
 import { checkedResources, type Resources } from '../core/resources.js';
+import { ConcurrencyGroups } from '../messages.js';
 import type { ObjectRef } from '../objects/object-ref.js';
 import type { Bundle } from './bundle.js';
 import type { ActorHandle } from './handle-types.js';
@@ -62,8 +63,19 @@ export interface ActorOptions<Args extends readonly unknown[] = readonly unknown
   readonly maxRestarts?: number;
   /** Calls that run at a time; others wait in order. Default: 1. */
   readonly maxConcurrency?: number;
-  /** Calls that may wait. Beyond that they fail with Overloaded. Default: 1,024. */
+  /**
+   * Methods with a limit and a queue of their own: `{ reads: { max: 8, methods: ['get', 'list'] } }`. They run beside the others, for which
+   * `maxConcurrency` holds.
+   */
+  readonly concurrencyGroups?: Readonly<Record<string, ConcurrencyGroup>>;
+  /** Calls that may wait, of each group. Beyond that they fail with Overloaded. Default: 1,024. */
   readonly maxPending?: number;
+}
+
+/** Calls of these methods, at most `max` at a time. */
+export interface ConcurrencyGroup {
+  readonly max: number;
+  readonly methods: readonly string[];
 }
 
 const RESTARTS = 1_000_000;
@@ -82,8 +94,24 @@ export function actorBounds(options: Omit<ActorOptions, 'args'>) {
   return {
     maxRestarts: count('maxRestarts', options.maxRestarts, options.lifetime === 'detached' ? RESTARTS : 0, 0, RESTARTS),
     maxConcurrency: count('maxConcurrency', options.maxConcurrency, 1, 1, CONCURRENCY),
+    concurrencyGroups: concurrencyGroups(options.concurrencyGroups ?? {}),
     maxPending: count('maxPending', options.maxPending, DEFAULT_PENDING, 1, CONCURRENCY),
   };
+}
+
+function concurrencyGroups(groups: Readonly<Record<string, ConcurrencyGroup>>): ConcurrencyGroups {
+  const field = 'concurrencyGroups';
+  const seen = new Set<string>();
+  const listed = Object.entries(groups).map(([name, { max, methods }]) => {
+    for (const method of methods) {
+      if (seen.has(method)) throw new InvalidRequest(`${field}: ${method} is in several groups; one is allowed`, field);
+      seen.add(method);
+    }
+    return { name, max: count(`${field}.${name}.max`, max, 1, 1, CONCURRENCY), methods: [...methods] };
+  });
+  const parsed = ConcurrencyGroups.safeParse(listed);
+  if (parsed.success) return parsed.data;
+  throw new InvalidRequest(`${field}: ${parsed.error.issues[0]?.message}`, field);
 }
 
 /** @throws InvalidRequest */

@@ -1,4 +1,5 @@
 import type { NodeAddress } from '../../actors/envelope.js';
+import { mapAsDone, mapInOrder } from '../../async/bounded-map.js';
 import type { KeyValue } from '../../bus/key-value.js';
 import { InvalidRequest } from '../../errors.js';
 import type { Lifecycle } from '../../lifecycle.js';
@@ -6,6 +7,7 @@ import { currentScope } from '../context.js';
 import type { NodeView } from '../core/node-view.js';
 import { ActorRecords } from '../detached/actor-records.js';
 import { Takeovers } from '../detached/takeover.js';
+import { BoundedQueue, QUEUE_CODE } from '../host/bounded-queue.js';
 import { describeCode, type UserClass, type UserFunction } from '../library.js';
 import type { RuntimeMember } from '../member/member.js';
 import {
@@ -38,12 +40,21 @@ import { type Waited, type WaitOptions, waitFor } from './wait.js';
 
 const DEFAULT_MAP_CONCURRENCY = 16;
 const MAP_CONCURRENCY = 4_096;
+const QUEUE_CAPACITY = 1_024;
+/** Calls of each kind that wait at a queue. */
+const QUEUE_CALLS = 4_096;
 /** Time for a node to say what runs on it. */
 const LIST_TIMEOUT_MS = 5_000;
 
 export interface MapOptions extends TaskOptions {
   /** Items in work at a time. Default: 16. */
   readonly concurrency?: number;
+}
+
+export interface QueueOptions
+  extends Omit<ActorOptions, 'args' | 'concurrencyGroups' | 'maxConcurrency' | 'maxPending' | 'version'> {
+  /** Items that wait in it. Default: 1,024. */
+  readonly capacity?: number;
 }
 
 export interface FleetClientOptions {
@@ -167,21 +178,33 @@ export class FleetClient {
   }
 
   /** Runs a function on each item, several at a time, and yields the results in the order of the items. The first error ends it. */
-  async *map<Item, Result>(
+  map<Item, Result>(
     fn: (item: Item) => Result,
     items: Iterable<Item> | AsyncIterable<Item>,
-    { concurrency = DEFAULT_MAP_CONCURRENCY, ...options }: MapOptions = {},
+    options: MapOptions = {},
   ): AsyncGenerator<Awaited<Result>> {
-    const most = Math.min(Math.max(1, concurrency), MAP_CONCURRENCY);
-    const run = this.task(fn as UserFunction, options) as unknown as (item: Item) => Promise<Awaited<Result>>;
-    const running: Promise<Awaited<Result>>[] = [];
-    for await (const item of items) {
-      const result = run(item);
-      result.catch(() => undefined);
-      running.push(result);
-      if (running.length >= most) yield await running.shift()!;
-    }
-    for (const result of running) yield await result;
+    return mapInOrder(items, mapConcurrency(options), this.taskOf(fn, options));
+  }
+
+  /** Like `map`, but yields each result as soon as it is there. */
+  mapUnordered<Item, Result>(
+    fn: (item: Item) => Result,
+    items: Iterable<Item> | AsyncIterable<Item>,
+    options: MapOptions = {},
+  ): AsyncGenerator<Awaited<Result>> {
+    return mapAsDone(items, mapConcurrency(options), this.taskOf(fn, options));
+  }
+
+  /**
+   * Creates a queue on a node: `put` waits while it holds `capacity` items, by default 1,024, and `take` while it is empty. Its handle can be sent.
+   * @throws like `actor`
+   */
+  queue<T>({ capacity = QUEUE_CAPACITY, ...options }: QueueOptions = {}): Promise<ActorHandle<BoundedQueue<T>>> {
+    const waiting = { max: QUEUE_CALLS, methods: ['put'] };
+    const concurrencyGroups = { put: waiting, take: { ...waiting, methods: ['take'] } };
+    const { source: version } = describeCode(BoundedQueue);
+    const own = { args: [capacity], concurrencyGroups, maxPending: QUEUE_CALLS, version };
+    return this.actor<BoundedQueue<T>>(QUEUE_CODE, { ...options, ...own });
   }
 
   /** Ends an actor. With `restart`, it is created again if it has restarts left. */
@@ -241,6 +264,10 @@ export class FleetClient {
     return makeHandle(stateOf(spec, owner, streams, 0), this.calls);
   }
 
+  private taskOf<Item, Result>(fn: (item: Item) => Result, { concurrency: _, ...options }: MapOptions) {
+    return this.task(fn as UserFunction, options) as unknown as (item: Item) => Promise<Awaited<Result>>;
+  }
+
   private async wantedTask(fn: UserFunction | string, options: TaskOptions): Promise<WantedTask> {
     const resources = options.resources ?? (currentScope() ? {} : { cpu: 1 });
     const { signal, timeoutMs } = options;
@@ -259,4 +286,8 @@ export class FleetClient {
       this.member.actors.ref(HostProtocol, { node: id, incarnation, actor: HOST_ACTOR }),
     );
   }
+}
+
+function mapConcurrency({ concurrency = DEFAULT_MAP_CONCURRENCY }: MapOptions): number {
+  return Math.min(Math.max(1, concurrency), MAP_CONCURRENCY);
 }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { NodeAddress } from '../../actors/envelope.js';
 import type { CallOptions } from '../../actors/outgoing-call.js';
 import { ACTOR_NAME_CHARS } from '../../limits.js';
-import { ActorName } from '../messages.js';
+import { ActorName, ConcurrencyGroups } from '../messages.js';
 import type { ActorHandle } from './handle-types.js';
 
 /** Handles of actors: what they know, and the proxies that turn methods into calls. */
@@ -20,6 +20,7 @@ export const HandleState = z.strictObject({
   name: ActorName.nullable(),
   maxTaskRetries: z.int().min(0),
   maxConcurrency: z.int().min(1),
+  concurrencyGroups: ConcurrencyGroups,
 });
 export type HandleState = z.infer<typeof HandleState>;
 

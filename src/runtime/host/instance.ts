@@ -4,6 +4,7 @@ import { InvalidRequest, NoSuchActor, Unavailable } from '../../errors.js';
 import type { Log } from '../../log.js';
 import type { FleetClient } from '../client/fleet-client.js';
 import type { ActorHandle } from '../client/handle-types.js';
+import { laneOf } from '../core/lane.js';
 import type { NodeGrant } from '../core/node-resources.js';
 import type { InstanceEntry, InstanceProtocol, InstanceSpec, MethodCall, Outcome } from '../messages.js';
 import { type Invocation, invoke, invokeStream } from './invocation.js';
@@ -101,10 +102,16 @@ export class Instance implements Behavior<typeof InstanceProtocol> {
     return Reflect.apply(methodOf(this.options.value, method, this.options.spec.class), this.options.value, args);
   }
 
-  private invocation({ trace }: MethodCall, call: Call): Invocation {
+  private invocation({ trace, method }: MethodCall, call: Call): Invocation {
     const { fleet, self, grant, spec } = this.options;
     // Calls that the method makes and waits for carry this actor in their chain.
-    return { fleet, self, gpuIds: grant.gpuIds, call, trace: { ...trace, chain: [...trace.chain, spec.id] } };
+    return {
+      fleet,
+      self,
+      gpuIds: grant.gpuIds,
+      call,
+      trace: { ...trace, chain: [...trace.chain, laneOf(spec, method).name] },
+    };
   }
 }
 

@@ -6,6 +6,7 @@ import { CALLS_IN_FLIGHT } from '../../limits.js';
 import type { Log } from '../../log.js';
 import type { FleetClient } from '../client/fleet-client.js';
 import { runInScope } from '../context.js';
+import { lanesOf } from '../core/lane.js';
 import { type NodeGrant, NodeResources } from '../core/node-resources.js';
 import { describeResources, type Resources } from '../core/resources.js';
 import type { Library } from '../library.js';
@@ -92,7 +93,7 @@ export class NodeHost {
     });
     life.use(unlisten, (end) => end());
     member.offers(() => ({
-      exports: library.exports,
+      exports: library.offered,
       total: this.resources.total,
       free: this.resources.free,
       actors: this.instances.size,
@@ -168,8 +169,10 @@ export class NodeHost {
   private async spawn(instance: Instance): Promise<void> {
     const { spec } = instance.options;
     const { actors } = this.options.member;
-    const options = { concurrency: spec.maxConcurrency, mailbox: spec.maxPending, listed: false };
-    await actors.spawn(InstanceProtocol, instanceActor(spec.id), () => instance, options);
+    for (const { name, max } of lanesOf(spec)) {
+      const options = { concurrency: max, mailbox: spec.maxPending, listed: false };
+      await actors.spawn(InstanceProtocol, instanceActor(name), () => instance, options);
+    }
     this.instances.set(spec.id, instance);
     this.options.member.directory.soon();
   }
@@ -193,7 +196,8 @@ export class NodeHost {
     if (this.instances.get(spec.id) !== instance) return;
     this.instances.delete(spec.id);
     this.release(grant);
-    await this.options.member.actors.stopActor(instanceActor(spec.id));
+    const { actors } = this.options.member;
+    await Promise.all(lanesOf(spec).map(({ name }) => actors.stopActor(instanceActor(name))));
   }
 
   private fenced(): void {

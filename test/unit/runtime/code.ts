@@ -64,6 +64,34 @@ export class Counter {
   }
 }
 
+/** Tells how many of its calls ran at a time. */
+export class Meter {
+  private running = 0;
+
+  async slow(): Promise<number> {
+    return this.count();
+  }
+
+  async quick(): Promise<number> {
+    return this.count();
+  }
+
+  async both(): Promise<number> {
+    return this.count();
+  }
+
+  private async count(): Promise<number> {
+    const running = ++this.running;
+    for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+    this.running--;
+    return running;
+  }
+
+  async slowBySelf(): Promise<number> {
+    return (current().self as unknown as Meter).slow();
+  }
+}
+
 export class Relay {
   async addTo(counter: { add(amount: number): Promise<number> }, amount: number): Promise<number> {
     return counter.add(amount);
