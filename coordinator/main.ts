@@ -48,6 +48,7 @@ import type { TlsContext } from './http/listener.js';
 import type { KvDeps } from './http/routes/kv.js';
 import type { HttpServer } from './http/server.js';
 import { accessBehavior, KeyAccess } from './objects/key-access.js';
+import { messageFormatOf } from './openai/message/message-format.js';
 import type { ServedModel } from './openai/served-model.js';
 import { RETENTION_BUCKET_BYTES } from './retention/retention-store.js';
 import type { Router } from './router.js';
@@ -209,6 +210,7 @@ async function openModel(
     aliases: [],
     tokenizer,
     text: await openText(folder),
+    message: messageFormatOf(folder.chatTemplate, tokenizer, config.parsers),
     contextTokens: Math.min(config.contextTokens ?? PROMPT_TOKENS, folder.config.contextTokens),
     defaults: folder.defaults,
     createdAt: Math.floor(Date.now() / 1000),

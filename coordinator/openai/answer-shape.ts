@@ -1,4 +1,5 @@
 import type { Delta, FinishReason, StopReason } from './choice.js';
+import type { WholeCall } from './message/whole-call.js';
 import type { TokenReports } from './token-reports.js';
 
 /** How an endpoint renders its answers as JSON. */
@@ -7,6 +8,8 @@ import type { TokenReports } from './token-reports.js';
 export interface WholeChoice {
   readonly index: number;
   readonly text: string;
+  readonly reasoning: string;
+  readonly calls: readonly WholeCall[];
   readonly reports: TokenReports;
   readonly finish: FinishReason;
   readonly stopReason: StopReason;

@@ -2,6 +2,7 @@ import type { AnswerParts, AnswerShape, WholeChoice } from './answer-shape.js';
 import type { Delta, FinishReason, StopReason } from './choice.js';
 import { jsonInTurns } from './json-in-turns.js';
 import type { LogprobShare } from './logprob-room.js';
+import { addPiece, type WholeCall } from './message/whole-call.js';
 import type { TextTokenizer } from './served-model.js';
 import type { Tally } from './tally.js';
 import { TokenReports } from './token-reports.js';
@@ -110,6 +111,8 @@ function usageOf(tally: Tally): object {
 
 class GrowingChoice {
   private readonly texts: string[] = [];
+  private reasoning = '';
+  private readonly calls: WholeCall[] = [];
   private finish: FinishReason = 'length';
   private stopReason: StopReason = null;
   private readonly ids: number[] = [];
@@ -121,6 +124,8 @@ class GrowingChoice {
 
   add(delta: Delta): void {
     this.texts.push(delta.text);
+    this.reasoning += delta.reasoning;
+    for (const piece of delta.calls) addPiece(this.calls, piece);
     this.reports.append(delta.reports);
     for (const id of delta.ids) this.ids.push(id);
     if (delta.finish === null) return;
@@ -129,7 +134,7 @@ class GrowingChoice {
   }
 
   whole(): WholeChoice {
-    const { index, reports, finish, stopReason, ids } = this;
-    return { index, text: this.texts.join(''), reports, finish, stopReason, ids };
+    const { index, reasoning, calls, reports, finish, stopReason, ids } = this;
+    return { index, text: this.texts.join(''), reasoning, calls, reports, finish, stopReason, ids };
   }
 }

@@ -1,4 +1,6 @@
 import type { AnswerShape } from './answer-shape.js';
+import type { CallPiece } from './message/message-pieces.js';
+import type { WholeCall } from './message/whole-call.js';
 import type { TokenReports } from './token-reports.js';
 
 /** Answers of `POST /v1/chat/completions`. */
@@ -7,23 +9,43 @@ export const CHAT_SHAPE: AnswerShape = {
   wholeObject: 'chat.completion',
   chunkObject: 'chat.completion.chunk',
   promptIds: 'answer',
-  whole: ({ index, text, reports, ids, finish, stopReason }, { logprobs, tokenIds }) => ({
+  whole: ({ index, text, reasoning, calls, reports, ids, finish, stopReason }, { logprobs, tokenIds }) => ({
     index,
-    message: { role: 'assistant', content: text, refusal: null },
+    message: {
+      role: 'assistant',
+      content: text === '' && calls.length > 0 ? null : text,
+      refusal: null,
+      ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
+      ...(calls.length === 0 ? {} : { tool_calls: calls.map(wholeCall) }),
+    },
     logprobs: logprobs ? logprobsOf(reports) : null,
     finish_reason: finish,
     stop_reason: stopReason,
     ...(tokenIds ? { token_ids: ids } : {}),
   }),
-  chunk: ({ index, text, reports, ids, finish, stopReason }, { logprobs, tokenIds }, first) => ({
+  chunk: ({ index, text, reasoning, calls, reports, ids, finish, stopReason }, { logprobs, tokenIds }, first) => ({
     index,
-    delta: { ...(first ? { role: 'assistant' } : {}), ...(first || text !== '' ? { content: text } : {}) },
+    delta: {
+      ...(first ? { role: 'assistant', content: calls.length > 0 || reasoning !== '' ? null : '' } : {}),
+      ...(text === '' ? {} : { content: text }),
+      ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
+      ...(calls.length === 0 ? {} : { tool_calls: calls.map(callPiece) }),
+    },
     logprobs: logprobs && reports.length > 0 ? logprobsOf(reports) : null,
     finish_reason: finish,
     ...(finish === null ? {} : { stop_reason: stopReason }),
     ...(tokenIds ? { token_ids: ids } : {}),
   }),
 };
+
+function wholeCall({ id, name, arguments: json }: WholeCall) {
+  return { id, type: 'function', function: { name, arguments: json } };
+}
+
+function callPiece({ index, id, name, arguments: piece }: CallPiece) {
+  const begin = id === undefined ? {} : { id, type: 'function' };
+  return { index, ...begin, function: { ...(name === undefined ? {} : { name }), arguments: piece } };
+}
 
 function logprobsOf(reports: TokenReports) {
   return {

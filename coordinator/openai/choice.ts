@@ -3,6 +3,8 @@ import { Detokenizer } from '../../src/text/detokenizer.js';
 import { StopStrings } from '../../src/text/stop-strings.js';
 import type { FleetEvent } from '../fleet.js';
 import { EchoedPrompt } from './echoed-prompt.js';
+import type { CallPiece, MessagePieces } from './message/message-pieces.js';
+import { MessageReader } from './message/message-reader.js';
 import type { ChoicePlan } from './plan.js';
 import type { TextTokenizer } from './served-model.js';
 import { codePoints } from './token-report.js';
@@ -10,7 +12,7 @@ import { TokenReports } from './token-reports.js';
 
 /** One choice of an answer: turns the events of its sequence into deltas of text. */
 
-export type FinishReason = 'stop' | 'length';
+export type FinishReason = 'stop' | 'length' | 'tool_calls';
 /** The stop string or the id of the stop token that ended a choice; null for another end. */
 export type StopReason = string | number | null;
 
@@ -18,6 +20,10 @@ export type StopReason = string | number | null;
 export interface Delta {
   readonly index: number;
   readonly text: string;
+  /** The next text of the model's reasoning, if the answer is read as a message. */
+  readonly reasoning: string;
+  /** The next pieces of calls of tools, likewise. */
+  readonly calls: readonly CallPiece[];
   /** Reports of all tokens since the last delta, including tokens without visible text. Empty unless requested. */
   readonly reports: TokenReports;
   /** Ids of all tokens since the last delta, without a stop token. Empty unless requested. */
@@ -36,6 +42,7 @@ export class Choice {
   private readonly tokenizer: TextTokenizer;
   private readonly detokenizer: Detokenizer;
   private readonly stops: StopStrings;
+  private readonly message: MessageReader | null;
   private readonly logprobs: boolean;
   private readonly prompt: EchoedPrompt;
   /** Prompt tokens reported so far. */
@@ -55,6 +62,7 @@ export class Choice {
     });
     this.prompt = new EchoedPrompt(tokenizer, plan.echo ?? '');
     this.stops = new StopStrings(plan.stops, plan.show.stop);
+    this.message = plan.message === null ? null : new MessageReader(plan.message.options);
     this.logprobs = plan.request.sampling.logprobs !== null;
     this.reports = this.newReports();
   }
@@ -80,7 +88,7 @@ export class Choice {
       this.completionTokens++;
       if (this.plan.show.tokenIds) this.ids.push(id);
       if (this.logprobs) this.reports.add(id, logprobs[i] ?? null, this.offset);
-      const piece = this.detokenizer.push(id);
+      const piece = this.pieceOf(id);
       this.offset += codePoints(piece);
       if (this.completionTokens <= this.plan.request.stopping.minTokens) {
         text += piece;
@@ -94,6 +102,14 @@ export class Choice {
       break;
     }
     return text;
+  }
+
+  /** A special token that marks a part of a message has a text for the reader of the message. */
+  private pieceOf(id: number): string {
+    const mark = this.plan.message?.marks.get(id);
+    return mark === undefined || this.plan.show.specialTokens
+      ? this.detokenizer.push(id)
+      : this.detokenizer.flush() + mark;
   }
 
   private takeEnd({ reason, token }: Extract<FleetEvent, { type: 'end' }>): string {
@@ -121,11 +137,27 @@ export class Choice {
   }
 
   private delta(text: string): Delta | null {
-    if (text === '' && this.finish === null) return null;
+    const pieces = this.piecesOf(text);
+    if (pieces.text === '' && pieces.reasoning === '' && pieces.calls.length === 0 && this.finish === null) return null;
     const { reports, ids } = this;
     this.reports = this.newReports();
     this.ids = [];
-    return { index: this.plan.index, text, reports, ids, finish: this.finish, stopReason: this.stopReason };
+    return { index: this.plan.index, ...pieces, reports, ids, finish: this.finish, stopReason: this.stopReason };
+  }
+
+  private piecesOf(text: string): MessagePieces {
+    const { message } = this;
+    if (message === null) return { text, reasoning: '', calls: [] };
+    const pieces = message.push(text);
+    if (message.complete) this.finish ??= 'stop';
+    if (this.finish === null) return pieces;
+    const rest = message.flush();
+    if (this.finish === 'stop' && message.called) this.finish = 'tool_calls';
+    return {
+      text: pieces.text + rest.text,
+      reasoning: pieces.reasoning + rest.reasoning,
+      calls: [...pieces.calls, ...rest.calls],
+    };
   }
 
   private newReports(): TokenReports {

@@ -7,7 +7,7 @@ import { listOf, Name } from './fields.js';
 /** The fields that say what an answer must be: OpenAI's `response_format`, and vLLM's `structured_outputs` and `guided_…`. */
 
 /** Length of a schema as JSON. */
-const SCHEMA_CHARS = 256 * 1024;
+export const SCHEMA_CHARS = 256 * 1024;
 /** Texts to choose from, and the length of each. */
 const CHOICES = 1_024;
 const CHOICE_CHARS = 1_024;
@@ -73,9 +73,13 @@ export interface NamedConstraint {
   readonly param: string;
 }
 
-/** What the answer of a request must be; null if it may be any text. @throws InvalidRequest that names the wrong field */
-export function constraintIn(fields: ConstraintFields): NamedConstraint | null {
-  const [found, other] = constraintsIn(fields);
+/**
+ * What the answer of a request must be; null if it may be any text.
+ * @param ofTools what its tools demand
+ * @throws InvalidRequest that names the wrong field
+ */
+export function constraintIn(fields: ConstraintFields, ofTools: NamedConstraint | null): NamedConstraint | null {
+  const [found, other] = [...constraintsIn(fields), ...(ofTools === null ? [] : [ofTools])];
   if (found === undefined) return null;
   if (other !== undefined)
     throw new InvalidRequest(`${other.param}: cannot be combined with ${found.param}; send one of them`, other.param);

@@ -38,8 +38,20 @@ const ToolCall = z.looseObject({
   type: z.literal('function').optional(),
   function: z.looseObject({ name: Name, arguments: z.union([z.string(), z.looseObject({})]).optional() }),
 });
-const Tool = z.looseObject({ type: z.literal('function'), function: z.looseObject({ name: Name }) });
+const Tool = z.looseObject({
+  type: z.literal('function'),
+  function: z.looseObject({
+    name: Name.min(1),
+    parameters: z.record(z.string(), z.unknown(), { error: 'must be a JSON Schema' }).nullish(),
+  }),
+});
 export const Tools = listOf(Tool, TOOLS);
+
+/** Which tools the model may call, or must. */
+export const ToolChoice = z.union(
+  [z.enum(['none', 'auto', 'required']), z.object({ type: z.literal('function'), function: z.object({ name: Name }) })],
+  { error: 'must be "none", "auto", "required" or {"type":"function","function":{"name":…}}' },
+);
 
 /** A member of a message that other servers honour and shoal does not. */
 function absent(error: string) {

@@ -5,6 +5,7 @@ import { StopPattern } from '../../src/text/stop-strings.js';
 import type { FleetRequest } from '../fleet.js';
 import { contextLengthExceeded } from './api-error.js';
 import { checkLogprobs, reportableTokens } from './logprob-count.js';
+import type { MessagePlan } from './message/message-plan.js';
 import type { Prompt } from './prompt.js';
 import type { CommonRequest } from './requests.js';
 import type { ServedModel } from './served-model.js';
@@ -21,6 +22,8 @@ export interface ChoicePlan {
   /** Text of the prompt, if the answer starts with it (`echo`); else null. */
   readonly echo: string | null;
   readonly show: TextShow;
+  /** How the text is read as a message; null: it is one text. */
+  readonly message: MessagePlan | null;
 }
 
 /** What of a choice's tokens its text and its reports show. */
@@ -45,6 +48,8 @@ export interface Demand {
   readonly echo: boolean;
   /** As in `Sampling`; null for none. */
   readonly constraint: Uint8Array | null;
+  /** How the answer to a prompt is read as a message; null: it is one text. */
+  readonly messageOf: ((prompt: Prompt) => MessagePlan | null) | null;
 }
 
 /** The parts of a sequence's request that do not come from the body's fields. */
@@ -77,6 +82,7 @@ export function planChoices(
     const salt = caller.saltFor(prompt.tokens);
     const seed = fields.seed ?? randomSeed();
     const echo = demand.echo ? prompt.text : null;
+    const message = demand.messageOf?.(prompt) ?? null;
     return Array.from({ length: n }, (_, k): ChoicePlan => {
       const index = promptIndex * n + k;
       const request: FleetRequest = {
@@ -90,7 +96,7 @@ export function planChoices(
         ...(bursts ? { bursts } : {}),
         worker: caller.worker,
       };
-      return { index, promptIndex, request, stops: shared.stops, echo, show: shared.show };
+      return { index, promptIndex, request, stops: shared.stops, echo, show: shared.show, message };
     });
   });
   checkPromptIds(choices);

@@ -1,11 +1,12 @@
 import type { Clock } from '../../src/clock.js';
 import { InvalidRequest, Overloaded } from '../../src/errors.js';
 import { CHOICES_PER_REQUEST } from '../../src/limits.js';
-import type { EncodedText, TextCaller } from '../../src/text/text-work.js';
+import type { ChatTextOptions, EncodedText, TextCaller } from '../../src/text/text-work.js';
 import { contextLengthExceeded } from './api-error.js';
 import type { RequestMessage } from './messages.js';
 import type { ExplainRequest } from './requests.js';
 import type { ServedModel } from './served-model.js';
+import { type ToolFields, toolUseOf } from './tool-use.js';
 
 /** Turns the prompts of requests into token ids. */
 
@@ -29,8 +30,8 @@ export interface ReadingOptions {
   /** Whether a message of the assistant begins at the end of a chat. Default: true. */
   readonly add_generation_prompt?: boolean | undefined;
   /** What the model may call, in a chat. Default: nothing. */
-  readonly tools?: readonly unknown[] | undefined;
-  readonly tool_choice?: 'none' | 'auto' | undefined;
+  readonly tools?: ToolFields['tools'];
+  readonly tool_choice?: ToolFields['tool_choice'];
   /** Whether prompts of token ids are to have their text too. Default: false. */
   readonly withText?: boolean;
   /** Choices for each prompt. Default: 1. */
@@ -112,13 +113,16 @@ export class PromptReader {
       throw new InvalidRequest('messages: the model has no chat template; use /v1/completions', param);
     const bytes = messages.reduce((sum, { content }) => sum + Buffer.byteLength(content ?? ''), 0);
     this.checkSize(bytes, param);
-    const tools = options.tool_choice === 'none' ? [] : (options.tools ?? []);
-    const chatOptions = {
+    const { type: use } = toolUseOf(options);
+    const tools = use === 'none' ? [] : (options.tools ?? []);
+    const chatOptions: ChatTextOptions = {
       param,
       addSpecialTokens: options.add_special_tokens ?? false,
       parseSpecial: options.parse_special ?? false,
       addGenerationPrompt: options.add_generation_prompt ?? true,
       tools,
+      // Calls that the answer must have are written under a constraint, by any model.
+      toolsAre: use === 'enforced' ? 'enforced' : 'offered',
       mostTokens: contextTokens,
     };
     return this.promptOf(await text.encodeChat(messages, chatOptions, caller), null, param);

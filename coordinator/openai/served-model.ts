@@ -2,6 +2,7 @@ import type { SamplingDefaults } from '../../src/model/generation-config.js';
 import type { TextWork } from '../../src/text/text-work.js';
 import type { TokenDecoder } from '../../src/text/token-decoder.js';
 import { ApiError } from './api-error.js';
+import type { MessageFormat } from './message/message-format.js';
 
 /** The model behind the API, as the HTTP layer sees it. */
 
@@ -17,6 +18,8 @@ export interface ServedModel {
   /** Other names that clients may use for it. */
   readonly aliases: readonly string[];
   readonly tokenizer: TextTokenizer;
+  /** How its answers are read as messages. */
+  readonly message: MessageFormat;
   /** Everything else that concerns texts. */
   readonly text: TextWork;
   /** Maximum length of prompt and answer together, in tokens. May change while the process runs. */

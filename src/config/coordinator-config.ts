@@ -1,6 +1,7 @@
 import * as limits from '../limits.js';
 import type { LogLevel } from '../log.js';
 import { modelNameOf } from '../model/model-name.js';
+import type { ToolCallParser } from '../model/tool-format.js';
 import { requiredSecret } from './cluster-secret.js';
 import { checkExposure } from './exposure.js';
 import { type HttpConfig, httpConfig } from './http-config.js';
@@ -32,6 +33,11 @@ export interface CoordinatorConfig {
   /** Which of the model's graphs the workers run. */
   readonly graph: NamedGraph;
   readonly servedModelName: string;
+  /** How the model's answers are read as messages. */
+  readonly parsers: {
+    readonly toolCalls: ToolCallParser | 'auto' | 'none';
+    readonly reasoning: 'auto' | 'think' | 'none';
+  };
   readonly replicas: number;
   /** Longest sequence. A lower limit of the model wins. Null: what the workers offer. */
   readonly contextTokens: number | null;
@@ -116,6 +122,7 @@ export function coordinatorConfig(values: Values, machine: Machine): Coordinator
     modelDir,
     graph: namedGraph(values),
     servedModelName: modelName(values, modelDir),
+    parsers: { toolCalls: values.toolCallParser ?? 'auto', reasoning: values.reasoningParser ?? 'auto' },
     replicas: values.replicas,
     contextTokens: values.context,
     allowRouting: values.allowRouting ?? false,

@@ -1,4 +1,5 @@
 import { DTYPES } from '../model/graph-choice.js';
+import { TOOL_CALL_PARSERS } from '../model/tool-format.js';
 import { type Command, type OptionTable, option } from './option.js';
 import * as types from './option-types.js';
 
@@ -45,5 +46,23 @@ export const MODEL_OPTIONS = {
     defaultNote: "the model folder's name, or its id on the hub",
     commands: ['up', 'coordinator'],
     help: 'Name of the model in the HTTP API.',
+  }),
+  toolCallParser: option({
+    flag: 'tool-call-parser',
+    variable: 'SHOAL_TOOL_CALL_PARSER',
+    placeholder: 'NAME',
+    type: types.choice('auto', 'none', ...TOOL_CALL_PARSERS),
+    default: 'auto',
+    commands: ['up', 'coordinator'],
+    help: 'How the model writes calls of tools in its answers. auto takes the form that its chat template has; none leaves calls in the text. Further: hermes, llama3_json, mistral.',
+  }),
+  reasoningParser: option({
+    flag: 'reasoning-parser',
+    variable: 'SHOAL_REASONING_PARSER',
+    placeholder: 'NAME',
+    type: types.choice('auto', 'none', 'think'),
+    default: 'auto',
+    commands: ['up', 'coordinator'],
+    help: 'Whether answers begin with reasoning, as <think>…</think>, which chats report apart from the text. auto looks for these marks in the chat template. Further: none, think.',
   }),
 } as const satisfies OptionTable;

@@ -62,11 +62,16 @@ export class TextTasks {
       const shadows = parseSpecial ? NO_SHADOWS : this.tokenizer.guard.shadowsFor([task.text], param);
       return this.tokenizer.encode(shadows.hide(task.text), { ...options, shadows });
     }
-    const { addGenerationPrompt, tools = [] } = task.options;
+    const { addGenerationPrompt } = task.options;
+    const tools = this.toolsShown(task.options);
     const texts = ChatTemplate.textsOf(task.messages, tools);
     const shadows = parseSpecial ? NO_SHADOWS : this.contentGuard.shadowsFor(texts, param);
     const text = this.template!.render(task.messages, { addGenerationPrompt, tools, shadows });
     return this.tokenizer.encode(text, { ...options, shadows });
+  }
+
+  private toolsShown({ tools = [], toolsAre }: ChatTextOptions): readonly unknown[] {
+    return toolsAre === 'enforced' && !this.template!.takesTools ? [] : tools;
   }
 }
 

@@ -46,6 +46,8 @@ export interface ChatTextOptions extends TextOptions {
   readonly addGenerationPrompt: boolean;
   /** The tools that the model may call. Default: none. */
   readonly tools?: readonly unknown[] | undefined;
+  /** Tools that are enforced need no template that shows them. Default: offered. */
+  readonly toolsAre?: 'offered' | 'enforced';
 }
 
 export type EncodedText =

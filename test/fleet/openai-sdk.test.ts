@@ -61,6 +61,20 @@ describe("OpenAI's SDK against a real fleet", () => {
     expect(usage).toBeGreaterThan(5);
   });
 
+  it('makes the model call the tool that it must call, streamed and whole, though its template knows no tools', async () => {
+    const parameters = { type: 'object', properties: { place: { enum: ['harbor', 'attic'] } }, required: ['place'] };
+    const tools = [{ type: 'function' as const, function: { name: 'go', parameters } }];
+    const tool_choice = { type: 'function' as const, function: { name: 'go' } };
+    const asked = { ...chat(first.question), temperature: 1.5, seed: 5, tools, tool_choice };
+    const { choices } = await client.chat.completions.create(asked);
+    expect(choices[0]!.finish_reason).toBe('tool_calls');
+    const [call] = choices[0]!.message.tool_calls as OpenAI.ChatCompletionMessageFunctionToolCall[];
+    expect(call!.function.name).toBe('go');
+    expect(['harbor', 'attic']).toContain((JSON.parse(call!.function.arguments) as { place: string }).place);
+    const streamed = await client.chat.completions.stream(asked).finalChatCompletion();
+    expect(streamed.choices[0]!.message.tool_calls![0]).toMatchObject({ function: call!.function });
+  });
+
   it('continues a conversation from its cached prefix', async () => {
     const messages = [
       ...chat(first.question).messages,

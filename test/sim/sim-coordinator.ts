@@ -90,6 +90,7 @@ export class SimCoordinator {
       port: 0,
       modelDir: '/sim',
       graph: { dtype: 'auto', file: null },
+      parsers: { toolCalls: 'auto', reasoning: 'auto' },
       servedModelName: 'sim',
       replicas: this.world.replicas,
       contextTokens: CONTEXT_TOKENS,

@@ -9,6 +9,7 @@ export function completionsRoute(deps: GenerationDeps): HttpRoute {
     path: '/v1/completions',
     schema: CompletionRequest,
     shape: COMPLETION_SHAPE,
+    message: null,
     demand: async (request, caller) => ({
       prompts: await deps.prompts.readPrompts(request.prompt, { ...request, withText: request.echo ?? false }, caller),
       maxTokens: request.max_tokens === undefined ? null : { value: request.max_tokens, param: 'max_tokens' },

@@ -10,15 +10,16 @@ import type { Layers } from '../../layers/layers.js';
 import { answerChunks, type StreamUsage, wholeAnswer } from '../../openai/answer.js';
 import type { AnswerShape } from '../../openai/answer-shape.js';
 import { ApiError } from '../../openai/api-error.js';
-import { constraintIn } from '../../openai/constraint-fields.js';
+import { constraintIn, type NamedConstraint } from '../../openai/constraint-fields.js';
 import { generate } from '../../openai/generation.js';
 import type { IgnoredNames } from '../../openai/ignored-names.js';
 import { jsonInTurns } from '../../openai/json-in-turns.js';
 import { promptLogprobs } from '../../openai/logprob-count.js';
 import { type LogprobRoom, LogprobShare } from '../../openai/logprob-room.js';
+import type { MessagePlan } from '../../openai/message/message-plan.js';
 import { checkBody, unknownNames } from '../../openai/parameters/check-body.js';
 import { type ChoicePlan, type Demand, planChoices } from '../../openai/plan.js';
-import type { PromptReader } from '../../openai/prompt.js';
+import type { Prompt, PromptReader } from '../../openai/prompt.js';
 import type { RequestLimit } from '../../openai/request-limit.js';
 import type { CommonRequest } from '../../openai/requests.js';
 import type { ServedModel } from '../../openai/served-model.js';
@@ -49,14 +50,22 @@ export interface GenerationEndpoint<R extends CommonRequest> {
   readonly path: string;
   readonly schema: z.ZodObject & z.ZodType<R>;
   readonly shape: AnswerShape;
-  demand(request: R, caller: TextCaller): Promise<Omit<Demand, 'constraint'>>;
+  demand(request: R, caller: TextCaller): Promise<Omit<Demand, 'constraint' | 'messageOf'>>;
+  /** How the answers to prompts are read as messages, and what tools demand of them; null: an answer is one text. */
+  readonly message: ((request: R) => MessageReading) | null;
+}
+
+export interface MessageReading {
+  readonly constraint: NamedConstraint | null;
+  /** @param enforced whether the answer has a given form */
+  planOf(prompt: Prompt, enforced: boolean): MessagePlan | null;
 }
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 /** Answers a request. A stream resolves with its first event. */
 export async function answerWithTokens<R extends CommonRequest>(
-  { path, schema, shape, demand: demandOf }: GenerationEndpoint<R>,
+  { path, schema, shape, demand: demandOf, message: readingOf }: GenerationEndpoint<R>,
   exchange: Exchange,
   deps: GenerationDeps,
 ): Promise<RouteAnswer> {
@@ -65,11 +74,13 @@ export async function answerWithTokens<R extends CommonRequest>(
   checkModel(model, request.model, exchange.principal);
   const ignored = unknownNames(schema, exchange.body);
   deps.ignoredNames.note(path, ignored);
-  const wanted = constraintIn(request);
+  const reading = readingOf?.(request) ?? null;
+  const wanted = constraintIn(request, reading?.constraint ?? null);
   const texts = textCallerOf(exchange);
   const own = await demandOf(request, texts);
   const constraint = wanted && (await model.text.constrain(wanted.constraint, wanted, texts));
-  const demand = { ...own, constraint };
+  const messageOf = reading && ((prompt: Prompt) => reading.planOf(prompt, constraint !== null));
+  const demand = { ...own, constraint, messageOf };
   const caller = {
     // Not the client's name for the request, which several requests may share.
     answerId: `${shape.idPrefix}${Buffer.from(deps.random.bytes(16)).toString('hex')}`,

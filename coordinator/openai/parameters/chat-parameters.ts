@@ -1,20 +1,18 @@
 import { z } from 'zod';
 import * as limits from '../../../src/limits.js';
 import { Count } from '../fields.js';
-import { Messages, Tools } from '../messages.js';
+import { Messages, ToolChoice, Tools } from '../messages.js';
 import { COMMON_PARAMETERS } from './common-parameters.js';
 import { honoured, inert, type ParameterTable, refused } from './parameter.js';
 import { REFUSED_PARAMETERS } from './refused-parameters.js';
 
-/** How the model uses tools. An answer is text: a call stands in it as the model writes it. */
-const ToolChoice = z.enum(['none', 'auto'], {
-  error: 'must be "none" or "auto"; a model cannot be made to call a tool',
-});
-
 /** What a chat may call. */
 export const TOOL_PARAMETERS = {
-  tools: honoured(Tools.optional(), 'What the model may call.'),
-  tool_choice: honoured(ToolChoice.optional(), '`none` hides the tools from the model.'),
+  tools: honoured(Tools.optional(), 'What the model may call. See [tools](#tools).'),
+  tool_choice: honoured(
+    ToolChoice.optional(),
+    '`none` hides the tools from the model; with `required`, or a tool by its name, the answer is calls that satisfy the schemas. Default: `auto`.',
+  ),
 } as const satisfies ParameterTable;
 
 /** Every known parameter of `POST /v1/chat/completions`. */
@@ -22,6 +20,7 @@ export const CHAT_PARAMETERS = {
   ...COMMON_PARAMETERS,
   ...REFUSED_PARAMETERS,
   ...TOOL_PARAMETERS,
+  parallel_tool_calls: honoured(z.boolean().optional(), '`false`: the answer has at most one call.'),
   messages: honoured(Messages, 'The conversation; roles are system, developer, user, assistant, tool and function.'),
   max_tokens: honoured(COMMON_PARAMETERS.max_tokens.values, 'The older name of `max_completion_tokens`.'),
   max_completion_tokens: honoured(
@@ -45,7 +44,6 @@ export const CHAT_PARAMETERS = {
   mm_processor_kwargs: refused([{}], 'send text; the model supports text only'),
   modalities: refused([['text']], 'ask for text; the model answers in text only'),
   moderation: refused([], 'moderate the messages and the answer yourself'),
-  parallel_tool_calls: refused([true], 'leave it out; how many calls an answer has is up to the model'),
   prediction: inert(z.unknown(), 'A hint that makes answers quicker on other servers.'),
   reasoning_effort: refused([], 'ask for it in the system message, in the words of the model'),
   verbosity: refused(['medium'], 'ask for it in the system message'),

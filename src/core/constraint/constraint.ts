@@ -5,12 +5,14 @@ import { type Program, ProgramBuilder } from './program.js';
 import { addRegex } from './regex-states.js';
 import { parseRegex } from './regex-syntax.js';
 import type { JsonSchema } from './schema-facts.js';
+import { compileToolCalls, type ToolCalls } from './tool-calls.js';
 
 /** What an answer must be. */
 export type Constraint =
   | { readonly type: 'json'; readonly schema: JsonSchema; readonly closed: boolean }
   | { readonly type: 'regex'; readonly pattern: string }
-  | { readonly type: 'choice'; readonly options: readonly string[] };
+  | { readonly type: 'choice'; readonly options: readonly string[] }
+  | ({ readonly type: 'calls' } & ToolCalls);
 
 /**
  * The program of the texts that a constraint allows.
@@ -24,6 +26,7 @@ export function compileConstraint(constraint: Constraint): Program {
 
 function programOf(constraint: Constraint): Program {
   if (constraint.type === 'json') return compileJsonSchema(constraint.schema, constraint);
+  if (constraint.type === 'calls') return compileToolCalls(constraint);
   const builder = new ProgramBuilder();
   const end = builder.state();
   builder.final(end);

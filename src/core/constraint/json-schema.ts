@@ -24,15 +24,24 @@ export interface JsonSchemaOptions {
  * @throws InvalidRequest that names the keyword that cannot be honoured, or says that no value is accepted
  */
 export function compileJsonSchema(schema: JsonSchema, options: JsonSchemaOptions): Program {
-  const compiler = new SchemaCompiler(schema, options);
-  const program = compiler.compile();
+  const builder = new ProgramBuilder();
+  builder.epsilon(0, addJsonSchema(builder, new JsonText(builder), schema, options));
+  const program = builder.build();
   if (program === null) throw new InvalidRequest('no value can satisfy the schema');
   return program;
 }
 
+/** Adds the states of the same texts. Returns their start, for `ProgramBuilder.call`. Throws as `compileJsonSchema`, but not if no value is accepted. */
+export function addJsonSchema(
+  builder: ProgramBuilder,
+  json: JsonText,
+  schema: JsonSchema,
+  options: JsonSchemaOptions,
+): number {
+  return new SchemaCompiler(builder, json, schema, options).start();
+}
+
 class SchemaCompiler {
-  private readonly builder = new ProgramBuilder();
-  private readonly json = new JsonText(this.builder);
   /** By the schemas that a value must satisfy: the start of its states. */
   private readonly starts = new Map<string, number>();
   private readonly ids = new Map<JsonSchema, number>();
@@ -43,15 +52,17 @@ class SchemaCompiler {
   private readonly refs: SchemaRefs;
 
   constructor(
+    private readonly builder: ProgramBuilder,
+    private readonly json: JsonText,
     schema: JsonSchema,
     private readonly options: JsonSchemaOptions,
   ) {
     this.refs = new SchemaRefs(schema);
   }
 
-  compile(): Program | null {
-    this.builder.epsilon(0, this.startOf([this.refs.root]));
-    return this.builder.build();
+  /** Start of the states of a value that the schema accepts. */
+  start(): number {
+    return this.startOf([this.refs.root]);
   }
 
   /** Start of the states of a value that all of `schemas` accept. */

@@ -98,8 +98,16 @@ export class ProgramBuilder {
 
   /** The UTF-8 bytes of any of some texts. Texts that begin alike share states. */
   texts(from: number, texts: Iterable<string>, to: number): void {
+    this.textsTo(
+      from,
+      [...new Set(texts)].map((text) => [text, to]),
+    );
+  }
+
+  /** The UTF-8 bytes of any of some texts, each of which leads to its own state. Texts that begin alike share states. */
+  textsTo(from: number, texts: Iterable<readonly [text: string, to: number]>): void {
     const states = new Map<string, number>();
-    for (const text of new Set(texts)) {
+    for (const [text, to] of texts) {
       const bytes = Buffer.from(text).toString('latin1');
       if (bytes === '') this.epsilon(from, to);
       let at = from;

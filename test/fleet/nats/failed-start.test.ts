@@ -75,6 +75,7 @@ describe('a start that fails leaves no connection, timer or server', () => {
       id: 'c',
       host: '127.0.0.1',
       port: takenPort,
+      parsers: { toolCalls: 'auto', reasoning: 'auto' },
       servedModelName: 'recall',
       allowRouting: false,
       apiKeys: [],

@@ -2,7 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { FleetEvent } from '../../../coordinator/fleet.js';
 import { Choice, type Delta } from '../../../coordinator/openai/choice.js';
+import type { MessagePlan } from '../../../coordinator/openai/message/message-plan.js';
 import type { ChoicePlan } from '../../../coordinator/openai/plan.js';
+import { TOOL_FORMATS } from '../../../src/model/tool-format.js';
 import { GREEDY, type TokenLogprobs } from '../../../src/protocol/generate.js';
 import { StopPattern } from '../../../src/text/stop-strings.js';
 import { started } from './support/scripted-fleet.js';
@@ -13,12 +15,20 @@ interface ChoiceOptions {
   readonly minTokens?: number;
   readonly logprobs?: number;
   readonly echo?: string;
+  readonly message?: MessagePlan;
 }
 
-function choiceOf({ stops = [], minTokens = 0, logprobs, echo }: ChoiceOptions = {}): Choice {
+function choiceOf({
+  stops = [],
+  minTokens = 0,
+  logprobs,
+  echo,
+  message = null as MessagePlan | null,
+}: ChoiceOptions = {}): Choice {
   const plan: ChoicePlan = {
     index: 4,
     promptIndex: 0,
+    message: message ?? null,
     stops: stops.map((stop) => new StopPattern(stop)),
     echo: echo ?? null,
     show: { specialTokens: false, stop: false, tokenIds: false, tokensAsIds: false },
@@ -59,6 +69,23 @@ function run(choice: Choice, events: readonly FleetEvent[]): Delta[] {
 const reportsOf = (deltas: readonly Delta[]) =>
   deltas.flatMap(({ reports }) => reports.map((index) => reports.at(index)));
 const textOf = (deltas: readonly Delta[]) => deltas.map((delta) => delta.text).join('');
+
+it('shows the reader of messages a special token that marks a call', () => {
+  const mark = 989;
+  expect(MODEL.tokenizer.specialIds.has(mark)).toBe(true);
+  const calls = {
+    ...{ format: TOOL_FORMATS.mistral, enforced: false, most: 'many' as const },
+    ...{ names: new Set<string>(), newId: () => 'x' },
+  };
+  const choice = choiceOf({
+    message: { options: { reasoning: null, calls }, marks: new Map([[mark, '[TOOL_CALLS]']]) },
+  });
+  const ids = [...idsOf(' Hm.'), mark, ...idsOf('[{"name": "f", "arguments": {}}]')];
+  const deltas = run(choice, [...ids.map((id) => one(id)), { type: 'end', reason: 'stop', token: null }]);
+  expect(deltas.map(({ text }) => text).join('')).toBe(' Hm.');
+  expect(deltas.flatMap((delta) => delta.calls)[0]).toMatchObject({ id: 'x', name: 'f' });
+  expect(choice.finish).toBe('tool_calls');
+});
 
 describe('a choice', () => {
   it('decodes the text of all tokens, and gives its finish reason', () => {

@@ -61,7 +61,15 @@ beforeAll(async () => {
 /** The answer "▁Paris▁Paris" to a prompt, as an endpoint shows it. */
 function answer(tokens: readonly number[], echo: string | null) {
   const show = { specialTokens: false, stop: false, tokenIds: false, tokensAsIds: false };
-  const plan = { index: 0, promptIndex: 0, stops: [], echo, show, request: requestOf(tokens, echo !== null) };
+  const plan = {
+    index: 0,
+    promptIndex: 0,
+    stops: [],
+    echo,
+    show,
+    message: null,
+    request: requestOf(tokens, echo !== null),
+  };
   const choice = new Choice(plan, tokenizer);
   const paris = vocab['▁Paris']!;
   const logprobs = tokens.map((id, i): TokenLogprobs | null => (i === 0 ? null : { logprob: -i, top: [[id, -i]] }));
@@ -77,6 +85,8 @@ function answer(tokens: readonly number[], echo: string | null) {
   const whole = {
     index: 0,
     text: deltas.map(({ text }) => text).join(''),
+    reasoning: '',
+    calls: [],
     reports,
     finish: 'length' as const,
     stopReason: null,

@@ -27,7 +27,10 @@ describe('the log-probabilities of an answer', () => {
   const plan = (demand: Partial<Demand>, n = 1) =>
     planChoices(
       { n },
-      { prompts: [], maxTokens: null, defaultMaxTokens: 16, logprobs: null, echo: false, constraint: null, ...demand },
+      {
+        ...{ prompts: [], maxTokens: null, defaultMaxTokens: 16, logprobs: null, echo: false, constraint: null },
+        ...{ messageOf: null, ...demand },
+      },
       { answerId: 'a', saltFor: () => null, tenant: null, worker: null },
       { ...MODEL, contextTokens: PROMPT_TOKENS },
       () => 1,

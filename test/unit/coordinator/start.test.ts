@@ -28,6 +28,7 @@ const config: CoordinatorConfig = {
   port: 0,
   modelDir: new URL('../../../models/recall', import.meta.url).pathname,
   graph: { dtype: 'auto', file: null },
+  parsers: { toolCalls: 'auto', reasoning: 'auto' },
   servedModelName: 'recall',
   replicas: 2,
   contextTokens: 1024,

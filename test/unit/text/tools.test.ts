@@ -76,12 +76,6 @@ describe('a chat with tools', () => {
     await expect(textOf({ messages: chat('Rome'), tools: [] }, template)).resolves.toContain('19 C');
   });
 
-  it('is refused if the model must call a tool', () => {
-    const named = { type: 'function', function: { name: 'weather' } };
-    for (const tool_choice of ['required', named])
-      expect(() => checkBody(ChatRequest, { messages: chat('x'), tools: [TOOL], tool_choice })).toThrow(/tool_choice/);
-  });
-
   it.each([
     ['a tool without a name', { tools: [{ type: 'function', function: {} }] }, /tools\[0\]/],
     ['a call without a function', { messages: [{ role: 'assistant', tool_calls: [{ id: 'x' }] }] }, /tool_calls/],

@@ -43,6 +43,7 @@ async function coordinator(
       port: 0,
       modelDir: '/nowhere',
       graph: { dtype: 'auto', file: null },
+      parsers: { toolCalls: 'auto', reasoning: 'auto' },
       servedModelName: 'tiny',
       http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null },
       contextTokens: graph.contextTokens,

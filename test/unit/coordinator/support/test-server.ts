@@ -3,6 +3,7 @@ import { openAccess } from '../../../../coordinator/access/open-access.js';
 import { createHttpServer, type HttpOptions } from '../../../../coordinator/http/create-http-server.js';
 import type { HttpServer } from '../../../../coordinator/http/server.js';
 import { Layers } from '../../../../coordinator/layers/layers.js';
+import { messageFormatOf } from '../../../../coordinator/openai/message/message-format.js';
 import type { ServedModel } from '../../../../coordinator/openai/served-model.js';
 import { Quotas } from '../../../../coordinator/quota/quotas.js';
 import type { Bus } from '../../../../src/bus/bus.js';
@@ -34,6 +35,7 @@ export const MODEL: ServedModel = {
   aliases: ['shoal/recall'],
   tokenizer,
   text: await inlineText(folder),
+  message: { tools: null, reasons: false, marks: new Map() },
   contextTokens: CONTEXT_TOKENS,
   defaults: folder.defaults,
   createdAt: 1_700_000_000,
@@ -41,6 +43,11 @@ export const MODEL: ServedModel = {
 
 /** The template of `models/recall`. */
 export const TEMPLATE = ChatTemplate.from(folder)!;
+/** The model with another chat template. */
+export async function modelWith(chatTemplate: string): Promise<ServedModel> {
+  const message = messageFormatOf(chatTemplate, tokenizer, { toolCalls: 'auto', reasoning: 'auto' });
+  return { ...MODEL, text: await inlineText({ ...folder, chatTemplate }), message };
+}
 export const idsOf = (text: string): number[] => tokenizer.encode(text, { addSpecialTokens: false });
 
 /** The keys of a test server; without any, its API is open. */

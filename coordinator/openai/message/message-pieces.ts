@@ -1,0 +1,18 @@
+/** The pieces of a message that grows. */
+
+/** A piece of a call: the first one of a call has its id and name. */
+export interface CallPiece {
+  /** Of the call in its message. */
+  readonly index: number;
+  readonly id?: string;
+  readonly name?: string;
+  /** The next characters of the JSON of the arguments. */
+  readonly arguments: string;
+}
+
+/** The next pieces of a message, by what they are. */
+export interface MessagePieces {
+  readonly text: string;
+  readonly reasoning: string;
+  readonly calls: readonly CallPiece[];
+}

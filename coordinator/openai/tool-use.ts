@@ -1,0 +1,81 @@
+import type { z } from 'zod';
+import type { CallableTool } from '../../src/core/constraint/tool-calls.js';
+import { InvalidRequest } from '../../src/errors.js';
+import { TOOL_FORMATS } from '../../src/model/tool-format.js';
+import { type NamedConstraint, SCHEMA_CHARS } from './constraint-fields.js';
+import type { CallReaderOptions } from './message/call-reader.js';
+import type { MessageFormat } from './message/message-format.js';
+import type { ToolChoice, Tools } from './messages.js';
+
+/** What a chat says about tools. */
+export interface ToolFields {
+  readonly tools?: z.infer<typeof Tools> | undefined;
+  readonly tool_choice?: z.infer<typeof ToolChoice> | undefined;
+  readonly parallel_tool_calls?: boolean | undefined;
+}
+
+/** What the model may do with the tools of a request, or must. */
+export interface ToolUse {
+  readonly type: 'none' | 'auto' | 'enforced';
+  readonly tools: readonly CallableTool[];
+  readonly most: 'one' | 'many';
+}
+
+/** @throws InvalidRequest for a choice that does not fit the tools */
+export function toolUseOf({ tools = [], tool_choice: choice, parallel_tool_calls: parallel }: ToolFields): ToolUse {
+  const all = tools.map(({ function: { name, parameters } }) => ({ name, schema: parameters ?? NO_PARAMETERS }));
+  const most = parallel === false ? 'one' : 'many';
+  if (choice === 'none' || (all.length === 0 && (choice === undefined || choice === 'auto')))
+    return { type: 'none', tools: [], most };
+  if (choice === undefined || choice === 'auto') return { type: 'auto', tools: all, most };
+  if (all.length === 0) throw new InvalidRequest('tool_choice: needs tools; the request has none', 'tool_choice');
+  if (choice === 'required') return { type: 'enforced', tools: all, most };
+  const { name } = choice.function;
+  const named = all.filter((tool) => tool.name === name);
+  if (named.length === 0)
+    throw new InvalidRequest(
+      `tool_choice.function.name: no tool '${name}'; must be the name of one of the tools`,
+      'tool_choice.function.name',
+    );
+  return { type: 'enforced', tools: named, most: 'one' };
+}
+
+const NO_PARAMETERS = { type: 'object', properties: {} };
+
+/** What an answer with tools must be; null if it may be any text. Models whose calls have no known form write them as Llama's. */
+export function toolConstraint(
+  { type, tools, most }: ToolUse,
+  { tools: format }: MessageFormat,
+): NamedConstraint | null {
+  if (type !== 'enforced') return null;
+  const chars = JSON.stringify(tools).length;
+  if (chars > SCHEMA_CHARS)
+    throw new InvalidRequest(
+      `tools: must have at most ${SCHEMA_CHARS} characters if one must be called; have ${chars}`,
+      'tools',
+    );
+  const { form } = format ?? TOOL_FORMATS.llama3_json;
+  return { constraint: { type: 'calls', form, tools, most }, param: 'tools' };
+}
+
+/** How the calls of an answer are read; null if it has none that can be told from text. */
+export function callReading(
+  { type, tools, most }: ToolUse,
+  { tools: format }: MessageFormat,
+  randomBytes: (bytes: number) => Uint8Array,
+): CallReaderOptions | null {
+  if (type === 'none' || (format === null && type === 'auto')) return null;
+  const known = format ?? TOOL_FORMATS.llama3_json;
+  const { prefix, chars } = known.idForm;
+  return {
+    format: known,
+    enforced: type === 'enforced',
+    most,
+    names: new Set(tools.map(({ name }) => name)),
+    newId: () =>
+      prefix +
+      Buffer.from(randomBytes(Math.ceil(chars / 2)))
+        .toString('hex')
+        .slice(0, chars),
+  };
+}

@@ -1,0 +1,228 @@
+import OpenAI from 'openai';
+import { describe, expect, it } from 'vitest';
+import { ConstraintMachine } from '../../../src/core/constraint/machine.js';
+import { allows } from '../core/constraint/support.js';
+import { collect } from './support/collect.js';
+import { saying } from './support/scripted-fleet.js';
+import { idsOf, MODEL, modelWith, type TestServer, testServer } from './support/test-server.js';
+
+/** A template in the manner of Qwen's, with calls and results in the history. */
+const HERMES =
+  '{% for t in tools or [] %}{{ t | tojson }}\n{% endfor %}{% for m in messages %}{{ m.role }}: {{ m.content or "" }}' +
+  '{% for c in m.tool_calls or [] %}<tool_call>{{ c.function.name }} {{ c.function.arguments | tojson }}</tool_call>{% endfor %}\n{% endfor %}';
+const WEATHER = {
+  type: 'function' as const,
+  function: {
+    name: 'get_weather',
+    parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
+  },
+};
+const CLOCK = { type: 'function' as const, function: { name: 'get_time' } };
+const tools = [WEATHER, CLOCK];
+const USER = [{ role: 'user' as const, content: 'Is it warm in Rome?' }];
+const CALL = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Rome"}}\n</tool_call>';
+
+async function withSdk(answer: string, template = HERMES): Promise<TestServer & { openai: OpenAI }> {
+  const server = await testServer({ model: await modelWith(template) });
+  server.fleet.script = () => saying(idsOf(answer));
+  return Object.assign(server, { openai: new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'none', maxRetries: 0 }) });
+}
+
+/** Whether the workers were told to allow a text. */
+function told({ fleet }: TestServer, text: string): boolean {
+  const { constraint } = fleet.asked.at(-1)!.request.sampling;
+  return allows(new ConstraintMachine(new Uint16Array(constraint!.slice().buffer), 2 ** 20), text);
+}
+
+describe('tools, with OpenAI’s SDK', () => {
+  it('are called in a whole answer', async () => {
+    const { openai, fleet } = await withSdk(`I look.\n${CALL}\n${CALL.replace('Rome', 'Oslo')}`);
+    const { choices } = await openai.chat.completions.create({ model: 'recall', messages: USER, tools });
+    expect(choices[0]).toMatchObject({
+      finish_reason: 'tool_calls',
+      message: {
+        content: 'I look.',
+        tool_calls: [
+          {
+            id: expect.stringMatching(/^call_[0-9a-f]{24}$/),
+            type: 'function',
+            function: { name: 'get_weather', arguments: '{"city": "Rome"}' },
+          },
+          { function: { arguments: '{"city": "Oslo"}' } },
+        ],
+      },
+    });
+    expect(fleet.asked[0]!.request.sampling).not.toHaveProperty('constraint');
+  });
+
+  it('are called in a stream: id and name first, then the arguments in pieces', async () => {
+    const { openai } = await withSdk(CALL);
+    const asked = { model: 'recall', messages: USER, tools, stream: true } as const;
+    const chunks = await collect(await openai.chat.completions.create(asked));
+    const deltas = chunks.flatMap(({ choices }) => choices[0]!.delta.tool_calls ?? []);
+    expect(deltas[0]).toMatchObject({
+      index: 0,
+      id: expect.any(String),
+      type: 'function',
+      function: { name: 'get_weather', arguments: '' },
+    });
+    expect(deltas.length).toBeGreaterThan(3);
+    expect(deltas.slice(1).some((delta) => 'id' in delta || delta.function?.name !== undefined)).toBe(false);
+    expect(deltas.map((delta) => delta.function?.arguments).join('')).toBe('{"city": "Rome"}');
+    expect(chunks.at(-1)!.choices[0]!.finish_reason).toBe('tool_calls');
+    expect(chunks[0]!.choices[0]!.delta).toMatchObject({ role: 'assistant', content: null });
+    expect(chunks.every(({ choices }) => !choices[0]!.delta.content)).toBe(true);
+  });
+
+  it('are assembled and run by the SDK, and their results reach the model', async () => {
+    const { openai, fleet } = await withSdk(CALL);
+    fleet.script = () => saying(idsOf(fleet.asked.length === 1 ? CALL : ' Yes.'));
+    const runner = openai.chat.completions.runTools({
+      model: 'recall',
+      messages: USER,
+      stream: true,
+      tools: [
+        {
+          type: 'function',
+          function: {
+            ...WEATHER.function,
+            description: 'Tells the weather.',
+            parse: JSON.parse as (input: string) => { city: string },
+            function: ({ city }: { city: string }) => `warm in ${city}`,
+          },
+        },
+      ],
+    });
+    expect(await runner.finalContent()).toBe(' Yes.');
+    const prompt = MODEL.tokenizer.decode([...fleet.asked[1]!.request.tokens], { skipSpecialTokens: false });
+    expect(prompt).toContain('<tool_call>get_weather {"city": "Rome"}</tool_call>');
+    expect(prompt).toContain('tool: warm in Rome');
+  });
+
+  it('are hidden and not looked for with tool_choice none', async () => {
+    const { openai, fleet } = await withSdk(CALL);
+    const { choices } = await openai.chat.completions.create({
+      model: 'recall',
+      messages: USER,
+      tools,
+      tool_choice: 'none',
+    });
+    expect(choices[0]).toMatchObject({ finish_reason: 'stop', message: { content: CALL } });
+    const prompt = MODEL.tokenizer.decode([...fleet.asked[0]!.request.tokens], { skipSpecialTokens: false });
+    expect(prompt).not.toContain('get_weather');
+  });
+
+  it('are one with parallel_tool_calls false, and the rest of the answer is not computed', async () => {
+    const { openai } = await withSdk(`${CALL}\n${CALL}`);
+    const asked = { model: 'recall', messages: USER, tools, parallel_tool_calls: false };
+    const { choices, usage } = await openai.chat.completions.create(asked);
+    expect(choices[0]!.message.tool_calls).toHaveLength(1);
+    expect(usage!.completion_tokens).toBeLessThan(idsOf(`${CALL}\n${CALL}`).length);
+  });
+
+  it('must be called with tool_choice required, with arguments that satisfy the schema', async () => {
+    const server = await withSdk(CALL);
+    const asked = { model: 'recall', messages: USER, tools, tool_choice: 'required' } as const;
+    const { choices } = await server.openai.chat.completions.create(asked);
+    expect(choices[0]).toMatchObject({ finish_reason: 'tool_calls', message: { content: null, tool_calls: [{}] } });
+    const time = '<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>';
+    for (const right of [CALL, time, `${CALL}\n${time}`]) expect([right, told(server, right)]).toEqual([right, true]);
+    for (const wrong of [
+      '',
+      'Yes.',
+      CALL.replace('"city"', '"town"'),
+      CALL.replace('"Rome"', '7'),
+      CALL.replace('weather', 'x'),
+      time.replace('{}', '{"a":1}'),
+    ])
+      expect([wrong, told(server, wrong)]).toEqual([wrong, false]);
+  });
+
+  it('must be the named one, once', async () => {
+    const server = await withSdk(CALL);
+    const tool_choice = { type: 'function', function: { name: 'get_weather' } } as const;
+    const { choices } = await server.openai.chat.completions.create({
+      model: 'recall',
+      messages: USER,
+      tools,
+      tool_choice,
+    });
+    expect(choices[0]).toMatchObject({ finish_reason: 'tool_calls' });
+    expect([told(server, CALL), told(server, `${CALL}\n${CALL}`)]).toEqual([true, false]);
+    expect(told(server, CALL.replace('weather", "arguments": {"city": "Rome"}', 'time", "arguments": {}'))).toBe(false);
+  });
+
+  it.each([
+    ['{{ "[TOOL_CALLS]" }}', '[{"name": "get_time", "arguments": {}}]', /^[0-9a-f]{9}$/],
+    ['{{ "<|python_tag|>" }}', '{"name": "get_time", "parameters": {}}', /^call_/],
+  ])('are enforced in the form of the model: %s', async (mark, answer, id) => {
+    const server = await withSdk(answer, mark + HERMES.replaceAll('<tool_call>', '').replaceAll('</tool_call>', ''));
+    const asked = { model: 'recall', messages: USER, tools, tool_choice: 'required' } as const;
+    const { choices } = await server.openai.chat.completions.create(asked);
+    expect(choices[0]!.message.tool_calls).toMatchObject([
+      { id: expect.stringMatching(id), function: { name: 'get_time', arguments: '{}' } },
+    ]);
+    expect([told(server, answer), told(server, CALL)]).toEqual([true, false]);
+  });
+
+  it('are called under a constraint by a model whose template knows no tools', async () => {
+    const server = await testServer();
+    server.fleet.script = () => saying(idsOf('{"name": "get_time", "parameters": {}}'));
+    const asked = { messages: USER, tools, tool_choice: 'required' };
+    const answer = (await (await server.post('/v1/chat/completions', asked)).json()) as OpenAI.ChatCompletion;
+    expect(answer.choices[0]!.message.tool_calls).toMatchObject([{ function: { name: 'get_time', arguments: '{}' } }]);
+    const auto = await server.post('/v1/chat/completions', { messages: USER, tools });
+    expect([auto.status, await auto.text()]).toEqual([
+      400,
+      expect.stringContaining('does not tell the model about tools'),
+    ]);
+  });
+
+  it.each([
+    [{ tool_choice: 'required' }, 'tool_choice', /needs tools/],
+    [{ tools, tool_choice: 'always' }, 'tool_choice', /must be "none", "auto", "required" or/],
+    [{ tools, tool_choice: { type: 'function', function: { name: 'x' } } }, 'tool_choice.function.name', /no tool 'x'/],
+    [
+      { tools, tool_choice: 'required', response_format: { type: 'json_object' } },
+      'tools',
+      /cannot be combined with response_format/,
+    ],
+    [{ tools, tool_choice: 'required', ignore_eos: true }, 'ignore_eos', /cannot be combined with tools/],
+    [
+      { tools: [{ type: 'function', function: { name: 'f', parameters: { not: {} } } }], tool_choice: 'required' },
+      'tools',
+      /f: parameters: not: cannot be honoured/,
+    ],
+    [
+      { tools: [{ type: 'function', function: { name: 'f', parameters: 7 } }] },
+      'tools[0].function.parameters',
+      /JSON Schema/,
+    ],
+  ])('that cannot be honoured are a 400: %j', async (fields, param, message) => {
+    const { post } = await withSdk(CALL);
+    const answer = await post('/v1/chat/completions', { messages: USER, ...fields });
+    expect(answer.status).toBe(400);
+    expect(await answer.json()).toMatchObject({ error: { param, message: expect.stringMatching(message) } });
+  });
+});
+
+describe('reasoning', () => {
+  const THINKS = `${HERMES}{% if think %}{{ "<think>" }}{% endif %}{{ "" if true else "</think>" }}`;
+
+  it('stands apart from the text, in whole answers and streams', async () => {
+    const { openai } = await withSdk('<think>\nLet me see.\n</think>\n\nYes.', THINKS);
+    const asked = { model: 'recall', messages: USER };
+    const { choices } = await openai.chat.completions.create(asked);
+    expect(choices[0]!.message).toMatchObject({ content: 'Yes.', reasoning_content: 'Let me see.' });
+    const chunks = await collect(await openai.chat.completions.create({ ...asked, stream: true }));
+    const deltas = chunks.map((chunk) => chunk.choices[0]!.delta as { content?: string; reasoning_content?: string });
+    expect(deltas.map((delta) => delta.reasoning_content ?? '').join('')).toBe('Let me see.');
+    expect(deltas.map((delta) => delta.content ?? '').join('')).toBe('Yes.');
+  });
+
+  it('may be begun by the prompt', async () => {
+    const { openai } = await withSdk('Let me see.</think>Yes.', `${THINKS}{{ "<think>\n" }}`);
+    const { choices } = await openai.chat.completions.create({ model: 'recall', messages: USER });
+    expect(choices[0]!.message).toMatchObject({ content: 'Yes.', reasoning_content: 'Let me see.' });
+  });
+});
