@@ -68,6 +68,7 @@ const Message = z
     name: Name.nullish().transform((name) => name ?? undefined),
     tool_calls: listOf(ToolCall, TOOLS).nullish(),
     tool_call_id: Name.nullish(),
+    reasoning_content: z.string().nullish(),
     audio: absent('is not supported; the model supports text only'),
     function_call: absent('is not supported; write the call as an item of tool_calls'),
   })
@@ -76,13 +77,14 @@ const Message = z
     path: ['content'],
     error: 'is required',
   })
-  .transform(({ role, name, content, tool_calls, tool_call_id }) => ({
+  .transform(({ role, name, content, tool_calls, tool_call_id, reasoning_content }) => ({
     role,
     name,
     // Only an assistant's message has a meaning without content, and templates ask for it.
     content: content ?? (role === 'assistant' ? null : ''),
     ...(tool_calls && tool_calls.length > 0 ? { toolCalls: tool_calls } : {}),
     ...(tool_call_id ? { toolCallId: tool_call_id } : {}),
+    ...(reasoning_content ? { reasoning: reasoning_content } : {}),
   }));
 export type RequestMessage = z.infer<typeof Message>;
 

@@ -1,11 +1,12 @@
 import type { Clock } from '../../src/clock.js';
 import { InvalidRequest, Overloaded } from '../../src/errors.js';
-import { CHOICES_PER_REQUEST } from '../../src/limits.js';
+import { CHOICES_PER_REQUEST, PROMPT_TOKENS } from '../../src/limits.js';
 import type { ChatTextOptions, EncodedText, TextCaller } from '../../src/text/text-work.js';
 import { contextLengthExceeded } from './api-error.js';
 import type { RequestMessage } from './messages.js';
 import type { ExplainRequest } from './requests.js';
 import type { ServedModel } from './served-model.js';
+import { chatEnding, type TemplateFields, templateVariables } from './template-fields.js';
 import { type ToolFields, toolUseOf } from './tool-use.js';
 
 /** Turns the prompts of requests into token ids. */
@@ -24,16 +25,17 @@ export interface Prompt {
 }
 
 /** How the texts of a request are read; fields as in `TextOptions`. An omitted field has the default of its kind of prompt. */
-export interface ReadingOptions {
+export interface ReadingOptions extends TemplateFields {
   readonly add_special_tokens?: boolean | undefined;
   readonly parse_special?: boolean | undefined;
-  /** Whether a message of the assistant begins at the end of a chat. Default: true. */
-  readonly add_generation_prompt?: boolean | undefined;
   /** What the model may call, in a chat. Default: nothing. */
   readonly tools?: ToolFields['tools'];
   readonly tool_choice?: ToolFields['tool_choice'];
   /** Whether prompts of token ids are to have their text too. Default: false. */
   readonly withText?: boolean;
+  /** Of a longer prompt, only so many tokens are taken: its last ones, or with `truncation_side` right its first. */
+  readonly truncate_prompt_tokens?: number | undefined;
+  readonly truncation_side?: 'left' | 'right' | undefined;
   /** Choices for each prompt. Default: 1. */
   readonly n?: number | undefined;
 }
@@ -68,7 +70,7 @@ export class PromptReader {
 
   /** Reads one or several prompts, as strings or token ids, if there are not too many choices. All are checked before the first text is converted. */
   async readPrompts(value: unknown, options: ReadingOptions, caller: TextCaller): Promise<Prompt[]> {
-    const checked = this.checkPrompts(value);
+    const checked = this.checkPrompts(value, options);
     checkChoices(checked.length, options.n ?? 1);
     const prompts: Prompt[] = [];
     const untilMs = this.clock.now() + PROMPTS_MS;
@@ -90,7 +92,7 @@ export class PromptReader {
     if (messages !== undefined) return this.readMessages(messages, options, caller);
     if (prompt !== undefined) return this.readText(prompt, 'prompt', options, caller);
     if (!Array.isArray(tokens)) throw new InvalidRequest('tokens: must be an array of token ids', 'tokens');
-    return this.readChecked(this.checkPromptIds(tokens, 'tokens'), options, caller);
+    return this.readChecked(this.checkPromptIds(tokens, 'tokens', options), options, caller);
   }
 
   /**
@@ -98,7 +100,7 @@ export class PromptReader {
    * client that sends a prompt instead of messages may write the template by hand.
    */
   readText(text: unknown, param: string, options: ReadingOptions, caller: TextCaller): Promise<Prompt> {
-    return this.readChecked(this.checkText(text, param), options, caller);
+    return this.readChecked(this.checkText(text, param, options), options, caller);
   }
 
   /**
@@ -112,20 +114,21 @@ export class PromptReader {
     if (!text.hasTemplate)
       throw new InvalidRequest('messages: the model has no chat template; use /v1/completions', param);
     const bytes = messages.reduce((sum, { content }) => sum + Buffer.byteLength(content ?? ''), 0);
-    this.checkSize(bytes, param);
+    if (options.truncate_prompt_tokens === undefined) this.checkSize(bytes, param);
     const { type: use } = toolUseOf(options);
     const tools = use === 'none' ? [] : (options.tools ?? []);
     const chatOptions: ChatTextOptions = {
       param,
       addSpecialTokens: options.add_special_tokens ?? false,
       parseSpecial: options.parse_special ?? false,
-      addGenerationPrompt: options.add_generation_prompt ?? true,
+      ...chatEnding(options),
+      variables: templateVariables(options),
       tools,
       // Calls that the answer must have are written under a constraint, by any model.
       toolsAre: use === 'enforced' ? 'enforced' : 'offered',
-      mostTokens: contextTokens,
+      mostTokens: mostTokens(options, contextTokens),
     };
-    return this.promptOf(await text.encodeChat(messages, chatOptions, caller), null, param);
+    return this.promptOf(await text.encodeChat(messages, chatOptions, caller), null, param, options);
   }
 
   /** Throws unless all of `ids` are token ids of the model. */
@@ -139,8 +142,8 @@ export class PromptReader {
     }
   }
 
-  private checkPrompts(value: unknown): CheckedPrompt[] {
-    if (typeof value === 'string') return [this.checkText(value, 'prompt')];
+  private checkPrompts(value: unknown, options: ReadingOptions): CheckedPrompt[] {
+    if (typeof value === 'string') return [this.checkText(value, 'prompt', options)];
     if (!Array.isArray(value)) {
       throw new InvalidRequest(
         'prompt: must be a string, an array of strings, an array of token ids, or an array of arrays of token ids',
@@ -149,7 +152,7 @@ export class PromptReader {
     }
     const list: readonly unknown[] = value;
     if (list.length === 0) throw empty('prompt');
-    if (typeof list[0] === 'number') return [this.checkPromptIds(list, 'prompt')];
+    if (typeof list[0] === 'number') return [this.checkPromptIds(list, 'prompt', options)];
     if (list.length > PROMPTS_PER_REQUEST) {
       throw new InvalidRequest(
         `prompt: must have at most ${PROMPTS_PER_REQUEST} prompts; has ${list.length}`,
@@ -158,20 +161,20 @@ export class PromptReader {
     }
     return list.map((item, i) => {
       const param = `prompt[${i}]`;
-      return Array.isArray(item) ? this.checkPromptIds(item, param) : this.checkText(item, param);
+      return Array.isArray(item) ? this.checkPromptIds(item, param, options) : this.checkText(item, param, options);
     });
   }
 
-  private checkText(text: unknown, param: string): CheckedPrompt {
+  private checkText(text: unknown, param: string, { truncate_prompt_tokens: most }: ReadingOptions): CheckedPrompt {
     if (typeof text !== 'string')
       throw new InvalidRequest(`${param}: must be a string or an array of token ids`, param);
     if (text === '') throw empty(param);
-    this.checkSize(Buffer.byteLength(text), param);
+    if (most === undefined) this.checkSize(Buffer.byteLength(text), param);
     return { type: 'text', text, param };
   }
 
-  private checkPromptIds(ids: readonly unknown[], param: string): CheckedPrompt {
-    const { contextTokens } = this.model;
+  private checkPromptIds(ids: readonly unknown[], param: string, options: ReadingOptions): CheckedPrompt {
+    const contextTokens = mostTokens(options, this.model.contextTokens);
     if (ids.length === 0) throw empty(param);
     if (ids.length > contextTokens) {
       throw contextLengthExceeded(`${param}: has ${ids.length} tokens; the model's context is ${contextTokens}`, param);
@@ -184,22 +187,22 @@ export class PromptReader {
     const { param } = prompt;
     const { text, contextTokens } = this.model;
     if (prompt.type === 'ids') {
-      const { tokens } = prompt;
+      const tokens = truncated(prompt.tokens, options);
       return { tokens, text: options.withText ? await text.decode(tokens, { param }, caller) : null, param };
     }
     const textOptions = {
       param,
       addSpecialTokens: options.add_special_tokens ?? true,
       parseSpecial: options.parse_special ?? true,
-      mostTokens: contextTokens,
+      mostTokens: mostTokens(options, contextTokens),
     };
-    return this.promptOf(await text.encode(prompt.text, textOptions, caller), prompt.text, param);
+    return this.promptOf(await text.encode(prompt.text, textOptions, caller), prompt.text, param, options);
   }
 
-  private promptOf(encoded: EncodedText, text: string | null, param: string): Prompt {
+  private promptOf(encoded: EncodedText, text: string | null, param: string, options: ReadingOptions): Prompt {
     if (encoded.type === 'too-long') throw this.tooLong(encoded.atLeastTokens, param);
     if (encoded.tokens.length === 0) throw empty(param);
-    return { tokens: encoded.tokens, text, param };
+    return { tokens: truncated(encoded.tokens, options), text, param };
   }
 
   /** A text that cannot fit the context is refused without being converted. */
@@ -215,6 +218,19 @@ export class PromptReader {
       param,
     );
   }
+}
+
+/** A prompt that is cut may be longer than the context. */
+function mostTokens({ truncate_prompt_tokens: most }: ReadingOptions, contextTokens: number): number {
+  return most === undefined ? contextTokens : PROMPT_TOKENS;
+}
+
+function truncated(
+  tokens: Uint32Array,
+  { truncate_prompt_tokens: most, truncation_side: side }: ReadingOptions,
+): Uint32Array {
+  if (most === undefined || tokens.length <= most) return tokens;
+  return side === 'right' ? tokens.slice(0, most) : tokens.slice(-most);
 }
 
 function checkChoices(prompts: number, n: number): void {

@@ -32,13 +32,22 @@ const toolFields = {
   tool_choice: TOOL_PARAMETERS.tool_choice.values,
 };
 
+/** What the template of a chat sees. */
+const templateFields = {
+  chat_template_kwargs: CHAT_PARAMETERS.chat_template_kwargs.values,
+  documents: CHAT_PARAMETERS.documents.values,
+  reasoning_effort: CHAT_PARAMETERS.reasoning_effort.values,
+  add_generation_prompt: CHAT_PARAMETERS.add_generation_prompt.values,
+  continue_final_message: CHAT_PARAMETERS.continue_final_message.values,
+};
+
 export const TokenizeRequest = z.object({
   model: Name.optional(),
   prompt: z.string().optional(),
   messages: Messages.optional(),
   ...toolFields,
   ...textFields,
-  add_generation_prompt: z.boolean().optional(),
+  ...templateFields,
 });
 export type TokenizeRequest = z.infer<typeof TokenizeRequest>;
 
@@ -51,12 +60,12 @@ export const ExplainRequest = z.object({
   tokens: z.unknown().optional(),
   ...toolFields,
   ...textFields,
+  ...templateFields,
   cache_salt: Name.optional(),
 });
 export type ExplainRequest = z.infer<typeof ExplainRequest>;
 
 export const PinRequest = ExplainRequest.extend({
-  add_generation_prompt: z.boolean().optional(),
   /** The layer into which the blocks are published. */
   share: LayerName.optional(),
   ttl_seconds: z.int().min(1).max(RETENTION_TTL_MAX_S).optional(),
@@ -64,7 +73,6 @@ export const PinRequest = ExplainRequest.extend({
 
 /** What a purge drops: a tenant's blocks, those of a salt, those that were published into a layer, or those of a prompt. */
 export const PurgeRequest = ExplainRequest.extend({
-  add_generation_prompt: z.boolean().optional(),
   tenant: Name.optional(),
   share: LayerName.optional(),
 });

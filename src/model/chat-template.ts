@@ -16,6 +16,8 @@ export interface ChatMessage {
   readonly toolCalls?: readonly unknown[] | undefined;
   /** The call that a message of a tool answers. */
   readonly toolCallId?: string | undefined;
+  /** What an assistant thought before its answer. */
+  readonly reasoning?: string | undefined;
 }
 
 interface ChatTextPart {
@@ -23,13 +25,20 @@ interface ChatTextPart {
   readonly text: string;
 }
 
+export interface TemplateVariable {
+  readonly value: unknown;
+  readonly param: string;
+}
+
 export interface RenderOptions {
   /** Whether the text ends with the start of an assistant message, for the model to continue. Default: true. */
   readonly addGenerationPrompt?: boolean;
   /** The tools that the model may call, in the form of OpenAI's API. Default: none. */
   readonly tools?: readonly unknown[];
-  /** Further variables of the template, such as `enable_thinking`. */
-  readonly variables?: Readonly<Record<string, unknown>>;
+  /** Further variables of the template, such as `enable_thinking`, with the field of the request that each came from. */
+  readonly variables?: Readonly<Record<string, TemplateVariable>>;
+  /** Whether the text ends with the content of the last message, for the model to continue it. Default: false. */
+  readonly continueFinalMessage?: boolean;
   /** Hides the anchors of special tokens in everything that comes from the client. Default: nothing is hidden. */
   readonly shadows?: Shadows;
 }
@@ -60,11 +69,13 @@ export class ChatTemplate {
   }
 
   /** All strings of a conversation that come from the client. */
-  static textsOf(messages: readonly ChatMessage[], tools: readonly unknown[]): string[] {
+  static textsOf(messages: readonly ChatMessage[], { tools = [], variables = {} }: RenderOptions): string[] {
     return stringsIn([
       tools,
-      messages.map(({ content, name = '', toolCalls = [], toolCallId = '' }) => [
+      Object.values(variables).map(({ value }) => value),
+      messages.map(({ content, name = '', toolCalls = [], toolCallId = '', reasoning = '' }) => [
         content,
+        reasoning,
         name,
         toolCalls.map(withParsedArguments),
         toolCallId,
@@ -88,10 +99,17 @@ export class ChatTemplate {
    */
   render(messages: readonly ChatMessage[], options: RenderOptions = {}): string {
     const { hide } = options.shadows ?? NO_SHADOWS;
-    const { tools = [] } = options;
+    const { tools = [], variables = {} } = options;
     if (tools.length > 0 && !this.takesTools)
       throw new InvalidRequest("tools: the model's chat template does not tell the model about tools", 'tools');
-    const fill = (absent: null | '') => orRejected(() => this.fill(messages, absent, options, hide));
+    for (const [name, { param }] of Object.entries(variables)) {
+      if (!this.template.names.has(name))
+        throw new InvalidRequest(`${param}: the model's chat template has no variable '${name}'; leave it out`, param);
+    }
+    const fill = (absent: null | '') => {
+      const text = orRejected(() => this.fill(messages, absent, options, hide));
+      return options.continueFinalMessage ? upToContent(text, messages.at(-1), hide) : text;
+    };
     if (messages.every(({ content }) => content !== null)) return fill('');
     try {
       return fill(null);
@@ -106,14 +124,14 @@ export class ChatTemplate {
   private fill(
     messages: readonly ChatMessage[],
     absent: null | '',
-    { tools = [], variables, addGenerationPrompt = true }: RenderOptions,
+    { tools = [], variables = {}, addGenerationPrompt = true }: RenderOptions,
     hide: (text: string) => string,
   ): string {
     return this.template.render({
       ...this.specialTokens,
       // As in transformers, these are defined and None where a request has none.
       ...{ tools: null, documents: null },
-      ...variables,
+      ...Object.fromEntries(Object.entries(variables).map(([name, { value }]) => [name, mapStrings(value, hide)])),
       messages: messages.map((message, index) => forTemplate(message, index, absent, hide)),
       ...(tools.length > 0 ? { tools: mapStrings(tools, hide) } : {}),
       add_generation_prompt: addGenerationPrompt,
@@ -141,14 +159,28 @@ function specialTokens(config: Readonly<Record<string, unknown>>): Record<string
 }
 
 function forTemplate(message: ChatMessage, index: number, absent: null | '', hide: (text: string) => string): object {
-  const { role, content, name, toolCalls, toolCallId } = message;
+  const { role, content, name, toolCalls, toolCallId, reasoning } = message;
   return {
     role,
     content: content === null ? absent : hide(plainText(content, index)),
     ...(name === undefined ? {} : { name: hide(name) }),
     ...(toolCalls === undefined ? {} : { tool_calls: mapStrings(toolCalls.map(withParsedArguments), hide) }),
     ...(toolCallId === undefined ? {} : { tool_call_id: hide(toolCallId) }),
+    ...(reasoning === undefined ? {} : { reasoning_content: hide(reasoning) }),
   };
+}
+
+/** A rendered conversation up to the end of its last message's content, as transformers cuts it. */
+function upToContent(text: string, message: ChatMessage | undefined, hide: (text: string) => string): string {
+  const param = 'continue_final_message';
+  const content = hide(plainText(message?.content ?? '', 0));
+  const core = content.trim();
+  if (core === '') throw new InvalidRequest(`${param}: the last message has no content that could be continued`, param);
+  const at = text.lastIndexOf(core);
+  if (at < 0)
+    throw new InvalidRequest(`${param}: the model's chat template changes the content of the last message`, param);
+  const whole = content.trimStart();
+  return text.slice(0, at) + (text.startsWith(whole, at) ? whole : core);
 }
 
 function plainText(content: string | readonly ChatTextPart[], index: number): string {

@@ -62,11 +62,11 @@ export class TextTasks {
       const shadows = parseSpecial ? NO_SHADOWS : this.tokenizer.guard.shadowsFor([task.text], param);
       return this.tokenizer.encode(shadows.hide(task.text), { ...options, shadows });
     }
-    const { addGenerationPrompt } = task.options;
-    const tools = this.toolsShown(task.options);
-    const texts = ChatTemplate.textsOf(task.messages, tools);
+    const { addGenerationPrompt, continueFinalMessage = false, variables = {} } = task.options;
+    const shown = { addGenerationPrompt, continueFinalMessage, variables, tools: this.toolsShown(task.options) };
+    const texts = ChatTemplate.textsOf(task.messages, shown);
     const shadows = parseSpecial ? NO_SHADOWS : this.contentGuard.shadowsFor(texts, param);
-    const text = this.template!.render(task.messages, { addGenerationPrompt, tools, shadows });
+    const text = this.template!.render(task.messages, { ...shown, shadows });
     return this.tokenizer.encode(text, { ...options, shadows });
   }
 

@@ -73,8 +73,8 @@ export class TextThreads implements TextWork {
   }
 
   encodeChat(messages: readonly ChatMessage[], options: ChatTextOptions, caller: TextCaller): Promise<EncodedText> {
-    const ofTools = charsOf(options.tools ?? []);
-    const chars = messages.reduce((sum, message) => sum + ITEM_CHARS + charsOf(message), ofTools);
+    const ofOptions = charsOf(options.tools ?? []) + charsOf(options.variables ?? {});
+    const chars = messages.reduce((sum, message) => sum + ITEM_CHARS + charsOf(message), ofOptions);
     return this.encoded({ type: 'chat', messages, options }, chars, caller);
   }
 

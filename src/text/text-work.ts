@@ -1,6 +1,6 @@
 import type { Constraint } from '../core/constraint/constraint.js';
 import type { Tenant } from '../core/fair-shares.js';
-import type { ChatMessage } from '../model/chat-template.js';
+import type { ChatMessage, TemplateVariable } from '../model/chat-template.js';
 
 /**
  * The port through which texts become tokens: everything whose cost depends on a client's text or on a regular expression or template of the
@@ -44,6 +44,9 @@ export interface TextOptions {
 export interface ChatTextOptions extends TextOptions {
   /** Whether the text ends with the start of an assistant message. */
   readonly addGenerationPrompt: boolean;
+  /** As in `RenderOptions`. */
+  readonly continueFinalMessage?: boolean;
+  readonly variables?: Readonly<Record<string, TemplateVariable>>;
   /** The tools that the model may call. Default: none. */
   readonly tools?: readonly unknown[] | undefined;
   /** Tools that are enforced need no template that shows them. Default: offered. */

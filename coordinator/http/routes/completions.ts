@@ -1,3 +1,4 @@
+import { InvalidRequest } from '../../../src/errors.js';
 import { COMPLETION_SHAPE } from '../../openai/completion-shape.js';
 import { CompletionRequest } from '../../openai/requests.js';
 import type { HttpRoute } from '../route.js';
@@ -10,13 +11,20 @@ export function completionsRoute(deps: GenerationDeps): HttpRoute {
     schema: CompletionRequest,
     shape: COMPLETION_SHAPE,
     message: null,
-    demand: async (request, caller) => ({
-      prompts: await deps.prompts.readPrompts(request.prompt, { ...request, withText: request.echo ?? false }, caller),
-      maxTokens: request.max_tokens === undefined ? null : { value: request.max_tokens, param: 'max_tokens' },
-      defaultMaxTokens: DEFAULT_MAX_TOKENS,
-      logprobs: request.logprobs === undefined ? null : { value: request.logprobs, param: 'logprobs' },
-      echo: request.echo ?? false,
-    }),
+    demand: async (request, caller) => {
+      checkEcho(request);
+      return {
+        prompts: await deps.prompts.readPrompts(
+          request.prompt,
+          { ...request, withText: request.echo ?? false },
+          caller,
+        ),
+        maxTokens: request.max_tokens === undefined ? null : { value: request.max_tokens, param: 'max_tokens' },
+        defaultMaxTokens: DEFAULT_MAX_TOKENS,
+        logprobs: request.logprobs === undefined ? null : { value: request.logprobs, param: 'logprobs' },
+        echo: request.echo ?? false,
+      };
+    },
   };
   return {
     method: 'POST',
@@ -27,6 +35,12 @@ export function completionsRoute(deps: GenerationDeps): HttpRoute {
     generates: true,
     handle: (exchange) => answerWithTokens(endpoint, exchange, deps),
   };
+}
+
+/** The text of a prompt that is cut is not known. */
+function checkEcho({ echo, truncate_prompt_tokens: most }: CompletionRequest): void {
+  if (echo && most !== undefined)
+    throw new InvalidRequest('echo: cannot be combined with truncate_prompt_tokens', 'echo');
 }
 
 /** OpenAI's default for completions. */

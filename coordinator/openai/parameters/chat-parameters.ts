@@ -2,6 +2,7 @@ import { z } from 'zod';
 import * as limits from '../../../src/limits.js';
 import { Count } from '../fields.js';
 import { Messages, ToolChoice, Tools } from '../messages.js';
+import { Documents, ReasoningEffort, TemplateVariables } from '../template-fields.js';
 import { COMMON_PARAMETERS } from './common-parameters.js';
 import { honoured, inert, type ParameterTable, refused } from './parameter.js';
 import { REFUSED_PARAMETERS } from './refused-parameters.js';
@@ -20,6 +21,20 @@ export const CHAT_PARAMETERS = {
   ...COMMON_PARAMETERS,
   ...REFUSED_PARAMETERS,
   ...TOOL_PARAMETERS,
+  chat_template_kwargs: honoured(
+    TemplateVariables.optional(),
+    'Variables of the chat template, such as `enable_thinking`. One that the template does not have is a 400.',
+  ),
+  documents: honoured(Documents.optional(), 'Documents for the chat template, which must know them.'),
+  reasoning_effort: honoured(ReasoningEffort.optional(), 'For the chat template, which must know it.'),
+  add_generation_prompt: honoured(
+    z.boolean().optional(),
+    'Whether the prompt ends with the start of an assistant message. Default: true.',
+  ),
+  continue_final_message: honoured(
+    z.boolean().optional(),
+    'Whether the answer continues the last message, instead of being a new one.',
+  ),
   parallel_tool_calls: honoured(z.boolean().optional(), '`false`: the answer has at most one call.'),
   messages: honoured(Messages, 'The conversation; roles are system, developer, user, assistant, tool and function.'),
   max_tokens: honoured(COMMON_PARAMETERS.max_tokens.values, 'The older name of `max_completion_tokens`.'),
@@ -32,10 +47,8 @@ export const CHAT_PARAMETERS = {
     z.int().min(0).max(limits.LOGPROBS).optional(),
     'How many alternatives each token has; only with `logprobs`.',
   ),
-  add_generation_prompt: refused([true], 'render the template yourself and send a prompt to /v1/completions'),
   audio: refused([], 'ask for text; the model answers in text only'),
   chat_template: refused([], 'render it yourself and send a prompt to /v1/completions'),
-  continue_final_message: refused([false], 'render the template yourself and send a prompt to /v1/completions'),
   echo: refused([false], 'add the messages to the answer yourself'),
   function_call: refused(['none', 'auto'], 'use tools and tool_choice'),
   functions: refused([[]], 'use tools and tool_choice'),
@@ -45,7 +58,6 @@ export const CHAT_PARAMETERS = {
   modalities: refused([['text']], 'ask for text; the model answers in text only'),
   moderation: refused([], 'moderate the messages and the answer yourself'),
   prediction: inert(z.unknown(), 'A hint that makes answers quicker on other servers.'),
-  reasoning_effort: refused([], 'ask for it in the system message, in the words of the model'),
   verbosity: refused(['medium'], 'ask for it in the system message'),
   web_search_options: refused([], 'search yourself and put the results into messages'),
 } as const satisfies ParameterTable;

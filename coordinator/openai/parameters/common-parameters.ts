@@ -69,6 +69,14 @@ export const COMMON_PARAMETERS = {
   skip_special_tokens: honoured(z.boolean().optional(), 'Whether the text leaves out special tokens. Default: true.'),
   add_special_tokens: honoured(z.boolean().optional(), 'See [special tokens](#special-tokens).'),
   parse_special: honoured(z.boolean().optional(), 'See [special tokens](#special-tokens).'),
+  truncate_prompt_tokens: honoured(
+    z.int().min(1).max(limits.PROMPT_TOKENS).optional(),
+    'Of a longer prompt, only so many tokens are taken, from its end.',
+  ),
+  truncation_side: honoured(
+    z.enum(['left', 'right']).optional(),
+    '`right`: `truncate_prompt_tokens` takes the tokens from the beginning. Default: `left`.',
+  ),
   metadata: inert(z.record(z.string(), z.unknown()), 'Describes the request. Nothing keeps it.'),
   prompt_cache_key: inert(Name, 'A hint for routing. Prefixes are found by their content.'),
   safety_identifier: inert(z.string(), 'Names the user of the client.'),

@@ -25,8 +25,6 @@ export const REFUSED_PARAMETERS = {
   store: refused([false], 'keep the answer yourself; the fleet stores no answers'),
   structural_tag: refused([], 'use response_format or structured_outputs with json, regex or choice'),
   thinking_token_budget: refused([], 'use max_tokens'),
-  truncate_prompt_tokens: refused([], 'shorten the prompt yourself'),
-  truncation_side: refused([], 'shorten the prompt yourself'),
   use_beam_search: refused([false], 'use n'),
   vllm_xargs: refused([{}], 'leave it out'),
 } as const satisfies ParameterTable;

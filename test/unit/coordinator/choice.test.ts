@@ -18,13 +18,7 @@ interface ChoiceOptions {
   readonly message?: MessagePlan;
 }
 
-function choiceOf({
-  stops = [],
-  minTokens = 0,
-  logprobs,
-  echo,
-  message = null as MessagePlan | null,
-}: ChoiceOptions = {}): Choice {
+function choiceOf({ stops = [], minTokens = 0, logprobs, echo, message }: ChoiceOptions = {}): Choice {
   const plan: ChoicePlan = {
     index: 4,
     promptIndex: 0,

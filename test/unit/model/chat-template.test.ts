@@ -51,7 +51,9 @@ describe('a chat template', () => {
       '{% for x in [tools, documents] %}{% if x is none %}none{% else %}{{ x | tojson }}{% endif %};{% endfor %}',
     );
     expect(given.render(hello)).toBe('none;none;');
-    expect(given.render(hello, { tools: [1], variables: { documents: [2] } })).toBe('[1];[2];');
+    expect(given.render(hello, { tools: [1], variables: { documents: { value: [2], param: 'documents' } } })).toBe(
+      '[1];[2];',
+    );
   });
 
   it('has the special tokens, strings or objects, and the given variables', () => {
@@ -60,7 +62,9 @@ describe('a chat template', () => {
       eos_token: '</s>',
     });
     expect(template.render(hello)).toBe('<s></s>+');
-    expect(template.render(hello, { addGenerationPrompt: false, variables: { mode: 'x' } })).toBe('<s></s>x');
+    expect(
+      template.render(hello, { addGenerationPrompt: false, variables: { mode: { value: 'x', param: 'mode' } } }),
+    ).toBe('<s></s>x');
   });
 
   it('iterates nothing where a variable is undefined, as Jinja does', () => {

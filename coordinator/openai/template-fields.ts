@@ -1,0 +1,52 @@
+import { z } from 'zod';
+import { InvalidRequest } from '../../src/errors.js';
+import type { TemplateVariable } from '../../src/model/chat-template.js';
+import { listOf } from './fields.js';
+
+/** The fields of a chat that its template sees beside messages and tools. */
+
+/** Documents, and variables of the template, in one request. */
+const DOCUMENTS = 1_024;
+const VARIABLES = 64;
+
+export const Documents = listOf(z.record(z.string(), z.unknown(), { error: 'must be an object' }), DOCUMENTS);
+export const TemplateVariables = z
+  .record(z.string(), z.unknown())
+  .refine((value) => Object.keys(value).length <= VARIABLES, `must have at most ${VARIABLES} variables`);
+export const ReasoningEffort = z.enum(['none', 'minimal', 'low', 'medium', 'high', 'xhigh']);
+
+/** Variables that have a field of their own. */
+const OWN_FIELDS = new Set(['messages', 'tools', 'documents', 'add_generation_prompt', 'continue_final_message']);
+
+export interface TemplateFields {
+  readonly chat_template_kwargs?: Readonly<Record<string, unknown>> | undefined;
+  readonly documents?: readonly unknown[] | undefined;
+  readonly reasoning_effort?: string | undefined;
+  readonly add_generation_prompt?: boolean | undefined;
+  readonly continue_final_message?: boolean | undefined;
+}
+
+/** The template's variables, by name. @throws InvalidRequest for one that has a field of its own */
+export function templateVariables(fields: TemplateFields): Record<string, TemplateVariable> {
+  const variables: Record<string, TemplateVariable> = {};
+  for (const [name, value] of Object.entries(fields.chat_template_kwargs ?? {})) {
+    const param = `chat_template_kwargs.${name}`;
+    if (OWN_FIELDS.has(name))
+      throw new InvalidRequest(`${param}: must not be among them; send it as a field of the request`, param);
+    variables[name] = { value, param };
+  }
+  const { documents = [], reasoning_effort: effort } = fields;
+  if (documents.length > 0) variables.documents = { value: documents, param: 'documents' };
+  if (effort !== undefined) variables.reasoning_effort = { value: effort, param: 'reasoning_effort' };
+  return variables;
+}
+
+/** How a chat's text ends. @throws InvalidRequest if it cannot end so */
+export function chatEnding({ add_generation_prompt: add, continue_final_message: goOn = false }: TemplateFields) {
+  if (goOn && add === true)
+    throw new InvalidRequest(
+      'continue_final_message: cannot be combined with add_generation_prompt: true; send one of them',
+      'continue_final_message',
+    );
+  return { addGenerationPrompt: add ?? !goOn, continueFinalMessage: goOn };
+}
