@@ -17,6 +17,7 @@ import {
   type Sampling,
   type Stopping,
 } from '../src/protocol/generate.js';
+import { NO_SPAN, type Span } from '../src/trace/span.js';
 import type { FleetEvent } from './fleet.js';
 import type { LostWorker, Trial } from './poison/trial.js';
 import { PromptParts } from './prompt-parts.js';
@@ -39,7 +40,8 @@ interface ChosenWorker {
   readonly id: string;
   /** Names this incarnation of the worker. */
   readonly instance: string;
-  run(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>;
+  /** @param trace the `traceparent` that the worker gets; null for none */
+  run(request: GenerateRequest, signal: AbortSignal, trace: string | null): AsyncIterable<GenerateEvent>;
 }
 
 /** The parts of a request that stay the same over all attempts. */
@@ -53,6 +55,8 @@ export interface Attempted {
   readonly sampling: Sampling;
   readonly stopping: Stopping;
   readonly bursts?: boolean;
+  /** Gets placements and attempts. Default: nothing is recorded. */
+  readonly span?: Span;
 }
 
 /** One placement of a request: the chosen worker, with sources for the tokens as they were at the time of the choice. */
@@ -106,20 +110,23 @@ export async function* runToItsEnd(
 ): AsyncGenerator<FleetEvent> {
   const failures = new FailedAttempts(clock);
   const generated: number[] = [];
+  const { span = NO_SPAN } = request;
   const prompt = new PromptParts(request.tokens.length);
   let started = false;
   while (!failures.exhausted) {
     const tokens = withGenerated(request.tokens, generated);
-    const chosen = await choose(tokens, generated.length, failures, signal);
+    const chosen = await placed(span, () => choose(tokens, generated.length, failures, signal));
     if (!chosen) break;
     const { worker, trial } = chosen;
     const resumed = generated.length;
     if (resumed > 0) onResumed();
     let begun = false;
+    const attempt = span.child('shoal.attempt', { 'shoal.worker': worker.id, 'shoal.resumed': resumed }, 'client');
     try {
       let start: FleetEvent | null = null;
       prompt.restart();
-      for await (const event of worker.run(messageOf(request, chosen, tokens, prompt), signal)) {
+      const message = messageOf(request, chosen, tokens, prompt);
+      for await (const event of worker.run(message, signal, attempt.traceparent)) {
         begun = true;
         if (event.type === 'start') {
           trial.started();
@@ -143,6 +150,7 @@ export async function* runToItsEnd(
         `worker ${worker.id} ended the stream of request ${request.requestId} without an end event`,
       );
     } catch (error) {
+      attempt.end(error);
       if (signal.aborted) throw new Cancelled('the client disconnected');
       if (!isOfTheWorker(error)) throw error;
       failures.add(error, chosen, { begun, advanced: generated.length > resumed });
@@ -152,10 +160,27 @@ export async function* runToItsEnd(
         return;
       }
     } finally {
+      attempt.end();
       chosen.done();
     }
   }
   throw failures.outcome ?? new Unavailable('no worker is serving; retry when /health/ready returns 200');
+}
+
+/** The choice of a worker, as a part of the request's trace. */
+async function placed(span: Span, choose: () => Promise<Placed | null>): Promise<Placed | null> {
+  const placing = span.child('shoal.place');
+  let failure: unknown = null;
+  try {
+    const chosen = await choose();
+    if (chosen) placing.set({ 'shoal.worker': chosen.worker.id, 'shoal.sources': chosen.sources.length });
+    return chosen;
+  } catch (error) {
+    failure = error;
+    throw error;
+  } finally {
+    placing.end(failure);
+  }
 }
 
 /** A failure after which another worker may answer. */

@@ -3,6 +3,7 @@ import type { Member } from '../src/core/member.js';
 import type { Salt } from '../src/core/salt.js';
 import type { Accused } from '../src/core/tribunal.js';
 import type { GenerateEvent, GenerateRequest, Sampling, Stopping } from '../src/protocol/generate.js';
+import type { Span } from '../src/trace/span.js';
 
 /** The port between the HTTP layer and the fleet. It hides workers' addresses and placement. */
 export interface Fleet {
@@ -44,6 +45,8 @@ export interface FleetRequest {
   readonly bursts?: boolean;
   /** The only worker that may run the request, which is `Unavailable` if that worker is not serving; null for any worker. */
   readonly worker: string | null;
+  /** Gets placements and attempts. Default: nothing is recorded. */
+  readonly span?: Span;
 }
 
 /** The events of a worker; `start` also names the worker. */

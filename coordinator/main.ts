@@ -38,6 +38,7 @@ import type { TextSource } from '../src/text/text-task.js';
 import { TextThreads } from '../src/text/text-threads.js';
 import type { TextWork } from '../src/text/text-work.js';
 import { TlsWatch } from '../src/tls-watch.js';
+import { openTracer } from '../src/trace/open-tracer.js';
 import { requestsFile } from '../src/trail/entry.js';
 import type { Access } from './access/access.js';
 import { openAccess } from './access/open-access.js';
@@ -285,6 +286,7 @@ async function serveHttp(
     trail,
     metrics,
     clock,
+    tracer: await openTracer(life, config.trace, { role: 'coordinator', id: config.id, version: own.version, log }),
     kv: kvDeps(config, objects, clock, wallMs),
   };
   const http = life.use(await createHttpServer(deps), (server) => server.close());

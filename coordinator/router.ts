@@ -316,7 +316,7 @@ export class Router {
       worker: {
         id: worker,
         instance: trial.instance,
-        run: (message, signal) => engine.stream('generate', message, { signal }),
+        run: (message, signal, trace) => engine.stream('generate', message, { signal, trace }),
       },
       sources: [...best.sources],
       trial,

@@ -1,5 +1,4 @@
-import { logged } from '../src/actors/logged.js';
-import { ActorSystem } from '../src/actors/system.js';
+import type { ActorSystem } from '../src/actors/system.js';
 import type { Bus } from '../src/bus/bus.js';
 import type { Clock } from '../src/clock.js';
 import type { WorkerConfig } from '../src/config/worker-config.js';
@@ -11,15 +10,17 @@ import type { Device } from '../src/device/device.js';
 import { Engine } from '../src/engine/engine.js';
 import type { MakeRunner } from '../src/engine/graph-runner.js';
 import type { ModelGraph } from '../src/engine/model-graph.js';
+import type { EndedSequence, SequenceOutcome } from '../src/engine/observer.js';
 import { LinkedCoordinators } from '../src/fleet/linked-coordinators.js';
 import { Roster } from '../src/fleet/roster.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { PROBE_TIMEOUT_MS } from '../src/limits.js';
 import type { Log } from '../src/log.js';
-import { PeerCallLinks } from '../src/peer/calls/peer-call-links.js';
+import type { PeerCallLinks } from '../src/peer/calls/peer-call-links.js';
 import { PeerClient } from '../src/peer/client/peer-client.js';
 import { PeerServer } from '../src/peer/server/peer-server.js';
 import type { Surroundings } from '../src/surroundings.js';
+import { PASSING_TRACER, type Tracer } from '../src/trace/span.js';
 import { Auditor } from './audit/auditor.js';
 import { EvidenceSearch } from './audit/evidence-search.js';
 import { GuardedHost } from './audit/guarded-host.js';
@@ -30,6 +31,7 @@ import type { BlockFiles } from './cache/block-folder.js';
 import type { BlockStore } from './cache/block-store.js';
 import { tieredCache } from './cache/tiered-cache.js';
 import { ComputeSpeed } from './compute-speed.js';
+import { makeActors, makeCallLinks, peerOptions } from './connections.js';
 import { HoldingsLog } from './holdings-log.js';
 import { Instruments } from './instruments.js';
 import { ServedObjects } from './objects/served-objects.js';
@@ -40,6 +42,7 @@ import type { Promoter } from './prefix/promoter.js';
 import { AntiEntropy } from './replication/anti-entropy.js';
 import { RepairShare } from './replication/repair-share.js';
 import { Replicator } from './replication/replicator.js';
+import { TracedBlocks } from './replication/traced-blocks.js';
 import { SuspicionRelay } from './suspicion-relay.js';
 
 /** Makes the parts of a worker and connects them to each other. The parts are idle until they are started. */
@@ -72,6 +75,8 @@ export interface WorkerOptions {
   readonly clock: Clock;
   readonly surroundings: Surroundings;
   readonly log: Log;
+  /** Null: nothing is recorded. */
+  readonly tracer?: Tracer | null;
   /** Called once, with the reason, when this worker cannot go on: a later process took over its ID, or it failed. The process has to exit. */
   readonly onOver: (why: string) => void;
 }
@@ -99,6 +104,7 @@ interface CacheParts {
   readonly hands: Hands;
   readonly store: BlockStore;
   readonly promoter: Promoter;
+  readonly traced: TracedBlocks;
   readonly server: PeerServer;
   readonly fetcher: PeerFetcher;
   readonly holdings: HoldingsLog;
@@ -114,7 +120,7 @@ interface CacheWishes {
   readonly objects: ServedObjects | null;
 }
 
-export interface WorkerParts extends FleetParts, AuditParts, Omit<CacheParts, 'promoter' | 'hands'> {
+export interface WorkerParts extends FleetParts, AuditParts, Omit<CacheParts, 'promoter' | 'hands' | 'traced'> {
   readonly instruments: Instruments;
   readonly engine: Engine;
 }
@@ -122,7 +128,9 @@ export interface WorkerParts extends FleetParts, AuditParts, Omit<CacheParts, 'p
 export function makeWorkerParts(options: WorkerOptions): WorkerParts {
   const { log, surroundings } = options;
   const owner = {
-    blockNotKept: (err: unknown) => log.error({ err }, 'cannot keep a computed block'),
+    blockNotKept: (err: unknown, requestId: string) => log.error({ requestId, err }, 'cannot keep a computed block'),
+    ran: (outcome: SequenceOutcome, durationMs: number, { traceId, ...ended }: EndedSequence) =>
+      log.info({ ...ended, ...(traceId === null ? {} : { traceId }), outcome, durationMs }, 'ran a request'),
     damaged: (damaged: object) => log.warn({ ...damaged }, 'refused a block whose bytes do not match its digest'),
   };
   const instruments = new Instruments(owner, surroundings.processMetrics);
@@ -136,8 +144,13 @@ export function makeWorkerParts(options: WorkerOptions): WorkerParts {
     accepts: (block) => audit.quarantine.accepts(block),
   };
   const objects = makeObjects(options, instruments, fleet);
-  const { promoter, hands, ...cache } = makeCacheParts(options, instruments, fleet, { speed, share, trust, objects });
-  const engine = makeEngine(options, instruments, { ...cache, promoter });
+  const { promoter, hands, traced, ...cache } = makeCacheParts(options, instruments, fleet, {
+    speed,
+    share,
+    trust,
+    objects,
+  });
+  const engine = makeEngine(options, instruments, { ...cache, promoter, traced });
   const audit: AuditParts = makeAuditParts(options, instruments, fleet, { store: cache.store, hands, engine });
   speed.measureBy(() => engine.stats().computeMsPerToken);
   // A worker that drains hands its blocks over as fast as it can.
@@ -225,8 +238,10 @@ function makeCacheParts(
     share,
     onMoved: (blocks: number) => instruments.moved(blocks),
   };
+  const tracer = options.tracer ?? PASSING_TRACER;
+  const traced = new TracedBlocks(tracer);
   const replicator = new Replicator({
-    ...copying,
+    ...{ ...copying, traced },
     durability: config.durability,
     onLag: (waiting, lacking) => instruments.lag(waiting, lacking),
   });
@@ -239,6 +254,7 @@ function makeCacheParts(
     objects,
     store,
     promoter,
+    traced,
     server: new PeerServer({
       ...peerOptions(options, instruments),
       host: new GuardedHost(store, hands, trust),
@@ -246,6 +262,7 @@ function makeCacheParts(
       onCalls: links.accept,
       onObjects: objects?.accept,
       comparer: (peer, summary) => antiEntropy.compare(peer, summary),
+      tracer,
     }),
     fetcher: new PeerFetcher({
       ...shared,
@@ -274,34 +291,17 @@ function makeObjects(
   return new ServedObjects({ config, incarnation, dialling, roster, actors, clock, surroundings, log, registry });
 }
 
-/** The options that the client and the server of the peer protocol share. */
-function peerOptions(options: WorkerOptions, instruments: Instruments) {
-  const { config, identity, fingerprint, device, clock, surroundings } = options;
-  return {
-    identity: { id: identity.id, incarnation: identity.incarnation, fingerprint },
-    secret: config.secret,
-    blockBytes: blockBytes(device.layout),
-    observer: instruments.peers,
-    clock,
-    hostId: surroundings.hostId,
-    random: surroundings.random,
-    network: surroundings.network,
-    setSendBuffer: surroundings.setSendBuffer ?? undefined,
-    tls: config.peerTls ?? undefined,
-  };
-}
-
 function makeEngine(
   options: WorkerOptions,
   instruments: Instruments,
-  { store, fetcher, promoter }: Pick<CacheParts, 'store' | 'fetcher' | 'promoter'>,
+  { store, fetcher, promoter, traced }: Pick<CacheParts, 'store' | 'fetcher' | 'promoter' | 'traced'>,
 ): Engine {
   const { config, fingerprint, eosTokenIds, vocabulary, graph, makeRunner, device, clock } = options;
   return new Engine({
     graph,
     ...(makeRunner && { makeRunner }),
     device,
-    cache: config.cache ? new PrefixLoader(store, fetcher, promoter) : NO_CACHE,
+    cache: config.cache ? new PrefixLoader(store, fetcher, promoter, traced) : NO_CACHE,
     fingerprint,
     eosTokenIds,
     vocabulary,
@@ -309,36 +309,5 @@ function makeEngine(
     maxWaiting: config.maxWaiting,
     clockNow: () => clock.now(),
     observer: instruments.engine,
-  });
-}
-
-function makeCallLinks(options: WorkerOptions, instruments: Instruments, roster: Roster): PeerCallLinks {
-  const { log } = options;
-  return new PeerCallLinks({
-    ...peerOptions(options, instruments),
-    addressOf: ({ node, incarnation }) => roster.addressOf(node, incarnation),
-    onLinkOpened: ({ node, incarnation }) => log.info({ peer: node, incarnation }, 'opened a connection for calls'),
-    onLinkClosed: ({ node, incarnation }, err) => {
-      log.info({ peer: node, incarnation, err }, 'lost a connection for calls');
-      roster.linkClosed(node, incarnation);
-    },
-  });
-}
-
-function makeActors(
-  { config, identity, bus, clock, surroundings, log }: WorkerOptions,
-  links: PeerCallLinks,
-  instruments: Instruments,
-): ActorSystem {
-  const { id, incarnation } = identity;
-  return new ActorSystem({
-    bus,
-    links,
-    onCall: (path) => instruments.called(path),
-    clock,
-    random: surroundings.random,
-    node: { id, incarnation },
-    namespace: config.namespace,
-    observe: logged(log),
   });
 }

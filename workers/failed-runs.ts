@@ -8,7 +8,7 @@ import { OrtError } from '../src/ort/ort-error.js';
 /** Receives the failures of runs. */
 export interface FailureListener {
   /** The run of one request failed. Other requests continue. */
-  failed(error: unknown): void;
+  failed(error: unknown, requestId: string): void;
   /** Runs of `ENGINE_FAILURES` prompts failed in a row, so that the device must be at fault and not a prompt. Called once per series. */
   beyond(error: OrtError): void;
 }
@@ -27,7 +27,7 @@ export class FailedRuns {
   private readonly counted = new WeakSet<OrtError>();
 
   /** Passes the items on. `prompt`: the bytes of its tokens. A failure of the engine becomes RunFailed. */
-  async *watch<T>(prompt: Uint8Array, items: AsyncIterable<T>): AsyncGenerator<T> {
+  async *watch<T>(prompt: Uint8Array, items: AsyncIterable<T>, requestId = ''): AsyncGenerator<T> {
     try {
       yield* items;
       this.failing.clear();
@@ -35,7 +35,7 @@ export class FailedRuns {
       const run = error instanceof ShoalError && error.cause instanceof OrtError ? error.cause : error;
       if (run instanceof OrtError) this.count(prompt, run);
       if (error instanceof ShoalError && !(error instanceof InternalError)) throw error;
-      this.listener.failed(error);
+      this.listener.failed(error, requestId);
       const message = error instanceof Error ? error.message : String(error);
       throw new RunFailed(`cannot run the request on this worker: ${message}`, { cause: error });
     }

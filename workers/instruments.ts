@@ -3,7 +3,7 @@ import type { BlockKey } from '../src/core/block.js';
 import type { Accused } from '../src/core/tribunal.js';
 import type { DeviceCopies } from '../src/device/device.js';
 import type { EngineStats } from '../src/engine/engine.js';
-import type { EngineObserver } from '../src/engine/observer.js';
+import type { EndedSequence, EngineObserver, SequenceOutcome } from '../src/engine/observer.js';
 import { type FleetCounts, watchFleet, watchQuarantine } from '../src/metrics/fleet-metrics.js';
 import { MetricsRegistry } from '../src/metrics/registry.js';
 import { type MetricsServer, type MetricsServerOptions, startMetricsServer } from '../src/metrics/server.js';
@@ -17,7 +17,9 @@ const STATUS = { done: '200', cancelled: '499', failed: '500' } as const;
 /** Receives the events that have to be logged. */
 export interface InstrumentsOwner {
   /** The cache did not accept a computed block. */
-  blockNotKept(error: unknown): void;
+  blockNotKept(error: unknown, requestId: string): void;
+  /** A request ended on this worker. */
+  ran(outcome: SequenceOutcome, ms: number, ended: EndedSequence): void;
   /** A block had the wrong bytes. */
   damaged(block: DamagedBlock | { readonly stage: 'disk'; readonly peer: null; readonly block: BlockKey }): void;
 }
@@ -36,12 +38,13 @@ export class Instruments {
     },
     onFirstToken: (ms) => this.metrics.requests.firstTokenSeconds.observe(ms / 1000),
     onInterToken: (ms) => this.metrics.requests.interTokenSeconds.observe(ms / 1000),
-    onEnd: (outcome, ms) => {
+    onEnd: (outcome, ms, ended) => {
+      this.on.ran(outcome, ms, ended);
       this.metrics.requests.durationSeconds.observe(ms / 1000);
       this.metrics.requests.total.add(1, { status: STATUS[outcome] });
       this.loadChanged();
     },
-    onOfferFailed: (error) => this.on.blockNotKept(error),
+    onOfferFailed: (error, requestId) => this.on.blockNotKept(error, requestId),
   };
 
   readonly peers: PeerObserver = {

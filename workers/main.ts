@@ -5,6 +5,7 @@ import { natsTransport } from '../src/bus/nats-transport.js';
 import { sealTransport } from '../src/bus/sealed-transport.js';
 import type { Transport } from '../src/bus/transport.js';
 import { type Clock, SystemClock } from '../src/clock.js';
+import { packageVersion } from '../src/config/package-root.js';
 import type { WorkerConfig } from '../src/config/worker-config.js';
 import { type ContextChoice, chooseContext } from '../src/core/context-choice.js';
 import type { GraphTrial } from '../src/core/graph-trial.js';
@@ -39,6 +40,7 @@ import { OrtRuntime } from '../src/ort/runtime.js';
 import type { RunningRole } from '../src/running-role.js';
 import { machineSurroundings } from '../src/surroundings.js';
 import { TlsWatch } from '../src/tls-watch.js';
+import { openTracer } from '../src/trace/open-tracer.js';
 import { checkBudgets, sequenceBytes } from './budgets.js';
 import { type BlockFiles, BlockFolder } from './cache/block-folder.js';
 import { openedInTime } from './cache/late-files.js';
@@ -106,6 +108,7 @@ async function buildWorker(
   logBusStatus(bus, log);
   const charter = await joinFleet({ transport, clock, log, config, fingerprint, model: folder.name, onOutlawed: end });
   const generation = await takeGeneration({ transport, log, config });
+  const tracer = await openTracer(life, config.trace, { role: 'worker', id, version: packageVersion(), log });
   const worker = new Worker({
     config,
     identity: { id, incarnation, generation, pid: process.pid, host: hostname() },
@@ -118,6 +121,7 @@ async function buildWorker(
     clock,
     surroundings,
     log,
+    tracer,
     onOver: end,
   });
   life.use(worker, () => worker.stop());

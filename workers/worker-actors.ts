@@ -7,6 +7,7 @@ import { Unavailable } from '../src/errors.js';
 import { ENGINE_FAILURES } from '../src/limits.js';
 import type { Log } from '../src/log.js';
 import { EngineProtocol, ShardProtocol, WorkerProtocol } from '../src/protocol/worker.js';
+import { NO_SPAN, type Tracer } from '../src/trace/span.js';
 import type { Auditor } from './audit/auditor.js';
 import type { BlockStore } from './cache/block-store.js';
 import { FailedRuns } from './failed-runs.js';
@@ -29,6 +30,7 @@ export interface WorkerActorParts {
   /** Whether another worker is the first home of a block. */
   readonly isReplica: (block: BlockMeta) => boolean;
   readonly log: Log;
+  readonly tracer: Tracer;
   readonly draining: () => boolean;
   readonly drain: () => void;
   /** Serves again. Throws `Refused` if that is too late. */
@@ -41,12 +43,12 @@ export interface WorkerActorParts {
 
 /** Spawns the actors through which other processes call the worker. */
 export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorParts): Promise<void> {
-  const { engine, store, holdings, replicator, auditor, suspicions, isReplica, log } = parts;
+  const { engine, store, holdings, replicator, auditor, suspicions, isReplica, log, tracer } = parts;
   const { draining, drain, undrain, follow, end } = parts;
   const retention = new WorkerRetention(store);
   const supervision = { onGiveUp: () => end('one of its actors crashed too often; see the log for the cause') };
   const runs = new FailedRuns({
-    failed: (err) => log.error({ err }, 'a request failed'),
+    failed: (err, requestId) => log.error({ requestId, err }, 'a request failed'),
     beyond: ({ message }) => end(`${ENGINE_FAILURES} prompts in a row failed, the last one with: ${message}`),
   });
   const engineBehavior: Behavior<typeof EngineProtocol> = {
@@ -54,7 +56,11 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorP
       // The coordinator does not know yet that this worker drains. It retries on another worker.
       if (draining())
         throw new Unavailable('cannot accept the request: this worker is draining; retry on another worker');
-      return runs.watch(request.tokens, auditor.watch(request, engine.generate(request, call.signal)));
+      const { requestId, tokens } = request;
+      // A trace begins at a coordinator.
+      const attributes = { 'shoal.request_id': requestId };
+      const span = call.trace === null ? NO_SPAN : tracer.start('shoal.generate', call.trace, attributes, 'server');
+      return runs.watch(tokens, auditor.watch(request, engine.generate(request, call.signal, span)), requestId);
     },
   };
   const shardBehavior: Behavior<typeof ShardProtocol> = {

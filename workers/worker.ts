@@ -7,6 +7,7 @@ import { Refused } from '../src/errors.js';
 import { Announcer } from '../src/fleet/announcer.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { Lifecycle } from '../src/lifecycle.js';
+import { PASSING_TRACER } from '../src/trace/span.js';
 import { makeWorkerParts, type WorkerOptions, type WorkerParts } from './compose.js';
 import { spawnWorkerActors } from './worker-actors.js';
 
@@ -107,6 +108,7 @@ export class Worker {
       ...{ engine, store, holdings, replicator, auditor, suspicions },
       isReplica: ({ segment }) => roster.ring.homes(segment, 1)[0] !== this.options.config.id,
       log: this.options.log,
+      tracer: this.options.tracer ?? PASSING_TRACER,
       draining: () => this.state === 'draining',
       drain: () => this.drain(),
       undrain: () => this.undrain(),

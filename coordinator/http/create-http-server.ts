@@ -6,6 +6,7 @@ import type { Log } from '../../src/log.js';
 import type { CoordinatorMetrics } from '../../src/metrics/coordinator-metrics.js';
 import { watchFleet } from '../../src/metrics/fleet-metrics.js';
 import { type Random, SystemRandom } from '../../src/random.js';
+import type { Tracer } from '../../src/trace/span.js';
 import type { Access } from '../access/access.js';
 import type { Fleet } from '../fleet.js';
 import type { Layers } from '../layers/layers.js';
@@ -74,6 +75,8 @@ export interface HttpDeps {
   /** The gauges of the fleet are added to its registry. */
   readonly metrics: CoordinatorMetrics;
   readonly clock: Clock;
+  /** Null: nothing is recorded. */
+  readonly tracer?: Tracer | null;
   /** Objects over HTTP; null if the fleet has none. */
   readonly kv?: KvDeps | null;
   /** Source of ids, and of seeds where a request gives none. */
@@ -93,6 +96,7 @@ export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
       clock,
       log,
       trail: deps.trail,
+      tracer: deps.tracer ?? null,
       onEnd: (route, status, durationMs) => {
         if (!route.generates) return;
         metrics.requests.total.add(1, { status: String(status) });

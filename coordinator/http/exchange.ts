@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Span } from '../../src/trace/span.js';
 import type { Principal } from '../access/principal.js';
-import type { TokenCounts } from './request-entry.js';
+import type { RequestAccount } from './request-end.js';
 import type { Exchange, Upload } from './route.js';
 
 /** Makes what a route sees of a request. */
@@ -16,7 +17,8 @@ interface ServedRequest {
   readonly raw: IncomingMessage;
   readonly principal: Principal | null;
   readonly arrivedMs: number;
-  countTokens: (() => TokenCounts) | null;
+  account: (() => RequestAccount) | null;
+  readonly span: Span;
 }
 
 interface ServedReply {
@@ -35,8 +37,9 @@ export function exchangeOf(
   const { raw } = reply;
   return {
     use: null,
-    countTokens: (counts) => {
-      request.countTokens = counts;
+    span: request.span,
+    account: (account) => {
+      request.account = account;
     },
     answerHeaders: (headers) => {
       if (!reply.sent) reply.headers(headers);

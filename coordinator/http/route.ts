@@ -1,9 +1,10 @@
 import type { z } from 'zod';
 import type { ObjectBody } from '../../src/objects/object-node.js';
+import type { Span } from '../../src/trace/span.js';
 import type { Principal } from '../access/principal.js';
 import type { RouteAccess } from '../access/roles.js';
 import type { QuotaUse } from '../quota/quota-use.js';
-import type { TokenCounts } from './request-entry.js';
+import type { RequestAccount } from './request-end.js';
 
 /** The interface between the routes and the server; it hides the HTTP framework. */
 export interface HttpRoute {
@@ -58,8 +59,10 @@ export interface Exchange {
   onClose(listener: () => void): void;
   /** Its use of the limits of its key; null if there are none. */
   readonly use: QuotaUse | null;
-  /** Says how the audit log learns the tokens of the request when it ends. */
-  countTokens(counts: () => TokenCounts): void;
+  /** Says how log and audit log learn what the request used when it ends. */
+  account(account: () => RequestAccount): void;
+  /** Its part of a trace, which the server ends. */
+  readonly span: Span;
   /** Sets headers of the answer, which has not begun. */
   answerHeaders(headers: Readonly<Record<string, string>>): void;
   /** All headers by their lower-case names. */

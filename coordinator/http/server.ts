@@ -5,11 +5,10 @@ import { IdleCondition } from '../../src/async/idle.js';
 import type { Clock } from '../../src/clock.js';
 import { Cancelled, Unavailable } from '../../src/errors.js';
 import * as limits from '../../src/limits.js';
-import type { Log } from '../../src/log.js';
+import type { Span, Tracer } from '../../src/trace/span.js';
 import type { Access } from '../access/access.js';
 import type { Principal } from '../access/principal.js';
 import { ApiError } from '../openai/api-error.js';
-import type { Trail } from '../trail/trail.js';
 import { Bodies } from './bodies.js';
 import { discardBody } from './body.js';
 import type { Border } from './border/border.js';
@@ -20,9 +19,10 @@ import { borderOf, type HttpListenOptions } from './listen-options.js';
 import { Listener, type TlsContext } from './listener.js';
 import { streamParts } from './parts.js';
 import { refuseMalformed } from './refusals.js';
-import { requestEntry, type TokenCounts } from './request-entry.js';
+import { type RequestAccount, type RequestEndPorts, recordEnd } from './request-end.js';
 import { requestIdOf } from './request-id.js';
 import { pathOf, unknownPath } from './request-path.js';
+import { requestTrace } from './request-span.js';
 import type { EventsAnswer, HttpRoute } from './route.js';
 import { sendBytes } from './send-bytes.js';
 import { StallGuard } from './stall-guard.js';
@@ -57,18 +57,19 @@ declare module 'fastify' {
     arrivedMs: number;
     principal: Principal | null;
     answer: ServerResponse | null;
-    countTokens: (() => TokenCounts) | null;
+    account: (() => RequestAccount) | null;
+    span: Span;
+    /** For logs. */
+    traceId: string | null;
   }
 }
 
 /** What the server needs beside the routes. */
-export interface HttpServerDeps {
+export interface HttpServerDeps extends RequestEndPorts {
   readonly access: Access;
   readonly clock: Clock;
-  readonly log: Log;
-  readonly trail: Trail;
-  /** Called once for each request that matched a route, with its final status; 499 if the client disconnected. */
-  onEnd(route: HttpRoute, status: number, durationMs: number): void;
+  /** Null: nothing is recorded. */
+  readonly tracer?: Tracer | null;
 }
 
 export interface HttpServer {
@@ -133,7 +134,9 @@ class Server implements HttpServer {
     this.app.decorateRequest('arrivedMs', 0);
     this.app.decorateRequest('principal', null);
     this.app.decorateRequest('answer', null);
-    this.app.decorateRequest('countTokens', null);
+    this.app.decorateRequest('account', null);
+    this.app.decorateRequest('span');
+    this.app.decorateRequest('traceId', null);
     this.app.addHook('onRequest', async (request, reply) => this.onRequest(request, reply));
     this.app.setErrorHandler((error: FastifyError, request, reply) => this.sendError(error, request, reply));
     this.app.setNotFoundHandler(unknownPath);
@@ -215,6 +218,7 @@ class Server implements HttpServer {
     const { route, known } = request.routeOptions.config;
     request.arrivedMs = this.deps.clock.now();
     request.answer = reply.raw;
+    Object.assign(request, requestTrace(this.deps.tracer ?? null, route, request.id, raw.headers.traceparent));
     reply.header('x-request-id', request.id);
     if (this.closed !== null) {
       reply.header('connection', 'close');
@@ -323,22 +327,13 @@ class Server implements HttpServer {
 
   private failureOf(error: unknown, request: FastifyRequest): ApiError {
     const failure = frameworkFailure(error) ?? ApiError.from(error);
-    if (failure.status === 500) this.deps.log.error({ requestId: request.id, err: error }, 'a request failed');
+    const { id: requestId, traceId } = request;
+    if (failure.status === 500) this.deps.log.error({ requestId, traceId, err: error }, 'a request failed');
     return failure;
   }
 
   private recordEnd(request: FastifyRequest, status: number, error: ApiError | null = null): void {
-    const durationMs = this.deps.clock.now() - request.arrivedMs;
-    const route = request.routeOptions.config.route;
-    const fields = { requestId: request.id, method: request.method, route: route?.path ?? null, status, durationMs };
-    if (route?.generates) this.deps.log.info(fields, 'answered');
-    else this.deps.log.debug(fields, 'answered');
-    if (route !== undefined) this.deps.onEnd(route, status, durationMs);
-    const { principal, method, params, raw } = request;
-    const tokens = request.countTokens?.() ?? null;
-    const who = { requestId: request.id, principal, address: raw.socket.remoteAddress ?? null };
-    const entry = requestEntry({ ...who, method, route: route ?? null, params, status, error, tokens, durationMs });
-    if (entry !== null) this.deps.trail.write(entry);
+    recordEnd(request, status, error, this.deps);
   }
 }
 

@@ -81,6 +81,7 @@ async function* runChoice(
       const before = choice.completionTokens;
       const delta = choice.take(event);
       meter.observe(event, choice.completionTokens - before);
+      if (choice.finish !== null) job.tally.recordFinish(plan.index, choice.finish);
       if (delta !== null) yield delta;
       // After a stop string, to leave the stream cancels its request.
       if (choice.finish !== null) return;

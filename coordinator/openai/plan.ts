@@ -2,6 +2,7 @@ import type { Salt } from '../../src/core/salt.js';
 import { InvalidRequest } from '../../src/errors.js';
 import type { Sampling, Stopping } from '../../src/protocol/generate.js';
 import { StopPattern } from '../../src/text/stop-strings.js';
+import type { Span } from '../../src/trace/span.js';
 import type { FleetRequest } from '../fleet.js';
 import { contextLengthExceeded } from './api-error.js';
 import { checkLogprobs, reportableTokens } from './logprob-count.js';
@@ -59,6 +60,8 @@ export interface Caller {
   readonly saltFor: (tokens: Uint32Array) => Salt | null;
   readonly tenant: FleetRequest['tenant'];
   readonly worker: string | null;
+  /** Its part of a trace. Default: nothing is recorded. */
+  readonly span?: Span;
 }
 
 /**
@@ -95,6 +98,7 @@ export function planChoices(
         ...(demand.maxTokens === null ? { leastAnswerTokens: Math.max(1, stopping.minTokens) } : {}),
         ...(bursts ? { bursts } : {}),
         worker: caller.worker,
+        ...(caller.span ? { span: caller.span } : {}),
       };
       return { index, promptIndex, request, stops: shared.stops, echo, show: shared.show, message };
     });

@@ -1,4 +1,6 @@
 import type { FleetEvent } from '../fleet.js';
+import type { AnswerAccount } from './answer-account.js';
+import type { FinishReason } from './choice.js';
 import type { ChoicePlan } from './plan.js';
 
 type Start = Extract<FleetEvent, { type: 'start' }>;
@@ -30,6 +32,7 @@ interface ShoalUsage {
 export class Tally {
   private readonly choices: readonly ChoicePlan[];
   private readonly starts = new Map<number, Start>();
+  private readonly finishes = new Map<number, FinishReason>();
   private completionTokens = 0;
   private firstTokenMs: number | null = null;
 
@@ -52,6 +55,19 @@ export class Tally {
     if (first) this.firstTokenMs = ms;
     this.completionTokens += tokens;
     return first;
+  }
+
+  /** Records how a choice has ended. */
+  recordFinish(index: number, reason: FinishReason): void {
+    this.finishes.set(index, reason);
+  }
+
+  /** For the log. @param answerId with which the names of its sequences begin */
+  account(answerId: string): AnswerAccount {
+    const { worker, cached, queue_ms: queueMs } = this.usage.shoal;
+    const ttftMs = this.firstTokenMs === null ? null : round(this.firstTokenMs);
+    const finish = [...this.finishes].toSorted(([a], [b]) => a - b).map(([, reason]) => reason);
+    return { answerId, worker, cached, ttftMs, queueMs, generatedTokens: this.completionTokens, finish };
   }
 
   get usage(): Usage {

@@ -27,6 +27,8 @@ export interface CallMessage {
   /** Time left until the deadline when the message is sent, since clocks of machines differ; null for no deadline. */
   readonly deadlineMs: number | null;
   readonly request: unknown;
+  /** The `traceparent` of the caller's part of a trace. */
+  readonly trace?: string;
 }
 
 /** A message to a node: from the caller to the actor's node, except `alive`, which answers a probe. */

@@ -56,7 +56,7 @@ export class IncomingCall {
   /** The handler's view of the call. */
   get call(): Call {
     const deadlineMs = this.deadlineAtMs === null ? null : Math.max(this.deadlineAtMs - this.owner.clock.now(), 0);
-    return new HandledCall(this.abort, deadlineMs, this.message.from.node);
+    return new HandledCall(this.abort, deadlineMs, this.message.from.node, this.message.trace ?? null);
   }
 
   /** Whether the caller still waits for an answer. */
@@ -191,6 +191,7 @@ class HandledCall implements Call {
     private readonly abort: AbortController,
     readonly deadlineMs: number | null,
     readonly from: string,
+    readonly trace: string | null,
   ) {}
 
   /** Made by Node when it is first asked for: it costs as much as all else of a call, and few handlers ask. */

@@ -1,5 +1,6 @@
 import { Corrupt, ERROR_CODES, type ErrorCode, type WireError } from '../errors.js';
 import { ACTOR_NAME_CHARS, CALLS_IN_FLIGHT, STREAM_WINDOW_ITEMS } from '../limits.js';
+import { TRACEPARENT_CHARS } from '../trace/traceparent.js';
 import { decode, encode } from '../wire/msgpack.js';
 import { type AnswerMessage, type LookupMessage, type NodeAddress, type NodeMessage, unpackItem } from './envelope.js';
 
@@ -52,8 +53,9 @@ function fieldsOf(linked: LinkedMessage): unknown[] {
 function nodeFields(message: NodeMessage): unknown[] {
   switch (message.type) {
     case 'call': {
-      const { id, actor, protocol, method, kind, deadlineMs, request } = message;
-      return [CALL, id, actor, protocol, method, KINDS.indexOf(kind), deadlineMs, request];
+      const { id, actor, protocol, method, kind, deadlineMs, request, trace } = message;
+      const fields = [CALL, id, actor, protocol, method, KINDS.indexOf(kind), deadlineMs, request];
+      return trace === undefined ? fields : [...fields, trace];
     }
     case 'cancel':
       return [CANCEL, message.id];
@@ -146,6 +148,8 @@ class Fields {
       kind: this.kind(),
       deadlineMs: this.deadlineMs(),
       request: this.next(),
+      // A release without traces sends none, and takes none.
+      ...(this.at < this.fields.length ? { trace: this.trace() } : {}),
     };
   }
 
@@ -189,6 +193,11 @@ class Fields {
 
   private kind(): (typeof KINDS)[number] {
     return KINDS[this.count()] ?? this.wrong('a kind of call');
+  }
+
+  private trace(): string {
+    const value = this.next();
+    return typeof value === 'string' && value.length === TRACEPARENT_CHARS ? value : this.wrong('a traceparent');
   }
 
   private deadlineMs(): number | null {

@@ -12,6 +12,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** The call fails with DeadlineExceeded after this time. No limit by default; the loss of the actor's node ends the call in any case. */
   readonly timeoutMs?: number | undefined;
+  /** The `traceparent` with which the actor goes on with a trace. */
+  readonly trace?: string | null | undefined;
 }
 
 /** Handlers for the outcome of a call. `answer`, `end` or `fail` is the last one called. */
@@ -173,8 +175,10 @@ export class OutgoingCall {
   private trySend(): ShoalError | null {
     const { to, id, request, deadlineMs } = this;
     const { self } = this.owner;
+    const { trace } = this.options;
     try {
-      this.route.toNode({ type: 'call', id, from: self, actor: to.actor, deadlineMs, ...request });
+      const traced = trace ? { trace } : {};
+      this.route.toNode({ type: 'call', id, from: self, actor: to.actor, deadlineMs, ...request, ...traced });
       return null;
     } catch (error) {
       if (!(error instanceof ShoalError))

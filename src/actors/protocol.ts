@@ -65,6 +65,8 @@ export interface Call {
   readonly deadlineMs: number | null;
   /** Node of the caller. */
   readonly from: string;
+  /** The `traceparent` of the caller's part of a trace; null without one. */
+  readonly trace: string | null;
 }
 
 /**

@@ -14,6 +14,7 @@ import type { Values } from './options.js';
 import { type PeerTlsConfig, peerTls } from './peer-tls.js';
 import { checkRedisExposure, type RedisConfig, redisConfig } from './redis-config.js';
 import { readSecretFile } from './secret-file.js';
+import { type TraceConfig, traceConfig } from './trace-config.js';
 import { WrongUsage } from './wrong-usage.js';
 
 /** The complete configuration of one coordinator. */
@@ -55,6 +56,8 @@ export interface CoordinatorConfig {
   readonly objectBytes: number;
   /** Null: no clients of the Redis protocol. */
   readonly redis: RedisConfig | null;
+  /** Null: no traces are recorded. */
+  readonly trace: TraceConfig | null;
   readonly logLevel: LogLevel;
 }
 
@@ -133,6 +136,7 @@ export function coordinatorConfig(values: Values, machine: Machine): Coordinator
     auditLog: auditLogConfig(values),
     objectBytes: values.objectBytes,
     redis,
+    trace: traceConfig(values),
     logLevel: values.logLevel ?? 'info',
   };
 }

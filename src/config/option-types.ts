@@ -34,6 +34,11 @@ export function wholeNumber(min: number, max: number): OptionType<number> {
 
 export const port = wholeNumber(0, 65_535);
 
+export const fraction: OptionType<number> = parsed('a number from 0 to 1', (text) => {
+  const value = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN;
+  return value >= 0 && value <= 1 ? value : null;
+});
+
 /** A port, or null for `off`. The value is wrapped because a parser's null means invalid text. */
 export const portOrOff: OptionType<{ readonly port: number | null }> = parsed(`${port.allowed}, or off`, (text) => {
   if (text === 'off') return { port: null };

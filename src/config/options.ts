@@ -10,6 +10,7 @@ import * as types from './option-types.js';
 import { ORT_LIBRARY_OPTIONS } from './ort-library.js';
 import { PEER_TLS_OPTIONS } from './peer-tls-options.js';
 import { RUNTIME_OPTIONS } from './runtime-options.js';
+import { TRACE_OPTIONS } from './trace-options.js';
 import { WORKER_OPTIONS } from './worker-options.js';
 
 /** Every option: flag, variable, default, meaning. */
@@ -197,6 +198,7 @@ export const OPTIONS = {
     commands: MEMBERS,
     help: 'Lowest level of the JSON log on stderr: silent, error, warn, info or debug.',
   }),
+  ...TRACE_OPTIONS,
   ...WORKER_OPTIONS,
   ...RUNTIME_OPTIONS,
   ...ORT_LIBRARY_OPTIONS,

@@ -11,6 +11,7 @@ import { type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
 import { type PeerTlsConfig, peerTls } from './peer-tls.js';
 import { type RedisConfig, redisConfig } from './redis-config.js';
+import { type TraceConfig, traceConfig } from './trace-config.js';
 import { WrongUsage } from './wrong-usage.js';
 
 /** The complete configuration of one worker. */
@@ -67,6 +68,8 @@ export interface WorkerConfig {
   readonly redis: RedisConfig | null;
   /** The address of /metrics; null for none. Port 0 takes a free port. */
   readonly metrics: { readonly host: string; readonly port: number } | null;
+  /** Null: no traces are recorded. */
+  readonly trace: TraceConfig | null;
   readonly logLevel: LogLevel;
   /** Code of users that this process hosts beside the model; null for none. */
   readonly hosting: HostingConfig | null;
@@ -171,6 +174,7 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
     objectBytes: values.objectBytes,
     redis: redisConfig(values),
     metrics: values.metricsPort.port === null ? null : { host: values.metricsHost, port: values.metricsPort.port },
+    trace: traceConfig(values),
     logLevel: values.logLevel ?? 'info',
     hosting: hostingConfig(values, machine),
   };

@@ -8,7 +8,7 @@ interface BlockOffersOptions {
   readonly runner: GraphRunner;
   readonly blockTokens: number;
   /** An offer failed. */
-  readonly onFailed: (error: unknown) => void;
+  readonly onFailed: (error: unknown, requestId: string) => void;
 }
 
 /** Offers the full blocks of running sequences to the cache. */
@@ -23,19 +23,19 @@ export class BlockOffers {
     let taken = true;
     try {
       for (let meta = sequence.nextOffer(slot.tokens); meta !== null; meta = sequence.nextOffer(slot.tokens)) {
-        taken = (await this.offerOne(meta, slot, sequence.ownCache ?? this.options.cache)) && taken;
+        taken = (await this.offerOne(meta, slot, sequence)) && taken;
       }
       return taken;
     } catch (error) {
       sequence.stopOffers();
-      this.options.onFailed(error);
+      this.options.onFailed(error, sequence.request.requestId);
       return false;
     }
   }
 
-  private async offerOne(meta: BlockMeta, slot: SequenceSlot, cache: PrefixCache): Promise<boolean> {
+  private async offerOne(meta: BlockMeta, slot: SequenceSlot, { ownCache, record }: Sequence): Promise<boolean> {
     const { runner, blockTokens } = this.options;
-    const reserved = cache.reserve(meta);
+    const reserved = (ownCache ?? this.options.cache).reserve(meta, record.span.traceparent);
     if (reserved === null) return false;
     try {
       await runner.cut(slot, meta.index * blockTokens, reserved.memory);

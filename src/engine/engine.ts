@@ -10,6 +10,7 @@ import { Cancelled, InternalError, ShoalError, Unavailable } from '../errors.js'
 import { elementBytes } from '../ort/element-type.js';
 import { OrtError } from '../ort/ort-error.js';
 import { type GenerateEvent, type GenerateRequest, GREEDY, packTokens } from '../protocol/generate.js';
+import { NO_SPAN, type Span } from '../trace/span.js';
 import { type AdmissionBounds, admit, type KeyedTokens, keyTokens } from './admission.js';
 import { Backlog } from './backlog.js';
 import { Constraints } from './constraints.js';
@@ -22,7 +23,7 @@ import { type EngineObserver, NO_OBSERVER } from './observer.js';
 import type { PrefixCache } from './prefix-cache.js';
 import { longestRun, runPlan } from './run-plan.js';
 import { Scheduler } from './scheduler.js';
-import { Sequence, type SequenceBounds } from './sequence.js';
+import { endedSequence, Sequence, type SequenceBounds } from './sequence.js';
 import { WaitingLine } from './waiting-line.js';
 
 /** The engine: accepts requests, returns streams of events, reports statistics. */
@@ -152,23 +153,24 @@ export class Engine {
    *
    * The iteration throws `InvalidRequest` naming the field, `Refused` for another fleet's fingerprint, `Overloaded` if too many requests wait,
    * `Unavailable` after `close` or if memory runs out, `Cancelled` or the signal's reason, or the error of the graph's run.
+   * @param span gets the parts of the work, and is ended with it
    */
-  generate(request: GenerateRequest, signal: AbortSignal): AsyncIterableIterator<GenerateEvent> {
+  generate(request: GenerateRequest, signal: AbortSignal, span: Span = NO_SPAN): AsyncIterableIterator<GenerateEvent> {
     try {
       if (this.closed) throw new Unavailable('cannot start a request: this worker is closed');
       if (signal.aborted) throw reasonOf(signal);
       this.start();
       const admitted = admit(request, this.bounds);
       const arrivedMs = this.options.clockNow();
-      const sequence = new Sequence(admitted, this.bounds, this.scratch, arrivedMs, (cancelled) =>
-        this.onCancelled(cancelled),
-      );
+      const onCancel = (cancelled: Sequence) => this.onCancelled(cancelled);
+      const sequence = new Sequence(admitted, this.bounds, this.scratch, arrivedMs, onCancel, null, span);
       this.line.enqueue(sequence, () => {
         sequence.backlog = this.backlog.add(admitted.blocks, admitted.tokens.length);
         this.listen(sequence, signal);
       });
       return sequence.events;
     } catch (error) {
+      span.end(error);
       return failedStream(error);
     }
   }
@@ -261,8 +263,11 @@ export class Engine {
   /** Reports the end of a sequence that has freed all its resources. */
   private end(sequence: Sequence, error: unknown): void {
     if (error !== null) sequence.events.fail(errorOf(error));
+    sequence.record.ended(sequence.generatedTokens, error ?? (sequence.cancelled ? sequence.signal.reason : null));
     const outcome = error !== null ? 'failed' : sequence.cancelled ? 'cancelled' : 'done';
-    if (sequence.ownCache === null) this.observer.onEnd(outcome, this.options.clockNow() - sequence.arrivedMs);
+    if (sequence.ownCache === null) {
+      this.observer.onEnd(outcome, this.options.clockNow() - sequence.arrivedMs, endedSequence(sequence));
+    }
     sequence.backlog?.end();
     this.recomputed.get(sequence)?.resolve();
     this.recomputed.delete(sequence);

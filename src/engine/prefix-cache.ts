@@ -1,6 +1,7 @@
 import type { BlockMeta } from '../core/block.js';
 import type { Reservation } from '../core/reservation.js';
 import type { DeviceBlock } from '../device/device.js';
+import type { Span } from '../trace/span.js';
 
 /** The port through which the engine loads cached prefixes and offers computed blocks. It hides peers, tiers and the ring. */
 export interface PrefixCache {
@@ -14,8 +15,9 @@ export interface PrefixCache {
   /**
    * Reserves the memory for one newly computed block. Null if the block is there already, or there is no room: then it is not kept.
    * `commit` takes the digest, lets others use the block, and sends it to its homes.
+   * @param trace the `traceparent` under which the copies are recorded; null for none
    */
-  reserve(block: BlockMeta): Reservation<DeviceBlock> | null;
+  reserve(block: BlockMeta, trace?: string | null): Reservation<DeviceBlock> | null;
 }
 
 export interface PrefixRequest {
@@ -24,6 +26,8 @@ export interface PrefixRequest {
   readonly blocks: readonly BlockMeta[];
   /** Workers that are said to have blocks, most promising first. A hint: a wrong one costs time, never correctness. */
   readonly sources: readonly PrefixSource[];
+  /** Gets the fetches. Default: nothing is recorded. */
+  readonly span?: Span;
 }
 
 /** @internal exported for tests. */

@@ -64,7 +64,7 @@ export class Scheduler {
     this.options = options;
     const { cache, runner, blockTokens, chunkTokens, observer } = options;
     this.compute = new PrefillRate(Math.min(blockTokens, chunkTokens));
-    this.offers = new BlockOffers({ cache, runner, blockTokens, onFailed: (error) => observer.onOfferFailed(error) });
+    this.offers = new BlockOffers({ cache, runner, blockTokens, onFailed: observer.onOfferFailed.bind(observer) });
   }
 
   /** The number of sequences with a slot. */
@@ -190,6 +190,7 @@ export class Scheduler {
     const remote = prefix.remoteBlocks * blockTokens;
     const cached = { local, remote, computed: sequence.length - local - remote };
     const queueMs = clockNow() - sequence.arrivedMs;
+    sequence.record.started(cached, queueMs);
     if (sequence.ownCache === null) {
       this.counts.promptTokens.local += local;
       this.counts.promptTokens.remote += remote;
@@ -237,10 +238,12 @@ export class Scheduler {
     const to = plan.endOfRun(sequence, from, promptLogprobs ? chunkTokensWithLogits : chunkTokens);
     const keep = promptLogprobs || plan.keepsAll ? to - from : 1;
     const startMs = clockNow();
+    const chunk = sequence.record.current.child('shoal.prefill.chunk', { 'shoal.from': from, 'shoal.to': to });
     let logits: LogitRows;
     try {
       logits = await runner.prefill(slot, sequence.tokens(from, to), keep);
     } finally {
+      chunk.end();
       // Whoever cancels a run has had its time all the same.
       if (sequence.ownCache === null) this.options.shares.charge(sequence.tenant, promptCost(0, to - from));
     }
@@ -302,8 +305,10 @@ export class Scheduler {
     if (sequence.length > before) {
       const nowMs = clockNow();
       this.counts.generatedTokens++;
-      if (sequence.lastTokenMs === null) observer.onFirstToken(nowMs - sequence.arrivedMs);
-      else observer.onInterToken(nowMs - sequence.lastTokenMs);
+      if (sequence.lastTokenMs === null) {
+        sequence.record.firstTokenMs = nowMs - sequence.arrivedMs;
+        observer.onFirstToken(sequence.record.firstTokenMs);
+      } else observer.onInterToken(nowMs - sequence.lastTokenMs);
       sequence.lastTokenMs = nowMs;
     }
     return continues;

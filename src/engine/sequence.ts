@@ -9,13 +9,16 @@ import type { SamplingScratch } from '../core/sampling/scratch.js';
 import { InternalError, Refused } from '../errors.js';
 import { BURST_TOKENS, EVENT_TOKENS } from '../limits.js';
 import type { GenerateRequest, TokenLogprobs } from '../protocol/generate.js';
+import { NO_SPAN, type Span } from '../trace/span.js';
 import type { AdmittedRequest, KeyedTokens } from './admission.js';
 import type { BacklogPart } from './backlog.js';
 import type { Constraints } from './constraints.js';
 import { EventStream } from './event-stream.js';
 import type { SequenceSlot } from './graph-runner.js';
+import type { EndedSequence } from './observer.js';
 import type { PrefixCache, PreparedPrefix } from './prefix-cache.js';
 import type { RunPlan } from './run-plan.js';
+import { SequenceRecord } from './sequence-record.js';
 
 /** One request from its admission to its end: its state, its tokens, its events. */
 
@@ -65,6 +68,7 @@ export class Sequence {
   pauses = 0;
   /** Its part of the engine's backlog, from its place in the waiting line to the end of its prefill. */
   backlog: BacklogPart | null = null;
+  readonly record: SequenceRecord;
 
   private readonly abort = new AbortController();
   private readonly bounds: SequenceBounds;
@@ -90,9 +94,11 @@ export class Sequence {
     onCancel: (sequence: Sequence) => void,
     /** A cache of its own, for a sequence that answers nobody: then it is not counted either. Null for the engine's cache. */
     readonly ownCache: PrefixCache | null = null,
+    span: Span = NO_SPAN,
   ) {
     const { sampling, stopping } = request;
     this.request = request;
+    this.record = new SequenceRecord(span);
     this.tenant = request.tenant ?? NO_TENANT;
     this.signal = this.abort.signal;
     this.events = new EventStream(() => this.abort.abort(), request.bursts === true ? BURST_TOKENS : 1);
@@ -127,6 +133,7 @@ export class Sequence {
       throw new InternalError(`cannot move a sequence from ${this._state.name} to ${state.name}`);
     }
     this._state = state;
+    this.record.entered(state.name);
   }
 
   /** Fails the reader with `error`, and makes all work on the sequence stop as soon as possible. No effect after the end. */
@@ -151,6 +158,11 @@ export class Sequence {
   /** Whether the sequence has reached its maximum length. */
   get full(): boolean {
     return this._length >= this.endLength;
+  }
+
+  /** Tokens that this worker has generated. */
+  get generatedTokens(): number {
+    return this._length - this.promptTokens - this.request.resumeTokens;
   }
 
   /** Tokens `[from, to)`, as a view. */
@@ -264,6 +276,7 @@ export class Sequence {
   }
 
   private sendEnd(reason: 'stop' | 'length', token: number | null): void {
+    this.record.reason = reason;
     this.events.push({ type: 'end', reason, token });
     this.events.close();
   }
@@ -278,4 +291,11 @@ function cursorOf(
   if (sampling.constraint === undefined) return null;
   if (constraints === null) throw new Refused('cannot constrain an answer: this engine has no vocabulary');
   return constraints.cursor(sampling.constraint, endIds, generated);
+}
+
+/** What the log says of a sequence that has ended. */
+export function endedSequence({ request, record, generatedTokens }: Sequence): EndedSequence {
+  const { prompt, queueMs, firstTokenMs, reason, span } = record;
+  const ids = { requestId: request.requestId, traceId: span.traceId };
+  return { ...ids, promptTokens: prompt, generatedTokens, queueMs, firstTokenMs, finish: reason };
 }

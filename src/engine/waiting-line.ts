@@ -1,5 +1,6 @@
 import { type FairShares, promptCost, type Tenant } from '../core/fair-shares.js';
 import { Overloaded } from '../errors.js';
+import type { SpanAttributes } from '../trace/span.js';
 import type { PrefixCache, PreparedPrefix } from './prefix-cache.js';
 import type { Sequence } from './sequence.js';
 
@@ -185,10 +186,12 @@ export class WaitingLine {
   private async prepare(sequence: Sequence): Promise<void> {
     sequence.transition({ name: 'preparing' });
     const { requestId, sources } = sequence.request;
+    const span = sequence.record.current.child('shoal.prefix');
     try {
       const blocks = sequence.prefixBlocks();
       const cache = sequence.ownCache ?? this.cache;
-      const prefix = await cache.prepare({ requestId, blocks, sources }, sequence.signal);
+      const prefix = await cache.prepare({ requestId, blocks, sources, span }, sequence.signal);
+      span.set({ 'shoal.blocks.wanted': blocks.length, ...sourcesOf(prefix) });
       if (sequence.state.name !== 'preparing') {
         releasePrefix(prefix);
         return;
@@ -198,8 +201,14 @@ export class WaitingLine {
       this.onReady();
     } catch (error) {
       if (sequence.state.name === 'preparing') this.onFailed(sequence, error);
+    } finally {
+      span.end();
     }
   }
+}
+
+function sourcesOf({ localBlocks, remoteBlocks }: PreparedPrefix): SpanAttributes {
+  return { 'shoal.blocks.local': localBlocks, 'shoal.blocks.remote': remoteBlocks };
 }
 
 function releasePrefix(prefix: PreparedPrefix): void {

@@ -4,6 +4,7 @@ import type { Exchange, HttpRoute, RouteAnswer } from '../../coordinator/http/ro
 import type { Clock } from '../../src/clock.js';
 import { Cancelled } from '../../src/errors.js';
 import { GREEDY, type Stopping } from '../../src/protocol/generate.js';
+import { NO_SPAN } from '../../src/trace/span.js';
 
 /**
  * The completions of a simulated coordinator, by token ids: a request that is repeated under its ID joins the running answer, or gets the finished
@@ -38,7 +39,8 @@ export class Connection {
       body,
       principal: null,
       use: null,
-      countTokens: () => {},
+      account: () => {},
+      span: NO_SPAN,
       answerHeaders: () => {},
       arrivedMs,
       signal: this.leaving.signal,

@@ -102,6 +102,7 @@ export class SimCoordinator {
       auditLog: null,
       objectBytes: 0,
       redis: null,
+      trace: null,
       logLevel: 'silent',
     };
   }

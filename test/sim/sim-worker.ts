@@ -194,6 +194,7 @@ export class SimWorker {
       objectBytes: 0,
       redis: null,
       metrics: null,
+      trace: null,
       logLevel: 'silent',
       hosting: null,
     };

@@ -16,6 +16,7 @@ import { Cancelled, Overloaded, type ShoalError, Unavailable } from '../../src/e
 import type { Roster } from '../../src/fleet/roster.js';
 import type { FetchSink } from '../../src/peer/client/fetch-exchange.js';
 import type { PeerClient } from '../../src/peer/client/peer-client.js';
+import { NO_SPAN, type Span } from '../../src/trace/span.js';
 import type { Hands } from '../audit/hands.js';
 import type { Trust } from '../audit/trust.js';
 import type { BlockStore } from '../cache/block-store.js';
@@ -73,7 +74,7 @@ export class PeerFetcher implements PrefixFetcher {
       blockBytes,
     });
     if (plan.parts.length === 0) return;
-    const arrival = new Arrival(plan, blockBytes, this.options.clock, signal);
+    const arrival = new Arrival(plan, blockBytes, this.options.clock, signal, request.span);
     try {
       await this.fetchParts(plan.parts, arrival);
     } finally {
@@ -127,18 +128,28 @@ export class PeerFetcher implements PrefixFetcher {
       full: () => arrival.stop(new Overloaded('there is no room for the blocks of a peer')),
     });
     const came = { bytes: 0, ms: 0 };
+    const wanted = { 'shoal.peer': worker, 'shoal.blocks.wanted': blocks.length };
+    const span = arrival.span.child('shoal.fetch', wanted, 'client');
+    const { traceparent } = span;
+    let failure: unknown = null;
     try {
       for (let at = 0; at < blocks.length && !arrival.signal.aborted; at += this.turnBlocks) {
         const keys = blocks.slice(at, at + this.turnBlocks).map(({ key }) => key);
-        const { bytes, ms, missing } = await this.inTurn(() => peers.fetch(target, keys, sink, arrival.signal));
+        const { bytes, ms, missing } = await this.inTurn(() =>
+          peers.fetch(target, keys, sink, arrival.signal, traceparent),
+        );
         came.bytes += bytes;
         came.ms += ms;
         if (missing !== null) break;
       }
       if (came.bytes > 0) this.rates.note(worker, came.bytes, came.ms);
-    } catch {
+    } catch (error) {
+      failure = error;
       // The peer client counts the failure. Blocks that did not come are asked of the next peer, or computed.
       if (arrival.tooSlow) this.rates.note(worker, arrivedBytes, clock.now() - startedMs);
+    } finally {
+      span.set({ 'shoal.bytes': arrivedBytes, 'shoal.blocks': arrivedBytes / blockBytes });
+      span.end(failure);
     }
   }
 
@@ -197,6 +208,8 @@ class Arrival {
     private readonly blockBytes: number,
     private readonly clock: Clock,
     private readonly outer: AbortSignal,
+    /** Of the look-up. */
+    readonly span: Span = NO_SPAN,
   ) {
     this.startedMs = clock.now();
     this.wantedBytes = blockBytes * plan.parts.reduce((blocks, part) => blocks + part.blocks.length, 0);

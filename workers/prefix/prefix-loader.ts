@@ -4,8 +4,10 @@ import type { Reservation } from '../../src/core/reservation.js';
 import type { DeviceBlock } from '../../src/device/device.js';
 import type { PrefixCache, PrefixRequest, PreparedPrefix } from '../../src/engine/prefix-cache.js';
 import { Cancelled } from '../../src/errors.js';
+import { NO_SPAN, type Span } from '../../src/trace/span.js';
 import type { BlockStore } from '../cache/block-store.js';
 import type { PinnedDeviceBlock } from '../cache/pinned-device-block.js';
+import type { TracedBlocks } from '../replication/traced-blocks.js';
 
 /** Looks up a prefix: on the device, on its way there, in lower tiers, at peers. */
 
@@ -22,7 +24,7 @@ export interface PrefixPromoter {
   /** Whether a lower tier has the block, and delivers it sooner than this worker computes it. */
   worth(key: BlockKey): boolean;
   /** Brings, in order, the blocks `[0, n)` that are worth it. */
-  promote(blocks: readonly BlockMeta[], signal: AbortSignal): Promise<void>;
+  promote(blocks: readonly BlockMeta[], signal: AbortSignal, span: Span): Promise<void>;
 }
 
 /**
@@ -43,6 +45,7 @@ export class PrefixLoader implements PrefixCache {
     private readonly store: BlockStore,
     private readonly fetcher: PrefixFetcher,
     private readonly promoter: PrefixPromoter,
+    private readonly traced: TracedBlocks | null = null,
   ) {
     store.listen({ usable: (key) => this.arrived(key) });
   }
@@ -65,7 +68,7 @@ export class PrefixLoader implements PrefixCache {
         }
         if (this.contended.has(next.key)) break;
         if (this.isBelow(next.key, tried)) {
-          await this.promoteRun(prefix.blocks, pinned.length, tried, signal);
+          await this.promoteRun(prefix, pinned.length, tried, signal);
           asked = Math.min(asked, pinned.length);
           continue;
         }
@@ -79,7 +82,8 @@ export class PrefixLoader implements PrefixCache {
     return this.prepared(prefix.blocks, pinned);
   }
 
-  reserve(block: BlockMeta): Reservation<DeviceBlock> | null {
+  reserve(block: BlockMeta, trace: string | null = null): Reservation<DeviceBlock> | null {
+    this.traced?.note(block.key, trace);
     return this.store.reserve(block);
   }
 
@@ -97,7 +101,7 @@ export class PrefixLoader implements PrefixCache {
 
   /** Brings the run of blocks of lower tiers that begins at `from`. */
   private async promoteRun(
-    blocks: readonly BlockMeta[],
+    { blocks, span = NO_SPAN }: PrefixRequest,
     from: number,
     tried: Set<BlockKey>,
     signal: AbortSignal,
@@ -111,7 +115,7 @@ export class PrefixLoader implements PrefixCache {
       tried.add(block.key);
     }
     try {
-      await this.promoter.promote(run, signal);
+      await this.promoter.promote(run, signal, span);
     } finally {
       end(this.fetching, flights);
     }

@@ -1,6 +1,7 @@
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey, BlockMeta } from '../../src/core/block.js';
 import { worthPromoting } from '../../src/core/promotion.js';
+import { NO_SPAN, type Span } from '../../src/trace/span.js';
 import type { BlockStore } from '../cache/block-store.js';
 import type { LowerTiers } from '../cache/lower-tiers.js';
 import { inMemory, type Tier } from '../cache/tier.js';
@@ -39,8 +40,9 @@ export class Promoter implements PrefixPromoter {
     return worthPromoting(tier.name, rates, this.options);
   }
 
-  async promote(blocks: readonly BlockMeta[], signal: AbortSignal): Promise<void> {
+  async promote(blocks: readonly BlockMeta[], signal: AbortSignal, request: Span = NO_SPAN): Promise<void> {
     const { lower, clock, blockBytes } = this.options;
+    const span = request.child('shoal.promote', { 'shoal.blocks.wanted': blocks.length });
     const startedMs = clock.now();
     const brought = { host: 0, disk: 0 };
     // Promotions evict blocks from the device, which are demoted and may in turn evict the later blocks of this run.
@@ -59,6 +61,8 @@ export class Promoter implements PrefixPromoter {
     };
     await Promise.all(Array.from({ length: PROMOTIONS_AT_A_TIME }, lane));
     for (const pin of pins) pin?.unpin();
+    span.set({ 'shoal.blocks.host': brought.host, 'shoal.blocks.disk': brought.disk });
+    span.end();
     const ms = clock.now() - startedMs;
     for (const tier of ['host', 'disk'] as const) {
       if (brought[tier] > 0) this.rates[tier].note(tier, brought[tier] * blockBytes, ms);

@@ -10,14 +10,15 @@ import { type HomesOf, homesOnce, type Push, pushesOf, ringChange } from '../../
 import type { Roster } from '../../src/fleet/roster.js';
 import { PEER_OFFER_BLOCKS } from '../../src/limits.js';
 import type { PeerClient } from '../../src/peer/client/peer-client.js';
-
 import type { Random } from '../../src/random.js';
 import type { Ring } from '../../src/ring/ring.js';
+import { NO_SPAN } from '../../src/trace/span.js';
 import type { BlockStore } from '../cache/block-store.js';
 import { Creditors, pauseMs } from './creditors.js';
 import { incarnationsOf } from './incarnations.js';
 import { Recovery } from './recovery.js';
 import type { RepairShare } from './repair-share.js';
+import { pushEnded, type TracedBlocks } from './traced-blocks.js';
 import { Transfers } from './transfers.js';
 
 /** Copies new blocks to their homes, and blocks to workers that become homes. */
@@ -49,6 +50,7 @@ export interface ReplicatorOptions {
   readonly replicas: number;
   readonly share: RepairShare;
   readonly durability: Durability;
+  readonly traced?: TracedBlocks;
   /** Copies to remember. Default: `REPLICATION_DEBTS`. */
   readonly debts?: number;
   /** How many copies wait to be made, and how many blocks lack a copy. */
@@ -291,7 +293,9 @@ export class Replicator {
     const startedMs = clock.now();
     const blocks = debts.map(({ block }) => block);
     const admission = admissionOf(durability, roster.ring.members.includes(self));
-    const taken = await peers.push(target, blocks, pin, signal, admission === 'spare' ? 'repair' : 'offer');
+    const span = this.options.traced?.pushing(target.id, debts) ?? NO_SPAN;
+    const pushing = peers.push(target, blocks, pin, signal, admission === 'spare' ? 'repair' : 'offer');
+    const taken = await pushEnded(pushing, span);
     if (debts.some(({ cause }) => cause !== 'new')) share.note(clock.now() - startedMs);
     const moved = debts.filter(({ cause, block }) => cause === 'moved' && taken.has(block.key)).length;
     if (moved > 0) onMoved(moved);

@@ -8,6 +8,7 @@ import { tenantOf } from '../../access/principal.js';
 import type { Fleet } from '../../fleet.js';
 import type { Layers } from '../../layers/layers.js';
 import { answerChunks, type StreamUsage, wholeAnswer } from '../../openai/answer.js';
+import { answerAttributes, requestAttributes } from '../../openai/answer-account.js';
 import type { AnswerShape } from '../../openai/answer-shape.js';
 import { ApiError } from '../../openai/api-error.js';
 import { constraintIn, type NamedConstraint } from '../../openai/constraint-fields.js';
@@ -81,20 +82,27 @@ export async function answerWithTokens<R extends CommonRequest>(
   const constraint = wanted && (await model.text.constrain(wanted.constraint, wanted, texts));
   const messageOf = reading && ((prompt: Prompt) => reading.planOf(prompt, constraint !== null));
   const demand = { ...own, constraint, messageOf };
+  const operation = path.includes('/chat/') ? 'chat' : 'text_completion';
+  const span = exchange.span.child(`${operation} ${model.name}`, requestAttributes(operation, request, model.name));
+  exchange.onClose(() => span.end());
   const caller = {
     // Not the client's name for the request, which several requests may share.
     answerId: `${shape.idPrefix}${Buffer.from(deps.random.bytes(16)).toString('hex')}`,
     saltFor: (tokens: Uint32Array) => deps.layers.saltFor(tokens, exchange.principal, request.cache_salt),
     tenant: tenantOf(exchange.principal),
     worker: workerOf(exchange, deps),
+    span,
   };
   const choices = planChoices(request, demand, caller, model, () => deps.random.below(2 ** 53));
   countPrompts(demand, exchange);
   const share = logprobShareFor(choices, exchange, deps);
   const tally = new Tally(choices, ignored);
-  exchange.countTokens(() => {
+  exchange.account(() => {
     const { prompt_tokens: prompt, prompt_tokens_details: details, completion_tokens: generated } = tally.usage;
-    return { prompt, cached: details.cached_tokens, generated };
+    const tokens = { prompt, cached: details.cached_tokens, generated };
+    const answer = tally.account(caller.answerId);
+    span.set(answerAttributes(answer, tokens, model.name));
+    return { tokens, answer };
   });
   const job = { choices, tally, arrivedMs: exchange.arrivedMs, use: exchange.use, signal: exchange.signal };
   const deltas = generate(job, { ...deps, tokenizer: model.tokenizer });

@@ -87,7 +87,7 @@ async function pin(exchange: Exchange, { retentions, layers, model, prompts }: P
   }
   use?.prompt(tokens.length);
   if (use !== null) exchange.answerHeaders(use.headers());
-  exchange.countTokens(() => ({ prompt: tokens.length, cached: 0, generated: 0 }));
+  exchange.account(() => ({ tokens: { prompt: tokens.length, cached: 0, generated: 0 }, answer: null }));
   const added = await retentions.add({
     tokens,
     salt:

@@ -50,6 +50,7 @@ export class FetchExchange implements Exchange<Fetched> {
     private readonly blockBytes: number,
     /** Called with a block whose bytes do not match its digest. */
     private readonly onDamaged: (block: BlockKey) => void,
+    private readonly trace: string | null = null,
   ) {}
 
   get result(): Promise<Fetched> {
@@ -58,7 +59,7 @@ export class FetchExchange implements Exchange<Fetched> {
 
   start(line: Line): void {
     this.line = line;
-    line.send({ type: 'fetch', keys: [...this.keys] });
+    line.send({ type: 'fetch', keys: [...this.keys], ...(this.trace === null ? {} : { trace: this.trace }) });
   }
 
   begin(message: ServerMessage): Uint8Array | null {

@@ -91,15 +91,22 @@ export class PeerClient {
    * Rejects with Unavailable if the link cannot be opened or breaks, Refused if the peer is another worker or has another secret or
    * fingerprint, Corrupt if bytes do not match their digest, Overloaded if too many requests are in flight, and with the reason of `signal` at
    * once: the reservation of a block that was arriving is aborted, perhaps later.
+   * @param trace the `traceparent` that the peer gets
    */
-  async fetch(to: PeerTarget, keys: readonly BlockKey[], sink: FetchSink, signal: AbortSignal): Promise<FetchOutcome> {
+  async fetch(
+    to: PeerTarget,
+    keys: readonly BlockKey[],
+    sink: FetchSink,
+    signal: AbortSignal,
+    trace: string | null = null,
+  ): Promise<FetchOutcome> {
     const startedMs = this.clock.now();
     let blocks = 0;
     let bytes = 0;
     let missing: BlockKey | null = null;
     for (let from = 0; from < keys.length && missing === null; from += PEER_KEYS_PER_REQUEST) {
       const some = keys.slice(from, from + PEER_KEYS_PER_REQUEST);
-      const fetched = await this.counted(() => this.fetchSome(to, some, sink, signal));
+      const fetched = await this.counted(() => this.fetchSome(to, some, sink, signal, trace));
       blocks += fetched.blocks;
       bytes += fetched.bytes;
       missing = fetched.missing;
@@ -189,6 +196,7 @@ export class PeerClient {
     keys: readonly BlockKey[],
     sink: FetchSink,
     signal: AbortSignal,
+    trace: string | null,
   ): Promise<Fetched> {
     const { blockBytes } = this.options;
     const link = this.linkTo(to);
@@ -196,9 +204,10 @@ export class PeerClient {
     await link.whenOpen(signal).catch(() => {});
     const { memory } = link;
     const onDamaged = (block: BlockKey) => this.observer.onIntegrityFailure({ stage: 'fetch', peer: to.id, block });
-    const fetch = (some: readonly BlockKey[]) => link.run(new FetchExchange(some, sink, blockBytes, onDamaged), signal);
+    const fetch = (some: readonly BlockKey[]) =>
+      link.run(new FetchExchange(some, sink, blockBytes, onDamaged, trace), signal);
     if (memory === null) return fetch(keys);
-    const read = await link.run(new PinExchange(keys, sink, memory, blockBytes, onDamaged), signal);
+    const read = await link.run(new PinExchange(keys, sink, memory, blockBytes, onDamaged, trace), signal);
     if (read.unshared === 0) return read;
     const fetched = await fetch(keys.slice(keys.length - read.unshared));
     return {

@@ -61,6 +61,7 @@ export class PinExchange implements Exchange<SharedFetched> {
     private readonly blockBytes: number,
     /** Called with a block whose bytes do not match its digest. */
     private readonly onDamaged: (block: BlockKey) => void,
+    private readonly trace: string | null = null,
   ) {}
 
   get result(): Promise<SharedFetched> {
@@ -69,7 +70,7 @@ export class PinExchange implements Exchange<SharedFetched> {
 
   start(line: Line): void {
     this.line = line;
-    line.send({ type: 'pin', keys: [...this.keys] });
+    line.send({ type: 'pin', keys: [...this.keys], ...(this.trace === null ? {} : { trace: this.trace }) });
   }
 
   begin(): null {

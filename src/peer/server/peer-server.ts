@@ -10,6 +10,7 @@ import {
 } from '../../limits.js';
 import { connectionLimit } from '../../open-files.js';
 import { type Random, SystemRandom } from '../../random.js';
+import type { Tracer } from '../../trace/span.js';
 import { type PeerObserver, SILENT } from '../observer.js';
 import type { Connection } from '../wire/connection.js';
 import { greetClient, type OpenSession } from '../wire/greeting.js';
@@ -48,6 +49,8 @@ export interface PeerServerOptions extends SocketOptions {
   /** Bytes of every block, by the fleet's K/V layout. */
   readonly blockBytes: number;
   readonly observer?: PeerObserver;
+  /** Records answers to requests that belong to traces. Default: nothing is recorded. */
+  readonly tracer?: Tracer | undefined;
   readonly clock?: Clock;
   readonly random?: Random;
   readonly connections?: number;
@@ -97,10 +100,10 @@ export class PeerServer {
     this.observer = options.observer ?? SILENT;
     this.clock = options.clock ?? new SystemClock();
     this.random = options.random ?? new SystemRandom();
-    const { host, blockBytes, isMember, comparer = async () => null } = options;
+    const { host, blockBytes, isMember, tracer, comparer = async () => null } = options;
     const offers = new OfferMemory(PEER_BLOCKS_RESERVED, PEERS_BLOCKS_RESERVED);
     const { clock, observer } = this;
-    this.sessionOptions = host && { host, isMember, comparer, blockBytes, offers, clock, observer };
+    this.sessionOptions = host && { host, isMember, comparer, blockBytes, offers, clock, observer, tracer };
   }
 
   /**

@@ -9,6 +9,7 @@ import {
   PEER_BLOCKS_PINNED,
   PEER_REQUESTS_IN_FLIGHT,
 } from '../../limits.js';
+import type { Tracer } from '../../trace/span.js';
 import type { PeerObserver } from '../observer.js';
 import type { Connection, ConnectionOwner, Payload } from '../wire/connection.js';
 import { checkLengths, type Prelude } from '../wire/frame.js';
@@ -21,6 +22,7 @@ import { FetchAnswer } from './fetch-answer.js';
 import { OfferAnswer } from './offer-answer.js';
 import type { OfferMemory } from './offer-memory.js';
 import { PinAnswer } from './pin-answer.js';
+import { tracedAnswer } from './traced-answer.js';
 
 /** The dialled side of one connection for blocks, after the handshake. */
 
@@ -35,6 +37,8 @@ export interface SessionOptions {
   readonly offers: OfferMemory;
   readonly clock: Clock;
   readonly observer: PeerObserver;
+  /** Default: nothing is recorded. */
+  readonly tracer?: Tracer | undefined;
 }
 
 /** The dialled side of one request in a session, from its first frame to the last frame of the answer. */
@@ -141,7 +145,7 @@ export class Session implements ConnectionOwner {
   }
 
   private serve(message: ClientMessage, digest: BlockDigest | null): void {
-    const { host, comparer, blockBytes, clock, observer } = this.options;
+    const { host, comparer, blockBytes, clock, observer, tracer } = this.options;
     const peer = this.connection.peer!;
     if (forMembers(message) && !this.options.isMember(peer)) {
       this.enter(refusing(peer));
@@ -149,10 +153,12 @@ export class Session implements ConnectionOwner {
     }
     switch (message.type) {
       case 'fetch':
-        this.enter(new FetchAnswer(message.keys, host, blockBytes, clock, observer));
+        this.enter(
+          tracedAnswer(new FetchAnswer(message.keys, host, blockBytes, clock, observer), message, peer, tracer),
+        );
         return;
       case 'pin':
-        this.enter(new PinAnswer(message.keys, host, blockBytes, clock, observer));
+        this.enter(tracedAnswer(new PinAnswer(message.keys, host, blockBytes, clock, observer), message, peer, tracer));
         return;
       case 'unpin':
         this.unpin();

@@ -3,6 +3,7 @@ import { isSummaryLength, SUMMARY_BUCKETS } from '../../core/anti-entropy.js';
 import type { BlockKey, SealedBlock } from '../../core/block.js';
 import { KEY_BYTES, packKeys, unpackKeys } from '../../core/key.js';
 import { PEER_KEYS_PER_REQUEST, PEER_OFFER_BLOCKS } from '../../limits.js';
+import { TRACEPARENT_CHARS } from '../../trace/traceparent.js';
 import {
   PACKED_BLOCK_BYTES,
   packBlocks,
@@ -45,15 +46,26 @@ const Summary = AnyBytes.refine(
 );
 const Index = z.int().min(0);
 const Buckets = z.array(Index.max(SUMMARY_BUCKETS - 1)).max(SUMMARY_BUCKETS);
+/** A `traceparent`; absent in requests that belong to no trace. */
+const Trace = z.string().length(TRACEPARENT_CHARS).optional();
 const Indexes = z.array(Index.max(PEER_OFFER_BLOCKS - 1)).max(PEER_OFFER_BLOCKS);
 
+interface Asked {
+  readonly keys: readonly BlockKey[];
+  readonly trace?: string | undefined;
+}
+
+function packAsked({ keys, trace }: Asked): object {
+  return { keys: packKeys(keys), ...(trace === undefined ? {} : { trace }) };
+}
+
 const CLIENT = {
-  fetch: kind(16, z.strictObject({ keys: Keys }), ({ keys }) => ({ keys: packKeys(keys) })),
+  fetch: kind(16, z.strictObject({ keys: Keys, trace: Trace }), packAsked),
   cancel: kind(17, Empty),
   offer: kind(18, z.strictObject({ blocks: Blocks }), ({ blocks }) => ({ blocks: packBlocks(blocks) })),
   put: kind(19, z.strictObject({ index: Index })),
   ping: kind(20, Empty),
-  pin: kind(21, z.strictObject({ keys: Keys }), ({ keys }) => ({ keys: packKeys(keys) })),
+  pin: kind(21, z.strictObject({ keys: Keys, trace: Trace }), packAsked),
   unpin: kind(22, Empty),
   compare: kind(23, z.strictObject({ epoch: z.string().max(EPOCH_CHARS), digests: Summary })),
   repair: kind(24, z.strictObject({ blocks: Blocks }), ({ blocks }) => ({ blocks: packBlocks(blocks) })),

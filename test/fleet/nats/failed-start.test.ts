@@ -41,6 +41,7 @@ const common = () => ({
   graph: { dtype: 'auto' as const, file: null },
   replicas: 2,
   contextTokens: 256,
+  trace: null,
   logLevel: 'silent' as const,
   hosting: null,
 });

@@ -40,6 +40,7 @@ const config: CoordinatorConfig = {
   auditLog: null,
   objectBytes: 0,
   redis: null,
+  trace: null,
   logLevel: 'silent',
 };
 

@@ -92,7 +92,11 @@ describe('the instruments of a worker', () => {
     const cache = new Cache(2);
     let changes = 0;
     const damages: unknown[] = [];
-    const instruments = new Instruments({ blockNotKept: () => {}, damaged: (block) => damages.push(block) });
+    const ran: unknown[] = [];
+    const owner = { blockNotKept: () => {}, damaged: (block: unknown) => damages.push(block) };
+    const instruments = new Instruments({ ...owner, ran: (outcome, _, ended) => ran.push([outcome, ended.requestId]) });
+    const ended = { requestId: 'r', traceId: null, promptTokens: null, generatedTokens: 0 };
+    const untimed = { ...ended, queueMs: null, firstTokenMs: null, finish: null };
     instruments.onLoad(() => changes++);
     instruments.watch(cache.store, () => ({ epoch: 'abcdef012345', workers: [], natsConnected: true }));
     instruments.sample(stats, { h2d: 0, d2h: 10, d2d: 100 });
@@ -106,8 +110,8 @@ describe('the instruments of a worker', () => {
     instruments.peers.onIntegrityFailure({ stage: 'fetch', peer: 'bob', block: 'k2' });
     instruments.peers.onIntegrityFailure({ stage: 'push', peer: 'a stranger', block: 'k3' });
     instruments.engine.onQueue(10);
-    instruments.engine.onEnd('done', 100);
-    instruments.engine.onEnd('cancelled', 100);
+    instruments.engine.onEnd('done', 100, untimed);
+    instruments.engine.onEnd('cancelled', 100, untimed);
     instruments.peers.onFetch(640, 2, 'in');
     instruments.peers.onFailure('unavailable');
     cache.fill(['a', 'b', 'c'].flatMap((name) => chain(name, 1)));
@@ -150,13 +154,18 @@ describe('the instruments of a worker', () => {
       { stage: 'push', peer: 'a stranger', block: 'k3' },
     ]);
     expect(changes).toBe(3);
+    expect(ran).toEqual([
+      ['done', 'r'],
+      ['cancelled', 'r'],
+    ]);
     expect(cache.close()).toEqual([]);
   });
 
   it('report blocks that could not be kept', () => {
     const errors: unknown[] = [];
-    const instruments = new Instruments({ blockNotKept: (error) => errors.push(error), damaged: () => {} });
-    instruments.engine.onOfferFailed('no memory');
-    expect(errors).toEqual(['no memory']);
+    const owner = { damaged: () => {}, ran: () => {} };
+    const instruments = new Instruments({ ...owner, blockNotKept: (error, request) => errors.push([error, request]) });
+    instruments.engine.onOfferFailed('no memory', 'r');
+    expect(errors).toEqual([['no memory', 'r']]);
   });
 });

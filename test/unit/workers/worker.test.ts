@@ -55,6 +55,7 @@ async function coordinator(
       auditLog: null,
       objectBytes: 0,
       redis: null,
+      trace: null,
       logLevel: 'silent',
     },
   };

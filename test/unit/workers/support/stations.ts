@@ -130,6 +130,7 @@ export class Station {
       metrics,
       objectBytes: 0,
       redis: null,
+      trace: null,
       logLevel: 'silent',
       hosting: null,
     };

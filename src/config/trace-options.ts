@@ -1,0 +1,37 @@
+import { type Command, type OptionTable, option } from './option.js';
+import * as types from './option-types.js';
+
+/** Options of traces. Their variables are those of OpenTelemetry's specification. */
+
+const ROLES = ['up', 'coordinator', 'worker'] as const satisfies readonly Command[];
+
+export const TRACE_OPTIONS = {
+  otlpEndpoint: option({
+    flag: 'otlp-endpoint',
+    variable: 'OTEL_EXPORTER_OTLP_ENDPOINT',
+    placeholder: 'URL',
+    type: types.url('http', 'https'),
+    default: null,
+    defaultNote: 'nothing is recorded',
+    commands: ROLES,
+    help: 'OpenTelemetry collector that gets the traces of requests, by OTLP over HTTP: http://HOST:4318. OTEL_EXPORTER_OTLP_HEADERS adds headers.',
+  }),
+  otlpService: option({
+    flag: 'otlp-service',
+    variable: 'OTEL_SERVICE_NAME',
+    placeholder: 'NAME',
+    type: types.text('1 to 128 characters', 1, 128),
+    default: 'shoal',
+    commands: ROLES,
+    help: 'Name of the fleet in its traces.',
+  }),
+  otlpSampling: option({
+    flag: 'otlp-sampling',
+    variable: 'OTEL_TRACES_SAMPLER_ARG',
+    placeholder: 'SHARE',
+    type: types.fraction,
+    default: '1',
+    commands: ROLES,
+    help: 'Share of the requests that are traced, 0 to 1. A request with the header traceparent is traced if its caller traces it.',
+  }),
+} as const satisfies OptionTable;

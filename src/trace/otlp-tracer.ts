@@ -1,0 +1,174 @@
+import {
+  type Context,
+  SpanKind as OtelKind,
+  type Span as OtelSpan,
+  ROOT_CONTEXT,
+  SpanStatusCode,
+  trace,
+} from '@opentelemetry/api';
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
+import { resourceFromAttributes } from '@opentelemetry/resources';
+import {
+  BasicTracerProvider,
+  BatchSpanProcessor,
+  ParentBasedSampler,
+  type SpanExporter,
+  TraceIdRatioBasedSampler,
+} from '@opentelemetry/sdk-trace-base';
+import { ShoalError } from '../errors.js';
+import type { Log } from '../log.js';
+import { passingSpan, type Span, type SpanAttributes, type SpanKind, type Tracer } from './span.js';
+import { formatTraceparent, parseTraceparent, type TraceContext } from './traceparent.js';
+
+/** Sends spans to an OpenTelemetry collector by OTLP over HTTP, as JSON. The only file that imports the packages of OpenTelemetry. */
+
+/** Spans that wait to be sent. Beyond it, new ones are dropped. */
+const WAITING_SPANS = 8_192;
+/** Spans in one request. */
+const BATCH_SPANS = 512;
+/** Longest time for which a span waits. */
+const BATCH_MS = 1_000;
+/** Time limit for one request, and for the last one at the end of the process. */
+const EXPORT_MS = 3_000;
+
+const KINDS: Record<SpanKind, OtelKind> = {
+  internal: OtelKind.INTERNAL,
+  server: OtelKind.SERVER,
+  client: OtelKind.CLIENT,
+};
+
+export interface OtlpOptions {
+  /** Base URL of the collector, without `/v1/traces`. */
+  readonly endpoint: string;
+  readonly service: string;
+  /** Share of the traces that begin here which are recorded, 0 to 1. Traces that a caller began follow the caller. */
+  readonly ratio: number;
+  readonly role: 'coordinator' | 'worker';
+  /** Of the process, unique in the fleet. */
+  readonly id: string;
+  readonly version: string;
+  readonly log: Log;
+}
+
+/** Records spans, and sends them in the background. A collector that cannot be reached costs only spans. */
+export class OtlpTracer implements Tracer {
+  private readonly provider: BasicTracerProvider;
+
+  constructor({ endpoint, service, ratio, role, id, version, log }: OtlpOptions) {
+    const exporter = new OTLPTraceExporter({
+      url: `${endpoint.replace(/\/+$/, '')}/v1/traces`,
+      timeoutMillis: EXPORT_MS,
+    });
+    this.provider = new BasicTracerProvider({
+      resource: resourceFromAttributes({
+        'service.name': service,
+        'service.version': version,
+        'service.instance.id': id,
+        'shoal.role': role,
+      }),
+      sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(ratio) }),
+      spanProcessors: [
+        new BatchSpanProcessor(reporting(exporter, log), {
+          maxQueueSize: WAITING_SPANS,
+          maxExportBatchSize: BATCH_SPANS,
+          scheduledDelayMillis: BATCH_MS,
+          exportTimeoutMillis: EXPORT_MS,
+        }),
+      ],
+    });
+  }
+
+  start(name: string, traceparent: string | null, attributes: SpanAttributes = {}, kind: SpanKind = 'internal'): Span {
+    const caller = parseTraceparent(traceparent);
+    const from =
+      caller === null
+        ? ROOT_CONTEXT
+        : trace.setSpanContext(ROOT_CONTEXT, {
+            traceId: caller.traceId,
+            spanId: caller.spanId,
+            traceFlags: caller.sampled ? 1 : 0,
+            isRemote: true,
+          });
+    return this.begin(from, name, attributes, kind);
+  }
+
+  /** Sends what waits, within a time limit. */
+  async close(): Promise<void> {
+    await this.provider.shutdown().catch(() => {});
+  }
+
+  private begin(from: Context, name: string, attributes: SpanAttributes, kind: SpanKind): Span {
+    const span = this.provider
+      .getTracer('shoal')
+      .startSpan(name, { kind: KINDS[kind], attributes: attributes as Record<string, string> }, from);
+    // Other processes learn that they need not record theirs.
+    if (!span.isRecording()) return passingSpan(contextOf(span));
+    const own = trace.setSpan(from, span);
+    return new RecordedSpan(span, (...child) => this.begin(own, ...child));
+  }
+}
+
+type Begin = (name: string, attributes: SpanAttributes, kind: SpanKind) => Span;
+
+class RecordedSpan implements Span {
+  private over = false;
+
+  constructor(
+    private readonly span: OtelSpan,
+    private readonly begin: Begin,
+  ) {}
+
+  get traceparent(): string {
+    return formatTraceparent(contextOf(this.span));
+  }
+
+  get traceId(): string {
+    return this.span.spanContext().traceId;
+  }
+
+  child(name: string, attributes: SpanAttributes = {}, kind: SpanKind = 'internal'): Span {
+    return this.begin(name, attributes, kind);
+  }
+
+  set(attributes: SpanAttributes): void {
+    if (!this.over) this.span.setAttributes(attributes as Record<string, string>);
+  }
+
+  end(error?: unknown): void {
+    if (this.over) return;
+    this.over = true;
+    if (error !== undefined && error !== null) {
+      this.span.setAttribute('error.type', errorType(error));
+      this.span.setStatus({ code: SpanStatusCode.ERROR });
+    }
+    this.span.end();
+  }
+}
+
+function contextOf(span: OtelSpan): TraceContext {
+  const { traceId, spanId, traceFlags } = span.spanContext();
+  return { traceId, spanId, sampled: (traceFlags & 1) === 1 };
+}
+
+function errorType(error: unknown): string {
+  if (error instanceof ShoalError) return error.code;
+  return error instanceof Error ? error.name : 'unknown';
+}
+
+/** Logs when the collector begins to fail, and when it takes spans again. */
+function reporting(exporter: SpanExporter, log: Log): SpanExporter {
+  let failing = false;
+  return {
+    export: (spans, done) =>
+      exporter.export(spans, (result) => {
+        const failed = result.code !== 0;
+        if (failed && !failing)
+          log.warn({ err: result.error }, 'the collector of traces takes no spans; they are lost until it does');
+        if (!failed && failing) log.info({}, 'the collector of traces takes spans again');
+        failing = failed;
+        done(result);
+      }),
+    shutdown: () => exporter.shutdown(),
+    forceFlush: async () => exporter.forceFlush?.(),
+  };
+}
