@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { CHAOS_OPTIONS } from '../src/config/chaos-options.js';
+import { COST_OPTIONS } from '../src/config/cost-options.js';
 import { serviceVariables } from '../src/config/kubernetes.js';
 import type { Command as CommandName, OptionTable } from '../src/config/option.js';
 import { OPTIONS } from '../src/config/options.js';
@@ -144,6 +145,20 @@ const COMMANDS: readonly CommandSpec[] = [
     help: 'Show which graphs a model has, which one would be taken, and how large it is.',
     options: OPTIONS,
     load: async () => (await import('./model-info.js')).modelInfo,
+  },
+  {
+    name: 'cost',
+    argument: ['<trace>', 'a file of requests, or heads, flood, rounds or documents'],
+    help: 'Show what it saves that workers share their blocks, how much memory gives how many hits, and whether it pays.',
+    options: COST_OPTIONS,
+    load: async () => (await import('./cost.js')).cost,
+  },
+  {
+    name: 'plan',
+    argument: ['<trace>', 'a file of requests, or heads, flood, rounds or documents'],
+    help: 'Recommend the workers, their memory and the replicas for a trace of requests.',
+    options: COST_OPTIONS,
+    load: async () => (await import('./plan.js')).plan,
   },
   {
     name: 'doctor',

@@ -33,7 +33,7 @@ function readTrace(path: string): TracedRequest[] {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new WrongUsage(`bench replay: cannot read ${path}: ${error instanceof Error ? error.message : error}`);
+    throw new WrongUsage(`cannot read the trace ${path}: ${error instanceof Error ? error.message : error}`);
   }
   const lines = text.split('\n').filter((line) => line.trim() !== '');
   if (lines.length === 0 || lines.length > TRACE_REQUESTS)

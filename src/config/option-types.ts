@@ -68,6 +68,11 @@ export const onOff: OptionType<boolean> = parsed('on or off (or 1, 0, true, fals
   return YES.includes(word) ? true : NO.includes(word) ? false : null;
 });
 
+export const amount: OptionType<number> = parsed('a number, 0 or more', (text) => {
+  const value = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN;
+  return Number.isFinite(value) ? value : null;
+});
+
 export function byteSize(minBytes: number, min: string): OptionType<number> {
   return parsed(`a size such as 512MiB, 1.5GB or 1073741824, at least ${min}`, (text) => {
     const bytes = parseByteSize(text);

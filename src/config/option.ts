@@ -16,6 +16,8 @@ export type Command =
   | 'bench'
   | 'chaos'
   | 'doctor'
+  | 'cost'
+  | 'plan'
   | 'nats-users'
   | 'key'
   | 'audit'

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { run } from '../../../cli/program.js';
 import { CHAOS_OPTIONS } from '../../../src/config/chaos-options.js';
+import { COST_OPTIONS } from '../../../src/config/cost-options.js';
 import { parseKeysFile } from '../../../src/config/keys-file.js';
 import { OPTIONS } from '../../../src/config/options.js';
 import { SYNTH_OPTIONS } from '../../../src/config/synth-options.js';
@@ -38,7 +39,12 @@ describe('the command line', () => {
     ]) {
       expect(out).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
     }
-    for (const spec of [...Object.values(OPTIONS), ...Object.values(SYNTH_OPTIONS), ...Object.values(CHAOS_OPTIONS)]) {
+    for (const spec of [
+      ...Object.values(OPTIONS),
+      ...Object.values(SYNTH_OPTIONS),
+      ...Object.values(CHAOS_OPTIONS),
+      ...Object.values(COST_OPTIONS),
+    ]) {
       const help = (await shoal(`${spec.commands[0]} --help`)).out;
       if (spec.flag !== null) expect(help).toContain(`--${spec.flag}`);
       if (spec.flag !== null) expect(help).toContain(`[${spec.variable}]`);
@@ -54,6 +60,29 @@ describe('the command line', () => {
     const shown = await shoal('key acme-web');
     expect(parseKeysFile(`keys:\n${shown.out.slice(shown.out.indexOf('  - id'))}`, 'keys.yaml')).toHaveLength(1);
     expect((await shoal('key a:b')).code).toBe(2);
+  });
+
+  it('says what sharing saves for a trace, and plainly where it does not pay', async () => {
+    const { code, out } = await shoal('cost documents --requests 2000 --workers 4 --cache-bytes 64GiB --json');
+    expect(code).toBe(0);
+    const cost = JSON.parse(out);
+    expect(cost.verdict).toEqual({ pays: true });
+    expect(cost.hits.shared).toBeGreaterThan(cost.hits.apart);
+    expect(cost.net).toBeGreaterThan(0);
+    expect(cost.curve.map(({ shared }: { shared: number }) => shared)).toEqual(
+      cost.curve.map(({ shared }: { shared: number }) => shared).toSorted((a: number, b: number) => a - b),
+    );
+    const alone = await shoal('cost documents --requests 200 --workers 1');
+    expect(alone.out).toContain('Sharing does not pay: there is one worker: nobody shares with it.');
+    expect(await shoal('cost nowhere.jsonl')).toMatchObject({ code: 2, err: expect.stringContaining('cannot read') });
+    expect(await shoal('cost heads --sample 0')).toMatchObject({ code: 2 });
+  });
+
+  it('plans a fleet for a trace', async () => {
+    const { code, out } = await shoal('plan heads --requests 1000 --prefill-rate 2000');
+    expect(code).toBe(0);
+    expect(out).toMatch(/^--workers \d+ --cache-bytes [\d.]+[KMG]iB --replicas [12]$/m);
+    expect((await shoal('plan heads --requests 1000 --prefill-rate 0.001')).err).toContain('cannot plan a fleet');
   });
 
   it('shows the version of the package', async () => {

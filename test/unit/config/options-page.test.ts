@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { CHAOS_OPTIONS } from '../../../src/config/chaos-options.js';
+import { COST_OPTIONS } from '../../../src/config/cost-options.js';
 import { OPTIONS } from '../../../src/config/options.js';
 import { optionsMarkdown } from '../../../src/config/options-markdown.js';
 import { expectParts } from '../../support/marked-page.js';
@@ -14,6 +15,12 @@ describe('the table of options', () => {
 
   it('of shoal chaos is in docs/CLI.md', async () => {
     await expectParts(pageOf('CLI.md'), { 'chaos options': optionsMarkdown(CHAOS_OPTIONS) });
+  });
+
+  it('of shoal cost and shoal plan is in docs/CLI.md', () => {
+    const page = readFileSync(new URL('../../../docs/CLI.md', import.meta.url), 'utf8');
+    const table = /<!-- cost options -->([\s\S]*?)<!-- \/cost options -->/.exec(page)?.[1];
+    expect(table?.trim()).toBe(optionsMarkdown(COST_OPTIONS));
   });
 
   it('has a row for every option, with as many cells as the heading', () => {

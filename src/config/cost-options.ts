@@ -1,0 +1,136 @@
+import { type Command, type OptionTable, option } from './option.js';
+import * as types from './option-types.js';
+
+/** Options of `shoal cost` and `shoal plan`, which ask no fleet. */
+
+const BOTH = ['cost', 'plan'] as const satisfies readonly Command[];
+const COST = ['cost'] as const satisfies readonly Command[];
+const PLAN = ['plan'] as const satisfies readonly Command[];
+const TRACE_REQUESTS = 1_000_000;
+const PLANNED_WORKERS = 512;
+
+export const COST_OPTIONS = {
+  requests: option({
+    flag: 'requests',
+    variable: 'SHOAL_REQUESTS',
+    placeholder: 'N',
+    type: types.wholeNumber(1, TRACE_REQUESTS),
+    default: null,
+    defaultNote: 'all of a file, 5000 of a drawn trace',
+    commands: BOTH,
+    help: 'Number of requests, from the first on.',
+  }),
+  sample: option({
+    flag: 'sample',
+    variable: 'SHOAL_SAMPLE',
+    placeholder: 'SHARE',
+    type: types.fraction,
+    default: null,
+    defaultNote: 'what leaves 200,000 references, at most 1',
+    commands: BOTH,
+    help: 'Share of the blocks from which hits are estimated; 1 is exact.',
+  }),
+  workers: option({
+    flag: 'workers',
+    variable: 'SHOAL_WORKERS',
+    placeholder: 'N',
+    type: types.wholeNumber(1, PLANNED_WORKERS),
+    default: '3',
+    commands: COST,
+    help: 'Number of workers.',
+  }),
+  cacheBytes: option({
+    flag: 'cache-bytes',
+    variable: 'SHOAL_CACHE_BYTES',
+    placeholder: 'SIZE',
+    type: types.byteSize(0, '0'),
+    default: '16GiB',
+    commands: BOTH,
+    help: 'Memory of each worker for blocks, in all tiers together. For plan: the most that a worker can spare.',
+  }),
+  kvBytes: option({
+    flag: 'kv-bytes',
+    variable: 'SHOAL_KV_BYTES',
+    placeholder: 'SIZE',
+    type: types.byteSize(1, '1 B'),
+    default: '128KiB',
+    defaultNote: '128KiB, that of Llama 3.1 8B in 16 bits',
+    commands: BOTH,
+    help: 'K/V of one token. shoal model info shows that of a model.',
+  }),
+  prefillRate: option({
+    flag: 'prefill-rate',
+    variable: 'SHOAL_PREFILL_RATE',
+    placeholder: 'TOKENS',
+    type: types.amount,
+    default: '10000',
+    unit: 'tokens/s',
+    commands: BOTH,
+    help: 'Prompt tokens that a worker computes in a second. shoal bench ttft measures it.',
+  }),
+  decodeRate: option({
+    flag: 'decode-rate',
+    variable: 'SHOAL_DECODE_RATE',
+    placeholder: 'TOKENS',
+    type: types.amount,
+    default: '1000',
+    unit: 'tokens/s',
+    commands: BOTH,
+    help: 'Tokens that a worker generates in a second, over all its sequences. shoal bench decode measures it.',
+  }),
+  networkRate: option({
+    flag: 'network-rate',
+    variable: 'SHOAL_NETWORK_RATE',
+    placeholder: 'SIZE',
+    type: types.byteSize(1, '1 B'),
+    default: '3GB',
+    unit: 'each second',
+    commands: BOTH,
+    help: 'Bytes between two workers in a second. shoal bench peer measures it.',
+  }),
+  gpuPrice: option({
+    flag: 'gpu-price',
+    variable: 'SHOAL_GPU_PRICE',
+    placeholder: 'AMOUNT',
+    type: types.amount,
+    default: '2',
+    commands: BOTH,
+    help: 'Price of a worker for an hour, in any currency.',
+  }),
+  memoryPrice: option({
+    flag: 'memory-price',
+    variable: 'SHOAL_MEMORY_PRICE',
+    placeholder: 'AMOUNT',
+    type: types.amount,
+    default: '0',
+    commands: BOTH,
+    help: 'Price of a GiB of memory for blocks for a month; 0 if it is there anyway.',
+  }),
+  networkPrice: option({
+    flag: 'network-price',
+    variable: 'SHOAL_NETWORK_PRICE',
+    placeholder: 'AMOUNT',
+    type: types.amount,
+    default: '0',
+    commands: COST,
+    help: 'Price of a GiB between workers.',
+  }),
+  busy: option({
+    flag: 'busy',
+    variable: 'SHOAL_BUSY',
+    placeholder: 'SHARE',
+    type: types.fraction,
+    default: '0.7',
+    commands: PLAN,
+    help: 'Share of the time of all workers that the busiest minute may take.',
+  }),
+  json: option({
+    flag: 'json',
+    variable: 'SHOAL_JSON',
+    placeholder: null,
+    type: types.onOff,
+    default: 'off',
+    commands: BOTH,
+    help: 'Prints JSON on stdout.',
+  }),
+} as const satisfies OptionTable;

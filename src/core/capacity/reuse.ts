@@ -1,0 +1,142 @@
+import { InternalError } from '../../errors.js';
+
+/**
+ * Reuse distances of a stream of block references, and the miss-ratio curve that follows from them.
+ *
+ * Mattson's stack algorithm (R. L. Mattson et al., "Evaluation Techniques for Storage Hierarchies", IBM Systems Journal, 1970) over a spatial sample:
+ * SHARDS with a fixed rate and the adjustment of the first bucket (C. A. Waldspurger, N. Park, A. Garthwaite, I. Ahmad, "Efficient MRC Construction
+ * with SHARDS", FAST 2015). A block is in the sample if the hash of its id is below a threshold, so all references to it are, or none; distances
+ * in the sample, divided by the rate, estimate those in the stream.
+ */
+
+/** The values of the hash that decides on the sample. */
+const HASHES = 2 ** 32;
+
+/** How many of the references hit in an LRU cache, by its size. */
+export interface MissRatioCurve {
+  /** Share of the references that hit in a cache of so many blocks, 0 to 1. It never falls with the size. */
+  hitRatio(blocks: number): number;
+  /** The same in a cache without a limit. */
+  readonly most: number;
+  /** Estimate of the distinct blocks of the stream. */
+  readonly distinct: number;
+  readonly references: number;
+}
+
+/** Gathers a stream of references. */
+export class ReuseDistances {
+  private readonly threshold: number;
+  /** Position of the last reference to each block, in the sample. */
+  private readonly last = new Map<number, number>();
+  private readonly stack: LastReferences;
+  /** Hits by their distance in the sample: blocks that were referenced since, this one included. */
+  private readonly hits = new Map<number, number>();
+  private references = 0;
+  private sampled = 0;
+
+  /**
+   * @param rate share of the blocks in the sample, more than 0, at most 1: then the curve is exact
+   * @param most references at most; beyond it `add` throws
+   */
+  constructor(
+    private readonly rate: number,
+    most: number,
+  ) {
+    if (!(rate > 0 && rate <= 1)) throw new InternalError(`the rate of a sample is ${rate}`);
+    this.threshold = rate * HASHES;
+    this.stack = new LastReferences(most);
+  }
+
+  /** A reference to a block. The blocks of one prompt are to be added from the last to the first: an LRU cache then never keeps one without those before it. */
+  add(id: number): void {
+    this.references++;
+    if (hashOf(id) >= this.threshold) return;
+    const at = this.sampled++;
+    const before = this.last.get(id);
+    if (before !== undefined) {
+      const distance = this.stack.countFrom(before);
+      this.hits.set(distance, (this.hits.get(distance) ?? 0) + 1);
+      this.stack.remove(before);
+    }
+    this.stack.put(at);
+    this.last.set(id, at);
+  }
+
+  curve(): MissRatioCurve {
+    const { rate, references, last } = this;
+    // SHARDS-adj: hot blocks in or out of the sample make it too large or too small; what is too much are hits of the least distance.
+    const expected = references * rate;
+    const surplus = this.sampled - expected;
+    const sorted = [...this.hits].toSorted(([a], [b]) => a - b);
+    const sizes: number[] = [];
+    const ratios: number[] = [];
+    let sum = -surplus;
+    for (const [distance, count] of sorted) {
+      sum += count;
+      sizes.push(distance / rate);
+      ratios.push(expected === 0 ? 0 : Math.min(1, Math.max(0, sum / expected)));
+    }
+    return {
+      hitRatio: (blocks) => ratios[lastAtMost(sizes, blocks)] ?? 0,
+      most: ratios.at(-1) ?? 0,
+      distinct: last.size / rate,
+      references,
+    };
+  }
+}
+
+/** Index of the last of `sorted` that is at most `limit`; -1 if none is. */
+function lastAtMost(sorted: readonly number[], limit: number): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle]! <= limit) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
+
+/** Counts marks behind a position in logarithmic time (P. M. Fenwick, "A New Data Structure for Cumulative Frequency Tables", 1994). */
+class LastReferences {
+  private readonly tree: Int32Array;
+  private total = 0;
+
+  constructor(private readonly most: number) {
+    this.tree = new Int32Array(most + 1);
+  }
+
+  put(at: number): void {
+    if (at >= this.most) throw new InternalError(`a stream has more than ${this.most} references`);
+    this.total++;
+    this.change(at, 1);
+  }
+
+  remove(at: number): void {
+    this.total--;
+    this.change(at, -1);
+  }
+
+  /** Marks at this position and after it. */
+  countFrom(at: number): number {
+    let before = 0;
+    for (let i = at; i > 0; i -= i & -i) before += this.tree[i]!;
+    return this.total - before;
+  }
+
+  private change(at: number, by: number): void {
+    for (let i = at + 1; i <= this.most; i += i & -i) this.tree[i]! += by;
+  }
+}
+
+/** The finalizer of MurmurHash3 (A. Appleby) over both halves of an id. */
+function hashOf(id: number): number {
+  return mixed((id >>> 0) ^ mixed(Math.floor(id / HASHES) ^ 0x9e3779b9));
+}
+
+function mixed(value: number): number {
+  let h = value | 0;
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return (h ^ (h >>> 16)) >>> 0;
+}
