@@ -14,6 +14,7 @@ COPY workers workers
 COPY coordinator coordinator
 COPY cli cli
 COPY bench bench
+COPY console console
 RUN npm run build && find dist \( -name '*.d.ts' -o -name '*.map' \) -delete
 COPY LICENSE ./
 COPY models models

@@ -130,6 +130,7 @@ function announceReady(addresses: FleetAddresses, config: UpConfig, context: Com
   const apis = addresses.coordinators.map((coordinator) => `${coordinator.url}/v1`);
   progress.line(`
 ready
+  console        ${url}/
   API            ${apis.join('\n                 ')}
   fleet          ${url}/v1/fleet, or: shoal status --url ${url}${redisLine(addresses)}
   metrics        ${url}/metrics

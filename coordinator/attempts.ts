@@ -59,12 +59,16 @@ export interface Attempted {
   readonly span?: Span;
 }
 
+export type StartEvent = Extract<GenerateEvent, { type: 'start' }>;
+
 /** One placement of a request: the chosen worker, with sources for the tokens as they were at the time of the choice. */
 export interface Placed {
   readonly worker: ChosenWorker;
   readonly sources: GenerateRequest['sources'];
   /** Gets the progress of the attempt, as evidence for or against the prompt. */
   readonly trial: Pick<Trial, 'started' | 'generated' | 'complete' | 'lost'>;
+  /** To be called when the cached prefix is in place. */
+  started(event: StartEvent): void;
   /** To be called when the prefill has ended: its blocks are available to other requests. */
   prefilled(): void;
   /** Whether the bus has been lost since the placement. A failure of the request then says nothing about the worker. */
@@ -130,6 +134,7 @@ export async function* runToItsEnd(
         begun = true;
         if (event.type === 'start') {
           trial.started();
+          chosen.started(event);
           // Hold back the start until output follows, so that it names the worker whose output the client gets.
           start = { ...event, worker: worker.id };
           continue;

@@ -22,6 +22,8 @@ import { PeerClient } from '../src/peer/client/peer-client.js';
 import { COORDINATOR_ACTOR, CoordinatorProtocol } from '../src/protocol/coordinator.js';
 import type { Surroundings } from '../src/surroundings.js';
 import { BlockTiers } from './block-tiers.js';
+import type { ConsoleSources } from './console/console.js';
+import { RequestJournal } from './console/request-journal.js';
 import { DirectNews } from './direct-news.js';
 import type { Fleet } from './fleet.js';
 import { IndexKeeper } from './index-keeper.js';
@@ -91,6 +93,7 @@ export interface CoordinatorParts {
   readonly quotas: Quotas;
   readonly quarantined: QuarantinedWorkers;
   readonly objects: CoordinatorObjects;
+  readonly console: ConsoleSources;
 }
 
 /** Makes the parts. They are idle until `startCoordinatorParts`. */
@@ -108,7 +111,9 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const keeper = new IndexKeeper(holdings, roster, actors, bus, clock, subjects, log);
   const siblings = new Siblings(bus, clock, subjects, { id: config.id, pid: process.pid, host: hostname() });
   const poison = makePoisonGuard(options, roster, actors, () => siblings.list().length === 1);
+  const journal = new RequestJournal(clock);
   const router = new Router({
+    journal,
     ...{ bus, actors, roster, holdings, clock, replicas, poison, onResumed },
     ...{ fingerprint, dependence: options.dependence },
     random: options.surroundings.random,
@@ -126,7 +131,8 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const quotas = new Quotas({ bus, clock, wallMs, subject: subjects.usage, self: incarnation });
   const parts = { fleet, ...retained, actors, links, peers, roster, keeper, siblings, poison, router, news };
   const objects = new CoordinatorObjects(roster, replicas, peerOptions(options));
-  return { ...parts, quotas, quarantined, objects };
+  const countBlocks = (holders: number) => ({ blocks: holdings.size, below: holdings.countBelow(holders) });
+  return { ...parts, quotas, quarantined, objects, console: { journal, countBlocks } };
 }
 
 /** Starts the parts. `life` stops them. */

@@ -263,7 +263,7 @@ async function serveHttp(
   life: Lifecycle,
   config: CoordinatorConfig,
   { clock, log }: CoordinatorWorld,
-  { fleet, retentions, layers, purges, router, quotas, objects }: CoordinatorParts,
+  { fleet, retentions, layers, purges, router, quotas, objects, console }: CoordinatorParts,
   { model, metrics, trail, access, surroundings: { wallMs } }: Serving,
 ): Promise<HttpServer> {
   const { host, port, allowRouting } = config;
@@ -287,6 +287,7 @@ async function serveHttp(
     metrics,
     clock,
     tracer: await openTracer(life, config.trace, { role: 'coordinator', id: config.id, version: own.version, log }),
+    console,
     kv: kvDeps(config, objects, clock, wallMs),
   };
   const http = life.use(await createHttpServer(deps), (server) => server.close());

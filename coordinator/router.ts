@@ -14,6 +14,7 @@ import type { Roster } from '../src/fleet/roster.js';
 import { EngineProtocol } from '../src/protocol/worker.js';
 import type { Random } from '../src/random.js';
 import { type Failures, type Placed, runToItsEnd } from './attempts.js';
+import type { RequestJournal } from './console/request-journal.js';
 import type { FleetEvent, FleetRequest } from './fleet.js';
 import { InFlight } from './in-flight.js';
 import { OfferedContext } from './offered-context.js';
@@ -44,6 +45,10 @@ interface Placement extends Placed {
   readonly trial: Trial;
 }
 
+interface NamedAttempt extends Attempt {
+  readonly requestId: string;
+}
+
 export interface RouterOptions {
   readonly bus: Bus;
   readonly actors: ActorSystem;
@@ -56,6 +61,8 @@ export interface RouterOptions {
   readonly replicas: number;
   readonly poison: PoisonGuard;
   readonly onResumed: () => void;
+  /** Hears where requests are placed. */
+  readonly journal?: Pick<RequestJournal, 'placed' | 'started'>;
 }
 
 export class Router {
@@ -96,7 +103,8 @@ export class Router {
         // What is generated already has to fit, with one token more.
         const leastContextTokens = Math.min(contextTokens, Math.max(least, tokens.length + 1));
         const lengths = { contextTokens, leastContextTokens };
-        return this.choose({ name, tokens, resumed, blocks, ...lengths, pinned: request.worker, failures }, aborted);
+        const own = { requestId: request.requestId, name, tokens, resumed, blocks, failures };
+        return this.choose({ ...own, ...lengths, pinned: request.worker }, aborted);
       },
       signal,
       clock,
@@ -160,7 +168,7 @@ export class Router {
     return { tried, candidates: this.candidates(attempt, tried, draw) };
   }
 
-  private async choose(attempt: Attempt, signal: AbortSignal): Promise<Placed | null> {
+  private async choose(attempt: NamedAttempt, signal: AbortSignal): Promise<Placed | null> {
     const turn = new Turn(attempt, this.options);
     try {
       return await this.chooseIn(turn, attempt, signal);
@@ -169,7 +177,7 @@ export class Router {
     }
   }
 
-  private async chooseIn(turn: Turn, attempt: Attempt, signal: AbortSignal): Promise<Placed | null> {
+  private async chooseIn(turn: Turn, attempt: NamedAttempt, signal: AbortSignal): Promise<Placed | null> {
     const { bus, clock, random } = this.options;
     const { name, pinned, failures } = attempt;
     const draw = random.below(DRAWS);
@@ -217,7 +225,7 @@ export class Router {
         throw new Unavailable(`worker '${pinned}' is not serving; GET /v1/fleet lists the workers`);
       }
       if (gate.alone) {
-        if (turn.isAlone(best)) return this.placedAlone(best, attempt, turn);
+        if (turn.isAlone(best)) return this.placedAlone(best, attempt, allowed, turn);
         if (!(await turn.reserve(best))) await turn.wait(signal);
         continue;
       }
@@ -229,14 +237,14 @@ export class Router {
           continue;
         }
       }
-      const placed = await this.claimed(this.placed(best, attempt), attempt, gate.mostWorkers);
+      const placed = await this.claimed(this.placed(best, attempt, allowed), attempt, gate.mostWorkers);
       if (placed) return placed;
       await turn.wait(signal);
     }
   }
 
-  private placedAlone(best: Candidate, attempt: Attempt, turn: Turn): Placed {
-    const placed = this.placed(best, attempt);
+  private placedAlone(best: Candidate, attempt: NamedAttempt, among: readonly Candidate[], turn: Turn): Placed {
+    const placed = this.placed(best, attempt, among);
     turn.pass(placed.trial);
     return placed;
   }
@@ -290,9 +298,11 @@ export class Router {
     return this.options.actors.routeTo({ node: id, incarnation });
   }
 
-  private placed(best: Candidate, { name, resumed, blocks }: Attempt): Placement {
-    const { actors, holdings, clock, poison } = this.options;
+  private placed(best: Candidate, attempt: NamedAttempt, candidates: readonly Candidate[]): Placement {
+    const { requestId, name, resumed, blocks } = attempt;
+    const { actors, holdings, clock, poison, journal } = this.options;
     const { worker, incarnation } = best;
+    journal?.placed({ requestId, worker, resumed, candidates });
     const engine = actors.ref(EngineProtocol, { node: worker, incarnation, actor: 'engine' });
     const load = this.inFlight.add(worker, best.computeTokens);
     const trial = poison.suspects.begin(name, worker, incarnation, resumed);
@@ -320,6 +330,7 @@ export class Router {
       },
       sources: [...best.sources],
       trial,
+      started: (event) => journal?.started(requestId, worker, event),
       prefilled,
       busWasLost: () => route.kind === 'nats' && this.outages.count > outages,
       connectionWasLost: () => route.kind === 'direct' && !route.open,

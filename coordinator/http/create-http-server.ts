@@ -8,6 +8,7 @@ import { watchFleet } from '../../src/metrics/fleet-metrics.js';
 import { type Random, SystemRandom } from '../../src/random.js';
 import type { Tracer } from '../../src/trace/span.js';
 import type { Access } from '../access/access.js';
+import { type Console, type ConsoleSources, openConsole } from '../console/console.js';
 import type { Fleet } from '../fleet.js';
 import type { Layers } from '../layers/layers.js';
 import { IgnoredNames } from '../openai/ignored-names.js';
@@ -28,6 +29,7 @@ import { aboutRoutes } from './routes/about.js';
 import { cacheRoutes } from './routes/cache.js';
 import { chatRoute } from './routes/chat.js';
 import { completionsRoute } from './routes/completions.js';
+import { consoleRoutes } from './routes/console.js';
 import { documentRoutes } from './routes/documents.js';
 import { fleetRoutes } from './routes/fleet.js';
 import { healthRoutes } from './routes/health.js';
@@ -77,6 +79,8 @@ export interface HttpDeps {
   readonly clock: Clock;
   /** Null: nothing is recorded. */
   readonly tracer?: Tracer | null;
+  /** What the console shows beside the requests and the workers. */
+  readonly console: ConsoleSources;
   /** Objects over HTTP; null if the fleet has none. */
   readonly kv?: KvDeps | null;
   /** Source of ids, and of seeds where a request gives none. */
@@ -88,8 +92,9 @@ export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
   const { fleet, options, log, metrics, clock } = deps;
   watchFleet(metrics.registry, () => fleet.view());
   const repeats = new Repeats(clock);
+  const console = consoleOf(deps);
   const listening = listen(
-    routesOf(deps, repeats).map((route) => metered(route, deps.quotas)),
+    routesOf({ ...deps, fleet: console.fleet }, repeats, console).map((route) => metered(route, deps.quotas)),
     options,
     {
       access: deps.access,
@@ -109,15 +114,25 @@ export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
     return {
       url: server.url,
       renewTls: (tls) => server.renewTls(tls),
-      close: () => server.close().finally(() => repeats.close()),
+      close: () => {
+        // Pages would stay until the end of the time that running answers have.
+        console.feed.stop();
+        return server.close().finally(() => repeats.close());
+      },
     };
   } catch (error) {
+    console.feed.stop();
     repeats.close();
     throw error;
   }
 }
 
-function routesOf(deps: HttpDeps, repeats: Repeats): HttpRoute[] {
+function consoleOf({ fleet, clock, options, model, console }: HttpDeps): Console {
+  const about = { version: options.version, model: model.name, routing: options.allowRouting, chaos: false };
+  return openConsole({ fleet, clock, about, ...console });
+}
+
+function routesOf(deps: HttpDeps, repeats: Repeats, console: Console): HttpRoute[] {
   const { fleet, layers, retentions, model, options, metrics, clock, random } = deps;
   const prompts = new PromptReader(model, clock);
   const generation = {
@@ -143,6 +158,7 @@ function routesOf(deps: HttpDeps, repeats: Repeats): HttpRoute[] {
     ...pinRoutes({ retentions, layers, model, prompts }),
     ...(deps.kv ? kvRoutes(deps.kv) : []),
     ...fleetRoutes(fleet, model.name),
+    ...consoleRoutes(console),
     ...healthRoutes(fleet, () => generation.requestLimit.admitted),
     ...aboutRoutes(options.version, metrics.registry, clock, options.metricsAgeMs ?? METRICS_AGE_MS),
   ];

@@ -84,10 +84,17 @@ export class Holdings {
   private readonly promised = new Map<BlockKey, string[]>();
   private readonly promises = new Map<string, { worker: string; keys: readonly BlockKey[]; untilMs: number }>();
   private snapshots = 0;
+  /** Number of keys by their number of holders. */
+  private readonly sizes: number[] = [];
 
   /** Number of keys that have a holder. */
   get size(): number {
     return this.index.size;
+  }
+
+  /** Number of keys that have a holder, but fewer than `holders`. */
+  countBelow(holders: number): number {
+    return this.sizes.slice(1, holders).reduce((sum, keys) => sum + (keys ?? 0), 0);
   }
 
   /** Number of keys of a worker; null if it is unknown, or its snapshot is incomplete. */
@@ -279,6 +286,7 @@ export class Holdings {
       if (entry.keys.has(holding)) continue;
       if (holding.workers.length === 0) this.index.set(key, holding);
       holding.workers.push(worker);
+      this.resized(holding.workers.length - 1, holding.workers.length);
       entry.keys.add(holding);
     }
   }
@@ -290,6 +298,13 @@ export class Holdings {
 
   private removeHolder(worker: string, holding: Holding): void {
     holding.workers.splice(holding.workers.indexOf(worker), 1);
+    this.resized(holding.workers.length + 1, holding.workers.length);
     if (holding.workers.length === 0) this.index.delete(holding.key);
+  }
+
+  /** Keeps `sizes` after a change of a key's number of holders. */
+  private resized(from: number, to: number): void {
+    this.sizes[from] = (this.sizes[from] ?? 0) - 1;
+    this.sizes[to] = (this.sizes[to] ?? 0) + 1;
   }
 }

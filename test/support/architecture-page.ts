@@ -6,7 +6,7 @@ import { parseSync } from 'oxc-parser';
 /** The generated parts of docs/ARCHITECTURE.md: its index of files, and the figures of the source tree. */
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
-const FOLDERS = ['src', 'coordinator', 'workers', 'cli', 'bench'];
+const FOLDERS = ['src', 'coordinator', 'workers', 'cli', 'bench', 'console'];
 const LONG_FUNCTION_LINES = 70;
 
 export interface SourceFile {
@@ -18,7 +18,7 @@ export interface SourceFile {
 export function sourceFiles(): SourceFile[] {
   return FOLDERS.flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-      .filter((name) => name.endsWith('.ts'))
+      .filter((name) => /\.tsx?$/.test(name) && !name.endsWith('.d.ts'))
       .map((name) => `${folder}/${name}`)
       .sort()
       .map((path) => ({ path, text: readFileSync(join(ROOT, path), 'utf8') })),
@@ -49,7 +49,9 @@ export function summaryOf({ path, text }: SourceFile): string | null {
     alone: next === '',
     declares: DECLARATION.exec(next!)?.[1] ?? '',
   }));
-  const name = basename(path, '.ts').replaceAll('-', '');
+  const name = basename(path)
+    .replace(/\.tsx?$/, '')
+    .replaceAll('-', '');
   const comment =
     comments.find(({ alone }) => alone) ??
     comments.find(({ declares }) => declares.toLowerCase() === name) ??

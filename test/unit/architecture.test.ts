@@ -7,10 +7,10 @@ import { describe, expect, it } from 'vitest';
 /** The rules of the source tree that no compiler knows: what may import what, and how large a file may be. */
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
-const FOLDERS = ['src', 'coordinator', 'workers', 'cli', 'bench'];
+const FOLDERS = ['src', 'coordinator', 'workers', 'cli', 'bench', 'console'];
 const FILE_LINES = 350;
-/** Packages that may be imported in more than one file: a checker stands beside each message and each option. */
-const EVERYWHERE = ['zod'];
+/** Packages that may be imported in more than one file: a checker stands beside each message and each option, and components are everywhere. */
+const EVERYWHERE = ['zod', 'preact'];
 /** Baselines of benchmarks, which use a package as it is. */
 const BASELINES = ['bench/bare-request.ts'];
 
@@ -36,17 +36,23 @@ function importsOf(path: string, text: string): Import[] {
     ...[...text.matchAll(DYNAMIC)].map((match) => ({ name: match[1]!, typeOnly: false })),
   ];
   return found.map(({ name, typeOnly }) => {
-    if (name.startsWith('.')) return { target: join(dirname(path), name).replace(/\.js$/, '.ts'), typeOnly };
+    if (name.startsWith('.')) return { target: sourceOf(join(dirname(path), name)), typeOnly };
     if (isBuiltin(name)) return { target: name, typeOnly };
     return { target: name.split('/', name.startsWith('@') ? 2 : 1).join('/'), typeOnly };
   });
+}
+
+/** The file that an import of a `.js` file means. */
+function sourceOf(target: string): string {
+  const component = target.replace(/\.js$/, '.tsx');
+  return existsSync(join(ROOT, component)) ? component : target.replace(/\.js$/, '.ts');
 }
 
 const sources: readonly Source[] = FOLDERS.flatMap((folder) => {
   const at = join(ROOT, folder);
   const names = existsSync(at) ? readdirSync(at, { recursive: true, encoding: 'utf8' }) : [];
   return names
-    .filter((name) => name.endsWith('.ts'))
+    .filter((name) => /\.tsx?$/.test(name) && !name.endsWith('.d.ts'))
     .map((name) => {
       const path = relative(ROOT, join(at, name));
       const text = readFileSync(join(ROOT, path), 'utf8');
@@ -100,6 +106,7 @@ describe('the source tree', () => {
       workers: ['src', 'workers'],
       cli: FOLDERS,
       bench: FOLDERS,
+      console: ['console', 'src/console'],
     };
     for (const [folder, lower] of Object.entries(below)) {
       const files = sources.filter(({ path }) => inside(folder)(path));
@@ -107,6 +114,15 @@ describe('the source tree', () => {
         (isFile(target) || inside('test')(target)) && !lower.some((other) => inside(other)(target));
       expect(strays(files, (entry) => !climbs(entry))).toEqual([]);
     }
+  });
+
+  it('keeps the console apart: it takes only the types of messages from the rest', () => {
+    const files = sources.filter(({ path }) => inside('console')(path));
+    const allowed = ({ target, typeOnly }: Import) => !isFile(target) || inside('console')(target) || typeOnly;
+    expect(files.length).toBeGreaterThan(10);
+    expect(strays(files, allowed)).toEqual([]);
+    const messages = sources.filter(({ path }) => inside('src/console')(path));
+    expect(strays(messages, () => false)).toEqual([]);
   });
 
   it('imports each package in one file, so that it can be changed in one', () => {
@@ -121,11 +137,15 @@ describe('the source tree', () => {
     expect(
       [...places].filter(([, files]) => files.size > 1).map(([name, files]) => `${name}: ${[...files].join(', ')}`),
     ).toEqual([]);
-    const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+    const { dependencies, devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
       dependencies: Record<string, string>;
+      devDependencies: Record<string, string>;
     };
-    const used = [...places.keys()].filter((name) => !name.startsWith('.') && !name.endsWith('package.json'));
-    expect(used.filter((name) => !(name in dependencies))).toEqual([]);
+    const used = [...places].filter(([name]) => !name.startsWith('.') && !name.endsWith('package.json'));
+    // The console is built: its packages are in its files.
+    const isBuilt = (files: ReadonlySet<string>) => [...files].every(inside('console'));
+    const missing = used.filter(([name, files]) => !(name in (isBuilt(files) ? devDependencies : dependencies)));
+    expect(missing.map(([name]) => name)).toEqual([]);
   });
 
   it('names a transport only in the composition roots: no other file imports NATS', () => {
@@ -196,10 +216,10 @@ describe('the source tree', () => {
     const listed = page.split(/^### /m).flatMap((section) => {
       const folder = /^`([\w/-]+\/)`\n/.exec(section)?.[1];
       if (folder === undefined) return [];
-      return [...section.matchAll(/^- `([\w-]+\.ts)` – \S/gm)].map((match) => `${folder}${match[1]}`);
+      return [...section.matchAll(/^- `([\w.-]+\.tsx?)` – \S/gm)].map((match) => `${folder}${match[1]}`);
     });
     expect(listed.toSorted()).toEqual(sources.map(({ path }) => path).toSorted());
-    const mentioned = [...page.matchAll(/`((?:src|coordinator|workers|cli|bench|test|docs)\/[\w./-]*)`/g)];
+    const mentioned = [...page.matchAll(/`((?:src|coordinator|workers|cli|bench|console|test|docs)\/[\w./-]*)`/g)];
     const there = (path: string) => existsSync(join(ROOT, path)) || existsSync(join(ROOT, `${path}.ts`));
     expect(mentioned.map((match) => match[1]!).filter((path) => !there(path))).toEqual([]);
   });

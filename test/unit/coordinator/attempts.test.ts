@@ -46,6 +46,8 @@ class Stage {
   readonly requests: GenerateRequest[] = [];
   readonly placements: { readonly tokens: number[]; readonly tried: string[]; readonly cutOff: string[] }[] = [];
   readonly calls: string[] = [];
+  /** Workers on which the cached prefix was in place. */
+  readonly starts: string[] = [];
   readonly trials: string[] = [];
   /** Indices of placements whose worker died. */
   readonly dead = new Set<number>();
@@ -84,6 +86,7 @@ class Stage {
         },
       },
       sources: [{ worker: 'peer', blocks: index }],
+      started: () => this.starts.push(`w${index}`),
       prefilled: () => this.calls.push(`prefilled w${index}`),
       busWasLost: () => this.outages.has(index),
       connectionWasLost: () => this.cuts.has(index),
@@ -224,7 +227,7 @@ describe('running a request to its end', () => {
     const stage = new Stage([[START, tokens(4), END]]);
     const events = stage.run();
     await events.next();
-    expect(stage.calls).toEqual(['prefilled w0']);
+    expect([stage.starts, stage.calls]).toEqual([['w0'], ['prefilled w0']]);
     const other = new Stage([[START, 'forever']]);
     const waiting = other.run().next();
     await settled();

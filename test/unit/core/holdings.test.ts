@@ -33,6 +33,20 @@ function holdingsOf(workers: Record<string, (string | number)[]>): Holdings {
 }
 
 describe('the index of holdings', () => {
+  it('counts the blocks with fewer than so many holders, through all changes', () => {
+    const holdings = holdingsOf({ v: ['a', 'b'], w: ['a'], x: [] });
+    const counts = () => [1, 2, 3, 4].map((holders) => holdings.countBelow(holders));
+    expect([holdings.size, counts()]).toEqual([2, [0, 1, 2, 2]]);
+    holdings.applyChange(change(1, ['b', 'c'], ['a']));
+    expect([holdings.size, counts()]).toEqual([3, [0, 2, 3, 3]]);
+    holdings.applyChange(change(1, ['b'], [], 'x'));
+    expect(counts()).toEqual([0, 2, 2, 3]);
+    holdings.drop('v');
+    expect([holdings.size, counts()]).toEqual([2, [0, 1, 2, 2]]);
+    for (const worker of ['w', 'x']) holdings.drop(worker);
+    expect([holdings.size, counts()]).toEqual([0, [0, 0, 0, 0]]);
+  });
+
   it('knows the holders of a block from a snapshot and later changes', () => {
     const holdings = holdingsOf({ v: ['a'], w: ['a', 'b'] });
     expect(holdings.applyChange(change(1, ['c'], ['a']))).toBeNull();

@@ -1,5 +1,6 @@
 import { onTestFinished } from 'vitest';
 import { openAccess } from '../../../../coordinator/access/open-access.js';
+import { RequestJournal } from '../../../../coordinator/console/request-journal.js';
 import { createHttpServer, type HttpOptions } from '../../../../coordinator/http/create-http-server.js';
 import type { HttpServer } from '../../../../coordinator/http/server.js';
 import { Layers } from '../../../../coordinator/layers/layers.js';
@@ -127,6 +128,7 @@ export async function testServer(
     log,
     metrics: new CoordinatorMetrics(new MetricsRegistry()),
     clock,
+    console: { journal: new RequestJournal(clock), countBlocks: () => ({ blocks: 7, below: 0 }) },
     random: new SeededRandom(1),
   });
   onTestFinished(() => server.close());

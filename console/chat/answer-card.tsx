@@ -1,0 +1,73 @@
+import { SourceBar } from '../parts/source-bar.js';
+import { sourceSentence, timeText } from '../parts/words.js';
+import { storedKey } from '../session/key-store.js';
+import type { ColouredText } from './prompt-colours.js';
+import { curlSnippet, sdkSnippet } from './snippets.js';
+import type { ChatAnswer } from './use-answers.js';
+
+/** One answer of the chat with its cost. */
+
+export interface AnswerCardProps {
+  readonly answered: ChatAnswer;
+  /** Other workers that may be asked. Empty if requests may not name their worker. */
+  readonly others: readonly string[];
+  readonly busy: boolean;
+  /** Asks the same of this worker, or of the one that answered. */
+  readonly onAgain: (worker: string) => void;
+}
+
+export function AnswerCard({ answered, others, busy, onAgain }: AnswerCardProps) {
+  const { messages, text, cost, error, prompt, question } = answered;
+  const keyed = storedKey() !== null;
+  return (
+    <article class="card answer">
+      <p class="asked">{messages.at(-1)?.content}</p>
+      <p class="said">{text === '' && error === null ? '…' : text}</p>
+      {error !== null && (
+        <p class="error" role="alert">
+          {error}
+        </p>
+      )}
+      {cost !== null && (
+        <>
+          <p class="number hint">
+            First token after {timeText(cost.ttft_ms)}, of which queued {timeText(cost.queue_ms)}.
+          </p>
+          <SourceBar cached={cost.cached} />
+          <p class="sentence">{sourceSentence(cost.worker, cost.cached, null)}</p>
+          <p class="buttons">
+            <button type="button" class="small" disabled={busy} onClick={() => onAgain(cost.worker)}>
+              Ask again
+            </button>
+            {others.length > 0 && (
+              <button type="button" class="small" disabled={busy} onClick={() => onAgain(others[0]!)}>
+                Ask {others[0]}
+              </button>
+            )}
+          </p>
+        </>
+      )}
+      {prompt !== null && <ColouredPrompt parts={prompt} />}
+      <details>
+        <summary>The same request with curl and the SDK</summary>
+        <pre>{curlSnippet(location.origin, question, keyed)}</pre>
+        <pre>{sdkSnippet(location.origin, question, keyed)}</pre>
+      </details>
+    </article>
+  );
+}
+
+function ColouredPrompt({ parts }: { readonly parts: readonly ColouredText[] }) {
+  return (
+    <details>
+      <summary>The prompt as the model saw it, coloured by source</summary>
+      <pre class="prompt">
+        {parts.map(({ source, text }) => (
+          <span key={source} class={source}>
+            {text}
+          </span>
+        ))}
+      </pre>
+    </details>
+  );
+}

@@ -1,0 +1,125 @@
+import { useState } from 'preact/hooks';
+import type { FeedConnection } from '../feed/connection.js';
+import { useStore } from '../feed/store.js';
+import { SourceLegend } from '../parts/source-bar.js';
+import { SAMPLE_NOTES, SAMPLE_QUESTION } from '../ring/sample-prompt.js';
+import type { Api } from '../session/api.js';
+import { AnswerCard } from './answer-card.js';
+import { type Answers, type SaidMessage, useAnswers } from './use-answers.js';
+
+/** A chat with the model that shows what each answer cost, and where the K/V of its prompt came from. */
+
+export function ChatPage({ api, feed }: { readonly api: Api; readonly feed: FeedConnection }) {
+  const { hello, workers } = useStore(feed.model, 500);
+  const chat = useAnswers(api, hello?.model ?? '');
+  const serving = [...workers.values()].filter(({ state }) => state === 'serving').map(({ id }) => id);
+  const nameable = hello?.routing === true ? serving : [];
+  return (
+    <div class="chat-page">
+      <QuestionForm chat={chat} workers={nameable} />
+      <section class="column" aria-label="Answers" aria-live="polite">
+        <SourceLegend />
+        {chat.answers.length === 0 && (
+          <p class="card hint">
+            Each answer comes with its cost: the time to its first token, and a bar that shows how much of the prompt
+            was in the worker’s own memory, was fetched from another worker, or had to be computed.
+          </p>
+        )}
+        {chat.answers
+          .map((answered, index) => (
+            <AnswerCard
+              key={`answer ${index}`}
+              answered={answered}
+              others={nameable.filter((id) => id !== answered.cost?.worker)}
+              busy={chat.busy}
+              onAgain={(worker) => void chat.ask(answered.messages, nameable.includes(worker) ? worker : null)}
+            />
+          ))
+          .toReversed()}
+      </section>
+    </div>
+  );
+}
+
+function QuestionForm({ chat, workers }: { readonly chat: Answers; readonly workers: readonly string[] }) {
+  const [system, setSystem] = useState(`Notes:\n${SAMPLE_NOTES.join('\n')}`);
+  const [draft, setDraft] = useState(SAMPLE_QUESTION);
+  const [remember, setRemember] = useState(false);
+  const [worker, setWorker] = useState('');
+  const { busy, answers } = chat;
+  const send = () => {
+    const said = remember
+      ? answers.flatMap(({ messages, text }): SaidMessage[] => [messages.at(-1)!, { role: 'assistant', content: text }])
+      : [];
+    const own: SaidMessage[] = system.trim() === '' ? [] : [{ role: 'system', content: system }];
+    void chat.ask([...own, ...said, { role: 'user', content: draft.trim() }], worker === '' ? null : worker);
+  };
+  return (
+    <form
+      class="card"
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (draft.trim() !== '' && !busy) send();
+      }}
+    >
+      <h1>Chat</h1>
+      <Text label="System message" rows={8} value={system} onInput={setSystem} />
+      <Text label="Question" rows={2} value={draft} onInput={setDraft} submits />
+      <div class="tools">
+        <label class="check">
+          <input type="checkbox" checked={remember} onChange={(event) => setRemember(event.currentTarget.checked)} />
+          Send the earlier questions and answers along
+        </label>
+        {workers.length > 0 && (
+          <label>
+            Worker{' '}
+            <select value={worker} onChange={(event) => setWorker(event.currentTarget.value)}>
+              <option value="">any</option>
+              {workers.map((id) => (
+                <option key={id}>{id}</option>
+              ))}
+            </select>
+          </label>
+        )}
+      </div>
+      <p class="buttons">
+        <button type="submit" class="primary" disabled={busy || draft.trim() === ''}>
+          Send
+        </button>
+        <button type="button" disabled={!busy} onClick={chat.stop}>
+          Stop
+        </button>
+        <button type="button" disabled={busy || answers.length === 0} onClick={chat.clear}>
+          Clear
+        </button>
+      </p>
+    </form>
+  );
+}
+
+interface TextProps {
+  readonly label: string;
+  readonly rows: number;
+  readonly value: string;
+  readonly onInput: (value: string) => void;
+  /** Whether Enter sends the form; Shift and Enter begin a line. */
+  readonly submits?: boolean;
+}
+
+function Text({ label, rows, value, onInput, submits = false }: TextProps) {
+  return (
+    <label>
+      {label}
+      <textarea
+        rows={rows}
+        value={value}
+        onInput={(event) => onInput(event.currentTarget.value)}
+        onKeyDown={(event) => {
+          if (!submits || event.key !== 'Enter' || event.shiftKey) return;
+          event.preventDefault();
+          event.currentTarget.form?.requestSubmit();
+        }}
+      />
+    </label>
+  );
+}

@@ -1,0 +1,39 @@
+import type { TokensBySource } from '../../src/console/feed-messages.js';
+import type { Api } from '../session/api.js';
+
+/** Which part of a prompt's text came from where. */
+
+export interface ColouredText {
+  readonly source: keyof TokensBySource;
+  readonly text: string;
+}
+
+/**
+ * The prompt as the model saw it, in up to three parts. A prompt is found from its beginning on: first in the worker's own memory, then in other
+ * workers' memory.
+ */
+export async function colouredPrompt(
+  api: Api,
+  messages: readonly object[],
+  cached: TokensBySource,
+): Promise<ColouredText[]> {
+  const { tokens } = await api.post<{ tokens: number[] }>('/tokenize', { messages, add_generation_prompt: true });
+  const ends = [cached.local, cached.local + cached.remote, tokens.length];
+  const texts = await Promise.all(
+    ends.map(async (end) =>
+      end === 0 ? '' : (await api.post<{ prompt: string }>('/detokenize', { tokens: tokens.slice(0, end) })).prompt,
+    ),
+  );
+  return splitAt(texts);
+}
+
+/** The parts that each text adds to the one before it. Pure. */
+export function splitAt(texts: readonly string[]): ColouredText[] {
+  const sources = ['local', 'remote', 'computed'] as const;
+  let from = 0;
+  return texts.flatMap((text, index) => {
+    const part = text.slice(from);
+    from = Math.max(from, text.length);
+    return part === '' ? [] : [{ source: sources[index]!, text: part }];
+  });
+}

@@ -1,0 +1,46 @@
+import type { TokensBySource } from '../../src/console/feed-messages.js';
+import type { Api } from '../session/api.js';
+
+/** Asks for an answer and reads its stream. */
+
+export interface ChatQuestion {
+  readonly path: '/v1/completions' | '/v1/chat/completions';
+  readonly body: Readonly<Record<string, unknown>>;
+  /** The worker that has to answer; null for any. */
+  readonly worker: string | null;
+}
+
+/** What an answer cost. */
+export interface AnswerCost {
+  readonly worker: string;
+  readonly cached: TokensBySource;
+  readonly ttft_ms: number;
+  readonly queue_ms: number;
+}
+
+interface Chunk {
+  readonly choices?: readonly { readonly text?: string; readonly delta?: { readonly content?: string | null } }[];
+  readonly shoal?: AnswerCost;
+  readonly error?: { readonly message: string };
+}
+
+/** Sends the question. `onText` gets each piece of the answer. Resolves with its cost; rejects if the coordinator refuses or breaks off. */
+export async function streamAnswer(
+  api: Api,
+  { path, body, worker }: ChatQuestion,
+  signal: AbortSignal,
+  onText: (piece: string) => void,
+): Promise<AnswerCost | null> {
+  const headers: Record<string, string> = worker === null ? {} : { 'x-shoal-worker': worker };
+  const streamed = { ...body, stream: true, stream_options: { include_usage: true } };
+  let cost: AnswerCost | null = null;
+  for await (const data of api.events(path, { body: streamed, headers, signal })) {
+    const chunk = JSON.parse(data) as Chunk;
+    if (chunk.error !== undefined) throw new Error(chunk.error.message);
+    const choice = chunk.choices?.[0];
+    const piece = choice?.text ?? choice?.delta?.content ?? '';
+    if (piece !== '') onText(piece);
+    cost = chunk.shoal ?? cost;
+  }
+  return cost;
+}

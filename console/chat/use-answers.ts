@@ -1,0 +1,60 @@
+import { useRef, useState } from 'preact/hooks';
+import type { Api } from '../session/api.js';
+import { type ColouredText, colouredPrompt } from './prompt-colours.js';
+import { type AnswerCost, type ChatQuestion, streamAnswer } from './stream-answer.js';
+
+/** The answers of a chat, oldest first, and the way to get another. */
+
+export interface SaidMessage {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly content: string;
+}
+
+/** One answer, with everything that is shown of it. */
+export interface ChatAnswer {
+  readonly question: ChatQuestion;
+  readonly messages: readonly SaidMessage[];
+  readonly text: string;
+  readonly cost: AnswerCost | null;
+  readonly error: string | null;
+  readonly prompt: readonly ColouredText[] | null;
+}
+
+const MAX_TOKENS = 64;
+
+export interface Answers {
+  readonly answers: readonly ChatAnswer[];
+  readonly busy: boolean;
+  /** @param worker the one that has to answer; null for any */
+  ask(messages: readonly SaidMessage[], worker: string | null): Promise<void>;
+  stop(): void;
+  clear(): void;
+}
+
+export function useAnswers(api: Api, model: string): Answers {
+  const [answers, setAnswers] = useState<readonly ChatAnswer[]>([]);
+  const [busy, setBusy] = useState(false);
+  const running = useRef<AbortController | null>(null);
+  const ask = async (messages: readonly SaidMessage[], worker: string | null) => {
+    const body = { model, messages, max_tokens: MAX_TOKENS, temperature: 0 };
+    const question: ChatQuestion = { path: '/v1/chat/completions', body, worker };
+    let current: ChatAnswer = { question, messages, text: '', cost: null, error: null, prompt: null };
+    const show = (change: Partial<ChatAnswer>) => {
+      current = { ...current, ...change };
+      setAnswers([...answers, current]);
+    };
+    const stop = new AbortController();
+    running.current = stop;
+    setBusy(true);
+    show({});
+    try {
+      const cost = await streamAnswer(api, question, stop.signal, (piece) => show({ text: current.text + piece }));
+      show({ cost });
+      if (cost !== null) show({ prompt: await colouredPrompt(api, messages, cost.cached) });
+    } catch (error) {
+      show({ error: stop.signal.aborted ? 'stopped' : (error as Error).message });
+    }
+    setBusy(false);
+  };
+  return { answers, busy, ask, stop: () => running.current?.abort(), clear: () => setAnswers([]) };
+}

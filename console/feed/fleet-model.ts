@@ -1,0 +1,107 @@
+import type {
+  CopyCounts,
+  FeedMessage,
+  FeedWorker,
+  FleetMessage,
+  Happening,
+  HelloMessage,
+} from '../../src/console/feed-messages.js';
+import { type RequestTrace, withStep } from './request-trace.js';
+
+/** What the page knows of the fleet. A pure reducer makes the next state of the last one and a message. */
+
+/** Requests that the page remembers. */
+export const TRACES = 4_000;
+/** How far back the page can replay. */
+export const REPLAY_MS = 60_000;
+/** What has happened, as far as the page remembers. */
+const HAPPENINGS = 256;
+/** States of workers that the page remembers for its replay. */
+const SNAPSHOTS = 600;
+
+export interface FleetModel {
+  readonly hello: HelloMessage | null;
+  /** By id, in order of ids. */
+  readonly workers: ReadonlyMap<string, FeedWorker>;
+  readonly coordinators: number;
+  readonly replicas: number;
+  readonly nats: boolean;
+  readonly copies: CopyCounts;
+  /** Oldest first. */
+  readonly traces: ReadonlyMap<number, RequestTrace>;
+  readonly skipped: number;
+  /** Newest first. */
+  readonly happened: readonly Happening[];
+  /** Workers as they were from a time on, oldest first. */
+  readonly snapshots: readonly FleetSnapshot[];
+  /** The coordinator's clock at the last message. */
+  readonly at: number;
+}
+
+export interface FleetSnapshot {
+  readonly at: number;
+  readonly workers: readonly FeedWorker[];
+}
+
+export const EMPTY_MODEL: FleetModel = {
+  hello: null,
+  workers: new Map(),
+  coordinators: 0,
+  replicas: 0,
+  nats: true,
+  copies: { blocks: 0, below: 0 },
+  traces: new Map(),
+  skipped: 0,
+  happened: [],
+  snapshots: [],
+  at: 0,
+};
+
+/** The state after a message. */
+export function reduce(model: FleetModel, message: FeedMessage): FleetModel {
+  switch (message.type) {
+    case 'hello':
+      // A new connection, perhaps to another coordinator: the numbers of its requests begin anew.
+      return { ...EMPTY_MODEL, hello: message, at: message.at, happened: message.happened.toReversed() };
+    case 'fleet':
+      return withFleet(model, message);
+    case 'steps': {
+      const traces = new Map(model.traces);
+      for (const step of message.steps) traces.set(step.id, withStep(traces.get(step.id), step));
+      for (const id of traces.keys()) {
+        if (traces.size <= TRACES) break;
+        traces.delete(id);
+      }
+      const at = message.steps.at(-1)?.at ?? model.at;
+      return { ...model, traces, skipped: model.skipped + message.skipped, at: Math.max(at, model.at) };
+    }
+    case 'happened':
+      return {
+        ...model,
+        at: message.happening.at,
+        happened: [message.happening, ...model.happened].slice(0, HAPPENINGS),
+      };
+    case 'beat':
+      return { ...model, at: message.at };
+  }
+}
+
+/** The workers as they were at a time; the present ones if the page does not remember that long. */
+export function workersAt({ snapshots, workers }: FleetModel, at: number): readonly FeedWorker[] {
+  return snapshots.findLast((snapshot) => snapshot.at <= at)?.workers ?? [...workers.values()];
+}
+
+function withFleet(model: FleetModel, message: FleetMessage): FleetModel {
+  const merged = new Map(message.whole ? [] : model.workers);
+  for (const worker of message.workers) merged.set(worker.id, worker);
+  for (const id of message.gone) merged.delete(id);
+  const workers = new Map([...merged].sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true })));
+  const { coordinators, replicas, nats, copies, at } = message;
+  const snapshot = { at, workers: [...workers.values()] };
+  const kept = model.snapshots.filter((_, index) => {
+    const next = model.snapshots[index + 1]?.at ?? at;
+    return next > at - 2 * REPLAY_MS;
+  });
+  const snapshots = [...kept, snapshot].slice(-SNAPSHOTS);
+  return { ...model, workers, coordinators, replicas, nats, copies, snapshots, at };
+}

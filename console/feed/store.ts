@@ -1,0 +1,49 @@
+import { useEffect, useState } from 'preact/hooks';
+
+/** A value that changes, and components that follow it. */
+export class Store<T> {
+  private readonly listeners = new Set<() => void>();
+
+  constructor(private current: T) {}
+
+  get value(): T {
+    return this.current;
+  }
+
+  set(next: T): void {
+    if (next === this.current) return;
+    this.current = next;
+    for (const listener of this.listeners) listener();
+  }
+
+  update(change: (value: T) => T): void {
+    this.set(change(this.current));
+  }
+
+  subscribe(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+}
+
+/** The store's value, rendered at most once in `intervalMs`, so that a busy fleet does not keep the page busy. */
+export function useStore<T>(store: Store<T>, intervalMs = 0): T {
+  const [value, setValue] = useState(store.value);
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | null = null;
+    const show = () => {
+      timer = null;
+      setValue(() => store.value);
+    };
+    const unsubscribe = store.subscribe(() => {
+      if (intervalMs === 0) show();
+      else timer ??= setTimeout(show, intervalMs);
+    });
+    show();
+    return () => {
+      unsubscribe();
+      if (timer !== null) clearTimeout(timer);
+    };
+  }, [store, intervalMs]);
+  return value;
+}

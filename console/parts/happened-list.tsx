@@ -1,0 +1,22 @@
+import type { Happening } from '../../src/console/feed-messages.js';
+import { happeningText, isTrouble } from './words.js';
+
+/** What has happened, with the time of each. */
+export function HappenedList({
+  happened,
+  timeOf,
+}: {
+  readonly happened: readonly Happening[];
+  readonly timeOf: (at: number) => string;
+}) {
+  return (
+    <ol class="happened">
+      {happened.map((happening) => (
+        <li key={`${happening.at} ${happening.kind} ${happening.worker}`} class={isTrouble(happening) ? 'trouble' : ''}>
+          <time>{timeOf(happening.at)}</time>
+          {happeningText(happening)}
+        </li>
+      ))}
+    </ol>
+  );
+}

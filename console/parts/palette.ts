@@ -1,0 +1,24 @@
+import type { Palette } from '../ring/ring-canvas.js';
+
+/** The colours of the page's style, for canvases. */
+
+const NAMES = ['ink', 'local', 'remote', 'computed', 'bad', 'faint'] as const;
+let known: { readonly theme: string; readonly palette: Palette } | null = null;
+
+/** The palette of the theme that is shown now. */
+export function paletteOf(): Palette {
+  const theme = themeNow();
+  if (known?.theme === theme) return known.palette;
+  const style = getComputedStyle(document.documentElement);
+  const palette = Object.fromEntries(
+    NAMES.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]),
+  ) as Palette;
+  known = { theme, palette };
+  return palette;
+}
+
+function themeNow(): string {
+  const chosen = document.documentElement.dataset.theme;
+  if (chosen !== undefined) return chosen;
+  return matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light';
+}

@@ -1,0 +1,43 @@
+import type { FleetModel } from '../feed/fleet-model.js';
+import { counted } from '../parts/words.js';
+
+/** The state of the fleet in a sentence or two, for whoever opens the page. Pure. */
+
+export interface FleetSentence {
+  readonly tone: 'calm' | 'busy' | 'trouble';
+  readonly text: string;
+}
+
+export function fleetSentence({ workers, copies, replicas, nats, snapshots }: FleetModel): FleetSentence {
+  if (snapshots.length === 0) return { tone: 'calm', text: 'Waiting for the first news of the fleet.' };
+  const all = [...workers.values()];
+  const serving = all.filter(({ state }) => state === 'serving').length;
+  const named = (state: string) => all.filter((worker) => worker.state === state).map(({ id }) => id);
+  const suspect = named('suspect');
+  const dead = named('dead');
+  const troubles = [
+    ...(nats ? [] : ['NATS is lost; requests use direct connections.']),
+    ...(dead.length > 0 ? [`${list(dead)} ${are(dead)} dead.`] : []),
+    ...(suspect.length > 0 ? [`${list(suspect)} ${do_(suspect)} not answer.`] : []),
+  ];
+  if (serving === 0)
+    return { tone: 'trouble', text: [...troubles, 'No worker serves: requests wait or fail.'].join(' ') };
+  const kept = Math.min(replicas, serving);
+  const share = `${counted(serving, 'worker')} ${serving === 1 ? 'serves' : 'share one memory'}.`;
+  const blocks =
+    copies.blocks === 0
+      ? 'It is empty: nobody has asked anything yet.'
+      : copies.below === 0
+        ? `${counted(copies.blocks, 'block')} of 64 tokens, each on ${counted(kept, 'worker')} or more.`
+        : `${counted(copies.blocks, 'block')} of 64 tokens; ${copies.below.toLocaleString('en')} ${copies.below === 1 ? 'has' : 'have'} fewer than ${counted(kept, 'copy').replace('copys', 'copies')}, and ${copies.below === 1 ? 'is' : 'are'} being copied while there is room.`;
+  const tone = troubles.length > 0 ? 'trouble' : copies.below > 0 ? 'busy' : 'calm';
+  return { tone, text: [...troubles, share, blocks].join(' ') };
+}
+
+function list(ids: readonly string[]): string {
+  if (ids.length > 3) return `${ids.length} workers`;
+  return ids.length === 1 ? ids[0]! : `${ids.slice(0, -1).join(', ')} and ${ids.at(-1)}`;
+}
+
+const are = (ids: readonly string[]) => (ids.length === 1 ? 'is' : 'are');
+const do_ = (ids: readonly string[]) => (ids.length === 1 ? 'does' : 'do');

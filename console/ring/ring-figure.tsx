@@ -1,0 +1,122 @@
+import { useEffect, useRef } from 'preact/hooks';
+import type { FeedWorker } from '../../src/console/feed-messages.js';
+import type { FleetModel } from '../feed/fleet-model.js';
+import { paletteOf } from '../parts/palette.js';
+import { byteText, percent } from '../parts/words.js';
+import { arcPath } from './arc-path.js';
+import { drawScene, HALF, HUB_RADIUS, INNER_RADIUS, OUTER_RADIUS } from './ring-canvas.js';
+import { middleOf, pointAt, ringLayout, type WorkerArc } from './ring-layout.js';
+
+/** The ring: an arc for each worker, and over it the requests on their way. */
+
+/** Up to so many workers, an arc has a label with its numbers; up to as many again and a half, its name. */
+const LABELLED = 12;
+const NAMED = 32;
+
+export interface RingFigureProps {
+  /** As they are at the time that is shown. */
+  readonly workers: readonly FeedWorker[];
+  /** The model now, for each frame. */
+  readonly model: () => FleetModel;
+  /** The time that is shown, for each frame. */
+  readonly time: () => number;
+  readonly selected: string | null;
+  readonly onSelect: (worker: string | null) => void;
+}
+
+export function RingFigure({ workers, model, time, selected, onSelect }: RingFigureProps) {
+  const arcs = ringLayout(workers);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const shown = useRef(arcs);
+  shown.current = arcs;
+  useEffect(() => {
+    const motion = matchMedia('(prefers-reduced-motion: reduce)');
+    let frame = 0;
+    const draw = () => {
+      const scene = { arcs: shown.current, traces: model().traces.values(), time: time() };
+      drawScene(canvas.current!, { ...scene, palette: paletteOf(), still: motion.matches });
+      frame = requestAnimationFrame(draw);
+    };
+    draw();
+    return () => cancelAnimationFrame(frame);
+  }, [model, time]);
+  return (
+    <div class="ring">
+      {/* biome-ignore lint/a11y/useSemanticElements: a drawing cannot be a fieldset. */}
+      <svg viewBox={`${-HALF} ${-HALF} ${2 * HALF} ${2 * HALF}`} role="group" aria-label="The workers on the ring">
+        <circle class="hub" r={HUB_RADIUS} />
+        <text class="hub-name" y="-4">
+          coordinator
+        </text>
+        <text class="hub-note" y="14">
+          {workers.reduce((sum, { running }) => sum + running, 0)} running
+        </text>
+        {arcs.map((arc) => (
+          <Arc
+            key={arc.worker.id}
+            arc={arc}
+            count={arcs.length}
+            selected={selected === arc.worker.id}
+            onSelect={onSelect}
+          />
+        ))}
+      </svg>
+      <canvas ref={canvas} />
+    </div>
+  );
+}
+
+interface ArcProps {
+  readonly arc: WorkerArc;
+  readonly count: number;
+  readonly selected: boolean;
+  readonly onSelect: (worker: string | null) => void;
+}
+
+function Arc({ arc, count, selected, onSelect }: ArcProps) {
+  const { worker } = arc;
+  const name = `${worker.id}, ${worker.state}: ${worker.blocks} blocks, ${byteText(worker.bytes)} of ${byteText(worker.budget)}`;
+  const toggle = () => onSelect(selected ? null : worker.id);
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: a button cannot stand in a drawing.
+    <g
+      class={`arc ${worker.state}${selected ? ' selected' : ''}`}
+      role="button"
+      tabIndex={0}
+      aria-label={name}
+      aria-pressed={selected}
+      onClick={toggle}
+      onKeyDown={(event) => {
+        if (event.key !== 'Enter' && event.key !== ' ') return;
+        event.preventDefault();
+        toggle();
+      }}
+    >
+      <title>{name}</title>
+      <path class="share" d={arcPath(arc.from, arc.to, INNER_RADIUS, OUTER_RADIUS)} />
+      {arc.usedTo > arc.from && <path class="used" d={arcPath(arc.from, arc.usedTo, INNER_RADIUS, OUTER_RADIUS)} />}
+      {count <= NAMED && <Label arc={arc} full={count <= LABELLED} />}
+    </g>
+  );
+}
+
+function Label({ arc, full }: { readonly arc: WorkerArc; readonly full: boolean }) {
+  const { worker } = arc;
+  const angle = middleOf(arc);
+  const { x, y } = pointAt(angle, OUTER_RADIUS + 14);
+  const side = Math.abs(x) < 60 ? 'middle' : x > 0 ? 'start' : 'end';
+  // Beside the ring there is little room: labels stand a little above and below the middle of its sides.
+  const lift = y < 0 ? -10 : 14;
+  return (
+    <text class="label" x={Math.max(-HALF + 4, Math.min(HALF - 4, x))} y={y + lift} text-anchor={side}>
+      <tspan class="name">{worker.id}</tspan>
+      {full && (
+        <tspan class="note" x={Math.max(-HALF + 4, Math.min(HALF - 4, x))} dy="15">
+          {worker.state === 'serving'
+            ? `${worker.blocks} blocks · ${percent(worker.bytes, worker.budget)}`
+            : worker.state}
+        </tspan>
+      )}
+    </text>
+  );
+}

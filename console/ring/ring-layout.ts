@@ -1,0 +1,61 @@
+import type { FeedWorker } from '../../src/console/feed-messages.js';
+
+/** Where the workers stand on the ring. Pure; angles in radians, clockwise from the top. */
+
+export interface WorkerArc {
+  readonly worker: FeedWorker;
+  readonly from: number;
+  readonly to: number;
+  /** Where the used part of the worker's memory ends. */
+  readonly usedTo: number;
+}
+
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
+/** Share of the circle between two arcs, for few workers and for many. */
+const GAP = 0.02;
+const GAPS_TOGETHER = 0.12;
+/** Arcs are at least this share of the average, so that each can be seen and pointed at. */
+const LEAST_SHARE = 0.4;
+
+/** An arc for each worker, in proportion to its memory: its share of the ring. */
+export function ringLayout(workers: readonly FeedWorker[]): WorkerArc[] {
+  if (workers.length === 0) return [];
+  const circle = 2 * Math.PI;
+  const gap = workers.length === 1 ? 0 : Math.min(GAP * circle, (GAPS_TOGETHER * circle) / workers.length);
+  const average = workers.reduce((sum, { budget }) => sum + budget, 0) / workers.length || 1;
+  const weights = workers.map(({ budget }) => Math.max(LEAST_SHARE, budget / average));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const room = circle - gap * workers.length;
+  let at = gap / 2;
+  return workers.map((worker, index) => {
+    const from = at;
+    const to = from + (room * weights[index]!) / total;
+    at = to + gap;
+    const used = worker.budget === 0 ? 0 : Math.min(1, worker.bytes / worker.budget);
+    return { worker, from, to, usedTo: from + used * (to - from) };
+  });
+}
+
+/** The middle of an arc. */
+export function middleOf({ from, to }: Pick<WorkerArc, 'from' | 'to'>): number {
+  return (from + to) / 2;
+}
+
+/** The point at an angle and a distance from the centre. */
+export function pointAt(angle: number, radius: number): Point {
+  return { x: radius * Math.sin(angle), y: -radius * Math.cos(angle) };
+}
+
+/** A point of the curve from one point to another that bends towards the centre: chords of neighbours stay apart from the arcs. */
+export function chordPoint(from: Point, to: Point, share: number): Point {
+  const bend = { x: (from.x + to.x) * 0.2, y: (from.y + to.y) * 0.2 };
+  const left = 1 - share;
+  return {
+    x: left * left * from.x + 2 * left * share * bend.x + share * share * to.x,
+    y: left * left * from.y + 2 * left * share * bend.y + share * share * to.y,
+  };
+}

@@ -1,0 +1,69 @@
+import type { RequestTrace } from '../feed/request-trace.js';
+
+/** How a request travels over the ring: legs with a beginning and an end, so that every moment can be drawn, live or replayed. Pure. */
+
+export type LegKind =
+  /** From the coordinator to the worker that was chosen. */
+  | 'placed'
+  /** Blocks of the worker's own memory. */
+  | 'local'
+  /** Blocks on their way from another worker. */
+  | 'remote'
+  | 'computed'
+  /** Tokens of the answer on their way back. */
+  | 'streamed'
+  | 'failed';
+
+export interface Leg {
+  readonly kind: LegKind;
+  readonly worker: string;
+  /** The worker that sends blocks; null for other legs. */
+  readonly from: string | null;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What happens within milliseconds is drawn for at least as long as an eye needs, one leg after another. */
+export const LEAST_MS: Readonly<Record<LegKind, number>> = {
+  placed: 380,
+  local: 420,
+  remote: 620,
+  computed: 420,
+  streamed: 500,
+  failed: 700,
+};
+
+/**
+ * The legs of a request so far. A leg that is not over ends at infinity.
+ * @param now the legs of a request that has not ended last until then at least
+ */
+export function legsOf(trace: RequestTrace): Leg[] {
+  const legs: Leg[] = [];
+  let free = 0;
+  const add = (kind: LegKind, worker: string, start: number, end: number, from: string | null = null) => {
+    const begins = Math.max(start, free);
+    const ends = Math.max(end, begins + LEAST_MS[kind]);
+    legs.push({ kind, worker, from, start: begins, end: ends });
+    free = ends;
+  };
+  for (const { at, worker } of trace.placements) add('placed', worker, at, at);
+  const { started, ended } = trace;
+  const last = trace.placements.at(-1);
+  if (started !== null) {
+    const { worker, cached, at } = started;
+    const source = last?.sources.find((id) => id !== worker) ?? null;
+    if (cached.local > 0) add('local', worker, at, at);
+    if (cached.remote > 0) add('remote', worker, at, at, source);
+    const computedTo = trace.firstAt ?? ended?.at ?? Number.POSITIVE_INFINITY;
+    if (cached.computed > 0) add('computed', worker, at, computedTo);
+    if (trace.firstAt !== null) add('streamed', worker, trace.firstAt, ended?.at ?? Number.POSITIVE_INFINITY);
+  }
+  if (ended?.outcome === 'failed') add('failed', started?.worker ?? last?.worker ?? '', ended.at, ended.at);
+  return legs;
+}
+
+/** Whether any leg of the request can be seen at a time. Cheap: most requests are long over. */
+export function mayShow({ at, arrivedAt, ended }: RequestTrace, time: number): boolean {
+  const longestMs = Object.values(LEAST_MS).reduce((sum, ms) => sum + ms, 0);
+  return (arrivedAt ?? 0) <= time && (ended === null || at + longestMs >= time);
+}

@@ -1,0 +1,156 @@
+import type { Clock, Timer } from '../../src/clock.js';
+import type { FeedMessage, Happening, HelloMessage, RequestStep } from '../../src/console/feed-messages.js';
+import { Overloaded } from '../../src/errors.js';
+import type { FleetView } from '../fleet.js';
+import { FeedClient } from './feed-client.js';
+import { type FleetMoment, fleetDelta, happenings, wholeFleet } from './fleet-changes.js';
+import { HISTORY_STEP_MS, type History } from './history.js';
+import type { RequestJournal, TenantStep } from './request-journal.js';
+
+/** Feeds the pages of the console: looks at the fleet a few times a second, and sends each page what has changed. */
+
+/** Pages that one coordinator feeds at a time. @internal exported for tests. */
+export const FEED_CLIENTS = 32;
+/** How often the feed looks at the fleet, and sends what has gathered. */
+const FEED_INTERVAL_MS = 100;
+const BEAT_INTERVAL_MS = 1_000;
+/** What has happened lately, for pages that come later. */
+const HAPPENINGS = 256;
+
+export interface FleetFeedOptions {
+  readonly clock: Clock;
+  readonly view: () => FleetView;
+  /** Blocks with a holder, and those with fewer than so many. */
+  readonly countBlocks: (holders: number) => { readonly blocks: number; readonly below: number };
+  readonly journal: RequestJournal;
+  readonly history: History;
+  readonly about: Pick<HelloMessage, 'version' | 'routing' | 'chaos'> & { readonly model: string };
+}
+
+/** Whose page it is: a tenant's, or an operator's (null), who sees the requests of all. */
+export interface FeedReader {
+  readonly role: HelloMessage['role'];
+  readonly tenant: string | null;
+}
+
+export class FleetFeed {
+  private readonly clients = new Set<FeedClient>();
+  private readonly recent: Happening[] = [];
+  private readonly timers: Timer[] = [];
+  private steps: TenantStep[] = [];
+  private skipped = new Map<string | null, number>();
+  private last: FleetMoment;
+  /** Whether blocks lack copies after a loss. */
+  private short = false;
+
+  constructor(private readonly options: FleetFeedOptions) {
+    this.last = this.look();
+  }
+
+  start(): void {
+    const { clock } = this.options;
+    this.timers.push(
+      clock.every(FEED_INTERVAL_MS, () => this.pulse()),
+      clock.every(BEAT_INTERVAL_MS, () => this.send({ type: 'beat', at: clock.now() })),
+      clock.every(HISTORY_STEP_MS, () => this.endStep()),
+    );
+  }
+
+  /** Ends all feeds. */
+  stop(): void {
+    for (const timer of this.timers) timer.cancel();
+    for (const client of this.clients) client.end();
+  }
+
+  /** What has happened lately, oldest first. */
+  get happened(): readonly Happening[] {
+    return this.recent;
+  }
+
+  /** The messages for one page, until `signal` aborts, the feed stops or the page reads too slowly. @throws Overloaded if there are too many pages */
+  open(reader: FeedReader, signal: AbortSignal): AsyncIterable<FeedMessage> {
+    if (this.clients.size >= FEED_CLIENTS)
+      throw new Overloaded(`${FEED_CLIENTS} pages of the console are open on this coordinator; close one`);
+    const { about, clock, journal } = this.options;
+    const at = clock.now();
+    const client = new FeedClient(reader.tenant, () => this.forget(client));
+    client.push({ type: 'hello', at, ...about, role: reader.role, happened: [...this.recent] });
+    client.push(wholeFleet(this.last, at));
+    if (this.clients.size === 0) journal.watch({ step: (step) => this.steps.push(step), skipped: (t) => this.skip(t) });
+    this.clients.add(client);
+    signal.addEventListener('abort', () => client.end(), { once: true });
+    if (signal.aborted) client.end();
+    return client;
+  }
+
+  private forget(client: FeedClient): void {
+    this.clients.delete(client);
+    if (this.clients.size > 0) return;
+    this.options.journal.watch(null);
+    this.steps = [];
+    this.skipped.clear();
+  }
+
+  private skip(tenant: string | null): void {
+    this.skipped.set(tenant, (this.skipped.get(tenant) ?? 0) + 1);
+  }
+
+  private look(): FleetMoment {
+    const view = this.options.view();
+    const serving = view.workers.filter(({ state }) => state === 'serving').length;
+    const { blocks, below } = this.options.countBlocks(Math.min(view.replicas, serving));
+    return { view, copies: { blocks, below } };
+  }
+
+  private pulse(): void {
+    const at = this.options.clock.now();
+    const now = this.look();
+    const before = this.last;
+    this.last = now;
+    for (const happening of happenings(before, now, at)) this.happen(happening);
+    if (this.clients.size === 0) return;
+    const delta = fleetDelta(before, now, at);
+    if (delta !== null) this.send(delta);
+    this.sendSteps();
+  }
+
+  private happen(happening: Happening): void {
+    const { kind } = happening;
+    if (kind === 'copies-restored' && !this.short) return;
+    if (kind === 'copies-short') this.short = true;
+    if (kind === 'copies-restored') this.short = false;
+    this.recent.push(happening);
+    if (this.recent.length > HAPPENINGS) this.recent.shift();
+    this.send({ type: 'happened', happening });
+  }
+
+  private sendSteps(): void {
+    const { steps, skipped } = this;
+    if (steps.length === 0 && skipped.size === 0) return;
+    this.steps = [];
+    this.skipped = new Map();
+    for (const client of this.clients) {
+      const own = steps.filter(({ tenant }) => client.mayRead(tenant)).map(({ step }): RequestStep => step);
+      const missed = [...skipped].reduce((sum, [tenant, count]) => sum + (client.mayRead(tenant) ? count : 0), 0);
+      if (own.length > 0 || missed > 0) client.push({ type: 'steps', steps: own, skipped: missed });
+    }
+  }
+
+  private endStep(): void {
+    const { view, copies } = this.last;
+    const alive = view.workers.filter(({ state }) => state !== 'dead');
+    const sum = (of: (worker: (typeof alive)[number]) => number) => alive.reduce((total, each) => total + of(each), 0);
+    this.options.history.endStep(this.options.clock.now(), {
+      running: sum(({ running }) => running),
+      waiting: sum(({ waiting }) => waiting),
+      serving: alive.filter(({ state }) => state === 'serving').length,
+      blocks: copies.blocks,
+      below: copies.below,
+      bytes: sum(({ bytes }) => bytes.device + bytes.host),
+    });
+  }
+
+  private send(message: FeedMessage): void {
+    for (const client of this.clients) client.push(message);
+  }
+}

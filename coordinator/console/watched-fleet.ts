@@ -1,0 +1,63 @@
+import type { Clock } from '../../src/clock.js';
+import { Cancelled } from '../../src/errors.js';
+import type { Fleet, FleetEvent, FleetRequest } from '../fleet.js';
+import type { History } from './history.js';
+import type { RequestJournal } from './request-journal.js';
+
+/** A fleet whose requests the console sees: passes everything on, and reports each request to the journal and to the history. */
+export function watchedFleet(
+  fleet: Fleet,
+  journal: RequestJournal,
+  history: History,
+  clock: Pick<Clock, 'now'>,
+): Fleet {
+  return {
+    generate: (request, signal) => follow(fleet.generate(request, signal), request, { journal, history, clock }),
+    view: () => fleet.view(),
+    explain: (tokens, salt) => fleet.explain(tokens, salt),
+    drain: (worker) => fleet.drain(worker),
+    undrain: (worker) => fleet.undrain(worker),
+    pardon: (worker) => fleet.pardon(worker),
+    resetCache: () => fleet.resetCache(),
+    health: () => fleet.health(),
+  };
+}
+
+interface Watching {
+  readonly journal: RequestJournal;
+  readonly history: History;
+  readonly clock: Pick<Clock, 'now'>;
+}
+
+async function* follow(
+  events: AsyncIterable<FleetEvent>,
+  { requestId, tenant, tokens: prompt }: FleetRequest,
+  { journal, history, clock }: Watching,
+): AsyncGenerator<FleetEvent> {
+  const arrivedMs = clock.now();
+  const followed = journal.arrived(requestId, tenant?.name ?? null, prompt.length);
+  let generated = 0;
+  // A reader that leaves early ends this generator at a `yield`.
+  let outcome: 'done' | 'cancelled' | 'failed' = 'cancelled';
+  try {
+    for await (const event of events) {
+      if (event.type === 'start') history.started(event.cached, event.queueMs);
+      if (event.type === 'tokens') {
+        if (generated === 0) {
+          followed?.first();
+          history.first(clock.now() - arrivedMs);
+        }
+        generated += event.ids.length;
+        history.generated(event.ids.length);
+      }
+      if (event.type === 'end') outcome = 'done';
+      yield event;
+    }
+  } catch (error) {
+    outcome = error instanceof Cancelled ? 'cancelled' : 'failed';
+    throw error;
+  } finally {
+    followed?.ended(generated, outcome);
+    history.ended(outcome);
+  }
+}

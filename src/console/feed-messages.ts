@@ -1,0 +1,186 @@
+/** The messages that a coordinator sends to its console: the types that both sides share. Times are in milliseconds of the coordinator's clock. */
+
+/** One event of `GET /v1/fleet/events`. `hello` and a `fleet` with all workers come first. */
+export type FeedMessage = HelloMessage | FleetMessage | StepsMessage | HappenedMessage | BeatMessage;
+
+export interface HelloMessage {
+  readonly type: 'hello';
+  readonly at: number;
+  readonly version: string;
+  readonly model: string;
+  /** `operator` also for everyone where no key is needed. */
+  readonly role: 'user' | 'operator';
+  /** Whether a request may name its worker. */
+  readonly routing: boolean;
+  /** Whether workers may be killed from the console. */
+  readonly chaos: boolean;
+  /** What has happened lately, oldest first. */
+  readonly happened: readonly Happening[];
+}
+
+/** The state of the fleet: everything at first, then what has changed. */
+export interface FleetMessage {
+  readonly type: 'fleet';
+  readonly at: number;
+  readonly whole: boolean;
+  readonly coordinators: number;
+  readonly replicas: number;
+  readonly nats: boolean;
+  readonly copies: CopyCounts;
+  readonly workers: readonly FeedWorker[];
+  /** Ids of workers that are forgotten. */
+  readonly gone: readonly string[];
+}
+
+/** Distinct blocks by their number of copies, in the memory of workers that live. */
+export interface CopyCounts {
+  readonly blocks: number;
+  /** Of these, those with fewer copies than the fleet keeps while it has room. */
+  readonly below: number;
+}
+
+export interface FeedWorker {
+  readonly id: string;
+  readonly state: 'starting' | 'serving' | 'draining' | 'suspect' | 'dead';
+  readonly device: string;
+  readonly quarantined: boolean;
+  readonly blocks: number;
+  /** Memory for blocks, in bytes: used, and the budget, which is also the worker's weight on the ring. */
+  readonly bytes: number;
+  readonly budget: number;
+  readonly running: number;
+  readonly waiting: number;
+  /** Share of prompt tokens that were not computed, 0 to 1. */
+  readonly hit_rate: number;
+}
+
+/** Steps of requests on this coordinator, in order. Callers with the role `user` get those of their tenant. */
+export interface StepsMessage {
+  readonly type: 'steps';
+  readonly steps: readonly RequestStep[];
+  /** Requests of which no steps are sent, because there were too many at once. */
+  readonly skipped: number;
+}
+
+export type RequestStep = ArrivedStep | PlacedStep | StartedStep | FirstStep | EndedStep;
+
+interface Step {
+  /** Numbers the requests of this coordinator. */
+  readonly id: number;
+  readonly at: number;
+}
+
+export interface ArrivedStep extends Step {
+  readonly step: 'arrived';
+  /** Of the prompt. */
+  readonly tokens: number;
+}
+
+/** A worker was chosen: the first time, or again after the loss of the one before. */
+export interface PlacedStep extends Step {
+  readonly step: 'placed';
+  readonly worker: string;
+  /** Tokens that the request brings along from workers that were lost. */
+  readonly resumed: number;
+  /** The cheapest workers, cheapest first, at most 6. */
+  readonly candidates: readonly CandidateCost[];
+  /** Workers that may send blocks, most promising first. */
+  readonly sources: readonly string[];
+}
+
+export interface CandidateCost {
+  readonly worker: string;
+  readonly cost_ms: number;
+  /** Blocks in its own memory, and blocks that it would fetch. */
+  readonly local: number;
+  readonly remote: number;
+  /** Tokens that it would compute. */
+  readonly compute: number;
+}
+
+/** The cached prefix is in place on the worker, and the rest is being computed. */
+export interface StartedStep extends Step {
+  readonly step: 'started';
+  readonly worker: string;
+  readonly cached: TokensBySource;
+  readonly queue_ms: number;
+}
+
+/** Prompt tokens by where their K/V came from. */
+export interface TokensBySource {
+  readonly local: number;
+  readonly remote: number;
+  readonly computed: number;
+}
+
+export interface FirstStep extends Step {
+  readonly step: 'first';
+}
+
+export interface EndedStep extends Step {
+  readonly step: 'ended';
+  /** Of the answer. */
+  readonly tokens: number;
+  readonly outcome: 'done' | 'cancelled' | 'failed';
+}
+
+export interface HappenedMessage {
+  readonly type: 'happened';
+  readonly happening: Happening;
+}
+
+/** A change of the fleet that people want to see beside the plots. */
+export interface Happening {
+  readonly at: number;
+  readonly kind: HappeningKind;
+  /** Null if it concerns the whole fleet. */
+  readonly worker: string | null;
+}
+
+export type HappeningKind =
+  | 'joined'
+  | 'restarted'
+  | 'serving'
+  | 'draining'
+  | 'suspect'
+  | 'dead'
+  | 'left'
+  | 'quarantined'
+  | 'copies-short'
+  | 'copies-restored'
+  | 'nats-lost'
+  | 'nats-back';
+
+/** Sent every second, so that a client notices a coordinator that is gone. */
+export interface BeatMessage {
+  readonly type: 'beat';
+  readonly at: number;
+}
+
+/** The answer of `GET /v1/fleet/history`: series with one value for each time in `at`. */
+export interface HistoryAnswer {
+  readonly step_ms: number;
+  /** The coordinator's clock now. */
+  readonly now: number;
+  readonly at: readonly number[];
+  readonly series: Readonly<Record<HistorySeries, readonly (number | null)[]>>;
+  readonly happened: readonly Happening[];
+}
+
+/** Counts are per second. Latencies are medians and 95th percentiles of the requests that ended in the step, in milliseconds; null if none did. */
+export type HistorySeries =
+  | 'requests'
+  | 'failed'
+  | 'local'
+  | 'remote'
+  | 'computed'
+  | 'generated'
+  | 'ttft_p50'
+  | 'ttft_p95'
+  | 'queue_p50'
+  | 'running'
+  | 'waiting'
+  | 'serving'
+  | 'blocks'
+  | 'below'
+  | 'bytes';

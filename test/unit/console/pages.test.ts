@@ -1,0 +1,180 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { splitAt } from '../../../console/chat/prompt-colours.js';
+import { curlSnippet, sdkSnippet } from '../../../console/chat/snippets.js';
+import { EMPTY_MODEL, type FleetModel } from '../../../console/feed/fleet-model.js';
+import { type RequestTrace, withStep } from '../../../console/feed/request-trace.js';
+import { SseReader } from '../../../console/feed/sse-reader.js';
+import { hitShares, joined, stacked } from '../../../console/metrics/series.js';
+import { byteText, sourceSentence, timeText } from '../../../console/parts/words.js';
+import { durationMs, phasesOf, shownRequests } from '../../../console/requests/waterfall.js';
+import { fleetSentence } from '../../../console/ring/fleet-sentence.js';
+import type { FeedWorker, HistoryAnswer, RequestStep } from '../../../src/console/feed-messages.js';
+
+const trace = (...steps: RequestStep[]): RequestTrace =>
+  steps.reduce<RequestTrace | undefined>((known, step) => withStep(known, step), undefined)!;
+const request = (id: number, at: number, endsAt: number | null, worker = 'w1'): RequestTrace =>
+  trace(
+    { step: 'arrived', id, at, tokens: 9 },
+    { step: 'placed', id, at: at + 1, worker, resumed: 0, candidates: [], sources: [] },
+    { step: 'started', id, at: at + 3, worker, cached: { local: 0, remote: 0, computed: 9 }, queue_ms: 0 },
+    ...(endsAt === null
+      ? []
+      : ([
+          { step: 'first', id, at: at + 6 },
+          { step: 'ended', id, at: endsAt, tokens: 2, outcome: 'done' },
+        ] as const)),
+  );
+
+describe('the reader of events', () => {
+  it('gives each event once, however the text is cut', () => {
+    const events = fc.array(fc.stringMatching(/^[^\r\n]{0,12}$/), { maxLength: 8 });
+    fc.assert(
+      fc.property(events, fc.array(fc.nat(40)), (data, cuts) => {
+        const text = data.map((each) => `data: ${each}\n\n`).join('');
+        const ends = [...cuts.filter((cut) => cut < text.length).toSorted((a, b) => a - b), text.length];
+        const reader = new SseReader();
+        let from = 0;
+        const read = ends.flatMap((end) => {
+          const piece = text.slice(from, end);
+          from = Math.max(from, end);
+          return reader.push(piece);
+        });
+        expect(read).toEqual(data);
+      }),
+    );
+  });
+});
+
+describe('the waterfall', () => {
+  it('has the phases one after another, from the arrival to the end', () => {
+    expect(phasesOf(request(1, 100, 110), 999)).toEqual([
+      { kind: 'waited', from: 0, to: 1 },
+      { kind: 'fetched', from: 1, to: 3 },
+      { kind: 'computed', from: 3, to: 6 },
+      { kind: 'streamed', from: 6, to: 10 },
+    ]);
+    expect(phasesOf(request(1, 100, null), 150).at(-1)).toEqual({ kind: 'computed', from: 3, to: 50 });
+  });
+
+  it('shows the newest or the slowest, of one worker or all', () => {
+    const traces = [request(1, 0, 90), request(2, 10, 20, 'w2'), request(3, 20, null)];
+    const shown = (order: 'newest' | 'slowest', worker: string | null) =>
+      shownRequests(traces, { order, worker, limit: 2, now: 60 }).map(({ id }) => id);
+    expect([shown('newest', null), shown('slowest', null), shown('newest', 'w1')]).toEqual([
+      [3, 2],
+      [1, 3],
+      [3, 1],
+    ]);
+    expect(durationMs(traces[2]!, 60)).toBe(40);
+  });
+});
+
+describe('the sentence about the fleet', () => {
+  const workers = (...states: FeedWorker['state'][]): FleetModel['workers'] =>
+    new Map(
+      states.map((state, i) => [
+        `w${i + 1}`,
+        {
+          ...{ id: `w${i + 1}`, state, device: 'cpu', quarantined: false, blocks: 0, bytes: 0, budget: 1 },
+          ...{ running: 0, waiting: 0, hit_rate: 0 },
+        },
+      ]),
+    );
+  const model = (more: Partial<FleetModel>): FleetModel => ({
+    ...{ ...EMPTY_MODEL, replicas: 2, snapshots: [{ at: 0, workers: [] }] },
+    ...more,
+  });
+
+  it('says what is well', () => {
+    expect(fleetSentence(model({ workers: workers('serving', 'serving') }))).toEqual({
+      tone: 'calm',
+      text: '2 workers share one memory. It is empty: nobody has asked anything yet.',
+    });
+    expect(fleetSentence(model({ workers: workers('serving', 'serving'), copies: { blocks: 9, below: 0 } })).text).toBe(
+      '2 workers share one memory. 9 blocks of 64 tokens, each on 2 workers or more.',
+    );
+  });
+
+  it('says what is wrong, and first', () => {
+    const copies = { blocks: 9, below: 4 };
+    expect(fleetSentence(model({ workers: workers('serving', 'dead', 'serving'), copies }))).toEqual({
+      tone: 'trouble',
+      text: 'w2 is dead. 2 workers share one memory. 9 blocks of 64 tokens; 4 have fewer than 2 copies, and are being copied while there is room.',
+    });
+    expect(fleetSentence(model({ workers: workers('suspect', 'dead') })).text).toBe(
+      'w2 is dead. w1 does not answer. No worker serves: requests wait or fail.',
+    );
+  });
+});
+
+describe('words', () => {
+  it('keep numbers short', () => {
+    expect([0, 999, 1_536, 1_048_576, 150 * 2 ** 30].map(byteText)).toEqual([
+      '0 B',
+      '999 B',
+      '1.5 KiB',
+      '1 MiB',
+      '150 GiB',
+    ]);
+    expect([1.234, 31.4, 1_234, 65_000].map(timeText)).toEqual(['1.2 ms', '31 ms', '1.23 s', '65.0 s']);
+  });
+
+  it('say where a prompt came from', () => {
+    expect(sourceSentence('w1', { local: 1, remote: 64, computed: 7 }, 'w2')).toBe(
+      'w1 found 1 token in its own memory, fetched 64 tokens from w2 and computed 7 tokens.',
+    );
+    expect(sourceSentence('w1', { local: 0, remote: 0, computed: 7 }, null)).toBe('w1 computed 7 tokens.');
+  });
+});
+
+describe('series', () => {
+  const answer = (at: number[], requests: number[]) => ({ at, series: { requests } }) as unknown as HistoryAnswer;
+
+  it('continue each other, keep their limit, and begin anew with a new coordinator', () => {
+    const first = joined(null, answer([1, 2], [10, 20]), 3);
+    const next = joined(first, answer([3, 4], [30, 40]), 3);
+    expect([next.at, next.series.requests]).toEqual([
+      [2, 3, 4],
+      [20, 30, 40],
+    ]);
+    expect(joined(next, answer([4], [7]), 3).at).toEqual([4]);
+    expect(joined(next, answer([], []), 3).at).toEqual([2, 3, 4]);
+  });
+
+  it('add up, and make shares where there is something to share', () => {
+    expect(
+      stacked([
+        [1, 2],
+        [10, null],
+      ]),
+    ).toEqual([
+      [1, 2],
+      [11, 2],
+    ]);
+    const counts = { local: [1, 0], remote: [2, 0], computed: [1, 0] } as unknown as HistoryAnswer['series'];
+    expect(hitShares(counts)).toEqual([75, null]);
+  });
+});
+
+describe('the chat', () => {
+  it('splits a prompt where its source changes', () => {
+    expect(splitAt(['ab', 'ab', 'abcd'])).toEqual([
+      { source: 'local', text: 'ab' },
+      { source: 'computed', text: 'cd' },
+    ]);
+  });
+
+  it('gives the request for a shell and for the SDK, without the key', () => {
+    const question = {
+      path: '/v1/chat/completions' as const,
+      body: { messages: [{ role: 'user', content: "it's" }] },
+      worker: 'w1',
+    };
+    const curl = curlSnippet('http://h', question, true);
+    expect(curl).toContain("it'\\''s");
+    expect(curl).toContain("-H 'x-shoal-worker: w1'");
+    expect(curl).toContain('Bearer YOUR-KEY');
+    expect(sdkSnippet('http://h', question, false)).toContain("apiKey: 'none'");
+  });
+});

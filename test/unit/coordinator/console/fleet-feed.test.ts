@@ -1,0 +1,157 @@
+import { describe, expect, it } from 'vitest';
+import { FEED_BACKLOG } from '../../../../coordinator/console/feed-client.js';
+import { FEED_CLIENTS, FleetFeed } from '../../../../coordinator/console/fleet-feed.js';
+import { History } from '../../../../coordinator/console/history.js';
+import { RequestJournal } from '../../../../coordinator/console/request-journal.js';
+import { SimulatedClock, settled } from '../../../../src/clock.js';
+import type { FeedMessage } from '../../../../src/console/feed-messages.js';
+import { Overloaded } from '../../../../src/errors.js';
+import { member, ScriptedFleet } from '../support/scripted-fleet.js';
+
+const OPERATOR = { role: 'operator' as const, tenant: null };
+
+class Scene {
+  readonly clock = new SimulatedClock();
+  readonly fleet = new ScriptedFleet();
+  readonly journal = new RequestJournal(this.clock);
+  blocks = { blocks: 4, below: 0 };
+  readonly feed = new FleetFeed({
+    clock: this.clock,
+    view: () => this.fleet.view(),
+    countBlocks: () => this.blocks,
+    journal: this.journal,
+    history: new History(),
+    about: { version: '1.2.3', model: 'recall', routing: true, chaos: false },
+  });
+
+  constructor() {
+    this.feed.start();
+  }
+
+  /** Opens a page. The list grows as messages come, without beats. */
+  page(reader: Parameters<FleetFeed['open']>[0] = OPERATOR) {
+    const closed = new AbortController();
+    const messages: FeedMessage[] = [];
+    const ended = (async () => {
+      for await (const message of this.feed.open(reader, closed.signal))
+        if (message.type !== 'beat') messages.push(message);
+    })();
+    return { messages, ended, close: () => closed.abort() };
+  }
+
+  /** What a new page would be told to have happened. */
+  happened(): string[] {
+    return this.feed.happened.map(({ kind, worker }) => (worker === null ? kind : `${kind} ${worker}`));
+  }
+}
+
+describe('the feed of the console', () => {
+  it('begins with what it is and with the whole fleet, then tells only what has changed', async () => {
+    const scene = new Scene();
+    scene.fleet.workers = [member('w1'), member('w2')];
+    await scene.clock.advance(100);
+    const { messages } = scene.page();
+    await settled();
+    expect(messages).toMatchObject([
+      {
+        type: 'hello',
+        version: '1.2.3',
+        model: 'recall',
+        role: 'operator',
+        happened: [{ kind: 'joined', worker: 'w2' }],
+      },
+      { type: 'fleet', whole: true, replicas: 2, copies: { blocks: 4 }, workers: [{ id: 'w1' }, { id: 'w2' }] },
+    ]);
+    await scene.clock.advance(1_000);
+    expect(messages).toHaveLength(2);
+    scene.fleet.workers = [member('w1'), { ...member('w2'), running: 5 }];
+    await scene.clock.advance(100);
+    expect(messages.slice(2)).toMatchObject([{ type: 'fleet', whole: false, workers: [{ id: 'w2', running: 5 }] }]);
+    scene.fleet.workers = [member('w1')];
+    await scene.clock.advance(100);
+    expect(messages.slice(3)).toMatchObject([
+      { type: 'happened', happening: { kind: 'left', worker: 'w2' } },
+      { type: 'fleet', workers: [], gone: ['w2'] },
+    ]);
+  });
+
+  it('tells of a death, and of copies only after a loss, until they are all there again', async () => {
+    const scene = new Scene();
+    scene.fleet.workers = [member('w1'), member('w2')];
+    await scene.clock.advance(100);
+    // New blocks lack a copy for a moment: no news.
+    scene.blocks = { blocks: 5, below: 1 };
+    await scene.clock.advance(100);
+    scene.blocks = { blocks: 5, below: 0 };
+    await scene.clock.advance(100);
+    scene.fleet.workers = [member('w1'), { ...member('w2'), state: 'suspect' }];
+    await scene.clock.advance(100);
+    scene.fleet.workers = [member('w1'), { ...member('w2'), state: 'dead' }];
+    scene.blocks = { blocks: 5, below: 3 };
+    await scene.clock.advance(100);
+    scene.blocks = { blocks: 5, below: 0 };
+    scene.fleet.workers = [member('w1'), { ...member('w2'), incarnation: 'w2-2' }];
+    await scene.clock.advance(100);
+    expect(scene.happened()).toEqual([
+      'joined w2',
+      'suspect w2',
+      'dead w2',
+      'copies-short',
+      'restarted w2',
+      'copies-restored',
+    ]);
+  });
+
+  it('tells the steps of all requests to an operator, and those of the own tenant to a user', async () => {
+    const scene = new Scene();
+    const operator = scene.page();
+    const user = scene.page({ role: 'user', tenant: 'acme' });
+    scene.journal.arrived('r1', 'acme', 10)!.ended(1, 'done');
+    scene.journal.arrived('r2', 'other', 20);
+    scene.journal.arrived('r3', null, 30);
+    await scene.clock.advance(100);
+    const arrived = ({ messages }: { messages: FeedMessage[] }) =>
+      messages
+        .flatMap((message) => (message.type === 'steps' ? message.steps : []))
+        .map(({ step, id }) => `${step} ${id}`);
+    expect(arrived(operator)).toEqual(['arrived 1', 'ended 1', 'arrived 2', 'arrived 3']);
+    expect(arrived(user)).toEqual(['arrived 1', 'ended 1']);
+  });
+
+  it('follows no requests while nobody looks', async () => {
+    const scene = new Scene();
+    expect(scene.journal.arrived('r1', null, 1)).toBeNull();
+    const { close, ended } = scene.page();
+    expect(scene.journal.arrived('r2', null, 1)).not.toBeNull();
+    close();
+    await ended;
+    expect(scene.journal.arrived('r3', null, 1)).toBeNull();
+  });
+
+  it('refuses pages beyond its limit, and has room again when one closes', async () => {
+    const scene = new Scene();
+    const pages = Array.from({ length: FEED_CLIENTS }, () => scene.page());
+    expect(() => scene.feed.open(OPERATOR, new AbortController().signal)).toThrow(Overloaded);
+    pages[0]!.close();
+    await pages[0]!.ended;
+    expect(() => scene.page()).not.toThrow();
+  });
+
+  it('ends the feed of a page that does not read, so that it can begin anew', async () => {
+    const scene = new Scene();
+    const reading = scene.feed.open(OPERATOR, new AbortController().signal)[Symbol.asyncIterator]();
+    expect((await reading.next()).value).toMatchObject({ type: 'hello' });
+    for (let i = 0; i < FEED_BACKLOG + 1; i++) {
+      scene.fleet.workers = [{ ...member('w1'), running: i }];
+      await scene.clock.advance(100);
+    }
+    expect(await reading.next()).toEqual({ value: undefined, done: true });
+  });
+
+  it('ends all pages when it stops', async () => {
+    const scene = new Scene();
+    const { ended } = scene.page();
+    scene.feed.stop();
+    await ended;
+  });
+});

@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest';
+import { RequestJournal, WATCHED_PER_SECOND } from '../../../../coordinator/console/request-journal.js';
+import { SimulatedClock } from '../../../../src/clock.js';
+import type { RequestStep } from '../../../../src/console/feed-messages.js';
+import type { Candidate } from '../../../../src/core/placement.js';
+
+function watched(clock = new SimulatedClock()) {
+  const journal = new RequestJournal(clock);
+  const steps: RequestStep[] = [];
+  const skipped: (string | null)[] = [];
+  journal.watch({ step: ({ step }) => steps.push(step), skipped: (tenant) => skipped.push(tenant) });
+  return { journal, steps, skipped, clock };
+}
+
+const candidate = (worker: string): Candidate => ({
+  worker,
+  incarnation: '1',
+  costMs: 12.345,
+  localBlocks: 1,
+  remoteBlocks: 2,
+  computeTokens: 3,
+  sources: [{ worker: 'w9', blocks: 2 }],
+  awaits: null,
+});
+
+describe('the journal of requests', () => {
+  it('tells the way of a request in order', () => {
+    const { journal, steps } = watched();
+    const request = journal.arrived('r', null, 70)!;
+    journal.placed({ requestId: 'r', worker: 'w2', resumed: 0, candidates: ['w1', 'w2'].map(candidate) });
+    const cached = { local: 64, remote: 0, computed: 6 };
+    journal.started('r', 'w2', { type: 'start', cached, queueMs: 2 });
+    request.first();
+    request.ended(5, 'done');
+    expect(steps).toMatchObject([
+      { step: 'arrived', id: 1, tokens: 70 },
+      {
+        step: 'placed',
+        id: 1,
+        worker: 'w2',
+        candidates: [{ worker: 'w1', cost_ms: 12.3, local: 1, remote: 2, compute: 3 }, { worker: 'w2' }],
+        sources: ['w9'],
+      },
+      { step: 'started', id: 1, worker: 'w2', cached, queue_ms: 2 },
+      { step: 'first', id: 1 },
+      { step: 'ended', id: 1, tokens: 5, outcome: 'done' },
+    ]);
+  });
+
+  it('says nothing of a request that it does not follow', () => {
+    const { journal, steps } = watched();
+    journal.placed({ requestId: 'unknown', worker: 'w', resumed: 0, candidates: [] });
+    const ended = journal.arrived('r', null, 1)!;
+    ended.ended(0, 'failed');
+    journal.placed({ requestId: 'r', worker: 'w', resumed: 0, candidates: [] });
+    expect(steps.map(({ step }) => step)).toEqual(['arrived', 'ended']);
+  });
+
+  it('follows a bounded number a second, and says how many it skips', async () => {
+    const { journal, steps, skipped, clock } = watched();
+    for (let i = 0; i < WATCHED_PER_SECOND + 7; i++) journal.arrived(`r${i}`, 'acme', 1);
+    expect([steps.length, skipped.length]).toEqual([WATCHED_PER_SECOND, 7]);
+    await clock.advance(100);
+    for (let i = 0; i < WATCHED_PER_SECOND; i++) journal.arrived(`s${i}`, null, 1);
+    expect(steps.length).toBe(WATCHED_PER_SECOND * 1.1);
+  });
+});
