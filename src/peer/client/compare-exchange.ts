@@ -3,10 +3,10 @@ import { BUCKET_DIGEST_BYTES } from '../../core/anti-entropy.js';
 import { Corrupt, fromWire, type ShoalError } from '../../errors.js';
 import type { PeerSummary } from '../server/compare-answer.js';
 import type { ServerMessage } from '../wire/messages.js';
-import type { Exchange, Line } from './link.js';
+import type { Line, LinkExchange } from './link.js';
 
 /** Sends a summary of the blocks that two homes share, and receives the buckets that differ. */
-export class CompareExchange implements Exchange<number[] | null> {
+export class CompareExchange implements LinkExchange<number[] | null> {
   private readonly outcome = new Deferred<number[] | null>();
   private line: Line | null = null;
 

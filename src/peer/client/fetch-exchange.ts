@@ -3,7 +3,7 @@ import type { BlockDigest, BlockKey, SealedBlock } from '../../core/block.js';
 import type { Reservation } from '../../core/reservation.js';
 import { Corrupt, fromWire, type ShoalError, toWire } from '../../errors.js';
 import type { ServerMessage } from '../wire/messages.js';
-import type { Exchange, Line } from './link.js';
+import type { Line, LinkExchange } from './link.js';
 
 /** Asks a peer for blocks, in order. */
 
@@ -34,7 +34,7 @@ export interface Fetched {
 }
 
 /** Asks for blocks, in order. */
-export class FetchExchange implements Exchange<Fetched> {
+export class FetchExchange implements LinkExchange<Fetched> {
   private readonly outcome = new Deferred<Fetched>();
   private line: Line | null = null;
   /** Blocks that have begun to arrive. */

@@ -28,7 +28,7 @@ export interface LinkOptions extends Omit<ClientGreetingOptions, 'onClosed'> {
 }
 
 /** The dialling side of one request on a link, from its first frame to the last frame of the answer. */
-export interface Exchange<T> {
+export interface LinkExchange<T> {
   readonly result: Promise<T>;
   /** Sends the first message. Called once, before all other methods. */
   start(line: Line): void;
@@ -62,7 +62,7 @@ export type LinkState = 'greeting' | 'open' | 'closed';
 export class Link implements Dialler {
   private phase: LinkState = 'greeting';
   private readonly whenOpened = new Deferred<void>();
-  private readonly exchanges = new Map<number, Exchange<unknown>>();
+  private readonly exchanges = new Map<number, LinkExchange<unknown>>();
   private requests = 0;
   private readonly payloads = new Semaphore(PEER_BLOCKS_IN_SOCKET);
   private sharedMemory: SharedMemoryReader | null = null;
@@ -97,7 +97,7 @@ export class Link implements Dialler {
   }
 
   /** Runs an exchange. Rejects with Overloaded if too many are in flight, else with the error of the exchange or of the link. */
-  async run<T>(exchange: Exchange<T>, signal: AbortSignal): Promise<T> {
+  async run<T>(exchange: LinkExchange<T>, signal: AbortSignal): Promise<T> {
     try {
       await this.whenOpen(signal);
       this.enter(exchange);
@@ -186,7 +186,7 @@ export class Link implements Dialler {
     });
   }
 
-  private enter(exchange: Exchange<unknown>): void {
+  private enter(exchange: LinkExchange<unknown>): void {
     if (this.phase !== 'open') throw new Unavailable('cannot send a request to a peer: its connection was closed');
     if (this.exchanges.size >= PEER_REQUESTS_IN_FLIGHT) {
       throw new Overloaded(
@@ -226,7 +226,7 @@ function endsExchange(message: ServerMessage): boolean {
 }
 
 /** Asks the peer for a sign of life. */
-export class PingExchange implements Exchange<void> {
+export class PingExchange implements LinkExchange<void> {
   private readonly outcome = new Deferred<void>();
 
   get result(): Promise<void> {

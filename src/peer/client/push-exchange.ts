@@ -4,7 +4,7 @@ import type { BlockKey, PinnedBlock, SealedBlock } from '../../core/block.js';
 import { Corrupt, fromWire, InternalError, type ShoalError, toWire } from '../../errors.js';
 import type { BlockHost } from '../server/block-host.js';
 import type { ServerMessage } from '../wire/messages.js';
-import type { Exchange, Line } from './link.js';
+import type { Line, LinkExchange } from './link.js';
 
 /** Time limit for reading a block from the cache before it is pushed; a slower block is not pushed, because it delays the blocks after it. @internal exported for tests. */
 export const PEER_PUSH_PIN_MS = 5_000;
@@ -13,7 +13,7 @@ export const PEER_PUSH_PIN_MS = 5_000;
  * Offers blocks and sends those that the peer wants. Gives those that it has then. A block is pinned when its turn has come to be sent,
  * and unpinned when nothing reads it any more: to offer what the peer has costs no more than the offer.
  */
-export class PushExchange implements Exchange<Set<BlockKey>> {
+export class PushExchange implements LinkExchange<Set<BlockKey>> {
   private readonly outcome = new Deferred<Set<BlockKey>>();
   private readonly acknowledged = new Set<BlockKey>();
   private line: Line | null = null;

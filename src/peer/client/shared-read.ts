@@ -8,7 +8,7 @@ import { COPY_TURN_BYTES } from '../../limits.js';
 import type { SharedBlock } from '../wire/block-headers.js';
 import type { ServerMessage } from '../wire/messages.js';
 import type { Fetched, FetchReservation, FetchSink } from './fetch-exchange.js';
-import type { Exchange, Line } from './link.js';
+import type { Line, LinkExchange } from './link.js';
 
 /** Reading blocks out of the shared memory of a peer on this host, while the peer keeps them pinned. */
 
@@ -42,7 +42,7 @@ export interface SharedFetched extends Fetched {
  * Asks the peer to pin blocks, in order, in memory that this process can read, and copies them. The digest is taken over the copy: a copy with
  * the right digest is right, whatever becomes of the peer's memory meanwhile.
  */
-export class PinExchange implements Exchange<SharedFetched> {
+export class PinExchange implements LinkExchange<SharedFetched> {
   private readonly outcome = new Deferred<SharedFetched>();
   private readonly digester = new Digester();
   private line: Line | null = null;
