@@ -113,8 +113,12 @@ export class OfferAnswer implements Answer {
   private reserve(block: SealedBlock): Memory | NoReservation {
     const { host, admission, offers, peer } = this.options;
     if (!offers.take(peer.id)) return 'full';
-    const reserved = host.admit(block, admission, peer);
-    if (typeof reserved === 'string') offers.giveBack(peer.id);
+    let reserved: Memory | NoReservation = 'full';
+    try {
+      reserved = host.admit(block, admission, peer);
+    } finally {
+      if (typeof reserved === 'string') offers.giveBack(peer.id);
+    }
     return reserved;
   }
 
