@@ -104,8 +104,8 @@ async function withModel<T extends { readonly logLevel: LogLevel }>(
 
 /** The parent owns the folder of sockets. If the parent was killed, the last of its workers removes the folder. */
 async function leaveFolder(folder: string): Promise<void> {
-  const { RunDirectory } = await import('./process/run-directory.js');
-  RunDirectory.removeIfAbandoned(folder);
+  const { LockedFolder } = await import('./process/locked-folder.js');
+  LockedFolder.removeIfAbandoned(folder);
 }
 
 function role(

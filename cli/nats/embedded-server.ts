@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { Unavailable } from '../../src/errors.js';
 import type { NatsUser } from '../../src/fleet/nats-rights.js';
+import { LockedFolder } from '../process/locked-folder.js';
 import { serverEnvironment } from './environment.js';
 import { natsUser } from './users.js';
 
@@ -60,19 +61,22 @@ interface ServerExit {
  */
 export async function startNatsServer(options: EmbeddedServerOptions): Promise<EmbeddedServer> {
   const base = options.dir ?? tmpdir();
-  const dir = await mkdtemp(join(base, 'shoal-nats-')).catch((error: Error) => {
-    throw new Unavailable(
-      `cannot make a folder for nats-server in ${base}: ${error.message}; set TMPDIR to a folder that this user may write to`,
-    );
-  });
+  const folder = makeFolder(base);
+  const dir = folder.path;
   const users = options.users ?? [natsUser(`shoal-${randomBytes(4).toString('hex')}`, null)];
   const [{ user, password } = { user: '', password: '' }] = users;
   const files = serverFiles(dir);
-  await mkdir(files.ports);
-  const config = serverConfig(files, options.port ?? 0, users);
-  await writeFile(files.config, config, { mode: 0o600 });
+  try {
+    await mkdir(files.ports);
+    await writeFile(files.config, serverConfig(files, options.port ?? 0, users), { mode: 0o600 });
+  } catch (error) {
+    folder.remove();
+    throw noPlace(base, error);
+  }
 
-  const guard = spawnGuard(options.path, files);
+  const guard = spawnGuard(options.path, files, folder.lock);
+  // From now on the guard and the server own the folder. If both are killed, the next start of a server removes it.
+  folder.leave();
   const stop = () => stopGuard(guard, dir);
   try {
     const { port, pid } = await whenListening(files, guard.exited);
@@ -83,10 +87,25 @@ export async function startNatsServer(options: EmbeddedServerOptions): Promise<E
   }
 }
 
+function makeFolder(base: string): LockedFolder {
+  try {
+    return LockedFolder.create(base, 'shoal-nats-');
+  } catch (error) {
+    throw noPlace(base, error);
+  }
+}
+
+function noPlace(base: string, error: unknown): Unavailable {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new Unavailable(
+    `cannot make a folder for nats-server in ${base}: ${reason}; set TMPDIR to a folder on a disk with room that this user may write to`,
+  );
+}
+
 /**
  * A shell script that runs the server, and afterwards prints the last line of its log and removes its folder. It stops the server
- * when standard input closes, because the process at the other end has stopped it or died. $1 server, $2 folder, $3 configuration,
- * $4 log file.
+ * when standard input closes, because the process at the other end has stopped it or died. It and the server inherit the lock of the folder.
+ * $1 server, $2 folder, $3 configuration, $4 log file.
  */
 const GUARD = `
 exec 3<&0 </dev/null
@@ -112,10 +131,14 @@ interface Guard {
   readonly exited: Promise<ServerExit>;
 }
 
-function spawnGuard(path: string, files: ServerFiles): Guard {
+function spawnGuard(path: string, files: ServerFiles, lock: number): Guard {
   const args = ['-c', GUARD, 'shoal-nats-guard', path, files.dir, files.config, files.output];
   // Its own session: Ctrl-C in the terminal must reach only this process, which then stops the server gracefully.
-  const guard = spawn('/bin/sh', args, { detached: true, stdio: ['pipe', 'pipe', 'ignore'], env: serverEnvironment() });
+  const guard = spawn('/bin/sh', args, {
+    detached: true,
+    stdio: ['pipe', 'pipe', 'ignore', 'ignore', lock],
+    env: serverEnvironment(),
+  });
   guard.stdin?.on('error', () => undefined);
   let logTail = '';
   guard.stdout?.setEncoding('utf8').on('data', (text: string) => {

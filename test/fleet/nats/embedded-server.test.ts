@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, statSync, watch } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync, readFileSync, statSync, watch } from 'node:fs';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -78,6 +78,23 @@ describe('the embedded NATS server', () => {
     taken.close();
   });
 
+  test.runIf(process.platform === 'linux')(
+    'removes at its start the folders whose server was killed with its guard, and no others',
+    async () => {
+      const home = await mkdtemp(join(base, 'left-'));
+      const killed = await startNatsServer({ path, dir: home });
+      const running = await startNatsServer({ path, dir: home });
+      await mkdir(join(home, 'shoal-nats-of-an-older-release'));
+      await killWithGuard(killed);
+      expect(existsSync(killed.dir)).toBe(true);
+      // Its guard's watcher ends with it, and lets go of the lock.
+      while (existsSync(killed.dir)) await (await startNatsServer({ path, dir: home })).stop();
+      expect(existsSync(running.dir)).toBe(true);
+      expect(existsSync(join(home, 'shoal-nats-of-an-older-release'))).toBe(true);
+      await running.stop();
+    },
+  );
+
   test('ends with its parent, even if the parent is killed, and removes its folder', async () => {
     const home = await mkdtemp(join(base, 'killed-'));
     const script = `
@@ -91,7 +108,8 @@ describe('the embedded NATS server', () => {
     });
     const [line] = (await once(parent.stdout, 'data')) as [Buffer];
     const server = JSON.parse(line.toString()) as Pick<EmbeddedServer, 'port' | 'pid' | 'dir'>;
-    const socket = createConnection(server.port, '127.0.0.1').resume();
+    // A reset is an end, too.
+    const socket = createConnection(server.port, '127.0.0.1').resume().on('error', () => {});
     await once(socket, 'connect');
     const folderGone = whenGone(server.dir, home);
 
@@ -101,6 +119,14 @@ describe('the embedded NATS server', () => {
     expect(isAlive(server.pid)).toBe(false);
   });
 });
+
+/** Ends a server's guard, which cannot clean up then, and the server itself. */
+async function killWithGuard(server: EmbeddedServer): Promise<void> {
+  const guard = Number(/PPid:\s+(\d+)/.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))![1]);
+  process.kill(guard, 'SIGKILL');
+  process.kill(server.pid, 'SIGKILL');
+  await server.exited;
+}
 
 function isAlive(pid: number): boolean {
   try {

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writ
 import { tmpdir } from 'node:os';
 import { join, basename as nameOf } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { LockedFolder } from '../../../../cli/process/locked-folder.js';
 import { RunDirectory } from '../../../../cli/process/run-directory.js';
 
 describe('the folder of a run', () => {
@@ -39,15 +40,15 @@ describe('the folder of a run', () => {
 
   it('is removed by the last child of a process that was killed, not while that process lives', () => {
     const directory = RunDirectory.create(base);
-    RunDirectory.removeIfAbandoned(directory.path);
+    LockedFolder.removeIfAbandoned(directory.path);
     expect(existsSync(directory.path)).toBe(true);
     const orphaned = join(base, 'orphaned');
     mkdirSync(orphaned);
     for (const name of ['lock', 'worker-2.sock']) writeFileSync(join(orphaned, name), '');
-    RunDirectory.removeIfAbandoned(orphaned);
+    LockedFolder.removeIfAbandoned(orphaned);
     expect(existsSync(orphaned)).toBe(true);
     rmSync(join(orphaned, 'worker-2.sock'));
-    RunDirectory.removeIfAbandoned(orphaned);
+    LockedFolder.removeIfAbandoned(orphaned);
     expect(existsSync(orphaned)).toBe(false);
     directory.remove();
   });
