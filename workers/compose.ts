@@ -208,7 +208,8 @@ function makeFleetParts(options: WorkerOptions, instruments: Instruments): Fleet
   const links = makeCallLinks(options, instruments, roster);
   const actors = makeActors(options, links, instruments);
   const linked = new LinkedCoordinators(actors, clock, () => roster.hears);
-  return { links, actors, linked, suspicions: new SuspicionRelay(actors, clock, identity.id), roster, peers };
+  const suspicions = new SuspicionRelay(actors, clock, identity.id, roster);
+  return { links, actors, linked, suspicions, roster, peers };
 }
 
 function makeCacheParts(
