@@ -16,6 +16,8 @@ export interface AdmissionBounds {
   readonly dependence: KvDependence;
   /** The longest prompt whose log-probabilities fit one run; null if a prompt may have several runs. */
   readonly promptLogprobsTokens: number | null;
+  /** Whether the graph computes the logits of the last position of a prompt alone. */
+  readonly lastLogitsOnly: boolean;
 }
 
 /** A sequence's tokens under the keys of its blocks. */
@@ -68,7 +70,7 @@ export function keyTokens(tokens: Uint32Array, salt: Salt, bounds: AdmissionBoun
 function checkTokens(
   tokens: Uint32Array,
   { resumeTokens, sampling, stopping }: GenerateRequest,
-  { vocab, contextTokens, promptLogprobsTokens }: AdmissionBounds,
+  { vocab, contextTokens, promptLogprobsTokens, lastLogitsOnly }: AdmissionBounds,
 ): void {
   if (tokens.length - resumeTokens < 1) throw new InvalidRequest('prompt: must have at least one token', 'prompt');
   // maxTokens is 0 if only the log-probabilities of the prompt are requested.
@@ -77,6 +79,12 @@ function checkTokens(
     throw new InvalidRequest(
       `prompt: has ${tokens.length} tokens; the model's context of ${contextTokens} tokens must leave ${least} for the answer`,
       'prompt',
+    );
+  }
+  if (sampling.promptLogprobs && lastLogitsOnly) {
+    throw new InvalidRequest(
+      'logprobs: log-probabilities of the prompt are not available: the graph of this model computes the logits of the last token alone (a pruned head); leave out echo or logprobs, or serve an export without pruning',
+      'logprobs',
     );
   }
   if (sampling.promptLogprobs && promptLogprobsTokens !== null && tokens.length > promptLogprobsTokens) {

@@ -105,13 +105,15 @@ export class Engine {
       contextTokens: this.contextTokens,
       ...{ blockTokens, dependence, plan, eosTokenIds: options.eosTokenIds },
       constraints: options.vocabulary === undefined ? null : new Constraints(options.vocabulary),
+      lastLogitsOnly: graph.lastLogitsOnly,
       promptLogprobsTokens: dependence.kind === 'length' ? tokensWithLogits : null,
     };
     this.backlog = new Backlog(blockTokens);
     this.scratch = new SamplingScratch(graph.vocab);
     const wantedTokens = Math.min(options.prefillChunkTokens, device.longestRunTokens);
     const chunkTokensWithLogits = Math.min(wantedTokens, tokensWithLogits);
-    const chunkTokens = graph.names.logitsToKeep === null ? chunkTokensWithLogits : wantedTokens;
+    const computesAll = graph.names.logitsToKeep === null && !graph.lastLogitsOnly;
+    const chunkTokens = computesAll ? chunkTokensWithLogits : wantedTokens;
     const runTokens = longestRun(dependence, { chunkTokens, blockTokens, contextTokens: this.contextTokens, device });
     this.runner = (options.makeRunner ?? runnerOf)(graph, device, runTokens);
     const shares = new FairShares();

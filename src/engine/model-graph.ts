@@ -3,7 +3,7 @@ import type { FloatType, KvLayout } from '../core/kv-layout.js';
 import { Cancelled, Refused, Unsupported } from '../errors.js';
 import { BLOCK_TOKENS } from '../limits.js';
 import type { ModelFolder } from '../model/folder.js';
-import { graphSignature } from '../model/graph-signature.js';
+import { type GraphSignature, graphSignature } from '../model/graph-signature.js';
 import { kvDependence } from '../model/kv-dependence.js';
 import { FileSource } from '../model/onnx/byte-source.js';
 import { detachedGraph } from '../model/onnx/detached-graph.js';
@@ -50,6 +50,8 @@ export interface ModelGraph {
   readonly vocab: number;
   readonly contextTokens: number;
   readonly logitsType: FloatType;
+  /** Whether each run computes the logits of its last position alone. */
+  readonly lastLogitsOnly: boolean;
   readonly names: GraphNames;
   readonly weights: Weights;
   release(): void;
@@ -97,7 +99,7 @@ export async function loadModelGraph(
   }
   const dependence = kvDependence(folder);
   const files = await weightFiles(folder);
-  const { model, keeps } = editedModel(detached(folder, files), signature.hasLogitsToKeep, dependence);
+  const { model, keeps } = editedModel(detached(folder, files), signature, dependence);
   const { session, weights } = await openSession(runtime, folder, model, files, options).catch((error: unknown) => {
     if (!(error instanceof OrtError) || error.outOfMemory) throw error;
     throw new Refused(
@@ -116,6 +118,7 @@ export async function loadModelGraph(
     vocab: vocabOf(session, folder),
     contextTokens: folder.config.contextTokens,
     logitsType: signature.logitsElementType,
+    lastLogitsOnly: signature.lastLogitsOnly,
     names: {
       inputIds: 'input_ids',
       attentionMask: signature.hasAttentionMask ? 'attention_mask' : null,
@@ -171,10 +174,10 @@ function detached({ graphPath, graph }: ModelFolder, files: WeightFiles): Uint8A
 /** The edited graph, and whether it can compute the logits of the last positions only. */
 function editedModel(
   original: Uint8Array,
-  hasLogitsToKeep: boolean,
+  { hasLogitsToKeep, lastLogitsOnly }: GraphSignature,
   { kind }: KvDependence,
 ): { model: Uint8Array; keeps: boolean } {
-  const logits = hasLogitsToKeep ? null : withLogitsToKeep(original);
+  const logits = hasLogitsToKeep || lastLogitsOnly ? null : withLogitsToKeep(original);
   const keeps = hasLogitsToKeep || logits?.kind === 'edited';
   const model = logits?.kind === 'edited' ? logits.model : original;
   return { model: kind === 'border' ? withRegimeTokens(model) : model, keeps };

@@ -31,6 +31,7 @@ export class RunFeed {
   private readonly keep: Int64Input | null;
   private readonly keepShape: readonly [] | readonly [1];
   private readonly regime: Int64Input | null;
+  private readonly lastOnly: boolean;
   private readonly logits: LogitsOutput;
   private readonly device: Device;
 
@@ -51,12 +52,13 @@ export class RunFeed {
     this.keep = optional(names.logitsToKeep, 1);
     this.keepShape = names.logitsToKeepShape;
     this.regime = optional(names.regimeTokens, 1);
+    this.lastOnly = graph.lastLogitsOnly;
     this.logits = new LogitsOutput(graph, rows);
   }
 
   /**
    * Binds the inputs and the logits of a run, inside the session's `exclusive`. After the run, the result has the logits of `keep` positions of
-   * each row of the batch.
+   * each row of the batch; of a graph with a pruned head, of the last position for all of them.
    */
   bind(binding: Binding, { ids, pasts, keep, regime }: RunShape): LogitRows {
     const batch = pasts.length;
@@ -68,13 +70,14 @@ export class RunFeed {
       for (let i = 0; i < ids.length; i++) this.positions.set(i, pasts[Math.floor(i / newTokens)]! + (i % newTokens));
       inBytes += this.positions.bind(binding, [batch, newTokens]);
     }
-    this.keep?.set(0, keep);
+    this.keep?.set(0, this.lastOnly ? 1 : keep);
     inBytes += this.keep?.bind(binding, this.keepShape) ?? 0;
     this.regime?.set(0, REGIME_LENGTHS[regime]);
     inBytes += this.regime?.bind(binding, []) ?? 0;
     // A graph without `num_logits_to_keep` computes the logits of all positions.
-    const made = this.keep === null ? newTokens : keep;
+    const made = this.lastOnly ? 1 : this.keep === null ? newTokens : keep;
     this.device.countRun(inBytes, this.logits.bind(binding, batch, made));
+    if (this.lastOnly) return { row: (i) => this.logits.row(Math.floor(i / keep)) };
     return { row: (i) => this.logits.row(Math.floor(i / keep) * made + (made - keep) + (i % keep)) };
   }
 

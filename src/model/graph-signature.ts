@@ -26,6 +26,8 @@ export interface GraphSignature {
   /** The shape of that input: a scalar, or a vector of one number. */
   readonly logitsToKeepShape: readonly [] | readonly [1];
   readonly logitsElementType: FloatType;
+  /** Whether the graph computes the logits of the last position alone, because its head was pruned when it was exported. */
+  readonly lastLogitsOnly: boolean;
 }
 
 /** The state of a layer before and after the tokens of a run. */
@@ -91,6 +93,7 @@ export function graphSignature(graph: Graph, config: ModelConfig, blockTokens: n
     hasLogitsToKeep: inputs.has(LOGITS_TO_KEEP),
     logitsToKeepShape: inputs.get(LOGITS_TO_KEEP)?.dims.length === 1 ? [1] : [],
     logitsElementType: floatType(outputNamed(graph, 'logits')),
+    lastLogitsOnly: outputNamed(graph, 'logits').dims[1] === 1,
   };
 }
 

@@ -3,12 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeTwin } from '../../../bench/twins/twin-folder.js';
+import { TWINS } from '../../../bench/twins/twins.js';
 import { type ModelFolder, openModelFolder } from '../../../src/model/folder.js';
 import { Tokenizer } from '../../../src/model/tokenizer.js';
 import { dynamicallyQuantizedModel, longRopeModel, pastPositionsModel } from '../../support/dependent-models.js';
 import { SPELLINGS } from '../../support/length-spellings.js';
 import { slowGreedy } from './support/reference.js';
-import { type Answer, ask, Rig } from './support/rig.js';
+import { type Answer, ask, noise, Rig } from './support/rig.js';
 
 /** Graphs whose K/V depends on more than the prefix answer as they would without a cache, alone. */
 
@@ -33,6 +35,7 @@ function notes(seed: number, lines: number): number[] {
   return encode(`Notes:\n${text.join('\n')}\nQ: What opens the box ${seed}?\nA:`);
 }
 
+const ASKED = { sampling: { logprobs: 2 }, stopping: { maxTokens: ANSWER_TOKENS } };
 const request = (prompt: readonly number[], logprobs = false) =>
   ask(prompt, {
     sampling: { logprobs: 2, promptLogprobs: logprobs },
@@ -124,6 +127,28 @@ describe.each(SPELLINGS)('a graph that spells its border by %s', (spelling) => {
     expect(await rig.close()).toEqual([]);
   });
 });
+
+it.each(TWINS.filter(({ kvType }) => kvType !== 'float'))(
+  'gives the same numbers cold and cached, however long the runs may be, with K/V of type $kvType',
+  async (twin) => {
+    const to = join(dir, twin.kvType);
+    await writeTwin(twin, to);
+    const folder = await openModelFolder(to);
+    const rig = await Rig.open(folder);
+    const small = await Rig.open(folder, { prefillChunkTokens: 48 });
+    const prefix = noise(128, twin.vocab);
+    await rig.run(request(prefix));
+    for (let i = 0; i < 10; i++) {
+      const prompt = [...prefix, ...noise(10 + i, twin.vocab, i)];
+      const cached = await rig.run(request(prompt));
+      expect(cached.cached.local).toBe(128);
+      const cold = await small.run(ask(prompt, { ...ASKED, salt: `${i}` }));
+      expect(cold.cached.local).toBe(0);
+      expect([cached.ids, cached.logprobs]).toEqual([cold.ids, cold.logprobs]);
+    }
+    expect([...(await rig.close()), ...(await small.close())]).toEqual([]);
+  },
+);
 
 it('answers by a graph that takes the number of past tokens from the shape of past K/V as ONNX Runtime does', async () => {
   const to = join(dir, 'past-positions');

@@ -25,6 +25,7 @@ const BOUNDS = {
   constraints: null,
   dependence: ON_PREFIX,
   promptLogprobsTokens: null,
+  lastLogitsOnly: false,
   plan: runPlan(ON_PREFIX, { blockTokens: 64 }),
 };
 
