@@ -122,6 +122,9 @@ describe('a queue', () => {
     expect(await queue.size()).toBe(0);
     // Its handle travels like any other.
     const relay = await driver.fleet.actor(Relay);
-    expect(await rejection(relay.addTo(queue as never, 1))).toHaveProperty('message', 'cannot call shoal.queue.add: the class has no such method');
+    expect(await rejection(relay.addTo(queue as never, 1))).toHaveProperty(
+      'message',
+      'cannot call shoal.queue.add: the class has no such method',
+    );
   });
 });
