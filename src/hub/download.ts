@@ -21,6 +21,12 @@ const REPORT_BYTES = 1024 * 1024;
 /** Files from this size on are on the disk before they become blobs. */
 const SYNCED_BYTES = 64 * 2 ** 20;
 const UNFINISHED = '.incomplete';
+/** Errors of a write that another disk or folder does not have. */
+const NO_ROOM: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the quota of the disk is used up',
+  EFBIG: 'the file system, or a limit of this process, allows no file of this size',
+};
 
 /**
  * Downloads one file of a commit into the cache, unless it is there. One process of a host downloads a blob; others wait for it. What an earlier
@@ -130,6 +136,19 @@ class Transfer {
     );
   }
 
+  private async append(output: FileHandle, chunk: Uint8Array): Promise<void> {
+    try {
+      await appendAll(output, chunk);
+    } catch (error) {
+      const why = NO_ROOM[(error as NodeJS.ErrnoException).code ?? ''];
+      if (why === undefined) throw error;
+      throw new Refused(
+        `cannot store ${this.file.path} of ${this.id.repository}: ${why}; free some with "shoal model rm", or set HF_HUB_CACHE to a folder on another disk`,
+        { cause: error },
+      );
+    }
+  }
+
   /** One attempt: asks for the rest and appends it. Rejects if it is cut. */
   private async receive(
     output: FileHandle,
@@ -144,7 +163,7 @@ class Transfer {
           `cannot load ${path} of ${this.id.repository}: it has more than ${byteLength} bytes; check HF_ENDPOINT`,
         );
       }
-      await appendAll(output, chunk);
+      await this.append(output, chunk);
       digest.update(chunk);
       progress.doneBytes += chunk.byteLength;
       if (progress.doneBytes - progress.reportedBytes < REPORT_BYTES) continue;

@@ -12,6 +12,9 @@ const ANSWER_BYTES = 32 * 2 ** 20;
 /** A page of the list of files has up to 1,000. */
 const TREE_PAGES = 64;
 
+/** The status of a server that cannot continue a file: all of it is asked for instead. */
+const RANGE_REFUSED = 416;
+
 /** The three requests of the hub that a download needs. */
 export class HubApi {
   private readonly http: HubHttp;
@@ -58,7 +61,11 @@ export class HubApi {
   ): Promise<AsyncIterable<Uint8Array>> {
     const path = file.path.split('/').map(encodeURIComponent).join('/');
     const url = this.url(`${id.repository}/resolve/${commit}/${path}`);
-    const answer = await this.http.get(url, fromByte > 0 ? { range: `bytes=${fromByte}-` } : {}, signal);
+    let answer = await this.http.get(url, fromByte > 0 ? { range: `bytes=${fromByte}-` } : {}, signal);
+    if (answer.status === RANGE_REFUSED && fromByte > 0) {
+      answer.discard();
+      answer = await this.http.get(url, {}, signal);
+    }
     if (answer.status !== 200 && answer.status !== 206) throw this.refusal(id, file.path, answer);
     const fault = differs(answer, file, commit);
     if (fault !== null) {

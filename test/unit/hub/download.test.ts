@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { SimulatedClock, SystemClock } from '../../../src/clock.js';
@@ -68,6 +68,23 @@ describe('a download', () => {
     rig.hub.faults.push({ url: DATA, kind: 'no-ranges' });
     await rig.pull();
     expect(sha256(await readFile(blob))).toBe(sha256(data));
+  });
+
+  it('from a server that refuses a range asks for all of it', async () => {
+    await mkdir(join(blob, '..'), { recursive: true });
+    await writeFile(`${blob}.incomplete`, data.subarray(0, 4_321));
+    rig.hub.faults.push({ url: DATA, kind: 'status', status: 416 });
+    await rig.pull();
+    expect(ranges()).toEqual(['all']);
+    expect(sha256(await readFile(blob))).toBe(sha256(data));
+  });
+
+  it('onto a disk that is full is refused, with what to do', async () => {
+    await mkdir(join(blob, '..'), { recursive: true });
+    await symlink('/dev/full', `${blob}.incomplete`);
+    await expect(rig.pull()).rejects.toThrow(
+      /^cannot store .*onnx_data of shoal\/tiny-test: the disk is full; free some/,
+    );
   });
 
   it('whose bytes are wrong is begun again once, and then refused without leaving them', async () => {
