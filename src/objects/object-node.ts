@@ -84,6 +84,21 @@ export interface Held {
   readonly version: Version;
 }
 
+/** Digests of what a home has in one of `parts` equal parts of the ring, of that of which the asked worker is a home as well. */
+export interface PartDigests {
+  readonly epoch: string;
+  readonly part: number;
+  readonly parts: number;
+  /** As in `RangeSummary`. */
+  readonly digests: Uint8Array;
+}
+
+/** The buckets whose digests differ, ascending, and the bytes of its budget that the asked worker does not use. */
+export interface Differing {
+  readonly buckets: readonly number[];
+  readonly freeBytes: number;
+}
+
 /** The calls that any member may make. */
 export interface ObjectNode {
   /** The newest version, or the one that is asked for. Rejects with `Unavailable` if this worker is no home of the object. */
@@ -123,6 +138,8 @@ export interface ObjectPeer extends ObjectNode {
   wanted(held: readonly Held[], signal: AbortSignal): Promise<readonly number[]>;
   /** The copies that this worker still has to make to `home`, as of its own ring, whose epoch is given; null if its ring is another. */
   owes(home: string, epoch: string, signal: AbortSignal): Promise<number | null>;
+  /** Where this worker's objects differ from those of `home`; null if its ring is another, or if it is busy. */
+  differing(home: string, own: PartDigests, signal: AbortSignal): Promise<Differing | null>;
 }
 
 /** A worker's own objects, for the server of the peer protocol: bytes come in only where there is room for them. */

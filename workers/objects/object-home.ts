@@ -12,11 +12,13 @@ import { wholeValue } from '../../src/objects/object-body.js';
 import type { ObjectHash, ObjectName } from '../../src/objects/object-name.js';
 import type {
   CopyOutcome,
+  Differing,
   Held,
   ListPage,
   ObjectCopy,
   ObjectHost,
   ObjectPeer,
+  PartDigests,
   ReadOptions,
   ReadOutcome,
   RemoveOptions,
@@ -51,6 +53,7 @@ export interface ObjectHomeOptions {
   readonly peerOf: (worker: string) => ObjectPeer | null;
   /** Copies that this worker owes another one. */
   readonly owed: (home: string) => number;
+  readonly differing: (home: string, other: PartDigests) => Promise<Differing | null>;
 }
 
 export class ObjectHome implements ObjectHost {
@@ -207,6 +210,10 @@ export class ObjectHome implements ObjectHost {
   async owes(home: string, epoch: string): Promise<number | null> {
     const { ring, owed } = this.options;
     return ring.epoch === epoch ? owed(home) : null;
+  }
+
+  differing(home: string, other: PartDigests): Promise<Differing | null> {
+    return this.options.differing(home, other);
   }
 
   /**

@@ -85,6 +85,11 @@ export class ObjectStore {
     return object !== undefined && (object.expiresAtMs === null || object.expiresAtMs > this.options.wallMs());
   }
 
+  /** Bytes of budget that the object takes; 0 if it is not there. */
+  costOf(hash: ObjectHash): number {
+    return this.residency.get(hash)?.bytes ?? 0;
+  }
+
   /** Sets room aside for an object, whose bytes may then come in. Null if there is none. */
   reserve(name: ObjectName, size: ObjectSize): Room | null {
     const bytes = costOf(name, size);

@@ -3,6 +3,7 @@ import type { ObjectPeer } from '../../src/objects/object-node.js';
 import type { ObjectRing } from '../../src/objects/object-ring.js';
 import { HybridClock } from '../../src/objects/version.js';
 import { HandOver } from './hand-over.js';
+import { ObjectAntiEntropy } from './object-anti-entropy.js';
 import { ObjectHome } from './object-home.js';
 import { type GoneReason, ObjectStore } from './object-store.js';
 import { Settling } from './settling.js';
@@ -36,6 +37,7 @@ export class WorkerObjects {
   readonly home: ObjectHome;
   private readonly settling: Settling;
   private readonly handOver: HandOver;
+  private readonly antiEntropy: ObjectAntiEntropy;
   private epoch: string;
   private expiring: Timer | null = null;
 
@@ -51,6 +53,12 @@ export class WorkerObjects {
       owe: (home, name) => this.handOver.owe(home, name),
       onFull: () => events.full(),
     });
+    this.antiEntropy = new ObjectAntiEntropy({
+      ...shared,
+      store: this.store,
+      quiet: () => this.settled && this.owedCopies === 0,
+      owe: (home, name) => this.handOver.owe(home, name),
+    });
     this.home = new ObjectHome({
       ...shared,
       store: this.store,
@@ -58,6 +66,7 @@ export class WorkerObjects {
       settling: this.settling,
       spreading,
       owed: (home) => this.handOver.owedTo(home),
+      differing: (home, other) => this.antiEntropy.answer(home, other),
     });
   }
 
@@ -73,12 +82,14 @@ export class WorkerObjects {
 
   start(): void {
     this.settling.start();
+    this.antiEntropy.start();
     this.expiring ??= this.options.clock.every(EXPIRE_MS, () => this.store.expire());
   }
 
   stop(): void {
     this.expiring?.cancel();
     this.settling.stop();
+    this.antiEntropy.stop();
     this.handOver.stop();
     this.store.close();
   }

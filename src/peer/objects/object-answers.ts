@@ -24,6 +24,10 @@ export async function answerTo(question: Question, host: ObjectHost, signal: Abo
       return host.wanted(question.held, signal);
     case 'owes':
       return host.owes(question.home, question.epoch, signal);
+    case 'differing': {
+      const { op: _, home, ...own } = question;
+      return host.differing(home, own, signal);
+    }
     case 'deleted': {
       const { space, key, version } = question;
       return host.take({ type: 'deleted', name: objectName(space, key), version }, signal);

@@ -1,8 +1,10 @@
 import { z } from 'zod';
+import { BUCKET_DIGEST_BYTES } from '../../core/anti-entropy.js';
 import { Corrupt } from '../../errors.js';
 import { ContentType, LATEST_EXPIRY_MS, ObjectFields } from '../../objects/object.js';
 import { OBJECT_KEY_BYTES, OBJECT_SPACE_BYTES, POSITIONS } from '../../objects/object-name.js';
-import { AnyBytes, Direction, Empty, ERROR, type Kind, kind, type MessageOf } from '../wire/message-format.js';
+import { RANGE_BUCKETS, RING_PARTS } from '../../objects/range-summary.js';
+import { AnyBytes, Bytes, Direction, Empty, ERROR, type Kind, kind, type MessageOf } from '../wire/message-format.js';
 
 /** The messages of a connection for objects, one union a direction. `docs/PEER-PROTOCOL.md` says in which order they come. */
 
@@ -63,6 +65,14 @@ export const Question = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('versions'), names: z.array(z.strictObject(Name)).max(LOOKED_UP) }),
   z.strictObject({ op: z.literal('wanted'), held: z.array(WireHeld).max(OFFERED) }),
   z.strictObject({ op: z.literal('owes'), home: z.string().max(128), epoch: z.string().max(64) }),
+  z.strictObject({
+    op: z.literal('differing'),
+    home: z.string().max(128),
+    epoch: z.string().max(64),
+    part: z.int().min(0),
+    parts: z.int().min(1).max(RING_PARTS),
+    digests: Bytes(RANGE_BUCKETS * BUCKET_DIGEST_BYTES),
+  }),
   z.strictObject({ op: z.literal('deleted'), ...Name, version: WireVersion }),
   z.strictObject({ op: z.literal('retimed'), ...Name, of: WireVersion, info: WireInfo }),
 ]);
@@ -70,7 +80,14 @@ export type Question = z.output<typeof Question>;
 export type QuestionIn = z.input<typeof Question>;
 
 /** Questions that homes ask each other. */
-export const FOR_MEMBERS: ReadonlySet<Question['op']> = new Set(['versions', 'wanted', 'owes', 'deleted', 'retimed']);
+export const FOR_MEMBERS: ReadonlySet<Question['op']> = new Set([
+  'versions',
+  'wanted',
+  'owes',
+  'differing',
+  'deleted',
+  'retimed',
+]);
 
 export const WireWriteOutcome = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('written'), info: WireInfo, created: z.boolean() }),
@@ -93,6 +110,19 @@ export const WireWanted = z
   )
   .max(OFFERED);
 export const WireOwed = z.int().min(0).nullable();
+export const WireDiffering = z
+  .strictObject({
+    buckets: z
+      .array(
+        z
+          .int()
+          .min(0)
+          .max(RANGE_BUCKETS - 1),
+      )
+      .max(RANGE_BUCKETS),
+    freeBytes: Count,
+  })
+  .nullable();
 export const WireCount = z.int().min(0);
 export const WirePage = z.strictObject({ keys: z.array(Key).max(64 * LISTED), next: Position.nullable() });
 

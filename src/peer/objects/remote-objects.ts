@@ -5,10 +5,12 @@ import type { Expiry, ObjectInfo, WriteCondition } from '../../objects/object.js
 import type { ObjectName } from '../../objects/object-name.js';
 import type {
   CopyOutcome,
+  Differing,
   Held,
   ListPage,
   ObjectCopy,
   ObjectPeer,
+  PartDigests,
   ReadOptions,
   ReadOutcome,
   RemoveOptions,
@@ -27,6 +29,7 @@ import {
   type QuestionIn,
   WireCopyOutcome,
   WireCount,
+  WireDiffering,
   WireLook,
   WireOwed,
   WirePage,
@@ -120,6 +123,10 @@ export class RemoteObjects implements ObjectPeer {
 
   owes(home: string, epoch: string, signal: AbortSignal): Promise<number | null> {
     return this.ask(WireOwed, { op: 'owes', home, epoch }, signal);
+  }
+
+  differing(home: string, own: PartDigests, signal: AbortSignal): Promise<Differing | null> {
+    return this.ask(WireDiffering, { op: 'differing', home, ...own }, signal);
   }
 
   private async upload(

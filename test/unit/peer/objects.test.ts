@@ -129,6 +129,17 @@ describe('objects between peers', () => {
     expect(await get('none')).toBeNull();
   });
 
+  it('asks where two homes differ', async () => {
+    const digests = Buffer.alloc(8 * 512);
+    digests[8 * 3] = 1;
+    const asked = { epoch: 'e', part: 0, parts: 1, digests };
+    const { budgetBytes, bytes } = objects.store;
+    expect(await bob().differing('alice', asked, NEVER)).toEqual({ buckets: [3], freeBytes: budgetBytes - bytes });
+    expect(await bob().differing('alice', { ...asked, epoch: 'other' }, NEVER)).toBeNull();
+    member = false;
+    await expect(bob().differing('alice', asked, NEVER)).rejects.toThrow(Refused);
+  });
+
   it('carries many at once over one connection', async () => {
     const sent = Array.from({ length: 100 }, (_, i) => Buffer.alloc((i % 10) * 50_000, i));
     await Promise.all(sent.map((bytes, i) => put(`k${i}`, bytes)));

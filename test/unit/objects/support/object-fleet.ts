@@ -233,6 +233,7 @@ export class ObjectFleet {
         }),
       wanted: (...args) => call((home) => home.wanted(...args)),
       owes: (...args) => call((home) => home.owes(...args)),
+      differing: (...args) => call((home) => home.differing(...args)),
     };
   }
 }
