@@ -24,6 +24,7 @@ function info(session: RespSession, args: readonly RespArg[]): void {
     Memory: { used_memory: memory?.bytes ?? 0, maxmemory: memory?.budgetBytes ?? 0, maxmemory_policy: 'allkeys-lru' },
     Persistence: { loading: 0, aof_enabled: 0, rdb_bgsave_in_progress: 0 },
     Replication: { role: 'master', connected_slaves: 0 },
+    Cluster: { cluster_enabled: 0 },
     Keyspace: memory === null ? {} : { shoal_objects_here: memory.objects },
   };
   const shown = Object.entries(sections).filter(([name]) => all || wanted.includes(name.toLowerCase()));
@@ -55,6 +56,11 @@ function config({ reply, host }: RespSession, args: readonly RespArg[]): void {
     reply.bulk(name);
     reply.bulk(value);
   }
+}
+
+/** Every port answers for the whole fleet, whose homes are no hash slots: clients of Redis Cluster are told so as by a Redis server that is none. */
+function cluster(): never {
+  throw new RespFault('ERR This instance has cluster support disabled');
 }
 
 /** `COMMAND`, which lists the commands of `table`. */
@@ -104,5 +110,6 @@ export function commandCommand(table: () => ReadonlyMap<string, RespCommand>): R
 
 export const SERVER_COMMANDS: readonly RespCommand[] = [
   { name: 'info', arity: -1, flags: ['stale'], keys: NO_KEYS, run: info },
+  { name: 'cluster', arity: -2, flags: ['stale'], keys: NO_KEYS, run: cluster },
   { name: 'config', arity: -2, flags: ['stale'], keys: NO_KEYS, run: config },
 ];

@@ -1,6 +1,6 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { promisify } from 'node:util';
-import { Redis } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import { createClient, RESP_TYPES } from 'redis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RespStation } from './support/resp-station.js';
@@ -42,6 +42,18 @@ describe('the Redis protocol', () => {
     for await (const keys of redis.scanStream({ match: 'l*' })) found.push(...(keys as string[]));
     expect(found).toEqual(['lock']);
     await expect(redis.lpush('list', 'x')).rejects.toThrow("ERR unknown command 'lpush'");
+    await redis.quit();
+  });
+
+  it('tells a client of Redis Cluster that there is none', async () => {
+    const at = { host: '127.0.0.1', port: station.port };
+    const cluster = new Cluster([at], { clusterRetryStrategy: () => null, lazyConnect: true });
+    const failure = new Promise<Error & { lastNodeError?: Error }>((resolve) => cluster.on('error', resolve));
+    await expect(cluster.connect()).rejects.toThrow();
+    expect((await failure).lastNodeError?.message).toBe('ERR This instance has cluster support disabled');
+    cluster.disconnect();
+    const redis = new Redis(at);
+    expect(await redis.info('cluster')).toContain('cluster_enabled:0');
     await redis.quit();
   });
 

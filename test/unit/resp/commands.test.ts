@@ -172,7 +172,7 @@ describe('the Redis protocol', () => {
     expect(await client.one('CONFIG', 'GET', 'max*')).toEqual(
       expect.arrayContaining(['maxmemory', String(64 * MiB), 'maxmemory-policy']),
     );
-    expect(await client.one('COMMAND', 'COUNT')).toBe(36);
+    expect(await client.one('COMMAND', 'COUNT')).toBe(37);
     expect(await client.one('COMMAND', 'INFO', 'get', 'none')).toEqual([
       ['get', 2, ['readonly', 'fast'], 1, 1, 1],
       null,
