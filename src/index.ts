@@ -47,6 +47,11 @@ export { ActorDied, CallCircle, ObjectLost, RemoteError } from './runtime/errors
 export type { BoundedQueue } from './runtime/host/bounded-queue.js';
 export { ObjectRef } from './runtime/objects/object-ref.js';
 
+// K/V of prompt prefixes in a fleet, for programs of any kind (docs/KV.md).
+
+export { KVClient, type KVClientOptions, type KVClientStats, type KVPrefix } from './kv/kv-client.js';
+export type { KVLayer, KVTensor } from './kv/kv-layer.js';
+
 // Buses between nodes: NATS, and a bus in memory.
 
 export type { Bus, BusMessage, BusStatus, Subscription } from './bus/bus.js';

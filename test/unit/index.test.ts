@@ -13,7 +13,7 @@ describe('the package', () => {
       ...['SealedBus', 'PeerCallLinks'],
       ...['SystemClock', 'SimulatedClock', 'SystemRandom', 'SeededRandom', 'ShoalError', 'InvalidRequest'],
       ...['rootSeed', 'blockKeys', 'nextBlockKey', 'Ring', 'OrtRuntime', 'Session', 'Value', 'CpuDevice'],
-      ...['Engine', 'loadModelGraph', 'openModelFolder', 'PeerClient', 'PeerServer'],
+      ...['Engine', 'loadModelGraph', 'openModelFolder', 'PeerClient', 'PeerServer', 'KVClient'],
     ]) {
       expect(values).toContain(name);
     }

@@ -1,0 +1,132 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openAccess } from '../../../coordinator/access/open-access.js';
+import { kvRoutes } from '../../../coordinator/http/routes/kv.js';
+import { type HttpServer, listen } from '../../../coordinator/http/server.js';
+import { NO_TRAIL } from '../../../coordinator/trail/trail.js';
+import { SystemClock } from '../../../src/clock.js';
+import { Corrupt, InvalidRequest, Refused, Unavailable } from '../../../src/errors.js';
+import { KVClient, type KVClientOptions } from '../../../src/kv/kv-client.js';
+import type { KVLayer } from '../../../src/kv/kv-layer.js';
+import { SILENT_LOG } from '../../../src/log.js';
+import { FleetObjects } from '../../../src/objects/fleet-objects.js';
+import { ValueStaging } from '../../../src/objects/value-staging.js';
+import { SystemRandom } from '../../../src/random.js';
+import { ALONE, RespStation } from '../resp/support/resp-station.js';
+
+/** The client on a real server, over the objects of one worker. */
+
+const MiB = 2 ** 20;
+
+function layerOf(byte: number, bytes = 1_000): KVLayer {
+  const tensor = (fill: number) => ({
+    dtype: 'float16',
+    shape: [1, 2, bytes / 4, 1],
+    bytes: Buffer.alloc(bytes, fill),
+  });
+  return { k: tensor(byte), v: tensor(byte + 1) };
+}
+
+/** As plain data, so that views and buffers compare by their bytes. */
+const plain = (layer: KVLayer | null) =>
+  layer && [layer.k, layer.v].map((each) => ({ ...each, bytes: Buffer.from(each.bytes).toString('hex') }));
+
+describe('a client for K/V', () => {
+  let station: RespStation;
+  let server: HttpServer;
+
+  const open = async (apiKeys: string[] = []) => {
+    const clock = new SystemClock();
+    const wallMs = () => Date.now();
+    const own = { id: 'w', objects: station.objects.home };
+    const objects = new FleetObjects({
+      ring: ALONE,
+      clock,
+      random: new SystemRandom(),
+      nodeOf: () => own.objects,
+      own,
+    });
+    const config = { apiKeys, keysFile: null, jwt: null, secret: 'a secret of the fleet' };
+    const { access } = openAccess(config, { clock, log: SILENT_LOG, wallMs });
+    const staging = new ValueStaging(64 * MiB);
+    server = await listen(
+      kvRoutes({ objects, objectBytes: 16 * MiB, staging, clock, wallMs }),
+      { host: '127.0.0.1', port: 0, closeGraceMs: 0 },
+      { access, clock, log: SILENT_LOG, trail: NO_TRAIL, onEnd: () => {} },
+    );
+  };
+  const client = (options: Partial<KVClientOptions> = {}) => new KVClient(server.url, { model: 'm', ...options });
+
+  beforeEach(async () => {
+    station = await RespStation.open();
+  });
+
+  afterEach(async () => {
+    await server.close();
+    await station.close();
+  });
+
+  it('keeps layers of prefixes apart, by model, prefix and number', async () => {
+    await open();
+    const kv = client();
+    await kv.put('a prompt', 0, layerOf(1, 3 * MiB));
+    await kv.put([1, 2, 3], 0, layerOf(3));
+    await kv.put('a prompt', 1, layerOf(5));
+    expect(plain(await kv.get('a prompt', 0))).toEqual(plain(layerOf(1, 3 * MiB)));
+    expect(plain(await kv.get([1, 2, 3], 0))).toEqual(plain(layerOf(3)));
+    expect(plain(await kv.get('a prompt', 1))).toEqual(plain(layerOf(5)));
+    expect(await kv.get('[1,2,3]', 0)).toBeNull();
+    expect(await client({ model: 'other' }).has('a prompt', 0)).toBe(false);
+    expect([await kv.has('a prompt', 1), await kv.delete('a prompt', 1)]).toEqual([true, true]);
+    expect([await kv.has('a prompt', 1), await kv.delete('a prompt', 1)]).toEqual([false, false]);
+    expect(kv.stats()).toMatchObject({ hits: 3, misses: 1, puts: 3 });
+    expect((await kv.health()).roundTripMs).toBeGreaterThanOrEqual(0);
+  });
+
+  it('computes a layer once for many that want it, in one process and in several', async () => {
+    await open();
+    const clients = Array.from({ length: 6 }, () => client());
+    let computed = 0;
+    const compute = async () => {
+      computed++;
+      // The others look for it meanwhile.
+      await clients[0]!.health();
+      return layerOf(7);
+    };
+    const wanted = clients.flatMap((kv) => [kv.getOrCompute('p', 0, compute), kv.getOrCompute('p', 0, compute)]);
+    for (const layer of await Promise.all(wanted)) expect(plain(layer)).toEqual(plain(layerOf(7)));
+    expect(computed).toBe(1);
+  });
+
+  it('lets another client compute a layer whose computation failed', async () => {
+    await open();
+    const failing = async () => {
+      throw new Error('no GPU');
+    };
+    await expect(client().getOrCompute('p', 0, failing)).rejects.toThrow('no GPU');
+    expect(plain(await client().getOrCompute('p', 0, async () => layerOf(1)))).toEqual(plain(layerOf(1)));
+    expect(await client().has('p', 0)).toBe(true);
+  });
+
+  it('computes without a fleet, and says why other calls fail', async () => {
+    await open(['the-right-key']);
+    await expect(client({ apiKey: 'a-wrong-key' }).get('p', 0)).rejects.toThrow(Refused);
+    await client({ apiKey: 'the-right-key' }).put('p', 0, layerOf(1));
+    const nowhere = new KVClient('http://127.0.0.1:1', { model: 'm' });
+    await expect(nowhere.get('p', 0)).rejects.toThrow(Unavailable);
+    expect(plain(await nowhere.getOrCompute('p', 0, async () => layerOf(9)))).toEqual(plain(layerOf(9)));
+  });
+
+  it('takes no other object for a layer, and replaces it by the computed one', async () => {
+    await open();
+    const kv = client();
+    await kv.put('p', 0, layerOf(1));
+    const [object] = [...station.objects.store.all()];
+    const url = `${server.url}/v1/kv/${encodeURIComponent(object!.name.key.toString())}`;
+    await fetch(url, { method: 'PUT', body: 'something else' });
+    await expect(kv.get('p', 0)).rejects.toThrow(Corrupt);
+    expect(plain(await kv.getOrCompute('p', 0, async () => layerOf(2)))).toEqual(plain(layerOf(2)));
+    expect(plain(await kv.get('p', 0))).toEqual(plain(layerOf(2)));
+    const nameless = { ...layerOf(1), k: { ...layerOf(1).k, dtype: '' } };
+    await expect(kv.put('p', 0, nameless)).rejects.toThrow(InvalidRequest);
+  });
+});
