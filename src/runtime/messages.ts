@@ -129,6 +129,8 @@ export const InstanceSpec = z.strictObject({
   maxConcurrency: z.int().min(1),
   concurrencyGroups: ConcurrencyGroups,
   maxPending: z.int().min(1),
+  /** Calls between two checkpoints; null for none. */
+  checkpointEvery: z.int().min(1).nullable(),
 });
 export type InstanceSpec = z.infer<typeof InstanceSpec>;
 
@@ -190,7 +192,14 @@ export const HOST_ACTOR = 'shoal-host';
 export const HostProtocol = defineProtocol('shoal-host', {
   /** `owner` is null for a detached actor; `from` is then the incarnation of the process that its record names. */
   create: ask(
-    z.strictObject({ spec: InstanceSpec, owner: NodeAddress.nullable(), epoch: Count, from: Name.nullable() }),
+    z.strictObject({
+      spec: InstanceSpec,
+      owner: NodeAddress.nullable(),
+      epoch: Count,
+      from: Name.nullable(),
+      /** Its last checkpoint, in a list; null if it has none. That of a detached actor is in its record. */
+      state: WireValue.nullable(),
+    }),
     z.union([
       z.strictObject({ type: z.literal('created') }),
       /** A detached actor that another node has by now. */
@@ -231,6 +240,11 @@ export type Whereabouts = z.infer<typeof Whereabouts>;
 export const OwnerProtocol = defineProtocol('shoal-owner', {
   /** Waits while the actor is being created or restarted. */
   locate: ask(z.strictObject({ id: Name }), Whereabouts),
+  /** Keeps the newest state of an instance, in a list. False if the instance has been restarted elsewhere. */
+  checkpoint: ask(
+    z.strictObject({ id: Name, epoch: Count, sequence: Count, state: WireValue }),
+    z.strictObject({ kept: z.boolean() }),
+  ),
   /** An instance has ended on its node by a kill. */
   ended: tell(z.strictObject({ id: Name, epoch: Count, restart: z.boolean(), why: z.string().max(1024) })),
 });

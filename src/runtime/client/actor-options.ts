@@ -61,6 +61,11 @@ export interface ActorOptions<Args extends readonly unknown[] = readonly unknown
    * detached actors, without limit.
    */
   readonly maxRestarts?: number;
+  /**
+   * After so many calls, and before the last of them is answered, what the actor's `save()` returns is kept elsewhere. When the actor is created again,
+   * its `restore(state)` gets the newest. Default: never.
+   */
+  readonly checkpointEvery?: number;
   /** Calls that run at a time; others wait in order. Default: 1. */
   readonly maxConcurrency?: number;
   /**
@@ -96,6 +101,10 @@ export function actorBounds(options: Omit<ActorOptions, 'args'>) {
     maxConcurrency: count('maxConcurrency', options.maxConcurrency, 1, 1, CONCURRENCY),
     concurrencyGroups: concurrencyGroups(options.concurrencyGroups ?? {}),
     maxPending: count('maxPending', options.maxPending, DEFAULT_PENDING, 1, CONCURRENCY),
+    checkpointEvery:
+      options.checkpointEvery === undefined
+        ? null
+        : count('checkpointEvery', options.checkpointEvery, 1, 1, Number.MAX_SAFE_INTEGER),
   };
 }
 

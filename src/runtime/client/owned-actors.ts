@@ -1,4 +1,4 @@
-import type { Behavior } from '../../actors/protocol.js';
+import type { Behavior, RequestOf } from '../../actors/protocol.js';
 import { Overloaded, toWire, Unavailable } from '../../errors.js';
 import type { Lifecycle } from '../../lifecycle.js';
 import { CALLS_IN_FLIGHT } from '../../limits.js';
@@ -12,6 +12,7 @@ import {
   OWNER_ACTOR,
   OwnerProtocol,
   type Whereabouts,
+  type WireValue,
 } from '../messages.js';
 import { place } from './placing.js';
 import type { MessageValues } from './values.js';
@@ -24,10 +25,20 @@ const DEAD_REMEMBERED = 4_096;
 const STRAY_NODES = 256;
 const WHY_CHARS = 1_024;
 
+/** A checkpoint of an actor, which this process keeps for the actor's next life. */
+interface Kept {
+  readonly epoch: number;
+  readonly sequence: number;
+  readonly wire: WireValue;
+  release(): void;
+}
+
 class Owned {
   /** Restarts so far. */
   epoch = 0;
   at: NodeView | null = null;
+  /** The newest checkpoint. */
+  state: Kept | null = null;
   /** Where it is now, or will be. Rejects with what its constructor threw, or the errors of `place`. */
   place!: Promise<NodeView>;
 
@@ -52,6 +63,7 @@ export class OwnedActors {
   async start(life: Lifecycle): Promise<void> {
     const behavior: Behavior<typeof OwnerProtocol> = {
       locate: ({ id }) => this.locate(id),
+      checkpoint: async (request) => ({ kept: await this.keep(request) }),
       ended: ({ id, epoch, restart, why }) => this.ended(id, epoch, restart, why),
     };
     const { actors, directory } = this.member;
@@ -97,12 +109,18 @@ export class OwnedActors {
     return node;
   }
 
-  private async createAt(node: NodeView, { spec, epoch }: Owned): Promise<void> {
+  private async createAt(node: NodeView, { spec, epoch, state }: Owned): Promise<void> {
     const at = { node: node.id, incarnation: node.incarnation };
     await this.member.linked(at);
     const host = this.member.actors.ref(HostProtocol, { ...at, actor: HOST_ACTOR });
     try {
-      const created = await host.ask('create', { spec, owner: this.member.self, epoch, from: null });
+      const created = await host.ask('create', {
+        spec,
+        owner: this.member.self,
+        epoch,
+        from: null,
+        state: state?.wire ?? null,
+      });
       if (created.type === 'threw') throw this.values.errors.rebuild(created.error);
     } catch (error) {
       if (!(error instanceof Unavailable)) throw error;
@@ -120,6 +138,22 @@ export class OwnedActors {
     } catch (error) {
       return { type: 'dead', why: toWire(error).message.slice(0, WHY_CHARS) };
     }
+  }
+
+  private async keep(request: RequestOf<typeof OwnerProtocol, 'checkpoint'>): Promise<boolean> {
+    const { id, epoch, sequence, state } = request;
+    const isCurrent = () => this.owned.get(id)?.epoch === epoch;
+    if (!isCurrent()) return false;
+    // The node that has the bytes of a large state may be gone when they are needed.
+    const own = 'object' in state ? this.values.packArguments(await this.values.unpackList(state)) : null;
+    const kept: Kept = { epoch, sequence, wire: own?.wire ?? state, release: () => own?.release() };
+    const owned = this.owned.get(id);
+    const isNewest = isCurrent() && (owned?.state?.epoch !== epoch || owned.state.sequence < sequence);
+    if (owned && isNewest) {
+      owned.state?.release();
+      owned.state = kept;
+    } else kept.release();
+    return isCurrent();
   }
 
   private nodeGone(node: NodeView): void {
@@ -154,6 +188,7 @@ export class OwnedActors {
     this.dead.set(id, why.slice(0, WHY_CHARS));
     if (this.dead.size > DEAD_REMEMBERED)
       for (const oldest of [...this.dead.keys()].slice(0, 1)) this.dead.delete(oldest);
+    owned.state?.release();
     owned.onDead();
   }
 

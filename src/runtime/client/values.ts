@@ -66,6 +66,13 @@ export class MessageValues {
     return args.some((arg) => arg instanceof ObjectRef) ? Promise.all(args.map(argumentOf)) : args;
   }
 
+  /** A list that was packed as a result. Throws like `unpackResult`. */
+  async unpackList(wire: WireValue): Promise<readonly unknown[]> {
+    const list = await this.unpackResult(wire);
+    if (Array.isArray(list)) return list;
+    throw new InvalidRequest('a message has a state that is not in a list');
+  }
+
   /** Stores a value. @throws InvalidRequest, Overloaded */
   put<T>(value: T): ObjectRef<T> {
     const buffers: Uint8Array[] = [];

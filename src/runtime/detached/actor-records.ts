@@ -6,7 +6,7 @@ import { ACTOR_NAME_CHARS } from '../../limits.js';
 import { encode } from '../../wire/msgpack.js';
 import { readMessage } from '../../wire/read-message.js';
 import { HandleState } from '../client/handle.js';
-import { ActorName, InstanceSpec } from '../messages.js';
+import { ActorName, InstanceSpec, WireValue } from '../messages.js';
 
 /** The records of actors in the fleet's key-value store: names, detached actors, and the leases of the nodes that have some. */
 
@@ -38,7 +38,11 @@ const NodeLease = z.strictObject({
 });
 export type NodeLease = z.infer<typeof NodeLease>;
 
-const AnyRecord = z.union([NameRecord, NodeLease]);
+/** The newest checkpoint of a detached actor; null before the first. Each life writes it when it begins, so that the one before cannot any more. */
+const StateRecord = z.strictObject({ id: Incarnation, epoch: z.int().min(0), state: WireValue.nullable() });
+export type StateRecord = z.infer<typeof StateRecord>;
+
+const AnyRecord = z.union([NameRecord, NodeLease, StateRecord]);
 
 /** A record, and its revision for the compare-and-set. */
 export interface Recorded<T> {
@@ -61,8 +65,19 @@ export class ActorRecords {
     return this.write(nameKey(name), record, before);
   }
 
+  /** Deletes the record of a name, and the state of its actor. */
   async deleteName(name: ActorName): Promise<void> {
-    await (await this.store()).delete(nameKey(name));
+    const store = await this.store();
+    await store.delete(stateKey(name));
+    await store.delete(nameKey(name));
+  }
+
+  state(name: ActorName): Promise<Recorded<StateRecord> | null> {
+    return this.read(StateRecord, stateKey(name));
+  }
+
+  setState(name: ActorName, state: StateRecord, before: Recorded<StateRecord> | null): Promise<boolean> {
+    return this.write(stateKey(name), state, before);
   }
 
   lease(incarnation: string): Promise<Recorded<NodeLease> | null> {
@@ -100,6 +115,10 @@ export class ActorRecords {
 
 function nameKey({ namespace, name }: ActorName): string {
   return `name.${subjectToken(namespace)}.${subjectToken(name)}`;
+}
+
+function stateKey({ namespace, name }: ActorName): string {
+  return `state.${subjectToken(namespace)}.${subjectToken(name)}`;
 }
 
 function leaseKey(incarnation: string): string {

@@ -134,7 +134,7 @@ export async function createDetached(
     await member.linked(at);
     const host = member.actors.ref(HostProtocol, { ...at, actor: HOST_ACTOR });
     try {
-      return await host.ask('create', { spec, owner: null, epoch, from });
+      return await host.ask('create', { spec, owner: null, epoch, from, state: null });
     } catch (error) {
       if (!(error instanceof Unavailable)) throw error;
       throw new Overloaded(`cannot reach ${node.id}: ${error.message}`);

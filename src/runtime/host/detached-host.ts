@@ -1,10 +1,10 @@
-import { Overloaded, Unavailable } from '../../errors.js';
+import { InvalidRequest, Overloaded, Unavailable } from '../../errors.js';
 import type { Lifecycle } from '../../lifecycle.js';
 import type { ActorRecords } from '../detached/actor-records.js';
 import { LeaseKeeper } from '../detached/lease-keeper.js';
 import { createDetached } from '../detached/takeover.js';
 import type { RuntimeMember } from '../member/member.js';
-import type { ActorName, InstanceSpec } from '../messages.js';
+import type { ActorName, InstanceSpec, WireValue } from '../messages.js';
 
 /** The detached actors of this node: they are in its lease before they are adopted, and answer only while the lease is valid. */
 
@@ -44,6 +44,26 @@ export class DetachedHost {
     }
     this.lease.remove(spec.id);
     return false;
+  }
+
+  /** The newest state of an actor that was adopted here, in a list; null if it has none. No earlier life of it can write its state from now on. */
+  async restored(spec: InstanceSpec, epoch: number): Promise<WireValue | null> {
+    const name = nameOf(spec);
+    const before = await this.records.state(name);
+    const state = before?.record.id === spec.id ? before.record.state : null;
+    if (await this.records.setState(name, { id: spec.id, epoch, state }, before)) return state;
+    throw new Unavailable('another node has the actor');
+  }
+
+  /** Keeps a state in the actor's record. False if the actor is elsewhere. @throws InvalidRequest if it is too large */
+  async keep(spec: InstanceSpec, epoch: number, state: WireValue): Promise<boolean> {
+    if ('object' in state) {
+      throw new InvalidRequest('the state of a detached actor must have at most 64 KiB, because it is recorded');
+    }
+    const name = nameOf(spec);
+    const before = await this.records.state(name);
+    if (before?.record.id !== spec.id || before.record.epoch !== epoch) return false;
+    return this.records.setState(name, { id: spec.id, epoch, state }, before);
   }
 
   /** The actor has ended here: by a kill, which frees its name unless it is restarted, or because it could not be created. */

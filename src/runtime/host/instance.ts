@@ -7,7 +7,10 @@ import type { ActorHandle } from '../client/handle-types.js';
 import { laneOf } from '../core/lane.js';
 import type { NodeGrant } from '../core/node-resources.js';
 import type { InstanceEntry, InstanceProtocol, InstanceSpec, MethodCall, Outcome } from '../messages.js';
+import { packThrown } from '../values/error-value.js';
+import type { Checkpoints } from './checkpoints.js';
 import { type Invocation, invoke, invokeStream } from './invocation.js';
+import { checkedCall, methodSchema } from './schemas.js';
 
 /** An instance of a user's class on this node, behind the methods of an actor. */
 
@@ -19,6 +22,8 @@ export interface InstanceOptions {
   readonly mayAnswer: () => boolean;
   readonly epoch: number;
   readonly value: object;
+  /** Null: it has none. */
+  readonly checkpoints: Checkpoints | null;
   readonly grant: NodeGrant;
   readonly fleet: FleetClient;
   readonly self: ActorHandle<object>;
@@ -37,7 +42,8 @@ export class Instance implements Behavior<typeof InstanceProtocol> {
     this.running++;
     const outcome = await invoke(this.invocation(request, call), request.args, (args) => this.apply(request, args));
     this.ended(outcome);
-    if (this.options.mayAnswer()) return outcome;
+    const unsaved = await this.saved();
+    if (this.options.mayAnswer()) return unsaved ?? outcome;
     throw new Unavailable('the node lost the actor during the call');
   }
 
@@ -65,6 +71,8 @@ export class Instance implements Behavior<typeof InstanceProtocol> {
     } finally {
       this.ended(last);
     }
+    const unsaved = await this.saved();
+    if (unsaved) yield unsaved;
   }
 
   describe(node: string): InstanceEntry {
@@ -87,6 +95,17 @@ export class Instance implements Behavior<typeof InstanceProtocol> {
     };
   }
 
+  /** What went wrong with the checkpoint after a call, in the user's code; null if nothing did. @throws Unavailable */
+  private async saved(): Promise<Outcome | null> {
+    try {
+      await this.options.checkpoints?.afterCall();
+      return null;
+    } catch (error) {
+      if (error instanceof Unavailable) throw error;
+      return { type: 'threw', error: packThrown(error) };
+    }
+  }
+
   private ended(outcome: Outcome | null): void {
     this.running--;
     this.calls++;
@@ -99,7 +118,10 @@ export class Instance implements Behavior<typeof InstanceProtocol> {
   }
 
   private apply({ method }: MethodCall, args: readonly unknown[]): unknown {
-    return Reflect.apply(methodOf(this.options.value, method, this.options.spec.class), this.options.value, args);
+    const { value, spec } = this.options;
+    const run = methodOf(value, method, spec.class);
+    const schema = methodSchema(value.constructor, method);
+    return checkedCall(schema, `${spec.class}.${method}`, args, (given) => Reflect.apply(run, value, given));
   }
 
   private invocation({ trace, method }: MethodCall, call: Call): Invocation {

@@ -21,11 +21,14 @@ import {
   OwnerProtocol,
   type TaskCall,
   type TaskEntry,
+  type WireValue,
 } from '../messages.js';
 import { packThrown } from '../values/error-value.js';
+import { Checkpoints, savingOf } from './checkpoints.js';
 import { DetachedHost } from './detached-host.js';
 import { Instance } from './instance.js';
 import { type Invocation, invoke, invokeStream } from './invocation.js';
+import { checkedArguments, checkedCall, functionSchema, methodSchema } from './schemas.js';
 
 /** A node: hosts instances of the classes of its library, and runs its functions. */
 
@@ -119,7 +122,7 @@ export class NodeHost {
     }
   }
 
-  private async begin({ spec, owner, epoch, from }: CreateRequest, call: Call): Promise<Created> {
+  private async begin({ spec, owner, epoch, from, state }: CreateRequest, call: Call): Promise<Created> {
     const grant = this.grant(spec.resources, spec.bundle);
     try {
       if (owner === null && !(await this.detached.adopt(spec, epoch, from))) {
@@ -131,7 +134,9 @@ export class NodeHost {
       throw error;
     }
     try {
-      await this.spawn(await this.instantiate(spec, owner, epoch, grant, call));
+      const isSaved = owner === null && spec.checkpointEvery !== null;
+      const last = isSaved ? await this.detached.restored(spec, epoch) : state;
+      await this.spawn(await this.instantiate({ spec, owner, epoch, state: last }, grant, call));
       return { type: 'created' };
     } catch (error) {
       this.release(grant);
@@ -141,29 +146,41 @@ export class NodeHost {
   }
 
   private async instantiate(
-    spec: InstanceSpec,
-    owner: NodeAddress | null,
-    epoch: number,
+    { spec, owner, epoch, state }: Omit<CreateRequest, 'from'>,
     grant: NodeGrant,
     call: Call,
   ): Promise<Instance> {
     const { library, fleet, log } = this.options;
     const Class = library.classOf(spec.class, spec.version);
     const self = fleet.handleOf(spec, owner, library.streamsOf(spec.class));
-    const args = await fleet.values.unpackArguments(spec.args);
+    const given = await fleet.values.unpackArguments(spec.args);
+    const args = checkedArguments(methodSchema(Class, 'constructor'), `the constructor of ${spec.class}`, given);
     const trace = { id: spec.id, attempt: epoch, chain: [spec.id] };
-    const current = {
-      fleet,
-      self,
-      callId: spec.id,
-      attempt: epoch,
-      signal: call.signal,
-      deadlineMs: null,
-      gpuIds: grant.gpuIds,
-    };
-    const value = runInScope({ current, trace }, () => Reflect.construct(Class, args) as object);
+    const own = { callId: spec.id, attempt: epoch, gpuIds: grant.gpuIds, deadlineMs: null };
+    const current = { fleet, self, signal: call.signal, ...own };
+    const scope = { current, trace };
+    const value = runInScope(scope, () => Reflect.construct(Class, args) as object);
+    const checkpoints = this.checkpointsOf(spec, owner, epoch, value);
+    if (checkpoints && state) {
+      const [saved] = await fleet.values.unpackArguments(state);
+      await runInScope(scope, () => savingOf(value, spec.class).restore(saved));
+    }
     const mayAnswer = owner === null ? this.detached.mayAnswer : always;
-    return new Instance({ spec, owner, mayAnswer, epoch, value, grant, fleet, self, log });
+    return new Instance({ spec, owner, mayAnswer, epoch, value, checkpoints, grant, fleet, self, log });
+  }
+
+  private checkpointsOf(spec: InstanceSpec, owner: NodeAddress | null, epoch: number, value: object) {
+    const { id, checkpointEvery: every } = spec;
+    if (every === null) return null;
+    const { member, fleet } = this.options;
+    const saving = savingOf(value, spec.class);
+    const save = async () => fleet.values.packResult([await saving.save()]);
+    const keep = async (sequence: number, state: WireValue) => {
+      if (owner === null) return this.detached.keep(spec, epoch, state);
+      const ref = member.actors.ref(OwnerProtocol, { ...owner, actor: OWNER_ACTOR });
+      return (await ref.ask('checkpoint', { id, epoch, sequence, state })).kept;
+    };
+    return new Checkpoints({ every, save, keep });
   }
 
   private async spawn(instance: Instance): Promise<void> {
@@ -214,7 +231,7 @@ export class NodeHost {
 
   private functionOf({ function: name, version }: TaskCall): (args: readonly unknown[]) => unknown {
     const run = this.options.library.functionOf(name, version);
-    return (args) => Reflect.apply(run, undefined, args);
+    return (args) => checkedCall(functionSchema(run), name, args, (given) => Reflect.apply(run, undefined, given));
   }
 
   private async runTask<T>(request: TaskCall, run: (task: Invocation) => Promise<T>, call: Call): Promise<T> {

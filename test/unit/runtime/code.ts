@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { current, type ObjectRef } from '../../../src/index.js';
 
 /** The code that the tests of the runtime host. */
@@ -64,6 +65,35 @@ export class Counter {
   }
 }
 
+/** A sum that survives its node. */
+export class Ledger {
+  private entries: number[] = [];
+
+  static readonly schemas = {
+    add: { args: z.tuple([z.int().min(1), z.boolean().default(false)]), result: z.number().max(1_000_000) },
+    upTo: { result: z.number().max(2) },
+    constructor: { args: z.tuple([]).or(z.tuple([z.string()])) },
+  };
+
+  add(amount: number, large: boolean): number {
+    this.entries.push(...(large ? Array.from({ length: 20_000 }, () => amount) : [amount]));
+    return this.entries.reduce((sum, entry) => sum + entry, 0);
+  }
+
+  async *upTo(limit: number): AsyncGenerator<number> {
+    for (let i = 1; i <= limit; i++) yield i;
+  }
+
+  save(): readonly number[] {
+    if (this.entries.includes(13)) throw new Broke('thirteen cannot be saved', 13);
+    return this.entries;
+  }
+
+  async restore(entries: readonly number[]): Promise<void> {
+    this.entries = [...entries];
+  }
+}
+
 /** Tells how many of its calls ran at a time. */
 export class Meter {
   private running = 0;
@@ -101,6 +131,11 @@ export class Relay {
 export function square(value: number): number {
   return value * value;
 }
+
+export function half(value: number): number {
+  return value / 2;
+}
+half.schema = { args: z.tuple([z.int()]), result: z.int() };
 
 export async function sumOfSquares(limit: number): Promise<number> {
   let sum = 0;

@@ -1,0 +1,46 @@
+import { Mutex } from '../../async/mutex.js';
+import { InvalidRequest, Unavailable } from '../../errors.js';
+import type { WireValue } from '../messages.js';
+
+/** Saves what an actor's `save()` returns, where its next life finds it: with its owner, or in its record. */
+
+export interface CheckpointsOptions {
+  /** Calls between two checkpoints. */
+  readonly every: number;
+  /** The state of the actor as a message. Throws what its `save()` throws. */
+  readonly save: () => Promise<WireValue>;
+  /** Keeps the state. False if the actor is elsewhere by now. */
+  readonly keep: (sequence: number, state: WireValue) => Promise<boolean>;
+}
+
+export class Checkpoints {
+  private readonly turn = new Mutex();
+  private calls = 0;
+  private sequence = 0;
+
+  constructor(private readonly options: CheckpointsOptions) {}
+
+  /**
+   * To be called after each call, before it is answered: what an answered call did is then in a checkpoint, if `every` is 1.
+   * @throws what `save()` throws; Unavailable if the state cannot be kept
+   */
+  async afterCall(): Promise<void> {
+    const { every, save, keep } = this.options;
+    if (++this.calls % every !== 0) return;
+    const isKept = await this.turn.run(async () => keep(++this.sequence, await save()));
+    if (!isKept) throw new Unavailable('the node lost the actor during the call');
+  }
+}
+
+/** An actor with checkpoints. */
+interface Saving {
+  save(): unknown;
+  restore(state: unknown): unknown;
+}
+
+/** @throws InvalidRequest if the class has no `save()` or no `restore(state)` */
+export function savingOf(value: object, className: string): Saving {
+  const { save, restore } = value as Partial<Saving>;
+  if (typeof save === 'function' && typeof restore === 'function') return value as Saving;
+  throw new InvalidRequest(`checkpointEvery: ${className} must have the methods save() and restore(state)`);
+}
