@@ -43,7 +43,7 @@ export { type ConnectOptions, connect } from './runtime/connect.js';
 export { type CurrentCall, current } from './runtime/context.js';
 export type { GroupStrategy } from './runtime/core/group-plan.js';
 export type { NodeView } from './runtime/core/node-view.js';
-export { ActorDied, CallCircle, ObjectLost, RemoteError } from './runtime/errors.js';
+export { ActorDied, CallCircle, ObjectLost, RemoteError, TaskLost } from './runtime/errors.js';
 export type { BoundedQueue } from './runtime/host/bounded-queue.js';
 export { ObjectRef } from './runtime/objects/object-ref.js';
 

@@ -15,6 +15,17 @@ export class ActorDied extends Unavailable {
   }
 }
 
+/** The node of a task was lost, and no retries are left. `mayHaveRun` says whether the task may have taken effect. */
+export class TaskLost extends Unavailable {
+  constructor(
+    message: string,
+    readonly mayHaveRun: boolean,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
 /** No copy of the object is left, or its owner is gone: compute it again. */
 export class ObjectLost extends Unavailable {}
 

@@ -1,8 +1,9 @@
 import type { CallOptions } from '../../actors/outgoing-call.js';
 import { abortReason } from '../../async/abort.js';
-import { DeadlineExceeded, Unavailable } from '../../errors.js';
+import { DeadlineExceeded, NoSuchActor, Unavailable } from '../../errors.js';
 import type { NodeView } from '../core/node-view.js';
 import type { CodeDemand } from '../core/scheduler.js';
+import { TaskLost } from '../errors.js';
 import type { RuntimeMember } from '../member/member.js';
 import { HOST_ACTOR, HostProtocol, type TaskCall, type WireValue } from '../messages.js';
 import { ObjectRef } from '../objects/object-ref.js';
@@ -50,7 +51,9 @@ export class TaskCalls {
       });
       const { items } = begun;
       try {
-        for (let next = begun.first; !next.done; next = await items.next()) yield await this.calls.result(next.value);
+        for (let next = begun.first; !next.done; next = await nextOf(wanted, items)) {
+          yield await this.calls.result(next.value);
+        }
       } finally {
         await items.return?.();
       }
@@ -102,7 +105,8 @@ export class TaskCalls {
         return placed.value;
       } catch (error) {
         if (signal.aborted) throw abortReason(signal);
-        if (!(error instanceof Unavailable) || attempt >= maxTaskRetries) throw error;
+        if (!(error instanceof Unavailable)) throw error;
+        if (attempt >= maxTaskRetries) throw lostTask(demand.name, error);
       }
     }
   }
@@ -121,6 +125,18 @@ export class TaskCalls {
   private host({ id, incarnation }: NodeView) {
     return this.member.actors.ref(HostProtocol, { node: id, incarnation, actor: HOST_ACTOR });
   }
+}
+
+async function nextOf<T>({ demand }: WantedTask, items: AsyncIterator<T>): Promise<IteratorResult<T>> {
+  try {
+    return await items.next();
+  } catch (error) {
+    throw error instanceof Unavailable ? lostTask(demand.name, error) : error;
+  }
+}
+
+function lostTask(name: string, cause: Unavailable): TaskLost {
+  return new TaskLost(`lost the task ${name}: ${cause.message}`, !(cause instanceof NoSuchActor), { cause });
 }
 
 /** The signal of a task: aborts with the caller's, and when the time is over. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import * as errors from '../../errors.js';
-import { ActorDied, CallCircle, ObjectLost, RemoteError } from '../errors.js';
+import { ActorDied, CallCircle, ObjectLost, RemoteError, TaskLost } from '../errors.js';
 import { NO_HOOKS, packValue, unpackValue } from './value.js';
 
 /** Errors of user code in messages: name, message, stack, cause and own fields. They arrive in their class where the other side knows it. */
@@ -35,7 +35,7 @@ type ErrorClass = abstract new (...args: never[]) => Error;
 
 const KNOWN: readonly ErrorClass[] = [
   ...[Error, TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError],
-  ...[ActorDied, CallCircle, ObjectLost, RemoteError],
+  ...[ActorDied, CallCircle, ObjectLost, RemoteError, TaskLost],
   ...Object.values(errors).filter((value) => isErrorClass(value)),
 ];
 
@@ -69,21 +69,22 @@ export class ErrorClasses {
 
 /** Turns anything that was thrown into a message. */
 export function packThrown(thrown: unknown, causes = CAUSES): WireThrown {
-  if (!(thrown instanceof Error)) {
+  if (typeof thrown !== 'object' || thrown === null) {
     return { name: 'Error', message: cut(String(thrown)), stack: '', cause: null, fields: null, tagged: false };
   }
-  const { cause } = thrown;
+  const { message, stack, cause } = thrown as Partial<Error>;
+  const name = thrown.constructor?.name || 'Object';
   return {
-    name: thrown.constructor.name.slice(0, NAME_CHARS),
-    message: cut(thrown.message),
-    stack: cut(thrown.stack ?? ''),
+    name: name.slice(0, NAME_CHARS),
+    message: cut(typeof message === 'string' ? message : `an object was thrown, of the class ${name}`),
+    stack: cut(typeof stack === 'string' ? stack : ''),
     cause: cause === undefined || causes === 0 ? null : packThrown(cause, causes - 1),
     ...packFields(thrown),
   };
 }
 
 /** The own enumerable fields, each only if it can be sent. */
-function packFields(error: Error): Pick<WireThrown, 'fields' | 'tagged'> {
+function packFields(error: object): Pick<WireThrown, 'fields' | 'tagged'> {
   const fields: Record<string, unknown> = {};
   let bytes = 0;
   for (const [key, value] of Object.entries(error)) {

@@ -26,6 +26,8 @@ export const NO_HOOKS: ValueHooks = { pack: () => null, unpack: () => undefined 
 /** Limit on the nesting of a value. Messages around it have a few levels of their own. */
 const DEPTH = 20;
 const TAG = '$';
+/** Half of a surrogate pair has no form in UTF-8. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
 /** Arrays of bytes from this size on are kept beside the value, where the packer is asked to. */
 const BUFFER_BYTES = 1_024;
 
@@ -86,6 +88,9 @@ class Packer {
   private scalar(value: unknown): unknown {
     if (typeof value === 'string') this.bytes += value.length + 3;
     else this.bytes += 9;
+    if (typeof value === 'string' && LONE_SURROGATE.test(value))
+      return this.tag('utf16', Buffer.from(value, 'utf16le'));
+    if (Object.is(value, -0)) return this.tag('number', '-0');
     if (typeof value === 'bigint') return this.tag('bigint', value.toString());
     if (typeof value === 'function' || typeof value === 'symbol') throw this.unsendable(`a ${typeof value}`);
     return value;
@@ -106,6 +111,7 @@ class Packer {
       // A key `__proto__` must not set the prototype.
       const content = this.at(key, value[key], depth);
       if (key === '__proto__') throw this.unsendable('a key __proto__');
+      if (LONE_SURROGATE.test(key)) throw this.unsendable('a key with half of a surrogate pair');
       packed[key] = content;
     }
     return Object.hasOwn(value, TAG) ? this.tag('map', packed) : packed;
@@ -113,7 +119,9 @@ class Packer {
 
   private at(key: string | number, value: unknown, depth: number): unknown {
     if (value === null || typeof value !== 'object') {
-      if (typeof value === 'number' || typeof value === 'boolean' || value == null) {
+      // MessagePack has one 0.
+      const isPlain = typeof value === 'number' ? !Object.is(value, -0) : typeof value === 'boolean' || value == null;
+      if (isPlain) {
         this.bytes += 9;
         return value;
       }
@@ -180,6 +188,10 @@ class Unpacker {
     switch (tag) {
       case 'bigint':
         return BigInt(content as string);
+      case 'number':
+        return Number(content);
+      case 'utf16':
+        return Buffer.from(content as Uint8Array).toString('utf16le');
       case 'date':
         return new Date(content as number);
       case 'regexp':

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vitest';
 import { DeadlineExceeded, InvalidRequest, Overloaded } from '../../../src/errors.js';
-import { ActorDied, type ActorHandle, CallCircle, type ObjectRef, RemoteError } from '../../../src/index.js';
-import { Broke, Counter, countdown, Relay, square, sumOfSquares } from './code.js';
+import { ActorDied, type ActorHandle, CallCircle, type ObjectRef, RemoteError, TaskLost } from '../../../src/index.js';
+import { Broke, Counter, countdown, never, oneThenNothing, Relay, square, sumOfSquares } from './code.js';
 import { type Member, RuntimeWorld, until } from './world.js';
 
 let world: RuntimeWorld;
@@ -77,6 +77,8 @@ describe('an actor of a user on a node', () => {
     expect((error as Broke).stack).toContain('code.ts');
     expect((error as Broke).cause).toBeInstanceOf(RangeError);
     expect(await rejection(driver.fleet.actor(Counter, { args: [-1] }))).toBeInstanceOf(Broke);
+    expect(await rejection(counter.throwObject())).toMatchObject({ status: 404, detail: { path: ['a', 1] } });
+    expect(await rejection(counter.throwText())).toHaveProperty('message', 'a text');
     expect(await counter.add(1)).toBe(1);
   });
 
@@ -116,11 +118,12 @@ describe('an actor of a user on a node', () => {
 
   it('refuses more calls than may wait', async () => {
     const counter = await driver.fleet.actor(Counter, { maxPending: 2 });
-    const stuck = rejection(counter.$with({ timeoutMs: 100 }).waitForAbort());
-    const results = await Promise.all(
-      Array.from({ length: 4 }, () => rejection(counter.$with({ timeoutMs: 100 }).add(1))),
-    );
-    expect(results.filter((error) => error instanceof Overloaded).length).toBeGreaterThan(0);
+    const caller = new AbortController();
+    const stuck = rejection(counter.$with({ signal: caller.signal }).waitForAbort());
+    const calls = Array.from({ length: 4 }, () => rejection(counter.add(1)));
+    expect(await Promise.race(calls)).toBeInstanceOf(Overloaded);
+    caller.abort();
+    expect((await Promise.all(calls)).filter((error) => error instanceof Overloaded)).toHaveLength(2);
     await stuck;
   });
 
@@ -194,6 +197,21 @@ describe('a task', () => {
     expect(await collect(driver.fleet.map(square, [1, 2, 3, 4, 5], { concurrency: 2 }))).toEqual([1, 4, 9, 16, 25]);
     expect(await driver.fleet.task(sumOfSquares)(3)).toBe(14);
     expect(await collect(driver.fleet.task(countdown)(3))).toEqual([3, 2, 1]);
+  });
+
+  it('that is lost with its node says that it may have run', async () => {
+    const lost = rejection(driver.fleet.task(never, { near: { node: 'a' } })());
+    const items = driver.fleet
+      .task(oneThenNothing, { near: { node: 'a' } })()
+      [Symbol.asyncIterator]();
+    expect(await items.next()).toEqual({ value: 1, done: false });
+    const next = rejection(items.next());
+    await until(driver.member, () => driver.fleet.nodes().some(({ id, tasks }) => id === 'a' && tasks === 2));
+    await a.vanish();
+    for (const error of [await lost, await next]) {
+      expect(error).toBeInstanceOf(TaskLost);
+      expect(error).toHaveProperty('mayHaveRun', true);
+    }
   });
 
   it('waits for room, and takes nothing when it is over', async () => {

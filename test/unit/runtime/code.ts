@@ -37,6 +37,14 @@ export class Counter {
     throw new Broke('no money left', amount, { cause: new RangeError('the reason') });
   }
 
+  throwObject(): never {
+    throw { status: 404, detail: { path: ['a', 1] } };
+  }
+
+  throwText(): never {
+    throw 'a text';
+  }
+
   async *upTo(limit: number): AsyncGenerator<number> {
     for (let i = 1; i <= limit; i++) yield i;
   }
@@ -149,6 +157,15 @@ export async function sumOfSquares(limit: number): Promise<number> {
 
 export async function* countdown(from: number): AsyncGenerator<number> {
   for (let i = from; i > 0; i--) yield i;
+}
+
+export async function never(): Promise<void> {
+  await new Promise(() => undefined);
+}
+
+export async function* oneThenNothing(): AsyncGenerator<number> {
+  yield 1;
+  await new Promise(() => undefined);
 }
 
 export function nowhere(): number {
