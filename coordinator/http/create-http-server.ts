@@ -34,9 +34,11 @@ import { documentRoutes } from './routes/documents.js';
 import { fleetRoutes } from './routes/fleet.js';
 import { healthRoutes } from './routes/health.js';
 import { type KvDeps, kvRoutes } from './routes/kv.js';
+import { messagesRoute } from './routes/messages.js';
 import { modelRoutes } from './routes/models.js';
 import { pinRoutes } from './routes/pins.js';
 import { purgeRoutes } from './routes/purges.js';
+import { responsesRoute } from './routes/responses.js';
 import { tokenizeRoutes } from './routes/tokenize.js';
 import { type HttpServer, listen } from './server.js';
 
@@ -151,6 +153,8 @@ function routesOf(deps: HttpDeps, repeats: Repeats, console: Console): HttpRoute
   const routes = [
     repeats.join(completionsRoute(generation)),
     repeats.join(chatRoute(generation)),
+    responsesRoute(generation),
+    messagesRoute(generation),
     ...modelRoutes(model),
     ...tokenizeRoutes(model, prompts),
     ...cacheRoutes(fleet, layers, model, prompts),

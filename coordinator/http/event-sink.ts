@@ -25,9 +25,9 @@ export class EventSink {
   }
 
   /** Resolves when the socket has room for more. Rejects with `Cancelled` if the client has disconnected or stalled. */
-  async send(data: string): Promise<void> {
+  async send(data: string, name: string | null = null): Promise<void> {
     if (this.response.destroyed) throw new Cancelled('the client disconnected');
-    if (this.response.write(`data: ${data}\n\n`)) return;
+    if (this.response.write(`${name === null ? '' : `event: ${name}\n`}data: ${data}\n\n`)) return;
     await this.waitForDrain();
   }
 
@@ -51,4 +51,10 @@ export class EventSink {
       response.on('drain', settle).on('close', settle);
     });
   }
+}
+
+/** The text of an event, and its name if it has a type. */
+export function framed(event: object | string): [data: string, name: string | null] {
+  if (typeof event === 'string') return [event, null];
+  return [JSON.stringify(event), 'type' in event && typeof event.type === 'string' ? event.type : null];
 }

@@ -105,6 +105,8 @@ export interface BytesAnswer {
 export interface EventsAnswer {
   readonly kind: 'events';
   readonly events: AsyncIterable<object | string>;
+  /** `named`: each event is an object with a `type`, which is its name, and none follows the last. Default: `plain`, with `[DONE]` at the end. */
+  readonly form?: 'plain' | 'named';
 }
 
 export function json(body: object, status = 200): JsonAnswer {

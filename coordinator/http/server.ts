@@ -12,9 +12,10 @@ import { ApiError } from '../openai/api-error.js';
 import { Bodies } from './bodies.js';
 import { discardBody } from './body.js';
 import type { Border } from './border/border.js';
-import { EventSink } from './event-sink.js';
+import { EventSink, framed } from './event-sink.js';
 import { exchangeOf } from './exchange.js';
 import { frameworkFailure } from './framework-failure.js';
+import { authorizationOf } from './key-header.js';
 import { borderOf, type HttpListenOptions } from './listen-options.js';
 import { Listener, type TlsContext } from './listener.js';
 import { streamParts } from './parts.js';
@@ -229,7 +230,7 @@ class Server implements HttpServer {
     if (known !== undefined) return this.refuseMethod(known, request, reply);
     if (route === undefined) return unknownPath(request);
     this.border.checkPage(raw, route);
-    await this.deps.access.admit(route.access, request.headers.authorization ?? null, (principal) => {
+    await this.deps.access.admit(route.access, authorizationOf(request.headers), (principal) => {
       request.principal = principal;
     });
     this.border.checkBody(raw, route.uploadBytes);
@@ -295,16 +296,17 @@ class Server implements HttpServer {
     return running;
   }
 
-  private async stream({ events }: EventsAnswer, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  private async stream({ events, form }: EventsAnswer, request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const { clock } = this.deps;
     const sink = new EventSink(reply.raw, reply.getHeaders() as OutgoingHttpHeaders, clock, this.stallTimeoutMs);
     let failure: ApiError | null = null;
     try {
-      for await (const event of events) await sink.send(typeof event === 'string' ? event : JSON.stringify(event));
-      await sink.send('[DONE]');
+      for await (const event of events) await sink.send(...framed(event));
+      if (form !== 'named') await sink.send('[DONE]');
     } catch (error) {
       failure = this.failureOf(error, request);
-      await sink.send(JSON.stringify(failure.toBody())).catch(() => {});
+      const body = failure.toBody();
+      await sink.send(...framed(form === 'named' ? { ...body.error, ...body, type: 'error' } : body)).catch(() => {});
     }
     sink.end();
     this.recordEnd(request, failure?.status ?? 200, failure);

@@ -10,7 +10,7 @@ import { TokenReports } from './token-reports.js';
 /** Builds the answer to a request, whole or in chunks. */
 
 /** The fields that start a whole answer and each chunk. */
-interface AnswerHead {
+export interface AnswerHead {
   readonly id: string;
   /** Unix time in seconds. */
   readonly created: number;

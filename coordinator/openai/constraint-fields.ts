@@ -75,11 +75,11 @@ export interface NamedConstraint {
 
 /**
  * What the answer of a request must be; null if it may be any text.
- * @param ofTools what its tools demand
+ * @param further what is demanded beside these fields
  * @throws InvalidRequest that names the wrong field
  */
-export function constraintIn(fields: ConstraintFields, ofTools: NamedConstraint | null): NamedConstraint | null {
-  const [found, other] = [...constraintsIn(fields), ...(ofTools === null ? [] : [ofTools])];
+export function constraintIn(fields: ConstraintFields, further: readonly NamedConstraint[]): NamedConstraint | null {
+  const [found, other] = [...constraintsIn(fields), ...further];
   if (found === undefined) return null;
   if (other !== undefined)
     throw new InvalidRequest(`${other.param}: cannot be combined with ${found.param}; send one of them`, other.param);
@@ -93,7 +93,7 @@ export function constraintIn(fields: ConstraintFields, ofTools: NamedConstraint 
 
 function constraintsIn(fields: ConstraintFields): NamedConstraint[] {
   return [
-    ...formatOf(fields.response_format),
+    ...optional(formatConstraint(fields.response_format, 'response_format')),
     ...(fields.structured_outputs === undefined ? [] : outputsOf(fields.structured_outputs)),
     ...schemaOf(fields.guided_json, 'guided_json'),
     ...patternOf(fields.guided_regex, 'guided_regex'),
@@ -116,11 +116,16 @@ function outputsOf(outputs: z.infer<typeof StructuredOutputs>): NamedConstraint[
   return found;
 }
 
-function formatOf(format: ConstraintFields['response_format']): NamedConstraint[] {
-  if (format === undefined || format.type === 'text') return [];
-  if (format.type === 'json_object') return [anyObject('response_format')];
+/** What a format demands; null for text. @param param the field that it came from */
+export function formatConstraint(format: ConstraintFields['response_format'], param: string): NamedConstraint | null {
+  if (format === undefined || format.type === 'text') return null;
+  if (format.type === 'json_object') return anyObject(param);
   const { schema, strict } = format.json_schema;
-  return [json(schema, strict ?? false, 'response_format.json_schema.schema')];
+  return json(schema, strict ?? false, param === 'response_format' ? `${param}.json_schema.schema` : `${param}.schema`);
+}
+
+function optional(found: NamedConstraint | null): NamedConstraint[] {
+  return found === null ? [] : [found];
 }
 
 function anyObject(param: string): NamedConstraint {

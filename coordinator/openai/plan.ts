@@ -47,6 +47,8 @@ export interface Demand {
   /** As in `Sampling`, with the field it came from. */
   readonly logprobs: { readonly value: number; readonly param: string } | null;
   readonly echo: boolean;
+  /** Texts at which an answer ends, of endpoints whose field is not `stop`. */
+  readonly stops?: readonly string[] | undefined;
   /** As in `Sampling`; null for none. */
   readonly constraint: Uint8Array | null;
   /** How the answer to a prompt is read as a message; null: it is one text. */
@@ -77,7 +79,7 @@ export function planChoices(
 ): ChoicePlan[] {
   const n = fields.n ?? 1;
   const { prompts } = demand;
-  const stops = (fields.stop ?? []).map((stop) => new StopPattern(stop));
+  const stops = (fields.stop ?? demand.stops ?? []).map((stop) => new StopPattern(stop));
   const bursts = fields.stream !== true && stops.length === 0;
   const shared = { ...caller, sampling: samplingOf(fields, demand, model), stops, show: showOf(fields) };
   const choices = prompts.flatMap((prompt, promptIndex) => {

@@ -36,6 +36,8 @@ export interface ReadingOptions extends TemplateFields {
   /** Of a longer prompt, only so many tokens are taken: its last ones, or with `truncation_side` right its first. */
   readonly truncate_prompt_tokens?: number | undefined;
   readonly truncation_side?: 'left' | 'right' | undefined;
+  /** The field that a conversation came from. Default: messages. */
+  readonly param?: string;
   /** Choices for each prompt. Default: 1. */
   readonly n?: number | undefined;
 }
@@ -108,11 +110,11 @@ export class PromptReader {
    * template alone: where a message spells one, it stays text.
    */
   async readMessages(messages: RequestMessage[], options: ReadingOptions, caller: TextCaller): Promise<Prompt> {
-    const param = 'messages';
+    const { param = 'messages' } = options;
     const { text, contextTokens } = this.model;
     checkChoices(1, options.n ?? 1);
     if (!text.hasTemplate)
-      throw new InvalidRequest('messages: the model has no chat template; use /v1/completions', param);
+      throw new InvalidRequest(`${param}: the model has no chat template; use /v1/completions`, param);
     const bytes = messages.reduce((sum, { content }) => sum + Buffer.byteLength(content ?? ''), 0);
     if (options.truncate_prompt_tokens === undefined) this.checkSize(bytes, param);
     const { type: use } = toolUseOf(options);

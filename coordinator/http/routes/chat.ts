@@ -1,10 +1,9 @@
 import { InvalidRequest } from '../../../src/errors.js';
 import { CHAT_SHAPE } from '../../openai/chat-shape.js';
-import { messagePlan } from '../../openai/message/message-plan.js';
 import { ChatRequest } from '../../openai/requests.js';
-import { callReading, type ToolFields, toolConstraint, toolUseOf } from '../../openai/tool-use.js';
 import type { HttpRoute } from '../route.js';
-import { answerWithTokens, type GenerationDeps, type GenerationEndpoint, type MessageReading } from './generation.js';
+import { answerWithTokens, type GenerationDeps, type GenerationEndpoint } from './generation.js';
+import { messageReading } from './message-reading.js';
 
 /** `POST /v1/chat/completions`: messages in, rendered by the model's chat template; an assistant message out. */
 export function chatRoute(deps: GenerationDeps): HttpRoute {
@@ -12,7 +11,7 @@ export function chatRoute(deps: GenerationDeps): HttpRoute {
     path: '/v1/chat/completions',
     schema: ChatRequest,
     shape: CHAT_SHAPE,
-    message: (request) => messageReading(request, deps),
+    message: (request) => messageReading(request, null, deps),
     demand: async (request, caller) => ({
       prompts: [await deps.prompts.readMessages(request.messages, request, caller)],
       maxTokens: maxTokensOf(request),
@@ -29,16 +28,6 @@ export function chatRoute(deps: GenerationDeps): HttpRoute {
     pages: 'allowed',
     generates: true,
     handle: (exchange) => answerWithTokens(endpoint, exchange, deps),
-  };
-}
-
-/** How the answers of a chat are read: reasoning, calls of its tools, and text. */
-function messageReading(request: ToolFields, { model, random }: GenerationDeps): MessageReading {
-  const use = toolUseOf(request);
-  const calls = callReading(use, model.message, (bytes) => random.bytes(bytes));
-  return {
-    constraint: toolConstraint(use, model.message),
-    planOf: ({ tokens }, enforced) => messagePlan(tokens, model.message, { calls, enforced }, model.tokenizer),
   };
 }
 

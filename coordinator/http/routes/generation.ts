@@ -7,10 +7,11 @@ import { checkModel } from '../../access/model-access.js';
 import { tenantOf } from '../../access/principal.js';
 import type { Fleet } from '../../fleet.js';
 import type { Layers } from '../../layers/layers.js';
-import { answerChunks, type StreamUsage, wholeAnswer } from '../../openai/answer.js';
+import { type AnswerHead, answerChunks, type StreamUsage, wholeAnswer } from '../../openai/answer.js';
 import { answerAttributes, requestAttributes } from '../../openai/answer-account.js';
 import type { AnswerShape } from '../../openai/answer-shape.js';
 import { ApiError } from '../../openai/api-error.js';
+import type { Delta } from '../../openai/choice.js';
 import { constraintIn, type NamedConstraint } from '../../openai/constraint-fields.js';
 import { generate } from '../../openai/generation.js';
 import type { IgnoredNames } from '../../openai/ignored-names.js';
@@ -25,6 +26,7 @@ import type { RequestLimit } from '../../openai/request-limit.js';
 import type { CommonRequest } from '../../openai/requests.js';
 import type { ServedModel } from '../../openai/served-model.js';
 import { Tally } from '../../openai/tally.js';
+import { type AnswerBuilder, translatedAnswer, translatedEvents } from '../../openai/translated-answer.js';
 import type { Exchange, RouteAnswer } from '../route.js';
 import { textCallerOf } from '../text-caller.js';
 
@@ -50,14 +52,21 @@ export interface GenerationDeps {
 export interface GenerationEndpoint<R extends CommonRequest> {
   readonly path: string;
   readonly schema: z.ZodObject & z.ZodType<R>;
-  readonly shape: AnswerShape;
+  readonly shape: AnswerShape | TranslatedShape<R>;
   demand(request: R, caller: TextCaller): Promise<Omit<Demand, 'constraint' | 'messageOf'>>;
   /** How the answers to prompts are read as messages, and what tools demand of them; null: an answer is one text. */
   readonly message: ((request: R) => MessageReading) | null;
 }
 
+/** Answers with one choice, in the form of another API. */
+interface TranslatedShape<R> {
+  readonly idPrefix: string;
+  builder(request: R, head: AnswerHead, tally: Tally): AnswerBuilder;
+}
+
 export interface MessageReading {
-  readonly constraint: NamedConstraint | null;
+  /** What the answer must be beside the fields of the request; at most one. */
+  readonly constraints: readonly NamedConstraint[];
   /** @param enforced whether the answer has a given form */
   planOf(prompt: Prompt, enforced: boolean): MessagePlan | null;
 }
@@ -76,7 +85,7 @@ export async function answerWithTokens<R extends CommonRequest>(
   const ignored = unknownNames(schema, exchange.body);
   deps.ignoredNames.note(path, ignored);
   const reading = readingOf?.(request) ?? null;
-  const wanted = constraintIn(request, reading?.constraint ?? null);
+  const wanted = constraintIn(request, reading?.constraints ?? []);
   const texts = textCallerOf(exchange);
   const own = await demandOf(request, texts);
   const constraint = wanted && (await model.text.constrain(wanted.constraint, wanted, texts));
@@ -107,6 +116,7 @@ export async function answerWithTokens<R extends CommonRequest>(
   const job = { choices, tally, arrivedMs: exchange.arrivedMs, use: exchange.use, signal: exchange.signal };
   const deltas = generate(job, { ...deps, tokenizer: model.tokenizer });
   const head = { id: shape.idPrefix + exchange.requestId, created: Math.floor(clock.now() / 1_000), model: model.name };
+  if ('builder' in shape) return translated(deltas, shape.builder(request, head, tally), request);
   const { tokenIds, tokensAsIds } = choices[0]!.show;
   const parts = { logprobs: demand.logprobs !== null, tokenIds, tokensAsIds };
   const promptIds = (choice: number) => [...choices[choice]!.request.tokens];
@@ -121,6 +131,16 @@ export async function answerWithTokens<R extends CommonRequest>(
     kind: 'events',
     events: await withFirstEvent(answerChunks(deltas, { ...options, usage: streamUsage(request) }, exchange.signal)),
   };
+}
+
+async function translated(
+  deltas: AsyncIterable<Delta>,
+  builder: AnswerBuilder,
+  { stream }: CommonRequest,
+): Promise<RouteAnswer> {
+  if (!stream)
+    return { kind: 'text', contentType: JSON_TYPE, text: JSON.stringify(await translatedAnswer(deltas, builder)) };
+  return { kind: 'events', form: 'named', events: await withFirstEvent(translatedEvents(deltas, builder)) };
 }
 
 function streamUsage({ stream_options: options }: CommonRequest): StreamUsage {

@@ -1,11 +1,11 @@
 import { InvalidRequest } from '../../errors.js';
 import { addNumber } from './json-numbers.js';
 import { JsonText } from './json-text.js';
+import { checkDisjoint } from './one-of.js';
 import { type Program, ProgramBuilder } from './program.js';
 import { addRegex, addRepeat } from './regex-states.js';
 import { anywhere, parseRegex } from './regex-syntax.js';
-import { sameValue } from './same-value.js';
-import { type Facts, factsOf, type JsonSchema, type JsonType, TYPES } from './schema-facts.js';
+import { type Facts, factsOf, type JsonSchema, type JsonType, propertyOf } from './schema-facts.js';
 import { SchemaRefs } from './schema-refs.js';
 import { accepts } from './schema-values.js';
 import { FORMATS } from './string-formats.js';
@@ -96,8 +96,32 @@ class SchemaCompiler {
     const [{ keyword, options }, ...others] = choices as [Facts['choices'][number], ...Facts['choices']];
     const bases = this.flat(parts).map((part) => this.baseOf(part));
     const rest = [...bases, ...others.map((other) => this.asSchema(other))];
-    if (keyword === 'oneOf') this.checkDisjoint(options, rest);
+    if (keyword === 'oneOf') checkDisjoint(options, rest, (ref) => this.refs.deref(ref));
+    const listed = this.listedTexts(options, rest);
+    if (listed !== null) {
+      const end = this.builder.state();
+      this.builder.final(end);
+      this.builder.texts(start, listed, end);
+      return;
+    }
     for (const option of options) this.builder.epsilon(start, this.startOf([...rest, option]));
+  }
+
+  /** The texts of all options together, which then share states, if each is a list of values; else null. */
+  private listedTexts(options: readonly JsonSchema[], rest: readonly JsonSchema[]): string[] | null {
+    const texts: string[] = [];
+    for (const option of options) {
+      const facts = this.factsOf([...rest, option]);
+      if (facts === null) continue;
+      const { values, choices } = facts;
+      if (values === null || choices.length > 0) return null;
+      for (const value of values) if (accepts(facts, value)) texts.push(JSON.stringify(value));
+    }
+    return texts;
+  }
+
+  private factsOf(schemas: readonly JsonSchema[]): Facts | null {
+    return factsOf(schemas, (ref) => this.refs.deref(ref));
   }
 
   /** The schemas of `parts`, with those that they name by `$ref` and `allOf` beside them. */
@@ -126,30 +150,6 @@ class SchemaCompiler {
     const schema = known ?? { [keyword]: options };
     this.choiceSchemas.set(options, schema);
     return schema;
-  }
-
-  /** Throws unless it is plain that no value can satisfy two options of `oneOf`. */
-  private checkDisjoint(options: readonly JsonSchema[], rest: readonly JsonSchema[]): void {
-    for (const [i, a] of options.entries()) {
-      for (const b of options.slice(i + 1)) {
-        if (this.disjoint([a, ...rest], [b, ...rest], 0)) continue;
-        throw new InvalidRequest(
-          'oneOf: a value may satisfy several of the schemas; use anyOf, or a const that tells them apart',
-        );
-      }
-    }
-  }
-
-  private disjoint(left: readonly JsonSchema[], right: readonly JsonSchema[], depth: number): boolean {
-    const [a, b] = [left, right].map((schemas) => factsOf(schemas, (ref) => this.refs.deref(ref)));
-    if (a === null || b === null || a === undefined || b === undefined) return true;
-    const types = [...a.types].filter((type) => b.types.has(type) && holds(a, type) && holds(b, type));
-    if (types.length === 0) return true;
-    if (a.values !== null && b.values !== null)
-      return !a.values.some((one) => b.values!.some((other) => sameValue(one, other)));
-    if (types.length > 1 || types[0] !== 'object' || depth >= 3) return false;
-    const both = [...a.required].filter((name) => b.required.has(name));
-    return both.some((name) => this.disjoint(this.propertyOf(a, name), this.propertyOf(b, name), depth + 1));
   }
 
   private addValue(facts: Facts, from: number, to: number): void {
@@ -262,7 +262,7 @@ class SchemaCompiler {
     for (const [i, name] of names.entries()) {
       const [key, done, nextFirst, nextLater] = [builder.state(), builder.state(), builder.state(), builder.state()];
       for (const before of [first, later]) builder.epsilon(before, key);
-      const value = this.startOf(this.propertyOf(facts, name));
+      const value = this.startOf(propertyOf(facts, name));
       this.addMember((start, colon) => builder.text(start, JSON.stringify(name), colon), value, key, done);
       json.addMark(done, ',', nextLater);
       if (names.slice(i + 1).every((other) => !facts.required.has(other))) builder.epsilon(done, end);
@@ -300,24 +300,6 @@ class SchemaCompiler {
     this.json.addMark(colon, ':', begin);
     this.builder.call(begin, value, to);
   }
-
-  /** What a property must satisfy. */
-  private propertyOf({ objects }: Facts, name: string): JsonSchema[] {
-    return objects.map(({ properties, additional }) =>
-      Object.hasOwn(properties, name) ? properties[name]! : (additional ?? true),
-    );
-  }
-}
-
-/** Whether the listed values have this type, if values are listed. */
-function holds({ values }: Facts, type: JsonType): boolean {
-  return values === null || values.some((value) => typeOf(value) === type);
-}
-
-function typeOf(value: unknown): JsonType {
-  if (value === null) return 'null';
-  if (Array.isArray(value)) return 'array';
-  return TYPES.find((type) => type === typeof value) ?? 'object';
 }
 
 /** Puts the name of a keyword before the messages of errors. */

@@ -106,6 +106,13 @@ export function factsOf(schemas: readonly JsonSchema[], deref: Deref): Facts | n
   return facts;
 }
 
+/** What a property must satisfy. */
+export function propertyOf({ objects }: Facts, name: string): JsonSchema[] {
+  return objects.map(({ properties, additional }) =>
+    Object.hasOwn(properties, name) ? properties[name]! : (additional ?? true),
+  );
+}
+
 /** Whether a schema only names another one. */
 export function isPlainRef(schema: JsonSchema): schema is { readonly $ref: string } {
   if (typeof schema !== 'object' || typeof schema.$ref !== 'string') return false;

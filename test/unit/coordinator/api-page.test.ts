@@ -2,11 +2,18 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { CHAT_PARAMETERS } from '../../../coordinator/openai/parameters/chat-parameters.js';
 import { COMPLETION_PARAMETERS } from '../../../coordinator/openai/parameters/completion-parameters.js';
+import { MESSAGE_PARAMETERS } from '../../../coordinator/openai/parameters/message-parameters.js';
+import { RESPONSE_PARAMETERS } from '../../../coordinator/openai/parameters/response-parameters.js';
 import { expectParts } from '../../support/marked-page.js';
 import { parametersMarkdown } from '../../support/parameters-markdown.js';
 
 const PAGE = fileURLToPath(new URL('../../../docs/API.md', import.meta.url));
-const PARTS = { 'chat parameters': CHAT_PARAMETERS, 'completion parameters': COMPLETION_PARAMETERS };
+const PARTS = {
+  'chat parameters': CHAT_PARAMETERS,
+  'completion parameters': COMPLETION_PARAMETERS,
+  'response parameters': RESPONSE_PARAMETERS,
+  'message parameters': MESSAGE_PARAMETERS,
+};
 
 describe('docs/API.md', () => {
   it('has the tables of parameters (npm run docs writes them)', async () => {

@@ -3,7 +3,7 @@ import { saying } from './support/scripted-fleet.js';
 import { idsOf, MODEL, modelWith, type TestServer, testServer } from './support/test-server.js';
 
 const TEMPLATE =
-  '{% for d in documents or [] %}DOC {{ d.text }}|{% endfor %}{% if enable_thinking is defined %}THINK {{ enable_thinking }}|{% endif %}' +
+  '{% for d in documents or [] %}DOC {{ d.text }}|{% endfor %}{% if enable_thinking is defined %}THINK {{ "on" if enable_thinking else "off" }}|{% endif %}' +
   '{% if reasoning_effort %}EFFORT {{ reasoning_effort }}|{% endif %}{% for m in messages %}{{ m.role }}:{{ m.reasoning_content or "" }} {{ m.content }};{% endfor %}' +
   '{% if add_generation_prompt %}assistant:{% endif %}';
 const USER = { role: 'user', content: 'Hi' };
@@ -26,7 +26,7 @@ describe('a chat', () => {
   it.each([
     [{}, 'user: Hi;assistant:'],
     [{ add_generation_prompt: false }, 'user: Hi;'],
-    [{ chat_template_kwargs: { enable_thinking: false } }, 'THINK False|user: Hi;assistant:'],
+    [{ chat_template_kwargs: { enable_thinking: false } }, 'THINK off|user: Hi;assistant:'],
     [{ documents: [{ text: 'a<|end|>' }] }, 'DOC a<|end|>|user: Hi;assistant:'],
     [{ reasoning_effort: 'low' }, 'EFFORT low|user: Hi;assistant:'],
     [{ messages: [{ role: 'assistant', content: 'Yes', reasoning_content: 'Hm' }] }, 'assistant:Hm Yes;assistant:'],

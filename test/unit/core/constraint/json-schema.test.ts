@@ -1,5 +1,6 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
+import { compileConstraint } from '../../../../src/core/constraint/constraint.js';
 import type { ConstraintMachine, Position } from '../../../../src/core/constraint/machine.js';
 import type { JsonSchema } from '../../../../src/core/constraint/schema-facts.js';
 import { uniformAt } from '../../../../src/core/sampling/philox.js';
@@ -232,3 +233,33 @@ function isCanonical(text: string): boolean {
     return false;
   }
 }
+
+describe('oneOf of many', () => {
+  const names = Array.from({ length: 2_500 }, (_, i) => `n${i}`);
+
+  it('values shares their states, and needs no comparison of each with each', () => {
+    const machine = schemaMachine({ oneOf: names.map((name) => ({ const: name })) });
+    expect([allows(machine, '"n2499"'), allows(machine, '"n2500"'), allows(machine, '"n"')]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    const program = compileConstraint({
+      type: 'json',
+      schema: { oneOf: names.map((name) => ({ const: name })) },
+      closed: false,
+    });
+    expect(program.length / 4).toBeLessThan(6_000);
+  });
+
+  it('objects are told apart by a property that all must have', () => {
+    const option = (name: string) => ({ type: 'object', properties: { kind: { const: name } }, required: ['kind'] });
+    const machine = schemaMachine({ oneOf: names.slice(0, 200).map(option) }, true);
+    expect([allows(machine, '{"kind":"n199"}'), allows(machine, '{"kind":"n200"}')]).toEqual([true, false]);
+    expect(() => schemaMachine({ oneOf: [option('a'), option('b'), option('a')] })).toThrow(/oneOf/);
+  });
+
+  it('equal values is refused, whatever the order of their keys', () => {
+    expect(() => schemaMachine({ oneOf: [{ const: { a: 1, b: 2 } }, { const: { b: 2, a: 1 } }] })).toThrow(/oneOf/);
+  });
+});

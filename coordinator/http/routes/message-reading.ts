@@ -1,0 +1,21 @@
+import type { NamedConstraint } from '../../openai/constraint-fields.js';
+import { messagePlan } from '../../openai/message/message-plan.js';
+import { callReading, type ToolFields, toolConstraint, toolUseOf } from '../../openai/tool-use.js';
+import type { GenerationDeps, MessageReading } from './generation.js';
+
+/**
+ * How the answers to a conversation are read: reasoning, calls of its tools, and text.
+ * @param format what the answer must be beside that; null for nothing
+ */
+export function messageReading(
+  fields: ToolFields,
+  format: NamedConstraint | null,
+  { model, random }: Pick<GenerationDeps, 'model' | 'random'>,
+): MessageReading {
+  const use = toolUseOf(fields);
+  const calls = callReading(use, model.message, (bytes) => random.bytes(bytes));
+  return {
+    constraints: [toolConstraint(use, model.message), format].filter((one) => one !== null),
+    planOf: ({ tokens }, enforced) => messagePlan(tokens, model.message, { calls, enforced }, model.tokenizer),
+  };
+}

@@ -1,0 +1,60 @@
+import type { z } from 'zod';
+import { MessageBuilder } from '../../openai/anthropic/message-builder.js';
+import { conversationOf } from '../../openai/anthropic/message-input.js';
+import { MESSAGE_PARAMETERS } from '../../openai/parameters/message-parameters.js';
+import { objectOf } from '../../openai/parameters/parameter.js';
+import type { ToolFields } from '../../openai/tool-use.js';
+import type { HttpRoute } from '../route.js';
+import { answerWithTokens, type GenerationDeps, type GenerationEndpoint } from './generation.js';
+import { messageReading } from './message-reading.js';
+
+const MessageRequest = objectOf(MESSAGE_PARAMETERS);
+type MessageRequest = z.infer<typeof MessageRequest>;
+
+/** `POST /v1/messages`: Anthropic's Messages API. */
+export function messagesRoute(deps: GenerationDeps): HttpRoute {
+  const endpoint: GenerationEndpoint<MessageRequest> = {
+    path: '/v1/messages',
+    schema: MessageRequest,
+    shape: { idPrefix: 'msg_', builder: (_, head, tally) => new MessageBuilder(head, tally) },
+    message: (request) => messageReading(toolFields(request), null, deps),
+    demand: async (request, caller) => {
+      const { messages, continued } = conversationOf(request.messages, request.system);
+      const reading = { ...toolFields(request), continue_final_message: continued };
+      return {
+        prompts: [await deps.prompts.readMessages(messages, reading, caller)],
+        maxTokens: { value: request.max_tokens, param: 'max_tokens' },
+        defaultMaxTokens: deps.model.contextTokens,
+        logprobs: null,
+        echo: false,
+        stops: request.stop_sequences,
+      };
+    },
+  };
+  return {
+    method: 'POST',
+    path: endpoint.path,
+    about: { summary: "Answers a conversation in the form of Anthropic's Messages API.", body: MessageRequest },
+    access: 'key',
+    pages: 'allowed',
+    generates: true,
+    handle: (exchange) => answerWithTokens(endpoint, exchange, deps),
+  };
+}
+
+function toolFields({ tools = [], tool_choice: choice }: MessageRequest): ToolFields {
+  const one = choice !== undefined && choice.type !== 'none' && choice.disable_parallel_tool_use === true;
+  return {
+    tools: tools.map(({ name, description, input_schema: parameters }) => ({
+      type: 'function',
+      function: { name, ...(description ? { description } : {}), parameters },
+    })),
+    tool_choice: choiceOf(choice),
+    ...(one ? { parallel_tool_calls: false } : {}),
+  };
+}
+
+function choiceOf(choice: MessageRequest['tool_choice']): ToolFields['tool_choice'] {
+  if (choice?.type === 'tool') return { type: 'function', function: { name: choice.name } };
+  return choice?.type === 'any' ? 'required' : choice?.type;
+}

@@ -1,0 +1,91 @@
+import type { z } from 'zod';
+import { formatConstraint, type NamedConstraint } from '../../openai/constraint-fields.js';
+import { objectOf } from '../../openai/parameters/parameter.js';
+import { RESPONSE_PARAMETERS } from '../../openai/parameters/response-parameters.js';
+import { ResponseBuilder } from '../../openai/responses/response-builder.js';
+import { responseMessages } from '../../openai/responses/response-input.js';
+import type { ToolFields } from '../../openai/tool-use.js';
+import type { HttpRoute } from '../route.js';
+import { answerWithTokens, type GenerationDeps, type GenerationEndpoint } from './generation.js';
+import { messageReading } from './message-reading.js';
+
+const ResponseRequest = objectOf(RESPONSE_PARAMETERS);
+type ResponseRequest = z.infer<typeof ResponseRequest>;
+
+/** `POST /v1/responses`: OpenAI's Responses API, without stored answers. */
+export function responsesRoute(deps: GenerationDeps): HttpRoute {
+  const endpoint: GenerationEndpoint<ResponseRequest> = {
+    path: '/v1/responses',
+    schema: ResponseRequest,
+    shape: {
+      idPrefix: 'resp_',
+      builder: (request, head, tally) => new ResponseBuilder({ ...head, echoed: echoedFields(request) }, tally),
+    },
+    message: (request) => messageReading(toolFields(request), formatOf(request), deps),
+    demand: async (request, caller) => ({
+      prompts: [
+        await deps.prompts.readMessages(
+          responseMessages(request.input, request.instructions),
+          { ...toolFields(request), reasoning_effort: request.reasoning?.effort ?? undefined, param: 'input' },
+          caller,
+        ),
+      ],
+      maxTokens:
+        request.max_output_tokens === undefined
+          ? null
+          : { value: request.max_output_tokens, param: 'max_output_tokens' },
+      defaultMaxTokens: deps.model.contextTokens,
+      logprobs: null,
+      echo: false,
+    }),
+  };
+  return {
+    method: 'POST',
+    path: endpoint.path,
+    about: { summary: 'Answers a conversation in the form of the Responses API.', body: ResponseRequest },
+    access: 'key',
+    pages: 'allowed',
+    generates: true,
+    handle: (exchange) => answerWithTokens(endpoint, exchange, deps),
+  };
+}
+
+function toolFields({ tools = [], tool_choice: choice, parallel_tool_calls }: ResponseRequest): ToolFields {
+  return {
+    tools: tools.map(({ type, name, description, parameters, strict }) => ({
+      type,
+      function: {
+        name,
+        ...(description ? { description } : {}),
+        ...(parameters ? { parameters } : {}),
+        ...(strict === null || strict === undefined ? {} : { strict }),
+      },
+    })),
+    tool_choice: typeof choice === 'object' ? { type: 'function', function: { name: choice.name } } : choice,
+    parallel_tool_calls,
+  };
+}
+
+function formatOf({ text }: ResponseRequest): NamedConstraint | null {
+  const format = text?.format;
+  if (!format || format.type === 'text') return null;
+  if (format.type === 'json_object') return formatConstraint({ type: 'json_object' }, 'text.format');
+  const { schema, strict } = format;
+  return formatConstraint({ type: 'json_schema', json_schema: { schema, strict } }, 'text.format');
+}
+
+function echoedFields(request: ResponseRequest): Readonly<Record<string, unknown>> {
+  const { instructions, tools, tool_choice, parallel_tool_calls, temperature, top_p, text, reasoning } = request;
+  return {
+    instructions: instructions ?? null,
+    tools: tools ?? [],
+    tool_choice: tool_choice ?? 'auto',
+    parallel_tool_calls: parallel_tool_calls ?? true,
+    temperature: temperature ?? null,
+    top_p: top_p ?? null,
+    max_output_tokens: request.max_output_tokens ?? null,
+    text: { format: text?.format ?? { type: 'text' } },
+    reasoning: { effort: reasoning?.effort ?? null, summary: null },
+    metadata: {},
+  };
+}

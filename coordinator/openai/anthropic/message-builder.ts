@@ -1,0 +1,119 @@
+import type { AnswerHead } from '../answer.js';
+import type { Delta, FinishReason, StopReason } from '../choice.js';
+import { type Block, type BlockEvent, Blocks } from '../message/blocks.js';
+import type { Tally } from '../tally.js';
+import type { AnswerBuilder, NamedEvent } from '../translated-answer.js';
+
+/** Builds an answer of `POST /v1/messages`. */
+export class MessageBuilder implements AnswerBuilder {
+  private readonly blocks = new Blocks();
+  private finish: FinishReason | null = null;
+  private stop: StopReason = null;
+
+  constructor(
+    private readonly head: AnswerHead,
+    private readonly tally: Tally,
+  ) {}
+
+  begin(): NamedEvent[] {
+    const message = { ...this.message(), usage: { ...this.usage(), output_tokens: 0 } };
+    return [event('message_start', { message })];
+  }
+
+  take(delta: Delta): NamedEvent[] {
+    this.finish = delta.finish ?? this.finish;
+    this.stop = delta.stopReason ?? this.stop;
+    return this.blocks.take(delta).flatMap(eventsOf);
+  }
+
+  end(): NamedEvent[] {
+    return [
+      ...this.blocks.end().flatMap(eventsOf),
+      event('message_delta', { delta: this.ending(), usage: this.usage(), shoal: this.tally.usage.shoal }),
+      event('message_stop', {}),
+    ];
+  }
+
+  whole(): object {
+    const content = this.blocks.all.map((block) => wholeBlock(block));
+    return { ...this.message(), content, ...this.ending(), usage: this.usage(), shoal: this.tally.usage.shoal };
+  }
+
+  private message(): object {
+    const { id, model } = this.head;
+    return { id, type: 'message', role: 'assistant', model, content: [], stop_reason: null, stop_sequence: null };
+  }
+
+  private ending(): object {
+    const sequence = typeof this.stop === 'string' ? this.stop : null;
+    const reasons = {
+      tool_calls: 'tool_use',
+      length: 'max_tokens',
+      stop: sequence === null ? 'end_turn' : 'stop_sequence',
+    };
+    return { stop_reason: reasons[this.finish ?? 'stop'], stop_sequence: sequence };
+  }
+
+  private usage(): object {
+    const { prompt_tokens: prompt, completion_tokens: output, prompt_tokens_details: details } = this.tally.usage;
+    const { cached_tokens: cached } = details;
+    return {
+      input_tokens: prompt - cached,
+      cache_read_input_tokens: cached,
+      cache_creation_input_tokens: 0,
+      output_tokens: output,
+    };
+  }
+}
+
+function event(type: string, fields: object): NamedEvent {
+  return { type, ...fields };
+}
+
+function eventsOf({ type, block, piece }: BlockEvent): NamedEvent[] {
+  const { index } = block;
+  switch (type) {
+    case 'open':
+      return [event('content_block_start', { index, content_block: emptyBlock(block) })];
+    case 'piece':
+      return [event('content_block_delta', { index, delta: deltaOf(block, piece) })];
+    case 'close':
+      return [event('content_block_stop', { index })];
+  }
+}
+
+function deltaOf({ kind }: Block, piece: string): object {
+  switch (kind) {
+    case 'text':
+      return { type: 'text_delta', text: piece };
+    case 'reasoning':
+      return { type: 'thinking_delta', thinking: piece };
+    case 'call':
+      return { type: 'input_json_delta', partial_json: piece };
+  }
+}
+
+function emptyBlock(block: Block): object {
+  return wholeBlock({ ...block, text: block.kind === 'call' ? '{}' : '' });
+}
+
+function wholeBlock({ kind, text, id, name }: Block): object {
+  switch (kind) {
+    case 'text':
+      return { type: 'text', text };
+    case 'reasoning':
+      return { type: 'thinking', thinking: text, signature: '' };
+    case 'call':
+      return { type: 'tool_use', id, name, input: inputOf(text) };
+  }
+}
+
+/** The arguments of a call; an empty object if the answer ended within them. */
+function inputOf(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (error) {
+    if (error instanceof SyntaxError) return {};
+    throw error;
+  }
+}

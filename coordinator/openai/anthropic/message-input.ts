@@ -1,0 +1,63 @@
+import { z } from 'zod';
+import { listOf, Name } from '../fields.js';
+import { Conversation } from '../message/conversation.js';
+import type { RequestMessage } from '../messages.js';
+
+/** The conversation of a request of Anthropic's Messages API. */
+
+/** Messages in one request, and blocks of one. */
+const ITEMS = 4_096;
+
+const TEXT_ONLY = 'must be a string or blocks of the type text; the model supports text only';
+const TextBlock = z.object({ type: z.literal('text'), text: z.string() });
+const Text = z
+  .union([z.string(), listOf(TextBlock, ITEMS)], { error: TEXT_ONLY })
+  .transform((text) => (typeof text === 'string' ? text : text.map((block) => block.text).join('\n')));
+
+const ContentBlock = z.union(
+  [
+    TextBlock,
+    z.object({ type: z.literal('tool_use'), id: Name, name: Name, input: z.record(z.string(), z.unknown()) }),
+    z.object({ type: z.literal('tool_result'), tool_use_id: Name, content: Text.nullish() }),
+    z.object({ type: z.literal('thinking'), thinking: z.string() }),
+  ],
+  { error: 'must have the type text, tool_use, tool_result or thinking; the model supports text only' },
+);
+
+const InputMessage = z.object({
+  role: z.enum(['user', 'assistant']),
+  content: z.union([z.string(), listOf(ContentBlock, ITEMS)], { error: 'must be a string or an array of blocks' }),
+});
+export const InputMessages = listOf(InputMessage, ITEMS).refine((list) => list.length > 0, 'must not be empty');
+export const SystemText = Text;
+
+/** The messages of a request. A last message of the assistant is continued, as this API has it. */
+export function conversationOf(
+  messages: z.infer<typeof InputMessages>,
+  system: string | undefined,
+): { readonly messages: RequestMessage[]; readonly continued: boolean } {
+  const conversation = new Conversation();
+  if (system !== undefined && system !== '') conversation.addText('system', system);
+  for (const { role, content } of messages) {
+    if (typeof content === 'string') conversation.addText(role, content);
+    else for (const block of content) addBlock(conversation, role, block);
+  }
+  const last = conversation.messages.at(-1);
+  return { messages: conversation.messages, continued: last?.role === 'assistant' && last.toolCalls === undefined };
+}
+
+function addBlock(conversation: Conversation, role: 'user' | 'assistant', block: z.infer<typeof ContentBlock>): void {
+  switch (block.type) {
+    case 'text':
+      conversation.addText(role, block.text);
+      return;
+    case 'tool_use':
+      conversation.addCall(block.id, block.name, JSON.stringify(block.input));
+      return;
+    case 'tool_result':
+      conversation.addResult(block.tool_use_id, block.content ?? '');
+      return;
+    case 'thinking':
+      conversation.addReasoning(block.thinking);
+  }
+}

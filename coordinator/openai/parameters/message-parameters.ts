@@ -1,0 +1,54 @@
+import { z } from 'zod';
+import { InputMessages, SystemText } from '../anthropic/message-input.js';
+import { Count, listOf, Name } from '../fields.js';
+import { COMMON_PARAMETERS } from './common-parameters.js';
+import { honoured, type ParameterTable, refused } from './parameter.js';
+
+/** Tools in one request, and texts at which the answer ends. */
+const TOOLS = 1_024;
+const STOPS = 64;
+
+const InputTool = z.object({
+  type: z.literal('custom', { error: 'must be "custom"; the fleet runs no tools itself' }).nullish(),
+  name: Name.min(1),
+  description: z.string().nullish(),
+  input_schema: z.record(z.string(), z.unknown(), { error: 'must be a JSON Schema' }),
+});
+const InputToolChoice = z.discriminatedUnion(
+  'type',
+  [
+    z.object({ type: z.literal('auto'), disable_parallel_tool_use: z.boolean().nullish() }),
+    z.object({ type: z.literal('any'), disable_parallel_tool_use: z.boolean().nullish() }),
+    z.object({ type: z.literal('tool'), name: Name, disable_parallel_tool_use: z.boolean().nullish() }),
+    z.object({ type: z.literal('none') }),
+  ],
+  { error: 'must have the type auto, any, tool or none' },
+);
+
+/** Every known parameter of `POST /v1/messages`. */
+export const MESSAGE_PARAMETERS = {
+  model: COMMON_PARAMETERS.model,
+  messages: honoured(
+    InputMessages,
+    'The conversation. A last message of the assistant is continued. `cache_control` of blocks has no effect: prefixes are found by their content.',
+  ),
+  system: honoured(SystemText.optional(), 'The system message.'),
+  max_tokens: honoured(Count.min(1), 'The most tokens of the answer.'),
+  stop_sequences: honoured(
+    listOf(z.string().min(1).max(256), STOPS).optional(),
+    'Texts at which the answer ends; the answer does not have them.',
+  ),
+  temperature: COMMON_PARAMETERS.temperature,
+  top_p: COMMON_PARAMETERS.top_p,
+  top_k: COMMON_PARAMETERS.top_k,
+  stream: COMMON_PARAMETERS.stream,
+  tools: honoured(listOf(InputTool, TOOLS).optional(), 'What the model may call. See [tools](#tools).'),
+  tool_choice: honoured(InputToolChoice.optional(), '`any` is the `required` of chats. Default: `auto`.'),
+  metadata: COMMON_PARAMETERS.metadata,
+  container: refused([], 'leave it out; the fleet runs no code'),
+  context_management: refused([], 'shorten the messages yourself'),
+  mcp_servers: refused([[]], 'call the servers yourself'),
+  output_config: refused([{}], 'send response_format to /v1/chat/completions'),
+  service_tier: refused(['auto', 'standard_only'], 'leave it out; API keys have priorities'),
+  thinking: refused([{ type: 'disabled' }], 'send chat_template_kwargs to /v1/chat/completions'),
+} as const satisfies ParameterTable;

@@ -1,0 +1,165 @@
+import { describe, expect, it } from 'vitest';
+import { ConstraintMachine } from '../../../src/core/constraint/machine.js';
+import { Unavailable } from '../../../src/errors.js';
+import { allows } from '../core/constraint/support.js';
+import { saying, started } from './support/scripted-fleet.js';
+import { idsOf, MODEL, modelWith, type TestServer, testServer } from './support/test-server.js';
+
+const TEMPLATE =
+  '{% for t in tools or [] %}{{ t.function.name }} {{ t.function.parameters | tojson }}{{ "\\n" }}{% endfor %}{% for m in messages %}{{ m.role }}: {{ m.reasoning_content or "" }}{{ m.content or "" }}' +
+  '{% for c in m.tool_calls or [] %}<tool_call>{{ c.id }} {{ c.function.name }} {{ c.function.arguments | tojson }}</tool_call>{% endfor %}' +
+  '{% if m.tool_call_id %} for {{ m.tool_call_id }}{% endif %}{{ "\\n" }}{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}{{ "" if true else "</think>" }}';
+const USER = [{ role: 'user', content: 'Warm?' }];
+const WEATHER = {
+  name: 'get_weather',
+  input_schema: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
+};
+const CALL = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Rome"}}\n</tool_call>';
+
+async function serverSaying(answer: string): Promise<TestServer> {
+  const server = await testServer({ model: await modelWith(TEMPLATE) });
+  server.fleet.script = () => saying(idsOf(answer));
+  return server;
+}
+
+const asked = (fields: object = {}) => ({ model: 'recall', max_tokens: 50, messages: USER, ...fields });
+
+async function whole({ post }: TestServer, fields: object = {}): Promise<Record<string, unknown>> {
+  const answer = await post('/v1/messages', asked(fields), { 'anthropic-version': '2023-06-01' });
+  expect(answer.status).toBe(200);
+  return (await answer.json()) as Record<string, unknown>;
+}
+
+/** The events of a stream: name and data. */
+async function eventsOf({ post }: TestServer, fields: object = {}): Promise<[string, Record<string, unknown>][]> {
+  const answer = await post('/v1/messages', asked({ ...fields, stream: true }));
+  const blocks = (await answer.text()).split('\n\n').filter((block) => block !== '');
+  return blocks.map((block) => {
+    const [, name, data] = /^event: (.*)\ndata: (.*)$/.exec(block)!;
+    return [name!, JSON.parse(data!) as Record<string, unknown>];
+  });
+}
+
+function promptOf({ fleet }: TestServer): string {
+  return MODEL.tokenizer.decode([...fleet.asked.at(-1)!.request.tokens], { skipSpecialTokens: false });
+}
+
+describe('the Messages API', () => {
+  it('answers a conversation with thinking and text', async () => {
+    const server = await serverSaying('<think>Hm.</think> Yes.');
+    expect(
+      await whole(server, { system: [{ type: 'text', text: 'Be brief.', cache_control: { type: 'ephemeral' } }] }),
+    ).toMatchObject({
+      type: 'message',
+      role: 'assistant',
+      model: 'recall',
+      content: [
+        { type: 'thinking', thinking: 'Hm.' },
+        { type: 'text', text: 'Yes.' },
+      ],
+      stop_reason: 'end_turn',
+      stop_sequence: null,
+      usage: { cache_read_input_tokens: 96, output_tokens: idsOf('<think>Hm.</think> Yes.').length },
+    });
+    expect(promptOf(server)).toBe('system: Be brief.\nuser: Warm?\nassistant:');
+    expect(server.fleet.asked[0]!.request.stopping.maxTokens).toBe(50);
+  });
+
+  it('streams blocks', async () => {
+    const events = await eventsOf(await serverSaying(`<think>Hm.</think>I look.\n${CALL}`), { tools: [WEATHER] });
+    expect(events.map(([name]) => name).filter((name, i, all) => name !== all[i - 1])).toEqual([
+      'message_start',
+      ...['content_block_start', 'content_block_delta', 'content_block_stop'],
+      ...['content_block_start', 'content_block_delta', 'content_block_stop'],
+      ...['content_block_start', 'content_block_delta', 'content_block_stop'],
+      'message_delta',
+      'message_stop',
+    ]);
+    expect(events.every(([name, { type }]) => name === type)).toBe(true);
+    const starts = events.filter(([name]) => name === 'content_block_start').map(([, data]) => data.content_block);
+    expect(starts).toMatchObject([
+      { type: 'thinking', thinking: '' },
+      { type: 'text', text: '' },
+      { type: 'tool_use', name: 'get_weather', input: {}, id: expect.any(String) },
+    ]);
+    const deltas = events.map(([, { delta }]) => (delta ?? {}) as Record<string, string>);
+    expect(deltas.map((delta) => delta.partial_json ?? '').join('')).toBe('{"city": "Rome"}');
+    expect(deltas.map((delta) => delta.text ?? '').join('')).toBe('I look.');
+    expect(deltas.map((delta) => delta.thinking ?? '').join('')).toBe('Hm.');
+    expect(events.at(-2)![1]).toMatchObject({
+      delta: { stop_reason: 'tool_use' },
+      usage: { output_tokens: expect.any(Number) },
+    });
+  });
+
+  it('calls tools, by choice or because it must, and takes their results', async () => {
+    const server = await serverSaying(CALL);
+    const answer = await whole(server, {
+      tools: [WEATHER],
+      tool_choice: { type: 'any', disable_parallel_tool_use: true },
+    });
+    expect(answer).toMatchObject({
+      content: [{ type: 'tool_use', name: 'get_weather', input: { city: 'Rome' } }],
+      stop_reason: 'tool_use',
+    });
+    const { constraint } = server.fleet.asked[0]!.request.sampling;
+    const machine = new ConstraintMachine(new Uint16Array(constraint!.slice().buffer), 2 ** 20);
+    expect([allows(machine, CALL), allows(machine, `${CALL}\n${CALL}`)]).toEqual([true, false]);
+    await whole(server, {
+      tools: [WEATHER],
+      messages: [
+        ...USER,
+        { role: 'assistant', content: [{ type: 'tool_use', id: 't1', name: 'get_weather', input: { city: 'Rome' } }] },
+        {
+          role: 'user',
+          content: [{ type: 'tool_result', tool_use_id: 't1', content: [{ type: 'text', text: '19 C' }] }],
+        },
+      ],
+    });
+    expect(promptOf(server)).toContain('<tool_call>t1 get_weather {"city": "Rome"}</tool_call>\ntool: 19 C for t1');
+  });
+
+  it('continues a last message of the assistant, and stops at stop sequences', async () => {
+    const server = await serverSaying(' warm. And wet.');
+    const messages = [...USER, { role: 'assistant', content: 'It is' }];
+    expect(await whole(server, { messages, stop_sequences: ['.'] })).toMatchObject({
+      content: [{ type: 'text', text: ' warm' }],
+      stop_reason: 'stop_sequence',
+      stop_sequence: '.',
+    });
+    expect(promptOf(server)).toBe('user: Warm?\nassistant: It is');
+  });
+
+  it('reports an error in the middle of a stream as an event', async () => {
+    const server = await serverSaying('');
+    server.fleet.script = async function* () {
+      yield started();
+      yield { type: 'tokens', ids: idsOf(' the') };
+      throw new Unavailable('the last worker is gone');
+    };
+    const events = await eventsOf(server);
+    expect(events.at(-1)).toMatchObject(['error', { type: 'error', error: { message: 'the last worker is gone' } }]);
+  });
+
+  it.each([
+    [{ max_tokens: undefined }, 'max_tokens'],
+    [{ thinking: { type: 'enabled', budget_tokens: 1024 } }, 'thinking'],
+    [{ messages: [{ role: 'user', content: [{ type: 'image', source: {} }] }] }, 'messages[0].content'],
+    [{ tools: [{ type: 'bash_20250124', name: 'bash' }] }, 'tools[0].type'],
+    [{ tool_choice: { type: 'any' } }, 'tool_choice'],
+    [{ messages: [] }, 'messages'],
+  ])('refuses by name what it cannot do: %j', async (fields, param) => {
+    const { post } = await serverSaying('x');
+    const answer = await post('/v1/messages', asked(fields));
+    expect(answer.status).toBe(400);
+    expect(await answer.json()).toMatchObject({ error: { param: expect.stringContaining(param) } });
+  });
+
+  it('takes the key as Anthropic’s clients send it', async () => {
+    const key = 'k'.repeat(32);
+    const { post, fleet } = await testServer({ apiKeys: [key], model: await modelWith(TEMPLATE) });
+    fleet.script = () => saying(idsOf(' x'));
+    expect((await post('/v1/messages', asked())).status).toBe(401);
+    expect((await post('/v1/messages', asked(), { 'x-api-key': key })).status).toBe(200);
+  });
+});
