@@ -33,7 +33,7 @@ describe('the Redis protocol', () => {
     const value = Buffer.alloc(3 * MiB, 'kv');
     expect(await redis.set('k', value, 'EX', 100)).toBe('OK');
     expect((await redis.getBuffer('k'))?.equals(value)).toBe(true);
-    expect(await redis.ttl('k')).toBe(100);
+    expect(await redis.ttl('k')).toBeGreaterThan(0);
     expect(await redis.set('lock', '1', 'PX', 10_000, 'NX')).toBe('OK');
     expect(await redis.set('lock', '2', 'PX', 10_000, 'NX')).toBeNull();
     const replies = await redis.pipeline().set('a', '1').get('a').exists('a', 'b').del('a').get('a').exec();
