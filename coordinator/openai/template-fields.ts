@@ -22,6 +22,8 @@ export interface TemplateFields {
   readonly chat_template_kwargs?: Readonly<Record<string, unknown>> | undefined;
   readonly documents?: readonly unknown[] | undefined;
   readonly reasoning_effort?: string | undefined;
+  /** The field that the effort came from. Default: reasoning_effort. */
+  readonly effortParam?: string;
   readonly add_generation_prompt?: boolean | undefined;
   readonly continue_final_message?: boolean | undefined;
 }
@@ -35,9 +37,9 @@ export function templateVariables(fields: TemplateFields): Record<string, Templa
       throw new InvalidRequest(`${param}: must not be among them; send it as a field of the request`, param);
     variables[name] = { value, param };
   }
-  const { documents = [], reasoning_effort: effort } = fields;
+  const { documents = [], reasoning_effort: effort, effortParam: param = 'reasoning_effort' } = fields;
   if (documents.length > 0) variables.documents = { value: documents, param: 'documents' };
-  if (effort !== undefined) variables.reasoning_effort = { value: effort, param: 'reasoning_effort' };
+  if (effort !== undefined) variables.reasoning_effort = { value: effort, param };
   return variables;
 }
 

@@ -26,7 +26,12 @@ export function responsesRoute(deps: GenerationDeps): HttpRoute {
       prompts: [
         await deps.prompts.readMessages(
           responseMessages(request.input, request.instructions),
-          { ...toolFields(request), reasoning_effort: request.reasoning?.effort ?? undefined, param: 'input' },
+          {
+            ...toolFields(request),
+            reasoning_effort: request.reasoning?.effort ?? undefined,
+            param: 'input',
+            effortParam: 'reasoning.effort',
+          },
           caller,
         ),
       ],

@@ -153,7 +153,7 @@ describe('the Responses API, with OpenAI’s SDK', () => {
     [{ tools: [{ type: 'web_search' }] }, 'tools[0].type', /must be "function"/],
     [{ input: [{ type: 'item_reference', id: 'x' }] }, 'input[0]', /must be a message/],
     [{ input: [] }, 'input', /must not be empty/],
-    [{ reasoning: { effort: 'low' } }, 'reasoning_effort', /has no variable/],
+    [{ reasoning: { effort: 'low' } }, 'reasoning.effort', /has no variable/],
   ])('refuses by name what it cannot do: %j', async (fields, param, message) => {
     const { openai } = await withSdk('x');
     const asked = { model: 'recall', input: 'x', ...fields } as OpenAI.Responses.ResponseCreateParamsNonStreaming;
