@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { CHAOS_OPTIONS } from '../src/config/chaos-options.js';
+import { withConfigFile } from '../src/config/config-file.js';
 import { COST_OPTIONS } from '../src/config/cost-options.js';
 import { serviceVariables } from '../src/config/kubernetes.js';
 import type { Command as CommandName, OptionTable } from '../src/config/option.js';
@@ -147,6 +148,12 @@ const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./model-info.js')).modelInfo,
   },
   {
+    name: 'bundle',
+    help: 'Write versions, configuration, state, metrics and logs into one file for somebody who helps, without secrets.',
+    options: OPTIONS,
+    load: async () => (await import('./bundle.js')).bundle,
+  },
+  {
     name: 'cost',
     argument: ['<trace>', 'a file of requests, or heads, flood, rounds or documents'],
     help: 'Show what it saves that workers share their blocks, how much memory gives how many hits, and whether it pays.',
@@ -255,9 +262,22 @@ function add(parent: Command, spec: CommandSpec, world: World, done: (code: numb
   }
   command.action(async () => {
     const execute = await spec.load();
-    const environment = withoutServices(spec, world);
-    done(await execute({ ...world, environment, flags: command.opts(), args: command.args }));
+    const { config, ...flags } = command.opts<Record<string, unknown>>();
+    const environment = withFile(spec, config, withoutServices(spec, world));
+    done(await execute({ ...world, environment, flags, args: command.args }));
   });
+}
+
+/** The environment with the options of the file that `--config` names. Children get them as variables, and do not read the file. */
+function withFile(
+  { name, options }: CommandSpec,
+  flag: unknown,
+  environment: World['environment'],
+): World['environment'] {
+  const { SHOAL_CONFIG: variable, ...rest } = environment;
+  const path = typeof flag === 'string' ? flag : variable?.trim();
+  const takesFile = options.config?.commands.some((command) => command === name) ?? false;
+  return takesFile && path ? withConfigFile(path, options, rest) : environment;
 }
 
 /** The environment without the values that Kubernetes gave to variables of options, which is logged in one line. */

@@ -16,6 +16,7 @@ export type Command =
   | 'bench'
   | 'chaos'
   | 'doctor'
+  | 'bundle'
   | 'cost'
   | 'plan'
   | 'nats-users'

@@ -2,6 +2,7 @@ import * as limits from '../limits.js';
 import { ACCESS_OPTIONS } from './access-options.js';
 import { AUDIT_LOG_OPTIONS } from './audit-log-options.js';
 import { BENCH_OPTIONS } from './bench-options.js';
+import { BUNDLE_OPTIONS } from './bundle-options.js';
 import { HTTP_OPTIONS } from './http-options.js';
 import { MODEL_OPTIONS } from './model-options.js';
 import { OBJECT_OPTIONS } from './object-options.js';
@@ -203,6 +204,7 @@ export const OPTIONS = {
   ...RUNTIME_OPTIONS,
   ...ORT_LIBRARY_OPTIONS,
   ...BENCH_OPTIONS,
+  ...BUNDLE_OPTIONS,
   ...PEER_TLS_OPTIONS,
   json: option({
     flag: 'json',
@@ -242,7 +244,7 @@ export const OPTIONS = {
     placeholder: 'URL',
     type: types.url('http', 'https'),
     default: 'http://127.0.0.1:8080',
-    commands: ['status', 'health', 'explain', 'worker', 'node', 'run'],
+    commands: ['status', 'health', 'explain', 'bundle', 'worker', 'node', 'run'],
     help: "URL of the coordinator, which also says where the K/V of a prefix is, for actors and tasks near it. health also accepts the address of a worker's metrics.",
   }),
   rounds: option({
@@ -261,7 +263,7 @@ export const OPTIONS = {
     placeholder: 'KEY',
     type: types.text('1 to 1024 characters', 1, 1024),
     default: null,
-    commands: ['status', 'explain', 'worker', 'node', 'run'],
+    commands: ['status', 'explain', 'bundle', 'worker', 'node', 'run'],
     help: 'API key for the coordinator.',
     secret: true,
   }),
