@@ -43,6 +43,7 @@ import { requestsFile } from '../src/trail/entry.js';
 import type { Access } from './access/access.js';
 import { openAccess } from './access/open-access.js';
 import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from './compose.js';
+import { workerKiller } from './console/worker-killer.js';
 import { CertificateKeeper, readCertificates } from './http/certificates.js';
 import { createHttpServer } from './http/create-http-server.js';
 import type { TlsContext } from './http/listener.js';
@@ -263,13 +264,14 @@ async function serveHttp(
   life: Lifecycle,
   config: CoordinatorConfig,
   { clock, log }: CoordinatorWorld,
-  { fleet, retentions, layers, purges, router, quotas, objects, console }: CoordinatorParts,
+  { fleet, retentions, layers, purges, router, quotas, objects, console, poison }: CoordinatorParts,
   { model, metrics, trail, access, surroundings: { wallMs } }: Serving,
 ): Promise<HttpServer> {
   const { host, port, allowRouting } = config;
+  const kill = config.allowChaos ? workerKiller(poison) : null;
   const { allowedHosts, allowedOrigins, bodyBudgetBytes } = config.http;
   const tls = config.http.tls && (await readCertificates(config.http.tls));
-  const own = { host, port, version: packageVersion(), allowRouting };
+  const own = { host, port, version: packageVersion(), allowRouting, kill };
   const options = { ...own, allowedHosts, allowedOrigins, bodyBudgetBytes, tls };
   const keysOf = (tokens: Uint32Array, salt: Salt | null) => router.blocksOf(tokens, salt).map(({ key }) => key);
   const deps = {

@@ -112,9 +112,9 @@ function requestPlots(series: HistoryAnswer['series']): PlotContent[] {
       help: 'Tokens a second, one on top of the other: the less is computed, the better.',
       format: (value) => `${compact(value)}/s`,
       series: [
-        line('own memory', '--local', local!, true),
-        line('another worker', '--remote', remote!, true),
-        line('computed', '--computed', computed!, true),
+        line('own memory', '--local', local!, series.local),
+        line('another worker', '--remote', remote!, series.remote),
+        line('computed', '--computed', computed!, series.computed),
       ],
     },
     {
@@ -131,7 +131,7 @@ function requestPlots(series: HistoryAnswer['series']): PlotContent[] {
     },
     {
       title: 'Requests',
-      help: 'ChatAnswer a second, and those that run or wait on the workers.',
+      help: 'Answered a second, and those that run or wait on the workers.',
       format: compact,
       series: [
         line('answered/s', '--ink', series.requests),
@@ -172,8 +172,9 @@ function memoryPlots(series: HistoryAnswer['series']): PlotContent[] {
   ];
 }
 
-function line(label: string, colour: string, values: SeriesValues, isStacked = false): PlotSeries {
-  return { label, colour, values, stacked: isStacked };
+/** @param own of a series on top of others: its own values, without theirs */
+function line(label: string, colour: string, values: SeriesValues, own: SeriesValues | null = null): PlotSeries {
+  return { label, colour, values, own };
 }
 
 function compact(value: number): string {
@@ -183,7 +184,7 @@ function compact(value: number): string {
 }
 
 function clockText(seconds: number): string {
-  return new Date(seconds * 1_000).toLocaleTimeString();
+  return new Date(seconds * 1_000).toLocaleTimeString('en-GB');
 }
 
 /** The history, which grows every step. */

@@ -9,8 +9,8 @@ export interface PlotSeries {
   /** A custom property of the page's style, such as `--local`. */
   readonly colour: string;
   readonly values: readonly (number | null)[];
-  /** Filled down to the series before it: the caller adds the values up. */
-  readonly stacked?: boolean;
+  /** Of a series on top of others: its own values, without theirs. Null for any other series. */
+  readonly own: readonly (number | null)[] | null;
 }
 
 export interface PlotProps {
@@ -36,12 +36,14 @@ export function Plot({ title, help, at, series, format, range, onRange, theme }:
   const plot = useRef<uPlot | null>(null);
   const choose = useRef(onRange);
   choose.current = onRange;
+  const latest = useRef(series);
+  latest.current = series;
   const shape = `${series.map(({ label }) => label).join()} ${theme}`;
   // A new plot only where its series or colours change.
   useEffect(() => {
     const element = place.current!;
     const made = new uPlot(
-      optionsOf(element.clientWidth, series, format, (from, to) => choose.current({ from, to })),
+      optionsOf(element.clientWidth, latest, format, (from, to) => choose.current({ from, to })),
       dataOf(at, series),
       element,
     );
@@ -54,11 +56,14 @@ export function Plot({ title, help, at, series, format, range, onRange, theme }:
     };
   }, [shape]);
   useEffect(() => {
-    plot.current?.setData(dataOf(at, series), false);
-    plot.current?.setScale('x', { min: range.from, max: range.to });
+    const shown = plot.current;
+    shown?.setData(dataOf(at, series), false);
+    shown?.setScale('x', { min: range.from, max: range.to });
+    // Without a cursor, the legend has the latest values.
+    if (shown !== null && shown.cursor.idx == null && at.length > 0) shown.setLegend({ idx: at.length - 1 });
   });
-  const latest = series.map(({ label, values }) => {
-    const value = values.at(-1) ?? null;
+  const now = series.map(({ label, values, own }) => {
+    const value = (own ?? values).at(-1) ?? null;
     return `${label} ${value === null ? '–' : format(value)}`;
   });
   return (
@@ -66,7 +71,7 @@ export function Plot({ title, help, at, series, format, range, onRange, theme }:
       <figcaption>
         <h2>{title}</h2>
         <p class="hint">{help}</p>
-        <p class="visually-hidden">Now: {latest.join(', ')}</p>
+        <p class="visually-hidden">Now: {now.join(', ')}</p>
       </figcaption>
       <div ref={place} />
     </figure>
@@ -79,7 +84,7 @@ function dataOf(at: readonly number[], series: readonly PlotSeries[]): uPlot.Ali
 
 function optionsOf(
   width: number,
-  series: readonly PlotSeries[],
+  latest: { readonly current: readonly PlotSeries[] },
   format: (value: number) => string,
   onRange: (from: number, to: number) => void,
 ): uPlot.Options {
@@ -94,18 +99,20 @@ function optionsOf(
     legend: { live: true },
     scales: { y: { range: (_, __, max) => [0, Math.max(1e-9, max * 1.1) || 1] } },
     axes: [
-      { ...axis, size: 28, space: 70 },
+      { ...axis, size: 28, space: 70, values: (_, ticks) => ticks.map(clockText) },
       { ...axis, size: 62, space: 32, values: (_, ticks) => ticks.map(format) },
     ],
     series: [
-      { value: (_, seconds) => (seconds === null ? '' : new Date(seconds * 1_000).toLocaleTimeString()) },
-      ...series.map(({ label, colour: name, stacked }) => ({
+      { value: (_, seconds) => (seconds === null ? '' : clockText(seconds)) },
+      ...latest.current.map(({ label, colour: name, own }, index) => ({
         label,
         stroke: colour(name),
         width: 1.5,
-        points: { show: false },
-        ...(stacked ? { fill: `${colour(name)}33` } : {}),
-        value: (_: uPlot, value: number | null) => text(value),
+        // A value between two gaps has no line.
+        points: { show: () => latest.current[index]?.values.includes(null) ?? false, size: 4 },
+        ...(own ? { fill: `${colour(name)}33` } : {}),
+        value: (_: uPlot, value: number | null, __: number, at: number | null) =>
+          text(at === null ? value : ((latest.current[index]?.own ?? latest.current[index]?.values)?.[at] ?? null)),
       })),
     ],
     hooks: {
@@ -119,4 +126,8 @@ function optionsOf(
       ],
     },
   };
+}
+
+function clockText(seconds: number): string {
+  return new Date(seconds * 1_000).toLocaleTimeString('en-GB', { timeStyle: 'short' });
 }

@@ -22,7 +22,7 @@ export function percent(part: number, whole: number): string {
 
 /** Such as `31 ms` or `1.2 s`. */
 export function timeText(ms: number): string {
-  if (ms < 10) return `${ms.toFixed(1)} ms`;
+  if (ms < 10) return `${ms.toFixed(1).replace(/\.0$/, '')} ms`;
   return ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`;
 }
 

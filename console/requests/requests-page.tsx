@@ -49,6 +49,7 @@ export function RequestsPage({ feed }: { readonly feed: FeedConnection }) {
         </button>
         <SourceLegend />
       </div>
+      {rows.length > 0 && <Head scaleMs={scaleMs} />}
       {rows.length === 0 && <NoRequests ofTenant={model.hello?.role === 'user'} />}
       <ol class="waterfall" aria-label={`Requests, on a scale of ${timeText(scaleMs)}`}>
         {rows.map((trace) => (
@@ -61,6 +62,22 @@ export function RequestsPage({ feed }: { readonly feed: FeedConnection }) {
         ))}
       </ol>
     </section>
+  );
+}
+
+/** What the columns are; each cell says it too, for those who do not see them together. */
+function Head({ scaleMs }: { readonly scaleMs: number }) {
+  return (
+    <div class="row" aria-hidden="true">
+      <span class="number">Number</span>
+      <span>Worker</span>
+      <span class="number tokens">Tokens</span>
+      <span>Prompt from</span>
+      <span>Phases, on a scale of {timeText(scaleMs)}</span>
+      <span class="number">First token</span>
+      <span class="number">Whole</span>
+      <span class="stage">State</span>
+    </div>
   );
 }
 

@@ -34,7 +34,7 @@ export function RingFigure({ workers, model, time, selected, onSelect }: RingFig
     let frame = 0;
     const draw = () => {
       const scene = { arcs: shown.current, traces: model().traces.values(), time: time() };
-      drawScene(canvas.current!, { ...scene, palette: paletteOf(), still: motion.matches });
+      if (canvas.current !== null) drawScene(canvas.current, { ...scene, palette: paletteOf(), still: motion.matches });
       frame = requestAnimationFrame(draw);
     };
     draw();

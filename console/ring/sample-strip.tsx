@@ -9,7 +9,7 @@ import { SAMPLE_PROMPT, SAMPLE_QUESTION } from './sample-prompt.js';
 /** Shows in three clicks what the fleet does: compute a prompt, find it again, and fetch it from another worker. */
 
 interface Try {
-  readonly label: string;
+  readonly kind: TryKind;
   readonly text: string;
   readonly cost: AnswerCost | null;
   readonly error: string | null;
@@ -77,7 +77,7 @@ function useTries(api: Api, model: () => FleetModel) {
     // A salt of its own: the first answer is computed, whatever the fleet has seen.
     if (kind === 'new') salt.current = `console-${crypto.getRandomValues(new Uint32Array(2)).join('-')}`;
     const before = kind === 'new' ? [] : tries;
-    let current: Try = { label: LABELS[kind], text: '', cost: null, error: null, running: true };
+    let current: Try = { kind, text: '', cost: null, error: null, running: true };
     const show = (change: Partial<Try>) => {
       current = { ...current, ...change };
       setTries([current, ...before].slice(0, TRIES));
@@ -96,17 +96,20 @@ function useTries(api: Api, model: () => FleetModel) {
 }
 
 function TryRow({ result, earlier }: { readonly result: Try; readonly earlier: readonly Try[] }) {
-  const { label, text, cost, error, running } = result;
+  const { kind, text, cost, error, running } = result;
   const source = earlier.find((each) => each.cost !== null && each.cost.worker !== cost?.worker)?.cost?.worker ?? null;
   return (
     <li>
       <div class="try-head">
-        <strong>{label}</strong>
+        <strong>{LABELS[kind]}</strong>
         {cost !== null && <span class="number">first token after {timeText(cost.ttft_ms)}</span>}
         {running && <span class="hint">running…</span>}
       </div>
       {cost !== null && <SourceBar cached={cost.cached} />}
       {cost !== null && <p class="sentence">{sourceSentence(cost.worker, cost.cached, source)}</p>}
+      {kind === 'elsewhere' && cost !== null && cost.cached.computed > cost.cached.remote + cost.cached.local && (
+        <p class="hint">A worker fetches only what takes longer to compute: this time, computing seemed faster.</p>
+      )}
       {text !== '' && <p class="hint">Answer: {text.trim()}</p>}
       {error !== null && (
         <p class="error" role="alert">

@@ -1,5 +1,6 @@
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey } from '../../src/core/block.js';
+import type { Member } from '../../src/core/member.js';
 import type { Salt } from '../../src/core/salt.js';
 import { COORDINATOR_REQUESTS } from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
@@ -27,6 +28,7 @@ import { Repeats } from './repeats.js';
 import type { HttpRoute } from './route.js';
 import { aboutRoutes } from './routes/about.js';
 import { cacheRoutes } from './routes/cache.js';
+import { chaosRoutes } from './routes/chaos.js';
 import { chatRoute } from './routes/chat.js';
 import { completionsRoute } from './routes/completions.js';
 import { consoleRoutes } from './routes/console.js';
@@ -55,6 +57,8 @@ export interface HttpOptions extends HttpListenOptions {
   readonly version: string;
   /** Whether a client may choose the worker. */
   readonly allowRouting: boolean;
+  /** Ends the process of a worker; null if nobody may. Throws `Refused` for a worker on another machine. */
+  readonly kill?: ((worker: Member) => void) | null;
   /** Age up to which the text of `/metrics` is given to others, too. */
   readonly metricsAgeMs?: number;
   /** Limit on sequences accepted and not yet answered. */
@@ -130,8 +134,9 @@ export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
 }
 
 function consoleOf({ fleet, clock, options, model, console }: HttpDeps): Console {
-  const about = { version: options.version, model: model.name, routing: options.allowRouting, chaos: false };
-  return openConsole({ fleet, clock, about, ...console });
+  const about = { version: options.version, model: model.name, routing: options.allowRouting };
+  const chaos = options.kill != null;
+  return openConsole({ fleet, clock, about: { ...about, chaos }, ...console });
 }
 
 function routesOf(deps: HttpDeps, repeats: Repeats, console: Console): HttpRoute[] {
@@ -162,6 +167,7 @@ function routesOf(deps: HttpDeps, repeats: Repeats, console: Console): HttpRoute
     ...pinRoutes({ retentions, layers, model, prompts }),
     ...(deps.kv ? kvRoutes(deps.kv) : []),
     ...fleetRoutes(fleet, model.name),
+    ...chaosRoutes(fleet, options.kill ?? null),
     ...consoleRoutes(console),
     ...healthRoutes(fleet, () => generation.requestLimit.admitted),
     ...aboutRoutes(options.version, metrics.registry, clock, options.metricsAgeMs ?? METRICS_AGE_MS),

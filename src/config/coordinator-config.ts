@@ -44,6 +44,8 @@ export interface CoordinatorConfig {
   readonly contextTokens: number | null;
   /** Whether a client may choose the worker. */
   readonly allowRouting: boolean;
+  /** Whether operators may kill workers of this machine. */
+  readonly allowChaos: boolean;
   /** Keys without tenants and limits. Never logged. */
   readonly apiKeys: readonly string[];
   readonly http: HttpConfig;
@@ -129,6 +131,7 @@ export function coordinatorConfig(values: Values, machine: Machine): Coordinator
     replicas: values.replicas,
     contextTokens: values.context,
     allowRouting: values.allowRouting ?? false,
+    allowChaos: values.allowChaos,
     apiKeys,
     keysFile,
     jwt,

@@ -95,6 +95,7 @@ export class SimCoordinator {
       replicas: this.world.replicas,
       contextTokens: CONTEXT_TOKENS,
       allowRouting: false,
+      allowChaos: false,
       apiKeys: [],
       http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null },
       keysFile: null,

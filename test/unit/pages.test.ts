@@ -7,7 +7,7 @@ const pages = ['README.md', ...readdirSync(`${ROOT}docs`).map((name) => `docs/${
   path.endsWith('.md'),
 );
 /** A path in backquotes, from the root of the repository; source files may omit `.ts`. */
-const PATH = /`((?:src|coordinator|workers|cli|test|bench|deploy)\/[\w./-]*)`/g;
+const PATH = /`((?:src|coordinator|workers|cli|test|bench|deploy|console)\/[\w./-]*)`/g;
 
 describe('the pages', () => {
   it.each(pages)('%s names only files and folders that exist', (page) => {

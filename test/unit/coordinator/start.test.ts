@@ -33,6 +33,7 @@ const config: CoordinatorConfig = {
   replicas: 2,
   contextTokens: 1024,
   allowRouting: false,
+  allowChaos: false,
   apiKeys: [],
   http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null },
   keysFile: null,

@@ -50,6 +50,7 @@ async function coordinator(
     },
     ...{
       allowRouting: false,
+      allowChaos: false,
       keysFile: null,
       jwt: null,
       auditLog: null,
