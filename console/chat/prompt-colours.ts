@@ -27,7 +27,7 @@ export async function colouredPrompt(
   return splitAt(texts);
 }
 
-/** The parts that each text adds to the one before it. Pure. */
+/** The parts that each text adds to the one before it. Pure. @internal exported for tests. */
 export function splitAt(texts: readonly string[]): ColouredText[] {
   const sources = ['local', 'remote', 'computed'] as const;
   let from = 0;

@@ -10,7 +10,7 @@ import { type RequestTrace, withStep } from './request-trace.js';
 
 /** What the page knows of the fleet. A pure reducer makes the next state of the last one and a message. */
 
-/** Requests that the page remembers. */
+/** Requests that the page remembers. @internal exported for tests. */
 export const TRACES = 4_000;
 /** How far back the page can replay. */
 export const REPLAY_MS = 60_000;
@@ -38,7 +38,7 @@ export interface FleetModel {
   readonly at: number;
 }
 
-export interface FleetSnapshot {
+interface FleetSnapshot {
   readonly at: number;
   readonly workers: readonly FeedWorker[];
 }

@@ -2,7 +2,7 @@ import type { RequestTrace } from '../feed/request-trace.js';
 
 /** How a request travels over the ring: legs with a beginning and an end, so that every moment can be drawn, live or replayed. Pure. */
 
-export type LegKind =
+type LegKind =
   /** From the coordinator to the worker that was chosen. */
   | 'placed'
   /** Blocks of the worker's own memory. */
@@ -23,7 +23,7 @@ export interface Leg {
   readonly end: number;
 }
 
-/** What happens within milliseconds is drawn for at least as long as an eye needs, one leg after another. */
+/** What happens within milliseconds is drawn for at least as long as an eye needs, one leg after another. @internal exported for tests. */
 export const LEAST_MS: Readonly<Record<LegKind, number>> = {
   placed: 380,
   local: 420,

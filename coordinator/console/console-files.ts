@@ -22,7 +22,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 };
 
-export interface ConsoleFile {
+interface ConsoleFile {
   readonly contentType: string;
   readonly text: string;
 }

@@ -55,7 +55,7 @@ export interface FeedWorker {
 }
 
 /** Steps of requests on this coordinator, in order. Callers with the role `user` get those of their tenant. */
-export interface StepsMessage {
+interface StepsMessage {
   readonly type: 'steps';
   readonly steps: readonly RequestStep[];
   /** Requests of which no steps are sent, because there were too many at once. */
@@ -70,7 +70,7 @@ interface Step {
   readonly at: number;
 }
 
-export interface ArrivedStep extends Step {
+interface ArrivedStep extends Step {
   readonly step: 'arrived';
   /** Of the prompt. */
   readonly tokens: number;
@@ -113,7 +113,7 @@ export interface TokensBySource {
   readonly computed: number;
 }
 
-export interface FirstStep extends Step {
+interface FirstStep extends Step {
   readonly step: 'first';
 }
 
@@ -124,7 +124,7 @@ export interface EndedStep extends Step {
   readonly outcome: 'done' | 'cancelled' | 'failed';
 }
 
-export interface HappenedMessage {
+interface HappenedMessage {
   readonly type: 'happened';
   readonly happening: Happening;
 }
@@ -152,7 +152,7 @@ export type HappeningKind =
   | 'nats-back';
 
 /** Sent every second, so that a client notices a coordinator that is gone. */
-export interface BeatMessage {
+interface BeatMessage {
   readonly type: 'beat';
   readonly at: number;
 }

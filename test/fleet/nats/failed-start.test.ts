@@ -79,6 +79,7 @@ describe('a start that fails leaves no connection, timer or server', () => {
       parsers: { toolCalls: 'auto', reasoning: 'auto' },
       servedModelName: 'recall',
       allowRouting: false,
+      allowChaos: false,
       apiKeys: [],
       http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null },
       keysFile: null,
