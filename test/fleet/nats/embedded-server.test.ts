@@ -109,7 +109,9 @@ describe('the embedded NATS server', () => {
     const [line] = (await once(parent.stdout, 'data')) as [Buffer];
     const server = JSON.parse(line.toString()) as Pick<EmbeddedServer, 'port' | 'pid' | 'dir'>;
     // A reset is an end, too.
-    const socket = createConnection(server.port, '127.0.0.1').resume().on('error', () => {});
+    const socket = createConnection(server.port, '127.0.0.1')
+      .resume()
+      .on('error', () => {});
     await once(socket, 'connect');
     const folderGone = whenGone(server.dir, home);
 

@@ -48,7 +48,14 @@ describe('evidence against prompts, while NATS is away', () => {
     const bus = new MemoryBroker().connect(id);
     bus.lose();
     const random = new SeededRandom(1);
-    const system = new ActorSystem({ bus, clock, random, node: { id, incarnation: '1' }, namespace: 'fleet', links: hub.node(node(id)) });
+    const system = new ActorSystem({
+      bus,
+      clock,
+      random,
+      node: { id, incarnation: '1' },
+      namespace: 'fleet',
+      links: hub.node(node(id)),
+    });
     systems.set(id, system);
     if (id === 'b')
       await system.spawn(CoordinatorProtocol, COORDINATOR_ACTOR, () => ({
@@ -99,7 +106,12 @@ describe('evidence against prompts, while NATS is away', () => {
 
   it('does not circulate among workers that are all connected', async () => {
     link('a', 'w1');
-    for (const [one, other] of [['w1', 'w2'], ['w2', 'w3'], ['w3', 'w1']] as const) link(one, other);
+    for (const [one, other] of [
+      ['w1', 'w2'],
+      ['w2', 'w3'],
+      ['w3', 'w1'],
+    ] as const)
+      link(one, other);
     await say(CLAIM, CLAIM);
     expect(received).toBe(2 * WORKERS.length);
     await say(WITNESSED);
