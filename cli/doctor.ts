@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { natsWarning } from '../src/bus/nats-advisories.js';
 import { formatByteSize } from '../src/config/byte-size.js';
 import { CHAOS_OPTIONS } from '../src/config/chaos-options.js';
@@ -43,6 +44,7 @@ export async function doctor(context: CommandContext): Promise<number> {
     machineFinding(),
     ...(await runtimeFindings()),
     await natsFinding(natsServer),
+    await storeFinding(tmpdir()),
     await modelFinding(values, context.environment),
     ...unknownVariables(context.environment),
   ];
@@ -130,6 +132,18 @@ async function natsFinding(named: string | null): Promise<Finding> {
   } catch (error) {
     return missing('nats-server', error, 'set SHOAL_NATS_SERVER to the path of a nats-server, or unset it');
   }
+}
+
+/** Whether `shoal up` has room where it puts the store of its nats-server. */
+async function storeFinding(dir: string): Promise<Finding> {
+  const { hasRoomForStore } = await import('./nats/store-probe.js');
+  if (await hasRoomForStore(dir)) return ok('NATS store', `${dir} has room`);
+  return {
+    name: 'NATS store',
+    state: 'missing',
+    detail: `no room on the disk of ${dir}: nats-server cannot start there, or keeps no pins and no charter`,
+    fix: 'free space on that disk, or set TMPDIR to a folder on another one',
+  };
 }
 
 async function modelFinding(values: Values, environment: EnvironmentVariables): Promise<Finding> {

@@ -141,10 +141,12 @@ export class LocalFleet {
     const path = await ports.findNats(config.natsServer, (line) => ports.progress.step('nats-server', line));
     this.checkAborted();
     const { coordinator, worker } = fleetUsers(config.namespace);
-    const command = { path, users: [coordinator, worker], port: 0 };
-    this.nats = this.supervise('nats', () => ports.startNats({ ...command }));
-    const { url, port } = (await this.nats.start()) as EmbeddedServer;
-    command.port = port;
+    const onNotice = (line: string) => ports.progress.step('nats', line);
+    let port = 0;
+    const own = { path, namespace: config.namespace, clock: ports.clock, onNotice };
+    this.nats = this.supervise('nats', () => ports.startNats({ ...own, users: [coordinator, worker], port }));
+    const { url, port: taken } = (await this.nats.start()) as EmbeddedServer;
+    port = taken;
     return { coordinator: { ...coordinator, url }, worker: { ...worker, url } };
   }
 

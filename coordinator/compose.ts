@@ -66,6 +66,8 @@ export interface CoordinatorOptions {
   readonly onCall: (path: RouteKind) => void;
   /** Opens the fleet's bucket. */
   readonly openBucket: () => Promise<KeyValue>;
+  /** Why the store of the buckets does not work; null if it does. */
+  readonly storeFault: () => string | null;
   /** Opens the bucket of the fleet's retentions. */
   readonly openRetentions: () => Promise<KeyValue>;
   /** A prompt that crashes workers was quarantined. */
@@ -98,7 +100,7 @@ export interface CoordinatorParts {
 
 /** Makes the parts. They are idle until `startCoordinatorParts`. */
 export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorParts {
-  const { config, incarnation, fingerprint, bus, clock, log, onResumed } = options;
+  const { config, incarnation, fingerprint, bus, clock, log, onResumed, storeFault } = options;
   const subjects = fleetSubjects(config.namespace);
   const { replicas } = config;
   const peers = makePeers(options);
@@ -124,7 +126,19 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
     options.trail.write({ event: 'worker_quarantined', worker, by: [...by] });
   const { id } = config;
   const quarantined = new QuarantinedWorkers({ self: { id, incarnation }, bus, roster, subjects, log, onQuarantined });
-  const fleet = new LiveFleet({ bus, clock, actors, roster, holdings, router, siblings, tiers, replicas, quarantined });
+  const fleet = new LiveFleet({
+    bus,
+    clock,
+    actors,
+    roster,
+    holdings,
+    router,
+    siblings,
+    tiers,
+    replicas,
+    quarantined,
+    storeFault,
+  });
   const retained = makeRetentions(options, { actors, roster, router, holdings });
   const news = new DirectNews(actors, roster, clock);
   const { wallMs } = options.surroundings;

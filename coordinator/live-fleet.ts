@@ -33,6 +33,8 @@ export interface LiveFleetOptions {
   readonly tiers: BlockTiers;
   readonly replicas: number;
   readonly quarantined: QuarantinedWorkers;
+  /** Why the store of the fleet's buckets does not work; null if it does. */
+  readonly storeFault: () => string | null;
 }
 
 export class LiveFleet implements Fleet {
@@ -115,6 +117,7 @@ export class LiveFleet implements Fleet {
         latencyMs,
         detail: reached ? connected : `not connected; ${served}`,
       },
+      ...storeChecks(this.options.storeFault()),
       { name: 'workers', ok: reachable > 0, required: true, latencyMs: 0, detail: `${reachable} serving` },
       ...diskChecks(serving),
     ];
@@ -177,6 +180,13 @@ export class LiveFleet implements Fleet {
   private members(): Member[] {
     return this.options.roster.members().filter(({ state }) => state !== 'dead');
   }
+}
+
+/** Without the store, requests are answered, and pins and purges are not. Nothing, if it works or nothing is known of it. */
+function storeChecks(fault: string | null): HealthCheck[] {
+  if (fault === null) return [];
+  const detail = `pins, purges and the charter cannot be changed: ${fault}`;
+  return [{ name: 'store', ok: false, required: false, latencyMs: 0, detail }];
 }
 
 /** Whether the disks of the workers' disk caches answer. Nothing, if no worker has one. */

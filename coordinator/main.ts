@@ -10,12 +10,12 @@ import type { KvLayout } from '../src/core/kv-layout.js';
 import type { Salt } from '../src/core/salt.js';
 import { Refused, Unavailable } from '../src/errors.js';
 import { BucketKeeper } from '../src/fleet/bucket-keeper.js';
-import { fleetBucket, retentionBucket } from '../src/fleet/buckets.js';
 import { logBusStatus, settled } from '../src/fleet/bus-log.js';
 import { droppedLog } from '../src/fleet/dropped-log.js';
 import { newIncarnation } from '../src/fleet/identity.js';
 import { joinFleet } from '../src/fleet/joining.js';
 import { natsInbox } from '../src/fleet/nats-rights.js';
+import { storeCheck } from '../src/fleet/store-check.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { Lifecycle } from '../src/lifecycle.js';
 import { BLOCK_TOKENS, PROMPT_TOKENS } from '../src/limits.js';
@@ -42,6 +42,7 @@ import { openTracer } from '../src/trace/open-tracer.js';
 import { requestsFile } from '../src/trail/entry.js';
 import type { Access } from './access/access.js';
 import { openAccess } from './access/open-access.js';
+import { coordinatorBuckets } from './buckets.js';
 import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from './compose.js';
 import { workerKiller } from './console/worker-killer.js';
 import { CertificateKeeper, readCertificates } from './http/certificates.js';
@@ -52,7 +53,6 @@ import type { HttpServer } from './http/server.js';
 import { accessBehavior, KeyAccess } from './objects/key-access.js';
 import { messageFormatOf } from './openai/message/message-format.js';
 import type { ServedModel } from './openai/served-model.js';
-import { RETENTION_BUCKET_BYTES } from './retention/retention-store.js';
 import type { Router } from './router.js';
 import { DividedTrail } from './trail/divided-trail.js';
 import { FileTrail, NO_TRAIL, type Trail } from './trail/trail.js';
@@ -134,6 +134,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     const metrics = new CoordinatorMetrics(new MetricsRegistry());
     metrics.registry.watchProcess();
     const trail = await openTrail(life, config, world, { metrics, wallMs: surroundings.wallMs });
+    const buckets = coordinatorBuckets(transport, config.namespace);
     const parts = makeCoordinatorParts({
       config,
       trail,
@@ -141,16 +142,14 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       fingerprint,
       dependence,
       layout,
-      bus,
-      clock,
-      surroundings,
-      log,
+      ...{ bus, clock, surroundings, log },
       ...countedIn(metrics),
-      openBucket: () => transport.openKeyValue(fleetBucket(config.namespace)),
-      openRetentions: () => transport.openKeyValue(retentionBucket(config.namespace), RETENTION_BUCKET_BYTES),
+      storeFault: () => transport.storeFault?.()?.why ?? null,
+      openBucket: buckets.fleet,
+      openRetentions: buckets.retentions,
     });
     await startCoordinatorParts(life, parts, log);
-    const checks = [async () => charter?.check(), () => parts.poison.keep()];
+    const checks = [async () => charter?.check(), () => parts.poison.keep(), storeCheck(transport, buckets.of, log)];
     await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));
     const model = withOffered(served, parts.router);
     const access = await startAccess(life, config, world, surroundings);

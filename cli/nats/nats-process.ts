@@ -1,17 +1,25 @@
 import { natsWarning } from '../../src/bus/nats-advisories.js';
+import type { Clock } from '../../src/clock.js';
 import type { NatsUser } from '../../src/fleet/nats-rights.js';
 import type { ChildExit } from '../process/child.js';
 import type { SupervisedProcess } from '../process/supervised.js';
 import { type EmbeddedServer, startNatsServer } from './embedded-server.js';
 import { existingNatsServer, type FoundServer, findNatsServer } from './find-server.js';
+import { hasRoomForStore, StoreProbe } from './store-probe.js';
+import { StoreWatch } from './store-watch.js';
 
 /** A nats-server as a process that a supervisor can restart. */
 
 export interface NatsCommand {
   readonly path: string;
-  readonly users: readonly NatsUser[];
+  /** The first one is the coordinators'. */
+  readonly users: readonly [NatsUser, ...NatsUser[]];
+  readonly namespace: string;
   /** The port of the server that this one replaces, so that clients reconnect; 0 for the first server. */
   readonly port: number;
+  readonly clock: Clock;
+  /** Called with one line when the server needs people. */
+  readonly onNotice: (line: string) => void;
 }
 
 /** Starts a nats-server for a supervisor. `ready` resolves with its `EmbeddedServer`. */
@@ -20,6 +28,7 @@ export function natsProcess(command: NatsCommand): SupervisedProcess & { readonl
   let over = false;
   const ready = startNatsServer(command).then((started) => {
     server = started;
+    watchStore(started, command);
     return started;
   });
   const exited: Promise<ChildExit> = ready.then(
@@ -48,6 +57,24 @@ export function natsProcess(command: NatsCommand): SupervisedProcess & { readonl
       return server?.pid ?? 0;
     },
   };
+}
+
+/** Restarts the server if its store has stopped: its supervisor starts another one, whose store the fleet's members fill again. */
+function watchStore(server: EmbeddedServer, { users, namespace, clock, onNotice }: NatsCommand): void {
+  const { url, dir, pid } = server;
+  const probe = new StoreProbe({ url, namespace, user: users[0] });
+  const watch = new StoreWatch({
+    ...{ clock, dir, onNotice },
+    fault: (full) => probe.fault(full),
+    hasRoom: () => hasRoomForStore(dir),
+    // Its store keeps a server from stopping gracefully.
+    restart: () => process.kill(pid, 'SIGKILL'),
+  });
+  watch.start();
+  void server.exited.then(() => {
+    watch.stop();
+    return probe.close();
+  });
 }
 
 /** Looks for a nats-server without installing one. Null if there is none. @throws Refused if the given one does not work */

@@ -11,6 +11,8 @@ import { type KV, Kvm } from '@nats-io/kv';
 import { Unavailable, Unsupported } from '../errors.js';
 import type { KeyValue, KeyValueEntry } from './key-value.js';
 import type { NatsBus } from './nats-bus.js';
+import { storeFault } from './nats-store-fault.js';
+import { StoreState } from './store-state.js';
 
 /** Key-value buckets in NATS JetStream. */
 
@@ -25,28 +27,43 @@ const KEY_VALUE_ATTEMPTS = 5;
 /** Pause after the first attempt to create a bucket; twice as long after the second, three times after the third, and so on. */
 const KEY_VALUE_PAUSE_MS = 10;
 
+export interface BucketOptions {
+  /** Limit on the bucket's size, if it is created. */
+  readonly maxBytes?: number | undefined;
+  /** Time limit for each request to the server. */
+  readonly timeoutMs?: number;
+  /** Learns whether the store answers. */
+  readonly state?: StoreState;
+}
+
+interface Store {
+  readonly bucket: string;
+  readonly connection: NatsBus['connection'];
+  readonly state: StoreState;
+}
+
 /**
  * A bucket of NATS JetStream, stored in the server's files; in a cluster of three servers or more, by three of them. If NATS loses the bucket,
  * the next use creates it again, empty. Names of buckets consist of letters, digits, `-` and `_`; keys may also contain `.`, `/` and `=`.
  */
 export class NatsKeyValue implements KeyValue {
   private constructor(
-    private readonly bucket: string,
+    private readonly store: Store,
     private kv: KV,
     private readonly reopen: () => Promise<KV>,
   ) {}
 
   /**
-   * Opens a bucket, and creates it with at most `maxBytes` if necessary. `timeoutMs` bounds each request to the server.
+   * Opens a bucket, and creates it if necessary.
    * @throws Unsupported if JetStream is off or not allowed, Unavailable if it does not answer now; the methods of the bucket throw the same
    */
   static async open(
     bus: Pick<NatsBus, 'connection'>,
     bucket: string,
-    timeoutMs: number = KEY_VALUE_TIMEOUT_MS,
-    maxBytes: number = KEY_VALUE_BYTES,
+    { timeoutMs = KEY_VALUE_TIMEOUT_MS, maxBytes = KEY_VALUE_BYTES, state = new StoreState() }: BucketOptions = {},
   ): Promise<NatsKeyValue> {
     const { connection } = bus;
+    const store = { bucket, connection, state };
     const options = { timeout: timeoutMs, checkAPI: false };
     const kvm = new Kvm(jetstream(connection, options));
     const open = async () => {
@@ -55,11 +72,11 @@ export class NatsKeyValue implements KeyValue {
       if (replicas > 1) await replicate(await jetstreamManager(connection, options), kv, replicas);
       return kv;
     };
-    return withClearErrors(bucket, async () => new NatsKeyValue(bucket, await open(), open));
+    return withClearErrors(store, 'read', async () => new NatsKeyValue(store, await open(), open));
   }
 
   get(key: string): Promise<KeyValueEntry | null> {
-    return this.use(async (kv) => {
+    return this.use('read', async (kv) => {
       const entry = await kv.get(key);
       if (entry?.operation !== 'PUT') return null;
       return { value: entry.value, revision: entry.revision, writtenMs: entry.created.getTime() };
@@ -67,20 +84,20 @@ export class NatsKeyValue implements KeyValue {
   }
 
   create(key: string, value: Uint8Array): Promise<boolean> {
-    return this.use((kv) => unlessChanged(kv.create(key, value)));
+    return this.use('write', (kv) => unlessChanged(kv.create(key, value)));
   }
 
   update(key: string, value: Uint8Array, revision: number): Promise<boolean> {
-    return this.use((kv) => unlessChanged(kv.update(key, value, revision)));
+    return this.use('write', (kv) => unlessChanged(kv.update(key, value, revision)));
   }
 
   delete(key: string): Promise<void> {
-    return this.use((kv) => kv.delete(key));
+    return this.use('write', (kv) => kv.delete(key));
   }
 
   /** Uses the bucket. If NATS has lost it, creates it again first. */
-  private use<T>(act: (kv: KV) => Promise<T>): Promise<T> {
-    return withClearErrors(this.bucket, async () => {
+  private use<T>(request: 'read' | 'write', act: (kv: KV) => Promise<T>): Promise<T> {
+    return withClearErrors(this.store, request, async () => {
       try {
         return await act(this.kv);
       } catch (error) {
@@ -171,10 +188,24 @@ async function unlessChanged(writing: Promise<number>): Promise<boolean> {
 }
 
 /** Runs `act`, and turns its errors into Unsupported or Unavailable. */
-async function withClearErrors<T>(bucket: string, act: () => Promise<T>): Promise<T> {
+async function withClearErrors<T>(
+  { bucket, connection, state }: Store,
+  request: 'read' | 'write',
+  act: () => Promise<T>,
+): Promise<T> {
+  const serverId = connection.info?.server_id;
+  const paused = state.pausedBecause(bucket, performance.now(), serverId);
+  if (paused !== null) throw new Unavailable(`cannot use the NATS bucket ${bucket}: ${paused}`);
   try {
-    return await act();
+    const result = await act();
+    state.answered(bucket, request);
+    return result;
   } catch (error) {
+    const fault = await storeFault(error, connection, { worked: state.worked, serverId });
+    if (fault !== null) {
+      state.failed(bucket, fault, performance.now(), serverId);
+      throw new Unavailable(`cannot use the NATS bucket ${bucket}: ${fault.why}`);
+    }
     const reason = error instanceof Error ? error.message : String(error);
     const unsupported =
       isNamed(error, 'JetStreamNotEnabled') ||

@@ -1,5 +1,6 @@
 import { connectNats } from './nats-bus.js';
 import { NatsKeyValue } from './nats-key-value.js';
+import { StoreState } from './store-state.js';
 import type { Transport } from './transport.js';
 
 /** The transport of a fleet over NATS. */
@@ -14,6 +15,8 @@ export interface NatsTransportOptions {
   readonly inbox?: string;
   /** Called when the server refuses a message or a subscription for lack of rights. */
   readonly onRefused?: (why: Error) => void;
+  /** How long buckets whose store answers nothing are left alone. */
+  readonly storePauseMs?: number;
   /** Ends the wait for a server. */
   readonly signal: AbortSignal;
   /** Called while waiting for a server, with the error of the last attempt, each time its message changes. */
@@ -24,12 +27,22 @@ export interface NatsTransportOptions {
  * Opens the transport of a fleet over NATS, with buckets in JetStream. Waits until a server accepts the connection.
  * @throws Cancelled if `signal` aborts during the wait
  */
-export async function natsTransport({ user, password, ...options }: NatsTransportOptions): Promise<Transport> {
+export async function natsTransport({
+  user,
+  password,
+  storePauseMs,
+  ...options
+}: NatsTransportOptions): Promise<Transport> {
   const bus = await connectNats({
     ...options,
     ...(user === null ? {} : { user }),
     ...(password === null ? {} : { password }),
     waitForServer: true,
   });
-  return { bus, openKeyValue: (bucket, maxBytes) => NatsKeyValue.open(bus, bucket, undefined, maxBytes) };
+  const state = new StoreState(storePauseMs);
+  return {
+    bus,
+    openKeyValue: (bucket, maxBytes) => NatsKeyValue.open(bus, bucket, { maxBytes, state }),
+    storeFault: () => state.fault,
+  };
 }

@@ -35,6 +35,7 @@ export function sealTransport(transport: Transport, options: SealedTransportOpti
     bus,
     openKeyValue: async (bucket, maxBytes) =>
       new SealedKeyValue(await transport.openKeyValue(bucket, maxBytes), bucket, sealer, opener),
+    storeFault: () => transport.storeFault?.() ?? null,
     strangerMessages: () => forged,
   };
 }

@@ -9,6 +9,8 @@ export interface Transport {
    * transport has no buckets, with Unavailable if they cannot be reached now.
    */
   openKeyValue(bucket: string, maxBytes?: number): Promise<KeyValue>;
+  /** Why a bucket does not work at the moment, with a remedy; null if all answered last. Absent where this transport cannot tell. */
+  storeFault?(): { readonly bucket: string; readonly why: string } | null;
   /** Messages so far that no member of the fleet sent, where this transport can tell. */
   strangerMessages?(): number;
 }

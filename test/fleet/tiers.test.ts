@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Completion } from '../../bench/fleet/fleet-api.js';
 import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
 import { Fleet } from './support/fleet.js';
+import { mayMount } from './support/may-mount.js';
 
 const sheet = recallSheet(32, 47);
 const { question, answer } = sheet.questions[0]!;
@@ -100,18 +101,3 @@ describe('blocks on disk', () => {
     }
   });
 });
-
-/** Whether this process may mount a small file system. */
-function mayMount(): boolean {
-  const at = join(tmpdir(), `shoal-mount-${process.pid}`);
-  mkdirSync(at);
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', at], { stdio: 'ignore' });
-    execFileSync('umount', [at]);
-    return true;
-  } catch {
-    return false;
-  } finally {
-    rmdirSync(at);
-  }
-}

@@ -64,6 +64,7 @@ export class SimCoordinator {
       log,
       onResumed: () => {},
       onCall: () => {},
+      storeFault: () => null,
       openBucket: () => transport.openKeyValue(fleetBucket(config.namespace)),
       openRetentions: () => transport.openKeyValue(retentionBucket(config.namespace)),
       onQuarantined: () => {

@@ -115,7 +115,7 @@ describe('joining a fleet', () => {
     const bus = await connectNats({ url: plain.url });
     expect(await joining(bus, 'plain', ours)).toMatch(/"level":"warn".*jetstream is not enabled.*JetStream is on/i);
     bus.subscribe('$JS.API.>', () => undefined);
-    await expect(NatsKeyValue.open(bus, 'silent', 50)).rejects.toThrow(Unavailable);
+    await expect(NatsKeyValue.open(bus, 'silent', { timeoutMs: 50 })).rejects.toThrow(Unavailable);
     await bus.close();
     await plain.stop();
   });

@@ -13,6 +13,7 @@ describe('a live fleet', () => {
   let hive: Hive;
   let fleet: LiveFleet;
   let clock: SimulatedClock;
+  let storeFault: string | null;
 
   beforeEach(() => {
     hive = new Hive();
@@ -29,7 +30,11 @@ describe('a live fleet', () => {
       log: SILENT_LOG,
       onQuarantined: () => {},
     });
-    fleet = new LiveFleet({ quarantined, bus, clock, actors, roster, holdings, router, siblings, tiers, replicas: 2 });
+    storeFault = null;
+    fleet = new LiveFleet({
+      ...{ quarantined, bus, clock, actors, roster, holdings, router, siblings, tiers, replicas: 2 },
+      storeFault: () => storeFault,
+    });
   });
   afterEach(() => hive.close());
 
@@ -142,6 +147,15 @@ describe('a live fleet', () => {
       [false, false],
       [true, true],
     ]);
+  });
+
+  it('names a store that does not work, and is healthy without it', async () => {
+    await hive.add('a');
+    const store = async () => (await fleet.health()).find(({ name }) => name === 'store');
+    expect(await store()).toBeUndefined();
+    storeFault = 'its disk is full';
+    expect(await store()).toMatchObject({ ok: false, required: false });
+    expect((await store())!.detail).toContain('its disk is full');
   });
 
   it('names the workers whose disk does not answer, and is healthy without them', async () => {

@@ -66,6 +66,7 @@ async function coordinator(
     ...{ config, incarnation: '0001', fingerprint: FINGERPRINT, layout: graph.layout, bus, clock: new SystemClock() },
     dependence: graph.dependence,
     ...{ surroundings: machineSurroundings(), log: SILENT_LOG, onResumed: () => {}, onCall: () => {} },
+    storeFault: () => null,
     ...{ openBucket: async () => bucket, openRetentions: async () => bucket },
     ...{ onQuarantined: () => {}, onPoisonRefused: () => {} },
   });

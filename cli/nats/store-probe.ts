@@ -1,0 +1,65 @@
+import { statfs } from 'node:fs/promises';
+import { coordinatorBuckets } from '../../coordinator/buckets.js';
+import { natsTransport } from '../../src/bus/nats-transport.js';
+import type { Transport } from '../../src/bus/transport.js';
+import { ShoalError } from '../../src/errors.js';
+import { type NatsUser, natsInbox } from '../../src/fleet/nats-rights.js';
+import { probeBucket } from '../../src/fleet/store-check.js';
+
+/** Asks a nats-server whether its store works. */
+
+/** A disk with less room than this counts as full. */
+const ROOM_BYTES = 2 ** 20;
+const ROOM_FILES = 16;
+/** A key to read, whether or not it has a value. */
+const ANY_KEY = 'charter';
+
+export interface ProbedServer {
+  readonly url: string;
+  readonly namespace: string;
+  /** A user with a coordinator's rights. */
+  readonly user: Pick<NatsUser, 'user' | 'password'>;
+}
+
+export class StoreProbe {
+  private readonly closing = new AbortController();
+  private readonly transport: Promise<Transport | null>;
+
+  constructor(private readonly server: ProbedServer) {
+    const { url, namespace, user } = server;
+    this.transport = natsTransport({
+      ...{ url, ...user, name: 'shoal up', inbox: natsInbox(namespace, 'coordinator') },
+      storePauseMs: 0,
+      signal: this.closing.signal,
+      onWaiting: () => undefined,
+    }).catch(() => null);
+  }
+
+  /** Why the store does not work; null if it does, or if the server cannot be reached. `full`: its disk has no room, so that reads prove little. */
+  async fault(full: boolean): Promise<string | null> {
+    const transport = await this.transport;
+    if (transport === null) return null;
+    try {
+      for (const [name, open] of coordinatorBuckets(transport, this.server.namespace).of) {
+        if (full || transport.storeFault?.()?.bucket === name) await probeBucket(open);
+        else await (await open()).get(ANY_KEY);
+      }
+    } catch (error) {
+      if (!(error instanceof ShoalError)) throw error;
+    }
+    return transport.storeFault?.()?.why ?? null;
+  }
+
+  async close(): Promise<void> {
+    this.closing.abort();
+    await (await this.transport)?.bus.close();
+  }
+}
+
+/** Whether the disk of a folder has room for the store of nats-server. False if the folder is gone. */
+export async function hasRoomForStore(dir: string): Promise<boolean> {
+  const disk = await statfs(dir).catch(() => null);
+  if (disk === null) return false;
+  const { bavail, bsize, files, ffree } = disk;
+  return bavail * bsize >= ROOM_BYTES && (files === 0 || ffree >= ROOM_FILES);
+}

@@ -1,0 +1,55 @@
+/** Whether the store behind a transport's buckets works, as the last requests of this process showed. */
+
+/** A fault of a store: for `writes` it may still answer reads, for `all` it answers nothing. */
+export interface StoreFault {
+  readonly of: 'writes' | 'all';
+  /** Whether a further request would hold up the connection, with all that goes over it. */
+  readonly holdsUp: boolean;
+  /** For people, with a remedy. */
+  readonly why: string;
+}
+
+/** How long a store whose requests hold up the connection is left alone. */
+const STORE_PAUSE_MS = 30_000;
+
+interface KnownFault extends StoreFault {
+  readonly bucket: string;
+  readonly atMs: number;
+  readonly server: string | undefined;
+}
+
+export class StoreState {
+  /** By bucket: a server may answer about one, and not about another. */
+  private readonly faults = new Map<string, KnownFault>();
+  private everAnswered = false;
+
+  constructor(private readonly pauseMs: number = STORE_PAUSE_MS) {}
+
+  /** A fault of the store, with the bucket that showed it; null if all buckets answered last, or if nothing is known of them. */
+  get fault(): (StoreFault & { readonly bucket: string }) | null {
+    return [...this.faults.values()][0] ?? null;
+  }
+
+  /** Whether it has answered at all. */
+  get worked(): boolean {
+    return this.everAnswered;
+  }
+
+  /** Why a bucket is not to be used now; null if it may be. Another server is asked at once. */
+  pausedBecause(bucket: string, nowMs: number, server: string | undefined): string | null {
+    const last = this.faults.get(bucket);
+    if (!last?.holdsUp || last.server !== server || nowMs >= last.atMs + this.pauseMs) return null;
+    return last.why;
+  }
+
+  /** A request succeeded. One that only reads does not prove that the store takes writes again. */
+  answered(bucket: string, request: 'read' | 'write'): void {
+    this.everAnswered = true;
+    if (request === 'write' || this.faults.get(bucket)?.of === 'all') this.faults.delete(bucket);
+  }
+
+  /** The store of `server` did not do what it was asked to. */
+  failed(bucket: string, fault: StoreFault, nowMs: number, server: string | undefined): void {
+    this.faults.set(bucket, { ...fault, bucket, atMs: nowMs, server });
+  }
+}

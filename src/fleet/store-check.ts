@@ -1,0 +1,38 @@
+import type { KeyValue } from '../bus/key-value.js';
+import type { Transport } from '../bus/transport.js';
+import type { Log } from '../log.js';
+
+/** A key without a value, whose removal is a write that changes nothing. */
+const PROBE_KEY = 'store-probe';
+
+/** Writes to a bucket without changing anything. Rejects with `Unavailable` if its store takes no writes. */
+export async function probeBucket(open: () => Promise<KeyValue>): Promise<void> {
+  await (await open()).delete(PROBE_KEY);
+}
+
+/**
+ * Makes the check that finds out when a store that did not work does so again, although nobody writes to it meanwhile. Logs both. The check
+ * rejects with `Unavailable` while the store does not work. `buckets`: how to open each bucket of this process.
+ */
+export function storeCheck(
+  transport: Transport,
+  buckets: ReadonlyMap<string, () => Promise<KeyValue>>,
+  log: Log,
+): () => Promise<void> {
+  let told = false;
+  const fault = () => transport.storeFault?.() ?? null;
+  return async () => {
+    const before = fault();
+    if (before !== null && !told) log.error({}, `the store of the fleet does not work: ${before.why}`);
+    told ||= before !== null;
+    try {
+      const open = before && buckets.get(before.bucket);
+      if (open) await probeBucket(open);
+    } finally {
+      if (told && fault() === null) {
+        told = false;
+        log.info({}, 'the store of the fleet works again');
+      }
+    }
+  };
+}
