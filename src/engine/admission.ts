@@ -83,7 +83,7 @@ function checkTokens(
   }
   if (sampling.promptLogprobs && lastLogitsOnly) {
     throw new InvalidRequest(
-      'logprobs: log-probabilities of the prompt are not available: the graph of this model computes the logits of the last token alone (a pruned head); leave out echo or logprobs, or serve an export without pruning',
+      'logprobs: the prompt has none: the graph of this model computes the logits of the last token alone (a pruned head); leave out echo or logprobs, or export it without pruning',
       'logprobs',
     );
   }
