@@ -186,6 +186,9 @@ const BundleEntry = z.strictObject({
 });
 export type BundleEntry = z.infer<typeof BundleEntry>;
 
+/** Entries in one message. */
+export const LISTED_AT_A_TIME = 256;
+
 export const HOST_ACTOR = 'shoal-host';
 
 /** A node, which hosts instances and runs tasks. It throws Overloaded where it has no room; the caller asks the next one. */
@@ -221,10 +224,11 @@ export const HostProtocol = defineProtocol('shoal-host', {
   unreserve: ask(z.strictObject({ bundle: Name }), z.strictObject({})),
   run: ask(TaskCall, Outcome),
   flow: stream(TaskCall, Outcome),
-  bundles: ask(z.strictObject({}), z.array(BundleEntry)),
+  bundles: stream(z.strictObject({}), z.array(BundleEntry).max(LISTED_AT_A_TIME)),
   objects: ask(z.strictObject({}), ObjectsEntry),
-  instances: ask(z.strictObject({}), z.array(InstanceEntry)),
-  tasks: ask(z.strictObject({}), z.array(TaskEntry)),
+  /** Streams of lists, because a node may have more of them than fit into a message. */
+  instances: stream(z.strictObject({}), z.array(InstanceEntry).max(LISTED_AT_A_TIME)),
+  tasks: stream(z.strictObject({}), z.array(TaskEntry).max(LISTED_AT_A_TIME)),
 });
 
 export const OWNER_ACTOR = 'shoal-owner';

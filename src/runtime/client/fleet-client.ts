@@ -1,4 +1,5 @@
 import type { NodeAddress } from '../../actors/envelope.js';
+import type { ItemOf, RequestOf } from '../../actors/protocol.js';
 import { mapAsDone, mapInOrder } from '../../async/bounded-map.js';
 import type { KeyValue } from '../../bus/key-value.js';
 import { InvalidRequest } from '../../errors.js';
@@ -223,25 +224,18 @@ export class FleetClient {
   }
 
   /** The actors on all nodes. */
-  async listActors(): Promise<InstanceEntry[]> {
-    const lists = await Promise.all(
-      this.hosts().map((host) => host.ask('instances', {}, { timeoutMs: LIST_TIMEOUT_MS })),
-    );
-    return lists.flat();
+  listActors(): Promise<InstanceEntry[]> {
+    return this.listed('instances');
   }
 
   /** The tasks that run now on all nodes. */
-  async listTasks(): Promise<TaskEntry[]> {
-    const lists = await Promise.all(this.hosts().map((host) => host.ask('tasks', {}, { timeoutMs: LIST_TIMEOUT_MS })));
-    return lists.flat();
+  listTasks(): Promise<TaskEntry[]> {
+    return this.listed('tasks');
   }
 
   /** The bundles of placement groups that are reserved on all nodes. */
-  async listGroups(): Promise<BundleEntry[]> {
-    const lists = await Promise.all(
-      this.hosts().map((host) => host.ask('bundles', {}, { timeoutMs: LIST_TIMEOUT_MS })),
-    );
-    return lists.flat();
+  listGroups(): Promise<BundleEntry[]> {
+    return this.listed('bundles');
   }
 
   /** The objects that each node stores. */
@@ -278,6 +272,17 @@ export class FleetClient {
       keep: options.returns === 'ref',
       options: { signal, timeoutMs },
     };
+  }
+
+  private async listed<K extends 'instances' | 'tasks' | 'bundles'>(kind: K): Promise<ItemOf<typeof HostProtocol, K>> {
+    const lists = this.hosts().map(async (host) => {
+      const entries: unknown[] = [];
+      const request = {} as RequestOf<typeof HostProtocol, K>;
+      const some: AsyncIterable<unknown> = host.stream(kind, request, { timeoutMs: LIST_TIMEOUT_MS });
+      for await (const list of some) entries.push(...(list as unknown[]));
+      return entries;
+    });
+    return (await Promise.all(lists)).flat() as ItemOf<typeof HostProtocol, K>;
   }
 
   private hosts() {

@@ -17,6 +17,7 @@ import {
   InstanceProtocol,
   type InstanceSpec,
   instanceActor,
+  LISTED_AT_A_TIME,
   OWNER_ACTOR,
   OwnerProtocol,
   type TaskCall,
@@ -80,9 +81,9 @@ export class NodeHost {
         await this.unreserve(bundle);
         return {};
       },
-      bundles: () => this.resources.reserved.map((bundle) => ({ ...bundle, node: member.self.node })),
-      instances: () => [...this.instances.values()].map((instance) => instance.describe(member.self.node)),
-      tasks: () => this.describeTasks(),
+      bundles: () => each(this.resources.reserved, (bundle) => ({ ...bundle, node: member.self.node })),
+      instances: () => each([...this.instances.values()], (instance) => instance.describe(member.self.node)),
+      tasks: () => each(this.describeTasks(), (task) => task),
       objects: () => ({ node: member.self.node, ...fleet.objectStats() }),
     };
     await member.actors.spawn(HostProtocol, HOST_ACTOR, () => behavior, {
@@ -313,5 +314,12 @@ export class NodeHost {
 
   private async stop(): Promise<void> {
     await Promise.all([...this.instances.values()].map((instance) => this.end(instance)));
+  }
+}
+
+/** Describes items in lists that fit into messages. */
+async function* each<T, Entry>(items: readonly T[], describe: (item: T) => Entry): AsyncGenerator<Entry[]> {
+  for (let from = 0; from < items.length; from += LISTED_AT_A_TIME) {
+    yield items.slice(from, from + LISTED_AT_A_TIME).map(describe);
   }
 }
