@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Span } from '../../src/trace/span.js';
+import { NO_SPAN, type Span } from '../../src/trace/span.js';
 import type { Principal } from '../access/principal.js';
 import type { RequestAccount } from './request-end.js';
 import type { Exchange, Upload } from './route.js';
@@ -18,7 +18,7 @@ interface ServedRequest {
   readonly principal: Principal | null;
   readonly arrivedMs: number;
   account: (() => RequestAccount) | null;
-  readonly span: Span;
+  readonly span: Span | null;
 }
 
 interface ServedReply {
@@ -37,7 +37,7 @@ export function exchangeOf(
   const { raw } = reply;
   return {
     use: null,
-    span: request.span,
+    span: request.span ?? NO_SPAN,
     account: (account) => {
       request.account = account;
     },

@@ -25,7 +25,8 @@ interface EndedRequest {
   readonly principal: Principal | null;
   readonly arrivedMs: number;
   readonly account: (() => RequestAccount) | null;
-  readonly span: Span;
+  /** Null if its head was refused. */
+  readonly span: Span | null;
   readonly traceId: string | null;
 }
 
@@ -47,8 +48,8 @@ export function recordEnd(request: EndedRequest, status: number, error: ApiError
   const fields = { ...ids, method, route: route?.path ?? null, status, durationMs, ...answer };
   if (route?.generates) ports.log.info(fields, 'answered');
   else ports.log.debug(fields, 'answered');
-  request.span.set({ 'http.response.status_code': status, ...(error?.code ? { 'error.type': error.code } : {}) });
-  request.span.end(status >= 500 ? error : null);
+  request.span?.set({ 'http.response.status_code': status, ...(error?.code ? { 'error.type': error.code } : {}) });
+  request.span?.end(status >= 500 ? error : null);
   if (route !== undefined) ports.onEnd(route, status, durationMs);
   const who = { requestId, principal, address: request.raw.socket.remoteAddress ?? null };
   const entry = requestEntry({ ...who, method, route: route ?? null, params, status, error, tokens, durationMs });

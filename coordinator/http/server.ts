@@ -59,7 +59,7 @@ declare module 'fastify' {
     principal: Principal | null;
     answer: ServerResponse | null;
     account: (() => RequestAccount) | null;
-    span: Span;
+    span: Span | null;
     /** For logs. */
     traceId: string | null;
   }
@@ -136,7 +136,7 @@ class Server implements HttpServer {
     this.app.decorateRequest('principal', null);
     this.app.decorateRequest('answer', null);
     this.app.decorateRequest('account', null);
-    this.app.decorateRequest('span');
+    this.app.decorateRequest('span', null);
     this.app.decorateRequest('traceId', null);
     this.app.addHook('onRequest', async (request, reply) => this.onRequest(request, reply));
     this.app.setErrorHandler((error: FastifyError, request, reply) => this.sendError(error, request, reply));
