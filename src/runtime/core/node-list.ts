@@ -75,7 +75,7 @@ export class NodeList {
 
   /** Messages may have been lost until now, and other members may need until `judgeFromMs` to announce themselves. */
   deafUntil(judgeFromMs: number): void {
-    this.judgeFromMs = judgeFromMs;
+    this.judgeFromMs = Math.max(this.judgeFromMs, judgeFromMs);
   }
 
   /** To be called regularly while this process hears the bus. */

@@ -31,8 +31,11 @@ export class NodeDirectory {
   private readonly changeListeners = new Set<() => void>();
   private due: Timer | null = null;
   private over = false;
+  private tickedMs: number;
 
-  constructor(private readonly options: NodeDirectoryOptions) {}
+  constructor(private readonly options: NodeDirectoryOptions) {
+    this.tickedMs = options.clock.now();
+  }
 
   /** All members, this process among them. */
   nodes(): NodeView[] {
@@ -167,8 +170,12 @@ export class NodeDirectory {
 
   private tick(): void {
     const { bus, clock } = this.options;
-    if (!bus.connected) this.list.deafUntil(clock.now() + BUS_GRACE_MS);
-    else this.emit(this.list.tick(clock.now()));
+    const nowMs = clock.now();
+    // A tick that is late says that this process stood still: it has not read yet what others announced meanwhile.
+    if (nowMs - this.tickedMs >= 2 * TICK_MS) this.list.deafUntil(nowMs);
+    this.tickedMs = nowMs;
+    if (!bus.connected) this.list.deafUntil(nowMs + BUS_GRACE_MS);
+    else this.emit(this.list.tick(nowMs));
   }
 
   private emit(effects: readonly NodeListEffect[]): void {
