@@ -4,7 +4,7 @@ import type { HttpRoute } from './route.js';
 
 /** A request's part of a trace, by OpenTelemetry's conventions for HTTP. */
 
-export interface RequestTrace {
+export interface RequestSpan {
   readonly span: Span;
   /** Of the span, or, where nothing is recorded, of the client's `traceparent`; null without either. */
   readonly traceId: string | null;
@@ -16,7 +16,7 @@ export function requestTrace(
   route: HttpRoute | undefined,
   requestId: string,
   header: string | string[] | undefined,
-): RequestTrace {
+): RequestSpan {
   const traceparent = typeof header === 'string' ? header : null;
   if (tracer === null || !route?.generates) {
     return { span: NO_SPAN, traceId: parseTraceparent(traceparent)?.traceId ?? null };
