@@ -1,3 +1,4 @@
+import { afterSending } from '../async/after-sending.js';
 import * as limits from '../limits.js';
 import type { Parcel } from './route.js';
 
@@ -7,6 +8,8 @@ import type { Parcel } from './route.js';
 export const STREAM_WINDOW_BYTES = 16 * 2 ** 20;
 /** Limit on the bytes of several items in one message; a larger item has a message of its own. */
 const STREAM_BATCH_BYTES = 32 * 1024;
+/** Bytes after which a stream lets the connections write and read, so that other calls do not wait until its window is full. @internal exported for tests. */
+export const STREAM_BURST_BYTES = 256 * 1024;
 
 /** The destination of a stream's items. */
 export interface StreamTarget {
@@ -34,6 +37,7 @@ export class StreamSender {
   /** Bytes of each item that the reader has not consumed, oldest first. */
   private readonly unreadBytes: number[] = [];
   private unreadTotalBytes = 0;
+  private burstBytes = 0;
   private pulling = false;
   private turnsLeft = 0;
   private closed = false;
@@ -74,10 +78,17 @@ export class StreamSender {
   private pull(): void {
     if (this.closed || this.pulling || !this.hasRoom()) return;
     this.pulling = true;
-    this.iterator.next().then(
+    const next = this.burstBytes < STREAM_BURST_BYTES ? this.iterator.next() : this.nextAfterSending();
+    next.then(
       (result) => this.onNext(result),
       (error) => this.onThrow(error),
     );
+  }
+
+  private async nextAfterSending(): Promise<IteratorResult<unknown>> {
+    this.burstBytes = 0;
+    await afterSending();
+    return this.iterator.next();
   }
 
   private hasRoom(): boolean {
@@ -120,6 +131,7 @@ export class StreamSender {
     this.batchBytes += parcel.bytes;
     this.unreadBytes.push(parcel.bytes);
     this.unreadTotalBytes += parcel.bytes;
+    this.burstBytes += parcel.bytes;
   }
 
   private flushWhenQuiet(): void {
