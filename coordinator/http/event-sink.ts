@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Clock } from '../../src/clock.js';
 import { Cancelled } from '../../src/errors.js';
+import type { EventsAnswer } from './route.js';
 import { StallGuard } from './stall-guard.js';
 
 const HEADERS = {
@@ -53,8 +54,9 @@ export class EventSink {
   }
 }
 
-/** The text of an event, and its name if it has a type. */
-export function framed(event: object | string): [data: string, name: string | null] {
+/** The text of an event, and its type as its name if events of this form are named. */
+export function framed(event: object | string, form: EventsAnswer['form']): [data: string, name: string | null] {
   if (typeof event === 'string') return [event, null];
-  return [JSON.stringify(event), 'type' in event && typeof event.type === 'string' ? event.type : null];
+  const data = JSON.stringify(event);
+  return form === 'named' && 'type' in event && typeof event.type === 'string' ? [data, event.type] : [data, null];
 }

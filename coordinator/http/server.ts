@@ -301,12 +301,13 @@ class Server implements HttpServer {
     const sink = new EventSink(reply.raw, reply.getHeaders() as OutgoingHttpHeaders, clock, this.stallTimeoutMs);
     let failure: ApiError | null = null;
     try {
-      for await (const event of events) await sink.send(...framed(event));
+      for await (const event of events) await sink.send(...framed(event, form));
       if (form !== 'named') await sink.send('[DONE]');
     } catch (error) {
       failure = this.failureOf(error, request);
       const body = failure.toBody();
-      await sink.send(...framed(form === 'named' ? { ...body.error, ...body, type: 'error' } : body)).catch(() => {});
+      const told = form === 'named' ? { ...body.error, ...body, type: 'error' } : body;
+      await sink.send(...framed(told, form)).catch(() => {});
     }
     sink.end();
     this.recordEnd(request, failure?.status ?? 200, failure);
