@@ -16,10 +16,10 @@ export interface HttpRoute {
   /** Who may use it, if keys are configured. */
   readonly access: RouteAccess;
   /**
-   * The pages that may call it from a browser: `allowed`, those of `--allowed-origins`; `any`, all pages, and under any IP address; by default only
-   * pages of the coordinator itself.
+   * The pages that may call it from a browser: `allowed`, those of `--allowed-origins`; `any`, all pages, and under any IP address; `linked`, those of the
+   * coordinator, and links to it on any page; by default only pages of the coordinator itself.
    */
-  readonly pages?: 'allowed' | 'any';
+  readonly pages?: 'allowed' | 'any' | 'linked';
   /** The body is no JSON, and the route reads it: `Exchange.upload`. It has at most so many bytes. */
   readonly uploadBytes?: number;
   /** Whether the request metrics count its requests. */

@@ -61,6 +61,7 @@ export class Border {
 
   /** Throws a 403 if a page sends the request that may not call this route. */
   checkPage(request: IncomingMessage, { pages }: HttpRoute): void {
+    if (pages === 'linked' && isFollowedLink(request)) return;
     this.origins.check(pageOf(request), pages === 'allowed');
   }
 
@@ -86,6 +87,12 @@ export class Border {
     this.origins.check(pageOf(request), pages === 'allowed');
     return this.origins.preflightHeaders(methods, headers['access-control-request-headers'] ?? null);
   }
+}
+
+/** Whether somebody followed a link, which shows the answer in a tab of its own: the page with the link neither reads nor frames it. */
+function isFollowedLink({ headers, method }: IncomingMessage): boolean {
+  const isTab = headers['sec-fetch-mode'] === 'navigate' && headers['sec-fetch-dest'] === 'document';
+  return method === 'GET' && isTab && headers.origin === undefined;
 }
 
 function pageOf({ headers }: IncomingMessage): PageHeaders {

@@ -23,7 +23,7 @@ export function consoleRoutes({ files, feed, history, now }: ConsoleDeps): HttpR
       path: '/',
       about: { summary: 'The console: a page that shows the fleet, live.' },
       access: 'open',
-      pages: 'allowed',
+      pages: 'linked',
       handle: (exchange) => fileAnswer(files, 'index.html', exchange, 'no-cache'),
     },
     {

@@ -19,7 +19,7 @@ export function documentRoutes(routes: readonly HttpRoute[], version: string): H
       method: 'GET',
       path: '/docs',
       access: 'open',
-      pages: 'allowed',
+      pages: 'linked',
       handle: ({ answerHeaders }) => {
         answerHeaders(API_PAGE_POLICY);
         return { kind: 'text', contentType: 'text/html; charset=utf-8', text: page };

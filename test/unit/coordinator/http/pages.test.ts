@@ -136,6 +136,17 @@ describe('the coordinator itself', () => {
     }
   });
 
+  it('lets other pages link to its own, and nothing else', async () => {
+    const server = await testServer();
+    const linked = [own(server), 'sec-fetch-site: cross-site', 'sec-fetch-mode: navigate', 'sec-fetch-dest: document'];
+    expect((await send(server.url, 'GET /docs', linked)).status).toBe(200);
+    const framed = [...linked.slice(0, -1), 'sec-fetch-dest: iframe'];
+    const fetched = [own(server), 'sec-fetch-site: cross-site', 'sec-fetch-mode: no-cors', 'sec-fetch-dest: empty'];
+    for (const headers of [framed, fetched]) expect((await send(server.url, 'GET /docs', headers)).status).toBe(403);
+    for (const route of ['GET /v1/fleet', 'GET /metrics', 'GET /v1/models'])
+      expect((await send(server.url, route, linked)).status).toBe(403);
+  });
+
   it('demands the type of JSON in every POST, and says so', async () => {
     const server = await testServer();
     const { status, body } = await send(server.url, 'POST /reset_prefix_cache', [own(server), 'content-length: 0']);
