@@ -6,6 +6,7 @@ process.env.ORT_DISABLE_TELEMETRY = '1';
 export default defineConfig({
   test: {
     globalSetup: ['test/support/software-vulkan.ts'],
+    // One group after the other: few machines can run several at once.
     projects: [
       {
         test: {
@@ -13,11 +14,18 @@ export default defineConfig({
           include: ['test/unit/**/*.test.ts', 'test/contract/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          maxWorkers: '100%',
         },
       },
       {
-        // Whole simulated fleets, on all processors.
-        test: { name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: 600_000 },
+        // Whole simulated fleets: they use all processors by themselves.
+        test: {
+          name: 'sim',
+          include: ['test/sim/**/*.test.ts'],
+          testTimeout: 600_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
       },
       {
         test: {
@@ -26,6 +34,7 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -34,8 +43,7 @@ export default defineConfig({
           include: ['test/deploy/**/*.test.ts'],
           testTimeout: 120_000,
           fileParallelism: false,
-          // Machines that can run all of it at once are few: after the others.
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],
