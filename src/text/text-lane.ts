@@ -10,7 +10,7 @@ import type { TextCaller } from './text-work.js';
 /** A line of tasks, and the threads that do them. */
 
 export interface TextLaneOptions
-  extends Pick<LaneThreadOptions, 'clock' | 'start' | 'priority' | 'taskMs' | 'onReplaced'> {
+  extends Pick<LaneThreadOptions, 'clock' | 'start' | 'priority' | 'taskMs' | 'cpuMs' | 'onReplaced'> {
   /** Threads at most. All but the first are started when one tenant's tasks hold up another's. */
   readonly threads: number;
   /** Limits on the tasks that wait. */
@@ -77,9 +77,9 @@ export class TextLane {
   }
 
   private addThread(): void {
-    const { clock, start, priority, taskMs, onReplaced } = this.options;
+    const { clock, start, priority, taskMs, cpuMs, onReplaced } = this.options;
     const thread = new LaneThread({
-      ...{ clock, start, priority, taskMs, onReplaced },
+      ...{ clock, start, priority, taskMs, cpuMs, onReplaced },
       take: () => this.line.next(clock.now()),
       onDone: (job, tookMs) => this.done(job, tookMs),
       onReady: (hasTemplate) => this.firstStart.resolve({ hasTemplate }),

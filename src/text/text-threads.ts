@@ -49,6 +49,7 @@ export class TextThreads implements TextWork {
         ...{
           clock,
           start,
+          cpuMs: processCpuMs,
           taskMs: ms,
           threads: LANE_THREADS,
           maxWaiting: WAITING_TASKS,
@@ -109,6 +110,11 @@ export class TextThreads implements TextWork {
   private run(task: TextTask, chars: number, caller: TextCaller): Promise<TextResult> {
     return (chars <= SHORT_TEXT_CHARS ? this.short : this.long).run(task, chars, caller);
   }
+}
+
+function processCpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
 }
 
 /** The characters of all strings in a value, and some for each part of it. */

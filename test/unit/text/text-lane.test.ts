@@ -42,7 +42,10 @@ function setUp() {
   const clock = new SimulatedClock();
   const threads: ScriptedThread[] = [];
   const replaced: string[] = [];
+  /** Share of the time in which this process has a processor. */
+  const machine = { share: 1 };
   const lane = new TextLane({
+    cpuMs: () => clock.now() * machine.share,
     ...{ clock, priority: 'normal', taskMs: 400, threads: 2, maxWaiting: 3, maxWaitingChars: 50 },
     start: (events) => {
       threads.push(new ScriptedThread(events));
@@ -52,7 +55,7 @@ function setUp() {
   });
   const run = (text = 'text', signal = new AbortController().signal, name = '') =>
     lane.run(task(text), text.length, { tenant: { name, weight: 1 }, signal });
-  return { clock, threads, replaced, lane, run };
+  return { clock, machine, threads, replaced, lane, run };
 }
 
 const task = (text: string): TextTask => ({
@@ -90,6 +93,25 @@ describe('a lane of texts', () => {
     threads[1]!.finish();
     expect((await next).type).toBe('tokens');
     expect(clock.nextAtMs()).toBeNull();
+  });
+
+  it('blames no text for a busy machine, and gives up only after a long time', async () => {
+    const { clock, machine, threads, replaced, run } = setUp();
+    machine.share = 0.25;
+    threads[0]!.ready();
+    const first = run('first');
+    await clock.advance(1_500);
+    threads[0]!.finish();
+    expect((await first).type).toBe('tokens');
+    const slow = expect(run('slow')).rejects.toThrow(InvalidRequest);
+    await clock.advance(1_700);
+    await slow;
+    machine.share = 0;
+    threads[1]!.ready();
+    const starved = expect(run('starved')).rejects.toThrow(Overloaded);
+    await clock.advance(3_200);
+    await starved;
+    expect(replaced).toEqual(['a text took more than 400 ms', 'the machine was too busy for a text for 3200 ms']);
   });
 
   it('refuses the text whose memory ended the thread, and goes on in another thread', async () => {
