@@ -208,8 +208,7 @@ function makeFleetParts(options: WorkerOptions, instruments: Instruments): Fleet
   const links = makeCallLinks(options, instruments, roster);
   const actors = makeActors(options, links, instruments);
   const linked = new LinkedCoordinators(actors, clock, () => roster.hears);
-  const suspicions = new SuspicionRelay(actors, clock, identity.id, roster);
-  return { links, actors, linked, suspicions, roster, peers };
+  return { links, actors, linked, suspicions: new SuspicionRelay(actors, clock, identity.id), roster, peers };
 }
 
 function makeCacheParts(

@@ -69,7 +69,7 @@ export class ScriptedWorker {
         return this.generate(request, signal);
       },
     }));
-    const suspicions = new SuspicionRelay(this.actors, this.hive.clock, this.id, this.hive.roster);
+    const suspicions = new SuspicionRelay(this.actors, this.hive.clock, this.id);
     const worker = this;
     await this.actors.spawn(ShardProtocol, 'shard', () => ({
       holdings: async function* () {
