@@ -11,6 +11,8 @@ import { compareProcesses, compareRanks, type ProcessRank, type Rank } from './r
 
 /** Time after its start during which a process without a generation from the fleet is later than any process that members know. */
 const NEW_PROCESS_MS = 5_000;
+/** Time in which a later process that lives is heard, even over a bus that loses messages. After it, that process counts as ended. */
+const RIVAL_SILENCE_MS = 2 * SUSPECT_AFTER_MS;
 
 /** The rank of this process, with what its next rise depends on. Its generation is 0 if none came from the fleet. */
 export interface OwnRank extends Rank {
@@ -44,7 +46,7 @@ export function afterRefusal(own: OwnRank, latest: Rank, nowMs: number): OwnRank
   const { rival } = own;
   if (rival?.incarnation !== latest.incarnation)
     return { ...own, rival: { incarnation: latest.incarnation, sinceMs: nowMs } };
-  return nowMs - rival.sinceMs > SUSPECT_AFTER_MS ? above(own, latest) : own;
+  return nowMs - rival.sinceMs > RIVAL_SILENCE_MS ? above(own, latest) : own;
 }
 
 function above(own: OwnRank, { generation }: ProcessRank): OwnRank {

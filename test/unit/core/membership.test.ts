@@ -391,7 +391,7 @@ describe('the own worker', () => {
   it('outranks a later process that is no longer heard', () => {
     const observer = new Observer('a').join('a');
     observer.pass(60_000);
-    for (let ms = 0; ms <= limits.SUSPECT_AFTER_MS; ms += TICK_MS) {
+    for (let ms = 0; ms <= 2 * limits.SUSPECT_AFTER_MS; ms += TICK_MS) {
       observer.send(refusedBy(rank(7, '9')));
       expect(observer.types()).toEqual([]);
       observer.pass(TICK_MS);
