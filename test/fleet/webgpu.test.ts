@@ -31,19 +31,10 @@ onGpu(`a fleet of workers on WebGPU and on the CPU${missing === null ? '' : ` ($
       SHOAL_NATS_PASSWORD: server.password,
       SHOAL_SECRET: 'a secret of the fleet in this test',
     };
-    fleet = await Fleet.up(['--workers', '1', '--device', 'cpu', '--replicas', '1', '--context', '1024'], access);
-    const args = [
-      '--device',
-      'webgpu',
-      '--replicas',
-      '1',
-      '--context',
-      '1024',
-      '--sequences',
-      '2',
-      '--cache-bytes',
-      '32MiB',
-    ];
+    // On a busy machine a worker would rather compute than fetch.
+    const common = ['--replicas', '1', '--context', '1024', '--fetch', 'always'];
+    fleet = await Fleet.up([...common, '--workers', '1', '--device', 'cpu'], access);
+    const args = [...common, '--device', 'webgpu', '--sequences', '2', '--cache-bytes', '32MiB'];
     joined = ['gpu-1', 'gpu-2'].map((id) => new JoinedWorker(id, args, access));
     await fleet.until((workers) => workers.filter(({ state }) => state === 'serving').length === 3);
   }, SLOW_MS);

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,7 +21,8 @@ describe.skipIf(!mayMount())('a full disk under the store of NATS', () => {
   });
   afterEach(async () => {
     await fleet?.stop();
-    execFileSync('umount', [disk]);
+    // The guard of the nats-server ends a moment after the fleet.
+    await expect.poll(() => spawnSync('umount', [disk]).status, { timeout: 60_000 }).toBe(0);
     rmdirSync(disk);
   });
 
