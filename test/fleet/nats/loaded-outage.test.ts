@@ -15,7 +15,8 @@ import { Fleet } from '../support/fleet.js';
 const CLIENTS = 6;
 const WARM_UP_MS = 6_000;
 const UNDISTURBED_MS = 10_000;
-const OUTAGE_MS = 60_000;
+/** A NATS that hangs is the harder case: its connections stay open. */
+const OUTAGE_MS = { stopped: 60_000, killed: 20_000 };
 const LEAST_SHARE = 0.9;
 /** Of the sheet that each outage sees first. */
 const SEEDS = { stopped: 90, killed: 91 };
@@ -89,7 +90,7 @@ describe('a fleet under load while NATS is away', () => {
     },
   };
 
-  it('for a minute, twice: answers as fast as before, all right, and keeps its workers', async () => {
+  it('for a minute, and again: answers as fast as before, all right, and keeps its workers', async () => {
     await fleetOf(2);
     const pids = await fleet.pids();
     const load = new RecallLoad(fleet, CLIENTS, 100);
@@ -100,7 +101,7 @@ describe('a fleet under load while NATS is away', () => {
         const directBefore = await fleet.calls('direct');
 
         const back = await outages[outage]();
-        const during = load.during(pause(OUTAGE_MS));
+        const during = load.during(pause(OUTAGE_MS[outage]));
         const seen = await healthUntil('degraded');
         const holders = await holdersLearned(recallSheet(48, SEEDS[outage]), during);
         const { requests, requestsPerCpuSecond, cachedShare } = await during;
