@@ -12,6 +12,11 @@ import { durationMs, PHASE_NAMES, phasesOf, type RequestOrder, shownRequests } f
 
 const ROWS = 60;
 const REFRESH_MS = 400;
+const PHASE_TITLES = [
+  ['waited', 'placed'],
+  ['fetched', 'queued, fetched'],
+  ['streamed', 'streamed'],
+] as const;
 const ORDERS: Readonly<Record<RequestOrder, string>> = {
   newest: 'newest first',
   slowest: 'slowest first',
@@ -48,6 +53,7 @@ export function RequestsPage({ feed }: { readonly feed: FeedConnection }) {
           Pause
         </button>
         <SourceLegend />
+        <PhaseLegend />
       </div>
       {rows.length > 0 && <Head scaleMs={scaleMs} />}
       {rows.length === 0 && <NoRequests ofTenant={model.hello?.role === 'user'} />}
@@ -62,6 +68,20 @@ export function RequestsPage({ feed }: { readonly feed: FeedConnection }) {
         ))}
       </ol>
     </section>
+  );
+}
+
+/** What the colours of phases mean. The prompt's computation has the colour of computed tokens. */
+function PhaseLegend() {
+  return (
+    <ul class="legend" aria-label="Phases of a request">
+      {PHASE_TITLES.map(([kind, title]) => (
+        <li key={kind} title={PHASE_NAMES[kind]}>
+          <span class={`swatch ${kind}`} aria-hidden="true" />
+          {title}
+        </li>
+      ))}
+    </ul>
   );
 }
 
