@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { NoSuchActor } from '../../../src/errors.js';
+import { Unavailable } from '../../../src/errors.js';
 import { ActorDied, type ActorHandle } from '../../../src/index.js';
 import type { ActorRecords } from '../../../src/runtime/detached/actor-records.js';
 import { InstanceProtocol, instanceActor } from '../../../src/runtime/messages.js';
@@ -66,9 +66,8 @@ describe('a detached actor', () => {
     const call = { method: 'me', args: { plain: [], tagged: false }, trace: { id: 'x', attempt: 0, chain: [] } };
     let refusal: unknown = null;
     while (refusal === null) refusal = await rejection(instance.ask('call', call));
-    // On a slow machine it may be taken for gone before the call comes back; then the caller refuses.
-    const isMember = driver.member.directory.get(a.member.self.incarnation) !== null;
-    if (isMember) expect(refusal).toBeInstanceOf(NoSuchActor);
+    // The node has it no more, or lost it during the call; or the caller takes the node for gone.
+    expect(refusal).toBeInstanceOf(Unavailable);
     const answers: number[] = [];
     while (answers.length < 2) {
       const answer = await counter.add(1).catch(() => null);
