@@ -1,13 +1,14 @@
 import type { Palette } from '../ring/ring-canvas.js';
+import { currentTheme, type Theme } from './theme.js';
 
 /** The colours of the page's style, for canvases. */
 
 const NAMES = ['ink', 'local', 'remote', 'computed', 'bad', 'faint'] as const;
-let known: { readonly theme: string; readonly palette: Palette } | null = null;
+let known: { readonly theme: Theme; readonly palette: Palette } | null = null;
 
 /** The palette of the theme that is shown now. */
 export function paletteOf(): Palette {
-  const theme = themeNow();
+  const theme = currentTheme();
   if (known?.theme === theme) return known.palette;
   const style = getComputedStyle(document.documentElement);
   const palette = Object.fromEntries(
@@ -15,10 +16,4 @@ export function paletteOf(): Palette {
   ) as Palette;
   known = { theme, palette };
   return palette;
-}
-
-function themeNow(): string {
-  const chosen = document.documentElement.dataset.theme;
-  if (chosen !== undefined) return chosen;
-  return matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light';
 }

@@ -4,16 +4,15 @@ const NAME = 'shoal-theme';
 
 export type Theme = 'dark' | 'light';
 
-/** Shows the page as the reader chose before. */
+/** Shows the page as the reader chose before, or as the system has it. */
 export function restoreTheme(): void {
   const stored = sessionStorage.getItem(NAME);
-  if (stored === 'dark' || stored === 'light') document.documentElement.dataset.theme = stored;
+  const system = matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light';
+  document.documentElement.dataset.theme = stored === 'dark' || stored === 'light' ? stored : system;
 }
 
 export function currentTheme(): Theme {
-  const chosen = document.documentElement.dataset.theme;
-  if (chosen === 'dark' || chosen === 'light') return chosen;
-  return matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light';
+  return document.documentElement.dataset.theme === 'dark' ? 'dark' : 'light';
 }
 
 export function chooseTheme(theme: Theme): void {

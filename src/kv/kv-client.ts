@@ -17,6 +17,8 @@ export interface KVClientOptions {
   readonly ttlS?: number;
   /** Seconds for which a client that computes a layer keeps others from it. Default: 30. */
   readonly leaseS?: number;
+  /** Seconds for one request to the fleet, its answer included. After that the fleet counts as out of reach. Default: 30. */
+  readonly requestS?: number;
   /** Default: that of the machine. */
   readonly clock?: Clock;
 }
@@ -31,9 +33,15 @@ export interface KVClientStats {
 }
 
 const LEASE_S = 30;
+const REQUEST_S = 30;
 /** Pauses between two looks for a layer that another client computes: the first, and the longest. Each is twice the last. */
 const POLL_MS = 25;
 const POLL_CEILING_MS = 400;
+
+/** A lease that this client has; its bytes, and so its ETag, are its own. */
+interface HeldLease {
+  readonly etag: string;
+}
 
 export class KVClient {
   private readonly clock: Clock;
@@ -108,24 +116,39 @@ export class KVClient {
   }
 
   /** Computes a layer, and stores it if that can be done. */
-  private async compute(key: string, compute: () => Promise<KVLayer>, lease: 'held' | 'unreachable'): Promise<KVLayer> {
+  private async compute(
+    key: string,
+    compute: () => Promise<KVLayer>,
+    lease: HeldLease | 'unreachable',
+  ): Promise<KVLayer> {
     try {
       const value = await compute();
-      if (lease === 'held') await this.store(key, value).catch(() => {});
+      if (lease !== 'unreachable') await this.store(key, value).catch(() => {});
       return value;
     } finally {
-      if (lease === 'held') await this.send('DELETE', leaseOf(key), {}, null, [404]).catch(() => {});
+      if (lease !== 'unreachable') await this.endLease(key, lease);
     }
   }
 
-  private async lease(key: string): Promise<'held' | 'taken' | 'unreachable'> {
+  private async lease(key: string): Promise<HeldLease | 'taken' | 'unreachable'> {
     const headers = { 'if-none-match': '*', 'x-shoal-ttl': String(this.options.leaseS ?? LEASE_S) };
     try {
-      const { status } = await this.send('PUT', leaseOf(key), headers, [Buffer.from(randomUUID())], [412]);
-      return status === 412 ? 'taken' : 'held';
+      const { status, headers: answered } = await this.send(
+        'PUT',
+        leaseOf(key),
+        headers,
+        [Buffer.from(randomUUID())],
+        [412],
+      );
+      return status === 412 ? 'taken' : { etag: answered.get('etag') ?? '' };
     } catch {
       return 'unreachable';
     }
+  }
+
+  /** Ends this client's lease, and not that of another one that took it after this one had expired. */
+  private async endLease(key: string, { etag }: HeldLease): Promise<void> {
+    await this.send('DELETE', leaseOf(key), { 'if-match': etag }, null, [404, 412]).catch(() => {});
   }
 
   private async store(key: string, value: KVLayer): Promise<void> {
@@ -159,13 +182,14 @@ export class KVClient {
     body: readonly Uint8Array[] | null = null,
     expected: readonly number[] = [],
   ): Promise<Response> {
-    const { apiKey } = this.options;
+    const { apiKey, requestS = REQUEST_S } = this.options;
     const authorization = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
     let response: Response;
     try {
       response = await fetch(`${this.url}/v1/kv/${encodeURIComponent(key)}`, {
         method,
         headers: { ...headers, ...authorization },
+        signal: AbortSignal.timeout(requestS * 1_000),
         ...(body !== null && { body: new Blob(body as Uint8Array<ArrayBuffer>[]) }),
       });
     } catch (error) {

@@ -39,7 +39,7 @@ export type ObjectSize = Pick<ObjectInfo, 'bytes' | 'contentType' | 'fields'>;
 const OBJECT_OVERHEAD_BYTES = 1_664;
 /** Memory of a field beside its characters. */
 const FIELD_OVERHEAD_BYTES = 96;
-/** Memory of a character: any of them may need two bytes. */
+/** Bytes for a character: a text with any character beyond Latin-1 takes two for each. */
 const CHAR_BYTES = 2;
 
 /** Bytes of budget that an object takes: as much as it takes of the memory of a process. */

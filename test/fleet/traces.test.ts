@@ -60,6 +60,8 @@ describe('traces', () => {
       }
     }
     await fleet.complete({ prompt: prompts[0] }, { traceparent: callerOf(90, '00') });
+    const message = { model: 'recall', max_tokens: 1, messages: [{ role: 'user', content: 'Hello' }] };
+    expect((await fleet.post('/v1/messages', message, { traceparent: callerOf(80) })).status).toBe(200);
     await fleet.stop();
     const ofTrace = (n: number) => collector.spans.filter(({ traceId }) => traceId === traceOf(n));
     const first = ofTrace(0);
@@ -96,6 +98,7 @@ describe('traces', () => {
     expect(served.length).toBeGreaterThan(0);
 
     expect(ofTrace(90)).toEqual([]);
+    expect(named(ofTrace(80), 'chat recall')).toHaveLength(1);
     const words = sheets.flatMap(({ questions }) => questions.map(({ answer }) => answer));
     for (const text of [...collector.bodies, fleet.log]) for (const word of words) expect(text).not.toContain(word);
 

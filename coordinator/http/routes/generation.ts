@@ -91,7 +91,7 @@ export async function answerWithTokens<R extends CommonRequest>(
   const constraint = wanted && (await model.text.constrain(wanted.constraint, wanted, texts));
   const messageOf = reading && ((prompt: Prompt) => reading.planOf(prompt, constraint !== null));
   const demand = { ...own, constraint, messageOf };
-  const operation = path.includes('/chat/') ? 'chat' : 'text_completion';
+  const operation = reading === null ? 'text_completion' : 'chat';
   const span = exchange.span.child(`${operation} ${model.name}`, requestAttributes(operation, request, model.name));
   exchange.onClose(() => span.end());
   const caller = {

@@ -19,7 +19,7 @@ const BUNDLES = 256;
 export interface GroupOptions {
   /** Default: `pack`. */
   readonly strategy?: GroupStrategy;
-  /** Names of classes and functions that each of its nodes must host. Default: any node. */
+  /** Classes and functions, by name, that every node of the group must host. Default: none. */
   readonly hosting?: readonly string[];
   /** Time to wait for room. Default: no limit. */
   readonly timeoutMs?: number;
@@ -103,7 +103,7 @@ export class PlacementGroups {
       if (plan.kind === 'impossible' && nowMs >= impossibleFromMs) throw new InvalidRequest(`bundles: ${plan.why}`);
       if (nowMs >= lateFromMs) throw new DeadlineExceeded('the bundles were not free in time');
       const untilMs = plan.kind === 'nodes' ? nowMs + REFUSED_PAUSE_MS : Math.min(impossibleFromMs, lateFromMs);
-      await this.news(untilMs > nowMs ? Math.min(untilMs, lateFromMs) - nowMs : PATIENCE_MS);
+      await this.member.directory.news(untilMs > nowMs ? Math.min(untilMs, lateFromMs) - nowMs : PATIENCE_MS);
     }
   }
 
@@ -147,7 +147,7 @@ export class PlacementGroups {
         return;
       } catch (error) {
         if (!(error instanceof ShoalError)) throw error;
-        await this.news(FREE_PAUSE_MS);
+        await this.member.directory.news(FREE_PAUSE_MS);
       }
     }
     this.strays.set(node.incarnation, (this.strays.get(node.incarnation) ?? new Set()).add(bundle));
@@ -196,19 +196,5 @@ export class PlacementGroups {
 
   private hostOf({ id, incarnation }: NodeView) {
     return this.member.actors.ref(HostProtocol, { node: id, incarnation, actor: HOST_ACTOR });
-  }
-
-  /** Resolves at the next announcement of any member, at the latest after `timeMs`. */
-  private news(timeMs: number): Promise<void> {
-    const { directory, options } = this.member;
-    return new Promise((resolve) => {
-      const done = () => {
-        timer.cancel();
-        end();
-        resolve();
-      };
-      const timer = options.clock.after(timeMs, done);
-      const end = directory.onAnnounced(done);
-    });
   }
 }

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openAccess } from '../../../coordinator/access/open-access.js';
 import { kvRoutes } from '../../../coordinator/http/routes/kv.js';
@@ -114,6 +117,29 @@ describe('a client for K/V', () => {
     const nowhere = new KVClient('http://127.0.0.1:1', { model: 'm' });
     await expect(nowhere.get('p', 0)).rejects.toThrow(Unavailable);
     expect(plain(await nowhere.getOrCompute('p', 0, async () => layerOf(9)))).toEqual(plain(layerOf(9)));
+  });
+
+  it('computes when the fleet does not answer in time', async () => {
+    const silent = createServer().listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const { port } = silent.address() as AddressInfo;
+    const kv = new KVClient(`http://127.0.0.1:${port}`, { model: 'm', requestS: 0.05 });
+    await expect(kv.get('p', 0)).rejects.toThrow(Unavailable);
+    expect(plain(await kv.getOrCompute('p', 0, async () => layerOf(9)))).toEqual(plain(layerOf(9)));
+    silent.closeAllConnections();
+    silent.close();
+  });
+
+  it('leaves the lease of another client alone, which took it after its own had expired', async () => {
+    await open();
+    const leases = () => [...station.objects.store.all()].filter(({ name }) => name.key.toString().endsWith('/lease'));
+    const compute = async () => {
+      const url = `${server.url}/v1/kv/${encodeURIComponent(leases()[0]!.name.key.toString())}`;
+      await fetch(url, { method: 'PUT', body: 'of another client' });
+      return layerOf(3);
+    };
+    await client().getOrCompute('p', 0, compute);
+    expect(leases()).toHaveLength(1);
   });
 
   it('takes no other object for a layer, and replaces it by the computed one', async () => {
