@@ -11,6 +11,7 @@ import {
   type Subscription,
   throwLater,
 } from './bus.js';
+import { NatsPulse } from './nats-pulse.js';
 import { checkPattern, checkSubject } from './subject.js';
 
 /** The bus over NATS: connects, reconnects, and bounds the bytes that wait for the server. */
@@ -21,11 +22,8 @@ const BUS_PENDING_BYTES = 64 * 2 ** 20;
 const BUS_RECONNECT_MS = 100;
 /** Longest pause before a lost server is tried again. */
 const BUS_RECONNECT_CEILING_MS = 2_000;
-/**
- * Interval of pings. The connection is lost after two unanswered pings, which takes less than `CALL_SILENCE_MS`, so that calls do not fail for
- * silence first. @internal exported for tests.
- */
-export const BUS_PING_INTERVAL_MS = 1_000;
+/** The library's own pings are off: `NatsPulse` stands in for them. */
+const NO_PINGS_MS = 2 ** 31 - 1;
 const BUS_CONNECT_TIMEOUT_MS = 5_000;
 /** Limit on a message that NATS has unless its configuration sets another one. */
 const NATS_DEFAULT_PAYLOAD_BYTES = 1024 * 1024;
@@ -130,8 +128,7 @@ function connectionOptions(options: NatsOptions): Settings {
     name: options.name ?? 'shoal',
     maxReconnectAttempts: -1,
     ignoreAuthErrorAbort: true,
-    pingInterval: BUS_PING_INTERVAL_MS,
-    maxPingOut: 2,
+    pingInterval: NO_PINGS_MS,
     timeout: BUS_CONNECT_TIMEOUT_MS,
     noAsyncTraces: true,
   };
@@ -165,12 +162,16 @@ const REFUSALS = 64;
 export class NatsBus implements Bus {
   private state: 'connected' | 'lost' | 'closed' = 'connected';
   private readonly listeners = new Set<(status: BusStatus) => void>();
+  private readonly pulse: NatsPulse;
   private readonly maxPendingBytes: number;
   private readonly onError: OnBusError;
   /** Published bytes that the server has not confirmed. */
   private pendingBytes = 0;
   /** The part of `pendingBytes` published since the last flush. */
   private unflushedBytes = 0;
+  /** Published in this turn of the event loop, and not handed to the library yet. */
+  private gathered: { readonly subject: string; readonly payload: Uint8Array; readonly reply: string | undefined }[] =
+    [];
   /** What the connected server has refused for lack of rights. */
   private readonly refusals = new Set<string>();
 
@@ -181,6 +182,8 @@ export class NatsBus implements Bus {
   ) {
     this.maxPendingBytes = options.maxPendingBytes ?? BUS_PENDING_BYTES;
     this.onError = options.onError ?? throwLater;
+    this.pulse = new NatsPulse(connection);
+    this.pulse.start();
     void this.watch();
   }
 
@@ -210,7 +213,8 @@ export class NatsBus implements Bus {
     if (this.pendingBytes + payload.byteLength > this.maxPendingBytes) {
       throw new Overloaded(`cannot publish: NATS has not read ${this.pendingBytes} earlier bytes yet; retry later`);
     }
-    this.connection.publish(subject, payload, reply === undefined ? undefined : { reply });
+    if (this.gathered.length === 0) setImmediate(() => this.publishGathered());
+    this.gathered.push({ subject, payload, reply });
     this.account(payload.byteLength);
   }
 
@@ -245,6 +249,7 @@ export class NatsBus implements Bus {
 
   async flush(): Promise<void> {
     if (this.state !== 'connected') throw new Unavailable(`cannot flush: NATS is ${this.state}`);
+    this.publishGathered();
     try {
       await this.connection.flush();
       // `watch` hears of refusals that came before the answer a few steps later than this.
@@ -257,11 +262,30 @@ export class NatsBus implements Bus {
   async close(): Promise<void> {
     if (this.state === 'closed') return;
     const connected = this.state === 'connected';
+    this.publishGathered();
     this.state = 'closed';
+    this.pulse.stop();
     this.listeners.clear();
     // A drain waits for the server, so it would hang on a lost connection.
     if (connected) await this.connection.drain().catch(() => undefined);
     await this.connection.close();
+  }
+
+  /**
+   * Hands all messages of this turn of the event loop to the library at once. It makes one write of what it is given without a pause, and a write
+   * costs more than a message. Messages for a server that is lost by now are dropped, as the library would drop them.
+   */
+  private publishGathered(): void {
+    const messages = this.gathered;
+    this.gathered = [];
+    if (this.state !== 'connected') return;
+    try {
+      for (const { subject, payload, reply } of messages) {
+        this.connection.publish(subject, payload, reply === undefined ? undefined : { reply });
+      }
+    } catch (thrown) {
+      this.onError(thrown);
+    }
   }
 
   private account(bytes: number): void {
@@ -270,11 +294,16 @@ export class NatsBus implements Bus {
     if (this.unflushedBytes < Math.min(CONFIRM_BYTES, this.maxPendingBytes / 2)) return;
     const flushed = this.unflushedBytes;
     this.unflushedBytes = 0;
-    const confirmed = () => {
+    const over = () => {
       this.pendingBytes = Math.max(this.pendingBytes - flushed, 0);
     };
+    const confirmed = () => {
+      this.pulse.confirm();
+      over();
+    };
+    this.publishGathered();
     // A failed flush counts too: on a lost connection the bytes are dropped, not sent later.
-    this.connection.flush().then(confirmed, confirmed);
+    this.connection.flush().then(confirmed, over);
   }
 
   private async watch(): Promise<void> {
@@ -304,6 +333,8 @@ export class NatsBus implements Bus {
     if (this.state !== from) return;
     this.state = to;
     this.unflushedBytes = 0;
+    if (to === 'connected') this.pulse.start();
+    else this.pulse.stop();
     // The next server may have other rights.
     this.refusals.clear();
     if (to === 'lost') this.pendingBytes = 0;

@@ -1,0 +1,76 @@
+import type { NatsConnection } from '@nats-io/transport-node';
+
+/**
+ * Finds out that a server is silent. The library's own pings cannot tell a server that has stopped from one that has seconds of messages to pass
+ * before the answer: here, each message received and each confirmation of bytes sent counts as a sign of life too.
+ */
+
+/** Interval of the checks. @internal exported for tests. */
+export const PULSE_INTERVAL_MS = 1_000;
+/**
+ * Checks without a sign of life after which a connection is lost. From the last sign it takes one interval more at most, which is less than
+ * `CALL_SILENCE_MS`, so that calls do not fail for silence first. @internal exported for tests.
+ */
+export const PULSES_MISSED = 2;
+
+export class NatsPulse {
+  private timer: NodeJS.Timeout | null = null;
+  private missed = 0;
+  /** Since the last check. */
+  private confirmed = false;
+  private receivedBytes = 0;
+  private pinging = false;
+
+  constructor(private readonly connection: Pick<NatsConnection, 'stats' | 'flush' | 'reconnect'>) {}
+
+  /** Begins to check, afresh after each connection. */
+  start(): void {
+    this.stop();
+    this.missed = 0;
+    this.confirmed = true;
+    this.pinging = false;
+    this.timer = setInterval(() => this.check(), PULSE_INTERVAL_MS);
+    this.timer.unref();
+  }
+
+  stop(): void {
+    if (this.timer) clearInterval(this.timer);
+    this.timer = null;
+  }
+
+  /** Called when the server has confirmed that it read what was sent. */
+  confirm(): void {
+    this.confirmed = true;
+  }
+
+  private check(): void {
+    const { inBytes } = this.connection.stats();
+    const alive = this.confirmed || inBytes !== this.receivedBytes;
+    this.receivedBytes = inBytes;
+    this.confirmed = false;
+    this.missed = alive ? 0 : this.missed + 1;
+    if (this.missed >= PULSES_MISSED) this.lose();
+    else this.ping();
+  }
+
+  private lose(): void {
+    this.stop();
+    // Closes the socket, and dials again.
+    this.connection.reconnect().catch(() => undefined);
+  }
+
+  private ping(): void {
+    if (this.pinging) return;
+    this.pinging = true;
+    const { timer } = this;
+    const over = (confirmed: boolean) => {
+      if (this.timer !== timer) return;
+      this.pinging = false;
+      if (confirmed) this.confirm();
+    };
+    this.connection.flush().then(
+      () => over(true),
+      () => over(false),
+    );
+  }
+}
