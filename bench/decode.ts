@@ -5,6 +5,7 @@ import { BareLoop, bareDecode, bareSteps } from './bare-loop.js';
 import { benchGraph, benchModel, benchThreads, randomTokens } from './bench-model.js';
 import { EngineLoop } from './engine-loop.js';
 import { streamed } from './first-token.js';
+import { Genai, type GenaiOrWhyNot } from './genai.js';
 import { PlainLoop } from './plain-loop.js';
 import { type BenchOptions, machineLine, quotients, type Report, reportRatio, reportRow } from './report.js';
 import { RunningFleet } from './running-fleet.js';
@@ -19,14 +20,16 @@ const LONG_NEW_TOKENS = 33;
 const CHUNK_TOKENS = 256;
 const ROUNDS = 7;
 
-const CONTENDERS = ['fleet', 'engine', 'bare', 'bareQuiet', 'longFleet', 'longBare', 'plain'] as const;
-/** Tokens per second. */
-type Rates = Record<(typeof CONTENDERS)[number], number>;
+const CONTENDERS = ['fleet', 'engine', 'bare', 'bareQuiet', 'genai', 'longFleet', 'longBare', 'plain'] as const;
+type Contender = (typeof CONTENDERS)[number];
+/** Tokens per second. Those of onnxruntime-genai are missing where it is not installed. */
+type Rates = Record<Exclude<Contender, 'genai'>, number> & { readonly genai?: number };
+type DecodeSamples = Record<Contender, number[]>;
 
 /**
  * Measures one stream through a fleet, as a client sees it, and in alternation the bare loop over the same graph: after a short prompt, and
  * after a long past. After the short prompt it also measures the engine without a fleet, and the bare loop with threads that do not spin; after
- * the long past the plain loop of onnxruntime-node.
+ * the long past the plain loop of onnxruntime-node. Where onnxruntime-genai is installed, it takes part after the short prompt.
  */
 export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   const model = await benchModel();
@@ -37,30 +40,35 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   const engine = await EngineLoop.open(own, 1, PROMPT_TOKENS + NEW_TOKENS);
   progress('starting one worker');
   const fleet = await RunningFleet.up(CLI, ['--workers', '1', '--model', model]);
-  const samples = Object.fromEntries(CONTENDERS.map((name) => [name, [] as number[]])) as Record<keyof Rates, number[]>;
+  const genai = await Genai.start(model, threads);
+  const samples = Object.fromEntries(CONTENDERS.map((name) => [name, [] as number[]])) as DecodeSamples;
   let longPast: LongPast | null = null;
   try {
     progress(`computing a past of ${LONG_PAST_TOKENS} tokens, here and in the process of the plain loop`);
     longPast = await LongPast.open(fleet, graph, model, threads);
     for (let round = -1; round < (rounds ?? ROUNDS); round++) {
-      const short = await afterShortPrompt({ fleet, engine, graph, quiet }, round);
+      const short = await afterShortPrompt({ fleet, engine, graph, quiet, genai }, round);
       const rates: Rates = { ...short, ...(await longPast.measure()) };
-      const shown = CONTENDERS.map((name) => `${name} ${rates[name].toFixed(1)}`).join(', ');
-      progress(`round ${round + 1}: ${shown} tokens/s`);
+      const measured = Object.entries(rates) as [Contender, number][];
+      progress(
+        `round ${round + 1}: ${measured.map(([name, rate]) => `${name} ${rate.toFixed(1)}`).join(', ')} tokens/s`,
+      );
       // The first round warms up.
-      if (round >= 0) for (const name of CONTENDERS) samples[name].push(rates[name]);
+      if (round >= 0) for (const [name, rate] of measured) samples[name].push(rate);
     }
   } finally {
     await longPast?.close();
+    if (typeof genai !== 'string') await genai.stop();
     await fleet.stop();
     await engine.close();
     for (const loaded of [graph, quiet, own]) loaded.release();
   }
-  return report(samples);
+  return report(samples, typeof genai === 'string' ? [genai] : []);
 }
 
-function report(samples: Record<keyof Rates, number[]>): Report {
-  const ratio = (over: keyof Rates, under: keyof Rates) => quotients(samples[over], samples[under]);
+function report(samples: DecodeSamples, skipped: readonly string[]): Report {
+  const ratio = (over: Contender, under: Contender) => quotients(samples[over], samples[under]);
+  const beside = samples.genai.length > 0;
   const after = `after ${LONG_PAST_TOKENS} tokens`;
   return {
     name: 'decode',
@@ -70,12 +78,14 @@ function report(samples: Record<keyof Rates, number[]>): Report {
       reportRow('engine in this process', 'tokens/s', samples.engine),
       reportRow('bare IO-bound loop', 'tokens/s', samples.bare),
       reportRow('bare IO-bound loop, threads do not spin', 'tokens/s', samples.bareQuiet),
+      ...(beside ? [reportRow('onnxruntime-genai', 'tokens/s', samples.genai)] : []),
       reportRow(`${after}: one stream through the fleet`, 'tokens/s', samples.longFleet),
       reportRow(`${after}: bare IO-bound loop`, 'tokens/s', samples.longBare),
       reportRow(`${after}: session.run of onnxruntime-node`, 'tokens/s', samples.plain),
     ],
     ratios: [
       reportRatio('fleet / bare loop', ratio('fleet', 'bare'), { kind: 'at least', value: 0.97 }),
+      ...(beside ? [reportRatio('fleet / genai', ratio('fleet', 'genai'), { kind: 'at least', value: 1 })] : []),
       reportRatio('fleet / engine', ratio('fleet', 'engine')),
       reportRatio('engine / bare loop', ratio('engine', 'bare')),
       reportRatio('bare loop / without spinning', ratio('bare', 'bareQuiet')),
@@ -83,20 +93,25 @@ function report(samples: Record<keyof Rates, number[]>): Report {
       reportRatio(`${after}: fleet / session.run`, ratio('longFleet', 'plain'), { kind: 'at least', value: 3.5 }),
       reportRatio(`${after}: bare loop / session.run`, ratio('longBare', 'plain')),
     ],
+    skipped,
   };
 }
 
-type ShortRates = Pick<Rates, 'fleet' | 'engine' | 'bare' | 'bareQuiet'>;
+type ShortRates = Pick<Rates, 'fleet' | 'engine' | 'bare' | 'bareQuiet' | 'genai'>;
 
 interface Contenders {
   readonly fleet: RunningFleet;
   readonly engine: EngineLoop;
   readonly graph: ModelGraph;
   readonly quiet: ModelGraph;
+  readonly genai: GenaiOrWhyNot;
 }
 
 /** Each round begins with another contender. */
-async function afterShortPrompt({ fleet, engine, graph, quiet }: Contenders, round: number): Promise<ShortRates> {
+async function afterShortPrompt(
+  { fleet, engine, graph, quiet, genai }: Contenders,
+  round: number,
+): Promise<ShortRates> {
   const prompt = randomTokens(PROMPT_TOKENS);
   const bareRate = async (over: ModelGraph) => rateOf(await bareDecode(over, [prompt], NEW_TOKENS - 1));
   const measures: [keyof ShortRates, () => Promise<number>][] = [
@@ -105,7 +120,8 @@ async function afterShortPrompt({ fleet, engine, graph, quiet }: Contenders, rou
     ['bare', () => bareRate(graph)],
     ['bareQuiet', () => bareRate(quiet)],
   ];
-  const rates: Partial<ShortRates> = {};
+  if (typeof genai !== 'string') measures.push(['genai', () => genai.decode(PROMPT_TOKENS, NEW_TOKENS - 1, 1)]);
+  const rates: { -readonly [name in keyof ShortRates]?: number } = {};
   for (let turn = 0; turn < measures.length; turn++) {
     const [name, measure] = measures[(round + 1 + turn) % measures.length]!;
     rates[name] = await measure();

@@ -1,6 +1,7 @@
-"""Measures onnxruntime-genai on the benchmarks' model: the prompt and the decoding of `shoal bench device`, as one report in JSON.
+"""Measures onnxruntime-genai on the benchmarks' model.
 
-usage: genai.py MODEL_FOLDER cpu|cuda|webgpu ROUNDS
+usage: genai.py MODEL_FOLDER cpu|cuda|webgpu ROUNDS     the prompt and the decoding of `shoal bench device`, as one report in JSON
+       genai.py MODEL_FOLDER serve THREADS              one measurement for each line of JSON on the standard input, on the CPU
 """
 
 import json
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import time
 
+import numpy
 import onnxruntime_genai as og
 
 PROMPT_TOKENS = 1056
@@ -18,7 +20,7 @@ BATCH_PROMPT_TOKENS = 128
 STEPS = 64
 
 
-def fill_folder(made, folder, device):
+def fill_folder(made, folder, device, threads=None):
     """Puts the graph and a genai_config.json for it into a folder; the graph's names are those of optimum's exports."""
     with open(os.path.join(folder, "config.json")) as file:
         config = json.load(file)
@@ -28,7 +30,7 @@ def fill_folder(made, folder, device):
     providers = [] if device == "cpu" else [{device: {}}]
     decoder = {
         "filename": "model.onnx",
-        "session_options": {"provider_options": providers},
+        "session_options": {"provider_options": providers, **({} if threads is None else {"intra_op_num_threads": threads})},
         "head_size": config["head_dim"],
         "hidden_size": config["hidden_size"],
         "num_attention_heads": config["num_attention_heads"],
@@ -64,7 +66,7 @@ def generated(model, prompt_tokens, steps):
     params.set_search_options(max_length=prompt_tokens + steps + 1, min_length=prompt_tokens + steps + 1)
     generator = og.Generator(model, params)
     start = time.perf_counter()
-    generator.append_tokens([random.randrange(256, 7256) for _ in range(prompt_tokens)])
+    generator.append_tokens(random_tokens(prompt_tokens))
     generator.generate_next_token()
     first = time.perf_counter()
     for _ in range(steps):
@@ -82,6 +84,66 @@ def row(name, unit, samples):
         "max": max(samples),
         "samples": len(samples),
     }
+
+
+def random_tokens(count):
+    return [random.randrange(256, 7256) for _ in range(count)]
+
+
+class Served:
+    """The measurements that `bench/genai.ts` asks for."""
+
+    def __init__(self, model):
+        self.model = model
+        self.kept = None
+
+    def decode(self, prompt_tokens, steps, rows):
+        """Tokens per second of so many rows together, after the first token of each."""
+        params = og.GeneratorParams(self.model)
+        length = prompt_tokens + steps + 1
+        params.set_search_options(max_length=length, min_length=length, batch_size=rows)
+        generator = og.Generator(self.model, params)
+        prompts = [random_tokens(prompt_tokens) for _ in range(rows)]
+        generator.append_tokens(prompts[0] if rows == 1 else numpy.array(prompts, dtype=numpy.int32))
+        generator.generate_next_token()
+        start = time.perf_counter()
+        for _ in range(steps):
+            generator.generate_next_token()
+        return rows * steps / (time.perf_counter() - start)
+
+    def cold(self, tokens):
+        """Milliseconds to the first token of a prompt of which nothing is known."""
+        params = og.GeneratorParams(self.model)
+        params.set_search_options(max_length=tokens + 2, min_length=tokens + 2)
+        generator = og.Generator(self.model, params)
+        return self.first_token(generator, tokens)
+
+    def hit(self, shared_tokens, own_tokens):
+        """Milliseconds to the first token of a prompt whose shared tokens are in a buffer that is kept from one call to the next."""
+        if self.kept is None:
+            params = og.GeneratorParams(self.model)
+            params.set_search_options(max_length=shared_tokens + own_tokens + 2, min_length=shared_tokens + own_tokens + 2)
+            self.kept = og.Generator(self.model, params)
+            self.first_token(self.kept, shared_tokens)
+        self.kept.rewind_to(shared_tokens)
+        return self.first_token(self.kept, own_tokens)
+
+    @staticmethod
+    def first_token(generator, tokens):
+        start = time.perf_counter()
+        generator.append_tokens(random_tokens(tokens))
+        generator.generate_next_token()
+        return 1000 * (time.perf_counter() - start)
+
+
+def serve(folder, threads):
+    with tempfile.TemporaryDirectory(prefix="shoal-genai-") as made:
+        fill_folder(made, folder, "cpu", threads)
+        served = Served(og.Model(made))
+    print(json.dumps(og.__version__), flush=True)
+    for line in sys.stdin:
+        name, arguments = json.loads(line)
+        print(json.dumps(getattr(served, name)(*arguments)), flush=True)
 
 
 def main(folder, device, rounds):
@@ -106,4 +168,7 @@ def main(folder, device, rounds):
 if __name__ == "__main__":
     if len(sys.argv) != 4:
         sys.exit(__doc__)
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    if sys.argv[2] == "serve":
+        serve(sys.argv[1], int(sys.argv[3]))
+    else:
+        main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -39,6 +39,8 @@ export interface Report {
   readonly ratios: readonly ReportRatio[];
   /** The machine that it ran on. */
   readonly machine: string;
+  /** What was not measured, by name, and why. */
+  readonly skipped?: readonly string[];
 }
 
 /** The options of a benchmark. */
@@ -110,5 +112,10 @@ export function formatReport(report: Report): string {
     const verdict = bound === null ? '' : `  ${bound.kind} ${bound.value}: ${holds ? 'kept' : 'MISSED'}`;
     return `  ${name.padEnd(width)}  ${number(value).padStart(8)} ${unit}${spread}${verdict}`;
   });
-  return [`${report.name} on ${report.machine}`, '', ...rows, ...(ratios.length > 0 ? ['', ...ratios] : [])].join('\n');
+  const skipped = (report.skipped ?? []).map((what) => `  skipped: ${what}`);
+  const parts = [[`${report.name} on ${report.machine}`], rows, ratios, skipped];
+  return parts
+    .filter((lines) => lines.length > 0)
+    .map((lines) => lines.join('\n'))
+    .join('\n\n');
 }

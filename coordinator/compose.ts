@@ -30,6 +30,7 @@ import { IndexKeeper } from './index-keeper.js';
 import { Layers } from './layers/layers.js';
 import { LiveFleet } from './live-fleet.js';
 import { CoordinatorObjects } from './objects/coordinator-objects.js';
+import { LinkEndings } from './poison/link-endings.js';
 import { PoisonGuard } from './poison/poison-guard.js';
 import { workerRelay } from './poison/worker-relay.js';
 import { PurgeStore } from './purge/purge-store.js';
@@ -107,12 +108,13 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const probe = async (target: Parameters<PeerClient['ping']>[0]) => void (await peers.ping(target, PROBE_TIMEOUT_MS));
   const self = { id: config.id, incarnation, generation: null };
   const roster = new Roster({ bus, clock, subjects, fingerprint, self, probe });
-  const links = makeCallLinks(options, roster);
+  const endings = new LinkEndings();
+  const links = makeCallLinks(options, roster, endings);
   const actors = makeActors(options, links);
   const holdings = new Holdings();
   const keeper = new IndexKeeper(holdings, roster, actors, bus, clock, subjects, log);
   const siblings = new Siblings(bus, clock, subjects, { id: config.id, pid: process.pid, host: hostname() });
-  const poison = makePoisonGuard(options, roster, actors, () => siblings.list().length === 1);
+  const poison = makePoisonGuard(options, { roster, actors, endings }, () => siblings.list().length === 1);
   const journal = new RequestJournal(clock);
   const router = new Router({
     journal,
@@ -208,8 +210,7 @@ function makeRetentions(
 
 function makePoisonGuard(
   options: CoordinatorOptions,
-  roster: Roster,
-  actors: ActorSystem,
+  { actors, ...parts }: { readonly roster: Roster; readonly actors: ActorSystem; readonly endings: LinkEndings },
   alone: () => boolean,
 ): PoisonGuard {
   const { config, incarnation: self, bus, clock, log, openBucket, onPoisonRefused: onRefused } = options;
@@ -219,19 +220,22 @@ function makePoisonGuard(
   };
   const { secret, namespace } = config;
   const subjects = fleetSubjects(namespace);
-  const own = { bus, clock, subjects, roster, log, self, secret, openBucket, alone, relay: workerRelay(actors) };
+  const own = { bus, clock, subjects, log, self, secret, openBucket, alone, ...parts, relay: workerRelay(actors) };
   return new PoisonGuard({ ...own, onQuarantined, onRefused });
 }
 
-function makeCallLinks(options: CoordinatorOptions, roster: Roster): PeerCallLinks {
+function makeCallLinks(options: CoordinatorOptions, roster: Roster, endings: LinkEndings): PeerCallLinks {
   const { log } = options;
   return new PeerCallLinks({
     ...peerOptions(options),
     addressOf: ({ node, incarnation: of }) => roster.addressOf(node, of),
-    onLinkOpened: ({ node, incarnation: of }) =>
-      log.info({ peer: node, incarnation: of }, 'opened a connection for calls'),
+    onLinkOpened: ({ node, incarnation: of }) => {
+      log.info({ peer: node, incarnation: of }, 'opened a connection for calls');
+      endings.opened(node, of);
+    },
     onLinkClosed: ({ node, incarnation: of }, err) => {
       log.info({ peer: node, incarnation: of, err }, 'lost a connection for calls');
+      endings.ended(node, of, err);
       roster.linkClosed(node, of);
     },
   });

@@ -12,6 +12,7 @@ import { PROMPTS_PER_SUSPICION, QuarantinedPrompts, SuspicionMessage } from '../
 import { encode } from '../../src/wire/msgpack.js';
 import { readMessage } from '../../src/wire/read-message.js';
 import { Claims } from './claims.js';
+import type { LinkEndings } from './link-endings.js';
 import type { Loss, Witness } from './loss.js';
 import { Presence } from './presence.js';
 import { PromptFingerprint, type RequestFields } from './prompt-fingerprint.js';
@@ -41,6 +42,7 @@ export interface PoisonGuardOptions {
   readonly clock: Clock;
   readonly subjects: FleetSubjects;
   readonly roster: Roster;
+  readonly endings: LinkEndings;
   readonly log: Log;
   /** Incarnation of this coordinator: its id may have been given to another one, too. */
   readonly self: string;
@@ -88,6 +90,7 @@ export class PoisonGuard {
         const member = roster.members().find(({ id }) => id === worker);
         return member?.incarnation === incarnation && member.state !== 'dead' && member.state !== 'suspect';
       },
+      fellSilent: (instance) => options.endings.isUnclosed(instance),
       isConvicted: (prompt) => this.quarantine.has(prompt),
       isRefused: (prompt) => this.quarantine.hasAll(prompt),
       hearsOthers: () => options.roster.hearsOthers,

@@ -16,7 +16,7 @@ import { CLEARING_TOKENS, CONVICTING_DEATHS, convictedOf } from './verdict.js';
  *
  * All prompts that had begun on a worker when it died are suspects, and the one that was next in line. A suspect runs on probation: alone on its
  * worker. A crash is a function of the prompt, so a suspect is cleared as soon as it gets `CLEARING_TOKENS` past the point where the worker died.
- * A second death before that, which it witnesses alone, convicts it.
+ * A second death before that, which it witnesses alone, convicts it. A worker that only fell silent speaks against no prompt.
  */
 
 /** Time on the next worker that clears a suspect, together with those tokens: small models generate them in a moment. */
@@ -154,9 +154,7 @@ export class Suspects implements TrialOwner {
 
   /** Membership has declared a worker dead. `fenced`: only because a newer incarnation appeared, which proves a death only of a lost worker. */
   dead(worker: string, incarnation: string, fenced: boolean): void {
-    const instance = instanceOf(worker, incarnation);
-    const lostBefore = this.losses.has(instance) || this.unlinked.has(instance);
-    if (fenced && !lostBefore) this.spared(worker, incarnation);
+    if (fenced && !this.isLost(worker, incarnation)) this.spared(worker, incarnation);
     else this.settle(this.lossOf(worker, incarnation), 'dead');
   }
 
@@ -264,6 +262,8 @@ export class Suspects implements TrialOwner {
       this.changed.notifyAll();
       return;
     }
+    // A crash closes connections. What is cut off may live on, and did not die of a prompt.
+    if (this.options.fellSilent(loss.instance)) this.explain(loss);
     // Slow clients' requests have not noticed the loss yet.
     for (const trial of this.trials.on(loss.instance)) this.witness(loss, trial);
     if (loss.witnesses.size === 0) for (const [prompt, witness] of loss.waiting) this.accuse(loss, prompt, witness);

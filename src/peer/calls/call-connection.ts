@@ -1,6 +1,6 @@
 import type { CallLink } from '../../actors/links.js';
 import type { Clock, Timer } from '../../clock.js';
-import { Corrupt, fromWire, InvalidRequest, Overloaded, type ShoalError, Unavailable } from '../../errors.js';
+import { Corrupt, fromWire, InvalidRequest, Overloaded, type ShoalError, Unavailable, Unheard } from '../../errors.js';
 import { BUS_MESSAGE_BYTES, FRAME_HEADER_BYTES } from '../../limits.js';
 import type { Connection, ConnectionOwner } from '../wire/connection.js';
 import type { Prelude } from '../wire/frame.js';
@@ -124,7 +124,7 @@ export class CallConnection implements CallLink, ConnectionOwner {
     if (nowMs - this.beatMs > 2 * BEAT_INTERVAL_MS) this.receivedMs = nowMs;
     this.beatMs = nowMs;
     if (nowMs - this.receivedMs >= SILENCE_MS) {
-      this.close(new Unavailable(`nothing came from ${this.peer.node} for ${SILENCE_MS} ms`));
+      this.close(new Unheard(`nothing came from ${this.peer.node} for ${SILENCE_MS} ms`));
       return;
     }
     if (!this.sentSinceBeat) this.connection.send(BEAT, 0, NO_HEADER);

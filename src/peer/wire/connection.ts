@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../../clock.js';
-import { InternalError, ShoalError, Unavailable } from '../../errors.js';
+import { InternalError, ShoalError, Unavailable, Unheard } from '../../errors.js';
 import { FrameReader, type FrameTaker, packFrame } from './frame.js';
 import type { PeerIdentity } from './handshake.js';
 import { type Direction, ERROR, failureOf } from './message-format.js';
@@ -289,7 +289,7 @@ export class Connection implements Inlet {
 
   private silent(): void {
     if (this.pending.size === 0 && this.queuedBytes === 0 && !this.reader.midFrame && !this.owner.awaits()) return;
-    this.close(new Unavailable(`no bytes came from or went to a peer for ${this.options.progressTimeoutMs} ms`));
+    this.close(new Unheard(`no bytes came from or went to a peer for ${this.options.progressTimeoutMs} ms`));
   }
 
   private finish(): void {

@@ -14,6 +14,8 @@ describe('the suspects of a death', () => {
   let trusted: boolean;
   let hearsOthers: boolean;
   let published: string[];
+  /** The incarnations that are cut off. */
+  let silent: Set<string>;
 
   beforeEach(() => {
     clock = new SimulatedClock();
@@ -21,9 +23,11 @@ describe('the suspects of a death', () => {
     trusted = false;
     hearsOthers = true;
     published = [];
+    silent = new Set();
     suspects = new Suspects({
       clock,
       trusts: () => trusted,
+      fellSilent: (instance) => silent.has(instance),
       isConvicted: () => false,
       isRefused: () => false,
       hearsOthers: () => hearsOthers,
@@ -111,6 +115,15 @@ describe('the suspects of a death', () => {
     expect(verdicts).toEqual([]);
     await dies('w4', begun('a', 'w4'));
     expect(verdicts).toEqual(['a: w3 w4']);
+  });
+
+  it('are nobody if the worker fell silent, however often', async () => {
+    silent = new Set(['w1 1', 'w2 1', 'w3 1']);
+    for (const worker of ['w1', 'w2', 'w3']) await dies(worker, begun('a', worker));
+    expect([verdicts, suspects.isSuspect(named('a'))]).toEqual([[], false]);
+    // They are no killings either, which would need a third death.
+    for (const worker of ['w4', 'w5']) await dies(worker, begun('a', worker));
+    expect(verdicts).toEqual(['a: w4 w5']);
   });
 
   it('run on workers without other suspects, one copy at a time', async () => {

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { IndexKeeper } from '../../../../coordinator/index-keeper.js';
+import { LinkEndings } from '../../../../coordinator/poison/link-endings.js';
 import { PoisonGuard } from '../../../../coordinator/poison/poison-guard.js';
 import { workerRelay } from '../../../../coordinator/poison/worker-relay.js';
 import { NOTHING_DROPPED } from '../../../../coordinator/purge/purge.js';
@@ -138,6 +139,7 @@ export class Hive {
   readonly roster: Roster;
   readonly holdings = new Holdings();
   readonly keeper: IndexKeeper;
+  readonly endings = new LinkEndings();
   readonly poison: PoisonGuard;
   readonly router: Router;
   readonly workers: ScriptedWorker[] = [];
@@ -170,6 +172,7 @@ export class Hive {
       clock,
       subjects,
       roster: this.roster,
+      endings: this.endings,
       log: SILENT_LOG,
       self: id,
       secret: 'the secret of the hive',
