@@ -49,7 +49,7 @@ export class TextThreads implements TextWork {
         ...{
           clock,
           start,
-          cpuMs: processCpuMs,
+          cpuMs: cpuMeter(clock),
           taskMs: ms,
           threads: LANE_THREADS,
           maxWaiting: WAITING_TASKS,
@@ -112,9 +112,19 @@ export class TextThreads implements TextWork {
   }
 }
 
-function processCpuMs(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1_000;
+/** For how long a reading of the processor time is used again: it costs much beside a short text, and a task may take far longer. */
+const CPU_READING_MS = 10;
+
+function cpuMeter(clock: Clock): () => number {
+  let readMs = Number.NEGATIVE_INFINITY;
+  let usedMs = 0;
+  return () => {
+    if (clock.now() - readMs < CPU_READING_MS) return usedMs;
+    const { user, system } = process.cpuUsage();
+    readMs = clock.now();
+    usedMs = (user + system) / 1_000;
+    return usedMs;
+  };
 }
 
 /** The characters of all strings in a value, and some for each part of it. */
