@@ -3,6 +3,7 @@ import { readValues } from '../src/config/config.js';
 import { WrongUsage } from '../src/config/wrong-usage.js';
 import { InternalError } from '../src/errors.js';
 import { benchReplay } from './bench-replay.js';
+import { benchServe } from './bench-serve.js';
 import type { CommandContext } from './context.js';
 
 const NAMES = [
@@ -21,6 +22,7 @@ const NAMES = [
   'memory',
   'models',
   'replay',
+  'serve',
   'route',
 ];
 
@@ -32,6 +34,7 @@ export async function bench(context: CommandContext): Promise<number> {
     throw new WrongUsage(`bench: must be one of ${NAMES.join(', ')}, got ${JSON.stringify(name)}`);
   }
   if (name === 'replay') return benchReplay(context);
+  if (name === 'serve') return benchServe(context);
   const options = { rounds, progress: (line: string) => context.io.err(`${line}\n`) };
   if (name === 'models') return models(context, options, json);
   const run = await load(name);

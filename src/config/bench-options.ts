@@ -4,6 +4,9 @@ import * as types from './option-types.js';
 const BENCH = ['bench'] as const satisfies readonly Command[];
 const TRACE_REQUESTS = 1_000_000;
 const REPLAY_WORKERS = 512;
+const SERVE_RATE = 100_000;
+const SERVE_CLIENTS = 10_000;
+const SERVE_MS = 3_600_000;
 
 /** The options of single benchmarks. */
 export const BENCH_OPTIONS = {
@@ -14,7 +17,7 @@ export const BENCH_OPTIONS = {
     type: types.path,
     default: null,
     commands: BENCH,
-    help: 'For replay: also writes the report as JSON to this file.',
+    help: "For replay: also writes the report as JSON to this file. For serve: writes what became of each request of the last load, in the form of vLLM's benchmark.",
   }),
   requests: option({
     flag: 'requests',
@@ -22,9 +25,9 @@ export const BENCH_OPTIONS = {
     placeholder: 'N',
     type: types.wholeNumber(1, TRACE_REQUESTS),
     default: null,
-    defaultNote: 'all of a file, 5000 of a drawn trace',
+    defaultNote: 'all of a file, 5000 of a drawn trace; for serve: 100',
     commands: BENCH,
-    help: 'For replay: number of requests, from the first on.',
+    help: 'For replay and serve: number of requests, from the first on.',
   }),
   replayWorkers: option({
     flag: 'replay-workers',
@@ -61,5 +64,88 @@ export const BENCH_OPTIONS = {
     default: '0',
     commands: BENCH,
     help: 'For replay: number of times that a worker is killed, evenly over the trace. It comes back without its blocks.',
+  }),
+  target: option({
+    flag: 'target',
+    variable: 'SHOAL_TARGET',
+    placeholder: 'URL',
+    type: types.url('http', 'https'),
+    default: null,
+    defaultNote: 'none: fleets of its own on this machine',
+    commands: BENCH,
+    help: "For serve: URL of a running server with OpenAI's completions, shoal or not.",
+  }),
+  scenario: option({
+    flag: 'scenario',
+    variable: 'SHOAL_SCENARIO',
+    placeholder: 'NAME',
+    type: types.choice('prefix-repetition', 'shared-groups', 'multi-round', 'documents', 'agents', 'zero-hit'),
+    default: 'prefix-repetition',
+    commands: BENCH,
+    help: 'For serve: what is asked.',
+  }),
+  scalePercent: option({
+    flag: 'scale-percent',
+    variable: 'SHOAL_SCALE_PERCENT',
+    placeholder: 'N',
+    type: types.wholeNumber(1, 1_000),
+    default: '100',
+    commands: BENCH,
+    help: 'For serve: length of all prompts and answers, in percent of what the scenario has.',
+  }),
+  rate: option({
+    flag: 'rate',
+    variable: 'SHOAL_RATE',
+    placeholder: 'N',
+    type: types.rate(SERVE_RATE),
+    default: null,
+    defaultNote: 'none: a closed loop of --clients',
+    commands: BENCH,
+    help: 'For serve: requests per second, which are sent at their time, however many are not answered yet.',
+  }),
+  arrivals: option({
+    flag: 'arrivals',
+    variable: 'SHOAL_ARRIVALS',
+    placeholder: 'NAME',
+    type: types.choice('poisson', 'fixed'),
+    default: 'poisson',
+    commands: BENCH,
+    help: 'For serve, with --rate: whether the pauses between requests vary as in a Poisson process, or are all equal.',
+  }),
+  clients: option({
+    flag: 'clients',
+    variable: 'SHOAL_CLIENTS',
+    placeholder: 'N',
+    type: types.wholeNumber(1, SERVE_CLIENTS),
+    default: '8',
+    commands: BENCH,
+    help: 'For serve, without --rate: clients, each of which sends one request after another.',
+  }),
+  sloTtft: option({
+    flag: 'slo-ttft',
+    variable: 'SHOAL_SLO_TTFT',
+    placeholder: 'TIME',
+    type: types.duration(1, SERVE_MS, '1ms to 1h'),
+    default: '1s',
+    commands: BENCH,
+    help: 'For serve: longest time to the first token of a request that counts as good.',
+  }),
+  sloTpot: option({
+    flag: 'slo-tpot',
+    variable: 'SHOAL_SLO_TPOT',
+    placeholder: 'TIME',
+    type: types.duration(1, SERVE_MS, '1ms to 1h'),
+    default: '100ms',
+    commands: BENCH,
+    help: 'For serve: longest mean time per further token of a request that counts as good.',
+  }),
+  seed: option({
+    flag: 'seed',
+    variable: 'SHOAL_SEED',
+    placeholder: 'N',
+    type: types.wholeNumber(0, 0xffff_ffff),
+    default: '1',
+    commands: BENCH,
+    help: 'For serve: draws the prompts and the arrivals. The same seed draws the same.',
   }),
 } as const satisfies OptionTable;

@@ -73,6 +73,14 @@ export const amount: OptionType<number> = parsed('a number, 0 or more', (text) =
   return Number.isFinite(value) ? value : null;
 });
 
+/** A number of events per second. */
+export function rate(max: number): OptionType<number> {
+  return parsed(`a number over 0, up to ${max}`, (text) => {
+    const value = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN;
+    return value > 0 && value <= max ? value : null;
+  });
+}
+
 export function byteSize(minBytes: number, min: string): OptionType<number> {
   return parsed(`a size such as 512MiB, 1.5GB or 1073741824, at least ${min}`, (text) => {
     const bytes = parseByteSize(text);
