@@ -5,7 +5,7 @@ import { SeededRandom } from '../src/random.js';
 import { benchModel } from './bench-model.js';
 import { machineLine, quotients, type Report, type ReportRow, reportRatio, reportRow } from './report.js';
 import { RunningFleet } from './running-fleet.js';
-import { type Arrivals, arrivalTimes } from './serve/arrivals.js';
+import { type ArrivalProcess, arrivalTimes } from './serve/arrivals.js';
 import { type CompletionTarget, complete } from './serve/completion.js';
 import { type Pace, type Served, serveLoad } from './serve/load.js';
 import { PLACEMENTS, type Placement, Placer } from './serve/placements.js';
@@ -25,7 +25,7 @@ export interface ServeOptions {
   readonly scalePercent: number;
   /** Requests per second of an open loop; null for a closed loop. */
   readonly rate: number | null;
-  readonly arrivals: Arrivals;
+  readonly arrivals: ArrivalProcess;
   /** Clients of a closed loop. */
   readonly clients: number;
   readonly objective: Objective;

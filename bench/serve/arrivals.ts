@@ -2,10 +2,10 @@ import type { Random } from '../../src/random.js';
 
 /** When the requests of a load arrive. */
 
-export type Arrivals = 'poisson' | 'fixed';
+export type ArrivalProcess = 'poisson' | 'fixed';
 
 /** Milliseconds from the start of the load to each arrival. `poisson`: the pauses are exponentially distributed; `fixed`: all are equal. */
-export function arrivalTimes(arrivals: Arrivals, count: number, perSecond: number, random: Random): number[] {
+export function arrivalTimes(arrivals: ArrivalProcess, count: number, perSecond: number, random: Random): number[] {
   let atMs = 0;
   return Array.from({ length: count }, () => {
     const nowMs = atMs;

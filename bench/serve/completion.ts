@@ -19,7 +19,7 @@ export interface CompletionAsked {
 }
 
 /** A completion that came to its end. Times by `performance.now()`. */
-export interface Completion {
+export interface ServedCompletion {
   /** Of each piece of text. */
   readonly chunksMs: readonly number[];
   readonly endMs: number;
@@ -48,7 +48,7 @@ const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY 
 export async function complete(
   target: CompletionTarget,
   { prompt, maxTokens, worker }: CompletionAsked,
-): Promise<Completion> {
+): Promise<ServedCompletion> {
   const body = JSON.stringify({
     model: target.model,
     prompt,

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Completion } from './completion.js';
+import type { ServedCompletion } from './completion.js';
 import type { WorkloadRequest } from './workload.js';
 
 /** Sends the requests of a workload, and records what became of each. */
@@ -12,7 +12,7 @@ export interface Served {
    * hide its stall from the requests that it delays (coordinated omission).
    */
   readonly dueMs: number;
-  readonly result: Completion | Error;
+  readonly result: ServedCompletion | Error;
 }
 
 /** `open`: each request is sent at its time, however many run. `closed`: so many clients send one after another. */
@@ -20,7 +20,7 @@ export type Pace =
   | { readonly kind: 'open'; readonly timesMs: readonly number[] }
   | { readonly kind: 'closed'; readonly clients: number };
 
-type Ask = (request: WorkloadRequest) => Promise<Completion>;
+type Ask = (request: WorkloadRequest) => Promise<ServedCompletion>;
 
 /** Resolves when all requests have ended. A request of a session is due when the one before it has ended, if that is later than its time. */
 export function serveLoad(requests: readonly WorkloadRequest[], pace: Pace, ask: Ask): Promise<Served[]> {

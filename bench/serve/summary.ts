@@ -1,5 +1,5 @@
 import { quantile } from '../streams.js';
-import type { Completion } from './completion.js';
+import type { ServedCompletion } from './completion.js';
 import type { Served } from './load.js';
 
 /** The figures of one load. */
@@ -41,7 +41,7 @@ export interface Latencies {
 }
 
 export interface AnsweredRequest extends Served {
-  readonly result: Completion;
+  readonly result: ServedCompletion;
 }
 
 export function isAnswered(served: Served): served is AnsweredRequest {
@@ -54,7 +54,8 @@ export function figuresOf(load: readonly Served[], objective: Objective): LoadFi
   if (answered.length === 0)
     throw new Error(`no request was answered: ${(load[0]?.result as Error | undefined)?.message}`);
   const each = answered.map(latenciesOf);
-  const total = (of: (completion: Completion) => number) => answered.reduce((sum, { result }) => sum + of(result), 0);
+  const total = (of: (completion: ServedCompletion) => number) =>
+    answered.reduce((sum, { result }) => sum + of(result), 0);
   const fromMs = Math.min(...load.map(({ dueMs }) => dueMs));
   const seconds = (Math.max(...answered.map(({ result }) => result.endMs)) - fromMs) / 1_000;
   const good = each.filter(({ ttftMs, tpotMs }) => ttftMs <= objective.ttftMs && (tpotMs ?? 0) <= objective.tpotMs);

@@ -1,5 +1,3 @@
-import type { NatsConnection } from '@nats-io/transport-node';
-
 /**
  * Finds out that a server is silent. The library's own pings cannot tell a server that has stopped from one that has seconds of messages to pass
  * before the answer: here, each message received and each confirmation of bytes sent counts as a sign of life too.
@@ -13,6 +11,14 @@ export const PULSE_INTERVAL_MS = 1_000;
  */
 export const PULSES_MISSED = 2;
 
+/** The parts of a connection that the pulse uses. */
+interface PulsedConnection {
+  stats(): { readonly inBytes: number };
+  flush(): Promise<void>;
+  /** Closes the socket, and dials again. */
+  reconnect(): Promise<void>;
+}
+
 export class NatsPulse {
   private timer: NodeJS.Timeout | null = null;
   private missed = 0;
@@ -21,7 +27,7 @@ export class NatsPulse {
   private receivedBytes = 0;
   private pinging = false;
 
-  constructor(private readonly connection: Pick<NatsConnection, 'stats' | 'flush' | 'reconnect'>) {}
+  constructor(private readonly connection: PulsedConnection) {}
 
   /** Begins to check, afresh after each connection. */
   start(): void {
@@ -55,7 +61,6 @@ export class NatsPulse {
 
   private lose(): void {
     this.stop();
-    // Closes the socket, and dials again.
     this.connection.reconnect().catch(() => undefined);
   }
 

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import type { Completion } from '../../../../bench/serve/completion.js';
+import type { ServedCompletion } from '../../../../bench/serve/completion.js';
 import { type Served, serveLoad } from '../../../../bench/serve/load.js';
 import { figuresOf, isAnswered, latenciesOf } from '../../../../bench/serve/summary.js';
 import { vllmResult } from '../../../../bench/serve/vllm-result.js';
 import type { WorkloadRequest } from '../../../../bench/serve/workload.js';
 import { Deferred } from '../../../../src/async/deferred.js';
 
-const DONE: Completion = {
+const DONE: ServedCompletion = {
   chunksMs: [0],
   endMs: 0,
   promptTokens: 1,
@@ -21,7 +21,7 @@ function request(token: number, session: number | null = null): WorkloadRequest 
 
 describe('a load', () => {
   it('in an open loop sends each request at its time, and counts from there even if the client was late', async () => {
-    const held = new Deferred<Completion>();
+    const held = new Deferred<ServedCompletion>();
     const asked: number[] = [];
     const load = serveLoad(
       [request(1), request(2), request(3)],
@@ -40,7 +40,7 @@ describe('a load', () => {
   });
 
   it('lets the requests of a session follow each other, and no other wait', async () => {
-    const first = new Deferred<Completion>();
+    const first = new Deferred<ServedCompletion>();
     const asked: number[] = [];
     const load = serveLoad(
       [request(1, 0), request(2, 0), request(3, 1)],
