@@ -2,6 +2,8 @@ import { cpus, totalmem } from 'node:os';
 
 /** The report of a benchmark: rows, ratios and their bounds. */
 
+const VALUES_KEPT = 128;
+
 /** One measured quantity over all rounds. */
 export interface ReportRow {
   readonly name: string;
@@ -10,6 +12,8 @@ export interface ReportRow {
   readonly min: number;
   readonly max: number;
   readonly samples: number;
+  /** The samples in their order, if there are at most `VALUES_KEPT`; for `shoal bench compare`. */
+  readonly values?: readonly number[];
 }
 
 /** A comparison of two quantities of the same run, with its bound. */
@@ -25,6 +29,8 @@ export interface ReportRatio {
   readonly bound: Bound | null;
   /** Whether the value is within the bound; true if there is none. */
   readonly holds: boolean;
+  /** Of each round, if there are at most `VALUES_KEPT`. */
+  readonly values?: readonly number[];
 }
 
 export interface Bound {
@@ -63,7 +69,12 @@ export function reportRow(name: string, unit: string, samples: readonly number[]
     min: Math.min(...samples),
     max: Math.max(...samples),
     samples: samples.length,
+    ...kept(samples),
   };
+}
+
+function kept(samples: readonly number[]): { readonly values?: readonly number[] } {
+  return samples.length > VALUES_KEPT ? {} : { values: [...samples] };
 }
 
 /** The median: of an even number of samples, the mean of the two in the middle. */
@@ -82,7 +93,7 @@ export function reportRatio(
 ): ReportRatio {
   const value = median(samples);
   const holds = bound === null || (bound.kind === 'at most' ? value <= bound.value : value >= bound.value);
-  return { name, unit, value, min: Math.min(...samples), max: Math.max(...samples), bound, holds };
+  return { name, unit, value, min: Math.min(...samples), max: Math.max(...samples), bound, holds, ...kept(samples) };
 }
 
 /** The quotients of two quantities, round by round. */

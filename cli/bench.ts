@@ -2,6 +2,7 @@ import type { Benchmark, BenchOptions, Report } from '../bench/report.js';
 import { readValues } from '../src/config/config.js';
 import { WrongUsage } from '../src/config/wrong-usage.js';
 import { InternalError } from '../src/errors.js';
+import { benchCompare } from './bench-compare.js';
 import { benchReplay } from './bench-replay.js';
 import { benchServe } from './bench-serve.js';
 import type { CommandContext } from './context.js';
@@ -21,6 +22,7 @@ const NAMES = [
   'device',
   'memory',
   'models',
+  'compare',
   'replay',
   'serve',
   'route',
@@ -34,6 +36,7 @@ export async function bench(context: CommandContext): Promise<number> {
     throw new WrongUsage(`bench: must be one of ${NAMES.join(', ')}, got ${JSON.stringify(name)}`);
   }
   if (name === 'replay') return benchReplay(context);
+  if (name === 'compare') return benchCompare(context);
   if (name === 'serve') return benchServe(context);
   const options = { rounds, progress: (line: string) => context.io.err(`${line}\n`) };
   if (name === 'models') return models(context, options, json);

@@ -24,7 +24,9 @@ describe('a report', () => {
     expect([kept, missed, plain, delay].map(({ holds }) => holds)).toEqual([true, false, true, true]);
     expect(kept).toMatchObject({ unit: 'x', value: 1.1, min: 1, max: 1.2, bound: { kind: 'at most', value: 1.25 } });
     const rows = [reportRow('cold', 'ms', [100, 300, 200])];
-    expect(rows).toEqual([{ name: 'cold', unit: 'ms', median: 200, min: 100, max: 300, samples: 3 }]);
+    expect(rows).toEqual([
+      { name: 'cold', unit: 'ms', median: 200, min: 100, max: 300, samples: 3, values: [100, 300, 200] },
+    ]);
     const text = formatReport({ name: 'ttft', rows, ratios: [kept, missed, plain, delay], machine: 'a machine' });
     expect(text).toBe(
       [
