@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { benchmarksPage, type Measured } from './benchmarks-page.js';
+import { benchmarksPage, type MeasuredBenchmark } from './benchmarks-page.js';
 import type { Report } from './report.js';
 
 /**
@@ -42,7 +42,7 @@ const BENCHMARKS: Readonly<Record<string, { readonly args: readonly string[]; re
   audit: { args: ['audit'], about: 'What computing a share of the hits again costs.' },
 };
 
-async function measure(name: string): Promise<Measured | null> {
+async function measure(name: string): Promise<MeasuredBenchmark | null> {
   const { args, about } = BENCHMARKS[name]!;
   const command = `shoal bench ${args.join(' ')}`;
   process.stderr.write(`\n${command}\n`);
@@ -56,15 +56,15 @@ async function measure(name: string): Promise<Measured | null> {
   }
 }
 
-function known(): Record<string, Measured> {
+function known(): Record<string, MeasuredBenchmark> {
   try {
-    return JSON.parse(readFileSync(RESULTS, 'utf8')) as Record<string, Measured>;
+    return JSON.parse(readFileSync(RESULTS, 'utf8')) as Record<string, MeasuredBenchmark>;
   } catch {
     return {};
   }
 }
 
-function write(results: Readonly<Record<string, Measured>>): void {
+function write(results: Readonly<Record<string, MeasuredBenchmark>>): void {
   mkdirSync(CHARTS, { recursive: true });
   for (const file of readdirSync(CHARTS)) if (file.endsWith('.svg')) rmSync(`${CHARTS}${file}`);
   const ordered = Object.keys(BENCHMARKS).flatMap((name) => results[name] ?? []);

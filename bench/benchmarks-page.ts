@@ -4,7 +4,7 @@ import type { Report, ReportRow } from './report.js';
 /** The page of all benchmarks, docs/BENCHMARKS.md, and its charts, from their reports. Pure. */
 
 /** One benchmark of the page. */
-export interface Measured {
+export interface MeasuredBenchmark {
   /** As in `shoal bench`, arguments included. */
   readonly command: string;
   /** One sentence. */
@@ -24,7 +24,7 @@ export interface PageFile {
 const CHARTED_ROWS = 2;
 
 /** The page first, then its charts. */
-export function benchmarksPage(all: readonly Measured[]): PageFile[] {
+export function benchmarksPage(all: readonly MeasuredBenchmark[]): PageFile[] {
   const parts = all.map(part);
   const missed = all.flatMap(({ command, report }) =>
     report.ratios.filter(({ holds }) => !holds).map(({ name }) => `- \`${command}\`: ${name}`),
@@ -47,7 +47,7 @@ export function benchmarksPage(all: readonly Measured[]): PageFile[] {
   ];
 }
 
-function part({ command, about, date, report }: Measured): { lines: string[]; charts: PageFile[] } {
+function part({ command, about, date, report }: MeasuredBenchmark): { lines: string[]; charts: PageFile[] } {
   const charts = chartsOf(command, report);
   const lines = [
     `## ${report.name}`,

@@ -4,7 +4,7 @@ import { median, type Report } from './report.js';
 /** Compares two reports of a benchmark: what has become better or worse, and how sure that is. Pure. */
 
 /** One quantity of both reports. */
-export interface Compared {
+interface Compared {
   readonly name: string;
   readonly unit: string;
   readonly before: number;

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { benchmarksPage, type Measured } from '../../../bench/benchmarks-page.js';
+import { benchmarksPage, type MeasuredBenchmark } from '../../../bench/benchmarks-page.js';
 import { reportRatio, reportRow } from '../../../bench/report.js';
 
-const MEASURED: Measured = {
+const MEASURED: MeasuredBenchmark = {
   command: 'shoal bench ttft',
   about: 'Time to the first token.',
   date: '2031-02-03T04:05:06.000Z',
