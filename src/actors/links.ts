@@ -15,6 +15,8 @@ export interface CallLink {
   readonly peer: NodeAddress;
   /** Whether messages can be sent. A link that has closed never opens again. */
   readonly open: boolean;
+  /** Whether so much is on its way that a message may come late: the silence of a call proves nothing then. */
+  readonly crowded: boolean;
   /**
    * Sends one packed message. The bytes must not be changed afterwards.
    * @throws Unavailable if the link is closed, Overloaded if too much waits to be written, InvalidRequest for a message over `BUS_MESSAGE_BYTES`

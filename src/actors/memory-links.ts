@@ -9,6 +9,8 @@ export class MemoryLinkHub {
   private readonly nodes = new Map<string, MemoryLinks>();
   /** Number of times that a message is delivered; null for once each. Zero simulates a message lost when its link closes. */
   fault: ((from: NodeAddress, message: Uint8Array) => number) | null = null;
+  /** Whether all links say that they are crowded. */
+  crowded = false;
 
   /** The links of one node. */
   node(self: NodeAddress): MemoryLinks {
@@ -20,8 +22,8 @@ export class MemoryLinkHub {
   /** Opens a link between two nodes of this hub. */
   connect(a: NodeAddress, b: NodeAddress): void {
     const [ofA, ofB] = [this.linksOf(a), this.linksOf(b)];
-    const toB = new MemoryLink(b, (message) => this.pass(a, ofB, toA, message));
-    const toA: MemoryLink = new MemoryLink(a, (message) => this.pass(b, ofA, toB, message));
+    const toB = new MemoryLink(b, this, (message) => this.pass(a, ofB, toA, message));
+    const toA: MemoryLink = new MemoryLink(a, this, (message) => this.pass(b, ofA, toB, message));
     ofA.add(toB);
     ofB.add(toA);
   }
@@ -49,8 +51,13 @@ class MemoryLink implements CallLink {
 
   constructor(
     readonly peer: NodeAddress,
+    private readonly hub: Pick<MemoryLinkHub, 'crowded'>,
     private readonly pass: (message: Uint8Array) => void,
   ) {}
+
+  get crowded(): boolean {
+    return this.hub.crowded;
+  }
 
   send(message: Uint8Array): void {
     if (!this.open) throw new Unavailable(`cannot send to ${this.peer.node}: the link is closed`);

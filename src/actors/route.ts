@@ -23,6 +23,8 @@ export interface Route {
   readonly name: string;
   /** Whether messages can be sent now. A direct route that closed stays closed; the bus may come back. */
   readonly open: boolean;
+  /** Whether messages may come late, because many are on their way. */
+  readonly crowded: boolean;
   /**
    * Sends a message to the node.
    * @throws what `Bus.publish` throws; InternalError if a value cannot be encoded
@@ -47,6 +49,7 @@ export class LocalRoute implements Route {
   readonly kind = 'local';
   readonly name = 'local';
   readonly open = true;
+  readonly crowded = false;
 
   constructor(private readonly inbox: LocalInbox) {}
 
@@ -85,6 +88,10 @@ export class DirectRoute extends PackedRoute implements Route {
     return this.link.open;
   }
 
+  get crowded(): boolean {
+    return this.link.crowded;
+  }
+
   toNode(message: NodeMessage): void {
     this.link.send(packLinked({ to: 'node', message }));
   }
@@ -98,6 +105,7 @@ export class DirectRoute extends PackedRoute implements Route {
 export class BusRoute extends PackedRoute implements Route {
   readonly kind = 'nats';
   readonly name = 'nats';
+  readonly crowded = false;
   private readonly subject: string;
   /** The subject on which the bus reports that the node does not listen. */
   private readonly absence: string;

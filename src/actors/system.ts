@@ -321,8 +321,8 @@ export class ActorSystem {
     const late = nowMs - this.sweptMs > 2 * CALL_HEARTBEAT_MS;
     this.sweptMs = nowMs;
     const { connected } = this.options.bus;
-    // Silence proves nothing if this process was suspended and has messages left to read, or if the bus is lost.
-    const excused = ({ kind }: Route) => late || (kind === 'nats' && !connected);
+    // Silence proves nothing if this process was suspended and has messages left to read, if the bus is lost, or if messages stand in a queue.
+    const excused = ({ kind, crowded }: Route) => late || crowded || (kind === 'nats' && !connected);
     this.outgoing.sweep(excused);
     this.incoming.sweep(excused);
   }

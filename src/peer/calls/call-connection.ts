@@ -17,6 +17,8 @@ const BEAT_INTERVAL_MS = 1_000;
 const SILENCE_MS = 4_000;
 /** Bytes that wait in this process for the socket to take them. */
 const PENDING_BYTES = 64 * 2 ** 20;
+/** Bytes that wait here, or came in between two beats, from which on a connection is crowded. */
+const CROWD_BYTES = 2 ** 20;
 /** A burst of small messages is read at once. */
 const READ_AHEAD_BYTES = 32 * 1024;
 
@@ -36,6 +38,9 @@ export class CallConnection implements CallLink, ConnectionOwner {
   private sentSinceBeat = false;
   private receivedMs: number;
   private beatMs: number;
+  /** Since the last beat. */
+  private receivedBytes = 0;
+  private crowdedSinceBeat = false;
   private over = false;
 
   constructor(
@@ -53,6 +58,11 @@ export class CallConnection implements CallLink, ConnectionOwner {
 
   get open(): boolean {
     return !this.over && this.connection.open;
+  }
+
+  /** What the peer sends waits in its process, which only the bytes that come in show. */
+  get crowded(): boolean {
+    return this.crowdedSinceBeat || this.receivedBytes > CROWD_BYTES || this.connection.queuedBytes > CROWD_BYTES;
   }
 
   send(message: Uint8Array): void {
@@ -89,6 +99,7 @@ export class CallConnection implements CallLink, ConnectionOwner {
 
   begin({ type, payloadBytes }: Prelude, header: Uint8Array): Uint8Array | null {
     this.receivedMs = this.clock.now();
+    this.receivedBytes += header.byteLength + payloadBytes;
     if (type === ERROR.code) this.failure = fromWire(ERROR.read(header));
     else if (type === MESSAGE && payloadBytes > 0) this.payload = Buffer.allocUnsafe(payloadBytes);
     else if (type === MESSAGE) this.listener.received(this, header);
@@ -123,6 +134,8 @@ export class CallConnection implements CallLink, ConnectionOwner {
     // A process that stood still has not read what its peer sent.
     if (nowMs - this.beatMs > 2 * BEAT_INTERVAL_MS) this.receivedMs = nowMs;
     this.beatMs = nowMs;
+    this.crowdedSinceBeat = this.receivedBytes > CROWD_BYTES || this.connection.queuedBytes > CROWD_BYTES;
+    this.receivedBytes = 0;
     if (nowMs - this.receivedMs >= SILENCE_MS) {
       this.close(new Unheard(`nothing came from ${this.peer.node} for ${SILENCE_MS} ms`));
       return;

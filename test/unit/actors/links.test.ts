@@ -245,6 +245,20 @@ describe('direct links between nodes', () => {
     expect((await done).error).toBeInstanceOf(Unavailable);
   });
 
+  test('that are crowded keep their calls, whose messages stand in a queue, until they are crowded no more', async () => {
+    world.link();
+    const { actor } = await gated(1, 2);
+    const done = drain(actor.stream('flow', { note: null }));
+    await settled();
+    world.hub.fault = () => 0;
+    world.hub.crowded = true;
+    await world.pass(3 * limits.CALL_SILENCE_MS);
+    expect(await Promise.race([done, settled()])).toBeUndefined();
+    world.hub.crowded = false;
+    await world.pass(limits.CALL_SILENCE_MS + 2 * CALL_HEARTBEAT_MS);
+    expect((await done).error).toBeInstanceOf(Unavailable);
+  });
+
   test('keep quiet calls alive while the bus is lost', async () => {
     world.link();
     const { actor, goOn } = await gated(1, 2);

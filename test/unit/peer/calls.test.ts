@@ -110,6 +110,16 @@ describe.each<Via>(['unix', 'tcp'])('links for calls over %s', (via) => {
     }
   });
 
+  it('are crowded at both ends while much is on its way', async () => {
+    const [there, back] = await linked();
+    expect([there.crowded, back.crowded]).toEqual([false, false]);
+    for (let i = 0; i < 8; i++) there.send(Buffer.alloc(BUS_MESSAGE_BYTES, i));
+    expect(there.crowded).toBe(true);
+    await until(() => worker.received.length === 8);
+    expect(back.crowded).toBe(true);
+    await until(() => !there.crowded && !back.crowded);
+  });
+
   it('carry what was sent in the same turn before they close', async () => {
     const [there] = await linked();
     const texts = Array.from({ length: 100 }, (_, i) => `message ${i}`);
