@@ -37,7 +37,7 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
     progress('warming up');
     await warmUp(fleet);
     for (let round = -1; round < (rounds ?? ROUNDS); round++) {
-      const one = await measure(fleet, floor, (line) => progress(`round ${round + 1}: ${line}`));
+      const one = await measure(fleet, floor, round, (line) => progress(`round ${round + 1}: ${line}`));
       // The first round warms up.
       if (round < 0) continue;
       for (const name of ['cold', 'local', 'remote', 'floor'] as const) samples[name].push(one[name]);
@@ -95,6 +95,7 @@ async function warmUp(fleet: RunningFleet): Promise<void> {
 async function measure(
   fleet: RunningFleet,
   floor: Floor,
+  round: number,
   progress: (line: string) => void,
 ): Promise<Record<'cold' | 'local' | 'remote' | 'floor', number>> {
   const shared = randomTokens(SHARED_TOKENS);
@@ -107,10 +108,13 @@ async function measure(
   const { holders } = await explain(fleet, shared);
   const fetcher = fleet.ready.workers.map(({ id }) => id).find((id) => !holders.has(id));
   if (!fetcher) throw new Error('cannot measure a remote hit: every worker has the prefix');
-  // Back to back, with the floor before and after, because a machine is slower after an idle moment.
+  // Back to back and by turns, with the floor before and after, because a machine is slower after an idle moment.
   const floorBeforeMs = await floor.measure();
-  const local = await ask(cold.worker);
-  const remote = await ask(fetcher);
+  // What comes first pays for waking the processes.
+  const localFirst = round % 2 === 0;
+  const one = await ask(localFirst ? cold.worker : fetcher);
+  const other = await ask(localFirst ? fetcher : cold.worker);
+  const [local, remote] = localFirst ? [one, other] : [other, one];
   const floorAfterMs = await floor.measure();
   expectCached(local, 'local', SHARED_TOKENS);
   expectCached(remote, 'remote', SHARED_TOKENS);
