@@ -1,6 +1,9 @@
 # One image for both roles: `docker run shoal coordinator`, `docker run shoal worker`. See docs/DEPLOY.md.
 
-FROM node:22-bookworm-slim AS packages
+# The digest decides what the engine takes; the tag says what that is.
+ARG NODE_IMAGE=node:22.23.1-bookworm-slim@sha256:6c74791e557ce11fc957704f6d4fe134a7bc8d6f5ca4403205b2966bd488f6b3
+
+FROM ${NODE_IMAGE} AS packages
 WORKDIR /opt/shoal
 COPY package.json package-lock.json .npmrc ./
 # `cuda12` also downloads the files of ONNX Runtime's CUDA provider.
@@ -33,7 +36,7 @@ RUN npm prune --omit=dev \
  && find . -type f \( -name '*.[cm]ts' -o -name '*.ts' -o -name '*.map' -o -name '*.cc' -o -name '*.hh' -o -iname '*.md' \) \
     -not -iname 'licen*' -delete
 
-FROM node:22-bookworm-slim
+FROM ${NODE_IMAGE}
 # Debian packages that a GPU needs, such as libvulkan1.
 ARG PACKAGES=
 RUN test -z "$PACKAGES" || { apt-get update && apt-get install -y --no-install-recommends $PACKAGES && rm -rf /var/lib/apt/lists/*; }

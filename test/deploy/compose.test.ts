@@ -87,9 +87,9 @@ describe.skipIf(!engine.there)('a fleet with Docker Compose', () => {
       expect.stringMatching(/^napi-v\d+\/linux\/[a-z0-9]+$/),
     ]);
     const [{ Size }] = JSON.parse(await outputOf('docker', ['image', 'inspect', fleet.image])) as [{ Size: number }];
-    const [base] = JSON.parse(await outputOf('docker', ['image', 'inspect', 'node:22-bookworm-slim'])) as [
-      { Size: number },
-    ];
+    const [base] = JSON.parse(
+      await outputOf('docker', ['image', 'inspect', engine.there ? engine.images.NODE_IMAGE! : '']),
+    ) as [{ Size: number }];
     const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
     console.info(`image: ${megabytes(Size)}, of which base image: ${megabytes(base.Size)}`);
     expect(Size - base.Size).toBeLessThan(100e6);

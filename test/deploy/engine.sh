@@ -3,14 +3,16 @@
 #
 # A running engine is used. If none is running, the script installs and starts one, provided that SHOAL_TEST_ENGINE=install or CI=true, and
 # that it runs as root on a system with apt. It pulls the images. If an image cannot be pulled, a stand-in gets its name: Debian with the
-# program of the image. Existing engines and images stay unchanged.
+# program of the image. A stand-in cannot have the pinned digest: its name is that of the image without it. Existing engines and images stay
+# unchanged.
 #
-# Exit code 0: everything is available; the last line is "started PID" if this script started the engine. Exit code 3: something is not
-# available; the last line gives the reason.
+# Exit code 0: everything is available. The output has a line VARIABLE=IMAGE for each image, by which Compose finds it; the last line is
+# "started PID" if this script started the engine. Exit code 3: something is not available; the last line gives the reason.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
 release=bookworm
-images=(node:22-bookworm-slim nats:2.12-alpine prom/prometheus:v3.5.0)
+# The variables of docker-compose.yml that name the images of others.
+variables=(NODE_IMAGE NATS_IMAGE PROMETHEUS_IMAGE)
 
 say() { echo "engine: $*" >&2; }
 cannot() { echo "$*"; exit 3; }
@@ -86,7 +88,7 @@ program_stand_in() {
   found=$(find "$scratch/package/usr" -path "*/*bin/*" -type f -name "$3" -perm -u+x | head -n 1)
   mkdir "$scratch/context"
   install -m 755 "$found" "$scratch/context/$3"
-  { echo "FROM ${images[0]}" && echo "COPY $3 /usr/local/bin/$3" && cat; } >"$scratch/context/Dockerfile"
+  { echo "FROM $node" && echo "COPY $3 /usr/local/bin/$3" && cat; } >"$scratch/context/Dockerfile"
   docker build -q -t "$1" "$scratch/context" >/dev/null
   rm -rf "$scratch"
 }
@@ -117,7 +119,14 @@ if ! compose; then
   may_install || cannot "Compose is not installed; root on Debian or Ubuntu can install it with SHOAL_TEST_ENGINE=install"
   need docker-compose:docker-compose
 fi
-for image in "${images[@]}"; do
-  has "$image" || timeout 300 docker pull -q "$image" >&2 || stand_in "$image"
+node=
+for variable in "${variables[@]}"; do
+  image=$(sed -n "s/.*\${$variable:-\([^}]*\)}.*/\1/p" docker-compose.yml | head -n 1)
+  if ! has "$image" && ! timeout 300 docker pull -q "$image" >&2; then
+    image=${image%@*}
+    has "$image" || stand_in "$image"
+  fi
+  node=${node:-$image}
+  echo "$variable=$image"
 done
 [[ -z $started ]] || echo "started $started"

@@ -49,7 +49,12 @@ export class ComposedFleet extends FleetApi {
         .join(''),
     );
     const inherited = Object.entries(process.env).filter(([variable]) => !/^(SHOAL|COMPOSE|GRAFANA)_/.test(variable));
-    const ports = { SHOAL_PORT: String(port), PROMETHEUS_PORT: String(prometheusPort), SHOAL_IMAGE: name };
+    const ports = {
+      SHOAL_PORT: String(port),
+      PROMETHEUS_PORT: String(prometheusPort),
+      SHOAL_IMAGE: name,
+      ...engine.images,
+    };
     const prometheusUrl = `http://127.0.0.1:${prometheusPort}`;
     return new ComposedFleet(engine, folder, { ...Object.fromEntries(inherited), ...ports }, prometheusUrl, name);
   }

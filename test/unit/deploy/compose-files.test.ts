@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { PINNED_RELEASE } from '../../../cli/nats/release.js';
 import { HTTP_CLOSE_GRACE_MS } from '../../../coordinator/http/server.js';
 import { OPTIONS } from '../../../src/config/options.js';
 import { PROCESS_STOP_MS } from '../../../src/limits.js';
@@ -90,13 +91,27 @@ describe('the Compose files', () => {
     expect(service(compose, 'grafana')).toContain('GF_SECURITY_ADMIN_PASSWORD__FILE');
   });
 
-  it('pin the versions of images, and publish HTTP ports only, on loopback', () => {
-    const images = [...`${compose}${gpu}${read('Dockerfile')}`.matchAll(/(?:image:|FROM) ([a-z][\w/.:-]*)/g)];
-    const foreign = images
-      .map((match) => match[1]!)
-      .filter((name) => !['packages', 'build', 'production'].includes(name));
-    expect(foreign.length).toBeGreaterThan(3);
-    for (const name of foreign) expect(name).toMatch(/:v?\d+/);
+  it('pin the images of others by version and digest, each the same in all files', () => {
+    const dockerfile = read('Dockerfile');
+    const stages = [...dockerfile.matchAll(/ AS (\w+)$/gm)].map((match) => match[1]!);
+    const bases = ['NODE_IMAGE', ...stages];
+    for (const match of dockerfile.matchAll(/^FROM (?:\$\{(\w+)\}|(\S+))/gm))
+      expect(bases).toContain(match[1] ?? match[2]);
+    const composed = `${compose}${gpu}`;
+    for (const [, image] of composed.matchAll(/^ +image: (\S+)$/gm)) expect(image).toMatch(/^\$\{\w+_IMAGE:-.+\}$/);
+    const pins = [
+      ...composed.matchAll(/\$\{((?!SHOAL)\w+_IMAGE):-([^}]+)\}/g),
+      ...dockerfile.matchAll(/^ARG (\w+_IMAGE)=(.+)$/gm),
+      ...read('deploy/helm/shoal/values.yaml').matchAll(/^ +(image): (\S+)$/gm),
+      ...read('deploy/kubernetes/fleet.yaml').matchAll(/^ +(image): "(?!shoal:)(\S+)"$/gm),
+    ].map((match) => [match[1]!.replace(/^image$/, 'NATS_IMAGE'), match[2]!] as const);
+    expect(pins.length).toBe(8);
+    for (const [, image] of pins) expect(image).toMatch(/^[a-z/]+:v?\d+\.\d+\.\d+[a-z-]*@sha256:[0-9a-f]{64}$/);
+    expect(new Set(pins.map(String)).size).toBe(new Set(pins.map(([name]) => name)).size);
+    expect(pins.find(([name]) => name === 'NATS_IMAGE')![1]).toContain(`nats:${PINNED_RELEASE.version}-`);
+  });
+
+  it('publish HTTP ports only, on loopback', () => {
     const ports = [...compose.matchAll(/^ +- "(.*:\d+)"$/gm)].map((match) => match[1]!);
     expect(ports).toHaveLength(3);
     for (const port of ports) expect(port).toMatch(/^\$\{\w+:-127\.0\.0\.1\}:/);
